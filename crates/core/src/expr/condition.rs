@@ -1,0 +1,157 @@
+//! A condition: parsed once, asked many times.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::str::FromStr;
+
+use serde_json::Value;
+
+use super::compare::truthy;
+use super::error::{EvalError, ParseError};
+use super::meter::{Extent, Meter};
+use super::names::Names;
+use super::path::Path;
+use super::structured::Operator;
+use super::suggest::nearest;
+
+/// The languages a condition may be written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// JMESPath, as published, with bare `true`, `false` and `null` read as literals where no such field exists.
+    JmesPath,
+    /// Jinja's expressions with Python's spelling; also called `python`.
+    Expr,
+    /// A reference such as `weather.temp`, which holds when its value counts as true.
+    Field,
+}
+
+const LANGUAGES: &[(&str, Language)] = &[
+    ("jmespath", Language::JmesPath),
+    ("expr", Language::Expr),
+    ("python", Language::Expr),
+    ("field", Language::Field),
+];
+
+impl FromStr for Language {
+    type Err = ParseError;
+
+    fn from_str(name: &str) -> Result<Self, ParseError> {
+        if let Some((_, language)) = LANGUAGES.iter().find(|(known, _)| *known == name) {
+            return Ok(*language);
+        }
+        let error = ParseError::new(format!("unknown expression language `{name}`"));
+        match nearest(name, LANGUAGES.iter().map(|(known, _)| *known)) {
+            Some(name) => Err(error.did_you_mean(Some(name))),
+            None => {
+                Err(error.hint("the languages are jmespath, expr (also called python) and field"))
+            }
+        }
+    }
+}
+
+/// A bare word of a JMESPath condition that is read as a literal where no such field exists.
+///
+/// The standard spelling is the word in backticks, which is what `validate` hints at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BareLiteral {
+    /// `true`, `false` or `null`.
+    pub word: String,
+    /// Where it stands in the source, in bytes.
+    pub offset: usize,
+}
+
+/// A question about a run, compiled. Cheap to ask, safe to share between threads.
+#[derive(Debug, Clone)]
+pub struct Condition {
+    body: Body,
+    roots: BTreeSet<String>,
+    bare: Vec<BareLiteral>,
+}
+
+#[derive(Debug, Clone)]
+enum Body {
+    Field(Path),
+    Structured(Path, Operator, Value),
+}
+
+impl Condition {
+    /// Compiles a source of one language.
+    ///
+    /// # Errors
+    /// A source that is too long, nests too deep, is not of the language, or calls a function there is not.
+    pub fn parse(language: Language, source: &str) -> Result<Self, ParseError> {
+        match language {
+            Language::JmesPath | Language::Expr => {
+                Err(ParseError::new("this language is not spoken yet"))
+            }
+            Language::Field => Self::field(source),
+        }
+    }
+
+    /// Compiles `{field, operator, value}` of seed 003.
+    ///
+    /// A missing field of a known root is null; ordering against null is false; an unknown root is an error.
+    ///
+    /// # Errors
+    /// A field that is not a reference, or an operator there is not.
+    pub fn structured(field: &str, operator: &str, value: Value) -> Result<Self, ParseError> {
+        let path = Path::parse(field)?;
+        let operator = operator.parse()?;
+        Ok(Self {
+            roots: BTreeSet::from([path.root().to_owned()]),
+            body: Body::Structured(path, operator, value),
+            bare: Vec::new(),
+        })
+    }
+
+    fn field(source: &str) -> Result<Self, ParseError> {
+        let path = Path::parse(source.trim())?;
+        Ok(Self {
+            roots: BTreeSet::from([path.root().to_owned()]),
+            body: Body::Field(path),
+            bare: Vec::new(),
+        })
+    }
+
+    /// Whether the condition holds: the truth of its value, as its language sees truth.
+    ///
+    /// # Errors
+    /// See [`Condition::value`].
+    pub fn holds(&self, names: &dyn Names) -> Result<bool, EvalError> {
+        let mut meter = Meter::new();
+        match &self.body {
+            Body::Field(path) => Ok(truthy(path.value(names)?.as_ref())),
+            Body::Structured(path, operator, value) => {
+                operator.holds(path.value(names)?.as_ref(), value, &mut meter)
+            }
+        }
+    }
+
+    /// The value of the condition's expression.
+    ///
+    /// # Errors
+    /// An unknown root name; an operation without meaning for the values it met; a limit reached; in `expr`
+    /// also a missing field that is not defaulted.
+    pub fn value(&self, names: &dyn Names) -> Result<Value, EvalError> {
+        let mut meter = Meter::new();
+        let value = match &self.body {
+            Body::Field(path) => match path.value(names)? {
+                Cow::Borrowed(value) => meter.copy(value)?,
+                Cow::Owned(value) => value,
+            },
+            Body::Structured(..) => Value::Bool(self.holds(names)?),
+        };
+        Extent::of(&value).check()?;
+        Ok(value)
+    }
+
+    /// The root names the condition mentions.
+    pub fn roots(&self) -> &BTreeSet<String> {
+        &self.roots
+    }
+
+    /// The bare words read as literals where no such field exists; empty but for JMESPath.
+    pub fn bare_literals(&self) -> &[BareLiteral] {
+        &self.bare
+    }
+}

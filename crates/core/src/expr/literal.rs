@@ -1,0 +1,236 @@
+//! Lists written out in text, by a person or by a template: `['returns']`, `["a", "b"]`.
+
+use serde_json::{Number, Value};
+
+use super::error::ParseError;
+use super::meter::{Limit, check_source};
+
+/// Reads a list written as JSON or as Python would print it.
+///
+/// Items are strings in either kind of quotes, numbers, `true`/`True`, `false`/`False`, `null`/`None`, and
+/// lists and objects of these. A comma after the last item is allowed. Surrounding white space is ignored.
+///
+/// # Errors
+/// Anything else, with the byte where it stops being a list; a text over [`Limit::OUTPUT_BYTES_MAX`] or nested
+/// deeper than [`Limit::NESTING_MAX`].
+pub fn literal_list(source: &str) -> Result<Value, ParseError> {
+    check_source("list", source, Limit::OUTPUT_BYTES_MAX)?;
+    let mut reader = Reader {
+        source,
+        at: 0,
+        depth: 0,
+    };
+    reader.skip_space();
+    if !reader.eat('[') {
+        return Err(reader.expected("a list, such as ['returns', 'billing']"));
+    }
+    let list = reader.list()?;
+    reader.skip_space();
+    if reader.at < source.len() {
+        return Err(reader.expected("nothing after the list"));
+    }
+    Ok(list)
+}
+
+struct Reader<'s> {
+    source: &'s str,
+    at: usize,
+    depth: usize,
+}
+
+impl Reader<'_> {
+    fn value(&mut self) -> Result<Value, ParseError> {
+        self.skip_space();
+        match self.peek() {
+            Some('[') => {
+                self.at += 1;
+                self.list()
+            }
+            Some('{') => {
+                self.at += 1;
+                self.object()
+            }
+            Some('\'' | '"') => self.string().map(Value::String),
+            Some('-' | '0'..='9') => self.number(),
+            Some(c) if c.is_alphabetic() => self.word(),
+            Some(_) | None => Err(self.expected("a value")),
+        }
+    }
+
+    fn list(&mut self) -> Result<Value, ParseError> {
+        self.enter()?;
+        let mut items = Vec::new();
+        while !self.closes(']', items.is_empty())? {
+            items.push(self.value()?);
+        }
+        self.depth -= 1;
+        Ok(Value::Array(items))
+    }
+
+    fn object(&mut self) -> Result<Value, ParseError> {
+        self.enter()?;
+        let mut fields = serde_json::Map::new();
+        while !self.closes('}', fields.is_empty())? {
+            let key = self.string()?;
+            self.skip_space();
+            if !self.eat(':') {
+                return Err(self.expected("`:` after the key"));
+            }
+            fields.insert(key, self.value()?);
+        }
+        self.depth -= 1;
+        Ok(Value::Object(fields))
+    }
+
+    /// Moves past what separates two items; true at the closing bracket, with or without a last comma.
+    fn closes(&mut self, close: char, first: bool) -> Result<bool, ParseError> {
+        self.skip_space();
+        if self.eat(close) {
+            return Ok(true);
+        }
+        if first {
+            return Ok(false);
+        }
+        if !self.eat(',') {
+            return Err(self.expected(&format!("`,` or `{close}`")));
+        }
+        self.skip_space();
+        Ok(self.eat(close))
+    }
+
+    fn string(&mut self) -> Result<String, ParseError> {
+        let start = self.at;
+        let Some(quote @ ('\'' | '"')) = self.peek() else {
+            return Err(self.expected("a string in quotes"));
+        };
+        self.at += 1;
+        let mut text = String::new();
+        while let Some(c) = self.next() {
+            match c {
+                c if c == quote => return Ok(text),
+                '\\' => text.push(self.escape()?),
+                c => text.push(c),
+            }
+        }
+        Err(ParseError::new(format!("the string is not closed with {quote}")).at(start))
+    }
+
+    fn escape(&mut self) -> Result<char, ParseError> {
+        match self.next() {
+            Some('n') => Ok('\n'),
+            Some('t') => Ok('\t'),
+            Some('r') => Ok('\r'),
+            Some('b') => Ok('\u{8}'),
+            Some('f') => Ok('\u{c}'),
+            Some('u') => self.unicode(),
+            Some(c @ ('\\' | '\'' | '"' | '/')) => Ok(c),
+            Some(_) | None => Err(self.expected("an escape such as \\n, \\\" or \\u00e9")),
+        }
+    }
+
+    fn unicode(&mut self) -> Result<char, ParseError> {
+        let high = self.four_hex()?;
+        if !(0xD800..0xDC00).contains(&high) {
+            return char::from_u32(high).ok_or_else(|| self.expected("a character"));
+        }
+        if !(self.eat('\\') && self.eat('u')) {
+            return Err(self.expected("the second half of the surrogate pair"));
+        }
+        let low = self.four_hex()?;
+        let code = low
+            .checked_sub(0xDC00)
+            .filter(|low| *low < 0x400)
+            .map(|low| 0x10000 + ((high - 0xD800) << 10) + low);
+        code.and_then(char::from_u32)
+            .ok_or_else(|| self.expected("the second half of the surrogate pair"))
+    }
+
+    fn four_hex(&mut self) -> Result<u32, ParseError> {
+        let digits = self.source.get(self.at..self.at + 4);
+        let code = digits
+            .filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))
+            .and_then(|digits| u32::from_str_radix(digits, 16).ok())
+            .ok_or_else(|| self.expected("four hexadecimal digits"))?;
+        self.at += 4;
+        Ok(code)
+    }
+
+    fn number(&mut self) -> Result<Value, ParseError> {
+        let start = self.at;
+        while self
+            .peek()
+            .is_some_and(|c| c.is_ascii_digit() || matches!(c, '-' | '+' | '.' | 'e' | 'E'))
+        {
+            self.at += 1;
+        }
+        self.source[start..self.at]
+            .parse::<Number>()
+            .map(Value::Number)
+            .map_err(|_| {
+                ParseError::new(format!(
+                    "`{}` is not a number",
+                    &self.source[start..self.at]
+                ))
+                .at(start)
+            })
+    }
+
+    fn word(&mut self) -> Result<Value, ParseError> {
+        let start = self.at;
+        while self.peek().is_some_and(char::is_alphanumeric) {
+            self.next();
+        }
+        match &self.source[start..self.at] {
+            "true" | "True" => Ok(Value::Bool(true)),
+            "false" | "False" => Ok(Value::Bool(false)),
+            "null" | "None" | "none" => Ok(Value::Null),
+            word => Err(ParseError::new(format!("`{word}` is not a value"))
+                .at(start)
+                .hint(format!("put it in quotes: '{word}'"))),
+        }
+    }
+
+    fn enter(&mut self) -> Result<(), ParseError> {
+        self.depth += 1;
+        if self.depth > Limit::NESTING_MAX {
+            return Err(ParseError::new(format!(
+                "the list nests more than {} levels deep",
+                Limit::NESTING_MAX
+            ))
+            .at(self.at));
+        }
+        Ok(())
+    }
+
+    fn expected(&self, what: &str) -> ParseError {
+        let found = match self.peek() {
+            Some(c) => format!("`{c}`"),
+            None => "the end".to_owned(),
+        };
+        ParseError::new(format!("expected {what}, found {found}")).at(self.at)
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.source[self.at..].chars().next()
+    }
+
+    fn next(&mut self) -> Option<char> {
+        let c = self.peek()?;
+        self.at += c.len_utf8();
+        Some(c)
+    }
+
+    fn eat(&mut self, wanted: char) -> bool {
+        let found = self.peek() == Some(wanted);
+        if found {
+            self.at += wanted.len_utf8();
+        }
+        found
+    }
+
+    fn skip_space(&mut self) {
+        while self.peek().is_some_and(char::is_whitespace) {
+            self.next();
+        }
+    }
+}

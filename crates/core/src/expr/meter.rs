@@ -1,0 +1,251 @@
+//! What one expression may spend, and the meter that counts it.
+
+use serde_json::Value;
+
+use super::error::{Code, EvalError, ParseError};
+
+/// The bounds every expression lives in, whatever is written and whatever data it meets.
+///
+/// They hold together to keep one evaluation under about 100 ms and 16 MB on a slow core.
+#[derive(Debug)]
+pub struct Limit;
+
+impl Limit {
+    /// The longest condition or expression, in bytes of source.
+    pub const EXPRESSION_BYTES_MAX: usize = 16 * 1024;
+    /// The longest template, in bytes of source. Prompts are templates, so this is the larger one.
+    pub const TEMPLATE_BYTES_MAX: usize = 128 * 1024;
+    /// How deep brackets, calls and blocks may nest in a source.
+    pub const NESTING_MAX: usize = 48;
+    /// How deep an evaluation may call into itself, macros included.
+    pub const DEPTH_MAX: usize = 96;
+    /// Steps of one evaluation: a node visited, an item walked, 64 bytes of text read or written.
+    pub const STEPS_MAX: u32 = 400_000;
+    /// Bytes of new values one evaluation may make, dropped ones included.
+    pub const GROWTH_BYTES_MAX: usize = 8 * 1024 * 1024;
+    /// The largest result, in bytes of JSON or text.
+    pub const OUTPUT_BYTES_MAX: usize = 256 * 1024;
+    /// How deep a result may nest. Under the 128 levels JSON readers accept, so that a result in an envelope
+    /// can be read back.
+    pub const OUTPUT_DEPTH_MAX: usize = 96;
+    /// The most numbers `range` gives.
+    pub const RANGE_MAX: usize = 10_000;
+    /// The most values a tree of parameters may hold.
+    pub const PARAMS_NODES_MAX: usize = 20_000;
+}
+
+/// Refuses a source longer than `max` bytes before anything reads it.
+pub(crate) fn check_source(what: &str, source: &str, max: usize) -> Result<(), ParseError> {
+    if source.len() <= max {
+        return Ok(());
+    }
+    Err(ParseError::new(format!(
+        "the {what} is {} bytes long and may be at most {max}",
+        source.len()
+    ))
+    .hint("compute the value in a `transform` node or a tool, and name its result here"))
+}
+
+/// Counts what one evaluation spends, and ends it when it has spent what it may.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    steps_left: u32,
+    bytes_left: usize,
+    depth: usize,
+}
+
+/// One step of the meter pays for this many bytes read or written.
+const BYTES_PER_STEP: usize = 64;
+
+impl Meter {
+    pub(crate) fn new() -> Self {
+        Self {
+            steps_left: Limit::STEPS_MAX,
+            bytes_left: Limit::GROWTH_BYTES_MAX,
+            depth: 0,
+        }
+    }
+
+    /// Pays for `count` steps.
+    #[inline]
+    pub(crate) fn steps(&mut self, count: usize) -> Result<(), EvalError> {
+        match u32::try_from(count)
+            .ok()
+            .and_then(|n| self.steps_left.checked_sub(n))
+        {
+            Some(left) => {
+                self.steps_left = left;
+                Ok(())
+            }
+            None => Err(out_of_steps()),
+        }
+    }
+
+    /// Pays for reading `bytes` bytes.
+    #[inline]
+    pub(crate) fn read(&mut self, bytes: usize) -> Result<(), EvalError> {
+        self.steps(1 + bytes / BYTES_PER_STEP)
+    }
+
+    /// Pays for making `bytes` bytes, before they are made.
+    #[inline]
+    pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), EvalError> {
+        match self.bytes_left.checked_sub(bytes) {
+            Some(left) => self.bytes_left = left,
+            None => return Err(out_of_memory()),
+        }
+        self.read(bytes)
+    }
+
+    /// Goes one level deeper; [`Meter::leave`] comes back.
+    #[inline]
+    pub(crate) fn enter(&mut self) -> Result<(), EvalError> {
+        self.depth += 1;
+        if self.depth > Limit::DEPTH_MAX {
+            return Err(too_deep());
+        }
+        self.steps(1)
+    }
+
+    #[inline]
+    pub(crate) fn leave(&mut self) {
+        self.depth -= 1;
+    }
+
+    /// Copies a value, having paid for it.
+    pub(crate) fn copy(&mut self, value: &Value) -> Result<Value, EvalError> {
+        self.pay_for_copy(value)?;
+        Ok(value.clone())
+    }
+
+    fn pay_for_copy(&mut self, value: &Value) -> Result<(), EvalError> {
+        const VALUE_BYTES: usize = size_of::<Value>();
+        match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => self.grow(VALUE_BYTES),
+            Value::String(text) => self.grow(VALUE_BYTES + text.len()),
+            Value::Array(items) => {
+                self.grow(VALUE_BYTES)?;
+                items.iter().try_for_each(|item| self.pay_for_copy(item))
+            }
+            Value::Object(fields) => {
+                self.grow(VALUE_BYTES)?;
+                fields.iter().try_for_each(|(key, value)| {
+                    self.grow(VALUE_BYTES + key.len())?;
+                    self.pay_for_copy(value)
+                })
+            }
+        }
+    }
+}
+
+#[cold]
+fn out_of_steps() -> EvalError {
+    EvalError::new(
+        Code::Limit,
+        format!(
+            "the expression did not finish within {} steps",
+            Limit::STEPS_MAX
+        ),
+    )
+    .hint("loop over fewer items, or do the work in a tool")
+}
+
+#[cold]
+fn out_of_memory() -> EvalError {
+    EvalError::new(
+        Code::Limit,
+        format!(
+            "the expression made more than {} MB of values",
+            Limit::GROWTH_BYTES_MAX / (1024 * 1024)
+        ),
+    )
+    .hint("name only the fields you need, or do the work in a tool")
+}
+
+#[cold]
+fn too_deep() -> EvalError {
+    EvalError::new(
+        Code::Limit,
+        format!(
+            "the expression nests more than {} levels deep",
+            Limit::DEPTH_MAX
+        ),
+    )
+    .hint("a macro that calls itself has to end sooner")
+}
+
+/// How large a value is once written: bytes of compact JSON (escapes not counted) and levels of nesting.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub(crate) bytes: usize,
+    pub(crate) depth: usize,
+}
+
+impl Extent {
+    pub(crate) fn of(value: &Value) -> Self {
+        match value {
+            Value::Null | Value::Bool(_) => Self { bytes: 4, depth: 0 },
+            Value::Number(_) => Self { bytes: 8, depth: 0 },
+            Value::String(text) => Self {
+                bytes: text.len() + 2,
+                depth: 0,
+            },
+            Value::Array(items) => {
+                let mut whole = Self { bytes: 2, depth: 0 };
+                items.iter().for_each(|item| whole.hold(Self::of(item), 1));
+                Self {
+                    depth: whole.depth + 1,
+                    ..whole
+                }
+            }
+            Value::Object(fields) => {
+                let mut whole = Self { bytes: 2, depth: 0 };
+                fields
+                    .iter()
+                    .for_each(|(key, value)| whole.hold(Self::of(value), key.len() + 4));
+                Self {
+                    depth: whole.depth + 1,
+                    ..whole
+                }
+            }
+        }
+    }
+
+    /// Adds a part, and the `around` bytes that separate it from the others.
+    pub(crate) fn hold(&mut self, part: Self, around: usize) {
+        self.bytes += part.bytes + around;
+        self.depth = self.depth.max(part.depth);
+    }
+
+    /// Refuses a result nobody could store or read back.
+    pub(crate) fn check(self) -> Result<(), EvalError> {
+        if self.bytes > Limit::OUTPUT_BYTES_MAX {
+            return Err(too_much_output());
+        }
+        if self.depth > Limit::OUTPUT_DEPTH_MAX {
+            return Err(EvalError::new(
+                Code::Limit,
+                format!(
+                    "the result nests {} levels deep and may nest at most {}",
+                    self.depth,
+                    Limit::OUTPUT_DEPTH_MAX
+                ),
+            )
+            .hint("name the inner field you need instead of the whole value"));
+        }
+        Ok(())
+    }
+}
+
+/// The refusal of a result that is too large.
+#[cold]
+pub(crate) fn too_much_output() -> EvalError {
+    EvalError::new(
+        Code::Limit,
+        format!(
+            "the result is larger than {} KB",
+            Limit::OUTPUT_BYTES_MAX / 1024
+        ),
+    )
+    .hint("name only the fields you need")
+}
