@@ -1,0 +1,147 @@
+//! Builds, and where what was built lies.
+//!
+//! Cargo gives a dependency different features for different selections of packages, and then compiles it again. So
+//! everything that belongs to one session of checks is built as one selection, [`Selection::Everything`], the same one
+//! the test runner uses, and started from where it lies instead of through `cargo run`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use serde::Deserialize;
+
+use crate::process;
+use crate::workspace::Workspace;
+
+/// What to build.
+pub enum Selection<'a> {
+    /// Every binary and every test of the workspace.
+    Everything,
+    /// One binary of one package and what it needs: quicker when nothing else is wanted.
+    Binary { package: &'a str, name: &'a str },
+    /// One test binary of one package.
+    Test { package: &'a str, name: &'a str },
+}
+
+/// One executable that was built.
+pub struct Executable {
+    pub name: String,
+    pub kind: Kind,
+    pub path: PathBuf,
+    /// The folder of its package, where tests expect to be started.
+    pub folder: PathBuf,
+}
+
+/// What an executable is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    Binary,
+    /// A file of a package's `tests` folder.
+    Test,
+    /// The tests inside a library or a binary.
+    UnitTests,
+}
+
+/// Builds, compiler messages going straight through, and answers with the executables.
+pub fn build(
+    workspace: &Workspace,
+    profile: &str,
+    selection: &Selection,
+) -> anyhow::Result<Vec<Executable>> {
+    let mut command = workspace.cargo([
+        "build",
+        "--profile",
+        profile,
+        "--message-format",
+        "json-render-diagnostics",
+    ]);
+    match selection {
+        Selection::Everything => command.args(["--workspace", "--bins", "--tests"]),
+        Selection::Binary { package, name } => command.args(["--package", package, "--bin", name]),
+        Selection::Test { package, name } => command.args(["--package", package, "--test", name]),
+    };
+    command.stderr(std::process::Stdio::inherit());
+    let finished = process::capture(&mut command)?;
+    if !finished.status.success() {
+        bail!(
+            "`{}` ended with {}",
+            process::words(&command),
+            finished.status
+        );
+    }
+    Ok(finished.stdout.lines().filter_map(executable).collect())
+}
+
+/// The path of a binary among what was built.
+pub fn binary<'a>(built: &'a [Executable], name: &str) -> Option<&'a Path> {
+    built
+        .iter()
+        .find(|one| one.kind == Kind::Binary && one.name == name)
+        .map(|one| one.path.as_path())
+}
+
+/// One line of cargo's messages; most are not about an executable.
+fn executable(line: &str) -> Option<Executable> {
+    #[derive(Deserialize)]
+    struct Message {
+        executable: PathBuf,
+        manifest_path: PathBuf,
+        target: crate::metadata::Target,
+        profile: Profile,
+    }
+    #[derive(Deserialize)]
+    struct Profile {
+        test: bool,
+    }
+    let message: Message = serde_json::from_str(line).ok()?;
+    let kind = match (
+        message.target.is("bin"),
+        message.target.is("test"),
+        message.profile.test,
+    ) {
+        (true, _, false) => Kind::Binary,
+        (_, true, _) => Kind::Test,
+        (_, _, true) => Kind::UnitTests,
+        (false, false, false) => return None,
+    };
+    Some(Executable {
+        name: message.target.name,
+        kind,
+        path: message.executable,
+        folder: message.manifest_path.parent()?.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(kind: &str, test: bool, executable: &str) -> String {
+        format!(
+            r#"{{"reason":"compiler-artifact","package_id":"x","manifest_path":"crates/x/Cargo.toml",
+            "target":{{"kind":["{kind}"],"name":"x"}},"profile":{{"test":{test}}},"executable":{executable}}}"#
+        )
+    }
+
+    #[test]
+    fn binaries_test_files_and_unit_tests_are_told_apart() {
+        let kind = |kind, test| executable(&message(kind, test, r#""t/x""#)).map(|one| one.kind);
+        assert_eq!(kind("bin", false), Some(Kind::Binary));
+        assert_eq!(kind("bin", true), Some(Kind::UnitTests));
+        assert_eq!(kind("lib", true), Some(Kind::UnitTests));
+        assert_eq!(kind("test", true), Some(Kind::Test));
+        assert_eq!(kind("custom-build", false), None);
+    }
+
+    #[test]
+    fn messages_without_an_executable_are_passed_over() {
+        assert!(executable(&message("lib", false, "null")).is_none());
+        assert!(executable(r#"{"reason":"build-finished","success":true}"#).is_none());
+        assert!(executable("Compiling").is_none());
+    }
+
+    #[test]
+    fn an_executable_remembers_the_folder_of_its_package() {
+        let one = executable(&message("test", true, r#""t/x""#)).unwrap();
+        assert_eq!(one.folder, Path::new("crates/x"));
+    }
+}

@@ -1,0 +1,80 @@
+//! Finds functions by their braces.
+
+use super::{is_name, line_of};
+
+/// One function that has a body.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Function {
+    pub name: String,
+    /// The line of the `fn` word, counted from 1.
+    pub line: usize,
+    /// From the `fn` word to the closing brace, both lines counted.
+    pub length: usize,
+}
+
+/// Every function of a blanked text. A function inside another is counted by itself and in the outer one.
+pub fn find(text: &str) -> Vec<Function> {
+    text.match_indices("fn")
+        .filter_map(|(at, _)| function(text, at))
+        .collect()
+}
+
+/// The bytes from the start of an item up to and with its last: the brace that closes its body, or its semicolon.
+/// `None` where neither comes.
+pub fn item_length(text: &str) -> Option<usize> {
+    let open = body(text)?;
+    if text[open..].starts_with(';') {
+        return Some(open + 1);
+    }
+    let mut depth = 0_usize;
+    for (at, character) in text[open..].char_indices() {
+        match character {
+            '{' => depth += 1,
+            '}' if depth == 1 => return Some(open + at + 1),
+            '}' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}
+
+fn function(text: &str, at: usize) -> Option<Function> {
+    if text[..at].chars().next_back().is_some_and(is_name) {
+        return None;
+    }
+    // A function has a space and a name behind the word; a pointer type (`fn(u8)`) and a macro's `fn $name` have not.
+    let rest = text[at..].strip_prefix("fn")?;
+    let name: String = rest
+        .trim_start()
+        .chars()
+        .take_while(|one| is_name(*one))
+        .collect();
+    if name.is_empty() || !rest.starts_with(char::is_whitespace) {
+        return None;
+    }
+    let open = body(rest)?;
+    if rest[open..].starts_with(';') {
+        return None;
+    }
+    let end = at + "fn".len() + item_length(rest)?;
+    let line = line_of(text, at);
+    Some(Function {
+        name,
+        line,
+        length: line_of(text, end) - line + 1,
+    })
+}
+
+/// The offset of the first `{` or `;` that is not inside round or square brackets (`[u8; 4]`).
+fn body(text: &str) -> Option<usize> {
+    let mut depth = 0_i32;
+    for (at, character) in text.char_indices() {
+        match character {
+            '(' | '[' => depth += 1,
+            ')' | ']' => depth -= 1,
+            '{' | ';' if depth <= 0 => return Some(at),
+            _ => {}
+        }
+    }
+    None
+}

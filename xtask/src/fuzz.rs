@@ -1,0 +1,197 @@
+//! `cargo xtask fuzz`: hostile input for as long as one likes, on stable Rust.
+//!
+//! A fuzz target is an ordinary test file named `fuzz_*` in a package's `tests` folder. CONTRIBUTING.md has the
+//! contract; it is checked here: a target that reports no executions, or none at all, has failed.
+
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use crate::build::{self, Executable, Kind, Selection};
+use crate::process;
+use crate::report;
+use crate::test::PROFILE;
+use crate::workspace::Workspace;
+
+/// How long one target runs where nobody says otherwise.
+pub const SECONDS: u64 = 60;
+
+/// The start of a target's name.
+const PREFIX: &str = "fuzz_";
+
+/// How a target is told its time.
+const VARIABLE: &str = "BATON_FUZZ_SECONDS";
+
+/// How a target is told the seed to repeat.
+const SEED: &str = "BATON_FUZZ_SEED";
+
+/// What a target may need beyond its time, to start and to shrink what it found. One over this hangs on an input.
+const GRACE: Duration = Duration::from_secs(120);
+
+/// Run the fuzz targets and report how many inputs each tried.
+#[derive(Args)]
+pub struct Options {
+    /// Only targets whose name contains this.
+    filter: Option<String>,
+    /// Seconds for each target.
+    #[arg(long, default_value_t = SECONDS, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    seconds: u64,
+    /// Repeat the inputs of this seed, as a failure printed it.
+    #[arg(long, value_name = "X")]
+    seed: Option<u64>,
+}
+
+pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode> {
+    let wanted = |name: &str| {
+        name.starts_with(PREFIX)
+            && options
+                .filter
+                .as_ref()
+                .is_none_or(|part| name.contains(part))
+    };
+    let metadata = workspace.members()?;
+    let mut built = Vec::new();
+    for package in metadata.members() {
+        for target in package
+            .targets
+            .iter()
+            .filter(|target| target.is("test") && wanted(&target.name))
+        {
+            let selection = Selection::Test {
+                package: &package.name,
+                name: &target.name,
+            };
+            built.extend(build::build(workspace, PROFILE, &selection)?);
+        }
+    }
+    let targets: Vec<&Executable> = among(&built).collect();
+    if targets.is_empty() {
+        bail!(
+            "no test file named {PREFIX}* {}",
+            options
+                .filter
+                .as_ref()
+                .map_or(String::new(), |part| format!("with `{part}` in it"))
+        );
+    }
+    for target in targets {
+        fuzz(target, options.seconds, options.seed)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The fuzz targets among what was built.
+pub fn among(built: &[Executable]) -> impl Iterator<Item = &Executable> {
+    built
+        .iter()
+        .filter(|one| one.kind == Kind::Test && one.name.starts_with(PREFIX))
+}
+
+/// Runs each target for so many seconds; the first that fails ends it.
+pub fn run_all(targets: &[&Executable], seconds: u64) -> anyhow::Result<()> {
+    targets
+        .iter()
+        .try_for_each(|target| fuzz(target, seconds, None))
+}
+
+fn fuzz(target: &Executable, seconds: u64, seed: Option<u64>) -> anyhow::Result<()> {
+    let mut command = Command::new(&target.path);
+    command
+        .args(["--nocapture", "--test-threads", "1"])
+        .current_dir(&target.folder)
+        .env(VARIABLE, seconds.to_string());
+    if let Some(seed) = seed {
+        command.env(SEED, seed.to_string());
+    }
+    let finished = process::within(&mut command, Duration::from_secs(seconds) + GRACE)
+        .with_context(|| format!("fuzz target `{}` hangs on an input", target.name))?;
+    if !finished.status.success() {
+        report::line(finished.told().trim_end());
+        bail!(
+            "fuzz target `{}` found something: what it printed is above",
+            target.name
+        );
+    }
+    match executions(&finished.stdout) {
+        Some(count) if count > 0 => {
+            report::line(format_args!(
+                "  {:<24} {count:>12} executions in {seconds} s",
+                target.name
+            ));
+            Ok(())
+        }
+        _ => bail!(
+            "fuzz target `{}` does not say what it did: it prints one line `fuzz NAME: N executions` (CONTRIBUTING.md)",
+            target.name
+        ),
+    }
+}
+
+/// The sum over lines like `fuzz definitions: 1234 executions`, which libtest may put other words before.
+fn executions(told: &str) -> Option<u64> {
+    let counts = told.lines().filter_map(|line| {
+        let (before, _) = line.split_once(" executions")?;
+        let (name, count) = before.rsplit_once(": ")?;
+        name.contains("fuzz ").then(|| count.parse::<u64>().ok())?
+    });
+    counts.reduce(u64::saturating_add)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn executions_are_read_from_a_target_and_summed() {
+        assert_eq!(
+            executions("running 1 test\nfuzz codec: 1234 executions\ntest result: ok\n"),
+            Some(1234)
+        );
+        assert_eq!(
+            executions("test a ... fuzz codec: 2 executions\nfuzz codec: 3 executions in 1 s\n"),
+            Some(5)
+        );
+    }
+
+    #[test]
+    fn a_target_that_says_nothing_is_not_counted() {
+        assert_eq!(executions("running 1 test\ntest result: ok\n"), None);
+        assert_eq!(executions("fuzz codec: many executions\n"), None);
+        assert_eq!(executions("no executions\n"), None);
+    }
+
+    /// A script in the place of a compiled target.
+    fn outcome(script: &str) -> Result<(), String> {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fuzz_script");
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let target = Executable {
+            name: "fuzz_script".to_owned(),
+            kind: Kind::Test,
+            path,
+            folder: folder.path().to_owned(),
+        };
+        fuzz(&target, 7, Some(11)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_target_is_told_its_time_and_its_seed() {
+        let script = "[ $BATON_FUZZ_SECONDS = 7 ] && [ $BATON_FUZZ_SEED = 11 ] && echo 'fuzz script: 5 executions'";
+        assert_eq!(outcome(script), Ok(()));
+    }
+
+    #[test]
+    fn a_target_that_fails_idles_or_is_silent_has_failed() {
+        assert!(outcome("exit 101").unwrap_err().contains("found something"));
+        assert!(
+            outcome("echo 'fuzz script: 0 executions'")
+                .unwrap_err()
+                .contains("does not say")
+        );
+        assert!(outcome("true").unwrap_err().contains("does not say"));
+    }
+}

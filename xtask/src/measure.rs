@@ -1,0 +1,177 @@
+//! `cargo xtask measure`: figures about the project itself. Mirrors, not walls: nothing here fails a build.
+
+mod mirrors;
+mod shape;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::process;
+use crate::report;
+use crate::workspace::Workspace;
+
+use shape::Shape;
+
+/// Print build time, binary size, crate count, file and function lengths, lines per room.
+///
+/// Lengths are lines as they stand, comments included. Test code is counted apart and never among the longest.
+#[derive(Args)]
+pub struct Options {
+    /// Build the release binary into an empty folder and time it. Takes minutes; without it no build time is printed.
+    #[arg(long)]
+    cold: bool,
+    /// Also count what the stricter lints say: pedantic, missing docs, long functions, deep nesting.
+    #[arg(long)]
+    mirrors: bool,
+    /// One JSON document instead of tables.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Everything measured; `None` is what was not asked for or is not there.
+#[derive(Serialize)]
+struct Figures {
+    /// Seconds of a release build into an empty folder.
+    cold_build_s: Option<f64>,
+    /// Size of the release binary, in bytes.
+    binary_bytes: Option<u64>,
+    /// Packages compiled for the binary on this platform, ours included.
+    crates: usize,
+    shape: Shape,
+    /// Lint name and how often it speaks, most first.
+    mirrors: Option<Vec<(String, usize)>>,
+}
+
+pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode> {
+    let (cold_build_s, binary_bytes) = if options.cold {
+        cold(workspace)?
+    } else {
+        (None, lying_there(workspace)?)
+    };
+    let figures = Figures {
+        cold_build_s,
+        binary_bytes,
+        crates: crates(workspace)?,
+        shape: Shape::of(workspace)?,
+        mirrors: options
+            .mirrors
+            .then(|| mirrors::count(workspace))
+            .transpose()?,
+    };
+    if options.json {
+        report::line(serde_json::to_string_pretty(&figures)?);
+    } else {
+        table(&figures).into_iter().for_each(report::line);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds into a folder of its own, which is gone afterwards.
+fn cold(workspace: &Workspace) -> anyhow::Result<(Option<f64>, Option<u64>)> {
+    let folder = tempfile::tempdir()?;
+    // Fetching sources is the network's time, not the compiler's.
+    process::run(&mut workspace.cargo(["fetch", "--quiet"]))?;
+    let mut command = workspace.cargo([
+        "build",
+        "--release",
+        "--package",
+        "baton-app",
+        "--bin",
+        "baton",
+    ]);
+    command.env("CARGO_TARGET_DIR", folder.path());
+    let started = Instant::now();
+    process::run(&mut command)?;
+    let seconds = started.elapsed().as_secs_f64();
+    Ok((
+        Some(seconds),
+        size(&folder.path().join("release").join("baton")),
+    ))
+}
+
+/// The size of a release binary built earlier, if there is one.
+fn lying_there(workspace: &Workspace) -> anyhow::Result<Option<u64>> {
+    Ok(size(
+        &workspace
+            .members()?
+            .target_directory
+            .join("release")
+            .join("baton"),
+    ))
+}
+
+fn size(path: &Path) -> Option<u64> {
+    path.metadata().ok().map(|metadata| metadata.len())
+}
+
+/// Different packages behind the binary, build-time ones included, development ones not.
+fn crates(workspace: &Workspace) -> anyhow::Result<usize> {
+    let tree = process::output(&mut workspace.cargo([
+        "tree",
+        "--quiet",
+        "--package",
+        "baton-app",
+        "--edges",
+        "normal,build",
+        "--prefix",
+        "none",
+        "--format",
+        "{p}",
+    ]))?;
+    Ok(distinct(&tree))
+}
+
+/// Distinct `name version` pairs of a tree printed without prefixes.
+fn distinct(tree: &str) -> usize {
+    let named = tree
+        .lines()
+        .map(|line| line.split_whitespace().take(2).collect::<Vec<_>>());
+    named
+        .filter(|words| words.len() == 2)
+        .collect::<BTreeSet<_>>()
+        .len()
+}
+
+fn table(figures: &Figures) -> Vec<String> {
+    let cold = figures
+        .cold_build_s
+        .map_or("not measured (--cold builds it anew)".to_owned(), |s| {
+            format!("{s:.0} s")
+        });
+    let size = figures.binary_bytes.map_or(
+        "no release binary here (--cold builds one)".to_owned(),
+        |bytes| format!("{:.1} MB", bytes as f64 / 1e6),
+    );
+    let mut lines = vec![
+        format!("cold release build   {cold}"),
+        format!("release binary       {size}"),
+        format!("crates               {}", figures.crates),
+    ];
+    lines.extend(figures.shape.table());
+    if let Some(counts) = &figures.mirrors {
+        lines.push(String::new());
+        lines.push(format!("mirrors ({} lints speak)", counts.len()));
+        lines.extend(
+            counts
+                .iter()
+                .map(|(lint, count)| format!("  {count:>5}  {lint}")),
+        );
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_is_counted_once_and_its_versions_apart() {
+        let tree = "a v1.0.0 (somewhere)\nb v1.0.0\nb v2.0.0\nb v1.0.0 (*)\n\n";
+        assert_eq!(distinct(tree), 3);
+    }
+}

@@ -1,0 +1,243 @@
+//! Runs other programs: to the end, captured, echoed line by line, or under a time limit.
+//!
+//! Nothing started here can read from the terminal, so no stage can hang on a question.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+use crate::report;
+
+/// How often a process under a time limit is looked at.
+const POLL: Duration = Duration::from_millis(20);
+
+/// What a process printed, and how it ended.
+pub struct Finished {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Finished {
+    /// Both streams, standard output first, for showing why something failed.
+    pub fn told(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+}
+
+/// Runs to the end, output going straight through. Fails on any exit but 0, naming the command.
+pub fn run(command: &mut Command) -> anyhow::Result<()> {
+    let status = status(command)?;
+    if !status.success() {
+        bail!("`{}` ended with {status}", words(command));
+    }
+    Ok(())
+}
+
+/// Runs to the end, output going straight through.
+pub fn status(command: &mut Command) -> anyhow::Result<ExitStatus> {
+    command
+        .stdin(Stdio::null())
+        .status()
+        .with_context(|| could_not_start(command))
+}
+
+/// Runs to the end and keeps what it printed.
+pub fn capture(command: &mut Command) -> anyhow::Result<Finished> {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| could_not_start(command))?;
+    Ok(Finished {
+        status: output.status,
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
+}
+
+/// Like [`capture`], and fails on any exit but 0 with what the process said.
+pub fn output(command: &mut Command) -> anyhow::Result<String> {
+    let finished = capture(command)?;
+    if !finished.status.success() {
+        bail!(
+            "`{}` ended with {}\n{}",
+            words(command),
+            finished.status,
+            finished.stderr.trim_end()
+        );
+    }
+    Ok(finished.stdout)
+}
+
+/// Like [`capture`], but every line is also shown as it comes, on the stream it came on.
+pub fn echo(command: &mut Command) -> anyhow::Result<Finished> {
+    let mut child = piped(command)?;
+    let out = drain(child.stdout.take(), Some(report::line));
+    let err = drain(child.stderr.take(), Some(report::aside));
+    let status = child.wait().with_context(|| could_not_start(command))?;
+    Ok(Finished {
+        status,
+        stdout: joined(out),
+        stderr: joined(err),
+    })
+}
+
+/// Like [`capture`], but a process still running after `limit` is killed and reported as an error.
+pub fn within(command: &mut Command, limit: Duration) -> anyhow::Result<Finished> {
+    let mut child = piped(command)?;
+    let out = drain(child.stdout.take(), None);
+    let err = drain(child.stderr.take(), None);
+    let Some(status) = wait(&mut child, limit)? else {
+        child.kill().ok();
+        child.wait().ok();
+        bail!(
+            "`{}` was still running after {} s and was stopped",
+            words(command),
+            limit.as_secs()
+        );
+    };
+    Ok(Finished {
+        status,
+        stdout: joined(out),
+        stderr: joined(err),
+    })
+}
+
+/// Whether a cargo subcommand such as `nextest` is installed.
+pub fn answers(command: &mut Command) -> bool {
+    capture(command).is_ok_and(|finished| finished.status.success())
+}
+
+/// The command as a person would type it, for messages.
+pub fn words(command: &Command) -> String {
+    let program = std::path::Path::new(command.get_program());
+    let name = program.file_name().unwrap_or(program.as_os_str());
+    std::iter::once(name)
+        .chain(command.get_args())
+        .map(OsStr::to_string_lossy)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn could_not_start(command: &Command) -> String {
+    format!("`{}` could not be started", words(command))
+}
+
+fn piped(command: &mut Command) -> anyhow::Result<Child> {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| could_not_start(command))
+}
+
+/// Reads a stream on a thread of its own, so neither pipe can fill up while the other is read.
+fn drain<R: Read + Send + 'static>(
+    stream: Option<R>,
+    show: Option<fn(String)>,
+) -> Option<JoinHandle<String>> {
+    stream.map(|stream| {
+        std::thread::spawn(move || {
+            let mut kept = String::new();
+            let mut reader = BufReader::new(stream);
+            let mut line = Vec::new();
+            while reader
+                .read_until(b'\n', &mut line)
+                .is_ok_and(|read| read > 0)
+            {
+                let text = String::from_utf8_lossy(&line)
+                    .trim_end_matches(['\n', '\r'])
+                    .to_owned();
+                kept.push_str(&text);
+                kept.push('\n');
+                if let Some(show) = show {
+                    show(text);
+                }
+                line.clear();
+            }
+            kept
+        })
+    })
+}
+
+fn joined(reader: Option<JoinHandle<String>>) -> String {
+    reader
+        .and_then(|reader| reader.join().ok())
+        .unwrap_or_default()
+}
+
+/// `None` when the limit passed first.
+fn wait(child: &mut Child, limit: Duration) -> anyhow::Result<Option<ExitStatus>> {
+    let started = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        if started.elapsed() > limit {
+            return Ok(None);
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn a_failing_command_is_named_with_its_exit_and_what_it_said() {
+        let error = output(&mut shell("echo why >&2; exit 3"))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("sh -c"), "{error}");
+        assert!(error.contains("exit status: 3"), "{error}");
+        assert!(error.contains("why"), "{error}");
+    }
+
+    #[test]
+    fn both_streams_are_kept_apart() {
+        let finished = capture(&mut shell("echo out; echo err >&2")).unwrap();
+        assert_eq!(
+            (finished.stdout.as_str(), finished.stderr.as_str()),
+            ("out\n", "err\n")
+        );
+    }
+
+    #[test]
+    fn a_process_over_its_limit_is_stopped() {
+        let error = within(&mut shell("exec sleep 600"), Duration::from_millis(50))
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(error.contains("still running"), "{error}");
+    }
+
+    #[test]
+    fn a_process_under_its_limit_ends_as_it_would() {
+        let finished = within(&mut shell("echo done; exit 4"), Duration::from_secs(60)).unwrap();
+        assert_eq!(
+            (finished.status.code(), finished.stdout.as_str()),
+            (Some(4), "done\n")
+        );
+    }
+
+    #[test]
+    fn a_missing_program_is_an_error_that_names_it() {
+        let error = capture(&mut Command::new("no-such-program-anywhere"))
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(error.contains("no-such-program-anywhere"), "{error}");
+    }
+}

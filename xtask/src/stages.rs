@@ -1,0 +1,107 @@
+//! Stages with a clock: what ran, how long it took, what was left out and why.
+
+use std::time::{Duration, Instant};
+
+use crate::report;
+
+/// The stages of one session, in order.
+#[derive(Default)]
+pub struct Stages {
+    ended: Vec<Stage>,
+}
+
+struct Stage {
+    name: String,
+    took: Duration,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    Passed,
+    Failed,
+    LeftOut(String),
+}
+
+impl Stages {
+    /// Runs one stage. Its error is passed on after the clock was stopped, so a failure is in the table too.
+    pub fn run<T>(
+        &mut self,
+        name: &str,
+        work: impl FnOnce() -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        report::line(format_args!("\n=== {name}"));
+        let started = Instant::now();
+        let result = work();
+        let took = started.elapsed();
+        let outcome = if result.is_ok() {
+            Outcome::Passed
+        } else {
+            Outcome::Failed
+        };
+        let word = if result.is_ok() { "ended" } else { "FAILED" };
+        report::line(format_args!("=== {name} {word} after {}", minutes(took)));
+        self.ended.push(Stage {
+            name: name.to_owned(),
+            took,
+            outcome,
+        });
+        result
+    }
+
+    /// Notes a stage that this tree has nothing for, or that was not asked for.
+    pub fn leave_out(&mut self, name: &str, reason: &str) {
+        report::line(format_args!("\n=== {name} left out: {reason}"));
+        self.ended.push(Stage {
+            name: name.to_owned(),
+            took: Duration::ZERO,
+            outcome: Outcome::LeftOut(reason.to_owned()),
+        });
+    }
+
+    /// One line per stage, and the sum.
+    pub fn table(&self) -> String {
+        let mut lines = vec!["minutes per stage".to_owned()];
+        for stage in &self.ended {
+            lines.push(match &stage.outcome {
+                Outcome::Passed => format!("  {:<12} {:>8}", stage.name, minutes(stage.took)),
+                Outcome::Failed => {
+                    format!("  {:<12} {:>8}  FAILED", stage.name, minutes(stage.took))
+                }
+                Outcome::LeftOut(reason) => {
+                    format!("  {:<12} {:>8}  {reason}", stage.name, "left out")
+                }
+            });
+        }
+        let sum = self.ended.iter().map(|stage| stage.took).sum();
+        lines.push(format!("  {:<12} {:>8}", "together", minutes(sum)));
+        lines.join("\n")
+    }
+}
+
+/// Minutes to one place behind the point.
+pub fn minutes(took: Duration) -> String {
+    format!("{:.1} min", took.as_secs_f64() / 60.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_names_what_passed_failed_and_was_left_out() {
+        let mut stages = Stages::default();
+        stages.run("build", || Ok(())).unwrap();
+        stages.leave_out("sim", "no such binary");
+        let failed: anyhow::Result<()> = stages.run("fuzz", || anyhow::bail!("found one"));
+        assert!(failed.is_err());
+        let table = stages.table();
+        let rows: Vec<&str> = table.lines().collect();
+        assert_eq!(rows.len(), 5, "{table}");
+        assert!(
+            rows[1].contains("build") && rows[1].ends_with("min"),
+            "{table}"
+        );
+        assert!(rows[2].contains("left out  no such binary"), "{table}");
+        assert!(rows[3].ends_with("FAILED"), "{table}");
+    }
+}

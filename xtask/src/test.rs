@@ -1,0 +1,160 @@
+//! `cargo xtask test`: every test, and everything a test needs built, in one go.
+
+mod closing;
+mod smoke;
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clap::Args;
+
+use crate::build::{self, Executable, Selection};
+use crate::fuzz;
+use crate::process;
+use crate::report;
+use crate::sim;
+use crate::stages::Stages;
+use crate::workspace::Workspace;
+
+/// The optimised profile without debug information that tests, demo and bench smoke share.
+pub const PROFILE: &str = "ci";
+
+/// How long the simulation searches here. The documented million seeds are `cargo xtask sim --seeds 1000000`.
+const SIM_MINUTES: u32 = 5;
+
+/// Run every test: unit tests, test files, documentation, then simulation, fuzz targets, demo and bench smoke.
+///
+/// Uses `cargo nextest` where it is installed, else `cargo test`. A part this tree does not have yet is named in the
+/// table as left out. Ends with the test runner's own closing lines; exits 0 when all passed, 1 when anything failed.
+#[derive(Args)]
+pub struct Options {
+    /// Only unit tests and test files: no documentation, simulation, fuzz targets, demo or bench.
+    #[arg(long)]
+    quick: bool,
+    /// Only tests whose name contains this; implies `--quick`.
+    filter: Option<String>,
+}
+
+pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode> {
+    let mut stages = Stages::default();
+    let mut closing = Vec::new();
+    let result = stages_of(options, workspace, &mut stages, &mut closing);
+    report::line(format_args!("\n{}\n", stages.table()));
+    if let Err(error) = &result {
+        report::line(format_args!("FAILED: {error:#}"));
+    }
+    for line in closing {
+        report::line(line);
+    }
+    Ok(if result.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Runs the stages until one fails. The runner's closing lines come out beside, whatever happens after them.
+fn stages_of(
+    options: &Options,
+    workspace: &Workspace,
+    stages: &mut Stages,
+    closing: &mut Vec<String>,
+) -> anyhow::Result<()> {
+    let built = stages.run("build", || {
+        build::build(workspace, PROFILE, &Selection::Everything)
+    })?;
+    let runner = Runner::find(workspace);
+    stages.run("tests", || {
+        runner.run(workspace, options.filter.as_deref(), closing)
+    })?;
+    if options.quick || options.filter.is_some() {
+        return Ok(());
+    }
+    if matches!(runner, Runner::Nextest) {
+        stages.run("doc tests", || documentation(workspace))?;
+    }
+    match build::binary(&built, sim::BINARY) {
+        Some(binary) => stages.run("sim", || sim::search(binary, SIM_MINUTES))?,
+        None => stages.leave_out("sim", &format!("no binary `{}` in this tree", sim::BINARY)),
+    }
+    fuzz_targets(&built, stages)?;
+    smoke::run(&built, stages)
+}
+
+fn fuzz_targets(built: &[Executable], stages: &mut Stages) -> anyhow::Result<()> {
+    let targets: Vec<&Executable> = fuzz::among(built).collect();
+    if targets.is_empty() {
+        stages.leave_out("fuzz", "no test file named fuzz_* in this tree");
+        return Ok(());
+    }
+    stages.run("fuzz", || fuzz::run_all(&targets, fuzz::SECONDS))
+}
+
+/// What runs the tests.
+enum Runner {
+    Nextest,
+    /// Plain `cargo test`, which runs documentation tests as well.
+    Cargo,
+}
+
+impl Runner {
+    fn find(workspace: &Workspace) -> Self {
+        if process::answers(&mut workspace.cargo(["nextest", "--version"])) {
+            return Self::Nextest;
+        }
+        report::line(
+            "cargo-nextest is not installed, so `cargo test` runs the tests: `cargo install --locked cargo-nextest`",
+        );
+        Self::Cargo
+    }
+
+    fn run(
+        &self,
+        workspace: &Workspace,
+        filter: Option<&str>,
+        closing: &mut Vec<String>,
+    ) -> anyhow::Result<()> {
+        let mut command = match self {
+            Self::Nextest => workspace.cargo([
+                "nextest",
+                "run",
+                "--cargo-profile",
+                PROFILE,
+                "--workspace",
+                "--no-fail-fast",
+            ]),
+            Self::Cargo => workspace.cargo([
+                "test",
+                "--profile",
+                PROFILE,
+                "--workspace",
+                "--no-fail-fast",
+            ]),
+        };
+        command.args(filter);
+        let finished = process::echo(&mut command)?;
+        *closing = match self {
+            Self::Nextest => closing::of_nextest(&finished.stderr),
+            Self::Cargo => closing::of_cargo(&finished.stdout),
+        };
+        if !finished.status.success() {
+            bail!(
+                "`{}` ended with {}",
+                process::words(&command),
+                finished.status
+            );
+        }
+        Ok(())
+    }
+}
+
+fn documentation(workspace: &Workspace) -> anyhow::Result<()> {
+    process::run(&mut workspace.cargo([
+        "test",
+        "--quiet",
+        "--doc",
+        "--profile",
+        PROFILE,
+        "--workspace",
+    ]))
+}

@@ -1,0 +1,89 @@
+//! The binary as a newcomer meets it: the demo and a short bench, each in an empty folder.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::bail;
+
+use crate::build::{self, Executable};
+use crate::process;
+use crate::report;
+use crate::stages::Stages;
+
+/// The demo tells a story of seconds.
+const DEMO_LIMIT: Duration = Duration::from_secs(3 * 60);
+
+/// `bench --smoke` proves that every case runs, not how fast.
+const BENCH_LIMIT: Duration = Duration::from_secs(10 * 60);
+
+/// A subcommand that exists answers `--help` at once.
+const HELP_LIMIT: Duration = Duration::from_secs(30);
+
+/// Lines of a failed run that are shown; its end says most.
+const LINES_SHOWN_MAX: usize = 80;
+
+pub fn run(built: &[Executable], stages: &mut Stages) -> anyhow::Result<()> {
+    for (stage, arguments, limit) in [
+        ("demo", &["demo"][..], DEMO_LIMIT),
+        ("bench smoke", &["bench", "--smoke"][..], BENCH_LIMIT),
+    ] {
+        match build::binary(built, "baton") {
+            Some(baton) if offers(baton, arguments[0])? => {
+                stages.run(stage, || smoke(baton, arguments, limit))?
+            }
+            _ => stages.leave_out(
+                stage,
+                &format!("this tree's binary has no `baton {}`", arguments[0]),
+            ),
+        }
+    }
+    Ok(())
+}
+
+/// Whether the binary has that subcommand: its help page then names it.
+fn offers(baton: &Path, subcommand: &str) -> anyhow::Result<bool> {
+    let finished = process::within(Command::new(baton).args([subcommand, "--help"]), HELP_LIMIT)?;
+    Ok(finished.status.success() && finished.stdout.contains(subcommand))
+}
+
+fn smoke(baton: &Path, arguments: &[&str], limit: Duration) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut command = Command::new(baton);
+    command.args(arguments).current_dir(folder.path());
+    let finished = process::within(&mut command, limit)?;
+    if finished.status.success() {
+        return Ok(());
+    }
+    let told = finished.told();
+    let lines: Vec<&str> = told.lines().collect();
+    for line in &lines[lines.len().saturating_sub(LINES_SHOWN_MAX)..] {
+        report::line(line);
+    }
+    bail!(
+        "`{}` ended with {}",
+        process::words(&command),
+        finished.status
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_binary_that_says_nothing_offers_nothing() {
+        assert!(!offers(Path::new("true"), "demo").unwrap());
+        assert!(!offers(Path::new("false"), "demo").unwrap());
+        assert!(offers(Path::new("echo"), "demo").unwrap());
+    }
+
+    #[test]
+    fn a_failing_run_fails_the_smoke() {
+        assert!(smoke(Path::new("true"), &["demo"], HELP_LIMIT).is_ok());
+        let error = smoke(Path::new("false"), &["demo"], HELP_LIMIT)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("false demo"), "{error}");
+    }
+}

@@ -1,0 +1,251 @@
+//! Which room may know which.
+
+use crate::metadata::{Dependency, Metadata, Package};
+use crate::workspace::Workspace;
+
+use super::Outcome;
+
+/// A room and the rooms it may name in `[dependencies]` and `[build-dependencies]`; the law behind "Allowed arrows" of
+/// ARCHITECTURE.md. Whoever draws a new arrow changes both, in a commit that says why.
+const TABLE: &[(&str, &[&str])] = &[
+    ("core", &[]),
+    ("agents", &["core"]),
+    ("ports", &["core"]),
+    ("engine", &["core", "agents", "ports"]),
+    ("store", &["core", "ports"]),
+    ("bus", &["core", "ports"]),
+    ("models", &["core", "ports"]),
+    ("tools", &["core", "ports"]),
+    ("memory", &["core", "ports"]),
+    ("server", &["core", "ports", "engine"]),
+    (
+        "app",
+        &[
+            "core", "ports", "engine", "store", "bus", "models", "tools", "memory", "server",
+        ],
+    ),
+    ("sim", &["core", "agents", "ports", "engine"]),
+    ("xtask", &[]),
+];
+
+/// Rooms that implement a port and so may name `sim` in `[dev-dependencies]`, for its conformance suites.
+const IMPLEMENT_PORTS: &[&str] = &["store", "bus", "models", "tools", "memory"];
+
+/// Where a finding sends its reader.
+const LAW: &str =
+    "the table is in ARCHITECTURE.md, \"Allowed arrows\", and in xtask/src/walls/arrows.rs";
+
+pub fn check(workspace: &Workspace) -> anyhow::Result<Outcome> {
+    let metadata = workspace.members()?;
+    let rooms = metadata.members().count();
+    Ok(Outcome::of(
+        findings(&metadata),
+        format!("{rooms} rooms, {} arrows", arrows(&metadata).count()),
+    ))
+}
+
+/// One text per arrow that is not in the table, and per package that is not a room of it.
+pub fn findings(metadata: &Metadata) -> Vec<String> {
+    let strangers = metadata.members().filter_map(stranger);
+    let arrows = arrows(metadata).filter_map(|(from, dependency)| forbidden(from, dependency));
+    strangers.chain(arrows).collect()
+}
+
+/// Every arrow from one of our packages to another.
+fn arrows(metadata: &Metadata) -> impl Iterator<Item = (&Package, &Dependency)> {
+    metadata.members().flat_map(|package| {
+        let ours = package
+            .dependencies
+            .iter()
+            .filter(|dependency| metadata.member(&dependency.name).is_some());
+        ours.map(move |dependency| (package, dependency))
+    })
+}
+
+/// A package that is no room of the table, or whose folder does not carry its name.
+fn stranger(package: &Package) -> Option<String> {
+    let room = room(&package.name);
+    if allowed(room).is_none() {
+        return Some(format!(
+            "package `{}` is no room of the house; give it a row: {LAW}",
+            package.name
+        ));
+    }
+    let expected = if room == "xtask" {
+        "xtask".to_owned()
+    } else {
+        format!("crates/{room}")
+    };
+    (!package.folder().ends_with(&expected)).then(|| {
+        format!(
+            "package `{}` lives in {}; its folder is {expected}",
+            package.name,
+            package.folder().display()
+        )
+    })
+}
+
+fn forbidden(from: &Package, dependency: &Dependency) -> Option<String> {
+    let (here, there) = (room(&from.name), room(&dependency.name));
+    let kind = dependency.kind.as_deref().unwrap_or("normal");
+    let normal = allowed(here)?;
+    let for_tests = kind == "dev" && there == "sim" && IMPLEMENT_PORTS.contains(&here);
+    if normal.contains(&there) || for_tests {
+        return None;
+    }
+    let may = if normal.is_empty() {
+        "no other room".to_owned()
+    } else {
+        normal.join(", ")
+    };
+    let dev = if IMPLEMENT_PORTS.contains(&here) {
+        "; in dev-dependencies also sim"
+    } else {
+        ""
+    };
+    Some(format!(
+        "arrow `{here} → {there}` ({kind}): `{here}` may know {may}{dev}; {LAW}"
+    ))
+}
+
+fn allowed(room: &str) -> Option<&'static [&'static str]> {
+    TABLE
+        .iter()
+        .find(|(name, _)| *name == room)
+        .map(|(_, allowed)| *allowed)
+}
+
+fn room(package: &str) -> &str {
+    package.strip_prefix("baton-").unwrap_or(package)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::process;
+
+    /// The document cargo prints for this very tree.
+    fn document() -> Value {
+        let workspace = Workspace::locate().unwrap();
+        let mut command = workspace.cargo(["metadata", "--format-version", "1", "--no-deps"]);
+        serde_json::from_str(&process::output(&mut command).unwrap()).unwrap()
+    }
+
+    fn findings_of(document: Value) -> Vec<String> {
+        findings(&serde_json::from_value(document).unwrap())
+    }
+
+    /// Adds one line to the dependencies of a package.
+    fn with_arrow(from: &str, to: &str, kind: Value) -> Value {
+        let mut document = document();
+        let packages = document["packages"].as_array_mut().unwrap();
+        let package = packages
+            .iter_mut()
+            .find(|package| package["name"] == from)
+            .unwrap();
+        let line = json!({"name": to, "kind": kind, "req": "*", "path": "somewhere"});
+        package["dependencies"].as_array_mut().unwrap().push(line);
+        document
+    }
+
+    #[test]
+    fn the_tree_as_it_stands_has_only_allowed_arrows() {
+        assert_eq!(findings_of(document()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_real_document_is_not_empty() {
+        let metadata: Metadata = serde_json::from_value(document()).unwrap();
+        assert!(
+            arrows(&metadata).count() >= 20,
+            "the tree has {} arrows",
+            arrows(&metadata).count()
+        );
+    }
+
+    #[test]
+    fn adding_agents_to_tools_breaks_the_wall() {
+        let findings = findings_of(with_arrow("baton-agents", "baton-tools", Value::Null));
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        assert!(
+            findings[0].contains("arrow `agents → tools` (normal)"),
+            "{findings:?}"
+        );
+        assert!(findings[0].contains("may know core"), "{findings:?}");
+        assert!(findings[0].contains("ARCHITECTURE.md"), "{findings:?}");
+    }
+
+    #[test]
+    fn a_build_arrow_counts_as_much_as_a_normal_one() {
+        assert_eq!(
+            findings_of(with_arrow("baton-agents", "baton-tools", json!("build"))).len(),
+            1
+        );
+    }
+
+    #[test]
+    fn a_dev_arrow_is_held_to_the_same_table() {
+        assert_eq!(
+            findings_of(with_arrow("baton-core", "baton-store", json!("dev"))).len(),
+            1
+        );
+    }
+
+    #[test]
+    fn a_room_that_implements_a_port_may_test_with_sim() {
+        assert_eq!(
+            findings_of(with_arrow("baton-store", "baton-sim", json!("dev"))),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            findings_of(with_arrow("baton-store", "baton-sim", Value::Null)).len(),
+            1
+        );
+        assert_eq!(
+            findings_of(with_arrow("baton-core", "baton-sim", json!("dev"))).len(),
+            1
+        );
+    }
+
+    #[test]
+    fn xtask_may_know_no_room() {
+        assert_eq!(
+            findings_of(with_arrow("xtask", "baton-core", Value::Null)).len(),
+            1
+        );
+    }
+
+    #[test]
+    fn a_package_without_a_row_is_a_finding() {
+        let mut document = document();
+        let mut package = document["packages"][0].clone();
+        package["name"] = json!("baton-attic");
+        package["id"] = json!("attic");
+        document["workspace_members"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!("attic"));
+        document["packages"].as_array_mut().unwrap().push(package);
+        let findings = findings_of(document);
+        assert!(
+            findings
+                .iter()
+                .any(|text| text.contains("`baton-attic` is no room")),
+            "{findings:?}"
+        );
+    }
+
+    #[test]
+    fn the_table_is_free_of_circles() {
+        let mut settled: Vec<&str> = Vec::new();
+        while settled.len() < TABLE.len() {
+            let ready = |(name, allowed): &&(&'static str, &[&str])| {
+                !settled.contains(name) && allowed.iter().all(|room| settled.contains(room))
+            };
+            let next = TABLE.iter().find(ready).map(|(name, _)| *name);
+            settled.push(next.expect("every row left waits for another"));
+        }
+    }
+}

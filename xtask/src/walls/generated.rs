@@ -1,0 +1,152 @@
+//! Files the `baton` binary writes about itself, committed so they can be read without building it.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::build::{self, Selection};
+use crate::process;
+use crate::workspace::Workspace;
+
+use super::Outcome;
+
+/// A file, and the arguments with which `baton` prints it. A new one is one line.
+const TABLE: &[(&str, &[&str])] = &[
+    (
+        "docs/reference/workflow.schema.json",
+        &["reference", "workflow-schema"],
+    ),
+    ("docs/reference/cli.md", &["reference", "cli"]),
+    ("docs/errors/README.md", &["reference", "errors"]),
+];
+
+/// Printing a page is instant; a binary that takes longer waits for something.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// What `baton` answers to arguments it does not know, by its documented exit codes.
+const EXIT_UNKNOWN: i32 = 2;
+
+/// Compares each file with what the binary prints, or writes it.
+pub fn check(workspace: &Workspace, profile: &str, write: bool) -> anyhow::Result<Outcome> {
+    let built = build::build(workspace, profile, &Selection::Everything)?;
+    let baton =
+        build::binary(&built, "baton").context("the workspace builds no binary named `baton`")?;
+    let mut findings = Vec::new();
+    let mut fresh = 0;
+    for (file, arguments) in TABLE {
+        let page = page(baton, arguments)?;
+        let committed = workspace.root().join(file);
+        let before = std::fs::read_to_string(&committed).ok();
+        if write && let Page::Text(text) = &page {
+            if let Some(folder) = committed.parent() {
+                std::fs::create_dir_all(folder)?;
+            }
+            std::fs::write(&committed, text)?;
+            fresh += 1;
+            continue;
+        }
+        match judge(file, before.as_deref(), &page) {
+            Ok(checked) => fresh += usize::from(checked),
+            Err(finding) => findings.push(finding),
+        }
+    }
+    let verb = if write { "written" } else { "fresh" };
+    Ok(Outcome::of(
+        findings,
+        format!(
+            "{fresh} of {} {verb}; the rest the binary does not print yet",
+            TABLE.len()
+        ),
+    ))
+}
+
+/// What the binary answered.
+enum Page {
+    Text(String),
+    /// It does not know these arguments.
+    NotOffered,
+    Failed(String),
+}
+
+fn page(baton: &Path, arguments: &[&str]) -> anyhow::Result<Page> {
+    let finished = process::within(Command::new(baton).args(arguments), LIMIT)?;
+    Ok(match finished.status.code() {
+        Some(0) if !finished.stdout.is_empty() => Page::Text(finished.stdout),
+        Some(0 | EXIT_UNKNOWN) => Page::NotOffered,
+        _ => Page::Failed(format!(
+            "`baton {}` ended with {}\n{}",
+            arguments.join(" "),
+            finished.status,
+            finished.told()
+        )),
+    })
+}
+
+/// `Ok(true)` is a fresh file; `Ok(false)` is one that neither the binary nor the tree has yet.
+fn judge(file: &str, before: Option<&str>, page: &Page) -> Result<bool, String> {
+    const WAY_OUT: &str = "run `cargo xtask walls --write` and commit what it writes";
+    match (before, page) {
+        (None, Page::NotOffered) => Ok(false),
+        (Some(_), Page::NotOffered) => Err(format!(
+            "{file} is committed, but the binary no longer prints it"
+        )),
+        (_, Page::Failed(told)) => Err(format!("{file} cannot be compared: {told}")),
+        (None, Page::Text(_)) => Err(format!("{file} is missing; {WAY_OUT}")),
+        (Some(before), Page::Text(text)) if before == text => Ok(true),
+        (Some(before), Page::Text(text)) => {
+            let line = 1 + before
+                .lines()
+                .zip(text.lines())
+                .take_while(|(old, new)| old == new)
+                .count();
+            Err(format!(
+                "{file}:{line}: is not what the binary prints; {WAY_OUT}"
+            ))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Page {
+        Page::Text(text.to_owned())
+    }
+
+    #[test]
+    fn a_file_that_is_what_the_binary_prints_is_fresh() {
+        assert_eq!(
+            judge("a.md", Some("one\ntwo\n"), &text("one\ntwo\n")),
+            Ok(true)
+        );
+    }
+
+    #[test]
+    fn a_stale_file_is_named_with_its_first_different_line() {
+        let finding = judge("a.md", Some("one\ntwo\n"), &text("one\n2\n")).unwrap_err();
+        assert!(
+            finding.starts_with("a.md:2:") && finding.contains("--write"),
+            "{finding}"
+        );
+    }
+
+    #[test]
+    fn a_file_cut_short_is_stale() {
+        assert!(judge("a.md", Some("one\n"), &text("one\ntwo\n")).is_err());
+    }
+
+    #[test]
+    fn a_page_without_a_file_and_a_file_without_a_page_are_findings() {
+        assert!(judge("a.md", None, &text("one\n")).is_err());
+        assert!(judge("a.md", Some("one\n"), &Page::NotOffered).is_err());
+        assert_eq!(judge("a.md", None, &Page::NotOffered), Ok(false));
+    }
+
+    #[test]
+    fn a_binary_that_fails_is_a_finding() {
+        assert!(judge("a.md", None, &Page::Failed("it ended".to_owned())).is_err());
+    }
+}

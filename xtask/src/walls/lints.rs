@@ -1,0 +1,70 @@
+//! Formatting and clippy, by the tools themselves.
+
+use crate::process;
+use crate::workspace::{self, Workspace};
+
+use super::Outcome;
+
+pub fn format(workspace: &Workspace) -> anyhow::Result<Outcome> {
+    if !process::answers(&mut workspace.cargo(["fmt", "--version"])) {
+        return Ok(missing("rustfmt", workspace::in_ci()));
+    }
+    let finished = process::capture(&mut workspace.cargo(["fmt", "--all", "--check"]))?;
+    if finished.status.success() {
+        return Ok(Outcome::Stands("formatted".to_owned()));
+    }
+    Ok(Outcome::Broken(vec![format!(
+        "run `cargo fmt --all`\n{}",
+        finished.told().trim_end()
+    )]))
+}
+
+/// Clippy compiles nothing to machine code, but runs build scripts and procedural macros: with the profile of the
+/// tests those are built once for both.
+pub fn clippy(workspace: &Workspace, profile: &str) -> anyhow::Result<Outcome> {
+    if !process::answers(&mut workspace.cargo(["clippy", "--version"])) {
+        return Ok(missing("clippy", workspace::in_ci()));
+    }
+    let status = process::status(&mut workspace.cargo([
+        "clippy",
+        "--quiet",
+        "--workspace",
+        "--all-targets",
+        "--profile",
+        profile,
+        "--",
+        "-D",
+        "warnings",
+    ]))?;
+    if status.success() {
+        return Ok(Outcome::Stands("no warnings".to_owned()));
+    }
+    Ok(Outcome::Broken(vec![
+        "clippy's own words are above".to_owned(),
+    ]))
+}
+
+/// On a developer's machine the other walls still tell much; where CI is set the wall must not quietly be gone.
+fn missing(component: &str, in_ci: bool) -> Outcome {
+    let way_out = format!("{component} is not installed here: `rustup component add {component}`");
+    if in_ci {
+        Outcome::Broken(vec![way_out])
+    } else {
+        Outcome::Skipped(way_out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_tool_breaks_the_wall_in_ci_and_is_only_said_elsewhere() {
+        assert!(
+            matches!(missing("clippy", true), Outcome::Broken(found) if found[0].contains("component add clippy"))
+        );
+        assert!(
+            matches!(missing("clippy", false), Outcome::Skipped(why) if why.contains("component add clippy"))
+        );
+    }
+}

@@ -1,0 +1,129 @@
+//! Where the project is, and the commands that are run in it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail};
+
+use crate::metadata::Metadata;
+use crate::process;
+
+/// The checkout xtask was started in.
+pub struct Workspace {
+    root: PathBuf,
+}
+
+/// How much of the dependency tree a [`Metadata`] document covers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Every platform the lock file knows.
+    AllPlatforms,
+    /// This machine's platform: what is left when the other platforms' packages cannot be fetched.
+    ThisPlatform,
+}
+
+impl Workspace {
+    /// Finds the workspace around the current folder.
+    pub fn locate() -> anyhow::Result<Self> {
+        let manifest = process::output(Command::new(cargo()).args([
+            "locate-project",
+            "--workspace",
+            "--message-format",
+            "plain",
+        ]))?;
+        let root = Path::new(manifest.trim())
+            .parent()
+            .context("the workspace manifest has no folder")?;
+        Ok(Self {
+            root: root.to_owned(),
+        })
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// `cargo`, in the workspace root.
+    pub fn cargo<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
+        let mut command = Command::new(cargo());
+        command.current_dir(&self.root).args(arguments);
+        command
+    }
+
+    /// Our own packages only; needs no network and no lock file.
+    pub fn members(&self) -> anyhow::Result<Metadata> {
+        read(&process::output(&mut self.cargo([
+            "metadata",
+            "--format-version",
+            "1",
+            "--no-deps",
+        ]))?)
+    }
+
+    /// Our packages and all they lean on. Fetches the sources of other platforms' packages; where that is impossible
+    /// (no network), answers for this platform alone and says so.
+    pub fn packages(&self) -> anyhow::Result<(Metadata, Reach)> {
+        let whole =
+            process::capture(&mut self.cargo(["metadata", "--format-version", "1", "--quiet"]))?;
+        if whole.status.success() {
+            return Ok((read(&whole.stdout)?, Reach::AllPlatforms));
+        }
+        let host = self.host()?;
+        let here = process::output(&mut self.cargo([
+            "metadata",
+            "--format-version",
+            "1",
+            "--offline",
+            "--filter-platform",
+            &host,
+        ]))?;
+        Ok((read(&here)?, Reach::ThisPlatform))
+    }
+
+    /// Files git tracks, and new ones it would track, as paths from the root with `/` between folders.
+    /// Files deleted but not yet committed are left out.
+    pub fn files(&self) -> anyhow::Result<Vec<String>> {
+        let mut git = Command::new("git");
+        git.current_dir(&self.root).args([
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ]);
+        let listed = process::output(&mut git)
+            .context("the source rules read the files git tracks; is this a clone?")?;
+        let mut files: Vec<String> = listed
+            .split('\0')
+            .filter(|path| !path.is_empty() && self.root.join(path).is_file())
+            .map(str::to_owned)
+            .collect();
+        files.sort();
+        files.dedup();
+        Ok(files)
+    }
+
+    /// This machine's platform, as rustc names it.
+    fn host(&self) -> anyhow::Result<String> {
+        let told = process::output(Command::new("rustc").arg("-vV").current_dir(&self.root))?;
+        match told.lines().find_map(|line| line.strip_prefix("host: ")) {
+            Some(host) => Ok(host.to_owned()),
+            None => bail!("`rustc -vV` named no host platform"),
+        }
+    }
+}
+
+/// Whether a machine that others rely on is watching: there, a tool that is missing is a failure.
+pub fn in_ci() -> bool {
+    std::env::var_os("CI")
+        .is_some_and(|value| !value.is_empty() && value != "false" && value != "0")
+}
+
+/// The cargo that started us, so a toolchain chosen by hand stays chosen.
+fn cargo() -> PathBuf {
+    std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
+}
+
+fn read(document: &str) -> anyhow::Result<Metadata> {
+    serde_json::from_str(document).context("`cargo metadata` printed a document xtask cannot read")
+}
