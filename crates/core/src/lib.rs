@@ -1,3 +1,19 @@
-//! (under construction)
+//! What a workflow is and how a run moves.
+//!
+//! The room is pure: no clock, no IO, no randomness, no async. Time enters as an argument, ids are minted outside.
+//! The way in is [`run::Run`]: a [`run::Command`] is decided into [`run::Event`]s, events are folded into state, and
+//! [`run::Effect`]s are derived from state, so a crash loses none of them.
+//!
+//! Deliberately absent: services, storage formats, HTTP. What the world does with an effect is another room's business.
 
+pub mod agent;
+pub mod bundle;
 pub mod expr;
+pub mod fault;
+pub mod graph;
+pub mod id;
+pub mod model;
+pub mod money;
+pub mod run;
+pub mod time;
+pub mod tool;

@@ -1,1 +1,12 @@
-//! (under construction)
+//! What any room may ask of another: traits and their plain types, no answers.
+//!
+//! The engine speaks to the world only through these. Each port has one conformance suite in `sim`, run on the fake
+//! and on every real implementation.
+
+pub mod clock;
+pub mod journal;
+pub mod models;
+pub mod read;
+pub mod records;
+pub mod registry;
+pub mod tools;

@@ -1,0 +1,117 @@
+//! Agents as data: what defines one, what it has seen, and what it may ask for next. The step functions are the
+//! `agents` room's; here is only what the journal must keep.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::fault::Fault;
+use crate::model::{self, Profile};
+use crate::tool::Envelope;
+
+/// Iterations of a reasoning agent unless told otherwise.
+pub const ITERATIONS_DEFAULT: u32 = 10;
+/// The most iterations any definition may ask for.
+pub const ITERATIONS_MAX: u32 = 100;
+
+/// An agent's definition: a file in `agents/`, a shipped configuration, or registered by API.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Agent {
+    pub name: String,
+    #[serde(rename = "type")]
+    pub kind: Kind,
+    #[serde(default)]
+    pub description: String,
+    /// Jinja over the run's names.
+    #[serde(default)]
+    pub system_prompt: String,
+    /// Jinja; used where the node brings neither `prompt_template` nor `task`.
+    #[serde(default)]
+    pub prompt: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_profile: Option<Profile>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u32>,
+    /// Tool names or `app.*` wildcards it may ask for.
+    #[serde(default)]
+    pub tools: Vec<String>,
+    /// JSON Schema of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_schema: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_iterations: Option<u32>,
+    #[serde(default)]
+    pub capabilities: Vec<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, Value>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// One model call, structured output repaired once.
+    Simple,
+    /// A tool-calling loop.
+    #[serde(alias = "conversational")]
+    Reasoning,
+    /// Plan, execute, reflect.
+    Code,
+}
+
+/// What an agent node asks its agent to do: rendered when the node starts, journaled, never rendered again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    pub agent: Agent,
+    pub system: String,
+    pub prompt: String,
+    /// The tools it may ask for, with what the model is told about each.
+    #[serde(default)]
+    pub tools: Vec<model::ToolOffer>,
+}
+
+/// One thing an agent has seen, in order. The whole list is the agent's memory of this task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Seen {
+    Replied(model::Reply),
+    /// The model could not be asked.
+    ModelFailed(Fault),
+    /// Results of one step's tool requests, in the order they were asked for, with the model's call ids.
+    Tools(Vec<(String, Envelope)>),
+    /// The customer's answer to a question.
+    Said(String),
+}
+
+/// What an agent wants next.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    AskModel(model::Request),
+    RequestTools(Vec<ToolRequest>),
+    /// The question is posted and the run waits for the customer's next message.
+    AskCustomer { question: String },
+    Answer { output: Value },
+    HandOver { reason: String },
+    GiveUp(Fault),
+}
+
+/// A tool an agent asks for. It performs nothing itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ToolRequest {
+    /// The model's id for the call.
+    pub id: String,
+    pub tool: String,
+    pub arguments: Value,
+}
+
+/// A pure step function: the `agents` room is its implementor, the simulation has another.
+pub trait Think: Send + Sync {
+    /// What the agent asks for next, given all it has seen. The same arguments give the same step.
+    fn step(&self, task: &Task, seen: &[Seen]) -> Step;
+}

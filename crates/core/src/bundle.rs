@@ -1,0 +1,76 @@
+//! What a version pins: the content-addressed text a run keeps for life.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::agent::Agent;
+use crate::tool::Facts;
+
+/// SHA-256 of a bundle's canonical JSON, in lower-case hexadecimal.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(transparent)]
+pub struct Hash(Arc<str>);
+
+impl Hash {
+    /// Of any bytes: bundles, blobs, definitions.
+    pub fn of(bytes: &[u8]) -> Self {
+        use fmt::Write as _;
+        let mut hex = String::with_capacity(64);
+        for byte in Sha256::digest(bytes) {
+            let _ = write!(hex, "{byte:02x}");
+        }
+        Self(hex.into())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Enough of it for people.
+    pub fn short(&self) -> &str {
+        self.0.get(..12).unwrap_or(&self.0)
+    }
+}
+
+impl fmt::Display for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.short())
+    }
+}
+
+/// Everything that decides how a run of this version moves. What is *permitted* is always read live.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bundle {
+    /// The layout of this document; 1.
+    pub format: u32,
+    pub name: String,
+    /// The definition as JSON, without spans or comments.
+    pub definition: Value,
+    /// The agents it names, prompts inside.
+    pub agents: BTreeMap<String, Agent>,
+    /// Static facts of the tools it names.
+    pub tools: BTreeMap<String, Facts>,
+    /// The bundles of its subworkflows, by workflow name.
+    pub subworkflows: BTreeMap<String, Hash>,
+}
+
+impl Bundle {
+    /// Its canonical text (keys sorted) and that text's hash.
+    pub fn seal(&self) -> Result<(Vec<u8>, Hash), serde_json::Error> {
+        let text = serde_json::to_vec(&serde_json::to_value(self)?)?;
+        let hash = Hash::of(&text);
+        Ok((text, hash))
+    }
+}

@@ -1,0 +1,49 @@
+//! What went wrong in a node, a tool or a model call, as the journal keeps it.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A failure with a stable code. `message` is for the operator and never holds a secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Fault {
+    /// A stable, documented code such as `TIMEOUT`.
+    pub code: Cow<'static, str>,
+    pub message: String,
+    /// For the customer, in the tenant's language, where the tool that failed has such words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<String>,
+}
+
+impl Fault {
+    pub fn new(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self { code: code.into(), message: message.into(), customer: None }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)
+    }
+}
+
+/// The codes this room itself gives. Tools and models bring their own.
+pub mod code {
+    pub const TIMEOUT: &str = "TIMEOUT";
+    pub const EXPRESSION: &str = "EXPRESSION_FAILED";
+    pub const JOURNAL_LIMIT: &str = "JOURNAL_LIMIT";
+    pub const LOOP_LIMIT: &str = "LOOP_LIMIT";
+    pub const ITEM_LIMIT: &str = "ITEM_LIMIT";
+    pub const NOT_A_LIST: &str = "NOT_A_LIST";
+    pub const MERGE_IMPOSSIBLE: &str = "MERGE_IMPOSSIBLE";
+    pub const REJECTED: &str = "REJECTED";
+    pub const DEADLINE: &str = "DEADLINE_PASSED";
+    pub const COST_LIMIT: &str = "COST_LIMIT";
+    pub const OUTCOME_UNKNOWN: &str = "OUTCOME_UNKNOWN";
+    pub const CANCELLED: &str = "CANCELLED";
+    pub const CHILD_FAILED: &str = "CHILD_FAILED";
+    pub const STUCK: &str = "NOTHING_CAN_RUN";
+    pub const AGENT_GAVE_UP: &str = "AGENT_GAVE_UP";
+    pub const NESTING_LIMIT: &str = "NESTING_LIMIT";
+}

@@ -1,0 +1,165 @@
+//! A workflow as the run walks it: compiled once from a [definition](crate::definition), never changed after.
+
+pub mod node;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::expr::Condition;
+use crate::id::NodeId;
+use crate::money::Usd;
+
+pub use node::{Kind, Node};
+
+/// Nodes of one workflow, nested bodies included.
+pub const NODES_MAX: usize = 10_000;
+/// Edges of one workflow, nested bodies included.
+pub const EDGES_MAX: usize = 50_000;
+/// Bodies within bodies.
+pub const NESTING_MAX: usize = 8;
+
+/// The place of a node within its graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeIx(pub u32);
+
+/// The place of an edge within its graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EdgeIx(pub u32);
+
+impl NodeIx {
+    pub fn at(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl EdgeIx {
+    pub fn at(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A whole workflow: its outer graph and what holds for the run as one.
+#[derive(Clone, Debug)]
+pub struct Workflow {
+    pub name: String,
+    /// The text version of seed 004, kept as a label.
+    pub version: String,
+    pub graph: Arc<Graph>,
+    /// How writes to a key of `shared_context` combine; last write wins where nothing is declared.
+    pub variables: BTreeMap<String, Variable>,
+    /// The run's own deadline, counted from its start.
+    pub timeout: Option<Duration>,
+    pub max_cost: Option<Usd>,
+    /// Runs after a rollback with `error` and `undone` among its names.
+    pub on_compensated: Option<NodeIx>,
+}
+
+/// A declared variable.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Variable {
+    pub initial: Option<serde_json::Value>,
+    pub combine: Combine,
+}
+
+/// What a second write to a key does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Combine {
+    #[default]
+    LastWins,
+    /// Each write is appended to a list.
+    Append,
+    /// Objects are merged, key by key.
+    Merge,
+    /// A second write is refused: the node that makes it fails.
+    Once,
+}
+
+/// One graph: the outer one, or the body of a loop or a branch.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    pub nodes: Vec<Node>,
+    pub edges: Vec<Edge>,
+    names: BTreeMap<NodeId, NodeIx>,
+    incoming: Vec<Vec<EdgeIx>>,
+    outgoing: Vec<Vec<EdgeIx>>,
+}
+
+/// A directed edge between two nodes of one graph.
+#[derive(Clone, Debug)]
+pub struct Edge {
+    pub from: NodeIx,
+    pub to: NodeIx,
+    pub when: When,
+    /// Sees `output` (its source's) plus all names.
+    pub condition: Option<Condition>,
+}
+
+/// On which ending of its source an edge may be taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum When {
+    /// The source completed. From a node that chooses a branch, an edge without a label follows its first branch
+    /// (`true`, `approved`, a switch's default).
+    Completed,
+    /// The source completed and chose the branch of this name.
+    Branch(String),
+    /// The source failed (`on_error: goto`).
+    Failed,
+}
+
+/// When a node may run, once all its in-edges are settled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Join {
+    /// One of them was taken (the `edges` form).
+    #[default]
+    AnyTaken,
+    /// A skipped dependency counts as met (the `steps` form).
+    AllSettled,
+}
+
+impl Graph {
+    /// Puts nodes and edges together. Ids are unique and edges are in range: the definition's checks come first.
+    pub fn new(nodes: Vec<Node>, edges: Vec<Edge>) -> Self {
+        let mut incoming = vec![Vec::new(); nodes.len()];
+        let mut outgoing = vec![Vec::new(); nodes.len()];
+        for (place, edge) in (0..).zip(&edges) {
+            incoming[edge.to.at()].push(EdgeIx(place));
+            outgoing[edge.from.at()].push(EdgeIx(place));
+        }
+        let names = (0..).zip(&nodes).map(|(place, node)| (node.id.clone(), NodeIx(place))).collect();
+        Self { nodes, edges, names, incoming, outgoing }
+    }
+
+    pub fn node(&self, place: NodeIx) -> &Node {
+        &self.nodes[place.at()]
+    }
+
+    pub fn edge(&self, place: EdgeIx) -> &Edge {
+        &self.edges[place.at()]
+    }
+
+    pub fn find(&self, id: &str) -> Option<NodeIx> {
+        self.names.get(id).copied()
+    }
+
+    pub fn incoming(&self, place: NodeIx) -> &[EdgeIx] {
+        &self.incoming[place.at()]
+    }
+
+    pub fn outgoing(&self, place: NodeIx) -> &[EdgeIx] {
+        &self.outgoing[place.at()]
+    }
+
+    pub fn places(&self) -> impl Iterator<Item = NodeIx> + use<> {
+        (0..u32::try_from(self.nodes.len()).unwrap_or(u32::MAX)).map(NodeIx)
+    }
+
+    /// The graph inside a node, by branch name for `parallel` and any name for `loop`.
+    pub fn body(&self, place: NodeIx, branch: &str) -> Option<&Arc<Self>> {
+        match &self.node(place).kind {
+            Kind::Loop(each) => Some(&each.body),
+            Kind::Parallel(fork) => fork.branches.get(branch),
+            _ => None,
+        }
+    }
+}

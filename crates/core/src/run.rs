@@ -1,0 +1,56 @@
+//! How a run moves: commands are decided into events, events fold into state, effects are derived from state.
+//!
+//! `decide` folds as it goes: a chain of pure nodes settles inside one call, each seeing what the one before it set.
+//! So it takes `&mut self` and leaves the run as if its events had just been applied; a caller whose append fails
+//! throws the run away and folds it again from the journal. Folding the returned events into an older copy gives the
+//! same state byte for byte, and a test and the simulation hold it to that.
+//!
+//! # Races, settled
+//!
+//! | first | then | outcome |
+//! | --- | --- | --- |
+//! | time-out of `pure`/`read` | | not done: retried or failed |
+//! | time-out of `keyed` | | unknown: the same key goes out again, at last a person |
+//! | time-out of `verify` | | unknown: looked up after the sender's deadline |
+//! | time-out of `once` | | unknown: a person decides |
+//! | doubt | late `done` | settles the doubt |
+//! | a person said `not_done` or `repeat` | late `done` | `ArrivedLate`: joins the saga, undone at once if the run has compensated |
+//! | cancel | `done` of a call in flight | recorded, joins the saga |
+//! | pause | `done`, answer, signal | recorded; nothing new goes out; retry timers wait, deadlines do not |
+//! | answer | deadline | the answer holds; the deadline finds nothing |
+//! | deadline | answer | refused, naming the deadline |
+//! | end | signal, answer, cancel | refused, naming the end |
+
+mod address;
+mod command;
+mod effect;
+mod event;
+mod refusal;
+mod saga;
+mod signals;
+mod state;
+
+pub use address::{Address, CallId, EffectId, Path, Role};
+pub use command::{
+    ChildEnd, Command, Decision, FORK_EDITS_MAX, Incoming, MESSAGE, ModelFault, Origin, Outcome, Resolution, Signal,
+};
+pub use effect::Effect;
+pub use event::{
+    Answer, Asked, Began, Block, Done, Ended, Entry, Event, Finished, Forked, How, InDoubt, Reopened, Request, Scheduled,
+    Started, Undo, Winding,
+};
+pub use refusal::Refusal;
+pub use saga::{Saga, Undone};
+pub use signals::SIGNALS_MAX;
+pub use state::{Run, State};
+
+/// Raised whenever the fold changes in a way that old snapshots do not show: they are thrown away then.
+pub const FOLD_VERSION: u32 = 1;
+/// Events one run may have. At 80 % it is said, at 100 % the run fails under its `on_error`.
+pub const EVENTS_MAX: u64 = 500_000;
+/// Steps one agent may take in one task.
+pub const AGENT_STEPS_MAX: u32 = 250;
+/// Tool calls one agent step or one `tool_requests` list may ask for.
+pub const REQUESTS_MAX: usize = 64;
+/// Subworkflows within subworkflows.
+pub const DEPTH_MAX: u32 = 16;

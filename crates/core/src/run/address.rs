@@ -1,0 +1,235 @@
+//! Where in a run a thing happened: a scope's path, a node in it, a call of that node.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::id::{NodeId, RunId};
+
+/// A scope's path: empty for the outer graph, `loop[3]/fork.left` for the branch `left` inside the fourth iteration.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Path(Arc<str>);
+
+impl Path {
+    pub fn root() -> Self {
+        Self(Arc::from(""))
+    }
+
+    pub fn is_root(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The body of a loop's iteration, counted from 0.
+    pub fn iteration(&self, node: &NodeId, index: u32) -> Self {
+        self.under(&format!("{node}[{index}]"))
+    }
+
+    /// The body of a parallel node's branch.
+    pub fn branch(&self, node: &NodeId, name: &str) -> Self {
+        self.under(&format!("{node}.{name}"))
+    }
+
+    fn under(&self, step: &str) -> Self {
+        Self(if self.is_root() { step.into() } else { format!("{}/{step}", self.0).into() })
+    }
+
+    /// The scope that holds the node whose body this is, with that node's id and what follows it (`3` or `left`).
+    pub fn parent(&self) -> Option<(Self, NodeId, &str)> {
+        let (scope, last) = match self.0.rsplit_once('/') {
+            Some((scope, last)) => (scope, last),
+            None if self.is_root() => return None,
+            None => ("", &*self.0),
+        };
+        let (node, rest) = match last.split_once('[') {
+            Some((node, index)) => (node, index.strip_suffix(']').unwrap_or(index)),
+            None => last.split_once('.').unwrap_or((last, "")),
+        };
+        Some((Self(scope.into()), node.into(), rest))
+    }
+
+    /// Whether this scope is `outer` or lies inside it.
+    pub fn is_within(&self, outer: &Self) -> bool {
+        outer.is_root() || self.0.strip_prefix(&*outer.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// Whether this scope is a body of this node or lies inside one.
+    pub fn is_inside(&self, node: &Address) -> bool {
+        let rest = if node.scope.is_root() {
+            Some(&*self.0)
+        } else {
+            self.0.strip_prefix(node.scope.as_str()).and_then(|rest| rest.strip_prefix('/'))
+        };
+        rest.and_then(|rest| rest.strip_prefix(node.node.as_str())).is_some_and(|rest| rest.starts_with(['[', '.']))
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", &*self.0)
+    }
+}
+
+/// A node of a scope; written `scope/node`, and just `node` in the outer graph.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Address {
+    pub scope: Path,
+    pub node: NodeId,
+}
+
+impl Address {
+    pub fn new(scope: Path, node: NodeId) -> Self {
+        Self { scope, node }
+    }
+
+    /// A node of the outer graph.
+    pub fn outer(node: impl Into<NodeId>) -> Self {
+        Self { scope: Path::root(), node: node.into() }
+    }
+
+    pub fn parse(text: &str) -> Self {
+        match text.rsplit_once('/') {
+            Some((scope, node)) => Self { scope: Path(scope.into()), node: node.into() },
+            None => Self::outer(text),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.scope.is_root() { write!(f, "{}", self.node) } else { write!(f, "{}/{}", self.scope, self.node) }
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl Serialize for Address {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        if self.scope.is_root() { s.serialize_str(self.node.as_str()) } else { s.collect_str(self) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Address {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(d)?;
+        if text.is_empty() {
+            return Err(D::Error::custom("an address names a node"));
+        }
+        Ok(Self::parse(&text))
+    }
+}
+
+/// What an effect is for: the node's own act, or undoing it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    Act,
+    Undo,
+}
+
+/// One call of one node, whatever its generation.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct CallId {
+    pub node: Address,
+    /// Counts the calls of one node: an agent makes many, a tool node one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub call: u32,
+    #[serde(default = "act", skip_serializing_if = "is_act")]
+    pub role: Role,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
+fn act() -> Role {
+    Role::Act
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_act(role: &Role) -> bool {
+    *role == Role::Act
+}
+
+/// One generation of a call: what an idempotency key is made of. The generation stays while the outcome is unknown
+/// and rises after a recorded `not_done`, or when a person decides to repeat.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct EffectId {
+    #[serde(flatten)]
+    pub call: CallId,
+    #[serde(default, rename = "gen", skip_serializing_if = "is_zero")]
+    pub generation: u32,
+}
+
+impl EffectId {
+    /// `run / scope path / node / call index / generation`, with `/undo` behind a compensation's.
+    pub fn key(&self, run: &RunId) -> String {
+        let CallId { node, call, role } = &self.call;
+        let undo = match role {
+            Role::Act => "",
+            Role::Undo => "/undo",
+        };
+        format!("{run}/{node}/{call}/{}{undo}", self.generation)
+    }
+}
+
+impl fmt::Display for EffectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let undo = if self.call.role == Role::Undo { "/undo" } else { "" };
+        write!(f, "{}#{}.{}{undo}", self.call.node, self.call.call, self.generation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_knows_its_parent() {
+        let inner = Path::root().iteration(&"each".into(), 3).branch(&"fork".into(), "left");
+        assert_eq!(inner.as_str(), "each[3]/fork.left");
+        let (scope, node, rest) = inner.parent().expect("it has one");
+        assert_eq!((scope.as_str(), node.as_str(), rest), ("each[3]", "fork", "left"));
+        assert_eq!(scope.parent().map(|(s, n, r)| (s.is_root(), n, r.to_owned())), Some((true, "each".into(), "3".into())));
+        assert!(Path::root().parent().is_none());
+    }
+
+    #[test]
+    fn a_scope_is_inside_the_node_whose_body_it_is() {
+        let each = Address::outer("each");
+        let inner = Path::root().iteration(&each.node, 12).branch(&"fork".into(), "left");
+        assert!(inner.is_inside(&each));
+        assert!(!inner.is_inside(&Address::outer("eac")));
+        assert!(inner.is_inside(&Address::new(Path::root().iteration(&each.node, 12), "fork".into())));
+        assert!(!inner.is_within(&Path::root().iteration(&each.node, 1)));
+    }
+
+    #[test]
+    fn an_effect_is_written_short_and_read_back() {
+        let effect = EffectId {
+            call: CallId { node: Address::parse("each[3]/charge"), call: 0, role: Role::Undo },
+            generation: 2,
+        };
+        let text = serde_json::to_string(&effect).expect("writes");
+        assert_eq!(text, r#"{"node":"each[3]/charge","role":"undo","gen":2}"#);
+        assert_eq!(serde_json::from_str::<EffectId>(&text).expect("reads"), effect);
+        assert_eq!(effect.key(&"r1".into()), "r1/each[3]/charge/0/2/undo");
+    }
+}

@@ -1,0 +1,183 @@
+//! What is asked of a run. A command is decided into events, or refused.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::address::{Address, EffectId};
+use super::event::Started;
+use crate::agent;
+use crate::bundle;
+use crate::fault::Fault;
+use crate::graph::Workflow;
+use crate::id::RunId;
+use crate::model;
+use crate::tool;
+
+#[derive(Clone, Debug)]
+pub enum Command {
+    Start { started: Box<Started>, workflow: Arc<Workflow> },
+    /// An attempt came back. `epoch` is that of the process that sent it.
+    Outcome { effect: EffectId, outcome: Outcome },
+    /// About to send a call that must be marked first.
+    Sending { effect: EffectId, epoch: u64, deadline: crate::time::Time },
+    /// A process took the run over: calls that an earlier owner marked are in doubt.
+    TakenOver { epoch: u64 },
+    /// A timer may be due.
+    Wake,
+    Stepped { node: Address, step: agent::Step },
+    Signal(Signal),
+    Answer { node: Address, by: String, decision: Decision },
+    Approve { effect: EffectId, by: String, approved: bool },
+    Resolve { effect: EffectId, by: String, resolution: Resolution },
+    ChildEnded { node: Address, ended: ChildEnd },
+    ChildUndone { run: RunId, fault: Option<Fault> },
+    Pause { by: String },
+    Resume { by: String },
+    Cancel { by: String, compensate: bool },
+    Retry { by: String, bundle: bundle::Hash, workflow: Arc<Workflow> },
+    Rollback { by: String },
+    Fork { forked: Box<super::event::Forked> },
+}
+
+impl Command {
+    /// The word for it in tables and messages.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Start { .. } => "start",
+            Self::Outcome { .. } => "outcome",
+            Self::Sending { .. } => "sending",
+            Self::TakenOver { .. } => "taken_over",
+            Self::Wake => "wake",
+            Self::Stepped { .. } => "stepped",
+            Self::Signal(_) => "signal",
+            Self::Answer { .. } => "answer",
+            Self::Approve { .. } => "approve",
+            Self::Resolve { .. } => "resolve",
+            Self::ChildEnded { .. } => "child_ended",
+            Self::ChildUndone { .. } => "child_undone",
+            Self::Pause { .. } => "pause",
+            Self::Resume { .. } => "resume",
+            Self::Cancel { .. } => "cancel",
+            Self::Retry { .. } => "retry",
+            Self::Rollback { .. } => "rollback",
+            Self::Fork { .. } => "fork",
+        }
+    }
+}
+
+/// What an attempt came to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    Tool(tool::Outcome),
+    Model(Result<model::Reply, ModelFault>),
+    /// The call was not let out.
+    Blocked(super::event::Block),
+    /// A look-up found nothing: the call did not act.
+    NotFound,
+}
+
+/// A model call that failed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelFault {
+    pub fault: Fault,
+    pub retryable: bool,
+    /// Milliseconds the provider asked us to wait.
+    pub retry_after: Option<u64>,
+}
+
+/// A message from outside, kept until a wait of its name takes it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Signal {
+    /// [`MESSAGE`] is a customer's message.
+    pub name: String,
+    pub payload: Arc<Value>,
+    /// Who sent it; orders `sequence`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub source: String,
+    /// The sender's own number, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
+    /// It came after a gap that was never filled.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub after_gap: bool,
+}
+
+/// The signal name under which a customer's messages arrive.
+pub const MESSAGE: &str = "message";
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    Approve { #[serde(default)] note: String },
+    Reject { #[serde(default)] note: String },
+    Fill { form: Value },
+}
+
+/// What a person says about a call whose outcome nobody knows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resolution {
+    /// It acted, with this output.
+    Done { output: Value },
+    /// It did not act: the node fails, or is tried again where attempts are left.
+    NotDone,
+    /// Send it again, whatever became of it.
+    Repeat,
+}
+
+/// How a child run ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChildEnd {
+    pub run: RunId,
+    pub state: super::State,
+    pub output: Arc<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Fault>,
+    #[serde(default)]
+    pub cost: crate::money::Usd,
+    /// Whether it did anything that a rollback would have to undo.
+    #[serde(default)]
+    pub acted: bool,
+}
+
+/// Where a run came from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    #[default]
+    Caller,
+    /// A subworkflow node of another run.
+    Parent { run: RunId, node: Address, depth: u32 },
+}
+
+/// What may come in from outside this process: the payload of an inbox item. The engine adds what only it knows
+/// (workflows, sequence numbers) and makes a [`Command`] of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Incoming {
+    Start(Box<Started>),
+    Signal(Signal),
+    Answer { node: Address, by: String, decision: Decision },
+    Approve { effect: EffectId, by: String, approved: bool },
+    Resolve { effect: EffectId, by: String, resolution: Resolution },
+    ChildEnded { node: Address, ended: ChildEnd },
+    ChildUndone { run: RunId, #[serde(default)] fault: Option<Fault> },
+    Pause { by: String },
+    Resume { by: String },
+    Cancel { by: String, compensate: bool },
+    Retry { by: String, bundle: bundle::Hash },
+    Rollback { by: String },
+    /// The first item of a forked run: the recorded past it inherits, and what is different.
+    Fork { past: Vec<super::event::Entry>, forked: Box<super::event::Forked> },
+}
+
+/// The variables a fork may change, at the most.
+pub const FORK_EDITS_MAX: usize = 100;
+
+/// Checks a fork's edits against the limit.
+pub fn edits_fit(edits: &BTreeMap<String, Value>) -> bool {
+    edits.len() <= FORK_EDITS_MAX
+}

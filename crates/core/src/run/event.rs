@@ -1,0 +1,271 @@
+//! What happened. Events are journaled and never rewritten: a kind's fold is frozen, a fix is a new kind.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::address::{Address, CallId, EffectId, Path};
+use super::command::{Decision, Origin, Resolution, Signal};
+use crate::agent;
+use crate::bundle;
+use crate::fault::Fault;
+use crate::id::{RunId, TenantId};
+use crate::model;
+use crate::money::Usd;
+use crate::time::{Time, duration_ms};
+use crate::tool::{Caller, Class, Retry};
+
+/// One append: everything decided at one instant.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    pub at: Time,
+    pub events: Vec<Event>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    Started(Box<Started>),
+    /// A call must go out.
+    Scheduled(Box<Scheduled>),
+    /// The marker before a `once` or `verify` call is sent. `deadline` is when the sender gives up.
+    Sending { effect: EffectId, epoch: u64, deadline: Time },
+    Done(Box<Done>),
+    /// The call certainly did not act. With `again_at` it goes out again under the next generation.
+    NotDone { effect: EffectId, fault: Fault, #[serde(default, skip_serializing_if = "Option::is_none")] again_at: Option<Time> },
+    /// Nobody knows yet whether the call acted; `next` says what is done about it.
+    Doubted { effect: EffectId, fault: Fault, next: InDoubt },
+    /// A person said what became of a doubted call.
+    Resolved { effect: EffectId, by: String, resolution: Resolution },
+    /// The call was not let out: it waits for this.
+    Blocked { effect: EffectId, by: Block },
+    /// What blocked the call is gone: an approval was given.
+    Unblocked { effect: EffectId, by: String },
+    /// An answer to a call that nobody waits for any more.
+    ArrivedLate(Box<Done>),
+    /// The call's answer is not wanted any more, and it cannot have changed the world.
+    Abandoned { call: CallId },
+    /// A node waits for something that is not a call.
+    Began { node: Address, #[serde(flatten)] wait: Box<Began> },
+    /// A node is settled; `taken` are the places of the out-edges taken.
+    Ended(Box<Ended>),
+    Stepped { node: Address, step: Box<agent::Step> },
+    VariableSet { key: String, value: Arc<Value>, node: Address },
+    ScopeOpened { path: Path, #[serde(default, skip_serializing_if = "Option::is_none")] item: Option<Arc<Value>> },
+    /// Nothing new starts here; what is in flight is settled first.
+    ScopeWinding { path: Path, why: Winding },
+    /// Folded to its output, or to why it has none.
+    ScopeClosed { path: Path, #[serde(default)] output: Arc<Value>, #[serde(default, skip_serializing_if = "Option::is_none")] fault: Option<Fault> },
+    /// A merge has enough: what is left of its branches winds down.
+    BranchesCut { scope: Path, nodes: Vec<crate::id::NodeId>, undo: bool },
+    SignalKept { signal: Signal },
+
+    SignalTaken { node: Address, name: String },
+    SignalHeld { signal: Signal, until: Time },
+    Answered { node: Address, by: String, decision: Decision },
+    Paused { by: String },
+    Resumed { by: String },
+    /// A node winds down by itself: its time is over.
+    NodeWinding { node: Address, fault: Fault },
+    /// The child of a node that winds down is asked to stop.
+    ChildCancelling { node: Address, run: RunId },
+    /// The run winds down: nothing new starts, what is in flight is settled.
+    Winding { why: Winding, compensate: bool },
+    Compensating,
+    /// A compensation finally failed: it is a desk item, and the run will end `failed`.
+    NotUndone { effect: EffectId, fault: Fault },
+    /// Another run undoes its part.
+    ChildUndoing { effect: EffectId, run: RunId },
+    ChildUndone { effect: EffectId, #[serde(default, skip_serializing_if = "Option::is_none")] fault: Option<Fault> },
+    /// The rollback is over: the `on_compensated` node runs.
+    Aftermath,
+    Finished(Box<Finished>),
+    /// A failed run goes on, or a finished one is rolled back.
+    Reopened(Box<Reopened>),
+    Forked(Box<Forked>),
+    /// 80 % of the journal limit is used.
+    JournalFilling { events: u64, limit: u64 },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Started {
+    pub run: RunId,
+    pub tenant: TenantId,
+    pub bundle: bundle::Hash,
+    pub input: Arc<Value>,
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub context: Value,
+    #[serde(default)]
+    pub caller: Caller,
+    #[serde(default)]
+    pub origin: Origin,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scheduled {
+    pub effect: EffectId,
+    pub request: Request,
+    pub class: Class,
+    #[serde(rename = "timeout_ms", with = "duration_ms")]
+    pub timeout: Duration,
+}
+
+/// What a call asks of the world, fully rendered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    Tool { tool: String, arguments: Arc<Value>, #[serde(default, skip_serializing_if = "Option::is_none")] agent: Option<String> },
+    Model(Box<model::Request>),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Done {
+    pub effect: EffectId,
+    pub output: Answer,
+    #[serde(default, skip_serializing_if = "is_free")]
+    pub cost: Usd,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cached: bool,
+    /// How it is undone, rendered now; absent for calls that only asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Box<Undo>>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_free(cost: &Usd) -> bool {
+    *cost == Usd::ZERO
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    Tool(Arc<Value>),
+    Model(Box<model::Reply>),
+}
+
+/// How a done effect is undone; stored when it completes, never rendered again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Undo {
+    Call { tool: String, arguments: Value, class: Class, #[serde(rename = "timeout_ms", with = "duration_ms")] timeout: Duration, retry: Retry },
+    /// It cannot be undone, and this is why.
+    Irreversible { reason: String },
+    /// It should be undone and the arguments could not be made: a person must do it.
+    Broken { fault: Fault },
+    /// Another run's whole saga.
+    Child { run: RunId },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InDoubt {
+    /// The same key goes out again then.
+    SendAgain { at: Time },
+    /// The service is asked, not before then.
+    LookUp { at: Time },
+    /// A person decides.
+    Person,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Block {
+    RateLimit { until: Time },
+    Circuit { until: Time },
+    Approval { hash: String },
+}
+
+/// What a node waits for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "wait", rename_all = "snake_case")]
+pub enum Began {
+    /// Its own calls, as they are scheduled.
+    Calls { #[serde(default, skip_serializing_if = "Option::is_none")] deadline: Option<Time> },
+    Agent { task: Box<agent::Task>, #[serde(default, skip_serializing_if = "Option::is_none")] deadline: Option<Time> },
+    Timer { until: Time },
+    Signal { name: String, #[serde(default, skip_serializing_if = "Option::is_none")] deadline: Option<Time> },
+    Human { title: String, details: Value, ask: Asked, assignees: Value, #[serde(default, skip_serializing_if = "Option::is_none")] deadline: Option<Time> },
+    Child { run: RunId, bundle: bundle::Hash, input: Arc<Value>, #[serde(default, skip_serializing_if = "Option::is_none")] deadline: Option<Time> },
+    Each { items: Arc<Vec<Arc<Value>>>, #[serde(default, skip_serializing_if = "Option::is_none")] deadline: Option<Time> },
+    Repeat { #[serde(default, skip_serializing_if = "Option::is_none")] deadline: Option<Time> },
+    Branches { #[serde(default, skip_serializing_if = "Option::is_none")] deadline: Option<Time> },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Asked {
+    Approval { needed: u32 },
+    Form { schema: Value },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ended {
+    pub node: Address,
+    pub how: How,
+    /// Places of the taken out-edges in the node's graph.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taken: Vec<u32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum How {
+    /// Its output is the answer of its one tool call, which was just recorded.
+    Answered,
+    Completed { output: Arc<Value> },
+    Skipped,
+    /// Failed and not caught: its scope winds down.
+    Failed { fault: Fault },
+    /// Failed and caught: by `continue` (out-edges taken) or by an error edge.
+    Caught { fault: Fault },
+    /// Cut off by a merge, a cancel or a failure elsewhere.
+    Cancelled,
+}
+
+/// Why a scope or a run winds down.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Winding {
+    Failed { fault: Fault, node: Address },
+    Cancelled { by: String },
+    TimedOut,
+    /// An `end` node was reached and the rest is not waited for.
+    EndReached,
+    /// Its surroundings wind down.
+    CutOff,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finished {
+    pub state: super::State,
+    #[serde(default)]
+    pub output: Arc<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Fault>,
+    /// What was undone and what was not, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undone: Option<Value>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reopened {
+    /// Goes on from its failure, on this version.
+    Retry { by: String, bundle: bundle::Hash },
+    /// Everything it did is undone.
+    Rollback { by: String },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Forked {
+    pub run: RunId,
+    pub from: RunId,
+    pub by: String,
+    /// Variables changed on the way.
+    pub variables: BTreeMap<String, Value>,
+    /// Whether this run undoes what it inherited; the original does unless told.
+    pub owns_undo: bool,
+}

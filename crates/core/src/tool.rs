@@ -1,0 +1,218 @@
+//! Tool calls as every room sees them: the facts of a tool, a call, its outcome, and the row the audit keeps.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::fault::Fault;
+use crate::id::{RunId, TenantId};
+use crate::money::Usd;
+use crate::time::{Time, duration_ms};
+
+/// What may be done with an effect whose outcome is not known. Fixed when the effect is scheduled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    /// A function of its arguments: done again.
+    Pure,
+    /// Asks the world, changes nothing: done again.
+    Read,
+    /// Sent again under the same key with the same arguments; the other side acts once.
+    Keyed,
+    /// Looked up at the service before anything is sent again.
+    Verify,
+    /// Nobody can tell: waits for a person.
+    Once,
+}
+
+impl Class {
+    /// Whether a durable marker must precede the send.
+    pub fn is_marked(self) -> bool {
+        matches!(self, Self::Verify | Self::Once)
+    }
+
+    /// Whether the call may change the world.
+    pub fn acts(self) -> bool {
+        !matches!(self, Self::Pure | Self::Read)
+    }
+}
+
+/// How a failed attempt is repeated. The run counts and waits; the pipeline performs one attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retry {
+    /// Attempts in all, the first included.
+    pub max_attempts: u32,
+    /// The wait before the second attempt.
+    #[serde(rename = "initial_ms", with = "duration_ms")]
+    #[schemars(with = "u64")]
+    pub initial: Duration,
+    pub multiplier: f64,
+    #[serde(rename = "max_ms", with = "duration_ms")]
+    #[schemars(with = "u64")]
+    pub max: Duration,
+    /// Share of the wait that is spread, 0 to 1; derived from the effect's key, so that a replay agrees.
+    pub jitter: f64,
+    /// Codes to repeat on; empty means whatever the tool calls transient.
+    pub retry_on: Vec<String>,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            max_attempts: 3,
+            initial: Duration::from_secs(2),
+            multiplier: 2.0,
+            max: Duration::from_secs(10),
+            jitter: 0.0,
+            retry_on: Vec::new(),
+        }
+    }
+}
+
+impl Retry {
+    pub const NONE: Self = Self {
+        max_attempts: 1,
+        initial: Duration::ZERO,
+        multiplier: 1.0,
+        max: Duration::ZERO,
+        jitter: 0.0,
+        retry_on: Vec::new(),
+    };
+}
+
+/// How a done effect is undone, as written: arguments are templates until the effect completes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Compensation {
+    #[serde(alias = "tool")]
+    pub tool_name: String,
+    /// Templates over `output`, `arguments` and the run's names.
+    #[serde(default)]
+    pub parameters: Value,
+}
+
+/// What the run must know about a tool before it schedules a call. Part of a bundle: pinned with the version.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Facts {
+    pub class: Class,
+    /// Default time-out of one attempt.
+    #[serde(rename = "timeout_ms", with = "duration_ms")]
+    #[schemars(with = "u64")]
+    pub timeout: Duration,
+    #[serde(default)]
+    pub retry: Retry,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compensation: Option<Compensation>,
+    /// Why it cannot be undone, where an acting tool has no compensation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub irreversible: Option<String>,
+    /// Where one tool has several actions, told apart by its `action` argument.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub actions: BTreeMap<String, Facts>,
+    /// JSON Schema of the arguments, for static checks and for models; `null` accepts anything.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub parameters: Value,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// Names a value of the output must carry, so that compensations can be checked before anything runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub output_fields: Vec<String>,
+}
+
+impl Facts {
+    /// The facts that hold for a call with these arguments: those of its `action` where the tool has actions.
+    pub fn of(&self, arguments: &Value) -> &Self {
+        arguments.get("action").and_then(Value::as_str).and_then(|action| self.actions.get(action)).unwrap_or(self)
+    }
+}
+
+/// One attempt at a tool, fully rendered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Call {
+    pub tenant: TenantId,
+    pub run: RunId,
+    /// The effect's idempotency key: `run / scope path / node / call index / generation`.
+    pub key: String,
+    pub tool: String,
+    pub arguments: Value,
+    pub class: Class,
+    /// The agent that asked, where one did; a `tool` node has none.
+    pub agent: Option<String>,
+    /// 1 for the first attempt.
+    pub attempt: u32,
+    pub caller: Caller,
+}
+
+/// On whose behalf a run acts; carried into audit rows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default)]
+pub struct Caller {
+    pub user_id: Option<String>,
+    pub conversation_id: Option<String>,
+    /// IETF language tag of the customer, `en` unless told.
+    pub language: Option<String>,
+    /// IANA time zone, `UTC` unless told.
+    pub zone: Option<String>,
+}
+
+/// What one attempt came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The tool acted; `output` is its data.
+    Done { output: Value, cost: Usd, cached: bool },
+    /// The tool certainly did not act.
+    NotDone { fault: Fault, retryable: bool, retry_after: Option<u64> },
+    /// Nobody here can tell whether it acted.
+    Unknown { fault: Fault },
+}
+
+/// The result envelope agents and the API see (seeds 000 and 003).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Envelope {
+    pub success: bool,
+    pub tool: String,
+    pub data: Value,
+    /// For the customer, in the tenant's language.
+    pub error: Option<String>,
+    pub error_code: Option<String>,
+    /// For the operator.
+    pub error_details: Option<String>,
+    pub suggested_action: Option<String>,
+    pub audit_id: Option<String>,
+    pub duration_ms: u64,
+    pub cached: bool,
+    pub cost_usd: f64,
+}
+
+/// One row of the audit trail, in the words of seed 000.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct AuditRow {
+    pub at: Time,
+    pub company_id: TenantId,
+    pub run: RunId,
+    pub user_id: Option<String>,
+    pub agent_name: Option<String>,
+    pub conversation_id: Option<String>,
+    /// `tool_execution`, `booking`, `notification`, `ticket`, `api_call`, … from the catalogue.
+    pub action_type: String,
+    /// The tool's name.
+    pub action: String,
+    /// Arguments, result or fault, key, attempt; redacted.
+    pub details: Value,
+    pub status: AuditStatus,
+    #[serde(default)]
+    pub duration_ms: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AuditStatus {
+    Success,
+    Error,
+    Compensated,
+}

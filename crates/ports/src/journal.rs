@@ -1,0 +1,264 @@
+//! The one way to write: an append to an aggregate, with everything that must be true together with it.
+//!
+//! Whoever is not the owner never appends: it submits to the aggregate's inbox, and being in it *is* the
+//! acknowledgement. A process owns aggregates under one lease; each append names the owner and the fencing epoch and
+//! is refused if either is stale. Rules: RUNS.md §1.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use baton_core::id::{RunId, TenantId};
+use baton_core::run::State;
+use baton_core::time::Time;
+use baton_core::tool::AuditRow;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Bytes of one append's entry, blobs included.
+pub const ENTRY_BYTES_MAX: usize = 16 << 20;
+/// Entries larger than this are kept by hash in `blobs`, written in the same transaction.
+pub const BLOB_BYTES_MIN: usize = 64 << 10;
+/// Bytes of one inbox item's payload.
+pub const INBOX_BYTES_MAX: usize = 8 << 20;
+/// Unconsumed inbox items of one aggregate.
+pub const INBOX_ITEMS_MAX: usize = 10_000;
+/// How long a lease holds unless it is renewed.
+pub const LEASE: Duration = Duration::from_secs(45);
+
+/// One process incarnation, numbered by the store; never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ProcessId(pub i64);
+
+/// What kind of aggregate a stream of events belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    Run,
+    Conversation,
+    Desk,
+}
+
+/// An aggregate's name, whatever its kind: a run's id today.
+pub type AggregateId = RunId;
+
+/// The store's own number for an aggregate, so that hot statements carry no text. Learned from a claim or a start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Handle(pub i64);
+
+/// The right to append: valid until another process takes the aggregate over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ownership {
+    pub handle: Handle,
+    pub process: ProcessId,
+    pub epoch: u64,
+}
+
+/// An item for an aggregate's inbox.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Submit {
+    pub aggregate: AggregateId,
+    pub tenant: TenantId,
+    /// Unique within the aggregate: a second submission under the same id is acknowledged and dropped.
+    /// `start` is the aggregate's first.
+    pub command_id: String,
+    pub payload: Arc<[u8]>,
+    pub at: Time,
+    /// Only a first item may bring an aggregate into being.
+    pub creates: Option<Create>,
+}
+
+/// What the head row of a new aggregate says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Create {
+    pub kind: Kind,
+    /// The workflow's name, for lists.
+    pub workflow: String,
+    pub parent: Option<AggregateId>,
+    /// Who owns it from its first instant; nobody leaves it to whoever looks next.
+    pub owner: Option<ProcessId>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Submitted {
+    /// Durable. Where the submission created an aggregate owned by the submitter, with its ownership; where the
+    /// aggregate is awake somewhere, with that process, so that it may be nudged.
+    Accepted { item: i64, owned: Option<Ownership>, awake_at: Option<ProcessId> },
+    /// This command id is in the inbox or was consumed before.
+    Duplicate,
+}
+
+/// An item read back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InboxItem {
+    /// Rises within an aggregate: commit order.
+    pub item: i64,
+    pub command_id: String,
+    pub payload: Arc<[u8]>,
+    pub at: Time,
+}
+
+/// Everything that becomes true together, or not at all.
+#[derive(Clone, Debug)]
+pub struct Append {
+    pub ownership: Ownership,
+    pub aggregate: AggregateId,
+    pub tenant: TenantId,
+    /// Entries recorded so far; the new one is `expected_seq + 1`.
+    pub expected_seq: u64,
+    pub at: Time,
+    /// The encoded entry.
+    pub entry: Arc<[u8]>,
+    /// When the aggregate must be looked at again, if nothing happens before.
+    pub wake_at: Option<Time>,
+    /// Ownership ends with this append: the aggregate waits, or has ended.
+    pub release: bool,
+    pub head: Option<Head>,
+    pub inbox_done: Vec<i64>,
+    /// Messages to other aggregates, under derived ids: delivering one twice is harmless.
+    pub outbox: Vec<Submit>,
+    pub projections: Vec<Projection>,
+    pub audit: Vec<AuditRow>,
+    pub snapshot: Option<Snapshot>,
+}
+
+/// What lists show of a run; written when it changes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Head {
+    pub state: State,
+    pub started_at: Option<Time>,
+    pub ended_at: Option<Time>,
+    pub cost_nanos: i64,
+    /// Short text for lists: the fault's code and message, or nothing.
+    pub fault: Option<String>,
+}
+
+/// A row that is derived from events and must never disagree with them.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Projection {
+    /// Something a person must see or decide.
+    DeskOpened(DeskItem),
+    DeskClosed { id: String, at: Time, outcome: String },
+}
+
+/// What a person must see or decide.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeskItem {
+    /// `run/address` with what it is about; unique.
+    pub id: String,
+    pub tenant: TenantId,
+    pub run: RunId,
+    pub kind: DeskKind,
+    pub title: String,
+    pub details: Value,
+    pub opened_at: Time,
+    pub deadline: Option<Time>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeskKind {
+    Approval,
+    Form,
+    /// A call whose outcome nobody knows.
+    Doubt,
+    /// A tool call that needs leave.
+    ToolApproval,
+    /// A compensation that finally failed.
+    NotUndone,
+    /// A question to the customer.
+    Question,
+}
+
+/// A cache of the fold: on a version mismatch it is thrown away.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    pub fold_version: u32,
+    /// Entries folded into it.
+    pub seq: u64,
+    pub state: Arc<[u8]>,
+}
+
+/// An aggregate as its new owner finds it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claimed {
+    pub ownership: Ownership,
+    pub tenant: TenantId,
+    pub kind: Kind,
+    pub workflow: String,
+    pub seq: u64,
+    /// The newest snapshot of the asked fold version.
+    pub snapshot: Option<Snapshot>,
+    /// Entries behind the snapshot, in order.
+    pub tail: Vec<Arc<[u8]>>,
+    pub inbox: Vec<InboxItem>,
+}
+
+/// This process's lease. The local deadline was taken before the request, so it never ends later than the store's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    pub process: ProcessId,
+    pub until: Time,
+}
+
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// Another process owns the aggregate now: drop what you hold of it.
+    #[error("the aggregate `{aggregate}` was taken over by another process")]
+    LeaseLost { aggregate: AggregateId },
+    /// Somebody appended in between: reload.
+    #[error("`{aggregate}` is at entry {found}, not {expected}")]
+    WrongSequence { aggregate: AggregateId, expected: u64, found: u64 },
+    #[error("no aggregate `{aggregate}`")]
+    NotFound { aggregate: AggregateId },
+    /// The caller's input breaks a named limit.
+    #[error("{what} is {size} bytes or items, over the limit of {limit}")]
+    TooLarge { what: &'static str, size: usize, limit: usize },
+    /// Nothing was acknowledged and nothing is lost; try again when there is room.
+    #[error("the store is overloaded; try again in {} ms", retry_after.as_millis())]
+    Busy { retry_after: Duration },
+    /// The disk is full or failing. Whether this write is durable is not known; nothing more is acknowledged until
+    /// writing works again.
+    #[error("the store cannot write: {reason}")]
+    Unwritable { reason: String },
+    #[error("`{aggregate}` cannot be read back: {reason}")]
+    Corrupt { aggregate: AggregateId, reason: String },
+    #[error("the store cannot be opened: {reason}")]
+    Unopenable { reason: String },
+}
+
+/// Journals, inboxes and ownership. One writer commits for all: many aggregates' batches share a commit, and each is
+/// refused alone.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    /// A new incarnation of this process, with its first lease.
+    async fn join(&self, now: Time) -> Result<Lease, Error>;
+
+    /// Extends the lease; refused if it has ended and somebody has taken something over since.
+    async fn renew(&self, process: ProcessId, now: Time) -> Result<Lease, Error>;
+
+    /// Gives everything back: what this process owns is free, its lease is over.
+    async fn leave(&self, process: ProcessId) -> Result<(), Error>;
+
+    /// Durable when it returns.
+    async fn submit(&self, submit: Submit) -> Result<Submitted, Error>;
+
+    /// Durable when it returns. On [`Error::Unwritable`] the caller drops the aggregate and claims it afresh.
+    async fn append(&self, append: Append) -> Result<(), Error>;
+
+    /// Takes an aggregate nobody owns, or whose owner's lease has ended: bumps the epoch, *then* reads the tail.
+    /// `None` if a living process owns it.
+    async fn claim(&self, aggregate: &AggregateId, process: ProcessId, fold_version: u32, now: Time) -> Result<Option<Claimed>, Error>;
+
+    /// Gives one aggregate back without an append.
+    async fn release(&self, ownership: Ownership) -> Result<(), Error>;
+
+    /// Open inbox items of an owned aggregate behind `after`, oldest first.
+    async fn inbox(&self, handle: Handle, after: i64) -> Result<Vec<InboxItem>, Error>;
+
+    /// Aggregates this process should claim: a timer is due or the inbox has something, and nobody living owns them.
+    async fn due(&self, process: ProcessId, now: Time, limit: usize) -> Result<Vec<AggregateId>, Error>;
+
+    /// Aggregates that this process owns and whose inbox has items that arrived from other processes.
+    async fn nudged(&self, process: ProcessId, limit: usize) -> Result<Vec<AggregateId>, Error>;
+}
