@@ -95,9 +95,15 @@ pub enum Step {
     AskModel(model::Request),
     RequestTools(Vec<ToolRequest>),
     /// The question is posted and the run waits for the customer's next message.
-    AskCustomer { question: String },
-    Answer { output: Value },
-    HandOver { reason: String },
+    AskCustomer {
+        question: String,
+    },
+    Answer {
+        output: Value,
+    },
+    HandOver {
+        reason: String,
+    },
     GiveUp(Fault),
 }
 

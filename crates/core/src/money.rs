@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 const NANOS_PER_USD: f64 = 1e9;
 
 /// US dollars in steps of 10⁻⁹. Written to journals as an integer of nano-dollars.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(transparent)]
 pub struct Usd(i64);
 

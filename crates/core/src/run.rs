@@ -36,8 +36,8 @@ pub use command::{
 };
 pub use effect::Effect;
 pub use event::{
-    Answer, Asked, Began, Block, Done, Ended, Entry, Event, Finished, Forked, How, InDoubt, Reopened, Request, Scheduled,
-    Started, Undo, Winding,
+    Answer, Asked, Began, Block, Done, Ended, Entry, Event, Finished, Forked, How, InDoubt, Reopened, Request,
+    Scheduled, Started, Undo, Winding,
 };
 pub use refusal::Refusal;
 pub use saga::{Saga, Undone};

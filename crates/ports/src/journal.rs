@@ -138,7 +138,11 @@ pub struct Head {
 pub enum Projection {
     /// Something a person must see or decide.
     DeskOpened(DeskItem),
-    DeskClosed { id: String, at: Time, outcome: String },
+    DeskClosed {
+        id: String,
+        at: Time,
+        outcome: String,
+    },
 }
 
 /// What a person must see or decide.
@@ -248,7 +252,13 @@ pub trait Journal: Send + Sync {
 
     /// Takes an aggregate nobody owns, or whose owner's lease has ended: bumps the epoch, *then* reads the tail.
     /// `None` if a living process owns it.
-    async fn claim(&self, aggregate: &AggregateId, process: ProcessId, fold_version: u32, now: Time) -> Result<Option<Claimed>, Error>;
+    async fn claim(
+        &self,
+        aggregate: &AggregateId,
+        process: ProcessId,
+        fold_version: u32,
+        now: Time,
+    ) -> Result<Option<Claimed>, Error>;
 
     /// Gives one aggregate back without an append.
     async fn release(&self, ownership: Ownership) -> Result<(), Error>;

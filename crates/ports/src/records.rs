@@ -25,15 +25,40 @@ pub struct Record {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
     /// Refused if the key is there.
-    Insert { space: String, key: String, value: Value },
+    Insert {
+        space: String,
+        key: String,
+        value: Value,
+    },
     /// Refused unless the record is at this version.
-    CompareAndSet { space: String, key: String, version: u64, value: Value },
+    CompareAndSet {
+        space: String,
+        key: String,
+        version: u64,
+        value: Value,
+    },
     /// Overwrites or inserts.
-    Put { space: String, key: String, value: Value },
-    Delete { space: String, key: String },
+    Put {
+        space: String,
+        key: String,
+        value: Value,
+    },
+    Delete {
+        space: String,
+        key: String,
+    },
     /// Holds `from..to` (any unit, end excluded) of a resource; refused if it overlaps what another key holds there.
-    HoldRange { space: String, resource: String, from: i64, to: i64, key: String },
-    FreeRange { space: String, key: String },
+    HoldRange {
+        space: String,
+        resource: String,
+        from: i64,
+        to: i64,
+        key: String,
+    },
+    FreeRange {
+        space: String,
+        key: String,
+    },
 }
 
 #[derive(Debug, Clone, thiserror::Error)]
@@ -57,8 +82,22 @@ pub trait Records: Send + Sync {
     async fn get(&self, tenant: &TenantId, space: &str, key: &str) -> Result<Option<Record>, Error>;
 
     /// Records of a space whose key starts with `prefix`, in key order, behind `after`.
-    async fn list(&self, tenant: &TenantId, space: &str, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Record>, Error>;
+    async fn list(
+        &self,
+        tenant: &TenantId,
+        space: &str,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Record>, Error>;
 
     /// Held ranges of a resource that overlap `from..to`, in order: `(from, to, key)`.
-    async fn ranges(&self, tenant: &TenantId, space: &str, resource: &str, from: i64, to: i64) -> Result<Vec<(i64, i64, String)>, Error>;
+    async fn ranges(
+        &self,
+        tenant: &TenantId,
+        space: &str,
+        resource: &str,
+        from: i64,
+        to: i64,
+    ) -> Result<Vec<(i64, i64, String)>, Error>;
 }

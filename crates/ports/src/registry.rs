@@ -26,7 +26,15 @@ pub struct Version {
 #[async_trait]
 pub trait Registry: Send + Sync {
     /// Keeps a bundle and makes it the active version of its workflow; saving what is active already changes nothing.
-    async fn save(&self, tenant: &TenantId, workflow: &str, label: &str, bundle: Arc<[u8]>, hash: &Hash, now: Time) -> Result<Version, Error>;
+    async fn save(
+        &self,
+        tenant: &TenantId,
+        workflow: &str,
+        label: &str,
+        bundle: Arc<[u8]>,
+        hash: &Hash,
+        now: Time,
+    ) -> Result<Version, Error>;
 
     async fn active(&self, tenant: &TenantId, workflow: &str) -> Result<Option<Version>, Error>;
 

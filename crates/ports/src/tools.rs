@@ -23,11 +23,17 @@ pub struct Performed {
 pub enum Checked {
     Permitted(Box<dyn PermittedCall>),
     /// A person must allow these exact arguments first.
-    NeedsApproval { hash: String },
+    NeedsApproval {
+        hash: String,
+    },
     /// Full: try again after this.
-    RateLimited { retry_after: Duration },
+    RateLimited {
+        retry_after: Duration,
+    },
     /// The provider is known to be failing.
-    CircuitOpen { retry_after: Duration },
+    CircuitOpen {
+        retry_after: Duration,
+    },
     /// Not let through, or answered without acting (a cached read).
     Answered(Performed),
 }

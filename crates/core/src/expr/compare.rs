@@ -53,10 +53,7 @@ pub(crate) fn order_numbers(a: &Number, b: &Number) -> Option<Ordering> {
 
 /// The number as a whole one, if it is stored as one.
 pub(crate) fn whole(number: &Number) -> Option<i128> {
-    number
-        .as_i64()
-        .map(i128::from)
-        .or_else(|| number.as_u64().map(i128::from))
+    number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
 }
 
 /// Whether a value counts as true where Python decides: zero and everything empty is false.

@@ -42,9 +42,7 @@ impl FromStr for Language {
         let error = ParseError::new(format!("unknown expression language `{name}`"));
         match nearest(name, LANGUAGES.iter().map(|(known, _)| *known)) {
             Some(name) => Err(error.did_you_mean(Some(name))),
-            None => {
-                Err(error.hint("the languages are jmespath, expr (also called python) and field"))
-            }
+            None => Err(error.hint("the languages are jmespath, expr (also called python) and field")),
         }
     }
 }
@@ -81,9 +79,7 @@ impl Condition {
     /// A source that is too long, nests too deep, is not of the language, or calls a function there is not.
     pub fn parse(language: Language, source: &str) -> Result<Self, ParseError> {
         match language {
-            Language::JmesPath | Language::Expr => {
-                Err(ParseError::new("this language is not spoken yet"))
-            }
+            Language::JmesPath | Language::Expr => Err(ParseError::new("this language is not spoken yet")),
             Language::Field => Self::field(source),
         }
     }
@@ -106,11 +102,7 @@ impl Condition {
 
     fn field(source: &str) -> Result<Self, ParseError> {
         let path = Path::parse(source.trim())?;
-        Ok(Self {
-            roots: BTreeSet::from([path.root().to_owned()]),
-            body: Body::Field(path),
-            bare: Vec::new(),
-        })
+        Ok(Self { roots: BTreeSet::from([path.root().to_owned()]), body: Body::Field(path), bare: Vec::new() })
     }
 
     /// Whether the condition holds: the truth of its value, as its language sees truth.
@@ -121,9 +113,7 @@ impl Condition {
         let mut meter = Meter::new();
         match &self.body {
             Body::Field(path) => Ok(truthy(path.value(names)?.as_ref())),
-            Body::Structured(path, operator, value) => {
-                operator.holds(path.value(names)?.as_ref(), value, &mut meter)
-            }
+            Body::Structured(path, operator, value) => operator.holds(path.value(names)?.as_ref(), value, &mut meter),
         }
     }
 

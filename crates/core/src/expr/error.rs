@@ -16,11 +16,7 @@ pub struct ParseError {
 
 impl ParseError {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            offset: None,
-            hint: None,
-        }
+        Self { message: message.into(), offset: None, hint: None }
     }
 
     pub(crate) fn at(mut self, offset: usize) -> Self {
@@ -62,11 +58,7 @@ pub struct EvalError {
 
 impl EvalError {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            hint: None,
-            code,
-        }
+        Self { message: message.into(), hint: None, code }
     }
 
     pub(crate) fn wrong_type(message: impl Into<String>) -> Self {

@@ -15,11 +15,7 @@ use super::meter::{Limit, check_source};
 /// deeper than [`Limit::NESTING_MAX`].
 pub fn literal_list(source: &str) -> Result<Value, ParseError> {
     check_source("list", source, Limit::OUTPUT_BYTES_MAX)?;
-    let mut reader = Reader {
-        source,
-        at: 0,
-        depth: 0,
-    };
+    let mut reader = Reader { source, at: 0, depth: 0 };
     reader.skip_space();
     if !reader.eat('[') {
         return Err(reader.expected("a list, such as ['returns', 'billing']"));
@@ -137,12 +133,9 @@ impl Reader<'_> {
             return Err(self.expected("the second half of the surrogate pair"));
         }
         let low = self.four_hex()?;
-        let code = low
-            .checked_sub(0xDC00)
-            .filter(|low| *low < 0x400)
-            .map(|low| 0x10000 + ((high - 0xD800) << 10) + low);
-        code.and_then(char::from_u32)
-            .ok_or_else(|| self.expected("the second half of the surrogate pair"))
+        let code =
+            low.checked_sub(0xDC00).filter(|low| *low < 0x400).map(|low| 0x10000 + ((high - 0xD800) << 10) + low);
+        code.and_then(char::from_u32).ok_or_else(|| self.expected("the second half of the surrogate pair"))
     }
 
     fn four_hex(&mut self) -> Result<u32, ParseError> {
@@ -157,22 +150,13 @@ impl Reader<'_> {
 
     fn number(&mut self) -> Result<Value, ParseError> {
         let start = self.at;
-        while self
-            .peek()
-            .is_some_and(|c| c.is_ascii_digit() || matches!(c, '-' | '+' | '.' | 'e' | 'E'))
-        {
+        while self.peek().is_some_and(|c| c.is_ascii_digit() || matches!(c, '-' | '+' | '.' | 'e' | 'E')) {
             self.at += 1;
         }
         self.source[start..self.at]
             .parse::<Number>()
             .map(Value::Number)
-            .map_err(|_| {
-                ParseError::new(format!(
-                    "`{}` is not a number",
-                    &self.source[start..self.at]
-                ))
-                .at(start)
-            })
+            .map_err(|_| ParseError::new(format!("`{}` is not a number", &self.source[start..self.at])).at(start))
     }
 
     fn word(&mut self) -> Result<Value, ParseError> {
@@ -193,11 +177,9 @@ impl Reader<'_> {
     fn enter(&mut self) -> Result<(), ParseError> {
         self.depth += 1;
         if self.depth > Limit::NESTING_MAX {
-            return Err(ParseError::new(format!(
-                "the list nests more than {} levels deep",
-                Limit::NESTING_MAX
-            ))
-            .at(self.at));
+            return Err(
+                ParseError::new(format!("the list nests more than {} levels deep", Limit::NESTING_MAX)).at(self.at)
+            );
         }
         Ok(())
     }

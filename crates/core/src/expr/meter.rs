@@ -39,11 +39,8 @@ pub(crate) fn check_source(what: &str, source: &str, max: usize) -> Result<(), P
     if source.len() <= max {
         return Ok(());
     }
-    Err(ParseError::new(format!(
-        "the {what} is {} bytes long and may be at most {max}",
-        source.len()
-    ))
-    .hint("compute the value in a `transform` node or a tool, and name its result here"))
+    Err(ParseError::new(format!("the {what} is {} bytes long and may be at most {max}", source.len()))
+        .hint("compute the value in a `transform` node or a tool, and name its result here"))
 }
 
 /// Counts what one evaluation spends, and ends it when it has spent what it may.
@@ -59,20 +56,13 @@ const BYTES_PER_STEP: usize = 64;
 
 impl Meter {
     pub(crate) fn new() -> Self {
-        Self {
-            steps_left: Limit::STEPS_MAX,
-            bytes_left: Limit::GROWTH_BYTES_MAX,
-            depth: 0,
-        }
+        Self { steps_left: Limit::STEPS_MAX, bytes_left: Limit::GROWTH_BYTES_MAX, depth: 0 }
     }
 
     /// Pays for `count` steps.
     #[inline]
     pub(crate) fn steps(&mut self, count: usize) -> Result<(), EvalError> {
-        match u32::try_from(count)
-            .ok()
-            .and_then(|n| self.steps_left.checked_sub(n))
-        {
+        match u32::try_from(count).ok().and_then(|n| self.steps_left.checked_sub(n)) {
             Some(left) => {
                 self.steps_left = left;
                 Ok(())
@@ -140,38 +130,23 @@ impl Meter {
 
 #[cold]
 fn out_of_steps() -> EvalError {
-    EvalError::new(
-        Code::Limit,
-        format!(
-            "the expression did not finish within {} steps",
-            Limit::STEPS_MAX
-        ),
-    )
-    .hint("loop over fewer items, or do the work in a tool")
+    EvalError::new(Code::Limit, format!("the expression did not finish within {} steps", Limit::STEPS_MAX))
+        .hint("loop over fewer items, or do the work in a tool")
 }
 
 #[cold]
 fn out_of_memory() -> EvalError {
     EvalError::new(
         Code::Limit,
-        format!(
-            "the expression made more than {} MB of values",
-            Limit::GROWTH_BYTES_MAX / (1024 * 1024)
-        ),
+        format!("the expression made more than {} MB of values", Limit::GROWTH_BYTES_MAX / (1024 * 1024)),
     )
     .hint("name only the fields you need, or do the work in a tool")
 }
 
 #[cold]
 fn too_deep() -> EvalError {
-    EvalError::new(
-        Code::Limit,
-        format!(
-            "the expression nests more than {} levels deep",
-            Limit::DEPTH_MAX
-        ),
-    )
-    .hint("a macro that calls itself has to end sooner")
+    EvalError::new(Code::Limit, format!("the expression nests more than {} levels deep", Limit::DEPTH_MAX))
+        .hint("a macro that calls itself has to end sooner")
 }
 
 /// How large a value is once written: bytes of compact JSON (escapes not counted) and levels of nesting.
@@ -186,27 +161,16 @@ impl Extent {
         match value {
             Value::Null | Value::Bool(_) => Self { bytes: 4, depth: 0 },
             Value::Number(_) => Self { bytes: 8, depth: 0 },
-            Value::String(text) => Self {
-                bytes: text.len() + 2,
-                depth: 0,
-            },
+            Value::String(text) => Self { bytes: text.len() + 2, depth: 0 },
             Value::Array(items) => {
                 let mut whole = Self { bytes: 2, depth: 0 };
                 items.iter().for_each(|item| whole.hold(Self::of(item), 1));
-                Self {
-                    depth: whole.depth + 1,
-                    ..whole
-                }
+                Self { depth: whole.depth + 1, ..whole }
             }
             Value::Object(fields) => {
                 let mut whole = Self { bytes: 2, depth: 0 };
-                fields
-                    .iter()
-                    .for_each(|(key, value)| whole.hold(Self::of(value), key.len() + 4));
-                Self {
-                    depth: whole.depth + 1,
-                    ..whole
-                }
+                fields.iter().for_each(|(key, value)| whole.hold(Self::of(value), key.len() + 4));
+                Self { depth: whole.depth + 1, ..whole }
             }
         }
     }
@@ -225,11 +189,7 @@ impl Extent {
         if self.depth > Limit::OUTPUT_DEPTH_MAX {
             return Err(EvalError::new(
                 Code::Limit,
-                format!(
-                    "the result nests {} levels deep and may nest at most {}",
-                    self.depth,
-                    Limit::OUTPUT_DEPTH_MAX
-                ),
+                format!("the result nests {} levels deep and may nest at most {}", self.depth, Limit::OUTPUT_DEPTH_MAX),
             )
             .hint("name the inner field you need instead of the whole value"));
         }
@@ -240,12 +200,6 @@ impl Extent {
 /// The refusal of a result that is too large.
 #[cold]
 pub(crate) fn too_much_output() -> EvalError {
-    EvalError::new(
-        Code::Limit,
-        format!(
-            "the result is larger than {} KB",
-            Limit::OUTPUT_BYTES_MAX / 1024
-        ),
-    )
-    .hint("name only the fields you need")
+    EvalError::new(Code::Limit, format!("the result is larger than {} KB", Limit::OUTPUT_BYTES_MAX / 1024))
+        .hint("name only the fields you need")
 }

@@ -48,11 +48,7 @@ pub struct Document<'d> {
 impl<'d> Document<'d> {
     /// The keys of `root`, seen at the instant `now`, in UTC.
     pub fn new(root: &'d Value, now: Timestamp) -> Self {
-        Self {
-            root,
-            now,
-            zone: "UTC",
-        }
+        Self { root, now, zone: "UTC" }
     }
 
     /// The same document, with dates in this IANA time zone.
@@ -71,9 +67,7 @@ impl Names for Document<'_> {
     }
 
     fn known(&self) -> Vec<String> {
-        self.fields()
-            .map(|fields| fields.keys().cloned().collect())
-            .unwrap_or_default()
+        self.fields().map(|fields| fields.keys().cloned().collect()).unwrap_or_default()
     }
 
     fn now(&self) -> Timestamp {
@@ -95,10 +89,7 @@ pub(crate) fn root<'n>(names: &'n dyn Names, root: &str) -> Result<Cow<'n, Value
 pub(crate) fn unknown(names: &dyn Names, root: &str) -> EvalError {
     let mut known = names.known();
     known.sort();
-    let error = EvalError::new(
-        Code::UnknownName,
-        format!("unknown name `{root}`: {}", list(&known)),
-    );
+    let error = EvalError::new(Code::UnknownName, format!("unknown name `{root}`: {}", list(&known)));
     match nearest(root, known.iter().map(String::as_str)) {
         Some(name) => error.hint(format!("did you mean `{name}`?")),
         None => error,
@@ -115,10 +106,7 @@ pub(crate) fn missing(path: &str, field: &str, value: &Value) -> EvalError {
         );
     };
     let keys: Vec<&str> = fields.keys().map(String::as_str).collect();
-    let error = EvalError::new(
-        Code::MissingField,
-        format!("`{path}` has no field `{field}`: {}", list(&keys)),
-    );
+    let error = EvalError::new(Code::MissingField, format!("`{path}` has no field `{field}`: {}", list(&keys)));
     match nearest(field, keys) {
         Some(name) => error.hint(format!("did you mean `{name}`?")),
         None => error.hint("where it may be missing, give a default: `| default('…')`"),
@@ -129,17 +117,9 @@ fn list<S: AsRef<str>>(names: &[S]) -> String {
     if names.is_empty() {
         return "there are none here".to_owned();
     }
-    let shown: Vec<String> = names
-        .iter()
-        .take(NAMES_SHOWN_MAX)
-        .map(|name| format!("`{}`", name.as_ref()))
-        .collect();
+    let shown: Vec<String> = names.iter().take(NAMES_SHOWN_MAX).map(|name| format!("`{}`", name.as_ref())).collect();
     let rest = names.len().saturating_sub(NAMES_SHOWN_MAX);
-    let more = if rest == 0 {
-        String::new()
-    } else {
-        format!(" and {rest} more")
-    };
+    let more = if rest == 0 { String::new() } else { format!(" and {rest} more") };
     format!("there are {}{more}", shown.join(", "))
 }
 

@@ -47,16 +47,9 @@ impl Params {
     /// A template that does not parse, named by its place in the tree; a tree with more than
     /// [`Limit::PARAMS_NODES_MAX`] values or nested deeper than [`Limit::OUTPUT_DEPTH_MAX`].
     pub fn parse(source: &Value, dialect: Dialect) -> Result<Self, ParseError> {
-        let mut compiler = Compiler {
-            dialect,
-            roots: BTreeSet::new(),
-            nodes: 0,
-        };
+        let mut compiler = Compiler { dialect, roots: BTreeSet::new(), nodes: 0 };
         let tree = compiler.node(source, 0)?;
-        Ok(Self {
-            tree,
-            roots: compiler.roots,
-        })
+        Ok(Self { tree, roots: compiler.roots })
     }
 
     /// The parameters, with every hole filled.
@@ -96,12 +89,7 @@ impl Node {
     }
 
     /// Renders, and adds what it made to `extent`; `depth` is where in the tree it stands.
-    fn render(
-        &self,
-        names: &dyn Names,
-        depth: usize,
-        extent: &mut Extent,
-    ) -> Result<Value, EvalError> {
+    fn render(&self, names: &dyn Names, depth: usize, extent: &mut Extent) -> Result<Value, EvalError> {
         match self {
             Node::Literal(value, size) => {
                 add(extent, *size, depth)?;
@@ -141,10 +129,7 @@ impl Node {
 }
 
 fn add(extent: &mut Extent, part: Extent, depth: usize) -> Result<(), EvalError> {
-    let part = Extent {
-        depth: part.depth + depth,
-        ..part
-    };
+    let part = Extent { depth: part.depth + depth, ..part };
     extent.hold(part, 1);
     extent.check()
 }
@@ -159,10 +144,7 @@ impl Compiler {
     fn node(&mut self, source: &Value, depth: usize) -> Result<Node, ParseError> {
         self.nodes += 1;
         if self.nodes > Limit::PARAMS_NODES_MAX {
-            return Err(ParseError::new(format!(
-                "the parameters hold more than {} values",
-                Limit::PARAMS_NODES_MAX
-            )));
+            return Err(ParseError::new(format!("the parameters hold more than {} values", Limit::PARAMS_NODES_MAX)));
         }
         if depth > Limit::OUTPUT_DEPTH_MAX {
             return Err(ParseError::new(format!(
@@ -184,16 +166,10 @@ impl Compiler {
             let node = self.node(item, depth + 1);
             nodes.push(node.map_err(|error| error.within(&index.to_string()))?);
         }
-        Ok(
-            match nodes
-                .iter()
-                .map(Node::as_literal)
-                .collect::<Option<Vec<_>>>()
-            {
-                Some(values) => Node::literal(Value::Array(values.into_iter().cloned().collect())),
-                None => Node::List(nodes),
-            },
-        )
+        Ok(match nodes.iter().map(Node::as_literal).collect::<Option<Vec<_>>>() {
+            Some(values) => Node::literal(Value::Array(values.into_iter().cloned().collect())),
+            None => Node::List(nodes),
+        })
     }
 
     fn object(&mut self, fields: &Map<String, Value>, depth: usize) -> Result<Node, ParseError> {

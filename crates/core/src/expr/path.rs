@@ -25,8 +25,7 @@ impl Path {
     pub(crate) fn parse(source: &str) -> Result<Self, ParseError> {
         check_source("reference", source, Limit::EXPRESSION_BYTES_MAX)?;
         let mut rest = source;
-        let root = take_name(&mut rest)
-            .ok_or_else(|| ParseError::new("a reference begins with a name").at(0))?;
+        let root = take_name(&mut rest).ok_or_else(|| ParseError::new("a reference begins with a name").at(0))?;
         let mut fields = Vec::new();
         while !rest.is_empty() {
             let at = source.len() - rest.len();
@@ -44,10 +43,7 @@ impl Path {
                 .at(at));
             }
         }
-        Ok(Self {
-            root: root.to_owned(),
-            fields,
-        })
+        Ok(Self { root: root.to_owned(), fields })
     }
 
     pub(crate) fn root(&self) -> &str {
@@ -60,12 +56,7 @@ impl Path {
         Ok(match names::root(names, &self.root)? {
             Cow::Borrowed(value) => {
                 let fields = self.below_step(fields, value, names);
-                Cow::Borrowed(
-                    fields
-                        .iter()
-                        .try_fold(value, |value, field| get(value, field))
-                        .unwrap_or(&NULL),
-                )
+                Cow::Borrowed(fields.iter().try_fold(value, |value, field| get(value, field)).unwrap_or(&NULL))
             }
             Cow::Owned(mut value) => {
                 let fields = self.below_step(fields, &value, names);
@@ -80,12 +71,7 @@ impl Path {
         })
     }
 
-    fn below_step<'f>(
-        &self,
-        fields: &'f [String],
-        value: &Value,
-        names: &dyn Names,
-    ) -> &'f [String] {
+    fn below_step<'f>(&self, fields: &'f [String], value: &Value, names: &dyn Names) -> &'f [String] {
         match fields {
             [first, rest @ ..] if means_whole_step(names, &self.root, first, value) => rest,
             _ => fields,
@@ -125,9 +111,7 @@ fn take_name<'s>(rest: &mut &'s str) -> Option<&'s str> {
 }
 
 fn take_word<'s>(rest: &mut &'s str) -> Option<&'s str> {
-    let end = rest
-        .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-'))
-        .unwrap_or(rest.len());
+    let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-')).unwrap_or(rest.len());
     let (word, left) = rest.split_at(end);
     *rest = left;
     (!word.is_empty()).then_some(word)
@@ -140,9 +124,7 @@ fn take_field<'s>(rest: &mut &'s str) -> Option<&'s str> {
     }
     let (inside, left) = rest.strip_prefix('[')?.split_once(']')?;
     *rest = left;
-    let quoted = ['\'', '"']
-        .into_iter()
-        .find_map(|quote| inside.strip_prefix(quote)?.strip_suffix(quote));
+    let quoted = ['\'', '"'].into_iter().find_map(|quote| inside.strip_prefix(quote)?.strip_suffix(quote));
     match quoted {
         Some(key) => Some(key),
         None => {

@@ -80,10 +80,7 @@ const SPELLINGS: &[(&str, Operator)] = &[
 impl Operator {
     /// The spelling we write.
     pub fn as_str(self) -> &'static str {
-        SPELLINGS
-            .iter()
-            .find(|(_, operator)| *operator == self)
-            .map_or("==", |(spelling, _)| spelling)
+        SPELLINGS.iter().find(|(_, operator)| *operator == self).map_or("==", |(spelling, _)| spelling)
     }
 
     /// Whether the operator compares with a value at all.
@@ -91,12 +88,7 @@ impl Operator {
         !matches!(self, Operator::IsNone | Operator::NotNone)
     }
 
-    pub(crate) fn holds(
-        self,
-        field: &Value,
-        value: &Value,
-        meter: &mut Meter,
-    ) -> Result<bool, EvalError> {
+    pub(crate) fn holds(self, field: &Value, value: &Value, meter: &mut Meter) -> Result<bool, EvalError> {
         match self {
             Operator::Equals => equal(field, value, meter),
             Operator::NotEquals => Ok(!equal(field, value, meter)?),
@@ -115,12 +107,7 @@ impl Operator {
         }
     }
 
-    fn ordered(
-        self,
-        field: &Value,
-        value: &Value,
-        wanted: fn(Ordering) -> bool,
-    ) -> Result<bool, EvalError> {
+    fn ordered(self, field: &Value, value: &Value, wanted: fn(Ordering) -> bool) -> Result<bool, EvalError> {
         match (field, value) {
             (Value::Null, _) | (_, Value::Null) => Ok(false),
             (Value::Number(a), Value::Number(b)) => Ok(order_numbers(a, b).is_some_and(wanted)),
@@ -151,12 +138,7 @@ impl Operator {
     }
 
     fn senseless(self, a: &Value, b: &Value) -> EvalError {
-        EvalError::wrong_type(format!(
-            "`{}` has no meaning between {} and {}",
-            self.as_str(),
-            kind(a),
-            kind(b)
-        ))
+        EvalError::wrong_type(format!("`{}` has no meaning between {} and {}", self.as_str(), kind(a), kind(b)))
     }
 }
 

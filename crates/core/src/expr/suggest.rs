@@ -18,8 +18,7 @@ pub fn nearest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) ->
         .filter(|candidate| *candidate != name && candidate.len() <= 4 * COMPARED_CHARS_MAX)
         .filter_map(|candidate| {
             let letters: Vec<char> = candidate.to_lowercase().chars().collect();
-            if letters.len() > COMPARED_CHARS_MAX || letters.len().abs_diff(wanted.len()) > allowed
-            {
+            if letters.len() > COMPARED_CHARS_MAX || letters.len().abs_diff(wanted.len()) > allowed {
                 return None;
             }
             let distance = distance(&wanted, &letters);
@@ -37,9 +36,7 @@ fn distance(a: &[char], b: &[char]) -> usize {
         let mut row = Vec::with_capacity(b.len() + 1);
         row.push(i + 1);
         for (j, &y) in b.iter().enumerate() {
-            let mut best = (above[j] + usize::from(x != y))
-                .min(above[j + 1] + 1)
-                .min(row[j] + 1);
+            let mut best = (above[j] + usize::from(x != y)).min(above[j + 1] + 1).min(row[j] + 1);
             if i > 0 && j > 0 && x == b[j - 1] && a[i - 1] == y {
                 best = best.min(before[j - 1] + 1);
             }

@@ -24,10 +24,7 @@ impl Template {
         if source.contains("{{") || source.contains("{%") {
             return Err(ParseError::new("templates are not spoken yet"));
         }
-        Ok(Self {
-            text: source.to_owned(),
-            roots: BTreeSet::new(),
-        })
+        Ok(Self { text: source.to_owned(), roots: BTreeSet::new() })
     }
 
     /// The text, with every hole filled.

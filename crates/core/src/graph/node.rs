@@ -241,7 +241,10 @@ pub enum Wait {
     /// An RFC 3339 instant, or milliseconds since the epoch.
     Until(Params),
     /// The first signal of this name; output is its payload.
-    Signal { name: String, deadline: Deadline },
+    Signal {
+        name: String,
+        deadline: Deadline,
+    },
 }
 
 #[derive(Clone, Debug)]

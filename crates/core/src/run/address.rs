@@ -207,7 +207,10 @@ mod tests {
         assert_eq!(inner.as_str(), "each[3]/fork.left");
         let (scope, node, rest) = inner.parent().expect("it has one");
         assert_eq!((scope.as_str(), node.as_str(), rest), ("each[3]", "fork", "left"));
-        assert_eq!(scope.parent().map(|(s, n, r)| (s.is_root(), n, r.to_owned())), Some((true, "each".into(), "3".into())));
+        assert_eq!(
+            scope.parent().map(|(s, n, r)| (s.is_root(), n, r.to_owned())),
+            Some((true, "each".into(), "3".into()))
+        );
         assert!(Path::root().parent().is_none());
     }
 

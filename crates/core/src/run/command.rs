@@ -18,28 +18,76 @@ use crate::tool;
 
 #[derive(Clone, Debug)]
 pub enum Command {
-    Start { started: Box<Started>, workflow: Arc<Workflow> },
+    Start {
+        started: Box<Started>,
+        workflow: Arc<Workflow>,
+    },
     /// An attempt came back. `epoch` is that of the process that sent it.
-    Outcome { effect: EffectId, outcome: Outcome },
+    Outcome {
+        effect: EffectId,
+        outcome: Outcome,
+    },
     /// About to send a call that must be marked first.
-    Sending { effect: EffectId, epoch: u64, deadline: crate::time::Time },
+    Sending {
+        effect: EffectId,
+        epoch: u64,
+        deadline: crate::time::Time,
+    },
     /// A process took the run over: calls that an earlier owner marked are in doubt.
-    TakenOver { epoch: u64 },
+    TakenOver {
+        epoch: u64,
+    },
     /// A timer may be due.
     Wake,
-    Stepped { node: Address, step: agent::Step },
+    Stepped {
+        node: Address,
+        step: agent::Step,
+    },
     Signal(Signal),
-    Answer { node: Address, by: String, decision: Decision },
-    Approve { effect: EffectId, by: String, approved: bool },
-    Resolve { effect: EffectId, by: String, resolution: Resolution },
-    ChildEnded { node: Address, ended: ChildEnd },
-    ChildUndone { run: RunId, fault: Option<Fault> },
-    Pause { by: String },
-    Resume { by: String },
-    Cancel { by: String, compensate: bool },
-    Retry { by: String, bundle: bundle::Hash, workflow: Arc<Workflow> },
-    Rollback { by: String },
-    Fork { forked: Box<super::event::Forked> },
+    Answer {
+        node: Address,
+        by: String,
+        decision: Decision,
+    },
+    Approve {
+        effect: EffectId,
+        by: String,
+        approved: bool,
+    },
+    Resolve {
+        effect: EffectId,
+        by: String,
+        resolution: Resolution,
+    },
+    ChildEnded {
+        node: Address,
+        ended: ChildEnd,
+    },
+    ChildUndone {
+        run: RunId,
+        fault: Option<Fault>,
+    },
+    Pause {
+        by: String,
+    },
+    Resume {
+        by: String,
+    },
+    Cancel {
+        by: String,
+        compensate: bool,
+    },
+    Retry {
+        by: String,
+        bundle: bundle::Hash,
+        workflow: Arc<Workflow>,
+    },
+    Rollback {
+        by: String,
+    },
+    Fork {
+        forked: Box<super::event::Forked>,
+    },
 }
 
 impl Command {
@@ -111,9 +159,17 @@ pub const MESSAGE: &str = "message";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
-    Approve { #[serde(default)] note: String },
-    Reject { #[serde(default)] note: String },
-    Fill { form: Value },
+    Approve {
+        #[serde(default)]
+        note: String,
+    },
+    Reject {
+        #[serde(default)]
+        note: String,
+    },
+    Fill {
+        form: Value,
+    },
 }
 
 /// What a person says about a call whose outcome nobody knows.
@@ -160,18 +216,52 @@ pub enum Origin {
 pub enum Incoming {
     Start(Box<Started>),
     Signal(Signal),
-    Answer { node: Address, by: String, decision: Decision },
-    Approve { effect: EffectId, by: String, approved: bool },
-    Resolve { effect: EffectId, by: String, resolution: Resolution },
-    ChildEnded { node: Address, ended: ChildEnd },
-    ChildUndone { run: RunId, #[serde(default)] fault: Option<Fault> },
-    Pause { by: String },
-    Resume { by: String },
-    Cancel { by: String, compensate: bool },
-    Retry { by: String, bundle: bundle::Hash },
-    Rollback { by: String },
+    Answer {
+        node: Address,
+        by: String,
+        decision: Decision,
+    },
+    Approve {
+        effect: EffectId,
+        by: String,
+        approved: bool,
+    },
+    Resolve {
+        effect: EffectId,
+        by: String,
+        resolution: Resolution,
+    },
+    ChildEnded {
+        node: Address,
+        ended: ChildEnd,
+    },
+    ChildUndone {
+        run: RunId,
+        #[serde(default)]
+        fault: Option<Fault>,
+    },
+    Pause {
+        by: String,
+    },
+    Resume {
+        by: String,
+    },
+    Cancel {
+        by: String,
+        compensate: bool,
+    },
+    Retry {
+        by: String,
+        bundle: bundle::Hash,
+    },
+    Rollback {
+        by: String,
+    },
     /// The first item of a forked run: the recorded past it inherits, and what is different.
-    Fork { past: Vec<super::event::Entry>, forked: Box<super::event::Forked> },
+    Fork {
+        past: Vec<super::event::Entry>,
+        forked: Box<super::event::Forked>,
+    },
 }
 
 /// The variables a fork may change, at the most.

@@ -10,7 +10,14 @@ use crate::tool::Class;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect<'run> {
     /// One attempt of a call, now.
-    Send { effect: EffectId, request: &'run Request, class: Class, timeout: Duration, attempt: u32, approved: Option<&'run str> },
+    Send {
+        effect: EffectId,
+        request: &'run Request,
+        class: Class,
+        timeout: Duration,
+        attempt: u32,
+        approved: Option<&'run str>,
+    },
     /// Ask the service what became of a call.
     LookUp { effect: EffectId, request: &'run Request, timeout: Duration },
     /// Ask the agent's step function; it is pure, so it runs before the append that records it.

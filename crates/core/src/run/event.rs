@@ -32,54 +32,142 @@ pub enum Event {
     /// A call must go out.
     Scheduled(Box<Scheduled>),
     /// The marker before a `once` or `verify` call is sent. `deadline` is when the sender gives up.
-    Sending { effect: EffectId, epoch: u64, deadline: Time },
+    Sending {
+        effect: EffectId,
+        epoch: u64,
+        deadline: Time,
+    },
     Done(Box<Done>),
     /// The call certainly did not act. With `again_at` it goes out again under the next generation.
-    NotDone { effect: EffectId, fault: Fault, #[serde(default, skip_serializing_if = "Option::is_none")] again_at: Option<Time> },
+    NotDone {
+        effect: EffectId,
+        fault: Fault,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        again_at: Option<Time>,
+    },
     /// Nobody knows yet whether the call acted; `next` says what is done about it.
-    Doubted { effect: EffectId, fault: Fault, next: InDoubt },
+    Doubted {
+        effect: EffectId,
+        fault: Fault,
+        next: InDoubt,
+    },
     /// A person said what became of a doubted call.
-    Resolved { effect: EffectId, by: String, resolution: Resolution },
+    Resolved {
+        effect: EffectId,
+        by: String,
+        resolution: Resolution,
+    },
     /// The call was not let out: it waits for this.
-    Blocked { effect: EffectId, by: Block },
+    Blocked {
+        effect: EffectId,
+        by: Block,
+    },
     /// What blocked the call is gone: an approval was given.
-    Unblocked { effect: EffectId, by: String },
+    Unblocked {
+        effect: EffectId,
+        by: String,
+    },
     /// An answer to a call that nobody waits for any more.
     ArrivedLate(Box<Done>),
     /// The call's answer is not wanted any more, and it cannot have changed the world.
-    Abandoned { call: CallId },
+    Abandoned {
+        call: CallId,
+    },
     /// A node waits for something that is not a call.
-    Began { node: Address, #[serde(flatten)] wait: Box<Began> },
+    Began {
+        node: Address,
+        #[serde(flatten)]
+        wait: Box<Began>,
+    },
     /// A node is settled; `taken` are the places of the out-edges taken.
     Ended(Box<Ended>),
-    Stepped { node: Address, step: Box<agent::Step> },
-    VariableSet { key: String, value: Arc<Value>, node: Address },
-    ScopeOpened { path: Path, #[serde(default, skip_serializing_if = "Option::is_none")] item: Option<Arc<Value>> },
+    Stepped {
+        node: Address,
+        step: Box<agent::Step>,
+    },
+    VariableSet {
+        key: String,
+        value: Arc<Value>,
+        node: Address,
+    },
+    ScopeOpened {
+        path: Path,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        item: Option<Arc<Value>>,
+    },
     /// Nothing new starts here; what is in flight is settled first.
-    ScopeWinding { path: Path, why: Winding },
+    ScopeWinding {
+        path: Path,
+        why: Winding,
+    },
     /// Folded to its output, or to why it has none.
-    ScopeClosed { path: Path, #[serde(default)] output: Arc<Value>, #[serde(default, skip_serializing_if = "Option::is_none")] fault: Option<Fault> },
+    ScopeClosed {
+        path: Path,
+        #[serde(default)]
+        output: Arc<Value>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fault: Option<Fault>,
+    },
     /// A merge has enough: what is left of its branches winds down.
-    BranchesCut { scope: Path, nodes: Vec<crate::id::NodeId>, undo: bool },
-    SignalKept { signal: Signal },
+    BranchesCut {
+        scope: Path,
+        nodes: Vec<crate::id::NodeId>,
+        undo: bool,
+    },
+    SignalKept {
+        signal: Signal,
+    },
 
-    SignalTaken { node: Address, name: String },
-    SignalHeld { signal: Signal, until: Time },
-    Answered { node: Address, by: String, decision: Decision },
-    Paused { by: String },
-    Resumed { by: String },
+    SignalTaken {
+        node: Address,
+        name: String,
+    },
+    SignalHeld {
+        signal: Signal,
+        until: Time,
+    },
+    Answered {
+        node: Address,
+        by: String,
+        decision: Decision,
+    },
+    Paused {
+        by: String,
+    },
+    Resumed {
+        by: String,
+    },
     /// A node winds down by itself: its time is over.
-    NodeWinding { node: Address, fault: Fault },
+    NodeWinding {
+        node: Address,
+        fault: Fault,
+    },
     /// The child of a node that winds down is asked to stop.
-    ChildCancelling { node: Address, run: RunId },
+    ChildCancelling {
+        node: Address,
+        run: RunId,
+    },
     /// The run winds down: nothing new starts, what is in flight is settled.
-    Winding { why: Winding, compensate: bool },
+    Winding {
+        why: Winding,
+        compensate: bool,
+    },
     Compensating,
     /// A compensation finally failed: it is a desk item, and the run will end `failed`.
-    NotUndone { effect: EffectId, fault: Fault },
+    NotUndone {
+        effect: EffectId,
+        fault: Fault,
+    },
     /// Another run undoes its part.
-    ChildUndoing { effect: EffectId, run: RunId },
-    ChildUndone { effect: EffectId, #[serde(default, skip_serializing_if = "Option::is_none")] fault: Option<Fault> },
+    ChildUndoing {
+        effect: EffectId,
+        run: RunId,
+    },
+    ChildUndone {
+        effect: EffectId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fault: Option<Fault>,
+    },
     /// The rollback is over: the `on_compensated` node runs.
     Aftermath,
     Finished(Box<Finished>),
@@ -87,7 +175,10 @@ pub enum Event {
     Reopened(Box<Reopened>),
     Forked(Box<Forked>),
     /// 80 % of the journal limit is used.
-    JournalFilling { events: u64, limit: u64 },
+    JournalFilling {
+        events: u64,
+        limit: u64,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -117,7 +208,12 @@ pub struct Scheduled {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request {
-    Tool { tool: String, arguments: Arc<Value>, #[serde(default, skip_serializing_if = "Option::is_none")] agent: Option<String> },
+    Tool {
+        tool: String,
+        arguments: Arc<Value>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent: Option<String>,
+    },
     Model(Box<model::Request>),
 }
 
@@ -150,7 +246,14 @@ pub enum Answer {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Undo {
-    Call { tool: String, arguments: Value, class: Class, #[serde(rename = "timeout_ms", with = "duration_ms")] timeout: Duration, retry: Retry },
+    Call {
+        tool: String,
+        arguments: Value,
+        class: Class,
+        #[serde(rename = "timeout_ms", with = "duration_ms")]
+        timeout: Duration,
+        retry: Retry,
+    },
     /// It cannot be undone, and this is why.
     Irreversible { reason: String },
     /// It should be undone and the arguments could not be made: a person must do it.
@@ -183,15 +286,51 @@ pub enum Block {
 #[serde(tag = "wait", rename_all = "snake_case")]
 pub enum Began {
     /// Its own calls, as they are scheduled.
-    Calls { #[serde(default, skip_serializing_if = "Option::is_none")] deadline: Option<Time> },
-    Agent { task: Box<agent::Task>, #[serde(default, skip_serializing_if = "Option::is_none")] deadline: Option<Time> },
-    Timer { until: Time },
-    Signal { name: String, #[serde(default, skip_serializing_if = "Option::is_none")] deadline: Option<Time> },
-    Human { title: String, details: Value, ask: Asked, assignees: Value, #[serde(default, skip_serializing_if = "Option::is_none")] deadline: Option<Time> },
-    Child { run: RunId, bundle: bundle::Hash, input: Arc<Value>, #[serde(default, skip_serializing_if = "Option::is_none")] deadline: Option<Time> },
-    Each { items: Arc<Vec<Arc<Value>>>, #[serde(default, skip_serializing_if = "Option::is_none")] deadline: Option<Time> },
-    Repeat { #[serde(default, skip_serializing_if = "Option::is_none")] deadline: Option<Time> },
-    Branches { #[serde(default, skip_serializing_if = "Option::is_none")] deadline: Option<Time> },
+    Calls {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline: Option<Time>,
+    },
+    Agent {
+        task: Box<agent::Task>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline: Option<Time>,
+    },
+    Timer {
+        until: Time,
+    },
+    Signal {
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline: Option<Time>,
+    },
+    Human {
+        title: String,
+        details: Value,
+        ask: Asked,
+        assignees: Value,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline: Option<Time>,
+    },
+    Child {
+        run: RunId,
+        bundle: bundle::Hash,
+        input: Arc<Value>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline: Option<Time>,
+    },
+    Each {
+        items: Arc<Vec<Arc<Value>>>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline: Option<Time>,
+    },
+    Repeat {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline: Option<Time>,
+    },
+    Branches {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline: Option<Time>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -215,12 +354,18 @@ pub struct Ended {
 pub enum How {
     /// Its output is the answer of its one tool call, which was just recorded.
     Answered,
-    Completed { output: Arc<Value> },
+    Completed {
+        output: Arc<Value>,
+    },
     Skipped,
     /// Failed and not caught: its scope winds down.
-    Failed { fault: Fault },
+    Failed {
+        fault: Fault,
+    },
     /// Failed and caught: by `continue` (out-edges taken) or by an error edge.
-    Caught { fault: Fault },
+    Caught {
+        fault: Fault,
+    },
     /// Cut off by a merge, a cancel or a failure elsewhere.
     Cancelled,
 }
@@ -229,8 +374,13 @@ pub enum How {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Winding {
-    Failed { fault: Fault, node: Address },
-    Cancelled { by: String },
+    Failed {
+        fault: Fault,
+        node: Address,
+    },
+    Cancelled {
+        by: String,
+    },
     TimedOut,
     /// An `end` node was reached and the rest is not waited for.
     EndReached,

@@ -88,7 +88,9 @@ impl Saga {
 
     /// Nothing is left to begin or to wait for.
     pub(super) fn is_settled(&self) -> bool {
-        self.entries.iter().all(|entry| !matches!(entry.progress, Undone::Underway | Undone::Doubt) && !self.is_due(entry))
+        self.entries
+            .iter()
+            .all(|entry| !matches!(entry.progress, Undone::Underway | Undone::Doubt) && !self.is_due(entry))
     }
 
     /// Something finally was not undone.
@@ -104,11 +106,16 @@ impl Saga {
     }
 
     pub(super) fn effect_of(&self, call: &CallId) -> Option<&EffectId> {
-        self.entries.iter().map(|entry| &entry.effect).find(|effect| effect.call.node == call.node && effect.call.call == call.call)
+        self.entries
+            .iter()
+            .map(|entry| &entry.effect)
+            .find(|effect| effect.call.node == call.node && effect.call.call == call.call)
     }
 
     pub(super) fn effect_of_child(&self, run: &crate::id::RunId) -> Option<&EffectId> {
-        let is_it = |entry: &&Entry| matches!(&entry.undo, Undo::Child { run: child } if child == run) && entry.progress == Undone::Underway;
+        let is_it = |entry: &&Entry| {
+            matches!(&entry.undo, Undo::Child { run: child } if child == run) && entry.progress == Undone::Underway
+        };
         self.entries.iter().find(is_it).map(|entry| &entry.effect)
     }
 
@@ -135,7 +142,12 @@ impl Saga {
             Undo::Broken { fault } => format!("a person must undo it: {fault}").into(),
             Undo::Child { run } => format!("rolls back run {run}").into(),
         };
-        self.entries.iter().rev().filter(|e| e.progress == Undone::No).map(|e| (e.effect.call.node.clone(), e.tool.clone(), word(&e.undo))).collect()
+        self.entries
+            .iter()
+            .rev()
+            .filter(|e| e.progress == Undone::No)
+            .map(|e| (e.effect.call.node.clone(), e.tool.clone(), word(&e.undo)))
+            .collect()
     }
 }
 
