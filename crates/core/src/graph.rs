@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::expr::Condition;
 use crate::id::NodeId;
 use crate::money::Usd;
+use crate::tool::Facts;
 
 pub use node::{Kind, Node};
 
@@ -46,6 +47,8 @@ pub struct Workflow {
     /// The text version of seed 004, kept as a label.
     pub version: String,
     pub graph: Arc<Graph>,
+    /// Static facts of every tool that a node, an agent or a compensation may call, by name.
+    pub tools: BTreeMap<String, Facts>,
     /// How writes to a key of `shared_context` combine; last write wins where nothing is declared.
     pub variables: BTreeMap<String, Variable>,
     /// The run's own deadline, counted from its start.
