@@ -15,6 +15,7 @@
 mod compare;
 mod condition;
 mod error;
+pub mod jmespath;
 mod literal;
 mod meter;
 mod names;

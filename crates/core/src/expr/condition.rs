@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::compare::truthy;
 use super::error::{EvalError, ParseError};
+use super::jmespath;
 use super::meter::{Extent, Meter};
 use super::names::Names;
 use super::path::Path;
@@ -68,6 +69,7 @@ pub struct Condition {
 
 #[derive(Debug, Clone)]
 enum Body {
+    JmesPath(jmespath::Expression),
     Field(Path),
     Structured(Path, Operator, Value),
 }
@@ -79,7 +81,8 @@ impl Condition {
     /// A source that is too long, nests too deep, is not of the language, or calls a function there is not.
     pub fn parse(language: Language, source: &str) -> Result<Self, ParseError> {
         match language {
-            Language::JmesPath | Language::Expr => Err(ParseError::new("this language is not spoken yet")),
+            Language::JmesPath => Self::jmespath(source),
+            Language::Expr => Err(ParseError::new("this language is not spoken yet")),
             Language::Field => Self::field(source),
         }
     }
@@ -100,6 +103,15 @@ impl Condition {
         })
     }
 
+    fn jmespath(source: &str) -> Result<Self, ParseError> {
+        let mut expression = jmespath::Expression::parse(source, jmespath::Dialect::Condition)?;
+        Ok(Self {
+            roots: std::mem::take(&mut expression.roots),
+            bare: std::mem::take(&mut expression.bare),
+            body: Body::JmesPath(expression),
+        })
+    }
+
     fn field(source: &str) -> Result<Self, ParseError> {
         let path = Path::parse(source.trim())?;
         Ok(Self { roots: BTreeSet::from([path.root().to_owned()]), body: Body::Field(path), bare: Vec::new() })
@@ -112,6 +124,7 @@ impl Condition {
     pub fn holds(&self, names: &dyn Names) -> Result<bool, EvalError> {
         let mut meter = Meter::new();
         match &self.body {
+            Body::JmesPath(expression) => expression.holds(names),
             Body::Field(path) => Ok(truthy(path.value(names)?.as_ref())),
             Body::Structured(path, operator, value) => operator.holds(path.value(names)?.as_ref(), value, &mut meter),
         }
@@ -125,6 +138,7 @@ impl Condition {
     pub fn value(&self, names: &dyn Names) -> Result<Value, EvalError> {
         let mut meter = Meter::new();
         let value = match &self.body {
+            Body::JmesPath(expression) => return expression.over(names),
             Body::Field(path) => match path.value(names)? {
                 Cow::Borrowed(value) => meter.copy(value)?,
                 Cow::Owned(value) => value,

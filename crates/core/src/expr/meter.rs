@@ -16,9 +16,9 @@ impl Limit {
     /// The longest template, in bytes of source. Prompts are templates, so this is the larger one.
     pub const TEMPLATE_BYTES_MAX: usize = 128 * 1024;
     /// How deep brackets, calls and blocks may nest in a source.
-    pub const NESTING_MAX: usize = 48;
+    pub const NESTING_MAX: usize = 128;
     /// How deep an evaluation may call into itself, macros included.
-    pub const DEPTH_MAX: usize = 96;
+    pub const DEPTH_MAX: usize = 320;
     /// Steps of one evaluation: a node visited, an item walked, 64 bytes of text read or written.
     pub const STEPS_MAX: u32 = 400_000;
     /// Bytes of new values one evaluation may make, dropped ones included.

@@ -1,0 +1,115 @@
+//! The functions of JMESPath: their names and what they accept.
+
+use super::node::Node;
+use crate::expr::error::ParseError;
+use crate::expr::suggest::nearest;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Function {
+    Abs,
+    Avg,
+    Ceil,
+    Contains,
+    EndsWith,
+    Floor,
+    Join,
+    Keys,
+    Length,
+    Map,
+    Max,
+    MaxBy,
+    Merge,
+    Min,
+    MinBy,
+    NotNull,
+    Reverse,
+    Sort,
+    SortBy,
+    StartsWith,
+    Sum,
+    ToArray,
+    ToNumber,
+    ToString,
+    Type,
+    Values,
+}
+
+/// Name, function, how many arguments at least and at most, and which of them is an `&expression`.
+type Row = (&'static str, Function, usize, usize, Option<usize>);
+
+const ANY_NUMBER: usize = usize::MAX;
+
+const FUNCTIONS: &[Row] = &[
+    ("abs", Function::Abs, 1, 1, None),
+    ("avg", Function::Avg, 1, 1, None),
+    ("ceil", Function::Ceil, 1, 1, None),
+    ("contains", Function::Contains, 2, 2, None),
+    ("ends_with", Function::EndsWith, 2, 2, None),
+    ("floor", Function::Floor, 1, 1, None),
+    ("join", Function::Join, 2, 2, None),
+    ("keys", Function::Keys, 1, 1, None),
+    ("length", Function::Length, 1, 1, None),
+    ("map", Function::Map, 2, 2, Some(0)),
+    ("max", Function::Max, 1, 1, None),
+    ("max_by", Function::MaxBy, 2, 2, Some(1)),
+    ("merge", Function::Merge, 1, ANY_NUMBER, None),
+    ("min", Function::Min, 1, 1, None),
+    ("min_by", Function::MinBy, 2, 2, Some(1)),
+    ("not_null", Function::NotNull, 1, ANY_NUMBER, None),
+    ("reverse", Function::Reverse, 1, 1, None),
+    ("sort", Function::Sort, 1, 1, None),
+    ("sort_by", Function::SortBy, 2, 2, Some(1)),
+    ("starts_with", Function::StartsWith, 2, 2, None),
+    ("sum", Function::Sum, 1, 1, None),
+    ("to_array", Function::ToArray, 1, 1, None),
+    ("to_number", Function::ToNumber, 1, 1, None),
+    ("to_string", Function::ToString, 1, 1, None),
+    ("type", Function::Type, 1, 1, None),
+    ("values", Function::Values, 1, 1, None),
+];
+
+impl Function {
+    pub(super) fn named(name: &str) -> Result<Self, ParseError> {
+        match FUNCTIONS.iter().find(|row| row.0 == name) {
+            Some(row) => Ok(row.1),
+            None => Err(ParseError::new(format!("JMESPath has no function `{name}`"))
+                .did_you_mean(nearest(name, FUNCTIONS.iter().map(|row| row.0)))),
+        }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        self.row().map_or("", |row| row.0)
+    }
+
+    /// Checks how many arguments there are, and that `&` stands where it must and nowhere else.
+    pub(super) fn check(self, arguments: &[Node]) -> Result<(), ParseError> {
+        let Some((name, _, least, most, reference)) = self.row() else {
+            return Ok(());
+        };
+        if arguments.len() < *least || arguments.len() > *most {
+            let wanted = match (*least, *most) {
+                (1, 1) => "1 argument".to_owned(),
+                (least, most) if least == most => format!("{least} arguments"),
+                (least, _) => format!("{least} or more arguments"),
+            };
+            return Err(ParseError::new(format!("`{name}` takes {wanted}, not {}", arguments.len())));
+        }
+        for (index, argument) in arguments.iter().enumerate() {
+            let given = matches!(argument, Node::Reference(_));
+            let wanted = *reference == Some(index);
+            let at = index + 1;
+            if wanted && !given {
+                return Err(ParseError::new(format!("argument {at} of `{name}` is an expression"))
+                    .hint("put `&` before it, as in sort_by(people, &age)"));
+            }
+            if given && !wanted {
+                return Err(ParseError::new(format!("argument {at} of `{name}` is a value")).hint("leave out the `&`"));
+            }
+        }
+        Ok(())
+    }
+
+    fn row(self) -> Option<&'static Row> {
+        FUNCTIONS.iter().find(|row| row.1 == self)
+    }
+}
