@@ -210,11 +210,17 @@ pub enum Error {
     /// Another process owns the aggregate now: drop what you hold of it.
     #[error("the aggregate `{aggregate}` was taken over by another process")]
     LeaseLost { aggregate: AggregateId },
+    /// This process was taken for dead: its lease ended and what it owned went to others. Join again.
+    #[error("the lease of process {} has ended and what it owned was taken over", process.0)]
+    LeaseEnded { process: ProcessId },
     /// Somebody appended in between: reload.
     #[error("`{aggregate}` is at entry {found}, not {expected}")]
     WrongSequence { aggregate: AggregateId, expected: u64, found: u64 },
     #[error("no aggregate `{aggregate}`")]
     NotFound { aggregate: AggregateId },
+    /// Another tenant's aggregate has this name: choose another.
+    #[error("the name `{aggregate}` is taken")]
+    Taken { aggregate: AggregateId },
     /// The caller's input breaks a named limit.
     #[error("{what} is {size} bytes or items, over the limit of {limit}")]
     TooLarge { what: &'static str, size: usize, limit: usize },
@@ -225,6 +231,8 @@ pub enum Error {
     /// writing works again.
     #[error("the store cannot write: {reason}")]
     Unwritable { reason: String },
+    #[error("the store cannot be read: {reason}")]
+    Unreadable { reason: String },
     #[error("`{aggregate}` cannot be read back: {reason}")]
     Corrupt { aggregate: AggregateId, reason: String },
     #[error("the store cannot be opened: {reason}")]
@@ -251,7 +259,8 @@ pub trait Journal: Send + Sync {
     async fn append(&self, append: Append) -> Result<(), Error>;
 
     /// Takes an aggregate nobody owns, or whose owner's lease has ended: bumps the epoch, *then* reads the tail.
-    /// `None` if a living process owns it.
+    /// `None` if another living process owns it. What this process owns itself it may claim afresh: whoever held it
+    /// before is stale from then on.
     async fn claim(
         &self,
         aggregate: &AggregateId,
@@ -266,9 +275,11 @@ pub trait Journal: Send + Sync {
     /// Open inbox items of an owned aggregate behind `after`, oldest first.
     async fn inbox(&self, handle: Handle, after: i64) -> Result<Vec<InboxItem>, Error>;
 
-    /// Aggregates this process should claim: a timer is due or the inbox has something, and nobody living owns them.
+    /// Aggregates this process should claim: nobody owns them and a timer is due or the inbox has something, or their
+    /// owner is dead. In no particular order.
     async fn due(&self, process: ProcessId, now: Time, limit: usize) -> Result<Vec<AggregateId>, Error>;
 
-    /// Aggregates that this process owns and whose inbox has items that arrived from other processes.
+    /// Aggregates that this process owns and whose inbox has items that arrived from other processes; named until
+    /// the items are consumed.
     async fn nudged(&self, process: ProcessId, limit: usize) -> Result<Vec<AggregateId>, Error>;
 }

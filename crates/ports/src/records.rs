@@ -1,6 +1,8 @@
 //! Small records of internal tools: bookings, tickets, the payment ledger, the outbox. One batch commits whole or not
 //! at all, so an effect's key row lands with its act and a calendar cannot double-book.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use baton_core::id::TenantId;
 use baton_core::time::Time;
@@ -64,10 +66,17 @@ pub enum Op {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The batch's operation at `index` did not hold; nothing was written.
+    /// `found` is the record in the way; for a range it is the holding: its key, and `{resource, from, to}` as value.
     #[error("operation {index} of the batch conflicts with what is stored")]
     Conflict { index: usize, found: Option<Record> },
+    /// The batch's operation at `index` holds nothing; nothing was written.
+    #[error("operation {index} holds an empty range: it must end after it begins")]
+    EmptyRange { index: usize },
     #[error("{what} is {size}, over the limit of {limit}")]
     TooLarge { what: &'static str, size: usize, limit: usize },
+    /// Nothing was written; try again.
+    #[error("records are overloaded; try again in {} ms", retry_after.as_millis())]
+    Busy { retry_after: Duration },
     #[error("records cannot be written: {reason}")]
     Unwritable { reason: String },
     #[error("records cannot be read: {reason}")]
