@@ -73,6 +73,9 @@ pub struct Task {
     /// The tools it may ask for, with what the model is told about each.
     #[serde(default)]
     pub tools: Vec<model::ToolOffer>,
+    /// It only chooses tools and asks for none (`mode: select`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub selects: bool,
 }
 
 /// One thing an agent has seen, in order. The whole list is the agent's memory of this task.
