@@ -14,11 +14,14 @@ pub struct Fault {
     /// For the customer, in the tenant's language, where the tool that failed has such words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer: Option<String>,
+    /// What the operator can do about it, where there is something to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suggested_action: Option<Cow<'static, str>>,
 }
 
 impl Fault {
     pub fn new(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into(), customer: None }
+        Self { code: code.into(), message: message.into(), customer: None, suggested_action: None }
     }
 }
 

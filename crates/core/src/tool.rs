@@ -1,5 +1,6 @@
 //! Tool calls as every room sees them: the facts of a tool, a call, its outcome, and the row the audit keeps.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -110,9 +111,12 @@ pub struct Facts {
     /// Why it cannot be undone, where an acting tool has no compensation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub irreversible: Option<String>,
-    /// Where one tool has several actions, told apart by its `action` argument.
+    /// Where one tool has several actions: the facts of each, by the argument that [`Self::told_by`] names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub actions: BTreeMap<String, Facts>,
+    /// The argument that tells the actions apart, a string or a truth value (`true`, `false`); `action` unless told.
+    #[serde(default = "Facts::told_by_action", skip_serializing_if = "Facts::is_told_by_action")]
+    pub told_by: Cow<'static, str>,
     /// JSON Schema of the arguments, for static checks and for models; `null` accepts anything.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub parameters: Value,
@@ -124,9 +128,39 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// The facts that hold for a call with these arguments: those of its `action` where the tool has actions.
+    /// The facts of a tool that accepts anything and says nothing more of itself.
+    pub fn new(class: Class, timeout: Duration) -> Self {
+        Self {
+            class,
+            timeout,
+            retry: Retry::default(),
+            compensation: None,
+            irreversible: None,
+            actions: BTreeMap::new(),
+            told_by: Self::told_by_action(),
+            parameters: Value::Null,
+            description: String::new(),
+            output_fields: Vec::new(),
+        }
+    }
+
+    /// The facts that hold for a call with these arguments: those of its action where the tool has actions, and of
+    /// that action's own actions in turn; its own where the argument names none.
     pub fn of(&self, arguments: &Value) -> &Self {
-        arguments.get("action").and_then(Value::as_str).and_then(|action| self.actions.get(action)).unwrap_or(self)
+        let named = match arguments.get(&*self.told_by) {
+            Some(Value::String(action)) => self.actions.get(action),
+            Some(Value::Bool(flag)) => self.actions.get(if *flag { "true" } else { "false" }),
+            Some(Value::Null | Value::Number(_) | Value::Array(_) | Value::Object(_)) | None => None,
+        };
+        named.map_or(self, |facts| facts.of(arguments))
+    }
+
+    fn told_by_action() -> Cow<'static, str> {
+        Cow::Borrowed("action")
+    }
+
+    fn is_told_by_action(name: &Cow<'static, str>) -> bool {
+        name == "action"
     }
 }
 
@@ -144,6 +178,8 @@ pub struct Call {
     pub agent: Option<String>,
     /// 1 for the first attempt.
     pub attempt: u32,
+    /// When the effect was scheduled. `tomorrow` in its arguments is the day after this, however often it is sent.
+    pub at: Time,
     pub caller: Caller,
 }
 
@@ -215,4 +251,29 @@ pub enum AuditStatus {
     Success,
     Error,
     Compensated,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_facts_of_a_call_are_those_of_its_action() {
+        let facts: Facts = serde_json::from_value(json!({
+            "class": "once", "timeout_ms": 5, "told_by": "method", "actions": {
+                "GET": {"class": "read", "timeout_ms": 5},
+                "POST": {"class": "once", "timeout_ms": 5, "told_by": "idempotency", "actions": {
+                    "true": {"class": "keyed", "timeout_ms": 5}
+                }}
+            }
+        }))
+        .unwrap();
+        let class = |arguments| facts.of(&arguments).class;
+        assert_eq!(class(json!({"method": "GET"})), Class::Read);
+        assert_eq!(class(json!({"method": "POST"})), Class::Once);
+        assert_eq!(class(json!({"method": "POST", "idempotency": true})), Class::Keyed);
+        assert_eq!(class(json!({"action": "GET"})), Class::Once);
+    }
 }
