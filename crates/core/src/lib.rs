@@ -14,6 +14,7 @@ pub mod graph;
 pub mod id;
 pub mod model;
 pub mod money;
+pub mod redact;
 pub mod run;
 pub mod time;
 pub mod tool;

@@ -1,0 +1,281 @@
+//! The patterns: what begins at one byte of a text, if anything does.
+
+use serde_json::Number;
+
+pub(super) const CARD: &str = "[REDACTED_CREDIT_CARD]";
+const EMAIL: &str = "[REDACTED_EMAIL]";
+const IBAN: &str = "[REDACTED_IBAN]";
+const PHONE: &str = "[REDACTED_PHONE]";
+const SSN: &str = "[REDACTED_SSN]";
+
+/// RFC 5321: octets before the `@`, and of the domain.
+const EMAIL_LOCAL_BYTES_MAX: usize = 64;
+const EMAIL_DOMAIN_BYTES_MAX: usize = 255;
+/// ISO 13616: characters of an IBAN.
+const IBAN_CHARS_MIN: usize = 15;
+const IBAN_CHARS_MAX: usize = 34;
+/// ISO/IEC 7812: digits of a card number.
+const CARD_DIGITS_MIN: usize = 13;
+const CARD_DIGITS_MAX: usize = 19;
+/// E.164: digits of a phone number written with its country.
+const PHONE_DIGITS_MIN: usize = 8;
+const PHONE_DIGITS_MAX: usize = 15;
+/// Runs of digits looked at together.
+const GROUPS_MAX: usize = 8;
+
+pub(super) struct Found {
+    pub(super) from: usize,
+    pub(super) to: usize,
+    pub(super) label: &'static str,
+}
+
+/// What is found at byte `at`. An e-mail address is found at its `@` and reaches back, never before `done`.
+pub(super) fn at(text: &str, done: usize, at: usize) -> Option<Found> {
+    let bytes = text.as_bytes();
+    match bytes[at] {
+        b'@' => email(text, done, at),
+        b'0'..=b'9' | b'+' | b'(' if begins_word(bytes, at) => number(bytes, at),
+        b'A'..=b'Z' | b'a'..=b'z' if begins_word(bytes, at) => iban(bytes, at),
+        _ => None,
+    }
+}
+
+/// Whether a JSON number is a card number.
+pub(super) fn is_card_number(number: &Number) -> bool {
+    const SMALLEST: u64 = 10_u64.pow(CARD_DIGITS_MIN as u32 - 1);
+    let Some(number) = number.as_u64().filter(|number| *number >= SMALLEST) else { return false };
+    let mut digits = [0_u8; 20];
+    let (mut rest, mut at) = (number, digits.len());
+    while rest > 0 {
+        at -= 1;
+        digits[at] = u8::try_from(rest % 10).unwrap_or(0);
+        rest /= 10;
+    }
+    is_card(&digits[at..])
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+fn begins_word(bytes: &[u8], at: usize) -> bool {
+    at == 0 || !is_word(bytes[at - 1])
+}
+
+fn ends_word(bytes: &[u8], at: usize) -> bool {
+    bytes.get(at).is_none_or(|byte| !is_word(*byte))
+}
+
+fn email(text: &str, done: usize, at: usize) -> Option<Found> {
+    let bytes = text.as_bytes();
+    let is_local = |byte: u8| is_word(byte) || byte >= 0x80 || matches!(byte, b'.' | b'%' | b'+' | b'-' | b'\'');
+    let is_domain = |byte: u8| byte.is_ascii_alphanumeric() || byte >= 0x80 || matches!(byte, b'.' | b'-');
+
+    let first = done.max(at.saturating_sub(EMAIL_LOCAL_BYTES_MAX));
+    let local = bytes[first..at].iter().rev().take_while(|byte| is_local(**byte)).count();
+    let from = text.floor_char_boundary(at - local).max(done);
+    let last = bytes.len().min(at + 1 + EMAIL_DOMAIN_BYTES_MAX);
+    let domain = bytes[at + 1..last].iter().take_while(|byte| is_domain(**byte)).count();
+    let mut domain = text.get(at + 1..text.floor_char_boundary(at + 1 + domain))?.trim_end_matches(['.', '-']);
+    while let Some((name, ending)) = domain.rsplit_once('.') {
+        if from < at && !name.is_empty() && ending.chars().nth(1).is_some() {
+            return Some(Found { from, to: at + 1 + domain.len(), label: EMAIL });
+        }
+        domain = name.trim_end_matches(['.', '-']);
+    }
+    None
+}
+
+/// Digits in groups: `+34 612 345 678`, `4111-1111-1111-1111`.
+struct Digits {
+    digits: [u8; CARD_DIGITS_MAX],
+    /// How many digits there are up to the end of each group, and where in the text that end is.
+    groups: [(usize, usize); GROUPS_MAX],
+    count: usize,
+    /// The separators seen, one bit each: see [`Digits::SPACE`].
+    separators: [u8; GROUPS_MAX],
+}
+
+impl Digits {
+    const SPACE: u8 = 1;
+    const HYPHEN: u8 = 2;
+    const POINT: u8 = 4;
+    const BRACKET: u8 = 8;
+
+    /// Reads up to [`GROUPS_MAX`] groups, at most two separators apart, each ending at the end of a word.
+    fn read(bytes: &[u8], from: usize) -> Self {
+        let mut read =
+            Self { digits: [0; CARD_DIGITS_MAX], groups: [(0, 0); GROUPS_MAX], count: 0, separators: [0; GROUPS_MAX] };
+        let (mut at, mut total) = (from, 0);
+        while read.count < GROUPS_MAX {
+            let start = at;
+            while let Some(digit) = bytes.get(at).filter(|byte| byte.is_ascii_digit()) {
+                if total == CARD_DIGITS_MAX {
+                    return read;
+                }
+                read.digits[total] = digit - b'0';
+                total += 1;
+                at += 1;
+            }
+            if at == start || !ends_word(bytes, at) {
+                return read;
+            }
+            read.groups[read.count] = (total, at);
+            read.count += 1;
+            let (skipped, kinds) = separators(&bytes[at..]);
+            if read.count < GROUPS_MAX {
+                read.separators[read.count] = kinds;
+            }
+            if skipped == 0 {
+                return read;
+            }
+            at += skipped;
+        }
+        read
+    }
+
+    fn sizes(&self, count: usize) -> impl Iterator<Item = usize> {
+        (0..count).map(|index| self.groups[index].0 - if index == 0 { 0 } else { self.groups[index - 1].0 })
+    }
+
+    fn has_sizes(&self, sizes: &[usize]) -> bool {
+        self.count >= sizes.len() && self.sizes(sizes.len()).eq(sizes.iter().copied())
+    }
+
+    /// Whether the first `count` groups are apart only by these separators.
+    fn are_apart_by(&self, count: usize, allowed: u8) -> bool {
+        self.separators[1..count.max(1)].iter().all(|kinds| kinds & !allowed == 0)
+    }
+
+    /// Whether a number may end after `count` groups: only a space parts it from digits that follow.
+    fn ends_after(&self, count: usize) -> bool {
+        count == self.count || self.separators.get(count).is_none_or(|kinds| *kinds == Self::SPACE)
+    }
+}
+
+/// Up to two bytes that stand between groups of digits, if a digit follows.
+fn separators(bytes: &[u8]) -> (usize, u8) {
+    let mut kinds = 0;
+    for (skipped, byte) in bytes.iter().take(3).enumerate() {
+        kinds |= match byte {
+            b' ' => Digits::SPACE,
+            b'-' => Digits::HYPHEN,
+            b'.' => Digits::POINT,
+            b'(' | b')' => Digits::BRACKET,
+            b'0'..=b'9' => return (skipped, kinds),
+            _ => return (0, 0),
+        };
+    }
+    (0, 0)
+}
+
+fn number(bytes: &[u8], at: usize) -> Option<Found> {
+    let opened = matches!(bytes[at], b'+' | b'(');
+    let first = if bytes[at..].starts_with(b"+(") { at + 2 } else { at + usize::from(opened) };
+    let digits = Digits::read(bytes, first);
+    if digits.count == 0 {
+        return None;
+    }
+    let found = |groups: usize, label| Some(Found { from: at, to: digits.groups[groups - 1].1, label });
+    if bytes[at] == b'+' {
+        return international(&digits, 0).and_then(|groups| found(groups, PHONE));
+    }
+    if digits.has_sizes(&[3, 2, 4]) && digits.are_apart_by(3, Digits::HYPHEN) && digits.ends_after(3) {
+        return found(3, SSN);
+    }
+    if let Some(groups) = card(&digits) {
+        return found(groups, CARD);
+    }
+    if digits.digits.starts_with(&[0, 0]) {
+        return international(&digits, 2).and_then(|groups| found(groups, PHONE));
+    }
+    national(&digits).and_then(|groups| found(groups, PHONE))
+}
+
+/// The most groups that make a number with its country, behind a prefix of `prefix` digits.
+fn international(digits: &Digits, prefix: usize) -> Option<usize> {
+    (1..=digits.count).rev().find(|count| {
+        let total = digits.groups[count - 1].0.saturating_sub(prefix);
+        (PHONE_DIGITS_MIN..=PHONE_DIGITS_MAX).contains(&total) && digits.ends_after(*count)
+    })
+}
+
+/// Ways to write a number without its country: North America's ten digits, and nine as in Spain.
+fn national(digits: &Digits) -> Option<usize> {
+    const TEN: &[&[usize]] = &[&[10], &[3, 3, 4], &[3, 7], &[6, 4]];
+    const NINE: &[&[usize]] = &[&[9], &[3, 3, 3], &[3, 2, 2, 2], &[3, 6]];
+    let first = digits.digits[0];
+    let fits = |sizes: &[usize]| digits.has_sizes(sizes) && digits.ends_after(sizes.len());
+    let written = |ways: &[&[usize]]| ways.iter().find(|sizes| fits(sizes)).map(|sizes| sizes.len());
+    match first {
+        2..=5 => written(TEN),
+        6..=9 => written(TEN).or_else(|| written(NINE)),
+        1 if fits(&[1, 3, 3, 4]) => Some(4),
+        _ => None,
+    }
+}
+
+/// The most groups that make a card number.
+fn card(digits: &Digits) -> Option<usize> {
+    (1..=digits.count).rev().find(|count| {
+        let total = digits.groups[count - 1].0;
+        digits.are_apart_by(*count, Digits::SPACE | Digits::HYPHEN) && is_card(&digits.digits[..total])
+    })
+}
+
+/// Length, a first digit that payment networks use, and Luhn's check digit.
+fn is_card(digits: &[u8]) -> bool {
+    let plausible = (CARD_DIGITS_MIN..=CARD_DIGITS_MAX).contains(&digits.len()) && matches!(digits[0], 2..=6);
+    plausible && luhn(digits)
+}
+
+fn luhn(digits: &[u8]) -> bool {
+    let sum: u32 = digits
+        .iter()
+        .rev()
+        .enumerate()
+        .map(|(index, digit)| match (index % 2, u32::from(*digit)) {
+            (0, digit) => digit,
+            (_, digit) if digit > 4 => digit * 2 - 9,
+            (_, digit) => digit * 2,
+        })
+        .sum();
+    sum.is_multiple_of(10)
+}
+
+fn iban(bytes: &[u8], at: usize) -> Option<Found> {
+    let begins = bytes.get(at + 1)?.is_ascii_alphabetic()
+        && bytes.get(at + 2)?.is_ascii_digit()
+        && bytes.get(at + 3)?.is_ascii_digit();
+    if !begins {
+        return None;
+    }
+    let upper = bytes[at].is_ascii_uppercase();
+    let check = [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
+    let (mut chars, mut remainder, mut to, mut end) = (4, 0, at + 4, None);
+    loop {
+        if chars >= IBAN_CHARS_MIN && ends_word(bytes, to) && check.iter().fold(remainder, mod_97) == 1 {
+            end = Some(to);
+        }
+        let skipped = usize::from(bytes.get(to) == Some(&b' '));
+        let belongs =
+            |byte: u8| byte.is_ascii_digit() || byte.is_ascii_alphabetic() && byte.is_ascii_uppercase() == upper;
+        match bytes.get(to + skipped) {
+            Some(byte) if belongs(*byte) && chars < IBAN_CHARS_MAX => {
+                remainder = mod_97(remainder, byte);
+                chars += 1;
+                to += skipped + 1;
+            }
+            _ => break,
+        }
+    }
+    end.map(|to| Found { from: at, to, label: IBAN })
+}
+
+/// ISO 7064: a digit counts one place, a letter is 10 to 35 and counts two.
+fn mod_97(remainder: u32, byte: &u8) -> u32 {
+    match byte {
+        b'0'..=b'9' => (remainder * 10 + u32::from(byte - b'0')) % 97,
+        _ => (remainder * 100 + u32::from(byte.to_ascii_uppercase() - b'A') + 10) % 97,
+    }
+}
