@@ -42,18 +42,8 @@ pub enum Kind {
 }
 
 /// Builds, compiler messages going straight through, and answers with the executables.
-pub fn build(
-    workspace: &Workspace,
-    profile: &str,
-    selection: &Selection,
-) -> anyhow::Result<Vec<Executable>> {
-    let mut command = workspace.cargo([
-        "build",
-        "--profile",
-        profile,
-        "--message-format",
-        "json-render-diagnostics",
-    ]);
+pub fn build(workspace: &Workspace, profile: &str, selection: &Selection) -> anyhow::Result<Vec<Executable>> {
+    let mut command = workspace.cargo(["build", "--profile", profile, "--message-format", "json-render-diagnostics"]);
     match selection {
         Selection::Everything => command.args(["--workspace", "--bins", "--tests"]),
         Selection::Binary { package, name } => command.args(["--package", package, "--bin", name]),
@@ -62,21 +52,14 @@ pub fn build(
     command.stderr(std::process::Stdio::inherit());
     let finished = process::capture(&mut command)?;
     if !finished.status.success() {
-        bail!(
-            "`{}` ended with {}",
-            process::words(&command),
-            finished.status
-        );
+        bail!("`{}` ended with {}", process::words(&command), finished.status);
     }
     Ok(finished.stdout.lines().filter_map(executable).collect())
 }
 
 /// The path of a binary among what was built.
 pub fn binary<'a>(built: &'a [Executable], name: &str) -> Option<&'a Path> {
-    built
-        .iter()
-        .find(|one| one.kind == Kind::Binary && one.name == name)
-        .map(|one| one.path.as_path())
+    built.iter().find(|one| one.kind == Kind::Binary && one.name == name).map(|one| one.path.as_path())
 }
 
 /// One line of cargo's messages; most are not about an executable.
@@ -93,11 +76,7 @@ fn executable(line: &str) -> Option<Executable> {
         test: bool,
     }
     let message: Message = serde_json::from_str(line).ok()?;
-    let kind = match (
-        message.target.is("bin"),
-        message.target.is("test"),
-        message.profile.test,
-    ) {
+    let kind = match (message.target.is("bin"), message.target.is("test"), message.profile.test) {
         (true, _, false) => Kind::Binary,
         (_, true, _) => Kind::Test,
         (_, _, true) => Kind::UnitTests,

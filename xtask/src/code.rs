@@ -26,10 +26,7 @@ impl Code {
 
     /// The blanked lines, numbered from 1.
     pub fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
-        self.text
-            .lines()
-            .enumerate()
-            .map(|(index, line)| (index + 1, line))
+        self.text.lines().enumerate().map(|(index, line)| (index + 1, line))
     }
 
     /// Whether a line is under `#[cfg(test)]`.
@@ -45,10 +42,7 @@ impl Code {
 
 /// Whether a whole file is tests by where it lies: `tests.rs`, or in a `tests` or `benches` folder.
 pub fn is_test_file(path: &str) -> bool {
-    path.ends_with("/tests.rs")
-        || path
-            .split('/')
-            .any(|part| part == "tests" || part == "benches")
+    path.ends_with("/tests.rs") || path.split('/').any(|part| part == "tests" || part == "benches")
 }
 
 /// Whether `word` (which may hold `::`) stands in `line` by itself, not as a part of a longer name.
@@ -76,11 +70,7 @@ fn blank(source: &str) -> String {
             at += 1;
         } else {
             let hidden = &characters[at..end.min(characters.len())];
-            out.extend(
-                hidden
-                    .iter()
-                    .map(|one| if *one == '\n' { '\n' } else { ' ' }),
-            );
+            out.extend(hidden.iter().map(|one| if *one == '\n' { '\n' } else { ' ' }));
             at = end;
         }
     }
@@ -101,10 +91,7 @@ fn literal_end(text: &[char], at: usize) -> Option<usize> {
 }
 
 fn line_end(text: &[char], at: usize) -> usize {
-    text[at..]
-        .iter()
-        .position(|one| *one == '\n')
-        .map_or(text.len(), |length| at + length)
+    text[at..].iter().position(|one| *one == '\n').map_or(text.len(), |length| at + length)
 }
 
 fn comment_end(text: &[char], at: usize) -> usize {
@@ -144,10 +131,7 @@ fn string_end(text: &[char], mut at: usize) -> usize {
 /// `'x'` and `'\n'` are literals, `'static` is a lifetime.
 fn character_end(text: &[char], at: usize) -> Option<usize> {
     match (text.get(at + 1)?, text.get(at + 2)?) {
-        ('\\', _) => text[at + 3..]
-            .iter()
-            .position(|one| *one == '\'')
-            .map(|length| at + 4 + length),
+        ('\\', _) => text[at + 3..].iter().position(|one| *one == '\'').map(|length| at + 4 + length),
         (_, '\'') => Some(at + 3),
         _ => None,
     }
@@ -160,13 +144,8 @@ fn raw_string_end(text: &[char], at: usize) -> Option<usize> {
     }
     let mut end = at + 2 + hashes;
     while end < text.len() {
-        let closes = text[end] == '"'
-            && text[end + 1..]
-                .iter()
-                .take(hashes)
-                .filter(|one| **one == '#')
-                .count()
-                == hashes;
+        let closes =
+            text[end] == '"' && text[end + 1..].iter().take(hashes).filter(|one| **one == '#').count() == hashes;
         end += 1;
         if closes {
             return Some(end + hashes);
@@ -180,8 +159,7 @@ fn follows_name(text: &[char], at: usize) -> bool {
     let Some(before) = at.checked_sub(1).map(|index| text[index]) else {
         return false;
     };
-    let prefixed =
-        matches!(before, 'b' | 'c') && !at.checked_sub(2).is_some_and(|index| is_name(text[index]));
+    let prefixed = matches!(before, 'b' | 'c') && !at.checked_sub(2).is_some_and(|index| is_name(text[index]));
     is_name(before) && !prefixed
 }
 

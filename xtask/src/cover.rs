@@ -23,9 +23,7 @@ pub struct Options {
 pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode> {
     if !process::answers(&mut workspace.cargo(["llvm-cov", "--version"])) {
         report::aside("error: cargo-llvm-cov is not installed");
-        report::aside(
-            "hint: `cargo install --locked cargo-llvm-cov` and `rustup component add llvm-tools`",
-        );
+        report::aside("hint: `cargo install --locked cargo-llvm-cov` and `rustup component add llvm-tools`");
         return Ok(ExitCode::from(crate::EXIT_USAGE));
     }
     let mut command = workspace.cargo(["llvm-cov", "--workspace"]);

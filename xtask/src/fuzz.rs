@@ -44,25 +44,13 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode> {
-    let wanted = |name: &str| {
-        name.starts_with(PREFIX)
-            && options
-                .filter
-                .as_ref()
-                .is_none_or(|part| name.contains(part))
-    };
+    let wanted =
+        |name: &str| name.starts_with(PREFIX) && options.filter.as_ref().is_none_or(|part| name.contains(part));
     let metadata = workspace.members()?;
     let mut built = Vec::new();
     for package in metadata.members() {
-        for target in package
-            .targets
-            .iter()
-            .filter(|target| target.is("test") && wanted(&target.name))
-        {
-            let selection = Selection::Test {
-                package: &package.name,
-                name: &target.name,
-            };
+        for target in package.targets.iter().filter(|target| target.is("test") && wanted(&target.name)) {
+            let selection = Selection::Test { package: &package.name, name: &target.name };
             built.extend(build::build(workspace, PROFILE, &selection)?);
         }
     }
@@ -70,10 +58,7 @@ pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode>
     if targets.is_empty() {
         bail!(
             "no test file named {PREFIX}* {}",
-            options
-                .filter
-                .as_ref()
-                .map_or(String::new(), |part| format!("with `{part}` in it"))
+            options.filter.as_ref().map_or(String::new(), |part| format!("with `{part}` in it"))
         );
     }
     for target in targets {
@@ -84,24 +69,17 @@ pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode>
 
 /// The fuzz targets among what was built.
 pub fn among(built: &[Executable]) -> impl Iterator<Item = &Executable> {
-    built
-        .iter()
-        .filter(|one| one.kind == Kind::Test && one.name.starts_with(PREFIX))
+    built.iter().filter(|one| one.kind == Kind::Test && one.name.starts_with(PREFIX))
 }
 
 /// Runs each target for so many seconds; the first that fails ends it.
 pub fn run_all(targets: &[&Executable], seconds: u64) -> anyhow::Result<()> {
-    targets
-        .iter()
-        .try_for_each(|target| fuzz(target, seconds, None))
+    targets.iter().try_for_each(|target| fuzz(target, seconds, None))
 }
 
 fn fuzz(target: &Executable, seconds: u64, seed: Option<u64>) -> anyhow::Result<()> {
     let mut command = Command::new(&target.path);
-    command
-        .args(["--nocapture", "--test-threads", "1"])
-        .current_dir(&target.folder)
-        .env(VARIABLE, seconds.to_string());
+    command.args(["--nocapture", "--test-threads", "1"]).current_dir(&target.folder).env(VARIABLE, seconds.to_string());
     if let Some(seed) = seed {
         command.env(SEED, seed.to_string());
     }
@@ -109,17 +87,11 @@ fn fuzz(target: &Executable, seconds: u64, seed: Option<u64>) -> anyhow::Result<
         .with_context(|| format!("fuzz target `{}` hangs on an input", target.name))?;
     if !finished.status.success() {
         report::line(finished.told().trim_end());
-        bail!(
-            "fuzz target `{}` found something: what it printed is above",
-            target.name
-        );
+        bail!("fuzz target `{}` found something: what it printed is above", target.name);
     }
     match executions(&finished.stdout) {
         Some(count) if count > 0 => {
-            report::line(format_args!(
-                "  {:<24} {count:>12} executions in {seconds} s",
-                target.name
-            ));
+            report::line(format_args!("  {:<24} {count:>12} executions in {seconds} s", target.name));
             Ok(())
         }
         _ => bail!(
@@ -145,14 +117,8 @@ mod tests {
 
     #[test]
     fn executions_are_read_from_a_target_and_summed() {
-        assert_eq!(
-            executions("running 1 test\nfuzz codec: 1234 executions\ntest result: ok\n"),
-            Some(1234)
-        );
-        assert_eq!(
-            executions("test a ... fuzz codec: 2 executions\nfuzz codec: 3 executions in 1 s\n"),
-            Some(5)
-        );
+        assert_eq!(executions("running 1 test\nfuzz codec: 1234 executions\ntest result: ok\n"), Some(1234));
+        assert_eq!(executions("test a ... fuzz codec: 2 executions\nfuzz codec: 3 executions in 1 s\n"), Some(5));
     }
 
     #[test]
@@ -169,12 +135,8 @@ mod tests {
         let path = folder.path().join("fuzz_script");
         std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let target = Executable {
-            name: "fuzz_script".to_owned(),
-            kind: Kind::Test,
-            path,
-            folder: folder.path().to_owned(),
-        };
+        let target =
+            Executable { name: "fuzz_script".to_owned(), kind: Kind::Test, path, folder: folder.path().to_owned() };
         fuzz(&target, 7, Some(11)).map_err(|error| error.to_string())
     }
 
@@ -187,11 +149,7 @@ mod tests {
     #[test]
     fn a_target_that_fails_idles_or_is_silent_has_failed() {
         assert!(outcome("exit 101").unwrap_err().contains("found something"));
-        assert!(
-            outcome("echo 'fuzz script: 0 executions'")
-                .unwrap_err()
-                .contains("does not say")
-        );
+        assert!(outcome("echo 'fuzz script: 0 executions'").unwrap_err().contains("does not say"));
         assert!(outcome("true").unwrap_err().contains("does not say"));
     }
 }

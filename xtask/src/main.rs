@@ -33,12 +33,7 @@ const EXIT_USAGE: u8 = 2;
 
 /// Checks, tests and measures Baton.
 #[derive(Parser)]
-#[command(
-    name = "cargo xtask",
-    bin_name = "cargo xtask",
-    version,
-    max_term_width = 100
-)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,

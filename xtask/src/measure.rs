@@ -48,20 +48,13 @@ struct Figures {
 }
 
 pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode> {
-    let (cold_build_s, binary_bytes) = if options.cold {
-        cold(workspace)?
-    } else {
-        (None, lying_there(workspace)?)
-    };
+    let (cold_build_s, binary_bytes) = if options.cold { cold(workspace)? } else { (None, lying_there(workspace)?) };
     let figures = Figures {
         cold_build_s,
         binary_bytes,
         crates: crates(workspace)?,
         shape: Shape::of(workspace)?,
-        mirrors: options
-            .mirrors
-            .then(|| mirrors::count(workspace))
-            .transpose()?,
+        mirrors: options.mirrors.then(|| mirrors::count(workspace)).transpose()?,
     };
     if options.json {
         report::line(serde_json::to_string_pretty(&figures)?);
@@ -76,33 +69,17 @@ fn cold(workspace: &Workspace) -> anyhow::Result<(Option<f64>, Option<u64>)> {
     let folder = tempfile::tempdir()?;
     // Fetching sources is the network's time, not the compiler's.
     process::run(&mut workspace.cargo(["fetch", "--quiet"]))?;
-    let mut command = workspace.cargo([
-        "build",
-        "--release",
-        "--package",
-        "baton-app",
-        "--bin",
-        "baton",
-    ]);
+    let mut command = workspace.cargo(["build", "--release", "--package", "baton-app", "--bin", "baton"]);
     command.env("CARGO_TARGET_DIR", folder.path());
     let started = Instant::now();
     process::run(&mut command)?;
     let seconds = started.elapsed().as_secs_f64();
-    Ok((
-        Some(seconds),
-        size(&folder.path().join("release").join("baton")),
-    ))
+    Ok((Some(seconds), size(&folder.path().join("release").join("baton"))))
 }
 
 /// The size of a release binary built earlier, if there is one.
 fn lying_there(workspace: &Workspace) -> anyhow::Result<Option<u64>> {
-    Ok(size(
-        &workspace
-            .members()?
-            .target_directory
-            .join("release")
-            .join("baton"),
-    ))
+    Ok(size(&workspace.members()?.target_directory.join("release").join("baton")))
 }
 
 fn size(path: &Path) -> Option<u64> {
@@ -128,25 +105,15 @@ fn crates(workspace: &Workspace) -> anyhow::Result<usize> {
 
 /// Distinct `name version` pairs of a tree printed without prefixes.
 fn distinct(tree: &str) -> usize {
-    let named = tree
-        .lines()
-        .map(|line| line.split_whitespace().take(2).collect::<Vec<_>>());
-    named
-        .filter(|words| words.len() == 2)
-        .collect::<BTreeSet<_>>()
-        .len()
+    let named = tree.lines().map(|line| line.split_whitespace().take(2).collect::<Vec<_>>());
+    named.filter(|words| words.len() == 2).collect::<BTreeSet<_>>().len()
 }
 
 fn table(figures: &Figures) -> Vec<String> {
-    let cold = figures
-        .cold_build_s
-        .map_or("not measured (--cold builds it anew)".to_owned(), |s| {
-            format!("{s:.0} s")
-        });
-    let size = figures.binary_bytes.map_or(
-        "no release binary here (--cold builds one)".to_owned(),
-        |bytes| format!("{:.1} MB", bytes as f64 / 1e6),
-    );
+    let cold = figures.cold_build_s.map_or("not measured (--cold builds it anew)".to_owned(), |s| format!("{s:.0} s"));
+    let size = figures.binary_bytes.map_or("no release binary here (--cold builds one)".to_owned(), |bytes| {
+        format!("{:.1} MB", bytes as f64 / 1e6)
+    });
     let mut lines = vec![
         format!("cold release build   {cold}"),
         format!("release binary       {size}"),
@@ -156,11 +123,7 @@ fn table(figures: &Figures) -> Vec<String> {
     if let Some(counts) = &figures.mirrors {
         lines.push(String::new());
         lines.push(format!("mirrors ({} lints speak)", counts.len()));
-        lines.extend(
-            counts
-                .iter()
-                .map(|(lint, count)| format!("  {count:>5}  {lint}")),
-        );
+        lines.extend(counts.iter().map(|(lint, count)| format!("  {count:>5}  {lint}")));
     }
     lines
 }

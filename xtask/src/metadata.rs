@@ -45,9 +45,7 @@ pub struct Target {
 impl Metadata {
     /// Our own packages, in the document's order.
     pub fn members(&self) -> impl Iterator<Item = &Package> {
-        self.packages
-            .iter()
-            .filter(|package| self.workspace_members.contains(&package.id))
+        self.packages.iter().filter(|package| self.workspace_members.contains(&package.id))
     }
 
     /// Our own package of that name.

@@ -40,18 +40,12 @@ pub fn run(command: &mut Command) -> anyhow::Result<()> {
 
 /// Runs to the end, output going straight through.
 pub fn status(command: &mut Command) -> anyhow::Result<ExitStatus> {
-    command
-        .stdin(Stdio::null())
-        .status()
-        .with_context(|| could_not_start(command))
+    command.stdin(Stdio::null()).status().with_context(|| could_not_start(command))
 }
 
 /// Runs to the end and keeps what it printed.
 pub fn capture(command: &mut Command) -> anyhow::Result<Finished> {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| could_not_start(command))?;
+    let output = command.stdin(Stdio::null()).output().with_context(|| could_not_start(command))?;
     Ok(Finished {
         status: output.status,
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -63,12 +57,7 @@ pub fn capture(command: &mut Command) -> anyhow::Result<Finished> {
 pub fn output(command: &mut Command) -> anyhow::Result<String> {
     let finished = capture(command)?;
     if !finished.status.success() {
-        bail!(
-            "`{}` ended with {}\n{}",
-            words(command),
-            finished.status,
-            finished.stderr.trim_end()
-        );
+        bail!("`{}` ended with {}\n{}", words(command), finished.status, finished.stderr.trim_end());
     }
     Ok(finished.stdout)
 }
@@ -79,11 +68,7 @@ pub fn echo(command: &mut Command) -> anyhow::Result<Finished> {
     let out = drain(child.stdout.take(), Some(report::line));
     let err = drain(child.stderr.take(), Some(report::aside));
     let status = child.wait().with_context(|| could_not_start(command))?;
-    Ok(Finished {
-        status,
-        stdout: joined(out),
-        stderr: joined(err),
-    })
+    Ok(Finished { status, stdout: joined(out), stderr: joined(err) })
 }
 
 /// Like [`capture`], but a process still running after `limit` is killed and reported as an error.
@@ -94,17 +79,9 @@ pub fn within(command: &mut Command, limit: Duration) -> anyhow::Result<Finished
     let Some(status) = wait(&mut child, limit)? else {
         child.kill().ok();
         child.wait().ok();
-        bail!(
-            "`{}` was still running after {} s and was stopped",
-            words(command),
-            limit.as_secs()
-        );
+        bail!("`{}` was still running after {} s and was stopped", words(command), limit.as_secs());
     };
-    Ok(Finished {
-        status,
-        stdout: joined(out),
-        stderr: joined(err),
-    })
+    Ok(Finished { status, stdout: joined(out), stderr: joined(err) })
 }
 
 /// Whether a cargo subcommand such as `nextest` is installed.
@@ -116,11 +93,7 @@ pub fn answers(command: &mut Command) -> bool {
 pub fn words(command: &Command) -> String {
     let program = std::path::Path::new(command.get_program());
     let name = program.file_name().unwrap_or(program.as_os_str());
-    std::iter::once(name)
-        .chain(command.get_args())
-        .map(OsStr::to_string_lossy)
-        .collect::<Vec<_>>()
-        .join(" ")
+    std::iter::once(name).chain(command.get_args()).map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
 }
 
 fn could_not_start(command: &Command) -> String {
@@ -137,22 +110,14 @@ fn piped(command: &mut Command) -> anyhow::Result<Child> {
 }
 
 /// Reads a stream on a thread of its own, so neither pipe can fill up while the other is read.
-fn drain<R: Read + Send + 'static>(
-    stream: Option<R>,
-    show: Option<fn(String)>,
-) -> Option<JoinHandle<String>> {
+fn drain<R: Read + Send + 'static>(stream: Option<R>, show: Option<fn(String)>) -> Option<JoinHandle<String>> {
     stream.map(|stream| {
         std::thread::spawn(move || {
             let mut kept = String::new();
             let mut reader = BufReader::new(stream);
             let mut line = Vec::new();
-            while reader
-                .read_until(b'\n', &mut line)
-                .is_ok_and(|read| read > 0)
-            {
-                let text = String::from_utf8_lossy(&line)
-                    .trim_end_matches(['\n', '\r'])
-                    .to_owned();
+            while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+                let text = String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']).to_owned();
                 kept.push_str(&text);
                 kept.push('\n');
                 if let Some(show) = show {
@@ -166,9 +131,7 @@ fn drain<R: Read + Send + 'static>(
 }
 
 fn joined(reader: Option<JoinHandle<String>>) -> String {
-    reader
-        .and_then(|reader| reader.join().ok())
-        .unwrap_or_default()
+    reader.and_then(|reader| reader.join().ok()).unwrap_or_default()
 }
 
 /// `None` when the limit passed first.
@@ -197,9 +160,7 @@ mod tests {
 
     #[test]
     fn a_failing_command_is_named_with_its_exit_and_what_it_said() {
-        let error = output(&mut shell("echo why >&2; exit 3"))
-            .unwrap_err()
-            .to_string();
+        let error = output(&mut shell("echo why >&2; exit 3")).unwrap_err().to_string();
         assert!(error.contains("sh -c"), "{error}");
         assert!(error.contains("exit status: 3"), "{error}");
         assert!(error.contains("why"), "{error}");
@@ -208,36 +169,24 @@ mod tests {
     #[test]
     fn both_streams_are_kept_apart() {
         let finished = capture(&mut shell("echo out; echo err >&2")).unwrap();
-        assert_eq!(
-            (finished.stdout.as_str(), finished.stderr.as_str()),
-            ("out\n", "err\n")
-        );
+        assert_eq!((finished.stdout.as_str(), finished.stderr.as_str()), ("out\n", "err\n"));
     }
 
     #[test]
     fn a_process_over_its_limit_is_stopped() {
-        let error = within(&mut shell("exec sleep 600"), Duration::from_millis(50))
-            .err()
-            .unwrap()
-            .to_string();
+        let error = within(&mut shell("exec sleep 600"), Duration::from_millis(50)).err().unwrap().to_string();
         assert!(error.contains("still running"), "{error}");
     }
 
     #[test]
     fn a_process_under_its_limit_ends_as_it_would() {
         let finished = within(&mut shell("echo done; exit 4"), Duration::from_secs(60)).unwrap();
-        assert_eq!(
-            (finished.status.code(), finished.stdout.as_str()),
-            (Some(4), "done\n")
-        );
+        assert_eq!((finished.status.code(), finished.stdout.as_str()), (Some(4), "done\n"));
     }
 
     #[test]
     fn a_missing_program_is_an_error_that_names_it() {
-        let error = capture(&mut Command::new("no-such-program-anywhere"))
-            .err()
-            .unwrap()
-            .to_string();
+        let error = capture(&mut Command::new("no-such-program-anywhere")).err().unwrap().to_string();
         assert!(error.contains("no-such-program-anywhere"), "{error}");
     }
 }

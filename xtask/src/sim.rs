@@ -55,24 +55,13 @@ impl Options {
 }
 
 pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode> {
-    let package = Selection::Binary {
-        package: "baton-sim",
-        name: BINARY,
-    };
+    let package = Selection::Binary { package: "baton-sim", name: BINARY };
     let built = build::build(workspace, PROFILE, &package)?;
     let Some(binary) = build::binary(&built, BINARY) else {
         anyhow::bail!("package `baton-sim` built no binary `{BINARY}`");
     };
-    let status = process::status(
-        Command::new(binary)
-            .current_dir(workspace.root())
-            .args(options.arguments()),
-    )?;
-    Ok(if status.success() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    let status = process::status(Command::new(binary).current_dir(workspace.root()).args(options.arguments()))?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Searches for so many minutes with a binary that is already built.
@@ -93,23 +82,14 @@ mod tests {
     }
 
     fn arguments(line: &[&str]) -> Vec<String> {
-        Line::try_parse_from(std::iter::once(&"sim").chain(line))
-            .unwrap()
-            .options
-            .arguments()
+        Line::try_parse_from(std::iter::once(&"sim").chain(line)).unwrap().options.arguments()
     }
 
     #[test]
     fn the_flags_are_handed_on() {
-        assert_eq!(
-            arguments(&["--seeds", "9", "--minutes", "5"]),
-            ["--seeds", "9", "--minutes", "5"]
-        );
+        assert_eq!(arguments(&["--seeds", "9", "--minutes", "5"]), ["--seeds", "9", "--minutes", "5"]);
         assert_eq!(arguments(&["--mutants"]), ["--mutants"]);
-        assert_eq!(
-            arguments(&["--seed", "7", "--", "--verbose"]),
-            ["--seed", "7", "--verbose"]
-        );
+        assert_eq!(arguments(&["--seed", "7", "--", "--verbose"]), ["--seed", "7", "--verbose"]);
     }
 
     #[test]

@@ -24,27 +24,15 @@ enum Outcome {
 
 impl Stages {
     /// Runs one stage. Its error is passed on after the clock was stopped, so a failure is in the table too.
-    pub fn run<T>(
-        &mut self,
-        name: &str,
-        work: impl FnOnce() -> anyhow::Result<T>,
-    ) -> anyhow::Result<T> {
+    pub fn run<T>(&mut self, name: &str, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
         report::line(format_args!("\n=== {name}"));
         let started = Instant::now();
         let result = work();
         let took = started.elapsed();
-        let outcome = if result.is_ok() {
-            Outcome::Passed
-        } else {
-            Outcome::Failed
-        };
+        let outcome = if result.is_ok() { Outcome::Passed } else { Outcome::Failed };
         let word = if result.is_ok() { "ended" } else { "FAILED" };
         report::line(format_args!("=== {name} {word} after {}", minutes(took)));
-        self.ended.push(Stage {
-            name: name.to_owned(),
-            took,
-            outcome,
-        });
+        self.ended.push(Stage { name: name.to_owned(), took, outcome });
         result
     }
 
@@ -97,10 +85,7 @@ mod tests {
         let table = stages.table();
         let rows: Vec<&str> = table.lines().collect();
         assert_eq!(rows.len(), 5, "{table}");
-        assert!(
-            rows[1].contains("build") && rows[1].ends_with("min"),
-            "{table}"
-        );
+        assert!(rows[1].contains("build") && rows[1].ends_with("min"), "{table}");
         assert!(rows[2].contains("left out  no such binary"), "{table}");
         assert!(rows[3].ends_with("FAILED"), "{table}");
     }

@@ -46,11 +46,7 @@ pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode>
     for line in closing {
         report::line(line);
     }
-    Ok(if result.is_ok() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Runs the stages until one fails. The runner's closing lines come out beside, whatever happens after them.
@@ -60,13 +56,9 @@ fn stages_of(
     stages: &mut Stages,
     closing: &mut Vec<String>,
 ) -> anyhow::Result<()> {
-    let built = stages.run("build", || {
-        build::build(workspace, PROFILE, &Selection::Everything)
-    })?;
+    let built = stages.run("build", || build::build(workspace, PROFILE, &Selection::Everything))?;
     let runner = Runner::find(workspace);
-    stages.run("tests", || {
-        runner.run(workspace, options.filter.as_deref(), closing)
-    })?;
+    stages.run("tests", || runner.run(workspace, options.filter.as_deref(), closing))?;
     if options.quick || options.filter.is_some() {
         return Ok(());
     }
@@ -78,7 +70,7 @@ fn stages_of(
         None => stages.leave_out("sim", &format!("no binary `{}` in this tree", sim::BINARY)),
     }
     fuzz_targets(&built, stages)?;
-    smoke::run(&built, stages)
+    smoke::run(workspace.root(), &built, stages)
 }
 
 fn fuzz_targets(built: &[Executable], stages: &mut Stages) -> anyhow::Result<()> {
@@ -108,28 +100,12 @@ impl Runner {
         Self::Cargo
     }
 
-    fn run(
-        &self,
-        workspace: &Workspace,
-        filter: Option<&str>,
-        closing: &mut Vec<String>,
-    ) -> anyhow::Result<()> {
+    fn run(&self, workspace: &Workspace, filter: Option<&str>, closing: &mut Vec<String>) -> anyhow::Result<()> {
         let mut command = match self {
-            Self::Nextest => workspace.cargo([
-                "nextest",
-                "run",
-                "--cargo-profile",
-                PROFILE,
-                "--workspace",
-                "--no-fail-fast",
-            ]),
-            Self::Cargo => workspace.cargo([
-                "test",
-                "--profile",
-                PROFILE,
-                "--workspace",
-                "--no-fail-fast",
-            ]),
+            Self::Nextest => {
+                workspace.cargo(["nextest", "run", "--cargo-profile", PROFILE, "--workspace", "--no-fail-fast"])
+            }
+            Self::Cargo => workspace.cargo(["test", "--profile", PROFILE, "--workspace", "--no-fail-fast"]),
         };
         command.args(filter);
         let finished = process::echo(&mut command)?;
@@ -138,23 +114,20 @@ impl Runner {
             Self::Cargo => closing::of_cargo(&finished.stdout),
         };
         if !finished.status.success() {
-            bail!(
-                "`{}` ended with {}",
-                process::words(&command),
-                finished.status
-            );
+            bail!("`{}` ended with {}", process::words(&command), finished.status);
         }
         Ok(())
     }
 }
 
+/// Each package says a line even when it has nothing to run, so they are shown only where one fails.
 fn documentation(workspace: &Workspace) -> anyhow::Result<()> {
-    process::run(&mut workspace.cargo([
-        "test",
-        "--quiet",
-        "--doc",
-        "--profile",
-        PROFILE,
-        "--workspace",
-    ]))
+    let mut command = workspace.cargo(["test", "--quiet", "--doc", "--profile", PROFILE, "--workspace"]);
+    let finished = process::capture(&mut command)?;
+    if !finished.status.success() {
+        report::line(finished.told().trim_end());
+        bail!("`{}` ended with {}", process::words(&command), finished.status);
+    }
+    closing::of_cargo(&finished.stdout).iter().filter(|line| !line.contains(" 0 passed")).for_each(report::line);
+    Ok(())
 }

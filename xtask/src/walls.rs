@@ -67,11 +67,7 @@ enum Outcome {
 impl Outcome {
     /// Stands where there are no findings.
     fn of(findings: Vec<String>, note: String) -> Self {
-        if findings.is_empty() {
-            Self::Stands(note)
-        } else {
-            Self::Broken(findings)
-        }
+        if findings.is_empty() { Self::Stands(note) } else { Self::Broken(findings) }
     }
 }
 
@@ -84,17 +80,10 @@ pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode>
         let word = word(name);
         let seconds = started.elapsed().as_secs_f64();
         match outcome {
-            Outcome::Stands(note) => report::line(format_args!(
-                "  stands   {word:<10} {seconds:>6.1} s  {note}"
-            )),
-            Outcome::Skipped(why) => report::line(format_args!(
-                "  skipped  {word:<10} {seconds:>6.1} s  {why}"
-            )),
+            Outcome::Stands(note) => report::line(format_args!("  stands   {word:<10} {seconds:>6.1} s  {note}")),
+            Outcome::Skipped(why) => report::line(format_args!("  skipped  {word:<10} {seconds:>6.1} s  {why}")),
             Outcome::Broken(findings) => {
-                report::line(format_args!(
-                    "  BROKEN   {word:<10} {seconds:>6.1} s  {} found",
-                    findings.len()
-                ));
+                report::line(format_args!("  BROKEN   {word:<10} {seconds:>6.1} s  {} found", findings.len()));
                 show(&findings);
                 broken.push(word);
             }
@@ -125,15 +114,11 @@ fn show(findings: &[String]) {
         report::line(format_args!("    {}", finding.replace('\n', "\n      ")));
     }
     if findings.len() > FINDINGS_SHOWN_MAX {
-        report::line(format_args!(
-            "    … and {} more",
-            findings.len() - FINDINGS_SHOWN_MAX
-        ));
+        report::line(format_args!("    … and {} more", findings.len() - FINDINGS_SHOWN_MAX));
     }
 }
 
 /// The wall's name as `--only` takes it.
 fn word(name: Name) -> String {
-    name.to_possible_value()
-        .map_or_else(String::new, |value| value.get_name().to_owned())
+    name.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }

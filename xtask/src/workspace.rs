@@ -31,12 +31,8 @@ impl Workspace {
             "--message-format",
             "plain",
         ]))?;
-        let root = Path::new(manifest.trim())
-            .parent()
-            .context("the workspace manifest has no folder")?;
-        Ok(Self {
-            root: root.to_owned(),
-        })
+        let root = Path::new(manifest.trim()).parent().context("the workspace manifest has no folder")?;
+        Ok(Self { root: root.to_owned() })
     }
 
     pub fn root(&self) -> &Path {
@@ -52,19 +48,13 @@ impl Workspace {
 
     /// Our own packages only; needs no network and no lock file.
     pub fn members(&self) -> anyhow::Result<Metadata> {
-        read(&process::output(&mut self.cargo([
-            "metadata",
-            "--format-version",
-            "1",
-            "--no-deps",
-        ]))?)
+        read(&process::output(&mut self.cargo(["metadata", "--format-version", "1", "--no-deps"]))?)
     }
 
     /// Our packages and all they lean on. Fetches the sources of other platforms' packages; where that is impossible
     /// (no network), answers for this platform alone and says so.
     pub fn packages(&self) -> anyhow::Result<(Metadata, Reach)> {
-        let whole =
-            process::capture(&mut self.cargo(["metadata", "--format-version", "1", "--quiet"]))?;
+        let whole = process::capture(&mut self.cargo(["metadata", "--format-version", "1", "--quiet"]))?;
         if whole.status.success() {
             return Ok((read(&whole.stdout)?, Reach::AllPlatforms));
         }
@@ -84,15 +74,9 @@ impl Workspace {
     /// Files deleted but not yet committed are left out.
     pub fn files(&self) -> anyhow::Result<Vec<String>> {
         let mut git = Command::new("git");
-        git.current_dir(&self.root).args([
-            "ls-files",
-            "-z",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-        ]);
-        let listed = process::output(&mut git)
-            .context("the source rules read the files git tracks; is this a clone?")?;
+        git.current_dir(&self.root).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+        let listed =
+            process::output(&mut git).context("the source rules read the files git tracks; is this a clone?")?;
         let mut files: Vec<String> = listed
             .split('\0')
             .filter(|path| !path.is_empty() && self.root.join(path).is_file())
@@ -115,8 +99,7 @@ impl Workspace {
 
 /// Whether a machine that others rely on is watching: there, a tool that is missing is a failure.
 pub fn in_ci() -> bool {
-    std::env::var_os("CI")
-        .is_some_and(|value| !value.is_empty() && value != "false" && value != "0")
+    std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false" && value != "0")
 }
 
 /// The cargo that started us, so a toolchain chosen by hand stays chosen.

@@ -14,9 +14,7 @@ pub struct Function {
 
 /// Every function of a blanked text. A function inside another is counted by itself and in the outer one.
 pub fn find(text: &str) -> Vec<Function> {
-    text.match_indices("fn")
-        .filter_map(|(at, _)| function(text, at))
-        .collect()
+    text.match_indices("fn").filter_map(|(at, _)| function(text, at)).collect()
 }
 
 /// The bytes from the start of an item up to and with its last: the brace that closes its body, or its semicolon.
@@ -44,11 +42,7 @@ fn function(text: &str, at: usize) -> Option<Function> {
     }
     // A function has a space and a name behind the word; a pointer type (`fn(u8)`) and a macro's `fn $name` have not.
     let rest = text[at..].strip_prefix("fn")?;
-    let name: String = rest
-        .trim_start()
-        .chars()
-        .take_while(|one| is_name(*one))
-        .collect();
+    let name: String = rest.trim_start().chars().take_while(|one| is_name(*one)).collect();
     if name.is_empty() || !rest.starts_with(char::is_whitespace) {
         return None;
     }
@@ -58,11 +52,7 @@ fn function(text: &str, at: usize) -> Option<Function> {
     }
     let end = at + "fn".len() + item_length(rest)?;
     let line = line_of(text, at);
-    Some(Function {
-        name,
-        line,
-        length: line_of(text, end) - line + 1,
-    })
+    Some(Function { name, line, length: line_of(text, end) - line + 1 })
 }
 
 /// The offset of the first `{` or `;` that is not inside round or square brackets (`[u8; 4]`).

@@ -3,20 +3,12 @@ use super::*;
 /// What is left of `source`, runs of spaces made one.
 fn left_of(source: &str) -> String {
     let text = blank(source);
-    assert_eq!(
-        text.lines().count(),
-        source.lines().count(),
-        "blanking keeps every line"
-    );
+    assert_eq!(text.lines().count(), source.lines().count(), "blanking keeps every line");
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn functions_of(source: &str) -> Vec<(String, usize, usize)> {
-    Code::new(source)
-        .functions()
-        .into_iter()
-        .map(|one| (one.name, one.line, one.length))
-        .collect()
+    Code::new(source).functions().into_iter().map(|one| (one.name, one.line, one.length)).collect()
 }
 
 #[test]
@@ -59,18 +51,12 @@ fn a_function_is_measured_from_its_word_to_its_brace() {
 #[test]
 fn a_function_inside_another_counts_in_both() {
     let source = "fn outer() {\n    fn inner() {}\n}\n";
-    assert_eq!(
-        functions_of(source),
-        [("outer".to_owned(), 1, 3), ("inner".to_owned(), 2, 1)]
-    );
+    assert_eq!(functions_of(source), [("outer".to_owned(), 1, 3), ("inner".to_owned(), 2, 1)]);
 }
 
 #[test]
 fn declarations_pointer_types_and_longer_names_are_no_functions() {
-    assert_eq!(
-        functions_of("trait T { fn a(&self); }\ntype F = fn(u8) -> u8;\nlet often = 1;\n"),
-        []
-    );
+    assert_eq!(functions_of("trait T { fn a(&self); }\ntype F = fn(u8) -> u8;\nlet often = 1;\n"), []);
 }
 
 #[test]
@@ -83,10 +69,7 @@ fn lines_under_cfg_test_are_known() {
 #[test]
 fn a_test_module_in_its_own_file_marks_only_its_declaration() {
     let code = Code::new("#[cfg(test)]\nmod tests;\nfn c() {}\n");
-    assert_eq!(
-        (1..=3).map(|line| code.is_test(line)).collect::<Vec<_>>(),
-        [true, true, false]
-    );
+    assert_eq!((1..=3).map(|line| code.is_test(line)).collect::<Vec<_>>(), [true, true, false]);
 }
 
 #[test]

@@ -10,12 +10,7 @@ use crate::process;
 use crate::workspace::Workspace;
 
 /// Lints that are worth looking into now and then.
-const LINTS: &[&str] = &[
-    "clippy::pedantic",
-    "missing_docs",
-    "clippy::too_many_lines",
-    "clippy::excessive_nesting",
-];
+const LINTS: &[&str] = &["clippy::pedantic", "missing_docs", "clippy::too_many_lines", "clippy::excessive_nesting"];
 
 /// The folder whose clippy.toml sets the thresholds. A file of its own, because setting one in the project's
 /// clippy.toml would turn that lint into a wall.
@@ -23,27 +18,14 @@ const THRESHOLDS: &str = "xtask/mirrors";
 
 /// How often each lint speaks, most first.
 pub fn count(workspace: &Workspace) -> anyhow::Result<Vec<(String, usize)>> {
-    let mut command = workspace.cargo([
-        "clippy",
-        "--quiet",
-        "--workspace",
-        "--message-format",
-        "json",
-        "--",
-    ]);
+    let mut command = workspace.cargo(["clippy", "--quiet", "--workspace", "--message-format", "json", "--"]);
     for lint in LINTS {
         command.args(["-W", lint]);
     }
-    command
-        .env("CLIPPY_CONF_DIR", workspace.root().join(THRESHOLDS))
-        .stderr(Stdio::inherit());
+    command.env("CLIPPY_CONF_DIR", workspace.root().join(THRESHOLDS)).stderr(Stdio::inherit());
     let finished = process::capture(&mut command)?;
     if !finished.status.success() {
-        bail!(
-            "`{}` ended with {}",
-            process::words(&command),
-            finished.status
-        );
+        bail!("`{}` ended with {}", process::words(&command), finished.status);
     }
     Ok(tally(&finished.stdout))
 }
@@ -70,19 +52,10 @@ mod tests {
 
     #[test]
     fn lints_are_counted_most_first_and_other_messages_passed_over() {
-        let message = |lint: &str| {
-            format!(r#"{{"reason":"compiler-message","message":{{"code":{{"code":"{lint}"}}}}}}"#)
-        };
-        let told = [
-            message("a"),
-            message("b"),
-            message("b"),
-            r#"{"reason":"build-finished"}"#.to_owned(),
-            "x".to_owned(),
-        ];
-        assert_eq!(
-            tally(&told.join("\n")),
-            [("b".to_owned(), 2), ("a".to_owned(), 1)]
-        );
+        let message =
+            |lint: &str| format!(r#"{{"reason":"compiler-message","message":{{"code":{{"code":"{lint}"}}}}}}"#);
+        let told =
+            [message("a"), message("b"), message("b"), r#"{"reason":"build-finished"}"#.to_owned(), "x".to_owned()];
+        assert_eq!(tally(&told.join("\n")), [("b".to_owned(), 2), ("a".to_owned(), 1)]);
     }
 }

@@ -53,17 +53,9 @@ struct Room {
 impl Shape {
     pub fn of(workspace: &Workspace) -> anyhow::Result<Self> {
         let mut tally = Tally::default();
-        for path in workspace
-            .files()?
-            .iter()
-            .filter(|path| path.ends_with(".rs"))
-        {
+        for path in workspace.files()?.iter().filter(|path| path.ends_with(".rs")) {
             if let Some(room) = room(path) {
-                tally.add(
-                    room,
-                    path,
-                    &std::fs::read_to_string(workspace.root().join(path))?,
-                );
+                tally.add(room, path, &std::fs::read_to_string(workspace.root().join(path))?);
             }
         }
         Ok(tally.shape())
@@ -81,27 +73,15 @@ impl Shape {
             row("functions", &self.functions),
             row("functions in tests", &self.test_functions),
             String::new(),
-            format!(
-                "{:<10} {:>6} {:>8} {:>8} {:>8}",
-                "room", "files", "lines", "code", "tests"
-            ),
+            format!("{:<10} {:>6} {:>8} {:>8} {:>8}", "room", "files", "lines", "code", "tests"),
         ];
         lines.extend(self.rooms.iter().map(|(name, room)| {
-            format!(
-                "{name:<10} {:>6} {:>8} {:>8} {:>8}",
-                room.files, room.lines, room.code, room.tests
-            )
+            format!("{name:<10} {:>6} {:>8} {:>8} {:>8}", room.files, room.lines, room.code, room.tests)
         }));
-        for (title, longest) in [
-            ("longest files", &self.longest_files),
-            ("longest functions", &self.longest_functions),
-        ] {
+        for (title, longest) in [("longest files", &self.longest_files), ("longest functions", &self.longest_functions)]
+        {
             lines.extend([String::new(), title.to_owned()]);
-            lines.extend(
-                longest
-                    .iter()
-                    .map(|long| format!("  {:>5}  {}", long.lines, long.place)),
-            );
+            lines.extend(longest.iter().map(|long| format!("  {:>5}  {}", long.lines, long.place)));
         }
         lines
     }
@@ -126,30 +106,16 @@ impl Tally {
         room.lines += lines;
         for (number, _) in code.lines().filter(|(_, line)| !line.trim().is_empty()) {
             let test = test_file || code.is_test(number);
-            *(if test {
-                &mut room.tests
-            } else {
-                &mut room.code
-            }) += 1;
+            *(if test { &mut room.tests } else { &mut room.code }) += 1;
         }
         if !test_file {
-            self.files.push(Long {
-                lines,
-                place: path.to_owned(),
-            });
+            self.files.push(Long { lines, place: path.to_owned() });
         }
         for function in code.functions() {
             let test = test_file || code.is_test(function.line);
             let place = format!("{path}:{} {}", function.line, function.name);
-            let long = Long {
-                lines: function.length,
-                place,
-            };
-            if test {
-                self.tests.push(long)
-            } else {
-                self.functions.push(long)
-            }
+            let long = Long { lines: function.length, place };
+            if test { self.tests.push(long) } else { self.functions.push(long) }
         }
     }
 
@@ -169,27 +135,13 @@ impl Lengths {
     fn of(all: &[Long]) -> Self {
         let mut lines: Vec<usize> = all.iter().map(|one| one.lines).collect();
         lines.sort_unstable();
-        let at = |share: usize| {
-            lines
-                .get((lines.len() * share).saturating_sub(1) / 100)
-                .copied()
-                .unwrap_or(0)
-        };
-        Self {
-            count: lines.len(),
-            median: at(50),
-            p90: at(90),
-        }
+        let at = |share: usize| lines.get((lines.len() * share).saturating_sub(1) / 100).copied().unwrap_or(0);
+        Self { count: lines.len(), median: at(50), p90: at(90) }
     }
 }
 
 fn longest(mut all: Vec<Long>) -> Vec<Long> {
-    all.sort_by(|one, other| {
-        other
-            .lines
-            .cmp(&one.lines)
-            .then_with(|| one.place.cmp(&other.place))
-    });
+    all.sort_by(|one, other| other.lines.cmp(&one.lines).then_with(|| one.place.cmp(&other.place)));
     all.truncate(LONGEST);
     all
 }
@@ -208,92 +160,35 @@ mod tests {
     use super::*;
 
     fn lengths(all: &[usize]) -> Lengths {
-        Lengths::of(
-            &all.iter()
-                .map(|lines| Long {
-                    lines: *lines,
-                    place: String::new(),
-                })
-                .collect::<Vec<_>>(),
-        )
+        Lengths::of(&all.iter().map(|lines| Long { lines: *lines, place: String::new() }).collect::<Vec<_>>())
     }
 
     #[test]
     fn the_median_is_the_lower_middle_and_nothing_has_median_nothing() {
-        assert_eq!(
-            lengths(&[]),
-            Lengths {
-                count: 0,
-                median: 0,
-                p90: 0
-            }
-        );
-        assert_eq!(
-            lengths(&[5]),
-            Lengths {
-                count: 1,
-                median: 5,
-                p90: 5
-            }
-        );
-        assert_eq!(
-            lengths(&[9, 1, 5]),
-            Lengths {
-                count: 3,
-                median: 5,
-                p90: 9
-            }
-        );
-        assert_eq!(
-            lengths(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]),
-            Lengths {
-                count: 10,
-                median: 5,
-                p90: 9
-            }
-        );
+        assert_eq!(lengths(&[]), Lengths { count: 0, median: 0, p90: 0 });
+        assert_eq!(lengths(&[5]), Lengths { count: 1, median: 5, p90: 5 });
+        assert_eq!(lengths(&[9, 1, 5]), Lengths { count: 3, median: 5, p90: 9 });
+        assert_eq!(lengths(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]), Lengths { count: 10, median: 5, p90: 9 });
     }
 
     #[test]
     fn product_and_test_code_are_counted_apart() {
         let mut tally = Tally::default();
-        let source =
-            "//! Why.\n\nfn a() {\n    b();\n}\n\n#[cfg(test)]\nmod tests {\n    fn c() {}\n}\n";
+        let source = "//! Why.\n\nfn a() {\n    b();\n}\n\n#[cfg(test)]\nmod tests {\n    fn c() {}\n}\n";
         tally.add("core", "crates/core/src/run.rs", source);
         tally.add("core", "crates/core/src/run/tests.rs", "fn d() {}\n");
         let shape = tally.shape();
         let room = &shape.rooms["core"];
-        assert_eq!(
-            (room.files, room.lines, room.code, room.tests),
-            (2, 11, 3, 5)
-        );
-        assert_eq!(
-            (
-                shape.files.count,
-                shape.functions.count,
-                shape.test_functions.count
-            ),
-            (1, 1, 2)
-        );
-        assert_eq!(
-            shape.longest_functions[0].place,
-            "crates/core/src/run.rs:3 a"
-        );
+        assert_eq!((room.files, room.lines, room.code, room.tests), (2, 11, 3, 5));
+        assert_eq!((shape.files.count, shape.functions.count, shape.test_functions.count), (1, 1, 2));
+        assert_eq!(shape.longest_functions[0].place, "crates/core/src/run.rs:3 a");
     }
 
     #[test]
     fn the_longest_come_first_and_are_few() {
-        let all = (0..50)
-            .map(|lines| Long {
-                lines,
-                place: format!("{lines:02}"),
-            })
-            .collect();
+        let all = (0..50).map(|lines| Long { lines, place: format!("{lines:02}") }).collect();
         let longest = longest(all);
-        assert_eq!(
-            (longest.len(), longest[0].lines, longest[9].lines),
-            (LONGEST, 49, 40)
-        );
+        assert_eq!((longest.len(), longest[0].lines, longest[9].lines), (LONGEST, 49, 40));
     }
 
     #[test]

@@ -2,18 +2,13 @@
 
 /// From nextest's summary to its end: the counts, and the failed tests by name.
 pub fn of_nextest(told: &str) -> Vec<String> {
-    let summary = told
-        .lines()
-        .skip_while(|line| !line.trim_start().starts_with("Summary ["));
+    let summary = told.lines().skip_while(|line| !line.trim_start().starts_with("Summary ["));
     summary.map(str::to_owned).collect()
 }
 
 /// One line per test binary, as `cargo test` counts.
 pub fn of_cargo(told: &str) -> Vec<String> {
-    told.lines()
-        .filter(|line| line.starts_with("test result:"))
-        .map(str::to_owned)
-        .collect()
+    told.lines().filter(|line| line.starts_with("test result:")).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -25,10 +20,7 @@ mod tests {
         let told = "    PASS [ 0.1s] a b\n------------\n     Summary [ 0.2s] 2 tests run: 1 passed, 1 failed\n        FAIL [ 0.1s] a c\n";
         let lines = of_nextest(told);
         assert_eq!(lines.len(), 2);
-        assert!(
-            lines[0].contains("2 tests run") && lines[1].contains("FAIL"),
-            "{lines:?}"
-        );
+        assert!(lines[0].contains("2 tests run") && lines[1].contains("FAIL"), "{lines:?}");
     }
 
     #[test]
@@ -38,7 +30,8 @@ mod tests {
 
     #[test]
     fn cargo_test_closes_with_a_line_per_binary() {
-        let told = "running 1 test\ntest a ... ok\ntest result: ok. 1 passed\n\nrunning 0 tests\ntest result: ok. 0 passed\n";
+        let told =
+            "running 1 test\ntest a ... ok\ntest result: ok. 1 passed\n\nrunning 0 tests\ntest result: ok. 0 passed\n";
         assert_eq!(of_cargo(told).len(), 2);
     }
 }

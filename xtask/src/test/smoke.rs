@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 
 use crate::build::{self, Executable};
 use crate::process;
@@ -20,22 +20,24 @@ const BENCH_LIMIT: Duration = Duration::from_secs(10 * 60);
 /// A subcommand that exists answers `--help` at once.
 const HELP_LIMIT: Duration = Duration::from_secs(30);
 
+/// Where the binary's subcommands live, one file each.
+const COMMANDS: &str = "crates/app/src/commands";
+
 /// Lines of a failed run that are shown; its end says most.
 const LINES_SHOWN_MAX: usize = 80;
 
-pub fn run(built: &[Executable], stages: &mut Stages) -> anyhow::Result<()> {
-    for (stage, arguments, limit) in [
-        ("demo", &["demo"][..], DEMO_LIMIT),
-        ("bench smoke", &["bench", "--smoke"][..], BENCH_LIMIT),
-    ] {
-        match build::binary(built, "baton") {
-            Some(baton) if offers(baton, arguments[0])? => {
-                stages.run(stage, || smoke(baton, arguments, limit))?
-            }
-            _ => stages.leave_out(
-                stage,
-                &format!("this tree's binary has no `baton {}`", arguments[0]),
-            ),
+/// Runs what the tree has. A subcommand counts as there once its source file is, so one that stops answering fails
+/// here and is not quietly left out.
+pub fn run(root: &Path, built: &[Executable], stages: &mut Stages) -> anyhow::Result<()> {
+    for (stage, arguments, limit) in
+        [("demo", &["demo"][..], DEMO_LIMIT), ("bench smoke", &["bench", "--smoke"][..], BENCH_LIMIT)]
+    {
+        let verb = arguments[0];
+        let baton = build::binary(built, "baton").context("the workspace builds no binary named `baton`")?;
+        if root.join(COMMANDS).join(format!("{verb}.rs")).is_file() || offers(baton, verb)? {
+            stages.run(stage, || smoke(baton, arguments, limit))?;
+        } else {
+            stages.leave_out(stage, &format!("this tree's binary has no `baton {verb}`"));
         }
     }
     Ok(())
@@ -60,11 +62,7 @@ fn smoke(baton: &Path, arguments: &[&str], limit: Duration) -> anyhow::Result<()
     for line in &lines[lines.len().saturating_sub(LINES_SHOWN_MAX)..] {
         report::line(line);
     }
-    bail!(
-        "`{}` ended with {}",
-        process::words(&command),
-        finished.status
-    )
+    bail!("`{}` ended with {}", process::words(&command), finished.status)
 }
 
 #[cfg(test)]
@@ -81,9 +79,7 @@ mod tests {
     #[test]
     fn a_failing_run_fails_the_smoke() {
         assert!(smoke(Path::new("true"), &["demo"], HELP_LIMIT).is_ok());
-        let error = smoke(Path::new("false"), &["demo"], HELP_LIMIT)
-            .unwrap_err()
-            .to_string();
+        let error = smoke(Path::new("false"), &["demo"], HELP_LIMIT).unwrap_err().to_string();
         assert!(error.contains("false demo"), "{error}");
     }
 }

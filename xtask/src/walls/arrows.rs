@@ -18,12 +18,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("tools", &["core", "ports"]),
     ("memory", &["core", "ports"]),
     ("server", &["core", "ports", "engine"]),
-    (
-        "app",
-        &[
-            "core", "ports", "engine", "store", "bus", "models", "tools", "memory", "server",
-        ],
-    ),
+    ("app", &["core", "ports", "engine", "store", "bus", "models", "tools", "memory", "server"]),
     ("sim", &["core", "agents", "ports", "engine"]),
     ("xtask", &[]),
 ];
@@ -32,16 +27,16 @@ const TABLE: &[(&str, &[&str])] = &[
 const IMPLEMENT_PORTS: &[&str] = &["store", "bus", "models", "tools", "memory"];
 
 /// Where a finding sends its reader.
-const LAW: &str =
-    "the table is in ARCHITECTURE.md, \"Allowed arrows\", and in xtask/src/walls/arrows.rs";
+const LAW: &str = "the table is in ARCHITECTURE.md, \"Allowed arrows\", and in xtask/src/walls/arrows.rs";
 
 pub fn check(workspace: &Workspace) -> anyhow::Result<Outcome> {
     let metadata = workspace.members()?;
-    let rooms = metadata.members().count();
-    Ok(Outcome::of(
-        findings(&metadata),
-        format!("{rooms} rooms, {} arrows", arrows(&metadata).count()),
-    ))
+    let mut findings = findings(&metadata);
+    if let Ok(page) = std::fs::read_to_string(workspace.root().join("ARCHITECTURE.md")) {
+        findings.extend(drifted(&page));
+    }
+    let note = format!("{} rooms, {} arrows", metadata.members().count(), arrows(&metadata).count());
+    Ok(Outcome::of(findings, note))
 }
 
 /// One text per arrow that is not in the table, and per package that is not a room of it.
@@ -54,10 +49,7 @@ pub fn findings(metadata: &Metadata) -> Vec<String> {
 /// Every arrow from one of our packages to another.
 fn arrows(metadata: &Metadata) -> impl Iterator<Item = (&Package, &Dependency)> {
     metadata.members().flat_map(|package| {
-        let ours = package
-            .dependencies
-            .iter()
-            .filter(|dependency| metadata.member(&dependency.name).is_some());
+        let ours = package.dependencies.iter().filter(|dependency| metadata.member(&dependency.name).is_some());
         ours.map(move |dependency| (package, dependency))
     })
 }
@@ -66,22 +58,11 @@ fn arrows(metadata: &Metadata) -> impl Iterator<Item = (&Package, &Dependency)> 
 fn stranger(package: &Package) -> Option<String> {
     let room = room(&package.name);
     if allowed(room).is_none() {
-        return Some(format!(
-            "package `{}` is no room of the house; give it a row: {LAW}",
-            package.name
-        ));
+        return Some(format!("package `{}` is no room of the house; give it a row: {LAW}", package.name));
     }
-    let expected = if room == "xtask" {
-        "xtask".to_owned()
-    } else {
-        format!("crates/{room}")
-    };
+    let expected = if room == "xtask" { "xtask".to_owned() } else { format!("crates/{room}") };
     (!package.folder().ends_with(&expected)).then(|| {
-        format!(
-            "package `{}` lives in {}; its folder is {expected}",
-            package.name,
-            package.folder().display()
-        )
+        format!("package `{}` lives in {}; its folder is {expected}", package.name, package.folder().display())
     })
 }
 
@@ -93,26 +74,38 @@ fn forbidden(from: &Package, dependency: &Dependency) -> Option<String> {
     if normal.contains(&there) || for_tests {
         return None;
     }
-    let may = if normal.is_empty() {
-        "no other room".to_owned()
-    } else {
-        normal.join(", ")
-    };
-    let dev = if IMPLEMENT_PORTS.contains(&here) {
-        "; in dev-dependencies also sim"
-    } else {
-        ""
-    };
-    Some(format!(
-        "arrow `{here} → {there}` ({kind}): `{here}` may know {may}{dev}; {LAW}"
-    ))
+    let may = if normal.is_empty() { "no other room".to_owned() } else { normal.join(", ") };
+    let dev = if IMPLEMENT_PORTS.contains(&here) { "; in dev-dependencies also sim" } else { "" };
+    Some(format!("arrow `{here} → {there}` ({kind}): `{here}` may know {may}{dev}; {LAW}"))
+}
+
+/// Rows of the page's table (`store, bus → core, ports`) that say something else than [`TABLE`]. A row whose right side
+/// is a sentence (`all product rooms but agents`) is for people and is not compared.
+fn drifted(page: &str) -> Vec<String> {
+    let names = |side: &str| side.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>();
+    let are_rooms = |names: &[String]| names.iter().all(|name| allowed(name).is_some());
+    let mut findings = Vec::new();
+    for row in page.lines().flat_map(|line| line.split("   ")) {
+        let Some((left, right)) = row.split_once(" → ") else { continue };
+        let (left, mut right) = (names(left), names(right.split('(').next().unwrap_or(right)));
+        if !are_rooms(&left) || !are_rooms(&right) {
+            continue;
+        }
+        right.sort();
+        for room in left {
+            let mut ours = allowed(&room).unwrap_or_default().to_vec();
+            ours.sort_unstable();
+            if right != ours {
+                findings
+                    .push(format!("ARCHITECTURE.md lets `{room}` know {}; {LAW}; make them agree", right.join(", ")));
+            }
+        }
+    }
+    findings
 }
 
 fn allowed(room: &str) -> Option<&'static [&'static str]> {
-    TABLE
-        .iter()
-        .find(|(name, _)| *name == room)
-        .map(|(_, allowed)| *allowed)
+    TABLE.iter().find(|(name, _)| *name == room).map(|(_, allowed)| *allowed)
 }
 
 fn room(package: &str) -> &str {
@@ -141,10 +134,7 @@ mod tests {
     fn with_arrow(from: &str, to: &str, kind: Value) -> Value {
         let mut document = document();
         let packages = document["packages"].as_array_mut().unwrap();
-        let package = packages
-            .iter_mut()
-            .find(|package| package["name"] == from)
-            .unwrap();
+        let package = packages.iter_mut().find(|package| package["name"] == from).unwrap();
         let line = json!({"name": to, "kind": kind, "req": "*", "path": "somewhere"});
         package["dependencies"].as_array_mut().unwrap().push(line);
         document
@@ -158,63 +148,38 @@ mod tests {
     #[test]
     fn the_real_document_is_not_empty() {
         let metadata: Metadata = serde_json::from_value(document()).unwrap();
-        assert!(
-            arrows(&metadata).count() >= 20,
-            "the tree has {} arrows",
-            arrows(&metadata).count()
-        );
+        assert!(arrows(&metadata).count() >= 20, "the tree has {} arrows", arrows(&metadata).count());
     }
 
     #[test]
     fn adding_agents_to_tools_breaks_the_wall() {
         let findings = findings_of(with_arrow("baton-agents", "baton-tools", Value::Null));
         assert_eq!(findings.len(), 1, "{findings:?}");
-        assert!(
-            findings[0].contains("arrow `agents → tools` (normal)"),
-            "{findings:?}"
-        );
+        assert!(findings[0].contains("arrow `agents → tools` (normal)"), "{findings:?}");
         assert!(findings[0].contains("may know core"), "{findings:?}");
         assert!(findings[0].contains("ARCHITECTURE.md"), "{findings:?}");
     }
 
     #[test]
     fn a_build_arrow_counts_as_much_as_a_normal_one() {
-        assert_eq!(
-            findings_of(with_arrow("baton-agents", "baton-tools", json!("build"))).len(),
-            1
-        );
+        assert_eq!(findings_of(with_arrow("baton-agents", "baton-tools", json!("build"))).len(), 1);
     }
 
     #[test]
     fn a_dev_arrow_is_held_to_the_same_table() {
-        assert_eq!(
-            findings_of(with_arrow("baton-core", "baton-store", json!("dev"))).len(),
-            1
-        );
+        assert_eq!(findings_of(with_arrow("baton-core", "baton-store", json!("dev"))).len(), 1);
     }
 
     #[test]
     fn a_room_that_implements_a_port_may_test_with_sim() {
-        assert_eq!(
-            findings_of(with_arrow("baton-store", "baton-sim", json!("dev"))),
-            Vec::<String>::new()
-        );
-        assert_eq!(
-            findings_of(with_arrow("baton-store", "baton-sim", Value::Null)).len(),
-            1
-        );
-        assert_eq!(
-            findings_of(with_arrow("baton-core", "baton-sim", json!("dev"))).len(),
-            1
-        );
+        assert_eq!(findings_of(with_arrow("baton-store", "baton-sim", json!("dev"))), Vec::<String>::new());
+        assert_eq!(findings_of(with_arrow("baton-store", "baton-sim", Value::Null)).len(), 1);
+        assert_eq!(findings_of(with_arrow("baton-core", "baton-sim", json!("dev"))).len(), 1);
     }
 
     #[test]
     fn xtask_may_know_no_room() {
-        assert_eq!(
-            findings_of(with_arrow("xtask", "baton-core", Value::Null)).len(),
-            1
-        );
+        assert_eq!(findings_of(with_arrow("xtask", "baton-core", Value::Null)).len(), 1);
     }
 
     #[test]
@@ -223,18 +188,25 @@ mod tests {
         let mut package = document["packages"][0].clone();
         package["name"] = json!("baton-attic");
         package["id"] = json!("attic");
-        document["workspace_members"]
-            .as_array_mut()
-            .unwrap()
-            .push(json!("attic"));
+        document["workspace_members"].as_array_mut().unwrap().push(json!("attic"));
         document["packages"].as_array_mut().unwrap().push(package);
         let findings = findings_of(document);
-        assert!(
-            findings
-                .iter()
-                .any(|text| text.contains("`baton-attic` is no room")),
-            "{findings:?}"
-        );
+        assert!(findings.iter().any(|text| text.contains("`baton-attic` is no room")), "{findings:?}");
+    }
+
+    #[test]
+    fn a_page_that_says_the_same_has_not_drifted() {
+        let page = "agents → core          ports → core            engine → core, agents, ports\n\
+            store, bus → core, ports\napp → all product rooms but agents\n\
+            sim → core, agents, ports, engine          (every room that implements a port …)\n\
+            message → door → engine ── decide ──► core\n";
+        assert_eq!(drifted(page), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_page_that_allows_more_or_less_has_drifted() {
+        assert!(drifted("agents → core, tools\n")[0].contains("lets `agents` know core, tools"));
+        assert_eq!(drifted("server → core\nstore, bus → core\n").len(), 3);
     }
 
     #[test]

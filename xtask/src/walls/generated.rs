@@ -14,10 +14,7 @@ use super::Outcome;
 
 /// A file, and the arguments with which `baton` prints it. A new one is one line.
 const TABLE: &[(&str, &[&str])] = &[
-    (
-        "docs/reference/workflow.schema.json",
-        &["reference", "workflow-schema"],
-    ),
+    ("docs/reference/workflow.schema.json", &["reference", "workflow-schema"]),
     ("docs/reference/cli.md", &["reference", "cli"]),
     ("docs/errors/README.md", &["reference", "errors"]),
 ];
@@ -31,8 +28,7 @@ const EXIT_UNKNOWN: i32 = 2;
 /// Compares each file with what the binary prints, or writes it.
 pub fn check(workspace: &Workspace, profile: &str, write: bool) -> anyhow::Result<Outcome> {
     let built = build::build(workspace, profile, &Selection::Everything)?;
-    let baton =
-        build::binary(&built, "baton").context("the workspace builds no binary named `baton`")?;
+    let baton = build::binary(&built, "baton").context("the workspace builds no binary named `baton`")?;
     let mut findings = Vec::new();
     let mut fresh = 0;
     for (file, arguments) in TABLE {
@@ -53,13 +49,7 @@ pub fn check(workspace: &Workspace, profile: &str, write: bool) -> anyhow::Resul
         }
     }
     let verb = if write { "written" } else { "fresh" };
-    Ok(Outcome::of(
-        findings,
-        format!(
-            "{fresh} of {} {verb}; the rest the binary does not print yet",
-            TABLE.len()
-        ),
-    ))
+    Ok(Outcome::of(findings, format!("{fresh} of {} {verb}; the rest the binary does not print yet", TABLE.len())))
 }
 
 /// What the binary answered.
@@ -75,12 +65,9 @@ fn page(baton: &Path, arguments: &[&str]) -> anyhow::Result<Page> {
     Ok(match finished.status.code() {
         Some(0) if !finished.stdout.is_empty() => Page::Text(finished.stdout),
         Some(0 | EXIT_UNKNOWN) => Page::NotOffered,
-        _ => Page::Failed(format!(
-            "`baton {}` ended with {}\n{}",
-            arguments.join(" "),
-            finished.status,
-            finished.told()
-        )),
+        _ => {
+            Page::Failed(format!("`baton {}` ended with {}\n{}", arguments.join(" "), finished.status, finished.told()))
+        }
     })
 }
 
@@ -89,21 +76,13 @@ fn judge(file: &str, before: Option<&str>, page: &Page) -> Result<bool, String> 
     const WAY_OUT: &str = "run `cargo xtask walls --write` and commit what it writes";
     match (before, page) {
         (None, Page::NotOffered) => Ok(false),
-        (Some(_), Page::NotOffered) => Err(format!(
-            "{file} is committed, but the binary no longer prints it"
-        )),
+        (Some(_), Page::NotOffered) => Err(format!("{file} is committed, but the binary no longer prints it")),
         (_, Page::Failed(told)) => Err(format!("{file} cannot be compared: {told}")),
         (None, Page::Text(_)) => Err(format!("{file} is missing; {WAY_OUT}")),
         (Some(before), Page::Text(text)) if before == text => Ok(true),
         (Some(before), Page::Text(text)) => {
-            let line = 1 + before
-                .lines()
-                .zip(text.lines())
-                .take_while(|(old, new)| old == new)
-                .count();
-            Err(format!(
-                "{file}:{line}: is not what the binary prints; {WAY_OUT}"
-            ))
+            let line = 1 + before.lines().zip(text.lines()).take_while(|(old, new)| old == new).count();
+            Err(format!("{file}:{line}: is not what the binary prints; {WAY_OUT}"))
         }
     }
 }
@@ -118,19 +97,13 @@ mod tests {
 
     #[test]
     fn a_file_that_is_what_the_binary_prints_is_fresh() {
-        assert_eq!(
-            judge("a.md", Some("one\ntwo\n"), &text("one\ntwo\n")),
-            Ok(true)
-        );
+        assert_eq!(judge("a.md", Some("one\ntwo\n"), &text("one\ntwo\n")), Ok(true));
     }
 
     #[test]
     fn a_stale_file_is_named_with_its_first_different_line() {
         let finding = judge("a.md", Some("one\ntwo\n"), &text("one\n2\n")).unwrap_err();
-        assert!(
-            finding.starts_with("a.md:2:") && finding.contains("--write"),
-            "{finding}"
-        );
+        assert!(finding.starts_with("a.md:2:") && finding.contains("--write"), "{finding}");
     }
 
     #[test]

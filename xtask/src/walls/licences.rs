@@ -47,10 +47,7 @@ pub fn check(workspace: &Workspace) -> anyhow::Result<Outcome> {
     if process::answers(&mut workspace.cargo(["deny", "--version"])) {
         let finished = process::capture(&mut workspace.cargo(["deny", "check"]))?;
         if !finished.status.success() {
-            findings.push(format!(
-                "`cargo deny check` says\n{}",
-                finished.told().trim_end()
-            ));
+            findings.push(format!("`cargo deny check` says\n{}", finished.told().trim_end()));
         }
     } else {
         note.push_str("; advisories not checked: `cargo install --locked cargo-deny`");
@@ -62,9 +59,7 @@ fn licences(metadata: &Metadata) -> Vec<String> {
     let judge = |package: &crate::metadata::Package| {
         let named = format!("{} {}", package.name, package.version);
         let Some(expression) = &package.license else {
-            return Some(format!(
-                "`{named}` states no licence; choose another package"
-            ));
+            return Some(format!("`{named}` states no licence; choose another package"));
         };
         match spdx::permits(expression, |licence| ALLOWED.contains(&licence)) {
             Ok(true) => None,
@@ -72,9 +67,7 @@ fn licences(metadata: &Metadata) -> Vec<String> {
                 "`{named}` is under `{expression}`, which xtask/src/walls/licences.rs does not allow; choose another \
                  package, or add the licence there and in deny.toml and say why"
             )),
-            Err(why) => Some(format!(
-                "`{named}` has a licence expression that cannot be read: {why}"
-            )),
+            Err(why) => Some(format!("`{named}` has a licence expression that cannot be read: {why}")),
         }
     };
     metadata.packages.iter().filter_map(judge).collect()
@@ -83,18 +76,11 @@ fn licences(metadata: &Metadata) -> Vec<String> {
 /// Every package comes from the workspace or from one registry: no git checkouts, no folders elsewhere, no second
 /// registry that could hold another package under a known name.
 fn origins(metadata: &Metadata) -> Vec<String> {
-    let sources = metadata
-        .packages
-        .iter()
-        .filter_map(|package| package.source.as_deref());
+    let sources = metadata.packages.iter().filter_map(|package| package.source.as_deref());
     let registry = sources.filter(|source| source.starts_with(REGISTRY)).min();
     let judge = |package: &crate::metadata::Package| match &package.source {
         None if metadata.workspace_members.contains(&package.id) => None,
-        None => Some(format!(
-            "`{}` comes from {}, outside the workspace",
-            package.name,
-            package.folder().display()
-        )),
+        None => Some(format!("`{}` comes from {}, outside the workspace", package.name, package.folder().display())),
         Some(source) if Some(source.as_str()) == registry => None,
         Some(source) => Some(format!(
             "`{} {}` comes from `{source}`; packages come from the ordinary registry only",
@@ -111,9 +97,7 @@ fn several_versions(metadata: &Metadata) -> Vec<String> {
         *versions.entry(&package.name).or_default() += 1;
     }
     let several = versions.into_iter().filter(|(_, count)| *count > 1);
-    several
-        .map(|(name, count)| format!("{name} ({count})"))
-        .collect()
+    several.map(|(name, count)| format!("{name} ({count})")).collect()
 }
 
 #[cfg(test)]
@@ -146,15 +130,8 @@ mod tests {
 
     #[test]
     fn a_licence_off_the_list_is_named_with_its_package() {
-        let findings = licences(&document(&[package(
-            "theirs",
-            json!("AGPL-3.0-only"),
-            json!(INDEX),
-        )]));
-        assert!(
-            findings[0].contains("`theirs 1.0.0` is under `AGPL-3.0-only`"),
-            "{findings:?}"
-        );
+        let findings = licences(&document(&[package("theirs", json!("AGPL-3.0-only"), json!(INDEX))]));
+        assert!(findings[0].contains("`theirs 1.0.0` is under `AGPL-3.0-only`"), "{findings:?}");
     }
 
     #[test]
@@ -173,10 +150,7 @@ mod tests {
         ]);
         let findings = origins(&metadata);
         let found = |name: &str| findings.iter().any(|text| text.contains(name));
-        assert!(
-            found("checkout") && found("folder") && found("second"),
-            "{findings:?}"
-        );
+        assert!(found("checkout") && found("folder") && found("second"), "{findings:?}");
         assert!(!found("plain"), "{findings:?}");
     }
 
@@ -184,11 +158,7 @@ mod tests {
     fn the_list_in_deny_toml_is_the_same() {
         let root = Workspace::locate().unwrap().root().to_owned();
         let text = std::fs::read_to_string(root.join("deny.toml")).unwrap();
-        let list = text
-            .split("allow = [")
-            .nth(1)
-            .and_then(|rest| rest.split(']').next())
-            .unwrap();
+        let list = text.split("allow = [").nth(1).and_then(|rest| rest.split(']').next()).unwrap();
         let listed: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
         assert_eq!(listed, ALLOWED);
     }

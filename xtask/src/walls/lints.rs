@@ -9,14 +9,17 @@ pub fn format(workspace: &Workspace) -> anyhow::Result<Outcome> {
     if !process::answers(&mut workspace.cargo(["fmt", "--version"])) {
         return Ok(missing("rustfmt", workspace::in_ci()));
     }
-    let finished = process::capture(&mut workspace.cargo(["fmt", "--all", "--check"]))?;
+    let finished = process::capture(&mut workspace.cargo(["fmt", "--all", "--", "--check", "-l"]))?;
     if finished.status.success() {
         return Ok(Outcome::Stands("formatted".to_owned()));
     }
-    Ok(Outcome::Broken(vec![format!(
-        "run `cargo fmt --all`\n{}",
-        finished.told().trim_end()
-    )]))
+    let root = format!("{}/", workspace.root().display());
+    let files = finished.stdout.lines().map(|path| path.strip_prefix(&root).unwrap_or(path));
+    let mut findings: Vec<String> = files.map(|path| format!("{path}: run `cargo fmt --all`")).collect();
+    if findings.is_empty() {
+        findings.push(format!("`cargo fmt` ended with {}\n{}", finished.status, finished.stderr.trim_end()));
+    }
+    Ok(Outcome::Broken(findings))
 }
 
 /// Clippy compiles nothing to machine code, but runs build scripts and procedural macros: with the profile of the
@@ -39,19 +42,13 @@ pub fn clippy(workspace: &Workspace, profile: &str) -> anyhow::Result<Outcome> {
     if status.success() {
         return Ok(Outcome::Stands("no warnings".to_owned()));
     }
-    Ok(Outcome::Broken(vec![
-        "clippy's own words are above".to_owned(),
-    ]))
+    Ok(Outcome::Broken(vec!["clippy's own words are above".to_owned()]))
 }
 
 /// On a developer's machine the other walls still tell much; where CI is set the wall must not quietly be gone.
 fn missing(component: &str, in_ci: bool) -> Outcome {
     let way_out = format!("{component} is not installed here: `rustup component add {component}`");
-    if in_ci {
-        Outcome::Broken(vec![way_out])
-    } else {
-        Outcome::Skipped(way_out)
-    }
+    if in_ci { Outcome::Broken(vec![way_out]) } else { Outcome::Skipped(way_out) }
 }
 
 #[cfg(test)]
@@ -60,11 +57,7 @@ mod tests {
 
     #[test]
     fn a_missing_tool_breaks_the_wall_in_ci_and_is_only_said_elsewhere() {
-        assert!(
-            matches!(missing("clippy", true), Outcome::Broken(found) if found[0].contains("component add clippy"))
-        );
-        assert!(
-            matches!(missing("clippy", false), Outcome::Skipped(why) if why.contains("component add clippy"))
-        );
+        assert!(matches!(missing("clippy", true), Outcome::Broken(found) if found[0].contains("component add clippy")));
+        assert!(matches!(missing("clippy", false), Outcome::Skipped(why) if why.contains("component add clippy")));
     }
 }

@@ -91,11 +91,7 @@ pub fn check(workspace: &Workspace) -> anyhow::Result<Outcome> {
         used.extend(walked.used);
     }
     findings.extend(idle(&used));
-    let note = format!(
-        "{packages} packages behind {}, {} named exception(s)",
-        PURE.join(" and "),
-        EXCEPTIONS.len()
-    );
+    let note = format!("{packages} packages behind {}, {} named exception(s)", PURE.join(" and "), EXCEPTIONS.len());
     Ok(Outcome::of(findings, note))
 }
 
@@ -113,10 +109,7 @@ fn walk(tree: &str) -> Walked {
     let mut walked = Walked::default();
     let mut path: Vec<&str> = Vec::new();
     for line in tree.lines() {
-        let digits = line.len()
-            - line
-                .trim_start_matches(|one: char| one.is_ascii_digit())
-                .len();
+        let digits = line.len() - line.trim_start_matches(|one: char| one.is_ascii_digit()).len();
         let Ok(depth) = line[..digits].parse::<usize>() else {
             continue;
         };
@@ -136,9 +129,7 @@ fn walk(tree: &str) -> Walked {
 impl Walked {
     fn meet(&mut self, path: &[&str]) {
         let [.., parent, name] = path else { return };
-        let excepted = EXCEPTIONS
-            .iter()
-            .position(|one| one.package == *name && one.through == *parent);
+        let excepted = EXCEPTIONS.iter().position(|one| one.package == *name && one.through == *parent);
         match excepted {
             Some(at) => self.used.push(at),
             None => self.findings.push(format!(
@@ -153,10 +144,7 @@ impl Walked {
 
 /// An exception nobody needs any more is a hole left open.
 fn idle(used: &[usize]) -> Vec<String> {
-    let unused = EXCEPTIONS
-        .iter()
-        .enumerate()
-        .filter(|(at, _)| !used.contains(at));
+    let unused = EXCEPTIONS.iter().enumerate().filter(|(at, _)| !used.contains(at));
     unused
         .map(|(_, one)| {
             format!(
@@ -174,38 +162,24 @@ mod tests {
 
     #[test]
     fn a_denied_package_is_found_with_the_way_it_came() {
-        let walked =
-            walk("0baton-core v0.1.0 (somewhere)\n1jiff v0.2.0\n1schemas v1.0.0\n2tokio v1.0.0\n");
+        let walked = walk("0baton-core v0.1.0 (somewhere)\n1jiff v0.2.0\n1schemas v1.0.0\n2tokio v1.0.0\n");
         assert_eq!(walked.packages, 4);
         assert_eq!(walked.findings.len(), 1);
-        assert!(
-            walked.findings[0].contains("baton-core → schemas → tokio"),
-            "{:?}",
-            walked.findings
-        );
+        assert!(walked.findings[0].contains("baton-core → schemas → tokio"), "{:?}", walked.findings);
     }
 
     #[test]
     fn an_exception_covers_one_parent_only() {
-        let walked = walk(
-            "0baton-core v0.1.0\n1ahash v0.8.0\n2getrandom v0.3.0\n1uuid-like v1.0.0\n2getrandom v0.3.0 (*)\n",
-        );
+        let walked =
+            walk("0baton-core v0.1.0\n1ahash v0.8.0\n2getrandom v0.3.0\n1uuid-like v1.0.0\n2getrandom v0.3.0 (*)\n");
         assert_eq!(walked.used, [0]);
         assert_eq!(walked.findings.len(), 1);
-        assert!(
-            walked.findings[0].contains("uuid-like → getrandom"),
-            "{:?}",
-            walked.findings
-        );
+        assert!(walked.findings[0].contains("uuid-like → getrandom"), "{:?}", walked.findings);
     }
 
     #[test]
     fn a_name_that_only_starts_like_a_denied_one_passes() {
-        assert!(
-            walk("0baton-core v0.1.0\n1uuid-simd v0.8.0\n1rand-free v1.0.0\n")
-                .findings
-                .is_empty()
-        );
+        assert!(walk("0baton-core v0.1.0\n1uuid-simd v0.8.0\n1rand-free v1.0.0\n").findings.is_empty());
     }
 
     #[test]

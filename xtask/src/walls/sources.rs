@@ -29,10 +29,7 @@ pub fn check(workspace: &Workspace) -> anyhow::Result<Outcome> {
         }
     }
     for package in workspace.members()?.members() {
-        findings.extend(allowances::check_manifest(
-            &package.name,
-            &std::fs::read_to_string(&package.manifest_path)?,
-        ));
+        findings.extend(allowances::check_manifest(&package.name, &std::fs::read_to_string(&package.manifest_path)?));
     }
     Ok(Outcome::of(findings, format!("{} files", files.len())))
 }

@@ -6,16 +6,9 @@
 /// # Errors
 /// The place where the expression stops making sense.
 pub fn permits(expression: &str, allowed: impl Fn(&str) -> bool) -> Result<bool, String> {
-    let spaced = expression
-        .replace('(', " ( ")
-        .replace(')', " ) ")
-        .replace('/', " OR ");
+    let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
     let words: Vec<&str> = spaced.split_whitespace().collect();
-    let mut reader = Reader {
-        words: &words,
-        at: 0,
-        allowed: &allowed,
-    };
+    let mut reader = Reader { words: &words, at: 0, allowed: &allowed };
     let permitted = reader.either()?;
     match words.get(reader.at) {
         None => Ok(permitted),
@@ -50,11 +43,7 @@ impl Reader<'_> {
     fn one(&mut self) -> Result<bool, String> {
         if self.take("(") {
             let permitted = self.either()?;
-            return if self.take(")") {
-                Ok(permitted)
-            } else {
-                Err("a bracket is not closed".to_owned())
-            };
+            return if self.take(")") { Ok(permitted) } else { Err("a bracket is not closed".to_owned()) };
         }
         let licence = self.word()?;
         if self.take("WITH") {
@@ -87,8 +76,7 @@ mod tests {
     use super::*;
 
     fn check(expression: &str, expect: Result<bool, &str>) {
-        let allowed =
-            |name: &str| ["MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception"].contains(&name);
+        let allowed = |name: &str| ["MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception"].contains(&name);
         let given = permits(expression, allowed);
         match (&given, expect) {
             (Ok(given), Ok(expect)) => assert_eq!(*given, expect, "{expression}"),

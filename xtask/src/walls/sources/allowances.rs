@@ -35,9 +35,7 @@ pub fn check(path: &str, code: &Code) -> Vec<String> {
             continue;
         }
         let print = PRINT_LINTS.iter().filter(|_| path != PRINTER);
-        let met = print
-            .chain(WALL_LINTS)
-            .filter(|lint| code::has_word(line, lint));
+        let met = print.chain(WALL_LINTS).filter(|lint| code::has_word(line, lint));
         findings.extend(met.map(|lint| {
             format!("{path}:{number}: `{lint}` is a wall and is not opened here; printing is {PRINTER}'s alone")
         }));
@@ -47,14 +45,8 @@ pub fn check(path: &str, code: &Code) -> Vec<String> {
 
 /// A package that does not take the workspace's lints.
 pub fn check_manifest(package: &str, manifest: &str) -> Option<String> {
-    let table = manifest
-        .lines()
-        .map(str::trim)
-        .skip_while(|line| *line != "[lints]")
-        .skip(1);
-    let takes = table
-        .take_while(|line| !line.starts_with('['))
-        .any(|line| line.replace(' ', "") == "workspace=true");
+    let table = manifest.lines().map(str::trim).skip_while(|line| *line != "[lints]").skip(1);
+    let takes = table.take_while(|line| !line.starts_with('[')).any(|line| line.replace(' ', "") == "workspace=true");
     let excepted = OWN_LINTS.iter().any(|(name, _)| *name == package);
     (!takes && !excepted).then(|| {
         format!(
@@ -82,53 +74,23 @@ mod tests {
 
     #[test]
     fn the_printer_may_allow_nothing_else() {
-        assert_eq!(
-            count(PRINTER, "#[allow(clippy::unwrap_used)]\nfn a() {}\n"),
-            1
-        );
+        assert_eq!(count(PRINTER, "#[allow(clippy::unwrap_used)]\nfn a() {}\n"), 1);
     }
 
     #[test]
     fn tests_may_unwrap() {
-        assert_eq!(
-            count(
-                "crates/app/tests/cli.rs",
-                "#![allow(clippy::unwrap_used)]\n"
-            ),
-            0
-        );
-        assert_eq!(
-            count(
-                "crates/app/src/cli.rs",
-                "#![cfg_attr(test, allow(clippy::unwrap_used))]\n"
-            ),
-            0
-        );
-        assert_eq!(
-            count(
-                "crates/app/src/cli.rs",
-                "#[cfg(test)]\n#[allow(clippy::panic)]\nmod tests {}\n"
-            ),
-            0
-        );
+        assert_eq!(count("crates/app/tests/cli.rs", "#![allow(clippy::unwrap_used)]\n"), 0);
+        assert_eq!(count("crates/app/src/cli.rs", "#![cfg_attr(test, allow(clippy::unwrap_used))]\n"), 0);
+        assert_eq!(count("crates/app/src/cli.rs", "#[cfg(test)]\n#[allow(clippy::panic)]\nmod tests {}\n"), 0);
     }
 
     #[test]
     fn a_package_takes_the_lints_of_the_workspace() {
         assert_eq!(
-            check_manifest(
-                "a",
-                "[package]\nname = \"a\"\n\n[lints]\nworkspace = true\n\n[dependencies]\n"
-            ),
+            check_manifest("a", "[package]\nname = \"a\"\n\n[lints]\nworkspace = true\n\n[dependencies]\n"),
             None
         );
         assert!(check_manifest("a", "[package]\nname = \"a\"\n").is_some());
-        assert!(
-            check_manifest(
-                "a",
-                "[lints.clippy]\nall = \"allow\"\n\n[features]\nworkspace = true\n"
-            )
-            .is_some()
-        );
+        assert!(check_manifest("a", "[lints.clippy]\nall = \"allow\"\n\n[features]\nworkspace = true\n").is_some());
     }
 }

@@ -33,22 +33,14 @@ impl Machine {
     /// The checkout, the home folder and cargo's own folders, as far as they are told apart from ordinary words.
     pub fn here(root: &Path) -> Self {
         let variables = ["HOME", "CARGO_HOME", "CARGO_TARGET_DIR", "RUSTUP_HOME"];
-        let folders = variables
-            .iter()
-            .filter_map(std::env::var_os)
-            .map(PathBuf::from);
+        let folders = variables.iter().filter_map(std::env::var_os).map(PathBuf::from);
         Self::with(folders.chain([root.to_owned()]))
     }
 
     fn with(folders: impl Iterator<Item = PathBuf>) -> Self {
-        let deep = folders
-            .filter(|folder| folder.is_absolute() && folder.components().count() > DEPTH_MIN);
+        let deep = folders.filter(|folder| folder.is_absolute() && folder.components().count() > DEPTH_MIN);
         let own = deep.map(|folder| folder.to_string_lossy().into_owned());
-        let mut prefixes: Vec<String> = PEOPLE
-            .iter()
-            .map(|name| format!("/{name}/"))
-            .chain(own)
-            .collect();
+        let mut prefixes: Vec<String> = PEOPLE.iter().map(|name| format!("/{name}/")).chain(own).collect();
         prefixes.sort();
         prefixes.dedup();
         Self { prefixes }
@@ -62,16 +54,14 @@ pub fn check(path: &str, text: &str, machine: &Machine) -> Vec<String> {
     let mut findings = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let number = index + 1;
-        let hosts = HOSTS
-            .iter()
-            .map(|(name, end)| format!("{name}.{end}"))
-            .filter(|host| line.contains(host.as_str()));
-        findings.extend(hosts.map(|host| format!("{path}:{number}: names the registry host `{host}`; say what is fetched, not where from")));
-        let folders = machine
-            .prefixes
-            .iter()
-            .filter(|prefix| starts_a_path(line, prefix));
-        findings.extend(folders.map(|prefix| format!("{path}:{number}: `{prefix}` is a folder of one machine; write the path from the project's root")));
+        let hosts = HOSTS.iter().map(|(name, end)| format!("{name}.{end}")).filter(|host| line.contains(host.as_str()));
+        findings.extend(hosts.map(|host| {
+            format!("{path}:{number}: names the registry host `{host}`; say what is fetched, not where from")
+        }));
+        let folders = machine.prefixes.iter().filter(|prefix| starts_a_path(line, prefix));
+        findings.extend(folders.map(|prefix| {
+            format!("{path}:{number}: `{prefix}` is a folder of one machine; write the path from the project's root")
+        }));
     }
     findings
 }
@@ -104,13 +94,7 @@ mod tests {
     #[test]
     fn the_middle_of_a_path_or_an_address_passes() {
         assert_eq!(count("README.md", &format!("docs/{}/ana", PEOPLE[0])), 0);
-        assert_eq!(
-            count(
-                "README.md",
-                &format!("https://example.org/{}/ana", PEOPLE[0])
-            ),
-            0
-        );
+        assert_eq!(count("README.md", &format!("https://example.org/{}/ana", PEOPLE[0])), 0);
         assert_eq!(count("README.md", "crates/app and GET /app/runs"), 0);
     }
 

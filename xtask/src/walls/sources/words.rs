@@ -20,14 +20,7 @@ const BANS: &[Ban] = &[
         why: "its order differs between two processes; use BTreeMap or BTreeSet",
     },
     Ban {
-        words: &[
-            "SystemTime::now",
-            "Instant::now",
-            "Timestamp::now",
-            "Zoned::now",
-            "Utc::now",
-            "Local::now",
-        ],
+        words: &["SystemTime::now", "Instant::now", "Timestamp::now", "Zoned::now", "Utc::now", "Local::now"],
         tests_too: true,
         why: "time comes in as an argument (STYLE.md, 1)",
     },
@@ -36,11 +29,7 @@ const BANS: &[Ban] = &[
         tests_too: false,
         why: "a pure room does no IO; take what was read as an argument",
     },
-    Ban {
-        words: &["async", "await"],
-        tests_too: false,
-        why: "a pure room is not async; the engine's driver is",
-    },
+    Ban { words: &["async", "await"], tests_too: false, why: "a pure room is not async; the engine's driver is" },
 ];
 
 pub fn check(path: &str, code: &Code) -> Vec<String> {
@@ -69,50 +58,26 @@ mod tests {
 
     #[test]
     fn a_banned_word_is_found_with_its_line() {
-        let findings = check(
-            "crates/core/src/run.rs",
-            &Code::new("\nuse std::collections::HashMap;\n"),
-        );
+        let findings = check("crates/core/src/run.rs", &Code::new("\nuse std::collections::HashMap;\n"));
         assert_eq!(findings.len(), 1);
-        assert!(
-            findings[0].starts_with("crates/core/src/run.rs:2: `HashMap`"),
-            "{findings:?}"
-        );
+        assert!(findings[0].starts_with("crates/core/src/run.rs:2: `HashMap`"), "{findings:?}");
     }
 
     #[test]
     fn other_rooms_may_use_the_words() {
-        assert_eq!(
-            count("crates/store/src/sqlite.rs", "let now = Instant::now();"),
-            0
-        );
-        assert_eq!(
-            count("crates/agents/src/step.rs", "let now = Instant::now();"),
-            1
-        );
+        assert_eq!(count("crates/store/src/sqlite.rs", "let now = Instant::now();"), 0);
+        assert_eq!(count("crates/agents/src/step.rs", "let now = Instant::now();"), 1);
     }
 
     #[test]
     fn a_word_in_a_comment_or_a_string_is_only_talk() {
-        assert_eq!(
-            count(
-                "crates/core/src/run.rs",
-                "// no HashMap\nlet a = \"HashMap\";"
-            ),
-            0
-        );
+        assert_eq!(count("crates/core/src/run.rs", "// no HashMap\nlet a = \"HashMap\";"), 0);
     }
 
     #[test]
     fn tests_may_start_processes_but_not_lean_on_order_or_the_clock() {
         let source = "#[cfg(test)]\nmod tests {\n    use std::process;\n    use std::collections::HashSet;\n}\n";
         assert_eq!(count("crates/core/src/run.rs", source), 1);
-        assert_eq!(
-            count(
-                "crates/core/src/run/tests.rs",
-                "use std::process; fn a() { SystemTime::now(); }"
-            ),
-            1
-        );
+        assert_eq!(count("crates/core/src/run/tests.rs", "use std::process; fn a() { SystemTime::now(); }"), 1);
     }
 }
