@@ -1,1 +1,33 @@
-//! (under construction)
+//! Given what an agent has seen, what it asks for next.
+//!
+//! An agent here is a step function: [`Agents::step`](baton_core::agent::Think::step) folds everything the agent has
+//! seen of one task and answers with one [`Step`](baton_core::agent::Step): ask the model, request tools, ask the
+//! customer, answer, hand over or give up. The run journals each step, so an agent goes on after a crash in the middle
+//! of its tool loop, and newer code here never changes what an older run already did.
+//!
+//! - `simple`: one model call, its reply checked against the agent's schema and repaired once.
+//! - `reasoning`: a tool-calling loop (ReAct; Yao et al. 2022), by native tool calls or by the text protocol of seed
+//!   004, bounded by `max_iterations` and by the loop detector.
+//! - `mode: select` (any agent): chooses tools for a message, or none, and says why.
+//! - [`shipped`]: the agents that come with Baton, by name.
+//!
+//! Deliberately absent: services, tools, models, time, randomness. An agent performs nothing; it has no arrow to
+//! anything that could.
+
+mod extract;
+mod fault;
+mod kinds;
+mod one_shot;
+mod prompt;
+#[cfg(test)]
+mod rehearsal;
+mod schema;
+mod select;
+mod shipped;
+mod step;
+mod transcript;
+
+pub use fault::code;
+pub use kinds::reasoning::pseudo::{ASK_CUSTOMER, HAND_OVER, RESERVED};
+pub use shipped::shipped;
+pub use step::Agents;

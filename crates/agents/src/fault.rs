@@ -1,0 +1,68 @@
+//! Why an agent gives up, and what is wrong with a reply that can still be corrected.
+
+use baton_core::expr::nearest;
+use baton_core::fault::Fault;
+use baton_core::model::ToolOffer;
+
+use crate::extract;
+
+/// Characters of an unknown name that are repeated.
+const NAME_CHARS_MAX: usize = 80;
+
+/// The codes an agent gives up with. A model that cannot be asked brings its own.
+pub mod code {
+    /// The reply holds no JSON where the agent's schema asks for it.
+    pub const REPLY_NOT_JSON: &str = "REPLY_NOT_JSON";
+    /// The reply's JSON does not satisfy the agent's schema.
+    pub const REPLY_INVALID: &str = "REPLY_INVALID";
+    /// The token limit cut the reply off.
+    pub const REPLY_TRUNCATED: &str = "REPLY_TRUNCATED";
+    /// The reply says nothing.
+    pub const REPLY_EMPTY: &str = "REPLY_EMPTY";
+    /// The provider or the model refused to answer.
+    pub const REPLY_REFUSED: &str = "REPLY_REFUSED";
+    /// The model keeps asking for tools it was not offered.
+    pub const UNKNOWN_TOOL: &str = "UNKNOWN_TOOL";
+    /// The model keeps sending arguments that are not a JSON object.
+    pub const INVALID_ARGUMENTS: &str = "INVALID_ARGUMENTS";
+    /// The same action with the same input three times running.
+    pub const LOOP_DETECTED: &str = "LOOP_DETECTED";
+    /// No answer within `max_iterations`.
+    pub const MAX_ITERATIONS: &str = "MAX_ITERATIONS_EXCEEDED";
+    /// The agent's `output_schema` is not a JSON Schema.
+    pub const OUTPUT_SCHEMA_INVALID: &str = "OUTPUT_SCHEMA_INVALID";
+    /// This version has no step function for the agent's type.
+    pub const KIND_UNAVAILABLE: &str = "AGENT_TYPE_UNAVAILABLE";
+}
+
+/// A reply that cannot be used as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unusable {
+    pub code: &'static str,
+    /// A clause without a full stop, said to the model and to the operator alike.
+    pub problem: String,
+}
+
+impl Unusable {
+    pub fn new(code: &'static str, problem: impl Into<String>) -> Self {
+        Self { code, problem: problem.into() }
+    }
+
+    pub fn unknown_tool(name: &str, offered: &[ToolOffer]) -> Self {
+        let names: Vec<&str> = offered.iter().map(|tool| tool.name.as_str()).collect();
+        let near = nearest(name, names.iter().copied());
+        let near = near.map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
+        let list = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        let name = extract::clip(name, NAME_CHARS_MAX);
+        Self::new(code::UNKNOWN_TOOL, format!("there is no tool `{name}` ({near}offered: {list})"))
+    }
+
+    /// Whether saying what is wrong may help. A refusal is an answer: asking again only costs.
+    pub fn is_correctable(&self) -> bool {
+        self.code != code::REPLY_REFUSED
+    }
+
+    pub fn fault(self, agent: &str) -> Fault {
+        Fault::new(self.code, format!("agent `{agent}`: {}", self.problem))
+    }
+}

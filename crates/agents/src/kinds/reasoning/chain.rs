@@ -1,0 +1,54 @@
+//! The reasoning chain: what the agent thought, did and saw, kept in its output (seed 004).
+
+use serde_json::{Map, Value, json};
+
+use crate::extract;
+
+/// Characters of a thought or an observation that the chain keeps; the journal has all of it.
+const KEPT_CHARS_MAX: usize = 2_000;
+
+#[derive(Default)]
+pub(super) struct Chain(Vec<Value>);
+
+pub(super) struct Observation<'a> {
+    pub action: &'a str,
+    pub input: &'a Value,
+    pub seen: &'a Value,
+}
+
+impl Chain {
+    pub fn acted(&mut self, thought: &str, observation: Observation<'_>) {
+        self.0.push(json!({
+            "thought": extract::clip(thought, KEPT_CHARS_MAX),
+            "action": observation.action,
+            "action_input": observation.input,
+            "observation": kept(observation.seen),
+        }));
+    }
+
+    /// The agent's output. What the schema asks for stands at the top and wins over a name of ours.
+    pub fn output(mut self, thought: &str, answer: Value, by_schema: bool, iterations: u32) -> Value {
+        self.0.push(json!({"thought": extract::clip(thought, KEPT_CHARS_MAX), "action": null}));
+        let mut output = match &answer {
+            Value::Object(fields) if by_schema => fields.clone(),
+            _ => Map::new(),
+        };
+        let ours = [("answer", answer), ("reasoning_chain", Value::Array(self.0)), ("iterations", json!(iterations))];
+        for (name, value) in ours {
+            output.entry(name).or_insert(value);
+        }
+        Value::Object(output)
+    }
+}
+
+fn kept(seen: &Value) -> Value {
+    let text = match seen {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    if text.chars().count() <= KEPT_CHARS_MAX {
+        seen.clone()
+    } else {
+        Value::String(extract::clip(&text, KEPT_CHARS_MAX))
+    }
+}

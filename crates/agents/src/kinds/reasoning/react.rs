@@ -1,0 +1,128 @@
+//! The text protocol of seed 004: `Thought`, `Action`, `Action Input`, `Final Answer`.
+
+use baton_core::model::ToolOffer;
+use serde_json::{Value, json};
+
+use super::read::Offered;
+use crate::extract;
+
+/// What a reply in the text protocol says.
+#[derive(Debug, PartialEq)]
+pub(super) enum Said {
+    Act {
+        thought: String,
+        action: String,
+        input: Value,
+        /// The reply up to its action: what models imagine behind it never happened.
+        said: String,
+    },
+    Answer {
+        thought: String,
+        text: String,
+    },
+}
+
+/// Longest first, so that `Action Input` is not taken for `Action`.
+const LABELS: [(&str, Label); 5] = [
+    ("action input", Label::Input),
+    ("final answer", Label::Answer),
+    ("observation", Label::Observation),
+    ("thought", Label::Thought),
+    ("action", Label::Action),
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Label {
+    Thought,
+    Action,
+    Input,
+    Observation,
+    Answer,
+}
+
+/// One labelled part of a reply.
+struct Part<'a> {
+    label: Label,
+    /// What follows on the label's line and on the lines to the next label.
+    text: &'a str,
+    /// Where the text begins and ends in the reply, in bytes.
+    start: usize,
+    end: usize,
+}
+
+/// Reads a reply that speaks the protocol; `None` for one that does not.
+pub(super) fn read(reply: &str, offered: &Offered) -> Option<Said> {
+    let parts = parts(reply);
+    let Some(first) = parts.iter().position(|part| matches!(part.label, Label::Action | Label::Answer)) else {
+        // In seed 004 a thought without an action is the answer.
+        let begins_with_it = parts.first().is_some_and(|part| part.label == Label::Thought);
+        return begins_with_it.then(|| Said::Answer { thought: String::new(), text: thoughts(&parts) });
+    };
+    let thought = thoughts(&parts[..first]);
+    if parts[first].label == Label::Answer {
+        return Some(Said::Answer { thought, text: reply[parts[first].start..].trim().to_owned() });
+    }
+    let action = parts[first].text.trim().trim_matches(['`', '"', '\'', '*', '.']).to_owned();
+    let input = parts.get(first + 1).filter(|part| part.label == Label::Input);
+    let tool = offered.find(&action);
+    // An answer may well have a line that begins with "Action:"; it is one only for a tool or with an input.
+    if tool.is_none() && input.is_none() {
+        return None;
+    }
+    let end = input.unwrap_or(&parts[first]).end;
+    let input = input.map_or_else(|| json!({}), |part| read_input(part.text.trim(), tool));
+    Some(Said::Act { thought, action, input, said: reply[..end].trim_end().to_owned() })
+}
+
+fn thoughts(parts: &[Part<'_>]) -> String {
+    let thoughts = parts.iter().filter(|part| part.label == Label::Thought);
+    thoughts.map(|part| part.text.trim()).collect::<Vec<_>>().join("\n")
+}
+
+fn parts(reply: &str) -> Vec<Part<'_>> {
+    let mut parts: Vec<Part<'_>> = Vec::new();
+    let mut at = 0;
+    for line in reply.split_inclusive('\n') {
+        if let Some((label, skipped)) = label(line) {
+            if let Some(last) = parts.last_mut() {
+                last.end = at;
+            }
+            parts.push(Part { label, text: "", start: at + skipped, end: reply.len() });
+        }
+        at += line.len();
+    }
+    for part in &mut parts {
+        part.text = &reply[part.start..part.end];
+    }
+    parts
+}
+
+/// The label a line begins with, bold or not, and how many bytes of the line it takes.
+fn label(line: &str) -> Option<(Label, usize)> {
+    let bare = line.trim_start_matches([' ', '\t', '*']);
+    let (name, label) =
+        LABELS.iter().find(|(name, _)| bare.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name)))?;
+    let rest = bare[name.len()..].trim_start_matches([' ', '*']).strip_prefix(':')?;
+    let rest = rest.trim_start_matches('*');
+    Some((*label, line.len() - rest.len()))
+}
+
+/// The input as an object: JSON, or bare text for a tool that takes one string.
+fn read_input(text: &str, tool: Option<&ToolOffer>) -> Value {
+    if text.is_empty() {
+        return json!({});
+    }
+    if let Some(object) = extract::candidates(text).into_iter().find(Value::is_object) {
+        return object;
+    }
+    let properties = tool.and_then(|tool| tool.parameters.get("properties")?.as_object());
+    match properties.map(|properties| properties.iter().collect::<Vec<_>>()).as_deref() {
+        Some([(name, schema)]) if schema.get("type").and_then(Value::as_str) == Some("string") => {
+            json!({name.as_str(): text.trim_matches(['"', '\'', '`'])})
+        }
+        _ => Value::String(text.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+//! Reading one reply: calls, an answer, or nothing that can be used.
+
+use std::collections::BTreeSet;
+
+use baton_core::agent::Task;
+use baton_core::model::{Reply, ToolOffer};
+use serde_json::{Value, json};
+
+use super::calls::{Call, Purpose};
+use super::pseudo::{self, ASK_CUSTOMER, HAND_OVER, RESERVED};
+use super::react::{self, Said};
+use crate::extract;
+use crate::fault::{Unusable, code};
+use crate::one_shot;
+
+/// Calls of one reply that are taken; the rest are refused, and the model is told.
+const CALLS_MAX: usize = 32;
+
+/// How the model asks for tools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// By the provider's own tool calls.
+    Native,
+    /// By `Thought`, `Action` and `Action Input` lines (seed 004).
+    Text,
+}
+
+/// What the model is offered.
+pub(super) struct Offered {
+    pub tools: Vec<ToolOffer>,
+    /// How it is told to ask; it may always ask the other way.
+    pub protocol: Protocol,
+}
+
+impl Offered {
+    pub fn to(task: &Task) -> Self {
+        let mut tools: Vec<ToolOffer> =
+            task.tools.iter().filter(|tool| !RESERVED.contains(&tool.name.as_str())).cloned().collect();
+        tools.extend(pseudo::offers(&task.agent));
+        let text = task.agent.metadata.get("tool_protocol").and_then(Value::as_str) == Some("text");
+        Self { tools, protocol: if text { Protocol::Text } else { Protocol::Native } }
+    }
+
+    pub fn find(&self, name: &str) -> Option<&ToolOffer> {
+        self.tools.iter().find(|tool| tool.name == name)
+    }
+}
+
+/// What a reply says.
+pub(super) enum Reading {
+    Calls {
+        thought: String,
+        /// The text as it goes back to the model.
+        said: String,
+        calls: Vec<Call>,
+        protocol: Protocol,
+    },
+    Answer {
+        /// The reasoning before it, where the reply tells the two apart.
+        thought: Option<String>,
+        text: String,
+    },
+}
+
+/// Reads the reply of one iteration. Ids the model left out or used twice are made from the iteration's number.
+pub(super) fn read(reply: &Reply, offered: &Offered, iteration: u32) -> Result<Reading, Unusable> {
+    one_shot::check(reply)?;
+    let text = extract::without_thinking(&reply.content).trim();
+    if !reply.tool_calls.is_empty() {
+        let mut ids = BTreeSet::new();
+        let calls = reply.tool_calls.iter().enumerate().map(|(index, call)| {
+            let fresh = !call.id.is_empty() && ids.insert(call.id.clone());
+            let id = if fresh { call.id.clone() } else { format!("call_{iteration}_{index}") };
+            purpose(id, &call.name, call.arguments.clone(), offered, index)
+        });
+        let calls = calls.collect();
+        return Ok(Reading::Calls {
+            thought: text.to_owned(),
+            said: reply.content.clone(),
+            calls,
+            protocol: Protocol::Native,
+        });
+    }
+    match react::read(text, offered) {
+        Some(Said::Act { thought, action, input, said }) => Ok(Reading::Calls {
+            thought,
+            said,
+            calls: vec![purpose(format!("call_{iteration}_0"), &action, input, offered, 0)],
+            protocol: Protocol::Text,
+        }),
+        Some(Said::Answer { thought, text }) if !text.is_empty() => {
+            Ok(Reading::Answer { thought: Some(thought).filter(|thought| !thought.is_empty()), text })
+        }
+        None if !text.is_empty() => Ok(Reading::Answer { thought: None, text: text.to_owned() }),
+        Some(Said::Answer { .. }) | None => Err(Unusable::new(code::REPLY_EMPTY, "the reply is empty")),
+    }
+}
+
+/// Sorts a call out: a tool, one of the two outcomes that look like tools, or nothing we can use.
+fn purpose(id: String, name: &str, input: Value, offered: &Offered, index: usize) -> Call {
+    let call = |input, purpose| Call { id, name: name.to_owned(), input, purpose, answer: None };
+    let invalid = |problem| Purpose::Invalid(Unusable::new(code::INVALID_ARGUMENTS, problem));
+    if index >= CALLS_MAX {
+        return call(input, invalid(format!("at most {CALLS_MAX} calls of one reply are made")));
+    }
+    if offered.find(name).is_none() {
+        return call(input, Purpose::Invalid(Unusable::unknown_tool(name, &offered.tools)));
+    }
+    let input = match input {
+        Value::Null => json!({}),
+        Value::String(text) if text.trim().is_empty() => json!({}),
+        Value::String(text) => extract::whole_object(&text).unwrap_or(Value::String(text)),
+        other => other,
+    };
+    if !input.is_object() {
+        return call(input, invalid(format!("the arguments of `{name}` are not a JSON object")));
+    }
+    let text_of = |field: &str| {
+        let text = input.get(field).and_then(Value::as_str).unwrap_or_default().trim();
+        (!text.is_empty()).then(|| text.to_owned())
+    };
+    let purpose = match name {
+        ASK_CUSTOMER => text_of("question").map_or_else(
+            || invalid(format!("`{ASK_CUSTOMER}` needs a `question`")),
+            |question| Purpose::Ask { question },
+        ),
+        HAND_OVER => {
+            Purpose::HandOver { reason: text_of("reason").unwrap_or_else(|| "the agent gave no reason".into()) }
+        }
+        _ => Purpose::Tool,
+    };
+    call(input, purpose)
+}

@@ -1,0 +1,43 @@
+//! `simple`: one model call, no loop. Classification, extraction, short answers.
+
+use baton_core::agent::{Seen, Step, Task};
+use baton_core::model::Reply;
+use serde_json::{Value, json};
+
+use crate::extract;
+use crate::fault::{Unusable, code};
+use crate::one_shot::OneShot;
+use crate::prompt;
+use crate::schema::Schema;
+
+/// The output is what the schema says. Without a schema it is the object that the reply is, else `{"text": reply}`.
+pub(crate) fn step(task: &Task, seen: &[Seen]) -> Step {
+    let schema = match Schema::of(&task.agent) {
+        Ok(schema) => schema,
+        Err(fault) => return Step::GiveUp(fault),
+    };
+    let written = &task.agent.output_schema;
+    OneShot {
+        system: prompt::join(&task.system, &written.as_ref().map(prompt::by_schema).unwrap_or_default()),
+        schema: written.clone(),
+        again: if schema.is_some() { "Reply again with only the JSON." } else { "Reply again, shorter." },
+        read: &|reply: &Reply| match &schema {
+            Some(schema) => schema.read(&reply.content),
+            None => free(&reply.content),
+        },
+    }
+    .step(task, seen)
+}
+
+fn free(text: &str) -> Result<Value, Unusable> {
+    if let Some(object) = extract::whole_object(text) {
+        return Ok(object);
+    }
+    match extract::without_thinking(text).trim() {
+        "" => Err(Unusable::new(code::REPLY_EMPTY, "the reply is empty")),
+        text => Ok(json!({"text": text})),
+    }
+}
+
+#[cfg(test)]
+mod tests;

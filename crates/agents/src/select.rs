@@ -1,0 +1,125 @@
+//! `mode: select`: an agent chooses the tools a message needs, or none, and says why (seed 000 §3.4).
+
+use std::collections::BTreeSet;
+
+use baton_core::agent::{Seen, Step, Task};
+use baton_core::model::{Reply, ToolOffer};
+use serde_json::{Map, Value, json};
+
+use crate::extract;
+use crate::fault::{Unusable, code};
+use crate::one_shot::OneShot;
+use crate::prompt;
+
+/// Calls one selection may ask for.
+const REQUESTS_MAX: usize = 32;
+
+/// The output is `{"tools": [name], "reasoning": text, "tool_requests": [{"tool_name", "parameters"}]}`.
+pub(crate) fn step(task: &Task, seen: &[Seen]) -> Step {
+    OneShot {
+        system: prompt::join(&task.system, &instructions(&task.tools)),
+        schema: Some(schema()),
+        again: "Reply again with only the JSON object.",
+        read: &|reply: &Reply| read(reply, &task.tools),
+    }
+    .step(task, seen)
+}
+
+fn instructions(tools: &[ToolOffer]) -> String {
+    format!(
+        "Choose which of these tools the message needs, with their parameters. Choose none where the message can be \
+         answered without them: every call costs.\n\nAvailable tools:\n{}\n{}",
+        prompt::tool_list(tools),
+        prompt::by_schema(&schema())
+    )
+}
+
+fn schema() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "tools": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {"tool_name": {"type": "string"}, "parameters": {"type": "object"}},
+                    "required": ["tool_name", "parameters"]
+                }
+            },
+            "reasoning": {"type": "string"}
+        },
+        "required": ["tools", "reasoning"]
+    })
+}
+
+/// Reads a selection in any of the shapes models write it: by schema, as bare names, under `tool_requests`, or as
+/// native tool calls.
+fn read(reply: &Reply, offered: &[ToolOffer]) -> Result<Value, Unusable> {
+    if !reply.tool_calls.is_empty() {
+        let asked = reply.tool_calls.iter().map(|call| (call.name.clone(), call.arguments.clone())).collect();
+        return selection(asked, reply.content.trim(), offered);
+    }
+    let found = extract::candidates(&reply.content);
+    let Some(object) = found.iter().filter_map(Value::as_object).find(|object| is_answer(object)) else {
+        return Err(match found.is_empty() {
+            true => Unusable::new(code::REPLY_NOT_JSON, "the reply holds no complete JSON"),
+            false => Unusable::new(code::REPLY_INVALID, "the reply has no list `tools`"),
+        });
+    };
+    let reasoning = object.get("reasoning").and_then(Value::as_str).unwrap_or_default();
+    selection(asked(object)?, reasoning, offered)
+}
+
+fn is_answer(object: &Map<String, Value>) -> bool {
+    ["tools", "tool_requests"].iter().any(|key| object.get(*key).is_some_and(Value::is_array))
+}
+
+/// The tools an object asks for; `tool_requests` says more than `tools` where both are there.
+fn asked(object: &Map<String, Value>) -> Result<Vec<(String, Value)>, Unusable> {
+    let list = ["tool_requests", "tools"].iter().filter_map(|key| object.get(*key)?.as_array());
+    let list = list.max_by_key(|list| list.iter().filter(|item| item.is_object()).count());
+    list.into_iter().flatten().map(one).collect()
+}
+
+fn one(item: &Value) -> Result<(String, Value), Unusable> {
+    let field = |names: &[&str]| names.iter().find_map(|name| item.get(*name)).cloned();
+    let name = match item {
+        Value::String(name) => Some(name.clone()),
+        item => ["tool_name", "name", "tool"].iter().find_map(|key| item.get(*key)?.as_str()).map(str::to_owned),
+    };
+    let Some(name) = name else {
+        return Err(Unusable::new(code::REPLY_INVALID, "each of `tools` needs a `tool_name`"));
+    };
+    Ok((name, field(&["parameters", "arguments", "input"]).unwrap_or(Value::Null)))
+}
+
+fn selection(asked: Vec<(String, Value)>, reasoning: &str, offered: &[ToolOffer]) -> Result<Value, Unusable> {
+    if asked.len() > REQUESTS_MAX {
+        let problem = format!("the reply asks for {} tools; at most {REQUESTS_MAX} can be chosen", asked.len());
+        return Err(Unusable::new(code::REPLY_INVALID, problem));
+    }
+    let mut names = BTreeSet::new();
+    let mut tools = Vec::new();
+    let mut requests = Vec::new();
+    for (name, parameters) in asked {
+        if !offered.iter().any(|tool| tool.name == name) {
+            return Err(Unusable::unknown_tool(&name, offered));
+        }
+        let parameters = match parameters {
+            Value::Null => json!({}),
+            Value::Object(_) => parameters,
+            _ => {
+                let problem = format!("the parameters of `{name}` are not an object");
+                return Err(Unusable::new(code::INVALID_ARGUMENTS, problem));
+            }
+        };
+        requests.push(json!({"tool_name": name, "parameters": parameters}));
+        if names.insert(name.clone()) {
+            tools.push(name);
+        }
+    }
+    Ok(json!({"tools": tools, "reasoning": reasoning, "tool_requests": requests}))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,62 @@
+//! What the model is shown: the messages of one task, in order.
+
+use baton_core::agent::{Kind, Task};
+use baton_core::model::{Message, Profile, Request, ToolCall, ToolOffer};
+use serde_json::Value;
+
+use crate::fault::Unusable;
+
+/// Seed 004's temperature, for every kind: the same question should get the same answer.
+const TEMPERATURE_DEFAULT: f64 = 0.0;
+
+pub(crate) struct Transcript {
+    messages: Vec<Message>,
+}
+
+impl Transcript {
+    pub fn open(system: String, prompt: &str) -> Self {
+        let mut messages = Vec::new();
+        if !system.trim().is_empty() {
+            messages.push(Message::System { content: system });
+        }
+        messages.push(Message::User { content: prompt.to_owned() });
+        Self { messages }
+    }
+
+    pub fn user(&mut self, content: impl Into<String>) {
+        self.messages.push(Message::User { content: content.into() });
+    }
+
+    pub fn assistant(&mut self, content: impl Into<String>, tool_calls: Vec<ToolCall>) {
+        self.messages.push(Message::Assistant { content: content.into(), tool_calls });
+    }
+
+    pub fn tool(&mut self, tool_call_id: impl Into<String>, content: impl Into<String>) {
+        self.messages.push(Message::Tool { tool_call_id: tool_call_id.into(), content: content.into() });
+    }
+
+    /// Shows the model its own reply and what is wrong with it.
+    pub fn correct(&mut self, reply: &str, unusable: &Unusable, again: &str) {
+        self.assistant(reply, Vec::new());
+        self.user(format!("Your last reply could not be used: {}. {again}", unusable.problem));
+    }
+
+    /// The request for the next reply, with the agent's own settings or its kind's (seed 004).
+    pub fn request(self, task: &Task, tools: Vec<ToolOffer>, schema: Option<Value>) -> Request {
+        let agent = &task.agent;
+        Request {
+            agent: agent.name.clone(),
+            profile: agent.model_profile.unwrap_or(match agent.kind {
+                Kind::Simple => Profile::Fast,
+                Kind::Reasoning => Profile::Balanced,
+                Kind::Code => Profile::Powerful,
+            }),
+            model: agent.model.clone(),
+            messages: self.messages,
+            tools,
+            schema,
+            temperature: agent.temperature.unwrap_or(TEMPERATURE_DEFAULT),
+            max_tokens: agent.max_tokens,
+        }
+    }
+}
