@@ -128,7 +128,9 @@ fn walk(tree: &str) -> Walked {
 
 impl Walked {
     fn meet(&mut self, path: &[&str]) {
-        let [.., parent, name] = path else { return };
+        let [above @ .., name] = path else { return };
+        // What a denied package itself leans on goes away with it.
+        let (Some(parent), false) = (above.last(), above.iter().any(|one| DENIED.contains(one))) else { return };
         let excepted = EXCEPTIONS.iter().position(|one| one.package == *name && one.through == *parent);
         match excepted {
             Some(at) => self.used.push(at),
@@ -166,6 +168,13 @@ mod tests {
         assert_eq!(walked.packages, 4);
         assert_eq!(walked.findings.len(), 1);
         assert!(walked.findings[0].contains("baton-core → schemas → tokio"), "{:?}", walked.findings);
+    }
+
+    #[test]
+    fn what_a_denied_package_leans_on_is_not_named_again() {
+        let walked = walk("0baton-core v0.1.0\n1reqwest v0.13.0\n2hyper v1.0.0\n3tokio v1.0.0\n1rand v0.9.0\n");
+        let names: Vec<_> = walked.findings.iter().filter_map(|text| text.split('`').nth(1)).collect();
+        assert_eq!(names, ["reqwest", "rand"]);
     }
 
     #[test]
