@@ -2,7 +2,7 @@
 
 pub mod node;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,6 +56,16 @@ pub struct Workflow {
     pub max_cost: Option<Usd>,
     /// Runs after a rollback with `error` and `undone` among its names.
     pub on_compensated: Option<NodeIx>,
+}
+
+impl Workflow {
+    /// Nodes that only `on_compensated` leads to: they run after a rollback and never before.
+    pub fn reserved(&self) -> Vec<NodeIx> {
+        let Some(first) = self.on_compensated else { return Vec::new() };
+        let starts = self.graph.places().filter(|place| *place != first && self.graph.incoming(*place).is_empty());
+        let before = self.graph.reachable(starts);
+        self.graph.reachable([first]).difference(&before).copied().collect()
+    }
 }
 
 /// A declared variable.
@@ -155,6 +165,18 @@ impl Graph {
 
     pub fn places(&self) -> impl Iterator<Item = NodeIx> + use<> {
         (0..u32::try_from(self.nodes.len()).unwrap_or(u32::MAX)).map(NodeIx)
+    }
+
+    /// These nodes and all that edges lead to from them.
+    pub fn reachable(&self, from: impl IntoIterator<Item = NodeIx>) -> BTreeSet<NodeIx> {
+        let mut open: Vec<NodeIx> = from.into_iter().collect();
+        let mut seen = BTreeSet::new();
+        while let Some(place) = open.pop() {
+            if seen.insert(place) {
+                open.extend(self.outgoing(place).iter().map(|edge| self.edge(*edge).to));
+            }
+        }
+        seen
     }
 
     /// The graph inside a node, by branch name for `parallel` and any name for `loop`.

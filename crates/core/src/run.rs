@@ -22,18 +22,27 @@
 //! | end | signal, answer, cancel | refused, naming the end |
 
 mod address;
+mod advance;
+mod apply;
+mod calls;
 mod command;
+mod decide;
 mod effect;
 mod event;
+mod names;
+mod nodes;
+mod pending;
 mod refusal;
+mod reopen;
+mod rollback;
 mod saga;
 mod signals;
 mod state;
+mod summary;
+mod wind;
 
 pub use address::{Address, CallId, EffectId, Path, Role};
-pub use command::{
-    ChildEnd, Command, Decision, FORK_EDITS_MAX, Incoming, MESSAGE, ModelFault, Origin, Outcome, Resolution, Signal,
-};
+pub use command::{ChildEnd, Command, Decision, Incoming, MESSAGE, ModelFault, Origin, Outcome, Resolution, Signal};
 pub use effect::Effect;
 pub use event::{
     Answer, Asked, Began, Block, Done, Ended, Entry, Event, Finished, Forked, How, InDoubt, Reopened, Request,
@@ -43,6 +52,7 @@ pub use refusal::Refusal;
 pub use saga::{Saga, Undone};
 pub use signals::SIGNALS_MAX;
 pub use state::{Run, State};
+pub use summary::{NodeRow, StepRow, effects_of, path_of, seed_status, summary, timeline};
 
 /// Raised whenever the fold changes in a way that old snapshots do not show: they are thrown away then.
 pub const FOLD_VERSION: u32 = 1;

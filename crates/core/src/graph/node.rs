@@ -1,6 +1,6 @@
 //! One node: what it does, when it runs, and what happens when it fails.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -114,17 +114,25 @@ pub struct AgentNode {
     /// `prompt_template` or `task`, else the agent's own prompt.
     pub prompt: Template,
     pub system: Template,
-    /// Facts of every tool it may ask for, by name.
+    /// Facts of every tool it may ask for, and of their compensations, by name.
     pub tools: BTreeMap<String, Facts>,
+    /// Those it may ask for.
+    pub offered: BTreeSet<String>,
     /// It only chooses tools (`mode: select`): its requests go to `shared_context.tool_requests`.
     pub selects: bool,
     pub asks: Deadline,
 }
 
+impl AgentNode {
+    pub fn offers(&self, tool: &str) -> bool {
+        self.offered.contains(tool)
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct ToolNode {
     pub from: ToolSource,
-    /// Facts of every tool it may call, by name.
+    /// Facts of every tool it may call, and of their compensations, by name.
     pub facts: BTreeMap<String, Facts>,
 }
 

@@ -1,6 +1,5 @@
 //! What is asked of a run. A command is decided into events, or refused.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -262,12 +261,4 @@ pub enum Incoming {
         past: Vec<super::event::Entry>,
         forked: Box<super::event::Forked>,
     },
-}
-
-/// The variables a fork may change, at the most.
-pub const FORK_EDITS_MAX: usize = 100;
-
-/// Checks a fork's edits against the limit.
-pub fn edits_fit(edits: &BTreeMap<String, Value>) -> bool {
-    edits.len() <= FORK_EDITS_MAX
 }

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use super::address::{Address, EffectId};
+use super::address::EffectId;
 use super::event::Request;
-use crate::agent;
 use crate::tool::Class;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +19,4 @@ pub enum Effect<'run> {
     },
     /// Ask the service what became of a call.
     LookUp { effect: EffectId, request: &'run Request, timeout: Duration },
-    /// Ask the agent's step function; it is pure, so it runs before the append that records it.
-    Think { node: &'run Address, task: &'run agent::Task, seen: &'run [agent::Seen] },
 }

@@ -85,6 +85,20 @@ pub enum Event {
         node: Address,
         step: Box<agent::Step>,
     },
+    /// A tool an agent may not have: it is told so.
+    RequestRefused {
+        node: Address,
+        id: String,
+        tool: String,
+        fault: Fault,
+    },
+    /// An agent's question to the customer; the next message answers it.
+    CustomerAsked {
+        node: Address,
+        question: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline: Option<Time>,
+    },
     VariableSet {
         key: String,
         value: Arc<Value>,

@@ -51,6 +51,10 @@ impl Saga {
         self.rolling_back = true;
     }
 
+    pub(super) fn is_rolling_back(&self) -> bool {
+        self.rolling_back
+    }
+
     pub(super) fn want(&mut self, is_wanted: impl Fn(&Address) -> bool) {
         for entry in &mut self.entries {
             entry.wanted |= is_wanted(&entry.effect.call.node);
@@ -93,6 +97,10 @@ impl Saga {
             .all(|entry| !matches!(entry.progress, Undone::Underway | Undone::Doubt) && !self.is_due(entry))
     }
 
+    pub(super) fn has_underway(&self) -> bool {
+        self.entries.iter().any(|entry| entry.progress == Undone::Underway)
+    }
+
     /// Something finally was not undone.
     pub(super) fn has_failed(&self) -> bool {
         self.entries.iter().any(|entry| matches!(entry.progress, Undone::Failed(_)))
@@ -105,11 +113,9 @@ impl Saga {
         }
     }
 
-    pub(super) fn effect_of(&self, call: &CallId) -> Option<&EffectId> {
-        self.entries
-            .iter()
-            .map(|entry| &entry.effect)
-            .find(|effect| effect.call.node == call.node && effect.call.call == call.call)
+    pub(super) fn undo_of(&self, call: &CallId) -> Option<&Undo> {
+        let same = |entry: &&Entry| entry.effect.call.node == call.node && entry.effect.call.call == call.call;
+        self.entries.iter().filter(same).find(|entry| entry.progress != Undone::Yes).map(|entry| &entry.undo)
     }
 
     pub(super) fn effect_of_child(&self, run: &crate::id::RunId) -> Option<&EffectId> {

@@ -266,7 +266,7 @@ impl Status {
 pub(super) enum Activity {
     /// A tool node's calls: by call index, with what each came to once it is known.
     Calls {
-        asked: Vec<(CallId, String, Option<Envelope>)>,
+        asked: Vec<(CallId, String, Option<CallEnd>)>,
         deadline: Option<Time>,
     },
     Agent {
@@ -314,6 +314,13 @@ pub(super) enum Activity {
         error: Option<Fault>,
         deadline: Option<Time>,
     },
+}
+
+/// What a tool call finally came to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum CallEnd {
+    Done(Arc<Value>),
+    Failed(Fault),
 }
 
 impl Activity {
@@ -408,6 +415,19 @@ impl Call {
         }
     }
 
+    /// Whether an attempt may go out at `now`.
+    pub fn is_sendable(&self, now: Time) -> bool {
+        match &self.progress {
+            Progress::Ready => true,
+            Progress::Waiting { at, .. } => *at <= now,
+            Progress::Blocked(Block::RateLimit { until } | Block::Circuit { until }) => *until <= now,
+            Progress::Blocked(Block::Approval { .. })
+            | Progress::Marked { .. }
+            | Progress::LookUp { .. }
+            | Progress::Doubt => false,
+        }
+    }
+
     pub fn due(&self) -> Option<Time> {
         match &self.progress {
             Progress::Waiting { at, .. } | Progress::LookUp { at, .. } => Some(*at),
@@ -436,7 +456,7 @@ impl Run {
     /// Folds one recorded entry.
     pub fn fold(&mut self, entry: &Entry) {
         for event in &entry.events {
-            let _ = event;
+            self.apply(entry.at, event);
         }
     }
 
@@ -545,6 +565,13 @@ impl Scope {
             closed: false,
             result: None,
         }
+    }
+}
+
+impl Scope {
+    /// Whether its nodes for after a rollback have not run.
+    pub fn has_reserved(&self) -> bool {
+        self.nodes.iter().any(|state| state.status == Status::Reserved)
     }
 }
 

@@ -1,0 +1,113 @@
+//! `human`: a person approves, rejects, or fills in a form.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::super::address::Address;
+use super::super::advance::expression_fault;
+use super::super::command::Decision;
+use super::super::decide::Draft;
+use super::super::event::{Asked, Began, Event};
+use super::super::refusal::Refusal;
+use super::super::state::Activity;
+use super::{at_deadline, deadline_of};
+use crate::fault::{Fault, code};
+use crate::graph::When;
+use crate::graph::node::{Ask, AtDeadline, Human, Kind};
+
+pub fn begin(draft: &mut Draft<'_>, at: &Address, human: &Human) {
+    let view = draft.view(&at.scope);
+    let title = match human.title.render(&view) {
+        Ok(title) => title,
+        Err(error) => return draft.fail(at, expression_fault("title", &error)),
+    };
+    let details = match human.details.render(&view) {
+        Ok(details) => details,
+        Err(error) => return draft.fail(at, expression_fault("details", &error)),
+    };
+    let ask = match &human.ask {
+        Ask::Approval { needed } => Asked::Approval { needed: *needed },
+        Ask::Form { schema } => Asked::Form { schema: schema.clone() },
+    };
+    let deadline = deadline_of(draft, human.deadline.after);
+    let wait = Began::Human { title, details, ask, assignees: human.assignees.clone(), deadline };
+    draft.emit(Event::Began { node: at.clone(), wait: Box::new(wait) });
+}
+
+pub fn answered(draft: &mut Draft<'_>, at: &Address, by: String, decision: Decision) -> Result<(), Refusal> {
+    let Some(Activity::Human { ask, answers, .. }) = draft.run.activity(at) else {
+        return Err(Refusal::NothingWaits { node: at.to_string() });
+    };
+    let wrong = |expected| Refusal::WrongAnswer { node: at.to_string(), expected };
+    match (ask, &decision) {
+        (Asked::Approval { .. }, Decision::Approve { .. } | Decision::Reject { .. }) => {}
+        (Asked::Form { schema }, Decision::Fill { form }) => fits(schema, form)?,
+        (Asked::Approval { .. }, Decision::Fill { .. }) => return Err(wrong("an approval or a rejection, not a form")),
+        (Asked::Form { .. }, _) => return Err(wrong("a filled form")),
+    }
+    if answers.iter().any(|(who, _)| *who == by) {
+        return Err(Refusal::AnsweredTwice { node: at.to_string(), by });
+    }
+    draft.emit(Event::Answered { node: at.clone(), by, decision });
+    settle(draft, at);
+    Ok(())
+}
+
+fn fits(schema: &Value, form: &Value) -> Result<(), Refusal> {
+    let impossible = |reason: String| Refusal::Impossible { reason };
+    let validator = jsonschema::validator_for(schema)
+        .map_err(|error| impossible(format!("the form's schema cannot be used: {error}")))?;
+    validator
+        .validate(form)
+        .map_err(|error| impossible(format!("the form does not fit at `{}`: {error}", error.instance_path())))
+}
+
+fn settle(draft: &mut Draft<'_>, at: &Address) {
+    let Some(Activity::Human { ask, answers, .. }) = draft.run.activity(at) else { return };
+    let by: Vec<&str> = answers.iter().map(|(who, _)| who.as_str()).collect();
+    let approvals = answers.iter().filter(|(_, decision)| matches!(decision, Decision::Approve { .. })).count();
+    let rejection = answers.iter().find_map(|(who, decision)| match decision {
+        Decision::Reject { note } => Some((who.clone(), note.clone())),
+        Decision::Approve { .. } | Decision::Fill { .. } => None,
+    });
+    let form = answers.iter().find_map(|(_, decision)| match decision {
+        Decision::Fill { form } => Some(form.clone()),
+        Decision::Approve { .. } | Decision::Reject { .. } => None,
+    });
+    match (ask, rejection, form) {
+        (Asked::Form { .. }, _, Some(form)) => draft.complete(at, Arc::new(form), Some("form")),
+        (Asked::Approval { .. }, Some((who, note)), _) => reject(draft, at, &who, &note),
+        (Asked::Approval { needed }, None, _) if approvals >= *needed as usize => {
+            let output = json!({ "decision": "approved", "by": by });
+            draft.complete(at, Arc::new(output), Some("approved"));
+        }
+        _ => {}
+    }
+}
+
+/// A rejection follows the edge `rejected` where there is one; else the node fails.
+fn reject(draft: &mut Draft<'_>, at: &Address, by: &str, note: &str) {
+    let Some((graph, place)) = draft.node(at) else { return };
+    let rejected = When::Branch("rejected".to_owned());
+    if graph.outgoing(place).iter().any(|edge| graph.edge(*edge).when == rejected) {
+        let output = json!({ "decision": "rejected", "by": [by], "note": note });
+        draft.complete(at, Arc::new(output), Some("rejected"));
+    } else {
+        draft.fail(at, Fault::new(code::REJECTED, format!("`{by}` rejected `{}`: {note}", at.node)));
+    }
+}
+
+pub fn deadline(draft: &mut Draft<'_>, at: &Address) {
+    let then = draft.with_node(at, |node| match &node.kind {
+        Kind::Human(human) => human.deadline.then.clone(),
+        _ => AtDeadline::Fail,
+    });
+    match then.unwrap_or_default() {
+        AtDeadline::Approve => {
+            draft.complete(at, Arc::new(json!({ "decision": "approved", "by": ["deadline"] })), Some("approved"));
+        }
+        AtDeadline::Reject => reject(draft, at, "deadline", "nobody answered in time"),
+        then @ (AtDeadline::Fail | AtDeadline::Default(_)) => at_deadline(draft, at, &then),
+    }
+}

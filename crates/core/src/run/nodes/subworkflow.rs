@@ -1,0 +1,66 @@
+//! `subworkflow`: a child run under a derived id. Its whole saga is one entry of its parent's.
+
+use std::sync::Arc;
+
+use super::super::DEPTH_MAX;
+use super::super::address::{Address, CallId, EffectId, Role};
+use super::super::advance::expression_fault;
+use super::super::command::{ChildEnd, Origin};
+use super::super::decide::Draft;
+use super::super::event::{Answer, Began, Done, Event, Undo};
+use super::super::refusal::Refusal;
+use super::super::state::{Activity, State};
+use super::deadline_of;
+use crate::fault::{Fault, code};
+use crate::graph::Node;
+use crate::graph::node::Subworkflow;
+
+pub fn begin(draft: &mut Draft<'_>, at: &Address, node: &Node, child: &Subworkflow) {
+    if let Err(fault) = draft.check_cost(at) {
+        return draft.fail(at, fault);
+    }
+    let Some(started) = draft.run.started() else { return };
+    let depth = match &started.origin {
+        Origin::Caller => 0,
+        Origin::Parent { depth, .. } => *depth,
+    };
+    if depth >= DEPTH_MAX {
+        let message = format!("subworkflows are nested {DEPTH_MAX} deep, which is the limit");
+        return draft.fail(at, Fault::new(code::NESTING_LIMIT, message));
+    }
+    let attempt = draft.run.node_state(at).map_or(0, |state| state.next_call);
+    let run = match attempt {
+        0 => format!("{}/{at}", started.run),
+        again => format!("{}/{at}~{again}", started.run),
+    };
+    match child.input.render(&draft.view(&at.scope)) {
+        Ok(input) => {
+            let deadline = deadline_of(draft, node.policy.timeout);
+            let wait = Began::Child { run: run.into(), bundle: child.bundle.clone(), input: Arc::new(input), deadline };
+            draft.emit(Event::Began { node: at.clone(), wait: Box::new(wait) });
+        }
+        Err(error) => draft.fail(at, expression_fault("input", &error)),
+    }
+}
+
+pub fn ended(draft: &mut Draft<'_>, at: &Address, ended: ChildEnd) -> Result<(), Refusal> {
+    match draft.run.activity(at) {
+        Some(Activity::Child { run, .. }) if *run == ended.run => {}
+        _ => return Err(Refusal::NothingWaits { node: at.to_string() }),
+    }
+    let call = draft.run.node_state(at).map_or(0, |state| state.next_call);
+    let effect = EffectId { call: CallId { node: at.clone(), call, role: Role::Act }, generation: 0 };
+    let undo = ended.acted.then(|| Box::new(Undo::Child { run: ended.run.clone() }));
+    let output = Answer::Tool(ended.output.clone());
+    draft.emit(Event::Done(Box::new(Done { effect, output, cost: ended.cost, cached: false, undo })));
+    match (draft.is_winding(at), ended.state, ended.fault) {
+        (true, ..) => draft.end_wound_now(at),
+        (false, State::Completed, _) => draft.complete(at, ended.output, None),
+        (false, state, fault) => {
+            let why = fault.map_or_else(|| state.to_string(), |fault| fault.to_string());
+            let message = format!("the run `{}` ended {state}: {why}", ended.run);
+            draft.fail(at, Fault::new(code::CHILD_FAILED, message));
+        }
+    }
+    Ok(())
+}

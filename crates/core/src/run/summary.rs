@@ -1,0 +1,167 @@
+//! A run as people look at it: its timeline and its summary (seed 003's names), and what each node is at.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::address::Address;
+use super::event::{Answer, Entry, Event, How, Request};
+use super::state::{Run, State, Status};
+use crate::time::Time;
+
+/// One step's execution, in the words of seed 003.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StepRow {
+    pub step_id: Address,
+    pub tool_name: String,
+    pub started_at: String,
+    pub completed_at: Option<String>,
+    pub duration_ms: Option<u64>,
+    pub success: bool,
+    pub error: Option<String>,
+}
+
+/// Calls in the order they were first sent, with how each ended.
+pub fn timeline(entries: &[Entry]) -> Vec<StepRow> {
+    let mut rows: Vec<(super::CallId, Time, StepRow)> = Vec::new();
+    for entry in entries {
+        for event in &entry.events {
+            match event {
+                Event::Scheduled(scheduled) => {
+                    let tool_name = match &scheduled.request {
+                        Request::Tool { tool, .. } => tool.clone(),
+                        Request::Model(request) => format!("model:{}", request.agent),
+                    };
+                    let row = StepRow {
+                        step_id: scheduled.effect.call.node.clone(),
+                        tool_name,
+                        started_at: entry.at.to_string(),
+                        completed_at: None,
+                        duration_ms: None,
+                        success: false,
+                        error: None,
+                    };
+                    rows.push((scheduled.effect.call.clone(), entry.at, row));
+                }
+                Event::Done(done) => close(&mut rows, &done.effect.call, entry.at, None),
+                Event::NotDone { effect, fault, again_at: None } | Event::NotUndone { effect, fault } => {
+                    close(&mut rows, &effect.call, entry.at, Some(fault.to_string()));
+                }
+                _ => {}
+            }
+        }
+    }
+    rows.into_iter().map(|(.., row)| row).collect()
+}
+
+fn close(rows: &mut [(super::CallId, Time, StepRow)], call: &super::CallId, at: Time, error: Option<String>) {
+    let open = rows.iter_mut().rev().find(|(id, _, row)| id == call && row.completed_at.is_none());
+    if let Some((_, began, row)) = open {
+        row.completed_at = Some(at.to_string());
+        row.duration_ms = u64::try_from(at.since(*began).as_millis()).ok();
+        row.success = error.is_none();
+        row.error = error;
+    }
+}
+
+/// The summary of seed 003's monitor.
+pub fn summary(run: &Run, entries: &[Entry]) -> Value {
+    let rows = timeline(entries);
+    let successful = rows.iter().filter(|row| row.success).count();
+    let failed = rows.iter().filter(|row| !row.success && row.completed_at.is_some()).count();
+    let durations: Vec<u64> = rows.iter().filter_map(|row| row.duration_ms).collect();
+    let total: u64 = durations.iter().sum();
+    let average = total.checked_div(durations.len() as u64).unwrap_or(0);
+    json!({
+        "workflow_id": run.id(),
+        "total_steps": rows.len(),
+        "successful": successful,
+        "failed": failed,
+        "in_progress": rows.len() - successful - failed,
+        "total_duration_ms": total,
+        "avg_step_duration_ms": average,
+        "is_active": !run.state().is_end(),
+    })
+}
+
+impl Run {
+    /// Outputs of the outer graph's completed nodes, by id.
+    pub fn outputs(&self) -> Map<String, Value> {
+        let Some(outer) = self.scope(&super::Path::root()) else { return Map::new() };
+        let completed = outer.graph.places().filter(|place| outer.nodes[place.at()].status == Status::Completed);
+        completed.map(|p| (outer.graph.node(p).id.to_string(), (*outer.nodes[p.at()].output).clone())).collect()
+    }
+
+    /// Every node of every scope: `(address, kind, status, cost, milliseconds)`, for traces and live views.
+    pub fn nodes(&self) -> Vec<NodeRow> {
+        let of_scope = |(path, scope): (&super::Path, &super::state::Scope)| {
+            let rows = scope.graph.places().map(|place| {
+                let (node, state) = (scope.graph.node(place), &scope.nodes[place.at()]);
+                let duration = state.began_at.zip(state.ended_at).map(|(began, ended)| ended.since(began));
+                NodeRow {
+                    node: Address::new(path.clone(), node.id.clone()),
+                    kind: node.kind.word(),
+                    status: state.status.word(),
+                    cost_usd: state.cost.as_f64(),
+                    duration_ms: duration.and_then(|duration| u64::try_from(duration.as_millis()).ok()),
+                    error: state.fault.as_ref().map(ToString::to_string),
+                }
+            });
+            rows.collect::<Vec<_>>()
+        };
+        self.scopes.iter().flat_map(of_scope).collect()
+    }
+}
+
+/// What one node is at.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NodeRow {
+    pub node: Address,
+    pub kind: &'static str,
+    pub status: &'static str,
+    pub cost_usd: f64,
+    pub duration_ms: Option<u64>,
+    pub error: Option<String>,
+}
+
+/// The ids of settled nodes in the order they were settled, for tests of a path: skipped and cut ones left out.
+pub fn path_of(entries: &[Entry]) -> Vec<Address> {
+    let ended = entries.iter().flat_map(|entry| &entry.events).filter_map(|event| match event {
+        Event::Ended(ended) => match ended.how {
+            How::Answered | How::Completed { .. } | How::Failed { .. } | How::Caught { .. } => Some(ended.node.clone()),
+            How::Skipped | How::Cancelled => None,
+        },
+        _ => None,
+    });
+    ended.collect()
+}
+
+/// Tool calls that were done, in order, with what undid others told apart.
+pub fn effects_of(entries: &[Entry]) -> Vec<(Address, String, super::Role)> {
+    let mut tools = std::collections::BTreeMap::new();
+    let mut done = Vec::new();
+    for event in entries.iter().flat_map(|entry| &entry.events) {
+        match event {
+            Event::Scheduled(scheduled) => {
+                if let Request::Tool { tool, .. } = &scheduled.request {
+                    tools.insert(scheduled.effect.call.clone(), tool.clone());
+                }
+            }
+            Event::Done(ended) if matches!(ended.output, Answer::Tool(_)) => {
+                if let Some(tool) = tools.get(&ended.effect.call) {
+                    done.push((ended.effect.call.node.clone(), tool.clone(), ended.effect.call.role));
+                }
+            }
+            _ => {}
+        }
+    }
+    done
+}
+
+/// A state as seed 004's API says it, with whether the run was compensated (SEEDS 12).
+pub fn seed_status(state: State) -> (&'static str, bool) {
+    match state {
+        State::Compensated => ("failed", true),
+        State::TimedOut => ("timeout", false),
+        state => (state.word(), false),
+    }
+}
