@@ -24,6 +24,7 @@
 mod address;
 mod advance;
 mod apply;
+mod asks;
 mod calls;
 mod command;
 mod decide;
@@ -42,6 +43,7 @@ mod summary;
 mod wind;
 
 pub use address::{Address, CallId, EffectId, Path, Role};
+pub use asks::Ask;
 pub use command::{ChildEnd, Command, Decision, Incoming, MESSAGE, ModelFault, Origin, Outcome, Resolution, Signal};
 pub use effect::Effect;
 pub use event::{

@@ -263,8 +263,12 @@ impl Draft<'_> {
             State::TimedOut => Some(Fault::new(code::TIMEOUT, "the run's time was over")),
             _ => self.run.fault.clone(),
         };
+        let rolled_back = matches!(
+            self.run.phase,
+            Phase::Compensating { why: Why::Rollback } | Phase::Aftermath { why: Why::Rollback }
+        );
         let undone = self.run.saga.is_rolling_back().then(|| self.run.saga.report());
-        self.emit(Event::Finished(Box::new(Finished { state, output, fault, undone })));
+        self.emit(Event::Finished(Box::new(Finished { state, output, fault, rolled_back, undone })));
     }
 }
 

@@ -409,6 +409,9 @@ pub struct Finished {
     pub output: Arc<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
+    /// It ended before, and was rolled back on request.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rolled_back: bool,
     /// What was undone and what was not, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undone: Option<Value>,
