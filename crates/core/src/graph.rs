@@ -1,5 +1,9 @@
 //! A workflow as the run walks it: compiled once from a [definition](crate::definition), never changed after.
 
+pub(crate) mod check;
+pub(crate) mod compile;
+mod draw;
+mod levels;
 pub mod node;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,8 +13,9 @@ use std::time::Duration;
 use crate::expr::Condition;
 use crate::id::NodeId;
 use crate::money::Usd;
-use crate::tool::Facts;
 
+pub use draw::{dot, mermaid};
+pub use levels::levels;
 pub use node::{Kind, Node};
 
 /// Nodes of one workflow, nested bodies included.
@@ -47,8 +52,6 @@ pub struct Workflow {
     /// The text version of seed 004, kept as a label.
     pub version: String,
     pub graph: Arc<Graph>,
-    /// Static facts of every tool that a node, an agent or a compensation may call, by name.
-    pub tools: BTreeMap<String, Facts>,
     /// How writes to a key of `shared_context` combine; last write wins where nothing is declared.
     pub variables: BTreeMap<String, Variable>,
     /// The run's own deadline, counted from its start.

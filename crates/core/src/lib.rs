@@ -8,6 +8,7 @@
 
 pub mod agent;
 pub mod bundle;
+pub mod definition;
 pub mod expr;
 pub mod fault;
 pub mod graph;

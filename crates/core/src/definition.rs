@@ -1,0 +1,165 @@
+//! From the text of a workflow to what runs: read, checked, compiled, pinned.
+//!
+//! [`check`] takes YAML or JSON and a [`Catalog`] of what may be named. It answers with everything that is wrong, each
+//! finding at its line and column ([`Diagnostic`], [`render`]), and, where nothing stands against it, the compiled
+//! [`Workflow`] and the [`Bundle`] that pins all it depends on. [`compile`] makes the same workflow from a bundle.
+//!
+//! A file that names what is not there (yet) is a *draft*: it loads and can be drawn, and is refused when it is
+//! activated or run ([`Checked::ready`]). The format is documented in `docs/reference/workflow-format.md`.
+//!
+//! Deliberately absent: files and folders (the `app` room's), and anything that depends on a run.
+
+mod body;
+pub(crate) mod catalog;
+pub(crate) mod diagnostic;
+pub(crate) mod document;
+pub(crate) mod duration;
+mod fields;
+mod json_schema;
+mod kinds;
+mod node;
+mod policy;
+mod reader;
+mod root;
+pub mod source;
+
+use serde_json::Value as Json;
+
+pub use catalog::{Catalog, Known};
+pub use diagnostic::{Code, DIAGNOSTICS_MAX, Diagnostic, Severity, render};
+pub use duration::parse as parse_duration;
+
+use crate::bundle::Bundle;
+use crate::graph::{Workflow, check as checks, compile as lowering};
+use diagnostic::Findings;
+use document::Document;
+use reader::Reader;
+use source::Node as Tree;
+
+/// The layout of the bundles made here.
+pub const BUNDLE_FORMAT: u32 = 1;
+
+/// What came of checking a definition.
+#[derive(Debug)]
+pub struct Checked {
+    /// In the order of the file.
+    pub diagnostics: Vec<Diagnostic>,
+    /// To be drawn and looked at. `None` where the text is no workflow. What a draft names and is not there stands in
+    /// it as a placeholder, so what runs is asked of [`Self::ready`].
+    pub workflow: Option<Workflow>,
+    /// What the definition pins, as far as it is there.
+    pub bundle: Option<Bundle>,
+}
+
+impl Checked {
+    /// The worst that was found.
+    pub fn severity(&self) -> Option<Severity> {
+        self.diagnostics.iter().map(|diagnostic| diagnostic.severity).min()
+    }
+
+    /// The workflow and its bundle, where it may be activated and run: no error, and no draft.
+    pub fn ready(&self) -> Option<(&Workflow, &Bundle)> {
+        match self.severity() {
+            Some(Severity::Error | Severity::Draft) => None,
+            Some(Severity::Warning | Severity::Hint) | None => self.workflow.as_ref().zip(self.bundle.as_ref()),
+        }
+    }
+}
+
+/// A bundle that does not compile: damaged, or made by a binary with other rules.
+#[derive(Debug, thiserror::Error)]
+pub enum Damaged {
+    #[error("bundle of `{name}` has format {found}; this binary reads {BUNDLE_FORMAT}")]
+    Format { name: String, found: u32 },
+    #[error("bundle of `{name}` does not compile: {first}")]
+    Definition { name: String, first: String },
+}
+
+/// Reads, checks and compiles a definition. Bounded by the limits of [`source`] and [`crate::graph`]; never panics.
+pub fn check(source: &[u8], catalog: &Catalog) -> Checked {
+    match source::read(source) {
+        Ok(tree) => check_tree(&tree, catalog),
+        Err(diagnostics) => Checked { diagnostics, workflow: None, bundle: None },
+    }
+}
+
+/// The workflow a bundle pins: the same as was compiled from the source it was made of.
+///
+/// # Errors
+/// [`Damaged`], where the bundle is not one of [`check`]'s making.
+pub fn compile(bundle: &Bundle) -> Result<Workflow, Damaged> {
+    let name = || bundle.name.clone();
+    if bundle.format != BUNDLE_FORMAT {
+        return Err(Damaged::Format { name: name(), found: bundle.format });
+    }
+    let tree = Tree::from_json(&bundle.definition);
+    let mut reader = Reader::default();
+    let document = root::read(&tree, &mut reader);
+    let mut findings = reader.findings;
+    let lowered = document.as_ref().map(|document| lower(document, &Catalog::of(bundle), &mut findings));
+    let worst = |findings: Findings| findings.finish().into_iter().min_by_key(|diagnostic| diagnostic.severity);
+    match (lowered, worst(findings)) {
+        (Some((workflow, ..)), None) => Ok(workflow),
+        (Some((workflow, ..)), Some(mildest)) if mildest.severity > Severity::Draft => Ok(workflow),
+        (_, worst) => {
+            let first = worst.map_or_else(|| "it is empty".to_owned(), |diagnostic| diagnostic.message);
+            Err(Damaged::Definition { name: name(), first })
+        }
+    }
+}
+
+fn check_tree(tree: &Tree, catalog: &Catalog) -> Checked {
+    let mut reader = Reader::default();
+    let document = root::read(tree, &mut reader);
+    let mut findings = reader.findings;
+    let Some(document) = document else {
+        return Checked { diagnostics: findings.finish(), workflow: None, bundle: None };
+    };
+    let (workflow, lowered, used) = lower(&document, catalog, &mut findings);
+    checks::run(&document, &lowered, catalog, &mut findings);
+    if findings.has_errors() {
+        return Checked { diagnostics: findings.finish(), workflow: None, bundle: None };
+    }
+    let bundle = Bundle {
+        format: BUNDLE_FORMAT,
+        name: workflow.name.clone(),
+        definition: definition_of(tree, &document),
+        agents: used.agents,
+        tools: used.tools,
+        subworkflows: used.subworkflows,
+    };
+    Checked { diagnostics: findings.finish(), workflow: Some(workflow), bundle: Some(bundle) }
+}
+
+fn lower(
+    document: &Document<'_>,
+    catalog: &Catalog,
+    findings: &mut Findings,
+) -> (Workflow, lowering::Lowered, lowering::Used) {
+    let (lowered, used) = lowering::lower(document, catalog, findings);
+    let variables = document.variables.iter().map(|(name, variable)| (name.clone(), variable.value.clone()));
+    let workflow = Workflow {
+        name: document.name.as_ref().map_or_else(|| "unnamed".to_owned(), |name| name.value.clone()),
+        version: document.version.clone(),
+        graph: std::sync::Arc::new(lowered.graph.clone()),
+        variables: variables.collect(),
+        timeout: document.timeout,
+        max_cost: document.max_cost,
+        on_compensated: lowered.aftermath,
+    };
+    (workflow, lowered, used)
+}
+
+/// The definition as JSON. The version is kept as it was written, which a number would not be.
+fn definition_of(tree: &Tree, document: &Document<'_>) -> Json {
+    let mut definition = tree.to_json();
+    for place in ["", "/workflow"] {
+        if let Some(version) = definition.pointer_mut(place).and_then(|outer| outer.get_mut("version")) {
+            *version = Json::String(document.version.clone());
+        }
+    }
+    definition
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+//! What a definition may name: the agents, tools and workflows there are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::agent::Agent;
+use crate::bundle::{Bundle, Hash};
+use crate::tool::Facts;
+
+/// What there is. All of it may be empty: then everything a definition names is unknown, and it is a draft.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    pub agents: BTreeMap<String, Agent>,
+    pub tools: BTreeMap<String, Facts>,
+    pub workflows: BTreeMap<String, Known>,
+}
+
+/// Another workflow, sealed.
+#[derive(Clone, Debug)]
+pub struct Known {
+    pub hash: Hash,
+    /// The workflows it runs itself.
+    pub runs: BTreeSet<String>,
+}
+
+impl Catalog {
+    /// What a bundle pins, and nothing else.
+    pub fn of(bundle: &Bundle) -> Self {
+        let known = |hash: &Hash| Known { hash: hash.clone(), runs: BTreeSet::new() };
+        Self {
+            agents: bundle.agents.clone(),
+            tools: bundle.tools.clone(),
+            workflows: bundle.subworkflows.iter().map(|(name, hash)| (name.clone(), known(hash))).collect(),
+        }
+    }
+
+    /// The tools a name stands for: itself, or all of an app where it ends in `.*`.
+    pub fn resolve<'c>(&'c self, name: &str) -> Vec<(&'c str, &'c Facts)> {
+        match name.strip_suffix('*') {
+            Some(app) if app.ends_with('.') => self
+                .tools
+                .range(app.to_owned()..)
+                .take_while(|(tool, _)| tool.starts_with(app))
+                .map(|(tool, facts)| (tool.as_str(), facts))
+                .collect(),
+            _ => self.tools.get_key_value(name).map(|(tool, facts)| (tool.as_str(), facts)).into_iter().collect(),
+        }
+    }
+
+    /// The way from one workflow back to `name`, by way of what each runs: `a`, …, `name`.
+    pub(crate) fn way_back(&self, from: &str, name: &str) -> Option<Vec<String>> {
+        let mut before: BTreeMap<&str, &str> = BTreeMap::new();
+        let mut open = vec![from];
+        while let Some(here) = open.pop() {
+            if here == name {
+                let mut way = vec![here.to_owned()];
+                let mut at = here;
+                while let Some(&earlier) = before.get(at).filter(|_| at != from) {
+                    way.push(earlier.to_owned());
+                    at = earlier;
+                }
+                way.reverse();
+                return Some(way);
+            }
+            for next in self.workflows.get(here).into_iter().flat_map(|known| &known.runs) {
+                if next != from && !before.contains_key(next.as_str()) {
+                    before.insert(next, here);
+                    open.push(next);
+                }
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,257 @@
+//! What is wrong with a definition, where, and the way out.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use super::source::Span;
+
+/// Diagnostics kept of one definition; the rest is only counted.
+pub const DIAGNOSTICS_MAX: usize = 200;
+/// Characters of a source line that [`render`] shows.
+const LINE_CHARS_MAX: usize = 160;
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Diagnostic {
+    pub severity: Severity,
+    pub code: Code,
+    /// A sentence without a full stop.
+    pub message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    #[serde(flatten)]
+    pub span: Span,
+}
+
+/// How bad it is. The order is from worst to mildest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// The text is no workflow.
+    Error,
+    /// It loads and can be drawn, and is refused when it is activated or run: something it names is not there (yet).
+    Draft,
+    /// It runs, and may not do what was meant.
+    Warning,
+    /// It could be said better.
+    Hint,
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $title:literal;)*) => {
+        /// What kind of thing is wrong: stable, and documented by its text code.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Code {
+            /// Every code there is, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $code,)*
+                }
+            }
+
+            /// The code in a few words.
+            pub fn title(self) -> &'static str {
+                match self {
+                    $(Self::$name => $title,)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    Unreadable = "DEF-001", "the file is no text that can be a definition";
+    NotYaml = "DEF-002", "the text is not YAML";
+    TooLarge = "DEF-003", "a limit is exceeded";
+    DuplicateKey = "DEF-004", "a key is written twice";
+    WrongShape = "DEF-010", "a value is of the wrong shape";
+    UnknownKey = "DEF-011", "a key means nothing here";
+    MissingKey = "DEF-012", "a key is missing";
+    Conflict = "DEF-013", "two keys contradict each other";
+    BadValue = "DEF-014", "a value is not one of those allowed";
+    BadName = "DEF-015", "a name cannot be used";
+    DuplicateName = "DEF-016", "a name is used twice";
+    UnknownKind = "DEF-017", "the type of a node cannot be told";
+    NoName = "DEF-018", "the workflow has no name";
+    NoNodes = "DEF-019", "the workflow has no nodes";
+    Expression = "DEF-020", "an expression does not parse";
+    BareLiteral = "DEF-021", "a JMESPath literal stands without backticks";
+    UnknownWord = "DEF-022", "an expression mentions an undeclared name";
+    ReadsLater = "DEF-023", "an expression reads a node that does not come before";
+    UnknownNode = "DEF-030", "a node that is not there";
+    UnknownAgent = "DEF-031", "an agent that is not there";
+    UnknownTool = "DEF-032", "a tool that is not there";
+    UnknownWorkflow = "DEF-033", "a workflow that is not there";
+    WorkflowCycle = "DEF-034", "workflows run each other in a circle";
+    Cycle = "DEF-040", "nodes wait for each other in a circle";
+    Unreachable = "DEF-041", "a node that nothing leads to";
+    Branch = "DEF-042", "an edge follows a branch that is never chosen";
+    NeverMerges = "DEF-043", "a merge that can never fire";
+    LeavesBranch = "DEF-044", "an edge leaves a branch that a merge may cut";
+    Parameters = "DEF-050", "parameters do not fit the tool";
+    BadSchema = "DEF-051", "a JSON Schema is not one";
+    Irreversible = "DEF-060", "what cannot be undone comes before what may have to be";
+    CompensationBlind = "DEF-061", "a compensation needs a value that is not produced";
+    CompensationIdle = "DEF-062", "a compensation that never runs";
+    SharedKey = "DEF-070", "two nodes that can run together write one key";
+    NotChecked = "DEF-090", "the workflow is too large for this check";
+}
+
+impl Diagnostic {
+    pub fn new(severity: Severity, code: Code, span: Span, message: impl Into<String>) -> Self {
+        Self { severity, code, message: message.into(), hint: None, span }
+    }
+
+    pub fn error(code: Code, span: Span, message: impl Into<String>) -> Self {
+        Self::new(Severity::Error, code, span, message)
+    }
+
+    pub fn draft(code: Code, span: Span, message: impl Into<String>) -> Self {
+        Self::new(Severity::Draft, code, span, message)
+    }
+
+    pub fn warning(code: Code, span: Span, message: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, code, span, message)
+    }
+
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds "did you mean", or what there is to choose from when it is little.
+    #[must_use]
+    pub(crate) fn did_you_mean<'n>(self, wrong: &str, known: impl IntoIterator<Item = &'n str>) -> Self {
+        const LISTED_MAX: usize = 8;
+        let known: Vec<&str> = known.into_iter().collect();
+        match crate::expr::nearest(wrong, known.iter().copied()) {
+            Some(name) => self.hint(format!("did you mean `{name}`?")),
+            None if known.is_empty() || known.len() > LISTED_MAX => self,
+            None => self.hint(format!("there is {}", list(&known))),
+        }
+    }
+}
+
+/// Names for a sentence: `a`, `b` and `c`.
+pub(crate) fn list(names: &[impl AsRef<str>]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{}`", shown(name.as_ref()))).collect();
+    match quoted.as_slice() {
+        [] => String::new(),
+        [one] => one.clone(),
+        [most @ .., last] => format!("{} and {last}", most.join(", ")),
+    }
+}
+
+/// A word of the file as a message repeats it.
+pub(crate) fn shown(text: &str) -> String {
+    const CHARS_MAX: usize = 60;
+    let mut shown: String = text.chars().take(CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if shown.chars().count() < text.chars().count() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// Collects findings, up to [`DIAGNOSTICS_MAX`].
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    list: Vec<Diagnostic>,
+    more: usize,
+}
+
+impl Findings {
+    pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
+        if self.list.len() < DIAGNOSTICS_MAX {
+            self.list.push(diagnostic);
+        } else {
+            // An error must not be lost behind warnings: it takes the place of the last one.
+            self.more += 1;
+            if diagnostic.severity == Severity::Error
+                && let Some(mild) = self.list.iter_mut().rev().find(|kept| kept.severity > Severity::Error)
+            {
+                *mild = diagnostic;
+            }
+        }
+    }
+
+    pub(crate) fn has_errors(&self) -> bool {
+        self.list.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+
+    /// In the order of the file, the worst first where two share a place.
+    pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
+        self.list.sort_by_key(|d| (d.span, d.severity, d.code));
+        if self.more > 0 {
+            let last = self.list.last().map(|d| d.span).unwrap_or_default();
+            let message = format!("{} more findings are not shown", self.more);
+            self.list.push(Diagnostic::new(Severity::Hint, Code::TooLarge, last, message));
+        }
+        self.list
+    }
+}
+
+/// A diagnostic for people: message, place, the line of the source with a caret, hint. Plain text without colour,
+/// ending in a line break. `file` is what the reader calls it; an empty source shows no line.
+pub fn render(diagnostic: &Diagnostic, file: &str, source: &str) -> String {
+    use fmt::Write as _;
+    let Span { line, column, len } = diagnostic.span;
+    let mut out = format!("{}[{}]: {}\n", diagnostic.severity, diagnostic.code, diagnostic.message);
+    let text = source.lines().nth((line as usize).wrapping_sub(1)).unwrap_or_default();
+    let gutter = line.to_string().len();
+    if line > 0 {
+        let _ = writeln!(out, "{:gutter$}--> {file}:{line}:{column}", "");
+    }
+    if line > 0 && !text.trim().is_empty() {
+        let (shown, skipped) = window(text, column);
+        let at = (column as usize).saturating_sub(1 + skipped);
+        let room = shown.chars().count().saturating_sub(at).max(1);
+        let carets = "^".repeat((len as usize).clamp(1, room));
+        let pad: String = shown.chars().take(at).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let _ = writeln!(out, "{:gutter$} |\n{line} | {shown}\n{:gutter$} | {pad}{carets}", "", "");
+    }
+    if let Some(hint) = &diagnostic.hint {
+        let _ = writeln!(out, "{:gutter$} = hint: {hint}", "");
+    }
+    out
+}
+
+/// The part of a long line around a column, and how many characters it leaves out before.
+fn window(line: &str, column: u32) -> (String, usize) {
+    let at = (column as usize).saturating_sub(1);
+    let skipped = if at + 1 < LINE_CHARS_MAX { 0 } else { at.saturating_sub(LINE_CHARS_MAX / 2) };
+    let clean = |c: char| if c.is_control() && c != '\t' { ' ' } else { c };
+    let mut shown: String = line.chars().skip(skipped).take(LINE_CHARS_MAX).map(clean).collect();
+    shown.truncate(shown.trim_end().len());
+    (shown, skipped)
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Draft => "draft",
+            Self::Warning => "warning",
+            Self::Hint => "hint",
+        })
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(self.as_str())
+    }
+}

@@ -1,0 +1,67 @@
+//! `human`: a person approves or fills in a form.
+
+use super::super::diagnostic::Code;
+use super::super::document::Part;
+use super::super::fields::{Field, Fields, Shape, field, required};
+use super::super::json_schema;
+use super::super::policy;
+use super::super::reader::Reader;
+use super::Kind;
+use crate::graph::node::{self, Ask, Human};
+
+/// The most people one approval may ask for.
+pub const APPROVALS_MAX: u32 = 100;
+
+pub(crate) const KIND: Kind = Kind {
+    word: "human",
+    what: "a human node",
+    doc: "A person approves (branches `approved` and `rejected`) or fills in a form.",
+    fields: FIELDS,
+    tells: &["form", "assignees"],
+    read,
+};
+
+const FIELDS: &[Field] = &[
+    required("title", Shape::Template, "What the person reads first."),
+    field("details", Shape::Any, "What the person is shown; may hold templates."),
+    field("assignees", Shape::Any, "Who may answer: names, or `{role: …, skills: […]}`."),
+    field("needed", Shape::Count, "For an approval: how many people must approve; 1 where left out."),
+    field("form", Shape::Object, "A JSON Schema; makes it a form whose output is what was filled in."),
+    field("deadline", Shape::Duration, "How long is waited for an answer."),
+    field(
+        "on_deadline",
+        Shape::Of("at_deadline"),
+        "What happens then: `fail` (default); for an approval `approve` or `reject`; for a form `{default: VALUE}`.",
+    ),
+];
+
+fn read<'t>(fields: &mut Fields<'t>, reader: &mut Reader) -> Option<Part<'t>> {
+    let title = fields.take("title", &mut reader.findings);
+    if title.is_none() {
+        fields.missing("title", "write what the person is asked", &mut reader.findings);
+    }
+    let title = title.and_then(|title| reader.template("title", title, &[]));
+    let details = match fields.take("details", &mut reader.findings) {
+        Some(details) => reader.params(details, &[]),
+        None => reader.no_params(),
+    };
+    let form = json_schema::read("form", fields, reader);
+    let needed = fields.entry("needed", &mut reader.findings);
+    let ask = match form {
+        Some(schema) => {
+            if let Some((key, _)) = needed {
+                let message = "`needed` counts approvals; one person fills in a form";
+                reader.findings.push(key.span.error(Code::Conflict, message));
+            }
+            Ask::Form { schema }
+        }
+        None => {
+            let needed = fields.count("needed", 1, APPROVALS_MAX, &mut reader.findings).unwrap_or(1);
+            Ask::Approval { needed }
+        }
+    };
+    let deadline = policy::deadline(fields, reader, matches!(ask, Ask::Approval { .. }));
+    let assignees = fields.json("assignees", &mut reader.findings).unwrap_or_default();
+    let human = Human { ask, title: title?, details: details?, assignees, deadline };
+    Some(Part::Whole(node::Kind::Human(Box::new(human))))
+}

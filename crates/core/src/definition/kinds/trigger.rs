@@ -1,0 +1,60 @@
+//! `trigger`: where a run begins.
+
+use super::super::diagnostic::Code;
+use super::super::document::Part;
+use super::super::fields::{Field, Fields, Shape, field};
+use super::super::reader::Reader;
+use super::Kind;
+use crate::graph::node;
+
+pub(crate) const KIND: Kind = Kind {
+    word: "trigger",
+    what: "a trigger node",
+    doc: "Where a run begins; its output is the run's input.",
+    fields: FIELDS,
+    tells: &["trigger"],
+    read,
+};
+
+const FIELDS: &[Field] = &[
+    field("trigger", Shape::Word(SOURCES), "What starts a run; `manual` where left out."),
+    field("cron", Shape::Text, "For `schedule`: when, as five fields of cron."),
+    field("zone", Shape::Text, "For `schedule`: the IANA time zone; `UTC` where left out."),
+    field("missed", Shape::Word(&["skip", "once", "all"]), "For `schedule`: what becomes of firings that were missed."),
+    field("queue", Shape::Text, "For `queue`: its name."),
+    field("path", Shape::Text, "For `webhook`: the last part of its address."),
+];
+
+const SOURCES: &[&str] = &["manual", "api", "webhook", "schedule", "queue"];
+
+fn read<'t>(fields: &mut Fields<'t>, reader: &mut Reader) -> Option<Part<'t>> {
+    let words: Vec<(&'static str, &'static str)> = SOURCES.iter().map(|word| (*word, *word)).collect();
+    let source = fields.word("trigger", &words, &mut reader.findings).unwrap_or("manual");
+    for (key, owner) in
+        [("cron", "schedule"), ("zone", "schedule"), ("missed", "schedule"), ("queue", "queue"), ("path", "webhook")]
+    {
+        if let Some((written, _)) = fields.entry(key, &mut reader.findings)
+            && owner != source
+        {
+            let message = format!("`{key}` belongs to `trigger: {owner}`");
+            reader.findings.push(written.span.error(Code::Conflict, message));
+        }
+    }
+    for key in ["cron", "queue", "path"] {
+        fields.text(key, &mut reader.findings);
+    }
+    let missed = [("skip", ()), ("once", ()), ("all", ())];
+    fields.word("missed", &missed, &mut reader.findings);
+    if let Some(zone) = fields.text("zone", &mut reader.findings)
+        && jiff::tz::TimeZone::get(&zone.value).is_err()
+    {
+        let message = format!("`{}` is no time zone", super::super::diagnostic::shown(&zone.value));
+        reader
+            .findings
+            .push(zone.span.error(Code::BadValue, message).hint("write an IANA name such as `Europe/Madrid`"));
+    }
+    if source == "schedule" && !fields.has("cron") {
+        fields.missing("cron", "write when, as in `cron: \"0 9 * * 1-5\"`", &mut reader.findings);
+    }
+    Some(Part::Whole(node::Kind::Trigger))
+}

@@ -1,0 +1,201 @@
+//! What may be written on any node: time-out, retries, what happens on an error, how the effect is undone.
+
+use serde_json::Value as Json;
+
+use super::diagnostic::{Code, shown};
+use super::document::{Compensation, OnError, Policy, Retry};
+use super::fields::{Field, Fields, Shape, field, found, required, text};
+use super::reader::Reader;
+use super::source::{Key, Located, Node, Value};
+use crate::money::Usd;
+
+/// The most attempts anyone may ask for.
+pub const ATTEMPTS_MAX: u32 = 1_000;
+/// The largest factor between two waits.
+const MULTIPLIER_MAX: f64 = 100.0;
+/// The largest cost limit, in US dollars.
+const COST_MAX_USD: f64 = 1_000_000.0;
+
+pub(crate) const FIELDS: &[Field] = &[
+    field("timeout", Shape::Duration, "How long one attempt may take; from the tool where nothing is written."),
+    field("retry", Shape::Of("retry"), "How failed attempts are repeated; what is left out comes from the tool."),
+    field("max_retries", Shape::Count, "Attempts in all (seed 003: `max_retries: 3` means three attempts)."),
+    field("on_error", Shape::Of("on_error"), "`fail`, `continue`, `compensate`, or `goto NODE`."),
+    field(
+        "compensation",
+        Shape::Of("compensation"),
+        "How the effect is undone: a tool and its parameters, or `none` where it is meant to stay.",
+    ),
+    field("max_cost_usd", Shape::Number, "The most this node may cost."),
+];
+
+pub(crate) const RETRY: &[Field] = &[
+    field("max_attempts", Shape::Count, "Attempts in all, the first included."),
+    field("initial", Shape::Duration, "The wait before the second attempt."),
+    field("multiplier", Shape::Number, "By how much each wait is longer than the one before."),
+    field("max", Shape::Duration, "The longest wait."),
+    field("jitter", Shape::Number, "The share of each wait that is spread, 0 to 1."),
+    field("retry_on", Shape::Names, "Error codes to repeat on; without it, whatever the tool calls transient."),
+];
+
+pub(crate) const COMPENSATION: &[Field] = &[
+    field("tool_name", Shape::Text, "The tool that undoes the effect."),
+    field("tool", Shape::Text, "The same as `tool_name`."),
+    field(
+        "parameters",
+        Shape::Object,
+        "Its parameters; they see `output` and `arguments` of the effect beside all names.",
+    ),
+];
+
+pub(crate) const GOTO: &[Field] = &[required("goto", Shape::Text, "The node the error leads to.")];
+
+pub(crate) fn read<'t>(fields: &mut Fields<'t>, reader: &mut Reader) -> Policy<'t> {
+    let mut retry = fields.take("retry", &mut reader.findings).and_then(|node| retry(node, reader));
+    if let Some((key, _)) = fields.entry("max_retries", &mut reader.findings) {
+        let attempts = fields.count("max_retries", 1, ATTEMPTS_MAX, &mut reader.findings);
+        let retry = retry.get_or_insert_default();
+        if retry.max_attempts.is_some() {
+            let message = "`max_retries` and `retry.max_attempts` mean the same";
+            reader.findings.push(key.span.error(Code::Conflict, message).hint("keep one of the two"));
+        }
+        retry.max_attempts = retry.max_attempts.or(attempts);
+    }
+    Policy {
+        timeout: reader.positive("timeout", fields),
+        retry,
+        on_error: fields.entry("on_error", &mut reader.findings).and_then(|(_, node)| on_error(node, reader)),
+        compensation: fields.entry("compensation", &mut reader.findings).and_then(|entry| compensation(entry, reader)),
+        max_cost: cost("max_cost_usd", fields, reader),
+    }
+}
+
+/// An amount of US dollars.
+pub(crate) fn cost(name: &'static str, fields: &mut Fields<'_>, reader: &mut Reader) -> Option<Usd> {
+    fields.number(name, 0.0, COST_MAX_USD, &mut reader.findings).map(Usd::from_f64)
+}
+
+fn retry(node: &Node, reader: &mut Reader) -> Option<Retry> {
+    let mut fields = Fields::of(node, "`retry`", &mut reader.findings)?;
+    let retry = Retry {
+        max_attempts: fields.count("max_attempts", 1, ATTEMPTS_MAX, &mut reader.findings),
+        initial: reader.duration("initial", &mut fields),
+        multiplier: fields.number("multiplier", 1.0, MULTIPLIER_MAX, &mut reader.findings),
+        max: reader.duration("max", &mut fields),
+        jitter: fields.number("jitter", 0.0, 1.0, &mut reader.findings),
+        retry_on: fields
+            .names("retry_on", &mut reader.findings)
+            .map(|codes| codes.into_iter().map(|code| code.value).collect()),
+    };
+    fields.finish(&[RETRY], &[], &mut reader.findings);
+    Some(retry)
+}
+
+fn on_error(node: &Node, reader: &mut Reader) -> Option<Located<OnError>> {
+    let span = node.span;
+    if node.as_map().is_some() {
+        let mut fields = Fields::of(node, "`on_error`", &mut reader.findings)?;
+        let target = fields.text("goto", &mut reader.findings);
+        if target.is_none() {
+            fields.missing("goto", "write `on_error: goto NODE`", &mut reader.findings);
+        }
+        fields.finish(&[GOTO], &[], &mut reader.findings);
+        return target.map(|target| target.map(OnError::Goto));
+    }
+    let written = text("on_error", node, &mut reader.findings)?;
+    let words = [("fail", OnError::Fail), ("continue", OnError::Continue), ("compensate", OnError::Compensate)];
+    if let Some(target) = written.value.strip_prefix("goto ") {
+        return Some(Located::new(OnError::Goto(target.trim().to_owned()), span));
+    }
+    let known = ["fail", "continue", "compensate", "goto NODE"];
+    match words.into_iter().find(|(word, _)| *word == written.value) {
+        Some((_, meaning)) => Some(Located::new(meaning, span)),
+        None => {
+            let message = format!("`on_error` cannot be `{}`", shown(&written.value));
+            reader.findings.push(span.error(Code::BadValue, message).did_you_mean(&written.value, known));
+            None
+        }
+    }
+}
+
+fn compensation<'t>((_, node): (&Key, &'t Node), reader: &mut Reader) -> Option<Located<Compensation<'t>>> {
+    match &node.value {
+        Value::String(text) if text.text == "none" => return Some(Located::new(Compensation::None, node.span)),
+        Value::Map(_) => {}
+        _ => {
+            let message = format!("`compensation` cannot be {}", found(node));
+            let hint = "write `{tool: NAME, parameters: {…}}`, or `none` where the effect is meant to stay";
+            reader.findings.push(node.span.error(Code::BadValue, message).hint(hint));
+            return None;
+        }
+    }
+    let mut fields = Fields::of(node, "`compensation`", &mut reader.findings)?;
+    let tool = fields.one_of(&["tool_name", "tool"], &mut reader.findings);
+    let tree = fields.take("parameters", &mut reader.findings);
+    if tool.is_none() {
+        fields.missing("tool_name", "name the tool that undoes the effect", &mut reader.findings);
+    }
+    fields.finish(&[COMPENSATION], &[], &mut reader.findings);
+    let tool = tool.and_then(|(_, node)| text("tool_name", node, &mut reader.findings))?;
+    let parameters = match tree {
+        Some(tree) => reader.params(tree, &["output", "arguments"])?,
+        None => reader.no_params()?,
+    };
+    Some(Located::new(Compensation::Undo { tool, parameters, tree }, node.span))
+}
+
+impl Retry {
+    /// What is written, over what the tool brings.
+    pub(crate) fn over(&self, base: &crate::tool::Retry) -> crate::tool::Retry {
+        let initial = self.initial.unwrap_or(base.initial);
+        crate::tool::Retry {
+            max_attempts: self.max_attempts.unwrap_or(base.max_attempts),
+            initial,
+            multiplier: self.multiplier.unwrap_or(base.multiplier),
+            max: self.max.unwrap_or(base.max).max(initial),
+            jitter: self.jitter.unwrap_or(base.jitter),
+            retry_on: self.retry_on.clone().unwrap_or_else(|| base.retry_on.clone()),
+        }
+    }
+}
+
+/// A deadline for people, and what happens at it. `approval` allows `approve` and `reject`, anything else an output.
+pub(crate) fn deadline(fields: &mut Fields<'_>, reader: &mut Reader, approval: bool) -> crate::graph::node::Deadline {
+    let after = reader.positive("deadline", fields);
+    let entry = fields.entry("on_deadline", &mut reader.findings);
+    if let Some((key, _)) = entry
+        && !fields.has("deadline")
+    {
+        let message = "`on_deadline` needs a `deadline`";
+        reader.findings.push(key.span.error(Code::MissingKey, message).hint("write `deadline: 24h`"));
+    }
+    let then = entry.and_then(|(_, node)| at_deadline(node, reader, approval)).unwrap_or_default();
+    crate::graph::node::Deadline { after, then }
+}
+
+fn at_deadline(node: &Node, reader: &mut Reader, approval: bool) -> Option<crate::graph::node::AtDeadline> {
+    use crate::graph::node::AtDeadline;
+    if node.as_map().is_some() {
+        let mut fields = Fields::of(node, "`on_deadline`", &mut reader.findings)?;
+        let default: Option<Json> = fields.json("default", &mut reader.findings);
+        fields.finish(&[super::reader::AT_DEADLINE], &[], &mut reader.findings);
+        if approval {
+            let message = "an approval cannot end with a default output";
+            reader.findings.push(node.span.error(Code::BadValue, message).hint("write `approve`, `reject` or `fail`"));
+            return None;
+        }
+        return Some(AtDeadline::Default(default.unwrap_or_default()));
+    }
+    let written = text("on_deadline", node, &mut reader.findings)?;
+    match (written.value.as_str(), approval) {
+        ("fail", _) => Some(AtDeadline::Fail),
+        ("approve", true) => Some(AtDeadline::Approve),
+        ("reject", true) => Some(AtDeadline::Reject),
+        (other, _) => {
+            let message = format!("`on_deadline` cannot be `{}` here", shown(other));
+            let words: &[&str] = if approval { &["fail", "approve", "reject"] } else { &["fail", "{default: VALUE}"] };
+            reader.findings.push(node.span.error(Code::BadValue, message).did_you_mean(other, words.iter().copied()));
+            None
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! The outermost mapping of a file.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::body;
+use super::diagnostic::{Code, Diagnostic, shown};
+use super::document::{Body, Document, Form};
+use super::fields::{Field, Fields, Shape, field, word, wrong_shape};
+use super::policy::cost;
+use super::reader::Reader;
+use super::source::{Key, Located, Node as Tree, Value};
+use crate::graph::{Combine, Variable};
+
+pub(crate) const FIELDS: &[Field] = &[
+    field("name", Shape::Text, "The workflow's name: letters, digits, `_`, `-` and `.`."),
+    field("version", Shape::Any, "A label for people, such as `2.0.0`."),
+    field("description", Shape::Text, "For people."),
+    field("workflow", Shape::Of("workflow"), "The rest may stand under this key, as in seed 004."),
+    field("hil_config", Shape::Of("hil_config"), "When a conversation is handed to a person."),
+    field("composio", Shape::Of("composio"), "The Composio apps the workflow uses."),
+    field("metadata", Shape::Any, "Anything you want to keep with it."),
+];
+
+/// Keys that may stand at the top or under `workflow`, beside those of a body.
+pub(crate) const WORKFLOW: &[Field] = &[
+    field("input", Shape::Object, "The keys of a run's input, each with a JSON Schema, a type's name, or nothing."),
+    field("variables", Shape::MapOf("variable"), "Declared variables: an initial value, or `{initial, combine}`."),
+    field("shared_context", Shape::MapOf("variable"), "The same as `variables`."),
+    field("timeout", Shape::Duration, "The run's own deadline, counted from its start."),
+    field("max_cost_usd", Shape::Number, "The most a run may cost."),
+    field("on_compensated", Shape::Text, "The node that runs after a rollback; sees `error` and `undone`."),
+];
+
+pub(crate) const VARIABLE: &[Field] = &[
+    field("initial", Shape::Any, "Its value when a run starts."),
+    field(
+        "combine",
+        Shape::Word(&["last", "append", "merge", "once"]),
+        "What a second write does: replace (default), append to a list, merge objects, or fail.",
+    ),
+    field("description", Shape::Text, "For people."),
+];
+
+pub(crate) const HIL: &[Field] = &[
+    field("enabled", Shape::Bool, "Whether anything is handed over."),
+    field("handover_triggers", Shape::ListOf("handover_trigger"), "When."),
+];
+
+pub(crate) const HANDOVER_TRIGGER: &[Field] = &[
+    field("type", Shape::Word(HANDOVER_TRIGGERS), "What is watched."),
+    field("threshold", Shape::Number, "For `confidence_threshold`: below it."),
+    field("patterns", Shape::Names, "For `explicit_request`: what the customer says."),
+    field("consecutive_errors", Shape::Count, "For `error_threshold`: how many."),
+];
+
+const HANDOVER_TRIGGERS: &[&str] =
+    &["confidence_threshold", "explicit_request", "agent_decision", "error_threshold", "budget", "failed_compensation"];
+
+pub(crate) const COMPOSIO: &[Field] = &[
+    field("apps", Shape::ListOf("composio_app"), "The apps."),
+    field("version", Shape::Text, "The pinned version of their tools."),
+];
+
+pub(crate) const COMPOSIO_APP: &[Field] = &[
+    field("name", Shape::Text, "The app, as in `shopify`."),
+    field("entity_id_source", Shape::Text, "Whose connection is used: `customer_id`, `agent_id`, …"),
+    field("actions", Shape::Names, "The actions it is used for."),
+    field("version", Shape::Text, "The pinned version of its tools."),
+];
+
+/// The most a threshold between 0 and 1 may be, and the most errors in a row anyone waits for.
+const CONSECUTIVE_ERRORS_MAX: u32 = 1_000;
+
+/// Reads a whole file. What cannot be read is left out and said.
+pub(crate) fn read<'t>(tree: &'t Tree, reader: &mut Reader) -> Option<Document<'t>> {
+    let mut fields = Fields::of(tree, "a workflow", &mut reader.findings)?;
+    if let Some(inner) = fields.map("workflow", &mut reader.findings) {
+        fields.and(inner);
+    }
+    let name = name(&mut fields, reader);
+    let version = version(&mut fields, reader);
+    fields.text("description", &mut reader.findings);
+    fields.take("metadata", &mut reader.findings);
+    if let Some(node) = fields.take("hil_config", &mut reader.findings) {
+        hil(node, reader);
+    }
+    if let Some(node) = fields.take("composio", &mut reader.findings) {
+        composio(node, reader);
+    }
+    let document = Document {
+        name,
+        version,
+        input: input(&mut fields, reader),
+        variables: variables(&mut fields, reader),
+        timeout: reader.positive("timeout", &mut fields),
+        max_cost: cost("max_cost_usd", &mut fields, reader),
+        on_compensated: fields.text("on_compensated", &mut reader.findings),
+        body: body::read(&mut fields, reader).unwrap_or(Body {
+            form: Form::Nodes,
+            nodes: Vec::new(),
+            edges: None,
+            span: tree.span,
+        }),
+    };
+    fields.finish(&[FIELDS, WORKFLOW, body::FIELDS], &[], &mut reader.findings);
+    Some(document)
+}
+
+fn name(fields: &mut Fields<'_>, reader: &mut Reader) -> Option<Located<String>> {
+    let Some(name) = fields.text("name", &mut reader.findings) else {
+        if !fields.has("name") {
+            let message = "the workflow has no name";
+            let draft = Diagnostic::draft(Code::NoName, fields.span(), message);
+            reader.findings.push(draft.hint("write `name: my_workflow` at the top"));
+        }
+        return None;
+    };
+    if let Err(error) = crate::id::TenantId::parse(&name.value) {
+        reader.findings.push(name.span.error(Code::BadName, format!("not a workflow's name: {error}")));
+        return None;
+    }
+    Some(name)
+}
+
+/// A label: a number stays as it was written.
+fn version(fields: &mut Fields<'_>, reader: &mut Reader) -> String {
+    const VERSION_CHARS_MAX: usize = 100;
+    let Some(node) = fields.take("version", &mut reader.findings) else { return String::new() };
+    let label = match &node.value {
+        Value::String(text) => text.text.clone(),
+        Value::Number { text, .. } => text.clone(),
+        _ => {
+            reader.findings.push(wrong_shape("`version`", "a label such as `2.0.0`", node));
+            return String::new();
+        }
+    };
+    if label.chars().count() > VERSION_CHARS_MAX {
+        let message = format!("`version` has more than {VERSION_CHARS_MAX} characters");
+        reader.findings.push(node.span.error(Code::TooLarge, message));
+    }
+    label
+}
+
+/// The keys of the input, whatever is said of each.
+fn input(fields: &mut Fields<'_>, reader: &mut Reader) -> Option<BTreeSet<String>> {
+    const TYPES: &[&str] = &["string", "number", "integer", "boolean", "array", "object", "null"];
+    let map = fields.map("input", &mut reader.findings)?;
+    let mut keys = BTreeSet::new();
+    for (key, node) in map.iter() {
+        reader.name("an input key", &Located::new(key.name.clone(), key.span));
+        match &node.value {
+            Value::Null => {}
+            Value::String(_) => {
+                let types: Vec<(&'static str, ())> = TYPES.iter().map(|word| (*word, ())).collect();
+                word("the type of an input key", node, &types, &mut reader.findings);
+            }
+            Value::Map(_) => {
+                if let Err(error) = jsonschema::validator_for(&node.to_json()) {
+                    let message = format!("`{}` is no JSON Schema: {}", key.name, shown(&error.to_string()));
+                    reader.findings.push(node.span.error(Code::BadSchema, message));
+                }
+            }
+            Value::Bool(_) | Value::Number { .. } | Value::List(_) => {
+                let wrong = wrong_shape("an input key", "a JSON Schema or a type's name", node);
+                reader.findings.push(wrong.hint("write `order_id: string`"));
+            }
+        }
+        keys.insert(key.name.clone());
+    }
+    Some(keys)
+}
+
+fn variables(fields: &mut Fields<'_>, reader: &mut Reader) -> BTreeMap<String, Located<Variable>> {
+    let mut variables = BTreeMap::new();
+    for table in ["variables", "shared_context"] {
+        for (key, node) in fields.map(table, &mut reader.findings).into_iter().flat_map(|map| map.iter()) {
+            if !reader.name("a variable", &Located::new(key.name.clone(), key.span)) {
+                continue;
+            }
+            if variables.contains_key(&key.name) {
+                let message = format!("the variable `{}` is declared twice", key.name);
+                reader.findings.push(key.span.error(Code::DuplicateName, message));
+            }
+            let variable = variable(key, node, reader).unwrap_or_default();
+            variables.insert(key.name.clone(), Located::new(variable, key.span));
+        }
+    }
+    variables
+}
+
+fn variable(key: &Key, node: &Tree, reader: &mut Reader) -> Option<Variable> {
+    if node.as_map().is_none() {
+        let initial = (!node.is_null()).then(|| node.to_json());
+        return Some(Variable { initial, combine: Combine::LastWins });
+    }
+    let mut fields = Fields::of(node, "a variable", &mut reader.findings)?;
+    let words =
+        [("last", Combine::LastWins), ("append", Combine::Append), ("merge", Combine::Merge), ("once", Combine::Once)];
+    let combine = fields.word("combine", &words, &mut reader.findings).unwrap_or_default();
+    let initial = fields.json("initial", &mut reader.findings);
+    fields.text("description", &mut reader.findings);
+    fields.finish(&[VARIABLE], &[], &mut reader.findings);
+    let fits = match (&initial, combine) {
+        (Some(initial), Combine::Append) => initial.is_array(),
+        (Some(initial), Combine::Merge) => initial.is_object(),
+        (_, Combine::LastWins | Combine::Once) | (None, Combine::Append | Combine::Merge) => true,
+    };
+    if !fits {
+        let wanted = if combine == Combine::Append { "a list" } else { "a mapping" };
+        let message = format!("the initial value of `{}` must be {wanted} to combine that way", shown(&key.name));
+        reader.findings.push(node.span.error(Code::BadValue, message));
+    }
+    Some(Variable { initial, combine })
+}
+
+/// When a conversation is handed to a person: checked here, read from the bundle by who does it.
+fn hil(node: &Tree, reader: &mut Reader) {
+    let Some(mut fields) = Fields::of(node, "`hil_config`", &mut reader.findings) else { return };
+    fields.bool("enabled", &mut reader.findings);
+    for item in fields.list("handover_triggers", &mut reader.findings).unwrap_or_default() {
+        let Some(mut trigger) = Fields::of(item, "a handover trigger", &mut reader.findings) else { continue };
+        let words: Vec<(&'static str, ())> = HANDOVER_TRIGGERS.iter().map(|word| (*word, ())).collect();
+        trigger.word("type", &words, &mut reader.findings);
+        trigger.number("threshold", 0.0, 1.0, &mut reader.findings);
+        trigger.names("patterns", &mut reader.findings);
+        trigger.count("consecutive_errors", 1, CONSECUTIVE_ERRORS_MAX, &mut reader.findings);
+        if !trigger.has("type") {
+            trigger.missing("type", "write what is watched", &mut reader.findings);
+        }
+        trigger.finish(&[HANDOVER_TRIGGER], &[], &mut reader.findings);
+    }
+    fields.finish(&[HIL], &[], &mut reader.findings);
+}
+
+/// Which apps of Composio are used: checked here, read from the bundle by who calls them.
+fn composio(node: &Tree, reader: &mut Reader) {
+    let Some(mut fields) = Fields::of(node, "`composio`", &mut reader.findings) else { return };
+    fields.text("version", &mut reader.findings);
+    for item in fields.list("apps", &mut reader.findings).unwrap_or_default() {
+        let Some(mut app) = Fields::of(item, "a Composio app", &mut reader.findings) else { continue };
+        for key in ["name", "entity_id_source", "version"] {
+            app.text(key, &mut reader.findings);
+        }
+        app.names("actions", &mut reader.findings);
+        if !app.has("name") {
+            app.missing("name", "name the app", &mut reader.findings);
+        }
+        app.finish(&[COMPOSIO_APP], &[], &mut reader.findings);
+    }
+    fields.finish(&[COMPOSIO], &[], &mut reader.findings);
+}

@@ -1,0 +1,153 @@
+//! Every workflow of the seeds loads as it stands there.
+
+use std::collections::BTreeMap;
+
+use super::super::{Catalog, Checked, check, compile};
+use crate::agent::Agent;
+use crate::graph::node::{OnError, ToolSource};
+use crate::graph::{Join, Kind, Workflow, levels, mermaid};
+use crate::tool::Facts;
+
+fn agent(name: &str) -> (String, Agent) {
+    let agent = serde_json::json!({ "name": name, "type": "reasoning", "prompt": "{{ input }}" });
+    (name.to_owned(), serde_json::from_value(agent).unwrap())
+}
+
+fn tool(name: &str) -> (String, Facts) {
+    let facts = serde_json::json!({ "class": "keyed", "timeout_ms": 30_000 });
+    (name.to_owned(), serde_json::from_value(facts).unwrap())
+}
+
+fn catalog() -> Catalog {
+    let agents =
+        ["simple_intent_classifier", "autonomous_return_agent", "simple_classifier", "reasoning_agent", "simple_agent"];
+    let tools = [
+        "shopify.get_order",
+        "shopify.create_return",
+        "shopify.update_order_status",
+        "gmail.send_email",
+        "custom_api",
+        "get_weather",
+        "recommend_outfit",
+        "get_stock_price",
+        "search_web",
+        "summarize_data",
+        "send_alert",
+        "process_data",
+        "analyze",
+        "generate_report",
+        "fetch_api_data",
+        "validate_data",
+        "transform_data",
+        "analyze_method_a",
+        "analyze_method_b",
+        "merge_analyses",
+        "reserve_items",
+        "release_reservation",
+        "process_payment",
+        "refund_payment",
+        "create_shipment",
+        "cancel_shipment",
+        "send_email",
+    ];
+    Catalog { agents: agents.map(agent).into(), tools: tools.map(tool).into(), workflows: BTreeMap::new() }
+}
+
+macro_rules! seed {
+    ($name:literal) => {
+        check(include_bytes!(concat!("../../../testdata/definitions/seed-", $name)), &catalog())
+    };
+}
+
+/// Loads, runs, and pins itself: the bundle makes the same workflow.
+fn ready(checked: &Checked) -> &Workflow {
+    let (workflow, bundle) = checked.ready().unwrap_or_else(|| panic!("{:#?}", checked.diagnostics));
+    let again = compile(bundle).unwrap();
+    assert_eq!(format!("{again:#?}"), format!("{workflow:#?}"));
+    workflow
+}
+
+fn batches(workflow: &Workflow) -> Vec<Vec<&str>> {
+    let name = |place: &_| workflow.graph.node(*place).id.as_str();
+    levels(&workflow.graph).iter().map(|batch| batch.iter().map(name).collect()).collect()
+}
+
+#[test]
+fn a_chain_without_ids_runs_link_after_link() {
+    let checked = seed!("003-weather_outfit.yaml");
+    assert_eq!(batches(ready(&checked)), [["weather"], ["outfit"]]);
+}
+
+#[test]
+fn gathering_runs_side_by_side() {
+    let checked = seed!("003-parallel_gathering.yaml");
+    assert_eq!(batches(ready(&checked)), [vec!["weather", "stock", "news"], vec!["summary"]]);
+}
+
+#[test]
+fn conditional_alerts_wait_for_the_weather() {
+    let checked = seed!("003-conditional_alerts.yaml");
+    let workflow = ready(&checked);
+    assert_eq!(batches(workflow), [vec!["weather"], vec!["cold_alert", "hot_alert"]]);
+    assert!(workflow.graph.nodes.iter().all(|node| node.join == Join::AllSettled));
+}
+
+#[test]
+fn a_stateful_chain_is_ordered_by_its_references() {
+    assert_eq!(batches(ready(&seed!("003-stateful.yaml"))), [["step1"], ["step2"], ["step3"]]);
+}
+
+#[test]
+fn the_data_pipeline_is_drawn_as_the_seed_draws_it() {
+    let checked = seed!("003-data_pipeline.yaml");
+    let workflow = ready(&checked);
+    assert_eq!(
+        batches(workflow),
+        [
+            vec!["fetch_data"],
+            vec!["validate"],
+            vec!["transform"],
+            vec!["analyze_a", "analyze_b"],
+            vec!["merge_results"]
+        ]
+    );
+    let picture = "\
+graph TD
+    fetch_data[fetch_api_data]
+    validate[validate_data]
+    transform[transform_data]
+    analyze_a[analyze_method_a]
+    analyze_b[analyze_method_b]
+    merge_results[merge_analyses]
+    fetch_data --> validate
+    validate --> transform
+    transform --> analyze_a
+    transform --> analyze_b
+    analyze_a --> merge_results
+    analyze_b --> merge_results
+";
+    assert_eq!(mermaid(workflow), picture);
+}
+
+#[test]
+fn the_saga_keeps_its_compensations_and_three_attempts() {
+    let checked = seed!("003-ecommerce_saga.yaml");
+    let workflow = ready(&checked);
+    for node in &workflow.graph.nodes {
+        let undo = node.policy.compensation.as_ref().unwrap();
+        let Kind::Tool(tool) = &node.kind else { panic!() };
+        let ToolSource::Written { tool: name, .. } = &tool.from else { panic!() };
+        assert!(tool.facts.contains_key(name) && tool.facts.contains_key(&undo.tool));
+        assert_eq!(node.policy.retry.as_ref().unwrap().max_attempts, 3);
+        assert_eq!(node.policy.on_error, None::<OnError>);
+    }
+    assert_eq!(batches(workflow), [["reserve_inventory"], ["charge_payment"], ["ship_order"]]);
+}
+
+#[test]
+fn generated_json_steps_lack_only_a_name() {
+    let checked = seed!("003-generated.json");
+    let codes: Vec<&str> = checked.diagnostics.iter().map(|d| d.code.as_str()).collect();
+    assert_eq!(codes, ["DEF-018"]);
+    assert_eq!(batches(checked.workflow.as_ref().unwrap()), [["weather"], ["alert"]]);
+}

@@ -1,0 +1,260 @@
+//! A workflow as a picture: Mermaid for documents, DOT for Graphviz. Whatever a label holds, the picture stays one.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use super::node::{Ask, Kind, ToolSource};
+use super::{Edge, Graph, Node, NodeIx, When, Workflow};
+
+/// Characters of one label.
+const LABEL_CHARS_MAX: usize = 80;
+/// Words that mean something else to Mermaid than a node of that name.
+const MERMAID_WORDS: &[&str] = &[
+    "call",
+    "class",
+    "classdef",
+    "click",
+    "default",
+    "direction",
+    "end",
+    "flowchart",
+    "graph",
+    "href",
+    "interpolate",
+    "linkstyle",
+    "style",
+    "subgraph",
+];
+
+/// `graph TD`, as seed 003 draws it: `id[tool]` and `a --> b`; bodies of loops and branches as subgraphs.
+pub fn mermaid(workflow: &Workflow) -> String {
+    let mut out = String::from("graph TD\n");
+    Mermaid { names: Names::default(), out: &mut out }.graph(&workflow.graph, "", 1);
+    out.truncate(out.trim_end().len());
+    out.push('\n');
+    out
+}
+
+/// A Graphviz `digraph`; bodies of loops and branches as clusters.
+pub fn dot(workflow: &Workflow) -> String {
+    let mut out = format!("digraph {} {{\n    rankdir=TB;\n    node [shape=box];\n", quoted(&workflow.name));
+    Dot { out: &mut out }.graph(&workflow.graph, "", 1);
+    out.push_str("}\n");
+    out
+}
+
+struct Mermaid<'o> {
+    names: Names,
+    out: &'o mut String,
+}
+
+impl Mermaid<'_> {
+    fn graph(&mut self, graph: &Graph, scope: &str, depth: usize) {
+        let pad = "    ".repeat(depth);
+        let names: Vec<String> = graph.nodes.iter().map(|node| self.names.of(scope, node.id.as_str())).collect();
+        for (place, node) in graph.places().zip(&graph.nodes) {
+            let (open, close) = brackets(&node.kind);
+            let _ = writeln!(self.out, "{pad}{}{open}{}{close}", names[place.at()], mermaid_label(&label(node)));
+            for (branch, body) in bodies(&node.kind) {
+                let inner = format!("{scope}{}/{branch}/", node.id);
+                let name = self.names.of(&inner, "body");
+                let title = if branch.is_empty() { node.id.to_string() } else { format!("{}: {branch}", node.id) };
+                let _ = writeln!(self.out, "{pad}subgraph {name}[{}]", mermaid_label(&title));
+                self.graph(body, &inner, depth + 1);
+                let _ = writeln!(self.out, "{pad}end\n{pad}{} -.- {name}", names[place.at()]);
+            }
+        }
+        for edge in &graph.edges {
+            let (from, to) = (&names[edge.from.at()], &names[edge.to.at()]);
+            let arrow = if edge.when == When::Failed { "-.->" } else { "-->" };
+            let _ = match edge_label(edge) {
+                Some(label) => writeln!(self.out, "{pad}{from} {arrow}|{}| {to}", mermaid_text(&label)),
+                None => writeln!(self.out, "{pad}{from} {arrow} {to}"),
+            };
+        }
+    }
+}
+
+/// Names that Mermaid takes as they are, each used once.
+#[derive(Default)]
+struct Names {
+    taken: BTreeSet<String>,
+}
+
+impl Names {
+    fn of(&mut self, scope: &str, id: &str) -> String {
+        let plain: String =
+            format!("{scope}{id}").chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        let is_word = MERMAID_WORDS.contains(&plain.to_ascii_lowercase().as_str());
+        let begins_well = plain.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        // A leading `o` or `x` behind an arrow would be read as its head; a space stands between, so it is not.
+        let mut name = if is_word || !begins_well { format!("node_{plain}") } else { plain };
+        while !self.taken.insert(name.clone()) {
+            name.push('_');
+        }
+        name
+    }
+}
+
+struct Dot<'o> {
+    out: &'o mut String,
+}
+
+impl Dot<'_> {
+    fn graph(&mut self, graph: &Graph, scope: &str, depth: usize) {
+        let pad = "    ".repeat(depth);
+        let name = |place: NodeIx| quoted(&format!("{scope}{}", graph.node(place).id));
+        for (place, node) in graph.places().zip(&graph.nodes) {
+            let _ = writeln!(
+                self.out,
+                "{pad}{} [label={}, shape={}];",
+                name(place),
+                quoted(&label(node)),
+                shape(&node.kind)
+            );
+            for (branch, body) in bodies(&node.kind) {
+                let inner = format!("{scope}{}/{branch}/", node.id);
+                let title = if branch.is_empty() { node.id.to_string() } else { format!("{}: {branch}", node.id) };
+                let _ = writeln!(self.out, "{pad}subgraph {} {{", quoted(&format!("cluster_{inner}")));
+                let _ = writeln!(self.out, "{pad}    label={};", quoted(&title));
+                self.graph(body, &inner, depth + 1);
+                let _ = writeln!(self.out, "{pad}}}");
+                if let Some(first) = body.nodes.first() {
+                    let first = quoted(&format!("{inner}{}", first.id));
+                    let _ = writeln!(self.out, "{pad}{} -> {first} [style=dotted, arrowhead=none];", name(place));
+                }
+            }
+        }
+        for edge in &graph.edges {
+            let mut attributes = Vec::new();
+            attributes.extend(edge_label(edge).map(|label| format!("label={}", quoted(&label))));
+            attributes.extend((edge.when == When::Failed).then(|| "style=dashed".to_owned()));
+            let attributes =
+                if attributes.is_empty() { String::new() } else { format!(" [{}]", attributes.join(", ")) };
+            let _ = writeln!(self.out, "{pad}{} -> {}{attributes};", name(edge.from), name(edge.to));
+        }
+    }
+}
+
+/// What a node shows: its name where it has one, else what it runs.
+fn label(node: &Node) -> String {
+    if node.name != node.id.as_str() {
+        return node.name.clone();
+    }
+    match &node.kind {
+        Kind::Tool(tool) => match &tool.from {
+            ToolSource::Written { tool, .. } => tool.clone(),
+            ToolSource::Requests => "tool_requests".to_owned(),
+        },
+        Kind::Agent(_)
+        | Kind::Condition(_)
+        | Kind::Switch(_)
+        | Kind::Loop(_)
+        | Kind::Parallel(_)
+        | Kind::Merge(_)
+        | Kind::Human(_)
+        | Kind::Wait(_)
+        | Kind::Subworkflow(_)
+        | Kind::Transform(_)
+        | Kind::Trigger
+        | Kind::End(_)
+        | Kind::Sink(_) => node.id.to_string(),
+    }
+}
+
+fn edge_label(edge: &Edge) -> Option<String> {
+    match (&edge.when, &edge.condition) {
+        (When::Completed, None) => None,
+        (When::Completed, Some(_)) => Some("if".to_owned()),
+        (When::Branch(branch), None) => Some(branch.clone()),
+        (When::Branch(branch), Some(_)) => Some(format!("{branch}, if")),
+        (When::Failed, _) => Some("error".to_owned()),
+    }
+}
+
+/// The bodies inside a node, by branch; a loop's has no name.
+fn bodies(kind: &Kind) -> Vec<(&str, &Graph)> {
+    match kind {
+        Kind::Loop(each) => vec![("", &*each.body)],
+        Kind::Parallel(fork) => fork.branches.iter().map(|(name, body)| (name.as_str(), &**body)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn brackets(kind: &Kind) -> (&'static str, &'static str) {
+    match kind {
+        Kind::Tool(_) => ("[", "]"),
+        Kind::Agent(_) => ("(", ")"),
+        Kind::Condition(_) | Kind::Switch(_) => ("{", "}"),
+        Kind::Human(human) if matches!(human.ask, Ask::Approval { .. }) => ("{{", "}}"),
+        Kind::Human(_) => ("[/", "/]"),
+        Kind::Loop(_) | Kind::Parallel(_) | Kind::Subworkflow(_) => ("[[", "]]"),
+        Kind::Merge(_) => ("((", "))"),
+        Kind::Wait(_) => (">", "]"),
+        Kind::Trigger | Kind::End(_) | Kind::Sink(_) => ("([", "])"),
+        Kind::Transform(_) => ("[\\", "\\]"),
+    }
+}
+
+fn shape(kind: &Kind) -> &'static str {
+    match kind {
+        Kind::Tool(_) | Kind::Transform(_) => "box",
+        Kind::Agent(_) => "ellipse",
+        Kind::Condition(_) | Kind::Switch(_) => "diamond",
+        Kind::Human(_) => "hexagon",
+        Kind::Loop(_) | Kind::Parallel(_) | Kind::Subworkflow(_) => "box3d",
+        Kind::Merge(_) => "invtriangle",
+        Kind::Wait(_) => "cds",
+        Kind::Trigger | Kind::End(_) | Kind::Sink(_) => "oval",
+    }
+}
+
+/// A label in Mermaid: bare where it is a plain word, else in quotes.
+fn mermaid_label(text: &str) -> String {
+    let is_plain = text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        && !MERMAID_WORDS.contains(&text.to_ascii_lowercase().as_str());
+    if is_plain { cut(text) } else { format!("\"{}\"", mermaid_text(text)) }
+}
+
+/// Text that cannot leave its quotes, start markup or be read as HTML.
+fn mermaid_text(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in cut(text).chars() {
+        match c {
+            c if c.is_alphanumeric() || matches!(c, ' ' | '_' | '.' | ',' | ':' | '?' | '!' | '-' | '+' | '/') => {
+                escaped.push(c);
+            }
+            c => {
+                let _ = write!(escaped, "#{};", u32::from(c));
+            }
+        }
+    }
+    escaped
+}
+
+/// A quoted string of DOT.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in cut(text).chars() {
+        if matches!(c, '"' | '\\') {
+            quoted.push('\\');
+        }
+        quoted.push(c);
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// One line of bounded length.
+fn cut(text: &str) -> String {
+    let mut cut: String = text.chars().take(LABEL_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(LABEL_CHARS_MAX).is_some() {
+        cut.push('…');
+    }
+    cut
+}
+
+#[cfg(test)]
+mod tests;

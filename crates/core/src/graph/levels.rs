@@ -1,0 +1,25 @@
+//! The batches in which the nodes of a graph can run side by side.
+
+use super::{Graph, NodeIx};
+
+/// Batches in order: a node stands in the first one that comes after all it waits for (seed 003's execution order).
+/// Within a batch nodes keep the order of the file. Nodes on a circle, and what comes after, are left out; a workflow
+/// that passed its checks has none.
+pub fn levels(graph: &Graph) -> Vec<Vec<NodeIx>> {
+    let mut waits: Vec<usize> = graph.places().map(|place| graph.incoming(place).len()).collect();
+    let mut batch: Vec<NodeIx> = graph.places().filter(|place| waits[place.at()] == 0).collect();
+    let mut batches = Vec::new();
+    while !batch.is_empty() {
+        let mut next = Vec::new();
+        for edge in batch.iter().flat_map(|place| graph.outgoing(*place)) {
+            let to = graph.edge(*edge).to;
+            waits[to.at()] -= 1;
+            if waits[to.at()] == 0 {
+                next.push(to);
+            }
+        }
+        next.sort_unstable();
+        batches.push(std::mem::replace(&mut batch, next));
+    }
+    batches
+}
