@@ -27,6 +27,12 @@ impl Hash {
         Self(hex.into())
     }
 
+    /// A hash as it was written: 64 lower-case hexadecimal digits, or nothing.
+    pub fn parse(hex: &str) -> Option<Self> {
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        (hex.len() == 64 && hex.bytes().all(is_digit)).then(|| Self(hex.into()))
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,1 +1,17 @@
-//! (under construction)
+//! Keeps journals, inboxes, ownership, records and versions, and decides nothing.
+//!
+//! The way in is [`sqlite::Store`]: one value that answers every port of this room ([`Journal`], [`Read`],
+//! [`Records`], [`Registry`]). It is cheap to clone, and several processes may open one file.
+//!
+//! What it promises: an answer means *durable* (write-ahead log, `synchronous=FULL`); a batch is written whole or not at
+//! all and is refused alone, however many share its commit; a stale owner changes nothing; what cannot be written is
+//! never acknowledged. How: one writer thread commits for all, and readers never wait for it.
+//!
+//! Deliberately absent: any opinion on what a run does. Payloads, states and snapshots are bytes and words here.
+//!
+//! [`Journal`]: baton_ports::journal::Journal
+//! [`Read`]: baton_ports::read::Read
+//! [`Records`]: baton_ports::records::Records
+//! [`Registry`]: baton_ports::registry::Registry
+
+pub mod sqlite;

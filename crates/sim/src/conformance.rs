@@ -1,0 +1,115 @@
+//! One suite per port: what every implementation must do, whatever keeps the data.
+//!
+//! Each check is a sentence and gets a fresh, empty store from `make`. A failed check panics where its claim does not
+//! hold, so call the suites from tests.
+
+mod appends;
+mod inbox;
+mod lists;
+mod ownership;
+mod records;
+mod registry;
+mod world;
+
+use baton_ports::journal::Journal;
+use baton_ports::read::Read;
+use baton_ports::records::Records;
+use baton_ports::registry::Registry;
+
+/// Runs each check on a store of its own.
+macro_rules! check {
+    ($make:expr; $($check:path),+ $(,)?) => {
+        $($check(&$make().await).await;)+
+    };
+}
+
+/// The journal, with what its appends make readable.
+pub async fn journal<S: Journal + Read>(make: impl AsyncFn() -> S) {
+    check!(make;
+        inbox::what_is_acknowledged_is_there,
+        inbox::a_second_submission_under_one_id_is_dropped_for_ever,
+        inbox::only_a_first_item_brings_an_aggregate_into_being,
+        inbox::a_message_to_nobody_is_refused,
+        inbox::another_tenants_aggregate_is_out_of_reach,
+        inbox::items_are_read_in_commit_order_behind_a_place,
+        inbox::what_breaks_a_limit_is_refused_by_name,
+        inbox::a_full_inbox_takes_no_more_until_it_is_emptied,
+        inbox::an_append_consumes_its_items_and_no_others,
+    );
+    check!(make;
+        appends::entries_are_read_back_as_they_were,
+        appends::large_entries_are_read_back_as_they_were,
+        appends::a_wrong_sequence_writes_nothing,
+        appends::a_stale_owner_writes_nothing_and_is_told_so_first,
+        appends::an_append_tried_twice_is_recorded_once,
+        appends::each_of_many_appends_is_refused_alone,
+        appends::a_message_to_another_aggregate_goes_with_the_append,
+        appends::a_message_delivered_twice_is_there_once,
+        appends::a_child_is_created_with_the_append,
+        appends::an_append_with_an_undeliverable_message_writes_nothing,
+        appends::a_snapshot_of_another_fold_is_left_out,
+        appends::the_newest_snapshot_shortens_the_tail,
+    );
+    check!(make;
+        ownership::a_new_aggregate_may_be_owned_from_its_first_instant,
+        ownership::a_claim_raises_the_epoch_and_reads_everything,
+        ownership::what_a_living_process_owns_cannot_be_claimed,
+        ownership::one_of_many_claimants_gets_it,
+        ownership::an_owner_whose_lease_ended_loses_to_the_next,
+        ownership::a_lease_that_ended_unnoticed_is_renewed,
+        ownership::an_owner_may_claim_afresh,
+        ownership::who_leaves_gives_everything_back,
+        ownership::who_left_owns_nothing_new,
+        ownership::a_release_is_harmless_twice_and_refused_to_the_stale,
+        ownership::process_numbers_are_never_used_again,
+        ownership::a_timer_is_due_at_its_time_and_not_before,
+        ownership::a_message_to_a_parked_aggregate_makes_it_due,
+        ownership::a_released_aggregate_with_an_open_inbox_is_due,
+        ownership::what_is_parked_or_owned_by_the_living_is_not_due,
+        ownership::what_the_dead_owned_is_due_even_without_timer_or_message,
+        ownership::no_more_is_due_than_was_asked_for,
+        ownership::an_owner_is_nudged_until_it_has_consumed,
+    );
+    check!(make;
+        lists::a_head_shows_what_the_last_append_said,
+        lists::runs_are_listed_newest_first_by_state_and_workflow,
+        lists::pages_follow_their_cursor,
+        lists::counts_are_by_state,
+        lists::desk_items_are_open_until_they_are_closed,
+        lists::audit_rows_are_kept_in_order,
+        lists::nothing_crosses_tenants,
+    );
+}
+
+/// Records of internal tools.
+pub async fn records<S: Records>(make: impl AsyncFn() -> S) {
+    check!(make;
+        records::a_record_is_read_back_with_its_version,
+        records::an_insert_is_refused_where_there_is_one,
+        records::a_compare_and_set_needs_the_version_it_saw,
+        records::a_put_overwrites_and_a_delete_removes,
+        records::a_batch_is_written_whole_or_not_at_all,
+        records::operations_of_a_batch_see_each_other,
+        records::ranges_of_one_resource_never_overlap,
+        records::a_key_may_widen_its_own_range,
+        records::a_freed_range_may_be_held_again,
+        records::one_of_many_bookings_of_a_slot_wins,
+        records::an_empty_range_is_refused,
+        records::a_list_is_in_key_order_within_its_prefix,
+        records::records_of_tenants_are_apart,
+        records::what_breaks_a_limit_is_refused_by_name,
+    );
+}
+
+/// Workflow versions and bundles.
+pub async fn registry<S: Registry>(make: impl AsyncFn() -> S) {
+    check!(make;
+        registry::the_first_version_is_active,
+        registry::a_changed_bundle_is_the_next_version,
+        registry::saving_what_is_active_changes_nothing,
+        registry::an_older_bundle_saved_again_is_a_new_version,
+        registry::bundles_are_kept_by_their_hash,
+        registry::a_bundle_under_a_wrong_hash_is_refused,
+        registry::versions_of_tenants_are_apart,
+    );
+}

@@ -1,0 +1,205 @@
+use std::sync::Arc;
+
+use baton_core::run::State;
+use baton_ports::journal::{
+    Append, BLOB_BYTES_MIN, Create, ENTRY_BYTES_MAX, Error, Journal, Kind, Ownership, Snapshot, Submit,
+};
+use baton_ports::read::{AuditFilter, Read};
+use futures::future::join_all;
+
+use super::world::{FOLD, at, audit, bytes, claimed, entry, head, ids, join, message, owned, parked, start, tenant};
+
+async fn journal_of(store: &impl Read, run: &str) -> Vec<Arc<[u8]>> {
+    store.entries(&tenant(), &run.into(), 0, 100).await.expect("reads")
+}
+
+/// An append that would leave a trace in every table.
+fn loud(run: &str, ownership: Ownership, expected_seq: u64, to: &str) -> Append {
+    Append {
+        inbox_done: vec![1],
+        head: Some(head(State::Completed)),
+        outbox: vec![message(to, "loud")],
+        audit: vec![audit(run, "loud")],
+        snapshot: Some(Snapshot { fold_version: FOLD, seq: expected_seq + 1, state: bytes("loud") }),
+        release: true,
+        ..entry(run, ownership, expected_seq)
+    }
+}
+
+/// Nothing of a refused [`loud`] append can be seen.
+async fn is_silent(store: &(impl Journal + Read), run: &str, to: Ownership) {
+    let shown = store.run(&tenant(), &run.into()).await.expect("reads").expect("is there");
+    assert_eq!(shown.state, State::Pending);
+    let rows = store.audit(&tenant(), AuditFilter::default()).await.expect("reads");
+    assert_eq!(rows, []);
+    assert_eq!(ids(&store.inbox(to.handle, 0).await.expect("reads")), ["start"]);
+}
+
+pub async fn entries_are_read_back_as_they_were(store: &(impl Journal + Read)) {
+    let process = join(store).await;
+    let ownership = owned(store, "run", process).await;
+    for seq in 0..3 {
+        store.append(entry("run", ownership, seq)).await.expect("appends");
+    }
+    let all = journal_of(store, "run").await;
+    assert_eq!(all, [bytes("run 1"), bytes("run 2"), bytes("run 3")]);
+    let behind = store.entries(&tenant(), &"run".into(), 1, 1).await.expect("reads");
+    assert_eq!(behind, [bytes("run 2")]);
+    assert_eq!(store.run(&tenant(), &"run".into()).await.expect("reads").expect("is there").seq, 3);
+}
+
+pub async fn large_entries_are_read_back_as_they_were(store: &(impl Journal + Read)) {
+    let process = join(store).await;
+    let ownership = owned(store, "run", process).await;
+    let sizes = [BLOB_BYTES_MIN - 1, BLOB_BYTES_MIN, BLOB_BYTES_MIN + 1, 3 * BLOB_BYTES_MIN, ENTRY_BYTES_MAX];
+    let large: Vec<Arc<[u8]>> = sizes.iter().map(|size| vec![b'x'; *size].into()).collect();
+    for (seq, payload) in (0..).zip(&large) {
+        let append = Append { entry: Arc::clone(payload), ..entry("run", ownership, seq) };
+        store.append(append).await.expect("appends");
+    }
+    // The same large payload again: kept once, and still in both places.
+    let again = Append { entry: Arc::clone(&large[3]), ..entry("run", ownership, 5) };
+    store.append(again).await.expect("appends");
+    let found = journal_of(store, "run").await;
+    assert!(found.iter().eq(large.iter().chain([&large[3]])), "every entry is as it was");
+    let claimed = claimed(store, "run", process, at(0)).await;
+    assert!(claimed.tail == found, "also for the next owner");
+
+    let over = Append { entry: vec![0; ENTRY_BYTES_MAX + 1].into(), ..entry("run", claimed.ownership, 6) };
+    let refused = store.append(over).await;
+    assert!(matches!(refused, Err(Error::TooLarge { limit: ENTRY_BYTES_MAX, .. })), "{refused:?}");
+}
+
+pub async fn a_wrong_sequence_writes_nothing(store: &(impl Journal + Read)) {
+    let process = join(store).await;
+    let (ownership, other) = (owned(store, "run", process).await, owned(store, "other", process).await);
+    store.append(entry("run", ownership, 0)).await.expect("appends");
+    for wrong in [0, 2, 7] {
+        let refused = store.append(loud("run", ownership, wrong, "other")).await;
+        assert!(
+            matches!(refused, Err(Error::WrongSequence { expected, found: 1, .. }) if expected == wrong),
+            "{refused:?}"
+        );
+    }
+    is_silent(store, "run", other).await;
+    assert_eq!(journal_of(store, "run").await, [bytes("run 1")]);
+    let claimed = claimed(store, "run", process, at(0)).await;
+    assert_eq!((claimed.snapshot, ids(&claimed.inbox)), (None, vec!["start"]));
+}
+
+pub async fn a_stale_owner_writes_nothing_and_is_told_so_first(store: &(impl Journal + Read)) {
+    let process = join(store).await;
+    let (stale, other) = (owned(store, "run", process).await, owned(store, "other", process).await);
+    let fresh = claimed(store, "run", process, at(0)).await.ownership;
+    // Also where the sequence is wrong and a message could not be delivered.
+    for (seq, to) in [(0, "other"), (7, "other"), (0, "nobody")] {
+        let refused = store.append(loud("run", stale, seq, to)).await;
+        assert!(matches!(refused, Err(Error::LeaseLost { .. })), "{refused:?}");
+    }
+    is_silent(store, "run", other).await;
+    assert_eq!(journal_of(store, "run").await.len(), 0);
+    store.append(entry("run", fresh, 0)).await.expect("the new owner appends");
+}
+
+pub async fn an_append_tried_twice_is_recorded_once(store: &(impl Journal + Read)) {
+    let process = join(store).await;
+    let ownership = owned(store, "run", process).await;
+    let append = Append { audit: vec![audit("run", "calculator")], ..entry("run", ownership, 0) };
+    store.append(append.clone()).await.expect("appends");
+    let refused = store.append(append).await;
+    assert!(matches!(refused, Err(Error::WrongSequence { expected: 0, found: 1, .. })), "{refused:?}");
+    assert_eq!(journal_of(store, "run").await.len(), 1);
+    assert_eq!(store.audit(&tenant(), AuditFilter::default()).await.expect("reads").len(), 1);
+}
+
+pub async fn each_of_many_appends_is_refused_alone(store: &(impl Journal + Read)) {
+    let process = join(store).await;
+    let mut appends = Vec::new();
+    for number in 0..30_u64 {
+        let run = format!("run-{number}");
+        let ownership = owned(store, &run, process).await;
+        let wrong = match number % 3 {
+            0 => entry(&run, ownership, 0),
+            1 => entry(&run, ownership, 9),
+            _ => entry(&run, Ownership { epoch: 9, ..ownership }, 0),
+        };
+        appends.push(wrong);
+    }
+    let outcomes = join_all(appends.into_iter().map(|append| store.append(append))).await;
+    for (number, outcome) in (0..30_usize).zip(outcomes) {
+        let entries = journal_of(store, &format!("run-{number}")).await.len();
+        match number % 3 {
+            0 => assert!(outcome.is_ok() && entries == 1, "{number}: {outcome:?}, {entries} entries"),
+            1 => assert!(matches!(outcome, Err(Error::WrongSequence { .. })) && entries == 0, "{number}: {outcome:?}"),
+            _ => assert!(matches!(outcome, Err(Error::LeaseLost { .. })) && entries == 0, "{number}: {outcome:?}"),
+        }
+    }
+}
+
+pub async fn a_message_to_another_aggregate_goes_with_the_append(store: &(impl Journal + Read)) {
+    let process = join(store).await;
+    let ownership = owned(store, "child", process).await;
+    parked(store, "parent", process, None).await;
+    let append = Append { outbox: vec![message("parent", "child/done")], ..entry("child", ownership, 0) };
+    store.append(append).await.expect("appends");
+    let parent = claimed(store, "parent", process, at(0)).await;
+    assert_eq!(ids(&parent.inbox), ["child/done"]);
+    assert_eq!(parent.inbox[0].payload, bytes("child/done"));
+}
+
+pub async fn a_message_delivered_twice_is_there_once(store: &(impl Journal + Read)) {
+    let process = join(store).await;
+    let (child, parent) = (owned(store, "child", process).await, owned(store, "parent", process).await);
+    for seq in 0..2 {
+        let append = Append { outbox: vec![message("parent", "child/done")], ..entry("child", child, seq) };
+        store.append(append).await.expect("appends");
+    }
+    assert_eq!(ids(&store.inbox(parent.handle, 0).await.expect("reads")), ["start", "child/done"]);
+}
+
+pub async fn a_child_is_created_with_the_append(store: &(impl Journal + Read)) {
+    let process = join(store).await;
+    let parent = owned(store, "parent", process).await;
+    let creates = Create { kind: Kind::Run, workflow: "sub".into(), parent: Some("parent".into()), owner: None };
+    let child = Submit { creates: Some(creates), ..start("parent/child", None) };
+    store.append(Append { outbox: vec![child], ..entry("parent", parent, 0) }).await.expect("appends");
+    let shown = store.run(&tenant(), &"parent/child".into()).await.expect("reads").expect("is there");
+    assert_eq!((shown.parent, shown.workflow.as_str()), (Some("parent".into()), "sub"));
+    let due = store.due(process, at(0), 10).await.expect("reads");
+    assert_eq!(due, ["parent/child".into()]);
+}
+
+pub async fn an_append_with_an_undeliverable_message_writes_nothing(store: &(impl Journal + Read)) {
+    let process = join(store).await;
+    let (ownership, other) = (owned(store, "run", process).await, owned(store, "other", process).await);
+    let mut append = loud("run", ownership, 0, "other");
+    append.outbox.push(message("nobody", "hello"));
+    let refused = store.append(append).await;
+    assert!(matches!(&refused, Err(Error::NotFound { aggregate }) if aggregate.as_str() == "nobody"), "{refused:?}");
+    is_silent(store, "run", other).await;
+    store.append(entry("run", ownership, 0)).await.expect("nothing is in the way of the next");
+}
+
+pub async fn a_snapshot_of_another_fold_is_left_out(store: &(impl Journal + Read)) {
+    let process = join(store).await;
+    let ownership = owned(store, "run", process).await;
+    let snapshot = Snapshot { fold_version: FOLD + 1, seq: 1, state: bytes("state") };
+    store.append(Append { snapshot: Some(snapshot), ..entry("run", ownership, 0) }).await.expect("appends");
+    let claimed = claimed(store, "run", process, at(0)).await;
+    assert_eq!((claimed.snapshot, claimed.tail), (None, vec![bytes("run 1")]));
+}
+
+pub async fn the_newest_snapshot_shortens_the_tail(store: &(impl Journal + Read)) {
+    let process = join(store).await;
+    let ownership = owned(store, "run", process).await;
+    for seq in 0..5 {
+        let state = bytes(&format!("state {}", seq + 1));
+        let snapshot = (seq % 2 == 0).then_some(Snapshot { fold_version: FOLD, seq: seq + 1, state });
+        let snapshot = snapshot.filter(|_| seq < 4);
+        store.append(Append { snapshot, ..entry("run", ownership, seq) }).await.expect("appends");
+    }
+    let claimed = claimed(store, "run", process, at(0)).await;
+    assert_eq!(claimed.seq, 5);
+    assert_eq!(claimed.snapshot, Some(Snapshot { fold_version: FOLD, seq: 3, state: bytes("state 3") }));
+    assert_eq!(claimed.tail, [bytes("run 4"), bytes("run 5")]);
+}

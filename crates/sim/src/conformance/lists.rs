@@ -1,0 +1,154 @@
+use baton_core::money::Usd;
+use baton_core::run::State;
+use baton_core::tool::AuditStatus;
+use baton_ports::journal::{Append, Create, DeskItem, DeskKind, Head, Journal, Kind, Projection, Submit};
+use baton_ports::read::{AuditFilter, Read, RunFilter};
+use serde_json::json;
+
+use super::world::{at, audit, entry, head, join, other_tenant, owned, start, tenant};
+
+async fn names(store: &impl Read, filter: RunFilter) -> Vec<String> {
+    let runs = store.runs(&tenant(), filter).await.expect("reads");
+    runs.iter().map(|run| run.run.to_string()).collect()
+}
+
+/// Starts `run-0`, `run-1`, … in these states; every second one of another workflow.
+async fn runs_in(store: &impl Journal, states: &[State]) {
+    let process = join(store).await;
+    for (number, state) in states.iter().enumerate() {
+        let run = format!("run-{number}");
+        let workflow = if number % 2 == 0 { "even" } else { "odd" }.into();
+        let creates = Create { kind: Kind::Run, workflow, parent: None, owner: None };
+        store.submit(Submit { creates: Some(creates), ..start(&run, None) }).await.expect("starts");
+        let ownership = super::world::claimed(store, &run, process, at(0)).await.ownership;
+        let append = Append { head: Some(head(*state)), ..entry(&run, ownership, 0) };
+        store.append(append).await.expect("appends");
+    }
+}
+
+pub async fn a_head_shows_what_the_last_append_said(store: &(impl Journal + Read)) {
+    let process = join(store).await;
+    let ownership = owned(store, "run", process).await;
+    let shown = async || store.run(&tenant(), &"run".into()).await.expect("reads").expect("is there");
+    let new = shown().await;
+    assert_eq!((new.state, new.seq, new.created_at), (State::Pending, 0, at(0)));
+    let failed = Head {
+        state: State::Failed,
+        started_at: Some(at(1)),
+        ended_at: Some(at(9)),
+        cost_nanos: 42,
+        fault: Some("TIMEOUT: too slow".into()),
+    };
+    store.append(Append { head: Some(failed), ..entry("run", ownership, 0) }).await.expect("appends");
+    store.append(entry("run", ownership, 1)).await.expect("appends without a head");
+    let last = shown().await;
+    assert_eq!((last.state, last.seq), (State::Failed, 2));
+    assert_eq!((last.started_at, last.ended_at), (Some(at(1)), Some(at(9))));
+    assert_eq!((last.cost, last.fault.as_deref()), (Usd::from_nanos(42), Some("TIMEOUT: too slow")));
+}
+
+pub async fn runs_are_listed_newest_first_by_state_and_workflow(store: &(impl Journal + Read)) {
+    use State::{Completed, Failed, Running};
+    runs_in(store, &[Completed, Failed, Running, Failed, Completed]).await;
+    let all = RunFilter::default();
+    assert_eq!(names(store, all.clone()).await, ["run-4", "run-3", "run-2", "run-1", "run-0"]);
+    let failed = RunFilter { state: Some(Failed), ..all.clone() };
+    assert_eq!(names(store, failed).await, ["run-3", "run-1"]);
+    let even = RunFilter { workflow: Some("even".into()), ..all.clone() };
+    assert_eq!(names(store, even).await, ["run-4", "run-2", "run-0"]);
+    let none = RunFilter { workflow: Some("even".into()), state: Some(Failed), ..all };
+    assert_eq!(names(store, none).await, [""; 0]);
+}
+
+pub async fn pages_follow_their_cursor(store: &(impl Journal + Read)) {
+    use State::{Completed, Failed, Running};
+    runs_in(store, &[Completed, Failed, Running, Failed, Completed]).await;
+    let page = |before: Option<&str>| RunFilter { before: before.map(Into::into), limit: 2, ..RunFilter::default() };
+    assert_eq!(names(store, page(None)).await, ["run-4", "run-3"]);
+    assert_eq!(names(store, page(Some("run-3"))).await, ["run-2", "run-1"]);
+    assert_eq!(names(store, page(Some("run-1"))).await, ["run-0"]);
+    assert_eq!(names(store, page(Some("run-0"))).await, [""; 0]);
+}
+
+pub async fn counts_are_by_state(store: &(impl Journal + Read)) {
+    use State::{Completed, Failed, Running};
+    runs_in(store, &[Completed, Failed, Running, Failed]).await;
+    store.submit(start("new", None)).await.expect("starts");
+    let mut counts = store.counts().await.expect("reads");
+    counts.sort_unstable();
+    assert_eq!(counts, [(State::Pending, 1), (Running, 1), (Completed, 1), (Failed, 2)]);
+}
+
+fn item(id: &str, title: &str, opened_ms: i64) -> DeskItem {
+    DeskItem {
+        id: id.into(),
+        tenant: tenant(),
+        run: "run".into(),
+        kind: DeskKind::Approval,
+        title: title.into(),
+        details: json!({ "amount": 12 }),
+        opened_at: at(opened_ms),
+        deadline: Some(at(1_000)),
+    }
+}
+
+pub async fn desk_items_are_open_until_they_are_closed(store: &(impl Journal + Read)) {
+    let process = join(store).await;
+    let ownership = owned(store, "run", process).await;
+    let close = |id: &str| Projection::DeskClosed { id: id.into(), at: at(9), outcome: "approved".into() };
+    let open = |id: &str, title: &str, ms: i64| Projection::DeskOpened(item(id, title, ms));
+    let steps = [
+        (vec![open("run/b", "B", 2), open("run/a", "A", 1)], vec![item("run/a", "A", 1), item("run/b", "B", 2)]),
+        (vec![close("run/a")], vec![item("run/b", "B", 2)]),
+        (vec![close("run/a"), close("run/nothing")], vec![item("run/b", "B", 2)]),
+        (vec![open("run/a", "A, changed", 5)], vec![item("run/b", "B", 2), item("run/a", "A, changed", 5)]),
+        (vec![close("run/a"), close("run/b")], vec![]),
+    ];
+    for (seq, (projections, expect)) in (0..).zip(steps) {
+        store.append(Append { projections, ..entry("run", ownership, seq) }).await.expect("appends");
+        assert_eq!(store.desk(&tenant(), None).await.expect("reads"), expect);
+        assert_eq!(store.desk(&tenant(), Some(&"run".into())).await.expect("reads"), expect);
+        assert_eq!(store.desk(&tenant(), Some(&"other".into())).await.expect("reads"), []);
+    }
+}
+
+pub async fn audit_rows_are_kept_in_order(store: &(impl Journal + Read)) {
+    let process = join(store).await;
+    let (one, two) = (owned(store, "one", process).await, owned(store, "two", process).await);
+    let failed = baton_core::tool::AuditRow { status: AuditStatus::Error, ..audit("one", "send_email") };
+    let rows = [audit("one", "calculator"), failed, audit("two", "calculator")];
+    let first = Append { audit: rows[..2].to_vec(), ..entry("one", one, 0) };
+    store.append(first).await.expect("appends");
+    store.append(Append { audit: rows[2..].to_vec(), ..entry("two", two, 0) }).await.expect("appends");
+
+    let read = async |filter: AuditFilter| store.audit(&tenant(), filter).await.expect("reads");
+    let (all, of) =
+        (AuditFilter::default(), |run: &str| AuditFilter { run: Some(run.into()), ..AuditFilter::default() });
+    assert_eq!(read(all.clone()).await, rows);
+    assert_eq!(read(of("one")).await, rows[..2]);
+    assert_eq!(
+        read(AuditFilter { action: Some("calculator".into()), ..all.clone() }).await,
+        [rows[0].clone(), rows[2].clone()]
+    );
+    assert_eq!(read(AuditFilter { action: Some("calculator".into()), ..of("two") }).await, rows[2..]);
+    assert_eq!(read(AuditFilter { limit: 1, ..all }).await, rows[..1]);
+}
+
+pub async fn nothing_crosses_tenants(store: &(impl Journal + Read)) {
+    let process = join(store).await;
+    let ownership = owned(store, "run", process).await;
+    let append = Append {
+        audit: vec![audit("run", "calculator")],
+        projections: vec![Projection::DeskOpened(item("run/a", "A", 1))],
+        ..entry("run", ownership, 0)
+    };
+    store.append(append).await.expect("appends");
+    let (other, run) = (other_tenant(), "run".into());
+    assert_eq!(store.run(&other, &run).await.expect("reads"), None);
+    assert_eq!(store.runs(&other, RunFilter::default()).await.expect("reads"), []);
+    assert_eq!(store.entries(&other, &run, 0, 10).await.expect("reads").len(), 0);
+    assert_eq!(store.desk(&other, None).await.expect("reads"), []);
+    assert_eq!(store.audit(&other, AuditFilter::default()).await.expect("reads"), []);
+    let before = RunFilter { before: Some(run), ..RunFilter::default() };
+    assert_eq!(store.runs(&other, before).await.expect("reads"), []);
+}

@@ -1,0 +1,238 @@
+use std::collections::BTreeSet;
+
+use baton_core::time::Time;
+use baton_ports::journal::{AggregateId, Append, Error, Journal, LEASE, ProcessId, Submitted};
+use baton_ports::read::Read;
+use futures::future::join_all;
+
+use super::world::{FOLD, at, bytes, claimed, entry, ids, join, message, owned, parked, start, tenant};
+
+/// The first instant at which a lease taken at `at(0)` has ended.
+fn ended() -> Time {
+    at(0) + LEASE
+}
+
+async fn due(store: &impl Journal, process: ProcessId, now: Time) -> BTreeSet<AggregateId> {
+    let named = store.due(process, now, 100).await.expect("reads");
+    let once: BTreeSet<_> = named.iter().cloned().collect();
+    assert_eq!(once.len(), named.len(), "each is named once");
+    once
+}
+
+fn set<const N: usize>(names: [&str; N]) -> BTreeSet<AggregateId> {
+    names.into_iter().map(AggregateId::from).collect()
+}
+
+pub async fn a_new_aggregate_may_be_owned_from_its_first_instant(store: &(impl Journal + Read)) {
+    let process = join(store).await;
+    let ownership = owned(store, "run", process).await;
+    assert_eq!(ownership.process, process);
+    let append = Append { inbox_done: vec![1], ..entry("run", ownership, 0) };
+    store.append(append).await.expect("appends without a claim");
+    assert_eq!(due(store, process, ended()).await, set([]));
+}
+
+pub async fn a_claim_raises_the_epoch_and_reads_everything(store: &(impl Journal + Read)) {
+    let process = join(store).await;
+    parked(store, "run", process, None).await;
+    store.submit(message("run", "hello")).await.expect("takes it");
+    let first = claimed(store, "run", process, at(0)).await;
+    assert_eq!((first.seq, &first.tail), (1, &vec![bytes("run 1")]));
+    assert_eq!(ids(&first.inbox), ["hello"]);
+    store.release(first.ownership).await.expect("releases");
+    let second = claimed(store, "run", process, at(0)).await;
+    assert!(second.ownership.epoch > first.ownership.epoch);
+    assert_eq!(second.ownership.handle, first.ownership.handle);
+}
+
+pub async fn what_a_living_process_owns_cannot_be_claimed(store: &(impl Journal + Read)) {
+    let (one, two) = (join(store).await, join(store).await);
+    let ownership = owned(store, "run", one).await;
+    let refused = store.claim(&"run".into(), two, FOLD, at(0)).await.expect("is no error");
+    assert_eq!(refused, None);
+    store.append(entry("run", ownership, 0)).await.expect("the owner goes on");
+}
+
+pub async fn one_of_many_claimants_gets_it(store: &(impl Journal + Read)) {
+    let founder = join(store).await;
+    parked(store, "run", founder, None).await;
+    let mut claimants = Vec::new();
+    for _ in 0..8 {
+        claimants.push(join(store).await);
+    }
+    let run = AggregateId::from("run");
+    let outcomes = join_all(claimants.iter().map(|process| store.claim(&run, *process, FOLD, at(0)))).await;
+    let won = outcomes.into_iter().filter_map(|outcome| outcome.expect("is no error")).count();
+    assert_eq!(won, 1);
+}
+
+pub async fn an_owner_whose_lease_ended_loses_to_the_next(store: &(impl Journal + Read)) {
+    let (frozen, next) = (join(store).await, join(store).await);
+    let stale = owned(store, "run", frozen).await;
+    let before = Time::from_ms(ended().as_ms() - 1);
+    assert_eq!(store.claim(&"run".into(), next, FOLD, before).await.expect("is no error"), None);
+    store.renew(next, before).await.expect("renews");
+
+    let taken = claimed(store, "run", next, ended()).await;
+    assert!(taken.ownership.epoch > stale.epoch);
+    let refused = store.append(entry("run", stale, 0)).await;
+    assert!(matches!(refused, Err(Error::LeaseLost { .. })), "{refused:?}");
+    let refused = store.release(stale).await;
+    assert!(matches!(refused, Err(Error::LeaseLost { .. })), "{refused:?}");
+    let refused = store.renew(frozen, ended()).await;
+    assert!(matches!(refused, Err(Error::LeaseEnded { process }) if process == frozen), "{refused:?}");
+    let refused = store.claim(&"run".into(), frozen, FOLD, ended()).await;
+    assert!(matches!(refused, Err(Error::LeaseEnded { .. })), "{refused:?}");
+    store.append(entry("run", taken.ownership, 0)).await.expect("the new owner appends");
+    store.join(ended()).await.expect("the frozen process joins again under a new number");
+}
+
+pub async fn a_lease_that_ended_unnoticed_is_renewed(store: &(impl Journal + Read)) {
+    let process = join(store).await;
+    let ownership = owned(store, "run", process).await;
+    let lease = store.renew(process, ended()).await.expect("nobody has taken anything");
+    assert_eq!((lease.process, lease.until), (process, ended() + LEASE));
+    store.append(entry("run", ownership, 0)).await.expect("appends");
+    let other = store.join(ended()).await.expect("joins").process;
+    assert_eq!(store.claim(&"run".into(), other, FOLD, ended()).await.expect("is no error"), None);
+}
+
+pub async fn an_owner_may_claim_afresh(store: &(impl Journal + Read)) {
+    let process = join(store).await;
+    let before = owned(store, "run", process).await;
+    let after = claimed(store, "run", process, at(0)).await.ownership;
+    assert!(after.epoch > before.epoch);
+    let refused = store.append(entry("run", before, 0)).await;
+    assert!(matches!(refused, Err(Error::LeaseLost { .. })), "{refused:?}");
+    store.append(entry("run", after, 0)).await.expect("appends");
+}
+
+pub async fn who_leaves_gives_everything_back(store: &(impl Journal + Read)) {
+    let (leaver, stayer) = (join(store).await, join(store).await);
+    let stale = owned(store, "flying", leaver).await;
+    store.append(Append { inbox_done: vec![1], ..entry("flying", stale, 0) }).await.expect("appends");
+    owned(store, "new", leaver).await;
+    parked(store, "parked", leaver, None).await;
+    store.leave(leaver).await.expect("leaves");
+    store.leave(leaver).await.expect("leaving twice is harmless");
+    assert_eq!(due(store, stayer, at(0)).await, set(["flying", "new"]));
+    let refused = store.append(entry("flying", stale, 1)).await;
+    assert!(matches!(refused, Err(Error::LeaseLost { .. })), "{refused:?}");
+    claimed(store, "flying", stayer, at(0)).await;
+}
+
+pub async fn who_left_owns_nothing_new(store: &(impl Journal + Read)) {
+    let (leaver, stayer) = (join(store).await, join(store).await);
+    store.leave(leaver).await.expect("leaves");
+    let accepted = store.submit(start("run", Some(leaver))).await.expect("is accepted work all the same");
+    assert!(matches!(accepted, Submitted::Accepted { owned: None, .. }), "{accepted:?}");
+    assert_eq!(due(store, stayer, at(0)).await, set(["run"]));
+    let refused = store.renew(leaver, at(0)).await;
+    assert!(matches!(refused, Err(Error::LeaseEnded { .. })), "{refused:?}");
+}
+
+pub async fn a_release_is_harmless_twice_and_refused_to_the_stale(store: &(impl Journal + Read)) {
+    let (one, two) = (join(store).await, join(store).await);
+    let first = owned(store, "run", one).await;
+    store.release(first).await.expect("releases");
+    store.release(first).await.expect("again");
+    let second = claimed(store, "run", two, at(0)).await.ownership;
+    let refused = store.release(first).await;
+    assert!(matches!(refused, Err(Error::LeaseLost { .. })), "{refused:?}");
+    store.append(entry("run", second, 0)).await.expect("the owner still owns it");
+}
+
+pub async fn process_numbers_are_never_used_again(store: &(impl Journal + Read)) {
+    let mut seen = BTreeSet::new();
+    for _ in 0..5 {
+        let process = join(store).await;
+        assert!(seen.insert(process), "{process:?} was used before");
+        store.leave(process).await.expect("leaves");
+    }
+}
+
+pub async fn a_timer_is_due_at_its_time_and_not_before(store: &(impl Journal + Read)) {
+    let process = join(store).await;
+    parked(store, "soon", process, Some(at(100))).await;
+    parked(store, "later", process, Some(at(200))).await;
+    parked(store, "never", process, None).await;
+    assert_eq!(due(store, process, at(99)).await, set([]));
+    assert_eq!(due(store, process, at(100)).await, set(["soon"]));
+    assert_eq!(due(store, process, at(200)).await, set(["soon", "later"]));
+    claimed(store, "soon", process, at(200)).await;
+    assert_eq!(due(store, process, at(200)).await, set(["later"]), "what is claimed is not due");
+    let shown = store.run(&tenant(), &"later".into()).await.expect("reads").expect("is there");
+    assert_eq!(shown.wake_at, Some(at(200)));
+}
+
+pub async fn a_message_to_a_parked_aggregate_makes_it_due(store: &(impl Journal + Read)) {
+    let process = join(store).await;
+    parked(store, "run", process, Some(at(1_000_000))).await;
+    store.submit(message("run", "hello")).await.expect("takes it");
+    assert_eq!(due(store, process, at(0)).await, set(["run"]));
+    let ownership = claimed(store, "run", process, at(0)).await.ownership;
+    let done = Append { inbox_done: vec![2], release: true, ..entry("run", ownership, 1) };
+    store.append(done).await.expect("appends");
+    assert_eq!(due(store, process, at(0)).await, set([]));
+}
+
+pub async fn a_released_aggregate_with_an_open_inbox_is_due(store: &(impl Journal + Read)) {
+    let process = join(store).await;
+    let ownership = owned(store, "by-append", process).await;
+    store.submit(message("by-append", "came-in-between")).await.expect("takes it");
+    let parks = Append { inbox_done: vec![1], release: true, ..entry("by-append", ownership, 0) };
+    store.append(parks).await.expect("appends");
+    let ownership = owned(store, "by-release", process).await;
+    store.release(ownership).await.expect("releases");
+    assert_eq!(due(store, process, at(0)).await, set(["by-append", "by-release"]));
+}
+
+pub async fn what_is_parked_or_owned_by_the_living_is_not_due(store: &(impl Journal + Read)) {
+    let (one, two) = (join(store).await, join(store).await);
+    parked(store, "parked", one, None).await;
+    let ownership = owned(store, "moving", one).await;
+    let waits = Append { wake_at: Some(at(10)), ..entry("moving", ownership, 0) };
+    store.append(waits).await.expect("appends");
+    store.submit(message("moving", "hello")).await.expect("takes it");
+    for process in [one, two] {
+        assert_eq!(due(store, process, at(100)).await, set([]));
+    }
+}
+
+pub async fn what_the_dead_owned_is_due_even_without_timer_or_message(store: &(impl Journal + Read)) {
+    let (frozen, living) = (join(store).await, join(store).await);
+    let ownership = owned(store, "flying", frozen).await;
+    store.append(Append { inbox_done: vec![1], ..entry("flying", ownership, 0) }).await.expect("appends");
+    parked(store, "parked", frozen, None).await;
+    store.renew(living, at(1_000)).await.expect("renews");
+    assert_eq!(due(store, living, at(1_000)).await, set([]));
+    assert_eq!(due(store, living, ended()).await, set(["flying"]));
+    claimed(store, "flying", living, ended()).await;
+    assert_eq!(due(store, living, ended()).await, set([]));
+}
+
+pub async fn no_more_is_due_than_was_asked_for(store: &(impl Journal + Read)) {
+    let process = join(store).await;
+    for number in 0..6 {
+        parked(store, &format!("timer-{number}"), process, Some(at(number))).await;
+        store.submit(start(&format!("new-{number}"), None)).await.expect("starts");
+    }
+    assert_eq!(store.due(process, at(100), 4).await.expect("reads").len(), 4);
+    assert_eq!(store.due(process, at(100), 100).await.expect("reads").len(), 12);
+    assert_eq!(store.due(process, at(100), 0).await.expect("reads").len(), 0);
+}
+
+pub async fn an_owner_is_nudged_until_it_has_consumed(store: &(impl Journal + Read)) {
+    // With two processes behind one door nobody can tell which of them a message comes from.
+    let (one, two) = (join(store).await, join(store).await);
+    let ownership = owned(store, "run", one).await;
+    store.append(Append { inbox_done: vec![1], ..entry("run", ownership, 0) }).await.expect("appends");
+    assert_eq!(store.nudged(one, 10).await.expect("reads"), []);
+    store.submit(message("run", "hello")).await.expect("takes it");
+    for _ in 0..2 {
+        assert_eq!(store.nudged(one, 10).await.expect("reads"), ["run".into()]);
+        assert_eq!(store.nudged(two, 10).await.expect("reads"), []);
+    }
+    store.append(Append { inbox_done: vec![2], ..entry("run", ownership, 1) }).await.expect("consumes");
+    assert_eq!(store.nudged(one, 10).await.expect("reads"), []);
+}

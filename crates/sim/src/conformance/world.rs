@@ -1,0 +1,118 @@
+//! The smallest values the checks are about.
+
+use std::sync::Arc;
+
+use baton_core::id::TenantId;
+use baton_core::run::State;
+use baton_core::time::Time;
+use baton_core::tool::{AuditRow, AuditStatus};
+use baton_ports::journal::{
+    Append, Claimed, Create, Head, InboxItem, Journal, Kind, Ownership, ProcessId, Submit, Submitted,
+};
+use serde_json::json;
+
+pub const FOLD: u32 = 1;
+
+pub fn tenant() -> TenantId {
+    "clinic-a".into()
+}
+
+pub fn other_tenant() -> TenantId {
+    "clinic-b".into()
+}
+
+/// A time long after the epoch, `ms` further on.
+pub fn at(ms: i64) -> Time {
+    Time::from_ms(1_700_000_000_000 + ms)
+}
+
+pub fn bytes(text: &str) -> Arc<[u8]> {
+    text.as_bytes().into()
+}
+
+/// A run's first item.
+pub fn start(run: &str, owner: Option<ProcessId>) -> Submit {
+    let creates = Create { kind: Kind::Run, workflow: "booking".into(), parent: None, owner };
+    Submit { creates: Some(creates), ..message(run, "start") }
+}
+
+pub fn message(run: &str, command_id: &str) -> Submit {
+    Submit {
+        aggregate: run.into(),
+        tenant: tenant(),
+        command_id: command_id.into(),
+        payload: bytes(command_id),
+        at: at(0),
+        creates: None,
+    }
+}
+
+/// An append of one entry and nothing else.
+pub fn entry(run: &str, ownership: Ownership, expected_seq: u64) -> Append {
+    Append {
+        ownership,
+        aggregate: run.into(),
+        tenant: tenant(),
+        expected_seq,
+        at: at(0),
+        entry: bytes(&format!("{run} {}", expected_seq + 1)),
+        wake_at: None,
+        release: false,
+        head: None,
+        inbox_done: Vec::new(),
+        outbox: Vec::new(),
+        projections: Vec::new(),
+        audit: Vec::new(),
+        snapshot: None,
+    }
+}
+
+pub fn head(state: State) -> Head {
+    Head { state, started_at: Some(at(1)), ended_at: None, cost_nanos: 0, fault: None }
+}
+
+pub fn audit(run: &str, action: &str) -> AuditRow {
+    AuditRow {
+        at: at(3),
+        company_id: tenant(),
+        run: run.into(),
+        user_id: Some("user-1".into()),
+        agent_name: None,
+        conversation_id: Some("conversation-1".into()),
+        action_type: "tool_execution".into(),
+        action: action.into(),
+        details: json!({ "arguments": { "a": 1 } }),
+        status: AuditStatus::Success,
+        duration_ms: 12,
+    }
+}
+
+pub async fn join(store: &impl Journal) -> ProcessId {
+    store.join(at(0)).await.expect("joins").process
+}
+
+/// A started run that `process` owns, its start still open.
+pub async fn owned(store: &impl Journal, run: &str, process: ProcessId) -> Ownership {
+    let submitted = store.submit(start(run, Some(process))).await.expect("starts");
+    let ownership = match submitted {
+        Submitted::Accepted { owned, .. } => owned,
+        Submitted::Duplicate => None,
+    };
+    ownership.expect("the owner of a new aggregate gets its ownership")
+}
+
+/// A run that nobody owns, whose start has been consumed: it waits with one entry.
+pub async fn parked(store: &impl Journal, run: &str, process: ProcessId, wake_at: Option<Time>) {
+    let ownership = owned(store, run, process).await;
+    let append = Append { inbox_done: vec![1], release: true, wake_at, ..entry(run, ownership, 0) };
+    store.append(append).await.expect("parks");
+}
+
+pub async fn claimed(store: &impl Journal, run: &str, process: ProcessId, now: Time) -> Claimed {
+    let claimed = store.claim(&run.into(), process, FOLD, now).await.expect("can be read");
+    claimed.expect("is free")
+}
+
+pub fn ids(items: &[InboxItem]) -> Vec<&str> {
+    items.iter().map(|item| item.command_id.as_str()).collect()
+}

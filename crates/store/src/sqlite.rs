@@ -1,0 +1,162 @@
+//! One SQLite file, or a database in memory, behind every port of this room.
+
+mod append;
+mod audit;
+mod codec;
+mod connection;
+mod journal;
+mod migrations;
+mod owners;
+mod ownership;
+mod queue;
+mod read;
+mod readers;
+mod records;
+mod registry;
+mod session;
+mod sql;
+mod submit;
+mod task;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use baton_ports::journal::Error;
+use rusqlite::Connection;
+
+use connection::Place;
+use owners::Owners;
+use queue::Queue;
+use readers::Readers;
+use session::Session;
+use task::{Answer, Failure, Found};
+use writer::Writer;
+
+/// How much a store may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Options {
+    /// Writes that may wait; one more is answered `Busy`.
+    pub waiting_max: usize,
+    /// Bytes of waiting writes; one more is answered `Busy`.
+    pub waiting_bytes_max: usize,
+    /// Threads that read.
+    pub readers: usize,
+    /// Bytes of the database the writer keeps in memory.
+    pub cache_bytes: usize,
+    /// Bytes the database may grow to; beyond it, writes are answered `Unwritable`. Nothing: as large as the disk.
+    pub bytes_max: Option<u64>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { waiting_max: 16_384, waiting_bytes_max: 128 << 20, readers: 2, cache_bytes: 32 << 20, bytes_max: None }
+    }
+}
+
+/// An open database. Clones share it; the last one to go writes what still waits and closes it.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    writer: Writer,
+    /// None for a database in memory, which only its writer can see.
+    readers: Option<Readers>,
+    owners: Arc<Owners>,
+    joining: tokio::sync::Mutex<()>,
+}
+
+impl Store {
+    /// Opens the file, or makes it, and brings it to the newest layout. Blocks for some milliseconds. The file's folder
+    /// must exist; beside the file come its log (`-wal`, `-shm`) and, once a process joins, a folder `.owners`.
+    ///
+    /// # Errors
+    /// [`Error::Unopenable`], naming the file and the reason: no folder, no leave, another program's file, a layout
+    /// newer than this program.
+    pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let unopenable = |reason: String| Error::Unopenable { reason: format!("`{}`: {reason}", path.display()) };
+        let owners = Owners::beside(path);
+        let readers = Readers::start(path, options.readers).map_err(unopenable)?;
+        Self::start(&Place::File(path.to_owned()), owners, Some(readers), &options).map_err(unopenable)
+    }
+
+    /// A database that ends with the store: for tests. All its promises hold but durability.
+    ///
+    /// # Errors
+    /// [`Error::Unopenable`] where there is no memory or no thread to be had.
+    pub fn in_memory(options: Options) -> Result<Self, Error> {
+        Self::start(&Place::Memory, Owners::in_memory(), None, &options).map_err(|reason| Error::Unopenable { reason })
+    }
+
+    fn start(place: &Place, owners: Owners, readers: Option<Readers>, options: &Options) -> Result<Self, String> {
+        let mut connection = place.writer(options.cache_bytes).map_err(|error| error.to_string())?;
+        migrations::run(&mut connection)?;
+        limit(&connection, options.bytes_max).map_err(|error| error.to_string())?;
+        let owners = Arc::new(owners);
+        let queue = Queue::new(options.waiting_max, options.waiting_bytes_max);
+        let writer = Writer::start(connection, Arc::clone(&owners), queue)?;
+        Ok(Self { inner: Arc::new(Inner { writer, readers, owners, joining: tokio::sync::Mutex::default() }) })
+    }
+
+    /// Changes [`Options::bytes_max`] of this store while it is open. What is there already is kept.
+    ///
+    /// # Errors
+    /// As of any write.
+    pub async fn limit_bytes(&self, bytes_max: Option<u64>) -> Result<(), Error> {
+        self.write(0, move |session| limit(session.connection, bytes_max).map(Ok)).await
+    }
+
+    /// Has the writer perform something; `Ok` means it is durable. `bytes` is about what it carries.
+    async fn write<A, T, E>(&self, bytes: usize, act: A) -> Result<T, E>
+    where
+        A: FnMut(&mut Session<'_>) -> rusqlite::Result<Result<T, E>> + Send + 'static,
+        T: Answer + 'static,
+        E: From<Failure> + Send + 'static,
+    {
+        self.inner.writer.write(bytes, act).await
+    }
+
+    /// Asks a reader, or the writer where nobody else can see the database.
+    async fn read<T, E, Q>(&self, query: Q) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Failure>,
+        Q: Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let Some(readers) = &self.inner.readers else {
+            let act = move |session: &mut Session<'_>| {
+                Ok(query(session.connection).map(Found).map_err(|error| readers::unreadable(&error)))
+            };
+            return self.write::<_, _, Failure>(0, act).await.map(|found| found.0).map_err(E::from);
+        };
+        readers.read(query).await.map_err(E::from)
+    }
+
+    fn owners(&self) -> &Arc<Owners> {
+        &self.inner.owners
+    }
+
+    fn joining(&self) -> &tokio::sync::Mutex<()> {
+        &self.inner.joining
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
+/// Limits the database's size, in whole pages.
+fn limit(connection: &Connection, bytes_max: Option<u64>) -> rusqlite::Result<()> {
+    let page: u64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+    let pages = bytes_max.map_or(PAGES_MAX, |bytes| (bytes / page.max(1)).clamp(1, PAGES_MAX));
+    connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
+}
+
+/// What SQLite itself allows, in pages.
+const PAGES_MAX: u64 = 0xFFFF_FFFE;

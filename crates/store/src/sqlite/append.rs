@@ -1,0 +1,200 @@
+//! One append: the guard on the head row first, then everything that becomes true with it.
+
+use baton_core::bundle::Hash;
+use baton_core::time::Time;
+use baton_ports::journal::{
+    Append, BLOB_BYTES_MIN, DeskItem, ENTRY_BYTES_MAX, Error, Head, Ownership, Projection, Snapshot,
+};
+use rusqlite::{OptionalExtension, Statement, params};
+
+use super::audit;
+use super::session::Session;
+use super::submit::{self, Via};
+
+/// A snapshot larger than this is not kept: it is a cache, and folding the journal does as well.
+const SNAPSHOT_BYTES_MAX: usize = 64 << 20;
+
+/// An append with everything done that need not be done on the writer's thread.
+pub(super) struct Prepared {
+    append: Append,
+    /// The entry's hash, where it is kept apart.
+    blob: Option<Hash>,
+    /// `details` of each audit row and desk item, as text.
+    audit_details: Vec<String>,
+    desk_details: Vec<String>,
+}
+
+impl Prepared {
+    pub(super) fn new(append: Append) -> Result<Self, Error> {
+        let size = append.entry.len();
+        if size > ENTRY_BYTES_MAX {
+            return Err(Error::TooLarge { what: "a journal entry", size, limit: ENTRY_BYTES_MAX });
+        }
+        append.outbox.iter().try_for_each(submit::check_size)?;
+        let blob = (size > BLOB_BYTES_MIN).then(|| Hash::of(&append.entry));
+        let audit_details = append.audit.iter().map(|row| row.details.to_string()).collect();
+        let desk_details = append.projections.iter().map(desk_details).collect();
+        Ok(Self { append, blob, audit_details, desk_details })
+    }
+
+    /// About what it carries.
+    pub(super) fn bytes(&self) -> usize {
+        let outbox: usize = self.append.outbox.iter().map(|submit| submit.payload.len()).sum();
+        let snapshot = self.append.snapshot.as_ref().map_or(0, |snapshot| snapshot.state.len());
+        let details: usize = self.audit_details.iter().chain(&self.desk_details).map(String::len).sum();
+        self.append.entry.len() + outbox + snapshot + details
+    }
+
+    pub(super) fn perform(&self, session: &mut Session<'_>) -> rusqlite::Result<Result<(), Error>> {
+        let append = &self.append;
+        if let Err(undeliverable) = self.check_outbox(session)? {
+            // A stale owner hears that it is stale, whatever else is wrong.
+            return Ok(Err(stale(session, append)?.unwrap_or(undeliverable)));
+        }
+        if !move_head(session, append)? {
+            let gone = || Error::NotFound { aggregate: append.aggregate.clone() };
+            return Ok(Err(stale(session, append)?.unwrap_or_else(gone)));
+        }
+        self.insert_entry(session)?;
+        for (row, details) in append.audit.iter().zip(&self.audit_details) {
+            audit::insert(session, row, details)?;
+        }
+        self.move_messages(session)?;
+        for (projection, details) in append.projections.iter().zip(&self.desk_details) {
+            project(session, projection, details)?;
+        }
+        if let Some(snapshot) = &append.snapshot {
+            keep_snapshot(session, append.ownership, snapshot)?;
+        }
+        Ok(Ok(()))
+    }
+
+    fn check_outbox(&self, session: &mut Session<'_>) -> rusqlite::Result<Result<(), Error>> {
+        for message in &self.append.outbox {
+            if let Err(undeliverable) = submit::check(session, message)? {
+                return Ok(Err(undeliverable));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    fn insert_entry(&self, session: &mut Session<'_>) -> rusqlite::Result<()> {
+        let append = &self.append;
+        let payload = match &self.blob {
+            None => Some(&*append.entry),
+            Some(hash) => {
+                let mut keep = session.statement("INSERT OR IGNORE INTO blobs (hash, body) VALUES ($1, $2)")?;
+                keep.execute(params![hash.as_str(), &*append.entry])?;
+                None
+            }
+        };
+        let blob = self.blob.as_ref().map(Hash::as_str);
+        let seq = append.expected_seq + 1;
+        let row = params![append.ownership.handle.0, seq, append.at.as_ms(), payload, blob];
+        session.hot.entry.execute(row).map(drop)
+    }
+
+    /// Takes what was consumed out of the inbox and sends what goes to others.
+    fn move_messages(&self, session: &mut Session<'_>) -> rusqlite::Result<()> {
+        let append = &self.append;
+        let handle = append.ownership.handle.0;
+        for item in &append.inbox_done {
+            session.hot.consume.execute(params![handle, item])?;
+        }
+        for message in &append.outbox {
+            submit::deliver(session, message, Via::Owner(append.ownership.process))?;
+        }
+        if append.release || !append.inbox_done.is_empty() {
+            session.hot.recall.execute(params![handle, append.release])?;
+        }
+        Ok(())
+    }
+}
+
+/// Moves the head row on if this owner, epoch and sequence are the row's. Nothing has been written if not.
+fn move_head(session: &mut Session<'_>, append: &Append) -> rusqlite::Result<bool> {
+    let with_head = usize::from(append.head.is_some());
+    let statement = &mut session.hot.heads[with_head][usize::from(append.release)];
+    let Ownership { handle, process, epoch } = append.ownership;
+    statement.raw_bind_parameter(1, handle.0)?;
+    statement.raw_bind_parameter(2, process.0)?;
+    statement.raw_bind_parameter(3, epoch)?;
+    statement.raw_bind_parameter(4, append.expected_seq)?;
+    statement.raw_bind_parameter(5, append.wake_at.map(Time::as_ms))?;
+    if let Some(head) = &append.head {
+        bind_head(statement, head)?;
+    }
+    Ok(statement.raw_execute()? == 1)
+}
+
+fn bind_head(statement: &mut Statement<'_>, head: &Head) -> rusqlite::Result<()> {
+    statement.raw_bind_parameter(6, head.state.word())?;
+    statement.raw_bind_parameter(7, head.started_at.map(Time::as_ms))?;
+    statement.raw_bind_parameter(8, head.ended_at.map(Time::as_ms))?;
+    statement.raw_bind_parameter(9, head.cost_nanos)?;
+    statement.raw_bind_parameter(10, head.fault.as_deref())
+}
+
+/// What makes this append stale, if anything does.
+fn stale(session: &Session<'_>, append: &Append) -> rusqlite::Result<Option<Error>> {
+    let Ownership { handle, process, epoch } = append.ownership;
+    let mut head = session.statement("SELECT owner, epoch, seq FROM aggregate WHERE id = $1")?;
+    let found = head
+        .query_row([handle.0], |row| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, u64>(1)?, row.get::<_, u64>(2)?)))
+        .optional()?;
+    let aggregate = append.aggregate.clone();
+    Ok(match found {
+        None => Some(Error::NotFound { aggregate }),
+        Some((owner, at, _)) if owner != Some(process.0) || at != epoch => Some(Error::LeaseLost { aggregate }),
+        Some((_, _, found)) if found != append.expected_seq => {
+            Some(Error::WrongSequence { aggregate, expected: append.expected_seq, found })
+        }
+        Some(_) => None,
+    })
+}
+
+fn keep_snapshot(session: &Session<'_>, ownership: Ownership, snapshot: &Snapshot) -> rusqlite::Result<()> {
+    if snapshot.state.len() > SNAPSHOT_BYTES_MAX {
+        return Ok(());
+    }
+    let mut keep = session
+        .statement("INSERT OR REPLACE INTO snapshot (aggregate, seq, fold_version, state) VALUES ($1, $2, $3, $4)")?;
+    keep.execute(params![ownership.handle.0, snapshot.seq, snapshot.fold_version, &*snapshot.state]).map(drop)
+}
+
+fn desk_details(projection: &Projection) -> String {
+    match projection {
+        Projection::DeskOpened(item) => item.details.to_string(),
+        Projection::DeskClosed { .. } => String::new(),
+    }
+}
+
+fn project(session: &Session<'_>, projection: &Projection, details: &str) -> rusqlite::Result<()> {
+    match projection {
+        Projection::DeskOpened(item) => open_desk_item(session, item, details),
+        Projection::DeskClosed { id, at, outcome } => {
+            let mut close = session
+                .statement("UPDATE desk SET closed_at = $2, outcome = $3 WHERE id = $1 AND closed_at IS NULL")?;
+            close.execute(params![id, at.as_ms(), outcome]).map(drop)
+        }
+    }
+}
+
+/// An item that is opened again (its question changed) is open, whatever became of it before.
+fn open_desk_item(session: &Session<'_>, item: &DeskItem, details: &str) -> rusqlite::Result<()> {
+    let mut open = session.statement(
+        "INSERT OR REPLACE INTO desk (id, tenant, run, kind, title, details, opened_at, deadline) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )?;
+    let row = params![
+        item.id,
+        item.tenant.as_str(),
+        item.run.as_str(),
+        super::codec::desk_word(item.kind),
+        item.title,
+        details,
+        item.opened_at.as_ms(),
+        item.deadline.map(Time::as_ms),
+    ];
+    open.execute(row).map(drop)
+}

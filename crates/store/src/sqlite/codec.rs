@@ -1,0 +1,90 @@
+//! How the ports' values are written in columns, and read back.
+
+use baton_core::bundle::Hash;
+use baton_core::run::State;
+use baton_core::time::Time;
+use baton_core::tool::AuditStatus;
+use baton_ports::journal::{DeskKind, Kind};
+use rusqlite::Row;
+use rusqlite::types::{FromSqlError, Type};
+use serde_json::Value;
+
+pub(super) fn kind_word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Run => "run",
+        Kind::Conversation => "conversation",
+        Kind::Desk => "desk",
+    }
+}
+
+pub(super) fn audit_word(status: AuditStatus) -> &'static str {
+    match status {
+        AuditStatus::Success => "success",
+        AuditStatus::Error => "error",
+        AuditStatus::Compensated => "compensated",
+    }
+}
+
+pub(super) fn desk_word(kind: DeskKind) -> &'static str {
+    match kind {
+        DeskKind::Approval => "approval",
+        DeskKind::Form => "form",
+        DeskKind::Doubt => "doubt",
+        DeskKind::ToolApproval => "tool_approval",
+        DeskKind::NotUndone => "not_undone",
+        DeskKind::Question => "question",
+    }
+}
+
+pub(super) fn kind(row: &Row<'_>, column: usize) -> rusqlite::Result<Kind> {
+    word(row, column, &[Kind::Run, Kind::Conversation, Kind::Desk], kind_word)
+}
+
+pub(super) fn audit_status(row: &Row<'_>, column: usize) -> rusqlite::Result<AuditStatus> {
+    word(row, column, &[AuditStatus::Success, AuditStatus::Error, AuditStatus::Compensated], audit_word)
+}
+
+pub(super) fn desk_kind(row: &Row<'_>, column: usize) -> rusqlite::Result<DeskKind> {
+    const ALL: [DeskKind; 6] = [
+        DeskKind::Approval,
+        DeskKind::Form,
+        DeskKind::Doubt,
+        DeskKind::ToolApproval,
+        DeskKind::NotUndone,
+        DeskKind::Question,
+    ];
+    word(row, column, &ALL, desk_word)
+}
+
+pub(super) fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<State> {
+    word(row, column, &State::ALL, State::word)
+}
+
+pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Time> {
+    row.get(column).map(Time::from_ms)
+}
+
+pub(super) fn maybe_time(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Time>> {
+    Ok(row.get::<_, Option<i64>>(column)?.map(Time::from_ms))
+}
+
+pub(super) fn hash(row: &Row<'_>, column: usize) -> rusqlite::Result<Hash> {
+    let found = row.get_ref(column)?.as_str()?;
+    Hash::parse(found).ok_or_else(|| unknown(column, format!("`{found}` is no hash")))
+}
+
+pub(super) fn json(row: &Row<'_>, column: usize) -> rusqlite::Result<Value> {
+    serde_json::from_str(row.get_ref(column)?.as_str()?)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
+}
+
+fn word<T: Copy>(row: &Row<'_>, column: usize, all: &[T], spell: fn(T) -> &'static str) -> rusqlite::Result<T> {
+    let found = row.get_ref(column)?.as_str()?;
+    let value = all.iter().copied().find(|value| spell(*value) == found);
+    value.ok_or_else(|| unknown(column, format!("`{found}` is a word this program does not know")))
+}
+
+fn unknown(column: usize, reason: String) -> rusqlite::Error {
+    let unknown = FromSqlError::Other(reason.into());
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(unknown))
+}

@@ -1,0 +1,82 @@
+//! Brings a database to the layout this program knows. Forward only, one transaction, under the write lock.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+/// Each brings the layout one version further; what has been released never changes.
+const STEPS: [&str; 1] = [include_str!("../../migrations/sqlite/0001_first.sql")];
+/// The layout this program knows.
+pub(super) const LAYOUT: u32 = STEPS.len() as u32;
+/// Says whose file this is, as `file` and other programs see it: `BATN`.
+const APPLICATION: i32 = 0x4241_544E;
+
+/// Migrates, or says why this database cannot be used.
+pub(super) fn run(connection: &mut Connection) -> Result<(), String> {
+    let failed = |error: rusqlite::Error| error.to_string();
+    if layout(connection)? == LAYOUT {
+        return Ok(());
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    // Another process may have migrated while this one waited for the lock.
+    let found = layout(&transaction)?;
+    for step in STEPS.iter().skip(found as usize) {
+        transaction.execute_batch(step).map_err(failed)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION).map_err(failed)?;
+    transaction.pragma_update(None, "user_version", LAYOUT).map_err(failed)?;
+    transaction.commit().map_err(failed)
+}
+
+/// The layout found, if it is ours and not newer than this program.
+fn layout(connection: &Connection) -> Result<u32, String> {
+    let failed = |error: rusqlite::Error| error.to_string();
+    let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(failed)?;
+    let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
+    let tables: u32 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
+    if application != APPLICATION && (tables > 0 || found > 0) {
+        return Err("it is another program's SQLite database; name a new file".into());
+    }
+    if found > LAYOUT {
+        return Err(format!(
+            "its layout is version {found} and this program knows versions up to {LAYOUT}; use the newer program that \
+             wrote it, or restore a backup made before it was upgraded"
+        ));
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn database() -> Connection {
+        Connection::open_in_memory().unwrap()
+    }
+
+    #[test]
+    fn a_new_database_gets_the_newest_layout_and_running_again_changes_nothing() {
+        let mut connection = database();
+        run(&mut connection).unwrap();
+        assert_eq!(layout(&connection), Ok(LAYOUT));
+        run(&mut connection).unwrap();
+    }
+
+    #[test]
+    fn a_newer_layout_is_refused_naming_both_versions() {
+        let mut connection = database();
+        run(&mut connection).unwrap();
+        connection.pragma_update(None, "user_version", LAYOUT + 7).unwrap();
+        let refused = run(&mut connection).unwrap_err();
+        assert!(refused.contains(&format!("version {}", LAYOUT + 7)), "{refused}");
+        assert!(refused.contains(&format!("up to {LAYOUT};")), "{refused}");
+    }
+
+    #[test]
+    fn another_programs_database_is_left_alone() {
+        let mut connection = database();
+        connection.execute_batch("CREATE TABLE theirs (a)").unwrap();
+        assert!(run(&mut connection).unwrap_err().contains("another program's"));
+        let tables: u32 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
+        assert_eq!(tables, 1);
+    }
+}

@@ -1,0 +1,300 @@
+//! Who may append to what: leases of process incarnations, and the owner and epoch of each aggregate.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+
+use baton_core::time::Time;
+use baton_ports::journal::{
+    AggregateId, Claimed, Error, Handle, InboxItem, LEASE, Lease, Ownership, ProcessId, Snapshot,
+};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::codec;
+use super::owners::Owners;
+use super::read;
+use super::session::Session;
+use super::sql::numbered;
+
+/// Bytes of inbox items handed over at once; what is left is named by `nudged` until it is consumed.
+const INBOX_READ_BYTES_MAX: usize = 64 << 20;
+
+/// A new incarnation with its lock and its first lease. `joined` is told the number as soon as the lock is held.
+pub(super) fn join(
+    session: &mut Session<'_>,
+    now: Time,
+    joined: &mut Option<ProcessId>,
+) -> rusqlite::Result<Result<Lease, Error>> {
+    bury(session)?;
+    let until = now + LEASE;
+    session.statement("INSERT INTO lease (until) VALUES ($1)")?.execute([until.as_ms()])?;
+    let process = ProcessId(session.connection.last_insert_rowid());
+    if let Err(error) = session.owners.hold(process) {
+        session.statement("DELETE FROM lease WHERE process = $1")?.execute([process.0])?;
+        return Ok(Err(unlockable(&error)));
+    }
+    *joined = Some(process);
+    Ok(Ok(Lease { process, until }))
+}
+
+fn unlockable(error: &io::Error) -> Error {
+    Error::Unwritable { reason: format!("the folder `.owners` beside the database cannot be used: {error}") }
+}
+
+pub(super) fn renew(
+    session: &mut Session<'_>,
+    process: ProcessId,
+    now: Time,
+) -> rusqlite::Result<Result<Lease, Error>> {
+    bury(session)?;
+    let until = now + LEASE;
+    let mut renew = session.statement("UPDATE lease SET until = max(until, $2) WHERE process = $1 AND taken = 0")?;
+    let renewed = renew.execute([process.0, until.as_ms()])? == 1;
+    Ok(if renewed { Ok(Lease { process, until }) } else { Err(Error::LeaseEnded { process }) })
+}
+
+/// What the process owned may have work in flight, so each is looked at again by whoever comes first.
+pub(super) fn leave(session: &mut Session<'_>, process: ProcessId) -> rusqlite::Result<()> {
+    session.statement("UPDATE aggregate SET owner = NULL, called = 1 WHERE owner = $1")?.execute([process.0])?;
+    session.statement("DELETE FROM lease WHERE process = $1")?.execute([process.0]).map(drop)
+}
+
+pub(super) fn release(session: &mut Session<'_>, ownership: Ownership) -> rusqlite::Result<Result<(), Error>> {
+    let mut release = session.statement(
+        "UPDATE aggregate SET owner = NULL, called = EXISTS (SELECT 1 FROM inbox WHERE aggregate = $1) \
+         WHERE id = $1 AND owner = $2 AND epoch = $3",
+    )?;
+    if release.execute(params![ownership.handle.0, ownership.process.0, ownership.epoch])? == 1 {
+        return Ok(Ok(()));
+    }
+    let mut head = session.statement("SELECT name, owner IS NULL AND epoch = $2 FROM aggregate WHERE id = $1")?;
+    let found = head
+        .query_row(params![ownership.handle.0, ownership.epoch], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?))
+        })
+        .optional()?;
+    Ok(match found {
+        Some((_, true)) => Ok(()),
+        Some((name, false)) => Err(Error::LeaseLost { aggregate: name.into() }),
+        None => Err(Error::NotFound { aggregate: format!("number {}", ownership.handle.0).into() }),
+    })
+}
+
+/// Gives back what nobody received. Its new owner may never have looked, so somebody must.
+pub(super) fn give_back(session: &mut Session<'_>, ownership: Ownership) -> rusqlite::Result<()> {
+    let mut release = session
+        .statement("UPDATE aggregate SET owner = NULL, called = 1 WHERE id = $1 AND owner = $2 AND epoch = $3")?;
+    release.execute(params![ownership.handle.0, ownership.process.0, ownership.epoch]).map(drop)
+}
+
+/// An aggregate's head row as a claim finds it.
+struct Found {
+    id: i64,
+    tenant: String,
+    kind: baton_ports::journal::Kind,
+    workflow: String,
+    owner: Option<ProcessId>,
+    epoch: u64,
+    seq: u64,
+}
+
+/// Who claims what, and what for.
+pub(super) struct Claim {
+    pub(super) aggregate: AggregateId,
+    pub(super) process: ProcessId,
+    pub(super) fold_version: u32,
+    pub(super) now: Time,
+}
+
+impl Claim {
+    /// Takes it over, if its owner is nobody, dead, or the claimant itself.
+    pub(super) fn perform(&self, session: &mut Session<'_>) -> rusqlite::Result<Result<Option<Claimed>, Error>> {
+        let Some(found) = self.find(session)? else {
+            return Ok(Err(Error::NotFound { aggregate: self.aggregate.clone() }));
+        };
+        let mut lease = session.statement("SELECT 1 FROM lease WHERE process = $1 AND taken = 0")?;
+        if !lease.exists([self.process.0])? {
+            return Ok(Err(Error::LeaseEnded { process: self.process }));
+        }
+        let previous = found.owner.filter(|owner| *owner != self.process);
+        if let Some(owner) = previous
+            && !is_dead(session, owner, self.now)?
+        {
+            return Ok(Ok(None));
+        }
+        let claimed = match self.read(session, found)? {
+            Ok(claimed) => claimed,
+            Err(corrupt) => return Ok(Err(corrupt)),
+        };
+        if let Some(owner) = previous {
+            session.statement("UPDATE lease SET taken = 1 WHERE process = $1 AND taken = 0")?.execute([owner.0])?;
+        }
+        self.take(session, &claimed)?;
+        Ok(Ok(Some(claimed)))
+    }
+
+    fn find(&self, session: &Session<'_>) -> rusqlite::Result<Option<Found>> {
+        let mut head =
+            session.statement("SELECT id, tenant, kind, workflow, owner, epoch, seq FROM aggregate WHERE name = $1")?;
+        let read = |row: &Row<'_>| {
+            Ok(Found {
+                id: row.get(0)?,
+                tenant: row.get(1)?,
+                kind: codec::kind(row, 2)?,
+                workflow: row.get(3)?,
+                owner: row.get::<_, Option<i64>>(4)?.map(ProcessId),
+                epoch: row.get(5)?,
+                seq: row.get(6)?,
+            })
+        };
+        head.query_row([self.aggregate.as_str()], read).optional()
+    }
+
+    /// What the new owner must know, as of the new epoch: nobody else can append from here on.
+    fn read(&self, session: &Session<'_>, found: Found) -> rusqlite::Result<Result<Claimed, Error>> {
+        let Found { id, tenant, kind, workflow, epoch, seq, owner: _ } = found;
+        let snapshot = self.snapshot(session, id)?.filter(|snapshot| snapshot.seq <= seq);
+        let behind = snapshot.as_ref().map_or(0, |snapshot| snapshot.seq);
+        let tail = match read::tail(session.connection, id, behind, seq)? {
+            Ok(tail) => tail,
+            Err(reason) => return Ok(Err(Error::Corrupt { aggregate: self.aggregate.clone(), reason })),
+        };
+        let inbox = open_items(session.connection, Handle(id), 0)?;
+        let ownership = Ownership { handle: Handle(id), process: self.process, epoch: epoch + 1 };
+        Ok(Ok(Claimed { ownership, tenant: tenant.into(), kind, workflow, seq, snapshot, tail, inbox }))
+    }
+
+    fn snapshot(&self, session: &Session<'_>, id: i64) -> rusqlite::Result<Option<Snapshot>> {
+        let mut newest =
+            session.statement("SELECT seq, state FROM snapshot WHERE aggregate = $1 AND fold_version = $2")?;
+        let read = |row: &Row<'_>| {
+            let state = row.get_ref(1)?.as_blob()?.into();
+            Ok(Snapshot { fold_version: self.fold_version, seq: row.get(0)?, state })
+        };
+        newest.query_row(params![id, self.fold_version], read).optional()
+    }
+
+    /// Items that were not handed over keep their mark.
+    fn take(&self, session: &Session<'_>, claimed: &Claimed) -> rusqlite::Result<()> {
+        let Ownership { handle, process, epoch } = claimed.ownership;
+        let last = claimed.inbox.last().map_or(0, |item| item.item);
+        let mut take = session.statement(
+            "UPDATE aggregate SET owner = $2, epoch = $3, \
+             called = EXISTS (SELECT 1 FROM inbox WHERE aggregate = $1 AND item > $4) WHERE id = $1",
+        )?;
+        take.execute(params![handle.0, process.0, epoch, last]).map(drop)
+    }
+}
+
+/// Open items behind `after`, oldest first: all of them, or as many as [`INBOX_READ_BYTES_MAX`] allows.
+pub(super) fn open_items(connection: &Connection, handle: Handle, after: i64) -> rusqlite::Result<Vec<InboxItem>> {
+    let mut open = connection.prepare_cached(&numbered(
+        "SELECT item, command_id, payload, at FROM inbox WHERE aggregate = $1 AND item > $2 ORDER BY item",
+    ))?;
+    let mut rows = open.query(params![handle.0, after])?;
+    let mut items = Vec::new();
+    let mut bytes = 0;
+    while let Some(row) = rows.next()? {
+        let payload: Arc<[u8]> = row.get_ref(2)?.as_blob()?.into();
+        bytes += payload.len();
+        if bytes > INBOX_READ_BYTES_MAX && !items.is_empty() {
+            break;
+        }
+        items.push(InboxItem { item: row.get(0)?, command_id: row.get(1)?, payload, at: codec::time(row, 3)? });
+    }
+    Ok(items)
+}
+
+/// Who should be looked at by `process`: what dead owners left, what was called, what is due.
+pub(super) fn due(
+    connection: &Connection,
+    owners: &Owners,
+    process: ProcessId,
+    now: Time,
+    limit: usize,
+) -> rusqlite::Result<Vec<AggregateId>> {
+    let mut found = Names { limit, ids: BTreeSet::new(), names: Vec::new() };
+    for dead in dead_owners(connection, owners, process, now)? {
+        found.add(connection, OWNED, &[dead.0])?;
+    }
+    found.add(connection, CALLED, &[])?;
+    found.add(connection, TIMERS, &[now.as_ms()])?;
+    Ok(found.names)
+}
+
+/// Who `process` owns and must look into the inbox of.
+pub(super) fn nudged(connection: &Connection, process: ProcessId, limit: usize) -> rusqlite::Result<Vec<AggregateId>> {
+    let mut found = Names { limit, ids: BTreeSet::new(), names: Vec::new() };
+    found.add(connection, NUDGED, &[process.0])?;
+    Ok(found.names)
+}
+
+const OWNED: &str = "SELECT id, name FROM aggregate WHERE owner = $1 AND owner IS NOT NULL LIMIT $2";
+const CALLED: &str = "SELECT id, name FROM aggregate WHERE owner IS NULL AND called = 1 LIMIT $1";
+const TIMERS: &str = "SELECT id, name FROM aggregate \
+     WHERE owner IS NULL AND wake_at IS NOT NULL AND wake_at <= $1 ORDER BY wake_at LIMIT $2";
+const NUDGED: &str = "SELECT id, name FROM aggregate WHERE owner = $1 AND called = 1 LIMIT $2";
+
+/// Names found so far, each once.
+struct Names {
+    limit: usize,
+    ids: BTreeSet<i64>,
+    names: Vec<AggregateId>,
+}
+
+impl Names {
+    /// Runs a query whose last parameter is the most it may find.
+    fn add(&mut self, connection: &Connection, sql: &str, first: &[i64]) -> rusqlite::Result<()> {
+        if self.names.len() >= self.limit {
+            return Ok(());
+        }
+        let limit = i64::try_from(self.limit).unwrap_or(i64::MAX);
+        let mut query = connection.prepare_cached(&numbered(sql))?;
+        let parameters = first.iter().copied().chain([limit]);
+        let mut rows = query.query(rusqlite::params_from_iter(parameters))?;
+        while let Some(row) = rows.next()? {
+            if self.names.len() < self.limit && self.ids.insert(row.get(0)?) {
+                self.names.push(row.get::<_, String>(1)?.into());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn dead_owners(
+    connection: &Connection,
+    owners: &Owners,
+    besides: ProcessId,
+    now: Time,
+) -> rusqlite::Result<Vec<ProcessId>> {
+    let mut others = connection.prepare_cached(&numbered("SELECT process, until FROM lease WHERE process <> $1"))?;
+    let leases = others
+        .query_map([besides.0], |row| Ok((ProcessId(row.get(0)?), codec::time(row, 1)?)))?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    let dead = leases.into_iter().filter(|(process, until)| *until <= now || owners.is_dead(*process));
+    Ok(dead.map(|(process, _)| process).collect())
+}
+
+fn is_dead(session: &Session<'_>, owner: ProcessId, now: Time) -> rusqlite::Result<bool> {
+    let mut lease = session.statement("SELECT until FROM lease WHERE process = $1")?;
+    let until = lease.query_row([owner.0], |row| codec::time(row, 0)).optional()?;
+    Ok(until.is_none_or(|until| until <= now) || session.owners.is_dead(owner))
+}
+
+/// Forgets incarnations that are certainly gone and own nothing any more.
+fn bury(session: &mut Session<'_>) -> rusqlite::Result<()> {
+    let mut leases = session.statement("SELECT process FROM lease")?;
+    let mut leased: BTreeSet<ProcessId> =
+        leases.query_map([], |row| row.get(0).map(ProcessId))?.collect::<rusqlite::Result<_>>()?;
+    let gone: Vec<ProcessId> = leased.iter().copied().filter(|process| session.owners.is_dead(*process)).collect();
+    for process in gone {
+        let mut bury = session.statement(
+            "DELETE FROM lease WHERE process = $1 AND NOT EXISTS (SELECT 1 FROM aggregate WHERE owner = $1)",
+        )?;
+        if bury.execute([process.0])? == 1 {
+            leased.remove(&process);
+        }
+    }
+    session.owners.sweep(&leased);
+    Ok(())
+}

@@ -1,0 +1,229 @@
+//! The read port: what people and doors look at, one tenant at a time.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use baton_core::id::{RunId, TenantId};
+use baton_core::money::Usd;
+use baton_core::run::State;
+use baton_core::tool::AuditRow;
+use baton_ports::journal::{DeskItem, Error};
+use baton_ports::read::{AuditFilter, PAGE_DEFAULT, PAGE_MAX, Read, RunFilter, RunHead};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::sql::numbered;
+use super::{Store, codec};
+
+/// Bytes of entries one page holds; a page is cut short rather than larger.
+const PAGE_BYTES_MAX: usize = 64 << 20;
+/// Open desk items one answer lists, oldest first.
+const DESK_ITEMS_MAX: usize = 10_000;
+
+#[async_trait]
+impl Read for Store {
+    async fn run(&self, tenant: &TenantId, run: &RunId) -> Result<Option<RunHead>, Error> {
+        let (tenant, run) = (tenant.clone(), run.clone());
+        self.read(move |connection| {
+            let sql = format!("SELECT {HEAD} FROM aggregate WHERE name = $1 AND tenant = $2 AND state IS NOT NULL");
+            let mut query = connection.prepare_cached(&numbered(&sql))?;
+            query.query_row([run.as_str(), tenant.as_str()], head).optional()
+        })
+        .await
+    }
+
+    async fn runs(&self, tenant: &TenantId, filter: RunFilter) -> Result<Vec<RunHead>, Error> {
+        let tenant = tenant.clone();
+        self.read(move |connection| runs(connection, &tenant, &filter)).await
+    }
+
+    async fn entries(&self, tenant: &TenantId, run: &RunId, after: u64, limit: usize) -> Result<Vec<Arc<[u8]>>, Error> {
+        let (tenant, name) = (tenant.clone(), run.clone());
+        let query = move |connection: &Connection| page(connection, &tenant, &name, after, limit);
+        let page = self.read::<_, Error, _>(query).await?;
+        page.map_err(|reason| Error::Corrupt { aggregate: run.clone(), reason })
+    }
+
+    async fn desk(&self, tenant: &TenantId, run: Option<&RunId>) -> Result<Vec<DeskItem>, Error> {
+        let (tenant, run) = (tenant.clone(), run.cloned());
+        self.read(move |connection| {
+            let which = if run.is_some() { "AND run = $3" } else { "AND $3 IS NULL" };
+            let mut open = connection.prepare_cached(&numbered(&format!(
+                "SELECT id, tenant, run, kind, title, details, opened_at, deadline FROM desk \
+                 WHERE tenant = $1 AND closed_at IS NULL {which} ORDER BY opened_at, rowid LIMIT $2"
+            )))?;
+            let run = run.as_ref().map(RunId::as_str);
+            open.query_map(params![tenant.as_str(), DESK_ITEMS_MAX, run], desk_item)?.collect()
+        })
+        .await
+    }
+
+    async fn audit(&self, tenant: &TenantId, filter: AuditFilter) -> Result<Vec<AuditRow>, Error> {
+        let tenant = tenant.clone();
+        self.read(move |connection| audit(connection, &tenant, &filter)).await
+    }
+
+    async fn counts(&self) -> Result<Vec<(State, u64)>, Error> {
+        self.read(|connection| {
+            let mut counts = connection
+                .prepare_cached("SELECT state, count(*) FROM aggregate WHERE state IS NOT NULL GROUP BY state")?;
+            counts.query_map([], |row| Ok((codec::state(row, 0)?, row.get(1)?)))?.collect()
+        })
+        .await
+    }
+}
+
+/// Rows of one page: 0 means what is usual.
+fn rows(limit: usize) -> usize {
+    if limit == 0 { PAGE_DEFAULT } else { limit.min(PAGE_MAX) }
+}
+
+const HEAD: &str = "name, tenant, workflow, state, parent, created_at, started_at, ended_at, cost_nanos, fault, \
+     wake_at, seq, id";
+
+fn head(row: &Row<'_>) -> rusqlite::Result<RunHead> {
+    Ok(RunHead {
+        run: row.get::<_, String>(0)?.into(),
+        tenant: row.get::<_, String>(1)?.into(),
+        workflow: row.get(2)?,
+        state: codec::state(row, 3)?,
+        parent: row.get::<_, Option<String>>(4)?.map(RunId::from),
+        created_at: codec::time(row, 5)?,
+        started_at: codec::maybe_time(row, 6)?,
+        ended_at: codec::maybe_time(row, 7)?,
+        cost: Usd::from_nanos(row.get(8)?),
+        fault: row.get(9)?,
+        wake_at: codec::maybe_time(row, 10)?,
+        seq: row.get(11)?,
+    })
+}
+
+/// The newest of each asked state, put together: the index is by state, and there are few states.
+fn runs(connection: &Connection, tenant: &TenantId, filter: &RunFilter) -> rusqlite::Result<Vec<RunHead>> {
+    let limit = rows(filter.limit);
+    let before = match &filter.before {
+        None => i64::MAX,
+        Some(run) => {
+            let mut cursor =
+                connection.prepare_cached(&numbered("SELECT id FROM aggregate WHERE name = $1 AND tenant = $2"))?;
+            cursor.query_row([run.as_str(), tenant.as_str()], |row| row.get(0)).optional()?.unwrap_or(0)
+        }
+    };
+    let of_workflow = if filter.workflow.is_some() { "AND workflow = $5" } else { "AND $5 IS NULL" };
+    let mut newest = connection.prepare_cached(&numbered(&format!(
+        "SELECT {HEAD} FROM aggregate WHERE tenant = $1 AND state = $2 AND state IS NOT NULL AND id < $3 {of_workflow} \
+         ORDER BY id DESC LIMIT $4"
+    )))?;
+    let states = filter.state.as_ref().map_or(State::ALL.as_slice(), std::slice::from_ref);
+    let mut found: Vec<(i64, RunHead)> = Vec::new();
+    for state in states {
+        let parameters = params![tenant.as_str(), state.word(), before, limit, filter.workflow];
+        let heads = newest.query_map(parameters, |row| Ok((row.get(12)?, head(row)?)))?;
+        for row in heads {
+            found.push(row?);
+        }
+    }
+    found.sort_unstable_by_key(|(id, _)| std::cmp::Reverse(*id));
+    found.truncate(limit);
+    Ok(found.into_iter().map(|(_, head)| head).collect())
+}
+
+fn page(
+    connection: &Connection,
+    tenant: &TenantId,
+    run: &RunId,
+    after: u64,
+    limit: usize,
+) -> rusqlite::Result<Result<Vec<Arc<[u8]>>, String>> {
+    let mut head =
+        connection.prepare_cached(&numbered("SELECT id, seq FROM aggregate WHERE name = $1 AND tenant = $2"))?;
+    let found = head
+        .query_row([run.as_str(), tenant.as_str()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, u64>(1)?)))
+        .optional()?;
+    let Some((id, seq)) = found else { return Ok(Ok(Vec::new())) };
+    let last = seq.min(after.saturating_add(rows(limit) as u64));
+    entries(connection, id, after, last, PAGE_BYTES_MAX)
+}
+
+/// All entries behind `after` up to `seq`, which must all be there; or what is wrong with them.
+pub(super) fn tail(
+    connection: &Connection,
+    aggregate: i64,
+    after: u64,
+    seq: u64,
+) -> rusqlite::Result<Result<Vec<Arc<[u8]>>, String>> {
+    entries(connection, aggregate, after, seq, usize::MAX)
+}
+
+fn entries(
+    connection: &Connection,
+    aggregate: i64,
+    after: u64,
+    last: u64,
+    bytes_max: usize,
+) -> rusqlite::Result<Result<Vec<Arc<[u8]>>, String>> {
+    let mut query = connection.prepare_cached(&numbered(
+        "SELECT seq, coalesce(payload, body) FROM journal LEFT JOIN blobs ON hash = blob \
+         WHERE aggregate = $1 AND seq > $2 AND seq <= $3 ORDER BY seq",
+    ))?;
+    let mut rows = query.query(params![aggregate, after, last])?;
+    let mut entries: Vec<Arc<[u8]>> = Vec::new();
+    let (mut expected, mut bytes) = (after, 0);
+    while let Some(row) = rows.next()? {
+        expected += 1;
+        if row.get::<_, u64>(0)? != expected {
+            return Ok(Err(format!("entry {expected} is missing")));
+        }
+        let Some(entry) = row.get_ref(1)?.as_blob_or_null()? else {
+            return Ok(Err(format!("the large payload of entry {expected} is missing")));
+        };
+        bytes += entry.len();
+        if bytes > bytes_max && !entries.is_empty() {
+            return Ok(Ok(entries));
+        }
+        entries.push(entry.into());
+    }
+    if expected < last {
+        return Ok(Err(format!("entry {} is missing", expected + 1)));
+    }
+    Ok(Ok(entries))
+}
+
+fn desk_item(row: &Row<'_>) -> rusqlite::Result<DeskItem> {
+    Ok(DeskItem {
+        id: row.get(0)?,
+        tenant: row.get::<_, String>(1)?.into(),
+        run: row.get::<_, String>(2)?.into(),
+        kind: codec::desk_kind(row, 3)?,
+        title: row.get(4)?,
+        details: codec::json(row, 5)?,
+        opened_at: codec::time(row, 6)?,
+        deadline: codec::maybe_time(row, 7)?,
+    })
+}
+
+fn audit(connection: &Connection, tenant: &TenantId, filter: &AuditFilter) -> rusqlite::Result<Vec<AuditRow>> {
+    let of_run = if filter.run.is_some() { "AND run = $2" } else { "AND $2 IS NULL" };
+    let of_action = if filter.action.is_some() { "AND action = $3" } else { "AND $3 IS NULL" };
+    let mut query = connection.prepare_cached(&numbered(&format!(
+        "SELECT at, company_id, run, user_id, agent_name, conversation_id, action_type, action, details, status, \
+         duration_ms FROM audit_trail WHERE company_id = $1 {of_run} {of_action} ORDER BY id LIMIT $4"
+    )))?;
+    let run = filter.run.as_ref().map(RunId::as_str);
+    query.query_map(params![tenant.as_str(), run, filter.action, rows(filter.limit)], audit_row)?.collect()
+}
+
+fn audit_row(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
+    Ok(AuditRow {
+        at: codec::time(row, 0)?,
+        company_id: row.get::<_, String>(1)?.into(),
+        run: row.get::<_, String>(2)?.into(),
+        user_id: row.get(3)?,
+        agent_name: row.get(4)?,
+        conversation_id: row.get(5)?,
+        action_type: row.get(6)?,
+        action: row.get(7)?,
+        details: codec::json(row, 8)?,
+        status: codec::audit_status(row, 9)?,
+        duration_ms: row.get(10)?,
+    })
+}

@@ -1,0 +1,87 @@
+//! A few threads that read, each with its own connection. They see the last commit and never hold up the writer.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::connection;
+use super::queue::{Queue, Refused};
+use super::task::Failure;
+use super::writer::RETRY_AFTER;
+
+type Job = Box<dyn FnOnce(&Connection) + Send>;
+
+/// Queries that may wait for a thread.
+const QUERIES_MAX: usize = 10_000;
+/// Bytes one reader keeps of the database.
+const CACHE_BYTES: usize = 4 << 20;
+
+/// The way to the threads. They end by themselves once it is gone.
+pub(super) struct Readers {
+    queue: Arc<Queue<Job>>,
+}
+
+impl Readers {
+    /// Connections are opened by the first query that needs them.
+    pub(super) fn start(path: &Path, threads: usize) -> Result<Self, String> {
+        let queue = Arc::new(Queue::new(QUERIES_MAX, usize::MAX));
+        let readers = Self { queue };
+        for number in 0..threads.max(1) {
+            let (queue, path) = (Arc::clone(&readers.queue), path.to_owned());
+            let builder = thread::Builder::new().name(format!("baton-reader-{number}"));
+            builder.spawn(move || serve(&queue, &path)).map_err(|error| error.to_string())?;
+        }
+        Ok(readers)
+    }
+
+    pub(super) async fn read<T, Q>(&self, query: Q) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        Q: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job = Box::new(move |connection: &Connection| {
+            let _ = reply.send(query(connection));
+        });
+        self.queue.push(job, 0).map_err(|refused| match refused {
+            Refused::Full => Failure::Busy { retry_after: RETRY_AFTER },
+            Refused::Closed => Failure::Stopped,
+        })?;
+        match answer.await {
+            Ok(found) => found.map_err(|error| unreadable(&error)),
+            Err(_) => Err(Failure::Unreadable { reason: "a reader could not open the database".into() }),
+        }
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}
+
+pub(super) fn unreadable(error: &rusqlite::Error) -> Failure {
+    if connection::is_busy(error) {
+        return Failure::Busy { retry_after: RETRY_AFTER };
+    }
+    Failure::Unreadable { reason: error.to_string() }
+}
+
+fn serve(queue: &Queue<Job>, path: &Path) {
+    let mut connection = None;
+    while let Some(job) = queue.take(1).pop() {
+        if connection.is_none() {
+            match connection::reader(path, CACHE_BYTES) {
+                Ok(opened) => connection = Some(opened),
+                // Dropping the job tells its caller; the next one tries again.
+                Err(error) => tracing::warn!(%error, "a reader cannot open the database"),
+            }
+        }
+        if let Some(connection) = &connection {
+            job(connection);
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! The records port: a batch is one task, and a savepoint makes it whole.
+
+use async_trait::async_trait;
+use baton_core::id::TenantId;
+use baton_core::time::Time;
+use baton_ports::records::{Error, OPS_MAX, Op, RECORD_BYTES_MAX, Record, Records};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde_json::json;
+
+use super::session::Session;
+use super::sql::numbered;
+use super::{Store, codec};
+
+/// Bytes of a space's, a key's or a resource's name.
+const NAME_BYTES_MAX: usize = 1_024;
+/// Records of one page.
+const PAGE_MAX: usize = 1_000;
+
+#[async_trait]
+impl Records for Store {
+    async fn commit(&self, tenant: &TenantId, ops: Vec<Op>, at: Time) -> Result<(), Error> {
+        let batch = Batch::new(tenant.clone(), ops, at)?;
+        self.write(batch.bytes, move |session| batch.perform(session)).await
+    }
+
+    async fn get(&self, tenant: &TenantId, space: &str, key: &str) -> Result<Option<Record>, Error> {
+        let (tenant, space, key) = (tenant.clone(), space.to_owned(), key.to_owned());
+        self.read(move |connection| get(connection, &tenant, &space, &key)).await
+    }
+
+    async fn list(
+        &self,
+        tenant: &TenantId,
+        space: &str,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Record>, Error> {
+        let (tenant, space, prefix) = (tenant.clone(), space.to_owned(), prefix.to_owned());
+        let after = after.map(str::to_owned);
+        self.read(move |connection| list(connection, &tenant, &space, &prefix, after.as_deref(), limit)).await
+    }
+
+    async fn ranges(
+        &self,
+        tenant: &TenantId,
+        space: &str,
+        resource: &str,
+        from: i64,
+        to: i64,
+    ) -> Result<Vec<(i64, i64, String)>, Error> {
+        let place = Place { tenant: tenant.clone(), space: space.to_owned(), resource: resource.to_owned() };
+        self.read(move |connection| {
+            let held = overlapping(connection, &place.borrow(), from, to)?;
+            Ok(held.into_iter().map(|held| (held.begins, held.ends, held.key)).collect())
+        })
+        .await
+    }
+}
+
+/// A checked batch, its values as text.
+struct Batch {
+    tenant: TenantId,
+    ops: Vec<(Op, String)>,
+    at: Time,
+    bytes: usize,
+}
+
+impl Batch {
+    fn new(tenant: TenantId, ops: Vec<Op>, at: Time) -> Result<Self, Error> {
+        check_size("a batch", ops.len(), OPS_MAX)?;
+        let mut batch = Self { tenant, ops: Vec::with_capacity(ops.len()), at, bytes: 0 };
+        for (index, op) in ops.into_iter().enumerate() {
+            names(&op).into_iter().try_for_each(|name| check_size("a record's name", name.len(), NAME_BYTES_MAX))?;
+            if let Op::HoldRange { from, to, .. } = &op
+                && from >= to
+            {
+                return Err(Error::EmptyRange { index });
+            }
+            let text = value(&op).map(ToString::to_string).unwrap_or_default();
+            check_size("a record's value", text.len(), RECORD_BYTES_MAX)?;
+            batch.bytes += text.len();
+            batch.ops.push((op, text));
+        }
+        Ok(batch)
+    }
+
+    fn perform(&self, session: &mut Session<'_>) -> rusqlite::Result<Result<(), Error>> {
+        session.statement("SAVEPOINT batch")?.execute([])?;
+        for (index, (op, text)) in self.ops.iter().enumerate() {
+            if let Err(found) = self.perform_one(session, op, text)? {
+                session.statement("ROLLBACK TO batch")?.execute([])?;
+                session.statement("RELEASE batch")?.execute([])?;
+                return Ok(Err(Error::Conflict { index, found }));
+            }
+        }
+        session.statement("RELEASE batch")?.execute([])?;
+        Ok(Ok(()))
+    }
+
+    /// Does one operation, or answers with what is in its way.
+    fn perform_one(
+        &self,
+        session: &mut Session<'_>,
+        op: &Op,
+        text: &str,
+    ) -> rusqlite::Result<Result<(), Option<Record>>> {
+        let tenant = self.tenant.as_str();
+        match op {
+            Op::Insert { space, key, .. } => {
+                let mut insert = session.statement(INSERT)?;
+                let done = insert.execute(params![tenant, space, key, self.at.as_ms(), text])?;
+                self.unless_there(session, done, space, key)
+            }
+            Op::CompareAndSet { space, key, version, .. } => {
+                let mut set = session.statement(SET)?;
+                let done = set.execute(params![tenant, space, key, self.at.as_ms(), text, version])?;
+                self.unless_there(session, done, space, key)
+            }
+            Op::Put { space, key, .. } => {
+                session.statement(PUT)?.execute(params![tenant, space, key, self.at.as_ms(), text])?;
+                Ok(Ok(()))
+            }
+            Op::Delete { space, key } => {
+                let mut delete =
+                    session.statement("DELETE FROM record WHERE tenant = $1 AND space = $2 AND key = $3")?;
+                delete.execute([tenant, space, key])?;
+                Ok(Ok(()))
+            }
+            Op::HoldRange { space, resource, from, to, key } => {
+                let place = Borrowed { tenant, space, resource };
+                hold(session, &place, Held { begins: *from, ends: *to, key: key.clone(), at: self.at })
+            }
+            Op::FreeRange { space, key } => {
+                let mut free =
+                    session.statement("DELETE FROM held_range WHERE tenant = $1 AND space = $2 AND key = $3")?;
+                free.execute([tenant, space, key])?;
+                Ok(Ok(()))
+            }
+        }
+    }
+
+    /// Done if one row changed, else in conflict with what is stored.
+    fn unless_there(
+        &self,
+        session: &Session<'_>,
+        changed: usize,
+        space: &str,
+        key: &str,
+    ) -> rusqlite::Result<Result<(), Option<Record>>> {
+        if changed == 1 {
+            return Ok(Ok(()));
+        }
+        get(session.connection, &self.tenant, space, key).map(Err)
+    }
+}
+
+const INSERT: &str = "INSERT OR IGNORE INTO record (tenant, space, key, version, at, value) \
+     VALUES ($1, $2, $3, 1, $4, $5)";
+const SET: &str = "UPDATE record SET version = version + 1, at = $4, value = $5 \
+     WHERE tenant = $1 AND space = $2 AND key = $3 AND version = $6";
+const PUT: &str = "INSERT INTO record (tenant, space, key, version, at, value) VALUES ($1, $2, $3, 1, $4, $5) \
+     ON CONFLICT (tenant, space, key) DO UPDATE SET version = version + 1, at = excluded.at, value = excluded.value";
+
+fn check_size(what: &'static str, size: usize, limit: usize) -> Result<(), Error> {
+    if size > limit { Err(Error::TooLarge { what, size, limit }) } else { Ok(()) }
+}
+
+fn names(op: &Op) -> [&str; 3] {
+    match op {
+        Op::Insert { space, key, .. }
+        | Op::CompareAndSet { space, key, .. }
+        | Op::Put { space, key, .. }
+        | Op::Delete { space, key }
+        | Op::FreeRange { space, key } => [space, key, ""],
+        Op::HoldRange { space, resource, key, .. } => [space, key, resource],
+    }
+}
+
+fn value(op: &Op) -> Option<&serde_json::Value> {
+    match op {
+        Op::Insert { value, .. } | Op::CompareAndSet { value, .. } | Op::Put { value, .. } => Some(value),
+        Op::Delete { .. } | Op::HoldRange { .. } | Op::FreeRange { .. } => None,
+    }
+}
+
+fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
+    Ok(Record {
+        space: row.get(0)?,
+        key: row.get(1)?,
+        value: codec::json(row, 2)?,
+        version: row.get(3)?,
+        at: codec::time(row, 4)?,
+    })
+}
+
+fn get(connection: &Connection, tenant: &TenantId, space: &str, key: &str) -> rusqlite::Result<Option<Record>> {
+    let mut one = connection.prepare_cached(&numbered(
+        "SELECT space, key, value, version, at FROM record WHERE tenant = $1 AND space = $2 AND key = $3",
+    ))?;
+    one.query_row([tenant.as_str(), space, key], record).optional()
+}
+
+fn list(
+    connection: &Connection,
+    tenant: &TenantId,
+    space: &str,
+    prefix: &str,
+    after: Option<&str>,
+    limit: usize,
+) -> rusqlite::Result<Vec<Record>> {
+    let behind = if after.is_some() { "AND key > $4" } else { "AND $4 IS NULL" };
+    let mut ordered = connection.prepare_cached(&numbered(&format!(
+        "SELECT space, key, value, version, at FROM record \
+         WHERE tenant = $1 AND space = $2 AND key >= $3 {behind} ORDER BY key LIMIT $5",
+    )))?;
+    let rows = ordered.query_map(params![tenant.as_str(), space, prefix, after, limit.min(PAGE_MAX)], record)?;
+    let within = |row: &rusqlite::Result<Record>| row.as_ref().map_or(true, |record| record.key.starts_with(prefix));
+    rows.take_while(within).collect()
+}
+
+/// A resource whose ranges are held.
+struct Place {
+    tenant: TenantId,
+    space: String,
+    resource: String,
+}
+
+impl Place {
+    fn borrow(&self) -> Borrowed<'_> {
+        Borrowed { tenant: self.tenant.as_str(), space: &self.space, resource: &self.resource }
+    }
+}
+
+struct Borrowed<'p> {
+    tenant: &'p str,
+    space: &'p str,
+    resource: &'p str,
+}
+
+struct Held {
+    begins: i64,
+    ends: i64,
+    key: String,
+    at: Time,
+}
+
+/// Holds a range, joined with what its key holds there already, or answers with the holding in its way.
+fn hold(session: &Session<'_>, place: &Borrowed<'_>, mut wanted: Held) -> rusqlite::Result<Result<(), Option<Record>>> {
+    let overlaps = overlapping(session.connection, place, wanted.begins, wanted.ends)?;
+    if let Some(other) = overlaps.iter().find(|held| held.key != wanted.key) {
+        return Ok(Err(Some(holding(place, other))));
+    }
+    let mut drop_piece = session
+        .statement("DELETE FROM held_range WHERE tenant = $1 AND space = $2 AND resource = $3 AND begins = $4")?;
+    for own in overlaps {
+        drop_piece.execute(params![place.tenant, place.space, place.resource, own.begins])?;
+        wanted.begins = wanted.begins.min(own.begins);
+        wanted.ends = wanted.ends.max(own.ends);
+    }
+    let mut insert = session.statement(
+        "INSERT INTO held_range (tenant, space, resource, begins, ends, key, at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )?;
+    insert.execute(params![
+        place.tenant,
+        place.space,
+        place.resource,
+        wanted.begins,
+        wanted.ends,
+        wanted.key,
+        wanted.at.as_ms()
+    ])?;
+    Ok(Ok(()))
+}
+
+/// Held ranges of a place that overlap `from..to`, in order. Ranges of one place never overlap each other, so going back
+/// from `to` the first that ends before `from` ends the search.
+fn overlapping(connection: &Connection, place: &Borrowed<'_>, from: i64, to: i64) -> rusqlite::Result<Vec<Held>> {
+    let mut backwards = connection.prepare_cached(&numbered(
+        "SELECT begins, ends, key, at FROM held_range \
+         WHERE tenant = $1 AND space = $2 AND resource = $3 AND begins < $4 ORDER BY begins DESC",
+    ))?;
+    let mut rows = backwards.query(params![place.tenant, place.space, place.resource, to])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let held = Held { begins: row.get(0)?, ends: row.get(1)?, key: row.get(2)?, at: codec::time(row, 3)? };
+        if held.ends <= from {
+            break;
+        }
+        found.push(held);
+    }
+    found.reverse();
+    Ok(found)
+}
+
+/// A holding as a conflict shows it.
+fn holding(place: &Borrowed<'_>, held: &Held) -> Record {
+    Record {
+        space: place.space.to_owned(),
+        key: held.key.clone(),
+        value: json!({ "resource": place.resource, "from": held.begins, "to": held.ends }),
+        version: 1,
+        at: held.at,
+    }
+}

@@ -1,0 +1,121 @@
+//! The writer's connection with the statements it performs most, prepared once.
+
+use std::sync::Arc;
+
+use rusqlite::{CachedStatement, Connection, Statement};
+
+use super::owners::Owners;
+use super::sql::numbered;
+
+/// What a task may use while the writer performs it.
+pub(super) struct Session<'c> {
+    pub(super) connection: &'c Connection,
+    pub(super) owners: Arc<Owners>,
+    pub(super) hot: Hot<'c>,
+    begin: Statement<'c>,
+    commit: Statement<'c>,
+}
+
+/// Statements of a step, a start and a message.
+pub(super) struct Hot<'c> {
+    /// The head row, by what changes: `[with a head][with a release]`.
+    pub(super) heads: [[Statement<'c>; 2]; 2],
+    pub(super) entry: Statement<'c>,
+    pub(super) audit: Statement<'c>,
+    pub(super) consume: Statement<'c>,
+    pub(super) recall: Statement<'c>,
+    pub(super) find: Statement<'c>,
+    pub(super) create: Statement<'c>,
+    pub(super) seen: Statement<'c>,
+    pub(super) open_item: Statement<'c>,
+}
+
+impl<'c> Session<'c> {
+    pub(super) fn prepare(connection: &'c Connection, owners: Arc<Owners>) -> rusqlite::Result<Self> {
+        let statement = |sql: &str| connection.prepare(&numbered(sql));
+        let head = |with_head: bool, release: bool| statement(&head_update(with_head, release));
+        let hot = Hot {
+            heads: [[head(false, false)?, head(false, true)?], [head(true, false)?, head(true, true)?]],
+            entry: statement("INSERT INTO journal (aggregate, seq, at, payload, blob) VALUES ($1, $2, $3, $4, $5)")?,
+            audit: statement(
+                "INSERT INTO audit_trail (at, company_id, run, user_id, agent_name, conversation_id, action_type, \
+                 action, details, status, duration_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+            )?,
+            consume: statement("DELETE FROM inbox WHERE aggregate = $1 AND item = $2")?,
+            recall: statement(RECALL)?,
+            find: statement("SELECT id, tenant, owner FROM aggregate WHERE name = $1")?,
+            create: statement(
+                "INSERT INTO aggregate (seq, owner, epoch, called, items, name, tenant, kind, workflow, parent, \
+                 created_at, state, cost_nanos) VALUES (0, $1, $2, $3, 1, $4, $5, $6, $7, $8, $9, $10, 0)",
+            )?,
+            seen: statement("INSERT INTO inbox_seen (aggregate, command_id) VALUES ($1, $2)")?,
+            open_item: statement(
+                "INSERT INTO inbox (aggregate, item, at, command_id, payload) VALUES ($1, $2, $3, $4, $5)",
+            )?,
+        };
+        Ok(Self { connection, owners, hot, begin: statement("BEGIN IMMEDIATE")?, commit: statement("COMMIT")? })
+    }
+
+    /// A statement that is not worth a field.
+    pub(super) fn statement(&self, sql: &str) -> rusqlite::Result<CachedStatement<'c>> {
+        self.connection.prepare_cached(&numbered(sql))
+    }
+
+    pub(super) fn begin(&mut self) -> rusqlite::Result<()> {
+        self.begin.execute([]).map(drop)
+    }
+
+    pub(super) fn commit(&mut self) -> rusqlite::Result<()> {
+        self.commit.execute([]).map(drop)
+    }
+
+    /// Ends a transaction that failed. Some failures have ended it already; then there is nothing to do.
+    pub(super) fn roll_back(&self) {
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "a failed transaction could not be rolled back");
+        }
+    }
+
+    pub(super) fn save(&self) -> rusqlite::Result<()> {
+        self.statement("SAVEPOINT task")?.execute([]).map(drop)
+    }
+
+    pub(super) fn keep_saved(&self) -> rusqlite::Result<()> {
+        self.statement("RELEASE task")?.execute([]).map(drop)
+    }
+
+    pub(super) fn back_to_saved(&self) -> rusqlite::Result<()> {
+        self.statement("ROLLBACK TO task")?.execute([])?;
+        self.keep_saved()
+    }
+
+    /// One small durable write. Moving the log into the database first gives a full disk the log's room back.
+    pub(super) fn probe(&mut self) -> rusqlite::Result<()> {
+        // A database in memory has no log, and a log that cannot be moved is no reason not to try.
+        let _ = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        self.begin()?;
+        self.statement("UPDATE probe SET writes = writes + 1")?.execute([])?;
+        self.commit()
+    }
+}
+
+/// Marks what must be looked at again (a released aggregate with an open inbox), and unmarks what has been.
+/// `$2` says whether the aggregate is released.
+const RECALL: &str = "UPDATE aggregate SET called = 1 - called WHERE id = $1 AND CASE called \
+     WHEN 1 THEN NOT EXISTS (SELECT 1 FROM inbox WHERE aggregate = $1) \
+     ELSE $2 AND EXISTS (SELECT 1 FROM inbox WHERE aggregate = $1) END";
+
+/// The guard of every append: it matches the owner, the epoch and the sequence, or changes nothing. Columns that do not
+/// change are not named, so their indexes are not touched.
+fn head_update(with_head: bool, release: bool) -> String {
+    let mut set = String::from("seq = $4 + 1, wake_at = $5");
+    if release {
+        set.push_str(", owner = NULL");
+    }
+    if with_head {
+        set.push_str(", state = $6, started_at = $7, ended_at = $8, cost_nanos = $9, fault = $10");
+    }
+    format!("UPDATE aggregate SET {set} WHERE id = $1 AND owner = $2 AND epoch = $3 AND seq = $4")
+}

@@ -1,0 +1,136 @@
+//! One thing for the writer to do: performed inside a group's transaction, answered after its commit.
+
+use std::time::Duration;
+
+use baton_ports::journal::{Claimed, Lease, Ownership, Submitted};
+use baton_ports::{journal, records, registry};
+use tokio::sync::oneshot;
+
+use super::session::Session;
+
+/// Why the writer could not do something, whatever it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The queue is full, or other processes write without a pause.
+    Busy {
+        retry_after: Duration,
+    },
+    /// The disk is full or failing.
+    Unwritable {
+        reason: String,
+    },
+    Unreadable {
+        reason: String,
+    },
+    /// The store has been closed.
+    Stopped,
+}
+
+const STOPPED: &str = "it has been closed";
+
+impl From<Failure> for journal::Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Busy { retry_after } => Self::Busy { retry_after },
+            Failure::Unwritable { reason } => Self::Unwritable { reason },
+            Failure::Unreadable { reason } => Self::Unreadable { reason },
+            Failure::Stopped => Self::Unwritable { reason: STOPPED.into() },
+        }
+    }
+}
+
+impl From<Failure> for records::Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Busy { retry_after } => Self::Busy { retry_after },
+            Failure::Unwritable { reason } => Self::Unwritable { reason },
+            Failure::Unreadable { reason } => Self::Unreadable { reason },
+            Failure::Stopped => Self::Unwritable { reason: STOPPED.into() },
+        }
+    }
+}
+
+/// What a task may answer.
+pub(super) trait Answer: Send {
+    /// Ownership that came with the answer and must go back if nobody is left to receive it.
+    fn owned(&self) -> Option<Ownership> {
+        None
+    }
+}
+
+impl Answer for () {}
+impl Answer for Lease {}
+impl Answer for registry::Version {}
+
+impl Answer for Submitted {
+    fn owned(&self) -> Option<Ownership> {
+        match self {
+            Self::Accepted { owned, .. } => *owned,
+            Self::Duplicate => None,
+        }
+    }
+}
+
+impl Answer for Option<Claimed> {
+    fn owned(&self) -> Option<Ownership> {
+        self.as_ref().map(|claimed| claimed.ownership)
+    }
+}
+
+/// What a reader finds; used where reading goes through the writer.
+pub(super) struct Found<T>(pub(super) T);
+
+impl<T: Send> Answer for Found<T> {}
+
+/// A task as the writer sees it.
+pub(super) trait Work: Send {
+    /// May be performed again after a roll-back. An error is the database's; a refusal is an outcome like any other and
+    /// has written nothing.
+    fn perform(&mut self, session: &mut Session<'_>) -> rusqlite::Result<()>;
+
+    /// Whatever it came to, this is the outcome now.
+    fn fail(&mut self, failure: Failure);
+
+    /// Tells the caller. If the caller has gone away, answers with the ownership that must go back.
+    fn answer(self: Box<Self>) -> Option<Ownership>;
+}
+
+/// Work with a caller who waits.
+pub(super) struct Task<A, T, E> {
+    act: A,
+    outcome: Result<T, E>,
+    reply: oneshot::Sender<Result<T, E>>,
+}
+
+impl<A, T, E: From<Failure>> Task<A, T, E>
+where
+    A: FnMut(&mut Session<'_>) -> rusqlite::Result<Result<T, E>>,
+{
+    pub(super) fn new(act: A) -> (Self, oneshot::Receiver<Result<T, E>>) {
+        let (reply, answer) = oneshot::channel();
+        (Self { act, outcome: Err(Failure::Stopped.into()), reply }, answer)
+    }
+}
+
+impl<A, T, E> Work for Task<A, T, E>
+where
+    A: FnMut(&mut Session<'_>) -> rusqlite::Result<Result<T, E>> + Send,
+    T: Answer,
+    E: From<Failure> + Send,
+{
+    fn perform(&mut self, session: &mut Session<'_>) -> rusqlite::Result<()> {
+        self.outcome = (self.act)(session)?;
+        Ok(())
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        self.outcome = Err(failure.into());
+    }
+
+    fn answer(self: Box<Self>) -> Option<Ownership> {
+        match self.reply.send(self.outcome) {
+            Err(Ok(unheard)) => unheard.owned(),
+            Ok(()) | Err(Err(_)) => None,
+        }
+    }
+}

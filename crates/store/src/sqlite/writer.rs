@@ -1,0 +1,230 @@
+//! The one thread that writes. It takes whatever waits, performs it inside one transaction, commits, and only then
+//! answers everybody. A lone caller waits for nobody; many callers share one sync of the disk.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use baton_ports::journal::Ownership;
+use rusqlite::{Connection, ErrorCode};
+
+use super::connection;
+use super::owners::Owners;
+use super::ownership;
+use super::queue::{Queue, Refused};
+use super::session::Session;
+use super::task::{Answer, Failure, Task, Work};
+
+/// Tasks that share one commit.
+const GROUP_MAX: usize = 4_096;
+/// When to come back to a store that has more waiting than it takes in.
+pub(super) const RETRY_AFTER: Duration = Duration::from_millis(50);
+
+/// The way to the thread.
+pub(super) struct Writer {
+    queue: Arc<Queue<Box<dyn Work>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(super) fn start(
+        connection: Connection,
+        owners: Arc<Owners>,
+        queue: Queue<Box<dyn Work>>,
+    ) -> Result<Self, String> {
+        let queue = Arc::new(queue);
+        let (ready, prepared) = std::sync::mpsc::sync_channel(1);
+        let work = Arc::clone(&queue);
+        let body = move || match Session::prepare(&connection, owners) {
+            Ok(session) => {
+                let _ = ready.send(Ok(()));
+                let work = Closing(&work);
+                Loop { session, ailing: false }.run(work.0);
+            }
+            Err(error) => drop(ready.send(Err(error.to_string()))),
+        };
+        let thread =
+            thread::Builder::new().name("baton-writer".into()).spawn(body).map_err(|error| error.to_string())?;
+        prepared.recv().unwrap_or_else(|_| Err("its writer did not start".into()))?;
+        Ok(Self { queue, thread: Some(thread) })
+    }
+
+    /// Durable when it returns `Ok`. `bytes` is about what the task carries.
+    pub(super) async fn write<A, T, E>(&self, bytes: usize, act: A) -> Result<T, E>
+    where
+        A: FnMut(&mut Session<'_>) -> rusqlite::Result<Result<T, E>> + Send + 'static,
+        T: Answer + 'static,
+        E: From<Failure> + Send + 'static,
+    {
+        let (task, answer) = Task::new(act);
+        self.queue.push(Box::new(task), bytes).map_err(|refused| match refused {
+            Refused::Full => Failure::Busy { retry_after: RETRY_AFTER },
+            Refused::Closed => Failure::Stopped,
+        })?;
+        answer.await.unwrap_or_else(|_| Err(Failure::Stopped.into()))
+    }
+}
+
+impl Drop for Writer {
+    /// What waits is still written.
+    fn drop(&mut self) {
+        self.queue.close();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Should the thread ever end by a panic, callers are told instead of waiting for ever.
+struct Closing<'q>(&'q Queue<Box<dyn Work>>);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+        drop(self.0.take(usize::MAX));
+    }
+}
+
+/// How the tasks of a group share its transaction.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Guard {
+    /// Nothing between them: a refusal writes nothing, and anything worse is rare enough to do the group over.
+    None,
+    /// A savepoint around each, so that one the database rejects goes alone.
+    Each,
+}
+
+/// Why a group's transaction did not commit.
+enum Broken {
+    /// One task's own fault: do the group over with savepoints.
+    ByTask,
+    ByStore(Failure),
+}
+
+struct Loop<'c> {
+    session: Session<'c>,
+    /// The last group could not be written: nothing is acknowledged until a probe is.
+    ailing: bool,
+}
+
+impl Loop<'_> {
+    fn run(mut self, queue: &Queue<Box<dyn Work>>) {
+        loop {
+            let group = queue.take(GROUP_MAX);
+            if group.is_empty() {
+                return;
+            }
+            let mut unheard = self.settle(group);
+            while !unheard.is_empty() {
+                unheard = self.settle(unheard.into_iter().map(give_back).collect());
+            }
+        }
+    }
+
+    /// Writes a group and answers it. What comes back is ownership nobody was left to receive.
+    fn settle(&mut self, mut group: Vec<Box<dyn Work>>) -> Vec<Ownership> {
+        if let Err(failure) = self.write(&mut group) {
+            for task in &mut group {
+                task.fail(failure.clone());
+            }
+        }
+        group.into_iter().filter_map(Work::answer).collect()
+    }
+
+    fn write(&mut self, group: &mut [Box<dyn Work>]) -> Result<(), Failure> {
+        if self.ailing {
+            self.probe()?;
+        }
+        let broken = match self.transact(group, Guard::None) {
+            Err(Broken::ByTask) => self.transact(group, Guard::Each),
+            other => other,
+        };
+        match broken {
+            Ok(()) => Ok(()),
+            Err(Broken::ByTask) => Err(self.ail("the database rejects a savepoint".into())),
+            Err(Broken::ByStore(Failure::Unwritable { reason })) => Err(self.ail(reason)),
+            Err(Broken::ByStore(failure)) => Err(failure),
+        }
+    }
+
+    fn transact(&mut self, group: &mut [Box<dyn Work>], guard: Guard) -> Result<(), Broken> {
+        let done = self.session.begin().map_err(broken).and_then(|()| {
+            group.iter_mut().try_for_each(|task| self.perform(task.as_mut(), guard))?;
+            self.session.commit().map_err(broken)
+        });
+        if done.is_err() {
+            self.session.roll_back();
+        }
+        done
+    }
+
+    fn perform(&mut self, task: &mut dyn Work, guard: Guard) -> Result<(), Broken> {
+        if guard == Guard::None {
+            return task.perform(&mut self.session).map_err(broken);
+        }
+        self.session.save().map_err(broken)?;
+        match task.perform(&mut self.session).map_err(|error| (error.to_string(), broken(error))) {
+            Ok(()) => self.session.keep_saved().map_err(broken),
+            Err((reason, Broken::ByTask)) => {
+                task.fail(Failure::Unwritable { reason });
+                self.session.back_to_saved().map_err(broken)
+            }
+            Err((_, by_store)) => Err(by_store),
+        }
+    }
+
+    fn ail(&mut self, reason: String) -> Failure {
+        if !self.ailing {
+            tracing::error!(reason, "the store cannot write; nothing is acknowledged until it can");
+        }
+        self.ailing = true;
+        Failure::Unwritable { reason }
+    }
+
+    /// Tries whether a commit reaches the disk again.
+    fn probe(&mut self) -> Result<(), Failure> {
+        let done = self.session.probe().map_err(broken);
+        match done {
+            Ok(()) => {
+                tracing::info!("the store writes again");
+                self.ailing = false;
+                Ok(())
+            }
+            Err(broken) => {
+                self.session.roll_back();
+                Err(match broken {
+                    Broken::ByStore(failure) => failure,
+                    Broken::ByTask => Failure::Unwritable { reason: "a trial write was rejected".into() },
+                })
+            }
+        }
+    }
+}
+
+/// Ownership whose new owner has gone away is nobody's, and looked at again.
+fn give_back(ownership: Ownership) -> Box<dyn Work> {
+    let act = move |session: &mut Session<'_>| ownership::give_back(session, ownership).map(Ok::<(), Failure>);
+    Box::new(Task::new(act).0)
+}
+
+/// Whose fault an error of the database is.
+fn broken(error: rusqlite::Error) -> Broken {
+    if connection::is_busy(&error) {
+        return Broken::ByStore(Failure::Busy { retry_after: RETRY_AFTER });
+    }
+    match error.sqlite_error_code() {
+        Some(
+            ErrorCode::DiskFull
+            | ErrorCode::SystemIoFailure
+            | ErrorCode::DatabaseCorrupt
+            | ErrorCode::NotADatabase
+            | ErrorCode::ReadOnly
+            | ErrorCode::CannotOpen
+            | ErrorCode::OutOfMemory
+            | ErrorCode::PermissionDenied
+            | ErrorCode::NoLargeFileSupport
+            | ErrorCode::FileLockingProtocolFailed,
+        ) => Broken::ByStore(Failure::Unwritable { reason: error.to_string() }),
+        _ => Broken::ByTask,
+    }
+}

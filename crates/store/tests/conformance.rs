@@ -1,0 +1,49 @@
+//! SQLite does what every store must, in a file and in memory.
+
+use baton_sim::conformance;
+use baton_store::sqlite::{Options, Store};
+
+/// A store whose folder goes with it.
+fn file(folders: &std::cell::RefCell<Vec<tempfile::TempDir>>) -> Store {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(folder.path().join("baton.db"), Options::default()).expect("opens");
+    folders.borrow_mut().push(folder);
+    store
+}
+
+fn memory() -> Store {
+    Store::in_memory(Options::default()).expect("opens")
+}
+
+#[tokio::test]
+async fn the_journal_in_a_file() {
+    let folders = Default::default();
+    conformance::journal(async || file(&folders)).await;
+}
+
+#[tokio::test]
+async fn the_journal_in_memory() {
+    conformance::journal(async || memory()).await;
+}
+
+#[tokio::test]
+async fn records_in_a_file() {
+    let folders = Default::default();
+    conformance::records(async || file(&folders)).await;
+}
+
+#[tokio::test]
+async fn records_in_memory() {
+    conformance::records(async || memory()).await;
+}
+
+#[tokio::test]
+async fn the_registry_in_a_file() {
+    let folders = Default::default();
+    conformance::registry(async || file(&folders)).await;
+}
+
+#[tokio::test]
+async fn the_registry_in_memory() {
+    conformance::registry(async || memory()).await;
+}
