@@ -1,1 +1,28 @@
-//! (under construction)
+//! Keeps runs moving: ownership, dispatch, effects, timers, recovery.
+//!
+//! [`Engine`] is the way in: it takes accepted work to its end. Inside, [`owner::Owner`] is what moves one run, and
+//! [`dispatcher::Dispatcher`] says which runs are awake; neither does any IO, so the simulation drives the very same
+//! code through faults that no real machine could be made to have. [`driver`] is the thin asynchronous shell.
+//!
+//! The order never changes: decide, append, and only then let effects out.
+
+pub mod dispatcher;
+pub mod driver;
+mod effects;
+mod error;
+mod library;
+mod messages;
+mod options;
+pub mod owner;
+mod projections;
+
+pub use baton_agents::{Agents, RESERVED, shipped as shipped_agents};
+pub use driver::{Engine, Recorded, Start};
+pub use error::Error;
+pub use library::Library;
+pub use options::Options;
+
+/// Entries are JSON, so that a journal can be read with any tool.
+pub fn decode(entry: &[u8]) -> Result<baton_core::run::Entry, serde_json::Error> {
+    serde_json::from_slice(entry)
+}

@@ -7,30 +7,13 @@ use super::state::{Activity, AgentWait, Call, Phase, Progress, Run, State, Timer
 use crate::time::Time;
 
 impl Run {
-    /// Effects that may go out now. The owner knows which of them it has sent already.
-    pub fn pending(&self) -> impl Iterator<Item = Effect<'_>> {
-        let sends = self.calls.iter().filter_map(|(id, call)| {
+    /// Effects that may go out at `now`. The owner knows which of them it has sent already.
+    pub fn pending(&self, now: Time) -> impl Iterator<Item = Effect<'_>> {
+        let sends = self.calls.iter().filter_map(move |(id, call)| {
             let effect = EffectId { call: id.clone(), generation: call.generation };
-            self.effect_of(effect, call)
+            effect_of(effect, call, now)
         });
         sends.filter(|_| !self.paused)
-    }
-
-    fn effect_of<'run>(&self, effect: EffectId, call: &'run Call) -> Option<Effect<'run>> {
-        match call.progress {
-            Progress::LookUp { at, .. } if at <= self.now => {
-                Some(Effect::LookUp { effect, request: &call.request, timeout: call.timeout })
-            }
-            _ if call.is_sendable(self.now) => Some(Effect::Send {
-                effect,
-                request: &call.request,
-                class: call.class,
-                timeout: call.timeout,
-                attempt: call.attempts + 1,
-                approved: call.approved.as_deref(),
-            }),
-            _ => None,
-        }
     }
 
     /// The agent whose step function is to be asked next. It is pure, so it is asked before the append.
@@ -55,9 +38,15 @@ impl Run {
     }
 
     /// When the run must be looked at again if nothing happens before. Timers that have passed were looked at.
-    pub fn wake_at(&self) -> Option<Time> {
-        let later = self.timers.iter().filter(|(at, _)| *at > self.now);
+    pub fn wake_at(&self, now: Time) -> Option<Time> {
+        let later = self.timers.iter().filter(|(at, _)| *at > now);
         later.filter(|(_, timer)| !self.paused || !matches!(timer, Timer::Call(_))).map(|(at, _)| *at).next()
+    }
+
+    /// Whether an answer to this call would still be news.
+    pub fn awaits(&self, effect: &EffectId) -> bool {
+        let is_open = self.calls.get(&effect.call).is_some_and(|call| call.generation == effect.generation);
+        is_open || self.forgotten.contains_key(effect)
     }
 
     /// Whether a further decision has work to do that this one left for an append's sake.
@@ -90,5 +79,22 @@ impl Run {
             Progress::Blocked(Block::Approval { .. }) | Progress::Doubt => false,
         };
         self.calls.values().any(moves) || self.thinking().is_some()
+    }
+}
+
+fn effect_of(effect: EffectId, call: &Call, now: Time) -> Option<Effect<'_>> {
+    match call.progress {
+        Progress::LookUp { at, .. } if at <= now => {
+            Some(Effect::LookUp { effect, request: &call.request, timeout: call.timeout })
+        }
+        _ if call.is_sendable(now) => Some(Effect::Send {
+            effect,
+            request: &call.request,
+            class: call.class,
+            timeout: call.timeout,
+            attempt: call.attempts + 1,
+            approved: call.approved.as_deref(),
+        }),
+        _ => None,
     }
 }

@@ -1,0 +1,235 @@
+//! The asynchronous shell: one lease per process, one task per awake run, one loop that looks for work.
+
+mod claim;
+mod lease;
+mod task;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use baton_core::agent::Think;
+use baton_core::bundle::Hash;
+use baton_core::id::{RunId, TenantId};
+use baton_core::run::{Entry, Incoming, Refusal, Started};
+use baton_ports::clock::Clock;
+use baton_ports::journal::{Create, InboxItem, Journal, Kind, Lease, Submit, Submitted};
+use baton_ports::models::Models;
+use baton_ports::tools::Tools;
+use serde_json::Value;
+use tokio::sync::{Semaphore, broadcast, mpsc, watch};
+
+use crate::dispatcher::{Admission, Dispatcher};
+use crate::owner::Owner;
+use crate::{Error, Library, Options};
+
+/// Notices kept for a slow watcher; one that falls further behind misses some, and is told so.
+const NOTICES_MAX: usize = 4_096;
+
+/// What watchers are told, after it is durable.
+#[derive(Clone, Debug)]
+pub enum Recorded {
+    Entry { run: RunId, seq: u64, entry: Arc<Entry>, items: Arc<[i64]> },
+    Refused { run: RunId, item: i64, refusal: Refusal },
+}
+
+/// Work to take on.
+#[derive(Clone, Debug)]
+pub struct Start {
+    pub run: RunId,
+    pub tenant: TenantId,
+    /// For lists.
+    pub workflow: String,
+    pub bundle: Hash,
+    pub input: Value,
+    pub context: Value,
+    pub caller: baton_core::tool::Caller,
+}
+
+/// Everything an engine speaks to.
+pub struct World {
+    pub journal: Arc<dyn Journal>,
+    pub tools: Arc<dyn Tools>,
+    pub models: Arc<dyn Models>,
+    pub think: Arc<dyn Think>,
+    pub clock: Arc<dyn Clock>,
+    pub library: Library,
+}
+
+/// Keeps this process's runs moving until it is stopped. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    world: World,
+    options: Options,
+    lease: watch::Sender<Lease>,
+    dispatcher: Mutex<Dispatcher>,
+    /// How to nudge the task of an awake run.
+    nudges: Mutex<BTreeMap<RunId, mpsc::Sender<()>>>,
+    /// Runs whose append failed: claimed afresh once the store answers again.
+    fallen: Mutex<Vec<RunId>>,
+    calls: Semaphore,
+    recorded: broadcast::Sender<Recorded>,
+    stopping: watch::Sender<bool>,
+}
+
+impl Engine {
+    /// Joins the store and begins to look for work: what is due, and what a dead process left behind.
+    pub async fn begin(world: World, options: Options) -> Result<Self, Error> {
+        let lease = world.journal.join(world.clock.now()).await?;
+        let inner = Arc::new(Inner {
+            lease: watch::Sender::new(lease),
+            dispatcher: Mutex::new(Dispatcher::new(options.awake_max)),
+            nudges: Mutex::default(),
+            fallen: Mutex::default(),
+            calls: Semaphore::new(options.calls_in_flight_max),
+            recorded: broadcast::Sender::new(NOTICES_MAX),
+            stopping: watch::Sender::new(false),
+            world,
+            options,
+        });
+        tokio::spawn(lease::keep(inner.clone()));
+        tokio::spawn(claim::look_for_work(inner.clone()));
+        Ok(Self { inner })
+    }
+
+    /// Accepts a run: it is durable when this returns. Where there is room it begins here at once.
+    pub async fn start(&self, start: Start) -> Result<(), Error> {
+        let inner = &self.inner;
+        let workflow = inner.world.library.version(&start.bundle).await?;
+        let started = Started {
+            run: start.run.clone(),
+            tenant: start.tenant.clone(),
+            bundle: start.bundle.clone(),
+            input: Arc::new(start.input),
+            context: start.context,
+            caller: start.caller,
+            origin: baton_core::run::Origin::Caller,
+        };
+        let has_room = lock(&inner.dispatcher).room() > 0;
+        let lease = *inner.lease.borrow();
+        let payload: Arc<[u8]> = serde_json::to_vec(&Incoming::Start(Box::new(started)))?.into();
+        let submit = Submit {
+            aggregate: start.run.clone(),
+            tenant: start.tenant.clone(),
+            command_id: "start".to_owned(),
+            payload: payload.clone(),
+            at: inner.world.clock.now(),
+            creates: Some(Create {
+                kind: Kind::Run,
+                workflow: start.workflow,
+                parent: None,
+                owner: has_room.then_some(lease.process),
+            }),
+        };
+        let at = submit.at;
+        match inner.world.journal.submit(submit).await? {
+            Submitted::Duplicate => Err(Error::Exists { run: start.run }),
+            Submitted::Accepted { item, owned: Some(ownership), .. } => {
+                let mut owner = Owner::fresh(start.run.clone(), start.tenant, ownership, lease.until);
+                owner.know([(start.bundle, workflow)]);
+                let first = InboxItem { item, command_id: "start".to_owned(), payload, at };
+                lock(&inner.dispatcher).admit_owned(&start.run);
+                task::spawn(inner.clone(), start.run, owner, vec![first]);
+                Ok(())
+            }
+            Submitted::Accepted { .. } => {
+                inner.announce(&start.run);
+                Ok(())
+            }
+        }
+    }
+
+    /// Puts something into a run's inbox: durable when this returns, and exactly once under its `command_id`.
+    /// Returns the item's number, which [`Recorded`] names when it is consumed; `None` for a duplicate.
+    pub async fn submit(
+        &self,
+        tenant: &TenantId,
+        run: &RunId,
+        command_id: &str,
+        incoming: &Incoming,
+    ) -> Result<Option<i64>, Error> {
+        let submit = Submit {
+            aggregate: run.clone(),
+            tenant: tenant.clone(),
+            command_id: command_id.to_owned(),
+            payload: serde_json::to_vec(incoming)?.into(),
+            at: self.inner.world.clock.now(),
+            creates: None,
+        };
+        match self.inner.world.journal.submit(submit).await? {
+            Submitted::Duplicate => Ok(None),
+            Submitted::Accepted { item, .. } => {
+                self.inner.announce(run);
+                Ok(Some(item))
+            }
+        }
+    }
+
+    /// What is recorded from now on, in order per run.
+    pub fn watch(&self) -> broadcast::Receiver<Recorded> {
+        self.inner.recorded.subscribe()
+    }
+
+    /// Runs this process owns now.
+    pub fn awake(&self) -> usize {
+        lock(&self.inner.dispatcher).awake()
+    }
+
+    /// Stops taking work, lets appends under way finish, and gives every run back.
+    pub async fn stop(&self) -> Result<(), Error> {
+        self.inner.stopping.send_replace(true);
+        let mut nudged = self.inner.stopping.subscribe();
+        while !lock(&self.inner.nudges).is_empty() {
+            // Each task tells us by touching the flag as it leaves.
+            if nudged.changed().await.is_err() {
+                break;
+            }
+        }
+        let process = self.inner.lease.borrow().process;
+        self.inner.world.journal.leave(process).await?;
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// Somebody says this run has something to do. Only a hint: the store knows.
+    fn announce(self: &Arc<Self>, run: &RunId) {
+        let admission = lock(&self.dispatcher).announce(run);
+        match admission {
+            Admission::Claim => {
+                tokio::spawn(claim::claim(self.clone(), run.clone()));
+            }
+            Admission::Nudge => {
+                if let Some(nudge) = lock(&self.nudges).get(run) {
+                    // A full channel means a nudge is waiting already.
+                    let _ = nudge.try_send(());
+                }
+            }
+            Admission::Later => {}
+        }
+    }
+
+    /// A run is not awake here any more.
+    fn left(self: &Arc<Self>, run: &RunId) {
+        lock(&self.nudges).remove(run);
+        let again = lock(&self.dispatcher).left(run);
+        for run in again {
+            self.announce(&run);
+        }
+        if *self.stopping.borrow() {
+            self.stopping.send_replace(true);
+        }
+    }
+
+    fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+}
+
+/// These locks guard short, panic-free sections; a poisoned one is as good as any.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,244 @@
+//! One awake run: a task that feeds its owner and carries out what comes of it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use baton_core::id::{RunId, TenantId};
+use baton_core::run::EffectId;
+use baton_core::time::Time;
+use baton_ports::journal::{self, Append, InboxItem};
+use futures::future::{AbortHandle, Abortable, Aborted, BoxFuture, FutureExt};
+use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::{mpsc, watch};
+
+use super::{Inner, Recorded, lock};
+use crate::effects::{self, Back, Permits};
+use crate::owner::{Input, Output, Owner, Send, versions_of};
+
+pub fn spawn(inner: Arc<Inner>, run: RunId, owner: Owner, items: Vec<InboxItem>) {
+    let (nudge, nudged) = mpsc::channel(1);
+    lock(&inner.nudges).insert(run.clone(), nudge);
+    tokio::spawn(async move {
+        let lease = inner.lease.subscribe();
+        let task = Task {
+            tenant: owner.tenant().clone(),
+            inner: inner.clone(),
+            run: run.clone(),
+            owner,
+            calls: FuturesUnordered::new(),
+            aborts: BTreeMap::new(),
+            permits: Permits::new(),
+            append: None,
+            wake_at: None,
+            ended: None,
+        };
+        let end = task.go(items, nudged, lease).await;
+        if end == End::Fallen {
+            lock(&inner.fallen).push(run.clone());
+        }
+        inner.left(&run);
+    });
+}
+
+/// Why a task left its run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// It sleeps or has ended, and was given back.
+    Asleep,
+    /// Somebody else owns it.
+    Lost,
+    /// The store did not take an append: it is claimed afresh.
+    Fallen,
+}
+
+type Called = Result<Back, Aborted>;
+
+struct Task {
+    inner: Arc<Inner>,
+    run: RunId,
+    tenant: TenantId,
+    owner: Owner,
+    calls: FuturesUnordered<BoxFuture<'static, Called>>,
+    aborts: BTreeMap<EffectId, AbortHandle>,
+    permits: Permits,
+    append: Option<BoxFuture<'static, Result<(), journal::Error>>>,
+    wake_at: Option<Time>,
+    ended: Option<End>,
+}
+
+impl Task {
+    async fn go(
+        mut self,
+        items: Vec<InboxItem>,
+        mut nudged: mpsc::Receiver<()>,
+        mut lease: watch::Receiver<journal::Lease>,
+    ) -> End {
+        let mut stopping = self.inner.stopping.subscribe();
+        self.feed(Input::Items(items)).await;
+        while self.ended.is_none() {
+            let wake = self.wake_at.map(|at| at.since(self.inner.world.clock.now()));
+            tokio::select! {
+                biased;
+                done = poll_append(&mut self.append) => self.appended(done).await,
+                Some(back) = self.calls.next(), if !self.calls.is_empty() => self.came_back(back).await,
+                Some(()) = nudged.recv() => self.look_into_inbox().await,
+                () = tokio::time::sleep(wake.unwrap_or_default()), if wake.is_some() => {
+                    self.wake_at = None;
+                    self.feed(Input::Wake).await;
+                }
+                Ok(()) = lease.changed() => {
+                    let until = lease.borrow_and_update().until;
+                    self.feed(Input::Lease { until }).await;
+                }
+                _ = stopping.wait_for(|stop| *stop), if self.append.is_none() => return End::Asleep,
+            }
+        }
+        self.ended.unwrap_or(End::Asleep)
+    }
+
+    async fn feed(&mut self, input: Input) {
+        let inner = self.inner.clone();
+        let now = inner.world.clock.now();
+        let mut outputs = VecDeque::from(self.owner.handle(input, now, &*inner.world.think, &inner.options));
+        while let Some(output) = outputs.pop_front() {
+            self.carry_out(output).await;
+        }
+    }
+
+    async fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Append(append) => self.begin_append(*append),
+            Output::Send(send) => self.send(*send),
+            Output::Perform { effect, limit } => {
+                if let Some(permit) = self.permits.remove(&effect) {
+                    self.call(effect.clone(), effects::perform(effect, permit, limit).boxed());
+                }
+            }
+            Output::LookUp(send) => self.look_up(*send),
+            Output::Drop { effect } => {
+                self.permits.remove(&effect);
+                if let Some(abort) = self.aborts.remove(&effect) {
+                    abort.abort();
+                }
+            }
+            Output::Refused { item, refusal } => {
+                tracing::info!(run = %self.run, item, code = refusal.code(), %refusal, "refused");
+                let _ = self.inner.recorded.send(Recorded::Refused { run: self.run.clone(), item, refusal });
+            }
+            Output::Announce(run) => self.inner.announce(&run),
+            Output::WakeAt(at) => self.wake_at = Some(at),
+            Output::Released => self.ended = Some(End::Asleep),
+            Output::Release => {
+                let released = self.inner.world.journal.release(self.owner.ownership()).await;
+                self.ended = Some(if released.is_ok() { End::Asleep } else { End::Fallen });
+            }
+        }
+    }
+
+    fn begin_append(&mut self, append: Append) {
+        let inner = self.inner.clone();
+        let run = self.run.clone();
+        self.append = Some(
+            async move {
+                // Watchers are told after it is durable, and only if there are any.
+                let told = (inner.recorded.receiver_count() > 0).then(|| {
+                    (append.expected_seq + 1, append.entry.clone(), Arc::<[i64]>::from(append.inbox_done.as_slice()))
+                });
+                inner.world.journal.append(append).await?;
+                if let Some((seq, entry, items)) = told
+                    && let Ok(entry) = crate::decode(&entry)
+                {
+                    let _ = inner.recorded.send(Recorded::Entry { run, seq, entry: Arc::new(entry), items });
+                }
+                Ok(())
+            }
+            .boxed(),
+        );
+    }
+
+    async fn appended(&mut self, done: Result<(), journal::Error>) {
+        self.append = None;
+        match done {
+            Ok(()) => self.feed(Input::Appended).await,
+            Err(journal::Error::LeaseLost { .. }) => self.ended = Some(End::Lost),
+            Err(error) => {
+                tracing::warn!(run = %self.run, %error, "an append failed; the run is claimed afresh");
+                self.ended = Some(End::Fallen);
+            }
+        }
+    }
+
+    async fn came_back(&mut self, back: Called) {
+        match back {
+            Ok(Back::Outcome { effect, outcome, audit }) => {
+                self.aborts.remove(&effect);
+                self.feed(Input::Outcome { effect, outcome, audit }).await;
+            }
+            Ok(Back::Permit { effect, permit }) => {
+                self.permits.insert(effect.clone(), permit);
+                self.feed(Input::Permitted { effect }).await;
+            }
+            Err(Aborted) => {}
+        }
+    }
+
+    /// Items that came from others, with the versions they name.
+    async fn look_into_inbox(&mut self) {
+        lock(&self.inner.dispatcher).seen(&self.run);
+        let handle = self.owner.ownership().handle;
+        match self.inner.world.journal.inbox(handle, self.owner.inbox_seen()).await {
+            Ok(items) => {
+                for hash in versions_of(&[], &items, None) {
+                    match self.inner.world.library.version(&hash).await {
+                        Ok(workflow) => self.owner.know([(hash, workflow)]),
+                        Err(error) => tracing::warn!(%error, run = %self.run, "an inbox item names a bad version"),
+                    }
+                }
+                self.feed(Input::Items(items)).await;
+            }
+            Err(error) => {
+                tracing::warn!(run = %self.run, %error, "the inbox cannot be read; the next poll tries again")
+            }
+        }
+    }
+
+    fn send(&mut self, send: Send) {
+        let (inner, tenant, run) = (self.inner.clone(), self.tenant.clone(), self.run.clone());
+        let effect = send.effect.clone();
+        let call = async move {
+            // The semaphore is never closed, so a permit always comes.
+            let _slot = inner.calls.acquire().await;
+            effects::send(world_of(&inner), &tenant, &run, send).await
+        };
+        self.call(effect, call.boxed());
+    }
+
+    fn look_up(&mut self, send: Send) {
+        let inner = self.inner.clone();
+        let effect = send.effect.clone();
+        let call = async move {
+            let _slot = inner.calls.acquire().await;
+            effects::look_up(world_of(&inner), send).await
+        };
+        self.call(effect, call.boxed());
+    }
+
+    fn call(&mut self, effect: EffectId, call: BoxFuture<'static, Back>) {
+        let (abort, registration) = AbortHandle::new_pair();
+        self.aborts.insert(effect, abort);
+        self.calls.push(Abortable::new(call, registration).boxed());
+    }
+}
+
+fn world_of(inner: &Inner) -> effects::World<'_> {
+    effects::World { tools: &*inner.world.tools, models: &*inner.world.models, clock: &*inner.world.clock }
+}
+
+async fn poll_append(
+    append: &mut Option<BoxFuture<'static, Result<(), journal::Error>>>,
+) -> Result<(), journal::Error> {
+    match append {
+        Some(append) => append.await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,21 @@
+//! Why work was not taken on.
+
+use baton_core::id::RunId;
+use baton_ports::journal;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The caller chose an id that runs or is done.
+    #[error("a run `{run}` exists already")]
+    Exists { run: RunId },
+    #[error("no run `{run}`")]
+    NoSuchRun { run: RunId },
+    /// The version is unknown or cannot be compiled by this binary.
+    #[error("version `{bundle}` cannot be run: {reason}")]
+    BadVersion { bundle: String, reason: String },
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+    /// An entry or item cannot be written down or read back.
+    #[error("an entry cannot be encoded: {0}")]
+    Encoding(#[from] serde_json::Error),
+}

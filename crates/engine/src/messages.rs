@@ -1,0 +1,106 @@
+//! Messages between runs: a parent starts, stops and rolls back its children, a child reports its end. Each goes out
+//! in the append that decided it, under an id derived from it, so delivering one twice is harmless.
+
+use std::sync::Arc;
+
+use baton_core::id::{RunId, TenantId};
+use baton_core::run::{Address, Began, ChildEnd, Event, Finished, Incoming, Origin, Run, Started};
+use baton_core::time::Time;
+use baton_ports::journal::{Create, Kind, Submit};
+
+/// What these events, already folded into `run`, say to other runs.
+pub fn of(tenant: &TenantId, run: &Run, events: &[Event], now: Time) -> Result<Vec<Submit>, serde_json::Error> {
+    let Some(started) = run.started() else { return Ok(Vec::new()) };
+    let mut messages = Vec::new();
+    for event in events {
+        let Some((to, command_id, incoming, creates)) = message(run, started, event) else { continue };
+        messages.push(Submit {
+            aggregate: to,
+            tenant: tenant.clone(),
+            command_id,
+            payload: serde_json::to_vec(&incoming)?.into(),
+            at: now,
+            creates,
+        });
+    }
+    Ok(messages)
+}
+
+fn message(run: &Run, started: &Started, event: &Event) -> Option<(RunId, String, Incoming, Option<Create>)> {
+    match event {
+        Event::Began { node, wait } => {
+            let Began::Child { run: child, bundle, input, .. } = &**wait else { return None };
+            let depth = match &started.origin {
+                Origin::Caller => 0,
+                Origin::Parent { depth, .. } => *depth,
+            };
+            let start = Started {
+                run: child.clone(),
+                bundle: bundle.clone(),
+                input: input.clone(),
+                origin: Origin::Parent { run: started.run.clone(), node: node.clone(), depth: depth + 1 },
+                ..started.clone()
+            };
+            let workflow = run.workflow().map(|workflow| workflow.name.clone()).unwrap_or_default();
+            let creates = Create {
+                kind: Kind::Run,
+                workflow: format!("{workflow}/{}", node.node),
+                parent: Some(started.run.clone()),
+                owner: None,
+            };
+            Some((child.clone(), "start".to_owned(), Incoming::Start(Box::new(start)), Some(creates)))
+        }
+        Event::ChildCancelling { run: child, .. } => {
+            let cancel = Incoming::Cancel { by: parent_word(started), compensate: true };
+            Some((child.clone(), "parent/cancel".to_owned(), cancel, None))
+        }
+        Event::ChildUndoing { run: child, .. } => {
+            let rollback = Incoming::Rollback { by: parent_word(started) };
+            Some((child.clone(), format!("parent/rollback/{}", run.events()), rollback, None))
+        }
+        Event::Finished(finished) => {
+            let Origin::Parent { run: parent, node, .. } = &started.origin else { return None };
+            let id = format!("{}/ended/{}", started.run, run.events());
+            Some((parent.clone(), id, report(run, started, node, finished), None))
+        }
+        _ => None,
+    }
+}
+
+fn parent_word(started: &Started) -> String {
+    format!("run {}", started.run)
+}
+
+fn report(run: &Run, started: &Started, node: &Address, finished: &Finished) -> Incoming {
+    if finished.rolled_back {
+        let fault = finished.fault.clone().filter(|_| finished.state == baton_core::run::State::Failed);
+        return Incoming::ChildUndone { run: started.run.clone(), fault };
+    }
+    let ended = ChildEnd {
+        run: started.run.clone(),
+        state: finished.state,
+        output: finished.output.clone(),
+        fault: finished.fault.clone(),
+        cost: run.cost(),
+        acted: run.saga().has_undoable(),
+    };
+    Incoming::ChildEnded { node: node.clone(), ended }
+}
+
+/// The answer to a rollback that a child refused: it has nothing to undo, or cannot.
+pub fn undone(tenant: &TenantId, run: &Run, item: i64, now: Time) -> Result<Option<Submit>, serde_json::Error> {
+    let Some(started) = run.started() else { return Ok(None) };
+    let Origin::Parent { run: parent, .. } = &started.origin else { return Ok(None) };
+    let nothing_left = !run.saga().has_undoable();
+    let fault = (!nothing_left)
+        .then(|| baton_core::fault::Fault::new("ROLLBACK_REFUSED", format!("`{}` is {}", started.run, run.state())));
+    let incoming = Incoming::ChildUndone { run: started.run.clone(), fault };
+    Ok(Some(Submit {
+        aggregate: parent.clone(),
+        tenant: tenant.clone(),
+        command_id: format!("{}/undone/{item}", started.run),
+        payload: Arc::from(serde_json::to_vec(&incoming)?),
+        at: now,
+        creates: None,
+    }))
+}

@@ -1,0 +1,33 @@
+//! What an engine may be told.
+
+use std::time::Duration;
+
+/// Limits of one process. Every one is bounded; overload waits or is refused, and is never lost.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Runs one process owns at once; the rest wait in the store.
+    pub awake_max: usize,
+    /// Calls to tools and models one process has out at once.
+    pub calls_in_flight_max: usize,
+    /// How often the store is asked for work that nobody announced.
+    pub poll: Duration,
+    /// A run whose next timer is nearer than this stays in memory.
+    pub keep_awake: Duration,
+    /// Time between giving up a marked call and the lease's end.
+    pub lease_margin: Duration,
+    /// Entries between snapshots, at the least.
+    pub snapshot_entries: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            awake_max: 4_096,
+            calls_in_flight_max: 1_024,
+            poll: Duration::from_millis(100),
+            keep_awake: Duration::from_secs(3),
+            lease_margin: Duration::from_secs(5),
+            snapshot_entries: 128,
+        }
+    }
+}
