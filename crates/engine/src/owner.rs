@@ -506,19 +506,19 @@ impl Owner {
 
     fn output_of(&self, effect: Effect<'_>) -> Output {
         match effect {
-            Effect::Send { effect, request, class, timeout, attempt, approved } => {
-                let what = self.what(&effect, request, class, attempt);
+            Effect::Send { effect, request, class, timeout, attempt, at, approved } => {
+                let what = self.what(&effect, request, class, attempt, at);
                 let approved = approved.map(str::to_owned);
                 Output::Send(Box::new(Send { effect, what, class, limit: timeout, approved }))
             }
-            Effect::LookUp { effect, request, timeout } => {
-                let what = self.what(&effect, request, Class::Verify, 1);
+            Effect::LookUp { effect, request, timeout, at } => {
+                let what = self.what(&effect, request, Class::Verify, 1, at);
                 Output::LookUp(Box::new(Send { effect, what, class: Class::Verify, limit: timeout, approved: None }))
             }
         }
     }
 
-    fn what(&self, effect: &EffectId, request: &Request, class: Class, attempt: u32) -> What {
+    fn what(&self, effect: &EffectId, request: &Request, class: Class, attempt: u32, at: Time) -> What {
         let key = effect.key(&self.id);
         match request {
             Request::Model(request) => What::Model { key, request: (**request).clone() },
@@ -531,6 +531,7 @@ impl Owner {
                 class,
                 agent: agent.clone(),
                 attempt,
+                at,
                 caller: self.run.started().map(|started| started.caller.clone()).unwrap_or_default(),
             }),
         }

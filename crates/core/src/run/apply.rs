@@ -134,6 +134,7 @@ impl Run {
         let Scheduled { effect, request, class, timeout } = scheduled;
         let call = Call {
             generation: effect.generation,
+            scheduled_at: self.now,
             attempts: 0,
             request: request.clone(),
             class: *class,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::address::EffectId;
 use super::event::Request;
+use crate::time::Time;
 use crate::tool::Class;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -15,8 +16,10 @@ pub enum Effect<'run> {
         class: Class,
         timeout: Duration,
         attempt: u32,
+        /// When it was scheduled.
+        at: Time,
         approved: Option<&'run str>,
     },
     /// Ask the service what became of a call.
-    LookUp { effect: EffectId, request: &'run Request, timeout: Duration },
+    LookUp { effect: EffectId, request: &'run Request, timeout: Duration, at: Time },
 }

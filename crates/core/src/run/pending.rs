@@ -85,7 +85,7 @@ impl Run {
 fn effect_of(effect: EffectId, call: &Call, now: Time) -> Option<Effect<'_>> {
     match call.progress {
         Progress::LookUp { at, .. } if at <= now => {
-            Some(Effect::LookUp { effect, request: &call.request, timeout: call.timeout })
+            Some(Effect::LookUp { effect, request: &call.request, timeout: call.timeout, at: call.scheduled_at })
         }
         _ if call.is_sendable(now) => Some(Effect::Send {
             effect,
@@ -93,6 +93,7 @@ fn effect_of(effect: EffectId, call: &Call, now: Time) -> Option<Effect<'_>> {
             class: call.class,
             timeout: call.timeout,
             attempt: call.attempts + 1,
+            at: call.scheduled_at,
             approved: call.approved.as_deref(),
         }),
         _ => None,

@@ -367,6 +367,7 @@ pub(super) struct AgentCall {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Call {
     pub generation: u32,
+    pub scheduled_at: Time,
     /// Sends whose outcome was recorded.
     pub attempts: u32,
     pub request: Request,

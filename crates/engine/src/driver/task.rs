@@ -90,7 +90,7 @@ impl Task {
                     let until = lease.borrow_and_update().until;
                     self.feed(Input::Lease { until }).await;
                 }
-                _ = stopping.wait_for(|stop| *stop), if self.append.is_none() => return End::Asleep,
+                () = stopped(&mut stopping), if self.append.is_none() => return End::Asleep,
             }
         }
         self.ended.unwrap_or(End::Asleep)
@@ -232,6 +232,11 @@ impl Task {
 
 fn world_of(inner: &Inner) -> effects::World<'_> {
     effects::World { tools: &*inner.world.tools, models: &*inner.world.models, clock: &*inner.world.clock }
+}
+
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    // A sender that is gone stops us as well.
+    let _ = stopping.wait_for(|stop| *stop).await;
 }
 
 async fn poll_append(
