@@ -15,12 +15,14 @@
 mod compare;
 mod condition;
 mod error;
+mod jinja;
 pub mod jmespath;
 mod literal;
 mod meter;
 mod names;
 mod params;
 mod path;
+mod slice;
 mod structured;
 mod suggest;
 mod template;

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::compare::truthy;
 use super::error::{EvalError, ParseError};
+use super::jinja;
 use super::jmespath;
 use super::meter::{Extent, Meter};
 use super::names::Names;
@@ -70,6 +71,7 @@ pub struct Condition {
 #[derive(Debug, Clone)]
 enum Body {
     JmesPath(jmespath::Expression),
+    Expr(jinja::Compiled),
     Field(Path),
     Structured(Path, Operator, Value),
 }
@@ -82,7 +84,7 @@ impl Condition {
     pub fn parse(language: Language, source: &str) -> Result<Self, ParseError> {
         match language {
             Language::JmesPath => Self::jmespath(source),
-            Language::Expr => Err(ParseError::new("this language is not spoken yet")),
+            Language::Expr => Self::expr(source),
             Language::Field => Self::field(source),
         }
     }
@@ -112,6 +114,11 @@ impl Condition {
         })
     }
 
+    fn expr(source: &str) -> Result<Self, ParseError> {
+        let expression = jinja::Compiled::expression(source)?;
+        Ok(Self { roots: expression.roots().clone(), body: Body::Expr(expression), bare: Vec::new() })
+    }
+
     fn field(source: &str) -> Result<Self, ParseError> {
         let path = Path::parse(source.trim())?;
         Ok(Self { roots: BTreeSet::from([path.root().to_owned()]), body: Body::Field(path), bare: Vec::new() })
@@ -125,6 +132,7 @@ impl Condition {
         let mut meter = Meter::new();
         match &self.body {
             Body::JmesPath(expression) => expression.holds(names),
+            Body::Expr(expression) => expression.holds(names),
             Body::Field(path) => Ok(truthy(path.value(names)?.as_ref())),
             Body::Structured(path, operator, value) => operator.holds(path.value(names)?.as_ref(), value, &mut meter),
         }
@@ -139,6 +147,7 @@ impl Condition {
         let mut meter = Meter::new();
         let value = match &self.body {
             Body::JmesPath(expression) => return expression.over(names),
+            Body::Expr(expression) => return expression.value(names),
             Body::Field(path) => match path.value(names)? {
                 Cow::Borrowed(value) => meter.copy(value)?,
                 Cow::Owned(value) => value,

@@ -15,8 +15,10 @@ impl Limit {
     pub const EXPRESSION_BYTES_MAX: usize = 16 * 1024;
     /// The longest template, in bytes of source. Prompts are templates, so this is the larger one.
     pub const TEMPLATE_BYTES_MAX: usize = 128 * 1024;
-    /// How deep brackets, calls and blocks may nest in a source.
+    /// How deep brackets, calls and projections may nest in JMESPath and in literal lists.
     pub const NESTING_MAX: usize = 128;
+    /// How deep brackets, calls and blocks may nest in a template or an `expr`.
+    pub const TEMPLATE_NESTING_MAX: usize = 64;
     /// How deep an evaluation may call into itself, macros included.
     pub const DEPTH_MAX: usize = 320;
     /// Steps of one evaluation: a node visited, an item walked, 64 bytes of text read or written.

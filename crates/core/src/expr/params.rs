@@ -104,7 +104,7 @@ impl Node {
                 })
             }
             Node::Template(template) => {
-                let value = Value::String(template.render(names)?);
+                let value = template.value(names)?;
                 add(extent, Extent::of(&value), depth)?;
                 Ok(value)
             }

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
 use super::error::{EvalError, ParseError};
-use super::meter::{Limit, check_source};
+use super::jinja::Compiled;
 use super::names::Names;
 
-/// A Jinja template, compiled. Its result is always text; [`super::Params`] keeps JSON types instead.
+/// A Jinja template, compiled. Cheap to clone, safe to share between threads.
 #[derive(Debug, Clone)]
 pub struct Template {
-    text: String,
-    roots: BTreeSet<String>,
+    compiled: Compiled,
 }
 
 impl Template {
@@ -20,11 +21,7 @@ impl Template {
     /// A source that is too long, nests too deep, is not a template, or names a filter, test, function or
     /// method there is not.
     pub fn parse(source: &str) -> Result<Self, ParseError> {
-        check_source("template", source, Limit::TEMPLATE_BYTES_MAX)?;
-        if source.contains("{{") || source.contains("{%") {
-            return Err(ParseError::new("templates are not spoken yet"));
-        }
-        Ok(Self { text: source.to_owned(), roots: BTreeSet::new() })
+        Ok(Self { compiled: Compiled::template(source)? })
     }
 
     /// The text, with every hole filled.
@@ -32,12 +29,25 @@ impl Template {
     /// # Errors
     /// An unknown name or a missing field that is not defaulted; an operation without meaning for the values
     /// it met; a limit reached.
-    pub fn render(&self, _names: &dyn Names) -> Result<String, EvalError> {
-        Ok(self.text.clone())
+    pub fn render(&self, names: &dyn Names) -> Result<String, EvalError> {
+        self.compiled.text(names)
+    }
+
+    /// The value of a template that is exactly one `{{ expression }}`, with its JSON type; else the text.
+    ///
+    /// # Errors
+    /// As for [`Template::render`].
+    pub fn value(&self, names: &dyn Names) -> Result<Value, EvalError> {
+        self.compiled.value(names)
+    }
+
+    /// Whether the template is exactly one `{{ expression }}`, so that [`Template::value`] keeps its JSON type.
+    pub fn is_expression(&self) -> bool {
+        self.compiled.is_expression()
     }
 
     /// The root names the template mentions.
     pub fn roots(&self) -> &BTreeSet<String> {
-        &self.roots
+        self.compiled.roots()
     }
 }

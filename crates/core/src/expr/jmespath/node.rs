@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::function::Function;
 use super::token::Comparator;
+use crate::expr::slice::Slice;
 
 #[derive(Debug, Clone)]
 pub(super) enum Node {
@@ -34,13 +35,6 @@ pub(super) enum Node {
     Call(Function, Vec<Node>),
     /// `&expression`: evaluated by the function it is given to.
     Reference(Box<Node>),
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Slice {
-    pub(super) start: Option<i64>,
-    pub(super) stop: Option<i64>,
-    pub(super) step: i64,
 }
 
 impl Node {

@@ -4,11 +4,12 @@ use serde_json::Value;
 
 use super::Dialect;
 use super::function::Function;
-use super::node::{Node, Slice};
+use super::node::Node;
 use super::token::{NUMBERS_STAND_IN_BACKTICKS, Token, tokens};
 use crate::expr::condition::BareLiteral;
 use crate::expr::error::ParseError;
 use crate::expr::meter::Limit;
+use crate::expr::slice::Slice;
 
 /// Words that bind weaker than this end a projection.
 const ENDS_PROJECTION: u8 = 10;

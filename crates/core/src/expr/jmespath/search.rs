@@ -4,13 +4,14 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::node::{Node, Slice};
+use super::node::Node;
 use super::token::Comparator;
 use crate::expr::compare::{equal, order_numbers};
 use crate::expr::error::EvalError;
 use crate::expr::meter::Meter;
 use crate::expr::names::{self, Names};
 use crate::expr::path::means_whole_step;
+use crate::expr::slice::Slice;
 
 /// What an expression is evaluated on: a run's names at the root, a JSON value below it.
 #[derive(Clone, Copy)]
@@ -288,25 +289,6 @@ impl Search {
             }
         }
         Ok(Cow::Owned(Value::Array(kept)))
-    }
-}
-
-impl Slice {
-    /// The places a slice of a list of `len` items takes, in order, as Python counts them.
-    fn places(self, len: usize) -> impl Iterator<Item = usize> {
-        let len = i64::try_from(len).unwrap_or(i64::MAX);
-        let forward = self.step > 0;
-        let (lowest, highest) = if forward { (0, len) } else { (-1, len - 1) };
-        let bound = |given: Option<i64>, otherwise: i64| match given {
-            Some(at) if at < 0 => (at + len).clamp(lowest, highest),
-            Some(at) => at.clamp(lowest, highest),
-            None => otherwise,
-        };
-        let start = bound(self.start, if forward { 0 } else { len - 1 });
-        let stop = bound(self.stop, if forward { len } else { -1 });
-        std::iter::successors(Some(start), move |at| at.checked_add(self.step))
-            .take_while(move |at| if forward { *at < stop } else { *at > stop })
-            .filter_map(|at| usize::try_from(at).ok())
     }
 }
 

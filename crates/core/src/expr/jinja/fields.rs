@@ -1,0 +1,79 @@
+//! What can be done with objects.
+
+use super::given::Given;
+use super::operation::Operation;
+use super::run::Run;
+use super::value::Val;
+use crate::expr::error::EvalError;
+
+impl<'v> Run<'v> {
+    pub(super) fn with_fields(
+        &mut self,
+        operation: Operation,
+        value: &Val<'v>,
+        given: &mut Given<'v>,
+    ) -> Result<Val<'v>, EvalError> {
+        match operation {
+            Operation::Attribute => {
+                let name = given.required_text("name")?;
+                return self.attribute(value, &name);
+            }
+            Operation::Get if value.is_object() || matches!(value, Val::Namespace(_)) => {
+                let name = given.required_text("key")?;
+                let default = given.optional("default").unwrap_or(Val::Null);
+                return Ok(value.field(&name).unwrap_or(default));
+            }
+            _ => {}
+        }
+        let mut fields = self.pairs(operation, value)?;
+        if operation == Operation::DictSort {
+            fields = self.sorted_pairs(fields, given)?;
+        }
+        let mut made = Vec::with_capacity(fields.len());
+        for (key, field) in fields {
+            made.push(match operation {
+                Operation::Keys => key,
+                Operation::Values => field,
+                _ => Val::list(vec![key, field], &mut self.meter)?,
+            });
+        }
+        Val::list(made, &mut self.meter)
+    }
+
+    fn pairs(&mut self, operation: Operation, value: &Val<'v>) -> Result<Vec<(Val<'v>, Val<'v>)>, EvalError> {
+        if !value.is_object() {
+            let error = EvalError::wrong_type(format!("`{}` wants an object, not {}", operation.name(), value.kind()));
+            return Err(match value {
+                Val::Null => error.hint("give a default: `value|default({}, true)`"),
+                _ => error,
+            });
+        }
+        let mut pairs = Vec::new();
+        for key in value.items(&mut self.meter)? {
+            if let Val::Text(name) = &key
+                && let Some(field) = value.field(name)
+            {
+                pairs.push((key, field));
+            }
+        }
+        Ok(pairs)
+    }
+
+    fn sorted_pairs(
+        &mut self,
+        pairs: Vec<(Val<'v>, Val<'v>)>,
+        given: &mut Given<'v>,
+    ) -> Result<Vec<(Val<'v>, Val<'v>)>, EvalError> {
+        let exact = given.flag("case_sensitive")?;
+        let by_value = given.text("by")?.is_some_and(|by| &*by == "value");
+        let reverse = given.flag("reverse")?;
+        let mut keyed = Vec::with_capacity(pairs.len());
+        for (key, field) in pairs {
+            let sort_key = self.sort_key(if by_value { &field } else { &key }, exact)?;
+            keyed.push((sort_key, (key, field)));
+        }
+        self.sort_by_key(&mut keyed, |entry| &entry.0)?;
+        let sorted = keyed.into_iter().map(|(_, pair)| pair);
+        Ok(if reverse { sorted.rev().collect() } else { sorted.collect() })
+    }
+}

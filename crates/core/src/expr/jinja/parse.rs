@@ -1,0 +1,424 @@
+//! Statements: the tags of a template, and the blocks between them.
+
+use std::collections::BTreeMap;
+
+use super::node::{Call, Expr, For, Macro, NameId, Program, Statement, Target};
+use super::token::{self, Token, Tokens};
+use crate::expr::error::ParseError;
+use crate::expr::meter::Limit;
+use crate::expr::suggest::nearest;
+
+/// Compiles a template.
+pub(super) fn template(source: &str) -> Result<Program, ParseError> {
+    let mut parser = Parser::new(token::template(source)?);
+    let body = parser.block(&[])?;
+    parser.finish(body)
+}
+
+/// Compiles a bare expression.
+pub(super) fn expression(source: &str) -> Result<Program, ParseError> {
+    let mut parser = Parser::new(token::expression(source)?);
+    let expression = parser.expression()?;
+    if *parser.peek() != Token::End {
+        return Err(parser.unexpected("an operator or the end"));
+    }
+    parser.finish(vec![Statement::Output(expression)])
+}
+
+pub(super) struct Parser {
+    tokens: Tokens,
+    at: usize,
+    depth: usize,
+    names: Vec<String>,
+    ids: BTreeMap<String, NameId>,
+    assigned: Vec<NameId>,
+    macros: BTreeMap<NameId, Macro>,
+    /// Names called like a macro, and where.
+    pub(super) called: Vec<(NameId, usize)>,
+}
+
+/// Tags we know of, and why each that is not ours is not.
+const FOREIGN_TAGS: &[(&str, &str)] = &[
+    ("include", "a template reads no other file; write the text here"),
+    ("import", "a template reads no other file; write the macro here"),
+    ("from", "a template reads no other file; write the macro here"),
+    ("extends", "a template reads no other file; write the text here"),
+    ("block", "a template has no parent; write the text here"),
+    ("call", "pass the text as an argument of the macro"),
+    ("do", "an expression with no result does nothing here"),
+    ("autoescape", "text is never escaped; use the filter `escape` where you need it"),
+    ("break", "filter the items: `{% for item in items if item.wanted %}`"),
+    ("continue", "filter the items: `{% for item in items if item.wanted %}`"),
+];
+
+const TAGS: &[&str] = &["if", "for", "set", "with", "macro", "filter", "raw"];
+
+impl Parser {
+    fn new(tokens: Tokens) -> Self {
+        Self {
+            tokens,
+            at: 0,
+            depth: 0,
+            names: Vec::new(),
+            ids: BTreeMap::new(),
+            assigned: Vec::new(),
+            macros: BTreeMap::new(),
+            called: Vec::new(),
+        }
+    }
+
+    fn finish(self, body: Vec<Statement>) -> Result<Program, ParseError> {
+        for (id, offset) in &self.called {
+            if !self.macros.contains_key(id) {
+                return Err(self.unknown_function(*id).at(*offset));
+            }
+        }
+        let mut assigned = vec![false; self.names.len()];
+        self.assigned.iter().for_each(|id| assigned[*id] = true);
+        Ok(Program { body, names: self.names, assigned, macros: self.macros })
+    }
+
+    fn unknown_function(&self, id: NameId) -> ParseError {
+        let name = self.names[id].as_str();
+        let macros = self.macros.keys().map(|id| self.names[*id].as_str());
+        let error = ParseError::new(format!("there is no function `{name}`"));
+        let functions = super::function::names().map(|name| -> &str { name });
+        match nearest(name, functions.chain(macros)) {
+            Some(near) => error.did_you_mean(Some(near)),
+            None => error.hint(format!("where `{name}` is a value, leave out the brackets")),
+        }
+    }
+
+    /// Statements up to one of the `ends`, which is left to be read; up to the end of the source if there are none.
+    fn block(&mut self, ends: &[&str]) -> Result<Vec<Statement>, ParseError> {
+        self.enter()?;
+        let mut statements = Vec::new();
+        loop {
+            match self.peek() {
+                Token::Raw(text) => {
+                    statements.push(Statement::Raw(text.clone()));
+                    self.advance();
+                }
+                Token::OpenOutput => {
+                    self.advance();
+                    let expression = self.expression()?;
+                    if *self.peek() != Token::CloseOutput {
+                        return Err(self.unexpected("an operator or `}}`"));
+                    }
+                    self.advance();
+                    statements.push(Statement::Output(expression));
+                }
+                Token::OpenTag => {
+                    if let Token::Name(word) = self.peek_at(1)
+                        && ends.contains(&word.as_str())
+                    {
+                        break;
+                    }
+                    self.advance();
+                    if let Some(statement) = self.tag()? {
+                        statements.push(statement);
+                    }
+                }
+                _ if ends.is_empty() => break,
+                _ => {
+                    let end = ends.last().copied().unwrap_or_default();
+                    return Err(self.error(&format!("the block is not closed with `{{% {end} %}}`")));
+                }
+            }
+        }
+        self.leave();
+        Ok(statements)
+    }
+
+    fn tag(&mut self) -> Result<Option<Statement>, ParseError> {
+        let start = self.offset();
+        let word = self.name("the name of a tag")?;
+        match word.as_str() {
+            "if" => self.branches().map(Some),
+            "for" => self.repetition().map(Some),
+            "set" => self.set().map(Some),
+            "with" => self.with().map(Some),
+            "macro" => self.definition().map(|()| None),
+            "filter" => self.filtered().map(Some),
+            _ => Err(unknown_tag(&word).at(start)),
+        }
+    }
+
+    fn branches(&mut self) -> Result<Statement, ParseError> {
+        let mut arms = Vec::new();
+        loop {
+            let condition = self.expression()?;
+            self.close_tag()?;
+            arms.push((condition, self.block(&["elif", "else", "endif"])?));
+            self.advance();
+            match self.name("a tag")?.as_str() {
+                "elif" => {}
+                "else" => {
+                    self.close_tag()?;
+                    let otherwise = self.block(&["endif"])?;
+                    self.end_tag()?;
+                    return Ok(Statement::If { arms, otherwise });
+                }
+                _ => {
+                    self.close_tag()?;
+                    return Ok(Statement::If { arms, otherwise: Vec::new() });
+                }
+            }
+        }
+    }
+
+    fn repetition(&mut self) -> Result<Statement, ParseError> {
+        let targets = self.targets()?;
+        if !self.eat_word("in") {
+            return Err(self.unexpected("`in`"));
+        }
+        let items = self.without_condition()?;
+        let wanted = if self.eat_word("if") { Some(self.expression()?) } else { None };
+        if self.eat_word("recursive") {
+            return Err(self.error("there are no recursive loops").hint("write a macro that calls itself"));
+        }
+        self.close_tag()?;
+        let loop_name = self.intern("loop");
+        self.assigned.push(loop_name);
+        let body = self.block(&["else", "endfor"])?;
+        let mut otherwise = Vec::new();
+        self.advance();
+        if self.name("a tag")? == "else" {
+            self.close_tag()?;
+            otherwise = self.block(&["endfor"])?;
+            self.end_tag()?;
+        } else {
+            self.close_tag()?;
+        }
+        Ok(Statement::For(Box::new(For { targets, items, wanted, loop_name, body, otherwise })))
+    }
+
+    fn set(&mut self) -> Result<Statement, ParseError> {
+        let target = match (self.peek().clone(), self.peek_at(1)) {
+            (Token::Name(name), Token::Sign(".")) => {
+                self.advance();
+                self.advance();
+                let field = self.name("the field to set")?;
+                Target::Field(self.intern(&name), field)
+            }
+            _ => Target::Names(self.targets()?),
+        };
+        if self.eat_sign("=") {
+            let value = self.value_or_tuple()?;
+            self.close_tag()?;
+            return Ok(Statement::Set(target, value));
+        }
+        let filters = self.filters()?;
+        self.close_tag()?;
+        let body = self.block(&["endset"])?;
+        self.end_tag()?;
+        Ok(Statement::Capture(target, filters, body))
+    }
+
+    fn with(&mut self) -> Result<Statement, ParseError> {
+        let mut names = Vec::new();
+        while *self.peek() != Token::CloseTag {
+            let name = self.target()?;
+            self.expect_sign("=")?;
+            names.push((name, self.expression()?));
+            if !self.eat_sign(",") {
+                break;
+            }
+        }
+        self.close_tag()?;
+        let body = self.block(&["endwith"])?;
+        self.end_tag()?;
+        Ok(Statement::With(names, body))
+    }
+
+    fn filtered(&mut self) -> Result<Statement, ParseError> {
+        let mut filters = vec![self.filter()?];
+        filters.extend(self.filters()?);
+        self.close_tag()?;
+        let body = self.block(&["endfilter"])?;
+        self.end_tag()?;
+        Ok(Statement::Filter(filters, body))
+    }
+
+    fn filters(&mut self) -> Result<Vec<Call>, ParseError> {
+        let mut filters = Vec::new();
+        while self.eat_sign("|") {
+            filters.push(self.filter()?);
+        }
+        Ok(filters)
+    }
+
+    fn definition(&mut self) -> Result<(), ParseError> {
+        let start = self.offset();
+        let name = self.name("the name of the macro")?;
+        let id = self.intern(&name);
+        self.expect_sign("(")?;
+        let mut parameters = Vec::new();
+        while !self.eat_sign(")") {
+            let parameter = self.target()?;
+            let default = if self.eat_sign("=") { Some(self.expression()?) } else { None };
+            parameters.push((parameter, default));
+            if !self.eat_sign(",") && *self.peek() != Token::Sign(")") {
+                return Err(self.unexpected("`,` or `)`"));
+            }
+        }
+        self.close_tag()?;
+        let body = self.block(&["endmacro"])?;
+        self.end_tag()?;
+        match self.macros.insert(id, Macro { parameters, body }) {
+            None => Ok(()),
+            Some(_) => Err(ParseError::new(format!("the macro `{name}` is defined twice")).at(start)),
+        }
+    }
+
+    /// `a`, or `a, b` in or without brackets.
+    fn targets(&mut self) -> Result<Vec<NameId>, ParseError> {
+        let bracketed = self.eat_sign("(");
+        let mut targets = vec![self.target()?];
+        while self.eat_sign(",") {
+            targets.push(self.target()?);
+        }
+        if bracketed {
+            self.expect_sign(")")?;
+        }
+        Ok(targets)
+    }
+
+    fn target(&mut self) -> Result<NameId, ParseError> {
+        let name = self.name("a name")?;
+        let id = self.intern(&name);
+        self.assigned.push(id);
+        Ok(id)
+    }
+
+    fn value_or_tuple(&mut self) -> Result<Expr, ParseError> {
+        let first = self.expression()?;
+        if *self.peek() != Token::Sign(",") {
+            return Ok(first);
+        }
+        let mut items = vec![first];
+        while self.eat_sign(",") {
+            items.push(self.expression()?);
+        }
+        Ok(Expr::List(items))
+    }
+
+    /// Reads `%}`.
+    fn close_tag(&mut self) -> Result<(), ParseError> {
+        if *self.peek() != Token::CloseTag {
+            return Err(self.unexpected("`%}`"));
+        }
+        self.advance();
+        Ok(())
+    }
+
+    /// Reads the `{% end… %}` at which a block stopped.
+    fn end_tag(&mut self) -> Result<(), ParseError> {
+        self.advance();
+        self.advance();
+        self.close_tag()
+    }
+
+    pub(super) fn intern(&mut self, name: &str) -> NameId {
+        if let Some(id) = self.ids.get(name) {
+            return *id;
+        }
+        let id = self.names.len();
+        self.names.push(name.to_owned());
+        self.ids.insert(name.to_owned(), id);
+        id
+    }
+
+    pub(super) fn enter(&mut self) -> Result<(), ParseError> {
+        self.depth += 1;
+        if self.depth > Limit::TEMPLATE_NESTING_MAX {
+            let max = Limit::TEMPLATE_NESTING_MAX;
+            return Err(self.error(&format!("the source nests more than {max} levels deep")));
+        }
+        Ok(())
+    }
+
+    pub(super) fn leave(&mut self) {
+        self.depth -= 1;
+    }
+
+    pub(super) fn name(&mut self, what: &str) -> Result<String, ParseError> {
+        match self.peek().clone() {
+            Token::Name(name) => {
+                self.advance();
+                Ok(name)
+            }
+            _ => Err(self.unexpected(what)),
+        }
+    }
+
+    pub(super) fn expect_sign(&mut self, sign: &'static str) -> Result<(), ParseError> {
+        if self.eat_sign(sign) { Ok(()) } else { Err(self.unexpected(&format!("`{sign}`"))) }
+    }
+
+    pub(super) fn eat_sign(&mut self, sign: &'static str) -> bool {
+        let found = *self.peek() == Token::Sign(sign);
+        if found {
+            self.advance();
+        }
+        found
+    }
+
+    pub(super) fn eat_word(&mut self, word: &str) -> bool {
+        let found = self.peek_is_word(0, word);
+        if found {
+            self.advance();
+        }
+        found
+    }
+
+    pub(super) fn peek_is_word(&self, ahead: usize, word: &str) -> bool {
+        matches!(self.peek_at(ahead), Token::Name(name) if name == word)
+    }
+
+    pub(super) fn peek(&self) -> &Token {
+        self.peek_at(0)
+    }
+
+    pub(super) fn peek_at(&self, ahead: usize) -> &Token {
+        self.tokens.get(self.at + ahead).map_or(&Token::End, |(_, token)| token)
+    }
+
+    pub(super) fn next(&mut self) -> Token {
+        let token = self.peek().clone();
+        self.advance();
+        token
+    }
+
+    pub(super) fn advance(&mut self) {
+        self.at += 1;
+    }
+
+    pub(super) fn back(&mut self) {
+        self.at -= 1;
+    }
+
+    pub(super) fn offset(&self) -> usize {
+        self.tokens.get(self.at).or(self.tokens.last()).map_or(0, |(offset, _)| *offset)
+    }
+
+    pub(super) fn error(&self, message: &str) -> ParseError {
+        ParseError::new(message).at(self.offset())
+    }
+
+    pub(super) fn unexpected(&self, wanted: &str) -> ParseError {
+        self.error(&format!("expected {wanted}, found {}", self.peek().shown()))
+    }
+}
+
+fn unknown_tag(word: &str) -> ParseError {
+    if let Some((_, reason)) = FOREIGN_TAGS.iter().find(|(tag, _)| *tag == word) {
+        return ParseError::new(format!("there is no tag `{word}`")).hint(*reason);
+    }
+    match word.strip_prefix("end") {
+        Some(opened) => ParseError::new(format!("`{word}` closes nothing"))
+            .hint(format!("the block begins with `{{% {opened} … %}}`")),
+        None if word == "elif" || word == "else" => ParseError::new(format!("`{word}` stands outside of a block")),
+        None => ParseError::new(format!("there is no tag `{word}`")).did_you_mean(nearest(word, TAGS.iter().copied())),
+    }
+}

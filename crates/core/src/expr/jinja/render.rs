@@ -1,0 +1,197 @@
+//! Statements: text and what comes between it.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use super::node::{Arguments, Call, For, NameId, Statement, Target};
+use super::run::Run;
+use super::value::{Loop, Val};
+use super::write;
+use crate::expr::error::EvalError;
+use crate::expr::meter::{Limit, too_much_output};
+
+impl<'v> Run<'v> {
+    /// Runs statements, and appends what they write.
+    pub(super) fn render(&mut self, statements: &'v [Statement], out: &mut String) -> Result<(), EvalError> {
+        self.meter.enter()?;
+        for statement in statements {
+            self.statement(statement, out)?;
+            if out.len() > Limit::OUTPUT_BYTES_MAX {
+                return Err(too_much_output());
+            }
+        }
+        self.meter.leave();
+        Ok(())
+    }
+
+    fn statement(&mut self, statement: &'v Statement, out: &mut String) -> Result<(), EvalError> {
+        self.meter.steps(1)?;
+        match statement {
+            Statement::Raw(text) => write::append(text, out, &mut self.meter),
+            Statement::Output(expression) => {
+                let value = self.eval(expression)?;
+                write::write(&value, out, &mut self.meter)
+            }
+            Statement::If { arms, otherwise } => {
+                for (condition, body) in arms {
+                    if self.truth(condition)? {
+                        return self.render(body, out);
+                    }
+                }
+                self.render(otherwise, out)
+            }
+            Statement::For(repetition) => self.repeat(repetition, out),
+            Statement::Set(target, value) => {
+                let value = self.eval(value)?.there()?;
+                self.assign(target, value)
+            }
+            Statement::Capture(target, filters, body) => {
+                let value = self.captured(filters, body)?;
+                self.assign(target, value)
+            }
+            Statement::With(names, body) => {
+                let outer = self.open_scope();
+                for (name, value) in names {
+                    let value = self.eval(value)?.there()?;
+                    self.locals.push((*name, value));
+                }
+                self.render(body, out)?;
+                self.close_scope(outer);
+                Ok(())
+            }
+            Statement::Filter(filters, body) => {
+                let value = self.captured(filters, body)?;
+                write::write(&value, out, &mut self.meter)
+            }
+        }
+    }
+
+    /// What a body writes, after its filters.
+    fn captured(&mut self, filters: &'v [Call], body: &'v [Statement]) -> Result<Val<'v>, EvalError> {
+        let outer = self.open_scope();
+        let mut text = String::new();
+        self.render(body, &mut text)?;
+        self.close_scope(outer);
+        let mut value = Val::text(text);
+        for filter in filters {
+            value = self.call(filter, value)?;
+        }
+        value.there()
+    }
+
+    fn repeat(&mut self, repetition: &'v For, out: &mut String) -> Result<(), EvalError> {
+        let items = self.eval(&repetition.items)?.there()?;
+        let mut items = items.items(&mut self.meter)?;
+        let outer = self.open_scope();
+        if let Some(wanted) = &repetition.wanted {
+            let mut kept = Vec::new();
+            for item in items {
+                self.locals.truncate(self.scope);
+                self.bind(&repetition.targets, item.clone())?;
+                if self.truth(wanted)? {
+                    kept.push(item);
+                }
+            }
+            items = kept;
+        }
+        if items.is_empty() {
+            self.close_scope(outer);
+            return self.render(&repetition.otherwise, out);
+        }
+        let state = Rc::new(Loop { at: Cell::new(0), items });
+        for (at, item) in state.items.iter().enumerate() {
+            state.at.set(at);
+            self.locals.truncate(self.scope);
+            self.locals.push((repetition.loop_name, Val::Loop(state.clone())));
+            self.bind(&repetition.targets, item.clone())?;
+            self.render(&repetition.body, out)?;
+        }
+        self.close_scope(outer);
+        Ok(())
+    }
+
+    fn assign(&mut self, target: &'v Target, value: Val<'v>) -> Result<(), EvalError> {
+        match target {
+            Target::Names(names) => self.bind(names, value),
+            Target::Field(name, field) => {
+                let Val::Namespace(fields) = self.name(*name).there()? else {
+                    return Err(EvalError::wrong_type("only a namespace has fields that can be set")
+                        .hint("begin with `{% set ns = namespace(count=0) %}`"));
+                };
+                // Checked as a list would be: a namespace holds no namespace, and does not nest without end.
+                Val::list(vec![value.clone()], &mut self.meter)?;
+                fields.borrow_mut().insert(field.clone(), value);
+                Ok(())
+            }
+        }
+    }
+
+    /// Gives names their values in the innermost scope; several names share out the items of one value.
+    fn bind(&mut self, names: &'v [NameId], value: Val<'v>) -> Result<(), EvalError> {
+        if let [name] = names {
+            self.bind_one(*name, value);
+            return Ok(());
+        }
+        let items = value.items(&mut self.meter)?;
+        if items.len() != names.len() {
+            return Err(EvalError::bad_value(format!(
+                "{} items cannot be shared out to {} names",
+                items.len(),
+                names.len()
+            ))
+            .hint("to go through an object, write `for key, value in object.items()`"));
+        }
+        for (name, item) in names.iter().zip(items) {
+            self.bind_one(*name, item);
+        }
+        Ok(())
+    }
+
+    fn bind_one(&mut self, name: NameId, value: Val<'v>) {
+        let scope = self.locals.get_mut(self.scope..).unwrap_or_default();
+        match scope.iter_mut().find(|(local, _)| *local == name) {
+            Some((_, held)) => *held = value,
+            None => self.locals.push((name, value)),
+        }
+        if self.scope == 0 {
+            self.outermost = self.locals.len();
+        }
+    }
+
+    fn open_scope(&mut self) -> usize {
+        std::mem::replace(&mut self.scope, self.locals.len())
+    }
+
+    fn close_scope(&mut self, outer: usize) {
+        self.locals.truncate(self.scope);
+        self.scope = outer;
+    }
+
+    /// Calls a macro: it sees its arguments, the outermost names and the run's, and gives what it writes.
+    pub(super) fn call_macro(&mut self, id: NameId, arguments: &'v Arguments) -> Result<Val<'v>, EvalError> {
+        let program = self.program;
+        let Some(called) = program.macros.get(&id) else {
+            return Err(EvalError::bad_value("the macro is not defined"));
+        };
+        let mut given = self.given("the macro", arguments)?;
+        let mut values = Vec::with_capacity(called.parameters.len());
+        for (parameter, default) in &called.parameters {
+            let name = program.names.get(*parameter).map_or("", String::as_str);
+            let value = match (given.optional(name), default) {
+                (Some(value), _) => value.there()?,
+                (None, Some(default)) => self.eval(default)?.there()?,
+                (None, None) => return Err(EvalError::bad_value(format!("the macro needs the argument `{name}`"))),
+            };
+            values.push((*parameter, value));
+        }
+        given.finish()?;
+        let floor = std::mem::replace(&mut self.floor, self.locals.len());
+        let outer = self.open_scope();
+        self.locals.extend(values);
+        let mut text = String::new();
+        self.render(&called.body, &mut text)?;
+        self.close_scope(outer);
+        self.floor = floor;
+        Ok(Val::text(text))
+    }
+}

@@ -1,0 +1,314 @@
+//! The words of a template: the text around the tags, and what stands inside them.
+
+use crate::expr::error::ParseError;
+
+/// A word, as the parser sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Token {
+    /// Text outside every tag, with the white space that tags take away already gone.
+    Raw(String),
+    /// `{{`
+    OpenOutput,
+    /// `}}`
+    CloseOutput,
+    /// `{%`
+    OpenTag,
+    /// `%}`
+    CloseTag,
+    Name(String),
+    Text(String),
+    Int(i128),
+    Float(f64),
+    /// An operator or a bracket.
+    Sign(&'static str),
+    End,
+}
+
+impl Token {
+    /// The word as a message shows it.
+    pub(super) fn shown(&self) -> String {
+        match self {
+            Token::Raw(_) => "text".to_owned(),
+            Token::OpenOutput => "`{{`".to_owned(),
+            Token::CloseOutput => "`}}`".to_owned(),
+            Token::OpenTag => "`{%`".to_owned(),
+            Token::CloseTag => "`%}`".to_owned(),
+            Token::Name(name) => format!("`{name}`"),
+            Token::Text(_) => "a string".to_owned(),
+            Token::Int(number) => format!("`{number}`"),
+            Token::Float(number) => format!("`{number}`"),
+            Token::Sign(sign) => format!("`{sign}`"),
+            Token::End => "the end".to_owned(),
+        }
+    }
+}
+
+/// Longer signs stand before those they begin with.
+const SIGNS: &[&str] = &[
+    "**", "//", "==", "!=", "<=", ">=", "+", "-", "*", "/", "%", "~", "<", ">", "=", "(", ")", "[", "]", "{", "}", ",",
+    ":", ".", "|",
+];
+
+/// What people write from other languages, and how it is written here.
+const FOREIGN: &[(&str, &str)] = &[
+    ("&&", "write `and`"),
+    ("||", "write `or`"),
+    ("!", "write `not`"),
+    ("?", "write `a if condition else b`"),
+    ("#", "loops are `{% for item in items %}`, conditions `{% if condition %}`, comments `{# … #}`"),
+    ("$", "names are written bare: `{{ step.field }}`"),
+    ("`", "text stands in single or double quotes"),
+];
+
+pub(super) type Tokens = Vec<(usize, Token)>;
+
+/// The words of an expression without a template around it.
+pub(super) fn expression(source: &str) -> Result<Tokens, ParseError> {
+    let mut lexer = Lexer::new(source);
+    lexer.inside(None)?;
+    lexer.tokens.push((source.len(), Token::End));
+    Ok(lexer.tokens)
+}
+
+/// The words of a template. One line break at its end is dropped, as Jinja does.
+pub(super) fn template(source: &str) -> Result<Tokens, ParseError> {
+    let source = source.strip_suffix('\n').unwrap_or(source);
+    let source = source.strip_suffix('\r').unwrap_or(source);
+    let mut lexer = Lexer::new(source);
+    while lexer.at < source.len() {
+        lexer.text_and_tag()?;
+    }
+    lexer.tokens.push((source.len(), Token::End));
+    Ok(lexer.tokens)
+}
+
+struct Lexer<'s> {
+    source: &'s str,
+    at: usize,
+    /// The tag before took the white space after it.
+    trim: bool,
+    tokens: Tokens,
+}
+
+impl<'s> Lexer<'s> {
+    fn new(source: &'s str) -> Self {
+        Self { source, at: 0, trim: false, tokens: Vec::new() }
+    }
+
+    /// Reads text up to the next tag, and the tag.
+    fn text_and_tag(&mut self) -> Result<(), ParseError> {
+        let start = self.at;
+        let rest = &self.source[start..];
+        let found = rest.match_indices('{').find(|(at, _)| rest[at + 1..].starts_with(['{', '%', '#']));
+        let text = &rest[..found.map_or(rest.len(), |(at, _)| at)];
+        let open = start + text.len();
+        let takes_before = self.source[open..].get(2..).is_some_and(|after| after.starts_with('-'));
+        self.text(text, start, takes_before);
+        self.at = open;
+        let Some((_, tag)) = found.and_then(|_| self.source.get(open..open + 2)).map(|tag| (open, tag)) else {
+            return Ok(());
+        };
+        self.at = open + 2;
+        match tag {
+            "{#" => self.comment(open),
+            "{{" => {
+                self.skip_mark();
+                self.tokens.push((open, Token::OpenOutput));
+                self.inside(Some(("}}", Token::CloseOutput, open)))
+            }
+            _ => {
+                self.skip_mark();
+                if self.raw(open)? {
+                    return Ok(());
+                }
+                self.tokens.push((open, Token::OpenTag));
+                self.inside(Some(("%}", Token::CloseTag, open)))
+            }
+        }
+    }
+
+    fn text(&mut self, text: &str, start: usize, takes_before: bool) {
+        let text = if std::mem::take(&mut self.trim) { text.trim_start() } else { text };
+        let text = if takes_before { text.trim_end() } else { text };
+        if !text.is_empty() {
+            self.tokens.push((start, Token::Raw(text.to_owned())));
+        }
+    }
+
+    fn comment(&mut self, open: usize) -> Result<(), ParseError> {
+        let Some(len) = self.source[self.at..].find("#}") else {
+            return Err(ParseError::new("the comment is not closed with `#}`").at(open));
+        };
+        self.trim = self.source[self.at..self.at + len].ends_with('-');
+        self.at += len + 2;
+        Ok(())
+    }
+
+    /// `{% raw %}`: everything up to `{% endraw %}` is text.
+    fn raw(&mut self, open: usize) -> Result<bool, ParseError> {
+        let rest = &self.source[self.at..];
+        let Some((trim_inside, body)) = tag_end(rest.trim_start().strip_prefix("raw").unwrap_or_default()) else {
+            return Ok(false);
+        };
+        let start = self.source.len() - body.len();
+        for (at, _) in body.match_indices("{%") {
+            let tag = &body[at + 2..];
+            let takes_before = tag.starts_with('-');
+            let tag = tag.strip_prefix(['-', '+']).unwrap_or(tag).trim_start();
+            if let Some((trim, after)) = tag.strip_prefix("endraw").and_then(tag_end) {
+                self.trim = trim_inside;
+                self.text(&body[..at], start, takes_before);
+                self.trim = trim;
+                self.at = self.source.len() - after.len();
+                return Ok(true);
+            }
+        }
+        Err(ParseError::new("the raw block is not closed with `{% endraw %}`").at(open))
+    }
+
+    /// Reads words up to `close`, or to the end of the source.
+    fn inside(&mut self, close: Option<(&str, Token, usize)>) -> Result<(), ParseError> {
+        let mut braces = 0_usize;
+        loop {
+            self.at = self.source.len() - self.source[self.at..].trim_start().len();
+            let rest = &self.source[self.at..];
+            if let Some((mark, token, open)) = &close {
+                if rest.is_empty() {
+                    return Err(ParseError::new(format!("the tag is not closed with `{mark}`")).at(*open));
+                }
+                let unmarked = rest.strip_prefix(['-', '+']).unwrap_or(rest);
+                if braces == 0 && unmarked.starts_with(mark) {
+                    self.trim = rest.starts_with('-');
+                    self.tokens.push((self.at, token.clone()));
+                    self.at += rest.len() - unmarked.len() + mark.len();
+                    return Ok(());
+                }
+            }
+            let Some(first) = rest.chars().next() else {
+                return Ok(());
+            };
+            let start = self.at;
+            let token = self.word(first)?;
+            match token {
+                Token::Sign("{") => braces += 1,
+                Token::Sign("}") => braces = braces.saturating_sub(1),
+                _ => {}
+            }
+            self.tokens.push((start, token));
+        }
+    }
+
+    fn word(&mut self, first: char) -> Result<Token, ParseError> {
+        let start = self.at;
+        if first.is_alphabetic() || first == '_' {
+            return Ok(Token::Name(self.take_while(|c| c.is_alphanumeric() || c == '_').to_owned()));
+        }
+        if first.is_ascii_digit() {
+            return self.number();
+        }
+        if first == '\'' || first == '"' {
+            return self.string(first);
+        }
+        let rest = &self.source[start..];
+        if let Some((_, hint)) = FOREIGN.iter().find(|(sign, _)| rest.starts_with(sign) && !rest.starts_with("!=")) {
+            return Err(ParseError::new(format!("`{first}` has no meaning here")).at(start).hint(*hint));
+        }
+        match SIGNS.iter().find(|sign| rest.starts_with(**sign)) {
+            Some(sign) => {
+                self.at += sign.len();
+                Ok(Token::Sign(sign))
+            }
+            None => Err(ParseError::new(format!("`{first}` has no meaning here")).at(start)),
+        }
+    }
+
+    fn number(&mut self) -> Result<Token, ParseError> {
+        let start = self.at;
+        self.take_while(|c| c.is_ascii_digit() || c == '_');
+        let mut float = false;
+        let after = self.source[self.at..].strip_prefix('.');
+        // Behind a dot a number is an index (`items.0.name`), so only the first dot may begin a fraction.
+        let behind_dot = matches!(self.tokens.last(), Some((_, Token::Sign("."))));
+        if !behind_dot && after.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) {
+            float = true;
+            self.at += 1;
+            self.take_while(|c| c.is_ascii_digit() || c == '_');
+        }
+        if self.source[self.at..].starts_with(['e', 'E']) && !behind_dot {
+            let digits = self.source[self.at + 1..].trim_start_matches(['+', '-']);
+            if digits.starts_with(|c: char| c.is_ascii_digit()) {
+                float = true;
+                self.at = self.source.len() - digits.len();
+                self.take_while(|c| c.is_ascii_digit());
+            }
+        }
+        let text = self.source[start..self.at].replace('_', "");
+        let number = if float {
+            text.parse().ok().filter(|number: &f64| number.is_finite()).map(Token::Float)
+        } else {
+            text.parse().ok().map(Token::Int)
+        };
+        number.ok_or_else(|| ParseError::new(format!("`{text}` is too large to be a number")).at(start))
+    }
+
+    fn string(&mut self, quote: char) -> Result<Token, ParseError> {
+        let start = self.at;
+        let mut text = String::new();
+        self.at += 1;
+        while let Some(c) = self.source[self.at..].chars().next() {
+            self.at += c.len_utf8();
+            if c == quote {
+                return Ok(Token::Text(text));
+            }
+            if c == '\\' {
+                let (decoded, len) = escape(&self.source[self.at..], self.at - 1)?;
+                text.push(decoded);
+                self.at += len;
+            } else {
+                text.push(c);
+            }
+        }
+        Err(ParseError::new(format!("the string is not closed with {quote}")).at(start))
+    }
+
+    fn take_while(&mut self, belongs: impl Fn(char) -> bool) -> &'s str {
+        let rest = &self.source[self.at..];
+        let word = &rest[..rest.find(|c| !belongs(c)).unwrap_or(rest.len())];
+        self.at += word.len();
+        word
+    }
+
+    /// `{{-` and `{{+`: the mark has done its work on the text before.
+    fn skip_mark(&mut self) {
+        if self.source[self.at..].starts_with(['-', '+']) {
+            self.at += 1;
+        }
+    }
+}
+
+/// The rest of a tag that holds nothing more: whether it takes the white space after it, and what follows.
+fn tag_end(rest: &str) -> Option<(bool, &str)> {
+    let rest = rest.trim_start();
+    let unmarked = rest.strip_prefix(['-', '+']).unwrap_or(rest);
+    Some((rest.starts_with('-'), unmarked.strip_prefix("%}")?))
+}
+
+/// The character that an escape means, and how many bytes it takes after the backslash.
+fn escape(rest: &str, at: usize) -> Result<(char, usize), ParseError> {
+    let error =
+        || ParseError::new("the string has an escape that means nothing").at(at).hint("write `\\\\` for one `\\`");
+    let first = rest.chars().next().ok_or_else(error)?;
+    let digits = match first {
+        'n' => return Ok(('\n', 1)),
+        't' => return Ok(('\t', 1)),
+        'r' => return Ok(('\r', 1)),
+        '0' => return Ok(('\0', 1)),
+        '\\' | '\'' | '"' | '/' => return Ok((first, 1)),
+        'x' => 2,
+        'u' => 4,
+        _ => return Err(error()),
+    };
+    let code = rest.get(1..1 + digits).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
+    let code = code.and_then(|digits| u32::from_str_radix(digits, 16).ok()).and_then(char::from_u32);
+    Ok((code.ok_or_else(error)?, 1 + digits))
+}

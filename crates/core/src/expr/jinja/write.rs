@@ -1,0 +1,137 @@
+//! How values look in text.
+
+use serde_json::{Number, Value};
+
+use super::value::Val;
+use crate::expr::error::EvalError;
+use crate::expr::meter::Meter;
+
+/// Appends a value as text: a string as it is, everything else as JSON, null as `none`.
+pub(super) fn write(value: &Val<'_>, out: &mut String, meter: &mut Meter) -> Result<(), EvalError> {
+    match value {
+        Val::Text(text) => append(text, out, meter),
+        Val::Null => append("none", out, meter),
+        value => Writer { out, meter, gap: " ", indent: None }.value(value, 0),
+    }
+}
+
+/// A value as text.
+pub(super) fn text(value: &Val<'_>, meter: &mut Meter) -> Result<String, EvalError> {
+    let mut out = String::new();
+    write(value, &mut out, meter)?;
+    Ok(out)
+}
+
+/// A value as compact JSON, or over several lines with this indentation.
+pub(super) fn json(value: &Val<'_>, indent: Option<usize>, meter: &mut Meter) -> Result<String, EvalError> {
+    let mut out = String::new();
+    let gap = if indent.is_some() { " " } else { "" };
+    Writer { out: &mut out, meter, gap, indent }.value(value, 0)?;
+    Ok(out)
+}
+
+/// Appends text, having paid for it.
+pub(super) fn append(text: &str, out: &mut String, meter: &mut Meter) -> Result<(), EvalError> {
+    meter.grow(text.len())?;
+    out.push_str(text);
+    Ok(())
+}
+
+struct Writer<'w> {
+    out: &'w mut String,
+    meter: &'w mut Meter,
+    /// What stands behind a colon, and behind a comma on one line.
+    gap: &'static str,
+    indent: Option<usize>,
+}
+
+impl Writer<'_> {
+    fn value(&mut self, value: &Val<'_>, level: usize) -> Result<(), EvalError> {
+        match value {
+            Val::Missing(error) => Err(error.as_ref().clone()),
+            Val::Null => self.put("null"),
+            Val::Bool(flag) => self.put(if *flag { "true" } else { "false" }),
+            Val::Int(number) => self.put(&number.to_string()),
+            Val::Float(number) => {
+                let number = Number::from_f64(*number).map_or_else(|| number.to_string(), |number| number.to_string());
+                self.put(&number)
+            }
+            Val::Text(text) => self.string(text),
+            Val::Json(Value::Array(items)) => self.list(items.iter().map(Val::from), level),
+            Val::List(list) => self.list(list.items.iter().cloned(), level),
+            Val::Json(Value::Object(fields)) => {
+                self.object(fields.iter().map(|(key, value)| (key.as_str(), Val::from(value))), level)
+            }
+            Val::Object(object) => {
+                self.object(object.fields.iter().map(|(key, value)| (key.as_str(), value.clone())), level)
+            }
+            Val::Json(other) => self.put(&other.to_string()),
+            Val::Namespace(_) | Val::Loop(_) => {
+                Err(EvalError::wrong_type(format!("{} cannot be written; name one of its fields", value.kind())))
+            }
+        }
+    }
+
+    fn list<'a>(&mut self, items: impl Iterator<Item = Val<'a>>, level: usize) -> Result<(), EvalError> {
+        let mut empty = true;
+        self.put("[")?;
+        for item in items {
+            self.separate(&mut empty, level + 1)?;
+            self.value(&item, level + 1)?;
+        }
+        self.close(empty, level, "]")
+    }
+
+    fn object<'k, 'a>(
+        &mut self,
+        fields: impl Iterator<Item = (&'k str, Val<'a>)>,
+        level: usize,
+    ) -> Result<(), EvalError> {
+        let mut empty = true;
+        self.put("{")?;
+        for (key, value) in fields {
+            self.separate(&mut empty, level + 1)?;
+            self.string(key)?;
+            self.put(":")?;
+            self.put(self.gap)?;
+            self.value(&value, level + 1)?;
+        }
+        self.close(empty, level, "}")
+    }
+
+    fn separate(&mut self, first: &mut bool, level: usize) -> Result<(), EvalError> {
+        if !std::mem::take(first) {
+            self.put(",")?;
+            if self.indent.is_none() {
+                self.put(self.gap)?;
+            }
+        }
+        self.line(level)
+    }
+
+    fn close(&mut self, empty: bool, level: usize, bracket: &str) -> Result<(), EvalError> {
+        if !empty {
+            self.line(level)?;
+        }
+        self.put(bracket)
+    }
+
+    fn line(&mut self, level: usize) -> Result<(), EvalError> {
+        match self.indent {
+            None => Ok(()),
+            Some(indent) => {
+                self.put("\n")?;
+                self.put(&" ".repeat(indent * level))
+            }
+        }
+    }
+
+    fn string(&mut self, text: &str) -> Result<(), EvalError> {
+        self.meter.grow(text.len())?;
+        self.put(&Value::from(text).to_string())
+    }
+
+    fn put(&mut self, text: &str) -> Result<(), EvalError> {
+        append(text, self.out, self.meter)
+    }
+}
