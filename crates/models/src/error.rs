@@ -1,0 +1,22 @@
+//! Why a gateway cannot be made: the person who wrote the settings or the script must change them.
+
+/// Both kinds name the place and what to write instead. No message holds a key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// A setting cannot be used.
+    #[error("models.{setting}: {problem}")]
+    Setting { setting: &'static str, problem: String },
+    /// A file of scripted replies cannot be used.
+    #[error("{file}: {place}: {problem}")]
+    Script { file: String, place: String, problem: String },
+}
+
+impl Error {
+    /// The stable code, with a page in the documentation.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Setting { .. } => "MODELS-001",
+            Self::Script { .. } => "MODELS-002",
+        }
+    }
+}

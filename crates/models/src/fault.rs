@@ -1,0 +1,40 @@
+//! Why an attempt at a model failed, and whether another may help.
+
+use baton_core::fault::Fault;
+use baton_core::run::ModelFault;
+
+/// The codes a model call fails with.
+pub mod code {
+    /// Too many requests; `retry_after` where the provider says so. Not retryable where a quota is used up.
+    pub const RATE_LIMIT_EXCEEDED: &str = "RATE_LIMIT_EXCEEDED";
+    /// No reply, or no first token, in time.
+    pub const TIMEOUT: &str = "TIMEOUT";
+    /// The provider cannot be reached or fails.
+    pub const SERVICE_UNAVAILABLE: &str = "SERVICE_UNAVAILABLE";
+    /// The key is missing, wrong or may not do this.
+    pub const AUTHENTICATION_FAILED: &str = "AUTHENTICATION_FAILED";
+    /// The provider does not have the model, or the base URL is not its API.
+    pub const MODEL_NOT_FOUND: &str = "MODEL_NOT_FOUND";
+    /// The messages are longer than the model's context.
+    pub const CONTEXT_TOO_LONG: &str = "CONTEXT_TOO_LONG";
+    /// The provider refused the request for its content.
+    pub const CONTENT_FILTERED: &str = "CONTENT_FILTERED";
+    /// What came back is not a reply: cut off, not JSON, too large.
+    pub const MALFORMED_REPLY: &str = "MALFORMED_REPLY";
+    /// The provider says that the request itself is wrong.
+    pub const INVALID_REQUEST: &str = "INVALID_REQUEST";
+    /// No scripted reply fits the request.
+    pub const NO_SCRIPTED_REPLY: &str = "NO_SCRIPTED_REPLY";
+    /// A scripted reply fits, and its match or its template cannot be evaluated.
+    pub const SCRIPT_FAILED: &str = "SCRIPT_FAILED";
+}
+
+/// A fault that another attempt may not have.
+pub(crate) fn transient(code: &'static str, message: impl Into<String>) -> ModelFault {
+    ModelFault { fault: Fault::new(code, message), retryable: true, retry_after: None }
+}
+
+/// A fault that every attempt would have.
+pub(crate) fn lasting(code: &'static str, message: impl Into<String>) -> ModelFault {
+    ModelFault { fault: Fault::new(code, message), retryable: false, retry_after: None }
+}

@@ -1,0 +1,110 @@
+//! The room's answer to the port: choose a model, ask its provider.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use baton_core::model::{Reply, Request};
+use baton_core::run::ModelFault;
+use baton_ports::clock::Clock;
+use baton_ports::models::{Asker, Models};
+
+use crate::catalogue::Catalogue;
+use crate::choose::choose;
+use crate::config::{self, Config, Tiers};
+use crate::error::Error;
+use crate::providers::openai::OpenAi;
+use crate::providers::script::{Script, ScriptFile};
+
+/// One attempt at one model, whoever serves it. Cheap to share behind an `Arc`.
+#[derive(Debug)]
+pub struct Gateway {
+    tiers: Tiers,
+    catalogue: Catalogue,
+    provider: Provider,
+}
+
+#[derive(Debug)]
+enum Provider {
+    Script(Script),
+    OpenAi(OpenAi),
+}
+
+impl Gateway {
+    /// Checks the settings and the scripts, all of them, whichever provider will answer. Connects to nothing.
+    ///
+    /// # Errors
+    /// A setting or a script that cannot be used, with its place.
+    pub fn new(config: &Config, scripts: &[ScriptFile], clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        let script = Script::new(scripts)?;
+        let catalogue = Catalogue::with(&config.catalogue);
+        let provider = match config.provider() {
+            config::Provider::Script => Provider::Script(script),
+            config::Provider::OpenAi => Provider::OpenAi(OpenAi::new(config, clock)?),
+        };
+        if let Provider::OpenAi(_) = provider {
+            for model in config.models.all().iter().filter(|model| catalogue.find(model).is_none()) {
+                tracing::warn!(
+                    model,
+                    "no price is known for this model: its calls count as free until models.catalogue has it"
+                );
+            }
+        }
+        Ok(Self { tiers: config.models.clone(), catalogue, provider })
+    }
+
+    /// Whether replies come from files: whoever shows them should say so.
+    pub fn is_scripted(&self) -> bool {
+        matches!(self.provider, Provider::Script(_))
+    }
+}
+
+#[async_trait]
+impl Models for Gateway {
+    async fn ask(&self, asker: &Asker, request: &Request, limit: Duration) -> Result<Reply, ModelFault> {
+        let choice = choose(request, &self.tiers, &self.catalogue);
+        match &self.provider {
+            Provider::Script(script) => script.ask(asker, request, &choice, limit).await,
+            Provider::OpenAi(openai) => openai.ask(request, &choice, limit).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use baton_ports::clock::SystemClock;
+    use serde_json::json;
+
+    use super::*;
+    use crate::providers::rehearsal::{asker, request};
+
+    fn gateway(config: serde_json::Value) -> Result<Gateway, Error> {
+        let config: Config = serde_json::from_value(config).expect("settings");
+        let scripts = [ScriptFile {
+            name: "replies/a.yaml".into(),
+            document: json!({"replies": [{"agent": "a", "content": "Hola"}]}),
+        }];
+        Gateway::new(&config, &scripts, Arc::new(SystemClock))
+    }
+
+    #[tokio::test]
+    async fn without_a_key_the_script_answers() {
+        let gateway = gateway(json!({"models": {"fast": "mine"}})).expect("a gateway");
+        assert!(gateway.is_scripted());
+        let models: &dyn Models = &gateway;
+        let reply = models.ask(&asker(1), &request("a", &["u: hi"]), Duration::from_secs(1)).await.expect("a reply");
+        assert_eq!((reply.content.as_str(), reply.model.as_str()), ("Hola", "mine"));
+    }
+
+    #[test]
+    fn with_a_key_a_server_answers_and_no_key_is_shown() {
+        let gateway = gateway(json!({"api_key": "sk-secret"})).expect("a gateway");
+        assert!(!gateway.is_scripted());
+        assert!(!format!("{gateway:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_setting_that_cannot_be_used_is_an_error() {
+        assert_eq!(gateway(json!({"base_url": "nonsense"})).expect_err("an error").code(), "MODELS-001");
+    }
+}

@@ -1,0 +1,70 @@
+//! A response's body, never more of it than is allowed.
+
+use reqwest::Response;
+
+use super::failure;
+
+/// Bytes a reply may have.
+pub(super) const REPLY_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// The body, piece by piece.
+pub(super) struct Body {
+    response: Response,
+    taken: usize,
+}
+
+/// The body ended before its end.
+#[derive(Debug)]
+pub(super) enum Cut {
+    Broken(String),
+    TooLarge,
+}
+
+impl Cut {
+    pub fn problem(&self) -> String {
+        match self {
+            Self::Broken(why) => format!("the reply was cut off: {why}"),
+            Self::TooLarge => format!("the reply has more than {REPLY_BYTES_MAX} bytes"),
+        }
+    }
+}
+
+impl Body {
+    pub fn of(response: Response) -> Self {
+        Self { response, taken: 0 }
+    }
+
+    /// The next piece; `None` at the end.
+    pub async fn next(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, Cut> {
+        let piece = self.response.chunk().await.map_err(|error| Cut::Broken(failure::chain(&error.without_url())))?;
+        self.taken += piece.as_ref().map_or(0, |piece| piece.len());
+        if self.taken > REPLY_BYTES_MAX {
+            return Err(Cut::TooLarge);
+        }
+        Ok(piece)
+    }
+
+    pub async fn whole(response: Response) -> Result<Vec<u8>, Cut> {
+        let mut body = Self::of(response);
+        let mut whole = Vec::new();
+        while let Some(piece) = body.next().await? {
+            whole.extend_from_slice(piece.as_ref());
+        }
+        Ok(whole)
+    }
+
+    /// As much of the body as `bytes_max`, for error texts: what breaks is left away.
+    pub async fn beginning(response: Response, bytes_max: usize) -> Vec<u8> {
+        let mut body = Self::of(response);
+        let mut beginning = Vec::new();
+        while let Ok(Some(piece)) = body.next().await {
+            let room = bytes_max - beginning.len();
+            let piece = piece.as_ref();
+            beginning.extend_from_slice(&piece[..piece.len().min(room)]);
+            if beginning.len() == bytes_max {
+                break;
+            }
+        }
+        beginning
+    }
+}
