@@ -1,0 +1,143 @@
+//! One graph in motion, with the state of each of its nodes.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Activity;
+use crate::fault::Fault;
+use crate::graph::Graph;
+use crate::money::Usd;
+use crate::run::event::Winding;
+use crate::time::Time;
+
+/// One graph in motion: the outer one, an iteration, a branch.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(in crate::run) struct Scope {
+    #[serde(skip)]
+    pub graph: Arc<Graph>,
+    pub nodes: Vec<NodeState>,
+    /// Places of active nodes.
+    pub active: BTreeSet<u32>,
+    /// Nodes neither settled nor reserved.
+    pub unsettled: u32,
+    pub item: Option<Arc<Value>>,
+    pub index: u32,
+    /// The last iteration's output, in a `while` or `until` body.
+    pub last: Arc<Value>,
+    pub winding: Option<Winding>,
+    /// Kept after its end only so that a retry can go on from it.
+    pub closed: bool,
+    /// What an `end` node gave.
+    pub result: Option<Arc<Value>>,
+}
+
+impl Scope {
+    pub fn open(graph: Arc<Graph>, item: Option<Arc<Value>>, index: u32, last: Arc<Value>) -> Self {
+        let unsettled = u32::try_from(graph.nodes.len()).unwrap_or(u32::MAX);
+        Self {
+            nodes: vec![NodeState::default(); graph.nodes.len()],
+            graph,
+            active: BTreeSet::new(),
+            unsettled,
+            item,
+            index,
+            last,
+            winding: None,
+            closed: false,
+            result: None,
+        }
+    }
+}
+
+impl Scope {
+    /// Whether its nodes for after a rollback have not run.
+    pub fn has_reserved(&self) -> bool {
+        self.nodes.iter().any(|state| state.status == Status::Reserved)
+    }
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(in crate::run) struct NodeState {
+    #[serde(default, skip_serializing_if = "Status::is_idle")]
+    pub status: Status,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub settled_in: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub taken_in: u32,
+    #[serde(default, skip_serializing_if = "is_null")]
+    pub output: Arc<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Fault>,
+    #[serde(default)]
+    pub cost: Usd,
+    /// Index of its next call.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub next_call: u32,
+    /// Its out-edges that were taken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taken: Vec<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activity: Option<Box<Activity>>,
+    /// It winds down by itself, and fails with this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub winding: Option<Fault>,
+    /// A merge cut it off; what it did is undone where asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began_at: Option<Time>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Time>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
+fn is_null(value: &Arc<Value>) -> bool {
+    value.is_null()
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::run) enum Status {
+    #[default]
+    Idle,
+    /// Runs only after a rollback.
+    Reserved,
+    Active,
+    Completed,
+    Skipped,
+    Failed,
+    Caught,
+    Cancelled,
+}
+
+impl Status {
+    pub fn is_idle(&self) -> bool {
+        *self == Self::Idle
+    }
+
+    pub fn is_settled(self) -> bool {
+        match self {
+            Self::Idle | Self::Reserved | Self::Active => false,
+            Self::Completed | Self::Skipped | Self::Failed | Self::Caught | Self::Cancelled => true,
+        }
+    }
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Idle | Self::Reserved => "pending",
+            Self::Active => "running",
+            Self::Completed => "completed",
+            Self::Skipped => "skipped",
+            Self::Failed => "failed",
+            Self::Caught => "caught",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
