@@ -106,6 +106,7 @@ impl Condition {
     }
 
     fn jmespath(source: &str) -> Result<Self, ParseError> {
+        refuse_braces(source)?;
         let mut expression = jmespath::Expression::parse(source, jmespath::Dialect::Condition)?;
         Ok(Self {
             roots: std::mem::take(&mut expression.roots),
@@ -115,6 +116,7 @@ impl Condition {
     }
 
     fn expr(source: &str) -> Result<Self, ParseError> {
+        refuse_braces(source)?;
         let expression = jinja::Compiled::expression(source)?;
         Ok(Self { roots: expression.roots().clone(), body: Body::Expr(expression), bare: Vec::new() })
     }
@@ -132,7 +134,7 @@ impl Condition {
         let mut meter = Meter::new();
         match &self.body {
             Body::JmesPath(expression) => expression.holds(names),
-            Body::Expr(expression) => expression.holds(names),
+            Body::Expr(expression) => expression.holds(names, &mut meter),
             Body::Field(path) => Ok(truthy(path.value(names)?.as_ref())),
             Body::Structured(path, operator, value) => operator.holds(path.value(names)?.as_ref(), value, &mut meter),
         }
@@ -147,7 +149,7 @@ impl Condition {
         let mut meter = Meter::new();
         let value = match &self.body {
             Body::JmesPath(expression) => return expression.over(names),
-            Body::Expr(expression) => return expression.value(names),
+            Body::Expr(expression) => expression.value(names, &mut meter)?,
             Body::Field(path) => match path.value(names)? {
                 Cow::Borrowed(value) => meter.copy(value)?,
                 Cow::Owned(value) => value,
@@ -168,3 +170,14 @@ impl Condition {
         &self.bare
     }
 }
+
+/// A condition is an expression already; the braces of a template around it are a slip, not an object.
+fn refuse_braces(source: &str) -> Result<(), ParseError> {
+    if source.trim_start().starts_with("{{") {
+        return Err(ParseError::new("a condition is written without `{{ }}`").at(0));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -39,7 +39,7 @@ use serde_json::Value;
 use self::node::{Expr, Program, Statement};
 use self::run::{Roots, Run};
 use super::error::{EvalError, ParseError};
-use super::meter::{Extent, Limit, check_source};
+use super::meter::{Limit, Meter, check_source};
 use super::names::Names;
 
 /// A compiled template or expression. Cheap to clone.
@@ -81,34 +81,36 @@ impl Compiled {
         }
     }
 
-    /// What it writes.
-    pub(super) fn text(&self, names: &dyn Names) -> Result<String, EvalError> {
+    /// What it writes, paid for with `meter`.
+    pub(super) fn text(&self, names: &dyn Names, meter: &mut Meter) -> Result<String, EvalError> {
         let roots = Roots::new(&self.program, names);
+        let mut run = Run::new(&self.program, &roots, *meter);
         let mut text = String::new();
-        Run::new(&self.program, &roots).render(&self.program.body, &mut text)?;
+        run.render(&self.program.body, &mut text)?;
+        *meter = run.meter;
         Ok(text)
     }
 
-    /// The value of its one expression, else what it writes.
-    pub(super) fn value(&self, names: &dyn Names) -> Result<Value, EvalError> {
+    /// The value of its one expression, else what it writes, paid for with `meter`.
+    pub(super) fn value(&self, names: &dyn Names, meter: &mut Meter) -> Result<Value, EvalError> {
         let Some(expression) = self.only_expression() else {
-            return self.text(names).map(Value::String);
+            return self.text(names, meter).map(Value::String);
         };
         let roots = Roots::new(&self.program, names);
-        let mut run = Run::new(&self.program, &roots);
+        let mut run = Run::new(&self.program, &roots, *meter);
         let value = run.eval(expression)?;
         let value = value.into_json(&mut run.meter)?;
-        Extent::of(&value).check()?;
+        *meter = run.meter;
         Ok(value)
     }
 
     /// Whether its one expression counts as true.
-    pub(super) fn holds(&self, names: &dyn Names) -> Result<bool, EvalError> {
+    pub(super) fn holds(&self, names: &dyn Names, meter: &mut Meter) -> Result<bool, EvalError> {
         let Some(expression) = self.only_expression() else {
-            return Ok(!self.text(names)?.is_empty());
+            return Ok(!self.text(names, meter)?.is_empty());
         };
         let roots = Roots::new(&self.program, names);
-        Run::new(&self.program, &roots).truth(expression)
+        Run::new(&self.program, &roots, *meter).truth(expression)
     }
 }
 

@@ -216,3 +216,52 @@ impl Reader<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::literal_list;
+    use crate::expr::Limit;
+
+    #[test]
+    fn lists_are_read_as_json_and_as_python_print_them() {
+        for (source, wanted) in [
+            ("['returns']", json!(["returns"])),
+            ("  [\"a\", 'b',]\n", json!(["a", "b"])),
+            ("[]", json!([])),
+            ("[1, -2.5, 1e3, True, false, None, null]", json!([1, -2.5, 1e3, true, false, null, null])),
+            ("[['x'], {'k': [1]}]", json!([["x"], {"k": [1]}])),
+            (r#"['it\'s', "caf\u00e9", "\ud83d\ude00"]"#, json!(["it's", "café", "😀"])),
+        ] {
+            assert_eq!(literal_list(source), Ok(wanted), "{source}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_list_says_where_it_stops_being_one() {
+        for (source, offset) in [
+            ("returns", 0),
+            ("['a'", 4),
+            ("['a' 'b']", 5),
+            ("[returns]", 1),
+            ("[,]", 1),
+            ("['a]", 1),
+            ("[1] x", 4),
+            ("[1-2]", 1),
+            (r"['\q']", 4),
+            (r"['\ud83d']", 8),
+            ("[{1: 2}]", 2),
+            ("", 0),
+        ] {
+            assert_eq!(literal_list(source).unwrap_err().offset, Some(offset), "{source}");
+        }
+        assert_eq!(literal_list("[returns]").unwrap_err().hint.as_deref(), Some("put it in quotes: 'returns'"));
+    }
+
+    #[test]
+    fn lists_that_are_too_long_or_nest_too_deep_are_refused() {
+        assert!(literal_list(&"[".repeat(100_000)).is_err());
+        assert!(literal_list(&format!("['{}']", "a".repeat(Limit::OUTPUT_BYTES_MAX))).is_err());
+    }
+}

@@ -46,7 +46,7 @@ pub(crate) fn check_source(what: &str, source: &str, max: usize) -> Result<(), P
 }
 
 /// Counts what one evaluation spends, and ends it when it has spent what it may.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Meter {
     steps_left: u32,
     bytes_left: usize,

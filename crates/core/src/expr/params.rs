@@ -34,7 +34,8 @@ pub struct Params {
 #[derive(Debug, Clone)]
 enum Node {
     Literal(Value, Extent),
-    Reference(Path),
+    /// What is named, and how it was written.
+    Reference(Path, String),
     Template(Template),
     List(Vec<Node>),
     Object(Vec<(String, Node)>),
@@ -58,10 +59,8 @@ impl Params {
     /// As for [`Template::render`], named by its place in the tree; a result that is larger than
     /// [`Limit::OUTPUT_BYTES_MAX`].
     pub fn render(&self, names: &dyn Names) -> Result<Value, EvalError> {
-        let mut extent = Extent::default();
-        let value = self.tree.render(names, 0, &mut extent)?;
-        extent.check()?;
-        Ok(value)
+        let mut rendering = Rendering { names, meter: Meter::new(), extent: Extent::default() };
+        rendering.node(&self.tree, 0)
     }
 
     /// The root names the parameters mention.
@@ -84,34 +83,43 @@ impl Node {
     fn as_literal(&self) -> Option<&Value> {
         match self {
             Node::Literal(value, _) => Some(value),
-            Node::Reference(_) | Node::Template(_) | Node::List(_) | Node::Object(_) => None,
+            Node::Reference(..) | Node::Template(_) | Node::List(_) | Node::Object(_) => None,
         }
     }
+}
 
-    /// Renders, and adds what it made to `extent`; `depth` is where in the tree it stands.
-    fn render(&self, names: &dyn Names, depth: usize, extent: &mut Extent) -> Result<Value, EvalError> {
-        match self {
-            Node::Literal(value, size) => {
-                add(extent, *size, depth)?;
+/// One rendering of a tree: all its leaves together may spend what one expression may.
+struct Rendering<'n> {
+    names: &'n dyn Names,
+    meter: Meter,
+    extent: Extent,
+}
+
+impl Rendering<'_> {
+    /// Renders a node that stands `depth` levels down.
+    fn node(&mut self, node: &Node, depth: usize) -> Result<Value, EvalError> {
+        match node {
+            Node::Literal(value, extent) => {
+                self.hold(*extent, depth)?;
                 Ok(value.clone())
             }
-            Node::Reference(path) => {
-                let value = path.value(names)?;
-                add(extent, Extent::of(&value), depth)?;
-                Ok(match value {
-                    Cow::Borrowed(value) => Meter::new().copy(value)?,
-                    Cow::Owned(value) => value,
-                })
+            Node::Reference(path, written) => {
+                let value = path.value(self.names).map_err(|error| explain(error, written))?;
+                self.hold(Extent::of(&value), depth)?;
+                match value {
+                    Cow::Borrowed(value) => self.meter.copy(value),
+                    Cow::Owned(value) => Ok(value),
+                }
             }
             Node::Template(template) => {
-                let value = template.value(names)?;
-                add(extent, Extent::of(&value), depth)?;
+                let value = template.evaluate(self.names, &mut self.meter)?;
+                self.hold(Extent::of(&value), depth)?;
                 Ok(value)
             }
             Node::List(items) => {
                 let mut list = Vec::with_capacity(items.len());
                 for (index, item) in items.iter().enumerate() {
-                    let value = item.render(names, depth + 1, extent);
+                    let value = self.node(item, depth + 1);
                     list.push(value.map_err(|error| error.within(&index.to_string()))?);
                 }
                 Ok(Value::Array(list))
@@ -119,19 +127,29 @@ impl Node {
             Node::Object(fields) => {
                 let mut object = Map::new();
                 for (key, field) in fields {
-                    let value = field.render(names, depth + 1, extent);
+                    let value = self.node(field, depth + 1);
                     object.insert(key.clone(), value.map_err(|error| error.within(key))?);
                 }
                 Ok(Value::Object(object))
             }
         }
     }
+
+    fn hold(&mut self, part: Extent, depth: usize) -> Result<(), EvalError> {
+        self.extent.hold(Extent { depth: part.depth + depth, ..part }, 1);
+        self.extent.check()
+    }
 }
 
-fn add(extent: &mut Extent, part: Extent, depth: usize) -> Result<(), EvalError> {
-    let part = Extent { depth: part.depth + depth, ..part };
-    extent.hold(part, 1);
-    extent.check()
+/// Says what else a text that names nothing may have been meant to be.
+fn explain(error: EvalError, written: &str) -> EvalError {
+    if error.hint.is_some() {
+        return error;
+    }
+    match written.strip_prefix('$') {
+        Some(_) => error.hint(format!("if it is text and no reference, write `${written}`")),
+        None => error.hint(format!("if it is text and no reference, write `{{{{ '{written}' }}}}`")),
+    }
 }
 
 struct Compiler {
@@ -194,7 +212,7 @@ impl Compiler {
             Dialect::Steps => match reference(text) {
                 Some(path) => {
                     self.roots.insert(path.root().to_owned());
-                    return Ok(Node::Reference(path));
+                    return Ok(Node::Reference(path, text.to_owned()));
                 }
                 None if text.starts_with("$$") => &text[1..],
                 None => text,
@@ -224,3 +242,6 @@ fn reference(text: &str) -> Option<Path> {
     };
     Path::parse(inside).ok()
 }
+
+#[cfg(test)]
+mod tests;

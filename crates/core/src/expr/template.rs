@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::error::{EvalError, ParseError};
 use super::jinja::Compiled;
+use super::meter::{Extent, Meter};
 use super::names::Names;
 
 /// A Jinja template, compiled. Cheap to clone, safe to share between threads.
@@ -30,7 +31,7 @@ impl Template {
     /// An unknown name or a missing field that is not defaulted; an operation without meaning for the values
     /// it met; a limit reached.
     pub fn render(&self, names: &dyn Names) -> Result<String, EvalError> {
-        self.compiled.text(names)
+        self.compiled.text(names, &mut Meter::new())
     }
 
     /// The value of a template that is exactly one `{{ expression }}`, with its JSON type; else the text.
@@ -38,7 +39,14 @@ impl Template {
     /// # Errors
     /// As for [`Template::render`].
     pub fn value(&self, names: &dyn Names) -> Result<Value, EvalError> {
-        self.compiled.value(names)
+        let value = self.evaluate(names, &mut Meter::new())?;
+        Extent::of(&value).check()?;
+        Ok(value)
+    }
+
+    /// The value, as one of several that `meter` pays for; how large it is remains to be checked.
+    pub(super) fn evaluate(&self, names: &dyn Names, meter: &mut Meter) -> Result<Value, EvalError> {
+        self.compiled.value(names, meter)
     }
 
     /// Whether the template is exactly one `{{ expression }}`, so that [`Template::value`] keeps its JSON type.

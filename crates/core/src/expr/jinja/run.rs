@@ -50,13 +50,13 @@ pub(super) struct Run<'v> {
 }
 
 impl<'v> Run<'v> {
-    pub(super) fn new(program: &'v Program, roots: &'v Roots<'v>) -> Self {
+    pub(super) fn new(program: &'v Program, roots: &'v Roots<'v>, meter: Meter) -> Self {
         Self {
             program,
             names: roots.names,
             roots,
             clock: OnceCell::new(),
-            meter: Meter::new(),
+            meter,
             locals: Vec::new(),
             floor: 0,
             outermost: 0,
