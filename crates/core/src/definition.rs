@@ -5,7 +5,8 @@
 //! [`Workflow`] and the [`Bundle`] that pins all it depends on. [`compile`] makes the same workflow from a bundle.
 //!
 //! A file that names what is not there (yet) is a *draft*: it loads and can be drawn, and is refused when it is
-//! activated or run ([`Checked::ready`]). The format is documented in `docs/reference/workflow-format.md`.
+//! activated or run ([`Checked::ready`]). The format is documented in `docs/reference/workflow-format.md`, its JSON
+//! Schema made by [`schema`] from the tables the reader itself uses.
 //!
 //! Deliberately absent: files and folders (the `app` room's), and anything that depends on a run.
 
@@ -21,6 +22,7 @@ mod node;
 mod policy;
 mod reader;
 mod root;
+mod schema;
 pub mod source;
 
 use serde_json::Value as Json;
@@ -28,6 +30,7 @@ use serde_json::Value as Json;
 pub use catalog::{Catalog, Known};
 pub use diagnostic::{Code, DIAGNOSTICS_MAX, Diagnostic, Severity, render};
 pub use duration::parse as parse_duration;
+pub use schema::schema;
 
 use crate::bundle::Bundle;
 use crate::graph::{Workflow, check as checks, compile as lowering};
@@ -137,7 +140,7 @@ fn lower(
     findings: &mut Findings,
 ) -> (Workflow, lowering::Lowered, lowering::Used) {
     let (lowered, used) = lowering::lower(document, catalog, findings);
-    let variables = document.variables.iter().map(|(name, variable)| (name.clone(), variable.value.clone()));
+    let variables = document.variables.iter().map(|(name, variable)| (name.clone(), variable.value.variable.clone()));
     let workflow = Workflow {
         name: document.name.as_ref().map_or_else(|| "unnamed".to_owned(), |name| name.value.clone()),
         version: document.version.clone(),

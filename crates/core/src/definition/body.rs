@@ -8,7 +8,6 @@ use super::fields::{Field, Fields, Shape, field, required, text};
 use super::node;
 use super::reader::Reader;
 use super::source::{Located, Node as Tree, Span, Value};
-use crate::expr::Dialect;
 use crate::graph::{EDGES_MAX, NESTING_MAX};
 
 pub(crate) const FIELDS: &[Field] = &[
@@ -80,7 +79,7 @@ pub(crate) fn read<'t>(fields: &mut Fields<'t>, reader: &mut Reader) -> Option<B
         }
     }
     let form = if steps.is_some() { Form::Steps } else { Form::Nodes };
-    reader.dialect = if form == Form::Steps { Dialect::Steps } else { Dialect::Edges };
+    reader.dialect = form.dialect();
     let list = if form == Form::Steps { "steps" } else { "nodes" };
     if steps.is_none() && !fields.has("nodes") {
         fields.missing("nodes", "write `nodes:` and `edges:`, or `steps:`", &mut reader.findings);

@@ -6,10 +6,11 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use super::source::{Located, Node as Tree, Span};
-use crate::expr::{Condition, Params, Template};
+use crate::expr::{Condition, Dialect, Params, Template};
 use crate::graph::{Join, Variable, node};
 use crate::model::Profile;
 use crate::money::Usd;
+use crate::tool::Facts;
 
 /// A whole file.
 #[derive(Debug)]
@@ -19,10 +20,17 @@ pub(crate) struct Document<'t> {
     pub body: Body<'t>,
     /// Keys the run's input may have; `None` where nothing is declared.
     pub input: Option<BTreeSet<String>>,
-    pub variables: BTreeMap<String, Located<Variable>>,
+    pub variables: BTreeMap<String, Located<Declared>>,
     pub timeout: Option<Duration>,
     pub max_cost: Option<Usd>,
     pub on_compensated: Option<Located<String>>,
+}
+
+/// A declared variable, and whether it is written how its writes combine.
+#[derive(Debug, Default)]
+pub(crate) struct Declared {
+    pub variable: Variable,
+    pub says_how: bool,
 }
 
 /// One graph: the outer one, or the body of a loop or a branch.
@@ -170,4 +178,28 @@ pub(crate) enum Compensation<'t> {
         parameters: Params,
         tree: Option<&'t Tree>,
     },
+}
+
+/// The value of a written parameter, where it does not depend on a run.
+pub(crate) fn literal(parameters: Option<&Tree>, name: &str, dialect: Dialect) -> Option<Json> {
+    let (_, value) = parameters?.as_map()?.get(name)?;
+    Params::parse(&value.to_json(), dialect).ok()?.literal().cloned()
+}
+
+/// The facts that hold for a written call: of its action, where that is written plainly.
+pub(crate) fn own_facts<'f>(facts: &'f Facts, parameters: Option<&Tree>, dialect: Dialect) -> &'f Facts {
+    match literal(parameters, "action", dialect) {
+        Some(action) => facts.of(&serde_json::json!({ "action": action })),
+        None => facts,
+    }
+}
+
+impl Form {
+    /// How parameters are written in it.
+    pub(crate) fn dialect(self) -> Dialect {
+        match self {
+            Self::Nodes => Dialect::Edges,
+            Self::Steps => Dialect::Steps,
+        }
+    }
 }

@@ -39,15 +39,6 @@ pub(crate) const EXPRESSION: &[Field] = &[
     field("value", Shape::Any, "Structured: what it is compared with."),
 ];
 
-pub(crate) const DEADLINE: &[Field] = &[
-    field("deadline", Shape::Duration, "How long is waited for an answer."),
-    field(
-        "on_deadline",
-        Shape::Of("at_deadline"),
-        "What happens then: `fail`, `approve`, `reject`, or `{default: VALUE}`.",
-    ),
-];
-
 pub(crate) const AT_DEADLINE: &[Field] = &[required("default", Shape::Any, "The output the node completes with.")];
 
 impl Default for Reader {

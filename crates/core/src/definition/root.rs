@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::body;
 use super::diagnostic::{Code, Diagnostic, shown};
-use super::document::{Body, Document, Form};
+use super::document::{Body, Declared, Document, Form};
 use super::fields::{Field, Fields, Shape, field, word, wrong_shape};
 use super::policy::cost;
 use super::reader::Reader;
@@ -170,7 +170,7 @@ fn input(fields: &mut Fields<'_>, reader: &mut Reader) -> Option<BTreeSet<String
     Some(keys)
 }
 
-fn variables(fields: &mut Fields<'_>, reader: &mut Reader) -> BTreeMap<String, Located<Variable>> {
+fn variables(fields: &mut Fields<'_>, reader: &mut Reader) -> BTreeMap<String, Located<Declared>> {
     let mut variables = BTreeMap::new();
     for table in ["variables", "shared_context"] {
         for (key, node) in fields.map(table, &mut reader.findings).into_iter().flat_map(|map| map.iter()) {
@@ -188,15 +188,16 @@ fn variables(fields: &mut Fields<'_>, reader: &mut Reader) -> BTreeMap<String, L
     variables
 }
 
-fn variable(key: &Key, node: &Tree, reader: &mut Reader) -> Option<Variable> {
+fn variable(key: &Key, node: &Tree, reader: &mut Reader) -> Option<Declared> {
     if node.as_map().is_none() {
         let initial = (!node.is_null()).then(|| node.to_json());
-        return Some(Variable { initial, combine: Combine::LastWins });
+        return Some(Declared { variable: Variable { initial, combine: Combine::LastWins }, says_how: false });
     }
     let mut fields = Fields::of(node, "a variable", &mut reader.findings)?;
     let words =
         [("last", Combine::LastWins), ("append", Combine::Append), ("merge", Combine::Merge), ("once", Combine::Once)];
-    let combine = fields.word("combine", &words, &mut reader.findings).unwrap_or_default();
+    let combine = fields.word("combine", &words, &mut reader.findings);
+    let (says_how, combine) = (combine.is_some(), combine.unwrap_or_default());
     let initial = fields.json("initial", &mut reader.findings);
     fields.text("description", &mut reader.findings);
     fields.finish(&[VARIABLE], &[], &mut reader.findings);
@@ -210,7 +211,7 @@ fn variable(key: &Key, node: &Tree, reader: &mut Reader) -> Option<Variable> {
         let message = format!("the initial value of `{}` must be {wanted} to combine that way", shown(&key.name));
         reader.findings.push(node.span.error(Code::BadValue, message));
     }
-    Some(Variable { initial, combine })
+    Some(Declared { variable: Variable { initial, combine }, says_how })
 }
 
 /// When a conversation is handed to a person: checked here, read from the bundle by who does it.

@@ -14,8 +14,10 @@ use crate::definition::catalog::{Catalog, Known};
 use crate::definition::diagnostic::{Code, Diagnostic, Findings, shown};
 use crate::definition::document::{self as written, Body, Compensation, Document, Form, Part};
 use crate::definition::source::{Located, Span};
-use crate::expr::Template;
+use crate::expr::{Dialect, Template};
 use crate::tool::{Facts, Retry};
+
+pub(crate) use edges::{branches as branches_of, first_branch};
 
 /// A graph, and where in the file its parts stand.
 #[derive(Debug)]
@@ -103,7 +105,7 @@ impl Lowering<'_, '_> {
             Part::Whole(kind) => kind.clone(),
             Part::Agent(agent) => self.agent(agent),
             Part::Tool(tool) => {
-                let (kind, retry) = self.tool(tool, &node.policy);
+                let (kind, retry) = self.tool(tool, &node.policy, form.dialect());
                 base = retry;
                 kind
             }
@@ -216,14 +218,12 @@ impl Lowering<'_, '_> {
         agent
     }
 
-    fn tool(&mut self, tool: &written::Tool<'_>, policy: &written::Policy<'_>) -> (Kind, Retry) {
+    fn tool(&mut self, tool: &written::Tool<'_>, policy: &written::Policy<'_>, dialect: Dialect) -> (Kind, Retry) {
         match tool {
-            written::Tool::Written { tool, parameters, .. } => {
+            written::Tool::Written { tool, parameters, tree } => {
                 let mut facts = self.tools(&tool.value, tool.span, None);
-                let own = facts.get(&tool.value).map(|facts| match parameters.literal() {
-                    Some(arguments) => facts.of(arguments).clone(),
-                    None => facts.clone(),
-                });
+                let own = facts.get(&tool.value).map(|facts| written::own_facts(facts, *tree, dialect));
+                let retry = own.map(|facts| facts.retry.clone()).unwrap_or_default();
                 match &policy.compensation {
                     Some(Located { value: Compensation::None, .. }) => facts.values_mut().for_each(keep),
                     Some(Located { value: Compensation::Undo { tool, .. }, .. }) => {
@@ -232,7 +232,7 @@ impl Lowering<'_, '_> {
                     None => facts = self.with_compensations(facts, tool.span),
                 }
                 let from = ToolSource::Written { tool: tool.value.clone(), parameters: parameters.clone() };
-                (Kind::Tool(Box::new(node::ToolNode { from, facts })), own.map(|facts| facts.retry).unwrap_or_default())
+                (Kind::Tool(Box::new(node::ToolNode { from, facts })), retry)
             }
             written::Tool::Requests { tools } => {
                 let facts = match tools {
@@ -359,11 +359,9 @@ fn policy(written: &written::Policy<'_>, base: &Retry) -> Policy {
 
 /// An effect the workflow means to stay.
 fn keep(facts: &mut Facts) {
-    for facts in std::iter::once(&mut facts.compensation).chain(facts.actions.values_mut().map(|f| &mut f.compensation))
-    {
-        *facts = None;
-    }
+    facts.compensation = None;
     facts.irreversible = Some("the workflow means it to stay".to_owned());
+    facts.actions.values_mut().for_each(keep);
 }
 
 fn placeholder(name: &str) -> Agent {

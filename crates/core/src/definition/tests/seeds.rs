@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{Catalog, Checked, check, compile};
+use super::super::{Catalog, Checked, Severity, check, compile};
 use crate::agent::Agent;
 use crate::graph::node::{OnError, ToolSource};
 use crate::graph::{Join, Kind, Workflow, levels, mermaid};
@@ -150,4 +150,47 @@ fn generated_json_steps_lack_only_a_name() {
     let codes: Vec<&str> = checked.diagnostics.iter().map(|d| d.code.as_str()).collect();
     assert_eq!(codes, ["DEF-018"]);
     assert_eq!(batches(checked.workflow.as_ref().unwrap()), [["weather"], ["alert"]]);
+}
+
+#[test]
+fn customer_support_advanced_loads_unchanged() {
+    let checked = seed!("004-customer_support_advanced.yaml");
+    let workflow = ready(&checked);
+    assert_eq!((workflow.name.as_str(), workflow.version.as_str()), ("customer_support_advanced", "2.0.0"));
+    assert_eq!(batches(workflow), [["classify_intent"], ["handle_return"]]);
+    let Kind::Agent(agent) = &workflow.graph.nodes[1].kind else { panic!() };
+    let offered: Vec<&str> = agent.offered.iter().map(String::as_str).collect();
+    assert_eq!(
+        offered,
+        ["gmail.send_email", "shopify.create_return", "shopify.get_order", "shopify.update_order_status"]
+    );
+    assert!(workflow.graph.nodes[1].condition.is_some() && workflow.graph.edges[0].condition.is_some());
+}
+
+#[test]
+fn order_lookup_is_ordered_by_what_its_nodes_name() {
+    let checked = seed!("004-order_lookup.yaml");
+    assert_eq!(batches(ready(&checked)), [["classify"], ["get_order"]]);
+}
+
+#[test]
+fn my_workflow_loads_with_a_hint_at_the_backticks() {
+    let checked = seed!("004-my_workflow.yaml");
+    assert_eq!(batches(ready(&checked)), [["step1"], ["step2"]]);
+    let hint = checked.diagnostics.iter().find(|d| d.severity == Severity::Hint).unwrap();
+    assert_eq!((hint.code.as_str(), hint.span.line), ("DEF-021", 19));
+}
+
+#[test]
+fn customer_support_hil_is_a_draft_of_sinks() {
+    let checked = seed!("004-customer_support_hil.yaml");
+    assert_eq!(checked.severity(), Some(Severity::Draft), "{:#?}", checked.diagnostics);
+    assert!(checked.ready().is_none() && checked.workflow.is_some());
+}
+
+#[test]
+fn the_composio_fragment_is_a_draft_without_a_name() {
+    let checked = seed!("004-composio.yaml");
+    assert_eq!(checked.severity(), Some(Severity::Draft), "{:#?}", checked.diagnostics);
+    assert!(checked.ready().is_none() && checked.workflow.is_some());
 }

@@ -156,6 +156,14 @@ fn reserved(first: NodeIx, wanted: &[BTreeMap<NodeIx, Span>]) -> BTreeSet<NodeIx
     found
 }
 
+/// The branch that an edge without a label follows.
+pub(crate) fn first_branch(kind: &Kind) -> Option<String> {
+    match kind {
+        Kind::Switch(switch) => switch.default.clone(),
+        kind => branches(kind).into_iter().next(),
+    }
+}
+
 /// The branches a node chooses among; none where it does not choose.
 pub(crate) fn branches(kind: &Kind) -> Vec<String> {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();

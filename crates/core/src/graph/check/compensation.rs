@@ -1,0 +1,184 @@
+//! Whether a compensation will have what it needs, and ever run.
+
+use serde_json::Value as Json;
+
+use super::parameters::{Call, Parameters};
+use crate::definition::catalog::Catalog;
+use crate::definition::diagnostic::{Code, Diagnostic, Findings, shown};
+use crate::definition::document::{Compensation, Node};
+use crate::definition::source::{Located, Node as Tree, Span, Value};
+use crate::expr::Dialect;
+
+/// Says of a compensation on anything but a tool's node that it never runs.
+pub(super) fn refuse(node: &Node<'_>, findings: &mut Findings) {
+    if let Some(written) = &node.policy.compensation {
+        let message = format!("`{}` calls no tool itself, so its compensation never runs", node.id.value);
+        let hint = "what an agent or a body does is undone as each tool says";
+        findings.push(Diagnostic::warning(Code::CompensationIdle, written.span, message).hint(hint));
+    }
+}
+
+/// Checks how the effect of a tool node is undone: as the node says, else as the tool does.
+pub(super) fn check(
+    node: &Node<'_>,
+    call: Option<&Call<'_>>,
+    dialect: Dialect,
+    catalog: &Catalog,
+    parameters: &mut Parameters,
+    findings: &mut Findings,
+) {
+    let written = node.policy.compensation.as_ref();
+    if let (Some(written), Some(call)) = (written, call)
+        && !call.own_facts().class.acts()
+    {
+        let message = format!("`{}` changes nothing, so its compensation never runs", call.tool.value);
+        findings.push(Diagnostic::warning(Code::CompensationIdle, written.span, message).hint("leave it out"));
+        return;
+    }
+    match written.map(|written| &written.value) {
+        Some(Compensation::None) => {}
+        Some(Compensation::Undo { tool, tree, .. }) => {
+            if let Some(facts) = catalog.tools.get(&tool.value) {
+                parameters.check(&Call { tool, facts, tree: *tree, dialect }, findings);
+            }
+            if let (Some(call), Some(tree)) = (call, tree) {
+                let mut needs = Vec::new();
+                of_tree(tree, dialect, &mut needs);
+                needs.iter().for_each(|need| need.check(&node.id.value, call, &tool.value, findings));
+            }
+        }
+        None => {
+            let own = call.and_then(|call| Some((call, call.own_facts().compensation.as_ref()?)));
+            if let Some((call, own)) = own {
+                let mut needs = Vec::new();
+                of_json(&own.parameters, call.tool.span, &mut needs);
+                needs.iter().for_each(|need| need.check(&node.id.value, call, &own.tool_name, findings));
+            }
+        }
+    }
+}
+
+/// A field a compensation reads: `root.field`, or `root.output.field`.
+struct Need {
+    root: String,
+    fields: Vec<String>,
+    span: Span,
+}
+
+impl Need {
+    fn check(&self, node: &str, call: &Call<'_>, undo: &str, findings: &mut Findings) {
+        let mut fields = self.fields.iter().map(String::as_str);
+        let mut first = fields.next();
+        if self.root == node && first == Some("output") {
+            first = fields.next();
+        }
+        let Some(field) = first else { return };
+        let tool = &call.tool.value;
+        if self.root == "arguments" {
+            let Some(names) = call.names() else { return };
+            let facts = call.own_facts();
+            let properties = facts.parameters.get("properties").and_then(Json::as_object);
+            let has_default =
+                properties.and_then(|all| all.get(field)).is_some_and(|property| property.get("default").is_some());
+            if !names.contains(&field) && !has_default {
+                let message = format!(
+                    "undoing `{node}` by `{undo}` needs the parameter `{}`, which it is not given",
+                    shown(field)
+                );
+                let missing = self.span.error(Code::CompensationBlind, message);
+                findings.push(missing.did_you_mean(field, names.iter().copied()));
+            }
+        } else if self.root == "output" || self.root == node {
+            let known = &call.own_facts().output_fields;
+            if !known.is_empty() && !known.iter().any(|name| name == field) {
+                let message =
+                    format!("undoing `{node}` by `{undo}` needs `{}`, which `{tool}` does not answer", shown(field));
+                let missing = self.span.error(Code::CompensationBlind, message);
+                findings.push(missing.did_you_mean(field, known.iter().map(String::as_str)));
+            }
+        }
+    }
+}
+
+fn of_tree(tree: &Tree, dialect: Dialect, needs: &mut Vec<Need>) {
+    match &tree.value {
+        Value::List(items) => items.iter().for_each(|item| of_tree(item, dialect, needs)),
+        Value::Map(map) => map.iter().for_each(|(_, value)| of_tree(value, dialect, needs)),
+        Value::String(text) => of_text(&Located::new(text.text.as_str(), tree.span), dialect, needs),
+        Value::Null | Value::Bool(_) | Value::Number { .. } => {}
+    }
+}
+
+fn of_json(value: &Json, span: Span, needs: &mut Vec<Need>) {
+    match value {
+        Json::Array(items) => items.iter().for_each(|item| of_json(item, span, needs)),
+        Json::Object(fields) => fields.values().for_each(|value| of_json(value, span, needs)),
+        Json::String(text) => of_text(&Located::new(text.as_str(), span), Dialect::Edges, needs),
+        Json::Null | Json::Bool(_) | Json::Number(_) => {}
+    }
+}
+
+/// Fields a string reads. Holes that allow for a missing value (`default`, `is defined`) need nothing.
+fn of_text(text: &Located<&str>, dialect: Dialect, needs: &mut Vec<Need>) {
+    let source = text.value;
+    if dialect == Dialect::Steps
+        && let Some(reference) = source.strip_prefix('$').or_else(|| source.strip_prefix('{')?.strip_suffix('}'))
+        && !reference.starts_with(['{', '%', '#', '$'])
+    {
+        needs.extend(chain(reference, text.span).map(|(need, _)| need));
+        return;
+    }
+    let mut rest = source;
+    while let Some(open) = rest.find("{{") {
+        rest = &rest[open + 2..];
+        let hole = rest.split("}}").next().unwrap_or_default();
+        rest = &rest[hole.len()..];
+        if !["default", "defined", " or ", " if "].iter().any(|word| hole.contains(word)) {
+            of_hole(hole, text.span, needs);
+        }
+    }
+}
+
+/// The chains of names in an expression; what stands in quotes is text.
+fn of_hole(hole: &str, span: Span, needs: &mut Vec<Need>) {
+    let mut rest = hole;
+    while let Some(c) = rest.chars().next() {
+        if c == '"' || c == '\'' {
+            let inside = &rest[1..];
+            rest = inside.find(c).map_or("", |close| &inside[close + 1..]);
+        } else if c.is_ascii_alphabetic() || c == '_' {
+            let Some((need, len)) = chain(rest, span) else { return };
+            rest = &rest[len..];
+            needs.push(need);
+        } else if c == '|' {
+            // A filter's name is no name of the run.
+            let after = rest[1..].trim_start();
+            rest = after.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
+        } else {
+            rest = &rest[c.len_utf8()..];
+        }
+    }
+}
+
+/// `a.b.c`, `a[b]`, `a["b"]`, and how many bytes it takes.
+fn chain(text: &str, span: Span) -> Option<(Need, usize)> {
+    let word = |text: &str| text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
+    let mut at = word(text);
+    let root = text.get(..at).filter(|root| !root.is_empty())?.to_owned();
+    let mut fields = Vec::new();
+    loop {
+        let rest = &text[at..];
+        if let Some(field) = rest.strip_prefix('.') {
+            let len = word(field);
+            fields.push(field[..len].to_owned());
+            at += 1 + len;
+        } else if let Some(inside) = rest.strip_prefix('[')
+            && let Some(close) = inside.find(']')
+        {
+            fields.push(inside[..close].trim_matches(['"', '\'']).to_owned());
+            at += close + 2;
+        } else {
+            return Some((Need { root, fields, span }, at));
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Whether written parameters fit the tool's JSON Schema, as far as they are literals.
+
+use std::collections::BTreeMap;
+
+use jsonschema::Validator;
+use serde_json::{Map, Value as Json, json};
+
+use crate::definition::diagnostic::{Code, Diagnostic, Findings, shown};
+use crate::definition::document;
+use crate::definition::source::{Located, Node as Tree, Span};
+use crate::expr::Dialect;
+use crate::tool::Facts;
+
+/// Checks calls; keeps the schemas it has compiled.
+#[derive(Default)]
+pub(super) struct Parameters {
+    /// By tool, action and parameter; `None` where the tool's own schema is not one.
+    compiled: BTreeMap<(String, String, String), Option<Validator>>,
+}
+
+/// A call as it is written.
+pub(super) struct Call<'c> {
+    pub tool: &'c Located<String>,
+    pub facts: &'c Facts,
+    pub tree: Option<&'c Tree>,
+    pub dialect: Dialect,
+}
+
+impl Call<'_> {
+    fn at(&self, name: &str) -> Option<&Tree> {
+        self.tree?.as_map()?.get(name).map(|(_, value)| value)
+    }
+
+    fn literal(&self, name: &str) -> Option<Json> {
+        document::literal(self.tree, name, self.dialect)
+    }
+
+    pub(super) fn own_facts(&self) -> &Facts {
+        document::own_facts(self.facts, self.tree, self.dialect)
+    }
+
+    /// The parameters' names; `None` where a template makes the whole.
+    pub(super) fn names(&self) -> Option<Vec<&str>> {
+        match self.tree {
+            None => Some(Vec::new()),
+            Some(tree) => Some(tree.as_map()?.iter().map(|(key, _)| key.name.as_str()).collect()),
+        }
+    }
+}
+
+impl Parameters {
+    pub(super) fn check(&mut self, call: &Call<'_>, findings: &mut Findings) {
+        let tool = &call.tool.value;
+        let action = call.literal("action");
+        if let Some(written) = action.as_ref().and_then(Json::as_str)
+            && !call.facts.actions.is_empty()
+            && !call.facts.actions.contains_key(written)
+        {
+            let span = call.at("action").map_or(call.tool.span, |node| node.span);
+            let unknown = span.error(Code::Parameters, format!("`{tool}` has no action `{}`", shown(written)));
+            findings.push(unknown.did_you_mean(written, call.facts.actions.keys().map(String::as_str)));
+            return;
+        }
+        let own = call.own_facts();
+        let schema = if own.parameters.is_object() { &own.parameters } else { &call.facts.parameters };
+        let (Some(schema), Some(names)) = (schema.as_object(), call.names()) else { return };
+        let empty = Map::new();
+        let properties = schema.get("properties").and_then(Json::as_object).unwrap_or(&empty);
+        required(call, schema, properties, &names, findings);
+        for (key, node) in call.tree.and_then(Tree::as_map).into_iter().flat_map(|map| map.iter()) {
+            match properties.get(&key.name) {
+                Some(property) => {
+                    let action = action.as_ref().and_then(Json::as_str).unwrap_or_default();
+                    self.value(call, (action, &key.name), node, schema, property, findings);
+                }
+                None => unknown(call, &key.name, key.span, schema, properties, findings),
+            }
+        }
+    }
+
+    fn value(
+        &mut self,
+        call: &Call<'_>,
+        (action, name): (&str, &str),
+        node: &Tree,
+        schema: &Map<String, Json>,
+        property: &Json,
+        findings: &mut Findings,
+    ) {
+        // Dates are resolved before they are checked: `tomorrow` is one.
+        if property.get("format").is_some() {
+            return;
+        }
+        let Some(literal) = call.literal(name) else { return };
+        let place = (call.tool.value.clone(), action.to_owned(), name.to_owned());
+        let validator = self.compiled.entry(place).or_insert_with(|| compile(schema, property));
+        let Some(error) = validator.as_ref().and_then(|validator| validator.validate(&literal).err()) else { return };
+        let path = error.instance_path().to_string();
+        let at = node.nearest(path.split('/').skip(1)).span;
+        let message = format!("`{name}` does not fit `{}`: {}", call.tool.value, shown(&error.to_string()));
+        findings.push(at.error(Code::Parameters, message));
+    }
+}
+
+/// One parameter's schema, with the definitions of the whole.
+fn compile(schema: &Map<String, Json>, property: &Json) -> Option<Validator> {
+    let mut whole = Map::new();
+    for shared in ["$schema", "$defs", "definitions"] {
+        if let Some(definitions) = schema.get(shared) {
+            whole.insert(shared.to_owned(), definitions.clone());
+        }
+    }
+    whole.insert("allOf".to_owned(), json!([property]));
+    jsonschema::validator_for(&Json::Object(whole)).ok()
+}
+
+fn required(
+    call: &Call<'_>,
+    schema: &Map<String, Json>,
+    properties: &Map<String, Json>,
+    names: &[&str],
+    findings: &mut Findings,
+) {
+    let required = schema.get("required").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str);
+    for name in required {
+        let has_default = properties.get(name).is_some_and(|property| property.get("default").is_some());
+        if names.contains(&name) || has_default {
+            continue;
+        }
+        let message = format!("`{}` needs the parameter `{name}`", call.tool.value);
+        let missing = call.tool.span.error(Code::Parameters, message);
+        let description = properties.get(name).and_then(|property| property.get("description")).and_then(Json::as_str);
+        findings.push(match description {
+            Some(words) => missing.hint(format!("{name}: {}", shown(words))),
+            None => missing,
+        });
+    }
+}
+
+fn unknown(
+    call: &Call<'_>,
+    name: &str,
+    span: Span,
+    schema: &Map<String, Json>,
+    properties: &Map<String, Json>,
+    findings: &mut Findings,
+) {
+    let is_action = name == "action" && !call.facts.actions.is_empty();
+    if is_action || properties.is_empty() || schema.contains_key("patternProperties") {
+        return;
+    }
+    let message = format!("`{}` has no parameter `{}`", call.tool.value, shown(name));
+    let known = properties.keys().map(String::as_str);
+    if schema.get("additionalProperties") == Some(&Json::Bool(false)) {
+        findings.push(span.error(Code::Parameters, message).did_you_mean(name, known));
+    } else if let Some(near) = crate::expr::nearest(name, known) {
+        let unknown = Diagnostic::warning(Code::Parameters, span, message);
+        findings.push(unknown.hint(format!("did you mean `{near}`?")));
+    }
+}

@@ -1,0 +1,214 @@
+//! What comes before what in a graph, and what excludes what.
+
+use super::super::compile::Lowered;
+use super::super::{EdgeIx, Graph, Join, NodeIx, When, compile, levels};
+
+/// Order and exclusion of an acyclic graph's nodes, each asked in constant or logarithmic time.
+pub(super) struct Paths {
+    /// Topological.
+    pub order: Vec<NodeIx>,
+    /// By node, a bit for each node before it.
+    before: Vec<Vec<u64>>,
+    choices: Choices,
+}
+
+impl Paths {
+    /// Nothing where the graph has a circle.
+    pub(super) fn of(lowered: &Lowered) -> Option<Self> {
+        if lowered.is_cyclic {
+            return None;
+        }
+        let graph = &lowered.graph;
+        let order: Vec<NodeIx> = levels(graph).into_iter().flatten().collect();
+        let words = graph.nodes.len().div_ceil(64);
+        let mut before = vec![Vec::new(); graph.nodes.len()];
+        for place in &order {
+            let mut bits = vec![0_u64; words];
+            for edge in graph.incoming(*place) {
+                let from = graph.edge(*edge).from;
+                let above: &Vec<u64> = &before[from.at()];
+                bits.iter_mut().zip(above).for_each(|(bit, above)| *bit |= above);
+                bits[from.at() / 64] |= 1 << (from.at() % 64);
+            }
+            before[place.at()] = bits;
+        }
+        let choices = Choices::of(graph, &order);
+        Some(Self { order, before, choices })
+    }
+
+    /// Whether `a` is settled before `b` may begin.
+    pub(super) fn precedes(&self, a: NodeIx, b: NodeIx) -> bool {
+        self.before[b.at()].get(a.at() / 64).is_some_and(|bits| bits & (1 << (a.at() % 64)) != 0)
+    }
+
+    /// Whether no run takes both: they lie on different branches of one choice.
+    pub(super) fn exclude(&self, a: NodeIx, b: NodeIx) -> bool {
+        self.choices.exclude(Choices::of_node(a), Choices::of_node(b))
+    }
+
+    /// Whether one run can have both under way at once.
+    pub(super) fn run_together(&self, a: NodeIx, b: NodeIx) -> bool {
+        a != b && !self.precedes(a, b) && !self.precedes(b, a) && !self.exclude(a, b)
+    }
+
+    /// How many of these edges one run can take at most.
+    pub(super) fn taken_max(&self, edges: &[EdgeIx]) -> usize {
+        self.choices.taken_max(edges)
+    }
+}
+
+/// The dominator tree of a graph in which every labelled branch is a point of its own: two points exclude each other
+/// where the tree parts them at a choice.
+struct Choices {
+    /// By point: its parent, its depth. Point 0 is the start, then come the nodes, then the branches.
+    parent: Vec<u32>,
+    depth: Vec<u32>,
+    /// `jumps[k][p]` is the ancestor 2ᵏ above.
+    jumps: Vec<Vec<u32>>,
+    /// By point: whether it is a branch.
+    is_branch: Vec<bool>,
+    /// By edge: the point it leaves from.
+    leaves: Vec<u32>,
+}
+
+impl Choices {
+    fn of_node(place: NodeIx) -> u32 {
+        place.0 + 1
+    }
+
+    fn of(graph: &Graph, order: &[NodeIx]) -> Self {
+        let nodes = u32::try_from(graph.nodes.len()).unwrap_or(u32::MAX);
+        let mut choices = Self {
+            parent: vec![0; graph.nodes.len() + 1],
+            depth: vec![0; graph.nodes.len() + 1],
+            jumps: Vec::new(),
+            is_branch: vec![false; graph.nodes.len() + 1],
+            leaves: vec![0; graph.edges.len()],
+        };
+        let height = 64 - u64::from(nodes.saturating_mul(2).saturating_add(2)).leading_zeros();
+        choices.jumps = vec![vec![0; graph.nodes.len() + 1]; height as usize];
+        for place in order {
+            let point = Self::of_node(*place);
+            let parent = choices.parent_of(graph, *place);
+            choices.hang(point, parent);
+            choices.part(graph, *place);
+        }
+        choices
+    }
+
+    /// What every way to a node passes last.
+    fn parent_of(&self, graph: &Graph, place: NodeIx) -> u32 {
+        // A node of the `steps` form may run whichever branch was chosen.
+        if graph.node(place).join == Join::AllSettled {
+            return 0;
+        }
+        let ways = graph.incoming(place).iter().map(|edge| self.leaves[edge.at()]);
+        ways.reduce(|a, b| self.meet(a, b)).unwrap_or(0)
+    }
+
+    /// Makes a point of each branch of a node that chooses, and notes where its edges leave from.
+    fn part(&mut self, graph: &Graph, place: NodeIx) {
+        let point = Self::of_node(place);
+        let out = graph.outgoing(place);
+        let labels: Vec<String> = out.iter().map(|edge| label(graph, *edge)).collect();
+        let parts = labels.iter().any(|label| *label != labels[0]);
+        let mut made: std::collections::BTreeMap<&str, u32> = std::collections::BTreeMap::new();
+        for (edge, label) in out.iter().zip(&labels) {
+            self.leaves[edge.at()] = match made.get(label.as_str()) {
+                _ if !parts => point,
+                Some(branch) => *branch,
+                None => {
+                    let branch = u32::try_from(self.parent.len()).unwrap_or(u32::MAX);
+                    self.parent.push(0);
+                    self.depth.push(0);
+                    self.is_branch.push(true);
+                    self.jumps.iter_mut().for_each(|level| level.push(0));
+                    self.hang(branch, point);
+                    made.insert(label, branch);
+                    branch
+                }
+            };
+        }
+    }
+
+    fn hang(&mut self, point: u32, parent: u32) {
+        self.parent[point as usize] = parent;
+        self.depth[point as usize] = self.depth[parent as usize] + 1;
+        let mut above = parent;
+        for level in &mut self.jumps {
+            level[point as usize] = above;
+            above = level[above as usize];
+        }
+    }
+
+    fn lift(&self, mut point: u32, mut steps: u32) -> u32 {
+        for level in &self.jumps {
+            if steps & 1 == 1 {
+                point = level[point as usize];
+            }
+            steps >>= 1;
+        }
+        point
+    }
+
+    /// The children of the point where the ways to `a` and `b` part; equal where one is on the way to the other.
+    fn part_at(&self, a: u32, b: u32) -> (u32, u32) {
+        let (deep_a, deep_b) = (self.depth[a as usize], self.depth[b as usize]);
+        let level = deep_a.min(deep_b);
+        let (mut a, mut b) = (self.lift(a, deep_a - level), self.lift(b, deep_b - level));
+        if a == b {
+            return (a, b);
+        }
+        for jump in self.jumps.iter().rev() {
+            if jump[a as usize] != jump[b as usize] {
+                (a, b) = (jump[a as usize], jump[b as usize]);
+            }
+        }
+        (a, b)
+    }
+
+    fn meet(&self, a: u32, b: u32) -> u32 {
+        let (left, right) = self.part_at(a, b);
+        if left == right { left } else { self.parent[left as usize] }
+    }
+
+    fn exclude(&self, a: u32, b: u32) -> bool {
+        let (left, right) = self.part_at(a, b);
+        left != right && self.is_branch[left as usize] && self.is_branch[right as usize]
+    }
+
+    /// The most edges one run can take: below a choice the best branch counts, elsewhere all.
+    fn taken_max(&self, edges: &[EdgeIx]) -> usize {
+        let mut counts: std::collections::BTreeMap<(std::cmp::Reverse<u32>, u32), (usize, usize)> =
+            std::collections::BTreeMap::new();
+        for edge in edges {
+            let point = self.leaves[edge.at()];
+            counts.entry((std::cmp::Reverse(self.depth[point as usize]), point)).or_default().0 += 1;
+        }
+        // From the deepest point up: `(all that is certain to add up, the best of the branches)`.
+        while let Some(((_, point), (sum, best))) = counts.pop_first() {
+            let total = sum + best;
+            if point == 0 {
+                return total;
+            }
+            let parent = self.parent[point as usize];
+            let above = counts.entry((std::cmp::Reverse(self.depth[parent as usize]), parent)).or_default();
+            if self.is_branch[point as usize] {
+                above.1 = above.1.max(total);
+            } else {
+                above.0 += total;
+            }
+        }
+        0
+    }
+}
+
+/// What an edge's source must have come to for the edge to be taken.
+fn label(graph: &Graph, edge: EdgeIx) -> String {
+    let edge = graph.edge(edge);
+    match &edge.when {
+        When::Failed => "\u{0}failed".to_owned(),
+        When::Branch(branch) => branch.clone(),
+        When::Completed => compile::first_branch(&graph.node(edge.from).kind).unwrap_or_default(),
+    }
+}
