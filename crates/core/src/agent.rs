@@ -12,6 +12,12 @@ use crate::tool::Envelope;
 
 /// Iterations of a reasoning agent unless told otherwise.
 pub const ITERATIONS_DEFAULT: u32 = 10;
+/// A name in an agent's `tools` that is no tool: with it, the model may ask the customer; input `{question}`.
+pub const ASK_CUSTOMER: &str = "ask_customer";
+/// The same for handing the conversation to a person; input `{reason}`.
+pub const HAND_OVER: &str = "hand_over";
+/// Names no tool may have.
+pub const RESERVED: [&str; 2] = [ASK_CUSTOMER, HAND_OVER];
 /// The most iterations any definition may ask for.
 pub const ITERATIONS_MAX: u32 = 100;
 

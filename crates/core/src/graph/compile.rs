@@ -245,12 +245,16 @@ impl Lowering<'_, '_> {
         }
     }
 
-    /// The tools a name or wildcard stands for. `agent` is whose definition names it, where it is not this file.
-    fn tools(&mut self, name: &str, span: Span, agent: Option<&str>) -> BTreeMap<String, Facts> {
+    /// The tools a name or wildcard stands for. `owner` is the agent whose definition names it, where it is not this file.
+    fn tools(&mut self, name: &str, span: Span, owner: Option<&str>) -> BTreeMap<String, Facts> {
+        // An outcome of the agent that looks like a tool to the model.
+        if agent::RESERVED.contains(&name) {
+            return BTreeMap::new();
+        }
         let found = self.catalog.resolve(name);
         if found.is_empty() {
-            let message = match agent {
-                Some(agent) => format!("the agent `{agent}` may ask for `{}`, and there is no such tool", shown(name)),
+            let message = match owner {
+                Some(owner) => format!("the agent `{owner}` may ask for `{}`, and there is no such tool", shown(name)),
                 None => format!("there is no tool `{}`", shown(name)),
             };
             let unknown = Diagnostic::draft(Code::UnknownTool, span, message);
