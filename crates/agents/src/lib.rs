@@ -28,6 +28,5 @@ mod step;
 mod transcript;
 
 pub use fault::code;
-pub use kinds::reasoning::pseudo::{ASK_CUSTOMER, HAND_OVER, RESERVED};
 pub use shipped::shipped;
 pub use step::Agents;

@@ -5,11 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use baton_core::agent::{Agent, ITERATIONS_DEFAULT, Kind};
+use baton_core::agent::{ASK_CUSTOMER, Agent, HAND_OVER, ITERATIONS_DEFAULT, Kind};
 use baton_core::model::Profile;
 use serde_json::{Value, json};
-
-use crate::kinds::reasoning::pseudo::{ASK_CUSTOMER, HAND_OVER};
 
 /// What a shipped agent is asked where the node brings no prompt: the message, under any name the seeds give it.
 const MESSAGE: &str = "{{ message | default(customer_message | default(input | default(''))) }}";
@@ -134,7 +132,9 @@ fn draft(kind: Kind, description: &str, prompts: &Prompts, capability: &str) -> 
 
 fn bilingual(Prompts { en, es }: &Prompts) -> String {
     let (en, es) = (en.trim(), es.trim());
-    format!("{{% if (language | default('en', true))[:2] == 'es' %}}{es}{{% else %}}{en}{{% endif %}}")
+    format!(
+        "{{% set tag = language | default((context | default({{}}, true)).language | default('en'), true) %}}{{% if tag[:2] == 'es' %}}{es}{{% else %}}{en}{{% endif %}}"
+    )
 }
 
 fn intent_schema() -> Value {

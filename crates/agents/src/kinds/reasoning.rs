@@ -6,7 +6,7 @@
 
 mod calls;
 mod chain;
-pub(crate) mod pseudo;
+mod pseudo;
 mod react;
 mod read;
 

@@ -1,15 +1,8 @@
 //! Two names that look like tools to the model and are outcomes of the agent: asking the customer, handing over.
 
-use baton_core::agent::Agent;
+use baton_core::agent::{ASK_CUSTOMER, Agent, RESERVED};
 use baton_core::model::ToolOffer;
 use serde_json::{Value, json};
-
-/// Asks the customer a question and goes on with the answer; input `{question}`.
-pub const ASK_CUSTOMER: &str = "ask_customer";
-/// Hands the conversation to a person; input `{reason}`.
-pub const HAND_OVER: &str = "hand_over";
-/// Names no tool may have.
-pub const RESERVED: [&str; 2] = [ASK_CUSTOMER, HAND_OVER];
 
 /// What the agent's definition asks for: a name in its `tools`, or `metadata` with that name set to true.
 pub(super) fn offers(agent: &Agent) -> Vec<ToolOffer> {

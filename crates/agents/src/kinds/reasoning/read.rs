@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use baton_core::agent::Task;
+use baton_core::agent::{ASK_CUSTOMER, HAND_OVER, RESERVED, Task};
 use baton_core::model::{Reply, ToolOffer};
 use serde_json::{Value, json};
 
 use super::calls::{Call, Purpose};
-use super::pseudo::{self, ASK_CUSTOMER, HAND_OVER, RESERVED};
+use super::pseudo;
 use super::react::{self, Said};
 use crate::extract;
 use crate::fault::{Unusable, code};

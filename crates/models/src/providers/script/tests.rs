@@ -183,6 +183,24 @@ async fn a_match_that_cannot_be_evaluated_is_named() {
     assert!(fault.fault.message.contains("replies/clinic.yaml, replies[0]") && fault.fault.message.contains("nobody"));
 }
 
+#[tokio::test]
+async fn templates_see_the_request_and_keep_types() {
+    let replies = json!([{"agent": "router", "match": {"expr": "results | length == 1"}, "turns": [
+        {"content": "never"},
+        {
+            "json": {"slot": "{{ results[0].data.slots[0] }}", "all": "{{ results[0].data.slots }}", "turn": "{{ turn }}"},
+            "tool_calls": [{"name": "ask_customer", "arguments": {"question": "{{ results[0].data.slots | join(', ') }}?"}}]
+        },
+    ]}]);
+    let messages = ["u: cita", "a: ", r#"t: {"success": true, "data": {"slots": ["10:00", "11:00"]}}"#];
+    let reply = reply(replies.clone(), &messages).await;
+    assert_eq!(reply.content, r#"{"all":["10:00","11:00"],"slot":"10:00","turn":2}"#);
+    assert_eq!(reply.tool_calls[0].arguments, json!({"question": "10:00, 11:00?"}));
+    let failed = fault(replies, &["u: cita", "a: ", r#"t: {"success": false}"#]).await;
+    assert_eq!(failed.fault.code, code::SCRIPT_FAILED);
+    assert!(failed.fault.message.contains("replies[0]: its template failed") && failed.fault.message.contains("data"));
+}
+
 #[test]
 fn what_is_wrong_in_a_file_is_named_with_its_place() {
     let in_replies = |reply: Value| wrong(json!({"replies": [{"agent": "a", "content": "x"}, reply]}));
@@ -199,6 +217,8 @@ fn what_is_wrong_in_a_file_is_named_with_its_place() {
         (json!({"agent": "a", "match": {"first": "x"}, "content": "x"}), "replies[1].match", "unknown field `first`"),
         (json!({"agent": "a", "match": {"jmespath": "a["}, "content": "x"}), "replies[1].match.jmespath", ""),
         (json!({"agent": "a", "match": {"last": 7}, "content": "x"}), "replies[1].match.last", "a text or a list"),
+        (json!({"agent": "a", "match": {"expr": "1 +"}, "content": "x"}), "replies[1].match.expr", ""),
+        (json!({"agent": "a", "content": "{{ x"}), "replies[1].content", ""),
         (json!({"agent": 7, "content": "x"}), "replies[1].agent", "a text or a list of texts"),
         (json!({"agent": "a", "content": "x", "latency_ms": 4_000_000}), "replies[1].latency_ms", "at most 3600000"),
         (json!({"agent": "a", "content": "x", "cost_usd": -1}), "replies[1].cost_usd", "from 0 to 1000"),
