@@ -45,6 +45,7 @@ pub mod code {
     pub const COST_LIMIT: &str = "COST_LIMIT";
     pub const OUTCOME_UNKNOWN: &str = "OUTCOME_UNKNOWN";
     pub const CANCELLED: &str = "CANCELLED";
+    pub const ROLLED_BACK: &str = "ROLLED_BACK";
     pub const CHILD_FAILED: &str = "CHILD_FAILED";
     pub const STUCK: &str = "NOTHING_CAN_RUN";
     pub const AGENT_GAVE_UP: &str = "AGENT_GAVE_UP";

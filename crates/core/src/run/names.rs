@@ -1,8 +1,8 @@
 //! How an expression of a definition sees a run: RUNS.md §3.
 //!
 //! A name is looked for in this order: what the moment adds (`output`, `arguments`, `error`), the loop's `item`,
-//! `index` and `last`, the nodes of this scope, the same of each scope around it, variables, the input's keys, and
-//! the fixed roots (`input`, `context`, `shared_context`, `run`).
+//! `index` and `last`, the nodes of this scope, the same of each scope around it, variables, the input's keys, the
+//! fixed roots (`input`, `context`, `shared_context`, `run`), and after a rollback `error` and `undone`.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -11,13 +11,15 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::address::Path;
-use super::state::{NodeState, Run, Scope, Status};
+use super::state::{NodeState, Phase, Run, Scope, Status, Why};
 use crate::expr::Names;
+use crate::fault::{Fault, code};
 use crate::graph::Join;
 use crate::id::NodeId;
 
 static NULL: Value = Value::Null;
 const FIXED: [&str; 4] = ["input", "context", "shared_context", "run"];
+const AFTERMATH: [&str; 2] = ["error", "undone"];
 
 pub(super) struct View<'run> {
     run: &'run Run,
@@ -89,6 +91,28 @@ impl<'run> View<'run> {
             _ => None,
         }
     }
+
+    /// What the nodes behind `on_compensated` see beside all others: why the run was rolled back, and what was undone.
+    fn aftermath(&self, name: &str) -> Option<Cow<'_, Value>> {
+        let Phase::Aftermath { why } = self.run.phase else { return None };
+        match name {
+            "error" => Some(Cow::Owned(cause(why, self.run.fault()))),
+            "undone" => Some(Cow::Owned(self.run.saga.report())),
+            _ => None,
+        }
+    }
+}
+
+/// Why a run was rolled back, always with a `code` and a `message`; `customer` where the tool has words for them.
+fn cause(why: Why, fault: Option<&Fault>) -> Value {
+    let said = |code: &'static str, message: &str| Fault::new(code, message);
+    let fault = match why {
+        Why::Failed => fault.cloned().unwrap_or_else(|| said(code::CANCELLED, "the run was cut off")),
+        Why::Cancelled => said(code::CANCELLED, "the run was cancelled"),
+        Why::TimedOut => said(code::TIMEOUT, "the run's time was over"),
+        Why::Rollback => said(code::ROLLED_BACK, "the run was rolled back on request"),
+    };
+    json!({ "code": fault.code, "message": fault.message, "customer": fault.customer })
 }
 
 /// A node as expressions see it: its output; a skipped step of the `steps` form is `{"skipped": true}`; a caught
@@ -114,6 +138,7 @@ impl Names for View<'_> {
             .or_else(|| self.run.variables().get(root).map(|value| Cow::Borrowed(&**value)))
             .or_else(|| self.run.started()?.input.get(root).map(Cow::Borrowed))
             .or_else(|| self.fixed(root))
+            .or_else(|| self.aftermath(root))
     }
 
     fn known(&self) -> Vec<String> {
@@ -125,6 +150,9 @@ impl Names for View<'_> {
         let input = self.run.started().and_then(|started| started.input.as_object());
         names.extend(input.into_iter().flat_map(|input| input.keys().cloned()));
         names.extend(FIXED.map(str::to_owned));
+        if let Phase::Aftermath { .. } = self.run.phase {
+            names.extend(AFTERMATH.map(str::to_owned));
+        }
         names
     }
 
@@ -142,3 +170,6 @@ impl Names for View<'_> {
         self.run.started().and_then(|started| started.caller.zone.as_deref()).unwrap_or("UTC")
     }
 }
+
+#[cfg(test)]
+mod tests;
