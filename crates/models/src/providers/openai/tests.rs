@@ -275,6 +275,16 @@ async fn a_provider_that_is_not_there_is_unavailable() {
 }
 
 #[tokio::test]
+async fn a_server_that_does_not_speak_tls_is_unavailable() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let base_url = format!("https://{}/v1", listener.local_addr().expect("an address"));
+    let hang_up = tokio::spawn(async move { while listener.accept().await.is_ok() {} });
+    let fault = ask_with(config(&base_url), &hello(), LONG).await.expect_err("no TLS");
+    hang_up.abort();
+    assert_eq!((fault.fault.code.as_ref(), fault.retryable), (code::SERVICE_UNAVAILABLE, true), "{fault:?}");
+}
+
+#[tokio::test]
 async fn a_key_does_not_follow_a_redirect() {
     let elsewhere = Server::start(vec![Answer::json(testdata!("completion.json"))]).await;
     let location = format!("Location: {}", elsewhere.base_url);
