@@ -22,7 +22,7 @@ impl Limit {
     /// How deep an evaluation may call into itself, macros included.
     pub const DEPTH_MAX: usize = 320;
     /// Steps of one evaluation: a node visited, an item walked, 64 bytes of text read or written.
-    pub const STEPS_MAX: u32 = 400_000;
+    pub const STEPS_MAX: u32 = 2_000_000;
     /// Bytes of new values one evaluation may make, dropped ones included.
     pub const GROWTH_BYTES_MAX: usize = 8 * 1024 * 1024;
     /// The largest result, in bytes of JSON or text.

@@ -11,6 +11,9 @@ use super::suggest::nearest;
 /// Names shown in an error before the rest is only counted.
 const NAMES_SHOWN_MAX: usize = 12;
 
+/// Names compared for a "did you mean".
+const NAMES_COMPARED_MAX: usize = 1_000;
+
 /// The names an expression may use, and the moment it is evaluated at.
 ///
 /// Only the roots an expression mentions are looked up, so an implementation may make a value on demand
@@ -90,7 +93,7 @@ pub(crate) fn unknown(names: &dyn Names, root: &str) -> EvalError {
     let mut known = names.known();
     known.sort();
     let error = EvalError::new(Code::UnknownName, format!("unknown name `{root}`: {}", list(&known)));
-    match nearest(root, known.iter().map(String::as_str)) {
+    match nearest(root, known.iter().map(String::as_str).take(NAMES_COMPARED_MAX)) {
         Some(name) => error.hint(format!("did you mean `{name}`?")),
         None => error,
     }
@@ -107,7 +110,7 @@ pub(crate) fn missing(path: &str, field: &str, value: &Value) -> EvalError {
     };
     let keys: Vec<&str> = fields.keys().map(String::as_str).collect();
     let error = EvalError::new(Code::MissingField, format!("`{path}` has no field `{field}`: {}", list(&keys)));
-    match nearest(field, keys) {
+    match nearest(field, keys.into_iter().take(NAMES_COMPARED_MAX)) {
         Some(name) => error.hint(format!("did you mean `{name}`?")),
         None => error.hint("where it may be missing, give a default: `| default('…')`"),
     }

@@ -13,8 +13,9 @@ use crate::expr::meter::Meter;
 /// Whether two values are equal: numbers by value, lists and objects by content.
 pub(super) fn equal(a: &Val<'_>, b: &Val<'_>, meter: &mut Meter) -> Result<bool, EvalError> {
     meter.steps(1)?;
+    a.check()?;
+    b.check()?;
     match (a, b) {
-        (Val::Missing(error), _) | (_, Val::Missing(error)) => Err(error.as_ref().clone()),
         (Val::Null, Val::Null) => Ok(true),
         (Val::Bool(a), Val::Bool(b)) => Ok(a == b),
         (Val::Int(_) | Val::Float(_), Val::Int(_) | Val::Float(_)) => Ok(order_numbers(a, b) == Some(Ordering::Equal)),
@@ -74,8 +75,9 @@ pub(super) fn float(value: &Val<'_>) -> Option<f64> {
 /// The order of two numbers, two strings or two booleans; there is none between anything else.
 pub(super) fn order(a: &Val<'_>, b: &Val<'_>, meter: &mut Meter) -> Result<Ordering, EvalError> {
     meter.steps(1)?;
+    a.check()?;
+    b.check()?;
     let ordering = match (a, b) {
-        (Val::Missing(error), _) | (_, Val::Missing(error)) => return Err(error.as_ref().clone()),
         (Val::Text(a), Val::Text(b)) => {
             meter.read(a.len().min(b.len()))?;
             Some(a.cmp(b))
@@ -108,8 +110,9 @@ pub(super) fn compare(comparator: Comparator, a: &Val<'_>, b: &Val<'_>, meter: &
 
 /// Whether a list has an item, a string a part, or an object a key.
 pub(super) fn contains(whole: &Val<'_>, part: &Val<'_>, meter: &mut Meter) -> Result<bool, EvalError> {
+    whole.check()?;
+    part.check()?;
     match (whole, part) {
-        (Val::Missing(error), _) | (_, Val::Missing(error)) => Err(error.as_ref().clone()),
         (Val::Text(whole), Val::Text(part)) => {
             meter.read(whole.len())?;
             Ok(whole.contains(&**part))

@@ -2,10 +2,10 @@
 
 use serde_json::{Number, Value};
 
+use super::cursor::Parser;
 use super::function::{self, Callee};
 use super::node::{Arguments, Arithmetic, Call, Comparator, Expr, Postfix};
 use super::operation::{Operation, Test};
-use super::parse::Parser;
 use super::token::Token;
 use crate::expr::error::ParseError;
 

@@ -4,7 +4,7 @@ use super::value::{Text, Val};
 use crate::expr::error::EvalError;
 
 /// Evaluated arguments, taken one by one: by place while there are any, then by name.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Given<'v> {
     to: &'static str,
     positional: std::vec::IntoIter<Val<'v>>,

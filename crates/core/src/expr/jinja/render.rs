@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use super::node::{Arguments, Call, For, NameId, Statement, Target};
-use super::run::Run;
+use super::run::{LOCALS_PER_STEP, Run};
 use super::value::{Loop, Val};
 use super::write;
 use crate::expr::error::EvalError;
@@ -114,7 +114,7 @@ impl<'v> Run<'v> {
         match target {
             Target::Names(names) => self.bind(names, value),
             Target::Field(name, field) => {
-                let Val::Namespace(fields) = self.name(*name).there()? else {
+                let Val::Namespace(fields) = self.name(*name)?.there()? else {
                     return Err(EvalError::wrong_type("only a namespace has fields that can be set")
                         .hint("begin with `{% set ns = namespace(count=0) %}`"));
                 };
@@ -129,8 +129,7 @@ impl<'v> Run<'v> {
     /// Gives names their values in the innermost scope; several names share out the items of one value.
     fn bind(&mut self, names: &'v [NameId], value: Val<'v>) -> Result<(), EvalError> {
         if let [name] = names {
-            self.bind_one(*name, value);
-            return Ok(());
+            return self.bind_one(*name, value);
         }
         let items = value.items(&mut self.meter)?;
         if items.len() != names.len() {
@@ -142,12 +141,13 @@ impl<'v> Run<'v> {
             .hint("to go through an object, write `for key, value in object.items()`"));
         }
         for (name, item) in names.iter().zip(items) {
-            self.bind_one(*name, item);
+            self.bind_one(*name, item)?;
         }
         Ok(())
     }
 
-    fn bind_one(&mut self, name: NameId, value: Val<'v>) {
+    fn bind_one(&mut self, name: NameId, value: Val<'v>) -> Result<(), EvalError> {
+        self.meter.steps(1 + (self.locals.len() - self.scope) / LOCALS_PER_STEP)?;
         let scope = self.locals.get_mut(self.scope..).unwrap_or_default();
         match scope.iter_mut().find(|(local, _)| *local == name) {
             Some((_, held)) => *held = value,
@@ -156,6 +156,7 @@ impl<'v> Run<'v> {
         if self.scope == 0 {
             self.outermost = self.locals.len();
         }
+        Ok(())
     }
 
     fn open_scope(&mut self) -> usize {

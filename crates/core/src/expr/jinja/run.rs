@@ -7,14 +7,18 @@ use serde_json::Value;
 
 use super::arithmetic::{arithmetic, compare};
 use super::given::Given;
+use super::missing::Missing;
 use super::moment::Clock;
 use super::node::{Arguments, Call, Expr, NameId, Postfix, Program};
 use super::operation::Operation;
 use super::value::Val;
-use crate::expr::error::{Code, EvalError};
+use crate::expr::error::EvalError;
 use crate::expr::meter::Meter;
-use crate::expr::names::{self, Names};
+use crate::expr::names::Names;
 use crate::expr::path::means_whole_step;
+
+/// Locals that are looked through in the time of one step.
+pub(super) const LOCALS_PER_STEP: usize = 16;
 
 /// The roots an evaluation has looked up. They outlive it, so that it can borrow from them.
 pub(super) struct Roots<'n> {
@@ -37,7 +41,7 @@ pub(super) struct Run<'v> {
     pub(super) program: &'v Program,
     names: &'v dyn Names,
     roots: &'v Roots<'v>,
-    clock: OnceCell<Clock>,
+    clock: Option<Clock>,
     pub(super) meter: Meter,
     /// Names that were assigned, the innermost last.
     pub(super) locals: Vec<(NameId, Val<'v>)>,
@@ -55,7 +59,7 @@ impl<'v> Run<'v> {
             program,
             names: roots.names,
             roots,
-            clock: OnceCell::new(),
+            clock: None,
             meter,
             locals: Vec::new(),
             floor: 0,
@@ -64,19 +68,19 @@ impl<'v> Run<'v> {
         }
     }
 
+    /// The clock, made when the first date asks for it.
     pub(super) fn clock(&mut self) -> Result<&Clock, EvalError> {
-        if self.clock.get().is_none() {
-            let clock = Clock::new(self.names)?;
-            return Ok(self.clock.get_or_init(|| clock));
+        match &mut self.clock {
+            Some(clock) => Ok(clock),
+            none => Ok(none.insert(Clock::new(self.names)?)),
         }
-        self.clock.get().ok_or_else(|| EvalError::bad_value("there is no clock"))
     }
 
     pub(super) fn eval(&mut self, expression: &'v Expr) -> Result<Val<'v>, EvalError> {
         self.meter.enter()?;
         let value = match expression {
             Expr::Literal(value) => Ok(Val::from(value)),
-            Expr::Name(id) => Ok(self.name(*id)),
+            Expr::Name(id) => self.name(*id),
             Expr::List(items) => self.list(items),
             Expr::Object(fields) => self.object(fields),
             Expr::Negative(inner) => self.negative(inner),
@@ -103,15 +107,16 @@ impl<'v> Run<'v> {
         Ok(self.eval(expression)?.there()?.truthy())
     }
 
-    pub(super) fn name(&self, id: NameId) -> Val<'v> {
+    pub(super) fn name(&mut self, id: NameId) -> Result<Val<'v>, EvalError> {
+        self.meter.steps(self.locals.len() / LOCALS_PER_STEP)?;
         if let Some(value) = self.local(id) {
-            return value.clone();
+            return Ok(value.clone());
         }
         let name = self.name_text(id);
-        match self.roots.get(id, name) {
+        Ok(match self.roots.get(id, name) {
             Some(value) => Val::from(value),
-            None => Val::Missing(names::unknown(self.names, name).into()),
-        }
+            None => Val::Missing(Missing::Name { names: self.names, name }.into()),
+        })
     }
 
     fn local(&self, id: NameId) -> Option<&Val<'v>> {
@@ -227,7 +232,7 @@ impl<'v> Run<'v> {
                 Postfix::Field(_) | Postfix::Item(_) | Postfix::Slice(_) if value.is_missing() => value,
                 Postfix::Field(field) => match value.field(field) {
                     Some(found) => found,
-                    None => missing(&self.shown(base, &postfixes[..at]), field, &value),
+                    None => Missing::field(self.shown(base, &postfixes[..at]), field, &value),
                 },
                 Postfix::Item(index) => {
                     let index = self.eval(index)?.there()?;
@@ -292,7 +297,7 @@ impl<'v> Run<'v> {
                 Val::Text(key) => key.chars().take(60).collect(),
                 _ => String::new(),
             };
-            missing(&self.shown(base, path), &shown, value)
+            Missing::field(self.shown(base, path), shown, value)
         }))
     }
 
@@ -350,24 +355,4 @@ impl<'v> Run<'v> {
         }
         shown
     }
-}
-
-/// A field or an item that is not there.
-#[cold]
-pub(super) fn missing<'v>(path: &str, field: &str, value: &Val<'_>) -> Val<'v> {
-    let error = match value {
-        Val::Json(object @ Value::Object(_)) => names::missing(path, field, object),
-        Val::List(_) | Val::Json(Value::Array(_)) => {
-            EvalError::new(Code::MissingField, format!("`{path}` has no item `{field}`"))
-                .hint("where it may be missing, give a default: `| default('…')`")
-        }
-        Val::Object(_) | Val::Namespace(_) => {
-            EvalError::new(Code::MissingField, format!("`{path}` has no field `{field}`"))
-                .hint("where it may be missing, give a default: `| default('…')`")
-        }
-        other => {
-            EvalError::new(Code::MissingField, format!("`{path}` is {}, so it has no field `{field}`", other.kind()))
-        }
-    };
-    Val::Missing(error.into())
 }

@@ -2,6 +2,7 @@
 
 use super::arithmetic::{arithmetic, equal, float};
 use super::given::Given;
+use super::missing::Missing;
 use super::node::Arithmetic;
 use super::operation::{Operation, Test};
 use super::run::Run;
@@ -68,10 +69,7 @@ impl<'v> Run<'v> {
     }
 
     pub(super) fn end_of(&self, operation: Operation, item: Option<Val<'v>>) -> Result<Val<'v>, EvalError> {
-        Ok(item.unwrap_or_else(|| {
-            let error = EvalError::bad_value(format!("there is no {} item: the list is empty", operation.name()));
-            Val::Missing(error.hint("give a default: `items|first|default('…')`").into())
-        }))
+        Ok(item.unwrap_or_else(|| Val::Missing(Missing::End(operation.name()).into())))
     }
 
     fn count_in(&mut self, operation: Operation, text: &str, given: &mut Given<'v>) -> Result<Val<'v>, EvalError> {
@@ -162,6 +160,7 @@ impl<'v> Run<'v> {
         if let Some(filter) = given.text("filter")? {
             let operation = Operation::filter(&filter).map_err(|error| EvalError::bad_value(error.message))?;
             let arguments = given.rest();
+            self.meter.steps(items.len().saturating_mul(arguments.len()))?;
             let mut mapped = Vec::with_capacity(items.len());
             for item in items {
                 let given = Given::new(operation.name(), arguments.clone(), Vec::new());
@@ -204,6 +203,7 @@ impl<'v> Run<'v> {
             None => None,
         };
         let arguments = given.rest();
+        self.meter.steps(items.len().saturating_mul(arguments.len()))?;
         let mut selected = Vec::new();
         for item in items {
             let tested = match &attribute {
@@ -249,11 +249,11 @@ impl<'v> Run<'v> {
             found = match field.parse::<i128>() {
                 Ok(index) if found.is_list() => match found.at(index, &mut self.meter)? {
                     Some(item) => item,
-                    None => super::run::missing("the item", field, &found),
+                    None => Missing::field("the item", field, &found),
                 },
                 _ => match found.field(field) {
                     Some(value) => value,
-                    None => return Ok(super::run::missing("the item", field, &found)),
+                    None => return Ok(Missing::field("the item", field, &found)),
                 },
             };
         }

@@ -8,15 +8,16 @@ use std::rc::Rc;
 
 use serde_json::{Map, Number, Value};
 
+use super::missing::Missing;
 use crate::expr::compare::whole;
 use crate::expr::error::{Code, EvalError};
 use crate::expr::meter::{Limit, Meter};
 
 /// A value of one evaluation. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) enum Val<'v> {
-    /// What a name or field would be if it were there. Using it is the error it carries.
-    Missing(Rc<EvalError>),
+    /// What a name or field would be if it were there. Using it is an error.
+    Missing(Rc<Missing<'v>>),
     Null,
     Bool(bool),
     Int(i128),
@@ -32,21 +33,18 @@ pub(super) enum Val<'v> {
 }
 
 /// A list that was made here.
-#[derive(Debug)]
 pub(super) struct List<'v> {
     pub(super) items: Vec<Val<'v>>,
     levels: usize,
 }
 
 /// An object that was made here.
-#[derive(Debug)]
 pub(super) struct Object<'v> {
     pub(super) fields: BTreeMap<String, Val<'v>>,
     levels: usize,
 }
 
 /// What `loop` knows.
-#[derive(Debug)]
 pub(super) struct Loop<'v> {
     pub(super) at: Cell<usize>,
     pub(super) items: Vec<Val<'v>>,
@@ -122,8 +120,16 @@ impl<'v> Val<'v> {
     /// The value, or the error that it is not there.
     pub(super) fn there(self) -> Result<Self, EvalError> {
         match self {
-            Val::Missing(error) => Err(error.as_ref().clone()),
+            Val::Missing(missing) => Err(missing.error()),
             value => Ok(value),
+        }
+    }
+
+    /// Refuses a value that is not there.
+    pub(super) fn check(&self) -> Result<(), EvalError> {
+        match self {
+            Val::Missing(missing) => Err(missing.error()),
+            _ => Ok(()),
         }
     }
 
@@ -180,6 +186,7 @@ impl<'v> Val<'v> {
                 meter.grow(text.len() * size_of::<Val<'_>>())?;
                 text.chars().map(|c| Val::text(c.to_string())).collect()
             }
+            Val::Missing(missing) => return Err(missing.error()),
             other => return Err(EvalError::wrong_type(format!("{} has no items to go through", other.kind()))),
         };
         meter.steps(items.len())?;
@@ -198,6 +205,7 @@ impl<'v> Val<'v> {
                 meter.read(text.len())?;
                 Ok(text.chars().count())
             }
+            Val::Missing(missing) => Err(missing.error()),
             other => Err(EvalError::wrong_type(format!("{} has no length", other.kind()))),
         }
     }
@@ -234,7 +242,7 @@ impl<'v> Val<'v> {
     /// The value as JSON.
     pub(super) fn into_json(self, meter: &mut Meter) -> Result<Value, EvalError> {
         match self {
-            Val::Missing(error) => Err(error.as_ref().clone()),
+            Val::Missing(missing) => Err(missing.error()),
             Val::Null => Ok(Value::Null),
             Val::Bool(flag) => Ok(Value::Bool(flag)),
             Val::Int(number) => integer(number),
@@ -286,7 +294,7 @@ fn levels_above<'a, 'v: 'a>(held: impl Iterator<Item = &'a Val<'v>>) -> Result<u
     let mut levels = 0;
     for value in held {
         levels = levels.max(match value {
-            Val::Missing(error) => return Err(error.as_ref().clone()),
+            Val::Missing(missing) => return Err(missing.error()),
             Val::Namespace(_) | Val::Loop(_) => {
                 return Err(EvalError::wrong_type(format!("{} cannot be kept in another value", value.kind()))
                     .hint("name one of its fields"));

@@ -48,7 +48,7 @@ struct Writer<'w> {
 impl Writer<'_> {
     fn value(&mut self, value: &Val<'_>, level: usize) -> Result<(), EvalError> {
         match value {
-            Val::Missing(error) => Err(error.as_ref().clone()),
+            Val::Missing(missing) => Err(missing.error()),
             Val::Null => self.put("null"),
             Val::Bool(flag) => self.put(if *flag { "true" } else { "false" }),
             Val::Int(number) => self.put(&number.to_string()),

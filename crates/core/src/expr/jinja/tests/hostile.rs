@@ -63,8 +63,11 @@ fn templates_that_grow_without_end_are_stopped() {
     let mutual = "{% macro a() %}{{ b() }}{% endmacro %}{% macro b() %}{{ a() }}{{ a() }}{% endmacro %}{{ a() }}";
     let tree = "{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(40) }}";
     let defaults = "{% macro m(a=m()) %}{% endmacro %}{{ m() }}";
+    let assigned: String = (0..4_000).map(|n| format!("{{% set a{n} = 1 %}}")).collect();
+    let searched = format!("{assigned}{{% for i in range(9999) %}}{{% set b = a0 + a0 + a0 + a0 %}}{{% endfor %}}");
     for source in [
         doubled.as_str(),
+        &searched,
         &nested,
         &compared,
         &deep,

@@ -1,0 +1,126 @@
+//! Where the parser stands: the words still to be read, the names met so far, and how deep it is.
+
+use std::collections::BTreeMap;
+
+use super::node::{Macro, NameId};
+use super::token::{Token, Tokens};
+use crate::expr::error::ParseError;
+use crate::expr::meter::Limit;
+
+pub(super) struct Parser {
+    tokens: Tokens,
+    at: usize,
+    depth: usize,
+    pub(super) names: Vec<String>,
+    ids: BTreeMap<String, NameId>,
+    pub(super) assigned: Vec<NameId>,
+    pub(super) macros: BTreeMap<NameId, Macro>,
+    /// Names called like a macro, and where.
+    pub(super) called: Vec<(NameId, usize)>,
+}
+
+impl Parser {
+    pub(super) fn new(tokens: Tokens) -> Self {
+        Self {
+            tokens,
+            at: 0,
+            depth: 0,
+            names: Vec::new(),
+            ids: BTreeMap::new(),
+            assigned: Vec::new(),
+            macros: BTreeMap::new(),
+            called: Vec::new(),
+        }
+    }
+
+    pub(super) fn intern(&mut self, name: &str) -> NameId {
+        if let Some(id) = self.ids.get(name) {
+            return *id;
+        }
+        let id = self.names.len();
+        self.names.push(name.to_owned());
+        self.ids.insert(name.to_owned(), id);
+        id
+    }
+
+    pub(super) fn enter(&mut self) -> Result<(), ParseError> {
+        self.depth += 1;
+        if self.depth > Limit::TEMPLATE_NESTING_MAX {
+            let max = Limit::TEMPLATE_NESTING_MAX;
+            return Err(self.error(&format!("the source nests more than {max} levels deep")));
+        }
+        Ok(())
+    }
+
+    pub(super) fn leave(&mut self) {
+        self.depth -= 1;
+    }
+
+    pub(super) fn name(&mut self, what: &str) -> Result<String, ParseError> {
+        match self.peek().clone() {
+            Token::Name(name) => {
+                self.advance();
+                Ok(name)
+            }
+            _ => Err(self.unexpected(what)),
+        }
+    }
+
+    pub(super) fn expect_sign(&mut self, sign: &'static str) -> Result<(), ParseError> {
+        if self.eat_sign(sign) { Ok(()) } else { Err(self.unexpected(&format!("`{sign}`"))) }
+    }
+
+    pub(super) fn eat_sign(&mut self, sign: &'static str) -> bool {
+        let found = *self.peek() == Token::Sign(sign);
+        if found {
+            self.advance();
+        }
+        found
+    }
+
+    pub(super) fn eat_word(&mut self, word: &str) -> bool {
+        let found = self.peek_is_word(0, word);
+        if found {
+            self.advance();
+        }
+        found
+    }
+
+    pub(super) fn peek_is_word(&self, ahead: usize, word: &str) -> bool {
+        matches!(self.peek_at(ahead), Token::Name(name) if name == word)
+    }
+
+    pub(super) fn peek(&self) -> &Token {
+        self.peek_at(0)
+    }
+
+    pub(super) fn peek_at(&self, ahead: usize) -> &Token {
+        self.tokens.get(self.at + ahead).map_or(&Token::End, |(_, token)| token)
+    }
+
+    pub(super) fn next(&mut self) -> Token {
+        let token = self.peek().clone();
+        self.advance();
+        token
+    }
+
+    pub(super) fn advance(&mut self) {
+        self.at += 1;
+    }
+
+    pub(super) fn back(&mut self) {
+        self.at -= 1;
+    }
+
+    pub(super) fn offset(&self) -> usize {
+        self.tokens.get(self.at).or(self.tokens.last()).map_or(0, |(offset, _)| *offset)
+    }
+
+    pub(super) fn error(&self, message: &str) -> ParseError {
+        ParseError::new(message).at(self.offset())
+    }
+
+    pub(super) fn unexpected(&self, wanted: &str) -> ParseError {
+        self.error(&format!("expected {wanted}, found {}", self.peek().shown()))
+    }
+}
