@@ -188,7 +188,8 @@ pub struct Parallel {
 pub struct Merge {
     pub mode: MergeMode,
     pub rest: Rest,
-    /// The nodes of each in-edge's branch: those whose every path leads here, by in-edge. Used by `rest: cancel`.
+    /// The nodes of each in-edge's branch: those before it whose every path leads here. A node before several stands in
+    /// each; one before all, in none. Used by `rest: cancel`.
     pub branches: BTreeMap<EdgeIx, Vec<NodeIx>>,
     pub undo_losers: bool,
 }

@@ -1,5 +1,6 @@
 //! `merge`: fires when its count is reached, fails as soon as it cannot be.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -7,8 +8,8 @@ use serde_json::{Map, Value};
 use super::super::address::Address;
 use super::super::decide::Draft;
 use crate::fault::{Fault, code};
-use crate::graph::Graph;
 use crate::graph::node::{Merge, MergeMode, Rest};
+use crate::graph::{EdgeIx, Graph, NodeIx};
 use crate::id::NodeId;
 
 pub fn begin(draft: &mut Draft<'_>, at: &Address, merge: &Merge) {
@@ -44,16 +45,18 @@ fn arrived(draft: &Draft<'_>, at: &Address, graph: &Graph) -> Map<String, Value>
     taken.collect()
 }
 
-/// Nodes of the branches that have not arrived, as far as they are not settled.
-fn losers(draft: &Draft<'_>, at: &Address, graph: &Graph, place: crate::graph::NodeIx, merge: &Merge) -> Vec<NodeId> {
+/// Nodes of the branches that have not arrived, as far as they are not settled. What also stands in a branch that has
+/// arrived is no loser: the winner needed it.
+fn losers(draft: &Draft<'_>, at: &Address, graph: &Graph, place: NodeIx, merge: &Merge) -> Vec<NodeId> {
     let Some(scope) = draft.run.scope(&at.scope) else { return Vec::new() };
+    let (won, lost): (Vec<EdgeIx>, Vec<EdgeIx>) = graph
+        .incoming(place)
+        .iter()
+        .partition(|index| scope.nodes[graph.edge(**index).from.at()].taken.contains(&index.0));
+    let kept: BTreeSet<NodeIx> = won.iter().filter_map(|index| merge.branches.get(index)).flatten().copied().collect();
     let mut losers = Vec::new();
-    for index in graph.incoming(place) {
-        let from = graph.edge(*index).from;
-        if scope.nodes[from.at()].taken.contains(&index.0) {
-            continue;
-        }
-        for node in merge.branches.get(index).into_iter().flatten() {
+    for index in &lost {
+        for node in merge.branches.get(index).into_iter().flatten().filter(|node| !kept.contains(node)) {
             let id = &graph.node(*node).id;
             let is_open = !scope.nodes[node.at()].status.is_settled();
             if (is_open || merge.undo_losers) && !losers.contains(id) {
