@@ -155,6 +155,14 @@ impl Facts {
         named.map_or(self, |facts| facts.of(arguments))
     }
 
+    /// The facts of each thing the tool can do: its own where it has no actions, else those of every action.
+    pub fn actual(&self) -> Vec<&Self> {
+        if self.actions.is_empty() {
+            return vec![self];
+        }
+        self.actions.values().flat_map(Self::actual).collect()
+    }
+
     fn told_by_action() -> Cow<'static, str> {
         Cow::Borrowed("action")
     }

@@ -1,6 +1,6 @@
 //! The nodes and edges of one graph, written either way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::diagnostic::{Code, shown};
 use super::document::{Body, Edge, Form, Mention};
@@ -55,10 +55,11 @@ pub(crate) fn nested<'t>(tree: &'t Tree, local: &[&str], reader: &mut Reader) ->
 fn free(body: &Body<'_>, local: &[&str]) -> Vec<Mention> {
     let of_edges = body.edges.iter().flatten().flat_map(|edge| &edge.mentions);
     let all = body.nodes.iter().flat_map(|node| &node.mentions).chain(of_edges);
-    let is_own = |root: &str| local.contains(&root) || body.nodes.iter().any(|node| node.id.value == root);
+    let own: BTreeSet<&str> =
+        body.nodes.iter().map(|node| node.id.value.as_str()).chain(local.iter().copied()).collect();
     let mut seen: BTreeMap<&str, &Mention> = BTreeMap::new();
     for mention in all {
-        if !seen.contains_key(mention.root.as_str()) && !is_own(&mention.root) {
+        if !seen.contains_key(mention.root.as_str()) && !own.contains(mention.root.as_str()) {
             seen.insert(&mention.root, mention);
         }
     }

@@ -8,6 +8,8 @@ use super::source::Span;
 
 /// Diagnostics kept of one definition; the rest is only counted.
 pub const DIAGNOSTICS_MAX: usize = 200;
+/// Findings that come with a suggestion; the ones after it go without.
+const SUGGESTIONS_MAX: usize = 50;
 /// Characters of a source line that [`render`] shows.
 const LINE_CHARS_MAX: usize = 160;
 
@@ -134,7 +136,7 @@ impl Diagnostic {
         let known: Vec<&str> = known.into_iter().collect();
         match crate::expr::nearest(wrong, known.iter().copied()) {
             Some(name) => self.hint(format!("did you mean `{name}`?")),
-            None if known.is_empty() || known.len() > LISTED_MAX => self,
+            None if known.is_empty() || known.len() > LISTED_MAX || self.hint.is_some() => self,
             None => self.hint(format!("there is {}", list(&known))),
         }
     }
@@ -180,6 +182,17 @@ impl Findings {
                 *mild = diagnostic;
             }
         }
+    }
+
+    /// Adds a finding with "did you mean", for as long as people read on: looking through many names costs time.
+    pub(crate) fn push_near<'n>(
+        &mut self,
+        diagnostic: Diagnostic,
+        wrong: &str,
+        known: impl IntoIterator<Item = &'n str>,
+    ) {
+        let is_read = self.list.len() < SUGGESTIONS_MAX;
+        self.push(if is_read { diagnostic.did_you_mean(wrong, known) } else { diagnostic });
     }
 
     pub(crate) fn has_errors(&self) -> bool {

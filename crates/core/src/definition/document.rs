@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use super::source::{Located, Node as Tree, Span};
+use super::source::{Key, Located, Map, Node as Tree, Span};
 use crate::expr::{Condition, Dialect, Params, Template};
 use crate::graph::{Join, Variable, node};
 use crate::model::Profile;
@@ -180,18 +180,18 @@ pub(crate) enum Compensation<'t> {
     },
 }
 
-/// The value of a written parameter, where it does not depend on a run.
-pub(crate) fn literal(parameters: Option<&Tree>, name: &str, dialect: Dialect) -> Option<Json> {
-    let (_, value) = parameters?.as_map()?.get(name)?;
-    Params::parse(&value.to_json(), dialect).ok()?.literal().cloned()
+/// The written parameters that do not depend on a run, by name.
+pub(crate) fn literals(parameters: Option<&Tree>, dialect: Dialect) -> Json {
+    let map = parameters.and_then(Tree::as_map);
+    let literal = |(key, value): (&Key, &Tree)| {
+        Some((key.name.clone(), Params::parse(&value.to_json(), dialect).ok()?.literal()?.clone()))
+    };
+    Json::Object(map.into_iter().flat_map(Map::iter).filter_map(literal).collect())
 }
 
 /// The facts that hold for a written call: of its action, where that is written plainly.
 pub(crate) fn own_facts<'f>(facts: &'f Facts, parameters: Option<&Tree>, dialect: Dialect) -> &'f Facts {
-    match literal(parameters, "action", dialect) {
-        Some(action) => facts.of(&serde_json::json!({ "action": action })),
-        None => facts,
-    }
+    if facts.actions.is_empty() { facts } else { facts.of(&literals(parameters, dialect)) }
 }
 
 impl Form {

@@ -84,7 +84,10 @@ pub struct Located<T> {
 /// not UTF-8 text, not YAML, over a limit, more than one document.
 pub fn read(source: &[u8]) -> Result<Node, Vec<Diagnostic>> {
     let text = text::check(source).map_err(|diagnostic| vec![diagnostic])?;
-    build::tree(text)
+    match text::join_surrogates(text) {
+        Some(joined) => build::tree(&joined),
+        None => build::tree(text),
+    }
 }
 
 impl<T> Located<T> {
@@ -176,7 +179,7 @@ impl Node {
     }
 
     /// The value at the end of a path of keys and list positions, or as far along it as there is one.
-    pub(crate) fn nearest<'t>(&'t self, path: impl IntoIterator<Item = &'t str>) -> &'t Self {
+    pub(crate) fn nearest<'p>(&self, path: impl IntoIterator<Item = &'p str>) -> &Self {
         let mut here = self;
         for step in path {
             let next = match &here.value {

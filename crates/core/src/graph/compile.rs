@@ -70,7 +70,7 @@ impl Lowering<'_, '_> {
             if found.is_none() {
                 let message = format!("`on_compensated` names no node: `{}`", shown(&name.value));
                 let unknown = Diagnostic::draft(Code::UnknownNode, name.span, message);
-                self.findings.push(unknown.did_you_mean(&name.value, known.keys().map(String::as_str)));
+                self.findings.push_near(unknown, &name.value, known.keys().map(String::as_str));
             }
             found
         });
@@ -88,7 +88,8 @@ impl Lowering<'_, '_> {
         let order: Vec<NodeIx> = levels(&graph).into_iter().flatten().collect();
         let is_cyclic = order.len() < graph.nodes.len();
         if !is_cyclic {
-            branches::fill(&mut graph, &order);
+            let spans: Vec<Span> = body.nodes.iter().map(|node| node.id.span).collect();
+            branches::fill(&mut graph, &order, &spans, self.findings);
         }
         Lowered { graph, edges: drawn.spans, bodies, aftermath, is_cyclic }
     }
@@ -198,7 +199,7 @@ impl Lowering<'_, '_> {
             None => {
                 let message = format!("there is no agent `{}`", shown(name));
                 let unknown = Diagnostic::draft(Code::UnknownAgent, written.agent.span, message);
-                self.findings.push(unknown.did_you_mean(name, self.catalog.agents.keys().map(String::as_str)));
+                self.findings.push_near(unknown, name, self.catalog.agents.keys().map(String::as_str));
                 placeholder(name)
             }
         };
@@ -258,7 +259,7 @@ impl Lowering<'_, '_> {
                 None => format!("there is no tool `{}`", shown(name)),
             };
             let unknown = Diagnostic::draft(Code::UnknownTool, span, message);
-            self.findings.push(unknown.did_you_mean(name, self.catalog.tools.keys().map(String::as_str)));
+            self.findings.push_near(unknown, name, self.catalog.tools.keys().map(String::as_str));
         }
         let found: BTreeMap<String, Facts> =
             found.into_iter().map(|(name, facts)| (name.to_owned(), facts.clone())).collect();
@@ -271,8 +272,8 @@ impl Lowering<'_, '_> {
         let undoing: Vec<(String, String)> = facts
             .iter()
             .flat_map(|(name, facts)| {
-                let all = std::iter::once(facts).chain(facts.actions.values());
-                all.filter_map(move |facts| Some((name.clone(), facts.compensation.as_ref()?.tool_name.clone())))
+                let undo = move |facts: &Facts| Some((name.clone(), facts.compensation.as_ref()?.tool_name.clone()));
+                std::iter::once(facts).chain(facts.actual()).filter_map(undo)
             })
             .collect();
         for (tool, undo) in undoing {
@@ -309,7 +310,7 @@ impl Lowering<'_, '_> {
                 let message = format!("there is no workflow `{}`", shown(&name.value));
                 let unknown = Diagnostic::draft(Code::UnknownWorkflow, name.span, message);
                 let known = self.catalog.workflows.keys().map(String::as_str);
-                self.findings.push(unknown.did_you_mean(&name.value, known));
+                self.findings.push_near(unknown, &name.value, known);
                 Hash::of(&[])
             }
         };

@@ -118,8 +118,7 @@ impl Builder {
     fn enter(&mut self, span: Span, anchor: usize, items: Items) -> Result<(), Vec<Diagnostic>> {
         self.spend(1, 0, span)?;
         if self.open.len() >= DEPTH_MAX {
-            let message = format!("values nest more than {DEPTH_MAX} levels deep");
-            return Err(one(span.error(Code::TooLarge, message).hint("move an inner part into a workflow of its own")));
+            return Err(one(too_deep(span)));
         }
         let span = Span { len: 1, ..span };
         self.open.push(Open { span, anchor, items });
@@ -171,8 +170,7 @@ impl Builder {
         let (values, text_bytes) = weight(&node);
         self.spend(values, text_bytes, span)?;
         if self.open.len() + depth(&node) > DEPTH_MAX {
-            let message = format!("values nest more than {DEPTH_MAX} levels deep");
-            return Err(one(span.error(Code::TooLarge, message)));
+            return Err(one(too_deep(span)));
         }
         self.place(node, 0, Named::Plainly)
     }
@@ -299,6 +297,9 @@ fn point(mark: Marker) -> Span {
 
 fn not_yaml(source: &str, error: &ScanError) -> Diagnostic {
     let at = point(*error.marker());
+    if error.info().contains("recursion limit") {
+        return too_deep(at);
+    }
     let diagnostic = at.error(Code::NotYaml, format!("not valid YAML: {}", error.info()));
     let line_at = |line: u32| source.lines().nth(line.saturating_sub(1) as usize).unwrap_or_default();
     let indents_by_tab = |line: &str| line.chars().take_while(|c| c.is_whitespace()).any(|c| c == '\t');
@@ -310,6 +311,11 @@ fn not_yaml(source: &str, error: &ScanError) -> Diagnostic {
         return diagnostic.hint("a template at the start of a value must stand in quotes: \"{{ name }}\"");
     }
     diagnostic
+}
+
+fn too_deep(at: Span) -> Diagnostic {
+    at.error(Code::TooLarge, format!("values nest more than {DEPTH_MAX} levels deep"))
+        .hint("move an inner part into a workflow of its own")
 }
 
 fn one(diagnostic: Diagnostic) -> Vec<Diagnostic> {

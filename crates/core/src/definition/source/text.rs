@@ -1,5 +1,7 @@
 //! From bytes to text that can be a definition, with a clear word about what cannot.
 
+use std::fmt::Write as _;
+
 use super::super::diagnostic::{Code, Diagnostic};
 use super::{SOURCE_BYTES_MAX, Span};
 
@@ -31,6 +33,41 @@ pub(super) fn check(source: &[u8]) -> Result<&str, Diagnostic> {
         return Err(empty(start));
     }
     Ok(text)
+}
+
+/// JSON writes a character beyond U+FFFF as two escapes, `\ud83d\ude00`; YAML knows only `\U0001f600`. Rewrites
+/// the former as the latter where the text is JSON; nothing where there is none. Columns behind one move by two.
+pub(super) fn join_surrogates(text: &str) -> Option<String> {
+    if !text.trim_start().starts_with(['{', '[']) || !(text.contains("\\ud") || text.contains("\\uD")) {
+        return None;
+    }
+    let mut joined = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        joined.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let pair = code_unit(rest).zip(rest.get(6..).and_then(code_unit));
+        let decoded =
+            pair.and_then(|(high, low)| char::decode_utf16([high, low]).next()?.ok()).filter(|c| c.len_utf16() == 2);
+        let taken = if let Some(c) = decoded {
+            let _ = write!(joined, "\\U{:08x}", u32::from(c));
+            12
+        } else {
+            // An escaped backslash is taken with what it escapes, so that `\\ud83d` stays text.
+            let taken = 1 + rest[1..].chars().next().map_or(0, char::len_utf8);
+            joined.push_str(&rest[..taken]);
+            taken
+        };
+        rest = &rest[taken..];
+    }
+    joined.push_str(rest);
+    Some(joined)
+}
+
+/// The number of an escape `\uXXXX` that a text begins with.
+fn code_unit(text: &str) -> Option<u16> {
+    let digits = text.strip_prefix("\\u")?.get(..4)?;
+    digits.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok())?
 }
 
 pub(super) fn empty(at: Span) -> Diagnostic {

@@ -1,12 +1,15 @@
 //! Whether every node can be reached, every branch be chosen and every merge fire.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::compile::{branches_of, first_branch};
 use super::super::node::{Kind, MergeMode};
 use super::super::{EdgeIx, NodeIx, When};
 use super::layer::Layer;
 use crate::definition::diagnostic::{Code, Diagnostic, Findings, shown};
+
+/// Edges that are named for one merge; the first few show what is wrong.
+const LEAVING_SHOWN_MAX: usize = 4;
 
 pub(super) fn check(layer: &Layer<'_, '_>, findings: &mut Findings) {
     layer.starts(findings);
@@ -47,12 +50,13 @@ impl Layer<'_, '_> {
     /// Every label names a branch its source has, and every choice is made between different edges.
     fn branches(&self, findings: &mut Findings) {
         let graph = &self.lowered.graph;
+        let mut all: BTreeMap<NodeIx, BTreeSet<String>> = BTreeMap::new();
         for (place, edge) in (0..).map(EdgeIx).zip(&graph.edges) {
             let kind = &graph.node(edge.from).kind;
             let span = self.lowered.edge_span(place);
             match &edge.when {
                 When::Branch(label) => {
-                    let known = branches_of(kind);
+                    let known = all.entry(edge.from).or_insert_with(|| branches_of(kind).into_iter().collect());
                     if known.is_empty() {
                         let message =
                             format!("`{}` chooses no branch, so none is called `{}`", self.id(edge.from), shown(label));
@@ -61,7 +65,7 @@ impl Layer<'_, '_> {
                     } else if !known.contains(label) {
                         let message = format!("`{}` has no branch `{}`", self.id(edge.from), shown(label));
                         let unknown = span.error(Code::Branch, message);
-                        findings.push(unknown.did_you_mean(label, known.iter().map(String::as_str)));
+                        findings.push_near(unknown, label, known.iter().map(String::as_str));
                     }
                 }
                 When::Completed if matches!(kind, Kind::Switch(_)) && first_branch(kind).is_none() => {
@@ -135,7 +139,11 @@ impl Layer<'_, '_> {
         let graph = &self.lowered.graph;
         let leads_to = |from: NodeIx, to: NodeIx| from == to || self.paths.precedes(from, to);
         let lasts: BTreeSet<NodeIx> = graph.incoming(merge).iter().map(|edge| graph.edge(*edge).from).collect();
-        for place in graph.places().filter(|place| self.paths.precedes(*place, merge)) {
+        let mut said = 0;
+        for place in self.paths.before(merge) {
+            if said == LEAVING_SHOWN_MAX {
+                return;
+            }
             // What comes before all branches belongs to none.
             if lasts.iter().all(|last| leads_to(place, *last)) {
                 continue;
@@ -151,6 +159,7 @@ impl Layer<'_, '_> {
                     );
                     let hint = format!("lead `{}` to the merge, too, or write `rest: wait` on it", self.id(to));
                     findings.push(self.lowered.edge_span(*index).error(Code::LeavesBranch, message).hint(hint));
+                    said += 1;
                 }
             }
         }

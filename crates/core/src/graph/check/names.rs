@@ -110,22 +110,19 @@ impl<'d> Names<'d> {
         }
         known.extend(self.variables.iter().copied());
         known.extend(self.input.into_iter().flatten().map(String::as_str));
-        let near = crate::expr::nearest(root, known.iter().copied());
-        findings.push(match self.input {
+        let unknown = match self.input {
             Some(_) => {
                 let message = format!("`{}` is no node, no variable and no key of the input", shown(root));
-                Diagnostic::draft(Code::UnknownWord, mention.span, message).did_you_mean(root, known.iter().copied())
+                Diagnostic::draft(Code::UnknownWord, mention.span, message)
             }
             None => {
                 let message =
                     format!("`{}` is no node and no variable: it is looked for in the run's input", shown(root));
-                let hint = match near {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("declare it, and misspellings are found: `input: {{{root}: string}}`"),
-                };
+                let hint = format!("declare it, and misspellings are found: `input: {{{}: string}}`", shown(root));
                 Diagnostic::warning(Code::UnknownWord, mention.span, message).hint(hint)
             }
-        });
+        };
+        findings.push_near(unknown, root, known);
     }
 }
 

@@ -14,8 +14,8 @@ use crate::tool::Facts;
 /// Checks calls; keeps the schemas it has compiled.
 #[derive(Default)]
 pub(super) struct Parameters {
-    /// By tool, action and parameter; `None` where the tool's own schema is not one.
-    compiled: BTreeMap<(String, String, String), Option<Validator>>,
+    /// By tool and parameter's schema; `None` where the tool's own schema is not one.
+    compiled: BTreeMap<(String, String), Option<Validator>>,
 }
 
 /// A call as it is written.
@@ -27,12 +27,8 @@ pub(super) struct Call<'c> {
 }
 
 impl Call<'_> {
-    fn at(&self, name: &str) -> Option<&Tree> {
-        self.tree?.as_map()?.get(name).map(|(_, value)| value)
-    }
-
-    fn literal(&self, name: &str) -> Option<Json> {
-        document::literal(self.tree, name, self.dialect)
+    fn literals(&self) -> Json {
+        document::literals(self.tree, self.dialect)
     }
 
     pub(super) fn own_facts(&self) -> &Facts {
@@ -50,30 +46,23 @@ impl Call<'_> {
 
 impl Parameters {
     pub(super) fn check(&mut self, call: &Call<'_>, findings: &mut Findings) {
-        let tool = &call.tool.value;
-        let action = call.literal("action");
-        if let Some(written) = action.as_ref().and_then(Json::as_str)
-            && !call.facts.actions.is_empty()
-            && !call.facts.actions.contains_key(written)
-        {
-            let span = call.at("action").map_or(call.tool.span, |node| node.span);
-            let unknown = span.error(Code::Parameters, format!("`{tool}` has no action `{}`", shown(written)));
-            findings.push(unknown.did_you_mean(written, call.facts.actions.keys().map(String::as_str)));
-            return;
+        let literals = call.literals();
+        if let Some(unknown) = unknown_action(call, &literals) {
+            return findings.push(unknown);
         }
-        let own = call.own_facts();
+        let own = call.facts.of(&literals);
         let schema = if own.parameters.is_object() { &own.parameters } else { &call.facts.parameters };
         let (Some(schema), Some(names)) = (schema.as_object(), call.names()) else { return };
         let empty = Map::new();
         let properties = schema.get("properties").and_then(Json::as_object).unwrap_or(&empty);
         required(call, schema, properties, &names, findings);
         for (key, node) in call.tree.and_then(Tree::as_map).into_iter().flat_map(|map| map.iter()) {
-            match properties.get(&key.name) {
-                Some(property) => {
-                    let action = action.as_ref().and_then(Json::as_str).unwrap_or_default();
-                    self.value(call, (action, &key.name), node, schema, property, findings);
+            match (properties.get(&key.name), literals.get(&key.name)) {
+                (Some(property), Some(literal)) => {
+                    self.value(call, &key.name, (node, literal), schema, property, findings)
                 }
-                None => unknown(call, &key.name, key.span, schema, properties, findings),
+                (Some(_), None) => {}
+                (None, _) => unknown(call, &key.name, key.span, schema, properties, findings),
             }
         }
     }
@@ -81,8 +70,8 @@ impl Parameters {
     fn value(
         &mut self,
         call: &Call<'_>,
-        (action, name): (&str, &str),
-        node: &Tree,
+        name: &str,
+        (node, literal): (&Tree, &Json),
         schema: &Map<String, Json>,
         property: &Json,
         findings: &mut Findings,
@@ -91,15 +80,26 @@ impl Parameters {
         if property.get("format").is_some() {
             return;
         }
-        let Some(literal) = call.literal(name) else { return };
-        let place = (call.tool.value.clone(), action.to_owned(), name.to_owned());
+        let place = (call.tool.value.clone(), property.to_string());
         let validator = self.compiled.entry(place).or_insert_with(|| compile(schema, property));
-        let Some(error) = validator.as_ref().and_then(|validator| validator.validate(&literal).err()) else { return };
+        let Some(error) = validator.as_ref().and_then(|validator| validator.validate(literal).err()) else { return };
         let path = error.instance_path().to_string();
         let at = node.nearest(path.split('/').skip(1)).span;
         let message = format!("`{name}` does not fit `{}`: {}", call.tool.value, shown(&error.to_string()));
         findings.push(at.error(Code::Parameters, message));
     }
+}
+
+/// What is wrong with an action that is written plainly, if anything.
+fn unknown_action(call: &Call<'_>, literals: &Json) -> Option<Diagnostic> {
+    let facts = call.facts;
+    let action = literals.get(&*facts.told_by)?.as_str()?;
+    if facts.actions.is_empty() || facts.actions.contains_key(action) {
+        return None;
+    }
+    let span = call.tree?.nearest([&*facts.told_by]).span;
+    let message = format!("`{}` has no {} `{}`", call.tool.value, facts.told_by, shown(action));
+    Some(span.error(Code::Parameters, message).did_you_mean(action, facts.actions.keys().map(String::as_str)))
 }
 
 /// One parameter's schema, with the definitions of the whole.
@@ -145,14 +145,14 @@ fn unknown(
     properties: &Map<String, Json>,
     findings: &mut Findings,
 ) {
-    let is_action = name == "action" && !call.facts.actions.is_empty();
+    let is_action = name == call.facts.told_by && !call.facts.actions.is_empty();
     if is_action || properties.is_empty() || schema.contains_key("patternProperties") {
         return;
     }
     let message = format!("`{}` has no parameter `{}`", call.tool.value, shown(name));
     let known = properties.keys().map(String::as_str);
     if schema.get("additionalProperties") == Some(&Json::Bool(false)) {
-        findings.push(span.error(Code::Parameters, message).did_you_mean(name, known));
+        findings.push_near(span.error(Code::Parameters, message), name, known);
     } else if let Some(near) = crate::expr::nearest(name, known) {
         let unknown = Diagnostic::warning(Code::Parameters, span, message);
         findings.push(unknown.hint(format!("did you mean `{near}`?")));

@@ -41,6 +41,18 @@ impl Paths {
         self.before[b.at()].get(a.at() / 64).is_some_and(|bits| bits & (1 << (a.at() % 64)) != 0)
     }
 
+    /// All nodes that are settled before `b` may begin.
+    pub(super) fn before(&self, b: NodeIx) -> impl Iterator<Item = NodeIx> {
+        let words = self.before[b.at()].iter().enumerate().filter(|(_, bits)| **bits != 0);
+        words
+            .flat_map(|(word, bits)| {
+                (0..64)
+                    .filter(move |bit| bits & (1 << bit) != 0)
+                    .filter_map(move |bit| u32::try_from(word * 64 + bit).ok())
+            })
+            .map(NodeIx)
+    }
+
     /// Whether no run takes both: they lie on different branches of one choice.
     pub(super) fn exclude(&self, a: NodeIx, b: NodeIx) -> bool {
         self.choices.exclude(Choices::of_node(a), Choices::of_node(b))

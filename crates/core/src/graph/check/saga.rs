@@ -19,7 +19,7 @@ use crate::definition::source::{Located, Span};
 use crate::tool::Facts;
 
 /// Pairs of nodes looked at before the check gives up.
-const PAIRS_MAX: usize = 20_000_000;
+const PAIRS_MAX: usize = 4_000_000;
 
 /// A node that does something the check is about.
 struct Act<'a> {
@@ -209,8 +209,7 @@ fn effect(layer: &Layer<'_, '_>, place: NodeIx) -> (Option<String>, bool) {
 fn of_many<'f>(tools: impl Iterator<Item = (&'f String, &'f Facts)>) -> (Option<String>, bool) {
     let (mut stays, mut can_be_undone) = (None, false);
     for (name, facts) in tools {
-        let all: Vec<&Facts> = if facts.actions.is_empty() { vec![facts] } else { facts.actions.values().collect() };
-        for facts in all.into_iter().filter(|facts| facts.class.acts()) {
+        for facts in facts.actual().into_iter().filter(|facts| facts.class.acts()) {
             match &facts.compensation {
                 Some(_) => can_be_undone = true,
                 None => {

@@ -2,21 +2,32 @@
 
 use std::collections::BTreeMap;
 
-use super::super::node::{Kind, Merge};
+use super::super::node::{Kind, Merge, MergeMode, Rest};
 use super::super::{EdgeIx, Graph, NodeIx};
+use crate::definition::diagnostic::{Code, Findings};
+use crate::definition::source::Span;
 
-/// Fills in the branches of every merge of an acyclic graph: by in-edge, the nodes before it whose every path leads
-/// to the merge. A node before several in-edges stands in each of their branches. `order` is topological.
-pub(super) fn fill(graph: &mut Graph, order: &[NodeIx]) {
-    let merges: Vec<NodeIx> =
-        graph.places().filter(|place| matches!(graph.node(*place).kind, Kind::Merge(_))).collect();
-    let mut marks = Marks { leads: vec![false; graph.nodes.len()], order };
-    for place in merges {
-        // Only a merge that may fire early cuts anything.
-        let branches = match &graph.node(place).kind {
-            Kind::Merge(merge) if merge.may_cut() => marks.branches(graph, place),
-            _ => BTreeMap::new(),
-        };
+/// Nodes and edges looked at on behalf of all merges of a graph. Only a graph of thousands of nested merges needs more.
+const STEPS_MAX: usize = 5_000_000;
+
+/// Fills in the branches of every merge of an acyclic graph: by in-edge, the nodes before it whose every path leads to
+/// the merge. A node before several in-edges stands in each of their branches; one before all of them in none, since
+/// it is settled whichever comes first. `order` is topological.
+pub(super) fn fill(graph: &mut Graph, order: &[NodeIx], spans: &[Span], findings: &mut Findings) {
+    let mut rank = vec![0; order.len()];
+    order.iter().enumerate().for_each(|(at, place)| rank[place.at()] = at);
+    let mut marks = Marks { leads: vec![0; order.len()], seen: vec![0; order.len()], rank, walks: 0, steps: 0 };
+    let cutting =
+        graph.places().filter(|place| matches!(&graph.node(*place).kind, Kind::Merge(merge) if merge.may_cut()));
+    for place in cutting.collect::<Vec<_>>() {
+        let branches = marks.branches(graph, place);
+        if marks.steps > STEPS_MAX {
+            let span = spans.get(place.at()).copied().unwrap_or_default();
+            let message = "the merges of this workflow have more branches within branches than can be worked out";
+            findings
+                .push(span.error(Code::TooLarge, message).hint("write `rest: wait` where nothing need be cancelled"));
+            return;
+        }
         if let Kind::Merge(merge) = &mut graph.nodes[place.at()].kind {
             merge.branches = branches;
         }
@@ -26,36 +37,69 @@ pub(super) fn fill(graph: &mut Graph, order: &[NodeIx]) {
 impl Merge {
     /// Whether it can fire while some of its branches still run, and then cuts them.
     pub fn may_cut(&self) -> bool {
-        self.mode != super::super::node::MergeMode::All && self.rest == super::super::node::Rest::Cancel
+        self.mode != MergeMode::All && self.rest == Rest::Cancel
     }
 }
 
-struct Marks<'o> {
-    /// Whether every path of a node leads to the merge at hand.
-    leads: Vec<bool>,
-    order: &'o [NodeIx],
+struct Marks {
+    /// By node: the merge, counted from 1, that every path of it leads to, as far as is known.
+    leads: Vec<u32>,
+    /// By node: the last walk that came by.
+    seen: Vec<u32>,
+    /// By node: its place in the order.
+    rank: Vec<usize>,
+    walks: u32,
+    steps: usize,
 }
 
-impl Marks<'_> {
+impl Marks {
     fn branches(&mut self, graph: &Graph, merge: NodeIx) -> BTreeMap<EdgeIx, Vec<NodeIx>> {
-        self.leads.fill(false);
-        self.leads[merge.at()] = true;
-        for place in self.order.iter().rev().filter(|place| **place != merge) {
-            let mut out = graph.outgoing(*place).iter().map(|edge| graph.edge(*edge).to).peekable();
-            self.leads[place.at()] = out.peek().is_some() && out.all(|to| self.leads[to.at()]);
-        }
-        graph.incoming(merge).iter().map(|edge| (*edge, self.before(graph, graph.edge(*edge).from))).collect()
-    }
-
-    /// A node and what comes before it, as far as it leads nowhere but to the merge.
-    fn before(&self, graph: &Graph, last: NodeIx) -> Vec<NodeIx> {
-        let mut found = std::collections::BTreeSet::new();
-        let mut open = vec![last];
-        while let Some(place) = open.pop() {
-            if self.leads[place.at()] && found.insert(place) {
-                open.extend(graph.incoming(place).iter().map(|edge| graph.edge(*edge).from));
+        let mark = merge.0 + 1;
+        self.leads[merge.at()] = mark;
+        for place in self.before(graph, [merge], |_| true) {
+            let mut out = graph.outgoing(place).iter().map(|edge| graph.edge(*edge).to);
+            if place != merge && out.all(|to| self.leads[to.at()] == mark) {
+                self.leads[place.at()] = mark;
             }
         }
-        found.into_iter().collect()
+        let incoming = graph.incoming(merge);
+        let mut branches = BTreeMap::new();
+        let mut counts: BTreeMap<NodeIx, usize> = BTreeMap::new();
+        for edge in incoming {
+            let leads = std::mem::take(&mut self.leads);
+            let branch = self.before(graph, [graph.edge(*edge).from], |place| leads[place.at()] == mark);
+            self.leads = leads;
+            branch.iter().for_each(|place| *counts.entry(*place).or_default() += 1);
+            branches.insert(*edge, branch);
+        }
+        for branch in branches.values_mut() {
+            branch.retain(|place| counts[place] < incoming.len());
+            branch.sort_unstable();
+        }
+        branches
+    }
+
+    /// These nodes and what comes before them as far as it `counts`, the last first.
+    fn before(
+        &mut self,
+        graph: &Graph,
+        from: impl IntoIterator<Item = NodeIx>,
+        counts: impl Fn(NodeIx) -> bool,
+    ) -> Vec<NodeIx> {
+        self.walks += 1;
+        let mut found: Vec<NodeIx> = Vec::new();
+        let mut open: Vec<NodeIx> = from.into_iter().filter(|place| counts(*place)).collect();
+        while let Some(place) = open.pop() {
+            if self.steps > STEPS_MAX || self.seen[place.at()] == self.walks {
+                continue;
+            }
+            self.seen[place.at()] = self.walks;
+            found.push(place);
+            let incoming = graph.incoming(place);
+            self.steps += 1 + incoming.len();
+            open.extend(incoming.iter().map(|edge| graph.edge(*edge).from).filter(|from| counts(*from)));
+        }
+        found.sort_unstable_by_key(|place| std::cmp::Reverse(self.rank[place.at()]));
+        found
     }
 }

@@ -77,6 +77,7 @@ impl Drawing<'_, '_> {
                 published.entry(&key.value).or_default().push(place);
             }
         }
+        let mut pairs = 0;
         let mut wanted: Vec<BTreeMap<NodeIx, Span>> = Vec::with_capacity(self.body.nodes.len());
         for (place, node) in (0..).map(NodeIx).zip(&self.body.nodes) {
             let mut before = BTreeMap::new();
@@ -85,14 +86,20 @@ impl Drawing<'_, '_> {
                     before.entry(found).or_insert(dependency.span);
                 }
             }
-            for mention in &node.mentions {
+            let mut seen = BTreeSet::new();
+            for mention in node.mentions.iter().filter(|mention| seen.insert((&mention.root, mention.own))) {
                 let named = self.known.get(&mention.root).map(std::slice::from_ref);
                 let found = named.or_else(|| published.get(mention.root.as_str()).map(Vec::as_slice));
                 for from in found.unwrap_or_default().iter().filter(|from| !(mention.own && **from == place)) {
                     before.entry(*from).or_insert(mention.span);
                 }
             }
+            pairs += before.len();
             wanted.push(before);
+            if pairs > EDGES_MAX {
+                let message = format!("what nodes name makes more than {EDGES_MAX} edges");
+                return self.findings.push(node.id.span.error(Code::TooLarge, message));
+            }
         }
         let after = aftermath.map(|first| reserved(first, &wanted)).unwrap_or_default();
         for (to, before) in (0..).map(NodeIx).zip(wanted) {
@@ -107,6 +114,9 @@ impl Drawing<'_, '_> {
 
     /// A dependency holds whichever branch was chosen.
     fn depend(&mut self, from: NodeIx, to: NodeIx, span: Span) {
+        if self.drawn.edges.len() > EDGES_MAX {
+            return;
+        }
         let labels = branches(&self.nodes[from.at()].kind);
         if labels.is_empty() {
             self.push(Edge { from, to, when: When::Completed, condition: None }, span);
@@ -121,7 +131,7 @@ impl Drawing<'_, '_> {
         if found.is_none() {
             let message = format!("there is no node `{}`", shown(&name.value));
             let unknown = Diagnostic::draft(Code::UnknownNode, name.span, message);
-            self.findings.push(unknown.did_you_mean(&name.value, self.known.keys().map(String::as_str)));
+            self.findings.push_near(unknown, &name.value, self.known.keys().map(String::as_str));
         }
         found
     }

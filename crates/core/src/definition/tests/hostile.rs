@@ -1,0 +1,252 @@
+//! Input that was made to hurt: refused clearly, quickly, and without a panic.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use super::super::source::{DEPTH_MAX, SOURCE_BYTES_MAX};
+use super::super::{Catalog, Checked, Severity, check};
+
+/// Five seconds are promised of a release build; everyday builds are several times slower and stay far below that, too.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+fn within_patience(source: &[u8]) -> Checked {
+    let started = Instant::now();
+    let checked = check(source, &Catalog::default());
+    let took = started.elapsed();
+    assert!(took < PATIENCE, "took {took:?}");
+    checked
+}
+
+/// Refused with an error whose message holds `words`.
+fn refused(source: impl AsRef<[u8]>, words: &str) {
+    let checked = within_patience(source.as_ref());
+    let said: Vec<&str> = checked.diagnostics.iter().map(|diagnostic| diagnostic.message.as_str()).collect();
+    assert_eq!(checked.severity(), Some(Severity::Error), "{said:?}");
+    assert!(said.iter().any(|message| message.contains(words)), "{said:#?}");
+    assert!(checked.workflow.is_none() && checked.bundle.is_none());
+}
+
+#[test]
+fn ten_megabytes_are_refused_at_once() {
+    refused("a: b\n".repeat(2 * 1024 * 1024), "a definition has at most 2097152");
+    refused(vec![b'x'; SOURCE_BYTES_MAX + 1], "a definition has at most");
+}
+
+#[test]
+fn bytes_that_are_no_text_are_refused() {
+    refused([0x7f, b'E', b'L', b'F', 2, 1, 1, 0], "control character");
+    refused([b'a', b':', b' ', 0xff, 0xfe, 0x80], "byte 3 is not UTF-8");
+    refused([0xff, 0xfe, b'n', 0, b'a', 0], "UTF-16");
+    refused(b"name: a\0b", "control character U+0000");
+    refused(vec![0_u8; 100_000], "control character");
+}
+
+#[test]
+fn nothing_at_all_is_refused() {
+    for empty in ["", " \n\t\n", "# only a comment\n", "---\n", "~", "\u{feff}", "---\n...\n"] {
+        refused(empty, "the definition is empty");
+    }
+}
+
+#[test]
+fn an_alias_bomb_costs_no_more_than_its_budget() {
+    let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
+    for level in 1..60 {
+        let before = level - 1;
+        let _ = writeln!(bomb, "a{level}: &a{level} [{}]", vec![format!("*a{before}"); 9].join(", "));
+    }
+    refused(bomb, "more than 200000 values");
+}
+
+#[test]
+fn an_alias_to_a_long_text_is_counted_by_its_bytes() {
+    let mut bomb = format!("a: &a {}\nb:\n", "x".repeat(100_000));
+    bomb.push_str(&"  - *a\n".repeat(10_000));
+    refused(bomb, "bytes of text");
+}
+
+#[test]
+fn an_alias_inside_what_it_names_is_refused() {
+    refused("a: &a [1, *a]", "stands inside what it names");
+    refused("a: *nowhere", "not valid YAML");
+}
+
+#[test]
+fn three_hundred_thousand_values_are_refused() {
+    refused("- \n".repeat(300_000), "more than 200000 values");
+    refused(format!("[{}]", "1,".repeat(300_000)), "more than 200000 values");
+}
+
+#[test]
+fn more_nodes_than_a_workflow_may_have_are_refused() {
+    let mut many = String::from("name: many\nnodes:\n");
+    (0..10_001).for_each(|n| writeln!(many, "- {{id: n{n}, tool: t}}").unwrap());
+    refused(many, "more than 10000 nodes");
+}
+
+#[test]
+fn deep_nesting_is_refused_in_every_form() {
+    let words = &format!("more than {DEPTH_MAX} levels");
+    refused("[".repeat(1_000_000), words);
+    refused("{a: ".repeat(400_000), words);
+    refused("- ".repeat(900_000), words);
+    refused("? ".repeat(900_000), "");
+    refused((0..1_400).map(|n| format!("{}a:\n", " ".repeat(n))).collect::<String>(), words);
+    let mut nested = String::from("*a64");
+    for level in (0..64).rev() {
+        nested = format!("x{level}: &a{} [*a{level}]\n{nested}", level + 1);
+    }
+    refused(format!("x: &a0 [1]\n{}", nested.replace("*a64", "z: *a64")), "");
+}
+
+#[test]
+fn bodies_within_bodies_are_bounded() {
+    let mut nested = String::from("{nodes: [{id: n, tool: t}]}");
+    for _ in 0..12 {
+        nested = format!("{{nodes: [{{id: n, for_each: [1], body: {nested}}}]}}");
+    }
+    refused(format!("{{name: deep, {}", &nested[1..]), "bodies nest more than 8");
+}
+
+#[test]
+fn unfinished_and_odd_texts_are_errors_not_panics() {
+    let odd = [
+        "name: \"unfinished",
+        "name: 'unfinished",
+        "nodes: [",
+        "nodes: {",
+        "a: b: c",
+        "\t- x",
+        "a:\n\t- b",
+        "%YAML 9.9\n---\na: b",
+        "--- |\n",
+        "!!binary aGk=",
+        "!x y",
+        "a: !!int x",
+        "? [a]\n: b",
+        "? {a: b}\n: c",
+        "a: .inf",
+        "a: .nan",
+        "a: 99999999999999999999999999",
+        "<<: 1",
+        "<<: [1]",
+        "a: &a\n<<: *a",
+        "- ",
+        "\"\\ud800\"",
+        "a: 0x",
+        "a: 1e999",
+        "nodes: 5",
+        "nodes: [5]",
+        "steps: {}",
+        "nodes: null",
+        "edges: []",
+        "workflow: []",
+        "true",
+        "5",
+        "[]",
+        "{}",
+        "nodes: [{}]",
+        "nodes: [{id: 5, tool: 5}]",
+        "nodes: [{id: a, type: 5}]",
+        "---\na: 1\n---\nb: 2",
+        "@",
+        "`",
+        "|",
+        ">-",
+        "{a: {a: {a: ",
+        "[[]]]",
+        "}",
+        "&",
+        "*",
+        "!",
+        "%",
+        "a: |9\n  x",
+        "\u{85}\u{2028}",
+        "- - -\n -",
+        "{{ x }}",
+        "a: {{ x }}",
+    ];
+    for text in odd {
+        let checked = within_patience(text.as_bytes());
+        assert_eq!(checked.severity(), Some(Severity::Error), "{text:?}");
+    }
+}
+
+#[test]
+fn long_tokens_and_lines_are_read_in_linear_time() {
+    for source in [
+        "a".repeat(2_000_000),
+        format!("\"{}", "a".repeat(2_000_000)),
+        format!("a: \"{}\"", "\\n".repeat(900_000)),
+        format!("a: |\n{}", "  x\n".repeat(400_000)),
+        format!("a: >\n{}", "  x\n\n".repeat(300_000)),
+        format!("a: {}", "x ".repeat(900_000)),
+        format!("{}: 1", "k".repeat(1_000_000)),
+        "#".repeat(2_000_000),
+        "\n".repeat(2_000_000),
+        " ".repeat(2_000_000),
+        "&a ".repeat(600_000),
+        "!".repeat(2_000_000),
+        "'".repeat(2_000_000),
+        "%".repeat(2_000_000),
+        "a: &a ".repeat(300_000),
+        "{".repeat(60) + &",".repeat(1_000_000),
+        "[a, ".repeat(60) + &"b, ".repeat(150_000),
+        "[".to_owned() + &"a: b, ".repeat(90_000),
+        "[".to_owned() + &"? a : b, ".repeat(90_000),
+        "{a b c d e f ".repeat(100_000),
+        "*a ".repeat(600_000),
+    ] {
+        let checked = within_patience(source.as_bytes());
+        assert_eq!(checked.severity(), Some(Severity::Error), "{:?}", source.get(..20));
+    }
+}
+
+#[test]
+fn as_many_keys_as_fit_are_looked_up_in_time() {
+    let keys: String = (0..90_000).map(|n| format!("k{n}: 1\n")).collect();
+    refused(&keys, "means nothing");
+    refused(format!("{keys}k5: 2\n"), "written twice");
+    let steps: String = (0..9_000).map(|n| format!("- {{id: n{n}, tol: x}}\n")).collect();
+    refused(format!("steps:\n{steps}"), "cannot be told");
+}
+
+#[test]
+fn the_largest_graphs_are_checked_in_time() {
+    let chain: String = (0..9_999).map(|n| format!("- {{id: n{n}, tool: t}}\n")).collect();
+    let edges: String = (0..9_998).map(|n| format!("- {{from: n{n}, to: n{}}}\n", n + 1)).collect();
+    let checked = within_patience(format!("name: chain\nnodes:\n{chain}edges:\n{edges}").as_bytes());
+    assert!(checked.workflow.is_some(), "{:?}", checked.diagnostics.first());
+
+    refused(format!("name: ring\nnodes:\n{chain}edges:\n{edges}- {{from: n9998, to: n0}}\n"), "in a circle: n0 → n1");
+}
+
+#[test]
+fn dense_graphs_of_merges_and_choices_are_checked_in_time() {
+    let mut dense = String::from("name: dense\nnodes:\n- {id: n0, type: condition, condition: 'true'}\n");
+    for n in 1..5_000 {
+        let kind = match n % 3 {
+            0 => "type: merge, mode: any",
+            1 => "type: condition, condition: 'true'",
+            _ => "type: transform, set: {k: 1}",
+        };
+        let _ = writeln!(dense, "- {{id: n{n}, {kind}}}");
+    }
+    dense.push_str("edges:\n");
+    for n in 1..5_000_u32 {
+        for back in [1, 7, 40, 900, 2_500] {
+            if let Some(from) = n.checked_sub(back) {
+                let _ = writeln!(dense, "- {{from: n{from}, to: n{n}}}");
+            }
+        }
+    }
+    within_patience(dense.as_bytes());
+}
+
+#[test]
+fn many_findings_are_cut_short() {
+    let steps: String = (0..9_000).map(|n| format!("- {{id: n{n}, tool: t, depends_on: [x{n}]}}\n")).collect();
+    let checked = within_patience(format!("name: many\nsteps:\n{steps}").as_bytes());
+    assert_eq!(checked.diagnostics.len(), super::super::DIAGNOSTICS_MAX + 1);
+    assert!(checked.diagnostics.last().unwrap().message.contains("more findings"));
+}
