@@ -1,1 +1,78 @@
-//! (under construction)
+//! Performs a permitted tool call.
+//!
+//! The way in is [`Registry`], which answers the port [`baton_ports::tools::Tools`]. A call goes through the stages of
+//! the check (find, enabled, parameters, approval) and comes out as a permit; performing the permit is one attempt under
+//! a time-out, with a redacted audit row. Retries, waiting and the journal are the run's.
+//!
+//! Internal tools keep what they do in [`baton_ports::records`]: an act and its idempotency key's row commit in one
+//! batch, so the same key again gives the first result and never a second act.
+//!
+//! **Nothing performs without a permit.** A tool is known to this room only; outside there is the port, and its only way
+//! to perform is the permit that the check gave:
+//!
+//! ```compile_fail,E0603
+//! use baton_tools::tool::Tool; // the trait with `attempt` is private
+//! ```
+//!
+//! ```compile_fail,E0603
+//! use baton_tools::permit::Permit; // so is what implements the port's permitted call
+//! ```
+//!
+//! A permit is spent by performing it, and cannot be copied:
+//!
+//! ```compile_fail,E0382
+//! # use std::time::Duration;
+//! # use baton_ports::tools::PermittedCall;
+//! async fn twice(permit: Box<dyn PermittedCall>) {
+//!     permit.perform(Duration::from_secs(1)).await;
+//!     permit.perform(Duration::from_secs(1)).await;
+//! }
+//! ```
+//!
+//! ```compile_fail,E0599
+//! # use baton_ports::tools::PermittedCall;
+//! fn copy(permit: &Box<dyn PermittedCall>) -> Box<dyn PermittedCall> {
+//!     permit.clone()
+//! }
+//! ```
+//!
+//! Deliberately absent: rate limits, caches and circuit breakers, which are stages to come; reading files, which is
+//! the app's; deciding whether to try again.
+
+mod audit;
+mod canonical;
+mod catalogue;
+mod check;
+pub mod code;
+mod config;
+mod definition;
+mod error;
+mod failure;
+mod keyed;
+mod kinds;
+mod language;
+mod outbound;
+mod permit;
+mod providers;
+mod registry;
+mod request;
+mod rules;
+mod shipped;
+#[cfg(test)]
+mod testing;
+mod tool;
+
+pub use catalogue::{Description, Risk};
+pub use config::{Config, Permission, Secret, Tenant, Tuning, Zone};
+pub use definition::Definition;
+pub use error::Error;
+pub use language::Language;
+pub use registry::Registry;
+
+/// Settings of single tools.
+pub mod settings {
+    pub use crate::outbound::{Config as Outbound, Network};
+    pub use crate::providers::calendar::{Config as Calendar, Day, Opening, Step, Treatment};
+    pub use crate::providers::email::{Config as Email, Sender, SmtpConfig as Smtp, Tls};
+    pub use crate::providers::payment::{Config as Payment, Method};
+}

@@ -1,0 +1,64 @@
+//! The row the audit keeps of an attempt, in the words of seed 000, redacted.
+
+use std::time::Duration;
+
+use baton_core::redact::{self, Bounds};
+use baton_core::time::Time;
+use baton_core::tool::{AuditRow, AuditStatus, Call, Outcome};
+use serde_json::{Map, Value};
+
+use crate::catalogue::Entry;
+
+/// What an action is called where the catalogue does not know the tool.
+const UNKNOWN_TYPE: &str = "tool_execution";
+
+/// `entry` is `None` for a tool that does not exist: asking for it is worth a row too.
+pub(crate) fn row(call: &Call, entry: Option<&Entry>, outcome: &Outcome, at: Time, took: Duration) -> AuditRow {
+    let variant = entry.map(|entry| entry.variant(&call.arguments));
+    AuditRow {
+        at,
+        company_id: call.tenant.clone(),
+        run: call.run.clone(),
+        user_id: call.caller.user_id.clone(),
+        agent_name: call.agent.clone(),
+        conversation_id: call.caller.conversation_id.clone(),
+        action_type: variant.map_or(UNKNOWN_TYPE, |variant| &variant.audit_type).to_owned(),
+        action: call.tool.clone(),
+        details: details(call, entry, outcome),
+        status: match outcome {
+            Outcome::Done { .. } => AuditStatus::Success,
+            Outcome::NotDone { .. } | Outcome::Unknown { .. } => AuditStatus::Error,
+        },
+        duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
+fn details(call: &Call, entry: Option<&Entry>, outcome: &Outcome) -> Value {
+    let mut details = Map::new();
+    let mut say = |name: &str, value: Value| drop(details.insert(name.to_owned(), value));
+    say("parameters", redact::value(&call.arguments, Bounds::AUDIT));
+    say("key", Value::from(call.key.as_str()));
+    say("attempt", Value::from(call.attempt));
+    if let Some(entry) = entry {
+        say("provider", Value::from(entry.provider));
+        say("compensable", Value::from(entry.variant(&call.arguments).compensable));
+    }
+    match outcome {
+        Outcome::Done { output, cost, .. } => {
+            say("result", redact::value(output, Bounds::AUDIT));
+            if cost.as_nanos() != 0 {
+                say("cost_usd", Value::from(cost.as_f64()));
+            }
+        }
+        Outcome::NotDone { fault, .. } => {
+            say("error_code", Value::from(&*fault.code));
+            say("error", Value::from(&*redact::text(&fault.message)));
+        }
+        Outcome::Unknown { fault } => {
+            say("error_code", Value::from(&*fault.code));
+            say("error", Value::from(&*redact::text(&fault.message)));
+            say("outcome", Value::from("unknown"));
+        }
+    }
+    Value::Object(details)
+}

@@ -1,0 +1,28 @@
+//! One action of a tool under a name of its own, as seeds 000 and 001 call them.
+
+use super::entry::Entry;
+
+pub(super) struct Preset {
+    pub(super) name: &'static str,
+    pub(super) base: &'static str,
+    /// The action it always performs; `None` is the tool as it is.
+    action: Option<&'static str>,
+}
+
+pub(super) const PRESETS: &[Preset] = &[
+    Preset { name: "check_availability", base: "google_calendar", action: Some("check_availability") },
+    Preset { name: "execute_booking", base: "google_calendar", action: Some("create_booking") },
+    Preset { name: "create_booking", base: "google_calendar", action: Some("create_booking") },
+    Preset { name: "cancel_booking", base: "google_calendar", action: Some("cancel_booking") },
+    Preset { name: "send_notification", base: "send_email", action: None },
+];
+
+impl Preset {
+    pub(super) fn of(&self, base: &Entry) -> Entry {
+        let entry = base.renamed(self.name);
+        match self.action {
+            Some(action) => entry.always(action),
+            None => entry,
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! The stable codes of this room, with what each says to a customer and to an operator.
+//!
+//! Every code has a page in `docs/errors/tools/`. The Spanish words of seed 000 are kept letter by letter.
+
+mod text;
+
+use baton_core::fault::Fault;
+
+use crate::language::Language;
+
+pub use text::{TEXTS, Text};
+
+pub const ADDRESS_NOT_ALLOWED: &str = "ADDRESS_NOT_ALLOWED";
+pub const APPROVAL_REQUIRED: &str = "APPROVAL_REQUIRED";
+pub const BOOKING_NOT_FOUND: &str = "BOOKING_NOT_FOUND";
+pub const CALCULATION_FAILED: &str = "CALCULATION_FAILED";
+pub const CALENDAR_NOT_CONFIGURED: &str = "CALENDAR_NOT_CONFIGURED";
+pub const CALENDAR_UNAVAILABLE: &str = "CALENDAR_UNAVAILABLE";
+pub const CONTACT_CHANGED: &str = "CONTACT_CHANGED";
+pub const DATE_NOT_BOOKABLE: &str = "DATE_NOT_BOOKABLE";
+pub const EXPRESSION_FAILED: &str = "EXPRESSION_FAILED";
+pub const INVALID_PARAMETERS: &str = "INVALID_PARAMETERS";
+pub const KEY_REUSED: &str = "KEY_REUSED";
+pub const MESSAGE_REJECTED: &str = "MESSAGE_REJECTED";
+pub const NO_SCRIPTED_RESULT: &str = "NO_SCRIPTED_RESULT";
+pub const OUTCOME_UNKNOWN: &str = "OUTCOME_UNKNOWN";
+pub const OUTSIDE_HOURS: &str = "OUTSIDE_HOURS";
+pub const PAYMENT_DECLINED: &str = "PAYMENT_DECLINED";
+pub const PAYMENT_NOT_FOUND: &str = "PAYMENT_NOT_FOUND";
+pub const RATE_LIMIT_EXCEEDED: &str = "RATE_LIMIT_EXCEEDED";
+pub const REFUND_TOO_LARGE: &str = "REFUND_TOO_LARGE";
+pub const RESPONSE_TOO_LARGE: &str = "RESPONSE_TOO_LARGE";
+pub const SERVICE_REJECTED: &str = "SERVICE_REJECTED";
+pub const SERVICE_UNAVAILABLE: &str = "SERVICE_UNAVAILABLE";
+pub const SLOT_TAKEN: &str = "SLOT_TAKEN";
+pub const STORAGE_UNAVAILABLE: &str = "STORAGE_UNAVAILABLE";
+pub const TICKET_NOT_FOUND: &str = "TICKET_NOT_FOUND";
+pub const TIMEOUT: &str = "TIMEOUT";
+pub const TOOL_NOT_ALLOWED: &str = "TOOL_NOT_ALLOWED";
+pub const TOOL_NOT_FOUND: &str = "TOOL_NOT_FOUND";
+
+/// What a code says, in the words for this category of tools where it has such words.
+pub fn text(code: &str, category: &str) -> Option<&'static Text> {
+    let of = |category: Option<&str>| TEXTS.iter().find(|text| text.code == code && text.category == category);
+    of(Some(category)).or_else(|| of(None))
+}
+
+/// Adds the words for the customer and the operator's next step, where the fault has none of its own.
+pub(crate) fn speak(mut fault: Fault, category: &str, language: Language) -> Fault {
+    let Some(text) = text(&fault.code, category) else { return fault };
+    fault.customer.get_or_insert_with(|| text.customer(language).to_owned());
+    fault.suggested_action.get_or_insert(text.action.into());
+    fault
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,214 @@
+//! The catalogue of messages.
+
+use crate::language::Language;
+
+/// What one code says.
+#[derive(Debug)]
+pub struct Text {
+    pub code: &'static str,
+    /// Only for tools of this category; `None` for all others.
+    pub category: Option<&'static str>,
+    /// To the customer.
+    pub english: &'static str,
+    pub spanish: &'static str,
+    /// To the operator: what to do about it.
+    pub action: &'static str,
+}
+
+impl Text {
+    pub fn customer(&self, language: Language) -> &'static str {
+        match language {
+            Language::English => self.english,
+            Language::Spanish => self.spanish,
+        }
+    }
+}
+
+const fn text(code: &'static str, english: &'static str, spanish: &'static str, action: &'static str) -> Text {
+    Text { code, category: None, english, spanish, action }
+}
+
+const fn text_for(category: &'static str, text: Text) -> Text {
+    Text { category: Some(category), ..text }
+}
+
+/// Sorted by code.
+pub const TEXTS: &[Text] = &[
+    text(
+        "ADDRESS_NOT_ALLOWED",
+        "We cannot reach that address.",
+        "No podemos acceder a esa dirección.",
+        "Call a public address, or allow this one under `outbound.allow` in the tools settings",
+    ),
+    text(
+        "APPROVAL_REQUIRED",
+        "A person must approve this first. We will let you know.",
+        "Una persona debe aprobarlo antes. Te avisaremos.",
+        "Approve or reject the request in the inbox",
+    ),
+    text(
+        "BOOKING_NOT_FOUND",
+        "We could not find that appointment.",
+        "No encontramos esa cita.",
+        "Check the booking id against the audit trail",
+    ),
+    text(
+        "CALCULATION_FAILED",
+        "We could not do that calculation.",
+        "No pudimos hacer ese cálculo.",
+        "Correct the expression; the details say where it fails",
+    ),
+    text(
+        "CALENDAR_NOT_CONFIGURED",
+        "We have not set up your calendar yet. Please contact support.",
+        "No hemos configurado tu calendario aún. Contacta a soporte.",
+        "Configure calendar integration in admin panel",
+    ),
+    text(
+        "CALENDAR_UNAVAILABLE",
+        "We could not check availability. Please try again in a few minutes.",
+        "No pudimos verificar disponibilidad. Intenta de nuevo en unos minutos.",
+        "Check that the database can be read and written",
+    ),
+    text(
+        "CONTACT_CHANGED",
+        "Your details changed while we were saving them. Please try again.",
+        "Tus datos cambiaron mientras los guardábamos. Intenta de nuevo.",
+        "Retry; if it repeats, look for another process that writes the same contact",
+    ),
+    text(
+        "DATE_NOT_BOOKABLE",
+        "That date cannot be booked. Please choose another.",
+        "Esa fecha no se puede reservar. Por favor, elige otra.",
+        "Check the date, and `days_ahead_max` and `notice_minutes` of the calendar",
+    ),
+    text(
+        "EXPRESSION_FAILED",
+        "We could not process that information.",
+        "No pudimos procesar esa información.",
+        "Correct the expression; the details say what it met",
+    ),
+    text(
+        "INVALID_PARAMETERS",
+        "Invalid parameters",
+        "Parámetros no válidos",
+        "Correct the named parameters; `baton validate` checks constant ones before a run",
+    ),
+    text(
+        "KEY_REUSED",
+        "This request was already made with other details.",
+        "Esta solicitud ya se hizo con otros datos.",
+        "Send other arguments under another idempotency key",
+    ),
+    text(
+        "MESSAGE_REJECTED",
+        "We could not deliver the message. Please check the address.",
+        "No pudimos entregar el mensaje. Por favor, verifica la dirección.",
+        "Read the mail server's answer in the details; check recipient, sender and credentials",
+    ),
+    text(
+        "NO_SCRIPTED_RESULT",
+        "This service has no answer for that request.",
+        "Este servicio no tiene respuesta para esa solicitud.",
+        "Add a result that matches these arguments to the tool's script, or one without `when`",
+    ),
+    text(
+        "OUTCOME_UNKNOWN",
+        "We are checking whether your request went through. Please do not repeat it.",
+        "Estamos verificando si tu solicitud se completó. Por favor, no la repitas.",
+        "Look at the service whether the call acted, and decide in the inbox",
+    ),
+    text(
+        "OUTSIDE_HOURS",
+        "We are closed at that time. Please choose another.",
+        "A esa hora estamos cerrados. Por favor, elige otra.",
+        "Check `hours` and `holidays` of the calendar",
+    ),
+    text(
+        "PAYMENT_DECLINED",
+        "Sorry, we could not process your payment. Please check your payment method and try again.",
+        "Lo siento, no pudimos procesar tu pago. Por favor, verifica tu método de pago e intenta nuevamente.",
+        "Ask the customer for another payment method",
+    ),
+    text(
+        "PAYMENT_NOT_FOUND",
+        "We could not find that payment.",
+        "No encontramos ese pago.",
+        "Check the transaction id against the audit trail",
+    ),
+    text(
+        "RATE_LIMIT_EXCEEDED",
+        "Rate limit exceeded. Please try again later.",
+        "Límite de uso excedido. Intenta en un momento.",
+        "Wait, or raise the limit with the service",
+    ),
+    text(
+        "REFUND_TOO_LARGE",
+        "That is more than was paid.",
+        "Es más de lo que se pagó.",
+        "Refund at most what is left of the charge",
+    ),
+    text(
+        "RESPONSE_TOO_LARGE",
+        "The answer was too large for us to read.",
+        "La respuesta fue demasiado grande para leerla.",
+        "Ask the service for less, or raise `outbound.response_bytes_max`",
+    ),
+    text(
+        "SERVICE_REJECTED",
+        "The service did not accept the request.",
+        "El servicio no aceptó la solicitud.",
+        "Read the service's answer in the details and correct the arguments or the credentials",
+    ),
+    text(
+        "SERVICE_UNAVAILABLE",
+        "We could not reach the service. Please try again later.",
+        "No pudimos conectar con el servicio. Intenta más tarde.",
+        "Check the service's status and its address",
+    ),
+    text_for(
+        "calendar",
+        text(
+            "SERVICE_UNAVAILABLE",
+            "We could not reach the calendar. Please try again later.",
+            "No pudimos conectar con el calendario. Intenta más tarde.",
+            "Check Google Calendar API status",
+        ),
+    ),
+    text(
+        "SLOT_TAKEN",
+        "That time is no longer free. Please choose another.",
+        "Ese horario ya no está disponible. Por favor, elige otro.",
+        "Offer the customer another of the free slots",
+    ),
+    text(
+        "STORAGE_UNAVAILABLE",
+        "We could not save that. Please try again in a few minutes.",
+        "No pudimos guardar los datos. Intenta de nuevo en unos minutos.",
+        "Check that the database can be read and written; `baton doctor` tells",
+    ),
+    text(
+        "TICKET_NOT_FOUND",
+        "We could not find that ticket.",
+        "No encontramos ese ticket.",
+        "Check the ticket id against the audit trail",
+    ),
+    text(
+        "TIMEOUT",
+        "It is taking longer than expected. Please try again later.",
+        "Está tardando más de lo esperado. Intenta más tarde.",
+        "Check the service's latency, or raise the tool's `timeout_ms`",
+    ),
+    text(
+        "TOOL_NOT_ALLOWED",
+        "That is not available here.",
+        "Esa función no está disponible aquí.",
+        "Enable the tool for this tenant in the tools settings",
+    ),
+    text(
+        "TOOL_NOT_FOUND",
+        "That is not available here.",
+        "Esa función no está disponible aquí.",
+        "Correct the tool's name, or define it in `tools/`",
+    ),
+];

@@ -1,0 +1,106 @@
+//! What every defined tool may say of itself.
+
+use std::time::Duration;
+
+use baton_core::money::Usd;
+use baton_core::tool::{Class, Compensation, Facts, Retry};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{Mistake, read};
+use crate::catalogue::{Action, Entry, Risk};
+use crate::check::Schema;
+use crate::shipped::TIMEOUT;
+use crate::tool::Tool;
+
+const NAME_BYTES_MAX: usize = 128;
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Common {
+    pub(crate) name: String,
+    #[serde(default)]
+    description: String,
+    #[serde(default)]
+    category: Option<String>,
+    #[serde(default)]
+    pub(crate) class: Option<Class>,
+    #[serde(default)]
+    timeout_ms: Option<u64>,
+    #[serde(default)]
+    retry: Option<Retry>,
+    #[serde(default)]
+    compensation: Option<Compensation>,
+    #[serde(default)]
+    irreversible: Option<String>,
+    /// JSON Schema.
+    #[serde(default)]
+    parameters: Value,
+    #[serde(default)]
+    pub(super) output_fields: Vec<String>,
+    #[serde(default)]
+    audit_type: Option<String>,
+    #[serde(default)]
+    risk: Option<Risk>,
+    #[serde(default)]
+    cost_usd: f64,
+}
+
+const FIELDS: &[&str] = &[
+    "name",
+    "description",
+    "category",
+    "class",
+    "timeout_ms",
+    "retry",
+    "compensation",
+    "irreversible",
+    "parameters",
+    "output_fields",
+    "audit_type",
+    "risk",
+    "cost_usd",
+];
+
+impl Common {
+    /// Takes its fields out of a definition and leaves those of its kind.
+    pub(super) fn take(fields: &mut Map<String, Value>) -> Result<Self, Mistake> {
+        let own = FIELDS.iter().filter_map(|name| fields.remove_entry(*name)).collect();
+        let common: Self = read("", own)?;
+        let named = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+        if common.name.is_empty() || common.name.len() > NAME_BYTES_MAX || !common.name.bytes().all(named) {
+            let reason = "a name is 1 to 128 letters, digits, `_`, `-` and `.`";
+            return Err(Mistake::at("name", reason));
+        }
+        Schema::new(common.parameters.clone())
+            .compile()
+            .map_err(|reason| Mistake::at("parameters", format!("is no JSON Schema: {reason}")))?;
+        if !common.cost_usd.is_finite() || common.cost_usd < 0.0 {
+            return Err(Mistake::at("cost_usd", "is a price in US dollars, zero or more"));
+        }
+        Ok(common)
+    }
+
+    pub(super) fn of_class(self, class: Class) -> Self {
+        Self { class: Some(class), ..self }
+    }
+
+    /// The catalogue's entry.
+    pub(crate) fn entry(self, provider: &'static str, tool: std::sync::Arc<dyn Tool>) -> Entry {
+        let class = self.class.unwrap_or(Class::Once);
+        let facts = Facts {
+            retry: self.retry.unwrap_or_default(),
+            compensation: self.compensation,
+            irreversible: self.irreversible,
+            parameters: self.parameters,
+            description: self.description,
+            output_fields: self.output_fields,
+            ..Facts::new(class, self.timeout_ms.map_or(TIMEOUT, Duration::from_millis))
+        };
+        let risk = self.risk.unwrap_or(if class.acts() { Risk::Medium } else { Risk::Low });
+        let audit_type = self.audit_type.unwrap_or_else(|| "tool_execution".to_owned());
+        let category = self.category.unwrap_or_else(|| "custom".to_owned());
+        Entry::new(&self.name, category, provider, Action::new(facts, audit_type, risk), tool)
+            .costing(Usd::from_f64(self.cost_usd))
+    }
+}

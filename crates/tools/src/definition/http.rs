@@ -1,0 +1,297 @@
+//! `kind: http`: one request, its parts templates over a call, and how its answer is read.
+
+use std::collections::BTreeMap;
+
+use baton_core::expr::{Condition, Language as ExprLanguage, Params};
+use baton_core::tool::Class;
+use reqwest::header::HeaderName;
+use reqwest::{Method, Url};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::script::Lang;
+use super::{Common, Mistake, read, template};
+
+/// What a URL and a query may name.
+pub(crate) const OPEN_NAMES: &[&str] = &["arguments", "attempt", "key", "language", "run", "tenant", "user_id"];
+/// What headers and a body may name besides: they are shown nowhere.
+const NAMES: &[&str] = &["arguments", "attempt", "key", "language", "run", "secrets", "tenant", "user_id"];
+const RULES_MAX: usize = 100;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Http {
+    pub(crate) request: Template,
+    /// JMESPath over the answer's body; the whole body where there is none.
+    pub(crate) result: Option<String>,
+    /// The first that holds says what an answer means; none leaves it to the status.
+    pub(crate) errors: Vec<ErrorRule>,
+    pub(crate) idempotency_header: Option<HeaderName>,
+    pub(crate) lookup: Option<Lookup>,
+}
+
+/// A request with holes.
+#[derive(Clone, Debug)]
+pub(crate) struct Template {
+    pub(crate) method: Method,
+    /// Scheme, host and port, which no call can change.
+    pub(crate) origin: Url,
+    pub(crate) path: Vec<Segment>,
+    pub(crate) query: Vec<(String, Params)>,
+    pub(crate) headers: Params,
+    /// `None` sends `{tool, arguments, key}` where the method has a body.
+    pub(crate) body: Option<Params>,
+}
+
+/// What stands between two `/` of a path.
+#[derive(Clone, Debug)]
+pub(crate) enum Segment {
+    Literal(String),
+    Filled(Params),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct ErrorRule {
+    /// JMESPath over `{status, body}`.
+    pub(crate) when: Condition,
+    pub(crate) code: String,
+    pub(crate) message: String,
+    pub(crate) customer: BTreeMap<Lang, String>,
+    pub(crate) retryable: bool,
+    pub(crate) unknown: bool,
+}
+
+/// How the service is asked what became of a call.
+#[derive(Clone, Debug)]
+pub(crate) struct Lookup {
+    pub(crate) request: Template,
+    /// JMESPath over `{status, body}`; if neither holds, nobody knows.
+    pub(crate) done: Condition,
+    pub(crate) not_done: Option<Condition>,
+    pub(crate) result: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    url: String,
+    #[serde(default)]
+    method: Option<String>,
+    #[serde(default)]
+    query: Map<String, Value>,
+    #[serde(default)]
+    headers: Map<String, Value>,
+    #[serde(default)]
+    body: Option<Value>,
+    #[serde(default)]
+    result: Option<String>,
+    #[serde(default)]
+    errors: Vec<WrittenRule>,
+    #[serde(default)]
+    idempotency_header: Option<String>,
+    #[serde(default)]
+    lookup: Option<WrittenLookup>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenRule {
+    when: String,
+    code: String,
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    customer: BTreeMap<Lang, String>,
+    #[serde(default)]
+    retryable: bool,
+    #[serde(default)]
+    unknown: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenLookup {
+    url: String,
+    #[serde(default)]
+    query: Map<String, Value>,
+    /// Those of the call, unless told.
+    #[serde(default)]
+    headers: Option<Map<String, Value>>,
+    done: String,
+    #[serde(default)]
+    not_done: Option<String>,
+    #[serde(default)]
+    result: Option<String>,
+}
+
+impl Http {
+    pub(super) fn read(fields: Map<String, Value>) -> Result<Self, Mistake> {
+        let written: Written = read("", fields)?;
+        let method = written.method.as_deref().unwrap_or("POST").to_ascii_uppercase();
+        let known = matches!(method.as_str(), "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE");
+        if !known {
+            return Err(Mistake::at("method", format!("`{method}` is none of GET, HEAD, POST, PUT, PATCH, DELETE")));
+        }
+        let method = Method::from_bytes(method.as_bytes()).map_err(|_| Mistake::at("method", "is no method"))?;
+        let headers = Value::Object(written.headers);
+        let lookup = written.lookup.map(|lookup| Lookup::read(lookup, &headers)).transpose();
+        let header = written.idempotency_header.map(|name| name.parse());
+        if written.errors.len() > RULES_MAX {
+            return Err(Mistake::at("errors", format!("there are at most {RULES_MAX}")));
+        }
+        let rules = written.errors.into_iter().enumerate();
+        Ok(Self {
+            request: Template::read(method, &written.url, written.query, &headers, written.body)?,
+            result: written.result.map(|result| searched("result", result)).transpose()?,
+            errors: rules
+                .map(|(index, rule)| {
+                    ErrorRule::read(rule).map_err(|mistake| mistake.within(&format!("errors.{index}")))
+                })
+                .collect::<Result<_, _>>()?,
+            idempotency_header: header
+                .transpose()
+                .map_err(|_| Mistake::at("idempotency_header", "is no header's name"))?,
+            lookup: lookup.map_err(|mistake| mistake.within("lookup"))?,
+        })
+    }
+
+    /// The class, where the definition does not say; and whether the tool can keep the one it says.
+    pub(super) fn complete(&self, common: Common) -> Result<Common, Mistake> {
+        let method = &self.request.method;
+        let reads = matches!(*method, Method::GET | Method::HEAD);
+        let repeatable = self.idempotency_header.is_some() || matches!(*method, Method::PUT | Method::DELETE);
+        let class = match (common.class, reads, &self.idempotency_header, &self.lookup) {
+            (Some(class), ..) => class,
+            (None, true, ..) => Class::Read,
+            (None, false, Some(_), _) => Class::Keyed,
+            (None, false, None, Some(_)) => Class::Verify,
+            (None, false, None, None) => Class::Once,
+        };
+        match class {
+            Class::Keyed if !repeatable => {
+                let reason = "`keyed` needs an `idempotency_header` that the service honours, or a PUT or DELETE";
+                Err(Mistake::at("class", reason))
+            }
+            Class::Verify if self.lookup.is_none() => {
+                Err(Mistake::at("class", "`verify` needs a `lookup` that asks what became of a call"))
+            }
+            Class::Pure => Err(Mistake::at("class", "a request is not `pure`; one that only asks is `read`")),
+            Class::Read | Class::Keyed | Class::Verify | Class::Once => Ok(common.of_class(class)),
+        }
+    }
+}
+
+impl Template {
+    fn read(
+        method: Method,
+        url: &str,
+        query: Map<String, Value>,
+        headers: &Value,
+        body: Option<Value>,
+    ) -> Result<Self, Mistake> {
+        let (origin, path, fixed) = parts(url)?;
+        let mut pairs = Vec::new();
+        for pair in fixed.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            pairs.push((name.to_owned(), template("url", &Value::from(value), OPEN_NAMES)?));
+        }
+        for (name, value) in query {
+            let value = template(&format!("query.{name}"), &value, OPEN_NAMES)?;
+            pairs.push((name, value));
+        }
+        let segments = outside_holes(path, '/').into_iter().map(|segment| {
+            if segment.contains("{{") {
+                template("url", &Value::from(segment), OPEN_NAMES).map(Segment::Filled)
+            } else {
+                Ok(Segment::Literal(segment.to_owned()))
+            }
+        });
+        Ok(Self {
+            method,
+            origin,
+            path: segments.collect::<Result<_, _>>()?,
+            query: pairs,
+            headers: template("headers", headers, NAMES)?,
+            body: body.map(|body| template("body", &body, NAMES)).transpose()?,
+        })
+    }
+}
+
+/// Origin, path and query of a URL. The origin holds no template, so no argument chooses whom we speak to.
+fn parts(url: &str) -> Result<(Url, &str, &str), Mistake> {
+    let wrong = |reason: &str| Mistake::at("url", reason);
+    let (scheme, rest) = url.split_once("://").ok_or_else(|| wrong("write `https://host/path`"))?;
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (host, rest) = rest.split_at(end);
+    if host.contains('{') || host.contains('@') {
+        return Err(wrong("scheme, host and port are written out: no templates and no credentials"));
+    }
+    if rest.contains('#') {
+        return Err(wrong("a URL that is called has no `#`"));
+    }
+    let origin: Url = format!("{scheme}://{host}/").parse().map_err(|_| wrong("is no URL"))?;
+    if !matches!(origin.scheme(), "http" | "https") {
+        return Err(wrong("begins with http:// or https://"));
+    }
+    let mut path_and_query = outside_holes(rest, '?').into_iter();
+    let path = path_and_query.next().unwrap_or_default();
+    let query = rest.get(path.len() + 1..).unwrap_or_default();
+    Ok((origin, path.strip_prefix('/').unwrap_or(path), query))
+}
+
+/// Splits at a separator, but not inside `{{ }}`.
+fn outside_holes(text: &str, separator: char) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let (mut from, mut depth) = (0, 0_usize);
+    for (at, char) in text.char_indices() {
+        match char {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            other if other == separator && depth == 0 => {
+                pieces.push(&text[from..at]);
+                from = at + other.len_utf8();
+            }
+            _ => {}
+        }
+    }
+    pieces.push(&text[from..]);
+    pieces
+}
+
+impl ErrorRule {
+    fn read(written: WrittenRule) -> Result<Self, Mistake> {
+        Ok(Self {
+            when: condition("when", &written.when)?,
+            code: written.code,
+            message: written.message,
+            customer: written.customer,
+            retryable: written.retryable,
+            unknown: written.unknown,
+        })
+    }
+}
+
+impl Lookup {
+    fn read(written: WrittenLookup, headers: &Value) -> Result<Self, Mistake> {
+        let headers = written.headers.map_or_else(|| headers.clone(), Value::Object);
+        Ok(Self {
+            request: Template::read(Method::GET, &written.url, written.query, &headers, None)?,
+            done: condition("done", &written.done)?,
+            not_done: written.not_done.map(|source| condition("not_done", &source)).transpose()?,
+            result: written.result.map(|result| searched("result", result)).transpose()?,
+        })
+    }
+}
+
+/// JMESPath over an answer.
+fn condition(place: &str, source: &str) -> Result<Condition, Mistake> {
+    let condition = Condition::parse(ExprLanguage::JmesPath, source);
+    let condition = condition.map_err(|error| Mistake::at(place, error.message))?;
+    super::check_roots(place, condition.roots(), &["status", "body", "true", "false", "null"])?;
+    Ok(condition)
+}
+
+/// Parsed now, so that a mistake is found before the first call.
+fn searched(place: &str, source: String) -> Result<String, Mistake> {
+    Condition::parse(ExprLanguage::JmesPath, &source).map_err(|error| Mistake::at(place, error.message))?;
+    Ok(source)
+}

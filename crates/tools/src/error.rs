@@ -1,0 +1,19 @@
+//! What can be wrong with settings and definitions, before any call.
+
+/// The caller's next move is always to correct what it names.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error("the settings speak of a tool `{name}` that there is not{}", did_you_mean(nearest.as_deref()))]
+    NoSuchTool { name: String, nearest: Option<String> },
+    #[error("the tool `{name}` is defined twice; give one of them another name")]
+    DefinedTwice { name: String },
+    #[error("the settings under `{place}`: {reason}")]
+    Setting { place: &'static str, reason: String },
+    /// `place` is a path into the definition, such as `results.0.output`.
+    #[error("the tool `{tool}`, at `{place}`: {reason}")]
+    Definition { tool: String, place: String, reason: String },
+}
+
+fn did_you_mean(nearest: Option<&str>) -> String {
+    nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
+}

@@ -1,0 +1,79 @@
+//! Why an attempt has no result.
+
+use baton_core::fault::Fault;
+use baton_core::tool::Class;
+use baton_ports::records;
+
+use crate::code;
+
+/// Sorted by what may be said of the world: it certainly was not changed, or nobody can tell.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Failure {
+    NotDone {
+        fault: Fault,
+        retryable: bool,
+        /// Milliseconds the service asked us to wait.
+        retry_after: Option<u64>,
+    },
+    Unknown {
+        fault: Fault,
+    },
+}
+
+impl Failure {
+    /// The tool did not act, and will not under the same arguments.
+    pub(crate) fn refused(code: &'static str, message: impl Into<String>) -> Self {
+        Self::NotDone { fault: Fault::new(code, message), retryable: false, retry_after: None }
+    }
+
+    /// The tool did not act, and may another time.
+    pub(crate) fn later(code: &'static str, message: impl Into<String>) -> Self {
+        Self::NotDone { fault: Fault::new(code, message), retryable: true, retry_after: None }
+    }
+
+    /// The attempt ended in the open. What only asks may be asked again; what acts may have acted.
+    pub(crate) fn unclear(class: Class, fault: Fault) -> Self {
+        if class.acts() { Self::Unknown { fault } } else { Self::NotDone { fault, retryable: true, retry_after: None } }
+    }
+
+    pub(crate) fn fault(&self) -> &Fault {
+        match self {
+            Self::NotDone { fault, .. } | Self::Unknown { fault } => fault,
+        }
+    }
+
+    pub(crate) fn map_fault(self, change: impl FnOnce(Fault) -> Fault) -> Self {
+        match self {
+            Self::NotDone { fault, retryable, retry_after } => {
+                Self::NotDone { fault: change(fault), retryable, retry_after }
+            }
+            Self::Unknown { fault } => Self::Unknown { fault: change(fault) },
+        }
+    }
+
+    /// A read of internal records failed: nothing was changed.
+    pub(crate) fn unreadable(error: &records::Error) -> Self {
+        Self::later(code::STORAGE_UNAVAILABLE, error.to_string())
+    }
+
+    /// A batch of internal records failed for another reason than a conflict.
+    pub(crate) fn unwritten(error: &records::Error) -> Self {
+        match error {
+            records::Error::TooLarge { .. } | records::Error::EmptyRange { .. } => {
+                Self::refused(code::INVALID_PARAMETERS, error.to_string())
+            }
+            records::Error::Busy { retry_after } => Self::NotDone {
+                fault: Fault::new(code::STORAGE_UNAVAILABLE, error.to_string()),
+                retryable: true,
+                retry_after: u64::try_from(retry_after.as_millis()).ok(),
+            },
+            records::Error::Conflict { .. } | records::Error::Unreadable { .. } => {
+                Self::later(code::STORAGE_UNAVAILABLE, error.to_string())
+            }
+            // Whether the batch is on disk is not known; the key row tells when it is sent again.
+            records::Error::Unwritable { .. } => {
+                Self::Unknown { fault: Fault::new(code::STORAGE_UNAVAILABLE, error.to_string()) }
+            }
+        }
+    }
+}

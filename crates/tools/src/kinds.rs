@@ -1,0 +1,8 @@
+//! The tools that need no provider, one file each, and the two kinds that projects define.
+
+pub(crate) mod calculator;
+pub(crate) mod filter_list;
+pub(crate) mod http;
+pub(crate) mod http_request;
+pub(crate) mod script;
+pub(crate) mod transform_json;

@@ -1,0 +1,64 @@
+//! `calculator`: arithmetic, exact where it can be.
+
+mod number;
+mod parser;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use baton_core::tool::{Class, Facts, Retry};
+use serde_json::{Map, Value, json};
+
+use crate::catalogue::{Action, Entry, Risk};
+use crate::code;
+use crate::failure::Failure;
+use crate::request::Request;
+use crate::tool::Tool;
+
+/// Bytes of one expression.
+const EXPRESSION_BYTES_MAX: usize = 4_096;
+
+pub(crate) fn entry() -> Entry {
+    let facts = Facts {
+        retry: Retry::NONE,
+        description: "Computes an arithmetic expression, such as `(2 + 3) * 4` or `round(total * 0.21, 2)`".to_owned(),
+        output_fields: vec!["result".to_owned()],
+        parameters: json!({
+            "type": "object",
+            "additionalProperties": false,
+            "required": ["expression"],
+            "properties": {
+                "expression": {
+                    "type": "string", "minLength": 1, "maxLength": EXPRESSION_BYTES_MAX,
+                    "description": "Numbers, names of variables, + - * / // % **, brackets, and \
+                                    abs, ceil, floor, max, min, round, sqrt",
+                },
+                "variables": {
+                    "type": "object", "additionalProperties": {"type": "number"},
+                    "description": "Numbers by name",
+                },
+            },
+        }),
+        ..Facts::new(Class::Pure, Duration::from_secs(1))
+    };
+    Entry::new("calculator", "data", "built-in", Action::new(facts, "tool_execution", Risk::Low), Arc::new(Calculator))
+}
+
+struct Calculator;
+
+#[async_trait]
+impl Tool for Calculator {
+    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
+        let expression = request.text("expression").unwrap_or_default();
+        let result = parser::calculate(expression, request.argument("variables").as_object())
+            .and_then(|number| number.to_json().ok_or_else(|| "the result is too large for a JSON number".to_owned()));
+        match result {
+            Ok(result) => Ok(Value::Object(Map::from_iter([("result".to_owned(), result)]))),
+            Err(reason) => Err(Failure::refused(code::CALCULATION_FAILED, reason)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

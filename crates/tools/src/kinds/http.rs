@@ -1,0 +1,267 @@
+//! A tool that is one HTTP request to a service which the project's own definition names.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use baton_core::expr::{Document, EvalError, Names, jmespath};
+use baton_core::fault::Fault;
+use baton_core::tool::Class;
+use jiff::Timestamp;
+use reqwest::header::HeaderMap;
+use reqwest::{Method, Url};
+use serde_json::{Map, Value, json};
+
+use crate::catalogue::Entry;
+use crate::code;
+use crate::config::Secret;
+use crate::definition::{Common, ErrorRule, Http, HttpTemplate, Lookup, OPEN_NAMES, Segment};
+use crate::failure::Failure;
+use crate::kinds::http_request::{body, headers, idempotency_key, plain};
+use crate::outbound::{Answer, Outbound, Outgoing, judge};
+use crate::request::Request;
+use crate::tool::Tool;
+
+pub(crate) fn entry(
+    common: Common,
+    http: Http,
+    outbound: Arc<Outbound>,
+    secrets: Arc<BTreeMap<String, Secret>>,
+) -> Entry {
+    common.entry("http", Arc::new(Templated { http, outbound, secrets }))
+}
+
+struct Templated {
+    http: Http,
+    outbound: Arc<Outbound>,
+    secrets: Arc<BTreeMap<String, Secret>>,
+}
+
+#[async_trait]
+impl Tool for Templated {
+    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
+        let class = request.call.class;
+        let mut outgoing = self.fill(&self.http.request, request)?;
+        if let Some(header) = &self.http.idempotency_header {
+            outgoing.headers.insert(header.clone(), idempotency_key(&request.call.key));
+        }
+        let answer =
+            self.send(outgoing, &self.http.request.origin).await.map_err(|no_answer| no_answer.failure(class))?;
+        let seen = json!({"status": answer.status, "body": answer.value()});
+        if let Some(rule) = matching(&self.http.errors, &seen, request)? {
+            return Err(rule.failure(&answer, request));
+        }
+        judge(&answer, class)?;
+        if let 300..=399 = answer.status {
+            let message = format!("{} answered {} and led nowhere", answer.from, answer.status);
+            return Err(Failure::refused(code::SERVICE_REJECTED, message));
+        }
+        result(self.http.result.as_deref(), &answer, class)
+    }
+
+    async fn look_up(&self, request: &Request) -> Result<Value, Failure> {
+        let unknown = |fault: Fault| Failure::Unknown { fault };
+        let Some(lookup) = &self.http.lookup else {
+            let message = format!("`{}` has no `lookup` that tells what became of a call", request.call.tool);
+            return Err(unknown(Fault::new(code::OUTCOME_UNKNOWN, message)));
+        };
+        self.ask(lookup, request).await.map_err(|failure| match failure {
+            Asked::NotDone(fault) => Failure::NotDone { fault, retryable: true, retry_after: None },
+            Asked::Unknown(failure) => unknown(failure.fault().clone()),
+        })
+    }
+}
+
+/// Why a look-up found no result.
+enum Asked {
+    NotDone(Fault),
+    Unknown(Failure),
+}
+
+impl Templated {
+    async fn send(&self, outgoing: Outgoing, origin: &Url) -> Result<Answer, crate::outbound::NoAnswer> {
+        self.outbound.send(outgoing, Some(origin)).await
+    }
+
+    async fn ask(&self, lookup: &Lookup, request: &Request) -> Result<Value, Asked> {
+        let outgoing = self.fill(&lookup.request, request).map_err(Asked::Unknown)?;
+        let answer = self.send(outgoing, &lookup.request.origin).await;
+        let answer = answer.map_err(|no_answer| Asked::Unknown(no_answer.failure(Class::Read)))?;
+        let seen = json!({"status": answer.status, "body": answer.value()});
+        let holds = |condition: &baton_core::expr::Condition| {
+            condition.holds(&document(&seen, request)).map_err(|error| Asked::Unknown(expression("lookup", &error)))
+        };
+        if holds(&lookup.done)? {
+            return result(lookup.result.as_deref(), &answer, Class::Read).map_err(Asked::Unknown);
+        }
+        let from = &answer.from;
+        match &lookup.not_done {
+            Some(not_done) if holds(not_done)? => {
+                let message = format!("{from} says that the call was not done");
+                Err(Asked::NotDone(Fault::new(code::SERVICE_UNAVAILABLE, message)))
+            }
+            Some(_) | None => {
+                let message = format!("{from} answered {}, which tells neither done nor not done", answer.status);
+                Err(Asked::Unknown(Failure::Unknown { fault: Fault::new(code::OUTCOME_UNKNOWN, message) }))
+            }
+        }
+    }
+
+    /// The request, with every hole filled.
+    fn fill(&self, template: &HttpTemplate, request: &Request) -> Result<Outgoing, Failure> {
+        let open = Scene { request, secrets: None };
+        let closed = Scene { request, secrets: Some(&self.secrets) };
+        let url = url(template, &open)?;
+        let invalid = |reason: String| Failure::refused(code::INVALID_PARAMETERS, reason);
+        let filled = template.headers.render(&closed).map_err(|error| expression("headers", &error))?;
+        let mut headers: HeaderMap = headers(&filled).map_err(invalid)?;
+        let content = match &template.body {
+            Some(body) => body.render(&closed).map_err(|error| expression("body", &error))?,
+            None if matches!(template.method, Method::GET | Method::HEAD | Method::DELETE) => Value::Null,
+            None => {
+                let call = &request.call;
+                json!({"tool": call.tool, "arguments": call.arguments, "key": call.key})
+            }
+        };
+        let body = body(&content, &mut headers).map_err(invalid)?;
+        Ok(Outgoing { method: template.method.clone(), url, headers, body })
+    }
+}
+
+/// A path segment that a call fills stays one segment: it is encoded, and may not be empty or lead upwards.
+fn url(template: &HttpTemplate, names: &Scene<'_>) -> Result<Url, Failure> {
+    let mut path = String::new();
+    for segment in &template.path {
+        path.push('/');
+        match segment {
+            Segment::Literal(text) => path.push_str(text),
+            Segment::Filled(params) => {
+                let text = plain(&params.render(names).map_err(|error| expression("url", &error))?);
+                if matches!(text.as_str(), "" | "." | "..") {
+                    let reason = format!("`url`: a part of the path came out as `{text}`");
+                    return Err(Failure::refused(code::INVALID_PARAMETERS, reason));
+                }
+                encode(&mut path, &text);
+            }
+        }
+    }
+    let mut url = template.origin.clone();
+    url.set_path(&path);
+    if !template.query.is_empty() {
+        let mut pairs = url.query_pairs_mut();
+        for (name, value) in &template.query {
+            match value.render(names).map_err(|error| expression("url", &error))? {
+                Value::Null => {}
+                value => drop(pairs.append_pair(name, &plain(&value))),
+            }
+        }
+    }
+    Ok(url)
+}
+
+/// RFC 3986: everything but the unreserved characters is written as its bytes.
+fn encode(path: &mut String, text: &str) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            path.push(char::from(byte));
+        } else {
+            let _ = write!(path, "%{byte:02X}");
+        }
+    }
+}
+
+fn matching<'h>(rules: &'h [ErrorRule], seen: &Value, request: &Request) -> Result<Option<&'h ErrorRule>, Failure> {
+    for rule in rules {
+        // The service has answered: a rule that breaks on it must not hide whether it acted.
+        let holds = rule.when.holds(&document(seen, request));
+        let holds = holds
+            .map_err(|error| Failure::unclear(request.call.class, expression("errors", &error).fault().clone()))?;
+        if holds {
+            return Ok(Some(rule));
+        }
+    }
+    Ok(None)
+}
+
+impl ErrorRule {
+    fn failure(&self, answer: &Answer, request: &Request) -> Failure {
+        let told = if self.message.is_empty() { "" } else { ": " };
+        let message = format!("{} answered {}{told}{}", answer.from, answer.status, self.message);
+        let mut fault = Fault::new(self.code.clone(), message);
+        fault.customer = self.customer.get(&request.language.into()).cloned();
+        if self.unknown {
+            return Failure::Unknown { fault };
+        }
+        Failure::NotDone { fault, retryable: self.retryable, retry_after: None }
+    }
+}
+
+/// What of an answer is the tool's result. An act that was done is done, even if its answer cannot be read.
+fn result(expression: Option<&str>, answer: &Answer, class: Class) -> Result<Value, Failure> {
+    if answer.truncated {
+        if class.acts() {
+            return Ok(json!({"status": answer.status, "truncated": true}));
+        }
+        let message = format!("{} answered with more than {} bytes", answer.from, answer.body.len());
+        return Err(Failure::refused(code::RESPONSE_TOO_LARGE, message));
+    }
+    let Some(expression) = expression else { return Ok(answer.value()) };
+    match jmespath::search(expression, &answer.value()) {
+        Ok(result) => Ok(result),
+        Err(_) if class.acts() => Ok(answer.value()),
+        Err(error) => Err(Failure::refused(code::EXPRESSION_FAILED, format!("`result` over {}: {error}", answer.from))),
+    }
+}
+
+fn document<'d>(seen: &'d Value, request: &'d Request) -> Document<'d> {
+    Document::new(seen, request.call.at.to_timestamp()).in_zone(request.zone())
+}
+
+fn expression(place: &str, error: &EvalError) -> Failure {
+    let hint = error.hint.as_deref().map(|hint| format!("; {hint}")).unwrap_or_default();
+    Failure::refused(code::EXPRESSION_FAILED, format!("`{place}`: {}{hint}", error.message))
+}
+
+/// A call as a request template's names.
+struct Scene<'r> {
+    request: &'r Request,
+    /// Only where what is written is shown nowhere.
+    secrets: Option<&'r BTreeMap<String, Secret>>,
+}
+
+impl Names for Scene<'_> {
+    fn lookup(&self, root: &str) -> Option<Cow<'_, Value>> {
+        let call = &self.request.call;
+        Some(match root {
+            "arguments" => Cow::Borrowed(&call.arguments),
+            "attempt" => Cow::Owned(call.attempt.into()),
+            "key" => Cow::Owned(call.key.as_str().into()),
+            "language" => Cow::Owned(self.request.language.tag().into()),
+            "run" => Cow::Owned(call.run.as_str().into()),
+            "secrets" => {
+                let secrets = self.secrets?.iter().map(|(name, secret)| (name.clone(), secret.expose().into()));
+                Cow::Owned(Value::Object(secrets.collect::<Map<_, _>>()))
+            }
+            "tenant" => Cow::Owned(call.tenant.as_str().into()),
+            "user_id" => Cow::Owned(call.caller.user_id.as_deref().into()),
+            _ => return None,
+        })
+    }
+
+    fn known(&self) -> Vec<String> {
+        OPEN_NAMES.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.request.call.at.to_timestamp()
+    }
+
+    fn zone(&self) -> &str {
+        self.request.zone()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+//! `http_request`: one HTTP request to an address the settings permit.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use baton_core::fault::Fault;
+use baton_core::tool::{Class, Facts};
+use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, Url};
+use serde_json::{Value, json};
+
+use crate::catalogue::{Action, Entry, Risk};
+use crate::code;
+use crate::failure::Failure;
+use crate::outbound::{Answer, Outbound, Outgoing, URL_BYTES_MAX, judge};
+use crate::request::Request;
+use crate::tool::Tool;
+
+/// Seed 004's time-out.
+const TIMEOUT: Duration = Duration::from_secs(30);
+const BODY_BYTES_MAX: usize = 1 << 20;
+const HEADERS_MAX: usize = 50;
+/// Sent with keyed calls, as the IETF's draft names it.
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// The longest key that services commonly take; a longer one is hashed.
+const KEY_BYTES_MAX: usize = 255;
+/// Headers that belong to the connection, or would speak to a proxy or another host than the one that was checked.
+const NOT_TAKEN: &[&str] = &[
+    "connection",
+    "content-length",
+    "expect",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+];
+
+const READS: &[&str] = &["GET", "HEAD", "OPTIONS"];
+const ACTS: &[&str] = &["POST", "PUT", "PATCH", "DELETE"];
+
+pub(crate) fn entry(outbound: Arc<Outbound>) -> Entry {
+    let mut whole = facts(Class::Once);
+    whole.told_by = Cow::Borrowed("method");
+    whole.irreversible = Some("nobody knows what the request does; undo it with another request".to_owned());
+    let reads = READS.iter().map(|method| (*method, Action::new(facts(Class::Read), "api_call", Risk::Low)));
+    let idempotent = outbound.config().idempotent_methods.clone();
+    let acts = ACTS.iter().map(|method| {
+        let class = if idempotent.contains(*method) { Class::Keyed } else { Class::Once };
+        let mut acts = facts(class);
+        acts.irreversible.clone_from(&whole.irreversible);
+        let keyed = Facts { class: Class::Keyed, ..acts.clone() };
+        acts.told_by = Cow::Borrowed("idempotency");
+        acts.actions.insert("true".to_owned(), keyed);
+        (*method, Action::new(acts, "api_call", Risk::High))
+    });
+    let actions: Vec<_> = reads.chain(acts).collect();
+    let tool = Arc::new(HttpRequest { outbound });
+    Entry::new("http_request", "integration", "built-in", Action::new(whole, "api_call", Risk::High), tool)
+        .with_actions(actions)
+}
+
+fn facts(class: Class) -> Facts {
+    Facts {
+        description: "Makes an HTTP request to a public address".to_owned(),
+        output_fields: ["status", "headers", "body", "url"].map(str::to_owned).into(),
+        parameters: json!({
+            "type": "object",
+            "additionalProperties": false,
+            "required": ["url"],
+            "properties": {
+                "method": {"enum": ([READS, ACTS].concat()), "default": "GET"},
+                "url": {"type": "string", "minLength": 1, "maxLength": URL_BYTES_MAX},
+                "query": {
+                    "type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]},
+                    "description": "Added to the URL, encoded",
+                },
+                "headers": {
+                    "type": "object", "maxProperties": HEADERS_MAX, "additionalProperties": {"type": "string"},
+                },
+                "body": {"description": "A string is sent as it is, anything else as JSON"},
+                "idempotency": {
+                    "type": "boolean", "default": false,
+                    "description": "The service takes an Idempotency-Key, so the request may be repeated after a crash",
+                },
+            },
+        }),
+        ..Facts::new(class, TIMEOUT)
+    }
+}
+
+struct HttpRequest {
+    outbound: Arc<Outbound>,
+}
+
+#[async_trait]
+impl Tool for HttpRequest {
+    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
+        let class = request.call.class;
+        let outgoing = outgoing(request).map_err(|reason| Failure::refused(code::INVALID_PARAMETERS, reason))?;
+        let answer = self.outbound.send(outgoing, None).await.map_err(|no_answer| no_answer.failure(class))?;
+        judge(&answer, class)?;
+        if answer.truncated && !class.acts() {
+            let message = format!("{} answered with more than {} bytes", answer.from, answer.body.len());
+            return Err(Failure::NotDone {
+                fault: Fault::new(code::RESPONSE_TOO_LARGE, message),
+                retryable: false,
+                retry_after: None,
+            });
+        }
+        Ok(output(&answer))
+    }
+}
+
+fn output(answer: &Answer) -> Value {
+    json!({
+        "status": answer.status,
+        "headers": answer.kept_headers(),
+        // What an act answered is cut and not refused: it was done.
+        "body": if answer.truncated { Value::Null } else { answer.value() },
+        "truncated": answer.truncated,
+        "url": answer.from,
+    })
+}
+
+fn outgoing(request: &Request) -> Result<Outgoing, String> {
+    let mut url: Url = request.text("url").unwrap_or_default().parse().map_err(|error| format!("`url`: {error}"))?;
+    if let Some(query) = request.argument("query").as_object() {
+        let mut pairs = url.query_pairs_mut();
+        for (name, value) in query {
+            pairs.append_pair(name, &plain(value));
+        }
+    }
+    let method = request.text("method").unwrap_or("GET");
+    let method = Method::from_bytes(method.as_bytes()).map_err(|_| format!("`method` is `{method}`"))?;
+    let mut headers = headers(request.argument("headers"))?;
+    let body = body(request.argument("body"), &mut headers)?;
+    if request.argument("idempotency") == true {
+        headers.insert(IDEMPOTENCY_KEY, idempotency_key(&request.call.key));
+    }
+    Ok(Outgoing { method, url, headers, body })
+}
+
+/// A value as it stands in a query or a header.
+pub(crate) fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Headers by name; the error names the one that cannot be sent, never its value.
+pub(crate) fn headers(given: &Value) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in given.as_object().into_iter().flatten() {
+        let parsed: HeaderName = name.parse().map_err(|_| format!("`headers`: `{name}` is no header's name"))?;
+        if NOT_TAKEN.contains(&parsed.as_str()) {
+            return Err(format!("`headers`: `{name}` is set by the connection and not by a call"));
+        }
+        let value = HeaderValue::from_str(&plain(value))
+            .map_err(|_| format!("`headers`: the value of `{name}` has characters that a header cannot carry"))?;
+        headers.insert(parsed, value);
+    }
+    Ok(headers)
+}
+
+/// The body's bytes, and its type where the call does not say.
+pub(crate) fn body(given: &Value, headers: &mut HeaderMap) -> Result<Option<Vec<u8>>, String> {
+    let (bytes, kind) = match given {
+        Value::Null => return Ok(None),
+        Value::String(text) => (text.as_bytes().to_vec(), "text/plain; charset=utf-8"),
+        json => (json.to_string().into_bytes(), "application/json"),
+    };
+    if bytes.len() > BODY_BYTES_MAX {
+        return Err(format!("`body` is {} bytes, over the limit of {BODY_BYTES_MAX}", bytes.len()));
+    }
+    headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static(kind));
+    Ok(Some(bytes))
+}
+
+/// The effect's key as a header; what a header cannot carry, or services do not take, is hashed.
+pub(crate) fn idempotency_key(key: &str) -> HeaderValue {
+    let plain = key.len() <= KEY_BYTES_MAX && key.bytes().all(|byte| byte.is_ascii_graphic());
+    let value = if plain { key.to_owned() } else { baton_core::bundle::Hash::of(key.as_bytes()).to_string() };
+    HeaderValue::from_str(&value).unwrap_or(HeaderValue::from_static("invalid"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,45 @@
+//! The languages that customers are spoken to in.
+
+use serde::Deserialize;
+
+/// English unless told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum Language {
+    #[default]
+    #[serde(rename = "en")]
+    English,
+    #[serde(rename = "es")]
+    Spanish,
+}
+
+impl Language {
+    /// By an IETF tag such as `es-MX`; `None` if it is a language nothing here is written in.
+    pub fn of_tag(tag: &str) -> Option<Self> {
+        let primary = tag.split(['-', '_']).next().unwrap_or_default();
+        match primary {
+            _ if primary.eq_ignore_ascii_case("en") => Some(Self::English),
+            _ if primary.eq_ignore_ascii_case("es") => Some(Self::Spanish),
+            _ => None,
+        }
+    }
+
+    pub fn tag(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::Spanish => "es",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_language_is_known_by_its_tag_whatever_the_region() {
+        assert_eq!(Language::of_tag("es-MX"), Some(Language::Spanish));
+        assert_eq!(Language::of_tag("EN"), Some(Language::English));
+        assert_eq!(Language::of_tag("est"), None);
+        assert_eq!(Language::of_tag(""), None);
+    }
+}

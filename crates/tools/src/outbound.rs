@@ -1,0 +1,189 @@
+//! HTTP to the world outside, and never by accident to the one inside (server-side request forgery).
+//!
+//! Names are resolved here and the connection goes to the very addresses that were looked at, so a name cannot mean one
+//! thing to the check and another to the connection. Redirects are followed by hand and looked at again. Proxies are
+//! not used: a proxy would resolve names itself.
+
+mod address;
+mod answer;
+mod config;
+mod resolver;
+
+use std::error::Error as StdError;
+use std::fmt::Write as _;
+use std::sync::{Arc, OnceLock};
+
+use baton_core::fault::Fault;
+use reqwest::header::{self, HeaderMap, HeaderName};
+use reqwest::{Client, Method, Response, Url, redirect};
+
+pub(crate) use answer::{Answer, judge};
+pub use address::Network;
+pub use config::Config;
+
+use self::resolver::Resolver;
+use crate::code;
+use crate::failure::Failure;
+
+/// Bytes of one URL.
+pub(crate) const URL_BYTES_MAX: usize = 4_096;
+/// What is sent to another origin after a redirect: nothing that could be a secret.
+const HEADERS_ACROSS_ORIGINS: &[HeaderName] =
+    &[header::ACCEPT, header::ACCEPT_LANGUAGE, header::CONTENT_TYPE, header::USER_AGENT];
+
+pub(crate) struct Outbound {
+    config: Arc<Config>,
+    /// Connects to public and allowed addresses.
+    guarded: OnceLock<Result<Client, String>>,
+    /// Connects to any address: only for the origin that a project's own definition names.
+    trusting: OnceLock<Result<Client, String>>,
+}
+
+/// A request to send.
+#[derive(Clone, Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Option<Vec<u8>>,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) enum NoAnswer {
+    /// We did not send it, and will not.
+    Refused(Fault),
+    /// It could not be sent.
+    NotSent(Fault),
+    /// It was sent, at least in part, and no whole answer came.
+    Unclear(Fault),
+}
+
+impl NoAnswer {
+    pub(crate) fn failure(self, class: baton_core::tool::Class) -> Failure {
+        match self {
+            Self::Refused(fault) => Failure::NotDone { fault, retryable: false, retry_after: None },
+            Self::NotSent(fault) => Failure::NotDone { fault, retryable: true, retry_after: None },
+            Self::Unclear(fault) => Failure::unclear(class, fault),
+        }
+    }
+}
+
+impl Outbound {
+    pub(crate) fn new(config: Config) -> Self {
+        Self { config: Arc::new(config), guarded: OnceLock::new(), trusting: OnceLock::new() }
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Sends it, following redirects. `trusted` is a URL whose origin may have any address.
+    ///
+    /// An act is redirected only by 307 and 308, which say that it was not done; the answer to it is otherwise the
+    /// redirect itself.
+    pub(crate) async fn send(&self, mut outgoing: Outgoing, trusted: Option<&Url>) -> Result<Answer, NoAnswer> {
+        for _ in 0..=self.config.redirects_max {
+            let response = self.exchange(&outgoing, trusted).await?;
+            match redirected(&outgoing, &response)? {
+                Some(next) => outgoing = next,
+                None => return Answer::read(response, self.config.response_bytes_max).await,
+            }
+        }
+        let message = format!("{} redirected more than {} times", shown(&outgoing.url), self.config.redirects_max);
+        Err(NoAnswer::Refused(Fault::new(code::SERVICE_REJECTED, message)))
+    }
+
+    async fn exchange(&self, outgoing: &Outgoing, trusted: Option<&Url>) -> Result<Response, NoAnswer> {
+        let is_trusted = trusted.is_some_and(|trusted| trusted.origin() == outgoing.url.origin());
+        if !is_trusted {
+            self.config.check(&outgoing.url).map_err(|reason| {
+                let message = format!("{}: {reason}", shown(&outgoing.url));
+                NoAnswer::Refused(Fault::new(code::ADDRESS_NOT_ALLOWED, message))
+            })?;
+        }
+        let client = self.client(is_trusted).map_err(|reason| {
+            NoAnswer::NotSent(Fault::new(code::SERVICE_UNAVAILABLE, format!("no HTTP client: {reason}")))
+        })?;
+        let mut request =
+            client.request(outgoing.method.clone(), outgoing.url.clone()).headers(outgoing.headers.clone());
+        if let Some(body) = &outgoing.body {
+            request = request.body(body.clone());
+        }
+        request.send().await.map_err(|error| no_answer(&error, &outgoing.url))
+    }
+
+    fn client(&self, trusting: bool) -> Result<&Client, &str> {
+        let cell = if trusting { &self.trusting } else { &self.guarded };
+        let client = cell.get_or_init(|| {
+            let resolver = Resolver::new((!trusting).then(|| self.config.clone()));
+            build(resolver).map_err(|error| chain(&error))
+        });
+        client.as_ref().map_err(String::as_str)
+    }
+}
+
+fn build(resolver: Resolver) -> Result<Client, reqwest::Error> {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // Somebody else may have installed one meanwhile, which does as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
+    Client::builder()
+        .dns_resolver(Arc::new(resolver))
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .user_agent(concat!("baton/", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
+fn no_answer(error: &reqwest::Error, url: &Url) -> NoAnswer {
+    if let Some(forbidden) = resolver::forbidden(error) {
+        return NoAnswer::Refused(Fault::new(code::ADDRESS_NOT_ALLOWED, format!("{}: {forbidden}", shown(url))));
+    }
+    let fault = Fault::new(code::SERVICE_UNAVAILABLE, format!("{}: {}", shown(url), chain(error)));
+    if error.is_connect() || error.is_builder() { NoAnswer::NotSent(fault) } else { NoAnswer::Unclear(fault) }
+}
+
+/// Where the response sends us, if we go.
+fn redirected(outgoing: &Outgoing, response: &Response) -> Result<Option<Outgoing>, NoAnswer> {
+    let reads = matches!(outgoing.method, Method::GET | Method::HEAD);
+    if !matches!((response.status().as_u16(), reads), (301..=303, true) | (307 | 308, _)) {
+        return Ok(None);
+    }
+    let location = response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
+    let Some(url) = location.and_then(|location| outgoing.url.join(location).ok()) else { return Ok(None) };
+    if outgoing.url.scheme() == "https" && url.scheme() != "https" {
+        let message = format!("{} redirects to {}, which is not encrypted", shown(&outgoing.url), shown(&url));
+        return Err(NoAnswer::Refused(Fault::new(code::ADDRESS_NOT_ALLOWED, message)));
+    }
+    let mut next = Outgoing { url, ..outgoing.clone() };
+    if next.url.origin() != outgoing.url.origin() {
+        next.headers = HeaderMap::new();
+        for name in HEADERS_ACROSS_ORIGINS {
+            if let Some(value) = outgoing.headers.get(name) {
+                next.headers.insert(name.clone(), value.clone());
+            }
+        }
+    }
+    Ok(Some(next))
+}
+
+/// A URL for messages: without credentials, query and fragment, which may be private.
+pub(crate) fn shown(url: &Url) -> String {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
+}
+
+/// An error with its causes, without the URL it may carry.
+fn chain(error: &reqwest::Error) -> String {
+    let mut text = String::new();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let _ = write!(text, "{}{error}", if text.is_empty() { "" } else { ": " });
+        cause = error.source();
+    }
+    if text.is_empty() { "the request failed".to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests;

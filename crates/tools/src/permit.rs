@@ -1,0 +1,92 @@
+//! A call that was let through, and the one way to perform it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use baton_core::tool::Outcome;
+use baton_ports::clock::Clock;
+use baton_ports::tools::{Performed, PermittedCall};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::audit;
+use crate::check::Admitted;
+use crate::code;
+use crate::failure::Failure;
+
+/// Bytes of JSON one result may have; RUNS.md's blobs take what a journal entry should not.
+const RESULT_BYTES_MAX: usize = 4 << 20;
+
+/// Made only for what the check admitted. It owns the settled arguments, so what a person approved is what is sent.
+pub(crate) struct Permit {
+    admitted: Admitted,
+    clock: Arc<dyn Clock>,
+}
+
+impl Permit {
+    pub(crate) fn new(admitted: Admitted, clock: Arc<dyn Clock>) -> Self {
+        Self { admitted, clock }
+    }
+}
+
+#[async_trait]
+impl PermittedCall for Permit {
+    async fn perform(self: Box<Self>, limit: Duration) -> Performed {
+        let Admitted { entry, request } = &self.admitted;
+        let at = self.clock.now();
+        let began = Instant::now();
+        let result = within(limit, &self.admitted).await;
+        let outcome = match result {
+            Ok(output) => Outcome::Done { output, cost: entry.cost, cached: false },
+            Err(failure) => outcome(failure.map_fault(|fault| code::speak(fault, &entry.category, request.language))),
+        };
+        let audit = audit::row(&request.call, Some(entry), &outcome, at, began.elapsed());
+        Performed { outcome, audit }
+    }
+}
+
+/// One attempt, given up after `limit`.
+async fn within(limit: Duration, admitted: &Admitted) -> Result<Value, Failure> {
+    let Admitted { entry, request } = admitted;
+    let attempt = tokio::time::timeout(limit, entry.tool.attempt(request));
+    match attempt.await {
+        Ok(Ok(output)) => small_enough(output, admitted),
+        Ok(Err(failure)) => Err(failure),
+        Err(_elapsed) => {
+            let message = format!("`{}` gave no answer within {} ms", request.call.tool, limit.as_millis());
+            Err(Failure::unclear(request.call.class, baton_core::fault::Fault::new(code::TIMEOUT, message)))
+        }
+    }
+}
+
+/// An act whose result is too large to keep has happened all the same: its result is then what can be kept of it.
+fn small_enough(output: Value, admitted: &Admitted) -> Result<Value, Failure> {
+    let size = extent(&output);
+    if size <= RESULT_BYTES_MAX {
+        return Ok(output);
+    }
+    let call = &admitted.request.call;
+    if call.class.acts() {
+        return Ok(serde_json::json!({"truncated": true, "bytes": size}));
+    }
+    let message = format!("`{}` answered with {size} bytes, over the limit of {RESULT_BYTES_MAX}", call.tool);
+    Err(Failure::refused(code::RESPONSE_TOO_LARGE, message))
+}
+
+/// About how many bytes of JSON a value is.
+fn extent(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
+        Value::String(text) => text.len() + 2,
+        Value::Array(items) => items.iter().map(|item| extent(item) + 1).sum::<usize>() + 2,
+        Value::Object(fields) => fields.iter().map(|(key, value)| key.len() + extent(value) + 4).sum::<usize>() + 2,
+    }
+}
+
+pub(crate) fn outcome(failure: Failure) -> Outcome {
+    match failure {
+        Failure::NotDone { fault, retryable, retry_after } => Outcome::NotDone { fault, retryable, retry_after },
+        Failure::Unknown { fault } => Outcome::Unknown { fault },
+    }
+}

@@ -1,0 +1,9 @@
+//! Tools that reach a service, by service. `internal` is a real provider: it keeps what it does in this installation.
+
+pub(crate) mod calendar;
+pub(crate) mod crm;
+pub(crate) mod email;
+pub(crate) mod message;
+pub(crate) mod outbox;
+pub(crate) mod payment;
+pub(crate) mod ticket;

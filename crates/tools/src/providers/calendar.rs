@@ -1,0 +1,128 @@
+//! `google_calendar`: availability, booking and cancelling. The seeds' name; the provider may be another.
+
+mod config;
+mod internal;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use baton_core::id::TenantId;
+use baton_core::tool::{Class, Compensation, Facts, Retry};
+use baton_ports::clock::Clock;
+use baton_ports::records::Records;
+use serde_json::{Value, json};
+
+use crate::catalogue::{Action, Entry, Risk};
+
+pub use config::{Config, Day, Opening, Step, Treatment};
+
+/// Seed 000's time-out for the calendar.
+const TIMEOUT: Duration = Duration::from_secs(10);
+const TEXT_BYTES_MAX: usize = 2_000;
+
+pub(crate) fn entry(
+    shared: Config,
+    tenants: BTreeMap<TenantId, Config>,
+    records: Arc<dyn Records>,
+    clock: Arc<dyn Clock>,
+) -> Entry {
+    let tool = Arc::new(internal::Internal::new(shared, tenants, records, clock));
+    let whole = Facts {
+        description: "Checks free times, books and cancels appointments. Only for one certain date; general opening \
+                      hours are answered from what is known"
+            .to_owned(),
+        parameters: parameters(&["action"]),
+        ..Facts::new(Class::Keyed, TIMEOUT)
+    };
+    let actions = [
+        ("check_availability", Action::new(check_availability(), "api_call", Risk::Low)),
+        ("create_booking", Action::new(create_booking(), "booking", Risk::Medium)),
+        ("cancel_booking", Action::new(cancel_booking(), "booking", Risk::Medium)),
+    ];
+    let whole = Action::new(whole, "tool_execution", Risk::Medium);
+    Entry::new("google_calendar", "calendar", "internal", whole, tool).with_actions(actions)
+}
+
+fn check_availability() -> Facts {
+    Facts {
+        retry: Retry::default(),
+        description: "Lists the free times of a date".to_owned(),
+        parameters: parameters(&["action", "date"]),
+        output_fields: fields(&["date", "zone", "available", "slots", "available_slots", "duration_minutes"]),
+        ..Facts::new(Class::Read, TIMEOUT)
+    }
+}
+
+fn create_booking() -> Facts {
+    Facts {
+        retry: Retry::default(),
+        description: "Books an appointment at a date and time".to_owned(),
+        compensation: Some(Compensation {
+            tool_name: "google_calendar".to_owned(),
+            parameters: json!({"action": "cancel_booking", "booking_id": "{{ output.booking_id }}"}),
+        }),
+        parameters: parameters(&["action", "date", "time"]),
+        output_fields: fields(&[
+            "booking_id",
+            "id",
+            "status",
+            "date",
+            "time",
+            "end_time",
+            "slot",
+            "starts_at",
+            "ends_at",
+            "zone",
+            "resource",
+            "duration_minutes",
+            "provider",
+        ]),
+        ..Facts::new(Class::Keyed, TIMEOUT)
+    }
+}
+
+fn cancel_booking() -> Facts {
+    Facts {
+        retry: Retry::default(),
+        description: "Cancels an appointment and frees its time; cancelling twice is cancelling once".to_owned(),
+        irreversible: Some("the freed time may be somebody else's by now; book again instead".to_owned()),
+        parameters: parameters(&["action", "booking_id"]),
+        output_fields: fields(&["booking_id", "id", "status", "date", "time", "cancelled_at", "provider"]),
+        ..Facts::new(Class::Keyed, TIMEOUT)
+    }
+}
+
+fn fields(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// The same arguments for every action, so that an agent that says more than it must is not refused.
+fn parameters(required: &[&str]) -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": required,
+        "properties": {
+            "action": {"enum": ["check_availability", "create_booking", "cancel_booking"]},
+            "date": {
+                "type": "string", "format": "date",
+                "description": "YYYY-MM-DD, or a word such as `tomorrow` or `el lunes`",
+            },
+            "time": {
+                "type": "string", "pattern": "^([01]?[0-9]|2[0-3]):[0-5][0-9]$",
+                "description": "HH:MM in the calendar's zone, 24 hours",
+            },
+            "treatment": {"type": "string", "maxLength": 200, "description": "What the appointment is for"},
+            "resource": {"type": "string", "maxLength": 200, "description": "The room or person to book"},
+            "duration_minutes": {"type": "integer", "minimum": 1, "maximum": 1_440},
+            "booking_id": {"type": "string", "maxLength": 200},
+            "reason": {"type": "string", "maxLength": TEXT_BYTES_MAX},
+            "user_id": {"type": ["string", "null"], "maxLength": 200},
+            "customer": {"type": ["string", "object", "null"], "description": "Who comes"},
+            "email": {"type": ["string", "null"], "maxLength": 320},
+            "phone": {"type": ["string", "null"], "maxLength": 50},
+            "notes": {"type": ["string", "null"], "maxLength": TEXT_BYTES_MAX},
+        },
+    })
+}

@@ -1,0 +1,174 @@
+//! A calendar's settings: hours, holidays, treatments, resources.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::num::NonZeroU16;
+
+use jiff::civil::{Date, Weekday};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+
+const DAY_MINUTES: u16 = 24 * 60;
+/// The closest that two offered times may be.
+const STEP_MINUTES_MIN: u16 = 5;
+
+/// As `baton.toml` writes it. Unsaid, the hours are those of seed 000: Monday to Friday 9 to 18, Saturday 9 to 14.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// By day; a day that is not named is closed.
+    pub hours: BTreeMap<Day, Vec<Opening>>,
+    pub holidays: BTreeSet<Date>,
+    /// What is booked: rooms, people. A booking takes one of them.
+    pub resources: Vec<String>,
+    /// By name, in any spelling of upper and lower case. With none, anything can be booked, for `duration_minutes`.
+    pub treatments: BTreeMap<String, Treatment>,
+    pub duration_minutes: NonZeroU16,
+    /// From one offered time to the next; unsaid, as long as the appointment and its buffers.
+    pub step_minutes: Option<Step>,
+    /// How far ahead one may book.
+    pub days_ahead_max: u16,
+    /// How long before its start an appointment must be booked.
+    pub notice_minutes: u32,
+}
+
+/// What an appointment is for.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Treatment {
+    pub duration_minutes: Option<NonZeroU16>,
+    /// Kept free around the appointment, also outside the opening hours.
+    pub buffer_before_minutes: u16,
+    pub buffer_after_minutes: u16,
+    /// The resources that will do; empty means all.
+    pub resources: Vec<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let weekday = vec![Opening { from: 9 * 60, to: 18 * 60 }];
+        let mut hours: BTreeMap<Day, Vec<Opening>> =
+            [Day::Monday, Day::Tuesday, Day::Wednesday, Day::Thursday, Day::Friday]
+                .map(|day| (day, weekday.clone()))
+                .into();
+        hours.insert(Day::Saturday, vec![Opening { from: 9 * 60, to: 14 * 60 }]);
+        Self {
+            hours,
+            holidays: BTreeSet::new(),
+            resources: vec!["main".to_owned()],
+            treatments: BTreeMap::new(),
+            duration_minutes: NonZeroU16::new(60).unwrap_or(NonZeroU16::MIN),
+            step_minutes: None,
+            days_ahead_max: 365,
+            notice_minutes: 0,
+        }
+    }
+}
+
+impl Config {
+    /// What no single value shows: treatments that need resources there are not.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        for (name, treatment) in &self.treatments {
+            if let Some(missing) = treatment.resources.iter().find(|resource| !self.resources.contains(resource)) {
+                return Err(format!("the treatment `{name}` needs `{missing}`, which is not among `resources`"));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn treatment(&self, name: &str) -> Option<&Treatment> {
+        let same = |known: &str| known.trim().to_lowercase() == name.trim().to_lowercase();
+        self.treatments.iter().find(|(known, _)| same(known)).map(|(_, treatment)| treatment)
+    }
+
+    /// Without a single opening or resource there is no calendar.
+    pub(super) fn is_set_up(&self) -> bool {
+        self.hours.values().any(|openings| !openings.is_empty()) && !self.resources.is_empty()
+    }
+
+    /// When it is open on a date; never on a holiday.
+    pub(super) fn openings(&self, date: Date) -> &[Opening] {
+        if self.holidays.contains(&date) {
+            return &[];
+        }
+        self.hours.get(&Day::from(date.weekday())).map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Day {
+    Monday,
+    Tuesday,
+    Wednesday,
+    Thursday,
+    Friday,
+    Saturday,
+    Sunday,
+}
+
+impl From<Weekday> for Day {
+    fn from(day: Weekday) -> Self {
+        match day {
+            Weekday::Monday => Self::Monday,
+            Weekday::Tuesday => Self::Tuesday,
+            Weekday::Wednesday => Self::Wednesday,
+            Weekday::Thursday => Self::Thursday,
+            Weekday::Friday => Self::Friday,
+            Weekday::Saturday => Self::Saturday,
+            Weekday::Sunday => Self::Sunday,
+        }
+    }
+}
+
+/// `"09:00-18:00"`: minutes of the day; the end may be `24:00`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Opening {
+    pub(super) from: u16,
+    pub(super) to: u16,
+}
+
+impl fmt::Debug for Opening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02}:{:02}-{:02}:{:02}", self.from / 60, self.from % 60, self.to / 60, self.to % 60)
+    }
+}
+
+impl<'de> Deserialize<'de> for Opening {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let opening = text.split_once('-').and_then(|(from, to)| Some((minutes(from)?, minutes(to)?)));
+        match opening {
+            Some((from, to)) if from < to => Ok(Self { from, to }),
+            _ => Err(D::Error::custom(format!(
+                "`{text}` is no opening time; write `09:00-18:00`, at most to `24:00`, and one past midnight as two"
+            ))),
+        }
+    }
+}
+
+/// Minutes of the day of `HH:MM`, up to `24:00`.
+pub(super) fn minutes(time: &str) -> Option<u16> {
+    let (hours, minutes) = time.trim().split_once(':')?;
+    let digits = |text: &str| !text.is_empty() && text.len() <= 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(hours) || !digits(minutes) {
+        return None;
+    }
+    let (hours, minutes): (u16, u16) = (hours.parse().ok()?, minutes.parse().ok()?);
+    let total = hours * 60 + minutes;
+    (minutes < 60 && total <= DAY_MINUTES).then_some(total)
+}
+
+/// Minutes between offered times, at least [`STEP_MINUTES_MIN`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step(pub(super) u16);
+
+impl<'de> Deserialize<'de> for Step {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let minutes = u16::deserialize(from)?;
+        if (STEP_MINUTES_MIN..=DAY_MINUTES).contains(&minutes) {
+            return Ok(Self(minutes));
+        }
+        Err(D::Error::custom(format!("`step_minutes` is {minutes}; it may be {STEP_MINUTES_MIN} to {DAY_MINUTES}")))
+    }
+}

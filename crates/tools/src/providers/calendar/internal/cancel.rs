@@ -1,0 +1,65 @@
+//! Cancelling: the booking says so and its range is free, in one batch.
+
+use baton_ports::records::{Error, Op};
+use serde_json::{Value, json};
+
+use super::{Internal, SPACE};
+use crate::code;
+use crate::failure::Failure;
+use crate::request::Request;
+
+/// How often a booking may change under our hands before we give up.
+const TRIES_MAX: usize = 3;
+
+/// Naturally done once: a booking that is cancelled stays so, whoever asks and however often.
+pub(super) async fn cancel(internal: &Internal, request: &Request) -> Result<Value, Failure> {
+    let tenant = &request.call.tenant;
+    let id = request.text("booking_id").unwrap_or_default();
+    for _ in 0..TRIES_MAX {
+        let booking = internal.records.get(tenant, SPACE, id).await.map_err(|error| Failure::unreadable(&error))?;
+        let Some(booking) = booking else {
+            return Err(Failure::refused(code::BOOKING_NOT_FOUND, format!("there is no booking `{id}`")));
+        };
+        if booking.value["status"] == "cancelled" {
+            return Ok(output(&booking.value));
+        }
+        let now = internal.clock.now();
+        let changes = [
+            ("status", "cancelled".into()),
+            ("cancelled_at", now.to_string().into()),
+            ("reason", request.argument("reason").clone()),
+        ];
+        let mut cancelled = booking.value;
+        if let Some(fields) = cancelled.as_object_mut() {
+            fields.extend(changes.map(|(name, value)| (name.to_owned(), value)));
+        }
+        let output = output(&cancelled);
+        let ops = vec![
+            Op::CompareAndSet {
+                space: SPACE.to_owned(),
+                key: id.to_owned(),
+                version: booking.version,
+                value: cancelled,
+            },
+            Op::FreeRange { space: SPACE.to_owned(), key: id.to_owned() },
+        ];
+        match internal.records.commit(tenant, ops, now).await {
+            Ok(()) => return Ok(output),
+            Err(Error::Conflict { .. }) => {}
+            Err(error) => return Err(Failure::unwritten(&error)),
+        }
+    }
+    Err(Failure::later(code::STORAGE_UNAVAILABLE, format!("the booking `{id}` keeps changing")))
+}
+
+fn output(booking: &Value) -> Value {
+    json!({
+        "booking_id": booking["booking_id"],
+        "id": booking["id"],
+        "status": booking["status"],
+        "date": booking["date"],
+        "time": booking["time"],
+        "cancelled_at": booking["cancelled_at"],
+        "provider": "internal",
+    })
+}

@@ -1,0 +1,172 @@
+//! What a call asks the calendar for.
+
+use baton_core::time::Time;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use super::slot::{Slot, instant};
+use super::{Config, Range};
+use crate::code;
+use crate::failure::Failure;
+use crate::providers::calendar::config::{Treatment, minutes};
+use crate::request::Request;
+
+const MINUTE_MS: i64 = 60_000;
+const STEP_MINUTES_MIN: i64 = 5;
+
+pub(super) struct Wanted<'c> {
+    calendar: &'c Config,
+    pub(super) zone: TimeZone,
+    pub(super) date: Date,
+    /// `HH:MM`, where a time was named.
+    pub(super) time: Option<String>,
+    duration: i64,
+    before: i64,
+    after: i64,
+    /// The resources that will do, in the order they are tried.
+    pub(super) resources: Vec<&'c str>,
+}
+
+impl<'c> Wanted<'c> {
+    pub(super) fn read(calendar: &'c Config, request: &Request) -> Result<Self, Failure> {
+        let invalid = |message: String| Failure::refused(code::INVALID_PARAMETERS, message);
+        let date = request.text("date").unwrap_or_default();
+        let date: Date = date.parse().map_err(|_| invalid(format!("`date` is `{date}`; write YYYY-MM-DD")))?;
+        let zone = request.zone();
+        let zone = TimeZone::get(zone).map_err(|_| invalid(format!("unknown time zone `{zone}`")))?;
+        let time = request.text("time").and_then(minutes).map(|time| format!("{:02}:{:02}", time / 60, time % 60));
+        let treatment = treatment(calendar, request).map_err(invalid)?;
+        let asked = request.argument("duration_minutes").as_i64();
+        let usual = treatment.duration_minutes.unwrap_or(calendar.duration_minutes);
+        Ok(Self {
+            zone,
+            date,
+            time,
+            duration: asked.unwrap_or(i64::from(usual.get())) * MINUTE_MS,
+            before: i64::from(treatment.buffer_before_minutes) * MINUTE_MS,
+            after: i64::from(treatment.buffer_after_minutes) * MINUTE_MS,
+            resources: resources(calendar, &treatment, request.text("resource")).map_err(invalid)?,
+            calendar,
+        })
+    }
+
+    pub(super) fn duration_minutes(&self) -> i64 {
+        self.duration / MINUTE_MS
+    }
+
+    /// The appointment with its buffers: what nobody else may have.
+    pub(super) fn held(&self, slot: &Slot) -> Range {
+        Range { from: slot.range.from - self.before, to: slot.range.to + self.after }
+    }
+
+    /// The times to offer on the date, in order, taken or not.
+    pub(super) fn offered(&self, now: Time) -> Vec<Slot> {
+        if self.is_too_far(now) {
+            return Vec::new();
+        }
+        let step = self.calendar.step_minutes.map(|step| i64::from(step.0) * MINUTE_MS);
+        let step = step.unwrap_or(self.before + self.duration + self.after).max(STEP_MINUTES_MIN * MINUTE_MS);
+        let mut offered = Vec::new();
+        for open in self.open() {
+            let mut from = open.from;
+            while from + self.duration <= open.to {
+                let slot = self.slot(from);
+                // When clocks go back an hour comes twice and its second time cannot be named: it is not offered.
+                if from >= self.earliest(now) && self.named(&slot.start) == Some(from) {
+                    offered.push(slot);
+                }
+                from += step;
+            }
+        }
+        offered
+    }
+
+    /// The time that was named, if it can be booked at all.
+    pub(super) fn chosen(&self, now: Time) -> Result<Slot, Failure> {
+        let time = self.time.as_deref().unwrap_or_default();
+        let at = self.named(time).map(|from| self.slot(from)).filter(|slot| slot.start == time);
+        let (date, zone) = (self.date, self.zone.iana_name().unwrap_or("UTC"));
+        let Some(slot) = at else {
+            let message = format!("{date} has no {time} in {zone}: clocks go forward over it");
+            return Err(Failure::refused(code::OUTSIDE_HOURS, message));
+        };
+        if slot.range.from < self.earliest(now) {
+            let message = format!("{date} {time} in {zone} is past, or sooner than the notice the calendar asks for");
+            return Err(Failure::refused(code::DATE_NOT_BOOKABLE, message));
+        }
+        if self.is_too_far(now) {
+            let message = format!("{date} is more than {} days ahead", self.calendar.days_ahead_max);
+            return Err(Failure::refused(code::DATE_NOT_BOOKABLE, message));
+        }
+        if !self.open().any(|open| open.from <= slot.range.from && slot.range.to <= open.to) {
+            let hours = self.calendar.openings(date);
+            let message = format!("{date} {} is outside the opening hours {hours:?}", slot.label());
+            return Err(Failure::refused(code::OUTSIDE_HOURS, message));
+        }
+        Ok(slot)
+    }
+
+    /// Why no time is offered on the date.
+    pub(super) fn why_closed(&self, now: Time) -> &'static str {
+        match () {
+            () if self.date < self.today(now) => "past",
+            () if self.is_too_far(now) => "too_far_ahead",
+            () if self.calendar.holidays.contains(&self.date) => "holiday",
+            () if self.calendar.openings(self.date).is_empty() => "closed",
+            () => "too_late",
+        }
+    }
+
+    fn open(&self) -> impl Iterator<Item = Range> {
+        self.calendar.openings(self.date).iter().filter_map(|opening| {
+            let at = |minutes| instant(self.date, minutes, &self.zone);
+            Some(Range { from: at(opening.from)?, to: at(opening.to)? })
+        })
+    }
+
+    fn slot(&self, from: i64) -> Slot {
+        Slot::new(Range { from, to: from + self.duration }, &self.zone)
+    }
+
+    fn named(&self, time: &str) -> Option<i64> {
+        instant(self.date, minutes(time)?, &self.zone)
+    }
+
+    fn earliest(&self, now: Time) -> i64 {
+        now.as_ms() + i64::from(self.calendar.notice_minutes) * MINUTE_MS
+    }
+
+    fn today(&self, now: Time) -> Date {
+        self.zone.to_datetime(now.to_timestamp()).date()
+    }
+
+    fn is_too_far(&self, now: Time) -> bool {
+        let days = jiff::Span::new().days(i64::from(self.calendar.days_ahead_max));
+        self.today(now).checked_add(days).is_ok_and(|last| self.date > last)
+    }
+}
+
+fn treatment(calendar: &Config, request: &Request) -> Result<Treatment, String> {
+    let Some(name) = request.text("treatment").filter(|_| !calendar.treatments.is_empty()) else {
+        return Ok(Treatment::default());
+    };
+    calendar.treatment(name).cloned().ok_or_else(|| {
+        let known: Vec<&str> = calendar.treatments.keys().map(String::as_str).collect();
+        format!("there is no treatment `{name}`; there are `{}`", known.join("`, `"))
+    })
+}
+
+fn resources<'c>(calendar: &'c Config, treatment: &Treatment, asked: Option<&str>) -> Result<Vec<&'c str>, String> {
+    let fits =
+        |resource: &&str| treatment.resources.is_empty() || treatment.resources.iter().any(|fit| fit == resource);
+    let mut fitting: Vec<&str> =
+        calendar.resources.iter().map(String::as_str).filter(|resource| fits(resource)).collect();
+    if let Some(asked) = asked {
+        let known = fitting.join("`, `");
+        fitting.retain(|resource| *resource == asked);
+        if fitting.is_empty() {
+            return Err(format!("the resource `{asked}` will not do; there are `{known}`"));
+        }
+    }
+    Ok(fitting)
+}

@@ -1,0 +1,45 @@
+//! What goes along with a letter.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lettre::message::header::ContentType;
+use serde_json::Value;
+
+/// Attachments of one letter, and their bytes in all.
+pub(super) const COUNT_MAX: usize = 10;
+const BYTES_MAX: usize = 5 << 20;
+
+#[derive(Debug)]
+pub(super) struct Attachment {
+    pub(super) filename: String,
+    pub(super) content_type: ContentType,
+    pub(super) content: Vec<u8>,
+}
+
+/// Reads all; the error names the one that is wrong.
+pub(super) fn read(given: &Value) -> Result<Vec<Attachment>, String> {
+    let mut attachments = Vec::new();
+    let mut left = BYTES_MAX;
+    for (index, given) in given.as_array().into_iter().flatten().enumerate() {
+        let attachment = one(given).map_err(|reason| format!("`attachments.{index}`: {reason}"))?;
+        let rest = left.checked_sub(attachment.content.len());
+        left = rest.ok_or_else(|| format!("the attachments are more than {} MB", BYTES_MAX >> 20))?;
+        attachments.push(attachment);
+    }
+    Ok(attachments)
+}
+
+fn one(given: &Value) -> Result<Attachment, String> {
+    let text = |name: &str| given.get(name).and_then(Value::as_str);
+    let (content, usual) = match (text("content"), text("content_base64")) {
+        (Some(content), _) => (content.as_bytes().to_vec(), "text/plain; charset=utf-8"),
+        (None, Some(encoded)) => {
+            let content = STANDARD.decode(encoded.trim_ascii());
+            (content.map_err(|error| format!("`content_base64` is not base64: {error}"))?, "application/octet-stream")
+        }
+        (None, None) => return Err("it has neither `content` nor `content_base64`".to_owned()),
+    };
+    let content_type = text("content_type").unwrap_or(usual);
+    let content_type = ContentType::parse(content_type).map_err(|_| format!("`{content_type}` is no content type"))?;
+    Ok(Attachment { filename: text("filename").unwrap_or("attachment").to_owned(), content_type, content })
+}

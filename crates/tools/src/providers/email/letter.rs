@@ -1,0 +1,120 @@
+//! An e-mail, read from a call's arguments.
+
+use lettre::Message;
+use lettre::message::{Mailbox, MultiPart, SinglePart};
+use serde_json::{Value, json};
+
+use super::attachment::{self, Attachment};
+use crate::code;
+use crate::failure::Failure;
+use crate::request::Request;
+
+#[derive(Debug)]
+pub(super) struct Letter<'r> {
+    to: Vec<Mailbox>,
+    cc: Vec<Mailbox>,
+    bcc: Vec<Mailbox>,
+    reply_to: Option<Mailbox>,
+    subject: &'r str,
+    body: Option<&'r str>,
+    html: Option<&'r str>,
+    attachments: Vec<Attachment>,
+}
+
+impl<'r> Letter<'r> {
+    pub(super) fn read(request: &'r Request) -> Result<Self, Failure> {
+        let invalid = |reason: String| Failure::refused(code::INVALID_PARAMETERS, reason);
+        let all = |name: &str| mailboxes(name, request.argument(name)).map_err(invalid);
+        Ok(Self {
+            to: all("to")?,
+            cc: all("cc")?,
+            bcc: all("bcc")?,
+            reply_to: all("reply_to")?.pop(),
+            subject: request.text("subject").unwrap_or_default(),
+            body: request.text("body"),
+            html: request.text("html"),
+            attachments: attachment::read(request.argument("attachments")).map_err(invalid)?,
+        })
+    }
+
+    /// What the outbox keeps: everything but the contents of attachments.
+    pub(super) fn summary(&self) -> Value {
+        let shown = |mailboxes: &[Mailbox]| mailboxes.iter().map(Mailbox::to_string).collect::<Vec<_>>();
+        let attachments = self
+            .attachments
+            .iter()
+            .map(|attachment| json!({"filename": attachment.filename, "bytes": attachment.content.len()}));
+        json!({
+            "to": shown(&self.to),
+            "cc": shown(&self.cc),
+            "bcc": shown(&self.bcc),
+            "reply_to": self.reply_to.as_ref().map(Mailbox::to_string),
+            "subject": self.subject,
+            "body": self.body,
+            "html": self.html,
+            "attachments": attachments.collect::<Vec<_>>(),
+        })
+    }
+
+    /// The letter as it goes over the wire.
+    pub(super) fn message(&self, from: &Mailbox, id: &str, at: std::time::SystemTime) -> Result<Message, String> {
+        let message_id = format!("<{id}@{}>", from.email.domain());
+        let mut builder =
+            Message::builder().from(from.clone()).date(at).message_id(Some(message_id)).subject(self.subject);
+        for mailbox in &self.to {
+            builder = builder.to(mailbox.clone());
+        }
+        for mailbox in &self.cc {
+            builder = builder.cc(mailbox.clone());
+        }
+        for mailbox in &self.bcc {
+            builder = builder.bcc(mailbox.clone());
+        }
+        if let Some(mailbox) = &self.reply_to {
+            builder = builder.reply_to(mailbox.clone());
+        }
+        let message = match (self.attachments.is_empty(), self.text()) {
+            (true, Text::Single(part)) => builder.singlepart(part),
+            (true, Text::Both(parts)) => builder.multipart(parts),
+            (false, text) => {
+                let mixed = match text {
+                    Text::Single(part) => MultiPart::mixed().singlepart(part),
+                    Text::Both(parts) => MultiPart::mixed().multipart(parts),
+                };
+                builder.multipart(self.attachments.iter().fold(mixed, |mixed, attachment| {
+                    let name = lettre::message::Attachment::new(attachment.filename.clone());
+                    mixed.singlepart(name.body(attachment.content.clone(), attachment.content_type.clone()))
+                }))
+            }
+        };
+        message.map_err(|error| error.to_string())
+    }
+
+    fn text(&self) -> Text {
+        match (self.body, self.html) {
+            (Some(body), Some(html)) => Text::Both(MultiPart::alternative_plain_html(body.to_owned(), html.to_owned())),
+            (None, Some(html)) => Text::Single(SinglePart::html(html.to_owned())),
+            (body, None) => Text::Single(SinglePart::plain(body.unwrap_or_default().to_owned())),
+        }
+    }
+}
+
+enum Text {
+    Single(SinglePart),
+    Both(MultiPart),
+}
+
+/// One address or several; the error names the one that is none, by its place.
+fn mailboxes(name: &str, given: &Value) -> Result<Vec<Mailbox>, String> {
+    let parse = |place: String, text: &str| {
+        text.trim().parse::<Mailbox>().map_err(|_| format!("`{place}` is not an e-mail address"))
+    };
+    match given {
+        Value::String(text) => Ok(vec![parse(name.to_owned(), text)?]),
+        Value::Array(list) => {
+            let each = list.iter().enumerate();
+            each.map(|(index, one)| parse(format!("{name}.{index}"), one.as_str().unwrap_or_default())).collect()
+        }
+        _ => Ok(Vec::new()),
+    }
+}

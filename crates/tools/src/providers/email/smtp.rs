@@ -1,0 +1,79 @@
+//! SMTP, spoken step by step, so that it is known whether the server had the letter when something went wrong.
+
+use std::time::{Duration, SystemTime};
+
+use baton_core::fault::Fault;
+use baton_core::time::Time;
+use lettre::transport::smtp::Error;
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use lettre::transport::smtp::extension::ClientId;
+
+use super::config::{SmtpConfig, Tls};
+use super::letter::Letter;
+use crate::code;
+use crate::failure::Failure;
+
+/// How long we wait for the server to say good-bye; it has the letter by then.
+const GOODBYE: Duration = Duration::from_millis(500);
+
+pub(super) struct Smtp {
+    config: SmtpConfig,
+}
+
+impl Smtp {
+    pub(super) fn new(config: SmtpConfig) -> Self {
+        Self { config }
+    }
+
+    /// Sends the letter and answers with the server's words.
+    pub(super) async fn send(&self, letter: &Letter<'_>, id: &str, now: Time) -> Result<String, Failure> {
+        let date = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(now.as_ms()).unwrap_or(0));
+        let message = letter.message(&self.config.from.0, id, date);
+        let message = message.map_err(|reason| Failure::refused(code::INVALID_PARAMETERS, reason))?;
+        let mut connection = self.connect().await.map_err(|error| self.before_sending(&error))?;
+        let answer = connection.send(message.envelope(), &message.formatted()).await;
+        let answer = answer.map_err(|error| self.while_sending(&error))?;
+        // The letter is accepted: what happens to the connection now changes nothing.
+        let _ = tokio::time::timeout(GOODBYE, connection.quit()).await;
+        Ok(answer.message().collect::<Vec<_>>().join(" "))
+    }
+
+    async fn connect(&self) -> Result<AsyncSmtpConnection, Error> {
+        let SmtpConfig { host, tls, username, password, .. } = &self.config;
+        let hello = self.config.hello.clone().map_or_else(ClientId::default, ClientId::Domain);
+        let parameters = || TlsParameters::new(host.clone());
+        let first = if *tls == Tls::Implicit { Some(parameters()?) } else { None };
+        let server = (host.as_str(), self.config.port());
+        let mut connection = AsyncSmtpConnection::connect_tokio1(server, None, &hello, first, None).await?;
+        if *tls == Tls::Upgrade {
+            connection.starttls(parameters()?, &hello).await?;
+        }
+        if let (Some(username), Some(password)) = (username, password) {
+            let credentials = Credentials::new(username.clone(), password.expose().to_owned());
+            connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials).await?;
+        }
+        Ok(connection)
+    }
+
+    /// Nothing of the letter was said yet.
+    fn before_sending(&self, error: &Error) -> Failure {
+        let message = format!("the mail server {}:{}: {error}", self.config.host, self.config.port());
+        if error.is_permanent() {
+            return Failure::refused(code::MESSAGE_REJECTED, message);
+        }
+        Failure::later(code::SERVICE_UNAVAILABLE, message)
+    }
+
+    /// An answer of the server is certain; silence is not.
+    fn while_sending(&self, error: &Error) -> Failure {
+        let message = format!("the mail server {}:{}: {error}", self.config.host, self.config.port());
+        if error.is_permanent() {
+            return Failure::refused(code::MESSAGE_REJECTED, message);
+        }
+        if error.is_transient() {
+            return Failure::later(code::SERVICE_UNAVAILABLE, message);
+        }
+        Failure::Unknown { fault: Fault::new(code::OUTCOME_UNKNOWN, message) }
+    }
+}

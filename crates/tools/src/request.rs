@@ -1,0 +1,50 @@
+//! A call as its tool sees it: arguments settled, language and zone known.
+
+use baton_core::bundle::Hash;
+use baton_core::tool::Call;
+use serde_json::Value;
+
+use crate::canonical;
+use crate::language::Language;
+
+/// Hexadecimal digits of a derived id: 80 bits, so that a tenant's ids do not meet by chance.
+const ID_DIGITS: usize = 20;
+
+/// Made by the check, never from outside.
+#[derive(Debug)]
+pub(crate) struct Request {
+    /// The call, its arguments with presets, defaults, overrides and relative dates settled, its caller's language and
+    /// zone filled in.
+    pub(crate) call: Call,
+    /// The arguments as they were journaled, where settling changed them.
+    pub(crate) asked: Option<Value>,
+    pub(crate) language: Language,
+}
+
+impl Request {
+    /// A settled argument; null if it is not there.
+    pub(crate) fn argument(&self, name: &str) -> &Value {
+        self.call.arguments.get(name).unwrap_or(&Value::Null)
+    }
+
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.argument(name).as_str()
+    }
+
+    /// The IANA name of the zone that dates and times are in.
+    pub(crate) fn zone(&self) -> &str {
+        self.call.caller.zone.as_deref().unwrap_or("UTC")
+    }
+
+    /// A hash of what was asked. The same key must always carry the same one.
+    pub(crate) fn fingerprint(&self) -> Hash {
+        Hash::of(canonical::text(self.asked.as_ref().unwrap_or(&self.call.arguments)).as_bytes())
+    }
+
+    /// An id that this call makes, the same however often it is sent: `bk_5f3c…`.
+    pub(crate) fn id(&self, prefix: &str) -> String {
+        let source = format!("{prefix}\n{}\n{}", self.call.tenant, self.call.key);
+        let hash = Hash::of(source.as_bytes());
+        format!("{prefix}_{}", hash.as_str().get(..ID_DIGITS).unwrap_or_default())
+    }
+}

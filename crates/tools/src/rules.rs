@@ -1,0 +1,86 @@
+//! The settings that hold for one tenant.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use baton_core::id::TenantId;
+use baton_core::tool::Caller;
+
+use crate::catalogue::{Entry, Risk};
+use crate::config::{Config, Permission, Tenant, Zone};
+use crate::language::Language;
+
+/// Every tenant's rules, worked out once.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    shared: TenantRules,
+    tenants: BTreeMap<TenantId, TenantRules>,
+}
+
+/// What holds for one tenant.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TenantRules {
+    zone: Option<Zone>,
+    language: Language,
+    pub(crate) approval_from: Option<Risk>,
+    tools: BTreeMap<Arc<str>, Permission>,
+}
+
+impl Rules {
+    pub(crate) fn new(config: &Config) -> Self {
+        let permission = |tool: &crate::config::Tuning| Permission {
+            enabled: tool.enabled,
+            approval: tool.approval,
+            defaults: tool.defaults.clone(),
+            overrides: tool.overrides.clone(),
+        };
+        let shared = TenantRules {
+            zone: config.zone.clone(),
+            language: config.language,
+            approval_from: config.approval_from,
+            tools: config.tool.iter().map(|(name, tool)| (name.as_str().into(), permission(tool))).collect(),
+        };
+        let tenants = config.tenants.iter().map(|(id, tenant)| (id.clone(), shared.with(tenant))).collect();
+        Self { shared, tenants }
+    }
+
+    pub(crate) fn of(&self, tenant: &TenantId) -> &TenantRules {
+        self.tenants.get(tenant).unwrap_or(&self.shared)
+    }
+}
+
+impl TenantRules {
+    fn with(&self, tenant: &Tenant) -> Self {
+        let mut rules = self.clone();
+        rules.zone = tenant.zone.clone().or(rules.zone);
+        rules.language = tenant.language.unwrap_or(rules.language);
+        rules.approval_from = tenant.approval_from.or(rules.approval_from);
+        for (name, own) in &tenant.tool {
+            let rule = rules.tools.entry(name.as_str().into()).or_default();
+            rule.enabled = own.enabled.or(rule.enabled);
+            rule.approval = own.approval.or(rule.approval);
+            rule.defaults.extend(own.defaults.clone());
+            rule.overrides.extend(own.overrides.clone());
+        }
+        rules
+    }
+
+    /// The rule for a tool by the name it was called by, else by the name of the tool that this is a preset of.
+    pub(crate) fn tool(&self, name: &str, entry: &Entry) -> Option<&Permission> {
+        self.tools.get(name).or_else(|| self.tools.get(&*entry.name)).or_else(|| self.tools.get(&*entry.base))
+    }
+
+    /// The tenant's zone; without one in the settings, the one the run carries counts as the tenant's.
+    pub(crate) fn zone<'a>(&'a self, caller: &'a Caller) -> &'a str {
+        match (&self.zone, &caller.zone) {
+            (Some(zone), _) => zone.name(),
+            (None, Some(zone)) => zone,
+            (None, None) => "UTC",
+        }
+    }
+
+    /// The caller's own language where messages are written in it, else the tenant's.
+    pub(crate) fn language(&self, caller: &Caller) -> Language {
+        caller.language.as_deref().and_then(Language::of_tag).unwrap_or(self.language)
+    }
+}

@@ -1,0 +1,67 @@
+//! The tools that come with Baton, in one list. Adding one is a file and a line here.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use baton_ports::clock::Clock;
+use baton_ports::records::Records;
+
+use crate::catalogue::Entry;
+use crate::config::Config;
+use crate::definition::{Definition, Kind};
+use crate::error::Error;
+use crate::kinds::{calculator, filter_list, http, http_request, script, transform_json};
+use crate::outbound::Outbound;
+use crate::providers::{calendar, crm, email, message, payment, ticket};
+
+/// The time-out of a tool that says nothing of it (SEEDS.md 22).
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Shipped tools first, so that a project's own of the same name stands in for them.
+pub(crate) fn entries(
+    config: &Config,
+    definitions: Vec<Definition>,
+    records: &Arc<dyn Records>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Vec<Entry>, Error> {
+    let outbound = Arc::new(Outbound::new(config.outbound.clone()));
+    let mut entries = vec![
+        calculator::entry(),
+        filter_list::entry(),
+        transform_json::entry(),
+        http_request::entry(outbound.clone()),
+        calendar_entry(config, records, clock)?,
+        crm::entry(records, clock),
+        email::entry(&config.email, records, clock),
+    ];
+    entries.extend(message::entries(records, clock));
+    entries.extend(ticket::entries(records, clock));
+    entries.extend(payment_entries(config, records, clock));
+    let secrets = Arc::new(config.secrets.clone());
+    let mut defined = BTreeSet::new();
+    for definition in definitions {
+        if !defined.insert(definition.name().to_owned()) {
+            return Err(Error::DefinedTwice { name: definition.name().to_owned() });
+        }
+        entries.push(match definition.kind {
+            Kind::Script(script) => script::entry(definition.common, script, records.clone(), clock.clone()),
+            Kind::Http(http) => http::entry(definition.common, *http, outbound.clone(), secrets.clone()),
+        });
+    }
+    Ok(entries)
+}
+
+fn calendar_entry(config: &Config, records: &Arc<dyn Records>, clock: &Arc<dyn Clock>) -> Result<Entry, Error> {
+    let tenants = config.tenants.iter().filter_map(|(id, tenant)| Some((id.clone(), tenant.calendar.clone()?)));
+    let tenants = tenants.collect::<std::collections::BTreeMap<_, _>>();
+    for calendar in tenants.values().chain([&config.calendar]) {
+        calendar.check().map_err(|reason| Error::Setting { place: "calendar", reason })?;
+    }
+    Ok(calendar::entry(config.calendar.clone(), tenants, records.clone(), clock.clone()))
+}
+
+fn payment_entries(config: &Config, records: &Arc<dyn Records>, clock: &Arc<dyn Clock>) -> Vec<Entry> {
+    let tenants = config.tenants.iter().filter_map(|(id, tenant)| Some((id.clone(), tenant.payment.clone()?)));
+    payment::entries(config.payment.clone(), tenants.collect(), records, clock)
+}

@@ -1,0 +1,21 @@
+//! What a tool is to this room. Only the pipeline holds one, so nothing performs without a permit.
+
+use async_trait::async_trait;
+use baton_core::fault::Fault;
+use serde_json::Value;
+
+use crate::code;
+use crate::failure::Failure;
+use crate::request::Request;
+
+#[async_trait]
+pub(crate) trait Tool: Send + Sync {
+    /// One attempt. The pipeline limits its time by dropping it, so it must be safe to stop at any wait.
+    async fn attempt(&self, request: &Request) -> Result<Value, Failure>;
+
+    /// What became of a call of class `verify`: its result, `NotDone` if it certainly did not act.
+    async fn look_up(&self, request: &Request) -> Result<Value, Failure> {
+        let message = format!("`{}` cannot be asked what became of a call", request.call.tool);
+        Err(Failure::Unknown { fault: Fault::new(code::OUTCOME_UNKNOWN, message) })
+    }
+}
