@@ -1,1 +1,78 @@
-fn main() {}
+//! The binary: configuration, command line, wiring. The only room that knows all rooms.
+
+mod bench;
+mod cli;
+mod commands;
+mod config;
+mod print;
+mod project;
+mod wire;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    print::telemetry();
+    match commands::run(cli) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            print::error(&error);
+            Exit::of(&error).into()
+        }
+    }
+}
+
+/// How a command ended, for programs that call it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// The run completed, the check passed, the question was answered.
+    Completed = 0,
+    Failed = 1,
+    /// Wrong usage, or a definition that cannot be used.
+    Usage = 2,
+    /// The run waits: for a person, a message, a timer.
+    Waiting = 3,
+}
+
+impl Exit {
+    fn of(error: &anyhow::Error) -> Self {
+        if error.is::<Misuse>() { Self::Usage } else { Self::Failed }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// The caller's input is wrong: exit 2. Says what, and the way out.
+#[derive(Debug)]
+pub struct Misuse {
+    message: String,
+    hint: Option<String>,
+}
+
+impl Misuse {
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None }
+    }
+
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl std::fmt::Display for Misuse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.hint {
+            Some(hint) => write!(f, "{}\n  hint: {hint}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+impl std::error::Error for Misuse {}

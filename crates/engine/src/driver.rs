@@ -10,13 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use baton_core::agent::Think;
 use baton_core::bundle::Hash;
 use baton_core::id::{RunId, TenantId};
-use baton_core::run::{Entry, Incoming, Refusal, Started};
+use baton_core::run::{Entry, Incoming, Refusal, Started, State};
 use baton_ports::clock::Clock;
 use baton_ports::journal::{Create, InboxItem, Journal, Kind, Lease, Submit, Submitted};
 use baton_ports::models::Models;
 use baton_ports::tools::Tools;
 use serde_json::Value;
-use tokio::sync::{Semaphore, broadcast, mpsc, watch};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 
 use crate::dispatcher::{Admission, Dispatcher};
 use crate::owner::Owner;
@@ -70,6 +70,8 @@ struct Inner {
     nudges: Mutex<BTreeMap<RunId, mpsc::Sender<()>>>,
     /// Runs whose append failed: claimed afresh once the store answers again.
     fallen: Mutex<Vec<RunId>>,
+    /// Who waits for which run's end.
+    ends: Mutex<BTreeMap<RunId, oneshot::Sender<State>>>,
     calls: Semaphore,
     recorded: broadcast::Sender<Recorded>,
     stopping: watch::Sender<bool>,
@@ -84,6 +86,7 @@ impl Engine {
             dispatcher: Mutex::new(Dispatcher::new(options.awake_max)),
             nudges: Mutex::default(),
             fallen: Mutex::default(),
+            ends: Mutex::default(),
             calls: Semaphore::new(options.calls_in_flight_max),
             recorded: broadcast::Sender::new(NOTICES_MAX),
             stopping: watch::Sender::new(false),
@@ -171,6 +174,13 @@ impl Engine {
     /// What is recorded from now on, in order per run.
     pub fn watch(&self) -> broadcast::Receiver<Recorded> {
         self.inner.recorded.subscribe()
+    }
+
+    /// Tells when a run has ended, if it ends in this process. Ask before the run is started.
+    pub fn end_of(&self, run: &RunId) -> oneshot::Receiver<State> {
+        let (tell, told) = oneshot::channel();
+        lock(&self.inner.ends).insert(run.clone(), tell);
+        told
     }
 
     /// Runs this process owns now.

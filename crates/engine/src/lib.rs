@@ -16,7 +16,7 @@ mod options;
 pub mod owner;
 mod projections;
 
-pub use baton_agents::{Agents, RESERVED, shipped as shipped_agents};
+pub use baton_agents::{Agents, shipped as shipped_agents};
 pub use driver::{Engine, Recorded, Start};
 pub use error::Error;
 pub use library::Library;

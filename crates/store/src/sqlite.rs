@@ -8,6 +8,7 @@ mod journal;
 mod migrations;
 mod owners;
 mod ownership;
+mod plain;
 mod queue;
 mod read;
 mod readers;
@@ -27,6 +28,7 @@ use rusqlite::Connection;
 
 use connection::Place;
 use owners::Owners;
+pub use plain::PlainLog;
 use queue::Queue;
 use readers::Readers;
 use session::Session;

@@ -3,6 +3,7 @@
 use super::address::{Address, EffectId};
 use super::event::Block;
 use super::state::{Activity, AgentWait, Progress, Run};
+use crate::time::Time;
 
 /// One open question to somebody outside.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +41,24 @@ impl Run {
             })
         });
         calls.chain(nodes).collect()
+    }
+
+    /// Whether nothing will happen here before `until` unless somebody outside says something.
+    pub fn is_at_rest(&self, until: Time) -> bool {
+        let asks = self.asks();
+        if self.state().is_end() || self.is_moving() || self.has_more() || self.awaits_children() {
+            return self.state().is_end();
+        }
+        self.paused || !asks.is_empty() || self.wake_at(self.now).is_none_or(|wake| wake > until)
+    }
+
+    fn awaits_children(&self) -> bool {
+        self.scopes.values().any(|scope| {
+            scope.active.iter().any(|place| {
+                let activity = scope.nodes.get(*place as usize).and_then(|state| state.activity.as_deref());
+                matches!(activity, Some(Activity::Child { .. }))
+            })
+        })
     }
 
     /// Whether this is still open.

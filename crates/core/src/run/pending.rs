@@ -71,7 +71,7 @@ impl Run {
     }
 
     /// Whether anything is out, or goes out by itself.
-    fn is_moving(&self) -> bool {
+    pub(super) fn is_moving(&self) -> bool {
         let moves = |call: &Call| match &call.progress {
             Progress::Ready | Progress::Marked { .. } | Progress::LookUp { .. } => true,
             Progress::Waiting { .. } => true,

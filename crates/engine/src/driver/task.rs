@@ -127,7 +127,10 @@ impl Task {
             }
             Output::Announce(run) => self.inner.announce(&run),
             Output::WakeAt(at) => self.wake_at = Some(at),
-            Output::Released => self.ended = Some(End::Asleep),
+            Output::Released => {
+                self.tell_end();
+                self.ended = Some(End::Asleep);
+            }
             Output::Release => {
                 let released = self.inner.world.journal.release(self.owner.ownership()).await;
                 self.ended = Some(if released.is_ok() { End::Asleep } else { End::Fallen });
@@ -179,6 +182,16 @@ impl Task {
                 self.feed(Input::Permitted { effect }).await;
             }
             Err(Aborted) => {}
+        }
+    }
+
+    fn tell_end(&self) {
+        let state = self.owner.run().state();
+        if state.is_end()
+            && let Some(tell) = lock(&self.inner.ends).remove(&self.run)
+        {
+            // Whoever asked may have gone.
+            let _ = tell.send(state);
         }
     }
 

@@ -1,0 +1,155 @@
+//! Runs that wait for a person: what a fresh process that serves them needs, and that they still go on.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use baton_core::id::RunId;
+use baton_core::run::{Address, Decision, Incoming, State};
+use baton_ports::read::Read as _;
+use serde_json::{Value, json};
+
+use super::world::{self, Scratch};
+use super::{Size, rounded};
+
+/// The clinic's booking, with a person's leave before anything is booked.
+const WORKFLOW: &str = r#"
+name: clinic_with_leave
+version: "1"
+nodes:
+  - id: check
+    tool: google_calendar
+    parameters: {action: check_availability, date: "{{ date }}", treatment: "{{ treatment }}"}
+  - id: leave
+    type: human
+    title: "May {{ customer }} have {{ treatment }} on {{ date }}?"
+  - id: confirm
+    tool: send_email
+    parameters: {to: "{{ email }}", subject: "Your booking", body: "See you on {{ date }}."}
+edges:
+  - {from: check, to: leave}
+  - {from: leave, to: confirm}
+"#;
+/// Starts at once.
+const AT_ONCE: usize = 256;
+/// The longest the signalled runs may take.
+const FINISH_WITHIN: Duration = Duration::from_secs(120);
+
+pub fn measure(size: Size) -> anyhow::Result<Value> {
+    let scratch = Scratch::new()?;
+    let started_in = crate::commands::wait(park(scratch.path(), size.parked))?;
+    let disk: u64 =
+        std::fs::read_dir(scratch.path())?.filter_map(|file| file.ok()?.metadata().ok()).map(|file| file.len()).sum();
+    let mut server = spawn(scratch.path(), "parked-serve")?;
+    std::thread::sleep(Duration::from_secs(size.watch_seconds));
+    let resident = anonymous_memory(server.id());
+    let began = Instant::now();
+    let finished = crate::commands::wait(signal(scratch.path(), size.parked, size.parked_signalled));
+    let signalled_in = began.elapsed().as_secs_f64();
+    server.kill()?;
+    server.wait()?;
+    finished?;
+    Ok(json!({
+        "runs": size.parked,
+        "rss_mb": resident.map(|bytes| rounded(bytes as f64 / 1e6)),
+        "disk_mb": rounded(disk as f64 / 1e6),
+        "started_in_s": rounded(started_in),
+        "signalled": size.parked_signalled,
+        "signalled_in_s": rounded(signalled_in),
+    }))
+}
+
+fn spawn(folder: &Path, part: &str) -> anyhow::Result<Child> {
+    let mut process = Command::new(std::env::current_exe()?);
+    Ok(process.args(["part", part]).current_dir(folder).stdout(Stdio::null()).spawn()?)
+}
+
+/// Memory that is the process's own, the page cache not counted; `None` where the system does not say.
+fn anonymous_memory(process: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("RssAnon:"))?;
+    let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kilobytes * 1_024)
+}
+
+async fn park(folder: &Path, runs: usize) -> anyhow::Result<f64> {
+    let store = world::store(folder)?;
+    let bundle = world::save(&store, WORKFLOW, Vec::new()).await?;
+    let engine = world::engine(&store, Arc::new(store.clone()), Vec::new()).await?;
+    let began = Instant::now();
+    let mut starts = tokio::task::JoinSet::new();
+    for place in 0..runs {
+        if starts.len() >= AT_ONCE
+            && let Some(started) = starts.join_next().await
+        {
+            started??;
+        }
+        let (engine, bundle) = (engine.clone(), bundle.clone());
+        starts.spawn(async move {
+            let input = json!({
+                "customer": format!("Customer {place}"), "email": format!("c{place}@example.com"),
+                "treatment": "consultation", "date": "tomorrow",
+            });
+            engine.start(world::start(id(place), "clinic_with_leave", &bundle, input)).await
+        });
+    }
+    while let Some(started) = starts.join_next().await {
+        started??;
+    }
+    while waiting(&store).await? < runs as u64 {
+        anyhow::ensure!(began.elapsed() < Duration::from_secs(1_800), "the runs do not come to wait");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let took = began.elapsed().as_secs_f64();
+    engine.stop().await?;
+    Ok(took)
+}
+
+async fn waiting(store: &baton_store::sqlite::Store) -> anyhow::Result<u64> {
+    let counts = store.counts().await?;
+    Ok(counts.into_iter().find(|(state, _)| *state == State::Waiting).map_or(0, |(_, count)| count))
+}
+
+fn id(place: usize) -> RunId {
+    RunId::new(format!("parked-{place}"))
+}
+
+/// The fresh process: it serves the database until it is killed.
+pub async fn serve() -> anyhow::Result<()> {
+    let store = world::store(Path::new("."))?;
+    let _engine = world::engine(&store, Arc::new(store.clone()), Vec::new()).await?;
+    std::future::pending().await
+}
+
+/// Answers so many of the parked runs, spread over all of them, and waits until they have ended.
+pub async fn signal(folder: &Path, runs: usize, count: usize) -> anyhow::Result<()> {
+    use baton_ports::journal::{Journal as _, Submit};
+    let store = world::store(folder)?;
+    let step = (runs / count).max(1);
+    let chosen: Vec<RunId> = (0..runs).step_by(step).take(count).map(id).collect();
+    for run in &chosen {
+        let answer = Incoming::Answer {
+            node: Address::outer("leave"),
+            by: "bench".to_owned(),
+            decision: Decision::Approve { note: String::new() },
+        };
+        let submit = Submit {
+            aggregate: run.clone(),
+            tenant: world::tenant(),
+            command_id: "leave".to_owned(),
+            payload: serde_json::to_vec(&answer)?.into(),
+            at: baton_ports::clock::Clock::now(&baton_ports::clock::SystemClock),
+            creates: None,
+        };
+        store.submit(submit).await?;
+    }
+    let began = Instant::now();
+    for run in &chosen {
+        while store.run(&world::tenant(), run).await?.is_none_or(|head| !head.state.is_end()) {
+            anyhow::ensure!(began.elapsed() < FINISH_WITHIN, "`{run}` was answered and has not ended");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    Ok(())
+}

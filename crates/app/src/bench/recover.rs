@@ -1,0 +1,99 @@
+//! A process killed with thousands of runs in flight, and how long a fresh one takes to bring them to their end.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use baton_core::id::RunId;
+use baton_core::run::State;
+use baton_engine::Recorded;
+use baton_ports::read::Read as _;
+use serde_json::{Value, json};
+
+use super::world::{self, Scratch};
+use super::{Size, rounded};
+
+/// A step, one that is slow, and another step: the kill finds all of them at the slow one.
+const WORKFLOW: &str = r#"
+name: in_flight
+version: "1"
+nodes:
+  - {id: before, tool: calculator, parameters: {expression: "{{ n }} + 1"}}
+  - {id: slow, type: wait, duration: 1s}
+  - {id: after, tool: calculator, parameters: {expression: "{{ n }} + 2"}}
+edges:
+  - {from: before, to: slow}
+  - {from: slow, to: after}
+"#;
+/// The longest the whole recovery may take.
+const WITHIN: Duration = Duration::from_secs(600);
+
+pub fn measure(size: Size) -> anyhow::Result<Value> {
+    let scratch = Scratch::new()?;
+    let mut process = Command::new(std::env::current_exe()?);
+    process
+        .args(["part", "recover-begin", &size.recover.to_string()])
+        .current_dir(scratch.path())
+        .stdout(Stdio::piped());
+    let mut child = process.spawn()?;
+    let Some(output) = child.stdout.take() else { anyhow::bail!("the started process has no output") };
+    // It says so once all runs are in flight; then it is killed.
+    let mut line = String::new();
+    BufReader::new(output).read_line(&mut line)?;
+    child.kill()?;
+    child.wait()?;
+    anyhow::ensure!(line.trim() == "in flight", "the started process did not get its runs into flight");
+    let (first, all) = crate::commands::wait(finish(scratch.path(), size.recover))?;
+    Ok(json!({ "runs": size.recover, "seconds_to_first_new": rounded(first), "seconds_to_all": rounded(all) }))
+}
+
+/// The process that is killed.
+pub async fn begin(runs: usize) -> anyhow::Result<()> {
+    let store = world::store(Path::new("."))?;
+    let bundle = world::save(&store, WORKFLOW, Vec::new()).await?;
+    let engine = world::engine(&store, Arc::new(store.clone()), Vec::new()).await?;
+    let mut starts = tokio::task::JoinSet::new();
+    for place in 0..runs {
+        let (engine, bundle) = (engine.clone(), bundle.clone());
+        starts.spawn(async move {
+            let id = RunId::new(format!("recover-{place}"));
+            engine.start(world::start(id, "in_flight", &bundle, json!({ "n": place }))).await
+        });
+    }
+    while let Some(started) = starts.join_next().await {
+        started??;
+    }
+    crate::print::line("in flight");
+    std::future::pending().await
+}
+
+/// Seconds from opening the database to the first new entry, and to the last run's end.
+pub async fn finish(folder: &Path, runs: usize) -> anyhow::Result<(f64, f64)> {
+    let began = Instant::now();
+    let store = world::store(folder)?;
+    let engine = world::engine(&store, Arc::new(store.clone()), Vec::new()).await?;
+    let mut watch = engine.watch();
+    let mut first = None;
+    while first.is_none() {
+        match tokio::time::timeout(WITHIN, watch.recv()).await? {
+            Ok(Recorded::Entry { .. }) | Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {
+                first = Some(began.elapsed().as_secs_f64());
+            }
+            Ok(Recorded::Refused { .. }) => {}
+            Err(closed) => return Err(closed.into()),
+        }
+    }
+    drop(watch);
+    let completed = || async {
+        let counts = store.counts().await?;
+        anyhow::Ok(counts.into_iter().find(|(state, _)| *state == State::Completed).map_or(0, |(_, count)| count))
+    };
+    while completed().await? < runs as u64 {
+        anyhow::ensure!(began.elapsed() < WITHIN, "the runs do not come to their end");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    engine.stop().await?;
+    Ok((first.unwrap_or_default(), began.elapsed().as_secs_f64()))
+}

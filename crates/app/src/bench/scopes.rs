@@ -1,0 +1,51 @@
+//! A for-each over many items: the last step costs what the first did.
+
+use std::sync::Arc;
+
+use baton_core::id::RunId;
+use serde_json::{Value, json};
+
+use super::recorder::Recorder;
+use super::world::{self, Scratch};
+use super::{Size, median, rounded};
+
+/// Steps at either end that are compared.
+const COMPARED: usize = 200;
+
+fn workflow(items: usize) -> String {
+    format!(
+        "name: for_each\nversion: \"1\"\nnodes:\n  - id: each\n    type: loop\n    for_each: \"{{{{ items }}}}\"\n    \
+         max_iterations: {items}\n    concurrency: 1\n    body:\n      nodes:\n        - id: step\n          \
+         tool: calculator\n          parameters: {{expression: \"{{{{ item }}}} + 1\"}}\n"
+    )
+}
+
+pub fn measure(size: Size) -> anyhow::Result<Value> {
+    let scratch = Scratch::new()?;
+    crate::commands::wait(async {
+        let store = world::store(scratch.path())?;
+        let bundle = world::save(&store, &workflow(size.items), Vec::new()).await?;
+        let recorder = Recorder::over(Arc::new(store.clone()));
+        let engine = world::engine(&store, recorder.clone(), Vec::new()).await?;
+        let id = RunId::from("for-each");
+        let end = engine.end_of(&id);
+        let items: Vec<usize> = (0..size.items).collect();
+        engine.start(world::start(id, "for_each", &bundle, json!({ "items": items }))).await?;
+        let state = end.await?;
+        anyhow::ensure!(state == baton_core::run::State::Completed, "the measured run ended {state}");
+        engine.stop().await?;
+        let answered: Vec<_> = recorder.take().into_iter().flat_map(|asked| asked.answered).collect();
+        let between: Vec<f64> = answered.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64() * 1e6).collect();
+        let compared = COMPARED.min(between.len() / 4);
+        // The very first steps also warm caches up: those behind them are compared.
+        let mut first = between[compared / 4..compared + compared / 4].to_vec();
+        let mut last = between[between.len() - compared..].to_vec();
+        let (first, last) = (median(&mut first), median(&mut last));
+        Ok(json!({
+            "case": format!("for_each_{}", size.items),
+            "first_step_us": rounded(first),
+            "last_step_us": rounded(last),
+            "last_of_first": rounded(last / first),
+        }))
+    })
+}

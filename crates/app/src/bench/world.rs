@@ -1,0 +1,104 @@
+//! What a measurement runs in: a fresh store in a scratch folder, the shipped tools, scripted models.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use baton_core::bundle::Hash;
+use baton_core::definition;
+use baton_core::id::{RunId, TenantId};
+use baton_engine::driver::World;
+use baton_engine::{Agents, Engine, Library, Start};
+use baton_models::Gateway;
+use baton_ports::clock::{Clock, SystemClock};
+use baton_ports::journal::Journal;
+use baton_ports::registry::Registry as _;
+use baton_store::sqlite::{Options, Store};
+use serde_json::Value;
+
+pub const TENANT: &str = "bench";
+
+/// A folder that goes with the value.
+pub struct Scratch(std::path::PathBuf);
+
+impl Scratch {
+    pub fn new() -> anyhow::Result<Self> {
+        let folder = std::env::temp_dir().join(format!("baton-bench-{}", uuid::Uuid::now_v7()));
+        std::fs::create_dir_all(&folder)?;
+        Ok(Self(folder))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed is the temporary folder's to clean.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+pub fn store(folder: &Path) -> anyhow::Result<Store> {
+    Ok(Store::open(folder.join("baton.db"), Options::default())?)
+}
+
+/// An engine over a store, its journal wrapped where something is to be recorded.
+pub async fn engine(
+    store: &Store,
+    journal: Arc<dyn Journal>,
+    defined: Vec<baton_tools::Definition>,
+) -> anyhow::Result<Engine> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let tools = baton_tools::Registry::with_defined(
+        baton_tools::Config::default(),
+        defined,
+        Arc::new(store.clone()),
+        clock.clone(),
+    )?;
+    let models = Gateway::new(&baton_models::Config::default(), &[], clock.clone())?;
+    let world = World {
+        journal,
+        tools: Arc::new(tools),
+        models: Arc::new(models),
+        think: Arc::new(Agents),
+        clock,
+        library: Library::new(Arc::new(store.clone())),
+    };
+    Ok(Engine::begin(world, baton_engine::Options::default()).await?)
+}
+
+/// Saves a workflow written as YAML and says its bundle's hash.
+pub async fn save(store: &Store, yaml: &str, defined: Vec<baton_tools::Definition>) -> anyhow::Result<Hash> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let tools = baton_tools::Registry::with_defined(
+        baton_tools::Config::default(),
+        defined,
+        Arc::new(store.clone()),
+        clock.clone(),
+    )?;
+    let catalog = crate::wire::catalog_of(&tools, std::collections::BTreeMap::new());
+    let checked = definition::check(yaml.as_bytes(), &catalog);
+    let Some((workflow, bundle)) = checked.ready() else {
+        anyhow::bail!("the measured workflow is not ready: {:?}", checked.diagnostics);
+    };
+    let (text, hash) = bundle.seal()?;
+    store.save(&tenant(), &workflow.name, "1", text.into(), &hash, clock.now()).await?;
+    Ok(hash)
+}
+
+pub fn tenant() -> TenantId {
+    TENANT.into()
+}
+
+pub fn start(run: RunId, workflow: &str, bundle: &Hash, input: Value) -> Start {
+    Start {
+        run,
+        tenant: tenant(),
+        workflow: workflow.to_owned(),
+        bundle: bundle.clone(),
+        input,
+        context: Value::Null,
+        caller: baton_core::tool::Caller::default(),
+    }
+}

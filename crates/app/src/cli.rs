@@ -1,0 +1,321 @@
+//! The command line: what may be asked, and the help that says so.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 completed, 1 failed, 2 wrong usage or an invalid definition, 3 waiting.
+Most commands take --json for programs. Settings are in baton.toml; every key is also a BATON_* variable.";
+
+/// Baton runs work in which AI agents, tools and people pass the baton to each other, and nothing is dropped.
+#[derive(Debug, Parser)]
+#[command(name = "baton", version, after_help = AFTER_HELP, max_term_width = 100)]
+pub struct Cli {
+    /// The project folder.
+    #[arg(long, short = 'C', global = true, default_value = ".", value_name = "FOLDER")]
+    pub project: PathBuf,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Book an appointment end to end, be killed half-way, come back and finish; then be refused a card.
+    Demo(Demo),
+    /// Make a project folder to start from.
+    Init(Init),
+    /// Run a workflow to its end, or to where it waits.
+    Run(Run),
+    /// Look at runs, and act on them.
+    #[command(subcommand)]
+    Runs(Runs),
+    /// Check definitions: each finding with its file, line, column and a way out.
+    Validate(Validate),
+    /// Draw a workflow.
+    Graph(Graph),
+    /// Evaluate an expression.
+    Eval(Eval),
+    /// Run the workflow tests of a project.
+    Test(Test),
+    /// Measure this machine: steps per second against what its disk allows, parked runs, recovery.
+    Bench(Bench),
+    /// Check that everything a project needs is there.
+    Doctor(Doctor),
+    /// Print a shell's completions.
+    Completions { shell: clap_complete::Shell },
+    /// Print a generated reference page.
+    #[command(hide = true)]
+    Reference { page: Page },
+    /// One part of the demo or of a measurement, as a process of its own.
+    #[command(hide = true)]
+    Part {
+        name: String,
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Do not wait between the steps that are told.
+    #[arg(long)]
+    pub fast: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Init {
+    /// The folder to make; it must be new or empty.
+    pub folder: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The workflow's name, or its file.
+    pub workflow: String,
+    /// The input: JSON, or @FILE.
+    #[arg(long, short, value_name = "JSON|@FILE", default_value = "{}")]
+    pub input: String,
+    /// One input key; may be repeated. A value that is JSON keeps its type.
+    #[arg(long = "set", short = 's', value_name = "KEY=VALUE")]
+    pub sets: Vec<String>,
+    /// The run's context: JSON, or @FILE.
+    #[arg(long, value_name = "JSON|@FILE", default_value = "null")]
+    pub context: String,
+    /// The run's id; one that runs or is done is refused.
+    #[arg(long, value_name = "ID")]
+    pub id: Option<String>,
+    /// Answers to the agents' questions, in order.
+    #[arg(long = "say", value_name = "TEXT")]
+    pub says: Vec<String>,
+    /// Return once the run is accepted, without moving it.
+    #[arg(long)]
+    pub detach: bool,
+    /// The result as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Runs {
+    /// Newest first.
+    List(RunsList),
+    /// One run: state, nodes, outputs, costs, what is open.
+    Show(RunsOne),
+    /// Its calls in time.
+    Timeline(RunsOne),
+    /// Counts and durations.
+    Summary(RunsOne),
+    /// Its events as they were recorded.
+    Journal(RunsOne),
+    /// Let nothing new out; what is out is recorded.
+    Pause(RunsAct),
+    Resume(RunsAct),
+    /// Stop it; with --compensate what it did is undone.
+    Cancel {
+        #[command(flatten)]
+        act: RunsAct,
+        #[arg(long)]
+        compensate: bool,
+    },
+    /// Give it a signal, or with --message a customer's words.
+    Signal {
+        #[command(flatten)]
+        act: RunsAct,
+        /// The signal's name.
+        #[arg(required_unless_present = "message")]
+        name: Option<String>,
+        /// Its payload: JSON, or @FILE.
+        #[arg(long, value_name = "JSON|@FILE", default_value = "null")]
+        payload: String,
+        /// A customer's message.
+        #[arg(long, value_name = "TEXT", conflicts_with = "name")]
+        message: Option<String>,
+    },
+    /// Answer a `human` node.
+    Answer {
+        #[command(flatten)]
+        act: RunsAct,
+        /// The node's address, as `runs show` prints it.
+        node: String,
+        #[arg(long, conflicts_with_all = ["reject", "form"])]
+        approve: bool,
+        #[arg(long)]
+        reject: bool,
+        /// A filled form: JSON, or @FILE.
+        #[arg(long, value_name = "JSON|@FILE")]
+        form: Option<String>,
+        #[arg(long, default_value = "")]
+        note: String,
+    },
+    /// Say what became of a call whose outcome nobody knows.
+    Resolve {
+        #[command(flatten)]
+        act: RunsAct,
+        /// The call, as `runs show` prints it.
+        effect: String,
+        /// It acted, with this output.
+        #[arg(long, value_name = "JSON|@FILE", conflicts_with_all = ["not_done", "repeat"])]
+        done: Option<String>,
+        /// It did not act.
+        #[arg(long)]
+        not_done: bool,
+        /// Send it again.
+        #[arg(long)]
+        repeat: bool,
+    },
+    /// Go on from a failure, on the workflow's newest version unless told otherwise.
+    Retry {
+        #[command(flatten)]
+        act: RunsAct,
+        /// Stay on the version it failed on.
+        #[arg(long)]
+        same_version: bool,
+    },
+    /// Begin a new run from the recorded past of this one.
+    Fork {
+        #[command(flatten)]
+        act: RunsAct,
+        /// The node to begin at; all recorded before it is inherited.
+        #[arg(long, value_name = "NODE")]
+        at: String,
+        /// A variable to change; may be repeated.
+        #[arg(long = "set", short = 's', value_name = "KEY=VALUE")]
+        sets: Vec<String>,
+        /// The new run's id.
+        #[arg(long, value_name = "ID")]
+        id: Option<String>,
+        /// The new run undoes what it inherited; else the original does.
+        #[arg(long)]
+        owns_undo: bool,
+    },
+    /// Undo everything a finished run did.
+    Rollback(RunsAct),
+    /// Move all runs that have something to do, until none has.
+    Work(RunsWork),
+}
+
+#[derive(Debug, Args)]
+pub struct RunsList {
+    /// Only runs in this state.
+    #[arg(long)]
+    pub state: Option<String>,
+    #[arg(long)]
+    pub workflow: Option<String>,
+    #[arg(long, default_value_t = 50)]
+    pub limit: usize,
+    /// Runs older than this one.
+    #[arg(long, value_name = "RUN")]
+    pub before: Option<String>,
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RunsOne {
+    pub run: String,
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RunsAct {
+    pub run: String,
+    /// Who acts, for the journal.
+    #[arg(long, env = "USER", default_value = "cli")]
+    pub by: String,
+    /// Only put it into the run's inbox; whoever serves the project moves the run.
+    #[arg(long)]
+    pub detach: bool,
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RunsWork {
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Validate {
+    /// Files or project folders; the project folder unless told.
+    pub paths: Vec<PathBuf>,
+    /// Warnings are errors.
+    #[arg(long)]
+    pub strict: bool,
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Graph {
+    /// The workflow's name, or its file.
+    pub workflow: String,
+    #[arg(long, value_enum, default_value_t = GraphFormat::Mermaid)]
+    pub format: GraphFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    Mermaid,
+    Dot,
+    /// Batches that can run in parallel.
+    Levels,
+}
+
+#[derive(Debug, Args)]
+pub struct Eval {
+    /// The language.
+    #[arg(long = "type", value_enum, value_name = "LANGUAGE")]
+    pub language: EvalLanguage,
+    pub expression: String,
+    /// What it sees: JSON, or @FILE.
+    #[arg(long, short, value_name = "JSON|@FILE", default_value = "{}")]
+    pub input: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EvalLanguage {
+    Jmespath,
+    #[value(alias = "python")]
+    Expr,
+    #[value(alias = "jinja")]
+    Template,
+}
+
+#[derive(Debug, Args)]
+pub struct Test {
+    /// Test files; all of `tests/` unless told.
+    pub files: Vec<PathBuf>,
+    /// Only tests whose name contains this.
+    #[arg(long, short)]
+    pub filter: Option<String>,
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// Small numbers, only to see that it works.
+    #[arg(long)]
+    pub smoke: bool,
+    /// Only these cases; may be repeated.
+    #[arg(long = "case", value_name = "CASE")]
+    pub cases: Vec<String>,
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Doctor {
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Page {
+    WorkflowSchema,
+    Cli,
+    Errors,
+}

@@ -1,0 +1,29 @@
+//! One file a verb.
+
+mod completions;
+mod eval;
+mod graph;
+mod json;
+mod part;
+mod run;
+
+use crate::cli::{Cli, Command};
+use crate::{Exit, bench};
+
+pub fn run(cli: Cli) -> anyhow::Result<Exit> {
+    let project = cli.project;
+    match cli.command {
+        Command::Run(args) => wait(run::run(&project, args)),
+        Command::Graph(args) => graph::run(&project, &args),
+        Command::Eval(args) => eval::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Completions { shell } => completions::run(shell),
+        Command::Part { name, arguments } => part::run(&name, &arguments),
+        _ => anyhow::bail!("not in this build"),
+    }
+}
+
+/// Runs asynchronous work to its end.
+pub fn wait<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}

@@ -1,0 +1,14 @@
+//! `baton completions SHELL`.
+
+use clap::CommandFactory;
+
+use crate::cli::Cli;
+use crate::{Exit, print};
+
+#[expect(clippy::unnecessary_wraps, reason = "one shape for all verbs")]
+pub fn run(shell: clap_complete::Shell) -> anyhow::Result<Exit> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "baton", &mut script);
+    print::line(String::from_utf8_lossy(&script).trim_end());
+    Ok(Exit::Completed)
+}

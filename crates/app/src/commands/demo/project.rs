@@ -1,0 +1,60 @@
+//! The clinic of `examples/clinic`, carried in the binary, laid out in a scratch folder.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+macro_rules! clinic {
+    ($($file:literal),+ $(,)?) => {
+        [$(($file, include_str!(concat!("../../../../../examples/clinic/", $file)))),+]
+    };
+}
+
+const FILES: [(&str, &str); 7] = clinic![
+    "baton.toml",
+    "workflows/cita.yaml",
+    "agents/appointment_reader.yaml",
+    "agents/receptionist.yaml",
+    "replies/appointment_reader.yaml",
+    "replies/receptionist.yaml",
+    "tools/card_terminal.yaml",
+];
+
+/// A folder that is removed with the value, unless it is kept.
+pub struct Folder {
+    path: PathBuf,
+    kept: bool,
+}
+
+impl Folder {
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn keep(mut self) -> PathBuf {
+        self.kept = true;
+        self.path.clone()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if !self.kept {
+            // What cannot be removed is the temporary folder's to clean.
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+pub fn lay_out() -> anyhow::Result<Folder> {
+    let path = std::env::temp_dir().join(format!("baton-demo-{}", uuid::Uuid::now_v7()));
+    let folder = Folder { path, kept: false };
+    for (name, text) in FILES {
+        let file = folder.path.join(name);
+        if let Some(parent) = file.parent() {
+            std::fs::create_dir_all(parent).with_context(|| format!("{} cannot be made", parent.display()))?;
+        }
+        std::fs::write(&file, text).with_context(|| format!("{} cannot be written", file.display()))?;
+    }
+    Ok(folder)
+}

@@ -1,0 +1,151 @@
+//! `baton.toml`: settings of a project. Unknown keys are errors. Every key is also a variable: `BATON_` and its path in
+//! upper case, with two underscores between tables (`BATON_MODELS__BASE_URL`).
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use serde::Deserialize;
+use toml::Value;
+
+use crate::Misuse;
+
+/// The settings file of a project folder.
+pub const FILE: &str = "baton.toml";
+const PREFIX: &str = "BATON_";
+/// Variables that are not settings.
+const NOT_SETTINGS: [&str; 3] = ["BATON_LOG", "BATON_FUZZ_SECONDS", "BATON_FUZZ_SEED"];
+/// Names other software uses for our settings (SEEDS 42).
+const ALIASES: [(&str, &[&str]); 2] =
+    [("OPENAI_API_KEY", &["models", "api_key"]), ("OPENAI_BASE_URL", &["models", "base_url"])];
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Whose work this is, where a command does not say.
+    pub tenant: String,
+    /// The database file, relative to the project folder.
+    pub database: PathBuf,
+    pub models: baton_models::Config,
+    pub tools: baton_tools::Config,
+    pub engine: EngineSettings,
+}
+
+/// Limits of one process; what is left out keeps the engine's own.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EngineSettings {
+    pub awake_max: Option<usize>,
+    pub calls_in_flight_max: Option<usize>,
+    pub poll_ms: Option<u64>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            tenant: "default".to_owned(),
+            database: PathBuf::from(".baton/baton.db"),
+            models: baton_models::Config::default(),
+            tools: baton_tools::Config::default(),
+            engine: EngineSettings::default(),
+        }
+    }
+}
+
+impl EngineSettings {
+    pub fn options(&self) -> baton_engine::Options {
+        let own = baton_engine::Options::default();
+        baton_engine::Options {
+            awake_max: self.awake_max.unwrap_or(own.awake_max).max(1),
+            calls_in_flight_max: self.calls_in_flight_max.unwrap_or(own.calls_in_flight_max).max(1),
+            poll: self.poll_ms.map_or(own.poll, Duration::from_millis),
+            ..own
+        }
+    }
+}
+
+/// Settings of the project in `folder`; the defaults where it has no file.
+pub fn load(folder: &Path) -> anyhow::Result<Settings> {
+    let file = folder.join(FILE);
+    let mut document = match std::fs::read_to_string(&file) {
+        Ok(text) => text.parse::<toml::Table>().map_err(|error| Misuse::new(format!("{}: {error}", file.display())))?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => toml::Table::new(),
+        Err(error) => return Err(error).with_context(|| format!("{} cannot be read", file.display())),
+    };
+    overlay(&mut document, std::env::vars());
+    let settings: Settings = Value::Table(document)
+        .try_into()
+        .map_err(|error: toml::de::Error| Misuse::new(format!("{}: {}", file.display(), error.message())))?;
+    Ok(settings)
+}
+
+/// Lays variables over the file.
+fn overlay(document: &mut toml::Table, variables: impl Iterator<Item = (String, String)>) {
+    for (name, text) in variables {
+        if let Some((_, path)) = ALIASES.iter().find(|(alias, _)| *alias == name) {
+            let path: Vec<String> = path.iter().map(|key| (*key).to_owned()).collect();
+            if !has(document, &path) {
+                set(document, &path, Value::String(text));
+            }
+        } else if let Some(key) = name.strip_prefix(PREFIX)
+            && !NOT_SETTINGS.contains(&name.as_str())
+        {
+            let path: Vec<String> = key.split("__").map(str::to_lowercase).collect();
+            set(document, &path, typed(&text));
+        }
+    }
+}
+
+/// A number, a boolean or a list as TOML writes it; anything else is text.
+fn typed(text: &str) -> Value {
+    let parsed = format!("value = {text}").parse::<toml::Table>().ok();
+    parsed.and_then(|mut table| table.remove("value")).unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+fn has(document: &toml::Table, path: &[String]) -> bool {
+    match path {
+        [] => true,
+        [last] => document.contains_key(last),
+        [first, rest @ ..] => document.get(first).and_then(Value::as_table).is_some_and(|table| has(table, rest)),
+    }
+}
+
+fn set(document: &mut toml::Table, path: &[String], value: Value) {
+    match path {
+        [] => {}
+        [last] => {
+            document.insert(last.clone(), value);
+        }
+        [first, rest @ ..] => {
+            let table = document.entry(first.clone()).or_insert_with(|| Value::Table(toml::Table::new()));
+            if let Some(table) = table.as_table_mut() {
+                set(table, rest, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(file: &str, variables: &[(&str, &str)]) -> Result<Settings, String> {
+        let mut document = file.parse::<toml::Table>().map_err(|error| error.to_string())?;
+        overlay(&mut document, variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        Value::Table(document).try_into().map_err(|error: toml::de::Error| error.message().to_owned())
+    }
+
+    #[test]
+    fn a_variable_lies_over_the_file() {
+        let found = settings("tenant = \"a\"", &[("BATON_TENANT", "b"), ("BATON_ENGINE__POLL_MS", "20")]);
+        let found = found.expect("valid");
+        assert_eq!((found.tenant.as_str(), found.engine.poll_ms), ("b", Some(20)));
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        for found in [settings("tennant = \"a\"", &[]), settings("", &[("BATON_TENNANT", "b")])] {
+            assert!(found.expect_err("unknown").contains("tennant"));
+        }
+    }
+}

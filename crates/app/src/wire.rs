@@ -1,0 +1,103 @@
+//! Rooms put together: a store, the tools, the models and an engine for one project.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use baton_core::agent::Agent;
+use baton_core::definition::Catalog;
+use baton_core::id::TenantId;
+use baton_engine::driver::World;
+use baton_engine::{Agents, Engine, Library};
+use baton_models::Gateway;
+use baton_ports::clock::{Clock, SystemClock};
+use baton_ports::registry::{Registry as _, Version};
+use baton_ports::tools::Tools;
+use baton_store::sqlite::{self, Store};
+use baton_tools::Registry;
+
+use crate::Misuse;
+use crate::project::Project;
+
+/// One project, put together.
+pub struct System {
+    pub tenant: TenantId,
+    pub store: Store,
+    pub tools: Arc<Registry>,
+    pub models: Arc<Gateway>,
+    pub clock: Arc<dyn Clock>,
+    pub catalog: Catalog,
+    options: baton_engine::Options,
+}
+
+impl System {
+    /// Opens the project's database, making it where there is none.
+    pub fn open(project: &Project) -> anyhow::Result<Self> {
+        let file = project.root.join(&project.settings.database);
+        Self::open_at(project, &file)
+    }
+
+    pub fn open_at(project: &Project, database: &Path) -> anyhow::Result<Self> {
+        if let Some(folder) = database.parent() {
+            std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+        }
+        let store = Store::open(database, sqlite::Options::default())
+            .with_context(|| format!("the database {} cannot be opened", database.display()))?;
+        Self::over(project, store)
+    }
+
+    /// Over an open store.
+    pub fn over(project: &Project, store: Store) -> anyhow::Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let settings = &project.settings;
+        let tools = Registry::with_defined(
+            settings.tools.clone(),
+            project.tools.clone(),
+            Arc::new(store.clone()),
+            clock.clone(),
+        );
+        let tools = Arc::new(tools.map_err(|error| Misuse::new(format!("tools: {error}")))?);
+        let models = Gateway::new(&settings.models, &project.replies, clock.clone());
+        let models = Arc::new(models.map_err(|error| Misuse::new(format!("models: {error}")))?);
+        let tenant = TenantId::parse(&settings.tenant).map_err(|error| Misuse::new(format!("tenant: {error}")))?;
+        let catalog = catalog_of(&*tools, project.agents.clone());
+        Ok(Self { tenant, store, tools, models, clock, catalog, options: settings.engine.options() })
+    }
+
+    /// Saves every workflow of the project; one that is unchanged keeps its revision.
+    pub async fn save(&mut self, project: &Project) -> anyhow::Result<Vec<Version>> {
+        let mut versions = Vec::new();
+        for ready in project.ready(&mut self.catalog)? {
+            let text = ready.text.into();
+            let now = self.clock.now();
+            versions.push(self.store.save(&self.tenant, &ready.name, &ready.label, text, &ready.hash, now).await?);
+        }
+        Ok(versions)
+    }
+
+    /// An engine over the store. Where nobody has set up a model, replies come from files.
+    pub async fn engine(&self) -> anyhow::Result<Engine> {
+        let world = World {
+            journal: Arc::new(self.store.clone()),
+            tools: self.tools.clone(),
+            models: self.models.clone(),
+            think: Arc::new(Agents),
+            clock: self.clock.clone(),
+            library: Library::new(Arc::new(self.store.clone())),
+        };
+        Ok(Engine::begin(world, self.options.clone()).await?)
+    }
+}
+
+/// What definitions may name: these agents, and all tools there are.
+pub fn catalog_of(tools: &dyn Tools, agents: BTreeMap<String, Agent>) -> Catalog {
+    let facts = tools.names().into_iter().filter_map(|name| Some((name.clone(), tools.facts(&name)?)));
+    Catalog { agents, tools: facts.collect(), workflows: BTreeMap::new() }
+}
+
+/// What definitions of a project may name, without its database.
+pub fn catalog(project: &Project) -> anyhow::Result<Catalog> {
+    let store = Store::in_memory(sqlite::Options::default())?;
+    Ok(System::over(project, store)?.catalog)
+}

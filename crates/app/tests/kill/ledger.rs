@@ -1,0 +1,163 @@
+//! The clinic's services: a small HTTP server that writes down every request it receives, and may have somebody killed.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::Child;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// What a service does before it acts, and before it answers.
+const DELAY: Duration = Duration::from_millis(12);
+
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub service: String,
+    pub key: String,
+    pub run: String,
+}
+
+#[derive(Default)]
+struct State {
+    requests: Vec<Request>,
+    /// Acts by service and key, every one of them.
+    acts: Vec<(String, String)>,
+    /// What keyed services answer to a key they have seen.
+    answers: BTreeMap<String, Value>,
+    victim: Option<(String, String, Child)>,
+}
+
+/// Everything the services saw.
+#[derive(Clone, Default)]
+pub struct Ledger(Arc<Mutex<State>>);
+
+impl Ledger {
+    /// Serves on a free port of the loopback, until the process ends.
+    pub fn serve(&self) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        let ledger = self.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let ledger = ledger.clone();
+                // A client that was killed in the middle of its request is no fault of ours.
+                std::thread::spawn(move || ledger.answer(stream).ok());
+            }
+        });
+        port
+    }
+
+    pub fn requests_of(&self, run: &str) -> Vec<Request> {
+        let state = self.0.lock().expect("not poisoned");
+        state.requests.iter().filter(|request| request.run == run).cloned().collect()
+    }
+
+    pub fn acts(&self, run: &str, service: &str) -> usize {
+        let state = self.0.lock().expect("not poisoned");
+        state.acts.iter().filter(|(of, key)| of == service && key.starts_with(&format!("{run}/"))).count()
+    }
+
+    /// This process is killed as soon as that service reaches that phase.
+    pub fn aim(&self, service: &str, phase: &str, victim: Child) {
+        self.0.lock().expect("not poisoned").victim = Some((service.to_owned(), phase.to_owned(), victim));
+    }
+
+    /// Whether the process that was aimed at is gone, killed or by itself.
+    pub fn is_gone(&self) -> bool {
+        let mut state = self.0.lock().expect("not poisoned");
+        let gone = state.victim.as_mut().is_none_or(|(.., child)| child.try_wait().is_ok_and(|ended| ended.is_some()));
+        if gone {
+            state.victim = None;
+        }
+        gone
+    }
+
+    fn reached(&self, service: &str, phase: &str) {
+        let mut state = self.0.lock().expect("not poisoned");
+        if let Some((of, at, victim)) = &mut state.victim
+            && of == service
+            && at == phase
+        {
+            victim.kill().expect("a child can be killed");
+            victim.wait().expect("a child can be waited for");
+        }
+    }
+
+    fn answer(&self, mut stream: TcpStream) -> std::io::Result<()> {
+        let (method, path, body) = read(&stream)?;
+        let path = path.trim_start_matches('/').to_owned();
+        let answer = if method == "GET" { self.look_up(&path) } else { self.perform(&path, &body) };
+        let (status, body) = answer;
+        let text = body.to_string();
+        write!(
+            stream,
+            "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}",
+            text.len()
+        )?;
+        stream.flush()?;
+        if method != "GET" {
+            self.reached(&path, "replied");
+        }
+        Ok(())
+    }
+
+    /// `look/KEY`: what became of a payment.
+    fn look_up(&self, path: &str) -> (u16, Value) {
+        let key = path.strip_prefix("look/").unwrap_or(path).replace("%2F", "/").replace("%2f", "/");
+        let state = self.0.lock().expect("not poisoned");
+        match state.answers.get(&format!("payment {key}")) {
+            Some(answer) => (200, json!({ "found": true, "payment": answer })),
+            None => (200, json!({ "found": false })),
+        }
+    }
+
+    fn perform(&self, service: &str, body: &Value) -> (u16, Value) {
+        let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (key, run) = (text("key"), text("run"));
+        let known = {
+            let mut state = self.0.lock().expect("not poisoned");
+            state.requests.push(Request { service: service.to_owned(), key: key.clone(), run });
+            state.answers.get(&format!("{service} {key}")).cloned()
+        };
+        self.reached(service, "received");
+        std::thread::sleep(DELAY);
+        let is_keyed = matches!(service, "booking" | "email");
+        if let Some(known) = known.filter(|_| is_keyed) {
+            return (200, known);
+        }
+        let answer = json!({ "id": format!("{service}-1"), "done_by": service });
+        {
+            let mut state = self.0.lock().expect("not poisoned");
+            state.acts.push((service.to_owned(), key.clone()));
+            state.answers.insert(format!("{service} {key}"), answer.clone());
+        }
+        self.reached(service, "acted");
+        std::thread::sleep(DELAY);
+        (200, answer)
+    }
+}
+
+fn read(stream: &TcpStream) -> std::io::Result<(String, String, Value)> {
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    let mut words = line.split_whitespace().map(str::to_owned);
+    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let mut length = 0;
+    loop {
+        let mut header = String::new();
+        reader.read_line(&mut header)?;
+        match header.trim().split_once(':') {
+            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
+                length = value.trim().parse().unwrap_or(0);
+            }
+            Some(_) => {}
+            None => break,
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    Ok((method, path, serde_json::from_slice(&body).unwrap_or_default()))
+}
