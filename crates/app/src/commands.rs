@@ -1,6 +1,7 @@
 //! One file a verb.
 
 mod completions;
+mod demo;
 mod eval;
 mod graph;
 mod json;
@@ -15,6 +16,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
     match cli.command {
         Command::Run(args) => wait(run::run(&project, args)),
         Command::Graph(args) => graph::run(&project, &args),
+        Command::Demo(args) => demo::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Completions { shell } => completions::run(shell),

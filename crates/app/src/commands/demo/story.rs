@@ -112,7 +112,10 @@ impl Story<'_> {
         let world = Seen::of(self.folder, DECLINED)?;
         self.say("What the world saw:");
         Ok(said([
-            ("the booking was made, and cancelled", world.done("google_calendar", "create_booking") == 1 && world.undone() == 1),
+            (
+                "the booking was made, and cancelled",
+                world.done("google_calendar", "create_booking") == 1 && world.undone() == 1,
+            ),
             ("nothing was charged", world.done("charge_payment", "") == 0),
             ("the customer was told, once", world.messages("whatsapp") == 1),
         ]))
