@@ -45,12 +45,37 @@ impl Catalogue {
         self.entries.get(name).or_else(|| self.entries.get(alias::target(name)?))
     }
 
+    /// What a definition may call a tool: its name, or an alias that leads to one.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.entries.keys().map(|name| &**name)
+        let leads =
+            |(alias, target): &(&str, &str)| !self.entries.contains_key(*alias) && self.entries.contains_key(*target);
+        let aliases = alias::all().filter(leads).map(|(alias, _)| alias);
+        self.entries.keys().map(|name| &**name).chain(aliases)
     }
 
     /// A name that was probably meant.
     pub(crate) fn nearest(&self, name: &str) -> Option<&str> {
         nearest(name, self.names())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::calculator;
+
+    fn names(tools: &[&str]) -> Vec<String> {
+        let entries = tools.iter().map(|name| calculator::entry().renamed(name));
+        Catalogue::new(entries, &BTreeMap::new()).names().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn an_alias_is_a_name_where_it_leads_to_a_tool_and_nobody_else_has_it() {
+        assert_eq!(names(&["charge_payment"]), ["charge_payment", "make_payment", "process_payment"]);
+        assert_eq!(
+            names(&["charge_payment", "process_payment"]),
+            ["charge_payment", "process_payment", "make_payment"]
+        );
+        assert_eq!(names(&["calculator"]), ["calculator"]);
     }
 }

@@ -17,8 +17,8 @@ use baton_core::fault::Fault;
 use reqwest::header::{self, HeaderMap, HeaderName};
 use reqwest::{Client, Method, Response, Url, redirect};
 
-pub(crate) use answer::{Answer, judge};
 pub use address::Network;
+pub(crate) use answer::{Answer, judge};
 pub use config::Config;
 
 use self::resolver::Resolver;
