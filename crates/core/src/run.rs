@@ -30,6 +30,7 @@ mod command;
 mod decide;
 mod effect;
 mod event;
+mod fork;
 mod names;
 mod nodes;
 mod pending;
@@ -47,7 +48,7 @@ pub use asks::Ask;
 pub use command::{ChildEnd, Command, Decision, Incoming, MESSAGE, ModelFault, Origin, Outcome, Resolution, Signal};
 pub use effect::Effect;
 pub use event::{
-    Answer, Asked, Began, Block, Done, Ended, Entry, Event, Finished, Forked, How, InDoubt, Reopened, Request,
+    Answer, Asked, Began, Block, Done, Ended, Entry, Event, Finished, Forked, Held, How, InDoubt, Reopened, Request,
     Scheduled, Started, Undo, Winding,
 };
 pub use refusal::Refusal;

@@ -26,6 +26,11 @@ impl Path {
         &self.0
     }
 
+    /// Whether this is the body of a loop's iteration.
+    pub(super) fn is_iteration(&self) -> bool {
+        self.0.ends_with(']')
+    }
+
     /// The body of a loop's iteration, counted from 0.
     pub fn iteration(&self, node: &NodeId, index: u32) -> Self {
         self.under(&format!("{node}[{index}]"))
@@ -54,19 +59,9 @@ impl Path {
         Some((Self(scope.into()), node.into(), rest))
     }
 
-    /// Whether this scope is `outer` or lies inside it.
-    pub fn is_within(&self, outer: &Self) -> bool {
-        outer.is_root() || self.0.strip_prefix(&*outer.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    }
-
-    /// Whether this scope is a body of this node or lies inside one.
-    pub fn is_inside(&self, node: &Address) -> bool {
-        let rest = if node.scope.is_root() {
-            Some(&*self.0)
-        } else {
-            self.0.strip_prefix(node.scope.as_str()).and_then(|rest| rest.strip_prefix('/'))
-        };
-        rest.and_then(|rest| rest.strip_prefix(node.node.as_str())).is_some_and(|rest| rest.starts_with(['[', '.']))
+    /// What the paths of a node's bodies begin with: `[` follows a loop's id, `.` a fork's.
+    pub(super) fn inside(node: &Address, mark: char) -> Self {
+        Self(format!("{node}{mark}").into())
     }
 }
 
@@ -99,6 +94,19 @@ impl Address {
         Self { scope: Path::root(), node: node.into() }
     }
 
+    /// The node of `scope` that this address is of, or in a body of.
+    pub(super) fn within(&self, scope: &Path) -> Option<&str> {
+        if self.scope == *scope {
+            return Some(self.node.as_str());
+        }
+        let rest = match scope.is_root() {
+            true => self.scope.as_str(),
+            false => self.scope.as_str().strip_prefix(scope.as_str())?.strip_prefix('/')?,
+        };
+        rest.split(['/', '[', '.']).next()
+    }
+
+    /// The address that [`fmt::Display`] writes.
     pub fn parse(text: &str) -> Self {
         match text.rsplit_once('/') {
             Some((scope, node)) => Self { scope: Path(scope.into()), node: node.into() },
@@ -215,13 +223,13 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_is_inside_the_node_whose_body_it_is() {
-        let each = Address::outer("each");
-        let inner = Path::root().iteration(&each.node, 12).branch(&"fork".into(), "left");
-        assert!(inner.is_inside(&each));
-        assert!(!inner.is_inside(&Address::outer("eac")));
-        assert!(inner.is_inside(&Address::new(Path::root().iteration(&each.node, 12), "fork".into())));
-        assert!(!inner.is_within(&Path::root().iteration(&each.node, 1)));
+    fn an_address_is_within_the_node_whose_body_it_is_in() {
+        let each = Path::root().iteration(&"each".into(), 12);
+        let deep = Address::new(each.branch(&"fork".into(), "left"), "send".into());
+        assert_eq!(deep.within(&Path::root()), Some("each"));
+        assert_eq!(deep.within(&each), Some("fork"));
+        assert_eq!(deep.within(&deep.scope), Some("send"));
+        assert_eq!(deep.within(&Path::root().iteration(&"each".into(), 1)), None);
     }
 
     #[test]

@@ -6,13 +6,14 @@ use serde_json::{Map, Value};
 
 use super::address::{Address, Path};
 use super::decide::Draft;
-use super::event::{Ended, Event, Finished, How, Winding};
+use super::event::{Ended, Event, Finished, Held, How, Winding};
+use super::names::View;
 use super::nodes;
 use super::state::{Phase, State, Status, Why};
 use crate::expr::EvalError;
 use crate::fault::{Fault, code};
 use crate::graph::node::{Kind, OnError};
-use crate::graph::{EdgeIx, Graph, Join, NodeIx, When};
+use crate::graph::{Edge, Graph, Join, NodeIx, When};
 
 /// Events of one decision, after which the rest waits for the next: an append stays small.
 const EVENTS_PER_DECISION_MAX: usize = 2_000;
@@ -56,18 +57,24 @@ impl Draft<'_> {
     fn is_joined(&self, graph: &Graph, place: NodeIx, at: &Address) -> bool {
         let incoming = graph.incoming(place);
         let taken = self.run.node_state(at).map_or(0, |state| state.taken_in);
-        match graph.node(place).join {
+        let runs = match graph.node(place).join {
             Join::AnyTaken => incoming.is_empty() || taken > 0,
             // Error edges of the `steps` form are followed only when taken; dependencies need only be settled.
             Join::AllSettled => {
                 let only_errors = !incoming.is_empty() && incoming.iter().all(|e| graph.edge(*e).when == When::Failed);
                 !only_errors || taken > 0
             }
-        }
+        };
+        runs || self.is_first_after_rollback(at, place)
+    }
+
+    fn is_first_after_rollback(&self, at: &Address, place: NodeIx) -> bool {
+        let first = self.run.workflow.as_ref().and_then(|workflow| workflow.on_compensated);
+        matches!(self.run.phase, Phase::Aftermath { .. }) && at.scope.is_root() && first == Some(place)
     }
 
     pub fn end(&mut self, at: &Address, how: How, taken: Vec<u32>) {
-        self.emit(Event::Ended(Box::new(Ended { node: at.clone(), how, taken })));
+        self.emit(Event::Ended(Box::new(Ended { node: at.clone(), how, taken, held: None })));
     }
 
     /// Completes a node: its variables are set, its out-edges chosen. `branch` is the one it chose, where it chooses.
@@ -80,30 +87,53 @@ impl Draft<'_> {
         self.complete_as(at, How::Answered, output, None);
     }
 
+    /// Completes a node with the result it had when an expression of its own failed.
+    pub fn complete_held(&mut self, at: &Address, held: Held) {
+        let how = How::Completed { output: held.output.clone() };
+        self.complete_from(at, how, held);
+    }
+
     fn complete_as(&mut self, at: &Address, how: How, output: &Arc<Value>, branch: Option<&str>) {
+        let held = Held { output: output.clone(), branch: branch.map(str::to_owned), sets: 0 };
+        self.complete_from(at, how, held);
+    }
+
+    fn complete_from(&mut self, at: &Address, how: How, mut held: Held) {
         if self.is_cut(at) {
             return self.end(at, How::Cancelled, Vec::new());
         }
-        let Some((graph, place)) = self.node(at) else { return };
-        let node = graph.node(place);
-        for (key, params) in &node.sets {
-            let value = match params.render(&self.view(&at.scope).with_own(&node.id, output.clone())) {
-                Ok(value) => value,
-                Err(error) => return self.fail(at, expression_fault(&format!("set.{key}"), &error)),
-            };
-            if let Err(fault) = self.set_variable(at, key, value) {
-                return self.fail(at, fault);
+        let own_fault = self.run.node_state(at).and_then(|state| state.winding.clone());
+        let taken = match own_fault {
+            Some(fault) => Err(fault),
+            None => self.settle_result(at, &mut held),
+        };
+        match taken {
+            Ok(taken) => self.end(at, how, taken),
+            Err(fault) => {
+                // A pure node works its result out anew.
+                let asked = self.is_active(at);
+                self.fail_with(at, fault, asked.then(|| Box::new(held)));
             }
         }
-        if let Some(key) = &node.output_key
-            && let Err(fault) = self.set_variable(at, key, (**output).clone())
-        {
-            return self.fail(at, fault);
+    }
+
+    /// Sets what a node sets, and chooses its out-edges.
+    fn settle_result(&mut self, at: &Address, held: &mut Held) -> Result<Vec<u32>, Fault> {
+        let Some((graph, place)) = self.node(at) else { return Ok(Vec::new()) };
+        let node = graph.node(place);
+        let output = held.output.clone();
+        for (key, params) in node.sets.iter().skip(held.sets as usize) {
+            let value = params.render(&self.view(&at.scope).with_own(&node.id, output.clone()));
+            let value = value.map_err(|error| expression_fault(&format!("set.{key}"), &error))?;
+            self.set_variable(at, key, value)?;
+            held.sets += 1;
         }
-        match self.choose_edges(at, &graph, place, output, branch) {
-            Ok(taken) => self.end(at, how, taken),
-            Err(fault) => self.fail(at, fault),
+        if let Some(key) = node.output_key.as_ref().filter(|_| held.sets as usize == node.sets.len()) {
+            self.set_variable(at, key, (*output).clone())?;
+            held.sets += 1;
         }
+        let view = self.view(&at.scope).with_own(&node.id, output);
+        choose_edges(&view, &graph, place, held.branch.as_deref())
     }
 
     pub fn set_variable(&mut self, at: &Address, key: &str, value: Value) -> Result<(), Fault> {
@@ -116,72 +146,45 @@ impl Draft<'_> {
         Ok(())
     }
 
-    fn choose_edges(
-        &self,
-        at: &Address,
-        graph: &Graph,
-        place: NodeIx,
-        output: &Arc<Value>,
-        branch: Option<&str>,
-    ) -> Result<Vec<u32>, Fault> {
-        let mut taken = Vec::new();
-        for index in graph.outgoing(place) {
-            let edge = graph.edge(*index);
-            let may = match &edge.when {
-                When::Completed => branch.is_none_or(|branch| is_first_branch(&graph.node(place).kind, branch)),
-                When::Branch(label) => branch == Some(label),
-                When::Failed => false,
-            };
-            if may && self.edge_holds(at, graph, *index, output)? {
-                taken.push(index.0);
-            }
-        }
-        Ok(taken)
-    }
-
-    fn edge_holds(&self, at: &Address, graph: &Graph, index: EdgeIx, output: &Arc<Value>) -> Result<bool, Fault> {
-        let edge = graph.edge(index);
-        let Some(condition) = &edge.condition else { return Ok(true) };
-        let view = self.view(&at.scope).with_own(&at.node, output.clone());
-        let to = &graph.node(edge.to).id;
-        condition.holds(&view).map_err(|error| expression_fault(&format!("condition of the edge to `{to}`"), &error))
-    }
-
     /// A node fails: caught by its policy, or its scope winds down.
     pub fn fail(&mut self, at: &Address, fault: Fault) {
-        if self.is_cut(at) {
-            return self.end(at, How::Cancelled, Vec::new());
+        self.fail_with(at, fault, None);
+    }
+
+    fn fail_with(&mut self, at: &Address, fault: Fault, held: Option<Box<Held>>) {
+        if self.leads_nowhere(at) {
+            return self.emit(Event::Ended(Box::new(Ended {
+                node: at.clone(),
+                how: How::Cancelled,
+                taken: Vec::new(),
+                held,
+            })));
         }
         let Some((graph, place)) = self.node(at) else { return };
-        match graph.node(place).policy.on_error {
+        let node = graph.node(place);
+        match node.policy.on_error {
             Some(OnError::Goto(edge)) => self.end(at, How::Caught { fault }, vec![edge.0]),
-            Some(OnError::Continue) => match self.choose_edges(at, &graph, place, &Arc::default(), None) {
-                Ok(taken) => self.end(at, How::Caught { fault }, taken),
-                Err(second) => self.fail_uncaught(at, second),
-            },
-            Some(OnError::Fail | OnError::Compensate) | None => self.fail_uncaught(at, fault),
+            Some(OnError::Continue) => {
+                let view = self.view(&at.scope).with_caught(&node.id, &fault);
+                match choose_edges(&view, &graph, place, None) {
+                    Ok(taken) => self.end(at, How::Caught { fault }, taken),
+                    Err(second) => self.fail_uncaught(at, second, held),
+                }
+            }
+            Some(OnError::Fail | OnError::Compensate) | None => self.fail_uncaught(at, fault, held),
         }
     }
 
-    fn fail_uncaught(&mut self, at: &Address, fault: Fault) {
+    fn fail_uncaught(&mut self, at: &Address, fault: Fault, held: Option<Box<Held>>) {
         let policy = self.with_node(at, |node| node.policy.on_error).flatten();
-        self.end(at, How::Failed { fault: fault.clone() }, Vec::new());
+        let how = How::Failed { fault: fault.clone() };
+        self.emit(Event::Ended(Box::new(Ended { node: at.clone(), how, taken: Vec::new(), held })));
         let why = Winding::Failed { fault, node: at.clone() };
-        if !at.scope.is_root() {
-            return self.wind_scope(&at.scope, why);
+        if at.scope.is_root() {
+            self.wind_run(why, policy != Some(OnError::Fail));
+        } else {
+            self.wind_scope(&at.scope, why);
         }
-        let compensate = match policy {
-            Some(OnError::Fail) => false,
-            Some(OnError::Compensate) => true,
-            Some(OnError::Continue | OnError::Goto(_)) | None => self.run.saga.has_undoable(),
-        };
-        self.wind_run(why, compensate);
-    }
-
-    /// Whether a node's ending leads nowhere: it was cut, or its surroundings wind down.
-    pub fn is_cut(&self, at: &Address) -> bool {
-        let cut = self.run.node_state(at).is_some_and(|state| state.cut.is_some());
-        cut || self.run.scope(&at.scope).is_none_or(|scope| scope.winding.is_some())
     }
 
     fn settle_scope(&mut self, path: &Path) {
@@ -191,6 +194,7 @@ impl Draft<'_> {
         }
         let is_aftermath = path.is_root() && matches!(self.run.phase, Phase::Aftermath { .. });
         let over = if is_aftermath {
+            // The nodes that a failure left undone stay so.
             scope.active.is_empty() && self.run.ready.is_empty()
         } else if scope.winding.is_some() {
             scope.active.is_empty()
@@ -198,7 +202,7 @@ impl Draft<'_> {
             scope.unsettled == 0
         };
         if !over {
-            return self.stop_at_end(path);
+            return;
         }
         if path.is_root() {
             // How a winding run ends is decided by `end_winding`, once its saga is settled too.
@@ -214,23 +218,6 @@ impl Draft<'_> {
         self.emit(Event::ScopeClosed { path: path.clone(), output, fault });
     }
 
-    /// An `end` node that waits for nobody winds its scope down.
-    fn stop_at_end(&mut self, path: &Path) {
-        let Some(scope) = self.run.scope(path) else { return };
-        if scope.result.is_none() || scope.winding.is_some() {
-            return;
-        }
-        let stops = scope.graph.places().any(|place| {
-            let ended = scope.nodes[place.at()].status == Status::Completed;
-            ended && matches!(&scope.graph.node(place).kind, Kind::End(end) if end.rest == crate::graph::node::Rest::Cancel)
-        });
-        match (stops, path.is_root()) {
-            (false, _) => {}
-            (true, true) => self.wind_run(Winding::EndReached, false),
-            (true, false) => self.wind_scope(path, Winding::EndReached),
-        }
-    }
-
     fn complete_run(&mut self) {
         match self.run.phase {
             // Losers of a merge that are still being undone hold the end up.
@@ -238,6 +225,8 @@ impl Draft<'_> {
                 let output = self.run.scope(&Path::root()).map(output_of).unwrap_or_default();
                 self.finish(State::Completed, output);
             }
+            // Something arrived late while the customer was told of the rollback.
+            Phase::Aftermath { .. } if self.run.saga.has_due() => self.emit(Event::Compensating),
             Phase::Aftermath { why } => self.finish_after(why),
             Phase::New | Phase::Running | Phase::Winding { .. } | Phase::Compensating { .. } | Phase::Ended(_) => {}
         }
@@ -251,9 +240,12 @@ impl Draft<'_> {
             Why::Cancelled => State::Cancelled,
             Why::TimedOut => State::TimedOut,
         };
-        let reserved = self.run.workflow.as_ref().map(|workflow| workflow.reserved()).unwrap_or_default();
-        let of_aftermath = |place: &NodeIx| reserved.contains(place);
-        let output = self.run.scope(&Path::root()).map(|outer| output_among(outer, of_aftermath)).unwrap_or_default();
+        let after = self.run.aftermath.as_deref().unwrap_or_default();
+        let output = self.run.scope(&Path::root()).map(|outer| match &outer.result {
+            Some(result) if !after.is_empty() => result.clone(),
+            _ => output_among(outer, |place| after.contains(&place.0)),
+        });
+        let output = output.unwrap_or_default();
         self.finish(state, output);
     }
 
@@ -261,6 +253,7 @@ impl Draft<'_> {
         let fault = match state {
             State::Completed => None,
             State::TimedOut => Some(Fault::new(code::TIMEOUT, "the run's time was over")),
+            State::Failed => self.run.fault.clone().or_else(|| Some(not_undone())),
             _ => self.run.fault.clone(),
         };
         let rolled_back = matches!(
@@ -270,6 +263,34 @@ impl Draft<'_> {
         let undone = self.run.saga.is_rolling_back().then(|| self.run.saga.report());
         self.emit(Event::Finished(Box::new(Finished { state, output, fault, rolled_back, undone })));
     }
+}
+
+/// Why a run failed that did not fail by itself: it was to be undone.
+fn not_undone() -> Fault {
+    Fault::new(code::NOT_UNDONE, "something could not be undone: a person must see to it")
+}
+
+/// Which out-edges a completed node takes; `view` has its output.
+fn choose_edges(view: &View<'_>, graph: &Graph, place: NodeIx, branch: Option<&str>) -> Result<Vec<u32>, Fault> {
+    let mut taken = Vec::new();
+    for index in graph.outgoing(place) {
+        let edge = graph.edge(*index);
+        let may = match &edge.when {
+            When::Completed => branch.is_none_or(|branch| is_first_branch(&graph.node(place).kind, branch)),
+            When::Branch(label) => branch == Some(label),
+            When::Failed => false,
+        };
+        if may && holds(view, graph, edge)? {
+            taken.push(index.0);
+        }
+    }
+    Ok(taken)
+}
+
+fn holds(view: &View<'_>, graph: &Graph, edge: &Edge) -> Result<bool, Fault> {
+    let Some(condition) = &edge.condition else { return Ok(true) };
+    let to = &graph.node(edge.to).id;
+    condition.holds(view).map_err(|error| expression_fault(&format!("condition of the edge to `{to}`"), &error))
 }
 
 /// Whether an out-edge without a label follows this branch.

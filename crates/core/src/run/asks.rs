@@ -52,7 +52,8 @@ impl Run {
         self.paused || !asks.is_empty() || self.wake_at(self.now).is_none_or(|wake| wake > until)
     }
 
-    fn awaits_children(&self) -> bool {
+    /// Whether a child run is still to end; children are awaited however the run winds down.
+    pub(super) fn awaits_children(&self) -> bool {
         self.scopes.values().any(|scope| {
             scope.active.iter().any(|place| {
                 let activity = scope.nodes.get(*place as usize).and_then(|state| state.activity.as_deref());

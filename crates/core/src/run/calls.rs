@@ -1,5 +1,7 @@
 //! A call's way from scheduled to settled: RUNS.md §2.
 
+mod undo;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +12,7 @@ use super::command::{Outcome, Resolution};
 use super::decide::Draft;
 use super::event::{Answer, Block, Done, Event, InDoubt, Request, Scheduled, Undo};
 use super::refusal::Refusal;
-use super::state::{Call, CallEnd, Progress, State};
-use crate::expr::{Dialect, Params};
+use super::state::{Call, CallEnd, Progress};
 use crate::fault::{Fault, code};
 use crate::graph::node::Kind;
 use crate::money::Usd;
@@ -22,8 +23,14 @@ use crate::tool::{self, Class, Envelope, Facts, Retry};
 const LOOK_UPS_MAX: u32 = 5;
 /// Time-out of one attempt at a model.
 const MODEL_TIMEOUT: Duration = Duration::from_secs(120);
-/// What a tool nobody described may do: nothing twice, and not for long.
-const UNDESCRIBED_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why a call certainly did not act, and what that means for another attempt.
+struct Failure {
+    fault: Fault,
+    retryable: bool,
+    /// Milliseconds the other side asked us to wait.
+    retry_after: Option<u64>,
+}
 
 impl Draft<'_> {
     /// Schedules one tool call of a node. The caller has rendered the arguments.
@@ -65,6 +72,7 @@ impl Draft<'_> {
     pub fn outcome(&mut self, effect: &EffectId, outcome: Outcome) -> Result<(), Refusal> {
         let call = self.run.calls.get(&effect.call).filter(|call| call.generation == effect.generation).cloned();
         let Some(call) = call else { return self.late(effect, outcome) };
+        let in_doubt = call.progress == Progress::Doubt;
         match outcome {
             Outcome::Tool(tool::Outcome::Done { output, cost, cached }) => {
                 self.done(effect, &call, Answer::Tool(Arc::new(output)), cost, cached);
@@ -74,21 +82,18 @@ impl Draft<'_> {
                 self.done(effect, &call, Answer::Model(Box::new(reply)), cost, false);
             }
             Outcome::Tool(tool::Outcome::NotDone { fault, retryable, retry_after }) => {
-                self.not_done(effect, &call, fault, retryable, retry_after);
+                self.not_done(effect, &call, Failure { fault, retryable, retry_after });
             }
             Outcome::Model(Err(failed)) => {
-                self.not_done(effect, &call, failed.fault, failed.retryable, failed.retry_after);
+                let (fault, retryable) = (failed.fault, failed.retryable);
+                self.not_done(effect, &call, Failure { fault, retryable, retry_after: failed.retry_after });
             }
-            Outcome::NotFound => {
-                let fault = Fault::new(code::OUTCOME_UNKNOWN, "the service has no record of the call");
-                self.not_done(effect, &call, fault, true, None);
-            }
-            Outcome::Tool(tool::Outcome::Unknown { fault }) => self.unknown(effect, &call, fault),
-            Outcome::Blocked(by) => {
-                if matches!(call.progress, Progress::Doubt) {
-                    return Err(Refusal::Duplicate { effect: effect.to_string() });
-                }
-                self.emit(Event::Blocked { effect: effect.clone(), by });
+            Outcome::NotFound if matches!(call.progress, Progress::LookUp { .. }) => self.not_found(effect, &call),
+            Outcome::Tool(tool::Outcome::Unknown { fault }) if !in_doubt => self.unknown(effect, &call, fault),
+            Outcome::Blocked(by) if !in_doubt => self.blocked(effect, by),
+            // That nobody knows is known already, and only a look-up can find nothing.
+            Outcome::Tool(tool::Outcome::Unknown { .. }) | Outcome::Blocked(_) | Outcome::NotFound => {
+                return Err(Refusal::Duplicate { effect: effect.to_string() });
             }
         }
         Ok(())
@@ -114,37 +119,63 @@ impl Draft<'_> {
         self.emit(Event::Done(Box::new(Done { effect: effect.clone(), output, cost, cached, undo })));
     }
 
-    fn not_done(&mut self, effect: &EffectId, call: &Call, fault: Fault, retryable: bool, retry_after: Option<u64>) {
+    fn not_done(&mut self, effect: &EffectId, call: &Call, failure: Failure) {
+        let Failure { fault, retryable, retry_after } = failure;
         let retry = self.retry_of(&effect.call, call);
-        let asked_for =
+        let is_asked_for =
             if retry.retry_on.is_empty() { retryable } else { retry.retry_on.iter().any(|c| *c == fault.code) };
-        let may = asked_for && call.attempts + 1 < retry.max_attempts && self.wants(effect);
-        let again_at = may.then(|| self.again_at(effect, call, &retry, retry_after));
-        let is_final_undo = again_at.is_none() && effect.call.role == Role::Undo;
-        if is_final_undo {
-            self.emit(Event::NotUndone { effect: effect.clone(), fault });
+        let attempts = call.attempts + u32::from(call.is_of_a_send());
+        let may = is_asked_for && attempts < retry.max_attempts && self.wants(effect);
+        let again_at = may.then(|| self.again_at(effect, attempts, &retry, retry_after));
+        self.put_off(effect, fault, again_at);
+    }
+
+    /// A look-up found that the call never acted: it may be sent at least once more, whatever may be repeated else.
+    fn not_found(&mut self, effect: &EffectId, call: &Call) {
+        let fault = Fault::new(code::OUTCOME_UNKNOWN, "the service has no record of the call");
+        let retry = self.retry_of(&effect.call, call);
+        let may = call.attempts < retry.max_attempts.max(2) && self.wants(effect);
+        let again_at = may.then(|| self.again_at(effect, call.attempts, &retry, None));
+        self.put_off(effect, fault, again_at);
+    }
+
+    fn put_off(&mut self, effect: &EffectId, fault: Fault, again_at: Option<Time>) {
+        let effect = effect.clone();
+        if again_at.is_none() && effect.call.role == Role::Undo {
+            self.emit(Event::NotUndone { effect, fault });
         } else {
-            self.emit(Event::NotDone { effect: effect.clone(), fault, again_at });
+            self.emit(Event::NotDone { effect, fault, again_at });
         }
     }
 
     /// Whether another attempt of a call is still wanted: not once its surroundings wind down.
     fn wants(&self, effect: &EffectId) -> bool {
-        let node = self.run.node_state(&effect.call.node);
-        effect.call.role == Role::Undo
-            || (!self.is_cut(&effect.call.node) && node.is_some_and(|state| state.winding.is_none()))
+        effect.call.role == Role::Undo || !self.is_winding(&effect.call.node)
+    }
+
+    /// A call that was not let out waits; where it is not wanted any more, it is dropped instead.
+    fn blocked(&mut self, effect: &EffectId, by: Block) {
+        self.emit(Event::Blocked { effect: effect.clone(), by });
+        let is_harmless = self.run.calls.get(&effect.call).is_some_and(|call| call.is_harmless(self.now));
+        if is_harmless && !self.wants(effect) {
+            self.abandon(&effect.call);
+        }
     }
 
     fn unknown(&mut self, effect: &EffectId, call: &Call, fault: Fault) {
         let retry = self.retry_of(&effect.call, call);
+        let attempts = call.attempts + u32::from(call.is_of_a_send());
         let next = match (call.class, &call.progress) {
-            (Class::Pure | Class::Read, _) => return self.not_done(effect, call, fault, true, None),
-            (Class::Keyed, _) if call.attempts + 1 < retry.max_attempts.max(2) => {
-                InDoubt::SendAgain { at: self.again_at(effect, call, &retry, None) }
+            (Class::Pure | Class::Read, _) => {
+                return self.not_done(effect, call, Failure { fault, retryable: true, retry_after: None });
+            }
+            (Class::Keyed, _) if attempts < retry.max_attempts.max(2) => {
+                InDoubt::SendAgain { at: self.again_at(effect, attempts, &retry, None) }
             }
             (Class::Verify, Progress::LookUp { tries, .. }) if *tries + 1 >= LOOK_UPS_MAX => InDoubt::Person,
-            (Class::Verify, Progress::LookUp { .. }) => {
-                InDoubt::LookUp { at: self.again_at(effect, call, &retry, None) }
+            // Look-ups have a pace of their own, however hastily the tool may be repeated.
+            (Class::Verify, Progress::LookUp { tries, .. }) => {
+                InDoubt::LookUp { at: self.again_at(effect, tries + 1, &Retry::default(), None) }
             }
             // The service is asked only once the sender has certainly given up.
             (Class::Verify, Progress::Marked { deadline, .. }) => InDoubt::LookUp { at: *deadline },
@@ -170,8 +201,7 @@ impl Draft<'_> {
     }
 
     pub fn resolve(&mut self, effect: &EffectId, by: String, resolution: Resolution) -> Result<(), Refusal> {
-        let call = self.run.calls.get(&effect.call).filter(|call| call.generation == effect.generation);
-        let call = call.ok_or_else(|| Refusal::NoSuchCall { effect: effect.to_string() })?.clone();
+        let call = self.open_call(effect)?.clone();
         if call.progress != Progress::Doubt {
             return Err(Refusal::NotInDoubt { effect: effect.to_string() });
         }
@@ -180,7 +210,7 @@ impl Draft<'_> {
             Resolution::Done { output } => self.done(effect, &call, Answer::Tool(Arc::new(output)), Usd::ZERO, false),
             Resolution::NotDone => {
                 let fault = Fault::new(code::OUTCOME_UNKNOWN, "a person found that the call did not act");
-                self.not_done(effect, &call, fault, true, None);
+                self.not_done(effect, &call, Failure { fault, retryable: true, retry_after: None });
             }
             Resolution::Repeat => {}
         }
@@ -188,8 +218,7 @@ impl Draft<'_> {
     }
 
     pub fn approve(&mut self, effect: EffectId, by: String, approved: bool) -> Result<(), Refusal> {
-        let call = self.run.calls.get(&effect.call).filter(|call| call.generation == effect.generation);
-        let call = call.ok_or_else(|| Refusal::NoSuchCall { effect: effect.to_string() })?.clone();
+        let call = self.open_call(&effect)?.clone();
         if !matches!(call.progress, Progress::Blocked(Block::Approval { .. })) {
             return Err(Refusal::NothingWaits { node: effect.to_string() });
         }
@@ -197,15 +226,20 @@ impl Draft<'_> {
             self.emit(Event::Unblocked { effect, by });
         } else {
             let fault = Fault::new(code::REJECTED, format!("`{by}` did not allow the call"));
-            self.not_done(&effect, &call, fault, false, None);
+            self.not_done(&effect, &call, Failure { fault, retryable: false, retry_after: None });
         }
         Ok(())
     }
 
-    /// When the next attempt goes out. The spread comes from the effect's key, so a replay agrees.
+    fn open_call(&self, effect: &EffectId) -> Result<&Call, Refusal> {
+        let call = self.run.calls.get(&effect.call).filter(|call| call.generation == effect.generation);
+        call.ok_or_else(|| Refusal::NoSuchCall { effect: effect.to_string() })
+    }
+
+    /// When the next attempt goes out, after so many. The spread comes from the effect's key, so a replay agrees.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded by `max`, never negative")]
-    fn again_at(&self, effect: &EffectId, call: &Call, retry: &Retry, retry_after: Option<u64>) -> Time {
-        let exponent = i32::try_from(call.attempts).unwrap_or(i32::MAX);
+    fn again_at(&self, effect: &EffectId, attempts: u32, retry: &Retry, retry_after: Option<u64>) -> Time {
+        let exponent = i32::try_from(attempts.saturating_sub(1)).unwrap_or(i32::MAX);
         let grown = retry.initial.as_secs_f64() * retry.multiplier.max(1.0).powi(exponent);
         let wait = grown.min(retry.max.as_secs_f64());
         let spread = 1.0 + retry.jitter.clamp(0.0, 1.0) * (share_of(&effect.to_string()) - 0.5);
@@ -234,74 +268,9 @@ impl Draft<'_> {
         of_node.flatten().unwrap_or_default()
     }
 
-    /// How a done call is undone; rendered now, with what it answered.
-    fn undo_of(&self, effect: &EffectId, call: &Call, output: &Arc<Value>) -> Option<Box<Undo>> {
-        let Request::Tool { tool, arguments, agent } = &call.request else { return None };
-        if !call.class.acts() || effect.call.role == Role::Undo {
-            return None;
-        }
-        let (graph, place) = self.node(&effect.call.node)?;
-        let node = graph.node(place);
-        let all = match &node.kind {
-            Kind::Tool(tool) => &tool.facts,
-            Kind::Agent(agent) => &agent.tools,
-            _ => return None,
-        };
-        let facts = all.get(tool).map(|facts| facts.of(arguments));
-        let view = self.view(&effect.call.node.scope).with_own(&node.id, output.clone());
-        let view = view.with("arguments", arguments.clone());
-        let (name, rendered) = match (&node.policy.compensation, facts.and_then(|facts| facts.compensation.as_ref())) {
-            (Some(own), _) if agent.is_none() => {
-                (own.tool.clone(), own.parameters.render(&view).map_err(|e| e.to_string()))
-            }
-            (_, Some(known)) => {
-                let parsed = Params::parse(&known.parameters, Dialect::Edges).map_err(|error| error.to_string());
-                (known.tool_name.clone(), parsed.and_then(|params| params.render(&view).map_err(|e| e.to_string())))
-            }
-            (_, None) => {
-                let reason = facts.and_then(|facts| facts.irreversible.clone());
-                let reason = reason.unwrap_or_else(|| format!("`{tool}` names no compensation"));
-                return Some(Box::new(Undo::Irreversible { reason }));
-            }
-        };
-        Some(Box::new(match rendered {
-            Ok(arguments) => {
-                let facts = all.get(&name).map(|facts| facts.of(&arguments));
-                Undo::Call {
-                    tool: name,
-                    class: facts.map_or(Class::Once, |facts| facts.class),
-                    timeout: facts.map_or(UNDESCRIBED_TIMEOUT, |facts| facts.timeout),
-                    retry: facts.map_or(Retry::NONE, |facts| facts.retry.clone()),
-                    arguments,
-                }
-            }
-            Err(error) => {
-                Undo::Broken { fault: Fault::new(code::EXPRESSION, format!("compensation by `{name}`: {error}")) }
-            }
-        }))
-    }
-
     /// Drops a call that can have changed nothing.
     pub fn abandon(&mut self, call: &CallId) {
         self.emit(Event::Abandoned { call: call.clone() });
-    }
-
-    pub fn child_undone(&mut self, run: &crate::id::RunId, fault: Option<Fault>) -> Result<(), Refusal> {
-        let effect = self.run.saga.effect_of_child(run).cloned();
-        let effect = effect.ok_or_else(|| Refusal::NothingWaits { node: run.to_string() })?;
-        self.emit(Event::ChildUndone { effect, fault });
-        Ok(())
-    }
-
-    pub fn roll_back(&mut self, by: String) -> Result<(), Refusal> {
-        use super::event::Reopened;
-        let state = self.run.state();
-        let may = matches!(state, State::Completed | State::Failed | State::Cancelled | State::TimedOut);
-        if !may || !self.run.saga.has_undoable() {
-            return Err(Refusal::WrongState { state, command: "roll back" });
-        }
-        self.emit(Event::Reopened(Box::new(Reopened::Rollback { by })));
-        Ok(())
     }
 }
 
@@ -327,7 +296,7 @@ pub(super) fn envelope(tool: &str, end: &CallEnd, cost: Usd, cached: bool) -> En
         error: fault.map(|fault| fault.customer.clone().unwrap_or_else(|| fault.message.clone())),
         error_code: fault.map(|fault| fault.code.to_string()),
         error_details: fault.map(|fault| fault.message.clone()),
-        suggested_action: None,
+        suggested_action: fault.and_then(|fault| fault.suggested_action.as_ref()).map(ToString::to_string),
         audit_id: None,
         duration_ms: 0,
         cached,

@@ -12,19 +12,32 @@ use super::signals::Arrival;
 use super::state::{Activity, AgentWait, Phase, Run, State, Status, Timer};
 use super::{EVENTS_MAX, nodes};
 use crate::fault::{Fault, code};
-use crate::graph::{Node, Workflow};
+use crate::graph::{Graph, Node, NodeIx, Workflow};
 use crate::time::Time;
 
 impl Run {
     /// Decides a command at `now` and folds what it decides; see the module's words on why `self` changes.
+    ///
+    /// Time does not go back: a `now` before [`Self::now`] counts as that, and what is recorded is recorded at
+    /// [`Self::now`]. Deadlines that have passed are looked at after the command, whatever it was: an answer that is
+    /// taken in first is in time, and no deadline is missed because something else happened at its instant.
     pub fn decide(&mut self, command: Command, now: Time) -> Result<Vec<Event>, Refusal> {
         let now = now.max(self.now);
         let mut draft = Draft { run: self, out: Vec::new(), now, touched: VecDeque::new(), scopes: BTreeSet::new() };
         draft.take(command)?;
         draft.advance();
+        draft.wake();
         draft.watch_journal();
         Ok(draft.out)
     }
+}
+
+/// One step of the way to a node, in definition order.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Place(u32),
+    Iteration(u32),
+    Branch(String),
 }
 
 /// A decision being made: events so far, already folded.
@@ -76,13 +89,12 @@ impl Draft<'_> {
     }
 
     pub fn view<'a>(&'a self, path: &'a Path) -> View<'a> {
-        View::of(self.run, path)
+        View::of(self.run, path, self.now)
     }
 
     /// A node's compiled form. Graphs are shared, so this borrows nothing of the run.
-    pub fn node(&self, at: &Address) -> Option<(Arc<crate::graph::Graph>, crate::graph::NodeIx)> {
-        let (scope, place) = self.run.place(at)?;
-        Some((scope.graph.clone(), place))
+    pub fn node(&self, at: &Address) -> Option<(Arc<Graph>, NodeIx)> {
+        self.run.compiled(at)
     }
 
     pub fn with_node<T>(&self, at: &Address, read: impl FnOnce(&Node) -> T) -> Option<T> {
@@ -117,10 +129,8 @@ impl Draft<'_> {
                 self.taken_over(epoch);
                 Ok(())
             }
-            Command::Wake => {
-                self.wake();
-                Ok(())
-            }
+            // What is due is looked at after any command.
+            Command::Wake => Ok(()),
             Command::Stepped { node, step } => nodes::agent::stepped(self, &node, step),
             Command::Signal(signal) => self.signal(signal),
             Command::Answer { node, by, decision } => self.answer(&node, by, decision),
@@ -149,27 +159,29 @@ impl Draft<'_> {
 
     /// Whatever is due: run and node deadlines, waits, gaps. Retries need no event: their calls go out by the clock.
     fn wake(&mut self) {
-        let due: Vec<Timer> =
-            self.run.timers.iter().take_while(|(at, _)| *at <= self.now).map(|(_, timer)| timer.clone()).collect();
+        let due: Vec<(Time, Timer)> = self.run.timers.iter().take_while(|(at, _)| *at <= self.now).cloned().collect();
         for timer in due {
-            match timer {
+            // What came before may have settled what this one was for.
+            if !self.run.timers.contains(&timer) {
+                continue;
+            }
+            match timer.1 {
                 Timer::Run => self.time_is_over(),
                 Timer::Node(node) => nodes::due(self, &node),
-                Timer::Call(_) => {}
                 Timer::Held(source) => {
-                    for signal in self.run.signals.overdue(&source) {
+                    for signal in self.run.signals.overdue(&source, self.now) {
                         self.emit(Event::SignalKept { signal });
                     }
                     self.hand_out_signals();
                 }
             }
+            self.advance();
         }
     }
 
     fn time_is_over(&mut self) {
         if matches!(self.run.phase, Phase::Running) {
-            let compensate = self.run.saga.has_undoable();
-            self.wind_run(Winding::TimedOut, compensate);
+            self.wind_run(Winding::TimedOut, true);
         }
     }
 
@@ -178,7 +190,10 @@ impl Draft<'_> {
             return Err(Refusal::TooManySignals { limit: super::SIGNALS_MAX });
         }
         match self.run.signals.arrival(signal.clone(), self.now) {
-            Arrival::Stale => {}
+            Arrival::Seen => {
+                let number = signal.sequence.unwrap_or_default();
+                return Err(Refusal::SignalSeen { from: signal.source, number });
+            }
             Arrival::Early { until } => self.emit(Event::SignalHeld { signal, until }),
             Arrival::InOrder(signals) => {
                 for signal in signals {
@@ -192,16 +207,36 @@ impl Draft<'_> {
 
     /// Gives kept signals to the waits that want them, in definition order.
     fn hand_out_signals(&mut self) {
+        let mut waits: Vec<(Vec<Rank>, Address, String)> = Vec::new();
         for node in self.active_nodes() {
             let wanted = match self.run.activity(&node) {
-                Some(Activity::Signal { name, .. }) => Some(name.clone()),
-                Some(Activity::Agent { waits: AgentWait::Customer { .. }, .. }) => Some(super::MESSAGE.to_owned()),
-                _ => None,
+                Some(Activity::Signal { name, .. }) => name.as_str(),
+                Some(Activity::Agent { waits: AgentWait::Customer { .. }, .. }) => super::MESSAGE,
+                _ => continue,
             };
-            if let Some(name) = wanted {
-                nodes::wait::take_signal(self, &node, &name);
+            if self.run.signals.first(wanted).is_some() {
+                waits.push((self.rank(&node), node.clone(), wanted.to_owned()));
             }
         }
+        waits.sort();
+        for (_, node, name) in waits {
+            nodes::wait::take_signal(self, &node, &name);
+        }
+    }
+
+    /// Where a node stands in the definition: its place behind those of the nodes whose bodies it is in, each with
+    /// the iteration or branch.
+    fn rank(&self, at: &Address) -> Vec<Rank> {
+        let mut rank = match at.scope.parent() {
+            Some((scope, node, rest)) => {
+                let mut outer = self.rank(&Address::new(scope, node));
+                outer.push(rest.parse().map_or_else(|_| Rank::Branch(rest.to_owned()), Rank::Iteration));
+                outer
+            }
+            None => Vec::new(),
+        };
+        rank.extend(self.run.place(at).map(|(_, place)| Rank::Place(place.0)));
+        rank
     }
 
     /// Active nodes of all scopes, in definition order within each.
@@ -219,8 +254,7 @@ impl Draft<'_> {
         }
         match self.run.node_state(node) {
             Some(state) if state.status.is_settled() => {
-                let winner = state.fault.as_ref().map_or_else(|| state.status.word().to_owned(), Fault::to_string);
-                Err(Refusal::Lost { node: node.to_string(), winner })
+                Err(Refusal::Lost { node: node.to_string(), winner: nodes::human::winner(state) })
             }
             _ => Err(Refusal::NothingWaits { node: node.to_string() }),
         }
@@ -243,6 +277,9 @@ impl Draft<'_> {
     }
 
     fn cancel(&mut self, by: String, compensate: bool) -> Result<(), Refusal> {
+        if let Phase::Winding { .. } = self.run.phase {
+            return Err(Refusal::Impossible { reason: "the run is ending already".to_owned() });
+        }
         if !matches!(self.run.phase, Phase::Running) {
             return Err(Refusal::WrongState { state: self.run.state(), command: "cancel" });
         }
@@ -251,6 +288,9 @@ impl Draft<'_> {
     }
 
     fn sending(&mut self, effect: EffectId, epoch: u64, deadline: Time) -> Result<(), Refusal> {
+        if self.run.paused {
+            return Err(Refusal::WrongState { state: State::Paused, command: "send" });
+        }
         let call = self.run.calls.get(&effect.call);
         if call.is_none_or(|call| call.generation != effect.generation || !call.is_sendable(self.now)) {
             return Err(Refusal::NoSuchCall { effect: effect.to_string() });
@@ -270,8 +310,7 @@ impl Draft<'_> {
             let message = format!("the run has {} events, the limit is {EVENTS_MAX}", self.run.events);
             let fault = Fault::new(code::JOURNAL_LIMIT, message);
             let node = self.active_nodes().into_iter().next().unwrap_or_else(|| Address::outer("run"));
-            let compensate = self.run.saga.has_undoable();
-            self.wind_run(Winding::Failed { fault, node }, compensate);
+            self.wind_run(Winding::Failed { fault, node }, true);
             self.advance();
         }
     }

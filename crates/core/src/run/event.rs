@@ -131,7 +131,6 @@ pub enum Event {
     SignalKept {
         signal: Signal,
     },
-
     SignalTaken {
         node: Address,
         name: String,
@@ -161,7 +160,7 @@ pub enum Event {
         node: Address,
         run: RunId,
     },
-    /// The run winds down: nothing new starts, what is in flight is settled.
+    /// The run winds down: nothing new starts, what is in flight is settled. `compensate`: then what can be undone is.
     Winding {
         why: Winding,
         compensate: bool,
@@ -361,6 +360,26 @@ pub struct Ended {
     /// Places of the taken out-edges in the node's graph.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub taken: Vec<u32>,
+    /// Where it failed with its result at hand: that result, so that a retry need not ask for it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Box<Held>>,
+}
+
+/// What a node had come to when one of its own expressions failed: a variable it sets, the condition of an edge.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Held {
+    pub output: Arc<Value>,
+    /// The branch it chose, where it chooses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// How many of the variables it sets were set.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub sets: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,8 +1,8 @@
 //! How an expression of a definition sees a run: RUNS.md §3.
 //!
-//! A name is looked for in this order: what the moment adds (`output`, `arguments`, `error`), the loop's `item`,
-//! `index` and `last`, the nodes of this scope, the same of each scope around it, variables, the input's keys, the
-//! fixed roots (`input`, `context`, `shared_context`, `run`), and after a rollback `error` and `undone`.
+//! A name is looked for in this order: what the moment adds (`output`, `arguments`, `error`), the inmost loop's
+//! `item`, `index` and `last`, the nodes of this scope and of each around it, variables, the input's keys, the fixed
+//! roots (`input`, `context`, `shared_context`, `run`), and after a rollback `error` and `undone`.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -16,22 +16,26 @@ use crate::expr::Names;
 use crate::fault::{Fault, code};
 use crate::graph::Join;
 use crate::id::NodeId;
+use crate::time::Time;
 
 static NULL: Value = Value::Null;
 const FIXED: [&str; 4] = ["input", "context", "shared_context", "run"];
+const BINDINGS: [&str; 3] = ["item", "index", "last"];
 const AFTERMATH: [&str; 2] = ["error", "undone"];
 
 pub(super) struct View<'run> {
     run: &'run Run,
     path: &'run Path,
+    /// The command's.
+    now: Time,
     extra: Vec<(&'static str, Arc<Value>)>,
     /// A node whose output is known before it is recorded.
     own: Option<(&'run NodeId, Arc<Value>)>,
 }
 
 impl<'run> View<'run> {
-    pub fn of(run: &'run Run, path: &'run Path) -> Self {
-        Self { run, path, extra: Vec::new(), own: None }
+    pub fn of(run: &'run Run, path: &'run Path, now: Time) -> Self {
+        Self { run, path, now, extra: Vec::new(), own: None }
     }
 
     pub fn with(mut self, name: &'static str, value: Arc<Value>) -> Self {
@@ -45,32 +49,35 @@ impl<'run> View<'run> {
         self.with("output", output)
     }
 
-    /// This scope and those around it, inmost first.
-    fn scopes(&self) -> impl Iterator<Item = &'run Scope> + use<'_, 'run> {
-        let mut path = Some(self.path.clone());
-        std::iter::from_fn(move || {
-            let here = path.take()?;
-            path = here.parent().map(|(outer, ..)| outer);
-            self.run.scope(&here)
-        })
+    /// The node itself, as if its failure had been caught already.
+    pub fn with_caught(mut self, node: &'run NodeId, fault: &Fault) -> Self {
+        self.own = Some((node, Arc::new(caught(fault))));
+        self.with("output", Arc::default()).with("error", Arc::new(error_of(fault)))
+    }
+
+    /// This scope and those around it, inmost first, as far as they are open.
+    fn scopes(&self) -> impl Iterator<Item = (Path, &'run Scope)> + use<'_, 'run> {
+        let around = std::iter::successors(Some(self.path.clone()), |path| path.parent().map(|(outer, ..)| outer));
+        around.filter_map(|path| self.run.scope(&path).map(|scope| (path, scope)))
     }
 
     fn node(&self, name: &str) -> Option<Cow<'_, Value>> {
         if let Some((_, output)) = self.own.as_ref().filter(|(node, _)| node.as_str() == name) {
             return Some(Cow::Borrowed(output));
         }
-        self.scopes().find_map(|scope| {
+        self.scopes().find_map(|(_, scope)| {
             let place = scope.graph.find(name)?;
             Some(shown(scope.nodes.get(place.at())?, scope.graph.node(place).join))
         })
     }
 
+    /// What the inmost loop binds: `item` a for-each, `last` a `while` or `until`, `index` all of them.
     fn binding(&self, name: &str) -> Option<Cow<'_, Value>> {
-        let inmost = self.scopes().find(|scope| scope.item.is_some() || !self.path.is_root())?;
+        let mut iterations = self.scopes().filter(|(path, _)| path.is_iteration()).map(|(_, scope)| scope);
         match name {
-            "item" => self.scopes().find_map(|scope| scope.item.as_deref()).map(Cow::Borrowed),
-            "index" => Some(Cow::Owned(inmost.index.into())),
-            "last" => Some(Cow::Borrowed(&inmost.last)),
+            "item" => iterations.find_map(|scope| scope.item.as_deref()).map(Cow::Borrowed),
+            "index" => iterations.next().map(|scope| Cow::Owned(scope.index.into())),
+            "last" => iterations.find(|scope| scope.item.is_none()).map(|scope| Cow::Borrowed(&*scope.last)),
             _ => None,
         }
     }
@@ -117,15 +124,21 @@ fn cause(why: Why, fault: Option<&Fault>) -> Value {
 
 /// A node as expressions see it: its output; a skipped step of the `steps` form is `{"skipped": true}`; a caught
 /// failure shows `output: null` and its `error`.
-fn shown(state: &NodeState, join: Join) -> Cow<'_, Value> {
+pub(super) fn shown(state: &NodeState, join: Join) -> Cow<'_, Value> {
     match (state.status, &state.fault) {
         (Status::Completed, _) => Cow::Borrowed(&state.output),
         (Status::Skipped, _) if join == Join::AllSettled => Cow::Owned(json!({ "skipped": true })),
-        (Status::Caught | Status::Failed, Some(fault)) => {
-            Cow::Owned(json!({ "output": null, "error": { "code": fault.code, "message": fault.message } }))
-        }
+        (Status::Caught | Status::Failed, Some(fault)) => Cow::Owned(caught(fault)),
         _ => Cow::Borrowed(&NULL),
     }
+}
+
+fn caught(fault: &Fault) -> Value {
+    json!({ "output": null, "error": error_of(fault) })
+}
+
+fn error_of(fault: &Fault) -> Value {
+    json!({ "code": fault.code, "message": fault.message })
 }
 
 impl Names for View<'_> {
@@ -133,8 +146,8 @@ impl Names for View<'_> {
         if let Some((_, value)) = self.extra.iter().find(|(name, _)| *name == root) {
             return Some(Cow::Borrowed(value));
         }
-        self.node(root)
-            .or_else(|| self.binding(root))
+        self.binding(root)
+            .or_else(|| self.node(root))
             .or_else(|| self.run.variables().get(root).map(|value| Cow::Borrowed(&**value)))
             .or_else(|| self.run.started()?.input.get(root).map(Cow::Borrowed))
             .or_else(|| self.fixed(root))
@@ -143,7 +156,8 @@ impl Names for View<'_> {
 
     fn known(&self) -> Vec<String> {
         let mut names: Vec<String> = self.extra.iter().map(|(name, _)| (*name).to_owned()).collect();
-        for scope in self.scopes() {
+        names.extend(BINDINGS.into_iter().filter(|name| self.binding(name).is_some()).map(str::to_owned));
+        for (_, scope) in self.scopes() {
             names.extend(scope.graph.nodes.iter().map(|node| node.id.to_string()));
         }
         names.extend(self.run.variables().keys().cloned());
@@ -158,12 +172,13 @@ impl Names for View<'_> {
 
     fn is_step(&self, root: &str) -> bool {
         !self.extra.iter().any(|(name, _)| *name == root)
+            && self.binding(root).is_none()
             && (self.own.as_ref().is_some_and(|(node, _)| node.as_str() == root)
-                || self.scopes().any(|scope| scope.graph.find(root).is_some()))
+                || self.scopes().any(|(_, scope)| scope.graph.find(root).is_some()))
     }
 
     fn now(&self) -> Timestamp {
-        self.run.now().to_timestamp()
+        self.now.to_timestamp()
     }
 
     fn zone(&self) -> &str {

@@ -59,6 +59,10 @@ pub(super) fn look(draft: &mut Draft<'_>, at: &Address) {
             let name = name.clone();
             wait::take_signal(draft, at, &name);
         }
+        Activity::Held(held) => {
+            let held = held.clone();
+            draft.complete_held(at, held);
+        }
         Activity::Timer { .. } | Activity::Human { .. } | Activity::Child { .. } => {}
     }
     if draft.is_active(at) && draft.is_winding(at) {
@@ -81,7 +85,8 @@ pub(super) fn due(draft: &mut Draft<'_>, at: &Address) {
         | Activity::Child { .. }
         | Activity::Each { .. }
         | Activity::Repeat { .. }
-        | Activity::Branches { .. } => {
+        | Activity::Branches { .. }
+        | Activity::Held(_) => {
             draft.wind_with(at, Fault::new(code::TIMEOUT, format!("`{}` took longer than its time-out", at.node)));
         }
     }

@@ -1,10 +1,15 @@
 //! What the world must do now, and when to look again: derived from state, so a crash loses no effect.
 
-use super::address::{Address, EffectId};
+use std::time::Duration;
+
+use super::address::{Address, CallId, EffectId, Role};
 use super::effect::Effect;
 use super::event::Block;
-use super::state::{Activity, AgentWait, Call, Phase, Progress, Run, State, Timer};
+use super::state::{Activity, AgentWait, Call, Phase, Progress, Run, State};
 use crate::time::Time;
+
+/// The grain of [`Time`].
+const MILLISECOND: Duration = Duration::from_millis(1);
 
 impl Run {
     /// Effects that may go out at `now`. The owner knows which of them it has sent already.
@@ -21,26 +26,19 @@ impl Run {
         if self.paused || !matches!(self.phase, Phase::Running | Phase::Aftermath { .. }) {
             return None;
         }
-        self.scopes.iter().filter(|(_, scope)| scope.winding.is_none()).find_map(|(path, scope)| {
-            scope.active.iter().find_map(|place| {
-                let state = scope.nodes.get(*place as usize)?;
-                match state.activity.as_deref()? {
-                    Activity::Agent { task, seen, waits: AgentWait::Think, .. }
-                        if state.winding.is_none() && state.cut.is_none() =>
-                    {
-                        let id = scope.graph.nodes.get(*place as usize)?.id.clone();
-                        Some((Address::new(path.clone(), id), &**task, seen.as_slice()))
-                    }
-                    _ => None,
-                }
-            })
+        self.thinkers.iter().find_map(|at| match self.activity(at)? {
+            Activity::Agent { task, seen, waits: AgentWait::Think, .. } => Some((at.clone(), &**task, seen.as_slice())),
+            _ => None,
         })
     }
 
-    /// When the run must be looked at again if nothing happens before. Timers that have passed were looked at.
+    /// When the run must be looked at if nothing happens before: a deadline, also one that has passed and was not
+    /// looked at yet, or a call that goes out after `now`.
     pub fn wake_at(&self, now: Time) -> Option<Time> {
-        let later = self.timers.iter().filter(|(at, _)| *at > now);
-        later.filter(|(_, timer)| !self.paused || !matches!(timer, Timer::Call(_))).map(|(at, _)| *at).next()
+        let deadline = self.timers.first().map(|(at, _)| *at);
+        let first = CallId { node: Address::outer(""), call: 0, role: Role::Act };
+        let backoff = self.backoffs.range((now + MILLISECOND, first)..).next().map(|(at, _)| *at);
+        deadline.into_iter().chain(backoff.filter(|_| !self.paused)).min()
     }
 
     /// Whether an answer to this call would still be news.

@@ -28,6 +28,8 @@ pub enum Refusal {
     Duplicate { effect: String },
     #[error("the run keeps {limit} signals and has them all: let it take some first")]
     TooManySignals { limit: usize },
+    #[error("number {} of `{from}` was delivered already", number)]
+    SignalSeen { from: String, number: u64 },
     #[error("{}", reason)]
     Impossible { reason: String },
 }
@@ -49,6 +51,7 @@ impl Refusal {
             Self::Duplicate { .. } => "RUN-011",
             Self::TooManySignals { .. } => "RUN-012",
             Self::Impossible { .. } => "RUN-013",
+            Self::SignalSeen { .. } => "RUN-014",
         }
     }
 }

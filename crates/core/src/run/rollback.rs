@@ -1,10 +1,14 @@
 //! Undoing, one effect at a time, newest first.
 
-use super::address::{CallId, EffectId, Role};
-use super::decide::Draft;
-use super::event::{Event, Request, Scheduled, Undo};
-use super::state::Phase;
 use std::sync::Arc;
+
+use super::address::{CallId, EffectId, Path};
+use super::decide::Draft;
+use super::event::{Event, Reopened, Request, Scheduled, Undo};
+use super::refusal::Refusal;
+use super::state::{Phase, State};
+use crate::fault::Fault;
+use crate::id::RunId;
 
 impl Draft<'_> {
     /// Begins the next undoing, or ends the rollback. True if it moved.
@@ -16,8 +20,8 @@ impl Draft<'_> {
         if !rolls {
             return false;
         }
-        if let Some((effect, undo)) = self.run.saga.next().map(|(effect, undo)| (effect.clone(), undo.clone())) {
-            self.undo(effect, undo);
+        if let Some((call, undo)) = self.run.saga.next().map(|(call, undo)| (call, undo.clone())) {
+            self.undo(call, undo);
             return true;
         }
         if let Phase::Running = self.run.phase {
@@ -28,8 +32,7 @@ impl Draft<'_> {
             return false;
         }
         let has_aftermath = self.run.workflow.as_ref().is_some_and(|workflow| workflow.on_compensated.is_some());
-        let has_run = self.run.scope(&super::Path::root()).is_some_and(|outer| !outer.has_reserved());
-        if has_aftermath && !has_run {
+        if has_aftermath && self.run.aftermath.is_none() {
             self.emit(Event::Aftermath);
         } else {
             self.finish_after(why);
@@ -39,26 +42,43 @@ impl Draft<'_> {
 
     /// A run whose nodes are all settled may have waited only for losers to be undone.
     fn complete_if_held_up(&mut self) -> bool {
-        let outer = self.run.scope(&super::Path::root());
+        let outer = self.run.scope(&Path::root());
         let over = outer.is_some_and(|outer| outer.unsettled == 0 && outer.winding.is_none());
         if over && self.run.saga.is_settled() && self.run.calls.is_empty() {
-            self.scopes.insert(super::Path::root());
+            self.scopes.insert(Path::root());
             return true;
         }
         false
     }
 
-    fn undo(&mut self, effect: EffectId, undo: Undo) {
+    fn undo(&mut self, call: CallId, undo: Undo) {
+        let effect = EffectId { call, generation: 0 };
         match undo {
             Undo::Call { tool, arguments, class, timeout, .. } => {
-                let call = CallId { role: Role::Undo, ..effect.call };
-                let effect = EffectId { call, generation: 0 };
                 let request = Request::Tool { tool, arguments: Arc::new(arguments), agent: None };
                 self.emit(Event::Scheduled(Box::new(Scheduled { effect, request, class, timeout })));
             }
             Undo::Broken { fault } => self.emit(Event::NotUndone { effect, fault }),
             Undo::Child { run } => self.emit(Event::ChildUndoing { effect, run }),
+            // It is never due: there is nothing to do about it.
             Undo::Irreversible { .. } => {}
         }
+    }
+
+    pub fn child_undone(&mut self, run: &RunId, fault: Option<Fault>) -> Result<(), Refusal> {
+        let call = self.run.saga.undo_of_child(run);
+        let call = call.ok_or_else(|| Refusal::NothingWaits { node: run.to_string() })?;
+        self.emit(Event::ChildUndone { effect: EffectId { call, generation: 0 }, fault });
+        Ok(())
+    }
+
+    pub fn roll_back(&mut self, by: String) -> Result<(), Refusal> {
+        let state = self.run.state();
+        let may = matches!(state, State::Completed | State::Failed | State::Cancelled | State::TimedOut);
+        if !may || !self.run.saga.has_undoable() {
+            return Err(Refusal::WrongState { state, command: "roll back" });
+        }
+        self.emit(Event::Reopened(Box::new(Reopened::Rollback { by })));
+        Ok(())
     }
 }

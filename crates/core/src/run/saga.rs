@@ -1,19 +1,31 @@
 //! The run's list of done effects, and how each is undone, in the order they were done.
+//!
+//! Its questions are asked after every decision, so each is answered from sets and counts that are kept as entries
+//! change, not by walking the list.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::address::{Address, CallId, EffectId};
+use super::address::{Address, CallId, EffectId, Role};
 use super::event::Undo;
 use crate::fault::Fault;
+use crate::id::RunId;
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Saga {
     entries: Vec<Entry>,
     /// The whole list is to be undone; later entries too.
     rolling_back: bool,
+    /// Places of entries that are to be undone and have not begun to be.
+    due: BTreeSet<u32>,
+    underway: BTreeSet<u32>,
+    /// How many a rollback would have to undo.
+    undoable: u32,
+    in_doubt: u32,
+    failed: u32,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -22,8 +34,6 @@ struct Entry {
     tool: String,
     undo: Undo,
     progress: Undone,
-    /// It is to be undone although the run as a whole is not.
-    wanted: bool,
     /// Another run undoes it.
     inherited: bool,
 }
@@ -41,88 +51,129 @@ pub enum Undone {
     Failed(Fault),
 }
 
+impl Entry {
+    /// Whether a rollback would have to undo it.
+    fn is_undoable(&self) -> bool {
+        !self.inherited && self.progress == Undone::No && self.undo.is_work()
+    }
+
+    /// The call that undoes it. Its call number is the entry's place, so that no two compensations share a key, not
+    /// even those of two generations of one call.
+    fn undo_call(&self, place: u32) -> CallId {
+        CallId { node: self.effect.call.node.clone(), call: place, role: Role::Undo }
+    }
+}
+
 impl Saga {
     pub(super) fn push(&mut self, effect: EffectId, tool: String, undo: Undo, wanted: bool) {
-        self.entries.push(Entry { effect, tool, undo, progress: Undone::No, wanted, inherited: false });
+        let entry = Entry { effect, tool, undo, progress: Undone::No, inherited: false };
+        if entry.is_undoable() {
+            self.undoable += 1;
+            if wanted || self.rolling_back {
+                self.due.insert(self.len());
+            }
+        }
+        self.entries.push(entry);
+    }
+
+    /// How many effects were done so far.
+    pub(super) fn len(&self) -> u32 {
+        u32::try_from(self.entries.len()).unwrap_or(u32::MAX)
     }
 
     /// Everything from here on is undone.
     pub(super) fn roll_back(&mut self) {
         self.rolling_back = true;
+        self.due.extend((0..).zip(&self.entries).filter(|(_, entry)| entry.is_undoable()).map(|(place, _)| place));
     }
 
     pub(super) fn is_rolling_back(&self) -> bool {
         self.rolling_back
     }
 
-    pub(super) fn want(&mut self, is_wanted: impl Fn(&Address) -> bool) {
-        for entry in &mut self.entries {
-            entry.wanted |= is_wanted(&entry.effect.call.node);
-        }
+    /// What these nodes did since the entry `from` is to be undone although the run as a whole is not.
+    pub(super) fn want(&mut self, from: u32, is_wanted: impl Fn(&Address) -> bool) {
+        let fresh = (from..).zip(self.entries.get(from as usize..).unwrap_or_default());
+        let wanted = fresh.filter(|(_, entry)| entry.is_undoable() && is_wanted(&entry.effect.call.node));
+        self.due.extend(wanted.map(|(place, _)| place));
     }
 
+    /// Another run undoes all that was done so far.
     pub(super) fn inherit(&mut self) {
         for entry in &mut self.entries {
             entry.inherited = true;
         }
+        *self = Self { entries: std::mem::take(&mut self.entries), rolling_back: self.rolling_back, ..Self::default() };
     }
 
     /// Whether a rollback would have anything to undo.
     pub fn has_undoable(&self) -> bool {
-        self.entries.iter().any(|entry| !entry.inherited && entry.progress == Undone::No && entry.undo.is_work())
+        self.undoable > 0
     }
 
-    /// Whether it holds any effect of this run at all.
+    /// Whether it holds any effect of this run that was not undone.
     pub fn has_acted(&self) -> bool {
         self.entries.iter().any(|entry| !entry.inherited && entry.progress != Undone::Yes)
     }
 
-    /// The next effect to undo: the newest that is wanted, unless one is underway.
-    pub(super) fn next(&self) -> Option<(&EffectId, &Undo)> {
-        if self.entries.iter().any(|entry| entry.progress == Undone::Underway) {
-            return None;
-        }
-        let newest = self.entries.iter().rev().find(|entry| self.is_due(entry))?;
-        Some((&newest.effect, &newest.undo))
+    /// The next effect to undo, by the call that undoes it: the newest that is wanted, unless one is underway.
+    pub(super) fn next(&self) -> Option<(CallId, &Undo)> {
+        let place = *self.due.last().filter(|_| self.underway.is_empty())?;
+        let entry = self.entries.get(place as usize)?;
+        Some((entry.undo_call(place), &entry.undo))
     }
 
-    fn is_due(&self, entry: &Entry) -> bool {
-        (self.rolling_back || entry.wanted) && !entry.inherited && entry.progress == Undone::No && entry.undo.is_work()
+    /// Whether something is to be undone that has not begun to be.
+    pub(super) fn has_due(&self) -> bool {
+        !self.due.is_empty()
     }
 
     /// Nothing is left to begin or to wait for.
     pub(super) fn is_settled(&self) -> bool {
-        self.entries
-            .iter()
-            .all(|entry| !matches!(entry.progress, Undone::Underway | Undone::Doubt) && !self.is_due(entry))
+        self.due.is_empty() && self.underway.is_empty() && self.in_doubt == 0
     }
 
     pub(super) fn has_underway(&self) -> bool {
-        self.entries.iter().any(|entry| entry.progress == Undone::Underway)
+        !self.underway.is_empty()
     }
 
     /// Something finally was not undone.
     pub(super) fn has_failed(&self) -> bool {
-        self.entries.iter().any(|entry| matches!(entry.progress, Undone::Failed(_)))
+        self.failed > 0
     }
 
-    pub(super) fn mark(&mut self, effect: &CallId, progress: Undone) {
-        let same = |entry: &&mut Entry| entry.effect.call.node == effect.node && entry.effect.call.call == effect.call;
-        if let Some(entry) = self.entries.iter_mut().filter(same).find(|entry| entry.progress != Undone::Yes) {
-            entry.progress = progress;
+    /// Notes how far the undoing by this call has come.
+    pub(super) fn mark(&mut self, undo: &CallId, progress: Undone) {
+        let Some(entry) = self.entries.get_mut(undo.call as usize).filter(|entry| !entry.inherited) else { return };
+        match &entry.progress {
+            Undone::No => self.undoable -= u32::from(entry.undo.is_work()),
+            Undone::Doubt => self.in_doubt -= 1,
+            Undone::Failed(_) => self.failed -= 1,
+            Undone::Underway | Undone::Yes => {}
         }
+        self.due.remove(&undo.call);
+        self.underway.remove(&undo.call);
+        match &progress {
+            Undone::Underway => {
+                self.underway.insert(undo.call);
+            }
+            Undone::Doubt => self.in_doubt += 1,
+            Undone::Failed(_) => self.failed += 1,
+            Undone::No | Undone::Yes => {}
+        }
+        entry.progress = progress;
     }
 
-    pub(super) fn undo_of(&self, call: &CallId) -> Option<&Undo> {
-        let same = |entry: &&Entry| entry.effect.call.node == call.node && entry.effect.call.call == call.call;
-        self.entries.iter().filter(same).find(|entry| entry.progress != Undone::Yes).map(|entry| &entry.undo)
+    /// How the effect that this call undoes is undone.
+    pub(super) fn undo_of(&self, undo: &CallId) -> Option<&Undo> {
+        self.entries.get(undo.call as usize).map(|entry| &entry.undo)
     }
 
-    pub(super) fn effect_of_child(&self, run: &crate::id::RunId) -> Option<&EffectId> {
-        let is_it = |entry: &&Entry| {
-            matches!(&entry.undo, Undo::Child { run: child } if child == run) && entry.progress == Undone::Underway
-        };
-        self.entries.iter().find(is_it).map(|entry| &entry.effect)
+    /// The undoing that waits for this child run.
+    pub(super) fn undo_of_child(&self, run: &RunId) -> Option<CallId> {
+        let entry = |place: &u32| self.entries.get(*place as usize).map(|entry| (*place, entry));
+        let is_it = |(_, entry): &(u32, &Entry)| matches!(&entry.undo, Undo::Child { run: child } if child == run);
+        self.underway.iter().filter_map(entry).find(is_it).map(|(place, entry)| entry.undo_call(place))
     }
 
     /// For people: what was undone, in the order it was, and what was not, with why.

@@ -1,4 +1,8 @@
 //! Signals and messages, kept from arrival until a wait of their name takes them, first in first out.
+//!
+//! A sender that numbers its signals has them delivered in that order. A gap is waited for [`GAP_WAIT`]; then what
+//! came after it is delivered and marked. A number that was given up and comes after all is delivered when it comes,
+//! marked too: nothing that was accepted is dropped.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -12,15 +16,25 @@ use crate::time::Time;
 pub const SIGNALS_MAX: usize = 1_000;
 /// How long a gap in a sender's numbers is waited for.
 pub const GAP_WAIT: Duration = Duration::from_secs(5);
+/// Gaps of one sender that are remembered once given up; what fills an older one counts as seen.
+const GAPS_MAX: usize = 100;
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Signals {
     kept: BTreeMap<String, VecDeque<Signal>>,
-    /// By sender: numbers that came too early, and when their gap is given up.
-    held: BTreeMap<String, (Time, BTreeMap<u64, Signal>)>,
-    /// By sender: the number expected next.
-    expected: BTreeMap<String, u64>,
+    senders: BTreeMap<String, Sender>,
     count: usize,
+}
+
+/// A sender that numbers its signals.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Sender {
+    /// The number expected next.
+    next: u64,
+    /// By number: what came too early, and until when the gap before it is waited for.
+    early: BTreeMap<u64, (Time, Signal)>,
+    /// Numbers that were given up, from and up to.
+    missed: VecDeque<(u64, u64)>,
 }
 
 /// What is to be done with a signal that arrives.
@@ -30,8 +44,35 @@ pub(super) enum Arrival {
     InOrder(Vec<Signal>),
     /// Its number is ahead: held until then.
     Early { until: Time },
-    /// Its number was seen, or given up.
-    Stale,
+    /// Its number was seen before.
+    Seen,
+}
+
+impl Sender {
+    /// Senders count from 0 or from 1.
+    fn before(number: u64) -> Self {
+        Self { next: number.min(1), early: BTreeMap::new(), missed: VecDeque::new() }
+    }
+
+    fn has_missed(&self, number: u64) -> bool {
+        self.missed.iter().any(|(from, to)| (*from..*to).contains(&number))
+    }
+
+    /// Notes that this number was delivered.
+    fn pass(&mut self, number: u64) {
+        if number < self.next {
+            let Some(place) = self.missed.iter().position(|(from, to)| (*from..*to).contains(&number)) else { return };
+            let Some((from, to)) = self.missed.remove(place) else { return };
+            let rest = [(from, number), (number + 1, to)];
+            self.missed.extend(rest.into_iter().filter(|(from, to)| from < to));
+        } else if number > self.next {
+            self.missed.push_back((self.next, number));
+        }
+        while self.missed.len() > GAPS_MAX {
+            self.missed.pop_front();
+        }
+        self.next = self.next.max(number.saturating_add(1));
+    }
 }
 
 impl Signals {
@@ -40,75 +81,81 @@ impl Signals {
     }
 
     pub fn arrival(&self, signal: Signal, now: Time) -> Arrival {
-        let Some(number) = signal.sequence else {
-            return Arrival::InOrder(vec![signal]);
-        };
-        let source = signal.source.clone();
-        let expected = self.expected.get(&source).copied().unwrap_or(number.min(1));
-        if number < expected {
-            return Arrival::Stale;
+        let Some(number) = signal.sequence else { return Arrival::InOrder(vec![signal]) };
+        let fresh = Sender::before(number);
+        let sender = self.senders.get(&signal.source).unwrap_or(&fresh);
+        if number < sender.next {
+            return match sender.has_missed(number) {
+                true => Arrival::InOrder(vec![Signal { after_gap: true, ..signal }]),
+                false => Arrival::Seen,
+            };
         }
-        if number > expected {
-            let until = self.held.get(&source).map_or(now + GAP_WAIT, |(until, _)| *until);
-            return Arrival::Early { until };
+        if sender.early.contains_key(&number) {
+            return Arrival::Seen;
         }
-        let mut in_order = vec![signal];
-        let behind = self.held.get(&source).into_iter().flat_map(|(_, early)| early.iter());
-        for (next, (held, signal)) in (number + 1..).zip(behind) {
-            if *held != next {
+        if number > sender.next {
+            return Arrival::Early { until: now + GAP_WAIT };
+        }
+        let behind = (number + 1..).map_while(|next| sender.early.get(&next)).map(|(_, signal)| signal.clone());
+        Arrival::InOrder(std::iter::once(signal.clone()).chain(behind).collect())
+    }
+
+    /// Those of a sender whose gap is waited for no longer at `now`, and those right behind them.
+    pub fn overdue(&self, source: &str, now: Time) -> Vec<Signal> {
+        let Some(sender) = self.senders.get(source) else { return Vec::new() };
+        let mut next = sender.next;
+        let mut overdue = Vec::new();
+        for (number, (_, signal)) in &sender.early {
+            let after_gap = *number != next;
+            // A gap has been waited for since the first signal beyond it came.
+            let given_up = || sender.early.range(number..).any(|(_, (until, _))| *until <= now);
+            if after_gap && !given_up() {
                 break;
             }
-            in_order.push(signal.clone());
+            overdue.push(Signal { after_gap, ..signal.clone() });
+            next = number + 1;
         }
-        Arrival::InOrder(in_order)
+        overdue
     }
 
-    /// Those a gap held up, now that it is waited for no longer, marked.
-    pub fn overdue(&self, source: &str) -> Vec<Signal> {
-        let early = self.held.get(source).into_iter().flat_map(|(_, early)| early.values());
-        early.cloned().enumerate().map(|(place, signal)| Signal { after_gap: place == 0, ..signal }).collect()
-    }
-
-    pub fn keep(&mut self, signal: &Signal) {
+    /// Keeps a signal for the first wait that wants it. Where it was held, and nothing else of its sender is held
+    /// until that very instant, gives back that instant: nobody need look at it any more.
+    pub fn keep(&mut self, signal: &Signal) -> Option<Time> {
+        let mut over = None;
         if let Some(number) = signal.sequence {
-            self.expected.insert(signal.source.clone(), number + 1);
-            if let Some((_, early)) = self.held.get_mut(&signal.source) {
-                if early.remove(&number).is_some() {
-                    self.count -= 1;
-                }
-                if early.is_empty() {
-                    self.held.remove(&signal.source);
-                }
+            let sender = self.senders.entry(signal.source.clone()).or_insert_with(|| Sender::before(number));
+            sender.pass(number);
+            if let Some((until, _)) = sender.early.remove(&number) {
+                self.count -= 1;
+                let is_shared = sender.early.values().any(|(other, _)| *other == until);
+                over = (!is_shared).then_some(until);
             }
         }
         self.kept.entry(signal.name.clone()).or_default().push_back(signal.clone());
         self.count += 1;
+        over
     }
 
+    /// Holds a signal that came too early.
     pub fn hold(&mut self, signal: &Signal, until: Time) {
-        let (_, early) = self.held.entry(signal.source.clone()).or_insert_with(|| (until, BTreeMap::new()));
-        if early.insert(signal.sequence.unwrap_or_default(), signal.clone()).is_none() {
+        let number = signal.sequence.unwrap_or_default();
+        let sender = self.senders.entry(signal.source.clone()).or_insert_with(|| Sender::before(number));
+        if sender.early.insert(number, (until, signal.clone())).is_none() {
             self.count += 1;
         }
-    }
-
-    /// When this sender's gap is given up, while there is one.
-    pub fn held_until(&self, source: &str) -> Option<Time> {
-        self.held.get(source).map(|(until, _)| *until)
     }
 
     pub fn first(&self, name: &str) -> Option<&Signal> {
         self.kept.get(name)?.front()
     }
 
-    pub fn take(&mut self, name: &str) {
-        if let Some(queue) = self.kept.get_mut(name) {
-            if queue.pop_front().is_some() {
-                self.count -= 1;
-            }
-            if queue.is_empty() {
-                self.kept.remove(name);
-            }
+    pub fn take(&mut self, name: &str) -> Option<Signal> {
+        let queue = self.kept.get_mut(name)?;
+        let taken = queue.pop_front();
+        self.count -= usize::from(taken.is_some());
+        if queue.is_empty() {
+            self.kept.remove(name);
         }
+        taken
     }
 }

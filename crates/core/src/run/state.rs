@@ -22,7 +22,7 @@ use crate::id::RunId;
 use crate::money::Usd;
 use crate::time::Time;
 
-pub(super) use activity::{Activity, AgentCall, AgentWait, CallEnd};
+pub(super) use activity::{Activity, AgentCall, AgentWait, CallEnd, ToolCall};
 pub(super) use call::{Call, Progress};
 pub(super) use scope::{NodeState, Scope, Status};
 pub use word::State;
@@ -48,13 +48,25 @@ pub struct Run {
     pub(super) saga: Saga,
     pub(super) variables: BTreeMap<String, Arc<Value>>,
     pub(super) signals: Signals,
+    /// What a decision at that time or later must look at.
     pub(super) timers: BTreeSet<(Time, Timer)>,
+    /// Calls that go out, or are looked up, then: no event of their own.
+    pub(super) backoffs: BTreeSet<(Time, CallId)>,
     /// Nodes whose in-edges are settled, in the order they became so.
     pub(super) ready: VecDeque<Address>,
     pub(super) cost: Usd,
     pub(super) finished: Option<Box<Finished>>,
     /// What the run's end will report.
     pub(super) fault: Option<Fault>,
+    /// Agents whose step functions are to be asked.
+    pub(super) thinkers: BTreeSet<Address>,
+    /// The highest number any call of a node has had.
+    pub(super) calls_high: u32,
+    /// Nodes that begin anew, and bodies that are opened anew, count their calls from here, so that no key is used
+    /// twice.
+    pub(super) calls_from: u32,
+    /// Places of the nodes that run after the rollback, once they may.
+    pub(super) aftermath: Option<Vec<u32>>,
     #[serde(skip)]
     pub(super) workflow: Option<Arc<Workflow>>,
     /// Versions the fold may meet; the engine brings them before folding.
@@ -90,12 +102,11 @@ pub(super) enum Why {
     Rollback,
 }
 
-/// What a timer wakes.
+/// What a timer wakes. Calls have their own: they go out by the clock, without an event.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum Timer {
     Run,
     Node(Address),
-    Call(CallId),
     /// A gap in this sender's numbers is waited for no longer.
     Held(String),
 }
@@ -188,6 +199,32 @@ impl Run {
 
     pub(super) fn activity(&self, node: &Address) -> Option<&Activity> {
         self.node_state(node).filter(|state| state.status == Status::Active)?.activity.as_deref()
+    }
+
+    /// The compiled form of a node, also of one whose scope is closed.
+    pub(super) fn compiled(&self, at: &Address) -> Option<(Arc<Graph>, NodeIx)> {
+        let graph = match self.scope(&at.scope) {
+            Some(scope) => scope.graph.clone(),
+            None => graph_at(self.workflow.as_ref()?, &at.scope)?,
+        };
+        let place = graph.find(at.node.as_str())?;
+        Some((graph, place))
+    }
+
+    /// Scopes inside a node, those inside its bodies included.
+    pub(super) fn scopes_inside(&self, at: &Address) -> impl Iterator<Item = (&Path, &Scope)> {
+        ['.', '['].into_iter().flat_map(move |mark| {
+            let first = Path::inside(at, mark);
+            self.scopes.range(first.clone()..).take_while(move |(path, _)| path.as_str().starts_with(first.as_str()))
+        })
+    }
+
+    /// Whether a merge cut off this node, or one whose body it is in, and wants what they did undone.
+    pub(super) fn is_loser(&self, at: &Address) -> bool {
+        if self.node_state(at).is_some_and(|state| state.cut == Some(true)) {
+            return true;
+        }
+        at.scope.parent().is_some_and(|(scope, node, _)| self.is_loser(&Address::new(scope, node)))
     }
 
     /// Takes the version's graphs into the scopes it has: after a snapshot was loaded.

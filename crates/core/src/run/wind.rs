@@ -1,25 +1,28 @@
 //! Winding down: nothing new starts, waits end, reads are abandoned, acts in flight are awaited.
 
+use std::sync::Arc;
+
 use super::address::{Address, CallId, Path, Role};
 use super::decide::Draft;
 use super::event::{Event, How, Winding};
 use super::state::{Activity, Phase, Progress, State, Why};
 use crate::fault::Fault;
+use crate::graph::node::OnError;
 use crate::id::NodeId;
 
 impl Draft<'_> {
     /// The whole run winds down; how it ends is decided once everything in flight is settled.
     pub fn wind_run(&mut self, why: Winding, compensate: bool) {
-        if !matches!(self.run.phase, Phase::Running | Phase::Aftermath { .. }) {
-            return;
+        match self.run.phase {
+            Phase::Running => {
+                self.emit(Event::Winding { why, compensate });
+                self.wind_inside(&Path::root());
+                self.scopes.insert(Path::root());
+            }
+            // The rollback is over whatever becomes of what follows it: that only stops.
+            Phase::Aftermath { .. } => self.wind_scope(&Path::root(), why),
+            Phase::New | Phase::Winding { .. } | Phase::Compensating { .. } | Phase::Ended(_) => {}
         }
-        if let Phase::Aftermath { why: of } = self.run.phase {
-            // The rollback is over whatever becomes of what follows it.
-            return self.finish_after(of);
-        }
-        self.emit(Event::Winding { why, compensate });
-        self.wind_inside(&Path::root());
-        self.scopes.insert(Path::root());
     }
 
     pub fn wind_scope(&mut self, path: &Path, why: Winding) {
@@ -66,7 +69,7 @@ impl Draft<'_> {
     /// Drops what can be dropped of an active node; it ends now if nothing is left to wait for.
     fn wind_node(&mut self, at: &Address) {
         for call in self.open_calls(at) {
-            if self.run.calls.get(&call).is_some_and(super::state::Call::is_harmless) {
+            if self.run.calls.get(&call).is_some_and(|call| call.is_harmless(self.now)) {
                 self.abandon(&call);
             }
         }
@@ -101,16 +104,27 @@ impl Draft<'_> {
         self.end_wound_now(at);
     }
 
+    /// Ends a node that winds down: with its own fault where its own time was over.
     pub fn end_wound_now(&mut self, at: &Address) {
         match self.run.node_state(at).and_then(|state| state.winding.clone()) {
-            Some(fault) if !self.is_cut(at) => self.fail(at, fault),
+            Some(fault) if !self.leads_nowhere(at) => self.fail(at, fault),
             _ => self.end(at, How::Cancelled, Vec::new()),
         }
     }
 
     /// Whether a node is on its way out.
     pub fn is_winding(&self, at: &Address) -> bool {
-        self.is_cut(at) || self.run.node_state(at).is_some_and(|state| state.winding.is_some())
+        self.leads_nowhere(at) || self.run.node_state(at).is_some_and(|state| state.winding.is_some())
+    }
+
+    /// Whether a merge cut the node off.
+    pub fn is_cut(&self, at: &Address) -> bool {
+        self.run.node_state(at).is_some_and(|state| state.cut.is_some())
+    }
+
+    /// Whether a node's ending sets nothing in motion: it was cut off, or its surroundings wind down.
+    pub fn leads_nowhere(&self, at: &Address) -> bool {
+        self.is_cut(at) || self.run.scope(&at.scope).is_none_or(|scope| scope.winding.is_some())
     }
 
     pub fn open_calls(&self, at: &Address) -> Vec<CallId> {
@@ -121,7 +135,7 @@ impl Draft<'_> {
 
     pub fn open_bodies(&self, at: &Address) -> Vec<Path> {
         let is_body = |path: &Path| path.parent().is_some_and(|(scope, node, _)| scope == at.scope && node == at.node);
-        let open = self.run.scopes.iter().filter(|(path, scope)| !scope.closed && is_body(path));
+        let open = self.run.scopes_inside(at).filter(|(path, scope)| !scope.closed && is_body(path));
         open.map(|(path, _)| path.clone()).collect()
     }
 
@@ -130,13 +144,14 @@ impl Draft<'_> {
         let Phase::Winding { why, compensate } = self.run.phase.clone() else { return false };
         let only_doubts =
             self.run.calls.iter().all(|(id, call)| id.role == Role::Undo || call.progress == Progress::Doubt);
-        if !only_doubts || self.awaits_others() || self.run.saga.has_underway() {
+        if !only_doubts || self.run.awaits_children() || self.run.saga.has_underway() {
             return false;
         }
-        if compensate && (self.run.saga.has_undoable() || !self.run.calls.is_empty()) {
+        if compensate && self.run.saga.has_undoable() {
             self.emit(Event::Compensating);
             return true;
         }
+        // What is in doubt may yet turn out to be something to undo.
         if !self.run.calls.is_empty() {
             return false;
         }
@@ -145,30 +160,26 @@ impl Draft<'_> {
                 let output = self.run.scope(&Path::root()).and_then(|scope| scope.result.clone()).unwrap_or_default();
                 self.finish(State::Completed, output);
             }
-            Winding::Failed { .. } if compensate => self.finish_failed_or_compensated(),
-            Winding::Failed { .. } | Winding::CutOff => self.finish(State::Failed, std::sync::Arc::default()),
-            Winding::Cancelled { .. } => self.finish(State::Cancelled, std::sync::Arc::default()),
-            Winding::TimedOut => self.finish(State::TimedOut, std::sync::Arc::default()),
+            Winding::Failed { node, .. } if compensate && self.asks_to_compensate(&node) => {
+                self.finish_with_nothing_to_undo();
+            }
+            Winding::Failed { .. } | Winding::CutOff => self.finish(State::Failed, Arc::default()),
+            Winding::Cancelled { .. } => self.finish(State::Cancelled, Arc::default()),
+            Winding::TimedOut => self.finish(State::TimedOut, Arc::default()),
         }
         true
     }
 
+    fn asks_to_compensate(&self, at: &Address) -> bool {
+        self.with_node(at, |node| node.policy.on_error) == Some(Some(OnError::Compensate))
+    }
+
     /// `on_error: compensate` with nothing to undo is compensated all the same: everything, which is nothing, is undone.
-    fn finish_failed_or_compensated(&mut self) {
+    fn finish_with_nothing_to_undo(&mut self) {
         if self.run.workflow.as_ref().is_some_and(|workflow| workflow.on_compensated.is_some()) {
             self.emit(Event::Compensating);
         } else {
             self.finish_after(Why::Failed);
         }
-    }
-
-    /// Children, and bodies that wait for children, are awaited however the run winds down.
-    fn awaits_others(&self) -> bool {
-        self.run.scopes.values().any(|scope| {
-            scope.active.iter().any(|place| {
-                let activity = scope.nodes.get(*place as usize).and_then(|state| state.activity.as_deref());
-                matches!(activity, Some(Activity::Child { .. }))
-            })
-        })
     }
 }

@@ -10,48 +10,67 @@ use crate::money::Usd;
 use crate::time::Time;
 
 impl Run {
+    /// What an agent waits for from here on.
+    pub(in crate::run) fn wait_as(&mut self, node: &Address, next: AgentWait) {
+        let Some(Activity::Agent { waits, .. }) = self.activity_mut(node) else { return };
+        let thinks = matches!(next, AgentWait::Think);
+        *waits = next;
+        if thinks {
+            self.thinkers.insert(node.clone());
+        } else {
+            self.thinkers.remove(node);
+        }
+    }
+
     pub(super) fn see(&mut self, node: &Address, what: agent::Seen) {
-        if let Some(Activity::Agent { seen, waits, .. }) = self.activity_mut(node) {
+        if let Some(Activity::Agent { seen, .. }) = self.activity_mut(node) {
             seen.push(what);
-            *waits = AgentWait::Think;
+            self.wait_as(node, AgentWait::Think);
+        }
+    }
+
+    /// Shows an agent the results of its requests, once all are there.
+    pub(super) fn see_results(&mut self, node: &Address) {
+        let Some(Activity::Agent { waits: AgentWait::Tools(calls), .. }) = self.activity_mut(node) else { return };
+        if calls.iter().all(|call| call.answer.is_some()) {
+            let results = calls.drain(..).filter_map(|call| Some((call.id, call.answer?))).collect();
+            self.see(node, agent::Seen::Tools(results));
         }
     }
 
     pub(super) fn stepped(&mut self, node: &Address, step: &agent::Step) {
-        let Some(Activity::Agent { waits, steps, .. }) = self.activity_mut(node) else { return };
+        let Some(Activity::Agent { steps, gave_up, .. }) = self.activity_mut(node) else { return };
         *steps += 1;
         match step {
             agent::Step::RequestTools(requests) => {
                 let open = requests.iter().map(|request| AgentCall {
                     id: request.id.clone(),
                     tool: request.tool.clone(),
+                    arguments: request.arguments.clone().into(),
                     call: None,
                     answer: None,
                 });
-                *waits = AgentWait::Tools(open.collect());
+                self.wait_as(node, AgentWait::Tools(open.collect()));
             }
+            agent::Step::GiveUp(_) => *gave_up = true,
             agent::Step::AskCustomer { .. }
             | agent::Step::AskModel(_)
             | agent::Step::Answer { .. }
-            | agent::Step::HandOver { .. }
-            | agent::Step::GiveUp(_) => {}
+            | agent::Step::HandOver { .. } => {}
         }
     }
 
     pub(super) fn refuse_request(&mut self, node: &Address, id: &str, tool: &str, fault: &Fault) {
-        let Some(Activity::Agent { seen, waits, .. }) = self.activity_mut(node) else { return };
-        let AgentWait::Tools(calls) = waits else { return };
+        let Some(Activity::Agent { waits: AgentWait::Tools(calls), .. }) = self.activity_mut(node) else { return };
         if let Some(open) = calls.iter_mut().find(|open| open.id == id && open.call.is_none() && open.answer.is_none())
         {
             open.answer = Some(super::super::calls::envelope(tool, &CallEnd::Failed(fault.clone()), Usd::ZERO, false));
         }
-        see_results(seen, waits);
+        self.see_results(node);
     }
 
     pub(super) fn ask_customer(&mut self, node: &Address, deadline: Option<Time>) {
-        if let Some(Activity::Agent { waits, .. }) = self.activity_mut(node) {
-            *waits = AgentWait::Customer { deadline };
-        }
+        self.wait_as(node, AgentWait::Customer { deadline });
         if let Some(deadline) = deadline {
             self.timers.insert((deadline, Timer::Node(node.clone())));
         }
@@ -67,26 +86,13 @@ impl Run {
         }
     }
 
-    pub(super) fn take_signal(&mut self, node: &Address, name: &str) {
+    /// The customer answered.
+    pub(super) fn hear(&mut self, node: &Address, payload: &Value) {
         self.stop_asking(node);
-        let taken = self.signals.first(name).map(|signal| signal.payload.clone());
-        self.signals.take(name);
-        if let (Some(Activity::Agent { .. }), Some(payload)) = (self.activity(node), taken) {
-            let said = match payload.get("text").unwrap_or(&payload) {
-                Value::String(text) => text.clone(),
-                other => other.to_string(),
-            };
-            self.see(node, agent::Seen::Said(said));
-        }
-    }
-}
-
-/// Shows an agent the results of its requests, once all are there.
-pub(super) fn see_results(seen: &mut Vec<agent::Seen>, waits: &mut AgentWait) {
-    let AgentWait::Tools(calls) = waits else { return };
-    if calls.iter().all(|call| call.answer.is_some()) {
-        let results = calls.drain(..).filter_map(|call| Some((call.id, call.answer?))).collect();
-        seen.push(agent::Seen::Tools(results));
-        *waits = AgentWait::Think;
+        let said = match payload.get("text").unwrap_or(payload) {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        self.see(node, agent::Seen::Said(said));
     }
 }

@@ -1,13 +1,15 @@
 //! Calls: scheduled, sent, answered, doubted, closed.
 
+use std::sync::Arc;
+
 use super::super::address::{CallId, EffectId, Role};
 use super::super::command::Resolution;
-use super::super::event::{Answer, Block, Done, InDoubt, Request, Scheduled};
+use super::super::event::{Answer, Block, Done, InDoubt, Request, Scheduled, Undo};
 use super::super::saga::Undone;
-use super::super::state::{Activity, AgentWait, Call, CallEnd, Phase, Progress, Run, State, Timer, Why};
-use super::agents::see_results;
+use super::super::state::{Activity, AgentWait, Call, CallEnd, Phase, Progress, Run, State, ToolCall, Why};
 use crate::agent;
 use crate::fault::Fault;
+use crate::graph::Kind;
 use crate::money::Usd;
 use crate::time::Time;
 
@@ -22,37 +24,44 @@ impl Run {
             class: *class,
             timeout: *timeout,
             progress: Progress::Ready,
+            unknown: false,
             approved: None,
         };
         self.calls.insert(effect.call.clone(), call);
-        if effect.call.role == Role::Undo {
-            self.saga.mark(&effect.call, Undone::Underway);
-            return;
+        match effect.call.role {
+            Role::Undo => self.saga.mark(&effect.call, Undone::Underway),
+            Role::Act => self.assign(&effect.call, request),
         }
-        let tool_name = match request {
-            Request::Tool { tool, .. } => tool.clone(),
-            Request::Model(_) => String::new(),
-        };
-        let Some(state) = self.activate(&effect.call.node) else { return };
-        state.next_call = state.next_call.max(effect.call.call + 1);
-        match state.activity.as_deref_mut() {
-            None => {
-                let asked = vec![(effect.call.clone(), tool_name, None)];
+    }
+
+    /// Tells the node that asked which call its request became.
+    fn assign(&mut self, id: &CallId, request: &Request) {
+        self.calls_high = self.calls_high.max(id.call);
+        let Some(state) = self.activate(&id.node) else { return };
+        state.next_call = state.next_call.max(id.call + 1);
+        match (request, state.activity.as_deref_mut()) {
+            (Request::Tool { tool, arguments, .. }, None) => {
+                let asked = vec![asked(tool, arguments, id)];
                 state.activity = Some(Box::new(Activity::Calls { asked, deadline: None }));
             }
-            Some(Activity::Calls { asked, .. }) => asked.push((effect.call.clone(), tool_name, None)),
-            Some(Activity::Agent { waits, .. }) => match (request, waits) {
-                (Request::Model(_), waits) => *waits = AgentWait::Model(effect.call.clone()),
-                (Request::Tool { .. }, AgentWait::Tools(calls)) => {
-                    let open = calls.iter_mut().find(|call| call.answer.is_none() && call.call.is_none());
-                    if let Some(open) = open {
-                        open.call = Some(effect.call.clone());
-                    }
+            (Request::Tool { tool, arguments, .. }, Some(Activity::Calls { asked: all, .. })) => {
+                match all.iter_mut().find(|one| one.call.is_none() && one.end.is_none()) {
+                    Some(cut_off) => cut_off.call = Some(id.clone()),
+                    None => all.push(asked(tool, arguments, id)),
                 }
-                (Request::Tool { .. }, _) => {}
-            },
-            Some(_) => {}
+            }
+            (Request::Tool { .. }, Some(Activity::Agent { waits: AgentWait::Tools(calls), .. })) => {
+                if let Some(open) = calls.iter_mut().find(|open| open.answer.is_none() && open.call.is_none()) {
+                    open.call = Some(id.clone());
+                }
+            }
+            (Request::Model(_), _) => self.wait_as(&id.node, AgentWait::Model(id.clone())),
+            (Request::Tool { .. }, Some(_)) => {}
         }
+    }
+
+    pub(super) fn mark(&mut self, effect: &EffectId, epoch: u64, deadline: Time) {
+        self.progress(&effect.call, Progress::Marked { epoch, deadline });
     }
 
     pub(super) fn done(&mut self, done: &Done) {
@@ -66,7 +75,10 @@ impl Run {
         if let Some(state) = self.node_state_mut(&call.node) {
             state.cost += done.cost;
         }
-        self.enter_saga(done, closed.as_ref());
+        // What is done after a rollback, to tell the customer of it, is not part of what was rolled back.
+        if !matches!(self.phase, Phase::Aftermath { .. }) {
+            self.enter_saga(done, closed.as_ref());
+        }
         match &done.output {
             Answer::Tool(output) => {
                 let tool = closed.as_ref().map(tool_of).unwrap_or_default();
@@ -76,65 +88,81 @@ impl Run {
         }
     }
 
-    pub(super) fn enter_saga(&mut self, done: &Done, closed: Option<&Call>) {
+    fn enter_saga(&mut self, done: &Done, closed: Option<&Call>) {
         let Some(undo) = &done.undo else { return };
-        let tool = closed.map(tool_of).unwrap_or_default();
-        let wanted = self.node_state(&done.effect.call.node).is_some_and(|state| state.cut == Some(true));
+        let tool = match (&**undo, closed) {
+            (Undo::Child { .. }, _) => self.child_workflow(&done.effect.call),
+            (_, Some(call)) => tool_of(call),
+            (_, None) => String::new(),
+        };
+        let wanted = self.is_loser(&done.effect.call.node);
         self.saga.push(done.effect.clone(), tool, (**undo).clone(), wanted);
+    }
+
+    fn child_workflow(&self, call: &CallId) -> String {
+        let named = self.compiled(&call.node).and_then(|(graph, place)| match &graph.node(place).kind {
+            Kind::Subworkflow(child) => Some(child.workflow.clone()),
+            _ => None,
+        });
+        named.unwrap_or_default()
     }
 
     pub(super) fn arrived_late(&mut self, done: &Done) {
         self.cost += done.cost;
         let forgotten = self.forgotten.remove(&done.effect);
         self.enter_saga(done, forgotten.as_ref());
-        let compensates = matches!(self.phase, Phase::Ended(State::Compensated | State::Cancelled));
-        if compensates && done.undo.is_some() {
+        // A run that was rolled back takes it back as well, and then is at the same end again.
+        if let (Phase::Ended(state), true) = (&self.phase, self.saga.has_due()) {
+            let why = match state {
+                State::Cancelled => Why::Cancelled,
+                State::TimedOut => Why::TimedOut,
+                _ => Why::Failed,
+            };
             self.finished = None;
-            self.phase = Phase::Compensating { why: Why::Rollback };
+            self.phase = Phase::Compensating { why };
         }
     }
 
     pub(super) fn not_done(&mut self, effect: &EffectId, fault: &Fault, again_at: Option<Time>) {
-        let call = &effect.call;
+        let id = &effect.call;
         if let Some(at) = again_at {
-            if let Some(open) = self.calls.get_mut(call) {
+            if let Some(open) = self.calls.get_mut(id) {
+                open.attempts += u32::from(open.is_of_a_send());
                 open.generation += 1;
-                open.attempts += 1;
+                open.unknown = false;
             }
-            self.progress(effect, Progress::Waiting { at, unknown: false });
-            return;
+            if id.role == Role::Undo {
+                self.saga.mark(id, Undone::Underway);
+            }
+            return self.progress(id, Progress::Waiting { at });
         }
-        let closed = self.close_call(call);
-        if call.role == Role::Undo {
-            return;
-        }
-        match closed.as_ref().map(|call| &call.request) {
+        let closed = self.close_call(id);
+        match closed.as_ref().filter(|_| id.role == Role::Act).map(|call| &call.request) {
             Some(Request::Tool { tool, .. }) => {
-                self.answer(call, tool, CallEnd::Failed(fault.clone()), Usd::ZERO, false);
+                self.answer(id, tool, CallEnd::Failed(fault.clone()), Usd::ZERO, false);
             }
-            Some(Request::Model(_)) => self.see(&call.node, agent::Seen::ModelFailed(fault.clone())),
+            Some(Request::Model(_)) => self.see(&id.node, agent::Seen::ModelFailed(fault.clone())),
             None => {}
         }
     }
 
     pub(super) fn doubt(&mut self, effect: &EffectId, next: &InDoubt) {
-        if let Some(call) = self.calls.get_mut(&effect.call) {
-            call.attempts += u32::from(!matches!(call.progress, Progress::LookUp { .. }));
-        }
-        let tries = match self.calls.get(&effect.call).map(|call| &call.progress) {
-            Some(Progress::LookUp { tries, .. }) => tries + 1,
+        let id = &effect.call;
+        let Some(call) = self.calls.get_mut(id) else { return };
+        call.attempts += u32::from(call.is_of_a_send());
+        call.unknown = true;
+        let tries = match call.progress {
+            Progress::LookUp { tries, .. } => tries + 1,
             _ => 0,
         };
-        self.progress(
-            effect,
-            match next {
-                InDoubt::SendAgain { at } => Progress::Waiting { at: *at, unknown: true },
-                InDoubt::LookUp { at } => Progress::LookUp { at: *at, tries },
-                InDoubt::Person => Progress::Doubt,
-            },
-        );
-        if effect.call.role == Role::Undo && *next == InDoubt::Person {
-            self.saga.mark(&effect.call, Undone::Doubt);
+        let progress = match next {
+            InDoubt::SendAgain { at } => Progress::Waiting { at: *at },
+            InDoubt::LookUp { at } => Progress::LookUp { at: *at, tries },
+            InDoubt::Person => Progress::Doubt,
+        };
+        self.progress(id, progress);
+        if id.role == Role::Undo && *next == InDoubt::Person {
+            self.saga.mark(id, Undone::Doubt);
         }
     }
 
@@ -150,13 +178,17 @@ impl Run {
             Resolution::Repeat => {
                 self.forgotten.insert(effect.clone(), call.clone());
                 call.generation += 1;
+                call.unknown = false;
                 if effect.call.role == Role::Undo {
                     self.saga.mark(&effect.call, Undone::Underway);
                 }
-                let effect = EffectId { generation: effect.generation + 1, ..effect.clone() };
-                self.progress(&effect, Progress::Ready);
+                self.progress(&effect.call, Progress::Ready);
             }
         }
+    }
+
+    pub(super) fn block(&mut self, effect: &EffectId, by: &Block) {
+        self.progress(&effect.call, Progress::Blocked(by.clone()));
     }
 
     pub(super) fn unblock(&mut self, effect: &EffectId) {
@@ -165,51 +197,50 @@ impl Run {
         {
             call.approved = Some(hash.clone());
         }
-        self.progress(effect, Progress::Ready);
-    }
-
-    pub(super) fn abandon(&mut self, call: &CallId) {
-        self.close_call(call);
+        self.progress(&effect.call, Progress::Ready);
     }
 
     /// Moves an open call on, its timer with it.
-    pub(super) fn progress(&mut self, effect: &EffectId, progress: Progress) {
-        let Some(call) = self.calls.get_mut(&effect.call) else { return };
+    pub(super) fn progress(&mut self, id: &CallId, progress: Progress) {
+        let Some(call) = self.calls.get_mut(id) else { return };
         if let Some(due) = call.due() {
-            self.timers.remove(&(due, Timer::Call(effect.call.clone())));
+            self.backoffs.remove(&(due, id.clone()));
         }
         call.progress = progress;
         if let Some(due) = call.due() {
-            self.timers.insert((due, Timer::Call(effect.call.clone())));
+            self.backoffs.insert((due, id.clone()));
         }
     }
 
     pub(super) fn close_call(&mut self, id: &CallId) -> Option<Call> {
         let call = self.calls.remove(id)?;
         if let Some(due) = call.due() {
-            self.timers.remove(&(due, Timer::Call(id.clone())));
+            self.backoffs.remove(&(due, id.clone()));
         }
         Some(call)
     }
 
     /// Hands a tool call's result to the node that asked.
-    pub(super) fn answer(&mut self, call: &CallId, tool: &str, end: CallEnd, cost: Usd, cached: bool) {
-        match self.activity_mut(&call.node) {
+    fn answer(&mut self, id: &CallId, tool: &str, end: CallEnd, cost: Usd, cached: bool) {
+        match self.activity_mut(&id.node) {
             Some(Activity::Calls { asked, .. }) => {
-                if let Some((.., answer)) = asked.iter_mut().find(|(id, ..)| id == call) {
-                    *answer = Some(end);
+                if let Some(one) = asked.iter_mut().find(|one| one.call.as_ref() == Some(id)) {
+                    one.end = Some(end);
                 }
             }
-            Some(Activity::Agent { seen, waits, .. }) => {
-                let AgentWait::Tools(calls) = waits else { return };
-                if let Some(open) = calls.iter_mut().find(|open| open.call.as_ref() == Some(call)) {
+            Some(Activity::Agent { waits: AgentWait::Tools(calls), .. }) => {
+                if let Some(open) = calls.iter_mut().find(|open| open.call.as_ref() == Some(id)) {
                     open.answer = Some(super::super::calls::envelope(tool, &end, cost, cached));
                 }
-                see_results(seen, waits);
+                self.see_results(&id.node);
             }
             _ => {}
         }
     }
+}
+
+fn asked(tool: &str, arguments: &Arc<serde_json::Value>, id: &CallId) -> ToolCall {
+    ToolCall { tool: tool.to_owned(), arguments: arguments.clone(), call: Some(id.clone()), end: None }
 }
 
 fn tool_of(call: &Call) -> String {

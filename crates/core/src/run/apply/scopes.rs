@@ -1,5 +1,6 @@
 //! Scopes: opened, wound down, folded, cut.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -8,7 +9,9 @@ use super::super::address::{Address, Path};
 use super::super::event::Winding;
 use super::super::state::{Activity, Run, Scope, Status, graph_at};
 use crate::fault::Fault;
-use crate::graph::node::Kind;
+use crate::graph::Kind;
+use crate::graph::node::OnItemError;
+use crate::id::NodeId;
 
 impl Run {
     pub(super) fn open_scope(&mut self, path: &Path, item: Option<Arc<Value>>) {
@@ -31,7 +34,12 @@ impl Run {
             }
             _ => {}
         }
-        self.admit(path.clone(), Scope::open(graph, item, index, last));
+        let mut scope = Scope::open(graph, item, index, last);
+        scope.saga_from = self.saga.len();
+        for state in scope.nodes.iter_mut().filter(|_| self.calls_from > 0) {
+            state.next_call = self.calls_from;
+        }
+        self.admit(path.clone(), scope);
     }
 
     pub(super) fn wind_scope(&mut self, path: &Path, why: &Winding) {
@@ -41,42 +49,42 @@ impl Run {
         }
     }
 
+    /// Folds a body into its node. One that failed, or was cut off in the middle, is kept until its node is settled:
+    /// where the run fails with it, a retry goes on inside.
     pub(super) fn close_scope(&mut self, path: &Path, output: &Arc<Value>, fault: Option<&Fault>) {
-        self.ready.retain(|node| node.scope != *path);
         let Some((outer, node, rest)) = path.parent() else { return };
-        let mut keeps = false;
-        match self.activity_mut(&Address::new(outer.clone(), node.clone())) {
+        let at = Address::new(outer, node);
+        let is_cut_off = self.scope(path).is_some_and(Scope::is_cut_off);
+        let collects = self.collects(&at);
+        match self.activity_mut(&at) {
             Some(Activity::Each { open, results, errors, .. }) => {
                 *open -= 1;
                 let index: u32 = rest.parse().unwrap_or(0);
                 match (fault, results.get_mut(index as usize)) {
+                    (Some(_), _) if is_cut_off => {}
                     (Some(fault), _) => errors.push((index, fault.clone())),
                     (None, Some(result)) => *result = output.clone(),
                     (None, None) => {}
                 }
-                keeps = fault.is_some();
             }
             Some(Activity::Repeat { open, last, error, .. }) => {
                 *open = false;
                 *error = fault.cloned();
-                keeps = fault.is_some();
-                if !keeps {
+                if fault.is_none() {
                     *last = output.clone();
                 }
             }
             Some(Activity::Branches { open, outputs, error, .. }) => {
                 open.remove(rest);
-                keeps = fault.is_some();
-                if !keeps {
-                    outputs.insert(rest.to_owned(), output.clone());
-                } else if error.is_none() {
-                    *error = fault.cloned();
+                match fault {
+                    None => drop(outputs.insert(rest.to_owned(), output.clone())),
+                    Some(fault) if error.is_none() && !is_cut_off => *error = Some(fault.clone()),
+                    Some(_) => {}
                 }
             }
             _ => {}
         }
-        // A body that failed is kept until its node is settled: where the run fails with it, a retry goes on inside.
-        if keeps && !self.collects(&Address::new(outer, node)) {
+        if is_cut_off || (fault.is_some() && !collects) {
             if let Some(scope) = self.scopes.get_mut(path) {
                 scope.closed = true;
             }
@@ -85,15 +93,14 @@ impl Run {
         }
     }
 
-    pub(super) fn collects(&self, node: &Address) -> bool {
-        use crate::graph::node::OnItemError;
-        self.place(node).is_some_and(|(scope, place)| match &scope.graph.node(place).kind {
+    fn collects(&self, at: &Address) -> bool {
+        self.place(at).is_some_and(|(scope, place)| match &scope.graph.node(place).kind {
             Kind::Loop(each) => each.on_item_error == OnItemError::Collect,
             _ => false,
         })
     }
 
-    pub(super) fn cut(&mut self, path: &Path, nodes: &[crate::id::NodeId], undo: bool) {
+    pub(super) fn cut(&mut self, path: &Path, nodes: &[NodeId], undo: bool) {
         let Some(scope) = self.scopes.get_mut(path) else { return };
         let mut idle = Vec::new();
         for node in nodes {
@@ -106,9 +113,11 @@ impl Run {
                 idle.push(place);
             }
         }
-        self.ready.retain(|ready| ready.scope != *path || !nodes.contains(&ready.node));
+        let saga_from = scope.saga_from;
+        let cut: BTreeSet<&str> = nodes.iter().map(NodeId::as_str).collect();
+        self.ready.retain(|ready| ready.scope != *path || !cut.contains(ready.node.as_str()));
         if undo {
-            self.saga.want(|node| node.scope == *path && nodes.contains(&node.node));
+            self.saga.want(saga_from, |node| node.within(path).is_some_and(|node| cut.contains(node)));
         }
         for place in idle {
             self.settle_edges(path, place, &[]);

@@ -45,9 +45,15 @@ pub fn stepped(draft: &mut Draft<'_>, at: &Address, step: Step) -> Result<(), Re
     let Some(Activity::Agent { waits: AgentWait::Think, steps, .. }) = draft.run.activity(at) else {
         return Err(Refusal::NothingWaits { node: at.to_string() });
     };
+    if draft.is_winding(at) {
+        return Err(Refusal::NothingWaits { node: at.to_string() });
+    }
     let step = match step {
         _ if *steps >= AGENT_STEPS_MAX => {
             Step::GiveUp(Fault::new(code::AGENT_GAVE_UP, format!("the agent took {AGENT_STEPS_MAX} steps, the limit")))
+        }
+        Step::RequestTools(requests) if requests.is_empty() => {
+            Step::GiveUp(Fault::new(code::AGENT_GAVE_UP, "the agent asked for tools and named none"))
         }
         Step::RequestTools(requests) if requests.len() > REQUESTS_MAX => {
             let message = format!("the agent asked for {} tools at once, the limit is {REQUESTS_MAX}", requests.len());
@@ -66,7 +72,10 @@ fn act(draft: &mut Draft<'_>, at: &Address, step: Step) {
             Ok(()) => draft.schedule_model(at, request),
             Err(fault) => draft.fail(at, fault),
         },
-        Step::RequestTools(requests) => request_tools(draft, at, requests),
+        Step::RequestTools(requests) => match draft.check_cost(at) {
+            Ok(()) => request_tools(draft, at, requests),
+            Err(fault) => draft.fail(at, fault),
+        },
         Step::AskCustomer { question } => {
             let asks = draft.with_node(at, |node| match &node.kind {
                 Kind::Agent(agent) => agent.asks.after,
@@ -120,8 +129,23 @@ fn set_all(draft: &mut Draft<'_>, at: &Address, sets: Map<String, Value>) -> Res
 }
 
 pub fn look(draft: &mut Draft<'_>, at: &Address) {
-    if let Some(Activity::Agent { waits: AgentWait::Customer { .. }, .. }) = draft.run.activity(at) {
-        wait::take_signal(draft, at, MESSAGE);
+    if draft.is_winding(at) {
+        return;
+    }
+    match draft.run.activity(at) {
+        Some(Activity::Agent { waits: AgentWait::Customer { .. }, .. }) => wait::take_signal(draft, at, MESSAGE),
+        // In a reopened run: what was cut off before it was answered is asked for again.
+        Some(Activity::Agent { waits: AgentWait::Tools(calls), .. }) => {
+            let cut_off = calls.iter().filter(|call| call.call.is_none() && call.answer.is_none());
+            let requests = cut_off.map(|call| ToolRequest {
+                id: call.id.clone(),
+                tool: call.tool.clone(),
+                arguments: (*call.arguments).clone(),
+            });
+            let requests: Vec<ToolRequest> = requests.collect();
+            request_tools(draft, at, requests);
+        }
+        _ => {}
     }
 }
 

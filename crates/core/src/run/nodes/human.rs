@@ -10,7 +10,7 @@ use super::super::command::Decision;
 use super::super::decide::Draft;
 use super::super::event::{Asked, Began, Event};
 use super::super::refusal::Refusal;
-use super::super::state::Activity;
+use super::super::state::{Activity, NodeState};
 use super::{at_deadline, deadline_of};
 use crate::fault::{Fault, code};
 use crate::graph::When;
@@ -109,5 +109,17 @@ pub fn deadline(draft: &mut Draft<'_>, at: &Address) {
         }
         AtDeadline::Reject => reject(draft, at, "deadline", "nobody answered in time"),
         then @ (AtDeadline::Fail | AtDeadline::Default(_)) => at_deadline(draft, at, &then),
+    }
+}
+
+/// What settled a `human` node before an answer came too late for it.
+pub fn winner(state: &NodeState) -> String {
+    let word = |key: &str| state.output.get(key).and_then(Value::as_str);
+    let by = state.output.get("by").and_then(Value::as_array);
+    let by: Vec<&str> = by.into_iter().flatten().filter_map(Value::as_str).collect();
+    match (&state.fault, word("decision")) {
+        (Some(fault), _) => fault.to_string(),
+        (None, Some(decision)) if !by.is_empty() => format!("{decision} by {}", by.join(", ")),
+        (None, _) => state.status.word().to_owned(),
     }
 }

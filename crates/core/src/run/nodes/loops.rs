@@ -12,7 +12,7 @@ use super::super::state::Activity;
 use super::deadline_of;
 use crate::fault::{Fault, code};
 use crate::graph::Node;
-use crate::graph::node::{ITEMS_MAX, Kind, Loop, OnItemError, Over};
+use crate::graph::node::{CONCURRENCY_MAX, ITEMS_MAX, Kind, Loop, OnItemError, Over};
 
 pub fn begin(draft: &mut Draft<'_>, at: &Address, node: &Node, each: &Loop) {
     let deadline = deadline_of(draft, node.policy.timeout);
@@ -81,7 +81,7 @@ pub fn look_each(draft: &mut Draft<'_>, at: &Address) {
         }
         None => {
             let (items, next, open) = (items.clone(), *next, *open);
-            let room = concurrency.saturating_sub(open);
+            let room = concurrency.clamp(1, CONCURRENCY_MAX).saturating_sub(open);
             let fresh = items.iter().enumerate().skip(next as usize).take(room as usize);
             for (index, item) in fresh {
                 let path = at.scope.iteration(&at.node, u32::try_from(index).unwrap_or(u32::MAX));

@@ -7,25 +7,26 @@ use serde_json::{Map, Value};
 
 use super::super::address::Address;
 use super::super::decide::Draft;
+use super::super::names::shown;
+use super::super::state::Scope;
 use crate::fault::{Fault, code};
-use crate::graph::node::{Merge, MergeMode, Rest};
+use crate::graph::node::{Merge, MergeMode};
 use crate::graph::{EdgeIx, Graph, NodeIx};
 use crate::id::NodeId;
 
 pub fn begin(draft: &mut Draft<'_>, at: &Address, merge: &Merge) {
     let Some((graph, place)) = draft.node(at) else { return };
-    let arrived = arrived(draft, at, &graph);
     let needed = match merge.mode {
-        MergeMode::All => 1,
-        MergeMode::Any => 1,
+        MergeMode::All | MergeMode::Any => 1,
         MergeMode::NOfM(n) => n,
     };
-    let count = u32::try_from(arrived.len()).unwrap_or(u32::MAX);
+    let count = draft.run.node_state(at).map_or(0, |state| state.taken_in);
     if count < needed {
         let message = format!("`{}` needs {needed} branches and only {count} can arrive", at.node);
         return draft.fail(at, Fault::new(code::MERGE_IMPOSSIBLE, message));
     }
-    if merge.rest == Rest::Cancel && merge.mode != MergeMode::All {
+    let arrived = arrived(draft, at, &graph);
+    if merge.may_cut() {
         let losers = losers(draft, at, &graph, place, merge);
         if !losers.is_empty() {
             draft.cut(&at.scope, losers, merge.undo_losers);
@@ -34,35 +35,33 @@ pub fn begin(draft: &mut Draft<'_>, at: &Address, merge: &Merge) {
     draft.complete(at, Arc::new(Value::Object(arrived)), None);
 }
 
-/// Outputs of the branches that arrived, by the id of each one's last node.
+fn has_arrived(scope: &Scope, graph: &Graph, edge: EdgeIx) -> bool {
+    scope.nodes[graph.edge(edge).from.at()].taken.binary_search(&edge.0).is_ok()
+}
+
+/// What the branches that arrived came to, by the id of each one's last node.
 fn arrived(draft: &Draft<'_>, at: &Address, graph: &Graph) -> Map<String, Value> {
     let Some((scope, place)) = draft.run.place(at) else { return Map::new() };
-    let taken = graph.incoming(place).iter().filter_map(|index| {
-        let from = graph.edge(*index).from;
-        let state = &scope.nodes[from.at()];
-        state.taken.contains(&index.0).then(|| (graph.node(from).id.to_string(), (*state.output).clone()))
+    let taken = graph.incoming(place).iter().filter(|edge| has_arrived(scope, graph, **edge)).map(|edge| {
+        let from = graph.edge(*edge).from;
+        let node = graph.node(from);
+        (node.id.to_string(), shown(&scope.nodes[from.at()], node.join).into_owned())
     });
     taken.collect()
 }
 
-/// Nodes of the branches that have not arrived, as far as they are not settled. What also stands in a branch that has
-/// arrived is no loser: the winner needed it.
+/// Nodes of the branches that have not arrived, and of no branch that has. Where what they did is to be undone, also
+/// those that are settled.
 fn losers(draft: &Draft<'_>, at: &Address, graph: &Graph, place: NodeIx, merge: &Merge) -> Vec<NodeId> {
     let Some(scope) = draft.run.scope(&at.scope) else { return Vec::new() };
-    let (won, lost): (Vec<EdgeIx>, Vec<EdgeIx>) = graph
-        .incoming(place)
-        .iter()
-        .partition(|index| scope.nodes[graph.edge(**index).from.at()].taken.contains(&index.0));
-    let kept: BTreeSet<NodeIx> = won.iter().filter_map(|index| merge.branches.get(index)).flatten().copied().collect();
-    let mut losers = Vec::new();
-    for index in &lost {
-        for node in merge.branches.get(index).into_iter().flatten().filter(|node| !kept.contains(node)) {
-            let id = &graph.node(*node).id;
-            let is_open = !scope.nodes[node.at()].status.is_settled();
-            if (is_open || merge.undo_losers) && !losers.contains(id) {
-                losers.push(id.clone());
-            }
-        }
-    }
-    losers
+    let of = |arrived: bool| {
+        let edges = graph.incoming(place).iter().filter(move |edge| has_arrived(scope, graph, **edge) == arrived);
+        edges.filter_map(|edge| merge.branches.get(edge)).flatten().copied().collect::<BTreeSet<NodeIx>>()
+    };
+    let is_open = |place: &NodeIx| !scope.nodes[place.at()].status.is_settled();
+    let lost = &of(false) - &of(true);
+    lost.into_iter()
+        .filter(|place| merge.undo_losers || is_open(place))
+        .map(|place| graph.node(place).id.clone())
+        .collect()
 }

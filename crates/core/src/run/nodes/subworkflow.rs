@@ -53,10 +53,11 @@ pub fn ended(draft: &mut Draft<'_>, at: &Address, ended: ChildEnd) -> Result<(),
     let undo = ended.acted.then(|| Box::new(Undo::Child { run: ended.run.clone() }));
     let output = Answer::Tool(ended.output.clone());
     draft.emit(Event::Done(Box::new(Done { effect, output, cost: ended.cost, cached: false, undo })));
-    match (draft.is_winding(at), ended.state, ended.fault) {
-        (true, ..) => draft.end_wound_now(at),
-        (false, State::Completed, _) => draft.complete(at, ended.output, None),
-        (false, state, fault) => {
+    match (ended.state, ended.fault) {
+        // It came to its end while this run winds down, or after a time-out: that is told apart where nodes complete.
+        (State::Completed, _) => draft.complete(at, ended.output, None),
+        _ if draft.is_winding(at) => draft.end_wound_now(at),
+        (state, fault) => {
             let why = fault.map_or_else(|| state.to_string(), |fault| fault.to_string());
             let message = format!("the run `{}` ended {state}: {why}", ended.run);
             draft.fail(at, Fault::new(code::CHILD_FAILED, message));

@@ -14,7 +14,7 @@ use super::super::state::{Activity, CallEnd};
 use super::deadline_of;
 use crate::fault::{Fault, code};
 use crate::graph::Node;
-use crate::graph::node::{ToolNode, ToolSource};
+use crate::graph::node::{Kind, ToolNode, ToolSource};
 use crate::money::Usd;
 
 /// The variable a selection leaves its requests in (seed 000 §3.1).
@@ -57,9 +57,7 @@ fn begin_requests(draft: &mut Draft<'_>, at: &Address, node: &Node, tool: &ToolN
     for request in requests {
         let name = request.get("tool_name").or_else(|| request.get("tool")).and_then(Value::as_str).unwrap_or_default();
         let Some(facts) = tool.facts.get(name) else {
-            let message =
-                format!("`{name}` was requested; this node may call {:?}", tool.facts.keys().collect::<Vec<_>>());
-            return draft.fail(at, Fault::new("TOOL_NOT_ALLOWED", message));
+            return draft.fail(at, not_allowed(tool, name));
         };
         let arguments = request.get("parameters").or_else(|| request.get("arguments")).cloned();
         calls.push((name.to_owned(), arguments.unwrap_or_else(|| Value::Object(Map::new())), facts));
@@ -72,36 +70,60 @@ fn begin_requests(draft: &mut Draft<'_>, at: &Address, node: &Node, tool: &ToolN
 }
 
 pub fn look(draft: &mut Draft<'_>, at: &Address) {
-    let Some(Activity::Calls { asked, .. }) = draft.run.activity(at) else { return };
-    let is_written = draft.with_node(at, |node| match &node.kind {
-        crate::graph::Kind::Tool(tool) => matches!(tool.from, ToolSource::Written { .. }),
-        _ => false,
-    });
-    if is_written == Some(true) {
-        match asked.first() {
-            Some((.., Some(CallEnd::Done(output)))) => {
-                let output = output.clone();
-                draft.complete_answered(at, &output);
-            }
-            Some((.., Some(CallEnd::Failed(fault)))) => {
-                let fault = fault.clone();
-                draft.fail(at, fault);
-            }
-            _ => {}
-        }
-        return;
+    let Some((graph, place)) = draft.node(at) else { return };
+    let Kind::Tool(tool) = &graph.node(place).kind else { return };
+    match tool.from {
+        ToolSource::Written { .. } => look_at_one(draft, at),
+        ToolSource::Requests => look_at_all(draft, at, tool),
     }
-    if asked.iter().any(|(.., end)| end.is_none()) {
+}
+
+fn look_at_one(draft: &mut Draft<'_>, at: &Address) {
+    let Some(Activity::Calls { asked, .. }) = draft.run.activity(at) else { return };
+    match asked.first().and_then(|one| one.end.clone()) {
+        Some(CallEnd::Done(output)) => draft.complete_answered(at, &output),
+        Some(CallEnd::Failed(fault)) => draft.fail(at, fault),
+        None => {}
+    }
+}
+
+fn look_at_all(draft: &mut Draft<'_>, at: &Address, tool: &ToolNode) {
+    schedule_cut_off(draft, at, tool);
+    let Some(Activity::Calls { asked, .. }) = draft.run.activity(at) else { return };
+    if asked.iter().any(|one| one.end.is_none()) {
         return;
     }
     let mut results = Map::new();
-    for (_, tool, end) in asked {
-        let envelope = end.as_ref().map(|end| envelope(tool, end, Usd::ZERO, false));
-        results.insert(tool.clone(), serde_json::to_value(envelope).unwrap_or_default());
+    for one in asked {
+        let envelope = one.end.as_ref().map(|end| envelope(&one.tool, end, Usd::ZERO, false));
+        results.insert(one.tool.clone(), serde_json::to_value(envelope).unwrap_or_default());
     }
     let results = Value::Object(results);
+    if draft.is_cut(at) {
+        return draft.complete(at, Arc::new(results), None);
+    }
     match draft.set_variable(at, RESULTS, results.clone()) {
         Ok(()) => draft.complete(at, Arc::new(results), None),
         Err(fault) => draft.fail(at, fault),
     }
+}
+
+/// In a reopened run: what was cut off before it was answered is asked for again, under a call number of its own.
+fn schedule_cut_off(draft: &mut Draft<'_>, at: &Address, tool: &ToolNode) {
+    let Some(Activity::Calls { asked, .. }) = draft.run.activity(at) else { return };
+    if draft.is_winding(at) {
+        return;
+    }
+    let cut_off = asked.iter().filter(|one| one.call.is_none() && one.end.is_none());
+    for (name, arguments) in cut_off.map(|one| (one.tool.clone(), one.arguments.clone())).collect::<Vec<_>>() {
+        match tool.facts.get(&name) {
+            Some(facts) => draft.schedule_tool(at, &name, (*arguments).clone(), facts, None),
+            None => return draft.fail(at, not_allowed(tool, &name)),
+        }
+    }
+}
+
+fn not_allowed(tool: &ToolNode, name: &str) -> Fault {
+    let message = format!("`{name}` was requested; this node may call {:?}", tool.facts.keys().collect::<Vec<_>>());
+    Fault::new("TOOL_NOT_ALLOWED", message)
 }

@@ -2,25 +2,27 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::agent::{Seen, Task};
 use crate::fault::Fault;
+use crate::graph::node::{Kind, Node, Wait};
 use crate::id::RunId;
 use crate::run::address::CallId;
 use crate::run::command::Decision;
-use crate::run::event::Asked;
+use crate::run::event::{Asked, Held};
 use crate::time::Time;
 use crate::tool::Envelope;
 
 /// What an active node is about.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::run) enum Activity {
-    /// A tool node's calls: by call index, with what each came to once it is known.
+    /// A tool node's calls, in the order they were asked for.
     Calls {
-        asked: Vec<(CallId, String, Option<CallEnd>)>,
+        asked: Vec<ToolCall>,
         deadline: Option<Time>,
     },
     Agent {
@@ -28,6 +30,8 @@ pub(in crate::run) enum Activity {
         seen: Vec<Seen>,
         waits: AgentWait,
         steps: u32,
+        /// Asked once more, it would give up once more.
+        gave_up: bool,
         deadline: Option<Time>,
     },
     Timer {
@@ -68,6 +72,18 @@ pub(in crate::run) enum Activity {
         error: Option<Fault>,
         deadline: Option<Time>,
     },
+    /// It has its result, and an expression of its own failed on it; a retry goes on from here.
+    Held(Held),
+}
+
+/// One tool that a node asked for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(in crate::run) struct ToolCall {
+    pub tool: String,
+    pub arguments: Arc<Value>,
+    /// `None` until it is scheduled, and again where it was cut off and is to be scheduled anew.
+    pub call: Option<CallId>,
+    pub end: Option<CallEnd>,
 }
 
 /// What a tool call finally came to.
@@ -78,6 +94,38 @@ pub(in crate::run) enum CallEnd {
 }
 
 impl Activity {
+    /// Gives an activity that goes on in a reopened or forked run its time anew.
+    pub fn renew(&mut self, of: &Node, now: Time) {
+        let after = |wait: Option<Duration>| wait.map(|wait| now + wait);
+        let own = after(of.policy.timeout);
+        match (self, &of.kind) {
+            (Self::Agent { waits, deadline, .. }, Kind::Agent(agent)) => {
+                *deadline = own;
+                if let AgentWait::Customer { deadline } = waits {
+                    *deadline = after(agent.asks.after);
+                }
+            }
+            (Self::Timer { until }, Kind::Wait(Wait::For(wait))) => *until = now + *wait,
+            (Self::Signal { deadline, .. }, Kind::Wait(Wait::Signal { deadline: limit, .. })) => {
+                *deadline = after(limit.after);
+            }
+            (Self::Human { deadline, .. }, Kind::Human(human)) => *deadline = after(human.deadline.after),
+            (
+                Self::Calls { deadline, .. }
+                | Self::Child { deadline, .. }
+                | Self::Each { deadline, .. }
+                | Self::Repeat { deadline, .. }
+                | Self::Branches { deadline, .. },
+                _,
+            ) => {
+                // A single call has no time but that of each attempt.
+                *deadline = deadline.and(own);
+            }
+            (Self::Agent { .. } | Self::Timer { .. } | Self::Signal { .. } | Self::Human { .. } | Self::Held(_), _) => {
+            }
+        }
+    }
+
     /// When the node's own time is over.
     pub fn due(&self) -> Option<Time> {
         match self {
@@ -90,6 +138,7 @@ impl Activity {
             | Self::Each { deadline, .. }
             | Self::Repeat { deadline, .. }
             | Self::Branches { deadline, .. } => *deadline,
+            Self::Held(_) => None,
         }
     }
 }
@@ -112,7 +161,8 @@ pub(in crate::run) struct AgentCall {
     /// The model's id for it.
     pub id: String,
     pub tool: String,
-    /// `None` where it was refused at once.
+    pub arguments: Arc<Value>,
+    /// `None` where it was refused at once, and where it was cut off and is to be scheduled anew.
     pub call: Option<CallId>,
     pub answer: Option<Envelope>,
 }

@@ -20,6 +20,8 @@ pub(in crate::run) struct Call {
     #[serde(with = "duration_ms")]
     pub timeout: Duration,
     pub progress: Progress,
+    /// A send of this generation may have acted.
+    pub unknown: bool,
     /// The hash a person approved.
     pub approved: Option<String>,
 }
@@ -33,11 +35,11 @@ pub(in crate::run) enum Progress {
         epoch: u64,
         deadline: Time,
     },
-    /// Goes out then. `unknown`: an earlier send may have acted.
+    /// Goes out then, or is out since.
     Waiting {
         at: Time,
-        unknown: bool,
     },
+    /// The service is asked then what became of it.
     LookUp {
         at: Time,
         tries: u32,
@@ -49,23 +51,30 @@ pub(in crate::run) enum Progress {
 
 impl Call {
     /// Whether nothing of it can have reached the world, or what reached it changed nothing.
-    pub fn is_harmless(&self) -> bool {
+    pub fn is_harmless(&self, now: Time) -> bool {
         if !self.class.acts() {
             return true;
         }
-        match &self.progress {
-            Progress::Ready => self.class.is_marked() && self.attempts == 0,
-            Progress::Waiting { unknown, .. } => !unknown,
-            Progress::Blocked(_) => true,
-            Progress::Marked { .. } | Progress::LookUp { .. } | Progress::Doubt => false,
-        }
+        // Without a marker a call that may go out may be out.
+        let may_be_out = match &self.progress {
+            Progress::Marked { .. } | Progress::LookUp { .. } | Progress::Doubt => true,
+            Progress::Ready | Progress::Waiting { .. } | Progress::Blocked(_) => {
+                !self.class.is_marked() && self.is_sendable(now)
+            }
+        };
+        !self.unknown && !may_be_out
+    }
+
+    /// Whether an outcome that comes now is that of a send, not of looking into an earlier one.
+    pub fn is_of_a_send(&self) -> bool {
+        !matches!(self.progress, Progress::LookUp { .. } | Progress::Doubt)
     }
 
     /// Whether an attempt may go out at `now`.
     pub fn is_sendable(&self, now: Time) -> bool {
         match &self.progress {
             Progress::Ready => true,
-            Progress::Waiting { at, .. } => *at <= now,
+            Progress::Waiting { at } => *at <= now,
             Progress::Blocked(Block::RateLimit { until } | Block::Circuit { until }) => *until <= now,
             Progress::Blocked(Block::Approval { .. })
             | Progress::Marked { .. }
@@ -74,9 +83,10 @@ impl Call {
         }
     }
 
+    /// When it is to be looked at again.
     pub fn due(&self) -> Option<Time> {
         match &self.progress {
-            Progress::Waiting { at, .. } | Progress::LookUp { at, .. } => Some(*at),
+            Progress::Waiting { at } | Progress::LookUp { at, .. } => Some(*at),
             Progress::Blocked(Block::RateLimit { until } | Block::Circuit { until }) => Some(*until),
             Progress::Ready | Progress::Marked { .. } | Progress::Doubt | Progress::Blocked(Block::Approval { .. }) => {
                 None

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::Activity;
 use crate::fault::Fault;
-use crate::graph::Graph;
+use crate::graph::{Graph, NodeIx};
 use crate::money::Usd;
-use crate::run::event::Winding;
+use crate::run::event::{Held, Winding};
 use crate::time::Time;
 
 /// One graph in motion: the outer one, an iteration, a branch.
@@ -32,9 +32,30 @@ pub(in crate::run) struct Scope {
     pub closed: bool,
     /// What an `end` node gave.
     pub result: Option<Arc<Value>>,
+    /// How many effects the run had done when it opened; what it did itself comes after.
+    pub saga_from: u32,
 }
 
 impl Scope {
+    /// Sets nodes aside for after a rollback. What waits for them beside others does not wait.
+    pub fn reserve(&mut self, places: &[NodeIx]) {
+        for place in places {
+            self.nodes[place.at()].status = Status::Reserved;
+            self.unsettled -= 1;
+            for edge in self.graph.outgoing(*place) {
+                self.nodes[self.graph.edge(*edge).to.at()].settled_in += 1;
+            }
+        }
+    }
+
+    /// Whether it winds down for no reason of its own.
+    pub fn is_cut_off(&self) -> bool {
+        match self.winding {
+            Some(Winding::CutOff | Winding::Cancelled { .. } | Winding::TimedOut) => true,
+            Some(Winding::Failed { .. } | Winding::EndReached) | None => false,
+        }
+    }
+
     pub fn open(graph: Arc<Graph>, item: Option<Arc<Value>>, index: u32, last: Arc<Value>) -> Self {
         let unsettled = u32::try_from(graph.nodes.len()).unwrap_or(u32::MAX);
         Self {
@@ -48,14 +69,8 @@ impl Scope {
             winding: None,
             closed: false,
             result: None,
+            saga_from: 0,
         }
-    }
-}
-
-impl Scope {
-    /// Whether its nodes for after a rollback have not run.
-    pub fn has_reserved(&self) -> bool {
-        self.nodes.iter().any(|state| state.status == Status::Reserved)
     }
 }
 
@@ -71,7 +86,7 @@ pub(in crate::run) struct NodeState {
     pub output: Arc<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_free")]
     pub cost: Usd,
     /// Index of its next call.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -81,6 +96,9 @@ pub(in crate::run) struct NodeState {
     pub taken: Vec<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activity: Option<Box<Activity>>,
+    /// What it had come to when an expression of its own failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Box<Held>>,
     /// It winds down by itself, and fails with this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub winding: Option<Fault>,
@@ -96,6 +114,11 @@ pub(in crate::run) struct NodeState {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn is_zero(n: &u32) -> bool {
     *n == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_free(cost: &Usd) -> bool {
+    *cost == Usd::ZERO
 }
 
 fn is_null(value: &Arc<Value>) -> bool {

@@ -1,0 +1,72 @@
+//! How a done call is undone: rendered when it completes, with what it answered, and never again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::super::address::{EffectId, Role};
+use super::super::decide::Draft;
+use super::super::event::{Request, Undo};
+use super::super::state::Call;
+use crate::expr::{Dialect, Params};
+use crate::fault::{Fault, code};
+use crate::graph::Node;
+use crate::graph::node::Kind;
+use crate::tool::{Class, Facts, Retry};
+
+/// What a tool nobody described may do: nothing twice, and not for long.
+const UNDESCRIBED_TIMEOUT: Duration = Duration::from_secs(30);
+
+impl Draft<'_> {
+    pub fn undo_of(&self, effect: &EffectId, call: &Call, output: &Arc<Value>) -> Option<Box<Undo>> {
+        let Request::Tool { tool, arguments, agent } = &call.request else { return None };
+        if !call.class.acts() || effect.call.role == Role::Undo {
+            return None;
+        }
+        let at = &effect.call.node;
+        let Some((graph, place)) = self.node(at) else {
+            let message = format!("`{at}` is not in this version any more, so nobody knows how `{tool}` is undone");
+            return Some(Box::new(Undo::Broken { fault: Fault::new(code::EXPRESSION, message) }));
+        };
+        let node = graph.node(place);
+        let all = match &node.kind {
+            Kind::Tool(tool) => &tool.facts,
+            Kind::Agent(agent) => &agent.tools,
+            _ => return None,
+        };
+        let facts = all.get(tool).map(|facts| facts.of(arguments));
+        let Some((name, parameters)) = compensation(node, facts, agent.is_some()) else {
+            let reason = facts.and_then(|facts| facts.irreversible.clone());
+            let reason = reason.unwrap_or_else(|| format!("`{tool}` names no compensation"));
+            return Some(Box::new(Undo::Irreversible { reason }));
+        };
+        let view = self.view(&at.scope).with_own(&node.id, output.clone()).with("arguments", arguments.clone());
+        let rendered = parameters.and_then(|params| params.render(&view).map_err(|error| error.to_string()));
+        Some(Box::new(match rendered {
+            Ok(arguments) => {
+                let facts = all.get(&name).map(|facts| facts.of(&arguments));
+                Undo::Call {
+                    tool: name,
+                    class: facts.map_or(Class::Once, |facts| facts.class),
+                    timeout: facts.map_or(UNDESCRIBED_TIMEOUT, |facts| facts.timeout),
+                    retry: facts.map_or(Retry::NONE, |facts| facts.retry.clone()),
+                    arguments,
+                }
+            }
+            Err(error) => {
+                Undo::Broken { fault: Fault::new(code::EXPRESSION, format!("compensation by `{name}`: {error}")) }
+            }
+        }))
+    }
+}
+
+/// The compensating tool and its parameters: the node's own where it is the node that acts, else the tool's.
+fn compensation(node: &Node, facts: Option<&Facts>, by_agent: bool) -> Option<(String, Result<Params, String>)> {
+    if let (Some(own), false) = (&node.policy.compensation, by_agent) {
+        return Some((own.tool.clone(), Ok(own.parameters.clone())));
+    }
+    let known = facts?.compensation.as_ref()?;
+    let params = Params::parse(&known.parameters, Dialect::Edges).map_err(|error| error.to_string());
+    Some((known.tool_name.clone(), params))
+}

@@ -1,0 +1,84 @@
+//! A fork: another run with the recorded past of this one.
+
+use std::sync::Arc;
+
+use super::address::{Address, Role};
+use super::command::Origin;
+use super::event::Forked;
+use super::state::{Activity, NodeState, Progress, Run, Timer};
+
+impl Run {
+    /// Makes this run the fork of what it was: recorded results are inherited; what was open is asked for anew, under
+    /// the fork's keys and with its own deadlines.
+    pub(super) fn fork(&mut self, forked: &Forked) {
+        if let Some(started) = &mut self.started {
+            started.run = forked.run.clone();
+            started.origin = Origin::Caller;
+        }
+        self.started_at = self.now;
+        self.paused = false;
+        self.forgotten.clear();
+        for (key, value) in &forked.variables {
+            self.variables.insert(key.clone(), Arc::new(value.clone()));
+        }
+        if !forked.owns_undo {
+            self.saga.inherit();
+            self.calls.retain(|id, _| id.role == Role::Act);
+        }
+        self.send_anew();
+        self.ask_children_anew();
+        self.renew_deadlines();
+    }
+
+    /// What was in flight belongs to the original, and so does every leave it was given.
+    fn send_anew(&mut self) {
+        self.backoffs.clear();
+        for call in self.calls.values_mut() {
+            call.progress = Progress::Ready;
+            call.attempts = 0;
+            call.unknown = false;
+            call.approved = None;
+        }
+    }
+
+    /// The children of the original report to it: the fork starts its own.
+    fn ask_children_anew(&mut self) {
+        let mut waiting = Vec::new();
+        for (path, scope) in &mut self.scopes {
+            for place in scope.active.clone() {
+                let (Some(state), Some(node)) =
+                    (scope.nodes.get_mut(place as usize), scope.graph.nodes.get(place as usize))
+                else {
+                    continue;
+                };
+                if let Some(Activity::Child { .. }) = state.activity.as_deref() {
+                    let NodeState { settled_in, taken_in, next_call, .. } = *state;
+                    *state = NodeState { settled_in, taken_in, next_call, ..NodeState::default() };
+                    scope.active.remove(&place);
+                    waiting.push(Address::new(path.clone(), node.id.clone()));
+                }
+            }
+        }
+        self.ready.extend(waiting);
+    }
+
+    fn renew_deadlines(&mut self) {
+        let had_limit = self.timers.iter().any(|(_, timer)| *timer == Timer::Run);
+        self.timers.retain(|(_, timer)| matches!(timer, Timer::Held(_)));
+        if let Some(limit) = self.workflow.as_ref().and_then(|workflow| workflow.timeout).filter(|_| had_limit) {
+            self.timers.insert((self.now + limit, Timer::Run));
+        }
+        let now = self.now;
+        for scope in self.scopes.values_mut() {
+            for place in &scope.active {
+                if let (Some(state), Some(node)) =
+                    (scope.nodes.get_mut(*place as usize), scope.graph.nodes.get(*place as usize))
+                    && let Some(activity) = state.activity.as_deref_mut()
+                {
+                    activity.renew(node, now);
+                }
+            }
+        }
+        self.wind_up_clocks();
+    }
+}
