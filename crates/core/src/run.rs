@@ -67,3 +67,6 @@ pub const AGENT_STEPS_MAX: u32 = 250;
 pub const REQUESTS_MAX: usize = 64;
 /// Subworkflows within subworkflows.
 pub const DEPTH_MAX: u32 = 16;
+
+#[cfg(test)]
+mod tests;

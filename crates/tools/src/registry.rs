@@ -114,6 +114,3 @@ impl Tools for Registry {
         self.catalogue.names().map(str::to_owned).collect()
     }
 }
-
-#[cfg(test)]
-mod tests;

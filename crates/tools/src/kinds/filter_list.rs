@@ -124,6 +124,3 @@ impl Names for Item<'_> {
         self.zone
     }
 }
-
-#[cfg(test)]
-mod tests;

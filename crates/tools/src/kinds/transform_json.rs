@@ -54,6 +54,3 @@ impl Tool for TransformJson {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -87,6 +87,3 @@ impl Tool for Message {
         outbox::put(&*self.records, &*self.clock, request, self.channel, message).await
     }
 }
-
-#[cfg(test)]
-mod tests;

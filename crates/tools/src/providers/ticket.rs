@@ -149,6 +149,3 @@ fn closed(id: &str, ticket: &Value) -> Value {
         "ticket_id": id, "id": id, "status": "closed", "closed_at": ticket["closed_at"], "provider": "internal",
     })
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,474 @@
+//! Workflows in a line or two: nodes by tiny builders, edges as `"a>b b:true>c c!>d"`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::agent::{self, Agent};
+use crate::bundle::Hash;
+use crate::expr::{Condition, Dialect, Language, Params, Template};
+use crate::graph::node::{
+    AgentNode, Ask, AtDeadline, Deadline, End, Human, Loop, Merge, MergeMode, OnError, OnItemError, Over, Parallel,
+    Policy, Rest, Subworkflow, Switch, ToolNode, ToolSource, Undo, Wait,
+};
+use crate::graph::{Combine, Edge, EdgeIx, Graph, Join, Kind, Node, NodeIx, Variable, When, Workflow};
+use crate::money::Usd;
+use crate::tool::{Class, Compensation, Facts, Retry};
+
+pub fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+pub fn params(value: Value) -> Params {
+    Params::parse(&value, Dialect::Edges).unwrap()
+}
+
+pub fn jmes(source: &str) -> Condition {
+    Condition::parse(Language::JmesPath, source).unwrap()
+}
+
+/// One node being built.
+pub struct N(Node);
+
+fn node(id: &str, kind: Kind) -> N {
+    N(Node {
+        id: id.into(),
+        name: id.to_owned(),
+        kind,
+        condition: None,
+        join: Join::default(),
+        policy: Policy::default(),
+        output_key: None,
+        sets: Vec::new(),
+    })
+}
+
+/// A call of the tool of the same name: keyed, and nothing known of how it is undone.
+pub fn tool(id: &str) -> N {
+    let from = ToolSource::Written { tool: id.to_owned(), parameters: params(json!({})) };
+    let facts = BTreeMap::from([(id.to_owned(), Facts::new(Class::Keyed, secs(10)))]);
+    node(id, Kind::Tool(Box::new(ToolNode { from, facts })))
+}
+
+/// Calls whatever `shared_context.tool_requests` lists, of these tools.
+pub fn requests(id: &str, tools: &[&str]) -> N {
+    let facts = tools.iter().map(|tool| ((*tool).to_owned(), Facts::new(Class::Keyed, secs(10)))).collect();
+    node(id, Kind::Tool(Box::new(ToolNode { from: ToolSource::Requests, facts })))
+}
+
+/// An agent that may ask for these tools.
+pub fn agent(id: &str, tools: &[&str]) -> N {
+    let facts: BTreeMap<String, Facts> =
+        tools.iter().map(|tool| ((*tool).to_owned(), Facts::new(Class::Keyed, secs(10)))).collect();
+    let agent = Agent {
+        name: id.to_owned(),
+        kind: agent::Kind::Reasoning,
+        description: String::new(),
+        system_prompt: String::new(),
+        prompt: String::new(),
+        model_profile: None,
+        model: None,
+        temperature: Some(0.1),
+        max_tokens: None,
+        tools: Vec::new(),
+        output_schema: None,
+        max_iterations: None,
+        capabilities: Vec::new(),
+        metadata: BTreeMap::new(),
+    };
+    node(
+        id,
+        Kind::Agent(Box::new(AgentNode {
+            agent,
+            prompt: Template::parse("help").unwrap(),
+            system: Template::parse("be kind").unwrap(),
+            offered: facts.keys().cloned().collect(),
+            tools: facts,
+            selects: false,
+            asks: Deadline::default(),
+        })),
+    )
+}
+
+pub fn condition(id: &str, source: &str) -> N {
+    node(id, Kind::Condition(jmes(source)))
+}
+
+pub fn switch(id: &str, cases: &[(&str, &str)], default: Option<&str>) -> N {
+    let cases = cases.iter().map(|(name, source)| ((*name).to_owned(), jmes(source))).collect();
+    node(id, Kind::Switch(Switch { cases, default: default.map(str::to_owned) }))
+}
+
+fn looping(id: &str, over: Over, body: Flow) -> N {
+    let body = body.graph();
+    node(id, Kind::Loop(Box::new(Loop { over, body, max_iterations: 1_000, on_item_error: OnItemError::Fail })))
+}
+
+pub fn each(id: &str, items: Value, concurrency: u32, body: Flow) -> N {
+    looping(id, Over::Each { items: params(items), concurrency }, body)
+}
+
+pub fn repeat_while(id: &str, source: &str, body: Flow) -> N {
+    looping(id, Over::While(jmes(source)), body)
+}
+
+pub fn repeat_until(id: &str, source: &str, body: Flow) -> N {
+    looping(id, Over::Until(jmes(source)), body)
+}
+
+pub fn parallel(id: &str, branches: Vec<(&str, Flow)>) -> N {
+    let branches = branches.into_iter().map(|(name, flow)| (name.to_owned(), flow.graph())).collect();
+    node(id, Kind::Parallel(Parallel { branches }))
+}
+
+pub fn merge(id: &str, mode: MergeMode) -> N {
+    node(id, Kind::Merge(Merge { mode, rest: Rest::Cancel, branches: BTreeMap::new(), undo_losers: false }))
+}
+
+fn human(id: &str, ask: Ask) -> N {
+    let title = Template::parse("may it?").unwrap();
+    let deadline = Deadline::default();
+    node(id, Kind::Human(Box::new(Human { ask, title, details: params(json!({})), assignees: Value::Null, deadline })))
+}
+
+pub fn approval(id: &str, needed: u32) -> N {
+    human(id, Ask::Approval { needed })
+}
+
+pub fn form(id: &str, schema: Value) -> N {
+    human(id, Ask::Form { schema })
+}
+
+pub fn wait_for(id: &str, wait: Duration) -> N {
+    node(id, Kind::Wait(Wait::For(wait)))
+}
+
+pub fn wait_until(id: &str, until: Value) -> N {
+    node(id, Kind::Wait(Wait::Until(params(until))))
+}
+
+/// Waits for a signal of this name.
+pub fn signal(id: &str, name: &str) -> N {
+    node(id, Kind::Wait(Wait::Signal { name: name.to_owned(), deadline: Deadline::default() }))
+}
+
+pub fn child(id: &str) -> N {
+    let child =
+        Subworkflow { workflow: format!("{id} flow"), bundle: Hash::of(id.as_bytes()), input: params(json!({})) };
+    node(id, Kind::Subworkflow(Box::new(child)))
+}
+
+pub fn transform(id: &str, sets: &[(&str, Value)]) -> N {
+    node(id, Kind::Transform(sets.iter().map(|(key, value)| ((*key).to_owned(), params(value.clone()))).collect()))
+}
+
+pub fn end(id: &str) -> N {
+    node(id, Kind::End(End { output: None, rest: Rest::Wait }))
+}
+
+pub fn trigger(id: &str) -> N {
+    node(id, Kind::Trigger)
+}
+
+impl N {
+    fn facts(&mut self, mut change: impl FnMut(&mut Facts)) {
+        match &mut self.0.kind {
+            Kind::Tool(tool) => tool.facts.values_mut().for_each(&mut change),
+            Kind::Agent(agent) => agent.tools.values_mut().for_each(&mut change),
+            _ => panic!("`{}` calls no tool", self.0.id),
+        }
+    }
+
+    fn class(mut self, class: Class) -> Self {
+        self.facts(|facts| facts.class = class);
+        self
+    }
+
+    pub fn read(self) -> Self {
+        self.class(Class::Read)
+    }
+
+    pub fn once(self) -> Self {
+        self.class(Class::Once)
+    }
+
+    pub fn verify(self) -> Self {
+        self.class(Class::Verify)
+    }
+
+    /// The tool itself is undone by this one, which gets what the tool answered as `of`.
+    pub fn undo(mut self, by: &str) -> Self {
+        let compensation = Compensation { tool_name: by.to_owned(), parameters: json!({"of": "{{ output.id }}"}) };
+        self.facts(|facts| facts.compensation = Some(compensation.clone()));
+        self.undoing(by, Facts::new(Class::Keyed, secs(10)))
+    }
+
+    /// What is known of a tool that undoes others.
+    pub fn undoing(mut self, by: &str, facts: Facts) -> Self {
+        match &mut self.0.kind {
+            Kind::Tool(tool) => drop(tool.facts.insert(by.to_owned(), facts)),
+            Kind::Agent(agent) => drop(agent.tools.insert(by.to_owned(), facts)),
+            _ => panic!("`{}` calls no tool", self.0.id),
+        }
+        self
+    }
+
+    /// This node's own compensation.
+    pub fn compensation(mut self, tool: &str, parameters: Value) -> Self {
+        self.0.policy.compensation = Some(Undo { tool: tool.to_owned(), parameters: params(parameters) });
+        self
+    }
+
+    pub fn irreversible(mut self, reason: &str) -> Self {
+        self.facts(|facts| facts.irreversible = Some(reason.to_owned()));
+        self
+    }
+
+    pub fn args(mut self, arguments: Value) -> Self {
+        if let Kind::Tool(tool) = &mut self.0.kind
+            && let ToolSource::Written { parameters, .. } = &mut tool.from
+        {
+            *parameters = params(arguments);
+        }
+        self
+    }
+
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.0.policy.retry = Some(retry);
+        self
+    }
+
+    /// So many attempts, one second apart.
+    pub fn attempts(self, max_attempts: u32) -> Self {
+        self.retry(Retry { max_attempts, initial: secs(1), multiplier: 1.0, max: secs(1), ..Retry::default() })
+    }
+
+    pub fn when(mut self, source: &str) -> Self {
+        self.0.condition = Some(jmes(source));
+        self
+    }
+
+    /// Joins as the `steps` form does.
+    pub fn all_settled(mut self) -> Self {
+        self.0.join = Join::AllSettled;
+        self
+    }
+
+    pub fn continues(mut self) -> Self {
+        self.0.policy.on_error = Some(OnError::Continue);
+        self
+    }
+
+    pub fn fails(mut self) -> Self {
+        self.0.policy.on_error = Some(OnError::Fail);
+        self
+    }
+
+    pub fn compensates(mut self) -> Self {
+        self.0.policy.on_error = Some(OnError::Compensate);
+        self
+    }
+
+    pub fn timeout(mut self, after: Duration) -> Self {
+        self.0.policy.timeout = Some(after);
+        self
+    }
+
+    pub fn max_cost(mut self, usd: f64) -> Self {
+        self.0.policy.max_cost = Some(Usd::from_f64(usd));
+        self
+    }
+
+    pub fn sets(mut self, key: &str, value: Value) -> Self {
+        self.0.sets.push((key.to_owned(), params(value)));
+        self
+    }
+
+    pub fn output_key(mut self, key: &str) -> Self {
+        self.0.output_key = Some(key.to_owned());
+        self
+    }
+
+    pub fn deadline(mut self, after: Duration, then: AtDeadline) -> Self {
+        let limit = Deadline { after: Some(after), then };
+        match &mut self.0.kind {
+            Kind::Human(human) => human.deadline = limit,
+            Kind::Wait(Wait::Signal { deadline, .. }) => *deadline = limit,
+            Kind::Agent(agent) => agent.asks = limit,
+            _ => panic!("`{}` waits for nobody", self.0.id),
+        }
+        self
+    }
+
+    pub fn collects(mut self) -> Self {
+        if let Kind::Loop(each) = &mut self.0.kind {
+            each.on_item_error = OnItemError::Collect;
+        }
+        self
+    }
+
+    pub fn at_most(mut self, iterations: u32) -> Self {
+        if let Kind::Loop(each) = &mut self.0.kind {
+            each.max_iterations = iterations;
+        }
+        self
+    }
+
+    pub fn selects(mut self) -> Self {
+        if let Kind::Agent(agent) = &mut self.0.kind {
+            agent.selects = true;
+        }
+        self
+    }
+
+    pub fn gives(mut self, output: Value) -> Self {
+        if let Kind::End(end) = &mut self.0.kind {
+            end.output = Some(params(output));
+        }
+        self
+    }
+
+    /// What becomes of the rest: of a merge's branches, or of what still runs when an end is reached.
+    pub fn rest(mut self, of: Rest) -> Self {
+        match &mut self.0.kind {
+            Kind::Merge(merge) => merge.rest = of,
+            Kind::End(end) => end.rest = of,
+            _ => panic!("`{}` leaves no rest", self.0.id),
+        }
+        self
+    }
+
+    pub fn undo_losers(mut self) -> Self {
+        if let Kind::Merge(merge) = &mut self.0.kind {
+            merge.undo_losers = true;
+        }
+        self
+    }
+}
+
+/// A workflow being built, or a body.
+pub struct Flow {
+    nodes: Vec<Node>,
+    edges: Vec<Edge>,
+    variables: BTreeMap<String, Variable>,
+    timeout: Option<Duration>,
+    max_cost: Option<Usd>,
+    on_compensated: Option<NodeIx>,
+}
+
+/// Nodes, and edges by words: `a>b`, `a:label>b`, and `a!>b` for the error edge of `a`.
+pub fn flow(nodes: impl IntoIterator<Item = N>, edges: &str) -> Flow {
+    let nodes = nodes.into_iter().map(|node| node.0).collect();
+    let mut flow = Flow {
+        nodes,
+        edges: Vec::new(),
+        variables: BTreeMap::new(),
+        timeout: None,
+        max_cost: None,
+        on_compensated: None,
+    };
+    for word in edges.split_whitespace() {
+        let (from, to) = word.split_once('>').unwrap_or_else(|| panic!("`{word}` is no edge"));
+        if let Some(from) = from.strip_suffix('!') {
+            let place = EdgeIx(flow.edges.len() as u32);
+            let from = flow.place(from);
+            flow.nodes[from.at()].policy.on_error = Some(OnError::Goto(place));
+            flow.edges.push(Edge { from, to: flow.place(to), when: When::Failed, condition: None });
+            continue;
+        }
+        let (from, when) = match from.split_once(':') {
+            Some((from, label)) => (from, When::Branch(label.to_owned())),
+            None => (from, When::Completed),
+        };
+        flow.edges.push(Edge { from: flow.place(from), to: flow.place(to), when, condition: None });
+    }
+    flow
+}
+
+/// One node alone.
+pub fn only(node: N) -> Flow {
+    flow([node], "")
+}
+
+impl Flow {
+    fn place(&self, id: &str) -> NodeIx {
+        let place = self.nodes.iter().position(|node| node.id.as_str() == id);
+        NodeIx(place.unwrap_or_else(|| panic!("no node `{id}`")) as u32)
+    }
+
+    /// An edge with a condition.
+    pub fn edge_if(mut self, from: &str, to: &str, source: &str) -> Self {
+        let (from, to) = (self.place(from), self.place(to));
+        self.edges.push(Edge { from, to, when: When::Completed, condition: Some(jmes(source)) });
+        self
+    }
+
+    pub fn variable(mut self, key: &str, combine: Combine, initial: Value) -> Self {
+        let initial = (!initial.is_null()).then_some(initial);
+        self.variables.insert(key.to_owned(), Variable { initial, combine });
+        self
+    }
+
+    pub fn timeout(mut self, after: Duration) -> Self {
+        self.timeout = Some(after);
+        self
+    }
+
+    pub fn max_cost(mut self, usd: f64) -> Self {
+        self.max_cost = Some(Usd::from_f64(usd));
+        self
+    }
+
+    pub fn on_compensated(mut self, node: &str) -> Self {
+        self.on_compensated = Some(self.place(node));
+        self
+    }
+
+    fn graph(self) -> Arc<Graph> {
+        let mut graph = Graph::new(self.nodes, self.edges);
+        fill_branches(&mut graph);
+        Arc::new(graph)
+    }
+
+    pub fn workflow(self) -> Workflow {
+        let (variables, timeout, max_cost) = (self.variables.clone(), self.timeout, self.max_cost);
+        let on_compensated = self.on_compensated;
+        Workflow {
+            name: "test".to_owned(),
+            version: "1".to_owned(),
+            graph: self.graph(),
+            variables,
+            timeout,
+            max_cost,
+            on_compensated,
+        }
+    }
+}
+
+/// The branches of each merge: the nodes before an in-edge that lead nowhere but to the merge.
+fn fill_branches(graph: &mut Graph) {
+    let merges = graph.places().filter(|place| matches!(graph.node(*place).kind, Kind::Merge(_)));
+    for merge in merges.collect::<Vec<_>>() {
+        let mut branches = BTreeMap::new();
+        for edge in graph.incoming(merge) {
+            let mut found = BTreeSet::new();
+            let mut open = vec![graph.edge(*edge).from];
+            while let Some(place) = open.pop() {
+                if leads_only(graph, place, merge) && found.insert(place) {
+                    open.extend(graph.incoming(place).iter().map(|edge| graph.edge(*edge).from));
+                }
+            }
+            branches.insert(*edge, found.into_iter().collect());
+        }
+        if let Kind::Merge(merge) = &mut graph.nodes[merge.at()].kind {
+            merge.branches = branches;
+        }
+    }
+}
+
+fn leads_only(graph: &Graph, place: NodeIx, to: NodeIx) -> bool {
+    let out = graph.outgoing(place);
+    place == to || !out.is_empty() && out.iter().all(|edge| leads_only(graph, graph.edge(*edge).to, to))
+}

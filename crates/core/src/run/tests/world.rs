@@ -1,0 +1,610 @@
+//! A world that answers what a run asks, by script, and holds every decision to what is promised of decisions.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::flow::Flow;
+use crate::agent::Step;
+use crate::bundle::Hash;
+use crate::fault::Fault;
+use crate::graph::Workflow;
+use crate::id::RunId;
+use crate::model;
+use crate::money::Usd;
+use crate::run::{
+    Address, ChildEnd, Command, Decision, Effect, EffectId, Entry, Event, Forked, ModelFault, Origin, Outcome, Refusal,
+    Request, Resolution, Run, Signal, Started, State, path_of,
+};
+use crate::time::Time;
+use crate::tool::{self, Caller};
+
+/// What a request comes to.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    Comes(Outcome),
+    /// It stays out until [`World::returns`].
+    StaysOut,
+}
+
+pub fn done(output: Value) -> Reply {
+    Reply::Comes(Outcome::Tool(tool::Outcome::Done { output, cost: Usd::ZERO, cached: false }))
+}
+
+pub fn costs(usd: f64) -> Reply {
+    Reply::Comes(Outcome::Tool(tool::Outcome::Done { output: json!({}), cost: Usd::from_f64(usd), cached: false }))
+}
+
+/// It did not act, and another attempt would not help.
+pub fn fails(code: &'static str) -> Reply {
+    not_done(code, false, None)
+}
+
+/// It did not act; another attempt may.
+pub fn flaky(code: &'static str) -> Reply {
+    not_done(code, true, None)
+}
+
+pub fn not_done(code: &'static str, retryable: bool, retry_after: Option<u64>) -> Reply {
+    let fault = Fault::new(code, "scripted");
+    Reply::Comes(Outcome::Tool(tool::Outcome::NotDone { fault, retryable, retry_after }))
+}
+
+/// Nobody can tell whether it acted.
+pub fn unknown() -> Reply {
+    Reply::Comes(Outcome::Tool(tool::Outcome::Unknown { fault: Fault::new("TIMEOUT", "scripted") }))
+}
+
+pub fn not_found() -> Reply {
+    Reply::Comes(Outcome::NotFound)
+}
+
+pub fn blocked(by: crate::run::Block) -> Reply {
+    Reply::Comes(Outcome::Blocked(by))
+}
+
+pub fn says(content: &str) -> Reply {
+    Reply::Comes(Outcome::Model(Ok(model::Reply {
+        content: content.to_owned(),
+        tool_calls: Vec::new(),
+        finish: model::Finish::Stop,
+        usage: model::Usage::default(),
+        model: "m".to_owned(),
+        provider: "script".to_owned(),
+        cost: Usd::from_f64(0.01),
+        latency_ms: 1,
+    })))
+}
+
+pub fn model_fails(code: &'static str) -> Reply {
+    let fault = Fault::new(code, "scripted");
+    Reply::Comes(Outcome::Model(Err(ModelFault { fault, retryable: false, retry_after: None })))
+}
+
+/// A run and all that is around it.
+pub struct World {
+    pub run: Run,
+    pub journal: Vec<Entry>,
+    pub now: Time,
+    versions: BTreeMap<Hash, Arc<Workflow>>,
+    version: Hash,
+    replies: BTreeMap<String, VecDeque<Reply>>,
+    look_ups: VecDeque<Reply>,
+    steps: BTreeMap<String, VecDeque<Step>>,
+    in_flight: BTreeMap<EffectId, String>,
+    /// Every request that reached the world: its key, the tool, the arguments.
+    pub ledger: Vec<(String, String, Value)>,
+    /// Keys whose answer is recorded.
+    answered: BTreeSet<String>,
+    epoch: u64,
+    calls: u32,
+    /// Why the last command was refused.
+    pub refused: Option<Refusal>,
+}
+
+impl World {
+    pub fn new(flow: Flow) -> Self {
+        let version = Hash::of(b"1");
+        Self {
+            run: Run::new(),
+            journal: Vec::new(),
+            now: Time::from_ms(1_000_000),
+            versions: BTreeMap::from([(version.clone(), Arc::new(flow.workflow()))]),
+            version,
+            replies: BTreeMap::new(),
+            look_ups: VecDeque::new(),
+            steps: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
+            ledger: Vec::new(),
+            answered: BTreeSet::new(),
+            epoch: 1,
+            calls: 0,
+            refused: None,
+        }
+    }
+
+    // ---- what is arranged
+
+    /// Answers the next requests of a tool, or of a model by its agent's name; what is not arranged succeeds.
+    pub fn answers(&mut self, tool: &str, replies: impl IntoIterator<Item = Reply>) -> &mut Self {
+        self.replies.entry(tool.to_owned()).or_default().extend(replies);
+        self
+    }
+
+    /// Answers the next look-ups; what is not arranged is not found.
+    pub fn finds(&mut self, replies: impl IntoIterator<Item = Reply>) -> &mut Self {
+        self.look_ups.extend(replies);
+        self
+    }
+
+    /// What an agent asks for next, node by node; then it answers.
+    pub fn thinks(&mut self, node: &str, steps: impl IntoIterator<Item = Step>) -> &mut Self {
+        self.steps.entry(node.to_owned()).or_default().extend(steps);
+        self
+    }
+
+    // ---- what happens
+
+    pub fn starts(&mut self) -> &mut Self {
+        self.starts_with(json!({}))
+    }
+
+    pub fn starts_with(&mut self, input: Value) -> &mut Self {
+        let started = Started {
+            run: RunId::new("run"),
+            tenant: "acme".into(),
+            bundle: self.version.clone(),
+            input: Arc::new(input),
+            context: Value::Null,
+            caller: Caller::default(),
+            origin: Origin::Caller,
+        };
+        let workflow = self.versions[&self.version].clone();
+        self.does(Command::Start { started: Box::new(started), workflow })
+    }
+
+    /// A command, and all that follows from it without time passing.
+    pub fn does(&mut self, command: Command) -> &mut Self {
+        self.refused = self.decide(command).err();
+        self.settle();
+        self
+    }
+
+    /// A command alone: nothing it sets in motion is answered.
+    pub fn only_decides(&mut self, command: Command) -> &mut Self {
+        self.refused = self.decide(command).err();
+        self
+    }
+
+    /// Time passes; whatever falls due on the way is looked at when it does.
+    pub fn passes(&mut self, time: Duration) -> &mut Self {
+        let end = self.now + time;
+        while let Some(next) = self.run.wake_at(self.now).filter(|at| *at <= end) {
+            self.now = self.now.max(next);
+            self.does(Command::Wake);
+        }
+        self.now = end;
+        self.does(Command::Wake)
+    }
+
+    /// A request that stayed out comes back.
+    pub fn returns(&mut self, tool: &str, reply: Reply) -> &mut Self {
+        let found = self.in_flight.iter().find(|(_, name)| *name == tool).map(|(effect, _)| effect.clone());
+        let effect = found.unwrap_or_else(|| panic!("`{tool}` is not out"));
+        self.in_flight.remove(&effect);
+        self.comes_back(effect, reply)
+    }
+
+    /// An outcome, whether somebody waits for it or not.
+    pub fn comes_back(&mut self, effect: EffectId, reply: Reply) -> &mut Self {
+        let Reply::Comes(outcome) = reply else { panic!("it stays out") };
+        self.note(&effect, &outcome);
+        self.does(Command::Outcome { effect, outcome })
+    }
+
+    /// The process dies; another folds the run from its journal and takes it over.
+    pub fn crashes(&mut self) -> &mut Self {
+        self.run = self.replayed();
+        self.in_flight.clear();
+        self.epoch += 1;
+        self.does(Command::TakenOver { epoch: self.epoch })
+    }
+
+    pub fn pauses(&mut self) -> &mut Self {
+        self.does(Command::Pause { by: "ana".into() })
+    }
+
+    pub fn resumes(&mut self) -> &mut Self {
+        self.does(Command::Resume { by: "ana".into() })
+    }
+
+    pub fn cancels(&mut self, compensate: bool) -> &mut Self {
+        self.does(Command::Cancel { by: "ana".into(), compensate })
+    }
+
+    pub fn rolls_back(&mut self) -> &mut Self {
+        self.does(Command::Rollback { by: "ana".into() })
+    }
+
+    pub fn retries(&mut self) -> &mut Self {
+        let workflow = self.versions[&self.version].clone();
+        self.does(Command::Retry { by: "ana".into(), bundle: self.version.clone(), workflow })
+    }
+
+    /// Retries on a newer version.
+    pub fn retries_on(&mut self, flow: Flow) -> &mut Self {
+        self.version = Hash::of(format!("{}", self.versions.len() + 1).as_bytes());
+        self.versions.insert(self.version.clone(), Arc::new(flow.workflow()));
+        self.retries()
+    }
+
+    /// Goes on as a fork of what has been recorded so far.
+    pub fn forks(&mut self, owns_undo: bool, variables: Value) -> &mut Self {
+        let variables = variables.as_object().unwrap().clone().into_iter().collect();
+        let forked =
+            Forked { run: RunId::new("fork"), from: RunId::new("run"), by: "ana".into(), variables, owns_undo };
+        self.in_flight.clear();
+        self.does(Command::Fork { forked: Box::new(forked) })
+    }
+
+    pub fn signals(&mut self, name: &str, payload: Value) -> &mut Self {
+        self.does(Command::Signal(signal(name, payload, None)))
+    }
+
+    /// A signal with the sender's own number.
+    pub fn signals_numbered(&mut self, number: u64) -> &mut Self {
+        self.does(Command::Signal(signal("go", json!(number), Some(number))))
+    }
+
+    pub fn approves(&mut self, node: &str, by: &str) -> &mut Self {
+        self.person(node, by, Decision::Approve { note: String::new() })
+    }
+
+    pub fn rejects(&mut self, node: &str, by: &str) -> &mut Self {
+        self.person(node, by, Decision::Reject { note: "no".into() })
+    }
+
+    pub fn person(&mut self, node: &str, by: &str, decision: Decision) -> &mut Self {
+        self.does(Command::Answer { node: Address::parse(node), by: by.to_owned(), decision })
+    }
+
+    /// A person says what became of a call whose outcome nobody knows.
+    pub fn resolves(&mut self, node: &str, resolution: Resolution) -> &mut Self {
+        let effect = self.asks().into_iter().find_map(|ask| match ask {
+            crate::run::Ask::Doubt(effect) if effect.call.node.to_string() == node => Some(effect),
+            _ => None,
+        });
+        let effect = effect.unwrap_or_else(|| panic!("`{node}` is not in doubt"));
+        self.does(Command::Resolve { effect, by: "ana".into(), resolution })
+    }
+
+    /// A person allows, or does not allow, a call that needs leave.
+    pub fn allows(&mut self, node: &str, approved: bool) -> &mut Self {
+        let effect = self.asks().into_iter().find_map(|ask| match ask {
+            crate::run::Ask::Approval(effect) if effect.call.node.to_string() == node => Some(effect),
+            _ => None,
+        });
+        let effect = effect.unwrap_or_else(|| panic!("`{node}` needs no leave"));
+        self.does(Command::Approve { effect, by: "ana".into(), approved })
+    }
+
+    pub fn child_ends(&mut self, node: &str, run: &str, state: State, acted: bool) -> &mut Self {
+        let fault = (state != State::Completed).then(|| Fault::new("CHILD", "scripted"));
+        let ended = ChildEnd {
+            run: run.into(),
+            state,
+            output: Arc::new(json!({"from": run})),
+            fault,
+            cost: Usd::from_f64(0.5),
+            acted,
+        };
+        self.does(Command::ChildEnded { node: Address::parse(node), ended })
+    }
+
+    pub fn child_undone(&mut self, run: &str) -> &mut Self {
+        self.does(Command::ChildUndone { run: run.into(), fault: None })
+    }
+
+    // ---- how it moves
+
+    fn settle(&mut self) {
+        for _ in 0..100_000 {
+            if self.run.has_more() {
+                self.decide(Command::Wake).unwrap();
+            } else if let Some(node) = self.run.thinking().map(|(node, ..)| node) {
+                let steps = self.steps.get_mut(node.node.as_str());
+                let step = steps.and_then(VecDeque::pop_front).unwrap_or(Step::Answer { output: json!("answer") });
+                self.decide(Command::Stepped { node, step }).unwrap();
+            } else if !self.send_next() {
+                return;
+            }
+        }
+        panic!("the run never comes to rest");
+    }
+
+    /// Lets out the next effect that is not out, and answers it.
+    fn send_next(&mut self) -> bool {
+        let fresh = self.run.pending(self.now).find_map(|effect| match effect {
+            Effect::Send { effect, .. } | Effect::LookUp { effect, .. } if self.in_flight.contains_key(&effect) => None,
+            Effect::Send { effect, request, class, timeout, .. } => {
+                Some((effect, request.clone(), class.is_marked().then_some(timeout), false))
+            }
+            Effect::LookUp { effect, request, .. } => Some((effect, request.clone(), None, true)),
+        });
+        let Some((effect, request, marked, is_look_up)) = fresh else { return false };
+        if let Some(timeout) = marked {
+            let command = Command::Sending { effect: effect.clone(), epoch: self.epoch, deadline: self.now + timeout };
+            self.decide(command).unwrap();
+        }
+        let (name, arguments) = match &request {
+            Request::Tool { tool, arguments, .. } => (tool.clone(), (**arguments).clone()),
+            Request::Model(request) => (request.agent.clone(), serde_json::to_value(request).unwrap()),
+        };
+        let reply = if is_look_up {
+            self.look_ups.pop_front().unwrap_or_else(not_found)
+        } else {
+            self.reach_the_world(&effect, &name, arguments);
+            self.reply_of(&name, &request)
+        };
+        match reply {
+            Reply::StaysOut => drop(self.in_flight.insert(effect, name)),
+            Reply::Comes(outcome) => {
+                self.note(&effect, &outcome);
+                self.decide(Command::Outcome { effect, outcome }).unwrap();
+            }
+        }
+        true
+    }
+
+    fn reply_of(&mut self, name: &str, request: &Request) -> Reply {
+        let scripted = self.replies.get_mut(name).and_then(VecDeque::pop_front);
+        self.calls += 1;
+        scripted.unwrap_or_else(|| match request {
+            Request::Tool { .. } => done(json!({"id": format!("{name}-{}", self.calls)})),
+            Request::Model(_) => says("hello"),
+        })
+    }
+
+    /// One key never carries two sets of arguments, and nothing is asked whose answer is recorded.
+    fn reach_the_world(&mut self, effect: &EffectId, tool: &str, arguments: Value) {
+        let key = effect.key(self.run.id().unwrap());
+        let before = self.ledger.iter().find(|(known, ..)| *known == key);
+        if let Some((_, known, with)) = before {
+            assert_eq!((known.as_str(), with), (tool, &arguments), "key `{key}` carries two sets of arguments");
+        }
+        assert!(!self.answered.contains(&key), "`{key}` is asked again although its answer is recorded");
+        self.ledger.push((key, tool.to_owned(), arguments));
+    }
+
+    fn note(&mut self, effect: &EffectId, outcome: &Outcome) {
+        let is_answer = match outcome {
+            Outcome::Tool(tool::Outcome::Done { .. } | tool::Outcome::NotDone { .. }) | Outcome::Model(Ok(_)) => true,
+            Outcome::Tool(tool::Outcome::Unknown { .. }) => false,
+            Outcome::Model(Err(_)) | Outcome::Blocked(_) | Outcome::NotFound => false,
+        };
+        if is_answer {
+            self.answered.insert(effect.key(self.run.id().unwrap()));
+        }
+    }
+
+    /// Decides, and holds the decision to its promises.
+    fn decide(&mut self, command: Command) -> Result<Vec<Event>, Refusal> {
+        let before = self.run.clone();
+        let mut loaded = self.loaded(&before);
+        let decided = self.run.decide(command.clone(), self.now);
+        let again = loaded.decide(command, self.now);
+        assert_eq!(decided, again, "a run loaded from its snapshot decides otherwise");
+        match &decided {
+            Ok(events) => {
+                let entry = Entry { at: self.run.now(), events: events.clone() };
+                let text = serde_json::to_string(&entry).unwrap();
+                let read: Entry = serde_json::from_str(&text).unwrap();
+                assert_eq!(read, entry, "an entry reads back as another");
+                assert_eq!(serde_json::to_string(&read).unwrap(), text);
+                let mut folded = self.informed(before);
+                folded.fold(&read);
+                assert_eq!(text_of(&folded), text_of(&self.run), "the fold disagrees with the decision {events:#?}");
+                if !events.is_empty() {
+                    self.journal.push(entry);
+                }
+            }
+            Err(refusal) => {
+                assert_eq!(text_of(&before), text_of(&self.run), "a refused command changed something: {refusal}");
+            }
+        }
+        assert_eq!(text_of(&loaded), text_of(&self.run), "a snapshot leads elsewhere");
+        super::invariants::hold(&self.run, self.now);
+        decided
+    }
+
+    fn loaded(&self, run: &Run) -> Run {
+        let loaded: Run = serde_json::from_str(&text_of(run)).unwrap();
+        assert_eq!(text_of(&loaded), text_of(run), "a snapshot reads back as another");
+        self.informed(loaded)
+    }
+
+    fn informed(&self, mut run: Run) -> Run {
+        for (hash, workflow) in &self.versions {
+            run.know(hash.clone(), workflow.clone());
+        }
+        run
+    }
+
+    /// The run, folded from its journal alone.
+    pub fn replayed(&self) -> Run {
+        let mut run = self.informed(Run::new());
+        for entry in &self.journal {
+            run.fold(entry);
+        }
+        assert_eq!(text_of(&run), text_of(&self.run), "the journal leads elsewhere");
+        run
+    }
+
+    // ---- what is to be seen
+
+    fn asks(&self) -> Vec<crate::run::Ask> {
+        self.run.asks()
+    }
+
+    #[track_caller]
+    pub fn is(&self, state: State) -> &Self {
+        assert_eq!(self.run.state(), state, "fault: {:?}, asked: {:?}", self.run.fault(), self.tools());
+        self
+    }
+
+    /// The nodes that ran, in the order they were settled.
+    #[track_caller]
+    pub fn went(&self, path: &str) -> &Self {
+        let nodes: Vec<String> = path_of(&self.journal).iter().map(ToString::to_string).collect();
+        assert_eq!(nodes.join(" "), path);
+        self
+    }
+
+    fn tools(&self) -> String {
+        self.ledger.iter().map(|(_, tool, _)| tool.as_str()).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The tools and agents' models that were asked, in order, repetitions included.
+    #[track_caller]
+    pub fn asked(&self, tools: &str) -> &Self {
+        assert_eq!(self.tools(), tools);
+        self
+    }
+
+    /// The arguments a tool was last asked with.
+    #[track_caller]
+    pub fn asked_with(&self, tool: &str, arguments: Value) -> &Self {
+        let last = self.ledger.iter().rfind(|(_, name, _)| name == tool);
+        assert_eq!(last.map(|(.., with)| with), Some(&arguments), "of `{tool}`");
+        self
+    }
+
+    /// How many entries the journal has.
+    #[track_caller]
+    pub fn entries(&self, count: usize) -> &Self {
+        assert_eq!(self.journal.len(), count);
+        self
+    }
+
+    /// The keys under which the world was asked.
+    #[track_caller]
+    pub fn keys(&self, keys: &[&str]) -> &Self {
+        assert_eq!(self.ledger.iter().map(|(key, ..)| key.as_str()).collect::<Vec<_>>(), keys);
+        self
+    }
+
+    #[track_caller]
+    pub fn gives(&self, output: Value) -> &Self {
+        assert_eq!(self.run.finished().map(|finished| (*finished.output).clone()), Some(output));
+        self
+    }
+
+    #[track_caller]
+    pub fn output_of(&self, node: &str, output: Value) -> &Self {
+        assert_eq!(self.run.outputs().get(node), Some(&output));
+        self
+    }
+
+    #[track_caller]
+    pub fn has(&self, key: &str, value: Value) -> &Self {
+        assert_eq!(self.run.variables().get(key).map(|held| (**held).clone()), Some(value));
+        self
+    }
+
+    #[track_caller]
+    pub fn failed_with(&self, code: &str) -> &Self {
+        assert_eq!(self.run.fault().map(|fault| fault.code.as_ref()), Some(code), "{:?}", self.run.fault());
+        self
+    }
+
+    #[track_caller]
+    pub fn refused_with(&self, code: &str) -> &Self {
+        assert_eq!(self.refused.as_ref().map(Refusal::code), Some(code), "{:?}", self.refused);
+        self
+    }
+
+    #[track_caller]
+    pub fn accepted(&self) -> &Self {
+        assert_eq!(self.refused, None);
+        self
+    }
+
+    /// A node's status, by its address.
+    #[track_caller]
+    pub fn node_is(&self, node: &str, status: &str) -> &Self {
+        let row = self.run.nodes().into_iter().find(|row| row.node.to_string() == node);
+        assert_eq!(row.map(|row| row.status), Some(status), "of `{node}`");
+        self
+    }
+
+    /// How often an event of this kind was recorded.
+    #[track_caller]
+    pub fn recorded(&self, kind: &str, times: usize) -> &Self {
+        assert_eq!(self.events().filter(|event| kind_of(event) == kind).count(), times, "of `{kind}`");
+        self
+    }
+
+    pub fn events(&self) -> impl Iterator<Item = &Event> {
+        self.journal.iter().flat_map(|entry| &entry.events)
+    }
+
+    /// The effect a tool was last asked under.
+    pub fn out(&self, tool: &str) -> EffectId {
+        let found = self.in_flight.iter().find(|(_, name)| *name == tool);
+        found.map(|(effect, _)| effect.clone()).unwrap_or_else(|| panic!("`{tool}` is not out"))
+    }
+
+    /// Waits for people: `human:node`, `doubt:node`, `approval:node`, `customer:node`.
+    #[track_caller]
+    pub fn waits_for(&self, asks: &str) -> &Self {
+        let word = |ask: &crate::run::Ask| match ask {
+            crate::run::Ask::Human(node) => format!("human:{node}"),
+            crate::run::Ask::Customer(node) => format!("customer:{node}"),
+            crate::run::Ask::Doubt(effect) => format!("doubt:{}", effect.call.node),
+            crate::run::Ask::Approval(effect) => format!("approval:{}", effect.call.node),
+        };
+        assert_eq!(self.asks().iter().map(word).collect::<Vec<_>>().join(" "), asks);
+        self
+    }
+
+    /// How each effect of the saga stands, newest first.
+    #[track_caller]
+    pub fn undone(&self, rows: &[(&str, &str)]) -> &Self {
+        let report = self.run.saga().report();
+        let told: Vec<(&str, &str)> = report
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|row| Some((row["node"].as_str()?, row["state"].as_str()?)))
+            .collect();
+        assert_eq!(told, rows);
+        self
+    }
+}
+
+pub fn signal(name: &str, payload: Value, sequence: Option<u64>) -> Signal {
+    Signal { name: name.to_owned(), payload: Arc::new(payload), source: "s".to_owned(), sequence, after_gap: false }
+}
+
+pub fn kind_of(event: &Event) -> String {
+    match serde_json::to_value(event).unwrap() {
+        Value::String(kind) => kind,
+        Value::Object(map) => map.keys().next().cloned().unwrap_or_default(),
+        other => other.to_string(),
+    }
+}
+
+pub fn text_of(run: &Run) -> String {
+    serde_json::to_string(run).unwrap()
+}
+
+/// The one door: a workflow, what happens to its run, and what is to be seen then.
+#[track_caller]
+pub fn check(given: Flow, when: impl FnOnce(&mut World) -> &mut World, expect: impl FnOnce(&World) -> &World) {
+    let mut world = World::new(given);
+    when(&mut world);
+    expect(&world);
+    world.replayed();
+}
