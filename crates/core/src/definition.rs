@@ -16,6 +16,7 @@ pub(crate) mod diagnostic;
 pub(crate) mod document;
 pub(crate) mod duration;
 mod fields;
+mod folder;
 mod json_schema;
 mod kinds;
 mod node;
@@ -30,10 +31,12 @@ use serde_json::Value as Json;
 pub use catalog::{Catalog, Known};
 pub use diagnostic::{Code, DIAGNOSTICS_MAX, Diagnostic, Severity, render};
 pub use duration::parse as parse_duration;
+pub use folder::check_all;
 pub use schema::schema;
 
 use crate::bundle::Bundle;
 use crate::graph::{Workflow, check as checks, compile as lowering};
+use catalog::Unready;
 use diagnostic::Findings;
 use document::Document;
 use reader::Reader;
@@ -81,7 +84,7 @@ pub enum Damaged {
 /// Reads, checks and compiles a definition. Bounded by the limits of [`source`] and [`crate::graph`]; never panics.
 pub fn check(source: &[u8], catalog: &Catalog) -> Checked {
     match source::read(source) {
-        Ok(tree) => check_tree(&tree, catalog),
+        Ok(tree) => check_tree(&tree, catalog, &Unready::new()),
         Err(diagnostics) => Checked { diagnostics, workflow: None, bundle: None },
     }
 }
@@ -99,7 +102,8 @@ pub fn compile(bundle: &Bundle) -> Result<Workflow, Damaged> {
     let mut reader = Reader::default();
     let document = root::read(&tree, &mut reader);
     let mut findings = reader.findings;
-    let lowered = document.as_ref().map(|document| lower(document, &Catalog::of(bundle), &mut findings));
+    let lowered =
+        document.as_ref().map(|document| lower(document, &Catalog::of(bundle), &Unready::new(), &mut findings));
     let worst = |findings: Findings| findings.finish().into_iter().min_by_key(|diagnostic| diagnostic.severity);
     match (lowered, worst(findings)) {
         (Some((workflow, ..)), None) => Ok(workflow),
@@ -111,14 +115,14 @@ pub fn compile(bundle: &Bundle) -> Result<Workflow, Damaged> {
     }
 }
 
-fn check_tree(tree: &Tree, catalog: &Catalog) -> Checked {
+fn check_tree(tree: &Tree, catalog: &Catalog, unready: &Unready) -> Checked {
     let mut reader = Reader::default();
     let document = root::read(tree, &mut reader);
     let mut findings = reader.findings;
     let Some(document) = document else {
         return Checked { diagnostics: findings.finish(), workflow: None, bundle: None };
     };
-    let (workflow, lowered, used) = lower(&document, catalog, &mut findings);
+    let (workflow, lowered, used) = lower(&document, catalog, unready, &mut findings);
     checks::run(&document, &lowered, catalog, &mut findings);
     if findings.has_errors() {
         return Checked { diagnostics: findings.finish(), workflow: None, bundle: None };
@@ -137,9 +141,10 @@ fn check_tree(tree: &Tree, catalog: &Catalog) -> Checked {
 fn lower(
     document: &Document<'_>,
     catalog: &Catalog,
+    unready: &Unready,
     findings: &mut Findings,
 ) -> (Workflow, lowering::Lowered, lowering::Used) {
-    let (lowered, used) = lowering::lower(document, catalog, findings);
+    let (lowered, used) = lowering::lower(document, catalog, unready, findings);
     let variables = document.variables.iter().map(|(name, variable)| (name.clone(), variable.value.variable.clone()));
     let workflow = Workflow {
         name: document.name.as_ref().map_or_else(|| "unnamed".to_owned(), |name| name.value.clone()),

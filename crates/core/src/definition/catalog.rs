@@ -22,6 +22,9 @@ pub struct Known {
     pub runs: BTreeSet<String>,
 }
 
+/// Workflows that are there and not ready, with the workflows they run.
+pub(crate) type Unready = BTreeMap<String, BTreeSet<String>>;
+
 impl Catalog {
     /// What a bundle pins, and nothing else.
     pub fn of(bundle: &Bundle) -> Self {
@@ -47,7 +50,7 @@ impl Catalog {
     }
 
     /// The way from one workflow back to `name`, by way of what each runs: `a`, …, `name`.
-    pub(crate) fn way_back(&self, from: &str, name: &str) -> Option<Vec<String>> {
+    pub(crate) fn way_back<'c>(&'c self, unready: &'c Unready, from: &'c str, name: &str) -> Option<Vec<String>> {
         let mut before: BTreeMap<&str, &str> = BTreeMap::new();
         let mut open = vec![from];
         while let Some(here) = open.pop() {
@@ -61,7 +64,8 @@ impl Catalog {
                 way.reverse();
                 return Some(way);
             }
-            for next in self.workflows.get(here).into_iter().flat_map(|known| &known.runs) {
+            let known = self.workflows.get(here).map(|known| &known.runs);
+            for next in known.or_else(|| unready.get(here)).into_iter().flatten() {
                 if next != from && !before.contains_key(next.as_str()) {
                     before.insert(next, here);
                     open.push(next);

@@ -137,7 +137,8 @@ impl Diagnostic {
         match crate::expr::nearest(wrong, known.iter().copied()) {
             Some(name) => self.hint(format!("did you mean `{name}`?")),
             None if known.is_empty() || known.len() > LISTED_MAX || self.hint.is_some() => self,
-            None => self.hint(format!("there is {}", list(&known))),
+            None if known.len() == 1 => self.hint(format!("there is only {}", list(&known))),
+            None => self.hint(format!("there are {}", list(&known))),
         }
     }
 }
@@ -184,6 +185,11 @@ impl Findings {
         }
     }
 
+    /// Whether so few were found that suggestions still help.
+    pub(crate) fn are_read(&self) -> bool {
+        self.list.len() < SUGGESTIONS_MAX
+    }
+
     /// Adds a finding with "did you mean", for as long as people read on: looking through many names costs time.
     pub(crate) fn push_near<'n>(
         &mut self,
@@ -191,8 +197,7 @@ impl Findings {
         wrong: &str,
         known: impl IntoIterator<Item = &'n str>,
     ) {
-        let is_read = self.list.len() < SUGGESTIONS_MAX;
-        self.push(if is_read { diagnostic.did_you_mean(wrong, known) } else { diagnostic });
+        self.push(if self.are_read() { diagnostic.did_you_mean(wrong, known) } else { diagnostic });
     }
 
     pub(crate) fn has_errors(&self) -> bool {

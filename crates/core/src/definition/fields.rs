@@ -258,6 +258,10 @@ impl<'t> Fields<'t> {
             }
             let message = format!("`{}` means nothing on {}", shown(&key.name), self.what);
             let unknown = key.span.error(Code::UnknownKey, message);
+            if !findings.are_read() {
+                findings.push(unknown);
+                continue;
+            }
             findings.push(match synonym(&key.name, &known) {
                 Some(ours) => unknown.hint(format!("did you mean `{ours}`?")),
                 None if of_others(&key.name) => unknown.hint(format!("it may have {}", list(&known))),

@@ -31,11 +31,7 @@ pub(crate) const EXPRESSION: &[Field] = &[
     ),
     field("expression", Shape::Text, "The source."),
     field("field", Shape::Text, "Structured: what is looked at, such as `weather.temp`."),
-    field(
-        "operator",
-        Shape::Word(&["==", "!=", ">", ">=", "<", "<=", "contains", "in", "is_none", "is_not_none"]),
-        "Structured: how it is compared.",
-    ),
+    field("operator", Shape::Text, "Structured: how it is compared: `==`, `!=`, `>`, `contains`, `is_none`, …"),
     field("value", Shape::Any, "Structured: what it is compared with."),
 ];
 
@@ -58,10 +54,11 @@ impl Reader {
     }
 
     /// Notes what an expression mentions but for the names `local` to where it stands.
-    fn note<'r>(&mut self, roots: impl IntoIterator<Item = &'r String>, span: Span, local: &[&str]) {
+    fn note<'r>(&mut self, roots: impl IntoIterator<Item = &'r String>, node: &Node, local: &[&str]) {
         let own = local.contains(&"output");
         for root in roots {
             if !local.contains(&root.as_str()) {
+                let span = node.span_of_word(root);
                 self.mentions.push(Mention { root: root.clone(), span, own });
             }
         }
@@ -69,6 +66,11 @@ impl Reader {
 
     /// A condition: a string in `expr`, or an object that names its language, or a structured one.
     pub(crate) fn condition(&mut self, node: &Node, local: &[&str]) -> Option<Condition> {
+        // A mapping mentions names where its expression stands.
+        let place = match node.as_map().and_then(|map| map.get("expression").or_else(|| map.get("field"))) {
+            Some((_, expression)) => expression,
+            None => node,
+        };
         let condition = match &node.value {
             Value::String(text) => self.parsed(Condition::parse(Language::Expr, &text.text), node.span, Some(text)),
             Value::Bool(is) => self.parsed(Condition::parse(Language::Expr, &is.to_string()), node.span, None),
@@ -79,7 +81,7 @@ impl Reader {
                 None
             }
         }?;
-        self.note(condition.roots(), node.span, local);
+        self.note(condition.roots(), place, local);
         Some(condition)
     }
 
@@ -143,33 +145,41 @@ impl Reader {
             }
         };
         let template = self.parsed(Template::parse(&text.text), node.span, Some(&text))?;
-        self.note(template.roots(), node.span, local);
+        self.note(template.roots(), node, local);
         Some(template)
     }
 
     /// JSON with holes.
     pub(crate) fn params(&mut self, node: &Node, local: &[&str]) -> Option<Params> {
-        let params = Params::parse(&node.to_json(), self.dialect);
-        let text = match &node.value {
-            Value::String(text) => Some(text),
-            _ => None,
+        let params = match Params::parse(&node.to_json(), self.dialect) {
+            Ok(params) => params,
+            Err(error) => {
+                self.refuse_params(node, error);
+                return None;
+            }
         };
-        let params = self.parsed(params, node.span, text)?;
         self.note_params(node, local);
         Some(params)
     }
 
+    /// Says which leaf is wrong, or that the whole is.
+    fn refuse_params(&mut self, node: &Node, error: ParseError) {
+        let wrong = node.leaves().into_iter().find_map(|(leaf, text)| {
+            let error = Params::parse(&Json::String(text.text.clone()), self.dialect).err()?;
+            Some((leaf, text, error))
+        });
+        match wrong {
+            Some((leaf, text, error)) => self.parsed::<()>(Err(error), leaf.span, Some(text)),
+            None => self.parsed::<()>(Err(error), node.span, None),
+        };
+    }
+
     /// Notes what each leaf mentions at the leaf's own place.
     fn note_params(&mut self, node: &Node, local: &[&str]) {
-        match &node.value {
-            Value::List(items) => items.iter().for_each(|item| self.note_params(item, local)),
-            Value::Map(map) => map.iter().for_each(|(_, value)| self.note_params(value, local)),
-            Value::String(text) => {
-                if let Ok(leaf) = Params::parse(&Json::String(text.text.clone()), self.dialect) {
-                    self.note(leaf.roots(), node.span, local);
-                }
+        for (leaf, text) in node.leaves() {
+            if let Ok(params) = Params::parse(&Json::String(text.text.clone()), self.dialect) {
+                self.note(params.roots(), leaf, local);
             }
-            Value::Null | Value::Bool(_) | Value::Number { .. } => {}
         }
     }
 

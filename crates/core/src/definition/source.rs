@@ -155,6 +155,31 @@ impl Node {
         }
     }
 
+    /// Where a word first stands in a string; the whole string where that cannot be told.
+    pub(crate) fn span_of_word(&self, word: &str) -> Span {
+        let Value::String(text) = &self.value else { return self.span };
+        let is_part = |c: char| c.is_alphanumeric() || c == '_';
+        let stands = |at: &usize| {
+            let (before, after) = (&text.text[..*at], &text.text[*at + word.len()..]);
+            !before.ends_with(is_part) && !before.ends_with('.') && !after.starts_with(is_part)
+        };
+        let found = text.text.match_indices(word).map(|(at, _)| at).find(stands);
+        match found.filter(|_| text.verbatim) {
+            Some(at) => Span { len: u32::try_from(word.chars().count()).unwrap_or(1), ..self.span.within(text, at) },
+            None => self.span,
+        }
+    }
+
+    /// Every string in it.
+    pub(crate) fn leaves(&self) -> Vec<(&Self, &Text)> {
+        match &self.value {
+            Value::String(text) => vec![(self, text)],
+            Value::List(items) => items.iter().flat_map(Self::leaves).collect(),
+            Value::Map(map) => map.entries.iter().flat_map(|(_, value)| value.leaves()).collect(),
+            Value::Null | Value::Bool(_) | Value::Number { .. } => Vec::new(),
+        }
+    }
+
     pub(crate) fn as_map(&self) -> Option<&Map> {
         match &self.value {
             Value::Map(map) => Some(map),

@@ -1,2 +1,7 @@
+mod broken;
+mod compiled;
+mod folder;
 mod hostile;
+mod reference;
 mod seeds;
+mod shelf;

@@ -3,14 +3,14 @@
 mod branches;
 mod edges;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::node::{self, OnError, Policy, ToolSource, Undo};
 use super::{EdgeIx, Graph, Join, Kind, Node, NodeIx, levels};
 use crate::agent::{self, Agent};
 use crate::bundle::Hash;
-use crate::definition::catalog::{Catalog, Known};
+use crate::definition::catalog::{Catalog, Known, Unready};
 use crate::definition::diagnostic::{Code, Diagnostic, Findings, shown};
 use crate::definition::document::{self as written, Body, Compensation, Document, Form, Part};
 use crate::definition::source::{Located, Span};
@@ -24,7 +24,7 @@ pub(crate) use edges::{branches as branches_of, first_branch};
 pub(crate) struct Lowered {
     pub graph: Graph,
     /// The place of each edge: where it was written, or the name that implies it.
-    pub edges: Vec<Span>,
+    pub edges: Vec<edges::Place>,
     /// Bodies of loops (under an empty name) and of branches.
     pub bodies: BTreeMap<(NodeIx, String), Lowered>,
     /// The node that runs after a rollback.
@@ -43,9 +43,14 @@ pub(crate) struct Used {
 
 /// Resolves names and draws edges. What cannot be resolved is said, and stands in the graph as a placeholder, so that
 /// a draft can be drawn and checked further.
-pub(crate) fn lower(document: &Document<'_>, catalog: &Catalog, findings: &mut Findings) -> (Lowered, Used) {
+pub(crate) fn lower(
+    document: &Document<'_>,
+    catalog: &Catalog,
+    unready: &Unready,
+    findings: &mut Findings,
+) -> (Lowered, Used) {
     let name = document.name.as_ref().map(|name| name.value.as_str());
-    let mut lowering = Lowering { catalog, name, used: Used::default(), findings, asked: BTreeMap::new() };
+    let mut lowering = Lowering { catalog, unready, name, used: Used::default(), findings, asked: BTreeMap::new() };
     lowering.collect_tools(&document.body);
     let lowered = lowering.body(&document.body, document.on_compensated.as_ref());
     (lowered, lowering.used)
@@ -53,6 +58,7 @@ pub(crate) fn lower(document: &Document<'_>, catalog: &Catalog, findings: &mut F
 
 struct Lowering<'c, 'f> {
     catalog: &'c Catalog,
+    unready: &'c Unready,
     /// The workflow's own name, which none of its subworkflows may lead back to.
     name: Option<&'f str>,
     used: Used,
@@ -91,7 +97,7 @@ impl Lowering<'_, '_> {
             let spans: Vec<Span> = body.nodes.iter().map(|node| node.id.span).collect();
             branches::fill(&mut graph, &order, &spans, self.findings);
         }
-        Lowered { graph, edges: drawn.spans, bodies, aftermath, is_cyclic }
+        Lowered { graph, edges: drawn.places, bodies, aftermath, is_cyclic }
     }
 
     fn node(
@@ -104,7 +110,7 @@ impl Lowering<'_, '_> {
         let mut base = Retry::default();
         let kind = match &node.part {
             Part::Whole(kind) => kind.clone(),
-            Part::Agent(agent) => self.agent(agent),
+            Part::Agent(agent) => self.agent(agent, keeps(&node.policy)),
             Part::Tool(tool) => {
                 let (kind, retry) = self.tool(tool, &node.policy, form.dialect());
                 base = retry;
@@ -151,7 +157,7 @@ impl Lowering<'_, '_> {
         graph
     }
 
-    fn agent(&mut self, written: &written::Agent) -> Kind {
+    fn agent(&mut self, written: &written::Agent, keeps: bool) -> Kind {
         let agent = self.known_agent(written);
         let mut offered = BTreeMap::new();
         match &written.tools {
@@ -163,6 +169,9 @@ impl Lowering<'_, '_> {
             }
         }
         let names = offered.keys().cloned().collect();
+        if keeps {
+            offered.values_mut().for_each(keep);
+        }
         let tools = self.with_compensations(offered, written.agent.span);
         let own = |text: &str, what: &str, findings: &mut Findings| match Template::parse(text) {
             Ok(template) => Some(template),
@@ -240,6 +249,10 @@ impl Lowering<'_, '_> {
                     Some(names) => names.iter().flat_map(|name| self.tools(&name.value, name.span, None)).collect(),
                     None => self.asked.clone(),
                 };
+                let mut facts: BTreeMap<String, Facts> = facts;
+                if keeps(policy) {
+                    facts.values_mut().for_each(keep);
+                }
                 let facts = self.with_compensations(facts, Span::default());
                 (Kind::Tool(Box::new(node::ToolNode { from: ToolSource::Requests, facts })), Retry::default())
             }
@@ -254,17 +267,30 @@ impl Lowering<'_, '_> {
         }
         let found = self.catalog.resolve(name);
         if found.is_empty() {
-            let message = match owner {
-                Some(owner) => format!("the agent `{owner}` may ask for `{}`, and there is no such tool", shown(name)),
-                None => format!("there is no tool `{}`", shown(name)),
-            };
-            let unknown = Diagnostic::draft(Code::UnknownTool, span, message);
-            self.findings.push_near(unknown, name, self.catalog.tools.keys().map(String::as_str));
+            self.no_tool(name, span, owner);
         }
         let found: BTreeMap<String, Facts> =
             found.into_iter().map(|(name, facts)| (name.to_owned(), facts.clone())).collect();
         self.used.tools.extend(found.iter().map(|(name, facts)| (name.clone(), facts.clone())));
         found
+    }
+
+    fn no_tool(&mut self, name: &str, span: Span, owner: Option<&str>) {
+        let is_app = name.ends_with(".*");
+        let message = match owner {
+            Some(owner) => format!("the agent `{owner}` may ask for `{}`, and there is no such tool", shown(name)),
+            None if is_app => format!("there is no tool of `{}`", shown(name)),
+            None => format!("there is no tool `{}`", shown(name)),
+        };
+        let unknown = Diagnostic::draft(Code::UnknownTool, span, message);
+        let tools = self.catalog.tools.keys();
+        if is_app {
+            let apps: BTreeSet<String> =
+                tools.filter_map(|tool| Some(format!("{}.*", tool.split_once('.')?.0))).collect();
+            self.findings.push_near(unknown, name, apps.iter().map(String::as_str));
+        } else {
+            self.findings.push_near(unknown, name, tools.map(String::as_str));
+        }
     }
 
     /// These tools and those that undo them.
@@ -294,7 +320,11 @@ impl Lowering<'_, '_> {
     fn subworkflow(&mut self, child: &written::Subworkflow) -> Kind {
         let name = &child.workflow;
         let way = self.name.and_then(|own| {
-            if own == name.value { Some(vec![own.to_owned()]) } else { self.catalog.way_back(&name.value, own) }
+            if own == name.value {
+                Some(vec![own.to_owned()])
+            } else {
+                self.catalog.way_back(self.unready, &name.value, own)
+            }
         });
         if let (Some(own), Some(way)) = (self.name, way) {
             let circle: Vec<&str> = std::iter::once(own).chain(way.iter().map(String::as_str)).collect();
@@ -305,6 +335,13 @@ impl Lowering<'_, '_> {
             Some(Known { hash, .. }) => {
                 self.used.subworkflows.insert(name.value.clone(), hash.clone());
                 hash.clone()
+            }
+            None if self.unready.contains_key(&name.value) => {
+                let message = format!("the workflow `{}` cannot run itself", shown(&name.value));
+                self.findings.push(
+                    Diagnostic::draft(Code::UnknownWorkflow, name.span, message).hint("mend what is said of its file"),
+                );
+                Hash::of(&[])
             }
             None => {
                 let message = format!("there is no workflow `{}`", shown(&name.value));
@@ -362,6 +399,11 @@ fn policy(written: &written::Policy<'_>, base: &Retry) -> Policy {
     }
 }
 
+/// Whether a node's effects are meant to stay.
+fn keeps(policy: &written::Policy<'_>) -> bool {
+    matches!(&policy.compensation, Some(Located { value: Compensation::None, .. }))
+}
+
 /// An effect the workflow means to stay.
 fn keep(facts: &mut Facts) {
     facts.compensation = None;
@@ -390,6 +432,11 @@ fn placeholder(name: &str) -> Agent {
 
 impl Lowered {
     pub(crate) fn edge_span(&self, edge: EdgeIx) -> Span {
-        self.edges.get(edge.at()).copied().unwrap_or_default()
+        self.edges.get(edge.at()).map(|place| place.edge).unwrap_or_default()
+    }
+
+    /// Where its branch is written.
+    pub(crate) fn when_span(&self, edge: EdgeIx) -> Span {
+        self.edges.get(edge.at()).map(|place| place.when).unwrap_or_default()
     }
 }

@@ -109,14 +109,14 @@ impl Dot<'_> {
                 self.out,
                 "{pad}{} [label={}, shape={}];",
                 name(place),
-                quoted(&label(node)),
+                quoted_label(&label(node)),
                 shape(&node.kind)
             );
             for (branch, body) in bodies(&node.kind) {
                 let inner = format!("{scope}{}/{branch}/", node.id);
                 let title = if branch.is_empty() { node.id.to_string() } else { format!("{}: {branch}", node.id) };
                 let _ = writeln!(self.out, "{pad}subgraph {} {{", quoted(&format!("cluster_{inner}")));
-                let _ = writeln!(self.out, "{pad}    label={};", quoted(&title));
+                let _ = writeln!(self.out, "{pad}    label={};", quoted_label(&title));
                 self.graph(body, &inner, depth + 1);
                 let _ = writeln!(self.out, "{pad}}}");
                 if let Some(first) = body.nodes.first() {
@@ -127,7 +127,7 @@ impl Dot<'_> {
         }
         for edge in &graph.edges {
             let mut attributes = Vec::new();
-            attributes.extend(edge_label(edge).map(|label| format!("label={}", quoted(&label))));
+            attributes.extend(edge_label(edge).map(|label| format!("label={}", quoted_label(&label))));
             attributes.extend((edge.when == When::Failed).then(|| "style=dashed".to_owned()));
             let attributes =
                 if attributes.is_empty() { String::new() } else { format!(" [{}]", attributes.join(", ")) };
@@ -233,15 +233,20 @@ fn mermaid_text(text: &str) -> String {
     escaped
 }
 
+/// A label of DOT.
+fn quoted_label(text: &str) -> String {
+    quoted(&cut(text))
+}
+
 /// A quoted string of DOT.
 fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
-    for c in cut(text).chars() {
+    for c in text.chars() {
         if matches!(c, '"' | '\\') {
             quoted.push('\\');
         }
-        quoted.push(c);
+        quoted.push(if c.is_control() { ' ' } else { c });
     }
     quoted.push('"');
     quoted
@@ -255,6 +260,3 @@ fn cut(text: &str) -> String {
     }
     cut
 }
-
-#[cfg(test)]
-mod tests;

@@ -44,6 +44,9 @@ const LOCAL: &[&str] = &["item", "index", "last"];
 fn read<'t>(fields: &mut Fields<'t>, reader: &mut Reader) -> Option<Part<'t>> {
     let kinds = ["for_each", "while", "until"];
     let written = kinds.iter().filter(|key| fields.has(key)).count();
+    for key in kinds {
+        fields.take(key, &mut reader.findings);
+    }
     if written > 1 {
         let message = "a loop has one of `for_each`, `while` and `until`";
         reader.findings.push(fields.span().error(Code::Conflict, message));

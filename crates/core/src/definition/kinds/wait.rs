@@ -28,6 +28,9 @@ const FIELDS: &[Field] = &[
 fn read<'t>(fields: &mut Fields<'t>, reader: &mut Reader) -> Option<Part<'t>> {
     let kinds = ["duration", "until", "signal"];
     let written = kinds.iter().filter(|key| fields.has(key)).count();
+    for key in kinds {
+        fields.take(key, &mut reader.findings);
+    }
     if written > 1 {
         let message = "a wait node has one of `duration`, `until` and `signal`";
         reader.findings.push(fields.span().error(Code::Conflict, message));

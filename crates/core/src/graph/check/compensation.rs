@@ -5,13 +5,17 @@ use serde_json::Value as Json;
 use super::parameters::{Call, Parameters};
 use crate::definition::catalog::Catalog;
 use crate::definition::diagnostic::{Code, Diagnostic, Findings, shown};
-use crate::definition::document::{Compensation, Node};
+use crate::definition::document::{Compensation, Node, Part};
 use crate::definition::source::{Located, Node as Tree, Span, Value};
 use crate::expr::Dialect;
 
 /// Says of a compensation on anything but a tool's node that it never runs.
 pub(super) fn refuse(node: &Node<'_>, findings: &mut Findings) {
     if let Some(written) = &node.policy.compensation {
+        // What an agent does may be meant to stay.
+        if matches!((&written.value, &node.part), (Compensation::None, Part::Agent(_))) {
+            return;
+        }
         let message = format!("`{}` calls no tool itself, so its compensation never runs", node.id.value);
         let hint = "what an agent or a body does is undone as each tool says";
         findings.push(Diagnostic::warning(Code::CompensationIdle, written.span, message).hint(hint));

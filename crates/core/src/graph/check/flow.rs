@@ -53,7 +53,7 @@ impl Layer<'_, '_> {
         let mut all: BTreeMap<NodeIx, BTreeSet<String>> = BTreeMap::new();
         for (place, edge) in (0..).map(EdgeIx).zip(&graph.edges) {
             let kind = &graph.node(edge.from).kind;
-            let span = self.lowered.edge_span(place);
+            let span = self.lowered.when_span(place);
             match &edge.when {
                 When::Branch(label) => {
                     let known = all.entry(edge.from).or_insert_with(|| branches_of(kind).into_iter().collect());

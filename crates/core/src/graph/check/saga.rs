@@ -129,8 +129,8 @@ fn collect<'a>(
             way.pop();
         }
         let means_it = layer.body.nodes.get(place.at()).is_some_and(|node| {
-            let is_tool = matches!(node.part, Part::Tool(_));
-            is_tool && matches!(&node.policy.compensation, Some(Located { value: Compensation::None, .. }))
+            let calls = matches!(node.part, Part::Tool(_) | Part::Agent(_));
+            calls && matches!(&node.policy.compensation, Some(Located { value: Compensation::None, .. }))
         });
         let (stays, can_be_undone) = effect(layer, *place);
         way.push((*place, "", false));
@@ -193,12 +193,17 @@ fn effect(layer: &Layer<'_, '_>, place: NodeIx) -> (Option<String>, bool) {
                 let undone = node.policy.compensation.is_some();
                 let Some(facts) = tool.facts.get(name) else { return (None, undone) };
                 let own = document::own_facts(facts, tree, layer.body.form.dialect());
+                if !own.actions.is_empty() && !undone {
+                    return of_many(std::iter::once((name, own)));
+                }
                 let undone = undone || own.compensation.is_some();
                 let acts = own.class.acts();
                 ((acts && !undone).then(|| name.clone()), acts && undone)
             }
             _ => of_many(tool.facts.iter()),
         },
+        // A selection performs nothing.
+        Kind::Agent(agent) if agent.selects => (None, false),
         Kind::Agent(agent) => of_many(agent.tools.iter().filter(|(name, _)| agent.offers(name))),
         // A child's saga is one entry of its parent's.
         Kind::Subworkflow(_) => (None, true),
@@ -206,16 +211,20 @@ fn effect(layer: &Layer<'_, '_>, place: NodeIx) -> (Option<String>, bool) {
     }
 }
 
+/// Of tools that may be called: one whose effects would all stay, and whether some effect can be undone. A tool that
+/// both books and cancels counts as one that can be undone.
 fn of_many<'f>(tools: impl Iterator<Item = (&'f String, &'f Facts)>) -> (Option<String>, bool) {
     let (mut stays, mut can_be_undone) = (None, false);
     for (name, facts) in tools {
-        for facts in facts.actual().into_iter().filter(|facts| facts.class.acts()) {
-            match &facts.compensation {
-                Some(_) => can_be_undone = true,
-                None => {
-                    stays.get_or_insert_with(|| name.clone());
-                }
-            }
+        let actual = facts.actual();
+        let mut acting = actual.iter().filter(|facts| facts.class.acts()).peekable();
+        if acting.peek().is_none() {
+            continue;
+        }
+        if acting.any(|facts| facts.compensation.is_some()) {
+            can_be_undone = true;
+        } else {
+            stays.get_or_insert_with(|| name.clone());
         }
     }
     (stays, can_be_undone)

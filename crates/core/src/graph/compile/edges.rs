@@ -8,11 +8,18 @@ use crate::definition::diagnostic::{Code, Diagnostic, Findings, shown};
 use crate::definition::document::{Body, OnError};
 use crate::definition::source::{Located, Span};
 
+/// Where an edge is written, and its branch.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Place {
+    pub edge: Span,
+    pub when: Span,
+}
+
 /// Edges and the place each was written at.
 #[derive(Default)]
 pub(super) struct Drawn {
     pub edges: Vec<Edge>,
-    pub spans: Vec<Span>,
+    pub places: Vec<Place>,
     /// The error edge of each node that has one.
     pub gotos: BTreeMap<NodeIx, EdgeIx>,
 }
@@ -54,7 +61,8 @@ impl Drawing<'_, '_> {
                 self.findings.push(edge.span.error(Code::DuplicateName, message));
                 continue;
             }
-            self.push(Edge { from, to, when, condition: edge.condition.clone() }, edge.span);
+            let place = Place { edge: edge.span, when: edge.when.as_ref().map_or(edge.span, |when| when.span) };
+            self.push_at(Edge { from, to, when, condition: edge.condition.clone() }, place);
         }
     }
 
@@ -137,13 +145,18 @@ impl Drawing<'_, '_> {
     }
 
     fn push(&mut self, edge: Edge, span: Span) {
+        self.push_at(edge, Place { edge: span, when: span });
+    }
+
+    fn push_at(&mut self, edge: Edge, place: Place) {
+        let span = place.edge;
         if self.drawn.edges.len() == EDGES_MAX {
             let message = format!("the workflow has more than {EDGES_MAX} edges");
             self.findings.push(span.error(Code::TooLarge, message));
         }
         if self.drawn.edges.len() <= EDGES_MAX {
             self.drawn.edges.push(edge);
-            self.drawn.spans.push(span);
+            self.drawn.places.push(place);
         }
     }
 }

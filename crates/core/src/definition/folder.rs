@@ -1,0 +1,105 @@
+//! Workflows of one folder, checked together: those that others run come first, and a circle of them is named.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::catalog::{Catalog, Known, Unready};
+use super::diagnostic::{Code, Diagnostic};
+use super::document::{Body, Part};
+use super::reader::Reader;
+use super::source::{self, Located, Node as Tree};
+use super::{Checked, check_tree, root};
+
+/// Checks definitions that may run each other, each once. Answers in the order they were given, and adds those that
+/// are ready to the catalogue. One that runs a workflow which is not ready is a draft, too.
+pub fn check_all<'s>(sources: impl IntoIterator<Item = &'s [u8]>, catalog: &mut Catalog) -> Vec<Checked> {
+    let files: Vec<File> = sources.into_iter().map(File::read).collect();
+    let mut first: BTreeMap<&str, usize> = BTreeMap::new();
+    for (place, name) in files.iter().enumerate().filter_map(|(place, file)| Some((place, file.name.as_ref()?))) {
+        first.entry(&name.value).or_insert(place);
+    }
+    let (order, circular) = order(&files, &first);
+    let mut unready: Unready = circular.iter().filter_map(|place| files[*place].key()).collect();
+    let mut checked: BTreeMap<usize, Checked> = BTreeMap::new();
+    for place in order.into_iter().chain(circular) {
+        let file = &files[place];
+        let mut one = match &file.tree {
+            Ok(tree) => check_tree(tree, catalog, &unready),
+            Err(diagnostics) => Checked { diagnostics: diagnostics.clone(), workflow: None, bundle: None },
+        };
+        if let Some(name) = file.name.as_ref().filter(|name| first.get(name.value.as_str()) != Some(&place)) {
+            let message = format!("another file holds a workflow called `{}`", name.value);
+            one.diagnostics.push(Diagnostic::error(Code::DuplicateName, name.span, message));
+            (one.workflow, one.bundle) = (None, None);
+        } else if let Some((name, runs)) = file.key() {
+            match one.ready().and_then(|(_, bundle)| bundle.seal().ok()) {
+                Some((_, hash)) => {
+                    catalog.workflows.insert(name, Known { hash, runs });
+                }
+                None => {
+                    unready.insert(name, runs);
+                }
+            }
+        }
+        checked.insert(place, one);
+    }
+    checked.into_values().collect()
+}
+
+/// A file, its name, and the workflows it runs.
+struct File {
+    tree: Result<Tree, Vec<Diagnostic>>,
+    name: Option<Located<String>>,
+    runs: BTreeSet<String>,
+}
+
+impl File {
+    fn read(source: &[u8]) -> Self {
+        let tree = source::read(source);
+        let mut runs = BTreeSet::new();
+        let document = tree.as_ref().ok().and_then(|tree| root::read(tree, &mut Reader::default()));
+        let name = document.and_then(|document| {
+            collect(&document.body, &mut runs);
+            document.name
+        });
+        Self { tree, name, runs }
+    }
+
+    fn key(&self) -> Option<(String, BTreeSet<String>)> {
+        Some((self.name.as_ref()?.value.clone(), self.runs.clone()))
+    }
+}
+
+fn collect(body: &Body<'_>, runs: &mut BTreeSet<String>) {
+    for node in &body.nodes {
+        match &node.part {
+            Part::Subworkflow(child) => {
+                runs.insert(child.workflow.value.clone());
+            }
+            Part::Loop(each) => collect(&each.body, runs),
+            Part::Parallel(branches) => branches.values().for_each(|body| collect(body, runs)),
+            Part::Whole(_) | Part::Agent(_) | Part::Tool(_) => {}
+        }
+    }
+}
+
+/// Files in an order in which each comes after those it runs, and the files for which there is none.
+fn order(files: &[File], first: &BTreeMap<&str, usize>) -> (Vec<usize>, Vec<usize>) {
+    let runs = |place: usize| files[place].runs.iter().filter_map(|name| first.get(name.as_str()).copied());
+    let mut waits: Vec<usize> = (0..files.len()).map(|place| runs(place).count()).collect();
+    let mut run_by: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for place in 0..files.len() {
+        runs(place).for_each(|child| run_by.entry(child).or_default().push(place));
+    }
+    let mut order: Vec<usize> = (0..files.len()).filter(|place| waits[*place] == 0).collect();
+    let mut at = 0;
+    while let Some(place) = order.get(at).copied() {
+        at += 1;
+        for parent in run_by.get(&place).into_iter().flatten() {
+            waits[*parent] -= 1;
+            if waits[*parent] == 0 {
+                order.push(*parent);
+            }
+        }
+    }
+    (order, (0..files.len()).filter(|place| waits[*place] > 0).collect())
+}

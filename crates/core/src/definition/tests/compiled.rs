@@ -1,0 +1,225 @@
+//! What comes out: the graph, the bundle, and the pictures.
+
+use serde_json::json;
+
+use super::super::{Catalog, check, compile};
+use super::shelf;
+use crate::bundle::Hash;
+use crate::graph::node::{Kind, OnError};
+use crate::graph::{EdgeIx, Graph, Join, NodeIx, When, Workflow, dot, levels, mermaid};
+
+fn workflow(source: &str) -> Workflow {
+    let checked = check(source.as_bytes(), &shelf::catalog());
+    checked.workflow.unwrap_or_else(|| panic!("{:#?}", checked.diagnostics))
+}
+
+fn hash(source: &str, catalog: &Catalog) -> Hash {
+    let checked = check(source.as_bytes(), catalog);
+    let bundle = checked.bundle.unwrap_or_else(|| panic!("{:#?}", checked.diagnostics));
+    bundle.seal().unwrap().1
+}
+
+/// Edges as people say them.
+fn edges(graph: &Graph) -> Vec<String> {
+    let id = |place: NodeIx| graph.node(place).id.as_str();
+    let edge = |edge: &crate::graph::Edge| {
+        let when = match &edge.when {
+            When::Completed => String::new(),
+            When::Branch(branch) => format!(" when {branch}"),
+            When::Failed => " when it fails".to_owned(),
+        };
+        let condition = if edge.condition.is_some() { " if" } else { "" };
+        format!("{} → {}{when}{condition}", id(edge.from), id(edge.to))
+    };
+    graph.edges.iter().map(edge).collect()
+}
+
+#[test]
+fn both_ways_to_write_one_make_the_same_graph() {
+    let nodes = workflow(
+        r#"
+name: same
+nodes:
+  - {id: a, tool: get_weather, parameters: {location: x}, join: all_settled}
+  - {id: b, tool: web_search, parameters: {query: "{{ a.city }}"}, max_retries: 2, join: all_settled}
+  - {id: c, tool: web_search, parameters: {query: y}, condition: {field: a.temp, operator: ">", value: 3}, join: all_settled}
+edges:
+  - {from: a, to: b}
+  - {from: a, to: c}
+"#,
+    );
+    let steps = workflow(
+        r#"
+workflow:
+  steps:
+    - {id: a, tool_name: get_weather, parameters: {location: x}}
+    - {id: b, tool_name: web_search, parameters: {query: "$a.city"}, retry: {max_attempts: 2}, depends_on: [a]}
+    - {id: c, tool_name: web_search, parameters: {query: y}, condition: {field: a.temp, operator: ">", value: 3}}
+name: same
+"#,
+    );
+    assert_eq!(edges(&nodes.graph), edges(&steps.graph));
+    for (one, other) in nodes.graph.nodes.iter().zip(&steps.graph.nodes) {
+        assert_eq!((&one.id, one.join, &one.policy.retry), (&other.id, other.join, &other.policy.retry));
+        let roots = |node: &crate::graph::Node| match &node.kind {
+            Kind::Tool(tool) => match &tool.from {
+                crate::graph::node::ToolSource::Written { tool, parameters } => {
+                    (tool.clone(), parameters.roots().clone())
+                }
+                crate::graph::node::ToolSource::Requests => panic!(),
+            },
+            _ => panic!(),
+        };
+        assert_eq!(roots(one), roots(other));
+    }
+}
+
+#[test]
+fn yaml_and_json_of_the_same_content_have_one_hash() {
+    let yaml = "# a comment\nname:   one\nversion: 1.10\nnodes:\n  - id: a\n    duration: 1s\n";
+    let json = r#"{"nodes": [{"duration": "1s", "id": "a"}], "version": "1.10", "name": "one"}"#;
+    assert_eq!(hash(yaml, &Catalog::default()), hash(json, &Catalog::default()));
+    assert_eq!(workflow(yaml).version, "1.10");
+    assert_ne!(hash(yaml, &Catalog::default()), hash(&yaml.replace("1s", "2s"), &Catalog::default()));
+}
+
+#[test]
+fn a_changed_prompt_or_fact_changes_the_hash_and_an_unused_one_does_not() {
+    let source = "name: x\nnodes: [{id: a, agent: simple_agent}, {id: b, tool: web_search, parameters: {query: x}}]";
+    let before = hash(source, &shelf::catalog());
+    let mut changed = shelf::catalog();
+    changed.agents.get_mut("simple_agent").unwrap().prompt = "Say {{ input }}".to_owned();
+    assert_ne!(hash(source, &changed), before);
+    let mut changed = shelf::catalog();
+    changed.tools.get_mut("web_search").unwrap().timeout *= 2;
+    assert_ne!(hash(source, &changed), before);
+    let mut changed = shelf::catalog();
+    changed.agents.get_mut("reasoning_agent").unwrap().prompt.clear();
+    changed.tools.remove("send_email");
+    assert_eq!(hash(source, &changed), before);
+}
+
+#[test]
+fn a_bundle_of_another_format_is_refused() {
+    let checked = check(b"name: x\nnodes: [{id: a, duration: 1s}]", &Catalog::default());
+    let mut bundle = checked.bundle.unwrap();
+    bundle.format = 2;
+    assert_eq!(compile(&bundle).unwrap_err().to_string(), "bundle of `x` has format 2; this binary reads 1");
+    bundle.format = 1;
+    bundle.definition = json!({ "nodes": [] , "name": 5});
+    assert!(compile(&bundle).unwrap_err().to_string().contains("does not compile"));
+}
+
+#[test]
+fn a_bundle_carries_what_undoes_its_tools() {
+    let checked = check(b"name: x\nnodes: [{id: a, tool: charge_payment, parameters: {amount: 5}}]", &shelf::catalog());
+    let bundle = checked.bundle.as_ref().unwrap();
+    assert_eq!(bundle.tools.keys().collect::<Vec<_>>(), ["charge_payment", "refund_payment"]);
+    let workflow = compile(bundle).unwrap();
+    let Kind::Tool(tool) = &workflow.graph.nodes[0].kind else { panic!() };
+    assert!(tool.facts.contains_key("refund_payment"));
+}
+
+#[test]
+fn an_effect_that_is_meant_to_stay_has_no_compensation() {
+    let source = "name: x\nnodes: [{id: a, tool: charge_payment, parameters: {amount: 5}, compensation: none}]";
+    let workflow = workflow(source);
+    let Kind::Tool(tool) = &workflow.graph.nodes[0].kind else { panic!() };
+    let facts = &tool.facts["charge_payment"];
+    assert!(facts.compensation.is_none() && facts.irreversible.is_some());
+}
+
+#[test]
+fn error_edges_lead_where_they_say() {
+    let workflow = workflow(
+        "name: x\nnodes:\n  - {id: a, tool: web_search, parameters: {query: x}, on_error: goto b}\n  - {id: b, duration: 1s}\n  - {id: c, duration: 1s, depends_on: [a]}\n",
+    );
+    assert_eq!(edges(&workflow.graph), ["a → b when it fails", "a → c"]);
+    assert_eq!(workflow.graph.nodes[0].policy.on_error, Some(OnError::Goto(EdgeIx(0))));
+}
+
+#[test]
+fn what_names_a_choice_runs_whichever_branch_was_chosen() {
+    let workflow = workflow(
+        "name: x\nnodes:\n  - {id: ask, type: condition, condition: 1 < 2}\n  - {id: b, tool: web_search, parameters: {query: \"{{ ask.result }}\"}}\n",
+    );
+    assert_eq!(edges(&workflow.graph), ["ask → b when true", "ask → b when false"]);
+    assert_eq!(workflow.graph.nodes[1].join, Join::AnyTaken);
+}
+
+#[test]
+fn a_body_that_names_an_outer_node_makes_its_loop_wait() {
+    let workflow = workflow(
+        "name: x\nnodes:\n  - id: each\n    for_each: [1]\n    body: {nodes: [{id: s, tool: web_search, parameters: {query: \"{{ city.name }} {{ item }}\"}}]}\n  - {id: city, tool: get_weather, parameters: {location: x}}\n",
+    );
+    assert_eq!(edges(&workflow.graph), ["city → each"]);
+}
+
+/// Two searches race; each has a first and a second part, and `shared` comes before two of three.
+const RACE: &str = "
+name: race
+nodes:
+  - {id: start, type: parallel}
+  - {id: shared, type: parallel}
+  - {id: a, tool: web_search, parameters: {query: a}}
+  - {id: b, tool: web_search, parameters: {query: b}}
+  - {id: c, tool: web_search, parameters: {query: c}}
+  - {id: c2, tool: web_search, parameters: {query: c}}
+  - {id: first, type: merge, mode: any}
+  - {id: all, type: merge}
+edges:
+  - {from: start, to: shared}
+  - {from: start, to: c}
+  - {from: shared, to: a}
+  - {from: shared, to: b}
+  - {from: c, to: c2}
+  - {from: a, to: first}
+  - {from: b, to: first}
+  - {from: c2, to: first}
+  - {from: first, to: all}
+";
+
+#[test]
+fn a_merge_knows_what_it_may_cut() {
+    let workflow = workflow(RACE);
+    let graph = &workflow.graph;
+    let Kind::Merge(first) = &graph.node(graph.find("first").unwrap()).kind else { panic!() };
+    let branches: Vec<(&str, Vec<&str>)> = first
+        .branches
+        .iter()
+        .map(|(edge, nodes)| {
+            (graph.node(graph.edge(*edge).from).id.as_str(), nodes.iter().map(|n| graph.node(*n).id.as_str()).collect())
+        })
+        .collect();
+    assert_eq!(branches, [("a", vec!["shared", "a"]), ("b", vec!["shared", "b"]), ("c2", vec!["c", "c2"])]);
+    let Kind::Merge(all) = &graph.node(graph.find("all").unwrap()).kind else { panic!() };
+    assert!(all.branches.is_empty(), "a merge that waits for all cuts nothing");
+}
+
+#[test]
+fn levels_are_the_batches_that_can_run_side_by_side() {
+    let workflow = workflow(RACE);
+    let batches: Vec<usize> = levels(&workflow.graph).iter().map(Vec::len).collect();
+    assert_eq!(batches, [1, 2, 3, 1, 1]);
+}
+
+#[test]
+fn bodies_are_drawn_inside_their_nodes() {
+    let workflow = workflow(
+        "name: x\nnodes:\n  - id: each\n    for_each: [1]\n    body: {steps: [{id: end, tool: web_search, parameters: {query: x}}]}\n  - {id: ask, type: condition, condition: 1 < 2}\n  - {id: done, type: end}\nedges:\n  - {from: each, to: ask}\n  - {from: ask, to: done, when: true}\n",
+    );
+    insta::assert_snapshot!("drawn_mermaid", mermaid(&workflow));
+    insta::assert_snapshot!("drawn_dot", dot(&workflow));
+}
+
+#[test]
+fn hostile_names_stay_labels() {
+    let source = json!({ "name": "x", "nodes": [
+        { "id": "a", "name": "\"]; click a call evil() %% <script>\n`x` #quot; | --> b", "duration": 1 },
+        { "id": "end", "name": "\\\" }; evil [label=\"", "duration": 1, "depends_on": ["a"] },
+        { "id": "node_end", "duration": 1, "depends_on": ["end"] },
+    ]});
+    let workflow = workflow(&source.to_string());
+    insta::assert_snapshot!("hostile_mermaid", mermaid(&workflow));
+    insta::assert_snapshot!("hostile_dot", dot(&workflow));
+}
