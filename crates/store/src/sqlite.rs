@@ -96,6 +96,9 @@ impl Store {
 
     fn start(place: &Place, owners: Owners, readers: Option<Readers>, options: &Options) -> Result<Self, String> {
         let mut connection = place.writer(options.cache_bytes).map_err(|error| error.to_string())?;
+        // What is not ours is left as it is, its log included.
+        migrations::recognise(&connection)?;
+        place.make_durable(&connection).map_err(|error| error.to_string())?;
         migrations::run(&mut connection)?;
         limit(&connection, options.bytes_max).map_err(|error| error.to_string())?;
         let owners = Arc::new(owners);
@@ -162,3 +165,6 @@ fn limit(connection: &Connection, bytes_max: Option<u64>) -> rusqlite::Result<()
 
 /// What SQLite itself allows, in pages.
 const PAGES_MAX: u64 = 0xFFFF_FFFE;
+
+#[cfg(test)]
+mod tests;

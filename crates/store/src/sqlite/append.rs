@@ -11,6 +11,8 @@ use super::audit;
 use super::session::Session;
 use super::submit::{self, Via};
 
+/// Bytes of one append with all that goes with it.
+const APPEND_BYTES_MAX: usize = 128 << 20;
 /// A snapshot larger than this is not kept: it is a cache, and folding the journal does as well.
 const SNAPSHOT_BYTES_MAX: usize = 64 << 20;
 
@@ -27,14 +29,14 @@ pub(super) struct Prepared {
 impl Prepared {
     pub(super) fn new(append: Append) -> Result<Self, Error> {
         let size = append.entry.len();
-        if size > ENTRY_BYTES_MAX {
-            return Err(Error::TooLarge { what: "a journal entry", size, limit: ENTRY_BYTES_MAX });
-        }
+        check_size("a journal entry", size, ENTRY_BYTES_MAX)?;
         append.outbox.iter().try_for_each(submit::check_size)?;
         let blob = (size > BLOB_BYTES_MIN).then(|| Hash::of(&append.entry));
         let audit_details = append.audit.iter().map(|row| row.details.to_string()).collect();
         let desk_details = append.projections.iter().map(desk_details).collect();
-        Ok(Self { append, blob, audit_details, desk_details })
+        let prepared = Self { append, blob, audit_details, desk_details };
+        check_size("an append with all that goes with it", prepared.bytes(), APPEND_BYTES_MAX)?;
+        Ok(prepared)
     }
 
     /// About what it carries.
@@ -109,6 +111,10 @@ impl Prepared {
         }
         Ok(())
     }
+}
+
+fn check_size(what: &'static str, size: usize, limit: usize) -> Result<(), Error> {
+    if size > limit { Err(Error::TooLarge { what, size, limit }) } else { Ok(()) }
 }
 
 /// Moves the head row on if this owner, epoch and sequence are the row's. Nothing has been written if not.

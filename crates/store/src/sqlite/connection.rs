@@ -27,20 +27,24 @@ pub(super) enum Place {
 }
 
 impl Place {
-    /// The one connection that writes. Durable: what it commits has reached the disk.
+    /// The one connection that writes. Nothing is changed yet, so what is found may still turn out not to be ours.
     pub(super) fn writer(&self, cache_bytes: usize) -> rusqlite::Result<Connection> {
         let mut connection = match self {
             Self::File(path) => Connection::open(path)?,
             Self::Memory => Connection::open_in_memory()?,
         };
         settle(&mut connection, cache_bytes)?;
+        Ok(connection)
+    }
+
+    /// From here on what the connection commits has reached the disk.
+    pub(super) fn make_durable(&self, connection: &Connection) -> rusqlite::Result<()> {
         if matches!(self, Self::File(_)) {
-            keep_log(&connection)?;
+            keep_log(connection)?;
         }
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
-        connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
-        Ok(connection)
+        connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)
     }
 }
 

@@ -44,13 +44,15 @@ impl Journal for Store {
 
     async fn submit(&self, message: Submit) -> Result<Submitted, Error> {
         submit::check_size(&message)?;
-        let bytes = message.payload.len();
-        self.write(bytes, move |session| submit::perform(session, &message)).await
+        let message = Arc::new(message);
+        let shared = Arc::clone(&message);
+        self.write(message.payload.len(), move |session| submit::perform(session, &shared)).await
     }
 
     async fn append(&self, append: Append) -> Result<(), Error> {
-        let prepared = Prepared::new(append)?;
-        self.write(prepared.bytes(), move |session| prepared.perform(session)).await
+        let prepared = Arc::new(Prepared::new(append)?);
+        let shared = Arc::clone(&prepared);
+        self.write(prepared.bytes(), move |session| shared.perform(session)).await
     }
 
     async fn claim(

@@ -9,10 +9,17 @@ pub(super) const LAYOUT: u32 = STEPS.len() as u32;
 /// Says whose file this is, as `file` and other programs see it: `BATN`.
 const APPLICATION: i32 = 0x4241_544E;
 
+/// The layout of a database that is ours or new, or why it cannot be used. Looks at one instant: another process may be
+/// making it at this moment.
+pub(super) fn recognise(connection: &Connection) -> Result<u32, String> {
+    let instant = connection.unchecked_transaction().map_err(|error| error.to_string())?;
+    layout(&instant)
+}
+
 /// Migrates, or says why this database cannot be used.
 pub(super) fn run(connection: &mut Connection) -> Result<(), String> {
     let failed = |error: rusqlite::Error| error.to_string();
-    if layout(connection)? == LAYOUT {
+    if recognise(connection)? == LAYOUT {
         return Ok(());
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
@@ -26,7 +33,6 @@ pub(super) fn run(connection: &mut Connection) -> Result<(), String> {
     transaction.commit().map_err(failed)
 }
 
-/// The layout found, if it is ours and not newer than this program.
 fn layout(connection: &Connection) -> Result<u32, String> {
     let failed = |error: rusqlite::Error| error.to_string();
     let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(failed)?;

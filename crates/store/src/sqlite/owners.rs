@@ -38,7 +38,7 @@ impl Owners {
         Self { folder: None, known: Mutex::default() }
     }
 
-    /// Takes the lock of a new incarnation. Its file is durable before its lease can be.
+    /// Takes the lock of a new incarnation.
     /// Holding what is held already changes nothing: joining may be done over after a roll-back.
     pub(super) fn hold(&self, process: ProcessId) -> io::Result<()> {
         if self.holds(process) {
@@ -50,7 +50,6 @@ impl Owners {
                 fs::create_dir_all(folder)?;
                 let file = OpenOptions::new().create(true).write(true).truncate(true).open(name(folder, process))?;
                 file.try_lock()?;
-                sync_folder(folder)?;
                 Some(file)
             }
         };
@@ -131,11 +130,6 @@ fn name(folder: &Path, process: ProcessId) -> PathBuf {
 /// Whether the file is there and nobody holds its lock.
 fn is_free(folder: &Path, process: ProcessId) -> bool {
     OpenOptions::new().write(true).open(name(folder, process)).is_ok_and(|file| file.try_lock().is_ok())
-}
-
-/// A power cut must not lose the file and keep the lease: the owner would seem alive until the lease ends.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 #[cfg(test)]

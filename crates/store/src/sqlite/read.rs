@@ -46,11 +46,7 @@ impl Read for Store {
     async fn desk(&self, tenant: &TenantId, run: Option<&RunId>) -> Result<Vec<DeskItem>, Error> {
         let (tenant, run) = (tenant.clone(), run.cloned());
         self.read(move |connection| {
-            let which = if run.is_some() { "AND run = $3" } else { "AND $3 IS NULL" };
-            let mut open = connection.prepare_cached(&numbered(&format!(
-                "SELECT id, tenant, run, kind, title, details, opened_at, deadline FROM desk \
-                 WHERE tenant = $1 AND closed_at IS NULL {which} ORDER BY opened_at, rowid LIMIT $2"
-            )))?;
+            let mut open = connection.prepare_cached(&numbered(&desk_query(run.is_some())))?;
             let run = run.as_ref().map(RunId::as_str);
             open.query_map(params![tenant.as_str(), DESK_ITEMS_MAX, run], desk_item)?.collect()
         })
@@ -97,6 +93,14 @@ fn head(row: &Row<'_>) -> rusqlite::Result<RunHead> {
     })
 }
 
+fn runs_query(of_workflow: bool) -> String {
+    let of_workflow = if of_workflow { "AND workflow = $5" } else { "AND $5 IS NULL" };
+    format!(
+        "SELECT {HEAD} FROM aggregate WHERE tenant = $1 AND state = $2 AND state IS NOT NULL AND id < $3 {of_workflow} \
+         ORDER BY id DESC LIMIT $4"
+    )
+}
+
 /// The newest of each asked state, put together: the index is by state, and there are few states.
 fn runs(connection: &Connection, tenant: &TenantId, filter: &RunFilter) -> rusqlite::Result<Vec<RunHead>> {
     let limit = rows(filter.limit);
@@ -108,11 +112,7 @@ fn runs(connection: &Connection, tenant: &TenantId, filter: &RunFilter) -> rusql
             cursor.query_row([run.as_str(), tenant.as_str()], |row| row.get(0)).optional()?.unwrap_or(0)
         }
     };
-    let of_workflow = if filter.workflow.is_some() { "AND workflow = $5" } else { "AND $5 IS NULL" };
-    let mut newest = connection.prepare_cached(&numbered(&format!(
-        "SELECT {HEAD} FROM aggregate WHERE tenant = $1 AND state = $2 AND state IS NOT NULL AND id < $3 {of_workflow} \
-         ORDER BY id DESC LIMIT $4"
-    )))?;
+    let mut newest = connection.prepare_cached(&numbered(&runs_query(filter.workflow.is_some())))?;
     let states = filter.state.as_ref().map_or(State::ALL.as_slice(), std::slice::from_ref);
     let mut found: Vec<(i64, RunHead)> = Vec::new();
     for state in states {
@@ -188,6 +188,15 @@ fn entries(
     Ok(Ok(entries))
 }
 
+/// A run has few items, a tenant many: where the run is told, its index is the one to use, and `+` says so.
+fn desk_query(of_run: bool) -> String {
+    let which = if of_run { "+tenant = $1 AND run = $3" } else { "tenant = $1 AND $3 IS NULL" };
+    format!(
+        "SELECT id, tenant, run, kind, title, details, opened_at, deadline FROM desk \
+         WHERE closed_at IS NULL AND {which} ORDER BY opened_at, rowid LIMIT $2"
+    )
+}
+
 fn desk_item(row: &Row<'_>) -> rusqlite::Result<DeskItem> {
     Ok(DeskItem {
         id: row.get(0)?,
@@ -201,13 +210,19 @@ fn desk_item(row: &Row<'_>) -> rusqlite::Result<DeskItem> {
     })
 }
 
-fn audit(connection: &Connection, tenant: &TenantId, filter: &AuditFilter) -> rusqlite::Result<Vec<AuditRow>> {
-    let of_run = if filter.run.is_some() { "AND run = $2" } else { "AND $2 IS NULL" };
-    let of_action = if filter.action.is_some() { "AND action = $3" } else { "AND $3 IS NULL" };
-    let mut query = connection.prepare_cached(&numbered(&format!(
+/// As for the desk: a run has few rows, a tenant many.
+fn audit_query(of_run: bool, of_action: bool) -> String {
+    let which = if of_run { "+company_id = $1 AND run = $2" } else { "company_id = $1 AND $2 IS NULL" };
+    let of_action = if of_action { "AND action = $3" } else { "AND $3 IS NULL" };
+    format!(
         "SELECT at, company_id, run, user_id, agent_name, conversation_id, action_type, action, details, status, \
-         duration_ms FROM audit_trail WHERE company_id = $1 {of_run} {of_action} ORDER BY id LIMIT $4"
-    )))?;
+         duration_ms FROM audit_trail WHERE {which} {of_action} ORDER BY id LIMIT $4"
+    )
+}
+
+fn audit(connection: &Connection, tenant: &TenantId, filter: &AuditFilter) -> rusqlite::Result<Vec<AuditRow>> {
+    let sql = audit_query(filter.run.is_some(), filter.action.is_some());
+    let mut query = connection.prepare_cached(&numbered(&sql))?;
     let run = filter.run.as_ref().map(RunId::as_str);
     query.query_map(params![tenant.as_str(), run, filter.action, rows(filter.limit)], audit_row)?.collect()
 }
@@ -226,4 +241,17 @@ fn audit_row(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
         status: codec::audit_status(row, 9)?,
         duration_ms: row.get(10)?,
     })
+}
+
+/// Each query of a list with the index it must use, for the test of their plans.
+#[cfg(test)]
+pub(super) fn queries() -> Vec<(String, &'static str)> {
+    vec![
+        (runs_query(false), "aggregate_states"),
+        (runs_query(true), "aggregate_states"),
+        (desk_query(false), "desk_open"),
+        (desk_query(true), "desk_runs"),
+        (audit_query(false, true), "audit_trail_companies"),
+        (audit_query(true, true), "audit_trail_runs"),
+    ]
 }

@@ -128,7 +128,10 @@ where
     }
 
     fn answer(self: Box<Self>) -> Option<Ownership> {
-        match self.reply.send(self.outcome) {
+        let Self { act, outcome, reply } = *self;
+        // What the caller shares with its task is the caller's to free: it has more threads than the writer.
+        drop(act);
+        match reply.send(outcome) {
             Err(Ok(unheard)) => unheard.owned(),
             Ok(()) | Err(Err(_)) => None,
         }
