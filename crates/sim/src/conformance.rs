@@ -9,7 +9,7 @@ mod lists;
 mod ownership;
 mod records;
 mod registry;
-mod world;
+pub mod world;
 
 use baton_ports::journal::Journal;
 use baton_ports::read::Read;

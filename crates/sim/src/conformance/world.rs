@@ -1,4 +1,4 @@
-//! The smallest values the checks are about.
+//! The smallest values the checks are about, for tests of one implementation too.
 
 use std::sync::Arc;
 

@@ -235,6 +235,10 @@ const TIMERS: &str = "SELECT id, name FROM aggregate \
      WHERE owner IS NULL AND wake_at IS NOT NULL AND wake_at <= $1 ORDER BY wake_at LIMIT $2";
 const NUDGED: &str = "SELECT id, name FROM aggregate WHERE owner = $1 AND called = 1 LIMIT $2";
 
+/// All of them, for the test of their plans.
+#[cfg(test)]
+pub(super) const QUERIES: [&str; 4] = [OWNED, CALLED, TIMERS, NUDGED];
+
 /// Names found so far, each once.
 struct Names {
     limit: usize,

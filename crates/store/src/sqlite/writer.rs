@@ -228,3 +228,39 @@ fn broken(error: rusqlite::Error) -> Broken {
         _ => Broken::ByTask,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    fn blames(code: i32) -> &'static str {
+        match broken(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)) {
+            Broken::ByTask => "the task",
+            Broken::ByStore(Failure::Busy { .. }) => "others",
+            Broken::ByStore(_) => "the store",
+        }
+    }
+
+    #[test]
+    fn a_failing_disk_fails_the_group_and_a_broken_rule_only_its_task() {
+        for code in
+            [ffi::SQLITE_FULL, ffi::SQLITE_IOERR, ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_CORRUPT, ffi::SQLITE_READONLY]
+        {
+            assert_eq!(blames(code), "the store", "{code}");
+        }
+        for code in [ffi::SQLITE_CONSTRAINT_UNIQUE, ffi::SQLITE_TOOBIG, ffi::SQLITE_MISMATCH] {
+            assert_eq!(blames(code), "the task", "{code}");
+        }
+        assert_eq!(blames(ffi::SQLITE_BUSY), "others");
+        assert_eq!(broken_by_value(), "the task", "a value that does not fit its column");
+    }
+
+    fn broken_by_value() -> &'static str {
+        match broken(rusqlite::Error::ToSqlConversionFailure("too large".into())) {
+            Broken::ByTask => "the task",
+            Broken::ByStore(_) => "the store",
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! What is SQLite's own, beyond the suites every store passes.
+
+mod audit;
+mod corrupt;
+mod full_disk;
+mod group;
+mod opening;
+mod queries;
+mod two_processes;
+
+use std::path::PathBuf;
+
+use super::{Options, Store};
+
+/// A database in a folder that goes with it.
+struct Database {
+    _folder: tempfile::TempDir,
+    path: PathBuf,
+}
+
+impl Database {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("baton.db");
+        Self { _folder: folder, path }
+    }
+
+    fn open(&self) -> Store {
+        Store::open(&self.path, Options::default()).unwrap()
+    }
+
+    /// Past the store, as anybody with the file could.
+    fn raw(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(&self.path).unwrap()
+    }
+}

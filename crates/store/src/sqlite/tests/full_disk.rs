@@ -1,0 +1,123 @@
+//! A disk that is full: nothing is acknowledged that is not kept, and writing goes on when there is room.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use baton_ports::journal::{Append, Error, Journal, Ownership};
+use baton_ports::read::{Read, RunFilter};
+use baton_sim::conformance::world::{at, entry, join, owned, start, tenant};
+use futures::future::join_all;
+
+use super::super::{Options, Store};
+use super::Database;
+
+/// Appends of 20 kB to eight runs side by side until nothing more is taken, and how often each run was acknowledged.
+async fn fill(store: &Store, owners: &[Ownership]) -> Vec<u64> {
+    let mut acknowledged = vec![0; owners.len()];
+    for _ in 0..10_000 {
+        let append = |number: usize| {
+            let large = vec![b'x'; 20_000].into();
+            Append { entry: large, ..entry(&format!("run-{number}"), owners[number], acknowledged[number]) }
+        };
+        let outcomes = join_all((0..owners.len()).map(|number| store.append(append(number)))).await;
+        for (count, outcome) in acknowledged.iter_mut().zip(&outcomes) {
+            match outcome {
+                Ok(()) => *count += 1,
+                Err(Error::Unwritable { .. }) => {}
+                Err(other) => panic!("{other}"),
+            }
+        }
+        if outcomes.iter().all(Result::is_err) {
+            return acknowledged;
+        }
+    }
+    panic!("200 MB for each run did not fill it");
+}
+
+async fn owners(store: &Store) -> Vec<Ownership> {
+    let process = join(store).await;
+    let mut owners = Vec::new();
+    for number in 0..8 {
+        owners.push(owned(store, &format!("run-{number}"), process).await);
+    }
+    owners
+}
+
+/// Exactly what was acknowledged is there: no less, and nothing of what was not.
+async fn kept(store: &Store, acknowledged: &[u64]) {
+    for (number, count) in acknowledged.iter().enumerate() {
+        let shown = store.run(&tenant(), &format!("run-{number}").into()).await.unwrap().unwrap();
+        assert_eq!(shown.seq, *count, "run {number}");
+    }
+}
+
+/// Fills a store, gives it room, and expects it to go on by itself and to have kept every promise.
+async fn check(path: &Path, options: Options, make_room: impl AsyncFn(&Store)) {
+    let store = Store::open(path, options).unwrap();
+    let owners = owners(&store).await;
+    let mut acknowledged = fill(&store, &owners).await;
+    assert!(acknowledged.iter().all(|count| *count > 3), "{acknowledged:?}");
+    kept(&store, &acknowledged).await;
+    let refused = store.submit(start("too-much", None)).await;
+    let large = Append { entry: vec![b'x'; 4 << 20].into(), ..entry("run-0", owners[0], acknowledged[0]) };
+    let still_refused = store.append(large).await;
+    assert!(matches!(still_refused, Err(Error::Unwritable { .. })), "{still_refused:?}");
+
+    make_room(&store).await;
+    for (number, ownership) in owners.iter().enumerate() {
+        store.append(entry(&format!("run-{number}"), *ownership, acknowledged[number])).await.unwrap();
+        acknowledged[number] += 1;
+    }
+    kept(&store, &acknowledged).await;
+    drop(store);
+
+    let store = Store::open(path, Options::default()).unwrap();
+    kept(&store, &acknowledged).await;
+    let runs = store.runs(&tenant(), RunFilter::default()).await.unwrap();
+    let names: BTreeSet<_> = runs.iter().map(|run| run.run.as_str()).collect();
+    assert_eq!(names.contains("too-much"), refused.is_ok(), "a refused start is not there, an accepted one is");
+    store.join(at(0)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_store_at_its_size_limit_loses_nothing_and_goes_on_when_the_limit_is_raised() {
+    let database = Database::new();
+    let options = Options { bytes_max: Some(4 << 20), ..Options::default() };
+    check(&database.path, options, async |store| store.limit_bytes(None).await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_full_disk_loses_nothing_and_the_store_goes_on_when_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = match Disk::mount(folder.path(), "4m") {
+        Ok(disk) => disk,
+        Err(reason) => return println!("skipped: a small disk cannot be mounted here: {reason}"),
+    };
+    check(&disk.0.join("baton.db"), Options::default(), async |_| disk.grow("64m")).await;
+}
+
+/// A file system in memory of its own size.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn mount(at: &Path, size: &str) -> Result<Self, String> {
+        run(Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(at))?;
+        Ok(Self(at.to_owned()))
+    }
+
+    fn grow(&self, size: &str) {
+        run(Command::new("mount").args(["-o", &format!("remount,size={size}")]).arg(&self.0)).unwrap();
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = run(Command::new("umount").arg(&self.0));
+    }
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    let output = command.output().map_err(|error| error.to_string())?;
+    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()) }
+}

@@ -1,0 +1,134 @@
+//! Callers that share a commit do not share its misfortunes.
+
+use baton_core::run::State;
+use baton_ports::journal::{Append, Error, Journal};
+use baton_ports::read::Read;
+use baton_sim::conformance::world::{FOLD, at, bytes, entry, head, join, message, owned, parked, start, tenant};
+use futures::future::{join_all, try_join_all};
+
+use super::super::{Options, Store};
+use super::Database;
+
+#[tokio::test]
+async fn what_the_database_rejects_goes_alone() {
+    let database = Database::new();
+    let store = database.open();
+    let process = join(&store).await;
+    let mut owners = Vec::new();
+    for number in 0..9 {
+        owners.push(owned(&store, &format!("run-{number}"), process).await);
+    }
+    // One run's next entry is there already, which no store would have written.
+    let taken =
+        format!("INSERT INTO journal (aggregate, seq, at, payload) VALUES ({}, 1, 0, x'00')", owners[4].handle.0);
+    database.raw().execute(&taken, []).unwrap();
+
+    let append = |number: usize| Append {
+        head: Some(head(State::Running)),
+        ..entry(&format!("run-{number}"), owners[number], 0)
+    };
+    let outcomes = join_all((0..9).map(|number| store.append(append(number)))).await;
+    for (number, outcome) in outcomes.iter().enumerate() {
+        assert_eq!(outcome.is_err(), number == 4, "{number}: {outcome:?}");
+        let shown = store.run(&tenant(), &format!("run-{number}").into()).await.unwrap().unwrap();
+        let expect = if number == 4 { (State::Pending, 0) } else { (State::Running, 1) };
+        assert_eq!((shown.state, shown.seq), expect, "{number}");
+    }
+}
+
+#[tokio::test]
+async fn a_full_queue_says_when_to_come_back_and_loses_nothing() {
+    let database = Database::new();
+    let options = Options { waiting_max: 4, ..Options::default() };
+    let store = Store::open(&database.path, options).unwrap();
+    store.submit(start("run", None)).await.unwrap();
+    // While another process writes, nothing leaves the queue.
+    let other = database.raw();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut waiting: Vec<_> =
+        (0..10).map(|number| Box::pin(store.submit(message("run", &number.to_string())))).collect();
+    let mut refused = 0;
+    let mut pending = Vec::new();
+    for mut submit in waiting.drain(..) {
+        match futures::poll!(&mut submit) {
+            std::task::Poll::Ready(Err(Error::Busy { retry_after })) if !retry_after.is_zero() => refused += 1,
+            std::task::Poll::Ready(other) => panic!("{other:?}"),
+            std::task::Poll::Pending => pending.push(submit),
+        }
+    }
+    assert!(refused >= 1 && pending.len() >= 4, "{refused} refused, {} pending", pending.len());
+    other.execute_batch("COMMIT").unwrap();
+    let accepted = try_join_all(pending).await.unwrap().len();
+    let open: usize = database.raw().query_row("SELECT count(*) FROM inbox", [], |row| row.get(0)).unwrap();
+    assert_eq!(open, 1 + accepted);
+}
+
+#[tokio::test]
+async fn reading_does_not_wait_for_writing() {
+    let database = Database::new();
+    let store = database.open();
+    store.submit(start("run", None)).await.unwrap();
+    let other = database.raw();
+    other.execute_batch("BEGIN EXCLUSIVE; UPDATE aggregate SET state = 'failed'").unwrap();
+    let shown = store.run(&tenant(), &"run".into()).await.unwrap().unwrap();
+    assert_eq!(shown.state, State::Pending);
+    other.execute_batch("ROLLBACK").unwrap();
+}
+
+#[tokio::test]
+async fn ownership_that_nobody_received_goes_back() {
+    let database = Database::new();
+    let store = database.open();
+    let process = join(&store).await;
+    parked(&store, "claimed", process, None).await;
+    let other = database.raw();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let name = "claimed".into();
+    let mut claim = store.claim(&name, process, FOLD, at(0));
+    let mut submit = store.submit(start("started", Some(process)));
+    assert!(futures::poll!(&mut claim).is_pending());
+    assert!(futures::poll!(&mut submit).is_pending());
+    drop((claim, submit));
+    other.execute_batch("COMMIT").unwrap();
+    // The first of these may share their commit; the writer gives back before it takes the second up.
+    for run in ["one-more", "another"] {
+        store.submit(start(run, Some(process))).await.unwrap();
+    }
+    let mut due = store.due(process, at(0), 10).await.unwrap();
+    due.sort();
+    assert_eq!(due, ["claimed".into(), "started".into()]);
+}
+
+#[tokio::test]
+async fn an_owner_is_not_told_twice_of_what_came_through_its_own_door() {
+    let database = Database::new();
+    let (own, foreign) = (database.open(), database.open());
+    let process = join(&own).await;
+    let ownership = owned(&own, "run", process).await;
+    own.submit(message("run", "by-own")).await.unwrap();
+    assert_eq!(own.nudged(process, 10).await.unwrap(), []);
+    foreign.submit(message("run", "by-foreign")).await.unwrap();
+    assert_eq!(own.nudged(process, 10).await.unwrap(), ["run".into()]);
+    let done = Append { inbox_done: vec![1, 2, 3], ..entry("run", ownership, 0) };
+    own.append(done).await.unwrap();
+    assert_eq!(own.nudged(process, 10).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_large_payload_is_kept_once() {
+    let database = Database::new();
+    let store = database.open();
+    let process = join(&store).await;
+    for run in ["one", "two"] {
+        let ownership = owned(&store, run, process).await;
+        let large = Append { entry: bytes(&"x".repeat(100_000)), ..entry(run, ownership, 0) };
+        store.append(large).await.unwrap();
+    }
+    let (blobs, inline): (u32, u32) = database
+        .raw()
+        .query_row("SELECT (SELECT count(*) FROM blobs), (SELECT count(payload) FROM journal)", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .unwrap();
+    assert_eq!((blobs, inline), (1, 0));
+}

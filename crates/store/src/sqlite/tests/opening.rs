@@ -1,0 +1,78 @@
+use std::fs;
+
+use baton_ports::journal::{Error, Journal};
+use baton_sim::conformance::world::{at, start};
+
+use super::super::{Options, Store, migrations};
+use super::Database;
+
+fn refusal(database: &Database) -> String {
+    match Store::open(&database.path, Options::default()) {
+        Err(Error::Unopenable { reason }) => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_newer_database_is_refused_naming_the_file_and_both_versions() {
+    let database = Database::new();
+    drop(database.open());
+    database.raw().pragma_update(None, "user_version", 99).unwrap();
+    let reason = refusal(&database);
+    for part in ["baton.db", "version 99", &format!("up to {}", migrations::LAYOUT)] {
+        assert!(reason.contains(part), "{part} in {reason}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_database_is_refused_and_left_alone() {
+    let database = Database::new();
+    fs::write(&database.path, "a letter to grandmother".repeat(100)).unwrap();
+    assert!(refusal(&database).contains("not a database"));
+    assert_eq!(fs::read_to_string(&database.path).unwrap(), "a letter to grandmother".repeat(100));
+}
+
+#[tokio::test]
+async fn another_programs_database_is_refused_and_left_alone() {
+    let database = Database::new();
+    database.raw().execute_batch("CREATE TABLE theirs (a)").unwrap();
+    assert!(refusal(&database).contains("another program's"));
+    let mode: String = database.raw().pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+    assert_eq!(mode, "delete", "not even its log is changed");
+}
+
+#[tokio::test]
+async fn a_missing_folder_is_named() {
+    let mut database = Database::new();
+    database.path = database.path.with_file_name("nowhere").join("baton.db");
+    assert!(refusal(&database).contains("nowhere"));
+}
+
+#[tokio::test]
+async fn many_may_open_a_new_database_at_once() {
+    let database = Database::new();
+    let stores: Vec<Store> = std::thread::scope(|scope| {
+        let opening: Vec<_> = (0..8).map(|_| scope.spawn(|| database.open())).collect();
+        opening.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let mut processes = Vec::new();
+    for store in &stores {
+        processes.push(store.join(at(0)).await.unwrap().process);
+    }
+    processes.dedup();
+    assert_eq!(processes.len(), 8);
+}
+
+#[tokio::test]
+async fn what_waits_is_written_before_the_store_closes() {
+    let database = Database::new();
+    let store = database.open();
+    let submitted = store.submit(start("run", None));
+    let mut submitted = Box::pin(submitted);
+    // Asked once, so that it is in the queue, and not waited for.
+    assert!(futures::poll!(&mut submitted).is_pending());
+    drop(submitted);
+    drop(store);
+    let found: u32 = database.raw().query_row("SELECT count(*) FROM inbox", [], |row| row.get(0)).unwrap();
+    assert_eq!(found, 1);
+}

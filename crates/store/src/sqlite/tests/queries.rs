@@ -1,0 +1,85 @@
+//! Finding work costs what there is to do, not what there is.
+
+use baton_ports::journal::Journal;
+use baton_ports::read::Read;
+use baton_sim::conformance::world::{at, join, message, parked, start};
+use rusqlite::{Connection, StatementStatus};
+
+use super::super::sql::numbered;
+use super::super::{ownership, read};
+use super::Database;
+
+/// Parked runs: with a timer in the far future, and without one.
+const PARKED: i64 = 100_000;
+
+fn fill(connection: &Connection) {
+    connection
+        .execute_batch(&format!(
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {PARKED}) \
+             INSERT INTO aggregate (seq, epoch, called, items, name, tenant, kind, workflow, created_at, state, \
+             cost_nanos, wake_at) \
+             SELECT 4, 1, 0, 1, 'parked-' || i, 'clinic-a', 'run', 'booking', 0, 'waiting', 0, \
+             CASE WHEN i % 2 = 0 THEN {} + i END FROM n",
+            at(1_000_000).as_ms()
+        ))
+        .unwrap();
+}
+
+/// The steps of a query's plan.
+fn plan(connection: &Connection, sql: &str) -> Vec<String> {
+    let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", numbered(sql))).unwrap();
+    let parameters = vec![1; plan.parameter_count()];
+    plan.query_map(rusqlite::params_from_iter(parameters), |row| row.get(3)).unwrap().map(Result::unwrap).collect()
+}
+
+#[tokio::test]
+async fn looking_for_work_uses_an_index_and_scans_nothing() {
+    let database = Database::new();
+    drop(database.open());
+    for sql in ownership::QUERIES {
+        let plan = plan(&database.raw(), sql);
+        assert!(plan.iter().all(|step| step.starts_with("SEARCH aggregate USING INDEX")), "{sql}: {plan:?}");
+    }
+}
+
+#[tokio::test]
+async fn lists_use_the_narrowest_index() {
+    let database = Database::new();
+    drop(database.open());
+    for (sql, index) in read::queries() {
+        let plan = plan(&database.raw(), &sql);
+        assert!(plan[0].starts_with("SEARCH") && plan[0].contains(index), "{sql}: {plan:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_thousand_parked_runs_are_not_looked_at() {
+    let database = Database::new();
+    let store = database.open();
+    fill(&database.raw());
+    let process = join(&store).await;
+    parked(&store, "due", process, Some(at(5))).await;
+    store.submit(message("parked-77", "hello")).await.unwrap();
+    store.submit(start("new", None)).await.unwrap();
+
+    let mut due = store.due(process, at(10), 100).await.unwrap();
+    due.sort();
+    assert_eq!(due, ["due".into(), "new".into(), "parked-77".into()]);
+    let steps = steps(&database.raw());
+    assert!(steps < 1_000, "{steps} steps of the database's machine for three runs");
+    let counts: u64 = store.counts().await.unwrap().into_iter().map(|(_, count)| count).sum();
+    assert_eq!(counts, PARKED as u64 + 2);
+}
+
+/// What one look for work costs the database, in steps of its virtual machine.
+fn steps(connection: &Connection) -> i32 {
+    let steps = ownership::QUERIES.iter().map(|sql| {
+        let mut statement = connection.prepare(&numbered(sql)).unwrap();
+        let parameters = vec![at(10).as_ms(); statement.parameter_count()];
+        let mut rows = statement.query(rusqlite::params_from_iter(parameters)).unwrap();
+        while rows.next().unwrap().is_some() {}
+        drop(rows);
+        statement.get_status(StatementStatus::VmStep)
+    });
+    steps.sum()
+}

@@ -1,0 +1,205 @@
+//! Two stores on one file, and two real processes.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use baton_core::time::Time;
+use baton_ports::journal::{Append, Error, Journal, LEASE, ProcessId};
+use baton_ports::read::Read;
+use baton_sim::conformance::world::{FOLD, at, bytes, claimed, entry, join, message, owned, parked, tenant};
+
+use super::super::{Options, Store};
+use super::Database;
+
+#[tokio::test]
+async fn an_owner_that_is_gone_is_noticed_at_once() {
+    let database = Database::new();
+    let (gone, left) = (database.open(), database.open());
+    let (dead, living) = (join(&gone).await, join(&left).await);
+    let ownership = owned(&gone, "flying", dead).await;
+    gone.append(Append { inbox_done: vec![1], ..entry("flying", ownership, 0) }).await.unwrap();
+    assert_eq!(left.due(living, at(1), 10).await.unwrap(), []);
+    assert_eq!(left.claim(&"flying".into(), living, FOLD, at(1)).await.unwrap(), None);
+
+    drop(gone);
+    assert_eq!(left.due(living, at(1), 10).await.unwrap(), ["flying".into()]);
+    let taken = claimed(&left, "flying", living, at(1)).await;
+    assert_eq!((taken.seq, taken.ownership.process), (1, living));
+    left.append(Append { release: true, ..entry("flying", taken.ownership, 1) }).await.unwrap();
+
+    let owners = || fs::read_dir(database.path.with_file_name("baton.db.owners")).unwrap().count();
+    assert_eq!(owners(), 2);
+    left.renew(living, at(2)).await.unwrap();
+    assert_eq!(owners(), 1, "nothing is left of the dead");
+    let leases: u32 = database.raw().query_row("SELECT count(*) FROM lease", [], |row| row.get(0)).unwrap();
+    assert_eq!(leases, 1);
+}
+
+#[tokio::test]
+async fn a_frozen_owners_append_is_refused_in_the_other_process() {
+    let database = Database::new();
+    let (frozen, next) = (database.open(), database.open());
+    let (one, two) = (join(&frozen).await, join(&next).await);
+    let stale = owned(&frozen, "run", one).await;
+    let late = at(0) + LEASE;
+    let taken = claimed(&next, "run", two, late).await;
+    next.append(entry("run", taken.ownership, 0)).await.unwrap();
+    for seq in 0..2 {
+        let refused = frozen.append(entry("run", stale, seq)).await;
+        assert!(matches!(refused, Err(Error::LeaseLost { .. })), "{refused:?}");
+    }
+    let refused = frozen.renew(one, late).await;
+    assert!(matches!(refused, Err(Error::LeaseEnded { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_message_from_another_process_finds_its_run() {
+    let database = Database::new();
+    let (serving, door) = (database.open(), database.open());
+    let process = join(&serving).await;
+    parked(&serving, "parked", process, None).await;
+    owned(&serving, "awake", process).await;
+    for run in ["parked", "awake"] {
+        door.submit(message(run, "hello")).await.unwrap();
+    }
+    assert_eq!(serving.due(process, at(0), 10).await.unwrap(), ["parked".into()]);
+    assert_eq!(serving.nudged(process, 10).await.unwrap(), ["awake".into()]);
+}
+
+/// Each of some processes takes whatever it can get, appends, and keeps some of it beyond its lease.
+async fn scramble(store: Store, rounds: i64, step: Duration) -> BTreeMap<String, u64> {
+    let mut appended = BTreeMap::new();
+    let mut kept = Vec::new();
+    let mut process = store.join(at(0)).await.unwrap().process;
+    for round in 0..rounds {
+        let now = at(0) + step * u32::try_from(round).unwrap();
+        process = renewed(&store, process, now, round).await;
+        for run in store.due(process, now, 4).await.unwrap() {
+            let Ok(Some(claimed)) = store.claim(&run, process, FOLD, now).await else { continue };
+            kept.push((run, claimed.ownership, claimed.seq));
+        }
+        for (run, ownership, mut seq) in std::mem::take(&mut kept) {
+            let keep = (round + ownership.handle.0) % 3 != 0;
+            let text = bytes(&format!("{} {}", ownership.process.0, ownership.epoch));
+            let wake_at = (!keep).then_some(now);
+            let append = Append { entry: text, release: !keep, wake_at, ..entry(run.as_str(), ownership, seq) };
+            match store.append(append).await {
+                Ok(()) => {
+                    *appended.entry(run.to_string()).or_default() += 1;
+                    seq += 1;
+                    if keep {
+                        kept.push((run, ownership, seq));
+                    }
+                }
+                Err(Error::LeaseLost { .. }) => {}
+                Err(other) => panic!("{other}"),
+            }
+        }
+    }
+    appended
+}
+
+/// Renews now and then, so that the lease ends in between, and joins anew once that was noticed.
+async fn renewed(store: &Store, process: ProcessId, now: Time, round: i64) -> ProcessId {
+    if round % 7 != 0 {
+        return process;
+    }
+    match store.renew(process, now).await {
+        Ok(_) => process,
+        Err(Error::LeaseEnded { .. }) => store.join(now).await.unwrap().process,
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn no_two_processes_ever_move_one_aggregate() {
+    const RUNS: usize = 12;
+    let database = Database::new();
+    let store = database.open();
+    let process = join(&store).await;
+    for number in 0..RUNS {
+        parked(&store, &format!("run-{number}"), process, Some(at(0))).await;
+    }
+    // Time passes at different speeds, so that each takes the other for dead now and then.
+    let steps = [LEASE / 5, LEASE / 3, LEASE / 2];
+    let scrambling = steps.map(|step| tokio::spawn(scramble(database.open(), 60, step)));
+    let mut acknowledged = BTreeMap::<String, u64>::new();
+    for task in scrambling {
+        for (run, count) in task.await.unwrap() {
+            *acknowledged.entry(run).or_default() += count;
+        }
+    }
+    assert_eq!(acknowledged.len(), RUNS, "everything moved");
+    let mut takeovers = 0;
+    for (run, count) in acknowledged {
+        let entries = store.entries(&tenant(), &run.as_str().into(), 0, 500).await.unwrap();
+        assert_eq!(entries.len() as u64, count + 1, "{run}: what was acknowledged is there once");
+        let owners: Vec<(u64, u64)> = entries[1..].iter().map(|entry| owner(entry)).collect();
+        assert!(owners.is_sorted_by_key(|(_, epoch)| *epoch), "{run}: epochs rise");
+        for pair in owners.windows(2) {
+            assert!(pair[0].1 != pair[1].1 || pair[0].0 == pair[1].0, "{run}: one owner in one epoch");
+            takeovers += usize::from(pair[0].0 != pair[1].0);
+        }
+    }
+    assert!(takeovers > 0, "nothing changed hands");
+}
+
+fn owner(entry: &[u8]) -> (u64, u64) {
+    let text = std::str::from_utf8(entry).unwrap();
+    let (process, epoch) = text.split_once(' ').unwrap();
+    (process.parse().unwrap(), epoch.parse().unwrap())
+}
+
+/// Where the other process of the next test finds its database.
+const DATABASE: &str = "BATON_STORE_TEST_DATABASE";
+
+#[test]
+#[ignore = "the other process of `a_killed_process_is_noticed_at_once`"]
+fn another_process() {
+    let Ok(path) = std::env::var(DATABASE) else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let _store = runtime.block_on(async {
+        let store = Store::open(Path::new(&path), Options::default()).unwrap();
+        let process = join(&store).await;
+        let ownership = owned(&store, "run", process).await;
+        store.append(Append { inbox_done: vec![1], ..entry("run", ownership, 0) }).await.unwrap();
+        store
+    });
+    println!("\nready");
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Starts this very program again as the process above, and waits until it owns a run.
+fn spawn(database: &Path) -> Child {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "--nocapture", "sqlite::tests::two_processes::another_process"])
+        .env(DATABASE, database)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.map_while(Result::ok).any(|line| line == "ready"), "it got ready");
+    child
+}
+
+#[tokio::test]
+async fn a_killed_process_is_noticed_at_once() {
+    let database = Database::new();
+    let store = database.open();
+    let process = join(&store).await;
+    let mut child = spawn(&database.path);
+    assert_eq!(store.due(process, at(0), 10).await.unwrap(), []);
+    assert_eq!(store.claim(&"run".into(), process, FOLD, at(0)).await.unwrap(), None);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(store.due(process, at(0), 10).await.unwrap(), ["run".into()]);
+    let taken = claimed(&store, "run", process, at(0)).await;
+    assert_eq!(taken.tail, [bytes("run 1")]);
+    store.append(entry("run", taken.ownership, 1)).await.unwrap();
+}
