@@ -114,3 +114,6 @@ impl Tools for Registry {
         self.catalogue.names().map(str::to_owned).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! A small world for this room's tests: records in memory, a clock that is set, a registry over both.
 
+pub(crate) mod service;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};

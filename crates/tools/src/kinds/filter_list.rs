@@ -124,3 +124,6 @@ impl Names for Item<'_> {
         self.zone
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,15 +47,14 @@ const READS: &[&str] = &["GET", "HEAD", "OPTIONS"];
 const ACTS: &[&str] = &["POST", "PUT", "PATCH", "DELETE"];
 
 pub(crate) fn entry(outbound: Arc<Outbound>) -> Entry {
-    let mut whole = facts(Class::Once);
-    whole.told_by = Cow::Borrowed("method");
-    whole.irreversible = Some("nobody knows what the request does; undo it with another request".to_owned());
+    // Without a method it is a GET.
+    let whole = Facts { told_by: Cow::Borrowed("method"), ..facts(Class::Read) };
     let reads = READS.iter().map(|method| (*method, Action::new(facts(Class::Read), "api_call", Risk::Low)));
     let idempotent = outbound.config().idempotent_methods.clone();
     let acts = ACTS.iter().map(|method| {
         let class = if idempotent.contains(*method) { Class::Keyed } else { Class::Once };
         let mut acts = facts(class);
-        acts.irreversible.clone_from(&whole.irreversible);
+        acts.irreversible = Some("nobody knows what the request does; undo it with another request".to_owned());
         let keyed = Facts { class: Class::Keyed, ..acts.clone() };
         acts.told_by = Cow::Borrowed("idempotency");
         acts.actions.insert("true".to_owned(), keyed);
@@ -63,7 +62,7 @@ pub(crate) fn entry(outbound: Arc<Outbound>) -> Entry {
     });
     let actions: Vec<_> = reads.chain(acts).collect();
     let tool = Arc::new(HttpRequest { outbound });
-    Entry::new("http_request", "integration", "built-in", Action::new(whole, "api_call", Risk::High), tool)
+    Entry::new("http_request", "integration", "built-in", Action::new(whole, "api_call", Risk::Low), tool)
         .with_actions(actions)
 }
 

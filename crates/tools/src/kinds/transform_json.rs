@@ -54,3 +54,6 @@ impl Tool for TransformJson {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

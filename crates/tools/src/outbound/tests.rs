@@ -1,1 +1,176 @@
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 
+use serde_json::json;
+
+use super::*;
+use crate::testing::service::{Asked, Says, Service, json as answer, redirect};
+
+fn config(settings: serde_json::Value) -> Config {
+    serde_json::from_value(settings).unwrap()
+}
+
+fn get(url: &str) -> Outgoing {
+    Outgoing { method: Method::GET, url: url.parse().unwrap(), headers: HeaderMap::new(), body: None }
+}
+
+async fn send(settings: serde_json::Value, outgoing: Outgoing) -> Result<Answer, NoAnswer> {
+    Outbound::new(config(settings)).send(outgoing, None).await
+}
+
+#[track_caller]
+fn refused(outcome: Result<Answer, NoAnswer>) -> Fault {
+    match outcome {
+        Err(NoAnswer::Refused(fault)) => fault,
+        other => panic!("expected a refusal: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn addresses_inside_are_refused_however_they_are_written() {
+    for url in [
+        "http://127.0.0.1/",
+        "http://127.1/",
+        "http://2130706433/",
+        "http://0x7f.0.0.1/",
+        "http://0177.0.0.1/",
+        "http://127.0.0.1./",
+        "http://[::1]/",
+        "http://[::ffff:127.0.0.1]/",
+        "http://[::ffff:a9fe:a9fe]/",
+        "http://169.254.169.254/latest/meta-data/",
+        "http://10.0.0.1:8080/",
+        "http://0.0.0.0/",
+        "http://localhost/",
+        "http://１２７.0.0.1/",
+    ] {
+        assert_eq!(refused(send(json!({}), get(url)).await).code, code::ADDRESS_NOT_ALLOWED, "{url}");
+    }
+}
+
+#[tokio::test]
+async fn only_plain_http_urls_without_credentials_are_called() {
+    for url in ["ftp://example.com/", "file:///etc/passwd", "gopher://example.com/", "http://me:pw@example.com/"] {
+        let fault = refused(send(json!({}), get(url)).await);
+        assert_eq!(fault.code, code::ADDRESS_NOT_ALLOWED, "{url}");
+        assert!(!fault.message.contains("pw"), "{}", fault.message);
+    }
+    let fault = refused(send(json!({"hosts": ["api.example.com"]}), get("http://example.com/")).await);
+    assert!(fault.message.contains("`outbound.hosts`"), "{}", fault.message);
+}
+
+/// A client whose names are ours, as a hostile name server's would be.
+fn with_names(settings: serde_json::Value, names: &[(&'static str, &str)]) -> Outbound {
+    let outbound = Outbound::new(config(settings));
+    let mut known: BTreeMap<&'static str, Vec<IpAddr>> = BTreeMap::new();
+    names.iter().for_each(|(name, address)| known.entry(name).or_default().push(address.parse().unwrap()));
+    let client = build(Resolver::fixed(outbound.config.clone(), known)).unwrap();
+    outbound.guarded.set(Ok(client)).unwrap();
+    outbound
+}
+
+#[tokio::test]
+async fn a_name_that_leads_inside_is_refused_when_it_is_resolved() {
+    let outbound = with_names(json!({}), &[("evil.example", "127.0.0.1"), ("meta.example", "169.254.169.254")]);
+    for url in ["http://evil.example/", "http://meta.example/"] {
+        let fault = refused(outbound.send(get(url), None).await);
+        assert_eq!(fault.code, code::ADDRESS_NOT_ALLOWED);
+        assert!(fault.message.contains("is not a public address"), "{}", fault.message);
+    }
+}
+
+#[tokio::test]
+async fn of_a_names_addresses_only_permitted_ones_are_connected_to() {
+    let service = Service::start(|_| answer(200, &json!({"ok": true}))).await;
+    // 127.0.0.1 is allowed and 10.0.0.1 is not: the connection goes to the first only, whatever comes first.
+    let names = [("mixed.example", "10.0.0.1"), ("mixed.example", "127.0.0.1")];
+    let outbound = with_names(json!({"allow": ["127.0.0.1"]}), &names);
+    let answer = outbound.send(get(&format!("http://mixed.example:{}/", service.port)), None).await.unwrap();
+    assert_eq!(answer.status, 200);
+}
+
+#[tokio::test]
+async fn a_redirect_is_looked_at_again() {
+    let service = Service::start(|asked| match asked.target.as_str() {
+        "/inside" => redirect(302, "http://169.254.169.254/latest/"),
+        "/file" => redirect(302, "file:///etc/passwd"),
+        "/circle" => redirect(302, "/circle"),
+        "/moved" => redirect(307, "/here?x=1"),
+        _ => answer(200, &json!({"target": asked.target})),
+    })
+    .await;
+    let settings = json!({"allow": ["127.0.0.1"]});
+    let go = async |path: &str| send(settings.clone(), get(&service.url(path))).await;
+    assert_eq!(refused(go("/inside").await).code, code::ADDRESS_NOT_ALLOWED);
+    assert_eq!(refused(go("/file").await).code, code::ADDRESS_NOT_ALLOWED);
+    let fault = refused(go("/circle").await);
+    assert!(fault.message.contains("more than 5 times"), "{}", fault.message);
+    assert_eq!(go("/moved").await.unwrap().value(), json!({"target": "/here?x=1"}));
+}
+
+#[tokio::test]
+async fn an_act_is_not_repeated_by_a_redirect_that_answers_it() {
+    let service = Service::start(|asked| match asked.target.as_str() {
+        "/done" => redirect(303, "/elsewhere"),
+        "/try-there" => redirect(307, "/there"),
+        _ => answer(200, &json!({"method": asked.method, "body": asked.body})),
+    })
+    .await;
+    let post = |path: &str| Outgoing { method: Method::POST, body: Some(b"hi".to_vec()), ..get(&service.url(path)) };
+    let settings = json!({"allow": ["127.0.0.1"]});
+    assert_eq!(send(settings.clone(), post("/done")).await.unwrap().status, 303);
+    assert_eq!(send(settings, post("/try-there")).await.unwrap().value(), json!({"method": "POST", "body": "hi"}));
+    assert_eq!(service.asked().iter().filter(|asked| asked.target == "/elsewhere").count(), 0);
+}
+
+#[tokio::test]
+async fn secrets_do_not_follow_a_redirect_to_another_origin() {
+    let other = Service::start(|asked: &Asked| answer(200, &json!({"auth": asked.header("authorization")}))).await;
+    let to = other.url("/");
+    let service = Service::start(move |_| redirect(302, &to)).await;
+    let mut outgoing = get(&service.url("/"));
+    outgoing.headers.insert(header::AUTHORIZATION, "Bearer x".parse().unwrap());
+    outgoing.headers.insert(header::ACCEPT, "text/plain".parse().unwrap());
+    let answer = send(json!({"allow": ["127.0.0.1"]}), outgoing).await.unwrap();
+    assert_eq!(answer.value(), json!({"auth": null}));
+    assert_eq!(service.asked()[0].header("authorization"), Some("Bearer x"));
+    assert_eq!(other.asked()[0].header("accept"), Some("text/plain"));
+}
+
+#[tokio::test]
+async fn a_trusted_origin_may_be_inside_and_only_that_one() {
+    let other = Service::start(|_| answer(200, &json!({}))).await;
+    let to = other.url("/");
+    let service = Service::start(move |asked| match asked.target.as_str() {
+        "/" => answer(200, &json!({})),
+        _ => redirect(302, &to),
+    })
+    .await;
+    let outbound = Outbound::new(config(json!({})));
+    let origin: Url = service.url("/").parse().unwrap();
+    assert_eq!(outbound.send(get(&service.url("/")), Some(&origin)).await.unwrap().status, 200);
+    assert_eq!(refused(outbound.send(get(&other.url("/")), Some(&origin)).await).code, code::ADDRESS_NOT_ALLOWED);
+    assert_eq!(refused(outbound.send(get(&service.url("/away")), Some(&origin)).await).code, code::ADDRESS_NOT_ALLOWED);
+}
+
+#[tokio::test]
+async fn it_is_known_whether_a_request_was_sent() {
+    let settings = json!({"allow": ["127.0.0.1"]});
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let unreachable = send(settings.clone(), get(&format!("http://{closed}/"))).await;
+    assert!(matches!(unreachable, Err(NoAnswer::NotSent(_))), "{unreachable:?}");
+    let service = Service::start(|_| Says::HangsUp).await;
+    let cut_off = send(settings, get(&service.url("/"))).await;
+    assert!(matches!(cut_off, Err(NoAnswer::Unclear(_))), "{cut_off:?}");
+}
+
+#[tokio::test]
+async fn an_answer_is_read_up_to_its_limit() {
+    let service = Service::start(|_| Says::Answer(200, String::new(), "x".repeat(100_000))).await;
+    let answer =
+        send(json!({"allow": ["127.0.0.1"], "response_bytes_max": 1_000}), get(&service.url("/"))).await.unwrap();
+    assert_eq!((answer.body.len(), answer.truncated), (1_000, true));
+    let exact =
+        send(json!({"allow": ["127.0.0.1"], "response_bytes_max": 100_000}), get(&service.url("/"))).await.unwrap();
+    assert!(!exact.truncated);
+}

@@ -104,3 +104,6 @@ fn updated(mut fields: Map<String, Value>, changes: &Value) -> (Map<String, Valu
     }
     (fields, previous)
 }
+
+#[cfg(test)]
+mod tests;

@@ -87,3 +87,6 @@ impl Tool for Message {
         outbox::put(&*self.records, &*self.clock, request, self.channel, message).await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -149,3 +149,6 @@ fn closed(id: &str, ticket: &Value) -> Value {
         "ticket_id": id, "id": id, "status": "closed", "closed_at": ticket["closed_at"], "provider": "internal",
     })
 }
+
+#[cfg(test)]
+mod tests;

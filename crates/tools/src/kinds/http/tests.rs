@@ -1,1 +1,163 @@
+use std::time::Duration;
 
+use baton_core::tool::Outcome;
+use baton_ports::tools::Tools as _;
+use serde_json::{Value, json};
+
+use crate::testing::service::{Asked, Says, Service, json as answer};
+use crate::testing::{World, done, not_done, unknown};
+
+const LIMIT: Duration = Duration::from_secs(5);
+
+fn world(tool: Value) -> World {
+    let mut whole = json!({"name": "t", "kind": "http"});
+    whole.as_object_mut().unwrap().extend(tool.as_object().unwrap().clone());
+    World::defining(json!({"secrets": {"crm": "s3cr3t"}}), whole)
+}
+
+async fn echo() -> Service {
+    Service::start(|asked: &Asked| answer(200, &json!({"data": {"target": asked.target, "body": asked.body}}))).await
+}
+
+#[tokio::test]
+async fn a_service_is_called_with_the_call_itself_unless_told() {
+    let service = echo().await;
+    let world = world(json!({"url": service.url("/act"), "idempotency_header": "Idempotency-Key"}));
+    world.done("run-1/book/0", "t", json!({"date": "x"})).await;
+    let asked = &service.asked()[0];
+    assert_eq!((asked.method.as_str(), asked.target.as_str()), ("POST", "/act"));
+    assert_eq!(asked.json(), json!({"tool": "t", "arguments": {"date": "x"}, "key": "run-1/book/0"}));
+    assert_eq!(asked.header("idempotency-key"), Some("run-1/book/0"));
+}
+
+#[tokio::test]
+async fn every_part_of_the_request_is_a_template_and_the_result_is_searched() {
+    let service = echo().await;
+    let world = world(json!({
+        "url": service.url("/customers/{{ arguments.id }}/orders?fixed=1&who={{ user_id }}"),
+        "method": "PUT",
+        "query": {"page": "{{ arguments.page }}", "none": "{{ arguments.none }}"},
+        "headers": {"Authorization": "Bearer {{ secrets.crm }}", "X-Tenant": "{{ tenant }}"},
+        "body": {"items": "{{ arguments.items }}", "by": "baton"},
+        "result": "data.target",
+    }));
+    let mut call = world.call("k", "t", json!({"id": "a/../b?c#d", "page": 2, "none": null, "items": [1, 2]}));
+    call.caller.user_id = Some("user 1".to_owned());
+    let target = done(world.send(&call).await.outcome);
+    assert_eq!(target, "/customers/a%2F..%2Fb%3Fc%23d/orders?fixed=1&who=user+1&page=2");
+    let asked = &service.asked()[0];
+    assert_eq!(asked.json(), json!({"items": [1, 2], "by": "baton"}));
+    assert_eq!((asked.header("authorization"), asked.header("x-tenant")), (Some("Bearer s3cr3t"), Some("clinic")));
+}
+
+#[tokio::test]
+async fn an_argument_cannot_lead_the_path_elsewhere() {
+    let service = echo().await;
+    let world = world(json!({"url": service.url("/customers/{{ arguments.id }}"), "method": "DELETE"}));
+    for id in ["", ".", ".."] {
+        assert_eq!(world.refused("k", "t", json!({"id": id})).await.0, "INVALID_PARAMETERS", "{id:?}");
+    }
+    let (code, message) = world.refused("k", "t", json!({})).await;
+    assert_eq!(code, "EXPRESSION_FAILED");
+    assert!(message.contains("`url`"), "{message}");
+    assert!(service.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_secret_is_in_no_row_and_no_message() {
+    let service = Service::start(|_| Says::Answer(400, String::new(), "no".to_owned())).await;
+    let world = world(json!({
+        "url": service.url("/"), "headers": {"Authorization": "Bearer {{ secrets.crm }}"}, "body": {"key": "{{ secrets.crm }}"}
+    }));
+    let performed = world.send(&world.call("k", "t", json!({"x": 1}))).await;
+    assert!(!format!("{performed:?}").contains("s3cr3t"), "{performed:?}");
+    assert_eq!(service.asked()[0].header("authorization"), Some("Bearer s3cr3t"));
+}
+
+#[tokio::test]
+async fn an_error_rule_says_what_an_answer_means() {
+    let service = Service::start(|asked: &Asked| match asked.json()["arguments"]["case"].as_str() {
+        Some("declined") => answer(402, &json!({"error": {"code": "card_declined"}})),
+        Some("quiet") => answer(200, &json!({"ok": false})),
+        Some("maybe") => answer(400, &json!({"error": {"code": "timeout_behind"}})),
+        _ => answer(418, &json!({})),
+    })
+    .await;
+    let world = world(json!({"url": service.url("/"), "errors": [
+        {"when": "body.error.code == 'card_declined'", "code": "PAYMENT_DECLINED"},
+        {"when": "status == `200` && body.ok == `false`", "code": "BUSY", "retryable": true, "customer": {"es": "Ocupado."}},
+        {"when": "body.error.code == 'timeout_behind'", "code": "BEHIND", "unknown": true, "message": "it may have acted"},
+    ]}));
+    let send = async |case: &str| world.send(&world.call("k", "t", json!({"case": case}))).await.outcome;
+    match send("declined").await {
+        Outcome::NotDone { fault, retryable: false, .. } => {
+            assert_eq!(fault.code, "PAYMENT_DECLINED");
+            assert!(fault.customer.unwrap().starts_with("Lo siento, no pudimos procesar tu pago."));
+        }
+        other => panic!("{other:?}"),
+    }
+    match send("quiet").await {
+        Outcome::NotDone { fault, retryable: true, .. } => {
+            assert_eq!((&*fault.code, fault.customer.as_deref()), ("BUSY", Some("Ocupado.")));
+        }
+        other => panic!("{other:?}"),
+    }
+    let (code, message) = unknown(send("maybe").await);
+    assert_eq!(code, "BEHIND");
+    assert!(message.contains("it may have acted"), "{message}");
+    assert_eq!(not_done(send("else").await).0, "SERVICE_REJECTED");
+}
+
+#[tokio::test]
+async fn what_became_of_a_call_is_asked_of_the_service() {
+    let service = Service::start(|asked: &Asked| match (asked.method.as_str(), asked.target.as_str()) {
+        ("POST", _) => Says::HangsUp,
+        (_, "/calls/done") => answer(200, &json!({"state": "done", "booking": {"id": 7}})),
+        (_, "/calls/never") => answer(404, &json!({"state": "unknown"})),
+        (_, "/calls/broken") => Says::HangsUp,
+        _ => answer(200, &json!({"state": "working"})),
+    })
+    .await;
+    let world = world(json!({"url": service.url("/calls"), "lookup": {
+        "url": service.url("/calls/{{ key }}"), "done": "body.state == 'done'", "not_done": "status == `404`", "result": "booking"
+    }}));
+    let look_up = async |key: &str| {
+        let call = world.call(key, "t", json!({}));
+        assert_eq!(call.class, baton_core::tool::Class::Verify);
+        world.registry.look_up(&call, LIMIT).await
+    };
+    assert_eq!(unknown(world.send(&world.call("done", "t", json!({}))).await.outcome).0, "SERVICE_UNAVAILABLE");
+    assert_eq!(done(look_up("done").await), json!({"id": 7}));
+    assert!(not_done(look_up("never").await).1.contains("was not done"));
+    assert_eq!(unknown(look_up("working").await).0, "OUTCOME_UNKNOWN");
+    assert_eq!(unknown(look_up("broken").await).0, "SERVICE_UNAVAILABLE");
+}
+
+#[tokio::test]
+async fn a_service_that_does_not_answer_a_look_up_leaves_it_unknown() {
+    let service = Service::start(|_| Says::Nothing).await;
+    let world = world(json!({"url": service.url("/"), "lookup": {"url": service.url("/"), "done": "body.x"}}));
+    let outcome = world.registry.look_up(&world.call("k", "t", json!({})), Duration::from_millis(20)).await;
+    assert!(unknown(outcome).1.contains("did not answer in 20 ms"));
+}
+
+#[tokio::test]
+async fn an_act_whose_answer_cannot_be_read_was_done_all_the_same() {
+    let service = Service::start(|_| answer(200, &json!("text"))).await;
+    let tool = |class: &str| json!({"name": class, "kind": "http", "url": service.url("/"), "class": class, "result": "sum(@)"});
+    let world = World::defining(json!({}), json!([tool("once"), tool("read")]));
+    assert_eq!(world.done("k", "once", json!({})).await, json!("text"));
+    assert_eq!(world.refused("k", "read", json!({})).await.0, "EXPRESSION_FAILED");
+}
+
+#[tokio::test]
+async fn a_result_too_large_to_keep_is_refused_or_cut() {
+    let service = Service::start(|_| answer(200, &json!("x".repeat(5 << 20)))).await;
+    let tool = |class: &str| json!({"name": class, "kind": "http", "url": service.url("/"), "class": class});
+    for limit in [1 << 20, 16 << 20] {
+        let settings = json!({"outbound": {"response_bytes_max": limit}});
+        let world = World::defining(settings, json!([tool("read"), tool("once")]));
+        assert_eq!(world.refused("k", "read", json!({})).await.0, "RESPONSE_TOO_LARGE");
+        assert_eq!(world.done("k", "once", json!({})).await["truncated"], true);
+    }
+}

@@ -1,7 +1,8 @@
 //! An e-mail, read from a call's arguments.
 
 use lettre::Message;
-use lettre::message::{Mailbox, MultiPart, SinglePart};
+use lettre::message::header::ContentTransferEncoding;
+use lettre::message::{Body, Mailbox, MultiPart, SinglePart};
 use serde_json::{Value, json};
 
 use super::attachment::{self, Attachment};
@@ -81,10 +82,9 @@ impl<'r> Letter<'r> {
                     Text::Single(part) => MultiPart::mixed().singlepart(part),
                     Text::Both(parts) => MultiPart::mixed().multipart(parts),
                 };
-                builder.multipart(self.attachments.iter().fold(mixed, |mixed, attachment| {
-                    let name = lettre::message::Attachment::new(attachment.filename.clone());
-                    mixed.singlepart(name.body(attachment.content.clone(), attachment.content_type.clone()))
-                }))
+                builder.multipart(
+                    self.attachments.iter().fold(mixed, |mixed, attachment| mixed.singlepart(part(attachment))),
+                )
             }
         };
         message.map_err(|error| error.to_string())
@@ -102,6 +102,13 @@ impl<'r> Letter<'r> {
 enum Text {
     Single(SinglePart),
     Both(MultiPart),
+}
+
+/// Always in base64: lettre would send bytes such as NUL, which no 7-bit part may have, as they are.
+fn part(attachment: &Attachment) -> SinglePart {
+    let content = Body::new_with_encoding(attachment.content.clone(), ContentTransferEncoding::Base64);
+    let content = content.unwrap_or_else(Body::new);
+    lettre::message::Attachment::new(attachment.filename.clone()).body(content, attachment.content_type.clone())
 }
 
 /// One address or several; the error names the one that is none, by its place.

@@ -1,0 +1,324 @@
+use baton_core::tool::{AuditStatus, Class};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::testing::{World, done, not_done, unknown};
+use crate::{Definition, Risk};
+
+fn add(key: &str, world: &World) -> Call {
+    world.call(key, "calculator", json!({"expression": "2 + 2"}))
+}
+
+#[tokio::test]
+async fn a_call_goes_through_and_leaves_a_row() {
+    let world = World::new();
+    let mut call = add("run-1/add/0", &world);
+    call.agent = Some("schedule_agent".to_owned());
+    call.caller.user_id = Some("user_123".to_owned());
+    let performed = world.send(&call).await;
+    assert_eq!(done(performed.outcome), json!({"result": 4}));
+    let row = performed.audit;
+    assert_eq!(
+        (row.action.as_str(), row.action_type.as_str(), row.status),
+        ("calculator", "tool_execution", AuditStatus::Success)
+    );
+    assert_eq!((row.company_id.as_str(), row.run.as_str()), ("clinic", "run-1"));
+    assert_eq!((row.agent_name.as_deref(), row.user_id.as_deref()), (Some("schedule_agent"), Some("user_123")));
+    assert_eq!(
+        row.details,
+        json!({"parameters": {"expression": "2 + 2"}, "result": {"result": 4}, "key": "run-1/add/0", "attempt": 1,
+               "provider": "built-in", "compensable": false})
+    );
+}
+
+#[tokio::test]
+async fn a_row_has_no_personal_data_and_no_secrets() {
+    let tools = json!({
+        "name": "login", "kind": "script", "results": [
+            {"when": {"user": "ana@clinic.example"}, "output": {"token": "abc", "phone": "+34 612 345 678"}},
+            {"fault": {"code": "NO", "message": "ana@clinic.example is unknown"}}
+        ]
+    });
+    let world = World::defining(json!({}), tools);
+    let call = world.call("k", "login", json!({"user": "ana@clinic.example", "password": "hunter2"}));
+    let details = world.send(&call).await.audit.details;
+    assert_eq!(details["parameters"], json!({"user": "[REDACTED_EMAIL]", "password": "[REDACTED]"}));
+    assert_eq!(details["result"], json!({"token": "[REDACTED]", "phone": "[REDACTED_PHONE]", "scripted": true}));
+    let details = world.send(&world.call("k2", "login", json!({"user": "x"}))).await.audit.details;
+    assert_eq!(details["error"], "scripted: [REDACTED_EMAIL] is unknown");
+}
+
+#[tokio::test]
+async fn a_tool_that_there_is_not_is_named_with_what_was_meant() {
+    let world = World::new();
+    let performed = world.send(&world.call("k", "send_emial", json!({}))).await;
+    assert_eq!(performed.audit.status, AuditStatus::Error);
+    let (code, message) = not_done(performed.outcome);
+    assert_eq!(code, "TOOL_NOT_FOUND");
+    assert!(message.contains("did you mean `send_email`?"), "{message}");
+}
+
+#[tokio::test]
+async fn other_names_of_the_seeds_lead_to_the_shipped_tools() {
+    let world = World::new();
+    for alias in ["make_payment", "process_payment"] {
+        assert_eq!(
+            world.done(alias, alias, json!({"amount": 100, "method": "credit_card"})).await["status"],
+            "charged"
+        );
+    }
+    assert!(world.registry.facts("search_web").is_none(), "nothing searches the web here");
+    let own =
+        json!({"name": "web_search", "kind": "script", "class": "read", "results": [{"output": {"results": []}}]});
+    assert!(World::defining(json!({}), own).registry.facts("search_web").is_some());
+}
+
+#[tokio::test]
+async fn presets_of_the_seeds_are_one_action_of_a_tool() {
+    let world = World::new();
+    let facts = |name: &str| world.registry.facts(name).unwrap();
+    let described = |name: &str| world.registry.describe(name).unwrap();
+    for (name, class, audit_type, compensable) in [
+        ("check_availability", Class::Read, "api_call", false),
+        ("execute_booking", Class::Keyed, "booking", true),
+        ("send_notification", Class::Keyed, "notification", false),
+        ("create_ticket", Class::Keyed, "ticket", true),
+    ] {
+        assert_eq!(facts(name).of(&json!({})).class, class, "{name}");
+        assert_eq!(
+            (described(name).audit_type.as_str(), described(name).compensable),
+            (audit_type, compensable),
+            "{name}"
+        );
+    }
+    assert_eq!(facts("execute_booking").parameters["required"], json!(["date", "time"]));
+    let performed =
+        world.send(&world.call("k", "execute_booking", json!({"date": "2025-01-20", "time": "10:00"}))).await;
+    assert_eq!(performed.audit.action_type, "booking");
+    let booked = done(performed.outcome);
+    assert_eq!(
+        world.done("k2", "cancel_booking", json!({"booking_id": booked["booking_id"]})).await["status"],
+        "cancelled"
+    );
+}
+
+#[tokio::test]
+async fn the_facts_of_the_calendar_are_those_of_the_action() {
+    let facts = World::new().registry.facts("google_calendar").unwrap();
+    let of = |action: &str| facts.of(&json!({"action": action})).clone();
+    assert_eq!(of("check_availability").class, Class::Read);
+    let booking = of("create_booking");
+    assert_eq!(booking.class, Class::Keyed);
+    let undo = booking.compensation.unwrap();
+    assert_eq!(undo.tool_name, "google_calendar");
+    assert_eq!(undo.parameters, json!({"action": "cancel_booking", "booking_id": "{{ output.booking_id }}"}));
+    assert!(booking.output_fields.contains(&"booking_id".to_owned()));
+    assert!(of("cancel_booking").irreversible.is_some());
+}
+
+#[test]
+fn every_tool_that_acts_can_be_undone_or_says_why_not() {
+    fn check(name: &str, facts: &Facts) {
+        if facts.actions.is_empty() && facts.class.acts() {
+            assert!(facts.compensation.is_some() || facts.irreversible.is_some(), "{name}");
+        }
+        assert!(!facts.description.is_empty() && facts.parameters.is_object(), "{name}");
+        facts.actions.iter().for_each(|(action, facts)| check(&format!("{name}.{action}"), facts));
+    }
+    let registry = World::new().registry;
+    for name in registry.names() {
+        check(&name, &registry.facts(&name).unwrap());
+    }
+}
+
+#[test]
+fn what_a_compensation_needs_is_among_the_outputs() {
+    fn check(registry: &Registry, name: &str, facts: &Facts) {
+        facts.actions.values().for_each(|facts| check(registry, name, facts));
+        let Some(undo) = &facts.compensation else { return };
+        assert!(registry.facts(&undo.tool_name).is_some(), "{name}");
+        for value in undo.parameters.as_object().unwrap().values().filter_map(Value::as_str) {
+            if let Some(field) = value.strip_prefix("{{ output.").and_then(|rest| rest.strip_suffix(" }}")) {
+                assert!(facts.output_fields.iter().any(|known| known == field), "{name}: {field}");
+            }
+        }
+    }
+    let registry = World::new().registry;
+    registry.names().iter().for_each(|name| check(&registry, name, &registry.facts(name).unwrap()));
+}
+
+#[tokio::test]
+async fn a_tool_is_enabled_by_tenant() {
+    let world = World::with(json!({
+        "tool": {"calculator": {"enabled": false}}, "tenants": {"salon": {"tool": {"calculator": {"enabled": true}}}}
+    }));
+    let mut call = add("k", &world);
+    let (code, message) = not_done(world.send(&call).await.outcome);
+    assert_eq!(
+        (code.as_str(), message.as_str()),
+        ("TOOL_NOT_ALLOWED", "`calculator` is not enabled for the tenant `clinic`")
+    );
+    call.tenant = "salon".into();
+    assert_eq!(done(world.send(&call).await.outcome), json!({"result": 4}));
+}
+
+#[tokio::test]
+async fn a_disabled_tool_is_disabled_under_its_other_names() {
+    let world =
+        World::with(json!({"tool": {"google_calendar": {"enabled": false}, "charge_payment": {"enabled": false}}}));
+    assert_eq!(world.refused("k", "check_availability", json!({"date": "2025-01-20"})).await.0, "TOOL_NOT_ALLOWED");
+    assert_eq!(world.refused("k", "make_payment", json!({"amount": 1})).await.0, "TOOL_NOT_ALLOWED");
+}
+
+#[tokio::test]
+async fn defaults_fill_in_and_overrides_win() {
+    let world = World::with(json!({
+        "tool": {"charge_payment": {"defaults": {"currency": "EUR"}, "overrides": {"method": "house"}}},
+        "tenants": {"clinic": {"tool": {"charge_payment": {"defaults": {"currency": "GBP"}}}}}
+    }));
+    let charged = world.done("k", "charge_payment", json!({"amount": 5, "method": "card"})).await;
+    assert_eq!((&charged["currency"], &charged["method"]), (&json!("GBP"), &json!("house")));
+    let charged = world.done("k2", "charge_payment", json!({"amount": 5, "currency": "USD"})).await;
+    assert_eq!(charged["currency"], "USD");
+}
+
+#[tokio::test]
+async fn wrong_arguments_are_refused_in_the_customers_language() {
+    let world = World::new();
+    let mut call = world.call("k", "calculator", json!({"expresion": "1"}));
+    for (language, expect) in
+        [("es-MX", "Parámetros no válidos"), ("en", "Invalid parameters"), ("fr", "Invalid parameters")]
+    {
+        call.caller.language = Some(language.to_owned());
+        match world.send(&call).await.outcome {
+            Outcome::NotDone { fault, retryable: false, .. } => {
+                assert_eq!(fault.code, "INVALID_PARAMETERS");
+                assert!(fault.message.contains("did you mean `expression`?"), "{}", fault.message);
+                assert_eq!(fault.customer.as_deref(), Some(expect));
+                assert!(fault.suggested_action.is_some());
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+async fn asked(world: &World, call: &Call, approved: Option<&str>) -> Option<String> {
+    match world.registry.check(call, approved).await {
+        Checked::NeedsApproval { hash } => Some(hash),
+        Checked::Permitted(_) => None,
+        _ => panic!("neither asked nor permitted"),
+    }
+}
+
+#[tokio::test]
+async fn a_risky_call_needs_a_person_who_allows_exactly_it() {
+    let world = World::with(json!({"zone": "Europe/Madrid", "approval_from": "high"}));
+    assert_eq!(asked(&world, &add("k", &world), None).await, None);
+    let refund = world.call("k", "refund_payment", json!({"transaction_id": "tx_1", "amount": 5}));
+    let hash = asked(&world, &refund, None).await.unwrap();
+    assert_eq!(hash.len(), 64);
+    assert_eq!(asked(&world, &refund, None).await, Some(hash.clone()), "asking again asks for the same");
+    assert_eq!(asked(&world, &refund, Some(&hash)).await, None);
+    let more = world.call("k", "refund_payment", json!({"transaction_id": "tx_1", "amount": 50}));
+    assert_ne!(asked(&world, &more, Some(&hash)).await, Some(hash.clone()), "other arguments are asked for anew");
+    let again = world.call("k2", "refund_payment", json!({"transaction_id": "tx_1", "amount": 5}));
+    assert!(asked(&world, &again, Some(&hash)).await.is_some(), "an approval is for one effect");
+    let mut salon = refund.clone();
+    salon.tenant = "salon".into();
+    assert!(asked(&world, &salon, Some(&hash)).await.is_some(), "and for one tenant");
+}
+
+#[tokio::test]
+async fn one_tool_may_need_a_person_and_another_may_not() {
+    let world = World::with(json!({
+        "approval_from": "high", "tool": {"calculator": {"approval": true}, "charge_payment": {"approval": false}}
+    }));
+    assert!(asked(&world, &add("k", &world), None).await.is_some());
+    assert!(asked(&world, &world.call("k", "charge_payment", json!({"amount": 1})), None).await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_takes_too_long_is_unknown_if_it_may_have_acted() {
+    let slow = |class: &str| json!({"name": class, "kind": "script", "class": class, "latency_ms": 60_000, "results": [{"output": {}}]});
+    let world =
+        World::defining(json!({}), json!([slow("pure"), slow("read"), slow("keyed"), slow("verify"), slow("once")]));
+    for (class, certain) in [("pure", true), ("read", true), ("keyed", false), ("verify", false), ("once", false)] {
+        let began = tokio::time::Instant::now();
+        let performed = world.send_within(&world.call(class, class, json!({})), Duration::from_millis(1_500)).await;
+        assert_eq!(began.elapsed(), Duration::from_millis(1_500), "{class}");
+        assert_eq!(performed.audit.duration_ms, 1_500);
+        let code = match performed.outcome {
+            Outcome::NotDone { fault, retryable: true, .. } if certain => fault.code,
+            Outcome::Unknown { fault } if !certain => fault.code,
+            other => panic!("{class}: {other:?}"),
+        };
+        assert_eq!(code, "TIMEOUT");
+    }
+}
+
+#[tokio::test]
+async fn what_is_unknown_says_so_in_its_row() {
+    let cut_off =
+        json!({"name": "cut_off", "kind": "script", "results": [{"fault": {"code": "TIMEOUT", "unknown": true}}]});
+    let world = World::defining(json!({}), cut_off);
+    let performed = world.send(&world.call("k", "cut_off", json!({}))).await;
+    assert_eq!(performed.audit.details["outcome"], "unknown");
+    assert_eq!(unknown(performed.outcome).0, "TIMEOUT");
+}
+
+#[tokio::test]
+async fn a_price_is_charged_for_what_was_done_and_told_in_the_row() {
+    let world = World::with(json!({"tool": {"calculator": {"cost_usd": 0.005, "timeout_ms": 250}}}));
+    let performed = world.send(&add("k", &world)).await;
+    assert!(matches!(performed.outcome, Outcome::Done { cost, .. } if cost == Usd::from_f64(0.005)));
+    assert_eq!(performed.audit.details["cost_usd"], 0.005);
+    assert_eq!(world.registry.facts("calculator").unwrap().timeout, Duration::from_millis(250));
+}
+
+#[test]
+fn settings_for_a_tool_that_there_is_not_are_refused() {
+    let config: Config = serde_json::from_value(json!({"tenants": {"a": {"tool": {"calculater": {}}}}})).unwrap();
+    let world = World::new();
+    let error = Registry::new(config, world.records.clone(), world.clock.clone()).err().unwrap();
+    assert_eq!(
+        error.to_string(),
+        "the settings speak of a tool `calculater` that there is not; did you mean `calculator`?"
+    );
+}
+
+#[test]
+fn settings_of_a_calendar_are_checked_as_a_whole() {
+    let calendar = json!({"calendar": {"treatments": {"botox": {"resources": ["room 9"]}}}});
+    let config: Config = serde_json::from_value(calendar).unwrap();
+    let world = World::new();
+    let error = Registry::new(config, world.records.clone(), world.clock.clone()).err().unwrap();
+    assert!(error.to_string().contains("`botox` needs `room 9`"), "{error}");
+}
+
+#[tokio::test]
+async fn a_projects_own_tool_stands_in_for_a_shipped_one_and_its_presets() {
+    let own =
+        json!({"name": "google_calendar", "kind": "script", "class": "read", "results": [{"output": {"mine": true}}]});
+    let world = World::defining(json!({}), own.clone());
+    assert_eq!(world.done("k", "check_availability", json!({"date": "x"})).await["mine"], true);
+    let twice = Definition::parse(json!([own, own])).unwrap();
+    let error =
+        Registry::with_defined(Config::default(), twice, world.records.clone(), world.clock.clone()).err().unwrap();
+    assert_eq!(error, Error::DefinedTwice { name: "google_calendar".to_owned() });
+}
+
+#[test]
+fn a_description_says_what_lists_show() {
+    let registry = World::new().registry;
+    let refund = registry.describe("refund_payment").unwrap();
+    assert_eq!((refund.category.as_str(), refund.provider, refund.risk), ("payment", "internal", Risk::High));
+    assert!(registry.describe("nothing").is_none());
+}
+
+#[tokio::test]
+async fn a_tool_that_is_gone_cannot_be_looked_up() {
+    let world = World::new();
+    let call = world.call("k", "gone", json!({}));
+    let (code, _) = unknown(world.registry.look_up(&call, Duration::from_secs(1)).await);
+    assert_eq!(code, "OUTCOME_UNKNOWN");
+}
