@@ -12,19 +12,30 @@ use crate::catalogue::Entry;
 /// What an action is called where the catalogue does not know the tool.
 const UNKNOWN_TYPE: &str = "tool_execution";
 
-/// `entry` is `None` for a tool that does not exist: asking for it is worth a row too.
-pub(crate) fn row(call: &Call, entry: Option<&Entry>, outcome: &Outcome, at: Time, took: Duration) -> AuditRow {
+/// `entry` is `None` for a tool that does not exist: asking for it is worth a row too. The call is used up: what it names
+/// goes into the row as it is.
+pub(crate) fn row(call: Call, entry: Option<&Entry>, outcome: &Outcome, at: Time, took: Duration) -> AuditRow {
     let variant = entry.map(|entry| entry.variant(&call.arguments));
+    let mut details = Map::new();
+    let mut say = |name: &str, value: Value| drop(details.insert(name.to_owned(), value));
+    say("parameters", redact::value(&call.arguments, Bounds::AUDIT));
+    say("key", Value::from(call.key));
+    say("attempt", Value::from(call.attempt));
+    if let (Some(entry), Some(variant)) = (entry, variant) {
+        say("provider", Value::from(entry.provider));
+        say("compensable", Value::from(variant.compensable));
+    }
+    came_to(outcome, say);
     AuditRow {
         at,
-        company_id: call.tenant.clone(),
-        run: call.run.clone(),
-        user_id: call.caller.user_id.clone(),
-        agent_name: call.agent.clone(),
-        conversation_id: call.caller.conversation_id.clone(),
+        company_id: call.tenant,
+        run: call.run,
+        user_id: call.caller.user_id,
+        agent_name: call.agent,
+        conversation_id: call.caller.conversation_id,
         action_type: variant.map_or(UNKNOWN_TYPE, |variant| &variant.audit_type).to_owned(),
-        action: call.tool.clone(),
-        details: details(call, entry, outcome),
+        action: call.tool,
+        details: Value::Object(details),
         status: match outcome {
             Outcome::Done { .. } => AuditStatus::Success,
             Outcome::NotDone { .. } | Outcome::Unknown { .. } => AuditStatus::Error,
@@ -33,16 +44,7 @@ pub(crate) fn row(call: &Call, entry: Option<&Entry>, outcome: &Outcome, at: Tim
     }
 }
 
-fn details(call: &Call, entry: Option<&Entry>, outcome: &Outcome) -> Value {
-    let mut details = Map::new();
-    let mut say = |name: &str, value: Value| drop(details.insert(name.to_owned(), value));
-    say("parameters", redact::value(&call.arguments, Bounds::AUDIT));
-    say("key", Value::from(call.key.as_str()));
-    say("attempt", Value::from(call.attempt));
-    if let Some(entry) = entry {
-        say("provider", Value::from(entry.provider));
-        say("compensable", Value::from(entry.variant(&call.arguments).compensable));
-    }
+fn came_to(outcome: &Outcome, mut say: impl FnMut(&str, Value)) {
     match outcome {
         Outcome::Done { output, cost, .. } => {
             say("result", redact::value(output, Bounds::AUDIT));
@@ -60,5 +62,4 @@ fn details(call: &Call, entry: Option<&Entry>, outcome: &Outcome) -> Value {
             say("outcome", Value::from("unknown"));
         }
     }
-    Value::Object(details)
 }

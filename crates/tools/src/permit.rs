@@ -33,15 +33,15 @@ impl Permit {
 #[async_trait]
 impl PermittedCall for Permit {
     async fn perform(self: Box<Self>, limit: Duration) -> Performed {
-        let Admitted { entry, request } = &self.admitted;
         let at = self.clock.now();
         let began = Instant::now();
         let result = within(limit, &self.admitted).await;
+        let Admitted { entry, request } = self.admitted;
         let outcome = match result {
             Ok(output) => Outcome::Done { output, cost: entry.cost, cached: false },
             Err(failure) => outcome(failure.map_fault(|fault| code::speak(fault, &entry.category, request.language))),
         };
-        let audit = audit::row(&request.call, Some(entry), &outcome, at, began.elapsed());
+        let audit = audit::row(request.call, Some(&entry), &outcome, at, began.elapsed());
         Performed { outcome, audit }
     }
 }

@@ -71,7 +71,7 @@ impl Registry {
         let category = entry.map_or("", |entry| &entry.category);
         let fault = code::speak(fault, category, language);
         let outcome = Outcome::NotDone { fault, retryable: false, retry_after: None };
-        let audit = audit::row(call, entry, &outcome, self.clock.now(), Duration::ZERO);
+        let audit = audit::row(call.clone(), entry, &outcome, self.clock.now(), Duration::ZERO);
         Performed { outcome, audit }
     }
 }

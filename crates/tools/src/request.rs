@@ -1,5 +1,7 @@
 //! A call as its tool sees it: arguments settled, language and zone known.
 
+use std::sync::Arc;
+
 use baton_core::bundle::Hash;
 use baton_core::tool::Call;
 use serde_json::Value;
@@ -13,12 +15,13 @@ const ID_DIGITS: usize = 20;
 /// Made by the check, never from outside.
 #[derive(Debug)]
 pub(crate) struct Request {
-    /// The call, its arguments with presets, defaults, overrides and relative dates settled, its caller's language and
-    /// zone filled in.
+    /// The call, its arguments with presets, defaults, overrides and relative dates settled.
     pub(crate) call: Call,
     /// The arguments as they were journaled, where settling changed them.
     pub(crate) asked: Option<Value>,
     pub(crate) language: Language,
+    /// The IANA name of the zone that dates and times are in.
+    pub(crate) zone: Arc<str>,
 }
 
 impl Request {
@@ -31,9 +34,8 @@ impl Request {
         self.argument(name).as_str()
     }
 
-    /// The IANA name of the zone that dates and times are in.
     pub(crate) fn zone(&self) -> &str {
-        self.call.caller.zone.as_deref().unwrap_or("UTC")
+        &self.zone
     }
 
     /// A hash of what was asked. The same key must always carry the same one.

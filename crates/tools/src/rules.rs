@@ -7,7 +7,7 @@ use baton_core::id::TenantId;
 use baton_core::tool::Caller;
 
 use crate::catalogue::{Entry, Risk};
-use crate::config::{Config, Permission, Tenant, Zone};
+use crate::config::{Config, Permission, Tenant};
 use crate::language::Language;
 
 /// Every tenant's rules, worked out once.
@@ -18,9 +18,10 @@ pub(crate) struct Rules {
 }
 
 /// What holds for one tenant.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct TenantRules {
-    zone: Option<Zone>,
+    zone: Option<Arc<str>>,
+    utc: Arc<str>,
     language: Language,
     pub(crate) approval_from: Option<Risk>,
     tools: BTreeMap<Arc<str>, Permission>,
@@ -35,7 +36,8 @@ impl Rules {
             overrides: tool.overrides.clone(),
         };
         let shared = TenantRules {
-            zone: config.zone.clone(),
+            zone: config.zone.as_ref().map(|zone| zone.name().into()),
+            utc: "UTC".into(),
             language: config.language,
             approval_from: config.approval_from,
             tools: config.tool.iter().map(|(name, tool)| (name.as_str().into(), permission(tool))).collect(),
@@ -52,7 +54,7 @@ impl Rules {
 impl TenantRules {
     fn with(&self, tenant: &Tenant) -> Self {
         let mut rules = self.clone();
-        rules.zone = tenant.zone.clone().or(rules.zone);
+        rules.zone = tenant.zone.as_ref().map(|zone| zone.name().into()).or(rules.zone);
         rules.language = tenant.language.unwrap_or(rules.language);
         rules.approval_from = tenant.approval_from.or(rules.approval_from);
         for (name, own) in &tenant.tool {
@@ -71,11 +73,11 @@ impl TenantRules {
     }
 
     /// The tenant's zone; without one in the settings, the one the run carries counts as the tenant's.
-    pub(crate) fn zone<'a>(&'a self, caller: &'a Caller) -> &'a str {
+    pub(crate) fn zone(&self, caller: &Caller) -> Arc<str> {
         match (&self.zone, &caller.zone) {
-            (Some(zone), _) => zone.name(),
-            (None, Some(zone)) => zone,
-            (None, None) => "UTC",
+            (None, Some(zone)) => zone.as_str().into(),
+            (Some(zone), _) => zone.clone(),
+            (None, None) => self.utc.clone(),
         }
     }
 

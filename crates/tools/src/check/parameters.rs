@@ -28,10 +28,7 @@ pub(super) fn settle(
     entry: &Arc<Entry>,
 ) -> Result<Request, Stopped> {
     let mut settled = call.clone();
-    settled.caller.zone = Some(rules.zone(&call.caller).to_owned());
-    let language = rules.language(&call.caller);
-    settled.caller.language = Some(language.tag().to_owned());
-
+    let (zone, language) = (rules.zone(&call.caller), rules.language(&call.caller));
     if let Value::Null = settled.arguments {
         settled.arguments = Value::Object(Map::new());
     }
@@ -44,22 +41,21 @@ pub(super) fn settle(
         }
     }
     let variant = entry.variant(&settled.arguments);
-    changed |= complete(&mut settled, variant);
+    changed |= complete(&mut settled, variant, &zone);
     variant
         .schema
         .check(&settled.arguments)
         .map_err(|wrong| Stopped::refused(code::INVALID_PARAMETERS, format!("`{}`: {wrong}", call.tool), entry))?;
     let asked = changed.then(|| call.arguments.clone());
-    Ok(Request { call: settled, asked, language })
+    Ok(Request { call: settled, asked, language, zone })
 }
 
 /// Fills in the schema's defaults and settles relative dates.
-fn complete(settled: &mut Call, variant: &Variant) -> bool {
+fn complete(settled: &mut Call, variant: &Variant, zone: &str) -> bool {
     let Value::Object(arguments) = &mut settled.arguments else { return false };
     let mut changed = fill(arguments, variant.schema.defaults());
     for name in variant.schema.dates() {
         if let Some(Value::String(written)) = arguments.get_mut(name) {
-            let zone = settled.caller.zone.as_deref().unwrap_or("UTC");
             if let Some(date) = dates::resolve(written, settled.at, zone) {
                 *written = date.to_string();
                 changed = true;
