@@ -37,7 +37,6 @@ use writer::Writer;
 
 /// How much a store may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Options {
     /// Writes that may wait; one more is answered `Busy`.
     pub waiting_max: usize,
@@ -64,9 +63,10 @@ pub struct Store {
 }
 
 struct Inner {
-    writer: Writer,
-    /// None for a database in memory, which only its writer can see.
+    /// None for a database in memory, which only its writer can see. They go first: the last connection to close puts
+    /// the log away, and only the writer's can.
     readers: Option<Readers>,
+    writer: Writer,
     owners: Arc<Owners>,
     joining: tokio::sync::Mutex<()>,
 }
@@ -104,7 +104,7 @@ impl Store {
         let owners = Arc::new(owners);
         let queue = Queue::new(options.waiting_max, options.waiting_bytes_max);
         let writer = Writer::start(connection, Arc::clone(&owners), queue)?;
-        Ok(Self { inner: Arc::new(Inner { writer, readers, owners, joining: tokio::sync::Mutex::default() }) })
+        Ok(Self { inner: Arc::new(Inner { readers, writer, owners, joining: tokio::sync::Mutex::default() }) })
     }
 
     /// Changes [`Options::bytes_max`] of this store while it is open. What is there already is kept.

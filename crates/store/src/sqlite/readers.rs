@@ -1,8 +1,9 @@
 //! A few threads that read, each with its own connection. They see the last commit and never hold up the writer.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -19,20 +20,22 @@ const QUERIES_MAX: usize = 10_000;
 /// Bytes one reader keeps of the database.
 const CACHE_BYTES: usize = 4 << 20;
 
-/// The way to the threads. They end by themselves once it is gone.
+/// The way to the threads.
 pub(super) struct Readers {
     queue: Arc<Queue<Job>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Readers {
     /// Connections are opened by the first query that needs them.
     pub(super) fn start(path: &Path, threads: usize) -> Result<Self, String> {
         let queue = Arc::new(Queue::new(QUERIES_MAX, usize::MAX));
-        let readers = Self { queue };
+        let mut readers = Self { queue, threads: Vec::new() };
         for number in 0..threads.max(1) {
             let (queue, path) = (Arc::clone(&readers.queue), path.to_owned());
             let builder = thread::Builder::new().name(format!("baton-reader-{number}"));
-            builder.spawn(move || serve(&queue, &path)).map_err(|error| error.to_string())?;
+            let thread = builder.spawn(move || serve(&queue, &path)).map_err(|error| error.to_string())?;
+            readers.threads.push(thread);
         }
         Ok(readers)
     }
@@ -60,6 +63,9 @@ impl Readers {
 impl Drop for Readers {
     fn drop(&mut self) {
         self.queue.close();
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
     }
 }
 
@@ -80,8 +86,10 @@ fn serve(queue: &Queue<Job>, path: &Path) {
                 Err(error) => tracing::warn!(%error, "a reader cannot open the database"),
             }
         }
-        if let Some(connection) = &connection {
-            job(connection);
+        // A query that panics fails alone: its caller is told, and the thread goes on with a new connection.
+        let query = || connection.as_ref().map(job);
+        if panic::catch_unwind(AssertUnwindSafe(query)).is_err() {
+            connection = None;
         }
     }
 }

@@ -1,7 +1,7 @@
 use std::fs;
 
 use baton_ports::journal::{Error, Journal};
-use baton_sim::conformance::world::{at, start};
+use baton_sim::conformance::world::{at, join, owned, start};
 
 use super::super::{Options, Store, migrations};
 use super::Database;
@@ -75,4 +75,20 @@ async fn what_waits_is_written_before_the_store_closes() {
     drop(store);
     let found: u32 = database.raw().query_row("SELECT count(*) FROM inbox", [], |row| row.get(0)).unwrap();
     assert_eq!(found, 1);
+}
+
+#[tokio::test]
+async fn a_closed_store_leaves_one_file() {
+    let database = Database::new();
+    let store = database.open();
+    let process = join(&store).await;
+    owned(&store, "run", process).await;
+    assert_eq!(store.due(process, at(0), 10).await.unwrap(), []);
+    store.leave(process).await.unwrap();
+    drop(store);
+    let folder = fs::read_dir(database.path.parent().unwrap()).unwrap();
+    let mut left: Vec<_> = folder.map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["baton.db", "baton.db.owners"]);
+    assert_eq!(fs::read_dir(database.path.with_file_name("baton.db.owners")).unwrap().count(), 0);
 }
