@@ -2,21 +2,58 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::address::Address;
 use super::super::advance::expression_fault;
 use super::super::decide::Draft;
+use crate::expr::literal_list;
+use crate::fault::{Fault, code};
 use crate::graph::node::{Sink, SinkAction};
+
+/// Fields of `config` that are lists, and may be written as a template that renders one (seed 004).
+const LISTS: [&str; 1] = ["required_skills"];
 
 pub fn begin(draft: &mut Draft<'_>, at: &Address, sink: &Sink) {
     let config = match sink.config.render(&draft.view(&at.scope)) {
         Ok(config) => config,
         Err(error) => return draft.fail(at, expression_fault("config", &error)),
     };
+    let config = match with_lists(config) {
+        Ok(config) => config,
+        Err(fault) => return draft.fail(at, fault),
+    };
     let action = match sink.action {
         SinkAction::FinishConversation => "finish_conversation",
         SinkAction::HandoverToHuman => "handover_to_human",
     };
     draft.complete(at, Arc::new(json!({ "action": action, "config": config })), None);
+}
+
+/// The config with its list fields as lists, whether they were written so or as text: `['returns']`.
+fn with_lists(mut config: Value) -> Result<Value, Fault> {
+    for name in LISTS {
+        if let Some(Value::String(text)) = config.get(name) {
+            let list = literal_list(text.trim())
+                .map_err(|error| Fault::new(code::EXPRESSION, format!("config.{name} is no list: {error}")))?;
+            config[name] = list;
+        }
+    }
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_was_rendered_as_text_is_read() {
+        let skills = |written: Value| with_lists(json!({ "required_skills": written, "note": "['x']" }));
+        let expected = json!({ "required_skills": ["returns"], "note": "['x']" });
+        assert_eq!(skills(json!("['returns']\n")), Ok(expected.clone()));
+        assert_eq!(skills(json!(["returns"])), Ok(expected));
+        assert_eq!(with_lists(json!({})), Ok(json!({})));
+        let fault = skills(json!("returns")).unwrap_err();
+        assert!(fault.code == code::EXPRESSION && fault.message.contains("required_skills"), "{fault}");
+    }
 }
