@@ -15,7 +15,7 @@ use crate::check::Admitted;
 use crate::code;
 use crate::failure::Failure;
 
-/// Bytes of JSON one result may have; RUNS.md's blobs take what a journal entry should not.
+/// Bytes of JSON one result may have, so that a journal entry can hold it.
 const RESULT_BYTES_MAX: usize = 4 << 20;
 
 /// Made only for what the check admitted. It owns the settled arguments, so what a person approved is what is sent.

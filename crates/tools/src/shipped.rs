@@ -15,7 +15,7 @@ use crate::kinds::{calculator, filter_list, http, http_request, script, transfor
 use crate::outbound::Outbound;
 use crate::providers::{calendar, crm, email, message, payment, ticket};
 
-/// The time-out of a tool that says nothing of it (SEEDS.md 22).
+/// The time-out of a tool that says nothing of it.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Shipped tools first, so that a project's own of the same name stands in for them.

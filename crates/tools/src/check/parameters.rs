@@ -55,11 +55,11 @@ fn complete(settled: &mut Call, variant: &Variant, zone: &str) -> bool {
     let Value::Object(arguments) = &mut settled.arguments else { return false };
     let mut changed = fill(arguments, variant.schema.defaults());
     for name in variant.schema.dates() {
-        if let Some(Value::String(written)) = arguments.get_mut(name) {
-            if let Some(date) = dates::resolve(written, settled.at, zone) {
-                *written = date.to_string();
-                changed = true;
-            }
+        if let Some(Value::String(written)) = arguments.get_mut(name)
+            && let Some(date) = dates::resolve(written, settled.at, zone)
+        {
+            *written = date.to_string();
+            changed = true;
         }
     }
     changed

@@ -192,7 +192,9 @@ impl Template {
         let mut pairs = Vec::new();
         for pair in fixed.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            pairs.push((name.to_owned(), template("url", &Value::from(value), OPEN_NAMES)?));
+            // What is written out may be encoded already, and is encoded again when it is sent.
+            let value = if value.contains("{{") { value.to_owned() } else { decoded(&origin, value) };
+            pairs.push((decoded(&origin, name), template("url", &Value::from(value), OPEN_NAMES)?));
         }
         for (name, value) in query {
             let value = template(&format!("query.{name}"), &value, OPEN_NAMES)?;
@@ -214,6 +216,13 @@ impl Template {
             body: body.map(|body| template("body", &body, NAMES)).transpose()?,
         })
     }
+}
+
+/// A part of a query as it was before it was encoded.
+fn decoded(origin: &Url, text: &str) -> String {
+    let mut probe = origin.clone();
+    probe.set_query(Some(text));
+    probe.query_pairs().next().map(|(name, _)| name.into_owned()).unwrap_or_default()
 }
 
 /// Origin, path and query of a URL. The origin holds no template, so no argument chooses whom we speak to.

@@ -34,6 +34,17 @@ fn a_document_holds_one_tool_or_several() {
 }
 
 #[test]
+fn what_the_recipe_shows_can_be_used() {
+    let recipe = include_str!("../../../../docs/recipes/add-a-tool.md");
+    let examples: Vec<&str> = recipe.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(examples.len(), 3);
+    for example in examples {
+        let document = baton_core::definition::source::read(example.as_bytes()).unwrap().to_json();
+        Definition::parse(document).unwrap();
+    }
+}
+
+#[test]
 fn a_mistake_is_told_with_its_place() {
     refused(json!(7), "", "an object with `name` and `kind`");
     refused(json!({"name": "t"}), "kind", "`kind: script` or `kind: http`");

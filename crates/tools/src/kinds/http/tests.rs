@@ -34,7 +34,7 @@ async fn a_service_is_called_with_the_call_itself_unless_told() {
 async fn every_part_of_the_request_is_a_template_and_the_result_is_searched() {
     let service = echo().await;
     let world = world(json!({
-        "url": service.url("/customers/{{ arguments.id }}/orders?fixed=1&who={{ user_id }}"),
+        "url": service.url("/customers/{{ arguments.id }}/orders?fixed=a%20b%2B&who={{ user_id }}"),
         "method": "PUT",
         "query": {"page": "{{ arguments.page }}", "none": "{{ arguments.none }}"},
         "headers": {"Authorization": "Bearer {{ secrets.crm }}", "X-Tenant": "{{ tenant }}"},
@@ -44,7 +44,7 @@ async fn every_part_of_the_request_is_a_template_and_the_result_is_searched() {
     let mut call = world.call("k", "t", json!({"id": "a/../b?c#d", "page": 2, "none": null, "items": [1, 2]}));
     call.caller.user_id = Some("user 1".to_owned());
     let target = done(world.send(&call).await.outcome);
-    assert_eq!(target, "/customers/a%2F..%2Fb%3Fc%23d/orders?fixed=1&who=user+1&page=2");
+    assert_eq!(target, "/customers/a%2F..%2Fb%3Fc%23d/orders?fixed=a+b%2B&who=user+1&page=2");
     let asked = &service.asked()[0];
     assert_eq!(asked.json(), json!({"items": [1, 2], "by": "baton"}));
     assert_eq!((asked.header("authorization"), asked.header("x-tenant")), (Some("Bearer s3cr3t"), Some("clinic")));

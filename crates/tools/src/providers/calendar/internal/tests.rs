@@ -73,6 +73,8 @@ async fn a_key_with_other_arguments_is_refused() {
     world.done("k", "google_calendar", booking("2025-01-20", "10:00")).await;
     let (code, _) = world.refused("k", "google_calendar", booking("2025-01-20", "12:00")).await;
     assert_eq!(code, "KEY_REUSED");
+    let other_tool = world.refused("k", "execute_booking", booking("2025-01-20", "10:00")).await;
+    assert_eq!(other_tool.0, "KEY_REUSED");
     assert_eq!(world.records.held(), 1);
 }
 
