@@ -1,8 +1,8 @@
 //! Tools that a project defines in `tools/*.yaml`: scripts and HTTP request templates. The app reads the files; here
 //! they are JSON already.
 
-mod common;
 mod http;
+mod profile;
 mod script;
 
 use std::collections::BTreeSet;
@@ -11,8 +11,8 @@ use baton_core::expr::{Dialect, Params, nearest};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-pub(crate) use common::Common;
 pub(crate) use http::{ErrorRule, Http, Lookup, OPEN_NAMES, Segment, Template as HttpTemplate};
+pub(crate) use profile::Profile;
 pub(crate) use script::{Fault as ScriptedFault, NAMES as SCRIPT_NAMES, Reply, Rule, Script, When};
 
 use crate::error::Error;
@@ -23,7 +23,7 @@ const TOOLS_MAX: usize = 1_000;
 /// A tool, checked as far as it can be before a call.
 #[derive(Clone, Debug)]
 pub struct Definition {
-    pub(crate) common: Common,
+    pub(crate) profile: Profile,
     pub(crate) kind: Kind,
 }
 
@@ -60,7 +60,7 @@ impl Definition {
     }
 
     pub fn name(&self) -> &str {
-        &self.common.name
+        &self.profile.name
     }
 
     fn one(tool: Value) -> Result<Self, Error> {
@@ -72,17 +72,17 @@ impl Definition {
         let wrong =
             |mistake: Mistake| Error::Definition { tool: name.clone(), place: mistake.place, reason: mistake.reason };
         let kind = fields.remove("kind");
-        let common = Common::take(&mut fields).map_err(wrong)?;
+        let profile = Profile::take(&mut fields).map_err(wrong)?;
         match kind.as_ref().and_then(Value::as_str) {
             Some("script") => {
-                let script = Script::read(fields, &common).map_err(wrong)?;
-                let common = script.complete(common);
-                Ok(Self { common, kind: Kind::Script(script) })
+                let script = Script::read(fields, &profile).map_err(wrong)?;
+                let profile = script.complete(profile);
+                Ok(Self { profile, kind: Kind::Script(script) })
             }
             Some("http") => {
                 let http = Http::read(fields).map_err(wrong)?;
-                let common = http.complete(common).map_err(wrong)?;
-                Ok(Self { common, kind: Kind::Http(Box::new(http)) })
+                let profile = http.complete(profile).map_err(wrong)?;
+                Ok(Self { profile, kind: Kind::Http(Box::new(http)) })
             }
             Some(other) => {
                 Err(wrong(Mistake::at("kind", format!("`{other}` is no kind; there are `script` and `http`"))))

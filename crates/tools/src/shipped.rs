@@ -45,8 +45,8 @@ pub(crate) fn entries(
             return Err(Error::DefinedTwice { name: definition.name().to_owned() });
         }
         entries.push(match definition.kind {
-            Kind::Script(script) => script::entry(definition.common, script, records.clone(), clock.clone()),
-            Kind::Http(http) => http::entry(definition.common, *http, outbound.clone(), secrets.clone()),
+            Kind::Script(script) => script::entry(definition.profile, script, records.clone(), clock.clone()),
+            Kind::Http(http) => http::entry(definition.profile, *http, outbound.clone(), secrets.clone()),
         });
     }
     Ok(entries)

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::script::Lang;
-use super::{Common, Mistake, read, template};
+use super::{Mistake, Profile, read, template};
 
 /// What a URL and a query may name.
 pub(crate) const OPEN_NAMES: &[&str] = &["arguments", "attempt", "key", "language", "run", "tenant", "user_id"];
@@ -155,11 +155,11 @@ impl Http {
     }
 
     /// The class, where the definition does not say; and whether the tool can keep the one it says.
-    pub(super) fn complete(&self, common: Common) -> Result<Common, Mistake> {
+    pub(super) fn complete(&self, profile: Profile) -> Result<Profile, Mistake> {
         let method = &self.request.method;
         let reads = matches!(*method, Method::GET | Method::HEAD);
         let repeatable = self.idempotency_header.is_some() || matches!(*method, Method::PUT | Method::DELETE);
-        let class = match (common.class, reads, &self.idempotency_header, &self.lookup) {
+        let class = match (profile.class, reads, &self.idempotency_header, &self.lookup) {
             (Some(class), ..) => class,
             (None, true, ..) => Class::Read,
             (None, false, Some(_), _) => Class::Keyed,
@@ -175,7 +175,7 @@ impl Http {
                 Err(Mistake::at("class", "`verify` needs a `lookup` that asks what became of a call"))
             }
             Class::Pure => Err(Mistake::at("class", "a request is not `pure`; one that only asks is `read`")),
-            Class::Read | Class::Keyed | Class::Verify | Class::Once => Ok(common.of_class(class)),
+            Class::Read | Class::Keyed | Class::Verify | Class::Once => Ok(profile.of_class(class)),
         }
     }
 }

@@ -8,7 +8,7 @@ use baton_core::tool::Class;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Common, Mistake, check_roots, read, template};
+use super::{Mistake, Profile, check_roots, read, template};
 use crate::language::Language;
 
 /// What templates and conditions of a script may name.
@@ -116,7 +116,7 @@ struct WrittenRule {
 }
 
 impl Script {
-    pub(super) fn read(fields: Map<String, Value>, common: &Common) -> Result<Self, Mistake> {
+    pub(super) fn read(fields: Map<String, Value>, profile: &Profile) -> Result<Self, Mistake> {
         let written: Written = read("", fields)?;
         if written.results.is_empty() || written.results.len() > RESULTS_MAX {
             return Err(Mistake::at("results", format!("a script has 1 to {RESULTS_MAX} results")));
@@ -125,7 +125,7 @@ impl Script {
         let output_fields = outputs.flat_map(|output| output.keys().cloned()).collect();
         let mut rules = Vec::with_capacity(written.results.len());
         for (index, rule) in written.results.into_iter().enumerate() {
-            let rule = Rule::read(rule, written.latency_ms, common);
+            let rule = Rule::read(rule, written.latency_ms, profile);
             rules.push(rule.map_err(|mistake| mistake.within(&format!("results.{index}")))?);
         }
         let counts = rules.iter().any(Rule::names_the_turn);
@@ -133,19 +133,19 @@ impl Script {
     }
 
     /// What the script says of the tool where its definition does not.
-    pub(super) fn complete(&self, common: Common) -> Common {
-        let mut common = common;
-        if common.output_fields.is_empty() {
-            common.output_fields = self.output_fields.iter().cloned().collect();
+    pub(super) fn complete(&self, profile: Profile) -> Profile {
+        let mut profile = profile;
+        if profile.output_fields.is_empty() {
+            profile.output_fields = self.output_fields.iter().cloned().collect();
         }
         // A script keeps a row per key, so it may be sent again.
-        let class = common.class.unwrap_or(Class::Keyed);
-        common.of_class(class)
+        let class = profile.class.unwrap_or(Class::Keyed);
+        profile.of_class(class)
     }
 }
 
 impl Rule {
-    fn read(fields: Map<String, Value>, latency_ms: u64, common: &Common) -> Result<Self, Mistake> {
+    fn read(fields: Map<String, Value>, latency_ms: u64, profile: &Profile) -> Result<Self, Mistake> {
         let written: WrittenRule = read("", fields)?;
         let latency_ms = written.latency_ms.unwrap_or(latency_ms);
         if latency_ms > LATENCY_MS_MAX {
@@ -159,7 +159,7 @@ impl Rule {
                 let reason = "a fault with an `output` acted all the same, so its outcome is `unknown: true`";
                 return Err(Mistake::at("fault", reason));
             }
-            (Some(_), Some(_)) if common.class == Some(Class::Once) => {
+            (Some(_), Some(_)) if profile.class == Some(Class::Once) => {
                 return Err(Mistake::at("fault", "a tool of class `once` cannot be looked up; leave out the `output`"));
             }
             (acted, Some(fault)) => Reply::Fault(Fault { acted, ..fault }),

@@ -86,7 +86,7 @@ fn a_class_is_one_that_the_tool_can_keep() {
     refused(http(&json!({"class": "keyed"})), "class", "idempotency_header");
     refused(http(&json!({"class": "verify"})), "class", "lookup");
     refused(http(&json!({"class": "pure"})), "class", "not `pure`");
-    let class = |more: Value| Definition::parse(http(&more)).unwrap()[0].common.class.unwrap();
+    let class = |more: Value| Definition::parse(http(&more)).unwrap()[0].profile.class.unwrap();
     use baton_core::tool::Class;
     assert_eq!(class(json!({})), Class::Once);
     assert_eq!(class(json!({"method": "get"})), Class::Read);

@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use crate::catalogue::Entry;
 use crate::code;
 use crate::config::Secret;
-use crate::definition::{Common, ErrorRule, Http, HttpTemplate, Lookup, OPEN_NAMES, Segment};
+use crate::definition::{ErrorRule, Http, HttpTemplate, Lookup, OPEN_NAMES, Profile, Segment};
 use crate::failure::Failure;
 use crate::kinds::http_request::{body, headers, idempotency_key, plain};
 use crate::outbound::{Answer, Outbound, Outgoing, judge};
@@ -25,12 +25,12 @@ use crate::request::Request;
 use crate::tool::Tool;
 
 pub(crate) fn entry(
-    common: Common,
+    profile: Profile,
     http: Http,
     outbound: Arc<Outbound>,
     secrets: Arc<BTreeMap<String, Secret>>,
 ) -> Entry {
-    common.entry("http", Arc::new(Templated { http, outbound, secrets }))
+    profile.entry("http", Arc::new(Templated { http, outbound, secrets }))
 }
 
 struct Templated {

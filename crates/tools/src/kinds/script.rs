@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::catalogue::Entry;
 use crate::code;
-use crate::definition::{Common, Reply, Rule, Script, When};
+use crate::definition::{Profile, Reply, Rule, Script, When};
 use crate::failure::Failure;
 use crate::keyed::{Act, Rejected};
 use crate::request::Request;
@@ -24,9 +24,9 @@ const TURNS: &str = "script_turns";
 /// How often others may take a turn before we give up.
 const TRIES_MAX: usize = 100;
 
-pub(crate) fn entry(common: Common, script: Script, records: Arc<dyn Records>, clock: Arc<dyn Clock>) -> Entry {
+pub(crate) fn entry(profile: Profile, script: Script, records: Arc<dyn Records>, clock: Arc<dyn Clock>) -> Entry {
     let tool = Arc::new(Scripted { script, records, clock });
-    common.entry("script", tool)
+    profile.entry("script", tool)
 }
 
 struct Scripted {

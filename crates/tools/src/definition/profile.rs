@@ -1,4 +1,4 @@
-//! What every defined tool may say of itself.
+//! What every defined tool may say of itself, whatever its kind.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const NAME_BYTES_MAX: usize = 128;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Common {
+pub(crate) struct Profile {
     pub(crate) name: String,
     #[serde(default)]
     description: String,
@@ -62,23 +62,23 @@ const FIELDS: &[&str] = &[
     "cost_usd",
 ];
 
-impl Common {
+impl Profile {
     /// Takes its fields out of a definition and leaves those of its kind.
     pub(super) fn take(fields: &mut Map<String, Value>) -> Result<Self, Mistake> {
         let own = FIELDS.iter().filter_map(|name| fields.remove_entry(*name)).collect();
-        let common: Self = read("", own)?;
+        let profile: Self = read("", own)?;
         let named = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-        if common.name.is_empty() || common.name.len() > NAME_BYTES_MAX || !common.name.bytes().all(named) {
+        if profile.name.is_empty() || profile.name.len() > NAME_BYTES_MAX || !profile.name.bytes().all(named) {
             let reason = "a name is 1 to 128 letters, digits, `_`, `-` and `.`";
             return Err(Mistake::at("name", reason));
         }
-        Schema::new(common.parameters.clone())
+        Schema::new(profile.parameters.clone())
             .compile()
             .map_err(|reason| Mistake::at("parameters", format!("is no JSON Schema: {reason}")))?;
-        if !common.cost_usd.is_finite() || common.cost_usd < 0.0 {
+        if !profile.cost_usd.is_finite() || profile.cost_usd < 0.0 {
             return Err(Mistake::at("cost_usd", "is a price in US dollars, zero or more"));
         }
-        Ok(common)
+        Ok(profile)
     }
 
     pub(super) fn of_class(self, class: Class) -> Self {
