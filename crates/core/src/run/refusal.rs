@@ -55,3 +55,46 @@ impl Refusal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// One of each.
+    fn all() -> Vec<Refusal> {
+        let (node, effect, state) = (String::new, String::new, State::Running);
+        vec![
+            Refusal::NotStarted,
+            Refusal::AlreadyStarted { state },
+            Refusal::Ended { state, command: "pause" },
+            Refusal::WrongState { state, command: "retry" },
+            Refusal::NothingWaits { node: node() },
+            Refusal::Lost { node: node(), winner: String::new() },
+            Refusal::AnsweredTwice { node: node(), by: String::new() },
+            Refusal::WrongAnswer { node: node(), expected: "a form" },
+            Refusal::NoSuchCall { effect: effect() },
+            Refusal::NotInDoubt { effect: effect() },
+            Refusal::Duplicate { effect: effect() },
+            Refusal::TooManySignals { limit: 1 },
+            Refusal::Impossible { reason: String::new() },
+            Refusal::SignalSeen { from: String::new(), number: 1 },
+        ]
+    }
+
+    #[test]
+    fn every_code_has_a_page_and_every_page_its_code() {
+        let pages = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors/run");
+        let codes: BTreeSet<String> = all().iter().map(|refusal| refusal.code().to_owned()).collect();
+        assert_eq!(codes.len(), all().len(), "two refusals share a code");
+        for code in &codes {
+            let page = std::fs::read_to_string(pages.join(format!("{code}.md"))).unwrap_or_default();
+            assert!(page.starts_with(&format!("# {code}: ")), "docs/errors/run/{code}.md");
+        }
+        let written = std::fs::read_dir(&pages).unwrap().map(|page| page.unwrap().path());
+        let written: BTreeSet<String> =
+            written.filter_map(|page| Some(page.file_stem()?.to_str()?.to_owned())).collect();
+        assert_eq!(written, codes);
+    }
+}
