@@ -132,7 +132,7 @@ fn check_tree(tree: &Tree, catalog: &Catalog, unready: &Unready) -> Checked {
         name: workflow.name.clone(),
         definition: definition_of(tree, &document),
         agents: used.agents,
-        tools: used.tools,
+        tools: used.tools.into_iter().map(|(name, facts)| (name, (*facts).clone())).collect(),
         subworkflows: used.subworkflows,
     };
     Checked { diagnostics: findings.finish(), workflow: Some(workflow), bundle: Some(bundle) }
@@ -149,7 +149,7 @@ fn lower(
     let workflow = Workflow {
         name: document.name.as_ref().map_or_else(|| "unnamed".to_owned(), |name| name.value.clone()),
         version: document.version.clone(),
-        graph: std::sync::Arc::new(lowered.graph.clone()),
+        graph: lowered.graph.clone(),
         variables: variables.collect(),
         timeout: document.timeout,
         max_cost: document.max_cost,

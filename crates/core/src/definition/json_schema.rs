@@ -1,33 +1,65 @@
-//! JSON Schemas that people write in definitions: forms, and the outputs of agents.
+//! JSON Schemas that people write in definitions: forms, inputs, and the outputs of agents.
 
 use serde_json::Value as Json;
 
 use super::diagnostic::{Code, shown};
 use super::fields::{Fields, wrong_shape};
 use super::reader::Reader;
+use super::source::Node;
 
 /// The largest schema anyone may write, as JSON bytes.
-const SCHEMA_BYTES_MAX: usize = 64 * 1024;
+pub const SCHEMA_BYTES_MAX: usize = 64 * 1024;
+/// Regular expressions in all schemas of one definition. Each takes a moment to compile.
+pub const PATTERNS_MAX: usize = 500;
 
-/// A JSON Schema, checked to be one.
+/// The schema under a key, checked to be one.
 pub(crate) fn read(name: &'static str, fields: &mut Fields<'_>, reader: &mut Reader) -> Option<Json> {
     let node = fields.take(name, &mut reader.findings)?;
     if node.as_map().is_none() {
         reader.findings.push(wrong_shape(&format!("`{name}`"), "a JSON Schema", node));
         return None;
     }
+    check(name, node, reader)
+}
+
+/// A mapping as a schema, checked to be one.
+pub(crate) fn check(name: &str, node: &Node, reader: &mut Reader) -> Option<Json> {
     let schema = node.to_json();
     if schema.to_string().len() > SCHEMA_BYTES_MAX {
-        let message = format!("`{name}` is larger than {SCHEMA_BYTES_MAX} bytes");
+        let message = format!("`{}` is larger than {SCHEMA_BYTES_MAX} bytes", shown(name));
         reader.findings.push(node.span.error(Code::TooLarge, message));
+        return None;
+    }
+    let before = reader.patterns;
+    reader.patterns += patterns(&schema);
+    if reader.patterns > PATTERNS_MAX {
+        if before <= PATTERNS_MAX {
+            let message = format!("the schemas of this definition hold more than {PATTERNS_MAX} patterns");
+            reader.findings.push(node.span.error(Code::TooLarge, message));
+        }
         return None;
     }
     if let Err(error) = jsonschema::validator_for(&schema) {
         let path = error.instance_path().to_string();
         let at = node.nearest(path.split('/').skip(1)).span;
-        let message = format!("`{name}` is not a JSON Schema: {}", shown(&error.to_string()));
+        let message = format!("`{}` is not a JSON Schema: {}", shown(name), shown(&error.to_string()));
         reader.findings.push(at.error(Code::BadSchema, message));
         return None;
     }
     Some(schema)
+}
+
+fn patterns(schema: &Json) -> usize {
+    match schema {
+        Json::Array(items) => items.iter().map(patterns).sum(),
+        Json::Object(fields) => {
+            let own = |(key, value): (&String, &Json)| match key.as_str() {
+                "pattern" => 1 + patterns(value),
+                "patternProperties" => value.as_object().map_or(0, serde_json::Map::len) + patterns(value),
+                _ => patterns(value),
+            };
+            fields.iter().map(own).sum()
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => 0,
+    }
 }

@@ -19,6 +19,8 @@ pub(crate) struct Reader {
     pub nesting: usize,
     /// Nodes read so far.
     pub nodes: usize,
+    /// Regular expressions in the schemas read so far.
+    pub patterns: usize,
     mentions: Vec<Mention>,
 }
 
@@ -39,7 +41,14 @@ pub(crate) const AT_DEADLINE: &[Field] = &[required("default", Shape::Any, "The 
 
 impl Default for Reader {
     fn default() -> Self {
-        Self { findings: Findings::default(), dialect: Dialect::Edges, nesting: 0, nodes: 0, mentions: Vec::new() }
+        Self {
+            findings: Findings::default(),
+            dialect: Dialect::Edges,
+            nesting: 0,
+            nodes: 0,
+            patterns: 0,
+            mentions: Vec::new(),
+        }
     }
 }
 
@@ -158,7 +167,9 @@ impl Reader {
                 return None;
             }
         };
-        self.note_params(node, local);
+        if !params.roots().is_empty() {
+            self.note_params(node, local);
+        }
         Some(params)
     }
 

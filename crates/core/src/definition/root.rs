@@ -6,6 +6,7 @@ use super::body;
 use super::diagnostic::{Code, Diagnostic, shown};
 use super::document::{Body, Declared, Document, Form};
 use super::fields::{Field, Fields, Shape, field, word, wrong_shape};
+use super::json_schema;
 use super::policy::cost;
 use super::reader::Reader;
 use super::source::{Key, Located, Node as Tree, Value};
@@ -155,10 +156,7 @@ fn input(fields: &mut Fields<'_>, reader: &mut Reader) -> Option<BTreeSet<String
                 word("the type of an input key", node, &types, &mut reader.findings);
             }
             Value::Map(_) => {
-                if let Err(error) = jsonschema::validator_for(&node.to_json()) {
-                    let message = format!("`{}` is no JSON Schema: {}", key.name, shown(&error.to_string()));
-                    reader.findings.push(node.span.error(Code::BadSchema, message));
-                }
+                json_schema::check(&key.name, node, reader);
             }
             Value::Bool(_) | Value::Number { .. } | Value::List(_) => {
                 let wrong = wrong_shape("an input key", "a JSON Schema or a type's name", node);

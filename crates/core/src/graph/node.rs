@@ -115,7 +115,7 @@ pub struct AgentNode {
     pub prompt: Template,
     pub system: Template,
     /// Facts of every tool it may ask for, and of their compensations, by name.
-    pub tools: BTreeMap<String, Facts>,
+    pub tools: BTreeMap<String, Arc<Facts>>,
     /// Those it may ask for.
     pub offered: BTreeSet<String>,
     /// It only chooses tools (`mode: select`): its requests go to `shared_context.tool_requests`.
@@ -133,7 +133,7 @@ impl AgentNode {
 pub struct ToolNode {
     pub from: ToolSource,
     /// Facts of every tool it may call, and of their compensations, by name.
-    pub facts: BTreeMap<String, Facts>,
+    pub facts: BTreeMap<String, Arc<Facts>>,
 }
 
 #[derive(Clone, Debug)]

@@ -250,3 +250,58 @@ fn many_findings_are_cut_short() {
     assert_eq!(checked.diagnostics.len(), super::super::DIAGNOSTICS_MAX + 1);
     assert!(checked.diagnostics.last().unwrap().message.contains("more findings"));
 }
+
+/// With a catalogue, so that what is checked against a tool's facts is checked, too.
+fn within_patience_of(source: &str) -> Checked {
+    let started = Instant::now();
+    let checked = check(source.as_bytes(), &super::shelf::catalog());
+    assert!(started.elapsed() < PATIENCE, "took {:?}", started.elapsed());
+    checked
+}
+
+fn lines(count: usize, line: impl Fn(usize) -> String) -> String {
+    (0..count).map(|n| line(n) + "\n").collect()
+}
+
+#[test]
+fn as_many_calls_as_fit_are_checked_in_time() {
+    let call = "tool: google_calendar, parameters: {action: create_booking, date: tomorrow, time: '10:00'}";
+    let calls = lines(9_999, |n| format!("- {{id: n{n}, {call}}}"));
+    assert!(within_patience_of(&format!("name: x\nnodes:\n{calls}")).ready().is_some());
+}
+
+#[test]
+fn the_saga_check_of_a_long_chain_ends_in_time() {
+    let send = "tool: send_email, parameters: {to: x, subject: y}";
+    let chain = lines(9_900, |n| format!("- {{id: n{}, {send}, depends_on: n{n}}}", n + 1));
+    let first = "- {id: n0, tool: create_ticket, parameters: {subject: x}}";
+    let checked = within_patience_of(&format!("name: x\nsteps:\n{first}\n{chain}"));
+    assert_eq!(checked.severity(), Some(Severity::Warning));
+}
+
+#[test]
+fn regular_expressions_that_take_long_to_compile_are_counted() {
+    let forms =
+        lines(9_000, |n| format!("- {{id: n{n}, title: x, form: {{pattern: '((a{{0,9}}){{0,9}}){{0,{n}}}'}}}}"));
+    let checked = within_patience_of(&format!("name: x\nnodes:\n{forms}"));
+    let said = |words: &str| checked.diagnostics.iter().any(|found| found.message.contains(words));
+    assert!(said("more than 500 patterns"), "{:?}", checked.diagnostics.last());
+}
+
+#[test]
+fn implied_edges_without_end_are_cut_short() {
+    let publish =
+        lines(5_000, |n| format!("- {{id: n{n}, tool: web_search, parameters: {{query: x}}, output_key: k}}"));
+    let read = lines(4_900, |n| format!("- {{id: m{n}, tool: web_search, parameters: {{query: $k}}}}"));
+    refused(format!("name: x\nsteps:\n{publish}{read}"), "more than 50000 edges");
+    let cases = lines(9_000, |n| format!("  - {{name: c{n}, condition: 'true'}}"));
+    let after = lines(9_900, |n| format!("- {{id: n{n}, duration: 1, depends_on: s}}"));
+    refused(format!("name: x\nnodes:\n- id: s\n  cases:\n{cases}{after}"), "more than 50000 edges");
+}
+
+#[test]
+fn a_schema_cannot_reach_for_other_files() {
+    let form = |reference: &str| format!("name: x\nnodes: [{{id: a, title: x, form: {{$ref: '{reference}'}}}}]");
+    refused(form("http://127.0.0.1:9/x"), "is not a JSON Schema");
+    refused(form("file:///etc/passwd"), "is not a JSON Schema");
+}

@@ -194,17 +194,20 @@ fn effect(layer: &Layer<'_, '_>, place: NodeIx) -> (Option<String>, bool) {
                 let Some(facts) = tool.facts.get(name) else { return (None, undone) };
                 let own = document::own_facts(facts, tree, layer.body.form.dialect());
                 if !own.actions.is_empty() && !undone {
-                    return of_many(std::iter::once((name, own)));
+                    return of_many([(name, own)]);
                 }
                 let undone = undone || own.compensation.is_some();
                 let acts = own.class.acts();
                 ((acts && !undone).then(|| name.clone()), acts && undone)
             }
-            _ => of_many(tool.facts.iter()),
+            _ => of_many(tool.facts.iter().map(|(name, facts)| (name, &**facts))),
         },
         // A selection performs nothing.
         Kind::Agent(agent) if agent.selects => (None, false),
-        Kind::Agent(agent) => of_many(agent.tools.iter().filter(|(name, _)| agent.offers(name))),
+        Kind::Agent(agent) => {
+            let offered = agent.tools.iter().filter(|(name, _)| agent.offers(name));
+            of_many(offered.map(|(name, facts)| (name, &**facts)))
+        }
         // A child's saga is one entry of its parent's.
         Kind::Subworkflow(_) => (None, true),
         _ => (None, false),
@@ -213,7 +216,7 @@ fn effect(layer: &Layer<'_, '_>, place: NodeIx) -> (Option<String>, bool) {
 
 /// Of tools that may be called: one whose effects would all stay, and whether some effect can be undone. A tool that
 /// both books and cancels counts as one that can be undone.
-fn of_many<'f>(tools: impl Iterator<Item = (&'f String, &'f Facts)>) -> (Option<String>, bool) {
+fn of_many<'f>(tools: impl IntoIterator<Item = (&'f String, &'f Facts)>) -> (Option<String>, bool) {
     let (mut stays, mut can_be_undone) = (None, false);
     for (name, facts) in tools {
         let actual = facts.actual();

@@ -48,20 +48,20 @@ fn node(id: &str, kind: Kind) -> N {
 /// A call of the tool of the same name: keyed, and nothing known of how it is undone.
 pub fn tool(id: &str) -> N {
     let from = ToolSource::Written { tool: id.to_owned(), parameters: params(json!({})) };
-    let facts = BTreeMap::from([(id.to_owned(), Facts::new(Class::Keyed, secs(10)))]);
+    let facts = BTreeMap::from([(id.to_owned(), Arc::new(Facts::new(Class::Keyed, secs(10))))]);
     node(id, Kind::Tool(Box::new(ToolNode { from, facts })))
 }
 
 /// Calls whatever `shared_context.tool_requests` lists, of these tools.
 pub fn requests(id: &str, tools: &[&str]) -> N {
-    let facts = tools.iter().map(|tool| ((*tool).to_owned(), Facts::new(Class::Keyed, secs(10)))).collect();
+    let facts = tools.iter().map(|tool| ((*tool).to_owned(), Arc::new(Facts::new(Class::Keyed, secs(10))))).collect();
     node(id, Kind::Tool(Box::new(ToolNode { from: ToolSource::Requests, facts })))
 }
 
 /// An agent that may ask for these tools.
 pub fn agent(id: &str, tools: &[&str]) -> N {
-    let facts: BTreeMap<String, Facts> =
-        tools.iter().map(|tool| ((*tool).to_owned(), Facts::new(Class::Keyed, secs(10)))).collect();
+    let facts: BTreeMap<String, Arc<Facts>> =
+        tools.iter().map(|tool| ((*tool).to_owned(), Arc::new(Facts::new(Class::Keyed, secs(10))))).collect();
     let agent = Agent {
         name: id.to_owned(),
         kind: agent::Kind::Reasoning,
@@ -175,8 +175,8 @@ pub fn trigger(id: &str) -> N {
 impl N {
     fn facts(&mut self, mut change: impl FnMut(&mut Facts)) {
         match &mut self.0.kind {
-            Kind::Tool(tool) => tool.facts.values_mut().for_each(&mut change),
-            Kind::Agent(agent) => agent.tools.values_mut().for_each(&mut change),
+            Kind::Tool(tool) => tool.facts.values_mut().map(Arc::make_mut).for_each(&mut change),
+            Kind::Agent(agent) => agent.tools.values_mut().map(Arc::make_mut).for_each(&mut change),
             _ => panic!("`{}` calls no tool", self.0.id),
         }
     }
@@ -208,8 +208,8 @@ impl N {
     /// What is known of a tool that undoes others.
     pub fn undoing(mut self, by: &str, facts: Facts) -> Self {
         match &mut self.0.kind {
-            Kind::Tool(tool) => drop(tool.facts.insert(by.to_owned(), facts)),
-            Kind::Agent(agent) => drop(agent.tools.insert(by.to_owned(), facts)),
+            Kind::Tool(tool) => drop(tool.facts.insert(by.to_owned(), Arc::new(facts))),
+            Kind::Agent(agent) => drop(agent.tools.insert(by.to_owned(), Arc::new(facts))),
             _ => panic!("`{}` calls no tool", self.0.id),
         }
         self
