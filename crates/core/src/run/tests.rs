@@ -1,6 +1,19 @@
 //! The run, held to its rules sentence by sentence.
 
+mod agents;
+mod calls;
+mod children;
+mod ends;
+mod errors;
 mod flow;
+mod forks;
 mod invariants;
 mod joins;
+mod loops;
+mod merges;
+mod people;
+mod reopened;
+mod sagas;
+mod variables;
+mod waits;
 mod world;

@@ -98,6 +98,8 @@ pub struct World {
     pub ledger: Vec<(String, String, Value)>,
     /// Keys whose answer is recorded.
     answered: BTreeSet<String>,
+    /// Entries that only fill the journal, by the entry they come before.
+    filled: Vec<(usize, Entry)>,
     epoch: u64,
     calls: u32,
     /// Why the last command was refused.
@@ -119,6 +121,7 @@ impl World {
             in_flight: BTreeMap::new(),
             ledger: Vec::new(),
             answered: BTreeSet::new(),
+            filled: Vec::new(),
             epoch: 1,
             calls: 0,
             refused: None,
@@ -152,6 +155,11 @@ impl World {
     }
 
     pub fn starts_with(&mut self, input: Value) -> &mut Self {
+        let command = self.start_command(input);
+        self.does(command)
+    }
+
+    pub fn start_command(&self, input: Value) -> Command {
         let started = Started {
             run: RunId::new("run"),
             tenant: "acme".into(),
@@ -162,7 +170,7 @@ impl World {
             origin: Origin::Caller,
         };
         let workflow = self.versions[&self.version].clone();
-        self.does(Command::Start { started: Box::new(started), workflow })
+        Command::Start { started: Box::new(started), workflow }
     }
 
     /// A command, and all that follows from it without time passing.
@@ -307,6 +315,16 @@ impl World {
         self.does(Command::ChildUndone { run: run.into(), fault: None })
     }
 
+    /// Fills the journal up to so many events with some that change nothing.
+    pub fn fill_journal(&mut self, events: u64) -> &mut Self {
+        let missing = events - self.run.events();
+        let filling = Event::JournalFilling { events: 0, limit: 0 };
+        let entry = Entry { at: self.now, events: vec![filling; usize::try_from(missing).unwrap()] };
+        self.run.fold(&entry);
+        self.filled.push((self.journal.len(), entry));
+        self
+    }
+
     // ---- how it moves
 
     fn settle(&mut self) {
@@ -435,7 +453,8 @@ impl World {
     /// The run, folded from its journal alone.
     pub fn replayed(&self) -> Run {
         let mut run = self.informed(Run::new());
-        for entry in &self.journal {
+        for (place, entry) in self.journal.iter().enumerate() {
+            self.filled.iter().filter(|(before, _)| *before == place).for_each(|(_, filling)| run.fold(filling));
             run.fold(entry);
         }
         assert_eq!(text_of(&run), text_of(&self.run), "the journal leads elsewhere");

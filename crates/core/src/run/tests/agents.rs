@@ -1,0 +1,323 @@
+//! Agents: the model, tools, the customer; what is recorded is not asked again.
+
+use serde_json::{Value, json};
+
+use super::flow::{N, agent, flow, only, requests, secs, tool};
+use super::world::{Reply, check, done, fails, flaky, model_fails, says};
+use crate::agent::{Seen, Step, ToolRequest};
+use crate::fault::Fault;
+use crate::graph::node::AtDeadline;
+use crate::model::{Message, Profile, Request};
+use crate::run::{AGENT_STEPS_MAX, REQUESTS_MAX, State};
+use crate::tool::Class;
+
+pub fn model() -> Step {
+    Step::AskModel(Request {
+        agent: "who".into(),
+        profile: Profile::Fast,
+        model: None,
+        messages: vec![Message::User { content: "hi".into() }],
+        tools: Vec::new(),
+        schema: None,
+        temperature: 0.1,
+        max_tokens: None,
+    })
+}
+
+pub fn tools(names: &[&str]) -> Step {
+    let request =
+        |name: &&str| ToolRequest { id: format!("c-{name}"), tool: (*name).into(), arguments: json!({"x": 0.1}) };
+    Step::RequestTools(names.iter().map(request).collect())
+}
+
+pub fn answer(output: Value) -> Step {
+    Step::Answer { output }
+}
+
+fn who(offers: &[&str]) -> N {
+    agent("who", offers)
+}
+
+#[test]
+fn an_agent_asks_the_model_then_tools_then_answers() {
+    check(
+        only(who(&["find", "book"])),
+        |w| w.thinks("who", [model(), tools(&["find", "book"]), model(), answer(json!({"done": true}))]).starts(),
+        |w| {
+            w.is(State::Completed).asked("who find book who").gives(json!({"done": true}));
+            w.keys(&["run/who/0/0", "run/who/1/0", "run/who/2/0", "run/who/3/0"])
+        },
+    );
+}
+
+#[test]
+fn an_agent_sees_results_in_the_order_it_asked() {
+    check(
+        only(who(&["find", "book"])),
+        |w| {
+            w.thinks("who", [tools(&["find", "book"])]).answers("find", [Reply::StaysOut]);
+            w.answers("book", [done(json!("b"))]).starts().is(State::Running);
+            w.only_decides(crate::run::Command::Outcome {
+                effect: w.out("find"),
+                outcome: crate::run::Outcome::Tool(crate::tool::Outcome::Done {
+                    output: json!("f"),
+                    cost: crate::money::Usd::ZERO,
+                    cached: false,
+                }),
+            })
+        },
+        |w| {
+            let (_, _, seen) = w.run.thinking().unwrap();
+            let [Seen::Tools(results)] = seen else { panic!("{seen:?}") };
+            let told: Vec<(&str, &Value)> = results.iter().map(|(id, result)| (id.as_str(), &result.data)).collect();
+            assert_eq!(told, [("c-find", &json!("f")), ("c-book", &json!("b"))]);
+            w
+        },
+    );
+}
+
+#[test]
+fn a_tool_an_agent_may_not_have_is_refused_and_it_is_told_so() {
+    check(
+        only(who(&["find"])),
+        |w| w.thinks("who", [tools(&["wire_money", "find"])]).starts(),
+        |w| w.is(State::Completed).asked("find").recorded("request_refused", 1),
+    );
+}
+
+#[test]
+fn an_agent_whose_every_request_is_refused_goes_on() {
+    check(
+        only(who(&[])),
+        |w| w.thinks("who", [tools(&["wire_money"]), answer(json!("sorry"))]).starts(),
+        |w| w.is(State::Completed).asked("").gives(json!("sorry")),
+    );
+}
+
+#[test]
+fn a_failed_call_is_a_result_like_any_other() {
+    check(
+        only(who(&["find"])),
+        |w| w.answers("find", [fails("NO")]).thinks("who", [tools(&["find"]), answer(json!("sorry"))]).starts(),
+        |w| w.is(State::Completed).asked("find").gives(json!("sorry")),
+    );
+}
+
+#[test]
+fn an_agents_calls_are_repeated_as_their_tools_are() {
+    check(
+        only(who(&["find"])),
+        |w| {
+            w.answers("find", [flaky("BUSY"), done(json!(1))]).thinks("who", [tools(&["find"])]);
+            w.starts().passes(secs(2))
+        },
+        |w| w.is(State::Completed).asked("find find").keys(&["run/who/0/0", "run/who/0/1"]),
+    );
+}
+
+#[test]
+fn a_question_to_the_customer_waits_for_the_next_message() {
+    let ask = Step::AskCustomer { question: "which slot?".into() };
+    check(
+        only(who(&[])),
+        |w| {
+            w.thinks("who", [ask, model(), answer(json!("booked"))]).starts();
+            w.is(State::Waiting).waits_for("customer:who");
+            w.signals("message", json!({"text": "ten"}))
+        },
+        |w| w.is(State::Completed).asked("who").gives(json!("booked")),
+    );
+}
+
+#[test]
+fn a_message_that_came_before_the_question_answers_it() {
+    let ask = Step::AskCustomer { question: "which slot?".into() };
+    check(
+        flow([tool("first"), who(&[])], "first>who"),
+        |w| {
+            w.thinks("who", [ask]).answers("first", [Reply::StaysOut]).starts();
+            w.signals("message", json!("ten")).returns("first", done(json!(1)))
+        },
+        |w| w.is(State::Completed).recorded("signal_taken", 1),
+    );
+}
+
+#[test]
+fn a_question_nobody_answers_has_a_deadline() {
+    let ask = || Step::AskCustomer { question: "which slot?".into() };
+    check(
+        only(who(&[]).deadline(secs(60), AtDeadline::Default(json!("gone")))),
+        |w| w.thinks("who", [ask()]).starts().passes(secs(60)),
+        |w| w.is(State::Completed).gives(json!("gone")),
+    );
+    check(
+        only(who(&[]).deadline(secs(60), AtDeadline::Fail)),
+        |w| w.thinks("who", [ask()]).starts().passes(secs(60)),
+        |w| w.is(State::Failed).failed_with("DEADLINE_PASSED"),
+    );
+    // The deadline of a question that was answered is forgotten.
+    check(
+        only(who(&["slow"]).deadline(secs(60), AtDeadline::Fail)),
+        |w| {
+            w.answers("slow", [Reply::StaysOut]).thinks("who", [ask(), tools(&["slow"])]).starts();
+            w.signals("message", json!("ten")).passes(secs(60)).returns("slow", done(json!(1)))
+        },
+        |w| w.is(State::Completed),
+    );
+}
+
+#[test]
+fn an_agent_whose_time_is_over_fails_once_its_acts_are_known() {
+    check(
+        only(who(&["book"]).timeout(secs(30))),
+        |w| {
+            w.answers("book", [Reply::StaysOut]).thinks("who", [tools(&["book"])]).starts();
+            w.passes(secs(30)).is(State::Running);
+            w.returns("book", done(json!({"id": 1})))
+        },
+        |w| w.is(State::Failed).failed_with("TIMEOUT").undone(&[("who", "irreversible")]),
+    );
+    check(
+        only(who(&[]).timeout(secs(30))),
+        |w| w.answers("who", [Reply::StaysOut]).thinks("who", [model()]).starts().passes(secs(30)),
+        |w| w.is(State::Failed).failed_with("TIMEOUT").recorded("abandoned", 1),
+    );
+}
+
+#[test]
+fn an_agent_that_gives_up_fails_and_its_acts_are_undone() {
+    check(
+        only(who(&["book"]).undo("unbook")),
+        |w| {
+            let give_up = Step::GiveUp(Fault::new("AGENT_GAVE_UP", "I cannot"));
+            w.thinks("who", [tools(&["book"]), give_up]).starts()
+        },
+        |w| w.is(State::Compensated).failed_with("AGENT_GAVE_UP").asked("book unbook"),
+    );
+}
+
+#[test]
+fn an_agent_hands_over_with_its_reason() {
+    check(
+        flow([who(&[]), tool("z")], "who>z"),
+        |w| w.thinks("who", [Step::HandOver { reason: "angry".into() }]).starts(),
+        |w| w.is(State::Completed).output_of("who", json!({"handover": true, "reason": "angry"})).asked("z"),
+    );
+}
+
+#[test]
+fn a_selecting_agent_leaves_its_requests_to_a_tool_node() {
+    let wanted = json!([{"tool_name": "find", "parameters": {"q": 1}}, {"tool": "book", "arguments": {"n": 2}}]);
+    check(
+        flow(
+            [
+                who(&[]).selects(),
+                requests("do", &["find", "book"]),
+                tool("z").args(json!({"r": "{{ tool_results.find.success }}"})),
+            ],
+            "who>do do>z",
+        ),
+        |w| w.thinks("who", [answer(json!({"tool_requests": wanted}))]).starts(),
+        |w| {
+            w.is(State::Completed).asked("find book z").asked_with("book", json!({"n": 2}));
+            w.asked_with("z", json!({"r": true})).keys(&["run/do/0/0", "run/do/1/0", "run/z/0/0"])
+        },
+    );
+}
+
+#[test]
+fn a_request_for_another_tool_fails_the_node_that_would_call_it() {
+    check(
+        flow([who(&[]).selects(), requests("do", &["find"])], "who>do"),
+        |w| w.thinks("who", [answer(json!({"tool_requests": [{"tool_name": "wire_money"}]}))]).starts(),
+        |w| w.is(State::Failed).failed_with("TOOL_NOT_ALLOWED").asked(""),
+    );
+}
+
+#[test]
+fn no_requests_are_no_calls() {
+    check(
+        flow([who(&[]).selects(), requests("do", &["find"]), tool("z")], "who>do do>z"),
+        |w| w.thinks("who", [answer(json!("nothing to do"))]).starts(),
+        |w| w.is(State::Completed).asked("z"),
+    );
+}
+
+#[test]
+fn an_agent_sets_variables_with_its_answer() {
+    check(
+        only(who(&[])),
+        |w| w.thinks("who", [answer(json!({"shared_context": {"mood": "calm"}}))]).starts(),
+        |w| w.is(State::Completed).has("mood", json!("calm")),
+    );
+}
+
+#[test]
+fn what_an_agent_may_ask_for_is_bounded() {
+    let many: Vec<String> = (0..=REQUESTS_MAX).map(|n| format!("t{n}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    check(
+        only(who(&[])),
+        |w| w.thinks("who", [tools(&many)]).starts(),
+        |w| w.is(State::Failed).failed_with("AGENT_GAVE_UP"),
+    );
+    check(
+        only(who(&[])),
+        |w| w.thinks("who", [tools(&[])]).starts(),
+        |w| w.is(State::Failed).failed_with("AGENT_GAVE_UP"),
+    );
+    check(
+        only(who(&[])),
+        |w| w.thinks("who", vec![tools(&["nothing"]); AGENT_STEPS_MAX as usize + 1]).starts(),
+        |w| w.is(State::Failed).failed_with("AGENT_GAVE_UP"),
+    );
+}
+
+#[test]
+fn after_a_crash_an_agent_goes_on_in_the_middle_of_its_loop() {
+    check(
+        only(who(&["book"])),
+        |w| {
+            w.answers("book", [Reply::StaysOut, done(json!(1))]);
+            w.thinks("who", [model(), tools(&["book"]), answer(json!("booked"))]).starts().asked("who book");
+            w.crashes()
+        },
+        |w| w.is(State::Completed).asked("who book book").keys(&["run/who/0/0", "run/who/1/0", "run/who/1/0"]),
+    );
+}
+
+#[test]
+fn a_model_call_in_flight_at_a_crash_is_asked_again_the_same() {
+    check(
+        only(who(&[])),
+        |w| {
+            w.answers("who", [Reply::StaysOut, says("hi")]).thinks("who", [model()]).starts();
+            w.crashes()
+        },
+        |w| w.is(State::Completed).keys(&["run/who/0/0", "run/who/0/0"]),
+    );
+}
+
+#[test]
+fn a_model_that_fails_is_seen_by_the_agent() {
+    check(
+        only(who(&[])),
+        |w| w.answers("who", [model_fails("NO_KEY")]).thinks("who", [model(), answer(json!("sorry"))]).starts(),
+        |w| w.is(State::Completed).gives(json!("sorry")),
+    );
+}
+
+#[test]
+fn an_agents_once_call_waits_for_a_person_after_a_crash() {
+    let mut node = who(&["pay"]);
+    node = node.undoing("pay", crate::tool::Facts::new(Class::Once, secs(10)));
+    check(
+        only(node),
+        |w| {
+            w.answers("pay", [Reply::StaysOut]).thinks("who", [tools(&["pay"])]).starts();
+            w.crashes().waits_for("doubt:who");
+            w.resolves("who", crate::run::Resolution::Done { output: json!("paid") })
+        },
+        |w| w.is(State::Completed).asked("pay"),
+    );
+}

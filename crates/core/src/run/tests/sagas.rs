@@ -1,0 +1,495 @@
+//! Undoing: reverse order, arguments made when the effect completed, what cannot be undone, and what comes after.
+
+use serde_json::json;
+
+use super::flow::{approval, condition, each, end, flow, only, secs, tool, wait_for};
+use super::world::{Reply, check, done, fails, flaky, unknown};
+use crate::run::{Command, Event, Resolution, Role, State, effects_of};
+use crate::tool::{Class, Facts, Retry};
+
+/// Two acts that can be undone, and a third step that fails.
+fn booking() -> super::flow::Flow {
+    flow([tool("book").undo("unbook"), tool("pay").undo("refund"), tool("tell")], "book>pay pay>tell")
+}
+
+#[test]
+fn a_failed_run_undoes_what_it_did_newest_first() {
+    check(
+        booking(),
+        |w| w.answers("tell", [fails("NO")]).starts(),
+        |w| {
+            let undone: Vec<_> = effects_of(&w.journal).into_iter().filter(|(.., role)| *role == Role::Undo).collect();
+            assert_eq!(undone.iter().map(|(node, ..)| node.to_string()).collect::<Vec<_>>(), ["pay", "book"]);
+            w.is(State::Compensated).failed_with("NO").asked("book pay tell refund unbook");
+            w.undone(&[("pay", "undone"), ("book", "undone")])
+        },
+    );
+}
+
+#[test]
+fn compensations_have_their_own_keys() {
+    check(
+        booking(),
+        |w| w.answers("tell", [fails("NO")]).answers("refund", [flaky("BUSY")]).starts().passes(secs(10)),
+        |w| {
+            w.is(State::Compensated).keys(&[
+                "run/book/0/0",
+                "run/pay/0/0",
+                "run/tell/0/0",
+                "run/pay/1/0/undo",
+                "run/pay/1/1/undo",
+                "run/book/0/0/undo",
+            ])
+        },
+    );
+}
+
+#[test]
+fn compensation_arguments_are_made_when_the_effect_completes() {
+    let node = tool("book").compensation("unbook", json!({"id": "{{ output.id }}", "n": "{{ shared_context.n }}"}));
+    check(
+        flow([node.sets("n", json!(2)), tool("b")], "book>b").variable("n", crate::graph::Combine::LastWins, json!(1)),
+        |w| w.answers("book", [done(json!({"id": 7}))]).answers("b", [fails("NO")]).starts(),
+        |w| w.has("n", json!(2)).asked_with("unbook", json!({"id": 7, "n": 1})),
+    );
+}
+
+#[test]
+fn compensation_arguments_see_what_was_asked() {
+    let node = tool("book").args(json!({"room": 3})).compensation("unbook", json!({"room": "{{ arguments.room }}"}));
+    check(
+        flow([node, tool("b")], "book>b"),
+        |w| w.answers("b", [fails("NO")]).starts(),
+        |w| w.is(State::Compensated).asked_with("unbook", json!({"room": 3})),
+    );
+}
+
+#[test]
+fn what_cannot_be_undone_is_said_and_does_not_keep_a_run_from_being_compensated() {
+    check(
+        flow([tool("mail").irreversible("it was read"), tool("book").undo("unbook"), tool("b")], "mail>book book>b"),
+        |w| w.answers("b", [fails("NO")]).starts(),
+        |w| {
+            let report = w.run.saga().report();
+            assert_eq!(report[1]["reason"], json!("it was read"));
+            w.is(State::Compensated).undone(&[("book", "undone"), ("mail", "irreversible")])
+        },
+    );
+}
+
+#[test]
+fn a_compensation_whose_arguments_cannot_be_made_is_a_persons_business() {
+    let node = tool("book").compensation("unbook", json!({"id": "{{ output.nothing }}"}));
+    check(
+        flow([tool("a").undo("un"), node, tool("b")], "a>book book>b"),
+        |w| w.answers("b", [fails("NO")]).starts(),
+        |w| {
+            w.is(State::Failed).failed_with("NO").asked("a book b un").recorded("not_undone", 1);
+            w.undone(&[("book", "not_undone"), ("a", "undone")])
+        },
+    );
+}
+
+#[test]
+fn a_compensation_is_retried_and_at_last_given_to_a_person() {
+    check(
+        booking(),
+        |w| w.answers("tell", [fails("NO")]).answers("refund", vec![flaky("BUSY"); 9]).starts().passes(secs(60)),
+        |w| {
+            w.is(State::Failed).asked("book pay tell refund refund refund unbook").recorded("not_undone", 1);
+            w.undone(&[("pay", "not_undone"), ("book", "undone")])
+        },
+    );
+}
+
+#[test]
+fn a_compensation_in_doubt_does_not_hold_up_the_others() {
+    let node = tool("pay").undo("refund").undoing("refund", Facts::new(Class::Once, secs(10)));
+    let given = || flow([tool("book").undo("unbook"), node, tool("tell")], "book>pay pay>tell");
+    check(
+        given(),
+        |w| {
+            w.answers("tell", [fails("NO")]).answers("refund", [unknown()]).starts();
+            w.is(State::Compensating).waits_for("doubt:pay").asked("book pay tell refund unbook");
+            w.resolves("pay", Resolution::Done { output: json!(1) })
+        },
+        |w| w.is(State::Compensated).undone(&[("pay", "undone"), ("book", "undone")]),
+    );
+}
+
+#[test]
+fn a_person_may_find_that_a_compensation_did_not_act() {
+    let retry = Facts { retry: Retry::NONE, ..Facts::new(Class::Once, secs(10)) };
+    let given = |retry: Facts| flow([tool("pay").undo("refund").undoing("refund", retry), tool("tell")], "pay>tell");
+    check(
+        given(retry),
+        |w| {
+            w.answers("tell", [fails("NO")]).answers("refund", [unknown()]).starts();
+            w.resolves("pay", Resolution::NotDone)
+        },
+        |w| w.is(State::Failed).undone(&[("pay", "not_undone")]),
+    );
+    check(
+        given(Facts::new(Class::Once, secs(10))),
+        |w| {
+            w.answers("tell", [fails("NO")]).answers("refund", [unknown()]).starts();
+            w.resolves("pay", Resolution::NotDone).passes(secs(10))
+        },
+        |w| w.is(State::Compensated).undone(&[("pay", "undone")]),
+    );
+    check(
+        given(Facts::new(Class::Once, secs(10))),
+        |w| {
+            w.answers("tell", [fails("NO")]).answers("refund", [unknown()]).starts();
+            w.resolves("pay", Resolution::Repeat)
+        },
+        |w| w.is(State::Compensated).asked("pay tell refund refund"),
+    );
+}
+
+#[test]
+fn a_crash_during_a_compensation_is_handled_as_its_class_says() {
+    check(
+        booking(),
+        |w| {
+            w.answers("tell", [fails("NO")]).answers("refund", [Reply::StaysOut]).starts();
+            w.crashes()
+        },
+        |w| w.is(State::Compensated).asked("book pay tell refund refund unbook"),
+    );
+    let once = tool("pay").undo("refund").undoing("refund", Facts::new(Class::Once, secs(10)));
+    check(
+        flow([once, tool("tell")], "pay>tell"),
+        |w| {
+            w.answers("tell", [fails("NO")]).answers("refund", [Reply::StaysOut]).starts();
+            w.crashes()
+        },
+        |w| w.is(State::Compensating).waits_for("doubt:pay"),
+    );
+}
+
+#[test]
+fn what_is_in_flight_settles_before_anything_is_undone() {
+    check(
+        flow([tool("book").undo("unbook"), tool("pay").undo("refund"), tool("b")], ""),
+        |w| {
+            w.answers("pay", [Reply::StaysOut]).answers("b", [fails("NO")]).starts();
+            w.is(State::Running).asked("b book pay");
+            w.returns("pay", done(json!({"id": 1})))
+        },
+        |w| w.is(State::Compensated).asked("b book pay refund unbook"),
+    );
+}
+
+#[test]
+fn the_default_is_settled_after_what_was_in_flight() {
+    check(
+        flow([tool("pay").undo("refund"), tool("b")], ""),
+        |w| {
+            w.answers("pay", [Reply::StaysOut])
+                .answers("b", [fails("NO")])
+                .starts()
+                .returns("pay", done(json!({"id": 1})))
+        },
+        |w| w.is(State::Compensated).asked("b pay refund"),
+    );
+    check(
+        flow([tool("pay"), tool("b")], ""),
+        |w| {
+            w.answers("pay", [Reply::StaysOut])
+                .answers("b", [fails("NO")])
+                .starts()
+                .returns("pay", done(json!({"id": 1})))
+        },
+        |w| w.is(State::Failed).asked("b pay"),
+    );
+}
+
+#[test]
+fn an_act_in_doubt_does_not_hold_up_the_undoing_of_the_others() {
+    check(
+        flow([tool("book").undo("unbook"), tool("pay").once().undo("refund"), tool("slow")], "book>pay book>slow"),
+        |w| {
+            w.answers("pay", [unknown()]).answers("slow", [fails("NO")]).starts();
+            w.is(State::Compensating).waits_for("doubt:pay").asked("book pay slow unbook");
+            w.resolves("pay", Resolution::Done { output: json!({"id": 3}) })
+        },
+        |w| w.is(State::Compensated).asked("book pay slow unbook refund"),
+    );
+}
+
+#[test]
+fn an_act_in_doubt_is_awaited_where_there_is_nothing_else_to_undo() {
+    let given = || flow([tool("pay").once().undo("refund"), tool("x")], "");
+    check(
+        given(),
+        |w| {
+            w.answers("pay", [unknown()]).answers("x", [fails("NO")]).starts().is(State::Waiting);
+            w.resolves("pay", Resolution::NotDone)
+        },
+        |w| w.is(State::Failed).asked("pay x"),
+    );
+    check(
+        given(),
+        |w| {
+            w.answers("pay", [unknown()]).answers("x", [fails("NO")]).starts();
+            w.resolves("pay", Resolution::Done { output: json!({"id": 3}) })
+        },
+        |w| w.is(State::Compensated).asked("pay x refund"),
+    );
+}
+
+#[test]
+fn a_doubt_inside_a_body_holds_only_the_body() {
+    check(
+        flow(
+            [
+                each("each", json!([1]), 1, only(tool("pay").once().undo("refund"))),
+                tool("book").undo("unbook"),
+                tool("x"),
+            ],
+            "book>x",
+        ),
+        |w| {
+            w.answers("pay", [unknown()]).answers("x", [Reply::StaysOut]).starts().returns("x", fails("NO"));
+            w.is(State::Compensating).asked("book x pay unbook");
+            w.resolves("each[0]/pay", Resolution::Done { output: json!({"id": 3}) })
+        },
+        |w| w.is(State::Compensated).asked("book x pay unbook refund").node_is("each", "cancelled"),
+    );
+}
+
+#[test]
+fn on_error_fail_keeps_what_was_done() {
+    check(
+        flow([tool("book").undo("unbook"), tool("b").fails()], "book>b"),
+        |w| w.answers("b", [fails("NO")]).starts(),
+        |w| w.is(State::Failed).asked("book b").undone(&[("book", "kept")]),
+    );
+}
+
+#[test]
+fn on_error_compensate_with_nothing_to_undo_is_compensated() {
+    check(
+        flow([tool("b").compensates()], ""),
+        |w| w.answers("b", [fails("NO")]).starts(),
+        |w| w.is(State::Compensated).failed_with("NO"),
+    );
+    check(
+        flow([tool("b").compensates(), tool("sorry")], "").on_compensated("sorry"),
+        |w| w.answers("b", [fails("NO")]).starts(),
+        |w| w.is(State::Compensated).asked("b sorry"),
+    );
+}
+
+#[test]
+fn an_agents_acts_inside_a_body_are_entries_like_any_other() {
+    check(
+        flow(
+            [each("each", json!([1, 2]), 1, only(super::flow::agent("who", &["book"]).undo("unbook"))), tool("b")],
+            "each>b",
+        ),
+        |w| {
+            w.thinks(
+                "who",
+                [super::agents::tools(&["book"]), super::agents::answer(json!(1)), super::agents::tools(&["book"])],
+            );
+            w.answers("b", [fails("NO")]).starts()
+        },
+        |w| w.is(State::Compensated).asked("book book b unbook unbook"),
+    );
+}
+
+// ---- on request
+
+#[test]
+fn a_completed_run_is_rolled_back_on_request() {
+    check(
+        booking(),
+        |w| {
+            w.starts().is(State::Completed);
+            w.answers("refund", [Reply::StaysOut]).rolls_back().is(State::Compensating);
+            w.returns("refund", done(json!(1)))
+        },
+        |w| {
+            assert!(w.run.finished().unwrap().rolled_back);
+            w.is(State::Compensated).asked("book pay tell refund unbook")
+        },
+    );
+}
+
+#[test]
+fn a_run_with_nothing_to_undo_or_that_still_runs_is_not_rolled_back() {
+    check(only(tool("a")), |w| w.starts().rolls_back(), |w| w.refused_with("RUN-004").is(State::Completed));
+    check(
+        flow([tool("a").undo("un"), wait_for("w", secs(9))], "a>w"),
+        |w| w.starts().rolls_back(),
+        |w| w.refused_with("RUN-004").is(State::Waiting),
+    );
+    check(booking(), |w| w.starts().rolls_back().rolls_back(), |w| w.refused_with("RUN-004").is(State::Compensated));
+}
+
+#[test]
+fn a_cancelled_run_that_kept_what_it_did_may_be_rolled_back_later() {
+    check(
+        flow([tool("a").undo("un"), approval("ask", 1)], "a>ask"),
+        |w| {
+            w.starts().cancels(false).asked("a");
+            w.rolls_back()
+        },
+        |w| w.is(State::Compensated).asked("a un"),
+    );
+}
+
+// ---- afterwards
+
+fn with_apology() -> super::flow::Flow {
+    let sorry = tool("sorry").args(json!({"why": "{{ error.code }}", "undone": "{{ undone[0].state }}"}));
+    flow([tool("book").undo("unbook"), tool("pay"), sorry, end("told").gives(json!("told"))], "book>pay sorry>told")
+        .on_compensated("sorry")
+}
+
+#[test]
+fn after_a_rollback_the_customer_is_told_why() {
+    check(
+        with_apology(),
+        |w| w.answers("pay", [fails("DECLINED")]).starts(),
+        |w| {
+            w.is(State::Compensated).asked("book pay unbook sorry").gives(json!("told"));
+            w.asked_with("sorry", json!({"why": "DECLINED", "undone": "undone"}));
+            w.undone(&[("book", "undone")])
+        },
+    );
+}
+
+#[test]
+fn nodes_for_after_a_rollback_hold_nobody_up_before_it() {
+    // `told` is reached by both ways; the way that is not taken does not keep it waiting.
+    let given = || {
+        flow(
+            [tool("book").undo("unbook"), tool("pay"), tool("sorry"), end("told").gives(json!("told"))],
+            "book>pay pay>told sorry>told",
+        )
+        .on_compensated("sorry")
+    };
+    check(given(), |w| w.starts(), |w| w.is(State::Completed).asked("book pay").gives(json!("told")));
+    check(
+        given(),
+        |w| w.answers("pay", [fails("NO")]).starts(),
+        |w| w.is(State::Compensated).asked("book pay unbook sorry").gives(json!("told")),
+    );
+}
+
+#[test]
+fn what_runs_after_a_rollback_on_request_runs_once_more_if_it_ran_before() {
+    check(
+        flow([tool("book").undo("unbook"), tool("tell")], "book>tell").on_compensated("tell"),
+        |w| w.starts().rolls_back(),
+        |w| {
+            w.is(State::Compensated).asked("book tell unbook tell").keys(&[
+                "run/book/0/0",
+                "run/tell/0/0",
+                "run/book/0/0/undo",
+                "run/tell/1/0",
+            ])
+        },
+    );
+}
+
+#[test]
+fn what_is_done_after_a_rollback_is_not_undone() {
+    check(
+        flow([tool("book").undo("unbook"), tool("pay"), tool("mail").undo("unmail"), tool("z")], "book>pay mail>z")
+            .on_compensated("mail"),
+        |w| w.answers("pay", [fails("NO")]).answers("z", [fails("NO")]).starts(),
+        |w| w.is(State::Compensated).asked("book pay unbook mail z").failed_with("NO"),
+    );
+}
+
+#[test]
+fn a_failure_after_a_rollback_waits_for_what_it_did_beside() {
+    check(
+        flow(
+            [tool("book").undo("unbook"), tool("pay"), condition("fork", "`true`"), tool("mail"), tool("sms")],
+            "book>pay fork>mail fork>sms",
+        )
+        .on_compensated("fork"),
+        |w| {
+            w.answers("pay", [fails("NO")]).answers("mail", [fails("NO")]).answers("sms", [Reply::StaysOut]).starts();
+            w.is(State::Compensating);
+            w.returns("sms", done(json!(1)))
+        },
+        |w| w.is(State::Compensated).asked("book pay unbook mail sms"),
+    );
+}
+
+#[test]
+fn a_late_answer_while_the_customer_is_told_is_undone_before_the_end() {
+    check(
+        flow([tool("a").once().undo("un").retry(Retry::NONE), tool("b").undo("unb"), tool("sorry")], "b>a")
+            .on_compensated("sorry"),
+        |w| {
+            w.answers("a", [Reply::StaysOut]).answers("sorry", [Reply::StaysOut]).starts();
+            let first = w.out("a");
+            w.crashes().resolves("a", Resolution::NotDone).is(State::Compensating);
+            w.comes_back(first, done(json!({"id": "first"}))).accepted();
+            w.returns("sorry", done(json!(1)))
+        },
+        |w| w.is(State::Compensated).asked("b a unb sorry un"),
+    );
+}
+
+#[test]
+fn a_run_that_could_not_be_undone_tells_the_customer_and_is_failed() {
+    check(
+        with_apology(),
+        |w| w.answers("pay", [fails("NO")]).answers("unbook", [fails("STUCK")]).starts(),
+        |w| w.is(State::Failed).failed_with("NO").asked("book pay unbook sorry").undone(&[("book", "not_undone")]),
+    );
+}
+
+#[test]
+fn a_rolled_back_run_that_could_not_be_undone_says_so() {
+    check(
+        booking(),
+        |w| w.starts().answers("refund", [fails("STUCK")]).rolls_back(),
+        |w| {
+            w.is(State::Failed).failed_with("NOT_UNDONE").undone(&[
+                ("tell", "irreversible"),
+                ("pay", "not_undone"),
+                ("book", "undone"),
+            ])
+        },
+    );
+}
+
+#[test]
+fn everything_is_undone_at_most_once_however_often_the_process_dies() {
+    check(
+        booking(),
+        |w| {
+            w.answers("tell", [fails("NO")]).answers("refund", [Reply::StaysOut, Reply::StaysOut]).starts();
+            w.crashes().crashes()
+        },
+        |w| {
+            let done: Vec<_> = w
+                .events()
+                .filter(|event| matches!(event, Event::Done(done) if done.effect.call.role == Role::Undo))
+                .collect();
+            assert_eq!(done.len(), 2);
+            w.is(State::Compensated)
+        },
+    );
+}
+
+#[test]
+fn a_compensating_run_is_not_cancelled() {
+    check(
+        booking(),
+        |w| {
+            w.answers("tell", [fails("NO")]).answers("refund", [Reply::StaysOut]).starts();
+            w.does(Command::Cancel { by: "ana".into(), compensate: false })
+        },
+        |w| w.refused_with("RUN-004").is(State::Compensating),
+    );
+}
