@@ -28,6 +28,7 @@ macro_rules! broken {
 
 broken! {
     aftermath
+    aftermath_beside
     aftermath_reached
     bad_names
     bare_literals

@@ -47,11 +47,10 @@ impl<'d> Names<'d> {
     ) {
         let own: BTreeSet<&str> = layer.body.nodes.iter().map(|node| node.id.value.as_str()).collect();
         let scope = Scope { outer, nodes: &own, local };
-        let after = aftermath(layer.lowered);
         for (place, node) in (0..).map(NodeIx).zip(&layer.body.nodes) {
             for mention in &node.mentions {
-                if !(after.contains(&place) && AFTERMATH.contains(&mention.root.as_str())) {
-                    self.mention(mention, layer, place, after.contains(&place), scope, findings);
+                if !(layer.paths.is_after(place) && AFTERMATH.contains(&mention.root.as_str())) {
+                    self.mention(mention, layer, place, layer.paths.is_after(place), scope, findings);
                 }
             }
         }
@@ -60,7 +59,7 @@ impl<'d> Names<'d> {
             for mention in &edge.mentions {
                 // An edge is looked at once its source has completed.
                 let mention = Mention { own: true, ..mention.clone() };
-                self.mention(&mention, layer, from, after.contains(&from), scope, findings);
+                self.mention(&mention, layer, from, layer.paths.is_after(from), scope, findings);
             }
         }
         for ((place, _), inner) in &layer.inner {
@@ -152,12 +151,6 @@ fn names_inside(kind: &Kind) -> &'static [&'static str] {
         },
         _ => &[],
     }
-}
-
-/// Nodes that run only after a rollback.
-fn aftermath(lowered: &Lowered) -> BTreeSet<NodeIx> {
-    let Some(first) = lowered.aftermath else { return BTreeSet::new() };
-    lowered.graph.reachable([first])
 }
 
 /// Variables that something in the document sets.

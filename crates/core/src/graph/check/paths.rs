@@ -1,5 +1,7 @@
 //! What comes before what in a graph, and what excludes what.
 
+use std::collections::BTreeSet;
+
 use super::super::compile::Lowered;
 use super::super::{EdgeIx, Graph, Join, NodeIx, When, compile, levels};
 
@@ -10,6 +12,8 @@ pub(super) struct Paths {
     /// By node, a bit for each node before it.
     before: Vec<Vec<u64>>,
     choices: Choices,
+    /// Nodes that run only after a rollback.
+    after: BTreeSet<NodeIx>,
 }
 
 impl Paths {
@@ -33,7 +37,8 @@ impl Paths {
             before[place.at()] = bits;
         }
         let choices = Choices::of(graph, &order);
-        Some(Self { order, before, choices })
+        let after = lowered.aftermath.map(|first| graph.reachable([first])).unwrap_or_default();
+        Some(Self { order, before, choices, after })
     }
 
     /// Whether `a` is settled before `b` may begin.
@@ -58,9 +63,18 @@ impl Paths {
         self.choices.exclude(Choices::of_node(a), Choices::of_node(b))
     }
 
+    /// Whether a node runs only after a rollback.
+    pub(super) fn is_after(&self, place: NodeIx) -> bool {
+        self.after.contains(&place)
+    }
+
     /// Whether one run can have both under way at once.
     pub(super) fn run_together(&self, a: NodeIx, b: NodeIx) -> bool {
-        a != b && !self.precedes(a, b) && !self.precedes(b, a) && !self.exclude(a, b)
+        a != b
+            && self.is_after(a) == self.is_after(b)
+            && !self.precedes(a, b)
+            && !self.precedes(b, a)
+            && !self.exclude(a, b)
     }
 
     /// How many of these edges one run can take at most.

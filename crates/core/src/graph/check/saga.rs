@@ -115,7 +115,7 @@ fn collect<'a>(
 ) {
     for place in &layer.paths.order {
         let node = layer.lowered.graph.node(*place);
-        if layer.lowered.aftermath == Some(*place) {
+        if layer.paths.is_after(*place) {
             continue;
         }
         let fate = fate(node, around);
