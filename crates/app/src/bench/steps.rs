@@ -34,7 +34,8 @@ struct Round {
 }
 
 pub fn measure(case: &str, concurrency: usize, size: Size) -> anyhow::Result<Value> {
-    let runs = if concurrency == 1 { size.runs / 8 } else { size.runs }.max(4);
+    // One at a time, each step waits for the disk: a few runs say as much as thousands.
+    let runs = if concurrency == 1 { size.runs / 80 } else { size.runs }.max(4);
     let per_run = if case == "durable_steps" { STEPS } else { CHAIN };
     let (mut ours, mut limits, mut plains, mut step_ms) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..size.rounds {

@@ -75,6 +75,13 @@ impl Clinic {
         std::fs::write(file, text).expect("written");
     }
 
+    /// The folder outlives the test, to be looked at.
+    pub fn keep(&self) -> PathBuf {
+        let copy = std::env::temp_dir().join(format!("baton-kill-{}", std::process::id()));
+        std::fs::rename(self.folder.path(), &copy).ok();
+        copy
+    }
+
     pub fn database(&self) -> PathBuf {
         self.folder.path().join(".baton/baton.db")
     }
@@ -123,7 +130,7 @@ impl Clinic {
 fn tools(port: u16) -> String {
     let plain = |name: &str, more: &str| {
         format!(
-            "  - name: {name}\n    kind: http\n    url: http://127.0.0.1:{port}/{name}\n    timeout_ms: 20000\n    \
+            "  - name: {name}\n    kind: http\n    url: http://127.0.0.1:{port}/{name}\n    timeout_ms: 1000\n    \
              retry: {{max_attempts: 4, initial_ms: 10, max_ms: 50}}\n    \
              body: {{key: \"{{{{ key }}}}\", run: \"{{{{ run }}}}\"}}\n{more}"
         )
@@ -132,7 +139,7 @@ fn tools(port: u16) -> String {
     let keyed = format!("    idempotency_header: Idempotency-Key\n{undo}");
     let looked_up = format!(
         "    class: verify\n    lookup:\n      url: http://127.0.0.1:{port}/look/{{{{ key }}}}\n      \
-         done: body.found\n      not_done: \"!body.found\"\n      result: payment\n{undo}"
+         done: body.found\n      not_done: \"body.found == `false`\"\n      result: payment\n{undo}"
     );
     [
         "tools:\n".to_owned(),

@@ -105,7 +105,10 @@ pub fn judge(clinic: &Clinic, run: &str, kill: &Kill) -> Report {
     clinic.recover();
     let after = Recorded::of(clinic, run);
     let requests = clinic.ledger.requests_of(run);
-    let told = |what: &str| format!("{what}; {run}, killed {kill:?}: {requests:?}");
+    let told = |what: &str| {
+        let kept = clinic.keep();
+        format!("{what}; {run}, killed {kill:?}, is {:?} with {:?}: {requests:?}; see {kept:?}", after.state, after.desk)
+    };
 
     let done = before.done(run);
     let again: Vec<&Request> = requests[seen_before..].iter().filter(|request| done.contains(&request.key)).collect();
