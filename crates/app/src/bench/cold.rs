@@ -31,8 +31,8 @@ pub fn measure(size: Size) -> anyhow::Result<Value> {
 /// The started process: its first run, in the folder it stands in.
 pub async fn one() -> anyhow::Result<()> {
     let store = world::store(std::path::Path::new("."))?;
-    let bundle = world::save(&store, WORKFLOW, Vec::new()).await?;
-    let engine = world::engine(&store, Arc::new(store.clone()), Vec::new()).await?;
+    let bundle = world::save(&store, WORKFLOW).await?;
+    let engine = world::engine(&store, Arc::new(store.clone())).await?;
     let id = RunId::from("first");
     let end = engine.end_of(&id);
     engine.start(world::start(id, "hello", &bundle, json!({ "n": 1 }))).await?;

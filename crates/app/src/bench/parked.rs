@@ -75,8 +75,8 @@ fn anonymous_memory(process: u32) -> Option<u64> {
 
 async fn park(folder: &Path, runs: usize) -> anyhow::Result<f64> {
     let store = world::store(folder)?;
-    let bundle = world::save(&store, WORKFLOW, Vec::new()).await?;
-    let engine = world::engine(&store, Arc::new(store.clone()), Vec::new()).await?;
+    let bundle = world::save(&store, WORKFLOW).await?;
+    let engine = world::engine(&store, Arc::new(store.clone())).await?;
     let began = Instant::now();
     let mut starts = tokio::task::JoinSet::new();
     for place in 0..runs {
@@ -118,7 +118,7 @@ fn id(place: usize) -> RunId {
 /// The fresh process: it serves the database until it is killed.
 pub async fn serve() -> anyhow::Result<()> {
     let store = world::store(Path::new("."))?;
-    let _engine = world::engine(&store, Arc::new(store.clone()), Vec::new()).await?;
+    let _engine = world::engine(&store, Arc::new(store.clone())).await?;
     std::future::pending().await
 }
 

@@ -52,8 +52,8 @@ pub fn measure(size: Size) -> anyhow::Result<Value> {
 /// The process that is killed.
 pub async fn begin(runs: usize) -> anyhow::Result<()> {
     let store = world::store(Path::new("."))?;
-    let bundle = world::save(&store, WORKFLOW, Vec::new()).await?;
-    let engine = world::engine(&store, Arc::new(store.clone()), Vec::new()).await?;
+    let bundle = world::save(&store, WORKFLOW).await?;
+    let engine = world::engine(&store, Arc::new(store.clone())).await?;
     let mut starts = tokio::task::JoinSet::new();
     for place in 0..runs {
         let (engine, bundle) = (engine.clone(), bundle.clone());
@@ -73,7 +73,7 @@ pub async fn begin(runs: usize) -> anyhow::Result<()> {
 pub async fn finish(folder: &Path, runs: usize) -> anyhow::Result<(f64, f64)> {
     let began = Instant::now();
     let store = world::store(folder)?;
-    let engine = world::engine(&store, Arc::new(store.clone()), Vec::new()).await?;
+    let engine = world::engine(&store, Arc::new(store.clone())).await?;
     let mut watch = engine.watch();
     let mut first = None;
     while first.is_none() {

@@ -24,9 +24,9 @@ pub fn measure(size: Size) -> anyhow::Result<Value> {
     let scratch = Scratch::new()?;
     crate::commands::wait(async {
         let store = world::store(scratch.path())?;
-        let bundle = world::save(&store, &workflow(size.items), Vec::new()).await?;
+        let bundle = world::save(&store, &workflow(size.items)).await?;
         let recorder = Recorder::over(Arc::new(store.clone()));
-        let engine = world::engine(&store, recorder.clone(), Vec::new()).await?;
+        let engine = world::engine(&store, recorder.clone()).await?;
         let id = RunId::from("for-each");
         let end = engine.end_of(&id);
         let items: Vec<usize> = (0..size.items).collect();

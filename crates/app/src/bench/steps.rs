@@ -64,9 +64,9 @@ fn recorded(case: &str, runs: usize, concurrency: usize) -> anyhow::Result<Vec<s
     let scratch = Scratch::new()?;
     crate::commands::wait(async {
         let store = world::store(scratch.path())?;
-        let bundle = world::save(&store, &workflow(case), Vec::new()).await?;
+        let bundle = world::save(&store, &workflow(case)).await?;
         let recorder = Recorder::over(Arc::new(store.clone()));
-        let engine = world::engine(&store, recorder.clone(), Vec::new()).await?;
+        let engine = world::engine(&store, recorder.clone()).await?;
         drive(&engine, case, &bundle, runs, concurrency).await?;
         engine.stop().await?;
         Ok(recorder.take())
@@ -77,8 +77,8 @@ fn with_engine(case: &str, runs: usize, per_run: usize, concurrency: usize) -> a
     let scratch = Scratch::new()?;
     crate::commands::wait(async {
         let store = world::store(scratch.path())?;
-        let bundle = world::save(&store, &workflow(case), Vec::new()).await?;
-        let engine = world::engine(&store, Arc::new(store.clone()), Vec::new()).await?;
+        let bundle = world::save(&store, &workflow(case)).await?;
+        let engine = world::engine(&store, Arc::new(store.clone())).await?;
         drive(&engine, case, &bundle, concurrency.min(64), concurrency).await?;
         let began = Instant::now();
         let took = drive(&engine, case, &bundle, runs, concurrency).await?;

@@ -13,6 +13,7 @@ use baton_ports::clock::{Clock, SystemClock};
 use baton_ports::journal::Journal;
 use baton_ports::registry::Registry as _;
 use baton_store::sqlite::{Options, Store};
+use baton_tools::Registry;
 use serde_json::Value;
 
 pub const TENANT: &str = "bench";
@@ -43,23 +44,18 @@ pub fn store(folder: &Path) -> anyhow::Result<Store> {
     Ok(Store::open(folder.join("baton.db"), Options::default())?)
 }
 
+/// The shipped tools over a store.
+fn tools(store: &Store) -> anyhow::Result<Registry> {
+    Ok(Registry::new(baton_tools::Config::default(), Arc::new(store.clone()), Arc::new(SystemClock))?)
+}
+
 /// An engine over a store, its journal wrapped where something is to be recorded.
-pub async fn engine(
-    store: &Store,
-    journal: Arc<dyn Journal>,
-    defined: Vec<baton_tools::Definition>,
-) -> anyhow::Result<Engine> {
+pub async fn engine(store: &Store, journal: Arc<dyn Journal>) -> anyhow::Result<Engine> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let tools = baton_tools::Registry::with_defined(
-        baton_tools::Config::default(),
-        defined,
-        Arc::new(store.clone()),
-        clock.clone(),
-    )?;
     let models = Gateway::new(&baton_models::Config::default(), &[], clock.clone())?;
     let world = World {
         journal,
-        tools: Arc::new(tools),
+        tools: Arc::new(tools(store)?),
         models: Arc::new(models),
         think: Arc::new(Agents),
         clock,
@@ -69,21 +65,14 @@ pub async fn engine(
 }
 
 /// Saves a workflow written as YAML and says its bundle's hash.
-pub async fn save(store: &Store, yaml: &str, defined: Vec<baton_tools::Definition>) -> anyhow::Result<Hash> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let tools = baton_tools::Registry::with_defined(
-        baton_tools::Config::default(),
-        defined,
-        Arc::new(store.clone()),
-        clock.clone(),
-    )?;
-    let catalog = crate::wire::catalog_of(&tools, std::collections::BTreeMap::new());
+pub async fn save(store: &Store, yaml: &str) -> anyhow::Result<Hash> {
+    let catalog = crate::wire::catalog_of(&tools(store)?, std::collections::BTreeMap::new());
     let checked = definition::check(yaml.as_bytes(), &catalog);
     let Some((workflow, bundle)) = checked.ready() else {
         anyhow::bail!("the measured workflow is not ready: {:?}", checked.diagnostics);
     };
     let (text, hash) = bundle.seal()?;
-    store.save(&tenant(), &workflow.name, "1", text.into(), &hash, clock.now()).await?;
+    store.save(&tenant(), &workflow.name, "1", text.into(), &hash, SystemClock.now()).await?;
     Ok(hash)
 }
 

@@ -107,7 +107,10 @@ pub fn judge(clinic: &Clinic, run: &str, kill: &Kill) -> Report {
     let requests = clinic.ledger.requests_of(run);
     let told = |what: &str| {
         let kept = clinic.keep();
-        format!("{what}; {run}, killed {kill:?}, is {:?} with {:?}: {requests:?}; see {kept:?}", after.state, after.desk)
+        format!(
+            "{what}; {run}, killed {kill:?}, is {:?} with {:?}: {requests:?}; see {kept:?}",
+            after.state, after.desk
+        )
     };
 
     let done = before.done(run);
