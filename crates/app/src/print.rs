@@ -1,5 +1,4 @@
 //! All that is said on the terminal goes through here: results on standard output, everything else on standard error.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the one place that prints")]
 
 use std::io::{IsTerminal, Write};
 

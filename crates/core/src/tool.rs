@@ -167,6 +167,7 @@ impl Facts {
         Cow::Borrowed("action")
     }
 
+    #[expect(clippy::ptr_arg, reason = "serde asks for a reference to the field")]
     fn is_told_by_action(name: &Cow<'static, str>) -> bool {
         name == "action"
     }

@@ -49,7 +49,7 @@ pub async fn send(world: World<'_>, tenant: &TenantId, run: &RunId, send: Send) 
         What::Tool(call) => match world.tools.check(&call, approved.as_deref()).await {
             Checked::Permitted(permit) if class.is_marked() => Back::Permit { effect, permit },
             Checked::Permitted(permit) => performed(effect, permit.perform(limit).await),
-            Checked::Answered(done) => performed(effect, done),
+            Checked::Answered(done) => performed(effect, *done),
             Checked::NeedsApproval { hash } => blocked(effect, Block::Approval { hash }),
             Checked::RateLimited { retry_after } => {
                 blocked(effect, Block::RateLimit { until: later(world.clock, retry_after) })

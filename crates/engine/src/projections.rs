@@ -27,10 +27,8 @@ impl Desk {
         for event in events {
             let Some((ask, kind, title, details, deadline)) = opened(event) else { continue };
             // It may have been settled by the very same decision.
-            if let Some(ask) = &ask {
-                if !run.is_open(ask) || !self.open.insert(ask.clone()) {
-                    continue;
-                }
+            if ask.as_ref().is_some_and(|ask| !run.is_open(ask) || !self.open.insert(ask.clone())) {
+                continue;
             }
             let key = ask.map_or_else(|| not_undone_id(id, event), |ask| item_id(id, &ask));
             let item = DeskItem {

@@ -35,7 +35,7 @@ pub enum Checked {
         retry_after: Duration,
     },
     /// Not let through, or answered without acting (a cached read).
-    Answered(Performed),
+    Answered(Box<Performed>),
 }
 
 #[async_trait]

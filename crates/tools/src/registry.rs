@@ -82,7 +82,9 @@ impl Tools for Registry {
         match check::admit(&self.catalogue, &self.rules, call, approved) {
             Ok(admitted) => Checked::Permitted(Box::new(Permit::new(admitted, self.clock.clone()))),
             Err(Stopped::NeedsApproval { hash }) => Checked::NeedsApproval { hash },
-            Err(Stopped::Refused { fault, entry }) => Checked::Answered(self.refuse(call, fault, entry.as_deref())),
+            Err(Stopped::Refused { fault, entry }) => {
+                Checked::Answered(Box::new(self.refuse(call, fault, entry.as_deref())))
+            }
         }
     }
 
