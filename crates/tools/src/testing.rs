@@ -69,7 +69,7 @@ impl World {
     pub(crate) async fn send_within(&self, call: &Call, limit: Duration) -> Performed {
         match self.registry.check(call, None).await {
             Checked::Permitted(permit) => permit.perform(limit).await,
-            Checked::Answered(performed) => performed,
+            Checked::Answered(performed) => *performed,
             Checked::NeedsApproval { .. } => panic!("needs approval"),
             Checked::RateLimited { .. } | Checked::CircuitOpen { .. } => panic!("held back"),
         }
