@@ -2,6 +2,8 @@ mod broken;
 mod compiled;
 mod folder;
 mod hostile;
+mod mutations;
+mod pages;
 mod reference;
 mod seeds;
 mod shelf;

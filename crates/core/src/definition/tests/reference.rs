@@ -42,10 +42,10 @@ fn the_examples_of_the_reference_show_every_kind_of_node() {
 #[test]
 fn the_reference_lists_every_code() {
     for code in Code::ALL {
-        let row = format!("| `{code}` | {} |\n", code.title());
+        let row = format!("| [{code}](../errors/definition/{code}.md) | {} |\n", code.title());
         assert!(PAGE.contains(&row), "the page lacks {row}");
     }
-    assert_eq!(PAGE.matches("| `DEF-").count(), Code::ALL.len());
+    assert_eq!(PAGE.matches("| [DEF-").count(), Code::ALL.len());
 }
 
 #[test]
