@@ -126,7 +126,7 @@ impl<'t> Fields<'t> {
         let mut found = self.maps.iter().filter_map(|map| map.get(name)).filter(|(_, value)| !value.is_null());
         let first = found.next();
         if let (Some(_), Some((again, _))) = (first, found.next()) {
-            let message = format!("`{name}` is written on the node and under `config`");
+            let message = format!("`{name}` is written here and one level further out");
             findings.push(again.span.error(Code::Conflict, message).hint("keep one of the two"));
         }
         first

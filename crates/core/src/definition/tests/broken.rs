@@ -62,6 +62,7 @@ broken! {
     unknown_words
     unquoted_template
     unreachable
+    written_twice
     wrong_shapes
 }
 
