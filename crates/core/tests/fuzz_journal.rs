@@ -1,0 +1,28 @@
+//! The journal: whatever bytes a disk gives back, reading them ends in entries or in an error, and what could be read is
+//! folded without a panic and written as it was read.
+
+#[path = "fuzz/drive.rs"]
+mod drive;
+
+use baton_core::run::{Entry, Incoming, Run};
+
+/// Entries as runs recorded them, one a line.
+const ENTRIES: &str = include_str!("../testdata/fuzz/entries.jsonl");
+
+#[test]
+fn any_bytes_are_entries_or_refused() {
+    let corpus: Vec<Vec<u8>> = ENTRIES.lines().map(|line| line.as_bytes().to_vec()).collect();
+    for entry in &corpus {
+        serde_json::from_slice::<Entry>(entry).expect("what is begun with can be read");
+    }
+    drive::fuzz("journal", &corpus, |bytes| {
+        let _ = serde_json::from_slice::<Incoming>(bytes);
+        if let Ok(entry) = serde_json::from_slice::<Entry>(bytes) {
+            let mut run = Run::new();
+            run.fold(&entry);
+            let _ = (run.state(), run.asks(), run.pending(entry.at).count(), run.wake_at(entry.at));
+            let written = serde_json::to_vec(&entry).expect("what was read can be written");
+            assert_eq!(serde_json::from_slice::<Entry>(&written).expect("and read again"), entry);
+        }
+    });
+}
