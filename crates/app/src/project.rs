@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use baton_core::agent::Agent;
-use baton_core::bundle::{Bundle, Hash};
-use baton_core::definition::{self, Catalog, Checked, Diagnostic, Known, Severity};
+use baton_core::bundle::Hash;
+use baton_core::definition::{self, Catalog, Checked, Diagnostic, Severity};
 use serde_json::Value;
 
 use crate::Misuse;
@@ -67,28 +67,8 @@ impl Project {
 
     /// Checks every workflow, those that others run first. Each file with what was found in it.
     pub fn check(&self, catalog: &mut Catalog) -> Vec<(&Source, Checked)> {
-        let mut open: Vec<&Source> = self.workflows.iter().collect();
-        let mut done: Vec<(&Source, Checked)> = Vec::new();
-        // Each round seals what it can; what is left after a round that sealed nothing names what is not there.
-        loop {
-            let mut left = Vec::new();
-            let before = done.len();
-            for source in open {
-                let checked = definition::check(&source.text, catalog);
-                match sealed(&checked) {
-                    Some((name, known)) => {
-                        catalog.workflows.insert(name, known);
-                        done.push((source, checked));
-                    }
-                    None => left.push(source),
-                }
-            }
-            if left.is_empty() || done.len() == before {
-                done.extend(left.into_iter().map(|source| (source, definition::check(&source.text, catalog))));
-                return done;
-            }
-            open = left;
-        }
+        let texts = self.workflows.iter().map(|source| source.text.as_slice());
+        self.workflows.iter().zip(definition::check_all(texts, catalog)).collect()
     }
 
     /// Every workflow ready to run; refuses with all findings if one is not.
@@ -121,12 +101,6 @@ impl Source {
     pub fn shown_text(&self) -> std::borrow::Cow<'_, str> {
         String::from_utf8_lossy(&self.text)
     }
-}
-
-fn sealed(checked: &Checked) -> Option<(String, Known)> {
-    let (workflow, bundle): (_, &Bundle) = checked.ready()?;
-    let (_, hash) = bundle.seal().ok()?;
-    Some((workflow.name.clone(), Known { hash, runs: bundle.subworkflows.keys().cloned().collect() }))
 }
 
 /// YAML and JSON files of a folder, by name; none where there is no folder.
