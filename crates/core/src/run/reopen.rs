@@ -202,11 +202,12 @@ impl Reopening<'_> {
                     *gave_up = false;
                 }
                 match waits {
-                    AgentWait::Model(_) => *waits = AgentWait::Think,
+                    // Its question is asked anew, so that it stands on the desk again.
+                    AgentWait::Model(_) | AgentWait::Customer { .. } => *waits = AgentWait::Think,
                     AgentWait::Tools(calls) => {
                         calls.iter_mut().filter(|call| call.answer.is_none()).for_each(|call| call.call = None);
                     }
-                    AgentWait::Think | AgentWait::Customer { .. } => {}
+                    AgentWait::Think => {}
                 }
             }
             Activity::Each { .. } | Activity::Repeat { .. } | Activity::Branches { .. } => {

@@ -363,14 +363,15 @@ fn an_agent_that_was_cut_off_goes_on_with_what_it_saw() {
 }
 
 #[test]
-fn an_agent_that_waited_for_the_customer_waits_on() {
+fn an_agent_that_waited_for_the_customer_asks_again() {
     check(
         flow([agent("who", &[]), tool("bad")], ""),
         |w| {
             w.answers("bad", [Reply::StaysOut]);
-            w.thinks("who", [Step::AskCustomer { question: "which?".into() }, answer(json!("ok"))]).starts();
+            let ask = || Step::AskCustomer { question: "which?".into() };
+            w.thinks("who", [ask(), ask(), answer(json!("ok"))]).starts();
             w.returns("bad", fails("NO")).is(State::Failed);
-            w.retries().waits_for("customer:who");
+            w.retries().waits_for("customer:who").recorded("customer_asked", 2);
             w.signals("message", json!("ten"))
         },
         |w| w.is(State::Completed).output_of("who", json!("ok")),
