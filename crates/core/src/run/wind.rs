@@ -151,8 +151,9 @@ impl Draft<'_> {
             self.emit(Event::Compensating);
             return true;
         }
-        // What is in doubt may yet turn out to be something to undo.
-        if !self.run.calls.is_empty() {
+        // What is in doubt may yet turn out to be something to undo, and while the run is paused what a race lost is not
+        // undone yet.
+        if !self.run.calls.is_empty() || self.run.saga.has_due() {
             return false;
         }
         match why {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::flow::{approval, condition, each, flow, merge, only, tool};
+use super::flow::{approval, condition, each, end, flow, merge, only, tool};
 use super::world::{Reply, check, done, fails};
 use crate::graph::node::{MergeMode, Rest};
 use crate::run::State;
@@ -247,6 +247,22 @@ fn a_run_waits_for_its_losers_to_be_undone() {
             w.returns("un", done(json!(1)))
         },
         |w| w.is(State::Completed).asked("l slow win un"),
+    );
+}
+
+#[test]
+fn a_paused_run_does_not_end_before_its_losers_are_undone() {
+    check(
+        flow(
+            [tool("l").undo("un"), tool("win"), merge("m", MergeMode::Any).undo_losers(), end("e").rest(Rest::Cancel)],
+            "l>m win>m m>e",
+        ),
+        |w| {
+            w.answers("l", STAYS_OUT).starts().pauses();
+            w.returns("l", done(json!({ "id": 1 }))).is(State::Paused).asked("l win");
+            w.resumes()
+        },
+        |w| w.is(State::Completed).asked("l win un"),
     );
 }
 
