@@ -61,8 +61,12 @@ pub async fn send(world: World<'_>, tenant: &TenantId, run: &RunId, send: Send) 
     }
 }
 
-/// Performs a call whose marker is durable.
-pub async fn perform(effect: EffectId, permit: Box<dyn PermittedCall>, limit: Duration) -> Back {
+/// Performs a call whose marker is durable, unless the time its marker names is over.
+pub async fn perform(clock: &dyn Clock, effect: EffectId, permit: Box<dyn PermittedCall>, until: Time) -> Back {
+    let limit = until.since(clock.now());
+    if limit.is_zero() {
+        return Back::Outcome { effect, outcome: Outcome::NotSent, audit: None };
+    }
     performed(effect, permit.perform(limit).await)
 }
 

@@ -45,8 +45,9 @@ pub enum Output {
     Append(Box<Append>),
     /// Check and perform a call; a marked one is checked, then asks leave by [`Input::Permitted`].
     Send(Box<Send>),
-    /// The marker is durable: perform the permitted call now, for at most this long.
-    Perform { effect: EffectId, limit: Duration },
+    /// The marker is durable: perform the permitted call now, and give it up then. Whoever finds that it is too late
+    /// answers [`Outcome::NotSent`].
+    Perform { effect: EffectId, until: Time },
     /// Ask the service what became of a call.
     LookUp(Box<Send>),
     /// The permit of this call is not needed any more.
@@ -107,6 +108,8 @@ pub struct Owner {
     since_snapshot: (u64, usize),
     snapshot_bytes: usize,
     versions: BTreeMap<Hash, Arc<Workflow>>,
+    /// It was taken over, and what its last owner left behind is not looked into yet.
+    takes_over: bool,
     /// Nothing more will come of this owner.
     gone: bool,
 }
@@ -163,6 +166,7 @@ impl Owner {
             since_snapshot: (0, 0),
             snapshot_bytes: 0,
             versions: BTreeMap::new(),
+            takes_over: false,
             gone: false,
         }
     }
@@ -178,6 +182,7 @@ impl Owner {
     ) -> Self {
         let mut owner = Self::fresh(id, claimed.tenant.clone(), claimed.ownership, lease_until);
         owner.run = run;
+        owner.takes_over = true;
         owner.know(versions);
         for entry in tail {
             owner.run.fold(entry);
@@ -258,10 +263,12 @@ impl Owner {
     fn take(&mut self, input: Input, now: Time, options: &Options, batch: &mut Batch, out: &mut Vec<Output>) {
         match input {
             Input::Items(items) => {
+                if std::mem::take(&mut self.takes_over) {
+                    self.decide(Command::TakenOver { epoch: self.ownership.epoch }, now, batch).ok();
+                }
                 for item in items {
                     self.take_item(&item, now, batch);
                 }
-                self.decide(Command::TakenOver { epoch: self.ownership.epoch }, now, batch).ok();
                 self.decide(Command::Wake, now, batch).ok();
             }
             Input::Outcome { effect, outcome, audit } => {
@@ -480,7 +487,7 @@ impl Owner {
             .collect();
         for (effect, deadline) in marked {
             self.in_flight.insert(effect.clone(), Flight::Out);
-            out.push(Output::Perform { effect, limit: deadline.since(now) });
+            out.push(Output::Perform { effect, until: deadline });
         }
         let fresh: Vec<Output> = self
             .run

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::address::{Address, Path};
 use super::event::{Event, Reopened, Started};
 use super::saga::Undone;
-use super::state::{Activity, Phase, Run, Scope, Status, Timer};
+use super::state::{Activity, Phase, Progress, Run, Scope, Status, Timer};
 use crate::time::Time;
 
 pub(super) use nodes::is_ready;
@@ -27,6 +27,8 @@ impl Run {
             Event::Started(started) => self.start(started),
             Event::Scheduled(scheduled) => self.schedule(scheduled),
             Event::Sending { effect, epoch, deadline } => self.mark(effect, *epoch, *deadline),
+            Event::Unsent { effect } => self.progress(&effect.call, Progress::Ready),
+            Event::TakenOver { .. } => self.take_over(),
             Event::Done(done) => self.done(done),
             Event::NotDone { effect, fault, again_at } => self.not_done(effect, fault, *again_at),
             Event::Doubted { effect, next, .. } => self.doubt(effect, next),

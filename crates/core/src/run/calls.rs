@@ -91,8 +91,14 @@ impl Draft<'_> {
             Outcome::NotFound if matches!(call.progress, Progress::LookUp { .. }) => self.not_found(effect, &call),
             Outcome::Tool(tool::Outcome::Unknown { fault }) if !in_doubt => self.unknown(effect, &call, fault),
             Outcome::Blocked(by) if !in_doubt => self.blocked(effect, by),
-            // That nobody knows is known already, and only a look-up can find nothing.
-            Outcome::Tool(tool::Outcome::Unknown { .. }) | Outcome::Blocked(_) | Outcome::NotFound => {
+            Outcome::NotSent if matches!(call.progress, Progress::Marked { .. }) => {
+                self.emit(Event::Unsent { effect: effect.clone() });
+            }
+            // That nobody knows is known already, only a look-up can find nothing, and only a marker can be too old.
+            Outcome::Tool(tool::Outcome::Unknown { .. })
+            | Outcome::Blocked(_)
+            | Outcome::NotFound
+            | Outcome::NotSent => {
                 return Err(Refusal::Duplicate { effect: effect.to_string() });
             }
         }
@@ -185,7 +191,8 @@ impl Draft<'_> {
         self.emit(Event::Doubted { effect: effect.clone(), fault, next });
     }
 
-    /// A new owner cannot know what the old one's marked calls came to.
+    /// A new owner cannot know what the old one's calls came to: a marked one is in doubt, another that could go out may
+    /// be out.
     pub fn taken_over(&mut self, epoch: u64) {
         let marked = self.run.calls.iter().filter_map(|(id, call)| match call.progress {
             Progress::Marked { epoch: of, deadline } if of < epoch => {
@@ -197,6 +204,9 @@ impl Draft<'_> {
             let next = if class == Class::Verify { InDoubt::LookUp { at: deadline } } else { InDoubt::Person };
             let fault = Fault::new(code::OUTCOME_UNKNOWN, "the process that sent the call stopped before its answer");
             self.emit(Event::Doubted { effect, fault, next });
+        }
+        if self.run.calls.values().any(|call| call.may_be_out_unmarked(self.now) && !call.unknown) {
+            self.emit(Event::TakenOver { epoch });
         }
     }
 
@@ -226,6 +236,11 @@ impl Draft<'_> {
             self.emit(Event::Unblocked { effect, by });
         } else {
             let fault = Fault::new(code::REJECTED, format!("`{by}` did not allow the call"));
+            if call.unknown {
+                // It may have acted before anybody asked.
+                self.emit(Event::Doubted { effect, fault, next: InDoubt::Person });
+                return Ok(());
+            }
             self.not_done(&effect, &call, Failure { fault, retryable: false, retry_after: None });
         }
         Ok(())

@@ -124,6 +124,8 @@ pub enum Outcome {
     Blocked(super::event::Block),
     /// A look-up found nothing: the call did not act.
     NotFound,
+    /// It was too late to send a marked call: its sender, who wrote the marker, did not.
+    NotSent,
 }
 
 /// A model call that failed.

@@ -37,6 +37,14 @@ pub enum Event {
         epoch: u64,
         deadline: Time,
     },
+    /// The marker's deadline passed before the call was sent: it certainly did not go out, and may.
+    Unsent {
+        effect: EffectId,
+    },
+    /// A process took the run over while acting calls without a marker could go out: the one before may have sent them.
+    TakenOver {
+        epoch: u64,
+    },
     Done(Box<Done>),
     /// The call certainly did not act. With `again_at` it goes out again under the next generation.
     NotDone {

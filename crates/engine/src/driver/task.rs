@@ -109,9 +109,11 @@ impl Task {
         match output {
             Output::Append(append) => self.begin_append(*append),
             Output::Send(send) => self.send(*send),
-            Output::Perform { effect, limit } => {
+            Output::Perform { effect, until } => {
                 if let Some(permit) = self.permits.remove(&effect) {
-                    self.call(effect.clone(), effects::perform(effect, permit, limit).boxed());
+                    let (inner, call) = (self.inner.clone(), effect.clone());
+                    let performed = async move { effects::perform(&*inner.world.clock, call, permit, until).await };
+                    self.call(effect, performed.boxed());
                 }
             }
             Output::LookUp(send) => self.look_up(*send),

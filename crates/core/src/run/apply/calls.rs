@@ -64,6 +64,14 @@ impl Run {
         self.progress(&effect.call, Progress::Marked { epoch, deadline });
     }
 
+    /// What could go out without a marker may have been sent by the owner before.
+    pub(super) fn take_over(&mut self) {
+        let now = self.now;
+        for call in self.calls.values_mut().filter(|call| call.may_be_out_unmarked(now)) {
+            call.unknown = true;
+        }
+    }
+
     pub(super) fn done(&mut self, done: &Done) {
         self.cost += done.cost;
         let call = &done.effect.call;

@@ -58,11 +58,14 @@ impl Call {
         // Without a marker a call that may go out may be out.
         let may_be_out = match &self.progress {
             Progress::Marked { .. } | Progress::LookUp { .. } | Progress::Doubt => true,
-            Progress::Ready | Progress::Waiting { .. } | Progress::Blocked(_) => {
-                !self.class.is_marked() && self.is_sendable(now)
-            }
+            Progress::Ready | Progress::Waiting { .. } | Progress::Blocked(_) => self.may_be_out_unmarked(now),
         };
         !self.unknown && !may_be_out
+    }
+
+    /// Whether it acts and may go out without a marker, so that it may be out.
+    pub fn may_be_out_unmarked(&self, now: Time) -> bool {
+        self.class.acts() && !self.class.is_marked() && self.is_sendable(now)
     }
 
     /// Whether an outcome that comes now is that of a send, not of looking into an earlier one.

@@ -330,6 +330,32 @@ fn a_recorded_result_is_never_asked_for_again() {
     );
 }
 
+#[test]
+fn a_marked_call_that_was_not_sent_in_time_goes_out_under_its_key_all_the_same() {
+    check(
+        only(tool("a").once()),
+        |w| {
+            w.answers("a", [Reply::StaysOut, done(json!(1))]).starts();
+            w.returns("a", Reply::Comes(Outcome::NotSent))
+        },
+        |w| w.is(State::Completed).keys(&["run/a/0/0", "run/a/0/0"]).recorded("sending", 2).recorded("unsent", 1),
+    );
+}
+
+#[test]
+fn a_keyed_call_that_may_be_out_is_not_dropped_while_its_repeat_is_held_up() {
+    check(
+        only(tool("a")),
+        |w| {
+            let leave = blocked(Block::Approval { hash: "h".into() });
+            w.answers("a", [Reply::StaysOut, leave]).starts().crashes();
+            w.cancels(true).waits_for("approval:a");
+            w.allows("a", false)
+        },
+        |w| w.waits_for("doubt:a").recorded("abandoned", 0),
+    );
+}
+
 // ---- leave, limits, circuits
 
 #[test]

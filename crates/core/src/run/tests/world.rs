@@ -400,7 +400,7 @@ impl World {
         let is_answer = match outcome {
             Outcome::Tool(tool::Outcome::Done { .. } | tool::Outcome::NotDone { .. }) | Outcome::Model(Ok(_)) => true,
             Outcome::Tool(tool::Outcome::Unknown { .. }) => false,
-            Outcome::Model(Err(_)) | Outcome::Blocked(_) | Outcome::NotFound => false,
+            Outcome::Model(Err(_)) | Outcome::Blocked(_) | Outcome::NotFound | Outcome::NotSent => false,
         };
         if is_answer {
             self.answered.insert(effect.key(self.run.id().unwrap()));
