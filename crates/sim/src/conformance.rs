@@ -46,6 +46,7 @@ pub async fn journal<S: Journal + Read>(make: impl AsyncFn() -> S) {
         appends::a_message_to_another_aggregate_goes_with_the_append,
         appends::a_message_delivered_twice_is_there_once,
         appends::a_child_is_created_with_the_append,
+        appends::a_child_may_be_told_more_in_the_append_that_creates_it,
         appends::an_append_with_an_undeliverable_message_writes_nothing,
         appends::a_snapshot_of_another_fold_is_left_out,
         appends::the_newest_snapshot_shortens_the_tail,

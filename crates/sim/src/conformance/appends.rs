@@ -169,6 +169,17 @@ pub async fn a_child_is_created_with_the_append(store: &(impl Journal + Read)) {
     assert_eq!(due, ["parent/child".into()]);
 }
 
+pub async fn a_child_may_be_told_more_in_the_append_that_creates_it(store: &(impl Journal + Read)) {
+    let process = join(store).await;
+    let parent = owned(store, "parent", process).await;
+    let creates = Create { kind: Kind::Run, workflow: "sub".into(), parent: Some("parent".into()), owner: None };
+    let child = Submit { creates: Some(creates), ..start("parent/child", None) };
+    let outbox = vec![child, message("parent/child", "parent/cancel")];
+    store.append(Append { outbox, ..entry("parent", parent, 0) }).await.expect("appends");
+    let claimed = claimed(store, "parent/child", process, at(0)).await;
+    assert_eq!(ids(&claimed.inbox), ["start", "parent/cancel"]);
+}
+
 pub async fn an_append_with_an_undeliverable_message_writes_nothing(store: &(impl Journal + Read)) {
     let process = join(store).await;
     let (ownership, other) = (owned(store, "run", process).await, owned(store, "other", process).await);

@@ -3,7 +3,7 @@
 use baton_core::bundle::Hash;
 use baton_core::time::Time;
 use baton_ports::journal::{
-    Append, BLOB_BYTES_MIN, DeskItem, ENTRY_BYTES_MAX, Error, Head, Ownership, Projection, Snapshot,
+    Append, BLOB_BYTES_MIN, DeskItem, ENTRY_BYTES_MAX, Error, Head, Ownership, Projection, Snapshot, Submit,
 };
 use rusqlite::{OptionalExtension, Statement, params};
 
@@ -72,9 +72,12 @@ impl Prepared {
     }
 
     fn check_outbox(&self, session: &mut Session<'_>) -> rusqlite::Result<Result<(), Error>> {
-        for message in &self.append.outbox {
-            if let Err(undeliverable) = submit::check(session, message)? {
-                return Ok(Err(undeliverable));
+        let outbox = &self.append.outbox;
+        for (place, message) in outbox.iter().enumerate() {
+            match submit::check(session, message)? {
+                Err(Error::NotFound { .. }) if creates(&outbox[..place], message) => {}
+                Err(undeliverable) => return Ok(Err(undeliverable)),
+                Ok(()) => {}
             }
         }
         Ok(Ok(()))
@@ -115,6 +118,11 @@ impl Prepared {
 
 fn check_size(what: &'static str, size: usize, limit: usize) -> Result<(), Error> {
     if size > limit { Err(Error::TooLarge { what, size, limit }) } else { Ok(()) }
+}
+
+/// Whether an earlier message of the same append brings the aggregate of this one into being.
+fn creates(earlier: &[Submit], message: &Submit) -> bool {
+    earlier.iter().any(|one| one.creates.is_some() && one.aggregate == message.aggregate)
 }
 
 /// Moves the head row on if this owner, epoch and sequence are the row's. Nothing has been written if not.
