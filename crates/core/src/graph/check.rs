@@ -8,7 +8,7 @@ mod names;
 mod parameters;
 mod paths;
 mod saga;
-mod shared;
+mod contested;
 
 use super::compile::Lowered;
 use crate::definition::catalog::Catalog;
@@ -31,7 +31,7 @@ pub(crate) fn run(document: &Document<'_>, lowered: &Lowered, catalog: &Catalog,
     Names::of(document, lowered).check(&layer, None, &[], findings);
     layer.each(&mut |layer| {
         flow::check(layer, findings);
-        shared::check(document, layer, findings);
+        contested::check(document, layer, findings);
     });
     saga::check(&layer, findings);
 }
