@@ -76,6 +76,10 @@ impl Dispatcher {
         self.awake.len()
     }
 
+    pub fn is_awake(&self, run: &RunId) -> bool {
+        self.awake.contains_key(run)
+    }
+
     /// Room for more.
     pub fn room(&self) -> usize {
         self.awake_max.saturating_sub(self.awake.len())

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use baton_core::agent::Think;
 use baton_core::bundle::Hash;
 use baton_core::id::{RunId, TenantId};
-use baton_core::run::{Entry, Incoming, Refusal, Started, State};
+use baton_core::run::{Entry, Forked, Incoming, Refusal, Started, State};
 use baton_ports::clock::Clock;
 use baton_ports::journal::{Create, InboxItem, Journal, Kind, Lease, Submit, Submitted};
 use baton_ports::models::Models;
@@ -28,8 +28,18 @@ const NOTICES_MAX: usize = 4_096;
 /// What watchers are told, after it is durable.
 #[derive(Clone, Debug)]
 pub enum Recorded {
-    Entry { run: RunId, seq: u64, entry: Arc<Entry>, items: Arc<[i64]> },
-    Refused { run: RunId, item: i64, refusal: Refusal },
+    /// `items` are those of the inbox that were taken with it.
+    Entry {
+        run: RunId,
+        seq: u64,
+        entry: Arc<Entry>,
+        items: Arc<[i64]>,
+    },
+    Refused {
+        run: RunId,
+        item: i64,
+        refusal: Refusal,
+    },
 }
 
 /// Work to take on.
@@ -43,6 +53,17 @@ pub struct Start {
     pub input: Value,
     pub context: Value,
     pub caller: baton_core::tool::Caller,
+}
+
+/// A run to begin from another's past.
+#[derive(Clone, Debug)]
+pub struct Fork {
+    pub tenant: TenantId,
+    /// For lists.
+    pub workflow: String,
+    /// What the new run inherits: whole entries of the original, the last perhaps cut short.
+    pub past: Vec<Entry>,
+    pub forked: Forked,
 }
 
 /// Everything an engine speaks to.
@@ -145,6 +166,27 @@ impl Engine {
         }
     }
 
+    /// Accepts a run that begins where another's past was cut: it is durable when this returns.
+    pub async fn fork(&self, fork: Fork) -> Result<(), Error> {
+        let run = fork.forked.run.clone();
+        let incoming = Incoming::Fork { past: fork.past, forked: Box::new(fork.forked) };
+        let submit = Submit {
+            aggregate: run.clone(),
+            tenant: fork.tenant,
+            command_id: "start".to_owned(),
+            payload: serde_json::to_vec(&incoming)?.into(),
+            at: self.inner.world.clock.now(),
+            creates: Some(Create { kind: Kind::Run, workflow: fork.workflow, parent: None, owner: None }),
+        };
+        match self.inner.world.journal.submit(submit).await? {
+            Submitted::Duplicate => Err(Error::Exists { run }),
+            Submitted::Accepted { .. } => {
+                self.inner.announce(&run);
+                Ok(())
+            }
+        }
+    }
+
     /// Puts something into a run's inbox: durable when this returns, and exactly once under its `command_id`.
     /// Returns the item's number, which [`Recorded`] names when it is consumed; `None` for a duplicate.
     pub async fn submit(
@@ -186,6 +228,11 @@ impl Engine {
     /// Runs this process owns now.
     pub fn awake(&self) -> usize {
         lock(&self.inner.dispatcher).awake()
+    }
+
+    /// Whether this process owns the run now, or is about to.
+    pub fn is_awake(&self, run: &RunId) -> bool {
+        lock(&self.inner.dispatcher).is_awake(run)
     }
 
     /// Stops taking work, lets appends under way finish, and gives every run back.

@@ -17,7 +17,7 @@ pub mod owner;
 mod projections;
 
 pub use baton_agents::{Agents, shipped as shipped_agents};
-pub use driver::{Engine, Recorded, Start};
+pub use driver::{Engine, Fork, Recorded, Start};
 pub use error::Error;
 pub use library::Library;
 pub use options::Options;

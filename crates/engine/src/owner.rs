@@ -219,6 +219,12 @@ impl Owner {
         self.seq
     }
 
+    /// Items of the append under way that are refused with it.
+    pub fn refusing(&self) -> Vec<i64> {
+        let refused = self.under_way.iter().flat_map(|under_way| &under_way.refused);
+        refused.map(|(item, _)| *item).collect()
+    }
+
     /// The newest inbox item it was given.
     pub fn inbox_seen(&self) -> i64 {
         self.inbox_seen

@@ -3,6 +3,7 @@
 use super::address::{Address, EffectId};
 use super::event::Block;
 use super::state::{Activity, AgentWait, Progress, Run};
+use crate::id::RunId;
 use crate::time::Time;
 
 /// One open question to somebody outside.
@@ -43,21 +44,48 @@ impl Run {
         calls.chain(nodes).collect()
     }
 
-    /// Whether nothing will happen here before `until` unless somebody outside says something.
+    /// Whether nothing will happen here before `until` unless somebody outside says something. Of a paused run only its
+    /// owner knows what is still out; of one with [`Self::children`] only those know.
     pub fn is_at_rest(&self, until: Time) -> bool {
-        let asks = self.asks();
-        if self.state().is_end() || self.is_moving() || self.has_more() || self.awaits_children() {
-            return self.state().is_end();
+        if self.state().is_end() || self.paused {
+            return true;
         }
-        self.paused || !asks.is_empty() || self.wake_at(self.now).is_none_or(|wake| wake > until)
+        let wakes_before = || self.wake_at(self.now).is_some_and(|wake| wake <= until);
+        !self.is_moving() && !self.has_more() && (!self.asks().is_empty() || !wakes_before())
     }
 
     /// Whether a child run is still to end; children are awaited however the run winds down.
     pub(super) fn awaits_children(&self) -> bool {
-        self.scopes.values().any(|scope| {
-            scope.active.iter().any(|place| {
-                let activity = scope.nodes.get(*place as usize).and_then(|state| state.activity.as_deref());
-                matches!(activity, Some(Activity::Child { .. }))
+        self.open_children().next().is_some()
+    }
+
+    /// When the next call goes out by itself (a retry, a look-up, the end of a rate limit), where nothing is out and
+    /// nothing may go out before.
+    pub fn goes_on_at(&self) -> Option<Time> {
+        if self.paused || self.has_more() || self.thinking().is_some() {
+            return None;
+        }
+        let mut next = None;
+        for call in self.calls.values() {
+            match (&call.progress, call.due()) {
+                (_, Some(at)) if at > self.now => next = Some(next.map_or(at, |next: Time| next.min(at))),
+                (Progress::Doubt | Progress::Blocked(Block::Approval { .. }), None) => {}
+                _ => return None,
+            }
+        }
+        next
+    }
+
+    /// Other runs whose end this one waits for: those of its open subworkflow nodes, and those that undo their part.
+    pub fn children(&self) -> Vec<RunId> {
+        self.open_children().chain(self.saga.children_underway()).cloned().collect()
+    }
+
+    fn open_children(&self) -> impl Iterator<Item = &RunId> {
+        self.scopes.values().flat_map(|scope| {
+            scope.active.iter().filter_map(|place| match scope.nodes.get(*place as usize)?.activity.as_deref()? {
+                Activity::Child { run, .. } => Some(run),
+                _ => None,
             })
         })
     }

@@ -35,6 +35,24 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Every code in a few words, in order.
+    pub const CODES: [(&'static str, &'static str); 14] = [
+        ("RUN-001", "the run has not started"),
+        ("RUN-002", "a run with this id exists already"),
+        ("RUN-003", "the run has ended"),
+        ("RUN-004", "in this state there is nothing to do so to"),
+        ("RUN-005", "nothing waits at this node"),
+        ("RUN-006", "somebody or something else was first"),
+        ("RUN-007", "this person has answered already"),
+        ("RUN-008", "the node asks for another kind of answer"),
+        ("RUN-009", "no such call is open"),
+        ("RUN-010", "the call is not in doubt"),
+        ("RUN-011", "the call has been answered already"),
+        ("RUN-012", "the run keeps as many signals as it may"),
+        ("RUN-013", "it cannot be done, and the message says why"),
+        ("RUN-014", "this number of this sender was delivered already"),
+    ];
+
     /// A stable code, documented one page each.
     pub fn code(&self) -> &'static str {
         match self {
@@ -88,6 +106,10 @@ mod tests {
         let pages = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors/run");
         let codes: BTreeSet<String> = all().iter().map(|refusal| refusal.code().to_owned()).collect();
         assert_eq!(codes.len(), all().len(), "two refusals share a code");
+        assert!(
+            codes.iter().map(String::as_str).eq(Refusal::CODES.map(|(code, _)| code)),
+            "the list of codes is another"
+        );
         for code in &codes {
             let page = std::fs::read_to_string(pages.join(format!("{code}.md"))).unwrap_or_default();
             assert!(page.starts_with(&format!("# {code}: ")), "docs/errors/run/{code}.md");

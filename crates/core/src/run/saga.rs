@@ -176,6 +176,14 @@ impl Saga {
         self.underway.iter().filter_map(entry).find(is_it).map(|(place, entry)| entry.undo_call(place))
     }
 
+    /// Runs that are undoing their part.
+    pub(super) fn children_underway(&self) -> impl Iterator<Item = &crate::id::RunId> {
+        self.entries.iter().filter(|entry| entry.progress == Undone::Underway).filter_map(|entry| match &entry.undo {
+            Undo::Child { run } => Some(run),
+            Undo::Call { .. } | Undo::Irreversible { .. } | Undo::Broken { .. } => None,
+        })
+    }
+
     /// For people: what was undone, in the order it was, and what was not, with why.
     pub fn report(&self) -> Value {
         let rows = self.entries.iter().rev().filter(|entry| !entry.inherited).map(|entry| {

@@ -143,11 +143,13 @@ impl Task {
     fn begin_append(&mut self, append: Append) {
         let inner = self.inner.clone();
         let run = self.run.clone();
+        let refused = self.owner.refusing();
         self.append = Some(
             async move {
                 // Watchers are told after it is durable, and only if there are any.
                 let told = (inner.recorded.receiver_count() > 0).then(|| {
-                    (append.expected_seq + 1, append.entry.clone(), Arc::<[i64]>::from(append.inbox_done.as_slice()))
+                    let taken = append.inbox_done.iter().copied().filter(|item| !refused.contains(item));
+                    (append.expected_seq + 1, append.entry.clone(), taken.collect::<Arc<[i64]>>())
                 });
                 inner.world.journal.append(append).await?;
                 if let Some((seq, entry, items)) = told
