@@ -46,6 +46,15 @@ impl From<jiff::Timestamp> for Time {
     }
 }
 
+/// An instant as RFC 3339 writes it.
+impl std::str::FromStr for Time {
+    type Err = jiff::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse::<jiff::Timestamp>().map(Self::from)
+    }
+}
+
 impl Add<Duration> for Time {
     type Output = Self;
 

@@ -187,6 +187,18 @@ pub struct EffectId {
 }
 
 impl EffectId {
+    /// Reads what [`Self`] is shown as: `node#call.generation`, with `/undo` behind a compensation's.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (text, role) = match text.strip_suffix("/undo") {
+            Some(text) => (text, Role::Undo),
+            None => (text, Role::Act),
+        };
+        let (node, numbers) = text.rsplit_once('#')?;
+        let (call, generation) = numbers.split_once('.')?;
+        let call = CallId { node: Address::parse(node), call: call.parse().ok()?, role };
+        (!node.is_empty()).then_some(Self { call, generation: generation.parse().ok()? })
+    }
+
     /// `run / scope path / node / call index / generation`, with `/undo` behind a compensation's.
     pub fn key(&self, run: &RunId) -> String {
         let CallId { node, call, role } = &self.call;
@@ -242,5 +254,9 @@ mod tests {
         assert_eq!(text, r#"{"node":"each[3]/charge","role":"undo","gen":2}"#);
         assert_eq!(serde_json::from_str::<EffectId>(&text).expect("reads"), effect);
         assert_eq!(effect.key(&"r1".into()), "r1/each[3]/charge/0/2/undo");
+        assert_eq!(effect.to_string(), "each[3]/charge#0.2/undo");
+        assert_eq!(EffectId::parse(&effect.to_string()), Some(effect));
+        assert_eq!(EffectId::parse("charge"), None);
+        assert_eq!(EffectId::parse("#0.0"), None);
     }
 }
