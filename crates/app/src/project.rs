@@ -1,6 +1,7 @@
 //! A project folder: what a team keeps in git.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -125,14 +126,19 @@ pub fn yaml_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// A file's bytes, within the limit.
+/// A file's bytes, within the limit. What is no file is not read: a device or a pipe may never end.
 pub fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
-    let size = std::fs::metadata(file).with_context(|| format!("{} cannot be read", file.display()))?.len();
-    if size > FILE_BYTES_MAX {
-        let message = format!("{} has {size} bytes; the limit is {FILE_BYTES_MAX}", file.display());
-        return Err(Misuse::new(message).into());
+    let unreadable = |error: std::io::Error| Misuse::new(format!("{} cannot be read: {error}", shown(file)));
+    if !std::fs::metadata(file).map_err(unreadable)?.is_file() {
+        return Err(Misuse::new(format!("{} is no file", shown(file))).into());
     }
-    std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))
+    let mut text = Vec::new();
+    let opened = std::fs::File::open(file).map_err(unreadable)?;
+    opened.take(FILE_BYTES_MAX + 1).read_to_end(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(Misuse::new(format!("{} is larger than {FILE_BYTES_MAX} bytes", shown(file))).into());
+    }
+    Ok(text)
 }
 
 /// A YAML or JSON file as plain JSON.

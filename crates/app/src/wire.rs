@@ -28,7 +28,7 @@ pub struct System {
     pub models: Arc<Gateway>,
     pub clock: Arc<dyn Clock>,
     pub catalog: Catalog,
-    options: baton_engine::Options,
+    pub options: baton_engine::Options,
 }
 
 impl System {
@@ -49,7 +49,11 @@ impl System {
 
     /// Over an open store.
     pub fn over(project: &Project, store: Store) -> anyhow::Result<Self> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        Self::by_clock(project, store, Arc::new(SystemClock))
+    }
+
+    /// Over an open store, by a clock of the caller's.
+    pub fn by_clock(project: &Project, store: Store, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let settings = &project.settings;
         let tools = Registry::with_defined(
             settings.tools.clone(),

@@ -3,31 +3,20 @@
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use baton_core::id::RunId;
-use baton_core::run::{Ask, Entry, Incoming, MESSAGE, Run, Signal, State, seed_status};
-use baton_engine::{Engine, Recorded, Start};
-use baton_ports::read::Read as _;
+use baton_core::run::{Ask, Incoming, MESSAGE, Run, Signal, State, seed_status};
+use baton_engine::Start;
 use baton_ports::registry::Version;
 use serde_json::{Value, json};
-use tokio::sync::broadcast::error::RecvError;
 
 use super::json as given;
 use crate::cli;
+use crate::follow::{self, Follower, Progress};
 use crate::project::Project;
 use crate::wire::System;
 use crate::{Exit, Misuse, print};
-
-mod progress;
-
-pub use progress::Progress;
-
-/// A timer nearer than this is waited for; one farther off ends the command with the run waiting.
-const TIMER_WAIT_MAX: Duration = Duration::from_secs(60);
-/// Entries read at once.
-const ENTRIES_PAGE: usize = 1_000;
 
 pub async fn run(folder: &Path, args: cli::Run) -> anyhow::Result<Exit> {
     let (folder, workflow) = locate(folder, &args.workflow);
@@ -50,7 +39,7 @@ pub async fn run(folder: &Path, args: cli::Run) -> anyhow::Result<Exit> {
         caller: baton_core::tool::Caller::default(),
     };
     let engine = system.engine().await?;
-    let mut follower = Follower::of(&engine, &system, id.clone());
+    let mut follower = Follower::new(&engine, &system);
     engine.start(start).await.map_err(|error| match error {
         baton_engine::Error::Exists { .. } => Misuse::new(error.to_string()).hint("choose another --id").into(),
         other => anyhow::Error::from(other),
@@ -61,9 +50,10 @@ pub async fn run(folder: &Path, args: cli::Run) -> anyhow::Result<Exit> {
         return Ok(Exit::Waiting);
     }
     follower.tell((!args.json).then(|| Progress::new(&id, &version)));
-    let ended = follower.to_rest(args.says.into()).await?;
+    follower.follow(&id).await?;
+    converse(&mut follower, &id, args.says.into(), !args.json).await?;
     engine.stop().await?;
-    Ok(report(&ended, args.json))
+    report(&follower, &id, args.json)
 }
 
 /// A path to a workflow file names its project too.
@@ -103,137 +93,52 @@ fn pick(project: &Project, versions: &[Version], workflow: &str) -> anyhow::Resu
     })
 }
 
-/// Follows one run: what was recorded before, then what the engine records.
-pub struct Follower {
-    engine: Engine,
-    store: baton_store::sqlite::Store,
-    tenant: baton_core::id::TenantId,
-    id: RunId,
-    watch: tokio::sync::broadcast::Receiver<Recorded>,
-    library: baton_engine::Library,
-    run: Run,
-    entries: Vec<Entry>,
-    progress: Option<Progress>,
-}
-
-/// A run at rest.
-pub struct Ended {
-    pub run: Run,
-    pub entries: Vec<Entry>,
-}
-
-impl Follower {
-    /// Begins to watch at once, so that nothing recorded from now on is missed.
-    pub fn of(engine: &Engine, system: &System, id: RunId) -> Self {
-        Self {
-            watch: engine.watch(),
-            engine: engine.clone(),
-            store: system.store.clone(),
-            tenant: system.tenant.clone(),
-            library: baton_engine::Library::new(Arc::new(system.store.clone())),
-            id,
-            run: Run::new(),
-            entries: Vec::new(),
-            progress: None,
+/// Answers the agents' questions, in order, as long as there are answers.
+async fn converse(
+    follower: &mut Follower,
+    id: &RunId,
+    mut says: VecDeque<String>,
+    is_told: bool,
+) -> anyhow::Result<()> {
+    loop {
+        follower.until_rest(id).await?;
+        let question = follower.asks().into_iter().find(|(_, ask)| matches!(ask, Ask::Customer(_)));
+        let (Some((asker, _)), Some(text)) = (question, says.pop_front()) else { return Ok(()) };
+        if is_told {
+            follow::said(&text);
         }
-    }
-
-    /// Folds what was recorded before.
-    pub async fn catch_up(&mut self) -> anyhow::Result<&Run> {
-        loop {
-            let after = self.entries.len() as u64;
-            let more = self.store.entries(&self.tenant, &self.id, after, ENTRIES_PAGE).await?;
-            if more.is_empty() {
-                return Ok(&self.run);
-            }
-            for entry in more {
-                let entry = baton_engine::decode(&entry).context("an entry cannot be read back")?;
-                self.fold(entry).await?;
-            }
-        }
-    }
-
-    /// From here on each entry is told.
-    pub fn tell(&mut self, progress: Option<Progress>) {
-        self.progress = progress;
-    }
-
-    /// Until the run has ended, or waits for somebody outside. Questions are answered from `says`.
-    pub async fn to_rest(mut self, mut says: VecDeque<String>) -> anyhow::Result<Ended> {
-        let mut said = 0_u32;
-        while !self.run.is_at_rest(self.run.now() + TIMER_WAIT_MAX) || self.run.started().is_none() {
-            self.next().await?;
-            let asks_customer = self.run.asks().iter().any(|ask| matches!(ask, Ask::Customer(_)));
-            if asks_customer && let Some(text) = says.pop_front() {
-                said += 1;
-                self.say(&text, said).await?;
-                self.next().await?;
-            }
-        }
-        Ok(Ended { run: self.run, entries: self.entries })
-    }
-
-    /// Waits for the next entry; what a slow watcher missed is read from the store.
-    pub async fn next(&mut self) -> anyhow::Result<()> {
-        loop {
-            match self.watch.recv().await {
-                Ok(Recorded::Entry { run, seq, entry, .. }) if run == self.id => {
-                    let known = self.entries.len() as u64;
-                    if seq == known + 1 {
-                        return self.fold((*entry).clone()).await;
-                    } else if seq > known {
-                        self.catch_up().await?;
-                        return Ok(());
-                    }
-                }
-                Ok(_) => {}
-                Err(RecvError::Lagged(_)) => {
-                    self.catch_up().await?;
-                    return Ok(());
-                }
-                Err(RecvError::Closed) => anyhow::bail!("the engine stopped"),
-            }
-        }
-    }
-
-    async fn fold(&mut self, entry: Entry) -> anyhow::Result<()> {
-        for hash in baton_engine::owner::versions_of(std::slice::from_ref(&entry), &[], None) {
-            self.run.know(hash.clone(), self.library.version(&hash).await?);
-        }
-        self.run.fold(&entry);
-        if let Some(progress) = &mut self.progress {
-            progress.tell(&self.run, &entry);
-        }
-        self.entries.push(entry);
-        Ok(())
-    }
-
-    async fn say(&self, text: &str, number: u32) -> anyhow::Result<()> {
-        let signal = Signal {
-            name: MESSAGE.to_owned(),
-            payload: Arc::new(json!({ "text": text })),
-            source: String::new(),
-            sequence: None,
-            after_gap: false,
-        };
-        if self.progress.is_some() {
-            progress::said(text);
-        }
-        let command = format!("say-{number}-{}", uuid::Uuid::now_v7());
-        self.engine.submit(&self.tenant, &self.id, &command, &Incoming::Signal(signal)).await?;
-        Ok(())
+        follower.deliver(&asker, &message(&text)).await?;
     }
 }
 
-/// A run's end, for people or programs.
-pub fn report(ended: &Ended, as_json: bool) -> Exit {
-    let run = &ended.run;
+/// A customer's words.
+pub fn message(text: &str) -> Incoming {
+    signal(MESSAGE, json!({ "text": text }))
+}
+
+pub fn signal(name: &str, payload: Value) -> Incoming {
+    Incoming::Signal(Signal {
+        name: name.to_owned(),
+        payload: Arc::new(payload),
+        source: String::new(),
+        sequence: None,
+        after_gap: false,
+    })
+}
+
+/// A run's end, or what it waits for, for people or programs.
+pub fn report(follower: &Follower, id: &RunId, as_json: bool) -> anyhow::Result<Exit> {
+    let run = follower.run(id).context("the run was not recorded")?;
     if as_json {
-        print::pretty(&as_response(run));
+        print::pretty(&as_response(run, &follower.asks()));
     } else {
-        progress::conclude(run);
+        follow::conclude(run, &follower.asks());
     }
-    match run.state() {
+    Ok(exit_of(run.state()))
+}
+
+pub fn exit_of(state: State) -> Exit {
+    match state {
         State::Completed => Exit::Completed,
         state if state.is_end() => Exit::Failed,
         _ => Exit::Waiting,
@@ -241,7 +146,7 @@ pub fn report(ended: &Ended, as_json: bool) -> Exit {
 }
 
 /// A run as seed 004's API answers it.
-pub fn as_response(run: &Run) -> Value {
+pub fn as_response(run: &Run, asks: &[(RunId, Ask)]) -> Value {
     let (status, compensated) = seed_status(run.state());
     let nodes = run.nodes();
     let by_node: serde_json::Map<String, Value> =
@@ -267,7 +172,7 @@ pub fn as_response(run: &Run) -> Value {
         "outputs": run.outputs(),
         "error": run.fault(),
         "undone": end.and_then(|end| end.undone.clone()),
-        "waits_for": run.asks().iter().map(|ask| waits_for(ask)).collect::<Vec<_>>(),
+        "waits_for": asks.iter().map(|(run, ask)| waits_for(run, ask)).collect::<Vec<_>>(),
         "trace": {
             "workflow_id": run.workflow().map(|workflow| workflow.name.clone()),
             "started_at": run.started_at().to_string(),
@@ -281,11 +186,11 @@ pub fn as_response(run: &Run) -> Value {
 }
 
 /// Who must say something, and where.
-pub fn waits_for(ask: &Ask) -> Value {
+fn waits_for(run: &RunId, ask: &Ask) -> Value {
     match ask {
-        Ask::Human(node) => json!({ "kind": "human", "node": node }),
-        Ask::Customer(node) => json!({ "kind": "customer", "node": node }),
-        Ask::Doubt(effect) => json!({ "kind": "doubt", "effect": effect.to_string() }),
-        Ask::Approval(effect) => json!({ "kind": "approval", "effect": effect.to_string() }),
+        Ask::Human(node) => json!({ "kind": "human", "run": run, "node": node }),
+        Ask::Customer(node) => json!({ "kind": "customer", "run": run, "node": node }),
+        Ask::Doubt(effect) => json!({ "kind": "doubt", "run": run, "effect": effect.to_string() }),
+        Ask::Approval(effect) => json!({ "kind": "approval", "run": run, "effect": effect.to_string() }),
     }
 }

@@ -1,0 +1,346 @@
+//! Following runs: what was recorded before, then what the engine records, folded and told as it comes.
+//!
+//! A run is followed with the runs it runs itself, since it cannot rest before they do.
+
+mod progress;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use baton_core::id::{RunId, TenantId};
+use baton_core::run::{Ask, Entry, Incoming, Refusal, Run, State};
+use baton_core::time::Time;
+use baton_engine::{Engine, Library, Recorded};
+use baton_ports::clock::Clock;
+use baton_ports::read::Read as _;
+use baton_store::sqlite::Store;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::Instant;
+
+pub use progress::{Progress, conclude, said, way_on};
+
+use crate::wire::System;
+
+/// A timer nearer than this is waited for, unless told otherwise.
+const TIMER_WAIT_MAX: Duration = Duration::from_secs(60);
+/// How long what was put into an inbox may take to be taken out. Only a run that another process moves takes longer.
+const TAKE_MAX: Duration = Duration::from_secs(10);
+/// How often what no notice tells is looked at: whether a paused run still has something out.
+const GLANCE: Duration = Duration::from_millis(50);
+/// Entries read at once.
+const ENTRIES_PAGE: usize = 1_000;
+
+/// Folds what is recorded of some runs.
+pub struct Follower {
+    engine: Engine,
+    store: Store,
+    tenant: TenantId,
+    library: Arc<Library>,
+    watch: Receiver<Recorded>,
+    runs: BTreeMap<RunId, Followed>,
+    clock: Arc<dyn Clock>,
+    /// Runs that nobody named are followed too.
+    all: bool,
+    /// A timer nearer than this is waited for; one farther off leaves a run resting.
+    patience: Duration,
+    tells: Option<Progress>,
+}
+
+/// A run as far as it is recorded.
+#[derive(Default)]
+pub struct Followed {
+    pub run: Run,
+    pub entries: Vec<Entry>,
+}
+
+/// What became of something put into an inbox.
+pub enum Delivered {
+    Taken,
+    Refused(Refusal),
+    /// It is durable, and nobody here has taken it: another process moves the run.
+    Accepted,
+}
+
+/// What a follower was told.
+enum News {
+    Moved { run: RunId, items: Arc<[i64]> },
+    Refused { run: RunId, item: i64, refusal: Refusal },
+    Nothing,
+}
+
+impl Follower {
+    /// Watches from this instant on, so that nothing recorded later is missed.
+    pub fn new(engine: &Engine, system: &System) -> Self {
+        Self {
+            watch: engine.watch(),
+            engine: engine.clone(),
+            store: system.store.clone(),
+            tenant: system.tenant.clone(),
+            library: Arc::new(Library::new(Arc::new(system.store.clone()))),
+            runs: BTreeMap::new(),
+            clock: system.clock.clone(),
+            all: false,
+            patience: TIMER_WAIT_MAX,
+            tells: None,
+        }
+    }
+
+    /// Follows every run that moves.
+    pub fn all(mut self) -> Self {
+        self.all = true;
+        self
+    }
+
+    /// Waits for no timer that is not due.
+    pub fn impatient(mut self) -> Self {
+        self.patience = Duration::ZERO;
+        self
+    }
+
+    /// Goes over to another engine on the same store, and reads what it recorded before it was watched.
+    pub async fn move_to(&mut self, engine: &Engine) -> anyhow::Result<()> {
+        self.watch = engine.watch();
+        self.engine = engine.clone();
+        self.catch_up_all().await
+    }
+
+    /// From here on each entry is told.
+    pub fn tell(&mut self, progress: Option<Progress>) {
+        self.tells = progress;
+    }
+
+    /// Begins to follow a run, from what is recorded of it.
+    pub async fn follow(&mut self, run: &RunId) -> anyhow::Result<()> {
+        self.runs.entry(run.clone()).or_default();
+        self.catch_up(run, 0).await
+    }
+
+    pub fn run(&self, run: &RunId) -> Option<&Run> {
+        self.runs.get(run).map(|followed| &followed.run)
+    }
+
+    /// Ends following a run.
+    pub fn leave(&mut self, run: &RunId) -> Option<Followed> {
+        self.runs.remove(run)
+    }
+
+    /// What all followed runs wait for somebody outside to say.
+    pub fn asks(&self) -> Vec<(RunId, Ask)> {
+        let of_run = |(id, followed): (&RunId, &Followed)| {
+            followed.run.asks().into_iter().map(|ask| (id.clone(), ask)).collect::<Vec<_>>()
+        };
+        self.runs.iter().flat_map(of_run).collect()
+    }
+
+    /// Whether a run, and all it waits for, does nothing for a while unless somebody outside says something.
+    pub fn rests(&self, id: &RunId) -> bool {
+        let Some(followed) = self.runs.get(id).filter(|followed| followed.run.started().is_some()) else {
+            return false;
+        };
+        self.rests_itself(id, followed) && followed.run.children().iter().all(|child| self.is_held_up_by(child))
+    }
+
+    /// The instant at which the next call of any followed run goes out by itself, where until then nothing happens.
+    pub fn goes_on_at(&self) -> Option<Time> {
+        let mut next: Option<Time> = None;
+        for (id, followed) in &self.runs {
+            match followed.run.goes_on_at() {
+                Some(at) if at > self.clock.now() => next = Some(next.map_or(at, |next| next.min(at))),
+                Some(_) => return None,
+                None if !self.rests_itself(id, followed) => return None,
+                None => {}
+            }
+            let ended = |child: &RunId| self.runs.get(child).is_none_or(|child| child.run.state().is_end());
+            if followed.run.children().iter().any(ended) {
+                return None;
+            }
+        }
+        next
+    }
+
+    /// Whether it rests, its children aside.
+    fn rests_itself(&self, id: &RunId, followed: &Followed) -> bool {
+        let run = &followed.run;
+        let until = self.clock.now() + self.patience;
+        if run.state() == State::Paused {
+            return !self.engine.is_awake(id) && run.wake_at(run.now()).is_none_or(|wake| wake > until);
+        }
+        run.is_at_rest(until)
+    }
+
+    /// Whether a child keeps its parent waiting: one that has ended will be heard of.
+    fn is_held_up_by(&self, child: &RunId) -> bool {
+        self.runs.get(child).is_some_and(|followed| !followed.run.state().is_end()) && self.rests(child)
+    }
+
+    /// Until the run rests.
+    pub async fn until_rest(&mut self, run: &RunId) -> anyhow::Result<()> {
+        while !self.rests(run) {
+            self.next(GLANCE).await?;
+        }
+        Ok(())
+    }
+
+    /// Until every followed run rests.
+    pub async fn until_all_rest(&mut self) -> anyhow::Result<()> {
+        while !self.runs.keys().all(|run| self.rests(run)) {
+            self.next(GLANCE).await?;
+        }
+        Ok(())
+    }
+
+    /// Until something is recorded, or this long.
+    pub async fn glance(&mut self, limit: Duration) -> anyhow::Result<Option<RunId>> {
+        match self.next(limit).await? {
+            News::Moved { run, .. } => Ok(Some(run)),
+            News::Refused { .. } | News::Nothing => Ok(None),
+        }
+    }
+
+    /// Follows a run that was just accepted until it has begun.
+    pub async fn follow_new(&mut self, run: &RunId) -> anyhow::Result<Delivered> {
+        self.follow(run).await?;
+        let until = Instant::now() + TAKE_MAX;
+        while Instant::now() < until {
+            if self.run(run).is_some_and(|run| run.started().is_some()) {
+                return Ok(Delivered::Taken);
+            }
+            match self.next(GLANCE).await? {
+                News::Refused { run: refused, refusal, .. } if refused == *run => {
+                    return Ok(Delivered::Refused(refusal));
+                }
+                News::Moved { .. } | News::Refused { .. } | News::Nothing => {}
+            }
+        }
+        Ok(Delivered::Accepted)
+    }
+
+    /// Puts something into a followed run's inbox, and waits until it is taken or refused.
+    pub async fn deliver(&mut self, run: &RunId, incoming: &Incoming) -> anyhow::Result<Delivered> {
+        let command = format!("cli-{}", uuid::Uuid::now_v7());
+        let item = self.engine.submit(&self.tenant, run, &command, incoming).await?;
+        let until = Instant::now() + TAKE_MAX;
+        while Instant::now() < until {
+            match self.next(GLANCE).await? {
+                News::Moved { run: moved, items }
+                    if moved == *run && item.is_some_and(|item| items.contains(&item)) =>
+                {
+                    return Ok(Delivered::Taken);
+                }
+                News::Refused { item: refused, refusal, .. } if Some(refused) == item => {
+                    return Ok(Delivered::Refused(refusal));
+                }
+                News::Moved { .. } | News::Refused { .. } | News::Nothing => {}
+            }
+        }
+        Ok(Delivered::Accepted)
+    }
+
+    async fn next(&mut self, limit: Duration) -> anyhow::Result<News> {
+        let recorded = match tokio::time::timeout(limit, self.watch.recv()).await {
+            Err(_elapsed) => return Ok(News::Nothing),
+            Ok(Err(RecvError::Closed)) => anyhow::bail!("the engine stopped"),
+            Ok(Err(RecvError::Lagged(_))) => {
+                self.catch_up_all().await?;
+                return Ok(News::Nothing);
+            }
+            Ok(Ok(recorded)) => recorded,
+        };
+        match recorded {
+            Recorded::Refused { run, item, refusal } => Ok(News::Refused { run, item, refusal }),
+            Recorded::Entry { run, seq, entry, items } => {
+                self.take(&run, seq, &entry).await?;
+                Ok(News::Moved { run, items })
+            }
+        }
+    }
+
+    /// Folds a notice; what was missed before it is read from the store.
+    async fn take(&mut self, run: &RunId, seq: u64, entry: &Entry) -> anyhow::Result<()> {
+        let is_new = self.all && !self.runs.contains_key(run);
+        if is_new {
+            self.runs.insert(run.clone(), Followed::default());
+        }
+        let Some(followed) = self.runs.get(run) else { return Ok(()) };
+        let known = followed.entries.len() as u64;
+        if seq == known + 1 {
+            self.fold(run, entry.clone(), true).await?;
+        } else if seq > known {
+            // Of a run that was not followed before, what came before is no news.
+            self.catch_up(run, if is_new { seq - 1 } else { 0 }).await?;
+        }
+        self.follow_children(run).await
+    }
+
+    async fn catch_up_all(&mut self) -> anyhow::Result<()> {
+        let runs: Vec<RunId> = self.runs.keys().cloned().collect();
+        for run in runs {
+            self.catch_up(&run, 0).await?;
+        }
+        Ok(())
+    }
+
+    /// Folds what is recorded of a run and of those it waits for; entries up to `untold` are not told.
+    async fn catch_up(&mut self, run: &RunId, untold: u64) -> anyhow::Result<()> {
+        loop {
+            let after = self.runs.get(run).map_or(0, |followed| followed.entries.len() as u64);
+            let more = self.store.entries(&self.tenant, run, after, ENTRIES_PAGE).await?;
+            if more.is_empty() {
+                break;
+            }
+            for (place, entry) in more.into_iter().enumerate() {
+                let entry = baton_engine::decode(&entry).context("an entry cannot be read back")?;
+                self.fold(run, entry, after + place as u64 >= untold).await?;
+            }
+        }
+        self.follow_children(run).await
+    }
+
+    async fn follow_children(&mut self, run: &RunId) -> anyhow::Result<()> {
+        for child in self.runs.get(run).map(|followed| followed.run.children()).unwrap_or_default() {
+            if !self.runs.contains_key(&child) {
+                Box::pin(self.follow(&child)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn fold(&mut self, id: &RunId, entry: Entry, is_news: bool) -> anyhow::Result<()> {
+        let Some(followed) = self.runs.get_mut(id) else { return Ok(()) };
+        followed.fold(&self.library, entry).await?;
+        if let (Some(progress), Some(entry), true) = (&mut self.tells, followed.entries.last(), is_news) {
+            progress.tell(id, &followed.run, entry);
+        }
+        Ok(())
+    }
+}
+
+impl Followed {
+    /// A run as the store has it, whole.
+    pub async fn read(store: &Store, tenant: &TenantId, id: &RunId) -> anyhow::Result<Self> {
+        let library = Library::new(Arc::new(store.clone()));
+        let mut followed = Self::default();
+        loop {
+            let more = store.entries(tenant, id, followed.entries.len() as u64, ENTRIES_PAGE).await?;
+            if more.is_empty() {
+                return Ok(followed);
+            }
+            for entry in more {
+                let entry = baton_engine::decode(&entry).context("an entry cannot be read back")?;
+                followed.fold(&library, entry).await?;
+            }
+        }
+    }
+
+    async fn fold(&mut self, library: &Library, entry: Entry) -> anyhow::Result<()> {
+        for hash in baton_engine::owner::versions_of(std::slice::from_ref(&entry), &[], None) {
+            self.run.know(hash.clone(), library.version(&hash).await?);
+        }
+        self.run.fold(&entry);
+        self.entries.push(entry);
+        Ok(())
+    }
+}

@@ -1,0 +1,179 @@
+//! A run told as it goes: each node as it begins and ends, with its time and cost.
+
+use std::collections::BTreeMap;
+
+use baton_core::id::RunId;
+use baton_core::run::{Address, Answer, Ask, Began, Ended, Entry, Event, How, InDoubt, Request, Role, Run, State};
+use baton_core::time::Time;
+use baton_ports::registry::Version;
+use serde_json::Value;
+
+use crate::print;
+
+/// Longest value shown on a line.
+const SHOWN_MAX: usize = 96;
+
+pub struct Progress {
+    /// The run whose lines need no name; of nobody, each run is named as its turn comes.
+    subject: Option<RunId>,
+    told_last: Option<RunId>,
+    began: BTreeMap<(RunId, Address), Time>,
+}
+
+/// What the customer was made to say.
+pub fn said(text: &str) {
+    print::line(format_args!("  {} {text}", print::paint("35", "customer:")));
+}
+
+impl Progress {
+    /// Of a run that begins.
+    pub fn new(run: &RunId, version: &Version) -> Self {
+        print::line(format_args!(
+            "run {run} of {} (revision {}, {})",
+            version.workflow,
+            version.revision,
+            version.bundle.short()
+        ));
+        Self::going_on(run)
+    }
+
+    /// Of a run that began before, and needs no first line.
+    pub fn going_on(run: &RunId) -> Self {
+        Self { subject: Some(run.clone()), told_last: None, began: BTreeMap::new() }
+    }
+
+    /// Of all runs that move.
+    pub fn of_all() -> Self {
+        Self { subject: None, told_last: None, began: BTreeMap::new() }
+    }
+
+    /// Tells what an entry recorded; `run` has folded it already.
+    pub fn tell(&mut self, id: &RunId, run: &Run, entry: &Entry) {
+        // What a forked run inherits is no news.
+        let inherited = entry.events.iter().rposition(|event| matches!(event, Event::Forked(_)));
+        for event in entry.events.iter().skip(inherited.map_or(0, |place| place + 1)) {
+            self.tell_event(id, run, entry.at, event);
+        }
+    }
+
+    fn tell_event(&mut self, id: &RunId, run: &Run, at: Time, event: &Event) {
+        match event {
+            Event::Scheduled(scheduled) => {
+                let node = scheduled.effect.call.node.clone();
+                self.began.entry((id.clone(), node.clone())).or_insert(at);
+                if let (Request::Tool { tool, .. }, Role::Undo) = (&scheduled.request, scheduled.effect.call.role) {
+                    self.mark(id, "33", "↶", &node, &format!("undoing with {tool}"));
+                }
+            }
+            Event::Began { node, wait } => {
+                self.began.entry((id.clone(), node.clone())).or_insert(at);
+                if let Began::Human { title, .. } = &**wait {
+                    self.mark(id, "34", "?", node, &format!("asks a person: {title}"));
+                }
+            }
+            Event::CustomerAsked { node, question, .. } => self.mark(id, "34", "?", node, question),
+            Event::NotDone { effect, fault, again_at: Some(again) } => {
+                let wait = again.since(at).as_secs_f64();
+                self.mark(id, "33", "…", &effect.call.node, &format!("{fault}; again in {wait:.1} s"));
+            }
+            Event::Doubted { effect, fault, next } => {
+                let next = match next {
+                    InDoubt::SendAgain { .. } => "the same key goes out again",
+                    InDoubt::LookUp { .. } => "the service is asked",
+                    InDoubt::Person => "a person must say what became of it",
+                };
+                self.mark(id, "33", "?", &effect.call.node, &format!("{fault}; {next}"));
+            }
+            Event::Done(done) if done.effect.call.role == Role::Undo => {
+                let output = match &done.output {
+                    Answer::Tool(output) => short(output),
+                    Answer::Model(_) => String::new(),
+                };
+                self.mark(id, "32", "↶", &done.effect.call.node, &format!("undone {output}"));
+            }
+            Event::NotUndone { effect, fault } => {
+                self.mark(id, "31", "✗", &effect.call.node, &format!("not undone: {fault}"))
+            }
+            Event::Ended(ended) => self.ended(id, run, at, ended),
+            Event::Compensating => print::line("  undoing what was done, newest first"),
+            _ => {}
+        }
+    }
+
+    fn ended(&mut self, id: &RunId, run: &Run, at: Time, ended: &Ended) {
+        let (node, how) = (&ended.node, &ended.how);
+        let took = self.began.remove(&(id.clone(), node.clone())).map(|began| at.since(began).as_millis());
+        let took = took.filter(|ms| *ms > 0).map(|ms| format!(" {ms} ms")).unwrap_or_default();
+        match how {
+            How::Completed { output } => self.mark(id, "32", "✓", node, &format!("{}{took}", short(output))),
+            How::Answered => {
+                let output = run.outputs().get(node.node.as_str()).map(short).unwrap_or_default();
+                self.mark(id, "32", "✓", node, &format!("{output}{took}"));
+            }
+            How::Failed { fault } => self.mark(id, "31", "✗", node, &format!("{fault}{took}")),
+            How::Caught { fault } => self.mark(id, "33", "!", node, &format!("{fault}; goes on{took}")),
+            How::Skipped => self.mark(id, "2", "·", node, "skipped"),
+            How::Cancelled => self.mark(id, "2", "·", node, "cut off"),
+        }
+    }
+
+    fn mark(&mut self, id: &RunId, colour: &str, sign: &str, node: &Address, text: &str) {
+        let node = match &self.subject {
+            Some(subject) if subject == id => node.to_string(),
+            Some(subject) => {
+                let inner =
+                    id.as_str().strip_prefix(subject.as_str()).map_or(id.as_str(), |rest| rest.trim_start_matches('/'));
+                format!("{inner} › {node}")
+            }
+            None => {
+                if self.told_last.as_ref() != Some(id) {
+                    print::line(format_args!("run {id}"));
+                    self.told_last = Some(id.clone());
+                }
+                node.to_string()
+            }
+        };
+        print::line(format_args!("  {} {node:<24} {text}", print::paint(colour, sign)));
+    }
+}
+
+fn short(value: &Value) -> String {
+    let text = match value {
+        Value::Null => return String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    match text.char_indices().nth(SHOWN_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// The last lines: how it ended, what it cost, or what it waits for and the way on.
+pub fn conclude(run: &Run, asks: &[(RunId, Ask)]) {
+    let took = run.now().since(run.started_at()).as_secs_f64();
+    let state = run.state();
+    let colour = if state == State::Completed { "32" } else { "33" };
+    let fault = run.fault().map(|fault| format!(": {fault}")).unwrap_or_default();
+    print::line(format_args!("{} after {took:.1} s, {}{fault}", print::paint(colour, state.word()), run.cost()));
+    if let Some(output) = run.finished().map(|end| &end.output).filter(|output| !output.is_null()) {
+        print::pretty(output);
+    }
+    for (run, ask) in asks {
+        print::line(way_on(run, ask));
+    }
+}
+
+/// What is waited for, and the command that goes on from it.
+pub fn way_on(run: &RunId, ask: &Ask) -> String {
+    match ask {
+        Ask::Human(node) => format!("waits for a person at `{node}`: baton runs answer {run} '{node}' --approve"),
+        Ask::Customer(node) => format!("waits for the customer at `{node}`: baton runs signal {run} --message TEXT"),
+        Ask::Doubt(effect) => format!(
+            "nobody knows whether `{effect}` acted: baton runs resolve {run} '{effect}' --done JSON | --not-done | --repeat"
+        ),
+        Ask::Approval(effect) => {
+            format!("`{effect}` needs a person's leave: baton runs answer {run} '{effect}' --approve | --reject")
+        }
+    }
+}
