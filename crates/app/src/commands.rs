@@ -7,6 +7,7 @@ mod graph;
 mod json;
 mod part;
 mod run;
+mod validate;
 
 use crate::cli::{Cli, Command};
 use crate::{Exit, bench};
@@ -14,9 +15,10 @@ use crate::{Exit, bench};
 pub fn run(cli: Cli) -> anyhow::Result<Exit> {
     let project = cli.project;
     match cli.command {
-        Command::Run(args) => wait(run::run(&project, args)),
-        Command::Graph(args) => graph::run(&project, &args),
         Command::Demo(args) => demo::run(&args),
+        Command::Run(args) => wait(run::run(&project, args)),
+        Command::Validate(args) => validate::run(&project, &args),
+        Command::Graph(args) => graph::run(&project, &args),
         Command::Eval(args) => eval::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Completions { shell } => completions::run(shell),

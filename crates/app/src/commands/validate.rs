@@ -1,0 +1,198 @@
+//! `baton validate`: what is wrong with definitions, where, and the way out.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use baton_core::definition::{self, Catalog, Checked, Diagnostic, Severity};
+use serde_json::{Value, json};
+
+use crate::cli::Validate;
+use crate::config::Settings;
+use crate::project::{self, Project, Source, shown};
+use crate::{Exit, Misuse, config, print, wire};
+
+/// What came of one file.
+struct Report {
+    file: String,
+    text: String,
+    checked: Checked,
+}
+
+pub fn run(folder: &Path, args: &Validate) -> anyhow::Result<Exit> {
+    let paths = if args.paths.is_empty() { vec![folder.to_owned()] } else { args.paths.clone() };
+    let reports = match reports(&paths) {
+        Ok(reports) => reports,
+        // An editor asked in JSON, and is answered in JSON.
+        Err(error) if args.json && error.is::<Misuse>() => {
+            print::pretty(&json!({ "ok": false, "error": error.to_string(), "files": [] }));
+            return Ok(Exit::Usage);
+        }
+        Err(error) => return Err(error),
+    };
+    let counts = Counts::of(&reports);
+    let is_ok = counts.is_ok(args.strict);
+    if args.json {
+        print::pretty(&as_json(&reports, &counts, is_ok));
+    } else {
+        tell(&reports, &counts);
+    }
+    Ok(if is_ok { Exit::Completed } else { Exit::Usage })
+}
+
+fn reports(paths: &[PathBuf]) -> anyhow::Result<Vec<Report>> {
+    let mut projects = Projects::default();
+    let mut reports = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let project = projects.at(path)?;
+            if project.workflows.is_empty() && !path.join(config::FILE).is_file() {
+                let message = format!("{} is no project: it has neither {} nor workflows/", shown(path), config::FILE);
+                return Err(Misuse::new(message).hint("`baton init FOLDER` makes one").into());
+            }
+            reports.extend(of_project(project)?);
+        } else {
+            reports.push(of_file(path, &mut projects)?);
+        }
+    }
+    Ok(reports)
+}
+
+/// Projects that were opened, so that many files of one are checked against it without reading it anew.
+#[derive(Default)]
+struct Projects(BTreeMap<PathBuf, Project>);
+
+impl Projects {
+    fn at(&mut self, root: &Path) -> anyhow::Result<&Project> {
+        if !self.0.contains_key(root) {
+            self.0.insert(root.to_owned(), Project::open(root)?);
+        }
+        self.0.get(root).ok_or_else(|| Misuse::new(format!("{} cannot be opened", shown(root))).into())
+    }
+}
+
+fn of_project(project: &Project) -> anyhow::Result<Vec<Report>> {
+    let mut catalog = wire::catalog(project)?;
+    let mut reports: Vec<Report> =
+        project.check(&mut catalog).into_iter().map(|(source, checked)| report(source, checked)).collect();
+    reports.sort_by(|a, b| a.file.cmp(&b.file));
+    Ok(reports)
+}
+
+fn of_file(path: &Path, projects: &mut Projects) -> anyhow::Result<Report> {
+    let source = Source { text: project::read(path)?, file: path.to_owned() };
+    let catalog = match project_of(path) {
+        Some(root) => {
+            let project = projects.at(&root)?;
+            let mut catalog = wire::catalog(project)?;
+            project.check(&mut catalog);
+            catalog
+        }
+        None => shipped()?,
+    };
+    let checked = definition::check(&source.text, &catalog);
+    Ok(report(&source, checked))
+}
+
+fn report(source: &Source, checked: Checked) -> Report {
+    Report { file: shown(&source.file), text: source.shown_text().into_owned(), checked }
+}
+
+/// The project a file belongs to: that of the folder `workflows/` it lies in.
+fn project_of(file: &Path) -> Option<PathBuf> {
+    let workflows = file.parent().filter(|parent| parent.ends_with("workflows"))?;
+    let root = workflows.parent()?;
+    Some(if root.as_os_str().is_empty() { PathBuf::from(".") } else { root.to_owned() })
+}
+
+/// What a file that belongs to no project may name: what is shipped.
+fn shipped() -> anyhow::Result<Catalog> {
+    let bare = Project {
+        root: PathBuf::from("."),
+        settings: Settings::default(),
+        agents: baton_engine::shipped_agents(),
+        tools: Vec::new(),
+        replies: Vec::new(),
+        workflows: Vec::new(),
+    };
+    wire::catalog(&bare)
+}
+
+/// How much was found, by how bad it is.
+#[derive(Default)]
+struct Counts {
+    workflows: usize,
+    errors: usize,
+    drafts: usize,
+    warnings: usize,
+    hints: usize,
+}
+
+impl Counts {
+    fn of(reports: &[Report]) -> Self {
+        let mut counts = Self { workflows: reports.len(), ..Self::default() };
+        for found in reports.iter().flat_map(|report| &report.checked.diagnostics) {
+            match found.severity {
+                Severity::Error => counts.errors += 1,
+                Severity::Draft => counts.drafts += 1,
+                Severity::Warning => counts.warnings += 1,
+                Severity::Hint => counts.hints += 1,
+            }
+        }
+        counts
+    }
+
+    fn is_ok(&self, is_strict: bool) -> bool {
+        self.errors == 0 && self.drafts == 0 && (!is_strict || self.warnings == 0)
+    }
+
+    fn summary(&self) -> String {
+        let many = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
+        let found: Vec<String> =
+            [(self.errors, "error"), (self.drafts, "draft"), (self.warnings, "warning"), (self.hints, "hint")]
+                .into_iter()
+                .filter(|(count, _)| *count > 0)
+                .map(|(count, word)| many(count, word))
+                .collect();
+        let found = if found.is_empty() { "nothing found".to_owned() } else { found.join(", ") };
+        format!("{}: {found}", many(self.workflows, "workflow"))
+    }
+}
+
+fn tell(reports: &[Report], counts: &Counts) {
+    for report in reports {
+        for found in &report.checked.diagnostics {
+            let text = definition::render(found, &report.file, &report.text);
+            let word = found.severity.to_string();
+            let rest = text.strip_prefix(&word).unwrap_or(&text);
+            print::line(format_args!("{}{rest}", print::paint(colour(found), &word)));
+        }
+    }
+    print::line(counts.summary());
+}
+
+fn colour(found: &Diagnostic) -> &'static str {
+    match found.severity {
+        Severity::Error => "31",
+        Severity::Draft | Severity::Warning => "33",
+        Severity::Hint => "36",
+    }
+}
+
+fn as_json(reports: &[Report], counts: &Counts, is_ok: bool) -> Value {
+    let files = reports.iter().map(|report| {
+        json!({
+            "file": report.file,
+            "workflow": report.checked.workflow.as_ref().map(|workflow| workflow.name.clone()),
+            "ready": report.checked.ready().is_some(),
+            "diagnostics": report.checked.diagnostics,
+        })
+    });
+    json!({
+        "ok": is_ok,
+        "files": files.collect::<Vec<_>>(),
+        "errors": counts.errors,
+        "drafts": counts.drafts,
+        "warnings": counts.warnings,
+        "hints": counts.hints,
+    })
+}
