@@ -4,6 +4,7 @@ mod completions;
 mod demo;
 mod eval;
 mod graph;
+mod init;
 mod json;
 mod part;
 mod run;
@@ -16,6 +17,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
     let project = cli.project;
     match cli.command {
         Command::Demo(args) => demo::run(&args),
+        Command::Init(args) => init::run(&args),
         Command::Run(args) => wait(run::run(&project, args)),
         Command::Validate(args) => validate::run(&project, &args),
         Command::Graph(args) => graph::run(&project, &args),

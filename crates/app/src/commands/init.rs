@@ -1,0 +1,72 @@
+//! `baton init`: a small project that works.
+
+use std::path::Path;
+
+use anyhow::Context;
+
+use crate::cli::Init;
+use crate::project::shown;
+use crate::{Exit, Misuse, print};
+
+macro_rules! template {
+    ($($to:literal from $from:literal),+ $(,)?) => {
+        &[$(($to, include_str!(concat!("../../template/", $from)))),+]
+    };
+}
+
+/// Files of a new project; none is written over one that is there.
+const FILES: &[(&str, &str)] = template![
+    "README.md" from "README.md",
+    ".gitignore" from "gitignore",
+    "baton.toml" from "baton.toml",
+    "workflows/triage.yaml" from "workflows/triage.yaml",
+    "agents/reader.yaml" from "agents/reader.yaml",
+    "replies/reader.yaml" from "replies/reader.yaml",
+    "tests/triage.yaml" from "tests/triage.yaml",
+];
+
+pub fn run(args: &Init) -> anyhow::Result<Exit> {
+    let folder = &args.folder;
+    refuse_used(folder)?;
+    for (name, text) in FILES {
+        let file = folder.join(name);
+        if let Some(parent) = file.parent() {
+            std::fs::create_dir_all(parent).with_context(|| format!("{} cannot be made", shown(parent)))?;
+        }
+        std::fs::write(&file, text).with_context(|| format!("{} cannot be written", shown(&file)))?;
+        print::line(format_args!("  {}", shown(&file)));
+    }
+    let at = in_shell(&shown(folder));
+    print::line("\nNext:");
+    print::line(format_args!(
+        "  baton -C {at} run triage --set message=\"The shop is down\" --set email=ana@example.com"
+    ));
+    print::line(format_args!("  baton -C {at} test"));
+    Ok(Exit::Completed)
+}
+
+fn refuse_used(folder: &Path) -> anyhow::Result<()> {
+    match std::fs::read_dir(folder) {
+        Ok(mut entries) => match entries.next() {
+            None => Ok(()),
+            Some(_) => Err(Misuse::new(format!("{} is not empty", shown(folder)))
+                .hint("name a folder that is new or empty")
+                .into()),
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
+            Err(Misuse::new(format!("{} is a file", shown(folder))).hint("name a folder that is new or empty").into())
+        }
+        Err(error) => Err(error).with_context(|| format!("{} cannot be read", shown(folder))),
+    }
+}
+
+/// A path as a shell takes it.
+fn in_shell(path: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-".contains(c);
+    if path.chars().all(is_plain) && !path.starts_with('-') {
+        path.to_owned()
+    } else {
+        format!("'{}'", path.replace('\'', r"'\''"))
+    }
+}
