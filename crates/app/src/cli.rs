@@ -136,7 +136,7 @@ pub enum Runs {
     Answer {
         #[command(flatten)]
         act: RunsAct,
-        /// The node's address, as `runs show` prints it.
+        /// The node's address, or the call that needs leave, as `runs show` prints it.
         node: String,
         #[arg(long, conflicts_with_all = ["reject", "form"])]
         approve: bool,
@@ -218,7 +218,7 @@ pub struct RunsOne {
     pub json: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct RunsAct {
     pub run: String,
     /// Who acts, for the journal.

@@ -8,6 +8,7 @@ mod init;
 mod json;
 mod part;
 mod run;
+mod runs;
 mod validate;
 
 use crate::cli::{Cli, Command};
@@ -19,6 +20,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Demo(args) => demo::run(&args),
         Command::Init(args) => init::run(&args),
         Command::Run(args) => wait(run::run(&project, args)),
+        Command::Runs(args) => wait(runs::run(&project, args)),
         Command::Validate(args) => validate::run(&project, &args),
         Command::Graph(args) => graph::run(&project, &args),
         Command::Eval(args) => eval::run(&args),

@@ -1,0 +1,96 @@
+//! `baton runs fork`: a new run that begins where another's past is cut.
+
+use std::collections::BTreeMap;
+
+use baton_core::expr::nearest;
+use baton_core::id::RunId;
+use baton_core::run::{Address, Entry, Event, Forked};
+use baton_engine::Fork;
+use serde_json::Value;
+
+use super::act;
+use super::record::{self, Record};
+use crate::cli::RunsAct;
+use crate::follow::{Follower, Progress};
+use crate::project::Project;
+use crate::{Exit, Misuse, print};
+
+/// What is asked for.
+pub struct Wanted {
+    pub at: String,
+    pub variables: Vec<(String, Value)>,
+    pub id: Option<String>,
+    pub owns_undo: bool,
+}
+
+pub async fn run(project: &Project, args: &RunsAct, wanted: Wanted) -> anyhow::Result<Exit> {
+    let system = record::system(project)?;
+    let record = Record::read(&system, &args.run).await?;
+    let node = Address::parse(&wanted.at);
+    let past = before(&record.followed.entries, &node).ok_or_else(|| never_reached(&record, &wanted.at))?;
+    let id = match &wanted.id {
+        Some(id) => RunId::parse(id).map_err(|error| Misuse::new(error.to_string()))?,
+        None => RunId::new(uuid::Uuid::now_v7().to_string()),
+    };
+    let forked = Forked {
+        run: id.clone(),
+        from: record.head.run.clone(),
+        by: args.by.clone(),
+        variables: BTreeMap::from_iter(wanted.variables),
+        owns_undo: wanted.owns_undo,
+    };
+    let fork = Fork { tenant: system.tenant.clone(), workflow: record.head.workflow.clone(), past, forked };
+    let engine = system.engine().await?;
+    let mut follower = Follower::new(&engine, &system);
+    engine.fork(fork).await.map_err(|error| match error {
+        baton_engine::Error::Exists { .. } => Misuse::new(error.to_string()).hint("choose another --id").into(),
+        other => anyhow::Error::from(other),
+    })?;
+    if args.detach {
+        engine.stop().await?;
+        print::line(&id);
+        return Ok(Exit::Waiting);
+    }
+    if !args.json {
+        print::line(format_args!("run {id}, forked from {} at `{node}`", record.head.run));
+    }
+    follower.tell((!args.json).then(|| Progress::going_on(&id)));
+    let delivered = follower.follow_new(&id).await?;
+    act::conclude(delivered, &engine, &mut follower, &id, args, &[]).await
+}
+
+/// What was recorded before the first event of this node, the last entry cut where it begins.
+fn before(entries: &[Entry], node: &Address) -> Option<Vec<Entry>> {
+    let mut past = Vec::new();
+    for entry in entries {
+        match entry.events.iter().position(|event| is_about(event, node)) {
+            None => past.push(entry.clone()),
+            Some(cut) => {
+                past.push(Entry { at: entry.at, events: entry.events[..cut].to_vec() });
+                return Some(past);
+            }
+        }
+    }
+    None
+}
+
+fn is_about(event: &Event, node: &Address) -> bool {
+    match event {
+        Event::Scheduled(scheduled) => scheduled.effect.call.node == *node,
+        Event::Began { node: began, .. } | Event::VariableSet { node: began, .. } => began == node,
+        Event::Ended(ended) => ended.node == *node,
+        _ => false,
+    }
+}
+
+fn never_reached(record: &Record, at: &str) -> Misuse {
+    let nodes: Vec<String> = record.run().nodes().iter().map(|row| row.node.to_string()).collect();
+    let message = format!("`{at}` was never begun in `{}`", record.head.run);
+    if nodes.iter().any(|node| node == at) {
+        return Misuse::new(message).hint("fork at a node that ran; `baton runs show` lists them");
+    }
+    match nearest(at, nodes.iter().map(String::as_str)) {
+        Some(near) => Misuse::new(message).hint(format!("did you mean `{near}`?")),
+        None => Misuse::new(message).hint(format!("it has {}", nodes.join(", "))),
+    }
+}

@@ -1,0 +1,151 @@
+//! `baton runs show`: all that is known of one run, and how it can go on.
+
+use baton_core::id::RunId;
+use baton_core::run::{Ask, NodeRow};
+use baton_ports::journal::DeskItem;
+use baton_ports::read::{AuditFilter, Read};
+use baton_ports::registry::Registry;
+use serde_json::{Value, json};
+
+use super::record::{self, Record};
+use crate::cli::RunsOne;
+use crate::commands::run::as_response;
+use crate::follow::way_on;
+use crate::project::Project;
+use crate::wire::System;
+use crate::{Exit, print};
+
+/// Audit rows that are counted; more are said to be more.
+const AUDIT_MAX: usize = 10_000;
+
+pub async fn run(project: &Project, args: &RunsOne) -> anyhow::Result<Exit> {
+    let system = record::system(project)?;
+    let seen = Seen::read(&system, &args.run).await?;
+    if args.json {
+        print::pretty(&seen.as_json());
+    } else {
+        seen.tell();
+    }
+    Ok(Exit::Completed)
+}
+
+struct Seen {
+    record: Record,
+    /// As people number it; the bundle's short name where the registry no longer has it.
+    version: String,
+    asks: Vec<(RunId, Ask)>,
+    desk: Vec<DeskItem>,
+    audit: usize,
+}
+
+impl Seen {
+    async fn read(system: &System, run: &str) -> anyhow::Result<Self> {
+        let record = Record::read(system, run).await?;
+        let asks = record.asks(system).await?;
+        let desk = system.store.desk(&system.tenant, Some(&record.head.run)).await?;
+        let filter = AuditFilter { run: Some(record.head.run.clone()), limit: AUDIT_MAX, ..AuditFilter::default() };
+        let audit = system.store.audit(&system.tenant, filter).await?.len();
+        Ok(Self { version: version(system, &record).await?, record, asks, desk, audit })
+    }
+
+    fn plan(&self) -> Vec<Value> {
+        let plan = self.record.run().saga().plan();
+        plan.into_iter().map(|(node, tool, undo)| json!({ "node": node, "tool": tool, "undo": &*undo })).collect()
+    }
+
+    fn as_json(&self) -> Value {
+        let run = self.record.run();
+        let mut shown = as_response(run, &self.asks);
+        if let Value::Object(fields) = &mut shown {
+            fields.insert("head".to_owned(), json!(self.record.head));
+            fields.insert("version".to_owned(), json!(self.version));
+            fields.insert("variables".to_owned(), json!(run.variables()));
+            fields.insert("nodes".to_owned(), json!(run.nodes()));
+            fields.insert("desk".to_owned(), json!(self.desk));
+            fields.insert("rollback_plan".to_owned(), json!(self.plan()));
+            fields.insert("audit_rows".to_owned(), json!(self.audit));
+        }
+        shown
+    }
+
+    fn tell(&self) {
+        self.tell_head();
+        heading("nodes");
+        self.record.run().nodes().iter().for_each(tell_node);
+        let outputs = self.record.run().outputs();
+        if !outputs.is_empty() {
+            heading("outputs");
+            print::pretty(&Value::Object(outputs));
+        }
+        if !self.asks.is_empty() {
+            heading("open");
+            for (run, ask) in &self.asks {
+                print::line(format_args!("  {}", way_on(run, ask)));
+            }
+        }
+        if !self.desk.is_empty() {
+            heading("desk");
+            self.desk.iter().for_each(tell_item);
+        }
+        let plan = self.record.run().saga().plan();
+        if !plan.is_empty() {
+            heading("if rolled back now, newest first");
+            for (node, tool, undo) in plan {
+                print::line(format_args!("  {:<24} {tool}: {undo}", node.to_string()));
+            }
+        }
+    }
+
+    fn tell_head(&self) {
+        let (head, run) = (&self.record.head, self.record.run());
+        let fact = |name: &str, value: &str| {
+            if !value.is_empty() {
+                print::line(format_args!("  {name:<9} {value}"));
+            }
+        };
+        print::line(format_args!("run {} of {}", head.run, head.workflow));
+        fact("state", run.state().word());
+        fact("version", &self.version);
+        fact("began", &run.started_at().to_string());
+        fact("took", &format!("{:.1} s", run.now().since(run.started_at()).as_secs_f64()));
+        fact("cost", &run.cost().to_string());
+        fact("parent", head.parent.as_ref().map(RunId::as_str).unwrap_or_default());
+        fact("error", &run.fault().map(ToString::to_string).unwrap_or_default());
+        let wakes = head.wake_at.filter(|_| !run.state().is_end()).map(|at| at.to_string());
+        fact("wakes", &wakes.unwrap_or_default());
+        let more = if self.audit == AUDIT_MAX { " or more" } else { "" };
+        fact("audit", &format!("{}{more} rows", self.audit));
+        if let Some(output) = run.finished().map(|end| &end.output).filter(|output| !output.is_null()) {
+            fact("output", &output.to_string());
+        }
+    }
+}
+
+fn heading(text: &str) {
+    print::line(format_args!("\n{}", print::paint("1", text)));
+}
+
+fn tell_node(row: &NodeRow) {
+    let took = row.duration_ms.map(|ms| format!("{ms} ms")).unwrap_or_default();
+    let cost = if row.cost_usd > 0.0 { format!("${:.6}", row.cost_usd) } else { String::new() };
+    let error = row.error.as_deref().unwrap_or_default();
+    let text = format!("  {:<24} {:<12} {:<10} {took:>9}  {cost}  {error}", row.node.to_string(), row.kind, row.status);
+    print::line(text.trim_end());
+}
+
+fn tell_item(item: &DeskItem) {
+    let kind = json!(item.kind);
+    let deadline = item.deadline.map(|at| format!(", until {at}")).unwrap_or_default();
+    print::line(format_args!("  {:<14} {}{deadline}", kind.as_str().unwrap_or_default(), item.title));
+}
+
+async fn version(system: &System, record: &Record) -> anyhow::Result<String> {
+    let Some(hash) = record.run().bundle() else { return Ok(String::new()) };
+    let name = record.run().workflow().map_or(record.head.workflow.as_str(), |workflow| workflow.name.as_str());
+    let versions = system.store.versions(&system.tenant, name).await?;
+    let found = versions.iter().find(|version| version.bundle == *hash);
+    Ok(found.map_or_else(
+        || hash.short().to_owned(),
+        |version| format!("{} (revision {}, {})", version.label, version.revision, hash.short()),
+    ))
+}

@@ -1,0 +1,78 @@
+//! `baton runs work`: moves all runs that have something to do, until none has.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use baton_core::id::RunId;
+use baton_core::run::{Run, State};
+use baton_ports::journal::{Journal, ProcessId};
+use serde_json::json;
+
+use super::record;
+use crate::cli::RunsWork;
+use crate::follow::{Follower, Progress};
+use crate::project::Project;
+use crate::{Exit, print};
+
+/// A timer nearer than this is waited for. Well under a living process's lease, so that what it owns is left to it.
+const SOON: Duration = Duration::from_secs(30);
+/// How long nothing must have been recorded before it is asked whether all is done.
+const QUIET: Duration = Duration::from_millis(200);
+/// Runs that do not move are named up to here.
+const LEFT_MAX: usize = 20;
+/// With work to do and nothing recorded for so long, it does not move.
+const STUCK: Duration = Duration::from_secs(45);
+/// No process has this number.
+const NOBODY: ProcessId = ProcessId(0);
+
+pub async fn run(project: &Project, args: &RunsWork) -> anyhow::Result<Exit> {
+    let system = record::system(project)?;
+    let engine = system.engine().await?;
+    let mut follower = Follower::new(&engine, &system).all();
+    follower.tell((!args.json).then(Progress::of_all));
+    let mut moved: BTreeMap<RunId, State> = BTreeMap::new();
+    let mut heard = Instant::now();
+    let left = loop {
+        match follower.glance(QUIET).await? {
+            Some(run) => {
+                heard = Instant::now();
+                note(&mut follower, &mut moved, run);
+            }
+            None if engine.awake() > 0 => {}
+            None => {
+                let left = system.store.due(NOBODY, system.clock.now() + SOON, LEFT_MAX).await?;
+                if left.is_empty() || heard.elapsed() > STUCK {
+                    break left;
+                }
+            }
+        }
+    };
+    engine.stop().await?;
+    tell(&moved, &left, args.json);
+    Ok(if left.is_empty() { Exit::Completed } else { Exit::Failed })
+}
+
+/// Keeps a run's state, and the run itself no longer than it moves.
+fn note(follower: &mut Follower, moved: &mut BTreeMap<RunId, State>, run: RunId) {
+    let Some(state) = follower.run(&run).map(Run::state) else { return };
+    if follower.rests(&run) {
+        follower.leave(&run);
+    }
+    moved.insert(run, state);
+}
+
+fn tell(moved: &BTreeMap<RunId, State>, left: &[RunId], as_json: bool) {
+    if as_json {
+        let runs = moved.iter().map(|(id, state)| json!({ "execution_id": id, "state": state }));
+        print::pretty(&json!({ "moved": runs.collect::<Vec<_>>(), "left": left }));
+        return;
+    }
+    match moved.len() {
+        0 => print::line("nothing to do"),
+        1 => print::line("1 run moved"),
+        many => print::line(format_args!("{many} runs moved")),
+    }
+    for run in left {
+        print::note(format_args!("`{run}` has something to do and does not move; BATON_LOG=warn says why"));
+    }
+}
