@@ -9,6 +9,7 @@ mod json;
 mod part;
 mod run;
 mod runs;
+mod test;
 mod validate;
 
 use crate::cli::{Cli, Command};
@@ -24,6 +25,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Validate(args) => validate::run(&project, &args),
         Command::Graph(args) => graph::run(&project, &args),
         Command::Eval(args) => eval::run(&args),
+        Command::Test(args) => wait(test::run(&project, args)),
         Command::Bench(args) => bench::run(&args),
         Command::Completions { shell } => completions::run(shell),
         Command::Part { name, arguments } => part::run(&name, &arguments),

@@ -1,0 +1,25 @@
+//! A clock that stands still until it is moved.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use baton_core::time::Time;
+use baton_ports::clock::Clock;
+
+pub struct Standing(AtomicI64);
+
+impl Standing {
+    pub fn at(now: Time) -> Self {
+        Self(AtomicI64::new(now.as_ms()))
+    }
+
+    /// Never back.
+    pub fn move_to(&self, now: Time) {
+        self.0.fetch_max(now.as_ms(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for Standing {
+    fn now(&self) -> Time {
+        Time::from_ms(self.0.load(Ordering::SeqCst))
+    }
+}
