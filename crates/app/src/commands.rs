@@ -2,6 +2,7 @@
 
 mod completions;
 mod demo;
+mod doctor;
 mod eval;
 mod graph;
 mod init;
@@ -27,6 +28,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Eval(args) => eval::run(&args),
         Command::Test(args) => wait(test::run(&project, args)),
         Command::Bench(args) => bench::run(&args),
+        Command::Doctor(args) => wait(doctor::run(&project, args)),
         Command::Completions { shell } => completions::run(shell),
         Command::Part { name, arguments } => part::run(&name, &arguments),
         _ => anyhow::bail!("not in this build"),

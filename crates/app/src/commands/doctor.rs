@@ -1,0 +1,115 @@
+//! `baton doctor`: whether everything a project needs is there, and the way out where it is not.
+
+mod machine;
+mod reach;
+mod work;
+
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::json;
+
+use crate::cli::Doctor;
+use crate::project::{Project, shown};
+use crate::{Exit, config, print, wire};
+
+pub async fn run(folder: &Path, args: Doctor) -> anyhow::Result<Exit> {
+    let mut checks = machine::checks(folder);
+    if let Some(project) = project(folder, &mut checks) {
+        checks.push(workflows(&project));
+        checks.push(reach::model(&project).await);
+        checks.push(reach::mail(&project).await);
+        checks.extend(work::checks(&project).await);
+    }
+    let is_well = checks.iter().all(|check| check.state != State::Fail);
+    if args.json {
+        print::pretty(&json!({ "ok": is_well, "checks": checks }));
+    } else {
+        checks.iter().for_each(tell);
+    }
+    Ok(if is_well { Exit::Completed } else { Exit::Failed })
+}
+
+/// What was looked at, and what was seen.
+#[derive(Debug, Serialize)]
+struct Check {
+    what: &'static str,
+    state: State,
+    says: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Ok,
+    Warn,
+    Fail,
+}
+
+impl Check {
+    fn ok(what: &'static str, says: impl Into<String>) -> Self {
+        Self { what, state: State::Ok, says: says.into(), hint: None }
+    }
+
+    fn warn(what: &'static str, says: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { what, state: State::Warn, says: says.into(), hint: Some(hint.into()) }
+    }
+
+    fn fail(what: &'static str, says: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { what, state: State::Fail, says: says.into(), hint: Some(hint.into()) }
+    }
+}
+
+fn tell(check: &Check) {
+    let (colour, word) = match check.state {
+        State::Ok => ("32", "ok  "),
+        State::Warn => ("33", "warn"),
+        State::Fail => ("31", "fail"),
+    };
+    print::line(format_args!("{} {:<10} {}", print::paint(colour, word), check.what, check.says));
+    if let Some(hint) = &check.hint {
+        print::line(format_args!("                hint: {hint}"));
+    }
+}
+
+fn project(folder: &Path, checks: &mut Vec<Check>) -> Option<Project> {
+    let file = folder.join(config::FILE);
+    let is_project = file.is_file();
+    match Project::open(folder) {
+        Ok(project) if is_project => {
+            checks.push(Check::ok("project", shown(folder)));
+            Some(project)
+        }
+        Ok(project) => {
+            let says = format!("{} is not there; the defaults hold", shown(&file));
+            checks.push(Check::warn("project", says, "`baton init FOLDER` makes a project; `-C FOLDER` names one"));
+            Some(project)
+        }
+        Err(error) => {
+            checks.push(Check::fail(
+                "project",
+                format!("{error:#}"),
+                "correct it; nothing else can be looked at before",
+            ));
+            None
+        }
+    }
+}
+
+fn workflows(project: &Project) -> Check {
+    let mut catalog = match wire::catalog(project) {
+        Ok(catalog) => catalog,
+        Err(error) => return Check::fail("workflows", format!("{error:#}"), "correct it in the settings or the file"),
+    };
+    let checked = project.check(&mut catalog);
+    let unready = checked.iter().filter(|(_, checked)| checked.ready().is_none()).count();
+    match (checked.len(), unready) {
+        (0, _) => Check::warn("workflows", "there are none", "put one into workflows/"),
+        (all, 0) => Check::ok("workflows", format!("{all}, all ready to run")),
+        (all, unready) => {
+            Check::fail("workflows", format!("{unready} of {all} cannot run"), "`baton validate` says why")
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What is spoken to over the network: the models, the mail server.
+
+use std::time::Duration;
+
+use baton_models::Provider;
+use tokio::net::TcpStream;
+
+use super::Check;
+use crate::project::Project;
+
+const CONNECT_MAX: Duration = Duration::from_secs(3);
+const OPENAI: &str = "https://api.openai.com/v1";
+const SMTP_PORT: u16 = 587;
+
+pub async fn model(project: &Project) -> Check {
+    let models = &project.settings.models;
+    if models.provider() == Provider::Script {
+        let files = project.replies.len();
+        if files == 0 {
+            let hint = "set OPENAI_API_KEY or `[models] base_url`, or write replies/*.yaml";
+            return Check::warn("models", "replies come from replies/*.yaml, and there is none", hint);
+        }
+        return Check::ok("models", format!("replies come from {files} files in replies/; no model is set up"));
+    }
+    let url = models.base_url.as_deref().map(str::trim).filter(|url| !url.is_empty()).unwrap_or(OPENAI);
+    let hint = "look at `[models] base_url`, the network and the firewall";
+    match authority(url) {
+        None => Check::fail("models", format!("`{url}` is no address"), "write it as `https://HOST/v1`"),
+        Some((host, port)) => match reaches(&host, port).await {
+            Ok(()) => Check::ok("models", format!("{host}:{port} answers")),
+            Err(why) => Check::fail("models", format!("{host}:{port} cannot be reached: {why}"), hint),
+        },
+    }
+}
+
+pub async fn mail(project: &Project) -> Check {
+    let Some(smtp) = &project.settings.tools.email.smtp else {
+        return Check::ok("mail", "e-mails are kept in the outbox; set `[tools.email.smtp]` to send them");
+    };
+    let port = smtp.port.unwrap_or(SMTP_PORT);
+    match reaches(&smtp.host, port).await {
+        Ok(()) => Check::ok("mail", format!("{}:{port} answers", smtp.host)),
+        Err(why) => {
+            let says = format!("{}:{port} cannot be reached: {why}", smtp.host);
+            Check::fail("mail", says, "look at `[tools.email.smtp]`, the network and the firewall")
+        }
+    }
+}
+
+async fn reaches(host: &str, port: u16) -> Result<(), String> {
+    match tokio::time::timeout(CONNECT_MAX, TcpStream::connect((host, port))).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_elapsed) => Err(format!("no answer in {} s", CONNECT_MAX.as_secs())),
+    }
+}
+
+/// Host and port of a URL.
+fn authority(url: &str) -> Option<(String, u16)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let default = match scheme {
+        "https" => 443,
+        "http" => 80,
+        _ => return None,
+    };
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(v6) => {
+            let (host, rest) = v6.split_once(']')?;
+            (host, rest.strip_prefix(':'))
+        }
+        None => match authority.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        },
+    };
+    let port = port.map_or(Ok(default), str::parse).ok()?;
+    (!host.is_empty()).then(|| (host.to_owned(), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_gives_its_host_and_port() {
+        let found = |url: &str| authority(url).map(|(host, port)| format!("{host} {port}"));
+        assert_eq!(found("https://api.openai.com/v1").as_deref(), Some("api.openai.com 443"));
+        assert_eq!(found("http://localhost:11434/v1").as_deref(), Some("localhost 11434"));
+        assert_eq!(found("http://[::1]:8000").as_deref(), Some("::1 8000"));
+        assert_eq!(found("https://user:word@host/").as_deref(), Some("host 443"));
+        assert_eq!(found("localhost:11434"), None);
+        assert_eq!(found("http://host:port/"), None);
+    }
+}

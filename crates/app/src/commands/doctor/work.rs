@@ -1,0 +1,127 @@
+//! The database, and the work in it.
+
+use std::path::{Path, PathBuf};
+
+use baton_ports::clock::{Clock, SystemClock};
+use baton_ports::journal::Journal;
+use baton_ports::read::{Read, RunFilter};
+use baton_store::sqlite::Store;
+
+use super::Check;
+use crate::project::{Project, shown};
+use crate::wire::System;
+
+/// Runs that wait for a mover are counted up to here.
+const IDLE_MAX: usize = 1_000;
+
+pub async fn checks(project: &Project) -> Vec<Check> {
+    let file = project.root.join(&project.settings.database);
+    if !file.exists() {
+        return vec![not_made(&file)];
+    }
+    let system = match System::open(project) {
+        Ok(system) => system,
+        Err(error) => {
+            let hint = "look at its folder's permissions; a newer Baton may have written it";
+            return vec![Check::fail("database", format!("{error:#}"), hint)];
+        }
+    };
+    let mut checks = writes(&system.store, &file).await;
+    checks.extend(runs(&system).await);
+    checks
+}
+
+fn not_made(file: &Path) -> Check {
+    let folder = file.ancestors().skip(1).find(|folder| folder.is_dir());
+    let is_writable =
+        folder.and_then(|folder| folder.metadata().ok()).is_some_and(|about| !about.permissions().readonly());
+    if is_writable {
+        Check::ok("database", format!("{} is made by the first run", shown(file)))
+    } else {
+        Check::fail("database", format!("{} cannot be made", shown(file)), "let the folder above it be written to")
+    }
+}
+
+/// Joins the store and leaves it again: a durable write, and a lock taken and let go.
+async fn writes(store: &Store, file: &Path) -> Vec<Check> {
+    let now = SystemClock.now();
+    let lease = match store.join(now).await {
+        Ok(lease) => lease,
+        Err(error) => {
+            return vec![Check::fail(
+                "database",
+                error.to_string(),
+                "make room on the disk, and look at the permissions",
+            )];
+        }
+    };
+    let bytes = file.metadata().map_or(0, |about| about.len());
+    let database = Check::ok("database", format!("{}, {} KiB, can be written", shown(file), bytes >> 10));
+    let locks = locks(&owners_folder(file));
+    let idle = idle(store, lease.process).await;
+    let left = store.leave(lease.process).await.err();
+    let left = left.map(|error| Check::fail("database", error.to_string(), "look at the disk"));
+    [Some(database), Some(locks), Some(idle), left].into_iter().flatten().collect()
+}
+
+/// The folder of locks that the store keeps beside its file.
+fn owners_folder(file: &Path) -> PathBuf {
+    let mut folder = file.as_os_str().to_owned();
+    folder.push(".owners");
+    folder.into()
+}
+
+fn locks(folder: &Path) -> Check {
+    match std::fs::read_dir(folder) {
+        Ok(entries) => {
+            // One is ours, taken a moment ago.
+            let others = entries.count().saturating_sub(1);
+            Check::ok("locks", format!("{others} other processes are here, or were and left no word"))
+        }
+        Err(error) => Check::fail("locks", format!("{}: {error}", shown(folder)), "let the folder be written to"),
+    }
+}
+
+async fn idle(store: &Store, process: baton_ports::journal::ProcessId) -> Check {
+    match store.due(process, SystemClock.now(), IDLE_MAX).await {
+        Ok(idle) if idle.is_empty() => Check::ok("stuck", "no run waits for somebody to move it"),
+        Ok(idle) => {
+            let more = if idle.len() == IDLE_MAX { " or more" } else { "" };
+            let says = format!("{}{more} runs have something to do, and nobody moves them", idle.len());
+            Check::warn("stuck", says, "`baton runs work` moves them")
+        }
+        Err(error) => Check::fail("stuck", error.to_string(), "look at the database"),
+    }
+}
+
+async fn runs(system: &System) -> Vec<Check> {
+    let store = &system.store;
+    let counts = match store.counts().await {
+        Ok(counts) if counts.is_empty() => Check::ok("runs", "none yet"),
+        Ok(counts) => {
+            let counts: Vec<String> = counts.iter().map(|(state, count)| format!("{count} {state}")).collect();
+            Check::ok("runs", counts.join(", "))
+        }
+        Err(error) => Check::fail("runs", error.to_string(), "look at the database"),
+    };
+    let desk = match store.desk(&system.tenant, None).await {
+        Ok(items) if items.is_empty() => Check::ok("desk", "nothing waits for a person"),
+        Ok(items) => {
+            let first = items.first().map(|item| item.run.to_string()).unwrap_or_default();
+            let hint = format!("`baton runs show {first}` shows the oldest");
+            Check::warn("desk", format!("{} items wait for a person", items.len()), hint)
+        }
+        Err(error) => Check::fail("desk", error.to_string(), "look at the database"),
+    };
+    [Some(counts), Some(desk), clock_went_back(system).await].into_iter().flatten().collect()
+}
+
+/// Whether what was recorded last lies ahead of the clock.
+async fn clock_went_back(system: &System) -> Option<Check> {
+    let filter = RunFilter { limit: 1, ..RunFilter::default() };
+    let newest = system.store.runs(&system.tenant, filter).await.ok()?.into_iter().next()?;
+    let now = SystemClock.now();
+    let hint = "set the clock: timers wait until it has caught up";
+    (newest.created_at > now)
+        .then(|| Check::fail("clock", format!("it says {now}, and a run began at {}", newest.created_at), hint))
+}
