@@ -8,6 +8,7 @@ mod graph;
 mod init;
 mod json;
 mod part;
+mod reference;
 mod run;
 mod runs;
 mod test;
@@ -30,8 +31,8 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Bench(args) => bench::run(&args),
         Command::Doctor(args) => wait(doctor::run(&project, args)),
         Command::Completions { shell } => completions::run(shell),
+        Command::Reference { page } => reference::run(page),
         Command::Part { name, arguments } => part::run(&name, &arguments),
-        _ => anyhow::bail!("not in this build"),
     }
 }
 
