@@ -94,8 +94,8 @@ impl Follower {
         self
     }
 
-    /// Waits for no timer that is not due.
-    pub fn impatient(mut self) -> Self {
+    /// By a clock that is moved: what is due is waited for whoever else is asked, and what is not due never is.
+    pub fn by_moved_clock(mut self) -> Self {
         self.patience = Duration::ZERO;
         self
     }
@@ -168,7 +168,8 @@ impl Follower {
         if run.state() == State::Paused {
             return !self.engine.is_awake(id) && run.wake_at(run.now()).is_none_or(|wake| wake > until);
         }
-        run.is_at_rest(until)
+        let is_due = || run.wake_at(run.now()).is_some_and(|wake| wake <= until);
+        run.is_at_rest(until) && (!self.patience.is_zero() || !is_due())
     }
 
     /// Whether a child keeps its parent waiting: one that has ended will be heard of.

@@ -79,7 +79,7 @@ impl Stage {
         system.options.poll = GLANCE;
         let version = save(&mut system, project, case).await?;
         let engine = system.engine().await?;
-        let mut follower = Follower::new(&engine, &system).impatient();
+        let mut follower = Follower::new(&engine, &system).by_moved_clock();
         let start = Start {
             run: run_id(),
             tenant: system.tenant.clone(),
