@@ -43,7 +43,10 @@ pub enum Command {
     /// Check that everything a project needs is there.
     Doctor(Doctor),
     /// Print a shell's completions.
-    Completions { shell: clap_complete::Shell },
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
     /// Print a generated reference page.
     #[command(hide = true)]
     Reference { page: Page },
@@ -110,11 +113,13 @@ pub enum Runs {
     Journal(RunsOne),
     /// Let nothing new out; what is out is recorded.
     Pause(RunsAct),
+    /// Let it go on.
     Resume(RunsAct),
     /// Stop it; with --compensate what it did is undone.
     Cancel {
         #[command(flatten)]
         act: RunsAct,
+        /// Undo what it did.
         #[arg(long)]
         compensate: bool,
     },
@@ -138,13 +143,16 @@ pub enum Runs {
         act: RunsAct,
         /// The node's address, or the call that needs leave, as `runs show` prints it.
         node: String,
+        /// Yes.
         #[arg(long, conflicts_with_all = ["reject", "form"])]
         approve: bool,
-        #[arg(long)]
+        /// No.
+        #[arg(long, conflicts_with = "form")]
         reject: bool,
         /// A filled form: JSON, or @FILE.
         #[arg(long, value_name = "JSON|@FILE")]
         form: Option<String>,
+        /// Words that go with a yes or a no.
         #[arg(long, default_value = "")]
         note: String,
     },
@@ -200,26 +208,32 @@ pub struct RunsList {
     /// Only runs in this state.
     #[arg(long)]
     pub state: Option<String>,
+    /// Only runs of this workflow.
     #[arg(long)]
     pub workflow: Option<String>,
+    /// How many.
     #[arg(long, default_value_t = 50)]
     pub limit: usize,
     /// Runs older than this one.
     #[arg(long, value_name = "RUN")]
     pub before: Option<String>,
+    /// As JSON.
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct RunsOne {
+    /// The run's id.
     pub run: String,
+    /// As JSON.
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Clone, Debug, Args)]
 pub struct RunsAct {
+    /// The run's id.
     pub run: String,
     /// Who acts, for the journal.
     #[arg(long, env = "USER", default_value = "cli")]
@@ -227,12 +241,14 @@ pub struct RunsAct {
     /// Only put it into the run's inbox; whoever serves the project moves the run.
     #[arg(long)]
     pub detach: bool,
+    /// What became of it, as JSON.
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct RunsWork {
+    /// As JSON.
     #[arg(long)]
     pub json: bool,
 }
@@ -244,6 +260,7 @@ pub struct Validate {
     /// Warnings are errors.
     #[arg(long)]
     pub strict: bool,
+    /// As JSON.
     #[arg(long)]
     pub json: bool,
 }
@@ -291,6 +308,7 @@ pub struct Test {
     /// Only tests whose name contains this.
     #[arg(long, short)]
     pub filter: Option<String>,
+    /// As JSON.
     #[arg(long)]
     pub json: bool,
 }
@@ -303,12 +321,14 @@ pub struct Bench {
     /// Only these cases; may be repeated.
     #[arg(long = "case", value_name = "CASE")]
     pub cases: Vec<String>,
+    /// As JSON.
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct Doctor {
+    /// As JSON.
     #[arg(long)]
     pub json: bool,
 }

@@ -44,7 +44,7 @@ fn section(page: &mut String, command: &mut Command, depth: usize) {
     // Writing to a string cannot fail.
     let _ = writeln!(page, "\n{} `{name}`\n", "#".repeat(depth));
     if let Some(about) = command.get_about() {
-        let _ = writeln!(page, "{}\n", sentence(&about.to_string()));
+        let _ = writeln!(page, "{}", sentence(&about.to_string()));
     }
     if command.has_subcommands() {
         for inner in visible(command) {
@@ -52,7 +52,7 @@ fn section(page: &mut String, command: &mut Command, depth: usize) {
         }
         return;
     }
-    let _ = writeln!(page, "```text\n{usage}\n```");
+    let _ = writeln!(page, "\n```text\n{usage}\n```");
     let own = |arg: &&Arg| {
         !arg.is_hide_set() && !arg.is_global_set() && !["help", "version"].contains(&arg.get_id().as_str())
     };

@@ -72,9 +72,10 @@ const MODELS: [(&str, &str); 13] = [
 pub fn page() -> String {
     let mut page = OPENING.to_owned();
     let plain = |code: &str| format!("`{code}`");
+    let definition = |code: &str| format!("[{code}](definition/{code}.md)");
     let refusal = |code: &str| format!("[{code}](run/{code}.md)");
     let tool = |code: &str| format!("[{code}](tools/{code}.md)");
-    group(&mut page, "Definitions", "`baton validate` finds these.", definitions(), plain);
+    group(&mut page, "Definitions", "`baton validate` finds these.", definitions(), definition);
     group(&mut page, "Refusals", "A run was asked for something, and said no. Nothing changed.", refusals(), refusal);
     group(&mut page, "Runs", "A run, or a node of it, failed.", of(&RUNS), plain);
     group(&mut page, "Agents", "An agent gave up.", of(&AGENTS), plain);
@@ -137,10 +138,19 @@ mod tests {
     }
 
     #[test]
-    fn every_tool_code_is_on_the_page_once() {
+    fn every_page_is_linked_and_every_link_has_its_page() {
+        let errors = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors");
         let page = page();
-        for text in baton_tools::code::TEXTS {
-            assert_eq!(page.matches(&format!("(tools/{}.md)", text.code)).count(), 1, "{}", text.code);
+        let links: Vec<&str> = page.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect();
+        for link in &links {
+            assert!(errors.join(link).is_file(), "{link} is not there");
+        }
+        for folder in ["definition", "run", "tools"] {
+            for file in std::fs::read_dir(errors.join(folder)).expect("a folder of pages") {
+                let name = file.expect("an entry").file_name().into_string().expect("a name");
+                let link = format!("{folder}/{name}");
+                assert!(name == "README.md" || links.contains(&link.as_str()), "{link} is not linked");
+            }
         }
     }
 }
