@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
+use baton_core::tool::Caller;
 use serde::Deserialize;
 use toml::Value;
 
@@ -48,6 +49,19 @@ impl Default for Settings {
             models: baton_models::Config::default(),
             tools: baton_tools::Config::default(),
             engine: EngineSettings::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// On whose behalf a run acts: its context says, else the project's zone holds.
+    pub fn caller(&self, context: &serde_json::Value) -> Caller {
+        let said = |name: &str| context.get(name).and_then(serde_json::Value::as_str).map(str::to_owned);
+        Caller {
+            user_id: said("user_id"),
+            conversation_id: said("conversation_id"),
+            language: said("language"),
+            zone: said("zone").or_else(|| self.tools.zone.as_ref().map(|zone| zone.name().to_owned())),
         }
     }
 }

@@ -29,14 +29,15 @@ pub async fn run(folder: &Path, args: cli::Run) -> anyhow::Result<Exit> {
         Some(id) => RunId::parse(id).map_err(|error| Misuse::new(error.to_string()))?,
         None => RunId::new(uuid::Uuid::now_v7().to_string()),
     };
+    let context = given::given("--context", &args.context)?;
     let start = Start {
         run: id.clone(),
         tenant: system.tenant.clone(),
         workflow: version.workflow.clone(),
         bundle: version.bundle.clone(),
         input,
-        context: given::given("--context", &args.context)?,
-        caller: baton_core::tool::Caller::default(),
+        caller: project.settings.caller(&context),
+        context,
     };
     let engine = system.engine().await?;
     let mut follower = Follower::new(&engine, &system);

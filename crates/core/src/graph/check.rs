@@ -1,6 +1,7 @@
 //! Static checks: what can be known to go wrong before anything runs. Error edges count as edges in all of them.
 
 mod compensation;
+mod contested;
 mod cycle;
 mod flow;
 mod layer;
@@ -8,7 +9,6 @@ mod names;
 mod parameters;
 mod paths;
 mod saga;
-mod contested;
 
 use super::compile::Lowered;
 use crate::definition::catalog::Catalog;

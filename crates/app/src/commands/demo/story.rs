@@ -19,7 +19,7 @@ use crate::wire::System;
 
 const BOOKED: &str = "demo-booked";
 const DECLINED: &str = "demo-declined";
-/// The line after which the process is killed: the booking is made, the payment is not.
+/// The line after which the process is killed: the booking is made, the terminal is being asked, the payment is not taken.
 const KILL_AFTER: &str = "create_booking";
 /// Rows the checks look at.
 const ROWS_MAX: usize = 500;
@@ -57,7 +57,7 @@ impl Story<'_> {
         let mut child = self.start(BOOKED, "visa-4242", &["--say", "a las 10:00"])?;
         let killed = relay(&mut child, Some(KILL_AFTER))?;
         anyhow::ensure!(killed, "the run ended before it could be killed");
-        print::line(print::paint("31", "  ✂ kill -9, with the booking made and the payment under way"));
+        print::line(print::paint("31", "  ✂ kill -9, with the booking made and the card terminal being asked"));
         Ok(())
     }
 
@@ -168,7 +168,7 @@ impl Seen {
     /// Successful acts of a tool, by its `action` where it has several.
     fn done(&self, tool: &str, action: &str) -> usize {
         let is_it = |row: &&AuditRow| {
-            let arguments = row.details.get("arguments");
+            let arguments = row.details.get("parameters");
             let of_row = arguments.and_then(|arguments| arguments.get("action")).and_then(|action| action.as_str());
             row.action == tool && row.status == AuditStatus::Success && (action.is_empty() || of_row == Some(action))
         };

@@ -6,7 +6,6 @@ use std::time::Duration;
 use baton_core::id::RunId;
 use baton_core::run::{Address, Ask, Decision, Entry, Incoming, Run};
 use baton_core::time::Time;
-use baton_core::tool::Caller;
 use baton_engine::{Engine, Start};
 use baton_ports::clock::{Clock, SystemClock};
 use baton_ports::journal::DeskItem;
@@ -87,7 +86,7 @@ impl Stage {
             bundle: version.bundle,
             input: case.input.clone(),
             context: case.context.clone(),
-            caller: Caller::default(),
+            caller: project.settings.caller(&case.context),
         };
         engine.start(start).await?;
         let problems = match follower.follow_new(&run_id()).await? {
