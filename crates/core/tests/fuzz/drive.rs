@@ -3,6 +3,8 @@
 //! `BATON_FUZZ_SECONDS` says how long (a moment, unless told), `BATON_FUZZ_SEED` where to begin. A failure names the
 //! seed and the execution that repeat it.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a fuzz target says on the terminal what it did")]
+
 use std::time::{Duration, Instant};
 
 /// How long an ordinary test run takes.
