@@ -80,6 +80,11 @@ impl System {
         Ok(versions)
     }
 
+    /// From here on an engine accepts runs and moves none: whoever serves the project does.
+    pub fn accept_only(&mut self) {
+        self.options.awake_max = 0;
+    }
+
     /// An engine over the store. Where nobody has set up a model, replies come from files.
     pub async fn engine(&self) -> anyhow::Result<Engine> {
         let world = World {

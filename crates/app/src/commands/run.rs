@@ -39,6 +39,9 @@ pub async fn run(folder: &Path, args: cli::Run) -> anyhow::Result<Exit> {
         caller: project.settings.caller(&context),
         context,
     };
+    if args.detach {
+        system.accept_only();
+    }
     let engine = system.engine().await?;
     let mut follower = Follower::new(&engine, &system);
     engine.start(start).await.map_err(|error| match error {

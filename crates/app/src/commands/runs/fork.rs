@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use baton_core::expr::nearest;
 use baton_core::id::RunId;
-use baton_core::run::{Address, Entry, Event, Forked};
+use baton_core::run::{Address, Entry, Event, Forked, How};
 use baton_engine::Fork;
 use serde_json::Value;
 
@@ -24,7 +24,10 @@ pub struct Wanted {
 }
 
 pub async fn run(project: &Project, args: &RunsAct, wanted: Wanted) -> anyhow::Result<Exit> {
-    let system = record::system(project)?;
+    let mut system = record::system(project)?;
+    if args.detach {
+        system.accept_only();
+    }
     let record = Record::read(&system, &args.run).await?;
     let node = Address::parse(&wanted.at);
     let past = before(&record.followed.entries, &node).ok_or_else(|| never_reached(&record, &wanted.at))?;
@@ -78,7 +81,7 @@ fn is_about(event: &Event, node: &Address) -> bool {
     match event {
         Event::Scheduled(scheduled) => scheduled.effect.call.node == *node,
         Event::Began { node: began, .. } | Event::VariableSet { node: began, .. } => began == node,
-        Event::Ended(ended) => ended.node == *node,
+        Event::Ended(ended) => ended.node == *node && ended.how != How::Skipped,
         _ => false,
     }
 }
