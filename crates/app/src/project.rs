@@ -178,7 +178,7 @@ fn tools_of(file: &Path) -> anyhow::Result<Vec<baton_tools::Definition>> {
     baton_tools::Definition::parse(document).map_err(|error| Misuse::new(format!("{}: {error}", shown(file))).into())
 }
 
-/// A path as people wrote it.
+/// A path as people wrote it, without the dot that stands for where they are.
 pub fn shown(file: &Path) -> String {
-    file.display().to_string()
+    file.strip_prefix(".").ok().filter(|rest| !rest.as_os_str().is_empty()).unwrap_or(file).display().to_string()
 }
