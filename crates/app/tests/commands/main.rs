@@ -1,0 +1,12 @@
+//! The binary from outside: what each command prints, and with what code it ends.
+
+mod doctor;
+mod examples;
+mod hostile;
+mod init;
+mod place;
+mod reading;
+mod reference;
+mod runs;
+mod usage;
+mod workflow_tests;

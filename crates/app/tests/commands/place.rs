@@ -1,0 +1,104 @@
+//! A folder of its own, and `baton` run in it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// A scratch folder; it goes with the value.
+pub struct Place {
+    folder: tempfile::TempDir,
+}
+
+/// How a command ended, and what it said.
+pub struct Done {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl Place {
+    pub fn empty() -> Self {
+        Self { folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    /// With these files in it.
+    pub fn with(files: &[(&str, &str)]) -> Self {
+        let place = Self::empty();
+        for (name, text) in files {
+            place.write(name, text);
+        }
+        place
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        let file = self.path().join(name);
+        std::fs::create_dir_all(file.parent().expect("a parent")).expect("a folder");
+        std::fs::write(file, text).expect("a file");
+    }
+
+    pub fn baton(&self, arguments: &[&str]) -> Done {
+        Done::of(self.command(env!("CARGO_BIN_EXE_baton")).args(arguments))
+    }
+
+    /// A line as a person types it, `baton` being found.
+    pub fn shell(&self, line: &str) -> Done {
+        let binary = PathBuf::from(env!("CARGO_BIN_EXE_baton"));
+        let there = binary.parent().expect("a folder").display().to_string();
+        let path = format!("{there}:{}", std::env::var("PATH").unwrap_or_default());
+        Done::of(self.command("sh").env("PATH", path).args(["-c", line]))
+    }
+
+    /// Without this machine's settings.
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy().into_owned();
+            if name.starts_with("BATON_") || name.starts_with("OPENAI_") {
+                command.env_remove(name);
+            }
+        }
+        command.env("USER", "ana").env_remove("RUST_BACKTRACE").current_dir(self.path());
+        command
+    }
+}
+
+impl Done {
+    fn of(command: &mut Command) -> Self {
+        let Output { status, stdout, stderr } = command.output().expect("it runs");
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        Self { code: status.code(), out: text(stdout), err: text(stderr) }
+    }
+
+    /// Ended with this code; what it said is shown where not.
+    #[track_caller]
+    pub fn ends(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "\n{}\n{}", self.out, self.err);
+        self
+    }
+
+    /// Said this on standard output.
+    #[track_caller]
+    pub fn says(self, text: &str) -> Self {
+        assert!(self.out.contains(text), "`{text}` is not in\n{}\n{}", self.out, self.err);
+        self
+    }
+
+    /// Said this on standard error.
+    #[track_caller]
+    pub fn warns(self, text: &str) -> Self {
+        assert!(self.err.contains(text), "`{text}` is not in\n{}\n{}", self.err, self.out);
+        self
+    }
+
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        let parsed = serde_json::from_str(&self.out);
+        assert!(parsed.is_ok(), "not JSON:\n{}\n{}", self.out, self.err);
+        parsed.unwrap_or_default()
+    }
+}

@@ -1,0 +1,128 @@
+//! What `validate`, `graph` and `eval` print, word for word.
+
+use serde_json::json;
+
+use super::place::Place;
+
+const GOOD: &str = "\
+name: greet
+nodes:
+  - {id: add, tool: calculator, parameters: {expression: 1 + 2}}
+  - {id: big, type: condition, condition: add.result > 2}
+  - {id: yes, type: transform, set: {answer: big}}
+  - {id: no, type: transform, set: {answer: small}}
+edges:
+  - {from: add, to: big}
+  - {from: big, to: 'yes', when: true}
+  - {from: big, to: 'no', when: false}
+";
+const BAD: &str = "\
+name: greet
+nodes:
+  - id: add
+    tool: calculater
+    parameters: {expression: 1 + 2}
+  - id: after
+    type: transform
+    set: {a: 1}
+edges:
+  - {from: ad, to: after}
+";
+
+#[test]
+fn a_finding_has_its_place_a_caret_and_a_hint() {
+    let place = Place::with(&[("workflows/greet.yaml", BAD)]);
+    let done = place.baton(&["validate", "workflows/greet.yaml"]).ends(2);
+    let expected = "\
+draft[DEF-032]: there is no tool `calculater`
+ --> workflows/greet.yaml:4:11
+  |
+4 |     tool: calculater
+  |           ^^^^^^^^^^
+  = hint: did you mean `calculator`?
+";
+    assert!(done.out.contains(expected), "{}", done.out);
+    assert!(done.out.contains("workflows/greet.yaml:10:12"), "{}", done.out);
+    assert!(done.out.ends_with("1 workflow: 2 drafts\n"), "{}", done.out);
+}
+
+#[test]
+fn an_editor_gets_each_finding_as_json() {
+    let place = Place::with(&[("workflows/greet.yaml", BAD)]);
+    let found = place.baton(&["validate", "--json"]).ends(2).json();
+    assert_eq!((&found["ok"], &found["errors"], &found["drafts"]), (&json!(false), &json!(0), &json!(2)));
+    let first = &found["files"][0]["diagnostics"][0];
+    assert_eq!(first["code"], "DEF-032");
+    assert_eq!((&first["line"], &first["column"], &first["len"]), (&json!(4), &json!(11), &json!(10)));
+}
+
+#[test]
+fn what_is_wrong_beside_the_workflows_is_told_as_json_too() {
+    let place = Place::with(&[("agents/a.yaml", "type: nonsense\n")]);
+    let found = place.baton(&["validate", "--json"]).ends(2).json();
+    assert_eq!(found["ok"], false);
+    assert!(found["error"].as_str().is_some_and(|error| error.contains("agents/a.yaml")), "{found}");
+}
+
+#[test]
+fn a_file_of_a_project_may_name_what_the_project_has_and_a_file_alone_may_not() {
+    let tool = "name: greetings\nkind: script\nclass: read\nresults: [{output: {text: hello}}]\n";
+    let workflow = "name: greet\nnodes:\n  - {id: hello, tool: greetings}\n";
+    let place = Place::with(&[("tools/a.yaml", tool), ("workflows/greet.yaml", workflow), ("alone.yaml", workflow)]);
+    place.baton(&["validate", "workflows/greet.yaml"]).ends(0).says("1 workflow: nothing found");
+    place.baton(&["validate", "alone.yaml"]).ends(2).says("`greetings`");
+}
+
+#[test]
+fn warnings_are_errors_only_where_asked() {
+    let workflow = "\
+name: mail
+nodes:
+  - {id: ticket, tool: create_ticket, parameters: {subject: a}}
+  - {id: mail, tool: send_email, parameters: {to: a@example.com, subject: a, body: b}}
+  - {id: pay, tool: charge_payment, parameters: {amount: 1, method: visa}}
+edges:
+  - {from: ticket, to: mail}
+  - {from: mail, to: pay}
+";
+    let place = Place::with(&[("workflows/mail.yaml", workflow)]);
+    place.baton(&["validate"]).ends(0).says("warning[DEF-060]");
+    place.baton(&["validate", "--strict"]).ends(2).says("warning[DEF-060]");
+}
+
+#[test]
+fn a_folder_that_is_no_project_is_said_to_be_none() {
+    Place::empty().baton(&["validate"]).ends(2).warns("is no project").warns("baton init");
+    Place::empty().baton(&["validate", "not-there.yaml"]).ends(2).warns("not-there.yaml");
+}
+
+#[test]
+fn a_workflow_is_drawn() {
+    let place = Place::with(&[("workflows/greet.yaml", GOOD)]);
+    let mermaid = place.baton(&["graph", "greet"]).ends(0).out;
+    assert_eq!(mermaid, include_str!("graph.mmd"));
+    let levels = place.baton(&["graph", "workflows/greet.yaml", "--format", "levels"]).ends(0).out;
+    assert_eq!(levels, "add\nbig\nyes no\n");
+    place.baton(&["graph", "greet", "--format", "dot"]).ends(0).says("digraph");
+    place.baton(&["graph", "great"]).ends(2).warns("no workflow `great`");
+}
+
+#[track_caller]
+fn eval(language: &str, expression: &str, input: &str, expected: &str) {
+    let done = Place::empty().baton(&["eval", "--type", language, expression, "--input", input]).ends(0);
+    assert_eq!(done.out, format!("{expected}\n"));
+}
+
+#[test]
+fn an_expression_is_evaluated_to_json() {
+    eval("jmespath", "a[?b > `1`].c | [0]", r#"{"a": [{"b": 1, "c": "x"}, {"b": 2, "c": "y"}]}"#, r#""y""#);
+    eval("expr", "'10:00' in slots and confidence > 0.7", r#"{"slots": ["10:00"], "confidence": 0.8}"#, "true");
+    eval("python", "'many' if ns | length > 1 else 'few'", r#"{"ns": [1, 2]}"#, r#""many""#);
+    eval("template", "Hola {{ name | upper }}", r#"{"name": "Ana"}"#, r#""Hola ANA""#);
+}
+
+#[test]
+fn a_name_that_is_not_there_is_an_error_that_names_it_and_what_there_is() {
+    let done = Place::empty().baton(&["eval", "--type", "expr", "temprature > 3", "--input", r#"{"temperature": 4}"#]);
+    done.ends(2).warns("temprature").warns("temperature");
+}
