@@ -26,8 +26,10 @@ use crate::wire::System;
 
 /// A timer nearer than this is waited for, unless told otherwise.
 const TIMER_WAIT_MAX: Duration = Duration::from_secs(60);
-/// How long what was put into an inbox may take to be taken out. Only a run that another process moves takes longer.
+/// How long what was put into the inbox of a run that is awake here may take to be taken out.
 const TAKE_MAX: Duration = Duration::from_secs(10);
+/// How long a run that is not awake here may leave an inbox item alone before another process is taken to move it.
+const CLAIM_MAX: Duration = Duration::from_secs(1);
 /// How often what no notice tells is looked at: whether a paused run still has something out.
 const GLANCE: Duration = Duration::from_millis(50);
 /// Entries read at once.
@@ -223,8 +225,8 @@ impl Follower {
     pub async fn deliver(&mut self, run: &RunId, incoming: &Incoming) -> anyhow::Result<Delivered> {
         let command = format!("cli-{}", uuid::Uuid::now_v7());
         let item = self.engine.submit(&self.tenant, run, &command, incoming).await?;
-        let until = Instant::now() + TAKE_MAX;
-        while Instant::now() < until {
+        let submitted = Instant::now();
+        while submitted.elapsed() < if self.engine.is_awake(run) { TAKE_MAX } else { CLAIM_MAX } {
             match self.next(GLANCE).await? {
                 News::Moved { run: moved, items }
                     if moved == *run && item.is_some_and(|item| items.contains(&item)) =>

@@ -27,18 +27,18 @@ pub async fn run(folder: &Path, args: cli::Test) -> anyhow::Result<Exit> {
     indoors(&mut project);
     let cases = chosen(&project, &args)?;
     check_workflows(&project, &cases)?;
-    let mut results = Vec::new();
+    let mut outcomes = Vec::new();
     for case in &cases {
-        let result = Result::of(&mut project, case).await?;
+        let outcome = Outcome::of(&mut project, case).await?;
         if !args.json {
-            result.tell();
+            outcome.tell();
         }
-        results.push(result);
+        outcomes.push(outcome);
     }
-    let failed = results.iter().filter(|result| !result.has_passed()).count();
-    let passed = results.len() - failed;
+    let failed = outcomes.iter().filter(|outcome| !outcome.has_passed()).count();
+    let passed = outcomes.len() - failed;
     if args.json {
-        let tests: Vec<Value> = results.iter().map(Result::as_json).collect();
+        let tests: Vec<Value> = outcomes.iter().map(Outcome::as_json).collect();
         print::pretty(&json!({ "passed": passed, "failed": failed, "tests": tests }));
     } else {
         print::line(format_args!("{passed} passed, {failed} failed"));
@@ -118,14 +118,14 @@ fn names_twice(cases: &[Case]) -> Vec<String> {
 }
 
 /// What came of one test.
-struct Result<'a> {
+struct Outcome<'a> {
     case: &'a Case,
     played: Played,
     differences: Vec<Difference>,
     duration_ms: u64,
 }
 
-impl<'a> Result<'a> {
+impl<'a> Outcome<'a> {
     async fn of(project: &mut Project, case: &'a Case) -> anyhow::Result<Self> {
         let began = Instant::now();
         let played = stage::play(project, case).await?;

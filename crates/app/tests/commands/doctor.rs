@@ -44,7 +44,7 @@ fn a_workflow_that_cannot_run_and_a_model_that_is_not_there_fail() {
 fn a_run_that_nobody_moves_is_said_with_the_command_that_does() {
     let place = Place::with(&[("workflows/a.yaml", "name: a\nnodes:\n  - {id: a, type: transform, set: {x: 1}}\n")]);
     place.baton(&["run", "a", "--id", "one", "--detach"]).ends(3).says("one");
-    place.baton(&["doctor"]).ends(0).says("1 runs have something to do").says("baton runs work");
+    place.baton(&["doctor"]).ends(0).says("1 run has something to do").says("baton runs work");
     place.baton(&["runs", "work"]).ends(0).says("1 run moved");
     place.baton(&["doctor"]).ends(0).says("1 completed").says("no run waits for somebody to move it");
 }

@@ -1,7 +1,7 @@
 //! A folder of its own, and `baton` run in it.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -45,6 +45,12 @@ impl Place {
         Done::of(self.command(env!("CARGO_BIN_EXE_baton")).args(arguments))
     }
 
+    /// Begun beside the test; [`Done::after`] waits for its end.
+    pub fn begin(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command(env!("CARGO_BIN_EXE_baton"));
+        command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it begins")
+    }
+
     /// A line as a person types it, `baton` being found.
     pub fn shell(&self, line: &str) -> Done {
         let binary = PathBuf::from(env!("CARGO_BIN_EXE_baton"));
@@ -69,7 +75,14 @@ impl Place {
 
 impl Done {
     fn of(command: &mut Command) -> Self {
-        let Output { status, stdout, stderr } = command.output().expect("it runs");
+        Self::from(command.output().expect("it runs"))
+    }
+
+    pub fn after(child: Child) -> Self {
+        Self::from(child.wait_with_output().expect("it ends"))
+    }
+
+    fn from(Output { status, stdout, stderr }: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).expect("text");
         Self { code: status.code(), out: text(stdout), err: text(stderr) }
     }

@@ -177,6 +177,21 @@ fn what_was_left_in_an_inbox_is_moved_by_work() {
 }
 
 #[test]
+fn what_another_process_moves_is_acted_on_through_its_inbox() {
+    let slow =
+        "name: slow_tool\nkind: script\nclass: keyed\nirreversible: done\nlatency_ms: 2000\nresults: [{output: {}}]\n";
+    let workflow =
+        "name: slow\nnodes: [{id: one, tool: slow_tool}, {id: two, tool: slow_tool}]\nedges: [{from: one, to: two}]\n";
+    let place = Place::with(&[("workflows/slow.yaml", workflow), ("tools/slow.yaml", slow)]);
+    let moving = place.begin(&["run", "slow", "--id", "one"]);
+    let is_moving = || place.baton(&["runs", "list", "--state", "running"]).out.contains("one");
+    assert!((0..1_000).any(|_| is_moving()), "the run did not begin");
+    place.baton(&["runs", "cancel", "one"]).ends(3).says("accepted");
+    let moved = Done::after(moving).ends(1).says("✓ one").says("cancelled");
+    assert!(!moved.out.contains("two"), "{}", moved.out);
+}
+
+#[test]
 fn a_person_says_what_became_of_a_call_in_doubt() {
     let doubt = "name: doubt\nnodes:\n  - {id: act, tool: doubtful, retry: {max_attempts: 1}}\n";
     let place = Place::with(&[("workflows/doubt.yaml", doubt), ("tools/tools.yaml", TOOLS)]);

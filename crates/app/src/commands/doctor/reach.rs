@@ -20,7 +20,7 @@ pub async fn model(project: &Project) -> Check {
             let hint = "set OPENAI_API_KEY or `[models] base_url`, or write replies/*.yaml";
             return Check::warn("models", "replies come from replies/*.yaml, and there is none", hint);
         }
-        return Check::ok("models", format!("replies come from {files} files in replies/; no model is set up"));
+        return Check::ok("models", format!("replies come from replies/, files: {files}; no model is set up"));
     }
     let url = models.base_url.as_deref().map(str::trim).filter(|url| !url.is_empty()).unwrap_or(OPENAI);
     let hint = "look at `[models] base_url`, the network and the firewall";

@@ -76,7 +76,7 @@ fn locks(folder: &Path) -> Check {
         Ok(entries) => {
             // One is ours, taken a moment ago.
             let others = entries.count().saturating_sub(1);
-            Check::ok("locks", format!("{others} other processes are here, or were and left no word"))
+            Check::ok("locks", format!("{others} of other processes"))
         }
         Err(error) => Check::fail("locks", format!("{}: {error}", shown(folder)), "let the folder be written to"),
     }
@@ -86,9 +86,12 @@ async fn idle(store: &Store, process: baton_ports::journal::ProcessId) -> Check 
     match store.due(process, SystemClock.now(), IDLE_MAX).await {
         Ok(idle) if idle.is_empty() => Check::ok("stuck", "no run waits for somebody to move it"),
         Ok(idle) => {
-            let more = if idle.len() == IDLE_MAX { " or more" } else { "" };
-            let says = format!("{}{more} runs have something to do, and nobody moves them", idle.len());
-            Check::warn("stuck", says, "`baton runs work` moves them")
+            let says = match idle.len() {
+                1 => "1 run has something to do, and nobody moves it".to_owned(),
+                IDLE_MAX => format!("{IDLE_MAX} runs or more have something to do, and nobody moves them"),
+                many => format!("{many} runs have something to do, and nobody moves them"),
+            };
+            Check::warn("stuck", says, "`baton runs work` moves what can be moved")
         }
         Err(error) => Check::fail("stuck", error.to_string(), "look at the database"),
     }
@@ -109,7 +112,11 @@ async fn runs(system: &System) -> Vec<Check> {
         Ok(items) => {
             let first = items.first().map(|item| item.run.to_string()).unwrap_or_default();
             let hint = format!("`baton runs show {first}` shows the oldest");
-            Check::warn("desk", format!("{} items wait for a person", items.len()), hint)
+            let says = match items.len() {
+                1 => "1 item waits for a person".to_owned(),
+                many => format!("{many} items wait for a person"),
+            };
+            Check::warn("desk", says, hint)
         }
         Err(error) => Check::fail("desk", error.to_string(), "look at the database"),
     };
