@@ -13,6 +13,7 @@ mod loops;
 mod merges;
 mod people;
 mod reopened;
+mod rest;
 mod sagas;
 mod variables;
 mod waits;

@@ -1,0 +1,98 @@
+//! Being at rest: whether whoever watches a run has anything left to wait for, and until when.
+
+use super::flow::{Flow, approval, child, flow, only, secs, tool, wait_for};
+use super::world::{Reply, World, check, flaky, unknown};
+use crate::run::State;
+
+/// At rest for a minute from now.
+fn rests(w: &World) -> bool {
+    w.run.is_at_rest(w.now + secs(60))
+}
+
+#[test]
+fn a_run_rests_when_only_somebody_outside_can_move_it() {
+    check(
+        flow([tool("a"), approval("ask", 1), tool("b")], "a>ask ask>b"),
+        |w| {
+            w.answers("a", [Reply::StaysOut]).starts();
+            assert!(!rests(w), "a call is out");
+            w.returns("a", super::world::done(serde_json::json!({})));
+            assert!(rests(w));
+            w.approves("ask", "eve")
+        },
+        |w| {
+            assert!(rests(w));
+            w.is(State::Completed)
+        },
+    );
+}
+
+#[test]
+fn a_timer_that_is_near_is_waited_for_and_one_far_off_is_not() {
+    let waits = |w: &mut World, expected: bool| assert_eq!(rests(w.starts()), expected);
+    waits(&mut World::new(only(wait_for("soon", secs(30)))), false);
+    waits(&mut World::new(only(wait_for("later", secs(90)))), true);
+}
+
+#[test]
+fn a_call_that_goes_out_again_says_when() {
+    check(
+        flow([tool("a").attempts(2), approval("ask", 1)], ""),
+        |w| {
+            w.answers("a", [flaky("BUSY")]).starts();
+            let again = w.run.goes_on_at().expect("a retry");
+            assert_eq!(Some(again), w.run.wake_at(w.now));
+            assert!(again > w.now && !rests(w));
+            w.passes(again.since(w.now))
+        },
+        |w| {
+            assert_eq!(w.run.goes_on_at(), None);
+            assert!(rests(w));
+            w.asked("a a").is(State::Waiting)
+        },
+    );
+}
+
+#[test]
+fn nothing_goes_on_by_itself_while_a_call_is_out_or_waits_for_a_person() {
+    let goes_on = |flow: Flow, reply: Reply| {
+        let mut w = World::new(flow);
+        w.answers("a", [flaky("BUSY")]).answers("b", [reply]).starts();
+        w.run.goes_on_at().is_some()
+    };
+    let both = || flow([tool("a").attempts(2), tool("b").once().attempts(1)], "");
+    assert!(!goes_on(both(), Reply::StaysOut), "b is out");
+    assert!(goes_on(both(), unknown()), "b waits for a person, a goes on");
+}
+
+#[test]
+fn a_paused_run_rests_and_says_of_no_retry_when() {
+    check(
+        only(tool("a").attempts(2)),
+        |w| w.answers("a", [flaky("BUSY")]).starts().pauses(),
+        |w| {
+            assert!(rests(w));
+            assert_eq!(w.run.goes_on_at(), None);
+            w.is(State::Paused)
+        },
+    );
+}
+
+#[test]
+fn children_are_those_whose_end_is_waited_for() {
+    let names = |w: &World| w.run.children().iter().map(ToString::to_string).collect::<Vec<_>>();
+    check(
+        flow([child("sub"), tool("z")], "sub>z"),
+        |w| {
+            w.starts();
+            assert_eq!(names(w), ["run/sub"]);
+            w.child_ends("sub", "run/sub", State::Completed, true);
+            assert!(names(w).is_empty());
+            w.rolls_back()
+        },
+        |w| {
+            assert_eq!(names(w), ["run/sub"], "it undoes its part");
+            w.is(State::Compensating)
+        },
+    );
+}
