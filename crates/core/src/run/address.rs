@@ -136,10 +136,11 @@ impl Serialize for Address {
 impl<'de> Deserialize<'de> for Address {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<str>::deserialize(d)?;
-        if text.is_empty() {
+        let address = Self::parse(&text);
+        if address.node.as_str().is_empty() {
             return Err(D::Error::custom("an address names a node"));
         }
-        Ok(Self::parse(&text))
+        Ok(address)
     }
 }
 
@@ -242,6 +243,13 @@ mod tests {
         assert_eq!(deep.within(&each), Some("fork"));
         assert_eq!(deep.within(&deep.scope), Some("send"));
         assert_eq!(deep.within(&Path::root().iteration(&"each".into(), 1)), None);
+    }
+
+    #[test]
+    fn an_address_without_a_node_is_refused() {
+        for text in ["\"\"", "\"/\"", "\"each[3]/\""] {
+            assert!(serde_json::from_str::<Address>(text).is_err(), "{text}");
+        }
     }
 
     #[test]
