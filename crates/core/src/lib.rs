@@ -15,6 +15,7 @@ pub mod graph;
 pub mod id;
 pub mod model;
 pub mod money;
+pub mod mutant;
 pub mod redact;
 pub mod run;
 pub mod time;

@@ -11,12 +11,13 @@ use baton_core::agent::Think;
 use baton_core::bundle::Hash;
 use baton_core::graph::Workflow;
 use baton_core::id::{RunId, TenantId};
+use baton_core::mutant::{Mutant, planted};
 use baton_core::run::{
     Command, Effect, EffectId, Entry, Event, FOLD_VERSION, Incoming, Outcome, Refusal, Request, Role, Run,
 };
 use baton_core::time::Time;
 use baton_core::tool::{AuditRow, AuditStatus, Call, Class};
-use baton_ports::journal::{Append, Claimed, Head, InboxItem, Ownership, Snapshot, Submit};
+use baton_ports::journal::{Append, Claimed, Head, InboxItem, Ownership, Projection, Snapshot, Submit};
 
 use crate::projections::Desk;
 use crate::{Options, messages};
@@ -257,7 +258,12 @@ impl Owner {
             return self.let_out(now, options, out);
         }
         match self.append(now, options, batch) {
-            Ok(append) => out.push(Output::Append(Box::new(append))),
+            Ok(append) => {
+                out.push(Output::Append(Box::new(append)));
+                if planted(Mutant::SentBeforeAppend) {
+                    self.let_out(now, options, out);
+                }
+            }
             // What cannot be written down cannot have happened: the run is folded afresh by its next owner.
             Err(_) => {
                 self.gone = true;
@@ -303,6 +309,10 @@ impl Owner {
         });
         let deadline = limit.map(|limit| (now + limit).min(self.lease_until - options.lease_margin));
         match deadline {
+            Some(until) if planted(Mutant::MarkerSkipped) => {
+                self.in_flight.insert(effect.clone(), Flight::Out);
+                return out.push(Output::Perform { effect, until });
+            }
             Some(deadline) if deadline > now => {
                 let command = Command::Sending { effect: effect.clone(), epoch: self.ownership.epoch, deadline };
                 if self.decide(command, now, batch).is_ok() {
@@ -323,6 +333,9 @@ impl Owner {
         }
         self.inbox_seen = item.item;
         batch.items.push(item.item);
+        if planted(Mutant::InboxForgotten) && item.command_id != "start" {
+            return;
+        }
         let refusal = match serde_json::from_slice::<Incoming>(&item.payload) {
             Ok(incoming) => {
                 let is_rollback = matches!(incoming, Incoming::Rollback { .. });
@@ -400,7 +413,13 @@ impl Owner {
         let at = now.max(self.run.now());
         let mut outbox = messages::of(&self.tenant, &self.run, &batch.events, at)?;
         outbox.extend(batch.outbox);
-        let projections = self.desk.follow(&self.tenant, &self.run, &batch.events, at);
+        let mut projections = self.desk.follow(&self.tenant, &self.run, &batch.events, at);
+        if planted(Mutant::OutboxLost) {
+            outbox.clear();
+        }
+        if planted(Mutant::DeskLeftOpen) {
+            projections.retain(|projection| matches!(projection, Projection::DeskOpened(_)));
+        }
         let entry = Entry { at, events: batch.events };
         let bytes: Arc<[u8]> = serde_json::to_vec(&entry)?.into();
         let release = self.will_sleep(now, options);
@@ -423,7 +442,7 @@ impl Owner {
             inbox_done: batch.items,
             outbox,
             projections,
-            audit: batch.audit,
+            audit: if planted(Mutant::AuditLost) { Vec::new() } else { batch.audit },
             snapshot,
         };
         self.seq += 1;
@@ -468,7 +487,8 @@ impl Owner {
         let state: Arc<[u8]> = serde_json::to_vec(&self.run)?.into();
         self.since_snapshot = (0, 0);
         self.snapshot_bytes = state.len();
-        Ok(Some(Snapshot { fold_version: FOLD_VERSION, seq: self.seq + 1, state }))
+        let seq = self.seq + u64::from(!planted(Mutant::SnapshotSeqWrong));
+        Ok(Some(Snapshot { fold_version: FOLD_VERSION, seq, state }))
     }
 
     fn appended(&mut self, out: &mut Vec<Output>) {

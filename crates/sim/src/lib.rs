@@ -1,3 +1,25 @@
 //! A seeded world with faults, fakes and the conformance suites for ports.
+//!
+//! - [`fake`]: a store in memory behind the ports, for everybody's tests.
+//! - [`conformance`]: what every implementation of a port must do.
+//! - [`simulation`]: one seed's world. It drives the same [`Owner`](baton_engine::owner::Owner) and
+//!   [`Dispatcher`](baton_engine::dispatcher::Dispatcher) as the product does, in virtual time, single-threaded, and
+//!   lets go wrong what no real machine could be made to have.
+//! - [`oracle`]: what must hold whatever goes wrong, judged from the journal and from what the world was asked.
+//!
+//! Deliberately absent: the asynchronous shell of the engine and the real stores. They have their own tests; here is
+//! everything that decides.
 
+pub mod agenda;
+pub mod case;
 pub mod conformance;
+pub mod coverage;
+pub mod draw;
+pub mod fake;
+pub mod hunt;
+pub mod oracle;
+pub mod process;
+pub mod rng;
+pub mod services;
+pub mod simulation;
+pub mod think;

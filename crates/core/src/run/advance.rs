@@ -14,6 +14,7 @@ use crate::expr::EvalError;
 use crate::fault::{Fault, code};
 use crate::graph::node::{Kind, OnError};
 use crate::graph::{Edge, Graph, Join, NodeIx, When};
+use crate::mutant::{Mutant, planted};
 
 /// Events of one decision, after which the rest waits for the next: an append stays small.
 const EVENTS_PER_DECISION_MAX: usize = 2_000;
@@ -58,7 +59,7 @@ impl Draft<'_> {
         let incoming = graph.incoming(place);
         let taken = self.run.node_state(at).map_or(0, |state| state.taken_in);
         let runs = match graph.node(place).join {
-            Join::AnyTaken => incoming.is_empty() || taken > 0,
+            Join::AnyTaken => incoming.is_empty() || taken > 0 || planted(Mutant::SkippedRuns),
             // Error edges of the `steps` form are followed only when taken; dependencies need only be settled.
             Join::AllSettled => {
                 let only_errors = !incoming.is_empty() && incoming.iter().all(|e| graph.edge(*e).when == When::Failed);

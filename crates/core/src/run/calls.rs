@@ -16,6 +16,7 @@ use super::state::{Call, CallEnd, Progress};
 use crate::fault::{Fault, code};
 use crate::graph::node::Kind;
 use crate::money::Usd;
+use crate::mutant::{Mutant, planted};
 use crate::time::Time;
 use crate::tool::{self, Class, Envelope, Facts, Retry};
 
@@ -110,6 +111,9 @@ impl Draft<'_> {
         let duplicate = || Refusal::Duplicate { effect: effect.to_string() };
         let call = self.run.forgotten.get(effect).cloned().ok_or_else(duplicate)?;
         let Outcome::Tool(tool::Outcome::Done { output, cost, cached }) = outcome else { return Err(duplicate()) };
+        if planted(Mutant::LateResultLost) {
+            return Err(duplicate());
+        }
         let output = Arc::new(output);
         let undo = self.undo_of(effect, &call, &output);
         let done = Done { effect: effect.clone(), output: Answer::Tool(output), cost, cached, undo };
@@ -184,7 +188,9 @@ impl Draft<'_> {
                 InDoubt::LookUp { at: self.again_at(effect, tries + 1, &Retry::default(), None) }
             }
             // The service is asked only once the sender has certainly given up.
-            (Class::Verify, Progress::Marked { deadline, .. }) => InDoubt::LookUp { at: *deadline },
+            (Class::Verify, Progress::Marked { deadline, .. }) if !planted(Mutant::LookedUpEarly) => {
+                InDoubt::LookUp { at: *deadline }
+            }
             (Class::Verify, _) => InDoubt::LookUp { at: self.now },
             (Class::Keyed | Class::Once, _) => InDoubt::Person,
         };
@@ -194,6 +200,9 @@ impl Draft<'_> {
     /// A new owner cannot know what the old one's calls came to: a marked one is in doubt, another that could go out may
     /// be out.
     pub fn taken_over(&mut self, epoch: u64) {
+        if planted(Mutant::MarkedSentAgain) {
+            return;
+        }
         let marked = self.run.calls.iter().filter_map(|(id, call)| match call.progress {
             Progress::Marked { epoch: of, deadline } if of < epoch => {
                 Some((EffectId { call: id.clone(), generation: call.generation }, call.class, deadline))
@@ -201,7 +210,8 @@ impl Draft<'_> {
             _ => None,
         });
         for (effect, class, deadline) in marked.collect::<Vec<_>>() {
-            let next = if class == Class::Verify { InDoubt::LookUp { at: deadline } } else { InDoubt::Person };
+            let at = if planted(Mutant::LookedUpEarly) { self.now } else { deadline };
+            let next = if class == Class::Verify { InDoubt::LookUp { at } } else { InDoubt::Person };
             let fault = Fault::new(code::OUTCOME_UNKNOWN, "the process that sent the call stopped before its answer");
             self.emit(Event::Doubted { effect, fault, next });
         }

@@ -6,6 +6,7 @@ use super::address::{Address, CallId, EffectId, Role};
 use super::effect::Effect;
 use super::event::Block;
 use super::state::{Activity, AgentWait, Call, Phase, Progress, Run, State};
+use crate::mutant::{Mutant, planted};
 use crate::time::Time;
 
 /// The grain of [`Time`].
@@ -18,7 +19,7 @@ impl Run {
             let effect = EffectId { call: id.clone(), generation: call.generation };
             effect_of(effect, call, now)
         });
-        sends.filter(|_| !self.paused)
+        sends.filter(|_| !self.paused || planted(Mutant::PauseLeaks))
     }
 
     /// The agent whose step function is to be asked next. It is pure, so it is asked before the append.

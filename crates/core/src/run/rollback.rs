@@ -9,6 +9,7 @@ use super::refusal::Refusal;
 use super::state::{Phase, State};
 use crate::fault::Fault;
 use crate::id::RunId;
+use crate::mutant::{self, Mutant, planted};
 
 impl Draft<'_> {
     /// Begins the next undoing, or ends the rollback. True if it moved.
@@ -54,7 +55,10 @@ impl Draft<'_> {
     fn undo(&mut self, call: CallId, undo: Undo) {
         let effect = EffectId { call, generation: 0 };
         match undo {
-            Undo::Call { tool, arguments, class, timeout, .. } => {
+            Undo::Call { tool, mut arguments, class, timeout, .. } => {
+                if planted(Mutant::ArgumentsRenderedLate) {
+                    mutant::render_late(&mut arguments, self.run.variables());
+                }
                 let request = Request::Tool { tool, arguments: Arc::new(arguments), agent: None };
                 self.emit(Event::Scheduled(Box::new(Scheduled { effect, request, class, timeout })));
             }

@@ -13,6 +13,7 @@ use super::address::{Address, CallId, EffectId, Role};
 use super::event::Undo;
 use crate::fault::Fault;
 use crate::id::RunId;
+use crate::mutant::{Mutant, planted};
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Saga {
@@ -118,7 +119,8 @@ impl Saga {
 
     /// The next effect to undo, by the call that undoes it: the newest that is wanted, unless one is underway.
     pub(super) fn next(&self) -> Option<(CallId, &Undo)> {
-        let place = *self.due.last().filter(|_| self.underway.is_empty())?;
+        let newest = if planted(Mutant::WrongUndoOrder) { self.due.first() } else { self.due.last() };
+        let place = *newest.filter(|_| self.underway.is_empty())?;
         let entry = self.entries.get(place as usize)?;
         Some((entry.undo_call(place), &entry.undo))
     }
@@ -162,6 +164,14 @@ impl Saga {
             Undone::No | Undone::Yes => {}
         }
         entry.progress = progress;
+    }
+
+    /// Forgets that an effect was undone: only a planted fault asks for it.
+    pub(super) fn undo_again(&mut self, undo: &CallId) {
+        if let Some(entry) = self.entries.get_mut(undo.call as usize) {
+            entry.progress = Undone::No;
+            self.due.insert(undo.call);
+        }
     }
 
     /// How the effect that this call undoes is undone.

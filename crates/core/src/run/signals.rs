@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::command::Signal;
+use crate::mutant::{Mutant, planted};
 use crate::time::Time;
 
 /// Signals one run keeps, held ones included.
@@ -151,8 +152,8 @@ impl Signals {
 
     pub fn take(&mut self, name: &str) -> Option<Signal> {
         let queue = self.kept.get_mut(name)?;
-        let taken = queue.pop_front();
-        self.count -= usize::from(taken.is_some());
+        let taken = if planted(Mutant::SignalTakenTwice) { queue.front().cloned() } else { queue.pop_front() };
+        self.count -= usize::from(taken.is_some() && !planted(Mutant::SignalTakenTwice));
         if queue.is_empty() {
             self.kept.remove(name);
         }

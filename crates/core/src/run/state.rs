@@ -20,6 +20,7 @@ use crate::fault::Fault;
 use crate::graph::{Graph, NodeIx, Workflow};
 use crate::id::RunId;
 use crate::money::Usd;
+use crate::mutant::{Mutant, planted};
 use crate::time::Time;
 
 pub(super) use activity::{Activity, AgentCall, AgentWait, CallEnd, ToolCall};
@@ -130,6 +131,9 @@ impl Run {
         for event in &entry.events {
             self.apply(entry.at, event);
         }
+        if planted(Mutant::AttemptsForgotten) {
+            self.calls.values_mut().for_each(|call| call.attempts = 0);
+        }
     }
 
     pub fn id(&self) -> Option<&RunId> {
@@ -235,6 +239,9 @@ impl Run {
             }
         }
         self.workflow = Some(workflow);
+        if planted(Mutant::TimersLost) {
+            self.timers.clear();
+        }
     }
 }
 

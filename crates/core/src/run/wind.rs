@@ -161,6 +161,10 @@ impl Draft<'_> {
                 let output = self.run.scope(&Path::root()).and_then(|scope| scope.result.clone()).unwrap_or_default();
                 self.finish(State::Completed, output);
             }
+            // Something that a race lost could not be taken back, and everything was to be.
+            Winding::Cancelled { .. } | Winding::TimedOut if compensate && self.run.saga.has_failed() => {
+                self.finish(State::Failed, Arc::default());
+            }
             Winding::Failed { node, .. } if compensate && self.asks_to_compensate(&node) => {
                 self.finish_with_nothing_to_undo();
             }

@@ -11,6 +11,7 @@ use crate::agent;
 use crate::fault::Fault;
 use crate::graph::Kind;
 use crate::money::Usd;
+use crate::mutant::{Mutant, planted};
 use crate::time::Time;
 
 impl Run {
@@ -78,6 +79,9 @@ impl Run {
         let closed = self.close_call(call);
         if call.role == Role::Undo {
             self.saga.mark(call, Undone::Yes);
+            if planted(Mutant::DoubleCompensation) {
+                self.saga.undo_again(call);
+            }
             return;
         }
         if let Some(state) = self.node_state_mut(&call.node) {
@@ -136,7 +140,7 @@ impl Run {
         if let Some(at) = again_at {
             if let Some(open) = self.calls.get_mut(id) {
                 open.attempts += u32::from(open.is_of_a_send());
-                open.generation += 1;
+                open.generation += u32::from(!planted(Mutant::GenerationKept));
                 open.unknown = false;
             }
             if id.role == Role::Undo {
@@ -159,6 +163,7 @@ impl Run {
         let Some(call) = self.calls.get_mut(id) else { return };
         call.attempts += u32::from(call.is_of_a_send());
         call.unknown = true;
+        call.generation += u32::from(planted(Mutant::GenerationRaisedInDoubt));
         let tries = match call.progress {
             Progress::LookUp { tries, .. } => tries + 1,
             _ => 0,

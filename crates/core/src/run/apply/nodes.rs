@@ -9,6 +9,7 @@ use super::super::state::{Activity, AgentWait, CallEnd, NodeState, Run, Status, 
 use crate::fault::Fault;
 use crate::graph::node::{Kind, MergeMode};
 use crate::graph::{Graph, NodeIx};
+use crate::mutant::{Mutant, planted};
 
 impl Run {
     pub(super) fn begin(&mut self, node: &Address, wait: &Began) {
@@ -116,7 +117,8 @@ impl Run {
             state.taken_in += u32::from(taken.binary_search(&edge.0).is_ok());
             let begins = state.status == Status::Idle
                 && !was_ready
-                && is_ready(&graph, target, state.settled_in, state.taken_in);
+                && is_ready(&graph, target, state.settled_in, state.taken_in)
+                || planted(Mutant::MergeFiresTwice) && matches!(graph.node(target).kind, Kind::Merge(_)) && was_ready;
             if begins && scope.winding.is_none() {
                 self.ready.push_back(Address::new(path.clone(), graph.node(target).id.clone()));
             }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::mutant::{Mutant, planted};
 use crate::run::event::{Block, Request};
 use crate::time::{Time, duration_ms};
 use crate::tool::Class;
@@ -52,7 +53,7 @@ pub(in crate::run) enum Progress {
 impl Call {
     /// Whether nothing of it can have reached the world, or what reached it changed nothing.
     pub fn is_harmless(&self, now: Time) -> bool {
-        if !self.class.acts() {
+        if !self.class.acts() || planted(Mutant::ActDropped) {
             return true;
         }
         // Without a marker a call that may go out may be out.
@@ -79,10 +80,8 @@ impl Call {
             Progress::Ready => true,
             Progress::Waiting { at } => *at <= now,
             Progress::Blocked(Block::RateLimit { until } | Block::Circuit { until }) => *until <= now,
-            Progress::Blocked(Block::Approval { .. })
-            | Progress::Marked { .. }
-            | Progress::LookUp { .. }
-            | Progress::Doubt => false,
+            Progress::Marked { .. } => planted(Mutant::MarkedSentAgain),
+            Progress::Blocked(Block::Approval { .. }) | Progress::LookUp { .. } | Progress::Doubt => false,
         }
     }
 

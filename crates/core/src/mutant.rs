@@ -1,0 +1,126 @@
+//! Faults planted on purpose, so that the simulation can prove that it finds them.
+//!
+//! [`planted`] is a constant `false` unless the feature `mutants` is on. The simulation turns it on; the shipped
+//! binary is built without it (`-p baton-app`). Where one build holds both, a mutant is still planted only in a thread
+//! that asked for it by [`plant`], and nothing but the simulation does.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+/// A fault that must be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mutant {
+    /// Effects leave while the append that schedules them is under way.
+    SentBeforeAppend,
+    /// Inbox items are consumed without being decided.
+    InboxForgotten,
+    /// The store takes the append of a stale owner.
+    FenceIgnored,
+    /// An answer to a call that was given up is dropped.
+    LateResultLost,
+    /// What was undone is undone again.
+    DoubleCompensation,
+    /// Undoing begins with the oldest.
+    WrongUndoOrder,
+    /// A marked call is performed without its marker.
+    MarkerSkipped,
+    /// What an earlier owner marked is sent again by the next.
+    MarkedSentAgain,
+    /// A retry goes out under the key of the attempt that failed.
+    GenerationKept,
+    /// A call of unknown outcome is sent again under a new key.
+    GenerationRaisedInDoubt,
+    /// A new owner counts attempts from nothing.
+    AttemptsForgotten,
+    /// Winding down drops calls that may have acted.
+    ActDropped,
+    /// A snapshot forgets its timers.
+    TimersLost,
+    /// A signal stays after it was taken.
+    SignalTakenTwice,
+    /// A node runs although no way to it was taken.
+    SkippedRuns,
+    /// A merge fires again for a late branch.
+    MergeFiresTwice,
+    /// Compensation arguments are rendered when they are sent.
+    ArgumentsRenderedLate,
+    /// Messages to other runs are dropped.
+    OutboxLost,
+    /// A snapshot says it is older than it is.
+    SnapshotSeqWrong,
+    /// A snapshot of another fold version is used.
+    SnapshotOfAnotherFold,
+    /// A paused run lets effects out.
+    PauseLeaks,
+    /// A desk item stays open when its question is settled.
+    DeskLeftOpen,
+    /// A call's audit row is dropped.
+    AuditLost,
+    /// A verify call is looked up before its sender has given up.
+    LookedUpEarly,
+}
+
+impl Mutant {
+    pub const ALL: [Self; 24] = [
+        Self::SentBeforeAppend,
+        Self::InboxForgotten,
+        Self::FenceIgnored,
+        Self::LateResultLost,
+        Self::DoubleCompensation,
+        Self::WrongUndoOrder,
+        Self::MarkerSkipped,
+        Self::MarkedSentAgain,
+        Self::GenerationKept,
+        Self::GenerationRaisedInDoubt,
+        Self::AttemptsForgotten,
+        Self::ActDropped,
+        Self::TimersLost,
+        Self::SignalTakenTwice,
+        Self::SkippedRuns,
+        Self::MergeFiresTwice,
+        Self::ArgumentsRenderedLate,
+        Self::OutboxLost,
+        Self::SnapshotSeqWrong,
+        Self::SnapshotOfAnotherFold,
+        Self::PauseLeaks,
+        Self::DeskLeftOpen,
+        Self::AuditLost,
+        Self::LookedUpEarly,
+    ];
+}
+
+/// What [`Mutant::ArgumentsRenderedLate`] makes of stored arguments: those called like a variable follow it.
+pub(crate) fn render_late(arguments: &mut Value, variables: &BTreeMap<String, Arc<Value>>) {
+    for (key, value) in arguments.as_object_mut().into_iter().flatten() {
+        if let Some(now) = variables.get(key) {
+            *value = (**now).clone();
+        }
+    }
+}
+
+/// Whether this fault is planted in this thread.
+#[cfg(not(feature = "mutants"))]
+#[inline]
+pub const fn planted(_: Mutant) -> bool {
+    false
+}
+
+/// Whether this fault is planted in this thread.
+#[cfg(feature = "mutants")]
+#[inline]
+pub fn planted(mutant: Mutant) -> bool {
+    PLANTED.with(|planted| planted.get() == Some(mutant))
+}
+
+#[cfg(feature = "mutants")]
+thread_local! {
+    static PLANTED: std::cell::Cell<Option<Mutant>> = const { std::cell::Cell::new(None) };
+}
+
+/// Plants one fault in this thread, in place of any other; `None` plants none.
+#[cfg(feature = "mutants")]
+pub fn plant(mutant: Option<Mutant>) {
+    PLANTED.with(|planted| planted.set(mutant));
+}

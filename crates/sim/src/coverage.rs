@@ -1,0 +1,241 @@
+//! Which fault met which kind of node at which instant, counted over all seeds; a cell that stays empty is a hole in
+//! the simulation, unless it cannot occur, and then [`Cell::impossible`] says why.
+
+mod table;
+
+use crate::case::Instant;
+use crate::services::Fate;
+
+pub use table::markdown;
+
+/// The kinds of nodes, as definitions call them.
+pub const KINDS: [&str; 14] = [
+    "trigger",
+    "agent",
+    "tool",
+    "condition",
+    "switch",
+    "loop",
+    "parallel",
+    "merge",
+    "human",
+    "wait",
+    "subworkflow",
+    "transform",
+    "end",
+    "sink",
+];
+
+/// What goes wrong, as it is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Column {
+    Kill,
+    Freeze,
+    Leave,
+    FailedWrite,
+    SlowWrite,
+    LostHints,
+    Duplicate,
+    Pause,
+    Cancel,
+    Slow,
+    Refused,
+    Declined,
+    AnswerLost,
+    RequestLost,
+    LateAnswer,
+    Garbled,
+    AnswerTwice,
+    Blocked,
+    WrongAnswer,
+    AnsweredTwice,
+    OutOfOrder,
+    Rollback,
+    Retry,
+}
+
+impl Column {
+    pub const ALL: [Self; 23] = [
+        Self::Kill,
+        Self::Freeze,
+        Self::Leave,
+        Self::FailedWrite,
+        Self::SlowWrite,
+        Self::LostHints,
+        Self::Duplicate,
+        Self::Pause,
+        Self::Cancel,
+        Self::Slow,
+        Self::Refused,
+        Self::Declined,
+        Self::AnswerLost,
+        Self::RequestLost,
+        Self::LateAnswer,
+        Self::Garbled,
+        Self::AnswerTwice,
+        Self::Blocked,
+        Self::WrongAnswer,
+        Self::AnsweredTwice,
+        Self::OutOfOrder,
+        Self::Rollback,
+        Self::Retry,
+    ];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Kill => "kill",
+            Self::Freeze => "freeze, stale lease",
+            Self::Leave => "orderly stop",
+            Self::FailedWrite => "failed write",
+            Self::SlowWrite => "slow write",
+            Self::LostHints => "lost hints",
+            Self::Duplicate => "duplicate delivery",
+            Self::Pause => "pause",
+            Self::Cancel => "cancel",
+            Self::Slow => "slow call",
+            Self::Refused => "refused, may repeat",
+            Self::Declined => "refused for good",
+            Self::AnswerLost => "answer lost",
+            Self::RequestLost => "request lost",
+            Self::LateAnswer => "late answer",
+            Self::Garbled => "malformed reply",
+            Self::AnswerTwice => "answer twice",
+            Self::Blocked => "not let out",
+            Self::WrongAnswer => "person answers wrongly",
+            Self::AnsweredTwice => "person answers twice",
+            Self::OutOfOrder => "signals out of order",
+            Self::Rollback => "rollback on request",
+            Self::Retry => "retry on request",
+        }
+    }
+
+    pub fn of(fate: Fate) -> Option<Self> {
+        match fate {
+            Fate::Done => None,
+            Fate::Slow => Some(Self::Slow),
+            Fate::Refused => Some(Self::Refused),
+            Fate::Declined => Some(Self::Declined),
+            Fate::AnswerLost => Some(Self::AnswerLost),
+            Fate::RequestLost => Some(Self::RequestLost),
+            Fate::Late => Some(Self::LateAnswer),
+            Fate::Garbled => Some(Self::Garbled),
+        }
+    }
+
+    /// The one instant at which it strikes, where there is only one.
+    fn own_instant(self) -> Option<Instant> {
+        match self {
+            Self::Kill
+            | Self::Freeze
+            | Self::Leave
+            | Self::FailedWrite
+            | Self::SlowWrite
+            | Self::LostHints
+            | Self::Duplicate
+            | Self::Pause
+            | Self::Cancel => None,
+            Self::Blocked => Some(Instant::AfterAppend),
+            Self::Refused | Self::Declined | Self::RequestLost => Some(Instant::Sent),
+            Self::Slow | Self::AnswerLost | Self::LateAnswer | Self::Garbled | Self::AnswerTwice => {
+                Some(Instant::Acted)
+            }
+            Self::WrongAnswer | Self::AnsweredTwice | Self::OutOfOrder => Some(Instant::Sent),
+            Self::Rollback | Self::Retry => Some(Instant::Recorded),
+        }
+    }
+
+    /// The kinds it can strike, where it is not all.
+    fn own_kinds(self) -> &'static [&'static str] {
+        match self {
+            Self::Slow
+            | Self::Refused
+            | Self::Declined
+            | Self::AnswerLost
+            | Self::RequestLost
+            | Self::LateAnswer
+            | Self::AnswerTwice
+            | Self::Blocked => &["agent", "tool"],
+            Self::Garbled => &["agent"],
+            Self::WrongAnswer => &["human"],
+            Self::AnsweredTwice => &["human", "agent"],
+            Self::OutOfOrder => &["wait"],
+            _ => &KINDS,
+        }
+    }
+}
+
+/// One cell of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cell {
+    pub kind: &'static str,
+    pub column: Column,
+    pub instant: Instant,
+}
+
+impl Cell {
+    pub fn all() -> impl Iterator<Item = Self> {
+        let columns = || Column::ALL.into_iter();
+        KINDS.into_iter().flat_map(move |kind| {
+            columns()
+                .flat_map(move |column| Instant::ALL.into_iter().map(move |instant| Self { kind, column, instant }))
+        })
+    }
+
+    /// Why it cannot be met, if it cannot.
+    pub fn impossible(self) -> Option<&'static str> {
+        if !self.column.own_kinds().contains(&self.kind) {
+            return Some(
+                "this goes wrong only with calls, with people or with signals, and the node has none of its own",
+            );
+        }
+        if self.column.own_instant().is_some_and(|instant| instant != self.instant) {
+            return Some("this goes wrong at one instant only");
+        }
+        let asks_nobody =
+            matches!(self.kind, "trigger" | "condition" | "switch" | "merge" | "transform" | "end" | "sink");
+        if asks_nobody && matches!(self.instant, Instant::Sent | Instant::Acted) {
+            return Some("the node settles inside one decision and asks the world for nothing");
+        }
+        None
+    }
+}
+
+/// How often each cell was met.
+#[derive(Clone, Debug)]
+pub struct Coverage {
+    counts: Vec<u64>,
+}
+
+impl Default for Coverage {
+    fn default() -> Self {
+        Self { counts: vec![0; KINDS.len() * Column::ALL.len() * Instant::ALL.len()] }
+    }
+}
+
+impl Coverage {
+    pub fn hit(&mut self, kind: &str, column: Column, instant: Instant) {
+        if let Some(kind) = KINDS.iter().position(|known| *known == kind) {
+            self.counts[place(kind, column, instant)] += 1;
+        }
+    }
+
+    pub fn add(&mut self, other: &Self) {
+        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
+            *count += more;
+        }
+    }
+
+    pub fn of(&self, cell: Cell) -> u64 {
+        let kind = KINDS.iter().position(|known| *known == cell.kind).unwrap_or(0);
+        self.counts[place(kind, cell.column, cell.instant)]
+    }
+
+    /// Cells that should have been met and were not.
+    pub fn empty(&self) -> Vec<Cell> {
+        Cell::all().filter(|cell| cell.impossible().is_none() && self.of(*cell) == 0).collect()
+    }
+}
+
+fn place(kind: usize, column: Column, instant: Instant) -> usize {
+    (kind * Column::ALL.len() + column as usize) * Instant::ALL.len() + instant as usize
+}

@@ -1,0 +1,208 @@
+//! A random workflow, written as a definition, so that a seed's graph can be read, kept and run from a file.
+//!
+//! Graphs are drawn as nested blocks, which keeps every branch of a merge pure and every graph without cycles.
+
+mod block;
+mod catalog;
+
+use baton_core::bundle::{Bundle, Hash};
+use baton_core::definition;
+use baton_core::graph::Workflow;
+use serde_json::{Map, Value, json};
+
+pub use catalog::{AGENT, Catalog, SIGNALS};
+
+use crate::rng::Rng;
+
+/// The most nodes of a drawn workflow, bodies included.
+pub const NODES_MAX: usize = 18;
+/// The least, as the workflow's own.
+pub const NODES_MIN: usize = 5;
+/// Workflows within workflows.
+const CHILDREN_DEEP_MAX: u32 = 2;
+
+/// What a drawn workflow must be fit for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wishes {
+    /// The same outcome in whatever order its parts finish, so that a disturbed run can be compared with an
+    /// undisturbed one.
+    pub confluent: bool,
+}
+
+/// A workflow with all it needs.
+#[derive(Debug)]
+pub struct Drawn {
+    pub hash: Hash,
+    pub definition: Value,
+    pub workflow: Workflow,
+}
+
+/// Draws a workflow and the workflows it runs, the outermost last.
+pub fn draw(rng: &mut Rng, catalog: &Catalog, wishes: Wishes) -> Result<Vec<Drawn>, String> {
+    let mut all = Vec::new();
+    let budget = rng.between(NODES_MIN as u64, NODES_MAX as u64);
+    one(rng, catalog, wishes, "root", budget, 0, &mut all)?;
+    Ok(all)
+}
+
+fn one(
+    rng: &mut Rng,
+    catalog: &Catalog,
+    wishes: Wishes,
+    name: &str,
+    budget: u64,
+    depth: u32,
+    all: &mut Vec<Drawn>,
+) -> Result<Hash, String> {
+    let mut pen = Pen::new(rng, wishes, budget, depth < CHILDREN_DEEP_MAX);
+    let definition = pen.workflow(name);
+    let children = pen.children;
+    let mut subworkflows = std::collections::BTreeMap::new();
+    for (child, budget) in children {
+        let own = format!("{name}-{child}");
+        subworkflows.insert(child, one(rng, catalog, wishes, &own, budget, depth + 1, all)?);
+    }
+    let hash = Hash::of(name.as_bytes());
+    let workflow = compile(name, &definition, catalog, subworkflows)?;
+    all.push(Drawn { hash: hash.clone(), definition, workflow });
+    Ok(hash)
+}
+
+/// Compiles a definition as its bundle would be.
+pub fn compile(
+    name: &str,
+    definition: &Value,
+    catalog: &Catalog,
+    subworkflows: std::collections::BTreeMap<String, Hash>,
+) -> Result<Workflow, String> {
+    let bundle = Bundle {
+        format: definition::BUNDLE_FORMAT,
+        name: name.to_owned(),
+        definition: definition.clone(),
+        agents: catalog.agents.clone(),
+        tools: catalog.tools.clone(),
+        subworkflows,
+    };
+    definition::compile(&bundle).map_err(|error| format!("{error}\n{definition:#}"))
+}
+
+/// Where the next node is hung on: the nodes before it, each with the branch that leads on.
+type Ends = Vec<(String, Option<&'static str>)>;
+
+/// One graph being written.
+#[derive(Debug, Default)]
+struct Sheet {
+    nodes: Vec<Value>,
+    edges: Vec<Value>,
+}
+
+/// Writes one workflow.
+struct Pen<'r> {
+    rng: &'r mut Rng,
+    wishes: Wishes,
+    /// Nodes that may still be written.
+    left: u64,
+    count: u32,
+    may_nest: bool,
+    /// Bodies around the one being written.
+    inside: u32,
+    sheet: Sheet,
+    /// Subworkflows named so far, with how large each may be.
+    children: Vec<(String, u64)>,
+    /// Nodes that come before on every way, so that what is written next may name their outputs.
+    named: Vec<String>,
+}
+
+impl<'r> Pen<'r> {
+    fn new(rng: &'r mut Rng, wishes: Wishes, left: u64, may_nest: bool) -> Self {
+        let (sheet, children, named) = (Sheet::default(), Vec::new(), Vec::new());
+        Self { rng, wishes, left, count: 0, may_nest, inside: 0, sheet, children, named }
+    }
+
+    fn workflow(&mut self, name: &str) -> Value {
+        let mut ends = Vec::new();
+        if self.rng.chance(60) {
+            let id = self.node("trigger", json!({}), &ends);
+            ends = vec![(id, None)];
+        }
+        while self.left > 1 || self.sheet.nodes.len() < NODES_MIN - 1 {
+            ends = self.block(ends, 0);
+        }
+        self.finish(ends);
+        let mut written = json!({
+            "name": name,
+            "variables": { "v": { "initial": 0 }, "list": { "initial": [], "combine": "append" } },
+        });
+        if !self.wishes.confluent && self.rng.chance(8) {
+            written["timeout"] = json!(format!("{}s", self.rng.between(20, 400)));
+        }
+        if self.rng.chance(25) {
+            let id = self.id("after");
+            let after = match self.rng.chance(50) {
+                true => json!({ "id": id, "type": "tool", "tool": "read", "parameters": { "n": 1 } }),
+                false => json!({ "id": id, "type": "transform", "set": { "v": "undone" } }),
+            };
+            written["on_compensated"] = json!(id);
+            self.sheet.nodes.push(after);
+        }
+        let Sheet { nodes, edges } = std::mem::take(&mut self.sheet);
+        written["nodes"] = Value::Array(nodes);
+        written["edges"] = Value::Array(edges);
+        written
+    }
+
+    /// An `end`, or nothing: then the last nodes give the output.
+    fn finish(&mut self, ends: Ends) {
+        if !self.rng.chance(70) {
+            return;
+        }
+        let mut own = json!({});
+        if let Some(named) = self.named.last().cloned().filter(|_| self.rng.chance(50)) {
+            own["output"] = json!({ "last": format!("{{{{ {named} }}}}") });
+        }
+        if !self.wishes.confluent && self.rng.chance(15) {
+            own["rest"] = json!("cancel");
+        }
+        self.node("end", own, &ends);
+    }
+
+    fn id(&mut self, kind: &str) -> String {
+        self.count += 1;
+        format!("{kind}{}", self.count)
+    }
+
+    /// Writes a node behind `from`, with what any node may have.
+    fn node(&mut self, kind: &'static str, own: Value, from: &Ends) -> String {
+        let id = self.id(kind);
+        let mut written = Map::from_iter([("id".to_owned(), json!(id)), ("type".to_owned(), json!(kind))]);
+        if let Value::Object(own) = own {
+            written.extend(own);
+        }
+        self.sheet.nodes.push(Value::Object(written));
+        self.left = self.left.saturating_sub(1);
+        for (before, when) in from {
+            self.edge(before, &id, *when);
+        }
+        id
+    }
+
+    fn edge(&mut self, from: &str, to: &str, when: Option<&str>) {
+        let mut edge = json!({ "from": from, "to": to });
+        if let Some(when) = when {
+            edge["when"] = json!(when);
+        }
+        self.sheet.edges.push(edge);
+    }
+
+    /// Writes a body on a sheet of its own.
+    fn body(&mut self, write: impl FnOnce(&mut Self)) -> Value {
+        let outer = std::mem::take(&mut self.sheet);
+        let named = self.named.clone();
+        self.inside += 1;
+        write(self);
+        self.inside -= 1;
+        self.named = named;
+        let Sheet { nodes, edges } = std::mem::replace(&mut self.sheet, outer);
+        json!({ "nodes": nodes, "edges": edges })
+    }
+}

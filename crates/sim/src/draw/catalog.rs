@@ -1,0 +1,70 @@
+//! The tools and the agent of the simulated world: one tool of each class, and each way of being undone.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use baton_core::agent::Agent;
+use baton_core::tool::{Class, Compensation, Facts, Retry};
+use serde_json::json;
+
+/// The name of the one agent; what it does is written in its task.
+pub const AGENT: &str = "worker";
+/// Names of signals that drawn waits wait for.
+pub const SIGNALS: [&str; 2] = ["paid", "arrived"];
+
+/// What drawn workflows may name.
+#[derive(Debug)]
+pub struct Catalog {
+    pub tools: BTreeMap<String, Facts>,
+    pub agents: BTreeMap<String, Agent>,
+}
+
+/// Tools a node may call, with how often.
+pub(super) const TOOLS: [(u64, &str); 8] =
+    [(1, "pure"), (2, "read"), (4, "book"), (2, "keep"), (3, "charge"), (2, "mail"), (3, "ship"), (1, "patient")];
+
+impl Catalog {
+    pub fn new() -> Result<Self, serde_json::Error> {
+        let tools = [
+            ("pure", facts(Class::Pure, 2)),
+            ("read", facts(Class::Read, 3)),
+            ("book", undone_by(facts(Class::Keyed, 3), "unbook")),
+            // Nothing undoes it: a rollback only reports it.
+            ("keep", facts(Class::Keyed, 2)),
+            ("charge", undone_by(facts(Class::Verify, 3), "refund")),
+            ("mail", Facts { irreversible: Some("a letter cannot be unread".to_owned()), ..facts(Class::Once, 2) }),
+            ("ship", undone_by(facts(Class::Once, 2), "unship")),
+            ("patient", undone_by(facts(Class::Keyed, 6), "unship")),
+            ("unbook", facts(Class::Keyed, 4)),
+            ("refund", facts(Class::Verify, 4)),
+            ("unship", facts(Class::Once, 3)),
+        ];
+        let agent = json!({ "name": AGENT, "type": "reasoning", "prompt": "-", "tools": TOOLS.map(|(_, name)| name) });
+        Ok(Self {
+            tools: tools.map(|(name, facts)| (name.to_owned(), facts)).into(),
+            agents: BTreeMap::from([(AGENT.to_owned(), serde_json::from_value(agent)?)]),
+        })
+    }
+
+    pub fn attempts_max(&self, tool: &str) -> Option<u32> {
+        self.tools.get(tool).map(|facts| facts.retry.max_attempts)
+    }
+}
+
+fn facts(class: Class, max_attempts: u32) -> Facts {
+    let retry = Retry {
+        max_attempts,
+        initial: Duration::from_millis(400),
+        multiplier: 2.0,
+        max: Duration::from_secs(5),
+        jitter: 0.2,
+        retry_on: Vec::new(),
+    };
+    Facts { retry, ..Facts::new(class, Duration::from_secs(10)) }
+}
+
+fn undone_by(facts: Facts, tool: &str) -> Facts {
+    // `v` changes while the run goes on: what is rendered too late shows.
+    let parameters = json!({ "undo": "{{ output.ref }}", "n": "{{ arguments.n }}", "v": "{{ shared_context.v }}" });
+    Facts { compensation: Some(Compensation { tool_name: tool.to_owned(), parameters }), ..facts }
+}

@@ -1,0 +1,189 @@
+//! A store in memory that keeps every promise of the ports and nothing on a disk.
+//!
+//! [`Books`] is the store itself, synchronous, for the simulation; [`Store`] wraps it in the ports for everybody
+//! else's tests. It passes the same conformance suites as the real ones.
+
+mod books;
+mod cabinet;
+mod reads;
+mod shelf;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use baton_core::bundle::Hash;
+use baton_core::id::{RunId, TenantId};
+use baton_core::run::State;
+use baton_core::time::Time;
+use baton_core::tool::AuditRow;
+use baton_ports::journal::{
+    AggregateId, Append, Claimed, DeskItem, Error, Handle, InboxItem, Journal, Lease, Ownership, ProcessId, Submit,
+    Submitted,
+};
+use baton_ports::read::{AuditFilter, Read, RunFilter, RunHead};
+use baton_ports::records::{self, Op, Record, Records};
+use baton_ports::registry::{Registry, Version};
+
+pub use books::Books;
+pub use cabinet::Cabinet;
+pub use shelf::Shelf;
+
+/// All four ports over one memory. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Store {
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    books: Books,
+    cabinet: Cabinet,
+    shelf: Shelf,
+}
+
+impl Store {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {
+        act(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[async_trait]
+impl Journal for Store {
+    async fn join(&self, now: Time) -> Result<Lease, Error> {
+        Ok(self.with(|inner| inner.books.join(now)))
+    }
+
+    async fn renew(&self, process: ProcessId, now: Time) -> Result<Lease, Error> {
+        self.with(|inner| inner.books.renew(process, now))
+    }
+
+    async fn leave(&self, process: ProcessId) -> Result<(), Error> {
+        self.with(|inner| inner.books.leave(process));
+        Ok(())
+    }
+
+    async fn submit(&self, submit: Submit) -> Result<Submitted, Error> {
+        self.with(|inner| inner.books.submit(submit))
+    }
+
+    async fn append(&self, append: Append) -> Result<(), Error> {
+        self.with(|inner| inner.books.append(append))
+    }
+
+    async fn claim(
+        &self,
+        aggregate: &AggregateId,
+        process: ProcessId,
+        fold_version: u32,
+        now: Time,
+    ) -> Result<Option<Claimed>, Error> {
+        self.with(|inner| inner.books.claim(aggregate, process, fold_version, now))
+    }
+
+    async fn release(&self, ownership: Ownership) -> Result<(), Error> {
+        self.with(|inner| inner.books.release(ownership))
+    }
+
+    async fn inbox(&self, handle: Handle, after: i64) -> Result<Vec<InboxItem>, Error> {
+        Ok(self.with(|inner| inner.books.inbox(handle, after)))
+    }
+
+    async fn due(&self, process: ProcessId, now: Time, limit: usize) -> Result<Vec<AggregateId>, Error> {
+        Ok(self.with(|inner| inner.books.due(process, now, limit)))
+    }
+
+    async fn nudged(&self, process: ProcessId, limit: usize) -> Result<Vec<AggregateId>, Error> {
+        Ok(self.with(|inner| inner.books.nudged(process, limit)))
+    }
+}
+
+#[async_trait]
+impl Read for Store {
+    async fn run(&self, tenant: &TenantId, run: &RunId) -> Result<Option<RunHead>, Error> {
+        Ok(self.with(|inner| inner.books.run(tenant, run)))
+    }
+
+    async fn runs(&self, tenant: &TenantId, filter: RunFilter) -> Result<Vec<RunHead>, Error> {
+        Ok(self.with(|inner| inner.books.runs(tenant, &filter)))
+    }
+
+    async fn entries(&self, tenant: &TenantId, run: &RunId, after: u64, limit: usize) -> Result<Vec<Arc<[u8]>>, Error> {
+        Ok(self.with(|inner| inner.books.entries(tenant, run, after, limit)))
+    }
+
+    async fn desk(&self, tenant: &TenantId, run: Option<&RunId>) -> Result<Vec<DeskItem>, Error> {
+        Ok(self.with(|inner| inner.books.open_desk(tenant, run)))
+    }
+
+    async fn audit(&self, tenant: &TenantId, filter: AuditFilter) -> Result<Vec<AuditRow>, Error> {
+        Ok(self.with(|inner| inner.books.audit_rows(tenant, &filter)))
+    }
+
+    async fn counts(&self) -> Result<Vec<(State, u64)>, Error> {
+        Ok(self.with(|inner| inner.books.counts()))
+    }
+}
+
+#[async_trait]
+impl Records for Store {
+    async fn commit(&self, tenant: &TenantId, ops: Vec<Op>, at: Time) -> Result<(), records::Error> {
+        self.with(|inner| inner.cabinet.commit(tenant, ops, at))
+    }
+
+    async fn get(&self, tenant: &TenantId, space: &str, key: &str) -> Result<Option<Record>, records::Error> {
+        Ok(self.with(|inner| inner.cabinet.get(tenant, space, key)))
+    }
+
+    async fn list(
+        &self,
+        tenant: &TenantId,
+        space: &str,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Record>, records::Error> {
+        Ok(self.with(|inner| inner.cabinet.list(tenant, space, prefix, after, limit)))
+    }
+
+    async fn ranges(
+        &self,
+        tenant: &TenantId,
+        space: &str,
+        resource: &str,
+        from: i64,
+        to: i64,
+    ) -> Result<Vec<(i64, i64, String)>, records::Error> {
+        Ok(self.with(|inner| inner.cabinet.ranges(tenant, space, resource, from, to)))
+    }
+}
+
+#[async_trait]
+impl Registry for Store {
+    async fn save(
+        &self,
+        tenant: &TenantId,
+        workflow: &str,
+        label: &str,
+        bundle: Arc<[u8]>,
+        hash: &Hash,
+        now: Time,
+    ) -> Result<Version, Error> {
+        self.with(|inner| inner.shelf.save(tenant, workflow, label, bundle, hash, now))
+    }
+
+    async fn active(&self, tenant: &TenantId, workflow: &str) -> Result<Option<Version>, Error> {
+        Ok(self.with(|inner| inner.shelf.versions(tenant, workflow).into_iter().find(|version| version.active)))
+    }
+
+    async fn versions(&self, tenant: &TenantId, workflow: &str) -> Result<Vec<Version>, Error> {
+        Ok(self.with(|inner| inner.shelf.versions(tenant, workflow)))
+    }
+
+    async fn bundle(&self, hash: &Hash) -> Result<Option<Arc<[u8]>>, Error> {
+        Ok(self.with(|inner| inner.shelf.bundle(hash)))
+    }
+}

@@ -1,0 +1,375 @@
+//! Journals, inboxes and ownership in memory, synchronously: what the simulated processes share.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use baton_core::id::{DERIVED_ID_BYTES_MAX, TenantId};
+use baton_core::mutant::{Mutant, planted};
+use baton_core::time::Time;
+use baton_core::tool::AuditRow;
+use baton_ports::journal::{
+    AggregateId, Append, Claimed, Create, DeskItem, ENTRY_BYTES_MAX, Error, Handle, Head, INBOX_BYTES_MAX,
+    INBOX_ITEMS_MAX, InboxItem, Kind, LEASE, Lease, Ownership, ProcessId, Projection, Snapshot, Submit, Submitted,
+};
+
+/// The longest command id, in bytes.
+const COMMAND_ID_BYTES_MAX: usize = 2 * DERIVED_ID_BYTES_MAX;
+
+/// Everything a store keeps, but for records and versions.
+#[derive(Debug, Default)]
+pub struct Books {
+    leases: BTreeMap<ProcessId, Row>,
+    joined: i64,
+    names: BTreeMap<AggregateId, usize>,
+    pub(super) aggregates: Vec<Aggregate>,
+    pub(super) audit: Vec<AuditRow>,
+    pub(super) desk: BTreeMap<String, Filed>,
+    opened: u64,
+}
+
+#[derive(Debug)]
+struct Row {
+    until: Time,
+    /// Somebody took over what it owned.
+    taken: bool,
+    /// Known to be dead before its lease ends.
+    dead: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Aggregate {
+    pub name: AggregateId,
+    pub tenant: TenantId,
+    pub kind: Kind,
+    pub workflow: String,
+    pub parent: Option<AggregateId>,
+    pub created_at: Time,
+    pub owner: Option<ProcessId>,
+    pub epoch: u64,
+    pub wake_at: Option<Time>,
+    pub head: Option<Head>,
+    pub journal: Vec<Arc<[u8]>>,
+    /// Somebody must look into its inbox.
+    called: bool,
+    items: i64,
+    inbox: BTreeMap<i64, InboxItem>,
+    seen: BTreeSet<String>,
+    snapshot: Option<Snapshot>,
+}
+
+/// A desk item with its place in the order of opening.
+#[derive(Debug)]
+pub(super) struct Filed {
+    pub item: DeskItem,
+    pub place: u64,
+    pub open: bool,
+}
+
+impl Aggregate {
+    pub fn seq(&self) -> u64 {
+        self.journal.len() as u64
+    }
+}
+
+impl Books {
+    pub fn join(&mut self, now: Time) -> Lease {
+        self.joined += 1;
+        let process = ProcessId(self.joined);
+        self.leases.insert(process, Row { until: now + LEASE, taken: false, dead: false });
+        Lease { process, until: now + LEASE }
+    }
+
+    pub fn renew(&mut self, process: ProcessId, now: Time) -> Result<Lease, Error> {
+        let row = self.leases.get_mut(&process).filter(|row| !row.taken).ok_or(Error::LeaseEnded { process })?;
+        row.until = row.until.max(now + LEASE);
+        Ok(Lease { process, until: now + LEASE })
+    }
+
+    pub fn leave(&mut self, process: ProcessId) {
+        for aggregate in self.aggregates.iter_mut().filter(|aggregate| aggregate.owner == Some(process)) {
+            aggregate.owner = None;
+            aggregate.called = true;
+        }
+        self.leases.remove(&process);
+    }
+
+    /// The process is gone and everybody can tell, as where it held a lock that its end released.
+    pub fn bury(&mut self, process: ProcessId) {
+        if let Some(row) = self.leases.get_mut(&process) {
+            row.dead = true;
+        }
+    }
+
+    pub fn submit(&mut self, submit: Submit) -> Result<Submitted, Error> {
+        self.check(&submit)?;
+        Ok(self.put(submit))
+    }
+
+    fn check(&self, submit: &Submit) -> Result<(), Error> {
+        let limits = [
+            ("the payload of an inbox item", submit.payload.len(), INBOX_BYTES_MAX),
+            ("a command id", submit.command_id.len(), COMMAND_ID_BYTES_MAX),
+            ("the name of an aggregate", submit.aggregate.as_str().len(), DERIVED_ID_BYTES_MAX),
+        ];
+        if let Some((what, size, limit)) = limits.into_iter().find(|(_, size, limit)| size > limit) {
+            return Err(Error::TooLarge { what, size, limit });
+        }
+        let aggregate = || submit.aggregate.clone();
+        match (self.find(&submit.aggregate), &submit.creates) {
+            (None, Some(_)) => Ok(()),
+            (None, None) => Err(Error::NotFound { aggregate: aggregate() }),
+            (Some(found), Some(_)) if found.tenant != submit.tenant => Err(Error::Taken { aggregate: aggregate() }),
+            (Some(found), None) if found.tenant != submit.tenant => Err(Error::NotFound { aggregate: aggregate() }),
+            (Some(found), _) if found.inbox.len() >= INBOX_ITEMS_MAX && !found.seen.contains(&submit.command_id) => {
+                let (size, limit) = (INBOX_ITEMS_MAX + 1, INBOX_ITEMS_MAX);
+                Err(Error::TooLarge { what: "the inbox of an aggregate", size, limit })
+            }
+            (Some(_), _) => Ok(()),
+        }
+    }
+
+    fn put(&mut self, submit: Submit) -> Submitted {
+        let place = self.names.get(&submit.aggregate).copied();
+        match (place, submit.creates.clone()) {
+            (Some(place), _) => self.add(place, submit),
+            (None, Some(create)) => self.create(create, submit),
+            // `check` refused it.
+            (None, None) => Submitted::Duplicate,
+        }
+    }
+
+    fn add(&mut self, place: usize, submit: Submit) -> Submitted {
+        let aggregate = &mut self.aggregates[place];
+        if !aggregate.seen.insert(submit.command_id.clone()) {
+            return Submitted::Duplicate;
+        }
+        aggregate.called = true;
+        let item = aggregate.file(submit);
+        Submitted::Accepted { item, owned: None, awake_at: aggregate.owner }
+    }
+
+    fn create(&mut self, create: Create, submit: Submit) -> Submitted {
+        let owner = create.owner.filter(|process| self.leases.contains_key(process));
+        let handle = Handle(i64::try_from(self.aggregates.len() + 1).unwrap_or(i64::MAX));
+        let mut aggregate = Aggregate {
+            name: submit.aggregate.clone(),
+            tenant: submit.tenant.clone(),
+            kind: create.kind,
+            workflow: create.workflow,
+            parent: create.parent,
+            created_at: submit.at,
+            owner,
+            epoch: 1,
+            wake_at: None,
+            head: None,
+            journal: Vec::new(),
+            called: owner.is_none(),
+            items: 0,
+            inbox: BTreeMap::new(),
+            seen: BTreeSet::from([submit.command_id.clone()]),
+            snapshot: None,
+        };
+        let item = aggregate.file(submit);
+        self.names.insert(aggregate.name.clone(), self.aggregates.len());
+        self.aggregates.push(aggregate);
+        let owned = owner.map(|process| Ownership { handle, process, epoch: 1 });
+        Submitted::Accepted { item, owned, awake_at: None }
+    }
+
+    pub fn append(&mut self, append: Append) -> Result<(), Error> {
+        let size = append.entry.len();
+        if size > ENTRY_BYTES_MAX {
+            return Err(Error::TooLarge { what: "a journal entry", size, limit: ENTRY_BYTES_MAX });
+        }
+        let found =
+            self.at(append.ownership.handle).ok_or_else(|| Error::NotFound { aggregate: append.aggregate.clone() })?;
+        let is_owner = found.owner == Some(append.ownership.process) && found.epoch == append.ownership.epoch;
+        if !is_owner && !planted(Mutant::FenceIgnored) {
+            return Err(Error::LeaseLost { aggregate: append.aggregate });
+        }
+        if found.seq() != append.expected_seq {
+            let (expected, found) = (append.expected_seq, found.seq());
+            return Err(Error::WrongSequence { aggregate: append.aggregate, expected, found });
+        }
+        for (place, message) in append.outbox.iter().enumerate() {
+            let is_created = append.outbox[..place]
+                .iter()
+                .any(|earlier| earlier.aggregate == message.aggregate && earlier.creates.is_some());
+            match self.check(message) {
+                Err(Error::NotFound { .. }) if is_created => {}
+                checked => checked?,
+            }
+        }
+        self.write(append);
+        Ok(())
+    }
+
+    fn write(&mut self, append: Append) {
+        let Some(aggregate) = self.at_mut(append.ownership.handle) else { return };
+        aggregate.journal.push(append.entry);
+        aggregate.wake_at = append.wake_at;
+        aggregate.head = append.head.or(aggregate.head.take());
+        for item in &append.inbox_done {
+            aggregate.inbox.remove(item);
+        }
+        aggregate.called &= !aggregate.inbox.is_empty();
+        if append.release {
+            aggregate.owner = None;
+            aggregate.called = !aggregate.inbox.is_empty();
+        }
+        if append.snapshot.is_some() {
+            aggregate.snapshot = append.snapshot;
+        }
+        for message in append.outbox {
+            self.put(message);
+        }
+        for projection in append.projections {
+            self.project(projection);
+        }
+        self.audit.extend(append.audit);
+    }
+
+    fn project(&mut self, projection: Projection) {
+        match projection {
+            Projection::DeskOpened(item) => {
+                self.opened += 1;
+                self.desk.insert(item.id.clone(), Filed { item, place: self.opened, open: true });
+            }
+            Projection::DeskClosed { id, .. } => {
+                if let Some(filed) = self.desk.get_mut(&id) {
+                    filed.open = false;
+                }
+            }
+        }
+    }
+
+    pub fn claim(
+        &mut self,
+        name: &AggregateId,
+        process: ProcessId,
+        fold_version: u32,
+        now: Time,
+    ) -> Result<Option<Claimed>, Error> {
+        let place = self.names.get(name).copied().ok_or_else(|| Error::NotFound { aggregate: name.clone() })?;
+        if self.leases.get(&process).is_none_or(|row| row.taken) {
+            return Err(Error::LeaseEnded { process });
+        }
+        if let Some(owner) = self.aggregates[place].owner.filter(|owner| *owner != process) {
+            if !self.is_dead(owner, now) {
+                return Ok(None);
+            }
+            if let Some(row) = self.leases.get_mut(&owner) {
+                row.taken = true;
+            }
+        }
+        let handle = Handle(i64::try_from(place + 1).unwrap_or(i64::MAX));
+        Ok(Some(self.aggregates[place].take_over(handle, process, fold_version)))
+    }
+
+    fn is_dead(&self, process: ProcessId, now: Time) -> bool {
+        self.leases.get(&process).is_none_or(|row| row.dead || row.until <= now)
+    }
+
+    pub fn release(&mut self, ownership: Ownership) -> Result<(), Error> {
+        let number = || Error::NotFound { aggregate: format!("number {}", ownership.handle.0).into() };
+        let aggregate = self.at_mut(ownership.handle).ok_or_else(number)?;
+        if aggregate.epoch != ownership.epoch || aggregate.owner.is_some_and(|owner| owner != ownership.process) {
+            return Err(Error::LeaseLost { aggregate: aggregate.name.clone() });
+        }
+        if aggregate.owner.take().is_some() {
+            aggregate.called = !aggregate.inbox.is_empty();
+        }
+        Ok(())
+    }
+
+    pub fn inbox(&self, handle: Handle, after: i64) -> Vec<InboxItem> {
+        let open = self.at(handle).into_iter().flat_map(|found| found.inbox.range(after + 1..));
+        open.map(|(_, item)| item.clone()).collect()
+    }
+
+    pub fn due(&self, process: ProcessId, now: Time, limit: usize) -> Vec<AggregateId> {
+        let is_due = |aggregate: &&Aggregate| match aggregate.owner {
+            None => aggregate.called || aggregate.wake_at.is_some_and(|at| at <= now),
+            Some(owner) => owner != process && self.is_dead(owner, now),
+        };
+        self.aggregates.iter().filter(is_due).take(limit).map(|aggregate| aggregate.name.clone()).collect()
+    }
+
+    pub fn nudged(&self, process: ProcessId, limit: usize) -> Vec<AggregateId> {
+        let is_nudged = |aggregate: &&Aggregate| aggregate.owner == Some(process) && aggregate.called;
+        self.aggregates.iter().filter(is_nudged).take(limit).map(|aggregate| aggregate.name.clone()).collect()
+    }
+
+    /// The next instant after `now` at which something becomes due by the clock alone.
+    pub fn next_due(&self, now: Time) -> Option<Time> {
+        let timers = self.aggregates.iter().filter_map(|aggregate| match aggregate.owner {
+            None => aggregate.wake_at,
+            Some(owner) => self.leases.get(&owner).map(|row| row.until),
+        });
+        timers.filter(|at| *at > now).min()
+    }
+
+    /// The items an append would consume.
+    pub fn peek(&self, append: &Append) -> Vec<InboxItem> {
+        let Some(found) = self.at(append.ownership.handle) else { return Vec::new() };
+        append.inbox_done.iter().filter_map(|item| found.inbox.get(item).cloned()).collect()
+    }
+
+    pub fn left_in_inbox(&self, name: &AggregateId) -> usize {
+        self.find(name).map_or(0, |found| found.inbox.len())
+    }
+
+    /// Items it was ever given.
+    pub fn filed(&self, name: &AggregateId) -> i64 {
+        self.find(name).map_or(0, |found| found.items)
+    }
+
+    pub fn owner(&self, name: &AggregateId) -> Option<ProcessId> {
+        self.find(name).and_then(|found| found.owner)
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &AggregateId> {
+        self.names.keys()
+    }
+
+    pub(super) fn find(&self, name: &AggregateId) -> Option<&Aggregate> {
+        self.names.get(name).map(|place| &self.aggregates[*place])
+    }
+
+    fn at(&self, handle: Handle) -> Option<&Aggregate> {
+        self.aggregates.get(usize::try_from(handle.0 - 1).ok()?)
+    }
+
+    fn at_mut(&mut self, handle: Handle) -> Option<&mut Aggregate> {
+        self.aggregates.get_mut(usize::try_from(handle.0 - 1).ok()?)
+    }
+}
+
+impl Aggregate {
+    fn file(&mut self, submit: Submit) -> i64 {
+        self.items += 1;
+        let Submit { command_id, payload, at, .. } = submit;
+        self.inbox.insert(self.items, InboxItem { item: self.items, command_id, payload, at });
+        self.items
+    }
+
+    fn take_over(&mut self, handle: Handle, process: ProcessId, fold_version: u32) -> Claimed {
+        self.epoch += 1;
+        self.owner = Some(process);
+        self.called = false;
+        let fits =
+            |snapshot: &&Snapshot| snapshot.fold_version == fold_version || planted(Mutant::SnapshotOfAnotherFold);
+        let snapshot = self.snapshot.as_ref().filter(fits).cloned();
+        let behind = snapshot.as_ref().map_or(0, |snapshot| usize::try_from(snapshot.seq).unwrap_or(usize::MAX));
+        Claimed {
+            ownership: Ownership { handle, process, epoch: self.epoch },
+            tenant: self.tenant.clone(),
+            kind: self.kind,
+            workflow: self.workflow.clone(),
+            seq: self.seq(),
+            snapshot,
+            tail: self.journal.get(behind..).unwrap_or_default().to_vec(),
+            inbox: self.inbox.values().cloned().collect(),
+        }
+    }
+}

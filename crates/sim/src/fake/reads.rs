@@ -1,0 +1,86 @@
+//! What lists show of the books.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use baton_core::id::{RunId, TenantId};
+use baton_core::money::Usd;
+use baton_core::run::State;
+use baton_core::tool::AuditRow;
+use baton_ports::journal::{DeskItem, Kind};
+use baton_ports::read::{AuditFilter, PAGE_DEFAULT, PAGE_MAX, RunFilter, RunHead};
+
+use super::books::{Aggregate, Books};
+
+impl Books {
+    pub fn run(&self, tenant: &TenantId, run: &RunId) -> Option<RunHead> {
+        self.find(run).filter(|found| found.tenant == *tenant && found.kind == Kind::Run).map(shown)
+    }
+
+    pub fn runs(&self, tenant: &TenantId, filter: &RunFilter) -> Vec<RunHead> {
+        let before = filter.before.as_ref().map_or(Some(self.aggregates.len()), |run| {
+            let is_it = |found: &Aggregate| found.name == *run && found.tenant == *tenant;
+            self.aggregates.iter().position(is_it)
+        });
+        let older = self.aggregates.get(..before.unwrap_or(0)).unwrap_or_default();
+        let wanted = older.iter().rev().filter(|found| found.tenant == *tenant && found.kind == Kind::Run).map(shown);
+        let wanted = wanted.filter(|head| filter.state.is_none_or(|state| state == head.state));
+        let wanted = wanted.filter(|head| filter.workflow.as_ref().is_none_or(|workflow| *workflow == head.workflow));
+        wanted.take(page(filter.limit)).collect()
+    }
+
+    pub fn entries(&self, tenant: &TenantId, run: &RunId, after: u64, limit: usize) -> Vec<Arc<[u8]>> {
+        let Some(found) = self.find(run).filter(|found| found.tenant == *tenant) else { return Vec::new() };
+        let behind = usize::try_from(after).unwrap_or(usize::MAX);
+        found.journal.iter().skip(behind).take(limit).cloned().collect()
+    }
+
+    /// Open items, oldest first.
+    pub fn open_desk(&self, tenant: &TenantId, run: Option<&RunId>) -> Vec<DeskItem> {
+        let is_wanted = |item: &DeskItem| item.tenant == *tenant && run.is_none_or(|run| *run == item.run);
+        let mut open: Vec<_> = self.desk.values().filter(|filed| filed.open && is_wanted(&filed.item)).collect();
+        open.sort_by_key(|filed| (filed.item.opened_at, filed.place));
+        open.into_iter().map(|filed| filed.item.clone()).collect()
+    }
+
+    pub fn audit_rows(&self, tenant: &TenantId, filter: &AuditFilter) -> Vec<AuditRow> {
+        let rows = self.audit.iter().filter(|row| row.company_id == *tenant);
+        let rows = rows.filter(|row| filter.run.as_ref().is_none_or(|run| *run == row.run));
+        let rows = rows.filter(|row| filter.action.as_ref().is_none_or(|action| *action == row.action));
+        rows.take(page(filter.limit)).cloned().collect()
+    }
+
+    pub fn counts(&self) -> Vec<(State, u64)> {
+        let mut counts = BTreeMap::new();
+        for found in self.aggregates.iter().filter(|found| found.kind == Kind::Run) {
+            *counts.entry(state_of(found)).or_default() += 1;
+        }
+        counts.into_iter().collect()
+    }
+}
+
+fn page(limit: usize) -> usize {
+    if limit == 0 { PAGE_DEFAULT } else { limit.min(PAGE_MAX) }
+}
+
+fn state_of(found: &Aggregate) -> State {
+    found.head.as_ref().map_or(State::Pending, |head| head.state)
+}
+
+fn shown(found: &Aggregate) -> RunHead {
+    let head = found.head.as_ref();
+    RunHead {
+        run: found.name.clone(),
+        tenant: found.tenant.clone(),
+        workflow: found.workflow.clone(),
+        state: state_of(found),
+        parent: found.parent.clone(),
+        created_at: found.created_at,
+        started_at: head.and_then(|head| head.started_at),
+        ended_at: head.and_then(|head| head.ended_at),
+        cost: head.map_or(Usd::ZERO, |head| Usd::from_nanos(head.cost_nanos)),
+        fault: head.and_then(|head| head.fault.clone()),
+        wake_at: found.wake_at,
+        seq: found.seq(),
+    }
+}

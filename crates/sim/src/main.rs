@@ -1,0 +1,155 @@
+//! `baton-sim`: searches seeds for a run that breaks, tells one seed's story, or proves that planted faults are found.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use baton_core::mutant::Mutant;
+use baton_sim::case::Deck;
+use baton_sim::coverage::{self, Coverage};
+use baton_sim::hunt::{self, Found, MUTANT_SEEDS_MAX, Search};
+use clap::Parser;
+
+/// Seeds that are searched unless told.
+const SEEDS_DEFAULT: u64 = 20_000;
+/// With fewer seeds than this an empty cell says nothing.
+const COVERAGE_SEEDS_MIN: u64 = 20_000;
+/// Lines of a story that are shown of a violation.
+const LAST_LINES: usize = 40;
+/// Where the table is kept.
+const TABLE: &str = "docs/reference/sim-coverage.md";
+
+#[derive(Parser)]
+#[command(name = "baton-sim", about = "A seeded world with faults, searched for a run that breaks a promise.")]
+struct Options {
+    /// How many seeds to search.
+    #[arg(long, value_name = "N", conflicts_with = "seed")]
+    seeds: Option<u64>,
+    /// Run this one seed and tell its story.
+    #[arg(long, value_name = "X")]
+    seed: Option<u64>,
+    /// The first seed.
+    #[arg(long, value_name = "X", default_value_t = 0)]
+    from: u64,
+    /// Stop after so many minutes, however many seeds that is.
+    #[arg(long, value_name = "M")]
+    minutes: Option<u64>,
+    /// Plant each mutant in turn; every one must be found.
+    #[arg(long)]
+    mutants: bool,
+    /// Threads to search with; all cores where left out.
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Write the coverage table to `docs/reference/sim-coverage.md`.
+    #[arg(long)]
+    bless: bool,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let mut out = io::stdout().lock();
+    let outcome = match (options.seed, options.mutants) {
+        (Some(seed), _) => tell(&mut out, seed),
+        (None, true) => mutants(&mut out, &options),
+        (None, false) => search(&mut out, &options),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            // Nobody is left to tell if this fails too.
+            let _ = writeln!(io::stderr(), "error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+type Outcome = Result<bool, Box<dyn std::error::Error>>;
+
+fn threads(options: &Options) -> usize {
+    options.threads.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1)
+}
+
+fn tell(out: &mut impl Write, seed: u64) -> Outcome {
+    let mut deck = Deck::new()?;
+    let case = deck.case(seed)?;
+    for definition in &case.drawing.definitions {
+        writeln!(out, "{definition:#}")?;
+    }
+    writeln!(out, "planned: {:#?}", case.plan)?;
+    let report = hunt::play(seed, &mut deck, &mut Coverage::default(), true)?;
+    for line in &report.story {
+        writeln!(out, "{line}")?;
+    }
+    match report.violation {
+        Some(violation) => {
+            writeln!(out, "\nseed {seed} breaks `{}`: {}", violation.rule, violation.what)?;
+            Ok(false)
+        }
+        None => {
+            writeln!(out, "\nseed {seed} keeps every promise, in {} steps", report.steps)?;
+            Ok(true)
+        }
+    }
+}
+
+fn search(out: &mut impl Write, options: &Options) -> Outcome {
+    let unlimited = if options.minutes.is_some() { u64::MAX } else { SEEDS_DEFAULT };
+    let begun = Instant::now();
+    let found = hunt::search(Search {
+        from: options.from,
+        seeds: options.seeds.unwrap_or(unlimited),
+        limit: options.minutes.map(|minutes| Duration::from_secs(60 * minutes)),
+        threads: threads(options),
+    })?;
+    let seconds = begun.elapsed().as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+    let rate = found.seeds as f64 / seconds;
+    writeln!(out, "{} seeds, {} steps, {seconds:.1} s, {rate:.0} seeds/s", found.seeds, found.steps)?;
+    if let Some((seed, violation)) = &found.violation {
+        writeln!(out, "\nseed {seed} breaks `{}`: {}\n", violation.rule, violation.what)?;
+        let report = hunt::play(*seed, &mut Deck::new()?, &mut Coverage::default(), true)?;
+        for line in report.story.iter().skip(report.story.len().saturating_sub(LAST_LINES)) {
+            writeln!(out, "{line}")?;
+        }
+        writeln!(out, "\nrepeat it with: cargo xtask sim --seed {seed}")?;
+        return Ok(false);
+    }
+    covered(out, options, &found)
+}
+
+/// Prints the table; an empty cell fails, once enough seeds were searched for it to say something.
+fn covered(out: &mut impl Write, options: &Options, found: &Found) -> Outcome {
+    let table = coverage::markdown(&found.coverage, found.seeds);
+    writeln!(out, "\n{table}")?;
+    if options.bless {
+        std::fs::write(TABLE, &table)?;
+        writeln!(out, "wrote {TABLE}")?;
+    }
+    let empty = found.coverage.empty();
+    for cell in &empty {
+        writeln!(out, "empty: {} × {} × {}", cell.kind, cell.column.word(), cell.instant.word())?;
+    }
+    if !empty.is_empty() && found.seeds < COVERAGE_SEEDS_MIN {
+        writeln!(out, "{} cells are empty; that fails from {COVERAGE_SEEDS_MIN} seeds on", empty.len())?;
+        return Ok(true);
+    }
+    Ok(empty.is_empty())
+}
+
+fn mutants(out: &mut impl Write, options: &Options) -> Outcome {
+    let begun = Instant::now();
+    let found = hunt::find_mutants(&Mutant::ALL, options.from, threads(options))?;
+    let mut all = true;
+    for (mutant, seed) in &found {
+        match seed {
+            Some((seed, violation)) => writeln!(out, "{mutant:?}: seed {seed} breaks `{}`", violation.rule)?,
+            None => {
+                all = false;
+                writeln!(out, "{mutant:?}: NOT FOUND within {MUTANT_SEEDS_MAX} seeds")?;
+            }
+        }
+    }
+    writeln!(out, "{} mutants, {:.1} s", found.len(), begun.elapsed().as_secs_f64())?;
+    Ok(all)
+}

@@ -1,0 +1,219 @@
+//! What became durable of one run, in order.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use baton_core::bundle::Hash;
+use baton_core::graph::Workflow;
+use baton_core::id::RunId;
+use baton_core::run::{Address, Began, EffectId, Entry, Event, Finished, How, Role, Run};
+use baton_core::time::Time;
+use baton_engine::owner::Send;
+use baton_ports::journal::{Append, InboxItem, Ownership};
+
+use super::calls::Calls;
+use super::flow::graph_of;
+use super::inbox::Inbox;
+use super::{Violation, broken};
+use crate::draw::Catalog;
+use crate::services::Services;
+
+#[derive(Debug)]
+pub struct Chronicle {
+    pub run: RunId,
+    pub entries: Vec<Entry>,
+    /// Who may append: the newest claim.
+    pub owner: Option<Ownership>,
+    pub calls: Calls,
+    pub inbox: Inbox,
+    pub finished: Option<Finished>,
+    pub is_paused: bool,
+    /// Markers written before the pause that holds: their calls may still go out.
+    marked_before_pause: BTreeSet<EffectId>,
+    /// Keys of outcomes that brought an audit row and are in no append yet.
+    pub heard: BTreeSet<String>,
+    /// Those of them that the append on its way must bring.
+    pub proposed: BTreeSet<String>,
+    /// Late answers that an owner was given and that are in no append yet, and those that the append on its way must
+    /// bring.
+    pub heard_late: BTreeSet<EffectId>,
+    pub proposed_late: BTreeSet<EffectId>,
+    /// The version it started on.
+    pub workflow: Option<Arc<Workflow>>,
+    signals: BTreeMap<Address, String>,
+}
+
+impl Chronicle {
+    pub fn new(run: RunId) -> Self {
+        Self {
+            run,
+            entries: Vec::new(),
+            owner: None,
+            calls: Calls::default(),
+            inbox: Inbox::default(),
+            finished: None,
+            is_paused: false,
+            marked_before_pause: BTreeSet::new(),
+            heard: BTreeSet::new(),
+            proposed: BTreeSet::new(),
+            heard_late: BTreeSet::new(),
+            proposed_late: BTreeSet::new(),
+            workflow: None,
+            signals: BTreeMap::new(),
+        }
+    }
+
+    pub fn claimed(&mut self, ownership: Ownership) {
+        self.owner = Some(ownership);
+        self.heard.clear();
+        self.proposed.clear();
+        self.heard_late.clear();
+        self.proposed_late.clear();
+        self.inbox.forget();
+    }
+
+    pub fn committed(
+        &mut self,
+        append: &Append,
+        entry: Entry,
+        taken: &[InboxItem],
+        services: &Services,
+        catalog: &Catalog,
+    ) -> Result<(), Violation> {
+        let run = &self.run;
+        if self.owner != Some(append.ownership) {
+            let epoch = append.ownership.epoch;
+            return broken("fence", format!("`{run}` took an append of epoch {epoch}, and {:?} owns it", self.owner));
+        }
+        if self.entries.last().is_some_and(|last| last.at > entry.at) {
+            return broken("time", format!("`{run}` went back from {} to {}", self.entries.len(), entry.at));
+        }
+        self.inbox.taken(&self.run, append.ownership.epoch, taken, &entry)?;
+        for event in &entry.events {
+            self.audited(append, event)?;
+            let most = |effect: &EffectId, tool: &str| attempts_max(self.workflow.as_deref(), catalog, effect, tool);
+            self.calls.recorded(&self.run, event, services, &most)?;
+            self.note(event);
+        }
+        if let Some(lost) = self.proposed_late.iter().find(|effect| self.calls.wants_late(effect)) {
+            return broken(
+                "late answer",
+                format!("{lost} of `{}` was done after all, and nobody wrote it down", self.run),
+            );
+        }
+        self.proposed_late.clear();
+        self.entries.push(entry);
+        if append.release {
+            self.owner = None;
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, event: &Event) {
+        match event {
+            Event::Paused { .. } => {
+                self.is_paused = true;
+                self.marked_before_pause = self.calls.marked();
+            }
+            Event::Resumed { .. } => self.is_paused = false,
+            Event::Finished(finished) => {
+                self.finished = Some((**finished).clone());
+                self.is_paused = false;
+                self.signals.clear();
+            }
+            Event::Reopened(_) => self.finished = None,
+            Event::Began { node, wait } => {
+                if let Began::Signal { name, .. } = &**wait {
+                    self.signals.insert(node.clone(), name.clone());
+                }
+            }
+            Event::Ended(ended) => {
+                self.signals.remove(&ended.node);
+            }
+            // A late answer may set an ended run in motion again.
+            Event::ArrivedLate(done) if done.undo.is_some() => self.finished = None,
+            _ => {}
+        }
+    }
+
+    /// Every performed attempt that is recorded is in the audit, in the same append.
+    fn audited(&mut self, append: &Append, event: &Event) -> Result<(), Violation> {
+        let effect = match event {
+            Event::Done(done) | Event::ArrivedLate(done) => &done.effect,
+            Event::NotDone { effect, .. } | Event::Doubted { effect, .. } | Event::NotUndone { effect, .. } => effect,
+            _ => return Ok(()),
+        };
+        let key = effect.key(&self.run);
+        if !self.proposed.remove(&key) {
+            return Ok(());
+        }
+        let is_there = append.audit.iter().any(|row| row.details["key"].as_str() == Some(key.as_str()));
+        if is_there { Ok(()) } else { broken("audit", format!("`{key}` was performed and left no row")) }
+    }
+
+    /// An owner that knows all that is durable lets an effect out.
+    pub fn lets_out(&self, effect: &EffectId, ownership: Ownership) -> Result<(), Violation> {
+        let is_owner = self.owner == Some(ownership);
+        if is_owner && self.is_paused && !self.marked_before_pause.contains(effect) {
+            return broken("pause", format!("{effect} of `{}` was let out while it was paused", self.run));
+        }
+        Ok(())
+    }
+
+    /// A call leaves its process, perhaps some time after it was let out.
+    pub fn leaves(&self, send: &Send, ownership: Ownership, now: Time, services: &Services) -> Result<(), Violation> {
+        let is_owner = self.owner == Some(ownership);
+        self.calls.leaves(&self.run, send, ownership, is_owner, now, services)
+    }
+
+    /// What an owner holds is what its journal says.
+    pub fn compare(&self, run: &Run, versions: &BTreeMap<Hash, Arc<Workflow>>) -> Result<(), Violation> {
+        let mut folded = Run::new();
+        for (hash, workflow) in versions {
+            folded.know(hash.clone(), workflow.clone());
+        }
+        for entry in &self.entries {
+            folded.fold(entry);
+        }
+        let (ours, theirs) = (serde_json::to_string(&folded), serde_json::to_string(run));
+        match (ours, theirs) {
+            (Ok(ours), Ok(theirs)) if ours == theirs => Ok(()),
+            (Ok(ours), Ok(theirs)) => {
+                broken("fold", format!("`{}` holds\n{theirs}\nand its journal folds to\n{ours}", self.run))
+            }
+            (Err(error), _) | (_, Err(error)) => broken("codec", format!("a state cannot be written: {error}")),
+        }
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.finished.is_some()
+    }
+
+    pub fn waits(&self) -> Vec<String> {
+        self.signals.values().cloned().collect()
+    }
+
+    pub fn events(&self) -> impl Iterator<Item = &Event> {
+        self.entries.iter().flat_map(|entry| &entry.events)
+    }
+
+    /// Nodes that ended by themselves, and how.
+    pub fn ended(&self) -> impl Iterator<Item = (&Address, &How)> {
+        self.events().filter_map(|event| match event {
+            Event::Ended(ended) => Some((&ended.node, &ended.how)),
+            _ => None,
+        })
+    }
+}
+
+/// How often a call may be sent: what its node says, else what its tool says.
+fn attempts_max(workflow: Option<&Workflow>, catalog: &Catalog, effect: &EffectId, tool: &str) -> Option<u32> {
+    let of_tool = catalog.attempts_max(tool);
+    if effect.call.role == Role::Undo {
+        return of_tool;
+    }
+    let at = &effect.call.node;
+    let graph = workflow.and_then(|workflow| graph_of(workflow, &at.scope))?;
+    let node = graph.node(graph.find(at.node.as_str())?);
+    node.policy.retry.as_ref().map(|retry| retry.max_attempts).or(of_tool)
+}

@@ -1,0 +1,122 @@
+//! A simulated process: what the asynchronous shell of the engine holds, without its threads.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use baton_core::id::RunId;
+use baton_core::run::EffectId;
+use baton_core::time::Time;
+use baton_engine::dispatcher::Dispatcher;
+use baton_engine::owner::{Output, Owner, Send};
+use baton_ports::journal::{Lease, ProcessId};
+
+use crate::simulation::Happening;
+
+/// Runs one process owns at once: few, so that some wait for room.
+const AWAKE_MAX: usize = 3;
+
+/// Which task of which incarnation of which process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub process: usize,
+    pub incarnation: u32,
+    pub run: RunId,
+    pub task: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Up,
+    /// It stands still until then; `holds` says whether what it was just about to send stands still with it.
+    Frozen {
+        holds: bool,
+    },
+    Down,
+}
+
+pub struct Process {
+    pub state: State,
+    pub incarnation: u32,
+    pub lease: Lease,
+    pub dispatcher: Dispatcher,
+    pub tasks: BTreeMap<RunId, Task>,
+    /// Runs whose append failed, to be claimed afresh.
+    pub fallen: Vec<RunId>,
+    /// What would have happened to it while it was frozen.
+    pub held: VecDeque<Happening>,
+    /// Outputs it had not carried out when it was frozen.
+    pub todo: VecDeque<(Place, Output)>,
+    /// Outputs it still carries out before it stops in their middle.
+    pub stops_after: Option<(u32, Stop)>,
+    /// It stops in order, once no append is under way.
+    pub leaving: bool,
+    pub polls: bool,
+    pub renews: bool,
+    /// It reads snapshots of another fold version than the others, as during an upgrade.
+    pub fold_version: u32,
+}
+
+/// How a process stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    Killed,
+    Frozen,
+}
+
+pub struct Task {
+    pub number: u64,
+    pub owner: Owner,
+    /// Marked calls whose marker is being written.
+    pub permits: BTreeMap<EffectId, Box<Send>>,
+    /// The attempt of each call that is out.
+    pub out: BTreeMap<EffectId, Out>,
+    pub wake_at: Option<Time>,
+    pub appending: bool,
+    /// The entry under way, and whether it is durable.
+    pub under_way: Option<(Arc<[u8]>, bool)>,
+    /// The last entry it was told is durable.
+    pub recorded: Option<Arc<[u8]>>,
+}
+
+/// One attempt that is out.
+#[derive(Clone, Copy, Debug)]
+pub struct Out {
+    pub ticket: u64,
+    /// The service has acted, or has read what it was asked for.
+    pub acted: bool,
+}
+
+impl Process {
+    pub fn new(fold_version: u32) -> Self {
+        Self {
+            state: State::Down,
+            incarnation: 0,
+            lease: Lease { process: ProcessId(0), until: Time::EPOCH },
+            dispatcher: Dispatcher::new(AWAKE_MAX),
+            tasks: BTreeMap::new(),
+            fallen: Vec::new(),
+            held: VecDeque::new(),
+            todo: VecDeque::new(),
+            stops_after: None,
+            leaving: false,
+            polls: false,
+            renews: false,
+            fold_version,
+        }
+    }
+
+    /// Everything in memory is lost.
+    pub fn forget(&mut self) {
+        let incarnation = self.incarnation + 1;
+        *self = Self { incarnation, ..Self::new(self.fold_version) };
+    }
+
+    pub fn is_up(&self) -> bool {
+        self.state == State::Up
+    }
+
+    pub fn task_mut(&mut self, place: &Place) -> Option<&mut Task> {
+        let is_same = self.incarnation == place.incarnation;
+        self.tasks.get_mut(&place.run).filter(|task| is_same && task.number == place.task)
+    }
+}

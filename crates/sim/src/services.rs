@@ -1,0 +1,230 @@
+//! The world outside: services that act, and the ledger of all they were ever asked.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use baton_core::fault::Fault;
+use baton_core::id::RunId;
+use baton_core::model::{self, Finish, Message, Reply, Usage};
+use baton_core::money::Usd;
+use baton_core::run::{EffectId, ModelFault, Outcome, Role};
+use baton_core::time::Time;
+use baton_core::tool::{self, AuditRow, AuditStatus, Call, Class};
+use baton_engine::owner::What;
+use serde_json::{Value, json};
+
+/// What a service makes of one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fate {
+    Done,
+    /// Done, and the answer takes nearly as long as is waited for it.
+    Slow,
+    /// It does not act and says so; it may be asked again.
+    Refused,
+    /// It does not act, and asking again is no use.
+    Declined,
+    /// It acts and its answer is lost.
+    AnswerLost,
+    /// The request is lost before it acts.
+    RequestLost,
+    /// It acts, and its answer comes after it was given up.
+    Late,
+    /// A model answers nonsense.
+    Garbled,
+}
+
+/// One request as the other side saw it.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub at: Time,
+    pub run: RunId,
+    pub effect: EffectId,
+    pub key: String,
+    /// The tool's name; empty for a model.
+    pub tool: String,
+    pub class: Class,
+    pub arguments: Value,
+    pub is_look_up: bool,
+    /// The epoch of the owner that sent it.
+    pub epoch: u64,
+    /// Whether that owner still owned the run when the request left.
+    pub was_owner: bool,
+    /// It changed the world.
+    pub acted: bool,
+    /// What the sender was told, once it was told.
+    pub told: Option<Told>,
+}
+
+/// What a sender heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    Done,
+    NotDone,
+    Unknown,
+    NotFound,
+}
+
+/// An answer on its way.
+#[derive(Debug)]
+pub struct Answer {
+    pub outcome: Outcome,
+    pub after: Duration,
+    /// What still comes after the sender has given up.
+    pub late: Option<(Outcome, Duration)>,
+}
+
+#[derive(Debug, Default)]
+pub struct Services {
+    pub ledger: Vec<Asked>,
+    /// What each key was answered with, where it acted.
+    acted: BTreeMap<String, Value>,
+}
+
+/// How long after its sender has given up a late answer comes.
+const LATE_BY: Duration = Duration::from_secs(6);
+
+impl Services {
+    /// A request reaches its service. Returns the answer and the place in the ledger.
+    pub fn receive(&mut self, mut asked: Asked, what: &What, fate: Fate, quick: Duration, limit: Duration) -> Answer {
+        match what {
+            What::Model { request, .. } => {
+                self.ledger.push(asked);
+                answer_of_model(request, fate, quick, limit)
+            }
+            What::Tool(call) => {
+                let known = self.acted.get(&call.key).filter(|_| call.class == Class::Keyed).cloned();
+                let does = acts(call, fate) && call.class.acts();
+                asked.acted = does && known.is_none();
+                if does {
+                    self.acted.insert(call.key.clone(), output(&asked.effect, call));
+                }
+                let answer = answer_of_tool(&asked.effect, call, fate, known, quick, limit);
+                self.ledger.push(asked);
+                answer
+            }
+        }
+    }
+
+    /// What became of a call, as the service knows it.
+    pub fn look_up(&mut self, asked: Asked, is_reachable: bool, quick: Duration) -> Answer {
+        let outcome = match (is_reachable, self.acted.get(&asked.key)) {
+            (false, _) => unknown("the service cannot be reached"),
+            (true, Some(output)) => done(output.clone()),
+            (true, None) => Outcome::NotFound,
+        };
+        self.ledger.push(asked);
+        Answer { outcome, after: quick, late: None }
+    }
+
+    /// What this key did, for a person who went and looked.
+    pub fn did(&self, key: &str) -> Option<&Value> {
+        self.acted.get(key)
+    }
+}
+
+fn acts(call: &Call, fate: Fate) -> bool {
+    let declines = call.arguments.get("fails").is_some_and(|fails| *fails == Value::Bool(true));
+    !declines && matches!(fate, Fate::Done | Fate::Slow | Fate::AnswerLost | Fate::Late | Fate::Garbled)
+}
+
+/// The same whenever and however often it is asked, so that outcomes can be compared.
+pub fn output(effect: &EffectId, call: &Call) -> Value {
+    let undone = effect.call.role == Role::Undo;
+    json!({ "ref": format!("{}#{}", effect.call.node, effect.call.call), "n": call.arguments["n"], "undone": undone })
+}
+
+fn answer_of_tool(
+    effect: &EffectId,
+    call: &Call,
+    fate: Fate,
+    known: Option<Value>,
+    quick: Duration,
+    limit: Duration,
+) -> Answer {
+    if let Some(known) = known.filter(|_| fate != Fate::AnswerLost) {
+        return Answer { outcome: done(known), after: quick, late: None };
+    }
+    let answer = |outcome, after| Answer { outcome, after, late: None };
+    match fate {
+        Fate::RequestLost | Fate::AnswerLost => answer(unknown("no answer in time"), limit),
+        Fate::Refused => answer(not_done("BUSY", true), quick),
+        Fate::Declined => answer(not_done("DECLINED", false), quick),
+        _ if !acts(call, fate) => answer(not_done("DECLINED", false), quick),
+        Fate::Late => Answer {
+            outcome: unknown("no answer in time"),
+            after: limit,
+            late: Some((done(output(effect, call)), limit + LATE_BY)),
+        },
+        Fate::Slow => answer(done(output(effect, call)), limit.mul_f64(0.9)),
+        Fate::Done | Fate::Garbled => answer(done(output(effect, call)), quick),
+    }
+}
+
+fn answer_of_model(request: &model::Request, fate: Fate, quick: Duration, limit: Duration) -> Answer {
+    let said = request.messages.iter().rev().find_map(|message| match message {
+        Message::User { content } => Some(content.clone()),
+        _ => None,
+    });
+    let reply = |content: String| {
+        let usage = Usage { input_tokens: 10, output_tokens: 5, cached_tokens: 0 };
+        let cost = Usd::from_nanos(1_000);
+        let (model, provider) = ("sim".to_owned(), "sim".to_owned());
+        Reply { content, tool_calls: Vec::new(), finish: Finish::Stop, usage, model, provider, cost, latency_ms: 1 }
+    };
+    let failed = |code: &'static str, retryable| {
+        Outcome::Model(Err(ModelFault { fault: Fault::new(code, "the model failed"), retryable, retry_after: None }))
+    };
+    let (outcome, after) = match fate {
+        Fate::Refused => (failed("OVERLOADED", true), quick),
+        Fate::Declined => (failed("FILTERED", false), quick),
+        Fate::RequestLost | Fate::AnswerLost | Fate::Late => (failed("TIMEOUT", true), limit),
+        Fate::Garbled => (Outcome::Model(Ok(reply("%%% {\"".to_owned()))), quick),
+        Fate::Slow => (Outcome::Model(Ok(reply(said.unwrap_or_default()))), limit.mul_f64(0.9)),
+        Fate::Done => (Outcome::Model(Ok(reply(said.unwrap_or_default()))), quick),
+    };
+    Answer { outcome, after, late: None }
+}
+
+fn done(output: Value) -> Outcome {
+    Outcome::Tool(tool::Outcome::Done { output, cost: Usd::ZERO, cached: false })
+}
+
+fn not_done(code: &'static str, retryable: bool) -> Outcome {
+    let fault = Fault::new(code, "the service did not act");
+    Outcome::Tool(tool::Outcome::NotDone { fault, retryable, retry_after: None })
+}
+
+fn unknown(message: &str) -> Outcome {
+    Outcome::Tool(tool::Outcome::Unknown { fault: Fault::new(baton_core::fault::code::TIMEOUT, message) })
+}
+
+pub fn told(outcome: &Outcome) -> Option<Told> {
+    match outcome {
+        Outcome::Tool(tool::Outcome::Done { .. }) | Outcome::Model(Ok(_)) => Some(Told::Done),
+        Outcome::Tool(tool::Outcome::NotDone { .. }) | Outcome::Model(Err(_)) => Some(Told::NotDone),
+        Outcome::Tool(tool::Outcome::Unknown { .. }) => Some(Told::Unknown),
+        Outcome::NotFound => Some(Told::NotFound),
+        Outcome::Blocked(_) | Outcome::NotSent => None,
+    }
+}
+
+/// The row the audit keeps of one attempt.
+pub fn audit_row(call: &Call, outcome: &Outcome, at: Time) -> AuditRow {
+    let status = match told(outcome) {
+        Some(Told::Done) => AuditStatus::Success,
+        _ => AuditStatus::Error,
+    };
+    AuditRow {
+        at,
+        company_id: call.tenant.clone(),
+        run: call.run.clone(),
+        user_id: None,
+        agent_name: call.agent.clone(),
+        conversation_id: None,
+        action_type: "tool_execution".to_owned(),
+        action: call.tool.clone(),
+        details: json!({ "key": call.key, "attempt": call.attempt }),
+        status,
+        duration_ms: 1,
+    }
+}

@@ -1,0 +1,377 @@
+//! One seed's world in motion: processes, store, services and people, one happening after another.
+
+mod calls;
+mod faults;
+mod lease;
+mod outside;
+mod standing;
+mod tasks;
+
+use baton_core::id::{RunId, TenantId};
+use baton_core::run::{EffectId, FOLD_VERSION};
+use baton_core::time::Time;
+use baton_engine::Options;
+use baton_engine::owner::{Input, Send};
+use baton_ports::journal::{Append, Claimed, DeskItem, Error, Submit};
+
+use crate::agenda::Agenda;
+use crate::case::Case;
+use crate::coverage::Coverage;
+use crate::draw::Catalog;
+use crate::fake::Books;
+use crate::oracle::{Violation, Witness};
+use crate::process::{Place, Process, State};
+use crate::rng::Rng;
+use crate::services::Services;
+
+pub use faults::Storm;
+
+/// The instant every simulation begins at.
+const BEGIN: Time = Time::from_ms(1_700_000_000_000);
+/// Happenings after which a simulation is said never to end.
+const STEPS_MAX: u64 = 60_000;
+/// Happenings after which the storm is over whatever is still planned.
+const STORM_STEPS_MAX: u64 = 1_500;
+/// Times that people look at everything that is open, once nothing moves by itself.
+const ROUNDS_MAX: u32 = 60;
+/// Lines of a story that are kept.
+const STORY_LINES_MAX: usize = 4_000;
+
+/// What is on somebody's agenda.
+#[derive(Debug)]
+pub enum Happening {
+    /// An append reaches the store.
+    Arrives {
+        place: Place,
+        append: Box<Append>,
+        lost: bool,
+    },
+    /// The store's answer reaches the owner.
+    Answered {
+        place: Place,
+        answer: Result<(), Error>,
+    },
+    /// A check is done: the call may go out.
+    Checked {
+        place: Place,
+        send: Box<Send>,
+        ticket: u64,
+    },
+    /// A call reaches its service.
+    Reaches {
+        place: Place,
+        send: Box<Send>,
+        ticket: u64,
+        is_marked: bool,
+    },
+    LookedUp {
+        place: Place,
+        send: Box<Send>,
+        ticket: u64,
+    },
+    /// An answer reaches the owner.
+    Back {
+        place: Place,
+        ticket: u64,
+        call: Option<Box<Send>>,
+        input: Box<Input>,
+        asked: Option<usize>,
+    },
+    Woken {
+        place: Place,
+        at: Time,
+    },
+    /// A hint that a run has something in its inbox.
+    Nudged {
+        process: usize,
+        incarnation: u32,
+        run: RunId,
+    },
+    Claims {
+        process: usize,
+        incarnation: u32,
+        run: RunId,
+    },
+    Spawned {
+        process: usize,
+        incarnation: u32,
+        run: RunId,
+        claimed: Box<Claimed>,
+        until: Time,
+    },
+    Polls {
+        process: usize,
+        incarnation: u32,
+    },
+    Renews {
+        process: usize,
+        incarnation: u32,
+    },
+    Thaws {
+        process: usize,
+        incarnation: u32,
+    },
+    Restarts {
+        process: usize,
+    },
+    /// Something may be due in the store by the clock alone.
+    Alarm,
+    /// Somebody outside puts something into an inbox.
+    Submits {
+        submit: Box<Submit>,
+    },
+    /// A person looks at a desk item.
+    Looks {
+        item: Box<DeskItem>,
+    },
+    /// Starts one of the runs.
+    Starts {
+        run: RunId,
+    },
+}
+
+/// What came of a seed.
+#[derive(Debug)]
+pub struct Report {
+    pub violation: Option<Violation>,
+    pub steps: u64,
+    pub story: Vec<String>,
+    pub witness: Witness,
+    pub services: Services,
+}
+
+pub struct Simulation<'a> {
+    case: &'a Case,
+    catalog: &'a Catalog,
+    coverage: &'a mut Coverage,
+    rng: Rng,
+    now: Time,
+    agenda: Agenda<Happening>,
+    books: Books,
+    processes: Vec<Process>,
+    services: Services,
+    witness: Witness,
+    storm: Storm,
+    options: Options,
+    numbers: u64,
+    steps: u64,
+    /// Something in the store changed that others may have to look at.
+    stirred: bool,
+    alarm: Option<Time>,
+    story: Option<Vec<String>>,
+    found: Option<Violation>,
+}
+
+/// Tells the story, if anybody wants to hear it.
+macro_rules! tell {
+    ($sim:expr, $($word:tt)*) => {
+        if $sim.story.is_some() {
+            let line = format!($($word)*);
+            $sim.tell(line);
+        }
+    };
+}
+pub(crate) use tell;
+
+impl<'a> Simulation<'a> {
+    pub fn new(case: &'a Case, catalog: &'a Catalog, coverage: &'a mut Coverage, storm: Storm, story: bool) -> Self {
+        // Other fold versions are drawn at the end of the case's own numbers, so that they move nothing else.
+        let mut rng = Rng::new(case.seed ^ 0x5151_5151);
+        let upgrades = rng.chance(15);
+        let fold = |place: usize| if upgrades && place == 1 { FOLD_VERSION + 1 } else { FOLD_VERSION };
+        let options = Options { snapshot_entries: case.snapshot_entries, ..Options::default() };
+        Self {
+            case,
+            catalog,
+            coverage,
+            rng,
+            now: BEGIN,
+            agenda: Agenda::default(),
+            books: Books::default(),
+            processes: (0..case.processes).map(|place| Process::new(fold(place))).collect(),
+            services: Services::default(),
+            witness: Witness::new(&case.drawing.versions),
+            storm,
+            options,
+            numbers: 0,
+            steps: 0,
+            stirred: false,
+            alarm: None,
+            story: story.then(Vec::new),
+            found: None,
+        }
+    }
+
+    /// Runs to the end: the storm, the calm behind it, and the verdict.
+    pub fn run(mut self) -> Report {
+        for process in 0..self.processes.len() {
+            self.start_process(process);
+        }
+        for number in 0..self.case.runs {
+            let at = self.now + std::time::Duration::from_millis(self.rng.below(50));
+            self.put(at, Happening::Starts { run: format!("r{number}").into() });
+        }
+        let mut rounds = 0;
+        while self.found.is_none() {
+            while self.found.is_none()
+                && let Some((at, what)) = self.agenda.next()
+            {
+                self.step(at, what);
+            }
+            if self.found.is_some() || !self.help(rounds) {
+                break;
+            }
+            rounds += 1;
+        }
+        if self.found.is_none() {
+            self.found = self.witness.verdict(&self.services, &self.books, &tenant()).err();
+        }
+        let story = self.story.take().unwrap_or_default();
+        Report { violation: self.found, steps: self.steps, story, witness: self.witness, services: self.services }
+    }
+
+    fn step(&mut self, at: Time, what: Happening) {
+        self.now = self.now.max(at);
+        self.steps += 1;
+        if self.steps == STORM_STEPS_MAX {
+            self.calm_down();
+        }
+        if self.steps > STEPS_MAX {
+            self.violate("liveness", format!("nothing ended within {STEPS_MAX} steps"));
+            return;
+        }
+        self.happen(what);
+        self.stir();
+    }
+
+    fn happen(&mut self, what: Happening) {
+        if let Some(process) = self.stands_still(&what) {
+            self.processes[process].held.push_back(what);
+            return;
+        }
+        match what {
+            Happening::Arrives { place, append, lost } => self.arrives(place, *append, lost),
+            Happening::Answered { place, answer } => self.answered(&place, answer),
+            Happening::Checked { place, send, ticket } => self.checked(&place, send, ticket),
+            Happening::Reaches { place, send, ticket, .. } => self.reaches(&place, send, ticket),
+            Happening::LookedUp { place, send, ticket } => self.looked_up(&place, &send, ticket),
+            Happening::Back { place, ticket, call, input, asked } => self.back(&place, ticket, call, *input, asked),
+            Happening::Woken { place, at } => self.woken(&place, at),
+            Happening::Nudged { process, incarnation, run } if self.is_up(process, incarnation) => {
+                self.announce(process, &run);
+            }
+            Happening::Claims { process, incarnation, run } if self.is_up(process, incarnation) => {
+                self.claim(process, run);
+            }
+            Happening::Spawned { process, incarnation, run, claimed, until } if self.is_up(process, incarnation) => {
+                self.spawned(process, run, &claimed, until);
+            }
+            Happening::Polls { process, incarnation } if self.is_up(process, incarnation) => self.poll(process),
+            Happening::Renews { process, incarnation } if self.is_up(process, incarnation) => self.renew(process),
+            Happening::Thaws { process, incarnation } => self.thaw(process, incarnation),
+            Happening::Restarts { process } => self.restart(process),
+            Happening::Alarm => {
+                self.alarm = None;
+                self.stirred = true;
+            }
+            Happening::Submits { submit } => self.submit(*submit),
+            Happening::Looks { item } => self.look(&item),
+            Happening::Starts { run } => self.start_run(&run),
+            Happening::Nudged { .. }
+            | Happening::Claims { .. }
+            | Happening::Spawned { .. }
+            | Happening::Polls { .. }
+            | Happening::Renews { .. } => {}
+        }
+    }
+
+    /// Whether this happens to a process that is frozen, and so has to wait.
+    fn stands_still(&self, what: &Happening) -> Option<usize> {
+        let (process, incarnation, is_inside) = match what {
+            Happening::Answered { place, .. }
+            | Happening::Checked { place, .. }
+            | Happening::Back { place, .. }
+            | Happening::Woken { place, .. } => (place.process, place.incarnation, true),
+            Happening::Arrives { place, .. }
+            | Happening::Reaches { place, is_marked: false, .. }
+            | Happening::LookedUp { place, .. } => (place.process, place.incarnation, false),
+            // A marked call that left is on the wire. A process that stands still between its last look at the clock and
+            // the socket can act past its deadline; that window is named in the guide, and is not simulated.
+            Happening::Reaches { is_marked: true, .. } => return None,
+            Happening::Nudged { process, incarnation, .. }
+            | Happening::Claims { process, incarnation, .. }
+            | Happening::Spawned { process, incarnation, .. }
+            | Happening::Polls { process, incarnation }
+            | Happening::Renews { process, incarnation } => (*process, *incarnation, true),
+            Happening::Thaws { .. }
+            | Happening::Restarts { .. }
+            | Happening::Alarm
+            | Happening::Submits { .. }
+            | Happening::Looks { .. }
+            | Happening::Starts { .. } => return None,
+        };
+        let found = self.processes.get(process)?;
+        let waits = match found.state {
+            State::Frozen { holds } => found.incarnation == incarnation && (is_inside || holds),
+            State::Up | State::Down => false,
+        };
+        waits.then_some(process)
+    }
+
+    fn is_up(&self, process: usize, incarnation: u32) -> bool {
+        self.processes.get(process).is_some_and(|found| found.is_up() && found.incarnation == incarnation)
+    }
+
+    fn put(&mut self, at: Time, what: Happening) {
+        let shuffle = self.rng.next();
+        self.agenda.put(at, shuffle, what);
+    }
+
+    /// Puts something on the agenda `first` to `last` milliseconds from now.
+    fn soon(&mut self, first: u64, last: u64, what: Happening) {
+        let at = self.now + std::time::Duration::from_millis(self.rng.between(first, last));
+        self.put(at, what);
+    }
+
+    fn number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    fn violate(&mut self, rule: &'static str, what: String) {
+        tell!(self, "VIOLATION of {rule}: {what}");
+        if self.found.is_none() {
+            self.found = Some(Violation { rule, what });
+        }
+    }
+
+    fn heed(&mut self, checked: Result<(), Violation>) {
+        if let Err(Violation { rule, what }) = checked {
+            self.violate(rule, what);
+        }
+    }
+
+    fn tell(&mut self, line: String) {
+        let (at, now) = (self.now.since(BEGIN), self.steps);
+        if let Some(story) = &mut self.story
+            && story.len() < STORY_LINES_MAX
+        {
+            story.push(format!("{now:>5} {:>9.3}s {line}", at.as_secs_f64()));
+        }
+    }
+
+    fn place(&self, process: usize, run: &RunId, task: u64) -> Place {
+        Place { process, incarnation: self.processes[process].incarnation, run: run.clone(), task }
+    }
+
+    fn is_out(&self, place: &Place, effect: &EffectId, ticket: u64) -> bool {
+        let process = &self.processes[place.process];
+        let task = process.tasks.get(&place.run).filter(|task| task.number == place.task);
+        process.incarnation == place.incarnation
+            && task.is_some_and(|task| task.out.get(effect).is_some_and(|out| out.ticket == ticket))
+    }
+}
+
+pub fn tenant() -> TenantId {
+    "clinic".into()
+}

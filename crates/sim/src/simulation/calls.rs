@@ -1,0 +1,243 @@
+//! Calls to tools and models: checked, sent, acted on, answered.
+
+use std::time::Duration;
+
+use baton_core::id::RunId;
+use baton_core::run::{Block as Blocked, EffectId, Outcome};
+use baton_core::time::Time;
+use baton_core::tool::Class;
+use baton_engine::owner::{Input, Send, What};
+use serde_json::Value;
+
+use super::{Happening, Simulation, tell};
+use crate::case::{Block, Instant};
+use crate::coverage::Column;
+use crate::process::{Out, Place};
+use crate::services::{self, Asked, Fate};
+
+impl Simulation<'_> {
+    /// May this call go out now? A marked one stops at its permit.
+    pub(super) fn check(&mut self, place: &Place, send: Box<Send>) {
+        let ticket = self.number();
+        if let Some(task) = self.processes[place.process].task_mut(place) {
+            task.out.insert(send.effect.clone(), Out { ticket, acted: false });
+        }
+        self.soon(0, 2, Happening::Checked { place: place.clone(), send, ticket });
+    }
+
+    pub(super) fn checked(&mut self, place: &Place, send: Box<Send>, ticket: u64) {
+        if !self.is_out(place, &send.effect, ticket) {
+            return;
+        }
+        let is_tool = matches!(send.what, What::Tool(_));
+        if is_tool
+            && send.approved.is_none()
+            && let Some(block) = self.storm.block(&mut self.rng)
+        {
+            let hash = self.block_of(&send, block);
+            self.cover_call(place, &send.effect.call.node, Column::Blocked, Instant::AfterAppend);
+            let input = Input::Outcome { effect: send.effect.clone(), outcome: Outcome::Blocked(hash), audit: None };
+            return self.back(place, ticket, None, input, None);
+        }
+        if send.class.is_marked() && is_tool {
+            let effect = send.effect.clone();
+            if let Some(task) = self.processes[place.process].task_mut(place) {
+                task.permits.insert(effect.clone(), send);
+            }
+            return self.feed(place.process, &place.run, Input::Permitted { effect });
+        }
+        let limit = send.limit;
+        self.leave(place, send, ticket, limit, false);
+    }
+
+    fn block_of(&mut self, send: &Send, block: Block) -> Blocked {
+        let until = self.now + Duration::from_millis(self.rng.between(100, 8_000));
+        match block {
+            Block::RateLimit => Blocked::RateLimit { until },
+            Block::Circuit => Blocked::Circuit { until },
+            Block::Approval => Blocked::Approval { hash: format!("hash of {}", send.effect) },
+        }
+    }
+
+    /// The marker is durable: the permitted call goes out now.
+    pub(super) fn perform(&mut self, place: &Place, effect: &EffectId, until: Time) {
+        let Some(task) = self.processes[place.process].task_mut(place) else { return };
+        let Some(send) = task.permits.remove(effect) else { return };
+        let Some(ticket) = task.out.get(effect).map(|out| out.ticket) else { return };
+        let limit = until.since(self.now);
+        if limit.is_zero() {
+            tell!(self, "p{} {} is too late to send {effect}", place.process, place.run);
+            let input = Input::Outcome { effect: effect.clone(), outcome: Outcome::NotSent, audit: None };
+            return self.soon_back(place, ticket, input);
+        }
+        self.leave(place, send, ticket, limit, true);
+    }
+
+    fn leave(&mut self, place: &Place, mut send: Box<Send>, ticket: u64, limit: Duration, is_marked: bool) {
+        send.limit = limit;
+        let Some(ownership) = self.ownership(place) else { return };
+        tell!(self, "p{} {} sends {} ({:?})", place.process, place.run, send.effect, send.class);
+        let checked = self.witness.leaves(&place.run, &send, ownership, self.now, &self.services);
+        self.heed(checked);
+        self.soon(1, 20, Happening::Reaches { place: place.clone(), send, ticket, is_marked });
+        for fault in self.storm.due(Instant::Sent) {
+            self.strike(place, fault);
+        }
+    }
+
+    pub(super) fn reaches(&mut self, place: &Place, send: Box<Send>, ticket: u64) {
+        let is_alive = self.processes[place.process].incarnation == place.incarnation;
+        if !is_alive && self.rng.chance(50) {
+            return;
+        }
+        // A call that was dropped may be on the wire already.
+        if is_alive && !self.is_out(place, &send.effect, ticket) && self.rng.chance(50) {
+            return;
+        }
+        let is_model = matches!(send.what, What::Model { .. });
+        let fate = match self.storm.fate(&mut self.rng, send.class) {
+            Fate::Garbled if !is_model => Fate::Done,
+            fate => fate,
+        };
+        if let Some(column) = Column::of(fate).filter(|_| is_alive) {
+            let instant = match fate {
+                Fate::Refused | Fate::Declined | Fate::RequestLost => Instant::Sent,
+                Fate::Done | Fate::Slow | Fate::AnswerLost | Fate::Late | Fate::Garbled => Instant::Acted,
+            };
+            self.cover_call(place, &send.effect.call.node, column, instant);
+        }
+        let asked = self.asked(place, &send, false);
+        let index = self.services.ledger.len();
+        let quick = Duration::from_millis(self.rng.between(1, 200));
+        let answer = self.services.receive(asked, &send.what, fate, quick, send.limit);
+        tell!(self, "  {} reaches its service: {fate:?}", send.effect);
+        if let Some(task) = self.processes[place.process].task_mut(place)
+            && let Some(out) = task.out.get_mut(&send.effect)
+        {
+            out.acted = true;
+        }
+        self.answer(place, send, ticket, answer, Some(index));
+        for fault in self.storm.due(Instant::Acted) {
+            self.strike(place, fault);
+        }
+    }
+
+    fn soon_back(&mut self, place: &Place, ticket: u64, input: Input) {
+        let (place, input) = (place.clone(), Box::new(input));
+        self.soon(0, 2, Happening::Back { place, ticket, call: None, input, asked: None });
+    }
+
+    fn asked(&self, place: &Place, send: &Send, is_look_up: bool) -> Asked {
+        let (key, tool, arguments) = match &send.what {
+            What::Tool(call) => (call.key.clone(), call.tool.clone(), call.arguments.clone()),
+            What::Model { key, request } => {
+                (key.clone(), String::new(), serde_json::to_value(&request.messages).unwrap_or(Value::Null))
+            }
+        };
+        let found = &self.processes[place.process];
+        let task = found.tasks.get(&place.run).filter(|task| task.number == place.task);
+        let task = task.filter(|_| found.incarnation == place.incarnation);
+        let epoch = task.map_or(0, |task| task.owner.ownership().epoch);
+        Asked {
+            at: self.now,
+            run: place.run.clone(),
+            effect: send.effect.clone(),
+            key,
+            tool,
+            class: send.class,
+            arguments,
+            is_look_up,
+            epoch,
+            was_owner: task.is_some_and(|task| self.witness.is_owner(&place.run, &task.owner.ownership())),
+            acted: false,
+            told: None,
+        }
+    }
+
+    fn answer(&mut self, place: &Place, send: Box<Send>, ticket: u64, answer: services::Answer, asked: Option<usize>) {
+        let effect = send.effect.clone();
+        if let Some((outcome, after)) = answer.late {
+            let input = Box::new(Input::Outcome { effect: effect.clone(), outcome, audit: None });
+            let (place, at) = (place.clone(), self.now + after);
+            self.put(at, Happening::Back { place, ticket: 0, call: None, input, asked: None });
+        }
+        let audit = match &send.what {
+            What::Tool(call) => Some(Box::new(services::audit_row(call, &answer.outcome, self.now))),
+            What::Model { .. } => None,
+        };
+        let input = Box::new(Input::Outcome { effect, outcome: answer.outcome, audit });
+        let (place, at) = (place.clone(), self.now + answer.after);
+        self.put(at, Happening::Back { place, ticket, call: Some(send), input, asked });
+    }
+
+    pub(super) fn begin_look_up(&mut self, place: &Place, send: Box<Send>) {
+        let ticket = self.number();
+        if let Some(task) = self.processes[place.process].task_mut(place) {
+            task.out.insert(send.effect.clone(), Out { ticket, acted: false });
+        }
+        let checked = self.witness.looks_up(&place.run, &send.effect, self.now);
+        self.heed(checked);
+        tell!(self, "p{} {} looks up {}", place.process, place.run, send.effect);
+        self.soon(1, 20, Happening::LookedUp { place: place.clone(), send, ticket });
+    }
+
+    pub(super) fn looked_up(&mut self, place: &Place, send: &Send, ticket: u64) {
+        if !self.is_out(place, &send.effect, ticket) {
+            return;
+        }
+        let asked = self.asked(place, send, true);
+        let index = self.services.ledger.len();
+        let is_reachable = self.storm.fate(&mut self.rng, Class::Verify) == Fate::Done;
+        let quick = Duration::from_millis(self.rng.between(1, 50));
+        let answer = self.services.look_up(asked, is_reachable, quick);
+        let input = Box::new(Input::Outcome { effect: send.effect.clone(), outcome: answer.outcome, audit: None });
+        let (place, at) = (place.clone(), self.now + answer.after);
+        self.put(at, Happening::Back { place, ticket, call: None, input, asked: Some(index) });
+    }
+
+    /// Where a run is awake: a late answer comes in by any door.
+    fn awake_at(&self, run: &RunId) -> Option<Place> {
+        let mut up = (0..self.processes.len()).filter(|process| self.processes[*process].is_up());
+        up.find_map(|process| Some(self.place(process, run, self.processes[process].tasks.get(run)?.number)))
+    }
+
+    /// An answer reaches whoever sent the call, if it is still there to hear it. Ticket 0 is one that comes after it
+    /// was given up.
+    pub(super) fn back(
+        &mut self,
+        place: &Place,
+        ticket: u64,
+        call: Option<Box<Send>>,
+        input: Input,
+        asked: Option<usize>,
+    ) {
+        let Input::Outcome { effect, outcome, audit } = input else { return };
+        let is_late = ticket == 0;
+        let found = if is_late { self.awake_at(&place.run) } else { Some(place.clone()) };
+        let Some(place) = &found else { return };
+        if !is_late && !self.is_out(place, &effect, ticket) {
+            return;
+        }
+        let Some(task) = self.processes[place.process].task_mut(place) else { return };
+        if !is_late {
+            task.out.remove(&effect);
+        }
+        let ownership = task.owner.ownership();
+        if is_late {
+            tell!(self, "a late answer to {effect}");
+            self.witness.heard_late(&place.run, ownership, &effect);
+        }
+        if let Some(asked) = asked {
+            self.services.ledger[asked].told = services::told(&outcome);
+        }
+        let twice = (call.is_some() && self.storm.answers_twice()).then(|| outcome.clone());
+        if let Some(audit) = &audit {
+            self.witness.heard(&place.run, ownership, audit);
+        }
+        self.feed(place.process, &place.run, Input::Outcome { effect: effect.clone(), outcome, audit });
+        if let Some(outcome) = twice {
+            self.cover_call(place, &effect.call.node, Column::AnswerTwice, Instant::Acted);
+            self.feed(place.process, &place.run, Input::Outcome { effect, outcome, audit: None });
+        }
+    }
+}

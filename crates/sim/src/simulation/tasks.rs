@@ -1,0 +1,333 @@
+//! Awake runs: their owners are fed, and what they ask for is carried out, as the engine's own shell does it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use baton_core::id::RunId;
+use baton_core::run::FOLD_VERSION;
+use baton_core::time::Time;
+use baton_engine::owner::{Input, Output, Owner, versions_of};
+use baton_ports::journal::{Append, Error, InboxItem, Ownership};
+
+use super::{Happening, Simulation, tell};
+use crate::case::{Fault, Instant};
+use crate::coverage::Column;
+use crate::process::{Place, State, Stop, Task};
+use crate::think::Thinker;
+
+/// Of a hundred states, how many are compared with the fold of their whole journal: it costs as much as a run.
+pub(super) const COMPARED: u64 = 15;
+/// What snapshots of another fold begin with.
+pub(super) const OTHER_FOLD: &[u8] = b"another fold: ";
+
+impl Simulation<'_> {
+    pub(super) fn begin_task(&mut self, process: usize, run: &RunId, owner: Owner, items: Vec<InboxItem>) {
+        let number = self.number();
+        let task = Task {
+            number,
+            owner,
+            permits: BTreeMap::new(),
+            out: BTreeMap::new(),
+            wake_at: None,
+            appending: false,
+            under_way: None,
+            recorded: None,
+        };
+        self.processes[process].tasks.insert(run.clone(), task);
+        self.renew_soon(process);
+        self.feed(process, run, Input::Items(items));
+    }
+
+    pub(super) fn feed(&mut self, process: usize, run: &RunId, input: Input) {
+        let Some(task) = self.processes[process].tasks.get_mut(run) else { return };
+        let number = task.number;
+        if self.story.is_some() {
+            let line = format!("p{process} {run} ← {}", shown(&input));
+            self.tell(line);
+        }
+        let Some(task) = self.processes[process].tasks.get_mut(run) else { return };
+        let outputs = task.owner.handle(input, self.now, &Thinker, &self.options);
+        let ownership = task.owner.ownership();
+        let place = self.place(process, run, number);
+        for output in outputs {
+            let let_out = match &output {
+                Output::Send(send) | Output::LookUp(send) => Some(&send.effect),
+                Output::Perform { effect, .. } => Some(effect),
+                _ => None,
+            };
+            if let Some(effect) = let_out {
+                let checked = self.witness.lets_out(run, effect, ownership);
+                self.heed(checked);
+            }
+            self.carry_out(&place, output);
+        }
+        self.leave_if_idle(&place);
+    }
+
+    /// One output; between any two the process may be killed, or stand still.
+    pub(super) fn carry_out(&mut self, place: &Place, output: Output) {
+        if self.processes[place.process].incarnation != place.incarnation {
+            return;
+        }
+        self.stop_midway(place);
+        let found = &mut self.processes[place.process];
+        match found.state {
+            State::Up if found.incarnation == place.incarnation => {}
+            State::Frozen { .. } => return found.todo.push_back((place.clone(), output)),
+            State::Up | State::Down => return,
+        }
+        if found.task_mut(place).is_none() {
+            return;
+        }
+        match output {
+            Output::Append(append) => self.begin_append(place, *append),
+            Output::Send(send) => self.check(place, send),
+            Output::Perform { effect, until } => self.perform(place, &effect, until),
+            Output::LookUp(send) => self.begin_look_up(place, send),
+            Output::Drop { effect } => {
+                if let Some(task) = self.processes[place.process].task_mut(place) {
+                    task.permits.remove(&effect);
+                    task.out.remove(&effect);
+                }
+            }
+            Output::Refused { item, refusal } => {
+                tell!(self, "p{} {} refuses item {item}: {refusal}", place.process, place.run);
+                if let Some(ownership) = self.ownership(place) {
+                    self.witness.refused(&place.run, ownership, item);
+                }
+            }
+            Output::Announce(run) => {
+                if !self.storm.loses_hint(&mut self.rng) {
+                    let (process, incarnation) = (place.process, place.incarnation);
+                    self.soon(0, 5, Happening::Nudged { process, incarnation, run });
+                }
+            }
+            Output::WakeAt(at) => self.wake_at(place, at),
+            Output::Released => {
+                self.compare(place);
+                self.end_task(place, false);
+            }
+            Output::Release => {
+                let ownership = self.processes[place.process].task_mut(place).map(|task| task.owner.ownership());
+                let released = ownership.map(|ownership| self.books.release(ownership));
+                self.end_task(place, matches!(released, Some(Err(_))));
+            }
+        }
+    }
+
+    fn stop_midway(&mut self, place: &Place) {
+        let found = &mut self.processes[place.process];
+        let Some((left, stop)) = found.stops_after.as_mut() else { return };
+        if let Some(less) = left.checked_sub(1) {
+            *left = less;
+            return;
+        }
+        let stop = *stop;
+        found.stops_after = None;
+        match stop {
+            Stop::Killed => {
+                let noticed = self.rng.chance(50);
+                let after = Duration::from_secs(self.rng.between(1, 30));
+                self.kill(place.process, noticed, after);
+            }
+            Stop::Frozen => self.freeze(place.process, 60, true),
+        }
+    }
+
+    fn begin_append(&mut self, place: &Place, append: Append) {
+        self.witness.proposed(&append);
+        if let Some(task) = self.processes[place.process].task_mut(place) {
+            task.appending = true;
+            task.under_way = Some((append.entry.clone(), false));
+        }
+        let faults = self.storm.due(Instant::BeforeAppend);
+        let mut delay = Duration::from_millis(self.rng.between(1, 5));
+        let mut lost = false;
+        for fault in faults {
+            match fault {
+                Fault::SlowWrite { seconds } => {
+                    self.cover(place, Column::SlowWrite);
+                    delay = Duration::from_secs(seconds);
+                }
+                Fault::FailWrite { .. } => {
+                    self.cover(place, Column::FailedWrite);
+                    lost = true;
+                }
+                fault => self.strike(place, fault),
+            }
+        }
+        tell!(self, "p{} {} appends {}: {}", place.process, place.run, append.expected_seq + 1, entry_of(&append));
+        self.put(self.now + delay, Happening::Arrives { place: place.clone(), append: Box::new(append), lost });
+    }
+
+    pub(super) fn arrives(&mut self, place: Place, mut append: Append, lost: bool) {
+        // What a killed process had not handed over is lost with it.
+        if self.processes[place.process].incarnation != place.incarnation && self.rng.chance(50) {
+            return;
+        }
+        if lost {
+            let answer = Err(Error::Unwritable { reason: "the disk is full".to_owned() });
+            return self.soon(1, 3, Happening::Answered { place, answer });
+        }
+        self.fold_otherwise(&place, &mut append);
+        let kept = append.clone();
+        let taken = self.books.peek(&kept);
+        let mut answer = self.books.append(append);
+        let mut delay = Duration::from_millis(self.rng.between(1, 3));
+        if answer.is_ok() {
+            tell!(self, "p{} {} is at {}", place.process, place.run, kept.expected_seq + 1);
+            if let Some((_, committed)) =
+                self.processes[place.process].task_mut(&place).and_then(|task| task.under_way.as_mut())
+            {
+                *committed = true;
+            }
+            self.stirred = true;
+            self.committed(&place, &kept, &taken);
+            for fault in self.storm.due(Instant::AfterAppend) {
+                match fault {
+                    Fault::FailWrite { .. } => {
+                        self.cover(&place, Column::FailedWrite);
+                        answer = Err(Error::Unwritable { reason: "nobody knows".to_owned() });
+                    }
+                    Fault::SlowWrite { seconds } => {
+                        self.cover(&place, Column::SlowWrite);
+                        delay = Duration::from_secs(seconds);
+                    }
+                    fault => self.strike(&place, fault),
+                }
+            }
+        } else {
+            tell!(self, "p{} {} is refused its append {}: {answer:?}", place.process, place.run, kept.expected_seq + 1);
+        }
+        self.put(self.now + delay, Happening::Answered { place, answer });
+    }
+
+    /// What an owner decided is what its journal folds to.
+    fn compare(&mut self, place: &Place) {
+        if !self.rng.chance(COMPARED) {
+            return;
+        }
+        let Some(task) = self.processes[place.process].tasks.get(&place.run) else { return };
+        let checked = self.witness.folded(&place.run, task.owner.run(), task.owner.seq());
+        self.heed(checked);
+    }
+
+    /// A binary with another fold writes snapshots that this one cannot read.
+    fn fold_otherwise(&self, place: &Place, append: &mut Append) {
+        let fold_version = self.processes[place.process].fold_version;
+        if let Some(snapshot) = append.snapshot.as_mut().filter(|_| fold_version != FOLD_VERSION) {
+            snapshot.fold_version = fold_version;
+            snapshot.state = [OTHER_FOLD, &snapshot.state].concat().into();
+        }
+    }
+
+    fn committed(&mut self, place: &Place, append: &Append, taken: &[InboxItem]) {
+        let checked = self.witness.committed(append, taken, &self.services, self.catalog);
+        self.heed(checked);
+        let asks = self.processes[place.process].task_mut(place).map(|task| task.owner.run().asks());
+        if let Some(asks) = asks {
+            let checked = self.witness.desk(&append.aggregate, &asks, &self.books);
+            self.heed(checked);
+        }
+        self.react(append);
+    }
+
+    pub(super) fn answered(&mut self, place: &Place, answer: Result<(), Error>) {
+        let Some(task) = self.processes[place.process].task_mut(place) else { return };
+        task.appending = false;
+        task.recorded = task.under_way.take().map(|(entry, _)| entry);
+        let ownership = task.owner.ownership();
+        match answer {
+            Ok(()) => {
+                self.witness.acknowledged(&place.run, ownership);
+                self.feed(place.process, &place.run, Input::Appended);
+                // One that stopped in the middle has not said all it refused.
+                if self.is_up(place.process, place.incarnation) && self.processes[place.process].todo.is_empty() {
+                    let checked = self.witness.settled_items(&place.run, ownership);
+                    self.heed(checked);
+                }
+                for fault in self.storm.due(Instant::Recorded) {
+                    self.strike(place, fault);
+                }
+            }
+            Err(Error::LeaseLost { .. }) => self.end_task(place, false),
+            Err(_) => self.end_task(place, true),
+        }
+    }
+
+    pub(super) fn ownership(&mut self, place: &Place) -> Option<Ownership> {
+        self.processes[place.process].task_mut(place).map(|task| task.owner.ownership())
+    }
+
+    fn wake_at(&mut self, place: &Place, at: Time) {
+        if let Some(task) = self.processes[place.process].task_mut(place)
+            && task.wake_at != Some(at)
+        {
+            task.wake_at = Some(at);
+            self.put(at.max(self.now), Happening::Woken { place: place.clone(), at });
+        }
+    }
+
+    pub(super) fn woken(&mut self, place: &Place, at: Time) {
+        let Some(task) = self.processes[place.process].task_mut(place) else { return };
+        if task.wake_at == Some(at) {
+            task.wake_at = None;
+            self.feed(place.process, &place.run, Input::Wake);
+        }
+    }
+
+    /// Items that came from others, with the versions they name.
+    pub(super) fn look_into_inbox(&mut self, process: usize, run: &RunId) {
+        // One that is still being claimed is told by its dispatcher when it is done.
+        let Some(task) = self.processes[process].tasks.get(run) else { return };
+        let (handle, seen) = (task.owner.ownership().handle, task.owner.inbox_seen());
+        self.processes[process].dispatcher.seen(run);
+        let items = self.books.inbox(handle, seen);
+        let named = versions_of(&[], &items, None);
+        let known: Vec<_> = named.into_iter().filter_map(|hash| self.version(hash)).collect();
+        if let Some(task) = self.processes[process].tasks.get_mut(run) {
+            task.owner.know(known);
+        }
+        self.feed(process, run, Input::Items(items));
+    }
+
+    pub(super) fn end_task(&mut self, place: &Place, has_fallen: bool) {
+        let found = &mut self.processes[place.process];
+        if found.task_mut(place).is_none() {
+            return;
+        }
+        found.tasks.remove(&place.run);
+        if has_fallen {
+            found.fallen.push(place.run.clone());
+        }
+        tell!(
+            self,
+            "p{} lets go of {}{}",
+            place.process,
+            place.run,
+            if has_fallen { " and claims it afresh" } else { "" }
+        );
+        self.left(place.process, &place.run);
+        self.leave_if_idle(place);
+    }
+}
+
+fn shown(input: &Input) -> String {
+    match input {
+        Input::Items(items) => {
+            let ids: Vec<&str> = items.iter().map(|item| item.command_id.as_str()).collect();
+            format!("items {ids:?}")
+        }
+        Input::Outcome { effect, outcome, .. } => format!("{effect}: {outcome:?}"),
+        Input::Permitted { effect } => format!("{effect} may go out"),
+        Input::Appended => "appended".to_owned(),
+        Input::Wake => "wake".to_owned(),
+        Input::Lease { .. } => "lease".to_owned(),
+    }
+}
+
+fn entry_of(append: &Append) -> String {
+    let entry = String::from_utf8_lossy(&append.entry);
+    let done = if append.inbox_done.is_empty() { String::new() } else { format!(" items {:?}", append.inbox_done) };
+    format!("{entry}{done}{}", if append.release { " and lets go" } else { "" })
+}

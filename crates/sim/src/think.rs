@@ -1,0 +1,109 @@
+//! The simulated agent: its task lists its moves, the model says them one after another, and it makes them.
+//!
+//! A task is moves behind each other, `;` between them: `call TOOL N`, `+call TOOL N` (asked for together with the
+//! move before it), `ask`, `answer`, `give up`, and for an agent that only chooses `choose TOOL…`.
+
+use baton_core::agent::{Seen, Step, Task, Think, ToolRequest};
+use baton_core::fault::{Fault, code};
+use baton_core::model::{Message, Profile, Request};
+use serde_json::{Value, json};
+
+/// Replies that make no sense after which the agent gives up.
+const GARBLED_MAX: usize = 2;
+
+/// Answers with whatever the last understood reply tells it to do.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Thinker;
+
+impl Think for Thinker {
+    fn step(&self, task: &Task, seen: &[Seen]) -> Step {
+        let moves = groups(&task.prompt);
+        let understood = seen.iter().filter(|seen| is_understood(seen, &moves)).count();
+        match seen.last() {
+            Some(Seen::Replied(reply)) if is_one(&reply.content, &moves) => {
+                act(moves.get(understood - 1).map_or("", String::as_str), understood, seen)
+            }
+            Some(Seen::Replied(_)) => {
+                let garbled = seen.iter().filter(|seen| matches!(seen, Seen::Replied(_))).count() - understood;
+                if garbled > GARBLED_MAX {
+                    return Step::GiveUp(Fault::new(code::AGENT_GAVE_UP, "the model makes no sense"));
+                }
+                ask(task, &moves, understood)
+            }
+            Some(Seen::ModelFailed(fault)) => Step::GiveUp(fault.clone()),
+            Some(Seen::Tools(_) | Seen::Said(_)) | None => ask(task, &moves, understood),
+        }
+    }
+}
+
+/// Moves that are made together.
+fn groups(prompt: &str) -> Vec<String> {
+    let mut groups: Vec<String> = Vec::new();
+    for one in prompt.split(';') {
+        match (one.strip_prefix('+'), groups.last_mut()) {
+            (Some(more), Some(last)) => {
+                last.push(';');
+                last.push_str(more);
+            }
+            _ => groups.push(one.to_owned()),
+        }
+    }
+    groups
+}
+
+fn is_one(content: &str, moves: &[String]) -> bool {
+    moves.iter().any(|one| one == content)
+}
+
+fn is_understood(seen: &Seen, moves: &[String]) -> bool {
+    matches!(seen, Seen::Replied(reply) if is_one(&reply.content, moves))
+}
+
+fn ask(task: &Task, moves: &[String], next: usize) -> Step {
+    let content = moves.get(next).cloned().unwrap_or_else(|| "answer".to_owned());
+    Step::AskModel(Request {
+        agent: task.agent.name.clone(),
+        profile: Profile::Balanced,
+        model: None,
+        messages: vec![Message::User { content }],
+        tools: Vec::new(),
+        schema: None,
+        temperature: 0.0,
+        max_tokens: None,
+    })
+}
+
+fn act(said: &str, turn: usize, seen: &[Seen]) -> Step {
+    let (word, rest) = said.split_once(' ').unwrap_or((said, ""));
+    match word {
+        "call" => Step::RequestTools(calls(said, turn)),
+        "ask" => Step::AskCustomer { question: "Which one?".to_owned() },
+        "give" => Step::GiveUp(Fault::new(code::AGENT_GAVE_UP, "it was told to")),
+        "choose" => {
+            let chosen: Vec<Value> =
+                rest.split(' ').map(|tool| json!({ "tool_name": tool, "parameters": { "n": 1 } })).collect();
+            Step::Answer { output: json!({ "tool_requests": chosen }) }
+        }
+        _ => Step::Answer { output: json!({ "heard": heard(seen) }) },
+    }
+}
+
+fn calls(said: &str, turn: usize) -> Vec<ToolRequest> {
+    let one = |(place, call): (usize, &str)| {
+        let mut words = call.split(' ').skip(1);
+        let tool = words.next().unwrap_or_default().to_owned();
+        let n: u64 = words.next().and_then(|word| word.parse().ok()).unwrap_or_default();
+        ToolRequest { id: format!("{turn}.{place}"), tool, arguments: json!({ "n": n }) }
+    };
+    said.split(';').enumerate().map(one).collect()
+}
+
+/// What tools and customers said, so that an answer depends on it.
+fn heard(seen: &[Seen]) -> Vec<Value> {
+    let of = |seen: &Seen| match seen {
+        Seen::Tools(results) => Some(results.iter().map(|(_, result)| json!(result.success)).collect()),
+        Seen::Said(text) => Some(json!(text)),
+        Seen::Replied(_) | Seen::ModelFailed(_) => None,
+    };
+    seen.iter().filter_map(of).collect()
+}

@@ -1,0 +1,19 @@
+//! The fake does what every store must.
+
+use baton_sim::conformance;
+use baton_sim::fake::Store;
+
+#[tokio::test]
+async fn the_journal_in_memory() {
+    conformance::journal(async || Store::new()).await;
+}
+
+#[tokio::test]
+async fn records_in_memory() {
+    conformance::records(async || Store::new()).await;
+}
+
+#[tokio::test]
+async fn the_registry_in_memory() {
+    conformance::registry(async || Store::new()).await;
+}
