@@ -64,9 +64,9 @@ pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode>
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Searches for so many minutes with a binary that is already built.
-pub fn search(binary: &Path, minutes: u32) -> anyhow::Result<()> {
-    process::run(Command::new(binary).args(["--minutes", &minutes.to_string()]))
+/// Tries so many seeds, always the same, with a binary that is already built.
+pub fn search(binary: &Path, seeds: u64) -> anyhow::Result<()> {
+    process::run(Command::new(binary).args(["--seeds", &seeds.to_string()]))
 }
 
 #[cfg(test)]
