@@ -15,6 +15,7 @@ mod people;
 mod reopened;
 mod rest;
 mod sagas;
+mod transitions;
 mod variables;
 mod waits;
 mod world;

@@ -237,8 +237,13 @@ impl World {
     }
 
     pub fn retries(&mut self) -> &mut Self {
+        let command = self.retry_command();
+        self.does(command)
+    }
+
+    pub fn retry_command(&self) -> Command {
         let workflow = self.versions[&self.version].clone();
-        self.does(Command::Retry { by: "ana".into(), bundle: self.version.clone(), workflow })
+        Command::Retry { by: "ana".into(), bundle: self.version.clone(), workflow }
     }
 
     /// Retries on a newer version.

@@ -1,0 +1,243 @@
+//! Every command in every state: walked or refused, written down where people read it.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde_json::json;
+
+use super::flow::{Flow, N, agent, approval, child, flow, signal, tool, wait_for};
+use super::flow::{only, secs};
+use super::world::{Reply, World, blocked, fails, unknown};
+use crate::agent::Step;
+use crate::run::{
+    Address, Ask, Block, CallId, ChildEnd, Command, Decision, Effect, EffectId, Forked, Outcome, Resolution, Role,
+    State,
+};
+use crate::tool;
+
+const WORDS: [&str; 18] = [
+    "start",
+    "outcome",
+    "sending",
+    "taken_over",
+    "wake",
+    "stepped",
+    "signal",
+    "answer",
+    "approve",
+    "resolve",
+    "child_ended",
+    "child_undone",
+    "pause",
+    "resume",
+    "cancel",
+    "retry",
+    "rollback",
+    "fork",
+];
+
+/// Something of every kind that can be open.
+fn open_ends() -> [N; 6] {
+    [tool("doubt").once(), tool("leave"), approval("ask", 1), signal("go", "go"), child("sub"), agent("who", &[])]
+}
+
+fn waiting() -> World {
+    let mut w = World::new(flow(open_ends(), ""));
+    w.answers("doubt", [unknown()]).answers("leave", [blocked(Block::Approval { hash: "h".into() })]);
+    w.thinks("who", [Step::AskCustomer { question: "which?".into() }]).starts();
+    w
+}
+
+/// As [`waiting`], with a call out, a call not sent yet, and an agent that was just answered.
+fn running() -> World {
+    let nodes = open_ends().into_iter().chain([wait_for("w", secs(1)), tool("next").once()]);
+    let mut w = World::new(flow(nodes, "w>next"));
+    w.answers("doubt", [unknown()]).answers("leave", [blocked(Block::Approval { hash: "h".into() })]);
+    w.thinks("who", [Step::AskCustomer { question: "which?".into() }]).starts();
+    w.now = w.now + secs(1);
+    w.only_decides(Command::Wake);
+    w.only_decides(Command::Signal(super::world::signal("message", json!("ten"), None)));
+    w
+}
+
+fn saga() -> Flow {
+    let undone_by_child = child("sub");
+    flow([tool("a").undo("un"), undone_by_child, tool("b")], "a>sub sub>b")
+}
+
+fn compensating() -> World {
+    let mut w = World::new(saga());
+    w.answers("b", [fails("NO")]).answers("un", [Reply::StaysOut]).starts();
+    w.child_ends("sub", "run/sub", State::Completed, true);
+    w
+}
+
+/// A run in each state, with as much open in it as there can be.
+fn run_in(state: State) -> World {
+    let acted = || flow([tool("a").undo("un"), tool("b").fails()], "a>b");
+    let mut w = match state {
+        State::Pending => World::new(only(tool("a"))),
+        State::Running => running(),
+        State::Waiting => waiting(),
+        State::Paused => {
+            let mut w = running();
+            w.only_decides(Command::Pause { by: "ana".into() });
+            w
+        }
+        State::Completed => World::new(acted()),
+        State::Failed => {
+            let mut w = World::new(acted());
+            w.answers("b", [fails("NO")]);
+            w
+        }
+        State::Compensating => compensating(),
+        State::Compensated => {
+            let mut w = World::new(flow([tool("a").undo("un"), tool("b")], "a>b"));
+            w.answers("b", [fails("NO")]);
+            w
+        }
+        State::Cancelled => World::new(flow([tool("a").undo("un"), approval("ask", 1)], "a>ask")),
+        State::TimedOut => World::new(only(approval("ask", 1)).timeout(secs(1))),
+    };
+    match state {
+        State::Completed | State::Failed | State::Compensated => drop(w.starts()),
+        State::Cancelled => drop(w.starts().cancels(false)),
+        State::TimedOut => drop(w.starts().passes(secs(1))),
+        State::Pending | State::Running | State::Waiting | State::Paused | State::Compensating => {}
+    }
+    assert_eq!(w.run.state(), state);
+    w
+}
+
+/// The command of this word, aimed at what is open for it; else at nothing.
+fn command(word: &str, w: &World) -> Command {
+    let nowhere =
+        EffectId { call: CallId { node: Address::outer("nowhere"), call: 0, role: Role::Act }, generation: 0 };
+    let asks = w.run.asks();
+    let doubt = asks.iter().find_map(|ask| if let Ask::Doubt(effect) = ask { Some(effect.clone()) } else { None });
+    let leave = asks.iter().find_map(|ask| if let Ask::Approval(effect) = ask { Some(effect.clone()) } else { None });
+    let sendable = w.run.pending(w.now).find_map(|effect| match effect {
+        Effect::Send { effect, .. } => Some(effect),
+        Effect::LookUp { .. } => None,
+    });
+    let by = || "ana".to_owned();
+    let run = || "run/sub".into();
+    let out = || sendable.clone().or(doubt.clone()).unwrap_or(nowhere.clone());
+    match word {
+        "start" => w.start_command(json!({})),
+        "outcome" => {
+            let done = tool::Outcome::Done { output: json!({"id": 1}), cost: crate::money::Usd::ZERO, cached: false };
+            Command::Outcome { effect: out(), outcome: Outcome::Tool(done) }
+        }
+        "sending" => Command::Sending { effect: out(), epoch: 1, deadline: w.now + secs(1) },
+        "taken_over" => Command::TakenOver { epoch: 2 },
+        "wake" => Command::Wake,
+        "stepped" => Command::Stepped { node: Address::outer("who"), step: Step::Answer { output: json!(1) } },
+        "signal" => Command::Signal(super::world::signal("go", json!(1), None)),
+        "answer" => Command::Answer {
+            node: Address::outer("ask"),
+            by: by(),
+            decision: Decision::Approve { note: String::new() },
+        },
+        "approve" => Command::Approve { effect: leave.unwrap_or(nowhere), by: by(), approved: true },
+        "resolve" => {
+            let resolution = Resolution::Done { output: json!({"id": 1}) };
+            Command::Resolve { effect: doubt.unwrap_or(nowhere), by: by(), resolution }
+        }
+        "child_ended" => {
+            let ended = ChildEnd {
+                run: run(),
+                state: State::Completed,
+                output: std::sync::Arc::default(),
+                fault: None,
+                cost: crate::money::Usd::ZERO,
+                acted: false,
+            };
+            Command::ChildEnded { node: Address::outer("sub"), ended }
+        }
+        "child_undone" => Command::ChildUndone { run: run(), fault: None },
+        "pause" => Command::Pause { by: by() },
+        "resume" => Command::Resume { by: by() },
+        "cancel" => Command::Cancel { by: by(), compensate: true },
+        "retry" => w.retry_command(),
+        "rollback" => Command::Rollback { by: by() },
+        "fork" => {
+            let variables = std::collections::BTreeMap::new();
+            let forked = Forked { run: "fork".into(), from: "run".into(), by: by(), variables, owns_undo: false };
+            Command::Fork { forked: Box::new(forked) }
+        }
+        other => panic!("no command `{other}`"),
+    }
+}
+
+/// `→ state` where it changes, `✓` where something was recorded, `·` where there was nothing to record, else the
+/// refusal's code.
+fn cell(word: &str, state: State) -> String {
+    let mut w = run_in(state);
+    let command = command(word, &w);
+    assert_eq!(command.word(), word);
+    let recorded = w.journal.len();
+    w.only_decides(command);
+    match &w.refused {
+        Some(refusal) => refusal.code().to_owned(),
+        None if w.run.state() != state => format!("→ {}", w.run.state()),
+        None if w.journal.len() > recorded => "✓".to_owned(),
+        None => "·".to_owned(),
+    }
+}
+
+fn table() -> String {
+    let mut text = String::from(HEAD);
+    let _ = write!(text, "| |");
+    State::ALL.iter().for_each(|state| {
+        let _ = write!(text, " {state} |");
+    });
+    let _ = write!(text, "\n| --- |{}\n", " --- |".repeat(State::ALL.len()));
+    for word in WORDS {
+        let _ = write!(text, "| `{word}` |");
+        for state in State::ALL {
+            let _ = write!(text, " {} |", cell(word, state));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+const HEAD: &str = "\
+# Every command in every state
+
+What a run makes of each command, by the state it is in. Generated by a test that walks every pair
+(`BATON_BLESS=1 cargo test -p baton-core transitions` writes it anew); the run in each column has something of every
+kind open that the command could be about.
+
+- `→ state`: taken, and the run is in that state then
+- `✓`: taken and recorded, the state stays
+- `·`: taken, and there was nothing to record
+- `RUN-…`: refused with that code, and nothing changed
+
+Some cells need a word. `outcome` in an ended run is refused unless a person had given that call up: then it is
+recorded, and undone if the run was rolled back. `answer` and `child_ended` find nothing to answer where the run
+waits for something else. `fork` is the first command of the new run, folded from the old one's past. A run that winds
+down is `running` while something is in flight and `waiting` while only a person or a child is awaited; there a
+second `cancel` is refused with RUN-013.
+
+";
+
+#[test]
+fn every_command_in_every_state_is_walked_or_refused_as_the_docs_say() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/transitions.md");
+    let table = table();
+    if std::env::var_os("BATON_BLESS").is_some() {
+        std::fs::write(&path, &table).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(written, table, "BATON_BLESS=1 writes it anew");
+}
+
+#[test]
+fn every_command_has_a_row() {
+    let w = run_in(State::Waiting);
+    for word in WORDS {
+        assert_eq!(command(word, &w).word(), word);
+    }
+}
