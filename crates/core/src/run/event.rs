@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::address::{Address, CallId, EffectId, Path};
@@ -17,6 +17,11 @@ use crate::model;
 use crate::money::Usd;
 use crate::time::{Time, duration_ms};
 use crate::tool::{Caller, Class, Retry};
+
+/// A value that is there, be it `null`: an item of a list, the output of an `end`.
+pub(super) fn present<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Arc<Value>>, D::Error> {
+    Arc::deserialize(d).map(Some)
+}
 
 /// One append: everything decided at one instant.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -114,7 +119,7 @@ pub enum Event {
     },
     ScopeOpened {
         path: Path,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
         item: Option<Arc<Value>>,
     },
     /// Nothing new starts here; what is in flight is settled first.

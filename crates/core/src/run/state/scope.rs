@@ -10,7 +10,7 @@ use super::Activity;
 use crate::fault::Fault;
 use crate::graph::{Graph, NodeIx};
 use crate::money::Usd;
-use crate::run::event::{Held, Winding};
+use crate::run::event::{Held, Winding, present};
 use crate::time::Time;
 
 /// One graph in motion: the outer one, an iteration, a branch.
@@ -23,6 +23,7 @@ pub(in crate::run) struct Scope {
     pub active: BTreeSet<u32>,
     /// Nodes neither settled nor reserved.
     pub unsettled: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub item: Option<Arc<Value>>,
     pub index: u32,
     /// The last iteration's output, in a `while` or `until` body.
@@ -31,6 +32,7 @@ pub(in crate::run) struct Scope {
     /// Kept after its end only so that a retry can go on from it.
     pub closed: bool,
     /// What an `end` node gave.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub result: Option<Arc<Value>>,
     /// How many effects the run had done when it opened; what it did itself comes after.
     pub saga_from: u32,
