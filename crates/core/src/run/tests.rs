@@ -12,6 +12,7 @@ mod joins;
 mod loops;
 mod merges;
 mod people;
+mod random;
 mod reopened;
 mod rest;
 mod sagas;

@@ -14,9 +14,10 @@ use crate::graph::Workflow;
 use crate::id::RunId;
 use crate::model;
 use crate::money::Usd;
+use crate::run::state::Activity;
 use crate::run::{
-    Address, ChildEnd, Command, Decision, Effect, EffectId, Entry, Event, Forked, ModelFault, Origin, Outcome, Refusal,
-    Request, Resolution, Run, Signal, Started, State, path_of,
+    Address, Block, ChildEnd, Command, Decision, Effect, EffectId, Entry, Event, Forked, ModelFault, Origin, Outcome,
+    Refusal, Request, Resolution, Run, Signal, Started, State, path_of,
 };
 use crate::time::Time;
 use crate::tool::{self, Caller};
@@ -27,6 +28,8 @@ pub enum Reply {
     Comes(Outcome),
     /// It stays out until [`World::returns`].
     StaysOut,
+    /// It is not let out for so long.
+    HeldBack(Duration),
 }
 
 pub fn done(output: Value) -> Reply {
@@ -61,7 +64,7 @@ pub fn not_found() -> Reply {
     Reply::Comes(Outcome::NotFound)
 }
 
-pub fn blocked(by: crate::run::Block) -> Reply {
+pub fn blocked(by: Block) -> Reply {
     Reply::Comes(Outcome::Blocked(by))
 }
 
@@ -102,6 +105,8 @@ pub struct World {
     filled: Vec<(usize, Entry)>,
     epoch: u64,
     calls: u32,
+    /// What every request comes to that no reply is arranged for.
+    pub fate: Option<Reply>,
     /// Why the last command was refused.
     pub refused: Option<Refusal>,
 }
@@ -124,6 +129,7 @@ impl World {
             filled: Vec::new(),
             epoch: 1,
             calls: 0,
+            fate: None,
             refused: None,
         }
     }
@@ -371,8 +377,12 @@ impl World {
             self.reach_the_world(&effect, &name, arguments);
             self.reply_of(&name, &request)
         };
+        let reply = match reply {
+            Reply::HeldBack(wait) => blocked(Block::RateLimit { until: self.now + wait }),
+            reply => reply,
+        };
         match reply {
-            Reply::StaysOut => drop(self.in_flight.insert(effect, name)),
+            Reply::StaysOut | Reply::HeldBack(_) => drop(self.in_flight.insert(effect, name)),
             Reply::Comes(outcome) => {
                 self.note(&effect, &outcome);
                 self.decide(Command::Outcome { effect, outcome }).unwrap();
@@ -384,7 +394,7 @@ impl World {
     fn reply_of(&mut self, name: &str, request: &Request) -> Reply {
         let scripted = self.replies.get_mut(name).and_then(VecDeque::pop_front);
         self.calls += 1;
-        scripted.unwrap_or_else(|| match request {
+        scripted.or_else(|| self.fate.clone()).unwrap_or_else(|| match request {
             Request::Tool { .. } => done(json!({"id": format!("{name}-{}", self.calls)})),
             Request::Model(_) => says("hello"),
         })
@@ -572,6 +582,49 @@ impl World {
 
     pub fn events(&self) -> impl Iterator<Item = &Event> {
         self.journal.iter().flat_map(|entry| &entry.events)
+    }
+
+    /// The effect that has been out for longest, by its name.
+    pub fn oldest_out(&self) -> Option<EffectId> {
+        self.in_flight.keys().next().cloned()
+    }
+
+    /// Nobody waits for this any more.
+    pub fn lets_go(&mut self, effect: &EffectId) {
+        self.in_flight.remove(effect);
+    }
+
+    /// Calls that were given up and may yet be answered.
+    pub fn forgotten(&self) -> Vec<EffectId> {
+        self.run.forgotten.keys().cloned().collect()
+    }
+
+    /// Children that have not ended, by node and run, and whether they were asked to stop.
+    pub fn children(&self) -> Vec<(String, String, bool)> {
+        let mut children = Vec::new();
+        for (path, scope) in &self.run.scopes {
+            for place in &scope.active {
+                let activity = scope.nodes[*place as usize].activity.as_deref();
+                if let Some(Activity::Child { run, cancelling, .. }) = activity {
+                    let node = Address::new(path.clone(), scope.graph.nodes[*place as usize].id.clone());
+                    children.push((node.to_string(), run.to_string(), *cancelling));
+                }
+            }
+        }
+        children
+    }
+
+    /// Children that were asked to undo what they did and have not said that they have.
+    pub fn children_to_undo(&self) -> Vec<String> {
+        let mut open = Vec::new();
+        for event in self.events() {
+            match event {
+                Event::ChildUndoing { effect, run } => open.push((effect.call.clone(), run.to_string())),
+                Event::ChildUndone { effect, .. } => open.retain(|(call, _)| *call != effect.call),
+                _ => {}
+            }
+        }
+        open.into_iter().map(|(_, run)| run).collect()
     }
 
     /// The effect a tool was last asked under.

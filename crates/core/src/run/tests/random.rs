@@ -1,0 +1,311 @@
+//! Random small workflows in a random world: whatever happens, a run comes to an end and undoes what it must, once and
+//! in order.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::flow::{
+    Flow, N, agent, approval, child, condition, each, end, flow, merge, only, parallel, repeat_while, secs, signal,
+    tool, transform, wait_for,
+};
+use super::world::{Reply, World, blocked, done, fails, flaky, not_found, unknown};
+use crate::agent::Step;
+use crate::fault::Fault;
+use crate::graph::node::{AtDeadline, MergeMode, Rest};
+use crate::run::{Ask, Block, Command, Decision, Event, Reopened, Resolution, Role, State, Undo};
+
+/// Steps in which fate has its way; then the world answers everything.
+const FATES_MAX: usize = 60;
+
+/// One node: what it is, and how it fails.
+#[derive(Clone, Debug)]
+struct Plan {
+    kind: u8,
+    twist: u8,
+    /// Bits: which of the nodes before lead here.
+    from: u8,
+    label: u8,
+    on_error: u8,
+}
+
+fn plan() -> impl Strategy<Value = Plan> {
+    (0..22_u8, any::<u8>(), any::<u8>(), 0..6_u8, 0..9_u8).prop_map(|(kind, twist, from, label, on_error)| Plan {
+        kind,
+        twist,
+        from,
+        label,
+        on_error,
+    })
+}
+
+/// A node of this plan. `depth` is how deep its body may nest.
+fn node(id: &str, plan: &Plan, depth: u8) -> N {
+    let body = |n: u8| -> Flow {
+        let inner = Plan { kind: plan.twist.wrapping_add(n) % 22, twist: plan.twist / 3, ..plan.clone() };
+        match depth {
+            0 => only(tool("leaf").undo("unleaf")),
+            _ => flow([node("first", &inner, depth - 1), tool("last").undo("unlast")], "first>last"),
+        }
+    };
+    match plan.kind {
+        0..=2 => tool(id).undo(&format!("un_{id}")),
+        3 => tool(id).once().undo(&format!("un_{id}")),
+        4 => tool(id).verify().undo(&format!("un_{id}")),
+        5 => tool(id).read(),
+        6 => tool(id).once(),
+        7 => condition(id, if plan.twist.is_multiple_of(2) { "`true`" } else { "`false`" }),
+        8 => merge(id, if plan.twist.is_multiple_of(2) { MergeMode::Any } else { MergeMode::NOfM(2) }).undo_losers(),
+        9 => merge(id, MergeMode::Any).rest(Rest::Wait),
+        10 => approval(id, 1).deadline(secs(30), AtDeadline::Approve),
+        11 => wait_for(id, secs(u64::from(plan.twist % 20))),
+        12 => signal(id, "go").deadline(secs(40), AtDeadline::Default(json!(null))),
+        13 => each(id, json!([1, 2, 3]), u32::from(plan.twist % 3) + 1, body(0)),
+        14 => parallel(id, vec![("left", body(0)), ("right", body(1))]),
+        15 => repeat_while(id, "index < `2`", body(2)),
+        16 => agent(id, &["find", "book"]).undo("unbook"),
+        17 | 18 => child(id),
+        19 | 20 => merge(id, if plan.twist.is_multiple_of(3) { MergeMode::All } else { MergeMode::Any }).undo_losers(),
+        _ if plan.twist.is_multiple_of(3) => end(id).rest(if plan.twist % 2 == 1 { Rest::Wait } else { Rest::Cancel }),
+        _ => transform(id, &[("log", json!(id))]),
+    }
+}
+
+fn workflow(plans: &[Plan], bounds: u8) -> Flow {
+    let ids: Vec<String> = (0..plans.len()).map(|n| format!("n{n}")).collect();
+    let mut edges = Vec::new();
+    for (place, plan) in plans.iter().enumerate() {
+        for before in (0..place).filter(|before| plan.from >> (before % 8) & 1 == 1) {
+            let label = match (plans[before].kind, plan.label) {
+                (7, 0 | 1) => ":true",
+                (7, 2) => ":false",
+                (10, 0) => ":rejected",
+                _ => "",
+            };
+            edges.push(format!("n{before}{label}>n{place}"));
+        }
+        if plan.on_error == 0 && place + 1 < plans.len() {
+            edges.push(format!("n{place}!>n{}", plans.len() - 1));
+        }
+    }
+    let nodes = ids.iter().zip(plans).map(|(id, plan)| {
+        let node = node(id, plan, 1);
+        match plan.on_error {
+            1 => node.continues(),
+            2 => node.fails(),
+            3 => node.compensates(),
+            _ => node,
+        }
+    });
+    let mut flow = flow(nodes, &edges.join(" ")).variable("log", crate::graph::Combine::Append, json!([]));
+    if bounds & 1 == 1 {
+        flow = flow.timeout(secs(90));
+    }
+    if bounds & 2 == 2 && plans.len() > 1 {
+        flow = flow.on_compensated(&ids[plans.len() - 1]);
+    }
+    flow
+}
+
+impl World {
+    /// What fate does to the calls that are out next.
+    fn scripted(&mut self, fate: u8) {
+        let reply = match fate % 16 {
+            0 => fails("NO"),
+            1 | 2 => flaky("BUSY"),
+            3 | 4 => unknown(),
+            5 => blocked(Block::Approval { hash: "h".into() }),
+            6 => Reply::HeldBack(secs(3)),
+            7..=9 => Reply::StaysOut,
+            _ => done(json!({"id": fate})),
+        };
+        self.fate = Some(reply);
+        self.finds([match fate % 3 {
+            0 => not_found(),
+            1 => unknown(),
+            _ => done(json!({"id": fate})),
+        }]);
+    }
+
+    fn fated(&mut self, fate: u8, script: u8) {
+        self.scripted(script);
+        match fate % 24 {
+            0 => drop(self.pauses()),
+            1 | 2 => drop(self.resumes()),
+            3 if script.is_multiple_of(5) => drop(self.cancels(script.is_multiple_of(2))),
+            3 if script.is_multiple_of(7) => drop(self.forks(script.is_multiple_of(2), json!({}))),
+            4 => drop(self.crashes()),
+            5 | 6 => drop(self.signals("go", json!(fate))),
+            7 => drop(self.signals("message", json!("hi"))),
+            8 => drop(self.signals_numbered(u64::from(script % 5))),
+            9 => drop(self.retries()),
+            10 => drop(self.rolls_back()),
+            11 => drop(self.passes(secs(1))),
+            12 => drop(self.passes(secs(20))),
+            13 => self.children_end(script),
+            15 => self.late_answer(script),
+            16..=18 => self.somebody_returns(script),
+            _ => self.somebody_decides(script),
+        }
+        self.fate = None;
+    }
+
+    /// A request that is out comes back, one way or another.
+    fn somebody_returns(&mut self, script: u8) {
+        if let Some(effect) = self.oldest_out() {
+            let reply = match script % 4 {
+                0 => fails("NO"),
+                1 => unknown(),
+                2 => flaky("BUSY"),
+                _ => done(json!({"id": script})),
+            };
+            self.lets_go(&effect);
+            self.comes_back(effect, reply);
+        }
+    }
+
+    /// Something that was asked long ago answers, whether anybody waits for it or not.
+    fn late_answer(&mut self, script: u8) {
+        let known: Vec<_> = self.forgotten();
+        if let Some(effect) = known.get(usize::from(script) % known.len().max(1)) {
+            self.comes_back(effect.clone(), done(json!({"id": "late"})));
+        }
+    }
+
+    fn somebody_decides(&mut self, script: u8) {
+        let asks = self.run.asks();
+        let Some(ask) = asks.get(usize::from(script) % asks.len().max(1)) else { return };
+        let by = "ana".to_owned();
+        let command = match ask.clone() {
+            Ask::Human(node) => {
+                let note = String::new();
+                let decision = if script % 5 == 0 { Decision::Reject { note } } else { Decision::Approve { note } };
+                Command::Answer { node, by, decision }
+            }
+            Ask::Customer(_) => Command::Signal(super::world::signal("message", json!("yes"), None)),
+            Ask::Doubt(effect) => {
+                let resolution = match script % 4 {
+                    0 => Resolution::NotDone,
+                    1 => Resolution::Repeat,
+                    _ => Resolution::Done { output: json!({"id": script}) },
+                };
+                Command::Resolve { effect, by, resolution }
+            }
+            Ask::Approval(effect) => Command::Approve { effect, by, approved: script % 3 != 0 },
+        };
+        self.does(command);
+    }
+
+    fn children_end(&mut self, script: u8) {
+        for (node, run, cancelling) in self.children() {
+            let state = match (cancelling, script % 3) {
+                (true, 0 | 1) => State::Cancelled,
+                (_, 0) => State::Failed,
+                _ => State::Completed,
+            };
+            self.child_ends(&node, &run, state, script.is_multiple_of(2));
+        }
+        for run in self.children_to_undo() {
+            self.child_undone(&run);
+        }
+    }
+
+    /// From here on the world answers everything, and everybody says yes.
+    fn is_kind(&mut self) {
+        self.resumes();
+        for _ in 0..200 {
+            while let Some(effect) = self.oldest_out() {
+                self.lets_go(&effect);
+                self.comes_back(effect, done(json!({"id": "kind"})));
+            }
+            self.children_end(1);
+            self.children_end(2);
+            self.somebody_decides(2);
+            self.passes(secs(15));
+            if self.run.state().is_end() {
+                return;
+            }
+        }
+        panic!("the run never ends: {:?}, {:?}", self.run.state(), self.run.nodes());
+    }
+}
+
+/// Whatever a run's journal says was undone, was undone once, and newest first.
+fn undone_once_and_in_order(w: &World) {
+    let mut entries: Vec<bool> = Vec::new();
+    let mut handled: BTreeSet<usize> = BTreeSet::new();
+    let mut undone: BTreeSet<usize> = BTreeSet::new();
+    let mut rolls_back = false;
+    let mut in_aftermath = false;
+    for event in w.events() {
+        match event {
+            Event::Done(done) if done.effect.call.role == Role::Undo => {
+                assert!(undone.insert(done.effect.call.call as usize), "undone twice: {:?}", done.effect);
+            }
+            Event::Done(done) if !in_aftermath => {
+                entries.extend(done.undo.as_ref().map(|undo| !matches!(**undo, Undo::Irreversible { .. })));
+            }
+            Event::ArrivedLate(done) => {
+                entries.extend(done.undo.as_ref().map(|undo| !matches!(**undo, Undo::Irreversible { .. })));
+            }
+            Event::Compensating => (rolls_back, in_aftermath) = (true, false),
+            Event::Aftermath => in_aftermath = true,
+            Event::Reopened(reopened) => match **reopened {
+                Reopened::Rollback { .. } => (rolls_back, in_aftermath) = (true, false),
+                Reopened::Retry { .. } => {}
+            },
+            Event::Scheduled(scheduled) if scheduled.effect.call.role == Role::Undo => {
+                let place = scheduled.effect.call.call as usize;
+                assert!(handled.insert(place), "scheduled twice");
+                let newer = (place + 1..entries.len()).find(|newer| entries[*newer] && !handled.contains(newer));
+                assert!(!rolls_back || newer.is_none(), "entry {place} is undone before {newer:?}");
+            }
+            Event::Forked(forked) if !forked.owns_undo => entries.iter_mut().for_each(|entry| *entry = false),
+            Event::ChildUndoing { effect, .. } | Event::NotUndone { effect, .. } => {
+                handled.insert(effect.call.call as usize);
+            }
+            _ => {}
+        }
+    }
+    if w.run.state() == State::Compensated {
+        let left: Vec<usize> = (0..entries.len()).filter(|place| entries[*place] && !handled.contains(place)).collect();
+        assert!(left.is_empty(), "a compensated run left {left:?}");
+    }
+}
+
+fn lives(plans: &[Plan], bounds: u8, fates: &[(u8, u8)]) {
+    let mut w = World::new(workflow(plans, bounds));
+    let steps = ["find", "book"].into_iter().map(|name| super::agents::tools(&[name]));
+    for place in 0..plans.len() {
+        let give_up = (plans[place].twist % 5 == 0).then(|| Step::GiveUp(Fault::new("AGENT_GAVE_UP", "no")));
+        let ask = (plans[place].twist % 4 == 0).then(|| Step::AskCustomer { question: "?".into() });
+        w.thinks(&format!("n{place}"), steps.clone().chain(ask).chain(give_up));
+    }
+    w.scripted(fates.first().map_or(255, |(_, script)| *script));
+    w.starts();
+    for (fate, script) in fates {
+        w.fated(*fate, *script);
+    }
+    w.is_kind();
+    undone_once_and_in_order(&w);
+    w.replayed();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_a_run_ends_and_undoes_what_it_must(
+        plans in prop::collection::vec(plan(), 1..9),
+        bounds in 0..4_u8,
+        fates in prop::collection::vec((any::<u8>(), any::<u8>()), 0..FATES_MAX),
+    ) {
+        lives(&plans, bounds, &fates);
+    }
+}
+
+/// `BATON_CASES` asks for more than a usual test run has time for.
+fn cases() -> u32 {
+    std::env::var("BATON_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(300)
+}
