@@ -28,7 +28,7 @@ impl Run {
             Event::Scheduled(scheduled) => self.schedule(scheduled),
             Event::Sending { effect, epoch, deadline } => self.mark(effect, *epoch, *deadline),
             Event::Unsent { effect } => self.progress(&effect.call, Progress::Ready),
-            Event::TakenOver { .. } => self.take_over(),
+            Event::TakenOver { epoch } => self.take_over(*epoch),
             Event::Done(done) => self.done(done),
             Event::NotDone { effect, fault, again_at } => self.not_done(effect, fault, *again_at),
             Event::Doubted { effect, next, .. } => self.doubt(effect, next),

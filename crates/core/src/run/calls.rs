@@ -215,7 +215,8 @@ impl Draft<'_> {
             let fault = Fault::new(code::OUTCOME_UNKNOWN, "the process that sent the call stopped before its answer");
             self.emit(Event::Doubted { effect, fault, next });
         }
-        if self.run.calls.values().any(|call| call.may_be_out_unmarked(self.now) && !call.unknown) {
+        let is_another = epoch > self.run.epoch;
+        if is_another && self.run.calls.values().any(|call| call.may_be_out_unmarked(self.now) && !call.unknown) {
             self.emit(Event::TakenOver { epoch });
         }
     }

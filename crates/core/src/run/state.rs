@@ -59,6 +59,8 @@ pub struct Run {
     pub(super) finished: Option<Box<Finished>>,
     /// What the run's end will report.
     pub(super) fault: Option<Fault>,
+    /// The ownership under which calls without a marker were last remembered as sent.
+    pub(super) epoch: u64,
     /// Agents whose step functions are to be asked.
     pub(super) thinkers: BTreeSet<Address>,
     /// The highest number any call of a node has had.

@@ -66,7 +66,8 @@ impl Run {
     }
 
     /// What could go out without a marker may have been sent by the owner before.
-    pub(super) fn take_over(&mut self) {
+    pub(super) fn take_over(&mut self, epoch: u64) {
+        self.epoch = epoch;
         let now = self.now;
         for call in self.calls.values_mut().filter(|call| call.may_be_out_unmarked(now)) {
             call.unknown = true;
