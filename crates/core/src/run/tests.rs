@@ -9,6 +9,7 @@ mod flow;
 mod forks;
 mod invariants;
 mod joins;
+mod journals;
 mod loops;
 mod merges;
 mod people;

@@ -254,9 +254,14 @@ impl World {
 
     /// Retries on a newer version.
     pub fn retries_on(&mut self, flow: Flow) -> &mut Self {
+        self.knows(flow);
+        self.retries()
+    }
+
+    /// A newer version.
+    pub fn knows(&mut self, flow: Flow) {
         self.version = Hash::of(format!("{}", self.versions.len() + 1).as_bytes());
         self.versions.insert(self.version.clone(), Arc::new(flow.workflow()));
-        self.retries()
     }
 
     /// Goes on as a fork of what has been recorded so far.
@@ -458,7 +463,7 @@ impl World {
         self.informed(loaded)
     }
 
-    fn informed(&self, mut run: Run) -> Run {
+    pub fn informed(&self, mut run: Run) -> Run {
         for (hash, workflow) in &self.versions {
             run.know(hash.clone(), workflow.clone());
         }

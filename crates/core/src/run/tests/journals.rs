@@ -1,0 +1,390 @@
+//! Golden journals: what was recorded once must lead to the same state for ever, in any process.
+//!
+//! `BATON_BLESS=1` writes the journals that are missing, and the states anew; it never touches a journal that is there.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::Command as Process;
+
+use serde_json::{Value, json};
+
+use super::agents::{answer, model, tools};
+use super::flow::{
+    Flow, agent, approval, child, condition, each, end, flow, form, merge, only, parallel, repeat_until, secs, signal,
+    tool, transform, wait_for,
+};
+use super::world::{Reply, World, blocked, done, fails, flaky, not_found, says, text_of, unknown};
+use crate::agent::Step;
+use crate::graph::Combine;
+use crate::graph::node::{AtDeadline, MergeMode};
+use crate::run::{Block, Decision, EVENTS_MAX, Entry, Event, Outcome, Resolution, Run, State};
+use crate::tool::{Class, Facts, Retry};
+
+/// Names the journal a second process folds, and where it leaves the state.
+const FOLD: &str = "BATON_FOLD";
+const INTO: &str = "BATON_FOLD_INTO";
+
+/// A golden journal's name, its workflow, and how it was lived.
+type Scenario = (&'static str, fn() -> Flow, fn(&mut World));
+
+const SCENARIOS: [Scenario; 9] = [
+    ("booking", booking, |w| {
+        let slots = json!({"slots": ["09:00-10:00", "10:00-11:00"], "price": 49.95});
+        w.answers("find", [done(slots)]).answers("pay", [fails("DECLINED")]).answers("cancel", [flaky("BUSY")]);
+        w.thinks("ask", [model(), Step::AskCustomer { question: "which?".into() }, answer(json!({"slot": "10:00"}))]);
+        w.starts_with(json!({"customer": "Eva"})).signals("message", json!({"text": "ten, please"})).passes(secs(60));
+    }),
+    ("loops", loops, |w| {
+        w.answers("poll", [done(json!({"ready": false})), done(json!({"ready": true}))]);
+        w.answers("load", [done(json!(1.5)), fails("NO"), done(json!(null))]).starts();
+    }),
+    ("people", people, |w| {
+        w.starts().pauses().approves("ask", "eve").resumes().approves("ask", "bob");
+        w.person("fill", "eve", Decision::Fill { form: json!({"size": 3}) }).passes(secs(60));
+    }),
+    ("signals", signals, |w| {
+        w.starts().signals_numbered(1).signals_numbered(4).signals_numbered(3).passes(secs(5)).signals_numbered(2);
+        w.signals("go", json!("last"));
+    }),
+    ("doubts", doubts, |w| {
+        let leave = blocked(Block::Approval { hash: "h1".into() });
+        w.answers("keyed", [unknown()])
+            .answers("out", [Reply::StaysOut])
+            .answers("once", [Reply::StaysOut, Reply::StaysOut])
+            .answers("verify", [unknown()])
+            .answers("un_keyed", [unknown()]);
+        w.answers("leave", [leave]).answers("read", [flaky("BUSY")]).finds([unknown(), not_found()]).starts();
+        w.returns("once", Reply::Comes(Outcome::NotSent));
+        let first = w.out("once");
+        w.crashes().resolves("once", Resolution::Repeat).allows("leave", true).passes(secs(60));
+        w.comes_back(first, done(json!({"id": "late"}))).rolls_back().resolves("keyed", Resolution::NotDone);
+    }),
+    ("agent", agents_own, |w| {
+        w.answers("who", [says("let me see"), says("booked")]).answers("slow", [Reply::StaysOut, Reply::StaysOut]);
+        w.thinks("idle", [Step::AskCustomer { question: "still there?".into() }]);
+        w.thinks("who", [model(), tools(&["find", "wire_money", "book"]), model(), answer(json!({"ok": true}))]);
+        w.starts().passes(secs(30)).crashes().cancels(true).returns("slow", done(json!({"id": 9})));
+    }),
+    ("children", children, |w| {
+        w.answers("last", [fails("NO")]).starts();
+        w.child_ends("one", "run/one", State::Completed, true).child_ends(
+            "each[0]/two",
+            "run/each[0]/two",
+            State::Completed,
+            true,
+        );
+        w.cancels(true).child_ends("each[1]/two", "run/each[1]/two", State::Cancelled, false);
+        w.child_undone("run/each[0]/two").child_undone("run/one");
+    }),
+    ("retried", retried, |w| {
+        w.answers("b", [done(json!(1)), fails("NO")]).answers("undo_a", [fails("STUCK")]).starts();
+        w.retries().retries_on(retried_newer());
+        w.rolls_back();
+    }),
+    ("forked", forked, |w| {
+        w.answers("slow", [Reply::StaysOut]).starts().passes(secs(1)).forks(false, json!({"n": 2})).approves("ask", "eve");
+        w.fill_journal(EVENTS_MAX / 5 * 4 - 1);
+        w.signals("go", json!(1));
+    }),
+];
+
+fn booking() -> Flow {
+    let told = json!({"text": "Lo siento, no pudimos procesar tu pago.", "why": "{{ error.code }}"});
+    flow(
+        [
+            tool("find").read(),
+            agent("ask", &[]),
+            tool("book").args(json!({"slot": "{{ ask.slot }}", "for": "{{ input.customer }}"})).undo("cancel"),
+            tool("pay").args(json!({"amount": "{{ find.price }}"})).undo("refund"),
+            tool("tell").args(told),
+        ],
+        "find>ask ask>book book>pay",
+    )
+    .on_compensated("tell")
+    .timeout(secs(3_600))
+}
+
+fn loops() -> Flow {
+    let body = flow(
+        [
+            tool("load").args(json!({"item": "{{ item }}"})).retry(Retry::NONE),
+            transform("note", &[("log", json!("{{ item }}"))]),
+        ],
+        "load>note",
+    );
+    let branches = vec![
+        ("left", only(each("inner", json!([null, 1]), 2, only(tool("leaf"))))),
+        ("right", only(wait_for("nap", secs(0)))),
+    ];
+    flow(
+        [
+            each("each", json!(["x", null, "z"]), 1, body).collects(),
+            repeat_until("until", "last.ready", only(tool("poll"))),
+            parallel("fork", branches),
+            end("end").gives(json!(null)),
+        ],
+        "each>until until>fork fork>end",
+    )
+    .variable("log", Combine::Append, json!([]))
+}
+
+fn people() -> Flow {
+    flow(
+        [
+            approval("ask", 2),
+            form("fill", json!({"type": "object"})),
+            approval("late", 1).deadline(secs(60), AtDeadline::Reject),
+            tool("no"),
+        ],
+        "ask:approved>fill fill>late late:rejected>no",
+    )
+}
+
+fn signals() -> Flow {
+    flow(
+        [signal("one", "go"), signal("two", "go"), signal("three", "go"), signal("four", "go"), signal("five", "go")],
+        "one>two two>three three>four four>five",
+    )
+}
+
+fn doubts() -> Flow {
+    let once = tool("once").once().undo("un_once").retry(Retry::NONE);
+    let keyed = tool("keyed")
+        .undo("un_keyed")
+        .undoing("un_keyed", Facts { retry: Retry::NONE, ..Facts::new(Class::Once, secs(1)) });
+    flow([keyed, once, tool("verify").verify(), tool("read").read(), tool("leave"), tool("out")], "")
+}
+
+fn agents_own() -> Flow {
+    let idle = agent("idle", &[]).timeout(secs(30)).continues();
+    flow([agent("who", &["find", "book"]).undo("unbook"), tool("slow").undo("unslow"), idle, tool("z")], "who>z slow>z")
+}
+
+fn children() -> Flow {
+    flow([child("one"), each("each", json!([1, 2]), 2, only(child("two"))), tool("last")], "one>each each>last")
+}
+
+fn retried() -> Flow {
+    let body = || flow([tool("a").undo("undo_a").irreversible("x"), tool("b")], "a>b");
+    flow([each("each", json!([1, 2]), 1, body()).fails(), tool("c")], "").edge_if("each", "c", "nobody.knows")
+}
+
+fn retried_newer() -> Flow {
+    let body = || flow([tool("a").undo("undo_a"), tool("b"), condition("new", "`true`")], "a>b b>new");
+    flow([each("each", json!([1, 2]), 1, body()).fails(), tool("c")], "each>c")
+}
+
+fn forked() -> Flow {
+    let lose = tool("lose").undo("unlose");
+    flow(
+        [
+            lose,
+            tool("slow").read(),
+            wait_for("nap", secs(1)),
+            transform("n", &[("n", json!(1))]),
+            merge("m", MergeMode::Any).undo_losers(),
+            approval("ask", 1),
+            signal("go", "go"),
+        ],
+        "lose>slow slow>m nap>n n>m m>ask ask>go",
+    )
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/journals")
+}
+
+fn blesses() -> bool {
+    std::env::var_os("BATON_BLESS").is_some()
+}
+
+/// A golden journal: what was recorded, and the state it leads to.
+struct Golden {
+    entries: Vec<Entry>,
+    state: Value,
+}
+
+fn read(name: &str) -> Option<Golden> {
+    let text = std::fs::read_to_string(folder().join(format!("{name}.json"))).ok()?;
+    let mut golden: Value = serde_json::from_str(&text).unwrap();
+    let state = golden["state"].take();
+    Some(Golden { entries: serde_json::from_value(golden["entries"].take()).unwrap(), state })
+}
+
+fn write(name: &str, golden: &Golden) {
+    // An entry a line, so that a difference can be read.
+    let lines: Vec<String> = golden.entries.iter().map(|entry| serde_json::to_string(entry).unwrap()).collect();
+    let text = format!("{{\"entries\": [\n{}\n],\n\"state\": {}}}\n", lines.join(",\n"), golden.state);
+    // Other tests read it meanwhile, so it comes into being whole.
+    let (fresh, path) = (folder().join(format!("{name}.new")), folder().join(format!("{name}.json")));
+    std::fs::write(&fresh, text).unwrap();
+    std::fs::rename(&fresh, &path).unwrap();
+}
+
+fn folded(name: &str, entries: &[Entry]) -> Run {
+    let (_, flow, _) = SCENARIOS.into_iter().find(|(known, ..)| *known == name).unwrap();
+    let mut world = World::new(flow());
+    if name == "retried" {
+        world.knows(retried_newer());
+    }
+    let mut run = world.informed(Run::new());
+    entries.iter().for_each(|entry| run.fold(entry));
+    run
+}
+
+/// A scenario lived now; its journal with what only filled it left out.
+fn lived(scenario: Scenario) -> Golden {
+    let (name, flow, live) = scenario;
+    let mut world = World::new(flow());
+    live(&mut world);
+    let state = serde_json::to_value(folded(name, &world.journal)).unwrap();
+    Golden { entries: world.journal, state }
+}
+
+#[test]
+fn golden_journals_lead_where_they_always_led() {
+    for scenario in SCENARIOS {
+        let name = scenario.0;
+        if blesses() {
+            let entries = read(name).unwrap_or_else(|| lived(scenario)).entries;
+            let state = serde_json::to_value(folded(name, &entries)).unwrap();
+            write(name, &Golden { entries, state });
+        }
+        let golden = read(name).unwrap_or_else(|| panic!("no golden journal `{name}`: BATON_BLESS=1 writes it"));
+        let run = folded(name, &golden.entries);
+        let (told, found) = (golden.state.to_string(), serde_json::to_value(&run).unwrap().to_string());
+        assert_eq!(told, found, "the journal `{name}` leads elsewhere");
+    }
+}
+
+#[test]
+fn golden_journals_fold_alike_in_another_process() {
+    let folder = std::env::temp_dir().join(format!("baton-fold-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    for (name, ..) in SCENARIOS {
+        let Some(golden) = read(name) else { panic!("no golden journal `{name}`") };
+        let into = folder.join(name);
+        let status = Process::new(std::env::current_exe().unwrap())
+            .args(["--exact", "run::tests::journals::folds_a_journal_for_another_process"])
+            .env(FOLD, name)
+            .env(INTO, &into)
+            .stdout(std::process::Stdio::null())
+            .status();
+        assert!(status.unwrap().success());
+        let there = std::fs::read_to_string(&into).unwrap();
+        assert_eq!(there, text_of(&folded(name, &golden.entries)), "of `{name}`");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn folds_a_journal_for_another_process() {
+    let (Some(name), Some(into)) = (std::env::var_os(FOLD), std::env::var_os(INTO)) else { return };
+    let name = name.into_string().unwrap();
+    let golden = read(&name).unwrap();
+    std::fs::write(into, text_of(&folded(&name, &golden.entries))).unwrap();
+}
+
+#[test]
+fn golden_journals_hold_every_kind_of_event() {
+    let kinds: BTreeSet<&str> = SCENARIOS
+        .iter()
+        .filter_map(|(name, ..)| read(name))
+        .flat_map(|golden| golden.entries)
+        .flat_map(|entry| entry.events)
+        .map(|event| kind(&event))
+        .collect();
+    let missing: Vec<&str> = KINDS.into_iter().filter(|kind| !kinds.contains(kind)).collect();
+    assert_eq!(missing, [""; 0]);
+}
+
+const KINDS: [&str; 41] = [
+    "started",
+    "scheduled",
+    "sending",
+    "unsent",
+    "taken_over",
+    "done",
+    "not_done",
+    "doubted",
+    "resolved",
+    "blocked",
+    "unblocked",
+    "arrived_late",
+    "abandoned",
+    "began",
+    "ended",
+    "stepped",
+    "request_refused",
+    "customer_asked",
+    "variable_set",
+    "scope_opened",
+    "scope_winding",
+    "scope_closed",
+    "branches_cut",
+    "signal_kept",
+    "signal_taken",
+    "signal_held",
+    "answered",
+    "paused",
+    "resumed",
+    "node_winding",
+    "child_cancelling",
+    "winding",
+    "compensating",
+    "not_undone",
+    "child_undoing",
+    "child_undone",
+    "aftermath",
+    "finished",
+    "reopened",
+    "forked",
+    "journal_filling",
+];
+
+/// A new kind of event does not compile until it is named here, and does not pass until a golden journal has it.
+fn kind(event: &Event) -> &'static str {
+    match event {
+        Event::Started(_) => "started",
+        Event::Scheduled(_) => "scheduled",
+        Event::Sending { .. } => "sending",
+        Event::Unsent { .. } => "unsent",
+        Event::TakenOver { .. } => "taken_over",
+        Event::Done(_) => "done",
+        Event::NotDone { .. } => "not_done",
+        Event::Doubted { .. } => "doubted",
+        Event::Resolved { .. } => "resolved",
+        Event::Blocked { .. } => "blocked",
+        Event::Unblocked { .. } => "unblocked",
+        Event::ArrivedLate(_) => "arrived_late",
+        Event::Abandoned { .. } => "abandoned",
+        Event::Began { .. } => "began",
+        Event::Ended(_) => "ended",
+        Event::Stepped { .. } => "stepped",
+        Event::RequestRefused { .. } => "request_refused",
+        Event::CustomerAsked { .. } => "customer_asked",
+        Event::VariableSet { .. } => "variable_set",
+        Event::ScopeOpened { .. } => "scope_opened",
+        Event::ScopeWinding { .. } => "scope_winding",
+        Event::ScopeClosed { .. } => "scope_closed",
+        Event::BranchesCut { .. } => "branches_cut",
+        Event::SignalKept { .. } => "signal_kept",
+        Event::SignalTaken { .. } => "signal_taken",
+        Event::SignalHeld { .. } => "signal_held",
+        Event::Answered { .. } => "answered",
+        Event::Paused { .. } => "paused",
+        Event::Resumed { .. } => "resumed",
+        Event::NodeWinding { .. } => "node_winding",
+        Event::ChildCancelling { .. } => "child_cancelling",
+        Event::Winding { .. } => "winding",
+        Event::Compensating => "compensating",
+        Event::NotUndone { .. } => "not_undone",
+        Event::ChildUndoing { .. } => "child_undoing",
+        Event::ChildUndone { .. } => "child_undone",
+        Event::Aftermath => "aftermath",
+        Event::Finished(_) => "finished",
+        Event::Reopened(_) => "reopened",
+        Event::Forked(_) => "forked",
+        Event::JournalFilling { .. } => "journal_filling",
+    }
+}
