@@ -82,7 +82,11 @@ const SCENARIOS: [Scenario; 9] = [
         w.rolls_back();
     }),
     ("forked", forked, |w| {
-        w.answers("slow", [Reply::StaysOut]).starts().passes(secs(1)).forks(false, json!({"n": 2})).approves("ask", "eve");
+        w.answers("slow", [Reply::StaysOut])
+            .starts()
+            .passes(secs(1))
+            .forks(false, json!({"n": 2}))
+            .approves("ask", "eve");
         w.fill_journal(EVENTS_MAX / 5 * 4 - 1);
         w.signals("go", json!(1));
     }),

@@ -5,9 +5,10 @@ use serde_json::json;
 use super::flow::{
     agent, condition, each, end, flow, only, parallel, repeat_until, repeat_while, secs, tool, transform, wait_for,
 };
-use super::world::{Reply, check, done, fails};
+use super::world::{Reply, World, check, done, fails};
 use crate::graph::node::Rest;
-use crate::run::{Address, EffectId, State};
+use crate::run::{Address, Command, Effect, EffectId, Outcome, Run, State};
+use crate::tool::Outcome as ToolOutcome;
 
 fn item() -> super::flow::Flow {
     only(tool("a").args(json!({"n": "{{ item }}"})))
@@ -301,4 +302,27 @@ fn many_items_are_decided_in_portions() {
             w.is(State::Completed)
         },
     );
+}
+
+#[test]
+fn what_is_open_stays_as_small_as_the_concurrency_however_much_has_happened() {
+    let items: Vec<u32> = (0..2_000).collect();
+    let body = only(tool("a").args(json!({"n": "{{ item }}"})).undo("un"));
+    let mut w = World::new(flow([each("each", json!(items), 8, body).at_most(2_000)], ""));
+    let start = w.start_command(json!({}));
+    w.run.decide(start, w.now).unwrap();
+    let next = |run: &Run, now| match run.pending(now).next() {
+        Some(Effect::Send { effect, .. } | Effect::LookUp { effect, .. }) => Some(effect),
+        None => None,
+    };
+    let mut most = (0, 0, 0);
+    while let Some(effect) = next(&w.run, w.now) {
+        let done = ToolOutcome::Done { output: json!({"id": 1}), cost: crate::money::Usd::ZERO, cached: false };
+        w.run.decide(Command::Outcome { effect, outcome: Outcome::Tool(done) }, w.now).unwrap();
+        let run = &w.run;
+        let open = run.scopes.len() + run.calls.len() + run.timers.len() + run.backoffs.len() + run.ready.len();
+        most = (most.0.max(run.scopes.len()), most.1.max(run.calls.len()), most.2.max(open));
+    }
+    assert_eq!(most, (9, 8, 17), "scopes, calls, and all that is open");
+    assert_eq!(w.run.state(), State::Completed);
 }

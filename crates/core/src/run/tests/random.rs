@@ -180,7 +180,8 @@ impl World {
         let command = match ask.clone() {
             Ask::Human(node) => {
                 let note = String::new();
-                let decision = if script % 5 == 0 { Decision::Reject { note } } else { Decision::Approve { note } };
+                let decision =
+                    if script.is_multiple_of(5) { Decision::Reject { note } } else { Decision::Approve { note } };
                 Command::Answer { node, by, decision }
             }
             Ask::Customer(_) => Command::Signal(super::world::signal("message", json!("yes"), None)),
@@ -192,7 +193,7 @@ impl World {
                 };
                 Command::Resolve { effect, by, resolution }
             }
-            Ask::Approval(effect) => Command::Approve { effect, by, approved: script % 3 != 0 },
+            Ask::Approval(effect) => Command::Approve { effect, by, approved: !script.is_multiple_of(3) },
         };
         self.does(command);
     }
@@ -277,9 +278,9 @@ fn undone_once_and_in_order(w: &World) {
 fn lives(plans: &[Plan], bounds: u8, fates: &[(u8, u8)]) {
     let mut w = World::new(workflow(plans, bounds));
     let steps = ["find", "book"].into_iter().map(|name| super::agents::tools(&[name]));
-    for place in 0..plans.len() {
-        let give_up = (plans[place].twist % 5 == 0).then(|| Step::GiveUp(Fault::new("AGENT_GAVE_UP", "no")));
-        let ask = (plans[place].twist % 4 == 0).then(|| Step::AskCustomer { question: "?".into() });
+    for (place, plan) in plans.iter().enumerate() {
+        let give_up = plan.twist.is_multiple_of(5).then(|| Step::GiveUp(Fault::new("AGENT_GAVE_UP", "no")));
+        let ask = plan.twist.is_multiple_of(4).then(|| Step::AskCustomer { question: "?".into() });
         w.thinks(&format!("n{place}"), steps.clone().chain(ask).chain(give_up));
     }
     w.scripted(fates.first().map_or(255, |(_, script)| *script));
