@@ -58,7 +58,7 @@ impl<T> Agenda<T> {
         self.heap.push(Entry { at, shuffle, filed: self.filed, what });
     }
 
-    pub fn next(&mut self) -> Option<(Time, T)> {
+    pub fn take(&mut self) -> Option<(Time, T)> {
         self.heap.pop().map(|entry| (entry.at, entry.what))
     }
 

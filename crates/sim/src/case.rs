@@ -228,7 +228,7 @@ fn fault(rng: &mut Rng, kills_only: bool) -> Fault {
     rng.clone().weighted(&[
         (4, kill),
         (2, midway),
-        (4, Fault::Freeze { seconds, holds: seconds % 20 == 0 }),
+        (4, Fault::Freeze { seconds, holds: seconds.is_multiple_of(20) }),
         (1, Fault::FreezeMidway { after: 1 }),
         (1, Fault::Leave),
         (3, Fault::FailWrite { committed: seconds > 20 }),

@@ -32,7 +32,7 @@ pub struct Found {
     pub steps: u64,
     pub coverage: Coverage,
     /// The lowest seed that broke a promise, and how.
-    pub violation: Option<(u64, Violation)>,
+    pub violation: Finding,
 }
 
 /// Searches until a promise is broken, the seeds are used up or the time is over.
@@ -93,12 +93,11 @@ pub fn play(seed: u64, deck: &mut Deck, coverage: &mut Coverage, story: bool) ->
     Ok(Simulation::new(&case, &deck.catalog, coverage, Storm::of(&case), story).run())
 }
 
+/// The seed that broke a promise, and how.
+pub type Finding = Option<(u64, Violation)>;
+
 /// The first seed that finds each of these planted faults, and by which promise; `None` where none does.
-pub fn find_mutants(
-    mutants: &[Mutant],
-    from: u64,
-    threads: usize,
-) -> Result<Vec<(Mutant, Option<(u64, Violation)>)>, String> {
+pub fn find_mutants(mutants: &[Mutant], from: u64, threads: usize) -> Result<Vec<(Mutant, Finding)>, String> {
     let next = AtomicU64::new(0);
     let found = Mutex::new(Vec::new());
     let one = || -> Result<(), String> {
@@ -120,7 +119,7 @@ pub fn find_mutants(
     Ok(found)
 }
 
-fn find_mutant(mutant: Mutant, from: u64, deck: &mut Deck) -> Result<Option<(u64, Violation)>, String> {
+fn find_mutant(mutant: Mutant, from: u64, deck: &mut Deck) -> Result<Finding, String> {
     let mut coverage = Coverage::default();
     plant(Some(mutant));
     let found = (from..from + MUTANT_SEEDS_MAX).find_map(|seed| match play(seed, deck, &mut coverage, false) {

@@ -10,8 +10,6 @@
 //! Deliberately absent: the asynchronous shell of the engine and the real stores. They have their own tests; here is
 //! everything that decides.
 
-#![allow(clippy::should_implement_trait, clippy::manual_is_multiple_of, clippy::type_complexity)]
-
 pub mod agenda;
 pub mod case;
 pub mod conformance;

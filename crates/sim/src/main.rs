@@ -1,7 +1,5 @@
 //! `baton-sim`: searches seeds for a run that breaks, tells one seed's story, or proves that planted faults are found.
 
-#![allow(clippy::should_implement_trait, clippy::manual_is_multiple_of, clippy::type_complexity)]
-
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};

@@ -15,7 +15,7 @@ impl Rng {
         }))
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         let Self([a, b, c, d]) = self;
         let out = a.wrapping_add(*d).rotate_left(23).wrapping_add(*a);
         let shifted = *b << 17;
@@ -31,7 +31,7 @@ impl Rng {
     /// From 0 to `end`, which is left out; 0 where there is nothing below it.
     pub fn below(&mut self, end: u64) -> u64 {
         // The high half of the product: no bias worth the name for the small numbers used here.
-        let product = u128::from(self.next()) * u128::from(end);
+        let product = u128::from(self.number()) * u128::from(end);
         u64::try_from(product >> 64).unwrap_or(0)
     }
 

@@ -214,7 +214,7 @@ impl<'a> Simulation<'a> {
         let mut rounds = 0;
         while self.found.is_none() {
             while self.found.is_none()
-                && let Some((at, what)) = self.agenda.next()
+                && let Some((at, what)) = self.agenda.take()
             {
                 self.step(at, what);
             }
@@ -323,7 +323,7 @@ impl<'a> Simulation<'a> {
     }
 
     fn put(&mut self, at: Time, what: Happening) {
-        let shuffle = self.rng.next();
+        let shuffle = self.rng.number();
         self.agenda.put(at, shuffle, what);
     }
 

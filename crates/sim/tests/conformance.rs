@@ -1,7 +1,5 @@
 //! The fake does what every store must.
 
-#![allow(clippy::should_implement_trait, clippy::manual_is_multiple_of, clippy::type_complexity)]
-
 use baton_sim::conformance;
 use baton_sim::fake::Store;
 

@@ -219,9 +219,9 @@ impl Simulation<'_> {
             return;
         }
         let Some(task) = self.processes[place.process].task_mut(place) else { return };
-        if !is_late {
-            task.out.remove(&effect);
-        }
+        // One that comes by another door ends the attempt that is out.
+        task.out.remove(&effect);
+        task.permits.remove(&effect);
         let ownership = task.owner.ownership();
         if is_late {
             tell!(self, "a late answer to {effect}");
