@@ -124,7 +124,9 @@ pub(crate) fn gave_up(task: &Task, seen: &[Seen]) -> Fault {
 /// The last message of the next request, as text.
 pub(crate) fn last_message(task: &Task, seen: &[Seen]) -> String {
     match asked(task, seen).messages.pop() {
-        Some(Message::User { content } | Message::System { content } | Message::Assistant { content, .. }) => content,
+        Some(Message::User { content, .. } | Message::System { content } | Message::Assistant { content, .. }) => {
+            content
+        }
         Some(Message::Tool { content, .. }) => content,
         None => String::new(),
     }

@@ -19,12 +19,12 @@ impl Transcript {
         if !system.trim().is_empty() {
             messages.push(Message::System { content: system });
         }
-        messages.push(Message::User { content: prompt.to_owned() });
+        messages.push(Message::user(prompt));
         Self { messages }
     }
 
     pub fn user(&mut self, content: impl Into<String>) {
-        self.messages.push(Message::User { content: content.into() });
+        self.messages.push(Message::user(content));
     }
 
     pub fn assistant(&mut self, content: impl Into<String>, tool_calls: Vec<ToolCall>) {
@@ -57,6 +57,7 @@ impl Transcript {
             schema,
             temperature: agent.temperature.unwrap_or(TEMPERATURE_DEFAULT),
             max_tokens: agent.max_tokens,
+            ..Request::default()
         }
     }
 }

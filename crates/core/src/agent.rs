@@ -116,6 +116,51 @@ pub enum Step {
     GiveUp(Fault),
 }
 
+/// Python that an agent wrote, to be run in the sandbox up to its end or to its next tool calls. A tool is called as a
+/// function of its name, with `_` for every character a name cannot have.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Program {
+    Start {
+        source: String,
+        /// Variables it finds set.
+        inputs: BTreeMap<String, Value>,
+        /// The tools it may call.
+        tools: Vec<String>,
+    },
+    /// Goes on where it stopped, with the results of the calls it stopped for, in their order.
+    Resume { snapshot: Snapshot, results: Vec<Envelope> },
+    /// From its start over the calls it made before, where its snapshot cannot be read any more. A call that differs
+    /// from the recorded one stops it.
+    Replay { source: String, inputs: BTreeMap<String, Value>, tools: Vec<String>, calls: Vec<(ToolRequest, Envelope)> },
+}
+
+/// A paused program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// The format, of the interpreter that wrote it.
+    pub version: String,
+    /// Base64; at most [`SNAPSHOT_BYTES_MAX`] before that.
+    pub bytes: String,
+}
+
+/// Bytes of a paused program.
+pub const SNAPSHOT_BYTES_MAX: usize = 256 << 10;
+
+/// What running a program came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ran {
+    /// `output` is the value of its last expression.
+    Finished { output: Value, printed: String },
+    /// It waits for these calls; their ids are the sandbox's own.
+    Calls { calls: Vec<ToolRequest>, snapshot: Snapshot, printed: String },
+    /// It raised, or broke a limit; the agent is told.
+    Failed { fault: Fault, printed: String },
+    /// The snapshot is of a format this version does not read.
+    Stale,
+}
+
 /// A tool an agent asks for. It performs nothing itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ToolRequest {

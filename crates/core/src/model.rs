@@ -1,12 +1,12 @@
 //! Model requests and replies as every room sees them; providers translate to and from their own wire forms.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::money::Usd;
 
 /// What an agent wants from a model; the router chooses which one.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Request {
     /// Who asks; the `script` provider matches on it.
     pub agent: String,
@@ -24,6 +24,24 @@ pub struct Request {
     pub temperature: f64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u32>,
+    /// Whether it must, may or must not call tools; unless written, it may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_choice: Option<ToolChoice>,
+    /// Further fields of OpenAI's chat completions (`top_p`, `stop`, `seed`, …), sent on where the provider knows them.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub more: Map<String, Value>,
+}
+
+/// Whether a model must call tools.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ToolChoice {
+    Auto,
+    None,
+    /// Some tool, whichever.
+    Required,
+    /// This tool.
+    Tool(String),
 }
 
 /// Routing profiles of the seeds.
@@ -44,6 +62,8 @@ pub enum Message {
     },
     User {
         content: String,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        images: Vec<Image>,
     },
     Assistant {
         content: String,
@@ -55,6 +75,19 @@ pub enum Message {
         tool_call_id: String,
         content: String,
     },
+}
+
+impl Message {
+    /// A message of the user's without images.
+    pub fn user(content: impl Into<String>) -> Self {
+        Self::User { content: content.into(), images: Vec::new() }
+    }
+}
+
+/// An image shown to the model: an `https` address, or a `data:` URL that carries it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Image {
+    pub url: String,
 }
 
 /// A tool shown to the model.
@@ -98,11 +131,20 @@ pub enum Finish {
     Filtered,
 }
 
-/// Tokens as priced: cached ones are counted in `cached_tokens` and not in `input_tokens`.
+/// Tokens as priced: each is counted in one field only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct Usage {
     pub input_tokens: u64,
     pub output_tokens: u64,
+    /// Input read from the provider's prompt cache.
     pub cached_tokens: u64,
+    /// Input written to the provider's prompt cache.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cache_write_tokens: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }

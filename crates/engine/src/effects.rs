@@ -42,8 +42,15 @@ pub async fn send(world: World<'_>, tenant: &TenantId, run: &RunId, send: Send) 
     let Send { effect, what, class, limit, approved } = send;
     match what {
         What::Model { key, request } => {
-            let asker = Asker { tenant: tenant.clone(), run: run.clone(), key };
-            let reply = world.models.ask(&asker, &request, limit).await;
+            let asker = Asker {
+                tenant: tenant.clone(),
+                run: Some(run.clone()),
+                key,
+                workflow: None,
+                key_id: None,
+                api_key: None,
+            };
+            let reply = world.models.ask(&asker, &request, limit, None).await;
             Back::Outcome { effect, outcome: Outcome::Model(reply), audit: None }
         }
         What::Tool(call) => match world.tools.check(&call, approved.as_deref()).await {

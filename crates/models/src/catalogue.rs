@@ -56,6 +56,10 @@ impl Catalogue {
         Self(models)
     }
 
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     pub fn find(&self, model: &str) -> Option<&Spec> {
         self.0.get(model)
     }

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use baton_core::id::TenantId;
 use baton_core::model::{Reply, Request};
 use baton_core::run::ModelFault;
 use baton_ports::clock::Clock;
-use baton_ports::models::{Asker, Models};
+use baton_ports::models::{Asker, Models, Pieces};
+use serde_json::Value;
 
 use crate::catalogue::Catalogue;
 use crate::choose::choose;
@@ -61,12 +63,26 @@ impl Gateway {
 
 #[async_trait]
 impl Models for Gateway {
-    async fn ask(&self, asker: &Asker, request: &Request, limit: Duration) -> Result<Reply, ModelFault> {
+    async fn ask(
+        &self,
+        asker: &Asker,
+        request: &Request,
+        limit: Duration,
+        _pieces: Option<&Pieces>,
+    ) -> Result<Reply, ModelFault> {
         let choice = choose(request, &self.tiers, &self.catalogue);
         match &self.provider {
             Provider::Script(script) => script.ask(asker, request, &choice, limit).await,
             Provider::OpenAi(openai) => openai.ask(request, &choice, limit).await,
         }
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.catalogue.names().map(str::to_owned).collect()
+    }
+
+    async fn explain(&self, _tenant: &TenantId, _key: &str) -> Option<Value> {
+        None
     }
 }
 
@@ -92,7 +108,8 @@ mod tests {
         let gateway = gateway(json!({"models": {"fast": "mine"}})).expect("a gateway");
         assert!(gateway.is_scripted());
         let models: &dyn Models = &gateway;
-        let reply = models.ask(&asker(1), &request("a", &["u: hi"]), Duration::from_secs(1)).await.expect("a reply");
+        let reply =
+            models.ask(&asker(1), &request("a", &["u: hi"]), Duration::from_secs(1), None).await.expect("a reply");
         assert_eq!((reply.content.as_str(), reply.model.as_str()), ("Hola", "mine"));
     }
 

@@ -30,7 +30,7 @@ mod tests {
     }
 
     fn usage(input_tokens: u64, output_tokens: u64, cached_tokens: u64) -> Usage {
-        Usage { input_tokens, output_tokens, cached_tokens }
+        Usage { input_tokens, output_tokens, cached_tokens, ..Usage::default() }
     }
 
     #[test]

@@ -9,4 +9,5 @@ pub mod models;
 pub mod read;
 pub mod records;
 pub mod registry;
+pub mod sandbox;
 pub mod tools;

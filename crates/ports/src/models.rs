@@ -1,23 +1,89 @@
 //! Asking a model.
 
+use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use baton_core::id::{RunId, TenantId};
 use baton_core::model::{Reply, Request};
 use baton_core::run::ModelFault;
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+/// Pieces of one reply that wait for whoever listens.
+pub const PIECES_WAITING_MAX: usize = 64;
 
 /// On whose behalf a model is asked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Asker {
     pub tenant: TenantId,
-    pub run: RunId,
-    /// The effect's key, for holds and records.
+    /// None for a call that is no run's: one that came by the gateway.
+    pub run: Option<RunId>,
+    /// The effect's key, or the gateway's own id for the call: for holds and records.
     pub key: String,
+    /// For sums by workflow.
+    pub workflow: Option<String>,
+    /// The API key it came under, by its id: for budgets by key.
+    pub key_id: Option<String>,
+    /// The consumer's own key for the provider. Never stored, never logged.
+    pub api_key: Option<ApiKey>,
 }
+
+/// A provider's key that a consumer brought. Shown to nobody: it has no `Serialize`, and `Debug` hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ApiKey(String);
+
+impl ApiKey {
+    pub fn new(secret: impl Into<String>) -> Self {
+        Self(secret.into())
+    }
+
+    /// The key itself, for the header it goes into and for nothing else.
+    pub fn secret(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiKey(hidden)")
+    }
+}
+
+/// A part of a reply, as it comes. Provisional: the reply that [`Models::ask`] returns is the one that counts.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Piece {
+    Text(String),
+    /// A part of the tool call at this place of the reply; `id` and `name` come with its first part, `arguments` is
+    /// JSON text to be joined.
+    ToolCall {
+        index: usize,
+        id: Option<String>,
+        name: Option<String>,
+        arguments: String,
+    },
+    /// Another attempt begins: what came so far is void.
+    Reset,
+}
+
+/// Where pieces go; at most [`PIECES_WAITING_MAX`] wait there. Whoever does not listen any more drops its end.
+pub type Pieces = mpsc::Sender<Piece>;
 
 #[async_trait]
 pub trait Models: Send + Sync {
-    /// One attempt, given up after `limit`.
-    async fn ask(&self, asker: &Asker, request: &Request, limit: Duration) -> Result<Reply, ModelFault>;
+    /// One call, given up after `limit`; dropping the future ends the call at the provider. With `pieces`, the reply is
+    /// also told part by part, where its provider can.
+    async fn ask(
+        &self,
+        asker: &Asker,
+        request: &Request,
+        limit: Duration,
+        pieces: Option<&Pieces>,
+    ) -> Result<Reply, ModelFault>;
+
+    /// What can be asked by name: models, profiles. For lists that doors show.
+    fn names(&self) -> Vec<String>;
+
+    /// Why the model that answered the call of this key was chosen, where that is still known.
+    async fn explain(&self, tenant: &TenantId, key: &str) -> Option<Value>;
 }

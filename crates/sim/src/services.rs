@@ -162,11 +162,11 @@ fn answer_of_tool(
 
 fn answer_of_model(request: &model::Request, fate: Fate, quick: Duration, limit: Duration) -> Answer {
     let said = request.messages.iter().rev().find_map(|message| match message {
-        Message::User { content } => Some(content.clone()),
+        Message::User { content, .. } => Some(content.clone()),
         _ => None,
     });
     let reply = |content: String| {
-        let usage = Usage { input_tokens: 10, output_tokens: 5, cached_tokens: 0 };
+        let usage = Usage { input_tokens: 10, output_tokens: 5, cached_tokens: 0, ..Usage::default() };
         let cost = Usd::from_nanos(1_000);
         let (model, provider) = ("sim".to_owned(), "sim".to_owned());
         Reply { content, tool_calls: Vec::new(), finish: Finish::Stop, usage, model, provider, cost, latency_ms: 1 }

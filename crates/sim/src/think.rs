@@ -65,11 +65,11 @@ fn ask(task: &Task, moves: &[String], next: usize) -> Step {
         agent: task.agent.name.clone(),
         profile: Profile::Balanced,
         model: None,
-        messages: vec![Message::User { content }],
+        messages: vec![Message::user(content)],
         tools: Vec::new(),
         schema: None,
         temperature: 0.0,
-        max_tokens: None,
+        ..Request::default()
     })
 }
 

@@ -10,7 +10,7 @@ pub(crate) fn request(agent: &str, messages: &[&str]) -> Request {
         let content = content.to_owned();
         match role {
             "s" => Message::System { content },
-            "u" => Message::User { content },
+            "u" => Message::user(content),
             "a" => Message::Assistant { content, tool_calls: Vec::new() },
             "t" => Message::Tool { tool_call_id: "c1".into(), content },
             other => panic!("no role `{other}`"),
@@ -24,11 +24,18 @@ pub(crate) fn request(agent: &str, messages: &[&str]) -> Request {
         tools: Vec::new(),
         schema: None,
         temperature: 0.0,
-        max_tokens: None,
+        ..Request::default()
     }
 }
 
 /// The asker of an attempt, counted from 1.
 pub(crate) fn asker(attempt: u32) -> Asker {
-    Asker { tenant: "clinic".into(), run: "r1".into(), key: format!("r1/ask/0/{}", attempt - 1) }
+    Asker {
+        tenant: "clinic".into(),
+        run: Some("r1".into()),
+        key: format!("r1/ask/0/{}", attempt - 1),
+        workflow: None,
+        key_id: None,
+        api_key: None,
+    }
 }

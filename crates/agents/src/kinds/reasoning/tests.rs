@@ -248,7 +248,7 @@ fn the_text_protocol_of_the_seed_is_understood() {
     assert_eq!(calls, [("call_1_0".into(), "get_order".into(), json!({"id": "123"}))]);
     let seen = [think, results(&[("call_1_0", json!({"status": "shipped"}))])];
     let request = asked(&helper(), &seen);
-    let [.., Message::Assistant { content: own, .. }, Message::User { content: observation }] =
+    let [.., Message::Assistant { content: own, .. }, Message::User { content: observation, .. }] =
         request.messages.as_slice()
     else {
         panic!("{request:?}")

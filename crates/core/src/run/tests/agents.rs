@@ -16,11 +16,11 @@ pub fn model() -> Step {
         agent: "who".into(),
         profile: Profile::Fast,
         model: None,
-        messages: vec![Message::User { content: "hi".into() }],
+        messages: vec![Message::user("hi")],
         tools: Vec::new(),
         schema: None,
         temperature: 0.1,
-        max_tokens: None,
+        ..Request::default()
     })
 }
 

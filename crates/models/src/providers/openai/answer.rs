@@ -125,7 +125,12 @@ impl WireUsage {
     pub fn ours(self) -> Usage {
         let cached = self.prompt_tokens_details.and_then(|details| details.cached_tokens).unwrap_or(0);
         let cached_tokens = cached.min(self.prompt_tokens);
-        Usage { input_tokens: self.prompt_tokens - cached_tokens, output_tokens: self.completion_tokens, cached_tokens }
+        Usage {
+            input_tokens: self.prompt_tokens - cached_tokens,
+            output_tokens: self.completion_tokens,
+            cached_tokens,
+            ..Usage::default()
+        }
     }
 }
 

@@ -45,7 +45,7 @@ pub(super) fn body(request: &Request, model: &str, names: &Names, structured: St
 fn written(message: &Message, names: &Names) -> Value {
     match message {
         Message::System { content } => json!({"role": "system", "content": content}),
-        Message::User { content } => json!({"role": "user", "content": content}),
+        Message::User { content, .. } => json!({"role": "user", "content": content}),
         Message::Tool { tool_call_id, content } => {
             json!({"role": "tool", "tool_call_id": tool_call_id, "content": content})
         }

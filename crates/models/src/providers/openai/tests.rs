@@ -64,7 +64,7 @@ fn with_tools() -> Request {
     let mut request = hello();
     request.messages = vec![
         Message::System { content: "Be kind.".into() },
-        Message::User { content: "Where is order 12345?".into() },
+        Message::user("Where is order 12345?"),
         Message::Assistant {
             content: String::new(),
             tool_calls: vec![ToolCall {
@@ -146,7 +146,7 @@ async fn a_thinking_model_is_asked_in_its_own_words() {
 async fn a_completion_is_read_and_its_cached_tokens_are_priced_once() {
     let reply = ask(Answer::json(testdata!("completion.json")), &hello()).await.expect("a reply");
     assert_eq!((reply.content.as_str(), reply.finish), ("Hello! How can I assist you today?", Finish::Stop));
-    assert_eq!(reply.usage, Usage { input_tokens: 19, output_tokens: 10, cached_tokens: 1_000 });
+    assert_eq!(reply.usage, Usage { input_tokens: 19, output_tokens: 10, cached_tokens: 1_000, ..Usage::default() });
     assert_eq!(reply.cost, Usd::from_f64(1.019 * 0.01 + 0.01 * 0.03));
     assert_eq!((reply.model.as_str(), reply.provider.as_str()), ("gpt-4-turbo-2024-04-09", "openai"));
 }
@@ -172,7 +172,7 @@ async fn a_refusal_and_a_cut_are_told_apart_from_an_answer() {
 async fn tokens_nobody_counted_are_estimated() {
     let reply = ask(Answer::json(testdata!("uncounted.json")), &hello()).await.expect("a reply");
     assert_eq!((reply.content.as_str(), reply.model.as_str()), ("12345678", "gpt-4-turbo"));
-    assert_eq!(reply.usage, Usage { input_tokens: 2, output_tokens: 2, cached_tokens: 0 });
+    assert_eq!(reply.usage, Usage { input_tokens: 2, output_tokens: 2, cached_tokens: 0, ..Usage::default() });
     assert!(reply.cost > Usd::ZERO);
 }
 
@@ -298,7 +298,7 @@ async fn a_stream_is_put_together() {
     let server = Server::start(vec![Answer::stream(testdata!("stream.sse"))]).await;
     let reply = ask_with(streaming(&server.base_url), &hello(), LONG).await.expect("a reply");
     assert_eq!((reply.content.as_str(), reply.finish), ("¡Hola!", Finish::Stop));
-    assert_eq!(reply.usage, Usage { input_tokens: 5, output_tokens: 3, cached_tokens: 4 });
+    assert_eq!(reply.usage, Usage { input_tokens: 5, output_tokens: 3, cached_tokens: 4, ..Usage::default() });
     assert!(server.heard()[0].contains(r#""stream":true,"stream_options":{"include_usage":true}"#));
 }
 

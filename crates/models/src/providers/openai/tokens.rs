@@ -11,7 +11,7 @@ pub(super) fn estimate(request: &Request, answer: &Answer) -> Usage {
     let calls =
         |calls: &[ToolCall]| calls.iter().map(|call| call.name.len() + call.arguments.to_string().len()).sum::<usize>();
     let message = |message: &Message| match message {
-        Message::System { content } | Message::User { content } | Message::Tool { content, .. } => content.len(),
+        Message::System { content } | Message::User { content, .. } | Message::Tool { content, .. } => content.len(),
         Message::Assistant { content, tool_calls } => content.len() + calls(tool_calls),
     };
     let offers: usize =
@@ -20,6 +20,7 @@ pub(super) fn estimate(request: &Request, answer: &Answer) -> Usage {
         input_tokens: tokens(request.messages.iter().map(message).sum::<usize>() + offers),
         output_tokens: tokens(answer.content.len() + calls(&answer.tool_calls)),
         cached_tokens: 0,
+        ..Usage::default()
     }
 }
 

@@ -247,7 +247,7 @@ fn written(source: Value, place: &str) -> Result<Written, Problem> {
             .map(|call| Ok((call.name, call.id, params("tool_calls", &arguments(call.arguments))?)))
             .collect::<Result<_, Problem>>()?,
         finish: source.finish,
-        usage: Usage { input_tokens, output_tokens, cached_tokens },
+        usage: Usage { input_tokens, output_tokens, cached_tokens, ..Usage::default() },
         cost: cost.transpose()?,
         latency_ms: bounded(source.latency_ms, &at("latency_ms"))?,
         model: source.model,
