@@ -122,3 +122,17 @@ async fn drive(
     }
     Ok(all)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_of_ten_steps_is_at_most_twelve_commits() {
+        let asked = recorded("durable_steps", 1, 1).expect("a run");
+        let [run] = asked.as_slice() else { panic!("one run, not {}", asked.len()) };
+        let commits = usize::from(run.start.is_some()) + run.appends.len();
+        assert!(commits <= 12, "{commits} commits");
+        assert!(commits > STEPS, "{commits} commits cannot hold {STEPS} steps that are durable one by one");
+    }
+}
