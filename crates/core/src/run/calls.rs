@@ -109,7 +109,7 @@ impl Draft<'_> {
     /// An answer to a call that is not open under this generation any more.
     fn late(&mut self, effect: &EffectId, outcome: Outcome) -> Result<(), Refusal> {
         let duplicate = || Refusal::Duplicate { effect: effect.to_string() };
-        let call = self.run.forgotten.get(effect).cloned().ok_or_else(duplicate)?;
+        let call = self.run.forgotten.get(effect).map(|forgotten| forgotten.call.clone()).ok_or_else(duplicate)?;
         let Outcome::Tool(tool::Outcome::Done { output, cost, cached }) = outcome else { return Err(duplicate()) };
         if planted(Mutant::LateResultLost) {
             return Err(duplicate());

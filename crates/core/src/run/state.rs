@@ -24,7 +24,7 @@ use crate::mutant::{Mutant, planted};
 use crate::time::Time;
 
 pub(super) use activity::{Activity, AgentCall, AgentWait, CallEnd, ToolCall};
-pub(super) use call::{Call, Progress};
+pub(super) use call::{Call, Forgotten, Progress};
 pub(super) use scope::{NodeState, Scope, Status};
 pub use word::State;
 
@@ -43,9 +43,9 @@ pub struct Run {
     pub(super) scopes: BTreeMap<Path, Scope>,
     #[serde(with = "pairs")]
     pub(super) calls: BTreeMap<CallId, Call>,
-    /// Calls that were given up although they may yet be answered.
+    /// Sends that were given up although they may yet be answered.
     #[serde(with = "pairs")]
-    pub(super) forgotten: BTreeMap<EffectId, Call>,
+    pub(super) forgotten: BTreeMap<EffectId, Forgotten>,
     pub(super) saga: Saga,
     pub(super) variables: BTreeMap<String, Arc<Value>>,
     pub(super) signals: Signals,

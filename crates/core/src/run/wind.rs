@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::address::{Address, CallId, Path, Role};
 use super::decide::Draft;
 use super::event::{Event, How, Winding};
-use super::state::{Activity, Phase, Progress, State, Why};
+use super::state::{Activity, Phase, Progress, State};
 use crate::fault::Fault;
 use crate::graph::node::OnError;
 use crate::id::NodeId;
@@ -165,8 +165,9 @@ impl Draft<'_> {
             Winding::Cancelled { .. } | Winding::TimedOut if compensate && self.run.saga.has_failed() => {
                 self.finish(State::Failed, Arc::default());
             }
+            // With nothing to undo it is compensated all the same: everything, which is nothing, is undone.
             Winding::Failed { node, .. } if compensate && self.asks_to_compensate(&node) => {
-                self.finish_with_nothing_to_undo();
+                self.emit(Event::Compensating);
             }
             Winding::Failed { .. } | Winding::CutOff => self.finish(State::Failed, Arc::default()),
             Winding::Cancelled { .. } => self.finish(State::Cancelled, Arc::default()),
@@ -177,14 +178,5 @@ impl Draft<'_> {
 
     fn asks_to_compensate(&self, at: &Address) -> bool {
         self.with_node(at, |node| node.policy.on_error) == Some(Some(OnError::Compensate))
-    }
-
-    /// `on_error: compensate` with nothing to undo is compensated all the same: everything, which is nothing, is undone.
-    fn finish_with_nothing_to_undo(&mut self) {
-        if self.run.workflow.as_ref().is_some_and(|workflow| workflow.on_compensated.is_some()) {
-            self.emit(Event::Compensating);
-        } else {
-            self.finish_after(Why::Failed);
-        }
     }
 }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::super::address::{CallId, EffectId, Role};
+use super::super::address::{CallId, EffectId, Path, Role};
 use super::super::command::Resolution;
 use super::super::event::{Answer, Block, Done, InDoubt, Request, Scheduled, Undo};
 use super::super::saga::Undone;
-use super::super::state::{Activity, AgentWait, Call, CallEnd, Phase, Progress, Run, State, ToolCall, Why};
+use super::super::state::{Activity, AgentWait, Call, CallEnd, Forgotten, Phase, Progress, Run, State, ToolCall, Why};
 use crate::agent;
 use crate::fault::Fault;
 use crate::graph::Kind;
@@ -90,7 +90,8 @@ impl Run {
         }
         // What is done after a rollback, to tell the customer of it, is not part of what was rolled back.
         if !matches!(self.phase, Phase::Aftermath { .. }) {
-            self.enter_saga(done, closed.as_ref());
+            let lost = self.is_loser(&call.node);
+            self.enter_saga(done, closed.as_ref(), lost);
         }
         match &done.output {
             Answer::Tool(output) => {
@@ -101,14 +102,14 @@ impl Run {
         }
     }
 
-    fn enter_saga(&mut self, done: &Done, closed: Option<&Call>) {
+    /// `wanted` says that it is to be undone although the run as a whole may not be.
+    fn enter_saga(&mut self, done: &Done, closed: Option<&Call>, wanted: bool) {
         let Some(undo) = &done.undo else { return };
         let tool = match (&**undo, closed) {
             (Undo::Child { .. }, _) => self.child_workflow(&done.effect.call),
             (_, Some(call)) => tool_of(call),
             (_, None) => String::new(),
         };
-        let wanted = self.is_loser(&done.effect.call.node);
         self.saga.push(done.effect.clone(), tool, (**undo).clone(), wanted);
     }
 
@@ -123,16 +124,27 @@ impl Run {
     pub(super) fn arrived_late(&mut self, done: &Done) {
         self.cost += done.cost;
         let forgotten = self.forgotten.remove(&done.effect);
-        self.enter_saga(done, forgotten.as_ref());
-        // A run that was rolled back takes it back as well, and then is at the same end again.
+        let lost = forgotten.as_ref().is_some_and(|forgotten| forgotten.lost);
+        self.enter_saga(done, forgotten.as_ref().map(|forgotten| &forgotten.call), lost);
         if let (Phase::Ended(state), true) = (&self.phase, self.saga.has_due()) {
-            let why = match state {
+            self.phase = self.phase_before(*state);
+            self.finished = None;
+        }
+    }
+
+    /// Where a run that ended takes up again what came late, to come to the same end once that is undone.
+    fn phase_before(&self, end: State) -> Phase {
+        if self.saga.is_rolling_back() {
+            let why = match end {
                 State::Cancelled => Why::Cancelled,
                 State::TimedOut => Why::TimedOut,
                 _ => Why::Failed,
             };
-            self.finished = None;
-            self.phase = Phase::Compensating { why };
+            return Phase::Compensating { why };
+        }
+        match self.scope(&Path::root()).and_then(|outer| outer.winding.clone()) {
+            Some(why) => Phase::Winding { why, compensate: false },
+            None => Phase::Running,
         }
     }
 
@@ -183,14 +195,16 @@ impl Run {
     /// `done` and a final `not_done` follow as their own events; here the old generation is only remembered, since it
     /// may yet be answered.
     pub(super) fn resolve(&mut self, effect: &EffectId, resolution: &Resolution) {
+        let lost = self.is_loser(&effect.call.node);
         let Some(call) = self.calls.get_mut(&effect.call) else { return };
+        let forgotten = Forgotten { call: call.clone(), lost };
         match resolution {
             Resolution::Done { .. } => {}
             Resolution::NotDone => {
-                self.forgotten.insert(effect.clone(), call.clone());
+                self.forgotten.insert(effect.clone(), forgotten);
             }
             Resolution::Repeat => {
-                self.forgotten.insert(effect.clone(), call.clone());
+                self.forgotten.insert(effect.clone(), forgotten);
                 call.generation += 1;
                 call.unknown = false;
                 if effect.call.role == Role::Undo {

@@ -106,7 +106,8 @@ impl Run {
         for node in nodes {
             let Some(place) = scope.graph.find(node.as_str()) else { continue };
             let state = &mut scope.nodes[place.at()];
-            state.cut = Some(undo);
+            // A merge further out does not take back that one further in wanted it undone.
+            state.cut = Some(undo || state.cut == Some(true));
             if state.status == Status::Idle {
                 state.status = Status::Cancelled;
                 scope.unsettled -= 1;
@@ -117,7 +118,10 @@ impl Run {
         let cut: BTreeSet<&str> = nodes.iter().map(NodeId::as_str).collect();
         self.ready.retain(|ready| ready.scope != *path || !cut.contains(ready.node.as_str()));
         if undo {
-            self.saga.want(saga_from, |node| node.within(path).is_some_and(|node| cut.contains(node)));
+            let is_cut = |node: &Address| node.within(path).is_some_and(|node| cut.contains(node));
+            self.saga.want(saga_from, is_cut);
+            let forgotten = self.forgotten.iter_mut().filter(|(effect, _)| is_cut(&effect.call.node));
+            forgotten.for_each(|(_, forgotten)| forgotten.lost = true);
         }
         for place in idle {
             self.settle_edges(path, place, &[]);

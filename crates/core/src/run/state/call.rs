@@ -27,6 +27,14 @@ pub(in crate::run) struct Call {
     pub approved: Option<String>,
 }
 
+/// A send that was given up although it may yet be answered.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(in crate::run) struct Forgotten {
+    pub call: Call,
+    /// A merge cut its node off and wants undone what it did; kept here, since the node's scope may be gone by then.
+    pub lost: bool,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(in crate::run) enum Progress {
     /// Goes out now, or is out.

@@ -494,6 +494,20 @@ fn a_late_answer_to_a_run_that_was_rolled_back_is_undone_at_once() {
 }
 
 #[test]
+fn a_late_answer_to_a_run_that_had_nothing_to_undo_until_then_is_undone_at_once() {
+    check(
+        only(tool("a").once().undo("un").retry(Retry::NONE).compensates()),
+        |w| {
+            w.answers("a", [Reply::StaysOut]).starts();
+            let first = w.out("a");
+            w.crashes().resolves("a", Resolution::NotDone).is(State::Compensated).asked("a");
+            w.comes_back(first, done(json!({"id": "first"})))
+        },
+        |w| w.accepted().is(State::Compensated).asked("a un").undone(&[("a", "undone")]),
+    );
+}
+
+#[test]
 fn a_late_answer_to_a_run_that_kept_what_it_did_is_kept() {
     check(
         only(tool("a").once().undo("un").retry(Retry::NONE)),

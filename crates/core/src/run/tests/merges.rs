@@ -5,7 +5,8 @@ use serde_json::json;
 use super::flow::{approval, condition, each, end, flow, merge, only, tool};
 use super::world::{Reply, check, done, fails};
 use crate::graph::node::{MergeMode, Rest};
-use crate::run::State;
+use crate::run::{Resolution, State};
+use crate::tool::Retry;
 
 const STAYS_OUT: [Reply; 1] = [Reply::StaysOut];
 
@@ -263,6 +264,123 @@ fn a_paused_run_does_not_end_before_its_losers_are_undone() {
             w.resumes()
         },
         |w| w.is(State::Completed).asked("l win un"),
+    );
+}
+
+#[test]
+fn a_loser_that_answers_after_its_body_is_gone_is_undone() {
+    let body = flow(
+        [tool("slow").once().undo("unslow").retry(Retry::NONE), tool("win"), merge("m", MergeMode::Any).undo_losers()],
+        "slow>m win>m",
+    );
+    check(
+        flow([each("each", json!([1]), 1, body), tool("z")], "each>z"),
+        |w| {
+            w.answers("slow", STAYS_OUT).answers("z", STAYS_OUT).starts();
+            let first = w.out("slow");
+            w.crashes().resolves("each[0]/slow", Resolution::NotDone).node_is("each", "completed");
+            w.comes_back(first, done(json!({"id": "late"}))).accepted();
+            w.returns("z", done(json!({})))
+        },
+        |w| {
+            w.is(State::Completed).asked("slow win z unslow").asked_with("unslow", json!({"of": "late"}));
+            w.undone(&[("z", "irreversible"), ("each[0]/slow", "undone"), ("each[0]/win", "irreversible")])
+        },
+    );
+}
+
+#[test]
+fn a_send_that_was_given_up_before_its_branch_lost_is_undone_too() {
+    let body = flow(
+        [tool("slow").once().undo("unslow"), tool("win"), merge("m", MergeMode::Any).undo_losers()],
+        "slow>m win>m",
+    );
+    check(
+        flow([each("each", json!([1]), 1, body), tool("z")], "each>z"),
+        |w| {
+            w.answers("slow", [Reply::StaysOut, Reply::StaysOut]).answers("win", [Reply::StaysOut, Reply::StaysOut]);
+            w.answers("z", STAYS_OUT).starts();
+            let first = w.out("slow");
+            w.crashes().resolves("each[0]/slow", Resolution::Repeat);
+            w.returns("win", done(json!({}))).returns("slow", done(json!({"id": "second"})));
+            w.node_is("each", "completed");
+            w.comes_back(first, done(json!({"id": "first"}))).accepted();
+            w.returns("z", done(json!({})))
+        },
+        |w| w.is(State::Completed).recorded("arrived_late", 1).asked("slow win win slow z unslow unslow"),
+    );
+}
+
+#[test]
+fn a_loser_that_answers_after_the_end_is_undone_and_the_end_stays() {
+    check(
+        flow(
+            [
+                tool("kept").undo("unkept"),
+                tool("slow").once().undo("unslow").retry(Retry::NONE),
+                tool("win"),
+                merge("m", MergeMode::Any).undo_losers(),
+            ],
+            "kept>slow kept>win slow>m win>m",
+        ),
+        |w| {
+            w.answers("slow", STAYS_OUT).answers("win", [done(json!(7))]).answers("unslow", STAYS_OUT).starts();
+            let first = w.out("slow");
+            w.crashes().resolves("slow", Resolution::NotDone).is(State::Completed).gives(json!({"win": 7}));
+            w.comes_back(first, done(json!({"id": "late"}))).accepted().is(State::Running);
+            w.returns("unslow", done(json!({})))
+        },
+        |w| w.is(State::Completed).gives(json!({"win": 7})).asked("kept slow win unslow"),
+    );
+}
+
+#[test]
+fn a_loser_that_answers_after_a_failure_without_undoing_is_undone_alone() {
+    check(
+        flow(
+            [
+                tool("kept").undo("unkept"),
+                tool("slow").once().undo("unslow").retry(Retry::NONE),
+                tool("win"),
+                merge("m", MergeMode::Any).undo_losers(),
+                tool("z").fails(),
+            ],
+            "kept>slow kept>win slow>m win>m m>z",
+        ),
+        |w| {
+            w.answers("slow", STAYS_OUT).answers("z", [fails("NO")]).starts();
+            let first = w.out("slow");
+            w.crashes().resolves("slow", Resolution::NotDone).is(State::Failed);
+            w.comes_back(first, done(json!({"id": "late"})))
+        },
+        |w| w.accepted().is(State::Failed).failed_with("NO").asked("kept slow win z unslow"),
+    );
+}
+
+#[test]
+fn an_outer_merge_does_not_take_back_that_an_inner_one_undoes_its_losers() {
+    check(
+        flow(
+            [
+                tool("slow").undo("unslow"),
+                tool("win"),
+                merge("inner", MergeMode::Any).undo_losers(),
+                tool("other"),
+                merge("outer", MergeMode::Any),
+            ],
+            "slow>inner win>inner inner>outer other>outer",
+        ),
+        |w| {
+            w.answers("slow", STAYS_OUT).answers("other", STAYS_OUT).starts();
+            w.returns("other", done(json!(1))).returns("slow", done(json!({"id": 1})))
+        },
+        |w| {
+            w.is(State::Completed).asked("other slow win unslow").undone(&[
+                ("slow", "undone"),
+                ("other", "irreversible"),
+                ("win", "irreversible"),
+            ])
+        },
     );
 }
 
