@@ -4,8 +4,8 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// A setting cannot be used.
-    #[error("models.{setting}: {problem}")]
-    Setting { setting: &'static str, problem: String },
+    #[error("{setting}: {problem}")]
+    Setting { setting: String, problem: String },
     /// A file of scripted replies cannot be used.
     #[error("{file}: {place}: {problem}")]
     Script { file: String, place: String, problem: String },

@@ -38,3 +38,26 @@ pub(crate) fn transient(code: &'static str, message: impl Into<String>) -> Model
 pub(crate) fn lasting(code: &'static str, message: impl Into<String>) -> ModelFault {
     ModelFault { fault: Fault::new(code, message), retryable: false, retry_after: None }
 }
+
+/// Whose fault a failure is: what the caller does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Blame {
+    /// The model or its provider fails: it counts against the model, and another may answer.
+    Provider,
+    /// The provider takes no more from us, for a while or until it is paid: another may answer.
+    Limit,
+    /// This model cannot be asked with these settings: another may answer, this one never will.
+    Settings,
+    /// Any model would fail in the same way.
+    Request,
+}
+
+/// By the fault's code, so that it also holds for a fault that was journaled.
+pub(crate) fn blame(fault: &ModelFault) -> Blame {
+    match fault.fault.code.as_ref() {
+        code::TIMEOUT | code::SERVICE_UNAVAILABLE | code::MALFORMED_REPLY => Blame::Provider,
+        code::RATE_LIMIT_EXCEEDED => Blame::Limit,
+        code::AUTHENTICATION_FAILED | code::MODEL_NOT_FOUND => Blame::Settings,
+        _ => Blame::Request,
+    }
+}

@@ -8,7 +8,7 @@ use baton_core::id::TenantId;
 use baton_core::model::{Reply, Request};
 use baton_core::run::ModelFault;
 use baton_ports::clock::Clock;
-use baton_ports::models::{Asker, Models, Pieces};
+use baton_ports::models::{ApiKey, Asker, Models, Pieces};
 use serde_json::Value;
 
 use crate::catalogue::Catalogue;
@@ -17,19 +17,16 @@ use crate::config::{self, Config, Tiers};
 use crate::error::Error;
 use crate::providers::openai::OpenAi;
 use crate::providers::script::{Script, ScriptFile};
+use crate::providers::{Ask, Provider, Site};
 
 /// One attempt at one model, whoever serves it. Cheap to share behind an `Arc`.
 #[derive(Debug)]
 pub struct Gateway {
     tiers: Tiers,
     catalogue: Catalogue,
-    provider: Provider,
-}
-
-#[derive(Debug)]
-enum Provider {
-    Script(Script),
-    OpenAi(OpenAi),
+    provider: Box<dyn Provider>,
+    is_scripted: bool,
+    first_token: Option<Duration>,
 }
 
 impl Gateway {
@@ -40,11 +37,10 @@ impl Gateway {
     pub fn new(config: &Config, scripts: &[ScriptFile], clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let script = Script::new(scripts)?;
         let catalogue = Catalogue::with(&config.catalogue);
-        let provider = match config.provider() {
-            config::Provider::Script => Provider::Script(script),
-            config::Provider::OpenAi => Provider::OpenAi(OpenAi::new(config, clock)?),
-        };
-        if let Provider::OpenAi(_) = provider {
+        let is_scripted = config.provider() == config::Provider::Script;
+        let provider: Box<dyn Provider> =
+            if is_scripted { Box::new(script) } else { Box::new(OpenAi::new(&site(config), clock)?) };
+        if !is_scripted {
             for model in config.models.all().iter().filter(|model| catalogue.find(model).is_none()) {
                 tracing::warn!(
                     model,
@@ -52,12 +48,29 @@ impl Gateway {
                 );
             }
         }
-        Ok(Self { tiers: config.models.clone(), catalogue, provider })
+        Ok(Self {
+            tiers: config.models.clone(),
+            catalogue,
+            provider,
+            is_scripted,
+            first_token: config.first_token_timeout_ms.map(Duration::from_millis),
+        })
     }
 
     /// Whether replies come from files: whoever shows them should say so.
     pub fn is_scripted(&self) -> bool {
-        matches!(self.provider, Provider::Script(_))
+        self.is_scripted
+    }
+}
+
+fn site(config: &Config) -> Site {
+    Site {
+        place: "models".to_owned(),
+        name: "openai".to_owned(),
+        base_url: config.base_url().map(str::to_owned),
+        key: config.api_key().map(|key| ApiKey::new(key.secret())),
+        connect_timeout: config.connect_timeout,
+        structured: config.structured_output,
     }
 }
 
@@ -68,13 +81,20 @@ impl Models for Gateway {
         asker: &Asker,
         request: &Request,
         limit: Duration,
-        _pieces: Option<&Pieces>,
+        pieces: Option<&Pieces>,
     ) -> Result<Reply, ModelFault> {
         let choice = choose(request, &self.tiers, &self.catalogue);
-        match &self.provider {
-            Provider::Script(script) => script.ask(asker, request, &choice, limit).await,
-            Provider::OpenAi(openai) => openai.ask(request, &choice, limit).await,
-        }
+        let ask = Ask {
+            asker,
+            request,
+            model: &choice.model,
+            spec: choice.spec,
+            limit,
+            first_token: self.first_token,
+            key: asker.api_key.as_ref(),
+            pieces,
+        };
+        self.provider.ask(&ask).await.map(|answered| answered.reply).map_err(|failure| failure.fault)
     }
 
     fn names(&self) -> Vec<String> {

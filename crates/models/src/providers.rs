@@ -1,6 +1,82 @@
-//! Who serves models, one file each.
+//! Who serves models, one file each, all behind one trait.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use baton_core::model::{Reply, Request};
+use baton_core::money::Usd;
+use baton_core::run::ModelFault;
+use baton_ports::models::{ApiKey, Asker, Pieces};
+
+use crate::catalogue::{Spec, Structured};
 
 pub(crate) mod openai;
 #[cfg(test)]
 pub(crate) mod rehearsal;
 pub(crate) mod script;
+
+/// Serves models: one call, one attempt. Choosing, retrying and falling back are the gateway's.
+#[async_trait]
+pub(crate) trait Provider: Send + Sync + Debug {
+    /// Dropping the future ends the call at the provider.
+    async fn ask(&self, ask: &Ask<'_>) -> Result<Answered, Failure>;
+}
+
+/// One call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ask<'a> {
+    pub asker: &'a Asker,
+    pub request: &'a Request,
+    /// The provider's own name of the model.
+    pub model: &'a str,
+    /// Unknown models are asked all the same; their calls have no price.
+    pub spec: Option<&'a Spec>,
+    /// For the whole reply.
+    pub limit: Duration,
+    /// For the beginning of the reply. Where it is set, or somebody listens, the reply is streamed.
+    pub first_token: Option<Duration>,
+    /// The key this call goes under; unless given, the provider's own.
+    pub key: Option<&'a ApiKey>,
+    pub pieces: Option<&'a Pieces>,
+}
+
+/// A reply, and what else its provider said.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Answered {
+    pub reply: Reply,
+    /// How long the provider takes nothing more, where its rate-limit headers say that nothing is left.
+    pub full_for: Option<Duration>,
+}
+
+/// Why there is no reply.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Failure {
+    pub fault: ModelFault,
+    /// Whether a piece of the reply has reached the listener. Until then another model may answer unnoticed.
+    pub told: bool,
+    /// What the attempt has probably cost all the same: a reply that broke off is charged for.
+    pub spent: Usd,
+}
+
+impl From<ModelFault> for Failure {
+    /// A failure before anything was told or charged.
+    fn from(fault: ModelFault) -> Self {
+        Self { fault, told: false, spent: Usd::ZERO }
+    }
+}
+
+/// Where an API is, and how it is spoken to.
+#[derive(Clone, Debug)]
+pub(crate) struct Site {
+    /// Where these settings stand, for messages: `models`, or `models.providers.azure`.
+    pub place: String,
+    /// What replies say as their provider.
+    pub name: String,
+    /// Its version included; unless given, the provider's public one.
+    pub base_url: Option<String>,
+    pub key: Option<ApiKey>,
+    pub connect_timeout: Duration,
+    /// How schemas are enforced, for every model; unless given, as the catalogue says.
+    pub structured: Option<Structured>,
+}

@@ -11,8 +11,9 @@ mod view;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use baton_core::expr::nearest;
-use baton_core::model::{Finish, Reply, Request, ToolCall};
+use baton_core::model::{Finish, Reply, ToolCall};
 use baton_core::money::Usd;
 use baton_core::run::ModelFault;
 use baton_ports::models::Asker;
@@ -20,10 +21,10 @@ use serde_json::Value;
 
 use self::rule::{Fits, Rule, Trouble, Written};
 use self::view::View;
-use crate::choose::Choice;
 use crate::error::Error;
 use crate::fault::{code, lasting, transient};
 use crate::price;
+use crate::providers::{Answered, Ask, Failure, Provider};
 
 /// Reasons an unmatched request's error gives.
 const REASONS_SHOWN_MAX: usize = 6;
@@ -48,26 +49,6 @@ impl Script {
             rules.extend(read::rules(file)?);
         }
         Ok(Self { rules })
-    }
-
-    pub async fn ask(
-        &self,
-        asker: &Asker,
-        request: &Request,
-        choice: &Choice<'_>,
-        limit: Duration,
-    ) -> Result<Reply, ModelFault> {
-        let view = View::of(request, attempt(asker));
-        let (rule, written) = self.find(&view)?;
-        let latency = Duration::from_millis(written.latency_ms);
-        if latency > limit {
-            tokio::time::sleep(limit).await;
-            return Err(transient(code::TIMEOUT, format!("{rule}: no reply within {} ms", limit.as_millis())));
-        }
-        if !latency.is_zero() {
-            tokio::time::sleep(latency).await;
-        }
-        answer(rule, written, &view, choice)
     }
 
     /// The first reply that fits, or why none does.
@@ -105,13 +86,31 @@ impl Script {
     }
 }
 
+#[async_trait]
+impl Provider for Script {
+    async fn ask(&self, ask: &Ask<'_>) -> Result<Answered, Failure> {
+        let view = View::of(ask.request, attempt(ask.asker));
+        let (rule, written) = self.find(&view)?;
+        let latency = Duration::from_millis(written.latency_ms);
+        if latency > ask.limit {
+            tokio::time::sleep(ask.limit).await;
+            let late = format!("{rule}: no reply within {} ms", ask.limit.as_millis());
+            return Err(transient(code::TIMEOUT, late).into());
+        }
+        if !latency.is_zero() {
+            tokio::time::sleep(latency).await;
+        }
+        Ok(Answered { reply: answer(rule, written, &view, ask)?, full_for: None })
+    }
+}
+
 /// Attempts are counted by the run: the last number of the effect's key rises after each recorded failure.
 fn attempt(asker: &Asker) -> u32 {
     let generation = asker.key.rsplit('/').find_map(|part| part.parse::<u32>().ok());
     generation.unwrap_or(0).saturating_add(1)
 }
 
-fn answer(rule: &Rule, written: &Written, view: &View, choice: &Choice<'_>) -> Result<Reply, ModelFault> {
+fn answer(rule: &Rule, written: &Written, view: &View, ask: &Ask<'_>) -> Result<Reply, ModelFault> {
     let trouble = written.trouble(view.attempt);
     if let Some((kind, retry_after_ms)) = trouble
         && let Some(fault) = fault(rule, kind, retry_after_ms, view.attempt)
@@ -123,13 +122,13 @@ fn answer(rule: &Rule, written: &Written, view: &View, choice: &Choice<'_>) -> R
     let tool_calls = written.calls(view).map_err(failed)?;
     let finish = written.finish.unwrap_or(if tool_calls.is_empty() { Finish::Stop } else { Finish::ToolCalls });
     let usage = written.usage;
-    let priced = choice.spec.map_or(Usd::ZERO, |spec| price::cost(spec, &usage));
+    let priced = ask.spec.map_or(Usd::ZERO, |spec| price::cost(spec, &usage));
     let reply = Reply {
         content,
         tool_calls,
         finish,
         usage,
-        model: written.model.clone().unwrap_or_else(|| choice.model.clone()),
+        model: written.model.clone().unwrap_or_else(|| ask.model.to_owned()),
         provider: "script".to_owned(),
         cost: written.cost.unwrap_or(priced),
         latency_ms: written.latency_ms,

@@ -9,7 +9,6 @@ use serde_json::Value;
 
 use super::body::Body;
 use super::retry_after;
-use crate::choose::Choice;
 use crate::fault::{code, lasting, transient};
 
 /// Bytes of an error's body that are read, and characters of its message that are kept.
@@ -24,12 +23,12 @@ pub(super) fn unsent(error: reqwest::Error, endpoint: &Url) -> ModelFault {
 }
 
 /// The provider answered with a status that is not a success.
-pub(super) async fn refused(response: Response, choice: &Choice<'_>, key: Option<&str>, now: Time) -> ModelFault {
+pub(super) async fn refused(response: Response, model: &str, key: Option<&str>, now: Time) -> ModelFault {
     let status = response.status();
     let retry_after = retry_after::read(response.headers(), now);
     let body = Body::beginning(response, ERROR_BYTES_MAX).await;
     let said = Said::read(&body, key);
-    ModelFault { retry_after, ..by_status(status, &said, &choice.model) }
+    ModelFault { retry_after, ..by_status(status, &said, model) }
 }
 
 /// An error inside a reply that began as a success.

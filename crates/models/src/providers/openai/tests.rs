@@ -7,16 +7,16 @@ use baton_core::money::Usd;
 use baton_core::run::ModelFault;
 use baton_core::time::Time;
 use baton_ports::clock::Clock;
+use baton_ports::models::ApiKey;
 use serde_json::{Value, json};
 
 use super::OpenAi;
 use super::server::{Answer, Server};
 use crate::catalogue::{Catalogue, Structured};
-use crate::choose::choose;
-use crate::config::{ApiKey, Config, Tiers};
 use crate::error::Error;
 use crate::fault::code;
-use crate::providers::rehearsal::request;
+use crate::providers::rehearsal::{asker, request};
+use crate::providers::{Ask, Provider, Site};
 
 macro_rules! testdata {
     ($name:literal) => {
@@ -37,18 +37,30 @@ impl Clock for Stopped {
     }
 }
 
-fn config(base_url: &str) -> Config {
-    Config { base_url: Some(base_url.to_owned()), api_key: Some(ApiKey::new(KEY)), ..Config::default() }
+fn site(base_url: &str) -> Site {
+    Site {
+        place: "models".into(),
+        name: "openai".into(),
+        base_url: Some(base_url.to_owned()),
+        key: Some(ApiKey::new(KEY)),
+        connect_timeout: LONG,
+        structured: None,
+    }
 }
 
-fn streaming(base_url: &str) -> Config {
-    Config { first_token_timeout_ms: Some(20_000), ..config(base_url) }
-}
-
-async fn ask_with(config: Config, request: &Request, limit: Duration) -> Result<Reply, ModelFault> {
-    let openai = OpenAi::new(&config, Arc::new(Stopped)).expect("a client");
+async fn ask_with(
+    site: Site,
+    first_token: Option<Duration>,
+    request: &Request,
+    limit: Duration,
+) -> Result<Reply, ModelFault> {
+    let openai = OpenAi::new(&site, Arc::new(Stopped)).expect("a client");
     let catalogue = Catalogue::with(&BTreeMap::new());
-    openai.ask(request, &choose(request, &Tiers::default(), &catalogue), limit).await
+    let asker = asker(1);
+    let model = request.model.as_deref().unwrap_or("gpt-4-turbo");
+    let spec = catalogue.find(model);
+    let ask = Ask { asker: &asker, request, model, spec, limit, first_token, key: None, pieces: None };
+    openai.ask(&ask).await.map(|answered| answered.reply).map_err(|failure| failure.fault)
 }
 
 fn hello() -> Request {
@@ -86,18 +98,18 @@ fn with_tools() -> Request {
 
 async fn ask(answer: Answer, request: &Request) -> Result<Reply, ModelFault> {
     let server = Server::start(vec![answer]).await;
-    ask_with(config(&server.base_url), request, LONG).await
+    ask_with(site(&server.base_url), None, request, LONG).await
 }
 
 async fn ask_streaming(answer: Answer) -> Result<Reply, ModelFault> {
     let server = Server::start(vec![answer]).await;
-    ask_with(streaming(&server.base_url), &with_tools(), LONG).await
+    ask_with(site(&server.base_url), Some(LONG), &with_tools(), LONG).await
 }
 
 #[tokio::test]
 async fn a_request_is_written_as_documented() {
     let server = Server::start(vec![Answer::json(testdata!("completion.json"))]).await;
-    ask_with(config(&server.base_url), &with_tools(), LONG).await.expect("a reply");
+    ask_with(site(&server.base_url), None, &with_tools(), LONG).await.expect("a reply");
     let heard = server.heard();
     let (head, body) = heard[0].split_once("\r\n\r\n").expect("a request");
     assert!(head.starts_with("POST /v1/chat/completions HTTP/1.1\r\n"), "{head}");
@@ -109,19 +121,19 @@ async fn a_request_is_written_as_documented() {
 
 #[tokio::test]
 async fn a_schema_is_enforced_as_far_as_the_model_can() {
-    let body = async |change: fn(&mut Config, &mut Request)| {
+    let body = async |change: fn(&mut Site, &mut Request)| {
         let server = Server::start(vec![Answer::json(testdata!("completion.json"))]).await;
-        let (mut config, mut request) = (config(&server.base_url), with_tools());
-        change(&mut config, &mut request);
-        ask_with(config, &request, LONG).await.expect("a reply");
+        let (mut site, mut request) = (site(&server.base_url), with_tools());
+        change(&mut site, &mut request);
+        ask_with(site, None, &request, LONG).await.expect("a reply");
         let heard = server.heard();
         let body: Value = serde_json::from_str(heard[0].split_once("\r\n\r\n").expect("a request").1).expect("JSON");
         body["response_format"].clone()
     };
     let unknown = body(|_, request| request.model = Some("gpt-4o".into())).await;
     assert_eq!((&unknown["type"], &unknown["json_schema"]["strict"]), (&json!("json_schema"), &json!(false)));
-    let closed = body(|config, request| {
-        config.structured_output = Some(Structured::JsonSchema);
+    let closed = body(|site, request| {
+        site.structured = Some(Structured::JsonSchema);
         request.schema = Some(json!({
             "type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": false
         }));
@@ -136,7 +148,7 @@ async fn a_schema_is_enforced_as_far_as_the_model_can() {
 async fn a_thinking_model_is_asked_in_its_own_words() {
     let server = Server::start(vec![Answer::json(testdata!("completion.json"))]).await;
     let request = Request { model: Some("o3-mini".into()), ..with_tools() };
-    ask_with(config(&server.base_url), &request, LONG).await.expect("a reply");
+    ask_with(site(&server.base_url), None, &request, LONG).await.expect("a reply");
     let heard = server.heard();
     assert!(heard[0].contains("\"max_completion_tokens\":200"), "{}", heard[0]);
     assert!(!heard[0].contains("temperature") && !heard[0].contains("\"max_tokens\""), "{}", heard[0]);
@@ -208,7 +220,7 @@ async fn what_the_provider_says_is_told_without_our_key() {
     let echo = format!(r#"{{"error": {{"message": "bad\nkey {KEY}"}}}}"#);
     let fault = ask(Answer::new(400, &[], echo.as_bytes()), &hello()).await.expect_err("a refusal");
     assert!(fault.fault.message.ends_with("bad key ***"), "{fault:?}");
-    let openai = OpenAi::new(&config("http://127.0.0.1:9/v1"), Arc::new(Stopped)).expect("a client");
+    let openai = OpenAi::new(&site("http://127.0.0.1:9/v1"), Arc::new(Stopped)).expect("a client");
     assert!(!format!("{openai:?}").contains(KEY));
 }
 
@@ -261,7 +273,7 @@ async fn a_reply_without_end_is_given_up() {
 #[tokio::test]
 async fn a_provider_that_never_answers_is_given_up_after_the_limit() {
     let server = Server::start(vec![Answer::Hanging(Vec::new())]).await;
-    let fault = ask_with(config(&server.base_url), &hello(), SHORT).await.expect_err("silence");
+    let fault = ask_with(site(&server.base_url), None, &hello(), SHORT).await.expect_err("silence");
     assert_eq!((fault.fault.code.as_ref(), fault.retryable), (code::TIMEOUT, true));
     assert!(fault.fault.message.contains("60 ms"), "{fault:?}");
 }
@@ -269,7 +281,7 @@ async fn a_provider_that_never_answers_is_given_up_after_the_limit() {
 #[tokio::test]
 async fn a_provider_that_is_not_there_is_unavailable() {
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
-    let fault = ask_with(config(&format!("http://{free}/v1")), &hello(), LONG).await.expect_err("nobody");
+    let fault = ask_with(site(&format!("http://{free}/v1")), None, &hello(), LONG).await.expect_err("nobody");
     assert_eq!((fault.fault.code.as_ref(), fault.retryable), (code::SERVICE_UNAVAILABLE, true));
     assert!(fault.fault.message.starts_with("127.0.0.1 cannot be reached"), "{fault:?}");
 }
@@ -279,7 +291,7 @@ async fn a_server_that_does_not_speak_tls_is_unavailable() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let base_url = format!("https://{}/v1", listener.local_addr().expect("an address"));
     let hang_up = tokio::spawn(async move { while listener.accept().await.is_ok() {} });
-    let fault = ask_with(config(&base_url), &hello(), LONG).await.expect_err("no TLS");
+    let fault = ask_with(site(&base_url), None, &hello(), LONG).await.expect_err("no TLS");
     hang_up.abort();
     assert_eq!((fault.fault.code.as_ref(), fault.retryable), (code::SERVICE_UNAVAILABLE, true), "{fault:?}");
 }
@@ -296,7 +308,7 @@ async fn a_key_does_not_follow_a_redirect() {
 #[tokio::test]
 async fn a_stream_is_put_together() {
     let server = Server::start(vec![Answer::stream(testdata!("stream.sse"))]).await;
-    let reply = ask_with(streaming(&server.base_url), &hello(), LONG).await.expect("a reply");
+    let reply = ask_with(site(&server.base_url), Some(LONG), &hello(), LONG).await.expect("a reply");
     assert_eq!((reply.content.as_str(), reply.finish), ("¡Hola!", Finish::Stop));
     assert_eq!(reply.usage, Usage { input_tokens: 5, output_tokens: 3, cached_tokens: 4, ..Usage::default() });
     assert!(server.heard()[0].contains(r#""stream":true,"stream_options":{"include_usage":true}"#));
@@ -343,8 +355,7 @@ async fn the_first_token_has_its_own_limit() {
     let comments = b": processing\n\n: processing\n\n";
     for answer in [Answer::Hanging(Vec::new()), Answer::silent_after(comments)] {
         let server = Server::start(vec![answer]).await;
-        let config = Config { first_token_timeout_ms: Some(60), ..config(&server.base_url) };
-        let fault = ask_with(config, &hello(), LONG).await.expect_err("silence");
+        let fault = ask_with(site(&server.base_url), Some(SHORT), &hello(), LONG).await.expect_err("silence");
         assert_eq!(fault.fault.code, code::TIMEOUT);
         assert!(fault.fault.message.contains("no first token within 60 ms"), "{fault:?}");
     }
@@ -353,27 +364,27 @@ async fn the_first_token_has_its_own_limit() {
 #[tokio::test]
 async fn a_stream_that_goes_silent_is_given_up_after_the_limit() {
     let server = Server::start(vec![Answer::silent_after(&testdata!("stream.sse")[..700])]).await;
-    let fault = ask_with(streaming(&server.base_url), &hello(), SHORT).await.expect_err("silence");
+    let fault = ask_with(site(&server.base_url), Some(LONG), &hello(), SHORT).await.expect_err("silence");
     assert_eq!(fault.fault.code, code::TIMEOUT);
     assert!(fault.fault.message.contains("no whole reply within 60 ms"), "{fault:?}");
 }
 
 #[test]
 fn settings_that_cannot_be_used_are_named() {
-    let error = |config: Config| OpenAi::new(&config, Arc::new(Stopped)).expect_err("an error").to_string();
+    let error = |site: Site| OpenAi::new(&site, Arc::new(Stopped)).expect_err("an error").to_string();
     for (base_url, problem) in [
         ("api.openai.com/v1", "not a URL"),
         ("ftp://example.com", "not an http or https URL"),
         ("https://me:secret@example.com/v1", "user name or password"),
         ("https://example.com/v1?api-key=secret", "a query"),
     ] {
-        let said = error(config(base_url));
+        let said = error(site(base_url));
         assert!(said.starts_with("models.base_url: ") && said.contains(problem), "{said}");
         assert!(!said.contains("secret"), "{said}");
     }
-    let said = error(Config { api_key: Some(ApiKey::new("sk-\u{7}x")), ..config("https://example.com/v1") });
+    let said = error(Site { key: Some(ApiKey::new("sk-\u{7}x")), ..site("https://example.com/v1") });
     assert!(said.starts_with("models.api_key: ") && !said.contains("sk-"), "{said}");
-    let error = Error::Setting { setting: "base_url", problem: String::new() };
+    let error = Error::Setting { setting: "models.base_url".into(), problem: String::new() };
     assert_eq!(error.code(), "MODELS-001");
 }
 

@@ -9,10 +9,9 @@ use tokio::time::Instant;
 
 use super::{Script, ScriptFile};
 use crate::catalogue::Catalogue;
-use crate::choose::choose;
-use crate::config::Tiers;
 use crate::fault::code;
 use crate::providers::rehearsal::{asker, request};
+use crate::providers::{Ask, Provider};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -26,7 +25,11 @@ fn script(replies: Value) -> Script {
 
 async fn attempt(script: &Script, request: &Request, number: u32) -> Result<Reply, ModelFault> {
     let catalogue = Catalogue::with(&BTreeMap::new());
-    script.ask(&asker(number), request, &choose(request, &Tiers::default(), &catalogue), LIMIT).await
+    let asker = asker(number);
+    let model = request.model.as_deref().unwrap_or("gpt-3.5-turbo");
+    let spec = catalogue.find(model);
+    let ask = Ask { asker: &asker, request, model, spec, limit: LIMIT, first_token: None, key: None, pieces: None };
+    script.ask(&ask).await.map(|answered| answered.reply).map_err(|failure| failure.fault)
 }
 
 async fn reply(replies: Value, messages: &[&str]) -> Reply {
