@@ -48,6 +48,7 @@ pub(crate) fn reply(content: &str, tool_calls: Vec<ToolCall>, finish: Finish) ->
     Reply {
         content: content.to_owned(),
         tool_calls,
+        thinking: None,
         finish,
         usage: Usage::default(),
         model: "m".to_owned(),

@@ -1,7 +1,7 @@
 //! What the model is shown: the messages of one task, in order.
 
 use baton_core::agent::{Kind, Task};
-use baton_core::model::{Message, Profile, Request, ToolCall, ToolOffer};
+use baton_core::model::{Message, Profile, Request, Thinking, ToolCall, ToolOffer};
 use serde_json::Value;
 
 use crate::fault::Unusable;
@@ -27,8 +27,14 @@ impl Transcript {
         self.messages.push(Message::user(content));
     }
 
-    pub fn assistant(&mut self, content: impl Into<String>, tool_calls: Vec<ToolCall>) {
-        self.messages.push(Message::Assistant { content: content.into(), tool_calls });
+    /// What the model said, whatever it thought.
+    pub fn assistant(&mut self, content: impl Into<String>) {
+        self.called(content, Vec::new(), None);
+    }
+
+    /// What the model said and called; the answers follow.
+    pub fn called(&mut self, content: impl Into<String>, tool_calls: Vec<ToolCall>, thinking: Option<Thinking>) {
+        self.messages.push(Message::Assistant { content: content.into(), tool_calls, thinking });
     }
 
     pub fn tool(&mut self, tool_call_id: impl Into<String>, content: impl Into<String>) {
@@ -37,7 +43,7 @@ impl Transcript {
 
     /// Shows the model its own reply and what is wrong with it.
     pub fn correct(&mut self, reply: &str, unusable: &Unusable, again: &str) {
-        self.assistant(reply, Vec::new());
+        self.assistant(reply);
         self.user(format!("Your last reply could not be used: {}. {again}", unusable.problem));
     }
 

@@ -69,6 +69,9 @@ pub enum Message {
         content: String,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         tool_calls: Vec<ToolCall>,
+        /// As the reply had it, while its tool calls are answered.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        thinking: Option<Thinking>,
     },
     /// The answer to one tool call, by its id.
     Tool {
@@ -106,11 +109,22 @@ pub struct ToolCall {
     pub arguments: Value,
 }
 
+/// What a model thought on its way to a reply, in its provider's own words: often sealed, and shown to nobody. It goes
+/// back to the model together with the answers to its tool calls, for some models lose their thread without it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Thinking {
+    /// The provider's name of the model that thought it; no other is shown it.
+    pub model: String,
+    pub parts: Vec<Value>,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Reply {
     pub content: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCall>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thinking: Option<Thinking>,
     pub finish: Finish,
     pub usage: Usage,
     /// The model that answered and who served it; `script` when it came from a file.

@@ -169,7 +169,17 @@ fn answer_of_model(request: &model::Request, fate: Fate, quick: Duration, limit:
         let usage = Usage { input_tokens: 10, output_tokens: 5, cached_tokens: 0, ..Usage::default() };
         let cost = Usd::from_nanos(1_000);
         let (model, provider) = ("sim".to_owned(), "sim".to_owned());
-        Reply { content, tool_calls: Vec::new(), finish: Finish::Stop, usage, model, provider, cost, latency_ms: 1 }
+        Reply {
+            content,
+            tool_calls: Vec::new(),
+            thinking: None,
+            finish: Finish::Stop,
+            usage,
+            model,
+            provider,
+            cost,
+            latency_ms: 1,
+        }
     };
     let failed = |code: &'static str, retryable| {
         Outcome::Model(Err(ModelFault { fault: Fault::new(code, "the model failed"), retryable, retry_after: None }))

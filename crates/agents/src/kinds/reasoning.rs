@@ -99,17 +99,18 @@ impl<'t> Reasoning<'t> {
         self.close();
         self.iterations = self.iterations.saturating_add(1);
         match read::read(reply, &self.offered, self.iterations) {
-            Ok(Reading::Calls { thought, said, calls, protocol }) => self.act(thought, said, calls, protocol),
+            Ok(Reading::Calls { thought, said, calls, protocol }) => {
+                self.act(Calls { thought, said, calls, protocol, thinking: reply.thinking.clone() })
+            }
             Ok(Reading::Answer { thought, text }) => self.answer(reply, thought, &text),
             Err(unusable) => self.correct(reply, unusable),
         }
     }
 
-    fn act(&mut self, thought: String, said: String, calls: Vec<Call>, protocol: Protocol) -> Option<Step> {
-        if let Some(fault) = self.repeated.count(&calls, &self.task.agent.name) {
+    fn act(&mut self, calls: Calls) -> Option<Step> {
+        if let Some(fault) = self.repeated.count(&calls.calls, &self.task.agent.name) {
             return Some(Step::GiveUp(fault));
         }
-        let calls = Calls { thought, said, calls, protocol };
         match calls.all_invalid() {
             None => self.corrections = 0,
             Some(unusable) => {

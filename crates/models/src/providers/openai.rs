@@ -151,6 +151,7 @@ impl OpenAi {
         Reply {
             content: answer.content,
             tool_calls: answer.tool_calls.into_iter().map(|call| names.ours(call)).collect(),
+            thinking: None,
             finish: answer.finish,
             usage,
             model: answer.model.unwrap_or_else(|| ask.model.to_owned()),

@@ -11,7 +11,7 @@ pub(crate) fn request(agent: &str, messages: &[&str]) -> Request {
         match role {
             "s" => Message::System { content },
             "u" => Message::user(content),
-            "a" => Message::Assistant { content, tool_calls: Vec::new() },
+            "a" => Message::Assistant { content, tool_calls: Vec::new(), thinking: None },
             "t" => Message::Tool { tool_call_id: "c1".into(), content },
             other => panic!("no role `{other}`"),
         }

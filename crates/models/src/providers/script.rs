@@ -126,6 +126,7 @@ fn answer(rule: &Rule, written: &Written, view: &View, ask: &Ask<'_>) -> Result<
     let reply = Reply {
         content,
         tool_calls,
+        thinking: None,
         finish,
         usage,
         model: written.model.clone().unwrap_or_else(|| ask.model.to_owned()),

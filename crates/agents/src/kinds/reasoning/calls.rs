@@ -1,6 +1,7 @@
 //! The calls of one reply: what is still to be asked for, and how the answers go back.
 
 use baton_core::agent::{Step, ToolRequest};
+use baton_core::model::Thinking;
 use baton_core::tool::Envelope;
 use serde_json::{Value, json};
 
@@ -41,6 +42,8 @@ pub(super) struct Calls {
     pub said: String,
     pub calls: Vec<Call>,
     pub protocol: Protocol,
+    /// What the model gets back with the answers.
+    pub thinking: Option<Thinking>,
 }
 
 impl Calls {
@@ -104,13 +107,13 @@ impl Calls {
     pub fn write(self, transcript: &mut Transcript, chain: &mut Chain) {
         match self.protocol {
             Protocol::Native => {
-                transcript.assistant(&self.said, self.calls.iter().map(tool_call).collect());
+                transcript.called(&self.said, self.calls.iter().map(tool_call).collect(), self.thinking);
                 for call in &self.calls {
                     transcript.tool(&call.id, shown(&answer(call)));
                 }
             }
             Protocol::Text => {
-                transcript.assistant(&self.said, Vec::new());
+                transcript.assistant(&self.said);
                 for call in &self.calls {
                     transcript.user(format!("Observation: {}", shown(&answer(call))));
                 }

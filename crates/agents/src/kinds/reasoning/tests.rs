@@ -1,5 +1,5 @@
 use baton_core::agent::{Kind, Seen, Step, Task};
-use baton_core::model::{Message, Profile};
+use baton_core::model::{Message, Profile, Reply, Thinking};
 use serde_json::{Value, json};
 
 use crate::code;
@@ -65,6 +65,18 @@ fn calls_of_one_reply_are_one_step_and_their_results_go_back_in_order() {
     assert_eq!(content(first, "c1"), r#"{"data":{"status":"shipped"},"success":true}"#);
     let failed = content(second, "c2");
     assert!(failed.contains("TIMEOUT") && failed.contains("No pudimos."), "{failed}");
+}
+
+#[test]
+fn what_the_model_thought_goes_back_to_it_with_the_results() {
+    let thinking = Thinking { model: "m".into(), parts: vec![json!({"type": "thinking", "signature": "s"})] };
+    let Seen::Replied(reply) = order() else { panic!("a reply") };
+    let thoughtful = Seen::Replied(Reply { thinking: Some(thinking.clone()), ..reply });
+    let request = asked(&helper(), &[thoughtful, shipped()]);
+    let [.., Message::Assistant { thinking: back, .. }, _] = request.messages.as_slice() else {
+        panic!("{:?}", request.messages)
+    };
+    assert_eq!(back, &Some(thinking));
 }
 
 #[test]

@@ -72,6 +72,7 @@ pub fn says(content: &str) -> Reply {
     Reply::Comes(Outcome::Model(Ok(model::Reply {
         content: content.to_owned(),
         tool_calls: Vec::new(),
+        thinking: None,
         finish: model::Finish::Stop,
         usage: model::Usage::default(),
         model: "m".to_owned(),

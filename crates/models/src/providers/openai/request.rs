@@ -49,10 +49,10 @@ fn written(message: &Message, names: &Names) -> Value {
         Message::Tool { tool_call_id, content } => {
             json!({"role": "tool", "tool_call_id": tool_call_id, "content": content})
         }
-        Message::Assistant { content, tool_calls } if tool_calls.is_empty() => {
+        Message::Assistant { content, tool_calls, .. } if tool_calls.is_empty() => {
             json!({"role": "assistant", "content": content})
         }
-        Message::Assistant { content, tool_calls } => {
+        Message::Assistant { content, tool_calls, .. } => {
             let content = if content.is_empty() { Value::Null } else { json!(content) };
             let calls: Vec<Value> = tool_calls.iter().map(|call| written_call(call, names)).collect();
             json!({"role": "assistant", "content": content, "tool_calls": calls})

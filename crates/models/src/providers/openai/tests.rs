@@ -84,6 +84,7 @@ fn with_tools() -> Request {
                 name: "shopify.get_order".into(),
                 arguments: json!({"id": "12345"}),
             }],
+            thinking: None,
         },
         Message::Tool { tool_call_id: "call_1".into(), content: r#"{"status":"shipped"}"#.into() },
     ];

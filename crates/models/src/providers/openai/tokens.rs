@@ -12,7 +12,7 @@ pub(super) fn estimate(request: &Request, answer: &Answer) -> Usage {
         |calls: &[ToolCall]| calls.iter().map(|call| call.name.len() + call.arguments.to_string().len()).sum::<usize>();
     let message = |message: &Message| match message {
         Message::System { content } | Message::User { content, .. } | Message::Tool { content, .. } => content.len(),
-        Message::Assistant { content, tool_calls } => content.len() + calls(tool_calls),
+        Message::Assistant { content, tool_calls, .. } => content.len() + calls(tool_calls),
     };
     let offers: usize =
         request.tools.iter().map(|tool| tool.description.len() + tool.parameters.to_string().len()).sum();

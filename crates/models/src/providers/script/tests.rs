@@ -50,6 +50,7 @@ async fn a_reply_says_that_it_was_scripted() {
     let expected = Reply {
         content: "Hola".into(),
         tool_calls: Vec::new(),
+        thinking: None,
         finish: Finish::Stop,
         usage: Usage::default(),
         model: "gpt-3.5-turbo".into(),
