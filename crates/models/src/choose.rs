@@ -20,15 +20,13 @@ pub(crate) fn choose<'a>(request: &Request, tiers: &Tiers, catalogue: &'a Catalo
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use baton_core::model::Profile;
 
     use super::*;
     use crate::providers::rehearsal::request;
 
     fn chosen(profile: Profile, by_name: Option<&str>) -> (String, bool) {
-        let catalogue = Catalogue::with(&BTreeMap::new());
+        let catalogue = Catalogue::shipped().expect("a catalogue");
         let request = Request { profile, model: by_name.map(str::to_owned), ..request("a", &[]) };
         let choice = choose(&request, &Tiers::default(), &catalogue);
         (choice.model, choice.spec.is_some())

@@ -8,7 +8,7 @@ use baton_core::model::Profile;
 use baton_core::time::duration_ms;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::catalogue::{Spec, Structured};
+use crate::catalogue::{Entry, Structured};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -25,7 +25,7 @@ pub struct Config {
     /// What each profile means.
     pub models: Tiers,
     /// Further models, or other facts about known ones, by name.
-    pub catalogue: BTreeMap<String, Spec>,
+    pub catalogue: BTreeMap<String, Entry>,
     /// How long connecting may take.
     #[serde(rename = "connect_timeout_ms", with = "duration_ms")]
     pub connect_timeout: Duration,

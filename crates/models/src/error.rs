@@ -1,6 +1,6 @@
-//! Why a gateway cannot be made: the person who wrote the settings or the script must change them.
+//! Why a gateway cannot be made: the person who wrote the settings, the script or the catalogue must change them.
 
-/// Both kinds name the place and what to write instead. No message holds a key.
+/// Each kind names the place and what to write instead. No message holds a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// A setting cannot be used.
@@ -9,6 +9,12 @@ pub enum Error {
     /// A file of scripted replies cannot be used.
     #[error("{file}: {place}: {problem}")]
     Script { file: String, place: String, problem: String },
+    /// A catalogue file cannot be used; the text is laid out with its line.
+    #[error("{rendered}")]
+    CatalogueFile { rendered: String },
+    /// The layers of the catalogue do not make a whole.
+    #[error("the catalogue: {place}: {problem}")]
+    Catalogue { place: String, problem: String },
 }
 
 impl Error {
@@ -17,6 +23,7 @@ impl Error {
         match self {
             Self::Setting { .. } => "MODELS-001",
             Self::Script { .. } => "MODELS-002",
+            Self::CatalogueFile { .. } | Self::Catalogue { .. } => "MODELS-003",
         }
     }
 }

@@ -11,7 +11,7 @@ use baton_ports::clock::Clock;
 use baton_ports::models::{ApiKey, Asker, Models, Pieces};
 use serde_json::Value;
 
-use crate::catalogue::Catalogue;
+use crate::catalogue::{Catalogue, Layer};
 use crate::choose::choose;
 use crate::config::{self, Config, Tiers};
 use crate::error::Error;
@@ -36,7 +36,8 @@ impl Gateway {
     /// A setting or a script that cannot be used, with its place.
     pub fn new(config: &Config, scripts: &[ScriptFile], clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let script = Script::new(scripts)?;
-        let catalogue = Catalogue::with(&config.catalogue);
+        let settings = Layer { models: config.catalogue.clone(), ..Layer::default() };
+        let catalogue = Catalogue::with([&settings])?;
         let is_scripted = config.provider() == config::Provider::Script;
         let provider: Box<dyn Provider> =
             if is_scripted { Box::new(script) } else { Box::new(OpenAi::new(&site(config), clock)?) };

@@ -20,9 +20,10 @@ mod error;
 mod fault;
 mod gateway;
 pub mod price;
+pub mod profile;
 mod providers;
 
-pub use catalogue::{Catalogue, Spec, Structured};
+pub use catalogue::{Above, Catalogue, Entry, File as CatalogueFile, Layer, Long, Price, Prices, Spec, Structured};
 pub use config::{ApiKey, Config, Provider, Tiers};
 pub use error::Error;
 pub use fault::code;

@@ -5,28 +5,28 @@ use baton_core::money::Usd;
 
 use crate::catalogue::Spec;
 
-/// Cached tokens at their own price, the rest of the input and the output at theirs, summed before it is rounded once
-/// to the nearest nano-dollar.
+/// Each kind of token at its own price, by the size of the whole input, summed before it is rounded once to the nearest
+/// nano-dollar.
 pub fn cost(spec: &Spec, usage: &Usage) -> Usd {
+    let whole_input = [usage.input_tokens, usage.cached_tokens, usage.cache_write_tokens];
+    let prices = spec.prices_at(whole_input.iter().fold(0, |sum: u64, tokens| sum.saturating_add(*tokens)));
     let parts = [
-        (usage.input_tokens, spec.input_per_1k),
-        (usage.cached_tokens, spec.cached_per_1k.unwrap_or(spec.input_per_1k)),
-        (usage.output_tokens, spec.output_per_1k),
+        (usage.input_tokens, prices.input),
+        (usage.cached_tokens, prices.cached.unwrap_or(prices.input)),
+        (usage.cache_write_tokens, prices.cache_write.unwrap_or(prices.input)),
+        (usage.output_tokens, prices.output),
     ];
-    let thousandths: i128 =
-        parts.iter().map(|&(tokens, per_1k)| i128::from(tokens) * i128::from(per_1k.as_nanos())).sum();
-    Usd::from_nanos(i64::try_from((thousandths + 500).div_euclid(1_000)).unwrap_or(i64::MAX))
+    let millionths: i128 = parts.iter().map(|&(tokens, price)| i128::from(tokens) * i128::from(price.as_nanos())).sum();
+    Usd::from_nanos(i64::try_from((millionths + 500_000).div_euclid(1_000_000)).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::catalogue::Catalogue;
+    use crate::catalogue::{Catalogue, Long, Prices};
 
     fn spec(name: &str) -> Spec {
-        Catalogue::with(&BTreeMap::new()).find(name).expect(name).clone()
+        Catalogue::shipped().expect("a catalogue").find(name).expect(name).clone()
     }
 
     fn usage(input_tokens: u64, output_tokens: u64, cached_tokens: u64) -> Usage {
@@ -44,18 +44,33 @@ mod tests {
     fn cached_input_is_cheaper_where_the_catalogue_says_so() {
         let mut spec = spec("gpt-3.5-turbo");
         assert_eq!(cost(&spec, &usage(0, 0, 1_000)), Usd::from_f64(0.0005));
-        spec.cached_per_1k = Some(Usd::from_f64(0.000_05));
+        spec.prices.cached = Some(Usd::from_f64(0.05));
         assert_eq!(cost(&spec, &usage(1_000, 0, 1_000)), Usd::from_f64(0.000_55));
     }
 
     #[test]
+    fn input_that_is_put_into_the_cache_has_its_own_price() {
+        let written = Usage { cache_write_tokens: 1_000_000, ..Usage::default() };
+        assert_eq!(cost(&spec("claude-3-opus"), &written), Usd::from_f64(18.75));
+        assert_eq!(cost(&spec("gpt-4"), &written), Usd::from_f64(30.0));
+    }
+
+    #[test]
+    fn all_tokens_of_a_long_call_have_its_prices() {
+        let long = Prices { input: Usd::from_f64(2.0), output: Usd::from_f64(4.0), ..Prices::default() };
+        let mut spec = spec("gpt-4");
+        spec.long = vec![Long { above_tokens: 100, prices: long }];
+        assert_eq!(cost(&spec, &usage(60, 0, 40)), Usd::from_nanos(100 * 30_000));
+        assert_eq!(cost(&spec, &usage(60, 10, 41)), Usd::from_nanos(101 * 2_000 + 10 * 4_000));
+    }
+
+    #[test]
     fn rounding_happens_once_and_never_overflows() {
-        let spec = Spec { input_per_1k: Usd::from_nanos(1), output_per_1k: Usd::from_nanos(1), ..spec("gpt-4") };
+        let prices = Prices { input: Usd::from_nanos(1_000), output: Usd::from_nanos(1_000), ..Prices::default() };
+        let spec = Spec { prices, ..spec("gpt-4") };
         assert_eq!(cost(&spec, &usage(250, 250, 0)), Usd::from_nanos(1));
         assert_eq!(cost(&spec, &usage(249, 250, 0)), Usd::ZERO);
-        assert_eq!(
-            cost(&Spec { input_per_1k: Usd::from_nanos(i64::MAX), ..spec }, &usage(u64::MAX, 0, 0)).as_nanos(),
-            i64::MAX
-        );
+        let dear = Spec { prices: Prices { input: Usd::from_nanos(i64::MAX), ..prices }, ..spec };
+        assert_eq!(cost(&dear, &usage(u64::MAX, 0, 0)).as_nanos(), i64::MAX);
     }
 }

@@ -83,7 +83,7 @@ fn response_format(schema: &Value, structured: Structured) -> Option<Value> {
             "json_schema": {"name": "answer", "schema": schema, "strict": is_strict(schema)}
         })),
         Structured::JsonObject => Some(json!({"type": "json_object"})),
-        Structured::Prompt => None,
+        Structured::Prompt | Structured::None => None,
     }
 }
 

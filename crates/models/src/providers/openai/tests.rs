@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,7 +54,7 @@ async fn ask_with(
     limit: Duration,
 ) -> Result<Reply, ModelFault> {
     let openai = OpenAi::new(&site, Arc::new(Stopped)).expect("a client");
-    let catalogue = Catalogue::with(&BTreeMap::new());
+    let catalogue = Catalogue::shipped().expect("a catalogue");
     let asker = asker(1);
     let model = request.model.as_deref().unwrap_or("gpt-4-turbo");
     let spec = catalogue.find(model);

@@ -1,0 +1,144 @@
+//! `models.yaml`, read. What is wrong is said with its line.
+
+use std::collections::BTreeMap;
+
+use baton_core::definition::source::{self, Key, Map, Node, Value};
+use baton_core::definition::{Code, Diagnostic, render};
+use baton_core::expr::nearest;
+use baton_core::model::Profile;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::entry::{Entry, KEYS};
+use super::layer::Layer;
+use crate::error::Error;
+use crate::profile;
+
+/// Models of one file.
+const MODELS_MAX: usize = 10_000;
+/// Bytes of a model's name.
+const NAME_BYTES_MAX: usize = 200;
+const TENANTS_MAX: usize = 10_000;
+
+/// A file's own layer, and those of its tenants.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct File {
+    pub layer: Layer,
+    /// By the tenant's id.
+    pub tenants: BTreeMap<String, Layer>,
+}
+
+impl File {
+    /// Reads a catalogue file: YAML, or JSON. `name` is what messages call it.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its line: no YAML, an unknown key, a value that cannot be.
+    pub fn read(name: &str, text: &[u8]) -> Result<Self, Error> {
+        let shown = |found: &Diagnostic| Error::CatalogueFile {
+            rendered: render(found, name, &String::from_utf8_lossy(text)).trim_end().to_owned(),
+        };
+        let tree = source::read(text).map_err(|found| found.first().map(shown).unwrap_or_else(|| unreadable(name)))?;
+        file(&tree).map_err(|found| shown(&found))
+    }
+}
+
+fn unreadable(name: &str) -> Error {
+    Error::CatalogueFile { rendered: format!("{name} cannot be read") }
+}
+
+fn file(tree: &Node) -> Result<File, Diagnostic> {
+    if matches!(tree.value, Value::Null) {
+        return Ok(File::default());
+    }
+    let mut file =
+        File { layer: layer(map(tree, "a catalogue")?, &["models", "profiles", "tenants"])?, ..File::default() };
+    if let Some((_, node)) = map(tree, "a catalogue")?.get("tenants") {
+        for (key, node) in map(node, "`tenants`")?.iter() {
+            file.tenants.insert(key.name.clone(), layer(map(node, "a tenant")?, &["models", "profiles"])?);
+        }
+        limit(node, "tenants", file.tenants.len(), TENANTS_MAX)?;
+    }
+    Ok(file)
+}
+
+fn layer(keys: &Map, known: &[&str]) -> Result<Layer, Diagnostic> {
+    for (key, _) in keys.iter() {
+        is_known(key, known)?;
+    }
+    let mut layer = Layer::default();
+    if let Some((_, node)) = keys.get("models") {
+        for (key, node) in map(node, "`models`")?.iter() {
+            layer.models.insert(model_name(key)?, model(node)?);
+        }
+        limit(node, "models", layer.models.len(), MODELS_MAX)?;
+    }
+    if let Some((_, node)) = keys.get("profiles") {
+        for (key, node) in map(node, "`profiles`")?.iter() {
+            layer.profiles.insert(profile_of(key)?, read::<profile::Entry>(node, "a profile", &profile::KEYS)?);
+        }
+    }
+    Ok(layer)
+}
+
+fn model(node: &Node) -> Result<Entry, Diagnostic> {
+    let entry: Entry = read(node, "a model", &KEYS)?;
+    match entry.problem() {
+        Some(problem) => Err(Diagnostic::error(Code::BadValue, node.span, problem)),
+        None => Ok(entry),
+    }
+}
+
+fn model_name(key: &Key) -> Result<String, Diagnostic> {
+    let name = key.name.trim();
+    if name.is_empty() || name.len() > NAME_BYTES_MAX {
+        let message = format!("a model's name has 1 to {NAME_BYTES_MAX} bytes");
+        return Err(Diagnostic::error(Code::BadName, key.span, message));
+    }
+    Ok(name.to_owned())
+}
+
+fn profile_of(key: &Key) -> Result<Profile, Diagnostic> {
+    let words = profile::ALL.map(profile::word);
+    is_known(key, &words)?;
+    let found = profile::ALL.into_iter().find(|profile| profile::word(*profile) == key.name);
+    found.ok_or_else(|| unknown(key, &words))
+}
+
+/// Reads a mapping key by key, so that what is wrong has its line.
+fn read<T: DeserializeOwned>(node: &Node, what: &str, known: &[&str]) -> Result<T, Diagnostic> {
+    for (key, value) in map(node, what)?.iter() {
+        is_known(key, known)?;
+        if let Err(error) = serde_json::from_value::<T>(json!({ key.name.as_str(): value.to_json() })) {
+            return Err(Diagnostic::error(Code::BadValue, value.span, format!("`{}`: {error}", key.name)));
+        }
+    }
+    serde_json::from_value(node.to_json())
+        .map_err(|error| Diagnostic::error(Code::BadValue, node.span, error.to_string()))
+}
+
+fn map<'n>(node: &'n Node, what: &str) -> Result<&'n Map, Diagnostic> {
+    match &node.value {
+        Value::Map(map) => Ok(map),
+        _ => Err(Diagnostic::error(Code::WrongShape, node.span, format!("{what} is a mapping"))),
+    }
+}
+
+fn is_known(key: &Key, known: &[&str]) -> Result<(), Diagnostic> {
+    if known.contains(&key.name.as_str()) { Ok(()) } else { Err(unknown(key, known)) }
+}
+
+fn unknown(key: &Key, known: &[&str]) -> Diagnostic {
+    let found = Diagnostic::error(Code::UnknownKey, key.span, format!("`{}` means nothing here", key.name));
+    match nearest(&key.name, known.iter().copied()) {
+        Some(near) => found.hint(format!("did you mean `{near}`?")),
+        None => found.hint(format!("there are {}", known.join(", "))),
+    }
+}
+
+fn limit(node: &Node, what: &str, count: usize, max: usize) -> Result<(), Diagnostic> {
+    if count <= max {
+        return Ok(());
+    }
+    let message = format!("{count} {what} are over the limit of {max}");
+    Err(Diagnostic::error(Code::TooLarge, node.span, message))
+}

@@ -1,0 +1,27 @@
+//! One layer of the catalogue: models and profiles that lie over those below.
+
+use std::collections::BTreeMap;
+
+use baton_core::model::Profile;
+
+use super::Entry;
+use crate::profile;
+
+/// What one file, the settings, or one tenant's part of them says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Layer {
+    pub models: BTreeMap<String, Entry>,
+    pub profiles: BTreeMap<Profile, profile::Entry>,
+}
+
+impl Layer {
+    /// Lays another over this one, key by key.
+    pub(super) fn lay(&mut self, over: &Self) {
+        for (name, entry) in &over.models {
+            self.models.entry(name.clone()).or_default().lay(entry);
+        }
+        for (profile, entry) in &over.profiles {
+            self.profiles.entry(*profile).or_default().lay(entry);
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! What a profile means: which models, in which order of preference, within which limits, by which weights (seed 004).
+
+use std::time::Duration;
+
+use baton_core::model::Profile;
+use baton_core::money::Usd;
+use serde::{Deserialize, Serialize};
+
+/// All profiles, cheapest first.
+pub const ALL: [Profile; 3] = [Profile::Fast, Profile::Balanced, Profile::Powerful];
+/// The keys of an entry, for "did you mean".
+pub(crate) const KEYS: [&str; 4] = ["models", "max_cost_usd", "max_latency_ms", "weights"];
+/// Models of one profile.
+const MODELS_MAX: usize = 64;
+const COST_MAX_USD: f64 = 1e6;
+
+/// A profile's name, as files and requests write it.
+pub const fn word(profile: Profile) -> &'static str {
+    match profile {
+        Profile::Fast => "fast",
+        Profile::Balanced => "balanced",
+        Profile::Powerful => "powerful",
+    }
+}
+
+/// The profile of a name.
+pub fn of_word(name: &str) -> Option<Profile> {
+    ALL.into_iter().find(|profile| word(*profile) == name)
+}
+
+/// A profile as the router reads it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rules {
+    /// Groups in order of preference; within a group the score decides.
+    pub groups: Vec<Vec<String>>,
+    /// What one call may cost, as estimated.
+    pub max_cost: Usd,
+    /// Where the score for speed is zero.
+    pub max_latency: Duration,
+    pub weights: Weights,
+}
+
+/// How much each counts; together 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Weights {
+    pub latency: f64,
+    pub cost: f64,
+    pub quality: f64,
+}
+
+impl Weights {
+    /// Of the same proportions, together 1.
+    fn whole(self) -> Result<Self, String> {
+        let parts = [self.latency, self.cost, self.quality];
+        let sum: f64 = parts.iter().sum();
+        if parts.iter().any(|part| !part.is_finite() || *part < 0.0) || sum <= 0.0 {
+            return Err("`weights` are not negative, and not all zero".to_owned());
+        }
+        Ok(Self { latency: self.latency / sum, cost: self.cost / sum, quality: self.quality / sum })
+    }
+}
+
+/// A profile as a file writes it: every key may be left out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Entry {
+    pub models: Option<Groups>,
+    pub max_cost_usd: Option<f64>,
+    pub max_latency_ms: Option<u64>,
+    pub weights: Option<Weights>,
+}
+
+/// Which models a profile chooses among.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "`models` is a model's name, a list of names, or a list of such lists")]
+pub enum Groups {
+    /// This one and no other.
+    One(String),
+    /// The one with the best score.
+    Among(Vec<String>),
+    /// The first group first; later ones where none of the earlier will do.
+    InOrder(Vec<Vec<String>>),
+}
+
+impl Groups {
+    fn groups(&self) -> Vec<Vec<String>> {
+        match self {
+            Self::One(model) => vec![vec![model.clone()]],
+            Self::Among(models) => vec![models.clone()],
+            Self::InOrder(groups) => groups.clone(),
+        }
+    }
+}
+
+impl Entry {
+    /// Only these models.
+    pub(crate) fn of(models: Groups) -> Self {
+        Self { models: Some(models), ..Self::default() }
+    }
+
+    pub(crate) fn lay(&mut self, over: &Self) {
+        let over = over.clone();
+        self.models = over.models.or(self.models.take());
+        self.max_cost_usd = over.max_cost_usd.or(self.max_cost_usd);
+        self.max_latency_ms = over.max_latency_ms.or(self.max_latency_ms);
+        self.weights = over.weights.or(self.weights);
+    }
+
+    pub(crate) fn rules(&self) -> Result<Rules, String> {
+        let mut groups = self.models.as_ref().map(Groups::groups).unwrap_or_default();
+        let mut seen = std::collections::BTreeSet::new();
+        for group in &mut groups {
+            group.retain(|model| !model.trim().is_empty() && seen.insert(model.clone()));
+        }
+        groups.retain(|group| !group.is_empty());
+        if groups.is_empty() {
+            return Err("it names no model: write `models`".to_owned());
+        }
+        if seen.len() > MODELS_MAX {
+            return Err(format!("it names {} models, over the limit of {MODELS_MAX}", seen.len()));
+        }
+        let (Some(cost), Some(latency), Some(weights)) = (self.max_cost_usd, self.max_latency_ms, self.weights) else {
+            return Err("it needs `max_cost_usd`, `max_latency_ms` and `weights`".to_owned());
+        };
+        if !(cost > 0.0 && cost <= COST_MAX_USD) {
+            return Err(format!("`max_cost_usd` is above 0 and at most {COST_MAX_USD}, not {cost}"));
+        }
+        if latency == 0 {
+            return Err("`max_latency_ms` is above 0".to_owned());
+        }
+        Ok(Rules {
+            groups,
+            max_cost: Usd::from_f64(cost),
+            max_latency: Duration::from_millis(latency),
+            weights: weights.whole()?,
+        })
+    }
+}
