@@ -38,6 +38,8 @@ pub enum Mutant {
     ActDropped,
     /// A snapshot forgets its timers.
     TimersLost,
+    /// The timer of a node that is settled stays.
+    TimerLeft,
     /// A signal stays after it was taken.
     SignalTakenTwice,
     /// A node runs although no way to it was taken.
@@ -63,7 +65,7 @@ pub enum Mutant {
 }
 
 impl Mutant {
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::SentBeforeAppend,
         Self::InboxForgotten,
         Self::FenceIgnored,
@@ -77,6 +79,7 @@ impl Mutant {
         Self::AttemptsForgotten,
         Self::ActDropped,
         Self::TimersLost,
+        Self::TimerLeft,
         Self::SignalTakenTwice,
         Self::SkippedRuns,
         Self::MergeFiresTwice,

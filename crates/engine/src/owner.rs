@@ -3,6 +3,9 @@
 //! Inputs that arrive while an append is under way wait for it and share the next one. Effects come out only of state
 //! that is durable. An append that fails ends the ownership: whoever claims the run next folds it from the journal.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -436,7 +439,9 @@ impl Owner {
             expected_seq: self.seq,
             at,
             entry: bytes,
-            wake_at: self.run.wake_at(at),
+            // By the clock and not by the entry, which is later where the clock went back: what goes out between the
+            // two would be forgotten.
+            wake_at: self.run.wake_at(now),
             release,
             head,
             inbox_done: batch.items,

@@ -324,6 +324,11 @@ impl Books {
         self.find(name).map_or(0, |found| found.items)
     }
 
+    /// When somebody must look at it.
+    pub fn wake_at(&self, name: &AggregateId) -> Option<Time> {
+        self.find(name).and_then(|found| found.wake_at)
+    }
+
     pub fn owner(&self, name: &AggregateId) -> Option<ProcessId> {
         self.find(name).and_then(|found| found.owner)
     }

@@ -130,8 +130,9 @@ impl Chronicle {
             Event::Ended(ended) => {
                 self.signals.remove(&ended.node);
             }
-            // A late answer may set an ended run in motion again.
-            Event::ArrivedLate(done) if done.undo.is_some() => self.finished = None,
+            // An answer that came late may have set an ended run in motion again, or may be kept: undoing tells.
+            Event::Scheduled(scheduled) if scheduled.effect.call.role == Role::Undo => self.finished = None,
+            Event::ChildUndoing { .. } | Event::NotUndone { .. } => self.finished = None,
             _ => {}
         }
     }

@@ -59,6 +59,7 @@ impl Simulation<'_> {
                 let checked = self.witness.lets_out(run, effect, ownership);
                 self.heed(checked);
             }
+            self.sleeps(run, ownership, &output);
             self.carry_out(&place, output);
         }
         self.leave_if_idle(&place);
@@ -112,6 +113,18 @@ impl Simulation<'_> {
                 let released = ownership.map(|ownership| self.books.release(ownership));
                 self.end_task(place, matches!(released, Some(Err(_))));
             }
+        }
+    }
+
+    /// A run that goes to sleep past its time is named as due at every poll, and nothing ever comes of it.
+    fn sleeps(&mut self, run: &RunId, ownership: Ownership, output: &Output) {
+        let wake_at = match output {
+            Output::Append(append) if append.release => append.wake_at,
+            Output::Release if self.witness.is_owner(run, &ownership) => self.books.wake_at(run),
+            _ => None,
+        };
+        if let Some(at) = wake_at.filter(|at| *at <= self.now) {
+            self.violate("spin", format!("`{run}` goes to sleep, and was to be woken at {at}"));
         }
     }
 

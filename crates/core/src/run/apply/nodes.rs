@@ -91,7 +91,7 @@ impl Run {
     fn lay_down(&mut self, node: &Address) {
         self.stop_asking(node);
         self.thinkers.remove(node);
-        if let Some(due) = self.activity(node).and_then(Activity::due) {
+        if let Some(due) = self.activity(node).and_then(Activity::due).filter(|_| !planted(Mutant::TimerLeft)) {
             self.timers.remove(&(due, Timer::Node(node.clone())));
         }
     }

@@ -1,7 +1,7 @@
 //! Being at rest: whether whoever watches a run has anything left to wait for, and until when.
 
 use super::flow::{Flow, approval, child, flow, only, secs, tool, wait_for};
-use super::world::{Reply, World, check, flaky, unknown};
+use super::world::{Reply, World, check, fails, flaky, unknown};
 use crate::run::State;
 
 /// At rest for a minute from now.
@@ -76,6 +76,36 @@ fn a_paused_run_rests_and_says_of_no_retry_when() {
             w.is(State::Paused)
         },
     );
+}
+
+#[test]
+fn the_time_of_a_run_ends_with_its_work_whatever_it_does_by_then() {
+    let timed = || flow([tool("a").undo("un"), tool("b")], "a>b").timeout(secs(5));
+    let over = |w: &mut World| {
+        w.passes(secs(60));
+        assert_eq!(w.run.wake_at(w.now), None, "{:?}", w.run.state());
+    };
+    // It winds down.
+    let mut w = World::new(timed());
+    over(w.answers("a", [Reply::StaysOut]).starts().cancels(true));
+    w.is(State::Running).recorded("winding", 1);
+    // It is rolled back.
+    let mut w = World::new(timed());
+    over(w.answers("b", [fails("NO")]).answers("un", [Reply::StaysOut]).starts());
+    w.is(State::Compensating).recorded("winding", 1);
+    // It tells of the rollback.
+    let tells = flow([tool("b").compensates(), tool("sorry")], "").on_compensated("sorry");
+    let mut w = World::new(tells.timeout(secs(5)));
+    over(w.answers("b", [fails("NO")]).answers("sorry", [Reply::StaysOut]).starts());
+    w.is(State::Compensating).asked("b sorry");
+    // It is paused: its time goes on, and what it comes to waits.
+    let mut w = World::new(timed());
+    over(w.answers("b", [Reply::StaysOut]).starts().pauses());
+    w.is(State::Paused).recorded("winding", 1);
+    // It has ended.
+    let mut w = World::new(timed());
+    over(w.starts());
+    w.is(State::Completed).recorded("winding", 0);
 }
 
 #[test]

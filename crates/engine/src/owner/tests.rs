@@ -1,0 +1,145 @@
+//! What the owner makes of a clock, one input after another. Everything else is the simulation's.
+
+use std::collections::BTreeMap;
+
+use baton_core::agent::{Seen, Step, Task, Think};
+use baton_core::bundle::Bundle;
+use baton_core::definition;
+use baton_core::fault::Fault;
+use baton_core::run::{Origin, Signal, Started};
+use baton_core::tool::{self, Caller, Facts};
+use baton_ports::journal::{Handle, Kind, ProcessId};
+use serde_json::{Value, json};
+
+use super::*;
+
+/// There is no agent here.
+struct Nobody;
+
+impl Think for Nobody {
+    fn step(&self, _: &Task, _: &[Seen]) -> Step {
+        Step::GiveUp(Fault::new("NOBODY", "nobody thinks"))
+    }
+}
+
+/// One tool, `book`, that may be repeated.
+fn bundle() -> Bundle {
+    let facts = Facts::new(Class::Keyed, Duration::from_secs(10));
+    Bundle {
+        format: definition::BUNDLE_FORMAT,
+        name: "w".to_owned(),
+        definition: json!({ "name": "w", "nodes": [{ "id": "book", "type": "tool", "tool": "book" }], "edges": [] }),
+        agents: BTreeMap::new(),
+        tools: BTreeMap::from([("book".to_owned(), facts)]),
+        subworkflows: BTreeMap::new(),
+    }
+}
+
+/// A store of one run: what was appended, and who claimed it how often.
+struct Shelf {
+    hash: Hash,
+    workflow: Arc<Workflow>,
+    entries: Vec<Arc<[u8]>>,
+    items: i64,
+    epoch: u64,
+}
+
+impl Shelf {
+    fn new() -> Self {
+        let bundle = bundle();
+        let (_, hash) = bundle.seal().unwrap();
+        let workflow = Arc::new(definition::compile(&bundle).unwrap());
+        Self { hash, workflow, entries: Vec::new(), items: 0, epoch: 0 }
+    }
+
+    fn item(&mut self, incoming: &Incoming) -> InboxItem {
+        self.items += 1;
+        let payload = serde_json::to_vec(incoming).unwrap().into();
+        InboxItem { item: self.items, command_id: self.items.to_string(), payload, at: Time::EPOCH }
+    }
+
+    fn start(&mut self) -> InboxItem {
+        let started = Started {
+            run: "r".into(),
+            tenant: "clinic".into(),
+            bundle: self.hash.clone(),
+            input: Arc::default(),
+            context: Value::Null,
+            caller: Caller::default(),
+            origin: Origin::Caller,
+        };
+        self.item(&Incoming::Start(Box::new(started)))
+    }
+
+    fn signal(&mut self) -> InboxItem {
+        let (name, source) = ("news".to_owned(), String::new());
+        self.item(&Incoming::Signal(Signal { name, payload: Arc::default(), source, sequence: None, after_gap: false }))
+    }
+
+    /// The next owner, by what was appended so far.
+    fn claim(&mut self) -> Owner {
+        self.epoch += 1;
+        let claimed = Claimed {
+            ownership: Ownership { handle: Handle(1), process: ProcessId(1), epoch: self.epoch },
+            tenant: "clinic".into(),
+            kind: Kind::Run,
+            workflow: "w".to_owned(),
+            seq: self.entries.len() as u64,
+            snapshot: None,
+            tail: self.entries.clone(),
+            inbox: Vec::new(),
+        };
+        let tail: Vec<Entry> = self.entries.iter().map(|entry| crate::decode(entry).unwrap()).collect();
+        let versions = [(self.hash.clone(), self.workflow.clone())];
+        Owner::claimed("r".into(), &claimed, Run::new(), &tail, versions, at(1_000_000))
+    }
+
+    /// Feeds an owner, and writes down what it appends.
+    fn feed(&mut self, owner: &mut Owner, input: Input, now: Time) -> Append {
+        let outputs = owner.handle(input, now, &Nobody, &Options::default());
+        let append = outputs.into_iter().find_map(|output| match output {
+            Output::Append(append) => Some(*append),
+            _ => None,
+        });
+        let append = append.expect("an append");
+        self.entries.push(append.entry.clone());
+        append
+    }
+}
+
+fn at(seconds: i64) -> Time {
+    Time::from_ms(seconds * 1_000)
+}
+
+/// A run whose call goes out again at 160 s, written down at 100 s.
+fn that_waits_for_a_retry(shelf: &mut Shelf) {
+    let mut owner = shelf.claim();
+    let start = shelf.start();
+    shelf.feed(&mut owner, Input::Items(vec![start]), at(100));
+    let sent = owner.handle(Input::Appended, at(100), &Nobody, &Options::default());
+    let effect = sent.into_iter().find_map(|output| match output {
+        Output::Send(send) => Some(send.effect),
+        _ => None,
+    });
+    let fault = Fault::new("BUSY", "come back in a minute");
+    let outcome = Outcome::Tool(tool::Outcome::NotDone { fault, retryable: true, retry_after: Some(60_000) });
+    let input = Input::Outcome { effect: effect.expect("a call"), outcome, audit: None };
+    let append = shelf.feed(&mut owner, input, at(100));
+    assert_eq!(append.wake_at, Some(at(160)));
+    assert!(append.release);
+}
+
+#[test]
+fn a_retry_is_not_forgotten_when_the_clock_goes_back_behind_it() {
+    let mut shelf = Shelf::new();
+    that_waits_for_a_retry(&mut shelf);
+    let mut owner = shelf.claim();
+    let news = shelf.signal();
+    // Its call is due and goes out; the process stops before it hears of it.
+    shelf.feed(&mut owner, Input::Items(vec![news]), at(170));
+    let mut owner = shelf.claim();
+    let news = shelf.signal();
+    let append = shelf.feed(&mut owner, Input::Items(vec![news]), at(120));
+    assert_eq!(append.at, at(170), "a journal does not go back");
+    assert_eq!(append.wake_at, Some(at(160)), "and its call still goes out");
+}
