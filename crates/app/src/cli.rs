@@ -27,6 +27,8 @@ pub enum Command {
     Init(Init),
     /// Run a workflow to its end, or to where it waits.
     Run(Run),
+    /// Move runs and answer requests, until told to stop.
+    Serve(Serve),
     /// Look at runs, and act on them.
     #[command(subcommand)]
     Runs(Runs),
@@ -95,6 +97,16 @@ pub struct Run {
     #[arg(long)]
     pub detach: bool,
     /// The result as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Where to listen; port 0 takes one that is free.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
+    pub listen: String,
+    /// Say where it listens, and the first key, as JSON on one line.
     #[arg(long)]
     pub json: bool,
 }

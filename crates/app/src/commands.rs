@@ -11,6 +11,7 @@ mod part;
 mod reference;
 mod run;
 mod runs;
+mod serve;
 mod test;
 mod validate;
 
@@ -24,6 +25,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Init(args) => init::run(&args),
         Command::Run(args) => wait(run::run(&project, args)),
         Command::Runs(args) => wait(runs::run(&project, args)),
+        Command::Serve(args) => wait(serve::run(&project, args)),
         Command::Validate(args) => validate::run(&project, &args),
         Command::Graph(args) => graph::run(&project, &args),
         Command::Eval(args) => eval::run(&args),

@@ -5,6 +5,7 @@ mod cli;
 mod commands;
 mod config;
 mod follow;
+mod metrics;
 mod print;
 mod project;
 mod wire;

@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod journal;
+pub mod keys;
 pub mod models;
 pub mod read;
 pub mod records;

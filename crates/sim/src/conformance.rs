@@ -5,6 +5,7 @@
 
 mod appends;
 mod inbox;
+mod keys;
 mod lists;
 mod ownership;
 mod records;
@@ -12,6 +13,7 @@ mod registry;
 pub mod world;
 
 use baton_ports::journal::Journal;
+use baton_ports::keys::Keys;
 use baton_ports::read::Read;
 use baton_ports::records::Records;
 use baton_ports::registry::Registry;
@@ -112,5 +114,14 @@ pub async fn registry<S: Registry>(make: impl AsyncFn() -> S) {
         registry::bundles_are_kept_by_their_hash,
         registry::a_bundle_under_a_wrong_hash_is_refused,
         registry::versions_of_tenants_are_apart,
+    );
+}
+
+/// API keys.
+pub async fn keys<S: Keys>(make: impl AsyncFn() -> S) {
+    check!(make;
+        keys::a_key_is_found_by_its_hash_and_by_nothing_else,
+        keys::only_the_first_key_of_all_is_the_first,
+        keys::a_hash_is_of_one_key_only,
     );
 }

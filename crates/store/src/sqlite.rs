@@ -5,6 +5,7 @@ mod audit;
 mod codec;
 mod connection;
 mod journal;
+mod keys;
 mod migrations;
 mod owners;
 mod ownership;

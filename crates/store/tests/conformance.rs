@@ -47,3 +47,9 @@ async fn the_registry_in_a_file() {
 async fn the_registry_in_memory() {
     conformance::registry(async || memory()).await;
 }
+
+#[tokio::test]
+async fn keys_in_a_file() {
+    let folders = Default::default();
+    conformance::keys(async || file(&folders)).await;
+}

@@ -59,6 +59,7 @@ pub(super) trait Answer: Send {
 }
 
 impl Answer for () {}
+impl Answer for bool {}
 impl Answer for Lease {}
 impl Answer for registry::Version {}
 

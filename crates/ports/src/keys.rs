@@ -1,0 +1,54 @@
+//! API keys: who may come in, and on whose behalf. Only a key's hash is ever stored.
+
+use async_trait::async_trait;
+use baton_core::id::TenantId;
+use baton_core::time::Time;
+use serde::{Deserialize, Serialize};
+
+use crate::journal::Error;
+
+/// SHA-256 of a key. Keys are 256 random bits, so a plain hash hides them and nothing slower is needed.
+pub type Hash = [u8; 32];
+
+/// An API key without its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Key {
+    /// What lists and audit rows call it.
+    pub id: String,
+    pub tenant: TenantId,
+    /// For people.
+    pub name: String,
+    pub role: Role,
+    pub created_at: Time,
+    pub expires_at: Option<Time>,
+    pub revoked_at: Option<Time>,
+}
+
+/// What a key's bearer may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Everything, keys included.
+    Admin,
+    /// Ask models and run workflows.
+    Service,
+}
+
+impl Key {
+    /// Whether it opens a door at `now`.
+    pub fn is_valid(&self, now: Time) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)
+    }
+}
+
+#[async_trait]
+pub trait Keys: Send + Sync {
+    /// Keeps a new key; durable when it returns.
+    async fn add(&self, key: &Key, hash: &Hash) -> Result<(), Error>;
+
+    /// Keeps a key only where there is none at all, so that two processes that start at once make one.
+    async fn add_first(&self, key: &Key, hash: &Hash) -> Result<bool, Error>;
+
+    /// The key of this hash, whether it is valid or not.
+    async fn find(&self, hash: &Hash) -> Result<Option<Key>, Error>;
+}

@@ -1,0 +1,68 @@
+//! What the doors lean on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use baton_ports::clock::Clock;
+use baton_ports::keys::Keys;
+use baton_ports::models::Models;
+use tokio::sync::Semaphore;
+
+use crate::auth::Known;
+
+/// What one process takes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests under way; one more is answered 503.
+    pub requests: usize,
+    /// Bytes of one request's body; a larger one is answered 413.
+    pub body_bytes: usize,
+    /// The longest a model may take to answer a request.
+    pub answer: Duration,
+    /// How long requests under way may take once the server stops.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { requests: 4_096, body_bytes: 16 << 20, answer: Duration::from_secs(600), drain: Duration::from_secs(30) }
+    }
+}
+
+/// Writes the process's metrics in Prometheus's text form.
+pub type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// Everything the doors lean on. Cheap to clone.
+#[derive(Clone)]
+pub struct Door(Arc<Inner>);
+
+pub struct Inner {
+    pub models: Arc<dyn Models>,
+    pub clock: Arc<dyn Clock>,
+    pub keys: Known,
+    pub metrics: Metrics,
+    pub limits: Limits,
+    /// One permit a request under way.
+    pub room: Arc<Semaphore>,
+}
+
+impl Door {
+    pub fn new(
+        models: Arc<dyn Models>,
+        keys: Arc<dyn Keys>,
+        clock: Arc<dyn Clock>,
+        metrics: Metrics,
+        limits: Limits,
+    ) -> Self {
+        let room = Arc::new(Semaphore::new(limits.requests));
+        Self(Arc::new(Inner { models, keys: Known::new(keys, clock.clone()), clock, metrics, limits, room }))
+    }
+}
+
+impl std::ops::Deref for Door {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}

@@ -1,0 +1,18 @@
+//! Speaks HTTP: what comes in is checked, given to the ports, and answered.
+//!
+//! The way in is [`Door`]: everything the doors lean on, behind ports. [`serve`] listens until it is told to stop, then
+//! lets what is under way finish. There are `/v1/chat/completions` and `/v1/models` for any client of OpenAI's,
+//! `/health`, and `/metrics`.
+//!
+//! Deliberately absent: databases, providers, decisions. This room knows ports and never what is behind them.
+
+mod auth;
+mod door;
+mod openai;
+mod problem;
+mod routes;
+mod serve;
+
+pub use auth::{Minted, mint};
+pub use door::{Door, Limits};
+pub use serve::serve;

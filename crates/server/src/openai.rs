@@ -1,0 +1,8 @@
+//! The doors that any client of OpenAI's can use: `/v1/chat/completions` and `/v1/models`.
+
+pub(crate) mod chat;
+mod error;
+pub(crate) mod models;
+mod reply;
+mod request;
+mod stream;

@@ -1,0 +1,123 @@
+//! Errors in the form OpenAI's clients read: `{error: {message, type, param, code}}`.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use baton_core::run::ModelFault;
+use serde_json::{Value, json};
+
+use crate::auth::Refused;
+use crate::problem::Problem;
+
+#[derive(Debug)]
+pub(crate) struct Error {
+    status: StatusCode,
+    kind: &'static str,
+    code: String,
+    message: String,
+    param: Option<String>,
+    retry_after: Option<Duration>,
+}
+
+impl Error {
+    /// The caller's request cannot be used; `param` names the field.
+    pub fn invalid(param: &str, message: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            kind: "invalid_request_error",
+            code: "invalid_value".to_owned(),
+            message: message.into(),
+            param: Some(param.to_owned()),
+            retry_after: None,
+        }
+    }
+
+    pub fn no_model(model: &str) -> Self {
+        Self {
+            status: StatusCode::NOT_FOUND,
+            code: "model_not_found".to_owned(),
+            ..Self::invalid("model", format!("there is no model `{model}`; GET /v1/models lists what there is"))
+        }
+    }
+
+    pub fn too_large(message: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::PAYLOAD_TOO_LARGE,
+            code: "request_too_large".to_owned(),
+            param: None,
+            ..Self::invalid("", message)
+        }
+    }
+
+    /// The same as an event of a stream that has begun.
+    pub fn body(&self) -> Value {
+        json!({ "error": {
+            "message": self.message, "type": self.kind, "param": self.param, "code": self.code,
+        }})
+    }
+}
+
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        let (status, kind, code) = match &refused {
+            Refused::Missing | Refused::Invalid => {
+                (StatusCode::UNAUTHORIZED, "authentication_error", "invalid_api_key")
+            }
+            Refused::Unreadable(error) => {
+                tracing::error!(%error, "API keys cannot be read");
+                (StatusCode::SERVICE_UNAVAILABLE, "server_error", "unavailable")
+            }
+        };
+        let message = match &refused {
+            Refused::Unreadable(_) => "API keys cannot be read at the moment; try again".to_owned(),
+            Refused::Missing | Refused::Invalid => refused.to_string(),
+        };
+        Self { status, kind, code: code.to_owned(), message, param: None, retry_after: None }
+    }
+}
+
+impl From<Problem> for Error {
+    fn from(problem: Problem) -> Self {
+        Self {
+            status: problem.status,
+            kind: "server_error",
+            code: problem.code,
+            message: problem.detail,
+            param: None,
+            retry_after: problem.retry_after,
+        }
+    }
+}
+
+impl From<ModelFault> for Error {
+    fn from(failed: ModelFault) -> Self {
+        let retry_after = failed.retry_after.map(Duration::from_millis);
+        let (status, kind) = match &*failed.fault.code {
+            "RATE_LIMIT_EXCEEDED" => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error"),
+            "BUDGET_EXCEEDED" => (StatusCode::TOO_MANY_REQUESTS, "insufficient_quota"),
+            "TIMEOUT" => (StatusCode::GATEWAY_TIMEOUT, "server_error"),
+            "MODEL_NOT_FOUND" => (StatusCode::NOT_FOUND, "invalid_request_error"),
+            "INVALID_REQUEST" | "CONTEXT_TOO_LONG" | "CONTENT_FILTERED" => {
+                (StatusCode::BAD_REQUEST, "invalid_request_error")
+            }
+            _ if failed.retryable => (StatusCode::SERVICE_UNAVAILABLE, "server_error"),
+            _ => (StatusCode::BAD_GATEWAY, "server_error"),
+        };
+        Self {
+            status,
+            kind,
+            code: failed.fault.code.into_owned(),
+            message: failed.fault.message,
+            param: None,
+            retry_after,
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let response = (self.status, axum::Json(self.body())).into_response();
+        Problem::with_headers(self.retry_after, response)
+    }
+}

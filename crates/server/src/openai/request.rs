@@ -1,0 +1,269 @@
+//! A body of OpenAI's chat completions, as the product's own request.
+
+use baton_core::model::{Image, Message, Profile, Request, ToolCall, ToolChoice, ToolOffer};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::error::Error;
+
+/// Messages of one request.
+const MESSAGES_MAX: usize = 10_000;
+/// Tools of one request; what OpenAI takes.
+const TOOLS_MAX: usize = 128;
+/// What a request that comes by this door is called where an agent's name is wanted.
+const AGENT: &str = "gateway";
+
+/// What a caller asked for.
+#[derive(Debug, PartialEq)]
+pub(super) struct Asked {
+    pub request: Request,
+    /// The name it asked for, shown again in errors.
+    pub model: String,
+    pub stream: bool,
+    /// A last chunk with the usage is wanted.
+    pub with_usage: bool,
+}
+
+#[derive(Deserialize)]
+struct Wire {
+    model: String,
+    messages: Vec<WireMessage>,
+    #[serde(default)]
+    tools: Vec<WireTool>,
+    #[serde(default)]
+    tool_choice: Value,
+    #[serde(default)]
+    response_format: Option<ResponseFormat>,
+    temperature: Option<f64>,
+    max_tokens: Option<u32>,
+    max_completion_tokens: Option<u32>,
+    #[serde(default)]
+    stream: Option<bool>,
+    #[serde(default)]
+    stream_options: Option<StreamOptions>,
+    n: Option<u32>,
+    /// Whatever else there is goes to the provider as it is.
+    #[serde(flatten)]
+    more: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+struct StreamOptions {
+    #[serde(default)]
+    include_usage: bool,
+}
+
+#[derive(Deserialize)]
+struct WireMessage {
+    role: String,
+    #[serde(default)]
+    content: Content,
+    #[serde(default)]
+    tool_calls: Option<Vec<WireCall>>,
+    #[serde(default)]
+    tool_call_id: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(untagged)]
+enum Content {
+    Text(String),
+    Parts(Vec<Part>),
+    #[default]
+    Nothing,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Part {
+    Text { text: String },
+    ImageUrl { image_url: Image },
+    Refusal { refusal: String },
+}
+
+#[derive(Deserialize)]
+struct WireTool {
+    #[serde(rename = "type")]
+    kind: String,
+    function: Option<WireFunction>,
+}
+
+#[derive(Deserialize)]
+struct WireFunction {
+    name: String,
+    #[serde(default)]
+    description: String,
+    #[serde(default)]
+    parameters: Value,
+}
+
+#[derive(Deserialize)]
+struct WireCall {
+    id: String,
+    function: CalledFunction,
+}
+
+#[derive(Deserialize)]
+struct CalledFunction {
+    name: String,
+    arguments: String,
+}
+
+#[derive(Deserialize)]
+struct ResponseFormat {
+    #[serde(rename = "type")]
+    kind: String,
+    json_schema: Option<JsonSchema>,
+}
+
+#[derive(Deserialize)]
+struct JsonSchema {
+    #[serde(default)]
+    schema: Value,
+}
+
+/// Reads a body; errors name the field.
+pub(super) fn read(body: &[u8]) -> Result<Asked, Error> {
+    let mut wire: Wire = serde_json::from_slice(body)
+        .map_err(|error| Error::invalid("body", format!("the body is not a chat completion request: {error}")))?;
+    if wire.n.is_some_and(|n| n != 1) {
+        return Err(Error::invalid("n", "only one choice can be asked for: leave `n` out, or write 1"));
+    }
+    if wire.messages.is_empty() || wire.messages.len() > MESSAGES_MAX {
+        let message = format!("there are {} messages; 1 to {MESSAGES_MAX} are taken", wire.messages.len());
+        return Err(Error::invalid("messages", message));
+    }
+    if wire.tools.len() > TOOLS_MAX {
+        let message = format!("there are {} tools; at most {TOOLS_MAX} are taken", wire.tools.len());
+        return Err(Error::invalid("tools", message));
+    }
+    let (profile, model) = chosen(&wire.model);
+    // Both say something of the answer's form that this door itself reads or makes.
+    wire.more.remove("user");
+    let messages = wire.messages.into_iter().enumerate().map(|(place, message)| message.ours(place));
+    let request = Request {
+        agent: AGENT.to_owned(),
+        profile,
+        model,
+        messages: messages.collect::<Result<_, _>>()?,
+        tools: wire.tools.into_iter().enumerate().map(|(place, tool)| tool.ours(place)).collect::<Result<_, _>>()?,
+        tool_choice: tool_choice(&wire.tool_choice)?,
+        schema: schema(wire.response_format)?,
+        temperature: wire.temperature.unwrap_or(1.0),
+        max_tokens: wire.max_completion_tokens.or(wire.max_tokens),
+        more: wire.more,
+    };
+    Ok(Asked {
+        request,
+        model: wire.model,
+        stream: wire.stream.unwrap_or(false),
+        with_usage: wire.stream_options.is_some_and(|options| options.include_usage),
+    })
+}
+
+/// A profile's name leaves the choice to the router; any other names a model.
+fn chosen(name: &str) -> (Profile, Option<String>) {
+    match name {
+        "fast" => (Profile::Fast, None),
+        "balanced" => (Profile::Balanced, None),
+        "powerful" => (Profile::Powerful, None),
+        model => (Profile::Balanced, Some(model.to_owned())),
+    }
+}
+
+impl WireMessage {
+    fn ours(self, place: usize) -> Result<Message, Error> {
+        let field = || format!("messages[{place}]");
+        let (content, images) = self.content.split();
+        if !images.is_empty() && self.role != "user" {
+            return Err(Error::invalid(&field(), "only a user's message may carry images"));
+        }
+        match self.role.as_str() {
+            "system" | "developer" => Ok(Message::System { content }),
+            "user" => Ok(Message::User { content, images }),
+            "assistant" => {
+                let tool_calls = self.tool_calls.unwrap_or_default().into_iter().map(WireCall::ours).collect();
+                Ok(Message::Assistant { content, tool_calls, thinking: None })
+            }
+            "tool" => match self.tool_call_id {
+                Some(tool_call_id) => Ok(Message::Tool { tool_call_id, content }),
+                None => Err(Error::invalid(&field(), "a message of role `tool` needs `tool_call_id`")),
+            },
+            role => {
+                let message = format!("`{role}` is no role; use system, developer, user, assistant or tool");
+                Err(Error::invalid(&field(), message))
+            }
+        }
+    }
+}
+
+impl Content {
+    fn split(self) -> (String, Vec<Image>) {
+        match self {
+            Self::Nothing => (String::new(), Vec::new()),
+            Self::Text(text) => (text, Vec::new()),
+            Self::Parts(parts) => {
+                let (mut texts, mut images) = (Vec::new(), Vec::new());
+                for part in parts {
+                    match part {
+                        Part::Text { text } | Part::Refusal { refusal: text } => texts.push(text),
+                        Part::ImageUrl { image_url } => images.push(image_url),
+                    }
+                }
+                (texts.join("\n"), images)
+            }
+        }
+    }
+}
+
+impl WireTool {
+    fn ours(self, place: usize) -> Result<ToolOffer, Error> {
+        let field = format!("tools[{place}]");
+        match self.function {
+            Some(function) if self.kind == "function" => Ok(ToolOffer {
+                name: function.name,
+                description: function.description,
+                parameters: function.parameters,
+            }),
+            _ => Err(Error::invalid(&field, "only tools of type `function`, with a `function`, are taken")),
+        }
+    }
+}
+
+impl WireCall {
+    fn ours(self) -> ToolCall {
+        let text = self.function.arguments;
+        let arguments = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        ToolCall { id: self.id, name: self.function.name, arguments }
+    }
+}
+
+fn tool_choice(written: &Value) -> Result<Option<ToolChoice>, Error> {
+    let wrong = || Error::invalid("tool_choice", "write `auto`, `none`, `required`, or the function to call");
+    match written {
+        Value::Null => Ok(None),
+        Value::String(word) => match word.as_str() {
+            "auto" => Ok(Some(ToolChoice::Auto)),
+            "none" => Ok(Some(ToolChoice::None)),
+            "required" => Ok(Some(ToolChoice::Required)),
+            _ => Err(wrong()),
+        },
+        other => {
+            let name = other.pointer("/function/name").and_then(Value::as_str);
+            name.map(|name| Some(ToolChoice::Tool(name.to_owned()))).ok_or_else(wrong)
+        }
+    }
+}
+
+fn schema(format: Option<ResponseFormat>) -> Result<Option<Value>, Error> {
+    let Some(format) = format else { return Ok(None) };
+    match (format.kind.as_str(), format.json_schema) {
+        ("text", _) => Ok(None),
+        ("json_object", _) => Ok(Some(serde_json::json!({ "type": "object" }))),
+        ("json_schema", Some(schema)) => Ok(Some(schema.schema)),
+        _ => Err(Error::invalid("response_format", "write `text`, `json_object`, or `json_schema` with its schema")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

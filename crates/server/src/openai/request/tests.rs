@@ -1,0 +1,74 @@
+use serde_json::json;
+
+use super::*;
+
+fn asked(body: &Value) -> Asked {
+    read(body.to_string().as_bytes()).expect("a request")
+}
+
+fn refused(body: &Value) -> String {
+    read(body.to_string().as_bytes()).expect_err("an error").body().to_string()
+}
+
+#[test]
+fn a_profile_leaves_the_choice_to_the_router_and_a_model_does_not() {
+    let of = |model: &str| {
+        let asked = asked(&json!({"model": model, "messages": [{"role": "user", "content": "hi"}]}));
+        (asked.request.profile, asked.request.model)
+    };
+    assert_eq!(of("fast"), (Profile::Fast, None));
+    assert_eq!(of("powerful"), (Profile::Powerful, None));
+    assert_eq!(of("gpt-4"), (Profile::Balanced, Some("gpt-4".into())));
+}
+
+#[test]
+fn a_conversation_with_tools_and_images_is_read_whole() {
+    let asked = asked(&json!({
+        "model": "balanced",
+        "messages": [
+            {"role": "developer", "content": "Be kind."},
+            {"role": "user", "content": [
+                {"type": "text", "text": "What is this?"},
+                {"type": "image_url", "image_url": {"url": "https://example.org/a.png", "detail": "low"}}
+            ]},
+            {"role": "assistant", "content": null, "tool_calls": [
+                {"id": "c1", "type": "function", "function": {"name": "look", "arguments": "{\"x\":1}"}},
+                {"id": "c2", "type": "function", "function": {"name": "look", "arguments": "oops"}}
+            ]},
+            {"role": "tool", "tool_call_id": "c1", "content": "a cat"}
+        ],
+        "tools": [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}],
+        "tool_choice": {"type": "function", "function": {"name": "look"}},
+        "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "array"}}},
+        "max_completion_tokens": 7, "stream": true, "stream_options": {"include_usage": true},
+        "top_p": 0.5, "user": "u1"
+    }));
+    assert!(asked.stream && asked.with_usage);
+    let request = asked.request;
+    assert_eq!(request.messages[0], Message::System { content: "Be kind.".into() });
+    let images = vec![Image { url: "https://example.org/a.png".into() }];
+    assert_eq!(request.messages[1], Message::User { content: "What is this?".into(), images });
+    let Message::Assistant { tool_calls, .. } = &request.messages[2] else { panic!("{:?}", request.messages[2]) };
+    assert_eq!((&tool_calls[0].arguments, &tool_calls[1].arguments), (&json!({"x": 1}), &json!("oops")));
+    assert_eq!(request.tool_choice, Some(ToolChoice::Tool("look".into())));
+    assert_eq!((request.schema, request.max_tokens), (Some(json!({"type": "array"})), Some(7)));
+    assert_eq!(Value::Object(request.more), json!({"top_p": 0.5}));
+}
+
+#[test]
+fn what_cannot_be_used_is_refused_with_its_field() {
+    let hi = json!([{"role": "user", "content": "hi"}]);
+    for (body, field) in [
+        (json!({"messages": hi}), "body"),
+        (json!({"model": "fast", "messages": []}), "messages"),
+        (json!({"model": "fast", "messages": hi, "n": 2}), "n"),
+        (json!({"model": "fast", "messages": [{"role": "robot", "content": ""}]}), "messages[0]"),
+        (json!({"model": "fast", "messages": [{"role": "tool", "content": ""}]}), "messages[0]"),
+        (json!({"model": "fast", "messages": hi, "tools": [{"type": "retrieval"}]}), "tools[0]"),
+        (json!({"model": "fast", "messages": hi, "tool_choice": "maybe"}), "tool_choice"),
+        (json!({"model": "fast", "messages": hi, "response_format": {"type": "xml"}}), "response_format"),
+    ] {
+        let said = refused(&body);
+        assert!(said.contains(&format!("\"param\":\"{field}\"")), "{body}: {said}");
+    }
+}

@@ -1,0 +1,183 @@
+//! A streamed answer: server-sent events in OpenAI's form.
+//!
+//! Nothing is sent before the first piece, so an answer that fails before it is an HTTP error and not a broken stream.
+//! The call to the model lives in the response: a caller who hangs up ends it.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use baton_core::model::{Finish, Reply};
+use baton_core::run::ModelFault;
+use baton_ports::models::{PIECES_WAITING_MAX, Piece};
+use futures::stream;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::chat::Call;
+use super::error::Error;
+use super::reply::{self, Frame};
+
+const DONE: &str = "[DONE]";
+
+type Asking = Pin<Box<dyn Future<Output = Result<Reply, ModelFault>> + Send>>;
+
+/// An answer on its way.
+struct Answer {
+    frame: Frame,
+    with_usage: bool,
+    asking: Option<Asking>,
+    pieces: mpsc::Receiver<Piece>,
+    /// Events that are ready to be sent.
+    ready: VecDeque<Event>,
+    /// Pieces were sent: what comes at the end does not repeat them.
+    begun: bool,
+    over: bool,
+}
+
+/// What happens next in a call that is under way.
+enum Next {
+    Piece(Piece),
+    End(Result<Reply, ModelFault>),
+}
+
+pub(super) async fn answer(call: Call) -> Result<Response, Error> {
+    let (sender, pieces) = mpsc::channel(PIECES_WAITING_MAX);
+    let (frame, with_usage) = (call.frame.clone(), call.asked.with_usage);
+    let asking: Asking = Box::pin(async move {
+        let Call { door, asker, asked, place: _place, .. } = call;
+        door.models.ask(&asker, &asked.request, door.limits.answer, Some(&sender)).await
+    });
+    let ready = VecDeque::new();
+    let mut answer = Answer { frame, with_usage, asking: Some(asking), pieces, ready, begun: false, over: false };
+    while answer.ready.is_empty() {
+        match answer.next().await {
+            Next::Piece(piece) => answer.take(piece),
+            Next::End(reply) => answer.end(&reply?),
+        }
+    }
+    let events = stream::unfold(answer, async |mut answer| {
+        let event = answer.event().await?;
+        Some((Ok::<_, Infallible>(event), answer))
+    });
+    Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response())
+}
+
+impl Answer {
+    /// The next event, or none once all are sent.
+    async fn event(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Some(event);
+            }
+            if self.over {
+                return None;
+            }
+            match self.next().await {
+                Next::Piece(piece) => self.take(piece),
+                Next::End(Ok(reply)) => self.end(&reply),
+                Next::End(Err(fault)) => self.fail(&fault.into()),
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Next {
+        let Some(asking) = self.asking.as_mut() else {
+            // Only after the end is there nobody to ask, and nobody asks then.
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            biased;
+            Some(piece) = self.pieces.recv() => Next::Piece(piece),
+            reply = asking => {
+                self.asking = None;
+                self.drain();
+                Next::End(reply)
+            }
+        }
+    }
+
+    /// Pieces that came in the same instant as the end come before it.
+    fn drain(&mut self) {
+        while let Ok(piece) = self.pieces.try_recv() {
+            self.take(piece);
+        }
+    }
+
+    fn take(&mut self, piece: Piece) {
+        match piece {
+            Piece::Text(text) => self.delta(json!({ "content": text })),
+            Piece::ToolCall { index, id, name, arguments } => {
+                let mut function = json!({ "arguments": arguments });
+                if let Some(name) = name {
+                    function["name"] = Value::String(name);
+                }
+                let mut call = json!({ "index": index, "function": function });
+                if let Some(id) = id {
+                    call["id"] = Value::String(id);
+                    call["type"] = json!("function");
+                }
+                self.delta(json!({ "tool_calls": [call] }));
+            }
+            // Only what nobody has seen can be taken back.
+            Piece::Reset if !self.begun => {}
+            Piece::Reset => {
+                let message = "the reply broke off after it had begun; ask again";
+                self.fail(
+                    &crate::problem::Problem::new(axum::http::StatusCode::BAD_GATEWAY, "REPLY_BROKEN", message).into(),
+                );
+            }
+        }
+    }
+
+    fn delta(&mut self, mut delta: Value) {
+        if self.over {
+            return;
+        }
+        if !self.begun {
+            self.begun = true;
+            delta["role"] = json!("assistant");
+        }
+        self.push(&reply::chunk(&self.frame, &delta, None));
+    }
+
+    fn end(&mut self, reply: &Reply) {
+        if self.over {
+            return;
+        }
+        if !self.begun {
+            self.tell_whole(reply);
+        }
+        let finish =
+            if reply.finish == Finish::Stop && !reply.tool_calls.is_empty() { Finish::ToolCalls } else { reply.finish };
+        self.push(&reply::chunk(&self.frame, &json!({}), Some(finish)));
+        if self.with_usage {
+            self.push(&reply::usage_chunk(&self.frame, &reply.usage));
+        }
+        self.ready.push_back(Event::default().data(DONE));
+        self.over = true;
+    }
+
+    /// A provider that does not stream gives everything at its end.
+    fn tell_whole(&mut self, reply: &Reply) {
+        self.delta(json!({ "content": reply.content }));
+        for (index, call) in reply.tool_calls.iter().enumerate() {
+            let (id, name) = (Some(call.id.clone()), Some(call.name.clone()));
+            self.take(Piece::ToolCall { index, id, name, arguments: reply::arguments(call) });
+        }
+    }
+
+    /// The stream has begun, so the error is its last event.
+    fn fail(&mut self, error: &Error) {
+        self.push(&error.body());
+        self.asking = None;
+        self.over = true;
+    }
+
+    fn push(&mut self, event: &Value) {
+        self.ready.push_back(Event::default().data(event.to_string()));
+    }
+}

@@ -1,0 +1,8 @@
+//! `/health`: whether the process answers. Open to everybody.
+
+use axum::Json;
+use serde_json::{Value, json};
+
+pub(crate) async fn health() -> Json<Value> {
+    Json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
+}
