@@ -1,9 +1,11 @@
 //! `cargo xtask bench`: the figures, and what they are worth against the limit of the same machine.
 
+pub mod models;
+
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use crate::process;
@@ -14,7 +16,10 @@ use crate::workspace::Workspace;
 ///
 /// Ratios travel between machines, figures do not. No figure fails this verb; only a bench that does not run does.
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Options {
+    #[command(subcommand)]
+    what: Option<What>,
     /// The document as `baton bench --json` prints it, without the table.
     #[arg(long)]
     json: bool,
@@ -23,7 +28,15 @@ pub struct Options {
     rest: Vec<String>,
 }
 
+#[derive(Subcommand)]
+enum What {
+    Models(models::Options),
+}
+
 pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode> {
+    if let Some(What::Models(options)) = &options.what {
+        return models::run(options, workspace);
+    }
     let mut command = workspace.cargo([
         "run",
         "--quiet",

@@ -4,8 +4,8 @@
 //! `git` and the `baton` binary as processes and reading what they print. So a broken room never stops the tool that
 //! would say which room is broken.
 //!
-//! The way in is [`Verb`]; each verb has a file of its own. Deliberately absent: network code, and anything the
-//! product needs at run time.
+//! The way in is [`Verb`]; each verb has a file of its own. Deliberately absent: anything the product needs at run time,
+//! and network code but for the load and the mock of one measurement.
 
 mod bench;
 mod build;
@@ -45,6 +45,8 @@ enum Verb {
     Test(test::Options),
     Sim(sim::Options),
     Bench(bench::Options),
+    #[command(hide = true)]
+    MockModel(bench::models::mock::Options),
     Measure(measure::Options),
     Cover(cover::Options),
     Fuzz(fuzz::Options),
@@ -68,6 +70,7 @@ fn run(verb: &Verb) -> anyhow::Result<ExitCode> {
         Verb::Test(options) => test::run(options, &workspace),
         Verb::Sim(options) => sim::run(options, &workspace),
         Verb::Bench(options) => bench::run(options, &workspace),
+        Verb::MockModel(options) => bench::models::mock::serve(options),
         Verb::Measure(options) => measure::run(options, &workspace),
         Verb::Cover(options) => cover::run(options, &workspace),
         Verb::Fuzz(options) => fuzz::run(options, &workspace),

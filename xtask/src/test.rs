@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every test, and everything a test needs built, in one go.
 
+mod clients;
 mod closing;
 mod smoke;
 
@@ -78,7 +79,8 @@ fn stages_of(
         None => stages.leave_out("sim", &format!("no binary `{}` in this tree", sim::BINARY)),
     }
     fuzz_targets(&built, stages)?;
-    smoke::run(workspace.root(), &built, stages)
+    smoke::run(workspace.root(), &built, stages)?;
+    clients::run(workspace.root(), &built, stages)
 }
 
 fn fuzz_targets(built: &[Executable], stages: &mut Stages) -> anyhow::Result<()> {

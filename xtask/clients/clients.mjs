@@ -1,0 +1,42 @@
+// The official Node client against a running `baton serve`: models, whole and streamed replies, tools, errors.
+import assert from "node:assert/strict";
+import OpenAI from "openai";
+
+const [baseURL, apiKey] = process.argv.slice(2);
+const client = new OpenAI({ baseURL, apiKey, maxRetries: 0 });
+const ask = (content, more = {}) => ({ model: "balanced", messages: [{ role: "user", content }], ...more });
+const tools = [{
+  type: "function",
+  function: { name: "get_weather", parameters: { type: "object", properties: { city: { type: "string" } } } },
+}];
+
+const models = [];
+for await (const model of client.models.list()) models.push(model.id);
+assert.ok(models.includes("gpt-4"), models.join(", "));
+
+const whole = await client.chat.completions.create(ask("Hi"));
+assert.equal(whole.choices[0].message.content, "Hello from Baton.");
+assert.equal(whole.usage.total_tokens, 15);
+
+let text = "", usage = null;
+for await (const chunk of await client.chat.completions.create(
+  ask("Hi", { stream: true, stream_options: { include_usage: true } }))) {
+  text += chunk.choices[0]?.delta?.content ?? "";
+  usage = chunk.usage ?? usage;
+}
+assert.equal(text, "Hello from Baton.");
+assert.equal(usage.completion_tokens, 4);
+
+const called = await client.chat.completions.create(ask("How is the weather?", { tools }));
+const call = called.choices[0].message.tool_calls[0];
+assert.equal(called.choices[0].finish_reason, "tool_calls");
+assert.deepEqual([call.function.name, JSON.parse(call.function.arguments)], ["get_weather", { city: "Madrid" }]);
+
+const streamed = client.chat.completions.stream(ask("How is the weather?", { tools }));
+const last = (await streamed.finalChatCompletion()).choices[0];
+assert.equal(last.message.tool_calls[0].function.name, "get_weather");
+
+const stranger = new OpenAI({ baseURL, apiKey: "baton_wrong", maxRetries: 0 });
+await assert.rejects(stranger.chat.completions.create(ask("Hi")), OpenAI.AuthenticationError);
+await assert.rejects(client.chat.completions.create(ask("Hi", { n: 2 })), OpenAI.BadRequestError);
+console.log("the Node client is content");

@@ -1,0 +1,46 @@
+"""The official Python client against a running `baton serve`: models, whole and streamed replies, tools, errors."""
+
+import json
+import sys
+
+import openai
+
+base_url, api_key = sys.argv[1:3]
+client = openai.OpenAI(base_url=base_url, api_key=api_key, max_retries=0)
+TOOLS = [
+    {
+        "type": "function",
+        "function": {"name": "get_weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}},
+    }
+]
+
+
+def ask(content, **more):
+    return client.chat.completions.create(model="balanced", messages=[{"role": "user", "content": content}], **more)
+
+
+assert "gpt-4" in [model.id for model in client.models.list()]
+
+whole = ask("Hi")
+assert whole.choices[0].message.content == "Hello from Baton.", whole
+assert whole.usage.total_tokens == 15, whole.usage
+
+text, usage = "", None
+for chunk in ask("Hi", stream=True, stream_options={"include_usage": True}):
+    text += (chunk.choices[0].delta.content or "") if chunk.choices else ""
+    usage = chunk.usage or usage
+assert (text, usage.completion_tokens) == ("Hello from Baton.", 4), (text, usage)
+
+called = ask("How is the weather?", tools=TOOLS).choices[0]
+call = called.message.tool_calls[0].function
+assert (called.finish_reason, call.name, json.loads(call.arguments)) == ("tool_calls", "get_weather", {"city": "Madrid"})
+
+for key, more, error in [("baton_wrong", {}, openai.AuthenticationError), (api_key, {"n": 2}, openai.BadRequestError)]:
+    try:
+        client.with_options(api_key=key).chat.completions.create(
+            model="balanced", messages=[{"role": "user", "content": "Hi"}], **more
+        )
+    except error:
+        continue
+    raise AssertionError(f"{error.__name__} was expected")
+print("the Python client is content")

@@ -1,0 +1,100 @@
+//! `cargo xtask bench models`: what the gateway adds to a call to a model.
+//!
+//! One mock upstream answers every chat completion with the same bytes. It is asked directly, and through
+//! `baton serve` with routing, reservation and decision records on; rounds alternate, and medians are told. Load, mock
+//! and server share the machine, so only the two cases of one run can be compared.
+
+mod load;
+pub mod mock;
+pub mod server;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use self::load::{Load, Round};
+use self::mock::Mock;
+use self::server::Server;
+use crate::build::{self, Selection};
+use crate::report;
+use crate::workspace::Workspace;
+
+/// Connections of each case.
+const CONNECTIONS: [usize; 2] = [1, 64];
+const ROUNDS: usize = 5;
+
+/// Measure what the gateway adds to a call to a model, beside direct calls to the same mock upstream.
+#[derive(Args)]
+pub struct Options {
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+    /// Seconds of each round.
+    #[arg(long, default_value_t = 3)]
+    seconds: u64,
+}
+
+pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode> {
+    let built = build::build(workspace, "release", &Selection::Binary { package: "baton-app", name: "baton" })?;
+    let binary = build::binary(&built, "baton").ok_or_else(|| anyhow::anyhow!("no binary `baton` was built"))?;
+    let mock = Mock::start()?;
+    let server = Server::start(binary, mock.port())?;
+    let length = Duration::from_secs(options.seconds.max(1));
+    let direct = Load { port: mock.port(), path: "/v1/chat/completions", key: "none", length };
+    let through = Load { port: server.port(), path: "/v1/chat/completions", key: server.key(), length };
+    let mut cases = Vec::new();
+    for connections in CONNECTIONS {
+        let (mut alone, mut ours) = (Vec::new(), Vec::new());
+        through.warm(connections)?;
+        for _ in 0..ROUNDS {
+            alone.push(direct.round(connections)?);
+            ours.push(through.round(connections)?);
+        }
+        cases.push(case("direct", connections, &mut alone, mock.resident_mb()));
+        cases.push(case("baton", connections, &mut ours, server.resident_mb()));
+    }
+    if options.json {
+        report::line(json!({ "cases": cases }));
+    } else {
+        tell(&cases);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn case(name: &str, connections: usize, rounds: &mut [Round], resident_mb: Option<f64>) -> Value {
+    let mut median = |of: fn(&Round) -> f64| {
+        rounds.sort_by(|a, b| of(a).total_cmp(&of(b)));
+        (of(&rounds[rounds.len() / 2]) * 10.0).round() / 10.0
+    };
+    json!({
+        "case": name,
+        "connections": connections,
+        "requests_per_s": median(|round| round.per_second).round(),
+        "p50_us": median(|round| round.p50_us),
+        "p99_us": median(|round| round.p99_us),
+        "rss_mb": resident_mb,
+    })
+}
+
+fn tell(cases: &[Value]) {
+    for pair in cases.chunks(2) {
+        for case in pair {
+            report::line(format_args!(
+                "{:<7} {:>3} connections {:>8} requests/s  p50 {:>7} µs  p99 {:>8} µs  {} MB",
+                case["case"].as_str().unwrap_or("?"),
+                case["connections"],
+                case["requests_per_s"],
+                case["p50_us"],
+                case["p99_us"],
+                case["rss_mb"],
+            ));
+        }
+        if let [direct, ours] = pair
+            && let (Some(direct), Some(ours)) = (direct["p50_us"].as_f64(), ours["p50_us"].as_f64())
+        {
+            report::line(format_args!("        added p50 {:.0} µs", ours - direct));
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! A model's server that answers every chat completion with the same bytes, in a process of its own.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::Context;
+use clap::Args;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::server::{first_line, resident_mb};
+use crate::report;
+
+/// Bytes of one request that are read.
+const REQUEST_BYTES_MAX: usize = 64 << 10;
+
+/// Answer every chat completion with the same bytes; prints its port.
+#[derive(Args)]
+pub struct Options {}
+
+pub fn serve(_options: &Options) -> anyhow::Result<std::process::ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    runtime.block_on(async {
+        let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
+        report::line(listener.local_addr()?.port());
+        let answer = answer();
+        loop {
+            let (connection, _) = listener.accept().await?;
+            connection.set_nodelay(true)?;
+            let answer = answer.clone();
+            // A caller that breaks off ends its own connection and nothing else.
+            tokio::spawn(async move { serve_one(connection, &answer).await });
+        }
+    })
+}
+
+async fn serve_one(mut connection: TcpStream, answer: &[u8]) -> std::io::Result<()> {
+    let mut buffer = vec![0; REQUEST_BYTES_MAX];
+    let mut filled = 0;
+    loop {
+        let read = connection.read(&mut buffer[filled..]).await?;
+        if read == 0 {
+            return Ok(());
+        }
+        filled += read;
+        while let Some(length) = super::load::message(&buffer[..filled]) {
+            buffer.copy_within(length..filled, 0);
+            filled -= length;
+            connection.write_all(answer).await?;
+        }
+    }
+}
+
+fn answer() -> Vec<u8> {
+    let body = concat!(
+        r#"{"id":"chatcmpl-mock","object":"chat.completion","created":1,"model":"gpt-4-turbo","choices":[{"index":0,"#,
+        r#""message":{"role":"assistant","content":"Your appointment is booked for tomorrow at ten."},"#,
+        r#""finish_reason":"stop"}],"usage":{"prompt_tokens":24,"completion_tokens":10,"total_tokens":34}}"#
+    );
+    format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into()
+}
+
+/// The mock, running.
+pub struct Mock {
+    process: Child,
+    port: u16,
+}
+
+impl Mock {
+    pub fn start() -> anyhow::Result<Self> {
+        let own = std::env::current_exe().context("this program's own path cannot be read")?;
+        let mut process = Command::new(own).arg("mock-model").stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let line = first_line(&mut process)?;
+        let port = line.trim().parse().with_context(|| format!("the mock said `{line}` and no port"))?;
+        Ok(Self { process, port })
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn resident_mb(&self) -> Option<f64> {
+        resident_mb(self.process.id())
+    }
+}
+
+impl Drop for Mock {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,96 @@
+//! `baton serve` in a project of its own, as a process.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::Context;
+use serde_json::Value;
+
+/// Budgets far above what a measurement spends, so that each call is reserved and none is refused.
+const SETTINGS: &str = "
+[models]
+base_url = \"http://127.0.0.1:PORT/v1\"
+api_key = \"sk-measured\"
+
+[budgets]
+hourly_usd = 1000000
+daily_usd = 1000000
+monthly_usd = 1000000
+";
+
+pub struct Server {
+    process: Child,
+    port: u16,
+    key: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Server {
+    /// In a project whose only provider listens at that port.
+    pub fn start(binary: &Path, upstream: u16) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir().context("no scratch folder can be made")?;
+        std::fs::write(folder.path().join("baton.toml"), SETTINGS.replace("PORT", &upstream.to_string()))?;
+        Self::over(binary, folder)
+    }
+
+    /// In a copy of a project's settings and replies.
+    pub fn in_project(binary: &Path, project: &Path) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir().context("no scratch folder can be made")?;
+        std::fs::create_dir(folder.path().join("replies"))?;
+        for file in ["baton.toml", "replies/gateway.yaml"] {
+            std::fs::copy(project.join(file), folder.path().join(file)).with_context(|| format!("no {file}"))?;
+        }
+        Self::over(binary, folder)
+    }
+
+    fn over(binary: &Path, folder: tempfile::TempDir) -> anyhow::Result<Self> {
+        let mut command = Command::new(binary);
+        command.current_dir(folder.path()).args(["serve", "--listen", "127.0.0.1:0", "--json"]);
+        let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let line = first_line(&mut process)?;
+        let said: Value = serde_json::from_str(&line).with_context(|| format!("`baton serve` said `{line}`"))?;
+        let port = said["url"].as_str().and_then(|url| url.rsplit(':').next()?.parse().ok());
+        let port = port.with_context(|| format!("`baton serve` named no port: {line}"))?;
+        let key = said["key"].as_str().context("`baton serve` made no key")?.to_owned();
+        Ok(Self { process, port, key, _folder: folder })
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    pub fn resident_mb(&self) -> Option<f64> {
+        resident_mb(self.process.id())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// What a process says first; the rest of what it says is not read.
+pub fn first_line(process: &mut Child) -> anyhow::Result<String> {
+    let stdout = process.stdout.take().context("its output is not captured")?;
+    let mut line = String::new();
+    BufReader::new(stdout).read_line(&mut line).context("its output cannot be read")?;
+    anyhow::ensure!(!line.is_empty(), "it ended without a word");
+    Ok(line)
+}
+
+/// Memory of a process that is in use, where the system tells.
+#[expect(clippy::cast_precision_loss, reason = "kilobytes of one process are far below 2^52")]
+pub fn resident_mb(process: u32) -> Option<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+    let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some((kilobytes as f64 / 102.4).round() / 10.0)
+}

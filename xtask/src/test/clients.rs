@@ -1,0 +1,97 @@
+//! OpenAI's official clients, of Node and of Python, against a running `baton serve` with scripted replies.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+use crate::bench::models::server::Server;
+use crate::build::{self, Executable};
+use crate::process;
+use crate::report;
+use crate::stages::Stages;
+
+/// The clients, at versions this was tried with.
+const NODE_CLIENT: &str = "openai@7.55.0";
+const PYTHON_CLIENT: &str = "openai==3.52.0";
+/// Installing a client.
+const INSTALL_LIMIT: Duration = Duration::from_secs(4 * 60);
+/// A client's whole conversation.
+const TALK_LIMIT: Duration = Duration::from_secs(60);
+
+/// One client, and what it needs on this machine.
+struct Client {
+    stage: &'static str,
+    install: fn(&Path) -> anyhow::Result<()>,
+    talk: fn(&Path, &Path) -> Command,
+}
+
+const CLIENTS: [Client; 2] = [
+    Client { stage: "node client", install: node_install, talk: node_talk },
+    Client { stage: "py client", install: python_install, talk: python_talk },
+];
+
+/// Runs each client that can be had here; one that cannot is left out with the reason.
+pub fn run(root: &Path, built: &[Executable], stages: &mut Stages) -> anyhow::Result<()> {
+    let baton = build::binary(built, "baton").context("the workspace builds no binary named `baton`")?;
+    let scripts = root.join("xtask/clients");
+    for client in CLIENTS {
+        let folder = tempfile::tempdir().context("no scratch folder can be made")?;
+        if let Err(missing) = (client.install)(folder.path()) {
+            stages.leave_out(client.stage, &format!("{missing:#}"));
+            continue;
+        }
+        stages.run(client.stage, || {
+            let server = Server::in_project(baton, &scripts.join("project"))?;
+            let mut talk = (client.talk)(folder.path(), &scripts);
+            talk.args([&format!("http://127.0.0.1:{}/v1", server.port()), server.key()]);
+            let finished = process::within(&mut talk, TALK_LIMIT)?;
+            report::line(finished.told().trim_end());
+            if finished.status.success() { Ok(()) } else { bail!("the client ended with {}", finished.status) }
+        })?;
+    }
+    Ok(())
+}
+
+fn installed(mut command: Command, what: &str) -> anyhow::Result<()> {
+    let finished = process::within(&mut command, INSTALL_LIMIT)?;
+    if finished.status.success() {
+        return Ok(());
+    }
+    let told = finished.told();
+    let why = told.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no reason was given");
+    bail!("{what} cannot be installed: {why}")
+}
+
+fn node_install(folder: &Path) -> anyhow::Result<()> {
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--no-audit", "--no-fund", "--prefix"]).arg(folder).arg(NODE_CLIENT);
+    installed(npm, NODE_CLIENT)
+}
+
+/// Node looks for modules beside the script, so the script goes to them.
+fn node_talk(folder: &Path, scripts: &Path) -> Command {
+    let own = folder.join("clients.mjs");
+    let copied = std::fs::copy(scripts.join("clients.mjs"), &own);
+    let mut node = Command::new("node");
+    // Where the copy failed, node says that there is no such file.
+    drop(copied);
+    node.arg(own).stdin(Stdio::null());
+    node
+}
+
+fn python_install(folder: &Path) -> anyhow::Result<()> {
+    let mut venv = Command::new("python3");
+    venv.args(["-m", "venv"]).arg(folder);
+    installed(venv, "a Python environment (the package python3-venv)")?;
+    let mut pip = Command::new(folder.join("bin/pip"));
+    pip.args(["install", "--quiet", "--disable-pip-version-check", PYTHON_CLIENT]);
+    installed(pip, PYTHON_CLIENT)
+}
+
+fn python_talk(folder: &Path, scripts: &Path) -> Command {
+    let mut python = Command::new(folder.join("bin/python"));
+    python.arg(scripts.join("clients.py"));
+    python
+}
