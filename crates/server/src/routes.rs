@@ -6,8 +6,10 @@ mod metrics;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
+use axum::middleware::from_fn;
 use axum::routing::{get, post};
 
+use crate::count::count;
 use crate::door::Door;
 use crate::openai;
 use crate::problem::Problem;
@@ -20,6 +22,7 @@ pub(crate) fn all(door: Door) -> Router {
         .route("/v1/models/{model}", get(openai::models::one))
         .route("/v1/chat/completions", post(openai::chat::complete))
         .fallback(unknown)
+        .layer(from_fn(count))
         .layer(DefaultBodyLimit::max(door.limits.body_bytes))
         .with_state(door)
 }

@@ -8,5 +8,6 @@ mod place;
 mod reading;
 mod reference;
 mod runs;
+mod serve;
 mod usage;
 mod workflow_tests;
