@@ -49,6 +49,7 @@ pub async fn send(world: World<'_>, tenant: &TenantId, run: &RunId, send: Send) 
                 workflow: None,
                 key_id: None,
                 api_key: None,
+                resets: false,
             };
             let reply = world.models.ask(&asker, &request, limit, None).await;
             Back::Outcome { effect, outcome: Outcome::Model(reply), audit: None }

@@ -3,7 +3,9 @@
 //! The engine speaks to the world only through these. Each port has one conformance suite in `sim`, run on the fake
 //! and on every real implementation.
 
+pub mod circuits;
 pub mod clock;
+pub mod decisions;
 pub mod journal;
 pub mod keys;
 pub mod models;

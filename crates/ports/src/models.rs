@@ -27,6 +27,9 @@ pub struct Asker {
     pub key_id: Option<String>,
     /// The consumer's own key for the provider. Never stored, never logged.
     pub api_key: Option<ApiKey>,
+    /// Whether its listener can take back what it was told ([`Piece::Reset`]). Where not, a reply that breaks off after
+    /// its first piece is an error.
+    pub resets: bool,
 }
 
 /// A provider's key that a consumer brought. Shown to nobody: it has no `Serialize`, and `Debug` hides it.

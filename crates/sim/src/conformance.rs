@@ -4,6 +4,8 @@
 //! hold, so call the suites from tests.
 
 mod appends;
+mod circuits;
+mod decisions;
 mod inbox;
 mod keys;
 mod lists;
@@ -12,6 +14,8 @@ mod records;
 mod registry;
 pub mod world;
 
+use baton_ports::circuits::Circuits;
+use baton_ports::decisions::Decisions;
 use baton_ports::journal::Journal;
 use baton_ports::keys::Keys;
 use baton_ports::read::Read;
@@ -123,5 +127,24 @@ pub async fn keys<S: Keys>(make: impl AsyncFn() -> S) {
         keys::a_key_is_found_by_its_hash_and_by_nothing_else,
         keys::only_the_first_key_of_all_is_the_first,
         keys::a_hash_is_of_one_key_only,
+    );
+}
+
+/// What is known of model calls.
+pub async fn decisions<S: Decisions>(make: impl AsyncFn() -> S) {
+    check!(make;
+        decisions::decisions_are_read_back_as_they_were,
+        decisions::decisions_are_found_by_run_and_by_key,
+        decisions::decisions_are_their_tenants_own,
+        decisions::decisions_are_summed_by_profile_and_model,
+        decisions::too_large_a_batch_of_decisions_is_refused,
+    );
+}
+
+/// What processes tell each other of models that fail.
+pub async fn circuits<S: Circuits>(make: impl AsyncFn() -> S) {
+    check!(make;
+        circuits::the_last_word_on_a_circuit_counts,
+        circuits::an_older_word_on_a_circuit_changes_nothing,
     );
 }

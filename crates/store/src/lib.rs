@@ -1,7 +1,7 @@
-//! Keeps journals, inboxes, ownership, records and versions, and decides nothing.
+//! Keeps journals, inboxes, ownership, records, versions and what is known of model calls, and decides nothing.
 //!
 //! The way in is [`sqlite::Store`]: one value that answers every port of this room ([`Journal`], [`Read`],
-//! [`Records`], [`Registry`]). It is cheap to clone, and several processes may open one file.
+//! [`Records`], [`Registry`], [`Decisions`], [`Circuits`]). It is cheap to clone, and several processes may open one file.
 //!
 //! What it promises: an answer means *durable* (write-ahead log, `synchronous=FULL`); a batch is written whole or not at
 //! all and is refused alone, however many share its commit; a stale owner changes nothing; what cannot be written is
@@ -9,6 +9,8 @@
 //!
 //! Deliberately absent: any opinion on what a run does. Payloads, states and snapshots are bytes and words here.
 //!
+//! [`Circuits`]: baton_ports::circuits::Circuits
+//! [`Decisions`]: baton_ports::decisions::Decisions
 //! [`Journal`]: baton_ports::journal::Journal
 //! [`Read`]: baton_ports::read::Read
 //! [`Records`]: baton_ports::records::Records

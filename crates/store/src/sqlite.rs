@@ -2,8 +2,10 @@
 
 mod append;
 mod audit;
+mod circuits;
 mod codec;
 mod connection;
+mod decisions;
 mod journal;
 mod keys;
 mod migrations;
@@ -124,6 +126,14 @@ impl Store {
         E: From<Failure> + Send + 'static,
     {
         self.inner.writer.write(bytes, act).await
+    }
+
+    /// Has the writer perform something for which nobody waits. What cannot be written is lost, and logged by the writer.
+    fn cast<A>(&self, bytes: usize, mut act: A) -> Result<(), Error>
+    where
+        A: FnMut(&mut Session<'_>) -> rusqlite::Result<()> + Send + 'static,
+    {
+        self.inner.writer.cast(bytes, move |session| act(session).map(Ok::<_, Failure>)).map_err(Error::from)
     }
 
     /// Asks a reader, or the writer where nobody else can see the database.

@@ -53,3 +53,25 @@ async fn keys_in_a_file() {
     let folders = Default::default();
     conformance::keys(async || file(&folders)).await;
 }
+
+#[tokio::test]
+async fn decisions_in_a_file() {
+    let folders = Default::default();
+    conformance::decisions(async || file(&folders)).await;
+}
+
+#[tokio::test]
+async fn decisions_in_memory() {
+    conformance::decisions(async || memory()).await;
+}
+
+#[tokio::test]
+async fn circuits_in_a_file() {
+    let folders = Default::default();
+    conformance::circuits(async || file(&folders)).await;
+}
+
+#[tokio::test]
+async fn circuits_in_memory() {
+    conformance::circuits(async || memory()).await;
+}

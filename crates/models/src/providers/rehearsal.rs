@@ -37,5 +37,6 @@ pub(crate) fn asker(attempt: u32) -> Asker {
         workflow: None,
         key_id: None,
         api_key: None,
+        resets: false,
     }
 }

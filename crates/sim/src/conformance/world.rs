@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use baton_core::id::TenantId;
+use baton_core::model::{Profile, Usage};
+use baton_core::money::Usd;
 use baton_core::run::State;
 use baton_core::time::Time;
 use baton_core::tool::{AuditRow, AuditStatus};
+use baton_ports::decisions::Decision;
 use baton_ports::journal::{
     Append, Claimed, Create, Head, InboxItem, Journal, Kind, Ownership, ProcessId, Submit, Submitted,
 };
@@ -115,4 +118,32 @@ pub async fn claimed(store: &impl Journal, run: &str, process: ProcessId, now: T
 
 pub fn ids(items: &[InboxItem]) -> Vec<&str> {
     items.iter().map(|item| item.command_id.as_str()).collect()
+}
+
+/// One attempt at one model that answered.
+pub fn decision(key: &str, attempt: u32) -> Decision {
+    Decision {
+        tenant: tenant(),
+        key: key.to_owned(),
+        attempt,
+        run: Some("r1".into()),
+        workflow: Some("booking".into()),
+        node: Some("ask".into()),
+        agent: "schedule".into(),
+        key_id: None,
+        profile: Profile::Fast,
+        model: "small".into(),
+        provider: "openai".into(),
+        estimated_tokens: 12,
+        estimated_cost: Usd::from_nanos(345),
+        usage: Some(Usage { input_tokens: 10, output_tokens: 20, cached_tokens: 3, cache_write_tokens: 4 }),
+        actual_cost: Usd::from_nanos(678),
+        latency_ms: 900,
+        success: true,
+        cached: false,
+        error_code: None,
+        error_message: None,
+        explanation: Some(Arc::new(json!({ "chosen": "small", "candidates": [{ "model": "small", "score": 0.5 }] }))),
+        created_at: at(0),
+    }
 }

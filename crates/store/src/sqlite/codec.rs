@@ -1,9 +1,11 @@
 //! How the ports' values are written in columns, and read back.
 
 use baton_core::bundle::Hash;
+use baton_core::model::Profile;
 use baton_core::run::State;
 use baton_core::time::Time;
 use baton_core::tool::AuditStatus;
+use baton_ports::circuits;
 use baton_ports::journal::{DeskKind, Kind};
 use rusqlite::Row;
 use rusqlite::types::{FromSqlError, Type};
@@ -34,6 +36,29 @@ pub(super) fn desk_word(kind: DeskKind) -> &'static str {
         DeskKind::NotUndone => "not_undone",
         DeskKind::Question => "question",
     }
+}
+
+pub(super) fn profile_word(profile: Profile) -> &'static str {
+    match profile {
+        Profile::Fast => "fast",
+        Profile::Balanced => "balanced",
+        Profile::Powerful => "powerful",
+    }
+}
+
+pub(super) fn circuit_word(state: circuits::State) -> &'static str {
+    match state {
+        circuits::State::Closed => "closed",
+        circuits::State::Open => "open",
+    }
+}
+
+pub(super) fn profile(row: &Row<'_>, column: usize) -> rusqlite::Result<Profile> {
+    word(row, column, &[Profile::Fast, Profile::Balanced, Profile::Powerful], profile_word)
+}
+
+pub(super) fn circuit_state(row: &Row<'_>, column: usize) -> rusqlite::Result<circuits::State> {
+    word(row, column, &[circuits::State::Closed, circuits::State::Open], circuit_word)
 }
 
 pub(super) fn kind(row: &Row<'_>, column: usize) -> rusqlite::Result<Kind> {

@@ -3,8 +3,11 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// Each brings the layout one version further; what has been released never changes.
-const STEPS: [&str; 2] =
-    [include_str!("../../migrations/sqlite/0001_first.sql"), include_str!("../../migrations/sqlite/0005_api_keys.sql")];
+const STEPS: [&str; 3] = [
+    include_str!("../../migrations/sqlite/0001_first.sql"),
+    include_str!("../../migrations/sqlite/0002_decisions.sql"),
+    include_str!("../../migrations/sqlite/0005_api_keys.sql"),
+];
 /// The layout this program knows.
 pub(super) const LAYOUT: u32 = STEPS.len() as u32;
 /// Says whose file this is, as `file` and other programs see it: `BATN`.

@@ -2,6 +2,7 @@
 
 mod audit;
 mod corrupt;
+mod decisions;
 mod full_disk;
 mod group;
 mod opening;

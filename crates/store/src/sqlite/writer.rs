@@ -57,11 +57,24 @@ impl Writer {
         E: From<Failure> + Send + 'static,
     {
         let (task, answer) = Task::new(act);
-        self.queue.push(Box::new(task), bytes).map_err(|refused| match refused {
+        self.push(Box::new(task), bytes)?;
+        answer.await.unwrap_or_else(|_| Err(Failure::Stopped.into()))
+    }
+
+    /// The same for nobody: it is written with whatever else waits, or it is lost.
+    pub(super) fn cast<A, T>(&self, bytes: usize, act: A) -> Result<(), Failure>
+    where
+        A: FnMut(&mut Session<'_>) -> rusqlite::Result<Result<T, Failure>> + Send + 'static,
+        T: Answer + 'static,
+    {
+        self.push(Box::new(Task::new(act).0), bytes)
+    }
+
+    fn push(&self, task: Box<dyn Work>, bytes: usize) -> Result<(), Failure> {
+        self.queue.push(task, bytes).map_err(|refused| match refused {
             Refused::Full => Failure::Busy { retry_after: RETRY_AFTER },
             Refused::Closed => Failure::Stopped,
-        })?;
-        answer.await.unwrap_or_else(|_| Err(Failure::Stopped.into()))
+        })
     }
 }
 

@@ -1,0 +1,183 @@
+//! The decisions port: a batch is one task, and nobody waits for it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use baton_core::id::{RunId, TenantId};
+use baton_core::model::Usage;
+use baton_core::money::Usd;
+use baton_core::time::Time;
+use baton_ports::decisions::{BATCH_MAX, Decision, Decisions, Filter, LIST_MAX, Sum};
+use baton_ports::journal::Error;
+use rusqlite::types::ValueRef;
+use rusqlite::{Row, params};
+
+use super::session::Session;
+use super::sql::numbered;
+use super::{Store, codec};
+
+/// About what a record's columns take, its texts aside.
+const ROW_BYTES: usize = 256;
+
+#[async_trait]
+impl Decisions for Store {
+    fn record(&self, batch: Vec<Decision>) -> Result<(), Error> {
+        let (size, limit) = (batch.len(), BATCH_MAX);
+        if size > limit {
+            return Err(Error::TooLarge { what: "a batch of decisions", size, limit });
+        }
+        let batch: Vec<_> = batch.into_iter().map(|decision| (explanation(&decision), decision)).collect();
+        let bytes = batch.iter().map(|(text, decision)| bytes(text.as_deref(), decision)).sum();
+        self.cast(bytes, move |session| insert(session, &batch))
+    }
+
+    async fn decisions(&self, tenant: &TenantId, filter: Filter) -> Result<Vec<Decision>, Error> {
+        self.settled().await?;
+        let tenant = tenant.clone();
+        self.read(move |connection| {
+            let sql = format!(
+                "SELECT {COLUMNS} FROM routing_decision WHERE tenant = $1 {}{} ORDER BY id DESC LIMIT $4",
+                if filter.run.is_some() { "AND run = $2 " } else { "AND $2 IS NULL " },
+                if filter.key.is_some() { "AND key = $3" } else { "AND $3 IS NULL" },
+            );
+            let mut all = connection.prepare_cached(&numbered(&sql))?;
+            let run = filter.run.as_ref().map(RunId::as_str);
+            let rows = all.query_map(params![tenant.as_str(), run, filter.key, filter.limit.min(LIST_MAX)], |row| {
+                decision(row, &tenant)
+            })?;
+            rows.collect()
+        })
+        .await
+    }
+
+    async fn sums(&self, tenant: &TenantId, since: Time) -> Result<Vec<Sum>, Error> {
+        self.settled().await?;
+        let tenant = tenant.clone();
+        self.read(move |connection| {
+            let mut all = connection.prepare_cached(&numbered(SUMS))?;
+            let rows = all.query_map(params![tenant.as_str(), since.as_ms()], sum)?;
+            rows.collect()
+        })
+        .await
+    }
+}
+
+impl Store {
+    /// Waits until what was handed over before is written: readers see commits only.
+    async fn settled(&self) -> Result<(), Error> {
+        self.write(0, |_| Ok(Ok(()))).await
+    }
+}
+
+const COLUMNS: &str = "key, attempt, run, workflow, node, agent, key_id, profile, model, provider, estimated_tokens, \
+     estimated_nanos, input_tokens, output_tokens, cached_tokens, cache_write_tokens, cost_nanos, latency_ms, \
+     success, cached, error_code, error_message, explanation, created_at";
+
+/// Sums saturate at SQLite's integers, far above what can be spent.
+const SUMS: &str = "SELECT profile, model, count(*), sum(success), coalesce(sum(input_tokens), 0), \
+     coalesce(sum(output_tokens), 0), coalesce(sum(cached_tokens), 0), coalesce(sum(cache_write_tokens), 0), \
+     sum(cost_nanos) FROM routing_decision WHERE tenant = $1 AND created_at >= $2 AND model <> '' \
+     GROUP BY profile, model ORDER BY profile, model";
+
+fn explanation(decision: &Decision) -> Option<String> {
+    decision.explanation.as_ref().map(|explanation| explanation.to_string())
+}
+
+fn bytes(explanation: Option<&str>, decision: &Decision) -> usize {
+    let texts = [explanation, decision.error_message.as_deref(), Some(decision.key.as_str())];
+    ROW_BYTES + texts.into_iter().flatten().map(str::len).sum::<usize>()
+}
+
+fn insert(session: &mut Session<'_>, batch: &[(Option<String>, Decision)]) -> rusqlite::Result<()> {
+    let mut insert = session.statement(&format!(
+        "INSERT INTO routing_decision (tenant, {COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, \
+         $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)"
+    ))?;
+    for (explanation, decision) in batch {
+        let usage = decision.usage;
+        insert.execute(params![
+            decision.tenant.as_str(),
+            decision.key,
+            decision.attempt,
+            decision.run.as_ref().map(RunId::as_str),
+            decision.workflow,
+            decision.node,
+            decision.agent,
+            decision.key_id,
+            codec::profile_word(decision.profile),
+            decision.model,
+            decision.provider,
+            whole(decision.estimated_tokens),
+            decision.estimated_cost.as_nanos(),
+            usage.map(|usage| whole(usage.input_tokens)),
+            usage.map(|usage| whole(usage.output_tokens)),
+            usage.map(|usage| whole(usage.cached_tokens)),
+            usage.map(|usage| whole(usage.cache_write_tokens)),
+            decision.actual_cost.as_nanos(),
+            whole(decision.latency_ms),
+            decision.success,
+            decision.cached,
+            decision.error_code,
+            decision.error_message,
+            explanation,
+            decision.created_at.as_ms(),
+        ])?;
+    }
+    Ok(())
+}
+
+/// SQLite's integers end before ours.
+fn whole(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn decision(row: &Row<'_>, tenant: &TenantId) -> rusqlite::Result<Decision> {
+    let is_explained = row.get_ref(22)? != ValueRef::Null;
+    let explanation = is_explained.then(|| codec::json(row, 22)).transpose()?;
+    Ok(Decision {
+        tenant: tenant.clone(),
+        key: row.get(0)?,
+        attempt: row.get(1)?,
+        run: row.get::<_, Option<String>>(2)?.map(RunId::from),
+        workflow: row.get(3)?,
+        node: row.get(4)?,
+        agent: row.get(5)?,
+        key_id: row.get(6)?,
+        profile: codec::profile(row, 7)?,
+        model: row.get(8)?,
+        provider: row.get(9)?,
+        estimated_tokens: row.get(10)?,
+        estimated_cost: Usd::from_nanos(row.get(11)?),
+        usage: usage(row, 12)?,
+        actual_cost: Usd::from_nanos(row.get(16)?),
+        latency_ms: row.get(17)?,
+        success: row.get(18)?,
+        cached: row.get(19)?,
+        error_code: row.get(20)?,
+        error_message: row.get(21)?,
+        explanation: explanation.map(Arc::new),
+        created_at: codec::time(row, 23)?,
+    })
+}
+
+/// Four columns from here on; nothing where nothing was counted.
+fn usage(row: &Row<'_>, from: usize) -> rusqlite::Result<Option<Usage>> {
+    let Some(input_tokens) = row.get(from)? else { return Ok(None) };
+    Ok(Some(Usage {
+        input_tokens,
+        output_tokens: row.get(from + 1)?,
+        cached_tokens: row.get(from + 2)?,
+        cache_write_tokens: row.get(from + 3)?,
+    }))
+}
+
+fn sum(row: &Row<'_>) -> rusqlite::Result<Sum> {
+    Ok(Sum {
+        profile: codec::profile(row, 0)?,
+        model: row.get(1)?,
+        calls: row.get(2)?,
+        succeeded: row.get(3)?,
+        usage: usage(row, 4)?.unwrap_or_default(),
+        cost: Usd::from_nanos(row.get(8)?),
+    })
+}
