@@ -95,6 +95,8 @@ pub enum Seen {
     Tools(Vec<(String, Envelope)>),
     /// The customer's answer to a question.
     Said(String),
+    /// What running its program came to.
+    Ran(Ran),
 }
 
 /// What an agent wants next.
@@ -103,6 +105,8 @@ pub enum Seen {
 pub enum Step {
     AskModel(model::Request),
     RequestTools(Vec<ToolRequest>),
+    /// A program is run in the sandbox, up to its end or to its next calls.
+    RunCode(Program),
     /// The question is posted and the run waits for the customer's next message.
     AskCustomer {
         question: String,

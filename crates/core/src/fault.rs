@@ -49,6 +49,7 @@ pub mod code {
     pub const CHILD_FAILED: &str = "CHILD_FAILED";
     pub const STUCK: &str = "NOTHING_CAN_RUN";
     pub const AGENT_GAVE_UP: &str = "AGENT_GAVE_UP";
+    pub const SNAPSHOT_LIMIT: &str = "SNAPSHOT_LIMIT";
     pub const NOT_UNDONE: &str = "NOT_UNDONE";
     pub const NESTING_LIMIT: &str = "NESTING_LIMIT";
 }

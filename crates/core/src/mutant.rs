@@ -62,10 +62,14 @@ pub enum Mutant {
     AuditLost,
     /// A verify call is looked up before its sender has given up.
     LookedUpEarly,
+    /// Where a program stands still is forgotten.
+    PauseForgotten,
+    /// An agent sees the results of its calls in another order than it asked for them.
+    ResultsShuffled,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::SentBeforeAppend,
         Self::InboxForgotten,
         Self::FenceIgnored,
@@ -91,6 +95,8 @@ impl Mutant {
         Self::DeskLeftOpen,
         Self::AuditLost,
         Self::LookedUpEarly,
+        Self::PauseForgotten,
+        Self::ResultsShuffled,
     ];
 }
 

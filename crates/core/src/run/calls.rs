@@ -13,6 +13,7 @@ use super::decide::Draft;
 use super::event::{Answer, Block, Done, Event, InDoubt, Request, Scheduled, Undo};
 use super::refusal::Refusal;
 use super::state::{Call, CallEnd, Progress};
+use crate::agent::{Program, Ran, SNAPSHOT_BYTES_MAX};
 use crate::fault::{Fault, code};
 use crate::graph::node::Kind;
 use crate::money::Usd;
@@ -24,6 +25,10 @@ use crate::tool::{self, Class, Envelope, Facts, Retry};
 const LOOK_UPS_MAX: u32 = 5;
 /// Time-out of one attempt at a model.
 const MODEL_TIMEOUT: Duration = Duration::from_secs(120);
+/// Time-out of one stretch of a program (seed 004's 5 minutes); the sandbox has limits of its own within it.
+const CODE_TIMEOUT: Duration = Duration::from_secs(300);
+/// Characters of base64 that a paused program may have.
+const SNAPSHOT_CHARS_MAX: usize = SNAPSHOT_BYTES_MAX.div_ceil(3) * 4;
 
 /// Why a call certainly did not act, and what that means for another attempt.
 struct Failure {
@@ -46,6 +51,16 @@ impl Draft<'_> {
 
     pub fn schedule_model(&mut self, at: &Address, request: crate::model::Request) {
         self.schedule(at, Request::Model(Box::new(request)), Class::Read, MODEL_TIMEOUT);
+    }
+
+    /// What a program comes to depends on itself alone: run once more after a crash, it comes to the same.
+    pub fn schedule_code(&mut self, at: &Address, program: Program) {
+        let agent = self.with_node(at, |node| match &node.kind {
+            Kind::Agent(agent) => agent.agent.name.clone(),
+            _ => String::new(),
+        });
+        let request = Request::Code { agent: agent.unwrap_or_default(), program: Box::new(program) };
+        self.schedule(at, request, Class::Pure, CODE_TIMEOUT);
     }
 
     fn schedule(&mut self, at: &Address, request: Request, class: Class, timeout: Duration) {
@@ -81,6 +96,12 @@ impl Draft<'_> {
             Outcome::Model(Ok(reply)) => {
                 let cost = reply.cost;
                 self.done(effect, &call, Answer::Model(Box::new(reply)), cost, false);
+            }
+            Outcome::Code(Ok(ran)) => {
+                self.done(effect, &call, Answer::Code(Box::new(bounded(ran))), Usd::ZERO, false);
+            }
+            Outcome::Code(Err(fault)) => {
+                self.not_done(effect, &call, Failure { fault, retryable: true, retry_after: None });
             }
             Outcome::Tool(tool::Outcome::NotDone { fault, retryable, retry_after }) => {
                 self.not_done(effect, &call, Failure { fault, retryable, retry_after });
@@ -124,7 +145,7 @@ impl Draft<'_> {
     fn done(&mut self, effect: &EffectId, call: &Call, output: Answer, cost: Usd, cached: bool) {
         let undo = match &output {
             Answer::Tool(output) => self.undo_of(effect, call, output),
-            Answer::Model(_) => None,
+            Answer::Model(_) | Answer::Code(_) => None,
         };
         self.emit(Event::Done(Box::new(Done { effect: effect.clone(), output, cost, cached, undo })));
     }
@@ -297,6 +318,21 @@ impl Draft<'_> {
     /// Drops a call that can have changed nothing.
     pub fn abandon(&mut self, call: &CallId) {
         self.emit(Event::Abandoned { call: call.clone() });
+    }
+}
+
+/// What a program came to, unless its paused state is more than a journal should hold.
+fn bounded(ran: Ran) -> Ran {
+    match ran {
+        Ran::Calls { snapshot, printed, .. } if snapshot.bytes.len() > SNAPSHOT_CHARS_MAX => {
+            let message = format!(
+                "the paused program takes {} KB, the limit is {}; it should hold less while it waits",
+                snapshot.bytes.len() / 4 * 3 / 1_024,
+                SNAPSHOT_BYTES_MAX / 1_024
+            );
+            Ran::Failed { fault: Fault::new(code::SNAPSHOT_LIMIT, message), printed }
+        }
+        ran => ran,
     }
 }
 

@@ -120,6 +120,8 @@ impl Command {
 pub enum Outcome {
     Tool(tool::Outcome),
     Model(Result<model::Reply, ModelFault>),
+    /// What a program came to; a fault where the sandbox itself could not run it.
+    Code(Result<agent::Ran, Fault>),
     /// The call was not let out.
     Blocked(super::event::Block),
     /// A look-up found nothing: the call did not act.

@@ -241,6 +241,11 @@ pub enum Request {
         agent: Option<String>,
     },
     Model(Box<model::Request>),
+    /// A program of an agent's, for the sandbox.
+    Code {
+        agent: String,
+        program: Box<agent::Program>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -266,6 +271,7 @@ fn is_free(cost: &Usd) -> bool {
 pub enum Answer {
     Tool(Arc<Value>),
     Model(Box<model::Reply>),
+    Code(Box<agent::Ran>),
 }
 
 /// How a done effect is undone; stored when it completes, never rendered again.

@@ -30,6 +30,7 @@ pub fn timeline(entries: &[Entry]) -> Vec<StepRow> {
                     let tool_name = match &scheduled.request {
                         Request::Tool { tool, .. } => tool.clone(),
                         Request::Model(request) => format!("model:{}", request.agent),
+                        Request::Code { agent, .. } => format!("code:{agent}"),
                     };
                     let row = StepRow {
                         step_id: scheduled.effect.call.node.clone(),

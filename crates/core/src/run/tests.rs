@@ -13,6 +13,7 @@ mod journals;
 mod loops;
 mod merges;
 mod people;
+mod programs;
 mod random;
 mod reopened;
 mod rest;

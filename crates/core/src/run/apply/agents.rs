@@ -7,6 +7,7 @@ use super::super::state::{Activity, AgentCall, AgentWait, CallEnd, Run, Timer};
 use crate::agent;
 use crate::fault::Fault;
 use crate::money::Usd;
+use crate::mutant::{Mutant, planted};
 use crate::time::Time;
 
 impl Run {
@@ -24,7 +25,13 @@ impl Run {
 
     pub(super) fn see(&mut self, node: &Address, what: agent::Seen) {
         if let Some(Activity::Agent { seen, .. }) = self.activity_mut(node) {
+            if matches!(what, agent::Seen::Ran(_)) {
+                seen.iter_mut().for_each(forget_snapshot);
+            }
             seen.push(what);
+            if planted(Mutant::PauseForgotten) {
+                seen.iter_mut().for_each(forget_snapshot);
+            }
             self.wait_as(node, AgentWait::Think);
         }
     }
@@ -33,6 +40,9 @@ impl Run {
     pub(super) fn see_results(&mut self, node: &Address) {
         let Some(Activity::Agent { waits: AgentWait::Tools(calls), .. }) = self.activity_mut(node) else { return };
         if calls.iter().all(|call| call.answer.is_some()) {
+            if planted(Mutant::ResultsShuffled) {
+                calls.reverse();
+            }
             let results = calls.drain(..).filter_map(|call| Some((call.id, call.answer?))).collect();
             self.see(node, agent::Seen::Tools(results));
         }
@@ -55,6 +65,7 @@ impl Run {
             agent::Step::GiveUp(_) => *gave_up = true,
             agent::Step::AskCustomer { .. }
             | agent::Step::AskModel(_)
+            | agent::Step::RunCode(_)
             | agent::Step::Answer { .. }
             | agent::Step::HandOver { .. } => {}
         }
@@ -94,5 +105,12 @@ impl Run {
             other => other.to_string(),
         };
         self.see(node, agent::Seen::Said(said));
+    }
+}
+
+/// A program that went on is never resumed from where it was before: what it was then need not be kept.
+fn forget_snapshot(seen: &mut agent::Seen) {
+    if let agent::Seen::Ran(agent::Ran::Calls { snapshot, .. }) = seen {
+        snapshot.bytes = String::new();
     }
 }

@@ -57,6 +57,7 @@ impl Run {
                 }
             }
             (Request::Model(_), _) => self.wait_as(&id.node, AgentWait::Model(id.clone())),
+            (Request::Code { .. }, _) => self.wait_as(&id.node, AgentWait::Code(id.clone())),
             (Request::Tool { .. }, Some(_)) => {}
         }
     }
@@ -99,6 +100,7 @@ impl Run {
                 self.answer(call, &tool, CallEnd::Done(output.clone()), done.cost, done.cached);
             }
             Answer::Model(reply) => self.see(&call.node, agent::Seen::Replied((**reply).clone())),
+            Answer::Code(ran) => self.see(&call.node, agent::Seen::Ran((**ran).clone())),
         }
     }
 
@@ -167,6 +169,11 @@ impl Run {
                 self.answer(id, tool, CallEnd::Failed(fault.clone()), Usd::ZERO, false);
             }
             Some(Request::Model(_)) => self.see(&id.node, agent::Seen::ModelFailed(fault.clone())),
+            // To the agent a program that could not be run is one that failed.
+            Some(Request::Code { .. }) => {
+                let ran = agent::Ran::Failed { fault: fault.clone(), printed: String::new() };
+                self.see(&id.node, agent::Seen::Ran(ran));
+            }
             None => {}
         }
     }
@@ -275,5 +282,6 @@ fn tool_of(call: &Call) -> String {
     match &call.request {
         Request::Tool { tool, .. } => tool.clone(),
         Request::Model(_) => "model".to_owned(),
+        Request::Code { .. } => "code".to_owned(),
     }
 }

@@ -76,6 +76,10 @@ fn act(draft: &mut Draft<'_>, at: &Address, step: Step) {
             Ok(()) => request_tools(draft, at, requests),
             Err(fault) => draft.fail(at, fault),
         },
+        Step::RunCode(program) => match draft.check_cost(at) {
+            Ok(()) => draft.schedule_code(at, program),
+            Err(fault) => draft.fail(at, fault),
+        },
         Step::AskCustomer { question } => {
             let asks = draft.with_node(at, |node| match &node.kind {
                 Kind::Agent(agent) => agent.asks.after,

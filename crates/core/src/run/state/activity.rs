@@ -148,6 +148,8 @@ pub(in crate::run) enum AgentWait {
     /// Its step function is asked next.
     Think,
     Model(CallId),
+    /// The sandbox.
+    Code(CallId),
     Tools(Vec<AgentCall>),
     /// The customer, with when to stop waiting.
     Customer {

@@ -13,7 +13,10 @@ use super::flow::{
     Flow, agent, approval, child, condition, each, end, flow, form, merge, only, parallel, repeat_until, secs, signal,
     tool, transform, wait_for,
 };
-use super::world::{Reply, World, blocked, done, fails, flaky, not_found, says, text_of, unknown};
+use super::programs::{code_step, replay, resume, stale, start};
+use super::world::{
+    Reply, World, blocked, calls, done, fails, flaky, not_found, ran, sandbox_fails, says, text_of, unknown,
+};
 use crate::agent::Step;
 use crate::graph::Combine;
 use crate::graph::node::{AtDeadline, MergeMode};
@@ -27,7 +30,7 @@ const INTO: &str = "BATON_FOLD_INTO";
 /// A golden journal's name, its workflow, and how it was lived.
 type Scenario = (&'static str, fn() -> Flow, fn(&mut World));
 
-const SCENARIOS: [Scenario; 9] = [
+const SCENARIOS: [Scenario; 10] = [
     ("booking", booking, |w| {
         let slots = json!({"slots": ["09:00-10:00", "10:00-11:00"], "price": 49.95});
         w.answers("find", [done(slots)]).answers("pay", [fails("DECLINED")]).answers("cancel", [flaky("BUSY")]);
@@ -64,6 +67,20 @@ const SCENARIOS: [Scenario; 9] = [
         w.thinks("idle", [Step::AskCustomer { question: "still there?".into() }]);
         w.thinks("who", [model(), tools(&["find", "wire_money", "book"]), model(), answer(json!({"ok": true}))]);
         w.starts().passes(secs(30)).crashes().cancels(true).returns("slow", done(json!({"id": 9})));
+    }),
+    ("code", code, |w| {
+        w.answers(
+            "coder's code",
+            [calls(&["find", "wire_money"], "cGF1c2Vk"), sandbox_fails(), stale(), ran(json!(7))],
+        );
+        w.answers("idle's code", [Reply::StaysOut]).thinks("idle", [code_step(start("while True: pass"))]);
+        let resume = resume("cGF1c2Vk", 2);
+        let again = tools(&["find", "wire_money"]);
+        w.thinks(
+            "coder",
+            [code_step(start("find(1)")), again, code_step(resume), code_step(replay()), answer(json!(7))],
+        );
+        w.starts().passes(secs(2)).crashes().passes(secs(30));
     }),
     ("children", children, |w| {
         w.answers("last", [fails("NO")]).starts();
@@ -162,6 +179,10 @@ fn doubts() -> Flow {
 fn agents_own() -> Flow {
     let idle = agent("idle", &[]).timeout(secs(30)).continues();
     flow([agent("who", &["find", "book"]).undo("unbook"), tool("slow").undo("unslow"), idle, tool("z")], "who>z slow>z")
+}
+
+fn code() -> Flow {
+    flow([agent("coder", &["find"]), agent("idle", &[]).timeout(secs(30)).continues(), tool("z")], "coder>z")
 }
 
 fn children() -> Flow {

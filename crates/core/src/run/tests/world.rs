@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::flow::Flow;
-use crate::agent::Step;
+use crate::agent::{Ran, Snapshot, Step, ToolRequest};
 use crate::bundle::Hash;
 use crate::fault::Fault;
 use crate::graph::Workflow;
@@ -85,6 +85,28 @@ pub fn says(content: &str) -> Reply {
 pub fn model_fails(code: &'static str) -> Reply {
     let fault = Fault::new(code, "scripted");
     Reply::Comes(Outcome::Model(Err(ModelFault { fault, retryable: false, retry_after: None })))
+}
+
+/// A program came to its end.
+pub fn ran(output: Value) -> Reply {
+    Reply::Comes(Outcome::Code(Ok(Ran::Finished { output, printed: "done\n".to_owned() })))
+}
+
+/// A program stopped for calls of these tools.
+pub fn calls(tools: &[&str], snapshot: &str) -> Reply {
+    let call = |(place, tool): (usize, &&str)| ToolRequest {
+        id: format!("py-{place}"),
+        tool: (*tool).to_owned(),
+        arguments: json!({"n": place}),
+    };
+    let calls = tools.iter().enumerate().map(call).collect();
+    let snapshot = Snapshot { version: "1".to_owned(), bytes: snapshot.to_owned() };
+    Reply::Comes(Outcome::Code(Ok(Ran::Calls { calls, snapshot, printed: String::new() })))
+}
+
+/// The sandbox could not run it.
+pub fn sandbox_fails() -> Reply {
+    Reply::Comes(Outcome::Code(Err(Fault::new("SANDBOX_UNAVAILABLE", "scripted"))))
 }
 
 /// A run and all that is around it.
@@ -376,6 +398,7 @@ impl World {
         let (name, arguments) = match &request {
             Request::Tool { tool, arguments, .. } => (tool.clone(), (**arguments).clone()),
             Request::Model(request) => (request.agent.clone(), serde_json::to_value(request).unwrap()),
+            Request::Code { agent, program } => (format!("{agent}'s code"), serde_json::to_value(program).unwrap()),
         };
         let reply = if is_look_up {
             self.look_ups.pop_front().unwrap_or_else(not_found)
@@ -403,6 +426,7 @@ impl World {
         scripted.or_else(|| self.fate.clone()).unwrap_or_else(|| match request {
             Request::Tool { .. } => done(json!({"id": format!("{name}-{}", self.calls)})),
             Request::Model(_) => says("hello"),
+            Request::Code { .. } => ran(json!("ran")),
         })
     }
 
@@ -419,9 +443,15 @@ impl World {
 
     fn note(&mut self, effect: &EffectId, outcome: &Outcome) {
         let is_answer = match outcome {
-            Outcome::Tool(tool::Outcome::Done { .. } | tool::Outcome::NotDone { .. }) | Outcome::Model(Ok(_)) => true,
+            Outcome::Tool(tool::Outcome::Done { .. } | tool::Outcome::NotDone { .. })
+            | Outcome::Model(Ok(_))
+            | Outcome::Code(Ok(_)) => true,
             Outcome::Tool(tool::Outcome::Unknown { .. }) => false,
-            Outcome::Model(Err(_)) | Outcome::Blocked(_) | Outcome::NotFound | Outcome::NotSent => false,
+            Outcome::Model(Err(_))
+            | Outcome::Code(Err(_))
+            | Outcome::Blocked(_)
+            | Outcome::NotFound
+            | Outcome::NotSent => false,
         };
         if is_answer {
             self.answered.insert(effect.key(self.run.id().unwrap()));
