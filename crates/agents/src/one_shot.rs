@@ -36,8 +36,8 @@ impl OneShot<'_> {
                 },
                 Seen::ModelFailed(fault) => return Step::GiveUp(fault.clone()),
                 Seen::Said(message) => transcript.user(message),
-                // It asked for none, so there is no call these could answer.
-                Seen::Tools(_) => {}
+                // It asked for neither, so there is nothing these could answer.
+                Seen::Tools(_) | Seen::Ran(_) => {}
             }
         }
         Step::AskModel(transcript.request(task, Vec::new(), self.schema))

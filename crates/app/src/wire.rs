@@ -5,14 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use baton_core::agent::Agent;
+use baton_core::agent::{Agent, Program, Ran};
 use baton_core::definition::Catalog;
+use baton_core::fault::Fault;
 use baton_core::id::TenantId;
 use baton_engine::driver::World;
 use baton_engine::{Agents, Engine, Library};
 use baton_models::Gateway;
 use baton_ports::clock::{Clock, SystemClock};
 use baton_ports::registry::{Registry as _, Version};
+use baton_ports::sandbox::{Limits, Sandbox};
 use baton_ports::tools::Tools;
 use baton_store::sqlite::{self, Store};
 use baton_tools::Registry;
@@ -91,11 +93,23 @@ impl System {
             journal: Arc::new(self.store.clone()),
             tools: self.tools.clone(),
             models: self.models.clone(),
+            sandbox: Arc::new(NoSandbox),
             think: Arc::new(Agents),
             clock: self.clock.clone(),
             library: Library::new(Arc::new(self.store.clone())),
         };
         Ok(Engine::begin(world, self.options.clone()).await?)
+    }
+}
+
+/// Runs nothing: agents of type `code` are told so.
+pub struct NoSandbox;
+
+#[async_trait::async_trait]
+impl Sandbox for NoSandbox {
+    async fn run(&self, _: &Program, _: &Limits) -> Result<Ran, Fault> {
+        let message = "this binary has no sandbox for the code of agents; plan with tools alone";
+        Ok(Ran::Failed { fault: Fault::new("SANDBOX_UNAVAILABLE", message), printed: String::new() })
     }
 }
 

@@ -14,6 +14,7 @@ use baton_core::run::{Entry, Forked, Incoming, Refusal, Started, State};
 use baton_ports::clock::Clock;
 use baton_ports::journal::{Create, InboxItem, Journal, Kind, Lease, Submit, Submitted};
 use baton_ports::models::Models;
+use baton_ports::sandbox::Sandbox;
 use baton_ports::tools::Tools;
 use serde_json::Value;
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
@@ -71,6 +72,7 @@ pub struct World {
     pub journal: Arc<dyn Journal>,
     pub tools: Arc<dyn Tools>,
     pub models: Arc<dyn Models>,
+    pub sandbox: Arc<dyn Sandbox>,
     pub think: Arc<dyn Think>,
     pub clock: Arc<dyn Clock>,
     pub library: Library,

@@ -1,4 +1,4 @@
-//! Carrying one attempt out: through the tool pipeline, or to a model.
+//! Carrying one attempt out: through the tool pipeline, to a model, or in the sandbox.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use baton_core::time::Time;
 use baton_core::tool::{self, AuditRow};
 use baton_ports::clock::Clock;
 use baton_ports::models::{Asker, Models};
+use baton_ports::sandbox::{Limits, Sandbox};
 use baton_ports::tools::{Checked, Performed, PermittedCall, Tools};
 
 use crate::owner::{Send, What};
@@ -34,6 +35,9 @@ pub enum Back {
 pub struct World<'a> {
     pub tools: &'a dyn Tools,
     pub models: &'a dyn Models,
+    pub sandbox: &'a dyn Sandbox,
+    /// What any program may use.
+    pub code: Limits,
     pub clock: &'a dyn Clock,
 }
 
@@ -53,6 +57,11 @@ pub async fn send(world: World<'_>, tenant: &TenantId, run: &RunId, send: Send) 
             };
             let reply = world.models.ask(&asker, &request, limit, None).await;
             Back::Outcome { effect, outcome: Outcome::Model(reply), audit: None }
+        }
+        What::Code { program, .. } => {
+            let limits = Limits { time: world.code.time.min(limit), ..world.code };
+            let ran = world.sandbox.run(&program, &limits).await;
+            Back::Outcome { effect, outcome: Outcome::Code(ran), audit: None }
         }
         What::Tool(call) => match world.tools.check(&call, approved.as_deref()).await {
             Checked::Permitted(permit) if class.is_marked() => Back::Permit { effect, permit },
@@ -85,8 +94,8 @@ pub async fn look_up(world: World<'_>, send: Send) -> Back {
             tool::Outcome::NotDone { .. } => Outcome::NotFound,
             known => Outcome::Tool(known),
         },
-        // Models are never looked up: a model call is a read.
-        What::Model { .. } => Outcome::NotFound,
+        // Neither is ever looked up: a model call is a read, a program a function of its inputs.
+        What::Model { .. } | What::Code { .. } => Outcome::NotFound,
     };
     Back::Outcome { effect: send.effect, outcome, audit: None }
 }

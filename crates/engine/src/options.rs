@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use baton_ports::sandbox::Limits;
+
 /// Limits of one process. Every one is bounded; overload waits or is refused, and is never lost.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -17,7 +19,18 @@ pub struct Options {
     pub lease_margin: Duration,
     /// Entries between snapshots, at the least.
     pub snapshot_entries: u64,
+    /// What one program of an agent's may use.
+    pub code: Limits,
 }
+
+/// Seed 004's limits for code agents, and bounds for what it leaves open.
+const CODE: Limits = Limits {
+    memory_bytes: 512 << 20,
+    time: Duration::from_secs(300),
+    recursion: 1_000,
+    output_bytes: 256 << 10,
+    calls: 100,
+};
 
 impl Default for Options {
     fn default() -> Self {
@@ -28,6 +41,7 @@ impl Default for Options {
             keep_awake: Duration::from_secs(3),
             lease_margin: Duration::from_secs(5),
             snapshot_entries: 128,
+            code: CODE,
         }
     }
 }

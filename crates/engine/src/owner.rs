@@ -82,6 +82,7 @@ pub struct Send {
 pub enum What {
     Tool(Call),
     Model { key: String, request: baton_core::model::Request },
+    Code { key: String, program: baton_core::agent::Program },
 }
 
 /// Where a call that was let out is.
@@ -560,6 +561,7 @@ impl Owner {
         let key = effect.key(&self.id);
         match request {
             Request::Model(request) => What::Model { key, request: (**request).clone() },
+            Request::Code { program, .. } => What::Code { key, program: (**program).clone() },
             Request::Tool { tool, arguments, agent } => What::Tool(Call {
                 tenant: self.tenant.clone(),
                 run: self.id.clone(),

@@ -92,6 +92,8 @@ impl<'t> Reasoning<'t> {
                 self.said(message);
                 None
             }
+            // It runs none.
+            Seen::Ran(_) => None,
         }
     }
 

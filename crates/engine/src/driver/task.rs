@@ -248,7 +248,14 @@ impl Task {
 }
 
 fn world_of(inner: &Inner) -> effects::World<'_> {
-    effects::World { tools: &*inner.world.tools, models: &*inner.world.models, clock: &*inner.world.clock }
+    let world = &inner.world;
+    effects::World {
+        tools: &*world.tools,
+        models: &*world.models,
+        sandbox: &*world.sandbox,
+        code: inner.options.code,
+        clock: &*world.clock,
+    }
 }
 
 async fn stopped(stopping: &mut watch::Receiver<bool>) {
