@@ -20,6 +20,7 @@ pub mod hunt;
 pub mod oracle;
 pub mod process;
 pub mod rng;
+pub mod sandbox;
 pub mod services;
 pub mod simulation;
 pub mod think;

@@ -5,6 +5,7 @@ mod calls;
 mod chronicle;
 mod flow;
 mod inbox;
+mod programs;
 mod saga;
 mod signals;
 mod verdict;
@@ -190,7 +191,7 @@ impl Witness {
     ) -> Result<(), Violation> {
         let key = match &send.what {
             What::Tool(call) => &call.key,
-            What::Model { key, .. } => key,
+            What::Model { key, .. } | What::Code { key, .. } => key,
         };
         if *key != send.effect.key(run) {
             return broken("key", format!("{} went out under `{key}`", send.effect));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use baton_core::agent::Ran;
 use baton_core::fault::Fault;
 use baton_core::id::RunId;
 use baton_core::model::{self, Finish, Message, Reply, Usage};
@@ -12,6 +13,8 @@ use baton_core::time::Time;
 use baton_core::tool::{self, AuditRow, AuditStatus, Call, Class};
 use baton_engine::owner::What;
 use serde_json::{Value, json};
+
+use crate::sandbox;
 
 /// What a service makes of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,9 +87,21 @@ pub struct Services {
 const LATE_BY: Duration = Duration::from_secs(6);
 
 impl Services {
-    /// A request reaches its service. Returns the answer and the place in the ledger.
-    pub fn receive(&mut self, mut asked: Asked, what: &What, fate: Fate, quick: Duration, limit: Duration) -> Answer {
+    /// A request reaches its service; a program, the sandbox of a process whose interpreter is of this version.
+    pub fn receive(
+        &mut self,
+        mut asked: Asked,
+        what: &What,
+        fate: Fate,
+        quick: Duration,
+        limit: Duration,
+        version: u32,
+    ) -> Answer {
         match what {
+            What::Code { program, .. } => {
+                self.ledger.push(asked);
+                answer_of_code(sandbox::run(program, version), fate, quick, limit)
+            }
             What::Model { request, .. } => {
                 self.ledger.push(asked);
                 answer_of_model(request, fate, quick, limit)
@@ -195,6 +210,28 @@ fn answer_of_model(request: &model::Request, fate: Fate, quick: Duration, limit:
     Answer { outcome, after, late: None }
 }
 
+fn answer_of_code(ran: Ran, fate: Fate, quick: Duration, limit: Duration) -> Answer {
+    let raised = || Ran::Failed { fault: Fault::new("MEMORY_LIMIT", "it took too much"), printed: String::new() };
+    let (outcome, after) = match fate {
+        Fate::Refused | Fate::Declined => (Err(Fault::new("SANDBOX_FULL", "no child is free")), quick),
+        Fate::RequestLost | Fate::AnswerLost | Fate::Late => (Err(Fault::new("TIMEOUT", "the child died")), limit),
+        Fate::Garbled => (Ok(raised()), quick),
+        Fate::Slow => (Ok(ran), limit.mul_f64(0.9)),
+        Fate::Done => (Ok(ran), quick),
+    };
+    Answer { outcome: Outcome::Code(outcome), after, late: None }
+}
+
+/// What a call asks for, whole: sent again under the same key, it asks for the same.
+pub fn asks_for(what: &What) -> Value {
+    let whole = match what {
+        What::Tool(call) => return call.arguments.clone(),
+        What::Model { request, .. } => serde_json::to_value(request),
+        What::Code { program, .. } => serde_json::to_value(program),
+    };
+    whole.unwrap_or_default()
+}
+
 fn done(output: Value) -> Outcome {
     Outcome::Tool(tool::Outcome::Done { output, cost: Usd::ZERO, cached: false })
 }
@@ -210,8 +247,10 @@ fn unknown(message: &str) -> Outcome {
 
 pub fn told(outcome: &Outcome) -> Option<Told> {
     match outcome {
-        Outcome::Tool(tool::Outcome::Done { .. }) | Outcome::Model(Ok(_)) => Some(Told::Done),
-        Outcome::Tool(tool::Outcome::NotDone { .. }) | Outcome::Model(Err(_)) => Some(Told::NotDone),
+        Outcome::Tool(tool::Outcome::Done { .. }) | Outcome::Model(Ok(_)) | Outcome::Code(Ok(_)) => Some(Told::Done),
+        Outcome::Tool(tool::Outcome::NotDone { .. }) | Outcome::Model(Err(_)) | Outcome::Code(Err(_)) => {
+            Some(Told::NotDone)
+        }
         Outcome::Tool(tool::Outcome::Unknown { .. }) => Some(Told::Unknown),
         Outcome::NotFound => Some(Told::NotFound),
         Outcome::Blocked(_) | Outcome::NotSent => None,

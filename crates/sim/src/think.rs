@@ -1,11 +1,14 @@
 //! The simulated agent: its task lists its moves, the model says them one after another, and it makes them.
 //!
 //! A task is moves behind each other, `;` between them: `call TOOL N`, `+call TOOL N` (asked for together with the
-//! move before it), `ask`, `answer`, `give up`, and for an agent that only chooses `choose TOOL…`.
+//! move before it), `run PROGRAM`, `ask`, `answer`, `give up`, and for an agent that only chooses `choose TOOL…`.
 
-use baton_core::agent::{Seen, Step, Task, Think, ToolRequest};
+use std::collections::BTreeMap;
+
+use baton_core::agent::{Program, Ran, Seen, Step, Task, Think, ToolRequest};
 use baton_core::fault::{Fault, code};
 use baton_core::model::{Message, Profile, Request};
+use baton_core::tool::Envelope;
 use serde_json::{Value, json};
 
 /// Replies that make no sense after which the agent gives up.
@@ -31,7 +34,18 @@ impl Think for Thinker {
                 ask(task, &moves, understood)
             }
             Some(Seen::ModelFailed(fault)) => Step::GiveUp(fault.clone()),
-            Some(Seen::Tools(_) | Seen::Said(_)) | None => ask(task, &moves, understood),
+            Some(Seen::Ran(Ran::Calls { calls, .. })) => Step::RequestTools(calls.clone()),
+            Some(Seen::Ran(Ran::Stale)) => replay(seen),
+            Some(Seen::Tools(results)) => match seen.iter().rev().nth(1) {
+                Some(Seen::Ran(Ran::Calls { snapshot, .. })) => {
+                    let results = results.iter().map(|(_, result)| result.clone()).collect();
+                    Step::RunCode(Program::Resume { snapshot: snapshot.clone(), results })
+                }
+                _ => ask(task, &moves, understood),
+            },
+            Some(Seen::Ran(Ran::Finished { .. } | Ran::Failed { .. }) | Seen::Said(_)) | None => {
+                ask(task, &moves, understood)
+            }
         }
     }
 }
@@ -77,6 +91,10 @@ fn act(said: &str, turn: usize, seen: &[Seen]) -> Step {
     let (word, rest) = said.split_once(' ').unwrap_or((said, ""));
     match word {
         "call" => Step::RequestTools(calls(said, turn)),
+        "run" => {
+            let (source, inputs) = (rest.to_owned(), BTreeMap::new());
+            Step::RunCode(Program::Start { source, inputs, tools: Vec::new() })
+        }
         "ask" => Step::AskCustomer { question: "Which one?".to_owned() },
         "give" => Step::GiveUp(Fault::new(code::AGENT_GAVE_UP, "it was told to")),
         "choose" => {
@@ -98,12 +116,35 @@ fn calls(said: &str, turn: usize) -> Vec<ToolRequest> {
     said.split(';').enumerate().map(one).collect()
 }
 
+/// The program last begun, over every call it made.
+fn replay(seen: &[Seen]) -> Step {
+    let began = seen.iter().rposition(|seen| matches!(seen, Seen::Replied(_))).unwrap_or(0);
+    let source = match seen.get(began) {
+        Some(Seen::Replied(reply)) => reply.content.strip_prefix("run ").unwrap_or_default().to_owned(),
+        _ => String::new(),
+    };
+    let mut made: Vec<(ToolRequest, Envelope)> = Vec::new();
+    let mut asked: &[ToolRequest] = &[];
+    for seen in &seen[began..] {
+        match seen {
+            Seen::Ran(Ran::Calls { calls, .. }) => asked = calls,
+            Seen::Tools(results) => {
+                made.extend(asked.iter().cloned().zip(results.iter().map(|(_, result)| result.clone())));
+            }
+            _ => {}
+        }
+    }
+    Step::RunCode(Program::Replay { source, inputs: BTreeMap::new(), tools: Vec::new(), calls: made })
+}
+
 /// What tools and customers said, so that an answer depends on it.
 fn heard(seen: &[Seen]) -> Vec<Value> {
     let of = |seen: &Seen| match seen {
         Seen::Tools(results) => Some(results.iter().map(|(_, result)| json!(result.success)).collect()),
         Seen::Said(text) => Some(json!(text)),
-        Seen::Replied(_) | Seen::ModelFailed(_) => None,
+        Seen::Ran(Ran::Finished { output, .. }) => Some(output.clone()),
+        Seen::Ran(Ran::Failed { .. }) => Some(json!(false)),
+        Seen::Ran(Ran::Calls { .. } | Ran::Stale) | Seen::Replied(_) | Seen::ModelFailed(_) => None,
     };
     seen.iter().filter_map(of).collect()
 }

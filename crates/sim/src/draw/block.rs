@@ -184,10 +184,8 @@ impl Pen<'_> {
                 0 => task.push_str("ask;"),
                 _ => {
                     let (tool, n) = (self.rng.weighted(&TOOLS), self.rng.below(10));
-                    task.push_str(&format!("call {tool} {n};"));
-                    if self.rng.chance(30) {
-                        task.push_str(&format!("+call {} {n};", self.rng.weighted(&TOOLS)));
-                    }
+                    let second = self.rng.chance(30).then(|| self.rng.weighted(&TOOLS));
+                    task.push_str(&acts(tool, second, n));
                 }
             }
         }
@@ -374,5 +372,16 @@ impl Pen<'_> {
         self.sheet.nodes.push(json!({ "id": handler, "type": "transform", "set": { "v": "handled" } }));
         self.left = self.left.saturating_sub(1);
         vec![(id, None), (handler, None)]
+    }
+}
+
+/// One call or two, asked for as tools, or by a program: one after the other, or both at once.
+fn acts(tool: &str, second: Option<&str>, n: u64) -> String {
+    match (second, n) {
+        (None, 0..6) => format!("call {tool} {n};"),
+        (Some(second), 0..6) => format!("call {tool} {n};+call {second} {n};"),
+        (None, _) => format!("run {tool} {n};"),
+        (Some(second), 6 | 7) => format!("run {tool} {n},{second} {n};"),
+        (Some(second), _) => format!("run {tool} {n}+{second} {n};"),
     }
 }

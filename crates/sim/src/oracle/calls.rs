@@ -7,12 +7,12 @@ use baton_core::id::RunId;
 use baton_core::run::{CallId, EffectId, Event, InDoubt, Request, Resolution, Role};
 use baton_core::time::Time;
 use baton_core::tool::Class;
-use baton_engine::owner::{Send, What};
+use baton_engine::owner::Send;
 use baton_ports::journal::Ownership;
 use serde_json::Value;
 
 use super::{Violation, broken};
-use crate::services::{Asked, Services, Told};
+use crate::services::{Asked, Services, Told, asks_for};
 
 #[derive(Debug, Default)]
 pub struct Calls {
@@ -55,7 +55,7 @@ impl Calls {
             Event::Scheduled(scheduled) => {
                 let (tool, arguments) = match &scheduled.request {
                     Request::Tool { tool, arguments, .. } => (tool.clone(), Some(arguments.clone())),
-                    Request::Model(_) => (String::new(), None),
+                    Request::Model(_) | Request::Code { .. } => (String::new(), None),
                 };
                 let known = Known {
                     class: scheduled.class,
@@ -211,13 +211,9 @@ impl Calls {
         let key = effect.key(run);
         let before: Vec<&Asked> =
             services.ledger.iter().filter(|asked| asked.key == key && !asked.is_look_up).collect();
-        let arguments = match &send.what {
-            What::Tool(call) => Some(&call.arguments),
-            What::Model { .. } => None,
-        };
-        if let (Some(arguments), Some(scheduled)) = (arguments, &known.arguments)
-            && (*arguments != **scheduled || before.iter().any(|asked| asked.arguments != *arguments))
-        {
+        let arguments = asks_for(&send.what);
+        let is_as_scheduled = known.arguments.as_ref().is_none_or(|scheduled| **scheduled == arguments);
+        if !is_as_scheduled || before.iter().any(|asked| asked.arguments != arguments) {
             return broken("arguments", format!("`{key}` goes out with other arguments than were scheduled"));
         }
         match before.last() {

@@ -7,7 +7,7 @@ use baton_core::run::{Event, Role, State, Undo};
 use baton_core::tool::Class;
 use baton_ports::journal::DeskKind;
 
-use super::{Chronicle, Violation, Witness, broken, flow, saga, signals};
+use super::{Chronicle, Violation, Witness, broken, flow, programs, saga, signals};
 use crate::fake::Books;
 use crate::services::Services;
 
@@ -21,6 +21,7 @@ impl Witness {
             flow::check(chronicle, workflow)?;
             saga::check(chronicle)?;
             signals::check(chronicle)?;
+            programs::check(chronicle)?;
             acts(chronicle, services)?;
             desk(chronicle, books, tenant)?;
             children(chronicle, self)?;

@@ -7,7 +7,6 @@ use baton_core::run::{Block as Blocked, EffectId, Outcome};
 use baton_core::time::Time;
 use baton_core::tool::Class;
 use baton_engine::owner::{Input, Send, What};
-use serde_json::Value;
 
 use super::{Happening, Simulation, tell};
 use crate::case::{Block, Instant};
@@ -94,9 +93,9 @@ impl Simulation<'_> {
         if is_alive && !self.is_out(place, &send.effect, ticket) && self.rng.chance(50) {
             return;
         }
-        let is_model = matches!(send.what, What::Model { .. });
+        let is_tool = matches!(send.what, What::Tool(_));
         let fate = match self.storm.fate(&mut self.rng, send.class) {
-            Fate::Garbled if !is_model => Fate::Done,
+            Fate::Garbled if is_tool => Fate::Done,
             fate => fate,
         };
         if let Some(column) = Column::of(fate).filter(|_| is_alive) {
@@ -109,7 +108,8 @@ impl Simulation<'_> {
         let asked = self.asked(place, &send, false);
         let index = self.services.ledger.len();
         let quick = Duration::from_millis(self.rng.between(1, 200));
-        let answer = self.services.receive(asked, &send.what, fate, quick, send.limit);
+        let version = self.processes[place.process].fold_version;
+        let answer = self.services.receive(asked, &send.what, fate, quick, send.limit, version);
         tell!(self, "  {} reaches its service: {fate:?}", send.effect);
         if let Some(task) = self.processes[place.process].task_mut(place)
             && let Some(out) = task.out.get_mut(&send.effect)
@@ -128,11 +128,9 @@ impl Simulation<'_> {
     }
 
     fn asked(&self, place: &Place, send: &Send, is_look_up: bool) -> Asked {
-        let (key, tool, arguments) = match &send.what {
-            What::Tool(call) => (call.key.clone(), call.tool.clone(), call.arguments.clone()),
-            What::Model { key, request } => {
-                (key.clone(), String::new(), serde_json::to_value(&request.messages).unwrap_or(Value::Null))
-            }
+        let (key, tool) = match &send.what {
+            What::Tool(call) => (call.key.clone(), call.tool.clone()),
+            What::Model { key, .. } | What::Code { key, .. } => (key.clone(), String::new()),
         };
         let found = &self.processes[place.process];
         let task = found.tasks.get(&place.run).filter(|task| task.number == place.task);
@@ -145,7 +143,7 @@ impl Simulation<'_> {
             key,
             tool,
             class: send.class,
-            arguments,
+            arguments: services::asks_for(&send.what),
             is_look_up,
             epoch,
             was_owner: task.is_some_and(|task| self.witness.is_owner(&place.run, &task.owner.ownership())),
@@ -163,7 +161,7 @@ impl Simulation<'_> {
         }
         let audit = match &send.what {
             What::Tool(call) => Some(Box::new(services::audit_row(call, &answer.outcome, self.now))),
-            What::Model { .. } => None,
+            What::Model { .. } | What::Code { .. } => None,
         };
         let input = Box::new(Input::Outcome { effect, outcome: answer.outcome, audit });
         let (place, at) = (place.clone(), self.now + answer.after);

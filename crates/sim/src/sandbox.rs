@@ -1,0 +1,134 @@
+//! The simulated sandbox. A program's source is its calls, `,` behind each other and `+` together: `book 3,read 1+mail 2`
+//! books, and then reads and writes at once. What it comes to is what its calls came to.
+
+use baton_core::agent::{Program, Ran, Snapshot, ToolRequest};
+use baton_core::fault::Fault;
+use baton_core::tool::Envelope;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// A program that stands still: it waits for the results of its calls at `at`.
+#[derive(Serialize, Deserialize)]
+struct Paused {
+    source: String,
+    at: usize,
+    heard: Vec<Value>,
+}
+
+/// Runs it in a process whose interpreter is of this version; one does not read what another wrote.
+pub fn run(program: &Program, version: u32) -> Ran {
+    match program {
+        Program::Start { source, .. } => Paused { source: source.clone(), at: 0, heard: Vec::new() }.stop(version),
+        Program::Resume { snapshot, .. } if snapshot.version != version.to_string() => Ran::Stale,
+        Program::Resume { snapshot, results } => match serde_json::from_str::<Paused>(&snapshot.bytes) {
+            Ok(mut paused) => {
+                paused.hear(results);
+                paused.stop(version)
+            }
+            Err(error) => failed("SNAPSHOT_INVALID", error.to_string()),
+        },
+        Program::Replay { source, calls, .. } => replay(source, calls, version),
+    }
+}
+
+fn replay(source: &str, calls: &[(ToolRequest, Envelope)], version: u32) -> Ran {
+    let mut paused = Paused { source: source.to_owned(), at: 0, heard: Vec::new() };
+    let mut rest = calls;
+    while !rest.is_empty() {
+        let wanted = paused.calls();
+        let Some((known, more)) = rest.split_at_checked(wanted.len()).filter(|_| !wanted.is_empty()) else {
+            return failed("REPLAY_DIFFERS", format!("{} recorded calls are too many", rest.len()));
+        };
+        if known.iter().zip(&wanted).any(|((recorded, _), wanted)| recorded != wanted) {
+            return failed("REPLAY_DIFFERS", format!("it calls {wanted:?} now"));
+        }
+        paused.hear(&known.iter().map(|(_, result)| result.clone()).collect::<Vec<_>>());
+        rest = more;
+    }
+    paused.stop(version)
+}
+
+fn failed(code: &'static str, message: String) -> Ran {
+    Ran::Failed { fault: Fault::new(code, message), printed: String::new() }
+}
+
+impl Paused {
+    /// The calls it makes next, together; none at its end.
+    fn calls(&self) -> Vec<ToolRequest> {
+        let group = self.source.split(',').nth(self.at).unwrap_or_default();
+        let one = |(place, call): (usize, &str)| {
+            let (tool, n) = call.split_once(' ')?;
+            let n: u64 = n.parse().ok()?;
+            let id = format!("py{}.{place}", self.at);
+            Some(ToolRequest { id, tool: tool.to_owned(), arguments: json!({ "n": n }) })
+        };
+        group.split('+').enumerate().filter_map(one).collect()
+    }
+
+    fn hear(&mut self, results: &[Envelope]) {
+        self.at += 1;
+        self.heard.extend(results.iter().map(|result| json!([result.success, result.data["n"]])));
+    }
+
+    fn stop(self, version: u32) -> Ran {
+        let calls = self.calls();
+        if calls.is_empty() {
+            return Ran::Finished { output: Value::Array(self.heard), printed: self.source };
+        }
+        match serde_json::to_string(&self) {
+            Ok(bytes) => {
+                Ran::Calls { calls, snapshot: Snapshot { version: version.to_string(), bytes }, printed: String::new() }
+            }
+            Err(error) => failed("SNAPSHOT_INVALID", error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn start(source: &str) -> Program {
+        Program::Start { source: source.to_owned(), inputs: BTreeMap::new(), tools: Vec::new() }
+    }
+
+    fn result(n: u64) -> Envelope {
+        let base = json!({
+            "success": true, "tool": "t", "data": {"n": n}, "error": null, "error_code": null, "error_details": null,
+            "suggested_action": null, "audit_id": null, "duration_ms": 0, "cached": false, "cost_usd": 0.0
+        });
+        serde_json::from_value(base).unwrap()
+    }
+
+    #[test]
+    fn a_program_stops_for_each_group_of_calls_and_ends_with_what_it_heard() {
+        let Ran::Calls { calls, snapshot, .. } = run(&start("book 3,read 1+mail 2"), 1) else { panic!("no call") };
+        assert_eq!(calls.len(), 1);
+        let resumed = run(&Program::Resume { snapshot, results: vec![result(3)] }, 1);
+        let Ran::Calls { calls, snapshot, .. } = resumed else { panic!("{resumed:?}") };
+        assert_eq!(calls.iter().map(|call| call.tool.as_str()).collect::<Vec<_>>(), ["read", "mail"]);
+        let stale = run(&Program::Resume { snapshot: snapshot.clone(), results: vec![result(1), result(2)] }, 2);
+        assert_eq!(stale, Ran::Stale);
+        let ended = run(&Program::Resume { snapshot, results: vec![result(1), result(2)] }, 1);
+        let output = json!([[true, 3], [true, 1], [true, 2]]);
+        assert_eq!(ended, Ran::Finished { output, printed: "book 3,read 1+mail 2".to_owned() });
+    }
+
+    #[test]
+    fn a_replay_goes_over_what_is_known_and_stops_at_what_differs() {
+        let known = |tool: &str| {
+            let request = ToolRequest { id: "py0.0".to_owned(), tool: tool.to_owned(), arguments: json!({"n": 3}) };
+            (request, result(3))
+        };
+        let replay = |tool| Program::Replay {
+            source: "book 3,read 1".to_owned(),
+            inputs: BTreeMap::new(),
+            tools: Vec::new(),
+            calls: vec![known(tool)],
+        };
+        assert!(matches!(run(&replay("book"), 2), Ran::Calls { calls, .. } if calls[0].tool == "read"));
+        assert!(matches!(run(&replay("mail"), 2), Ran::Failed { .. }));
+    }
+}
