@@ -21,6 +21,8 @@ pub mod code {
     pub const CONTENT_FILTERED: &str = "CONTENT_FILTERED";
     /// What came back is not a reply: cut off, not JSON, too large.
     pub const MALFORMED_REPLY: &str = "MALFORMED_REPLY";
+    /// Whoever listens to a streamed reply did not take it in time.
+    pub const LISTENER_STALLED: &str = "LISTENER_STALLED";
     /// The provider says that the request itself is wrong.
     pub const INVALID_REQUEST: &str = "INVALID_REQUEST";
     /// No scripted reply fits the request.

@@ -15,9 +15,8 @@ use crate::catalogue::{Catalogue, Layer};
 use crate::choose::choose;
 use crate::config::{self, Config, Tiers};
 use crate::error::Error;
-use crate::providers::openai::OpenAi;
 use crate::providers::script::{Script, ScriptFile};
-use crate::providers::{Ask, Provider, Site};
+use crate::providers::{Api, Ask, Provider, Site};
 
 /// One attempt at one model, whoever serves it. Cheap to share behind an `Arc`.
 #[derive(Debug)]
@@ -39,8 +38,7 @@ impl Gateway {
         let settings = Layer { models: config.catalogue.clone(), ..Layer::default() };
         let catalogue = Catalogue::with([&settings])?;
         let is_scripted = config.provider() == config::Provider::Script;
-        let provider: Box<dyn Provider> =
-            if is_scripted { Box::new(script) } else { Box::new(OpenAi::new(&site(config), clock)?) };
+        let provider: Box<dyn Provider> = if is_scripted { Box::new(script) } else { site(config).open(clock)? };
         if !is_scripted {
             for model in config.models.all().iter().filter(|model| catalogue.find(model).is_none()) {
                 tracing::warn!(
@@ -68,6 +66,7 @@ fn site(config: &Config) -> Site {
     Site {
         place: "models".to_owned(),
         name: "openai".to_owned(),
+        api: Api::OpenAi,
         base_url: config.base_url().map(str::to_owned),
         key: config.api_key().map(|key| ApiKey::new(key.secret())),
         connect_timeout: config.connect_timeout,

@@ -1,20 +1,35 @@
 //! Who serves models, one file each, all behind one trait.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use baton_core::model::{Reply, Request};
 use baton_core::money::Usd;
 use baton_core::run::ModelFault;
+use baton_ports::clock::Clock;
 use baton_ports::models::{ApiKey, Asker, Pieces};
 
+use self::openai::OpenAi;
+use self::remote::Remote;
 use crate::catalogue::{Spec, Structured};
+use crate::error::Error;
 
-pub(crate) mod openai;
+mod dialect;
+mod draft;
+mod names;
+mod openai;
 #[cfg(test)]
 pub(crate) mod rehearsal;
+mod remote;
+mod schema;
 pub(crate) mod script;
+#[cfg(test)]
+mod server;
+mod tokens;
+#[cfg(test)]
+mod torn;
 
 /// Serves models: one call, one attempt. Choosing, retrying and falling back are the gateway's.
 #[async_trait]
@@ -73,10 +88,39 @@ pub(crate) struct Site {
     pub place: String,
     /// What replies say as their provider.
     pub name: String,
-    /// Its version included; unless given, the provider's public one.
+    pub api: Api,
+    /// Unless given, the provider's public one. Azure has none.
     pub base_url: Option<String>,
     pub key: Option<ApiKey>,
     pub connect_timeout: Duration,
     /// How schemas are enforced, for every model; unless given, as the catalogue says.
     pub structured: Option<Structured>,
+}
+
+/// The API that is spoken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Api {
+    /// Chat completions; the base URL has the API's version in it.
+    OpenAi,
+    /// The same at Azure: the base URL is the resource's. With a dated API version, models are deployments in its path.
+    Azure { api_version: Option<String> },
+}
+
+impl Site {
+    /// Whoever serves models there. Connects to nothing.
+    ///
+    /// # Errors
+    /// A setting that cannot be used.
+    pub fn open(&self, clock: Arc<dyn Clock>) -> Result<Box<dyn Provider>, Error> {
+        Ok(match &self.api {
+            Api::OpenAi => Box::new(Remote::new(OpenAi::new(self)?, self, clock)?),
+            Api::Azure { api_version } => {
+                Box::new(Remote::new(OpenAi::azure(self, api_version.as_deref())?, self, clock)?)
+            }
+        })
+    }
+
+    fn wrong(&self, setting: &str, problem: impl Into<String>) -> Error {
+        Error::Setting { setting: format!("{}.{setting}", self.place), problem: problem.into() }
+    }
 }

@@ -1,57 +1,22 @@
-//! Reading a reply: a chat completion, whole or put together from a stream.
+//! Reading a chat completion that came whole.
+
+use std::collections::BTreeSet;
 
 use baton_core::model::{Finish, ToolCall, Usage};
-use baton_core::run::ModelFault;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::body::Cut;
-use super::failure;
-use crate::fault::{code, transient};
+use crate::providers::dialect::{Answer, Problem};
+use crate::providers::draft::{distinct, named, read_arguments};
 
-/// A reply in our words; tool names are still the wire's.
-#[derive(Debug, PartialEq)]
-pub(super) struct Answer {
-    pub content: String,
-    pub tool_calls: Vec<ToolCall>,
-    pub finish: Finish,
-    /// `None` where the provider does not count.
-    pub usage: Option<Usage>,
-    pub model: Option<String>,
-}
-
-/// Why a body is not a reply.
-#[derive(Debug)]
-pub(super) enum Problem {
-    Malformed(String),
-    /// The provider reports a failure inside a success.
-    Error(Value),
-}
-
-impl Problem {
-    pub fn malformed(why: impl Into<String>) -> Self {
-        Self::Malformed(why.into())
-    }
-
-    pub fn fault(&self, model: &str, key: Option<&str>) -> ModelFault {
-        match self {
-            Self::Malformed(why) => transient(code::MALFORMED_REPLY, format!("model `{model}`: {why}")),
-            Self::Error(error) => failure::inside(error, model, key),
-        }
-    }
-}
-
-impl From<Cut> for Problem {
-    fn from(cut: Cut) -> Self {
-        Self::Malformed(cut.problem())
-    }
-}
+/// What some models thought before they called tools, and what they sealed beside a call: both must come back to them.
+pub(super) const REASONING_CONTENT: &str = "reasoning_content";
+pub(super) const EXTRA_CONTENT: &str = "extra_content";
 
 #[derive(Deserialize)]
 struct Completion {
     model: Option<String>,
-    #[serde(default)]
-    choices: Vec<Choice>,
+    choices: Option<Vec<Choice>>,
     usage: Option<WireUsage>,
     error: Option<Value>,
 }
@@ -66,6 +31,7 @@ struct Choice {
 struct WireMessage {
     content: Option<Content>,
     refusal: Option<String>,
+    reasoning_content: Option<String>,
     tool_calls: Option<Vec<WireCall>>,
 }
 
@@ -97,6 +63,7 @@ pub(super) struct WireCall {
     pub index: Option<usize>,
     pub id: Option<String>,
     pub function: Option<WireFunction>,
+    pub extra_content: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -108,28 +75,31 @@ pub(super) struct WireFunction {
 
 #[derive(Deserialize, Default, Clone, Copy)]
 pub(super) struct WireUsage {
-    #[serde(default)]
-    prompt_tokens: u64,
-    #[serde(default)]
-    completion_tokens: u64,
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
     prompt_tokens_details: Option<PromptDetails>,
+    /// DeepSeek's place for what was cached.
+    prompt_cache_hit_tokens: Option<u64>,
 }
 
 #[derive(Deserialize, Default, Clone, Copy)]
 struct PromptDetails {
     cached_tokens: Option<u64>,
+    cache_write_tokens: Option<u64>,
 }
 
 impl WireUsage {
-    /// The provider counts cached tokens inside the prompt's; we price them apart.
+    /// The provider counts cached tokens, read and written, inside the prompt's; we price them apart.
     pub fn ours(self) -> Usage {
-        let cached = self.prompt_tokens_details.and_then(|details| details.cached_tokens).unwrap_or(0);
-        let cached_tokens = cached.min(self.prompt_tokens);
+        let prompt = self.prompt_tokens.unwrap_or(0);
+        let details = self.prompt_tokens_details.unwrap_or_default();
+        let cached_tokens = details.cached_tokens.or(self.prompt_cache_hit_tokens).unwrap_or(0).min(prompt);
+        let cache_write_tokens = details.cache_write_tokens.unwrap_or(0).min(prompt - cached_tokens);
         Usage {
-            input_tokens: self.prompt_tokens - cached_tokens,
-            output_tokens: self.completion_tokens,
+            input_tokens: prompt - cached_tokens - cache_write_tokens,
+            output_tokens: self.completion_tokens.unwrap_or(0),
             cached_tokens,
-            ..Usage::default()
+            cache_write_tokens,
         }
     }
 }
@@ -137,53 +107,61 @@ impl WireUsage {
 /// Reads a whole chat completion.
 pub(super) fn read(body: &[u8]) -> Result<Answer, Problem> {
     let completion: Completion =
-        serde_json::from_slice(body).map_err(|error| Problem::malformed(failure::unreadable("the reply", &error)))?;
+        serde_json::from_slice(body).map_err(|error| Problem::unreadable("the reply", &error))?;
     if let Some(error) = completion.error.filter(|error| !error.is_null()) {
         return Err(Problem::Error(error));
     }
-    let choice = completion.choices.into_iter().next();
+    let choice = completion.choices.unwrap_or_default().into_iter().next();
     let Some((message, finish_reason)) = choice.and_then(|choice| Some((choice.message?, choice.finish_reason))) else {
         return Err(Problem::malformed("the reply has no message"));
     };
-    let calls = message.tool_calls.unwrap_or_default().into_iter().enumerate();
-    let tool_calls: Vec<ToolCall> = calls.map(|(index, call)| whole_call(index, call)).collect();
-    let refusal = message.refusal.filter(|refusal| !refusal.is_empty());
+    let mut thinking = thought(message.reasoning_content.unwrap_or_default());
+    let tool_calls = calls(message.tool_calls.unwrap_or_default(), &mut thinking)?;
+    let refusal = message.refusal.unwrap_or_default();
     Ok(Answer {
-        finish: finish(finish_reason.as_deref(), refusal.is_some(), !tool_calls.is_empty()),
-        content: refusal.unwrap_or_else(|| message.content.map(Content::into_text).unwrap_or_default()),
+        finish: finish(finish_reason.as_deref(), !refusal.is_empty(), !tool_calls.is_empty())?,
+        content: message.content.map(Content::into_text).unwrap_or_default() + &refusal,
         tool_calls,
         usage: completion.usage.map(WireUsage::ours),
         model: completion.model,
+        thinking,
     })
 }
 
-fn whole_call(index: usize, call: WireCall) -> ToolCall {
-    let (name, arguments) = call.function.map_or((None, None), |function| (function.name, function.arguments));
-    ToolCall {
-        id: call.id.filter(|id| !id.is_empty()).unwrap_or_else(|| format!("call_{index}")),
-        name: name.unwrap_or_default(),
-        arguments: match arguments {
+pub(super) fn thought(reasoning: String) -> Vec<Value> {
+    if reasoning.is_empty() { Vec::new() } else { vec![json!({REASONING_CONTENT: reasoning})] }
+}
+
+/// What stands sealed beside a call.
+pub(super) fn sealed(id: &str, extra: Value) -> Value {
+    json!({"id": id, EXTRA_CONTENT: extra})
+}
+
+fn calls(wire: Vec<WireCall>, thinking: &mut Vec<Value>) -> Result<Vec<ToolCall>, Problem> {
+    let mut ids = BTreeSet::new();
+    let mut call = |(place, call): (usize, WireCall)| {
+        let id = distinct(&call.id.unwrap_or_default(), place, ids.iter().map(String::as_str));
+        ids.insert(id.clone());
+        thinking.extend(call.extra_content.filter(|extra| !extra.is_null()).map(|extra| sealed(&id, extra)));
+        let (name, arguments) = call.function.map_or((None, None), |function| (function.name, function.arguments));
+        let arguments = match arguments {
             Some(Value::String(text)) => read_arguments(text),
             Some(Value::Null) | None => json!({}),
             Some(other) => other,
-        },
-    }
+        };
+        ToolCall { id, name: name.unwrap_or_default(), arguments }
+    };
+    named(wire.into_iter().enumerate().map(&mut call))
 }
 
-/// Arguments as JSON; text that is none stays text, for the agent to say so.
-pub(super) fn read_arguments(text: String) -> Value {
-    if text.trim().is_empty() {
-        return json!({});
-    }
-    serde_json::from_str(&text).unwrap_or(Value::String(text))
-}
-
-pub(super) fn finish(reason: Option<&str>, refused: bool, calls: bool) -> Finish {
-    match reason {
+pub(super) fn finish(reason: Option<&str>, refused: bool, calls: bool) -> Result<Finish, Problem> {
+    Ok(match reason {
+        // OpenRouter's word for a model that failed in the middle.
+        Some("error") => return Err(Problem::malformed("the model failed before the reply was whole")),
         Some("content_filter") => Finish::Filtered,
         _ if refused => Finish::Filtered,
         Some("length") => Finish::Length,
         _ if calls => Finish::ToolCalls,
         _ => Finish::Stop,
-    }
+    })
 }

@@ -1,21 +1,41 @@
-//! Our request in the provider's words.
+//! Our request in OpenAI's words.
 
-use baton_core::model::{Message, Request, ToolCall};
+use baton_core::model::{Image, Message, ToolCall, ToolChoice, ToolOffer};
 use serde_json::{Map, Value, json};
 
-use super::names::Names;
+use super::answer::{EXTRA_CONTENT, REASONING_CONTENT};
+use super::family;
 use crate::catalogue::Structured;
+use crate::providers::dialect::{Query, arguments_text};
+use crate::providers::schema;
 
-/// Models of these families refuse a temperature, and count their thinking under another name for `max_tokens`.
-const THINKING_MODELS: [&str; 4] = ["o1", "o3", "o4", "gpt-5"];
+/// Fields that follow from the rest of the request, or that a reply of ours has no place for.
+const OURS: [&str; 10] = [
+    "model",
+    "messages",
+    "tools",
+    "tool_choice",
+    "functions",
+    "function_call",
+    "temperature",
+    "stream",
+    "stream_options",
+    "n",
+];
+/// Fields that thinking models refuse.
+const NOT_FOR_THINKERS: [&str; 6] =
+    ["top_p", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs"];
 
-/// The JSON body. The same request always gives the same bytes.
-pub(super) fn body(request: &Request, model: &str, names: &Names, structured: Structured, stream: bool) -> Vec<u8> {
+/// The JSON body. The same query always gives the same bytes.
+pub(super) fn body(query: &Query<'_>) -> Value {
+    let request = query.ask.request;
+    let thinks = family::thinks(query.ask.model);
     let mut body = Map::new();
     let mut put = |name: &str, value: Value| body.insert(name.to_owned(), value);
-    put("model", json!(model));
-    put("messages", request.messages.iter().map(|message| written(message, names)).collect());
-    let thinks = THINKING_MODELS.iter().any(|family| model.starts_with(family));
+    let format = request.schema.as_ref().and_then(|schema| response_format(schema, query.structured));
+    let is_enforced = format.as_ref().is_some_and(|format| format["type"] == "json_schema");
+    put("model", json!(query.ask.model));
+    put("messages", messages(query, is_enforced));
     if !thinks {
         put("temperature", json!(request.temperature));
     }
@@ -23,86 +43,114 @@ pub(super) fn body(request: &Request, model: &str, names: &Names, structured: St
         put(if thinks { "max_completion_tokens" } else { "max_tokens" }, json!(tokens));
     }
     if !request.tools.is_empty() {
-        let tool = |tool: &baton_core::model::ToolOffer| {
-            json!({"type": "function", "function": {
-                "name": names.wire(&tool.name),
-                "description": tool.description,
-                "parameters": parameters(&tool.parameters),
-            }})
-        };
-        put("tools", request.tools.iter().map(tool).collect());
+        put("tools", request.tools.iter().map(|tool| offer(tool, query)).collect());
+        if let Some(choice) = &request.tool_choice {
+            put("tool_choice", tool_choice(choice, query));
+        }
     }
-    if let Some(format) = request.schema.as_ref().and_then(|schema| response_format(schema, structured)) {
+    if let Some(format) = format {
         put("response_format", format);
     }
-    if stream {
+    if query.stream {
         put("stream", json!(true));
         put("stream_options", json!({"include_usage": true}));
     }
-    Value::Object(body).to_string().into_bytes()
+    for (name, value) in &request.more {
+        let is_refused = OURS.contains(&name.as_str())
+            || thinks && NOT_FOR_THINKERS.contains(&name.as_str())
+            || request.tools.is_empty() && name == "parallel_tool_calls";
+        if !is_refused && !body.contains_key(name) {
+            body.insert(name.clone(), value.clone());
+        }
+    }
+    Value::Object(body)
 }
 
-fn written(message: &Message, names: &Names) -> Value {
+/// A schema that nobody enforces is asked for in the system message, for some servers take only one of these.
+fn messages(query: &Query<'_>, is_enforced: bool) -> Value {
+    let request = query.ask.request;
+    let mut messages: Vec<Value> = request.messages.iter().map(|message| written(message, query)).collect();
+    if let Some(instruction) = schema::instruction(request).filter(|_| !is_enforced) {
+        match request.messages.first() {
+            Some(Message::System { content }) => messages[0]["content"] = json!(format!("{content}\n\n{instruction}")),
+            _ => messages.insert(0, json!({"role": "system", "content": instruction})),
+        }
+    }
+    Value::Array(messages)
+}
+
+fn written(message: &Message, query: &Query<'_>) -> Value {
     match message {
         Message::System { content } => json!({"role": "system", "content": content}),
-        Message::User { content, .. } => json!({"role": "user", "content": content}),
+        Message::User { content, images } if images.is_empty() => json!({"role": "user", "content": content}),
+        Message::User { content, images } => json!({"role": "user", "content": parts(content, images)}),
         Message::Tool { tool_call_id, content } => {
             json!({"role": "tool", "tool_call_id": tool_call_id, "content": content})
         }
         Message::Assistant { content, tool_calls, .. } if tool_calls.is_empty() => {
             json!({"role": "assistant", "content": content})
         }
-        Message::Assistant { content, tool_calls, .. } => {
+        Message::Assistant { content, tool_calls, thinking } => {
             let content = if content.is_empty() { Value::Null } else { json!(content) };
-            let calls: Vec<Value> = tool_calls.iter().map(|call| written_call(call, names)).collect();
-            json!({"role": "assistant", "content": content, "tool_calls": calls})
+            let mut calls: Vec<Value> = tool_calls.iter().map(|call| written_call(call, query)).collect();
+            let mut message = json!({"role": "assistant", "content": content});
+            for part in query.thought(thinking.as_ref()) {
+                if let Some(thought) = part.get(REASONING_CONTENT) {
+                    message[REASONING_CONTENT] = thought.clone();
+                }
+                let of_call = calls.iter_mut().find(|call| call["id"] == part["id"]);
+                if let (Some(call), Some(extra)) = (of_call, part.get(EXTRA_CONTENT)) {
+                    call[EXTRA_CONTENT] = extra.clone();
+                }
+            }
+            message["tool_calls"] = Value::Array(calls);
+            message
         }
     }
 }
 
-fn written_call(call: &ToolCall, names: &Names) -> Value {
-    let arguments = match &call.arguments {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    json!({"id": call.id, "type": "function", "function": {"name": names.wire(&call.name), "arguments": arguments}})
+fn parts(content: &str, images: &[Image]) -> Value {
+    let text = (!content.is_empty()).then(|| json!({"type": "text", "text": content}));
+    let image = |image: &Image| json!({"type": "image_url", "image_url": {"url": image.url}});
+    text.into_iter().chain(images.iter().map(image)).collect()
 }
 
-fn parameters(schema: &Value) -> Value {
-    if schema.is_object() { schema.clone() } else { json!({"type": "object", "properties": {}}) }
+fn written_call(call: &ToolCall, query: &Query<'_>) -> Value {
+    json!({
+        "id": call.id,
+        "type": "function",
+        "function": {"name": query.names.wire(&call.name), "arguments": arguments_text(&call.arguments)},
+    })
 }
 
-/// Providers enforce only schemas of an object; the prompt asks for any other.
+fn offer(tool: &ToolOffer, query: &Query<'_>) -> Value {
+    json!({"type": "function", "function": {
+        "name": query.names.wire(&tool.name),
+        "description": tool.description,
+        "parameters": schema::parameters(&tool.parameters),
+    }})
+}
+
+fn tool_choice(choice: &ToolChoice, query: &Query<'_>) -> Value {
+    match choice {
+        ToolChoice::Auto => json!("auto"),
+        ToolChoice::None => json!("none"),
+        ToolChoice::Required => json!("required"),
+        ToolChoice::Tool(name) => json!({"type": "function", "function": {"name": query.names.wire(name)}}),
+    }
+}
+
+/// Providers enforce only schemas of an object.
 fn response_format(schema: &Value, structured: Structured) -> Option<Value> {
-    if schema.get("type").and_then(Value::as_str) != Some("object") {
+    if !schema::is_of_object(schema) {
         return None;
     }
     match structured {
         Structured::JsonSchema => Some(json!({
             "type": "json_schema",
-            "json_schema": {"name": "answer", "schema": schema, "strict": is_strict(schema)}
+            "json_schema": {"name": "answer", "schema": schema, "strict": schema::is_strict(schema)}
         })),
         Structured::JsonObject => Some(json!({"type": "json_object"})),
         Structured::Prompt | Structured::None => None,
     }
-}
-
-/// Whether a schema is one that OpenAI's strict mode takes: every object closed, every property required.
-fn is_strict(schema: &Value) -> bool {
-    match schema {
-        Value::Object(fields) => closed(fields) && fields.values().all(is_strict),
-        Value::Array(items) => items.iter().all(is_strict),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
-    }
-}
-
-fn closed(fields: &Map<String, Value>) -> bool {
-    if fields.get("type").and_then(Value::as_str) != Some("object") {
-        return true;
-    }
-    let required: Vec<&str> =
-        fields.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
-    let properties = fields.get("properties").and_then(Value::as_object);
-    fields.get("additionalProperties") == Some(&Value::Bool(false))
-        && properties.is_some_and(|all| all.keys().all(|name| required.contains(&name.as_str())))
 }

@@ -1,391 +1,346 @@
 use std::sync::Arc;
-use std::time::Duration;
 
-use baton_core::model::{Finish, Message, Profile, Reply, Request, ToolCall, ToolOffer, Usage};
+use baton_core::model::{Finish, Image, Message, Reply, Request, Thinking, ToolCall, ToolChoice, Usage};
 use baton_core::money::Usd;
 use baton_core::run::ModelFault;
-use baton_core::time::Time;
-use baton_ports::clock::Clock;
-use baton_ports::models::ApiKey;
+use baton_ports::models::{ApiKey, Piece};
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
-use super::OpenAi;
-use super::server::{Answer, Server};
-use crate::catalogue::{Catalogue, Structured};
-use crate::error::Error;
+use crate::catalogue::Structured;
 use crate::fault::code;
-use crate::providers::rehearsal::{asker, request};
-use crate::providers::{Ask, Provider, Site};
+use crate::providers::rehearsal::{Call, KEY, Stopped, answered, request, testdata, with_tools};
+use crate::providers::server::{Answer, Server};
+use crate::providers::{Api, Site};
 
-macro_rules! testdata {
-    ($name:literal) => {
-        include_bytes!(concat!("../../../testdata/openai/", $name)).as_slice()
-    };
+async fn reply(answer: Answer, call: impl FnOnce(Call) -> Call) -> Reply {
+    answered(answer, |base_url| call(Call::openai(base_url))).await.0.expect("a reply").reply
 }
 
-const KEY: &str = "sk-test-0123456789";
-const LONG: Duration = Duration::from_secs(20);
-const SHORT: Duration = Duration::from_millis(60);
-
-/// 1994-11-06T08:49:07Z, for ever.
-struct Stopped;
-
-impl Clock for Stopped {
-    fn now(&self) -> Time {
-        Time::from_ms(784_111_747_000)
-    }
+async fn fault(answer: Answer) -> ModelFault {
+    answered(answer, Call::openai).await.0.expect_err("a fault").fault
 }
 
-fn site(base_url: &str) -> Site {
-    Site {
-        place: "models".into(),
-        name: "openai".into(),
-        base_url: Some(base_url.to_owned()),
-        key: Some(ApiKey::new(KEY)),
-        connect_timeout: LONG,
-        structured: None,
-    }
+/// The body that a call sends.
+async fn body(call: impl FnOnce(Call) -> Call) -> Value {
+    answered(Answer::json(testdata!("openai/completion.json")), |base_url| call(Call::openai(base_url))).await.1
 }
 
-async fn ask_with(
-    site: Site,
-    first_token: Option<Duration>,
-    request: &Request,
-    limit: Duration,
-) -> Result<Reply, ModelFault> {
-    let openai = OpenAi::new(&site, Arc::new(Stopped)).expect("a client");
-    let catalogue = Catalogue::shipped().expect("a catalogue");
-    let asker = asker(1);
-    let model = request.model.as_deref().unwrap_or("gpt-4-turbo");
-    let spec = catalogue.find(model);
-    let ask = Ask { asker: &asker, request, model, spec, limit, first_token, key: None, pieces: None };
-    openai.ask(&ask).await.map(|answered| answered.reply).map_err(|failure| failure.fault)
-}
-
-fn hello() -> Request {
-    Request { profile: Profile::Balanced, ..request("helper", &["u: Hello!"]) }
-}
-
-fn with_tools() -> Request {
-    let tool = |name: &str, description: &str, parameters| ToolOffer {
-        name: name.into(),
-        description: description.into(),
-        parameters,
-    };
-    let mut request = hello();
-    request.messages = vec![
-        Message::System { content: "Be kind.".into() },
-        Message::user("Where is order 12345?"),
-        Message::Assistant {
-            content: String::new(),
-            tool_calls: vec![ToolCall {
-                id: "call_1".into(),
-                name: "shopify.get_order".into(),
-                arguments: json!({"id": "12345"}),
-            }],
-            thinking: None,
-        },
-        Message::Tool { tool_call_id: "call_1".into(), content: r#"{"status":"shipped"}"#.into() },
-    ];
-    request.tools = vec![
-        tool("shopify.get_order", "An order", json!({"type": "object", "properties": {"id": {"type": "string"}}})),
-        tool("search_kb", "", Value::Null),
-    ];
-    request.schema = Some(json!({"type": "object", "properties": {"a": {"type": "string"}}}));
-    request.max_tokens = Some(200);
-    request
-}
-
-async fn ask(answer: Answer, request: &Request) -> Result<Reply, ModelFault> {
-    let server = Server::start(vec![answer]).await;
-    ask_with(site(&server.base_url), None, request, LONG).await
-}
-
-async fn ask_streaming(answer: Answer) -> Result<Reply, ModelFault> {
-    let server = Server::start(vec![answer]).await;
-    ask_with(site(&server.base_url), Some(LONG), &with_tools(), LONG).await
+fn calls(reply: &Reply) -> Vec<(&str, &str, Value)> {
+    reply.tool_calls.iter().map(|call| (call.id.as_str(), call.name.as_str(), call.arguments.clone())).collect()
 }
 
 #[tokio::test]
 async fn a_request_is_written_as_documented() {
-    let server = Server::start(vec![Answer::json(testdata!("completion.json"))]).await;
-    ask_with(site(&server.base_url), None, &with_tools(), LONG).await.expect("a reply");
+    let server = Server::start(vec![Answer::json(testdata!("openai/completion.json"))]).await;
+    Call::openai(&server.base_url).of(with_tools()).ask().await.expect("a reply");
     let heard = server.heard();
     let (head, body) = heard[0].split_once("\r\n\r\n").expect("a request");
     assert!(head.starts_with("POST /v1/chat/completions HTTP/1.1\r\n"), "{head}");
     assert!(head.to_lowercase().contains(&format!("authorization: bearer {KEY}")), "{head}");
     let body: Value = serde_json::from_str(body).expect("JSON");
-    let expected: Value = serde_json::from_slice(testdata!("request_tools.json")).expect("JSON");
+    let expected: Value = serde_json::from_slice(testdata!("openai/request_tools.json")).expect("JSON");
     assert_eq!(body, expected);
 }
 
 #[tokio::test]
 async fn a_schema_is_enforced_as_far_as_the_model_can() {
-    let body = async |change: fn(&mut Site, &mut Request)| {
-        let server = Server::start(vec![Answer::json(testdata!("completion.json"))]).await;
-        let (mut site, mut request) = (site(&server.base_url), with_tools());
-        change(&mut site, &mut request);
-        ask_with(site, None, &request, LONG).await.expect("a reply");
-        let heard = server.heard();
-        let body: Value = serde_json::from_str(heard[0].split_once("\r\n\r\n").expect("a request").1).expect("JSON");
-        body["response_format"].clone()
-    };
-    let unknown = body(|_, request| request.model = Some("gpt-4o".into())).await;
+    let format =
+        async |change: fn(Call) -> Call| body(|call| change(call.of(with_tools()))).await["response_format"].clone();
+    let unknown = format(|call| call.model("gpt-4o")).await;
     assert_eq!((&unknown["type"], &unknown["json_schema"]["strict"]), (&json!("json_schema"), &json!(false)));
-    let closed = body(|site, request| {
-        site.structured = Some(Structured::JsonSchema);
-        request.schema = Some(json!({
+    let closed = format(|mut call| {
+        call.site.structured = Some(Structured::JsonSchema);
+        call.request.schema = Some(json!({
             "type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": false
         }));
+        call
     });
     assert_eq!(closed.await["json_schema"]["strict"], json!(true));
-    assert_eq!(body(|_, request| request.model = Some("gpt-4".into())).await, Value::Null);
-    let list = body(|_, request| request.schema = Some(json!({"type": "array"})));
+    assert_eq!(format(|call| call.model("gpt-4")).await, Value::Null);
+    let list = format(|mut call| {
+        call.request.schema = Some(json!({"type": "array"}));
+        call
+    });
     assert_eq!(list.await, Value::Null);
 }
 
 #[tokio::test]
+async fn what_is_not_enforced_is_asked_for() {
+    let told = |body: &Value| body["messages"][0]["content"].as_str().expect("a text").to_owned();
+    let schema = json!({"type": "object", "properties": {"a": {"type": "string"}}});
+    let plain = Request { schema: Some(schema.clone()), ..request("a", &["u: hi"]) };
+    let only_words = body(|call| call.model("gpt-4").of(plain.clone())).await;
+    assert_eq!(only_words["messages"][0]["role"], "system");
+    assert!(told(&only_words).contains(&schema.to_string()), "{only_words}");
+    let enforced = body(|call| call.model("gpt-4o").of(plain)).await;
+    assert_eq!(enforced["messages"], json!([{"role": "user", "content": "hi"}]));
+}
+
+#[tokio::test]
 async fn a_thinking_model_is_asked_in_its_own_words() {
-    let server = Server::start(vec![Answer::json(testdata!("completion.json"))]).await;
-    let request = Request { model: Some("o3-mini".into()), ..with_tools() };
-    ask_with(site(&server.base_url), None, &request, LONG).await.expect("a reply");
-    let heard = server.heard();
-    assert!(heard[0].contains("\"max_completion_tokens\":200"), "{}", heard[0]);
-    assert!(!heard[0].contains("temperature") && !heard[0].contains("\"max_tokens\""), "{}", heard[0]);
+    let mut request = with_tools();
+    request.more.insert("top_p".into(), json!(0.5));
+    request.more.insert("reasoning_effort".into(), json!("low"));
+    let body = body(|call| call.model("gpt-6-luna").of(request)).await;
+    assert_eq!((&body["max_completion_tokens"], &body["reasoning_effort"]), (&json!(200), &json!("low")));
+    for refused in ["temperature", "max_tokens", "top_p"] {
+        assert_eq!(body.get(refused), None, "{refused}");
+    }
 }
 
 #[tokio::test]
-async fn a_completion_is_read_and_its_cached_tokens_are_priced_once() {
-    let reply = ask(Answer::json(testdata!("completion.json")), &hello()).await.expect("a reply");
-    assert_eq!((reply.content.as_str(), reply.finish), ("Hello! How can I assist you today?", Finish::Stop));
-    assert_eq!(reply.usage, Usage { input_tokens: 19, output_tokens: 10, cached_tokens: 1_000, ..Usage::default() });
-    assert_eq!(reply.cost, Usd::from_f64(1.019 * 0.01 + 0.01 * 0.03));
-    assert_eq!((reply.model.as_str(), reply.provider.as_str()), ("gpt-4-turbo-2024-04-09", "openai"));
+async fn further_fields_are_sent_on_and_ours_are_not_theirs_to_change() {
+    let mut request = with_tools();
+    for (name, value) in [
+        ("top_p", json!(0.5)),
+        ("stop", json!(["END"])),
+        ("seed", json!(7)),
+        ("parallel_tool_calls", json!(false)),
+        ("n", json!(5)),
+        ("model", json!("dear-one")),
+        ("stream", json!(true)),
+        ("max_tokens", json!(9)),
+    ] {
+        request.more.insert(name.into(), value);
+    }
+    let body = body(|call| call.of(request)).await;
+    assert_eq!((&body["top_p"], &body["stop"], &body["seed"]), (&json!(0.5), &json!(["END"]), &json!(7)));
+    assert_eq!((&body["parallel_tool_calls"], &body["max_tokens"]), (&json!(false), &json!(200)));
+    assert_eq!((&body["model"], body.get("n"), body.get("stream")), (&json!("gpt-4-turbo"), None, None));
 }
 
 #[tokio::test]
-async fn parallel_tool_calls_come_back_under_our_names() {
-    let reply = ask(Answer::json(testdata!("tool_calls.json")), &with_tools()).await.expect("a reply");
-    assert_eq!(reply.finish, Finish::ToolCalls);
-    let [first, second] = reply.tool_calls.as_slice() else { panic!("{:?}", reply.tool_calls) };
-    assert_eq!((first.name.as_str(), &first.arguments), ("shopify.get_order", &json!({"id": "12345"})));
-    assert_eq!((second.id.as_str(), &second.arguments), ("call_def456", &json!("{\"query\": \"return po")));
+async fn tool_choice_is_told_where_there_are_tools() {
+    for (choice, expected) in [
+        (ToolChoice::Auto, json!("auto")),
+        (ToolChoice::None, json!("none")),
+        (ToolChoice::Required, json!("required")),
+        (
+            ToolChoice::Tool("shopify.get_order".into()),
+            json!({"type": "function", "function": {"name": "shopify_get_order"}}),
+        ),
+    ] {
+        let request = Request { tool_choice: Some(choice), ..with_tools() };
+        assert_eq!(body(|call| call.of(request)).await["tool_choice"], expected);
+    }
+    let without = Request { tool_choice: Some(ToolChoice::Required), ..request("a", &["u: hi"]) };
+    assert_eq!(body(|call| call.of(without)).await.get("tool_choice"), None);
 }
 
 #[tokio::test]
-async fn a_refusal_and_a_cut_are_told_apart_from_an_answer() {
-    let refused = ask(Answer::json(testdata!("refusal.json")), &hello()).await.expect("a reply");
-    assert_eq!((refused.finish, refused.content.starts_with("I'm sorry")), (Finish::Filtered, true));
-    let cut = ask(Answer::json(testdata!("length.json")), &hello()).await.expect("a reply");
+async fn images_are_passed_through() {
+    let image = |url: &str| Image { url: url.into() };
+    let seen = |content: &str| Message::User {
+        content: content.into(),
+        images: vec![image("https://example.com/a.png"), image("data:image/png;base64,AAAA")],
+    };
+    let request = Request { messages: vec![seen("What is this?"), seen("")], ..Request::default() };
+    let images = [
+        json!({"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}),
+        json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}),
+    ];
+    let text = json!({"type": "text", "text": "What is this?"});
+    let body = body(|call| call.of(request)).await;
+    assert_eq!(body["messages"][0]["content"], json!([text, images[0], images[1]]));
+    assert_eq!(body["messages"][1]["content"], json!(images));
+}
+
+#[tokio::test]
+async fn a_reply_is_read_and_priced() {
+    let reply = reply(Answer::json(testdata!("openai/completion.json")), |call| call).await;
+    assert_eq!(reply.content, "Hello! How can I assist you today?");
+    assert_eq!((reply.finish, reply.provider.as_str()), (Finish::Stop, "here"));
+    assert_eq!(reply.model, "gpt-4-turbo-2024-04-09");
+    // 1,000 of the 1,019 tokens of the prompt were cached; gpt-4-turbo has one price for both.
+    let usage = Usage { input_tokens: 19, output_tokens: 10, cached_tokens: 1_000, cache_write_tokens: 0 };
+    assert_eq!((reply.usage, reply.cost), (usage, Usd::from_f64(0.010_49)));
+}
+
+#[tokio::test]
+async fn cached_tokens_are_counted_apart_wherever_they_stand() {
+    let written = reply(Answer::json(testdata!("openai/completion_written.json")), |call| call).await;
+    let expected = Usage { input_tokens: 6, output_tokens: 300, cached_tokens: 1_920, cache_write_tokens: 80 };
+    assert_eq!(written.usage, expected);
+    let deepseek = reply(Answer::json(testdata!("openai/completion_deepseek.json")), |call| call).await;
+    assert_eq!(deepseek.usage, Usage { input_tokens: 36, output_tokens: 10, cached_tokens: 64, ..Usage::default() });
+}
+
+#[tokio::test]
+async fn tool_calls_are_read_under_our_names() {
+    let reply = reply(Answer::json(testdata!("openai/tool_calls.json")), |call| call.of(with_tools())).await;
+    let expected = [
+        ("call_abc123", "shopify.get_order", json!({"id": "12345"})),
+        // Arguments that are no JSON are a text, which no schema of parameters accepts.
+        ("call_def456", "search_kb", json!("{\"query\": \"return po")),
+    ];
+    assert_eq!((reply.finish, calls(&reply)), (Finish::ToolCalls, expected.to_vec()));
+}
+
+#[tokio::test]
+async fn odd_calls_can_be_told_apart_or_are_malformed() {
+    let of = |calls: Value| {
+        let message = json!({"choices": [{"message": {"tool_calls": calls}, "finish_reason": "tool_calls"}]});
+        Answer::json(message.to_string().as_bytes())
+    };
+    let call = |id: Value| json!({"id": id, "function": {"name": "x", "arguments": {"a": 1}}});
+    let same = reply(of(json!([call(json!("c")), call(json!("c")), call(Value::Null)])), |call| call).await;
+    let ids: Vec<&str> = same.tool_calls.iter().map(|call| call.id.as_str()).collect();
+    assert_eq!((ids, &same.tool_calls[0].arguments), (vec!["c", "c_1", "call_2"], &json!({"a": 1})));
+    let nameless = fault(of(json!([{"id": "c", "function": {"arguments": "{}"}}]))).await;
+    assert_eq!(nameless.fault.code, code::MALFORMED_REPLY);
+    let endless: Vec<Value> = (0..300).map(|id| call(json!(id.to_string()))).collect();
+    assert!(fault(of(json!(endless))).await.fault.message.contains("more than 256 tool calls"));
+}
+
+#[tokio::test]
+async fn a_refusal_and_a_cut_are_finishes_of_their_own() {
+    let refused = reply(Answer::json(testdata!("openai/refusal.json")), |call| call).await;
+    assert_eq!(refused.finish, Finish::Filtered);
+    assert!(!refused.content.is_empty());
+    let cut = reply(Answer::json(testdata!("openai/length.json")), |call| call).await;
     assert_eq!(cut.finish, Finish::Length);
 }
 
 #[tokio::test]
-async fn tokens_nobody_counted_are_estimated() {
-    let reply = ask(Answer::json(testdata!("uncounted.json")), &hello()).await.expect("a reply");
-    assert_eq!((reply.content.as_str(), reply.model.as_str()), ("12345678", "gpt-4-turbo"));
-    assert_eq!(reply.usage, Usage { input_tokens: 2, output_tokens: 2, cached_tokens: 0, ..Usage::default() });
+async fn tokens_that_nobody_counted_are_estimated() {
+    let reply = reply(Answer::json(testdata!("openai/uncounted.json")), |call| call).await;
+    assert!(reply.usage.input_tokens > 0 && reply.usage.output_tokens > 0, "{:?}", reply.usage);
     assert!(reply.cost > Usd::ZERO);
 }
 
 #[tokio::test]
-async fn a_refused_request_has_a_stable_code() {
+async fn a_stream_is_put_together() {
+    let (outcome, body) =
+        answered(Answer::stream(testdata!("openai/stream.sse")), |base_url| Call::openai(base_url).streaming()).await;
+    let reply = outcome.expect("a reply").reply;
+    assert_eq!((reply.content.as_str(), reply.finish), ("¡Hola!", Finish::Stop));
+    assert_eq!(reply.usage, Usage { input_tokens: 5, output_tokens: 3, cached_tokens: 4, ..Usage::default() });
+    assert_eq!((&body["stream"], &body["stream_options"]), (&json!(true), &json!({"include_usage": true})));
+}
+
+#[tokio::test]
+async fn streamed_calls_are_put_together_whoever_streams_them() {
+    let two = |first: &'static str, second: &'static str| {
+        vec![(first, "shopify.get_order", json!({"id": "7"})), (second, "search_kb", json!({"query": "x"}))]
+    };
+    for (stream, expected) in [
+        (testdata!("openai/stream_tools.sse"), two("call_a", "call_b")),
+        (testdata!("openai/stream_ollama.sse"), two("call_8a1", "call_9b2")),
+        (testdata!("openai/stream_gemini.sse"), two("call_0", "call_1")),
+        (testdata!("openai/stream_vllm.sse"), vec![("chatcmpl-tool-1", "shopify.get_order", json!({"id": "12345"}))]),
+    ] {
+        let reply = reply(Answer::stream(stream), |call| call.of(with_tools()).streaming()).await;
+        assert_eq!((reply.finish, calls(&reply)), (Finish::ToolCalls, expected));
+    }
+}
+
+#[tokio::test]
+async fn a_listener_hears_text_and_calls_as_they_come() {
+    let heard = async |stream: &[u8]| {
+        let (pieces, mut heard) = mpsc::channel(64);
+        let listening = |call: Call| Call { pieces: Some(pieces), ..call.of(with_tools()) };
+        let reply = reply(Answer::stream(stream), listening).await;
+        let mut all = Vec::new();
+        while let Some(piece) = heard.recv().await {
+            all.push(piece);
+        }
+        (reply, all)
+    };
+    let (_, text) = heard(testdata!("openai/stream.sse")).await;
+    assert_eq!(text, [Piece::Text("¡Ho".into()), Piece::Text("la!".into())]);
+    let call = |index, id: Option<&str>, name: Option<&str>, arguments: &str| Piece::ToolCall {
+        index,
+        id: id.map(str::to_owned),
+        name: name.map(str::to_owned),
+        arguments: arguments.into(),
+    };
+    let (_, calls) = heard(testdata!("openai/stream_tools.sse")).await;
+    let expected = [
+        call(0, Some("call_a"), Some("shopify.get_order"), ""),
+        call(0, None, None, "{\"id\":"),
+        call(1, Some("call_b"), Some("search_kb"), ""),
+        call(1, None, None, "{\"query\":\"x\"}"),
+        call(0, None, None, " \"7\"}"),
+    ];
+    assert_eq!(calls, expected);
+}
+
+#[tokio::test]
+async fn azures_first_chunk_without_choices_says_nothing() {
+    let reply = reply(Answer::stream(testdata!("openai/stream_azure.sse")), Call::streaming).await;
+    assert_eq!((reply.content.as_str(), reply.model.as_str()), ("¡Hola!", "gpt-4.1-2025-04-14"));
+}
+
+#[tokio::test]
+async fn what_a_model_thought_goes_back_to_it_and_to_no_other() {
+    let reply = reply(Answer::json(testdata!("openai/completion_deepseek.json")), |call| call.of(with_tools())).await;
+    let thinking = reply.thinking.clone().expect("thinking");
+    assert_eq!(thinking.parts, [json!({"reasoning_content": "The order comes first."})]);
+    let back = async |thinking: Thinking| {
+        let said = Message::Assistant {
+            content: reply.content.clone(),
+            tool_calls: reply.tool_calls.clone(),
+            thinking: Some(thinking),
+        };
+        body(|call| call.of(Request { messages: vec![said], ..Request::default() })).await["messages"][0].clone()
+    };
+    assert_eq!(back(thinking.clone()).await["reasoning_content"], "The order comes first.");
+    assert_eq!(back(Thinking { model: "another".into(), ..thinking }).await.get("reasoning_content"), None);
+}
+
+#[tokio::test]
+async fn what_is_sealed_beside_a_call_goes_back_beside_it() {
+    let reply =
+        reply(Answer::stream(testdata!("openai/stream_gemini.sse")), |call| call.of(with_tools()).streaming()).await;
+    let said = Message::Assistant {
+        content: String::new(),
+        tool_calls: reply.tool_calls.into_iter().map(|call| ToolCall { name: "search_kb".into(), ..call }).collect(),
+        thinking: reply.thinking,
+    };
+    let body = body(|call| call.of(Request { messages: vec![said], ..with_tools() })).await;
+    // The instruction about the schema stands before it.
+    let calls = &body["messages"][1]["tool_calls"];
+    assert_eq!(calls[0]["extra_content"], json!({"google": {"thought_signature": "CvQBA"}}));
+    assert_eq!(calls[1].get("extra_content"), None);
+}
+
+#[tokio::test]
+async fn every_failure_says_whether_to_try_again() {
     for (status, body, expected, retryable) in [
-        (400, testdata!("error_context.json"), code::CONTEXT_TOO_LONG, false),
-        (400, testdata!("error_filter.json"), code::CONTENT_FILTERED, false),
+        (400, testdata!("openai/error_context.json"), code::CONTEXT_TOO_LONG, false),
+        (400, testdata!("openai/error_vllm.json"), code::CONTEXT_TOO_LONG, false),
+        (400, testdata!("openai/error_filter.json"), code::CONTENT_FILTERED, false),
+        (400, testdata!("openai/error_azure_filter.json"), code::CONTENT_FILTERED, false),
         (400, b"{}".as_slice(), code::INVALID_REQUEST, false),
-        (401, testdata!("error_401.json"), code::AUTHENTICATION_FAILED, false),
+        (401, testdata!("openai/error_401.json"), code::AUTHENTICATION_FAILED, false),
+        (402, b"".as_slice(), code::RATE_LIMIT_EXCEEDED, false),
         (403, b"".as_slice(), code::AUTHENTICATION_FAILED, false),
-        (404, testdata!("error_404.json"), code::MODEL_NOT_FOUND, false),
+        (404, testdata!("openai/error_404.json"), code::MODEL_NOT_FOUND, false),
+        (404, testdata!("openai/error_ollama.json"), code::MODEL_NOT_FOUND, false),
         (408, b"".as_slice(), code::TIMEOUT, true),
         (413, b"".as_slice(), code::CONTEXT_TOO_LONG, false),
-        (429, testdata!("error_429.json"), code::RATE_LIMIT_EXCEEDED, true),
-        (429, testdata!("error_quota.json"), code::RATE_LIMIT_EXCEEDED, false),
+        (429, testdata!("openai/error_429.json"), code::RATE_LIMIT_EXCEEDED, true),
+        (429, testdata!("openai/error_quota.json"), code::RATE_LIMIT_EXCEEDED, false),
         (500, b"<html>oops</html>".as_slice(), code::SERVICE_UNAVAILABLE, true),
         (503, b"".as_slice(), code::SERVICE_UNAVAILABLE, true),
         (504, b"".as_slice(), code::TIMEOUT, true),
-        (200, testdata!("error_inside.json"), code::RATE_LIMIT_EXCEEDED, true),
+        (200, testdata!("openai/error_inside.json"), code::RATE_LIMIT_EXCEEDED, true),
     ] {
-        let fault = ask(Answer::new(status, &[], body), &hello()).await.expect_err("a refusal");
+        let fault = fault(Answer::new(status, &[], body)).await;
         assert_eq!((fault.fault.code.as_ref(), fault.retryable), (expected, retryable), "{status}: {fault:?}");
         assert!(fault.fault.message.contains("`gpt-4-turbo`"), "{fault:?}");
     }
 }
 
-#[tokio::test]
-async fn what_the_provider_says_is_told_without_our_key() {
-    let fault = ask(Answer::new(401, &[], testdata!("error_401.json")), &hello()).await.expect_err("a refusal");
-    assert!(!fault.fault.message.contains("sk-te"), "{fault:?}");
-    assert!(fault.fault.message.contains("OPENAI_API_KEY"), "{fault:?}");
-    let echo = format!(r#"{{"error": {{"message": "bad\nkey {KEY}"}}}}"#);
-    let fault = ask(Answer::new(400, &[], echo.as_bytes()), &hello()).await.expect_err("a refusal");
-    assert!(fault.fault.message.ends_with("bad key ***"), "{fault:?}");
-    let openai = OpenAi::new(&site("http://127.0.0.1:9/v1"), Arc::new(Stopped)).expect("a client");
-    assert!(!format!("{openai:?}").contains(KEY));
-}
-
-#[tokio::test]
-async fn a_provider_that_is_full_says_when_to_come_back() {
-    let full = |header: &str| Answer::new(429, &[header], testdata!("error_429.json"));
-    for (header, expected) in [
-        ("Retry-After: 6", Some(6_000)),
-        ("Retry-After-Ms: 250", Some(250)),
-        ("Retry-After: Sun, 06 Nov 1994 08:49:37 GMT", Some(30_000)),
-        ("X-Other: 1", None),
-    ] {
-        let fault = ask(full(header), &hello()).await.expect_err("a refusal");
-        assert_eq!(fault.retry_after, expected, "{header}");
-    }
-}
-
-#[tokio::test]
-async fn a_reply_that_cannot_be_read_is_malformed() {
-    let deep = format!("{{\"a\":{}", "[".repeat(100_000));
-    for body in
-        ["", "OK", "{}", r#"{"choices": []}"#, r#"{"choices": [{"finish_reason": "stop"}]}"#, "[1]", deep.as_str()]
-    {
-        let fault = ask(Answer::json(body.as_bytes()), &hello()).await.expect_err("a malformed reply");
-        assert_eq!((fault.fault.code.as_ref(), fault.retryable), (code::MALFORMED_REPLY, true), "{body:.40}");
-        assert!(fault.fault.message.len() < 300, "{fault:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_fault_does_not_repeat_what_the_model_said() {
-    let body = br#"{"choices": [{"message": "card 4111111111111111"}]}"#;
-    let fault = ask(Answer::json(body), &hello()).await.expect_err("a malformed reply");
-    assert!(!fault.fault.message.contains("4111"), "{fault:?}");
-}
-
-#[tokio::test]
-async fn a_reply_that_breaks_off_is_malformed() {
-    let fault = ask(Answer::cut_off(&testdata!("completion.json")[..200]), &hello()).await.expect_err("a cut");
-    assert_eq!((fault.fault.code.as_ref(), fault.retryable), (code::MALFORMED_REPLY, true));
-    assert!(fault.fault.message.contains("cut off"), "{fault:?}");
-}
-
-#[tokio::test]
-async fn a_reply_without_end_is_given_up() {
-    let fault = ask(Answer::json(&vec![b' '; 9 * 1024 * 1024]), &hello()).await.expect_err("too much");
-    assert!(fault.fault.message.contains("more than 8388608 bytes"), "{fault:?}");
-}
-
-#[tokio::test]
-async fn a_provider_that_never_answers_is_given_up_after_the_limit() {
-    let server = Server::start(vec![Answer::Hanging(Vec::new())]).await;
-    let fault = ask_with(site(&server.base_url), None, &hello(), SHORT).await.expect_err("silence");
-    assert_eq!((fault.fault.code.as_ref(), fault.retryable), (code::TIMEOUT, true));
-    assert!(fault.fault.message.contains("60 ms"), "{fault:?}");
-}
-
-#[tokio::test]
-async fn a_provider_that_is_not_there_is_unavailable() {
-    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
-    let fault = ask_with(site(&format!("http://{free}/v1")), None, &hello(), LONG).await.expect_err("nobody");
-    assert_eq!((fault.fault.code.as_ref(), fault.retryable), (code::SERVICE_UNAVAILABLE, true));
-    assert!(fault.fault.message.starts_with("127.0.0.1 cannot be reached"), "{fault:?}");
-}
-
-#[tokio::test]
-async fn a_server_that_does_not_speak_tls_is_unavailable() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let base_url = format!("https://{}/v1", listener.local_addr().expect("an address"));
-    let hang_up = tokio::spawn(async move { while listener.accept().await.is_ok() {} });
-    let fault = ask_with(site(&base_url), None, &hello(), LONG).await.expect_err("no TLS");
-    hang_up.abort();
-    assert_eq!((fault.fault.code.as_ref(), fault.retryable), (code::SERVICE_UNAVAILABLE, true), "{fault:?}");
-}
-
-#[tokio::test]
-async fn a_key_does_not_follow_a_redirect() {
-    let elsewhere = Server::start(vec![Answer::json(testdata!("completion.json"))]).await;
-    let location = format!("Location: {}", elsewhere.base_url);
-    let fault = ask(Answer::new(307, &[&location], b""), &hello()).await.expect_err("a redirect");
-    assert_eq!((fault.fault.code.as_ref(), fault.retryable), (code::INVALID_REQUEST, false));
-    assert!(elsewhere.heard().is_empty());
-}
-
-#[tokio::test]
-async fn a_stream_is_put_together() {
-    let server = Server::start(vec![Answer::stream(testdata!("stream.sse"))]).await;
-    let reply = ask_with(site(&server.base_url), Some(LONG), &hello(), LONG).await.expect("a reply");
-    assert_eq!((reply.content.as_str(), reply.finish), ("¡Hola!", Finish::Stop));
-    assert_eq!(reply.usage, Usage { input_tokens: 5, output_tokens: 3, cached_tokens: 4, ..Usage::default() });
-    assert!(server.heard()[0].contains(r#""stream":true,"stream_options":{"include_usage":true}"#));
-}
-
-#[tokio::test]
-async fn streamed_tool_calls_are_put_together() {
-    let reply = ask_streaming(Answer::stream(testdata!("stream_tools.sse"))).await.expect("a reply");
-    let calls: Vec<_> =
-        reply.tool_calls.iter().map(|call| (call.id.as_str(), call.name.as_str(), &call.arguments)).collect();
-    assert_eq!(
-        calls,
-        [("call_a", "shopify.get_order", &json!({"id": "7"})), ("call_b", "search_kb", &json!({"query": "x"}))]
-    );
-    assert_eq!(reply.finish, Finish::ToolCalls);
-}
-
-#[tokio::test]
-async fn a_stream_that_fails_or_ends_too_early_is_no_reply() {
-    let whole = testdata!("stream.sse");
-    let cut = &whole[..whole.len() / 2];
-    for (answer, expected) in [
-        (Answer::stream(testdata!("stream_error.sse")), code::SERVICE_UNAVAILABLE),
-        (Answer::stream(cut), code::MALFORMED_REPLY),
-        (Answer::cut_off(cut), code::MALFORMED_REPLY),
-        (Answer::stream(b"data: {oops}\n\n"), code::MALFORMED_REPLY),
-        (Answer::stream(b"data: \xff\xfe\n\n"), code::MALFORMED_REPLY),
-        (Answer::stream(&[b"data: ".as_slice(), &vec![b'x'; 2 * 1024 * 1024]].concat()), code::MALFORMED_REPLY),
-        (Answer::stream(b""), code::MALFORMED_REPLY),
-    ] {
-        let fault = ask_streaming(answer).await.expect_err("no reply");
-        assert_eq!((fault.fault.code.as_ref(), fault.retryable), (expected, true), "{fault:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_server_that_does_not_stream_is_understood_all_the_same() {
-    let reply = ask_streaming(Answer::json(testdata!("completion.json"))).await.expect("a reply");
-    assert_eq!(reply.content, "Hello! How can I assist you today?");
-}
-
-#[tokio::test]
-async fn the_first_token_has_its_own_limit() {
-    let comments = b": processing\n\n: processing\n\n";
-    for answer in [Answer::Hanging(Vec::new()), Answer::silent_after(comments)] {
-        let server = Server::start(vec![answer]).await;
-        let fault = ask_with(site(&server.base_url), Some(SHORT), &hello(), LONG).await.expect_err("silence");
-        assert_eq!(fault.fault.code, code::TIMEOUT);
-        assert!(fault.fault.message.contains("no first token within 60 ms"), "{fault:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_stream_that_goes_silent_is_given_up_after_the_limit() {
-    let server = Server::start(vec![Answer::silent_after(&testdata!("stream.sse")[..700])]).await;
-    let fault = ask_with(site(&server.base_url), Some(LONG), &hello(), SHORT).await.expect_err("silence");
-    assert_eq!(fault.fault.code, code::TIMEOUT);
-    assert!(fault.fault.message.contains("no whole reply within 60 ms"), "{fault:?}");
-}
-
-#[test]
-fn settings_that_cannot_be_used_are_named() {
-    let error = |site: Site| OpenAi::new(&site, Arc::new(Stopped)).expect_err("an error").to_string();
-    for (base_url, problem) in [
-        ("api.openai.com/v1", "not a URL"),
-        ("ftp://example.com", "not an http or https URL"),
-        ("https://me:secret@example.com/v1", "user name or password"),
-        ("https://example.com/v1?api-key=secret", "a query"),
-    ] {
-        let said = error(site(base_url));
-        assert!(said.starts_with("models.base_url: ") && said.contains(problem), "{said}");
-        assert!(!said.contains("secret"), "{said}");
-    }
-    let said = error(Site { key: Some(ApiKey::new("sk-\u{7}x")), ..site("https://example.com/v1") });
-    assert!(said.starts_with("models.api_key: ") && !said.contains("sk-"), "{said}");
-    let error = Error::Setting { setting: "models.base_url".into(), problem: String::new() };
-    assert_eq!(error.code(), "MODELS-001");
+fn address(api: Api, base_url: &str, model: &str) -> String {
+    use crate::providers::dialect::Dialect;
+    let site = Call::to(api.clone(), base_url, "m").site;
+    let openai = match api {
+        Api::Azure { api_version } => super::OpenAi::azure(&site, api_version.as_deref()),
+        Api::OpenAi => super::OpenAi::new(&site),
+    };
+    openai.expect("an address").endpoint(model).into()
 }
 
 #[test]
@@ -395,6 +350,50 @@ fn the_endpoint_follows_the_base_urls_path() {
         ("https://example.com", "https://example.com/chat/completions"),
         ("https://example.com/openai/v1", "https://example.com/openai/v1/chat/completions"),
     ] {
-        assert_eq!(super::endpoint(base_url).expect("a URL").as_str(), expected);
+        assert_eq!(address(Api::OpenAi, base_url, "m"), expected);
     }
+}
+
+#[test]
+fn azure_is_addressed_in_both_its_forms() {
+    let azure = |version: Option<&str>| Api::Azure { api_version: version.map(str::to_owned) };
+    for written in
+        ["https://r.openai.azure.com", "https://r.openai.azure.com/openai/v1/", "https://r.openai.azure.com/openai"]
+    {
+        assert_eq!(address(azure(None), written, "m"), "https://r.openai.azure.com/openai/v1/chat/completions");
+        assert_eq!(
+            address(azure(Some("2024-10-21")), written, "my gpt/4"),
+            "https://r.openai.azure.com/openai/deployments/my%20gpt%2F4/chat/completions?api-version=2024-10-21"
+        );
+    }
+}
+
+#[tokio::test]
+async fn azures_key_has_its_own_header() {
+    let server = Server::start(vec![Answer::json(testdata!("openai/completion.json"))]).await;
+    let api = Api::Azure { api_version: Some("2024-10-21".into()) };
+    Call::to(api, server.base_url.trim_end_matches("/v1"), "d1").ask().await.expect("a reply");
+    let heard = server.heard()[0].to_lowercase();
+    assert!(heard.starts_with("post /openai/deployments/d1/chat/completions?api-version=2024-10-21 http"), "{heard}");
+    assert!(heard.contains(&format!("api-key: {KEY}")) && !heard.contains("authorization"), "{heard}");
+}
+
+#[test]
+fn settings_that_cannot_be_used_are_named() {
+    let error = |site: Site| site.open(Arc::new(Stopped)).expect_err("an error").to_string();
+    let at = |base_url: &str| Call::openai(base_url).site;
+    for (base_url, problem) in [
+        ("api.openai.com/v1", "not a URL"),
+        ("ftp://example.com", "not an http or https URL"),
+        ("https://me:secret@example.com/v1", "user name or password"),
+        ("https://example.com/v1?api-key=secret", "a query"),
+    ] {
+        let said = error(at(base_url));
+        assert!(said.starts_with("models.base_url: ") && said.contains(problem), "{said}");
+        assert!(!said.contains("secret"), "{said}");
+    }
+    let said = error(Site { key: Some(ApiKey::new("sk-\u{7}x")), ..at("https://example.com/v1") });
+    assert!(said.starts_with("models.api_key: ") && !said.contains("sk-"), "{said}");
+    let azure = Site { api: Api::Azure { api_version: None }, base_url: None, ..at("https://example.com") };
+    assert!(error(azure).starts_with("models.base_url: missing"));
 }

@@ -7,15 +7,14 @@ use jiff::fmt::rfc2822;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 /// The longest wait that is believed.
-const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// In milliseconds.
-pub(super) fn read(headers: &HeaderMap, now: Time) -> Option<u64> {
+pub(super) fn read(headers: &HeaderMap, now: Time) -> Option<Duration> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     let wait = text("retry-after-ms")
         .and_then(|ms| seconds(ms).map(|ms| ms / 1_000.0))
         .or_else(|| text(RETRY_AFTER.as_str()).and_then(|wait| seconds(wait).or_else(|| until(wait, now))))?;
-    u64::try_from(Duration::try_from_secs_f64(wait).unwrap_or(WAIT_MAX).min(WAIT_MAX).as_millis()).ok()
+    Some(Duration::try_from_secs_f64(wait).unwrap_or(WAIT_MAX).min(WAIT_MAX))
 }
 
 fn seconds(text: &str) -> Option<f64> {
@@ -33,11 +32,11 @@ mod tests {
 
     use super::*;
 
-    fn wait(headers: &[(&'static str, &'static str)]) -> Option<u64> {
+    fn wait(headers: &[(&'static str, &'static str)]) -> Option<u128> {
         let pairs =
             headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
         // 1994-11-06T08:49:07Z
-        read(&pairs.collect(), Time::from_ms(784_111_747_000))
+        read(&pairs.collect(), Time::from_ms(784_111_747_000)).map(|wait| wait.as_millis())
     }
 
     #[test]

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use baton_core::model::{ToolCall, ToolOffer};
+use baton_ports::models::Piece;
 
 const NAME_CHARS_MAX: usize = 64;
 
 /// The names of one request, both ways. The same offers always give the same names.
+#[derive(Debug)]
 pub(super) struct Names {
     to_wire: BTreeMap<String, String>,
     to_ours: BTreeMap<String, String>,
@@ -39,10 +41,21 @@ impl Names {
 
     /// A call under our name for the tool.
     pub fn ours(&self, call: ToolCall) -> ToolCall {
-        match self.to_ours.get(&call.name) {
-            Some(name) => ToolCall { name: name.clone(), ..call },
-            None => call,
+        ToolCall { name: self.name(call.name), ..call }
+    }
+
+    /// A part of a call under our name for the tool.
+    pub fn piece(&self, piece: Piece) -> Piece {
+        match piece {
+            Piece::ToolCall { index, id, name: Some(name), arguments } => {
+                Piece::ToolCall { index, id, name: Some(self.name(name)), arguments }
+            }
+            other @ (Piece::Text(_) | Piece::ToolCall { name: None, .. } | Piece::Reset) => other,
         }
+    }
+
+    fn name(&self, wire: String) -> String {
+        self.to_ours.get(&wire).cloned().unwrap_or(wire)
     }
 }
 

@@ -3,9 +3,10 @@
 use reqwest::Response;
 
 use super::failure;
+use crate::providers::dialect::Problem;
 
 /// Bytes a reply may have.
-pub(super) const REPLY_BYTES_MAX: usize = 8 * 1024 * 1024;
+const REPLY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// The body, piece by piece.
 pub(super) struct Body {
@@ -20,12 +21,12 @@ pub(super) enum Cut {
     TooLarge,
 }
 
-impl Cut {
-    pub fn problem(&self) -> String {
-        match self {
-            Self::Broken(why) => format!("the reply was cut off: {why}"),
-            Self::TooLarge => format!("the reply has more than {REPLY_BYTES_MAX} bytes"),
-        }
+impl From<Cut> for Problem {
+    fn from(cut: Cut) -> Self {
+        Self::Malformed(match cut {
+            Cut::Broken(why) => format!("the reply was cut off: {why}"),
+            Cut::TooLarge => format!("the reply has more than {REPLY_BYTES_MAX} bytes"),
+        })
     }
 }
 
@@ -42,15 +43,6 @@ impl Body {
             return Err(Cut::TooLarge);
         }
         Ok(piece)
-    }
-
-    pub async fn whole(response: Response) -> Result<Vec<u8>, Cut> {
-        let mut body = Self::of(response);
-        let mut whole = Vec::new();
-        while let Some(piece) = body.next().await? {
-            whole.extend_from_slice(piece.as_ref());
-        }
-        Ok(whole)
     }
 
     /// As much of the body as `bytes_max`, for error texts: what breaks is left away.

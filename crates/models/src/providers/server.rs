@@ -1,17 +1,25 @@
 //! A server for tests that answers with given bytes, however wrong they are, and remembers what it was sent.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+/// Between two drops.
+const DRIP: Duration = Duration::from_millis(2);
+
 /// What one connection is answered with.
+#[derive(Clone)]
 pub(super) enum Answer {
     /// These bytes, then the end.
     Bytes(Vec<u8>),
-    /// These bytes, then nothing, for ever.
+    /// These bytes, then nothing, until the client hangs up.
     Hanging(Vec<u8>),
+    /// These bytes, then one of the others after another, for ever.
+    Dripping(Vec<u8>, Vec<u8>),
 }
 
 impl Answer {
@@ -34,8 +42,17 @@ impl Answer {
 
     /// A stream that goes silent.
     pub fn silent_after(body: &[u8]) -> Self {
-        Self::Hanging(head(200, &["Content-Type: text/event-stream"], body.len() + 100, body))
+        Self::Hanging(endless(body))
     }
+
+    /// A stream that goes on in small drops and never comes to its end.
+    pub fn dripping_after(body: &[u8], drops: &[u8]) -> Self {
+        Self::Dripping(endless(body), drops.to_vec())
+    }
+}
+
+fn endless(body: &[u8]) -> Vec<u8> {
+    head(200, &["Content-Type: text/event-stream"], 1 << 30, body)
 }
 
 fn head(status: u16, headers: &[&str], length: usize, body: &[u8]) -> Vec<u8> {
@@ -51,24 +68,47 @@ fn head(status: u16, headers: &[&str], length: usize, body: &[u8]) -> Vec<u8> {
 pub(super) struct Server {
     pub base_url: String,
     heard: Arc<Mutex<Vec<String>>>,
+    asked: watch::Receiver<usize>,
+    hung_up: watch::Receiver<usize>,
     task: JoinHandle<()>,
 }
 
 impl Server {
-    /// Answers one connection after the other; the last answer again and again.
+    /// The first connection gets the first answer, and so on; the last answer is given again and again.
     pub async fn start(answers: Vec<Answer>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let base_url = format!("http://{}/v1", listener.local_addr().expect("an address"));
         let heard = Arc::new(Mutex::new(Vec::new()));
+        let (asked, asked_seen) = watch::channel(0);
+        let (hung_up, hung_up_seen) = watch::channel(0);
         let ear = heard.clone();
         let task = tokio::spawn(async move {
+            let mut connections = tokio::task::JoinSet::new();
             for index in 0.. {
-                let Ok((stream, _)) = listener.accept().await else { return };
-                let answer = &answers[index.min(answers.len() - 1)];
-                serve(stream, answer, &ear).await;
+                let Ok((mut stream, _)) = listener.accept().await else { return };
+                let answer = answers[index.min(answers.len() - 1)].clone();
+                let (ear, asked, hung_up) = (ear.clone(), asked.clone(), hung_up.clone());
+                connections.spawn(async move {
+                    let Some(request) = read(&mut stream).await else { return };
+                    ear.lock().expect("a lock").push(request);
+                    asked.send_modify(|count| *count += 1);
+                    if serve(stream, answer).await {
+                        hung_up.send_modify(|count| *count += 1);
+                    }
+                });
             }
         });
-        Self { base_url, heard, task }
+        Self { base_url, heard, asked: asked_seen, hung_up: hung_up_seen, task }
+    }
+
+    /// Waits until a request has come.
+    pub async fn is_asked(&self) {
+        self.asked.clone().wait_for(|count| *count > 0).await.expect("the server lives");
+    }
+
+    /// Waits until a client has hung up on an answer that was not over.
+    pub async fn is_hung_up_on(&self) {
+        self.hung_up.clone().wait_for(|count| *count > 0).await.expect("the server lives");
     }
 
     /// Whole requests, head and body, in order.
@@ -83,19 +123,30 @@ impl Drop for Server {
     }
 }
 
-async fn serve(mut stream: TcpStream, answer: &Answer, heard: &Mutex<Vec<String>>) {
-    let Some(request) = read(&mut stream).await else { return };
-    heard.lock().expect("a lock").push(request);
+/// Whether the client hung up before the answer was over.
+async fn serve(mut stream: TcpStream, answer: Answer) -> bool {
     match answer {
         Answer::Bytes(bytes) => {
             // A client that has seen enough hangs up; that is its right.
-            let _ = stream.write_all(bytes).await;
+            let _ = stream.write_all(&bytes).await;
             let _ = stream.shutdown().await;
+            false
         }
         Answer::Hanging(bytes) => {
-            let _ = stream.write_all(bytes).await;
+            let _ = stream.write_all(&bytes).await;
             let _ = stream.flush().await;
-            std::future::pending::<()>().await;
+            matches!(stream.read(&mut [0; 64]).await, Ok(0) | Err(_))
+        }
+        Answer::Dripping(bytes, drops) => {
+            let mut sent = stream.write_all(&bytes).await;
+            for drop in drops.iter().cycle() {
+                if sent.is_err() {
+                    return true;
+                }
+                tokio::time::sleep(DRIP).await;
+                sent = stream.write_all(&[*drop]).await;
+            }
+            false
         }
     }
 }

@@ -1,0 +1,31 @@
+//! What a model's name says about it. Deployments and aliases may hide it: then the catalogue says it.
+
+/// Whether a model thinks before it speaks and so refuses a temperature: OpenAI's `o` series, and `gpt-5` and later but
+/// for the chat variants. They also count their thinking under another name for `max_tokens`.
+pub(super) fn thinks(model: &str) -> bool {
+    let name = model.rsplit('/').next().unwrap_or(model);
+    if let Some(version) = name.strip_prefix("gpt-") {
+        let digits = version.find(|c: char| !c.is_ascii_digit()).unwrap_or(version.len());
+        return version[..digits].parse::<u32>().is_ok_and(|number| number >= 5) && !version.contains("-chat");
+    }
+    name.strip_prefix('o').is_some_and(|version| version.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::thinks;
+
+    #[test]
+    fn thinking_models_are_known_by_their_names() {
+        for model in
+            ["o1", "o3-mini", "o4-mini-2025-04-16", "gpt-5", "gpt-5.1", "gpt-6-luna", "openai/gpt-6.2-sol", "gpt-12"]
+        {
+            assert!(thinks(model), "{model}");
+        }
+        for model in
+            ["gpt-4o", "gpt-4.1-mini", "gpt-3.5-turbo", "gpt-oss:20b", "gpt-5-chat-latest", "olmo-2", "omni", "o", ""]
+        {
+            assert!(!thinks(model), "{model}");
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! One attempt: sent, answered whole or as a stream, and what it came to where it failed.
+
+use std::future::Future;
+use std::time::Duration;
+
+use baton_core::model::Usage;
+use baton_core::money::Usd;
+use baton_core::run::ModelFault;
+use baton_ports::models::ApiKey;
+use reqwest::Response;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::body::Body;
+use super::failure::Telling;
+use super::listener::Listener;
+use super::reading::Reading;
+use super::{Remote, failure, limits};
+use crate::fault::{code, lasting, transient};
+use crate::price;
+use crate::providers::dialect::{Answer, Assembly, Dialect, Problem, Query};
+use crate::providers::{Failure, tokens};
+
+/// How long the end of a stream is waited for once the reply is whole. Read to its end, the connection serves again.
+const END_MAX: Duration = Duration::from_millis(20);
+
+pub(super) struct Attempt<'a, D: Dialect> {
+    remote: &'a Remote<D>,
+    query: &'a Query<'a>,
+    key: Option<&'a ApiKey>,
+    listener: Listener<'a>,
+    reading: Reading<D::Assembly>,
+    is_accepted: bool,
+    /// Bytes of a reply that came whole.
+    whole_bytes: usize,
+    /// What the provider's rate-limit headers said.
+    pub full_for: Option<Duration>,
+}
+
+impl<'a, D: Dialect> Attempt<'a, D> {
+    pub fn new(remote: &'a Remote<D>, query: &'a Query<'a>) -> Self {
+        Self {
+            remote,
+            query,
+            key: query.ask.key.or(remote.key.as_ref()),
+            listener: Listener::new(query.ask.pieces, &query.names),
+            reading: Reading::new(remote.dialect.assembly(query)),
+            is_accepted: false,
+            whole_bytes: 0,
+            full_for: None,
+        }
+    }
+
+    pub async fn run(&mut self) -> Result<Answer, ModelFault> {
+        let deadline = self.query.ask.first_token.map(|limit| Instant::now() + limit);
+        let response = match by(deadline, self.send()).await {
+            Some(sent) => sent?,
+            None => return Err(self.no_first_token()),
+        };
+        if self.query.stream && !is_whole(&response) {
+            self.streamed(response, deadline).await
+        } else {
+            self.whole(response).await
+        }
+    }
+
+    /// The response, if it is one to read a reply from.
+    async fn send(&mut self) -> Result<Response, ModelFault> {
+        let model = self.query.ask.model;
+        let dialect = &self.remote.dialect;
+        let body = dialect.body(self.query);
+        let body = body.map_err(|problem| lasting(code::INVALID_REQUEST, format!("model `{model}`: {problem}")))?;
+        let endpoint = dialect.endpoint(model);
+        let request = self.remote.client.post(endpoint.clone()).headers(self.headers()?).body(body.to_string());
+        // From here on the provider may have begun, whatever becomes of the answer.
+        self.is_accepted = true;
+        let response = request.send().await.map_err(|error| {
+            self.is_accepted = !error.is_connect();
+            failure::unsent(error, &endpoint)
+        })?;
+        let now = self.remote.clock.now();
+        self.full_for = limits::full_for(response.headers(), now);
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        self.is_accepted = false;
+        Err(failure::refused(response, &self.telling(), now).await)
+    }
+
+    fn headers(&self) -> Result<HeaderMap, ModelFault> {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+        self.remote.dialect.headers(&mut headers);
+        if let Some(key) = self.key {
+            self.remote.dialect.authorize(&mut headers, key.secret().trim()).map_err(|_| {
+                let model = self.query.ask.model;
+                let problem = "the API key has characters that cannot be sent; copy it again";
+                lasting(code::AUTHENTICATION_FAILED, format!("model `{model}`: {problem}"))
+            })?;
+        }
+        Ok(headers)
+    }
+
+    async fn whole(&mut self, response: Response) -> Result<Answer, ModelFault> {
+        let mut body = Body::of(response);
+        let mut bytes = Vec::new();
+        while let Some(piece) = body.next().await.map_err(|cut| self.fault(cut.into()))? {
+            bytes.extend_from_slice(piece.as_ref());
+            self.whole_bytes = bytes.len();
+        }
+        let answer = self.remote.dialect.read(self.query, &bytes).map_err(|problem| self.fault(problem))?;
+        self.listener.tell(answer.pieces()).await;
+        Ok(answer)
+    }
+
+    async fn streamed(&mut self, response: Response, deadline: Option<Instant>) -> Result<Answer, ModelFault> {
+        let mut body = Body::of(response);
+        while !self.reading.assembly.is_whole() {
+            let until = deadline.filter(|_| !self.reading.assembly.has_begun());
+            let Some(piece) = by(until, body.next()).await else { return Err(self.no_first_token()) };
+            let piece = piece.map_err(|cut| self.fault(cut.into()))?;
+            let taken = self.reading.take(piece.as_ref().map(AsRef::as_ref));
+            // What came before a piece that cannot be read was said all the same.
+            let untold = self.reading.assembly.draft().untold();
+            self.listener.tell(untold).await;
+            taken.map_err(|problem| self.fault(problem))?;
+        }
+        let _ = timeout(END_MAX, async { while let Ok(Some(_)) = body.next().await {} }).await;
+        self.reading.assembly.answer().map_err(|problem| self.fault(problem))
+    }
+
+    fn telling(&self) -> Telling<'_> {
+        Telling {
+            model: self.query.ask.model,
+            place: &self.remote.place,
+            key: self.key.map(|key| key.secret().trim()),
+            is_consumers: self.query.ask.key.is_some(),
+            key_variable: D::KEY_VARIABLE,
+        }
+    }
+
+    fn fault(&self, problem: Problem) -> ModelFault {
+        match problem {
+            Problem::Malformed(why) => {
+                transient(code::MALFORMED_REPLY, format!("model `{}`: {why}", self.query.ask.model))
+            }
+            Problem::Error(error) => failure::inside(&error, &self.telling()),
+        }
+    }
+
+    fn no_first_token(&self) -> ModelFault {
+        let ask = self.query.ask;
+        let limit = ask.first_token.unwrap_or_default().as_millis();
+        transient(code::TIMEOUT, format!("model `{}`: no first token within {limit} ms", ask.model))
+    }
+
+    /// The whole was not there in time.
+    pub fn late(&self) -> ModelFault {
+        let (model, limit) = (self.query.ask.model, self.query.ask.limit.as_millis());
+        if self.listener.is_stalled() {
+            let what = format!("model `{model}`: whoever listens did not take the reply within {limit} ms");
+            return transient(code::LISTENER_STALLED, what);
+        }
+        transient(code::TIMEOUT, format!("model `{model}`: no whole reply within {limit} ms"))
+    }
+
+    pub fn failure(&mut self, fault: ModelFault) -> Failure {
+        Failure { fault, told: self.listener.has_heard(), spent: self.spent() }
+    }
+
+    /// What the provider probably charges: for nothing it refused, else for its own count, else for what we can see.
+    fn spent(&mut self) -> Usd {
+        let Some(spec) = self.query.ask.spec.filter(|_| self.is_accepted) else { return Usd::ZERO };
+        let draft = self.reading.assembly.draft();
+        let seen = tokens::of_bytes(draft.bytes().max(self.whole_bytes));
+        let counted = draft.usage.unwrap_or_else(|| tokens::of_input(self.query.ask.request));
+        price::cost(spec, &Usage { output_tokens: counted.output_tokens.max(seen), ..counted })
+    }
+}
+
+/// The result of some work; `None` where it is not there in time.
+async fn by<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> Option<T> {
+    match deadline {
+        Some(deadline) => timeout_at(deadline, work).await.ok(),
+        None => Some(work.await),
+    }
+}
+
+/// Some servers answer whole although they were asked to stream.
+fn is_whole(response: &Response) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.is_some_and(|kind| kind.starts_with("application/json"))
+}

@@ -1,0 +1,183 @@
+//! What a provider's refusal means, by stable code. Nothing that a provider says is repeated with a key in it.
+
+use std::error::Error as StdError;
+
+use baton_core::run::ModelFault;
+use baton_core::time::Time;
+use reqwest::{Response, StatusCode, Url};
+use serde_json::Value;
+
+use super::body::Body;
+use super::{limits, retry_after};
+use crate::fault::{code, lasting, transient};
+
+/// Bytes of an error's body that are read, and characters of its message that are kept.
+const ERROR_BYTES_MAX: usize = 64 * 1024;
+const MESSAGE_CHARS_MAX: usize = 300;
+/// Stands where a key stood.
+const HIDDEN: &str = "***";
+
+/// What a message about a failure may and must say.
+pub(super) struct Telling<'a> {
+    pub model: &'a str,
+    /// Where the provider's settings stand.
+    pub place: &'a str,
+    /// Taken out of whatever the provider says.
+    pub key: Option<&'a str>,
+    /// The key came with the call.
+    pub is_consumers: bool,
+    pub key_variable: &'a str,
+}
+
+impl Telling<'_> {
+    fn key_advice(&self) -> String {
+        match (self.key, self.is_consumers) {
+            (None, _) => format!("no key was sent: set {} or {}.api_key", self.key_variable, self.place),
+            (Some(_), true) => "it is the one that came with the call".to_owned(),
+            (Some(_), false) => format!("check {} or {}.api_key", self.key_variable, self.place),
+        }
+    }
+}
+
+/// The request did not get through.
+pub(super) fn unsent(error: reqwest::Error, endpoint: &Url) -> ModelFault {
+    let host = endpoint.host_str().unwrap_or("the provider");
+    let why = chain(&error.without_url());
+    transient(code::SERVICE_UNAVAILABLE, format!("{host} cannot be reached: {why}"))
+}
+
+/// The provider answered with a status that is not a success.
+pub(super) async fn refused(response: Response, telling: &Telling<'_>, now: Time) -> ModelFault {
+    let status = response.status();
+    let headers = response.headers();
+    let wait = retry_after::read(headers, now).or_else(|| limits::full_for(headers, now));
+    let body = Body::beginning(response, ERROR_BYTES_MAX).await;
+    let fault = by_status(status, &Said::read(&body, telling.key), telling);
+    ModelFault { retry_after: wait.and_then(|wait| u64::try_from(wait.as_millis()).ok()), ..fault }
+}
+
+/// An error inside a reply that began as a success.
+pub(super) fn inside(error: &Value, telling: &Telling<'_>) -> ModelFault {
+    let said = Said::of(error, telling.key);
+    let written = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
+    let status = written.filter(|status| (400..600).contains(status)).unwrap_or_else(|| said.status());
+    by_status(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), &said, telling)
+}
+
+fn by_status(status: StatusCode, said: &Said, telling: &Telling<'_>) -> ModelFault {
+    let number = status.as_u16();
+    let model = telling.model;
+    let told = |what: &str| format!("model `{model}`: {what} ({number}){}", said.quoted());
+    if number == 413 || status.is_client_error() && said.is_too_long() {
+        return lasting(code::CONTEXT_TOO_LONG, told("the messages are longer than its context"));
+    }
+    if said.is(&["content_filter", "content_policy_violation"]) {
+        return lasting(code::CONTENT_FILTERED, told("the provider refused the content"));
+    }
+    if number == 402 || said.is_unpaid() {
+        return lasting(code::RATE_LIMIT_EXCEEDED, told("the account's quota is used up"));
+    }
+    match number {
+        // Its words are left out: providers repeat parts of the key in them.
+        401 | 403 => lasting(
+            code::AUTHENTICATION_FAILED,
+            format!("model `{model}`: the provider refused the API key ({number}); {}", telling.key_advice()),
+        ),
+        404 => {
+            let advice = format!("no such model, or {}.base_url is not the API's address", telling.place);
+            lasting(code::MODEL_NOT_FOUND, told(&advice))
+        }
+        408 | 504 => transient(code::TIMEOUT, told("the provider timed out")),
+        429 => transient(code::RATE_LIMIT_EXCEEDED, told("too many requests")),
+        409 | 425 | 500.. => transient(code::SERVICE_UNAVAILABLE, told("the provider fails")),
+        300..=399 => {
+            let advice = format!("redirects are not followed; check {}.base_url", telling.place);
+            lasting(code::INVALID_REQUEST, told(&advice))
+        }
+        _ => lasting(code::INVALID_REQUEST, told("the provider refused the request")),
+    }
+}
+
+/// What the provider says, where it speaks as documented: `{"error": {"message", "type", "code"}}`, and, in older
+/// servers, the inner object alone.
+struct Said {
+    codes: Vec<String>,
+    message: String,
+}
+
+impl Said {
+    fn read(body: &[u8], key: Option<&str>) -> Self {
+        let document: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+        Self::of(document.get("error").unwrap_or(&document), key)
+    }
+
+    fn of(error: &Value, key: Option<&str>) -> Self {
+        let codes = ["code", "type"].iter().filter_map(|name| error.get(*name)?.as_str()).map(str::to_owned);
+        let message = error.get("message").and_then(Value::as_str).or(error.as_str()).unwrap_or_default();
+        let message = match key.filter(|key| !key.is_empty()) {
+            Some(key) => message.replace(key, HIDDEN),
+            None => message.to_owned(),
+        };
+        let clean = message.chars().map(|c| if c.is_control() { ' ' } else { c });
+        Self { codes: codes.collect(), message: clean.take(MESSAGE_CHARS_MAX).collect() }
+    }
+
+    fn is(&self, codes: &[&str]) -> bool {
+        self.codes.iter().any(|said| codes.contains(&said.as_str()))
+    }
+
+    /// Only some providers have a code for it; the others are known by their words (vLLM, llama.cpp, Anthropic).
+    fn is_too_long(&self) -> bool {
+        let message = self.message.to_lowercase();
+        self.is(&["context_length_exceeded", "exceed_context_size_error", "request_too_large"])
+            || ["maximum context length", "context length is only", "prompt is too long", "exceed context limit"]
+                .iter()
+                .any(|words| message.contains(words))
+    }
+
+    fn is_unpaid(&self) -> bool {
+        self.is(&["insufficient_quota", "billing_error", "billing_hard_limit_reached"])
+            || self.message.contains("credit balance is too low")
+    }
+
+    /// The status an error without one would have had.
+    fn status(&self) -> u16 {
+        const STATUSES: [(&str, u16); 14] = [
+            ("invalid_request_error", 400),
+            ("BadRequestError", 400),
+            ("authentication_error", 401),
+            ("invalid_api_key", 401),
+            ("billing_error", 402),
+            ("permission_error", 403),
+            ("not_found_error", 404),
+            ("model_not_found", 404),
+            ("request_too_large", 413),
+            ("rate_limit_error", 429),
+            ("rate_limit_exceeded", 429),
+            ("insufficient_quota", 429),
+            ("timeout_error", 504),
+            ("overloaded_error", 529),
+        ];
+        let known = |said: &String| STATUSES.iter().find(|(code, _)| code == said).map(|&(_, status)| status);
+        self.codes.iter().find_map(known).unwrap_or(500)
+    }
+
+    fn quoted(&self) -> String {
+        if self.message.is_empty() { String::new() } else { format!(": {}", self.message) }
+    }
+}
+
+/// An error and what caused it, in one line.
+pub(super) fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}

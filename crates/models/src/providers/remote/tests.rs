@@ -1,0 +1,346 @@
+//! What holds for every provider over HTTP: time, size, faults, listeners, keys. OpenAI's dialect stands for all, except
+//! where a dialect has its own way to go wrong.
+
+use std::sync::Arc;
+
+use baton_core::model::Reply;
+use baton_core::money::Usd;
+use baton_core::run::ModelFault;
+use baton_ports::models::{ApiKey, PIECES_WAITING_MAX, Piece};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use crate::fault::{Blame, blame, code};
+use crate::providers::rehearsal::{Call, KEY, LONG, SHORT, Stopped, answered, testdata};
+use crate::providers::server::{Answer, Server};
+use crate::providers::{Answered, Failure};
+
+async fn outcome(answer: Answer, call: impl FnOnce(Call) -> Call) -> Result<Answered, Failure> {
+    answered(answer, |base_url| call(Call::openai(base_url))).await.0
+}
+
+async fn failure(answer: Answer, call: impl FnOnce(Call) -> Call) -> Failure {
+    outcome(answer, call).await.expect_err("a failure")
+}
+
+async fn fault(answer: Answer) -> ModelFault {
+    failure(answer, |call| call).await.fault
+}
+
+async fn streamed(answer: Answer) -> Result<Reply, ModelFault> {
+    let outcome = outcome(answer, Call::streaming).await;
+    outcome.map(|answered| answered.reply).map_err(|failure| failure.fault)
+}
+
+#[tokio::test]
+async fn a_provider_that_is_full_says_when_to_come_back() {
+    for (headers, expected) in [
+        (["Retry-After: 6", "X-A: 1", "X-B: 1"], Some(6_000)),
+        (["Retry-After-Ms: 250", "Retry-After: 6", "X-B: 1"], Some(250)),
+        (["Retry-After: Sun, 06 Nov 1994 08:49:37 GMT", "X-A: 1", "X-B: 1"], Some(30_000)),
+        (["x-ratelimit-remaining-tokens: 0", "x-ratelimit-reset-tokens: 6m0s", "X-B: 1"], Some(360_000)),
+        (["x-ratelimit-remaining-tokens: 0", "x-ratelimit-reset-tokens: 6m0s", "Retry-After: 2"], Some(2_000)),
+        (["X-A: 1", "X-B: 1", "X-C: 1"], None),
+    ] {
+        let fault = fault(Answer::new(429, &headers, testdata!("openai/error_429.json"))).await;
+        assert_eq!((fault.retry_after, blame(&fault)), (expected, Blame::Limit), "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_reply_tells_when_nothing_is_left_behind_it() {
+    let answer = |remaining: &str| {
+        let remaining = format!("x-ratelimit-remaining-requests: {remaining}");
+        let headers = ["Content-Type: application/json", remaining.as_str(), "x-ratelimit-reset-requests: 1.5s"];
+        Answer::new(200, &headers, testdata!("openai/completion.json"))
+    };
+    let full_for = async |remaining| outcome(answer(remaining), |call| call).await.expect("a reply").full_for;
+    assert_eq!(full_for("0").await.map(|wait| wait.as_millis()), Some(1_500));
+    assert_eq!(full_for("1").await, None);
+}
+
+#[tokio::test]
+async fn a_failure_says_whose_fault_it_is() {
+    for (status, body, expected) in [
+        (500, b"".as_slice(), Blame::Provider),
+        (529, b"".as_slice(), Blame::Provider),
+        (504, b"".as_slice(), Blame::Provider),
+        (200, b"oops".as_slice(), Blame::Provider),
+        (429, b"".as_slice(), Blame::Limit),
+        (402, b"".as_slice(), Blame::Limit),
+        (401, b"".as_slice(), Blame::Settings),
+        (404, b"".as_slice(), Blame::Settings),
+        (400, b"".as_slice(), Blame::Request),
+        (400, testdata!("openai/error_context.json"), Blame::Request),
+    ] {
+        let fault = fault(Answer::new(status, &[], body)).await;
+        assert_eq!(blame(&fault), expected, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_reply_that_cannot_be_read_is_malformed() {
+    let deep = format!("{{\"a\":{}", "[".repeat(100_000));
+    for body in
+        ["", "OK", "{}", r#"{"choices": []}"#, r#"{"choices": [{"finish_reason": "stop"}]}"#, "[1]", deep.as_str()]
+    {
+        let fault = fault(Answer::json(body.as_bytes())).await;
+        assert_eq!((fault.fault.code.as_ref(), fault.retryable), (code::MALFORMED_REPLY, true), "{body:.40}");
+        assert!(fault.fault.message.len() < 300, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_fault_does_not_repeat_what_the_model_said() {
+    let body = br#"{"choices": [{"message": "card 4111111111111111"}]}"#;
+    let fault = fault(Answer::json(body)).await;
+    assert!(!fault.fault.message.contains("4111"), "{fault:?}");
+}
+
+#[tokio::test]
+async fn a_reply_that_breaks_off_is_malformed() {
+    let fault = fault(Answer::cut_off(&testdata!("openai/completion.json")[..200])).await;
+    assert_eq!((fault.fault.code.as_ref(), fault.retryable), (code::MALFORMED_REPLY, true));
+    assert!(fault.fault.message.contains("cut off"), "{fault:?}");
+}
+
+#[tokio::test]
+async fn a_reply_without_end_is_given_up() {
+    let endless = vec![b' '; 9 * 1024 * 1024];
+    let whole = fault(Answer::json(&endless)).await;
+    assert!(whole.fault.message.contains("more than 8388608 bytes"), "{whole:?}");
+    let lines = b": going on\n".repeat(1024 * 1024);
+    let stream = streamed(Answer::stream(&lines)).await.expect_err("too much");
+    assert!(stream.fault.message.contains("more than 8388608 bytes"), "{stream:?}");
+    let huge = fault(Answer::new(500, &[], &endless)).await;
+    assert_eq!(huge.fault.code, code::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn a_provider_that_never_answers_is_given_up_after_the_limit() {
+    let fault = failure(Answer::Hanging(Vec::new()), |call| Call { limit: SHORT, ..call }).await.fault;
+    assert_eq!((fault.fault.code.as_ref(), fault.retryable), (code::TIMEOUT, true));
+    assert!(fault.fault.message.contains("no whole reply within 60 ms"), "{fault:?}");
+}
+
+#[tokio::test]
+async fn a_provider_that_is_not_there_is_unavailable() {
+    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
+    let failure = Call::openai(&format!("http://{free}/v1")).ask().await.expect_err("nobody");
+    let fault = failure.fault;
+    assert_eq!((fault.fault.code.as_ref(), fault.retryable), (code::SERVICE_UNAVAILABLE, true));
+    assert!(fault.fault.message.starts_with("127.0.0.1 cannot be reached"), "{fault:?}");
+    assert_eq!(failure.spent, Usd::ZERO);
+}
+
+#[tokio::test]
+async fn connecting_has_its_own_limit() {
+    // A full backlog: the listener accepts nobody, so that no further handshake ends.
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+    let listener = socket.listen(1).expect("a listener");
+    let address = listener.local_addr().expect("an address");
+    let mut waiting = Vec::new();
+    while let Ok(Ok(stream)) = timeout(SHORT, tokio::net::TcpStream::connect(address)).await {
+        waiting.push(stream);
+    }
+    let mut call = Call::openai(&format!("http://{address}/v1"));
+    call.site.connect_timeout = SHORT;
+    let failure = call.ask().await.expect_err("nobody");
+    assert_eq!((failure.fault.fault.code.as_ref(), failure.spent), (code::SERVICE_UNAVAILABLE, Usd::ZERO));
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_speak_tls_is_unavailable() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let base_url = format!("https://{}/v1", listener.local_addr().expect("an address"));
+    let hang_up = tokio::spawn(async move { while listener.accept().await.is_ok() {} });
+    let fault = Call::openai(&base_url).ask().await.expect_err("no TLS").fault;
+    hang_up.abort();
+    assert_eq!((fault.fault.code.as_ref(), fault.retryable), (code::SERVICE_UNAVAILABLE, true), "{fault:?}");
+}
+
+#[tokio::test]
+async fn a_key_does_not_follow_a_redirect() {
+    let elsewhere = Server::start(vec![Answer::json(testdata!("openai/completion.json"))]).await;
+    let location = format!("Location: {}", elsewhere.base_url);
+    let fault = fault(Answer::new(307, &[&location], b"")).await;
+    assert_eq!((fault.fault.code.as_ref(), fault.retryable), (code::INVALID_REQUEST, false));
+    assert!(elsewhere.heard().is_empty());
+}
+
+#[tokio::test]
+async fn a_stream_that_fails_or_ends_too_early_is_no_reply() {
+    let whole = testdata!("openai/stream.sse");
+    let cut = &whole[..whole.len() / 2];
+    for (answer, expected) in [
+        (Answer::stream(testdata!("openai/stream_error.sse")), code::SERVICE_UNAVAILABLE),
+        (Answer::stream(cut), code::MALFORMED_REPLY),
+        (Answer::cut_off(cut), code::MALFORMED_REPLY),
+        (Answer::stream(b"data: {oops}\n\n"), code::MALFORMED_REPLY),
+        (Answer::stream(b"data: \xff\xfe\n\n"), code::MALFORMED_REPLY),
+        (Answer::stream(&[b"data: ".as_slice(), &vec![b'x'; 2 * 1024 * 1024]].concat()), code::MALFORMED_REPLY),
+        (Answer::stream(b""), code::MALFORMED_REPLY),
+    ] {
+        let fault = streamed(answer).await.expect_err("no reply");
+        assert_eq!((fault.fault.code.as_ref(), fault.retryable), (expected, true), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_stream_is_understood_all_the_same() {
+    let reply = streamed(Answer::json(testdata!("openai/completion.json"))).await.expect("a reply");
+    assert_eq!(reply.content, "Hello! How can I assist you today?");
+    let (pieces, mut heard) = mpsc::channel(PIECES_WAITING_MAX);
+    let listening = |call| Call { pieces: Some(pieces), ..call };
+    outcome(Answer::json(testdata!("openai/completion.json")), listening).await.expect("a reply");
+    assert_eq!(heard.recv().await, Some(Piece::Text("Hello! How can I assist you today?".into())));
+}
+
+#[tokio::test]
+async fn the_first_token_has_its_own_limit() {
+    let comments = b": processing\n\n: processing\n\n";
+    let role = &testdata!("openai/stream.sse")[..300];
+    for answer in [
+        Answer::Hanging(Vec::new()),
+        Answer::silent_after(comments),
+        Answer::silent_after(role),
+        Answer::dripping_after(comments, b": still processing\n\n"),
+    ] {
+        let failure = failure(answer, |call| Call { first_token: Some(SHORT), ..call }).await;
+        assert_eq!((failure.fault.fault.code.as_ref(), failure.told), (code::TIMEOUT, false));
+        let message = failure.fault.fault.message;
+        assert!(message.contains("no first token within 60 ms"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_goes_silent_or_drips_is_given_up_after_the_limit() {
+    let begun = b"data: {\"choices\": [{\"delta\": {\"content\": \"a\"}}]}\n\n";
+    for answer in [Answer::silent_after(begun), Answer::dripping_after(begun, b": yet\n\n")] {
+        let fault = failure(answer, |call| Call { limit: SHORT, ..call.streaming() }).await.fault;
+        assert_eq!((fault.fault.code.as_ref(), blame(&fault)), (code::TIMEOUT, Blame::Provider));
+        assert!(fault.fault.message.contains("no whole reply within 60 ms"), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn whether_the_listener_has_heard_anything_is_told() {
+    let listening = async |answer: Answer| {
+        let (pieces, mut heard) = mpsc::channel(PIECES_WAITING_MAX);
+        let failure = failure(answer, |call| Call { pieces: Some(pieces), limit: SHORT, ..call }).await;
+        (failure.told, heard.recv().await)
+    };
+    let whole = testdata!("openai/stream.sse");
+    assert_eq!(listening(Answer::new(500, &[], b"")).await, (false, None));
+    assert_eq!(listening(Answer::silent_after(&whole[..300])).await, (false, None));
+    let begun = listening(Answer::silent_after(&whole[..600])).await;
+    assert_eq!(begun, (true, Some(Piece::Text("¡Ho".into()))));
+    // What came in the same packet as the failure was said, too.
+    let failed = listening(Answer::stream(testdata!("openai/stream_error.sse"))).await;
+    assert_eq!(failed, (true, Some(Piece::Text("Hel".into()))));
+}
+
+#[tokio::test]
+async fn a_call_goes_on_when_its_listener_goes_and_not_when_it_stalls() {
+    let (pieces, heard) = mpsc::channel(1);
+    drop(heard);
+    let gone = |call| Call { pieces: Some(pieces), ..call };
+    let reply = outcome(Answer::stream(testdata!("openai/stream.sse")), gone).await.expect("a reply").reply;
+    assert_eq!(reply.content, "¡Hola!");
+
+    let (pieces, _deaf) = mpsc::channel(1);
+    let stalled = |call| Call { pieces: Some(pieces), limit: SHORT, ..call };
+    let fault = failure(Answer::stream(testdata!("openai/stream.sse")), stalled).await.fault;
+    assert_eq!((fault.fault.code.as_ref(), blame(&fault)), (code::LISTENER_STALLED, Blame::Request));
+}
+
+#[tokio::test]
+async fn dropping_the_future_ends_the_call_at_the_provider() {
+    for answer in [Answer::Hanging(Vec::new()), Answer::silent_after(&testdata!("openai/stream.sse")[..700])] {
+        let server = Server::start(vec![answer]).await;
+        let call = Call::openai(&server.base_url).streaming();
+        let asking = tokio::spawn(async move { call.ask().await });
+        server.is_asked().await;
+        asking.abort();
+        timeout(LONG, server.is_hung_up_on()).await.expect("the server sees it");
+    }
+}
+
+#[tokio::test]
+async fn what_has_run_out_of_time_is_ended_at_the_provider() {
+    let server = Server::start(vec![Answer::Hanging(Vec::new())]).await;
+    Call { limit: SHORT, ..Call::openai(&server.base_url) }.ask().await.expect_err("silence");
+    timeout(LONG, server.is_hung_up_on()).await.expect("the server sees it");
+}
+
+#[tokio::test]
+async fn a_reply_that_broke_off_has_cost_something_and_a_refusal_has_not() {
+    let spent = async |answer: Answer| failure(answer, |call| Call { limit: SHORT, ..call.streaming() }).await.spent;
+    assert_eq!(spent(Answer::new(500, &[], b"")).await, Usd::ZERO);
+    assert_eq!(spent(Answer::new(429, &[], b"")).await, Usd::ZERO);
+    let silent = spent(Answer::Hanging(Vec::new())).await;
+    let begun = spent(Answer::silent_after(&testdata!("openai/stream.sse")[..700])).await;
+    assert!(Usd::ZERO < silent && silent < begun, "{silent} {begun}");
+    let cut = failure(Answer::cut_off(testdata!("openai/completion.json")), |call| call).await.spent;
+    assert!(cut > silent, "{cut}");
+}
+
+#[tokio::test]
+async fn a_consumers_key_goes_before_the_providers_own() {
+    let server = Server::start(vec![Answer::json(testdata!("openai/completion.json"))]).await;
+    let theirs = ApiKey::new("consumer-key");
+    Call { key: Some(theirs), ..Call::openai(&server.base_url) }.ask().await.expect("a reply");
+    let heard = server.heard()[0].to_lowercase();
+    assert!(heard.contains("bearer consumer-key") && !heard.contains(KEY), "{heard}");
+}
+
+/// Everything a call can tell, with keys that the provider repeats wherever it can.
+#[tokio::test]
+async fn no_key_is_told_in_any_way() {
+    const THEIRS: &str = "consumer-key-0123456789";
+    let echo = |words: &str| format!(r#"{{"error": {{"message": "bad\nkey {words}", "code": "{words}"}}}}"#);
+    for key in [KEY, THEIRS] {
+        let stream = format!("data: {}\n\n", echo(key));
+        for answer in [
+            Answer::new(400, &[], echo(key).as_bytes()),
+            Answer::new(401, &[], echo(key).as_bytes()),
+            Answer::new(404, &[], echo(key).as_bytes()),
+            Answer::new(429, &[], echo(key).as_bytes()),
+            Answer::new(500, &[], echo(key).as_bytes()),
+            Answer::json(echo(key).as_bytes()),
+            Answer::json(format!(r#"{{"model": {key}}}"#).as_bytes()),
+            Answer::stream(stream.as_bytes()),
+            Answer::stream(format!("data: {key}\n\n").as_bytes()),
+            Answer::Bytes(format!("HTTP/1.1 {key}").into_bytes()),
+            Answer::Hanging(Vec::new()),
+        ] {
+            let consumers = (key == THEIRS).then(|| ApiKey::new(THEIRS));
+            let failure = failure(answer, |call| Call { key: consumers, limit: SHORT, ..call.streaming() }).await;
+            assert!(!format!("{failure:?}").contains(key), "{failure:?}");
+        }
+    }
+    let call = Call::openai("http://127.0.0.1:9/v1");
+    let provider = call.site.open(Arc::new(Stopped)).expect("a client");
+    assert!(!format!("{provider:?} {:?}", call.site).contains(KEY));
+    let said = failure(Answer::new(401, &[], echo(KEY).as_bytes()), |call| call).await.fault.fault.message;
+    assert!(said.contains("check OPENAI_API_KEY or models.api_key"), "{said}");
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_sent_is_refused_without_being_shown() {
+    let failure =
+        failure(Answer::Hanging(Vec::new()), |call| Call { key: Some(ApiKey::new("se\ncret")), ..call }).await;
+    assert_eq!((failure.fault.fault.code.as_ref(), failure.spent), (code::AUTHENTICATION_FAILED, Usd::ZERO));
+    assert!(!failure.fault.fault.message.contains("cret"), "{failure:?}");
+}
+
+#[tokio::test]
+async fn no_key_at_all_says_where_to_set_one() {
+    let mut call = Call::openai("http://127.0.0.1:9/v1");
+    call.site.key = None;
+    let server = Server::start(vec![Answer::new(401, &[], b"")]).await;
+    call.site.base_url = Some(server.base_url.clone());
+    let said = call.ask().await.expect_err("a refusal").fault.fault.message;
+    assert!(said.contains("no key was sent: set OPENAI_API_KEY or models.api_key"), "{said}");
+}
