@@ -46,6 +46,8 @@ pub struct Spec {
     /// From 0 to 10.
     pub quality: f64,
     pub structured: Structured,
+    /// Whether it takes a temperature; unless known, its name says it.
+    pub sampling: Option<bool>,
     pub tools: bool,
     pub vision: bool,
     pub streaming: bool,

@@ -11,11 +11,13 @@ use baton_core::run::ModelFault;
 use baton_ports::clock::Clock;
 use baton_ports::models::{ApiKey, Asker, Pieces};
 
+use self::anthropic::Anthropic;
 use self::openai::OpenAi;
 use self::remote::Remote;
 use crate::catalogue::{Spec, Structured};
 use crate::error::Error;
 
+mod anthropic;
 mod dialect;
 mod draft;
 mod names;
@@ -104,6 +106,8 @@ pub(crate) enum Api {
     OpenAi,
     /// The same at Azure: the base URL is the resource's. With a dated API version, models are deployments in its path.
     Azure { api_version: Option<String> },
+    /// Messages.
+    Anthropic,
 }
 
 impl Site {
@@ -117,6 +121,7 @@ impl Site {
             Api::Azure { api_version } => {
                 Box::new(Remote::new(OpenAi::azure(self, api_version.as_deref())?, self, clock)?)
             }
+            Api::Anthropic => Box::new(Remote::new(Anthropic::new(self)?, self, clock)?),
         })
     }
 

@@ -79,6 +79,9 @@ pub struct Entry {
     pub quality: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub structured: Option<Structured>,
+    /// Whether it takes a temperature. Unless written, its name says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sampling: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,7 +106,7 @@ pub struct Above {
 }
 
 /// The keys of an entry, for "did you mean".
-pub(super) const KEYS: [&str; 19] = [
+pub(super) const KEYS: [&str; 20] = [
     "provider",
     "upstream",
     "input_usd_per_million",
@@ -119,6 +122,7 @@ pub(super) const KEYS: [&str; 19] = [
     "latency_ms",
     "quality",
     "structured",
+    "sampling",
     "tools",
     "vision",
     "streaming",
@@ -140,8 +144,8 @@ impl Entry {
             };
         }
         lay!(provider upstream input_usd_per_million output_usd_per_million cached_usd_per_million
-            cache_write_usd_per_million above context_tokens output_tokens latency_ms quality structured tools vision
-            streaming retires);
+            cache_write_usd_per_million above context_tokens output_tokens latency_ms quality structured sampling
+            tools vision streaming retires);
     }
 
     /// With its prices in the one form the rest is written in.
@@ -202,6 +206,7 @@ impl Entry {
             latency_ms: entry.latency_ms.unwrap_or_default(),
             quality: entry.quality.unwrap_or_default(),
             structured: entry.structured.unwrap_or_default(),
+            sampling: entry.sampling,
             tools: entry.tools.unwrap_or(true),
             vision: entry.vision.unwrap_or(false),
             streaming: entry.streaming.unwrap_or(true),
@@ -246,6 +251,7 @@ impl From<&Spec> for Entry {
             latency_ms: Some(spec.latency_ms),
             quality: Some(spec.quality),
             structured: Some(spec.structured),
+            sampling: spec.sampling,
             tools: Some(spec.tools),
             vision: Some(spec.vision),
             streaming: Some(spec.streaming),

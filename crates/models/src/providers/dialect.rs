@@ -59,6 +59,11 @@ impl<'a> Query<'a> {
         }
     }
 
+    /// Whether the model takes a temperature, where the catalogue knows it.
+    pub fn takes_temperature(&self) -> Option<bool> {
+        self.ask.spec.and_then(|spec| spec.sampling)
+    }
+
     /// What this model thought before one of the request's messages.
     pub fn thought<'t>(&self, thinking: Option<&'t Thinking>) -> &'t [Value] {
         thinking.filter(|thinking| thinking.model == self.ask.model).map_or(&[], |thinking| &thinking.parts)

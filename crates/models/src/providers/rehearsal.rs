@@ -120,6 +120,10 @@ impl Call {
         Self::to(Api::OpenAi, base_url, "gpt-4-turbo")
     }
 
+    pub fn anthropic(base_url: &str) -> Self {
+        Self::to(Api::Anthropic, base_url, "claude-sonnet-4-5")
+    }
+
     pub fn to(api: Api, base_url: &str, model: &'static str) -> Self {
         let site = Site {
             place: "models".into(),

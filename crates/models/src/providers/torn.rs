@@ -6,6 +6,7 @@ use baton_core::model::Request;
 use proptest::prelude::*;
 
 use super::Ask;
+use super::anthropic::Anthropic;
 use super::dialect::{Answer, Assembly, Dialect, Problem, Query};
 use super::openai::OpenAi;
 use super::rehearsal::{Call, LONG, asker, request, testdata};
@@ -28,6 +29,20 @@ const OPENAI_WHOLE: [&[u8]; 6] = [
     testdata!("openai/length.json"),
     testdata!("openai/error_inside.json"),
 ];
+const ANTHROPIC_STREAMS: [&[u8]; 5] = [
+    testdata!("anthropic/stream.sse"),
+    testdata!("anthropic/stream_tools.sse"),
+    testdata!("anthropic/stream_thinking.sse"),
+    testdata!("anthropic/stream_forced.sse"),
+    testdata!("anthropic/stream_error.sse"),
+];
+const ANTHROPIC_WHOLE: [&[u8]; 4] = [
+    testdata!("anthropic/message.json"),
+    testdata!("anthropic/tool_use.json"),
+    testdata!("anthropic/thinking.json"),
+    testdata!("anthropic/error_529.json"),
+];
+
 /// Reads with a dialect, without a network.
 struct Reader<D> {
     dialect: D,
@@ -36,6 +51,11 @@ struct Reader<D> {
 
 fn openai() -> Reader<OpenAi> {
     let dialect = OpenAi::new(&Call::openai("https://example.com").site).expect("a dialect");
+    Reader { dialect, request: request("a", &["u: hi"]) }
+}
+
+fn anthropic() -> Reader<Anthropic> {
+    let dialect = Anthropic::new(&Call::anthropic("https://example.com").site).expect("a dialect");
     Reader { dialect, request: request("a", &["u: hi"]) }
 }
 
@@ -107,6 +127,7 @@ fn every_cut<D: Dialect + Debug>(reader: &Reader<D>, streams: &[&[u8]], whole: &
 #[test]
 fn however_a_reply_is_cut_it_is_whole_or_a_clear_error() {
     every_cut(&openai(), &OPENAI_STREAMS, &OPENAI_WHOLE);
+    every_cut(&anthropic(), &ANTHROPIC_STREAMS, &ANTHROPIC_WHOLE);
 }
 
 /// A recording with some bytes replaced, inserted or taken out.
@@ -146,5 +167,13 @@ proptest! {
     ) {
         prop_assert!(ends_well(&openai(), &stream, size));
         prop_assert!(ends_well(&openai(), &whole, size));
+    }
+
+    #[test]
+    fn no_corruption_of_anthropics_replies_is_too_strange(
+        stream in corrupted(&ANTHROPIC_STREAMS), whole in corrupted(&ANTHROPIC_WHOLE), size in 1_usize..200,
+    ) {
+        prop_assert!(ends_well(&anthropic(), &stream, size));
+        prop_assert!(ends_well(&anthropic(), &whole, size));
     }
 }

@@ -29,7 +29,7 @@ const NOT_FOR_THINKERS: [&str; 6] =
 /// The JSON body. The same query always gives the same bytes.
 pub(super) fn body(query: &Query<'_>) -> Value {
     let request = query.ask.request;
-    let thinks = family::thinks(query.ask.model);
+    let thinks = query.takes_temperature().map_or_else(|| family::thinks(query.ask.model), |takes| !takes);
     let mut body = Map::new();
     let mut put = |name: &str, value: Value| body.insert(name.to_owned(), value);
     let format = request.schema.as_ref().and_then(|schema| response_format(schema, query.structured));

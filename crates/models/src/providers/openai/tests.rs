@@ -7,7 +7,7 @@ use baton_ports::models::{ApiKey, Piece};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::catalogue::Structured;
+use crate::catalogue::{Spec, Structured};
 use crate::fault::code;
 use crate::providers::rehearsal::{Call, KEY, Stopped, answered, request, testdata, with_tools};
 use crate::providers::server::{Answer, Server};
@@ -87,6 +87,18 @@ async fn a_thinking_model_is_asked_in_its_own_words() {
     for refused in ["temperature", "max_tokens", "top_p"] {
         assert_eq!(body.get(refused), None, "{refused}");
     }
+}
+
+#[tokio::test]
+async fn what_a_deployments_name_hides_the_catalogue_says() {
+    let asked = async |sampling: bool| {
+        let deployed = |call: Call| {
+            let spec = call.spec.clone().map(|spec| Spec { sampling: Some(sampling), ..spec });
+            Call { model: "our-deployment", spec, ..call }
+        };
+        body(deployed).await.get("temperature").cloned()
+    };
+    assert_eq!((asked(true).await, asked(false).await), (Some(json!(0.0)), None));
 }
 
 #[tokio::test]
@@ -338,7 +350,7 @@ fn address(api: Api, base_url: &str, model: &str) -> String {
     let site = Call::to(api.clone(), base_url, "m").site;
     let openai = match api {
         Api::Azure { api_version } => super::OpenAi::azure(&site, api_version.as_deref()),
-        Api::OpenAi => super::OpenAi::new(&site),
+        Api::OpenAi | Api::Anthropic => super::OpenAi::new(&site),
     };
     openai.expect("an address").endpoint(model).into()
 }

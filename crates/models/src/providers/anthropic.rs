@@ -1,0 +1,80 @@
+//! Anthropic's messages API (`POST {base_url}/v1/messages`), and whoever speaks it.
+//!
+//! System text stands apart, turns alternate, tools are used and answered in blocks, and `max_tokens` is required. Its
+//! `input_tokens` do not hold what was read from or written to the cache; each is priced apart.
+//!
+//! The API's version is the one that all its models and all compatible servers know. What single models refuse (a
+//! temperature, a forced tool) is known by their names.
+
+mod answer;
+mod blocks;
+mod family;
+mod request;
+mod stream;
+mod structured;
+mod turns;
+
+use reqwest::Url;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
+use serde_json::Value;
+
+use self::stream::Blocks;
+use super::Site;
+use super::dialect::{Answer, Dialect, Problem, Query};
+use super::remote::{base_url, beneath};
+use crate::error::Error;
+
+const PUBLIC: &str = "https://api.anthropic.com";
+const VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
+const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+#[derive(Debug)]
+pub(crate) struct Anthropic {
+    endpoint: Url,
+}
+
+impl Anthropic {
+    /// The base URL may have the API's `/v1` or leave it out, as people write it.
+    pub fn new(site: &Site) -> Result<Self, Error> {
+        let base = base_url(site, PUBLIC)?;
+        let is_versioned = base.path().trim_end_matches('/').ends_with("/v1");
+        Ok(Self { endpoint: beneath(&base, if is_versioned { "/messages" } else { "/v1/messages" }) })
+    }
+}
+
+impl Dialect for Anthropic {
+    type Assembly = Blocks;
+
+    const KEY_VARIABLE: &'static str = "ANTHROPIC_API_KEY";
+
+    fn endpoint(&self, _model: &str) -> Url {
+        self.endpoint.clone()
+    }
+
+    fn authorize(&self, headers: &mut HeaderMap, key: &str) -> Result<(), InvalidHeaderValue> {
+        let mut value = HeaderValue::try_from(key)?;
+        value.set_sensitive(true);
+        headers.insert(X_API_KEY, value);
+        Ok(())
+    }
+
+    fn headers(&self, headers: &mut HeaderMap) {
+        headers.insert(ANTHROPIC_VERSION, VERSION);
+    }
+
+    fn body(&self, query: &Query<'_>) -> Result<Value, String> {
+        request::body(query)
+    }
+
+    fn read(&self, query: &Query<'_>, body: &[u8]) -> Result<Answer, Problem> {
+        answer::read(body, structured::is_forced(query))
+    }
+
+    fn assembly(&self, query: &Query<'_>) -> Blocks {
+        Blocks::new(structured::is_forced(query))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,31 @@
+//! Blocks of a turn, both ways. What a model thought is kept as the whole turn it thought it in, for the API takes
+//! thoughts back only where and as they stood.
+
+use std::borrow::Cow;
+
+use baton_core::model::ToolCall;
+use serde_json::Value;
+
+/// The turn as the model made it, where it is still the same turn: the same text and the same calls.
+pub(super) fn as_thought<'t>(thought: &'t [Value], content: &str, tool_calls: &[ToolCall]) -> Option<&'t [Value]> {
+    let of = |kind: &'static str| thought.iter().filter(move |block| block["type"] == kind);
+    let text: String = of("text").filter_map(|block| block["text"].as_str()).collect();
+    let ids = of("tool_use").map(|block| block["id"].as_str());
+    let is_same = text == content && ids.eq(tool_calls.iter().map(|call| Some(call.id.as_str())));
+    (!thought.is_empty() && is_same).then_some(thought)
+}
+
+/// Whether a turn holds anything that must come back with it.
+pub(super) fn is_thoughtful(blocks: &[Value]) -> bool {
+    blocks.iter().any(|block| matches!(block["type"].as_str(), Some("thinking" | "redacted_thinking")))
+}
+
+/// An id as the API allows it; another provider's may have other characters.
+pub(super) fn safe_id(id: &str) -> Cow<'_, str> {
+    let is_safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    if !id.is_empty() && id.chars().all(is_safe) {
+        return Cow::Borrowed(id);
+    }
+    let safe: String = id.chars().map(|c| if is_safe(c) { c } else { '_' }).collect();
+    Cow::Owned(if safe.is_empty() { "_".to_owned() } else { safe })
+}

@@ -1,0 +1,102 @@
+//! Our messages as Anthropic's turns: the user's and the assistant's, in alternation, each made of blocks.
+
+use baton_core::model::{Image, Message, ToolCall};
+use serde_json::{Value, json};
+
+use super::blocks;
+use crate::providers::dialect::Query;
+
+/// Said for the user where the API wants a turn of theirs and there is none.
+const GO_ON: &str = "Go on.";
+
+/// The system text, and the turns.
+pub(super) fn of(query: &Query<'_>) -> Result<(String, Vec<Value>), String> {
+    let mut system: Vec<&str> = Vec::new();
+    let mut turns = Turns::default();
+    for message in &query.ask.request.messages {
+        match message {
+            Message::System { content } => system.push(content),
+            Message::User { content, images } => {
+                turns.extend("user", text(content));
+                for image in images {
+                    turns.extend("user", Some(shown(image)?));
+                }
+            }
+            Message::Tool { tool_call_id, content } => turns.answer(tool_call_id, content),
+            Message::Assistant { content, tool_calls, thinking } => {
+                let thought = query.thought(thinking.as_ref());
+                match blocks::as_thought(thought, content, tool_calls) {
+                    Some(blocks) => turns.extend("assistant", blocks.to_vec()),
+                    None => {
+                        turns.extend("assistant", text(content));
+                        turns.extend("assistant", tool_calls.iter().map(|call| used(call, query)));
+                    }
+                }
+            }
+        }
+    }
+    Ok((system.join("\n\n"), turns.whole()))
+}
+
+#[derive(Default)]
+struct Turns(Vec<(&'static str, Vec<Value>)>);
+
+impl Turns {
+    /// More of a turn: of the last one, where it is the same speaker's.
+    fn extend(&mut self, role: &'static str, blocks: impl IntoIterator<Item = Value>) {
+        let mut blocks = blocks.into_iter().peekable();
+        if blocks.peek().is_none() {
+            return;
+        }
+        match self.0.last_mut() {
+            Some((last, said)) if *last == role => said.extend(blocks),
+            _ => self.0.push((role, blocks.collect())),
+        }
+    }
+
+    /// The answers to a turn's calls come before anything else the user says.
+    fn answer(&mut self, id: &str, content: &str) {
+        let result = json!({"type": "tool_result", "tool_use_id": blocks::safe_id(id), "content": content});
+        self.extend("user", Some(result));
+        if let Some((_, said)) = self.0.last_mut() {
+            said.sort_by_key(|block| block["type"] != "tool_result");
+        }
+    }
+
+    /// The user begins and the user ends.
+    fn whole(mut self) -> Vec<Value> {
+        let go_on = || ("user", vec![json!({"type": "text", "text": GO_ON})]);
+        if self.0.first().is_none_or(|(role, _)| *role != "user") {
+            self.0.insert(0, go_on());
+        }
+        if self.0.last().is_some_and(|(role, _)| *role != "user") {
+            self.0.push(go_on());
+        }
+        self.0.into_iter().map(|(role, content)| json!({"role": role, "content": content})).collect()
+    }
+}
+
+/// Blocks of blank text are refused.
+fn text(content: &str) -> Option<Value> {
+    (!content.trim().is_empty()).then(|| json!({"type": "text", "text": content}))
+}
+
+fn used(call: &ToolCall, query: &Query<'_>) -> Value {
+    // The API wants an object; arguments that never were one were answered with an error.
+    let input = if call.arguments.is_object() { call.arguments.clone() } else { json!({"arguments": call.arguments}) };
+    json!({"type": "tool_use", "id": blocks::safe_id(&call.id), "name": query.names.wire(&call.name), "input": input})
+}
+
+fn shown(image: &Image) -> Result<Value, String> {
+    let source = match image.url.strip_prefix("data:") {
+        None => json!({"type": "url", "url": image.url}),
+        Some(data) => {
+            let parts = data.split_once(',').and_then(|(kind, data)| Some((kind.strip_suffix(";base64")?, data)));
+            let Some((media_type, data)) = parts else {
+                return Err("an image's data URL is not in base64; write data:image/png;base64,…".to_owned());
+            };
+            json!({"type": "base64", "media_type": media_type, "data": data})
+        }
+    };
+    Ok(json!({"type": "image", "source": source}))
+}
