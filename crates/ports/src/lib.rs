@@ -6,6 +6,8 @@
 pub mod circuits;
 pub mod clock;
 pub mod decisions;
+pub mod embed;
+pub mod index;
 pub mod journal;
 pub mod keys;
 pub mod models;

@@ -6,7 +6,9 @@
 mod appends;
 mod circuits;
 mod decisions;
+mod embedder;
 mod inbox;
+pub mod index;
 mod keys;
 mod lists;
 mod ownership;
@@ -16,6 +18,8 @@ pub mod world;
 
 use baton_ports::circuits::Circuits;
 use baton_ports::decisions::Decisions;
+use baton_ports::embed::Embedder;
+use baton_ports::index::Index;
 use baton_ports::journal::Journal;
 use baton_ports::keys::Keys;
 use baton_ports::read::Read;
@@ -146,5 +150,58 @@ pub async fn circuits<S: Circuits>(make: impl AsyncFn() -> S) {
     check!(make;
         circuits::the_last_word_on_a_circuit_counts,
         circuits::an_older_word_on_a_circuit_changes_nothing,
+    );
+}
+
+/// Documents in pieces.
+pub async fn index<S: Index>(make: impl AsyncFn() -> S) {
+    check!(make;
+        index::documents::a_document_is_read_back_with_its_revision,
+        index::documents::the_same_document_again_is_no_revision,
+        index::documents::a_changed_document_is_the_next_revision,
+        index::documents::documents_are_listed_by_name_behind_a_place,
+        index::documents::what_breaks_a_limit_is_refused_by_name,
+        index::documents::a_removed_document_is_found_no_more,
+        index::documents::one_persons_documents_go_and_nobody_elses,
+    );
+    check!(make;
+        index::generations::the_first_generation_answers_at_once,
+        index::generations::the_next_is_built_beside_it_and_gone_on_with,
+        index::generations::another_recipe_takes_the_place_of_a_build,
+        index::generations::a_build_answers_once_every_document_is_laid_in_it,
+        index::generations::what_changes_during_a_build_must_be_laid_in_it_too,
+        index::generations::a_discarded_build_leaves_what_answers,
+    );
+    check!(make;
+        index::laying::pieces_are_found_once_the_last_is_laid,
+        index::laying::a_half_laid_document_is_gone_on_with,
+        index::laying::a_new_revision_takes_the_place_of_the_old_at_once,
+        index::laying::an_overtaken_laying_writes_nothing,
+        index::laying::a_vector_of_another_space_is_refused,
+        index::laying::a_document_without_text_is_laid_without_pieces,
+        index::laying::counts_are_of_what_can_be_found,
+    );
+    check!(make;
+        index::search::the_nearest_come_first,
+        index::search::the_rarer_word_weighs_more,
+        index::search::a_word_of_the_heading_is_found,
+        index::search::no_syntax_is_read_into_words,
+        index::search::filters_ask_for_values_and_persons,
+        index::search::a_filter_that_little_meets_still_fills_the_answer,
+        index::search::no_more_is_found_than_was_asked_for,
+        index::search::passages_tell_where_they_are_from,
+        index::search::nothing_crosses_tenants_or_collections,
+        index::search::another_tenants_words_change_no_score,
+    );
+}
+
+/// Texts as vectors.
+pub async fn embedder<E: Embedder>(make: impl AsyncFn() -> E) {
+    check!(make;
+        embedder::each_text_has_a_vector_of_length_one,
+        embedder::nothing_in_nothing_out,
+        embedder::the_same_text_has_the_same_vector_alone_and_among_others,
+        embedder::a_text_lies_nearer_to_its_like,
+        embedder::hostile_text_has_a_vector_too,
     );
 }

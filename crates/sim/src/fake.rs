@@ -5,8 +5,10 @@
 
 mod books;
 mod cabinet;
+mod index;
 mod reads;
 mod shelf;
+mod stacks;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -26,7 +28,9 @@ use baton_ports::registry::{Registry, Version};
 
 pub use books::Books;
 pub use cabinet::Cabinet;
+pub use index::Index;
 pub use shelf::Shelf;
+pub use stacks::Stacks;
 
 /// All four ports over one memory. Clones share it.
 #[derive(Clone, Debug, Default)]

@@ -1,7 +1,7 @@
 //! The fake does what every store must.
 
 use baton_sim::conformance;
-use baton_sim::fake::Store;
+use baton_sim::fake::{Index, Store};
 
 #[tokio::test]
 async fn the_journal_in_memory() {
@@ -16,4 +16,9 @@ async fn records_in_memory() {
 #[tokio::test]
 async fn the_registry_in_memory() {
     conformance::registry(async || Store::new()).await;
+}
+
+#[tokio::test]
+async fn the_index_in_memory() {
+    conformance::index(async || Index::new()).await;
 }

@@ -6,6 +6,7 @@ mod circuits;
 mod codec;
 mod connection;
 mod decisions;
+mod index;
 mod journal;
 mod keys;
 mod migrations;

@@ -75,3 +75,14 @@ async fn circuits_in_a_file() {
 async fn circuits_in_memory() {
     conformance::circuits(async || memory()).await;
 }
+
+#[tokio::test]
+async fn the_index_in_a_file() {
+    let folders = Default::default();
+    conformance::index(async || file(&folders)).await;
+}
+
+#[tokio::test]
+async fn the_index_in_memory() {
+    conformance::index(async || memory()).await;
+}

@@ -3,9 +3,10 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// Each brings the layout one version further; what has been released never changes.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     include_str!("../../migrations/sqlite/0001_first.sql"),
     include_str!("../../migrations/sqlite/0002_decisions.sql"),
+    include_str!("../../migrations/sqlite/0004_memory.sql"),
     include_str!("../../migrations/sqlite/0005_api_keys.sql"),
 ];
 /// The layout this program knows.

@@ -61,6 +61,12 @@ impl<'c> Session<'c> {
         self.connection.prepare_cached(&numbered(sql))
     }
 
+    /// Whether pages and rows that are deleted are filled with zeroes.
+    pub(super) fn overwrite_deleted(&self, on: bool) -> rusqlite::Result<()> {
+        let sql = if on { "PRAGMA secure_delete = ON" } else { "PRAGMA secure_delete = OFF" };
+        self.statement(sql)?.query_row([], |_| Ok(()))
+    }
+
     pub(super) fn begin(&mut self) -> rusqlite::Result<()> {
         self.begin.execute([]).map(drop)
     }

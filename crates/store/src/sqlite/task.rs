@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use baton_ports::journal::{Claimed, Lease, Ownership, Submitted};
-use baton_ports::{journal, records, registry};
+use baton_ports::{index, journal, records, registry};
 use tokio::sync::oneshot;
 
 use super::session::Session;
@@ -40,6 +40,17 @@ impl From<Failure> for journal::Error {
 }
 
 impl From<Failure> for records::Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Busy { retry_after } => Self::Busy { retry_after },
+            Failure::Unwritable { reason } => Self::Unwritable { reason },
+            Failure::Unreadable { reason } => Self::Unreadable { reason },
+            Failure::Stopped => Self::Unwritable { reason: STOPPED.into() },
+        }
+    }
+}
+
+impl From<Failure> for index::Error {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Busy { retry_after } => Self::Busy { retry_after },

@@ -5,6 +5,7 @@ mod corrupt;
 mod decisions;
 mod full_disk;
 mod group;
+mod index;
 mod opening;
 mod queries;
 mod two_processes;

@@ -1,0 +1,216 @@
+//! Documents: kept whole, so that a new generation can be made from them.
+
+use baton_core::id::TenantId;
+use baton_core::time::Time;
+use baton_ports::index::{Collection, Document, Head, Stored, scalars};
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde_json::{Map, Value};
+
+use super::super::codec;
+use super::super::session::Session;
+use super::super::sql::numbered;
+use super::generation;
+
+/// Documents one transaction forgets.
+const FORGOTTEN_MAX: usize = 64;
+
+/// Whose documents, and of which kind.
+#[derive(Clone, Debug)]
+pub(super) struct Scope {
+    pub(super) tenant: TenantId,
+    pub(super) collection: Collection,
+}
+
+impl Scope {
+    pub(super) fn new(tenant: &TenantId, collection: Collection) -> Self {
+        Self { tenant: tenant.clone(), collection }
+    }
+
+    pub(super) fn names(&self) -> [&str; 2] {
+        [self.tenant.as_str(), self.collection.word()]
+    }
+}
+
+/// The collection a column names.
+pub(super) fn collection(row: &Row<'_>, column: usize) -> rusqlite::Result<Collection> {
+    let found = row.get_ref(column)?.as_str()?;
+    Collection::ALL.into_iter().find(|one| one.word() == found).ok_or_else(|| {
+        let unknown = format!("`{found}` is no collection this program knows");
+        rusqlite::Error::FromSqlConversionFailure(column, Type::Text, unknown.into())
+    })
+}
+
+/// A document to be kept, its JSON as text.
+pub(super) struct Put {
+    scope: Scope,
+    document: Document,
+    metadata: String,
+    body: String,
+    at: Time,
+}
+
+impl Put {
+    pub(super) fn new(scope: Scope, document: Document, at: Time) -> Self {
+        let metadata = Value::Object(document.metadata.clone()).to_string();
+        let body = document.body.to_string();
+        Self { scope, document, metadata, body, at }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.document.text.len() + self.body.len() + self.metadata.len()
+    }
+
+    pub(super) fn perform(&self, session: &mut Session<'_>) -> rusqlite::Result<u64> {
+        let [tenant, collection] = self.scope.names();
+        let Document { name, title, subject, metadata, text, .. } = &self.document;
+        let mut find = session.statement(
+            "SELECT revision, title = $4 AND subject IS $5 AND metadata = $6 AND body = $7 AND text = $8 \
+             FROM memory_document WHERE tenant = $1 AND collection = $2 AND name = $3",
+        )?;
+        let values = params![tenant, collection, name, title, subject, self.metadata, self.body, text];
+        let before: Option<(u64, bool)> = find.query_row(values, |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        if let Some((revision, true)) = before {
+            return Ok(revision);
+        }
+        let revision = before.map_or(0, |(revision, _)| revision) + 1;
+        let mut put = session.statement(
+            "INSERT INTO memory_document (tenant, collection, name, title, subject, metadata, body, text, revision, at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (tenant, collection, name) DO UPDATE SET \
+             title = excluded.title, subject = excluded.subject, metadata = excluded.metadata, body = excluded.body, \
+             text = excluded.text, revision = excluded.revision, at = excluded.at RETURNING id",
+        )?;
+        let values = params![
+            tenant,
+            collection,
+            name,
+            title,
+            subject,
+            self.metadata,
+            self.body,
+            text,
+            revision,
+            self.at.as_ms()
+        ];
+        let document: i64 = put.query_row(values, |row| row.get(0))?;
+        self.tag(session, document, metadata)?;
+        Ok(revision)
+    }
+
+    fn tag(&self, session: &Session<'_>, document: i64, metadata: &Map<String, Value>) -> rusqlite::Result<()> {
+        untag(session, document)?;
+        let [tenant, collection] = self.scope.names();
+        let mut tag = session.statement(
+            "INSERT OR IGNORE INTO memory_tag (tenant, collection, key, value, document) VALUES ($1, $2, $3, $4, $5)",
+        )?;
+        for (key, value) in metadata {
+            for scalar in scalars(value) {
+                tag.execute(params![tenant, collection, key, tag_value(scalar), document])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A value as tags keep it. A whole number is the same however it is written.
+pub(super) fn tag_value(scalar: &Value) -> String {
+    #[expect(clippy::cast_possible_truncation, reason = "checked to be a whole number of that size")]
+    match scalar.as_f64() {
+        Some(number) if number.fract() == 0.0 && number.abs() < 2f64.powi(53) => (number as i64).to_string(),
+        _ => scalar.to_string(),
+    }
+}
+
+fn untag(session: &Session<'_>, document: i64) -> rusqlite::Result<()> {
+    session.statement("DELETE FROM memory_tag WHERE document = $1")?.execute([document]).map(drop)
+}
+
+const HEAD: &str = "name, title, subject, metadata, revision, at";
+
+/// The columns of [`HEAD`], from this one on.
+pub(super) fn head(row: &Row<'_>, first: usize) -> rusqlite::Result<Head> {
+    let metadata = match codec::json(row, first + 3)? {
+        Value::Object(fields) => fields,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
+    };
+    Ok(Head {
+        name: row.get(first)?,
+        title: row.get(first + 1)?,
+        subject: row.get(first + 2)?,
+        metadata,
+        revision: row.get(first + 4)?,
+        at: codec::time(row, first + 5)?,
+    })
+}
+
+pub(super) fn get(connection: &Connection, scope: &Scope, name: &str) -> rusqlite::Result<Option<Stored>> {
+    let mut one = connection.prepare_cached(&numbered(&format!(
+        "SELECT {HEAD}, text, body FROM memory_document WHERE tenant = $1 AND collection = $2 AND name = $3"
+    )))?;
+    let [tenant, collection] = scope.names();
+    one.query_row([tenant, collection, name], |row| {
+        Ok(Stored { head: head(row, 0)?, text: row.get(6)?, body: codec::json(row, 7)? })
+    })
+    .optional()
+}
+
+pub(super) fn list(connection: &Connection, scope: &Scope, after: &str, limit: usize) -> rusqlite::Result<Vec<Head>> {
+    let mut all = connection.prepare_cached(&numbered(&format!(
+        "SELECT {HEAD} FROM memory_document WHERE tenant = $1 AND collection = $2 AND name > $3 \
+         ORDER BY name LIMIT $4"
+    )))?;
+    let [tenant, collection] = scope.names();
+    all.query_map(params![tenant, collection, after, limit], |row| head(row, 0))?.collect()
+}
+
+pub(super) fn unlaid(
+    connection: &Connection,
+    tenant: &TenantId,
+    generation: u64,
+    after: &str,
+    limit: usize,
+) -> rusqlite::Result<Vec<Head>> {
+    let Some(found) = generation::one(connection, tenant, generation)? else { return Ok(Vec::new()) };
+    let mut all = connection.prepare_cached(&numbered(&format!(
+        "SELECT {HEAD} FROM memory_document WHERE tenant = $1 AND collection = $2 AND name > $3 AND {UNLAID} \
+         ORDER BY name LIMIT $5"
+    )))?;
+    let [tenant, collection] = found.scope.names();
+    all.query_map(params![tenant, collection, after, generation, limit], |row| head(row, 0))?.collect()
+}
+
+/// That a document's newest revision is not laid in generation `$4`.
+pub(super) const UNLAID: &str = "NOT EXISTS (SELECT 1 FROM memory_laid WHERE generation = $4 \
+     AND document = memory_document.id AND memory_laid.revision = memory_document.revision)";
+
+pub(super) fn remove(session: &mut Session<'_>, scope: &Scope, name: &str) -> rusqlite::Result<bool> {
+    let mut find =
+        session.statement("SELECT id FROM memory_document WHERE tenant = $1 AND collection = $2 AND name = $3")?;
+    let [tenant, collection] = scope.names();
+    let Some(document) = find.query_row([tenant, collection, name], |row| row.get(0)).optional()? else {
+        return Ok(false);
+    };
+    remove_one(session, document)?;
+    Ok(true)
+}
+
+/// Removes some documents about a person, and says how many.
+pub(super) fn forget(session: &mut Session<'_>, scope: &Scope, subject: &str) -> rusqlite::Result<u64> {
+    let mut find = session
+        .statement("SELECT id FROM memory_document WHERE tenant = $1 AND collection = $2 AND subject = $3 LIMIT $4")?;
+    let [tenant, collection] = scope.names();
+    let found = find.query_map(params![tenant, collection, subject, FORGOTTEN_MAX], |row| row.get(0))?;
+    let documents: Vec<i64> = found.collect::<rusqlite::Result<_>>()?;
+    documents.iter().try_for_each(|document| remove_one(session, *document))?;
+    Ok(documents.len() as u64)
+}
+
+/// From here on nothing of the document is found; its pieces are debris.
+fn remove_one(session: &mut Session<'_>, document: i64) -> rusqlite::Result<()> {
+    untag(session, document)?;
+    generation::uncount(session, document)?;
+    session.statement("DELETE FROM memory_laid WHERE document = $1")?.execute([document])?;
+    session.statement("DELETE FROM memory_document WHERE id = $1")?.execute([document])?;
+    let mut debris = session.statement("INSERT INTO memory_debris (document, below) VALUES ($1, $2)")?;
+    debris.execute(params![document, i64::MAX]).map(drop)
+}

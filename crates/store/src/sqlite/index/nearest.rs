@@ -1,0 +1,69 @@
+//! Search by vector: the codes of a whole generation are looked through, and the nearest compared exactly.
+
+use std::collections::HashSet;
+
+use baton_ports::index::{Generation, Hit};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::super::sql::numbered;
+use super::code::{self, BLOCK, Nearest};
+use super::place;
+
+/// Pieces compared exactly for each that is wanted, and at least. A collection no larger than this is searched exactly.
+const COMPARED_PER_HIT: usize = 8;
+const COMPARED_MIN: usize = 400;
+
+pub(super) fn search(
+    connection: &Connection,
+    generation: &Generation,
+    vector: &[f32],
+    only: Option<&HashSet<i64>>,
+    limit: usize,
+) -> rusqlite::Result<Vec<Hit>> {
+    if vector.len() != generation.recipe.space.dimensions || limit == 0 {
+        return Ok(Vec::new());
+    }
+    let code = code::of(vector);
+    let mut nearest = Nearest::new(&code, (limit * COMPARED_PER_HIT).max(COMPARED_MIN));
+    let mut blocks = connection
+        .prepare_cached(&numbered("SELECT block, codes FROM memory_block WHERE generation = $1 ORDER BY block"))?;
+    let mut rows = blocks.query([generation.id])?;
+    while let Some(row) = rows.next()? {
+        let first = row.get::<_, u64>(0)? * BLOCK;
+        let may = |document| only.is_none_or(|only| only.contains(&document));
+        nearest.look(first, row.get_ref(1)?.as_blob()?, may);
+    }
+    compare(connection, generation.id, vector, nearest.places(), limit)
+}
+
+/// The best of these places by their whole vectors. Those of revisions that are not laid, or no more, are left out.
+fn compare(
+    connection: &Connection,
+    generation: u64,
+    vector: &[f32],
+    places: impl Iterator<Item = u64>,
+    limit: usize,
+) -> rusqlite::Result<Vec<Hit>> {
+    let mut one = connection.prepare_cached(&numbered(
+        "SELECT v.vector FROM memory_vector v JOIN memory_laid l \
+         ON l.generation = $2 AND l.document = v.document AND l.revision = v.revision WHERE v.piece = $1",
+    ))?;
+    let mut hits = Vec::new();
+    for place in places {
+        let piece = place::id(generation, place);
+        let score = one
+            .query_row(params![piece, generation], |row| Ok(product(row.get_ref(0)?.as_blob()?, vector)))
+            .optional()?;
+        hits.extend(score.map(|score| Hit { piece, score }));
+    }
+    hits.sort_by(|one, other| other.score.total_cmp(&one.score).then(one.piece.cmp(&other.piece)));
+    hits.truncate(limit);
+    Ok(hits)
+}
+
+/// The scalar product with a vector as it is kept.
+fn product(bytes: &[u8], vector: &[f32]) -> f64 {
+    let (values, _) = bytes.as_chunks();
+    let terms = values.iter().zip(vector).map(|(value, other)| f32::from_le_bytes(*value) * other);
+    f64::from(terms.sum::<f32>())
+}
