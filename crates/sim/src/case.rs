@@ -173,6 +173,13 @@ impl Drawing {
     }
 }
 
+impl Drawing {
+    /// Workflows that somebody wrote, to be run by a script.
+    pub fn written(versions: BTreeMap<Hash, Arc<Workflow>>, root: Hash) -> Self {
+        Self { of: 0, versions, definitions: Vec::new(), root, wishes: Wishes::default() }
+    }
+}
+
 /// Keeps a workflow's numbers apart from those of the seed with the same number.
 const WORKFLOW_SALT: u64 = 0x6b8f_1c3a_92d4_e705;
 
@@ -193,6 +200,25 @@ impl Case {
             people: if kills_only { 0 } else { *rng.pick(&[0, 20, 50]) },
             snapshot_entries: *rng.pick(&[2, 3, 5, 8, 128]),
             reopens: !kills_only && rng.chance(50),
+        }
+    }
+}
+
+impl Case {
+    /// One run of a written workflow, in which nothing goes wrong by chance; a seed chooses only how long things take.
+    pub fn written(seed: u64, drawing: Arc<Drawing>, input: Value) -> Self {
+        Self {
+            seed,
+            drawing,
+            input,
+            kills_only: false,
+            processes: 2,
+            runs: 1,
+            plan: Vec::new(),
+            fates: 0,
+            people: 0,
+            snapshot_entries: *Rng::new(seed).pick(&[2, 5, 128]),
+            reopens: false,
         }
     }
 }

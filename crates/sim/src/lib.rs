@@ -5,6 +5,7 @@
 //! - [`simulation`]: one seed's world. It drives the same [`Owner`](baton_engine::owner::Owner) and
 //!   [`Dispatcher`](baton_engine::dispatcher::Dispatcher) as the product does, in virtual time, single-threaded, and
 //!   lets go wrong what no real machine could be made to have.
+//! - [`scenario`]: courses of events that are written down to be read, and played in the same world.
 //! - [`oracle`]: what must hold whatever goes wrong, judged from the journal and from what the world was asked.
 //!
 //! Deliberately absent: the asynchronous shell of the engine and the real stores. They have their own tests; here is
@@ -21,6 +22,7 @@ pub mod oracle;
 pub mod process;
 pub mod rng;
 pub mod sandbox;
+pub mod scenario;
 pub mod services;
 pub mod simulation;
 pub mod think;

@@ -1,13 +1,16 @@
 //! `baton-sim`: searches seeds for a run that breaks, tells one seed's story, or proves that planted faults are found.
 
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use baton_core::mutant::Mutant;
 use baton_sim::case::Deck;
 use baton_sim::coverage::{self, Coverage};
+use baton_sim::draw::Catalog;
 use baton_sim::hunt::{self, Found, MUTANT_SEEDS_MAX, Search};
+use baton_sim::scenario::{self, Scenario};
 use clap::Parser;
 
 /// Seeds that are searched unless told.
@@ -40,6 +43,9 @@ struct Options {
     /// Threads to search with; all cores where left out.
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+    /// Tell the courses of this page of scenarios, as they go under the seed `--from`.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seeds", "seed", "minutes", "mutants"])]
+    scenario: Option<PathBuf>,
     /// Write the coverage table to `docs/reference/sim-coverage.md`.
     #[arg(long)]
     bless: bool,
@@ -48,10 +54,11 @@ struct Options {
 fn main() -> ExitCode {
     let options = Options::parse();
     let mut out = io::stdout().lock();
-    let outcome = match (options.seed, options.mutants) {
+    let outcome = match (options.seed, &options.scenario) {
         (Some(seed), _) => tell(&mut out, seed),
-        (None, true) => mutants(&mut out, &options),
-        (None, false) => search(&mut out, &options),
+        (None, Some(page)) => tell_page(&mut out, page, options.from),
+        (None, None) if options.mutants => mutants(&mut out, &options),
+        (None, None) => search(&mut out, &options),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
@@ -91,6 +98,20 @@ fn tell(out: &mut impl Write, seed: u64) -> Outcome {
             Ok(true)
         }
     }
+}
+
+fn tell_page(out: &mut impl Write, page: &Path, seed: u64) -> Outcome {
+    let catalog = Catalog::new()?;
+    let mut all = true;
+    for course in Scenario::read(&std::fs::read_to_string(page)?, &catalog)?.courses {
+        let played = scenario::play(&course, &catalog, seed);
+        writeln!(out, "\n# {}\n\n{}", course.name, played.story.join("\n"))?;
+        if let Some(wrong) = played.broken.clone().or_else(|| course.differs(&played)) {
+            writeln!(out, "\n{wrong}")?;
+            all = false;
+        }
+    }
+    Ok(all)
 }
 
 fn search(out: &mut impl Write, options: &Options) -> Outcome {

@@ -60,6 +60,11 @@ impl Witness {
         Self { versions: versions.clone(), ..Self::default() }
     }
 
+    /// All versions there are.
+    pub fn versions(&self) -> impl Iterator<Item = (&Hash, &Arc<Workflow>)> {
+        self.versions.iter()
+    }
+
     fn of(&mut self, run: &RunId) -> &mut Chronicle {
         self.chronicles.entry(run.clone()).or_insert_with(|| Chronicle::new(run.clone()))
     }

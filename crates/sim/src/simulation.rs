@@ -2,8 +2,10 @@
 
 mod calls;
 mod faults;
+mod happening;
 mod lease;
 mod outside;
+pub mod script;
 mod standing;
 mod tasks;
 
@@ -11,8 +13,6 @@ use baton_core::id::{RunId, TenantId};
 use baton_core::run::{EffectId, FOLD_VERSION};
 use baton_core::time::Time;
 use baton_engine::Options;
-use baton_engine::owner::{Input, Send};
-use baton_ports::journal::{Append, Claimed, DeskItem, Error, Submit};
 
 use crate::agenda::Agenda;
 use crate::case::Case;
@@ -25,6 +25,8 @@ use crate::rng::Rng;
 use crate::services::Services;
 
 pub use faults::Storm;
+pub use happening::Happening;
+use script::Script;
 
 /// The instant every simulation begins at.
 const BEGIN: Time = Time::from_ms(1_700_000_000_000);
@@ -37,99 +39,6 @@ const ROUNDS_MAX: u32 = 60;
 /// Lines of a story that are kept.
 const STORY_LINES_MAX: usize = 4_000;
 
-/// What is on somebody's agenda.
-#[derive(Debug)]
-pub enum Happening {
-    /// An append reaches the store.
-    Arrives {
-        place: Place,
-        append: Box<Append>,
-        lost: bool,
-    },
-    /// The store's answer reaches the owner.
-    Answered {
-        place: Place,
-        answer: Result<(), Error>,
-    },
-    /// A check is done: the call may go out.
-    Checked {
-        place: Place,
-        send: Box<Send>,
-        ticket: u64,
-    },
-    /// A call reaches its service.
-    Reaches {
-        place: Place,
-        send: Box<Send>,
-        ticket: u64,
-        is_marked: bool,
-    },
-    LookedUp {
-        place: Place,
-        send: Box<Send>,
-        ticket: u64,
-    },
-    /// An answer reaches the owner.
-    Back {
-        place: Place,
-        ticket: u64,
-        call: Option<Box<Send>>,
-        input: Box<Input>,
-        asked: Option<usize>,
-    },
-    Woken {
-        place: Place,
-        at: Time,
-    },
-    /// A hint that a run has something in its inbox.
-    Nudged {
-        process: usize,
-        incarnation: u32,
-        run: RunId,
-    },
-    Claims {
-        process: usize,
-        incarnation: u32,
-        run: RunId,
-    },
-    Spawned {
-        process: usize,
-        incarnation: u32,
-        run: RunId,
-        claimed: Box<Claimed>,
-        until: Time,
-    },
-    Polls {
-        process: usize,
-        incarnation: u32,
-    },
-    Renews {
-        process: usize,
-        incarnation: u32,
-    },
-    Thaws {
-        process: usize,
-        incarnation: u32,
-    },
-    Restarts {
-        process: usize,
-    },
-    /// Something may be due in the store by the clock alone.
-    Alarm,
-    /// Somebody outside puts something into an inbox.
-    Submits {
-        submit: Box<Submit>,
-    },
-    /// A person looks at a desk item.
-    Looks {
-        item: Box<DeskItem>,
-    },
-    /// Starts one of the runs.
-    Starts {
-        run: RunId,
-    },
-}
-
 /// What came of a seed.
 #[derive(Debug)]
 pub struct Report {
@@ -138,6 +47,8 @@ pub struct Report {
     pub story: Vec<String>,
     pub witness: Witness,
     pub services: Services,
+    pub books: Books,
+    pub script: Option<Script>,
 }
 
 pub struct Simulation<'a> {
@@ -152,6 +63,7 @@ pub struct Simulation<'a> {
     services: Services,
     witness: Witness,
     storm: Storm,
+    script: Option<Script>,
     options: Options,
     numbers: u64,
     steps: u64,
@@ -192,6 +104,7 @@ impl<'a> Simulation<'a> {
             services: Services::default(),
             witness: Witness::new(&case.drawing.versions),
             storm,
+            script: None,
             options,
             numbers: 0,
             steps: 0,
@@ -200,6 +113,11 @@ impl<'a> Simulation<'a> {
             story: story.then(Vec::new),
             found: None,
         }
+    }
+
+    /// Goes by a script instead of by chance.
+    pub fn with_script(self, script: Script) -> Self {
+        Self { script: Some(script), ..self }
     }
 
     /// Runs to the end: the storm, the calm behind it, and the verdict.
@@ -211,6 +129,7 @@ impl<'a> Simulation<'a> {
             let at = self.now + std::time::Duration::from_millis(self.rng.below(50));
             self.put(at, Happening::Starts { run: format!("r{number}").into() });
         }
+        self.open_script();
         let mut rounds = 0;
         while self.found.is_none() {
             while self.found.is_none()
@@ -223,11 +142,19 @@ impl<'a> Simulation<'a> {
             }
             rounds += 1;
         }
-        if self.found.is_none() {
+        // A script may leave a run in the middle of its way.
+        if self.found.is_none() && (self.script.is_none() || self.witness.unfinished(&self.books).is_empty()) {
             self.found = self.witness.verdict(&self.services, &self.books, &tenant()).err();
         }
-        let story = self.story.take().unwrap_or_default();
-        Report { violation: self.found, steps: self.steps, story, witness: self.witness, services: self.services }
+        Report {
+            violation: self.found,
+            steps: self.steps,
+            story: self.story.unwrap_or_default(),
+            witness: self.witness,
+            services: self.services,
+            books: self.books,
+            script: self.script,
+        }
     }
 
     fn step(&mut self, at: Time, what: Happening) {
@@ -277,6 +204,7 @@ impl<'a> Simulation<'a> {
             Happening::Submits { submit } => self.submit(*submit),
             Happening::Looks { item } => self.look(&item),
             Happening::Starts { run } => self.start_run(&run),
+            Happening::Cued { run, act } => self.cued(&run, *act),
             Happening::Nudged { .. }
             | Happening::Claims { .. }
             | Happening::Spawned { .. }
@@ -308,6 +236,7 @@ impl<'a> Simulation<'a> {
             | Happening::Alarm
             | Happening::Submits { .. }
             | Happening::Looks { .. }
+            | Happening::Cued { .. }
             | Happening::Starts { .. } => return None,
         };
         let found = self.processes.get(process)?;

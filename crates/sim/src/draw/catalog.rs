@@ -64,7 +64,8 @@ fn facts(class: Class, max_attempts: u32) -> Facts {
 }
 
 fn undone_by(facts: Facts, tool: &str) -> Facts {
-    // `v` changes while the run goes on: what is rendered too late shows.
-    let parameters = json!({ "undo": "{{ output.ref }}", "n": "{{ arguments.n }}", "v": "{{ shared_context.v }}" });
+    // `v` changes while the run goes on: what is rendered too late shows. Not every workflow has it.
+    let v = "{{ shared_context.v | default(none) }}";
+    let parameters = json!({ "undo": "{{ output.ref }}", "n": "{{ arguments.n }}", "v": v });
     Facts { compensation: Some(Compensation { tool_name: tool.to_owned(), parameters }), ..facts }
 }

@@ -8,6 +8,7 @@ use baton_core::time::Time;
 use baton_core::tool::Class;
 use baton_engine::owner::{Input, Send, What};
 
+use super::script::Stage;
 use super::{Happening, Simulation, tell};
 use crate::case::{Block, Instant};
 use crate::coverage::Column;
@@ -18,6 +19,7 @@ impl Simulation<'_> {
     /// May this call go out now? A marked one stops at its permit.
     pub(super) fn check(&mut self, place: &Place, send: Box<Send>) {
         let ticket = self.number();
+        self.name_call(place, &send);
         if let Some(task) = self.processes[place.process].task_mut(place) {
             task.out.insert(send.effect.clone(), Out { ticket, acted: false });
         }
@@ -78,6 +80,7 @@ impl Simulation<'_> {
         tell!(self, "p{} {} sends {} ({:?})", place.process, place.run, send.effect, send.class);
         let checked = self.witness.leaves(&place.run, &send, ownership, self.now, &self.services);
         self.heed(checked);
+        self.cue_call(place, &send, Stage::Sent);
         self.soon(1, 20, Happening::Reaches { place: place.clone(), send, ticket, is_marked });
         for fault in self.storm.due(Instant::Sent) {
             self.strike(place, fault);
@@ -86,18 +89,19 @@ impl Simulation<'_> {
 
     pub(super) fn reaches(&mut self, place: &Place, send: Box<Send>, ticket: u64) {
         let is_alive = self.processes[place.process].incarnation == place.incarnation;
-        if !is_alive && self.rng.chance(50) {
+        if !is_alive && self.coin(50) {
             return;
         }
         // A call that was dropped may be on the wire already.
-        if is_alive && !self.is_out(place, &send.effect, ticket) && self.rng.chance(50) {
+        if is_alive && !self.is_out(place, &send.effect, ticket) && self.coin(50) {
             return;
         }
         let is_tool = matches!(send.what, What::Tool(_));
-        let fate = match self.storm.fate(&mut self.rng, send.class) {
-            Fate::Garbled if is_tool => Fate::Done,
-            fate => fate,
+        let fate = match self.scripted_fate(place, &send) {
+            Some(fate) => fate,
+            None => self.storm.fate(&mut self.rng, send.class),
         };
+        let fate = if fate == Fate::Garbled && is_tool { Fate::Done } else { fate };
         if let Some(column) = Column::of(fate).filter(|_| is_alive) {
             let instant = match fate {
                 Fate::Refused | Fate::Declined | Fate::RequestLost => Instant::Sent,
@@ -116,6 +120,7 @@ impl Simulation<'_> {
         {
             out.acted = true;
         }
+        self.cue_call(place, &send, Stage::Acted);
         self.answer(place, send, ticket, answer, Some(index));
         for fault in self.storm.due(Instant::Acted) {
             self.strike(place, fault);
@@ -194,7 +199,7 @@ impl Simulation<'_> {
     }
 
     /// Where a run is awake: a late answer comes in by any door.
-    fn awake_at(&self, run: &RunId) -> Option<Place> {
+    pub(super) fn awake_at(&self, run: &RunId) -> Option<Place> {
         let mut up = (0..self.processes.len()).filter(|process| self.processes[*process].is_up());
         up.find_map(|process| Some(self.place(process, run, self.processes[process].tasks.get(run)?.number)))
     }

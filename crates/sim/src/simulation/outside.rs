@@ -104,13 +104,18 @@ impl Simulation<'_> {
     pub(super) fn react(&mut self, append: &Append) {
         for projection in &append.projections {
             if let Projection::DeskOpened(item) = projection {
+                self.cue_question(item);
+                if self.script.is_some() {
+                    continue;
+                }
                 let delay = if self.rng.chance(self.storm.people) { 150_000 } else { 4_000 };
                 self.soon(1_000, delay, Happening::Looks { item: Box::new(item.clone()) });
             }
         }
         let run = &append.aggregate;
         let (waits, end) = self.witness.last(run);
-        for (node, name) in waits {
+        let is_scripted = self.script.is_some();
+        for (node, name) in waits.into_iter().filter(|_| !is_scripted) {
             self.signal(run, &node, &name);
         }
         if let Some(state) = end {
@@ -268,6 +273,9 @@ impl Simulation<'_> {
 
     /// Nothing moves by itself any more: the storm ends, or people see to what is open. False if all is done.
     pub(super) fn help(&mut self, round: u32) -> bool {
+        if self.script.is_some() {
+            return false;
+        }
         if !self.is_calm() {
             self.calm_down();
             self.stirred = true;
@@ -306,10 +314,10 @@ impl Simulation<'_> {
     }
 }
 
-fn address_of(item: &DeskItem) -> Option<Address> {
+pub(super) fn address_of(item: &DeskItem) -> Option<Address> {
     serde_json::from_value(item.details["node"].clone()).ok()
 }
 
-fn effect_of(item: &DeskItem) -> Option<EffectId> {
+pub(super) fn effect_of(item: &DeskItem) -> Option<EffectId> {
     serde_json::from_value(item.details["effect"].clone()).ok()
 }

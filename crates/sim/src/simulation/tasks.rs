@@ -9,6 +9,7 @@ use baton_core::time::Time;
 use baton_engine::owner::{Input, Output, Owner, versions_of};
 use baton_ports::journal::{Append, Error, InboxItem, Ownership};
 
+use super::script::Stage;
 use super::{Happening, Simulation, tell};
 use crate::case::{Fault, Instant};
 use crate::coverage::Column;
@@ -93,6 +94,9 @@ impl Simulation<'_> {
             }
             Output::Refused { item, refusal } => {
                 tell!(self, "p{} {} refuses item {item}: {refusal}", place.process, place.run);
+                if let Some(script) = &mut self.script {
+                    script.refused.push(refusal.to_string());
+                }
                 if let Some(ownership) = self.ownership(place) {
                     self.witness.refused(&place.run, ownership, item);
                 }
@@ -175,7 +179,7 @@ impl Simulation<'_> {
 
     pub(super) fn arrives(&mut self, place: Place, mut append: Append, lost: bool) {
         // What a killed process had not handed over is lost with it.
-        if self.processes[place.process].incarnation != place.incarnation && self.rng.chance(50) {
+        if self.processes[place.process].incarnation != place.incarnation && self.coin(50) {
             return;
         }
         if lost {
@@ -196,6 +200,7 @@ impl Simulation<'_> {
             }
             self.stirred = true;
             self.committed(&place, &kept, &taken);
+            self.cue_entry(&place, Some(&kept.entry), Stage::Marked);
             for fault in self.storm.due(Instant::AfterAppend) {
                 match fault {
                     Fault::FailWrite { .. } => {
@@ -249,6 +254,7 @@ impl Simulation<'_> {
         let Some(task) = self.processes[place.process].task_mut(place) else { return };
         task.appending = false;
         task.recorded = task.under_way.take().map(|(entry, _)| entry);
+        let recorded = task.recorded.clone();
         let ownership = task.owner.ownership();
         match answer {
             Ok(()) => {
@@ -259,6 +265,7 @@ impl Simulation<'_> {
                     let checked = self.witness.settled_items(&place.run, ownership);
                     self.heed(checked);
                 }
+                self.cue_entry(place, recorded.as_deref(), Stage::Recorded);
                 for fault in self.storm.due(Instant::Recorded) {
                     self.strike(place, fault);
                 }
