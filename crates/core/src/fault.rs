@@ -47,7 +47,8 @@ pub mod code {
     pub const CANCELLED: &str = "CANCELLED";
     pub const ROLLED_BACK: &str = "ROLLED_BACK";
     pub const CHILD_FAILED: &str = "CHILD_FAILED";
-    pub const STUCK: &str = "NOTHING_CAN_RUN";
+    pub const VARIABLE_SET_TWICE: &str = "VARIABLE_SET_TWICE";
+    pub const ROLLBACK_REFUSED: &str = "ROLLBACK_REFUSED";
     pub const AGENT_GAVE_UP: &str = "AGENT_GAVE_UP";
     pub const SNAPSHOT_LIMIT: &str = "SNAPSHOT_LIMIT";
     pub const NOT_UNDONE: &str = "NOT_UNDONE";

@@ -92,8 +92,12 @@ pub fn undone(tenant: &TenantId, run: &Run, item: i64, now: Time) -> Result<Opti
     let Some(started) = run.started() else { return Ok(None) };
     let Origin::Parent { run: parent, .. } = &started.origin else { return Ok(None) };
     let nothing_left = !run.saga().has_undoable();
-    let fault = (!nothing_left)
-        .then(|| baton_core::fault::Fault::new("ROLLBACK_REFUSED", format!("`{}` is {}", started.run, run.state())));
+    let fault = (!nothing_left).then(|| {
+        baton_core::fault::Fault::new(
+            baton_core::fault::code::ROLLBACK_REFUSED,
+            format!("`{}` is {}", started.run, run.state()),
+        )
+    });
     let incoming = Incoming::ChildUndone { run: started.run.clone(), fault };
     Ok(Some(Submit {
         aggregate: parent.clone(),

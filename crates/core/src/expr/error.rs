@@ -105,6 +105,20 @@ pub enum Code {
 }
 
 impl Code {
+    /// Every code there is, in order.
+    pub const ALL: [Self; 5] = [Self::UnknownName, Self::MissingField, Self::WrongType, Self::BadValue, Self::Limit];
+
+    /// The code in a few words.
+    pub fn title(self) -> &'static str {
+        match self {
+            Code::UnknownName => "a name that is not known",
+            Code::MissingField => "a field that is not there",
+            Code::WrongType => "a value of a type the operation has no meaning for",
+            Code::BadValue => "a value that cannot be used",
+            Code::Limit => "a limit was reached",
+        }
+    }
+
     /// The code as it is written in messages and in the documentation.
     pub fn as_str(self) -> &'static str {
         match self {

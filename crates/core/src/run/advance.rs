@@ -141,7 +141,10 @@ impl Draft<'_> {
         let declared = self.run.workflow.as_ref().and_then(|workflow| workflow.variables.get(key));
         let is_once = declared.is_some_and(|variable| variable.combine == crate::graph::Combine::Once);
         if is_once && self.run.variables.get(key).is_some_and(|value| !value.is_null()) {
-            return Err(Fault::new("VARIABLE_SET_TWICE", format!("variable `{key}` may be set once, and it is set")));
+            return Err(Fault::new(
+                code::VARIABLE_SET_TWICE,
+                format!("variable `{key}` may be set once, and it is set"),
+            ));
         }
         self.emit(Event::VariableSet { key: key.to_owned(), value: Arc::new(value), node: at.clone() });
         Ok(())
@@ -338,5 +341,5 @@ fn output_among(scope: &super::state::Scope, counts: impl Fn(&NodeIx) -> bool) -
 }
 
 pub(super) fn expression_fault(place: &str, error: &EvalError) -> Fault {
-    Fault::new(code::EXPRESSION, format!("{place}: {error}"))
+    Fault::new(code::EXPRESSION, format!("{place}: {error} ({})", error.code))
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use baton_core::definition::Code;
+use baton_core::expr::Code as Expression;
 use baton_core::fault::code as run;
 use baton_core::run::Refusal;
 use baton_models::code as model;
@@ -14,7 +15,7 @@ Written by `baton reference errors`. A code is stable; the words beside it may c
 ";
 
 /// Why a run, or a node of it, failed by itself.
-const RUNS: [(&str, &str); 20] = [
+const RUNS: [(&str, &str); 19] = [
     (run::TIMEOUT, "no answer within the time limit"),
     (run::DEADLINE, "nobody answered before the deadline"),
     (run::REJECTED, "a person said no"),
@@ -23,17 +24,16 @@ const RUNS: [(&str, &str); 20] = [
     (run::CANCELLED, "somebody cancelled it"),
     (run::ROLLED_BACK, "it was rolled back on request"),
     (run::NOT_UNDONE, "a compensation finally failed; a person must see to it"),
-    ("ROLLBACK_REFUSED", "a subworkflow's run could not be rolled back"),
+    (run::ROLLBACK_REFUSED, "a subworkflow's run could not be rolled back"),
     (run::CHILD_FAILED, "a subworkflow failed"),
     (run::AGENT_GAVE_UP, "an agent ended without an answer"),
     (run::MERGE_IMPOSSIBLE, "a merge can no longer have as many branches as it needs"),
-    (run::STUCK, "nothing is left that could run"),
     (run::NOT_A_LIST, "a loop was given something that is no list"),
     (run::LOOP_LIMIT, "a loop reached its `max_iterations`"),
     (run::ITEM_LIMIT, "a loop was given more items than it may have"),
     (run::NESTING_LIMIT, "subworkflows are nested too deep"),
     (run::COST_LIMIT, "the run's or the node's `max_cost_usd` is used up"),
-    ("VARIABLE_SET_TWICE", "a variable declared `once` was set a second time"),
+    (run::VARIABLE_SET_TWICE, "a variable declared `once` was set a second time"),
     (run::JOURNAL_LIMIT, "the run has as many events as it may"),
 ];
 
@@ -71,31 +71,50 @@ const MODELS: [(&str, &str); 13] = [
 
 pub fn page() -> String {
     let mut page = OPENING.to_owned();
-    let plain = |code: &str| format!("`{code}`");
-    let definition = |code: &str| format!("[{code}](definition/{code}.md)");
-    let refusal = |code: &str| format!("[{code}](run/{code}.md)");
-    let tool = |code: &str| format!("[{code}](tools/{code}.md)");
-    group(&mut page, "Definitions", "`baton validate` finds these.", definitions(), definition);
-    group(&mut page, "Refusals", "A run was asked for something, and said no. Nothing changed.", refusals(), refusal);
-    group(&mut page, "Runs", "A run, or a node of it, failed.", of(&RUNS), plain);
-    group(&mut page, "Agents", "An agent gave up.", of(&AGENTS), plain);
-    group(&mut page, "Models", "A model could not be asked, or its answer not be used.", of(&MODELS), plain);
-    group(&mut page, "Tools", "A tool call failed. The words are what the operator is told to do.", tools(), tool);
+    for group in groups() {
+        group.write(&mut page);
+    }
     page
+}
+
+/// Codes of one kind, each with a page in the group's folder.
+struct Group {
+    title: &'static str,
+    about: &'static str,
+    folder: &'static str,
+    rows: Vec<(&'static str, &'static str)>,
+}
+
+fn groups() -> [Group; 7] {
+    let group = |title, folder, about, rows| Group { title, about, folder, rows };
+    [
+        group("Definitions", "definition", "`baton validate` finds these.", definitions()),
+        group(
+            "Expressions",
+            "expressions",
+            "An expression met data it has no meaning for. In a run the node fails with `EXPRESSION_FAILED`, and the \
+             message ends with this code.",
+            Expression::ALL.iter().map(|code| (code.as_str(), code.title())).collect(),
+        ),
+        group("Refusals", "run", "A run was asked for something, and said no. Nothing changed.", refusals()),
+        group("Runs", "faults", "A run, or a node of it, failed.", RUNS.to_vec()),
+        group("Agents", "agents", "An agent gave up.", AGENTS.to_vec()),
+        group("Models", "models", "A model could not be asked, or its answer not be used.", MODELS.to_vec()),
+        group("Tools", "tools", "A tool call failed. The words are what the operator is told to do.", tools()),
+    ]
 }
 
 type Rows = Vec<(&'static str, &'static str)>;
 
-fn group(page: &mut String, title: &str, about: &str, rows: Rows, link: impl Fn(&str) -> String) {
-    // Writing to a string cannot fail.
-    let _ = writeln!(page, "\n## {title}\n\n{about}\n\n| code | |\n| --- | --- |");
-    for (code, words) in rows {
-        let _ = writeln!(page, "| {} | {} |", link(code), words.replace('|', "\\|"));
+impl Group {
+    fn write(&self, page: &mut String) {
+        let Self { title, about, folder, rows } = self;
+        // Writing to a string cannot fail.
+        let _ = writeln!(page, "\n## {title}\n\n{about}\n\n| code | |\n| --- | --- |");
+        for (code, words) in rows {
+            let _ = writeln!(page, "| [{code}]({folder}/{code}.md) | {} |", words.replace('|', "\\|"));
+        }
     }
-}
-
-fn of(rows: &[(&'static str, &'static str)]) -> Rows {
-    rows.to_vec()
 }
 
 fn definitions() -> Rows {
@@ -137,19 +156,40 @@ mod tests {
         lists(&MODELS, include_str!("../../../../models/src/fault.rs"));
     }
 
+    /// Every code, in its folder, with how its page begins.
     #[test]
-    fn every_page_is_linked_and_every_link_has_its_page() {
+    fn every_code_has_a_page_that_says_what_to_do_and_every_page_its_code() {
         let errors = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors");
-        let page = page();
-        let links: Vec<&str> = page.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect();
-        for link in &links {
-            assert!(errors.join(link).is_file(), "{link} is not there");
-        }
-        for folder in ["definition", "run", "tools"] {
+        for Group { folder, rows, .. } in groups() {
+            for (code, _) in &rows {
+                let page = std::fs::read_to_string(errors.join(folder).join(format!("{code}.md"))).unwrap_or_default();
+                assert!(page.starts_with(&format!("# {code}")), "docs/errors/{folder}/{code}.md");
+                let does_say = page.contains("\n## What to do\n") || page.contains("- to the operator: ");
+                assert!(does_say, "docs/errors/{folder}/{code}.md says no way out");
+            }
             for file in std::fs::read_dir(errors.join(folder)).expect("a folder of pages") {
                 let name = file.expect("an entry").file_name().into_string().expect("a name");
-                let link = format!("{folder}/{name}");
-                assert!(name == "README.md" || links.contains(&link.as_str()), "{link} is not linked");
+                let code = name.strip_suffix(".md").expect("a page");
+                assert!(
+                    code == "README" || rows.iter().any(|(listed, _)| *listed == code),
+                    "{folder}/{name} has no code"
+                );
+            }
+        }
+    }
+
+    /// Links of the pages lead somewhere.
+    #[test]
+    fn every_link_of_a_page_leads_to_a_file() {
+        let errors = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors");
+        for Group { folder, rows, .. } in groups() {
+            for (code, _) in rows {
+                let file = errors.join(folder).join(format!("{code}.md"));
+                let text = std::fs::read_to_string(&file).expect("a page");
+                for link in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
+                    let to = errors.join(folder).join(link);
+                    assert!(link.starts_with("http") || to.exists(), "{folder}/{code}.md leads to {link}");
+                }
             }
         }
     }
