@@ -150,6 +150,7 @@ fn lower(
         name: document.name.as_ref().map_or_else(|| "unnamed".to_owned(), |name| name.value.clone()),
         version: document.version.clone(),
         graph: lowered.graph.clone(),
+        input: document.input.clone(),
         variables: variables.collect(),
         timeout: document.timeout,
         max_cost: document.max_cost,

@@ -35,6 +35,7 @@ impl fmt::Display for Fault {
 pub mod code {
     pub const TIMEOUT: &str = "TIMEOUT";
     pub const EXPRESSION: &str = "EXPRESSION_FAILED";
+    pub const INPUT_INVALID: &str = "INPUT_INVALID";
     pub const JOURNAL_LIMIT: &str = "JOURNAL_LIMIT";
     pub const LOOP_LIMIT: &str = "LOOP_LIMIT";
     pub const ITEM_LIMIT: &str = "ITEM_LIMIT";

@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod compile;
 mod draw;
+pub mod input;
 mod levels;
 pub mod node;
 
@@ -15,6 +16,7 @@ use crate::id::NodeId;
 use crate::money::Usd;
 
 pub use draw::{dot, mermaid};
+pub use input::Input;
 pub use levels::levels;
 pub use node::{Kind, Node};
 
@@ -52,6 +54,8 @@ pub struct Workflow {
     /// The text version of seed 004, kept as a label.
     pub version: String,
     pub graph: Arc<Graph>,
+    /// What a run must bring.
+    pub input: Input,
     /// How writes to a key of `shared_context` combine; last write wins where nothing is declared.
     pub variables: BTreeMap<String, Variable>,
     /// The run's own deadline, counted from its start.

@@ -121,10 +121,12 @@ impl Engine {
         Ok(Self { inner })
     }
 
-    /// Accepts a run: it is durable when this returns. Where there is room it begins here at once.
+    /// Accepts a run: it is durable when this returns. Where there is room it begins here at once. An input that is not
+    /// what the workflow declares is refused, and nothing is kept.
     pub async fn start(&self, start: Start) -> Result<(), Error> {
         let inner = &self.inner;
         let workflow = inner.world.library.version(&start.bundle).await?;
+        workflow.input.complete(&start.input)?;
         let started = Started {
             run: start.run.clone(),
             tenant: start.tenant.clone(),

@@ -1,5 +1,6 @@
 //! Why work was not taken on.
 
+use baton_core::graph::input::Unfit;
 use baton_core::id::RunId;
 use baton_ports::journal;
 
@@ -8,6 +9,9 @@ pub enum Error {
     /// The caller chose an id that runs or is done.
     #[error("a run `{run}` exists already")]
     Exists { run: RunId },
+    /// The input is not what the workflow declares.
+    #[error(transparent)]
+    Input(#[from] Unfit),
     #[error("no run `{run}`")]
     NoSuchRun { run: RunId },
     /// The version is unknown or cannot be compiled by this binary.

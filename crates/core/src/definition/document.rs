@@ -1,13 +1,13 @@
 //! A definition as it was written: every expression parsed, no name resolved yet.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value as Json;
 
 use super::source::{Key, Located, Map, Node as Tree, Span};
 use crate::expr::{Condition, Dialect, Params, Template};
-use crate::graph::{Join, Variable, node};
+use crate::graph::{Input, Join, Variable, node};
 use crate::model::Profile;
 use crate::money::Usd;
 use crate::tool::Facts;
@@ -18,8 +18,7 @@ pub(crate) struct Document<'t> {
     pub name: Option<Located<String>>,
     pub version: String,
     pub body: Body<'t>,
-    /// Keys the run's input may have; `None` where nothing is declared.
-    pub input: Option<BTreeSet<String>>,
+    pub input: Input,
     pub variables: BTreeMap<String, Located<Declared>>,
     pub timeout: Option<Duration>,
     pub max_cost: Option<Usd>,

@@ -1,5 +1,6 @@
 //! JSON Schemas that people write in definitions: forms, inputs, and the outputs of agents.
 
+use jsonschema::Validator;
 use serde_json::Value as Json;
 
 use super::diagnostic::{Code, shown};
@@ -23,7 +24,12 @@ pub(crate) fn read(name: &'static str, fields: &mut Fields<'_>, reader: &mut Rea
 }
 
 /// A mapping as a schema, checked to be one.
-pub(crate) fn check(name: &str, node: &Node, reader: &mut Reader) -> Option<Json> {
+fn check(name: &str, node: &Node, reader: &mut Reader) -> Option<Json> {
+    compile(name, node, reader).map(|(schema, _)| schema)
+}
+
+/// A mapping as a schema, and what holds values to it.
+pub(crate) fn compile(name: &str, node: &Node, reader: &mut Reader) -> Option<(Json, Validator)> {
     let schema = node.to_json();
     if schema.to_string().len() > SCHEMA_BYTES_MAX {
         let message = format!("`{}` is larger than {SCHEMA_BYTES_MAX} bytes", shown(name));
@@ -39,14 +45,16 @@ pub(crate) fn check(name: &str, node: &Node, reader: &mut Reader) -> Option<Json
         }
         return None;
     }
-    if let Err(error) = jsonschema::validator_for(&schema) {
-        let path = error.instance_path().to_string();
-        let at = node.nearest(path.split('/').skip(1)).span;
-        let message = format!("`{}` is not a JSON Schema: {}", shown(name), shown(&error.to_string()));
-        reader.findings.push(at.error(Code::BadSchema, message));
-        return None;
+    match jsonschema::validator_for(&schema) {
+        Ok(validator) => Some((schema, validator)),
+        Err(error) => {
+            let path = error.instance_path().to_string();
+            let at = node.nearest(path.split('/').skip(1)).span;
+            let message = format!("`{}` is not a JSON Schema: {}", shown(name), shown(&error.to_string()));
+            reader.findings.push(at.error(Code::BadSchema, message));
+            None
+        }
     }
-    Some(schema)
 }
 
 fn patterns(schema: &Json) -> usize {

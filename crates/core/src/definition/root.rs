@@ -1,6 +1,7 @@
 //! The outermost mapping of a file.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::body;
 use super::diagnostic::{Code, Diagnostic, shown};
@@ -10,7 +11,7 @@ use super::json_schema;
 use super::policy::cost;
 use super::reader::Reader;
 use super::source::{Key, Located, Node as Tree, Value};
-use crate::graph::{Combine, Variable};
+use crate::graph::{Combine, Input, Variable, input};
 
 pub(crate) const FIELDS: &[Field] = &[
     field("name", Shape::Text, "The workflow's name: letters, digits, `_`, `-` and `.`."),
@@ -24,7 +25,11 @@ pub(crate) const FIELDS: &[Field] = &[
 
 /// Keys that may stand at the top or under `workflow`, beside those of a body.
 pub(crate) const WORKFLOW: &[Field] = &[
-    field("input", Shape::Object, "The keys of a run's input, each with a JSON Schema, a type's name, or nothing."),
+    field(
+        "input",
+        Shape::Object,
+        "The keys of a run's input, each with a JSON Schema, a type's name, or nothing. A run whose input does not fit is refused.",
+    ),
     field("variables", Shape::MapOf("variable"), "Declared variables: an initial value, or `{initial, combine}`."),
     field("shared_context", Shape::MapOf("variable"), "The same as `variables`."),
     field("timeout", Shape::Duration, "The run's own deadline, counted from its start."),
@@ -142,30 +147,36 @@ fn version(fields: &mut Fields<'_>, reader: &mut Reader) -> String {
     label
 }
 
-/// The keys of the input, whatever is said of each.
-fn input(fields: &mut Fields<'_>, reader: &mut Reader) -> Option<BTreeSet<String>> {
-    const TYPES: &[&str] = &["string", "number", "integer", "boolean", "array", "object", "null"];
-    let map = fields.map("input", &mut reader.findings)?;
-    let mut keys = BTreeSet::new();
+/// The keys of the input, each with what is said of it.
+fn input(fields: &mut Fields<'_>, reader: &mut Reader) -> Input {
+    let Some(map) = fields.map("input", &mut reader.findings) else { return Input::default() };
+    let mut keys = BTreeMap::new();
     for (key, node) in map.iter() {
         reader.name("an input key", &Located::new(key.name.clone(), key.span));
-        match &node.value {
-            Value::Null => {}
-            Value::String(_) => {
-                let types: Vec<(&'static str, ())> = TYPES.iter().map(|word| (*word, ())).collect();
-                word("the type of an input key", node, &types, &mut reader.findings);
-            }
-            Value::Map(_) => {
-                json_schema::check(&key.name, node, reader);
-            }
-            Value::Bool(_) | Value::Number { .. } | Value::List(_) => {
-                let wrong = wrong_shape("an input key", "a JSON Schema or a type's name", node);
-                reader.findings.push(wrong.hint("write `order_id: string`"));
-            }
-        }
-        keys.insert(key.name.clone());
+        keys.insert(key.name.clone(), input_key(key, node, reader).unwrap_or(input::Key::Any));
     }
-    Some(keys)
+    Input(Some(keys))
+}
+
+fn input_key(key: &Key, node: &Tree, reader: &mut Reader) -> Option<input::Key> {
+    match &node.value {
+        Value::Null => None,
+        Value::String(_) => word(&key.name, node, &input::Type::WORDS, &mut reader.findings).map(input::Key::Typed),
+        Value::Map(_) => {
+            let (document, validator) = json_schema::compile(&key.name, node, reader)?;
+            let schema = input::Schema { document, validator };
+            if let Some(mistake) = schema.document.get("default").and_then(|value| schema.mistake(&key.name, value)) {
+                let message = format!("the default of {mistake}");
+                reader.findings.push(node.nearest(["default"]).span.error(Code::BadValue, message));
+            }
+            Some(input::Key::Schema(Arc::new(schema)))
+        }
+        Value::Bool(_) | Value::Number { .. } | Value::List(_) => {
+            let wrong = wrong_shape("an input key", "a JSON Schema or a type's name", node);
+            reader.findings.push(wrong.hint("write `order_id: string`"));
+            None
+        }
+    }
 }
 
 fn variables(fields: &mut Fields<'_>, reader: &mut Reader) -> BTreeMap<String, Located<Declared>> {

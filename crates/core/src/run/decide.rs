@@ -150,10 +150,24 @@ impl Draft<'_> {
         }
     }
 
-    fn start(&mut self, started: Box<Started>, workflow: Arc<Workflow>) -> Result<(), Refusal> {
+    /// Begins, with the defaults of what the input leaves out. Who starts a run checks its input before it is accepted;
+    /// one that does not fit all the same, such as what a parent hands to its subworkflow, fails the run before any node.
+    fn start(&mut self, mut started: Box<Started>, workflow: Arc<Workflow>) -> Result<(), Refusal> {
+        let fits = workflow.input.complete(&started.input);
         self.run.know(started.bundle.clone(), workflow);
+        let unfit = match fits {
+            Ok(completed) => {
+                started.input = completed.map_or(started.input, Arc::new);
+                None
+            }
+            Err(unfit) => Some(unfit),
+        };
         self.emit(Event::Started(started));
         self.scopes.insert(Path::root());
+        if let Some(unfit) = unfit {
+            let fault = Fault::new(code::INPUT_INVALID, unfit.to_string());
+            self.wind_run(Winding::Failed { fault, node: Address::outer("input") }, false);
+        }
         Ok(())
     }
 

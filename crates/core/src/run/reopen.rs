@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::address::{Address, Path};
 use super::apply::is_ready;
 use super::decide::Draft;
@@ -24,11 +26,26 @@ impl Draft<'_> {
         if self.run.saga.is_rolling_back() {
             return Err(Refusal::Impossible { reason: "the run was rolled back: start it anew".to_owned() });
         }
+        if let Some(reason) = self.run.started().and_then(|started| unfit(&workflow, &started.input)) {
+            return Err(Refusal::Impossible { reason });
+        }
         self.run.know(bundle.clone(), workflow);
         self.emit(Event::Reopened(Box::new(Reopened::Retry { by, bundle })));
         self.scopes.extend(self.run.scopes.keys().cloned());
         self.touched.extend(self.active_nodes());
         Ok(())
+    }
+}
+
+/// Why a run that began with this input cannot go on with this version: what it works with is recorded, so not even a
+/// default can be added.
+fn unfit(workflow: &Workflow, input: &Value) -> Option<String> {
+    match workflow.input.complete(input) {
+        Ok(None) => None,
+        Ok(Some(_)) => {
+            Some("this version declares keys of the input that the run began without: start it anew".to_owned())
+        }
+        Err(unfit) => Some(format!("{unfit}: start it anew")),
     }
 }
 

@@ -7,6 +7,7 @@ mod ends;
 mod errors;
 mod flow;
 mod forks;
+mod inputs;
 mod invariants;
 mod joins;
 mod journals;

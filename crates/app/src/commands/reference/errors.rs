@@ -15,7 +15,8 @@ Written by `baton reference errors`. A code is stable; the words beside it may c
 ";
 
 /// Why a run, or a node of it, failed by itself.
-const RUNS: [(&str, &str); 19] = [
+const RUNS: [(&str, &str); 20] = [
+    (run::INPUT_INVALID, "the input is not what the workflow declares"),
     (run::TIMEOUT, "no answer within the time limit"),
     (run::DEADLINE, "nobody answered before the deadline"),
     (run::REJECTED, "a person said no"),

@@ -39,6 +39,7 @@ broken! {
     expressions
     forms_mixed
     implied_cycle
+    input_keys
     impossible_merge
     leaves_branch
     loops

@@ -1,9 +1,10 @@
 //! Whether what expressions mention is there when they are evaluated.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::NodeIx;
 use super::super::compile::Lowered;
+use super::super::input::Key;
 use super::super::node::{Kind, Over, ToolSource};
 use super::layer::Layer;
 use crate::definition::diagnostic::{Code, Diagnostic, Findings, shown};
@@ -17,7 +18,7 @@ const AFTERMATH: &[&str] = &["error", "undone"];
 /// Names that hold wherever in the document an expression stands.
 pub(super) struct Names<'d> {
     variables: BTreeSet<&'d str>,
-    input: Option<&'d BTreeSet<String>>,
+    input: Option<&'d BTreeMap<String, Key>>,
     /// Undeclared names already said once.
     said: BTreeSet<String>,
 }
@@ -34,7 +35,7 @@ impl<'d> Names<'d> {
     pub(super) fn of(document: &'d Document<'_>, lowered: &'d Lowered) -> Self {
         let mut variables: BTreeSet<&str> = document.variables.keys().map(String::as_str).collect();
         collect(lowered, &mut variables);
-        Self { variables, input: document.input.as_ref(), said: BTreeSet::new() }
+        Self { variables, input: document.input.0.as_ref(), said: BTreeSet::new() }
     }
 
     /// Checks the expressions of a graph and of all inside it.
@@ -97,7 +98,7 @@ impl<'d> Names<'d> {
             }
             around = here.outer;
         }
-        let is_input = self.input.is_some_and(|input| input.contains(root));
+        let is_input = self.input.is_some_and(|input| input.contains_key(root));
         if is_input || FIXED.contains(&root) || self.variables.contains(root) || !self.said.insert(root.to_owned()) {
             return;
         }
@@ -108,7 +109,7 @@ impl<'d> Names<'d> {
             around = here.outer;
         }
         known.extend(self.variables.iter().copied());
-        known.extend(self.input.into_iter().flatten().map(String::as_str));
+        known.extend(self.input.into_iter().flat_map(BTreeMap::keys).map(String::as_str));
         let unknown = match self.input {
             Some(_) => {
                 let message = format!("`{}` is no node, no variable and no key of the input", shown(root));

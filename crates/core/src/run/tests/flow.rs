@@ -8,12 +8,13 @@ use serde_json::{Value, json};
 
 use crate::agent::{self, Agent};
 use crate::bundle::Hash;
+use crate::definition::{self, Catalog};
 use crate::expr::{Condition, Dialect, Language, Params, Template};
 use crate::graph::node::{
     AgentNode, Ask, AtDeadline, Deadline, End, Human, Loop, Merge, MergeMode, OnError, OnItemError, Over, Parallel,
     Policy, Rest, Subworkflow, Switch, ToolNode, ToolSource, Undo, Wait,
 };
-use crate::graph::{Combine, Edge, EdgeIx, Graph, Join, Kind, Node, NodeIx, Variable, When, Workflow};
+use crate::graph::{Combine, Edge, EdgeIx, Graph, Input, Join, Kind, Node, NodeIx, Variable, When, Workflow};
 use crate::money::Usd;
 use crate::tool::{Class, Compensation, Facts, Retry};
 
@@ -352,6 +353,7 @@ impl N {
 pub struct Flow {
     nodes: Vec<Node>,
     edges: Vec<Edge>,
+    input: Input,
     variables: BTreeMap<String, Variable>,
     timeout: Option<Duration>,
     max_cost: Option<Usd>,
@@ -364,6 +366,7 @@ pub fn flow(nodes: impl IntoIterator<Item = N>, edges: &str) -> Flow {
     let mut flow = Flow {
         nodes,
         edges: Vec::new(),
+        input: Input::default(),
         variables: BTreeMap::new(),
         timeout: None,
         max_cost: None,
@@ -405,6 +408,14 @@ impl Flow {
         self
     }
 
+    /// What a run must bring, as a definition says it.
+    pub fn input(mut self, declared: Value) -> Self {
+        let text = json!({ "name": "x", "input": declared, "nodes": [{ "id": "a", "duration": 1 }] }).to_string();
+        let checked = definition::check(text.as_bytes(), &Catalog::default());
+        self.input = checked.workflow.expect("a declaration").input;
+        self
+    }
+
     pub fn variable(mut self, key: &str, combine: Combine, initial: Value) -> Self {
         let initial = (!initial.is_null()).then_some(initial);
         self.variables.insert(key.to_owned(), Variable { initial, combine });
@@ -433,11 +444,13 @@ impl Flow {
     }
 
     pub fn workflow(self) -> Workflow {
-        let (variables, timeout, max_cost) = (self.variables.clone(), self.timeout, self.max_cost);
+        let (input, variables) = (self.input.clone(), self.variables.clone());
+        let (timeout, max_cost) = (self.timeout, self.max_cost);
         let on_compensated = self.on_compensated;
         Workflow {
             name: "test".to_owned(),
             version: "1".to_owned(),
+            input,
             graph: self.graph(),
             variables,
             timeout,

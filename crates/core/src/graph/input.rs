@@ -1,0 +1,219 @@
+//! What a workflow says of its input: the keys that a run must bring, and of what form.
+//!
+//! A key of which nothing is said may be left out. One with a type or a schema must be there and fit, unless its schema
+//! has a `default`, which then stands in. Keys that are not declared are let through: a caller may know more than the
+//! workflow asks for.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use jsonschema::Validator;
+use serde_json::{Map, Value};
+
+use crate::expr::nearest;
+
+/// Mistakes that are named in one refusal; the rest are counted.
+const MISTAKES_SHOWN_MAX: usize = 5;
+/// Bytes of one mistake's description.
+const MISTAKE_BYTES_MAX: usize = 300;
+
+/// The declared keys; `None` where a workflow declares nothing and takes anything.
+#[derive(Clone, Debug, Default)]
+pub struct Input(pub Option<BTreeMap<String, Key>>);
+
+/// What is said of one key.
+#[derive(Clone, Debug)]
+pub enum Key {
+    /// Nothing but that it may be there.
+    Any,
+    Typed(Type),
+    /// Boxed, since few keys have one; shared, since a workflow is cloned.
+    Schema(Arc<Schema>),
+}
+
+/// A JSON Schema that was compiled when its definition was read.
+#[derive(Debug)]
+pub struct Schema {
+    pub document: Value,
+    pub validator: Validator,
+}
+
+/// The types a key may be declared with by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Type {
+    String,
+    Number,
+    Integer,
+    Boolean,
+    Array,
+    Object,
+    Null,
+}
+
+/// An input that does not fit, with what is wrong; the values are left out, which may be a customer's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfit {
+    pub mistakes: Vec<String>,
+}
+
+impl Input {
+    /// Checks an input against what is declared. `Ok(None)`: it holds as it was given. `Ok(Some)`: with the defaults of
+    /// keys that were left out.
+    ///
+    /// # Errors
+    /// Every mistake, where it does not fit.
+    pub fn complete(&self, given: &Value) -> Result<Option<Value>, Unfit> {
+        let Some(declared) = &self.0 else { return Ok(None) };
+        let Some(object) = given.as_object() else {
+            let mistake = format!("it must be an object, found {}", word(given));
+            return Err(Unfit { mistakes: vec![mistake] });
+        };
+        let mut mistakes = Vec::new();
+        let mut defaults = Map::new();
+        for (name, key) in declared {
+            match (object.get(name), key.default()) {
+                (Some(value), _) => mistakes.extend(key.mistake(name, value)),
+                (None, Some(default)) => {
+                    defaults.insert(name.clone(), default.clone());
+                }
+                (None, None) => mistakes.extend(key.is_wanted().then(|| self.missing(name, object))),
+            }
+        }
+        if !mistakes.is_empty() {
+            return Err(Unfit { mistakes });
+        }
+        Ok((!defaults.is_empty()).then(|| {
+            defaults.extend(object.iter().map(|(name, value)| (name.clone(), value.clone())));
+            Value::Object(defaults)
+        }))
+    }
+
+    /// Whether every value of this key is text: then a caller who only has text need not say so.
+    pub fn takes_text(&self, name: &str) -> bool {
+        match self.0.as_ref().and_then(|declared| declared.get(name)) {
+            Some(Key::Typed(of)) => *of == Type::String,
+            Some(Key::Schema(schema)) => schema.document.get("type").and_then(Value::as_str) == Some("string"),
+            Some(Key::Any) | None => false,
+        }
+    }
+
+    /// Names that are given and not declared, where anything is.
+    pub fn undeclared<'g>(&self, given: &'g Value) -> Vec<&'g str> {
+        let (Some(declared), Some(object)) = (&self.0, given.as_object()) else { return Vec::new() };
+        object.keys().map(String::as_str).filter(|name| !declared.contains_key(*name)).collect()
+    }
+
+    /// A key that is not there; one that is and was not asked for may have been meant for it.
+    fn missing(&self, name: &str, given: &Map<String, Value>) -> String {
+        let is_declared = |given: &str| self.0.as_ref().is_some_and(|declared| declared.contains_key(given));
+        let others = given.keys().map(String::as_str).filter(|given| !is_declared(given));
+        match nearest(name, others) {
+            Some(near) => format!("`{name}` is missing; there is `{near}`"),
+            None => format!("`{name}` is missing"),
+        }
+    }
+}
+
+impl Key {
+    fn default(&self) -> Option<&Value> {
+        match self {
+            Self::Schema(schema) => schema.document.get("default"),
+            Self::Any | Self::Typed(_) => None,
+        }
+    }
+
+    fn is_wanted(&self) -> bool {
+        !matches!(self, Self::Any)
+    }
+
+    fn mistake(&self, name: &str, value: &Value) -> Option<String> {
+        match self {
+            Self::Any => None,
+            Self::Typed(of) => {
+                (!of.is_of(value)).then(|| format!("`{name}` must be {}, found {}", of.with_article(), word(value)))
+            }
+            Self::Schema(schema) => schema.mistake(name, value),
+        }
+    }
+}
+
+impl Schema {
+    /// What is wrong with a value, without showing it.
+    pub fn mistake(&self, name: &str, value: &Value) -> Option<String> {
+        let error = self.validator.validate(value).err()?;
+        let place = format!("{name}{}", error.instance_path().as_str().replace('/', "."));
+        let mut what = error.masked_with("the value").to_string();
+        what.truncate(what.floor_char_boundary(MISTAKE_BYTES_MAX));
+        Some(format!("`{place}`: {what}"))
+    }
+}
+
+impl Type {
+    /// By the words a definition uses.
+    pub const WORDS: [(&'static str, Self); 7] = [
+        ("string", Self::String),
+        ("number", Self::Number),
+        ("integer", Self::Integer),
+        ("boolean", Self::Boolean),
+        ("array", Self::Array),
+        ("object", Self::Object),
+        ("null", Self::Null),
+    ];
+
+    /// As JSON Schema counts: `2.0` is an integer, too.
+    fn is_of(self, value: &Value) -> bool {
+        match self {
+            Self::String => value.is_string(),
+            Self::Number => value.is_number(),
+            Self::Integer => {
+                value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|float| float.fract() == 0.0)
+            }
+            Self::Boolean => value.is_boolean(),
+            Self::Array => value.is_array(),
+            Self::Object => value.is_object(),
+            Self::Null => value.is_null(),
+        }
+    }
+
+    fn with_article(self) -> &'static str {
+        match self {
+            Self::String => "a string",
+            Self::Number => "a number",
+            Self::Integer => "an integer",
+            Self::Boolean => "a boolean",
+            Self::Array => "an array",
+            Self::Object => "an object",
+            Self::Null => "null",
+        }
+    }
+}
+
+/// What a value is, in a word.
+fn word(value: &Value) -> &'static str {
+    match value {
+        Value::Null => Type::Null,
+        Value::Bool(_) => Type::Boolean,
+        Value::Number(_) => Type::Number,
+        Value::String(_) => Type::String,
+        Value::Array(_) => Type::Array,
+        Value::Object(_) => Type::Object,
+    }
+    .with_article()
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = &self.mistakes[..self.mistakes.len().min(MISTAKES_SHOWN_MAX)];
+        write!(f, "the input does not fit: {}", shown.join("; "))?;
+        match self.mistakes.len() - shown.len() {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
+    }
+}
+
+impl std::error::Error for Unfit {}
+
+#[cfg(test)]
+mod tests;
