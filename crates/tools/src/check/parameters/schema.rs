@@ -80,9 +80,9 @@ impl Schema {
             let between = if index == 0 { "" } else { "; " };
             let place = match error.instance_path().as_str().trim_start_matches('/') {
                 "" => String::new(),
-                path => format!("`{}` ", path.replace('/', ".")),
+                path => format!("`{}`: ", path.replace('/', ".")),
             };
-            let mut what = error.masked_with("what was given").to_string();
+            let mut what = error.masked_with("the value").to_string();
             what.truncate(what.floor_char_boundary(MISTAKE_BYTES_MAX));
             let _ = write!(text, "{between}{place}{what}");
             if let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() {
