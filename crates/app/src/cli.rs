@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+/// Runs one list may show.
+const RUNS_LISTED_MAX: i64 = 100_000;
+
 const AFTER_HELP: &str = "\
 Exit codes: 0 completed, 1 failed, 2 wrong usage or an invalid definition, 3 waiting.
 Most commands take --json for programs. Settings are in baton.toml; every key is also a BATON_* variable.";
@@ -78,10 +81,10 @@ pub struct Init {
 pub struct Run {
     /// The workflow's name, or its file.
     pub workflow: String,
-    /// The input: JSON, or @FILE.
+    /// The input: JSON, @FILE, or @- for standard input.
     #[arg(long, short, value_name = "JSON|@FILE", default_value = "{}")]
     pub input: String,
-    /// One input key; may be repeated. A value that is JSON keeps its type.
+    /// One input key; may be repeated. A value that is JSON keeps its type, but for a key that is declared as text.
     #[arg(long = "set", short = 's', value_name = "KEY=VALUE")]
     pub sets: Vec<String>,
     /// The run's context: JSON, or @FILE.
@@ -224,8 +227,8 @@ pub struct RunsList {
     #[arg(long)]
     pub workflow: Option<String>,
     /// How many.
-    #[arg(long, default_value_t = 50)]
-    pub limit: usize,
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=RUNS_LISTED_MAX))]
+    pub limit: u32,
     /// Runs older than this one.
     #[arg(long, value_name = "RUN")]
     pub before: Option<String>,
@@ -281,6 +284,7 @@ pub struct Validate {
 pub struct Graph {
     /// The workflow's name, or its file.
     pub workflow: String,
+    /// How it is drawn.
     #[arg(long, value_enum, default_value_t = GraphFormat::Mermaid)]
     pub format: GraphFormat,
 }
@@ -298,8 +302,9 @@ pub struct Eval {
     /// The language.
     #[arg(long = "type", value_enum, value_name = "LANGUAGE")]
     pub language: EvalLanguage,
+    /// The expression, or the template.
     pub expression: String,
-    /// What it sees: JSON, or @FILE.
+    /// What it sees: JSON, @FILE, or @- for standard input.
     #[arg(long, short, value_name = "JSON|@FILE", default_value = "{}")]
     pub input: String,
 }

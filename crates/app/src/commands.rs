@@ -16,15 +16,15 @@ mod test;
 mod validate;
 
 use crate::cli::{Cli, Command};
-use crate::{Exit, bench};
+use crate::{Exit, bench, print};
 
 pub fn run(cli: Cli) -> anyhow::Result<Exit> {
     let project = cli.project;
     match cli.command {
         Command::Demo(args) => demo::run(&args),
         Command::Init(args) => init::run(&args),
-        Command::Run(args) => wait(run::run(&project, args)),
-        Command::Runs(args) => wait(runs::run(&project, args)),
+        Command::Run(args) => wait(until_stopped(run::run(&project, args))),
+        Command::Runs(args) => wait(until_stopped(runs::run(&project, args))),
         Command::Serve(args) => wait(serve::run(&project, args)),
         Command::Validate(args) => validate::run(&project, &args),
         Command::Graph(args) => graph::run(&project, &args),
@@ -35,6 +35,18 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Completions { shell } => completions::run(shell),
         Command::Reference { page } => reference::run(page),
         Command::Part { name, arguments } => part::run(&name, &arguments),
+    }
+}
+
+/// Work that moves runs, until it is done or somebody stops it by hand. What is recorded is recorded, so nothing is lost.
+async fn until_stopped(work: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
+    tokio::select! {
+        exit = work => exit,
+        stopped = tokio::signal::ctrl_c() => {
+            stopped?;
+            print::note("stopped; nothing is lost: `baton runs work` goes on");
+            Ok(Exit::Stopped)
+        }
     }
 }
 

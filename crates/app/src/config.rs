@@ -1,15 +1,19 @@
 //! `baton.toml`: settings of a project. Unknown keys are errors. Every key is also a variable: `BATON_` and its path in
 //! upper case, with two underscores between tables (`BATON_MODELS__BASE_URL`).
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
+use baton_core::definition::source::Span;
+use baton_core::expr::nearest;
 use baton_core::tool::Caller;
 use serde::Deserialize;
 use toml::Value;
 
 use crate::Misuse;
+use crate::project::shown;
 
 /// The settings file of a project folder.
 pub const FILE: &str = "baton.toml";
@@ -81,16 +85,59 @@ impl EngineSettings {
 /// Settings of the project in `folder`; the defaults where it has no file.
 pub fn load(folder: &Path) -> anyhow::Result<Settings> {
     let file = folder.join(FILE);
-    let mut document = match std::fs::read_to_string(&file) {
-        Ok(text) => text.parse::<toml::Table>().map_err(|error| Misuse::new(format!("{}: {error}", file.display())))?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => toml::Table::new(),
-        Err(error) => return Err(error).with_context(|| format!("{} cannot be read", file.display())),
+    let text = match std::fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error).with_context(|| format!("{} cannot be read", shown(&file))),
     };
-    overlay(&mut document, std::env::vars());
-    let settings: Settings = Value::Table(document)
-        .try_into()
-        .map_err(|error: toml::de::Error| Misuse::new(format!("{}: {}", file.display(), error.message())))?;
-    Ok(settings)
+    let document = toml::from_str(&text).map_err(|error| misread(&file, &text, &error))?;
+    with_variables(document, &variables()).map_err(|of_variables| {
+        // What is wrong with the file by itself has a place in it; what is not is a variable's.
+        toml::from_str::<Settings>(&text).err().map_or(of_variables, |error| misread(&file, &text, &error)).into()
+    })
+}
+
+/// The environment's variables that are text: one that is not is nobody's setting.
+fn variables() -> Vec<(String, String)> {
+    let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    std::env::vars_os().filter_map(text).collect()
+}
+
+/// What is wrong with the file, with its place.
+fn misread(file: &Path, text: &str, error: &toml::de::Error) -> Misuse {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let span = before.map_or_else(Span::default, |before| {
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        let place = |count: usize| u32::try_from(count + 1).unwrap_or(u32::MAX);
+        let len = error.span().map_or(1, |span| u32::try_from(span.len()).unwrap_or(1));
+        Span { line: place(before.matches('\n').count()), column: place(line.chars().count()), len }
+    });
+    suggest(Misuse::new(error.message()).at(span, &shown(file), text), error.message())
+}
+
+/// The settings with the variables laid over them, or which variable is wrong.
+fn with_variables(document: toml::Table, variables: &[(String, String)]) -> Result<Settings, Misuse> {
+    let but = |left_out: Option<usize>| -> Result<Settings, toml::de::Error> {
+        let mut document = document.clone();
+        let rest = variables.iter().enumerate().filter(|(place, _)| Some(*place) != left_out);
+        overlay(&mut document, rest.map(|(_, variable)| variable.clone()));
+        Value::Table(document).try_into()
+    };
+    but(None).map_err(|error| {
+        let culprit = (0..variables.len()).find(|place| but(Some(*place)).is_ok());
+        let name = culprit.map_or("the BATON_ variables", |place| variables[place].0.as_str());
+        suggest(Misuse::new(format!("{name}: {}", error.message())), error.message())
+    })
+}
+
+/// Adds the nearest of the names that a message lists.
+fn suggest(misuse: Misuse, message: &str) -> Misuse {
+    let mut words = message.split('`').skip(1).step_by(2);
+    let wrong = words.next().unwrap_or_default();
+    match nearest(wrong, words) {
+        Some(near) => misuse.hint(format!("did you mean `{near}`?")),
+        None => misuse,
+    }
 }
 
 /// Lays variables over the file.
@@ -144,9 +191,10 @@ mod tests {
     use super::*;
 
     fn settings(file: &str, variables: &[(&str, &str)]) -> Result<Settings, String> {
-        let mut document = file.parse::<toml::Table>().map_err(|error| error.to_string())?;
-        overlay(&mut document, variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        Value::Table(document).try_into().map_err(|error: toml::de::Error| error.message().to_owned())
+        let document = file.parse::<toml::Table>().map_err(|error| error.to_string())?;
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let variables: Vec<_> = variables.iter().map(owned).collect();
+        with_variables(document, &variables).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -161,5 +209,15 @@ mod tests {
         for found in [settings("tennant = \"a\"", &[]), settings("", &[("BATON_TENNANT", "b")])] {
             assert!(found.expect_err("unknown").contains("tennant"));
         }
+    }
+
+    #[test]
+    fn a_variable_that_is_wrong_is_named_among_those_that_are_not() {
+        let good = ("BATON_TOOLS__EMAIL__SMTP__HOST", "h");
+        let from = ("BATON_TOOLS__EMAIL__SMTP__FROM", "a@example.com");
+        assert!(settings("", &[good, from]).is_ok());
+        let found = settings("", &[good, ("BATON_TENNANT", "b"), from]).expect_err("unknown");
+        assert!(found.starts_with("BATON_TENNANT: unknown field `tennant`"), "{found}");
+        assert!(found.ends_with("hint: did you mean `tenant`?"), "{found}");
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! A run is followed with the runs it runs itself, since it cannot rest before they do.
 
+mod open;
 mod progress;
 
 use std::collections::BTreeMap;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use baton_core::id::{RunId, TenantId};
-use baton_core::run::{Ask, Entry, Incoming, Refusal, Run, State};
+use baton_core::run::{Entry, Incoming, Refusal, Run, State};
 use baton_core::time::Time;
 use baton_engine::{Engine, Library, Recorded};
 use baton_ports::clock::Clock;
@@ -20,7 +21,8 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
-pub use progress::{Progress, conclude, said, way_on};
+pub use open::{Awaited, Open};
+pub use progress::{Progress, conclude, ending, said};
 
 use crate::wire::System;
 
@@ -129,12 +131,9 @@ impl Follower {
         self.runs.remove(run)
     }
 
-    /// What all followed runs wait for somebody outside to say.
-    pub fn asks(&self) -> Vec<(RunId, Ask)> {
-        let of_run = |(id, followed): (&RunId, &Followed)| {
-            followed.run.asks().into_iter().map(|ask| (id.clone(), ask)).collect::<Vec<_>>()
-        };
-        self.runs.iter().flat_map(of_run).collect()
+    /// What all followed runs wait for.
+    pub fn open(&self) -> Vec<Open> {
+        self.runs.iter().flat_map(|(id, followed)| Open::of(id, &followed.run)).collect()
     }
 
     /// Whether a run, and all it waits for, does nothing for a while unless somebody outside says something.

@@ -6,6 +6,7 @@ mod commands;
 mod config;
 mod follow;
 mod metrics;
+mod misuse;
 mod print;
 mod project;
 mod wire;
@@ -13,6 +14,8 @@ mod wire;
 use std::process::ExitCode;
 
 use clap::Parser;
+
+pub use misuse::Misuse;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
@@ -36,6 +39,8 @@ pub enum Exit {
     Usage = 2,
     /// The run waits: for a person, a message, a timer.
     Waiting = 3,
+    /// Stopped by hand (Ctrl-C), as shells number it.
+    Stopped = 130,
 }
 
 impl Exit {
@@ -49,32 +54,3 @@ impl From<Exit> for ExitCode {
         Self::from(exit as u8)
     }
 }
-
-/// The caller's input is wrong: exit 2. Says what, and the way out.
-#[derive(Debug)]
-pub struct Misuse {
-    message: String,
-    hint: Option<String>,
-}
-
-impl Misuse {
-    pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None }
-    }
-
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-}
-
-impl std::fmt::Display for Misuse {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.hint {
-            Some(hint) => write!(f, "{}\n  hint: {hint}", self.message),
-            None => f.write_str(&self.message),
-        }
-    }
-}
-
-impl std::error::Error for Misuse {}

@@ -1,9 +1,12 @@
 //! All that is said on the terminal goes through here: results on standard output, everything else on standard error.
 
 use std::io::{IsTerminal, Write};
+use std::time::Duration;
 
 use serde_json::Value;
 use tracing_subscriber::EnvFilter;
+
+use crate::Misuse;
 
 /// A line of a command's result. A reader who has gone (a closed pipe) ends the output, not the work.
 pub fn line(text: impl std::fmt::Display) {
@@ -30,8 +33,21 @@ pub fn note(text: impl std::fmt::Display) {
 
 pub fn error(error: &anyhow::Error) {
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let bracket = error.downcast_ref::<Misuse>().map(Misuse::bracket).unwrap_or_default();
     let word = if colour { "\u{1b}[31merror\u{1b}[0m" } else { "error" };
-    let _ = writeln!(std::io::stderr(), "{word}: {error:#}");
+    let _ = writeln!(std::io::stderr(), "{word}{bracket}: {error:#}");
+}
+
+/// A time as people say it, in two parts at most.
+pub fn took(time: Duration) -> String {
+    let (seconds, ms) = (time.as_secs(), time.subsec_millis());
+    match seconds {
+        0 => format!("{ms} ms"),
+        1..60 => format!("{seconds}.{} s", ms / 100),
+        60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        3_600..86_400 => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3_600),
+    }
 }
 
 /// Whether standard output is a person's terminal that wants colour.
@@ -48,4 +64,17 @@ pub fn paint(code: &str, text: &str) -> String {
 pub fn telemetry() {
     let filter = EnvFilter::try_from_env("BATON_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().try_init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_said_in_two_parts_at_most() {
+        let said = |ms| took(Duration::from_millis(ms));
+        assert_eq!([0, 999, 1_000, 59_999].map(said), ["0 ms", "999 ms", "1.0 s", "59.9 s"]);
+        assert_eq!([60_000, 3_599_000].map(said), ["1 min 0 s", "59 min 59 s"]);
+        assert_eq!([3_600_000, 86_400_000, 90_000_000].map(said), ["1 h 0 min", "1 d 0 h", "1 d 1 h"]);
+    }
 }

@@ -1,22 +1,21 @@
 //! A project folder: what a team keeps in git.
 
+mod files;
+mod misfit;
+mod workflows;
+
 use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use baton_core::agent::Agent;
-use baton_core::bundle::Hash;
-use baton_core::definition::{self, Catalog, Checked, Diagnostic, Severity};
+use baton_core::definition::{self, Catalog, Checked};
 use serde_json::Value;
 
 use crate::Misuse;
 use crate::config::{self, Settings};
 
-/// Files of one kind a project may have.
-const FILES_MAX: usize = 5_000;
-/// Bytes of one file that is read.
-const FILE_BYTES_MAX: u64 = 16 << 20;
+pub use files::{given, read, read_value, shown, yaml_files};
+pub use workflows::{Ready, Sorted, Source};
 
 pub struct Project {
     pub root: PathBuf,
@@ -27,23 +26,13 @@ pub struct Project {
     pub workflows: Vec<Source>,
 }
 
-/// A workflow file, as it was read.
-pub struct Source {
-    pub file: PathBuf,
-    pub text: Vec<u8>,
-}
-
-/// A workflow that may run, with all its subworkflows sealed.
-pub struct Ready {
-    pub name: String,
-    pub label: String,
-    pub hash: Hash,
-    pub text: Vec<u8>,
-}
-
 impl Project {
     /// Reads everything but the workflows' meaning. Without a `baton.toml` the defaults hold.
     pub fn open(root: &Path) -> anyhow::Result<Self> {
+        if !root.is_dir() {
+            let message = format!("{} is no folder", shown(root));
+            return Err(Misuse::new(message).hint("`-C FOLDER` names the project's folder").into());
+        }
         let settings = config::load(root)?;
         let mut agents = baton_engine::shipped_agents();
         for file in yaml_files(&root.join("agents"))? {
@@ -72,83 +61,44 @@ impl Project {
         self.workflows.iter().zip(definition::check_all(texts, catalog)).collect()
     }
 
-    /// Every workflow ready to run; refuses with all findings if one is not.
-    pub fn ready(&self, catalog: &mut Catalog) -> anyhow::Result<Vec<Ready>> {
-        let mut ready = Vec::new();
-        let mut wrong = String::new();
-        for (source, checked) in self.check(catalog) {
-            match checked.ready() {
-                Some((workflow, bundle)) => {
-                    let (text, hash) = bundle.seal()?;
-                    ready.push(Ready { name: workflow.name.clone(), label: workflow.version.clone(), hash, text });
-                }
-                None => {
-                    let stops = |found: &&Diagnostic| found.severity <= Severity::Draft;
-                    for found in checked.diagnostics.iter().filter(stops) {
-                        wrong.push_str(&definition::render(found, &shown(&source.file), &source.shown_text()));
-                        wrong.push('\n');
-                    }
-                }
-            }
+    /// Which workflows may run, and what is wrong with the others.
+    pub fn sorted(&self, catalog: &mut Catalog) -> anyhow::Result<Sorted> {
+        Sorted::of(self, catalog)
+    }
+
+    /// Whether there is anything here that a project has.
+    pub fn is_there(&self) -> bool {
+        !self.workflows.is_empty() || self.root.join(config::FILE).is_file()
+    }
+
+    /// What is said to somebody who asks a folder for what only a project has.
+    pub fn not_there(&self) -> Misuse {
+        let message = format!("{} is no project: it has neither {} nor workflows/", shown(&self.root), config::FILE);
+        Misuse::new(message).hint("`baton init FOLDER` makes one; `-C FOLDER` names one")
+    }
+
+    /// The file of the database.
+    pub fn database(&self) -> PathBuf {
+        self.root.join(&self.settings.database)
+    }
+
+    /// How this project is named on a command line: `baton`, or `baton -C FOLDER`.
+    pub fn command(&self) -> String {
+        match self.root.to_str() {
+            Some(".") => "baton".to_owned(),
+            _ => format!("baton -C {}", in_shell(&self.root.to_string_lossy())),
         }
-        if wrong.is_empty() {
-            return Ok(ready);
-        }
-        Err(Misuse::new(format!("the project has definitions that cannot run\n\n{}", wrong.trim_end())).into())
     }
 }
 
-impl Source {
-    pub fn shown_text(&self) -> std::borrow::Cow<'_, str> {
-        String::from_utf8_lossy(&self.text)
+/// A word as a shell takes it.
+pub fn in_shell(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-#@:+%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) && !word.starts_with(['-', '#']) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
     }
-}
-
-/// YAML and JSON files of a folder, by name; none where there is no folder.
-pub fn yaml_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error).with_context(|| format!("{} cannot be read", folder.display())),
-    };
-    let mut files = Vec::new();
-    for entry in entries {
-        let path = entry?.path();
-        let is_ours = path.extension().is_some_and(|end| ["yaml", "yml", "json"].iter().any(|known| end == *known));
-        if is_ours && path.is_file() {
-            files.push(path);
-        }
-        if files.len() > FILES_MAX {
-            return Err(Misuse::new(format!("{} has more than {FILES_MAX} files", folder.display())).into());
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
-/// A file's bytes, within the limit. What is no file is not read: a device or a pipe may never end.
-pub fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
-    let unreadable = |error: std::io::Error| Misuse::new(format!("{} cannot be read: {error}", shown(file)));
-    if !std::fs::metadata(file).map_err(unreadable)?.is_file() {
-        return Err(Misuse::new(format!("{} is no file", shown(file))).into());
-    }
-    let mut text = Vec::new();
-    let opened = std::fs::File::open(file).map_err(unreadable)?;
-    opened.take(FILE_BYTES_MAX + 1).read_to_end(&mut text).map_err(unreadable)?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(Misuse::new(format!("{} is larger than {FILE_BYTES_MAX} bytes", shown(file))).into());
-    }
-    Ok(text)
-}
-
-/// A YAML or JSON file as plain JSON.
-pub fn read_value(file: &Path) -> anyhow::Result<Value> {
-    let text = read(file)?;
-    definition::source::read(&text).map(|tree| tree.to_json()).map_err(|found| {
-        let source = String::from_utf8_lossy(&text);
-        let all: Vec<String> = found.iter().map(|found| definition::render(found, &shown(file), &source)).collect();
-        Misuse::new(all.join("\n")).into()
-    })
 }
 
 /// One agent, or several under `agents:`; a file's name is its agent's where it brings none.
@@ -165,9 +115,8 @@ fn agents_of(file: &Path) -> anyhow::Result<Vec<(String, Agent)>> {
             if let Some(fields) = agent.as_object_mut() {
                 fields.entry("name").or_insert_with(|| Value::String(stem.clone()));
             }
-            let agent: Agent = serde_json::from_value(agent).map_err(|error| {
-                Misuse::new(format!("{}: {error}", shown(file))).hint("see docs/concepts/agents.md")
-            })?;
+            let agent: Agent = serde_json::from_value(agent)
+                .map_err(|error| misfit::misfit(file, &error.to_string(), "agents are in docs/concepts/agents.md"))?;
             Ok((agent.name.clone(), agent))
         })
         .collect()
@@ -175,10 +124,6 @@ fn agents_of(file: &Path) -> anyhow::Result<Vec<(String, Agent)>> {
 
 fn tools_of(file: &Path) -> anyhow::Result<Vec<baton_tools::Definition>> {
     let document = read_value(file)?;
-    baton_tools::Definition::parse(document).map_err(|error| Misuse::new(format!("{}: {error}", shown(file))).into())
-}
-
-/// A path as people wrote it, without the dot that stands for where they are.
-pub fn shown(file: &Path) -> String {
-    file.strip_prefix(".").ok().filter(|rest| !rest.as_os_str().is_empty()).unwrap_or(file).display().to_string()
+    baton_tools::Definition::parse(document)
+        .map_err(|error| misfit::misfit(file, &error.to_string(), "tools are in docs/recipes/add-a-tool.md").into())
 }

@@ -13,6 +13,7 @@ use baton_engine::driver::World;
 use baton_engine::{Agents, Engine, Library};
 use baton_models::Gateway;
 use baton_ports::clock::{Clock, SystemClock};
+use baton_ports::journal::Error;
 use baton_ports::registry::{Registry as _, Version};
 use baton_ports::sandbox::{Limits, Sandbox};
 use baton_ports::tools::Tools;
@@ -20,7 +21,7 @@ use baton_store::sqlite::{self, Store};
 use baton_tools::Registry;
 
 use crate::Misuse;
-use crate::project::Project;
+use crate::project::{Project, Sorted, shown};
 
 /// One project, put together.
 pub struct System {
@@ -31,21 +32,30 @@ pub struct System {
     pub clock: Arc<dyn Clock>,
     pub catalog: Catalog,
     pub options: baton_engine::Options,
+    /// How a command line begins that speaks of this project.
+    pub command: String,
+}
+
+/// Workflows that were saved: a version for each that may run, in the same order.
+pub struct Saved {
+    pub workflows: Sorted,
+    pub versions: Vec<Version>,
 }
 
 impl System {
     /// Opens the project's database, making it where there is none.
     pub fn open(project: &Project) -> anyhow::Result<Self> {
-        let file = project.root.join(&project.settings.database);
-        Self::open_at(project, &file)
+        Self::open_at(project, &project.database())
     }
 
     pub fn open_at(project: &Project, database: &Path) -> anyhow::Result<Self> {
         if let Some(folder) = database.parent() {
-            std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+            std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", shown(folder)))?;
         }
-        let store = Store::open(database, sqlite::Options::default())
-            .with_context(|| format!("the database {} cannot be opened", database.display()))?;
+        let store = Store::open(database, sqlite::Options::default()).map_err(|error| match error {
+            Error::Unopenable { reason } => anyhow::anyhow!("the database cannot be opened for writing: {reason}"),
+            other => other.into(),
+        })?;
         Self::over(project, store)
     }
 
@@ -63,23 +73,24 @@ impl System {
             Arc::new(store.clone()),
             clock.clone(),
         );
-        let tools = Arc::new(tools.map_err(|error| Misuse::new(format!("tools: {error}")))?);
+        let tools = Arc::new(tools.map_err(|error| Misuse::new(error.to_string()))?);
         let models = Gateway::new(&settings.models, &project.replies, clock.clone());
-        let models = Arc::new(models.map_err(|error| Misuse::new(format!("models: {error}")))?);
+        let models = Arc::new(models.map_err(|error| Misuse::new(error.to_string()).code(error.code()))?);
         let tenant = TenantId::parse(&settings.tenant).map_err(|error| Misuse::new(format!("tenant: {error}")))?;
         let catalog = catalog_of(&*tools, project.agents.clone());
-        Ok(Self { tenant, store, tools, models, clock, catalog, options: settings.engine.options() })
+        let (options, command) = (settings.engine.options(), project.command());
+        Ok(Self { tenant, store, tools, models, clock, catalog, options, command })
     }
 
-    /// Saves every workflow of the project; one that is unchanged keeps its revision.
-    pub async fn save(&mut self, project: &Project) -> anyhow::Result<Vec<Version>> {
+    /// Saves every workflow of the project that may run; one that is unchanged keeps its revision.
+    pub async fn save(&mut self, project: &Project) -> anyhow::Result<Saved> {
+        let workflows = project.sorted(&mut self.catalog)?;
         let mut versions = Vec::new();
-        for ready in project.ready(&mut self.catalog)? {
-            let text = ready.text.into();
-            let now = self.clock.now();
+        for ready in &workflows.ready {
+            let (text, now) = (ready.text.clone().into(), self.clock.now());
             versions.push(self.store.save(&self.tenant, &ready.name, &ready.label, text, &ready.hash, now).await?);
         }
-        Ok(versions)
+        Ok(Saved { workflows, versions })
     }
 
     /// From here on an engine accepts runs and moves none: whoever serves the project does.

@@ -29,7 +29,7 @@ pub mod source;
 use serde_json::Value as Json;
 
 pub use catalog::{Catalog, Known};
-pub use diagnostic::{Code, DIAGNOSTICS_MAX, Diagnostic, Severity, render};
+pub use diagnostic::{Code, DIAGNOSTICS_MAX, Diagnostic, Severity, excerpt, render};
 pub use duration::parse as parse_duration;
 pub use folder::check_all;
 pub use schema::schema;

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 
 use crate::cli::Init;
-use crate::project::shown;
+use crate::project::{in_shell, shown};
 use crate::{Exit, Misuse, print};
 
 macro_rules! template {
@@ -58,15 +58,5 @@ fn refuse_used(folder: &Path) -> anyhow::Result<()> {
             Err(Misuse::new(format!("{} is a file", shown(folder))).hint("name a folder that is new or empty").into())
         }
         Err(error) => Err(error).with_context(|| format!("{} cannot be read", shown(folder))),
-    }
-}
-
-/// A path as a shell takes it.
-fn in_shell(path: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "/._-".contains(c);
-    if path.chars().all(is_plain) && !path.starts_with('-') {
-        path.to_owned()
-    } else {
-        format!("'{}'", path.replace('\'', r"'\''"))
     }
 }

@@ -1,15 +1,14 @@
 //! JSON given on the command line: in place, from a file, or as `KEY=VALUE`.
 
-use std::path::Path;
-
+use baton_core::graph::Input;
 use serde_json::{Map, Value};
 
 use crate::{Misuse, project};
 
-/// `JSON` or `@FILE`; `what` names the option in messages.
+/// `JSON`, `@FILE`, or `@-` for standard input; `what` names the option in messages.
 pub fn given(what: &str, text: &str) -> anyhow::Result<Value> {
     if let Some(file) = text.strip_prefix('@') {
-        return project::read_value(Path::new(file));
+        return project::given(file);
     }
     serde_json::from_str(text).map_err(|error| {
         Misuse::new(format!("{what} is not JSON: {error}"))
@@ -18,8 +17,9 @@ pub fn given(what: &str, text: &str) -> anyhow::Result<Value> {
     })
 }
 
-/// Lays `KEY=VALUE` pairs over an object. A value that is JSON keeps its type; anything else is text.
-pub fn with_sets(value: Value, sets: &[String]) -> anyhow::Result<Value> {
+/// Lays `KEY=VALUE` pairs over an input. A value that is JSON keeps its type; anything else is text, and so is the value
+/// of a key that is declared to be text: a telephone number is none to reckon with.
+pub fn with_sets(value: Value, sets: &[String], declared: &Input) -> anyhow::Result<Value> {
     if sets.is_empty() {
         return Ok(value);
     }
@@ -28,15 +28,22 @@ pub fn with_sets(value: Value, sets: &[String]) -> anyhow::Result<Value> {
         Value::Null => Map::new(),
         _ => return Err(Misuse::new("--set needs an input that is an object").into()),
     };
-    object.extend(pairs(sets)?);
+    for set in sets {
+        let (key, text) = split(set)?;
+        let value = if declared.takes_text(key) { Value::String(text.to_owned()) } else { typed(text) };
+        object.insert(key.to_owned(), value);
+    }
     Ok(Value::Object(object))
 }
 
 pub fn pairs(sets: &[String]) -> anyhow::Result<Vec<(String, Value)>> {
-    let pair = |set: &String| {
-        let (key, text) = set.split_once('=').ok_or_else(|| Misuse::new(format!("`{set}` is not KEY=VALUE")))?;
-        let value = serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()));
-        Ok((key.to_owned(), value))
-    };
-    sets.iter().map(pair).collect()
+    sets.iter().map(|set| split(set).map(|(key, text)| (key.to_owned(), typed(text)))).collect()
+}
+
+fn split(set: &str) -> anyhow::Result<(&str, &str)> {
+    set.split_once('=').ok_or_else(|| Misuse::new(format!("`{set}` is not KEY=VALUE")).into())
+}
+
+fn typed(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
 }

@@ -5,26 +5,33 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
+use baton_core::expr::nearest;
+use baton_core::fault::code;
 use baton_core::id::RunId;
-use baton_core::run::{Ask, Incoming, MESSAGE, Run, Signal, State, seed_status};
+use baton_core::run::{Incoming, MESSAGE, Run, Signal, State, seed_status};
 use baton_engine::Start;
-use baton_ports::registry::Version;
 use serde_json::{Value, json};
 
 use super::json as given;
 use crate::cli;
-use crate::follow::{self, Follower, Progress};
-use crate::project::Project;
-use crate::wire::System;
+use crate::follow::{self, Follower, Open, Progress};
+use crate::project::{Project, Ready, Sorted, in_shell};
+use crate::wire::{Saved, System};
 use crate::{Exit, Misuse, print};
 
 pub async fn run(folder: &Path, args: cli::Run) -> anyhow::Result<Exit> {
-    let (folder, workflow) = locate(folder, &args.workflow);
+    let (folder, wanted) = locate(folder, &args.workflow);
     let project = Project::open(&folder)?;
+    if project.workflows.is_empty() {
+        // Nothing can be run, so nothing is made here.
+        return Err(Sorted::default().find(&project, &wanted).err().unwrap_or_else(|| project.not_there().into()));
+    }
     let mut system = System::open(&project)?;
-    let versions = system.save(&project).await?;
-    let version = pick(&project, &versions, &workflow)?;
-    let input = given::with_sets(given::given("--input", &args.input)?, &args.sets)?;
+    let Saved { workflows, versions } = system.save(&project).await?;
+    let place = workflows.find(&project, &wanted)?;
+    let (workflow, version) = (&workflows.ready[place], &versions[place]);
+    let input = given::with_sets(given::given("--input", &args.input)?, &args.sets, &workflow.input)?;
+    tell_beside(&workflows, workflow, &input, &args);
     let id = match &args.id {
         Some(id) => RunId::parse(id).map_err(|error| Misuse::new(error.to_string()))?,
         None => RunId::new(uuid::Uuid::now_v7().to_string()),
@@ -44,20 +51,17 @@ pub async fn run(folder: &Path, args: cli::Run) -> anyhow::Result<Exit> {
     }
     let engine = system.engine().await?;
     let mut follower = Follower::new(&engine, &system);
-    engine.start(start).await.map_err(|error| match error {
-        baton_engine::Error::Exists { .. } => Misuse::new(error.to_string()).hint("choose another --id").into(),
-        other => anyhow::Error::from(other),
-    })?;
+    engine.start(start).await.map_err(|error| not_begun(error, &system.command))?;
     if args.detach {
         engine.stop().await?;
-        print::line(&id);
+        accepted(&id, &system.command, args.json);
         return Ok(Exit::Waiting);
     }
-    follower.tell((!args.json).then(|| Progress::new(&id, &version)));
+    follower.tell((!args.json).then(|| Progress::new(&id, version)));
     follower.follow(&id).await?;
     converse(&mut follower, &id, args.says.into(), !args.json).await?;
     engine.stop().await?;
-    report(&follower, &id, args.json)
+    report(&follower, &id, &system.command, args.json)
 }
 
 /// A path to a workflow file names its project too.
@@ -75,26 +79,42 @@ fn locate(folder: &Path, workflow: &str) -> (std::path::PathBuf, String) {
     }
 }
 
-/// The version a name or a file stands for.
-fn pick(project: &Project, versions: &[Version], workflow: &str) -> anyhow::Result<Version> {
-    let by_name = versions.iter().find(|version| version.workflow == workflow);
-    let by_file = || {
-        let place = project.workflows.iter().position(|source| source.file == Path::new(workflow))?;
-        let tree = baton_core::definition::source::read(&project.workflows[place].text).ok()?.to_json();
-        let name = tree.get("name")?.as_str()?.to_owned();
-        versions.iter().find(|version| version.workflow == name)
-    };
-    by_name.or_else(by_file).cloned().ok_or_else(|| {
-        let names: Vec<&str> = versions.iter().map(|version| version.workflow.as_str()).collect();
-        let nearest = baton_core::expr::nearest(workflow, names.iter().copied());
-        let message = format!("no workflow `{workflow}` in {}", project.root.join("workflows").display());
-        let hint = match nearest {
-            Some(nearest) => format!("did you mean `{nearest}`?"),
-            None if names.is_empty() => "`baton init FOLDER` makes a project to start from".to_owned(),
-            None => format!("there are {}", names.join(", ")),
-        };
-        Misuse::new(message).hint(hint).into()
-    })
+/// What is no reason to refuse the run, and may not be meant: keys nobody asks for, other workflows that cannot run.
+fn tell_beside(workflows: &Sorted, workflow: &Ready, input: &Value, args: &cli::Run) {
+    for key in workflow.input.undeclared(input) {
+        let declared = workflow.input.0.iter().flatten().map(|(name, _)| name.as_str());
+        let near = nearest(key, declared).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        print::note(format_args!("note: `{}` declares no input `{key}`{near}", workflow.name));
+    }
+    if let Some(note) = workflows.note().filter(|_| !args.json) {
+        print::note(format_args!("note: {note}"));
+    }
+}
+
+/// Why nothing was begun, with the way out.
+pub fn not_begun(error: baton_engine::Error, command: &str) -> anyhow::Error {
+    match error {
+        baton_engine::Error::Exists { ref run } => {
+            let run = in_shell(run.as_str());
+            let hint = format!("choose another --id, or look at it: {command} runs show {run}");
+            Misuse::new(error.to_string()).hint(hint).into()
+        }
+        baton_engine::Error::Input(unfit) => Misuse::new(unfit.to_string())
+            .code(code::INPUT_INVALID)
+            .hint("give it with --input JSON or --set KEY=VALUE; the workflow declares it under `input:`")
+            .into(),
+        other => other.into(),
+    }
+}
+
+/// A run that was accepted and is moved by somebody else.
+pub fn accepted(id: &RunId, command: &str, as_json: bool) {
+    if as_json {
+        print::json(&json!({ "execution_id": id, "accepted": true }));
+    } else {
+        print::line(id);
+        print::note(format_args!("accepted; `{command} runs work` moves it"));
+    }
 }
 
 /// Answers the agents' questions, in order, as long as there are answers.
@@ -106,12 +126,12 @@ async fn converse(
 ) -> anyhow::Result<()> {
     loop {
         follower.until_rest(id).await?;
-        let question = follower.asks().into_iter().find(|(_, ask)| matches!(ask, Ask::Customer(_)));
-        let (Some((asker, _)), Some(text)) = (question, says.pop_front()) else { return Ok(()) };
+        let question = follower.open().into_iter().find(Open::is_question);
+        let (Some(question), Some(text)) = (question, says.pop_front()) else { return Ok(()) };
         if is_told {
             follow::said(&text);
         }
-        follower.deliver(&asker, &message(&text)).await?;
+        follower.deliver(&question.run, &message(&text)).await?;
     }
 }
 
@@ -131,12 +151,12 @@ pub fn signal(name: &str, payload: Value) -> Incoming {
 }
 
 /// A run's end, or what it waits for, for people or programs.
-pub fn report(follower: &Follower, id: &RunId, as_json: bool) -> anyhow::Result<Exit> {
+pub fn report(follower: &Follower, id: &RunId, command: &str, as_json: bool) -> anyhow::Result<Exit> {
     let run = follower.run(id).context("the run was not recorded")?;
     if as_json {
-        print::pretty(&as_response(run, &follower.asks()));
+        print::pretty(&as_response(run, &follower.open()));
     } else {
-        follow::conclude(run, &follower.asks());
+        follow::conclude(run, &follower.open(), command);
     }
     Ok(exit_of(run.state()))
 }
@@ -150,7 +170,7 @@ pub fn exit_of(state: State) -> Exit {
 }
 
 /// A run as seed 004's API answers it.
-pub fn as_response(run: &Run, asks: &[(RunId, Ask)]) -> Value {
+pub fn as_response(run: &Run, open: &[Open]) -> Value {
     let (status, compensated) = seed_status(run.state());
     let nodes = run.nodes();
     let by_node: serde_json::Map<String, Value> =
@@ -176,7 +196,7 @@ pub fn as_response(run: &Run, asks: &[(RunId, Ask)]) -> Value {
         "outputs": run.outputs(),
         "error": run.fault(),
         "undone": end.and_then(|end| end.undone.clone()),
-        "waits_for": asks.iter().map(|(run, ask)| waits_for(run, ask)).collect::<Vec<_>>(),
+        "waits_for": open.iter().map(Open::as_json).collect::<Vec<_>>(),
         "trace": {
             "workflow_id": run.workflow().map(|workflow| workflow.name.clone()),
             "started_at": run.started_at().to_string(),
@@ -187,14 +207,4 @@ pub fn as_response(run: &Run, asks: &[(RunId, Ask)]) -> Value {
         "total_cost_usd": run.cost().as_f64(),
         "duration_ms": u64::try_from(duration).unwrap_or(u64::MAX),
     })
-}
-
-/// Who must say something, and where.
-fn waits_for(run: &RunId, ask: &Ask) -> Value {
-    match ask {
-        Ask::Human(node) => json!({ "kind": "human", "run": run, "node": node }),
-        Ask::Customer(node) => json!({ "kind": "customer", "run": run, "node": node }),
-        Ask::Doubt(effect) => json!({ "kind": "doubt", "run": run, "effect": effect.to_string() }),
-        Ask::Approval(effect) => json!({ "kind": "approval", "run": run, "effect": effect.to_string() }),
-    }
 }

@@ -23,12 +23,15 @@ pub async fn run(folder: &Path, args: cli::Serve) -> anyhow::Result<Exit> {
     let metrics = metrics::install()?;
     let project = Project::open(folder)?;
     let mut system = System::open(&project)?;
-    let versions = system.save(&project).await?;
+    let saved = system.save(&project).await?;
+    if let Some(note) = saved.workflows.note() {
+        print::note(format_args!("note: {note}"));
+    }
     let listener = listen(&args.listen).await?;
     let at = listener.local_addr().context("the address it listens at cannot be read")?;
     let engine = system.engine().await?;
     let secret = first_key(&system).await?;
-    announce(at, versions.len(), &system, secret.as_deref(), args.json);
+    announce(at, saved.versions.len(), &system, secret.as_deref(), args.json);
     let keys: Arc<dyn Keys> = Arc::new(system.store.clone());
     let door = Door::new(system.models.clone(), keys, system.clock.clone(), metrics, Limits::default());
     let served = baton_server::serve(listener, door, told_to_stop()).await;

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use anyhow::Context;
 use baton_core::expr::nearest;
 use baton_models::Provider;
 use serde_json::{Value, json};
@@ -69,6 +70,9 @@ fn chosen(project: &Project, args: &cli::Test) -> anyhow::Result<Vec<Case>> {
     if !wrong.is_empty() {
         return Err(Misuse::new(wrong.join("\n")).hint("the format is docs/reference/test-format.md").into());
     }
+    if cases.is_empty() && !project.is_there() {
+        return Err(project.not_there().into());
+    }
     if cases.is_empty() {
         let message = format!("there are no tests in {}", shown(&folder));
         return Err(Misuse::new(message).hint("write one; docs/reference/test-format.md says how").into());
@@ -79,17 +83,17 @@ fn chosen(project: &Project, args: &cli::Test) -> anyhow::Result<Vec<Case>> {
     }
 }
 
-/// Every workflow that is tested is there and can run.
+/// Every workflow that is tested is there and can run; what else is wrong in the project is not the tests' concern.
 fn check_workflows(project: &Project, cases: &[Case]) -> anyhow::Result<()> {
-    let ready = project.ready(&mut wire::catalog(project)?)?;
-    let names = || ready.iter().map(|ready| ready.name.as_str());
-    let Some(lost) = cases.iter().find(|case| names().all(|name| name != case.workflow)) else { return Ok(()) };
-    let message = format!("{}: test `{}`: there is no workflow `{}`", shown(&lost.file), lost.name, lost.workflow);
-    let hint = match nearest(&lost.workflow, names()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("there are {}", names().collect::<Vec<_>>().join(", ")),
-    };
-    Err(Misuse::new(message).hint(hint).into())
+    let sorted = project.sorted(&mut wire::catalog(project)?)?;
+    for case in cases {
+        let is_there = sorted.ready.iter().any(|ready| ready.name == case.workflow);
+        if !is_there {
+            let of_test = || format!("{}: test `{}`", shown(&case.file), case.name);
+            sorted.find(project, &case.workflow).with_context(of_test)?;
+        }
+    }
+    Ok(())
 }
 
 fn filtered(mut cases: Vec<Case>, part: &str) -> anyhow::Result<Vec<Case>> {
@@ -145,9 +149,9 @@ impl<'a> Outcome<'a> {
             return;
         }
         self.differences.iter().for_each(Difference::tell);
-        print::line("    what happened:");
+        print::line("    what happened");
         let id = stage::run_id();
-        let mut progress = Progress::going_on(&id);
+        let mut progress = Progress::going_on(&id).indented();
         for entry in &self.played.entries {
             progress.tell(&id, &self.played.run, entry);
         }

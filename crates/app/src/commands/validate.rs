@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::cli::Validate;
 use crate::config::Settings;
 use crate::project::{self, Project, Source, shown};
-use crate::{Exit, Misuse, config, print, wire};
+use crate::{Exit, Misuse, print, wire};
 
 /// What came of one file.
 struct Report {
@@ -20,7 +20,7 @@ struct Report {
 
 pub fn run(folder: &Path, args: &Validate) -> anyhow::Result<Exit> {
     let paths = if args.paths.is_empty() { vec![folder.to_owned()] } else { args.paths.clone() };
-    let reports = match reports(&paths) {
+    let reports = match reports(folder, &paths) {
         Ok(reports) => reports,
         // An editor asked in JSON, and is answered in JSON.
         Err(error) if args.json && error.is::<Misuse>() => {
@@ -39,15 +39,14 @@ pub fn run(folder: &Path, args: &Validate) -> anyhow::Result<Exit> {
     Ok(if is_ok { Exit::Completed } else { Exit::Usage })
 }
 
-fn reports(paths: &[PathBuf]) -> anyhow::Result<Vec<Report>> {
+fn reports(folder: &Path, paths: &[PathBuf]) -> anyhow::Result<Vec<Report>> {
     let mut projects = Projects::default();
     let mut reports = Vec::new();
     for path in paths {
-        if path.is_dir() {
+        if path.is_dir() || path == folder {
             let project = projects.at(path)?;
-            if project.workflows.is_empty() && !path.join(config::FILE).is_file() {
-                let message = format!("{} is no project: it has neither {} nor workflows/", shown(path), config::FILE);
-                return Err(Misuse::new(message).hint("`baton init FOLDER` makes one").into());
+            if !project.is_there() {
+                return Err(project.not_there().into());
             }
             reports.extend(of_project(project)?);
         } else {

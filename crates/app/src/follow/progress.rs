@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use baton_core::id::RunId;
-use baton_core::run::{Address, Answer, Ask, Began, Ended, Entry, Event, How, InDoubt, Request, Role, Run, State};
+use baton_core::run::{Address, Answer, Began, Ended, Entry, Event, How, InDoubt, Request, Role, Run, State};
 use baton_core::time::Time;
 use baton_ports::registry::Version;
 use serde_json::Value;
 
+use super::Open;
 use crate::print;
 
 /// Longest value shown on a line.
@@ -17,6 +18,8 @@ pub struct Progress {
     /// The run whose lines need no name; of nobody, each run is named as its turn comes.
     subject: Option<RunId>,
     told_last: Option<RunId>,
+    /// What lines begin with.
+    margin: &'static str,
     began: BTreeMap<(RunId, Address), Time>,
 }
 
@@ -39,12 +42,18 @@ impl Progress {
 
     /// Of a run that began before, and needs no first line.
     pub fn going_on(run: &RunId) -> Self {
-        Self { subject: Some(run.clone()), told_last: None, began: BTreeMap::new() }
+        Self { subject: Some(run.clone()), told_last: None, margin: "  ", began: BTreeMap::new() }
+    }
+
+    /// Under a line that is indented itself.
+    pub fn indented(mut self) -> Self {
+        self.margin = "      ";
+        self
     }
 
     /// Of all runs that move.
     pub fn of_all() -> Self {
-        Self { subject: None, told_last: None, began: BTreeMap::new() }
+        Self { subject: None, told_last: None, margin: "  ", began: BTreeMap::new() }
     }
 
     /// Tells what an entry recorded; `run` has folded it already.
@@ -73,8 +82,8 @@ impl Progress {
             }
             Event::CustomerAsked { node, question, .. } => self.mark(id, "34", "?", node, question),
             Event::NotDone { effect, fault, again_at: Some(again) } => {
-                let wait = again.since(at).as_secs_f64();
-                self.mark(id, "33", "…", &effect.call.node, &format!("{fault}; again in {wait:.1} s"));
+                let wait = print::took(again.since(at));
+                self.mark(id, "33", "…", &effect.call.node, &format!("{fault}; again in {wait}"));
             }
             Event::Doubted { effect, fault, next } => {
                 let next = match next {
@@ -95,15 +104,16 @@ impl Progress {
                 self.mark(id, "31", "✗", &effect.call.node, &format!("not undone: {fault}"))
             }
             Event::Ended(ended) => self.ended(id, run, at, ended),
-            Event::Compensating => print::line("  undoing what was done, newest first"),
+            Event::Compensating => print::line(format_args!("{}undoing what was done, newest first", self.margin)),
             _ => {}
         }
     }
 
     fn ended(&mut self, id: &RunId, run: &Run, at: Time, ended: &Ended) {
         let (node, how) = (&ended.node, &ended.how);
-        let took = self.began.remove(&(id.clone(), node.clone())).map(|began| at.since(began).as_millis());
-        let took = took.filter(|ms| *ms > 0).map(|ms| format!(" {ms} ms")).unwrap_or_default();
+        let took = self.began.remove(&(id.clone(), node.clone())).map(|began| at.since(began));
+        let took = took.filter(|took| took.as_millis() > 0).map(|took| format!(" {}", print::took(took)));
+        let took = took.unwrap_or_default();
         match how {
             How::Completed { output } => self.mark(id, "32", "✓", node, &format!("{}{took}", short(output))),
             How::Answered => {
@@ -133,7 +143,7 @@ impl Progress {
                 node.to_string()
             }
         };
-        print::line(format_args!("  {} {node:<24} {text}", print::paint(colour, sign)));
+        print::line(format_args!("{}{} {node:<24} {text}", self.margin, print::paint(colour, sign)));
     }
 }
 
@@ -149,31 +159,44 @@ fn short(value: &Value) -> String {
     }
 }
 
-/// The last lines: how it ended, what it cost, or what it waits for and the way on.
-pub fn conclude(run: &Run, asks: &[(RunId, Ask)]) {
-    let took = run.now().since(run.started_at()).as_secs_f64();
+/// How a run ended or where it stands, in a line: the state, the time, the cost, the fault.
+pub fn ending(run: &Run) -> String {
     let state = run.state();
     let colour = if state == State::Completed { "32" } else { "33" };
     let fault = run.fault().map(|fault| format!(": {fault}")).unwrap_or_default();
-    print::line(format_args!("{} after {took:.1} s, {}{fault}", print::paint(colour, state.word()), run.cost()));
+    let took = print::took(run.now().since(run.started_at()));
+    format!("{} after {took}, {}{fault}", print::paint(colour, state.word()), run.cost())
+}
+
+/// The last lines: how it ended, what could not be undone, what it answered, or what it waits for and the way on.
+/// `command` begins a command line that speaks of the project.
+pub fn conclude(run: &Run, open: &[Open], command: &str) {
+    print::line(ending(run));
+    for row in left_standing(run) {
+        print::line(row);
+    }
     if let Some(output) = run.finished().map(|end| &end.output).filter(|output| !output.is_null()) {
         print::pretty(output);
     }
-    for (run, ask) in asks {
-        print::line(way_on(run, ask));
+    for open in open {
+        print::line(open.way_on(command));
     }
 }
 
-/// What is waited for, and the command that goes on from it.
-pub fn way_on(run: &RunId, ask: &Ask) -> String {
-    match ask {
-        Ask::Human(node) => format!("waits for a person at `{node}`: baton runs answer {run} '{node}' --approve"),
-        Ask::Customer(node) => format!("waits for the customer at `{node}`: baton runs signal {run} --message TEXT"),
-        Ask::Doubt(effect) => format!(
-            "nobody knows whether `{effect}` acted: baton runs resolve {run} '{effect}' --done JSON | --not-done | --repeat"
-        ),
-        Ask::Approval(effect) => {
-            format!("`{effect}` needs a person's leave: baton runs answer {run} '{effect}' --approve | --reject")
-        }
-    }
+/// What a rollback left, a line each.
+fn left_standing(run: &Run) -> Vec<String> {
+    let report = run.finished().and_then(|end| end.undone.clone()).unwrap_or_default();
+    let rows = report.as_array().cloned().unwrap_or_default();
+    let text = |row: &Value, key: &str| row.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let line = |row: &Value| {
+        let why = match text(row, "state").as_str() {
+            "undone" => return None,
+            "irreversible" => format!("stays: {}", text(row, "reason")),
+            "not_undone" => format!("not undone: {}", text(row, "reason")),
+            "in_doubt" => "nobody knows whether it was undone".to_owned(),
+            _ => "stays".to_owned(),
+        };
+        Some(format!("  {:<26} {why}", text(row, "node")))
+    };
+    rows.iter().filter_map(line).collect()
 }

@@ -122,6 +122,42 @@ fn an_expression_is_evaluated_to_json() {
 }
 
 #[test]
+fn an_expression_that_does_not_parse_shows_where() {
+    let expected = "\
+error: expected an expression, found the end
+ --> expression:1:4
+  |
+1 | x +
+  |    ^
+";
+    Place::empty().baton(&["eval", "--type", "expr", "x +"]).ends(2).warns(expected);
+    let done = Place::empty().baton(&["eval", "--type", "jmespath", "a[?b > 1]"]).ends(2);
+    done.warns(" --> expression:1:8\n").warns("hint: numbers to compare with stand in backticks");
+}
+
+#[test]
+fn an_expression_that_meets_what_it_cannot_use_says_its_code() {
+    for (expression, input, code) in [
+        ("b", "{}", "EXPR-001"),
+        ("a.b", r#"{"a": {}}"#, "EXPR-002"),
+        ("a > 1", r#"{"a": "2"}"#, "EXPR-003"),
+        ("1 / a", r#"{"a": 0}"#, "EXPR-004"),
+        ("range(1000000000) | sum", "{}", "EXPR-005"),
+    ] {
+        let done = Place::empty().baton(&["eval", "--type", "expr", expression, "--input", input]).ends(2);
+        done.warns(&format!("error[{code}]: "));
+    }
+}
+
+#[test]
+fn a_workflow_that_cannot_be_drawn_says_why() {
+    let place = Place::with(&[("workflows/greet.yaml", GOOD), ("workflows/bad.yaml", "name: bad\nnodes: 7\n")]);
+    place.baton(&["graph", "gret"]).ends(2).warns("no workflow `gret`").warns("did you mean `greet`?");
+    place.baton(&["graph", "bad"]).ends(2).warns("error[DEF-010]: ").warns("workflows/bad.yaml:2:8");
+    place.baton(&["graph", "workflows/bad.yaml"]).ends(2).warns("error[DEF-010]: ");
+}
+
+#[test]
 fn a_name_that_is_not_there_is_an_error_that_names_it_and_what_there_is() {
     let done = Place::empty().baton(&["eval", "--type", "expr", "temprature > 3", "--input", r#"{"temperature": 4}"#]);
     done.ends(2).warns("temprature").warns("temperature");

@@ -71,12 +71,13 @@ fn a_refused_answer_says_its_code_and_ends_with_1() {
     place
         .baton(&["runs", "answer", "one", "agre", "--approve"])
         .ends(1)
-        .warns("refused[RUN-005]: nothing waits at `agre`");
+        .warns("refused[RUN-005]: nothing waits at `agre`\n  hint: see what is open: baton runs show one\n");
     place.baton(&["runs", "answer", "one", "agree", "--form", "{}"]).ends(1).warns("refused[RUN-008]");
     place.baton(&["runs", "answer", "one", "agree", "--reject"]).ends(0).says("\"shipped\": false");
     place.baton(&["runs", "answer", "one", "agree", "--approve"]).ends(1).warns("refused[RUN-003]");
     let refused = place.baton(&["runs", "pause", "one", "--json"]).ends(1).json();
     assert_eq!(refused["refused"]["code"], "RUN-003");
+    assert!(refused["refused"]["hint"].as_str().is_some_and(|hint| hint.contains("fork one")), "{refused}");
     place.baton(&["runs", "answer", "one", "agree"]).ends(2).warns("--approve");
 }
 
@@ -104,7 +105,14 @@ fn a_cancelled_run_undoes_what_it_did_where_asked() {
 fn a_finished_run_is_rolled_back_once() {
     let place = waiting();
     place.baton(&["runs", "answer", "one", "agree", "--approve"]).ends(0);
-    place.baton(&["runs", "rollback", "one"]).ends(0).says("compensated");
+    let planned = place.baton(&["runs", "show", "one"]).ends(0).says("if rolled back now, newest first");
+    planned.says("ship                     ship_item: cannot be undone: shipped");
+    let undone = place.baton(&["runs", "rollback", "one"]).ends(0).says("compensated");
+    undone.says("  ship                       stays: shipped\n");
+    let shown = place.baton(&["runs", "show", "one"]).ends(0).says("rolled back, newest first");
+    let shown = shown.says("ship_item irreversible: shipped").says("reserve_item undone\n");
+    assert!(!shown.out.contains("if rolled back now"), "{}", shown.out);
+    place.baton(&["runs", "timeline", "one"]).ends(0).says("↶");
     place.baton(&["runs", "rollback", "one"]).ends(1).warns("RUN-004");
 }
 
@@ -112,7 +120,8 @@ fn a_finished_run_is_rolled_back_once() {
 fn a_signal_goes_to_the_wait_of_its_name() {
     let wait = "name: parcel\nnodes:\n  - {id: arrival, type: wait, signal: arrived}\n";
     let place = Place::with(&[("workflows/parcel.yaml", wait)]);
-    place.baton(&["run", "parcel", "--id", "one"]).ends(3);
+    let waits = "waits for a signal at `arrival`: baton runs signal one arrived --payload JSON\n";
+    place.baton(&["run", "parcel", "--id", "one"]).ends(3).says(waits);
     place.baton(&["runs", "signal", "one", "other"]).ends(3);
     place.baton(&["runs", "signal", "one", "arrived", "--payload", r#"{"at": "door"}"#]).ends(0).says("door");
     place.baton(&["runs", "signal", "one"]).ends(2);
@@ -166,9 +175,10 @@ fn who_undoes_what_a_fork_inherited_is_said() {
 #[test]
 fn what_was_left_in_an_inbox_is_moved_by_work() {
     let place = place();
-    let id = place.baton(&["run", "order", "--set", "item=hat", "--detach"]).ends(3).out;
-    let id = id.trim();
-    place.baton(&["runs", "work"]).ends(0).says(&format!("run {id}")).says("✓ reserve").says("1 run moved");
+    let detached = place.baton(&["run", "order", "--set", "item=hat", "--detach"]).ends(3).warns("baton runs work");
+    let id = detached.out.trim();
+    let worked = place.baton(&["runs", "work"]).ends(0).says(&format!("run {id}")).says("✓ reserve");
+    worked.says(&format!("  {id}: waiting after ")).says("1 run moved");
     place.baton(&["runs", "answer", id, "agree", "--approve", "--detach"]).ends(3).says("accepted");
     assert_eq!(show(&place, id)["state"], "waiting");
     let worked = place.baton(&["runs", "work", "--json"]).ends(0).json();
@@ -224,12 +234,16 @@ fn lists_summaries_and_journals_are_there_for_people_and_programs() {
     place.baton(&["run", "order", "--id", "two", "--set", "item=hat"]).ends(3);
     place.baton(&["runs", "answer", "two", "agree", "--approve"]).ends(0);
     let list = place.baton(&["runs", "list", "--json"]).ends(0).json();
-    let runs: Vec<&str> = list.as_array().expect("rows").iter().filter_map(|row| row["run"].as_str()).collect();
+    let rows = list.as_array().expect("rows");
+    let runs: Vec<&str> = rows.iter().filter_map(|row| row["execution_id"].as_str()).collect();
     assert_eq!(runs, ["two", "one"]);
+    assert_eq!((&list[0]["workflow_id"], &list[0]["total_cost_usd"]), (&json!("order"), &json!(0.0)));
+    assert!(list[0]["completed_at"].as_str().is_some_and(|at| at.ends_with('Z')), "{list}");
     place.baton(&["runs", "list", "--state", "waiting"]).ends(0).says("one");
     place.baton(&["runs", "list", "--workflow", "nothing"]).ends(0).says("no runs");
     let page = place.baton(&["runs", "list", "--limit", "1", "--before", "two", "--json"]).ends(0).json();
-    assert_eq!(page[0]["run"], "one");
+    assert_eq!(page[0]["execution_id"], "one");
+    place.baton(&["runs", "list", "--limit", "0"]).ends(2).warns("0 is not in 1..=100000");
     let summary = place.baton(&["runs", "summary", "two", "--json"]).ends(0).json();
     assert_eq!((&summary["total_steps"], &summary["successful"]), (&json!(2), &json!(2)));
     let journal = place.baton(&["runs", "journal", "two", "--json"]).ends(0).out;
@@ -245,5 +259,147 @@ fn a_run_that_is_not_there_gets_a_suggestion() {
     place.baton(&["runs", "show", "on"]).ends(2).warns("did you mean `one`?");
     place.baton(&["runs", "cancel", "xyzzy-42"]).ends(2).warns("baton runs list");
     place.baton(&["run", "ordr"]).ends(2).warns("did you mean `order`?");
-    place.baton(&["run", "order", "--id", "one"]).ends(2).warns("choose another --id");
+    let again = ["run", "order", "--id", "one", "--set", "item=hat"];
+    place.baton(&again).ends(2).warns("choose another --id").warns("baton runs show one");
+}
+
+#[test]
+fn a_detached_run_says_its_id_to_programs_too() {
+    let accepted =
+        place().baton(&["run", "order", "--id", "one", "-s", "item=hat", "--detach", "--json"]).ends(3).json();
+    assert_eq!(accepted, json!({"execution_id": "one", "accepted": true}));
+}
+
+#[test]
+fn a_run_whose_input_does_not_fit_is_refused_and_nothing_is_kept() {
+    let place = place();
+    let refused = place.baton(&["run", "order", "--id", "one", "--set", "itm=hat"]).ends(2);
+    let refused = refused.warns("error[INPUT_INVALID]: the input does not fit: `item` is missing; there is `itm`");
+    refused.warns("note: `order` declares no input `itm`; did you mean `item`?");
+    place
+        .baton(&["run", "order", "--input", r#"{"item": 7}"#])
+        .ends(2)
+        .warns("`item` must be a string, found a number");
+    place.baton(&["run", "order", "--input", "[1]", "--detach"]).ends(2).warns("must be an object, found an array");
+    place.baton(&["runs", "list"]).ends(0).says("no runs");
+}
+
+#[test]
+fn a_value_of_a_key_that_is_declared_as_text_stays_text() {
+    let place = place();
+    place.baton(&["run", "order", "--id", "one", "--set", "item=4242"]).ends(3);
+    assert_eq!(show(&place, "one")["outputs"]["reserve"]["item"], "4242");
+}
+
+#[test]
+fn an_input_may_come_from_standard_input() {
+    let place = place();
+    place.shell(r#"echo '{"item": "hat"}' | baton run order --id one --input @-"#).ends(3);
+    assert_eq!(show(&place, "one")["outputs"]["reserve"]["item"], "hat");
+    place.shell("printf '{\"item\": \"\\377\"}' | baton run order --input @-").ends(2).warns("standard input:1:11");
+}
+
+#[test]
+fn a_subworkflow_that_gets_what_it_does_not_declare_fails_before_its_first_node() {
+    let place = place();
+    let outer = "name: outer\nnodes:\n  - {id: inner, type: subworkflow, workflow: order, input: {item: 7}}\n";
+    place.write("workflows/outer.yaml", outer);
+    let failed = place.baton(&["run", "outer", "--id", "one"]).ends(1).says("CHILD_FAILED");
+    failed.says("INPUT_INVALID: the input does not fit: `item` must be a string, found a number");
+    assert_eq!(show(&place, "one/inner")["outputs"], json!({}));
+}
+
+#[test]
+fn what_is_wrong_elsewhere_is_no_reason_to_refuse_a_run() {
+    let place = waiting();
+    place.write("workflows/draft.yaml", "name: draft\nnodes:\n  - {id: a, tool: nothing}\n");
+    place.write("workflows/broken.yaml", "nodes: [\n");
+    let done = place.baton(&["run", "order", "--set", "item=hat"]).ends(3);
+    done.warns("note: 2 workflows cannot run; `baton validate` says why");
+    let refused = place.baton(&["run", "draft"]).ends(2).warns("`draft` cannot run").warns("draft[DEF-032]");
+    assert!(!refused.err.contains("broken.yaml"), "{}", refused.err);
+    place.baton(&["run", "broken"]).ends(2).warns("error[DEF-002]");
+    place.write(
+        "tests/order.yaml",
+        "tests: [{name: a, workflow: order, input: {item: hat}, expect: {state: waiting}}]\n",
+    );
+    place.baton(&["test"]).ends(0);
+}
+
+#[test]
+fn a_broken_file_is_mended_before_its_run_is_retried() {
+    let place = place();
+    place.write(
+        "workflows/order.yaml",
+        ORDER.replace("tool: ship_item, parameters: {note: '{{ note }}'}", "tool: broken_item, on_error: fail"),
+    );
+    place.baton(&["run", "order", "--id", "one", "--set", "item=hat"]).ends(3);
+    place.baton(&["runs", "answer", "one", "agree", "--approve"]).ends(1);
+    place.write("workflows/order.yaml", ORDER.replace("ship_item", "shp_item"));
+    place.baton(&["runs", "retry", "one"]).ends(2).warns("`order` cannot run").warns("did you mean `ship_item`?");
+    place.write("workflows/order.yaml", ORDER);
+    place.baton(&["runs", "retry", "one"]).ends(0).says("completed");
+}
+
+#[test]
+fn a_workflow_is_found_by_its_file_from_wherever_it_is_named() {
+    let place = Place::with(&[("p/workflows/by_file.yaml", ORDER), ("p/tools/tools.yaml", TOOLS)]);
+    let whole = place.path().join("p/workflows/by_file.yaml");
+    let whole = whole.to_str().expect("a path");
+    for (id, line) in [
+        ("one", "cd p && baton run workflows/by_file.yaml --id one"),
+        ("two", "cd p && baton run ./workflows/by_file.yaml --id two"),
+        ("three", "baton run p/workflows/by_file.yaml --id three"),
+        ("four", "baton -C p run workflows/by_file.yaml --id four"),
+        ("five", &format!("baton run {whole} --id five")),
+    ] {
+        place.shell(&format!("{line} --set item=hat")).ends(3);
+        place.baton(&["-C", "p", "runs", "show", id]).ends(0);
+    }
+    place.write("alone.yaml", ORDER);
+    place.baton(&["-C", "p", "run", "alone.yaml"]).ends(2).warns("a workflow's file lies in the folder workflows/");
+}
+
+#[test]
+fn the_command_to_go_on_with_names_the_project_where_that_was_named() {
+    let place = Place::with(&[("my p/workflows/order.yaml", ORDER), ("my p/tools/tools.yaml", TOOLS)]);
+    let done = place.baton(&["-C", "my p", "run", "order", "--id", "one", "--set", "item=hat"]).ends(3);
+    let done = done.says("baton -C 'my p' runs answer one agree --approve  # or --reject\n");
+    place.shell(&way_on(&done)).ends(0).says("completed");
+}
+
+#[test]
+fn a_form_is_asked_for_as_one() {
+    let form = "name: where\nnodes:\n  - {id: address, type: human, title: Where to?, form: {type: object}}\n";
+    let place = Place::with(&[("workflows/where.yaml", form)]);
+    let done = place.baton(&["run", "where", "--id", "one"]).ends(3);
+    done.says("waits for a person at `address`: baton runs answer one address --form JSON\n");
+    assert_eq!(show(&place, "one")["waits_for"][0]["kind"], "form");
+    place.baton(&["runs", "answer", "one", "address", "--form", "{}"]).ends(0);
+}
+
+#[test]
+fn a_run_stopped_by_hand_says_that_nothing_is_lost() {
+    let slow =
+        "name: slow_tool\nkind: script\nclass: keyed\nirreversible: done\nlatency_ms: 60000\nresults: [{output: {}}]\n";
+    let place = Place::with(&[
+        ("workflows/slow.yaml", "name: slow\nnodes: [{id: one, tool: slow_tool, timeout: 2m}]\n"),
+        ("tools/slow.yaml", slow),
+    ]);
+    let moving = place.begin(&["run", "slow", "--id", "one"]);
+    let is_moving = || place.baton(&["runs", "list", "--state", "running"]).out.contains("one");
+    assert!((0..1_000).any(|_| is_moving()), "the run did not begin");
+    place.shell(&format!("kill -INT {}", moving.id())).ends(0);
+    Done::after(moving).ends(130).warns("stopped; nothing is lost: `baton runs work` goes on");
+}
+
+#[test]
+fn a_list_stands_in_columns_under_their_names() {
+    let place = waiting();
+    place.baton(&["run", "order", "--id", "a-longer-id", "--set", "item=hat"]).ends(3);
+    let list = place.baton(&["runs", "list"]).ends(0).out;
+    let lines: Vec<&str> = list.lines().collect();
+    let at = lines[0].find("STATE").expect("a title");
+    assert!(lines[0].starts_with("RUN ") && lines.len() == 3, "{list}");
+    assert!(lines[1..].iter().all(|line| line[at..].starts_with("waiting ")), "{list}");
 }

@@ -43,6 +43,70 @@ fn an_unknown_setting_is_refused_by_name() {
 }
 
 #[test]
+fn a_setting_that_is_wrong_has_its_place_and_the_nearest_that_is_known() {
+    let place = Place::with(&[("baton.toml", "# mine\ndatabse = \"a\"\n")]);
+    let expected = "\
+error: unknown field `databse`, expected one of `tenant`, `database`, `models`, `tools`, `engine`
+ --> baton.toml:2:1
+  |
+2 | databse = \"a\"
+  | ^^^^^^^
+  hint: did you mean `database`?
+";
+    place.baton(&["validate"]).ends(2).warns(expected);
+    let place = Place::with(&[("baton.toml", "tenant = \n")]);
+    place.baton(&["validate"]).ends(2).warns(" --> baton.toml:1:10\n");
+    Place::empty()
+        .shell("BATON_DATABSE=a baton runs list")
+        .ends(2)
+        .warns("error: BATON_DATABSE: unknown field `databse`");
+}
+
+#[test]
+fn a_file_that_is_not_what_it_should_be_has_its_place_and_the_nearest_word() {
+    for (file, text, says) in [
+        ("agents/a.yaml", "type: simpel\n", " --> agents/a.yaml:1:7\n"),
+        ("agents/a.yaml", "type: simpel\n", "did you mean `simple`?"),
+        ("tools/a.yaml", "name: t\nkind: scrpt\n", " --> tools/a.yaml:2:7\n"),
+        ("tools/a.yaml", "name: t\nkind: scrpt\n", "did you mean `script`?"),
+        (
+            "replies/a.yaml",
+            "agent: a\nreplys: []\n",
+            "error[MODELS-002]: replies/a.yaml: the document: unknown field `replys`",
+        ),
+        ("agents/a.yaml", "type: [\n", "error[DEF-002]: "),
+    ] {
+        Place::with(&[("baton.toml", ""), (file, text)]).baton(&["validate"]).ends(2).warns(says);
+    }
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_said_to_be_none() {
+    for arguments in [&["validate"][..], &["runs", "list"], &["run", "x"], &["test"], &["graph", "x"]] {
+        let place = Place::empty();
+        let mut all = vec!["-C", "nowhere"];
+        all.extend(arguments);
+        place.baton(&all).ends(2).warns("nowhere is no folder");
+        assert!(!place.path().join("nowhere").exists());
+    }
+}
+
+#[test]
+fn what_only_a_project_has_is_not_looked_for_elsewhere() {
+    for arguments in [&["validate"][..], &["run", "x"], &["test"], &["graph", "x"]] {
+        let place = Place::empty();
+        place.baton(arguments).ends(2).warns("is no project").warns("baton init FOLDER");
+        assert!(std::fs::read_dir(place.path()).expect("a folder").next().is_none(), "{arguments:?} left something");
+    }
+}
+
+#[test]
+fn a_variable_that_is_no_text_is_nobodys_setting() {
+    let place = Place::empty();
+    place.shell("BATON_ODD=$(printf '\\377') ODD=$(printf '\\377') baton runs list").ends(0).says("no runs");
+}
+
+#[test]
 fn looking_at_runs_makes_no_database() {
     let place = Place::empty();
     place.baton(&["runs", "list"]).ends(0).says("no runs");

@@ -130,6 +130,19 @@ tests:
     );
 }
 
+#[test]
+fn an_input_that_does_not_fit_fails_its_test_and_no_other() {
+    let place = place(
+        "
+tests:
+  - {name: without, workflow: order, expect: {state: waiting}}
+  - {name: with, workflow: order, input: {item: hat}, expect: {state: waiting}}
+",
+    );
+    let told = place.baton(&["test"]).ends(1).says("1 passed, 1 failed");
+    told.says("the run was refused: the input does not fit: `item` is missing");
+}
+
 #[track_caller]
 fn invalid(test: &str, says: &str) {
     place(&format!("tests:\n  - {test}\n")).baton(&["test"]).ends(2).warns(says);

@@ -219,11 +219,19 @@ impl Findings {
 /// A diagnostic for people: message, place, the line of the source with a caret, hint. Plain text without colour,
 /// ending in a line break. `file` is what the reader calls it; an empty source shows no line.
 pub fn render(diagnostic: &Diagnostic, file: &str, source: &str) -> String {
+    let Diagnostic { severity, code, message, hint, span } = diagnostic;
+    let hint = hint.as_ref().map(|hint| format!("{:gutter$} = hint: {hint}\n", "", gutter = gutter(*span)));
+    format!("{severity}[{code}]: {message}\n{}{}", excerpt(*span, file, source), hint.unwrap_or_default())
+}
+
+/// A place for people: the file with line and column, and the line of the source with a caret below. Nothing where
+/// there is no place.
+pub fn excerpt(span: Span, file: &str, source: &str) -> String {
     use fmt::Write as _;
-    let Span { line, column, len } = diagnostic.span;
-    let mut out = format!("{}[{}]: {}\n", diagnostic.severity, diagnostic.code, diagnostic.message);
+    let Span { line, column, len } = span;
+    let mut out = String::new();
     let text = source.lines().nth((line as usize).wrapping_sub(1)).unwrap_or_default();
-    let gutter = line.to_string().len();
+    let gutter = gutter(span);
     if line > 0 {
         let _ = writeln!(out, "{:gutter$}--> {file}:{line}:{column}", "");
     }
@@ -235,10 +243,12 @@ pub fn render(diagnostic: &Diagnostic, file: &str, source: &str) -> String {
         let pad: String = shown.chars().take(at).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
         let _ = writeln!(out, "{:gutter$} |\n{line} | {shown}\n{:gutter$} | {pad}{carets}", "", "");
     }
-    if let Some(hint) = &diagnostic.hint {
-        let _ = writeln!(out, "{:gutter$} = hint: {hint}", "");
-    }
     out
+}
+
+/// The width of a line's number.
+fn gutter(span: Span) -> usize {
+    span.line.to_string().len()
 }
 
 /// The part of a long line around a column, and how many characters it leaves out before.

@@ -33,16 +33,6 @@ pub enum SearchError {
     Eval(#[from] EvalError),
 }
 
-impl SearchError {
-    /// The way out, when there is one to suggest.
-    pub fn hint(&self) -> Option<&str> {
-        match self {
-            SearchError::Parse(error) => error.hint.as_deref(),
-            SearchError::Eval(error) => error.hint.as_deref(),
-        }
-    }
-}
-
 /// Searches a JSON document with a JMESPath expression, exactly as published: a missing root field is null.
 ///
 /// # Errors

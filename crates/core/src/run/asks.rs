@@ -1,8 +1,8 @@
 //! What a run waits for somebody outside to say; the desk shows it.
 
-use super::address::{Address, EffectId};
-use super::event::Block;
-use super::state::{Activity, AgentWait, Progress, Run};
+use super::address::{Address, EffectId, Path};
+use super::event::{Asked, Block};
+use super::state::{Activity, AgentWait, Progress, Run, Scope};
 use crate::id::RunId;
 use crate::time::Time;
 
@@ -88,6 +88,25 @@ impl Run {
                 _ => None,
             })
         })
+    }
+
+    /// Signals that are waited for, with the nodes that do.
+    pub fn awaited_signals(&self) -> Vec<(Address, String)> {
+        let of_scope = |(path, scope): (&Path, &Scope)| {
+            let waits = scope.active.iter().filter_map(|place| {
+                let Activity::Signal { name, .. } = scope.nodes.get(*place as usize)?.activity.as_deref()? else {
+                    return None;
+                };
+                Some((Address::new(path.clone(), scope.graph.nodes.get(*place as usize)?.id.clone()), name.clone()))
+            });
+            waits.collect::<Vec<_>>()
+        };
+        self.scopes.iter().flat_map(of_scope).collect()
+    }
+
+    /// Whether a `human` node that is open asks for a form, not for a yes or a no.
+    pub fn asks_for_form(&self, at: &Address) -> bool {
+        matches!(self.activity(at), Some(Activity::Human { ask: Asked::Form { .. }, .. }))
     }
 
     /// Whether this is still open.

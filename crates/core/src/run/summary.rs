@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::address::Address;
+use super::address::{Address, Role};
 use super::event::{Answer, Entry, Event, How, Request};
 use super::state::{Run, State, Status};
 use crate::time::Time;
@@ -13,6 +13,8 @@ use crate::time::Time;
 pub struct StepRow {
     pub step_id: Address,
     pub tool_name: String,
+    /// It undid an earlier step's effect.
+    pub undo: bool,
     pub started_at: String,
     pub completed_at: Option<String>,
     pub duration_ms: Option<u64>,
@@ -35,6 +37,7 @@ pub fn timeline(entries: &[Entry]) -> Vec<StepRow> {
                     let row = StepRow {
                         step_id: scheduled.effect.call.node.clone(),
                         tool_name,
+                        undo: scheduled.effect.call.role == Role::Undo,
                         started_at: entry.at.to_string(),
                         completed_at: None,
                         duration_ms: None,
@@ -137,7 +140,7 @@ pub fn path_of(entries: &[Entry]) -> Vec<Address> {
 }
 
 /// Tool calls that were done, in order, with what undid others told apart.
-pub fn effects_of(entries: &[Entry]) -> Vec<(Address, String, super::Role)> {
+pub fn effects_of(entries: &[Entry]) -> Vec<(Address, String, Role)> {
     let mut tools = std::collections::BTreeMap::new();
     let mut done = Vec::new();
     for event in entries.iter().flat_map(|entry| &entry.events) {

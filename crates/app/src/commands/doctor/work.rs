@@ -15,14 +15,14 @@ use crate::wire::System;
 const IDLE_MAX: usize = 1_000;
 
 pub async fn checks(project: &Project) -> Vec<Check> {
-    let file = project.root.join(&project.settings.database);
+    let file = project.database();
     if !file.exists() {
         return vec![not_made(&file)];
     }
     let system = match System::open(project) {
         Ok(system) => system,
         Err(error) => {
-            let hint = "look at its folder's permissions; a newer Baton may have written it";
+            let hint = "look at who may write the file and its folder; a newer Baton may have written it";
             return vec![Check::fail("database", format!("{error:#}"), hint)];
         }
     };
@@ -75,8 +75,13 @@ fn locks(folder: &Path) -> Check {
     match std::fs::read_dir(folder) {
         Ok(entries) => {
             // One is ours, taken a moment ago.
-            let others = entries.count().saturating_sub(1);
-            Check::ok("locks", format!("{others} of other processes"))
+            match entries.count().saturating_sub(1) {
+                0 => Check::ok("locks", "can be taken; no other process has left one"),
+                1 => Check::ok("locks", "can be taken; one of another process is there, alive or dead"),
+                others => {
+                    Check::ok("locks", format!("can be taken; {others} of other processes are there, alive or dead"))
+                }
+            }
         }
         Err(error) => Check::fail("locks", format!("{}: {error}", shown(folder)), "let the folder be written to"),
     }

@@ -15,7 +15,7 @@ Written by `baton reference errors`. A code is stable; the words beside it may c
 ";
 
 /// Why a run, or a node of it, failed by itself.
-const RUNS: [(&str, &str); 20] = [
+const RUNS: [(&str, &str); 21] = [
     (run::INPUT_INVALID, "the input is not what the workflow declares"),
     (run::TIMEOUT, "no answer within the time limit"),
     (run::DEADLINE, "nobody answered before the deadline"),
@@ -35,6 +35,7 @@ const RUNS: [(&str, &str); 20] = [
     (run::NESTING_LIMIT, "subworkflows are nested too deep"),
     (run::COST_LIMIT, "the run's or the node's `max_cost_usd` is used up"),
     (run::VARIABLE_SET_TWICE, "a variable declared `once` was set a second time"),
+    (run::SNAPSHOT_LIMIT, "a paused program is larger than it may be"),
     (run::JOURNAL_LIMIT, "the run has as many events as it may"),
 ];
 
@@ -54,7 +55,7 @@ const AGENTS: [(&str, &str); 11] = [
 ];
 
 /// Why a model could not be asked, or its answer not be used.
-const MODELS: [(&str, &str); 13] = [
+const MODELS: [(&str, &str); 14] = [
     (model::RATE_LIMIT_EXCEEDED, "too many requests, or a quota that is used up"),
     (model::TIMEOUT, "no reply, or no first token, in time"),
     (model::SERVICE_UNAVAILABLE, "the provider cannot be reached, or fails"),
@@ -63,6 +64,7 @@ const MODELS: [(&str, &str); 13] = [
     (model::CONTEXT_TOO_LONG, "the messages are longer than the model's context"),
     (model::CONTENT_FILTERED, "the provider refused the request for its content"),
     (model::MALFORMED_REPLY, "what came back is no reply: cut off, not JSON, too large"),
+    (model::LISTENER_STALLED, "whoever listens to a streamed reply did not take it in time"),
     (model::INVALID_REQUEST, "the provider says that the request itself is wrong"),
     (model::NO_SCRIPTED_REPLY, "no scripted reply fits the request"),
     (model::SCRIPT_FAILED, "a scripted reply fits, and its match or its template cannot be evaluated"),

@@ -12,7 +12,7 @@ use super::record::{self, Record};
 use crate::cli::RunsAct;
 use crate::commands::run::report;
 use crate::follow::{Delivered, Follower, Progress};
-use crate::project::Project;
+use crate::project::{Project, in_shell};
 use crate::wire::System;
 use crate::{Exit, Misuse, print};
 
@@ -29,7 +29,11 @@ pub async fn retry(project: &Project, args: &RunsAct, same_version: bool) -> any
     let name = record.run().workflow().map(|workflow| workflow.name.clone());
     let newest = match name.filter(|_| !same_version) {
         Some(name) => {
-            system.save(project).await?;
+            let saved = system.save(project).await?;
+            // One that is gone from the folder goes on with what was saved last; one that is broken is to be mended.
+            if saved.workflows.is_unready(&name) {
+                saved.workflows.find(project, &name)?;
+            }
             system.store.active(&system.tenant, &name).await?
         }
         None => None,
@@ -43,7 +47,7 @@ pub async fn retry(project: &Project, args: &RunsAct, same_version: bool) -> any
 async fn act(system: &System, run: &RunId, args: &RunsAct, incoming: &Incoming) -> anyhow::Result<Exit> {
     if args.detach {
         leave(system, run, incoming).await?;
-        return Ok(accepted(run, args));
+        return Ok(accepted(run, &Telling { args, command: &system.command }));
     }
     let engine = system.engine().await?;
     let mut follower = Follower::new(&engine, system);
@@ -53,7 +57,7 @@ async fn act(system: &System, run: &RunId, args: &RunsAct, incoming: &Incoming) 
     if matches!(delivered, Delivered::Taken) {
         with_ancestors(system, &mut follower, run).await?;
     }
-    conclude(delivered, &engine, &mut follower, run, args, wanted(incoming)).await
+    conclude(delivered, &engine, &mut follower, run, Telling { args, command: &system.command }, wanted(incoming)).await
 }
 
 /// A run that others wait for is followed with them: what it comes to moves them on.
@@ -85,13 +89,19 @@ fn wanted(incoming: &Incoming) -> &'static [State] {
     }
 }
 
+/// How what became of it is told: as asked for, and with the words a command line on this project begins with.
+pub struct Telling<'a> {
+    pub args: &'a RunsAct,
+    pub command: &'a str,
+}
+
 /// With the run until it rests, and then what became of it; or why it took nothing.
 pub async fn conclude(
     delivered: Delivered,
     engine: &Engine,
     follower: &mut Follower,
     run: &RunId,
-    args: &RunsAct,
+    telling: Telling<'_>,
     wanted: &[State],
 ) -> anyhow::Result<Exit> {
     if matches!(delivered, Delivered::Taken) {
@@ -100,12 +110,12 @@ pub async fn conclude(
     engine.stop().await?;
     match delivered {
         Delivered::Taken => {
-            let exit = report(follower, run, args.json)?;
+            let exit = report(follower, run, telling.command, telling.args.json)?;
             let is_wanted = follower.run(run).is_some_and(|run| wanted.contains(&run.state()));
             Ok(if is_wanted { Exit::Completed } else { exit })
         }
-        Delivered::Refused(refusal) => Ok(refused(run, &refusal, args)),
-        Delivered::Accepted => Ok(accepted(run, args)),
+        Delivered::Refused(refusal) => Ok(refused(run, &refusal, &telling)),
+        Delivered::Accepted => Ok(accepted(run, &telling)),
     }
 }
 
@@ -124,21 +134,48 @@ async fn leave(system: &System, run: &RunId, incoming: &Incoming) -> anyhow::Res
     }
 }
 
-fn accepted(run: &RunId, args: &RunsAct) -> Exit {
-    if args.json {
+fn accepted(run: &RunId, telling: &Telling<'_>) -> Exit {
+    if telling.args.json {
         print::json(&json!({ "execution_id": run, "accepted": true }));
     } else {
-        print::line(format_args!("accepted; whoever moves `{run}` takes it from here (`baton runs work` does)"));
+        let command = telling.command;
+        print::line(format_args!("accepted; whoever moves `{run}` takes it from here (`{command} runs work` does)"));
     }
     Exit::Waiting
 }
 
-fn refused(run: &RunId, refusal: &Refusal, args: &RunsAct) -> Exit {
-    if args.json {
-        let (code, message) = (refusal.code(), refusal.to_string());
-        print::json(&json!({ "execution_id": run, "refused": { "code": code, "message": message } }));
+fn refused(run: &RunId, refusal: &Refusal, telling: &Telling<'_>) -> Exit {
+    let (code, hint) = (refusal.code(), way_out(run, refusal, telling.command));
+    if telling.args.json {
+        let refused = json!({ "code": code, "message": refusal.to_string(), "hint": hint });
+        print::json(&json!({ "execution_id": run, "refused": refused }));
     } else {
-        print::note(format_args!("refused[{}]: {refusal}", refusal.code()));
+        print::note(format_args!("refused[{code}]: {refusal}\n  hint: {hint}"));
     }
     Exit::Failed
+}
+
+/// What can be done instead, by why the run said no.
+fn way_out(run: &RunId, refusal: &Refusal, command: &str) -> String {
+    let run = in_shell(run.as_str());
+    match refusal {
+        Refusal::NotStarted => format!("it begins once somebody moves it: {command} runs work"),
+        Refusal::Ended { state: State::Failed | State::TimedOut, .. } => {
+            format!("it can go on from its failure: {command} runs retry {run}")
+        }
+        Refusal::Ended { .. } | Refusal::AlreadyStarted { .. } => {
+            format!("begin another with `{command} run`, or fork this one: {command} runs fork {run} --at NODE")
+        }
+        Refusal::WrongState { .. } | Refusal::Impossible { .. } | Refusal::Lost { .. } | Refusal::Duplicate { .. } => {
+            format!("see how it stands: {command} runs show {run}")
+        }
+        Refusal::NothingWaits { .. } | Refusal::NoSuchCall { .. } | Refusal::NotInDoubt { .. } => {
+            format!("see what is open: {command} runs show {run}")
+        }
+        Refusal::AnsweredTwice { .. } => "somebody else must answer; --by says who does".to_owned(),
+        Refusal::WrongAnswer { .. } => "answer with --approve or --reject, or a form with --form JSON".to_owned(),
+        Refusal::TooManySignals { .. } | Refusal::SignalSeen { .. } => {
+            format!("see what it has kept: {command} runs journal {run}")
+        }
+    }
 }

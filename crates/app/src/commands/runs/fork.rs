@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::act;
 use super::record::{self, Record};
 use crate::cli::RunsAct;
+use crate::commands::run::{accepted, not_begun};
 use crate::follow::{Follower, Progress};
 use crate::project::Project;
 use crate::{Exit, Misuse, print};
@@ -45,13 +46,10 @@ pub async fn run(project: &Project, args: &RunsAct, wanted: Wanted) -> anyhow::R
     let fork = Fork { tenant: system.tenant.clone(), workflow: record.head.workflow.clone(), past, forked };
     let engine = system.engine().await?;
     let mut follower = Follower::new(&engine, &system);
-    engine.fork(fork).await.map_err(|error| match error {
-        baton_engine::Error::Exists { .. } => Misuse::new(error.to_string()).hint("choose another --id").into(),
-        other => anyhow::Error::from(other),
-    })?;
+    engine.fork(fork).await.map_err(|error| not_begun(error, &system.command))?;
     if args.detach {
         engine.stop().await?;
-        print::line(&id);
+        accepted(&id, &system.command, args.json);
         return Ok(Exit::Waiting);
     }
     if !args.json {
@@ -59,7 +57,8 @@ pub async fn run(project: &Project, args: &RunsAct, wanted: Wanted) -> anyhow::R
     }
     follower.tell((!args.json).then(|| Progress::going_on(&id)));
     let delivered = follower.follow_new(&id).await?;
-    act::conclude(delivered, &engine, &mut follower, &id, args, &[]).await
+    let telling = act::Telling { args, command: &system.command };
+    act::conclude(delivered, &engine, &mut follower, &id, telling, &[]).await
 }
 
 /// What was recorded before the first event of this node, the last entry cut where it begins.

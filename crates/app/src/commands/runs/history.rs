@@ -1,10 +1,13 @@
 //! What happened in a run: its calls in time, its counts, its events.
 
+use std::time::Duration;
+
 use baton_core::run::{Event, summary as count, timeline as calls};
 use serde_json::{Value, json};
 
 use super::record::{self, Record};
 use crate::cli::RunsOne;
+use crate::follow::ending;
 use crate::project::Project;
 use crate::{Exit, print};
 
@@ -18,16 +21,19 @@ pub async fn timeline(project: &Project, args: &RunsOne) -> anyhow::Result<Exit>
         print::pretty(&json!(rows));
         return Ok(Exit::Completed);
     }
+    let nodes = rows.iter().map(|row| row.step_id.to_string().chars().count()).max().unwrap_or(0);
+    let tools = rows.iter().map(|row| row.tool_name.chars().count()).max().unwrap_or(0);
     for row in &rows {
         let (colour, sign) = match (&row.completed_at, row.success) {
             (None, _) => ("34", "…"),
+            (Some(_), true) if row.undo => ("32", "↶"),
             (Some(_), true) => ("32", "✓"),
             (Some(_), false) => ("31", "✗"),
         };
-        let took = row.duration_ms.map(|ms| format!("{ms} ms")).unwrap_or_default();
+        let took = row.duration_ms.map(|ms| print::took(Duration::from_millis(ms))).unwrap_or_default();
         let error = row.error.as_deref().unwrap_or_default();
-        let text =
-            format!("{} {:<24} {:<28} {took:>9}  {error}", row.started_at, row.step_id.to_string(), row.tool_name);
+        let (node, tool) = (row.step_id.to_string(), &row.tool_name);
+        let text = format!("{:<24} {node:<nodes$}  {tool:<tools$}  {took:>9}  {error}", row.started_at);
         print::line(format_args!("{} {}", print::paint(colour, sign), text.trim_end()));
     }
     if rows.is_empty() {
@@ -41,12 +47,20 @@ pub async fn summary(project: &Project, args: &RunsOne) -> anyhow::Result<Exit> 
     let counts = count(record.run(), &record.followed.entries);
     if args.json {
         print::pretty(&counts);
-    } else if let Value::Object(fields) = &counts {
-        for (name, value) in fields {
-            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            print::line(format_args!("{:<22} {value}", name.replace('_', " ")));
-        }
+        return Ok(Exit::Completed);
     }
+    let number = |name: &str| counts[name].as_u64().unwrap_or_default();
+    let time = |name: &str| print::took(Duration::from_millis(number(name)));
+    print::line(format_args!("run {} of {}", record.head.run, record.head.workflow));
+    print::line(format_args!("  {}", ending(record.run())));
+    print::line(format_args!(
+        "  calls: {}; {} done, {} failed, {} open",
+        number("total_steps"),
+        number("successful"),
+        number("failed"),
+        number("in_progress")
+    ));
+    print::line(format_args!("  in them: {}, {} a call", time("total_duration_ms"), time("avg_step_duration_ms")));
     Ok(Exit::Completed)
 }
 

@@ -3,10 +3,8 @@
 use baton_core::expr::nearest;
 use baton_core::id::RunId;
 use baton_core::run::State;
-use baton_core::time::Time;
-use baton_ports::clock::Clock;
+use baton_ports::clock::{Clock, SystemClock};
 use baton_ports::read::{PAGE_MAX, Read, RunFilter, RunHead};
-use serde_json::json;
 
 use super::record;
 use crate::cli::RunsList;
@@ -16,15 +14,14 @@ use crate::{Exit, Misuse, print};
 
 pub async fn run(project: &Project, args: &RunsList) -> anyhow::Result<Exit> {
     let state = args.state.as_deref().map(state).transpose()?;
-    let has_run = project.root.join(&project.settings.database).exists();
+    let has_run = project.database().exists();
     let heads = if has_run { heads(&record::system(project)?, args, state).await? } else { Vec::new() };
     if args.json {
-        print::pretty(&json!(heads));
+        print::pretty(&heads.iter().map(record::as_json).collect());
     } else if heads.is_empty() {
         print::line("no runs");
     } else {
-        let now = baton_ports::clock::SystemClock.now();
-        heads.iter().for_each(|head| print::line(row(head, now)));
+        tell(&heads);
     }
     Ok(Exit::Completed)
 }
@@ -43,8 +40,9 @@ fn state(word: &str) -> anyhow::Result<State> {
 async fn heads(system: &System, args: &RunsList, state: Option<State>) -> anyhow::Result<Vec<RunHead>> {
     let mut heads: Vec<RunHead> = Vec::new();
     let mut before = args.before.as_deref().map(RunId::from);
-    while heads.len() < args.limit {
-        let limit = (args.limit - heads.len()).min(PAGE_MAX);
+    let wanted = args.limit as usize;
+    while heads.len() < wanted {
+        let limit = (wanted - heads.len()).min(PAGE_MAX);
         let filter = RunFilter { state, workflow: args.workflow.clone(), before, limit };
         let page = system.store.runs(&system.tenant, filter).await?;
         let is_last = page.len() < limit;
@@ -57,10 +55,32 @@ async fn heads(system: &System, args: &RunsList, state: Option<State>) -> anyhow
     Ok(heads)
 }
 
-fn row(head: &RunHead, now: Time) -> String {
-    let took = head.started_at.map(|began| head.ended_at.unwrap_or(now).since(began).as_secs_f64());
-    let took = took.map(|seconds| format!("{seconds:.1} s")).unwrap_or_default();
-    let colour = match head.state {
+/// A line each, in columns as wide as what stands in them.
+fn tell(heads: &[RunHead]) {
+    let now = SystemClock.now();
+    let widest = |title: &str, of: &dyn Fn(&RunHead) -> usize| heads.iter().map(of).max().unwrap_or(0).max(title.len());
+    let run = widest("RUN", &|head| head.run.as_str().len());
+    let workflow = widest("WORKFLOW", &|head| head.workflow.len());
+    let title = format!(
+        "{:<run$}  {:<12} {:<workflow$}  {:<24}  {:>11}  {:>8}",
+        "RUN", "STATE", "WORKFLOW", "BEGAN", "TOOK", "COST"
+    );
+    print::line(print::paint("1", &title));
+    for head in heads {
+        let (id, name) = (head.run.as_str(), &head.workflow);
+        let took = head.started_at.map(|began| print::took(head.ended_at.unwrap_or(now).since(began)));
+        // Padded before it is painted: a terminal's colours have a length too.
+        let state = print::paint(colour(head.state), &format!("{:<12}", head.state.word()));
+        let began = head.started_at.unwrap_or(head.created_at).to_string();
+        let (took, cost) = (took.unwrap_or_default(), head.cost.to_string());
+        let fault = head.fault.as_deref().unwrap_or_default();
+        let row = format!("{id:<run$}  {state} {name:<workflow$}  {began:<24}  {took:>11}  {cost:>8}  {fault}");
+        print::line(row.trim_end());
+    }
+}
+
+fn colour(state: State) -> &'static str {
+    match state {
         State::Completed => "32",
         State::Failed | State::TimedOut => "31",
         State::Pending
@@ -70,12 +90,5 @@ fn row(head: &RunHead, now: Time) -> String {
         | State::Compensating
         | State::Compensated
         | State::Cancelled => "33",
-    };
-    // Padded before it is painted: a terminal's colours have a length too.
-    let state = print::paint(colour, &format!("{:<12}", head.state.word()));
-    let fault = head.fault.as_deref().unwrap_or_default();
-    let began = head.started_at.unwrap_or(head.created_at).to_string();
-    format!("{}  {state} {:<24} {began}  {took:>9}  {}  {fault}", head.run, head.workflow, head.cost)
-        .trim_end()
-        .to_owned()
+    }
 }

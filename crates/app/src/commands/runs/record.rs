@@ -2,11 +2,12 @@
 
 use baton_core::expr::nearest;
 use baton_core::id::RunId;
-use baton_core::run::{Ask, Run};
+use baton_core::run::{Run, seed_status};
 use baton_ports::read::{Read, RunFilter, RunHead};
+use serde_json::{Value, json};
 
 use crate::Misuse;
-use crate::follow::Followed;
+use crate::follow::{Followed, Open};
 use crate::project::{Project, shown};
 use crate::wire::System;
 
@@ -30,30 +31,50 @@ impl Record {
         &self.followed.run
     }
 
-    /// What the run and those it waits for ask of somebody outside.
-    pub async fn asks(&self, system: &System) -> anyhow::Result<Vec<(RunId, Ask)>> {
-        let mut asks = Vec::new();
-        let mut open = vec![(self.head.run.clone(), self.run().asks(), self.run().children())];
-        while let Some((id, of_run, children)) = open.pop() {
-            asks.extend(of_run.into_iter().map(|ask| (id.clone(), ask)));
-            for child in children {
-                let run = Followed::read(&system.store, &system.tenant, &child).await?.run;
-                open.push((child, run.asks(), run.children()));
-            }
+    /// What the run, and those it runs, wait for.
+    pub async fn open(&self, system: &System) -> anyhow::Result<Vec<Open>> {
+        let mut open = Open::of(&self.head.run, self.run());
+        let mut children = self.run().children();
+        while let Some(child) = children.pop() {
+            let run = Followed::read(&system.store, &system.tenant, &child).await?.run;
+            open.extend(Open::of(&child, &run));
+            children.extend(run.children());
         }
-        Ok(asks)
+        Ok(open)
     }
 }
 
 /// The project's system, where it has one: a folder in which nothing has run gets no database from looking.
 pub fn system(project: &Project) -> anyhow::Result<System> {
-    let file = project.root.join(&project.settings.database);
+    let file = project.database();
     if !file.exists() {
         return Err(Misuse::new(format!("nothing has run here: there is no {}", shown(&file)))
             .hint("`-C FOLDER` names the project; `baton run WORKFLOW` begins a run")
             .into());
     }
     System::open(project)
+}
+
+/// A run in lists for programs, by the names the seeds have for it.
+pub fn as_json(head: &RunHead) -> Value {
+    let (status, compensated) = seed_status(head.state);
+    let took = head.started_at.zip(head.ended_at).map(|(began, ended)| ended.since(began).as_millis());
+    json!({
+        "execution_id": head.run,
+        "workflow_id": head.workflow,
+        "status": status,
+        "state": head.state,
+        "compensated": compensated,
+        "parent": head.parent,
+        "created_at": head.created_at.to_string(),
+        "started_at": head.started_at.map(|at| at.to_string()),
+        "completed_at": head.ended_at.map(|at| at.to_string()),
+        "wakes_at": head.wake_at.filter(|_| !head.state.is_end()).map(|at| at.to_string()),
+        "duration_ms": took.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX)),
+        "total_cost_usd": head.cost.as_f64(),
+        "error": head.fault,
+        "entries": head.seq,
+    })
 }
 
 /// The head of a run that is there, or which one may have been meant.

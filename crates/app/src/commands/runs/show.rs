@@ -1,7 +1,8 @@
 //! `baton runs show`: all that is known of one run, and how it can go on.
 
 use baton_core::id::RunId;
-use baton_core::run::{Ask, NodeRow};
+use baton_core::run::NodeRow;
+use baton_ports::clock::{Clock, SystemClock};
 use baton_ports::journal::DeskItem;
 use baton_ports::read::{AuditFilter, Read};
 use baton_ports::registry::Registry;
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 use super::record::{self, Record};
 use crate::cli::RunsOne;
 use crate::commands::run::as_response;
-use crate::follow::way_on;
+use crate::follow::Open;
 use crate::project::Project;
 use crate::wire::System;
 use crate::{Exit, print};
@@ -33,7 +34,8 @@ struct Seen {
     record: Record,
     /// As people number it; the bundle's short name where the registry no longer has it.
     version: String,
-    asks: Vec<(RunId, Ask)>,
+    open: Vec<Open>,
+    command: String,
     desk: Vec<DeskItem>,
     audit: usize,
 }
@@ -41,11 +43,12 @@ struct Seen {
 impl Seen {
     async fn read(system: &System, run: &str) -> anyhow::Result<Self> {
         let record = Record::read(system, run).await?;
-        let asks = record.asks(system).await?;
+        let open = record.open(system).await?;
         let desk = system.store.desk(&system.tenant, Some(&record.head.run)).await?;
         let filter = AuditFilter { run: Some(record.head.run.clone()), limit: AUDIT_MAX, ..AuditFilter::default() };
         let audit = system.store.audit(&system.tenant, filter).await?.len();
-        Ok(Self { version: version(system, &record).await?, record, asks, desk, audit })
+        let (version, command) = (version(system, &record).await?, system.command.clone());
+        Ok(Self { version, record, open, command, desk, audit })
     }
 
     fn plan(&self) -> Vec<Value> {
@@ -55,9 +58,11 @@ impl Seen {
 
     fn as_json(&self) -> Value {
         let run = self.record.run();
-        let mut shown = as_response(run, &self.asks);
+        let mut shown = as_response(run, &self.open);
         if let Value::Object(fields) = &mut shown {
-            fields.insert("head".to_owned(), json!(self.record.head));
+            for (name, value) in record::as_json(&self.record.head).as_object().into_iter().flatten() {
+                fields.entry(name).or_insert_with(|| value.clone());
+            }
             fields.insert("version".to_owned(), json!(self.version));
             fields.insert("variables".to_owned(), json!(run.variables()));
             fields.insert("nodes".to_owned(), json!(run.nodes()));
@@ -77,17 +82,33 @@ impl Seen {
             heading("outputs");
             print::pretty(&Value::Object(outputs));
         }
-        if !self.asks.is_empty() {
+        if !self.open.is_empty() {
             heading("open");
-            for (run, ask) in &self.asks {
-                print::line(format_args!("  {}", way_on(run, ask)));
+            for open in &self.open {
+                print::line(format_args!("  {}", open.way_on(&self.command)));
             }
         }
         if !self.desk.is_empty() {
             heading("desk");
             self.desk.iter().for_each(tell_item);
         }
-        let plan = self.record.run().saga().plan();
+        self.tell_saga();
+    }
+
+    /// What a rollback did, or what one would do.
+    fn tell_saga(&self) {
+        let run = self.record.run();
+        if let Some(undone) = run.finished().and_then(|end| end.undone.as_ref()).and_then(Value::as_array) {
+            heading("rolled back, newest first");
+            let text = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
+            for row in undone {
+                let reason = row["reason"].as_str().map(|reason| format!(": {reason}")).unwrap_or_default();
+                let (node, tool, state) = (text(row, "node"), text(row, "tool"), text(row, "state"));
+                print::line(format_args!("  {node:<24} {tool} {}{reason}", state.replace('_', " ")));
+            }
+            return;
+        }
+        let plan = run.saga().plan();
         if !plan.is_empty() {
             heading("if rolled back now, newest first");
             for (node, tool, undo) in plan {
@@ -107,7 +128,11 @@ impl Seen {
         fact("state", run.state().word());
         fact("version", &self.version);
         fact("began", &run.started_at().to_string());
-        fact("took", &format!("{:.1} s", run.now().since(run.started_at()).as_secs_f64()));
+        let (word, until) = match run.state().is_end() {
+            true => ("took", run.now()),
+            false => ("age", SystemClock.now()),
+        };
+        fact(word, &print::took(until.since(run.started_at())));
         fact("cost", &run.cost().to_string());
         fact("parent", head.parent.as_ref().map(RunId::as_str).unwrap_or_default());
         fact("error", &run.fault().map(ToString::to_string).unwrap_or_default());

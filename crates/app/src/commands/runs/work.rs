@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::record;
 use crate::cli::RunsWork;
-use crate::follow::{Follower, Progress};
+use crate::follow::{Follower, Progress, ending};
 use crate::project::Project;
 use crate::{Exit, print};
 
@@ -36,7 +36,7 @@ pub async fn run(project: &Project, args: &RunsWork) -> anyhow::Result<Exit> {
         match follower.glance(QUIET).await? {
             Some(run) => {
                 heard = Instant::now();
-                note(&mut follower, &mut moved, run);
+                note(&mut follower, &mut moved, run, !args.json);
             }
             None if engine.awake() > 0 => {}
             None => {
@@ -52,11 +52,14 @@ pub async fn run(project: &Project, args: &RunsWork) -> anyhow::Result<Exit> {
     Ok(if left.is_empty() { Exit::Completed } else { Exit::Failed })
 }
 
-/// Keeps a run's state, and the run itself no longer than it moves.
-fn note(follower: &mut Follower, moved: &mut BTreeMap<RunId, State>, run: RunId) {
+/// Keeps a run's state, and the run itself no longer than it moves; where it rests, how it stands is told.
+fn note(follower: &mut Follower, moved: &mut BTreeMap<RunId, State>, run: RunId, is_told: bool) {
     let Some(state) = follower.run(&run).map(Run::state) else { return };
     if follower.rests(&run) {
-        follower.leave(&run);
+        let left = follower.leave(&run);
+        if let Some(left) = left.filter(|_| is_told) {
+            print::line(format_args!("  {run}: {}", ending(&left.run)));
+        }
     }
     moved.insert(run, state);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use baton_core::id::RunId;
 use baton_core::run::{Address, Ask, Decision, Entry, Incoming, Run};
 use baton_core::time::Time;
-use baton_engine::{Engine, Start};
+use baton_engine::{Engine, Error, Start};
 use baton_ports::clock::{Clock, SystemClock};
 use baton_ports::journal::DeskItem;
 use baton_ports::read::Read;
@@ -17,7 +17,7 @@ use super::case::{Act, Case};
 use super::clock::Standing;
 use crate::Misuse;
 use crate::commands::run::{message, signal};
-use crate::follow::{Delivered, Follower};
+use crate::follow::{Awaited, Delivered, Follower, Open};
 use crate::project::{Project, shown};
 use crate::wire::System;
 
@@ -88,11 +88,14 @@ impl Stage {
             context: case.context.clone(),
             caller: project.settings.caller(&case.context),
         };
-        engine.start(start).await?;
-        let problems = match follower.follow_new(&run_id()).await? {
-            Delivered::Taken => Vec::new(),
-            Delivered::Refused(refusal) => vec![format!("the run was refused: {refusal}")],
-            Delivered::Accepted => vec!["the run did not begin".to_owned()],
+        let problems = match engine.start(start).await {
+            Err(Error::Input(unfit)) => vec![format!("the run was refused: {unfit}")],
+            Err(other) => return Err(other.into()),
+            Ok(()) => match follower.follow_new(&run_id()).await? {
+                Delivered::Taken => Vec::new(),
+                Delivered::Refused(refusal) => vec![format!("the run was refused: {refusal}")],
+                Delivered::Accepted => vec!["the run did not begin".to_owned()],
+            },
         };
         Ok(Self { system, clock, engine, follower, problems })
     }
@@ -141,9 +144,8 @@ impl Stage {
                 return Ok(None);
             }
             Act::Say(text) => {
-                let asks = self.follower.asks();
-                let asker = asks.into_iter().find(|(_, ask)| matches!(ask, Ask::Customer(_)));
-                (asker.map_or_else(run_id, |(run, _)| run), message(text))
+                let asker = self.follower.open().into_iter().find(Open::is_question);
+                (asker.map_or_else(run_id, |open| open.run), message(text))
             }
             Act::Signal { name, payload } => (run_id(), signal(name, payload.clone())),
             Act::Answer { node, by, decision } => self.answer(node, by, decision),
@@ -160,18 +162,21 @@ impl Stage {
     /// An answer goes to the run that asks at this node: the one under test, or one that it runs.
     fn answer(&self, node: &str, by: &str, decision: &Decision) -> (RunId, Incoming) {
         let by = by.to_owned();
-        let is_here = |(_, ask): &(RunId, Ask)| match ask {
-            Ask::Human(at) => at.to_string() == node,
-            Ask::Approval(effect) => effect.call.node.to_string() == node,
-            Ask::Customer(_) | Ask::Doubt(_) => false,
+        let is_here = |open: &Open| match &open.awaited {
+            Awaited::Ask(Ask::Human(at)) | Awaited::Form(at) => at.to_string() == node,
+            Awaited::Ask(Ask::Approval(effect)) => effect.call.node.to_string() == node,
+            Awaited::Ask(Ask::Customer(_) | Ask::Doubt(_))
+            | Awaited::Signal { .. }
+            | Awaited::Instant(_)
+            | Awaited::Resume => false,
         };
-        match self.follower.asks().into_iter().find(is_here) {
-            Some((run, Ask::Approval(effect))) => {
+        match self.follower.open().into_iter().find(is_here) {
+            Some(Open { run, awaited: Awaited::Ask(Ask::Approval(effect)) }) => {
                 let approved = matches!(decision, Decision::Approve { .. });
                 (run, Incoming::Approve { effect, by, approved })
             }
             asked => {
-                let run = asked.map_or_else(run_id, |(run, _)| run);
+                let run = asked.map_or_else(run_id, |open| open.run);
                 (run, Incoming::Answer { node: Address::parse(node), by, decision: decision.clone() })
             }
         }

@@ -1,0 +1,105 @@
+//! What a run that rests waits for, and the command that goes on from it.
+
+use baton_core::id::RunId;
+use baton_core::run::{Address, Ask, Run, State};
+use baton_core::time::Time;
+use serde_json::{Value, json};
+
+use crate::project::in_shell;
+
+/// One thing a run waits for.
+#[derive(Clone, Debug)]
+pub struct Open {
+    pub run: RunId,
+    pub awaited: Awaited,
+}
+
+#[derive(Clone, Debug)]
+pub enum Awaited {
+    /// Somebody's word.
+    Ask(Ask),
+    /// A `human` node's form.
+    Form(Address),
+    Signal {
+        node: Address,
+        name: String,
+    },
+    /// An instant at which the run goes on by itself; told where nothing else is waited for.
+    Instant(Time),
+    /// To be resumed.
+    Resume,
+}
+
+impl Open {
+    /// What one run waits for.
+    pub fn of(id: &RunId, run: &Run) -> Vec<Self> {
+        let asks = run.asks().into_iter().map(|ask| match ask {
+            Ask::Human(node) if run.asks_for_form(&node) => Awaited::Form(node),
+            ask => Awaited::Ask(ask),
+        });
+        let signals = run.awaited_signals().into_iter().map(|(node, name)| Awaited::Signal { node, name });
+        let mut all: Vec<Awaited> = asks.chain(signals).collect();
+        if run.state() == State::Paused {
+            all.insert(0, Awaited::Resume);
+        }
+        if all.is_empty() && !run.state().is_end() && run.children().is_empty() {
+            all.extend(run.wake_at(run.now()).map(Awaited::Instant));
+        }
+        all.into_iter().map(|awaited| Self { run: id.clone(), awaited }).collect()
+    }
+
+    /// In words, with the command to type; `command` begins one that speaks of the project.
+    pub fn way_on(&self, command: &str) -> String {
+        let run = in_shell(self.run.as_str());
+        let at = |place: &dyn std::fmt::Display| in_shell(&place.to_string());
+        match &self.awaited {
+            Awaited::Resume => format!("paused: {command} runs resume {run}"),
+            Awaited::Instant(at) => format!("goes on by itself at {at}, where somebody serves it: {command} runs work"),
+            Awaited::Signal { node, name } => {
+                let name = in_shell(name);
+                format!("waits for a signal at `{node}`: {command} runs signal {run} {name} --payload JSON")
+            }
+            Awaited::Form(node) => {
+                format!("waits for a person at `{node}`: {command} runs answer {run} {} --form JSON", at(node))
+            }
+            Awaited::Ask(Ask::Human(node)) => format!(
+                "waits for a person at `{node}`: {command} runs answer {run} {} --approve  # or --reject",
+                at(node)
+            ),
+            Awaited::Ask(Ask::Customer(node)) => {
+                format!("waits for the customer at `{node}`: {command} runs signal {run} --message TEXT")
+            }
+            Awaited::Ask(Ask::Doubt(effect)) => format!(
+                "nobody knows whether `{effect}` acted: {command} runs resolve {run} {} --not-done  # or --done JSON, or \
+                 --repeat",
+                at(effect)
+            ),
+            Awaited::Ask(Ask::Approval(effect)) => format!(
+                "`{effect}` needs a person's leave: {command} runs answer {run} {} --approve  # or --reject",
+                at(effect)
+            ),
+        }
+    }
+
+    /// For programs: who must say something, and where.
+    pub fn as_json(&self) -> Value {
+        let run = &self.run;
+        match &self.awaited {
+            Awaited::Ask(Ask::Human(node)) => json!({ "kind": "human", "run": run, "node": node }),
+            Awaited::Form(node) => json!({ "kind": "form", "run": run, "node": node }),
+            Awaited::Ask(Ask::Customer(node)) => json!({ "kind": "customer", "run": run, "node": node }),
+            Awaited::Ask(Ask::Doubt(effect)) => json!({ "kind": "doubt", "run": run, "effect": effect.to_string() }),
+            Awaited::Ask(Ask::Approval(effect)) => {
+                json!({ "kind": "approval", "run": run, "effect": effect.to_string() })
+            }
+            Awaited::Signal { node, name } => json!({ "kind": "signal", "run": run, "node": node, "name": name }),
+            Awaited::Instant(at) => json!({ "kind": "instant", "run": run, "at": at.to_string() }),
+            Awaited::Resume => json!({ "kind": "resume", "run": run }),
+        }
+    }
+
+    /// Whether an agent asks the customer.
+    pub fn is_question(&self) -> bool {
+        matches!(self.awaited, Awaited::Ask(Ask::Customer(_)))
+    }
+}

@@ -1,0 +1,86 @@
+//! Files as they are read: bounded, and refused with their name.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use baton_core::definition;
+use serde_json::Value;
+
+use crate::Misuse;
+
+/// Files of one kind a project may have.
+const FILES_MAX: usize = 5_000;
+/// Bytes of one file, or of standard input, that are read.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+/// What stands for standard input where a file is named.
+const STDIN: &str = "-";
+
+/// YAML and JSON files of a folder, by name; none where there is no folder.
+pub fn yaml_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(|| format!("{} cannot be read", folder.display())),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        let is_ours = path.extension().is_some_and(|end| ["yaml", "yml", "json"].iter().any(|known| end == *known));
+        if is_ours && path.is_file() {
+            files.push(path);
+        }
+        if files.len() > FILES_MAX {
+            return Err(Misuse::new(format!("{} has more than {FILES_MAX} files", folder.display())).into());
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// A file's bytes, within the limit. What is no file is not read: a device or a pipe may never end.
+pub fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
+    let unreadable = |error: std::io::Error| Misuse::new(format!("{} cannot be read: {error}", shown(file)));
+    if !std::fs::metadata(file).map_err(unreadable)?.is_file() {
+        return Err(Misuse::new(format!("{} is no file", shown(file))).into());
+    }
+    bounded(std::fs::File::open(file).map_err(unreadable)?, &shown(file))
+}
+
+fn bounded(from: impl Read, name: &str) -> anyhow::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let read = from.take(FILE_BYTES_MAX + 1).read_to_end(&mut text);
+    read.map_err(|error| Misuse::new(format!("{name} cannot be read: {error}")))?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(Misuse::new(format!("{name} is larger than {FILE_BYTES_MAX} bytes")).into());
+    }
+    Ok(text)
+}
+
+/// A YAML or JSON file as plain JSON.
+pub fn read_value(file: &Path) -> anyhow::Result<Value> {
+    value_of(&read(file)?, &shown(file))
+}
+
+/// What `@FILE` stands for on a command line; `@-` is standard input.
+pub fn given(file: &str) -> anyhow::Result<Value> {
+    match file {
+        STDIN => value_of(&bounded(std::io::stdin().lock(), "standard input")?, "standard input"),
+        file => read_value(Path::new(file)),
+    }
+}
+
+fn value_of(text: &[u8], name: &str) -> anyhow::Result<Value> {
+    definition::source::read(text).map(|tree| tree.to_json()).map_err(|found| {
+        let source = String::from_utf8_lossy(text);
+        match found.first() {
+            Some(first) => Misuse::found(first, name, &source).into(),
+            None => Misuse::new(format!("{name} cannot be read")).into(),
+        }
+    })
+}
+
+/// A path as people wrote it, without the dot that stands for where they are.
+pub fn shown(file: &Path) -> String {
+    file.strip_prefix(".").ok().filter(|rest| !rest.as_os_str().is_empty()).unwrap_or(file).display().to_string()
+}

@@ -1,0 +1,147 @@
+//! The workflows of a project: which may run, and what is wrong with the others.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use baton_core::bundle::Hash;
+use baton_core::definition::source::{self};
+use baton_core::definition::{self, Catalog, Checked, Diagnostic, Severity};
+use baton_core::expr::nearest;
+use baton_core::graph::Input;
+
+use super::{Project, shown};
+use crate::Misuse;
+
+/// A workflow file, as it was read.
+pub struct Source {
+    pub file: PathBuf,
+    pub text: Vec<u8>,
+}
+
+/// A workflow that may run, with all its subworkflows sealed.
+pub struct Ready {
+    pub file: PathBuf,
+    pub name: String,
+    pub label: String,
+    pub input: Input,
+    pub hash: Hash,
+    pub text: Vec<u8>,
+}
+
+/// A workflow that may not run.
+pub struct Unready {
+    file: PathBuf,
+    /// Its own, or its file's where that cannot be read.
+    name: String,
+    /// What stands against it, as `baton validate` shows it.
+    findings: String,
+}
+
+/// Every workflow of a project.
+#[derive(Default)]
+pub struct Sorted {
+    pub ready: Vec<Ready>,
+    pub unready: Vec<Unready>,
+}
+
+impl Sorted {
+    pub(super) fn of(project: &Project, catalog: &mut Catalog) -> anyhow::Result<Self> {
+        let mut sorted = Self::default();
+        for (source, checked) in project.check(catalog) {
+            let file = source.file.clone();
+            match checked.ready() {
+                Some((workflow, bundle)) => {
+                    let (name, label, input) =
+                        (workflow.name.clone(), workflow.version.clone(), workflow.input.clone());
+                    let (text, hash) = bundle.seal()?;
+                    sorted.ready.push(Ready { file, name, label, input, hash, text });
+                }
+                None => {
+                    let findings = findings(source, &checked);
+                    sorted.unready.push(Unready { file, name: source.name(), findings });
+                }
+            }
+        }
+        Ok(sorted)
+    }
+
+    /// The place in [`Self::ready`] of a workflow by its name, or by its file from here or from the project's folder.
+    ///
+    /// # Errors
+    /// [`Misuse`]: with what is wrong with it, or with which there are.
+    pub fn find(&self, project: &Project, wanted: &str) -> anyhow::Result<usize> {
+        let is_wanted = |name: &str, file: &Path| name == wanted || is_file(project, file, wanted);
+        if let Some(place) = self.ready.iter().position(|ready| ready.name == wanted) {
+            return Ok(place);
+        }
+        if let Some(unready) = self.unready.iter().find(|unready| is_wanted(&unready.name, &unready.file)) {
+            let message = format!("`{}` cannot run\n\n{}", unready.name, unready.findings.trim_end());
+            return Err(Misuse::new(message).into());
+        }
+        let by_file = self.ready.iter().position(|ready| is_file(project, &ready.file, wanted));
+        by_file.ok_or_else(|| self.none(project, wanted).into())
+    }
+
+    /// Whether a workflow of this name is there and cannot run.
+    pub fn is_unready(&self, name: &str) -> bool {
+        self.unready.iter().any(|unready| unready.name == name)
+    }
+
+    /// Said of the others when one is run: they are no reason to refuse it, and somebody should know.
+    pub fn note(&self) -> Option<String> {
+        match self.unready.as_slice() {
+            [] => None,
+            [one] => Some(format!("`{}` cannot run; `baton validate` says why", one.name)),
+            many => Some(format!("{} workflows cannot run; `baton validate` says why", many.len())),
+        }
+    }
+
+    fn none(&self, project: &Project, wanted: &str) -> Misuse {
+        if !project.is_there() {
+            return project.not_there();
+        }
+        let names: Vec<&str> = self
+            .ready
+            .iter()
+            .map(|ready| ready.name.as_str())
+            .chain(self.unready.iter().map(|one| one.name.as_str()))
+            .collect();
+        let message = format!("no workflow `{wanted}` in {}", shown(&project.root.join("workflows")));
+        Misuse::new(message).hint(match nearest(wanted, names.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if Path::new(wanted).is_file() => "a workflow's file lies in the folder workflows/".to_owned(),
+            None if names.is_empty() => "there is none yet; write one into workflows/".to_owned(),
+            None => format!("there are {}", names.join(", ")),
+        })
+    }
+}
+
+impl Source {
+    pub fn shown_text(&self) -> std::borrow::Cow<'_, str> {
+        String::from_utf8_lossy(&self.text)
+    }
+
+    /// The workflow's name as far as it can be read, else the file's.
+    pub fn name(&self) -> String {
+        let tree = source::read(&self.text).ok().map(|tree| tree.to_json());
+        let own = tree.as_ref().and_then(|tree| tree.get("name").or(tree.pointer("/workflow/name"))?.as_str());
+        let of_file = || self.file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        own.map_or_else(of_file, str::to_owned)
+    }
+}
+
+fn findings(source: &Source, checked: &Checked) -> String {
+    let stops = |found: &&Diagnostic| found.severity <= Severity::Draft;
+    let mut text = String::new();
+    for found in checked.diagnostics.iter().filter(stops) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{}", definition::render(found, &shown(&source.file), &source.shown_text()));
+    }
+    text
+}
+
+/// Whether a path given from here, or from the project's folder, is this file.
+fn is_file(project: &Project, file: &Path, given: &str) -> bool {
+    let Ok(file) = file.canonicalize() else { return false };
+    [PathBuf::from(given), project.root.join(given)].iter().any(|path| path.canonicalize().is_ok_and(|it| it == file))
+}
