@@ -5,7 +5,8 @@
 //!
 //! - `script`: replies from files, by agent, match and turn; a function of the request, so that what is asked again
 //!   after a crash is answered the same.
-//! - `openai`: any server that speaks OpenAI's chat completions, over HTTP.
+//! - `openai`: any server that speaks OpenAI's chat completions, Azure's and Ollama's among them.
+//! - `anthropic`: Anthropic's messages API.
 //!
 //! Costs are exact ([`price`]): whole nano-dollars from the provider's own token counts. Keys appear in no error, no
 //! log and no `Debug`.

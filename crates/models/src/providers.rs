@@ -20,6 +20,7 @@ use crate::error::Error;
 mod anthropic;
 mod dialect;
 mod draft;
+mod listener;
 mod names;
 mod openai;
 #[cfg(test)]

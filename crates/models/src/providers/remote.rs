@@ -8,7 +8,6 @@ mod body;
 mod events;
 mod failure;
 mod limits;
-mod listener;
 mod reading;
 mod retry_after;
 

@@ -4,26 +4,28 @@
 //! only faults look at, is the generation in the effect's key. So a request that is repeated after a crash gets the same
 //! reply, in this process or another, and no count is kept anywhere.
 
+mod play;
 mod read;
 mod rule;
 mod view;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use baton_core::expr::nearest;
 use baton_core::model::{Finish, Reply, ToolCall};
 use baton_core::money::Usd;
 use baton_core::run::ModelFault;
-use baton_ports::models::Asker;
+use baton_ports::models::{Asker, Piece};
 use serde_json::Value;
 
-use self::rule::{Fits, Rule, Trouble, Written};
+use self::rule::{Fault, Fits, Rule, Trouble, Written};
 use self::view::View;
 use crate::error::Error;
 use crate::fault::{code, lasting, transient};
 use crate::price;
+use crate::providers::listener::Listener;
+use crate::providers::names::Names;
 use crate::providers::{Answered, Ask, Failure, Provider};
 
 /// Reasons an unmatched request's error gives.
@@ -91,16 +93,17 @@ impl Provider for Script {
     async fn ask(&self, ask: &Ask<'_>) -> Result<Answered, Failure> {
         let view = View::of(ask.request, attempt(ask.asker));
         let (rule, written) = self.find(&view)?;
-        let latency = Duration::from_millis(written.latency_ms);
-        if latency > ask.limit {
-            tokio::time::sleep(ask.limit).await;
-            let late = format!("{rule}: no reply within {} ms", ask.limit.as_millis());
-            return Err(transient(code::TIMEOUT, late).into());
-        }
-        if !latency.is_zero() {
-            tokio::time::sleep(latency).await;
-        }
-        Ok(Answered { reply: answer(rule, written, &view, ask)?, full_for: None })
+        let Outcome { pieces, end, spent } = Outcome::of(rule, written, &view, ask);
+        let names = Names::of(&[]);
+        let mut listener = Listener::new(ask.pieces, &names);
+        let played = tokio::time::timeout(ask.limit, play::play(pieces, rule, written, ask, &mut listener)).await;
+        let played = played.unwrap_or_else(|_| Err(listener.late(&rule.to_string(), ask.limit)));
+        let end = played.and(end);
+        end.map(|reply| Answered { reply, full_for: None }).map_err(|fault| Failure {
+            fault,
+            told: listener.has_heard(),
+            spent,
+        })
     }
 }
 
@@ -110,20 +113,48 @@ fn attempt(asker: &Asker) -> u32 {
     generation.unwrap_or(0).saturating_add(1)
 }
 
-fn answer(rule: &Rule, written: &Written, view: &View, ask: &Ask<'_>) -> Result<Reply, ModelFault> {
-    let trouble = written.trouble(view.attempt);
-    if let Some((kind, retry_after_ms)) = trouble
-        && let Some(fault) = fault(rule, kind, retry_after_ms, view.attempt)
-    {
-        return Err(fault);
+/// What an attempt comes to.
+struct Outcome {
+    /// What is told before the end.
+    pieces: Vec<Piece>,
+    end: Result<Reply, ModelFault>,
+    /// What a reply that breaks off has cost.
+    spent: Usd,
+}
+
+impl Outcome {
+    fn of(rule: &Rule, written: &Written, view: &View, ask: &Ask<'_>) -> Self {
+        let fault = written.fault(view.attempt);
+        let failed = fault.and_then(|written| fault_of(rule, written, view.attempt));
+        let silent = |fault: ModelFault| Self { pieces: Vec::new(), end: Err(fault), spent: Usd::ZERO };
+        let said = match (fault, failed) {
+            (Some(fault), Some(failed)) if fault.after_pieces == 0 => return silent(failed),
+            (fault, failed) => reply(rule, written, view, ask).map(|reply| (reply, fault, failed)),
+        };
+        match said {
+            Err(fault) => silent(fault),
+            Ok((reply, Some(fault), Some(failed))) => {
+                let mut pieces = play::pieces(&reply);
+                pieces.truncate(fault.after_pieces);
+                Self { pieces, end: Err(failed), spent: reply.cost }
+            }
+            // The one fault that is no failure is a cut.
+            Ok((reply, fault, _)) => {
+                let reply = if fault.is_some() { cut_off(reply) } else { reply };
+                Self { pieces: play::pieces(&reply), spent: reply.cost, end: Ok(reply) }
+            }
+        }
     }
+}
+
+fn reply(rule: &Rule, written: &Written, view: &View, ask: &Ask<'_>) -> Result<Reply, ModelFault> {
     let failed = |error| lasting(code::SCRIPT_FAILED, format!("{rule}: its template failed: {error}"));
     let content = written.text(view).map_err(failed)?;
     let tool_calls = written.calls(view).map_err(failed)?;
     let finish = written.finish.unwrap_or(if tool_calls.is_empty() { Finish::Stop } else { Finish::ToolCalls });
     let usage = written.usage;
     let priced = ask.spec.map_or(Usd::ZERO, |spec| price::cost(spec, &usage));
-    let reply = Reply {
+    Ok(Reply {
         content,
         tool_calls,
         thinking: None,
@@ -133,14 +164,13 @@ fn answer(rule: &Rule, written: &Written, view: &View, ask: &Ask<'_>) -> Result<
         provider: "script".to_owned(),
         cost: written.cost.unwrap_or(priced),
         latency_ms: written.latency_ms,
-    };
-    Ok(if matches!(trouble, Some((Trouble::Truncated, _))) { cut_off(reply) } else { reply })
+    })
 }
 
-/// The fault a trouble is; `None` for the one that spoils a reply instead.
-fn fault(rule: &Rule, trouble: Trouble, retry_after_ms: Option<u64>, attempt: u32) -> Option<ModelFault> {
+/// The fault an attempt fails with; `None` for the one that spoils the reply instead.
+fn fault_of(rule: &Rule, written: &Fault, attempt: u32) -> Option<ModelFault> {
     let said = |what: &str| format!("{rule}: {what} (scripted for attempt {attempt})");
-    let fault = match trouble {
+    let fault = match written.trouble {
         Trouble::Timeout => transient(code::TIMEOUT, said("no reply in time")),
         Trouble::RateLimit => transient(code::RATE_LIMIT_EXCEEDED, said("too many requests")),
         Trouble::Unavailable => transient(code::SERVICE_UNAVAILABLE, said("the provider fails")),
@@ -150,7 +180,7 @@ fn fault(rule: &Rule, trouble: Trouble, retry_after_ms: Option<u64>, attempt: u3
         Trouble::Filtered => lasting(code::CONTENT_FILTERED, said("the request was refused for its content")),
         Trouble::Truncated => return None,
     };
-    Some(ModelFault { retry_after: retry_after_ms, ..fault })
+    Some(ModelFault { retry_after: written.retry_after_ms, ..fault })
 }
 
 /// The first half of a reply, as the token limit leaves it.

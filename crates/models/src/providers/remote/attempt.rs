@@ -13,12 +13,12 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::body::Body;
 use super::failure::Telling;
-use super::listener::Listener;
 use super::reading::Reading;
 use super::{Remote, failure, limits};
 use crate::fault::{code, lasting, transient};
 use crate::price;
 use crate::providers::dialect::{Answer, Assembly, Dialect, Problem, Query};
+use crate::providers::listener::Listener;
 use crate::providers::{Failure, tokens};
 
 /// How long the end of a stream is waited for once the reply is whole. Read to its end, the connection serves again.
@@ -157,12 +157,7 @@ impl<'a, D: Dialect> Attempt<'a, D> {
 
     /// The whole was not there in time.
     pub fn late(&self) -> ModelFault {
-        let (model, limit) = (self.query.ask.model, self.query.ask.limit.as_millis());
-        if self.listener.is_stalled() {
-            let what = format!("model `{model}`: whoever listens did not take the reply within {limit} ms");
-            return transient(code::LISTENER_STALLED, what);
-        }
-        transient(code::TIMEOUT, format!("model `{model}`: no whole reply within {limit} ms"))
+        self.listener.late(&format!("model `{}`", self.query.ask.model), self.query.ask.limit)
     }
 
     pub fn failure(&mut self, fault: ModelFault) -> Failure {

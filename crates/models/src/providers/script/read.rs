@@ -167,6 +167,7 @@ struct Source {
     cost_usd: Option<f64>,
     #[serde(default)]
     latency_ms: u64,
+    first_token_ms: Option<u64>,
     model: Option<String>,
     #[serde(default)]
     faults: Vec<FaultSource>,
@@ -187,6 +188,7 @@ struct UsageSource {
     input_tokens: u64,
     output_tokens: u64,
     cached_tokens: u64,
+    cache_write_tokens: u64,
 }
 
 #[derive(Deserialize)]
@@ -196,6 +198,8 @@ struct FaultSource {
     #[serde(default)]
     attempts: Attempts,
     retry_after_ms: Option<u64>,
+    #[serde(default)]
+    after_pieces: usize,
 }
 
 #[derive(Deserialize)]
@@ -227,7 +231,9 @@ fn written(source: Value, place: &str) -> Result<Written, Problem> {
         (None, None) => Content::None,
     };
     let faults = faults(source.faults, &at)?;
-    let always_fails = faults.iter().any(|fault| fault.attempts.is_empty() && fault.trouble != Trouble::Truncated);
+    let breaks_off = faults.iter().any(|fault| fault.after_pieces > 0);
+    let always_fails =
+        !breaks_off && faults.iter().any(|fault| fault.attempts.is_empty() && fault.trouble != Trouble::Truncated);
     if matches!(content, Content::None) && source.tool_calls.is_empty() && !always_fails {
         return Err(Problem::new(
             place,
@@ -238,7 +244,12 @@ fn written(source: Value, place: &str) -> Result<Written, Problem> {
         0.0..=1_000.0 => Ok(Usd::from_f64(usd)),
         _ => Err(Problem::new(&at("cost_usd"), format!("from 0 to 1000 USD, not {usd}"))),
     });
-    let UsageSource { input_tokens, output_tokens, cached_tokens } = source.usage;
+    let UsageSource { input_tokens, output_tokens, cached_tokens, cache_write_tokens } = source.usage;
+    let latency_ms = bounded(source.latency_ms, &at("latency_ms"))?;
+    if let Some(first) = source.first_token_ms.filter(|first| *first > latency_ms) {
+        let problem = format!("{first} ms are more than the whole reply's latency_ms, {latency_ms}");
+        return Err(Problem::new(&at("first_token_ms"), problem));
+    }
     Ok(Written {
         content,
         tool_calls: source
@@ -247,9 +258,10 @@ fn written(source: Value, place: &str) -> Result<Written, Problem> {
             .map(|call| Ok((call.name, call.id, params("tool_calls", &arguments(call.arguments))?)))
             .collect::<Result<_, Problem>>()?,
         finish: source.finish,
-        usage: Usage { input_tokens, output_tokens, cached_tokens, ..Usage::default() },
+        usage: Usage { input_tokens, output_tokens, cached_tokens, cache_write_tokens },
         cost: cost.transpose()?,
-        latency_ms: bounded(source.latency_ms, &at("latency_ms"))?,
+        latency_ms,
+        first_token_ms: source.first_token_ms,
         model: source.model,
         faults,
     })
@@ -269,7 +281,13 @@ fn faults(sources: Vec<FaultSource>, at: &dyn Fn(&str) -> String) -> Result<Vec<
             return Err(Problem::new(&at("faults"), "attempts are counted from 1"));
         }
         let retry_after_ms = source.retry_after_ms.map(|ms| bounded(ms, &at("faults"))).transpose()?;
-        Ok(Fault { attempts, trouble: source.fault, retry_after_ms })
+        if source.fault == Trouble::Truncated && source.after_pieces > 0 {
+            return Err(Problem::new(
+                &at("faults"),
+                "a truncated reply comes whole; `after_pieces` is for other faults",
+            ));
+        }
+        Ok(Fault { attempts, trouble: source.fault, retry_after_ms, after_pieces: source.after_pieces })
     };
     sources.into_iter().map(fault).collect()
 }

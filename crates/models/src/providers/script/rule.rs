@@ -172,6 +172,8 @@ pub(super) struct Written {
     pub usage: Usage,
     pub cost: Option<Usd>,
     pub latency_ms: u64,
+    /// Unless written, as late as the other pieces come after each other.
+    pub first_token_ms: Option<u64>,
     pub model: Option<String>,
     pub faults: Vec<Fault>,
 }
@@ -189,6 +191,8 @@ pub(super) struct Fault {
     pub attempts: Vec<u32>,
     pub trouble: Trouble,
     pub retry_after_ms: Option<u64>,
+    /// Pieces of the reply that come before it.
+    pub after_pieces: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -206,10 +210,9 @@ pub(super) enum Trouble {
 }
 
 impl Written {
-    /// The trouble of an attempt, with what the provider asks to wait.
-    pub fn trouble(&self, attempt: u32) -> Option<(Trouble, Option<u64>)> {
-        let hit = |fault: &&Fault| fault.attempts.is_empty() || fault.attempts.contains(&attempt);
-        self.faults.iter().find(hit).map(|fault| (fault.trouble, fault.retry_after_ms))
+    /// The fault of an attempt.
+    pub fn fault(&self, attempt: u32) -> Option<&Fault> {
+        self.faults.iter().find(|fault| fault.attempts.is_empty() || fault.attempts.contains(&attempt))
     }
 
     pub fn text(&self, view: &View) -> Result<String, EvalError> {

@@ -3,14 +3,15 @@ use std::time::Duration;
 use baton_core::model::{Finish, Reply, Request, Usage};
 use baton_core::money::Usd;
 use baton_core::run::ModelFault;
+use baton_ports::models::Piece;
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::{Script, ScriptFile};
-use crate::catalogue::Catalogue;
 use crate::fault::code;
-use crate::providers::rehearsal::{asker, request};
-use crate::providers::{Ask, Provider};
+use crate::providers::rehearsal::{asker, request, spec};
+use crate::providers::{Answered, Ask, Failure, Provider};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -23,10 +24,10 @@ fn script(replies: Value) -> Script {
 }
 
 async fn attempt(script: &Script, request: &Request, number: u32) -> Result<Reply, ModelFault> {
-    let catalogue = Catalogue::shipped().expect("a catalogue");
     let asker = asker(number);
     let model = request.model.as_deref().unwrap_or("gpt-3.5-turbo");
-    let spec = catalogue.find(model);
+    let spec = spec(model);
+    let spec = spec.as_ref();
     let ask = Ask { asker: &asker, request, model, spec, limit: LIMIT, first_token: None, key: None, pieces: None };
     script.ask(&ask).await.map(|answered| answered.reply).map_err(|failure| failure.fault)
 }
@@ -248,4 +249,98 @@ fn an_agent_at_the_top_holds_for_the_whole_file() {
     let document = json!({"agent": "router", "replies": [{"content": "x"}, {"agent": "sales", "content": "y"}]});
     let script = Script::new(&[file(document)]).expect("a script");
     assert!(script.rules[0].is_for("router") && !script.rules[1].is_for("router"));
+}
+
+/// What a listener hears of a reply, and how the attempt ends.
+async fn heard(replies: Value, first_token: Option<Duration>) -> (Vec<Piece>, Result<Answered, Failure>, Duration) {
+    let (pieces, mut heard) = mpsc::channel(64);
+    let (asker, request) = (asker(1), request("router", &["u: hi"]));
+    let spec = spec("gpt-4");
+    let ask = Ask {
+        asker: &asker,
+        request: &request,
+        model: "gpt-4",
+        spec: spec.as_ref(),
+        limit: LIMIT,
+        first_token,
+        key: None,
+        pieces: Some(&pieces),
+    };
+    let began = Instant::now();
+    let outcome = script(replies).ask(&ask).await;
+    let took = began.elapsed();
+    drop(pieces);
+    let mut all = Vec::new();
+    while let Some(piece) = heard.recv().await {
+        all.push(piece);
+    }
+    (all, outcome, took)
+}
+
+fn text(word: &str) -> Piece {
+    Piece::Text(word.to_owned())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_hears_the_reply_word_by_word_and_call_by_call() {
+    let call = json!({"name": "get_order", "id": "c1", "arguments": {"id": "a long identifier"}});
+    let replies = json!([{"agent": "*", "content": "One moment, please.", "tool_calls": [call], "latency_ms": 700}]);
+    let (pieces, outcome, took) = heard(replies, None).await;
+    let call = |id: Option<&str>, name: Option<&str>, arguments: &str| Piece::ToolCall {
+        index: 0,
+        id: id.map(str::to_owned),
+        name: name.map(str::to_owned),
+        arguments: arguments.to_owned(),
+    };
+    let expected = [
+        text("One "),
+        text("moment, "),
+        text("please."),
+        call(Some("c1"), Some("get_order"), ""),
+        call(None, None, "{\"id\":\"a long id"),
+        call(None, None, "entifier\"}"),
+    ];
+    assert_eq!((pieces.as_slice(), took), (expected.as_slice(), Duration::from_millis(700)));
+    assert_eq!(outcome.expect("a reply").reply.content, "One moment, please.");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_may_break_off_before_or_after_its_first_piece() {
+    let of = |after: usize| {
+        json!([{
+            "agent": "*", "content": "One two three", "usage": {"input_tokens": 1_000}, "latency_ms": 90,
+            "faults": [{"fault": "unavailable", "after_pieces": after}],
+        }])
+    };
+    for (after, expected) in [(0, vec![]), (2, vec![text("One "), text("two ")])] {
+        let (pieces, outcome, _) = heard(of(after), None).await;
+        let failure = outcome.expect_err("a fault");
+        assert_eq!((pieces, failure.told), (expected, after > 0));
+        assert_eq!(failure.fault.fault.code, code::SERVICE_UNAVAILABLE);
+        assert_eq!(failure.spent, if after > 0 { Usd::from_f64(0.03) } else { Usd::ZERO });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_piece_may_come_too_late() {
+    let reply = |first: Option<u64>| json!([{"agent": "*", "content": "One two", "latency_ms": 1_000, "first_token_ms": first}]);
+    let limit = Some(Duration::from_millis(600));
+    assert!(heard(reply(None), limit).await.1.is_ok());
+    let (pieces, outcome, took) = heard(reply(Some(900)), limit).await;
+    let failure = outcome.expect_err("a time-out");
+    assert_eq!((pieces, failure.told, took), (Vec::new(), false, Duration::from_millis(600)));
+    assert_eq!(failure.fault.fault.code, code::TIMEOUT);
+    assert!(failure.fault.fault.message.contains("no first token within 600 ms"), "{failure:?}");
+}
+
+#[test]
+fn what_cannot_be_played_is_refused() {
+    for (reply, place) in [
+        (json!({"content": "a", "latency_ms": 5, "first_token_ms": 6}), "replies[0].first_token_ms"),
+        (json!({"content": "a", "faults": [{"fault": "truncated", "after_pieces": 1}]}), "replies[0].faults"),
+        (json!({"faults": [{"fault": "unavailable", "after_pieces": 1}]}), "nothing is answered"),
+    ] {
+        let said = wrong(json!({"agent": "*", "replies": [reply]}));
+        assert!(said.contains(place), "{said}");
+    }
 }

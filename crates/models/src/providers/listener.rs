@@ -1,8 +1,12 @@
 //! Whoever hears a reply part by part.
 
+use std::time::Duration;
+
+use baton_core::run::ModelFault;
 use baton_ports::models::{Piece, Pieces};
 
-use crate::providers::names::Names;
+use super::names::Names;
+use crate::fault::{code, lasting, transient};
 
 pub(super) struct Listener<'a> {
     /// `None` once nobody listens any more.
@@ -36,8 +40,13 @@ impl<'a> Listener<'a> {
         self.told
     }
 
-    /// Whether a piece was not taken when the time was up.
-    pub fn is_stalled(&self) -> bool {
-        self.waits
+    /// Why a reply was not whole in time: its listener's fault, or its provider's.
+    pub fn late(&self, who: &str, limit: Duration) -> ModelFault {
+        let limit = limit.as_millis();
+        if self.waits {
+            let what = format!("{who}: whoever listens did not take the reply within {limit} ms");
+            return lasting(code::LISTENER_STALLED, what);
+        }
+        transient(code::TIMEOUT, format!("{who}: no whole reply within {limit} ms"))
     }
 }
