@@ -11,9 +11,9 @@ pub fn markdown(coverage: &Coverage, seeds: u64) -> String {
     let _ = writeln!(text, "# What the simulation has met\n");
     let _ = writeln!(
         text,
-        "Written by `cargo xtask sim --seeds {seeds} -- --bless`. How often each fault met each kind of node at each \
-         instant of its way, over {seeds} seeds; `–` cannot occur. A cell that is empty fails the simulation. \
-         What the words mean, and why a cell cannot occur, is told in [the guide](../guides/simulation.md).\n"
+        "Written by `cargo xtask sim --seeds {seeds} -- --bless`. How often each fault met each kind of node at each\n\
+         instant of its way, over {seeds} seeds; `–` cannot occur. A cell that is empty fails the simulation. What the\n\
+         words mean, and why a cell cannot occur, is told in [the guide](../guides/simulation.md).\n"
     );
     for kind in KINDS {
         let _ = writeln!(text, "## `{kind}`\n");
