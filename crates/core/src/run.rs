@@ -14,7 +14,7 @@
 //! | time-out of `verify` | | unknown: looked up after the sender's deadline |
 //! | time-out of `once` | | unknown: a person decides |
 //! | doubt | late `done` | settles the doubt |
-//! | a person said `not_done` or `repeat` | late `done` | `ArrivedLate`: joins the saga, undone at once if the run has compensated |
+//! | a person said `not_done` or `repeat` | late `done` | `ArrivedLate`: joins the saga, undone at once if the run has compensated or its branch lost a race |
 //! | cancel | `done` of a call in flight | recorded, joins the saga |
 //! | pause | `done`, answer, signal | recorded; nothing new goes out; retry timers wait, deadlines do not |
 //! | answer | deadline | the answer holds; the deadline finds nothing |
