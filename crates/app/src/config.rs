@@ -220,4 +220,14 @@ mod tests {
         assert!(found.starts_with("BATON_TENNANT: unknown field `tennant`"), "{found}");
         assert!(found.ends_with("hint: did you mean `tenant`?"), "{found}");
     }
+
+    #[test]
+    fn openais_variables_are_settings_of_the_models() {
+        let variables = [("OPENAI_API_KEY", "sk-1"), ("OPENAI_BASE_URL", "http://localhost:1/v1")];
+        let found = settings("", &variables).expect("valid");
+        assert_eq!(found.models.base_url.as_deref(), Some("http://localhost:1/v1"));
+        assert_eq!(found.models.api_key.as_ref().map(|key| format!("{key:?}")).as_deref(), Some("***"));
+        let own = settings("[models]\nbase_url = \"http://own/v1\"", &variables).expect("valid");
+        assert_eq!(own.models.base_url.as_deref(), Some("http://own/v1"), "what the project says comes first");
+    }
 }

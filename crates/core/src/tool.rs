@@ -285,4 +285,58 @@ mod tests {
         assert_eq!(class(json!({"method": "POST", "idempotency": true})), Class::Keyed);
         assert_eq!(class(json!({"action": "GET"})), Class::Once);
     }
+
+    /// The names of an object, sorted.
+    fn names(value: &Value) -> Vec<&str> {
+        value.as_object().unwrap().keys().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn an_envelope_has_the_fields_of_the_seeds() {
+        let envelope = Envelope {
+            success: false,
+            tool: "google_calendar".to_owned(),
+            data: Value::Null,
+            error: Some("El servicio de calendario no está disponible temporalmente.".to_owned()),
+            error_code: Some("CALENDAR_UNAVAILABLE".to_owned()),
+            error_details: None,
+            suggested_action: None,
+            audit_id: None,
+            duration_ms: 0,
+            cached: false,
+            cost_usd: 0.0,
+        };
+        let mut seeds = [
+            "success",
+            "tool",
+            "data",
+            "error",
+            "error_code",
+            "error_details",
+            "suggested_action",
+            "audit_id",
+            "duration_ms",
+            "cached",
+            "cost_usd",
+        ];
+        seeds.sort_unstable();
+        assert_eq!(names(&serde_json::to_value(envelope).unwrap()), seeds);
+    }
+
+    #[test]
+    fn an_audit_row_has_the_columns_of_seed_000() {
+        let row: AuditRow = serde_json::from_value(json!({
+            "at": 0, "company_id": "clinic", "run": "r", "user_id": "u", "agent_name": "a", "conversation_id": "c",
+            "action_type": "booking", "action": "google_calendar", "details": {}, "status": "success"
+        }))
+        .unwrap();
+        let row = serde_json::to_value(row).unwrap();
+        for column in
+            ["company_id", "user_id", "agent_name", "conversation_id", "action_type", "action", "details", "status"]
+        {
+            assert!(names(&row).contains(&column), "{column}");
+        }
+        let statuses = [AuditStatus::Success, AuditStatus::Error, AuditStatus::Compensated];
+        assert_eq!(json!(statuses), json!(["success", "error", "compensated"]));
+    }
 }

@@ -8,6 +8,7 @@ mod place;
 mod reading;
 mod reference;
 mod runs;
+mod seeds;
 mod serve;
 mod usage;
 mod workflow_tests;

@@ -322,3 +322,16 @@ async fn a_tool_that_is_gone_cannot_be_looked_up() {
     let (code, _) = unknown(world.registry.look_up(&call, Duration::from_secs(1)).await);
     assert_eq!(code, "OUTCOME_UNKNOWN");
 }
+
+/// Seed 000 gives the time-outs, seed 003 the attempts.
+#[test]
+fn time_outs_and_attempts_are_those_of_the_seeds() {
+    let world = World::new();
+    let facts = |tool: &str| world.registry.facts(tool).unwrap();
+    for (tool, seconds) in [("google_calendar", 10), ("send_whatsapp", 5), ("send_email", 10), ("create_ticket", 30)] {
+        assert_eq!(facts(tool).timeout.as_secs(), seconds, "{tool}");
+    }
+    let retry = facts("send_email").retry.clone();
+    let waits = (retry.initial.as_secs(), retry.multiplier, retry.max.as_secs());
+    assert_eq!((retry.max_attempts, waits), (3, (2, 2.0, 10)));
+}
