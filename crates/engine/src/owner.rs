@@ -27,6 +27,7 @@ use crate::{Options, messages};
 
 /// What happened to the run from outside.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "most inputs are outcomes, the largest")]
 pub enum Input {
     /// Items read from the inbox, oldest first.
     Items(Vec<InboxItem>),

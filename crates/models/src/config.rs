@@ -18,9 +18,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Config {
     /// Unless written: `openai` where a key or a base URL is set, else `script`.
     pub provider: Option<Provider>,
-    /// Where the API lives, its version included; unless written, `https://api.openai.com/v1`.
+    /// Where the API lives, OpenAI's with its version; unless written, the provider's public one. Azure has none.
     pub base_url: Option<String>,
-    /// Sent as a bearer token. Servers of one's own may need none.
+    /// With a dated version Azure's models are deployments in its path; unless written, its API without versions.
+    pub azure_api_version: Option<String>,
+    /// Servers of one's own may need none.
     pub api_key: Option<ApiKey>,
     /// What each profile means.
     pub models: Tiers,
@@ -40,6 +42,7 @@ impl Default for Config {
         Self {
             provider: None,
             base_url: None,
+            azure_api_version: None,
             api_key: None,
             models: Tiers::default(),
             catalogue: BTreeMap::new(),
@@ -76,6 +79,10 @@ pub enum Provider {
     /// A server that speaks OpenAI's chat completions.
     #[serde(rename = "openai", alias = "open_ai")]
     OpenAi,
+    /// The same at Azure; `base_url` is the resource's.
+    Azure,
+    /// Anthropic's messages.
+    Anthropic,
 }
 
 /// The model of each profile; the seed's first choice unless written.

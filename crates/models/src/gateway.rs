@@ -63,10 +63,15 @@ impl Gateway {
 }
 
 fn site(config: &Config) -> Site {
+    let (name, api) = match config.provider() {
+        config::Provider::Anthropic => ("anthropic", Api::Anthropic),
+        config::Provider::Azure => ("azure", Api::Azure { api_version: config.azure_api_version.clone() }),
+        config::Provider::OpenAi | config::Provider::Script => ("openai", Api::OpenAi),
+    };
     Site {
         place: "models".to_owned(),
-        name: "openai".to_owned(),
-        api: Api::OpenAi,
+        name: name.to_owned(),
+        api,
         base_url: config.base_url().map(str::to_owned),
         key: config.api_key().map(|key| ApiKey::new(key.secret())),
         connect_timeout: config.connect_timeout,
@@ -138,6 +143,20 @@ mod tests {
         let gateway = gateway(json!({"api_key": "sk-secret"})).expect("a gateway");
         assert!(!gateway.is_scripted());
         assert!(!format!("{gateway:?}").contains("secret"));
+    }
+
+    #[test]
+    fn each_provider_is_one_word_of_the_settings() {
+        for provider in ["openai", "anthropic"] {
+            let gateway = gateway(json!({"provider": provider, "api_key": "sk-secret"})).expect(provider);
+            assert!(!gateway.is_scripted());
+        }
+        let azure = json!({"provider": "azure", "api_key": "k", "base_url": "https://mine.openai.azure.com"});
+        assert!(gateway(azure).is_ok());
+        assert_eq!(
+            gateway(json!({"provider": "azure", "api_key": "k"})).expect_err("no resource").code(),
+            "MODELS-001"
+        );
     }
 
     #[test]

@@ -94,11 +94,6 @@ impl Groups {
 }
 
 impl Entry {
-    /// Only these models.
-    pub(crate) fn of(models: Groups) -> Self {
-        Self { models: Some(models), ..Self::default() }
-    }
-
     pub(crate) fn lay(&mut self, over: &Self) {
         let over = over.clone();
         self.models = over.models.or(self.models.take());

@@ -86,7 +86,7 @@ fn rows(page: &str) -> Vec<Vec<String>> {
 /// Everything in the files of a folder with one of these endings, those in its folders included.
 fn text_of(folder: &Path, ending: &str) -> String {
     let mut text = String::new();
-    for entry in std::fs::read_dir(folder).unwrap_or_else(|_| panic!("{} is no folder", folder.display())) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
             text.push_str(&text_of(&path, ending));
