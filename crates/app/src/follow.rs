@@ -122,6 +122,14 @@ impl Follower {
         self.catch_up(run, 0).await
     }
 
+    /// Begins to follow a run whose past is not told.
+    pub async fn follow_silently(&mut self, run: &RunId) -> anyhow::Result<()> {
+        let tells = self.tells.take();
+        let followed = self.follow(run).await;
+        self.tells = tells;
+        followed
+    }
+
     pub fn run(&self, run: &RunId) -> Option<&Run> {
         self.runs.get(run).map(|followed| &followed.run)
     }
@@ -314,7 +322,7 @@ impl Follower {
         let Some(followed) = self.runs.get_mut(id) else { return Ok(()) };
         followed.fold(&self.library, entry).await?;
         if let (Some(progress), Some(entry), true) = (&mut self.tells, followed.entries.last(), is_news) {
-            progress.tell(id, &followed.run, entry);
+            progress.tell(id, entry);
         }
         Ok(())
     }

@@ -153,7 +153,7 @@ impl<'a> Outcome<'a> {
         let id = stage::run_id();
         let mut progress = Progress::going_on(&id).indented();
         for entry in &self.played.entries {
-            progress.tell(&id, &self.played.run, entry);
+            progress.tell(&id, entry);
         }
     }
 

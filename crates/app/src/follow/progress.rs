@@ -21,6 +21,8 @@ pub struct Progress {
     /// What lines begin with.
     margin: &'static str,
     began: BTreeMap<(RunId, Address), Time>,
+    /// What tools answered, until their nodes end: a body is folded away as soon as it is over.
+    answered: BTreeMap<(RunId, Address), String>,
 }
 
 /// What the customer was made to say.
@@ -42,7 +44,13 @@ impl Progress {
 
     /// Of a run that began before, and needs no first line.
     pub fn going_on(run: &RunId) -> Self {
-        Self { subject: Some(run.clone()), told_last: None, margin: "  ", began: BTreeMap::new() }
+        Self {
+            subject: Some(run.clone()),
+            told_last: None,
+            margin: "  ",
+            began: BTreeMap::new(),
+            answered: BTreeMap::new(),
+        }
     }
 
     /// Under a line that is indented itself.
@@ -53,19 +61,19 @@ impl Progress {
 
     /// Of all runs that move.
     pub fn of_all() -> Self {
-        Self { subject: None, told_last: None, margin: "  ", began: BTreeMap::new() }
+        Self { subject: None, told_last: None, margin: "  ", began: BTreeMap::new(), answered: BTreeMap::new() }
     }
 
-    /// Tells what an entry recorded; `run` has folded it already.
-    pub fn tell(&mut self, id: &RunId, run: &Run, entry: &Entry) {
+    /// Tells what an entry recorded.
+    pub fn tell(&mut self, id: &RunId, entry: &Entry) {
         // What a forked run inherits is no news.
         let inherited = entry.events.iter().rposition(|event| matches!(event, Event::Forked(_)));
         for event in entry.events.iter().skip(inherited.map_or(0, |place| place + 1)) {
-            self.tell_event(id, run, entry.at, event);
+            self.tell_event(id, entry.at, event);
         }
     }
 
-    fn tell_event(&mut self, id: &RunId, run: &Run, at: Time, event: &Event) {
+    fn tell_event(&mut self, id: &RunId, at: Time, event: &Event) {
         match event {
             Event::Scheduled(scheduled) => {
                 let node = scheduled.effect.call.node.clone();
@@ -100,26 +108,29 @@ impl Progress {
                 };
                 self.mark(id, "32", "↶", &done.effect.call.node, &format!("undone {output}"));
             }
+            Event::Done(done) => {
+                if let Answer::Tool(output) = &done.output {
+                    self.answered.insert((id.clone(), done.effect.call.node.clone()), short(output));
+                }
+            }
             Event::NotUndone { effect, fault } => {
                 self.mark(id, "31", "✗", &effect.call.node, &format!("not undone: {fault}"))
             }
-            Event::Ended(ended) => self.ended(id, run, at, ended),
+            Event::Ended(ended) => self.ended(id, at, ended),
             Event::Compensating => print::line(format_args!("{}undoing what was done, newest first", self.margin)),
             _ => {}
         }
     }
 
-    fn ended(&mut self, id: &RunId, run: &Run, at: Time, ended: &Ended) {
+    fn ended(&mut self, id: &RunId, at: Time, ended: &Ended) {
         let (node, how) = (&ended.node, &ended.how);
+        let answered = self.answered.remove(&(id.clone(), node.clone())).unwrap_or_default();
         let took = self.began.remove(&(id.clone(), node.clone())).map(|began| at.since(began));
         let took = took.filter(|took| took.as_millis() > 0).map(|took| format!(" {}", print::took(took)));
         let took = took.unwrap_or_default();
         match how {
             How::Completed { output } => self.mark(id, "32", "✓", node, &format!("{}{took}", short(output))),
-            How::Answered => {
-                let output = run.outputs().get(node.node.as_str()).map(short).unwrap_or_default();
-                self.mark(id, "32", "✓", node, &format!("{output}{took}"));
-            }
+            How::Answered => self.mark(id, "32", "✓", node, &format!("{answered}{took}")),
             How::Failed { fault } => self.mark(id, "31", "✗", node, &format!("{fault}{took}")),
             How::Caught { fault } => self.mark(id, "33", "!", node, &format!("{fault}; goes on{took}")),
             How::Skipped => self.mark(id, "2", "·", node, "skipped"),

@@ -224,8 +224,17 @@ fn a_run_that_waits_for_another_is_moved_on_by_the_others_answer() {
     );
     let done = place.baton(&["run", "outer", "--id", "one"]).ends(3);
     assert!(way_on(&done).starts_with("baton runs answer one/"), "{}", done.out);
-    place.shell(&way_on(&done)).ends(0);
+    let moved = place.shell(&way_on(&done)).ends(0).says("one › inner");
+    assert!(!moved.out.contains("reserve"), "what was told before is told again:\n{}", moved.out);
     assert_eq!(show(&place, "one")["state"], "completed");
+}
+
+#[test]
+fn a_node_in_a_body_is_told_with_its_output() {
+    let each = "name: each\nnodes:\n  - id: each\n    for_each: '{{ items }}'\n    body:\n      nodes: [{id: add, tool: calculator, parameters: {expression: '{{ item }} + 1'}}]\n";
+    let place = Place::with(&[("workflows/each.yaml", each)]);
+    let told = place.baton(&["run", "each", "--set", "items=[1,2]"]).ends(0);
+    told.says("✓ each[0]/add              {\"result\":2}").says("✓ each[1]/add              {\"result\":3}");
 }
 
 #[test]

@@ -64,7 +64,7 @@ async fn act(system: &System, run: &RunId, args: &RunsAct, incoming: &Incoming) 
 async fn with_ancestors(system: &System, follower: &mut Follower, run: &RunId) -> anyhow::Result<()> {
     let mut head = system.store.run(&system.tenant, run).await?;
     while let Some(parent) = head.and_then(|head| head.parent) {
-        follower.follow(&parent).await?;
+        follower.follow_silently(&parent).await?;
         head = system.store.run(&system.tenant, &parent).await?;
     }
     Ok(())

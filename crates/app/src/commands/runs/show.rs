@@ -138,8 +138,12 @@ impl Seen {
         fact("error", &run.fault().map(ToString::to_string).unwrap_or_default());
         let wakes = head.wake_at.filter(|_| !run.state().is_end()).map(|at| at.to_string());
         fact("wakes", &wakes.unwrap_or_default());
-        let more = if self.audit == AUDIT_MAX { " or more" } else { "" };
-        fact("audit", &format!("{}{more} rows", self.audit));
+        let audit = match self.audit {
+            1 => "1 row".to_owned(),
+            AUDIT_MAX => format!("{AUDIT_MAX} rows or more"),
+            rows => format!("{rows} rows"),
+        };
+        fact("audit", &audit);
         if let Some(output) = run.finished().map(|end| &end.output).filter(|output| !output.is_null()) {
             fact("output", &output.to_string());
         }
@@ -171,6 +175,6 @@ async fn version(system: &System, record: &Record) -> anyhow::Result<String> {
     let found = versions.iter().find(|version| version.bundle == *hash);
     Ok(found.map_or_else(
         || hash.short().to_owned(),
-        |version| format!("{} (revision {}, {})", version.label, version.revision, hash.short()),
+        |version| format!("{} (revision {}, {})", version.label, version.revision, hash.short()).trim().to_owned(),
     ))
 }

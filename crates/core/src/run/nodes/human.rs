@@ -94,7 +94,8 @@ fn reject(draft: &mut Draft<'_>, at: &Address, by: &str, note: &str) {
         let output = json!({ "decision": "rejected", "by": [by], "note": note });
         draft.complete(at, Arc::new(output), Some("rejected"));
     } else {
-        draft.fail(at, Fault::new(code::REJECTED, format!("`{by}` rejected `{}`: {note}", at.node)));
+        let note = if note.is_empty() { String::new() } else { format!(": {note}") };
+        draft.fail(at, Fault::new(code::REJECTED, format!("`{by}` rejected `{}`{note}", at.node)));
     }
 }
 
