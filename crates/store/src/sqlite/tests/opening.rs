@@ -3,6 +3,7 @@ use std::fs;
 use baton_ports::journal::{Error, Journal};
 use baton_sim::conformance::world::{at, join, owned, start};
 
+use super::super::connection::Place;
 use super::super::{Options, Store, migrations};
 use super::Database;
 
@@ -39,6 +40,17 @@ async fn another_programs_database_is_refused_and_left_alone() {
     assert!(refusal(&database).contains("another program's"));
     let mode: String = database.raw().pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
     assert_eq!(mode, "delete", "not even its log is changed");
+}
+
+#[test]
+fn what_is_committed_is_asked_to_reach_the_disk_and_not_only_the_drives_memory() {
+    let database = Database::new();
+    let place = Place::File(database.path.clone());
+    let writer = place.writer(1 << 20).unwrap();
+    place.make_durable(&writer).unwrap();
+    let is = |pragma: &str| writer.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0)).unwrap();
+    const FULL: i64 = 2;
+    assert_eq!((is("synchronous"), is("fullfsync"), is("checkpoint_fullfsync")), (FULL, 1, 1));
 }
 
 #[tokio::test]
