@@ -75,6 +75,3 @@ impl Dialect for Anthropic {
         Blocks::new(structured::is_forced(query))
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -55,7 +55,7 @@ impl<'a> Query<'a> {
             ask,
             names: Names::of(&ask.request.tools),
             structured: structured.or(ask.spec.map(|spec| spec.structured)).unwrap_or_default(),
-            stream: ask.first_token.is_some() || ask.pieces.is_some(),
+            stream: (ask.first_token.is_some() || ask.pieces.is_some()) && ask.spec.is_none_or(|spec| spec.streaming),
         }
     }
 

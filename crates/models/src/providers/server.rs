@@ -16,6 +16,8 @@ const DRIP: Duration = Duration::from_millis(2);
 pub(super) enum Answer {
     /// These bytes, then the end.
     Bytes(Vec<u8>),
+    /// These bytes, then the next request on the same connection.
+    Kept(Vec<u8>),
     /// These bytes, then nothing, until the client hangs up.
     Hanging(Vec<u8>),
     /// These bytes, then one of the others after another, for ever.
@@ -33,6 +35,13 @@ impl Answer {
 
     pub fn stream(body: &[u8]) -> Self {
         Self::new(200, &["Content-Type: text/event-stream"], body)
+    }
+
+    /// A stream on a connection that serves again.
+    pub fn kept_stream(body: &[u8]) -> Self {
+        let head = "HTTP/1.1 200 X\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let chunk = [format!("{:x}\r\n", body.len()).as_bytes(), body, b"\r\n0\r\n\r\n"].concat();
+        Self::Kept([head.as_bytes(), &chunk].concat())
     }
 
     /// A body that ends before the length it announced.
@@ -68,6 +77,7 @@ fn head(status: u16, headers: &[&str], length: usize, body: &[u8]) -> Vec<u8> {
 pub(super) struct Server {
     pub base_url: String,
     heard: Arc<Mutex<Vec<String>>>,
+    connected: watch::Receiver<usize>,
     asked: watch::Receiver<usize>,
     hung_up: watch::Receiver<usize>,
     task: JoinHandle<()>,
@@ -79,6 +89,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let base_url = format!("http://{}/v1", listener.local_addr().expect("an address"));
         let heard = Arc::new(Mutex::new(Vec::new()));
+        let (connected, connected_seen) = watch::channel(0);
         let (asked, asked_seen) = watch::channel(0);
         let (hung_up, hung_up_seen) = watch::channel(0);
         let ear = heard.clone();
@@ -86,19 +97,28 @@ impl Server {
             let mut connections = tokio::task::JoinSet::new();
             for index in 0.. {
                 let Ok((mut stream, _)) = listener.accept().await else { return };
+                connected.send_modify(|count| *count += 1);
                 let answer = answers[index.min(answers.len() - 1)].clone();
                 let (ear, asked, hung_up) = (ear.clone(), asked.clone(), hung_up.clone());
                 connections.spawn(async move {
-                    let Some(request) = read(&mut stream).await else { return };
-                    ear.lock().expect("a lock").push(request);
-                    asked.send_modify(|count| *count += 1);
-                    if serve(stream, answer).await {
-                        hung_up.send_modify(|count| *count += 1);
+                    while let Some(request) = read(&mut stream).await {
+                        ear.lock().expect("a lock").push(request);
+                        asked.send_modify(|count| *count += 1);
+                        match serve(&mut stream, &answer).await {
+                            End::Served => return,
+                            End::Kept => {}
+                            End::HungUp => return hung_up.send_modify(|count| *count += 1),
+                        }
                     }
                 });
             }
         });
-        Self { base_url, heard, asked: asked_seen, hung_up: hung_up_seen, task }
+        Self { base_url, heard, connected: connected_seen, asked: asked_seen, hung_up: hung_up_seen, task }
+    }
+
+    /// How often a client has connected.
+    pub fn connections(&self) -> usize {
+        *self.connected.borrow()
     }
 
     /// Waits until a request has come.
@@ -123,30 +143,42 @@ impl Drop for Server {
     }
 }
 
-/// Whether the client hung up before the answer was over.
-async fn serve(mut stream: TcpStream, answer: Answer) -> bool {
+/// How an answer ended.
+enum End {
+    Served,
+    Kept,
+    /// The client hung up before the answer was over.
+    HungUp,
+}
+
+async fn serve(stream: &mut TcpStream, answer: &Answer) -> End {
     match answer {
         Answer::Bytes(bytes) => {
             // A client that has seen enough hangs up; that is its right.
-            let _ = stream.write_all(&bytes).await;
+            let _ = stream.write_all(bytes).await;
             let _ = stream.shutdown().await;
-            false
+            End::Served
+        }
+        Answer::Kept(bytes) => {
+            let _ = stream.write_all(bytes).await;
+            End::Kept
         }
         Answer::Hanging(bytes) => {
-            let _ = stream.write_all(&bytes).await;
+            let _ = stream.write_all(bytes).await;
             let _ = stream.flush().await;
-            matches!(stream.read(&mut [0; 64]).await, Ok(0) | Err(_))
+            let is_over = matches!(stream.read(&mut [0; 64]).await, Ok(0) | Err(_));
+            if is_over { End::HungUp } else { End::Served }
         }
         Answer::Dripping(bytes, drops) => {
-            let mut sent = stream.write_all(&bytes).await;
+            let mut sent = stream.write_all(bytes).await;
             for drop in drops.iter().cycle() {
                 if sent.is_err() {
-                    return true;
+                    break;
                 }
                 tokio::time::sleep(DRIP).await;
                 sent = stream.write_all(&[*drop]).await;
             }
-            false
+            End::HungUp
         }
     }
 }

@@ -84,3 +84,6 @@ pub(super) fn finish(reason: &str, calls: bool) -> Finish {
         _ => Finish::Stop,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -171,3 +171,6 @@ fn urged(query: &Query<'_>) -> Option<String> {
         ToolChoice::Auto | ToolChoice::None => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -165,3 +165,6 @@ pub(super) fn finish(reason: Option<&str>, refused: bool, calls: bool) -> Result
         _ => Finish::Stop,
     })
 }
+
+#[cfg(test)]
+mod tests;

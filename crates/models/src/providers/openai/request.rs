@@ -154,3 +154,6 @@ fn response_format(schema: &Value, structured: Structured) -> Option<Value> {
         Structured::Prompt | Structured::None => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

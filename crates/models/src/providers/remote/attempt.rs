@@ -52,7 +52,9 @@ impl<'a, D: Dialect> Attempt<'a, D> {
     }
 
     pub async fn run(&mut self) -> Result<Answer, ModelFault> {
-        let deadline = self.query.ask.first_token.map(|limit| Instant::now() + limit);
+        // A reply that comes whole begins as late as it ends.
+        let first_token = self.query.ask.first_token.filter(|_| self.query.stream);
+        let deadline = first_token.map(|limit| Instant::now() + limit);
         let response = match by(deadline, self.send()).await {
             Some(sent) => sent?,
             None => return Err(self.no_first_token()),

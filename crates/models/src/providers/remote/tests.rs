@@ -1,17 +1,20 @@
 //! What holds for every provider over HTTP: time, size, faults, listeners, keys. OpenAI's dialect stands for all, except
 //! where a dialect has its own way to go wrong.
 
+mod keys;
+
 use std::sync::Arc;
 
 use baton_core::model::Reply;
 use baton_core::money::Usd;
 use baton_core::run::ModelFault;
-use baton_ports::models::{ApiKey, PIECES_WAITING_MAX, Piece};
+use baton_ports::models::{PIECES_WAITING_MAX, Piece};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use crate::catalogue::Spec;
 use crate::fault::{Blame, blame, code};
-use crate::providers::rehearsal::{Call, KEY, LONG, SHORT, Stopped, answered, testdata};
+use crate::providers::rehearsal::{Call, LONG, SHORT, Stopped, answered, sent, testdata};
 use crate::providers::server::{Answer, Server};
 use crate::providers::{Answered, Failure};
 
@@ -226,6 +229,31 @@ async fn a_stream_that_goes_silent_or_drips_is_given_up_after_the_limit() {
 }
 
 #[tokio::test]
+async fn a_model_that_cannot_stream_is_not_asked_to() {
+    let server = Server::start(vec![Answer::json(testdata!("openai/completion.json"))]).await;
+    let mut call = Call::openai(&server.base_url).streaming();
+    call.spec = call.spec.map(|spec| Spec { streaming: false, ..spec });
+    call.ask().await.expect("a reply");
+    assert_eq!(sent(&server).get("stream"), None);
+    // The time to its first token says nothing then, for there is none.
+    let slow = Server::start(vec![Answer::Hanging(Vec::new())]).await;
+    let call = Call { first_token: Some(SHORT), limit: SHORT * 2, spec: call.spec, ..Call::openai(&slow.base_url) };
+    let message = call.ask().await.expect_err("silence").fault.fault.message;
+    assert!(message.contains("no whole reply within 120 ms"), "{message}");
+}
+
+#[tokio::test]
+async fn a_connection_whose_stream_was_read_serves_again() {
+    let server = Server::start(vec![Answer::kept_stream(testdata!("openai/stream.sse"))]).await;
+    let call = Call::openai(&server.base_url).streaming();
+    let provider = call.site.open(Arc::new(Stopped)).expect("a client");
+    for _ in 0..3 {
+        call.ask_by(provider.as_ref()).await.expect("a reply");
+    }
+    assert_eq!((server.heard().len(), server.connections()), (3, 1));
+}
+
+#[tokio::test]
 async fn whether_the_listener_has_heard_anything_is_told() {
     let listening = async |answer: Answer| {
         let (pieces, mut heard) = mpsc::channel(PIECES_WAITING_MAX);
@@ -285,63 +313,4 @@ async fn a_reply_that_broke_off_has_cost_something_and_a_refusal_has_not() {
     assert!(Usd::ZERO < silent && silent < begun, "{silent} {begun}");
     let cut = failure(Answer::cut_off(testdata!("openai/completion.json")), |call| call).await.spent;
     assert!(cut > silent, "{cut}");
-}
-
-#[tokio::test]
-async fn a_consumers_key_goes_before_the_providers_own() {
-    let server = Server::start(vec![Answer::json(testdata!("openai/completion.json"))]).await;
-    let theirs = ApiKey::new("consumer-key");
-    Call { key: Some(theirs), ..Call::openai(&server.base_url) }.ask().await.expect("a reply");
-    let heard = server.heard()[0].to_lowercase();
-    assert!(heard.contains("bearer consumer-key") && !heard.contains(KEY), "{heard}");
-}
-
-/// Everything a call can tell, with keys that the provider repeats wherever it can.
-#[tokio::test]
-async fn no_key_is_told_in_any_way() {
-    const THEIRS: &str = "consumer-key-0123456789";
-    let echo = |words: &str| format!(r#"{{"error": {{"message": "bad\nkey {words}", "code": "{words}"}}}}"#);
-    for key in [KEY, THEIRS] {
-        let stream = format!("data: {}\n\n", echo(key));
-        for answer in [
-            Answer::new(400, &[], echo(key).as_bytes()),
-            Answer::new(401, &[], echo(key).as_bytes()),
-            Answer::new(404, &[], echo(key).as_bytes()),
-            Answer::new(429, &[], echo(key).as_bytes()),
-            Answer::new(500, &[], echo(key).as_bytes()),
-            Answer::json(echo(key).as_bytes()),
-            Answer::json(format!(r#"{{"model": {key}}}"#).as_bytes()),
-            Answer::stream(stream.as_bytes()),
-            Answer::stream(format!("data: {key}\n\n").as_bytes()),
-            Answer::Bytes(format!("HTTP/1.1 {key}").into_bytes()),
-            Answer::Hanging(Vec::new()),
-        ] {
-            let consumers = (key == THEIRS).then(|| ApiKey::new(THEIRS));
-            let failure = failure(answer, |call| Call { key: consumers, limit: SHORT, ..call.streaming() }).await;
-            assert!(!format!("{failure:?}").contains(key), "{failure:?}");
-        }
-    }
-    let call = Call::openai("http://127.0.0.1:9/v1");
-    let provider = call.site.open(Arc::new(Stopped)).expect("a client");
-    assert!(!format!("{provider:?} {:?}", call.site).contains(KEY));
-    let said = failure(Answer::new(401, &[], echo(KEY).as_bytes()), |call| call).await.fault.fault.message;
-    assert!(said.contains("check OPENAI_API_KEY or models.api_key"), "{said}");
-}
-
-#[tokio::test]
-async fn a_key_that_cannot_be_sent_is_refused_without_being_shown() {
-    let failure =
-        failure(Answer::Hanging(Vec::new()), |call| Call { key: Some(ApiKey::new("se\ncret")), ..call }).await;
-    assert_eq!((failure.fault.fault.code.as_ref(), failure.spent), (code::AUTHENTICATION_FAILED, Usd::ZERO));
-    assert!(!failure.fault.fault.message.contains("cret"), "{failure:?}");
-}
-
-#[tokio::test]
-async fn no_key_at_all_says_where_to_set_one() {
-    let mut call = Call::openai("http://127.0.0.1:9/v1");
-    call.site.key = None;
-    let server = Server::start(vec![Answer::new(401, &[], b"")]).await;
-    call.site.base_url = Some(server.base_url.clone());
-    let said = call.ask().await.expect_err("a refusal").fault.fault.message;
-    assert!(said.contains("no key was sent: set OPENAI_API_KEY or models.api_key"), "{said}");
 }

@@ -1,8 +1,6 @@
-use baton_core::model::{Finish, Image, Message, Reply, Request, Thinking, ToolCall, ToolChoice, Usage};
+use baton_core::model::{Image, Message, Reply, Request, Thinking, ToolCall, ToolChoice};
 use baton_core::run::ModelFault;
-use baton_ports::models::Piece;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
 
 use crate::catalogue::Structured;
 use crate::fault::{Blame, blame, code};
@@ -20,10 +18,6 @@ async fn fault(answer: Answer, call: impl FnOnce(Call) -> Call) -> ModelFault {
 /// The body that a call sends.
 async fn body(call: impl FnOnce(Call) -> Call) -> Value {
     answered(Answer::json(testdata!("anthropic/message.json")), |base_url| call(Call::anthropic(base_url))).await.1
-}
-
-fn calls(reply: &Reply) -> Vec<(&str, &str, Value)> {
-    reply.tool_calls.iter().map(|call| (call.id.as_str(), call.name.as_str(), call.arguments.clone())).collect()
 }
 
 #[tokio::test]
@@ -219,71 +213,6 @@ async fn a_schema_is_enforced_by_the_model_by_a_tool_or_by_words() {
 }
 
 #[tokio::test]
-async fn an_answer_that_comes_as_a_call_is_an_answer() {
-    let forced = |call: Call| call.model("claude-3-haiku-20240307").of(answering());
-    let structured = |mut call: Call| {
-        call.site.structured = Some(Structured::JsonObject);
-        call
-    };
-    let whole = reply(Answer::json(testdata!("anthropic/forced.json")), |call| forced(structured(call))).await;
-    assert_eq!((whole.content.as_str(), whole.finish), (r#"{"agent":"sales","confidence":0.9}"#, Finish::Stop));
-    assert!(whole.tool_calls.is_empty());
-    let (pieces, mut heard) = mpsc::channel(64);
-    let listening = |call| Call { pieces: Some(pieces), ..forced(structured(call)) };
-    let streamed = reply(Answer::stream(testdata!("anthropic/stream_forced.sse")), listening).await;
-    assert_eq!((streamed.content.as_str(), streamed.finish), (r#"{"agent": "sales"}"#, Finish::Stop));
-    assert_eq!(heard.recv().await, Some(Piece::Text(r#"{"agent": "sa"#.into())));
-}
-
-#[tokio::test]
-async fn tokens_of_the_cache_are_counted_beside_the_input() {
-    let whole = reply(Answer::json(testdata!("anthropic/message.json")), |call| call).await;
-    assert_eq!(whole.content, "Hello! How can I help you today?");
-    let expected = Usage { input_tokens: 21, output_tokens: 393, cached_tokens: 1_000, cache_write_tokens: 188_086 };
-    assert_eq!((whole.usage, whole.finish), (expected, Finish::Stop));
-    let streamed = reply(Answer::stream(testdata!("anthropic/stream.sse")), Call::streaming).await;
-    assert_eq!((streamed.content.as_str(), streamed.finish), ("¡Hola!", Finish::Stop));
-    let expected = Usage { input_tokens: 25, output_tokens: 15, cached_tokens: 2_000, cache_write_tokens: 100 };
-    assert_eq!(streamed.usage, expected);
-    assert_eq!(streamed.model, "claude-sonnet-4-5-20250929");
-}
-
-#[tokio::test]
-async fn tool_calls_are_read_whole_and_streamed() {
-    let whole = reply(Answer::json(testdata!("anthropic/tool_use.json")), |call| call.of(with_tools())).await;
-    let expected = vec![
-        ("toolu_01A09q90qw90lq917835lq9", "shopify.get_order", json!({"id": "7", "lines": [1, 2]})),
-        ("toolu_01T1x1fJ34qAmk2tNTrN7Up6", "search_kb", json!({})),
-    ];
-    assert_eq!((whole.content.as_str(), whole.finish), ("I'll look at both.", Finish::ToolCalls));
-    assert_eq!(calls(&whole), expected);
-    let (pieces, mut heard) = mpsc::channel(64);
-    let listening = |call: Call| Call { pieces: Some(pieces), ..call.of(with_tools()) };
-    let streamed = reply(Answer::stream(testdata!("anthropic/stream_tools.sse")), listening).await;
-    let expected = vec![
-        ("toolu_01T1x1fJ34qAmk2tNTrN7Up6", "shopify.get_order", json!({"id": "7"})),
-        ("toolu_02Second", "search_kb", json!({"query": "x"})),
-    ];
-    assert_eq!((streamed.content.as_str(), calls(&streamed)), ("Okay, let's see.", expected));
-    let mut arguments = [String::new(), String::new()];
-    while let Some(piece) = heard.recv().await {
-        if let Piece::ToolCall { index, arguments: more, .. } = piece {
-            arguments[index].push_str(&more);
-        }
-    }
-    assert_eq!(arguments, [r#"{"id": "7"}"#, r#"{"query": "x"}"#]);
-}
-
-#[tokio::test]
-async fn why_it_stopped_is_told() {
-    for (body, expected) in
-        [(testdata!("anthropic/refusal.json"), Finish::Filtered), (testdata!("anthropic/length.json"), Finish::Length)]
-    {
-        assert_eq!(reply(Answer::json(body), |call| call).await.finish, expected);
-    }
-}
-
-#[tokio::test]
 async fn what_a_model_thought_goes_back_word_for_word_and_to_no_other() {
     for (answer, stream) in [
         (Answer::json(testdata!("anthropic/thinking.json")), false),
@@ -323,69 +252,4 @@ async fn what_a_model_thought_goes_back_word_for_word_and_to_no_other() {
     let messages = vec![Message::user("hi"), said, Message::user("b")];
     let body = body(|call| call.model("claude-opus-5-5").of(Request { messages, ..Request::default() })).await;
     assert_eq!(body["messages"][1]["content"], json!([{"type": "text", "text": "a"}]));
-}
-
-#[tokio::test]
-async fn every_failure_says_whether_to_try_again() {
-    for (status, body, expected, retryable) in [
-        (400, testdata!("anthropic/error_400.json"), code::INVALID_REQUEST, false),
-        (400, testdata!("anthropic/error_long.json"), code::CONTEXT_TOO_LONG, false),
-        (400, testdata!("anthropic/error_credit.json"), code::RATE_LIMIT_EXCEEDED, false),
-        (401, testdata!("anthropic/error_401.json"), code::AUTHENTICATION_FAILED, false),
-        (404, testdata!("anthropic/error_404.json"), code::MODEL_NOT_FOUND, false),
-        (413, testdata!("anthropic/error_413.json"), code::CONTEXT_TOO_LONG, false),
-        (429, testdata!("anthropic/error_429.json"), code::RATE_LIMIT_EXCEEDED, true),
-        (500, testdata!("anthropic/error_500.json"), code::SERVICE_UNAVAILABLE, true),
-        (529, testdata!("anthropic/error_529.json"), code::SERVICE_UNAVAILABLE, true),
-        // The same inside a success, where only the type says it.
-        (200, testdata!("anthropic/error_529.json"), code::SERVICE_UNAVAILABLE, true),
-        (200, testdata!("anthropic/error_429.json"), code::RATE_LIMIT_EXCEEDED, true),
-    ] {
-        let fault = fault(Answer::new(status, &[], body), |call| call).await;
-        assert_eq!((fault.fault.code.as_ref(), fault.retryable), (expected, retryable), "{status}: {fault:?}");
-        assert!(!fault.fault.message.contains(KEY), "{fault:?}");
-    }
-    let fault = fault(Answer::new(401, &[], testdata!("anthropic/error_401.json")), |call| call).await;
-    assert!(fault.fault.message.contains("check ANTHROPIC_API_KEY or models.api_key"), "{fault:?}");
-}
-
-#[tokio::test]
-async fn a_stream_that_fails_has_cost_what_it_counted() {
-    let outcome = answered(Answer::stream(testdata!("anthropic/stream_error.sse")), |base_url| {
-        Call::anthropic(base_url).model("claude-3-opus").streaming()
-    });
-    let failure = outcome.await.0.expect_err("a failure");
-    assert_eq!((failure.fault.fault.code.as_ref(), failure.told), (code::SERVICE_UNAVAILABLE, false));
-    // 1,000 tokens of input as counted by the provider, and the two that "Hello" makes by our estimate.
-    assert_eq!(failure.spent, baton_core::money::Usd::from_f64(0.015 + 2.0 * 0.000_075));
-}
-
-#[tokio::test]
-async fn a_stream_out_of_order_is_no_reply() {
-    let start = r#"{"type":"message_start","message":{"usage":{"input_tokens":1}}}"#;
-    let open = r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#;
-    let text = r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a"}}"#;
-    let shut = r#"{"type":"content_block_stop","index":0}"#;
-    let stopped = r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"}}"#;
-    let end = r#"{"type":"message_stop"}"#;
-    let streamed = async |events: &[&str]| {
-        let stream: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
-        let outcome =
-            answered(Answer::stream(stream.as_bytes()), |base_url| Call::anthropic(base_url).streaming()).await.0;
-        outcome.map(|answered| answered.reply.content).map_err(|failure| failure.fault.fault.code.into_owned())
-    };
-    assert_eq!(streamed(&[start, open, text, shut, stopped, end]).await, Ok("a".into()));
-    // The last event may be missing, for everything was said.
-    assert_eq!(streamed(&[start, open, text, shut, stopped]).await, Ok("a".into()));
-    for wrong in [
-        [start, text, shut, stopped, end].as_slice(),
-        &[start, open, open, text, shut, stopped, end],
-        &[start, open, text, shut, text, stopped, end],
-        &[start, open, text, stopped, end],
-        &[start, open, text, shut, end],
-        &[start, open, text, shut],
-        &[start, shut, stopped, end],
-    ] {
-        assert_eq!(streamed(wrong).await, Err(code::MALFORMED_REPLY.to_owned()), "{wrong:?}");
-    }
 }

@@ -1,0 +1,176 @@
+use baton_core::model::{Image, Message, Reply, Request, Thinking, ToolCall, ToolChoice};
+use serde_json::{Value, json};
+
+use crate::catalogue::{Spec, Structured};
+use crate::providers::rehearsal::{Call, KEY, answered, request, testdata, with_tools};
+use crate::providers::server::{Answer, Server};
+
+async fn reply(answer: Answer, call: impl FnOnce(Call) -> Call) -> Reply {
+    answered(answer, |base_url| call(Call::openai(base_url))).await.0.expect("a reply").reply
+}
+
+/// The body that a call sends.
+async fn body(call: impl FnOnce(Call) -> Call) -> Value {
+    answered(Answer::json(testdata!("openai/completion.json")), |base_url| call(Call::openai(base_url))).await.1
+}
+
+#[tokio::test]
+async fn a_request_is_written_as_documented() {
+    let server = Server::start(vec![Answer::json(testdata!("openai/completion.json"))]).await;
+    Call::openai(&server.base_url).of(with_tools()).ask().await.expect("a reply");
+    let heard = server.heard();
+    let (head, body) = heard[0].split_once("\r\n\r\n").expect("a request");
+    assert!(head.starts_with("POST /v1/chat/completions HTTP/1.1\r\n"), "{head}");
+    assert!(head.to_lowercase().contains(&format!("authorization: bearer {KEY}")), "{head}");
+    let body: Value = serde_json::from_str(body).expect("JSON");
+    let expected: Value = serde_json::from_slice(testdata!("openai/request_tools.json")).expect("JSON");
+    assert_eq!(body, expected);
+}
+
+#[tokio::test]
+async fn a_schema_is_enforced_as_far_as_the_model_can() {
+    let format =
+        async |change: fn(Call) -> Call| body(|call| change(call.of(with_tools()))).await["response_format"].clone();
+    let unknown = format(|call| call.model("gpt-4o")).await;
+    assert_eq!((&unknown["type"], &unknown["json_schema"]["strict"]), (&json!("json_schema"), &json!(false)));
+    let closed = format(|mut call| {
+        call.site.structured = Some(Structured::JsonSchema);
+        call.request.schema = Some(json!({
+            "type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": false
+        }));
+        call
+    });
+    assert_eq!(closed.await["json_schema"]["strict"], json!(true));
+    assert_eq!(format(|call| call.model("gpt-4")).await, Value::Null);
+    let list = format(|mut call| {
+        call.request.schema = Some(json!({"type": "array"}));
+        call
+    });
+    assert_eq!(list.await, Value::Null);
+}
+
+#[tokio::test]
+async fn what_is_not_enforced_is_asked_for() {
+    let told = |body: &Value| body["messages"][0]["content"].as_str().expect("a text").to_owned();
+    let schema = json!({"type": "object", "properties": {"a": {"type": "string"}}});
+    let plain = Request { schema: Some(schema.clone()), ..request("a", &["u: hi"]) };
+    let only_words = body(|call| call.model("gpt-4").of(plain.clone())).await;
+    assert_eq!(only_words["messages"][0]["role"], "system");
+    assert!(told(&only_words).contains(&schema.to_string()), "{only_words}");
+    let enforced = body(|call| call.model("gpt-4o").of(plain)).await;
+    assert_eq!(enforced["messages"], json!([{"role": "user", "content": "hi"}]));
+}
+
+#[tokio::test]
+async fn a_thinking_model_is_asked_in_its_own_words() {
+    let mut request = with_tools();
+    request.more.insert("top_p".into(), json!(0.5));
+    request.more.insert("reasoning_effort".into(), json!("low"));
+    let body = body(|call| call.model("gpt-6-luna").of(request)).await;
+    assert_eq!((&body["max_completion_tokens"], &body["reasoning_effort"]), (&json!(200), &json!("low")));
+    for refused in ["temperature", "max_tokens", "top_p"] {
+        assert_eq!(body.get(refused), None, "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_deployments_name_hides_the_catalogue_says() {
+    let asked = async |sampling: bool| {
+        let deployed = |call: Call| {
+            let spec = call.spec.clone().map(|spec| Spec { sampling: Some(sampling), ..spec });
+            Call { model: "our-deployment", spec, ..call }
+        };
+        body(deployed).await.get("temperature").cloned()
+    };
+    assert_eq!((asked(true).await, asked(false).await), (Some(json!(0.0)), None));
+}
+
+#[tokio::test]
+async fn further_fields_are_sent_on_and_ours_are_not_theirs_to_change() {
+    let mut request = with_tools();
+    for (name, value) in [
+        ("top_p", json!(0.5)),
+        ("stop", json!(["END"])),
+        ("seed", json!(7)),
+        ("parallel_tool_calls", json!(false)),
+        ("n", json!(5)),
+        ("model", json!("dear-one")),
+        ("stream", json!(true)),
+        ("max_tokens", json!(9)),
+    ] {
+        request.more.insert(name.into(), value);
+    }
+    let body = body(|call| call.of(request)).await;
+    assert_eq!((&body["top_p"], &body["stop"], &body["seed"]), (&json!(0.5), &json!(["END"]), &json!(7)));
+    assert_eq!((&body["parallel_tool_calls"], &body["max_tokens"]), (&json!(false), &json!(200)));
+    assert_eq!((&body["model"], body.get("n"), body.get("stream")), (&json!("gpt-4-turbo"), None, None));
+}
+
+#[tokio::test]
+async fn tool_choice_is_told_where_there_are_tools() {
+    for (choice, expected) in [
+        (ToolChoice::Auto, json!("auto")),
+        (ToolChoice::None, json!("none")),
+        (ToolChoice::Required, json!("required")),
+        (
+            ToolChoice::Tool("shopify.get_order".into()),
+            json!({"type": "function", "function": {"name": "shopify_get_order"}}),
+        ),
+    ] {
+        let request = Request { tool_choice: Some(choice), ..with_tools() };
+        assert_eq!(body(|call| call.of(request)).await["tool_choice"], expected);
+    }
+    let without = Request { tool_choice: Some(ToolChoice::Required), ..request("a", &["u: hi"]) };
+    assert_eq!(body(|call| call.of(without)).await.get("tool_choice"), None);
+}
+
+#[tokio::test]
+async fn images_are_passed_through() {
+    let image = |url: &str| Image { url: url.into() };
+    let seen = |content: &str| Message::User {
+        content: content.into(),
+        images: vec![image("https://example.com/a.png"), image("data:image/png;base64,AAAA")],
+    };
+    let request = Request { messages: vec![seen("What is this?"), seen("")], ..Request::default() };
+    let images = [
+        json!({"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}),
+        json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}),
+    ];
+    let text = json!({"type": "text", "text": "What is this?"});
+    let body = body(|call| call.of(request)).await;
+    assert_eq!(body["messages"][0]["content"], json!([text, images[0], images[1]]));
+    assert_eq!(body["messages"][1]["content"], json!(images));
+}
+
+#[tokio::test]
+async fn what_a_model_thought_goes_back_to_it_and_to_no_other() {
+    let reply = reply(Answer::json(testdata!("openai/completion_deepseek.json")), |call| call.of(with_tools())).await;
+    let thinking = reply.thinking.clone().expect("thinking");
+    assert_eq!(thinking.parts, [json!({"reasoning_content": "The order comes first."})]);
+    let back = async |thinking: Thinking| {
+        let said = Message::Assistant {
+            content: reply.content.clone(),
+            tool_calls: reply.tool_calls.clone(),
+            thinking: Some(thinking),
+        };
+        body(|call| call.of(Request { messages: vec![said], ..Request::default() })).await["messages"][0].clone()
+    };
+    assert_eq!(back(thinking.clone()).await["reasoning_content"], "The order comes first.");
+    assert_eq!(back(Thinking { model: "another".into(), ..thinking }).await.get("reasoning_content"), None);
+}
+
+#[tokio::test]
+async fn what_is_sealed_beside_a_call_goes_back_beside_it() {
+    let reply =
+        reply(Answer::stream(testdata!("openai/stream_gemini.sse")), |call| call.of(with_tools()).streaming()).await;
+    let said = Message::Assistant {
+        content: String::new(),
+        tool_calls: reply.tool_calls.into_iter().map(|call| ToolCall { name: "search_kb".into(), ..call }).collect(),
+        thinking: reply.thinking,
+    };
+    let body = body(|call| call.of(Request { messages: vec![said], ..with_tools() })).await;
+    // The instruction about the schema stands before it.
+    let calls = &body["messages"][1]["tool_calls"];
+    assert_eq!(calls[0]["extra_content"], json!({"google": {"thought_signature": "CvQBA"}}));
+    assert_eq!(calls[1].get("extra_content"), None);
+}

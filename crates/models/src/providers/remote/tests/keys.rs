@@ -1,0 +1,108 @@
+//! Keys go where they must and are told nowhere.
+
+use std::sync::{Arc, Mutex};
+
+use baton_core::money::Usd;
+use baton_ports::models::ApiKey;
+
+use super::{failure, outcome};
+use crate::fault::code;
+use crate::providers::rehearsal::{Call, KEY, SHORT, Stopped, testdata};
+use crate::providers::server::{Answer, Server};
+
+#[tokio::test]
+async fn a_consumers_key_goes_before_the_providers_own() {
+    let server = Server::start(vec![Answer::json(testdata!("openai/completion.json"))]).await;
+    let theirs = ApiKey::new("consumer-key");
+    Call { key: Some(theirs), ..Call::openai(&server.base_url) }.ask().await.expect("a reply");
+    let heard = server.heard()[0].to_lowercase();
+    assert!(heard.contains("bearer consumer-key") && !heard.contains(KEY), "{heard}");
+}
+
+/// What is logged on this thread, down to the finest.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("a lock").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn no_key_and_no_word_of_a_customers_is_logged() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    for stream in [false, true] {
+        let call = |call: Call| Call { key: Some(ApiKey::new("consumer-key")), ..call };
+        let call = |base: Call| if stream { call(base).streaming() } else { call(base) };
+        let body = if stream { testdata!("openai/stream.sse") } else { testdata!("openai/completion.json") };
+        let answer = if stream { Answer::stream(body) } else { Answer::json(body) };
+        outcome(answer, call).await.expect("a reply");
+        failure(Answer::new(401, &[], testdata!("openai/error_401.json")), call).await;
+    }
+    drop(guard);
+    let logged = String::from_utf8_lossy(&log.0.lock().expect("a lock")).into_owned();
+    assert!(logged.contains("a model replied"), "{logged}");
+    for secret in [KEY, "consumer-key", "Hello!", "assist you", "Hola"] {
+        assert!(!logged.contains(secret), "{secret}: {logged}");
+    }
+}
+
+/// Everything a call can tell, with keys that the provider repeats wherever it can.
+#[tokio::test]
+async fn no_key_is_told_in_any_way() {
+    const THEIRS: &str = "consumer-key-0123456789";
+    let echo = |words: &str| format!(r#"{{"error": {{"message": "bad\nkey {words}", "code": "{words}"}}}}"#);
+    for key in [KEY, THEIRS] {
+        let stream = format!("data: {}\n\n", echo(key));
+        for answer in [
+            Answer::new(400, &[], echo(key).as_bytes()),
+            Answer::new(401, &[], echo(key).as_bytes()),
+            Answer::new(404, &[], echo(key).as_bytes()),
+            Answer::new(429, &[], echo(key).as_bytes()),
+            Answer::new(500, &[], echo(key).as_bytes()),
+            Answer::json(echo(key).as_bytes()),
+            Answer::json(format!(r#"{{"model": {key}}}"#).as_bytes()),
+            Answer::stream(stream.as_bytes()),
+            Answer::stream(format!("data: {key}\n\n").as_bytes()),
+            Answer::Bytes(format!("HTTP/1.1 {key}").into_bytes()),
+            Answer::Hanging(Vec::new()),
+        ] {
+            let consumers = (key == THEIRS).then(|| ApiKey::new(THEIRS));
+            let failure = failure(answer, |call| Call { key: consumers, limit: SHORT, ..call.streaming() }).await;
+            assert!(!format!("{failure:?}").contains(key), "{failure:?}");
+        }
+    }
+    let call = Call::openai("http://127.0.0.1:9/v1");
+    let provider = call.site.open(Arc::new(Stopped)).expect("a client");
+    assert!(!format!("{provider:?} {:?}", call.site).contains(KEY));
+    let said = failure(Answer::new(401, &[], echo(KEY).as_bytes()), |call| call).await.fault.fault.message;
+    assert!(said.contains("check OPENAI_API_KEY or models.api_key"), "{said}");
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_sent_is_refused_without_being_shown() {
+    let failure =
+        failure(Answer::Hanging(Vec::new()), |call| Call { key: Some(ApiKey::new("se\ncret")), ..call }).await;
+    assert_eq!((failure.fault.fault.code.as_ref(), failure.spent), (code::AUTHENTICATION_FAILED, Usd::ZERO));
+    assert!(!failure.fault.fault.message.contains("cret"), "{failure:?}");
+}
+
+#[tokio::test]
+async fn no_key_at_all_says_where_to_set_one() {
+    let mut call = Call::openai("http://127.0.0.1:9/v1");
+    call.site.key = None;
+    let server = Server::start(vec![Answer::new(401, &[], b"")]).await;
+    call.site.base_url = Some(server.base_url.clone());
+    let said = call.ask().await.expect_err("a refusal").fault.fault.message;
+    assert!(said.contains("no key was sent: set OPENAI_API_KEY or models.api_key"), "{said}");
+}
