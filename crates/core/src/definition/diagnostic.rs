@@ -87,6 +87,7 @@ codes! {
     BareLiteral = "DEF-021", "a JMESPath literal stands without backticks";
     UnknownWord = "DEF-022", "an expression mentions an undeclared name";
     ReadsLater = "DEF-023", "an expression reads a node that does not come before";
+    LooseReference = "DEF-024", "a reference inside a text is left as it is";
     UnknownNode = "DEF-030", "a node that is not there";
     UnknownAgent = "DEF-031", "an agent that is not there";
     UnknownTool = "DEF-032", "a tool that is not there";

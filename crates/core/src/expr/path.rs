@@ -50,6 +50,19 @@ impl Path {
         &self.root
     }
 
+    /// The same as an expression of a template.
+    pub(crate) fn expression(&self) -> String {
+        let is_name = |field: &str| {
+            field.starts_with(|c: char| c.is_alphabetic() || c == '_')
+                && field.chars().all(|c| c.is_alphanumeric() || c == '_')
+        };
+        self.fields.iter().fold(self.root.clone(), |path, field| match field.as_str() {
+            name if is_name(name) => format!("{path}.{name}"),
+            number if number.parse::<u32>().is_ok() => format!("{path}[{number}]"),
+            other => format!("{path}['{other}']"),
+        })
+    }
+
     /// What the path names now: null where a known root has no such field, an error where the root is unknown.
     pub(crate) fn value<'n>(&self, names: &'n dyn Names) -> Result<Cow<'n, Value>, EvalError> {
         let fields = self.fields.as_slice();

@@ -9,6 +9,7 @@ mod names;
 mod parameters;
 mod paths;
 mod saga;
+mod texts;
 
 use super::compile::Lowered;
 use crate::definition::catalog::Catalog;

@@ -7,6 +7,7 @@ use super::super::compile::Lowered;
 use super::super::input::Key;
 use super::super::node::{Kind, Over, ToolSource};
 use super::layer::Layer;
+use super::texts;
 use crate::definition::diagnostic::{Code, Diagnostic, Findings, shown};
 use crate::definition::document::{Document, Mention};
 
@@ -54,6 +55,7 @@ impl<'d> Names<'d> {
                     self.mention(mention, layer, place, layer.paths.is_after(place), scope, findings);
                 }
             }
+            texts::check(node, layer.body.form.dialect(), &|name| self.knows(name, &scope), findings);
         }
         for edge in layer.body.edges.iter().flatten() {
             let Some(from) = layer.lowered.graph.find(&edge.from.value) else { continue };
@@ -85,6 +87,14 @@ impl<'d> Names<'d> {
             Some(named) => findings.push(reads_later(mention, layer, named, place)),
             None => self.elsewhere(mention, scope, findings),
         }
+    }
+
+    /// Whether a name means something here: a node, a variable, a key of the input, what a loop adds.
+    fn knows(&self, name: &str, scope: &Scope<'_>) -> bool {
+        let around = std::iter::successors(Some(scope), |scope| scope.outer);
+        self.variables.contains(name)
+            || self.input.is_some_and(|input| input.contains_key(name))
+            || around.into_iter().any(|here| here.local.contains(&name) || here.nodes.contains(name))
     }
 
     /// A name that is no node of this graph: one around it (checked at the node whose body this is), a variable, a
