@@ -36,6 +36,8 @@
 //! }
 //! ```
 //!
+//! [`sandbox`] runs what agents write, for the tool `execute_code` and for whoever drives an agent's programs.
+//!
 //! Deliberately absent: rate limits, caches and circuit breakers, which are stages to come; reading files, which is
 //! the app's; deciding whether to try again.
 
@@ -57,6 +59,7 @@ mod providers;
 mod registry;
 mod request;
 mod rules;
+pub mod sandbox;
 mod shipped;
 #[cfg(test)]
 mod testing;

@@ -1,0 +1,96 @@
+//! The child: what a process of our own binary does when it is started to run programs.
+//!
+//! It gives up everything first ([`confine`]), then takes orders from its standard input and answers on its standard
+//! output until the input ends. Each order gets a fresh interpreter. Whatever goes wrong beyond a program's own errors
+//! ends the process: the other side sees how it died, and starts another.
+
+#[cfg(target_os = "linux")]
+mod confine;
+mod print;
+mod program;
+mod value;
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write, stdin, stdout};
+
+use super::frame::{
+    ANSWER_BYTES_MAX, Answer, Budget, Cause, LENGTH_BYTES, ORDER_BYTES_MAX, Order, Work, encode, length,
+};
+
+#[cfg(not(target_os = "linux"))]
+mod confine {
+    /// # Errors
+    /// Always: only Linux has what it takes.
+    pub(super) fn confine(_arguments: &super::Arguments) -> Result<u64, String> {
+        Err("programs can be confined on Linux only".to_owned())
+    }
+}
+
+/// What the other side says when it starts a child.
+#[derive(Clone, Copy, Debug)]
+pub struct Arguments {
+    /// What programs may take above what the process needs at rest.
+    pub memory_bytes: u64,
+    /// Processor time of all its programs together.
+    pub cpu_seconds: u64,
+    /// It may run programs even where it cannot be confined.
+    pub unconfined: bool,
+}
+
+/// Runs programs until the input ends, and answers whether all went well. To be called before the process has done
+/// anything else: it must have one thread, and hold nothing a program might want.
+pub fn main(arguments: &Arguments) -> bool {
+    let confined =
+        if rehearse() { confine::confine(arguments) } else { Err("its interpreter does not work".to_owned()) };
+    let address_bytes = match confined {
+        Ok(address_bytes) => Some(address_bytes),
+        Err(_) if arguments.unconfined => None,
+        Err(reason) => {
+            // Without the answer the other side sees that the child ended, and says so.
+            let _ = answer(&Answer::Refused(reason));
+            return false;
+        }
+    };
+    answer(&Answer::Ready { address_bytes }).and_then(|()| serve()).is_some()
+}
+
+/// A program of our own, run while everything is allowed: what the interpreter's libraries look up once for the whole
+/// process, such as the number of processors, they look up now.
+const REHEARSAL: &str = "import collections, datetime, itertools, functools, json, math, re\n\
+                         json.loads(json.dumps({'a': re.sub('(a)(?=b)', r'\\1', 'ab'), 'b': f'{math.pi:.3f}'}))";
+
+fn rehearse() -> bool {
+    let budget = Budget {
+        memory_bytes: 64 << 20,
+        time_ms: 10_000,
+        recursion: 100,
+        printed_bytes: 0,
+        output_bytes: 1_000,
+        calls: 0,
+    };
+    let work = Work::Start { source: REHEARSAL.to_owned(), inputs: BTreeMap::new() };
+    let order = Order { work, functions: Vec::new(), awaits: false, budget };
+    matches!(program::perform(order), Answer::Finished { .. })
+}
+
+/// `None` if the other side cannot be heard or spoken to.
+fn serve() -> Option<()> {
+    let mut head = [0; LENGTH_BYTES];
+    while stdin().lock().read_exact(&mut head).is_ok() {
+        let mut body = vec![0; length(head, ORDER_BYTES_MAX).ok()?];
+        stdin().lock().read_exact(&mut body).ok()?;
+        let order: Order = serde_json::from_slice(&body).ok()?;
+        drop(body);
+        answer(&program::perform(order))?;
+    }
+    Some(())
+}
+
+fn answer(answer: &Answer) -> Option<()> {
+    let frame = encode(answer, ANSWER_BYTES_MAX).or_else(|too_long| {
+        let message = format!("the answer would have {} bytes", too_long.bytes);
+        encode(&Answer::Failed { cause: Cause::Output, message, printed: String::new() }, ANSWER_BYTES_MAX)
+    });
+    let mut out = stdout().lock();
+    out.write_all(&frame.ok()?).and_then(|()| out.flush()).ok()
+}

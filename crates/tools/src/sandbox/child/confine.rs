@@ -1,0 +1,152 @@
+//! Giving up everything, for good, on Linux.
+//!
+//! In this order, each step checked: files but the three standard ones are closed; the environment must be empty
+//! already, as the other side starts us without one; the process cannot be inspected or traced; it has limits on
+//! memory, processor time, files, processes and core dumps; it has no capabilities and can gain none; and last, a
+//! filter ends it at any system call that an interpreter at rest has no need of. No call that opens, connects, starts
+//! or sends is among those it may make, and reading and writing go to the standard files only.
+
+use std::collections::BTreeMap;
+use std::num::TryFromIntError;
+
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, nice, set_dumpable_behavior, setrlimit};
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen as Width, SeccompCmpOp as Compare, SeccompCondition as Condition,
+    SeccompFilter, SeccompRule as Rule,
+};
+
+use super::Arguments;
+
+/// Standard input, output and error.
+const STANDARD_FILES: i32 = 3;
+/// The interpreter's own stack: what bounds it is the depth of calls, well before this.
+const STACK_BYTES: u64 = 16 << 20;
+/// Weighs half as much as other processes where they compete: seed 004 gives a program half a processor.
+const NICENESS: i32 = 3;
+
+/// Answers with the address space that is left to the process.
+///
+/// # Errors
+/// The step that failed, and why. The process is then not fit to run a program.
+pub(super) fn confine(arguments: &Arguments) -> Result<u64, String> {
+    close_files()?;
+    if std::env::vars_os().next().is_some() {
+        return Err("it was started with an environment".to_owned());
+    }
+    step("hiding from other processes", set_dumpable_behavior(DumpableBehavior::NotDumpable))?;
+    step("lowering its priority", nice(NICENESS))?;
+    let address_bytes = limit(arguments)?;
+    let none = CapabilitySet::empty();
+    let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
+    step("giving up capabilities", set_capabilities(None, sets))?;
+    step("giving up new privileges", set_no_new_privs(true))?;
+    let filter = filter().map_err(|error| format!("its filter of system calls cannot be built: {error}"))?;
+    step("filtering its system calls", seccompiler::apply_filter(&filter))?;
+    Ok(address_bytes)
+}
+
+fn step<T, E: std::fmt::Display>(what: &str, done: Result<T, E>) -> Result<(), String> {
+    done.map(drop).map_err(|error| format!("{what}: {error}"))
+}
+
+/// Files that whoever started us left open.
+fn close_files() -> Result<(), String> {
+    let listed = std::fs::read_dir("/proc/self/fd").map_err(|error| format!("listing open files: {error}"))?;
+    let open: Vec<i32> = listed.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+    for file in open.into_iter().filter(|file| *file >= STANDARD_FILES) {
+        // The listing itself is among them, and closed already.
+        let _ = nix::unistd::close(file);
+    }
+    Ok(())
+}
+
+fn limit(arguments: &Arguments) -> Result<u64, String> {
+    let address_bytes = at_rest()?.saturating_add(arguments.memory_bytes);
+    let limits = [
+        (Resource::Stack, STACK_BYTES),
+        (Resource::As, address_bytes),
+        (Resource::Cpu, arguments.cpu_seconds.saturating_add(1)),
+        (Resource::Nofile, 0),
+        (Resource::Nproc, 0),
+        (Resource::Fsize, 0),
+        (Resource::Memlock, 0),
+        (Resource::Msgqueue, 0),
+        (Resource::Core, 0),
+    ];
+    for (resource, most) in limits {
+        // Whoever started us may have set less, which only they could raise.
+        let most = getrlimit(resource).maximum.map_or(most, |maximum| maximum.min(most));
+        // At the soft limit of processor time the signal says what it is for; at the hard one it is a plain kill.
+        let most_now = if resource == Resource::Cpu { most.saturating_sub(1) } else { most };
+        let limit = Rlimit { current: Some(most_now), maximum: Some(most) };
+        step("limiting itself", setrlimit(resource, limit))?;
+    }
+    Ok(address_bytes)
+}
+
+/// Bytes of address space this process has, with its stack at its largest.
+fn at_rest() -> Result<u64, String> {
+    let sizes = std::fs::read_to_string("/proc/self/statm").map_err(|error| format!("reading its size: {error}"))?;
+    let pages: Option<u64> = sizes.split(' ').next().and_then(|pages| pages.parse().ok());
+    let pages = pages.ok_or_else(|| "reading its size: no number of pages".to_owned())?;
+    let page = u64::try_from(rustix::param::page_size()).map_err(|error| error.to_string())?;
+    Ok(pages.saturating_mul(page).saturating_add(STACK_BYTES))
+}
+
+/// Ends the process at every call but these.
+fn filter() -> Result<BpfProgram, Box<dyn std::error::Error>> {
+    let filter = SeccompFilter::new(
+        allowed()?,
+        SeccompAction::KillProcess,
+        SeccompAction::Allow,
+        std::env::consts::ARCH.try_into()?,
+    )?;
+    Ok(filter.try_into()?)
+}
+
+/// What an interpreter at rest needs. An empty list of rules allows the call whatever its arguments.
+fn allowed() -> Result<BTreeMap<i64, Vec<Rule>>, Box<dyn std::error::Error>> {
+    let own = u64::from(std::process::id());
+    let is = |place: u8, value: u64| Condition::new(place, Width::Dword, Compare::Eq, value);
+    let anonymous = flag(libc::MAP_ANONYMOUS)?;
+    let executable = flag(libc::PROT_EXEC)?;
+    let has_no_code = |place: u8| Condition::new(place, Width::Dword, Compare::MaskedEq(executable), 0);
+    let is_anonymous = Condition::new(3, Width::Dword, Compare::MaskedEq(anonymous), anonymous)?;
+    let guarded = [
+        (libc::SYS_read, vec![Rule::new(vec![is(0, 0)?])?]),
+        (libc::SYS_write, vec![Rule::new(vec![is(0, 1)?])?, Rule::new(vec![is(0, 2)?])?]),
+        // Memory, never from a file and never to be executed.
+        (libc::SYS_mmap, vec![Rule::new(vec![has_no_code(2)?, is_anonymous])?]),
+        (libc::SYS_mprotect, vec![Rule::new(vec![has_no_code(2)?])?]),
+        // A signal to itself, which is how it aborts.
+        (libc::SYS_tgkill, vec![Rule::new(vec![is(0, own)?])?]),
+    ];
+    let free = [
+        libc::SYS_brk,
+        libc::SYS_clock_gettime,
+        libc::SYS_exit,
+        libc::SYS_exit_group,
+        libc::SYS_futex,
+        libc::SYS_getpid,
+        libc::SYS_getrandom,
+        libc::SYS_gettid,
+        libc::SYS_madvise,
+        libc::SYS_mremap,
+        libc::SYS_munmap,
+        libc::SYS_restart_syscall,
+        libc::SYS_rt_sigaction,
+        libc::SYS_rt_sigprocmask,
+        libc::SYS_rt_sigreturn,
+        libc::SYS_sched_yield,
+        libc::SYS_sigaltstack,
+    ];
+    Ok(guarded.into_iter().chain(free.into_iter().map(|call| (call, Vec::new()))).collect())
+}
+
+fn flag(flag: i32) -> Result<u64, TryFromIntError> {
+    u64::try_from(flag)
+}
+
+#[cfg(test)]
+mod tests;

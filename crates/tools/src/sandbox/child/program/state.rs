@@ -1,0 +1,32 @@
+//! The state of a program that waits, as it leaves the child and comes back.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use baton_core::agent::SNAPSHOT_BYTES_MAX;
+use monty::{Dump, DumpError, RunProgress, Session, SessionRef};
+
+use super::{FILE, Stop};
+use crate::sandbox::frame::Cause;
+
+/// What stops a program whose state is this.
+pub(super) fn keep(paused: RunProgress) -> Stop {
+    match monty::dump(FILE, None, SessionRef::Running(&paused)) {
+        Ok(state) if state.len() <= SNAPSHOT_BYTES_MAX => Stop::Calls(BASE64.encode(state)),
+        Ok(state) => Stop::Failed(
+            Cause::State,
+            format!("its variables take {} bytes when it calls, over the limit of {SNAPSHOT_BYTES_MAX}", state.len()),
+        ),
+        Err(error) => Stop::Failed(Cause::State, format!("its state cannot be kept: {error}")),
+    }
+}
+
+pub(super) fn load(state: &str) -> Result<RunProgress, Stop> {
+    let altered = |what: String| Stop::Failed(Cause::Snapshot, what);
+    let bytes = BASE64.decode(state).map_err(|_| altered("it is not base64".to_owned()))?;
+    match Dump::load(&bytes) {
+        Ok(Dump { state: Session::Running(paused), .. }) => Ok(*paused),
+        Ok(_) => Err(altered("it is no paused program".to_owned())),
+        Err(DumpError::VersionMismatch { .. }) => Err(Stop::Stale),
+        Err(error) => Err(altered(error.to_string())),
+    }
+}

@@ -1,0 +1,114 @@
+//! Settings of the sandbox, as `baton.toml` writes them under `[sandbox]`.
+
+use std::time::Duration;
+
+use baton_ports::sandbox::Limits;
+use serde::Deserialize;
+
+use super::frame::OUTPUT_BYTES_MAX;
+use crate::config::Secret;
+
+/// What a program may use, and how many run side by side. The limits are those of seed 004 where it has them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// What a program may take above what its process needs at rest.
+    pub memory_mb: usize,
+    /// A program's own time, waiting for its calls not counted.
+    pub time_seconds: u64,
+    /// Function calls inside each other; 1 to [`RECURSION_MAX`].
+    pub recursion: usize,
+    /// Bytes a program may print, and bytes of its result; at most 2 MB.
+    pub output_bytes: usize,
+    /// Calls of tools a program may make in all.
+    pub calls: usize,
+    /// Programs that run at once.
+    pub children: usize,
+    /// Children that are kept ready.
+    pub idle: usize,
+    /// Programs that may wait for a child; one more is refused at once.
+    pub waiting: usize,
+    /// How long a program waits for a child before it is refused.
+    pub wait_ms: u64,
+    /// Programs that one child runs before another takes its place. With 1, no program ever runs in a process that ran
+    /// another.
+    pub programs_per_child: u32,
+    /// Whether programs may run where this machine cannot confine their process.
+    pub allow_unconfined: bool,
+    /// Seals paused programs, so that one that was altered is refused even if its checksum was made to fit. The same
+    /// for every process that may resume them. Without it there is a checksum only.
+    pub snapshot_key: Option<Secret>,
+}
+
+/// More could exhaust the interpreter's own stack.
+pub const RECURSION_MAX: usize = 1_000;
+/// Less would not hold the interpreter and the largest order.
+const MEMORY_MB_MIN: usize = 16;
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            memory_mb: 512,
+            time_seconds: 300,
+            recursion: RECURSION_MAX,
+            output_bytes: 256 << 10,
+            calls: 100,
+            children: 4,
+            idle: 2,
+            waiting: 256,
+            wait_ms: 60_000,
+            programs_per_child: 1,
+            allow_unconfined: false,
+            snapshot_key: None,
+        }
+    }
+}
+
+impl Config {
+    /// What each program may use where nothing narrower is asked for.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            memory_bytes: self.memory_mb.saturating_mul(1 << 20),
+            time: Duration::from_secs(self.time_seconds),
+            recursion: self.recursion,
+            output_bytes: self.output_bytes,
+            calls: self.calls,
+        }
+    }
+
+    /// The narrower of two: what is asked for never goes beyond the settings.
+    pub(super) fn narrowed(&self, asked: &Limits) -> Limits {
+        let own = self.limits();
+        Limits {
+            memory_bytes: asked.memory_bytes.min(own.memory_bytes),
+            time: asked.time.min(own.time),
+            recursion: asked.recursion.min(own.recursion),
+            output_bytes: asked.output_bytes.min(own.output_bytes),
+            calls: asked.calls.min(own.calls),
+        }
+    }
+
+    /// What is wrong with the settings, where something is.
+    pub(super) fn flaw(&self) -> Option<String> {
+        let bounded = [
+            ("memory_mb", self.memory_mb, MEMORY_MB_MIN, 1 << 20),
+            ("time_seconds", usize::try_from(self.time_seconds).unwrap_or(usize::MAX), 1, 86_400),
+            ("recursion", self.recursion, 1, RECURSION_MAX),
+            ("output_bytes", self.output_bytes, 1, OUTPUT_BYTES_MAX),
+            ("calls", self.calls, 0, 10_000),
+            ("children", self.children, 1, 1_024),
+            ("idle", self.idle, 0, 1_024),
+            ("waiting", self.waiting, 0, 100_000),
+            ("programs_per_child", usize::try_from(self.programs_per_child).unwrap_or(usize::MAX), 1, 100_000),
+        ];
+        let outside = bounded.into_iter().find(|(_, value, least, most)| value < least || value > most);
+        if let Some((name, value, least, most)) = outside {
+            return Some(format!("`{name}` is {value}; it may be {least} to {most}"));
+        }
+        let short = self.snapshot_key.as_ref().is_some_and(|key| key.expose().len() < KEY_BYTES_MIN);
+        short.then(|| format!("`snapshot_key` is shorter than {KEY_BYTES_MIN} characters"))
+    }
+}
+
+/// A key that cannot be guessed by trying.
+const KEY_BYTES_MIN: usize = 32;

@@ -1,0 +1,33 @@
+//! What a program, or the sandbox itself, is said to have failed of. Each code has a page in `docs/errors/tools/`.
+
+use std::time::Duration;
+
+use baton_core::fault::Fault;
+use baton_ports::sandbox::Limits;
+
+use super::frame::Cause;
+use crate::code;
+
+/// A program's own failure, in its words and in those of what it may use.
+pub(super) fn of_program(cause: Cause, told: &str, limits: &Limits) -> Fault {
+    let (code, says) = match cause {
+        Cause::Invalid => (code::CODE_INVALID, "it is no program that can be run".to_owned()),
+        Cause::Raised => (code::CODE_RAISED, "it raised an exception".to_owned()),
+        Cause::Denied => (code::CODE_DENIED, "it reached for what a program may not have".to_owned()),
+        Cause::Time => (code::CODE_TIMEOUT, format!("it ran longer than {}", seconds(limits.time))),
+        Cause::Memory => (code::CODE_MEMORY, format!("it took more than {} MB of memory", limits.memory_bytes >> 20)),
+        Cause::Recursion => (code::CODE_RECURSION, format!("its calls nest deeper than {}", limits.recursion)),
+        Cause::Output => (code::CODE_OUTPUT, format!("it gives more than {} bytes", limits.output_bytes)),
+        Cause::Calls => (code::CODE_CALLS, format!("it makes more than {} calls", limits.calls)),
+        Cause::Value => (code::CODE_VALUE, "it gives what has no JSON form".to_owned()),
+        Cause::NotAwaited => (code::CODE_NOT_AWAITED, "it awaits some of its calls and not all".to_owned()),
+        Cause::Differs => (code::CODE_DIFFERS, "run again, it does not do what it did".to_owned()),
+        Cause::State => (code::CODE_STATE, "it holds too much to be paused".to_owned()),
+        Cause::Snapshot => (code::SNAPSHOT_REFUSED, "its snapshot cannot be used".to_owned()),
+    };
+    Fault::new(code, format!("{says}\n{told}"))
+}
+
+pub(super) fn seconds(time: Duration) -> String {
+    format!("{} s", time.as_secs_f64())
+}

@@ -1,0 +1,182 @@
+//! What the two sides say to each other: JSON behind its length. Both come from one binary, so the form has no version.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Bytes of one order: a source, its inputs, a snapshot, results.
+pub(super) const ORDER_BYTES_MAX: usize = 64 << 20;
+/// Bytes of one answer. Text may grow sixfold as JSON; the limits below are far enough under it.
+pub(super) const ANSWER_BYTES_MAX: usize = 32 << 20;
+/// The most that settings may let a program print, and return.
+pub(super) const OUTPUT_BYTES_MAX: usize = 2 << 20;
+/// Bytes of JSON that the arguments of the calls of one pause may have together.
+pub(super) const ARGUMENTS_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a program's text.
+pub(super) const SOURCE_BYTES_MAX: usize = 256 << 10;
+/// Bytes of what a program is told to have gone wrong.
+pub(super) const MESSAGE_BYTES_MAX: usize = 4 << 10;
+/// Lists and objects inside each other, in arguments and results.
+pub(super) const VALUE_DEPTH_MAX: usize = 64;
+
+/// Bytes in front of each frame: its length, least byte first.
+pub(super) const LENGTH_BYTES: usize = 4;
+
+/// From us to the child.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Order {
+    pub(super) work: Work,
+    /// Names under which it may call tools.
+    pub(super) functions: Vec<String>,
+    /// Whether its calls are awaited.
+    pub(super) awaits: bool,
+    pub(super) budget: Budget,
+}
+
+/// What may still be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Budget {
+    pub(super) memory_bytes: usize,
+    pub(super) time_ms: u64,
+    pub(super) recursion: usize,
+    /// Bytes that may still be printed.
+    pub(super) printed_bytes: usize,
+    /// Bytes of the result.
+    pub(super) output_bytes: usize,
+    pub(super) calls: usize,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Work {
+    Start {
+        source: String,
+        inputs: BTreeMap<String, Value>,
+    },
+    /// `state` is base64; the results are those of the calls it stopped for, in order.
+    Resume {
+        state: String,
+        results: Vec<Given>,
+    },
+    Replay {
+        source: String,
+        inputs: BTreeMap<String, Value>,
+        calls: Vec<(Asked, Given)>,
+    },
+}
+
+/// What a call comes to, as its program sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Given {
+    Value(Value),
+    /// Raised at the call.
+    Error(String),
+}
+
+/// A call as its program makes it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Asked {
+    pub(super) function: String,
+    pub(super) arguments: Value,
+}
+
+/// From the child to us.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Answer {
+    /// The first: it waits for an order. It has given up everything and may have this much address space; `None` if it
+    /// could not, and was allowed to go on.
+    Ready {
+        address_bytes: Option<u64>,
+    },
+    /// The first, where it cannot give up everything: why.
+    Refused(String),
+    Finished {
+        output: Value,
+        printed: String,
+    },
+    Calls {
+        calls: Vec<Asked>,
+        state: String,
+        printed: String,
+    },
+    Failed {
+        cause: Cause,
+        message: String,
+        printed: String,
+    },
+    Stale,
+}
+
+/// Why a program did not get to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Cause {
+    /// The text is not a program.
+    Invalid,
+    Raised,
+    Denied,
+    Time,
+    Memory,
+    Recursion,
+    Output,
+    Calls,
+    /// Something has no JSON form.
+    Value,
+    NotAwaited,
+    Differs,
+    /// Its state is too large to be kept.
+    State,
+    /// The snapshot cannot be read.
+    Snapshot,
+}
+
+/// A frame would be longer than it may be.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct TooLong {
+    pub(super) bytes: usize,
+}
+
+/// A value as a frame of at most `bytes_max` behind its length.
+pub(super) fn encode(value: &impl Serialize, bytes_max: usize) -> Result<Vec<u8>, TooLong> {
+    let mut frame = vec![0; LENGTH_BYTES];
+    // Writing JSON of our own types into memory cannot fail; were it to, the frame is empty and refused by the reader.
+    if serde_json::to_writer(&mut frame, value).is_err() {
+        frame.truncate(LENGTH_BYTES);
+    }
+    let bytes = frame.len() - LENGTH_BYTES;
+    let length = u32::try_from(bytes).ok().filter(|_| bytes <= bytes_max).ok_or(TooLong { bytes })?;
+    frame[..LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
+    Ok(frame)
+}
+
+/// The length a frame announces, if it may be that long.
+pub(super) fn length(head: [u8; LENGTH_BYTES], bytes_max: usize) -> Result<usize, TooLong> {
+    let bytes = usize::try_from(u32::from_le_bytes(head)).unwrap_or(usize::MAX);
+    if bytes <= bytes_max { Ok(bytes) } else { Err(TooLong { bytes }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_frame_comes_back_as_it_was_sent() {
+        let answer = Answer::Finished { output: json!({"a": [1, 2.5, null]}), printed: "\u{0}é".to_owned() };
+        let frame = encode(&answer, 1_000).unwrap();
+        let (head, body) = frame.split_at(LENGTH_BYTES);
+        assert_eq!(length(head.try_into().unwrap(), 1_000), Ok(body.len()));
+        assert_eq!(serde_json::from_slice::<Answer>(body).unwrap(), answer);
+    }
+
+    #[test]
+    fn what_is_too_long_is_neither_sent_nor_read() {
+        assert_eq!(encode(&"x".repeat(9), 10), Err(TooLong { bytes: 11 }));
+        assert_eq!(length(11_u32.to_le_bytes(), 10), Err(TooLong { bytes: 11 }));
+        assert!(length(u32::MAX.to_le_bytes(), ANSWER_BYTES_MAX).is_err());
+    }
+}

@@ -1,0 +1,165 @@
+//! The pool: children that stand ready, and programs that wait for one.
+
+mod admission;
+mod idle;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use baton_core::agent::{Program, Ran};
+use baton_core::fault::Fault;
+use baton_ports::sandbox::{Limits, Sandbox};
+
+use self::admission::{Admission, Admitted};
+use self::idle::Idle;
+use super::config::Config;
+use super::death::Death;
+use super::leg::Leg;
+use super::seal::Seal;
+use super::verdict::{Verdict, verdict};
+use super::worker::{Launch, Worker};
+use crate::code;
+use crate::error::Error;
+
+/// Most programs are over by then, and did not share the processors with the start of a child that nobody waits for.
+const REFILL_DELAY: Duration = Duration::from_millis(5);
+
+/// Runs programs in child processes, each with a fresh interpreter. Cheap to clone: clones are the same pool.
+///
+/// No child is started before the first program, or [`Pool::warm`]. All are ended with the last clone.
+#[derive(Clone)]
+pub struct Pool {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    launch: Launch,
+    config: Config,
+    seal: Seal,
+    admission: Admission,
+    idle: Arc<Idle>,
+}
+
+/// What starting one child shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// Whether this machine holds programs by limits and a filter of system calls.
+    pub is_confined: bool,
+    /// From its start until it is ready for a program.
+    pub took: Duration,
+}
+
+impl Pool {
+    /// # Errors
+    /// A setting that cannot be used.
+    pub fn new(config: Config, launch: Launch) -> Result<Self, Error> {
+        if let Some(reason) = config.flaw() {
+            return Err(Error::Setting { place: "sandbox", reason });
+        }
+        let shared = Shared {
+            seal: Seal::new(config.snapshot_key.as_ref()),
+            admission: Admission::new(&config),
+            idle: Arc::new(Idle::new(&config)),
+            launch,
+            config,
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// What a program may use by the settings; what a call asks for beyond it is not granted.
+    pub fn limits(&self) -> Limits {
+        self.shared.config.limits()
+    }
+
+    /// Starts as many children as the settings keep ready, and waits until they are.
+    ///
+    /// # Errors
+    /// Children cannot be started here, and why.
+    pub async fn warm(&self) -> Result<(), Fault> {
+        while self.shared.idle.is_short() {
+            self.shared.idle.put(self.shared.start().await?);
+        }
+        Ok(())
+    }
+
+    /// Starts one child beside the others, and ends it.
+    ///
+    /// # Errors
+    /// As [`Self::warm`].
+    pub async fn probe(&self) -> Result<Probe, Fault> {
+        let began = Instant::now();
+        let worker = self.shared.start().await?;
+        Ok(Probe { is_confined: worker.is_confined(), took: began.elapsed() })
+    }
+
+    /// A place among those that run, and a child that lets its program have `less` memory than the settings say.
+    async fn child(&self, less: usize) -> Result<(Admitted, Worker), Fault> {
+        let admitted = self.shared.admission.of_one().await?;
+        // What a program took its child keeps for the next: one that is held to less than others needs a fresh child.
+        let ready = self.shared.idle.take(less > 0);
+        self.refill();
+        let mut worker = match ready {
+            Some(worker) => worker,
+            None => self.shared.start().await?,
+        };
+        let narrowed = worker.narrow(u64::try_from(less).unwrap_or(u64::MAX));
+        narrowed
+            .map_err(|error| Fault::new(code::SANDBOX_UNAVAILABLE, format!("a child cannot be limited: {error}")))?;
+        Ok((admitted, worker))
+    }
+
+    /// Starts what is missing, a little later. What goes wrong is told to the next program, which then starts its own.
+    fn refill(&self) {
+        let shared = self.shared.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(REFILL_DELAY).await;
+            while let Some(place) = shared.idle.missing() {
+                match shared.start().await {
+                    Ok(worker) => place.fill(worker),
+                    Err(_fault) => return,
+                }
+            }
+        });
+    }
+}
+
+#[async_trait]
+impl Sandbox for Pool {
+    async fn run(&self, program: &Program, limits: &Limits) -> Result<Ran, Fault> {
+        let config = &self.shared.config;
+        let limits = config.narrowed(limits);
+        let leg = match Leg::new(program, limits, &self.shared.seal) {
+            Ok(leg) => leg,
+            Err(ran) => return Ok(ran),
+        };
+        let less = config.limits().memory_bytes.saturating_sub(limits.memory_bytes);
+        let (_admitted, mut worker) = self.child(less).await?;
+        let began = Instant::now();
+        let answer = match worker.perform(&leg.order, leg.time).await {
+            Ok(answer) => answer,
+            Err(death) => return death.ran(&leg.limits),
+        };
+        match verdict(answer, &leg, began.elapsed(), &self.shared.seal) {
+            Ok(Verdict { ran, is_child_sound }) => {
+                if is_child_sound && worker.served < config.programs_per_child {
+                    self.shared.idle.put(worker);
+                }
+                Ok(ran)
+            }
+            Err(how) => Death::Turned(how).ran(&leg.limits),
+        }
+    }
+}
+
+impl Shared {
+    async fn start(&self) -> Result<Worker, Fault> {
+        let started = Worker::start(&self.launch, &self.config).await;
+        started.map_err(|reason| {
+            Fault::new(code::SANDBOX_UNAVAILABLE, format!("no process for programs can be started: {reason}"))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

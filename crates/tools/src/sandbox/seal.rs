@@ -1,0 +1,204 @@
+//! A paused program as it may be kept: what it may still do, and its state, under one seal.
+//!
+//! The state is the child's word, and opaque. What the program was granted and has used stands beside it, written here,
+//! so a program that took over its child cannot give itself more for the time after its pause.
+//!
+//! The seal is an HMAC-SHA-256 over the format, the grant and the state. With a key from the settings only who has
+//! the key can make one. Without, the key is all zeros and the seal is a checksum: it finds every accident, and whoever can
+//! write the journal can make one, as they could write any other event. The state of a snapshot that fits its seal goes
+//! to a confined child in any case, and what the child says then is checked like everything it says.
+//!
+//! ```text
+//! key name (8) · seal (32) · length of the grant (4, least byte first) · grant (JSON) · state
+//! ```
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use baton_core::agent::{SNAPSHOT_BYTES_MAX, Snapshot};
+use hmac::{Hmac, Mac as _};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::names::Functions;
+use crate::config::Secret;
+
+/// The form of what is sealed. A change of the layout, of the grant or of the frames is a new number.
+const FORMAT: u16 = 1;
+const KEY_NAME_BYTES: usize = 8;
+const SEAL_BYTES: usize = 32;
+/// The block of SHA-256.
+const KEY_BYTES: usize = 64;
+const LENGTH_BYTES: usize = 4;
+const HEAD_BYTES: usize = KEY_NAME_BYTES + SEAL_BYTES + LENGTH_BYTES;
+/// Base64 is a third longer, and padded.
+const TEXT_BYTES_MAX: usize = SNAPSHOT_BYTES_MAX.div_ceil(3) * 4;
+
+/// What a paused program may still do, and has used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Grant {
+    /// Tools by the names of their functions.
+    pub(super) functions: Functions,
+    pub(super) awaits: bool,
+    /// Calls made, those it waits for included.
+    pub(super) calls: usize,
+    /// Calls it waits for.
+    pub(super) waiting: usize,
+    pub(super) printed_bytes: usize,
+    pub(super) time_ms: u64,
+}
+
+/// A snapshot that is not used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Broken {
+    /// Another version wrote it, or it is sealed with another key: nothing can be said of it.
+    Stale,
+    /// It is not what was sealed.
+    Altered(&'static str),
+}
+
+/// A snapshot would have this many bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct TooLarge(pub(super) usize);
+
+pub(super) struct Seal {
+    version: String,
+    /// The hash of what the settings say, which has the length an HMAC likes.
+    key: [u8; KEY_BYTES],
+}
+
+impl Seal {
+    pub(super) fn new(key: Option<&Secret>) -> Self {
+        let version = format!("monty-{}.{}-baton-{FORMAT}", monty_types::MONTY_VERSION, monty::DUMP_VERSION);
+        let mut own = [0; KEY_BYTES];
+        let hash = key.map(|key| Sha256::digest(key.expose().as_bytes())).unwrap_or_default();
+        own.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
+        Self { version, key: own }
+    }
+
+    /// # Errors
+    /// It would be larger than a snapshot may be.
+    pub(super) fn close(&self, grant: &Grant, state: &[u8]) -> Result<Snapshot, TooLarge> {
+        // A grant of names and numbers is always JSON; an empty one would be refused when it is opened.
+        let grant = serde_json::to_vec(grant).unwrap_or_default();
+        let size = HEAD_BYTES + grant.len() + state.len();
+        let length = u32::try_from(grant.len()).ok().filter(|_| size <= SNAPSHOT_BYTES_MAX).ok_or(TooLarge(size))?;
+        let mut body = Vec::with_capacity(size - KEY_NAME_BYTES - SEAL_BYTES);
+        body.extend_from_slice(&length.to_le_bytes());
+        body.extend_from_slice(&grant);
+        body.extend_from_slice(state);
+        let mut bytes = Vec::with_capacity(size);
+        bytes.extend_from_slice(&self.key_name());
+        bytes.extend_from_slice(&self.mac(&body).finalize().into_bytes());
+        bytes.extend_from_slice(&body);
+        Ok(Snapshot { version: self.version.clone(), bytes: BASE64.encode(bytes) })
+    }
+
+    /// What the program may still do, and its state.
+    pub(super) fn open(&self, snapshot: &Snapshot) -> Result<(Grant, Vec<u8>), Broken> {
+        if snapshot.version != self.version {
+            return Err(Broken::Stale);
+        }
+        if snapshot.bytes.len() > TEXT_BYTES_MAX {
+            return Err(Broken::Altered("it is larger than a snapshot can be"));
+        }
+        let bytes = BASE64.decode(&snapshot.bytes).map_err(|_| Broken::Altered("it is not base64"))?;
+        let Some((head, body)) = bytes.split_at_checked(KEY_NAME_BYTES + SEAL_BYTES) else {
+            return Err(Broken::Altered("it is cut off"));
+        };
+        let (name, seal) = head.split_at(KEY_NAME_BYTES);
+        if name != self.key_name() {
+            return Err(Broken::Stale);
+        }
+        self.mac(body).verify_slice(seal).map_err(|_| Broken::Altered("its seal does not fit"))?;
+        let (grant, state) = divided(body).ok_or(Broken::Altered("its parts do not fit"))?;
+        let grant = serde_json::from_slice(grant).map_err(|_| Broken::Altered("its grant cannot be read"))?;
+        Ok((grant, state.to_vec()))
+    }
+
+    fn mac(&self, body: &[u8]) -> Hmac<Sha256> {
+        let mut mac = Hmac::<Sha256>::new(&self.key.into());
+        mac.update(self.version.as_bytes());
+        mac.update(&[0]);
+        mac.update(body);
+        mac
+    }
+
+    /// Tells a snapshot of another key from an altered one, and says nothing of the key.
+    fn key_name(&self) -> [u8; KEY_NAME_BYTES] {
+        let mut name = [0; KEY_NAME_BYTES];
+        let hash = Sha256::new().chain_update(b"baton snapshot key\0").chain_update(self.key).finalize();
+        name.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
+        name
+    }
+}
+
+fn divided(body: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = body.split_first_chunk::<LENGTH_BYTES>()?;
+    rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grant() -> Grant {
+        let functions = Functions::from([("a_b".to_owned(), "a.b".to_owned())]);
+        Grant { functions, awaits: true, calls: 3, waiting: 1, printed_bytes: 9, time_ms: 20 }
+    }
+
+    fn keyed() -> Seal {
+        Seal::new(Some(&Secret::new("k".repeat(32))))
+    }
+
+    #[test]
+    fn what_was_sealed_comes_back() {
+        for seal in [Seal::new(None), keyed()] {
+            let snapshot = seal.close(&grant(), b"state").unwrap();
+            assert_eq!(seal.open(&snapshot), Ok((grant(), b"state".to_vec())));
+        }
+    }
+
+    #[test]
+    fn every_single_altered_bit_is_found() {
+        let seal = keyed();
+        let snapshot = seal.close(&grant(), b"state").unwrap();
+        let bytes = BASE64.decode(&snapshot.bytes).unwrap();
+        for bit in 0..bytes.len() * 8 {
+            let mut altered = bytes.clone();
+            altered[bit / 8] ^= 1 << (bit % 8);
+            let broken = seal.open(&Snapshot { bytes: BASE64.encode(altered), ..snapshot.clone() }).unwrap_err();
+            let is_in_name = bit / 8 < KEY_NAME_BYTES;
+            assert_eq!(broken == Broken::Stale, is_in_name, "bit {bit}: {broken:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_cut_off_or_is_no_snapshot_is_found() {
+        let seal = Seal::new(None);
+        let snapshot = seal.close(&grant(), b"state").unwrap();
+        for bytes in
+            ["", "AAAA", "no base64!", &snapshot.bytes[..snapshot.bytes.len() - 4], &"A".repeat(TEXT_BYTES_MAX + 4)]
+        {
+            let broken = seal.open(&Snapshot { bytes: bytes.to_owned(), ..snapshot.clone() });
+            assert!(matches!(broken, Err(Broken::Altered(_))), "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn a_seal_of_another_key_or_version_says_nothing() {
+        let snapshot = keyed().close(&grant(), b"state").unwrap();
+        assert_eq!(Seal::new(None).open(&snapshot), Err(Broken::Stale));
+        let older = Snapshot { version: "monty-0.0.1.1-baton-1".to_owned(), ..snapshot };
+        assert_eq!(keyed().open(&older), Err(Broken::Stale));
+    }
+
+    #[test]
+    fn what_would_be_too_large_is_not_sealed() {
+        let seal = Seal::new(None);
+        let least = seal.close(&grant(), &[]).unwrap();
+        let room = SNAPSHOT_BYTES_MAX - BASE64.decode(&least.bytes).unwrap().len();
+        assert!(seal.close(&grant(), &vec![0; room]).is_ok());
+        assert_eq!(seal.close(&grant(), &vec![0; room + 1]), Err(TooLarge(SNAPSHOT_BYTES_MAX + 1)));
+    }
+}

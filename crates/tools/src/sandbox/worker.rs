@@ -1,0 +1,194 @@
+//! One child, from this side.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::time::timeout;
+
+use super::config::Config;
+use super::death::{Death, LAST_WORDS_MAX};
+use super::frame::{ANSWER_BYTES_MAX, Answer, LENGTH_BYTES, length};
+
+/// A child that has not said by then that it is ready will not.
+const START_MAX: Duration = Duration::from_secs(10);
+/// What a program may overrun its time by, until its child is killed: time for the answer to be made and read.
+const GRACE: Duration = Duration::from_secs(2);
+/// How long a child that ended may take to be gone.
+const BURIAL_MAX: Duration = Duration::from_secs(2);
+
+/// How to start a child: a program that calls [`child::main`](super::child::main) when it is started so.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    pub program: PathBuf,
+    /// What comes before `--memory-bytes N --cpu-seconds N [--unconfined]`.
+    pub arguments: Vec<OsString>,
+}
+
+impl Launch {
+    /// This very binary, even if its file has been replaced or removed since it was started.
+    ///
+    /// # Errors
+    /// The system does not say which it is.
+    pub fn own(arguments: Vec<OsString>) -> io::Result<Self> {
+        let program =
+            if cfg!(target_os = "linux") { PathBuf::from("/proc/self/exe") } else { std::env::current_exe()? };
+        Ok(Self { program, arguments })
+    }
+
+    fn command(&self, config: &Config) -> Command {
+        let limits = config.limits();
+        let programs = u64::from(config.programs_per_child);
+        let cpu_seconds = (limits.time + GRACE).as_secs().saturating_mul(programs);
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments);
+        command.arg("--memory-bytes").arg(limits.memory_bytes.to_string());
+        command.arg("--cpu-seconds").arg(cpu_seconds.to_string());
+        if config.allow_unconfined {
+            command.arg("--unconfined");
+        }
+        command.env_clear().current_dir("/").kill_on_drop(true);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Keys pressed at a terminal are for us, not for programs.
+        #[cfg(unix)]
+        command.process_group(0).arg0("baton");
+        command
+    }
+}
+
+/// A running child. Dropping it ends it.
+pub(super) struct Worker {
+    child: Child,
+    orders: ChildStdin,
+    answers: ChildStdout,
+    /// The address space it may ever have; `None` where the machine does not hold it.
+    address_bytes: Option<u64>,
+    /// How much less its program has.
+    narrowed: u64,
+    /// Programs it ran.
+    pub(super) served: u32,
+}
+
+impl Worker {
+    /// Starts a child and waits until it is ready.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) async fn start(launch: &Launch, config: &Config) -> Result<Self, String> {
+        let mut child = launch.command(config).spawn().map_err(|error| format!("it cannot be started: {error}"))?;
+        let (Some(orders), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err("it was started without its pipes".to_owned());
+        };
+        let mut worker = Self { child, orders, answers, address_bytes: None, narrowed: 0, served: 0 };
+        match timeout(START_MAX, worker.answer()).await {
+            Ok(Ok(Answer::Ready { address_bytes })) => {
+                worker.address_bytes = address_bytes;
+                Ok(worker)
+            }
+            Ok(Ok(Answer::Refused(reason))) => Err(reason),
+            Ok(Ok(_)) => Err("its first words are not those of a child of this version".to_owned()),
+            Ok(Err(_)) => Err(format!("it ended at once: {:?}", worker.bury().await)),
+            Err(_elapsed) => Err(format!("it was not ready after {} s", START_MAX.as_secs())),
+        }
+    }
+
+    /// Whether the machine holds it.
+    pub(super) fn is_confined(&self) -> bool {
+        self.address_bytes.is_some()
+    }
+
+    /// Whether it still runs.
+    pub(super) fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Gives it an order, and waits for the answer as long as the program may take.
+    pub(super) async fn perform(&mut self, order: &[u8], time: Duration) -> Result<Answer, Death> {
+        self.served += 1;
+        let exchanged = timeout(time + GRACE, async {
+            self.orders.write_all(order).await?;
+            self.orders.flush().await?;
+            self.answer().await
+        });
+        match exchanged.await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                Err(Death::Turned("its answer is no answer"))
+            }
+            Ok(Err(_)) => Err(self.bury().await),
+            Err(_elapsed) => Err(Death::Hung),
+        }
+    }
+
+    /// Lets its next program have this many bytes less than it was started with.
+    ///
+    /// # Errors
+    /// The child is gone, or not ours any more.
+    pub(super) fn narrow(&mut self, less: u64) -> io::Result<()> {
+        let Some(most) = self.address_bytes.filter(|_| self.narrowed != less) else { return Ok(()) };
+        memory::limit(self.child.id(), most.saturating_sub(less), most)?;
+        self.narrowed = less;
+        Ok(())
+    }
+
+    async fn answer(&mut self) -> io::Result<Answer> {
+        let mut head = [0; LENGTH_BYTES];
+        self.answers.read_exact(&mut head).await?;
+        let invalid = |_| io::Error::from(io::ErrorKind::InvalidData);
+        let length = length(head, ANSWER_BYTES_MAX).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+        let mut body = Vec::new();
+        // Grows with what comes, not with what is announced.
+        let limit = u64::try_from(length).unwrap_or(u64::MAX);
+        let read = (&mut self.answers).take(limit).read_to_end(&mut body).await?;
+        if read < length {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        serde_json::from_slice(&body).map_err(invalid)
+    }
+
+    /// What it died of, once it does not speak any more.
+    async fn bury(&mut self) -> Death {
+        let mut words = Vec::new();
+        let ended = timeout(BURIAL_MAX, async {
+            if let Some(errors) = self.child.stderr.take() {
+                let limit = u64::try_from(LAST_WORDS_MAX).unwrap_or(u64::MAX);
+                errors.take(limit).read_to_end(&mut words).await?;
+            }
+            self.child.wait().await
+        });
+        match ended.await {
+            Ok(Ok(status)) => Death::Ended { status, words: String::from_utf8_lossy(&words).into_owned() },
+            Ok(Err(error)) => Death::Lost(error.to_string()),
+            Err(_elapsed) => Death::Turned("it closed its output and went on"),
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod memory {
+    use std::io;
+
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+    /// Sets what a child may take, up to `most`, which it cannot raise.
+    pub(super) fn limit(child: Option<u32>, bytes: u64, most: u64) -> io::Result<()> {
+        let child = child.and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let child = child.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        prlimit(Some(child), Resource::As, Rlimit { current: Some(bytes), maximum: Some(most) })?;
+        Ok(())
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod memory {
+    use std::io;
+
+    /// The interpreter's own check is all there is.
+    pub(super) fn limit(_child: Option<u32>, _bytes: u64, _most: u64) -> io::Result<()> {
+        Ok(())
+    }
+}
