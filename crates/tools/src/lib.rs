@@ -69,6 +69,7 @@ pub use catalogue::{Description, Risk};
 pub use config::{Config, Permission, Secret, Tenant, Tuning, Zone};
 pub use definition::Definition;
 pub use error::Error;
+pub use kinds::execute_code::Execution;
 pub use language::Language;
 pub use registry::Registry;
 

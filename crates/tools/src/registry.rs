@@ -18,6 +18,7 @@ use crate::code;
 use crate::config::Config;
 use crate::definition::Definition;
 use crate::error::Error;
+use crate::kinds::execute_code::Execution;
 use crate::permit::{self, Permit};
 use crate::rules::Rules;
 use crate::shipped;
@@ -48,7 +49,31 @@ impl Registry {
         records: Arc<dyn Records>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Error> {
-        let entries = shipped::entries(&config, definitions, &records, &clock)?;
+        Self::assembled(config, definitions, records, clock, None)
+    }
+
+    /// As [`Self::with_defined`], and with `execute_code`.
+    ///
+    /// # Errors
+    /// As for [`Self::with_defined`].
+    pub fn with_execution(
+        config: Config,
+        definitions: Vec<Definition>,
+        records: Arc<dyn Records>,
+        clock: Arc<dyn Clock>,
+        execution: Execution,
+    ) -> Result<Self, Error> {
+        Self::assembled(config, definitions, records, clock, Some(execution))
+    }
+
+    fn assembled(
+        config: Config,
+        definitions: Vec<Definition>,
+        records: Arc<dyn Records>,
+        clock: Arc<dyn Clock>,
+        execution: Option<Execution>,
+    ) -> Result<Self, Error> {
+        let entries = shipped::entries(&config, definitions, &records, &clock, execution)?;
         let catalogue = Catalogue::new(entries, &config.tool);
         let tuned = config.tool.keys().chain(config.tenants.values().flat_map(|tenant| tenant.tool.keys()));
         for name in tuned {

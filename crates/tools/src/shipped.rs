@@ -11,6 +11,7 @@ use crate::catalogue::Entry;
 use crate::config::Config;
 use crate::definition::{Definition, Kind};
 use crate::error::Error;
+use crate::kinds::execute_code::{self, Execution};
 use crate::kinds::{calculator, filter_list, http, http_request, script, transform_json};
 use crate::outbound::Outbound;
 use crate::providers::{calendar, crm, email, message, payment, ticket};
@@ -24,6 +25,7 @@ pub(crate) fn entries(
     definitions: Vec<Definition>,
     records: &Arc<dyn Records>,
     clock: &Arc<dyn Clock>,
+    execution: Option<Execution>,
 ) -> Result<Vec<Entry>, Error> {
     let outbound = Arc::new(Outbound::new(config.outbound.clone()));
     let mut entries = vec![
@@ -35,6 +37,7 @@ pub(crate) fn entries(
         crm::entry(records, clock),
         email::entry(&config.email, records, clock),
     ];
+    entries.extend(execution.map(execute_code::entry));
     entries.extend(message::entries(records, clock));
     entries.extend(ticket::entries(records, clock));
     entries.extend(payment_entries(config, records, clock));

@@ -16,7 +16,7 @@ use baton_ports::records::{Error, Op, Record, Records};
 use baton_ports::tools::{Checked, Performed, Tools};
 use serde_json::Value;
 
-use crate::{Config, Definition, Registry};
+use crate::{Config, Definition, Execution, Registry};
 
 /// Wednesday 15 January 2025, 10:00 in Madrid.
 pub(crate) const NOW: &str = "2025-01-15T09:00:00Z";
@@ -42,6 +42,13 @@ impl World {
         let (records, clock) = (Arc::new(Memory::default()), Arc::new(SetClock::at(NOW)));
         let definitions = Definition::parse(definitions).unwrap();
         let registry = Registry::with_defined(config, definitions, records.clone(), clock.clone()).unwrap();
+        Self { registry: Arc::new(registry), records, clock }
+    }
+
+    pub(crate) fn executing(execution: Execution) -> Self {
+        let (records, clock) = (Arc::new(Memory::default()), Arc::new(SetClock::at(NOW)));
+        let registry =
+            Registry::with_execution(Config::default(), Vec::new(), records.clone(), clock.clone(), execution).unwrap();
         Self { registry: Arc::new(registry), records, clock }
     }
 
