@@ -62,6 +62,22 @@ pub enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// A process that gives up everything and runs what agents write. The pool starts it.
+    #[command(hide = true)]
+    SandboxChild(SandboxChild),
+}
+
+#[derive(Debug, Args)]
+pub struct SandboxChild {
+    /// What programs may take above what the process needs at rest.
+    #[arg(long)]
+    pub memory_bytes: u64,
+    /// Processor time of all its programs together.
+    #[arg(long)]
+    pub cpu_seconds: u64,
+    /// Run programs even where this machine cannot hold them.
+    #[arg(long)]
+    pub unconfined: bool,
 }
 
 #[derive(Debug, Args)]

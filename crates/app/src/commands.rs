@@ -15,7 +15,9 @@ mod serve;
 mod test;
 mod validate;
 
-use crate::cli::{Cli, Command};
+use baton_tools::sandbox::child;
+
+use crate::cli::{Cli, Command, SandboxChild};
 use crate::{Exit, bench, print};
 
 pub fn run(cli: Cli) -> anyhow::Result<Exit> {
@@ -35,6 +37,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Completions { shell } => completions::run(shell),
         Command::Reference { page } => reference::run(page),
         Command::Part { name, arguments } => part::run(&name, &arguments),
+        Command::SandboxChild(child) => Ok(sandbox_child(&child)),
     }
 }
 
@@ -48,6 +51,13 @@ async fn until_stopped(work: impl Future<Output = anyhow::Result<Exit>>) -> anyh
             Ok(Exit::Stopped)
         }
     }
+}
+
+/// One thread, no runtime: it holds nothing that a program might want.
+fn sandbox_child(child: &SandboxChild) -> Exit {
+    let SandboxChild { memory_bytes, cpu_seconds, unconfined } = *child;
+    let has_served = child::main(&child::Arguments { memory_bytes, cpu_seconds, unconfined });
+    if has_served { Exit::Completed } else { Exit::Failed }
 }
 
 /// Runs asynchronous work to its end.

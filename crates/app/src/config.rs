@@ -33,6 +33,7 @@ pub struct Settings {
     pub database: PathBuf,
     pub models: baton_models::Config,
     pub tools: baton_tools::Config,
+    pub sandbox: baton_tools::sandbox::Config,
     pub engine: EngineSettings,
 }
 
@@ -52,6 +53,7 @@ impl Default for Settings {
             database: PathBuf::from(".baton/baton.db"),
             models: baton_models::Config::default(),
             tools: baton_tools::Config::default(),
+            sandbox: baton_tools::sandbox::Config::default(),
             engine: EngineSettings::default(),
         }
     }

@@ -5,9 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use baton_core::agent::{Agent, Program, Ran};
+use baton_core::agent::Agent;
 use baton_core::definition::Catalog;
-use baton_core::fault::Fault;
 use baton_core::id::TenantId;
 use baton_engine::driver::World;
 use baton_engine::{Agents, Engine, Library};
@@ -15,10 +14,10 @@ use baton_models::Gateway;
 use baton_ports::clock::{Clock, SystemClock};
 use baton_ports::journal::Error;
 use baton_ports::registry::{Registry as _, Version};
-use baton_ports::sandbox::{Limits, Sandbox};
 use baton_ports::tools::Tools;
 use baton_store::sqlite::{self, Store};
-use baton_tools::Registry;
+use baton_tools::sandbox::{self, Launch, Pool};
+use baton_tools::{Execution, Registry};
 
 use crate::Misuse;
 use crate::project::{Project, Sorted, shown};
@@ -28,6 +27,8 @@ pub struct System {
     pub tenant: TenantId,
     pub store: Store,
     pub tools: Arc<Registry>,
+    /// Starts no process before the first program.
+    pub sandbox: Pool,
     pub models: Arc<Gateway>,
     pub clock: Arc<dyn Clock>,
     pub catalog: Catalog,
@@ -67,19 +68,22 @@ impl System {
     /// Over an open store, by a clock of the caller's.
     pub fn by_clock(project: &Project, store: Store, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let settings = &project.settings;
-        let tools = Registry::with_defined(
+        let sandbox = sandbox(&settings.sandbox)?;
+        let tools = Registry::with_execution(
             settings.tools.clone(),
             project.tools.clone(),
             Arc::new(store.clone()),
             clock.clone(),
+            Execution { limits: sandbox.limits(), sandbox: Arc::new(sandbox.clone()) },
         );
         let tools = Arc::new(tools.map_err(|error| Misuse::new(error.to_string()))?);
         let models = Gateway::new(&settings.models, &project.replies, clock.clone());
         let models = Arc::new(models.map_err(|error| Misuse::new(error.to_string()).code(error.code()))?);
         let tenant = TenantId::parse(&settings.tenant).map_err(|error| Misuse::new(format!("tenant: {error}")))?;
         let catalog = catalog_of(&*tools, project.agents.clone());
-        let (options, command) = (settings.engine.options(), project.command());
-        Ok(Self { tenant, store, tools, models, clock, catalog, options, command })
+        let options = baton_engine::Options { code: sandbox.limits(), ..settings.engine.options() };
+        let command = project.command();
+        Ok(Self { tenant, store, tools, sandbox, models, clock, catalog, options, command })
     }
 
     /// Saves every workflow of the project that may run; one that is unchanged keeps its revision.
@@ -104,7 +108,7 @@ impl System {
             journal: Arc::new(self.store.clone()),
             tools: self.tools.clone(),
             models: self.models.clone(),
-            sandbox: Arc::new(NoSandbox),
+            sandbox: Arc::new(self.sandbox.clone()),
             think: Arc::new(Agents),
             clock: self.clock.clone(),
             library: Library::new(Arc::new(self.store.clone())),
@@ -113,15 +117,10 @@ impl System {
     }
 }
 
-/// Runs nothing: agents of type `code` are told so.
-pub struct NoSandbox;
-
-#[async_trait::async_trait]
-impl Sandbox for NoSandbox {
-    async fn run(&self, _: &Program, _: &Limits) -> Result<Ran, Fault> {
-        let message = "this binary has no sandbox for the code of agents; plan with tools alone";
-        Ok(Ran::Failed { fault: Fault::new("SANDBOX_UNAVAILABLE", message), printed: String::new() })
-    }
+/// Programs run in processes of this very binary. None is started before the first program.
+pub fn sandbox(config: &sandbox::Config) -> anyhow::Result<Pool> {
+    let launch = Launch::own(vec!["sandbox-child".into()]).context("this binary cannot be found")?;
+    Ok(Pool::new(config.clone(), launch).map_err(|error| Misuse::new(error.to_string()))?)
 }
 
 /// What definitions may name: these agents, and all tools there are.

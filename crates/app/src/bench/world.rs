@@ -54,7 +54,7 @@ pub async fn engine(store: &Store, journal: Arc<dyn Journal>) -> anyhow::Result<
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let models = Gateway::new(&baton_models::Config::default(), &[], clock.clone())?;
     let world = World {
-        sandbox: Arc::new(crate::wire::NoSandbox),
+        sandbox: Arc::new(crate::wire::sandbox(&baton_tools::sandbox::Config::default())?),
         journal,
         tools: Arc::new(tools(store)?),
         models: Arc::new(models),

@@ -45,15 +45,14 @@ fn an_unknown_setting_is_refused_by_name() {
 #[test]
 fn a_setting_that_is_wrong_has_its_place_and_the_nearest_that_is_known() {
     let place = Place::with(&[("baton.toml", "# mine\ndatabse = \"a\"\n")]);
-    let expected = "\
-error: unknown field `databse`, expected one of `tenant`, `database`, `models`, `tools`, `engine`
+    let shown = "\
  --> baton.toml:2:1
   |
 2 | databse = \"a\"
   | ^^^^^^^
   hint: did you mean `database`?
 ";
-    place.baton(&["validate"]).ends(2).warns(expected);
+    place.baton(&["validate"]).ends(2).warns("error: unknown field `databse`, expected one of").warns(shown);
     let place = Place::with(&[("baton.toml", "tenant = \n")]);
     place.baton(&["validate"]).ends(2).warns(" --> baton.toml:1:10\n");
     Place::empty()

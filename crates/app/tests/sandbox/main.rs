@@ -1,0 +1,107 @@
+//! The sandbox from outside: programs in real children of the real binary, and what they must not get away with.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "what is not a test here serves only tests")]
+
+mod attempts;
+mod calls;
+mod children;
+mod snapshots;
+mod tool;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use baton_core::agent::{Program, Ran, Snapshot, ToolRequest};
+use baton_core::tool::Envelope;
+use baton_ports::sandbox::{Limits, Sandbox as _};
+use baton_tools::sandbox::{Config, Launch, Pool};
+use serde_json::{Value, json};
+
+/// Children are started by the binary under test.
+fn launch() -> Launch {
+    Launch { program: PathBuf::from(env!("CARGO_BIN_EXE_baton")), arguments: vec!["sandbox-child".into()] }
+}
+
+fn config(settings: Value) -> Config {
+    serde_json::from_value(settings).unwrap()
+}
+
+fn pool(settings: Value) -> Pool {
+    Pool::new(config(settings), launch()).unwrap()
+}
+
+fn start(source: &str, tools: &[&str]) -> Program {
+    Program::Start {
+        source: source.to_owned(),
+        inputs: BTreeMap::new(),
+        tools: tools.iter().map(|tool| (*tool).to_owned()).collect(),
+    }
+}
+
+/// What a program comes to, under the pool's own limits.
+async fn run(pool: &Pool, program: &Program) -> Ran {
+    within(pool, program, &pool.limits()).await
+}
+
+async fn within(pool: &Pool, program: &Program, limits: &Limits) -> Ran {
+    pool.run(program, limits).await.unwrap()
+}
+
+/// The result and what was printed.
+#[track_caller]
+fn finished(ran: Ran) -> (Value, String) {
+    match ran {
+        Ran::Finished { output, printed } => (output, printed),
+        other => panic!("expected its end: {other:?}"),
+    }
+}
+
+#[track_caller]
+fn calls(ran: Ran) -> (Vec<ToolRequest>, Snapshot, String) {
+    match ran {
+        Ran::Calls { calls, snapshot, printed } => (calls, snapshot, printed),
+        other => panic!("expected calls: {other:?}"),
+    }
+}
+
+/// Code and message.
+#[track_caller]
+fn failed(ran: Ran) -> (String, String) {
+    match ran {
+        Ran::Failed { fault, .. } => (fault.code.into_owned(), fault.message),
+        other => panic!("expected it to fail: {other:?}"),
+    }
+}
+
+fn asked(calls: &[ToolRequest]) -> Vec<(&str, &str, &Value)> {
+    calls.iter().map(|call| (call.id.as_str(), call.tool.as_str(), &call.arguments)).collect()
+}
+
+fn done(tool: &str, data: Value) -> Envelope {
+    Envelope {
+        success: true,
+        tool: tool.to_owned(),
+        data,
+        error: None,
+        error_code: None,
+        error_details: None,
+        suggested_action: None,
+        audit_id: None,
+        duration_ms: 1,
+        cached: false,
+        cost_usd: 0.0,
+    }
+}
+
+fn not_done(tool: &str, code: &str, details: &str) -> Envelope {
+    Envelope {
+        success: false,
+        error_code: Some(code.to_owned()),
+        error_details: Some(details.to_owned()),
+        ..done(tool, json!(null))
+    }
+}
+
+fn resume(snapshot: Snapshot, results: Vec<Envelope>) -> Program {
+    Program::Resume { snapshot, results }
+}
