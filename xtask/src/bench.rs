@@ -88,6 +88,12 @@ fn table(document: &Value) -> Vec<String> {
     {
         lines.push(format!("recover {runs} runs: first new step after {first:.2} s, all after {all:.2} s"));
     }
+    let programs = &document["programs"];
+    if let (Some(half), Some(tail), Some(rate)) =
+        (programs["pool_p50_us"].as_f64(), programs["pool_p99_us"].as_f64(), programs["programs_per_s_at_64"].as_f64())
+    {
+        lines.push(format!("programs from the pool: p50 {half:.0} µs, p99 {tail:.0} µs; {rate:.0}/s at 64"));
+    }
     lines
 }
 

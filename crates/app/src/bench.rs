@@ -8,6 +8,7 @@
 mod cold;
 mod limit;
 mod parked;
+mod programs;
 mod recorder;
 mod recover;
 mod scopes;
@@ -23,7 +24,8 @@ pub use cold::one as cold_one;
 pub use parked::serve as parked_serve;
 pub use recover::begin as recover_begin;
 
-const CASES: [&str; 6] = ["durable_steps", "pure_chain", "for_each_10000", "cold_start", "parked", "recover"];
+const CASES: [&str; 7] =
+    ["durable_steps", "pure_chain", "for_each_10000", "cold_start", "parked", "recover", "programs"];
 /// Alternating rounds of each measured pair.
 const ROUNDS: usize = 5;
 
@@ -37,6 +39,7 @@ pub struct Size {
     pub parked: usize,
     pub parked_signalled: usize,
     pub recover: usize,
+    pub programs: usize,
     /// Seconds the fresh process is watched.
     pub watch_seconds: u64,
 }
@@ -50,6 +53,7 @@ impl Size {
         parked: 100_000,
         parked_signalled: 1_000,
         recover: 10_000,
+        programs: 512,
         watch_seconds: 10,
     };
     const SMOKE: Self = Self {
@@ -60,6 +64,7 @@ impl Size {
         parked: 200,
         parked_signalled: 20,
         recover: 100,
+        programs: 8,
         watch_seconds: 1,
     };
 }
@@ -99,6 +104,10 @@ pub fn run(args: &Bench) -> anyhow::Result<Exit> {
     if wanted("recover") {
         tell(args, "recovery");
         report.insert("recover".to_owned(), recover::measure(size)?);
+    }
+    if wanted("programs") {
+        tell(args, "programs of agents");
+        report.insert("programs".to_owned(), programs::measure(size)?);
     }
     if args.json {
         print::json(&Value::Object(report))

@@ -1,6 +1,7 @@
 //! `baton doctor`: whether everything a project needs is there, and the way out where it is not.
 
 mod machine;
+mod programs;
 mod reach;
 mod work;
 
@@ -19,6 +20,7 @@ pub async fn run(folder: &Path, args: Doctor) -> anyhow::Result<Exit> {
         checks.push(workflows(&project));
         checks.push(reach::model(&project).await);
         checks.push(reach::mail(&project).await);
+        checks.push(programs::check(&project).await);
         checks.extend(work::checks(&project).await);
     }
     let is_well = checks.iter().all(|check| check.state != State::Fail);

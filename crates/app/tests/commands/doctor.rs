@@ -16,7 +16,7 @@ fn a_fresh_project_is_well_and_asking_leaves_no_trace() {
     place.baton(&["init", "p"]).ends(0);
     let found = place.baton(&["-C", "p", "doctor", "--json"]).ends(0).json();
     assert_eq!(found["ok"], true);
-    for what in ["project", "workflows", "models", "mail", "clock", "database"] {
+    for what in ["project", "workflows", "models", "mail", "sandbox", "clock", "database"] {
         assert_eq!(state(&found, what), "ok", "{what}");
     }
     assert!(!place.path().join("p/.baton").exists());
@@ -53,4 +53,10 @@ fn a_run_that_nobody_moves_is_said_with_the_command_that_does() {
 fn a_database_that_is_none_fails() {
     let place = Place::with(&[("baton.toml", ""), (".baton/baton.db", "this is no database, whatever its name says")]);
     place.baton(&["doctor"]).ends(1).says("fail database");
+}
+
+#[test]
+fn a_sandbox_that_cannot_be_set_up_so_fails_with_its_setting() {
+    let place = Place::with(&[("baton.toml", "[sandbox]\nchildren = 0\n")]);
+    place.baton(&["doctor"]).ends(1).says("`children` is 0");
 }
