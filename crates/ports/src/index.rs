@@ -193,18 +193,23 @@ pub struct Passage {
     pub text: String,
 }
 
+/// Whose documents a search is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Whose {
+    #[default]
+    Anybodys,
+    /// About this person.
+    Of(String),
+    /// About nobody, or about this person where one is named: what this person may see.
+    SharedWith(Option<String>),
+}
+
 /// Which documents a search is about. Every condition must hold.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Filter {
-    pub subject: Option<String>,
+    pub whose: Whose,
     /// The field has this value, or one of these where it is a list, or has it in its own list.
     pub metadata: BTreeMap<String, Value>,
-}
-
-impl Filter {
-    pub fn is_empty(&self) -> bool {
-        self.subject.is_none() && self.metadata.is_empty()
-    }
 }
 
 /// Sorted by the caller's next move.

@@ -10,6 +10,7 @@ pub mod embed;
 pub mod index;
 pub mod journal;
 pub mod keys;
+pub mod memory;
 pub mod models;
 pub mod read;
 pub mod records;

@@ -7,8 +7,8 @@ pub mod search;
 
 use baton_core::id::TenantId;
 use baton_ports::embed::Space;
-use baton_ports::index::{Collection, Document, Filter, Generation, Hit, Index, Laid, Laying, Piece, Recipe};
-use serde_json::{Map, Value, json};
+use baton_ports::index::{Collection, Document, Filter, Generation, Hit, Index, Laid, Laying, Piece, Recipe, Whose};
+use serde_json::{Map, Value};
 
 use super::world::{at, tenant};
 
@@ -87,9 +87,13 @@ pub async fn holding(index: &impl Index, generation: &Generation, words: &[&str]
 
 pub fn only(metadata: Value) -> Filter {
     let fields = metadata.as_object().cloned().unwrap_or_default();
-    Filter { subject: None, metadata: fields.into_iter().collect() }
+    Filter { metadata: fields.into_iter().collect(), ..Filter::default() }
 }
 
-pub fn about(subject: &str) -> Filter {
-    Filter { subject: Some(subject.into()), ..only(json!({})) }
+pub fn about(person: &str) -> Filter {
+    Filter { whose: Whose::Of(person.into()), ..Filter::default() }
+}
+
+pub fn shared_with(person: Option<&str>) -> Filter {
+    Filter { whose: Whose::SharedWith(person.map(str::to_owned)), ..Filter::default() }
 }

@@ -6,7 +6,7 @@ use baton_core::id::TenantId;
 use baton_core::time::Time;
 use baton_ports::index::{
     self, Collection, Document, Error, Filter, Generation, Head, Hit, Laid, Laying, PAGE_MAX, PIECES_MAX, Passage,
-    Piece, Recipe, Stored, Switched, scalars,
+    Piece, Recipe, Stored, Switched, Whose, scalars,
 };
 use serde_json::Value;
 
@@ -308,8 +308,12 @@ fn meets(head: &Head, filter: &Filter) -> bool {
         let held = head.metadata.get(key).map(scalars).unwrap_or_default();
         scalars(wanted).iter().any(|value| held.iter().any(|held| same(held, value)))
     };
-    filter.subject.as_ref().is_none_or(|subject| head.subject.as_ref() == Some(subject))
-        && filter.metadata.iter().all(|(key, wanted)| has(key, wanted))
+    let is_theirs = match &filter.whose {
+        Whose::Anybodys => true,
+        Whose::Of(person) => head.subject.as_ref() == Some(person),
+        Whose::SharedWith(person) => head.subject.is_none() || head.subject == *person,
+    };
+    is_theirs && filter.metadata.iter().all(|(key, wanted)| has(key, wanted))
 }
 
 fn same(one: &Value, other: &Value) -> bool {

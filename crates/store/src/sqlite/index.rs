@@ -145,8 +145,8 @@ impl Index for Store {
         let limit = limit.min(HITS_MAX);
         self.read(move |connection| {
             let Some(found) = generation::one(connection, &tenant, generation)? else { return Ok(Vec::new()) };
-            let only = filter::documents(connection, &found.scope, &filter)?;
-            nearest::search(connection, &found.generation, &vector, only.as_ref(), limit)
+            let chosen = filter::chosen(connection, &found.scope, &filter)?;
+            nearest::search(connection, &found.generation, &vector, &chosen, limit)
         })
         .await
     }
@@ -163,8 +163,8 @@ impl Index for Store {
         let limit = limit.min(HITS_MAX);
         self.read(move |connection| {
             let Some(found) = generation::one(connection, &tenant, generation)? else { return Ok(Vec::new()) };
-            let only = filter::documents(connection, &found.scope, &filter)?;
-            matching::search(connection, generation, &words, only.as_ref(), limit)
+            let chosen = filter::chosen(connection, &found.scope, &filter)?;
+            matching::search(connection, generation, &words, &chosen, limit)
         })
         .await
     }

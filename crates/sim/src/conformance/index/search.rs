@@ -2,7 +2,7 @@ use baton_ports::index::{Collection, Filter, HITS_MAX, Index};
 use serde_json::json;
 
 use super::super::world::{at, other_tenant, tenant};
-use super::{KNOWLEDGE, about, add, begin, holding, near, only, page, recipe, towards, with};
+use super::{KNOWLEDGE, about, add, begin, holding, near, only, page, recipe, shared_with, towards, with};
 
 pub async fn the_nearest_come_first(index: &impl Index) {
     let live = begin(index).await;
@@ -66,7 +66,11 @@ pub async fn filters_ask_for_values_and_persons(index: &impl Index) {
         (only(json!({"nowhere": 1})), vec![]),
         (only(json!({"topic": []})), vec![]),
         (about("ana"), vec!["a"]),
-        (Filter { subject: Some("ben".into()), ..only(json!({"topic": "land"})) }, vec![]),
+        (shared_with(None), vec!["c"]),
+        (shared_with(Some("ben")), vec!["b", "c"]),
+        (shared_with(Some("nobody")), vec!["c"]),
+        (Filter { metadata: only(json!({"topic": "land"})).metadata, ..about("ben") }, vec![]),
+        (Filter { metadata: only(json!({"topic": "sea"})).metadata, ..shared_with(Some("ana")) }, vec!["a"]),
     ];
     for (filter, expect) in cases {
         let mut found = near(index, &live, 0.0, &filter).await;

@@ -2,39 +2,57 @@
 
 use std::collections::HashSet;
 
-use baton_ports::index::{Filter, scalars};
+use baton_ports::index::{Filter, Whose, scalars};
 use rusqlite::{Connection, params};
 use serde_json::Value;
 
 use super::super::sql::numbered;
 use super::document::{Scope, tag_value};
 
-/// The documents that meet every condition; none of it where there is no condition.
-pub(super) fn documents(
-    connection: &Connection,
-    scope: &Scope,
-    filter: &Filter,
-) -> rusqlite::Result<Option<HashSet<i64>>> {
-    let mut met: Option<HashSet<i64>> = None;
-    let mut and = |found: HashSet<i64>| match &mut met {
-        Some(met) => met.retain(|document| found.contains(document)),
-        None => met = Some(found),
-    };
-    if let Some(subject) = &filter.subject {
-        and(about(connection, scope, subject)?);
-    }
-    for (key, value) in &filter.metadata {
-        and(tagged(connection, scope, key, value)?);
-    }
-    Ok(met)
+/// The documents that meet every condition.
+#[derive(Default)]
+pub(super) struct Chosen {
+    /// None of it: all of them may.
+    only: Option<HashSet<i64>>,
+    but: HashSet<i64>,
 }
 
-fn about(connection: &Connection, scope: &Scope, subject: &str) -> rusqlite::Result<HashSet<i64>> {
-    let mut all = connection.prepare_cached(&numbered(
-        "SELECT id FROM memory_document WHERE tenant = $1 AND collection = $2 AND subject = $3",
-    ))?;
+impl Chosen {
+    pub(super) fn holds(&self, document: i64) -> bool {
+        !self.but.contains(&document) && self.only.as_ref().is_none_or(|only| only.contains(&document))
+    }
+
+    fn and(&mut self, found: HashSet<i64>) {
+        match &mut self.only {
+            Some(only) => only.retain(|document| found.contains(document)),
+            None => self.only = Some(found),
+        }
+    }
+}
+
+pub(super) fn chosen(connection: &Connection, scope: &Scope, filter: &Filter) -> rusqlite::Result<Chosen> {
+    let mut chosen = Chosen::default();
+    match &filter.whose {
+        Whose::Anybodys => {}
+        Whose::Of(person) => chosen.and(about(connection, scope, "subject = $3", person)?),
+        // What is about others is little beside what is about nobody.
+        Whose::SharedWith(Some(person)) => {
+            chosen.but = about(connection, scope, "subject IS NOT NULL AND subject <> $3", person)?;
+        }
+        Whose::SharedWith(None) => chosen.but = about(connection, scope, "subject IS NOT NULL AND $3 = ''", "")?,
+    }
+    for (key, value) in &filter.metadata {
+        chosen.and(tagged(connection, scope, key, value)?);
+    }
+    Ok(chosen)
+}
+
+fn about(connection: &Connection, scope: &Scope, whose: &str, person: &str) -> rusqlite::Result<HashSet<i64>> {
+    let mut all = connection.prepare_cached(&numbered(&format!(
+        "SELECT id FROM memory_document WHERE tenant = $1 AND collection = $2 AND {whose}"
+    )))?;
     let [tenant, collection] = scope.names();
-    all.query_map([tenant, collection, subject], |row| row.get(0))?.collect()
+    all.query_map([tenant, collection, person], |row| row.get(0))?.collect()
 }
 
 fn tagged(connection: &Connection, scope: &Scope, key: &str, value: &Value) -> rusqlite::Result<HashSet<i64>> {

@@ -1,11 +1,10 @@
 //! Search by word, in the generation's full-text table.
 
-use std::collections::HashSet;
-
 use baton_ports::index::Hit;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::super::sql::numbered;
+use super::filter::Chosen;
 use super::place;
 
 /// Pieces that are scored for one search. Common words cost most and tell least, so the rarest come first.
@@ -17,7 +16,7 @@ pub(super) fn search(
     connection: &Connection,
     generation: u64,
     words: &[String],
-    only: Option<&HashSet<i64>>,
+    chosen: &Chosen,
     limit: usize,
 ) -> rusqlite::Result<Vec<Hit>> {
     let table = place::text_table(generation);
@@ -37,7 +36,7 @@ pub(super) fn search(
     while let Some(row) = rows.next()? {
         let (piece, rank): (u64, f64) = (row.get(0)?, row.get(1)?);
         let document: Option<i64> = visible.query_row(params![piece, generation], |row| row.get(0)).optional()?;
-        if document.is_some_and(|document| only.is_none_or(|only| only.contains(&document))) {
+        if document.is_some_and(|document| chosen.holds(document)) {
             // FTS5 says lower is better.
             hits.push(Hit { piece, score: -rank });
         }

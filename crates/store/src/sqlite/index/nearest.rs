@@ -1,12 +1,11 @@
 //! Search by vector: the codes of a whole generation are looked through, and the nearest compared exactly.
 
-use std::collections::HashSet;
-
 use baton_ports::index::{Generation, Hit};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::super::sql::numbered;
 use super::code::{self, BLOCK, Nearest};
+use super::filter::Chosen;
 use super::place;
 
 /// Pieces compared exactly for each that is wanted, and at least. A collection no larger than this is searched exactly.
@@ -17,7 +16,7 @@ pub(super) fn search(
     connection: &Connection,
     generation: &Generation,
     vector: &[f32],
-    only: Option<&HashSet<i64>>,
+    chosen: &Chosen,
     limit: usize,
 ) -> rusqlite::Result<Vec<Hit>> {
     if vector.len() != generation.recipe.space.dimensions || limit == 0 {
@@ -30,8 +29,7 @@ pub(super) fn search(
     let mut rows = blocks.query([generation.id])?;
     while let Some(row) = rows.next()? {
         let first = row.get::<_, u64>(0)? * BLOCK;
-        let may = |document| only.is_none_or(|only| only.contains(&document));
-        nearest.look(first, row.get_ref(1)?.as_blob()?, may);
+        nearest.look(first, row.get_ref(1)?.as_blob()?, |document| chosen.holds(document));
     }
     compare(connection, generation.id, vector, nearest.places(), limit)
 }
