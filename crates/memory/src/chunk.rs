@@ -1,0 +1,142 @@
+//! Cutting a text into pieces: at headings always, between paragraphs, items and code where possible, inside them where
+//! they are too large. Pieces of one section overlap a little, so that no sentence loses its neighbours.
+
+mod atom;
+mod block;
+
+use std::ops::Range;
+
+use atom::Atom;
+use block::{Block, Kind};
+
+/// Rises when the same text would be cut differently.
+const VERSION: u32 = 1;
+/// Bytes of the headings a piece shows.
+const HEADING_BYTES_MAX: usize = 300;
+
+/// How large pieces are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Chunking {
+    /// The most tokens of a piece, by estimate.
+    pub(crate) tokens: usize,
+    /// The most tokens a piece shares with the one before it.
+    pub(crate) overlap: usize,
+}
+
+/// A piece of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Chunk {
+    /// The headings it stands under, outermost first.
+    pub(crate) heading: String,
+    pub(crate) range: Range<usize>,
+}
+
+impl Chunking {
+    /// What a generation writes down about how it was cut.
+    pub(crate) fn name(self) -> String {
+        format!("{VERSION}/{}/{}", self.tokens, self.overlap)
+    }
+
+    /// How a generation was cut, from what it wrote down; none if this program would cut it differently.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        let mut numbers = name.split('/').map(str::parse::<usize>);
+        let (version, tokens, overlap) = (numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?);
+        let is_ours = numbers.next().is_none() && u32::try_from(version) == Ok(VERSION) && tokens > 0;
+        is_ours.then_some(Self { tokens, overlap })
+    }
+
+    /// The pieces of a text, in order. Each is a part of it, and nothing but headings and blank space is in none.
+    pub(crate) fn cut(self, title: &str, text: &str) -> Vec<Chunk> {
+        let mut chunks = Vec::new();
+        let mut path = Path::new(title);
+        let mut section: Vec<Block> = Vec::new();
+        for block in block::blocks(text) {
+            match block.kind {
+                Kind::Heading(level) => {
+                    self.cut_section(&path, &std::mem::take(&mut section), text, &mut chunks);
+                    path.enter(level, block::heading_words(&text[block.range]));
+                }
+                Kind::Paragraph | Kind::Item | Kind::Code => section.push(block),
+            }
+        }
+        self.cut_section(&path, &section, text, &mut chunks);
+        chunks
+    }
+
+    fn cut_section(self, path: &Path, section: &[Block], text: &str, chunks: &mut Vec<Chunk>) {
+        let atoms: Vec<Atom> = section.iter().flat_map(|block| atom::of(text, block, self.tokens)).collect();
+        let mut first = 0;
+        while let Some(begins) = atoms.get(first) {
+            let next = self.fill(&atoms, first);
+            let ends = atoms.get(next - 1).unwrap_or(begins);
+            chunks.push(Chunk { heading: path.line(), range: begins.range.start..ends.range.end });
+            first = if next < atoms.len() { self.back(&atoms, first, next) } else { next };
+        }
+    }
+
+    /// Behind the last atom of a piece that begins with `first`. A block that fits into a piece of its own is not torn.
+    fn fill(self, atoms: &[Atom], first: usize) -> usize {
+        let mut next = first;
+        let mut tokens = 0;
+        while let Some(atom) = atoms.get(next) {
+            let needed = if atom.begins_block { atom.block_tokens.min(self.tokens) } else { atom.tokens };
+            if next > first && tokens + needed > self.tokens {
+                break;
+            }
+            tokens += atom.tokens;
+            next += 1;
+        }
+        next
+    }
+
+    /// The atom the next piece begins with: some way back, but always behind where this one began.
+    fn back(self, atoms: &[Atom], first: usize, next: usize) -> usize {
+        let mut begins = next;
+        let mut shared = 0;
+        // What follows must fit behind what is repeated, or the next piece would hold nothing new.
+        let coming = atoms
+            .get(next)
+            .map_or(0, |atom| if atom.begins_block { atom.block_tokens.min(self.tokens) } else { atom.tokens });
+        while begins > first + 1
+            && let Some(atom) = atoms.get(begins - 1)
+            && shared + atom.tokens <= self.overlap
+            && shared + atom.tokens + coming <= self.tokens
+        {
+            shared += atom.tokens;
+            begins -= 1;
+        }
+        begins
+    }
+}
+
+/// The headings above a place.
+struct Path {
+    title: String,
+    headings: Vec<(usize, String)>,
+}
+
+impl Path {
+    fn new(title: &str) -> Self {
+        Self { title: title.trim().to_owned(), headings: Vec::new() }
+    }
+
+    fn enter(&mut self, level: usize, words: &str) {
+        while self.headings.last().is_some_and(|(above, _)| *above >= level) {
+            self.headings.pop();
+        }
+        self.headings.push((level, words.to_owned()));
+    }
+
+    /// As one line. The title is not said twice where the text begins with it.
+    fn line(&self) -> String {
+        let words = self.headings.iter().map(|(_, words)| words.as_str()).filter(|words| *words != self.title);
+        let mut all: Vec<&str> = Some(self.title.as_str()).filter(|title| !title.is_empty()).into_iter().collect();
+        all.extend(words);
+        let mut line = all.join(" > ");
+        line.truncate(line.floor_char_boundary(HEADING_BYTES_MAX));
+        line
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,192 @@
+//! The parts of a text, as Markdown sets them apart. Plain text is paragraphs.
+
+use std::ops::Range;
+
+/// What a part is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A heading of this level, from 1.
+    Heading(usize),
+    Paragraph,
+    /// An item of a list, with what is indented under it.
+    Item,
+    /// A fenced block, its fences included.
+    Code,
+}
+
+/// One part; its range holds no blank line at its ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Block {
+    pub(super) kind: Kind,
+    pub(super) range: Range<usize>,
+}
+
+/// A level deeper than Markdown's deepest is no heading.
+const LEVELS: usize = 6;
+/// Digits of a list number.
+const DIGITS_MAX: usize = 9;
+
+pub(super) fn blocks(text: &str) -> Vec<Block> {
+    let mut reader = Reader::default();
+    let mut begins = 0;
+    for line in text.split_inclusive('\n') {
+        let ends = begins + line.len();
+        reader.line(line.trim_end(), begins..begins + line.trim_end().len());
+        begins = ends;
+    }
+    reader.close();
+    reader.blocks
+}
+
+#[derive(Default)]
+struct Reader {
+    blocks: Vec<Block>,
+    /// The part that is being read.
+    open: Option<Block>,
+    /// The fence that ends the code being read.
+    fence: Option<(char, usize)>,
+}
+
+impl Reader {
+    fn line(&mut self, line: &str, range: Range<usize>) {
+        if let Some(fence) = self.fence {
+            self.extend(range);
+            if closes(line, fence) {
+                self.close();
+            }
+            return;
+        }
+        let content = line.trim_start();
+        if content.is_empty() {
+            self.blank();
+        } else if let Some(fence) = opens(content) {
+            self.begin(Kind::Code, range);
+            self.fence = Some(fence);
+        } else if let Some(level) = heading(content) {
+            self.begin(Kind::Heading(level), range);
+            self.close();
+        } else if is_item(content) {
+            self.begin(Kind::Item, range);
+        } else if self.goes_on(line) {
+            self.extend(range);
+        } else {
+            self.begin(Kind::Paragraph, range);
+        }
+    }
+
+    /// An item goes on behind a blank line, if what follows is indented.
+    fn blank(&mut self) {
+        if !matches!(self.open, Some(Block { kind: Kind::Item, .. })) {
+            self.close();
+        }
+    }
+
+    /// Whether a line of plain words belongs to what is open.
+    fn goes_on(&self, line: &str) -> bool {
+        match &self.open {
+            Some(Block { kind: Kind::Item, .. }) => line.starts_with([' ', '\t']),
+            Some(Block { kind: Kind::Paragraph | Kind::Code, .. }) => true,
+            Some(Block { kind: Kind::Heading(_), .. }) | None => false,
+        }
+    }
+
+    fn begin(&mut self, kind: Kind, range: Range<usize>) {
+        self.close();
+        self.open = Some(Block { kind, range });
+    }
+
+    fn extend(&mut self, range: Range<usize>) {
+        if let Some(open) = &mut self.open {
+            open.range.end = range.end.max(open.range.end);
+        }
+    }
+
+    fn close(&mut self) {
+        self.fence = None;
+        self.blocks.extend(self.open.take());
+    }
+}
+
+fn heading(content: &str) -> Option<usize> {
+    let level = content.chars().take_while(|c| *c == '#').count();
+    let is_heading = (1..=LEVELS).contains(&level) && content.get(level..).is_some_and(|rest| rest.starts_with(' '));
+    is_heading.then_some(level)
+}
+
+/// The words of a heading line.
+pub(super) fn heading_words(line: &str) -> &str {
+    line.trim().trim_matches('#').trim()
+}
+
+fn opens(content: &str) -> Option<(char, usize)> {
+    let mark = content.chars().next().filter(|c| matches!(c, '`' | '~'))?;
+    let length = content.chars().take_while(|c| *c == mark).count();
+    (length >= 3).then_some((mark, length))
+}
+
+fn closes(line: &str, (mark, length): (char, usize)) -> bool {
+    let content = line.trim();
+    content.chars().count() >= length && content.chars().all(|c| c == mark)
+}
+
+fn is_item(content: &str) -> bool {
+    let mut rest = content.trim_start_matches(|c: char| c.is_ascii_digit());
+    let digits = content.len() - rest.len();
+    let marks: &[char] = if digits == 0 { &['-', '*', '+'] } else { &['.', ')'] };
+    match rest.strip_prefix(marks) {
+        Some(after) => rest = after,
+        None => return false,
+    }
+    digits <= DIGITS_MAX && rest.starts_with([' ', '\t'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kinds(text: &str) -> Vec<(Kind, &str)> {
+        blocks(text).into_iter().map(|block| (block.kind, &text[block.range])).collect()
+    }
+
+    #[test]
+    fn headings_paragraphs_items_and_code_are_told_apart() {
+        let text = "# Title\nFirst line\nsecond line\n\n## Deeper ##\n- one\n  more of one\n- two\n1. three\n\n\
+                    ```rust\n# not a heading\n\nfn a() {}\n```\nafter\n";
+        assert_eq!(
+            kinds(text),
+            [
+                (Kind::Heading(1), "# Title"),
+                (Kind::Paragraph, "First line\nsecond line"),
+                (Kind::Heading(2), "## Deeper ##"),
+                (Kind::Item, "- one\n  more of one"),
+                (Kind::Item, "- two"),
+                (Kind::Item, "1. three"),
+                (Kind::Code, "```rust\n# not a heading\n\nfn a() {}\n```"),
+                (Kind::Paragraph, "after"),
+            ]
+        );
+        assert_eq!(heading_words("## Deeper ##"), "Deeper");
+    }
+
+    #[test]
+    fn an_item_goes_on_while_it_is_indented() {
+        assert_eq!(kinds("- a\n\n  b\n\nc"), [(Kind::Item, "- a\n\n  b"), (Kind::Paragraph, "c")]);
+    }
+
+    #[test]
+    fn what_only_looks_like_a_mark_is_a_paragraph() {
+        for plain in ["#hashtag", "####### seven", "-5 degrees", "2024.5", "a - b", "``inline``", "1234567890. far"] {
+            assert_eq!(kinds(plain), [(Kind::Paragraph, plain)]);
+        }
+    }
+
+    #[test]
+    fn a_fence_that_never_closes_ends_with_the_text() {
+        assert_eq!(kinds("~~~\na\n\n# b"), [(Kind::Code, "~~~\na\n\n# b")]);
+    }
+
+    #[test]
+    fn lines_may_end_as_on_windows() {
+        assert_eq!(kinds("# A\r\n\r\nb\r\nc\r\n"), [(Kind::Heading(1), "# A"), (Kind::Paragraph, "b\r\nc")]);
+    }
+}

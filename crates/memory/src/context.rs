@@ -1,0 +1,154 @@
+//! What an agent is told before it thinks: recent words, documents and like conversations, within a budget of tokens.
+
+use baton_core::id::TenantId;
+use baton_ports::index::Collection;
+use baton_ports::memory::{
+    CONTEXT_TOKENS_MAX, Cited, Context, Error, LeftOut, Message, RECENT_MAX, Search, SimilarConversation, Thread,
+    Wanted,
+};
+use serde_json::Value;
+
+use crate::episodic::similar_conversations;
+use crate::long::Long;
+use crate::short::Short;
+use crate::tokens::estimate;
+
+/// What each part may have of the budget before the others have had theirs, in hundredths. What one does not need, the
+/// messages get, and then the documents.
+const DOCUMENTS_SHARE: usize = 40;
+const CONVERSATIONS_SHARE: usize = 10;
+
+pub(crate) async fn gather(
+    short: &Short,
+    long: &Long,
+    tenant: &TenantId,
+    wanted: &Wanted,
+    tokens: usize,
+) -> Result<Context, Error> {
+    let over = |what, size, limit| if size > limit { Err(Error::TooLarge { what, size, limit }) } else { Ok(()) };
+    over("the number of recent messages", wanted.recent, RECENT_MAX)?;
+    over("a context's tokens", tokens, CONTEXT_TOKENS_MAX)?;
+    let (recent, documents, conversations) = futures::join!(
+        recent(short, tenant, wanted),
+        documents(long, tenant, wanted),
+        conversations(long, tenant, wanted),
+    );
+    let ((thread, messages), (documents, one), (conversations, other)) = (recent?, documents?, conversations?);
+    let found = Found { thread, messages, documents, conversations };
+    Ok(Context { degraded: one.or(other), ..found.within(tokens) })
+}
+
+async fn recent(short: &Short, tenant: &TenantId, wanted: &Wanted) -> Result<(Option<Thread>, Vec<Message>), Error> {
+    match &wanted.conversation {
+        Some(conversation) if wanted.strategy.has_short() => {
+            let thread = short.thread(tenant, conversation).await?;
+            Ok((thread, short.recent(tenant, conversation, wanted.recent).await?))
+        }
+        Some(_) | None => Ok((None, Vec::new())),
+    }
+}
+
+async fn documents(long: &Long, tenant: &TenantId, wanted: &Wanted) -> Result<(Vec<Cited>, Option<String>), Error> {
+    if !wanted.strategy.has_long() {
+        return Ok((Vec::new(), None));
+    }
+    let search = Search {
+        top: wanted.documents,
+        collection: Collection::Knowledge,
+        filter: wanted.filter.clone(),
+        ..Search::knowledge(&wanted.message)
+    };
+    let found = long.search(tenant, &search).await?;
+    Ok((found.passages, found.degraded))
+}
+
+async fn conversations(
+    long: &Long,
+    tenant: &TenantId,
+    wanted: &Wanted,
+) -> Result<(Vec<SimilarConversation>, Option<String>), Error> {
+    if !wanted.strategy.has_long() {
+        return Ok((Vec::new(), None));
+    }
+    let but = wanted.conversation.as_deref();
+    similar_conversations(long, tenant, &wanted.message, wanted.conversations, but).await
+}
+
+/// Everything that was found.
+struct Found {
+    thread: Option<Thread>,
+    messages: Vec<Message>,
+    documents: Vec<Cited>,
+    conversations: Vec<SimilarConversation>,
+}
+
+impl Found {
+    /// The best of it that fits: documents and conversations from the top, messages from the newest.
+    fn within(self, tokens: usize) -> Context {
+        let mut budget = Budget { left: tokens };
+        let summary = self.thread.as_ref().and_then(|thread| thread.summary.as_ref());
+        let summary = summary.map(|summary| summary.text.clone()).filter(|text| budget.take(estimate(text)));
+        let session = self.thread.map_or(Value::Null, |thread| thread.session);
+        let session = if budget.take(estimate(&session.to_string())) { session } else { Value::Null };
+        let share = |hundredths: usize| tokens * hundredths / 100;
+        let mut documents = budget.fill(share(DOCUMENTS_SHARE), &self.documents, cost_of_document);
+        let conversations = budget.fill(share(CONVERSATIONS_SHARE), &self.conversations, cost_of_conversation);
+        let newest_first: Vec<Message> = self.messages.iter().rev().cloned().collect();
+        let mut messages = budget.fill(tokens, &newest_first, cost_of_message);
+        messages.reverse();
+        let more = self.documents.get(documents.len()..).unwrap_or_default();
+        documents.extend(budget.fill(tokens, more, cost_of_document));
+        let left_out = LeftOut {
+            messages: self.messages.len() - messages.len(),
+            documents: self.documents.len() - documents.len(),
+            conversations: self.conversations.len() - conversations.len(),
+        };
+        Context {
+            summary,
+            session,
+            recent_messages: messages,
+            relevant_documents: documents,
+            similar_conversations: conversations,
+            tokens: tokens - budget.left,
+            left_out,
+            degraded: None,
+        }
+    }
+}
+
+struct Budget {
+    left: usize,
+}
+
+impl Budget {
+    fn take(&mut self, cost: usize) -> bool {
+        let fits = cost <= self.left;
+        self.left -= if fits { cost } else { 0 };
+        fits
+    }
+
+    /// Items from the first on, up to one that does not fit into the share or the budget.
+    fn fill<T: Clone>(&mut self, share: usize, items: &[T], cost: impl Fn(&T) -> usize) -> Vec<T> {
+        let mut share = Budget { left: share };
+        let fits = |item: &&T| {
+            let cost = cost(item);
+            cost <= self.left && share.take(cost) && self.take(cost)
+        };
+        items.iter().take_while(fits).cloned().collect()
+    }
+}
+
+fn cost_of_document(document: &Cited) -> usize {
+    estimate(&document.content) + estimate(&document.heading)
+}
+
+fn cost_of_conversation(conversation: &SimilarConversation) -> usize {
+    estimate(&conversation.summary) + estimate(&conversation.outcome)
+}
+
+fn cost_of_message(message: &Message) -> usize {
+    estimate(&message.content) + estimate(message.speaker.word())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,47 @@
+//! The embedders there are, and which of them made what is being searched.
+
+mod builtin;
+mod endpoint;
+mod features;
+
+use std::sync::Arc;
+
+use baton_ports::embed::{Embedder, Space};
+
+pub use builtin::Builtin;
+pub use endpoint::Endpoint;
+pub(crate) use features::{is_common, words};
+
+use crate::config::{Config, Provider, Wrong};
+
+/// The embedder of the settings, and the built-in one, which is always there.
+pub(crate) struct Embedders {
+    current: Arc<dyn Embedder>,
+    builtin: Arc<dyn Embedder>,
+}
+
+impl Embedders {
+    pub(crate) fn new(config: &Config) -> Result<Self, Wrong> {
+        let builtin: Arc<dyn Embedder> = Arc::new(Builtin::new());
+        let current = match config.embedder {
+            Provider::Builtin => builtin.clone(),
+            Provider::OpenAi => Arc::new(Endpoint::new(config)?),
+        };
+        Ok(Self { current, builtin })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn replace_current(&mut self, embedder: Arc<dyn Embedder>) {
+        self.current = embedder;
+    }
+
+    /// What new generations are made with.
+    pub(crate) fn current(&self) -> &Arc<dyn Embedder> {
+        &self.current
+    }
+
+    /// The one whose vectors can be compared with those of a space.
+    pub(crate) fn of(&self, space: &Space) -> Option<&Arc<dyn Embedder>> {
+        [&self.current, &self.builtin].into_iter().find(|embedder| embedder.space() == space)
+    }
+}

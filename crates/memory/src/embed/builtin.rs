@@ -1,0 +1,166 @@
+//! The embedder that needs no model: features of the spelling, hashed into a vector.
+//!
+//! It is a function of the text: the same on every machine, at no cost, in microseconds. What it can tell is that two
+//! texts are written with like words: in other forms, misspelt, run together or taken apart. What it cannot tell is that different words mean the
+//! same; for that there are models, behind an endpoint. `docs/concepts/memory.md` has figures.
+//!
+//! Feature hashing after Weinberger et al. (2009), letter groups after fastText (Bojanowski et al. 2017).
+
+use async_trait::async_trait;
+use baton_ports::embed::{Embedder, Error, Role, Space};
+
+use super::features::{groups, is_common, stem, words};
+
+/// Part of the space's name: raise it with any change that changes a vector.
+const VERSION: u32 = 1;
+const DIMENSIONS: usize = 384;
+/// Places of the vector that one feature is spread over, so that two features rarely share all of them.
+const SPREAD: usize = 4;
+/// What a frequent word counts, beside a telling one.
+const COMMON_WEIGHT: f32 = 0.05;
+/// A word of so many letters is a telling one; shorter ones are more often everybody's.
+const TELLING_LETTERS: f32 = 6.0;
+/// What all letter groups of a word count together, beside the word.
+const GROUPS_WEIGHT: f32 = 1.0;
+
+/// See the module's words.
+#[derive(Debug, Clone)]
+pub struct Builtin {
+    space: Space,
+}
+
+impl Builtin {
+    pub fn new() -> Self {
+        Self { space: Space { name: format!("builtin-{VERSION}"), dimensions: DIMENSIONS } }
+    }
+}
+
+impl Default for Builtin {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[async_trait]
+impl Embedder for Builtin {
+    fn space(&self) -> &Space {
+        &self.space
+    }
+
+    async fn embed(&self, texts: &[String], _: Role) -> Result<Vec<Vec<f32>>, Error> {
+        Ok(texts.iter().map(|text| vector(text)).collect())
+    }
+}
+
+pub(super) fn vector(text: &str) -> Vec<f32> {
+    let mut counted: std::collections::BTreeMap<String, f32> = std::collections::BTreeMap::new();
+    for word in words(text) {
+        *counted.entry(word).or_default() += 1.0;
+    }
+    let mut vector = vec![0.0; DIMENSIONS];
+    for (word, times) in counted {
+        add_word(&mut vector, &word, weight(&word) * (1.0 + times.ln()));
+    }
+    normalise(&mut vector);
+    vector
+}
+
+/// How much a word tells: a guess at its rarity, which no corpus is asked for.
+fn weight(word: &str) -> f32 {
+    if is_common(word) {
+        return COMMON_WEIGHT;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a word's length")]
+    let letters = word.chars().count() as f32;
+    (letters / TELLING_LETTERS).min(1.0)
+}
+
+fn add_word(vector: &mut [f32], word: &str, weight: f32) {
+    add(vector, hash(b'w', stem(word)), weight);
+    let mut found = Vec::new();
+    groups(word, |group| found.push(hash(b'g', group)));
+    #[expect(clippy::cast_precision_loss, reason = "groups of one word")]
+    let each = weight * GROUPS_WEIGHT / (found.len().max(1) as f32).sqrt();
+    found.into_iter().for_each(|group| add(vector, group, each));
+}
+
+/// Adds a feature to the places its hash names, with the signs it names.
+fn add(vector: &mut [f32], feature: u64, weight: f32) {
+    let mut bits = feature;
+    for _ in 0..SPREAD {
+        bits = mixed(bits);
+        let place = usize::try_from(bits >> 8).unwrap_or(0) % DIMENSIONS;
+        if let Some(value) = vector.get_mut(place) {
+            *value += if bits & 1 == 0 { weight } else { -weight };
+        }
+    }
+}
+
+/// FNV-1a over the kind and the bytes, mixed.
+fn hash(kind: u8, text: &str) -> u64 {
+    let bytes = std::iter::once(kind).chain(text.bytes());
+    mixed(bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)))
+}
+
+/// The finaliser of splitmix64 (Steele et al. 2014).
+fn mixed(bits: u64) -> u64 {
+    let mut z = bits.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// To length 1; a vector of zeroes stays one.
+pub(super) fn normalise(vector: &mut [f32]) {
+    let length = vector.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
+    if length > 0.0 {
+        #[expect(clippy::cast_possible_truncation, reason = "a share of the length")]
+        vector.iter_mut().for_each(|value| *value = (f64::from(*value) / length) as f32);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use baton_sim::conformance;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn it_does_what_every_embedder_must() {
+        conformance::embedder(async || Builtin::new()).await;
+    }
+
+    fn likeness(one: &str, other: &str) -> f32 {
+        vector(one).iter().zip(vector(other)).map(|(a, b)| a * b).sum()
+    }
+
+    #[test]
+    fn forms_misspellings_and_compounds_lie_near_each_other() {
+        for (one, other) in [
+            ("desalination", "desalinisation"),
+            ("glacier crevasse", "galcier crevase"),
+            ("lighthouse", "light house"),
+            ("cancelación", "cancelar"),
+            ("the tides", "tide"),
+        ] {
+            assert!(likeness(one, other) > 0.2, "{one} and {other}: {}", likeness(one, other));
+            assert!(likeness(one, other) > 2.0 * likeness(one, "bread oven").abs(), "{one}");
+        }
+    }
+
+    #[test]
+    fn words_of_one_meaning_lie_apart() {
+        assert!(likeness("doctor", "physician").abs() < 0.2);
+    }
+
+    /// Vectors are kept in databases: a change of them is another space, and this test goes with its number.
+    #[test]
+    fn the_vectors_of_this_version_stay_as_they_are() {
+        assert_eq!(Builtin::new().space().name, "builtin-1");
+        let sum: f64 =
+            vector("The moon pulls the sea.").iter().zip(1..).map(|(value, n)| f64::from(*value) * f64::from(n)).sum();
+        assert!((sum - PINNED).abs() < 1e-3, "{sum}");
+    }
+
+    const PINNED: f64 = -0.401_734;
+}

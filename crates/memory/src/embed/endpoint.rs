@@ -1,0 +1,231 @@
+//! Any server that speaks OpenAI's embeddings (`POST {base_url}/embeddings`): OpenAI, Ollama, vLLM, and so on.
+
+mod answer;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use baton_ports::embed::{Embedder, Error, Role, Space};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, Response, Url, redirect};
+use serde_json::{Value, json};
+
+use super::builtin::normalise;
+use crate::config::{Config, Wrong};
+
+const PUBLIC: &str = "https://api.openai.com/v1";
+const USER_AGENT: &str = concat!("baton/", env!("CARGO_PKG_VERSION"));
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Attempts at a request that is for keeping. A query is asked once: whoever searches does not wait.
+const ATTEMPTS: u32 = 5;
+/// The wait behind the first attempt; it doubles with each.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// The longest wait, whatever the server says.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+/// Bytes of one answer: a full request of the longest vectors, written out.
+const ANSWER_BYTES_MAX: usize = 32 << 20;
+
+/// Models whose vectors' length is known.
+const KNOWN: [(&str, usize); 8] = [
+    ("text-embedding-3-small", 1_536),
+    ("text-embedding-3-large", 3_072),
+    ("text-embedding-ada-002", 1_536),
+    ("nomic-embed-text", 768),
+    ("mxbai-embed-large", 1_024),
+    ("bge-m3", 1_024),
+    ("all-minilm", 384),
+    ("snowflake-arctic-embed", 1_024),
+];
+
+/// A server's embedder.
+pub struct Endpoint {
+    space: Space,
+    client: Client,
+    url: Url,
+    model: String,
+    /// Sent only where they were written: most servers refuse to be told.
+    dimensions: Option<usize>,
+    query_prefix: String,
+    passage_prefix: String,
+    batch: usize,
+}
+
+impl Endpoint {
+    /// Connects to nothing.
+    ///
+    /// # Errors
+    /// A setting that cannot be used, by name.
+    pub fn new(config: &Config) -> Result<Self, Wrong> {
+        // Another part of the program may have installed it already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder()
+            .user_agent(USER_AGENT)
+            .default_headers(headers(config)?)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(Duration::from_millis(config.timeout_ms))
+            // A key goes to the host it was given for and to no other.
+            .redirect(redirect::Policy::none())
+            .build()
+            .map_err(|error| Wrong::new("embedder", format!("no HTTP client can be made: {error}")))?;
+        Ok(Self {
+            space: Space { name: space_name(config), dimensions: dimensions(config)? },
+            client,
+            url: url(config)?,
+            model: config.model.clone(),
+            dimensions: config.dimensions,
+            query_prefix: config.query_prefix.clone(),
+            passage_prefix: config.passage_prefix.clone(),
+            batch: config.batch,
+        })
+    }
+
+    async fn ask(&self, inputs: &[String], attempts: u32) -> Result<Vec<Vec<f32>>, Error> {
+        let mut wait = FIRST_WAIT;
+        for attempt in 1.. {
+            match self.attempt(inputs).await {
+                Err(Error::Unavailable { retry_after, .. }) if attempt < attempts => {
+                    tokio::time::sleep(retry_after.unwrap_or(wait).min(WAIT_MAX)).await;
+                    wait *= 2;
+                }
+                other => return other,
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    async fn attempt(&self, inputs: &[String]) -> Result<Vec<Vec<f32>>, Error> {
+        let mut body = json!({"model": self.model, "input": inputs, "encoding_format": "float"});
+        if let (Some(fields), Some(dimensions)) = (body.as_object_mut(), self.dimensions) {
+            fields.insert("dimensions".to_owned(), Value::from(dimensions));
+        }
+        let sent = self.client.post(self.url.clone()).json(&body).send().await;
+        let answer = sent.map_err(|error| self.unavailable(reason(&error), None))?;
+        let (status, waits) = (answer.status(), retry_after(answer.headers()));
+        let bytes = self.read(answer).await?;
+        if status.is_success() {
+            let vectors = answer::vectors(&bytes, inputs.len(), self.space.dimensions);
+            return vectors.map_err(|reason| Error::Rejected { space: self.space.name.clone(), reason });
+        }
+        let reason = format!("it answered {}: {}", status.as_u16(), answer::complaint(&bytes));
+        if status.is_server_error() || matches!(status.as_u16(), 408 | 429) {
+            return Err(self.unavailable(reason, waits));
+        }
+        Err(Error::Rejected { space: self.space.name.clone(), reason })
+    }
+
+    async fn read(&self, mut answer: Response) -> Result<Vec<u8>, Error> {
+        let mut bytes = Vec::new();
+        while let Some(part) = answer.chunk().await.map_err(|error| self.unavailable(reason(&error), None))? {
+            if bytes.len() + part.len() > ANSWER_BYTES_MAX {
+                let reason = format!("its answer is over the limit of {ANSWER_BYTES_MAX} bytes");
+                return Err(Error::Rejected { space: self.space.name.clone(), reason });
+            }
+            bytes.extend_from_slice(&part);
+        }
+        Ok(bytes)
+    }
+
+    fn unavailable(&self, reason: String, retry_after: Option<Duration>) -> Error {
+        Error::Unavailable { space: self.space.name.clone(), reason, retry_after }
+    }
+}
+
+#[async_trait]
+impl Embedder for Endpoint {
+    fn space(&self) -> &Space {
+        &self.space
+    }
+
+    async fn embed(&self, texts: &[String], role: Role) -> Result<Vec<Vec<f32>>, Error> {
+        let (prefix, attempts) = match role {
+            Role::Query => (&self.query_prefix, 1),
+            Role::Passage => (&self.passage_prefix, ATTEMPTS),
+        };
+        let mut vectors = Vec::with_capacity(texts.len());
+        for batch in texts.chunks(self.batch.max(1)) {
+            // Most servers refuse an empty text; its vector is all zeroes, and need not be asked for.
+            let spoken = |text: &&String| !text.trim().is_empty();
+            let inputs: Vec<String> =
+                batch.iter().filter(spoken).map(|text| format!("{prefix}{}", text.replace('\0', " "))).collect();
+            let found = if inputs.is_empty() { Vec::new() } else { self.ask(&inputs, attempts).await? };
+            let mut found = found.into_iter();
+            vectors.extend(batch.iter().map(|text| {
+                let mut vector = if spoken(&text) { found.next() } else { None }.unwrap_or_default();
+                vector.resize(self.space.dimensions, 0.0);
+                normalise(&mut vector);
+                vector
+            }));
+        }
+        Ok(vectors)
+    }
+}
+
+fn url(config: &Config) -> Result<Url, Wrong> {
+    let written = config.base_url.as_deref().map(str::trim).filter(|url| !url.is_empty()).unwrap_or(PUBLIC);
+    let wrong = |reason: String| Wrong::new("base_url", reason);
+    // The text is not repeated: it may hold a password.
+    let mut url =
+        Url::parse(written).map_err(|error| wrong(format!("not a URL ({error}); write one such as {PUBLIC}")))?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err(wrong(format!("not an http or https URL; write one such as {PUBLIC}")));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong("it holds a user name or password; write the key as `api_key`".to_owned()));
+    }
+    let path = format!("{}/embeddings", url.path().trim_end_matches('/'));
+    url.set_path(&path);
+    Ok(url)
+}
+
+fn headers(config: &Config) -> Result<HeaderMap, Wrong> {
+    let mut headers = HeaderMap::new();
+    if let Some(key) = config.api_key() {
+        let mut value = HeaderValue::try_from(format!("Bearer {key}"))
+            .map_err(|_| Wrong::new("api_key", "it has characters that cannot be sent; copy it again"))?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+    Ok(headers)
+}
+
+fn dimensions(config: &Config) -> Result<usize, Wrong> {
+    let name = config.model.split(':').next().unwrap_or_default();
+    let known = KNOWN.iter().find(|(model, _)| *model == name).map(|(_, dimensions)| *dimensions);
+    config.dimensions.or(known).ok_or_else(|| {
+        let reason = format!("write how many numbers a vector of `{}` has; it is not a model we know", config.model);
+        Wrong::new("dimensions", reason)
+    })
+}
+
+/// What is put before a text changes its vector, so it is part of the name.
+fn space_name(config: &Config) -> String {
+    match (config.query_prefix.as_str(), config.passage_prefix.as_str()) {
+        ("", "") => config.model.clone(),
+        (query, passage) => format!("{} ({query:?}, {passage:?})", config.model),
+    }
+}
+
+/// How long the server asks us to wait: `retry-after-ms`, else `Retry-After` in seconds. Of its other form, a date, the
+/// wait is our own.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
+    let seconds = number("retry-after-ms").map(|ms| ms / 1_000.0).or_else(|| number(RETRY_AFTER.as_str()))?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+/// Why no answer came, with what lies behind it and without the address, which may be somebody's own.
+fn reason(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "it gave no answer in time".to_owned();
+    }
+    let mut told = String::from("no connection");
+    let mut cause = std::error::Error::source(error);
+    while let Some(behind) = cause {
+        told = format!("{told}: {behind}");
+        cause = behind.source();
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests;

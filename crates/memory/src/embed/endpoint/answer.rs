@@ -1,0 +1,55 @@
+//! What an embeddings server answers.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Characters of a server's complaint that are repeated.
+const COMPLAINT_CHARS_MAX: usize = 300;
+
+#[derive(Deserialize)]
+struct Body {
+    data: Vec<Item>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    /// Some servers leave it out; then the order is the requests'.
+    index: Option<usize>,
+    embedding: Vec<f32>,
+}
+
+/// One vector per text, in their order; or what is wrong with the answer.
+pub(super) fn vectors(bytes: &[u8], texts: usize, dimensions: usize) -> Result<Vec<Vec<f32>>, String> {
+    let body: Body =
+        serde_json::from_slice(bytes).map_err(|error| format!("its answer is no list of vectors: {error}"))?;
+    if body.data.len() != texts {
+        return Err(format!("it answered {} vectors for {texts} texts", body.data.len()));
+    }
+    let mut vectors: Vec<Option<Vec<f32>>> = vec![None; texts];
+    for (place, item) in body.data.into_iter().enumerate() {
+        if item.embedding.len() != dimensions {
+            let found = item.embedding.len();
+            return Err(format!(
+                "its vectors have {found} dimensions, and {dimensions} are expected: write `dimensions`"
+            ));
+        }
+        if !item.embedding.iter().all(|value| value.is_finite()) {
+            return Err("a vector holds what is no number".to_owned());
+        }
+        let slot = vectors.get_mut(item.index.unwrap_or(place)).ok_or("it answered an index that was not asked for")?;
+        *slot = Some(item.embedding);
+    }
+    vectors.into_iter().collect::<Option<_>>().ok_or_else(|| "it answered one text twice".to_owned())
+}
+
+/// What a server says is wrong, in the forms servers have for it.
+pub(super) fn complaint(bytes: &[u8]) -> String {
+    let value: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    let said = [value.pointer("/error/message"), value.get("error"), value.get("message"), value.get("detail")];
+    let said = said.into_iter().flatten().find_map(Value::as_str);
+    let text = said.map_or_else(|| String::from_utf8_lossy(bytes).into_owned(), str::to_owned);
+    match text.trim() {
+        "" => "no words".to_owned(),
+        text => text.chars().take(COMPLAINT_CHARS_MAX).collect(),
+    }
+}

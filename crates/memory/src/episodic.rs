@@ -1,0 +1,143 @@
+//! Episodic memory: what was tried before, and how it went. An execution is a document whose text is its goal; a
+//! conversation that is over is one whose text is what was said.
+
+use baton_core::id::TenantId;
+use baton_ports::index::{BODY_BYTES_MAX, Collection, Document, Filter, NAME_BYTES_MAX, TEXT_BYTES_MAX};
+use baton_ports::memory::{
+    Error, Execution, Message, QUERY_BYTES_MAX, SIMILAR_MAX, Search, SimilarConversation, SimilarExecution, Summary,
+    TOP_MAX, Thread,
+};
+use serde_json::{Map, Value, json};
+
+use crate::long::Long;
+use crate::summary::line;
+
+/// Passages looked at for each document that is wanted: several may be of one document.
+const LOOKED_AT_PER_ONE: usize = 4;
+/// Bytes of one message that is indexed.
+const MESSAGE_SHOWN_MAX: usize = 8_000;
+
+/// The field by which executions are told apart.
+const SUCCESS: &str = "success";
+const AGENT: &str = "agent";
+const OUTCOME: &str = "outcome";
+
+pub(crate) fn execution(execution: Execution) -> Result<Document, Error> {
+    if execution.goal.trim().is_empty() {
+        return Err(Error::Invalid { what: "an execution's goal".to_owned(), reason: "it is empty".to_owned() });
+    }
+    let body = serde_json::to_value(&execution)
+        .map_err(|error| Error::Invalid { what: "an execution".to_owned(), reason: error.to_string() })?;
+    let size = body.to_string().len();
+    if size > BODY_BYTES_MAX {
+        return Err(Error::TooLarge { what: "an execution's plan and results", size, limit: BODY_BYTES_MAX });
+    }
+    let mut metadata = Map::from_iter([(SUCCESS.to_owned(), json!(execution.success))]);
+    if let Some(agent) = &execution.agent {
+        metadata.insert(AGENT.to_owned(), json!(agent));
+    }
+    let text = clip(&execution.goal, QUERY_BYTES_MAX).to_owned();
+    Ok(Document { name: execution.id, title: String::new(), subject: execution.user, metadata, text, body })
+}
+
+/// A conversation that is over. Its summary comes first: that is what another one is most likely to be like.
+pub(crate) fn conversation(thread: &Thread, summary: &Summary, outcome: &str, messages: &[Message]) -> Document {
+    let mut text = format!("{}\n", summary.text);
+    for message in messages {
+        let line = line(message, MESSAGE_SHOWN_MAX);
+        if text.len() + line.len() + 2 > TEXT_BYTES_MAX {
+            break;
+        }
+        text.push('\n');
+        text.push_str(&line);
+        text.push('\n');
+    }
+    let outcome = clip(outcome, NAME_BYTES_MAX / 2);
+    Document {
+        name: thread.conversation.clone(),
+        title: String::new(),
+        subject: thread.customer.clone(),
+        metadata: Map::from_iter([(OUTCOME.to_owned(), json!(outcome))]),
+        text,
+        body: json!({"summary": summary.text, "outcome": outcome, "messages": thread.messages}),
+    }
+}
+
+pub(crate) async fn similar_executions(
+    long: &Long,
+    tenant: &TenantId,
+    goal: &str,
+    limit: usize,
+    success_only: bool,
+) -> Result<Vec<SimilarExecution>, Error> {
+    let mut filter = Filter::default();
+    if success_only {
+        filter.metadata.insert(SUCCESS.to_owned(), json!(true));
+    }
+    let found = similar(long, tenant, Collection::Executions, goal, limit, filter, None).await?;
+    let mut executions = Vec::new();
+    for (_, score, body) in found.documents {
+        let execution = serde_json::from_value(body);
+        let execution = execution.map_err(|error| Error::Unreadable { reason: format!("an execution: {error}") })?;
+        executions.push(SimilarExecution { execution, score });
+    }
+    Ok(executions)
+}
+
+/// Conversations like a message, but not the one it is said in; and why there may be more.
+pub(crate) async fn similar_conversations(
+    long: &Long,
+    tenant: &TenantId,
+    message: &str,
+    limit: usize,
+    but: Option<&str>,
+) -> Result<(Vec<SimilarConversation>, Option<String>), Error> {
+    let found = similar(long, tenant, Collection::Conversations, message, limit, Filter::default(), but).await?;
+    let text = |body: &Value, field: &str| body.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let conversation = |(name, score, body): (String, f64, Value)| SimilarConversation {
+        conversation_id: name,
+        summary: text(&body, "summary"),
+        outcome: text(&body, OUTCOME),
+        score,
+    };
+    Ok((found.documents.into_iter().map(conversation).collect(), found.degraded))
+}
+
+struct Similar {
+    /// Name, score and body of each.
+    documents: Vec<(String, f64, Value)>,
+    degraded: Option<String>,
+}
+
+/// The documents of the best passages, each once.
+async fn similar(
+    long: &Long,
+    tenant: &TenantId,
+    collection: Collection,
+    query: &str,
+    limit: usize,
+    filter: Filter,
+    but: Option<&str>,
+) -> Result<Similar, Error> {
+    if limit > SIMILAR_MAX {
+        return Err(Error::TooLarge { what: "the number of similar ones", size: limit, limit: SIMILAR_MAX });
+    }
+    let top = (limit * LOOKED_AT_PER_ONE).min(TOP_MAX);
+    let search = Search { collection, top, filter, ..Search::knowledge(query) };
+    let found = long.search(tenant, &search).await?;
+    let mut documents: Vec<(String, f64, Value)> = Vec::new();
+    for passage in found.passages {
+        let is_new = documents.iter().all(|(name, _, _)| *name != passage.document);
+        if documents.len() == limit || !is_new || but == Some(passage.document.as_str()) {
+            continue;
+        }
+        if let Some(stored) = long.document(tenant, collection, &passage.document).await? {
+            documents.push((passage.document, passage.score, stored.body));
+        }
+    }
+    Ok(Similar { documents, degraded: found.degraded })
+}
+
+fn clip(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
+}

@@ -1,0 +1,171 @@
+//! The way in: all memories behind one port.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use baton_core::id::TenantId;
+use baton_ports::clock::Clock;
+use baton_ports::index::{Collection, Document, Head, Index};
+use baton_ports::memory::{
+    self, Added, Closing, Context, Error, Execution, Forgotten, Found, Message, Reindexed, Search, SimilarExecution,
+    Summary, Thread, Wanted,
+};
+use baton_ports::models::Models;
+use baton_ports::records::Records;
+use serde_json::{Map, Value};
+
+use crate::config::{Config, Wrong};
+use crate::context;
+use crate::embed::Embedders;
+use crate::episodic;
+use crate::long::Long;
+use crate::short::{self, Short};
+use crate::summary::Summaries;
+
+/// What memory is made of.
+pub struct Parts {
+    pub index: Arc<dyn Index>,
+    pub records: Arc<dyn Records>,
+    /// Writes summaries; without one they are excerpts.
+    pub models: Option<Arc<dyn Models>>,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// All that is remembered, of every tenant.
+pub struct Memory {
+    long: Long,
+    short: Short,
+    summaries: Summaries,
+    /// Tokens of a context that asks for no other number.
+    context_tokens: usize,
+}
+
+impl Memory {
+    /// Opens nothing and connects to nothing.
+    ///
+    /// # Errors
+    /// A setting that cannot be used, by name.
+    pub fn new(config: &Config, parts: Parts) -> Result<Self, Wrong> {
+        config.check()?;
+        let Parts { index, records, models, clock } = parts;
+        let embedders = Embedders::new(config)?;
+        Ok(Self {
+            long: Long::new(index, embedders, config.chunking(), clock.clone()),
+            short: Short::new(records, clock),
+            summaries: Summaries::new(models),
+            context_tokens: config.context_tokens,
+        })
+    }
+}
+
+#[async_trait]
+impl memory::Memory for Memory {
+    async fn add(&self, tenant: &TenantId, of: Collection, document: Document) -> Result<Added, Error> {
+        self.long.add(tenant, of, document).await
+    }
+
+    async fn remove(&self, tenant: &TenantId, of: Collection, name: &str) -> Result<bool, Error> {
+        self.long.remove(tenant, of, name).await
+    }
+
+    async fn documents(
+        &self,
+        tenant: &TenantId,
+        of: Collection,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Head>, Error> {
+        self.long.documents(tenant, of, after, limit).await
+    }
+
+    async fn search(&self, tenant: &TenantId, search: &Search) -> Result<Found, Error> {
+        self.long.search(tenant, search).await
+    }
+
+    async fn reindex(&self, tenant: &TenantId, of: Collection) -> Result<Reindexed, Error> {
+        self.long.reindex(tenant, of).await
+    }
+
+    async fn say(
+        &self,
+        tenant: &TenantId,
+        conversation: &str,
+        customer: Option<&str>,
+        message: Message,
+    ) -> Result<(), Error> {
+        self.short.say(tenant, conversation, customer, message).await
+    }
+
+    async fn thread(&self, tenant: &TenantId, conversation: &str) -> Result<Option<Thread>, Error> {
+        self.short.thread(tenant, conversation).await
+    }
+
+    async fn recent(&self, tenant: &TenantId, conversation: &str, limit: usize) -> Result<Vec<Message>, Error> {
+        self.short.recent(tenant, conversation, limit).await
+    }
+
+    async fn set_session(
+        &self,
+        tenant: &TenantId,
+        conversation: &str,
+        fields: &Map<String, Value>,
+    ) -> Result<(), Error> {
+        self.short.set_session(tenant, conversation, fields).await
+    }
+
+    async fn summarise(&self, tenant: &TenantId, conversation: &str, but: usize) -> Result<Option<Summary>, Error> {
+        self.summaries.bring_up_to_date(&self.short, tenant, conversation, but).await
+    }
+
+    async fn close(&self, tenant: &TenantId, conversation: &str, closing: Closing) -> Result<Summary, Error> {
+        let Some(thread) = self.short.thread(tenant, conversation).await? else {
+            return Err(short::not_found(conversation));
+        };
+        let summary = match &closing.summary {
+            Some(text) => self.short.set_summary_text(tenant, conversation, text).await?,
+            None => self.summaries.bring_up_to_date(&self.short, tenant, conversation, 0).await?,
+        };
+        let Some(summary) = summary else { return Err(short::not_found(conversation)) };
+        let messages = self.short.all(tenant, conversation).await?;
+        let document = episodic::conversation(&thread, &summary, &closing.outcome, &messages);
+        // The words are findable before they leave: whoever closes again after a crash closes the rest.
+        self.long.add(tenant, Collection::Conversations, document).await?;
+        self.short.end(tenant, conversation).await?;
+        Ok(summary)
+    }
+
+    async fn record_execution(&self, tenant: &TenantId, execution: Execution) -> Result<(), Error> {
+        let document = episodic::execution(execution)?;
+        self.long.add(tenant, Collection::Executions, document).await.map(drop)
+    }
+
+    async fn similar_executions(
+        &self,
+        tenant: &TenantId,
+        goal: &str,
+        limit: usize,
+        success_only: bool,
+    ) -> Result<Vec<SimilarExecution>, Error> {
+        episodic::similar_executions(&self.long, tenant, goal, limit, success_only).await
+    }
+
+    async fn context(&self, tenant: &TenantId, wanted: &Wanted) -> Result<Context, Error> {
+        let tokens = wanted.tokens.unwrap_or(self.context_tokens);
+        context::gather(&self.short, &self.long, tenant, wanted, tokens).await
+    }
+
+    async fn forget(&self, tenant: &TenantId, customer: &str) -> Result<Forgotten, Error> {
+        let (threads, messages) = self.short.forget(tenant, customer).await?;
+        let long = |of| self.long.forget(tenant, of, customer);
+        Ok(Forgotten {
+            threads,
+            messages,
+            knowledge: long(Collection::Knowledge).await?,
+            conversations: long(Collection::Conversations).await?,
+            executions: long(Collection::Executions).await?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

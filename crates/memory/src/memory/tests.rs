@@ -1,0 +1,395 @@
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use baton_core::model::{Reply, Request};
+use baton_core::run::ModelFault;
+use baton_core::time::Time;
+use baton_ports::embed::{self, Embedder, Role, Space};
+use baton_ports::index::Filter;
+use baton_ports::memory::{Memory as _, Mode, Speaker, Strategy, Summarised};
+use baton_ports::models::{Asker, Pieces};
+use baton_sim::conformance::world::{other_tenant, tenant};
+use baton_sim::fake;
+use serde_json::json;
+
+use super::*;
+use crate::embed::Builtin;
+
+const KNOWLEDGE: Collection = Collection::Knowledge;
+
+struct Ticking(AtomicUsize);
+
+impl Clock for Ticking {
+    fn now(&self) -> Time {
+        Time::from_ms(1_700_000_000_000 + i64::try_from(self.0.fetch_add(1, Ordering::Relaxed)).unwrap())
+    }
+}
+
+/// Answers every request with the same words, and remembers what it was asked; without words it fails.
+#[derive(Default)]
+struct Scripted {
+    words: Option<&'static str>,
+    asked: Mutex<Vec<Request>>,
+}
+
+#[async_trait]
+impl Models for Scripted {
+    async fn ask(&self, _: &Asker, request: &Request, _: Duration, _: Option<&Pieces>) -> Result<Reply, ModelFault> {
+        self.asked.lock().unwrap().push(request.clone());
+        let reply = self.words.map(|words| json!({
+            "content": words, "finish": "stop", "usage": {}, "model": "m", "provider": "script", "cost": 0, "latency_ms": 1,
+        }));
+        let fault = baton_core::fault::Fault::new("MODEL_UNAVAILABLE", "not now");
+        match reply {
+            Some(reply) => Ok(serde_json::from_value(reply).unwrap()),
+            None => Err(ModelFault { fault, retryable: false, retry_after: None }),
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    async fn explain(&self, _: &TenantId, _: &str) -> Option<Value> {
+        None
+    }
+}
+
+/// The built-in embedder under another name, which may fail.
+struct Other {
+    space: Space,
+    fails: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl Embedder for Other {
+    fn space(&self) -> &Space {
+        &self.space
+    }
+
+    async fn embed(&self, texts: &[String], role: Role) -> Result<Vec<Vec<f32>>, embed::Error> {
+        if self.fails.load(Ordering::Relaxed) {
+            let (space, reason) = (self.space.name.clone(), "down".to_owned());
+            return Err(embed::Error::Unavailable { space, reason, retry_after: None });
+        }
+        Builtin::new().embed(texts, role).await
+    }
+}
+
+struct World {
+    index: fake::Index,
+    records: fake::Store,
+    models: Arc<Scripted>,
+    fails: Arc<AtomicBool>,
+}
+
+impl World {
+    fn new() -> Self {
+        Self { index: fake::Index::new(), records: fake::Store::new(), models: Arc::default(), fails: Arc::default() }
+    }
+
+    fn memory(&self) -> Memory {
+        self.by(&Config::default(), None)
+    }
+
+    fn by(&self, config: &Config, embedder: Option<&str>) -> Memory {
+        let clock: Arc<dyn Clock> = Arc::new(Ticking(AtomicUsize::new(0)));
+        let parts = Parts {
+            index: Arc::new(self.index.clone()),
+            records: Arc::new(self.records.clone()),
+            models: Some(self.models.clone()),
+            clock,
+        };
+        let mut memory = Memory::new(config, parts).unwrap();
+        if let Some(name) = embedder {
+            let space = Space { name: name.to_owned(), dimensions: Builtin::new().space().dimensions };
+            memory.long.use_embedder(Arc::new(Other { space, fails: self.fails.clone() }));
+        }
+        memory
+    }
+}
+
+fn page(name: &str, text: &str) -> Document {
+    Document {
+        name: name.to_owned(),
+        title: String::new(),
+        subject: None,
+        metadata: Map::new(),
+        text: text.to_owned(),
+        body: Value::Null,
+    }
+}
+
+const RETURNS: &str =
+    "# Returns\n\nYou may return shoes within thirty days.\n\n## Refunds\n\nMoney is back in five days.\n";
+const TIDES: &str = "# Tides\n\nThe moon pulls the sea and makes high water.\n";
+
+async fn add(memory: &Memory, name: &str, text: &str) -> Added {
+    memory.add(&tenant(), KNOWLEDGE, page(name, text)).await.unwrap()
+}
+
+async fn find(memory: &Memory, query: &str) -> Vec<String> {
+    let found = memory.search(&tenant(), &Search::knowledge(query)).await.unwrap();
+    found.passages.into_iter().map(|passage| passage.content).collect()
+}
+
+#[tokio::test]
+async fn a_document_is_found_in_pieces_that_say_where_they_are_from() {
+    let memory = World::new().memory();
+    assert_eq!(find(&memory, "anything").await, [] as [&str; 0]);
+    assert_eq!(add(&memory, "returns", RETURNS).await, Added { revision: 1, pieces: 2, unchanged: false });
+    add(&memory, "tides", TIDES).await;
+    for mode in [Mode::Hybrid, Mode::Vector, Mode::Text] {
+        let search = Search { mode, ..Search::knowledge("when is my money back?") };
+        let found = memory.search(&tenant(), &search).await.unwrap();
+        let best = &found.passages[0];
+        assert_eq!(best.content, "Money is back in five days.", "{mode:?}");
+        assert_eq!((best.document.as_str(), best.heading.as_str(), best.chunk), ("returns", "Returns > Refunds", 1));
+        assert_eq!(&RETURNS[best.begins as usize..best.ends as usize], best.content);
+        assert_eq!(found.degraded, None);
+    }
+}
+
+#[tokio::test]
+async fn the_same_document_again_does_nothing_and_a_changed_one_takes_its_place() {
+    let memory = World::new().memory();
+    add(&memory, "returns", RETURNS).await;
+    assert_eq!(add(&memory, "returns", RETURNS).await, Added { revision: 1, pieces: 0, unchanged: true });
+    add(&memory, "returns", "Money is never given back.").await;
+    assert_eq!(find(&memory, "money back").await, ["Money is never given back."]);
+}
+
+#[tokio::test]
+async fn a_long_document_is_laid_in_many_parts_and_gone_on_with() {
+    let world = World::new();
+    let memory = world.by(&Config::default(), Some("model-1"));
+    let paragraphs: Vec<String> =
+        (0..300).map(|number| format!("# H{number}\n\nParagraph {number} is about it.")).collect();
+    let text = paragraphs.join("\n\n");
+    world.fails.store(true, Ordering::Relaxed);
+    memory.add(&tenant(), KNOWLEDGE, page("long", &text)).await.unwrap_err();
+    world.fails.store(false, Ordering::Relaxed);
+    // The document was kept, and adding it again makes it findable.
+    assert_eq!(add(&memory, "long", &text).await.pieces, 300);
+    assert_eq!(find(&memory, "paragraph 277").await[0], "Paragraph 277 is about it.");
+}
+
+#[tokio::test]
+async fn while_the_embedder_is_down_words_answer_alone_and_say_so() {
+    let world = World::new();
+    let memory = world.by(&Config::default(), Some("model-1"));
+    add(&memory, "tides", TIDES).await;
+    world.fails.store(true, Ordering::Relaxed);
+    let found = memory.search(&tenant(), &Search::knowledge("moon")).await.unwrap();
+    assert_eq!(found.passages.len(), 1);
+    assert!(found.degraded.is_some_and(|why| why.contains("words alone") && why.contains("model-1")));
+    let vector = Search { mode: Mode::Vector, ..Search::knowledge("moon") };
+    assert!(matches!(memory.search(&tenant(), &vector).await, Err(Error::Embedding(_))));
+}
+
+#[tokio::test]
+async fn another_embedder_in_the_settings_waits_for_a_reindex() {
+    let world = World::new();
+    add(&world.by(&Config::default(), Some("model-1")), "tides", TIDES).await;
+    let after = world.by(&Config::default(), Some("model-2"));
+    let found = after.search(&tenant(), &Search::knowledge("moon")).await.unwrap();
+    assert!(found.degraded.is_some_and(|why| why.contains("`model-1") && why.contains("baton knowledge reindex")));
+    let refused = after.add(&tenant(), KNOWLEDGE, page("returns", RETURNS)).await.unwrap_err();
+    assert!(matches!(refused, Error::OtherEmbedder { .. }), "{refused:?}");
+    assert_eq!(after.documents(&tenant(), KNOWLEDGE, None, 9).await.unwrap().len(), 1);
+
+    let reindexed = after.reindex(&tenant(), KNOWLEDGE).await.unwrap();
+    assert_eq!((reindexed.documents, reindexed.pieces), (1, 1));
+    assert!(reindexed.embedder.contains("model-2"));
+    let found = after.search(&tenant(), &Search::knowledge("moon")).await.unwrap();
+    assert_eq!((found.passages.len(), found.degraded), (1, None));
+    add(&after, "returns", RETURNS).await;
+}
+
+#[tokio::test]
+async fn what_was_made_by_the_built_in_embedder_is_always_searched_by_both_ways() {
+    let world = World::new();
+    add(&world.memory(), "tides", TIDES).await;
+    let after = world.by(&Config::default(), Some("model-1"));
+    let found = after.search(&tenant(), &Search::knowledge("tidal")).await.unwrap();
+    assert_eq!((found.passages.len(), found.degraded), (1, None));
+}
+
+#[tokio::test]
+async fn a_reindex_cuts_anew_and_answers_meanwhile() {
+    let world = World::new();
+    let text: String = (0..60).map(|number| format!("Sentence number {number} says a few words more. ")).collect();
+    let memory = world.memory();
+    add(&memory, "long", &text).await;
+    let small = world.by(&Config { chunk_tokens: 40, chunk_overlap: 0, ..Config::default() }, None);
+    let generations = async || world.index.generations(&tenant(), KNOWLEDGE).await.unwrap();
+    let before = generations().await[0].pieces;
+    // Added by the recipe of what answers, whatever the settings say.
+    add(&small, "tides", TIDES).await;
+    assert_eq!(generations().await[0].pieces, before + 1);
+    let reindexed = small.reindex(&tenant(), KNOWLEDGE).await.unwrap();
+    assert!(reindexed.pieces > before + 5, "{reindexed:?} and {before}");
+    assert_eq!(reindexed.documents, 2);
+    assert_eq!(small.reindex(&tenant(), KNOWLEDGE).await.unwrap(), reindexed);
+}
+
+#[tokio::test]
+async fn too_much_is_refused_with_its_limit() {
+    let memory = World::new().memory();
+    add(&memory, "tides", TIDES).await;
+    let search = Search { top: 51, ..Search::knowledge("moon") };
+    let refused = memory.search(&tenant(), &search).await.unwrap_err().to_string();
+    assert!(refused.contains("51, over the limit of 50"), "{refused}");
+    for empty in ["", " \n", "?!"] {
+        assert_eq!(find(&memory, empty).await, [] as [&str; 0]);
+    }
+}
+
+fn message(speaker: Speaker, content: &str) -> Message {
+    Message { id: None, speaker, content: content.to_owned(), at: Time::from_ms(5) }
+}
+
+async fn talk(memory: &Memory, conversation: &str, customer: Option<&str>, said: &[&str]) {
+    for (number, words) in said.iter().enumerate() {
+        let speaker = if number % 2 == 0 { Speaker::Customer } else { Speaker::Agent };
+        memory.say(&tenant(), conversation, customer, message(speaker, words)).await.unwrap();
+    }
+}
+
+async fn close(memory: &Memory, conversation: &str, outcome: &str, summary: Option<&str>) -> Summary {
+    let closing = Closing { outcome: outcome.to_owned(), summary: summary.map(str::to_owned) };
+    memory.close(&tenant(), conversation, closing).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_closed_conversation_is_found_by_what_was_said_and_leaves_short_term_memory() {
+    let memory = World::new().memory();
+    talk(&memory, "c1", Some("ana"), &["My kettle leaks", "We send you another", "Thanks"]).await;
+    talk(&memory, "c2", Some("ben"), &["Where is my parcel?", "It comes tomorrow"]).await;
+    assert_eq!(close(&memory, "c1", "success", Some("A leaking kettle was replaced")).await.by, Summarised::Caller);
+    close(&memory, "c2", "success", None).await;
+    assert_eq!(memory.thread(&tenant(), "c1").await.unwrap(), None);
+    let context = memory.context(&tenant(), &Wanted::new(Some("c3".into()), "the kettle is leaking")).await.unwrap();
+    let like = &context.similar_conversations[0];
+    assert_eq!((like.conversation_id.as_str(), like.outcome.as_str()), ("c1", "success"));
+    assert_eq!(like.summary, "A leaking kettle was replaced");
+    let gone = memory.close(&tenant(), "c1", Closing { outcome: "x".into(), summary: None }).await.unwrap_err();
+    assert_eq!(gone.to_string(), "there is no conversation `c1`");
+}
+
+#[tokio::test]
+async fn summaries_are_a_models_or_an_excerpt() {
+    let mut world = World::new();
+    talk(&world.memory(), "c1", None, &["My kettle leaks", "We send you another", "Thanks"]).await;
+    let excerpt = world.memory().summarise(&tenant(), "c1", 0).await.unwrap().unwrap();
+    assert_eq!((excerpt.text.as_str(), excerpt.covers), ("customer: My kettle leaks\ncustomer: Thanks", 3));
+    assert_eq!(excerpt.by, Summarised::Excerpt);
+
+    world.models = Arc::new(Scripted { words: Some("A kettle leaks."), ..Scripted::default() });
+    let memory = world.memory();
+    let said: Vec<String> = (0..250).map(|number| format!("message {number}")).collect();
+    let said: Vec<&str> = said.iter().map(String::as_str).collect();
+    talk(&memory, "c2", None, &said).await;
+    let summary = memory.summarise(&tenant(), "c2", 20).await.unwrap().unwrap();
+    assert_eq!((summary.text.as_str(), summary.covers, summary.by), ("A kettle leaks.", 230, Summarised::Model));
+    // A hundred messages at a time, each with what the last one said; and nothing twice.
+    assert_eq!(world.models.asked.lock().unwrap().len(), 3);
+    memory.summarise(&tenant(), "c2", 20).await.unwrap();
+    assert_eq!(world.models.asked.lock().unwrap().len(), 3);
+}
+
+fn execution(id: &str, goal: &str, success: bool) -> Execution {
+    Execution {
+        id: id.to_owned(),
+        goal: goal.to_owned(),
+        plan: json!({"steps": [{"id": 1, "tool": "shopify.get_order"}]}),
+        results: json!([{"ok": success}]),
+        success,
+        agent: Some("code".to_owned()),
+        user: Some("ana".to_owned()),
+        cost_usd: Some(0.25),
+        duration_ms: Some(1_200),
+        iterations: Some(2),
+        at: Time::from_ms(7),
+    }
+}
+
+#[tokio::test]
+async fn executions_are_found_by_goals_like_theirs() {
+    let memory = World::new().memory();
+    let goals = [
+        ("e1", "Return an order of shoes", true),
+        ("e2", "Return the order of a hat", false),
+        ("e3", "Water the plants", true),
+    ];
+    for (id, goal, success) in goals {
+        memory.record_execution(&tenant(), execution(id, goal, success)).await.unwrap();
+    }
+    let similar = async |success_only| {
+        let found = memory.similar_executions(&tenant(), "returning an order", 2, success_only).await.unwrap();
+        found.into_iter().map(|one| one.execution.id).collect::<Vec<_>>()
+    };
+    let mut both = similar(false).await;
+    both.sort();
+    assert_eq!(both, ["e1", "e2"]);
+    assert_eq!(similar(true).await[0], "e1");
+    let found = memory.similar_executions(&tenant(), "Return an order of shoes", 1, true).await.unwrap();
+    assert_eq!(found[0].execution, execution("e1", "Return an order of shoes", true));
+    let refused = memory.record_execution(&tenant(), execution("e4", " ", true)).await.unwrap_err().to_string();
+    assert_eq!(refused, "an execution's goal: it is empty");
+    let large = Execution { results: json!("x".repeat(300_000)), ..execution("e5", "Anything", true) };
+    let refused = memory.record_execution(&tenant(), large).await.unwrap_err().to_string();
+    assert!(refused.starts_with("an execution's plan and results is 300"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_context_is_made_of_what_its_strategy_says() {
+    let memory = World::new().memory();
+    add(&memory, "returns", RETURNS).await;
+    talk(&memory, "old", None, &["I want to return shoes", "Done"]).await;
+    close(&memory, "old", "success", None).await;
+    talk(&memory, "now", None, &["Hello", "How can I help?"]).await;
+    let parts = async |strategy| {
+        let wanted = Wanted { strategy, ..Wanted::new(Some("now".into()), "return my shoes") };
+        let context = memory.context(&tenant(), &wanted).await.unwrap();
+        assert!(context.tokens > 0 && context.degraded.is_none());
+        [context.recent_messages.len(), context.relevant_documents.len(), context.similar_conversations.len()]
+    };
+    assert_eq!(parts(Strategy::ShortOnly).await, [2, 0, 0]);
+    assert_eq!(parts(Strategy::LongOnly).await, [0, 2, 1]);
+    assert_eq!(parts(Strategy::Hybrid).await, [2, 2, 1]);
+    let none = Wanted { recent: 0, documents: 0, conversations: 0, ..Wanted::new(Some("now".into()), "return") };
+    let context = memory.context(&tenant(), &none).await.unwrap();
+    assert_eq!((context.recent_messages.len(), context.relevant_documents.len()), (0, 0));
+    let filter = Filter { metadata: [("kind".to_owned(), json!("none"))].into(), ..Filter::default() };
+    let filtered = Wanted { filter, ..Wanted::new(None, "return my shoes") };
+    assert_eq!(memory.context(&tenant(), &filtered).await.unwrap().relevant_documents.len(), 0);
+}
+
+#[tokio::test]
+async fn everything_about_a_person_is_forgotten_and_nothing_else() {
+    let memory = World::new().memory();
+    let about =
+        |name: &str, subject: Option<&str>| Document { subject: subject.map(str::to_owned), ..page(name, TIDES) };
+    memory.add(&tenant(), KNOWLEDGE, about("hers", Some("ana"))).await.unwrap();
+    memory.add(&tenant(), KNOWLEDGE, about("ours", None)).await.unwrap();
+    talk(&memory, "c1", Some("ana"), &["one", "two"]).await;
+    close(&memory, "c1", "success", None).await;
+    talk(&memory, "c2", Some("ana"), &["three"]).await;
+    talk(&memory, "c3", Some("ben"), &["four"]).await;
+    memory.record_execution(&tenant(), execution("e1", "Find her parcel", true)).await.unwrap();
+    memory.add(&other_tenant(), KNOWLEDGE, about("theirs", Some("ana"))).await.unwrap();
+
+    let forgotten = memory.forget(&tenant(), "ana").await.unwrap();
+    assert_eq!(forgotten, Forgotten { threads: 1, messages: 1, knowledge: 1, conversations: 1, executions: 1 });
+    assert_eq!(memory.forget(&tenant(), "ana").await.unwrap(), Forgotten::default());
+    let names = async |of| {
+        let all = memory.documents(&tenant(), of, None, 9).await.unwrap();
+        all.into_iter().map(|head| head.name).collect::<Vec<_>>()
+    };
+    assert_eq!(names(KNOWLEDGE).await, ["ours"]);
+    assert_eq!(names(Collection::Executions).await, [] as [&str; 0]);
+    assert!(memory.thread(&tenant(), "c3").await.unwrap().is_some());
+    assert_eq!(memory.documents(&other_tenant(), KNOWLEDGE, None, 9).await.unwrap().len(), 1);
+}

@@ -1,0 +1,111 @@
+//! What is kept of a conversation beside its messages, and the names of its records.
+
+use std::collections::VecDeque;
+
+use baton_ports::memory::{Message, RECENT_MAX, Summary, Thread};
+use baton_ports::records::Op;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+pub(super) const HEADS: &str = "memory.conversations";
+pub(super) const MESSAGES: &str = "memory.messages";
+pub(super) const OF_CUSTOMERS: &str = "memory.customers";
+
+/// Between the parts of a record's name; no id holds it.
+const APART: char = '\u{1f}';
+/// Digits of a message's number, so that names are in the order of numbers.
+const DIGITS: usize = 12;
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Head {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) customer: Option<String>,
+    /// Messages `first..next` are kept.
+    pub(super) first: u64,
+    pub(super) next: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) summary: Option<Summary>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    session: Map<String, Value>,
+    /// Ids of the last messages that had one.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    heard: VecDeque<String>,
+}
+
+impl Head {
+    pub(super) fn has_heard(&self, message: &Message) -> bool {
+        message.id.as_ref().is_some_and(|id| self.heard.contains(id))
+    }
+
+    /// Counts a message, and says which one gives way to it.
+    pub(super) fn hear(&mut self, message: &Message, kept_max: u64) -> Option<u64> {
+        self.next += 1;
+        if let Some(id) = &message.id {
+            self.heard.push_back(id.clone());
+            if self.heard.len() > RECENT_MAX {
+                self.heard.pop_front();
+            }
+        }
+        (self.next - self.first > kept_max).then(|| {
+            self.first += 1;
+            self.first - 1
+        })
+    }
+
+    /// Writes down whose conversation it is, the first time that is known.
+    pub(super) fn of_customer(&mut self, conversation: &str, customer: Option<&str>) -> Vec<Op> {
+        match (customer, &self.customer) {
+            (Some(customer), None) => {
+                self.customer = Some(customer.to_owned());
+                let key = customer_key(customer, conversation);
+                vec![Op::Put { space: OF_CUSTOMERS.to_owned(), key, value: Value::Null }]
+            }
+            (_, Some(_)) | (None, None) => Vec::new(),
+        }
+    }
+
+    pub(super) fn lay_over_session(&mut self, fields: &Map<String, Value>) {
+        for (name, value) in fields {
+            if value.is_null() {
+                self.session.remove(name);
+            } else {
+                self.session.insert(name.clone(), value.clone());
+            }
+        }
+    }
+
+    pub(super) fn session_bytes(&self) -> usize {
+        json!(self.session).to_string().len()
+    }
+
+    pub(super) fn thread(self, conversation: &str) -> Thread {
+        Thread {
+            conversation: conversation.to_owned(),
+            customer: self.customer,
+            summary: self.summary,
+            session: Value::Object(self.session),
+            messages: self.next,
+        }
+    }
+
+    /// Writes the head where it is still at the version that was read, or not there yet.
+    pub(super) fn write(&self, conversation: &str, version: Option<u64>) -> Op {
+        let (space, key, value) = (HEADS.to_owned(), conversation.to_owned(), json!(self));
+        match version {
+            Some(version) => Op::CompareAndSet { space, key, version, value },
+            None => Op::Insert { space, key, value },
+        }
+    }
+}
+
+pub(super) fn message_prefix(conversation: &str) -> String {
+    format!("{conversation}{APART}")
+}
+
+pub(super) fn message_key(conversation: &str, number: u64) -> String {
+    format!("{conversation}{APART}{number:0DIGITS$}")
+}
+
+pub(super) fn customer_key(customer: &str, conversation: &str) -> String {
+    format!("{customer}{APART}{conversation}")
+}
