@@ -21,8 +21,12 @@ const PREFIX: &str = "BATON_";
 /// Variables that are not settings.
 const NOT_SETTINGS: [&str; 3] = ["BATON_LOG", "BATON_FUZZ_SECONDS", "BATON_FUZZ_SEED"];
 /// Names other software uses for our settings (SEEDS 42).
-const ALIASES: [(&str, &[&str]); 2] =
-    [("OPENAI_API_KEY", &["models", "api_key"]), ("OPENAI_BASE_URL", &["models", "base_url"])];
+const ALIASES: [(&str, &[&str]); 4] = [
+    ("OPENAI_API_KEY", &["models", "api_key"]),
+    ("OPENAI_API_KEY", &["memory", "api_key"]),
+    ("OPENAI_BASE_URL", &["models", "base_url"]),
+    ("OPENAI_BASE_URL", &["memory", "base_url"]),
+];
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -34,6 +38,7 @@ pub struct Settings {
     pub models: baton_models::Config,
     pub tools: baton_tools::Config,
     pub sandbox: baton_tools::sandbox::Config,
+    pub memory: baton_memory::Config,
     pub engine: EngineSettings,
 }
 
@@ -54,6 +59,7 @@ impl Default for Settings {
             models: baton_models::Config::default(),
             tools: baton_tools::Config::default(),
             sandbox: baton_tools::sandbox::Config::default(),
+            memory: baton_memory::Config::default(),
             engine: EngineSettings::default(),
         }
     }
@@ -145,12 +151,13 @@ fn suggest(misuse: Misuse, message: &str) -> Misuse {
 /// Lays variables over the file.
 fn overlay(document: &mut toml::Table, variables: impl Iterator<Item = (String, String)>) {
     for (name, text) in variables {
-        if let Some((_, path)) = ALIASES.iter().find(|(alias, _)| *alias == name) {
+        for (_, path) in ALIASES.iter().filter(|(alias, _)| *alias == name) {
             let path: Vec<String> = path.iter().map(|key| (*key).to_owned()).collect();
             if !has(document, &path) {
-                set(document, &path, Value::String(text));
+                set(document, &path, Value::String(text.clone()));
             }
-        } else if let Some(key) = name.strip_prefix(PREFIX)
+        }
+        if let Some(key) = name.strip_prefix(PREFIX)
             && !NOT_SETTINGS.contains(&name.as_str())
         {
             let path: Vec<String> = key.split("__").map(str::to_lowercase).collect();

@@ -10,6 +10,7 @@ use baton_core::definition::Catalog;
 use baton_core::id::TenantId;
 use baton_engine::driver::World;
 use baton_engine::{Agents, Engine, Library};
+use baton_memory::{Memory, Parts};
 use baton_models::Gateway;
 use baton_ports::clock::{Clock, SystemClock};
 use baton_ports::journal::Error;
@@ -17,7 +18,7 @@ use baton_ports::registry::{Registry as _, Version};
 use baton_ports::tools::Tools;
 use baton_store::sqlite::{self, Store};
 use baton_tools::sandbox::{self, Launch, Pool};
-use baton_tools::{Execution, Registry};
+use baton_tools::{Execution, Registry, Services};
 
 use crate::Misuse;
 use crate::project::{Project, Sorted, shown};
@@ -30,6 +31,7 @@ pub struct System {
     /// Starts no process before the first program.
     pub sandbox: Pool,
     pub models: Arc<Gateway>,
+    pub memory: Arc<Memory>,
     pub clock: Arc<dyn Clock>,
     pub catalog: Catalog,
     pub options: baton_engine::Options,
@@ -69,21 +71,26 @@ impl System {
     pub fn by_clock(project: &Project, store: Store, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let settings = &project.settings;
         let sandbox = sandbox(&settings.sandbox)?;
-        let tools = Registry::with_execution(
-            settings.tools.clone(),
-            project.tools.clone(),
-            Arc::new(store.clone()),
-            clock.clone(),
-            Execution { limits: sandbox.limits(), sandbox: Arc::new(sandbox.clone()) },
-        );
-        let tools = Arc::new(tools.map_err(|error| Misuse::new(error.to_string()))?);
         let models = Gateway::new(&settings.models, &project.replies, clock.clone());
         let models = Arc::new(models.map_err(|error| Misuse::new(error.to_string()).code(error.code()))?);
+        let parts = Parts {
+            index: Arc::new(store.clone()),
+            records: Arc::new(store.clone()),
+            models: Some(models.clone()),
+            clock: clock.clone(),
+        };
+        let memory = Memory::new(&settings.memory, parts);
+        let memory = Arc::new(memory.map_err(|wrong| Misuse::new(format!("memory: {wrong}")))?);
+        let services = Services::new(Arc::new(store.clone()), clock.clone())
+            .with_memory(memory.clone())
+            .with_execution(Execution { limits: sandbox.limits(), sandbox: Arc::new(sandbox.clone()) });
+        let tools = Registry::with_defined(settings.tools.clone(), project.tools.clone(), &services);
+        let tools = Arc::new(tools.map_err(|error| Misuse::new(error.to_string()))?);
         let tenant = TenantId::parse(&settings.tenant).map_err(|error| Misuse::new(format!("tenant: {error}")))?;
         let catalog = catalog_of(&*tools, project.agents.clone());
         let options = baton_engine::Options { code: sandbox.limits(), ..settings.engine.options() };
         let command = project.command();
-        Ok(Self { tenant, store, tools, sandbox, models, clock, catalog, options, command })
+        Ok(Self { tenant, store, tools, sandbox, models, memory, clock, catalog, options, command })
     }
 
     /// Saves every workflow of the project that may run; one that is unchanged keeps its revision.

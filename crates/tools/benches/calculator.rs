@@ -11,7 +11,7 @@ use baton_core::tool::{Call, Caller, Class};
 use baton_ports::clock::SystemClock;
 use baton_ports::records::{Error, Op, Record, Records};
 use baton_ports::tools::{Checked, Tools};
-use baton_tools::{Config, Registry};
+use baton_tools::{Config, Registry, Services};
 use serde_json::json;
 
 const CALLS: u32 = 200_000;
@@ -19,7 +19,7 @@ const ROUNDS: usize = 5;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let registry = Registry::new(Config::default(), Arc::new(Nothing), Arc::new(SystemClock))?;
+    let registry = Registry::new(Config::default(), &Services::new(Arc::new(Nothing), Arc::new(SystemClock)))?;
     let call = Call {
         tenant: TenantId::from("bench"),
         run: RunId::from("0193f0a4-7c1e-7000-8000-000000000000"),

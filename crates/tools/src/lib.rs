@@ -72,6 +72,7 @@ pub use error::Error;
 pub use kinds::execute_code::Execution;
 pub use language::Language;
 pub use registry::Registry;
+pub use shipped::Services;
 
 /// Settings of single tools.
 pub mod settings {

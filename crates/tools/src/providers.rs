@@ -3,6 +3,7 @@
 pub(crate) mod calendar;
 pub(crate) mod crm;
 pub(crate) mod email;
+pub(crate) mod memory;
 pub(crate) mod message;
 pub(crate) mod outbox;
 pub(crate) mod payment;

@@ -8,7 +8,6 @@ use baton_core::fault::Fault;
 use baton_core::money::Usd;
 use baton_core::tool::{Call, Facts, Outcome};
 use baton_ports::clock::Clock;
-use baton_ports::records::Records;
 use baton_ports::tools::{Checked, Performed, Tools};
 
 use crate::audit;
@@ -18,10 +17,9 @@ use crate::code;
 use crate::config::Config;
 use crate::definition::Definition;
 use crate::error::Error;
-use crate::kinds::execute_code::Execution;
 use crate::permit::{self, Permit};
 use crate::rules::Rules;
-use crate::shipped;
+use crate::shipped::{self, Services};
 
 /// The tools of one process: those that are shipped, and those a project defines.
 pub struct Registry {
@@ -35,45 +33,16 @@ impl Registry {
     ///
     /// # Errors
     /// A setting for a tool that there is not.
-    pub fn new(config: Config, records: Arc<dyn Records>, clock: Arc<dyn Clock>) -> Result<Self, Error> {
-        Self::with_defined(config, Vec::new(), records, clock)
+    pub fn new(config: Config, services: &Services) -> Result<Self, Error> {
+        Self::with_defined(config, Vec::new(), services)
     }
 
     /// The shipped tools and those of a project, which stand in for shipped ones of the same name.
     ///
     /// # Errors
     /// As for [`Self::new`]; two definitions of one name.
-    pub fn with_defined(
-        config: Config,
-        definitions: Vec<Definition>,
-        records: Arc<dyn Records>,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, Error> {
-        Self::assembled(config, definitions, records, clock, None)
-    }
-
-    /// As [`Self::with_defined`], and with `execute_code`.
-    ///
-    /// # Errors
-    /// As for [`Self::with_defined`].
-    pub fn with_execution(
-        config: Config,
-        definitions: Vec<Definition>,
-        records: Arc<dyn Records>,
-        clock: Arc<dyn Clock>,
-        execution: Execution,
-    ) -> Result<Self, Error> {
-        Self::assembled(config, definitions, records, clock, Some(execution))
-    }
-
-    fn assembled(
-        config: Config,
-        definitions: Vec<Definition>,
-        records: Arc<dyn Records>,
-        clock: Arc<dyn Clock>,
-        execution: Option<Execution>,
-    ) -> Result<Self, Error> {
-        let entries = shipped::entries(&config, definitions, &records, &clock, execution)?;
+    pub fn with_defined(config: Config, definitions: Vec<Definition>, services: &Services) -> Result<Self, Error> {
+        let entries = shipped::entries(&config, definitions, services)?;
         let catalogue = Catalogue::new(entries, &config.tool);
         let tuned = config.tool.keys().chain(config.tenants.values().flat_map(|tenant| tenant.tool.keys()));
         for name in tuned {
@@ -82,7 +51,7 @@ impl Registry {
                 return Err(Error::NoSuchTool { name: name.clone(), nearest });
             }
         }
-        Ok(Self { catalogue, rules: Rules::new(&config), clock })
+        Ok(Self { catalogue, rules: Rules::new(&config), clock: services.clock.clone() })
     }
 
     /// What is known of a tool, for lists and pages.

@@ -16,7 +16,7 @@ use baton_ports::records::{Error, Op, Record, Records};
 use baton_ports::tools::{Checked, Performed, Tools};
 use serde_json::Value;
 
-use crate::{Config, Definition, Execution, Registry};
+use crate::{Config, Definition, Execution, Registry, Services};
 
 /// Wednesday 15 January 2025, 10:00 in Madrid.
 pub(crate) const NOW: &str = "2025-01-15T09:00:00Z";
@@ -38,18 +38,30 @@ impl World {
     }
 
     pub(crate) fn defining(config: Value, definitions: Value) -> Self {
+        Self::over(config, definitions, |services| services)
+    }
+
+    /// With tools that remember.
+    pub(crate) fn remembering(memory: Arc<dyn baton_ports::memory::Memory>) -> Self {
+        Self::over(serde_json::json!({}), serde_json::json!([]), |services| services.with_memory(memory))
+    }
+
+    fn over(config: Value, definitions: Value, and: impl FnOnce(Services) -> Services) -> Self {
         let config: Config = serde_json::from_value(config).unwrap();
         let (records, clock) = (Arc::new(Memory::default()), Arc::new(SetClock::at(NOW)));
         let definitions = Definition::parse(definitions).unwrap();
-        let registry = Registry::with_defined(config, definitions, records.clone(), clock.clone()).unwrap();
+        let services = and(Services::new(records.clone(), clock.clone()));
+        let registry = Registry::with_defined(config, definitions, &services).unwrap();
         Self { registry: Arc::new(registry), records, clock }
     }
 
+    /// With `execute_code`.
     pub(crate) fn executing(execution: Execution) -> Self {
-        let (records, clock) = (Arc::new(Memory::default()), Arc::new(SetClock::at(NOW)));
-        let registry =
-            Registry::with_execution(Config::default(), Vec::new(), records.clone(), clock.clone(), execution).unwrap();
-        Self { registry: Arc::new(registry), records, clock }
+        Self::over(serde_json::json!({}), serde_json::json!([]), |services| services.with_execution(execution))
+    }
+
+    pub(crate) fn services(&self) -> Services {
+        Services::new(self.records.clone(), self.clock.clone())
     }
 
     /// A call as the run would send it, under a key of its own.

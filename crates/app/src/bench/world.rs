@@ -13,7 +13,7 @@ use baton_ports::clock::{Clock, SystemClock};
 use baton_ports::journal::Journal;
 use baton_ports::registry::Registry as _;
 use baton_store::sqlite::{Options, Store};
-use baton_tools::Registry;
+use baton_tools::{Registry, Services};
 use serde_json::Value;
 
 pub const TENANT: &str = "bench";
@@ -46,7 +46,8 @@ pub fn store(folder: &Path) -> anyhow::Result<Store> {
 
 /// The shipped tools over a store.
 fn tools(store: &Store) -> anyhow::Result<Registry> {
-    Ok(Registry::new(baton_tools::Config::default(), Arc::new(store.clone()), Arc::new(SystemClock))?)
+    let services = Services::new(Arc::new(store.clone()), Arc::new(SystemClock));
+    Ok(Registry::new(baton_tools::Config::default(), &services)?)
 }
 
 /// An engine over a store, its journal wrapped where something is to be recorded.

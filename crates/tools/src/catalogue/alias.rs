@@ -1,7 +1,12 @@
 //! Other names that the seeds use for shipped tools.
 
-const ALIASES: &[(&str, &str)] =
-    &[("make_payment", "charge_payment"), ("process_payment", "charge_payment"), ("search_web", "web_search")];
+const ALIASES: &[(&str, &str)] = &[
+    ("make_payment", "charge_payment"),
+    ("process_payment", "charge_payment"),
+    ("rag_query", "knowledge_base"),
+    ("search_kb", "knowledge_base"),
+    ("search_web", "web_search"),
+];
 
 /// Every alias, with the tool it leads to.
 pub(super) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {

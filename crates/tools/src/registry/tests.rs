@@ -279,7 +279,7 @@ async fn a_price_is_charged_for_what_was_done_and_told_in_the_row() {
 fn settings_for_a_tool_that_there_is_not_are_refused() {
     let config: Config = serde_json::from_value(json!({"tenants": {"a": {"tool": {"calculater": {}}}}})).unwrap();
     let world = World::new();
-    let error = Registry::new(config, world.records.clone(), world.clock.clone()).err().unwrap();
+    let error = Registry::new(config, &world.services()).err().unwrap();
     assert_eq!(
         error.to_string(),
         "the settings speak of a tool `calculater` that there is not; did you mean `calculator`?"
@@ -291,7 +291,7 @@ fn settings_of_a_calendar_are_checked_as_a_whole() {
     let calendar = json!({"calendar": {"treatments": {"botox": {"resources": ["room 9"]}}}});
     let config: Config = serde_json::from_value(calendar).unwrap();
     let world = World::new();
-    let error = Registry::new(config, world.records.clone(), world.clock.clone()).err().unwrap();
+    let error = Registry::new(config, &world.services()).err().unwrap();
     assert!(error.to_string().contains("`botox` needs `room 9`"), "{error}");
 }
 
@@ -302,8 +302,7 @@ async fn a_projects_own_tool_stands_in_for_a_shipped_one_and_its_presets() {
     let world = World::defining(json!({}), own.clone());
     assert_eq!(world.done("k", "check_availability", json!({"date": "x"})).await["mine"], true);
     let twice = Definition::parse(json!([own, own])).unwrap();
-    let error =
-        Registry::with_defined(Config::default(), twice, world.records.clone(), world.clock.clone()).err().unwrap();
+    let error = Registry::with_defined(Config::default(), twice, &world.services()).err().unwrap();
     assert_eq!(error, Error::DefinedTwice { name: "google_calendar".to_owned() });
 }
 

@@ -1,0 +1,73 @@
+//! What agents remember, as tools: `knowledge_base`, `get_context`, `similar_executions`, `record_execution`.
+
+mod context;
+mod executions;
+mod knowledge;
+
+use std::sync::Arc;
+
+use baton_ports::clock::Clock;
+use baton_ports::index::{Filter, Whose};
+use baton_ports::memory::{Error, Memory};
+use serde_json::Value;
+
+use crate::catalogue::Entry;
+use crate::code;
+use crate::failure::Failure;
+use crate::request::Request;
+
+/// What the audit calls these calls, and who performs them.
+const AUDIT_TYPE: &str = "tool_execution";
+const CATEGORY: &str = "memory";
+const PROVIDER: &str = "internal";
+
+pub(crate) fn entries(memory: &Arc<dyn Memory>, clock: &Arc<dyn Clock>) -> Vec<Entry> {
+    vec![
+        knowledge::entry(memory.clone()),
+        context::entry(memory.clone()),
+        executions::similar_entry(memory.clone()),
+        executions::record_entry(memory.clone(), clock.clone()),
+    ]
+}
+
+/// The documents a run may see: those about nobody, and those about the person it is for.
+fn filter(request: &Request) -> Filter {
+    let fields = request.argument("filters").as_object().cloned().unwrap_or_default();
+    Filter { whose: Whose::SharedWith(request.call.caller.user_id.clone()), metadata: fields.into_iter().collect() }
+}
+
+/// A count among the arguments; the schema has checked that it is one.
+fn count(request: &Request, name: &str, otherwise: usize) -> usize {
+    request.argument(name).as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or(otherwise)
+}
+
+/// A word among the arguments, as the type it stands for.
+fn word<T: serde::de::DeserializeOwned + Default>(request: &Request, name: &str) -> T {
+    serde_json::from_value(request.argument(name).clone()).unwrap_or_default()
+}
+
+fn failure(error: &Error) -> Failure {
+    match error {
+        Error::TooLarge { .. }
+        | Error::Invalid { .. }
+        | Error::NotFound { .. }
+        | Error::Full { .. }
+        | Error::OtherEmbedder { .. } => Failure::refused(code::INVALID_PARAMETERS, error.to_string()),
+        Error::Embedding(_) => Failure::later(code::SERVICE_UNAVAILABLE, error.to_string()),
+        Error::Busy { .. } | Error::Unwritable { .. } | Error::Unreadable { .. } => {
+            Failure::later(code::STORAGE_UNAVAILABLE, error.to_string())
+        }
+    }
+}
+
+/// The schema of `filters`.
+fn filters_schema() -> Value {
+    serde_json::json!({
+        "type": "object",
+        "maxProperties": 16,
+        "description": "Only documents whose metadata has these values; a list means any of them",
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+//! `get_context`: what an agent should know before it answers (seed 004).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use baton_core::redact;
+use baton_core::tool::{Class, Facts};
+use baton_ports::memory::{
+    CONTEXT_TOKENS_MAX, ID_BYTES_MAX, Memory, QUERY_BYTES_MAX, RECENT_DEFAULT, RECENT_MAX, SIMILAR_DEFAULT,
+    SIMILAR_MAX, TOP_DEFAULT, TOP_MAX, Wanted,
+};
+use serde_json::{Value, json};
+
+use super::{AUDIT_TYPE, CATEGORY, PROVIDER, count, failure, filter, filters_schema, word};
+use crate::catalogue::{Action, Entry, Risk};
+use crate::code;
+use crate::failure::Failure;
+use crate::request::Request;
+use crate::tool::Tool;
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+pub(super) fn entry(memory: Arc<dyn Memory>) -> Entry {
+    let fields = ["recent_messages", "relevant_documents", "similar_conversations", "summary", "session", "tokens"];
+    let facts = Facts {
+        description: "Recalls what matters now: recent messages, relevant documents, similar conversations".to_owned(),
+        output_fields: fields.map(str::to_owned).into(),
+        parameters: json!({
+            "type": "object",
+            "additionalProperties": false,
+            "properties": {
+                "conversation_id": {
+                    "type": ["string", "null"], "maxLength": ID_BYTES_MAX,
+                    "description": "The conversation of the run unless told",
+                },
+                "message": {"type": ["string", "null"], "maxLength": QUERY_BYTES_MAX},
+                "current_message": {"type": ["string", "null"], "maxLength": QUERY_BYTES_MAX},
+                "strategy": {"enum": ["short_only", "long_only", "hybrid"], "default": "hybrid"},
+                "recent": {"type": "integer", "minimum": 0, "maximum": RECENT_MAX, "default": RECENT_DEFAULT},
+                "top_k": {"type": "integer", "minimum": 0, "maximum": TOP_MAX, "default": TOP_DEFAULT},
+                "similar": {"type": "integer", "minimum": 0, "maximum": SIMILAR_MAX, "default": SIMILAR_DEFAULT},
+                "max_tokens": {"type": ["integer", "null"], "minimum": 1, "maximum": CONTEXT_TOKENS_MAX},
+                "filters": filters_schema(),
+            },
+        }),
+        ..Facts::new(Class::Read, TIMEOUT)
+    };
+    let action = Action::new(facts, AUDIT_TYPE, Risk::Low);
+    Entry::new("get_context", CATEGORY, PROVIDER, action, Arc::new(GetContext { memory }))
+}
+
+struct GetContext {
+    memory: Arc<dyn Memory>,
+}
+
+#[async_trait]
+impl Tool for GetContext {
+    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
+        let message = request.text("message").or_else(|| request.text("current_message")).unwrap_or_default();
+        let wanted = Wanted {
+            strategy: word(request, "strategy"),
+            recent: count(request, "recent", RECENT_DEFAULT),
+            documents: count(request, "top_k", TOP_DEFAULT),
+            conversations: count(request, "similar", SIMILAR_DEFAULT),
+            tokens: request.argument("max_tokens").as_u64().and_then(|count| usize::try_from(count).ok()),
+            filter: filter(request),
+            ..Wanted::new(conversation(request)?, message)
+        };
+        let context = self.memory.context(&request.call.tenant, &wanted).await;
+        let mut context = context.map_err(|error| failure(&error))?;
+        for similar in &mut context.similar_conversations {
+            // It was another person's.
+            similar.summary = redact::text(&similar.summary).into_owned();
+        }
+        let mut output = json!(context);
+        output["conversation_id"] = json!(wanted.conversation);
+        output["provider"] = json!(PROVIDER);
+        Ok(output)
+    }
+}
+
+/// The conversation that is meant. A workflow may name any; an agent, which a customer may have talked into it, only the
+/// one it is in.
+fn conversation(request: &Request) -> Result<Option<String>, Failure> {
+    let own = request.call.caller.conversation_id.as_deref();
+    let asked = request.text("conversation_id");
+    match (&request.call.agent, asked) {
+        (Some(agent), Some(asked)) if own != Some(asked) => {
+            let message =
+                format!("agent `{agent}` asked for the conversation `{asked}`, which is not the one it is in");
+            Err(Failure::refused(code::TOOL_NOT_ALLOWED, message))
+        }
+        (_, asked) => Ok(asked.or(own).map(str::to_owned)),
+    }
+}

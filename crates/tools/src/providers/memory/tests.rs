@@ -1,0 +1,234 @@
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use baton_core::id::TenantId;
+use baton_core::time::Time;
+use baton_core::tool::Class;
+use baton_ports::index::{Collection, Document, Head};
+use baton_ports::memory::{
+    Added, Cited, Closing, Context, Execution, Forgotten, Found, Message, Mode, Reindexed, Search, SimilarConversation,
+    SimilarExecution, Strategy, Summary, Thread, Wanted,
+};
+use baton_ports::tools::Tools;
+use serde_json::{Map, json};
+
+use super::*;
+use crate::testing::{World, done, not_done};
+
+/// Remembers what it was asked, and answers what it was told to.
+#[derive(Default)]
+struct Recalls {
+    found: Mutex<Option<Result<Found, Error>>>,
+    searched: Mutex<Vec<Search>>,
+    wanted: Mutex<Vec<Wanted>>,
+    executions: Mutex<BTreeMap<String, Execution>>,
+}
+
+impl Recalls {
+    fn answering(found: Result<Found, Error>) -> Arc<Self> {
+        Arc::new(Self { found: Mutex::new(Some(found)), ..Self::default() })
+    }
+}
+
+fn not_asked<T>() -> Result<T, Error> {
+    Err(Error::Invalid { what: "this test".to_owned(), reason: "it does not ask for that".to_owned() })
+}
+
+#[async_trait]
+impl Memory for Recalls {
+    async fn search(&self, _: &TenantId, search: &Search) -> Result<Found, Error> {
+        self.searched.lock().unwrap().push(search.clone());
+        self.found.lock().unwrap().clone().unwrap()
+    }
+
+    async fn context(&self, _: &TenantId, wanted: &Wanted) -> Result<Context, Error> {
+        self.wanted.lock().unwrap().push(wanted.clone());
+        let similar = SimilarConversation {
+            conversation_id: "old".into(),
+            summary: "She wrote from ana@example.com".into(),
+            outcome: "success".into(),
+            score: 0.5,
+        };
+        Ok(Context { similar_conversations: vec![similar], tokens: 12, ..Context::default() })
+    }
+
+    async fn record_execution(&self, _: &TenantId, execution: Execution) -> Result<(), Error> {
+        self.executions.lock().unwrap().insert(execution.id.clone(), execution);
+        Ok(())
+    }
+
+    async fn similar_executions(
+        &self,
+        _: &TenantId,
+        _: &str,
+        limit: usize,
+        success_only: bool,
+    ) -> Result<Vec<SimilarExecution>, Error> {
+        let all = self.executions.lock().unwrap();
+        let wanted = all.values().filter(|execution| execution.success || !success_only).take(limit);
+        Ok(wanted.map(|execution| SimilarExecution { execution: execution.clone(), score: 1.0 }).collect())
+    }
+
+    async fn add(&self, _: &TenantId, _: Collection, _: Document) -> Result<Added, Error> {
+        not_asked()
+    }
+
+    async fn remove(&self, _: &TenantId, _: Collection, _: &str) -> Result<bool, Error> {
+        not_asked()
+    }
+
+    async fn documents(&self, _: &TenantId, _: Collection, _: Option<&str>, _: usize) -> Result<Vec<Head>, Error> {
+        not_asked()
+    }
+
+    async fn reindex(&self, _: &TenantId, _: Collection) -> Result<Reindexed, Error> {
+        not_asked()
+    }
+
+    async fn say(&self, _: &TenantId, _: &str, _: Option<&str>, _: Message) -> Result<(), Error> {
+        not_asked()
+    }
+
+    async fn thread(&self, _: &TenantId, _: &str) -> Result<Option<Thread>, Error> {
+        not_asked()
+    }
+
+    async fn recent(&self, _: &TenantId, _: &str, _: usize) -> Result<Vec<Message>, Error> {
+        not_asked()
+    }
+
+    async fn set_session(&self, _: &TenantId, _: &str, _: &Map<String, Value>) -> Result<(), Error> {
+        not_asked()
+    }
+
+    async fn summarise(&self, _: &TenantId, _: &str, _: usize) -> Result<Option<Summary>, Error> {
+        not_asked()
+    }
+
+    async fn close(&self, _: &TenantId, _: &str, _: Closing) -> Result<Summary, Error> {
+        not_asked()
+    }
+
+    async fn forget(&self, _: &TenantId, _: &str) -> Result<Forgotten, Error> {
+        not_asked()
+    }
+}
+
+fn passage(content: &str) -> Cited {
+    Cited {
+        content: content.to_owned(),
+        score: 0.9,
+        document: "returns.md".into(),
+        title: "Returns".into(),
+        heading: "Returns > Refunds".into(),
+        chunk: 1,
+        begins: 10,
+        ends: 30,
+        metadata: Map::new(),
+    }
+}
+
+#[tokio::test]
+async fn passages_come_numbered_with_where_they_are_from() {
+    let found = Found { passages: vec![passage("In five days."), passage("By card.")], degraded: None };
+    let memory = Recalls::answering(Ok(found));
+    let world = World::remembering(memory.clone());
+    let output = world.done("k", "search_kb", json!({"query": "refunds", "filters": {"lang": "en"}})).await;
+    assert_eq!((&output["count"], &output["degraded"]), (&json!(2), &json!(false)));
+    assert_eq!(output["results"][1]["citation"], 2);
+    assert_eq!(output["results"][0]["content"], "In five days.");
+    assert_eq!((&output["results"][0]["begins"], &output["results"][0]["ends"]), (&json!(10), &json!(30)));
+    let search = memory.searched.lock().unwrap()[0].clone();
+    assert_eq!((search.query.as_str(), search.top, search.mode), ("refunds", 5, Mode::Hybrid));
+    assert_eq!(search.filter.metadata["lang"], json!("en"));
+    world.done("k", "rag_query", json!({"query": "refunds", "top_k": 9, "mode": "text"})).await;
+    let search = memory.searched.lock().unwrap()[1].clone();
+    assert_eq!((search.top, search.mode), (9, Mode::Text));
+}
+
+#[tokio::test]
+async fn what_is_about_others_is_not_shown() {
+    let memory = Recalls::answering(Ok(Found::default()));
+    let world = World::remembering(memory.clone());
+    let mut call = world.call("k", "knowledge_base", json!({"query": "my address"}));
+    world.send(&call).await;
+    call.caller.user_id = Some("ana".to_owned());
+    world.send(&call).await;
+    let whose: Vec<Whose> = memory.searched.lock().unwrap().iter().map(|search| search.filter.whose.clone()).collect();
+    assert_eq!(whose, [Whose::SharedWith(None), Whose::SharedWith(Some("ana".to_owned()))]);
+}
+
+#[tokio::test]
+async fn a_knowledge_base_that_cannot_be_read_is_empty_and_says_so() {
+    let memory = Recalls::answering(Err(Error::Unreadable { reason: "no disk".to_owned() }));
+    let output = World::remembering(memory).done("k", "knowledge_base", json!({"query": "refunds"})).await;
+    assert_eq!((&output["count"], &output["degraded"]), (&json!(0), &json!(true)));
+    assert_eq!(output["degraded_reason"], "memory cannot be read: no disk");
+    let invalid = Error::TooLarge { what: "x", size: 2, limit: 1 };
+    let refused = World::remembering(Recalls::answering(Err(invalid)));
+    assert_eq!(refused.refused("k", "knowledge_base", json!({"query": "q"})).await.0, "INVALID_PARAMETERS");
+}
+
+#[tokio::test]
+async fn a_context_is_that_of_the_runs_conversation_and_names_nobody_else() {
+    let memory = Arc::new(Recalls::default());
+    let world = World::remembering(memory.clone());
+    let mut call =
+        world.call("k", "get_context", json!({"current_message": "hello", "strategy": "short_only", "recent": 7}));
+    call.caller.conversation_id = Some("now".to_owned());
+    let output = done(world.send(&call).await.outcome);
+    assert_eq!((&output["conversation_id"], &output["tokens"]), (&json!("now"), &json!(12)));
+    assert_eq!(output["similar_conversations"][0]["summary"], "She wrote from [REDACTED_EMAIL]");
+    let wanted = memory.wanted.lock().unwrap()[0].clone();
+    assert_eq!((wanted.conversation.as_deref(), wanted.message.as_str()), (Some("now"), "hello"));
+    assert_eq!(
+        (wanted.strategy, wanted.recent, wanted.documents, wanted.conversations),
+        (Strategy::ShortOnly, 7, 5, 3)
+    );
+}
+
+#[tokio::test]
+async fn an_agent_cannot_be_talked_into_another_conversation() {
+    let world = World::remembering(Arc::new(Recalls::default()));
+    let mut call = world.call("k", "get_context", json!({"conversation_id": "theirs", "message": "x"}));
+    call.caller.conversation_id = Some("own".to_owned());
+    done(world.send(&call).await.outcome);
+    call.agent = Some("support".to_owned());
+    let (code, message) = not_done(world.send(&call).await.outcome);
+    assert_eq!(code, "TOOL_NOT_ALLOWED");
+    assert!(message.contains("`theirs`"), "{message}");
+}
+
+#[tokio::test]
+async fn an_execution_is_recorded_once_under_its_key_and_found_without_personal_data() {
+    let memory = Arc::new(Recalls::default());
+    let world = World::remembering(memory.clone());
+    let arguments = json!({
+        "goal": "Return the order of ana@example.com", "plan": {"steps": []}, "results": [{"mail": "ana@example.com"}],
+        "success": true, "iterations": 2,
+    });
+    let mut call = world.call("k", "record_execution", arguments);
+    assert_eq!(call.class, Class::Keyed);
+    (call.agent, call.caller.user_id) = (Some("code".to_owned()), Some("ana".to_owned()));
+    let first = done(world.send(&call).await.outcome);
+    assert_eq!(done(world.send(&call).await.outcome), first);
+    let kept: Vec<Execution> = memory.executions.lock().unwrap().values().cloned().collect();
+    let [kept] = &kept[..] else { panic!("{kept:?}") };
+    assert_eq!((kept.agent.as_deref(), kept.user.as_deref(), kept.iterations), (Some("code"), Some("ana"), Some(2)));
+    assert!(kept.goal.contains("ana@example.com") && kept.at > Time::from_ms(0));
+
+    let output = world.done("k2", "similar_executions", json!({"goal": "return an order", "success_only": true})).await;
+    assert_eq!((&output["count"], &output["executions"][0]["success"]), (&json!(1), &json!(true)));
+    assert!(!output["executions"].to_string().contains("ana@example.com"), "{output}");
+}
+
+#[tokio::test]
+async fn without_a_memory_its_tools_are_not_there() {
+    let names = World::new().registry.names();
+    assert!(!names.iter().any(|name| ["knowledge_base", "search_kb", "get_context"].contains(&name.as_str())));
+    let names = World::remembering(Arc::new(Recalls::default())).registry.names();
+    for name in ["knowledge_base", "search_kb", "rag_query", "get_context", "similar_executions", "record_execution"] {
+        assert!(names.iter().any(|known| known == name), "{name}");
+    }
+}
