@@ -1,8 +1,15 @@
 //! The command line: what may be asked, and the help that says so.
 
+mod knowledge;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use knowledge::{
+    Knowledge, KnowledgeAdd, KnowledgeEval, KnowledgeForget, KnowledgeList, KnowledgeReindex, KnowledgeRemove,
+    KnowledgeSearch, Mode,
+};
 
 /// Runs one list may show.
 const RUNS_LISTED_MAX: i64 = 100_000;
@@ -35,6 +42,9 @@ pub enum Command {
     /// Look at runs, and act on them.
     #[command(subcommand)]
     Runs(Runs),
+    /// What agents know: add documents, search them, measure the search.
+    #[command(subcommand)]
+    Knowledge(Knowledge),
     /// Check definitions: each finding with its file, line, column and a way out.
     Validate(Validate),
     /// Draw a workflow.

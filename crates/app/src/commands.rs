@@ -7,6 +7,7 @@ mod eval;
 mod graph;
 mod init;
 mod json;
+mod knowledge;
 mod part;
 mod reference;
 mod run;
@@ -28,6 +29,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Run(args) => wait(until_stopped(run::run(&project, args))),
         Command::Runs(args) => wait(until_stopped(runs::run(&project, args))),
         Command::Serve(args) => wait(serve::run(&project, args)),
+        Command::Knowledge(args) => wait(knowledge::run(&project, args)),
         Command::Validate(args) => validate::run(&project, &args),
         Command::Graph(args) => graph::run(&project, &args),
         Command::Eval(args) => eval::run(&args),

@@ -1,0 +1,90 @@
+//! `baton knowledge`: what agents know.
+
+mod add;
+mod eval;
+mod folder;
+mod reindex;
+mod search;
+
+use std::path::Path;
+
+use baton_ports::index::{Collection, Head, PAGE_MAX};
+use baton_ports::memory::Memory as _;
+use serde_json::json;
+
+use crate::cli::{Knowledge, KnowledgeForget, KnowledgeList, KnowledgeRemove};
+use crate::project::Project;
+use crate::wire::System;
+use crate::{Exit, Misuse, print};
+
+pub async fn run(folder: &Path, args: Knowledge) -> anyhow::Result<Exit> {
+    let project = Project::open(folder)?;
+    match args {
+        Knowledge::Add(args) => add::run(&project, &args).await,
+        Knowledge::Search(args) => search::run(&project, &args).await,
+        Knowledge::List(args) => list(&project, &args).await,
+        Knowledge::Remove(args) => remove(&project, &args).await,
+        Knowledge::Reindex(args) => reindex::run(&project, &args).await,
+        Knowledge::Forget(args) => forget(&project, &args).await,
+        Knowledge::Eval(args) => eval::run(&project, &args).await,
+    }
+}
+
+async fn list(project: &Project, args: &KnowledgeList) -> anyhow::Result<Exit> {
+    let system = System::open(project)?;
+    let mut heads: Vec<Head> = Vec::new();
+    loop {
+        let after = heads.last().map(|head| head.name.clone());
+        let page = system.memory.documents(&system.tenant, Collection::Knowledge, after.as_deref(), PAGE_MAX).await?;
+        let is_last = page.len() < PAGE_MAX;
+        heads.extend(page);
+        if is_last {
+            break;
+        }
+    }
+    if args.json {
+        print::pretty(&json!(heads));
+    } else if heads.is_empty() {
+        print::line("no documents; `baton knowledge add` keeps some");
+    } else {
+        heads.iter().for_each(|head| print::line(row(head)));
+    }
+    Ok(Exit::Completed)
+}
+
+fn row(head: &Head) -> String {
+    let about = head.subject.as_ref().map(|customer| format!("  about {customer}")).unwrap_or_default();
+    let fields = head.metadata.iter().map(|(key, value)| format!("  {key}={value}")).collect::<String>();
+    format!("{}  {}{about}{fields}", head.name, head.title)
+}
+
+async fn remove(project: &Project, args: &KnowledgeRemove) -> anyhow::Result<Exit> {
+    let system = System::open(project)?;
+    for name in &args.names {
+        if !system.memory.remove(&system.tenant, Collection::Knowledge, name).await? {
+            let misuse = Misuse::new(format!("there is no document `{name}`"));
+            return Err(misuse.hint("`baton knowledge list` names those there are").into());
+        }
+        print::line(format_args!("{name}: removed"));
+    }
+    Ok(Exit::Completed)
+}
+
+async fn forget(project: &Project, args: &KnowledgeForget) -> anyhow::Result<Exit> {
+    let system = System::open(project)?;
+    let forgotten = system.memory.forget(&system.tenant, &args.customer).await?;
+    if args.json {
+        print::pretty(&json!(forgotten));
+        return Ok(Exit::Completed);
+    }
+    print::line(format_args!(
+        "{}: removed {} documents, {} conversations that are going on with {} messages, {} that are over, {} executions",
+        args.customer,
+        forgotten.knowledge,
+        forgotten.threads,
+        forgotten.messages,
+        forgotten.conversations,
+        forgotten.executions,
+    ));
+    Ok(Exit::Completed)
+}

@@ -1,0 +1,31 @@
+//! `baton knowledge reindex`.
+
+use baton_ports::index::Collection;
+use baton_ports::memory::{Memory as _, Reindexed};
+use serde_json::json;
+
+use crate::cli::KnowledgeReindex;
+use crate::project::Project;
+use crate::wire::System;
+use crate::{Exit, print};
+
+/// Everything, not knowledge alone: one embedder answers for all of memory.
+pub async fn run(project: &Project, args: &KnowledgeReindex) -> anyhow::Result<Exit> {
+    let system = System::open(project)?;
+    let mut all = Vec::new();
+    for collection in Collection::ALL {
+        let built = system.memory.reindex(&system.tenant, collection).await?;
+        if !args.json {
+            print::line(row(&built));
+        }
+        all.push(built);
+    }
+    if args.json {
+        print::pretty(&json!(all));
+    }
+    Ok(Exit::Completed)
+}
+
+fn row(built: &Reindexed) -> String {
+    format!("{}: {} documents in {} pieces, by {}", built.collection, built.documents, built.pieces, built.embedder)
+}
