@@ -1,6 +1,9 @@
 //! Agents as data: what defines one, what it has seen, and what it may ask for next. The step functions are the
 //! `agents` room's; here is only what the journal must keep.
 
+mod limits;
+pub mod whitelist;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -10,12 +13,18 @@ use crate::fault::Fault;
 use crate::model::{self, Profile};
 use crate::tool::Envelope;
 
+pub use limits::{Above, Advice, Limits, Tier};
+
 /// Iterations of a reasoning agent unless told otherwise.
 pub const ITERATIONS_DEFAULT: u32 = 10;
 /// A name in an agent's `tools` that is no tool: with it, the model may ask the customer; input `{question}`.
 pub const ASK_CUSTOMER: &str = "ask_customer";
 /// The same for handing the conversation to a person; input `{reason}`.
 pub const HAND_OVER: &str = "hand_over";
+/// Attempts of a code agent at its goal unless told otherwise, the first included.
+pub const ATTEMPTS_DEFAULT: u32 = 3;
+/// The most attempts any definition may ask for.
+pub const ATTEMPTS_MAX: u32 = 10;
 /// Names no tool may have.
 pub const RESERVED: [&str; 2] = [ASK_CUSTOMER, HAND_OVER];
 /// The most iterations any definition may ask for.
@@ -52,13 +61,100 @@ pub struct Agent {
     pub output_schema: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_iterations: Option<u32>,
+    /// Attempts of a code agent at its goal, the first included; at most [`ATTEMPTS_MAX`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_retries: Option<u32>,
+    /// Seconds it may work, waiting for people not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_execution_time: Option<u64>,
+    /// What it is good for: `structured_output`, `tool_calling`, `code`, `vision`, `streaming`, or a word of your own.
     #[serde(default)]
     pub capabilities: Vec<String>,
+    /// `low`, `medium` or `high`; by its type where it does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_tier: Option<CostTier>,
+    /// Models it is known to work with, for people; the router chooses among all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub supported_models: Vec<String>,
+    /// The agent that stands in for it where it is not well, or gives up before it changed anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<String>,
+    /// Of type `custom`: who is asked for each step, an `https` address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// Further prompts, Jinja, by name and language: `system.es` in place of the system prompt where the customer speaks
+    /// Spanish, `plan.en` in place of ours.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub prompts: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, Value>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+impl Agent {
+    /// An agent that says nothing of itself but its name and kind.
+    pub fn new(name: impl Into<String>, kind: Kind) -> Self {
+        Self {
+            name: name.into(),
+            kind,
+            description: String::new(),
+            system_prompt: String::new(),
+            prompt: String::new(),
+            model_profile: None,
+            model: None,
+            temperature: None,
+            max_tokens: None,
+            tools: Vec::new(),
+            output_schema: None,
+            max_iterations: None,
+            max_retries: None,
+            max_execution_time: None,
+            capabilities: Vec::new(),
+            cost_tier: None,
+            supported_models: Vec::new(),
+            fallback: None,
+            endpoint: None,
+            prompts: BTreeMap::new(),
+            metadata: BTreeMap::new(),
+        }
+    }
+}
+
+impl Agent {
+    /// What it costs, roughly: as it says, else as its type usually does (seed 004).
+    pub fn cost_tier(&self) -> CostTier {
+        self.cost_tier.unwrap_or(match self.kind {
+            Kind::Simple => CostTier::Low,
+            Kind::Reasoning | Kind::Custom => CostTier::Medium,
+            Kind::Code => CostTier::High,
+        })
+    }
+
+    pub fn can(&self, capability: &str) -> bool {
+        self.capabilities.iter().any(|one| one == capability)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CostTier {
+    Low,
+    Medium,
+    High,
+}
+
+impl CostTier {
+    pub const ALL: [Self; 3] = [Self::Low, Self::Medium, Self::High];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// One model call, structured output repaired once.
@@ -68,6 +164,28 @@ pub enum Kind {
     Reasoning,
     /// Plan, execute, reflect.
     Code,
+    /// A step function that is not ours.
+    Custom,
+}
+
+impl Kind {
+    /// The word for it in definitions.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Simple => "simple",
+            Self::Reasoning => "reasoning",
+            Self::Code => "code",
+            Self::Custom => "custom",
+        }
+    }
+}
+
+/// The name of an agent's own prompt among [`Agent::prompts`].
+pub const SYSTEM: &str = "system";
+
+/// The language of an IETF tag, without region and script: `es` of `es-MX`.
+pub fn spoken(tag: &str) -> String {
+    tag.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase()
 }
 
 /// What an agent node asks its agent to do: rendered when the node starts, journaled, never rendered again.
@@ -82,6 +200,9 @@ pub struct Task {
     /// It only chooses tools and asks for none (`mode: select`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub selects: bool,
+    /// IETF language tag of the customer; empty where nobody knows it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub language: String,
 }
 
 /// One thing an agent has seen, in order. The whole list is the agent's memory of this task.
@@ -107,6 +228,8 @@ pub enum Step {
     RequestTools(Vec<ToolRequest>),
     /// A program is run in the sandbox, up to its end or to its next calls.
     RunCode(Program),
+    /// Whoever stands at the agent's `endpoint` says what it wants next.
+    AskEndpoint,
     /// The question is posted and the run waits for the customer's next message.
     AskCustomer {
         question: String,

@@ -50,6 +50,12 @@ pub mod code {
     pub const CHILD_FAILED: &str = "CHILD_FAILED";
     pub const VARIABLE_SET_TWICE: &str = "VARIABLE_SET_TWICE";
     pub const ROLLBACK_REFUSED: &str = "ROLLBACK_REFUSED";
+    /// A tier's limits on agents.
+    pub const TIER_LIMIT: &str = "TIER_LIMIT";
+    /// An agent's time is over (seed 002).
+    pub const EXECUTION_TIMEOUT: &str = "EXECUTION_TIMEOUT";
+    /// Whoever thinks for an agent of type `custom` says what is no step.
+    pub const STEP_INVALID: &str = "STEP_INVALID";
     pub const AGENT_GAVE_UP: &str = "AGENT_GAVE_UP";
     pub const SNAPSHOT_LIMIT: &str = "SNAPSHOT_LIMIT";
     pub const NOT_UNDONE: &str = "NOT_UNDONE";

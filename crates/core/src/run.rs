@@ -49,7 +49,7 @@ pub use command::{ChildEnd, Command, Decision, Incoming, MESSAGE, ModelFault, Or
 pub use effect::Effect;
 pub use event::{
     Answer, Asked, Began, Block, Done, Ended, Entry, Event, Finished, Forked, Held, How, InDoubt, Reopened, Request,
-    Scheduled, Started, Undo, Winding,
+    Scheduled, Started, Undo, Winding, Worked,
 };
 pub use refusal::Refusal;
 pub use saga::{Saga, Undone};
@@ -58,7 +58,7 @@ pub use state::{Run, State};
 pub use summary::{NodeRow, StepRow, effects_of, path_of, seed_status, summary, timeline};
 
 /// Raised whenever the fold changes in a way that old snapshots do not show: they are thrown away then.
-pub const FOLD_VERSION: u32 = 2;
+pub const FOLD_VERSION: u32 = 3;
 /// Events one run may have. At 80 % it is said, at 100 % the run fails under its `on_error`.
 pub const EVENTS_MAX: u64 = 500_000;
 /// Steps one agent may take in one task.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use super::source::{Key, Located, Map, Node as Tree, Span};
+use crate::agent::CostTier;
 use crate::expr::{Condition, Dialect, Params, Template};
 use crate::graph::{Input, Join, Variable, node};
 use crate::model::Profile;
@@ -95,9 +96,32 @@ pub(crate) struct Edge {
     pub span: Span,
 }
 
+/// Whose node it is.
+#[derive(Debug)]
+pub(crate) enum Who {
+    Named(Located<String>),
+    /// Whoever has this capability and costs no more than that.
+    Able {
+        capability: Located<String>,
+        cost: Option<CostTier>,
+    },
+}
+
+impl Who {
+    pub fn span(&self) -> Span {
+        match self {
+            Self::Named(name) => name.span,
+            Self::Able { capability, .. } => capability.span,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Agent {
-    pub agent: Located<String>,
+    pub agent: Who,
+    /// In place of the agent's own.
+    pub fallback: Option<Located<String>>,
+    pub max_execution_time: Option<u64>,
     pub prompt: Option<Template>,
     pub system: Option<(String, Template)>,
     pub selects: bool,

@@ -54,6 +54,11 @@ impl<'d> Document<'d> {
         Self { root, now, zone: "UTC" }
     }
 
+    /// The keys of `root` where the moment does not matter: `now()` is the epoch.
+    pub fn timeless(root: &'d Value) -> Self {
+        Self::new(root, Timestamp::UNIX_EPOCH)
+    }
+
     /// The same document, with dates in this IANA time zone.
     pub fn in_zone(self, zone: &'d str) -> Self {
         Self { zone, ..self }

@@ -114,6 +114,8 @@ pub struct AgentNode {
     /// `prompt_template` or `task`, else the agent's own prompt.
     pub prompt: Template,
     pub system: Template,
+    /// In place of it, by the customer's language.
+    pub spoken: BTreeMap<String, Template>,
     /// Facts of every tool it may ask for, and of their compensations, by name.
     pub tools: BTreeMap<String, Arc<Facts>>,
     /// Those it may ask for.
@@ -121,6 +123,8 @@ pub struct AgentNode {
     /// It only chooses tools (`mode: select`): its requests go to `shared_context.tool_requests`.
     pub selects: bool,
     pub asks: Deadline,
+    /// Who stands in for it, in this order. What of the node does not depend on who it is, is the node's own.
+    pub fallbacks: Vec<AgentNode>,
 }
 
 impl AgentNode {

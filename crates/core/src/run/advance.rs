@@ -75,7 +75,12 @@ impl Draft<'_> {
     }
 
     pub fn end(&mut self, at: &Address, how: How, taken: Vec<u32>) {
-        self.emit(Event::Ended(Box::new(Ended { node: at.clone(), how, taken, held: None })));
+        self.end_with(at, how, taken, None);
+    }
+
+    fn end_with(&mut self, at: &Address, how: How, taken: Vec<u32>, held: Option<Box<Held>>) {
+        let by = self.run.worked(at, self.now).map(Box::new);
+        self.emit(Event::Ended(Box::new(Ended { node: at.clone(), how, taken, held, by })));
     }
 
     /// Completes a node: its variables are set, its out-edges chosen. `branch` is the one it chose, where it chooses.
@@ -157,12 +162,7 @@ impl Draft<'_> {
 
     fn fail_with(&mut self, at: &Address, fault: Fault, held: Option<Box<Held>>) {
         if self.leads_nowhere(at) {
-            return self.emit(Event::Ended(Box::new(Ended {
-                node: at.clone(),
-                how: How::Cancelled,
-                taken: Vec::new(),
-                held,
-            })));
+            return self.end_with(at, How::Cancelled, Vec::new(), held);
         }
         let Some((graph, place)) = self.node(at) else { return };
         let node = graph.node(place);
@@ -182,7 +182,7 @@ impl Draft<'_> {
     fn fail_uncaught(&mut self, at: &Address, fault: Fault, held: Option<Box<Held>>) {
         let policy = self.with_node(at, |node| node.policy.on_error).flatten();
         let how = How::Failed { fault: fault.clone() };
-        self.emit(Event::Ended(Box::new(Ended { node: at.clone(), how, taken: Vec::new(), held })));
+        self.end_with(at, how, Vec::new(), held);
         let why = Winding::Failed { fault, node: at.clone() };
         if at.scope.is_root() {
             self.wind_run(why, policy != Some(OnError::Fail));

@@ -40,6 +40,7 @@ impl Run {
             Event::Began { node, wait } => self.begin(node, wait),
             Event::Ended(ended) => self.end(ended),
             Event::Stepped { node, step } => self.stepped(node, step),
+            Event::AgentReplaced { node, task, .. } => self.replace_agent(node, task),
             Event::RequestRefused { node, id, tool, fault } => self.refuse_request(node, id, tool, fault),
             Event::CustomerAsked { node, deadline, .. } => self.ask_customer(node, *deadline),
             Event::VariableSet { key, value, .. } => self.set_variable(key, value),
@@ -55,8 +56,8 @@ impl Run {
                     answers.push((by.clone(), decision.clone()));
                 }
             }
-            Event::Paused { .. } => self.paused = true,
-            Event::Resumed { .. } => self.paused = false,
+            Event::Paused { .. } => self.pause(),
+            Event::Resumed { .. } => self.resume(),
             Event::NodeWinding { node, fault } => self.wind_node(node, fault),
             Event::ChildCancelling { node, .. } => {
                 if let Some(Activity::Child { cancelling, .. }) = self.activity_mut(node) {
@@ -99,6 +100,16 @@ impl Run {
         outer.reserve(&workflow.reserved());
         self.workflow = Some(workflow);
         self.admit(Path::root(), outer);
+    }
+
+    fn pause(&mut self) {
+        self.paused = true;
+        self.working(|work, now| work.stop(now));
+    }
+
+    fn resume(&mut self) {
+        self.paused = false;
+        self.working(|work, now| work.start(now));
     }
 
     /// Takes a scope in and lines up the nodes that may begin.

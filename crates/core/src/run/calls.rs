@@ -12,7 +12,7 @@ use super::command::{Outcome, Resolution};
 use super::decide::Draft;
 use super::event::{Answer, Block, Done, Event, InDoubt, Request, Scheduled, Undo};
 use super::refusal::Refusal;
-use super::state::{Call, CallEnd, Progress};
+use super::state::{Activity, Call, CallEnd, Progress};
 use crate::agent::{Program, Ran, SNAPSHOT_BYTES_MAX};
 use crate::fault::{Fault, code};
 use crate::graph::node::Kind;
@@ -27,6 +27,10 @@ const LOOK_UPS_MAX: u32 = 5;
 const MODEL_TIMEOUT: Duration = Duration::from_secs(120);
 /// Time-out of one stretch of a program (seed 004's 5 minutes); the sandbox has limits of its own within it.
 const CODE_TIMEOUT: Duration = Duration::from_secs(300);
+/// The least time a call of an agent's is given, whatever is left.
+const WORK_MIN: Duration = Duration::from_secs(1);
+/// Time-out of one attempt at whoever thinks for an agent of type `custom`.
+const STEP_TIMEOUT: Duration = Duration::from_secs(60);
 /// Characters of base64 that a paused program may have.
 const SNAPSHOT_CHARS_MAX: usize = SNAPSHOT_BYTES_MAX.div_ceil(3) * 4;
 
@@ -49,8 +53,23 @@ impl Draft<'_> {
         self.schedule(at, request, facts.class, timeout);
     }
 
+    /// A model is asked for as long as its agent may still work.
     pub fn schedule_model(&mut self, at: &Address, request: crate::model::Request) {
-        self.schedule(at, Request::Model(Box::new(request)), Class::Read, MODEL_TIMEOUT);
+        let timeout = self.time_left(at).map_or(MODEL_TIMEOUT, |left| left.min(MODEL_TIMEOUT));
+        self.schedule(at, Request::Model(Box::new(request)), Class::Read, timeout);
+    }
+
+    /// Whoever thinks for the agent is asked; what is recorded is not asked again.
+    pub fn schedule_step(&mut self, at: &Address, agent: String, endpoint: String) {
+        let timeout = self.time_left(at).map_or(STEP_TIMEOUT, |left| left.min(STEP_TIMEOUT));
+        self.schedule(at, Request::Step { agent, endpoint }, Class::Read, timeout);
+    }
+
+    /// How long an agent may still work, where that is limited.
+    fn time_left(&self, at: &Address) -> Option<Duration> {
+        let Some(Activity::Agent { task, work, .. }) = self.run.activity(at) else { return None };
+        let limit = Duration::from_secs(task.agent.max_execution_time?);
+        Some(limit.saturating_sub(work.so_far()).max(WORK_MIN))
     }
 
     /// What a program comes to depends on itself alone: run once more after a crash, it comes to the same.
@@ -60,7 +79,8 @@ impl Draft<'_> {
             _ => String::new(),
         });
         let request = Request::Code { agent: agent.unwrap_or_default(), program: Box::new(program) };
-        self.schedule(at, request, Class::Pure, CODE_TIMEOUT);
+        let timeout = self.time_left(at).map_or(CODE_TIMEOUT, |left| left.min(CODE_TIMEOUT));
+        self.schedule(at, request, Class::Pure, timeout);
     }
 
     fn schedule(&mut self, at: &Address, request: Request, class: Class, timeout: Duration) {
@@ -99,6 +119,13 @@ impl Draft<'_> {
             }
             Outcome::Code(Ok(ran)) => {
                 self.done(effect, &call, Answer::Code(Box::new(bounded(ran))), Usd::ZERO, false);
+            }
+            Outcome::Step(Ok(step)) => {
+                self.done(effect, &call, Answer::Step(Box::new(step)), Usd::ZERO, false);
+            }
+            Outcome::Step(Err(failed)) => {
+                let (fault, retryable) = (failed.fault, failed.retryable);
+                self.not_done(effect, &call, Failure { fault, retryable, retry_after: failed.retry_after });
             }
             Outcome::Code(Err(fault)) => {
                 self.not_done(effect, &call, Failure { fault, retryable: true, retry_after: None });
@@ -145,7 +172,7 @@ impl Draft<'_> {
     fn done(&mut self, effect: &EffectId, call: &Call, output: Answer, cost: Usd, cached: bool) {
         let undo = match &output {
             Answer::Tool(output) => self.undo_of(effect, call, output),
-            Answer::Model(_) | Answer::Code(_) => None,
+            Answer::Model(_) | Answer::Code(_) | Answer::Step(_) => None,
         };
         self.emit(Event::Done(Box::new(Done { effect: effect.clone(), output, cost, cached, undo })));
     }

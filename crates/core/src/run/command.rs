@@ -122,6 +122,8 @@ pub enum Outcome {
     Model(Result<model::Reply, ModelFault>),
     /// What a program came to; a fault where the sandbox itself could not run it.
     Code(Result<agent::Ran, Fault>),
+    /// What whoever thinks for an agent of type `custom` says it wants next.
+    Step(Result<agent::Step, ModelFault>),
     /// The call was not let out.
     Blocked(super::event::Block),
     /// A look-up found nothing: the call did not act.

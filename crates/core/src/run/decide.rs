@@ -60,7 +60,10 @@ impl Draft<'_> {
                 self.touch(&effect.call.node);
             }
             Event::Abandoned { call } => self.touch(&call.node),
-            Event::Began { node, .. } | Event::SignalTaken { node, .. } | Event::NodeWinding { node, .. } => {
+            Event::AgentReplaced { node, .. }
+            | Event::Began { node, .. }
+            | Event::SignalTaken { node, .. }
+            | Event::NodeWinding { node, .. } => {
                 self.touch(node);
             }
             Event::ScopeClosed { path, .. } => {

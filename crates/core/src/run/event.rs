@@ -98,6 +98,13 @@ pub enum Event {
         node: Address,
         step: Box<agent::Step>,
     },
+    /// An agent gave up before it changed anything: another begins in its place.
+    AgentReplaced {
+        node: Address,
+        gave_up: Worked,
+        task: Box<agent::Task>,
+        fault: Fault,
+    },
     /// A tool an agent may not have: it is told so.
     RequestRefused {
         node: Address,
@@ -241,6 +248,12 @@ pub enum Request {
         agent: Option<String>,
     },
     Model(Box<model::Request>),
+    /// The next step of an agent of type `custom`, from whoever thinks for it. Its task and what it has seen are the
+    /// state's, which does not change while it is asked.
+    Step {
+        agent: String,
+        endpoint: String,
+    },
     /// A program of an agent's, for the sandbox.
     Code {
         agent: String,
@@ -272,6 +285,7 @@ pub enum Answer {
     Tool(Arc<Value>),
     Model(Box<model::Reply>),
     Code(Box<agent::Ran>),
+    Step(Box<agent::Step>),
 }
 
 /// How a done effect is undone; stored when it completes, never rendered again.
@@ -382,6 +396,19 @@ pub struct Ended {
     /// Where it failed with its result at hand: that result, so that a retry need not ask for it again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Box<Held>>,
+    /// Of an agent's node: who worked on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Box<Worked>>,
+}
+
+/// An agent's work on one node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Worked {
+    pub agent: String,
+    /// Waiting for people not counted.
+    pub work_ms: u64,
+    /// Replies of its model.
+    pub iterations: u32,
 }
 
 /// What a node had come to when one of its own expressions failed: a variable it sets, the condition of an edge.

@@ -17,6 +17,7 @@ use crate::fault::{Fault, code};
 use crate::graph::Join;
 use crate::id::NodeId;
 use crate::time::Time;
+use crate::tool::Caller;
 
 static NULL: Value = Value::Null;
 const FIXED: [&str; 4] = ["input", "context", "shared_context", "run"];
@@ -36,6 +37,11 @@ pub(super) struct View<'run> {
 impl<'run> View<'run> {
     pub fn of(run: &'run Run, path: &'run Path, now: Time) -> Self {
         Self { run, path, now, extra: Vec::new(), own: None }
+    }
+
+    /// On whose behalf the run acts.
+    pub fn caller(&self) -> Option<&Caller> {
+        self.run.started().map(|started| &started.caller)
     }
 
     pub fn with(mut self, name: &'static str, value: Arc<Value>) -> Self {

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::address::{Address, CallId, EffectId, Role};
 use super::effect::Effect;
-use super::event::Block;
+use super::event::{Block, Worked};
 use super::state::{Activity, AgentWait, Call, Phase, Progress, Run, State};
+use crate::agent::Seen;
 use crate::mutant::{Mutant, planted};
 use crate::time::Time;
 
@@ -31,6 +32,14 @@ impl Run {
             Activity::Agent { task, seen, waits: AgentWait::Think, .. } => Some((at.clone(), &**task, seen.as_slice())),
             _ => None,
         })
+    }
+
+    /// An agent's work on a node, where the node is an agent's and at work.
+    pub(super) fn worked(&self, node: &Address, now: Time) -> Option<Worked> {
+        let Activity::Agent { task, seen, work, .. } = self.activity(node)? else { return None };
+        let replies = seen.iter().filter(|seen| matches!(seen, Seen::Replied(_))).count();
+        let iterations = u32::try_from(replies).unwrap_or(u32::MAX);
+        Some(Worked { agent: task.agent.name.clone(), work_ms: work.until(now), iterations })
     }
 
     /// When the run must be looked at if nothing happens before: a deadline, also one that has passed and was not

@@ -220,7 +220,11 @@ impl Reopening<'_> {
                 }
                 match waits {
                     // Its question is asked anew, so that it stands on the desk again.
-                    AgentWait::Model(_) | AgentWait::Code(_) | AgentWait::Customer { .. } => *waits = AgentWait::Think,
+                    AgentWait::Model(_)
+                    | AgentWait::Code(_)
+                    | AgentWait::Endpoint(_)
+                    | AgentWait::Thought(_)
+                    | AgentWait::Customer { .. } => *waits = AgentWait::Think,
                     AgentWait::Tools(calls) => {
                         calls.iter_mut().filter(|call| call.answer.is_none()).for_each(|call| call.call = None);
                     }

@@ -4,6 +4,7 @@ mod activity;
 mod call;
 mod scope;
 mod word;
+mod work;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use super::address::{Address, CallId, EffectId, Path};
 use super::event::{Entry, Finished, Started, Winding};
 use super::saga::Saga;
 use super::signals::Signals;
+use crate::agent::{self, Advice};
 use crate::bundle;
 use crate::fault::Fault;
 use crate::graph::{Graph, NodeIx, Workflow};
@@ -27,6 +29,7 @@ pub(super) use activity::{Activity, AgentCall, AgentWait, CallEnd, ToolCall};
 pub(super) use call::{Call, Forgotten, Progress};
 pub(super) use scope::{NodeState, Scope, Status};
 pub use word::State;
+pub(super) use work::Work;
 
 /// One execution of a workflow version.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -70,6 +73,9 @@ pub struct Run {
     pub(super) calls_from: u32,
     /// Places of the nodes that run after the rollback, once they may.
     pub(super) aftermath: Option<Vec<u32>>,
+    /// What holds for the tenant's agents now; the engine brings it before a decision.
+    #[serde(skip)]
+    pub(super) advice: Arc<Advice>,
     #[serde(skip)]
     pub(super) workflow: Option<Arc<Workflow>>,
     /// Versions the fold may meet; the engine brings them before folding.
@@ -135,6 +141,19 @@ impl Run {
         }
         if planted(Mutant::AttemptsForgotten) {
             self.calls.values_mut().for_each(|call| call.attempts = 0);
+        }
+    }
+
+    /// Says what holds for the tenant's agents from here on: their limits, and who of them is not well.
+    pub fn advise(&mut self, advice: Arc<Advice>) {
+        self.advice = advice;
+    }
+
+    /// An agent at work: its task, and all it has seen of it.
+    pub fn agent(&self, node: &Address) -> Option<(&agent::Task, &[agent::Seen])> {
+        match self.activity(node)? {
+            Activity::Agent { task, seen, .. } => Some((task, seen)),
+            _ => None,
         }
     }
 

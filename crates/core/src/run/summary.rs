@@ -33,6 +33,7 @@ pub fn timeline(entries: &[Entry]) -> Vec<StepRow> {
                         Request::Tool { tool, .. } => tool.clone(),
                         Request::Model(request) => format!("model:{}", request.agent),
                         Request::Code { agent, .. } => format!("code:{agent}"),
+                        Request::Step { agent, .. } => format!("step:{agent}"),
                     };
                     let row = StepRow {
                         step_id: scheduled.effect.call.node.clone(),

@@ -11,6 +11,7 @@ mod inputs;
 mod invariants;
 mod joins;
 mod journals;
+mod limits;
 mod loops;
 mod merges;
 mod people;

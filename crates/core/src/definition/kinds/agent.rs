@@ -2,30 +2,40 @@
 
 use std::collections::BTreeMap;
 
-use super::super::document::{Agent, Part};
-use super::super::fields::{Field, Fields, Shape, field, required};
+use super::super::diagnostic::Code;
+use super::super::document::{Agent, Part, Who};
+use super::super::fields::{Field, Fields, Shape, field};
 use super::super::json_schema;
 use super::super::policy;
 use super::super::reader::Reader;
 use super::Kind;
-use crate::agent::ITERATIONS_MAX;
+use crate::agent::{CostTier, ITERATIONS_MAX};
 use crate::model::Profile;
 
 /// The most tokens anyone may ask a model for.
 const TOKENS_MAX: u32 = 1_000_000;
 const TEMPERATURE_MAX: f64 = 2.0;
+/// The longest an agent may be told to work: a day.
+const SECONDS_MAX: u32 = 86_400;
 
 pub(crate) const KIND: Kind = Kind {
     word: "agent",
     what: "an agent node",
     doc: "An agent reads, asks for tools and answers.",
     fields: FIELDS,
-    tells: &["agent"],
+    tells: &["agent", "capability"],
     read,
 };
 
 const FIELDS: &[Field] = &[
-    required("agent", Shape::Text, "The agent's name: a file in `agents/`, or one that is shipped."),
+    field("agent", Shape::Text, "The agent's name: a file in `agents/`, or one that is shipped. It or `capability`."),
+    field(
+        "capability",
+        Shape::Text,
+        "In place of a name: whoever is good for this, the cheapest first; the others stand in for it.",
+    ),
+    field("cost_tier", Shape::Word(&["low", "medium", "high"]), "With `capability`: nobody dearer than this."),
+    field("fallback", Shape::Text, "The agent that stands in where this one is not well or gives up before it acted."),
     field("task", Shape::Template, "What it is asked to do, in place of the agent's own prompt."),
     field("prompt_template", Shape::Template, "The same as `task`."),
     field("prompt", Shape::Template, "The same as `task`."),
@@ -40,6 +50,7 @@ const FIELDS: &[Field] = &[
     field("temperature", Shape::Number, "0 to 2."),
     field("max_tokens", Shape::Count, "The longest answer, in tokens."),
     field("max_iterations", Shape::Count, "Rounds of asking and acting."),
+    field("max_execution_time", Shape::Count, "Seconds it may work, waiting for people not counted."),
     field("tools", Shape::Names, "Tools it may ask for, in place of the agent's own; `app.*` means all of an app."),
     field("output_schema", Shape::Object, "JSON Schema of the answer, in place of the agent's own."),
     field(
@@ -53,10 +64,7 @@ const FIELDS: &[Field] = &[
 ];
 
 fn read<'t>(fields: &mut Fields<'t>, reader: &mut Reader) -> Option<Part<'t>> {
-    let agent = fields.text("agent", &mut reader.findings);
-    if agent.is_none() && !fields.has("agent") {
-        fields.missing("agent", "name the agent", &mut reader.findings);
-    }
+    let who = who(fields, reader);
     let prompt = fields
         .one_of(&["task", "prompt_template", "prompt"], &mut reader.findings)
         .and_then(|(key, node)| reader.template(&key.name, node, &[]));
@@ -67,7 +75,9 @@ fn read<'t>(fields: &mut Fields<'t>, reader: &mut Reader) -> Option<Part<'t>> {
     let modes = [("answer", false), ("select", true)];
     let findings = &mut reader.findings;
     let mut written = Agent {
-        agent: agent?,
+        agent: who?,
+        fallback: fields.text("fallback", findings),
+        max_execution_time: fields.count("max_execution_time", 1, SECONDS_MAX, findings).map(u64::from),
         prompt,
         system,
         selects: fields.word("mode", &modes, findings).unwrap_or_default(),
@@ -84,6 +94,30 @@ fn read<'t>(fields: &mut Fields<'t>, reader: &mut Reader) -> Option<Part<'t>> {
     written.output_schema = json_schema::read("output_schema", fields, reader);
     written.asks = policy::deadline(fields, reader, false);
     Some(Part::Agent(Box::new(written)))
+}
+
+/// Whose node it is: one agent's by name, or anybody's who is good for it.
+fn who(fields: &mut Fields<'_>, reader: &mut Reader) -> Option<Who> {
+    let findings = &mut reader.findings;
+    let (is_named, is_able) = (fields.has("agent"), fields.has("capability"));
+    let (named, able) = (fields.text("agent", findings), fields.text("capability", findings));
+    let costs = CostTier::ALL.map(|tier| (tier.word(), tier));
+    let cost = fields.word("cost_tier", &costs, findings);
+    match (named, able) {
+        (Some(_), Some(capability)) => {
+            let message = "`agent` and `capability` both say whose node it is";
+            findings.push(capability.span.error(Code::Conflict, message).hint("keep one of the two"));
+            None
+        }
+        (Some(name), None) => Some(Who::Named(name)),
+        (None, Some(capability)) => Some(Who::Able { capability, cost }),
+        (None, None) => {
+            if !is_named && !is_able {
+                fields.missing("agent", "name the agent, or the `capability` it needs", findings);
+            }
+            None
+        }
+    }
 }
 
 /// What the memory room reads from the agent that runs.

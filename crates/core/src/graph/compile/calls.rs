@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::super::Kind;
 use super::super::node::{self, ToolSource};
 use super::Lowering;
-use crate::agent::{self, Agent};
+use crate::agent::{self, Agent, CostTier};
 use crate::definition::diagnostic::{Code, Diagnostic, Findings, shown};
 use crate::definition::document::{self as written, Body, Compensation, Part};
 use crate::definition::source::{Located, Span};
@@ -16,15 +16,69 @@ use crate::tool::{Facts, Retry};
 /// Tools by name. Facts are shared: a thousand nodes that call one tool hold it once.
 pub(super) type Tools = BTreeMap<String, Arc<Facts>>;
 
+/// Agents that may stand in for one.
+const FALLBACKS_MAX: usize = 3;
+
 impl Lowering<'_, '_> {
     pub(super) fn agent(&mut self, written: &written::Agent, keeps: bool) -> Kind {
-        let agent = self.known_agent(written);
+        let mut names = self.named(written).into_iter();
+        let own = names.next().unwrap_or_default();
+        let Some(mut node) = self.persona(written, &own, keeps) else { return Kind::Trigger };
+        let mut fallbacks = Vec::new();
+        let mut next = names.next().or_else(|| self.fallback_of(&own, written.fallback.as_ref()));
+        let mut known = BTreeSet::from([own]);
+        while let Some(name) = next.filter(|name| known.len() <= FALLBACKS_MAX && !known.contains(name)) {
+            fallbacks.extend(self.persona(written, &name, keeps));
+            next = names.next().or_else(|| self.fallback_of(&name, None));
+            known.insert(name);
+        }
+        for fallback in &fallbacks {
+            let more = fallback.tools.iter().map(|(name, facts)| (name.clone(), facts.clone()));
+            node.tools.extend(more);
+        }
+        node.fallbacks = fallbacks;
+        Kind::Agent(Box::new(node))
+    }
+
+    /// The agents the node names, or those that have the capability it names, the cheapest first.
+    fn named(&mut self, written: &written::Agent) -> Vec<String> {
+        let (capability, cost) = match &written.agent {
+            written::Who::Named(name) => return vec![name.value.clone()],
+            written::Who::Able { capability, cost } => (capability, *cost),
+        };
+        let able = self
+            .catalog
+            .agents
+            .values()
+            .filter(|agent| agent.can(&capability.value) && cost.is_none_or(|most| agent.cost_tier() <= most));
+        let mut able: Vec<(CostTier, String)> = able.map(|agent| (agent.cost_tier(), agent.name.clone())).collect();
+        able.sort();
+        if able.is_empty() {
+            let message = format!("no agent has the capability `{}`", shown(&capability.value));
+            let known = self.catalog.agents.values().flat_map(|agent| &agent.capabilities).map(String::as_str);
+            let unknown = Diagnostic::draft(Code::UnknownAgent, capability.span, message);
+            self.findings.push_near(unknown, &capability.value, known);
+        }
+        able.into_iter().map(|(_, name)| name).collect()
+    }
+
+    fn fallback_of(&mut self, agent: &str, written: Option<&Located<String>>) -> Option<String> {
+        match written {
+            Some(name) => Some(name.value.clone()),
+            None => self.catalog.agents.get(agent)?.fallback.clone(),
+        }
+    }
+
+    /// One agent as it works on this node.
+    fn persona(&mut self, written: &written::Agent, name: &str, keeps: bool) -> Option<node::AgentNode> {
+        let span = written.agent.span();
+        let agent = self.known_agent(written, name);
         let mut offered = Tools::new();
         match &written.tools {
             Some(names) => names.iter().for_each(|name| offered.extend(self.tools(&name.value, name.span, None))),
             None => {
                 for name in &agent.tools {
-                    offered.extend(self.tools(name, written.agent.span, Some(&agent.name)));
+                    offered.extend(self.tools(name, span, Some(&agent.name)));
                 }
             }
         }
@@ -32,43 +86,40 @@ impl Lowering<'_, '_> {
         if keeps {
             self.keep(&mut offered);
         }
-        let tools = self.with_compensations(offered, written.agent.span);
+        let tools = self.with_compensations(offered, span);
         let own = |text: &str, what: &str, findings: &mut Findings| match Template::parse(text) {
             Ok(template) => Some(template),
             Err(error) => {
                 let message = format!("the {what} of the agent `{}`: {error}", agent.name);
-                findings.push(written.agent.span.error(Code::Expression, message));
+                findings.push(span.error(Code::Expression, message));
                 Template::parse("").ok()
             }
         };
         let prompt = written.prompt.clone().or_else(|| own(&agent.prompt, "prompt", self.findings));
         let system = written.system.as_ref().map(|(_, template)| template.clone());
         let system = system.or_else(|| own(&agent.system_prompt, "system prompt", self.findings));
+        let mut spoken = BTreeMap::new();
+        for (name, text) in &agent.prompts {
+            let language = name.strip_prefix(agent::SYSTEM).and_then(|rest| rest.strip_prefix('.'));
+            let parsed = own(text, &format!("prompt `{name}`"), self.findings);
+            spoken.extend(language.map(str::to_owned).zip(parsed));
+        }
+        let (selects, asks, fallbacks) = (written.selects, written.asks.clone(), Vec::new());
         // The empty template parses, so there always are both.
-        let (Some(prompt), Some(system)) = (prompt, system) else { return Kind::Trigger };
-        let asks = written.asks.clone();
-        Kind::Agent(Box::new(node::AgentNode {
-            agent,
-            prompt,
-            system,
-            tools,
-            offered: names,
-            selects: written.selects,
-            asks,
-        }))
+        let (prompt, system) = prompt.zip(system)?;
+        Some(node::AgentNode { agent, prompt, system, spoken, tools, offered: names, selects, asks, fallbacks })
     }
 
     /// The agent of this name with the node's changes; one that is not there is a plain one without tools.
-    fn known_agent(&mut self, written: &written::Agent) -> Agent {
-        let name = &written.agent.value;
+    fn known_agent(&mut self, written: &written::Agent, name: &str) -> Agent {
         let mut agent = match self.catalog.agents.get(name) {
             Some(agent) => {
-                self.used.agents.insert(name.clone(), agent.clone());
+                self.used.agents.insert(name.to_owned(), agent.clone());
                 agent.clone()
             }
             None => {
                 let message = format!("there is no agent `{}`", shown(name));
-                let unknown = Diagnostic::draft(Code::UnknownAgent, written.agent.span, message);
+                let unknown = Diagnostic::draft(Code::UnknownAgent, written.agent.span(), message);
                 self.findings.push_near(unknown, name, self.catalog.agents.keys().map(String::as_str));
                 placeholder(name)
             }
@@ -78,9 +129,11 @@ impl Lowering<'_, '_> {
         agent.temperature = written.temperature.or(agent.temperature);
         agent.max_tokens = written.max_tokens.or(agent.max_tokens);
         agent.max_iterations = written.max_iterations.or(agent.max_iterations);
+        agent.max_execution_time = written.max_execution_time.or(agent.max_execution_time);
         agent.output_schema = written.output_schema.clone().or(agent.output_schema);
         if let Some((text, _)) = &written.system {
             agent.system_prompt.clone_from(text);
+            agent.prompts.retain(|name, _| !name.starts_with(agent::SYSTEM));
         }
         if let Some(tools) = &written.tools {
             agent.tools = tools.iter().map(|tool| tool.value.clone()).collect();
@@ -210,7 +263,9 @@ impl Lowering<'_, '_> {
         for node in &body.nodes {
             match &node.part {
                 Part::Agent(agent) => {
-                    let of_agent = self.catalog.agents.get(&agent.agent.value).map(|agent| agent.tools.clone());
+                    let named = self.named(agent);
+                    let of_agent = named.first().and_then(|name| self.catalog.agents.get(name));
+                    let of_agent = of_agent.map(|agent| agent.tools.clone());
                     let written =
                         agent.tools.as_ref().map(|names| names.iter().map(|name| name.value.clone()).collect());
                     for name in written.or(of_agent).unwrap_or_default() {
@@ -239,20 +294,5 @@ fn keep(facts: &mut Facts) {
 }
 
 fn placeholder(name: &str) -> Agent {
-    Agent {
-        name: name.to_owned(),
-        kind: agent::Kind::Simple,
-        description: String::new(),
-        system_prompt: String::new(),
-        prompt: String::new(),
-        model_profile: None,
-        model: None,
-        temperature: None,
-        max_tokens: None,
-        tools: Vec::new(),
-        output_schema: None,
-        max_iterations: None,
-        capabilities: Vec::new(),
-        metadata: BTreeMap::new(),
-    }
+    Agent::new(name, agent::Kind::Simple)
 }

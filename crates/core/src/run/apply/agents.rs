@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::address::Address;
-use super::super::state::{Activity, AgentCall, AgentWait, CallEnd, Run, Timer};
+use super::super::state::{Activity, AgentCall, AgentWait, CallEnd, Run, Timer, Work};
 use crate::agent;
 use crate::fault::Fault;
 use crate::money::Usd;
@@ -23,6 +23,51 @@ impl Run {
         }
     }
 
+    /// Another agent begins where one gave up, with the time that the node has left.
+    pub(super) fn replace_agent(&mut self, node: &Address, by: &agent::Task) {
+        let Some(Activity::Agent { task, seen, waits, steps, gave_up, work, .. }) = self.activity_mut(node) else {
+            return;
+        };
+        **task = by.clone();
+        seen.clear();
+        (*waits, *steps, *gave_up, *work) = (AgentWait::Think, 0, false, Work::default());
+        self.thinkers.insert(node.clone());
+    }
+
+    /// An agent's clock runs while it waits for calls of its own.
+    pub(super) fn works(&mut self, node: &Address, acts: bool) {
+        let now = self.now;
+        if let Some(Activity::Agent { work, acted, .. }) = self.activity_mut(node) {
+            work.start(now);
+            *acted |= acts;
+        }
+    }
+
+    /// A person is waited for, or nothing is.
+    pub(super) fn rests(&mut self, node: &Address) {
+        let now = self.now;
+        if let Some(Activity::Agent { work, .. }) = self.activity_mut(node) {
+            work.stop(now);
+        }
+    }
+
+    /// Does something with the clock of every agent that waits for calls of its own.
+    pub(super) fn working(&mut self, set: impl Fn(&mut Work, Time)) {
+        let now = self.now;
+        let nodes: Vec<Address> = self.calls.keys().map(|call| call.node.clone()).collect();
+        for node in nodes {
+            if let Some(Activity::Agent { work, .. }) = self.activity_mut(&node) {
+                set(work, now);
+            }
+        }
+    }
+
+    /// Whoever thinks for an agent said what it wants next.
+    pub(super) fn think_for(&mut self, node: &Address, step: agent::Step) {
+        self.rests(node);
+        self.wait_as(node, AgentWait::Thought(Box::new(step)));
+    }
+
     pub(super) fn see(&mut self, node: &Address, what: agent::Seen) {
         if let Some(Activity::Agent { seen, .. }) = self.activity_mut(node) {
             if matches!(what, agent::Seen::Ran(_)) {
@@ -32,6 +77,7 @@ impl Run {
             if planted(Mutant::PauseForgotten) {
                 seen.iter_mut().for_each(forget_snapshot);
             }
+            self.rests(node);
             self.wait_as(node, AgentWait::Think);
         }
     }
@@ -66,6 +112,7 @@ impl Run {
             agent::Step::AskCustomer { .. }
             | agent::Step::AskModel(_)
             | agent::Step::RunCode(_)
+            | agent::Step::AskEndpoint
             | agent::Step::Answer { .. }
             | agent::Step::HandOver { .. } => {}
         }

@@ -31,7 +31,10 @@ impl Run {
         self.calls.insert(effect.call.clone(), call);
         match effect.call.role {
             Role::Undo => self.saga.mark(&effect.call, Undone::Underway),
-            Role::Act => self.assign(&effect.call, request),
+            Role::Act => {
+                self.assign(&effect.call, request);
+                self.works(&effect.call.node, class.acts());
+            }
         }
     }
 
@@ -58,6 +61,7 @@ impl Run {
             }
             (Request::Model(_), _) => self.wait_as(&id.node, AgentWait::Model(id.clone())),
             (Request::Code { .. }, _) => self.wait_as(&id.node, AgentWait::Code(id.clone())),
+            (Request::Step { .. }, _) => self.wait_as(&id.node, AgentWait::Endpoint(id.clone())),
             (Request::Tool { .. }, Some(_)) => {}
         }
     }
@@ -101,6 +105,7 @@ impl Run {
             }
             Answer::Model(reply) => self.see(&call.node, agent::Seen::Replied((**reply).clone())),
             Answer::Code(ran) => self.see(&call.node, agent::Seen::Ran((**ran).clone())),
+            Answer::Step(step) => self.think_for(&call.node, (**step).clone()),
         }
     }
 
@@ -169,6 +174,7 @@ impl Run {
                 self.answer(id, tool, CallEnd::Failed(fault.clone()), Usd::ZERO, false);
             }
             Some(Request::Model(_)) => self.see(&id.node, agent::Seen::ModelFailed(fault.clone())),
+            Some(Request::Step { .. }) => self.think_for(&id.node, agent::Step::GiveUp(fault.clone())),
             // To the agent a program that could not be run is one that failed.
             Some(Request::Code { .. }) => {
                 let ran = agent::Ran::Failed { fault: fault.clone(), printed: String::new() };
@@ -194,6 +200,9 @@ impl Run {
             InDoubt::Person => Progress::Doubt,
         };
         self.progress(id, progress);
+        if *next == InDoubt::Person {
+            self.rests(&id.node);
+        }
         if id.role == Role::Undo && *next == InDoubt::Person {
             self.saga.mark(id, Undone::Doubt);
         }
@@ -217,12 +226,16 @@ impl Run {
                 if effect.call.role == Role::Undo {
                     self.saga.mark(&effect.call, Undone::Underway);
                 }
+                self.works(&effect.call.node, false);
                 self.progress(&effect.call, Progress::Ready);
             }
         }
     }
 
     pub(super) fn block(&mut self, effect: &EffectId, by: &Block) {
+        if let Block::Approval { .. } = by {
+            self.rests(&effect.call.node);
+        }
         self.progress(&effect.call, Progress::Blocked(by.clone()));
     }
 
@@ -232,6 +245,7 @@ impl Run {
         {
             call.approved = Some(hash.clone());
         }
+        self.works(&effect.call.node, false);
         self.progress(&effect.call, Progress::Ready);
     }
 
@@ -283,5 +297,6 @@ fn tool_of(call: &Call) -> String {
         Request::Tool { tool, .. } => tool.clone(),
         Request::Model(_) => "model".to_owned(),
         Request::Code { .. } => "code".to_owned(),
+        Request::Step { .. } => "step".to_owned(),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::super::address::{Address, Path};
 use super::super::event::{Began, Ended, How};
-use super::super::state::{Activity, AgentWait, CallEnd, NodeState, Run, Status, Timer};
+use super::super::state::{Activity, AgentWait, CallEnd, NodeState, Run, Status, Timer, Work};
 use crate::fault::Fault;
 use crate::graph::node::{Kind, MergeMode};
 use crate::graph::{Graph, NodeIx};
@@ -177,7 +177,8 @@ fn activity_of(wait: &Began) -> Activity {
     match wait.clone() {
         Began::Calls { deadline } => Activity::Calls { asked: Vec::new(), deadline },
         Began::Agent { task, deadline } => {
-            Activity::Agent { task, seen: Vec::new(), waits: AgentWait::Think, steps: 0, gave_up: false, deadline }
+            let (seen, waits, work) = (Vec::new(), AgentWait::Think, Work::default());
+            Activity::Agent { task, seen, waits, steps: 0, gave_up: false, acted: false, work, deadline }
         }
         Began::Timer { until } => Activity::Timer { until },
         Began::Signal { name, deadline } => Activity::Signal { name, deadline },

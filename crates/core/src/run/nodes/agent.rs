@@ -1,53 +1,50 @@
 //! `agent`: what it has seen goes to its step function; what it asks for becomes calls of this node.
 
+mod persona;
+mod requests;
+
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
 use super::super::address::Address;
-use super::super::advance::expression_fault;
 use super::super::decide::Draft;
 use super::super::event::{Began, Event};
 use super::super::refusal::Refusal;
 use super::super::state::{Activity, AgentWait};
 use super::super::{AGENT_STEPS_MAX, MESSAGE, REQUESTS_MAX};
 use super::{at_deadline, deadline_of, wait};
-use crate::agent::{Step, Task, ToolRequest};
+use crate::agent::{self, Seen, Step, ToolRequest};
 use crate::fault::{Fault, code};
 use crate::graph::Node;
 use crate::graph::node::{AgentNode, AtDeadline, Kind};
-use crate::model::ToolOffer;
 
 pub fn begin(draft: &mut Draft<'_>, at: &Address, node: &Node, agent: &AgentNode) {
     if let Err(fault) = draft.check_cost(at) {
         return draft.fail(at, fault);
     }
-    let view = draft.view(&at.scope);
-    let prompt = match agent.prompt.render(&view) {
-        Ok(prompt) => prompt,
-        Err(error) => return draft.fail(at, expression_fault("prompt", &error)),
-    };
-    let system = match agent.system.render(&view) {
-        Ok(system) => system,
-        Err(error) => return draft.fail(at, expression_fault("system_prompt", &error)),
-    };
-    let tools = agent.tools.iter().filter(|(name, _)| agent.offers(name)).map(|(name, facts)| ToolOffer {
-        name: name.clone(),
-        description: facts.description.clone(),
-        parameters: facts.parameters.clone(),
-    });
-    let task = Task { agent: agent.agent.clone(), system, prompt, tools: tools.collect(), selects: agent.selects };
-    let deadline = deadline_of(draft, node.policy.timeout);
-    draft.emit(Event::Began { node: at.clone(), wait: Box::new(Began::Agent { task: Box::new(task), deadline }) });
+    match persona::choose(draft, at, agent) {
+        Ok(task) => {
+            let deadline = deadline_of(draft, node.policy.timeout);
+            let wait = Box::new(Began::Agent { task: Box::new(task), deadline });
+            draft.emit(Event::Began { node: at.clone(), wait });
+        }
+        Err(fault) => draft.fail(at, fault),
+    }
 }
 
 pub fn stepped(draft: &mut Draft<'_>, at: &Address, step: Step) -> Result<(), Refusal> {
-    let Some(Activity::Agent { waits: AgentWait::Think, steps, .. }) = draft.run.activity(at) else {
-        return Err(Refusal::NothingWaits { node: at.to_string() });
-    };
-    if draft.is_winding(at) {
+    let thinks = matches!(draft.run.activity(at), Some(Activity::Agent { waits: AgentWait::Think, .. }));
+    if !thinks || draft.is_winding(at) {
         return Err(Refusal::NothingWaits { node: at.to_string() });
     }
+    take(draft, at, step);
+    Ok(())
+}
+
+/// Records a step and does what it asks for.
+fn take(draft: &mut Draft<'_>, at: &Address, step: Step) {
+    let Some(Activity::Agent { steps, .. }) = draft.run.activity(at) else { return };
     let step = match step {
         _ if *steps >= AGENT_STEPS_MAX => {
             Step::GiveUp(Fault::new(code::AGENT_GAVE_UP, format!("the agent took {AGENT_STEPS_MAX} steps, the limit")))
@@ -63,23 +60,19 @@ pub fn stepped(draft: &mut Draft<'_>, at: &Address, step: Step) -> Result<(), Re
     };
     draft.emit(Event::Stepped { node: at.clone(), step: Box::new(step.clone()) });
     act(draft, at, step);
-    Ok(())
 }
 
 fn act(draft: &mut Draft<'_>, at: &Address, step: Step) {
+    let asks_for_work =
+        matches!(step, Step::AskModel(_) | Step::RequestTools(_) | Step::RunCode(_) | Step::AskEndpoint);
+    if asks_for_work && let Err(fault) = may_work(draft, at, &step) {
+        return draft.fail(at, fault);
+    }
     match step {
-        Step::AskModel(request) => match draft.check_cost(at) {
-            Ok(()) => draft.schedule_model(at, request),
-            Err(fault) => draft.fail(at, fault),
-        },
-        Step::RequestTools(requests) => match draft.check_cost(at) {
-            Ok(()) => request_tools(draft, at, requests),
-            Err(fault) => draft.fail(at, fault),
-        },
-        Step::RunCode(program) => match draft.check_cost(at) {
-            Ok(()) => draft.schedule_code(at, program),
-            Err(fault) => draft.fail(at, fault),
-        },
+        Step::AskModel(request) => draft.schedule_model(at, request),
+        Step::RequestTools(requests) => requests::request(draft, at, requests),
+        Step::RunCode(program) => draft.schedule_code(at, program),
+        Step::AskEndpoint => ask_endpoint(draft, at),
         Step::AskCustomer { question } => {
             let asks = draft.with_node(at, |node| match &node.kind {
                 Kind::Agent(agent) => agent.asks.after,
@@ -93,25 +86,56 @@ fn act(draft: &mut Draft<'_>, at: &Address, step: Step) {
         Step::HandOver { reason } => {
             draft.complete(at, Arc::new(json!({ "handover": true, "reason": reason })), None);
         }
-        Step::GiveUp(fault) => draft.fail(at, fault),
+        Step::GiveUp(fault) => give_up(draft, at, fault),
     }
 }
 
-fn request_tools(draft: &mut Draft<'_>, at: &Address, requests: Vec<ToolRequest>) {
+/// Whether there is money, time and an iteration left for this.
+fn may_work(draft: &Draft<'_>, at: &Address, step: &Step) -> Result<(), Fault> {
+    draft.check_cost(at)?;
+    let Some(Activity::Agent { task, seen, work, .. }) = draft.run.activity(at) else { return Ok(()) };
+    let agent = &task.agent;
+    let worked = work.so_far().as_secs();
+    if let Some(limit) = agent.max_execution_time.filter(|limit| worked >= *limit) {
+        let name = &agent.name;
+        let message = format!(
+            "Timeout error: Agent execution exceeded maximum time: agent `{name}` worked for {worked} s, its limit is \
+             {limit} s"
+        );
+        return Err(Fault::new(code::EXECUTION_TIMEOUT, message));
+    }
+    // A simple agent has one reply and one correction by its nature.
+    let is_bounded = matches!(step, Step::AskModel(_)) && agent.kind != agent::Kind::Simple;
+    let replies = seen.iter().filter(|seen| matches!(seen, Seen::Replied(_))).count();
+    match agent.max_iterations.filter(|max| is_bounded && replies as u64 >= u64::from(*max)) {
+        Some(max) => {
+            let message =
+                format!("Max iterations exceeded: agent `{}` may take {max} replies of its model", agent.name);
+            Err(Fault::new("MAX_ITERATIONS_EXCEEDED", message))
+        }
+        None => Ok(()),
+    }
+}
+
+fn ask_endpoint(draft: &mut Draft<'_>, at: &Address) {
+    let Some(Activity::Agent { task, .. }) = draft.run.activity(at) else { return };
+    let name = task.agent.name.clone();
+    match task.agent.endpoint.clone() {
+        Some(endpoint) => draft.schedule_step(at, name, endpoint),
+        None => {
+            let fault =
+                Fault::new(code::STEP_INVALID, format!("agent `{name}` has no `endpoint` that could think for it"));
+            draft.fail(at, fault);
+        }
+    }
+}
+
+/// Another agent takes the place of one that gave up, where there is one; else the node fails.
+fn give_up(draft: &mut Draft<'_>, at: &Address, fault: Fault) {
     let Some((graph, place)) = draft.node(at) else { return };
     let Kind::Agent(agent) = &graph.node(place).kind else { return };
-    for request in requests {
-        match agent.tools.get(&request.tool).filter(|_| agent.offers(&request.tool)) {
-            Some(facts) => {
-                let name = agent.agent.name.clone();
-                draft.schedule_tool(at, &request.tool, request.arguments, facts, Some(name));
-            }
-            None => {
-                let fault =
-                    Fault::new("TOOL_NOT_ALLOWED", format!("`{}` is not among this agent's tools", request.tool));
-                draft.emit(Event::RequestRefused { node: at.clone(), id: request.id, tool: request.tool, fault });
-            }
-        }
+    if !persona::stand_in(draft, at, agent, &fault) {
+        draft.fail(at, fault);
     }
 }
 
@@ -138,6 +162,15 @@ pub fn look(draft: &mut Draft<'_>, at: &Address) {
     }
     match draft.run.activity(at) {
         Some(Activity::Agent { waits: AgentWait::Customer { .. }, .. }) => wait::take_signal(draft, at, MESSAGE),
+        Some(Activity::Agent { waits: AgentWait::Thought(step), .. }) => {
+            let step = match (**step).clone() {
+                Step::AskEndpoint => {
+                    Step::GiveUp(Fault::new(code::STEP_INVALID, "whoever thinks for the agent asks to be asked"))
+                }
+                step => step,
+            };
+            take(draft, at, step);
+        }
         // In a reopened run: what was cut off before it was answered is asked for again.
         Some(Activity::Agent { waits: AgentWait::Tools(calls), .. }) => {
             let cut_off = calls.iter().filter(|call| call.call.is_none() && call.answer.is_none());
@@ -147,7 +180,7 @@ pub fn look(draft: &mut Draft<'_>, at: &Address) {
                 arguments: (*call.arguments).clone(),
             });
             let requests: Vec<ToolRequest> = requests.collect();
-            request_tools(draft, at, requests);
+            requests::request(draft, at, requests);
         }
         _ => {}
     }

@@ -7,13 +7,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::agent::{Seen, Task};
+use crate::agent::{Seen, Step, Task};
 use crate::fault::Fault;
 use crate::graph::node::{Kind, Node, Wait};
 use crate::id::RunId;
 use crate::run::address::CallId;
 use crate::run::command::Decision;
 use crate::run::event::{Asked, Held};
+use crate::run::state::Work;
 use crate::time::Time;
 use crate::tool::Envelope;
 
@@ -32,6 +33,9 @@ pub(in crate::run) enum Activity {
         steps: u32,
         /// Asked once more, it would give up once more.
         gave_up: bool,
+        /// A call of its may have changed something.
+        acted: bool,
+        work: Work,
         deadline: Option<Time>,
     },
     Timer {
@@ -99,8 +103,9 @@ impl Activity {
         let after = |wait: Option<Duration>| wait.map(|wait| now + wait);
         let own = after(of.policy.timeout);
         match (self, &of.kind) {
-            (Self::Agent { waits, deadline, .. }, Kind::Agent(agent)) => {
+            (Self::Agent { waits, work, deadline, .. }, Kind::Agent(agent)) => {
                 *deadline = own;
+                work.renew(now);
                 if let AgentWait::Customer { deadline } = waits {
                     *deadline = after(agent.asks.after);
                 }
@@ -150,6 +155,10 @@ pub(in crate::run) enum AgentWait {
     Model(CallId),
     /// The sandbox.
     Code(CallId),
+    /// Whoever thinks for it.
+    Endpoint(CallId),
+    /// It was thought for it: this is what it does next.
+    Thought(Box<Step>),
     Tools(Vec<AgentCall>),
     /// The customer, with when to stop waiting.
     Customer {

@@ -321,3 +321,17 @@ fn an_agents_once_call_waits_for_a_person_after_a_crash() {
         |w| w.is(State::Completed).asked("pay"),
     );
 }
+
+#[test]
+fn an_agent_is_told_what_to_do_in_the_customers_language() {
+    let told = |input: Value| {
+        let mut w = super::world::World::new(only(who(&[])));
+        w.thinks("who", [Step::AskCustomer { question: "?".into() }]).starts_with(input);
+        let crate::run::Event::Began { wait, .. } = w.events().nth(1).unwrap() else { panic!("it did not begin") };
+        let crate::run::Began::Agent { task, .. } = &**wait else { panic!("no agent began") };
+        (task.system.clone(), task.language.clone())
+    };
+    assert_eq!(told(json!({})), ("be kind".into(), String::new()));
+    assert_eq!(told(json!({"language": "es-MX"})), ("sé amable".into(), "es-MX".into()));
+    assert_eq!(told(json!({"language": "de"})), ("be kind".into(), "de".into()));
+}

@@ -63,32 +63,20 @@ pub fn requests(id: &str, tools: &[&str]) -> N {
 pub fn agent(id: &str, tools: &[&str]) -> N {
     let facts: BTreeMap<String, Arc<Facts>> =
         tools.iter().map(|tool| ((*tool).to_owned(), Arc::new(Facts::new(Class::Keyed, secs(10))))).collect();
-    let agent = Agent {
-        name: id.to_owned(),
-        kind: agent::Kind::Reasoning,
-        description: String::new(),
-        system_prompt: String::new(),
-        prompt: String::new(),
-        model_profile: None,
-        model: None,
-        temperature: Some(0.1),
-        max_tokens: None,
-        tools: Vec::new(),
-        output_schema: None,
-        max_iterations: None,
-        capabilities: Vec::new(),
-        metadata: BTreeMap::new(),
-    };
+    let tools_of = tools.iter().map(|tool| (*tool).to_owned()).collect();
+    let agent = Agent { temperature: Some(0.1), tools: tools_of, ..Agent::new(id, agent::Kind::Reasoning) };
     node(
         id,
         Kind::Agent(Box::new(AgentNode {
             agent,
             prompt: Template::parse("help").unwrap(),
             system: Template::parse("be kind").unwrap(),
+            spoken: BTreeMap::from([("es".to_owned(), Template::parse("sé amable").unwrap())]),
             offered: facts.keys().cloned().collect(),
             tools: facts,
             selects: false,
             asks: Deadline::default(),
+            fallbacks: Vec::new(),
         })),
     )
 }
@@ -174,6 +162,23 @@ pub fn trigger(id: &str) -> N {
 }
 
 impl N {
+    /// Changes the agent of an agent's node.
+    pub fn agent(mut self, change: impl FnOnce(&mut Agent)) -> Self {
+        if let Kind::Agent(agent) = &mut self.0.kind {
+            change(&mut agent.agent);
+        }
+        self
+    }
+
+    /// This agent stands in for the node's own.
+    pub fn falls_back_to(mut self, other: Self) -> Self {
+        if let (Kind::Agent(agent), Kind::Agent(other)) = (&mut self.0.kind, other.0.kind) {
+            agent.tools.extend(other.tools.clone());
+            agent.fallbacks.push(*other);
+        }
+        self
+    }
+
     fn facts(&mut self, mut change: impl FnMut(&mut Facts)) {
         match &mut self.0.kind {
             Kind::Tool(tool) => tool.facts.values_mut().map(Arc::make_mut).for_each(&mut change),

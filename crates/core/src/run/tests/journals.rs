@@ -15,7 +15,7 @@ use super::flow::{
 };
 use super::programs::{code_step, replay, resume, stale, start};
 use super::world::{
-    Reply, World, blocked, calls, done, fails, flaky, not_found, ran, sandbox_fails, says, text_of, unknown,
+    Reply, World, blocked, calls, done, fails, flaky, not_found, ran, sandbox_fails, says, text_of, thought, unknown,
 };
 use crate::agent::Step;
 use crate::graph::Combine;
@@ -30,7 +30,7 @@ const INTO: &str = "BATON_FOLD_INTO";
 /// A golden journal's name, its workflow, and how it was lived.
 type Scenario = (&'static str, fn() -> Flow, fn(&mut World));
 
-const SCENARIOS: [Scenario; 10] = [
+const SCENARIOS: [Scenario; 11] = [
     ("booking", booking, |w| {
         let slots = json!({"slots": ["09:00-10:00", "10:00-11:00"], "price": 49.95});
         w.answers("find", [done(slots)]).answers("pay", [fails("DECLINED")]).answers("cancel", [flaky("BUSY")]);
@@ -81,6 +81,12 @@ const SCENARIOS: [Scenario; 10] = [
             [code_step(start("find(1)")), again, code_step(resume), code_step(replay()), answer(json!(7))],
         );
         w.starts().passes(secs(2)).crashes().passes(secs(30));
+    }),
+    ("replaced", replaced, |w| {
+        let give_up = Step::GiveUp(crate::fault::Fault::new("AGENT_GAVE_UP", "no"));
+        w.answers("custom's endpoint", [thought(tools(&["find"])), Reply::StaysOut, thought(answer(json!({"ok": 1})))]);
+        w.thinks("who", [model(), give_up, answer(json!("deputised"))]);
+        w.thinks("custom", [Step::AskEndpoint, Step::AskEndpoint]).starts().passes(secs(1)).crashes();
     }),
     ("children", children, |w| {
         w.answers("last", [fails("NO")]).starts();
@@ -183,6 +189,14 @@ fn agents_own() -> Flow {
 
 fn code() -> Flow {
     flow([agent("coder", &["find"]), agent("idle", &[]).timeout(secs(30)).continues(), tool("z")], "coder>z")
+}
+
+fn replaced() -> Flow {
+    let custom = agent("custom", &["find"]).agent(|agent| {
+        agent.kind = crate::agent::Kind::Custom;
+        agent.endpoint = Some("https://think.example.com".to_owned());
+    });
+    flow([agent("who", &[]).falls_back_to(agent("deputy", &["find"])), custom], "who>custom")
 }
 
 fn children() -> Flow {
@@ -323,7 +337,7 @@ fn golden_journals_hold_every_kind_of_event() {
     assert_eq!(missing, [""; 0]);
 }
 
-const KINDS: [&str; 41] = [
+const KINDS: [&str; 42] = [
     "started",
     "scheduled",
     "sending",
@@ -340,6 +354,7 @@ const KINDS: [&str; 41] = [
     "began",
     "ended",
     "stepped",
+    "agent_replaced",
     "request_refused",
     "customer_asked",
     "variable_set",
@@ -386,6 +401,7 @@ fn kind(event: &Event) -> &'static str {
         Event::Began { .. } => "began",
         Event::Ended(_) => "ended",
         Event::Stepped { .. } => "stepped",
+        Event::AgentReplaced { .. } => "agent_replaced",
         Event::RequestRefused { .. } => "request_refused",
         Event::CustomerAsked { .. } => "customer_asked",
         Event::VariableSet { .. } => "variable_set",

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::flow::Flow;
-use crate::agent::{Ran, Snapshot, Step, ToolRequest};
+use crate::agent::{Advice, Ran, Snapshot, Step, ToolRequest};
 use crate::bundle::Hash;
 use crate::fault::Fault;
 use crate::graph::Workflow;
@@ -104,6 +104,11 @@ pub fn calls(tools: &[&str], snapshot: &str) -> Reply {
     Reply::Comes(Outcome::Code(Ok(Ran::Calls { calls, snapshot, printed: String::new() })))
 }
 
+/// Whoever thinks for an agent says what it wants next.
+pub fn thought(step: Step) -> Reply {
+    Reply::Comes(Outcome::Step(Ok(step)))
+}
+
 /// The sandbox could not run it.
 pub fn sandbox_fails() -> Reply {
     Reply::Comes(Outcome::Code(Err(Fault::new("SANDBOX_UNAVAILABLE", "scripted"))))
@@ -130,6 +135,7 @@ pub struct World {
     calls: u32,
     /// What every request comes to that no reply is arranged for.
     pub fate: Option<Reply>,
+    advice: Arc<Advice>,
     /// Why the last command was refused.
     pub refused: Option<Refusal>,
 }
@@ -153,6 +159,7 @@ impl World {
             epoch: 1,
             calls: 0,
             fate: None,
+            advice: Arc::default(),
             refused: None,
         }
     }
@@ -174,6 +181,13 @@ impl World {
     /// What an agent asks for next, node by node; then it answers.
     pub fn thinks(&mut self, node: &str, steps: impl IntoIterator<Item = Step>) -> &mut Self {
         self.steps.entry(node.to_owned()).or_default().extend(steps);
+        self
+    }
+
+    /// What holds for the tenant's agents from here on.
+    pub fn advises(&mut self, advice: Advice) -> &mut Self {
+        self.advice = Arc::new(advice);
+        self.run.advise(self.advice.clone());
         self
     }
 
@@ -399,6 +413,10 @@ impl World {
             Request::Tool { tool, arguments, .. } => (tool.clone(), (**arguments).clone()),
             Request::Model(request) => (request.agent.clone(), serde_json::to_value(request).unwrap()),
             Request::Code { agent, program } => (format!("{agent}'s code"), serde_json::to_value(program).unwrap()),
+            Request::Step { agent, .. } => {
+                let shown = self.run.agent(&effect.call.node).unwrap();
+                (format!("{agent}'s endpoint"), serde_json::to_value(shown).unwrap())
+            }
         };
         let reply = if is_look_up {
             self.look_ups.pop_front().unwrap_or_else(not_found)
@@ -427,6 +445,7 @@ impl World {
             Request::Tool { .. } => done(json!({"id": format!("{name}-{}", self.calls)})),
             Request::Model(_) => says("hello"),
             Request::Code { .. } => ran(json!("ran")),
+            Request::Step { .. } => thought(Step::Answer { output: json!("thought") }),
         })
     }
 
@@ -445,10 +464,12 @@ impl World {
         let is_answer = match outcome {
             Outcome::Tool(tool::Outcome::Done { .. } | tool::Outcome::NotDone { .. })
             | Outcome::Model(Ok(_))
-            | Outcome::Code(Ok(_)) => true,
+            | Outcome::Code(Ok(_))
+            | Outcome::Step(Ok(_)) => true,
             Outcome::Tool(tool::Outcome::Unknown { .. }) => false,
             Outcome::Model(Err(_))
             | Outcome::Code(Err(_))
+            | Outcome::Step(Err(_))
             | Outcome::Blocked(_)
             | Outcome::NotFound
             | Outcome::NotSent => false,
@@ -495,6 +516,7 @@ impl World {
     }
 
     pub fn informed(&self, mut run: Run) -> Run {
+        run.advise(self.advice.clone());
         for (hash, workflow) in &self.versions {
             run.know(hash.clone(), workflow.clone());
         }

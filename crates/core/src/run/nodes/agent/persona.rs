@@ -1,0 +1,85 @@
+//! Who works on an agent's node: the agent it names, or one that stands in.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use crate::agent::{Task, spoken};
+use crate::expr::Names as _;
+use crate::fault::Fault;
+use crate::graph::node::AgentNode;
+use crate::model::ToolOffer;
+use crate::run::address::Address;
+use crate::run::advance::expression_fault;
+use crate::run::decide::Draft;
+use crate::run::event::Event;
+use crate::run::names::View;
+use crate::run::state::Activity;
+
+/// The task of the first agent that is well and may run; where none is well, of the first that may.
+///
+/// # Errors
+/// Why the node's own agent may not run, where nobody may.
+pub fn choose(draft: &Draft<'_>, at: &Address, agent: &AgentNode) -> Result<Task, Fault> {
+    let unwell = |one: &&AgentNode| draft.run.advice.unwell.contains(&one.agent.name);
+    let well = everybody(agent).filter(|one| !unwell(one));
+    first(draft, at, agent, well.chain(everybody(agent).filter(unwell)))
+}
+
+/// Lets the next agent begin in the place of one that gave up; says whether there was one. An agent that may have changed
+/// something is not replaced: the next would do it once more.
+pub fn stand_in(draft: &mut Draft<'_>, at: &Address, agent: &AgentNode, fault: &Fault) -> bool {
+    let Some(Activity::Agent { task, acted: false, .. }) = draft.run.activity(at) else { return false };
+    let behind = everybody(agent).skip_while(|one| one.agent.name != task.agent.name).skip(1);
+    let Ok(task) = first(draft, at, agent, behind) else { return false };
+    let Some(gave_up) = draft.run.worked(at, draft.now) else { return false };
+    draft.emit(Event::AgentReplaced { node: at.clone(), gave_up, task: Box::new(task), fault: fault.clone() });
+    true
+}
+
+fn everybody(agent: &AgentNode) -> impl Iterator<Item = &AgentNode> {
+    std::iter::once(agent).chain(&agent.fallbacks)
+}
+
+fn first<'a>(
+    draft: &Draft<'_>,
+    at: &Address,
+    agent: &AgentNode,
+    candidates: impl Iterator<Item = &'a AgentNode>,
+) -> Result<Task, Fault> {
+    let mut refused = None;
+    for candidate in candidates {
+        match task_of(draft, at, candidate, agent.selects) {
+            Ok(task) => return Ok(task),
+            Err(fault) => refused = refused.or(Some(fault)),
+        }
+    }
+    Err(refused.unwrap_or_else(|| Fault::new(crate::fault::code::AGENT_GAVE_UP, "nobody stands in for the agent")))
+}
+
+/// What an agent is asked to do here, within the tenant's limits.
+fn task_of(draft: &Draft<'_>, at: &Address, persona: &AgentNode, selects: bool) -> Result<Task, Fault> {
+    let view = draft.view(&at.scope);
+    let prompt = persona.prompt.render(&view).map_err(|error| expression_fault("prompt", &error))?;
+    let language = language(&view);
+    let system = persona.spoken.get(&spoken(&language)).unwrap_or(&persona.system);
+    let system = system.render(&view).map_err(|error| expression_fault("system_prompt", &error))?;
+    let offered = persona.tools.iter().filter(|(name, _)| persona.offers(name)).map(|(name, facts)| ToolOffer {
+        name: name.clone(),
+        description: facts.description.clone(),
+        parameters: facts.parameters.clone(),
+    });
+    let (mut agent, mut tools) = (persona.agent.clone(), offered.collect());
+    if let Some(tier) = &draft.run.advice.tier {
+        tier.admit(&mut agent, &mut tools)?;
+    }
+    Ok(Task { agent, system, prompt, tools, selects, language })
+}
+
+/// The customer's: the name `language`, else `context.language`, else what is known of the caller.
+fn language(view: &View<'_>) -> String {
+    let said = |value: Option<Cow<'_, Value>>| value.and_then(|value| value.as_str().map(str::to_owned));
+    let context = view.lookup("context").and_then(|context| context.get("language").cloned().map(Cow::Owned));
+    let of_caller = || view.caller().and_then(|caller| caller.language.clone());
+    said(view.lookup("language")).or_else(|| said(context)).or_else(of_caller).unwrap_or_default()
+}

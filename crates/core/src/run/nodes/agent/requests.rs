@@ -1,0 +1,44 @@
+//! The tools an agent asks for: those it may have become calls of its node, of the others it is told why not.
+
+use crate::agent::whitelist::{self, Grant};
+use crate::agent::{Task, ToolRequest};
+use crate::fault::Fault;
+use crate::graph::node::{AgentNode, Kind};
+use crate::run::address::Address;
+use crate::run::decide::Draft;
+use crate::run::event::Event;
+use crate::run::state::Activity;
+use crate::tool::Facts;
+
+pub fn request(draft: &mut Draft<'_>, at: &Address, requests: Vec<ToolRequest>) {
+    let Some((graph, place)) = draft.node(at) else { return };
+    let Kind::Agent(agent) = &graph.node(place).kind else { return };
+    for request in requests {
+        let Some(Activity::Agent { task, .. }) = draft.run.activity(at) else { return };
+        match granted(agent, task, &request) {
+            Ok(facts) => {
+                let name = task.agent.name.clone();
+                draft.schedule_tool(at, &request.tool, request.arguments, facts, Some(name));
+            }
+            Err(reason) => {
+                let fault = Fault::new("TOOL_NOT_ALLOWED", reason);
+                draft.emit(Event::RequestRefused { node: at.clone(), id: request.id, tool: request.tool, fault });
+            }
+        }
+    }
+}
+
+/// The facts of a tool that the agent may have for this call; else why not.
+fn granted<'a>(agent: &'a AgentNode, task: &Task, request: &ToolRequest) -> Result<&'a Facts, String> {
+    let tool = request.tool.as_str();
+    let is_offered = task.tools.iter().any(|offer| offer.name == tool);
+    let grant = match task.agent.tools.iter().any(|name| name == tool) {
+        _ if !is_offered => Grant::None,
+        true => Grant::ByName,
+        false => Grant::WithItsApp,
+    };
+    let unknown = || format!("`{tool}` is not among this agent's tools");
+    let facts = agent.tools.get(tool).filter(|_| is_offered).ok_or_else(unknown)?;
+    whitelist::may(task.agent.kind, tool, grant, facts.of(&request.arguments).class)?;
+    Ok(facts)
+}
