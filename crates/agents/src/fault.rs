@@ -31,8 +31,14 @@ pub mod code {
     pub const MAX_ITERATIONS: &str = "MAX_ITERATIONS_EXCEEDED";
     /// The agent's `output_schema` is not a JSON Schema.
     pub const OUTPUT_SCHEMA_INVALID: &str = "OUTPUT_SCHEMA_INVALID";
-    /// This version has no step function for the agent's type.
+    /// This binary has no step function for an agent of type `custom`.
     pub const KIND_UNAVAILABLE: &str = "AGENT_TYPE_UNAVAILABLE";
+    /// A prompt that the agent brings cannot be written.
+    pub const PROMPT_FAILED: &str = "PROMPT_FAILED";
+    /// The plan of a code agent is none that can be executed.
+    pub const PLAN_INVALID: &str = "PLAN_INVALID";
+    /// A code agent did not achieve its goal in all its attempts.
+    pub const MAX_RETRIES: &str = "MAX_RETRIES_EXCEEDED";
 }
 
 /// A reply that cannot be used as it is.

@@ -8,12 +8,14 @@
 //! - `simple`: one model call, its reply checked against the agent's schema and repaired once.
 //! - `reasoning`: a tool-calling loop (ReAct; Yao et al. 2022), by native tool calls or by the text protocol of seed
 //!   004, bounded by `max_iterations` and by the loop detector.
+//! - `code`: plans, executes the plan with tools and Python, reflects, and tries again.
 //! - `mode: select` (any agent): chooses tools for a message, or none, and says why.
 //! - [`shipped`]: the agents that come with Baton, by name.
 //!
 //! Deliberately absent: services, tools, models, time, randomness. An agent performs nothing; it has no arrow to
 //! anything that could.
 
+mod check;
 mod extract;
 mod fault;
 mod kinds;
@@ -27,6 +29,8 @@ mod shipped;
 mod step;
 mod transcript;
 
+pub use check::check;
 pub use fault::code;
+pub use prompt::{Override, put};
 pub use shipped::shipped;
 pub use step::Agents;

@@ -5,7 +5,7 @@ use baton_core::model::{Finish, Reply};
 use serde_json::Value;
 
 use crate::fault::{Unusable, code};
-use crate::transcript::Transcript;
+use crate::transcript::{Transcript, Wants};
 
 /// Corrections one task may have.
 const CORRECTIONS_MAX: u32 = 1;
@@ -15,8 +15,8 @@ pub(crate) struct OneShot<'a> {
     pub system: String,
     /// Sent along for providers that enforce it.
     pub schema: Option<Value>,
-    /// What the model is told to do after a reply that cannot be used.
-    pub again: &'a str,
+    /// What the model is asked for after a reply that cannot be used.
+    pub again: Wants,
     pub read: &'a dyn Fn(&Reply) -> Result<Value, Unusable>,
 }
 
@@ -30,7 +30,9 @@ impl OneShot<'_> {
                     Ok(output) => return Step::Answer { output },
                     Err(unusable) if unusable.is_correctable() && corrections < CORRECTIONS_MAX => {
                         corrections += 1;
-                        transcript.correct(&reply.content, &unusable, self.again);
+                        if let Err(fault) = transcript.correct(task, &reply.content, &unusable, self.again) {
+                            return Step::GiveUp(fault);
+                        }
                     }
                     Err(unusable) => return Step::GiveUp(unusable.fault(&task.agent.name)),
                 },

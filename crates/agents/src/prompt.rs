@@ -1,9 +1,152 @@
-//! What an agent's prompts are completed with: how to answer, and how to ask for tools.
+//! The prompts this room completes an agent's own with: Jinja texts in English and Spanish, `prompts/NAME.LANG.md`.
+//!
+//! An agent may bring its own in place of each ([`Agent::prompts`](baton_core::agent::Agent::prompts)), which sees the
+//! same names. What a prompt of ours may name is said beside its [`Name`].
 
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
 
+use baton_core::agent::{Agent, Kind, SYSTEM, Task, spoken};
+use baton_core::expr::{Document, Template, nearest};
+use baton_core::fault::Fault;
 use baton_core::model::ToolOffer;
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use crate::fault::code;
+
+/// Which prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Name {
+    /// How an answer by schema is asked for: `schema`, `tools` (whether it may call some first).
+    Schema,
+    /// The text protocol of seed 004: `tools`.
+    React,
+    /// What a tool selection is asked: `tools`, `rules`.
+    Select,
+    /// What a code agent is asked first: `goal`, `tools`, `similar_plans`.
+    Plan,
+    /// What it is asked once its plan was executed: `goal`, `steps`, `schema`.
+    Reflect,
+    /// What it is asked where that was in vain: `goal`, `failure_reason`, `suggestions`.
+    Replan,
+    /// What a model is told of a reply that cannot be used: `problem`, `wants` (`json`, `shorter` or `reply`).
+    Correct,
+}
+
+/// The languages ours are written in; the first is used where a customer's is none of them.
+const LANGUAGES: [&str; 2] = ["en", "es"];
+
+impl Name {
+    /// Every prompt there is.
+    const ALL: [Self; 7] =
+        [Self::Schema, Self::React, Self::Select, Self::Plan, Self::Reflect, Self::Replan, Self::Correct];
+
+    /// The word for it in file names.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Schema => "schema",
+            Self::React => "react",
+            Self::Select => "select",
+            Self::Plan => "plan",
+            Self::Reflect => "reflect",
+            Self::Replan => "replan",
+            Self::Correct => "correct",
+        }
+    }
+
+    fn ours(self) -> [&'static str; LANGUAGES.len()] {
+        macro_rules! both {
+            ($name:literal) => {
+                [include_str!(concat!("prompts/", $name, ".en.md")), include_str!(concat!("prompts/", $name, ".es.md"))]
+            };
+        }
+        match self {
+            Self::Schema => both!("schema"),
+            Self::React => both!("react"),
+            Self::Select => both!("select"),
+            Self::Plan => both!("plan"),
+            Self::Reflect => both!("reflect"),
+            Self::Replan => both!("replan"),
+            Self::Correct => both!("correct"),
+        }
+    }
+}
+
+/// The prompt in the customer's language, with every hole filled.
+///
+/// # Errors
+/// One that the agent brings and that is no template, or names what is not there.
+pub(crate) fn render(task: &Task, name: Name, values: &Value) -> Result<String, Fault> {
+    let source = source(task, name);
+    let rendered = Template::parse(source)
+        .map_err(|error| error.to_string())
+        .and_then(|template| template.render(&Document::timeless(values)).map_err(|error| error.to_string()));
+    rendered.map(|text| text.trim_end().to_owned()).map_err(|error| {
+        let (agent, word) = (&task.agent.name, name.word());
+        Fault::new(code::PROMPT_FAILED, format!("agent `{agent}`: its prompt `{word}` cannot be written: {error}"))
+    })
+}
+
+/// The agent's own text in the customer's language, else ours; else the same in the first of our languages.
+fn source(task: &Task, name: Name) -> &str {
+    let spoken = spoken(&task.language);
+    let own = |language: &str| task.agent.prompts.get(&format!("{}.{language}", name.word())).map(String::as_str);
+    let ours = |language: &str| Some(name.ours()[LANGUAGES.iter().position(|known| *known == language)?]);
+    let of = |language: &str| own(language).or_else(|| ours(language));
+    of(&spoken).or_else(|| of(LANGUAGES[0])).unwrap_or_default()
+}
+
+/// A prompt that stands in for one of an agent's or of ours: a file `NAME.LANG.md`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Override {
+    /// An agent's name for its system prompt, the name of a prompt of ours for every agent's, `AGENT.PROMPT` for one's.
+    pub name: String,
+    /// A language such as `es`.
+    pub language: String,
+    /// Jinja.
+    pub text: String,
+}
+
+/// Puts a project's own prompts in the place of ours.
+///
+/// # Errors
+/// A name that is neither an agent's nor a prompt's; what there is, is told.
+pub fn put(agents: &mut BTreeMap<String, Agent>, prompt: Override) -> Result<(), String> {
+    let Override { name, language, text } = prompt;
+    let is_ours = |word: &str| Name::ALL.iter().any(|name| name.word() == word);
+    if let Some(agent) = agents.get_mut(&name) {
+        agent.prompts.insert(format!("{SYSTEM}.{language}"), text);
+        return Ok(());
+    }
+    if is_ours(&name) {
+        for agent in agents.values_mut() {
+            // One that an agent brings by itself is nearer than one for all.
+            agent.prompts.entry(format!("{name}.{language}")).or_insert_with(|| text.clone());
+        }
+        return Ok(());
+    }
+    if let Some((of, word)) = name.rsplit_once('.')
+        && is_ours(word)
+        && let Some(agent) = agents.get_mut(of)
+    {
+        agent.prompts.insert(format!("{word}.{language}"), text);
+        return Ok(());
+    }
+    let ours = Name::ALL.map(Name::word);
+    let known = agents.keys().map(String::as_str).chain(ours);
+    let near = nearest(&name, known).map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
+    Err(format!(
+        "`{name}` is no agent and no prompt{near}; a prompt is called AGENT, PROMPT or AGENT.PROMPT, where PROMPT is one \
+         of {}",
+        ours.join(", ")
+    ))
+}
+
+/// Tools as prompts see them.
+pub(crate) fn tools(offered: &[ToolOffer]) -> Value {
+    let one =
+        |tool: &ToolOffer| json!({"name": tool.name, "description": tool.description, "parameters": tool.parameters});
+    offered.iter().map(one).collect()
+}
 
 /// Puts a paragraph behind a prompt.
 pub(crate) fn join(prompt: &str, more: &str) -> String {
@@ -14,45 +157,13 @@ pub(crate) fn join(prompt: &str, more: &str) -> String {
     }
 }
 
-/// How a reply by schema is asked for. Said in words too, because not every provider enforces a schema.
-pub(crate) fn by_schema(schema: &Value) -> String {
-    format!("Answer with one JSON value that satisfies this JSON Schema, and nothing else, no code fence:\n{schema}")
+/// A system prompt, and behind it how the agent is to answer where it has a schema.
+pub(crate) fn with_schema(task: &Task, system: &str) -> Result<String, Fault> {
+    let Some(schema) = &task.agent.output_schema else { return Ok(system.to_owned()) };
+    let has_tools = task.agent.kind == Kind::Reasoning;
+    let words = render(task, Name::Schema, &json!({"schema": schema, "tools": has_tools}))?;
+    Ok(join(system, &words))
 }
 
-/// The same for an agent that may call tools first.
-pub(crate) fn answer_by_schema(schema: &Value) -> String {
-    format!(
-        "When you have what you need, your final answer is one JSON value that satisfies this JSON Schema, and nothing \
-         else, no code fence:\n{schema}"
-    )
-}
-
-/// The text protocol of seed 004, for models without native tool calls.
-pub(crate) fn text_protocol(tools: &[ToolOffer]) -> String {
-    let mut text = String::from("You use tools to solve tasks.\n\nAvailable tools:\n");
-    text.push_str(&tool_list(tools));
-    text.push_str(
-        "\nFormat, one action at a time:\n\
-         Thought: [Your reasoning]\n\
-         Action: [Tool name]\n\
-         Action Input: {\"param\": \"value\"}\n\
-         Observation: [Will be provided]\n\
-         ...\n\
-         Thought: [Final reasoning]\n\
-         Final Answer: [Complete answer]",
-    );
-    text
-}
-
-/// Name, description and parameters, one tool a line.
-pub(crate) fn tool_list(tools: &[ToolOffer]) -> String {
-    let mut text = String::new();
-    for tool in tools {
-        let _ = write!(text, "- {}: {}", tool.name, tool.description);
-        if !tool.parameters.is_null() {
-            let _ = write!(text, " Parameters: {}", tool.parameters);
-        }
-        text.push('\n');
-    }
-    text
-}
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,5 @@
 //! What the tests of this room share: tasks, replies and results, made short.
 
-use std::collections::BTreeMap;
-
 use baton_core::agent::{Agent, Kind, Seen, Step, Task, Think};
 use baton_core::fault::Fault;
 use baton_core::model::{Finish, Message, Reply, Request, ToolCall, ToolOffer, Usage};
@@ -12,28 +10,14 @@ use serde_json::{Value, json};
 use crate::Agents;
 
 pub(crate) fn task(kind: Kind) -> Task {
-    let agent = Agent {
-        name: "helper".to_owned(),
-        kind,
-        description: String::new(),
-        system_prompt: String::new(),
-        prompt: String::new(),
-        model_profile: None,
-        model: None,
-        temperature: None,
-        max_tokens: None,
-        tools: Vec::new(),
-        output_schema: None,
-        max_iterations: None,
-        capabilities: Vec::new(),
-        metadata: BTreeMap::new(),
-    };
+    let agent = Agent::new("helper", kind);
     let tools = vec![
         offer("get_order", json!({"id": {"type": "string"}})),
         offer("search_kb", json!({"query": {"type": "string"}})),
         offer("create_return", json!({"order": {"type": "string"}, "reason": {"type": "string"}})),
     ];
-    Task { agent, system: "Be kind.".to_owned(), prompt: "Where is order 7?".to_owned(), tools, selects: false }
+    let (system, prompt) = ("Be kind.".to_owned(), "Where is order 7?".to_owned());
+    Task { agent, system, prompt, tools, selects: false, language: String::new() }
 }
 
 fn offer(name: &str, properties: Value) -> ToolOffer {
@@ -98,7 +82,7 @@ pub(crate) fn envelope(data: Value, error_code: Option<&str>) -> Envelope {
 }
 
 pub(crate) fn step(task: &Task, seen: &[Seen]) -> Step {
-    Agents.step(task, seen)
+    Agents::default().step(task, seen)
 }
 
 pub(crate) fn asked(task: &Task, seen: &[Seen]) -> Request {

@@ -50,6 +50,15 @@ impl Schema {
         }
     }
 
+    /// Whether a value satisfies it.
+    pub fn check(&self, value: &Value) -> Result<(), Unusable> {
+        if self.0.is_valid(value) {
+            return Ok(());
+        }
+        let problem = format!("`final_output` does not satisfy the schema: {}", self.problems(value));
+        Err(Unusable::new(code::REPLY_INVALID, problem))
+    }
+
     /// Sorted, so that the same reply is always told the same. Values are left out: they may be a customer's.
     fn problems(&self, value: &Value) -> String {
         let mut all: Vec<String> = self

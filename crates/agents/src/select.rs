@@ -3,35 +3,53 @@
 use std::collections::BTreeSet;
 
 use baton_core::agent::{Seen, Step, Task};
+use baton_core::fault::Fault;
 use baton_core::model::{Reply, ToolOffer};
 use serde_json::{Map, Value, json};
 
 use crate::extract;
 use crate::fault::{Unusable, code};
 use crate::one_shot::OneShot;
-use crate::prompt;
+use crate::prompt::{self, Name};
+use crate::transcript::Wants;
 
 /// Calls one selection may ask for.
 const REQUESTS_MAX: usize = 32;
 
 /// The output is `{"tools": [name], "reasoning": text, "tool_requests": [{"tool_name", "parameters"}]}`.
 pub(crate) fn step(task: &Task, seen: &[Seen]) -> Step {
-    OneShot {
-        system: prompt::join(&task.system, &instructions(&task.tools)),
-        schema: Some(schema()),
-        again: "Reply again with only the JSON object.",
-        read: &|reply: &Reply| read(reply, &task.tools),
-    }
-    .step(task, seen)
+    let system = match instructions(task) {
+        Ok(words) => prompt::join(&task.system, &words),
+        Err(fault) => return Step::GiveUp(fault),
+    };
+    OneShot { system, schema: Some(schema()), again: Wants::Json, read: &|reply: &Reply| read(reply, &task.tools) }
+        .step(task, seen)
 }
 
-fn instructions(tools: &[ToolOffer]) -> String {
-    format!(
-        "Choose which of these tools the message needs, with their parameters. Choose none where the message can be \
-         answered without them: every call costs.\n\nAvailable tools:\n{}\n{}",
-        prompt::tool_list(tools),
-        prompt::by_schema(&schema())
-    )
+fn instructions(task: &Task) -> Result<String, Fault> {
+    let values = json!({"tools": prompt::tools(&task.tools), "rules": rules(task)});
+    let choose = prompt::render(task, Name::Select, &values)?;
+    let by_schema = prompt::render(task, Name::Schema, &json!({"schema": schema(), "tools": false}))?;
+    Ok(prompt::join(&choose, &by_schema))
+}
+
+/// When which tool is used, in the tenant's words: `metadata.rules`, a list of texts, or texts by tool.
+fn rules(task: &Task) -> Vec<String> {
+    let texts = |value: &Value| -> Vec<String> {
+        match value {
+            Value::String(text) => vec![text.clone()],
+            Value::Array(items) => items.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            _ => Vec::new(),
+        }
+    };
+    match task.agent.metadata.get("rules") {
+        Some(Value::Object(by_tool)) => by_tool
+            .iter()
+            .flat_map(|(tool, rules)| texts(rules).into_iter().map(move |rule| format!("{tool}: {rule}")))
+            .collect(),
+        Some(all) => texts(all),
+        None => Vec::new(),
+    }
 }
 
 fn schema() -> Value {

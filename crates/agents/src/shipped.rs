@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use baton_core::agent::{ASK_CUSTOMER, Agent, HAND_OVER, ITERATIONS_DEFAULT, Kind};
+use baton_core::agent::{ASK_CUSTOMER, Agent, HAND_OVER, ITERATIONS_DEFAULT, Kind, SYSTEM};
 use baton_core::model::Profile;
 use serde_json::{Value, json};
 
@@ -40,6 +40,7 @@ pub fn shipped() -> BTreeMap<String, Agent> {
         ("simple_agent", simple("One small task with a text, in one model call", &prompts!("simple"))),
         ("reasoning_agent", reasoning()),
         ("conversational", reasoning().asking()),
+        ("code_agent", coding("Plans, executes with tools and Python, reflects", &prompts!("code"))),
         ("autonomous_return_agent", returns()),
         ("router", simple("Decides who answers a message", &prompts!("router")).answering(router_schema())),
         ("tool_selector", simple("Chooses the tools a message needs, or none", &prompts!("selector"))),
@@ -94,15 +95,19 @@ fn reasoning(description: &str, prompts: &Prompts) -> Draft {
     Draft(Agent { max_iterations: Some(ITERATIONS_DEFAULT), ..agent }).of_profile(Profile::Balanced)
 }
 
+/// Plans, executes, reflects; `code` says that it may write Python on the way.
+fn coding(description: &str, prompts: &Prompts) -> Draft {
+    draft(Kind::Code, description, prompts, "code").of_profile(Profile::Powerful)
+}
+
 /// An agent that talks with customers.
 fn desk(description: &str, prompts: &Prompts) -> Draft {
     reasoning(description, prompts).asking().handing_over()
 }
 
-/// A tool loop for now: planning and reflecting come with agents of type `code`.
 fn returns() -> Draft {
-    let Draft(agent) = reasoning("Handles a return from the order to the confirmation", &prompts!("returns"));
-    Draft(Agent { prompt: RETURN.to_owned(), ..agent }).of_profile(Profile::Powerful).answering(returns_schema())
+    let Draft(agent) = coding("Handles a return from the order to the confirmation", &prompts!("returns"));
+    Draft(Agent { prompt: RETURN.to_owned(), ..agent }).answering(returns_schema())
 }
 
 /// One call and no tools: what it says must reach the customer at once, and the workflow fetches the person.
@@ -113,28 +118,14 @@ fn emergency() -> Draft {
 
 fn draft(kind: Kind, description: &str, prompts: &Prompts, capability: &str) -> Draft {
     Draft(Agent {
-        name: String::new(),
-        kind,
         description: description.to_owned(),
-        system_prompt: bilingual(prompts),
+        system_prompt: prompts.en.trim().to_owned(),
+        prompts: BTreeMap::from([(format!("{SYSTEM}.es"), prompts.es.trim().to_owned())]),
         prompt: MESSAGE.to_owned(),
-        model_profile: None,
-        model: None,
         temperature: Some(0.0),
-        max_tokens: None,
-        tools: Vec::new(),
-        output_schema: None,
-        max_iterations: None,
         capabilities: vec![capability.to_owned()],
-        metadata: BTreeMap::new(),
+        ..Agent::new("", kind)
     })
-}
-
-fn bilingual(Prompts { en, es }: &Prompts) -> String {
-    let (en, es) = (en.trim(), es.trim());
-    format!(
-        "{{% set tag = language | default((context | default({{}}, true)).language | default('en'), true) %}}{{% if tag[:2] == 'es' %}}{es}{{% else %}}{en}{{% endif %}}"
-    )
 }
 
 fn intent_schema() -> Value {

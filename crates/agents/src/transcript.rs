@@ -1,13 +1,33 @@
 //! What the model is shown: the messages of one task, in order.
 
 use baton_core::agent::{Kind, Task};
+use baton_core::fault::Fault;
 use baton_core::model::{Message, Profile, Request, Thinking, ToolCall, ToolOffer};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::fault::Unusable;
+use crate::prompt::{self, Name};
 
 /// Seed 004's temperature, for every kind: the same question should get the same answer.
 const TEMPERATURE_DEFAULT: f64 = 0.0;
+
+/// What a model is asked for in place of a reply that cannot be used.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Wants {
+    Json,
+    Shorter,
+    Reply,
+}
+
+impl Wants {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Shorter => "shorter",
+            Self::Reply => "reply",
+        }
+    }
+}
 
 pub(crate) struct Transcript {
     messages: Vec<Message>,
@@ -15,12 +35,15 @@ pub(crate) struct Transcript {
 
 impl Transcript {
     pub fn open(system: String, prompt: &str) -> Self {
-        let mut messages = Vec::new();
-        if !system.trim().is_empty() {
-            messages.push(Message::System { content: system });
-        }
-        messages.push(Message::user(prompt));
-        Self { messages }
+        let mut transcript = Self::under(system);
+        transcript.user(prompt);
+        transcript
+    }
+
+    /// Only the system prompt, where there is one.
+    pub fn under(system: String) -> Self {
+        let is_there = !system.trim().is_empty();
+        Self { messages: is_there.then_some(Message::System { content: system }).into_iter().collect() }
     }
 
     pub fn user(&mut self, content: impl Into<String>) {
@@ -42,9 +65,11 @@ impl Transcript {
     }
 
     /// Shows the model its own reply and what is wrong with it.
-    pub fn correct(&mut self, reply: &str, unusable: &Unusable, again: &str) {
+    pub fn correct(&mut self, task: &Task, reply: &str, unusable: &Unusable, wants: Wants) -> Result<(), Fault> {
+        let values = json!({"problem": unusable.problem, "wants": wants.word()});
         self.assistant(reply);
-        self.user(format!("Your last reply could not be used: {}. {again}", unusable.problem));
+        self.user(prompt::render(task, Name::Correct, &values)?);
+        Ok(())
     }
 
     /// The request for the next reply, with the agent's own settings or its kind's (seed 004).
@@ -54,7 +79,7 @@ impl Transcript {
             agent: agent.name.clone(),
             profile: agent.model_profile.unwrap_or(match agent.kind {
                 Kind::Simple => Profile::Fast,
-                Kind::Reasoning => Profile::Balanced,
+                Kind::Reasoning | Kind::Custom => Profile::Balanced,
                 Kind::Code => Profile::Powerful,
             }),
             model: agent.model.clone(),

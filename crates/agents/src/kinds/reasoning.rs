@@ -5,8 +5,6 @@
 //! three times running, or two unusable replies in a row.
 
 mod calls;
-mod chain;
-mod pseudo;
 mod react;
 mod read;
 
@@ -14,16 +12,16 @@ use baton_core::agent::{ITERATIONS_DEFAULT, ITERATIONS_MAX, Seen, Step, Task};
 use baton_core::fault::Fault;
 use baton_core::model::{Reply, ToolCall, ToolOffer};
 use baton_core::tool::Envelope;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use self::calls::{Call, Calls};
-use self::chain::Chain;
 use self::read::{Offered, Protocol, Reading};
+use super::chain::Chain;
 use crate::extract;
 use crate::fault::{Unusable, code};
-use crate::prompt;
+use crate::prompt::{self, Name};
 use crate::schema::Schema;
-use crate::transcript::Transcript;
+use crate::transcript::{Transcript, Wants};
 
 /// Unusable replies in a row that are corrected; the next one is the last.
 const CORRECTIONS_MAX: u32 = 1;
@@ -60,12 +58,11 @@ impl<'t> Reasoning<'t> {
     fn begin(task: &'t Task) -> Result<Self, Fault> {
         let offered = Offered::to(task);
         let mut system = task.system.clone();
-        if offered.protocol == Protocol::Text && !offered.tools.is_empty() {
-            system = prompt::join(&system, &prompt::text_protocol(&offered.tools));
+        if offered.protocol == Protocol::Text && !offered.tools.all().is_empty() {
+            let values = json!({"tools": offered.tools.shown()});
+            system = prompt::join(&system, &prompt::render(task, Name::React, &values)?);
         }
-        if let Some(schema) = &task.agent.output_schema {
-            system = prompt::join(&system, &prompt::answer_by_schema(schema));
-        }
+        let system = prompt::with_schema(task, &system)?;
         Ok(Self {
             task,
             offered,
@@ -156,23 +153,13 @@ impl<'t> Reasoning<'t> {
         if let Some(fault) = self.spent() {
             return Some(Step::GiveUp(fault));
         }
-        self.transcript.correct(&reply.content, &unusable, "Reply again.");
-        None
+        self.transcript.correct(self.task, &reply.content, &unusable, Wants::Reply).err().map(Step::GiveUp)
     }
 
     /// The fault of having no iteration left.
     fn spent(&self) -> Option<Fault> {
         let max = self.task.agent.max_iterations.unwrap_or(ITERATIONS_DEFAULT).clamp(1, ITERATIONS_MAX);
-        (self.iterations >= max).then(|| {
-            Fault::new(
-                code::MAX_ITERATIONS,
-                format!(
-                    "Max iterations exceeded: agent `{}` has no answer after {max} replies; raise `max_iterations` or \
-                     narrow the task",
-                    self.task.agent.name
-                ),
-            )
-        })
+        (self.iterations >= max).then(|| super::spent(&self.task.agent.name, max))
     }
 
     fn results(&mut self, results: &[(String, Envelope)]) {
@@ -202,7 +189,7 @@ impl<'t> Reasoning<'t> {
         }
         self.close();
         let tools: Vec<ToolOffer> = match self.offered.protocol {
-            Protocol::Native => self.offered.tools,
+            Protocol::Native => self.offered.tools.all().to_vec(),
             Protocol::Text => Vec::new(),
         };
         Step::AskModel(self.transcript.request(self.task, tools, self.task.agent.output_schema.clone()))

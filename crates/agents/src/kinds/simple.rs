@@ -9,18 +9,19 @@ use crate::fault::{Unusable, code};
 use crate::one_shot::OneShot;
 use crate::prompt;
 use crate::schema::Schema;
+use crate::transcript::Wants;
 
 /// The output is what the schema says. Without a schema it is the object that the reply is, else `{"text": reply}`.
 pub(crate) fn step(task: &Task, seen: &[Seen]) -> Step {
-    let schema = match Schema::of(&task.agent) {
-        Ok(schema) => schema,
-        Err(fault) => return Step::GiveUp(fault),
-    };
-    let written = &task.agent.output_schema;
+    let (schema, system) =
+        match Schema::of(&task.agent).and_then(|schema| Ok((schema, prompt::with_schema(task, &task.system)?))) {
+            Ok(both) => both,
+            Err(fault) => return Step::GiveUp(fault),
+        };
     OneShot {
-        system: prompt::join(&task.system, &written.as_ref().map(prompt::by_schema).unwrap_or_default()),
-        schema: written.clone(),
-        again: if schema.is_some() { "Reply again with only the JSON." } else { "Reply again, shorter." },
+        system,
+        schema: task.agent.output_schema.clone(),
+        again: if schema.is_some() { Wants::Json } else { Wants::Shorter },
         read: &|reply: &Reply| match &schema {
             Some(schema) => schema.read(&reply.content),
             None => free(&reply.content),
@@ -39,5 +40,7 @@ fn free(text: &str) -> Result<Value, Unusable> {
     }
 }
 
+#[cfg(test)]
+mod malformed;
 #[cfg(test)]
 mod tests;

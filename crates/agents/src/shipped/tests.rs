@@ -1,4 +1,4 @@
-use baton_core::agent::{Agent, Kind};
+use baton_core::agent::Kind;
 use baton_core::definition::{Catalog, Diagnostic, check};
 use baton_core::expr::{Document, Template};
 use baton_core::model::Profile;
@@ -17,7 +17,8 @@ fn the_seeds_names_and_the_front_desk_are_there() {
         ("simple_agent", Kind::Simple, Profile::Fast),
         ("reasoning_agent", Kind::Reasoning, Profile::Balanced),
         ("conversational", Kind::Reasoning, Profile::Balanced),
-        ("autonomous_return_agent", Kind::Reasoning, Profile::Powerful),
+        ("code_agent", Kind::Code, Profile::Powerful),
+        ("autonomous_return_agent", Kind::Code, Profile::Powerful),
         ("router", Kind::Simple, Profile::Fast),
         ("tool_selector", Kind::Simple, Profile::Fast),
         ("schedule", Kind::Reasoning, Profile::Balanced),
@@ -29,7 +30,7 @@ fn the_seeds_names_and_the_front_desk_are_there() {
         assert_eq!((agent.name.as_str(), agent.kind, agent.model_profile), (name, kind, Some(profile)));
         assert!(!agent.description.is_empty());
     }
-    assert_eq!(agents.len(), 12);
+    assert_eq!(agents.len(), 13);
 }
 
 #[test]
@@ -63,26 +64,14 @@ fn rendered(template: &str, names: &Value) -> String {
 }
 
 #[test]
-fn prompts_speak_the_runs_language() {
-    let spoken = |agent: &Agent, names: Value| {
-        let prompt = rendered(&agent.system_prompt, &names);
-        assert!(!prompt.contains("{%") && !prompt.trim().is_empty(), "{prompt}");
-        // Every prompt addresses the agent in its first words.
-        if prompt.starts_with("You ") || prompt.starts_with("A customer ") { "en" } else { "es" }
-    };
+fn every_agent_has_a_prompt_in_both_languages() {
     for agent in shipped().values() {
-        for (names, language) in [
-            (json!({}), "en"),
-            (json!({"language": null}), "en"),
-            (json!({"language": "de"}), "en"),
-            (json!({"language": "es"}), "es"),
-            (json!({"language": "es-MX"}), "es"),
-            (json!({"context": null}), "en"),
-            (json!({"context": {}}), "en"),
-            (json!({"context": {"language": "es"}}), "es"),
-            (json!({"context": {"language": "es"}, "language": "en"}), "en"),
-        ] {
-            assert_eq!(spoken(agent, names.clone()), language, "{}: {names}", agent.name);
+        let (english, spanish) = (&agent.system_prompt, &agent.prompts["system.es"]);
+        // Every prompt addresses the agent in its first words.
+        assert!(english.starts_with("You ") || english.starts_with("A customer "), "{english}");
+        assert!(!spanish.is_empty() && !spanish.starts_with("You "), "{spanish}");
+        for prompt in [english, spanish] {
+            assert!(!rendered(prompt, &json!({})).is_empty());
         }
     }
 }

@@ -1,22 +1,47 @@
-use baton_core::agent::{Kind, Seen, Step, Task, Think};
+use std::sync::Arc;
+
+use baton_core::agent::{Kind, Ran, Seen, Snapshot, Step, Task, Think, ToolRequest};
 use baton_core::fault::Fault;
 use baton_core::model::{Finish, ToolCall};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::Agents;
-use crate::code;
-use crate::rehearsal::{envelope, gave_up, reply, task};
+use crate::rehearsal::{envelope, reply, task};
+
+/// Answers with what it was asked.
+struct Echo;
+
+impl Think for Echo {
+    fn step(&self, task: &Task, _: &[Seen]) -> Step {
+        Step::Answer { output: json!({"heard": task.prompt}) }
+    }
+}
 
 #[test]
-fn a_kind_this_version_cannot_run_is_named() {
-    let fault = gave_up(&task(Kind::Code), &[]);
-    assert_eq!(fault.code, code::KIND_UNAVAILABLE);
-    assert!(fault.message.contains("`helper`") && fault.message.contains("`reasoning`"), "{}", fault.message);
+fn a_custom_agent_thinks_with_the_step_function_of_its_name() {
+    let agents = Agents::default().with("helper", Arc::new(Echo));
+    let output = json!({"heard": "Where is order 7?"});
+    assert_eq!(agents.step(&task(Kind::Custom), &[]), Step::Answer { output });
+    assert!(matches!(agents.step(&task(Kind::Simple), &[]), Step::AskModel(_)), "an agent of ours keeps its own");
+}
+
+#[test]
+fn a_custom_agent_without_one_is_named() {
+    let Step::GiveUp(fault) = Agents::default().step(&task(Kind::Custom), &[]) else { panic!("it thinks") };
+    assert_eq!(fault.code, crate::code::KIND_UNAVAILABLE);
+    assert!(fault.message.contains("`helper`"), "{}", fault.message);
+}
+
+#[test]
+fn a_custom_agent_with_an_endpoint_is_thought_for_there() {
+    let mut task = task(Kind::Custom);
+    task.agent.endpoint = Some("https://think.example.com".into());
+    assert_eq!(Agents::default().step(&task, &[]), Step::AskEndpoint);
 }
 
 fn tasks() -> impl Strategy<Value = Task> {
-    let kind = prop_oneof![Just(Kind::Simple), Just(Kind::Reasoning)];
+    let kind = prop_oneof![Just(Kind::Simple), Just(Kind::Reasoning), Just(Kind::Code)];
     (kind, any::<bool>(), any::<bool>(), any::<bool>(), 0_u32..6).prop_map(|(kind, by_schema, talks, selects, most)| {
         let mut task = task(kind);
         task.selects = selects;
@@ -47,10 +72,40 @@ fn content() -> impl Strategy<Value = String> {
         ".{0,40}",
         "[{}\\[\\]\":,a` \n]{0,40}",
         Just("{\"a\": 1}".to_owned()),
+        plans(),
+        Just("{\"goal_achieved\": true, \"final_output\": {\"a\": 1}}".to_owned()),
+        Just("{\"goal_achieved\": false, \"failure_reason\": \"x\"}".to_owned()),
         Just("{\"tools\": [\"get_order\"], \"reasoning\": \"\"}".to_owned()),
         "(Thought|Action|Action Input|Observation|Final Answer): ?(get_order|\\{\\}|.{0,8})\n"
             .prop_flat_map(|line| proptest::collection::vec(Just(line), 0..4))
             .prop_map(|lines| lines.concat()),
+    ]
+}
+
+/// Plans, most of which can be executed.
+fn plans() -> impl Strategy<Value = String> {
+    let does = prop_oneof![
+        3 => Just(json!({"tool": "get_order", "input": {"id": "$step_1"}})),
+        3 => Just(json!({"tool": "search_kb", "depends_on": [], "critical": false})),
+        2 => Just(json!({"python": "1 + 1", "input": {"a": "{{ step_1 }}"}})),
+        1 => Just(json!({"tool": "ask_customer", "input": {"question": "?"}})),
+        1 => Just(json!({"tool": "hand_over", "input": {}})),
+        1 => Just(json!({"tool": "nothing"})),
+    ];
+    proptest::collection::vec(does, 0..4).prop_map(|mut steps| {
+        steps.insert(0, json!({"tool": "get_order", "input": {"id": "7"}}));
+        json!({ "steps": steps }).to_string()
+    })
+}
+
+fn programs() -> impl Strategy<Value = Ran> {
+    let calls = vec![ToolRequest { id: "c1".into(), tool: "get_order".into(), arguments: json!({}) }];
+    let snapshot = Snapshot { version: "v".into(), bytes: "cA==".into() };
+    prop_oneof![
+        Just(Ran::Finished { output: json!(2), printed: String::new() }),
+        Just(Ran::Calls { calls, snapshot, printed: String::new() }),
+        Just(Ran::Failed { fault: Fault::new("CODE_RAISED", "no"), printed: String::new() }),
+        Just(Ran::Stale),
     ]
 }
 
@@ -78,6 +133,7 @@ fn sights() -> impl Strategy<Value = Seen> {
         2 => proptest::collection::vec(prop_oneof![Just("a"), Just("b"), Just("call_1_0")], 0..3)
             .prop_map(|ids| Seen::Tools(ids.into_iter().map(|id| (id.into(), envelope(json!(1), None))).collect())),
         1 => ".{0,12}".prop_map(Seen::Said),
+        1 => programs().prop_map(Seen::Ran),
         1 => Just(Seen::ModelFailed(Fault::new("TIMEOUT", "late"))),
     ]
 }
@@ -90,19 +146,22 @@ proptest! {
         task in tasks(),
         seen in proptest::collection::vec(sights(), 0..12),
     ) {
-        prop_assert_eq!(Agents.step(&task, &seen), Agents.step(&task, &seen));
+        prop_assert_eq!(Agents::default().step(&task, &seen), Agents::default().step(&task, &seen));
     }
 
     #[test]
     fn an_agent_comes_to_an_end_whatever_the_model_says(
         task in tasks(),
         replies in proptest::collection::vec(replies(), 12),
+        programs in proptest::collection::vec(programs(), 60),
     ) {
         let mut replies = replies.into_iter();
+        let mut programs = programs.into_iter();
         let mut seen = Vec::new();
-        // Each iteration may ask the model, request tools and ask the customer; simple agents are repaired once.
-        for _ in 0..20 {
-            match Agents.step(&task, &seen) {
+        // Each iteration may ask the model, request tools and ask the customer; simple agents are repaired once. A plan
+        // has a handful of steps, and a program here comes to its end sooner or later.
+        for _ in 0..200 {
+            match Agents::default().step(&task, &seen) {
                 Step::AskModel(_) => seen.push(replies.next().expect("twelve are enough for five iterations")),
                 Step::RequestTools(requests) => {
                     prop_assert!(!requests.is_empty());
@@ -114,7 +173,12 @@ proptest! {
                     prop_assert!(!question.is_empty());
                     seen.push(Seen::Said("yes".into()));
                 }
-                Step::RunCode(program) => prop_assert!(false, "it runs {program:?}"),
+                Step::AskEndpoint => prop_assert!(false, "nobody thinks for an agent of ours"),
+                Step::RunCode(_) => {
+                    prop_assert_eq!(task.agent.kind, Kind::Code);
+                    let finished = Ran::Finished { output: json!(2), printed: String::new() };
+                    seen.push(Seen::Ran(programs.next().unwrap_or(finished)));
+                }
                 Step::Answer { .. } | Step::HandOver { .. } | Step::GiveUp(_) => return Ok(()),
             }
         }

@@ -5,15 +5,12 @@ use baton_core::model::Thinking;
 use baton_core::tool::Envelope;
 use serde_json::{Value, json};
 
-use super::chain::{Chain, Observation};
+use super::super::chain::{Chain, Observation};
+use super::super::result::{shown, told};
 use super::read::Protocol;
 use super::tool_call;
-use crate::extract;
 use crate::fault::Unusable;
 use crate::transcript::Transcript;
-
-/// Characters of one result that the model is shown.
-const RESULT_CHARS_MAX: usize = 20_000;
 
 pub(super) struct Call {
     pub id: String,
@@ -142,32 +139,4 @@ fn answer(call: &Call) -> Value {
             json!({"success": false, "error": "this was not answered"})
         }
     }
-}
-
-/// A result as the model sees it: without what is for people and programs.
-fn told(envelope: &Envelope) -> Value {
-    if envelope.success {
-        return json!({"success": true, "data": envelope.data});
-    }
-    let mut told = json!({"success": false, "data": envelope.data});
-    let parts = [
-        ("error_code", &envelope.error_code),
-        ("error", &envelope.error),
-        ("error_details", &envelope.error_details),
-        ("suggested_action", &envelope.suggested_action),
-    ];
-    for (name, part) in parts {
-        if let Some(part) = part {
-            told[name] = Value::String(part.clone());
-        }
-    }
-    told
-}
-
-fn shown(answer: &Value) -> String {
-    let text = match answer {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    extract::clip(&text, RESULT_CHARS_MAX)
 }

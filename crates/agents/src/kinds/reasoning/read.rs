@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use baton_core::agent::{ASK_CUSTOMER, HAND_OVER, RESERVED, Task};
+use baton_core::agent::{ASK_CUSTOMER, HAND_OVER, Task};
 use baton_core::model::{Reply, ToolOffer};
 use serde_json::{Value, json};
 
+use super::super::offers::Offers;
 use super::calls::{Call, Purpose};
-use super::pseudo;
 use super::react::{self, Said};
 use crate::extract;
 use crate::fault::{Unusable, code};
@@ -27,22 +27,20 @@ pub(super) enum Protocol {
 
 /// What the model is offered.
 pub(super) struct Offered {
-    pub tools: Vec<ToolOffer>,
+    pub tools: Offers,
     /// How it is told to ask; it may always ask the other way.
     pub protocol: Protocol,
 }
 
 impl Offered {
     pub fn to(task: &Task) -> Self {
-        let mut tools: Vec<ToolOffer> =
-            task.tools.iter().filter(|tool| !RESERVED.contains(&tool.name.as_str())).cloned().collect();
-        tools.extend(pseudo::offers(&task.agent));
+        let tools = Offers::to(task);
         let text = task.agent.metadata.get("tool_protocol").and_then(Value::as_str) == Some("text");
         Self { tools, protocol: if text { Protocol::Text } else { Protocol::Native } }
     }
 
     pub fn find(&self, name: &str) -> Option<&ToolOffer> {
-        self.tools.iter().find(|tool| tool.name == name)
+        self.tools.find(name)
     }
 }
 
@@ -104,7 +102,7 @@ fn purpose(id: String, name: &str, input: Value, offered: &Offered, index: usize
         return call(input, invalid(format!("at most {CALLS_MAX} calls of one reply are made")));
     }
     if offered.find(name).is_none() {
-        return call(input, Purpose::Invalid(Unusable::unknown_tool(name, &offered.tools)));
+        return call(input, Purpose::Invalid(Unusable::unknown_tool(name, offered.tools.all())));
     }
     let input = match input {
         Value::Null => json!({}),

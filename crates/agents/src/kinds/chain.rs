@@ -8,9 +8,9 @@ use crate::extract;
 const KEPT_CHARS_MAX: usize = 2_000;
 
 #[derive(Default)]
-pub(super) struct Chain(Vec<Value>);
+pub(crate) struct Chain(Vec<Value>);
 
-pub(super) struct Observation<'a> {
+pub(crate) struct Observation<'a> {
     pub action: &'a str,
     pub input: &'a Value,
     pub seen: &'a Value,
@@ -26,9 +26,18 @@ impl Chain {
         }));
     }
 
-    /// The agent's output. What the schema asks for stands at the top and wins over a name of ours.
-    pub fn output(mut self, thought: &str, answer: Value, by_schema: bool, iterations: u32) -> Value {
+    /// A thought that no act follows.
+    pub fn said(&mut self, thought: &str) {
         self.0.push(json!({"thought": extract::clip(thought, KEPT_CHARS_MAX), "action": null}));
+    }
+
+    pub fn told(self) -> Value {
+        Value::Array(self.0)
+    }
+
+    /// A reasoning agent's output. What the schema asks for stands at the top and wins over a name of ours.
+    pub fn output(mut self, thought: &str, answer: Value, by_schema: bool, iterations: u32) -> Value {
+        self.said(thought);
         let mut output = match &answer {
             Value::Object(fields) if by_schema => fields.clone(),
             _ => Map::new(),

@@ -1,11 +1,48 @@
-//! Two names that look like tools to the model and are outcomes of the agent: asking the customer, handing over.
+//! What an agent is offered: its tools, and two names that look like tools to the model and are outcomes of the agent.
 
-use baton_core::agent::{ASK_CUSTOMER, Agent, RESERVED};
+use baton_core::agent::{ASK_CUSTOMER, Agent, RESERVED, Task};
 use baton_core::model::ToolOffer;
 use serde_json::{Value, json};
 
+use crate::prompt;
+
+pub(crate) struct Offers(Vec<ToolOffer>);
+
+impl Offers {
+    /// The task's tools but for those that took a reserved name, and the outcomes its agent wants.
+    pub fn to(task: &Task) -> Self {
+        let is_tool = |tool: &&ToolOffer| !RESERVED.contains(&tool.name.as_str());
+        let mut all: Vec<ToolOffer> = task.tools.iter().filter(is_tool).cloned().collect();
+        all.extend(outcomes(&task.agent));
+        Self(all)
+    }
+
+    pub fn find(&self, name: &str) -> Option<&ToolOffer> {
+        self.0.iter().find(|offer| offer.name == name)
+    }
+
+    pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.0.retain(|offer| keep(&offer.name));
+    }
+
+    pub fn all(&self) -> &[ToolOffer] {
+        &self.0
+    }
+
+    /// The names of the tools alone.
+    pub fn names(&self) -> Vec<String> {
+        let names = self.0.iter().map(|offer| &offer.name);
+        names.filter(|name| !RESERVED.contains(&name.as_str())).cloned().collect()
+    }
+
+    /// As prompts see them.
+    pub fn shown(&self) -> Value {
+        prompt::tools(&self.0)
+    }
+}
+
 /// What the agent's definition asks for: a name in its `tools`, or `metadata` with that name set to true.
-pub(super) fn offers(agent: &Agent) -> Vec<ToolOffer> {
+fn outcomes(agent: &Agent) -> Vec<ToolOffer> {
     let wants = |name: &str| {
         agent.tools.iter().any(|tool| tool == name) || agent.metadata.get(name).and_then(Value::as_bool) == Some(true)
     };

@@ -1,0 +1,48 @@
+//! What a model says of an executed plan.
+
+use baton_core::model::Reply;
+use serde_json::Value;
+
+use crate::extract;
+use crate::fault::{Unusable, code};
+use crate::one_shot;
+use crate::schema::Schema;
+
+/// Suggestions of one reflection that are kept.
+const SUGGESTIONS_MAX: usize = 20;
+/// Characters of a reason or a suggestion that are kept.
+const TEXT_CHARS_MAX: usize = 2_000;
+
+#[derive(Debug)]
+pub(super) enum Reflection {
+    Achieved { output: Value },
+    Failed { reason: String, suggestions: Vec<String> },
+}
+
+impl Reflection {
+    /// The first object in the reply that says whether the goal was achieved. What is achieved satisfies the schema.
+    pub fn read(reply: &Reply, schema: Option<&Schema>) -> Result<Self, Unusable> {
+        one_shot::check(reply)?;
+        let found = extract::candidates(&reply.content);
+        let Some(object) = found.iter().find(|value| value.get("goal_achieved").is_some_and(Value::is_boolean)) else {
+            return Err(match found.is_empty() {
+                true => Unusable::new(code::REPLY_NOT_JSON, "the reply holds no complete JSON"),
+                false => Unusable::new(code::REPLY_INVALID, "the reply has no `goal_achieved` that is true or false"),
+            });
+        };
+        if object["goal_achieved"] == Value::Bool(true) {
+            let output = object.get("final_output").cloned().unwrap_or_default();
+            if let Some(schema) = schema {
+                schema.check(&output)?;
+            }
+            return Ok(Self::Achieved { output });
+        }
+        let text = |value: &Value| value.as_str().map(|text| extract::clip(text.trim(), TEXT_CHARS_MAX));
+        let reason = object.get("failure_reason").and_then(text).filter(|reason| !reason.is_empty());
+        let suggestions = object.get("suggestions").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        Ok(Self::Failed {
+            reason: reason.unwrap_or_else(|| "the model did not say why".to_owned()),
+            suggestions: suggestions.iter().filter_map(text).take(SUGGESTIONS_MAX).collect(),
+        })
+    }
+}
