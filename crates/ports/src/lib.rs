@@ -16,4 +16,5 @@ pub mod read;
 pub mod records;
 pub mod registry;
 pub mod sandbox;
+pub mod thinkers;
 pub mod tools;

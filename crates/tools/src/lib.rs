@@ -63,6 +63,7 @@ pub mod sandbox;
 mod shipped;
 #[cfg(test)]
 mod testing;
+mod thinkers;
 mod tool;
 
 pub use catalogue::{Description, Risk};
@@ -73,6 +74,7 @@ pub use kinds::execute_code::Execution;
 pub use language::Language;
 pub use registry::Registry;
 pub use shipped::Services;
+pub use thinkers::Endpoints;
 
 /// Settings of single tools.
 pub mod settings {

@@ -1,0 +1,101 @@
+//! Agents that somebody else thinks for: one POST a step.
+//!
+//! The endpoint is sent `{"task", "seen"}` under the call's key as `Idempotency-Key`, and answers with the step as JSON.
+//! Addresses are looked at as for `http_request`: an agent may be registered by whoever may not reach inside.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use baton_core::agent::Step;
+use baton_core::fault::{Fault, code as fault_code};
+use baton_core::run::ModelFault;
+use baton_core::tool::Class;
+use baton_ports::thinkers::{Thinkers, Thought};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Method, Url};
+use serde_json::json;
+
+use crate::code;
+use crate::config::{Config, Secret};
+use crate::failure::Failure;
+use crate::kinds::http_request::idempotency_key;
+use crate::outbound::{Answer, Outbound, Outgoing, judge};
+
+/// The key of an agent's `metadata` that names the secret its endpoint is shown.
+const SECRET: &str = "endpoint_secret";
+/// Characters of an answer that is no step which are told.
+const SHOWN_CHARS_MAX: usize = 200;
+
+/// Asks endpoints for steps.
+pub struct Endpoints {
+    outbound: Outbound,
+    secrets: BTreeMap<String, Secret>,
+}
+
+impl Endpoints {
+    pub fn new(config: &Config) -> Self {
+        Self { outbound: Outbound::new(config.outbound.clone()), secrets: config.secrets.clone() }
+    }
+
+    async fn ask(&self, thought: Thought<'_>) -> Result<Step, Failure> {
+        let answer = self.outbound.send(self.outgoing(thought)?, None).await;
+        let answer = answer.map_err(|no_answer| no_answer.failure(Class::Read))?;
+        judge(&answer, Class::Read)?;
+        read(&answer)
+    }
+
+    fn outgoing(&self, thought: Thought<'_>) -> Result<Outgoing, Failure> {
+        let Thought { key, endpoint, task, seen, .. } = thought;
+        let agent = &task.agent.name;
+        let refused = |reason: String| Failure::refused(code::INVALID_PARAMETERS, format!("agent `{agent}`: {reason}"));
+        let url: Url = endpoint.parse().map_err(|_| refused(format!("its endpoint `{endpoint}` is no URL")))?;
+        let mut headers = HeaderMap::new();
+        headers.insert("idempotency-key", idempotency_key(key));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(name) = task.agent.metadata.get(SECRET).and_then(serde_json::Value::as_str) {
+            let secret = self.secrets.get(name);
+            let secret =
+                secret.ok_or_else(|| refused(format!("there is no secret `{name}` under `[tools.secrets]`")))?;
+            let mut value = HeaderValue::from_str(&format!("Bearer {}", secret.expose()))
+                .map_err(|_| refused(format!("the secret `{name}` has characters that a header cannot carry")))?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        let body = Some(json!({"task": task, "seen": seen}).to_string().into_bytes());
+        Ok(Outgoing { method: Method::POST, url, headers, body })
+    }
+}
+
+fn read(answer: &Answer) -> Result<Step, Failure> {
+    let refused = |reason: String| Failure::refused(fault_code::STEP_INVALID, format!("{}: {reason}", answer.from));
+    if answer.truncated {
+        return Err(refused(format!("its answer is longer than {} bytes", answer.body.len())));
+    }
+    serde_json::from_slice(&answer.body).map_err(|error| {
+        let text: String = String::from_utf8_lossy(&answer.body).chars().take(SHOWN_CHARS_MAX).collect();
+        refused(format!("its answer is no step ({error}): {text}"))
+    })
+}
+
+#[async_trait]
+impl Thinkers for Endpoints {
+    async fn think(&self, thought: Thought<'_>, limit: Duration) -> Result<Step, ModelFault> {
+        let agent = thought.task.agent.name.clone();
+        let fault = |fault, retryable, retry_after| ModelFault { fault, retryable, retry_after };
+        match tokio::time::timeout(limit, self.ask(thought)).await {
+            Ok(Ok(step)) => Ok(step),
+            Ok(Err(Failure::NotDone { fault: told, retryable, retry_after })) => {
+                Err(fault(told, retryable, retry_after))
+            }
+            Ok(Err(Failure::Unknown { fault: told })) => Err(fault(told, true, None)),
+            Err(_) => {
+                let message = format!("whoever thinks for agent `{agent}` did not answer within {} s", limit.as_secs());
+                Err(fault(Fault::new(code::TIMEOUT, message), true, None))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
