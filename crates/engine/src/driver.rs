@@ -15,13 +15,14 @@ use baton_ports::clock::Clock;
 use baton_ports::journal::{Create, InboxItem, Journal, Kind, Lease, Submit, Submitted};
 use baton_ports::models::Models;
 use baton_ports::sandbox::Sandbox;
+use baton_ports::thinkers::Thinkers;
 use baton_ports::tools::Tools;
 use serde_json::Value;
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 
 use crate::dispatcher::{Admission, Dispatcher};
 use crate::owner::Owner;
-use crate::{Error, Library, Options};
+use crate::{Error, Library, Options, Roster};
 
 /// Notices kept for a slow watcher; one that falls further behind misses some, and is told so.
 const NOTICES_MAX: usize = 4_096;
@@ -73,6 +74,8 @@ pub struct World {
     pub tools: Arc<dyn Tools>,
     pub models: Arc<dyn Models>,
     pub sandbox: Arc<dyn Sandbox>,
+    pub thinkers: Arc<dyn Thinkers>,
+    pub roster: Arc<Roster>,
     pub think: Arc<dyn Think>,
     pub clock: Arc<dyn Clock>,
     pub library: Library,
@@ -96,6 +99,8 @@ struct Inner {
     /// Who waits for which run's end.
     ends: Mutex<BTreeMap<RunId, oneshot::Sender<State>>>,
     calls: Semaphore,
+    /// Whose agents wait for how much at once.
+    turns: Mutex<BTreeMap<TenantId, Arc<Semaphore>>>,
     recorded: broadcast::Sender<Recorded>,
     stopping: watch::Sender<bool>,
 }
@@ -111,6 +116,7 @@ impl Engine {
             fallen: Mutex::default(),
             ends: Mutex::default(),
             calls: Semaphore::new(options.calls_in_flight_max),
+            turns: Mutex::default(),
             recorded: broadcast::Sender::new(NOTICES_MAX),
             stopping: watch::Sender::new(false),
             world,
@@ -285,12 +291,18 @@ impl Inner {
         }
     }
 
+    /// The turns of a tenant's agents: as many as its tier lets them have at once, in this process.
+    fn turns(&self, tenant: &TenantId) -> Arc<Semaphore> {
+        let limit = || self.world.roster.tier(tenant).limits.concurrency.min(Semaphore::MAX_PERMITS);
+        lock(&self.turns).entry(tenant.clone()).or_insert_with(|| Arc::new(Semaphore::new(limit()))).clone()
+    }
+
     fn is_stopping(&self) -> bool {
         *self.stopping.borrow()
     }
 }
 
 /// These locks guard short, panic-free sections; a poisoned one is as good as any.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -10,6 +10,7 @@ use baton_core::tool::{self, AuditRow};
 use baton_ports::clock::Clock;
 use baton_ports::models::{Asker, Models};
 use baton_ports::sandbox::{Limits, Sandbox};
+use baton_ports::thinkers::{Thinkers, Thought};
 use baton_ports::tools::{Checked, Performed, PermittedCall, Tools};
 
 use crate::owner::{Send, What};
@@ -36,6 +37,7 @@ pub struct World<'a> {
     pub tools: &'a dyn Tools,
     pub models: &'a dyn Models,
     pub sandbox: &'a dyn Sandbox,
+    pub thinkers: &'a dyn Thinkers,
     /// What any program may use.
     pub code: Limits,
     pub clock: &'a dyn Clock,
@@ -62,6 +64,11 @@ pub async fn send(world: World<'_>, tenant: &TenantId, run: &RunId, send: Send) 
             let limits = Limits { time: world.code.time.min(limit), ..world.code };
             let ran = world.sandbox.run(&program, &limits).await;
             Back::Outcome { effect, outcome: Outcome::Code(ran), audit: None }
+        }
+        What::Step { key, endpoint, task, seen } => {
+            let thought = Thought { tenant, key: &key, endpoint: &endpoint, task: &task, seen: &seen };
+            let step = world.thinkers.think(thought, limit).await;
+            Back::Outcome { effect, outcome: Outcome::Step(step), audit: None }
         }
         What::Tool(call) => match world.tools.check(&call, approved.as_deref()).await {
             Checked::Permitted(permit) if class.is_marked() => Back::Permit { effect, permit },
@@ -94,8 +101,8 @@ pub async fn look_up(world: World<'_>, send: Send) -> Back {
             tool::Outcome::NotDone { .. } => Outcome::NotFound,
             known => Outcome::Tool(known),
         },
-        // Neither is ever looked up: a model call is a read, a program a function of its inputs.
-        What::Model { .. } | What::Code { .. } => Outcome::NotFound,
+        // None is ever looked up: a model or a thinker is read from, a program is a function of its inputs.
+        What::Model { .. } | What::Code { .. } | What::Step { .. } => Outcome::NotFound,
     };
     Back::Outcome { effect: send.effect, outcome, audit: None }
 }

@@ -19,6 +19,10 @@ pub enum Error {
     BadVersion { bundle: String, reason: String },
     #[error(transparent)]
     Journal(#[from] journal::Error),
+    #[error("{message}")]
+    BadAgent { message: String },
+    #[error(transparent)]
+    Records(#[from] baton_ports::records::Error),
     /// An entry or item cannot be written down or read back.
     #[error("an entry cannot be encoded: {0}")]
     Encoding(#[from] serde_json::Error),

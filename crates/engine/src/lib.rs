@@ -15,12 +15,16 @@ mod messages;
 mod options;
 pub mod owner;
 mod projections;
+pub mod roster;
 
-pub use baton_agents::{Agents, shipped as shipped_agents};
+pub use baton_agents::{
+    Agents, Override as Prompt, check as check_agent, put as put_prompt, shipped as shipped_agents,
+};
 pub use driver::{Engine, Fork, Recorded, Start};
 pub use error::Error;
 pub use library::Library;
 pub use options::Options;
+pub use roster::Roster;
 
 /// Entries are JSON, so that a journal can be read with any tool.
 pub fn decode(entry: &[u8]) -> Result<baton_core::run::Entry, serde_json::Error> {

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use baton_core::agent::Think;
+use baton_core::agent::{Advice, Seen, Task, Think};
 use baton_core::bundle::Hash;
 use baton_core::graph::Workflow;
 use baton_core::id::{RunId, TenantId};
@@ -23,7 +23,7 @@ use baton_core::tool::{AuditRow, AuditStatus, Call, Class};
 use baton_ports::journal::{Append, Claimed, Head, InboxItem, Ownership, Projection, Snapshot, Submit};
 
 use crate::projections::Desk;
-use crate::{Options, messages};
+use crate::{Options, messages, roster};
 
 /// What happened to the run from outside.
 #[derive(Debug)]
@@ -59,6 +59,8 @@ pub enum Output {
     Drop { effect: EffectId },
     /// An inbox item was refused.
     Refused { item: i64, refusal: Refusal },
+    /// How tasks of agents ended.
+    Noted(Vec<roster::Outcome>),
     /// These aggregates have something in their inbox.
     Announce(RunId),
     /// Ask again then.
@@ -82,8 +84,28 @@ pub struct Send {
 #[derive(Clone, Debug)]
 pub enum What {
     Tool(Call),
-    Model { key: String, request: baton_core::model::Request },
-    Code { key: String, program: baton_core::agent::Program },
+    Model {
+        key: String,
+        request: baton_core::model::Request,
+    },
+    Code {
+        key: String,
+        program: baton_core::agent::Program,
+    },
+    /// The next step of an agent that somebody else thinks for.
+    Step {
+        key: String,
+        endpoint: String,
+        task: Box<Task>,
+        seen: Vec<Seen>,
+    },
+}
+
+impl What {
+    /// Whether a tenant's agent waits for it: it counts against what they may have at once.
+    pub fn is_of_an_agent(&self) -> bool {
+        matches!(self, Self::Model { .. } | Self::Code { .. } | Self::Step { .. })
+    }
 }
 
 /// Where a call that was let out is.
@@ -121,6 +143,7 @@ pub struct Owner {
 }
 
 struct UnderWay {
+    noted: Vec<roster::Outcome>,
     announce: Vec<RunId>,
     refused: Vec<(i64, Refusal)>,
     released: bool,
@@ -206,6 +229,11 @@ impl Owner {
             self.run.know(hash.clone(), workflow.clone());
             self.versions.insert(hash, workflow);
         }
+    }
+
+    /// Says what holds for the tenant's agents from here on.
+    pub fn advise(&mut self, advice: Arc<Advice>) {
+        self.run.advise(advice);
     }
 
     pub fn run(&self) -> &Run {
@@ -425,6 +453,7 @@ impl Owner {
         if planted(Mutant::DeskLeftOpen) {
             projections.retain(|projection| matches!(projection, Projection::DeskOpened(_)));
         }
+        let noted = batch.events.iter().filter_map(roster::Outcome::of).collect();
         let entry = Entry { at, events: batch.events };
         let bytes: Arc<[u8]> = serde_json::to_vec(&entry)?.into();
         let release = self.will_sleep(now, options);
@@ -433,7 +462,7 @@ impl Owner {
         self.since_snapshot.1 += bytes.len();
         let snapshot = self.snapshot_if_due(options)?;
         let announce = outbox.iter().map(|submit: &Submit| submit.aggregate.clone()).collect();
-        self.under_way = Some(UnderWay { announce, refused: batch.refused, released: release });
+        self.under_way = Some(UnderWay { noted, announce, refused: batch.refused, released: release });
         let append = Append {
             ownership: self.ownership,
             aggregate: self.id.clone(),
@@ -501,6 +530,7 @@ impl Owner {
     fn appended(&mut self, out: &mut Vec<Output>) {
         let Some(done) = self.under_way.take() else { return };
         out.extend(done.refused.into_iter().map(|(item, refusal)| Output::Refused { item, refusal }));
+        out.extend((!done.noted.is_empty()).then_some(Output::Noted(done.noted)));
         out.extend(done.announce.into_iter().map(Output::Announce));
         if done.released {
             self.gone = true;
@@ -526,7 +556,7 @@ impl Owner {
             .run
             .pending(now)
             .filter(|effect| !self.in_flight.contains_key(id_of(effect)))
-            .map(|effect| self.output_of(effect))
+            .filter_map(|effect| self.output_of(effect))
             .collect();
         for output in fresh {
             if let Output::Send(send) | Output::LookUp(send) = &output {
@@ -544,25 +574,32 @@ impl Owner {
         }
     }
 
-    fn output_of(&self, effect: Effect<'_>) -> Output {
-        match effect {
+    fn output_of(&self, effect: Effect<'_>) -> Option<Output> {
+        Some(match effect {
             Effect::Send { effect, request, class, timeout, attempt, at, approved } => {
-                let what = self.what(&effect, request, class, attempt, at);
+                let what = self.what(&effect, request, class, attempt, at)?;
                 let approved = approved.map(str::to_owned);
                 Output::Send(Box::new(Send { effect, what, class, limit: timeout, approved }))
             }
             Effect::LookUp { effect, request, timeout, at } => {
-                let what = self.what(&effect, request, Class::Verify, 1, at);
+                let what = self.what(&effect, request, Class::Verify, 1, at)?;
                 Output::LookUp(Box::new(Send { effect, what, class: Class::Verify, limit: timeout, approved: None }))
             }
-        }
+        })
     }
 
-    fn what(&self, effect: &EffectId, request: &Request, class: Class, attempt: u32, at: Time) -> What {
+    /// What goes out; nothing for a step whose agent is not at work any more, which is dropped at the next decision.
+    fn what(&self, effect: &EffectId, request: &Request, class: Class, attempt: u32, at: Time) -> Option<What> {
         let key = effect.key(&self.id);
-        match request {
+        Some(match request {
             Request::Model(request) => What::Model { key, request: (**request).clone() },
             Request::Code { program, .. } => What::Code { key, program: (**program).clone() },
+            Request::Step { endpoint, .. } => {
+                let asked = self.run.agent(&effect.call.node);
+                let asked = asked.map(|(task, seen)| (Box::new(task.clone()), seen.to_vec()));
+                let (endpoint, (task, seen)) = (endpoint.clone(), asked?);
+                What::Step { key, endpoint, task, seen }
+            }
             Request::Tool { tool, arguments, agent } => What::Tool(Call {
                 tenant: self.tenant.clone(),
                 run: self.id.clone(),
@@ -575,7 +612,7 @@ impl Owner {
                 at,
                 caller: self.run.started().map(|started| started.caller.clone()).unwrap_or_default(),
             }),
-        }
+        })
     }
 }
 

@@ -196,7 +196,7 @@ impl Witness {
     ) -> Result<(), Violation> {
         let key = match &send.what {
             What::Tool(call) => &call.key,
-            What::Model { key, .. } | What::Code { key, .. } => key,
+            What::Model { key, .. } | What::Code { key, .. } | What::Step { key, .. } => key,
         };
         if *key != send.effect.key(run) {
             return broken("key", format!("{} went out under `{key}`", send.effect));

@@ -37,10 +37,10 @@ fn replay(source: &str, calls: &[(ToolRequest, Envelope)], version: u32) -> Ran 
     while !rest.is_empty() {
         let wanted = paused.calls();
         let Some((known, more)) = rest.split_at_checked(wanted.len()).filter(|_| !wanted.is_empty()) else {
-            return failed("REPLAY_DIFFERS", format!("{} recorded calls are too many", rest.len()));
+            return failed("CODE_DIFFERS", format!("{} recorded calls are too many", rest.len()));
         };
         if known.iter().zip(&wanted).any(|((recorded, _), wanted)| recorded != wanted) {
-            return failed("REPLAY_DIFFERS", format!("it calls {wanted:?} now"));
+            return failed("CODE_DIFFERS", format!("it calls {wanted:?} now"));
         }
         paused.hear(&known.iter().map(|(_, result)| result.clone()).collect::<Vec<_>>());
         rest = more;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use baton_core::agent::Ran;
+use baton_core::agent::{Ran, Step};
 use baton_core::fault::Fault;
 use baton_core::id::RunId;
 use baton_core::model::{self, Finish, Message, Reply, Usage};
@@ -14,7 +14,7 @@ use baton_core::tool::{self, AuditRow, AuditStatus, Call, Class};
 use baton_engine::owner::What;
 use serde_json::{Value, json};
 
-use crate::sandbox;
+use crate::{sandbox, think};
 
 /// What a service makes of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,6 +98,10 @@ impl Services {
         version: u32,
     ) -> Answer {
         match what {
+            What::Step { task, seen, .. } => {
+                self.ledger.push(asked);
+                answer_of_thinker(think::next(task, seen), fate, quick, limit)
+            }
             What::Code { program, .. } => {
                 self.ledger.push(asked);
                 answer_of_code(sandbox::run(program, version), fate, quick, limit)
@@ -222,12 +226,29 @@ fn answer_of_code(ran: Ran, fate: Fate, quick: Duration, limit: Duration) -> Ans
     Answer { outcome: Outcome::Code(outcome), after, late: None }
 }
 
+/// Whoever thinks for an agent; what makes no sense there is a step that nobody can take.
+fn answer_of_thinker(step: Step, fate: Fate, quick: Duration, limit: Duration) -> Answer {
+    let failed = |code: &'static str, retryable| {
+        Err(ModelFault { fault: Fault::new(code, "nobody thinks"), retryable, retry_after: None })
+    };
+    let (outcome, after) = match fate {
+        Fate::Refused => (failed("BUSY", true), quick),
+        Fate::Declined => (failed("DECLINED", false), quick),
+        Fate::RequestLost | Fate::AnswerLost | Fate::Late => (failed("TIMEOUT", true), limit),
+        Fate::Garbled => (Ok(Step::AskEndpoint), quick),
+        Fate::Slow => (Ok(step), limit.mul_f64(0.9)),
+        Fate::Done => (Ok(step), quick),
+    };
+    Answer { outcome: Outcome::Step(outcome), after, late: None }
+}
+
 /// What a call asks for, whole: sent again under the same key, it asks for the same.
 pub fn asks_for(what: &What) -> Value {
     let whole = match what {
         What::Tool(call) => return call.arguments.clone(),
         What::Model { request, .. } => serde_json::to_value(request),
         What::Code { program, .. } => serde_json::to_value(program),
+        What::Step { endpoint, task, seen, .. } => serde_json::to_value((endpoint, task, seen)),
     };
     whole.unwrap_or_default()
 }
@@ -247,10 +268,14 @@ fn unknown(message: &str) -> Outcome {
 
 pub fn told(outcome: &Outcome) -> Option<Told> {
     match outcome {
-        Outcome::Tool(tool::Outcome::Done { .. }) | Outcome::Model(Ok(_)) | Outcome::Code(Ok(_)) => Some(Told::Done),
-        Outcome::Tool(tool::Outcome::NotDone { .. }) | Outcome::Model(Err(_)) | Outcome::Code(Err(_)) => {
-            Some(Told::NotDone)
-        }
+        Outcome::Tool(tool::Outcome::Done { .. })
+        | Outcome::Model(Ok(_))
+        | Outcome::Code(Ok(_))
+        | Outcome::Step(Ok(_)) => Some(Told::Done),
+        Outcome::Tool(tool::Outcome::NotDone { .. })
+        | Outcome::Model(Err(_))
+        | Outcome::Code(Err(_))
+        | Outcome::Step(Err(_)) => Some(Told::NotDone),
         Outcome::Tool(tool::Outcome::Unknown { .. }) => Some(Told::Unknown),
         Outcome::NotFound => Some(Told::NotFound),
         Outcome::Blocked(_) | Outcome::NotSent => None,

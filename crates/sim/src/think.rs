@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use baton_core::agent::{Program, Ran, Seen, Step, Task, Think, ToolRequest};
+use baton_core::agent::{Kind, Program, Ran, Seen, Step, Task, Think, ToolRequest};
 use baton_core::fault::{Fault, code};
 use baton_core::model::{Message, Profile, Request};
 use baton_core::tool::Envelope;
@@ -20,32 +20,40 @@ pub struct Thinker;
 
 impl Think for Thinker {
     fn step(&self, task: &Task, seen: &[Seen]) -> Step {
-        let moves = groups(&task.prompt);
-        let understood = seen.iter().filter(|seen| is_understood(seen, &moves)).count();
-        match seen.last() {
-            Some(Seen::Replied(reply)) if is_one(&reply.content, &moves) => {
-                act(moves.get(understood - 1).map_or("", String::as_str), understood, seen)
+        match task.agent.kind {
+            Kind::Custom => Step::AskEndpoint,
+            Kind::Simple | Kind::Reasoning | Kind::Code => next(task, seen),
+        }
+    }
+}
+
+/// What the moves say is next: here, or at the endpoint of an agent that is thought for.
+pub fn next(task: &Task, seen: &[Seen]) -> Step {
+    let moves = groups(&task.prompt);
+    let understood = seen.iter().filter(|seen| is_understood(seen, &moves)).count();
+    match seen.last() {
+        Some(Seen::Replied(reply)) if is_one(&reply.content, &moves) => {
+            act(moves.get(understood - 1).map_or("", String::as_str), understood, seen)
+        }
+        Some(Seen::Replied(_)) => {
+            let garbled = seen.iter().filter(|seen| matches!(seen, Seen::Replied(_))).count() - understood;
+            if garbled > GARBLED_MAX {
+                return Step::GiveUp(Fault::new(code::AGENT_GAVE_UP, "the model makes no sense"));
             }
-            Some(Seen::Replied(_)) => {
-                let garbled = seen.iter().filter(|seen| matches!(seen, Seen::Replied(_))).count() - understood;
-                if garbled > GARBLED_MAX {
-                    return Step::GiveUp(Fault::new(code::AGENT_GAVE_UP, "the model makes no sense"));
-                }
-                ask(task, &moves, understood)
+            ask(task, &moves, understood)
+        }
+        Some(Seen::ModelFailed(fault)) => Step::GiveUp(fault.clone()),
+        Some(Seen::Ran(Ran::Calls { calls, .. })) => Step::RequestTools(calls.clone()),
+        Some(Seen::Ran(Ran::Stale)) => replay(seen),
+        Some(Seen::Tools(results)) => match seen.iter().rev().nth(1) {
+            Some(Seen::Ran(Ran::Calls { snapshot, .. })) => {
+                let results = results.iter().map(|(_, result)| result.clone()).collect();
+                Step::RunCode(Program::Resume { snapshot: snapshot.clone(), results })
             }
-            Some(Seen::ModelFailed(fault)) => Step::GiveUp(fault.clone()),
-            Some(Seen::Ran(Ran::Calls { calls, .. })) => Step::RequestTools(calls.clone()),
-            Some(Seen::Ran(Ran::Stale)) => replay(seen),
-            Some(Seen::Tools(results)) => match seen.iter().rev().nth(1) {
-                Some(Seen::Ran(Ran::Calls { snapshot, .. })) => {
-                    let results = results.iter().map(|(_, result)| result.clone()).collect();
-                    Step::RunCode(Program::Resume { snapshot: snapshot.clone(), results })
-                }
-                _ => ask(task, &moves, understood),
-            },
-            Some(Seen::Ran(Ran::Finished { .. } | Ran::Failed { .. }) | Seen::Said(_)) | None => {
-                ask(task, &moves, understood)
-            }
+            _ => ask(task, &moves, understood),
+        },
+        Some(Seen::Ran(Ran::Finished { .. } | Ran::Failed { .. }) | Seen::Said(_)) | None => {
+            ask(task, &moves, understood)
         }
     }
 }

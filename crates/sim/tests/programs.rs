@@ -1,4 +1,4 @@
-//! The simulation reaches what it should of programs that agents wrote.
+//! The simulation reaches what it should of agents: their programs, and who thinks for them or stands in.
 
 use baton_core::agent::{Program, Ran};
 use baton_core::run::{Answer, Event, Request};
@@ -10,9 +10,10 @@ use baton_sim::hunt::play;
 const SEEDS_MAX: u64 = 2_000;
 
 #[test]
-fn programs_are_begun_resumed_replayed_and_ended_somewhere() {
+fn programs_are_begun_resumed_replayed_and_ended_and_agents_thought_for_and_replaced_somewhere() {
     let (mut deck, mut coverage) = (Deck::new().unwrap(), Coverage::default());
-    let mut missing = vec!["start", "resume", "replay", "calls", "finished", "failed", "stale"];
+    let mut missing =
+        vec!["start", "resume", "replay", "calls", "finished", "failed", "stale", "thought for", "replaced"];
     for seed in 0..SEEDS_MAX {
         let report = play(seed, &mut deck, &mut coverage, false).unwrap();
         assert_eq!(report.violation, None, "seed {seed}");
@@ -36,6 +37,7 @@ fn word(event: &Event) -> Option<&'static str> {
                 Program::Resume { .. } => "resume",
                 Program::Replay { .. } => "replay",
             }),
+            Request::Step { .. } => Some("thought for"),
             Request::Tool { .. } | Request::Model(_) => None,
         },
         Event::Done(done) => match &done.output {
@@ -45,8 +47,9 @@ fn word(event: &Event) -> Option<&'static str> {
                 Ran::Failed { .. } => "failed",
                 Ran::Stale => "stale",
             }),
-            Answer::Tool(_) | Answer::Model(_) => None,
+            Answer::Tool(_) | Answer::Model(_) | Answer::Step(_) => None,
         },
+        Event::AgentReplaced { .. } => Some("replaced"),
         _ => None,
     }
 }

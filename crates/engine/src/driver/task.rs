@@ -74,6 +74,7 @@ impl Task {
         mut lease: watch::Receiver<journal::Lease>,
     ) -> End {
         let mut stopping = self.inner.stopping.subscribe();
+        self.inner.world.roster.look(&self.tenant, self.inner.world.clock.now()).await;
         self.feed(Input::Items(items)).await;
         while self.ended.is_none() {
             let wake = self.wake_at.map(|at| at.since(self.inner.world.clock.now()));
@@ -99,6 +100,7 @@ impl Task {
     async fn feed(&mut self, input: Input) {
         let inner = self.inner.clone();
         let now = inner.world.clock.now();
+        self.owner.advise(inner.world.roster.advice(&self.tenant, now));
         let mut outputs = VecDeque::from(self.owner.handle(input, now, &*inner.world.think, &inner.options));
         while let Some(output) = outputs.pop_front() {
             self.carry_out(output).await;
@@ -126,6 +128,12 @@ impl Task {
             Output::Refused { item, refusal } => {
                 tracing::info!(run = %self.run, item, code = refusal.code(), %refusal, "refused");
                 let _ = self.inner.recorded.send(Recorded::Refused { run: self.run.clone(), item, refusal });
+            }
+            Output::Noted(outcomes) => {
+                let (inner, tenant) = (self.inner.clone(), self.tenant.clone());
+                tokio::spawn(async move {
+                    inner.world.roster.note(&tenant, &outcomes, inner.world.clock.now()).await;
+                });
             }
             Output::Announce(run) => self.inner.announce(&run),
             Output::WakeAt(at) => self.wake_at = Some(at),
@@ -222,8 +230,13 @@ impl Task {
     fn send(&mut self, send: Send) {
         let (inner, tenant, run) = (self.inner.clone(), self.tenant.clone(), self.run.clone());
         let effect = send.effect.clone();
+        let turns = send.what.is_of_an_agent().then(|| inner.turns(&tenant));
         let call = async move {
-            // The semaphore is never closed, so a permit always comes.
+            // The semaphores are never closed, so a permit always comes.
+            let _turn = match &turns {
+                Some(turns) => Some(turns.acquire().await),
+                None => None,
+            };
             let _slot = inner.calls.acquire().await;
             effects::send(world_of(&inner), &tenant, &run, send).await
         };
@@ -253,6 +266,7 @@ fn world_of(inner: &Inner) -> effects::World<'_> {
         tools: &*world.tools,
         models: &*world.models,
         sandbox: &*world.sandbox,
+        thinkers: &*world.thinkers,
         code: inner.options.code,
         clock: &*world.clock,
     }

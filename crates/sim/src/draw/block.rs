@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::catalog::{AGENT, SIGNALS, TOOLS};
+use super::catalog::{AGENT, PROXY, SIGNALS, TOOLS};
 use super::{Ends, Pen};
 
 /// Bodies within bodies that are drawn.
@@ -190,7 +190,8 @@ impl Pen<'_> {
             }
         }
         task.push_str(if self.rng.chance(90) { "answer" } else { "give up" });
-        let mut own = json!({ "agent": AGENT, "task": task });
+        let agent = if self.count.is_multiple_of(3) { PROXY } else { AGENT };
+        let mut own = json!({ "agent": agent, "task": task });
         self.deadline(&mut own, &[json!({ "default": "nobody said" }), json!("fail")]);
         if self.rng.chance(15) {
             own["on_error"] = json!("continue");

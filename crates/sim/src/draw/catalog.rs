@@ -9,6 +9,8 @@ use serde_json::json;
 
 /// The name of the one agent; what it does is written in its task.
 pub const AGENT: &str = "worker";
+/// An agent that somebody else thinks for; the other stands in for it.
+pub const PROXY: &str = "proxy";
 /// Names of signals that drawn waits wait for.
 pub const SIGNALS: [&str; 2] = ["paid", "arrived"];
 
@@ -40,9 +42,16 @@ impl Catalog {
             ("unship", facts(Class::Once, 3)),
         ];
         let agent = json!({ "name": AGENT, "type": "reasoning", "prompt": "-", "tools": TOOLS.map(|(_, name)| name) });
+        let proxy = json!({
+            "name": PROXY, "type": "custom", "prompt": "-", "tools": TOOLS.map(|(_, name)| name), "fallback": AGENT,
+            "endpoint": "https://think.example.com/step",
+        });
         Ok(Self {
             tools: tools.map(|(name, facts)| (name.to_owned(), facts)).into(),
-            agents: BTreeMap::from([(AGENT.to_owned(), serde_json::from_value(agent)?)]),
+            agents: BTreeMap::from([
+                (AGENT.to_owned(), serde_json::from_value(agent)?),
+                (PROXY.to_owned(), serde_json::from_value(proxy)?),
+            ]),
         })
     }
 

@@ -55,7 +55,7 @@ impl Calls {
             Event::Scheduled(scheduled) => {
                 let (tool, arguments) = match &scheduled.request {
                     Request::Tool { tool, arguments, .. } => (tool.clone(), Some(arguments.clone())),
-                    Request::Model(_) | Request::Code { .. } => (String::new(), None),
+                    Request::Model(_) | Request::Code { .. } | Request::Step { .. } => (String::new(), None),
                 };
                 let known = Known {
                     class: scheduled.class,

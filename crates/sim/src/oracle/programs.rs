@@ -31,6 +31,10 @@ pub fn check(chronicle: &Chronicle) -> Result<(), Violation> {
                 agents.insert(node, Told::default());
                 Ok(())
             }
+            Event::AgentReplaced { node, .. } => {
+                agents.insert(node, Told::default());
+                Ok(())
+            }
             Event::Stepped { node, step } if matches!(**step, Step::AskModel(_)) => {
                 agents.insert(node, Told::default());
                 Ok(())
@@ -67,7 +71,7 @@ impl Told {
                 self.goes_on(program).map_err(|what| format!("{}: {what}", scheduled.effect))?;
                 self.program = Some((**program).clone());
             }
-            Request::Model(_) => {}
+            Request::Model(_) | Request::Step { .. } => {}
         }
         Ok(())
     }
@@ -95,7 +99,7 @@ impl Told {
     fn done(&mut self, call: &CallId, output: &Answer) -> Result<(), String> {
         match output {
             Answer::Tool(output) => self.result(call, (true, (**output).clone())),
-            Answer::Model(_) => {}
+            Answer::Model(_) | Answer::Step(_) => {}
             Answer::Code(ran) => return self.ran(ran),
         }
         Ok(())

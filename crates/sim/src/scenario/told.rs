@@ -1,6 +1,6 @@
 //! What happened, in lines short enough to be read.
 
-use baton_core::run::{EffectId, Event, Role};
+use baton_core::run::{EffectId, Event, Request, Role};
 use serde::Deserialize as _;
 use serde_json::Value;
 
@@ -61,14 +61,17 @@ fn word(value: Option<&Value>) -> Option<String> {
 fn detail(event: &Event, body: &Value) -> Option<String> {
     let text = |key: &str| body.get(key).and_then(Value::as_str).map(str::to_owned);
     match event {
-        Event::Scheduled(_) => {
-            let request = body.get("request")?;
-            Some(request.get("tool").and_then(|tool| tool.get("tool")?.as_str()).unwrap_or("model").to_owned())
-        }
+        Event::Scheduled(scheduled) => Some(match &scheduled.request {
+            Request::Tool { tool, .. } => tool.clone(),
+            Request::Model(_) => "model".to_owned(),
+            Request::Code { .. } => "program".to_owned(),
+            Request::Step { agent, .. } => format!("the endpoint of {agent}"),
+        }),
         Event::NotDone { fault, again_at, .. } => {
             Some(format!("{}{}", fault.code, if again_at.is_some() { ", goes out again" } else { "" }))
         }
         Event::Ended(_) => word(body.get("how")),
+        Event::AgentReplaced { task, fault, .. } => Some(format!("{}, so {} goes on", fault.code, task.agent.name)),
         Event::Finished(finished) => Some(finished.state.to_string()),
         Event::Began { .. } => word(body.get("wait")),
         Event::Stepped { .. } => word(body.get("step")),

@@ -135,7 +135,7 @@ impl Simulation<'_> {
     fn asked(&self, place: &Place, send: &Send, is_look_up: bool) -> Asked {
         let (key, tool) = match &send.what {
             What::Tool(call) => (call.key.clone(), call.tool.clone()),
-            What::Model { key, .. } | What::Code { key, .. } => (key.clone(), String::new()),
+            What::Model { key, .. } | What::Code { key, .. } | What::Step { key, .. } => (key.clone(), String::new()),
         };
         let found = &self.processes[place.process];
         let task = found.tasks.get(&place.run).filter(|task| task.number == place.task);
@@ -166,7 +166,7 @@ impl Simulation<'_> {
         }
         let audit = match &send.what {
             What::Tool(call) => Some(Box::new(services::audit_row(call, &answer.outcome, self.now))),
-            What::Model { .. } | What::Code { .. } => None,
+            What::Model { .. } | What::Code { .. } | What::Step { .. } => None,
         };
         let input = Box::new(Input::Outcome { effect, outcome: answer.outcome, audit });
         let (place, at) = (place.clone(), self.now + answer.after);

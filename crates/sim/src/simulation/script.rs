@@ -156,6 +156,7 @@ impl Simulation<'_> {
             What::Tool(call) => call.tool.as_str(),
             What::Model { .. } => "model",
             What::Code { .. } => "program",
+            What::Step { .. } => "thinker",
         };
         let task = self.processes[place.process].tasks.get(&place.run);
         let kind = task.and_then(|task| kind_of(task.owner.run().workflow()?, &send.effect.call.node));

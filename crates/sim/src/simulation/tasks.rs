@@ -101,6 +101,8 @@ impl Simulation<'_> {
                     self.witness.refused(&place.run, ownership, item);
                 }
             }
+            // How agents do is nothing that a run depends on.
+            Output::Noted(_) => {}
             Output::Announce(run) => {
                 if !self.storm.loses_hint(&mut self.rng) {
                     let (process, incarnation) = (place.process, place.incarnation);

@@ -1,0 +1,120 @@
+//! The table of tiers, and which tenant has which. The numbers are ours: no seed gives any (SEEDS 19).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use baton_core::agent::{Above, Kind, Limits, Tier};
+use baton_core::id::TenantId;
+use serde::{Deserialize, Serialize};
+
+/// The whole table. The last is that of a tenant of which nothing is said: whoever runs Baton for themselves is hardly
+/// limited by it.
+fn table() -> [Tier; 3] {
+    let talkers = [Kind::Simple, Kind::Reasoning];
+    let all = [Kind::Simple, Kind::Reasoning, Kind::Code, Kind::Custom];
+    let row = |name: &str, types: &[Kind], tools, iterations, seconds, concurrency| {
+        let types = types.iter().copied().collect::<BTreeSet<_>>();
+        let limits = Limits { types, tools, iterations, seconds, concurrency, above: Above::Clamp };
+        Tier { name: name.to_owned(), limits }
+    };
+    //                   types     tools  iterations  seconds  at once
+    [
+        row("free", &talkers, 5, 5, 60, 2),
+        row("professional", &all, 20, 15, 300, 10),
+        row("enterprise", &all, 100, 100, 3_600, 100),
+    ]
+}
+
+/// The table with what the settings say differently, and each tenant's tier.
+#[derive(Clone, Debug)]
+pub struct Tiers {
+    table: BTreeMap<String, Arc<Tier>>,
+    default: Arc<Tier>,
+    of: BTreeMap<TenantId, String>,
+}
+
+/// What settings may say: `[agents]` of `baton.toml`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The tier of tenants that have none of their own; `enterprise` unless written.
+    pub tier: Option<String>,
+    /// Tiers of tenants, by name.
+    pub tenants: BTreeMap<TenantId, String>,
+    /// What is different from the table, or a tier of your own, which says everything.
+    pub tiers: BTreeMap<String, Changes>,
+}
+
+/// What one tier has differently.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Changes {
+    pub types: Option<BTreeSet<Kind>>,
+    pub tools: Option<usize>,
+    pub iterations: Option<u32>,
+    pub seconds: Option<u64>,
+    pub concurrency: Option<usize>,
+    pub above: Option<Above>,
+}
+
+impl Tiers {
+    /// # Errors
+    /// A tier that is not in the table and does not say everything; one that nobody has; a limit of nothing.
+    pub fn new(settings: Settings) -> Result<Self, String> {
+        let Self { mut table, default, .. } = Self::default();
+        for (name, changes) in settings.tiers {
+            let known = table.get(&name).map(|tier| &tier.limits);
+            let limits = changes.over(known).map_err(|what| format!("agents.tiers.{name}: {what}"))?;
+            table.insert(name.clone(), Arc::new(Tier { name, limits }));
+        }
+        let known = || table.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let missing = |name: &str| format!("there is no tier `{name}`; there are {}", known());
+        let own = settings.tier.as_deref().unwrap_or(&default.name);
+        let default = table.get(own).cloned().ok_or_else(|| format!("agents.tier: {}", missing(own)))?;
+        for (tenant, name) in &settings.tenants {
+            if !table.contains_key(name) {
+                return Err(format!("agents.tenants.{tenant}: {}", missing(name)));
+            }
+        }
+        Ok(Self { table, default, of: settings.tenants })
+    }
+
+    pub fn of(&self, tenant: &TenantId) -> &Arc<Tier> {
+        self.of.get(tenant).and_then(|name| self.table.get(name)).unwrap_or(&self.default)
+    }
+}
+
+impl Changes {
+    fn over(self, known: Option<&Limits>) -> Result<Limits, String> {
+        let need = |name: &str| format!("`{name}` is not written, and there is no such tier to take it from");
+        let limits = Limits {
+            types: self.types.or(known.map(|known| known.types.clone())).ok_or_else(|| need("types"))?,
+            tools: self.tools.or(known.map(|known| known.tools)).ok_or_else(|| need("tools"))?,
+            iterations: self.iterations.or(known.map(|known| known.iterations)).ok_or_else(|| need("iterations"))?,
+            seconds: self.seconds.or(known.map(|known| known.seconds)).ok_or_else(|| need("seconds"))?,
+            concurrency: self
+                .concurrency
+                .or(known.map(|known| known.concurrency))
+                .ok_or_else(|| need("concurrency"))?,
+            above: self.above.or(known.map(|known| known.above)).unwrap_or_default(),
+        };
+        let none = [
+            ("types", limits.types.len() as u64),
+            ("iterations", u64::from(limits.iterations)),
+            ("seconds", limits.seconds),
+            ("concurrency", limits.concurrency as u64),
+        ];
+        match none.into_iter().find(|(_, value)| *value == 0) {
+            Some((name, _)) => Err(format!("`{name}` is nothing, so that no agent could run")),
+            None => Ok(limits),
+        }
+    }
+}
+
+impl Default for Tiers {
+    fn default() -> Self {
+        let rows = table().map(Arc::new);
+        let default = rows[rows.len() - 1].clone();
+        Self { table: rows.map(|tier| (tier.name.clone(), tier)).into(), default, of: BTreeMap::new() }
+    }
+}
