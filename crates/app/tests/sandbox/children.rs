@@ -121,8 +121,8 @@ async fn no_program_runs_where_another_ran_unless_the_settings_allow_it() {
         pool.warm().await.unwrap();
         let before = children(memory_mb);
         finished(run(&pool, &start("1", &[])).await);
-        until(|| children(memory_mb).len() == 1 || same).await;
-        assert_eq!(before.is_subset(&children(memory_mb)), same);
+        // The child that is done with goes, and its replacement comes, when they can.
+        until(|| before.is_subset(&children(memory_mb)) == same).await;
     }
 }
 
