@@ -45,6 +45,9 @@ pub enum Command {
     /// What agents know: add documents, search them, measure the search.
     #[command(subcommand)]
     Knowledge(Knowledge),
+    /// Look at agents, register them and take them out.
+    #[command(subcommand)]
+    Agents(Agents),
     /// Check definitions: each finding with its file, line, column and a way out.
     Validate(Validate),
     /// Draw a workflow.
@@ -138,6 +141,53 @@ pub struct Serve {
     /// Say where it listens, and the first key, as JSON on one line.
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Agents {
+    /// The tenant's agents, the cheapest first, with how each has done.
+    List(AgentsList),
+    /// One agent: its definition, and how it has done.
+    Show {
+        /// Its name.
+        name: String,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make agents known that no file of the project defines.
+    Register {
+        /// A file like those in `agents/`.
+        file: PathBuf,
+    },
+    /// Forget a registered agent. Versions that name it keep it.
+    Remove {
+        /// Its name.
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct AgentsList {
+    /// Only those that are good for this: `tool_calling`, `structured_output`, `code`, …
+    #[arg(long)]
+    pub capability: Option<String>,
+    /// Only those that are no dearer.
+    #[arg(long, value_enum, value_name = "TIER")]
+    pub cost_tier: Option<Cost>,
+    /// Only those that are well.
+    #[arg(long)]
+    pub healthy: bool,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Cost {
+    Low,
+    Medium,
+    High,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,5 +1,6 @@
 //! One file a verb.
 
+mod agents;
 mod completions;
 mod demo;
 mod doctor;
@@ -30,6 +31,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Runs(args) => wait(until_stopped(runs::run(&project, args))),
         Command::Serve(args) => wait(serve::run(&project, args)),
         Command::Knowledge(args) => wait(knowledge::run(&project, args)),
+        Command::Agents(args) => wait(agents::run(&project, args)),
         Command::Validate(args) => validate::run(&project, &args),
         Command::Graph(args) => graph::run(&project, &args),
         Command::Eval(args) => eval::run(&args),

@@ -40,6 +40,7 @@ pub struct Settings {
     pub sandbox: baton_tools::sandbox::Config,
     pub memory: baton_memory::Config,
     pub engine: EngineSettings,
+    pub agents: baton_engine::roster::Settings,
 }
 
 /// Limits of one process; what is left out keeps the engine's own.
@@ -61,6 +62,7 @@ impl Default for Settings {
             sandbox: baton_tools::sandbox::Config::default(),
             memory: baton_memory::Config::default(),
             engine: EngineSettings::default(),
+            agents: baton_engine::roster::Settings::default(),
         }
     }
 }

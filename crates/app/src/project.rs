@@ -2,9 +2,10 @@
 
 mod files;
 mod misfit;
+mod prompts;
 mod workflows;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use baton_core::agent::Agent;
@@ -21,6 +22,8 @@ pub struct Project {
     pub root: PathBuf,
     pub settings: Settings,
     pub agents: BTreeMap<String, Agent>,
+    /// Those of them that the project's own files define.
+    pub own_agents: BTreeSet<String>,
     pub tools: Vec<baton_tools::Definition>,
     pub replies: Vec<baton_models::ScriptFile>,
     pub workflows: Vec<Source>,
@@ -35,11 +38,14 @@ impl Project {
         }
         let settings = config::load(root)?;
         let mut agents = baton_engine::shipped_agents();
+        let mut own_agents = BTreeSet::new();
         for file in yaml_files(&root.join("agents"))? {
             for (name, agent) in agents_of(&file)? {
+                own_agents.insert(name.clone());
                 agents.insert(name, agent);
             }
         }
+        prompts::put(&mut agents, &root.join("prompts"))?;
         let mut tools = Vec::new();
         for file in yaml_files(&root.join("tools"))? {
             tools.extend(tools_of(&file)?);
@@ -52,7 +58,7 @@ impl Project {
         for file in yaml_files(&root.join("workflows"))? {
             workflows.push(Source { text: read(&file)?, file });
         }
-        Ok(Self { root: root.to_owned(), settings, agents, tools, replies, workflows })
+        Ok(Self { root: root.to_owned(), settings, agents, own_agents, tools, replies, workflows })
     }
 
     /// Checks every workflow, those that others run first. Each file with what was found in it.
@@ -102,7 +108,7 @@ pub fn in_shell(word: &str) -> String {
 }
 
 /// One agent, or several under `agents:`; a file's name is its agent's where it brings none.
-fn agents_of(file: &Path) -> anyhow::Result<Vec<(String, Agent)>> {
+pub fn agents_of(file: &Path) -> anyhow::Result<Vec<(String, Agent)>> {
     let document = read_value(file)?;
     let many = match document.get("agents") {
         Some(Value::Array(agents)) => agents.clone(),

@@ -9,6 +9,7 @@ use baton_core::agent::Agent;
 use baton_core::definition::Catalog;
 use baton_core::id::TenantId;
 use baton_engine::driver::World;
+use baton_engine::roster::{Roster, Tiers};
 use baton_engine::{Agents, Engine, Library};
 use baton_memory::{Memory, Parts};
 use baton_models::Gateway;
@@ -18,7 +19,7 @@ use baton_ports::registry::{Registry as _, Version};
 use baton_ports::tools::Tools;
 use baton_store::sqlite::{self, Store};
 use baton_tools::sandbox::{self, Launch, Pool};
-use baton_tools::{Execution, Registry, Services};
+use baton_tools::{Endpoints, Execution, Registry, Services};
 
 use crate::Misuse;
 use crate::project::{Project, Sorted, shown};
@@ -33,6 +34,8 @@ pub struct System {
     pub models: Arc<Gateway>,
     pub memory: Arc<Memory>,
     pub clock: Arc<dyn Clock>,
+    pub roster: Arc<Roster>,
+    pub thinkers: Arc<Endpoints>,
     pub catalog: Catalog,
     pub options: baton_engine::Options,
     /// How a command line begins that speaks of this project.
@@ -87,14 +90,26 @@ impl System {
         let tools = Registry::with_defined(settings.tools.clone(), project.tools.clone(), &services);
         let tools = Arc::new(tools.map_err(|error| Misuse::new(error.to_string()))?);
         let tenant = TenantId::parse(&settings.tenant).map_err(|error| Misuse::new(format!("tenant: {error}")))?;
+        let tiers = Tiers::new(settings.agents.clone()).map_err(Misuse::new)?;
+        let roster = Arc::new(Roster::new(Arc::new(store.clone()), tiers));
+        let thinkers = Arc::new(Endpoints::new(&settings.tools));
         let catalog = catalog_of(&*tools, project.agents.clone());
         let options = baton_engine::Options { code: sandbox.limits(), ..settings.engine.options() };
         let command = project.command();
-        Ok(Self { tenant, store, tools, sandbox, models, memory, clock, catalog, options, command })
+        Ok(Self { tenant, store, tools, sandbox, models, memory, clock, roster, thinkers, catalog, options, command })
+    }
+
+    /// Makes the agents known that were registered with the tenant. Those of the project's own files stand in for them.
+    pub async fn learn(&mut self, project: &Project) -> anyhow::Result<()> {
+        let registered = self.roster.registered(&self.tenant).await?;
+        let others = registered.into_iter().filter(|(name, _)| !project.own_agents.contains(name));
+        self.catalog.agents.extend(others);
+        Ok(())
     }
 
     /// Saves every workflow of the project that may run; one that is unchanged keeps its revision.
     pub async fn save(&mut self, project: &Project) -> anyhow::Result<Saved> {
+        self.learn(project).await?;
         let workflows = project.sorted(&mut self.catalog)?;
         let mut versions = Vec::new();
         for ready in &workflows.ready {
@@ -116,7 +131,9 @@ impl System {
             tools: self.tools.clone(),
             models: self.models.clone(),
             sandbox: Arc::new(self.sandbox.clone()),
-            think: Arc::new(Agents),
+            thinkers: self.thinkers.clone(),
+            roster: self.roster.clone(),
+            think: Arc::new(Agents::default()),
             clock: self.clock.clone(),
             library: Library::new(Arc::new(self.store.clone())),
         };
@@ -134,6 +151,17 @@ pub fn sandbox(config: &sandbox::Config) -> anyhow::Result<Pool> {
 pub fn catalog_of(tools: &dyn Tools, agents: BTreeMap<String, Agent>) -> Catalog {
     let facts = tools.names().into_iter().filter_map(|name| Some((name.clone(), tools.facts(&name)?)));
     Catalog { agents, tools: facts.collect(), workflows: BTreeMap::new() }
+}
+
+/// What definitions of a project may name, with the agents that were registered with it where it has a database.
+pub fn whole_catalog(project: &Project) -> anyhow::Result<Catalog> {
+    if !project.database().exists() {
+        return catalog(project);
+    }
+    let mut system = System::open(project)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(system.learn(project))?;
+    Ok(system.catalog)
 }
 
 /// What definitions of a project may name, without its database.

@@ -7,13 +7,14 @@ use baton_core::bundle::Hash;
 use baton_core::definition;
 use baton_core::id::{RunId, TenantId};
 use baton_engine::driver::World;
+use baton_engine::roster::{Roster, Tiers};
 use baton_engine::{Agents, Engine, Library, Start};
 use baton_models::Gateway;
 use baton_ports::clock::{Clock, SystemClock};
 use baton_ports::journal::Journal;
 use baton_ports::registry::Registry as _;
 use baton_store::sqlite::{Options, Store};
-use baton_tools::{Registry, Services};
+use baton_tools::{Endpoints, Registry, Services};
 use serde_json::Value;
 
 pub const TENANT: &str = "bench";
@@ -56,10 +57,12 @@ pub async fn engine(store: &Store, journal: Arc<dyn Journal>) -> anyhow::Result<
     let models = Gateway::new(&baton_models::Config::default(), &[], clock.clone())?;
     let world = World {
         sandbox: Arc::new(crate::wire::sandbox(&baton_tools::sandbox::Config::default())?),
+        thinkers: Arc::new(Endpoints::new(&baton_tools::Config::default())),
+        roster: Arc::new(Roster::new(Arc::new(store.clone()), Tiers::default())),
         journal,
         tools: Arc::new(tools(store)?),
         models: Arc::new(models),
-        think: Arc::new(Agents),
+        think: Arc::new(Agents::default()),
         clock,
         library: Library::new(Arc::new(store.clone())),
     };

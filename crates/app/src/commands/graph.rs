@@ -29,7 +29,7 @@ pub fn run(folder: &Path, args: &Graph) -> anyhow::Result<Exit> {
 
 /// A workflow by its name or its file; a draft can be drawn, too.
 fn find(project: &Project, wanted: &str) -> anyhow::Result<Workflow> {
-    let mut catalog = wire::catalog(project)?;
+    let mut catalog = wire::whole_catalog(project)?;
     let file = Path::new(wanted);
     if file.is_file() {
         let source = Source { file: file.to_owned(), text: read(file)? };

@@ -1,6 +1,6 @@
 //! `baton validate`: what is wrong with definitions, where, and the way out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use baton_core::definition::{self, Catalog, Checked, Diagnostic, Severity};
@@ -70,7 +70,7 @@ impl Projects {
 }
 
 fn of_project(project: &Project) -> anyhow::Result<Vec<Report>> {
-    let mut catalog = wire::catalog(project)?;
+    let mut catalog = wire::whole_catalog(project)?;
     let mut reports: Vec<Report> =
         project.check(&mut catalog).into_iter().map(|(source, checked)| report(source, checked)).collect();
     reports.sort_by(|a, b| a.file.cmp(&b.file));
@@ -82,7 +82,7 @@ fn of_file(path: &Path, projects: &mut Projects) -> anyhow::Result<Report> {
     let catalog = match project_of(path) {
         Some(root) => {
             let project = projects.at(&root)?;
-            let mut catalog = wire::catalog(project)?;
+            let mut catalog = wire::whole_catalog(project)?;
             project.check(&mut catalog);
             catalog
         }
@@ -109,6 +109,7 @@ fn shipped() -> anyhow::Result<Catalog> {
         root: PathBuf::from("."),
         settings: Settings::default(),
         agents: baton_engine::shipped_agents(),
+        own_agents: BTreeSet::new(),
         tools: Vec::new(),
         replies: Vec::new(),
         workflows: Vec::new(),

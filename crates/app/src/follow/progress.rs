@@ -104,7 +104,7 @@ impl Progress {
             Event::Done(done) if done.effect.call.role == Role::Undo => {
                 let output = match &done.output {
                     Answer::Tool(output) => short(output),
-                    Answer::Model(_) | Answer::Code(_) => String::new(),
+                    Answer::Model(_) | Answer::Code(_) | Answer::Step(_) => String::new(),
                 };
                 self.mark(id, "32", "↶", &done.effect.call.node, &format!("undone {output}"));
             }

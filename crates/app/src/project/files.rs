@@ -18,6 +18,11 @@ const STDIN: &str = "-";
 
 /// YAML and JSON files of a folder, by name; none where there is no folder.
 pub fn yaml_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    files(folder, &["yaml", "yml", "json"])
+}
+
+/// Files of a folder whose names end so, by name; none where there is no folder.
+pub(super) fn files(folder: &Path, ends: &[&str]) -> anyhow::Result<Vec<PathBuf>> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -26,7 +31,7 @@ pub fn yaml_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in entries {
         let path = entry?.path();
-        let is_ours = path.extension().is_some_and(|end| ["yaml", "yml", "json"].iter().any(|known| end == *known));
+        let is_ours = path.extension().is_some_and(|end| ends.iter().any(|known| end == *known));
         if is_ours && path.is_file() {
             files.push(path);
         }

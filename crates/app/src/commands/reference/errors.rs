@@ -15,7 +15,7 @@ Written by `baton reference errors`. A code is stable; the words beside it may c
 ";
 
 /// Why a run, or a node of it, failed by itself.
-const RUNS: [(&str, &str); 21] = [
+const RUNS: [(&str, &str); 24] = [
     (run::INPUT_INVALID, "the input is not what the workflow declares"),
     (run::TIMEOUT, "no answer within the time limit"),
     (run::DEADLINE, "nobody answered before the deadline"),
@@ -28,6 +28,9 @@ const RUNS: [(&str, &str); 21] = [
     (run::ROLLBACK_REFUSED, "a subworkflow's run could not be rolled back"),
     (run::CHILD_FAILED, "a subworkflow failed"),
     (run::AGENT_GAVE_UP, "an agent ended without an answer"),
+    (run::TIER_LIMIT, "the tenant's tier does not let the agent run"),
+    (run::EXECUTION_TIMEOUT, "an agent worked longer than it may"),
+    (run::STEP_INVALID, "whoever thinks for an agent answered with what is no step"),
     (run::MERGE_IMPOSSIBLE, "a merge can no longer have as many branches as it needs"),
     (run::NOT_A_LIST, "a loop was given something that is no list"),
     (run::LOOP_LIMIT, "a loop reached its `max_iterations`"),
@@ -40,7 +43,7 @@ const RUNS: [(&str, &str); 21] = [
 ];
 
 /// Why an agent gave up. The room of agents cannot be named here; a test compares.
-const AGENTS: [(&str, &str); 11] = [
+const AGENTS: [(&str, &str); 14] = [
     ("REPLY_NOT_JSON", "the reply holds no JSON where the agent's schema asks for it"),
     ("REPLY_INVALID", "the reply's JSON does not satisfy the agent's schema"),
     ("REPLY_TRUNCATED", "the token limit cut the reply off"),
@@ -51,7 +54,10 @@ const AGENTS: [(&str, &str); 11] = [
     ("LOOP_DETECTED", "the same action with the same input, three times running"),
     ("MAX_ITERATIONS_EXCEEDED", "no answer within `max_iterations`"),
     ("OUTPUT_SCHEMA_INVALID", "the agent's `output_schema` is no JSON Schema"),
-    ("AGENT_TYPE_UNAVAILABLE", "this version cannot run agents of this type"),
+    ("PLAN_INVALID", "a code agent's plan cannot be executed"),
+    ("MAX_RETRIES_EXCEEDED", "a code agent did not achieve its goal in all its attempts"),
+    ("PROMPT_FAILED", "a prompt that the agent or the project brings cannot be written"),
+    ("AGENT_TYPE_UNAVAILABLE", "no step function for an agent of type `custom`"),
 ];
 
 /// Why a model could not be asked, or its answer not be used.

@@ -1,0 +1,30 @@
+//! Prompts of a project's own: files `prompts/NAME.LANG.md`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use baton_core::agent::Agent;
+use baton_engine::Prompt;
+
+use super::files::{files, read, shown};
+use crate::Misuse;
+
+/// Puts a project's prompts in the place of its agents' and ours.
+pub fn put(agents: &mut BTreeMap<String, Agent>, folder: &Path) -> anyhow::Result<()> {
+    for file in files(folder, &["md"])? {
+        let wrong = |error| Misuse::new(format!("{}: {error}", shown(&file))).hint("see docs/concepts/agents.md");
+        baton_engine::put_prompt(agents, prompt_of(&file)?).map_err(wrong)?;
+    }
+    Ok(())
+}
+
+fn prompt_of(file: &Path) -> anyhow::Result<Prompt> {
+    let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let is_language = |tag: &str| (2..=3).contains(&tag.len()) && tag.bytes().all(|byte| byte.is_ascii_lowercase());
+    let Some((name, language)) = stem.rsplit_once('.').filter(|(_, tag)| is_language(tag)) else {
+        let told = format!("{} does not name its language", shown(file));
+        return Err(Misuse::new(told).hint("call it NAME.LANG.md, such as router.es.md").into());
+    };
+    let text = String::from_utf8(read(file)?).map_err(|_| Misuse::new(format!("{} is not UTF-8", shown(file))))?;
+    Ok(Prompt { name: name.to_owned(), language: language.to_owned(), text: text.trim_end().to_owned() })
+}
