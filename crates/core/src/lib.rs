@@ -8,6 +8,7 @@
 
 pub mod agent;
 pub mod bundle;
+pub mod circuit;
 pub mod definition;
 pub mod expr;
 pub mod fault;
@@ -18,5 +19,6 @@ pub mod money;
 pub mod mutant;
 pub mod redact;
 pub mod run;
+pub mod shelf;
 pub mod time;
 pub mod tool;
