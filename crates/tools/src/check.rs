@@ -1,31 +1,61 @@
 //! May this call go out? The stages, in order; each is one file, and stops the call or lets it on.
 
 mod approval;
+mod cache;
+mod circuit;
 mod enabled;
 mod find;
 mod parameters;
+mod rate;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use baton_core::fault::Fault;
+use baton_core::time::Time;
 use baton_core::tool::Call;
+use serde_json::Value;
 
 use crate::catalogue::{Catalogue, Entry};
+use crate::gates::Gates;
 use crate::request::Request;
 use crate::rules::Rules;
 
+pub(crate) use cache::Answers;
+pub(crate) use circuit::Circuits;
 pub(crate) use parameters::Schema;
+pub(crate) use rate::Paces;
 
 /// A call that passed every stage.
 pub(crate) struct Admitted {
     pub(crate) entry: Arc<Entry>,
     pub(crate) request: Request,
+    /// Where its answer may be kept.
+    pub(crate) place: Option<cache::Place>,
+    /// Hears how the attempt went.
+    pub(crate) ticket: circuit::Ticket,
 }
 
 /// A call that a stage stopped.
 pub(crate) enum Stopped {
-    Refused { fault: Fault, entry: Option<Arc<Entry>> },
-    NeedsApproval { hash: String },
+    Refused {
+        fault: Fault,
+        entry: Option<Arc<Entry>>,
+    },
+    NeedsApproval {
+        hash: String,
+    },
+    /// Asked before, and the answer still holds.
+    Known {
+        output: Value,
+        entry: Arc<Entry>,
+    },
+    RateLimited {
+        retry_after: Duration,
+    },
+    CircuitOpen {
+        retry_after: Duration,
+    },
 }
 
 impl Stopped {
@@ -38,8 +68,10 @@ impl Stopped {
 pub(crate) fn admit(
     catalogue: &Catalogue,
     rules: &Rules,
+    gates: &Gates,
     call: &Call,
     approved: Option<&str>,
+    now: Time,
 ) -> Result<Admitted, Stopped> {
     let entry = find::tool(catalogue, &call.tool)?;
     let rules = rules.of(&call.tenant);
@@ -47,7 +79,10 @@ pub(crate) fn admit(
     enabled::check(permission, call, entry)?;
     let request = parameters::settle(rules, permission, call, entry)?;
     approval::check(rules, permission, &request, entry, approved)?;
-    Ok(Admitted { entry: entry.clone(), request })
+    let place = cache::check(&gates.answers, permission, &request, entry, now)?;
+    rate::check(&gates.paces, rules, permission, call, entry, now)?;
+    let ticket = circuit::check(&gates.circuits, &request, entry, now)?;
+    Ok(Admitted { entry: entry.clone(), request, place, ticket })
 }
 
 /// The request of a call that went out before, to ask what became of it. Permission is not asked: nothing is done.
@@ -56,6 +91,10 @@ pub(crate) fn settle(rules: &Rules, call: &Call, entry: &Arc<Entry>) -> Result<R
     let permission = rules.tool(&call.tool, entry);
     parameters::settle(rules, permission, call, entry).map_err(|stopped| match stopped {
         Stopped::Refused { fault, .. } => fault.message,
-        Stopped::NeedsApproval { .. } => "a person must allow the call".to_owned(),
+        // Settling asks no other stage.
+        Stopped::NeedsApproval { .. }
+        | Stopped::Known { .. }
+        | Stopped::RateLimited { .. }
+        | Stopped::CircuitOpen { .. } => "the call cannot be settled".to_owned(),
     })
 }

@@ -13,6 +13,7 @@ use crate::catalogue::Risk;
 use crate::language::Language;
 use crate::outbound;
 use crate::providers::{calendar, email, payment};
+use crate::rate::Rate;
 
 /// Everything has a default: an empty table makes every shipped tool work, with nothing outside this process.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -24,6 +25,8 @@ pub struct Config {
     pub language: Language,
     /// Calls at or above this risk wait for a person.
     pub approval_from: Option<Risk>,
+    /// How often one tenant may call tools in all.
+    pub rate: Option<Rate>,
     /// By tool: built in, defined or a preset.
     pub tool: BTreeMap<String, Tuning>,
     pub calendar: calendar::Config,
@@ -42,6 +45,7 @@ pub struct Tenant {
     pub zone: Option<Zone>,
     pub language: Option<Language>,
     pub approval_from: Option<Risk>,
+    pub rate: Option<Rate>,
     pub tool: BTreeMap<String, Permission>,
     /// In place of the shared calendar, not merged with it.
     pub calendar: Option<calendar::Config>,
@@ -59,6 +63,8 @@ pub struct Tuning {
     pub cost_usd: Option<f64>,
     pub enabled: Option<bool>,
     pub approval: Option<bool>,
+    pub rate: Option<Rate>,
+    pub cache_seconds: Option<u64>,
     pub defaults: Map<String, Value>,
     pub overrides: Map<String, Value>,
 }
@@ -70,6 +76,10 @@ pub struct Permission {
     pub enabled: Option<bool>,
     /// Whether each call waits for a person, whatever its risk.
     pub approval: Option<bool>,
+    /// How often the tenant may call it.
+    pub rate: Option<Rate>,
+    /// How long an answer holds, in seconds; 0 keeps none. What acts is never answered from what is kept.
+    pub cache_seconds: Option<u64>,
     /// Arguments used where a call does not say.
     pub defaults: Map<String, Value>,
     /// Arguments used whatever a call says.

@@ -1,5 +1,7 @@
 //! Why an attempt has no result.
 
+use std::time::Duration;
+
 use baton_core::fault::Fault;
 use baton_core::tool::Class;
 use baton_ports::records;
@@ -39,6 +41,14 @@ impl Failure {
     pub(crate) fn fault(&self) -> &Fault {
         match self {
             Self::NotDone { fault, .. } | Self::Unknown { fault } => fault,
+        }
+    }
+
+    /// How long the service asked us to wait.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::NotDone { retry_after, .. } => retry_after.map(Duration::from_millis),
+            Self::Unknown { .. } => None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Performs a permitted tool call.
 //!
 //! The way in is [`Registry`], which answers the port [`baton_ports::tools::Tools`]. A call goes through the stages of
-//! the check (find, enabled, parameters, approval) and comes out as a permit; performing the permit is one attempt under
+//! the check (find, enabled, parameters, approval, cache, rate, circuit) and comes out as a permit; performing the permit is one attempt under
 //! a time-out, with a redacted audit row. Retries, waiting and the journal are the run's.
 //!
 //! Internal tools keep what they do in [`baton_ports::records`]: an act and its idempotency key's row commit in one
@@ -38,8 +38,8 @@
 //!
 //! [`sandbox`] runs what agents write, for the tool `execute_code` and for whoever drives an agent's programs.
 //!
-//! Deliberately absent: rate limits, caches and circuit breakers, which are stages to come; reading files, which is
-//! the app's; deciding whether to try again.
+//! Deliberately absent: reading files, which is the app's; waiting, and deciding whether to try again, which are the
+//! run's.
 
 mod audit;
 mod canonical;
@@ -50,17 +50,20 @@ mod config;
 mod definition;
 mod error;
 mod failure;
+mod gates;
 mod keyed;
 mod kinds;
 mod language;
 mod outbound;
 mod permit;
 mod providers;
+mod rate;
 mod registry;
 mod request;
 mod rules;
 pub mod sandbox;
 mod shipped;
+mod size;
 #[cfg(test)]
 mod testing;
 mod thinkers;
@@ -72,6 +75,7 @@ pub use definition::Definition;
 pub use error::Error;
 pub use kinds::execute_code::Execution;
 pub use language::Language;
+pub use rate::Rate;
 pub use registry::Registry;
 pub use shipped::Services;
 pub use thinkers::Endpoints;

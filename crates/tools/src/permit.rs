@@ -14,6 +14,8 @@ use crate::audit;
 use crate::check::Admitted;
 use crate::code;
 use crate::failure::Failure;
+use crate::gates::Gates;
+use crate::size::extent;
 
 /// Bytes of JSON one result may have, so that a journal entry can hold it.
 const RESULT_BYTES_MAX: usize = 4 << 20;
@@ -21,12 +23,13 @@ const RESULT_BYTES_MAX: usize = 4 << 20;
 /// Made only for what the check admitted. It owns the settled arguments, so what a person approved is what is sent.
 pub(crate) struct Permit {
     admitted: Admitted,
+    gates: Arc<Gates>,
     clock: Arc<dyn Clock>,
 }
 
 impl Permit {
-    pub(crate) fn new(admitted: Admitted, clock: Arc<dyn Clock>) -> Self {
-        Self { admitted, clock }
+    pub(crate) fn new(admitted: Admitted, gates: Arc<Gates>, clock: Arc<dyn Clock>) -> Self {
+        Self { admitted, gates, clock }
     }
 }
 
@@ -36,7 +39,12 @@ impl PermittedCall for Permit {
         let at = self.clock.now();
         let began = Instant::now();
         let result = within(limit, &self.admitted).await;
-        let Admitted { entry, request } = self.admitted;
+        let Admitted { entry, request, place, ticket } = self.admitted;
+        let now = self.clock.now();
+        ticket.hear(&result, now);
+        if let (Some(place), Ok(output)) = (place, &result) {
+            self.gates.answers.keep(place, output, now);
+        }
         let outcome = match result {
             Ok(output) => Outcome::Done { output, cost: entry.cost, cached: false },
             Err(failure) => outcome(failure.map_fault(|fault| code::speak(fault, &entry.category, request.language))),
@@ -48,7 +56,7 @@ impl PermittedCall for Permit {
 
 /// One attempt, given up after `limit`.
 async fn within(limit: Duration, admitted: &Admitted) -> Result<Value, Failure> {
-    let Admitted { entry, request } = admitted;
+    let Admitted { entry, request, .. } = admitted;
     let attempt = tokio::time::timeout(limit, entry.tool.attempt(request));
     match attempt.await {
         Ok(Ok(output)) => small_enough(output, admitted),
@@ -72,16 +80,6 @@ fn small_enough(output: Value, admitted: &Admitted) -> Result<Value, Failure> {
     }
     let message = format!("`{}` answered with {size} bytes, over the limit of {RESULT_BYTES_MAX}", call.tool);
     Err(Failure::refused(code::RESPONSE_TOO_LARGE, message))
-}
-
-/// About how many bytes of JSON a value is.
-fn extent(value: &Value) -> usize {
-    match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
-        Value::String(text) => text.len() + 2,
-        Value::Array(items) => items.iter().map(|item| extent(item) + 1).sum::<usize>() + 2,
-        Value::Object(fields) => fields.iter().map(|(key, value)| key.len() + extent(value) + 4).sum::<usize>() + 2,
-    }
 }
 
 pub(crate) fn outcome(failure: Failure) -> Outcome {

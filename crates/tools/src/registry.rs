@@ -9,14 +9,16 @@ use baton_core::money::Usd;
 use baton_core::tool::{Call, Facts, Outcome};
 use baton_ports::clock::Clock;
 use baton_ports::tools::{Checked, Performed, Tools};
+use serde_json::Value;
 
 use crate::audit;
-use crate::catalogue::{Catalogue, Description};
+use crate::catalogue::{Catalogue, Description, Entry};
 use crate::check::{self, Stopped};
 use crate::code;
 use crate::config::Config;
 use crate::definition::Definition;
 use crate::error::Error;
+use crate::gates::Gates;
 use crate::permit::{self, Permit};
 use crate::rules::Rules;
 use crate::shipped::{self, Services};
@@ -25,6 +27,7 @@ use crate::shipped::{self, Services};
 pub struct Registry {
     catalogue: Catalogue,
     rules: Rules,
+    gates: Arc<Gates>,
     clock: Arc<dyn Clock>,
 }
 
@@ -51,7 +54,8 @@ impl Registry {
                 return Err(Error::NoSuchTool { name: name.clone(), nearest });
             }
         }
-        Ok(Self { catalogue, rules: Rules::new(&config), clock: services.clock.clone() })
+        let gates = Arc::new(Gates::new());
+        Ok(Self { catalogue, rules: Rules::new(&config), gates, clock: services.clock.clone() })
     }
 
     /// What is known of a tool, for lists and pages.
@@ -59,8 +63,15 @@ impl Registry {
         self.catalogue.find(tool).map(|entry| entry.description())
     }
 
+    /// The answer that is kept, with its row. It costs nothing: nobody was asked.
+    fn known(&self, call: &Call, output: Value, entry: &Entry) -> Performed {
+        let outcome = Outcome::Done { output, cost: Usd::ZERO, cached: true };
+        let audit = audit::row(call.clone(), Some(entry), &outcome, self.clock.now(), Duration::ZERO);
+        Performed { outcome, audit }
+    }
+
     /// The answer to a call that was not let through, with its row.
-    fn refuse(&self, call: &Call, fault: Fault, entry: Option<&crate::catalogue::Entry>) -> Performed {
+    fn refuse(&self, call: &Call, fault: Fault, entry: Option<&Entry>) -> Performed {
         let language = self.rules.of(&call.tenant).language(&call.caller);
         let category = entry.map_or("", |entry| &entry.category);
         let fault = code::speak(fault, category, language);
@@ -73,9 +84,12 @@ impl Registry {
 #[async_trait]
 impl Tools for Registry {
     async fn check(&self, call: &Call, approved: Option<&str>) -> Checked {
-        match check::admit(&self.catalogue, &self.rules, call, approved) {
-            Ok(admitted) => Checked::Permitted(Box::new(Permit::new(admitted, self.clock.clone()))),
+        match check::admit(&self.catalogue, &self.rules, &self.gates, call, approved, self.clock.now()) {
+            Ok(admitted) => Checked::Permitted(Box::new(Permit::new(admitted, self.gates.clone(), self.clock.clone()))),
             Err(Stopped::NeedsApproval { hash }) => Checked::NeedsApproval { hash },
+            Err(Stopped::RateLimited { retry_after }) => Checked::RateLimited { retry_after },
+            Err(Stopped::CircuitOpen { retry_after }) => Checked::CircuitOpen { retry_after },
+            Err(Stopped::Known { output, entry }) => Checked::Answered(Box::new(self.known(call, output, &entry))),
             Err(Stopped::Refused { fault, entry }) => {
                 Checked::Answered(Box::new(self.refuse(call, fault, entry.as_deref())))
             }

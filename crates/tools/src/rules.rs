@@ -9,6 +9,7 @@ use baton_core::tool::Caller;
 use crate::catalogue::{Entry, Risk};
 use crate::config::{Config, Permission, Tenant};
 use crate::language::Language;
+use crate::rate::Rate;
 
 /// Every tenant's rules, worked out once.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(crate) struct TenantRules {
     utc: Arc<str>,
     language: Language,
     pub(crate) approval_from: Option<Risk>,
+    /// How often tools may be called in all.
+    pub(crate) rate: Option<Rate>,
     tools: BTreeMap<Arc<str>, Permission>,
 }
 
@@ -32,6 +35,8 @@ impl Rules {
         let permission = |tool: &crate::config::Tuning| Permission {
             enabled: tool.enabled,
             approval: tool.approval,
+            rate: tool.rate,
+            cache_seconds: tool.cache_seconds,
             defaults: tool.defaults.clone(),
             overrides: tool.overrides.clone(),
         };
@@ -40,6 +45,7 @@ impl Rules {
             utc: "UTC".into(),
             language: config.language,
             approval_from: config.approval_from,
+            rate: config.rate,
             tools: config.tool.iter().map(|(name, tool)| (name.as_str().into(), permission(tool))).collect(),
         };
         let tenants = config.tenants.iter().map(|(id, tenant)| (id.clone(), shared.with(tenant))).collect();
@@ -57,10 +63,13 @@ impl TenantRules {
         rules.zone = tenant.zone.as_ref().map(|zone| zone.name().into()).or(rules.zone);
         rules.language = tenant.language.unwrap_or(rules.language);
         rules.approval_from = tenant.approval_from.or(rules.approval_from);
+        rules.rate = tenant.rate.or(rules.rate);
         for (name, own) in &tenant.tool {
             let rule = rules.tools.entry(name.as_str().into()).or_default();
             rule.enabled = own.enabled.or(rule.enabled);
             rule.approval = own.approval.or(rule.approval);
+            rule.rate = own.rate.or(rule.rate);
+            rule.cache_seconds = own.cache_seconds.or(rule.cache_seconds);
             rule.defaults.extend(own.defaults.clone());
             rule.overrides.extend(own.overrides.clone());
         }

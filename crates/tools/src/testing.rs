@@ -136,6 +136,10 @@ impl SetClock {
         Self(AtomicI64::new(ms(instant)))
     }
 
+    pub(crate) fn pass(&self, time: Duration) {
+        self.0.fetch_add(i64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
+    }
+
     pub(crate) fn set(&self, instant: &str) {
         self.0.store(ms(instant), Ordering::Relaxed);
     }

@@ -1,5 +1,7 @@
 //! What a tool is to this room. Only the pipeline holds one, so nothing performs without a permit.
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 use baton_core::fault::Fault;
 use serde_json::Value;
@@ -12,6 +14,11 @@ use crate::request::Request;
 pub(crate) trait Tool: Send + Sync {
     /// One attempt. The pipeline limits its time by dropping it, so it must be safe to stop at any wait.
     async fn attempt(&self, request: &Request) -> Result<Value, Failure>;
+
+    /// The service that this call would ask, as the tenant's circuits know it; `None` where it asks nobody outside.
+    fn service<'a>(&'a self, _request: &'a Request) -> Option<Cow<'a, str>> {
+        None
+    }
 
     /// What became of a call of class `verify`: its result, `NotDone` if it certainly did not act.
     async fn look_up(&self, request: &Request) -> Result<Value, Failure> {

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::check::Schema;
 use crate::config::Tuning;
+use crate::rate::Rate;
 use crate::tool::Tool;
 
 /// How much harm a wrong call can do.
@@ -70,6 +71,10 @@ pub(crate) struct Entry {
     pub(crate) provider: &'static str,
     pub(crate) facts: Facts,
     pub(crate) cost: Usd,
+    /// How often one tenant may call it.
+    pub(crate) rate: Option<Rate>,
+    /// How long an answer holds.
+    pub(crate) cache: Option<Duration>,
     pub(crate) tool: Arc<dyn Tool>,
     /// Arguments that a preset always has.
     pub(crate) fixed: Map<String, Value>,
@@ -92,6 +97,8 @@ impl Entry {
             provider,
             facts: whole.facts.clone(),
             cost: Usd::ZERO,
+            rate: None,
+            cache: None,
             tool,
             fixed: Map::new(),
             whole: Arc::new(Variant::new(whole)),
@@ -110,6 +117,15 @@ impl Entry {
 
     pub(crate) fn costing(self, cost: Usd) -> Self {
         Self { cost, ..self }
+    }
+
+    pub(crate) fn at_most(self, rate: Rate) -> Self {
+        Self { rate: Some(rate), ..self }
+    }
+
+    /// How long an answer is kept, where it is.
+    pub(crate) fn holding(self, cache: Option<Duration>) -> Self {
+        Self { cache, ..self }
     }
 
     /// What the settings say of the tool for everybody.

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::{Mistake, read};
 use crate::catalogue::{Action, Entry, Risk};
 use crate::check::Schema;
+use crate::rate::Rate;
 use crate::shipped::TIMEOUT;
 use crate::tool::Tool;
 
@@ -44,6 +45,10 @@ pub(crate) struct Profile {
     risk: Option<Risk>,
     #[serde(default)]
     cost_usd: f64,
+    #[serde(default)]
+    rate: Option<Rate>,
+    #[serde(default)]
+    cache_seconds: Option<u64>,
 }
 
 const FIELDS: &[&str] = &[
@@ -60,6 +65,8 @@ const FIELDS: &[&str] = &[
     "audit_type",
     "risk",
     "cost_usd",
+    "rate",
+    "cache_seconds",
 ];
 
 impl Profile {
@@ -102,5 +109,7 @@ impl Profile {
         let category = self.category.unwrap_or_else(|| "custom".to_owned());
         Entry::new(&self.name, category, provider, Action::new(facts, audit_type, risk), tool)
             .costing(Usd::from_f64(self.cost_usd))
+            .at_most(self.rate.unwrap_or(Rate::Free))
+            .holding(self.cache_seconds.map(Duration::from_secs))
     }
 }

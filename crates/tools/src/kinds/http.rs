@@ -61,6 +61,10 @@ impl Tool for Templated {
         result(self.http.result.as_deref(), &answer, class)
     }
 
+    fn service<'a>(&'a self, _request: &'a Request) -> Option<Cow<'a, str>> {
+        Some(Cow::Borrowed(self.http.request.origin.as_str()))
+    }
+
     async fn look_up(&self, request: &Request) -> Result<Value, Failure> {
         let unknown = |fault: Fault| Failure::Unknown { fault };
         let Some(lookup) = &self.http.lookup else {

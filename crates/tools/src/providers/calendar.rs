@@ -14,6 +14,7 @@ use baton_ports::records::Records;
 use serde_json::{Value, json};
 
 use crate::catalogue::{Action, Entry, Risk};
+use crate::rate::Rate;
 
 pub use config::{Config, Day, Opening, Step, Treatment};
 
@@ -41,7 +42,9 @@ pub(crate) fn entry(
         ("cancel_booking", Action::new(cancel_booking(), "booking", Risk::Medium)),
     ];
     let whole = Action::new(whole, "tool_execution", Risk::Medium);
-    Entry::new("google_calendar", "calendar", "internal", whole, tool).with_actions(actions)
+    Entry::new("google_calendar", "calendar", "internal", whole, tool)
+        .with_actions(actions)
+        .at_most(Rate::per_minute(100))
 }
 
 fn check_availability() -> Facts {

@@ -5,6 +5,7 @@ mod config;
 mod letter;
 mod smtp;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 use super::outbox;
 use crate::catalogue::{Action, Entry, Risk};
 use crate::failure::Failure;
+use crate::rate::Rate;
 use crate::request::Request;
 use crate::tool::Tool;
 
@@ -47,6 +49,7 @@ pub(crate) fn entry(config: &Config, records: &Arc<dyn Records>, clock: &Arc<dyn
         ..Facts::new(class, TIMEOUT)
     };
     Entry::new("send_email", "communication", provider, Action::new(facts, "notification", Risk::Medium), tool)
+        .at_most(Rate::per_minute(20))
 }
 
 fn parameters() -> Value {
@@ -117,6 +120,10 @@ impl Tool for BySmtp {
             "server": answer,
             "provider": "smtp",
         }))
+    }
+
+    fn service<'a>(&'a self, _request: &'a Request) -> Option<Cow<'a, str>> {
+        Some(Cow::Borrowed("smtp"))
     }
 }
 

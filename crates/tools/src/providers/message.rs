@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::outbox;
 use crate::catalogue::{Action, Entry, Risk};
 use crate::failure::Failure;
+use crate::rate::Rate;
 use crate::request::Request;
 use crate::tool::Tool;
 
@@ -24,6 +25,7 @@ struct Channel {
     name: &'static str,
     description: &'static str,
     timeout: Duration,
+    rate: Rate,
 }
 
 const CHANNELS: &[Channel] = &[
@@ -32,12 +34,14 @@ const CHANNELS: &[Channel] = &[
         name: "whatsapp",
         description: "Sends a WhatsApp message to a phone",
         timeout: Duration::from_secs(5),
+        rate: Rate::per_minute(10),
     },
     Channel {
         tool: "send_sms",
         name: "sms",
         description: "Sends a text message to a phone",
         timeout: Duration::from_secs(30),
+        rate: Rate::Free,
     },
 ];
 
@@ -45,7 +49,7 @@ pub(crate) fn entries(records: &Arc<dyn Records>, clock: &Arc<dyn Clock>) -> Vec
     let entry = |channel: &'static Channel| {
         let tool = Message { channel: channel.name, records: records.clone(), clock: clock.clone() };
         let action = Action::new(facts(channel), "notification", Risk::Medium);
-        Entry::new(channel.tool, "communication", "outbox", action, Arc::new(tool))
+        Entry::new(channel.tool, "communication", "outbox", action, Arc::new(tool)).at_most(channel.rate)
     };
     CHANNELS.iter().map(entry).collect()
 }

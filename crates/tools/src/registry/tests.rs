@@ -334,3 +334,120 @@ fn time_outs_and_attempts_are_those_of_the_seeds() {
     let waits = (retry.initial.as_secs(), retry.multiplier, retry.max.as_secs());
     assert_eq!((retry.max_attempts, waits), (3, (2, 2.0, 10)));
 }
+
+/// What held a call back, and for how many milliseconds.
+async fn held(world: &World, call: &Call) -> Option<(&'static str, u128)> {
+    match world.registry.check(call, None).await {
+        Checked::RateLimited { retry_after } => Some(("rate", retry_after.as_millis())),
+        Checked::CircuitOpen { retry_after } => Some(("circuit", retry_after.as_millis())),
+        Checked::Permitted(_) | Checked::Answered(_) => None,
+        Checked::NeedsApproval { .. } => panic!("needs approval"),
+    }
+}
+
+/// Seed 000 gives the numbers.
+#[tokio::test]
+async fn bug_tl_001_a_tenant_calls_a_tool_no_more_often_than_its_rate() {
+    let world = World::new();
+    for (tool, calls, arguments) in [
+        ("google_calendar", 100, json!({"action": "check_availability", "date": "2025-01-20"})),
+        ("send_whatsapp", 10, json!({"to": "+34 612 345 678", "message": "hola"})),
+        ("send_email", 20, json!({"to": "ana@clinic.example", "subject": "a", "body": "b"})),
+    ] {
+        for key in 0..calls {
+            assert_eq!(
+                held(&world, &world.call(&key.to_string(), tool, arguments.clone())).await,
+                None,
+                "{tool} {key}"
+            );
+        }
+        let mut one_more = world.call("one more", tool, arguments);
+        assert_eq!(held(&world, &one_more).await, Some(("rate", 60_000)), "{tool}");
+        one_more.tenant = "salon".into();
+        assert_eq!(held(&world, &one_more).await, None, "{tool}: each tenant has its own");
+    }
+}
+
+#[tokio::test]
+async fn a_rate_holds_under_all_names_of_a_tool_and_comes_back_with_time() {
+    let world = World::with(json!({"zone": "Europe/Madrid", "tool": {"google_calendar": {"rate": "2/min"}}}));
+    let check = |key: &str| world.call(key, "check_availability", json!({"date": "2025-01-20"}));
+    let whole =
+        |key: &str| world.call(key, "google_calendar", json!({"action": "check_availability", "date": "2025-01-20"}));
+    assert_eq!((held(&world, &check("a")).await, held(&world, &whole("b")).await), (None, None));
+    assert_eq!(held(&world, &check("c")).await, Some(("rate", 60_000)));
+    world.clock.pass(Duration::from_secs(40));
+    assert_eq!(held(&world, &check("c")).await, Some(("rate", 20_000)));
+    world.clock.pass(Duration::from_secs(20));
+    assert_eq!(held(&world, &check("c")).await, None);
+}
+
+#[tokio::test]
+async fn a_tenant_has_a_rate_for_all_its_tools_and_may_have_its_own_for_one() {
+    let world = World::with(json!({
+        "rate": "3/min", "tool": {"calculator": {"rate": "1/min"}},
+        "tenants": {"clinic": {"tool": {"calculator": {"rate": "none"}}}}
+    }));
+    for key in ["a", "b", "c"] {
+        assert_eq!(held(&world, &add(key, &world)).await, None, "{key}");
+    }
+    assert_eq!(held(&world, &add("d", &world)).await, Some(("rate", 60_000)));
+    let mut salon = add("e", &world);
+    salon.tenant = "salon".into();
+    assert_eq!(held(&world, &salon).await, None);
+    salon.key = "f".to_owned();
+    assert_eq!(held(&world, &salon).await, Some(("rate", 60_000)), "for the others one a minute");
+}
+
+#[tokio::test]
+async fn an_answer_that_holds_is_given_again_for_nothing() {
+    let lookup = json!({"name": "lookup", "kind": "script", "class": "read", "cost_usd": 0.25,
+                        "results": [{"output": {"n": 1}}]});
+    let world = World::defining(json!({"tool": {"lookup": {"cache_seconds": 60}}}), lookup);
+    let first = world.send(&world.call("a", "lookup", json!({"q": 1, "p": 2}))).await;
+    assert!(matches!(first.outcome, Outcome::Done { cached: false, .. }));
+    let again = world.send(&world.call("b", "lookup", json!({"p": 2, "q": 1}))).await;
+    match again.outcome {
+        Outcome::Done { output, cost: Usd::ZERO, cached: true } => assert_eq!(output["n"], 1),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(again.audit.status, AuditStatus::Success);
+    let mut salon = world.call("c", "lookup", json!({"q": 1, "p": 2}));
+    salon.tenant = "salon".into();
+    assert!(matches!(world.send(&salon).await.outcome, Outcome::Done { cached: false, .. }), "another tenant's own");
+    let other = world.send(&world.call("d", "lookup", json!({"q": 2, "p": 2}))).await;
+    assert!(matches!(other.outcome, Outcome::Done { cached: false, .. }), "other arguments");
+    world.clock.pass(Duration::from_secs(60));
+    let later = world.send(&world.call("e", "lookup", json!({"q": 1, "p": 2}))).await;
+    assert!(matches!(later.outcome, Outcome::Done { cached: false, .. }), "it holds for a minute");
+}
+
+#[tokio::test]
+async fn what_acts_is_never_answered_from_what_is_kept() {
+    let world = World::with(json!({"tool": {"charge_payment": {"cache_seconds": 60}}}));
+    let charge = |key: &'static str| world.done(key, "charge_payment", json!({"amount": 5, "method": "card"}));
+    assert_ne!(charge("a").await["transaction_id"], charge("b").await["transaction_id"]);
+}
+
+#[tokio::test]
+async fn a_service_that_fails_five_times_is_left_alone_for_a_minute_then_tried_once() {
+    let config = json!({"email": {"smtp": {
+        "host": "127.0.0.1", "port": 1, "from": "clinic@clinic.example", "tls": "none"}}, "tool": {"send_email": {"rate": "none"}}});
+    let world = World::with(config);
+    let letter = json!({"to": "ana@clinic.example", "subject": "a", "body": "b"});
+    let call = |key: &str| world.call(key, "send_email", letter.clone());
+    for key in ["1", "2", "3", "4", "5"] {
+        assert_eq!(not_done(world.send(&call(key)).await.outcome).0, "SERVICE_UNAVAILABLE");
+    }
+    assert_eq!(held(&world, &call("6")).await, Some(("circuit", 60_000)));
+    assert_eq!(
+        held(&world, &Call { tenant: "salon".into(), ..call("7") }).await,
+        None,
+        "the others have their own server"
+    );
+    world.clock.pass(Duration::from_secs(60));
+    assert_eq!(held(&world, &call("8")).await, None);
+    // Its permit was never used: the next one may find out.
+    assert_eq!(not_done(world.send(&call("9")).await.outcome).0, "SERVICE_UNAVAILABLE");
+    assert_eq!(held(&world, &call("10")).await, Some(("circuit", 60_000)));
+}

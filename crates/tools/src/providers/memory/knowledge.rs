@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::{AUDIT_TYPE, CATEGORY, PROVIDER, count, failure, filter, filters_schema, word};
 use crate::catalogue::{Action, Entry, Risk};
 use crate::failure::Failure;
+use crate::rate::Rate;
 use crate::request::Request;
 use crate::tool::Tool;
 
@@ -42,6 +43,7 @@ pub(super) fn entry(memory: Arc<dyn Memory>) -> Entry {
     };
     let action = Action::new(facts, AUDIT_TYPE, Risk::Low);
     Entry::new("knowledge_base", CATEGORY, PROVIDER, action, Arc::new(KnowledgeBase { memory }))
+        .at_most(Rate::per_minute(200))
 }
 
 struct KnowledgeBase {

@@ -1,0 +1,78 @@
+//! Stage: the same was asked a little while ago, and the answer still holds.
+//!
+//! Only what asks is kept, never what acts; each tenant has answers of its own.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use baton_core::bundle::Hash;
+use baton_core::shelf::Shelf;
+use baton_core::time::Time;
+use serde_json::{Value, json};
+
+use super::Stopped;
+use crate::canonical;
+use crate::catalogue::Entry;
+use crate::config::Permission;
+use crate::request::Request;
+use crate::size::extent;
+
+/// Bytes of answers kept, about.
+const BYTES_MAX: usize = 64 << 20;
+/// What an answer takes beside its own size.
+const ANSWER_BYTES: usize = 256;
+
+/// Answers kept in this process.
+pub(crate) struct Answers(Mutex<Shelf<Hash, Arc<Value>>>);
+
+/// Where an answer belongs, and for how long it holds.
+pub(crate) struct Place {
+    key: Hash,
+    holds_for: Duration,
+}
+
+/// Answers from what is kept, or says where the answer will belong.
+pub(super) fn check(
+    answers: &Answers,
+    permission: Option<&Permission>,
+    request: &Request,
+    entry: &Arc<Entry>,
+    now: Time,
+) -> Result<Option<Place>, Stopped> {
+    let told = permission.and_then(|permission| permission.cache_seconds).map(Duration::from_secs);
+    let holds_for = told.or(entry.cache).unwrap_or_default();
+    if holds_for.is_zero() || request.call.class.acts() {
+        return Ok(None);
+    }
+    let key = key(request, entry);
+    match answers.find(&key, now) {
+        Some(output) => Err(Stopped::Known { output: Value::clone(&output), entry: entry.clone() }),
+        None => Ok(Some(Place { key, holds_for })),
+    }
+}
+
+/// SHA-256 over all that an answer may depend on.
+fn key(request: &Request, entry: &Entry) -> Hash {
+    let call = &request.call;
+    let asked = json!({
+        "tenant": call.tenant, "tool": entry.name, "arguments": call.arguments,
+        "zone": &*request.zone, "language": request.language.tag(),
+    });
+    Hash::of(canonical::text(&asked).as_bytes())
+}
+
+impl Answers {
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(Shelf::new(BYTES_MAX)))
+    }
+
+    fn find(&self, key: &Hash, now: Time) -> Option<Arc<Value>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).find(key, now).cloned()
+    }
+
+    pub(crate) fn keep(&self, place: Place, output: &Value, now: Time) {
+        let bytes = ANSWER_BYTES + extent(output);
+        let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        shelf.put(place.key, Arc::new(output.clone()), bytes, place.holds_for, now);
+    }
+}
