@@ -1,15 +1,12 @@
 //! Which model was asked, why, and what came of it: `llm_routing_decisions` of seed 004. For looking back, not for
 //! money: records are handed over in batches and may be lost at a crash, spend may not.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use baton_core::id::{RunId, TenantId};
 use baton_core::model::{Profile, Usage};
 use baton_core::money::Usd;
 use baton_core::time::Time;
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::journal::Error;
 
@@ -53,8 +50,9 @@ pub struct Decision {
     pub cached: bool,
     pub error_code: Option<String>,
     pub error_message: Option<String>,
-    /// The choice: candidates, what was dropped and why, scores. With the first attempt of a call only.
-    pub explanation: Option<Arc<Value>>,
+    /// The choice, as the text of a JSON object: candidates, what was dropped and why, scores. With the first attempt of
+    /// a call only.
+    pub explanation: Option<String>,
     pub created_at: Time,
 }
 

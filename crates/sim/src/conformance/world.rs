@@ -143,7 +143,7 @@ pub fn decision(key: &str, attempt: u32) -> Decision {
         cached: false,
         error_code: None,
         error_message: None,
-        explanation: Some(Arc::new(json!({ "chosen": "small", "candidates": [{ "model": "small", "score": 0.5 }] }))),
+        explanation: Some(r#"{"chosen":"small","candidates":[{"model":"small","score":0.5}]}"#.into()),
         created_at: at(0),
     }
 }

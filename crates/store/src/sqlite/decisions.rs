@@ -1,7 +1,5 @@
 //! The decisions port: a batch is one task, and nobody waits for it.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use baton_core::id::{RunId, TenantId};
 use baton_core::model::Usage;
@@ -9,7 +7,6 @@ use baton_core::money::Usd;
 use baton_core::time::Time;
 use baton_ports::decisions::{BATCH_MAX, Decision, Decisions, Filter, LIST_MAX, Sum};
 use baton_ports::journal::Error;
-use rusqlite::types::ValueRef;
 use rusqlite::{Row, params};
 
 use super::session::Session;
@@ -26,8 +23,7 @@ impl Decisions for Store {
         if size > limit {
             return Err(Error::TooLarge { what: "a batch of decisions", size, limit });
         }
-        let batch: Vec<_> = batch.into_iter().map(|decision| (explanation(&decision), decision)).collect();
-        let bytes = batch.iter().map(|(text, decision)| bytes(text.as_deref(), decision)).sum();
+        let bytes = batch.iter().map(bytes).sum();
         self.cast(bytes, move |session| insert(session, &batch))
     }
 
@@ -79,21 +75,17 @@ const SUMS: &str = "SELECT profile, model, count(*), sum(success), coalesce(sum(
      sum(cost_nanos) FROM routing_decision WHERE tenant = $1 AND created_at >= $2 AND model <> '' \
      GROUP BY profile, model ORDER BY profile, model";
 
-fn explanation(decision: &Decision) -> Option<String> {
-    decision.explanation.as_ref().map(|explanation| explanation.to_string())
-}
-
-fn bytes(explanation: Option<&str>, decision: &Decision) -> usize {
-    let texts = [explanation, decision.error_message.as_deref(), Some(decision.key.as_str())];
+fn bytes(decision: &Decision) -> usize {
+    let texts = [decision.explanation.as_deref(), decision.error_message.as_deref(), Some(decision.key.as_str())];
     ROW_BYTES + texts.into_iter().flatten().map(str::len).sum::<usize>()
 }
 
-fn insert(session: &mut Session<'_>, batch: &[(Option<String>, Decision)]) -> rusqlite::Result<()> {
+fn insert(session: &mut Session<'_>, batch: &[Decision]) -> rusqlite::Result<()> {
     let mut insert = session.statement(&format!(
         "INSERT INTO routing_decision (tenant, {COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, \
          $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)"
     ))?;
-    for (explanation, decision) in batch {
+    for decision in batch {
         let usage = decision.usage;
         insert.execute(params![
             decision.tenant.as_str(),
@@ -119,7 +111,7 @@ fn insert(session: &mut Session<'_>, batch: &[(Option<String>, Decision)]) -> ru
             decision.cached,
             decision.error_code,
             decision.error_message,
-            explanation,
+            decision.explanation,
             decision.created_at.as_ms(),
         ])?;
     }
@@ -132,8 +124,6 @@ fn whole(count: u64) -> i64 {
 }
 
 fn decision(row: &Row<'_>, tenant: &TenantId) -> rusqlite::Result<Decision> {
-    let is_explained = row.get_ref(22)? != ValueRef::Null;
-    let explanation = is_explained.then(|| codec::json(row, 22)).transpose()?;
     Ok(Decision {
         tenant: tenant.clone(),
         key: row.get(0)?,
@@ -155,7 +145,7 @@ fn decision(row: &Row<'_>, tenant: &TenantId) -> rusqlite::Result<Decision> {
         cached: row.get(19)?,
         error_code: row.get(20)?,
         error_message: row.get(21)?,
-        explanation: explanation.map(Arc::new),
+        explanation: row.get(22)?,
         created_at: codec::time(row, 23)?,
     })
 }
