@@ -21,11 +21,12 @@ const PREFIX: &str = "BATON_";
 /// Variables that are not settings.
 const NOT_SETTINGS: [&str; 3] = ["BATON_LOG", "BATON_FUZZ_SECONDS", "BATON_FUZZ_SEED"];
 /// Names other software uses for our settings (SEEDS 42).
-const ALIASES: [(&str, &[&str]); 4] = [
-    ("OPENAI_API_KEY", &["models", "api_key"]),
+const ALIASES: [(&str, &[&str]); 5] = [
+    ("OPENAI_API_KEY", &["models", "providers", "openai", "api_key"]),
     ("OPENAI_API_KEY", &["memory", "api_key"]),
-    ("OPENAI_BASE_URL", &["models", "base_url"]),
+    ("OPENAI_BASE_URL", &["models", "providers", "openai", "base_url"]),
     ("OPENAI_BASE_URL", &["memory", "base_url"]),
+    ("ANTHROPIC_API_KEY", &["models", "providers", "anthropic", "api_key"]),
 ];
 
 #[derive(Clone, Debug, Deserialize)]
@@ -101,10 +102,12 @@ pub fn load(folder: &Path) -> anyhow::Result<Settings> {
         Err(error) => return Err(error).with_context(|| format!("{} cannot be read", shown(&file))),
     };
     let document = toml::from_str(&text).map_err(|error| misread(&file, &text, &error))?;
-    with_variables(document, &variables()).map_err(|of_variables| {
+    let mut settings = with_variables(document, &variables()).map_err(|of_variables| {
         // What is wrong with the file by itself has a place in it; what is not is a variable's.
-        toml::from_str::<Settings>(&text).err().map_or(of_variables, |error| misread(&file, &text, &error)).into()
-    })
+        toml::from_str::<Settings>(&text).err().map_or(of_variables, |error| misread(&file, &text, &error))
+    })?;
+    settings.models.keys_from(|name| std::env::var(name).ok());
+    Ok(settings)
 }
 
 /// The environment's variables that are text: one that is not is nobody's setting.
@@ -233,12 +236,17 @@ mod tests {
     }
 
     #[test]
-    fn openais_variables_are_settings_of_the_models() {
+    fn variables_of_others_are_the_keys_of_their_providers() {
         let variables = [("OPENAI_API_KEY", "sk-1"), ("OPENAI_BASE_URL", "http://localhost:1/v1")];
-        let found = settings("", &variables).expect("valid");
-        assert_eq!(found.models.base_url.as_deref(), Some("http://localhost:1/v1"));
-        assert_eq!(found.models.api_key.as_ref().map(|key| format!("{key:?}")).as_deref(), Some("***"));
-        let own = settings("[models]\nbase_url = \"http://own/v1\"", &variables).expect("valid");
-        assert_eq!(own.models.base_url.as_deref(), Some("http://own/v1"), "what the project says comes first");
+        let openai = |file: &str| {
+            let found = settings(file, &variables).expect("valid").models;
+            found.providers.get("openai").cloned().expect("set up")
+        };
+        assert_eq!(openai("").base_url.as_deref(), Some("http://localhost:1/v1"));
+        assert_eq!(openai("").api_key.as_ref().map(|key| format!("{key:?}")).as_deref(), Some("***"));
+        let own = openai("[models.providers.openai]\nbase_url = \"http://own/v1\"");
+        assert_eq!(own.base_url.as_deref(), Some("http://own/v1"), "what the project says comes first");
+        let anthropic = settings("", &[("ANTHROPIC_API_KEY", "sk-ant-1")]).expect("valid").models;
+        assert!(anthropic.providers["anthropic"].api_key.is_some());
     }
 }

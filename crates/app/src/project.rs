@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use baton_core::agent::Agent;
 use baton_core::definition::{self, Catalog, Checked};
+use baton_models::CatalogueFile;
 use serde_json::Value;
 
 use crate::Misuse;
@@ -17,6 +18,11 @@ use crate::config::{self, Settings};
 
 pub use files::{given, read, read_value, shown, yaml_files};
 pub use workflows::{Ready, Sorted, Source};
+
+/// The catalogue file of a project folder.
+pub const CATALOGUE: &str = "models.yaml";
+/// What `baton models import` wrote; it lies below the other.
+pub const IMPORTED: &str = "models.imported.yaml";
 
 pub struct Project {
     pub root: PathBuf,
@@ -36,7 +42,8 @@ impl Project {
             let message = format!("{} is no folder", shown(root));
             return Err(Misuse::new(message).hint("`-C FOLDER` names the project's folder").into());
         }
-        let settings = config::load(root)?;
+        let mut settings = config::load(root)?;
+        settings.models.file = catalogue(root)?;
         let mut agents = baton_engine::shipped_agents();
         let mut own_agents = BTreeSet::new();
         for file in yaml_files(&root.join("agents"))? {
@@ -105,6 +112,20 @@ pub fn in_shell(word: &str) -> String {
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
     }
+}
+
+/// What the project's catalogue files lay over the shipped one.
+fn catalogue(root: &Path) -> anyhow::Result<CatalogueFile> {
+    let mut all = CatalogueFile::default();
+    for name in [IMPORTED, CATALOGUE] {
+        let file = root.join(name);
+        if file.exists() {
+            let text = read(&file)?;
+            let wrong = |found| Misuse::found(&found, &shown(&file), &String::from_utf8_lossy(&text));
+            all.lay(CatalogueFile::read(&text).map_err(wrong)?);
+        }
+    }
+    Ok(all)
 }
 
 /// One agent, or several under `agents:`; a file's name is its agent's where it brings none.

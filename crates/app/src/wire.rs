@@ -75,7 +75,8 @@ impl System {
         let settings = &project.settings;
         let sandbox = sandbox(&settings.sandbox)?;
         let models = Gateway::new(&settings.models, &project.replies, clock.clone());
-        let models = Arc::new(models.map_err(|error| Misuse::new(error.to_string()).code(error.code()))?);
+        let models = models.map_err(|error| Misuse::new(error.to_string()).code(error.code()))?;
+        let models = Arc::new(models.recording(Arc::new(store.clone())).sharing(Arc::new(store.clone())));
         let parts = Parts {
             index: Arc::new(store.clone()),
             records: Arc::new(store.clone()),

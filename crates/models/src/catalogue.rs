@@ -23,7 +23,6 @@ use crate::profile::{self, Rules};
 
 /// The shipped layer.
 const SHIPPED: &str = include_str!("../models.yaml");
-const SHIPPED_NAME: &str = "models.yaml (shipped)";
 /// Who serves a model where nothing says so.
 pub(crate) const PROVIDER: &str = "openai";
 
@@ -41,7 +40,7 @@ pub struct Spec {
     pub context_tokens: Option<u64>,
     /// The most tokens of one reply.
     pub output_tokens: Option<u64>,
-    /// What a call usually takes.
+    /// What a call usually takes; 0 where it is not known.
     pub latency_ms: u64,
     /// From 0 to 10.
     pub quality: f64,
@@ -109,7 +108,11 @@ impl Catalogue {
     /// # Errors
     /// What makes the whole unusable, naming the layer: a model without a price, a profile without a model.
     pub fn with<'l>(layers: impl IntoIterator<Item = &'l Layer>) -> Result<Self, Error> {
-        let mut all = File::read(SHIPPED_NAME, SHIPPED.as_bytes())?.layer;
+        let shipped = File::read(SHIPPED.as_bytes()).map_err(|found| {
+            let place = format!("the shipped models.yaml, line {}", found.span.line);
+            Error::Catalogue { place, problem: found.message }
+        });
+        let mut all = shipped?.layer;
         for layer in layers {
             all.lay(layer);
         }

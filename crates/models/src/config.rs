@@ -1,4 +1,6 @@
-//! The settings of the models: which provider, with which key, and which model each profile means.
+//! The settings of the models: which providers, with which keys, and what lies over the catalogue.
+
+mod plan;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +10,11 @@ use baton_core::model::Profile;
 use baton_core::time::duration_ms;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::catalogue::{Entry, Structured};
+use crate::cache;
+use crate::catalogue::{Entry, File, Structured};
+use crate::profile::Groups;
+
+pub(crate) use plan::{DEFAULT, Plan};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -16,18 +22,22 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Unless written: `openai` where a key or a base URL is set, else `script`.
-    pub provider: Option<Provider>,
-    /// Where the API lives, OpenAI's with its version; unless written, the provider's public one. Azure has none.
+    /// Who is asked where a model does not say: a name of `providers`, or `script`. Unless written: `openai` where it is
+    /// set up, else another that is, else `script`.
+    pub provider: Option<String>,
+    /// In short, for that one provider: where its API lives.
     pub base_url: Option<String>,
-    /// With a dated version Azure's models are deployments in its path; unless written, its API without versions.
-    pub azure_api_version: Option<String>,
-    /// Servers of one's own may need none.
+    /// In short, for that one provider. Servers of one's own may need none.
     pub api_key: Option<ApiKey>,
-    /// What each profile means.
-    pub models: Tiers,
+    /// Who serves models, by name.
+    pub providers: BTreeMap<String, ProviderSettings>,
+    /// The models of a profile, where they are not the catalogue's.
+    pub models: BTreeMap<Profile, Groups>,
     /// Further models, or other facts about known ones, by name.
     pub catalogue: BTreeMap<String, Entry>,
+    /// The project's `models.yaml`, read. Below `models` and `catalogue`.
+    #[serde(skip)]
+    pub file: File,
     /// How long connecting may take.
     #[serde(rename = "connect_timeout_ms", with = "duration_ms")]
     pub connect_timeout: Duration,
@@ -35,6 +45,8 @@ pub struct Config {
     pub first_token_timeout_ms: Option<u64>,
     /// How schemas are enforced, for every model; unless written, as the catalogue says.
     pub structured_output: Option<Structured>,
+    /// Replies to requests that were asked before.
+    pub cache: cache::Settings,
 }
 
 impl Default for Config {
@@ -42,75 +54,67 @@ impl Default for Config {
         Self {
             provider: None,
             base_url: None,
-            azure_api_version: None,
             api_key: None,
-            models: Tiers::default(),
+            providers: BTreeMap::new(),
+            models: BTreeMap::new(),
             catalogue: BTreeMap::new(),
+            file: File::default(),
             connect_timeout: CONNECT_TIMEOUT,
             first_token_timeout_ms: None,
             structured_output: None,
+            cache: cache::Settings::default(),
         }
     }
 }
 
-impl Config {
-    /// The provider these settings mean.
-    pub fn provider(&self) -> Provider {
-        let is_set = self.api_key().is_some() || self.base_url().is_some();
-        self.provider.unwrap_or(if is_set { Provider::OpenAi } else { Provider::Script })
-    }
-
-    /// The key; a blank one is none, as an empty environment variable is.
-    pub(crate) fn api_key(&self) -> Option<&ApiKey> {
-        self.api_key.as_ref().filter(|key| !key.secret().trim().is_empty())
-    }
-
-    pub(crate) fn base_url(&self) -> Option<&str> {
-        self.base_url.as_deref().map(str::trim).filter(|url| !url.is_empty())
-    }
+/// One provider.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProviderSettings {
+    /// The API it speaks. Unless written: what its name says, else `openai` where there is a base URL.
+    #[serde(rename = "provider")]
+    pub kind: Option<Kind>,
+    /// Where the API lives, OpenAI's with its version; unless written, the provider's public one. Azure has none.
+    pub base_url: Option<String>,
+    pub api_key: Option<ApiKey>,
+    /// The variable of the environment that holds its key, where `api_key` is not written.
+    pub api_key_env: Option<String>,
+    /// With a dated version Azure's models are deployments in its path; unless written, its API without versions.
+    pub azure_api_version: Option<String>,
+    /// How schemas are enforced there; unless written, as for all.
+    pub structured_output: Option<Structured>,
 }
 
-/// Who answers.
+/// The API a provider speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Provider {
+pub enum Kind {
     /// Files of replies.
     Script,
-    /// A server that speaks OpenAI's chat completions.
+    /// OpenAI's chat completions: OpenAI itself, Ollama, vLLM, and most others.
     #[serde(rename = "openai", alias = "open_ai")]
     OpenAi,
-    /// The same at Azure; `base_url` is the resource's.
+    /// The same as Azure serves them; `base_url` is the resource's.
     Azure,
     /// Anthropic's messages.
     Anthropic,
 }
 
-/// The model of each profile; the seed's first choice unless written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Tiers {
-    pub fast: String,
-    pub balanced: String,
-    pub powerful: String,
-}
+impl Kind {
+    pub const ALL: [Self; 4] = [Self::Script, Self::OpenAi, Self::Anthropic, Self::Azure];
 
-impl Default for Tiers {
-    fn default() -> Self {
-        Self { fast: "gpt-3.5-turbo".into(), balanced: "gpt-4-turbo".into(), powerful: "gpt-4".into() }
-    }
-}
-
-impl Tiers {
-    pub(crate) fn of(&self, profile: Profile) -> &str {
-        match profile {
-            Profile::Fast => &self.fast,
-            Profile::Balanced => &self.balanced,
-            Profile::Powerful => &self.powerful,
+    /// As settings write it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Script => "script",
+            Self::OpenAi => "openai",
+            Self::Anthropic => "anthropic",
+            Self::Azure => "azure",
         }
     }
 
-    pub(crate) fn all(&self) -> [&str; 3] {
-        [&self.fast, &self.balanced, &self.powerful]
+    fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
     }
 }
 
@@ -126,6 +130,11 @@ impl ApiKey {
 
     pub(crate) fn secret(&self) -> &str {
         &self.0
+    }
+
+    /// A blank one is none, as an empty environment variable is.
+    fn is_blank(&self) -> bool {
+        self.0.trim().is_empty()
     }
 }
 
@@ -149,29 +158,26 @@ mod tests {
 
     use super::*;
 
-    fn read(settings: serde_json::Value) -> Config {
-        serde_json::from_value(settings).expect("settings")
-    }
-
-    #[test]
-    fn a_key_or_a_base_url_means_a_server_and_nothing_means_the_script() {
-        assert_eq!(read(json!({})).provider(), Provider::Script);
-        assert_eq!(read(json!({"api_key": ""})).provider(), Provider::Script);
-        assert_eq!(read(json!({"api_key": "sk-1"})).provider(), Provider::OpenAi);
-        assert_eq!(read(json!({"base_url": "http://localhost:11434/v1"})).provider(), Provider::OpenAi);
-        assert_eq!(read(json!({"api_key": "sk-1", "provider": "script"})).provider(), Provider::Script);
-    }
-
     #[test]
     fn a_key_is_never_shown() {
-        let config = read(json!({"api_key": "sk-secret"}));
-        assert!(!format!("{config:?}").contains("secret"));
-        assert!(!serde_json::to_string(&config).expect("writes").contains("secret"));
+        for settings in [json!({"api_key": "sk-secret"}), json!({"providers": {"a": {"api_key": "sk-secret"}}})] {
+            let config: Config = serde_json::from_value(settings).expect("settings");
+            assert!(!format!("{config:?}").contains("secret"));
+            assert!(!serde_json::to_string(&config).expect("writes").contains("secret"));
+        }
     }
 
     #[test]
     fn an_unknown_setting_is_named() {
-        let error = serde_json::from_value::<Config>(json!({"api_kye": "x"})).expect_err("a typo");
-        assert!(error.to_string().contains("api_kye"), "{error}");
+        for settings in [
+            json!({"api_kye": "x"}),
+            json!({"providers": {"a": {"api_kye": "x"}}}),
+            json!({"catalogue": {"a": {"api_kye": "x"}}}),
+            json!({"cache": {"api_kye": 1}}),
+            json!({"models": {"api_kye": "gpt-4"}}),
+        ] {
+            let error = serde_json::from_value::<Config>(settings).expect_err("a typo");
+            assert!(error.to_string().contains("api_kye"), "{error}");
+        }
     }
 }

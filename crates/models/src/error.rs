@@ -9,9 +9,6 @@ pub enum Error {
     /// A file of scripted replies cannot be used.
     #[error("{file}: {place}: {problem}")]
     Script { file: String, place: String, problem: String },
-    /// A catalogue file cannot be used; the text is laid out with its line.
-    #[error("{rendered}")]
-    CatalogueFile { rendered: String },
     /// The layers of the catalogue do not make a whole.
     #[error("the catalogue: {place}: {problem}")]
     Catalogue { place: String, problem: String },
@@ -23,7 +20,7 @@ impl Error {
         match self {
             Self::Setting { .. } => "MODELS-001",
             Self::Script { .. } => "MODELS-002",
-            Self::CatalogueFile { .. } | Self::Catalogue { .. } => "MODELS-003",
+            Self::Catalogue { .. } => "MODELS-003",
         }
     }
 }

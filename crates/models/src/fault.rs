@@ -27,6 +27,8 @@ pub mod code {
     pub const INVALID_REQUEST: &str = "INVALID_REQUEST";
     /// No scripted reply fits the request.
     pub const NO_SCRIPTED_REPLY: &str = "NO_SCRIPTED_REPLY";
+    /// No model may be asked: the message says why of each. Retryable where waiting helps one of them.
+    pub const NO_MODEL: &str = "NO_MODEL";
     /// A scripted reply fits, and its match or its template cannot be evaluated.
     pub const SCRIPT_FAILED: &str = "SCRIPT_FAILED";
 }
@@ -55,7 +57,6 @@ pub(crate) enum Blame {
 }
 
 /// By the fault's code, so that it also holds for a fault that was journaled.
-#[cfg_attr(not(test), expect(dead_code, reason = "the circuits that read it come next"))]
 pub(crate) fn blame(fault: &ModelFault) -> Blame {
     match fault.fault.code.as_ref() {
         code::TIMEOUT | code::SERVICE_UNAVAILABLE | code::MALFORMED_REPLY => Blame::Provider,

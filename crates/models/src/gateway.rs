@@ -1,81 +1,167 @@
-//! The room's answer to the port: choose a model, ask its provider.
+//! The room's answer to the port: choose a model, ask it, and the next one where it fails.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use baton_core::id::TenantId;
-use baton_core::model::{Reply, Request};
+use baton_core::model::{Profile, Reply, Request};
 use baton_core::run::ModelFault;
+use baton_core::time::Time;
+use baton_ports::circuits::Circuits;
 use baton_ports::clock::Clock;
-use baton_ports::models::{ApiKey, Asker, Models, Pieces};
+use baton_ports::decisions::{Decisions, Filter};
+use baton_ports::models::{Asker, Models, Piece, Pieces};
+use serde::Serialize;
 use serde_json::Value;
+use tokio::time::Instant;
 
-use crate::catalogue::{Catalogue, Layer};
-use crate::choose::choose;
-use crate::config::{self, Config, Tiers};
+use crate::cache::{Cache, Key};
+use crate::catalogue::{Entry, Spec};
+use crate::chain::{Call, Chain};
+use crate::circuit::Stand;
+use crate::config::Config;
 use crate::error::Error;
+use crate::need::Need;
+use crate::neighbours::Neighbours;
+use crate::profile::{self, Rules};
 use crate::providers::script::{Script, ScriptFile};
-use crate::providers::{Api, Ask, Provider, Site};
+use crate::record;
+use crate::recorder::Recorder;
+use crate::router::{Books, Model, Reason, Router};
+use crate::served::Providers;
 
-/// One attempt at one model, whoever serves it. Cheap to share behind an `Arc`.
-#[derive(Debug)]
+/// Attempts of one call that are explained.
+const EXPLAINED_MAX: usize = 100;
+
+/// Chooses and asks. Cheap to share behind an `Arc`; calls share no lock that is held while one waits.
 pub struct Gateway {
-    tiers: Tiers,
-    catalogue: Catalogue,
-    provider: Box<dyn Provider>,
-    is_scripted: bool,
-    first_token: Option<Duration>,
+    router: Arc<Router>,
+    chain: Chain,
+    cache: Option<Cache>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Gateway {
-    /// Checks the settings and the scripts, all of them, whichever provider will answer. Connects to nothing.
+    /// Checks the settings, the catalogue and the scripts, all of them, whoever will answer. Connects to nothing.
     ///
     /// # Errors
-    /// A setting or a script that cannot be used, with its place.
+    /// A setting, a catalogue or a script that cannot be used, with its place.
     pub fn new(config: &Config, scripts: &[ScriptFile], clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let script = Script::new(scripts)?;
-        let settings = Layer { models: config.catalogue.clone(), ..Layer::default() };
-        let catalogue = Catalogue::with([&settings])?;
-        let is_scripted = config.provider() == config::Provider::Script;
-        let provider: Box<dyn Provider> = if is_scripted { Box::new(script) } else { site(config).open(clock)? };
-        if !is_scripted {
-            for model in config.models.all().iter().filter(|model| catalogue.find(model).is_none()) {
-                tracing::warn!(
-                    model,
-                    "no price is known for this model: its calls count as free until models.catalogue has it"
-                );
-            }
-        }
-        Ok(Self {
-            tiers: config.models.clone(),
-            catalogue,
-            provider,
-            is_scripted,
-            first_token: config.first_token_timeout_ms.map(Duration::from_millis),
-        })
+        let providers = Providers::new(config.plans()?, script, &clock)?;
+        Self::over(config, providers, clock)
+    }
+
+    pub(crate) fn over(config: &Config, providers: Providers, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        let books = Books::new(config, &providers)?;
+        let router = Arc::new(Router::new(books, providers));
+        warn_of_unpriced(&router);
+        let first_token = config.first_token_timeout_ms.map(Duration::from_millis);
+        let chain = Chain { first_token, recorder: None, neighbours: None };
+        Ok(Self { router, chain, cache: Cache::new(&config.cache), clock })
+    }
+
+    /// Keeps why each model was asked, and what came of it.
+    #[must_use]
+    pub fn recording(mut self, port: Arc<dyn Decisions>) -> Self {
+        self.chain.recorder = Some(Recorder::new(port));
+        self
+    }
+
+    /// Shares what is known of failing models with other processes.
+    #[must_use]
+    pub fn sharing(mut self, port: Arc<dyn Circuits>) -> Self {
+        self.chain.neighbours = Some(Neighbours::new(port, Arc::clone(&self.router)));
+        self
     }
 
     /// Whether replies come from files: whoever shows them should say so.
     pub fn is_scripted(&self) -> bool {
-        self.is_scripted
+        self.router.providers().is_scripted()
     }
-}
 
-fn site(config: &Config) -> Site {
-    let (name, api) = match config.provider() {
-        config::Provider::Anthropic => ("anthropic", Api::Anthropic),
-        config::Provider::Azure => ("azure", Api::Azure { api_version: config.azure_api_version.clone() }),
-        config::Provider::OpenAi | config::Provider::Script => ("openai", Api::OpenAi),
-    };
-    Site {
-        place: "models".to_owned(),
-        name: name.to_owned(),
-        api,
-        base_url: config.base_url().map(str::to_owned),
-        key: config.api_key().map(|key| ApiKey::new(key.secret())),
-        connect_timeout: config.connect_timeout,
-        structured: config.structured_output,
+    /// Hears what other processes said of circuits; calls do so by themselves.
+    pub async fn listen(&self) {
+        if let Some(neighbours) = &self.chain.neighbours {
+            neighbours.listen(self.clock.now()).await;
+        }
+    }
+
+    /// Hands over records that still wait for their batch.
+    pub fn flush(&self) {
+        if let Some(recorder) = &self.chain.recorder {
+            recorder.flush();
+        }
+    }
+
+    /// How the models fare that were asked in this process, by name.
+    pub fn fares(&self) -> Vec<Fare> {
+        let now = self.clock.now();
+        let mut all: Vec<Fare> = self.router.books().all().iter().map(|model| Fare::of(model, now)).collect();
+        all.sort_by(|a, b| a.model.cmp(&b.model));
+        all.dedup_by(|a, b| a.model == b.model);
+        all
+    }
+
+    /// Every model a tenant may name, with its facts and with what stands against it now.
+    pub fn models(&self, tenant: &TenantId) -> Vec<Listed> {
+        let listed = |(model, reason): (Arc<Model>, Option<Reason>)| Listed {
+            name: model.name.clone(),
+            provider: model.provider.clone(),
+            facts: model.spec.as_ref().map(Entry::from),
+            unusable: reason.map(|reason| reason.to_string()),
+        };
+        self.router.listed(tenant, self.clock.now()).into_iter().map(listed).collect()
+    }
+
+    /// One model's facts.
+    pub fn facts(&self, tenant: &TenantId, model: &str) -> Option<Spec> {
+        self.router.books().of(tenant).find(model)?.spec.clone()
+    }
+
+    /// What a profile means for a tenant.
+    pub fn rules(&self, tenant: &TenantId, profile: Profile) -> Rules {
+        self.router.books().of(tenant).plan(profile).rules.clone()
+    }
+
+    /// Whom a profile would ask now for a text of so many tokens, and why: the choice as it is kept of a call.
+    pub fn preview(&self, tenant: &TenantId, profile: Profile, tokens: u64) -> Value {
+        let choice = self.router.for_profile(tenant, profile, Need::of_text(tokens), self.clock.now());
+        // It was just written as JSON.
+        serde_json::from_str(&choice.explained()).unwrap_or_default()
+    }
+
+    async fn answer(&self, call: &Call<'_>) -> Result<Reply, ModelFault> {
+        if !call.choice.viable.is_empty() {
+            return self.chain.ask(call).await;
+        }
+        let fault = call.choice.nobody();
+        self.keep(|| record::of_nobody(call, &fault, self.clock.now()));
+        Err(fault)
+    }
+
+    /// From the cache, where the same was asked before; else as ever, and kept.
+    async fn answer_once(&self, cache: &Cache, call: &Call<'_>) -> Result<Reply, ModelFault> {
+        let key = Key::of(&call.asker.tenant, call.request);
+        if is_asked_again(call.asker) {
+            let reply = self.answer(call).await?;
+            cache.keep(key, &reply, self.clock.now());
+            return Ok(reply);
+        }
+        let now = || self.clock.now();
+        let (reply, is_kept) = cache.reply(key, call.deadline, now, async || self.answer(call).await).await?;
+        if is_kept {
+            self.keep(|| record::of_cached(call, &reply, self.clock.now()));
+            tell(call.pieces, &reply).await;
+        }
+        Ok(reply)
+    }
+
+    fn keep(&self, record: impl FnOnce() -> crate::recorder::Record) {
+        if let Some(recorder) = &self.chain.recorder {
+            recorder.record(record());
+        }
     }
 }
 
@@ -88,79 +174,133 @@ impl Models for Gateway {
         limit: Duration,
         pieces: Option<&Pieces>,
     ) -> Result<Reply, ModelFault> {
-        let choice = choose(request, &self.tiers, &self.catalogue);
-        let ask = Ask {
-            asker,
-            request,
-            model: &choice.model,
-            spec: choice.spec,
-            limit,
-            first_token: self.first_token,
-            key: asker.api_key.as_ref(),
-            pieces,
-        };
-        self.provider.ask(&ask).await.map(|answered| answered.reply).map_err(|failure| failure.fault)
+        let deadline = Instant::now() + limit;
+        self.listen().await;
+        let choice = Arc::new(self.router.choose(asker, request, pieces.is_some(), self.clock.now()));
+        let call = Call { asker, request, pieces, deadline, clock: &*self.clock, choice };
+        match &self.cache {
+            Some(cache) => self.answer_once(cache, &call).await,
+            None => self.answer(&call).await,
+        }
     }
 
+    /// Profiles, then models that can be asked.
     fn names(&self) -> Vec<String> {
-        self.catalogue.names().map(str::to_owned).collect()
+        let profiles = profile::ALL.into_iter().map(|profile| profile::word(profile).to_owned());
+        let models = self.router.books().everyones().models().filter(|model| model.served.is_some());
+        profiles.chain(models.map(|model| model.name.clone())).collect()
     }
 
-    async fn explain(&self, _tenant: &TenantId, _key: &str) -> Option<Value> {
-        None
+    async fn explain(&self, tenant: &TenantId, key: &str) -> Option<Value> {
+        let recorder = self.chain.recorder.as_ref()?;
+        recorder.flush();
+        let filter = Filter { key: Some(key.to_owned()), limit: EXPLAINED_MAX, ..Filter::default() };
+        let records = recorder.port().decisions(tenant, filter).await;
+        let records = records.inspect_err(|error| tracing::warn!(%error, "a choice cannot be explained")).ok()?;
+        record::explanation(key, &records)
+    }
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gateway").field("providers", self.router.providers()).finish_non_exhaustive()
+    }
+}
+
+/// A model that may be named.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Listed {
+    pub name: String,
+    pub provider: String,
+    /// Nothing where no catalogue knows it.
+    pub facts: Option<Entry>,
+    /// Why it cannot be asked now.
+    pub unusable: Option<String>,
+}
+
+/// How a model fares, for people and metrics.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Fare {
+    pub model: String,
+    pub provider: String,
+    pub circuit: CircuitState,
+    /// When it may be tried again, where it is left alone and not by a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+    /// Learned in this process; the catalogue's where nothing was.
+    pub latency_ms: u64,
+    /// From 0 to 1.
+    pub error_rate: f64,
+    /// Calls of this process that taught something.
+    pub calls: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CircuitState {
+    Closed,
+    Open,
+    /// The next call finds out.
+    HalfOpen,
+}
+
+impl Fare {
+    fn of(model: &Model, now: Time) -> Self {
+        let seen = model.health.seen(model.expected(), now);
+        let whole = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let (circuit, retry_after) = match seen.stand {
+            Stand::Closed => (CircuitState::Closed, None),
+            Stand::Due => (CircuitState::HalfOpen, None),
+            Stand::Open(retry_after) => (CircuitState::Open, retry_after),
+        };
+        Self {
+            model: model.name.clone(),
+            provider: model.provider.clone(),
+            circuit,
+            retry_after_ms: retry_after.map(whole),
+            latency_ms: whole(seen.latency),
+            error_rate: seen.error_rate,
+            calls: seen.calls,
+        }
+    }
+}
+
+/// A run that asks again after a failure wants another reply than the one that did not help: the last number of its
+/// key, the generation, has risen.
+fn is_asked_again(asker: &Asker) -> bool {
+    let generation = asker.key.rsplit('/').next().and_then(|part| part.parse::<u32>().ok());
+    asker.run.is_some() && generation.is_some_and(|generation| generation > 0)
+}
+
+/// Tells a kept reply to whoever listens, as the pieces it is made of.
+async fn tell(pieces: Option<&Pieces>, reply: &Reply) {
+    let Some(pieces) = pieces else { return };
+    let text = (!reply.content.is_empty()).then(|| Piece::Text(reply.content.clone()));
+    let calls = reply.tool_calls.iter().enumerate().map(|(index, call)| Piece::ToolCall {
+        index,
+        id: Some(call.id.clone()),
+        name: Some(call.name.clone()),
+        arguments: call.arguments.to_string(),
+    });
+    for piece in text.into_iter().chain(calls) {
+        if pieces.send(piece).await.is_err() {
+            // Nobody listens any more; the reply itself is still returned.
+            return;
+        }
+    }
+}
+
+fn warn_of_unpriced(router: &Router) {
+    if router.providers().is_scripted() {
+        return;
+    }
+    for model in router.books().everyones().models().filter(|model| model.spec.is_none()) {
+        tracing::warn!(
+            model = model.name,
+            "no price is known for this model: its calls count as free until models.yaml has it"
+        );
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use baton_ports::clock::SystemClock;
-    use serde_json::json;
-
-    use super::*;
-    use crate::providers::rehearsal::{asker, request};
-
-    fn gateway(config: serde_json::Value) -> Result<Gateway, Error> {
-        let config: Config = serde_json::from_value(config).expect("settings");
-        let scripts = [ScriptFile {
-            name: "replies/a.yaml".into(),
-            document: json!({"replies": [{"agent": "a", "content": "Hola"}]}),
-        }];
-        Gateway::new(&config, &scripts, Arc::new(SystemClock))
-    }
-
-    #[tokio::test]
-    async fn without_a_key_the_script_answers() {
-        let gateway = gateway(json!({"models": {"fast": "mine"}})).expect("a gateway");
-        assert!(gateway.is_scripted());
-        let models: &dyn Models = &gateway;
-        let reply =
-            models.ask(&asker(1), &request("a", &["u: hi"]), Duration::from_secs(1), None).await.expect("a reply");
-        assert_eq!((reply.content.as_str(), reply.model.as_str()), ("Hola", "mine"));
-    }
-
-    #[test]
-    fn with_a_key_a_server_answers_and_no_key_is_shown() {
-        let gateway = gateway(json!({"api_key": "sk-secret"})).expect("a gateway");
-        assert!(!gateway.is_scripted());
-        assert!(!format!("{gateway:?}").contains("secret"));
-    }
-
-    #[test]
-    fn each_provider_is_one_word_of_the_settings() {
-        for provider in ["openai", "anthropic"] {
-            let gateway = gateway(json!({"provider": provider, "api_key": "sk-secret"})).expect(provider);
-            assert!(!gateway.is_scripted());
-        }
-        let azure = json!({"provider": "azure", "api_key": "k", "base_url": "https://mine.openai.azure.com"});
-        assert!(gateway(azure).is_ok());
-        assert_eq!(
-            gateway(json!({"provider": "azure", "api_key": "k"})).expect_err("no resource").code(),
-            "MODELS-001"
-        );
-    }
-
-    #[test]
-    fn a_setting_that_cannot_be_used_is_an_error() {
-        assert_eq!(gateway(json!({"base_url": "nonsense"})).expect_err("an error").code(), "MODELS-001");
-    }
-}
+mod tests;

@@ -1,32 +1,49 @@
 //! Sends a model request to the right provider at the right price.
 //!
-//! The way in is [`Gateway`], which answers the port [`Models`](baton_ports::models::Models): one attempt at one model,
-//! chosen by the request's profile or by name. Retries, waiting and counting attempts belong to the run.
+//! The way in is [`Gateway`], which answers the port [`Models`](baton_ports::models::Models). A request names a profile
+//! or a model; the router chooses among the profile's models by their facts ([`Catalogue`]) and by how they fare, and
+//! where one fails the next is asked. Retries of the whole, waiting and counting them belong to the run.
+//!
+//! The way of a call, one file each: `need` (what the request takes) → `router` (who may answer, best first) → `cache`
+//! (asked before?) → `chain` (one after the other) → `providers` (the wire) → `health` (what it taught) → `recorder`.
 //!
 //! - `script`: replies from files, by agent, match and turn; a function of the request, so that what is asked again
-//!   after a crash is answered the same.
+//!   after a crash is answered the same. The router chooses all the same; nothing falls back and no circuit opens.
 //! - `openai`: any server that speaks OpenAI's chat completions, Azure's and Ollama's among them.
 //! - `anthropic`: Anthropic's messages API.
 //!
 //! Costs are exact ([`price`]): whole nano-dollars from the provider's own token counts. Keys appear in no error, no
-//! log and no `Debug`.
+//! log, no record and no `Debug`; a consumer's key goes to the one provider it is for.
 //!
-//! Deliberately absent: environment variables and files (the app reads them), budgets, circuits and scoring (they come
-//! behind the one `choose`), the content of any message in a log.
+//! Deliberately absent: environment variables and files (the app reads them), the content of any message in a log.
 
+mod cache;
 mod catalogue;
-mod choose;
+mod chain;
+mod circuit;
 mod config;
 mod error;
 mod fault;
 mod gateway;
+mod health;
+mod learned;
+mod need;
+mod neighbours;
 pub mod price;
 pub mod profile;
 mod providers;
+mod record;
+mod recorder;
+#[cfg(test)]
+mod rehearsal;
+mod router;
+mod score;
+mod served;
 
+pub use cache::Settings as CacheSettings;
 pub use catalogue::{Above, Catalogue, Entry, File as CatalogueFile, Layer, Long, Price, Prices, Spec, Structured};
-pub use config::{ApiKey, Config, Provider, Tiers};
+pub use config::{ApiKey, Config, Kind as ProviderKind, ProviderSettings};
 pub use error::Error;
 pub use fault::code;
-pub use gateway::Gateway;
+pub use gateway::{CircuitState, Fare, Gateway, Listed};
 pub use providers::script::ScriptFile;

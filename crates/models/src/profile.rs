@@ -13,6 +13,7 @@ pub(crate) const KEYS: [&str; 4] = ["models", "max_cost_usd", "max_latency_ms", 
 /// Models of one profile.
 const MODELS_MAX: usize = 64;
 const COST_MAX_USD: f64 = 1e6;
+const NEAR: f64 = 1e-9;
 
 /// A profile's name, as files and requests write it.
 pub const fn word(profile: Profile) -> &'static str {
@@ -57,6 +58,8 @@ impl Weights {
         if parts.iter().any(|part| !part.is_finite() || *part < 0.0) || sum <= 0.0 {
             return Err("`weights` are not negative, and not all zero".to_owned());
         }
+        // What is a whole already stays as it was written.
+        let sum = if (sum - 1.0).abs() < NEAR { 1.0 } else { sum };
         Ok(Self { latency: self.latency / sum, cost: self.cost / sum, quality: self.quality / sum })
     }
 }
@@ -94,6 +97,11 @@ impl Groups {
 }
 
 impl Entry {
+    /// A profile that says its models and nothing else.
+    pub(crate) fn of(models: Groups) -> Self {
+        Self { models: Some(models), ..Self::default() }
+    }
+
     pub(crate) fn lay(&mut self, over: &Self) {
         let over = over.clone();
         self.models = over.models.or(self.models.take());

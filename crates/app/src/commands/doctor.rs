@@ -18,7 +18,7 @@ pub async fn run(folder: &Path, args: Doctor) -> anyhow::Result<Exit> {
     let mut checks = machine::checks(folder);
     if let Some(project) = project(folder, &mut checks) {
         checks.push(workflows(&project));
-        checks.push(reach::model(&project).await);
+        checks.extend(reach::models(&project).await);
         checks.push(reach::mail(&project).await);
         checks.push(programs::check(&project).await);
         checks.extend(work::checks(&project).await);

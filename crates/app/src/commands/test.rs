@@ -11,7 +11,6 @@ use std::time::Instant;
 
 use anyhow::Context;
 use baton_core::expr::nearest;
-use baton_models::Provider;
 use serde_json::{Value, json};
 
 use crate::cli;
@@ -49,7 +48,7 @@ pub async fn run(folder: &Path, args: cli::Test) -> anyhow::Result<Exit> {
 
 /// Models are scripted and mail stays in the outbox, whatever the settings say: a test speaks to nobody.
 fn indoors(project: &mut Project) {
-    project.settings.models.provider = Some(Provider::Script);
+    project.settings.models.script_only();
     project.settings.tools.email = baton_tools::settings::Email::default();
 }
 

@@ -64,7 +64,7 @@ impl Place {
         let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
-            if name.starts_with("BATON_") || name.starts_with("OPENAI_") {
+            if ["BATON_", "OPENAI_", "ANTHROPIC_"].iter().any(|ours| name.starts_with(ours)) {
                 command.env_remove(name);
             }
         }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use baton_core::definition::source::{self, Key, Map, Node, Value};
-use baton_core::definition::{Code, Diagnostic, render};
+use baton_core::definition::source::{self, Key, Map, Node, Span, Value};
+use baton_core::definition::{Code, Diagnostic};
 use baton_core::expr::nearest;
 use baton_core::model::Profile;
 use serde::de::DeserializeOwned;
@@ -11,7 +11,6 @@ use serde_json::json;
 
 use super::entry::{Entry, KEYS};
 use super::layer::Layer;
-use crate::error::Error;
 use crate::profile;
 
 /// Models of one file.
@@ -29,21 +28,25 @@ pub struct File {
 }
 
 impl File {
-    /// Reads a catalogue file: YAML, or JSON. `name` is what messages call it.
+    /// Reads a catalogue file: YAML, or JSON.
     ///
     /// # Errors
-    /// The first thing that is wrong, with its line: no YAML, an unknown key, a value that cannot be.
-    pub fn read(name: &str, text: &[u8]) -> Result<Self, Error> {
-        let shown = |found: &Diagnostic| Error::CatalogueFile {
-            rendered: render(found, name, &String::from_utf8_lossy(text)).trim_end().to_owned(),
+    /// The first thing that is wrong, with its place: no YAML, an unknown key, a value that cannot be.
+    pub fn read(text: &[u8]) -> Result<Self, Diagnostic> {
+        let first = |found: Vec<Diagnostic>| {
+            let unread = || Diagnostic::error(Code::Unreadable, Span::default(), "it cannot be read");
+            found.into_iter().next().unwrap_or_else(unread)
         };
-        let tree = source::read(text).map_err(|found| found.first().map(shown).unwrap_or_else(|| unreadable(name)))?;
-        file(&tree).map_err(|found| shown(&found))
+        file(&source::read(text).map_err(first)?)
     }
-}
 
-fn unreadable(name: &str) -> Error {
-    Error::CatalogueFile { rendered: format!("{name} cannot be read") }
+    /// Lays another over this one, key by key.
+    pub fn lay(&mut self, over: Self) {
+        self.layer.lay(&over.layer);
+        for (tenant, layer) in over.tenants {
+            self.tenants.entry(tenant).or_default().lay(&layer);
+        }
+    }
 }
 
 fn file(tree: &Node) -> Result<File, Diagnostic> {

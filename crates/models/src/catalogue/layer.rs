@@ -15,6 +15,11 @@ pub struct Layer {
 }
 
 impl Layer {
+    /// What is wrong with it by itself, whatever lies below. A file's layer has been checked by its lines.
+    pub(crate) fn problem(&self) -> Option<String> {
+        self.models.iter().find_map(|(name, entry)| Some(format!("model `{name}`: {}", entry.problem()?)))
+    }
+
     /// Lays another over this one, key by key.
     pub(super) fn lay(&mut self, over: &Self) {
         for (name, entry) in &over.models {

@@ -1,11 +1,13 @@
+use baton_core::definition::render;
+
 use super::*;
 
 fn layer(text: &str) -> Layer {
-    File::read("models.yaml", text.as_bytes()).expect("a catalogue").layer
+    File::read(text.as_bytes()).expect("a catalogue").layer
 }
 
 fn refused(text: &str) -> String {
-    File::read("models.yaml", text.as_bytes()).expect_err("it is refused").to_string()
+    render(&File::read(text.as_bytes()).expect_err("it is refused"), "models.yaml", text)
 }
 
 fn shipped() -> Catalogue {
@@ -106,7 +108,7 @@ fn what_is_wrong_is_said_with_its_line() {
         ("profiles:\n  fast: {models: [a, [b]]}\n", ["models.yaml:2", "a list of such lists"]),
         ("tenants:\n  t1:\n    model: {}\n", ["models.yaml:3", "did you mean `models`?"]),
         ("tenents: {}\n", ["models.yaml:1", "did you mean `tenants`?"]),
-        ("models: {\n", ["models.yaml", "DEF-002"]),
+        ("models: {\n", ["models.yaml:", "DEF-002"]),
     ] {
         let found = refused(text);
         assert!(says.iter().all(|part| found.contains(part)), "{text}\n{found}");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use baton_models::Provider;
+use baton_models::ProviderKind;
 use tokio::net::TcpStream;
 
 use super::Check;
@@ -10,25 +10,42 @@ use crate::project::Project;
 
 const CONNECT_MAX: Duration = Duration::from_secs(3);
 const OPENAI: &str = "https://api.openai.com/v1";
+const ANTHROPIC: &str = "https://api.anthropic.com";
 const SMTP_PORT: u16 = 587;
 
-pub async fn model(project: &Project) -> Check {
-    let models = &project.settings.models;
-    if models.provider() == Provider::Script {
-        let files = project.replies.len();
-        if files == 0 {
-            let hint = "set OPENAI_API_KEY or `[models] base_url`, or write replies/*.yaml";
-            return Check::warn("models", "replies come from replies/*.yaml, and there is none", hint);
-        }
-        return Check::ok("models", format!("replies come from replies/, files: {files}; no model is set up"));
+/// Each provider of models, or the files that stand in for them.
+pub async fn models(project: &Project) -> Vec<Check> {
+    let providers = match project.settings.models.remote() {
+        Ok(providers) => providers,
+        Err(error) => return vec![Check::fail("models", error.to_string(), "correct it in baton.toml")],
+    };
+    if providers.is_empty() {
+        return vec![files(project.replies.len())];
     }
-    let url = models.base_url.as_deref().map(str::trim).filter(|url| !url.is_empty()).unwrap_or(OPENAI);
-    let hint = "look at `[models] base_url`, the network and the firewall";
+    let mut checks = Vec::new();
+    for (name, kind, url) in providers {
+        checks.push(provider(&name, kind, url.as_deref()).await);
+    }
+    checks
+}
+
+fn files(count: usize) -> Check {
+    if count == 0 {
+        let hint = "set OPENAI_API_KEY or ANTHROPIC_API_KEY or `[models] base_url`, or write replies/*.yaml";
+        return Check::warn("models", "replies come from replies/*.yaml, and there is none", hint);
+    }
+    Check::ok("models", format!("replies come from replies/, files: {count}; no model is set up"))
+}
+
+async fn provider(name: &str, kind: ProviderKind, url: Option<&str>) -> Check {
+    let public = if kind == ProviderKind::Anthropic { ANTHROPIC } else { OPENAI };
+    let url = url.unwrap_or(public);
+    let hint = "look at `base_url` under `[models]` or its provider, the network and the firewall";
     match authority(url) {
-        None => Check::fail("models", format!("`{url}` is no address"), "write it as `https://HOST/v1`"),
+        None => Check::fail("models", format!("{name}: `{url}` is no address"), "write it as `https://HOST/v1`"),
         Some((host, port)) => match reaches(&host, port).await {
-            Ok(()) => Check::ok("models", format!("{host}:{port} answers")),
-            Err(why) => Check::fail("models", format!("{host}:{port} cannot be reached: {why}"), hint),
+            Ok(()) => Check::ok("models", format!("{name}: {host}:{port} answers")),
+            Err(why) => Check::fail("models", format!("{name}: {host}:{port} cannot be reached: {why}"), hint),
         },
     }
 }

@@ -61,7 +61,7 @@ const AGENTS: [(&str, &str); 14] = [
 ];
 
 /// Why a model could not be asked, or its answer not be used.
-const MODELS: [(&str, &str); 14] = [
+const MODELS: [(&str, &str); 16] = [
     (model::RATE_LIMIT_EXCEEDED, "too many requests, or a quota that is used up"),
     (model::TIMEOUT, "no reply, or no first token, in time"),
     (model::SERVICE_UNAVAILABLE, "the provider cannot be reached, or fails"),
@@ -74,8 +74,10 @@ const MODELS: [(&str, &str); 14] = [
     (model::INVALID_REQUEST, "the provider says that the request itself is wrong"),
     (model::NO_SCRIPTED_REPLY, "no scripted reply fits the request"),
     (model::SCRIPT_FAILED, "a scripted reply fits, and its match or its template cannot be evaluated"),
+    (model::NO_MODEL, "no model may be asked; the message says why of each"),
     ("MODELS-001", "a setting under `[models]` cannot be used"),
     ("MODELS-002", "a file of scripted replies cannot be used"),
+    ("MODELS-003", "the catalogue of models cannot be used"),
 ];
 
 pub fn page() -> String {

@@ -1,0 +1,37 @@
+//! Under what a reply is kept: the tenant, and everything of a request that may change its reply.
+
+use std::io;
+
+use baton_core::id::TenantId;
+use baton_core::model::Request;
+use sha2::{Digest, Sha256};
+
+/// A digest: no part of a request can be read back from it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key([u8; 32]);
+
+impl Key {
+    /// All of the request is in it: who asks, for what profile or model, messages, tools, schema, and every parameter.
+    pub fn of(tenant: &TenantId, request: &Request) -> Self {
+        let mut digest = Digesting(Sha256::new());
+        // The length keeps a tenant's name apart from what follows.
+        digest.0.update((tenant.as_str().len() as u64).to_le_bytes());
+        digest.0.update(tenant.as_str());
+        // A request is strings, numbers and JSON: it can always be written.
+        let _ = serde_json::to_writer(&mut digest, request);
+        Self(digest.0.finalize().into())
+    }
+}
+
+struct Digesting(Sha256);
+
+impl io::Write for Digesting {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,223 @@
+//! Which providers the settings mean, and how each is reached.
+
+use std::collections::BTreeMap;
+
+use baton_core::expr::nearest;
+use baton_ports::models::ApiKey;
+
+use super::{Config, Kind, ProviderSettings};
+use crate::error::Error;
+use crate::providers::{Api, Site};
+
+/// The provider that models are asked of where nothing else is said.
+pub(crate) const DEFAULT: &str = "openai";
+const SCRIPT: &str = "script";
+
+/// A provider to be made ready.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub name: String,
+    pub kind: Kind,
+    /// Where it is; nothing for files.
+    pub site: Option<Site>,
+}
+
+impl Config {
+    /// Whether all replies come from files: by request, or because nothing else is set up.
+    pub fn is_scripted(&self) -> bool {
+        self.plans().is_ok_and(|plans| plans.iter().all(|plan| plan.kind == Kind::Script))
+    }
+
+    /// All replies come from files, whatever else is set up.
+    pub fn script_only(&mut self) {
+        self.provider = Some(SCRIPT.to_owned());
+    }
+
+    /// The names and base URLs of the providers that are reached over the network; no URL means the public one.
+    ///
+    /// # Errors
+    /// As [`Gateway::new`](crate::Gateway::new).
+    pub fn remote(&self) -> Result<Vec<(String, Kind, Option<String>)>, Error> {
+        let remote = |plan: Plan| Some((plan.name, plan.kind, plan.site?.base_url));
+        Ok(self.plans()?.into_iter().filter_map(remote).collect())
+    }
+
+    /// Fills in keys that are named by their variable.
+    pub fn keys_from(&mut self, variable: impl Fn(&str) -> Option<String>) {
+        for settings in self.providers.values_mut().filter(|settings| settings.api_key.is_none()) {
+            settings.api_key = settings.api_key_env.as_deref().and_then(&variable).map(super::ApiKey::new);
+        }
+    }
+
+    /// All providers, the default one first.
+    pub(crate) fn plans(&self) -> Result<Vec<Plan>, Error> {
+        if self.provider.as_deref() == Some(SCRIPT) && !self.providers.contains_key(SCRIPT) {
+            return Ok(vec![script(SCRIPT)]);
+        }
+        let asked = self.provider.as_deref();
+        if let Some(name) = asked.filter(|name| !self.providers.contains_key(*name) && Kind::of_word(name).is_none()) {
+            return Err(unknown(name, self.providers.keys().map(String::as_str)));
+        }
+        let mut plans = BTreeMap::new();
+        for (name, settings) in self.set_up() {
+            plans.insert(name.clone(), self.plan(&name, &settings)?);
+        }
+        let first = match asked {
+            // Asked for by name, it may go without a key of its own: consumers may bring theirs.
+            Some(name) if !plans.contains_key(name) => {
+                plans.insert(name.to_owned(), self.plan(name, &ProviderSettings::default())?);
+                name.to_owned()
+            }
+            Some(name) => name.to_owned(),
+            None if plans.contains_key(DEFAULT) => DEFAULT.to_owned(),
+            None => match plans.keys().next() {
+                Some(name) => name.clone(),
+                None => return Ok(vec![script(SCRIPT)]),
+            },
+        };
+        let first = plans.remove(&first);
+        Ok(first.into_iter().chain(plans.into_values()).collect())
+    }
+
+    /// The settings of each provider, the short form laid over those of the one it is for. An entry whose one content is
+    /// a blank key is an empty environment variable.
+    fn set_up(&self) -> BTreeMap<String, ProviderSettings> {
+        let is_blank = |settings: &ProviderSettings| {
+            let has_key = settings.api_key.as_ref().is_some_and(|key| !key.is_blank());
+            settings.api_key.is_some() && !has_key && settings.base_url.is_none()
+        };
+        let mut all = self.providers.clone();
+        all.retain(|_, settings| !is_blank(settings));
+        let key = self.api_key.as_ref().filter(|key| !key.is_blank());
+        let base_url = text(self.base_url.as_deref());
+        if key.is_some() || base_url.is_some() {
+            let settings = all.entry(self.provider.as_deref().unwrap_or(DEFAULT).to_owned()).or_default();
+            settings.base_url = base_url.map(str::to_owned).or(settings.base_url.take());
+            settings.api_key = key.cloned().or(settings.api_key.take());
+        }
+        all
+    }
+
+    fn plan(&self, name: &str, settings: &ProviderSettings) -> Result<Plan, Error> {
+        let place =
+            if self.providers.contains_key(name) { format!("models.providers.{name}") } else { "models".into() };
+        let base_url = text(settings.base_url.as_deref());
+        let kind = settings.kind.or(Kind::of_word(name)).or(base_url.map(|_| Kind::OpenAi)).ok_or_else(|| {
+            let known = Kind::ALL.map(Kind::word).join(", ");
+            let problem = format!("say which API it speaks ({known}), or write its `base_url`");
+            Error::Setting { setting: format!("{place}.provider"), problem }
+        })?;
+        let api = match kind {
+            Kind::Script => return Ok(script(name)),
+            Kind::OpenAi => Api::OpenAi,
+            Kind::Anthropic => Api::Anthropic,
+            Kind::Azure => Api::Azure { api_version: settings.azure_api_version.clone() },
+        };
+        let key = settings.api_key.as_ref().filter(|key| !key.is_blank());
+        let site = Site {
+            place,
+            name: name.to_owned(),
+            api,
+            base_url: base_url.map(str::to_owned),
+            key: key.map(|key| ApiKey::new(key.secret())),
+            connect_timeout: self.connect_timeout,
+            structured: settings.structured_output.or(self.structured_output),
+        };
+        Ok(Plan { name: name.to_owned(), kind, site: Some(site) })
+    }
+}
+
+fn script(name: &str) -> Plan {
+    Plan { name: name.to_owned(), kind: Kind::Script, site: None }
+}
+
+fn text(text: Option<&str>) -> Option<&str> {
+    text.map(str::trim).filter(|text| !text.is_empty())
+}
+
+fn unknown<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Error {
+    let known: Vec<&str> = known.chain(Kind::ALL.map(Kind::word)).collect();
+    let way = match nearest(name, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("write [models.providers.{name}], or one of {}", known.join(", ")),
+    };
+    Error::Setting { setting: "models.provider".into(), problem: format!("no provider `{name}` is set up; {way}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn config(settings: Value) -> Config {
+        serde_json::from_value(settings).expect("settings")
+    }
+
+    /// What the settings mean: `name kind`, the default first; a key is a `*`.
+    fn planned(settings: Value) -> Vec<String> {
+        let shown = |plan: &Plan| {
+            let has_key = plan.site.as_ref().is_some_and(|site| site.key.is_some());
+            format!("{} {}{}", plan.name, plan.kind.word(), if has_key { "*" } else { "" })
+        };
+        config(settings).plans().expect("plans").iter().map(shown).collect()
+    }
+
+    fn refused(settings: Value) -> String {
+        config(settings).plans().expect_err("it is refused").to_string()
+    }
+
+    #[test]
+    fn a_key_or_a_base_url_means_a_server_and_nothing_means_the_script() {
+        assert_eq!(planned(json!({})), ["script script"]);
+        assert_eq!(planned(json!({"api_key": ""})), ["script script"]);
+        assert_eq!(planned(json!({"api_key": "sk-1"})), ["openai openai*"]);
+        assert_eq!(planned(json!({"base_url": "http://localhost:11434/v1"})), ["openai openai"]);
+        assert_eq!(planned(json!({"api_key": "sk-1", "provider": "script"})), ["script script"]);
+        assert_eq!(planned(json!({"provider": "openai"})), ["openai openai"]);
+    }
+
+    #[test]
+    fn several_providers_stand_beside_each_other() {
+        let both = json!({"api_key": "sk-1", "providers": {"anthropic": {"api_key": "sk-ant-1"}}});
+        assert_eq!(planned(both), ["openai openai*", "anthropic anthropic*"]);
+        let other = json!({"providers": {"anthropic": {"api_key": "k"}, "house": {"base_url": "http://h/v1"}},
+            "provider": "house"});
+        assert_eq!(planned(other), ["house openai", "anthropic anthropic*"]);
+        let alone = json!({"providers": {"anthropic": {"api_key": "k"}}});
+        assert_eq!(planned(alone), ["anthropic anthropic*"]);
+        let empty_variable = json!({"api_key": "k", "providers": {"anthropic": {"api_key": " "}}});
+        assert_eq!(planned(empty_variable), ["openai openai*"]);
+    }
+
+    #[test]
+    fn the_short_form_is_for_the_provider_that_is_asked_first() {
+        let azure = json!({"provider": "azure", "api_key": "k", "base_url": "https://mine.openai.azure.com",
+            "providers": {"openai": {"api_key": "sk-1"}}});
+        assert_eq!(planned(azure), ["azure azure*", "openai openai*"]);
+        let settings = json!({"api_key": "sk-1", "base_url": "http://a/v1",
+            "providers": {"openai": {"base_url": "http://b/v1", "structured_output": "prompt"}}});
+        let plans = config(settings).plans().expect("plans");
+        let site = plans[0].site.as_ref().expect("a site");
+        assert_eq!((site.base_url.as_deref(), site.key.is_some()), (Some("http://a/v1"), true));
+        assert!(site.structured.is_some());
+    }
+
+    #[test]
+    fn a_key_may_be_named_by_its_variable() {
+        let house = json!({"base_url": "http://h/v1", "api_key_env": "HOUSE_KEY"});
+        let mut config = config(json!({"providers": {"house": house, "anthropic": {"api_key_env": "NOT_SET"}}}));
+        config.keys_from(|name| (name == "HOUSE_KEY").then(|| "k".to_owned()));
+        let plans = config.plans().expect("plans");
+        let has_key = |plan: &Plan| plan.site.as_ref().is_some_and(|site| site.key.is_some());
+        let keys: Vec<_> = plans.iter().map(|plan| (plan.name.as_str(), has_key(plan))).collect();
+        assert_eq!(keys, [("anthropic", false), ("house", true)]);
+    }
+
+    #[test]
+    fn what_cannot_be_a_provider_is_said_with_its_place() {
+        assert!(refused(json!({"provider": "opnai", "api_key": "k"})).contains("did you mean `openai`?"));
+        let vague = refused(json!({"providers": {"house": {"api_key": "k"}}}));
+        assert!(vague.contains("models.providers.house.provider") && vague.contains("base_url"), "{vague}");
+    }
+}

@@ -1,0 +1,162 @@
+//! What a request needs of a model, told from its size and its parts, without a tokenizer: for choosing an estimate is
+//! enough, and the provider's own count settles the price.
+
+use std::io;
+
+use baton_core::model::{Message, Request, ToolCall};
+use serde::Serialize;
+
+/// Bytes of a token, for English and Spanish prose.
+const BYTES_PER_TOKEN: u64 = 4;
+/// What a message's role and borders take.
+const MESSAGE_TOKENS: u64 = 4;
+/// What an image takes: a square of some 1,000 pixels at the usual prices.
+const IMAGE_TOKENS: u64 = 1_000;
+/// What a reply is expected to take where the request allows more.
+pub(crate) const REPLY_TOKENS: u64 = 250;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Need {
+    /// Of the input, estimated.
+    pub tokens: u64,
+    /// The most the reply may have, where the request says so.
+    pub reply_max: Option<u64>,
+    pub tools: bool,
+    pub vision: bool,
+    pub schema: bool,
+    /// Somebody listens to the reply as it comes.
+    pub streaming: bool,
+}
+
+impl Need {
+    pub fn of(request: &Request, streaming: bool) -> Self {
+        let mut size = Size::default();
+        request.messages.iter().for_each(|message| size.message(message));
+        for tool in &request.tools {
+            size.text(&tool.name);
+            size.text(&tool.description);
+            size.json(&tool.parameters);
+        }
+        if let Some(schema) = &request.schema {
+            size.json(schema);
+        }
+        Self {
+            tokens: size.tokens(),
+            reply_max: request.max_tokens.map(u64::from),
+            tools: !request.tools.is_empty(),
+            vision: size.images > 0,
+            schema: request.schema.is_some(),
+            streaming,
+        }
+    }
+
+    /// What a text of so many tokens needs, and nothing else.
+    pub fn of_text(tokens: u64) -> Self {
+        Self { tokens, reply_max: None, tools: false, vision: false, schema: false, streaming: false }
+    }
+
+    /// What the reply is expected to take.
+    pub fn reply(&self) -> u64 {
+        self.reply_max.map_or(REPLY_TOKENS, |max| max.min(REPLY_TOKENS))
+    }
+}
+
+/// What one message of this text takes.
+pub(crate) fn tokens_of(text: &str) -> u64 {
+    (text.len() as u64).div_ceil(BYTES_PER_TOKEN) + MESSAGE_TOKENS
+}
+
+#[derive(Default)]
+struct Size {
+    bytes: u64,
+    messages: u64,
+    images: u64,
+}
+
+impl Size {
+    fn tokens(&self) -> u64 {
+        self.bytes.div_ceil(BYTES_PER_TOKEN) + self.messages * MESSAGE_TOKENS + self.images * IMAGE_TOKENS
+    }
+
+    fn message(&mut self, message: &Message) {
+        self.messages += 1;
+        match message {
+            Message::System { content } | Message::Tool { content, .. } => self.text(content),
+            // An image carried in its URL is no text.
+            Message::User { content, images } => {
+                self.text(content);
+                self.images += images.len() as u64;
+            }
+            Message::Assistant { content, tool_calls, .. } => {
+                self.text(content);
+                tool_calls.iter().for_each(|call| self.call(call));
+            }
+        }
+    }
+
+    fn call(&mut self, call: &ToolCall) {
+        self.text(&call.name);
+        self.json(&call.arguments);
+    }
+
+    fn text(&mut self, text: &str) {
+        self.bytes += text.len() as u64;
+    }
+
+    /// Counts what would be written, and writes nothing.
+    fn json(&mut self, value: &impl Serialize) {
+        // Counting cannot fail, and a value that cannot be written takes no room.
+        let _ = serde_json::to_writer(self, value);
+    }
+}
+
+impl io::Write for &mut Size {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bytes += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use baton_core::model::{Image, ToolOffer};
+    use serde_json::json;
+
+    use super::*;
+    use crate::providers::rehearsal::request;
+
+    #[test]
+    fn tokens_are_about_a_quarter_of_the_bytes() {
+        let need = Need::of(&request("a", &["u: ", &format!("u: {}", "word ".repeat(80))]), false);
+        assert_eq!(need.tokens, 100 + 2 * MESSAGE_TOKENS);
+        assert_eq!((need.tools, need.vision, need.schema, need.streaming), (false, false, false, false));
+    }
+
+    #[test]
+    fn an_images_bytes_are_no_text() {
+        let image = Image { url: format!("data:image/png;base64,{}", "A".repeat(1 << 20)) };
+        let message = Message::User { content: "look".into(), images: vec![image] };
+        let need = Need::of(&Request { messages: vec![message], ..Request::default() }, true);
+        assert_eq!((need.tokens, need.vision, need.streaming), (1 + MESSAGE_TOKENS + IMAGE_TOKENS, true, true));
+    }
+
+    #[test]
+    fn tools_and_schemas_are_counted_as_they_are_written() {
+        let parameters = json!({"type": "object", "properties": {"city": {"type": "string"}}});
+        let offer = ToolOffer { name: "weather".into(), description: String::new(), parameters: parameters.clone() };
+        let asked = Request { tools: vec![offer], schema: Some(parameters.clone()), ..Request::default() };
+        let need = Need::of(&asked, false);
+        let bytes = 2 * parameters.to_string().len() as u64 + 7;
+        assert_eq!((need.tokens, need.tools, need.schema), (bytes.div_ceil(4), true, true));
+    }
+
+    #[test]
+    fn a_short_reply_is_expected_where_no_longer_one_is_allowed() {
+        let expected = |max_tokens| Need::of(&Request { max_tokens, ..Request::default() }, false).reply();
+        assert_eq!([expected(None), expected(Some(10)), expected(Some(10_000))], [REPLY_TOKENS, 10, REPLY_TOKENS]);
+    }
+}

@@ -1,0 +1,146 @@
+//! Calls as records: `llm_routing_decisions` of seed 004.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use baton_core::model::Reply;
+use baton_core::money::Usd;
+use baton_core::run::ModelFault;
+use baton_core::time::Time;
+use baton_ports::decisions::Decision;
+use baton_ports::models::Asker;
+use serde_json::{Value, json};
+
+use crate::chain::{self, Call};
+use crate::providers::{Answered, Failure};
+use crate::recorder::Record;
+use crate::router::Candidate;
+
+/// Characters of an error that a record keeps.
+const MESSAGE_CHARS_MAX: usize = 500;
+/// What an effect's key ends in, behind the node: the call's number and its generation.
+const KEY_TAIL: usize = 2;
+
+/// An attempt at a model. The first of a call carries the choice.
+pub(crate) fn of_attempt(
+    call: &Call<'_>,
+    candidate: &Candidate,
+    number: u32,
+    answer: &Result<Answered, Failure>,
+    took: Duration,
+    now: Time,
+) -> Record {
+    let served = candidate.model.served.as_ref().map_or("", |served| &served.name);
+    let fault = answer.as_ref().err().map(|failure| &failure.fault.fault);
+    let decision = Decision {
+        attempt: number,
+        model: candidate.model.name.clone(),
+        provider: served.to_owned(),
+        estimated_cost: candidate.cost,
+        usage: answer.as_ref().ok().map(|answered| answered.reply.usage),
+        actual_cost: chain::spent(answer),
+        latency_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        success: answer.is_ok(),
+        error_code: fault.map(|fault| fault.code.clone().into_owned()),
+        error_message: fault.map(|fault| fault.message.chars().take(MESSAGE_CHARS_MAX).collect()),
+        ..blank(call, now)
+    };
+    Record { decision, choice: (number == 0).then(|| Arc::clone(&call.choice)) }
+}
+
+/// A call for which there was nobody to ask.
+pub(crate) fn of_nobody(call: &Call<'_>, fault: &ModelFault, now: Time) -> Record {
+    let decision = Decision {
+        error_code: Some(fault.fault.code.clone().into_owned()),
+        error_message: Some(fault.fault.message.chars().take(MESSAGE_CHARS_MAX).collect()),
+        ..blank(call, now)
+    };
+    Record { decision, choice: Some(Arc::clone(&call.choice)) }
+}
+
+/// A call that was answered from the cache.
+pub(crate) fn of_cached(call: &Call<'_>, reply: &Reply, now: Time) -> Record {
+    let decision = Decision {
+        model: reply.model.clone(),
+        provider: reply.provider.clone(),
+        success: true,
+        cached: true,
+        ..blank(call, now)
+    };
+    Record { decision, choice: None }
+}
+
+fn blank(call: &Call<'_>, now: Time) -> Decision {
+    let Call { asker, request, choice, .. } = call;
+    Decision {
+        tenant: asker.tenant.clone(),
+        key: asker.key.clone(),
+        attempt: 0,
+        run: asker.run.clone(),
+        workflow: asker.workflow.clone(),
+        node: node(asker),
+        agent: request.agent.clone(),
+        key_id: asker.key_id.clone(),
+        profile: choice.profile,
+        model: String::new(),
+        provider: String::new(),
+        estimated_tokens: choice.tokens,
+        estimated_cost: Usd::ZERO,
+        usage: None,
+        actual_cost: Usd::ZERO,
+        latency_ms: 0,
+        success: false,
+        cached: false,
+        error_code: None,
+        error_message: None,
+        explanation: None,
+        created_at: now,
+    }
+}
+
+/// The node of a run's call, out of its key: `RUN/NODE/CALL/GENERATION`.
+fn node(asker: &Asker) -> Option<String> {
+    let behind = asker.key.strip_prefix(asker.run.as_ref()?.as_str())?.strip_prefix('/')?;
+    behind.rsplitn(KEY_TAIL + 1, '/').nth(KEY_TAIL).map(str::to_owned)
+}
+
+/// The records of one call, newest first, as programs and people read them.
+pub(crate) fn explanation(key: &str, records: &[Decision]) -> Option<Value> {
+    let choice = records.iter().find_map(|record| record.explanation.as_deref());
+    // It was written as JSON; what cannot be read is shown as it is.
+    let choice = choice.map(|text| serde_json::from_str(text).unwrap_or_else(|_| json!(text)));
+    let attempts: Vec<Value> = records.iter().rev().map(attempt).collect();
+    (!attempts.is_empty()).then(|| json!({ "key": key, "choice": choice, "attempts": attempts }))
+}
+
+fn attempt(record: &Decision) -> Value {
+    json!({
+        "attempt": record.attempt,
+        "model": record.model,
+        "provider": record.provider,
+        "success": record.success,
+        "cached": record.cached,
+        "error_code": record.error_code,
+        "error_message": record.error_message,
+        "usage": record.usage,
+        "estimated_cost_usd": record.estimated_cost.as_f64(),
+        "cost_usd": record.actual_cost.as_f64(),
+        "latency_ms": record.latency_ms,
+        "at": record.created_at.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::rehearsal::asker;
+
+    #[test]
+    fn the_node_is_read_out_of_the_key() {
+        let of = |run: &str, key: &str| node(&Asker { run: Some(run.into()), key: key.to_owned(), ..asker(1) });
+        assert_eq!(of("r1", "r1/ask/0/0").as_deref(), Some("ask"));
+        assert_eq!(of("r1/child", "r1/child/loop[3]/ask/2/1").as_deref(), Some("loop[3]/ask"));
+        assert_eq!(of("r1", "elsewhere/ask/0/0"), None);
+        assert_eq!(node(&Asker { run: None, key: "chatcmpl-1".into(), ..asker(1) }), None);
+    }
+}

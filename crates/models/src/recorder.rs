@@ -1,0 +1,189 @@
+//! Keeps what was decided until there is a batch of it. Nobody waits for a record: a call leaves it here, and within
+//! [`BATCH_AFTER`] it is handed over with all that came meanwhile. A crash loses what was not handed over.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use baton_ports::decisions::{BATCH_MAX, Decision, Decisions};
+use tokio::sync::Notify;
+
+use crate::router::Choice;
+
+/// The longest a record waits.
+pub(crate) const BATCH_AFTER: Duration = Duration::from_millis(100);
+/// As many are handed over at once, however short they have waited.
+const BATCH_FULL: usize = 1_024;
+/// As many may wait; more are lost, and that is said.
+const WAITING_MAX: usize = 16_384;
+
+/// A record, with the choice it came from where it is to be explained.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub decision: Decision,
+    pub choice: Option<Arc<Choice>>,
+}
+
+/// The way to the port. Clones share it; the last one to go hands over what still waits.
+#[derive(Clone)]
+pub(crate) struct Recorder(Arc<Inner>);
+
+struct Inner {
+    port: Arc<dyn Decisions>,
+    waiting: Mutex<Waiting>,
+    full: Notify,
+}
+
+#[derive(Default)]
+struct Waiting {
+    records: Vec<Record>,
+    lost: u64,
+    /// Somebody is going to hand them over.
+    is_awaited: bool,
+}
+
+impl Recorder {
+    pub fn new(port: Arc<dyn Decisions>) -> Self {
+        Self(Arc::new(Inner { port, waiting: Mutex::default(), full: Notify::new() }))
+    }
+
+    pub fn port(&self) -> &dyn Decisions {
+        &*self.0.port
+    }
+
+    /// Takes a record; within a runtime.
+    pub fn record(&self, record: Record) {
+        let mut waiting = self.0.lock();
+        if waiting.records.len() >= WAITING_MAX {
+            waiting.lost += 1;
+            return;
+        }
+        waiting.records.push(record);
+        let (is_full, is_awaited) = (waiting.records.len() >= BATCH_FULL, waiting.is_awaited);
+        waiting.is_awaited = true;
+        drop(waiting);
+        if !is_awaited {
+            tokio::spawn(hand_over(Arc::clone(&self.0)));
+        } else if is_full {
+            self.0.full.notify_one();
+        }
+    }
+
+    /// Hands over what waits, now.
+    pub fn flush(&self) {
+        self.0.flush();
+    }
+}
+
+async fn hand_over(inner: Arc<Inner>) {
+    // Either way it is time.
+    let _ = tokio::time::timeout(BATCH_AFTER, inner.full.notified()).await;
+    inner.lock().is_awaited = false;
+    inner.flush();
+}
+
+impl Inner {
+    fn flush(&self) {
+        let (records, lost) = {
+            let mut waiting = self.lock();
+            (std::mem::take(&mut waiting.records), std::mem::take(&mut waiting.lost))
+        };
+        if lost > 0 {
+            tracing::warn!(lost, "more routing decisions came than are kept; these have no record");
+        }
+        let mut records = records.into_iter().map(|Record { mut decision, choice }| {
+            decision.explanation = choice.map(|choice| choice.explained());
+            decision
+        });
+        loop {
+            let batch: Vec<Decision> = records.by_ref().take(BATCH_MAX).collect();
+            if batch.is_empty() {
+                return;
+            }
+            let count = batch.len();
+            if let Err(error) = self.port.record(batch) {
+                tracing::warn!(count, %error, "routing decisions were not kept");
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recorder").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use baton_sim::conformance::world::decision;
+
+    use super::*;
+    use crate::rehearsal::Kept;
+
+    fn record(key: &str) -> Record {
+        Record { decision: decision(key, 0), choice: None }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn records_are_handed_over_together_within_a_tenth_of_a_second() {
+        let kept = Arc::new(Kept::default());
+        let recorder = Recorder::new(kept.clone());
+        for key in ["a", "b", "c"] {
+            recorder.record(record(key));
+        }
+        tokio::time::sleep(BATCH_AFTER / 2).await;
+        assert_eq!(kept.batches(), Vec::<usize>::new());
+        tokio::time::sleep(BATCH_AFTER).await;
+        assert_eq!(kept.batches(), [3]);
+        recorder.record(record("d"));
+        tokio::time::sleep(BATCH_AFTER * 2).await;
+        assert_eq!(kept.batches(), [3, 1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_batch_does_not_wait() {
+        let kept = Arc::new(Kept::default());
+        let recorder = Recorder::new(kept.clone());
+        for _ in 0..BATCH_FULL {
+            recorder.record(record("a"));
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(kept.batches(), [BATCH_FULL]);
+    }
+
+    #[test]
+    fn what_waits_is_handed_over_when_all_ends() {
+        let kept = Arc::new(Kept::default());
+        let recorder = Recorder::new(kept.clone());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        runtime.block_on(async { recorder.record(record("a")) });
+        drop(runtime);
+        assert_eq!(kept.batches(), Vec::<usize>::new());
+        drop(recorder);
+        assert_eq!(kept.batches(), [1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_is_kept_than_may_wait() {
+        let kept = Arc::new(Kept::default());
+        let recorder = Recorder::new(kept.clone());
+        for _ in 0..WAITING_MAX + 5 {
+            recorder.record(record("a"));
+        }
+        recorder.flush();
+        assert_eq!(kept.batches(), [BATCH_MAX; WAITING_MAX / BATCH_MAX]);
+    }
+}

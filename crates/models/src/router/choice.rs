@@ -1,0 +1,182 @@
+//! What came of choosing: who may be asked, best first, and who was dropped and why.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use baton_core::model::Profile;
+use baton_core::money::Usd;
+use baton_core::run::ModelFault;
+use jiff::civil::Date;
+
+use super::Model;
+use crate::fault::{code, lasting, transient};
+use crate::need::Need;
+use crate::profile::{self, Weights};
+use crate::score::Score;
+
+#[derive(Debug)]
+pub(crate) struct Choice {
+    pub profile: Profile,
+    /// The model asked for by name.
+    pub asked: Option<String>,
+    /// Of the input, estimated.
+    pub tokens: u64,
+    pub reply_tokens: u64,
+    pub weights: Weights,
+    /// Best first.
+    pub viable: Vec<Candidate>,
+    pub dropped: Vec<Dropped>,
+}
+
+/// A model that may answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Candidate {
+    pub model: Arc<Model>,
+    /// Its place among the profile's groups.
+    pub group: usize,
+    pub score: Score,
+    /// Of the call, expected.
+    pub cost: Usd,
+    pub latency: Duration,
+    pub error_rate: f64,
+}
+
+/// A model that may not.
+#[derive(Debug)]
+pub(crate) struct Dropped {
+    pub model: Arc<Model>,
+    pub reason: Reason,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Reason {
+    /// Its provider is not among the settings.
+    NotSetUp {
+        provider: String,
+    },
+    NoKey {
+        provider: String,
+    },
+    /// The consumer brought a key that is not for this provider.
+    ConsumersKey {
+        provider: String,
+    },
+    Retired {
+        on: Date,
+    },
+    Context {
+        tokens: u64,
+        reply_max: Option<u64>,
+        context: u64,
+    },
+    Cost {
+        cost: Usd,
+        limit: Usd,
+    },
+    Cannot {
+        what: &'static str,
+    },
+    /// Nothing: until a person closes it.
+    CircuitOpen {
+        retry_after: Option<Duration>,
+    },
+    /// Its provider said that it takes nothing more.
+    Full {
+        retry_after: Duration,
+    },
+}
+
+impl Reason {
+    /// For programs.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::NotSetUp { .. } => "provider_not_set_up",
+            Self::NoKey { .. } => "no_key",
+            Self::ConsumersKey { .. } => "consumers_key",
+            Self::Retired { .. } => "retired",
+            Self::Context { .. } => "context",
+            Self::Cost { .. } => "cost",
+            Self::Cannot { .. } => "capability",
+            Self::CircuitOpen { .. } => "circuit_open",
+            Self::Full { .. } => "rate_limited",
+        }
+    }
+
+    /// When it may be over by itself.
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::CircuitOpen { retry_after } => *retry_after,
+            Self::Full { retry_after } => Some(*retry_after),
+            Self::NotSetUp { .. }
+            | Self::NoKey { .. }
+            | Self::ConsumersKey { .. }
+            | Self::Retired { .. }
+            | Self::Context { .. }
+            | Self::Cost { .. }
+            | Self::Cannot { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSetUp { provider } => write!(f, "no provider `{provider}` is set up"),
+            Self::NoKey { provider } => write!(f, "there is no key for `{provider}`"),
+            Self::ConsumersKey { provider } => write!(f, "the consumer's key is not for `{provider}`"),
+            Self::Retired { on } => write!(f, "its provider has retired it on {on}"),
+            Self::Context { tokens, reply_max: Some(reply), context } => {
+                write!(f, "about {tokens} tokens and a reply of {reply} are too many for a context of {context}")
+            }
+            Self::Context { tokens, reply_max: None, context } => {
+                write!(f, "about {tokens} tokens are more than 80 % of a context of {context}")
+            }
+            Self::Cost { cost, limit } => write!(f, "a call of about {cost} is over the profile's limit of {limit}"),
+            Self::Cannot { what } => write!(f, "it has no {what}"),
+            Self::CircuitOpen { retry_after: Some(wait) } => {
+                write!(f, "it failed lately; it is tried again in {} s", wait.as_secs().max(1))
+            }
+            Self::CircuitOpen { retry_after: None } => f.write_str("somebody has taken it out of use"),
+            Self::Full { retry_after } => {
+                write!(f, "its provider takes nothing more for {} ms", retry_after.as_millis())
+            }
+        }
+    }
+}
+
+impl Choice {
+    pub fn new(profile: Profile, asked: Option<&str>, need: &Need, weights: Weights) -> Self {
+        Self {
+            profile,
+            asked: asked.map(str::to_owned),
+            tokens: need.tokens,
+            reply_tokens: need.reply(),
+            weights,
+            viable: Vec::new(),
+            dropped: Vec::new(),
+        }
+    }
+
+    /// The error where nobody may answer: what stood against each. It may pass where waiting helps one of them.
+    pub fn nobody(&self) -> ModelFault {
+        let whom = match &self.asked {
+            Some(model) => format!("model `{model}` cannot be asked"),
+            None => format!("no model of the profile `{}` can be asked", profile::word(self.profile)),
+        };
+        let each: Vec<String> = match (&self.asked, self.dropped.as_slice()) {
+            (Some(_), [dropped]) => vec![dropped.reason.to_string()],
+            (_, dropped) => {
+                dropped.iter().map(|dropped| format!("`{}`: {}", dropped.model.name, dropped.reason)).collect()
+            }
+        };
+        let message = format!("{whom}: {}", each.join("; "));
+        match self.dropped.iter().filter_map(|dropped| dropped.reason.retry_after()).min() {
+            Some(wait) => {
+                let retry_after = u64::try_from(wait.as_millis()).ok();
+                ModelFault { retry_after, ..transient(code::NO_MODEL, message) }
+            }
+            None => lasting(code::NO_MODEL, message),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! A choice as programs and people read it afterwards.
+
+use serde::Serialize;
+
+use super::{Candidate, Choice, Dropped};
+use crate::profile;
+
+/// The choice as JSON.
+#[derive(Serialize)]
+struct Explained<'c> {
+    profile: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    asked_for: Option<&'c str>,
+    estimated_tokens: u64,
+    expected_reply_tokens: u64,
+    weights: profile::Weights,
+    chosen: Option<&'c str>,
+    fallbacks: Vec<&'c str>,
+    reasoning: String,
+    candidates: Vec<Shown<'c>>,
+    dropped: Vec<ShownDropped<'c>>,
+}
+
+#[derive(Serialize)]
+struct Shown<'c> {
+    model: &'c str,
+    provider: &'c str,
+    /// Counted from 1.
+    group: usize,
+    score: f64,
+    latency_score: f64,
+    cost_score: f64,
+    quality_score: f64,
+    expected_latency_ms: u64,
+    estimated_cost_usd: f64,
+    error_rate: f64,
+}
+
+#[derive(Serialize)]
+struct ShownDropped<'c> {
+    model: &'c str,
+    reason: &'static str,
+    says: String,
+}
+
+impl Choice {
+    /// Small JSON: candidates with their scores, best first, what was dropped and why, and the choice in words.
+    pub fn explained(&self) -> String {
+        let explained = Explained {
+            profile: profile::word(self.profile),
+            asked_for: self.asked.as_deref(),
+            estimated_tokens: self.tokens,
+            expected_reply_tokens: self.reply_tokens,
+            weights: self.weights,
+            chosen: self.viable.first().map(name),
+            fallbacks: self.viable.iter().skip(1).map(name).collect(),
+            reasoning: self.reasoning(),
+            candidates: self.viable.iter().map(shown).collect(),
+            dropped: self.dropped.iter().map(shown_dropped).collect(),
+        };
+        // Strings and numbers can always be written.
+        serde_json::to_string(&explained).unwrap_or_default()
+    }
+
+    fn reasoning(&self) -> String {
+        let profile = profile::word(self.profile);
+        match (&self.asked, self.viable.as_slice()) {
+            (Some(model), []) => format!("{model} was asked for by name and cannot be asked"),
+            (Some(model), [..]) => format!("{model} was asked for by name"),
+            (None, []) => format!("no model of {profile} can be asked"),
+            (None, [only]) => format!("{} is the only model of {profile} that can be asked", name(only)),
+            (None, [best, next, ..]) if best.group != next.group => {
+                format!("{} is the only model of {profile}'s group {} that can be asked", name(best), best.group + 1)
+            }
+            (None, [best, next, ..]) => format!(
+                "{} suits {profile} best: {:.3} against {:.3} of {}",
+                name(best),
+                best.score.whole,
+                next.score.whole,
+                name(next)
+            ),
+        }
+    }
+}
+
+fn name(candidate: &Candidate) -> &str {
+    &candidate.model.name
+}
+
+fn shown(candidate: &Candidate) -> Shown<'_> {
+    let score = candidate.score;
+    Shown {
+        model: name(candidate),
+        provider: candidate.model.served.as_ref().map_or(candidate.model.provider.as_str(), |served| &served.name),
+        group: candidate.group + 1,
+        score: rounded(score.whole),
+        latency_score: rounded(score.latency),
+        cost_score: rounded(score.cost),
+        quality_score: rounded(score.quality),
+        expected_latency_ms: u64::try_from(candidate.latency.as_millis()).unwrap_or(u64::MAX),
+        estimated_cost_usd: candidate.cost.as_f64(),
+        error_rate: rounded(candidate.error_rate),
+    }
+}
+
+fn shown_dropped(dropped: &Dropped) -> ShownDropped<'_> {
+    ShownDropped { model: &dropped.model.name, reason: dropped.reason.word(), says: dropped.reason.to_string() }
+}
+
+/// For reading: four places are enough.
+fn rounded(part: f64) -> f64 {
+    (part * 10_000.0).round() / 10_000.0
+}

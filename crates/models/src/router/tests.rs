@@ -1,0 +1,272 @@
+use baton_core::model::{Image, Message, Profile, ToolOffer};
+use baton_ports::models::ApiKey;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::config::Config;
+use crate::providers::rehearsal::{asker, request};
+use crate::rehearsal::{Does, Puppet, served};
+use crate::served::Served;
+
+/// A day in 2026 after the seed's models were retired.
+const NOW: Time = Time::from_ms(1_795_000_000_000);
+
+fn puppet(name: &str, kind: Kind) -> Served {
+    served(name, kind, &Puppet::new(Does::Answers(Duration::ZERO)))
+}
+
+/// Both public APIs, with keys.
+fn public() -> Vec<Served> {
+    [puppet("openai", Kind::OpenAi), puppet("anthropic", Kind::Anthropic)]
+        .map(|served| Served { is_public: true, ..served })
+        .into()
+}
+
+/// Servers of one's own that speak like them.
+fn private() -> Vec<Served> {
+    vec![puppet("openai", Kind::OpenAi), puppet("anthropic", Kind::Anthropic)]
+}
+
+fn router(settings: Value, providers: Vec<Served>) -> Router {
+    let config: Config = serde_json::from_value(settings).expect("settings");
+    let providers = Providers::of(providers);
+    Router::new(Books::new(&config, &providers).expect("books"), providers)
+}
+
+fn asked(profile: Profile) -> Request {
+    Request { profile, ..request("a", &["u: what is the weather like?"]) }
+}
+
+fn names(choice: &Choice) -> Vec<&str> {
+    choice.viable.iter().map(|candidate| candidate.model.name.as_str()).collect()
+}
+
+fn dropped(choice: &Choice) -> Vec<(&str, &str)> {
+    choice.dropped.iter().map(|dropped| (dropped.model.name.as_str(), dropped.reason.word())).collect()
+}
+
+fn chosen(router: &Router, request: &Request) -> Vec<String> {
+    let choice = router.choose(&asker(1), request, false, NOW);
+    names(&choice).into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_seeds_profiles_choose_among_the_seeds_models() {
+    let router = router(json!({}), private());
+    for (profile, expect) in [
+        (Profile::Fast, ["claude-3-haiku", "gpt-3.5-turbo", "claude-3-sonnet", "gpt-4-turbo"]),
+        (Profile::Balanced, ["claude-3-sonnet", "gpt-4-turbo", "gpt-4", "claude-3-opus"]),
+        (Profile::Powerful, ["claude-3-opus", "gpt-4", "gpt-4-turbo", "claude-3-sonnet"]),
+    ] {
+        let found = chosen(&router, &asked(profile));
+        assert_eq!(found[..4], expect, "{profile:?}");
+    }
+}
+
+#[test]
+fn with_one_provider_the_seeds_first_choices_are_asked() {
+    let router = router(json!({}), vec![puppet("openai", Kind::OpenAi)]);
+    let first = |profile| chosen(&router, &asked(profile))[0].clone();
+    assert_eq!(
+        [Profile::Fast, Profile::Balanced, Profile::Powerful].map(first),
+        ["gpt-3.5-turbo", "gpt-4-turbo", "gpt-4"]
+    );
+    let choice = router.choose(&asker(1), &asked(Profile::Fast), false, NOW);
+    assert!(dropped(&choice).contains(&("claude-3-haiku", "provider_not_set_up")), "{:?}", dropped(&choice));
+}
+
+#[test]
+fn what_a_public_api_has_retired_gives_way_to_what_it_has() {
+    let router = router(json!({}), public());
+    assert_eq!(chosen(&router, &asked(Profile::Fast)), ["claude-haiku-5-5", "gpt-6-luna"]);
+    let choice = router.choose(&asker(1), &asked(Profile::Balanced), false, NOW);
+    assert!(dropped(&choice).contains(&("gpt-4-turbo", "retired")));
+    let before = router.choose(&asker(1), &asked(Profile::Balanced), false, Time::from_ms(1_700_000_000_000));
+    assert_eq!(names(&before)[0], "claude-3-sonnet");
+}
+
+#[test]
+fn more_than_four_fifths_of_the_context_is_too_much() {
+    let settings = json!({"models": {"fast": ["small", "large"]}, "catalogue": {
+        "small": {"input_usd_per_million": 0, "output_usd_per_million": 0, "context_tokens": 1_000, "quality": 9},
+        "large": {"input_usd_per_million": 0, "output_usd_per_million": 0, "context_tokens": 100_000}}});
+    let router = router(settings, private());
+    // Four bytes a token, and four tokens for the message.
+    let of = |tokens: usize| Request {
+        profile: Profile::Fast,
+        ..request("a", &[&format!("u: {}", "a".repeat(4 * (tokens - 4)))])
+    };
+    assert_eq!(chosen(&router, &of(800)), ["small", "large"]);
+    assert_eq!(chosen(&router, &of(801)), ["large"]);
+    let long_reply = Request { max_tokens: Some(201), ..of(800) };
+    assert_eq!(chosen(&router, &long_reply), ["large"]);
+    let too_much = router.choose(&asker(1), &of(80_001), false, NOW);
+    assert_eq!(dropped(&too_much), [("small", "context"), ("large", "context")]);
+    let fault = too_much.nobody();
+    assert!(!fault.retryable && fault.fault.message.contains("80001 tokens"), "{fault:?}");
+}
+
+#[test]
+fn a_call_over_the_profiles_limit_is_too_dear() {
+    let settings = json!({"models": {"fast": ["dear", "cheap"]}, "catalogue": {
+        "dear": {"input_usd_per_million": 0, "output_usd_per_million": 40.004, "quality": 10},
+        "cheap": {"input_usd_per_million": 0, "output_usd_per_million": 40}}});
+    let router = router(settings, private());
+    let choice = router.choose(&asker(1), &asked(Profile::Fast), false, NOW);
+    assert_eq!((names(&choice), dropped(&choice)), (vec!["cheap"], vec![("dear", "cost")]));
+}
+
+#[test]
+fn a_model_must_be_able_to_do_what_is_asked() {
+    let free = |more: Value| {
+        let mut entry = json!({"input_usd_per_million": 0, "output_usd_per_million": 0});
+        entry.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        entry
+    };
+    let settings = json!({"models": {"fast": ["bare", "able"]}, "catalogue": {
+        "bare": free(json!({"tools": false, "structured": "none", "streaming": false, "quality": 10})),
+        "able": free(json!({"vision": true}))}});
+    let router = router(settings, private());
+    let tool = ToolOffer { name: "t".into(), description: String::new(), parameters: json!({}) };
+    let image = Message::User { content: String::new(), images: vec![Image { url: "https://a/b.png".into() }] };
+    let plain = asked(Profile::Fast);
+    assert_eq!(chosen(&router, &plain), ["bare", "able"]);
+    for request in [
+        Request { tools: vec![tool], ..plain.clone() },
+        Request { schema: Some(json!({"type": "object"})), ..plain.clone() },
+        Request { messages: vec![image], ..plain.clone() },
+    ] {
+        assert_eq!(chosen(&router, &request), ["able"], "{request:?}");
+    }
+    assert_eq!(names(&router.choose(&asker(1), &plain, true, NOW)), ["able"], "streamed");
+}
+
+#[test]
+fn nobody_to_ask_is_an_error_that_says_why_of_each() {
+    let router = router(json!({"models": {"fast": ["gpt-4o", "claude-3-haiku"]}}), public_without_keys());
+    let fault = router.choose(&asker(1), &asked(Profile::Fast), false, NOW).nobody();
+    assert_eq!(fault.fault.code, "NO_MODEL");
+    for part in ["`fast`", "`gpt-4o`: there is no key for `openai`", "`claude-3-haiku`: no provider `anthropic`"] {
+        assert!(fault.fault.message.contains(part), "{}", fault.fault.message);
+    }
+    assert!(!fault.retryable);
+}
+
+fn public_without_keys() -> Vec<Served> {
+    vec![Served { is_public: true, is_open: false, ..puppet("openai", Kind::OpenAi) }]
+}
+
+#[test]
+fn a_consumers_key_is_for_one_provider_only() {
+    let router = router(json!({"models": {"fast": ["gpt-4o", "claude-haiku-5-5"]}}), {
+        let mut providers = public_without_keys();
+        providers.push(Served { is_public: true, ..puppet("anthropic", Kind::Anthropic) });
+        providers
+    });
+    let with = |key: &str| Asker { api_key: Some(ApiKey::new(key)), ..asker(1) };
+    let openai = router.choose(&with("sk-proj-1"), &asked(Profile::Fast), false, NOW);
+    assert_eq!((names(&openai), dropped(&openai)), (vec!["gpt-4o"], vec![("claude-haiku-5-5", "consumers_key")]));
+    let anthropic = router.choose(&with("sk-ant-1"), &asked(Profile::Fast), false, NOW);
+    assert_eq!(names(&anthropic), ["claude-haiku-5-5"]);
+}
+
+#[test]
+fn a_model_by_name_is_checked_and_not_scored() {
+    let router = router(json!({}), public());
+    let named = |name: &str| Request { model: Some(name.to_owned()), ..asked(Profile::Fast) };
+    assert_eq!(chosen(&router, &named("claude-fable-5-1")), ["claude-fable-5-1"]);
+    let retired = router.choose(&asker(1), &named("gpt-4"), false, NOW).nobody();
+    assert!(
+        retired.fault.message.starts_with("model `gpt-4` cannot be asked: its provider has retired it"),
+        "{retired:?}"
+    );
+    let image = Message::User { content: String::new(), images: vec![Image { url: "https://a/b.png".into() }] };
+    let unseeing = Request { messages: vec![image], ..named("claude-haiku-5-5") };
+    assert_eq!(chosen(&router, &unseeing), ["claude-haiku-5-5"]);
+}
+
+#[test]
+fn a_name_nobody_knows_is_asked_of_whom_it_names_or_of_the_default() {
+    let router = router(json!({}), private());
+    let model = |name: &str| {
+        let request = Request { model: Some(name.to_owned()), ..asked(Profile::Fast) };
+        let choice = router.choose(&asker(1), &request, false, NOW);
+        let candidate = choice.viable.first().expect("a candidate");
+        (candidate.model.served.as_ref().expect("served").name.clone(), candidate.model.upstream.clone())
+    };
+    assert_eq!(model("llama3:8b"), ("openai".into(), "llama3:8b".into()));
+    assert_eq!(model("anthropic/claude-next"), ("anthropic".into(), "claude-next".into()));
+    assert_eq!(model("meta/llama"), ("openai".into(), "meta/llama".into()));
+}
+
+#[test]
+fn a_server_of_ones_own_may_have_any_model_and_a_public_api_only_its_own() {
+    let named = Request { model: Some("claude-3-opus".into()), ..asked(Profile::Fast) };
+    let proxy = router(json!({}), vec![puppet("openai", Kind::OpenAi)]);
+    assert_eq!(chosen(&proxy, &named), ["claude-3-opus"]);
+    let openai = router(json!({}), vec![Served { is_public: true, ..puppet("openai", Kind::OpenAi) }]);
+    let choice = openai.choose(&asker(1), &named, false, NOW);
+    assert_eq!(dropped(&choice), [("claude-3-opus", "provider_not_set_up")]);
+}
+
+#[test]
+fn files_answer_for_every_model() {
+    let router = router(json!({}), vec![puppet("script", Kind::Script)]);
+    assert_eq!(chosen(&router, &asked(Profile::Fast))[..2], ["claude-3-haiku", "gpt-3.5-turbo"]);
+    let named = Request { model: Some("gpt-4".into()), ..asked(Profile::Fast) };
+    assert_eq!(chosen(&router, &named), ["gpt-4"]);
+}
+
+#[test]
+fn a_tenant_has_its_own_words() {
+    let text =
+        "tenants:\n  clinic:\n    profiles: {fast: {models: gpt-4o}}\n    models: {gpt-4o: {context_tokens: 10}}\n";
+    let file = crate::catalogue::File::read(text.as_bytes()).expect("a file");
+    let providers = Providers::of(private());
+    let config = Config { file, ..Config::default() };
+    let router = Router::new(Books::new(&config, &providers).expect("books"), providers);
+    let choice = router.choose(&asker(1), &asked(Profile::Fast), false, NOW);
+    assert_eq!(dropped(&choice), [("gpt-4o", "context")]);
+    let other = Asker { tenant: "other".into(), ..asker(1) };
+    assert_eq!(names(&router.choose(&other, &asked(Profile::Fast), false, NOW))[0], "claude-3-haiku");
+}
+
+#[test]
+fn what_was_learned_counts() {
+    let settings = json!({"models": {"fast": ["a", "b"]}, "catalogue": {
+        "a": {"input_usd_per_million": 0, "output_usd_per_million": 0, "latency_ms": 200, "quality": 5},
+        "b": {"input_usd_per_million": 0, "output_usd_per_million": 0, "latency_ms": 400, "quality": 5}}});
+    let router = router(settings, private());
+    assert_eq!(chosen(&router, &asked(Profile::Fast)), ["a", "b"]);
+    let health = router.books().health("a");
+    let slow = |_| {
+        let expected = Duration::from_millis(200);
+        health.admit(NOW).expect("admitted").succeeded(Duration::from_secs(3), expected, None, NOW);
+    };
+    (0..5).for_each(slow);
+    assert_eq!(chosen(&router, &asked(Profile::Fast)), ["b", "a"]);
+    let later = NOW + Duration::from_secs(6 * 60 * 60);
+    let choice = router.choose(&asker(1), &asked(Profile::Fast), false, later);
+    assert_eq!(names(&choice), ["a", "b"], "what was learned is forgotten");
+}
+
+#[test]
+fn a_choice_is_explained() {
+    let router = router(json!({}), private());
+    let choice = router.choose(&asker(1), &asked(Profile::Fast), false, NOW);
+    let explained: Value = serde_json::from_str(&choice.explained()).expect("JSON");
+    assert_eq!(explained["chosen"], "claude-3-haiku");
+    assert_eq!(explained["fallbacks"][0], "gpt-3.5-turbo");
+    assert_eq!(explained["profile"], "fast");
+    let best = &explained["candidates"][0];
+    assert_eq!(
+        (&best["provider"], &best["group"], &best["expected_latency_ms"]),
+        (&json!("anthropic"), &json!(1), &json!(600))
+    );
+    let whole = 0.6 * best["latency_score"].as_f64().unwrap()
+        + 0.3 * best["cost_score"].as_f64().unwrap()
+        + 0.1 * best["quality_score"].as_f64().unwrap();
+    assert!((whole - best["score"].as_f64().unwrap()).abs() < 1e-3, "{explained}");
+    assert!(explained["reasoning"].as_str().unwrap().starts_with("claude-3-haiku suits fast best"), "{explained}");
+    assert!(choice.explained().len() < 4_096);
+}
