@@ -6,6 +6,7 @@
 mod entry;
 mod file;
 mod layer;
+mod written;
 
 use std::collections::BTreeMap;
 

@@ -27,6 +27,7 @@ mod fault;
 mod gateway;
 mod health;
 mod learned;
+pub mod litellm;
 mod need;
 mod neighbours;
 pub mod price;

@@ -1,0 +1,260 @@
+//! The public price map of LiteLLM (`model_prices_and_context_window.json`) as a layer of the catalogue. Prices there are
+//! per token; steps by the size of the input and both kinds of cached tokens come along. Speed and quality are not in it.
+
+use std::collections::BTreeMap;
+
+use baton_core::money::Usd;
+use jiff::civil::Date;
+use serde_json::{Map, Value};
+
+use crate::catalogue::{Above, Entry, Layer, Price, Structured};
+
+/// The map's row that explains the others.
+const SAMPLE: &str = "sample_spec";
+/// Kinds of models that answer requests like ours.
+const MODES: [&str; 3] = ["chat", "responses", "completion"];
+/// Prices are kept to the nano-dollar.
+const PER_MILLION: f64 = 1e6;
+/// How names of prices for longer inputs end.
+const STEP_END: &str = "k_tokens";
+
+/// What became of a price map.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Imported {
+    pub layer: Layer,
+    /// Rows that were left out, by why.
+    pub left_out: BTreeMap<&'static str, usize>,
+}
+
+/// Reads a price map. `wanted` says of which providers, by the map's names; none means all.
+///
+/// # Errors
+/// The text is no JSON object of objects.
+pub fn import(text: &[u8], wanted: &[String]) -> Result<Imported, String> {
+    let rows: BTreeMap<String, Value> =
+        serde_json::from_slice(text).map_err(|error| format!("it is no price map: {error}"))?;
+    let mut imported = Imported::default();
+    for (name, row) in &rows {
+        match row.as_object().map(|row| read(name, row, wanted)) {
+            Some(Ok(entry)) => {
+                imported.layer.models.insert(name.clone(), entry);
+            }
+            Some(Err(why)) => *imported.left_out.entry(why).or_default() += 1,
+            None => return Err(format!("it is no price map: `{name}` is no object")),
+        }
+    }
+    Ok(imported)
+}
+
+fn read(name: &str, row: &Map<String, Value>, wanted: &[String]) -> Result<Entry, &'static str> {
+    if name == SAMPLE {
+        return Err("the sample");
+    }
+    let text = |key: &str| row.get(key).and_then(Value::as_str);
+    if !text("mode").is_some_and(|mode| MODES.contains(&mode)) {
+        return Err("not for chats");
+    }
+    let provider = text("litellm_provider").ok_or("no provider")?;
+    if !wanted.is_empty() && !wanted.iter().any(|name| name == provider) {
+        return Err("another provider");
+    }
+    let tiers = tiers(row);
+    let base = Priced::of(row, "").or(tiers.first().map(|(_, prices)| *prices)).ok_or("no price per token")?;
+    let count = |key: &str| row.get(key).and_then(whole).filter(|count| *count > 0);
+    let can = |key: &str| row.get(key).and_then(Value::as_bool);
+    Ok(Entry {
+        provider: Some(provider.to_owned()),
+        upstream: name.strip_prefix(provider).and_then(|rest| rest.strip_prefix('/')).map(str::to_owned),
+        input_usd_per_million: Some(base.input),
+        output_usd_per_million: Some(base.output),
+        cached_usd_per_million: base.cached,
+        cache_write_usd_per_million: base.cache_write,
+        above: steps(row, &base, &tiers),
+        context_tokens: count("max_input_tokens").or_else(|| count("max_tokens")),
+        output_tokens: count("max_output_tokens"),
+        structured: Some(if can("supports_response_schema") == Some(true) {
+            Structured::JsonSchema
+        } else {
+            Structured::Prompt
+        }),
+        tools: Some(can("supports_function_calling").unwrap_or(false)),
+        vision: Some(can("supports_vision").unwrap_or(false)),
+        streaming: can("supports_native_streaming"),
+        retires: text("deprecation_date").and_then(|date| date.parse::<Date>().ok()),
+        ..Entry::default()
+    })
+}
+
+/// The prices of one step.
+#[derive(Clone, Copy, Debug)]
+struct Priced {
+    input: Price,
+    output: Price,
+    cached: Option<Price>,
+    cache_write: Option<Price>,
+}
+
+impl Priced {
+    /// By keys that end like this.
+    fn of(row: &Map<String, Value>, end: &str) -> Option<Self> {
+        let price = |key: &str| row.get(&format!("{key}{end}")).and_then(per_million);
+        Some(Self {
+            input: price("input_cost_per_token")?,
+            output: price("output_cost_per_token")?,
+            cached: price("cache_read_input_token_cost"),
+            cache_write: price("cache_creation_input_token_cost"),
+        })
+    }
+
+    /// Of a longer input; what the step does not say is as before it.
+    fn after(&self, row: &Map<String, Value>, end: &str) -> Self {
+        let price = |key: &str| row.get(&format!("{key}{end}")).and_then(per_million);
+        Self {
+            input: price("input_cost_per_token").unwrap_or(self.input),
+            output: price("output_cost_per_token").unwrap_or(self.output),
+            cached: price("cache_read_input_token_cost").or(self.cached),
+            cache_write: price("cache_creation_input_token_cost").or(self.cache_write),
+        }
+    }
+
+    fn above(&self, tokens: u64) -> Above {
+        Above {
+            tokens,
+            input_usd_per_million: self.input,
+            output_usd_per_million: self.output,
+            cached_usd_per_million: self.cached,
+            cache_write_usd_per_million: self.cache_write,
+        }
+    }
+}
+
+/// Both forms of steps the map has: keys that end in `_above_200k_tokens`, and a list of tiers.
+fn steps(row: &Map<String, Value>, base: &Priced, tiers: &[(u64, Priced)]) -> Option<Vec<Above>> {
+    let named = |key: &String| {
+        let thousands = key.strip_prefix("input_cost_per_token_above_")?.strip_suffix(STEP_END)?;
+        Some((thousands.parse::<u64>().ok()?.checked_mul(1_000)?, format!("_above_{thousands}{STEP_END}")))
+    };
+    let mut ends: Vec<(u64, String)> = row.keys().filter_map(named).collect();
+    ends.sort();
+    let mut before = *base;
+    let mut steps: Vec<Above> = Vec::new();
+    for (tokens, end) in ends {
+        before = before.after(row, &end);
+        steps.push(before.above(tokens));
+    }
+    if steps.is_empty() {
+        steps = tiers.iter().filter(|(from, _)| *from > 0).map(|(from, prices)| prices.above(*from)).collect();
+    }
+    (!steps.is_empty()).then_some(steps)
+}
+
+/// `tiered_pricing`: where each tier begins, and its prices.
+fn tiers(row: &Map<String, Value>) -> Vec<(u64, Priced)> {
+    let tier = |tier: &Value| {
+        let from = whole(tier.get("range")?.get(0)?)?;
+        Some((from, Priced::of(tier.as_object()?, "")?))
+    };
+    let list = row.get("tiered_pricing").and_then(Value::as_array);
+    let mut tiers: Vec<_> = list.into_iter().flatten().filter_map(tier).collect();
+    tiers.sort_by_key(|(from, _)| *from);
+    tiers.dedup_by_key(|(from, _)| *from);
+    tiers
+}
+
+/// Some counts are written as fractions.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is whole and not negative")]
+fn whole(value: &Value) -> Option<u64> {
+    let fraction = value.as_f64().filter(|count| *count >= 0.0 && count.fract() == 0.0);
+    value.as_u64().or(fraction.map(|count| count as u64))
+}
+
+fn per_million(value: &Value) -> Option<Price> {
+    // By way of nano-dollars, so that 1.5e-7 is 0.15 and not 0.15000000000000002.
+    Price::new(Usd::from_f64(value.as_f64()? * PER_MILLION).as_f64()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::catalogue::Catalogue;
+
+    fn imported(rows: Value) -> Imported {
+        import(rows.to_string().as_bytes(), &[]).expect("a price map")
+    }
+
+    fn luna() -> Value {
+        json!({"litellm_provider": "openai", "mode": "chat", "input_cost_per_token": 1.5e-7,
+            "output_cost_per_token": 6e-7, "cache_read_input_token_cost": 7.5e-8, "max_input_tokens": 128_000,
+            "max_output_tokens": 16_384, "supports_function_calling": true, "supports_vision": true,
+            "supports_response_schema": true, "deprecation_date": "2027-01-14"})
+    }
+
+    #[test]
+    fn a_row_becomes_an_entry() {
+        let imported = imported(json!({"sample_spec": {"mode": "one of chat, …"}, "gpt-4o-mini": luna()}));
+        let catalogue = Catalogue::with([&imported.layer]).expect("a catalogue");
+        let spec = catalogue.find("gpt-4o-mini").expect("it is there");
+        let usd = |usd| Some(Usd::from_f64(usd));
+        assert_eq!(
+            (Some(spec.prices.input), Some(spec.prices.output), spec.prices.cached),
+            (usd(0.15), usd(0.6), usd(0.075))
+        );
+        assert_eq!((spec.context_tokens, spec.output_tokens), (Some(128_000), Some(16_384)));
+        assert!(spec.tools && spec.vision && spec.structured == Structured::JsonSchema);
+        assert_eq!(spec.retires.map(|date| date.to_string()).as_deref(), Some("2027-01-14"));
+        assert_eq!(spec.quality, 7.8, "what the map does not say stays");
+        assert_eq!(imported.left_out, BTreeMap::from([("the sample", 1)]));
+    }
+
+    #[test]
+    fn prices_of_both_kinds_of_cached_tokens_and_of_longer_inputs_come_along() {
+        let imported = imported(json!({"claude-4-sonnet-20250514": {
+            "litellm_provider": "anthropic", "mode": "chat",
+            "input_cost_per_token": 3e-6, "output_cost_per_token": 1.5e-5,
+            "cache_read_input_token_cost": 3e-7, "cache_creation_input_token_cost": 3.75e-6,
+            "cache_creation_input_token_cost_above_1hr": 6e-6,
+            "input_cost_per_token_above_200k_tokens": 6e-6, "output_cost_per_token_above_200k_tokens": 2.25e-5,
+            "cache_read_input_token_cost_above_200k_tokens": 6e-7}}));
+        let catalogue = Catalogue::with([&imported.layer]).expect("a catalogue");
+        let spec = catalogue.find("claude-4-sonnet-20250514").expect("it is there");
+        let usd = |prices: &crate::catalogue::Prices| {
+            let or = |price: Option<Usd>| price.map(Usd::as_f64);
+            (prices.input.as_f64(), prices.output.as_f64(), or(prices.cached), or(prices.cache_write))
+        };
+        assert_eq!(usd(spec.prices_at(200_000)), (3.0, 15.0, Some(0.3), Some(3.75)));
+        assert_eq!(usd(spec.prices_at(200_001)), (6.0, 22.5, Some(0.6), Some(3.75)));
+    }
+
+    #[test]
+    fn tiers_are_steps() {
+        let imported = imported(json!({"dashscope/qwen-plus": {
+            "litellm_provider": "dashscope", "mode": "chat", "tiered_pricing": [
+                {"range": [256_000.0, 1e6], "input_cost_per_token": 1.2e-6, "output_cost_per_token": 3.6e-6},
+                {"range": [0, 256_000.0], "input_cost_per_token": 4e-7, "output_cost_per_token": 1.2e-6}]}}));
+        let entry = &imported.layer.models["dashscope/qwen-plus"];
+        assert_eq!(entry.upstream.as_deref(), Some("qwen-plus"));
+        let catalogue = Catalogue::with([&imported.layer]).expect("a catalogue");
+        let spec = catalogue.find("dashscope/qwen-plus").expect("it is there");
+        assert_eq!([0, 256_000, 256_001].map(|tokens| spec.prices_at(tokens).input.as_f64()), [0.4, 0.4, 1.2]);
+    }
+
+    #[test]
+    fn what_is_left_out_is_counted() {
+        let rows = json!({"a": luna(), "b": {"litellm_provider": "openai", "mode": "embedding"},
+            "c": {"litellm_provider": "openai", "mode": "chat"}, "d": {"mode": "chat"},
+            "e": {"litellm_provider": "groq", "mode": "chat", "input_cost_per_token": 0, "output_cost_per_token": 0}});
+        let imported = import(rows.to_string().as_bytes(), &["openai".into()]).expect("a price map");
+        assert_eq!(imported.layer.models.keys().collect::<Vec<_>>(), ["a"]);
+        let expect = [("another provider", 1), ("no price per token", 1), ("no provider", 1), ("not for chats", 1)];
+        assert_eq!(imported.left_out, BTreeMap::from(expect));
+    }
+
+    #[test]
+    fn what_is_no_price_map_is_refused() {
+        for text in ["[1]", "{\"a\": 1}", "nonsense", ""] {
+            assert!(import(text.as_bytes(), &[]).expect_err("refused").starts_with("it is no price map"), "{text}");
+        }
+    }
+}
