@@ -23,6 +23,7 @@ mod chain;
 mod circuit;
 mod config;
 mod error;
+pub mod evaluate;
 mod fault;
 mod gateway;
 mod health;
@@ -38,6 +39,7 @@ mod recorder;
 #[cfg(test)]
 mod rehearsal;
 mod router;
+pub mod savings;
 mod score;
 mod served;
 

@@ -1,0 +1,253 @@
+//! A table of outcomes (what each model would have answered, how well, at what cost) replayed through the router, beside
+//! the best single model and an oracle that knows the outcomes: so that profiles are judged on one's own data.
+//!
+//! The router sees of a prompt what it sees of a request: its size. Models that the catalogue does not know get facts out
+//! of the table itself (mean score and cost), and are marked; for them the judgement is on the data it was made of.
+
+mod table;
+mod text;
+
+use std::collections::BTreeMap;
+use std::io::BufRead;
+use std::sync::Arc;
+
+use baton_core::id::TenantId;
+use baton_core::model::Profile;
+use baton_core::money::Usd;
+use baton_core::time::Time;
+use serde::Serialize;
+
+use crate::catalogue::{Entry, Price};
+use crate::config::Config;
+use crate::error::Error;
+use crate::need::{Need, REPLY_TOKENS};
+use crate::profile::{self, Groups};
+use crate::providers::script::Script;
+use crate::router::{Books, Router};
+use crate::served::Providers;
+pub use table::{Format, ROWS_MAX, Table};
+
+use table::{Outcome, Row};
+
+/// Scores are from 0 to 1 in RouterBench; the catalogue's quality is from 0 to 10.
+const QUALITY_OF_SCORE: f64 = 10.0;
+const MILLION: f64 = 1e6;
+
+/// What came of a replay.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Evaluation {
+    pub prompts: usize,
+    pub models: Vec<Single>,
+    /// The model with the highest mean score; the cheaper of equals.
+    pub best_single: String,
+    pub oracle: Mean,
+    pub profiles: Vec<Routed>,
+}
+
+/// Quality and cost over all prompts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Mean {
+    /// The mean score.
+    pub quality: f64,
+    /// Of all prompts together.
+    pub cost_usd: f64,
+}
+
+/// One model for everything.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Single {
+    pub model: String,
+    /// Prompts the table has an outcome for.
+    pub prompts: usize,
+    #[serde(flatten)]
+    pub mean: Mean,
+    /// Its facts are the table's own: the catalogue has none.
+    pub facts_from_table: bool,
+}
+
+/// What a profile came to.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Routed {
+    pub profile: &'static str,
+    #[serde(flatten)]
+    pub mean: Mean,
+    /// How often each model was chosen.
+    pub chosen: BTreeMap<String, usize>,
+    /// Prompts no model of the profile could be asked: each counts as a score of 0.
+    pub unanswered: usize,
+    /// The profile's own models are not in the table: all of the table's were candidates.
+    pub all_were_candidates: bool,
+    /// Of the oracle's quality, from 0 to 1.
+    pub of_oracle_quality: f64,
+    /// Of the best single model.
+    pub of_best_single_quality: f64,
+    pub of_best_single_cost: f64,
+}
+
+/// Replays a table through the router of these settings, for each of these profiles.
+///
+/// # Errors
+/// A catalogue that cannot be used.
+pub fn evaluate(table: &Table, config: &Config, profiles: &[Profile], now: Time) -> Result<Evaluation, Error> {
+    let replay = Replay::new(table, config, now)?;
+    let singles = replay.singles();
+    let oracle = replay.oracle();
+    let best = best(&singles);
+    let best_mean = best.map(|single| single.mean).unwrap_or_default();
+    let part = |of: f64, whole: f64| if whole > 0.0 { of / whole } else { 0.0 };
+    let routed = profiles.iter().map(|profile| {
+        let mut routed = replay.routed(*profile)?;
+        routed.of_oracle_quality = part(routed.mean.quality, oracle.quality);
+        routed.of_best_single_quality = part(routed.mean.quality, best_mean.quality);
+        routed.of_best_single_cost = part(routed.mean.cost_usd, best_mean.cost_usd);
+        Ok(routed)
+    });
+    Ok(Evaluation {
+        prompts: table.rows.len(),
+        best_single: best.map(|single| single.model.clone()).unwrap_or_default(),
+        profiles: routed.collect::<Result<_, Error>>()?,
+        models: singles,
+        oracle,
+    })
+}
+
+/// Only models that answered as many prompts as any can be compared.
+fn best(singles: &[Single]) -> Option<&Single> {
+    let most = singles.iter().map(|single| single.prompts).max()?;
+    let whole = singles.iter().filter(|single| single.prompts == most);
+    whole.max_by(|a, b| a.mean.quality.total_cmp(&b.mean.quality).then(b.mean.cost_usd.total_cmp(&a.mean.cost_usd)))
+}
+
+struct Replay<'t> {
+    table: &'t Table,
+    config: Config,
+    /// By the table's models.
+    from_table: Vec<bool>,
+    now: Time,
+}
+
+impl<'t> Replay<'t> {
+    fn new(table: &'t Table, config: &Config, now: Time) -> Result<Self, Error> {
+        let router = router(config)?;
+        let known = |model: &String| router.books().everyones().find(model).is_some_and(|found| found.spec.is_some());
+        let from_table: Vec<bool> = table.models.iter().map(|model| !known(model)).collect();
+        let mut config = config.clone();
+        for (place, model) in table.models.iter().enumerate().filter(|(place, _)| from_table[*place]) {
+            config.catalogue.insert(model.clone(), facts(table, place));
+        }
+        Ok(Self { table, config, from_table, now })
+    }
+
+    fn singles(&self) -> Vec<Single> {
+        let single = |(place, model): (usize, &String)| {
+            let outcomes: Vec<&Outcome> = self.table.rows.iter().filter_map(|row| row.outcome(place)).collect();
+            let facts_from_table = self.from_table[place];
+            Single {
+                model: model.clone(),
+                prompts: outcomes.len(),
+                mean: mean(&outcomes, outcomes.len()),
+                facts_from_table,
+            }
+        };
+        self.table.models.iter().enumerate().map(single).collect()
+    }
+
+    /// The best outcome of each prompt; the cheaper of equals.
+    fn oracle(&self) -> Mean {
+        let best = |row: &'t Row| {
+            row.outcomes().max_by(|a, b| a.score.total_cmp(&b.score).then(b.cost_usd.total_cmp(&a.cost_usd)))
+        };
+        mean(&self.table.rows.iter().filter_map(best).collect::<Vec<_>>(), self.table.rows.len())
+    }
+
+    fn routed(&self, profile: Profile) -> Result<Routed, Error> {
+        let (router, all_were_candidates) = self.router_of(profile)?;
+        let tenant = TenantId::from("evaluation");
+        let mut outcomes = Vec::new();
+        let mut chosen = BTreeMap::new();
+        for row in &self.table.rows {
+            let choice = router.for_profile(&tenant, profile, Need::of_text(row.tokens), self.now);
+            let first = choice.viable.iter().find_map(|candidate| {
+                let place = self.table.place(&candidate.model.name)?;
+                Some((candidate.model.name.clone(), row.outcome(place)?))
+            });
+            if let Some((model, outcome)) = first {
+                *chosen.entry(model).or_default() += 1;
+                outcomes.push(outcome);
+            }
+        }
+        Ok(Routed {
+            profile: profile::word(profile),
+            mean: mean(&outcomes, self.table.rows.len()),
+            chosen,
+            unanswered: self.table.rows.len() - outcomes.len(),
+            all_were_candidates,
+            of_oracle_quality: 0.0,
+            of_best_single_quality: 0.0,
+            of_best_single_cost: 0.0,
+        })
+    }
+
+    /// A router whose profile chooses among the table's models.
+    fn router_of(&self, profile: Profile) -> Result<(Router, bool), Error> {
+        let all = router(&self.config)?;
+        let plan = all.books().everyones().plan(profile);
+        let in_table = |group: &Vec<Arc<crate::router::Model>>| {
+            let names = group.iter().map(|model| model.name.clone());
+            names.filter(|name| self.table.place(name).is_some()).collect::<Vec<_>>()
+        };
+        let mut groups: Vec<Vec<String>> = plan.groups.iter().map(in_table).filter(|group| !group.is_empty()).collect();
+        let all_were_candidates = groups.is_empty();
+        if all_were_candidates {
+            groups.push(self.table.models.clone());
+        }
+        let mut config = self.config.clone();
+        config.models.insert(profile, Groups::InOrder(groups));
+        Ok((router(&config)?, all_were_candidates))
+    }
+}
+
+/// A router that asks nobody.
+fn router(config: &Config) -> Result<Router, Error> {
+    let providers = Providers::scripted(Script::new(&[])?);
+    Ok(Router::new(Books::new(config, &providers)?, providers))
+}
+
+/// What the table says of a model: its mean score as quality, its mean cost spread over its mean tokens.
+fn facts(table: &Table, place: usize) -> Entry {
+    let with: Vec<(&Row, &Outcome)> = table.rows.iter().filter_map(|row| Some((row, row.outcome(place)?))).collect();
+    let outcomes: Vec<&Outcome> = with.iter().map(|(_, outcome)| *outcome).collect();
+    let mean = mean(&outcomes, outcomes.len());
+    let tokens: u64 = with.iter().map(|(row, _)| row.tokens + REPLY_TOKENS).sum();
+    #[expect(clippy::cast_precision_loss, reason = "tokens of a table are far below 2^53")]
+    let per_million = if tokens == 0 { 0.0 } else { mean.cost_usd / tokens as f64 * MILLION };
+    let price = Price::new(per_million).ok();
+    Entry {
+        input_usd_per_million: price.or(Price::new(0.0).ok()),
+        output_usd_per_million: price.or(Price::new(0.0).ok()),
+        quality: Some((mean.quality * QUALITY_OF_SCORE).clamp(0.0, QUALITY_OF_SCORE)),
+        ..Entry::default()
+    }
+}
+
+/// Over so many prompts: those without an outcome count as 0.
+fn mean(outcomes: &[&Outcome], prompts: usize) -> Mean {
+    if prompts == 0 {
+        return Mean::default();
+    }
+    #[expect(clippy::cast_precision_loss, reason = "rows of a table are far below 2^53")]
+    let quality = outcomes.iter().map(|outcome| outcome.score).sum::<f64>() / prompts as f64;
+    let cost = outcomes.iter().map(|outcome| outcome.cost_usd).sum::<f64>();
+    Mean { quality, cost_usd: Usd::from_f64(cost).as_f64() }
+}
+
+/// Reads a table of outcomes.
+///
+/// # Errors
+/// What is wrong, with its line.
+pub fn read(input: impl BufRead, format: Format) -> Result<Table, String> {
+    table::read(input, format)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,215 @@
+//! A table of outcomes, in the forms such tables come in.
+//!
+//! - RouterBench: a row a prompt, with a column of scores named like each model, and one named `MODEL|total_cost`.
+//! - Long: a row an outcome, with `prompt`, `model`, `score` and `cost`; rows with one `sample_id`, or one prompt, are one.
+//!
+//! Either as CSV with a head line, or as JSON Lines with the same names as keys.
+
+use std::collections::BTreeMap;
+use std::io::BufRead;
+
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use super::text::{RECORD_BYTES_MAX, Records};
+use crate::need::tokens_of;
+
+/// Prompts of one table.
+pub const ROWS_MAX: usize = 1_000_000;
+/// Models of one table.
+const MODELS_MAX: usize = 256;
+const COST_END: &str = "|total_cost";
+/// Columns that are no model's, whatever stands in them.
+const PROMPT: [&str; 2] = ["prompt", "input"];
+const MODEL: [&str; 1] = ["model"];
+const SCORE: [&str; 3] = ["score", "performance", "quality"];
+const COST: [&str; 4] = ["cost", "total_cost", "cost_usd", "total_cost_usd"];
+const ID: [&str; 3] = ["sample_id", "prompt_id", "id"];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Csv,
+    /// JSON Lines.
+    Jsonl,
+}
+
+/// Prompts with what each model made of them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Table {
+    pub models: Vec<String>,
+    pub(super) rows: Vec<Row>,
+    places: BTreeMap<String, usize>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Row {
+    /// Of the prompt, estimated.
+    pub tokens: u64,
+    /// By the model's place in the table.
+    outcomes: BTreeMap<usize, Outcome>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Outcome {
+    pub score: f64,
+    pub cost_usd: f64,
+}
+
+impl Row {
+    pub fn outcome(&self, place: usize) -> Option<&Outcome> {
+        self.outcomes.get(&place)
+    }
+
+    pub fn outcomes(&self) -> impl Iterator<Item = &Outcome> {
+        self.outcomes.values()
+    }
+}
+
+impl Table {
+    pub(super) fn place(&self, model: &str) -> Option<usize> {
+        self.places.get(model).copied()
+    }
+
+    fn placed(&mut self, model: &str) -> Result<usize, String> {
+        if let Some(place) = self.place(model) {
+            return Ok(place);
+        }
+        if self.models.len() >= MODELS_MAX {
+            return Err(format!("there are more than {MODELS_MAX} models"));
+        }
+        self.models.push(model.to_owned());
+        self.places.insert(model.to_owned(), self.models.len() - 1);
+        Ok(self.models.len() - 1)
+    }
+
+    fn push(&mut self, row: Row) -> Result<usize, String> {
+        if self.rows.len() >= ROWS_MAX {
+            return Err(format!("there are more than {ROWS_MAX} prompts"));
+        }
+        self.rows.push(row);
+        Ok(self.rows.len() - 1)
+    }
+}
+
+pub(super) fn read(input: impl BufRead, format: Format) -> Result<Table, String> {
+    let mut reader = Reader::default();
+    match format {
+        Format::Csv => csv(input, &mut reader)?,
+        Format::Jsonl => jsonl(input, &mut reader)?,
+    }
+    if reader.table.rows.is_empty() {
+        return Err("it has no outcome".to_owned());
+    }
+    Ok(reader.table)
+}
+
+fn csv(input: impl BufRead, reader: &mut Reader) -> Result<(), String> {
+    let mut records = Records::new(input);
+    let Some((_, head)) = records.next()? else { return Ok(()) };
+    while let Some((line, fields)) = records.next()? {
+        if fields.len() != head.len() {
+            return Err(format!("line {line}: {} fields under a head of {}", fields.len(), head.len()));
+        }
+        let cell = |name: &str| head.iter().position(|column| column == name).and_then(|place| fields.get(place));
+        let names = || head.iter().map(String::as_str);
+        reader.take(names, &|name| cell(name).cloned()).map_err(|problem| format!("line {line}: {problem}"))?;
+    }
+    Ok(())
+}
+
+fn jsonl(input: impl BufRead, reader: &mut Reader) -> Result<(), String> {
+    for (number, line) in input.lines().enumerate() {
+        let at = |problem: String| format!("line {}: {problem}", number + 1);
+        let line = line.map_err(|error| at(error.to_string()))?;
+        if line.len() > RECORD_BYTES_MAX {
+            return Err(at(format!("it is over the limit of {RECORD_BYTES_MAX} bytes")));
+        }
+        if line.trim().is_empty() {
+            continue;
+        }
+        let object: Map<String, Value> =
+            serde_json::from_str(&line).map_err(|error| at(format!("it is no JSON object: {error}")))?;
+        let cell = |name: &str| match object.get(name)? {
+            Value::Null => None,
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        };
+        reader.take(|| object.keys().map(String::as_str), &cell).map_err(at)?;
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct Reader {
+    table: Table,
+    /// Rows of the long form, by what names their prompt.
+    prompts: BTreeMap<[u8; 32], usize>,
+}
+
+impl Reader {
+    /// One record, whichever form it has.
+    fn take<'n, N: Iterator<Item = &'n str>>(
+        &mut self,
+        names: impl Fn() -> N,
+        cell: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<(), String> {
+        let any = |known: &[&str]| {
+            let name = names().find(|name| known.iter().any(|known| name.eq_ignore_ascii_case(known)))?;
+            cell(name)
+        };
+        let wide: Vec<&str> = names().filter_map(|name| name.strip_suffix(COST_END)).collect();
+        let prompt = any(&PROMPT).ok_or("it has no `prompt`")?;
+        if wide.is_empty() { self.long(&prompt, any) } else { self.wide(&prompt, &wide, cell) }
+    }
+
+    fn wide(&mut self, prompt: &str, models: &[&str], cell: &dyn Fn(&str) -> Option<String>) -> Result<(), String> {
+        let mut row = Row { tokens: tokens_of(prompt), ..Row::default() };
+        for model in models {
+            let score = cell(model).as_deref().map(|text| number(model, text)).transpose()?.flatten();
+            let name = format!("{model}{COST_END}");
+            let cost = cell(&name).as_deref().map(|text| number(&name, text)).transpose()?.flatten();
+            let place = self.table.placed(model)?;
+            if let (Some(score), Some(cost_usd)) = (score, cost) {
+                row.outcomes.insert(place, Outcome { score, cost_usd });
+            }
+        }
+        self.table.push(row).map(drop)
+    }
+
+    fn long(&mut self, prompt: &str, any: impl Fn(&[&str]) -> Option<String>) -> Result<(), String> {
+        let lacks = |what: &str| {
+            format!(
+                "it has no `{what}`: a row has prompt, model, score and cost, or columns `MODEL` and `MODEL{COST_END}`"
+            )
+        };
+        let model = any(&MODEL).ok_or_else(|| lacks("model"))?;
+        let score = any(&SCORE).ok_or_else(|| lacks("score"))?;
+        let cost = any(&COST).ok_or_else(|| lacks("cost"))?;
+        let (score, cost) = (number("score", &score)?, number("cost", &cost)?);
+        let named = any(&ID).unwrap_or_else(|| prompt.to_owned());
+        let digest: [u8; 32] = Sha256::digest(named.as_bytes()).into();
+        let row = match self.prompts.get(&digest) {
+            Some(row) => *row,
+            None => self.table.push(Row { tokens: tokens_of(prompt), ..Row::default() })?,
+        };
+        self.prompts.insert(digest, row);
+        let place = self.table.placed(&model)?;
+        if let (Some(score), Some(cost_usd)) = (score, cost) {
+            self.table.rows[row].outcomes.insert(place, Outcome { score, cost_usd });
+        }
+        Ok(())
+    }
+}
+
+/// A blank cell is no outcome. RouterBench also writes scores as words.
+fn number(what: &str, text: &str) -> Result<Option<f64>, String> {
+    let text = text.trim();
+    match text {
+        "" | "nan" | "NaN" | "None" => return Ok(None),
+        "True" | "true" => return Ok(Some(1.0)),
+        "False" | "false" => return Ok(Some(0.0)),
+        _ => {}
+    }
+    let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
+    number.map(Some).ok_or_else(|| format!("`{what}` is no number: `{}`", text.chars().take(40).collect::<String>()))
+}
