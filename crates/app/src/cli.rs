@@ -1,6 +1,7 @@
 //! The command line: what may be asked, and the help that says so.
 
 mod knowledge;
+pub mod models;
 
 use std::path::PathBuf;
 
@@ -48,6 +49,9 @@ pub enum Command {
     /// Look at agents, register them and take them out.
     #[command(subcommand)]
     Agents(Agents),
+    /// Look at models: what they cost, why each was asked, what choosing saves.
+    #[command(subcommand)]
+    Models(models::Models),
     /// Check definitions: each finding with its file, line, column and a way out.
     Validate(Validate),
     /// Draw a workflow.

@@ -9,6 +9,7 @@ mod graph;
 mod init;
 mod json;
 mod knowledge;
+mod models;
 mod part;
 mod reference;
 mod run;
@@ -29,6 +30,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Init(args) => init::run(&args),
         Command::Run(args) => wait(until_stopped(run::run(&project, args))),
         Command::Runs(args) => wait(until_stopped(runs::run(&project, args))),
+        Command::Models(args) => wait(models::run(&project, args)),
         Command::Serve(args) => wait(serve::run(&project, args)),
         Command::Knowledge(args) => wait(knowledge::run(&project, args)),
         Command::Agents(args) => wait(agents::run(&project, args)),

@@ -4,6 +4,7 @@ mod doctor;
 mod examples;
 mod hostile;
 mod init;
+mod models;
 mod pages;
 mod place;
 mod reading;

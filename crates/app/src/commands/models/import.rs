@@ -1,0 +1,89 @@
+//! `baton models import`: prices from the public LiteLLM price map.
+
+use std::path::Path;
+
+use anyhow::Context;
+use baton_models::litellm::{self, Imported};
+use baton_models::{Catalogue, CatalogueFile};
+use serde_json::json;
+
+use crate::cli::models::Import;
+use crate::project::{IMPORTED, Project, read, shown};
+use crate::{Exit, Misuse, print};
+
+/// Whose models are taken where nothing else is said.
+const USUAL: [&str; 2] = ["openai", "anthropic"];
+
+pub fn run(project: &Project, args: &Import) -> anyhow::Result<Exit> {
+    let wanted = wanted(project, args)?;
+    let imported = litellm::import(&read(&args.file)?, &wanted)
+        .map_err(|problem| Misuse::new(format!("{}: {problem}", shown(&args.file))))?;
+    if imported.layer.models.is_empty() {
+        return Err(Misuse::new(format!("{} has no model of {}", shown(&args.file), said(&wanted)))
+            .hint("`--provider NAME` takes those of another provider, `--all` those of all")
+            .into());
+    }
+    let text = text(args, &imported);
+    check(&text)?;
+    if args.print {
+        print::line(text.trim_end());
+        return Ok(Exit::Completed);
+    }
+    let file = project.root.join(IMPORTED);
+    write(&file, &text)?;
+    let left_out: usize = imported.left_out.values().sum();
+    if args.json {
+        print::pretty(&json!({
+            "file": shown(&file), "models": imported.layer.models, "left_out": imported.left_out,
+        }));
+    } else {
+        let count = imported.layer.models.len();
+        print::line(format_args!("{count} models of {} in {}; {left_out} rows left out", said(&wanted), shown(&file)));
+        for (why, count) in &imported.left_out {
+            print::line(format_args!("  {count:>5}  {why}"));
+        }
+    }
+    Ok(Exit::Completed)
+}
+
+/// By their names in the price map; none means all.
+fn wanted(project: &Project, args: &Import) -> anyhow::Result<Vec<String>> {
+    if args.all {
+        return Ok(Vec::new());
+    }
+    if !args.providers.is_empty() {
+        return Ok(args.providers.clone());
+    }
+    let here = project.settings.models.remote().map_err(|error| Misuse::new(error.to_string()).code(error.code()))?;
+    let mut wanted: Vec<String> = USUAL.map(str::to_owned).into();
+    wanted.extend(here.into_iter().map(|(name, ..)| name));
+    wanted.sort();
+    wanted.dedup();
+    Ok(wanted)
+}
+
+fn said(wanted: &[String]) -> String {
+    if wanted.is_empty() { "all providers".to_owned() } else { wanted.join(", ") }
+}
+
+fn text(args: &Import, imported: &Imported) -> String {
+    let name = args.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    imported.layer.to_yaml(&format!(
+        "Written by `baton models import {name}`, and overwritten by the next import.\n\
+         It lies below models.yaml: write there what is to stay."
+    ))
+}
+
+/// What is written is read again by everything, so it is read once before.
+fn check(text: &str) -> anyhow::Result<()> {
+    let file = CatalogueFile::read(text.as_bytes()).map_err(|found| Misuse::found(&found, IMPORTED, text))?;
+    Catalogue::with([&file.layer]).map_err(|error| Misuse::new(error.to_string()).code(error.code()))?;
+    Ok(())
+}
+
+/// All of it or nothing: who reads it meanwhile sees the file as it was.
+fn write(file: &Path, text: &str) -> anyhow::Result<()> {
+    let beside = file.with_extension("yaml.new");
+    let written = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, file));
+    written.with_context(|| format!("{} cannot be written", shown(file)))
+}

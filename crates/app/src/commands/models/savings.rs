@@ -1,0 +1,160 @@
+//! `baton models savings`: what choosing models saves.
+
+use baton_core::definition::parse_duration;
+use baton_core::money::Usd;
+use baton_models::savings::{self, Savings, Share, Table};
+use baton_models::{Spec, price};
+use baton_ports::clock::{Clock, SystemClock};
+use baton_ports::decisions::{Decisions as _, Sum};
+use serde_json::{Value, json};
+
+use super::{Known, store};
+use crate::cli::models::Savings as Args;
+use crate::project::Project;
+use crate::{Exit, Misuse, print};
+
+pub async fn run(project: &Project, args: &Args) -> anyhow::Result<Exit> {
+    if args.recorded {
+        return recorded(project, args).await;
+    }
+    let savings = table(args)?.savings().map_err(Misuse::new)?;
+    if args.json {
+        print::pretty(&json!(savings));
+    } else {
+        tell(&savings);
+    }
+    Ok(Exit::Completed)
+}
+
+/// The seed's table, with what was told instead.
+fn table(args: &Args) -> anyhow::Result<Table> {
+    let mut table = savings::seed();
+    table.conversations_per_day = args.conversations;
+    table.days = args.days;
+    if let Some(naive) = args.naive {
+        table.naive_usd = usd("--naive", naive)?;
+    }
+    if !args.shares.is_empty() {
+        table.shares = args.shares.iter().map(|text| share(text)).collect::<anyhow::Result<_>>()?;
+    }
+    Ok(table)
+}
+
+/// `PROFILE=PERCENT:USD`.
+fn share(text: &str) -> anyhow::Result<Share> {
+    let wrong = || Misuse::new(format!("`{text}` is no share")).hint("write it as fast=60:0.001");
+    let (profile, rest) = text.split_once('=').ok_or_else(wrong)?;
+    let (percent, cost) = rest.split_once(':').ok_or_else(wrong)?;
+    let percent: f64 = percent.trim_end_matches('%').parse().map_err(|_| wrong())?;
+    let cost: f64 = cost.parse().map_err(|_| wrong())?;
+    let model = savings::seed().shares.into_iter().find(|share| share.profile == profile).map(|share| share.model);
+    Ok(Share {
+        profile: profile.to_owned(),
+        model: model.unwrap_or_default(),
+        percent,
+        usd_per_conversation: usd("--share", cost)?,
+    })
+}
+
+fn usd(what: &str, amount: f64) -> anyhow::Result<Usd> {
+    const USD_MAX: f64 = 1e6;
+    if (0.0..=USD_MAX).contains(&amount) {
+        return Ok(Usd::from_f64(amount));
+    }
+    Err(Misuse::new(format!("{what}: {amount} is not from 0 to {USD_MAX} US dollars")).into())
+}
+
+fn tell(savings: &Savings) {
+    print::line(format_args!(
+        "{} conversations a day, all with {}: ${:.2} a day, ${:.2} a month of {} days",
+        savings.conversations_per_day,
+        savings.naive_model,
+        savings.naive_usd_per_day,
+        savings.naive_usd_per_month,
+        savings.days
+    ));
+    for row in &savings.rows {
+        print::line(format_args!(
+            "  {:>3} % {:<9} {:<16} ${} x {} = ${:.2} a day",
+            row.percent, row.profile, row.model, row.usd_per_conversation, row.conversations_per_day, row.usd_per_day
+        ));
+    }
+    print::line(format_args!(
+        "routed: ${:.2} a day, ${:.2} a month",
+        savings.routed_usd_per_day, savings.routed_usd_per_month
+    ));
+    print::line(format_args!("saved: {:.0} % (${:.2} a month)", savings.saved_percent, savings.saved_usd_per_month));
+}
+
+/// What was paid here, against the same tokens at one model's price.
+async fn recorded(project: &Project, args: &Args) -> anyhow::Result<Exit> {
+    let since = parse_duration(&args.since)
+        .map_err(|problem| Misuse::new(format!("--since: {problem}")).hint("write it as 30d or 12h"))?;
+    let known = Known::read(project).await?;
+    let spec = known.gateway.facts(&known.tenant, &args.against).ok_or_else(|| known.unknown(&args.against))?;
+    let sums = match store(project)? {
+        Some(store) => store.sums(&known.tenant, SystemClock.now() - since).await?,
+        None => Vec::new(),
+    };
+    let report = Recorded::of(&sums, &args.against, &spec);
+    if args.json {
+        print::pretty(&report.as_json());
+    } else {
+        report.tell(&args.since);
+    }
+    Ok(Exit::Completed)
+}
+
+struct Recorded<'s> {
+    sums: &'s [Sum],
+    against: &'s str,
+    paid: Usd,
+    naive: Usd,
+}
+
+impl<'s> Recorded<'s> {
+    fn of(sums: &'s [Sum], against: &'s str, spec: &Spec) -> Self {
+        // Of many calls together nobody knows which were long: the prices of short ones are the careful assumption.
+        let spec = Spec { long: Vec::new(), ..spec.clone() };
+        let naive = sums.iter().map(|sum| price::cost(&spec, &sum.usage)).sum();
+        Self { sums, against, paid: sums.iter().map(|sum| sum.cost).sum(), naive }
+    }
+
+    fn percent(&self) -> f64 {
+        let naive = self.naive.as_f64();
+        if naive > 0.0 { (naive - self.paid.as_f64()) / naive * 100.0 } else { 0.0 }
+    }
+
+    fn as_json(&self) -> Value {
+        let row = |sum: &Sum| {
+            let mut shown = json!(sum);
+            if let Value::Object(fields) = &mut shown {
+                fields.insert("cost".into(), json!(sum.cost.as_f64()));
+            }
+            shown
+        };
+        json!({
+            "rows": self.sums.iter().map(row).collect::<Vec<_>>(), "against": self.against,
+            "paid_usd": self.paid.as_f64(), "naive_usd": self.naive.as_f64(), "saved_percent": self.percent(),
+        })
+    }
+
+    fn tell(&self, since: &str) {
+        if self.sums.is_empty() {
+            print::line(format_args!("no model was asked in the last {since}"));
+            return;
+        }
+        for sum in self.sums {
+            print::line(format_args!(
+                "  {:<9} {:<20} {:>8} calls  {}",
+                baton_models::profile::word(sum.profile),
+                sum.model,
+                sum.calls,
+                sum.cost
+            ));
+        }
+        print::line(format_args!("paid in the last {since}: {}", self.paid));
+        print::line(format_args!("the same tokens with {}: {}", self.against, self.naive));
+        print::line(format_args!("saved: {:.0} %", self.percent()));
+    }
+}

@@ -1,0 +1,115 @@
+//! `baton models show`: one model, or one profile.
+
+use baton_core::model::Profile;
+use baton_models::{Fare, Listed, profile};
+use serde_json::{Value, json};
+
+use super::Known;
+use crate::cli::models::Show;
+use crate::project::Project;
+use crate::{Exit, print};
+
+pub async fn run(project: &Project, args: &Show) -> anyhow::Result<Exit> {
+    let known = Known::read(project).await?;
+    match profile::of_word(&args.name) {
+        Some(wanted) => show_profile(&known, wanted, args),
+        None => show_model(&known, args)?,
+    }
+    Ok(Exit::Completed)
+}
+
+fn show_model(known: &Known, args: &Show) -> anyhow::Result<()> {
+    let models = known.gateway.models(&known.tenant);
+    let model = models.iter().find(|model| model.name == args.name).ok_or_else(|| known.unknown(&args.name))?;
+    let fare = known.gateway.fares().into_iter().find(|fare| fare.model == args.name);
+    let profiles: Vec<Value> = profile::ALL.into_iter().filter_map(|wanted| place(known, wanted, &args.name)).collect();
+    if args.json {
+        print::pretty(&json!({
+            "name": model.name, "provider": model.provider, "facts": model.facts, "unusable": model.unusable,
+            "profiles": profiles, "fares": fare,
+        }));
+    } else {
+        tell_model(model, fare.as_ref(), &profiles);
+    }
+    Ok(())
+}
+
+/// Where a profile has a model.
+fn place(known: &Known, wanted: Profile, model: &str) -> Option<Value> {
+    let groups = known.gateway.rules(&known.tenant, wanted).groups;
+    let group = groups.iter().position(|group| group.iter().any(|name| name == model))?;
+    Some(json!({ "profile": profile::word(wanted), "group": group + 1 }))
+}
+
+fn tell_model(model: &Listed, fare: Option<&Fare>, profiles: &[Value]) {
+    print::line(format_args!("{} at {}", model.name, model.provider));
+    let fact = |name: &str, value: String| print::line(format_args!("  {name:<28} {value}"));
+    match json!(model.facts) {
+        Value::Object(facts) => {
+            let shown = facts.iter().filter(|(name, _)| *name != "provider");
+            shown.for_each(|(name, value)| fact(name, plain(value)));
+        }
+        _ => fact("facts", "none: its calls count as free until models.yaml has its price".to_owned()),
+    }
+    for place in profiles {
+        fact("profile", format!("{}, group {}", plain(&place["profile"]), place["group"]));
+    }
+    if let Some(fare) = fare {
+        fact("circuit", plain(&json!(fare.circuit)));
+    }
+    fact("usable", model.unusable.as_ref().map_or("yes".to_owned(), |why| format!("no: {why}")));
+}
+
+fn show_profile(known: &Known, wanted: Profile, args: &Show) {
+    let rules = known.gateway.rules(&known.tenant, wanted);
+    let preview = known.gateway.preview(&known.tenant, wanted, args.tokens);
+    if args.json {
+        print::pretty(&json!({
+            "profile": profile::word(wanted), "models": rules.groups, "max_cost_usd": rules.max_cost.as_f64(),
+            "max_latency_ms": rules.max_latency.as_millis() as u64, "weights": rules.weights, "choice": preview,
+        }));
+        return;
+    }
+    let weights = rules.weights;
+    print::line(format_args!(
+        "{}: at most {} and {} ms a call; latency {:.2}, cost {:.2}, quality {:.2}",
+        profile::word(wanted),
+        rules.max_cost,
+        rules.max_latency.as_millis(),
+        weights.latency,
+        weights.cost,
+        weights.quality
+    ));
+    print::line(format_args!("\nfor a request of {} tokens, now:", args.tokens));
+    tell_choice(&preview);
+}
+
+/// A choice as it is kept of a call.
+pub fn tell_choice(choice: &Value) {
+    print::line(format_args!("  {}", plain(&choice["reasoning"])));
+    for candidate in choice["candidates"].as_array().into_iter().flatten() {
+        print::line(format_args!(
+            "  {:<24} score {:.4} = latency {:.2}, cost {:.2}, quality {:.2}; about ${:.6}, {} ms; group {}",
+            plain(&candidate["model"]),
+            number(&candidate["score"]),
+            number(&candidate["latency_score"]),
+            number(&candidate["cost_score"]),
+            number(&candidate["quality_score"]),
+            number(&candidate["estimated_cost_usd"]),
+            candidate["expected_latency_ms"],
+            candidate["group"],
+        ));
+    }
+    for dropped in choice["dropped"].as_array().into_iter().flatten() {
+        print::line(format_args!("  {:<24} not asked: {}", plain(&dropped["model"]), plain(&dropped["says"])));
+    }
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_default()
+}
+
+/// A string without its quotes.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}

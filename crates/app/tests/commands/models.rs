@@ -1,0 +1,212 @@
+//! `baton models`: the catalogue, its prices, and what was chosen and why.
+
+use serde_json::{Value, json};
+
+use super::place::Place;
+
+/// A workflow whose agent asks a model once, answered from a file.
+const WORKFLOW: &str = "name: ask\nnodes: [{id: hello, agent: greeter, prompt_template: 'Say hello'}]\n";
+const AGENT: &str = "name: greeter\ntype: simple\nmodel_profile: fast\nsystem_prompt: You greet.\n";
+const REPLY: &str = "agent: greeter\nreplies: [{content: Hola, usage: {input_tokens: 1000, output_tokens: 500}}]\n";
+const OUTCOMES: &str = "prompt,model,score,cost\n\
+    easy,gpt-3.5-turbo,1,0.001\neasy,gpt-4,1,0.05\nhard,gpt-3.5-turbo,0,0.001\nhard,gpt-4,1,0.05\n";
+const PRICES: &str = r#"{"sample_spec": {"mode": "x"},
+    "gpt-next": {"litellm_provider": "openai", "mode": "chat", "input_cost_per_token": 1.5e-7,
+        "output_cost_per_token": 6e-7, "cache_read_input_token_cost": 7.5e-8, "max_input_tokens": 128000},
+    "claude-next": {"litellm_provider": "anthropic", "mode": "chat", "input_cost_per_token": 3e-6,
+        "output_cost_per_token": 1.5e-5, "cache_creation_input_token_cost": 3.75e-6,
+        "input_cost_per_token_above_200k_tokens": 6e-6, "output_cost_per_token_above_200k_tokens": 2.25e-5},
+    "groq/llama": {"litellm_provider": "groq", "mode": "chat", "input_cost_per_token": 1e-7,
+        "output_cost_per_token": 1e-7}}"#;
+
+fn clinic() -> Place {
+    Place::with(&[("workflows/ask.yaml", WORKFLOW), ("agents/greeter.yaml", AGENT), ("replies/a.yaml", REPLY)])
+}
+
+fn model<'l>(list: &'l Value, name: &str) -> &'l Value {
+    let models = list["models"].as_array().expect("models");
+    models.iter().find(|model| model["name"] == name).expect(name)
+}
+
+#[test]
+fn the_seeds_models_and_todays_are_listed_with_their_prices() {
+    let place = Place::empty();
+    let list = place.baton(&["models", "list", "--json"]).ends(0).json();
+    assert_eq!(list["scripted"], true);
+    let seeds = [("gpt-4", 30.0, 60.0), ("gpt-3.5-turbo", 0.5, 1.5), ("claude-3-haiku", 0.25, 1.25)];
+    for (name, input, output) in seeds {
+        let facts = &model(&list, name)["facts"];
+        assert_eq!(
+            (&facts["input_usd_per_million"], &facts["output_usd_per_million"]),
+            (&json!(input), &json!(output))
+        );
+    }
+    place.baton(&["models", "list"]).ends(0).says("claude-haiku-5-5").says("Replies come from replies/");
+    assert!(!place.path().join(".baton").exists(), "looking makes no database");
+}
+
+#[test]
+fn what_stands_against_a_model_is_said() {
+    let place = Place::with(&[("baton.toml", "[models.providers.anthropic]\napi_key = \"sk-ant-1\"\n")]);
+    let list = place.baton(&["models", "list", "--json"]).ends(0).json();
+    assert_eq!(model(&list, "claude-haiku-5-5")["unusable"], Value::Null);
+    assert_eq!(model(&list, "gpt-4o")["unusable"], "no provider `openai` is set up");
+    assert_eq!(model(&list, "claude-3-haiku")["unusable"], "its provider has retired it on 2026-04-20");
+}
+
+#[test]
+fn a_profile_shows_whom_it_would_ask_and_why() {
+    let place = Place::empty();
+    let fast = place.baton(&["models", "show", "fast", "--json"]).ends(0).json();
+    assert_eq!((&fast["max_cost_usd"], &fast["max_latency_ms"]), (&json!(0.01), &json!(1000)));
+    assert_eq!(fast["choice"]["chosen"], "claude-3-haiku");
+    place.baton(&["models", "show", "fast"]).ends(0).says("claude-3-haiku suits fast best");
+    let large = place.baton(&["models", "show", "fast", "--tokens", "20000", "--json"]).ends(0).json();
+    let dropped = large["choice"]["dropped"].as_array().expect("dropped");
+    assert!(dropped.iter().any(|row| row["model"] == "gpt-3.5-turbo" && row["reason"] == "context"), "{large}");
+    assert_eq!(fast["weights"], json!({"latency": 0.6, "cost": 0.3, "quality": 0.1}));
+}
+
+#[test]
+fn a_models_facts_are_shown_and_a_wrong_name_gets_a_suggestion() {
+    let place = Place::empty();
+    place.baton(&["models", "show", "gpt-4-turbo"]).ends(0).says("fast, group 2").says("balanced, group 1");
+    let shown = place.baton(&["models", "show", "gpt-4-turbo", "--json"]).ends(0).json();
+    assert_eq!(shown["facts"]["context_tokens"], 128_000);
+    place.baton(&["models", "show", "gpt-4-trubo"]).ends(2).warns("did you mean `gpt-4-turbo`?");
+}
+
+#[test]
+fn a_projects_catalogue_lies_over_the_shipped_one() {
+    let place = Place::with(&[(
+        "models.yaml",
+        "models:\n  gpt-4: {quality: 3}\n  mine: {input_usd_per_million: 1, output_usd_per_million: 2}\n",
+    )]);
+    let list = place.baton(&["models", "list", "--json"]).ends(0).json();
+    assert_eq!(
+        (&model(&list, "gpt-4")["facts"]["quality"], &model(&list, "gpt-4")["facts"]["context_tokens"]),
+        (&json!(3.0), &json!(8192))
+    );
+    assert_eq!(model(&list, "mine")["provider"], "openai");
+    place.write("models.yaml", "models:\n  gpt-4:\n    qualty: 3\n");
+    place.baton(&["models", "list"]).ends(2).warns("models.yaml:3:5").warns("did you mean `quality`?");
+    place.baton(&["validate"]).ends(2).warns("models.yaml:3:5");
+    place.write("models.yaml", "models:\n  mine: {quality: 3}\n");
+    place.baton(&["models", "list"]).ends(2).warns("error[MODELS-003]").warns("model `mine`");
+}
+
+#[test]
+fn a_price_map_is_imported_below_what_the_project_says() {
+    let place = Place::with(&[("prices.json", PRICES), ("models.yaml", "models: {gpt-next: {quality: 8}}\n")]);
+    place.baton(&["models", "list"]).ends(2).warns("model `gpt-next`: it has no price");
+    place
+        .baton(&["models", "import", "prices.json"])
+        .ends(0)
+        .says("2 models of anthropic, openai")
+        .says("another provider");
+    let shown = place.baton(&["models", "show", "gpt-next", "--json"]).ends(0).json();
+    let facts = &shown["facts"];
+    assert_eq!(
+        (&facts["input_usd_per_million"], &facts["cached_usd_per_million"], &facts["quality"]),
+        (&json!(0.15), &json!(0.075), &json!(8.0))
+    );
+    let steps = place.baton(&["models", "show", "claude-next", "--json"]).ends(0).json();
+    assert_eq!(steps["facts"]["above"][0]["tokens"], 200_000);
+    let printed = place.baton(&["models", "import", "prices.json", "--provider", "groq", "--print"]).ends(0);
+    printed.says("\"groq/llama\":").says("upstream: \"llama\"");
+    place.baton(&["models", "import", "prices.json", "--provider", "nobody"]).ends(2).warns("has no model of nobody");
+    place.baton(&["models", "import", "models.yaml"]).ends(2).warns("it is no price map");
+}
+
+#[test]
+fn profiles_are_judged_on_a_table_beside_the_best_model_and_an_oracle() {
+    let place = Place::with(&[("outcomes.csv", OUTCOMES)]);
+    let found = place.baton(&["models", "evaluate", "outcomes.csv", "--json"]).ends(0).json();
+    assert_eq!((&found["best_single"], &found["oracle"]["quality"]), (&json!("gpt-4"), &json!(1.0)));
+    let profile = |name: &str| {
+        let all = found["profiles"].as_array().expect("profiles");
+        all.iter().find(|routed| routed["profile"] == name).expect(name).clone()
+    };
+    assert_eq!((&profile("fast")["quality"], &profile("fast")["chosen"]["gpt-3.5-turbo"]), (&json!(0.5), &json!(2)));
+    assert_eq!((&profile("powerful")["quality"], &profile("powerful")["cost_usd"]), (&json!(1.0), &json!(0.1)));
+    place
+        .baton(&["models", "evaluate", "outcomes.csv", "--profile", "fast"])
+        .ends(0)
+        .says("best single model")
+        .says("50.0 % of the best single model's quality at 2.0 % of its cost");
+    place.write("bad.csv", "prompt,model,score,cost\na,b,high,1\n");
+    place.baton(&["models", "evaluate", "bad.csv"]).ends(2).warns("bad.csv: line 2: `score` is no number");
+    place.baton(&["models", "evaluate", "none.csv"]).ends(2).warns("none.csv cannot be read");
+    place
+        .baton(&["models", "evaluate", "outcomes.csv", "--profile", "quick"])
+        .ends(2)
+        .warns("fast, balanced and powerful");
+}
+
+#[test]
+fn the_seeds_savings_come_out_and_ones_own_too() {
+    let place = Place::empty();
+    place.baton(&["models", "savings"]).ends(0).says("$738.00 a month").says("saved: 84 % ($3762.00 a month)");
+    let seeds = place.baton(&["models", "savings", "--json"]).ends(0).json();
+    assert_eq!((&seeds["naive_usd_per_month"], &seeds["routed_usd_per_day"]), (&json!(4500.0), &json!(24.6)));
+    let own =
+        ["models", "savings", "--share", "fast=50:0.01", "--share", "powerful=50:0.1", "--naive", "0.2", "--json"];
+    assert_eq!(place.baton(&own).ends(0).json()["saved_percent"], json!(72.5));
+    place.baton(&["models", "savings", "--share", "fast=50:0.01"]).ends(2).warns("the shares come to 50 %");
+    place.baton(&["models", "savings", "--share", "fast"]).ends(2).warns("fast=60:0.001");
+}
+
+#[test]
+fn why_each_model_was_asked_is_kept_and_summed() {
+    let place = clinic();
+    place.baton(&["models", "decisions"]).ends(0).says("no model was asked");
+    place.baton(&["run", "ask", "--id", "one"]).ends(0);
+    let found = place.baton(&["models", "decisions", "--run", "one", "--json"]).ends(0).json();
+    let decision = &found[0];
+    assert_eq!(
+        (&decision["requested_profile"], &decision["selected_model"]),
+        (&json!("fast"), &json!("claude-3-haiku"))
+    );
+    assert_eq!(
+        (&decision["node_id"], &decision["selected_provider"], &decision["success"]),
+        (&json!("hello"), &json!("script"), &json!(true))
+    );
+    assert_eq!(decision["choice"]["chosen"], "claude-3-haiku");
+    let cost = 1_000.0 * 0.25e-6 + 500.0 * 1.25e-6;
+    assert!((decision["actual_cost"].as_f64().expect("a cost") - cost).abs() < 1e-12, "{decision}");
+    let key = decision["key"].as_str().expect("a key");
+    place.baton(&["models", "decisions", "--key", key]).ends(0).says("suits fast best").says("gpt-3.5-turbo");
+    place.baton(&["models", "decisions", "--key", "none"]).ends(2).warns("no call `none` is recorded");
+
+    let sums = place.baton(&["models", "savings", "--recorded", "--json"]).ends(0).json();
+    assert_eq!((&sums["rows"][0]["calls"], &sums["naive_usd"]), (&json!(1), &json!(0.06)));
+    place
+        .baton(&["models", "savings", "--recorded"])
+        .ends(0)
+        .says("the same tokens with gpt-4: $0.0600")
+        .says("saved: 99 %");
+}
+
+#[test]
+fn a_person_takes_a_model_out_of_use_and_back() {
+    let place = Place::with(&[("baton.toml", "[models.providers.anthropic]\napi_key = \"sk-ant-1\"\n")]);
+    place.baton(&["models", "circuits"]).ends(0).says("no circuit is open");
+    place
+        .baton(&["models", "circuits", "--open", "claude-haiku-5-5", "--reason", "too dear"])
+        .ends(0)
+        .says("by ana: too dear");
+    let list = place.baton(&["models", "list", "--json"]).ends(0).json();
+    assert_eq!(model(&list, "claude-haiku-5-5")["unusable"], "somebody has taken it out of use");
+    let shown = place.baton(&["models", "circuits", "--json"]).ends(0).json();
+    assert_eq!((&shown["circuits"][0]["state"], &shown["circuits"][0]["until"]), (&json!("open"), &Value::Null));
+    place.baton(&["models", "circuits", "--close", "claude-haiku-5-5"]).ends(0).says("no circuit is open");
+    place.baton(&["models", "circuits", "--open", "claude-haiku-55"]).ends(2).warns("did you mean `claude-haiku-5-5`?");
+}
+
+#[test]
+fn a_provider_that_cannot_be_is_refused_with_its_place() {
+    let place = Place::with(&[("baton.toml", "[models.providers.house]\napi_key = \"k\"\n")]);
+    place.baton(&["models", "list"]).ends(2).warns("error[MODELS-001]: models.providers.house.provider");
+    place.write("baton.toml", "[models.providers.house]\nbase_ulr = \"k\"\n");
+    place.baton(&["models", "list"]).ends(2).warns("base_ulr");
+}
