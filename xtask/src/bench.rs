@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: the figures, and what they are worth against the limit of the same machine.
 
 pub mod models;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -31,11 +32,14 @@ pub struct Options {
 #[derive(Subcommand)]
 enum What {
     Models(models::Options),
+    Tools(tools::Options),
 }
 
 pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode> {
-    if let Some(What::Models(options)) = &options.what {
-        return models::run(options, workspace);
+    match &options.what {
+        Some(What::Models(options)) => return models::run(options, workspace),
+        Some(What::Tools(options)) => return tools::run(options, workspace),
+        None => {}
     }
     let mut command = workspace.cargo([
         "run",

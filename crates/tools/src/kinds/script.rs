@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use baton_core::expr::{EvalError, Names, Params};
 use baton_core::fault::Fault;
+use baton_core::tool::Class;
 use baton_ports::clock::Clock;
 use baton_ports::records::{Error, Op, Records};
 use jiff::Timestamp;
@@ -38,7 +39,7 @@ struct Scripted {
 #[async_trait]
 impl Tool for Scripted {
     async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
-        let keeps = matches!(request.call.class, baton_core::tool::Class::Keyed | baton_core::tool::Class::Verify);
+        let keeps = matches!(request.call.class, Class::Keyed | Class::Verify);
         let act = Act::new(&*self.records, request);
         if keeps && let Some(output) = act.recorded().await? {
             return Ok(output);
@@ -57,6 +58,11 @@ impl Tool for Scripted {
             }
         };
         if keeps { self.keep(&act, output).await } else { Ok(output) }
+    }
+
+    /// A scripted tool stands for a service, and fails as one.
+    fn service<'a>(&'a self, request: &'a Request) -> Option<Cow<'a, str>> {
+        (request.call.class != Class::Pure).then(|| Cow::Borrowed(&*request.call.tool))
     }
 
     async fn look_up(&self, request: &Request) -> Result<Value, Failure> {

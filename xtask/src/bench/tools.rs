@@ -1,0 +1,26 @@
+//! `cargo xtask bench tools`: what the pipeline of tool calls costs, without the journal.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::process;
+use crate::report;
+use crate::workspace::Workspace;
+
+/// Measure what the pipeline adds to a tool call with every stage on: check, permit, perform, audit row.
+#[derive(Args)]
+pub struct Options {
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode> {
+    let mut command = workspace.cargo(["bench", "--quiet", "--package", "baton-tools", "--bench", "pipeline", "--"]);
+    if options.json {
+        command.arg("--json");
+    }
+    report::line(process::output(&mut command)?.trim_end());
+    Ok(ExitCode::SUCCESS)
+}
