@@ -3,6 +3,7 @@
 mod builtin;
 mod endpoint;
 mod features;
+mod frequency;
 
 use std::sync::Arc;
 
@@ -10,7 +11,8 @@ use baton_ports::embed::{Embedder, Space};
 
 pub use builtin::Builtin;
 pub use endpoint::Endpoint;
-pub(crate) use features::{is_common, words};
+pub(crate) use features::words;
+pub(crate) use frequency::is_common;
 
 use crate::config::{Config, Provider, Wrong};
 

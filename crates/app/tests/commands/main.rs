@@ -5,6 +5,7 @@ mod examples;
 mod hostile;
 mod init;
 mod models;
+mod knowledge;
 mod pages;
 mod place;
 mod reading;

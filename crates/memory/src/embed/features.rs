@@ -6,19 +6,7 @@ const WORD_CHARS_MAX: usize = 40;
 const WORDS_MAX: usize = 8_192;
 /// Lengths of the letter groups, the marks of a word's beginning and end counted.
 const GROUP_MIN: usize = 3;
-const GROUP_MAX: usize = 5;
-
-/// Words so frequent that they tell nothing of what a text is about, in English and Spanish.
-const COMMON: &[&str] = &[
-    "a", "about", "after", "al", "all", "also", "an", "and", "any", "are", "as", "at", "be", "been", "but", "by",
-    "can", "como", "con", "could", "cual", "cuando", "de", "del", "did", "do", "does", "donde", "el", "ella", "en",
-    "es", "esta", "este", "esto", "for", "from", "had", "has", "have", "he", "her", "his", "how", "i", "if", "in",
-    "into", "is", "it", "its", "la", "las", "lo", "los", "mas", "me", "mi", "more", "most", "my", "no", "nor", "not",
-    "of", "on", "one", "or", "other", "our", "out", "para", "pero", "por", "porque", "que", "se", "she", "should",
-    "si", "sin", "so", "some", "son", "su", "such", "sus", "than", "that", "the", "their", "them", "then", "there",
-    "these", "they", "this", "those", "to", "tu", "un", "una", "up", "was", "we", "were", "what", "when", "where",
-    "which", "who", "why", "will", "with", "would", "y", "ya", "yo", "you", "your",
-];
+const GROUP_MAX: usize = 4;
 
 /// The words of a text, folded.
 pub(crate) fn words(text: &str) -> Vec<String> {
@@ -67,10 +55,6 @@ fn other(c: char) -> Option<char> {
     (plain(c).is_empty() && !('\u{300}'..='\u{36f}').contains(&c)).then_some(c)
 }
 
-pub(crate) fn is_common(word: &str) -> bool {
-    COMMON.binary_search(&word).is_ok()
-}
-
 /// A word without the endings that English and Spanish put on it. Roughly: it only has to be the same for the forms of one word.
 pub(crate) fn stem(word: &str) -> &str {
     const ENDINGS: [&str; 14] =
@@ -103,12 +87,6 @@ mod tests {
     fn words_are_folded() {
         assert_eq!(words("El Niño's 3.5 ÉTÉ—straße e\u{301}"), ["el", "nino", "s", "3", "5", "ete", "strasse", "e"]);
         assert_eq!(words(" .,;\n"), [] as [&str; 0]);
-    }
-
-    #[test]
-    fn the_common_words_are_in_order() {
-        assert!(COMMON.is_sorted());
-        assert!(is_common("the") && is_common("porque") && !is_common("tide"));
     }
 
     #[test]

@@ -6,9 +6,13 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::super::builtin::vector;
+use super::super::builtin;
 use super::Endpoint;
 use crate::config::{ApiKey, Config, Provider};
+
+fn vector(text: &str) -> Vec<f32> {
+    builtin::vector(text, Role::Passage)
+}
 
 /// Status, a header line or none, and body.
 type Answer = (u16, &'static str, String);
@@ -53,7 +57,7 @@ impl Server {
         let mut config: Config = serde_json::from_value(settings).unwrap();
         config.base_url = Some(self.base_url.clone());
         config.embedder = Provider::OpenAi;
-        config.dimensions = config.dimensions.or(Some(384));
+        config.dimensions = config.dimensions.or(Some(1024));
         Endpoint::new(&config).unwrap()
     }
 
@@ -93,7 +97,7 @@ async fn a_request_says_what_openai_says() {
     let server = Server::start(honest).await;
     let embedder = server.embedder(json!({"api_key": " sk-1 ", "passage_prefix": "passage: ", "batch": 2}));
     let found = embedder.embed(&texts(&["one", "", "two", "three"]), Role::Passage).await.unwrap();
-    assert_eq!(found[1], vec![0.0; 384]);
+    assert_eq!(found[1], vec![0.0; 1024]);
     assert_eq!(found[2], embedder.embed(&texts(&["two"]), Role::Passage).await.unwrap()[0]);
     let heard = server.heard();
     let inputs: Vec<&Value> = heard.iter().map(|(_, body)| &body["input"]).collect();
@@ -101,7 +105,7 @@ async fn a_request_says_what_openai_says() {
     let (head, body) = &heard[0];
     assert!(head.starts_with("POST /v1/embeddings HTTP/1.1"), "{head}");
     assert!(head.contains("authorization: Bearer sk-1\r\n"), "{head}");
-    assert_eq!((&body["model"], &body["dimensions"]), (&json!("text-embedding-3-small"), &json!(384)));
+    assert_eq!((&body["model"], &body["dimensions"]), (&json!("text-embedding-3-small"), &json!(1024)));
 }
 
 #[tokio::test]
@@ -141,7 +145,7 @@ async fn an_answer_that_cannot_be_meant_is_refused_with_its_reason() {
     let long = json!({"data": [{"embedding": vector("a")}, {"embedding": vector("b")}]}).to_string();
     let elsewhere = json!({"data": [{"index": 7, "embedding": vector("a")}]}).to_string();
     let cases = [
-        (short, "2 dimensions, and 384"),
+        (short, "2 dimensions, and 1024"),
         (long, "2 vectors for 1 texts"),
         (elsewhere, "an index that was not asked for"),
         ("{\"data\": [{\"embedding\": [1e999]}]}".to_owned(), "no list of vectors"),

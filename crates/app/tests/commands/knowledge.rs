@@ -1,0 +1,134 @@
+//! `baton knowledge`: documents kept, found, measured, and taken away.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::place::{Done, Place};
+
+const RETURNS: &str =
+    "# Returns\n\nWithin thirty days, unworn.\n\n## Refunds\n\nMoney comes back to the card you paid with.\n";
+const SHIPPING: &str = "# Shipping\n\nParcels leave the same day.\n";
+
+fn shop() -> Place {
+    let place = Place::with(&[
+        ("baton.toml", "tenant = \"shop\"\n"),
+        ("knowledge/returns.md", RETURNS),
+        ("knowledge/en/shipping.md", SHIPPING),
+        ("knowledge/notes.json", "{}"),
+    ]);
+    place.baton(&["knowledge", "add"]).ends(0).says("en/shipping.md: added, 1 pieces").says("returns.md: added");
+    place
+}
+
+fn names(found: &Done) -> Vec<String> {
+    let results = found.json()["results"].as_array().cloned().expect("results");
+    results.iter().map(|result| result["document"].as_str().expect("a name").to_owned()).collect()
+}
+
+#[test]
+fn what_is_found_is_cited_by_document_heading_and_bytes() {
+    let place = shop();
+    place.baton(&["knowledge", "search", "money back"]).ends(0).says("[1] Returns > Refunds").says("returns.md 52..95");
+    let found = place.baton(&["knowledge", "search", "refund", "-k", "1", "--json"]).ends(0).json();
+    let best = &found["results"][0];
+    let place_of = |name: &str| best[name].as_u64().and_then(|at| usize::try_from(at).ok()).expect("a place");
+    assert_eq!(best["content"], RETURNS[place_of("begins")..place_of("ends")]);
+    assert_eq!((&best["heading"], &best["chunk"]), (&json!("Returns > Refunds"), &json!(1)));
+    place.baton(&["knowledge", "search", "zzz", "--mode", "text"]).ends(0).says("nothing was found");
+}
+
+#[test]
+fn documents_come_again_only_where_they_changed_and_go_when_told() {
+    let place = shop();
+    place.write("knowledge/returns.md", "# Returns\n\nWithin sixty days.\n");
+    let again = place.baton(&["knowledge", "add", "--json"]).ends(0).json();
+    assert_eq!((&again[0]["unchanged"], &again[1]["revision"]), (&json!(true), &json!(2)));
+    assert_eq!(names(&place.baton(&["knowledge", "search", "thirty", "--mode", "text", "--json"])), [] as [&str; 0]);
+    place.baton(&["knowledge", "remove", "returns.md"]).ends(0);
+    place
+        .baton(&["knowledge", "remove", "returns.md"])
+        .ends(2)
+        .warns("no document `returns.md`")
+        .warns("knowledge list");
+    place.baton(&["knowledge", "list"]).ends(0).says("en/shipping.md  Shipping");
+}
+
+#[test]
+fn filters_choose_documents_by_their_metadata() {
+    let place = shop();
+    place.write("es.md", "# Devoluciones\n\nEl dinero vuelve a la tarjeta.\n");
+    place.baton(&["knowledge", "add", "es.md", "-s", "language=es", "-s", "level=2"]).ends(0);
+    let found = |filter| names(&place.baton(&["knowledge", "search", "dinero card", "--where", filter, "--json"]));
+    assert_eq!(found("language=es"), ["es.md"]);
+    assert_eq!(found("level=2"), ["es.md"]);
+    assert_eq!(found("level=3"), [] as [&str; 0]);
+    place.baton(&["knowledge", "search", "x", "--where", "level"]).ends(2).warns("`level` is not KEY=VALUE");
+}
+
+#[test]
+fn what_cannot_be_added_is_named() {
+    let place = shop();
+    place.baton(&["knowledge", "add", "absent.md"]).ends(2).warns("absent.md cannot be read");
+    place.write("binary.md", [0xff, 0xfe]);
+    place.baton(&["knowledge", "add", "binary.md"]).ends(2).warns("binary.md is not text (UTF-8)");
+    std::fs::create_dir(place.path().join("empty")).expect("a folder");
+    place.baton(&["knowledge", "add", "empty"]).ends(2).warns("there is nothing to add");
+}
+
+#[test]
+fn settings_that_ask_for_another_embedder_say_so_until_a_reindex() {
+    let place = shop();
+    let built = place.baton(&["knowledge", "reindex", "--json"]).ends(0).json();
+    assert_eq!((&built[0]["documents"], &built[0]["pieces"]), (&json!(2), &json!(3)));
+    place.write("baton.toml", "tenant = \"shop\"\n[memory]\nchunk_tokens = 7\n");
+    place.baton(&["knowledge", "list"]).ends(2).warns("`chunk_tokens`: 7 is not within 32 to 2000");
+}
+
+#[test]
+fn what_is_about_a_customer_is_forgotten_to_the_last_byte() {
+    let place = shop();
+    place.write("ana.md", "# Ana\n\nShe keeps a xylophone.\n");
+    place.baton(&["knowledge", "add", "ana.md", "--about", "ana"]).ends(0);
+    assert!(kept(place.path(), "xylophone"));
+    let gone = place.baton(&["knowledge", "forget", "ana", "--json"]).ends(0).json();
+    assert_eq!(gone["knowledge"], 1);
+    assert!(!kept(place.path(), "xylophone"));
+    assert_eq!(names(&place.baton(&["knowledge", "search", "refund", "--json"])).len(), 3);
+}
+
+/// Whether a word is in any file of the database.
+fn kept(place: &Path, word: &str) -> bool {
+    let files = std::fs::read_dir(place.join(".baton")).expect("the database's folder");
+    files
+        .map(|file| std::fs::read(file.expect("an entry").path()).expect("bytes"))
+        .any(|bytes| bytes.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word.as_bytes())))
+}
+
+/// The claim of `docs/concepts/memory.md`.
+#[test]
+fn both_ways_together_find_more_than_either_on_the_judged_queries() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/research");
+    let example = example.to_str().expect("a path");
+    let measured = Place::empty().baton(&["-C", example, "knowledge", "eval", "--json"]).ends(0).json();
+    let ndcg = |mode: &str| {
+        let all = measured["modes"].as_array().cloned().unwrap_or_default();
+        all.iter().find(|one| one["mode"] == mode).and_then(|one| one["ndcg_at_10"].as_f64()).expect("a figure")
+    };
+    assert_eq!((&measured["documents"], &measured["queries"]), (&json!(24), &json!(48)));
+    assert!(ndcg("hybrid") > ndcg("text") + 0.02 && ndcg("hybrid") > ndcg("vector") + 0.02, "{measured:#}");
+}
+
+#[test]
+fn judged_queries_that_cannot_be_read_are_named() {
+    let place = shop();
+    place.baton(&["knowledge", "eval"]).ends(2).warns("eval.yaml");
+    place.write("eval.yaml", "documents: knowledge\nqueries: []\n");
+    place.baton(&["knowledge", "eval"]).ends(2).warns("has no queries");
+    place.write(
+        "eval.yaml",
+        "documents: knowledge\nqueries:\n  - {query: refunds, relevant: {\"returns.md#Refunds\": 2}}\n",
+    );
+    let measured: Value = place.baton(&["knowledge", "eval", "--json"]).ends(0).json();
+    assert_eq!(measured["modes"][2]["ndcg_at_10"], 1.0);
+}
