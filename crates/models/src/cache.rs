@@ -5,14 +5,15 @@
 //! comes here. What is kept is bounded in bytes and in time; the reply that was used longest ago goes first.
 
 mod key;
-mod shelf;
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use baton_core::model::{Finish, Reply};
 use baton_core::money::Usd;
 use baton_core::run::ModelFault;
+use baton_core::shelf::Shelf;
 use baton_core::time::{Time, duration_ms};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -20,10 +21,11 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::fault::{code, transient};
 pub(crate) use key::Key;
-use shelf::Shelf;
 
 const BYTES: usize = 64 << 20;
 const TTL: Duration = Duration::from_secs(60 * 60);
+/// About what a reply takes beside its contents.
+const REPLY_BYTES: usize = 512;
 
 /// The section `models.cache` of the settings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +46,17 @@ impl Default for Settings {
 }
 
 #[derive(Debug)]
-pub(crate) struct Cache(Mutex<Shelf>);
+pub(crate) struct Cache {
+    ttl: Duration,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    replies: Shelf<Key, Reply>,
+    /// Who is being asked for.
+    flights: BTreeMap<Key, watch::Receiver<()>>,
+}
 
 /// What a caller finds.
 enum Found<'c> {
@@ -65,7 +77,8 @@ struct Turn<'c> {
 
 impl Cache {
     pub fn new(settings: &Settings) -> Option<Self> {
-        settings.enabled.then(|| Self(Mutex::new(Shelf::new(settings.max_bytes, settings.ttl))))
+        let inner = Inner { replies: Shelf::new(settings.max_bytes), flights: BTreeMap::new() };
+        settings.enabled.then(|| Self { ttl: settings.ttl, inner: Mutex::new(inner) })
     }
 
     /// The kept reply, or what `ask` comes to, which is then kept. `true` where nobody had to be asked for this caller.
@@ -96,25 +109,25 @@ impl Cache {
     /// Keeps a reply, unless it was cut off or refused: the next one may be better.
     pub fn keep(&self, key: Key, reply: &Reply, now: Time) {
         if matches!(reply.finish, Finish::Stop | Finish::ToolCalls) {
-            self.lock().put(key, reply.clone(), now);
+            self.lock().replies.put(key, reply.clone(), bytes(reply), self.ttl, now);
         }
     }
 
     fn find(&self, key: &Key, now: Time) -> Found<'_> {
-        let mut shelf = self.lock();
-        if let Some(reply) = shelf.find(key, now) {
-            return Found::Reply(Box::new(reply));
+        let mut inner = self.lock();
+        if let Some(reply) = inner.replies.find(key, now) {
+            return Found::Reply(Box::new(reply.clone()));
         }
-        if let Some(done) = shelf.flights.get(key) {
+        if let Some(done) = inner.flights.get(key) {
             return Found::Asked(done.clone());
         }
         let (sender, done) = watch::channel(());
-        shelf.flights.insert(key.clone(), done);
+        inner.flights.insert(key.clone(), done);
         Found::Turn(Turn { cache: self, key: key.clone(), _done: sender })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Shelf> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -122,6 +135,11 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.cache.lock().flights.remove(&self.key);
     }
+}
+
+/// What it takes, about: its text as JSON, which holds all of it.
+fn bytes(reply: &Reply) -> usize {
+    REPLY_BYTES + serde_json::to_string(reply).map_or(0, |text| text.len())
 }
 
 /// It was paid for when it was asked for.

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use baton_core::circuit::Turn;
 use baton_core::model::{Reply, Request};
 use baton_core::money::Usd;
 use baton_core::run::ModelFault;
@@ -15,7 +16,6 @@ use baton_ports::clock::Clock;
 use baton_ports::models::{Asker, Piece, Pieces};
 use tokio::time::Instant;
 
-use crate::circuit::Turn;
 use crate::config::Kind;
 use crate::fault::{Blame, blame, code, transient};
 use crate::health::Attempt;

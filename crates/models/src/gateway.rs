@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use baton_core::circuit::Stand;
 use baton_core::id::TenantId;
 use baton_core::model::{Profile, Reply, Request};
 use baton_core::run::ModelFault;
@@ -19,7 +20,6 @@ use tokio::time::Instant;
 use crate::cache::{Cache, Key};
 use crate::catalogue::{Entry, Spec};
 use crate::chain::{Call, Chain};
-use crate::circuit::Stand;
 use crate::config::Config;
 use crate::error::Error;
 use crate::need::Need;

@@ -4,20 +4,31 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use baton_core::circuit::{Circuit, Limits, Pass, Stand, Turn};
 use baton_core::time::Time;
 
-use crate::circuit::{Circuit, Pass, Stand, Turn};
 use crate::learned::Learned;
+
+/// How long a model that fails is left alone.
+pub(crate) const OPEN_FOR: Duration = Duration::from_secs(30);
+/// Three failures in a row open a model's circuit (SEEDS 32).
+const LIMITS: Limits = Limits { failures: 3, open_for: OPEN_FOR };
 
 #[derive(Debug, Default)]
 pub(crate) struct Health(Mutex<Inner>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
     circuit: Circuit,
     learned: Learned,
     /// Until then its provider takes nothing more.
     full_until: Time,
+}
+
+impl Default for Inner {
+    fn default() -> Self {
+        Self { circuit: Circuit::new(LIMITS), learned: Learned::default(), full_until: Time::EPOCH }
+    }
 }
 
 /// What whoever chooses sees of it.
@@ -113,7 +124,6 @@ impl Drop for Attempt {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::circuit::OPEN_FOR;
 
     const EXPECTED: Duration = Duration::from_secs(1);
     const NOW: Time = Time::from_ms(1_000_000);

@@ -20,7 +20,6 @@
 mod cache;
 mod catalogue;
 mod chain;
-mod circuit;
 mod config;
 mod error;
 pub mod evaluate;

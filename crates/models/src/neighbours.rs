@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use baton_core::circuit::Turn;
 use baton_core::time::Time;
 use baton_ports::circuits::{Circuit, Circuits, State};
 use tokio::sync::OnceCell;
 
-use crate::circuit::Turn;
 use crate::router::Router;
 
 /// How often the others are listened to, while there are calls.

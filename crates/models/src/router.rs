@@ -11,13 +11,13 @@ pub(crate) use choice::{Candidate, Choice, Dropped, Reason};
 use std::sync::Arc;
 use std::time::Duration;
 
+use baton_core::circuit::Stand;
 use baton_core::id::TenantId;
 use baton_core::model::{Profile, Request, Usage};
 use baton_core::money::Usd;
 use baton_core::time::Time;
 use baton_ports::models::Asker;
 
-use crate::circuit::Stand;
 use crate::config::Kind;
 use crate::health::Seen;
 use crate::need::Need;

@@ -7,7 +7,7 @@ use baton_core::model::Request;
 use sha2::{Digest, Sha256};
 
 /// A digest: no part of a request can be read back from it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key([u8; 32]);
 
 impl Key {

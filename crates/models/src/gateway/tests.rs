@@ -6,9 +6,9 @@ use baton_ports::models::ApiKey;
 use serde_json::json;
 
 use super::*;
-use crate::circuit::OPEN_FOR;
 use crate::config::Kind;
 use crate::fault::code;
+use crate::health::OPEN_FOR;
 use crate::providers::rehearsal::{asker, request};
 use crate::recorder::BATCH_AFTER;
 use crate::rehearsal;
