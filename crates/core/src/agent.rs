@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::fault::Fault;
 use crate::model::{self, Profile};
+use crate::money::Usd;
 use crate::tool::Envelope;
 
 pub use limits::{Above, Advice, Limits, Tier};
@@ -301,4 +302,10 @@ pub struct ToolRequest {
 pub trait Think: Send + Sync {
     /// What the agent asks for next, given all it has seen. The same arguments give the same step.
     fn step(&self, task: &Task, seen: &[Seen]) -> Step;
+
+    /// About what a model call may cost: held against the limits of the run and the node while it is out. The same
+    /// request may be judged otherwise later; what was held is journaled.
+    fn hold(&self, _request: &model::Request) -> Usd {
+        Usd::ZERO
+    }
 }

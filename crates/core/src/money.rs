@@ -1,10 +1,14 @@
 //! Money, exact: whole nano-dollars, so that prices per million tokens add up without rounding drift.
 
+mod window;
+
 use std::fmt;
 use std::iter::Sum;
-use std::ops::{Add, AddAssign, Sub};
+use std::ops::{Add, AddAssign, Sub, SubAssign};
 
 use serde::{Deserialize, Serialize};
+
+pub use window::Window;
 
 const NANOS_PER_USD: f64 = 1e9;
 
@@ -58,6 +62,12 @@ impl Sub for Usd {
 
     fn sub(self, other: Self) -> Self {
         Self(self.0.saturating_sub(other.0))
+    }
+}
+
+impl SubAssign for Usd {
+    fn sub_assign(&mut self, other: Self) {
+        *self = *self - other;
     }
 }
 

@@ -122,6 +122,9 @@ pub struct Facts {
     pub parameters: Value,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
+    /// What a call of it costs: held against the limits of the run and the node while it is out.
+    #[serde(default, rename = "cost_nanos", skip_serializing_if = "is_free")]
+    pub cost: Usd,
     /// Names a value of the output must carry, so that compensations can be checked before anything runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub output_fields: Vec<String>,
@@ -140,8 +143,17 @@ impl Facts {
             told_by: Self::told_by_action(),
             parameters: Value::Null,
             description: String::new(),
+            cost: Usd::ZERO,
             output_fields: Vec::new(),
         }
+    }
+
+    /// With a price for a call of it, whichever of its actions that is.
+    #[must_use]
+    pub fn costing(mut self, cost: Usd) -> Self {
+        self.cost = cost;
+        self.actions = self.actions.into_iter().map(|(name, facts)| (name, facts.costing(cost))).collect();
+        self
     }
 
     /// The facts that hold for a call with these arguments: those of its action where the tool has actions, and of
@@ -173,6 +185,11 @@ impl Facts {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_free(cost: &Usd) -> bool {
+    *cost == Usd::ZERO
+}
+
 /// One attempt at a tool, fully rendered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Call {
@@ -202,6 +219,12 @@ pub struct Caller {
     pub language: Option<String>,
     /// IANA time zone, `UTC` unless told.
     pub zone: Option<String>,
+    /// The API key it came under, by its id: for budgets by key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<String>,
+    /// The consumer brought a key of its own for models. The key itself is never written anywhere.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub own_key: bool,
 }
 
 /// What one attempt came to.

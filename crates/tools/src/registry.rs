@@ -117,7 +117,7 @@ impl Tools for Registry {
     }
 
     fn facts(&self, tool: &str) -> Option<Facts> {
-        self.catalogue.find(tool).map(|entry| entry.facts.clone())
+        self.catalogue.find(tool).map(|entry| entry.facts.clone().costing(entry.cost))
     }
 
     fn names(&self) -> Vec<String> {

@@ -82,7 +82,7 @@ fn read(answer: &Answer) -> Result<Step, Failure> {
 impl Thinkers for Endpoints {
     async fn think(&self, thought: Thought<'_>, limit: Duration) -> Result<Step, ModelFault> {
         let agent = thought.task.agent.name.clone();
-        let fault = |fault, retryable, retry_after| ModelFault { fault, retryable, retry_after };
+        let fault = |fault, retryable, retry_after| ModelFault { retryable, retry_after, ..ModelFault::lasting(fault) };
         match tokio::time::timeout(limit, self.ask(thought)).await {
             Ok(Ok(step)) => Ok(step),
             Ok(Err(Failure::NotDone { fault: told, retryable, retry_after })) => {

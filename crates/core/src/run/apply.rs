@@ -30,7 +30,11 @@ impl Run {
             Event::Unsent { effect } => self.progress(&effect.call, Progress::Ready),
             Event::TakenOver { epoch } => self.take_over(*epoch),
             Event::Done(done) => self.done(done),
-            Event::NotDone { effect, fault, again_at } => self.not_done(effect, fault, *again_at),
+            Event::NotDone { effect, fault, again_at, cost } => {
+                self.pay(&effect.call, *cost);
+                self.not_done(effect, fault, *again_at);
+            }
+            Event::HoldLost { effect, cost } => self.pay(&effect.call, *cost),
             Event::Doubted { effect, next, .. } => self.doubt(effect, next),
             Event::Resolved { effect, resolution, .. } => self.resolve(effect, resolution),
             Event::Blocked { effect, by } => self.block(effect, by),

@@ -17,6 +17,10 @@ pub enum Ask {
     Doubt(EffectId),
     /// A tool call that needs leave.
     Approval(EffectId),
+    /// A model call that a budget holds up.
+    Budget(EffectId),
+    /// A model call that needs the consumer's own key.
+    Key(EffectId),
 }
 
 impl Run {
@@ -27,6 +31,8 @@ impl Run {
             match &call.progress {
                 Progress::Doubt => Some(Ask::Doubt(effect)),
                 Progress::Blocked(Block::Approval { .. }) => Some(Ask::Approval(effect)),
+                Progress::Blocked(Block::Budget { .. }) => Some(Ask::Budget(effect)),
+                Progress::Blocked(Block::Key) => Some(Ask::Key(effect)),
                 _ => None,
             }
         });
@@ -69,7 +75,7 @@ impl Run {
         for call in self.calls.values() {
             match (&call.progress, call.due()) {
                 (_, Some(at)) if at > self.now => next = Some(next.map_or(at, |next: Time| next.min(at))),
-                (Progress::Doubt | Progress::Blocked(Block::Approval { .. }), None) => {}
+                (Progress::Doubt | Progress::Blocked(Block::Approval { .. } | Block::Key), None) => {}
                 _ => return None,
             }
         }
@@ -120,6 +126,8 @@ impl Run {
             Ask::Approval(effect) => {
                 matches!(self.progress_of(effect), Some(Progress::Blocked(Block::Approval { .. })))
             }
+            Ask::Budget(effect) => matches!(self.progress_of(effect), Some(Progress::Blocked(Block::Budget { .. }))),
+            Ask::Key(effect) => self.progress_of(effect).is_some_and(|at| *at == Progress::Blocked(Block::Key)),
         }
     }
 

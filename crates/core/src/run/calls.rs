@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::address::{Address, CallId, EffectId, Role};
-use super::command::{Outcome, Resolution};
+use super::command::{ModelFault, Outcome, Resolution};
 use super::decide::Draft;
 use super::event::{Answer, Block, Done, Event, InDoubt, Request, Scheduled, Undo};
 use super::refusal::Refusal;
@@ -40,6 +40,14 @@ struct Failure {
     retryable: bool,
     /// Milliseconds the other side asked us to wait.
     retry_after: Option<u64>,
+    /// What the attempt cost all the same.
+    cost: Usd,
+}
+
+impl Failure {
+    fn free(fault: Fault, retryable: bool) -> Self {
+        Self { fault, retryable, retry_after: None, cost: Usd::ZERO }
+    }
 }
 
 impl Draft<'_> {
@@ -50,19 +58,20 @@ impl Draft<'_> {
         let is_agent = agent.is_some();
         let request = Request::Tool { tool: tool.to_owned(), arguments: Arc::new(arguments), agent };
         let timeout = own.filter(|_| !is_agent).unwrap_or(facts.timeout);
-        self.schedule(at, request, facts.class, timeout);
+        let hold = facts.cost;
+        self.schedule(at, request, facts.class, timeout, hold);
     }
 
     /// A model is asked for as long as its agent may still work.
-    pub fn schedule_model(&mut self, at: &Address, request: crate::model::Request) {
+    pub fn schedule_model(&mut self, at: &Address, request: crate::model::Request, hold: Usd) {
         let timeout = self.time_left(at).map_or(MODEL_TIMEOUT, |left| left.min(MODEL_TIMEOUT));
-        self.schedule(at, Request::Model(Box::new(request)), Class::Read, timeout);
+        self.schedule(at, Request::Model(Box::new(request)), Class::Read, timeout, hold);
     }
 
     /// Whoever thinks for the agent is asked; what is recorded is not asked again.
     pub fn schedule_step(&mut self, at: &Address, agent: String, endpoint: String) {
         let timeout = self.time_left(at).map_or(STEP_TIMEOUT, |left| left.min(STEP_TIMEOUT));
-        self.schedule(at, Request::Step { agent, endpoint }, Class::Read, timeout);
+        self.schedule(at, Request::Step { agent, endpoint }, Class::Read, timeout, Usd::ZERO);
     }
 
     /// How long an agent may still work, where that is limited.
@@ -80,29 +89,33 @@ impl Draft<'_> {
         });
         let request = Request::Code { agent: agent.unwrap_or_default(), program: Box::new(program) };
         let timeout = self.time_left(at).map_or(CODE_TIMEOUT, |left| left.min(CODE_TIMEOUT));
-        self.schedule(at, request, Class::Pure, timeout);
+        self.schedule(at, request, Class::Pure, timeout, Usd::ZERO);
     }
 
-    fn schedule(&mut self, at: &Address, request: Request, class: Class, timeout: Duration) {
+    fn schedule(&mut self, at: &Address, request: Request, class: Class, timeout: Duration, hold: Usd) {
         let call = self.run.node_state(at).map_or(0, |state| state.next_call);
         let effect = EffectId { call: CallId { node: at.clone(), call, role: Role::Act }, generation: 0 };
-        self.emit(Event::Scheduled(Box::new(Scheduled { effect, request, class, timeout })));
+        self.emit(Event::Scheduled(Box::new(Scheduled { effect, request, class, timeout, hold })));
     }
 
-    /// The money a run or node may still spend; a fault once it is gone.
-    pub fn check_cost(&self, at: &Address) -> Result<(), Fault> {
+    /// A fault where the run or the node may not spend `hold` more: what it has cost and what its open calls may cost
+    /// count both, so calls beside each other cannot overrun together what each alone would not.
+    pub fn check_cost(&self, at: &Address, hold: Usd) -> Result<(), Fault> {
         let run_limit = self.run.workflow.as_ref().and_then(|workflow| workflow.max_cost);
         let node_limit = self.with_node(at, |node| node.policy.max_cost).flatten();
-        let node_cost = self.run.node_state(at).map_or(Usd::ZERO, |state| state.cost);
-        let over = [("run", self.run.cost, run_limit), ("node", node_cost, node_limit)]
-            .into_iter()
-            .find(|(_, spent, limit)| limit.is_some_and(|limit| *spent >= limit));
-        match over {
-            Some((what, spent, Some(limit))) => {
-                Err(Fault::new(code::COST_LIMIT, format!("the {what} has cost {spent}, its limit is {limit}")))
+        let (cost, held) = self.run.node_state(at).map_or_else(Default::default, |state| (state.cost, state.on_hold));
+        let limits = [("run", self.run.cost, self.run.on_hold, run_limit), ("node", cost, held, node_limit)];
+        for (what, spent, held, limit) in limits {
+            let Some(limit) = limit else { continue };
+            if spent >= limit || spent + held + hold > limit {
+                let message = format!(
+                    "the {what} has cost {spent}, calls under way may cost {held} and the next {hold}; its limit is \
+                     {limit}"
+                );
+                return Err(Fault::new(code::COST_LIMIT, message));
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 
     pub fn outcome(&mut self, effect: &EffectId, outcome: Outcome) -> Result<(), Refusal> {
@@ -125,17 +138,21 @@ impl Draft<'_> {
             }
             Outcome::Step(Err(failed)) => {
                 let (fault, retryable) = (failed.fault, failed.retryable);
-                self.not_done(effect, &call, Failure { fault, retryable, retry_after: failed.retry_after });
+                self.not_done(
+                    effect,
+                    &call,
+                    Failure { fault, retryable, retry_after: failed.retry_after, cost: Usd::ZERO },
+                );
             }
             Outcome::Code(Err(fault)) => {
-                self.not_done(effect, &call, Failure { fault, retryable: true, retry_after: None });
+                self.not_done(effect, &call, Failure::free(fault, true));
             }
             Outcome::Tool(tool::Outcome::NotDone { fault, retryable, retry_after }) => {
-                self.not_done(effect, &call, Failure { fault, retryable, retry_after });
+                self.not_done(effect, &call, Failure { fault, retryable, retry_after, cost: Usd::ZERO });
             }
             Outcome::Model(Err(failed)) => {
-                let (fault, retryable) = (failed.fault, failed.retryable);
-                self.not_done(effect, &call, Failure { fault, retryable, retry_after: failed.retry_after });
+                let ModelFault { fault, retryable, retry_after, cost, block: _ } = failed;
+                self.not_done(effect, &call, Failure { fault, retryable, retry_after, cost });
             }
             Outcome::NotFound if matches!(call.progress, Progress::LookUp { .. }) => self.not_found(effect, &call),
             Outcome::Tool(tool::Outcome::Unknown { fault }) if !in_doubt => self.unknown(effect, &call, fault),
@@ -178,14 +195,14 @@ impl Draft<'_> {
     }
 
     fn not_done(&mut self, effect: &EffectId, call: &Call, failure: Failure) {
-        let Failure { fault, retryable, retry_after } = failure;
+        let Failure { fault, retryable, retry_after, cost } = failure;
         let retry = self.retry_of(&effect.call, call);
         let is_asked_for =
             if retry.retry_on.is_empty() { retryable } else { retry.retry_on.iter().any(|c| *c == fault.code) };
         let attempts = call.attempts + u32::from(call.is_of_a_send());
         let may = is_asked_for && attempts < retry.max_attempts && self.wants(effect);
         let again_at = may.then(|| self.again_at(effect, attempts, &retry, retry_after));
-        self.put_off(effect, fault, again_at);
+        self.put_off(effect, fault, again_at, cost);
     }
 
     /// A look-up found that the call never acted: it may be sent at least once more, whatever may be repeated else.
@@ -194,15 +211,15 @@ impl Draft<'_> {
         let retry = self.retry_of(&effect.call, call);
         let may = call.attempts < retry.max_attempts.max(2) && self.wants(effect);
         let again_at = may.then(|| self.again_at(effect, call.attempts, &retry, None));
-        self.put_off(effect, fault, again_at);
+        self.put_off(effect, fault, again_at, Usd::ZERO);
     }
 
-    fn put_off(&mut self, effect: &EffectId, fault: Fault, again_at: Option<Time>) {
+    fn put_off(&mut self, effect: &EffectId, fault: Fault, again_at: Option<Time>, cost: Usd) {
         let effect = effect.clone();
         if again_at.is_none() && effect.call.role == Role::Undo {
             self.emit(Event::NotUndone { effect, fault });
         } else {
-            self.emit(Event::NotDone { effect, fault, again_at });
+            self.emit(Event::NotDone { effect, fault, again_at, cost });
         }
     }
 
@@ -225,7 +242,7 @@ impl Draft<'_> {
         let attempts = call.attempts + u32::from(call.is_of_a_send());
         let next = match (call.class, &call.progress) {
             (Class::Pure | Class::Read, _) => {
-                return self.not_done(effect, call, Failure { fault, retryable: true, retry_after: None });
+                return self.not_done(effect, call, Failure::free(fault, true));
             }
             (Class::Keyed, _) if attempts < retry.max_attempts.max(2) => {
                 InDoubt::SendAgain { at: self.again_at(effect, attempts, &retry, None) }
@@ -247,7 +264,10 @@ impl Draft<'_> {
 
     /// A new owner cannot know what the old one's calls came to: a marked one is in doubt, another that could go out may
     /// be out.
-    pub fn taken_over(&mut self, epoch: u64) {
+    pub fn taken_over(&mut self, epoch: u64, orphaned: bool) {
+        if orphaned {
+            self.pay_for_lost_answers();
+        }
         if planted(Mutant::MarkedSentAgain) {
             return;
         }
@@ -269,6 +289,32 @@ impl Draft<'_> {
         }
     }
 
+    /// The owner before died: what it had asked models may have to be paid for, and is asked again.
+    fn pay_for_lost_answers(&mut self) {
+        let now = self.now;
+        let is_lost = |call: &&Call| matches!(call.request, Request::Model(_)) && call.is_sendable(now);
+        let lost = self.run.calls.iter().filter(|(_, call)| is_lost(call) && call.hold != Usd::ZERO);
+        let lost: Vec<(EffectId, Usd)> =
+            lost.map(|(id, call)| (EffectId { call: id.clone(), generation: call.generation }, call.hold)).collect();
+        for (effect, cost) in lost {
+            self.emit(Event::HoldLost { effect, cost });
+        }
+    }
+
+    /// Calls that waited for the consumer's key go out.
+    pub fn key_given(&mut self, by: &str) -> Result<(), Refusal> {
+        let waiting = self.run.calls.iter().filter(|(_, call)| call.progress == Progress::Blocked(Block::Key));
+        let waiting: Vec<EffectId> =
+            waiting.map(|(id, call)| EffectId { call: id.clone(), generation: call.generation }).collect();
+        if waiting.is_empty() {
+            return Err(Refusal::WrongState { state: self.run.state(), command: "give a key" });
+        }
+        for effect in waiting {
+            self.emit(Event::Unblocked { effect, by: by.to_owned() });
+        }
+        Ok(())
+    }
+
     pub fn resolve(&mut self, effect: &EffectId, by: String, resolution: Resolution) -> Result<(), Refusal> {
         let call = self.open_call(effect)?.clone();
         if call.progress != Progress::Doubt {
@@ -279,7 +325,7 @@ impl Draft<'_> {
             Resolution::Done { output } => self.done(effect, &call, Answer::Tool(Arc::new(output)), Usd::ZERO, false),
             Resolution::NotDone => {
                 let fault = Fault::new(code::OUTCOME_UNKNOWN, "a person found that the call did not act");
-                self.not_done(effect, &call, Failure { fault, retryable: true, retry_after: None });
+                self.not_done(effect, &call, Failure::free(fault, true));
             }
             Resolution::Repeat => {}
         }
@@ -288,7 +334,7 @@ impl Draft<'_> {
 
     pub fn approve(&mut self, effect: EffectId, by: String, approved: bool) -> Result<(), Refusal> {
         let call = self.open_call(&effect)?.clone();
-        if !matches!(call.progress, Progress::Blocked(Block::Approval { .. })) {
+        if !matches!(call.progress, Progress::Blocked(Block::Approval { .. } | Block::Budget { .. })) {
             return Err(Refusal::NothingWaits { node: effect.to_string() });
         }
         if approved {
@@ -300,7 +346,7 @@ impl Draft<'_> {
                 self.emit(Event::Doubted { effect, fault, next: InDoubt::Person });
                 return Ok(());
             }
-            self.not_done(&effect, &call, Failure { fault, retryable: false, retry_after: None });
+            self.not_done(&effect, &call, Failure::free(fault, false));
         }
         Ok(())
     }

@@ -6,13 +6,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::address::{Address, EffectId};
-use super::event::Started;
+use super::event::{Block, Started};
 use crate::agent;
 use crate::bundle;
 use crate::fault::Fault;
 use crate::graph::Workflow;
 use crate::id::RunId;
 use crate::model;
+use crate::money::Usd;
 use crate::tool;
 
 #[derive(Clone, Debug)]
@@ -33,14 +34,18 @@ pub enum Command {
         deadline: crate::time::Time,
     },
     /// A process took the run over: calls that an earlier owner marked are in doubt.
+    /// `orphaned`: the owner before died over it, so its model calls may have been asked and their answers be lost.
     TakenOver {
         epoch: u64,
+        orphaned: bool,
     },
     /// A timer may be due.
     Wake,
+    /// `hold`: about what the model call it asks for may cost.
     Stepped {
         node: Address,
         step: agent::Step,
+        hold: Usd,
     },
     Signal(Signal),
     Answer {
@@ -57,6 +62,10 @@ pub enum Command {
         effect: EffectId,
         by: String,
         resolution: Resolution,
+    },
+    /// The process has the consumer's key now: calls that waited for it may go out.
+    KeyGiven {
+        by: String,
     },
     ChildEnded {
         node: Address,
@@ -103,6 +112,7 @@ impl Command {
             Self::Answer { .. } => "answer",
             Self::Approve { .. } => "approve",
             Self::Resolve { .. } => "resolve",
+            Self::KeyGiven { .. } => "key_given",
             Self::ChildEnded { .. } => "child_ended",
             Self::ChildUndone { .. } => "child_undone",
             Self::Pause { .. } => "pause",
@@ -125,7 +135,7 @@ pub enum Outcome {
     /// What whoever thinks for an agent of type `custom` says it wants next.
     Step(Result<agent::Step, ModelFault>),
     /// The call was not let out.
-    Blocked(super::event::Block),
+    Blocked(Block),
     /// A look-up found nothing: the call did not act.
     NotFound,
     /// It was too late to send a marked call: its sender, who wrote the marker, did not.
@@ -139,6 +149,22 @@ pub struct ModelFault {
     pub retryable: bool,
     /// Milliseconds the provider asked us to wait.
     pub retry_after: Option<u64>,
+    /// What the attempt cost all the same: what was sent and never answered counts as its hold.
+    pub cost: Usd,
+    /// The call need not fail: it may wait for this.
+    pub block: Option<Block>,
+}
+
+impl ModelFault {
+    /// A fault that another attempt may not have.
+    pub fn transient(fault: Fault) -> Self {
+        Self { fault, retryable: true, retry_after: None, cost: Usd::ZERO, block: None }
+    }
+
+    /// A fault that every attempt would have.
+    pub fn lasting(fault: Fault) -> Self {
+        Self { retryable: false, ..Self::transient(fault) }
+    }
 }
 
 /// A message from outside, kept until a wait of its name takes it.
@@ -198,7 +224,7 @@ pub struct ChildEnd {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
     #[serde(default)]
-    pub cost: crate::money::Usd,
+    pub cost: Usd,
     /// Whether it did anything that a rollback would have to undo.
     #[serde(default)]
     pub acted: bool,

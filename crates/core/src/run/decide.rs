@@ -128,17 +128,18 @@ impl Draft<'_> {
             Command::Start { started, workflow } => self.start(started, workflow),
             Command::Outcome { effect, outcome } => self.outcome(&effect, outcome),
             Command::Sending { effect, epoch, deadline } => self.sending(effect, epoch, deadline),
-            Command::TakenOver { epoch } => {
-                self.taken_over(epoch);
+            Command::TakenOver { epoch, orphaned } => {
+                self.taken_over(epoch, orphaned);
                 Ok(())
             }
             // What is due is looked at after any command.
             Command::Wake => Ok(()),
-            Command::Stepped { node, step } => nodes::agent::stepped(self, &node, step),
+            Command::Stepped { node, step, hold } => nodes::agent::stepped(self, &node, step, hold),
             Command::Signal(signal) => self.signal(signal),
             Command::Answer { node, by, decision } => self.answer(&node, by, decision),
             Command::Approve { effect, by, approved } => self.approve(effect, by, approved),
             Command::Resolve { effect, by, resolution } => self.resolve(&effect, by, resolution),
+            Command::KeyGiven { by } => self.key_given(&by),
             Command::ChildEnded { node, ended } => nodes::subworkflow::ended(self, &node, ended),
             Command::ChildUndone { run, fault } => self.child_undone(&run, fault),
             Command::Pause { by } => self.pause(by),

@@ -57,6 +57,15 @@ pub enum Event {
         fault: Fault,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         again_at: Option<Time>,
+        /// What the attempt cost all the same.
+        #[serde(default, skip_serializing_if = "is_free")]
+        cost: Usd,
+    },
+    /// A model call was perhaps asked, and its answer lost with the process that asked: it is paid for at its hold, and
+    /// goes out again.
+    HoldLost {
+        effect: EffectId,
+        cost: Usd,
     },
     /// Nobody knows yet whether the call acted; `next` says what is done about it.
     Doubted {
@@ -235,6 +244,9 @@ pub struct Scheduled {
     pub class: Class,
     #[serde(rename = "timeout_ms", with = "duration_ms")]
     pub timeout: Duration,
+    /// About what it may cost: counts against the limits of the run and the node while it is open.
+    #[serde(default, skip_serializing_if = "is_free")]
+    pub hold: Usd,
 }
 
 /// What a call asks of the world, fully rendered.
@@ -322,9 +334,22 @@ pub enum InDoubt {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Block {
-    RateLimit { until: Time },
-    Circuit { until: Time },
-    Approval { hash: String },
+    RateLimit {
+        until: Time,
+    },
+    Circuit {
+        until: Time,
+    },
+    Approval {
+        hash: String,
+    },
+    /// A budget is used up: until it begins anew, or a person says that there is money now.
+    Budget {
+        line: String,
+        until: Time,
+    },
+    /// The consumer's own key is not in the memory of the process: until it is given again.
+    Key,
 }
 
 /// What a node waits for.

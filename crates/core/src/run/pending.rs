@@ -84,7 +84,8 @@ impl Run {
             Progress::Ready | Progress::Marked { .. } | Progress::LookUp { .. } => true,
             Progress::Waiting { .. } => true,
             Progress::Blocked(Block::RateLimit { .. } | Block::Circuit { .. }) => true,
-            Progress::Blocked(Block::Approval { .. }) | Progress::Doubt => false,
+            // Its time comes, and yet it waits for people: days may pass before.
+            Progress::Blocked(Block::Approval { .. } | Block::Budget { .. } | Block::Key) | Progress::Doubt => false,
         };
         self.calls.values().any(moves) || self.thinking().is_some()
     }

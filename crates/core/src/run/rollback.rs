@@ -9,6 +9,7 @@ use super::refusal::Refusal;
 use super::state::{Phase, State};
 use crate::fault::Fault;
 use crate::id::RunId;
+use crate::money::Usd;
 use crate::mutant::{self, Mutant, planted};
 
 impl Draft<'_> {
@@ -60,7 +61,7 @@ impl Draft<'_> {
                     mutant::render_late(&mut arguments, self.run.variables());
                 }
                 let request = Request::Tool { tool, arguments: Arc::new(arguments), agent: None };
-                self.emit(Event::Scheduled(Box::new(Scheduled { effect, request, class, timeout })));
+                self.emit(Event::Scheduled(Box::new(Scheduled { effect, request, class, timeout, hold: Usd::ZERO })));
             }
             Undo::Broken { fault } => self.emit(Event::NotUndone { effect, fault }),
             Undo::Child { run } => self.emit(Event::ChildUndoing { effect, run }),

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::address::{Address, CallId, EffectId, Path};
-use super::event::{Entry, Finished, Started, Winding};
+use super::event::{Entry, Finished, Request, Started, Winding};
 use super::saga::Saga;
 use super::signals::Signals;
 use crate::agent::{self, Advice};
@@ -59,6 +59,9 @@ pub struct Run {
     /// Nodes whose in-edges are settled, in the order they became so.
     pub(super) ready: VecDeque<Address>,
     pub(super) cost: Usd,
+    /// What open calls may cost.
+    #[serde(default, skip_serializing_if = "is_free")]
+    pub(super) on_hold: Usd,
     pub(super) finished: Option<Box<Finished>>,
     /// What the run's end will report.
     pub(super) fault: Option<Fault>,
@@ -81,6 +84,11 @@ pub struct Run {
     /// Versions the fold may meet; the engine brings them before folding.
     #[serde(skip)]
     pub(super) versions: BTreeMap<bundle::Hash, Arc<Workflow>>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_free(cost: &Usd) -> bool {
+    *cost == Usd::ZERO
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -171,6 +179,19 @@ impl Run {
 
     pub fn cost(&self) -> Usd {
         self.cost
+    }
+
+    /// About what the calls that are open may cost.
+    pub fn on_hold(&self) -> Usd {
+        self.on_hold
+    }
+
+    /// What an open call asks of a model, where it does.
+    pub fn asks_model(&self, call: &CallId) -> Option<&crate::model::Request> {
+        match &self.calls.get(call)?.request {
+            Request::Model(request) => Some(request),
+            Request::Tool { .. } | Request::Code { .. } | Request::Step { .. } => None,
+        }
     }
 
     pub fn bundle(&self) -> Option<&bundle::Hash> {

@@ -48,7 +48,7 @@ pub fn timeline(entries: &[Entry]) -> Vec<StepRow> {
                     rows.push((scheduled.effect.call.clone(), entry.at, row));
                 }
                 Event::Done(done) => close(&mut rows, &done.effect.call, entry.at, None),
-                Event::NotDone { effect, fault, again_at: None } | Event::NotUndone { effect, fault } => {
+                Event::NotDone { effect, fault, again_at: None, .. } | Event::NotUndone { effect, fault } => {
                     close(&mut rows, &effect.call, entry.at, Some(fault.to_string()));
                 }
                 _ => {}

@@ -14,6 +14,7 @@ mod journals;
 mod limits;
 mod loops;
 mod merges;
+mod money;
 mod people;
 mod programs;
 mod random;

@@ -43,7 +43,7 @@ impl Models for Scripted {
         let fault = baton_core::fault::Fault::new("MODEL_UNAVAILABLE", "not now");
         match reply {
             Some(reply) => Ok(serde_json::from_value(reply).unwrap()),
-            None => Err(ModelFault { fault, retryable: false, retry_after: None }),
+            None => Err(ModelFault::lasting(fault)),
         }
     }
 

@@ -16,7 +16,7 @@ use crate::time::Time;
 
 impl Run {
     pub(super) fn schedule(&mut self, scheduled: &Scheduled) {
-        let Scheduled { effect, request, class, timeout } = scheduled;
+        let Scheduled { effect, request, class, timeout, hold } = scheduled;
         let call = Call {
             generation: effect.generation,
             scheduled_at: self.now,
@@ -27,6 +27,7 @@ impl Run {
             progress: Progress::Ready,
             unknown: false,
             approved: None,
+            hold: *hold,
         };
         self.calls.insert(effect.call.clone(), call);
         match effect.call.role {
@@ -35,6 +36,20 @@ impl Run {
                 self.assign(&effect.call, request);
                 self.works(&effect.call.node, class.acts());
             }
+        }
+        self.on_hold += *hold;
+        if let Some(state) = self.node_state_mut(&effect.call.node) {
+            state.on_hold += *hold;
+        }
+    }
+
+    /// Counts what a call cost.
+    pub(super) fn pay(&mut self, call: &CallId, cost: Usd) {
+        self.cost += cost;
+        if call.role == Role::Act
+            && let Some(state) = self.node_state_mut(&call.node)
+        {
+            state.cost += cost;
         }
     }
 
@@ -80,18 +95,15 @@ impl Run {
     }
 
     pub(super) fn done(&mut self, done: &Done) {
-        self.cost += done.cost;
         let call = &done.effect.call;
         let closed = self.close_call(call);
+        self.pay(call, done.cost);
         if call.role == Role::Undo {
             self.saga.mark(call, Undone::Yes);
             if planted(Mutant::DoubleCompensation) {
                 self.saga.undo_again(call);
             }
             return;
-        }
-        if let Some(state) = self.node_state_mut(&call.node) {
-            state.cost += done.cost;
         }
         // What is done after a rollback, to tell the customer of it, is not part of what was rolled back.
         if !matches!(self.phase, Phase::Aftermath { .. }) {
@@ -265,6 +277,10 @@ impl Run {
         let call = self.calls.remove(id)?;
         if let Some(due) = call.due() {
             self.backoffs.remove(&(due, id.clone()));
+        }
+        self.on_hold -= call.hold;
+        if let Some(state) = self.node_state_mut(&id.node) {
+            state.on_hold -= call.hold;
         }
         Some(call)
     }

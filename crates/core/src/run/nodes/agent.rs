@@ -18,9 +18,10 @@ use crate::agent::{self, Seen, Step, ToolRequest};
 use crate::fault::{Fault, code};
 use crate::graph::Node;
 use crate::graph::node::{AgentNode, AtDeadline, Kind};
+use crate::money::Usd;
 
 pub fn begin(draft: &mut Draft<'_>, at: &Address, node: &Node, agent: &AgentNode) {
-    if let Err(fault) = draft.check_cost(at) {
+    if let Err(fault) = draft.check_cost(at, Usd::ZERO) {
         return draft.fail(at, fault);
     }
     match persona::choose(draft, at, agent) {
@@ -33,17 +34,17 @@ pub fn begin(draft: &mut Draft<'_>, at: &Address, node: &Node, agent: &AgentNode
     }
 }
 
-pub fn stepped(draft: &mut Draft<'_>, at: &Address, step: Step) -> Result<(), Refusal> {
+pub fn stepped(draft: &mut Draft<'_>, at: &Address, step: Step, hold: Usd) -> Result<(), Refusal> {
     let thinks = matches!(draft.run.activity(at), Some(Activity::Agent { waits: AgentWait::Think, .. }));
     if !thinks || draft.is_winding(at) {
         return Err(Refusal::NothingWaits { node: at.to_string() });
     }
-    take(draft, at, step);
+    take(draft, at, step, hold);
     Ok(())
 }
 
 /// Records a step and does what it asks for.
-fn take(draft: &mut Draft<'_>, at: &Address, step: Step) {
+fn take(draft: &mut Draft<'_>, at: &Address, step: Step, hold: Usd) {
     let Some(Activity::Agent { steps, .. }) = draft.run.activity(at) else { return };
     let step = match step {
         _ if *steps >= AGENT_STEPS_MAX => {
@@ -59,17 +60,17 @@ fn take(draft: &mut Draft<'_>, at: &Address, step: Step) {
         step => step,
     };
     draft.emit(Event::Stepped { node: at.clone(), step: Box::new(step.clone()) });
-    act(draft, at, step);
+    act(draft, at, step, hold);
 }
 
-fn act(draft: &mut Draft<'_>, at: &Address, step: Step) {
+fn act(draft: &mut Draft<'_>, at: &Address, step: Step, hold: Usd) {
     let asks_for_work =
         matches!(step, Step::AskModel(_) | Step::RequestTools(_) | Step::RunCode(_) | Step::AskEndpoint);
-    if asks_for_work && let Err(fault) = may_work(draft, at, &step) {
+    if asks_for_work && let Err(fault) = may_work(draft, at, &step, hold) {
         return draft.fail(at, fault);
     }
     match step {
-        Step::AskModel(request) => draft.schedule_model(at, request),
+        Step::AskModel(request) => draft.schedule_model(at, request, hold),
         Step::RequestTools(requests) => requests::request(draft, at, requests),
         Step::RunCode(program) => draft.schedule_code(at, program),
         Step::AskEndpoint => ask_endpoint(draft, at),
@@ -91,8 +92,12 @@ fn act(draft: &mut Draft<'_>, at: &Address, step: Step) {
 }
 
 /// Whether there is money, time and an iteration left for this.
-fn may_work(draft: &Draft<'_>, at: &Address, step: &Step) -> Result<(), Fault> {
-    draft.check_cost(at)?;
+fn may_work(draft: &Draft<'_>, at: &Address, step: &Step, hold: Usd) -> Result<(), Fault> {
+    let hold = match step {
+        Step::RequestTools(requests) => cost_of(draft, at, requests),
+        _ => hold,
+    };
+    draft.check_cost(at, hold)?;
     let Some(Activity::Agent { task, seen, work, .. }) = draft.run.activity(at) else { return Ok(()) };
     let agent = &task.agent;
     let worked = work.so_far().as_secs();
@@ -115,6 +120,17 @@ fn may_work(draft: &Draft<'_>, at: &Address, step: &Step) -> Result<(), Fault> {
         }
         None => Ok(()),
     }
+}
+
+/// What the tools asked for cost together.
+fn cost_of(draft: &Draft<'_>, at: &Address, requests: &[ToolRequest]) -> Usd {
+    let costs = draft.with_node(at, |node| match &node.kind {
+        Kind::Agent(agent) => {
+            requests.iter().filter_map(|one| Some(agent.tools.get(&one.tool)?.of(&one.arguments).cost)).sum()
+        }
+        _ => Usd::ZERO,
+    });
+    costs.unwrap_or_default()
 }
 
 fn ask_endpoint(draft: &mut Draft<'_>, at: &Address) {
@@ -169,7 +185,8 @@ pub fn look(draft: &mut Draft<'_>, at: &Address) {
                 }
                 step => step,
             };
-            take(draft, at, step);
+            // What the model may cost is not known where somebody else thinks.
+            take(draft, at, step, Usd::ZERO);
         }
         // In a reopened run: what was cut off before it was answered is asked for again.
         Some(Activity::Agent { waits: AgentWait::Tools(calls), .. }) => {

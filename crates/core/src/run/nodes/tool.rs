@@ -23,7 +23,7 @@ const REQUESTS: &str = "tool_requests";
 const RESULTS: &str = "tool_results";
 
 pub fn begin(draft: &mut Draft<'_>, at: &Address, node: &Node, tool: &ToolNode) {
-    if let Err(fault) = draft.check_cost(at) {
+    if let Err(fault) = draft.check_cost(at, Usd::ZERO) {
         return draft.fail(at, fault);
     }
     match &tool.from {
@@ -36,6 +36,9 @@ pub fn begin(draft: &mut Draft<'_>, at: &Address, node: &Node, tool: &ToolNode) 
                 return draft
                     .fail(at, Fault::new("TOOL_NOT_FOUND", format!("no tool `{name}` when this version was saved")));
             };
+            if let Err(fault) = draft.check_cost(at, facts.of(&arguments).cost) {
+                return draft.fail(at, fault);
+            }
             draft.schedule_tool(at, name, arguments, facts, None);
         }
         ToolSource::Requests => begin_requests(draft, at, node, tool),
@@ -61,6 +64,10 @@ fn begin_requests(draft: &mut Draft<'_>, at: &Address, node: &Node, tool: &ToolN
         };
         let arguments = request.get("parameters").or_else(|| request.get("arguments")).cloned();
         calls.push((name.to_owned(), arguments.unwrap_or_else(|| Value::Object(Map::new())), facts));
+    }
+    let cost = calls.iter().map(|(_, arguments, facts)| facts.of(arguments).cost).sum();
+    if let Err(fault) = draft.check_cost(at, cost) {
+        return draft.fail(at, fault);
     }
     let deadline = deadline_of(draft, node.policy.timeout);
     draft.emit(Event::Began { node: at.clone(), wait: Box::new(Began::Calls { deadline }) });

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::money::Usd;
 use crate::mutant::{Mutant, planted};
 use crate::run::event::{Block, Request};
 use crate::time::{Time, duration_ms};
@@ -25,6 +26,14 @@ pub(in crate::run) struct Call {
     pub unknown: bool,
     /// The hash a person approved.
     pub approved: Option<String>,
+    /// About what it may cost.
+    #[serde(default, skip_serializing_if = "is_free")]
+    pub hold: Usd,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_free(cost: &Usd) -> bool {
+    *cost == Usd::ZERO
 }
 
 /// A send that was given up although it may yet be answered.
@@ -87,9 +96,11 @@ impl Call {
         match &self.progress {
             Progress::Ready => true,
             Progress::Waiting { at } => *at <= now,
-            Progress::Blocked(Block::RateLimit { until } | Block::Circuit { until }) => *until <= now,
+            Progress::Blocked(Block::RateLimit { until } | Block::Circuit { until } | Block::Budget { until, .. }) => {
+                *until <= now
+            }
             Progress::Marked { .. } => planted(Mutant::MarkedSentAgain),
-            Progress::Blocked(Block::Approval { .. }) | Progress::LookUp { .. } | Progress::Doubt => false,
+            Progress::Blocked(Block::Approval { .. } | Block::Key) | Progress::LookUp { .. } | Progress::Doubt => false,
         }
     }
 
@@ -97,10 +108,13 @@ impl Call {
     pub fn due(&self) -> Option<Time> {
         match &self.progress {
             Progress::Waiting { at } | Progress::LookUp { at, .. } => Some(*at),
-            Progress::Blocked(Block::RateLimit { until } | Block::Circuit { until }) => Some(*until),
-            Progress::Ready | Progress::Marked { .. } | Progress::Doubt | Progress::Blocked(Block::Approval { .. }) => {
-                None
+            Progress::Blocked(Block::RateLimit { until } | Block::Circuit { until } | Block::Budget { until, .. }) => {
+                Some(*until)
             }
+            Progress::Ready
+            | Progress::Marked { .. }
+            | Progress::Doubt
+            | Progress::Blocked(Block::Approval { .. } | Block::Key) => None,
         }
     }
 }

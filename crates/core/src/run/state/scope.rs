@@ -90,6 +90,9 @@ pub(in crate::run) struct NodeState {
     pub fault: Option<Fault>,
     #[serde(default, skip_serializing_if = "is_free")]
     pub cost: Usd,
+    /// What its open calls may cost.
+    #[serde(default, skip_serializing_if = "is_free")]
+    pub on_hold: Usd,
     /// Index of its next call.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub next_call: u32,

@@ -316,7 +316,7 @@ fn after_a_crash_a_verifiable_call_is_looked_up_once_the_old_senders_deadline_ha
 fn a_process_that_takes_over_from_itself_doubts_nothing() {
     check(
         only(tool("a").once()),
-        |w| w.answers("a", [Reply::StaysOut]).starts().does(Command::TakenOver { epoch: 1 }),
+        |w| w.answers("a", [Reply::StaysOut]).starts().does(Command::TakenOver { epoch: 1, orphaned: true }),
         |w| w.is(State::Running).recorded("doubted", 0),
     );
 }

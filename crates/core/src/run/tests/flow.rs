@@ -287,6 +287,17 @@ impl N {
         self
     }
 
+    /// With a price for each call of its tools.
+    pub fn costing(mut self, usd: f64) -> Self {
+        let facts = match &mut self.0.kind {
+            Kind::Tool(tool) => &mut tool.facts,
+            Kind::Agent(agent) => &mut agent.tools,
+            _ => panic!("`{}` calls no tool", self.0.id),
+        };
+        facts.values_mut().for_each(|facts| *facts = Arc::new((**facts).clone().costing(Usd::from_f64(usd))));
+        self
+    }
+
     pub fn sets(mut self, key: &str, value: Value) -> Self {
         self.0.sets.push((key.to_owned(), params(value)));
         self

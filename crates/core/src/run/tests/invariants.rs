@@ -13,6 +13,18 @@ pub fn hold(run: &Run, now: Time) {
     agents_that_think_are_asked(run);
     nodes_in_line_are_idle(run);
     an_ended_run_has_nothing_open(run);
+    holds_are_those_of_open_calls(run);
+}
+
+fn holds_are_those_of_open_calls(run: &Run) {
+    assert_eq!(run.on_hold, run.calls.values().map(|call| call.hold).sum(), "of the run");
+    for (path, scope) in &run.scopes {
+        for (node, state) in scope.graph.nodes.iter().zip(&scope.nodes) {
+            let at = Address::new(path.clone(), node.id.clone());
+            let open = run.calls.iter().filter(|(id, _)| id.node == at).map(|(_, call)| call.hold).sum();
+            assert_eq!(state.on_hold, open, "of `{at}`");
+        }
+    }
 }
 
 fn scopes_count_what_is_unsettled(run: &Run) {

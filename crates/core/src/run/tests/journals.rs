@@ -15,12 +15,14 @@ use super::flow::{
 };
 use super::programs::{code_step, replay, resume, stale, start};
 use super::world::{
-    Reply, World, blocked, calls, done, fails, flaky, not_found, ran, sandbox_fails, says, text_of, thought, unknown,
+    Reply, World, blocked, calls, done, fails, flaky, model_fails_at, not_found, ran, sandbox_fails, says, text_of,
+    thought, unknown,
 };
 use crate::agent::Step;
 use crate::graph::Combine;
 use crate::graph::node::{AtDeadline, MergeMode};
-use crate::run::{Block, Decision, EVENTS_MAX, Entry, Event, Outcome, Resolution, Run, State};
+use crate::money::Usd;
+use crate::run::{Block, Command, Decision, EVENTS_MAX, Entry, Event, Outcome, Resolution, Run, State};
 use crate::tool::{Class, Facts, Retry};
 
 /// Names the journal a second process folds, and where it leaves the state.
@@ -30,7 +32,7 @@ const INTO: &str = "BATON_FOLD_INTO";
 /// A golden journal's name, its workflow, and how it was lived.
 type Scenario = (&'static str, fn() -> Flow, fn(&mut World));
 
-const SCENARIOS: [Scenario; 11] = [
+const SCENARIOS: [Scenario; 12] = [
     ("booking", booking, |w| {
         let slots = json!({"slots": ["09:00-10:00", "10:00-11:00"], "price": 49.95});
         w.answers("find", [done(slots)]).answers("pay", [fails("DECLINED")]).answers("cancel", [flaky("BUSY")]);
@@ -113,6 +115,20 @@ const SCENARIOS: [Scenario; 11] = [
         w.fill_journal(EVENTS_MAX / 5 * 4 - 1);
         w.signals("go", json!(1));
     }),
+    (
+        "money",
+        || only(each("each", json!([1, 2, 3]), 3, only(agent("who", &[])))).max_cost(1.0),
+        |w| {
+            w.hold = Usd::from_f64(0.25);
+            w.thinks("who", [model(), model(), model()]);
+            w.answers(
+                "who",
+                [blocked(Block::Key), Reply::OverBudget(secs(60)), Reply::StaysOut, model_fails_at(0.125)],
+            )
+            .starts();
+            w.crashes().does(Command::KeyGiven { by: "eve".into() }).passes(secs(60));
+        },
+    ),
 ];
 
 fn booking() -> Flow {
@@ -337,7 +353,7 @@ fn golden_journals_hold_every_kind_of_event() {
     assert_eq!(missing, [""; 0]);
 }
 
-const KINDS: [&str; 42] = [
+const KINDS: [&str; 43] = [
     "started",
     "scheduled",
     "sending",
@@ -345,6 +361,7 @@ const KINDS: [&str; 42] = [
     "taken_over",
     "done",
     "not_done",
+    "hold_lost",
     "doubted",
     "resolved",
     "blocked",
@@ -392,6 +409,7 @@ fn kind(event: &Event) -> &'static str {
         Event::TakenOver { .. } => "taken_over",
         Event::Done(_) => "done",
         Event::NotDone { .. } => "not_done",
+        Event::HoldLost { .. } => "hold_lost",
         Event::Doubted { .. } => "doubted",
         Event::Resolved { .. } => "resolved",
         Event::Blocked { .. } => "blocked",

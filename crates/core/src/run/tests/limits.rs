@@ -263,7 +263,7 @@ fn a_thought_in_flight_at_a_crash_is_asked_for_again_and_a_recorded_one_is_not()
 fn a_thinker_that_cannot_be_asked_is_an_agent_that_gives_up() {
     let broken = |retryable| {
         let fault = Fault::new("SERVICE_UNAVAILABLE", "scripted");
-        Reply::Comes(Outcome::Step(Err(ModelFault { fault, retryable, retry_after: None })))
+        Reply::Comes(Outcome::Step(Err(ModelFault { retryable, ..ModelFault::lasting(fault) })))
     };
     check(
         only(thought_for()),

@@ -115,6 +115,8 @@ impl World {
             0 => fails("NO"),
             1 | 2 => flaky("BUSY"),
             3 | 4 => unknown(),
+            5 if fate < 64 => Reply::OverBudget(secs(20)),
+            5 if fate < 128 => blocked(Block::Key),
             5 => blocked(Block::Approval { hash: "h".into() }),
             6 => Reply::HeldBack(secs(3)),
             7..=9 => Reply::StaysOut,
@@ -193,7 +195,10 @@ impl World {
                 };
                 Command::Resolve { effect, by, resolution }
             }
-            Ask::Approval(effect) => Command::Approve { effect, by, approved: !script.is_multiple_of(3) },
+            Ask::Approval(effect) | Ask::Budget(effect) => {
+                Command::Approve { effect, by, approved: !script.is_multiple_of(3) }
+            }
+            Ask::Key(_) => Command::KeyGiven { by },
         };
         self.does(command);
     }

@@ -15,7 +15,7 @@ use crate::run::{
 };
 use crate::tool;
 
-const WORDS: [&str; 18] = [
+const WORDS: [&str; 19] = [
     "start",
     "outcome",
     "sending",
@@ -26,6 +26,7 @@ const WORDS: [&str; 18] = [
     "answer",
     "approve",
     "resolve",
+    "key_given",
     "child_ended",
     "child_undone",
     "pause",
@@ -37,13 +38,15 @@ const WORDS: [&str; 18] = [
 ];
 
 /// Something of every kind that can be open.
-fn open_ends() -> [N; 6] {
-    [tool("doubt").once(), tool("leave"), approval("ask", 1), signal("go", "go"), child("sub"), agent("who", &[])]
+fn open_ends() -> [N; 7] {
+    let key = tool("key");
+    [tool("doubt").once(), tool("leave"), approval("ask", 1), signal("go", "go"), child("sub"), agent("who", &[]), key]
 }
 
 fn waiting() -> World {
     let mut w = World::new(flow(open_ends(), ""));
     w.answers("doubt", [unknown()]).answers("leave", [blocked(Block::Approval { hash: "h".into() })]);
+    w.answers("key", [blocked(Block::Key)]);
     w.thinks("who", [Step::AskCustomer { question: "which?".into() }]).starts();
     w
 }
@@ -53,6 +56,7 @@ fn running() -> World {
     let nodes = open_ends().into_iter().chain([wait_for("w", secs(1)), tool("next").once()]);
     let mut w = World::new(flow(nodes, "w>next"));
     w.answers("doubt", [unknown()]).answers("leave", [blocked(Block::Approval { hash: "h".into() })]);
+    w.answers("key", [blocked(Block::Key)]);
     w.thinks("who", [Step::AskCustomer { question: "which?".into() }]).starts();
     w.now = w.now + secs(1);
     w.only_decides(Command::Wake);
@@ -130,9 +134,12 @@ fn command(word: &str, w: &World) -> Command {
             Command::Outcome { effect: out(), outcome: Outcome::Tool(done) }
         }
         "sending" => Command::Sending { effect: out(), epoch: 1, deadline: w.now + secs(1) },
-        "taken_over" => Command::TakenOver { epoch: 2 },
+        "taken_over" => Command::TakenOver { epoch: 2, orphaned: true },
         "wake" => Command::Wake,
-        "stepped" => Command::Stepped { node: Address::outer("who"), step: Step::Answer { output: json!(1) } },
+        "stepped" => {
+            let (node, step) = (Address::outer("who"), Step::Answer { output: json!(1) });
+            Command::Stepped { node, step, hold: crate::money::Usd::ZERO }
+        }
         "signal" => Command::Signal(super::world::signal("go", json!(1), None)),
         "answer" => Command::Answer {
             node: Address::outer("ask"),
@@ -144,6 +151,7 @@ fn command(word: &str, w: &World) -> Command {
             let resolution = Resolution::Done { output: json!({"id": 1}) };
             Command::Resolve { effect: doubt.unwrap_or(nowhere), by: by(), resolution }
         }
+        "key_given" => Command::KeyGiven { by: by() },
         "child_ended" => {
             let ended = ChildEnd {
                 run: run(),

@@ -30,6 +30,8 @@ pub enum Reply {
     StaysOut,
     /// It is not let out for so long.
     HeldBack(Duration),
+    /// A budget is used up for so long.
+    OverBudget(Duration),
 }
 
 pub fn done(output: Value) -> Reply {
@@ -84,7 +86,13 @@ pub fn says(content: &str) -> Reply {
 
 pub fn model_fails(code: &'static str) -> Reply {
     let fault = Fault::new(code, "scripted");
-    Reply::Comes(Outcome::Model(Err(ModelFault { fault, retryable: false, retry_after: None })))
+    Reply::Comes(Outcome::Model(Err(ModelFault::lasting(fault))))
+}
+
+/// As [`model_fails`], for a price: it was sent, and nothing came back.
+pub fn model_fails_at(usd: f64) -> Reply {
+    let failed = ModelFault::transient(Fault::new("TIMEOUT", "scripted"));
+    Reply::Comes(Outcome::Model(Err(ModelFault { cost: Usd::from_f64(usd), ..failed })))
 }
 
 /// A program came to its end.
@@ -133,6 +141,8 @@ pub struct World {
     filled: Vec<(usize, Entry)>,
     epoch: u64,
     calls: u32,
+    /// About what a model call may cost.
+    pub hold: Usd,
     /// What every request comes to that no reply is arranged for.
     pub fate: Option<Reply>,
     advice: Arc<Advice>,
@@ -158,6 +168,7 @@ impl World {
             filled: Vec::new(),
             epoch: 1,
             calls: 0,
+            hold: Usd::ZERO,
             fate: None,
             advice: Arc::default(),
             refused: None,
@@ -257,10 +268,19 @@ impl World {
 
     /// The process dies; another folds the run from its journal and takes it over.
     pub fn crashes(&mut self) -> &mut Self {
+        self.is_taken_over(true)
+    }
+
+    /// Whoever moved it let go of it in order; another takes it over.
+    pub fn changes_hands(&mut self) -> &mut Self {
+        self.is_taken_over(false)
+    }
+
+    fn is_taken_over(&mut self, orphaned: bool) -> &mut Self {
         self.run = self.replayed();
         self.in_flight.clear();
         self.epoch += 1;
-        self.does(Command::TakenOver { epoch: self.epoch })
+        self.does(Command::TakenOver { epoch: self.epoch, orphaned })
     }
 
     pub fn pauses(&mut self) -> &mut Self {
@@ -344,7 +364,11 @@ impl World {
     /// A person allows, or does not allow, a call that needs leave.
     pub fn allows(&mut self, node: &str, approved: bool) -> &mut Self {
         let effect = self.asks().into_iter().find_map(|ask| match ask {
-            crate::run::Ask::Approval(effect) if effect.call.node.to_string() == node => Some(effect),
+            crate::run::Ask::Approval(effect) | crate::run::Ask::Budget(effect)
+                if effect.call.node.to_string() == node =>
+            {
+                Some(effect)
+            }
             _ => None,
         });
         let effect = effect.unwrap_or_else(|| panic!("`{node}` needs no leave"));
@@ -387,7 +411,7 @@ impl World {
             } else if let Some(node) = self.run.thinking().map(|(node, ..)| node) {
                 let steps = self.steps.get_mut(node.node.as_str());
                 let step = steps.and_then(VecDeque::pop_front).unwrap_or(Step::Answer { output: json!("answer") });
-                self.decide(Command::Stepped { node, step }).unwrap();
+                self.decide(Command::Stepped { node, step, hold: self.hold }).unwrap();
             } else if !self.send_next() {
                 return;
             }
@@ -426,10 +450,14 @@ impl World {
         };
         let reply = match reply {
             Reply::HeldBack(wait) => blocked(Block::RateLimit { until: self.now + wait }),
+            Reply::OverBudget(wait) => {
+                let line = "the hourly budget of tenant `acme`".to_owned();
+                blocked(Block::Budget { line, until: self.now + wait })
+            }
             reply => reply,
         };
         match reply {
-            Reply::StaysOut | Reply::HeldBack(_) => drop(self.in_flight.insert(effect, name)),
+            Reply::StaysOut | Reply::HeldBack(_) | Reply::OverBudget(_) => drop(self.in_flight.insert(effect, name)),
             Reply::Comes(outcome) => {
                 self.note(&effect, &outcome);
                 self.decide(Command::Outcome { effect, outcome }).unwrap();
@@ -699,6 +727,8 @@ impl World {
             crate::run::Ask::Customer(node) => format!("customer:{node}"),
             crate::run::Ask::Doubt(effect) => format!("doubt:{}", effect.call.node),
             crate::run::Ask::Approval(effect) => format!("approval:{}", effect.call.node),
+            crate::run::Ask::Budget(effect) => format!("budget:{}", effect.call.node),
+            crate::run::Ask::Key(effect) => format!("key:{}", effect.call.node),
         };
         assert_eq!(self.asks().iter().map(word).collect::<Vec<_>>().join(" "), asks);
         self

@@ -1,0 +1,126 @@
+//! Windows that budgets are counted in: whole hours, days and months of UTC.
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Time;
+
+const HOUR_MS: i64 = 3_600_000;
+const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// How long a budget lasts before it begins anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Window {
+    Hour,
+    Day,
+    Month,
+}
+
+impl Window {
+    pub const ALL: [Self; 3] = [Self::Hour, Self::Day, Self::Month];
+
+    /// The word for it in settings, tables and messages.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Hour => "hour",
+            Self::Day => "day",
+            Self::Month => "month",
+        }
+    }
+
+    /// As people say it of a budget.
+    pub fn adjective(self) -> &'static str {
+        match self {
+            Self::Hour => "hourly",
+            Self::Day => "daily",
+            Self::Month => "monthly",
+        }
+    }
+
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|window| window.word() == word)
+    }
+
+    /// When the window that `at` lies in began.
+    pub fn begin(self, at: Time) -> Time {
+        let ms = at.as_ms();
+        match self {
+            Self::Hour => Time::from_ms(ms.div_euclid(HOUR_MS).saturating_mul(HOUR_MS)),
+            Self::Day => Time::from_ms(ms.div_euclid(DAY_MS).saturating_mul(DAY_MS)),
+            Self::Month => {
+                let date = date_of(at);
+                of_date(date.first_of_month())
+            }
+        }
+    }
+
+    /// When the window that `at` lies in ends, which is when the next begins.
+    pub fn end(self, at: Time) -> Time {
+        let begin = self.begin(at);
+        match self {
+            Self::Hour => Time::from_ms(begin.as_ms().saturating_add(HOUR_MS)),
+            Self::Day => Time::from_ms(begin.as_ms().saturating_add(DAY_MS)),
+            Self::Month => {
+                let last = date_of(begin).last_of_month();
+                Time::from_ms(of_date(last).as_ms().saturating_add(DAY_MS))
+            }
+        }
+    }
+}
+
+impl Time {
+    /// The day it lies in, in UTC, as `YYYY-MM-DD`.
+    pub fn to_date(self) -> String {
+        date_of(self).to_string()
+    }
+}
+
+fn date_of(at: Time) -> jiff::civil::Date {
+    jiff::tz::Offset::UTC.to_datetime(at.to_timestamp()).date()
+}
+
+fn of_date(date: jiff::civil::Date) -> Time {
+    let midnight = date.to_datetime(jiff::civil::Time::midnight());
+    let at_the_edge = |_| if date.year() < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
+    jiff::tz::Offset::UTC.to_timestamp(midnight).unwrap_or_else(at_the_edge).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(window: Window, at: &str) -> (String, String) {
+        let at: Time = at.parse().unwrap();
+        (window.begin(at).to_string(), window.end(at).to_string())
+    }
+
+    #[test]
+    fn a_window_begins_and_ends_by_utc() {
+        let at = "2028-02-29T23:59:59.999Z";
+        assert_eq!(window(Window::Hour, at), ("2028-02-29T23:00:00.000Z".into(), "2028-03-01T00:00:00.000Z".into()));
+        assert_eq!(window(Window::Day, at), ("2028-02-29T00:00:00.000Z".into(), "2028-03-01T00:00:00.000Z".into()));
+        assert_eq!(window(Window::Month, at), ("2028-02-01T00:00:00.000Z".into(), "2028-03-01T00:00:00.000Z".into()));
+        let new_year = "2026-12-31T00:00:00Z";
+        assert_eq!(window(Window::Month, new_year).1, "2027-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn a_window_holds_its_begin_and_not_its_end() {
+        for window in Window::ALL {
+            let at: Time = "2026-11-30T12:34:56.789Z".parse().unwrap();
+            let (begin, end) = (window.begin(at), window.end(at));
+            assert_eq!(window.begin(begin), begin, "{}", window.word());
+            assert_eq!(window.begin(end), end, "{}", window.word());
+            assert_eq!(window.begin(Time::from_ms(end.as_ms() - 1)), begin, "{}", window.word());
+        }
+    }
+
+    #[test]
+    fn instants_without_a_calendar_have_windows_all_the_same() {
+        for at in [Time::from_ms(i64::MIN), Time::from_ms(i64::MAX), Time::EPOCH] {
+            for window in Window::ALL {
+                assert!(window.begin(at) <= window.end(at), "{}", window.word());
+            }
+        }
+    }
+}
