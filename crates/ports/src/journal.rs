@@ -15,6 +15,8 @@ use baton_core::tool::AuditRow;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::budget::Spend;
+
 /// Bytes of one append's entry, blobs included.
 pub const ENTRY_BYTES_MAX: usize = 16 << 20;
 /// Entries larger than this are kept by hash in `blobs`, written in the same transaction.
@@ -119,6 +121,8 @@ pub struct Append {
     pub outbox: Vec<Submit>,
     pub projections: Vec<Projection>,
     pub audit: Vec<AuditRow>,
+    /// What the calls cost whose outcomes the entry records.
+    pub spends: Vec<Spend>,
     pub snapshot: Option<Snapshot>,
 }
 
@@ -148,10 +152,11 @@ pub enum Projection {
 /// What a person must see or decide.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeskItem {
-    /// `run/address` with what it is about; unique.
+    /// `run/address` with what it is about, or what else it is about; unique.
     pub id: String,
     pub tenant: TenantId,
-    pub run: RunId,
+    /// Nothing where it is no run's: a budget.
+    pub run: Option<RunId>,
     pub kind: DeskKind,
     pub title: String,
     pub details: Value,
@@ -172,6 +177,12 @@ pub enum DeskKind {
     NotUndone,
     /// A question to the customer.
     Question,
+    /// A budget that is nearly or wholly used up.
+    Budget,
+    /// A model call that waits for money.
+    OverBudget,
+    /// A model call that waits for the consumer's own key.
+    NeedsKey,
 }
 
 /// A cache of the fold: on a version mismatch it is thrown away.
@@ -191,6 +202,8 @@ pub struct Claimed {
     pub kind: Kind,
     pub workflow: String,
     pub seq: u64,
+    /// Another process owned it and is gone: what it had out is lost with it.
+    pub orphaned: bool,
     /// The newest snapshot of the asked fold version.
     pub snapshot: Option<Snapshot>,
     /// Entries behind the snapshot, in order.

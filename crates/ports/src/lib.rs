@@ -3,6 +3,7 @@
 //! The engine speaks to the world only through these. Each port has one conformance suite in `sim`, run on the fake
 //! and on every real implementation.
 
+pub mod budget;
 pub mod circuits;
 pub mod clock;
 pub mod decisions;

@@ -6,9 +6,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use baton_core::id::{RunId, TenantId};
 use baton_core::model::{Reply, Request};
+use baton_core::money::Usd;
 use baton_core::run::ModelFault;
 use serde_json::Value;
 use tokio::sync::mpsc;
+
+use crate::budget::Tab;
 
 /// Pieces of one reply that wait for whoever listens.
 pub const PIECES_WAITING_MAX: usize = 64;
@@ -30,6 +33,8 @@ pub struct Asker {
     /// Whether its listener can take back what it was told ([`Piece::Reset`]). Where not, a reply that breaks off after
     /// its first piece is an error.
     pub resets: bool,
+    /// Where what it costs is charged; nothing leaves that to whoever serves the call.
+    pub tab: Option<Tab>,
 }
 
 /// A provider's key that a consumer brought. Shown to nobody: it has no `Serialize`, and `Debug` hides it.
@@ -86,6 +91,12 @@ pub trait Models: Send + Sync {
 
     /// What can be asked by name: models, profiles. For lists that doors show.
     fn names(&self) -> Vec<String>;
+
+    /// About what a call may cost, before it is known which model answers; nothing where that cannot be said. Asks
+    /// nobody and waits for nothing.
+    fn estimate(&self, _tenant: &TenantId, _request: &Request) -> Usd {
+        Usd::ZERO
+    }
 
     /// Why the model that answered the call of this key was chosen, where that is still known.
     async fn explain(&self, tenant: &TenantId, key: &str) -> Option<Value>;

@@ -4,6 +4,7 @@
 //! hold, so call the suites from tests.
 
 mod appends;
+mod budget;
 mod circuits;
 mod decisions;
 mod embedder;
@@ -16,6 +17,7 @@ mod records;
 mod registry;
 pub mod world;
 
+use baton_ports::budget::Budget;
 use baton_ports::circuits::Circuits;
 use baton_ports::decisions::Decisions;
 use baton_ports::embed::Embedder;
@@ -89,6 +91,36 @@ pub async fn journal<S: Journal + Read>(make: impl AsyncFn() -> S) {
         lists::desk_items_are_open_until_they_are_closed,
         lists::audit_rows_are_kept_in_order,
         lists::nothing_crosses_tenants,
+    );
+}
+
+/// Allowances and costs, with what appends settle and the desk shows of them.
+pub async fn budget<S: Budget + Journal + Read>(make: impl AsyncFn() -> S) {
+    check!(make;
+        budget::no_more_is_granted_than_remains,
+        budget::what_is_held_ahead_is_a_small_part_of_what_is_left,
+        budget::what_one_holds_another_cannot_take,
+        budget::many_who_take_at_once_get_the_line_once,
+        budget::what_is_settled_moves_from_held_to_spent_in_every_line,
+        budget::a_settlement_told_twice_is_written_once,
+        budget::what_is_given_back_may_be_taken_again,
+        budget::who_closes_gives_everything_back,
+        budget::what_was_spent_after_closing_counts_all_the_same,
+        budget::what_a_holder_that_is_gone_held_counts_as_spent_until_the_window_is_over,
+        budget::a_call_that_cost_more_than_was_held_counts_whole,
+        budget::lines_of_windows_tenants_and_keys_are_apart,
+        budget::a_keys_call_counts_for_the_key_and_for_the_tenant,
+        budget::a_new_limit_holds_at_once,
+    );
+    check!(make;
+        budget::somebody_is_told_once_at_80_and_once_at_100_per_cent,
+        budget::a_line_that_cannot_give_what_is_needed_is_told_to_be_used_up,
+        budget::what_was_told_of_a_window_leaves_the_desk_with_it,
+        budget::a_spend_is_settled_with_the_append_that_records_its_answer,
+        budget::a_lost_answer_is_among_the_costs_and_taken_from_no_line,
+        budget::what_breaks_a_limit_is_refused_by_name,
+        budget::costs_are_summed_up_by_whatever_is_asked,
+        budget::costs_of_nothing_are_nothing,
     );
 }
 

@@ -9,6 +9,7 @@ mod index;
 mod reads;
 mod shelf;
 mod stacks;
+mod till;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,6 +19,7 @@ use baton_core::id::{RunId, TenantId};
 use baton_core::run::State;
 use baton_core::time::Time;
 use baton_core::tool::AuditRow;
+use baton_ports::budget::{Budget, CostFilter, CostRow, Grown, Holder, ROWS_MAX, Settlement, Standing, Want};
 use baton_ports::journal::{
     AggregateId, Append, Claimed, DeskItem, Error, Handle, InboxItem, Journal, Lease, Ownership, ProcessId, Submit,
     Submitted,
@@ -31,8 +33,9 @@ pub use cabinet::Cabinet;
 pub use index::Index;
 pub use shelf::Shelf;
 pub use stacks::Stacks;
+pub use till::Till;
 
-/// All four ports over one memory. Clones share it.
+/// All five ports over one memory. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Store {
     inner: Arc<Mutex<Inner>>,
@@ -162,6 +165,45 @@ impl Records for Store {
         to: i64,
     ) -> Result<Vec<(i64, i64, String)>, records::Error> {
         Ok(self.with(|inner| inner.cabinet.ranges(tenant, space, resource, from, to)))
+    }
+}
+
+fn few(what: &'static str, size: usize) -> Result<(), Error> {
+    if size > ROWS_MAX { Err(Error::TooLarge { what, size, limit: ROWS_MAX }) } else { Ok(()) }
+}
+
+#[async_trait]
+impl Budget for Store {
+    async fn open(&self, _now: Time) -> Result<Holder, Error> {
+        Ok(self.with(|inner| inner.books.till.open()))
+    }
+
+    async fn grow(&self, holder: Holder, wants: Vec<Want>, now: Time) -> Result<Vec<Grown>, Error> {
+        few("the lines of one growth", wants.len())?;
+        Ok(self.with(|inner| wants.iter().map(|want| inner.books.grow(holder, want, now)).collect()))
+    }
+
+    async fn settle(&self, settlement: Settlement) -> Result<(), Error> {
+        few("the spends of one settlement", settlement.spends.len())?;
+        few("what one settlement gives back", settlement.back.len())?;
+        self.with(|inner| {
+            let told = inner.books.till.settle(settlement);
+            inner.books.file(told);
+        });
+        Ok(())
+    }
+
+    async fn close(&self, holder: Holder) -> Result<(), Error> {
+        self.with(|inner| inner.books.till.close(holder));
+        Ok(())
+    }
+
+    async fn standings(&self, tenant: &TenantId, now: Time) -> Result<Vec<Standing>, Error> {
+        Ok(self.with(|inner| inner.books.till.standings(tenant, now)))
+    }
+
+    async fn costs(&self, filter: CostFilter) -> Result<Vec<CostRow>, Error> {
+        Ok(self.with(|inner| inner.books.till.costs(&filter)))
     }
 }
 

@@ -9,6 +9,11 @@ async fn the_journal_in_memory() {
 }
 
 #[tokio::test]
+async fn money_in_memory() {
+    conformance::budget(async || Store::new()).await;
+}
+
+#[tokio::test]
 async fn records_in_memory() {
     conformance::records(async || Store::new()).await;
 }

@@ -113,6 +113,7 @@ impl Worker {
                     outbox: Vec::new(),
                     projections: Vec::new(),
                     audit: (0..self.audit).map(|_| audit_row(&run)).collect(),
+                    spends: Vec::new(),
                     snapshot: None,
                 };
                 let asked = Instant::now();

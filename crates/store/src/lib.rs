@@ -1,7 +1,8 @@
-//! Keeps journals, inboxes, ownership, records, versions and what is known of model calls, and decides nothing.
+//! Keeps journals, inboxes, ownership, records, versions, money and what is known of model calls, and decides nothing.
 //!
 //! The way in is [`sqlite::Store`]: one value that answers every port of this room ([`Journal`], [`Read`],
-//! [`Records`], [`Registry`], [`Decisions`], [`Circuits`]). It is cheap to clone, and several processes may open one file.
+//! [`Records`], [`Registry`], [`Decisions`], [`Circuits`], [`Budget`]). It is cheap to clone, and several processes may
+//! open one file.
 //!
 //! What it promises: an answer means *durable* (write-ahead log, `synchronous=FULL`); a batch is written whole or not at
 //! all and is refused alone, however many share its commit; a stale owner changes nothing; what cannot be written is
@@ -9,6 +10,7 @@
 //!
 //! Deliberately absent: any opinion on what a run does. Payloads, states and snapshots are bytes and words here.
 //!
+//! [`Budget`]: baton_ports::budget::Budget
 //! [`Circuits`]: baton_ports::circuits::Circuits
 //! [`Decisions`]: baton_ports::decisions::Decisions
 //! [`Journal`]: baton_ports::journal::Journal

@@ -2,6 +2,7 @@
 
 mod append;
 mod audit;
+mod budget;
 mod circuits;
 mod codec;
 mod connection;

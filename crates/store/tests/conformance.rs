@@ -27,6 +27,17 @@ async fn the_journal_in_memory() {
 }
 
 #[tokio::test]
+async fn money_in_a_file() {
+    let folders = Default::default();
+    conformance::budget(async || file(&folders)).await;
+}
+
+#[tokio::test]
+async fn money_in_memory() {
+    conformance::budget(async || memory()).await;
+}
+
+#[tokio::test]
 async fn records_in_a_file() {
     let folders = Default::default();
     conformance::records(async || file(&folders)).await;

@@ -83,7 +83,7 @@ fn item(id: &str, title: &str, opened_ms: i64) -> DeskItem {
     DeskItem {
         id: id.into(),
         tenant: tenant(),
-        run: "run".into(),
+        run: Some("run".into()),
         kind: DeskKind::Approval,
         title: title.into(),
         details: json!({ "amount": 12 }),

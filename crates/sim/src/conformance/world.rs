@@ -66,6 +66,7 @@ pub fn entry(run: &str, ownership: Ownership, expected_seq: u64) -> Append {
         outbox: Vec::new(),
         projections: Vec::new(),
         audit: Vec::new(),
+        spends: Vec::new(),
         snapshot: None,
     }
 }

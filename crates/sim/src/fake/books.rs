@@ -7,10 +7,13 @@ use baton_core::id::{DERIVED_ID_BYTES_MAX, TenantId};
 use baton_core::mutant::{Mutant, planted};
 use baton_core::time::Time;
 use baton_core::tool::AuditRow;
+use baton_ports::budget::{Grown, Holder, Want};
 use baton_ports::journal::{
     AggregateId, Append, Claimed, Create, DeskItem, ENTRY_BYTES_MAX, Error, Handle, Head, INBOX_BYTES_MAX,
     INBOX_ITEMS_MAX, InboxItem, Kind, LEASE, Lease, Ownership, ProcessId, Projection, Snapshot, Submit, Submitted,
 };
+
+use super::till::Till;
 
 /// The longest command id, in bytes.
 const COMMAND_ID_BYTES_MAX: usize = 2 * DERIVED_ID_BYTES_MAX;
@@ -24,6 +27,7 @@ pub struct Books {
     pub(super) aggregates: Vec<Aggregate>,
     pub(super) audit: Vec<AuditRow>,
     pub(super) desk: BTreeMap<String, Filed>,
+    pub(super) till: Till,
     opened: u64,
 }
 
@@ -227,6 +231,21 @@ impl Books {
             self.project(projection);
         }
         self.audit.extend(append.audit);
+        for spend in append.spends {
+            let told = self.till.write_down(spend);
+            self.file(told);
+        }
+    }
+
+    /// Puts items on the desk.
+    pub(super) fn file(&mut self, items: impl IntoIterator<Item = DeskItem>) {
+        items.into_iter().for_each(|item| self.project(Projection::DeskOpened(item)));
+    }
+
+    pub(super) fn grow(&mut self, holder: Holder, want: &Want, now: Time) -> Grown {
+        let (grown, desk) = self.till.grow(holder, want, now);
+        desk.into_iter().for_each(|projection| self.project(projection));
+        grown
     }
 
     fn project(&mut self, projection: Projection) {
@@ -254,7 +273,8 @@ impl Books {
         if self.leases.get(&process).is_none_or(|row| row.taken) {
             return Err(Error::LeaseEnded { process });
         }
-        if let Some(owner) = self.aggregates[place].owner.filter(|owner| *owner != process) {
+        let previous = self.aggregates[place].owner.filter(|owner| *owner != process);
+        if let Some(owner) = previous {
             if !self.is_dead(owner, now) {
                 return Ok(None);
             }
@@ -263,7 +283,8 @@ impl Books {
             }
         }
         let handle = Handle(i64::try_from(place + 1).unwrap_or(i64::MAX));
-        Ok(Some(self.aggregates[place].take_over(handle, process, fold_version)))
+        let claimed = self.aggregates[place].take_over(handle, process, fold_version);
+        Ok(Some(Claimed { orphaned: previous.is_some(), ..claimed }))
     }
 
     fn is_dead(&self, process: ProcessId, now: Time) -> bool {
@@ -372,6 +393,7 @@ impl Aggregate {
             kind: self.kind,
             workflow: self.workflow.clone(),
             seq: self.seq(),
+            orphaned: false,
             snapshot,
             tail: self.journal.get(behind..).unwrap_or_default().to_vec(),
             inbox: self.inbox.values().cloned().collect(),

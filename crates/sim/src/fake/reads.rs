@@ -7,6 +7,7 @@ use baton_core::id::{RunId, TenantId};
 use baton_core::money::Usd;
 use baton_core::run::State;
 use baton_core::tool::AuditRow;
+use baton_ports::budget::{CostFilter, CostRow};
 use baton_ports::journal::{DeskItem, Kind};
 use baton_ports::read::{AuditFilter, PAGE_DEFAULT, PAGE_MAX, RunFilter, RunHead};
 
@@ -37,7 +38,8 @@ impl Books {
 
     /// Open items, oldest first.
     pub fn open_desk(&self, tenant: &TenantId, run: Option<&RunId>) -> Vec<DeskItem> {
-        let is_wanted = |item: &DeskItem| item.tenant == *tenant && run.is_none_or(|run| *run == item.run);
+        let is_wanted =
+            |item: &DeskItem| item.tenant == *tenant && run.is_none_or(|run| item.run.as_ref() == Some(run));
         let mut open: Vec<_> = self.desk.values().filter(|filed| filed.open && is_wanted(&filed.item)).collect();
         open.sort_by_key(|filed| (filed.item.opened_at, filed.place));
         open.into_iter().map(|filed| filed.item.clone()).collect()
@@ -48,6 +50,10 @@ impl Books {
         let rows = rows.filter(|row| filter.run.as_ref().is_none_or(|run| *run == row.run));
         let rows = rows.filter(|row| filter.action.as_ref().is_none_or(|action| *action == row.action));
         rows.take(page(filter.limit)).cloned().collect()
+    }
+
+    pub fn costs(&self, filter: &CostFilter) -> Vec<CostRow> {
+        self.till.costs(filter)
     }
 
     pub fn counts(&self) -> Vec<(State, u64)> {

@@ -1,15 +1,17 @@
 //! One append: the guard on the head row first, then everything that becomes true with it.
 
 use baton_core::bundle::Hash;
+use baton_core::id::RunId;
 use baton_core::time::Time;
+use baton_ports::budget::ROWS_MAX;
 use baton_ports::journal::{
     Append, BLOB_BYTES_MIN, DeskItem, ENTRY_BYTES_MAX, Error, Head, Ownership, Projection, Snapshot, Submit,
 };
 use rusqlite::{OptionalExtension, Statement, params};
 
-use super::audit;
 use super::session::Session;
 use super::submit::{self, Via};
+use super::{audit, budget};
 
 /// Bytes of one append with all that goes with it.
 const APPEND_BYTES_MAX: usize = 128 << 20;
@@ -31,6 +33,7 @@ impl Prepared {
         let size = append.entry.len();
         check_size("a journal entry", size, ENTRY_BYTES_MAX)?;
         append.outbox.iter().try_for_each(submit::check_size)?;
+        check_size("the spends of an append", append.spends.len(), ROWS_MAX)?;
         let blob = (size > BLOB_BYTES_MIN).then(|| Hash::of(&append.entry));
         let audit_details = append.audit.iter().map(|row| row.details.to_string()).collect();
         let desk_details = append.projections.iter().map(desk_details).collect();
@@ -60,6 +63,9 @@ impl Prepared {
         self.insert_entry(session)?;
         for (row, details) in append.audit.iter().zip(&self.audit_details) {
             audit::insert(session, row, details)?;
+        }
+        for spend in &append.spends {
+            budget::write_down(session, spend)?;
         }
         self.move_messages(session)?;
         for (projection, details) in append.projections.iter().zip(&self.desk_details) {
@@ -195,7 +201,7 @@ fn project(session: &Session<'_>, projection: &Projection, details: &str) -> rus
 }
 
 /// An item that is opened again (its question changed) is open, whatever became of it before.
-fn open_desk_item(session: &Session<'_>, item: &DeskItem, details: &str) -> rusqlite::Result<()> {
+pub(super) fn open_desk_item(session: &Session<'_>, item: &DeskItem, details: &str) -> rusqlite::Result<()> {
     let mut open = session.statement(
         "INSERT OR REPLACE INTO desk (id, tenant, run, kind, title, details, opened_at, deadline) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -203,7 +209,7 @@ fn open_desk_item(session: &Session<'_>, item: &DeskItem, details: &str) -> rusq
     let row = params![
         item.id,
         item.tenant.as_str(),
-        item.run.as_str(),
+        item.run.as_ref().map(RunId::as_str),
         super::codec::desk_word(item.kind),
         item.title,
         details,

@@ -35,6 +35,9 @@ pub(super) fn desk_word(kind: DeskKind) -> &'static str {
         DeskKind::ToolApproval => "tool_approval",
         DeskKind::NotUndone => "not_undone",
         DeskKind::Question => "question",
+        DeskKind::Budget => "budget",
+        DeskKind::OverBudget => "over_budget",
+        DeskKind::NeedsKey => "needs_key",
     }
 }
 
@@ -70,13 +73,16 @@ pub(super) fn audit_status(row: &Row<'_>, column: usize) -> rusqlite::Result<Aud
 }
 
 pub(super) fn desk_kind(row: &Row<'_>, column: usize) -> rusqlite::Result<DeskKind> {
-    const ALL: [DeskKind; 6] = [
+    const ALL: [DeskKind; 9] = [
         DeskKind::Approval,
         DeskKind::Form,
         DeskKind::Doubt,
         DeskKind::ToolApproval,
         DeskKind::NotUndone,
         DeskKind::Question,
+        DeskKind::Budget,
+        DeskKind::OverBudget,
+        DeskKind::NeedsKey,
     ];
     word(row, column, &ALL, desk_word)
 }

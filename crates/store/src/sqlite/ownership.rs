@@ -123,7 +123,7 @@ impl Claim {
             return Ok(Ok(None));
         }
         let claimed = match self.read(session, found)? {
-            Ok(claimed) => claimed,
+            Ok(claimed) => Claimed { orphaned: previous.is_some(), ..claimed },
             Err(corrupt) => return Ok(Err(corrupt)),
         };
         if let Some(owner) = previous {
@@ -161,7 +161,17 @@ impl Claim {
         };
         let inbox = open_items(session.connection, Handle(id), 0)?;
         let ownership = Ownership { handle: Handle(id), process: self.process, epoch: epoch + 1 };
-        Ok(Ok(Claimed { ownership, tenant: tenant.into(), kind, workflow, seq, snapshot, tail, inbox }))
+        Ok(Ok(Claimed {
+            ownership,
+            tenant: tenant.into(),
+            kind,
+            workflow,
+            seq,
+            orphaned: false,
+            snapshot,
+            tail,
+            inbox,
+        }))
     }
 
     fn snapshot(&self, session: &Session<'_>, id: i64) -> rusqlite::Result<Option<Snapshot>> {

@@ -201,7 +201,7 @@ fn desk_item(row: &Row<'_>) -> rusqlite::Result<DeskItem> {
     Ok(DeskItem {
         id: row.get(0)?,
         tenant: row.get::<_, String>(1)?.into(),
-        run: row.get::<_, String>(2)?.into(),
+        run: row.get::<_, Option<String>>(2)?.map(RunId::from),
         kind: codec::desk_kind(row, 3)?,
         title: row.get(4)?,
         details: codec::json(row, 5)?,

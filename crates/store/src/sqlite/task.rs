@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use baton_ports::budget::{Grown, Holder};
 use baton_ports::journal::{Claimed, Lease, Ownership, Submitted};
 use baton_ports::{index, journal, records, registry};
 use tokio::sync::oneshot;
@@ -71,6 +72,8 @@ pub(super) trait Answer: Send {
 
 impl Answer for () {}
 impl Answer for bool {}
+impl Answer for Holder {}
+impl Answer for Vec<Grown> {}
 impl Answer for Lease {}
 impl Answer for registry::Version {}
 

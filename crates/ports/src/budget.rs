@@ -1,0 +1,403 @@
+//! What tenants may spend, and what they have spent, across processes.
+//!
+//! A *line* is one budget in one window: of a tenant, or of one of its API keys. A process may spend only what it holds
+//! of every line a call counts against: its *allowance*, taken durably ahead of need and never beyond what remains. So
+//! a reservation is a matter of memory, and what all processes admit together never exceeds a line. An allowance that
+//! its process never settled (it was killed) counts as spent until the line's window ends: a crash may under-use a
+//! budget, and cannot overrun it. Rules: RUNS.md §7.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use baton_core::id::TenantId;
+use baton_core::model::Usage;
+use baton_core::money::{Usd, Window};
+use baton_core::time::Time;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::journal::{DeskItem, DeskKind, Error};
+
+/// Lines of one growth, and spends of one settlement.
+pub const ROWS_MAX: usize = 10_000;
+/// Of what is left of a line beyond what is needed now, this part is held ahead of need, at the most.
+pub const AHEAD_PART: i64 = 16;
+/// Per cent of a line at which somebody is told, once a window each.
+pub const TELL_AT: [u8; 2] = [80, 100];
+/// Rows one answer about costs has at the most.
+pub const COST_ROWS_MAX: usize = 10_000;
+
+/// One budget in one window.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Line {
+    pub tenant: TenantId,
+    /// An API key's own budget, by the key's id; nothing for the tenant's.
+    pub key_id: Option<String>,
+    pub window: Window,
+    /// When the window began.
+    pub begins: Time,
+}
+
+impl Line {
+    pub fn of(tenant: &TenantId, key_id: Option<&str>, window: Window, at: Time) -> Self {
+        Self { tenant: tenant.clone(), key_id: key_id.map(str::to_owned), window, begins: window.begin(at) }
+    }
+
+    /// When it begins anew.
+    pub fn ends(&self) -> Time {
+        self.window.end(self.begins)
+    }
+
+    /// All lines that a call at `at` counts against: the tenant's, and the key's.
+    pub fn all(tenant: &TenantId, key_id: Option<&str>, at: Time) -> Vec<Self> {
+        let owners = [Some(None), key_id.map(Some)];
+        let of = |owner: Option<&str>| Window::ALL.map(|window| Self::of(tenant, owner, window, at));
+        owners.into_iter().flatten().flat_map(of).collect()
+    }
+}
+
+/// As people name it: ``the hourly budget of tenant `acme` ``.
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tenant, key_id, window, .. } = self;
+        match key_id {
+            None => write!(f, "the {} budget of tenant `{tenant}`", window.adjective()),
+            Some(key) => write!(f, "the {} budget of key `{key}` of tenant `{tenant}`", window.adjective()),
+        }
+    }
+}
+
+/// One process's memory of what it holds, numbered by the store; never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Holder(pub i64);
+
+/// What a holder would like to have of a line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Want {
+    pub line: Line,
+    /// The line's limit, as this process was told it.
+    pub limit: Usd,
+    /// What calls wait for: granted as far as it is there.
+    pub need: Usd,
+    /// What would be good to have besides: at most one part in [`AHEAD_PART`] of what is left then.
+    pub ahead: Usd,
+}
+
+impl Want {
+    /// What is granted of it where so much is left.
+    pub fn grant(&self, left: Usd) -> Usd {
+        let left = left.max(Usd::ZERO);
+        let need = self.need.clamp(Usd::ZERO, left);
+        let share = Usd::from_nanos((left - need).as_nanos() / AHEAD_PART);
+        need + self.ahead.clamp(Usd::ZERO, share)
+    }
+}
+
+/// How a line stands, over all processes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Standing {
+    pub line: Line,
+    /// As the process said that last took of it; nothing where none ever did.
+    pub limit: Option<Usd>,
+    pub spent: Usd,
+    /// Held by processes, those that are gone included: for calls under way and ahead of need.
+    pub held: Usd,
+}
+
+impl Standing {
+    /// What may still be taken.
+    pub fn left(&self, limit: Usd) -> Usd {
+        limit - self.spent - self.held
+    }
+}
+
+/// What a growth came to, for one of its wants.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grown {
+    pub amount: Usd,
+    /// With the amount in it.
+    pub standing: Standing,
+}
+
+/// What calls are counted by.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Account {
+    /// The workflow's name; empty for a call that is no run's.
+    pub workflow: String,
+    pub agent: String,
+    pub profile: String,
+    pub model: String,
+    pub provider: String,
+}
+
+/// What one call cost, or several of one account within one hour.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spend {
+    pub tenant: TenantId,
+    pub key_id: Option<String>,
+    pub account: Account,
+    /// When it was admitted: says the windows and the day it counts to.
+    pub at: Time,
+    /// Out of whose allowance. Nothing where the allowance of a process that died covers it: then it is counted among
+    /// the costs and taken from no line a second time.
+    pub holder: Option<Holder>,
+    pub calls: u64,
+    /// Those that were answered.
+    pub answered: u64,
+    /// Those whose price nobody knows, counted as what was reserved for them.
+    pub estimated: u64,
+    pub cost: Usd,
+    pub usage: Usage,
+    /// Of all calls together.
+    pub latency_ms: u64,
+}
+
+impl Spend {
+    /// Adds another of the same tenant, key, account and hour.
+    pub fn add(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.answered += other.answered;
+        self.estimated += other.estimated;
+        self.cost += other.cost;
+        self.usage.add(&other.usage);
+        self.latency_ms += other.latency_ms;
+    }
+}
+
+/// What a holder has spent and what it gives back, written together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settlement {
+    pub holder: Holder,
+    /// Rises with each settlement of the holder: one that is told twice is written once.
+    pub number: u64,
+    pub spends: Vec<Spend>,
+    pub back: Vec<(Line, Usd)>,
+}
+
+/// By what costs are summed up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    Day,
+    Tenant,
+    Key,
+    Workflow,
+    Agent,
+    Profile,
+    Model,
+    Provider,
+}
+
+/// Which costs.
+#[derive(Clone, Debug, Default)]
+pub struct CostFilter {
+    /// Nothing means every tenant: for whoever runs the whole installation.
+    pub tenant: Option<TenantId>,
+    /// Days in UTC, as `YYYY-MM-DD`; both included.
+    pub from: Option<String>,
+    pub to: Option<String>,
+    /// What rows are apart by; nothing gives one row.
+    pub by: Vec<By>,
+}
+
+/// Costs that are summed up. A part that they are not apart by is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct CostRow {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub day: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<TenantId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    pub calls: u64,
+    pub answered: u64,
+    pub estimated: u64,
+    #[serde(rename = "cost_nanos")]
+    pub cost: Usd,
+    pub usage: Usage,
+    pub latency_ms: u64,
+}
+
+/// Allowances, what was spent of them, and what it was spent on. [`Append::spends`](crate::journal::Append) settles the
+/// calls of runs.
+#[async_trait]
+pub trait Budget: Send + Sync {
+    /// A new holder, with nothing.
+    async fn open(&self, now: Time) -> Result<Holder, Error>;
+
+    /// Takes more of lines for a holder, each as far as [`Want::grant`] says; in the order of the wants. Durable when
+    /// it returns. A line that cannot give what is needed is used up: then somebody is told.
+    async fn grow(&self, holder: Holder, wants: Vec<Want>, now: Time) -> Result<Vec<Grown>, Error>;
+
+    /// Writes down what was spent and gives back what is not needed. Durable when it returns; on an error it may be
+    /// told again under the same number.
+    async fn settle(&self, settlement: Settlement) -> Result<(), Error>;
+
+    /// Gives everything back that the holder still holds.
+    async fn close(&self, holder: Holder) -> Result<(), Error>;
+
+    /// How the tenant's lines stand at `now`, those of its keys included; those that nothing was ever spent or held of
+    /// are left out.
+    async fn standings(&self, tenant: &TenantId, now: Time) -> Result<Vec<Standing>, Error>;
+
+    /// Most expensive first, by day where days are apart; at most [`COST_ROWS_MAX`].
+    async fn costs(&self, filter: CostFilter) -> Result<Vec<CostRow>, Error>;
+}
+
+/// The highest of [`TELL_AT`] that a line has reached.
+pub fn reached(spent: Usd, limit: Usd) -> u8 {
+    let is_reached = |at: &u8| {
+        let part = i128::from(limit.as_nanos()) * i128::from(*at);
+        i128::from(spent.as_nanos()) * 100 >= part && limit > Usd::ZERO
+    };
+    TELL_AT.into_iter().rev().find(is_reached).unwrap_or(0)
+}
+
+/// What the desk shows of a line that has reached so many per cent. One item a line and window: a later one takes the
+/// place of an earlier.
+pub fn notice(standing: &Standing, limit: Usd, reached: u8, now: Time) -> DeskItem {
+    let Standing { line, spent, held, .. } = standing;
+    let resets_at = line.ends();
+    let title = if reached >= 100 {
+        format!("{line} is used up: {spent} of {limit} spent; it begins anew at {resets_at}")
+    } else {
+        format!("{reached} % of {line} is spent: {spent} of {limit}; it begins anew at {resets_at}")
+    };
+    DeskItem {
+        id: notice_id(line),
+        tenant: line.tenant.clone(),
+        run: None,
+        kind: DeskKind::Budget,
+        title,
+        details: json!({
+            "key_id": line.key_id, "window": line.window, "reached_percent": reached,
+            "spent_usd": spent.as_f64(), "held_usd": held.as_f64(), "limit_usd": limit.as_f64(),
+            "resets_at": resets_at.to_string(),
+        }),
+        opened_at: now,
+        deadline: Some(resets_at),
+    }
+}
+
+/// The desk item's id of what is told of a line.
+pub fn notice_id(line: &Line) -> String {
+    let key = line.key_id.as_deref().unwrap_or_default();
+    format!("budget/{}/{key}/{}/{}", line.tenant, line.window.word(), line.begins)
+}
+
+/// Who settles a charge that nobody else made durable.
+pub trait Settles: Send + Sync {
+    /// It is settled out of the next batch.
+    fn settle_alone(&self, spend: Spend);
+}
+
+/// What a call cost, not durable yet. Whoever writes it down says so with [`Charge::settled`]; dropped without that, it
+/// goes back to the process's own books, which settle it.
+pub struct Charge {
+    spend: Spend,
+    otherwise: Option<Arc<dyn Settles>>,
+}
+
+impl Charge {
+    pub fn new(spend: Spend, otherwise: Arc<dyn Settles>) -> Self {
+        Self { spend, otherwise: Some(otherwise) }
+    }
+
+    pub fn spend(&self) -> &Spend {
+        &self.spend
+    }
+
+    /// It is durable.
+    pub fn settled(mut self) {
+        self.otherwise = None;
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        if let Some(books) = self.otherwise.take() {
+            books.settle_alone(self.spend.clone());
+        }
+    }
+}
+
+impl fmt::Debug for Charge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Charge").field(&self.spend).finish()
+    }
+}
+
+/// Where a run's call is charged: whoever serves it puts what each attempt cost, and whoever asked takes it into the
+/// append that records the answer. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Tab(Arc<Mutex<Vec<Charge>>>);
+
+impl Tab {
+    pub fn put(&self, charge: Charge) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(charge);
+    }
+
+    pub fn take(&self) -> Vec<Charge> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The same tab, not one with the same charges.
+impl PartialEq for Tab {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usd(usd: f64) -> Usd {
+        Usd::from_f64(usd)
+    }
+
+    fn want(need: f64, ahead: f64) -> Want {
+        let line = Line::of(&"acme".into(), None, Window::Hour, Time::EPOCH);
+        Want { line, limit: usd(100.0), need: usd(need), ahead: usd(ahead) }
+    }
+
+    #[test]
+    fn need_comes_first_and_what_is_held_ahead_is_a_small_part_of_the_rest() {
+        assert_eq!(want(1.0, 2.0).grant(usd(100.0)), usd(3.0));
+        assert_eq!(want(1.0, 20.0).grant(usd(33.0)), usd(3.0));
+        assert_eq!(want(1.0, 20.0).grant(usd(1.0)), usd(1.0));
+        assert_eq!(want(2.0, 20.0).grant(usd(1.0)), usd(1.0));
+        assert_eq!(want(2.0, 20.0).grant(usd(-1.0)), Usd::ZERO);
+    }
+
+    #[test]
+    fn eighty_and_a_hundred_per_cent_are_told_exactly() {
+        let reached = |spent: i64, limit: i64| reached(Usd::from_nanos(spent), Usd::from_nanos(limit));
+        assert_eq!([reached(79, 100), reached(80, 100), reached(99, 100), reached(100, 100)], [0, 80, 80, 100]);
+        assert_eq!(reached(i64::MAX, i64::MAX), 100);
+        assert_eq!(reached(0, 0), 0);
+    }
+
+    #[test]
+    fn a_call_counts_against_the_lines_of_its_tenant_and_its_key() {
+        let at: Time = "2026-11-21T06:01:06Z".parse().unwrap_or_default();
+        let lines = Line::all(&"acme".into(), Some("k1"), at);
+        let said: Vec<String> = lines.iter().map(ToString::to_string).collect();
+        assert_eq!(said.len(), 6);
+        assert_eq!(said[0], "the hourly budget of tenant `acme`");
+        assert_eq!(said[5], "the monthly budget of key `k1` of tenant `acme`");
+        assert_eq!(Line::all(&"acme".into(), None, at).len(), 3);
+    }
+}

@@ -1,0 +1,271 @@
+//! The budget port: allowances, what was spent of them, and what it was spent on.
+
+mod costs;
+
+use async_trait::async_trait;
+use baton_core::id::TenantId;
+use baton_core::money::{Usd, Window};
+use baton_core::time::Time;
+use baton_ports::budget::{
+    Budget, CostFilter, CostRow, Grown, Holder, Line, ROWS_MAX, Settlement, Spend, Standing, Want, notice, reached,
+};
+use baton_ports::journal::Error;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::session::Session;
+use super::sql::numbered;
+use super::{Store, append, codec};
+
+const DAY_MS: i64 = 24 * 3_600_000;
+/// How long lines are kept that are over.
+const HOURS_KEPT_MS: i64 = 62 * DAY_MS;
+const DAYS_KEPT_MS: i64 = 800 * DAY_MS;
+/// How long the number of a holder is kept that holds nothing and never said that it was done.
+const HOLDERS_KEPT_MS: i64 = 62 * DAY_MS;
+
+#[async_trait]
+impl Budget for Store {
+    async fn open(&self, now: Time) -> Result<Holder, Error> {
+        self.write(0, move |session| open(session, now).map(Ok)).await
+    }
+
+    async fn grow(&self, holder: Holder, wants: Vec<Want>, now: Time) -> Result<Vec<Grown>, Error> {
+        check_size("the lines of one growth", wants.len())?;
+        self.write(0, move |session| {
+            wants.iter().map(|want| grow(session, holder, want, now)).collect::<rusqlite::Result<Vec<_>>>().map(Ok)
+        })
+        .await
+    }
+
+    async fn settle(&self, settlement: Settlement) -> Result<(), Error> {
+        check_size("the spends of one settlement", settlement.spends.len())?;
+        check_size("what one settlement gives back", settlement.back.len())?;
+        self.write(0, move |session| settle(session, &settlement).map(Ok)).await
+    }
+
+    async fn close(&self, holder: Holder) -> Result<(), Error> {
+        self.write(0, move |session| {
+            session.statement("DELETE FROM budget_hold WHERE holder = $1")?.execute([holder.0])?;
+            session.statement("DELETE FROM budget_holder WHERE id = $1")?.execute([holder.0])?;
+            Ok(Ok(()))
+        })
+        .await
+    }
+
+    async fn standings(&self, tenant: &TenantId, now: Time) -> Result<Vec<Standing>, Error> {
+        let tenant = tenant.clone();
+        self.read(move |connection| {
+            let mut standings = Vec::new();
+            for window in Window::ALL {
+                standings.extend(of_window(connection, &tenant, window, now)?);
+            }
+            Ok(standings)
+        })
+        .await
+    }
+
+    async fn costs(&self, filter: CostFilter) -> Result<Vec<CostRow>, Error> {
+        self.read(move |connection| costs::read(connection, &filter)).await
+    }
+}
+
+fn check_size(what: &'static str, size: usize) -> Result<(), Error> {
+    if size > ROWS_MAX { Err(Error::TooLarge { what, size, limit: ROWS_MAX }) } else { Ok(()) }
+}
+
+fn open(session: &Session<'_>, now: Time) -> rusqlite::Result<Holder> {
+    let mut forget = session.statement(
+        "DELETE FROM budget_holder WHERE opened_at < $1 \
+         AND NOT EXISTS (SELECT 1 FROM budget_hold WHERE holder = budget_holder.id)",
+    )?;
+    forget.execute([now.as_ms() - HOLDERS_KEPT_MS])?;
+    session.statement("INSERT INTO budget_holder (opened_at, settled) VALUES ($1, 0)")?.execute([now.as_ms()])?;
+    Ok(Holder(session.connection.last_insert_rowid()))
+}
+
+fn grow(session: &Session<'_>, holder: Holder, want: &Want, now: Time) -> rusqlite::Result<Grown> {
+    let mut state = begin(session, &want.line, want.limit, now)?;
+    let held = held(session.connection, &want.line)?;
+    let amount = want.grant(want.limit - state.spent - held);
+    if amount > Usd::ZERO {
+        let mut take = session.statement(
+            "INSERT INTO budget_hold (tenant, per, begins, key_id, holder, held_nanos) \
+             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (tenant, per, begins, key_id, holder) \
+             DO UPDATE SET held_nanos = held_nanos + excluded.held_nanos",
+        )?;
+        let (tenant, per, begins, key) = columns(&want.line);
+        take.execute(params![tenant, per, begins, key, holder.0, amount.as_nanos()])?;
+    }
+    // Used up in this window is used up, also where what is left is too little for any call.
+    let is_short = amount < want.need;
+    let percent = if is_short { 100 } else { reached(state.spent, want.limit) };
+    let standing =
+        Standing { line: want.line.clone(), limit: Some(want.limit), spent: state.spent, held: held + amount };
+    tell(session, &standing, want.limit, percent, &mut state.told, now)?;
+    Ok(Grown { amount, standing })
+}
+
+/// What is known of a line.
+struct State {
+    spent: Usd,
+    told: u8,
+}
+
+/// The line's row, made where this is the first that is heard of it, with the limit it has now.
+fn begin(session: &Session<'_>, line: &Line, limit: Usd, now: Time) -> rusqlite::Result<State> {
+    let (tenant, per, begins, key) = columns(line);
+    let mut find = session.statement(
+        "SELECT spent_nanos, limit_nanos, told FROM budget_line \
+         WHERE tenant = $1 AND per = $2 AND begins = $3 AND key_id = $4",
+    )?;
+    let read = |row: &Row<'_>| Ok((usd(row, 0)?, row.get::<_, Option<i64>>(1)?.map(Usd::from_nanos), row.get(2)?));
+    let found = find.query_row(params![tenant, per, begins, key], read).optional()?;
+    let state = match found {
+        Some((spent, Some(known), told)) if known == limit => return Ok(State { spent, told }),
+        // Under another limit it may be told again what was reached under the one before.
+        Some((spent, _, told)) => State { spent, told: reached(spent, limit).min(told) },
+        None => {
+            tidy(session, line, now)?;
+            State { spent: Usd::ZERO, told: 0 }
+        }
+    };
+    let mut keep = session.statement(
+        "INSERT INTO budget_line (tenant, per, begins, key_id, spent_nanos, limit_nanos, told) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (tenant, per, begins, key_id) \
+         DO UPDATE SET limit_nanos = excluded.limit_nanos, told = excluded.told",
+    )?;
+    keep.execute(params![tenant, per, begins, key, state.spent.as_nanos(), limit.as_nanos(), state.told])?;
+    Ok(state)
+}
+
+/// A new window has begun: what was held of those before is over, and what was told of them.
+fn tidy(session: &Session<'_>, line: &Line, now: Time) -> rusqlite::Result<()> {
+    let (tenant, per, begins, key) = columns(line);
+    let mut free =
+        session.statement("DELETE FROM budget_hold WHERE tenant = $1 AND per = $2 AND begins < $3 AND key_id = $4")?;
+    free.execute(params![tenant, per, begins, key])?;
+    let kept_ms = match line.window {
+        Window::Hour => HOURS_KEPT_MS,
+        Window::Day | Window::Month => DAYS_KEPT_MS,
+    };
+    let mut forget =
+        session.statement("DELETE FROM budget_line WHERE tenant = $1 AND per = $2 AND begins < $3 AND key_id = $4")?;
+    forget.execute(params![tenant, per, begins.saturating_sub(kept_ms), key])?;
+    let mut close = session.statement(
+        "UPDATE desk SET closed_at = $2, outcome = 'its window is over' \
+         WHERE tenant = $1 AND closed_at IS NULL AND +kind = $3 AND deadline <= $2",
+    )?;
+    let kind = codec::desk_word(baton_ports::journal::DeskKind::Budget);
+    close.execute(params![tenant, now.as_ms(), kind]).map(drop)
+}
+
+fn settle(session: &Session<'_>, settlement: &Settlement) -> rusqlite::Result<()> {
+    let Settlement { holder, number, spends, back } = settlement;
+    let mut known = session.statement("SELECT settled >= $2 FROM budget_holder WHERE id = $1")?;
+    let is_known: Option<bool> = known.query_row(params![holder.0, number], |row| row.get(0)).optional()?;
+    if is_known == Some(true) {
+        return Ok(());
+    }
+    session.statement("UPDATE budget_holder SET settled = $2 WHERE id = $1")?.execute(params![holder.0, number])?;
+    for spend in spends {
+        write_down(session, spend)?;
+    }
+    for (line, amount) in back {
+        release(session, *holder, line, *amount)?;
+    }
+    Ok(())
+}
+
+/// Moves what was spent from held to spent in every line it counts against, and adds it to the day's costs.
+pub(super) fn write_down(session: &Session<'_>, spend: &Spend) -> rusqlite::Result<()> {
+    costs::add(session, spend)?;
+    let Some(holder) = spend.holder.filter(|_| spend.cost > Usd::ZERO) else { return Ok(()) };
+    let mut add = session.statement(
+        "INSERT INTO budget_line (tenant, per, begins, key_id, spent_nanos, told) VALUES ($1, $2, $3, $4, $5, 0) \
+         ON CONFLICT (tenant, per, begins, key_id) DO UPDATE SET spent_nanos = spent_nanos + excluded.spent_nanos \
+         RETURNING spent_nanos, limit_nanos, told",
+    )?;
+    for line in Line::all(&spend.tenant, spend.key_id.as_deref(), spend.at) {
+        let (tenant, per, begins, key) = columns(&line);
+        let row = params![tenant, per, begins, key, spend.cost.as_nanos()];
+        let (spent, limit, mut told): (Usd, Option<i64>, u8) =
+            add.query_row(row, |row| Ok((usd(row, 0)?, row.get(1)?, row.get(2)?)))?;
+        release(session, holder, &line, spend.cost)?;
+        if let Some(limit) = limit.map(Usd::from_nanos) {
+            let percent = reached(spent, limit);
+            if percent > told {
+                let held = held(session.connection, &line)?;
+                let standing = Standing { line, limit: Some(limit), spent, held };
+                tell(session, &standing, limit, percent, &mut told, spend.at)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A holder holds so much less of a line; never less than nothing, where a call cost more than was held for it.
+fn release(session: &Session<'_>, holder: Holder, line: &Line, amount: Usd) -> rusqlite::Result<()> {
+    let (tenant, per, begins, key) = columns(line);
+    let mut release = session.statement(
+        "UPDATE budget_hold SET held_nanos = max(held_nanos - $6, 0) \
+         WHERE tenant = $1 AND per = $2 AND begins = $3 AND key_id = $4 AND holder = $5",
+    )?;
+    release.execute(params![tenant, per, begins, key, holder.0, amount.as_nanos()]).map(drop)
+}
+
+/// Puts it on the desk that a line has reached so many per cent, once.
+fn tell(
+    session: &Session<'_>,
+    standing: &Standing,
+    limit: Usd,
+    percent: u8,
+    told: &mut u8,
+    now: Time,
+) -> rusqlite::Result<()> {
+    if percent <= *told {
+        return Ok(());
+    }
+    *told = percent;
+    let (tenant, per, begins, key) = columns(&standing.line);
+    let mut keep = session
+        .statement("UPDATE budget_line SET told = $5 WHERE tenant = $1 AND per = $2 AND begins = $3 AND key_id = $4")?;
+    keep.execute(params![tenant, per, begins, key, percent])?;
+    let item = notice(standing, limit, percent, now);
+    tracing::warn!("{}", item.title);
+    append::open_desk_item(session, &item, &item.details.to_string())
+}
+
+fn of_window(connection: &Connection, tenant: &TenantId, window: Window, now: Time) -> rusqlite::Result<Vec<Standing>> {
+    let begins = window.begin(now);
+    let mut lines = connection.prepare_cached(&numbered(
+        "SELECT key_id, spent_nanos, limit_nanos, (SELECT coalesce(sum(held_nanos), 0) FROM budget_hold AS hold \
+         WHERE hold.tenant = line.tenant AND hold.per = line.per AND hold.begins = line.begins \
+         AND hold.key_id = line.key_id) FROM budget_line AS line \
+         WHERE tenant = $1 AND per = $2 AND begins = $3 ORDER BY key_id",
+    ))?;
+    let rows = lines.query_map(params![tenant.as_str(), window.word(), begins.as_ms()], |row| {
+        let key: String = row.get(0)?;
+        let line = Line { tenant: tenant.clone(), key_id: (!key.is_empty()).then_some(key), window, begins };
+        let limit = row.get::<_, Option<i64>>(2)?.map(Usd::from_nanos);
+        Ok(Standing { line, limit, spent: usd(row, 1)?, held: usd(row, 3)? })
+    })?;
+    rows.collect()
+}
+
+fn held(connection: &Connection, line: &Line) -> rusqlite::Result<Usd> {
+    let (tenant, per, begins, key) = columns(line);
+    let mut sum = connection.prepare_cached(&numbered(
+        "SELECT coalesce(sum(held_nanos), 0) FROM budget_hold \
+         WHERE tenant = $1 AND per = $2 AND begins = $3 AND key_id = $4",
+    ))?;
+    sum.query_row(params![tenant, per, begins, key], |row| usd(row, 0))
+}
+
+/// A line as its columns say it: tenant, window, beginning, key.
+fn columns(line: &Line) -> (&str, &'static str, i64, &str) {
+    (line.tenant.as_str(), line.window.word(), line.begins.as_ms(), line.key_id.as_deref().unwrap_or_default())
+}
+
+fn usd(row: &Row<'_>, column: usize) -> rusqlite::Result<Usd> {
+    row.get(column).map(Usd::from_nanos)
+}
