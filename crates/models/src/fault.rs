@@ -25,6 +25,10 @@ pub mod code {
     pub const LISTENER_STALLED: &str = "LISTENER_STALLED";
     /// The provider says that the request itself is wrong.
     pub const INVALID_REQUEST: &str = "INVALID_REQUEST";
+    /// A budget is used up.
+    pub const BUDGET_EXCEEDED: &str = "BUDGET_EXCEEDED";
+    /// The consumer must bring its own key, and has not.
+    pub const MISSING_API_KEY: &str = "MISSING_API_KEY";
     /// No scripted reply fits the request.
     pub const NO_SCRIPTED_REPLY: &str = "NO_SCRIPTED_REPLY";
     /// No model may be asked: the message says why of each. Retryable where waiting helps one of them.
@@ -35,12 +39,12 @@ pub mod code {
 
 /// A fault that another attempt may not have.
 pub(crate) fn transient(code: &'static str, message: impl Into<String>) -> ModelFault {
-    ModelFault { fault: Fault::new(code, message), retryable: true, retry_after: None }
+    ModelFault::transient(Fault::new(code, message))
 }
 
 /// A fault that every attempt would have.
 pub(crate) fn lasting(code: &'static str, message: impl Into<String>) -> ModelFault {
-    ModelFault { fault: Fault::new(code, message), retryable: false, retry_after: None }
+    ModelFault::lasting(Fault::new(code, message))
 }
 
 /// Whose fault a failure is: what the caller does next.

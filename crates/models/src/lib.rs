@@ -15,8 +15,11 @@
 //! Costs are exact ([`price`]): whole nano-dollars from the provider's own token counts. Keys appear in no error, no
 //! log, no record and no `Debug`; a consumer's key goes to the one provider it is for.
 //!
+//! What a call may cost is reserved before it goes out, and settled after ([`budget`]).
+//!
 //! Deliberately absent: environment variables and files (the app reads them), the content of any message in a log.
 
+pub mod budget;
 mod cache;
 mod catalogue;
 mod chain;

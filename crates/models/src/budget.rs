@@ -1,0 +1,257 @@
+//! Money, before it is spent: every call reserves what it may cost, exactly and in memory, out of an allowance that
+//! this process holds durably of each budget line, and settles what it cost.
+//!
+//! The allowance is grown ahead of need, so that a call waits for the disk only where it is used up. What the store does
+//! not grant is not there: then a call waits for others of this process to settle less than they reserved, and takes
+//! what is left or is refused. A process that is killed loses the use of what it held and can overrun nothing.
+
+mod books;
+mod config;
+mod hold;
+mod refusal;
+mod state;
+
+pub use config::{Config, Limit, Limits, OnExceeded};
+pub use hold::{Hold, Paid};
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use baton_core::money::Usd;
+use baton_core::run::ModelFault;
+use baton_core::time::Time;
+use baton_ports::budget::{Account, Budget, Holder, Spend, Want};
+use baton_ports::clock::Clock;
+use baton_ports::journal::Error;
+use baton_ports::models::Asker;
+use tokio::sync::{Notify, OnceCell};
+use tokio::time::Instant;
+
+use self::refusal::{overfull, refused, unknown};
+use self::state::{Limited, State};
+
+/// Kinds of spends that wait to be written down. Beyond it nothing more is admitted until they are.
+const WAITING_MAX: usize = 5_000;
+
+/// What one call may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Price {
+    /// With the longest reply it may have.
+    pub most: Usd,
+    /// With a short one: under this there is no use in asking.
+    pub least: Usd,
+}
+
+/// This process's allowance of every tenant and key it spends for. Clones share it.
+#[derive(Clone)]
+pub struct Purse {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    port: Arc<dyn Budget>,
+    config: Config,
+    clock: Arc<dyn Clock>,
+    holder: OnceCell<Holder>,
+    state: Mutex<State>,
+    /// One growth at a time; those who wait for it share it.
+    growing: tokio::sync::Mutex<()>,
+    /// A settlement under way: what it carries is in no other.
+    settling: tokio::sync::Mutex<()>,
+    /// A call has settled for less than it reserved.
+    released: Notify,
+}
+
+impl Purse {
+    pub fn new(port: Arc<dyn Budget>, config: Config, clock: Arc<dyn Clock>) -> Self {
+        let inner = Inner {
+            port,
+            config,
+            clock,
+            holder: OnceCell::new(),
+            state: Mutex::default(),
+            growing: tokio::sync::Mutex::default(),
+            settling: tokio::sync::Mutex::default(),
+            released: Notify::new(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Reserves what a call may cost in every line it counts against. Less than [`Price::most`] is reserved only where no
+    /// line has more and nothing of this process is under way that might give some back: then the call must be kept to
+    /// what [`Hold::amount`] says. Waits at most until `deadline`.
+    ///
+    /// # Errors
+    /// `BUDGET_EXCEEDED`, naming the line and when it begins anew; where budgets pause calls, with the block that says
+    /// so. `SERVICE_UNAVAILABLE` where the store cannot be asked.
+    pub async fn reserve(
+        &self,
+        asker: &Asker,
+        account: Account,
+        price: Price,
+        deadline: Instant,
+    ) -> Result<Hold, ModelFault> {
+        let inner = &self.inner;
+        let now = inner.clock.now();
+        let holder = inner.holder(now).await.map_err(|error| unknown(&error))?;
+        if inner.lock().waiting() > WAITING_MAX {
+            return Err(overfull());
+        }
+        let lines = inner.config.lines(&asker.tenant, asker.key_id.as_deref(), now);
+        let amount = inner.take(asker, &lines, price, deadline).await?;
+        inner.keep();
+        inner.grow_ahead();
+        let spend = Spend {
+            tenant: asker.tenant.clone(),
+            key_id: asker.key_id.clone(),
+            account,
+            at: now,
+            holder: Some(holder),
+            calls: 1,
+            answered: 0,
+            estimated: 0,
+            cost: Usd::ZERO,
+            usage: baton_core::model::Usage::default(),
+            latency_ms: 0,
+        };
+        Ok(Hold::new(Arc::clone(inner), lines, amount, spend, asker.tab.clone()))
+    }
+
+    /// Settles everything that is known and gives back the rest. Call it once nothing is asked any more; what comes
+    /// later is counted all the same.
+    ///
+    /// # Errors
+    /// The store's; then what this process held counts as spent until its windows are over.
+    pub async fn close(&self) -> Result<(), Error> {
+        let Some(holder) = self.inner.holder.get() else { return Ok(()) };
+        while self.inner.settle().await? {}
+        self.inner.lock().forget();
+        self.inner.port.close(*holder).await
+    }
+}
+
+impl Inner {
+    /// The number of this memory, fetched once.
+    async fn holder(&self, now: Time) -> Result<Holder, Error> {
+        self.holder.get_or_try_init(|| self.port.open(now)).await.copied()
+    }
+
+    async fn take(
+        self: &Arc<Self>,
+        asker: &Asker,
+        lines: &[Limited],
+        price: Price,
+        deadline: Instant,
+    ) -> Result<Usd, ModelFault> {
+        if price.most <= Usd::ZERO {
+            return Ok(Usd::ZERO);
+        }
+        let mut is_known = false;
+        loop {
+            // Registered before it is looked, so that nothing given back in between is missed.
+            let released = self.released.notified();
+            tokio::pin!(released);
+            released.as_mut().enable();
+            let now = self.clock.now();
+            let mut taken = self.lock().take(lines, price, false, now);
+            if matches!(&taken, Err(short) if short.is_fresh || !short.under_way) {
+                self.grow(lines, price.most).await.map_err(|error| unknown(&error))?;
+                taken = self.lock().take(lines, price, true, now);
+            }
+            let short = match taken {
+                Ok(amount) => return Ok(amount),
+                // Others were quicker to take what was grown.
+                Err(short) if short.is_fresh => continue,
+                Err(short) => short,
+            };
+            let waits = short.under_way && {
+                let _waiting = Waiting::new(self, lines);
+                tokio::time::timeout_at(deadline, released).await.is_ok()
+            };
+            if !waits && !is_known {
+                // What was spent here is written down first, so that the refusal tells spent from held.
+                is_known = true;
+                self.settle().await.map_err(|error| unknown(&error))?;
+            } else if !waits {
+                let on_exceeded = self.config.on_exceeded(&asker.tenant, asker.key_id.as_deref());
+                return Err(refused(&short, price, now, on_exceeded));
+            }
+        }
+    }
+
+    /// Takes more of these lines, with whatever else is low. Callers that come while one is under way wait for the next
+    /// and share it.
+    async fn grow(&self, lines: &[Limited], need: Usd) -> Result<(), Error> {
+        let seen = self.lock().want(lines, need);
+        let _turn = self.growing.lock().await;
+        if self.lock().growths > seen {
+            return Ok(());
+        }
+        self.grow_now().await
+    }
+
+    async fn grow_now(&self) -> Result<(), Error> {
+        let now = self.clock.now();
+        let holder = self.holder(now).await?;
+        let wants: Vec<Want> = self.lock().wants(now);
+        if wants.is_empty() {
+            return Ok(());
+        }
+        let grown = self.port.grow(holder, wants.clone(), now).await;
+        self.lock().grew(&wants, grown.as_deref().unwrap_or_default(), now);
+        grown.map(drop)
+    }
+
+    /// Where a line is low, it is grown before anybody waits for it.
+    fn grow_ahead(self: &Arc<Self>) {
+        if !self.lock().begin_ahead() {
+            return;
+        }
+        let inner = Arc::clone(self);
+        let grows = async move {
+            {
+                let _turn = inner.growing.lock().await;
+                if let Err(error) = inner.grow_now().await {
+                    tracing::warn!(%error, "budgets cannot be looked at ahead; calls wait until they can");
+                }
+            }
+            inner.lock().ahead = false;
+        };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(grows)),
+            Err(_) => self.lock().ahead = false,
+        }
+    }
+
+    /// These locks guard short, panic-free sections; a poisoned one is as good as any.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A caller that waits for others to give back.
+struct Waiting<'a> {
+    purse: &'a Inner,
+    lines: &'a [Limited],
+}
+
+impl<'a> Waiting<'a> {
+    fn new(purse: &'a Inner, lines: &'a [Limited]) -> Self {
+        purse.lock().wait(lines, true);
+        Self { purse, lines }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.purse.lock().wait(self.lines, false);
+    }
+}
+
+impl std::fmt::Debug for Purse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Purse").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,197 @@
+//! Limits, as the settings write them.
+
+use std::collections::BTreeMap;
+
+use baton_core::id::TenantId;
+use baton_core::money::{Usd, Window};
+use baton_core::time::Time;
+use baton_ports::budget::Line;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::state::Limited;
+
+/// Above any budget; keeps sums far from overflow.
+const USD_MAX: f64 = 1e9;
+
+/// The section `budgets` of the settings: each tenant's limits, and those of keys that have their own.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    pub hourly_usd: Option<Limit>,
+    pub daily_usd: Option<Limit>,
+    pub monthly_usd: Option<Limit>,
+    pub on_exceeded: Option<OnExceeded>,
+    /// Other limits of single tenants; what is left out is as above.
+    pub tenants: BTreeMap<String, Limits>,
+    /// Limits of single API keys, by their ids; what is left out is unlimited. A key's calls count for its tenant too.
+    pub keys: BTreeMap<String, Limits>,
+}
+
+/// Limits of one tenant or key, in US dollars.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    pub hourly_usd: Option<Limit>,
+    pub daily_usd: Option<Limit>,
+    pub monthly_usd: Option<Limit>,
+    pub on_exceeded: Option<OnExceeded>,
+}
+
+/// What becomes of a call there is no money for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnExceeded {
+    /// It fails.
+    #[default]
+    Refuse,
+    /// A run waits: for a person, or until the budget begins anew. What is no run's is refused.
+    Pause,
+}
+
+/// Dollars, or `"unlimited"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    Usd(Usd),
+    Unlimited,
+}
+
+const UNLIMITED: &str = "unlimited";
+
+impl<'de> Deserialize<'de> for Limit {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Usd(f64),
+            Word(String),
+        }
+        match Written::deserialize(d) {
+            Ok(Written::Usd(usd)) if (0.0..=USD_MAX).contains(&usd) => Ok(Self::Usd(Usd::from_f64(usd))),
+            Ok(Written::Word(word)) if word == UNLIMITED => Ok(Self::Unlimited),
+            _ => Err(serde::de::Error::custom(format!(
+                "a budget is a number of US dollars from 0 to {USD_MAX}, or \"{UNLIMITED}\""
+            ))),
+        }
+    }
+}
+
+impl Serialize for Limit {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Usd(usd) => s.serialize_f64(usd.as_f64()),
+            Self::Unlimited => s.serialize_str(UNLIMITED),
+        }
+    }
+}
+
+/// Seed 004's.
+fn default_of(window: Window) -> Usd {
+    Usd::from_f64(match window {
+        Window::Hour => 50.0,
+        Window::Day => 500.0,
+        Window::Month => 5_000.0,
+    })
+}
+
+impl Limits {
+    fn of(&self, window: Window) -> Option<Limit> {
+        match window {
+            Window::Hour => self.hourly_usd,
+            Window::Day => self.daily_usd,
+            Window::Month => self.monthly_usd,
+        }
+    }
+}
+
+impl Config {
+    /// A tenant's limit; nothing where it has none.
+    pub fn of_tenant(&self, tenant: &TenantId, window: Window) -> Option<Usd> {
+        let own = self.tenants.get(tenant.as_str()).and_then(|limits| limits.of(window));
+        let everyones = match window {
+            Window::Hour => self.hourly_usd,
+            Window::Day => self.daily_usd,
+            Window::Month => self.monthly_usd,
+        };
+        match own.or(everyones) {
+            Some(Limit::Usd(usd)) => Some(usd),
+            Some(Limit::Unlimited) => None,
+            None => Some(default_of(window)),
+        }
+    }
+
+    /// A key's own limit; nothing where it has none.
+    pub fn of_key(&self, key_id: &str, window: Window) -> Option<Usd> {
+        match self.keys.get(key_id).and_then(|limits| limits.of(window)) {
+            Some(Limit::Usd(usd)) => Some(usd),
+            Some(Limit::Unlimited) | None => None,
+        }
+    }
+
+    /// What becomes of a call that is over: the key's word, else the tenant's, else everyone's.
+    pub fn on_exceeded(&self, tenant: &TenantId, key_id: Option<&str>) -> OnExceeded {
+        let keys = key_id.and_then(|key| self.keys.get(key)).and_then(|limits| limits.on_exceeded);
+        let tenants = || self.tenants.get(tenant.as_str()).and_then(|limits| limits.on_exceeded);
+        keys.or_else(tenants).or(self.on_exceeded).unwrap_or_default()
+    }
+
+    /// The lines that limit a call at `at`.
+    pub(super) fn lines(&self, tenant: &TenantId, key_id: Option<&str>, at: Time) -> Vec<Limited> {
+        let limit_of = |line: &Line| match &line.key_id {
+            None => self.of_tenant(tenant, line.window),
+            Some(key) => self.of_key(key, line.window),
+        };
+        let lines = Line::all(tenant, key_id, at).into_iter();
+        lines.filter_map(|line| limit_of(&line).map(|limit| Limited { line, limit })).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(settings: serde_json::Value) -> Result<Config, String> {
+        serde_json::from_value(settings).map_err(|error| error.to_string())
+    }
+
+    fn limits(config: &Config, tenant: &str, key: Option<&str>) -> Vec<(String, f64)> {
+        let lines = config.lines(&tenant.into(), key, Time::EPOCH);
+        let shown = |limited: Limited| {
+            let whose = limited.line.key_id.clone().unwrap_or_default();
+            (format!("{}{whose}", limited.line.window.word()), limited.limit.as_f64())
+        };
+        lines.into_iter().map(shown).collect()
+    }
+
+    #[test]
+    fn a_tenant_has_the_seeds_limits_unless_told_and_a_key_has_none() {
+        let config = read(json!({})).unwrap();
+        let seed = vec![("hour".to_owned(), 50.0), ("day".to_owned(), 500.0), ("month".to_owned(), 5_000.0)];
+        assert_eq!(limits(&config, "acme", None), seed);
+        assert_eq!(limits(&config, "acme", Some("k1")), seed);
+    }
+
+    #[test]
+    fn a_tenants_own_limits_come_before_everyones_and_a_keys_beside_them() {
+        let config = read(json!({
+            "daily_usd": 20, "monthly_usd": "unlimited", "on_exceeded": "pause",
+            "tenants": {"acme": {"hourly_usd": 0.5, "daily_usd": "unlimited"}},
+            "keys": {"k1": {"daily_usd": 1, "on_exceeded": "refuse"}},
+        }))
+        .unwrap();
+        assert_eq!(limits(&config, "acme", Some("k1")), [("hour".into(), 0.5), ("dayk1".into(), 1.0)]);
+        assert_eq!(limits(&config, "other", None), [("hour".into(), 50.0), ("day".into(), 20.0)]);
+        assert_eq!(config.on_exceeded(&"acme".into(), None), OnExceeded::Pause);
+        assert_eq!(config.on_exceeded(&"acme".into(), Some("k1")), OnExceeded::Refuse);
+    }
+
+    #[test]
+    fn what_is_no_budget_is_refused_with_what_is_one() {
+        for wrong in [json!(-1), json!(1e30), json!("much"), json!([1])] {
+            let error = read(json!({ "hourly_usd": wrong })).expect_err("is no budget");
+            assert!(error.contains("US dollars from 0"), "{error}");
+        }
+        assert!(read(json!({"hourly": 1})).expect_err("unknown").contains("hourly"));
+    }
+}

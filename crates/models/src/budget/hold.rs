@@ -1,0 +1,102 @@
+//! A reservation: it ends in what the call cost, or, where nobody says, in what it may have cost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use baton_core::model::{Reply, Usage};
+use baton_core::money::Usd;
+use baton_ports::budget::{Charge, Settles, Spend, Tab};
+
+use super::Inner;
+use super::state::Limited;
+
+/// Reserved for one attempt of one call. Dropped without a word (the caller has gone, the outcome is unknown), it is
+/// settled at what was reserved.
+#[must_use]
+pub struct Hold {
+    purse: Arc<Inner>,
+    lines: Vec<Limited>,
+    amount: Usd,
+    spend: Spend,
+    tab: Option<Tab>,
+    is_open: bool,
+}
+
+/// What an attempt came to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Paid {
+    pub cost: Usd,
+    pub usage: Usage,
+    pub answered: bool,
+    /// The cost is a guess.
+    pub estimated: bool,
+    pub latency: Duration,
+}
+
+impl Hold {
+    pub(super) fn new(purse: Arc<Inner>, lines: Vec<Limited>, amount: Usd, spend: Spend, tab: Option<Tab>) -> Self {
+        Self { purse, lines, amount, spend, tab, is_open: true }
+    }
+
+    /// What was reserved.
+    pub fn amount(&self) -> Usd {
+        self.amount
+    }
+
+    /// It was answered, at its price.
+    pub fn answered(self, reply: &Reply) {
+        let latency = Duration::from_millis(reply.latency_ms);
+        let (cost, usage) = (reply.cost, reply.usage);
+        self.paid(Paid { cost, usage, answered: true, estimated: false, latency });
+    }
+
+    /// It was not answered, and what it cost is known or guessed; nothing, where it certainly cost nothing.
+    pub fn paid(mut self, paid: Paid) {
+        self.finish(paid);
+    }
+
+    /// Nobody knows what it cost: it counts as what was reserved.
+    pub fn unknown(mut self, latency: Duration) {
+        let cost = self.amount;
+        self.finish(Paid { cost, estimated: true, latency, ..Paid::default() });
+    }
+
+    fn finish(&mut self, paid: Paid) {
+        self.is_open = false;
+        self.purse.lock().finish(&self.lines, self.amount, paid.cost);
+        self.purse.released.notify_waiters();
+        self.spend.cost = paid.cost;
+        self.spend.usage = paid.usage;
+        self.spend.answered = u64::from(paid.answered);
+        self.spend.estimated = u64::from(paid.estimated);
+        self.spend.latency_ms = u64::try_from(paid.latency.as_millis()).unwrap_or(u64::MAX);
+        match self.tab.take() {
+            Some(tab) => tab.put(Charge::new(self.spend.clone(), Arc::new(Books(Arc::clone(&self.purse))))),
+            None => self.purse.enter(self.spend.clone()),
+        }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if self.is_open {
+            let cost = self.amount;
+            self.finish(Paid { cost, estimated: true, ..Paid::default() });
+        }
+    }
+}
+
+impl std::fmt::Debug for Hold {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hold").field("amount", &self.amount).finish_non_exhaustive()
+    }
+}
+
+/// The way back for charges that nobody else made durable.
+struct Books(Arc<Inner>);
+
+impl Settles for Books {
+    fn settle_alone(&self, spend: Spend) {
+        self.0.enter(spend);
+    }
+}

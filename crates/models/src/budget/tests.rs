@@ -1,0 +1,455 @@
+//! Purses over the store that the simulation keeps.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use baton_core::id::TenantId;
+use baton_core::money::Window;
+use baton_core::run::Block;
+use baton_core::time::Time;
+use baton_ports::budget::{By, CostFilter, CostRow, Grown, Holder, Line, Settlement, Standing, Tab};
+use baton_ports::journal::Error;
+use baton_sim::fake::Store;
+use futures::future::join_all;
+use serde_json::json;
+
+use super::*;
+use crate::fault::code;
+use crate::providers::rehearsal;
+
+const TENANT: &str = "clinic";
+
+/// A clock that is set by hand.
+#[derive(Debug)]
+struct Hands(Mutex<Time>);
+
+impl Hands {
+    fn at(text: &str) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(text.parse().expect("an instant"))))
+    }
+
+    fn move_on(&self, time: Duration) {
+        let mut now = self.0.lock().expect("a clock");
+        *now = *now + time;
+    }
+}
+
+impl Clock for Hands {
+    fn now(&self) -> Time {
+        *self.0.lock().expect("a clock")
+    }
+}
+
+/// A store that counts what it is asked, and fails where it is told to.
+#[derive(Default)]
+struct Watched {
+    store: Store,
+    growths: AtomicU64,
+    settlements: AtomicU64,
+    /// It does what it is asked, and the answer is lost.
+    loses_answers: AtomicBool,
+}
+
+impl Watched {
+    fn answer<T>(&self, answer: T) -> Result<T, Error> {
+        if self.loses_answers.load(Ordering::Relaxed) {
+            return Err(Error::Unwritable { reason: "no answer".into() });
+        }
+        Ok(answer)
+    }
+}
+
+#[async_trait]
+impl Budget for Watched {
+    async fn open(&self, now: Time) -> Result<Holder, Error> {
+        self.store.open(now).await
+    }
+
+    async fn grow(&self, holder: Holder, wants: Vec<Want>, now: Time) -> Result<Vec<Grown>, Error> {
+        self.growths.fetch_add(1, Ordering::Relaxed);
+        // Others come meanwhile.
+        tokio::task::yield_now().await;
+        let grown = self.store.grow(holder, wants, now).await?;
+        self.answer(grown)
+    }
+
+    async fn settle(&self, settlement: Settlement) -> Result<(), Error> {
+        self.settlements.fetch_add(1, Ordering::Relaxed);
+        self.store.settle(settlement).await?;
+        self.answer(())
+    }
+
+    async fn close(&self, holder: Holder) -> Result<(), Error> {
+        self.store.close(holder).await
+    }
+
+    async fn standings(&self, tenant: &TenantId, now: Time) -> Result<Vec<Standing>, Error> {
+        self.store.standings(tenant, now).await
+    }
+
+    async fn costs(&self, filter: CostFilter) -> Result<Vec<CostRow>, Error> {
+        self.store.costs(filter).await
+    }
+}
+
+/// A store, its clock, and budgets as settings write them.
+struct World {
+    watched: Arc<Watched>,
+    clock: Arc<Hands>,
+    config: Config,
+}
+
+impl World {
+    fn new(budgets: serde_json::Value) -> Self {
+        let config = serde_json::from_value(budgets).expect("budgets");
+        Self { watched: Arc::default(), clock: Hands::at("2026-11-21T06:30:00Z"), config }
+    }
+
+    /// One process's.
+    fn purse(&self) -> Purse {
+        Purse::new(self.watched.clone(), self.config.clone(), self.clock.clone())
+    }
+
+    async fn hour(&self) -> (Usd, Usd) {
+        self.line(None, Window::Hour).await.map_or_else(Default::default, |now| (now.spent, now.held))
+    }
+
+    async fn line(&self, key: Option<&str>, window: Window) -> Option<Standing> {
+        let now = self.clock.now();
+        let line = Line::of(&TENANT.into(), key, window, now);
+        let all = self.watched.standings(&TENANT.into(), now).await.expect("reads");
+        all.into_iter().find(|standing| standing.line == line)
+    }
+
+    fn growths(&self) -> u64 {
+        self.watched.growths.load(Ordering::Relaxed)
+    }
+}
+
+fn usd(usd: f64) -> Usd {
+    Usd::from_f64(usd)
+}
+
+fn exactly(price: f64) -> Price {
+    Price { most: usd(price), least: usd(price) }
+}
+
+fn gateway() -> Asker {
+    Asker { run: None, ..rehearsal::asker(1) }
+}
+
+fn in_run(tab: &Tab) -> Asker {
+    Asker { tab: Some(tab.clone()), ..rehearsal::asker(1) }
+}
+
+async fn reserve(purse: &Purse, price: Price) -> Result<Hold, ModelFault> {
+    purse.reserve(&gateway(), Account::default(), price, soon()).await
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(5)
+}
+
+fn costing(cost: f64) -> Paid {
+    Paid { cost: usd(cost), answered: true, ..Paid::default() }
+}
+
+/// A call that is admitted, out for a moment, and paid.
+async fn call(purse: &Purse, price: Price, cost: f64) -> Result<(), ModelFault> {
+    let hold = reserve(purse, price).await?;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    hold.paid(costing(cost));
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_thousand_calls_at_once_a_budget_for_a_hundred_admits_a_hundred() {
+    let world = World::new(json!({"hourly_usd": 1}));
+    let purse = world.purse();
+    let calls = join_all((0..1_000).map(|_| call(&purse, exactly(0.01), 0.01))).await;
+    assert_eq!(calls.iter().filter(|call| call.is_ok()).count(), 100);
+    purse.close().await.expect("closes");
+    assert_eq!(world.hour().await, (usd(1.0), Usd::ZERO));
+    assert!(world.growths() < 30, "{} growths", world.growths());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_worth_ten_calls_admits_ten_of_sixty_four_at_once() {
+    let world = World::new(json!({"daily_usd": 0.1}));
+    let purse = world.purse();
+    let calls = join_all((0..64).map(|_| call(&purse, exactly(0.01), 0.01))).await;
+    assert_eq!(calls.iter().filter(|call| call.is_ok()).count(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_cost_far_less_than_they_may_use_a_budget_up_without_passing_it() {
+    let world = World::new(json!({"hourly_usd": 0.1}));
+    let purse = world.purse();
+    // A short reply costs a cent, the longest there may be twenty-five: only one at a time has room for it.
+    let price = Price { most: usd(0.25), least: usd(0.01) };
+    let calls = join_all((0..64).map(|_| call(&purse, price, 0.01))).await;
+    assert_eq!(calls.iter().filter(|call| call.is_ok()).count(), 10);
+    purse.close().await.expect("closes");
+    assert_eq!(world.hour().await, (usd(0.1), Usd::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_is_taken_only_where_nobody_gives_back_and_says_how_much_it_is() {
+    let world = World::new(json!({"hourly_usd": 1}));
+    let purse = world.purse();
+    let price = Price { most: usd(0.6), least: usd(0.1) };
+    let first = reserve(&purse, price).await.expect("there is enough");
+    assert_eq!(first.amount(), usd(0.6));
+    let second = reserve(&purse, price);
+    tokio::pin!(second);
+    assert!(tokio::time::timeout(Duration::from_secs(1), &mut second).await.is_err(), "it waits for the first");
+    first.paid(costing(0.3));
+    assert_eq!(second.await.expect("there is enough again").amount(), usd(0.6));
+    let third = reserve(&purse, price).await.expect("the second is lost");
+    assert_eq!(third.amount(), usd(0.1), "what it may have cost is taken to be spent");
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_processes_share_a_line_exactly() {
+    let world = World::new(json!({"hourly_usd": 1}));
+    let purses = [world.purse(), world.purse()];
+    let mut admitted = 0;
+    // Turn by turn and in crowds, so that each holds something ahead now and then.
+    for round in 0..40 {
+        let crowd = (0..25).map(|place| call(&purses[(round + place / 7) % 2], exactly(0.01), 0.01));
+        admitted += join_all(crowd).await.iter().filter(|call| call.is_ok()).count();
+        world.clock.move_on(Duration::from_millis(500));
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    assert_eq!(admitted, 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_is_killed_overruns_nothing_and_keeps_what_it_held_from_others() {
+    let world = World::new(json!({"hourly_usd": 1}));
+    let killed = world.purse();
+    let mut asked = 0;
+    for _ in 0..10 {
+        let hold = reserve(&killed, exactly(0.01)).await.expect("there is enough");
+        asked += 1;
+        // Neither settled nor given back: it dies in between.
+        std::mem::forget(hold);
+    }
+    let (spent, held) = world.hour().await;
+    assert!(spent == Usd::ZERO && held >= usd(0.1), "{held}");
+    let next = world.purse();
+    while call(&next, exactly(0.01), 0.01).await.is_ok() {
+        asked += 1;
+    }
+    assert!((90..=100).contains(&asked), "{asked}");
+    world.clock.move_on(Duration::from_secs(3_600));
+    call(&next, exactly(1.0), 0.01).await.expect("the hour begins anew");
+}
+
+#[tokio::test(start_paused = true)]
+async fn most_calls_wait_for_nothing() {
+    let world = World::new(json!({"monthly_usd": "unlimited"}));
+    let purse = world.purse();
+    for _ in 0..2_000 {
+        reserve(&purse, exactly(0.001)).await.expect("there is enough").paid(costing(0.001));
+    }
+    assert!(world.growths() < 20, "{} growths", world.growths());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_limits_the_store_is_not_asked_and_costs_are_counted() {
+    let none = json!({"hourly_usd": "unlimited", "daily_usd": "unlimited", "monthly_usd": "unlimited"});
+    let world = World::new(none);
+    let purse = world.purse();
+    call(&purse, exactly(1e6), 2.0).await.expect("nothing limits it");
+    purse.close().await.expect("closes");
+    assert_eq!((world.growths(), world.hour().await.0), (0, usd(2.0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_runs_is_settled_within_a_tenth_of_a_second() {
+    let world = World::new(json!({}));
+    let purse = world.purse();
+    let account = Account { model: "m".into(), agent: "a".into(), ..Account::default() };
+    for _ in 0..3 {
+        let hold = purse.reserve(&gateway(), account.clone(), exactly(0.5), soon()).await.expect("there is enough");
+        hold.paid(costing(0.25));
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(world.hour().await.0, usd(0.75));
+    let filter = CostFilter { by: vec![By::Model, By::Agent], ..CostFilter::default() };
+    let rows = world.watched.costs(filter).await.expect("reads");
+    assert_eq!((rows.len(), rows[0].calls, rows[0].answered, rows[0].cost), (1, 3, 3, usd(0.75)));
+    assert_eq!((rows[0].model.as_deref(), rows[0].agent.as_deref()), (Some("m"), Some("a")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_runs_charge_waits_for_its_append_and_comes_back_where_there_is_none() {
+    let world = World::new(json!({}));
+    let purse = world.purse();
+    let tab = Tab::default();
+    for cost in [0.25, 0.5] {
+        let asker = in_run(&tab);
+        let hold = purse.reserve(&asker, Account::default(), exactly(0.5), soon()).await.expect("there is enough");
+        hold.paid(costing(cost));
+    }
+    let mut charges = tab.take();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.hour().await.0, Usd::ZERO, "an append settles it");
+    assert!(charges.iter().all(|charge| charge.spend().holder.is_some()));
+    charges.remove(0).settled();
+    drop(charges);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.hour().await.0, usd(0.5), "what no append settled");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_of_unknown_outcome_counts_as_what_was_reserved() {
+    let world = World::new(json!({}));
+    let purse = world.purse();
+    reserve(&purse, exactly(0.5)).await.expect("there is enough").unknown(Duration::ZERO);
+    drop(reserve(&purse, exactly(0.25)).await.expect("there is enough"));
+    purse.close().await.expect("closes");
+    assert_eq!(world.hour().await.0, usd(0.75));
+    let rows = world.watched.costs(CostFilter::default()).await.expect("reads");
+    assert_eq!((rows[0].calls, rows[0].answered, rows[0].estimated), (2, 0, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_counts_to_the_hour_in_which_it_was_admitted() {
+    let world = World::new(json!({}));
+    let purse = world.purse();
+    let hold = reserve(&purse, exactly(0.5)).await.expect("there is enough");
+    let admitted = world.clock.now();
+    world.clock.move_on(Duration::from_secs(3_600));
+    hold.paid(costing(0.5));
+    purse.close().await.expect("closes");
+    let lines = world.watched.standings(&TENANT.into(), admitted).await.expect("reads");
+    assert_eq!(lines[0].spent, usd(0.5));
+    assert_eq!(world.hour().await.0, Usd::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_gives_everything_back() {
+    let world = World::new(json!({"hourly_usd": 1}));
+    let purse = world.purse();
+    call(&purse, exactly(0.01), 0.01).await.expect("there is enough");
+    assert!(world.hour().await.1 > Usd::ZERO, "it holds something ahead");
+    purse.close().await.expect("closes");
+    assert_eq!(world.hour().await, (usd(0.01), Usd::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_uses_is_given_back_after_a_while() {
+    let world = World::new(json!({"hourly_usd": 1}));
+    let purse = world.purse();
+    call(&purse, exactly(0.01), 0.01).await.expect("there is enough");
+    world.clock.move_on(Duration::from_secs(11));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.hour().await, (usd(0.01), Usd::ZERO));
+    drop(purse);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_names_the_line_what_there_is_and_when_it_begins_anew() {
+    let world = World::new(json!({"hourly_usd": 1, "keys": {"k1": {"daily_usd": 0.5, "on_exceeded": "pause"}}}));
+    let purse = world.purse();
+    call(&purse, exactly(0.9), 0.9).await.expect("there is enough");
+    let refused = reserve(&purse, exactly(0.2)).await.expect_err("is over");
+    assert_eq!(refused.fault.code, code::BUDGET_EXCEEDED);
+    let message = &refused.fault.message;
+    for part in [
+        "the hourly budget of tenant `clinic` is used up: $0.9000 of $1.0000 is spent",
+        "this call may cost $0.2000",
+        "begins anew at 2026-11-21T07:00:00.000Z",
+    ] {
+        assert!(message.contains(part), "{part} in {message}");
+    }
+    assert_eq!((refused.retryable, refused.retry_after, refused.block), (false, Some(30 * 60 * 1_000), None));
+
+    let keyed = Asker { key_id: Some("k1".into()), ..gateway() };
+    let paused = purse.reserve(&keyed, Account::default(), exactly(0.6), soon()).await.expect_err("is over");
+    let until: Time = "2026-11-22T00:00:00Z".parse().expect("an instant");
+    let line = "the daily budget of key `k1` of tenant `clinic`".to_owned();
+    assert_eq!(paused.block, Some(Block::Budget { line, until }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_costs_nothing_needs_no_money() {
+    let world = World::new(json!({"hourly_usd": 0}));
+    let purse = world.purse();
+    assert!(reserve(&purse, exactly(0.01)).await.is_err());
+    call(&purse, exactly(0.0), 0.0).await.expect("is free");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_cannot_be_asked_admits_nothing_it_did_not_grant() {
+    let world = World::new(json!({"hourly_usd": 1}));
+    let purse = world.purse();
+    world.watched.loses_answers.store(true, Ordering::Relaxed);
+    let refused = reserve(&purse, exactly(0.01)).await.expect_err("nobody knows");
+    assert_eq!((refused.fault.code.as_ref(), refused.retryable), (code::SERVICE_UNAVAILABLE, true));
+    world.watched.loses_answers.store(false, Ordering::Relaxed);
+    call(&purse, exactly(0.01), 0.01).await.expect("now it is known");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_settlement_whose_answer_is_lost_is_told_again_and_counts_once() {
+    let world = World::new(json!({}));
+    let purse = world.purse();
+    let hold = reserve(&purse, exactly(0.5)).await.expect("there is enough");
+    world.watched.loses_answers.store(true, Ordering::Relaxed);
+    hold.paid(costing(0.5));
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(world.watched.settlements.load(Ordering::Relaxed) > 2);
+    world.watched.loses_answers.store(false, Ordering::Relaxed);
+    purse.close().await.expect("closes");
+    assert_eq!(world.hour().await, (usd(0.5), Usd::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_goes_away_while_waiting_is_in_nobodys_way() {
+    let world = World::new(json!({"hourly_usd": 1}));
+    let purse = world.purse();
+    let hold = reserve(&purse, exactly(1.0)).await.expect("there is enough");
+    let waiting = tokio::time::timeout(Duration::from_millis(10), reserve(&purse, exactly(0.5))).await;
+    assert!(waiting.is_err(), "it waits for the first");
+    hold.paid(costing(0.25));
+    assert_eq!(reserve(&purse, exactly(0.75)).await.expect("there is enough").amount(), usd(0.75));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_in_vain_is_refused_at_its_deadline() {
+    let world = World::new(json!({"hourly_usd": 1}));
+    let purse = world.purse();
+    let _hold = reserve(&purse, exactly(1.0)).await.expect("there is enough");
+    let began = Instant::now();
+    let refused = reserve(&purse, exactly(0.5)).await.expect_err("nothing was given back");
+    assert_eq!(began.elapsed(), Duration::from_secs(5));
+    assert!(refused.fault.message.contains("$1.0000 is held for calls under way"), "{}", refused.fault.message);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn many_threads_never_pass_the_line() {
+    let world = World::new(json!({"hourly_usd": 1, "daily_usd": 1.5}));
+    let purses = [world.purse(), world.purse(), world.purse()];
+    let tasks = (0..600).map(|number| {
+        let purse = purses[number % 3].clone();
+        tokio::spawn(async move {
+            let price = Price { most: usd(0.02), least: usd(0.005) };
+            let Ok(hold) = reserve(&purse, price).await else { return Usd::ZERO };
+            tokio::task::yield_now().await;
+            let cost = usd(0.005).max(Usd::from_nanos(hold.amount().as_nanos() / 3));
+            hold.paid(Paid { cost, answered: true, ..Paid::default() });
+            cost
+        })
+    });
+    let spent: Usd = join_all(tasks).await.into_iter().map(|spent| spent.expect("ends")).sum();
+    assert!(spent <= usd(1.0), "{spent}");
+    for purse in &purses {
+        purse.close().await.expect("closes");
+    }
+    assert_eq!(world.hour().await, (spent, Usd::ZERO));
+}
