@@ -13,7 +13,7 @@ use baton_core::id::{RunId, TenantId};
 use baton_core::run::{Entry, Forked, Incoming, Refusal, Started, State};
 use baton_ports::clock::Clock;
 use baton_ports::journal::{Create, InboxItem, Journal, Kind, Lease, Submit, Submitted};
-use baton_ports::models::Models;
+use baton_ports::models::{ApiKey, Models};
 use baton_ports::sandbox::Sandbox;
 use baton_ports::thinkers::Thinkers;
 use baton_ports::tools::Tools;
@@ -21,6 +21,7 @@ use serde_json::Value;
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 
 use crate::dispatcher::{Admission, Dispatcher};
+use crate::keys::{self, Keys};
 use crate::owner::Owner;
 use crate::{Error, Library, Options, Roster};
 
@@ -45,7 +46,7 @@ pub enum Recorded {
 }
 
 /// Work to take on.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Start {
     pub run: RunId,
     pub tenant: TenantId,
@@ -98,6 +99,7 @@ struct Inner {
     fallen: Mutex<Vec<RunId>>,
     /// Who waits for which run's end.
     ends: Mutex<BTreeMap<RunId, oneshot::Sender<State>>>,
+    keys: Keys,
     calls: Semaphore,
     /// Whose agents wait for how much at once.
     turns: Mutex<BTreeMap<TenantId, Arc<Semaphore>>>,
@@ -115,6 +117,7 @@ impl Engine {
             nudges: Mutex::default(),
             fallen: Mutex::default(),
             ends: Mutex::default(),
+            keys: Keys::default(),
             calls: Semaphore::new(options.calls_in_flight_max),
             turns: Mutex::default(),
             recorded: broadcast::Sender::new(NOTICES_MAX),
@@ -129,8 +132,13 @@ impl Engine {
 
     /// Accepts a run: it is durable when this returns. Where there is room it begins here at once. An input that is not
     /// what the workflow declares is refused, and nothing is kept.
-    pub async fn start(&self, start: Start) -> Result<(), Error> {
+    ///
+    /// A key that its context brings (`api_key`) is taken out first of all: it stays in this process's memory, for this
+    /// run and those it runs itself.
+    pub async fn start(&self, mut start: Start) -> Result<(), Error> {
         let inner = &self.inner;
+        let key = keys::take(&mut start.context);
+        start.caller.own_key |= key.is_some();
         let workflow = inner.world.library.version(&start.bundle).await?;
         workflow.input.complete(&start.input)?;
         let started = Started {
@@ -142,7 +150,8 @@ impl Engine {
             caller: start.caller,
             origin: baton_core::run::Origin::Caller,
         };
-        let has_room = lock(&inner.dispatcher).room() > 0;
+        // Where the key is, there the run stays, room or not.
+        let has_room = lock(&inner.dispatcher).room() > 0 || key.is_some() && inner.options.awake_max > 0;
         let lease = *inner.lease.borrow();
         let payload: Arc<[u8]> = serde_json::to_vec(&Incoming::Start(Box::new(started)))?.into();
         let submit = Submit {
@@ -159,7 +168,11 @@ impl Engine {
             }),
         };
         let at = submit.at;
-        match inner.world.journal.submit(submit).await? {
+        let submitted = inner.world.journal.submit(submit).await?;
+        if let (Submitted::Accepted { .. }, Some(key)) = (&submitted, key) {
+            inner.keys.put(&start.tenant, &start.run, key);
+        }
+        match submitted {
             Submitted::Duplicate => Err(Error::Exists { run: start.run }),
             Submitted::Accepted { item, owned: Some(ownership), .. } => {
                 let mut owner = Owner::fresh(start.run.clone(), start.tenant, ownership, lease.until);
@@ -221,6 +234,13 @@ impl Engine {
                 Ok(Some(item))
             }
         }
+    }
+
+    /// Gives this process the consumer's own key for a run, and lets go what waits for it. It stays in memory until the
+    /// run ends. A run that another process moves at this moment does not get it: give it there.
+    pub fn give_key(&self, tenant: &TenantId, run: &RunId, key: ApiKey) {
+        self.inner.keys.put(tenant, run, key);
+        self.inner.announce(run);
     }
 
     /// What is recorded from now on, in order per run.

@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use baton_core::id::{RunId, TenantId};
-use baton_core::run::{Block, EffectId, Outcome};
+use baton_core::model::Reply;
+use baton_core::run::{Block, EffectId, ModelFault, Outcome};
 use baton_core::time::Time;
 use baton_core::tool::{self, AuditRow};
+use baton_ports::budget::{Charge, Tab};
 use baton_ports::clock::Clock;
 use baton_ports::models::{Asker, Models};
 use baton_ports::sandbox::{Limits, Sandbox};
 use baton_ports::thinkers::{Thinkers, Thought};
 use baton_ports::tools::{Checked, Performed, PermittedCall, Tools};
 
+use crate::keys::Keys;
 use crate::owner::{Send, What};
 
 /// Permits of marked calls, while their markers are being written.
@@ -22,14 +25,13 @@ pub type Permits = BTreeMap<EffectId, Box<dyn PermittedCall>>;
 pub enum Back {
     Outcome {
         effect: EffectId,
-        outcome: Outcome,
+        outcome: Box<Outcome>,
         audit: Option<Box<AuditRow>>,
+        /// What it cost; settled once the append that records the outcome is durable.
+        charges: Vec<Charge>,
     },
     /// A marked call may go out, once its marker is durable.
-    Permit {
-        effect: EffectId,
-        permit: Box<dyn PermittedCall>,
-    },
+    Permit { effect: EffectId, permit: Box<dyn PermittedCall> },
 }
 
 /// Who performs.
@@ -41,34 +43,46 @@ pub struct World<'a> {
     /// What any program may use.
     pub code: Limits,
     pub clock: &'a dyn Clock,
+    pub keys: &'a Keys,
 }
 
 /// One attempt; a marked call stops at its permit.
 pub async fn send(world: World<'_>, tenant: &TenantId, run: &RunId, send: Send) -> Back {
     let Send { effect, what, class, limit, approved } = send;
     match what {
-        What::Model { key, request } => {
-            let asker = Asker {
+        What::Model { key, request, workflow, caller } => {
+            let tab = Tab::default();
+            let mut asker = Asker {
                 tenant: tenant.clone(),
                 run: Some(run.clone()),
                 key,
-                workflow: None,
-                key_id: None,
-                api_key: None,
+                workflow: Some(workflow),
+                key_id: caller.key_id,
+                api_key: world.keys.of(tenant, run),
                 resets: false,
+                tab: Some(tab.clone()),
             };
-            let reply = world.models.ask(&asker, &request, limit, None).await;
-            Back::Outcome { effect, outcome: Outcome::Model(reply), audit: None }
+            let mut reply = world.models.ask(&asker, &request, limit, None).await;
+            // It may have been given while the call found that it is missing: whoever gave it is not asked again.
+            if asker.api_key.is_none() && matches!(&reply, Err(failed) if failed.block == Some(Block::Key)) {
+                asker.api_key = world.keys.of(tenant, run);
+                if asker.api_key.is_some() {
+                    reply = world.models.ask(&asker, &request, limit, None).await;
+                }
+            }
+            let charges = tab.take();
+            let outcome = Box::new(replied(reply, &charges, caller.own_key));
+            Back::Outcome { effect, outcome, audit: None, charges }
         }
         What::Code { program, .. } => {
             let limits = Limits { time: world.code.time.min(limit), ..world.code };
             let ran = world.sandbox.run(&program, &limits).await;
-            Back::Outcome { effect, outcome: Outcome::Code(ran), audit: None }
+            free(effect, Outcome::Code(ran))
         }
         What::Step { key, endpoint, task, seen } => {
             let thought = Thought { tenant, key: &key, endpoint: &endpoint, task: &task, seen: &seen };
             let step = world.thinkers.think(thought, limit).await;
-            Back::Outcome { effect, outcome: Outcome::Step(step), audit: None }
+            free(effect, Outcome::Step(step))
         }
         What::Tool(call) => match world.tools.check(&call, approved.as_deref()).await {
             Checked::Permitted(permit) if class.is_marked() => Back::Permit { effect, permit },
@@ -89,7 +103,7 @@ pub async fn send(world: World<'_>, tenant: &TenantId, run: &RunId, send: Send) 
 pub async fn perform(clock: &dyn Clock, effect: EffectId, permit: Box<dyn PermittedCall>, until: Time) -> Back {
     let limit = until.since(clock.now());
     if limit.is_zero() {
-        return Back::Outcome { effect, outcome: Outcome::NotSent, audit: None };
+        return free(effect, Outcome::NotSent);
     }
     performed(effect, permit.perform(limit).await)
 }
@@ -104,15 +118,35 @@ pub async fn look_up(world: World<'_>, send: Send) -> Back {
         // None is ever looked up: a model or a thinker is read from, a program is a function of its inputs.
         What::Model { .. } | What::Code { .. } | What::Step { .. } => Outcome::NotFound,
     };
-    Back::Outcome { effect: send.effect, outcome, audit: None }
+    free(send.effect, outcome)
+}
+
+/// What a model's answer is to the run, with all that its attempts cost.
+fn replied(reply: Result<Reply, ModelFault>, charges: &[Charge], own_key: bool) -> Outcome {
+    let cost = (!charges.is_empty()).then(|| charges.iter().map(|charge| charge.spend().cost).sum());
+    match reply {
+        Ok(reply) => Outcome::Model(Ok(Reply { cost: cost.unwrap_or(reply.cost), ..reply })),
+        Err(failed) => match failed.block {
+            // Who never brought a key is told so; who did is asked for it again.
+            Some(Block::Key) if !own_key => Outcome::Model(Err(ModelFault { block: None, ..failed })),
+            Some(block) => Outcome::Blocked(block),
+            None => Outcome::Model(Err(ModelFault { cost: cost.unwrap_or(failed.cost), ..failed })),
+        },
+    }
 }
 
 fn performed(effect: EffectId, done: Performed) -> Back {
-    Back::Outcome { effect, outcome: Outcome::Tool(done.outcome), audit: Some(Box::new(done.audit)) }
+    let (outcome, audit) = (Box::new(Outcome::Tool(done.outcome)), Some(Box::new(done.audit)));
+    Back::Outcome { effect, outcome, audit, charges: Vec::new() }
 }
 
 fn blocked(effect: EffectId, by: Block) -> Back {
-    Back::Outcome { effect, outcome: Outcome::Blocked(by), audit: None }
+    free(effect, Outcome::Blocked(by))
+}
+
+/// What no budget pays for, and the audit does not name.
+fn free(effect: EffectId, outcome: Outcome) -> Back {
+    Back::Outcome { effect, outcome: Box::new(outcome), audit: None, charges: Vec::new() }
 }
 
 fn later(clock: &dyn Clock, after: Duration) -> Time {

@@ -10,6 +10,7 @@ pub mod dispatcher;
 pub mod driver;
 mod effects;
 mod error;
+mod keys;
 mod library;
 mod messages;
 mod options;

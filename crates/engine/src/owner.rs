@@ -10,20 +10,26 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use baton_core::agent::{Advice, Seen, Task, Think};
+use baton_core::agent::{Advice, Seen, Step, Task, Think};
 use baton_core::bundle::Hash;
 use baton_core::graph::Workflow;
 use baton_core::id::{RunId, TenantId};
+use baton_core::model;
+use baton_core::money::Usd;
 use baton_core::mutant::{Mutant, planted};
 use baton_core::run::{
     Command, Effect, EffectId, Entry, Event, FOLD_VERSION, Incoming, Outcome, Refusal, Request, Role, Run,
 };
 use baton_core::time::Time;
-use baton_core::tool::{AuditRow, AuditStatus, Call, Class};
+use baton_core::tool::{AuditRow, AuditStatus, Call, Caller, Class};
+use baton_ports::budget::{Account, Spend};
 use baton_ports::journal::{Append, Claimed, Head, InboxItem, Ownership, Projection, Snapshot, Submit};
 
 use crate::projections::Desk;
 use crate::{Options, messages, roster};
+
+/// Who gave a key, for the journal: whoever runs the consumer's work is not known by name here.
+const KEY_GIVER: &str = "consumer";
 
 /// What happened to the run from outside.
 #[derive(Debug)]
@@ -31,8 +37,10 @@ use crate::{Options, messages, roster};
 pub enum Input {
     /// Items read from the inbox, oldest first.
     Items(Vec<InboxItem>),
-    /// A call came back, with the row the audit keeps of it.
-    Outcome { effect: EffectId, outcome: Outcome, audit: Option<Box<AuditRow>> },
+    /// A call came back, with the row the audit keeps of it and what it cost.
+    Outcome { effect: EffectId, outcome: Outcome, audit: Option<Box<AuditRow>>, spends: Vec<Spend> },
+    /// The consumer's key is in this process's memory: what waited for it goes on with the next items.
+    KeyGiven,
     /// A marked call may go out: its marker is to be written first.
     Permitted { effect: EffectId },
     /// The append under way is durable.
@@ -87,6 +95,9 @@ pub enum What {
     Model {
         key: String,
         request: baton_core::model::Request,
+        /// The workflow's name.
+        workflow: String,
+        caller: Caller,
     },
     Code {
         key: String,
@@ -138,6 +149,10 @@ pub struct Owner {
     versions: BTreeMap<Hash, Arc<Workflow>>,
     /// It was taken over, and what its last owner left behind is not looked into yet.
     takes_over: bool,
+    /// That owner died over it.
+    orphaned: bool,
+    /// The consumer's key is here, and what waits for it has not been told.
+    has_key: bool,
     /// Nothing more will come of this owner.
     gone: bool,
 }
@@ -196,6 +211,8 @@ impl Owner {
             snapshot_bytes: 0,
             versions: BTreeMap::new(),
             takes_over: false,
+            orphaned: false,
+            has_key: false,
             gone: false,
         }
     }
@@ -212,6 +229,7 @@ impl Owner {
         let mut owner = Self::fresh(id, claimed.tenant.clone(), claimed.ownership, lease_until);
         owner.run = run;
         owner.takes_over = true;
+        owner.orphaned = claimed.orphaned;
         owner.know(versions);
         for entry in tail {
             owner.run.fold(entry);
@@ -270,6 +288,11 @@ impl Owner {
         match input {
             Input::Appended => self.appended(&mut out),
             Input::Lease { until } => self.lease_until = self.lease_until.max(until),
+            // Alone it moves nothing: a run that has not looked into its inbox yet would go back to sleep over it.
+            Input::KeyGiven => {
+                self.has_key = true;
+                return out;
+            }
             input => self.waiting.push_back(input),
         }
         let mut moves = true;
@@ -309,15 +332,20 @@ impl Owner {
         match input {
             Input::Items(items) => {
                 if std::mem::take(&mut self.takes_over) {
-                    self.decide(Command::TakenOver { epoch: self.ownership.epoch }, now, batch).ok();
+                    self.take_over(now, batch);
                 }
                 for item in items {
                     self.take_item(&item, now, batch);
                 }
+                if std::mem::take(&mut self.has_key) {
+                    // A refusal means that nothing waits for it.
+                    self.decide(Command::KeyGiven { by: KEY_GIVER.to_owned() }, now, batch).ok();
+                }
                 self.decide(Command::Wake, now, batch).ok();
             }
-            Input::Outcome { effect, outcome, audit } => {
+            Input::Outcome { effect, outcome, audit, spends } => {
                 self.in_flight.remove(&effect);
+                batch.spends.extend(spends);
                 if let Some(mut row) = audit {
                     if effect.call.role == Role::Undo && row.status == AuditStatus::Success {
                         row.status = AuditStatus::Compensated;
@@ -331,8 +359,50 @@ impl Owner {
             Input::Wake => {
                 self.decide(Command::Wake, now, batch).ok();
             }
-            Input::Appended | Input::Lease { .. } => {}
+            Input::Appended | Input::Lease { .. } | Input::KeyGiven => {}
         }
+    }
+
+    /// Looks into what the last owner left behind. What it had asked models, if it died, is paid for as if it had been
+    /// answered: its allowance covers that, so it is counted and taken from no budget again.
+    fn take_over(&mut self, now: Time, batch: &mut Batch) {
+        let before = batch.events.len();
+        let command = Command::TakenOver { epoch: self.ownership.epoch, orphaned: self.orphaned };
+        self.decide(command, now, batch).ok();
+        for event in &batch.events[before..] {
+            if let Event::HoldLost { effect, cost } = event
+                && let Some(request) = self.run.asks_model(&effect.call)
+            {
+                batch.spends.push(self.lost(request, *cost, now));
+            }
+        }
+    }
+
+    fn lost(&self, request: &model::Request, cost: Usd, now: Time) -> Spend {
+        let account = Account {
+            workflow: self.workflow(),
+            agent: request.agent.clone(),
+            profile: request.profile.word().to_owned(),
+            model: request.model.clone().unwrap_or_default(),
+            provider: String::new(),
+        };
+        Spend {
+            tenant: self.tenant.clone(),
+            key_id: self.run.started().and_then(|started| started.caller.key_id.clone()),
+            account,
+            at: now,
+            holder: None,
+            calls: 1,
+            answered: 0,
+            estimated: 1,
+            cost,
+            usage: model::Usage::default(),
+            latency_ms: 0,
+        }
+    }
+
+    fn workflow(&self) -> String {
+        self.run.workflow().map(|workflow| workflow.name.clone()).unwrap_or_default()
     }
 
     fn permitted(&mut self, effect: EffectId, now: Time, options: &Options, batch: &mut Batch, out: &mut Vec<Output>) {
@@ -428,7 +498,11 @@ impl Owner {
     fn think(&mut self, now: Time, think: &dyn Think, batch: &mut Batch) {
         while let Some((node, task, seen)) = self.run.thinking() {
             let step = think.step(task, seen);
-            if self.decide(Command::Stepped { node, step }, now, batch).is_err() {
+            let hold = match &step {
+                Step::AskModel(request) => think.hold(request),
+                _ => Usd::ZERO,
+            };
+            if self.decide(Command::Stepped { node, step, hold }, now, batch).is_err() {
                 return;
             }
         }
@@ -479,6 +553,7 @@ impl Owner {
             outbox,
             projections,
             audit: if planted(Mutant::AuditLost) { Vec::new() } else { batch.audit },
+            spends: batch.spends,
             snapshot,
         };
         self.seq += 1;
@@ -591,8 +666,11 @@ impl Owner {
     /// What goes out; nothing for a step whose agent is not at work any more, which is dropped at the next decision.
     fn what(&self, effect: &EffectId, request: &Request, class: Class, attempt: u32, at: Time) -> Option<What> {
         let key = effect.key(&self.id);
+        let caller = self.run.started().map(|started| started.caller.clone()).unwrap_or_default();
         Some(match request {
-            Request::Model(request) => What::Model { key, request: (**request).clone() },
+            Request::Model(request) => {
+                What::Model { key, request: (**request).clone(), workflow: self.workflow(), caller }
+            }
             Request::Code { program, .. } => What::Code { key, program: (**program).clone() },
             Request::Step { endpoint, .. } => {
                 let asked = self.run.agent(&effect.call.node);
@@ -610,7 +688,7 @@ impl Owner {
                 agent: agent.clone(),
                 attempt,
                 at,
-                caller: self.run.started().map(|started| started.caller.clone()).unwrap_or_default(),
+                caller,
             }),
         })
     }
@@ -630,10 +708,11 @@ struct Batch {
     refused: Vec<(i64, Refusal)>,
     outbox: Vec<Submit>,
     audit: Vec<AuditRow>,
+    spends: Vec<Spend>,
 }
 
 impl Batch {
     fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.items.is_empty() && self.audit.is_empty()
+        self.events.is_empty() && self.items.is_empty() && self.audit.is_empty() && self.spends.is_empty()
     }
 }

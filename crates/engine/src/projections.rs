@@ -34,7 +34,7 @@ impl Desk {
             let item = DeskItem {
                 id: key,
                 tenant: tenant.clone(),
-                run: id.clone(),
+                run: Some(id.clone()),
                 kind,
                 title,
                 details,
@@ -64,6 +64,8 @@ fn item_id(run: &RunId, ask: &Ask) -> String {
         Ask::Customer(node) => format!("{run}/{node}/customer"),
         Ask::Doubt(effect) => format!("{}/doubt", effect.key(run)),
         Ask::Approval(effect) => format!("{}/approval", effect.key(run)),
+        Ask::Budget(effect) => format!("{}/budget", effect.key(run)),
+        Ask::Key(effect) => format!("{}/key", effect.key(run)),
     }
 }
 
@@ -101,6 +103,15 @@ fn opened(event: &Event) -> Option<Opened> {
             let title = format!("May `{}` act?", effect.call.node);
             let details = json!({ "effect": effect, "hash": hash });
             Some((Some(Ask::Approval(effect.clone())), DeskKind::ToolApproval, title, details, None))
+        }
+        Event::Blocked { effect, by: Block::Budget { line, until } } => {
+            let title = format!("`{}` waits for money: {line} is used up until {until}", effect.call.node);
+            let details = json!({ "effect": effect, "line": line, "resets_at": until.to_string() });
+            Some((Some(Ask::Budget(effect.clone())), DeskKind::OverBudget, title, details, Some(*until)))
+        }
+        Event::Blocked { effect, by: Block::Key } => {
+            let title = format!("`{}` waits for the consumer's own key", effect.call.node);
+            Some((Some(Ask::Key(effect.clone())), DeskKind::NeedsKey, title, json!({ "effect": effect }), None))
         }
         Event::NotUndone { effect, fault } => {
             let title = format!("`{}` could not be undone", effect.call.node);

@@ -94,7 +94,7 @@ async fn a_reply_that_does_not_stream_is_told_whole_with_its_tool_calls() {
 #[tokio::test]
 async fn what_fails_before_the_first_piece_is_an_http_error() {
     let fault = Fault::new("RATE_LIMIT_EXCEEDED", "slow down");
-    let failed = ModelFault { fault, retryable: true, retry_after: Some(1_500) };
+    let failed = ModelFault { retry_after: Some(1_500), ..ModelFault::transient(fault) };
     let world = World::start(Plan::Fail(Vec::new(), failed)).await;
     for stream in [false, true] {
         let response = world.post(&hello(stream)).await;
@@ -109,7 +109,7 @@ async fn what_fails_before_the_first_piece_is_an_http_error() {
 
 #[tokio::test]
 async fn what_fails_after_it_ends_the_stream_with_the_error() {
-    let failed = ModelFault { fault: Fault::new("SERVICE_UNAVAILABLE", "gone"), retryable: true, retry_after: None };
+    let failed = ModelFault::transient(Fault::new("SERVICE_UNAVAILABLE", "gone"));
     let world = World::start(Plan::Fail(vec![Piece::Text("Hi".into())], failed)).await;
     let events = events(&world.post(&hello(true)).await.text().await.expect("a body"));
     assert_eq!(events.len(), 2, "{events:?}");

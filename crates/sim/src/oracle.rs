@@ -269,5 +269,7 @@ fn item_of(run: &RunId, ask: &Ask) -> String {
         Ask::Customer(node) => format!("{run}/{node}/customer"),
         Ask::Doubt(effect) => format!("{}/doubt", effect.key(run)),
         Ask::Approval(effect) => format!("{}/approval", effect.key(run)),
+        Ask::Budget(effect) => format!("{}/budget", effect.key(run)),
+        Ask::Key(effect) => format!("{}/key", effect.key(run)),
     }
 }

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use baton_core::agent::{Ran, Step};
 use baton_core::fault::Fault;
-use baton_core::id::RunId;
+use baton_core::id::{RunId, TenantId};
 use baton_core::model::{self, Finish, Message, Reply, Usage};
 use baton_core::money::Usd;
 use baton_core::run::{EffectId, ModelFault, Outcome, Role};
 use baton_core::time::Time;
 use baton_core::tool::{self, AuditRow, AuditStatus, Call, Class};
 use baton_engine::owner::What;
+use baton_ports::budget::{Account, Holder, Spend};
 use serde_json::{Value, json};
 
 use crate::{sandbox, think};
@@ -201,7 +202,7 @@ fn answer_of_model(request: &model::Request, fate: Fate, quick: Duration, limit:
         }
     };
     let failed = |code: &'static str, retryable| {
-        Outcome::Model(Err(ModelFault { fault: Fault::new(code, "the model failed"), retryable, retry_after: None }))
+        Outcome::Model(Err(ModelFault { retryable, ..ModelFault::transient(Fault::new(code, "the model failed")) }))
     };
     let (outcome, after) = match fate {
         Fate::Refused => (failed("OVERLOADED", true), quick),
@@ -229,7 +230,7 @@ fn answer_of_code(ran: Ran, fate: Fate, quick: Duration, limit: Duration) -> Ans
 /// Whoever thinks for an agent; what makes no sense there is a step that nobody can take.
 fn answer_of_thinker(step: Step, fate: Fate, quick: Duration, limit: Duration) -> Answer {
     let failed = |code: &'static str, retryable| {
-        Err(ModelFault { fault: Fault::new(code, "nobody thinks"), retryable, retry_after: None })
+        Err(ModelFault { retryable, ..ModelFault::lasting(Fault::new(code, "nobody thinks")) })
     };
     let (outcome, after) = match fate {
         Fate::Refused => (failed("BUSY", true), quick),
@@ -280,6 +281,24 @@ pub fn told(outcome: &Outcome) -> Option<Told> {
         Outcome::NotFound => Some(Told::NotFound),
         Outcome::Blocked(_) | Outcome::NotSent => None,
     }
+}
+
+/// What a model's answer cost, as the process that asked charges it.
+pub fn spend(tenant: &TenantId, outcome: &Outcome, at: Time) -> Vec<Spend> {
+    let Outcome::Model(Ok(reply)) = outcome else { return Vec::new() };
+    vec![Spend {
+        tenant: tenant.clone(),
+        key_id: None,
+        account: Account { model: reply.model.clone(), ..Account::default() },
+        at,
+        holder: Some(Holder(1)),
+        calls: 1,
+        answered: 1,
+        estimated: 0,
+        cost: reply.cost,
+        usage: reply.usage,
+        latency_ms: reply.latency_ms,
+    }]
 }
 
 /// The row the audit keeps of one attempt.

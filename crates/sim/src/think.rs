@@ -8,9 +8,12 @@ use std::collections::BTreeMap;
 use baton_core::agent::{Kind, Program, Ran, Seen, Step, Task, Think, ToolRequest};
 use baton_core::fault::{Fault, code};
 use baton_core::model::{Message, Profile, Request};
+use baton_core::money::Usd;
 use baton_core::tool::Envelope;
 use serde_json::{Value, json};
 
+/// What a model call may cost: more than the simulated models ask for one.
+const HOLD: Usd = Usd::from_nanos(1_500);
 /// Replies that make no sense after which the agent gives up.
 const GARBLED_MAX: usize = 2;
 
@@ -24,6 +27,10 @@ impl Think for Thinker {
             Kind::Custom => Step::AskEndpoint,
             Kind::Simple | Kind::Reasoning | Kind::Code => next(task, seen),
         }
+    }
+
+    fn hold(&self, _request: &Request) -> Usd {
+        HOLD
     }
 }
 

@@ -3,15 +3,19 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use baton_core::agent::{self, Seen, Step, Think};
 use baton_core::id::{RunId, TenantId};
+use baton_core::model;
+use baton_core::money::Usd;
 use baton_core::run::EffectId;
 use baton_core::time::Time;
+use baton_ports::budget::Charge;
 use baton_ports::journal::{self, Append, InboxItem};
 use futures::future::{AbortHandle, Abortable, Aborted, BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{mpsc, watch};
 
-use super::{Inner, Recorded, lock};
+use super::{Inner, Recorded, World, lock};
 use crate::effects::{self, Back, Permits};
 use crate::owner::{Input, Output, Owner, Send, versions_of};
 
@@ -28,6 +32,8 @@ pub fn spawn(inner: Arc<Inner>, run: RunId, owner: Owner, items: Vec<InboxItem>)
             calls: FuturesUnordered::new(),
             aborts: BTreeMap::new(),
             permits: Permits::new(),
+            charges: VecDeque::new(),
+            settling: Vec::new(),
             append: None,
             wake_at: None,
             ended: None,
@@ -61,6 +67,10 @@ struct Task {
     calls: FuturesUnordered<BoxFuture<'static, Called>>,
     aborts: BTreeMap<EffectId, AbortHandle>,
     permits: Permits,
+    /// What calls that came back cost, in the order the owner was told.
+    charges: VecDeque<Charge>,
+    /// Those that the append under way settles. Left behind, they go back to this process's books.
+    settling: Vec<Charge>,
     append: Option<BoxFuture<'static, Result<(), journal::Error>>>,
     wake_at: Option<Time>,
     ended: Option<End>,
@@ -75,6 +85,7 @@ impl Task {
     ) -> End {
         let mut stopping = self.inner.stopping.subscribe();
         self.inner.world.roster.look(&self.tenant, self.inner.world.clock.now()).await;
+        self.offer_key().await;
         self.feed(Input::Items(items)).await;
         while self.ended.is_none() {
             let wake = self.wake_at.map(|at| at.since(self.inner.world.clock.now()));
@@ -101,7 +112,8 @@ impl Task {
         let inner = self.inner.clone();
         let now = inner.world.clock.now();
         self.owner.advise(inner.world.roster.advice(&self.tenant, now));
-        let mut outputs = VecDeque::from(self.owner.handle(input, now, &*inner.world.think, &inner.options));
+        let think = Thinking { tenant: &self.tenant, world: &inner.world };
+        let mut outputs = VecDeque::from(self.owner.handle(input, now, &think, &inner.options));
         while let Some(output) = outputs.pop_front() {
             self.carry_out(output).await;
         }
@@ -149,6 +161,9 @@ impl Task {
     }
 
     fn begin_append(&mut self, append: Append) {
+        // What no holder's allowance covers was charged by nobody here.
+        let settles = append.spends.iter().filter(|spend| spend.holder.is_some()).count();
+        self.settling = self.charges.drain(..settles.min(self.charges.len())).collect();
         let inner = self.inner.clone();
         let run = self.run.clone();
         let refused = self.owner.refusing();
@@ -174,7 +189,10 @@ impl Task {
     async fn appended(&mut self, done: Result<(), journal::Error>) {
         self.append = None;
         match done {
-            Ok(()) => self.feed(Input::Appended).await,
+            Ok(()) => {
+                self.settling.drain(..).for_each(Charge::settled);
+                self.feed(Input::Appended).await;
+            }
             Err(journal::Error::LeaseLost { .. }) => self.ended = Some(End::Lost),
             Err(error) => {
                 tracing::warn!(run = %self.run, %error, "an append failed; the run is claimed afresh");
@@ -185,9 +203,11 @@ impl Task {
 
     async fn came_back(&mut self, back: Called) {
         match back {
-            Ok(Back::Outcome { effect, outcome, audit }) => {
+            Ok(Back::Outcome { effect, outcome, audit, charges }) => {
                 self.aborts.remove(&effect);
-                self.feed(Input::Outcome { effect, outcome, audit }).await;
+                let spends = charges.iter().map(|charge| charge.spend().clone()).collect();
+                self.charges.extend(charges);
+                self.feed(Input::Outcome { effect, outcome: *outcome, audit, spends }).await;
             }
             Ok(Back::Permit { effect, permit }) => {
                 self.permits.insert(effect.clone(), permit);
@@ -199,11 +219,20 @@ impl Task {
 
     fn tell_end(&self) {
         let state = self.owner.run().state();
-        if state.is_end()
-            && let Some(tell) = lock(&self.inner.ends).remove(&self.run)
-        {
+        if !state.is_end() {
+            return;
+        }
+        self.inner.keys.forget(&self.tenant, &self.run);
+        if let Some(tell) = lock(&self.inner.ends).remove(&self.run) {
             // Whoever asked may have gone.
             let _ = tell.send(state);
+        }
+    }
+
+    /// Where the consumer's key is in memory, what waits for it goes on.
+    async fn offer_key(&mut self) {
+        if self.inner.keys.of(&self.tenant, &self.run).is_some() {
+            self.feed(Input::KeyGiven).await;
         }
     }
 
@@ -219,6 +248,7 @@ impl Task {
                         Err(error) => tracing::warn!(%error, run = %self.run, "an inbox item names a bad version"),
                     }
                 }
+                self.offer_key().await;
                 self.feed(Input::Items(items)).await;
             }
             Err(error) => {
@@ -269,6 +299,23 @@ fn world_of(inner: &Inner) -> effects::World<'_> {
         thinkers: &*world.thinkers,
         code: inner.options.code,
         clock: &*world.clock,
+        keys: &inner.keys,
+    }
+}
+
+/// Agents' steps, with the price of what they ask models for.
+struct Thinking<'a> {
+    tenant: &'a TenantId,
+    world: &'a World,
+}
+
+impl Think for Thinking<'_> {
+    fn step(&self, task: &agent::Task, seen: &[Seen]) -> Step {
+        self.world.think.step(task, seen)
+    }
+
+    fn hold(&self, request: &model::Request) -> Usd {
+        self.world.models.estimate(self.tenant, request)
     }
 }
 

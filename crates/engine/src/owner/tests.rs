@@ -85,6 +85,7 @@ impl Shelf {
             kind: Kind::Run,
             workflow: "w".to_owned(),
             seq: self.entries.len() as u64,
+            orphaned: false,
             snapshot: None,
             tail: self.entries.clone(),
             inbox: Vec::new(),
@@ -123,7 +124,7 @@ fn that_waits_for_a_retry(shelf: &mut Shelf) {
     });
     let fault = Fault::new("BUSY", "come back in a minute");
     let outcome = Outcome::Tool(tool::Outcome::NotDone { fault, retryable: true, retry_after: Some(60_000) });
-    let input = Input::Outcome { effect: effect.expect("a call"), outcome, audit: None };
+    let input = Input::Outcome { effect: effect.expect("a call"), outcome, audit: None, spends: Vec::new() };
     let append = shelf.feed(&mut owner, input, at(100));
     assert_eq!(append.wake_at, Some(at(160)));
     assert!(append.release);

@@ -60,6 +60,7 @@ impl Call {
             workflow: None,
             key_id: Some(key.id.clone()),
             api_key: own.map(ApiKey::new),
+            tab: None,
             resets: false,
         };
         let created = door.clock.now().as_ms() / 1_000;

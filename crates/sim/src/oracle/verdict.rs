@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use baton_core::id::{RunId, TenantId};
-use baton_core::run::{Event, Role, State, Undo};
+use baton_core::money::Usd;
+use baton_core::run::{Answer, Event, Role, State, Undo};
 use baton_core::tool::Class;
+use baton_ports::budget::CostFilter;
 use baton_ports::journal::DeskKind;
 
 use super::{Chronicle, Violation, Witness, broken, flow, programs, saga, signals};
@@ -26,8 +28,24 @@ impl Witness {
             desk(chronicle, books, tenant)?;
             children(chronicle, self)?;
         }
-        Ok(())
+        money(self, books)
     }
+}
+
+/// What runs paid models is among the costs: an answer and its price are recorded together or not at all. An answer that
+/// no run took is among them too.
+fn money(witness: &Witness, books: &Books) -> Result<(), Violation> {
+    let of_event = |event: &Event| match event {
+        Event::Done(done) if matches!(done.output, Answer::Model(_)) => done.cost,
+        Event::HoldLost { cost, .. } => *cost,
+        _ => Usd::ZERO,
+    };
+    let recorded: Usd = witness.chronicles.values().flat_map(Chronicle::events).map(of_event).sum();
+    let costs: Usd = books.costs(&CostFilter::default()).iter().map(|row| row.cost).sum();
+    if costs < recorded {
+        return broken("money", format!("runs paid {recorded:?}, and {costs:?} is among the costs"));
+    }
+    Ok(())
 }
 
 /// Whatever acted is recorded as done, or a person decided in spite of it.

@@ -133,6 +133,9 @@ impl Played {
                 DeskKind::ToolApproval => "may it act",
                 DeskKind::NotUndone => "not undone",
                 DeskKind::Question => "a question to the customer",
+                DeskKind::Budget => "a budget is used up",
+                DeskKind::OverBudget => "is there money",
+                DeskKind::NeedsKey => "a key",
             };
             format!("{}: {kind}", about(item))
         });

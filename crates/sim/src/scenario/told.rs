@@ -100,6 +100,7 @@ fn detail(event: &Event, body: &Value) -> Option<String> {
         | Event::Sending { .. }
         | Event::Unsent { .. }
         | Event::TakenOver { .. }
+        | Event::HoldLost { .. }
         | Event::Done(_)
         | Event::ArrivedLate(_)
         | Event::Abandoned { .. }

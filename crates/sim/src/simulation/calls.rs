@@ -37,7 +37,12 @@ impl Simulation<'_> {
         {
             let hash = self.block_of(&send, block);
             self.cover_call(place, &send.effect.call.node, Column::Blocked, Instant::AfterAppend);
-            let input = Input::Outcome { effect: send.effect.clone(), outcome: Outcome::Blocked(hash), audit: None };
+            let input = Input::Outcome {
+                effect: send.effect.clone(),
+                outcome: Outcome::Blocked(hash),
+                audit: None,
+                spends: Vec::new(),
+            };
             return self.back(place, ticket, None, input, None);
         }
         if send.class.is_marked() && is_tool {
@@ -68,7 +73,8 @@ impl Simulation<'_> {
         let limit = until.since(self.now);
         if limit.is_zero() {
             tell!(self, "p{} {} is too late to send {effect}", place.process, place.run);
-            let input = Input::Outcome { effect: effect.clone(), outcome: Outcome::NotSent, audit: None };
+            let input =
+                Input::Outcome { effect: effect.clone(), outcome: Outcome::NotSent, audit: None, spends: Vec::new() };
             return self.soon_back(place, ticket, input);
         }
         self.leave(place, send, ticket, limit, true);
@@ -160,7 +166,7 @@ impl Simulation<'_> {
     fn answer(&mut self, place: &Place, send: Box<Send>, ticket: u64, answer: services::Answer, asked: Option<usize>) {
         let effect = send.effect.clone();
         if let Some((outcome, after)) = answer.late {
-            let input = Box::new(Input::Outcome { effect: effect.clone(), outcome, audit: None });
+            let input = Box::new(Input::Outcome { effect: effect.clone(), outcome, audit: None, spends: Vec::new() });
             let (place, at) = (place.clone(), self.now + after);
             self.put(at, Happening::Back { place, ticket: 0, call: None, input, asked: None });
         }
@@ -168,7 +174,8 @@ impl Simulation<'_> {
             What::Tool(call) => Some(Box::new(services::audit_row(call, &answer.outcome, self.now))),
             What::Model { .. } | What::Code { .. } | What::Step { .. } => None,
         };
-        let input = Box::new(Input::Outcome { effect, outcome: answer.outcome, audit });
+        let spends = services::spend(&super::tenant(), &answer.outcome, self.now);
+        let input = Box::new(Input::Outcome { effect, outcome: answer.outcome, audit, spends });
         let (place, at) = (place.clone(), self.now + answer.after);
         self.put(at, Happening::Back { place, ticket, call: Some(send), input, asked });
     }
@@ -193,7 +200,12 @@ impl Simulation<'_> {
         let is_reachable = self.storm.fate(&mut self.rng, Class::Verify) == Fate::Done;
         let quick = Duration::from_millis(self.rng.between(1, 50));
         let answer = self.services.look_up(asked, is_reachable, quick);
-        let input = Box::new(Input::Outcome { effect: send.effect.clone(), outcome: answer.outcome, audit: None });
+        let input = Box::new(Input::Outcome {
+            effect: send.effect.clone(),
+            outcome: answer.outcome,
+            audit: None,
+            spends: Vec::new(),
+        });
         let (place, at) = (place.clone(), self.now + answer.after);
         self.put(at, Happening::Back { place, ticket, call: None, input, asked: Some(index) });
     }
@@ -214,7 +226,7 @@ impl Simulation<'_> {
         input: Input,
         asked: Option<usize>,
     ) {
-        let Input::Outcome { effect, outcome, audit } = input else { return };
+        let Input::Outcome { effect, outcome, audit, spends } = input else { return };
         let is_late = ticket == 0;
         let found = if is_late { self.awake_at(&place.run) } else { Some(place.clone()) };
         let Some(place) = &found else { return };
@@ -237,10 +249,10 @@ impl Simulation<'_> {
         if let Some(audit) = &audit {
             self.witness.heard(&place.run, ownership, audit);
         }
-        self.feed(place.process, &place.run, Input::Outcome { effect: effect.clone(), outcome, audit });
+        self.feed(place.process, &place.run, Input::Outcome { effect: effect.clone(), outcome, audit, spends });
         if let Some(outcome) = twice {
             self.cover_call(place, &effect.call.node, Column::AnswerTwice, Instant::Acted);
-            self.feed(place.process, &place.run, Input::Outcome { effect, outcome, audit: None });
+            self.feed(place.process, &place.run, Input::Outcome { effect, outcome, audit: None, spends: Vec::new() });
         }
     }
 }

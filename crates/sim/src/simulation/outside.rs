@@ -191,13 +191,19 @@ impl Simulation<'_> {
             match item.kind {
                 DeskKind::Approval | DeskKind::Form => self.coverage.hit("human", Column::AnsweredTwice, Instant::Sent),
                 DeskKind::Question => self.coverage.hit("agent", Column::AnsweredTwice, Instant::Sent),
-                DeskKind::Doubt | DeskKind::ToolApproval | DeskKind::NotUndone => {}
+                DeskKind::Doubt
+                | DeskKind::ToolApproval
+                | DeskKind::NotUndone
+                | DeskKind::Budget
+                | DeskKind::OverBudget
+                | DeskKind::NeedsKey => {}
             }
             self.answer_item(item, &format!("{}/{number}/again", item.id));
         }
     }
 
     fn answer_wrongly(&mut self, item: &DeskItem) {
+        let Some(run) = &item.run else { return };
         let Some(node) = address_of(item) else { return };
         let decision = match item.kind {
             DeskKind::Approval => Decision::Fill { form: json!({ "ok": true }) },
@@ -207,11 +213,11 @@ impl Simulation<'_> {
         self.coverage.hit("human", Column::WrongAnswer, Instant::Sent);
         let number = self.number();
         let incoming = Incoming::Answer { node, by: "p9".to_owned(), decision };
-        self.send(&item.run, format!("{}/wrong/{number}", item.id), &incoming, 0, 100);
+        self.send(run, format!("{}/wrong/{number}", item.id), &incoming, 0, 100);
     }
 
     fn answer_item(&mut self, item: &DeskItem, id: &str) {
-        let run = &item.run;
+        let Some(run) = &item.run else { return };
         // The same person decides the same wherever a seed's faults lead.
         let mood = self.mood(&item.id);
         match item.kind {
@@ -231,7 +237,7 @@ impl Simulation<'_> {
                 let decision = Decision::Fill { form: json!({ "ok": mood < 80 }) };
                 self.send(run, id.to_owned(), &Incoming::Answer { node, by: "p1".to_owned(), decision }, 1, 50);
             }
-            DeskKind::Doubt => self.resolve(item, id, mood),
+            DeskKind::Doubt => self.resolve(item, run, id, mood),
             DeskKind::ToolApproval => {
                 let Some(effect) = effect_of(item) else { return };
                 let incoming = Incoming::Approve { effect, by: "p1".to_owned(), approved: mood < 80 };
@@ -247,14 +253,14 @@ impl Simulation<'_> {
                 };
                 self.send(run, id.to_owned(), &Incoming::Signal(signal), 1, 50);
             }
-            DeskKind::NotUndone => {}
+            DeskKind::NotUndone | DeskKind::Budget | DeskKind::OverBudget | DeskKind::NeedsKey => {}
         }
     }
 
     /// A person went and looked what became of a call.
-    fn resolve(&mut self, item: &DeskItem, id: &str, mood: u64) {
+    fn resolve(&mut self, item: &DeskItem, run: &RunId, id: &str, mood: u64) {
         let Some(effect) = effect_of(item) else { return };
-        let key = effect.key(&item.run);
+        let key = effect.key(run);
         let in_haste = !self.case.kills_only && mood < 15;
         let resolution = match self.services.did(&key).filter(|_| !in_haste) {
             Some(output) => Resolution::Done { output: output.clone() },
@@ -262,7 +268,7 @@ impl Simulation<'_> {
             None => Resolution::Repeat,
         };
         let incoming = Incoming::Resolve { effect, by: "p1".to_owned(), resolution };
-        self.send(&item.run, id.to_owned(), &incoming, 1, 50);
+        self.send(run, id.to_owned(), &incoming, 1, 50);
     }
 
     fn mood(&self, of: &str) -> u64 {

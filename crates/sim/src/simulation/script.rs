@@ -200,8 +200,10 @@ impl Simulation<'_> {
     }
 
     pub(super) fn cue_question(&mut self, item: &DeskItem) {
-        if self.script.is_some() {
-            self.cue(None, When { run: item.run.clone(), what: about(item), stage: Stage::Asks });
+        if self.script.is_some()
+            && let Some(run) = item.run.clone()
+        {
+            self.cue(None, When { run, what: about(item), stage: Stage::Asks });
         }
     }
 

@@ -341,6 +341,7 @@ fn shown(input: &Input) -> String {
             format!("items {ids:?}")
         }
         Input::Outcome { effect, outcome, .. } => format!("{effect}: {outcome:?}"),
+        Input::KeyGiven => "a key is given".to_owned(),
         Input::Permitted { effect } => format!("{effect} may go out"),
         Input::Appended => "appended".to_owned(),
         Input::Wake => "wake".to_owned(),

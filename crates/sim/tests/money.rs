@@ -1,0 +1,402 @@
+//! A real engine over the simulation's store: what a run's model calls cost is settled with their answers, and a key
+//! that a consumer brings is nowhere but in memory.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use baton_core::agent::{self, Agent, Program, Ran, Step};
+use baton_core::bundle::{Bundle, Hash};
+use baton_core::definition;
+use baton_core::fault::Fault;
+use baton_core::id::{RunId, TenantId};
+use baton_core::model::{Reply, Request, Usage};
+use baton_core::money::Usd;
+use baton_core::run::{Block, Incoming, ModelFault, State};
+use baton_core::tool::{Call, Caller, Facts, Outcome};
+use baton_engine::driver::World;
+use baton_engine::roster::{Roster, Tiers};
+use baton_engine::{Engine, Library, Options, Start};
+use baton_ports::budget::{Account, Budget, Charge, CostFilter, CostRow, Holder, Settles, Spend};
+use baton_ports::clock::{Clock, SystemClock};
+use baton_ports::journal::DeskKind;
+use baton_ports::models::{ApiKey, Asker, Models, Pieces};
+use baton_ports::read::Read;
+use baton_ports::registry::Registry;
+use baton_ports::sandbox::{Limits, Sandbox};
+use baton_ports::thinkers::{Thinkers, Thought};
+use baton_ports::tools::{Checked, Tools};
+use baton_sim::fake::Store;
+use baton_sim::think::Thinker;
+use serde_json::{Value, json};
+
+const SECRET: &str = "sk-consumer-7f3a";
+
+/// What a model does when it is asked; once nothing is left, it answers.
+enum Does {
+    Answers,
+    Fails(ModelFault),
+    StaysOut,
+}
+
+/// A model that charges a tenth of a dollar for whatever it is asked, answered or not.
+#[derive(Default)]
+struct Model {
+    does: Mutex<VecDeque<Does>>,
+    asked: Mutex<Vec<Asker>>,
+    /// A call without a consumer's key is held up.
+    needs_key: bool,
+    books: Arc<Books>,
+}
+
+/// What came back because no append settled it.
+#[derive(Default)]
+struct Books(Mutex<Vec<Spend>>);
+
+impl Settles for Books {
+    fn settle_alone(&self, spend: Spend) {
+        self.0.lock().expect("books").push(spend);
+    }
+}
+
+const PRICE: Usd = Usd::from_nanos(100_000_000);
+
+impl Model {
+    fn charge(&self, asker: &Asker, request: &Request) {
+        let account = Account {
+            workflow: asker.workflow.clone().unwrap_or_default(),
+            agent: request.agent.clone(),
+            model: "m".into(),
+            ..Account::default()
+        };
+        let spend = Spend {
+            tenant: asker.tenant.clone(),
+            key_id: asker.key_id.clone(),
+            account,
+            at: SystemClock.now(),
+            holder: Some(Holder(1)),
+            calls: 1,
+            answered: 1,
+            estimated: 0,
+            cost: PRICE,
+            usage: Usage::default(),
+            latency_ms: 1,
+        };
+        asker.tab.as_ref().expect("a run brings its tab").put(Charge::new(spend, self.books.clone()));
+    }
+}
+
+#[async_trait]
+impl Models for Model {
+    async fn ask(
+        &self,
+        asker: &Asker,
+        request: &Request,
+        _limit: Duration,
+        _pieces: Option<&Pieces>,
+    ) -> Result<Reply, ModelFault> {
+        // The tab stays the call's alone: whoever keeps it keeps what is on it from being settled.
+        self.asked.lock().expect("asked").push(Asker { tab: None, ..asker.clone() });
+        if self.needs_key && asker.api_key.is_none() {
+            return Err(blocked_by(Block::Key));
+        }
+        let does = self.does.lock().expect("script").pop_front().unwrap_or(Does::Answers);
+        match does {
+            Does::Fails(fault) if fault.block.is_some() => return Err(fault),
+            Does::Fails(fault) => {
+                self.charge(asker, request);
+                return Err(fault);
+            }
+            Does::StaysOut => {
+                self.charge(asker, request);
+                std::future::pending::<()>().await;
+            }
+            Does::Answers => self.charge(asker, request),
+        }
+        // What its price says; what all attempts cost is on the tab.
+        Ok(reply())
+    }
+
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn estimate(&self, _: &TenantId, _: &Request) -> Usd {
+        PRICE
+    }
+
+    async fn explain(&self, _: &TenantId, _: &str) -> Option<Value> {
+        None
+    }
+}
+
+fn reply() -> Reply {
+    serde_json::from_value(json!({
+        "content": "answer", "finish": "stop", "usage": {}, "model": "m", "provider": "sim", "cost": 1, "latency_ms": 1
+    }))
+    .expect("a reply")
+}
+
+/// There is no sandbox here, and there are no tools.
+struct NoSandbox;
+
+#[async_trait]
+impl Sandbox for NoSandbox {
+    async fn run(&self, _: &Program, _: &Limits) -> Result<Ran, Fault> {
+        Err(Fault::new("NOBODY", "there is no sandbox"))
+    }
+}
+
+struct NoTools;
+
+/// Nor does anybody think elsewhere.
+struct NoThinkers;
+
+#[async_trait]
+impl Thinkers for NoThinkers {
+    async fn think(&self, _: Thought<'_>, _: Duration) -> Result<Step, ModelFault> {
+        Err(ModelFault::lasting(Fault::new("NOBODY", "nobody thinks elsewhere")))
+    }
+}
+
+#[async_trait]
+impl Tools for NoTools {
+    async fn check(&self, _: &Call, _: Option<&str>) -> Checked {
+        Checked::RateLimited { retry_after: Duration::from_secs(1) }
+    }
+
+    async fn look_up(&self, _: &Call, _: Duration) -> Outcome {
+        Outcome::Unknown { fault: Fault::new("NOBODY", "there are no tools") }
+    }
+
+    fn facts(&self, _: &str) -> Option<Facts> {
+        None
+    }
+
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+struct Stage {
+    store: Store,
+    model: Arc<Model>,
+    engine: Engine,
+    bundle: Hash,
+}
+
+fn tenant() -> TenantId {
+    "acme".into()
+}
+
+fn workflow() -> Bundle {
+    let agent: Agent = serde_json::from_value(json!({ "name": "who", "type": "simple" })).expect("an agent");
+    assert_eq!(agent.kind, agent::Kind::Simple);
+    let node = json!({ "id": "who", "type": "agent", "agent": "who", "prompt_template": "answer" });
+    Bundle {
+        format: definition::BUNDLE_FORMAT,
+        name: "greet".into(),
+        definition: json!({ "name": "greet", "nodes": [node], "edges": [] }),
+        agents: BTreeMap::from([("who".to_owned(), agent)]),
+        tools: BTreeMap::new(),
+        subworkflows: BTreeMap::new(),
+    }
+}
+
+impl Stage {
+    async fn new(does: impl IntoIterator<Item = Does>) -> Self {
+        Self::with(Model { does: Mutex::new(does.into_iter().collect()), ..Model::default() }).await
+    }
+
+    async fn with(model: Model) -> Self {
+        let store = Store::new();
+        let (text, bundle) = workflow().seal().expect("seals");
+        store.save(&tenant(), "greet", "1", text.into(), &bundle, SystemClock.now()).await.expect("saves");
+        let model = Arc::new(model);
+        let engine = begin(&store, &model).await;
+        Self { store, model, engine, bundle }
+    }
+
+    async fn start(&self, run: &str, context: Value) {
+        let start = Start {
+            run: run.into(),
+            tenant: tenant(),
+            workflow: "greet".into(),
+            bundle: self.bundle.clone(),
+            input: json!({}),
+            context,
+            caller: Caller { key_id: Some("k1".into()), ..Caller::default() },
+        };
+        self.engine.start(start).await.expect("starts");
+    }
+
+    /// Until the store says so of the run.
+    async fn until(&self, run: &str, state: State) {
+        within(async {
+            loop {
+                let head = self.store.run(&tenant(), &RunId::from(run)).await.expect("reads");
+                if head.is_some_and(|head| head.state == state) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+    }
+
+    /// Until a call is out.
+    async fn until_asked(&self) {
+        within(async {
+            while self.model.asked.lock().expect("asked").is_empty() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+
+    async fn costs(&self) -> CostRow {
+        self.store.costs(CostFilter::default()).await.expect("reads").remove(0)
+    }
+
+    async fn cost_of(&self, run: &str) -> Usd {
+        self.store.run(&tenant(), &run.into()).await.expect("reads").expect("is there").cost
+    }
+
+    async fn desk(&self) -> Vec<DeskKind> {
+        let desk = self.store.desk(&tenant(), None).await.expect("reads");
+        desk.into_iter().map(|item| item.kind).collect()
+    }
+
+    /// All that was written of a run.
+    async fn written(&self, run: &str) -> String {
+        let entries = self.store.entries(&tenant(), &run.into(), 0, 500).await.expect("reads");
+        entries.iter().map(|entry| String::from_utf8_lossy(entry).into_owned()).collect()
+    }
+
+    fn returned(&self) -> usize {
+        self.model.books.0.lock().expect("books").len()
+    }
+
+    fn keys(&self) -> Vec<Option<ApiKey>> {
+        self.model.asked.lock().expect("asked").iter().map(|asker| asker.api_key.clone()).collect()
+    }
+}
+
+/// It comes to that, and soon.
+async fn within(seen: impl Future<Output = ()>) {
+    tokio::time::timeout(Duration::from_secs(20), seen).await.expect("it comes to that");
+}
+
+async fn begin(store: &Store, model: &Arc<Model>) -> Engine {
+    let world = World {
+        journal: Arc::new(store.clone()),
+        tools: Arc::new(NoTools),
+        models: model.clone(),
+        sandbox: Arc::new(NoSandbox),
+        thinkers: Arc::new(NoThinkers),
+        roster: Arc::new(Roster::new(Arc::new(store.clone()), Tiers::default())),
+        think: Arc::new(Thinker),
+        clock: Arc::new(SystemClock),
+        library: Library::new(Arc::new(store.clone())),
+    };
+    let options = Options { poll: Duration::from_millis(5), keep_awake: Duration::ZERO, ..Options::default() };
+    Engine::begin(world, options).await.expect("begins")
+}
+
+fn blocked_by(block: Block) -> ModelFault {
+    let fault = Fault::new("MISSING_API_KEY", "Missing API key. Consumer must provide their own key.");
+    ModelFault { block: Some(block), ..ModelFault::lasting(fault) }
+}
+
+#[tokio::test]
+async fn what_a_call_cost_is_settled_in_the_append_that_records_its_answer() {
+    let stage = Stage::new([]).await;
+    stage.start("one", json!(null)).await;
+    stage.until("one", State::Completed).await;
+    let costs = stage.costs().await;
+    assert_eq!((costs.calls, costs.cost), (1, PRICE));
+    assert_eq!(stage.cost_of("one").await, PRICE, "the run pays what is on the tab");
+    assert_eq!(stage.returned(), 0, "nothing is settled twice");
+    let asked = stage.model.asked.lock().expect("asked");
+    assert_eq!((asked[0].workflow.as_deref(), asked[0].key_id.as_deref()), (Some("greet"), Some("k1")));
+}
+
+#[tokio::test]
+async fn an_attempt_that_failed_for_a_price_counts_in_the_run_and_among_the_costs() {
+    let failed = ModelFault { retry_after: Some(1), ..ModelFault::transient(Fault::new("TIMEOUT", "no answer")) };
+    let stage = Stage::new([Does::Fails(failed)]).await;
+    stage.start("one", json!(null)).await;
+    stage.until("one", State::Completed).await;
+    assert_eq!((stage.costs().await.calls, stage.cost_of("one").await), (2, PRICE + PRICE));
+    assert_eq!(stage.returned(), 0);
+}
+
+#[tokio::test]
+async fn a_call_that_nobody_waits_for_any_more_is_settled_by_the_process() {
+    let stage = Stage::new([Does::StaysOut]).await;
+    stage.start("one", json!(null)).await;
+    stage.until_asked().await;
+    let cancel = Incoming::Cancel { by: "ana".into(), compensate: false };
+    stage.engine.submit(&tenant(), &"one".into(), "cancel", &cancel).await.expect("is accepted");
+    stage.until("one", State::Cancelled).await;
+    within(async {
+        while stage.returned() == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!((stage.returned(), stage.costs().await.calls), (1, 0));
+}
+
+#[tokio::test]
+async fn a_consumers_key_reaches_the_model_and_nothing_that_is_written() {
+    let stage = Stage::new([]).await;
+    stage.start("one", json!({ "api_key": SECRET, "user_id": "u" })).await;
+    stage.until("one", State::Completed).await;
+    assert_eq!(stage.keys(), [Some(ApiKey::new(SECRET))]);
+    let written = stage.written("one").await;
+    assert!(written.contains("\"user_id\":\"u\"") && written.contains("own_key"), "{written}");
+    assert!(!written.contains(SECRET) && !written.contains("api_key"));
+}
+
+#[tokio::test]
+async fn a_run_that_goes_on_without_its_key_waits_until_it_is_given_again() {
+    let does = Mutex::new([Does::StaysOut].into());
+    let stage = Stage::with(Model { does, needs_key: true, ..Model::default() }).await;
+    stage.start("one", json!({ "api_key": SECRET })).await;
+    stage.until_asked().await;
+    stage.engine.stop().await.expect("stops");
+    // Another process: it has no key, until somebody brings it.
+    let next = begin(&stage.store, &stage.model).await;
+    stage.until("one", State::Waiting).await;
+    assert_eq!(stage.desk().await, [DeskKind::NeedsKey]);
+    next.give_key(&tenant(), &"one".into(), ApiKey::new(SECRET));
+    stage.until("one", State::Completed).await;
+    assert_eq!(stage.keys().last(), Some(&Some(ApiKey::new(SECRET))));
+    assert!(stage.desk().await.is_empty());
+    assert!(!stage.written("one").await.contains(SECRET));
+}
+
+#[tokio::test]
+async fn a_run_that_never_had_a_key_is_told_so() {
+    let stage = Stage::with(Model { needs_key: true, ..Model::default() }).await;
+    stage.start("one", json!({})).await;
+    stage.until("one", State::Failed).await;
+    let head = stage.store.run(&tenant(), &"one".into()).await.expect("reads").expect("is there");
+    assert!(head.fault.is_some_and(|fault| fault.contains("Consumer must provide their own key.")));
+}
+
+#[tokio::test]
+async fn a_call_that_a_budget_holds_up_is_on_the_desk_and_goes_on_when_a_person_says_so() {
+    let until = SystemClock.now() + Duration::from_secs(3_600);
+    let stage = Stage::new([Does::Fails(blocked_by(Block::Budget { line: "the hourly budget".into(), until }))]).await;
+    stage.start("one", json!({})).await;
+    stage.until("one", State::Waiting).await;
+    assert_eq!(stage.desk().await, [DeskKind::OverBudget]);
+    let effect = baton_core::run::EffectId::parse("who#0.0").expect("a call");
+    let approve = Incoming::Approve { effect, by: "ana".into(), approved: true };
+    stage.engine.submit(&tenant(), &"one".into(), "approve", &approve).await.expect("is accepted");
+    stage.until("one", State::Completed).await;
+    assert!(stage.desk().await.is_empty());
+}
