@@ -52,6 +52,10 @@ pub enum Command {
     /// Look at models: what they cost, why each was asked, what choosing saves.
     #[command(subcommand)]
     Models(models::Models),
+    /// What was spent on models: by model, agent, workflow, day.
+    Costs(Costs),
+    /// What may be spent on models, what is spent, and when it begins anew.
+    Budgets(Budgets),
     /// Check definitions: each finding with its file, line, column and a way out.
     Validate(Validate),
     /// Draw a workflow.
@@ -292,10 +296,74 @@ pub enum Runs {
         #[arg(long)]
         owns_undo: bool,
     },
+    /// Give it the consumer's own model key again, from BATON_CONSUMER_KEY or standard input; it goes on here.
+    Key(RunsKey),
     /// Undo everything a finished run did.
     Rollback(RunsAct),
     /// Move all runs that have something to do, until none has.
     Work(RunsWork),
+}
+
+#[derive(Debug, Args)]
+pub struct Costs {
+    /// What rows are apart by; may be repeated.
+    #[arg(long, value_enum, value_name = "PART", value_delimiter = ',', default_value = "model")]
+    pub by: Vec<CostsBy>,
+    /// From this day on, in UTC; the last 30 days unless told.
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+    pub from: Option<String>,
+    /// Up to this day.
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+    pub to: Option<String>,
+    /// Of every tenant of the database.
+    #[arg(long)]
+    pub all_tenants: bool,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CostsBy {
+    Day,
+    Tenant,
+    Key,
+    Workflow,
+    Agent,
+    Profile,
+    Model,
+    Provider,
+}
+
+/// A day as it is written in tables.
+fn day(text: &str) -> Result<String, String> {
+    let at: Result<baton_core::time::Time, _> = format!("{text}T00:00:00Z").parse();
+    match at {
+        Ok(at) if at.to_date() == text => Ok(text.to_owned()),
+        _ => Err("a day is written YYYY-MM-DD".to_owned()),
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Budgets {
+    #[command(subcommand)]
+    pub command: Option<BudgetsCommand>,
+    #[command(flatten)]
+    pub show: BudgetsShow,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum BudgetsCommand {
+    /// Each line: its limit, what is spent and held of it, what is left, and when it begins anew.
+    Show(BudgetsShow),
+}
+
+#[derive(Debug, Args)]
+pub struct BudgetsShow {
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -336,6 +404,15 @@ pub struct RunsAct {
     /// Only put it into the run's inbox; whoever serves the project moves the run.
     #[arg(long)]
     pub detach: bool,
+    /// What became of it, as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RunsKey {
+    /// The run's id.
+    pub run: String,
     /// What became of it, as JSON.
     #[arg(long)]
     pub json: bool,

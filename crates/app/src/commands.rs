@@ -1,7 +1,9 @@
 //! One file a verb.
 
 mod agents;
+mod budgets;
 mod completions;
+mod costs;
 mod demo;
 mod doctor;
 mod eval;
@@ -34,6 +36,8 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Serve(args) => wait(serve::run(&project, args)),
         Command::Knowledge(args) => wait(knowledge::run(&project, args)),
         Command::Agents(args) => wait(agents::run(&project, args)),
+        Command::Costs(args) => wait(costs::run(&project, &args)),
+        Command::Budgets(args) => wait(budgets::run(&project, &args)),
         Command::Validate(args) => validate::run(&project, &args),
         Command::Graph(args) => graph::run(&project, &args),
         Command::Eval(args) => eval::run(&args),

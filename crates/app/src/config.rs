@@ -19,7 +19,7 @@ use crate::project::shown;
 pub const FILE: &str = "baton.toml";
 const PREFIX: &str = "BATON_";
 /// Variables that are not settings.
-const NOT_SETTINGS: [&str; 3] = ["BATON_LOG", "BATON_FUZZ_SECONDS", "BATON_FUZZ_SEED"];
+const NOT_SETTINGS: [&str; 4] = ["BATON_LOG", "BATON_FUZZ_SECONDS", "BATON_FUZZ_SEED", crate::key::VARIABLE];
 /// Names other software uses for our settings (SEEDS 42).
 const ALIASES: [(&str, &[&str]); 5] = [
     ("OPENAI_API_KEY", &["models", "providers", "openai", "api_key"]),
@@ -40,6 +40,7 @@ pub struct Settings {
     pub tools: baton_tools::Config,
     pub sandbox: baton_tools::sandbox::Config,
     pub memory: baton_memory::Config,
+    pub budgets: baton_models::budget::Config,
     pub engine: EngineSettings,
     pub agents: baton_engine::roster::Settings,
 }
@@ -62,6 +63,7 @@ impl Default for Settings {
             tools: baton_tools::Config::default(),
             sandbox: baton_tools::sandbox::Config::default(),
             memory: baton_memory::Config::default(),
+            budgets: baton_models::budget::Config::default(),
             engine: EngineSettings::default(),
             agents: baton_engine::roster::Settings::default(),
         }
@@ -77,6 +79,7 @@ impl Settings {
             conversation_id: said("conversation_id"),
             language: said("language"),
             zone: said("zone").or_else(|| self.tools.zone.as_ref().map(|zone| zone.name().to_owned())),
+            ..Caller::default()
         }
     }
 }

@@ -5,6 +5,7 @@ mod cli;
 mod commands;
 mod config;
 mod follow;
+mod key;
 mod metrics;
 mod misuse;
 mod print;

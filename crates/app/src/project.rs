@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use baton_core::agent::Agent;
 use baton_core::definition::{self, Catalog, Checked};
+use baton_core::id::TenantId;
 use baton_models::CatalogueFile;
 use serde_json::Value;
 
@@ -88,6 +89,11 @@ impl Project {
     pub fn not_there(&self) -> Misuse {
         let message = format!("{} is no project: it has neither {} nor workflows/", shown(&self.root), config::FILE);
         Misuse::new(message).hint("`baton init FOLDER` makes one; `-C FOLDER` names one")
+    }
+
+    /// Whose work this is.
+    pub fn tenant(&self) -> anyhow::Result<TenantId> {
+        TenantId::parse(&self.settings.tenant).map_err(|error| Misuse::new(format!("tenant: {error}")).into())
     }
 
     /// The file of the database.

@@ -13,6 +13,7 @@ use baton_engine::roster::{Roster, Tiers};
 use baton_engine::{Agents, Engine, Library};
 use baton_memory::{Memory, Parts};
 use baton_models::Gateway;
+use baton_models::budget::Purse;
 use baton_ports::clock::{Clock, SystemClock};
 use baton_ports::journal::Error;
 use baton_ports::registry::{Registry as _, Version};
@@ -32,6 +33,7 @@ pub struct System {
     /// Starts no process before the first program.
     pub sandbox: Pool,
     pub models: Arc<Gateway>,
+    pub purse: Purse,
     pub memory: Arc<Memory>,
     pub clock: Arc<dyn Clock>,
     pub roster: Arc<Roster>,
@@ -90,14 +92,29 @@ impl System {
             .with_execution(Execution { limits: sandbox.limits(), sandbox: Arc::new(sandbox.clone()) });
         let tools = Registry::with_defined(settings.tools.clone(), project.tools.clone(), &services);
         let tools = Arc::new(tools.map_err(|error| Misuse::new(error.to_string()))?);
-        let tenant = TenantId::parse(&settings.tenant).map_err(|error| Misuse::new(format!("tenant: {error}")))?;
+        let tenant = project.tenant()?;
+        let purse = Purse::new(Arc::new(store.clone()), settings.budgets.clone(), clock.clone());
         let tiers = Tiers::new(settings.agents.clone()).map_err(Misuse::new)?;
         let roster = Arc::new(Roster::new(Arc::new(store.clone()), tiers));
         let thinkers = Arc::new(Endpoints::new(&settings.tools));
         let catalog = catalog_of(&*tools, project.agents.clone());
         let options = baton_engine::Options { code: sandbox.limits(), ..settings.engine.options() };
         let command = project.command();
-        Ok(Self { tenant, store, tools, sandbox, models, memory, clock, roster, thinkers, catalog, options, command })
+        Ok(Self {
+            tenant,
+            store,
+            tools,
+            sandbox,
+            models,
+            purse,
+            memory,
+            clock,
+            roster,
+            thinkers,
+            catalog,
+            options,
+            command,
+        })
     }
 
     /// Makes the agents known that were registered with the tenant. Those of the project's own files stand in for them.
@@ -118,6 +135,13 @@ impl System {
             versions.push(self.store.save(&self.tenant, &ready.name, &ready.label, text, &ready.hash, now).await?);
         }
         Ok(Saved { workflows, versions })
+    }
+
+    /// Settles what was spent and gives back what is held of budgets: call it once nothing is asked any more.
+    pub async fn close(&self) {
+        if let Err(error) = self.purse.close().await {
+            tracing::warn!(%error, "what is held of budgets could not be given back; it counts as spent for a while");
+        }
     }
 
     /// From here on an engine accepts runs and moves none: whoever serves the project does.

@@ -17,7 +17,7 @@ use crate::cli;
 use crate::follow::{self, Follower, Open, Progress};
 use crate::project::{Project, Ready, Sorted, in_shell};
 use crate::wire::{Saved, System};
-use crate::{Exit, Misuse, print};
+use crate::{Exit, Misuse, key, print};
 
 pub async fn run(folder: &Path, args: cli::Run) -> anyhow::Result<Exit> {
     let (folder, wanted) = locate(folder, &args.workflow);
@@ -36,7 +36,8 @@ pub async fn run(folder: &Path, args: cli::Run) -> anyhow::Result<Exit> {
         Some(id) => RunId::parse(id).map_err(|error| Misuse::new(error.to_string()))?,
         None => RunId::new(uuid::Uuid::now_v7().to_string()),
     };
-    let context = given::given("--context", &args.context)?;
+    let mut context = given::given("--context", &args.context)?;
+    key::into_context(&mut context);
     let start = Start {
         run: id.clone(),
         tenant: system.tenant.clone(),
@@ -54,6 +55,7 @@ pub async fn run(folder: &Path, args: cli::Run) -> anyhow::Result<Exit> {
     engine.start(start).await.map_err(|error| not_begun(error, &system.command))?;
     if args.detach {
         engine.stop().await?;
+        system.close().await;
         accepted(&id, &system.command, args.json);
         return Ok(Exit::Waiting);
     }
@@ -61,6 +63,7 @@ pub async fn run(folder: &Path, args: cli::Run) -> anyhow::Result<Exit> {
     follower.follow(&id).await?;
     converse(&mut follower, &id, args.says.into(), !args.json).await?;
     engine.stop().await?;
+    system.close().await;
     report(&follower, &id, &system.command, args.json)
 }
 

@@ -3,6 +3,7 @@
 mod act;
 mod fork;
 mod history;
+mod key;
 mod list;
 mod record;
 mod show;
@@ -32,6 +33,7 @@ pub async fn run(folder: &Path, args: Runs) -> anyhow::Result<Exit> {
             fork::run(&project, &act, wanted).await
         }
         Runs::Retry { act, same_version } => act::retry(&project, &act, same_version).await,
+        Runs::Key(args) => key::run(&project, &args).await,
         Runs::Work(args) => work::run(&project, &args).await,
         other => {
             let (act, incoming) = incoming(other)?;
@@ -71,6 +73,7 @@ fn incoming(args: Runs) -> anyhow::Result<(RunsAct, Incoming)> {
         | Runs::Journal(_)
         | Runs::Fork { .. }
         | Runs::Retry { .. }
+        | Runs::Key(_)
         | Runs::Work(_) => anyhow::bail!("this command acts on no inbox"),
     })
 }

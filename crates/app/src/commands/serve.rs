@@ -36,6 +36,7 @@ pub async fn run(folder: &Path, args: cli::Serve) -> anyhow::Result<Exit> {
     let door = Door::new(system.models.clone(), keys, system.clock.clone(), metrics, Limits::default());
     let served = baton_server::serve(listener, door, told_to_stop()).await;
     engine.stop().await?;
+    system.close().await;
     served.context("the listener failed")?;
     Ok(Exit::Completed)
 }

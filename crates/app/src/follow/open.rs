@@ -78,6 +78,14 @@ impl Open {
                 "`{effect}` needs a person's leave: {command} runs answer {run} {} --approve  # or --reject",
                 at(effect)
             ),
+            Awaited::Ask(Ask::Budget(effect)) => format!(
+                "`{effect}` waits for money (`{command} budgets` says how much): {command} runs answer {run} {} \
+                 --approve  # once there is some, or --reject",
+                at(effect)
+            ),
+            Awaited::Ask(Ask::Key(effect)) => {
+                format!("`{effect}` waits for the consumer's own key: {command} runs key {run}  # reads it from stdin")
+            }
         }
     }
 
@@ -92,6 +100,8 @@ impl Open {
             Awaited::Ask(Ask::Approval(effect)) => {
                 json!({ "kind": "approval", "run": run, "effect": effect.to_string() })
             }
+            Awaited::Ask(Ask::Budget(effect)) => json!({ "kind": "budget", "run": run, "effect": effect.to_string() }),
+            Awaited::Ask(Ask::Key(effect)) => json!({ "kind": "needs_key", "run": run, "effect": effect.to_string() }),
             Awaited::Signal { node, name } => json!({ "kind": "signal", "run": run, "node": node, "name": name }),
             Awaited::Instant(at) => json!({ "kind": "instant", "run": run, "at": at.to_string() }),
             Awaited::Resume => json!({ "kind": "resume", "run": run }),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use baton_core::id::RunId;
-use baton_core::run::{Address, Answer, Began, Ended, Entry, Event, How, InDoubt, Request, Role, Run, State};
+use baton_core::run::{Address, Answer, Began, Block, Ended, Entry, Event, How, InDoubt, Request, Role, Run, State};
 use baton_core::time::Time;
 use baton_ports::registry::Version;
 use serde_json::Value;
@@ -89,9 +89,21 @@ impl Progress {
                 }
             }
             Event::CustomerAsked { node, question, .. } => self.mark(id, "34", "?", node, question),
-            Event::NotDone { effect, fault, again_at: Some(again) } => {
+            Event::NotDone { effect, fault, again_at: Some(again), .. } => {
                 let wait = print::took(again.since(at));
                 self.mark(id, "33", "…", &effect.call.node, &format!("{fault}; again in {wait}"));
+            }
+            Event::Blocked { effect, by: Block::Budget { line, until } } => {
+                self.mark(
+                    id,
+                    "33",
+                    "?",
+                    &effect.call.node,
+                    &format!("waits for money: {line} is used up until {until}"),
+                );
+            }
+            Event::Blocked { effect, by: Block::Key } => {
+                self.mark(id, "33", "?", &effect.call.node, "waits for the consumer's own key");
             }
             Event::Doubted { effect, fault, next } => {
                 let next = match next {

@@ -115,8 +115,10 @@ async fn runs(system: &System) -> Vec<Check> {
     let desk = match store.desk(&system.tenant, None).await {
         Ok(items) if items.is_empty() => Check::ok("desk", "nothing waits for a person"),
         Ok(items) => {
-            let first = items.first().map(|item| item.run.to_string()).unwrap_or_default();
-            let hint = format!("`baton runs show {first}` shows the oldest");
+            let hint = match items.first().and_then(|item| item.run.as_ref()) {
+                Some(run) => format!("`baton runs show {run}` shows the oldest"),
+                None => "`baton budgets` shows what is used up".to_owned(),
+            };
             let says = match items.len() {
                 1 => "1 item waits for a person".to_owned(),
                 many => format!("{many} items wait for a person"),

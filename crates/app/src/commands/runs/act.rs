@@ -57,7 +57,10 @@ async fn act(system: &System, run: &RunId, args: &RunsAct, incoming: &Incoming) 
     if matches!(delivered, Delivered::Taken) {
         with_ancestors(system, &mut follower, run).await?;
     }
-    conclude(delivered, &engine, &mut follower, run, Telling { args, command: &system.command }, wanted(incoming)).await
+    let telling = Telling { args, command: &system.command };
+    let exit = conclude(delivered, &engine, &mut follower, run, telling, wanted(incoming)).await;
+    system.close().await;
+    exit
 }
 
 /// A run that others wait for is followed with them: what it comes to moves them on.

@@ -49,6 +49,7 @@ pub async fn run(project: &Project, args: &RunsAct, wanted: Wanted) -> anyhow::R
     engine.fork(fork).await.map_err(|error| not_begun(error, &system.command))?;
     if args.detach {
         engine.stop().await?;
+        system.close().await;
         accepted(&id, &system.command, args.json);
         return Ok(Exit::Waiting);
     }
@@ -58,7 +59,9 @@ pub async fn run(project: &Project, args: &RunsAct, wanted: Wanted) -> anyhow::R
     follower.tell((!args.json).then(|| Progress::going_on(&id)));
     let delivered = follower.follow_new(&id).await?;
     let telling = act::Telling { args, command: &system.command };
-    act::conclude(delivered, &engine, &mut follower, &id, telling, &[]).await
+    let exit = act::conclude(delivered, &engine, &mut follower, &id, telling, &[]).await;
+    system.close().await;
+    exit
 }
 
 /// What was recorded before the first event of this node, the last entry cut where it begins.

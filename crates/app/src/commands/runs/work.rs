@@ -48,6 +48,7 @@ pub async fn run(project: &Project, args: &RunsWork) -> anyhow::Result<Exit> {
         }
     };
     engine.stop().await?;
+    system.close().await;
     tell(&moved, &left, args.json);
     Ok(if left.is_empty() { Exit::Completed } else { Exit::Failed })
 }

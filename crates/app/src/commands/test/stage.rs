@@ -164,14 +164,14 @@ impl Stage {
         let by = by.to_owned();
         let is_here = |open: &Open| match &open.awaited {
             Awaited::Ask(Ask::Human(at)) | Awaited::Form(at) => at.to_string() == node,
-            Awaited::Ask(Ask::Approval(effect)) => effect.call.node.to_string() == node,
-            Awaited::Ask(Ask::Customer(_) | Ask::Doubt(_))
+            Awaited::Ask(Ask::Approval(effect) | Ask::Budget(effect)) => effect.call.node.to_string() == node,
+            Awaited::Ask(Ask::Customer(_) | Ask::Doubt(_) | Ask::Key(_))
             | Awaited::Signal { .. }
             | Awaited::Instant(_)
             | Awaited::Resume => false,
         };
         match self.follower.open().into_iter().find(is_here) {
-            Some(Open { run, awaited: Awaited::Ask(Ask::Approval(effect)) }) => {
+            Some(Open { run, awaited: Awaited::Ask(Ask::Approval(effect) | Ask::Budget(effect)) }) => {
                 let approved = matches!(decision, Decision::Approve { .. });
                 (run, Incoming::Approve { effect, by, approved })
             }

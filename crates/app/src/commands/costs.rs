@@ -1,0 +1,124 @@
+//! `baton costs`: what was spent on models, by whatever is asked.
+
+use std::path::Path;
+
+use baton_core::money::Window;
+use baton_ports::budget::{Budget, By, CostFilter, CostRow};
+use baton_ports::clock::{Clock, SystemClock};
+use serde_json::{Value, json};
+
+use crate::cli::{Costs, CostsBy};
+use crate::project::Project;
+use crate::wire::System;
+use crate::{Exit, print};
+
+/// Days that are looked back unless told.
+const DAYS_DEFAULT: u32 = 30;
+const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+
+pub async fn run(folder: &Path, args: &Costs) -> anyhow::Result<Exit> {
+    let project = Project::open(folder)?;
+    let rows = read(&project, filter(&project, args)?).await?;
+    if args.json {
+        print::pretty(&Value::Array(rows.iter().map(as_json).collect()));
+    } else {
+        tell(&rows, args);
+    }
+    Ok(Exit::Completed)
+}
+
+fn filter(project: &Project, args: &Costs) -> anyhow::Result<CostFilter> {
+    let from = args.from.clone().unwrap_or_else(|| {
+        let today = Window::Day.begin(SystemClock.now());
+        (today - DAY * (DAYS_DEFAULT - 1)).to_date()
+    });
+    let tenant = if args.all_tenants { None } else { Some(project.tenant()?) };
+    Ok(CostFilter { tenant, from: Some(from), to: args.to.clone(), by: args.by.iter().copied().map(part).collect() })
+}
+
+/// Looking makes no database where nothing has run.
+async fn read(project: &Project, filter: CostFilter) -> anyhow::Result<Vec<CostRow>> {
+    if !project.database().exists() {
+        return Ok(Vec::new());
+    }
+    Ok(System::open(project)?.store.costs(filter).await?)
+}
+
+fn part(by: CostsBy) -> By {
+    match by {
+        CostsBy::Day => By::Day,
+        CostsBy::Tenant => By::Tenant,
+        CostsBy::Key => By::Key,
+        CostsBy::Workflow => By::Workflow,
+        CostsBy::Agent => By::Agent,
+        CostsBy::Profile => By::Profile,
+        CostsBy::Model => By::Model,
+        CostsBy::Provider => By::Provider,
+    }
+}
+
+/// A row's part of this kind, in words.
+fn said(row: &CostRow, by: CostsBy) -> String {
+    let (text, none) = match by {
+        CostsBy::Day => (row.day.clone(), "-"),
+        CostsBy::Tenant => (row.tenant.as_ref().map(ToString::to_string), "-"),
+        CostsBy::Key => (row.key.clone(), "(no key)"),
+        CostsBy::Workflow => (row.workflow.clone(), "(no workflow)"),
+        CostsBy::Agent => (row.agent.clone(), "(no agent)"),
+        CostsBy::Profile => (row.profile.clone(), "(no profile)"),
+        CostsBy::Model => (row.model.clone(), "(unknown)"),
+        CostsBy::Provider => (row.provider.clone(), "(unknown)"),
+    };
+    text.filter(|text| !text.is_empty()).unwrap_or_else(|| none.to_owned())
+}
+
+/// The seed's columns beside our own.
+fn as_json(row: &CostRow) -> Value {
+    let mut shown = json!(row);
+    if let Value::Object(fields) = &mut shown {
+        fields.remove("cost_nanos");
+        fields.insert("total_calls".to_owned(), json!(row.calls));
+        fields.insert("total_cost_usd".to_owned(), json!(row.cost.as_f64()));
+        fields.insert("total_tokens".to_owned(), json!(tokens(row)));
+        fields.insert("avg_cost_usd".to_owned(), json!(average(row.cost.as_f64(), row.calls)));
+        fields.insert("avg_latency_ms".to_owned(), json!(average(whole(row.latency_ms), row.calls)));
+        fields.insert("success_rate".to_owned(), json!(average(whole(row.answered), row.calls)));
+    }
+    shown
+}
+
+fn tokens(row: &CostRow) -> u64 {
+    let usage = &row.usage;
+    usage.input_tokens + usage.cached_tokens + usage.cache_write_tokens + usage.output_tokens
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts that are shown, far below 2^53")]
+fn whole(count: u64) -> f64 {
+    count as f64
+}
+
+fn average(sum: f64, calls: u64) -> f64 {
+    if calls == 0 { 0.0 } else { sum / whole(calls) }
+}
+
+fn tell(rows: &[CostRow], args: &Costs) {
+    if rows.is_empty() {
+        print::line("nothing was spent");
+        return;
+    }
+    for row in rows {
+        let parts: String = args.by.iter().map(|by| format!("{:<24} ", said(row, *by))).collect();
+        let answered = average(whole(row.answered), row.calls) * 100.0;
+        let guessed = if row.estimated > 0 { format!("  ({} guessed)", row.estimated) } else { String::new() };
+        print::line(format_args!(
+            "{parts}{:>14}  {:>8} calls  {:>12} tokens  {answered:>5.1} % answered{guessed}",
+            row.cost.to_string(),
+            row.calls,
+            tokens(row),
+        ));
+    }
+    let total: baton_core::money::Usd = rows.iter().map(|row| row.cost).sum();
+    if rows.len() > 1 {
+        print::line(format_args!("{} in all", print::paint("1", &total.to_string())));
+    }
+}
