@@ -1,56 +1,92 @@
-//! 200 × `kill -9` of `baton run` over a clinic's booking whose services are other processes than the one killed.
+//! 200 × `kill -9` of `baton run` over a clinic's booking, and 200 over agents at work, whose services and model are
+//! other processes than the one killed.
 //!
 //! Half the kills come at an instant a service chooses (on receipt, after acting, after replying), half at uniform
 //! instants of the run. What counts is what the services saw: the ledger of every request received.
 
+#[path = "kill/aim.rs"]
+mod aim;
 #[path = "kill/clinic.rs"]
 mod clinic;
 #[path = "kill/ledger.rs"]
 mod ledger;
+#[path = "kill/project.rs"]
+mod project;
+#[path = "kill/recorded.rs"]
+mod recorded;
+#[path = "kill/returns.rs"]
+mod returns;
+#[path = "kill/thoughts.rs"]
+mod thoughts;
 #[path = "kill/trial.rs"]
 mod trial;
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use aim::Kill;
 use clinic::Clinic;
-use trial::{Kill, Report};
+use project::Project;
+use returns::Returns;
 
-/// Kills in all.
+/// Kills of each test.
 const KILLS: usize = 200;
-/// Clinics side by side, each with its own database.
+/// Projects side by side, each with its own database.
 const WORKERS: usize = 4;
-const SERVICES: [&str; 6] = ["availability", "booking", "payment", "whatsapp", "email", "confirmation"];
-const PHASES: [&str; 3] = ["received", "acted", "replied"];
+/// One test after the other: the instants of kills are measured by undisturbed runs.
+static TURN: Mutex<()> = Mutex::new(());
 
 #[test]
 fn nothing_recorded_is_asked_again_whenever_the_process_is_killed() {
-    let workers: Vec<_> = (0..WORKERS).map(|worker| std::thread::spawn(move || work(worker))).collect();
-    let reports: Vec<Report> = workers.into_iter().flat_map(|worker| worker.join().expect("a worker ends")).collect();
+    const SERVICES: [&str; 6] = ["availability", "booking", "payment", "whatsapp", "email", "confirmation"];
+    let reports = all(|worker| {
+        let clinic = Clinic::open();
+        kills(worker, &clinic.project, &SERVICES, |run, kill| clinic.killed(run, kill))
+    });
     let live = reports.iter().filter(|report| report.hit_live).count();
     let waiting = reports.iter().filter(|report| report.once_in_flight).count();
     println!("{} kills, {live} of them live, {waiting} with a `once` in flight", reports.len());
-    assert_eq!(reports.len(), KILLS);
     assert!(live * 100 >= reports.len() * 90, "only {live} of {} kills hit a live run", reports.len());
     assert!(waiting > 0, "no kill found a `once` call in flight, so what waits for a person was not tried");
 }
 
-fn work(worker: usize) -> Vec<Report> {
-    let clinic = Clinic::open(worker);
-    let undisturbed: Vec<Duration> =
-        (0..3).map(|place| clinic.undisturbed(&format!("whole-{worker}-{place}"))).collect();
-    let usual = *undisturbed.iter().min().expect("three runs");
-    let kills = (worker..KILLS).step_by(WORKERS).map(|place| (place, kill(place, usual)));
-    kills.map(|(place, kill)| clinic.killed(&format!("kill-{place}"), kill)).collect()
+#[test]
+fn an_agent_that_is_killed_goes_on_at_the_same_thought() {
+    const SERVICES: [&str; 8] = ["model", "order", "model", "reserve", "label", "model", "refund", "mail"];
+    let reports = all(|worker| {
+        let returns = Returns::open();
+        kills(worker, &returns.project, &SERVICES, |run, kill| returns.killed(run, kill))
+    });
+    let live = reports.iter().filter(|report| report.hit_live).count();
+    let thinking = reports.iter().filter(|report| report.asked_again).count();
+    let paused = reports.iter().filter(|report| report.program_paused).count();
+    println!("{} kills, {live} live, {thinking} in the middle of a model call, {paused} of a program", reports.len());
+    assert!(live * 100 >= reports.len() * 90, "only {live} of {} kills hit a live run", reports.len());
+    assert!(thinking > 0, "no kill found a model call in flight");
+    assert!(paused > 0, "no kill found a program that waited for its call");
 }
 
-/// The instant of one kill: the first half at a service's trigger, the second half anywhere in the run.
-fn kill(place: usize, usual: Duration) -> Kill {
-    if place < KILLS / 2 {
-        let service = SERVICES[place % SERVICES.len()];
-        let phase = PHASES[place / SERVICES.len() % PHASES.len()];
-        return Kill::At { service, phase };
-    }
-    // Spread evenly over the run, in an order that owes nothing to the order of its steps.
-    let share = (place * 7_919 % KILLS) as f64 / KILLS as f64;
-    Kill::After(usual.mul_f64(share * 0.95))
+/// What every worker reports.
+fn all<R: Send>(work: impl Fn(usize) -> Vec<R> + Sync) -> Vec<R> {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let work = &work;
+    let reports: Vec<R> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..WORKERS).map(|worker| scope.spawn(move || work(worker))).collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("a worker ends")).collect()
+    });
+    assert_eq!(reports.len(), KILLS);
+    reports
+}
+
+/// One worker's share of the kills.
+fn kills<R>(
+    worker: usize,
+    project: &Project,
+    services: &[&'static str],
+    mut killed: impl FnMut(&str, Kill) -> R,
+) -> Vec<R> {
+    let undisturbed = (0..3).map(|place| project.undisturbed(&format!("whole-{worker}-{place}")));
+    let usual: Duration = undisturbed.min().expect("three runs");
+    let mine = (worker..KILLS).step_by(WORKERS);
+    mine.map(|place| killed(&format!("kill-{place}"), Kill::of(place, KILLS, services, usual))).collect()
 }

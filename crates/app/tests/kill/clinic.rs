@@ -1,12 +1,9 @@
-//! One clinic: a project folder whose tools call the ledger's services, and the binary that runs it.
+//! One clinic: a project whose tools call the ledger's services.
 
-use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-
+use crate::aim::{self, Kill};
 use crate::ledger::Ledger;
-use crate::trial::{self, Kill, Report};
+use crate::project::Project;
+use crate::trial::{self, Report};
 
 const WORKFLOW: &str = r#"
 name: booking
@@ -47,83 +44,28 @@ replies:
     latency_ms: 20
 "#;
 
-/// The longest one process may take.
-const PATIENCE: Duration = Duration::from_secs(60);
-
 pub struct Clinic {
-    folder: tempfile::TempDir,
+    pub project: Project,
     pub ledger: Ledger,
 }
 
 impl Clinic {
-    pub fn open(worker: usize) -> Self {
+    pub fn open() -> Self {
         let ledger = Ledger::default();
         let port = ledger.serve();
-        let folder = tempfile::Builder::new().prefix(&format!("clinic-{worker}-")).tempdir().expect("a folder");
-        let clinic = Self { folder, ledger };
-        clinic.write("baton.toml", "[models]\nprovider = \"script\"\n[tools.outbound]\nallow = [\"127.0.0.1\"]\n");
-        clinic.write("workflows/booking.yaml", WORKFLOW);
-        clinic.write("agents/reader.yaml", AGENT);
-        clinic.write("replies/reader.yaml", REPLIES);
-        clinic.write("tools/services.yaml", &tools(port));
-        clinic
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        let file = self.folder.path().join(name);
-        std::fs::create_dir_all(file.parent().expect("in a folder")).expect("made");
-        std::fs::write(file, text).expect("written");
-    }
-
-    /// The folder outlives the test, to be looked at.
-    pub fn keep(&self) -> PathBuf {
-        let copy = std::env::temp_dir().join(format!("baton-kill-{}", std::process::id()));
-        std::fs::rename(self.folder.path(), &copy).ok();
-        copy
-    }
-
-    pub fn database(&self) -> PathBuf {
-        self.folder.path().join(".baton/baton.db")
-    }
-
-    /// How long the run takes when nobody disturbs it.
-    pub fn undisturbed(&self, run: &str) -> Duration {
-        let (mut child, began) = self.begin(run);
-        let status = child.wait().expect("it ends");
-        assert!(status.success(), "the undisturbed run {run} failed");
-        began.elapsed()
+        let project = Project::new("booking");
+        project.write("baton.toml", "[models]\nprovider = \"script\"\n[tools.outbound]\nallow = [\"127.0.0.1\"]\n");
+        project.write("workflows/booking.yaml", WORKFLOW);
+        project.write("agents/reader.yaml", AGENT);
+        project.write("replies/reader.yaml", REPLIES);
+        project.write("tools/services.yaml", &tools(port));
+        Self { project, ledger }
     }
 
     pub fn killed(&self, run: &str, kill: Kill) -> Report {
-        let (child, began) = self.begin(run);
-        trial::kill(&self.ledger, child, began, &kill, PATIENCE);
+        let (child, began) = self.project.begin(run);
+        aim::kill(&self.ledger, child, began, &kill);
         trial::judge(self, run, &kill)
-    }
-
-    /// Starts the run in a process of its own, and waits until it says so.
-    fn begin(&self, run: &str) -> (Child, Instant) {
-        let mut process = self.baton();
-        process.args(["run", "booking", "--id", run, "--set", "message=hello"]).stdout(Stdio::piped());
-        let mut child = process.spawn().expect("the binary starts");
-        let output = child.stdout.take().expect("piped");
-        let mut reader = BufReader::new(output);
-        let mut line = String::new();
-        reader.read_line(&mut line).expect("it says what it runs");
-        assert!(line.contains(run), "unexpected first line: {line:?}");
-        std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
-        (child, Instant::now())
-    }
-
-    /// Another process brings everything to rest.
-    pub fn recover(&self) {
-        let output = self.baton().args(["runs", "work"]).output().expect("the binary starts");
-        assert!(output.status.success(), "recovery failed: {}", String::from_utf8_lossy(&output.stderr));
-    }
-
-    fn baton(&self) -> Command {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_baton"));
-        process.arg("-C").arg(self.folder.path()).stderr(Stdio::piped());
-        process
     }
 }
 

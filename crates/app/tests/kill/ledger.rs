@@ -1,4 +1,5 @@
-//! The clinic's services: a small HTTP server that writes down every request it receives, and may have somebody killed.
+//! The services of a project, and its model where it has one: a small HTTP server that writes down every request it
+//! receives, and may have somebody killed.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -9,12 +10,22 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+/// Services that answer a key they have seen as they did before.
+const KEYED: [&str; 6] = ["booking", "email", "reserve", "label", "refund", "mail"];
 /// What a service does before it acts, and before it answers.
 const DELAY: Duration = Duration::from_millis(12);
+
+/// Where a model is asked, and the service it counts as.
+const MODEL_PATH: &str = "v1/chat/completions";
+pub const MODEL: &str = "model";
+
+/// What a model says to a request.
+pub type Model = fn(&Value) -> Value;
 
 #[derive(Clone, Debug)]
 pub struct Request {
     pub service: String,
+    /// A service's idempotency key. A model has none: every byte that it was asked.
     pub key: String,
     pub run: String,
 }
@@ -27,6 +38,7 @@ struct State {
     /// What keyed services answer to a key they have seen.
     answers: BTreeMap<String, Value>,
     victim: Option<(String, String, Child)>,
+    model: Option<Model>,
 }
 
 /// Everything the services saw.
@@ -34,6 +46,12 @@ struct State {
 pub struct Ledger(Arc<Mutex<State>>);
 
 impl Ledger {
+    pub fn with_model(model: Model) -> Self {
+        let ledger = Self::default();
+        ledger.0.lock().expect("not poisoned").model = Some(model);
+        ledger
+    }
+
     /// Serves on a free port of the loopback, until the process ends.
     pub fn serve(&self) -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -88,8 +106,8 @@ impl Ledger {
     fn answer(&self, mut stream: TcpStream) -> std::io::Result<()> {
         let (method, path, body) = read(&stream)?;
         let path = path.trim_start_matches('/').to_owned();
-        let answer = if method == "GET" { self.look_up(&path) } else { self.perform(&path, &body) };
-        let (status, body) = answer;
+        let service = if path == MODEL_PATH { MODEL.to_owned() } else { path.clone() };
+        let (status, body) = if method == "GET" { self.look_up(&path) } else { self.perform(&service, &body) };
         let text = body.to_string();
         write!(
             stream,
@@ -98,7 +116,7 @@ impl Ledger {
         )?;
         stream.flush()?;
         if method != "GET" {
-            self.reached(&path, "replied");
+            self.reached(&service, "replied");
         }
         Ok(())
     }
@@ -113,9 +131,12 @@ impl Ledger {
         }
     }
 
-    fn perform(&self, service: &str, body: &Value) -> (u16, Value) {
+    fn perform(&self, service: &str, asked: &str) -> (u16, Value) {
+        let body: Value = serde_json::from_str(asked).unwrap_or_default();
         let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let (key, run) = (text("key"), text("run"));
+        let (key, run) =
+            if service == MODEL { (asked.to_owned(), run_named_in(asked)) } else { (text("key"), text("run")) };
+        let model = self.0.lock().expect("not poisoned").model;
         let known = {
             let mut state = self.0.lock().expect("not poisoned");
             state.requests.push(Request { service: service.to_owned(), key: key.clone(), run });
@@ -123,11 +144,14 @@ impl Ledger {
         };
         self.reached(service, "received");
         std::thread::sleep(DELAY);
-        let is_keyed = matches!(service, "booking" | "email");
+        let is_keyed = KEYED.contains(&service);
         if let Some(known) = known.filter(|_| is_keyed) {
             return (200, known);
         }
-        let answer = json!({ "id": format!("{service}-1"), "done_by": service });
+        let answer = match model.filter(|_| service == MODEL) {
+            Some(model) => model(&body),
+            None => json!({ "id": format!("{service}-1"), "done_by": service }),
+        };
         {
             let mut state = self.0.lock().expect("not poisoned");
             state.acts.push((service.to_owned(), key.clone()));
@@ -139,7 +163,13 @@ impl Ledger {
     }
 }
 
-fn read(stream: &TcpStream) -> std::io::Result<(String, String, Value)> {
+/// The run that a model is asked for: its name stands in the prompt, `<kill-7>`.
+fn run_named_in(asked: &str) -> String {
+    let named = asked.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
+    named.map(|(run, _)| run.to_owned()).unwrap_or_default()
+}
+
+fn read(stream: &TcpStream) -> std::io::Result<(String, String, String)> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line)?;
@@ -159,5 +189,5 @@ fn read(stream: &TcpStream) -> std::io::Result<(String, String, Value)> {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
-    Ok((method, path, serde_json::from_slice(&body).unwrap_or_default()))
+    Ok((method, path, String::from_utf8_lossy(&body).into_owned()))
 }

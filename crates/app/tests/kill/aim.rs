@@ -1,0 +1,47 @@
+//! The instant of a kill, and the kill.
+
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use crate::ledger::Ledger;
+use crate::project::PATIENCE;
+
+#[derive(Clone, Debug)]
+pub enum Kill {
+    At { service: &'static str, phase: &'static str },
+    After(Duration),
+}
+
+impl Kill {
+    /// The instant of one of `kills`: the first half at a service's trigger, the second half anywhere in a run that
+    /// usually takes so long.
+    pub fn of(place: usize, kills: usize, services: &[&'static str], usual: Duration) -> Self {
+        if place < kills / 2 {
+            let service = services[place % services.len()];
+            let phase = PHASES[place / services.len() % PHASES.len()];
+            return Self::At { service, phase };
+        }
+        // Spread evenly over the run, in an order that owes nothing to the order of its steps.
+        let share = (place * 7_919 % kills) as f64 / kills as f64;
+        Self::After(usual.mul_f64(share * 0.95))
+    }
+}
+
+const PHASES: [&str; 3] = ["received", "acted", "replied"];
+
+pub fn kill(ledger: &Ledger, mut child: Child, began: Instant, kill: &Kill) {
+    match kill {
+        Kill::At { service, phase } => {
+            ledger.aim(service, phase, child);
+            while !ledger.is_gone() {
+                assert!(began.elapsed() < PATIENCE, "`{service}` never reached `{phase}`");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        Kill::After(instant) => {
+            std::thread::sleep(instant.saturating_sub(began.elapsed()));
+            child.kill().expect("a child can be killed");
+            child.wait().expect("a child can be waited for");
+        }
+    }
+}

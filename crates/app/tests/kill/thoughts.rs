@@ -1,0 +1,112 @@
+//! One kill of agents at work: what was recorded of their thoughts, and what model and tools were asked after it.
+
+use std::collections::BTreeSet;
+
+use baton_core::agent::Program;
+use baton_core::money::Usd;
+use baton_core::run::{Answer, Event, Request as Wanted, State};
+
+use crate::aim::Kill;
+use crate::ledger::{MODEL, Request};
+use crate::recorded::Recorded;
+use crate::returns::{ASKED, Returns};
+
+/// What one kill found.
+pub struct Report {
+    /// The run had begun and had not ended.
+    pub hit_live: bool,
+    /// A model call was in flight, and went out again.
+    pub asked_again: bool,
+    /// A program waited for a call of its.
+    pub program_paused: bool,
+}
+
+/// Brings the run to rest in another process, and holds what its model and its tools saw against what was promised.
+pub fn judge(returns: &Returns, run: &str, kill: &Kill) -> Report {
+    let before = Recorded::of(&returns.project, run);
+    let seen_before = returns.ledger.requests_of(run);
+    returns.project.recover();
+    let after = Recorded::of(&returns.project, run);
+    let requests = returns.ledger.requests_of(run);
+    let told = |what: &str| {
+        let kept = returns.project.keep();
+        format!("{what}; {run}, killed {kill:?}, is {:?}: {requests:?}; see {kept:?}", after.state)
+    };
+    assert_eq!(after.state, Some(State::Completed), "{}", told("the run ends as if undisturbed"));
+
+    // Agents think one thought at a time, so the model's first requests are those whose replies are recorded.
+    let known = distinct(&seen_before);
+    let replies = replies(&before).count();
+    assert!(known.len() <= replies + 1, "{}", told("more than one model call was in flight"));
+    let recorded: BTreeSet<&str> = known.iter().take(replies).copied().collect();
+    let done = before.done(run);
+    let later = &requests[seen_before.len()..];
+    for request in later {
+        let is_recorded = match request.service == MODEL {
+            true => recorded.contains(request.key.as_str()),
+            false => done.contains(&request.key),
+        };
+        assert!(!is_recorded, "{}", told(&format!("what is recorded was asked for again: {request:?}")));
+    }
+    let again: Vec<&Request> = later.iter().filter(|request| known.contains(&request.key.as_str())).collect();
+    assert!(again.len() <= 1, "{}", told("more than one model call was asked again"));
+
+    // One that differed by a byte would be one more.
+    for (service, times) in ASKED {
+        let of_service = requests.iter().filter(|request| request.service == service);
+        let keys: BTreeSet<&str> = of_service.clone().map(|request| request.key.as_str()).collect();
+        assert_eq!(keys.len(), times, "{}", told(&format!("`{service}` was asked for so many things")));
+        let most = keys.iter().map(|key| of_service.clone().filter(|request| request.key == *key).count()).max();
+        assert!(most <= Some(2), "{}", told(&format!("`{service}` was asked {most:?} times")));
+    }
+    let costs: Vec<Usd> = replies_costs(&after);
+    assert!(costs.len() == ASKED[0].1 && costs.iter().all(|cost| *cost > Usd::ZERO), "{}", told("priced"));
+    assert_eq!(started(&after), 1, "{}", told("the program began once"));
+    Report { hit_live: before.is_live(), asked_again: !again.is_empty(), program_paused: is_paused(&before) }
+}
+
+/// What a model was asked, in order, each once.
+fn distinct(requests: &[Request]) -> Vec<&str> {
+    let mut found = Vec::new();
+    for request in requests.iter().filter(|request| request.service == MODEL) {
+        if !found.contains(&request.key.as_str()) {
+            found.push(request.key.as_str());
+        }
+    }
+    found
+}
+
+fn replies(recorded: &Recorded) -> impl Iterator<Item = &baton_core::run::Done> {
+    recorded.events().filter_map(|event| match event {
+        Event::Done(done) if matches!(done.output, Answer::Model(_)) => Some(&**done),
+        _ => None,
+    })
+}
+
+fn replies_costs(recorded: &Recorded) -> Vec<Usd> {
+    replies(recorded).map(|done| done.cost).collect()
+}
+
+/// How many programs began.
+fn started(recorded: &Recorded) -> usize {
+    let programs = recorded.events().filter(|event| match event {
+        Event::Scheduled(scheduled) => match &scheduled.request {
+            Wanted::Code { program, .. } => matches!(**program, Program::Start { .. }),
+            Wanted::Tool { .. } | Wanted::Model(_) | Wanted::Step { .. } => false,
+        },
+        _ => false,
+    });
+    programs.count()
+}
+
+/// Whether the last word of a program was that it waits for a call.
+fn is_paused(recorded: &Recorded) -> bool {
+    let ran = recorded.events().filter_map(|event| match event {
+        Event::Done(done) => match &done.output {
+            Answer::Code(ran) => Some(matches!(**ran, baton_core::agent::Ran::Calls { .. })),
+            Answer::Tool(_) | Answer::Model(_) | Answer::Step(_) => None,
+        },
+        _ => None,
+    });
+    ran.last().unwrap_or_default()
+}
