@@ -155,12 +155,13 @@ fn give_up(draft: &mut Draft<'_>, at: &Address, fault: Fault) {
     }
 }
 
-fn answer(draft: &mut Draft<'_>, at: &Address, output: Value) {
+fn answer(draft: &mut Draft<'_>, at: &Address, mut output: Value) {
     let selects = draft.with_node(at, |node| matches!(&node.kind, Kind::Agent(agent) if agent.selects));
     let mut sets = output.get("shared_context").and_then(Value::as_object).cloned().unwrap_or_default();
     if selects == Some(true) {
         let requests = output.get("tool_requests").cloned().unwrap_or_else(|| Value::Array(Vec::new()));
         sets.insert("tool_requests".to_owned(), requests);
+        requests::tell_saved(draft, at, &mut output);
     }
     if let Err(fault) = set_all(draft, at, sets) {
         return draft.fail(at, fault);

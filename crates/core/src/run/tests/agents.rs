@@ -226,6 +226,19 @@ fn a_selecting_agent_leaves_its_requests_to_a_tool_node() {
 }
 
 #[test]
+fn a_selection_tells_what_the_tools_it_left_out_would_have_cost() {
+    let chosen =
+        json!({"tools": ["find"], "reasoning": "no date", "tool_requests": [{"tool_name": "find", "parameters": {}}]});
+    let mut told = chosen.clone();
+    told["saved_cost_usd"] = json!(0.01);
+    check(
+        only(who(&["find", "book", "mail"]).selects().priced(&[("find", 3_000_000), ("book", 10_000_000)])),
+        |w| w.thinks("who", [answer(chosen)]).starts(),
+        |w| w.is(State::Completed).output_of("who", told),
+    );
+}
+
+#[test]
 fn a_request_for_another_tool_fails_the_node_that_would_call_it() {
     check(
         flow([who(&[]).selects(), requests("do", &["find"])], "who>do"),

@@ -333,6 +333,17 @@ impl N {
         self
     }
 
+    /// The agent's tools have these prices, in nano-dollars a call.
+    pub fn priced(mut self, prices: &[(&str, i64)]) -> Self {
+        if let Kind::Agent(agent) = &mut self.0.kind {
+            for (tool, nanos) in prices {
+                let facts = Facts { cost: Usd::from_nanos(*nanos), ..(*agent.tools[*tool]).clone() };
+                agent.tools.insert((*tool).to_owned(), Arc::new(facts));
+            }
+        }
+        self
+    }
+
     pub fn selects(mut self) -> Self {
         if let Kind::Agent(agent) = &mut self.0.kind {
             agent.selects = true;

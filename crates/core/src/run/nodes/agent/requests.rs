@@ -1,9 +1,12 @@
 //! The tools an agent asks for: those it may have become calls of its node, of the others it is told why not.
 
+use serde_json::Value;
+
 use crate::agent::whitelist::{self, Grant};
 use crate::agent::{Task, ToolRequest};
 use crate::fault::Fault;
 use crate::graph::node::{AgentNode, Kind};
+use crate::money::Usd;
 use crate::run::address::Address;
 use crate::run::decide::Draft;
 use crate::run::event::Event;
@@ -26,6 +29,21 @@ pub fn request(draft: &mut Draft<'_>, at: &Address, requests: Vec<ToolRequest>) 
             }
         }
     }
+}
+
+/// Tells in a selection's output what the tools it left out would have cost, one call of each (seed 000 §3.4).
+pub fn tell_saved(draft: &Draft<'_>, at: &Address, output: &mut Value) {
+    let Some((graph, place)) = draft.node(at) else { return };
+    let Kind::Agent(agent) = &graph.node(place).kind else { return };
+    let Some(Activity::Agent { task, .. }) = draft.run.activity(at) else { return };
+    let Some(fields) = output.as_object_mut() else { return };
+    let requests = fields.get("tool_requests").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let is_chosen = |name: &str| {
+        requests.iter().any(|one| ["tool_name", "tool"].iter().any(|key| one[*key].as_str() == Some(name)))
+    };
+    let left_out = task.tools.iter().filter(|offer| !is_chosen(&offer.name));
+    let saved: Usd = left_out.filter_map(|offer| Some(agent.tools.get(&offer.name)?.cost)).sum();
+    fields.insert("saved_cost_usd".to_owned(), Value::from(saved.as_f64()));
 }
 
 /// The facts of a tool that the agent may have for this call; else why not.
