@@ -10,6 +10,7 @@
 //!   004, bounded by `max_iterations` and by the loop detector.
 //! - `code`: plans, executes the plan with tools and Python, reflects, and tries again.
 //! - `mode: select` (any agent): chooses tools for a message, or none, and says why.
+//! - [`Generation`]: a workflow from a goal, drafted and mended.
 //! - [`shipped`]: the agents that come with Baton, by name.
 //!
 //! Deliberately absent: services, tools, models, time, randomness. An agent performs nothing; it has no arrow to
@@ -18,6 +19,7 @@
 mod check;
 mod extract;
 mod fault;
+mod generate;
 mod kinds;
 mod one_shot;
 mod prompt;
@@ -31,6 +33,7 @@ mod transcript;
 
 pub use check::check;
 pub use fault::code;
+pub use generate::{Generation, Usable};
 pub use prompt::{Override, put};
-pub use shipped::shipped;
+pub use shipped::{PLANNER, shipped};
 pub use step::Agents;

@@ -28,6 +28,10 @@ pub(crate) enum Name {
     Reflect,
     /// What it is asked where that was in vain: `goal`, `failure_reason`, `suggestions`.
     Replan,
+    /// What the planner of workflows is asked: `goal`, `tools`, `agents`.
+    Generate,
+    /// What it is told of a draft that cannot be run: `findings`.
+    Repair,
     /// What a model is told of a reply that cannot be used: `problem`, `wants` (`json`, `shorter` or `reply`).
     Correct,
 }
@@ -37,8 +41,17 @@ const LANGUAGES: [&str; 2] = ["en", "es"];
 
 impl Name {
     /// Every prompt there is.
-    const ALL: [Self; 7] =
-        [Self::Schema, Self::React, Self::Select, Self::Plan, Self::Reflect, Self::Replan, Self::Correct];
+    const ALL: [Self; 9] = [
+        Self::Schema,
+        Self::React,
+        Self::Select,
+        Self::Plan,
+        Self::Reflect,
+        Self::Replan,
+        Self::Generate,
+        Self::Repair,
+        Self::Correct,
+    ];
 
     /// The word for it in file names.
     pub fn word(self) -> &'static str {
@@ -49,6 +62,8 @@ impl Name {
             Self::Plan => "plan",
             Self::Reflect => "reflect",
             Self::Replan => "replan",
+            Self::Generate => "generate",
+            Self::Repair => "repair",
             Self::Correct => "correct",
         }
     }
@@ -66,6 +81,8 @@ impl Name {
             Self::Plan => both!("plan"),
             Self::Reflect => both!("reflect"),
             Self::Replan => both!("replan"),
+            Self::Generate => both!("generate"),
+            Self::Repair => both!("repair"),
             Self::Correct => both!("correct"),
         }
     }

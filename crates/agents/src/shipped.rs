@@ -9,6 +9,9 @@ use baton_core::agent::{ASK_CUSTOMER, Agent, HAND_OVER, ITERATIONS_DEFAULT, Kind
 use baton_core::model::Profile;
 use serde_json::{Value, json};
 
+/// Who plans workflows for `baton generate`.
+pub const PLANNER: &str = "workflow_planner";
+
 /// What a shipped agent is asked where the node brings no prompt: the message, under any name the seeds give it.
 const MESSAGE: &str = "{{ message | default(customer_message | default(input | default(''))) }}";
 
@@ -43,6 +46,7 @@ pub fn shipped() -> BTreeMap<String, Agent> {
         ("code_agent", coding("Plans, executes with tools and Python, reflects", &prompts!("code"))),
         ("autonomous_return_agent", returns()),
         ("router", simple("Decides who answers a message", &prompts!("router")).answering(router_schema())),
+        (PLANNER, simple("Plans a workflow for a goal", &prompts!("planner")).of_profile(Profile::Powerful)),
         ("tool_selector", simple("Chooses the tools a message needs, or none", &prompts!("selector"))),
         (
             "schedule",

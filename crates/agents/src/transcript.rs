@@ -29,6 +29,7 @@ impl Wants {
     }
 }
 
+#[derive(Debug, Clone)]
 pub(crate) struct Transcript {
     messages: Vec<Message>,
 }

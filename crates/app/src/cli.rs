@@ -46,6 +46,8 @@ pub enum Command {
     /// What agents know: add documents, search them, measure the search.
     #[command(subcommand)]
     Knowledge(Knowledge),
+    /// Have a model write a workflow for a goal; it is checked, and mended until it may run.
+    Generate(Generate),
     /// Look at agents, register them and take them out.
     #[command(subcommand)]
     Agents(Agents),
@@ -147,6 +149,21 @@ pub struct Serve {
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
     pub listen: String,
     /// Say where it listens, and the first key, as JSON on one line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Generate {
+    /// What the workflow is to achieve, in your own words.
+    pub goal: String,
+    /// What it is called; the model names it where left out.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Print it; write no file.
+    #[arg(long)]
+    pub print: bool,
+    /// What came of it, as JSON.
     #[arg(long)]
     pub json: bool,
 }

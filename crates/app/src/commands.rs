@@ -7,6 +7,7 @@ mod costs;
 mod demo;
 mod doctor;
 mod eval;
+mod generate;
 mod graph;
 mod init;
 mod json;
@@ -35,6 +36,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Models(args) => wait(models::run(&project, args)),
         Command::Serve(args) => wait(serve::run(&project, args)),
         Command::Knowledge(args) => wait(knowledge::run(&project, args)),
+        Command::Generate(args) => wait(generate::run(&project, args)),
         Command::Agents(args) => wait(agents::run(&project, args)),
         Command::Costs(args) => wait(costs::run(&project, &args)),
         Command::Budgets(args) => wait(budgets::run(&project, &args)),

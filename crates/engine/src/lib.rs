@@ -19,7 +19,8 @@ mod projections;
 pub mod roster;
 
 pub use baton_agents::{
-    Agents, Override as Prompt, check as check_agent, put as put_prompt, shipped as shipped_agents,
+    Agents, Generation, Override as Prompt, PLANNER, Usable, check as check_agent, put as put_prompt,
+    shipped as shipped_agents,
 };
 pub use driver::{Engine, Fork, Recorded, Start};
 pub use error::Error;

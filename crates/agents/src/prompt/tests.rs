@@ -9,7 +9,7 @@ fn values() -> Value {
         "schema": {"type": "object"}, "tools": [{"name": "t", "description": "d", "parameters": null}], "rules": ["r"],
         "goal": "g", "similar_plans": [{"goal": "s", "plan": []}], "failure_reason": "f", "suggestions": ["try"],
         "steps": [{"id": "1", "description": "d", "status": "done", "result": {"a": 1}}],
-        "problem": "p", "wants": "json"
+        "problem": "p", "wants": "json", "findings": ["f"], "agents": [{"name": "a", "description": "d"}]
     })
 }
 

@@ -21,6 +21,7 @@ fn the_seeds_names_and_the_front_desk_are_there() {
         ("autonomous_return_agent", Kind::Code, Profile::Powerful),
         ("router", Kind::Simple, Profile::Fast),
         ("tool_selector", Kind::Simple, Profile::Fast),
+        ("workflow_planner", Kind::Simple, Profile::Powerful),
         ("schedule", Kind::Reasoning, Profile::Balanced),
         ("sales", Kind::Reasoning, Profile::Balanced),
         ("support", Kind::Reasoning, Profile::Balanced),
@@ -30,7 +31,7 @@ fn the_seeds_names_and_the_front_desk_are_there() {
         assert_eq!((agent.name.as_str(), agent.kind, agent.model_profile), (name, kind, Some(profile)));
         assert!(!agent.description.is_empty());
     }
-    assert_eq!(agents.len(), 13);
+    assert_eq!(agents.len(), 14);
 }
 
 #[test]

@@ -2,10 +2,11 @@
 
 mod doctor;
 mod examples;
+mod generate;
 mod hostile;
 mod init;
-mod models;
 mod knowledge;
+mod models;
 mod pages;
 mod place;
 mod reading;

@@ -1,0 +1,106 @@
+//! A workflow from a goal (seed 003): what a model is asked for a draft, and told of what was found in it.
+//!
+//! Pure like all of this room: whoever holds a [`Generation`] asks the model, checks the draft and says what was found.
+
+use baton_core::agent::{Agent, SYSTEM, Task, spoken};
+use baton_core::expr::{Document, Template};
+use baton_core::fault::Fault;
+use baton_core::model::{Reply, Request, ToolOffer};
+use serde_json::{Value, json};
+
+use crate::extract;
+use crate::fault::code;
+use crate::prompt::{self, Name};
+use crate::transcript::Transcript;
+
+/// Tools and agents that a model is shown; the rest, by name, it cannot plan with.
+const TOOLS_MAX: usize = 100;
+const AGENTS_MAX: usize = 50;
+/// Findings a model is told at once: enough to mend most, few enough to be read.
+const FINDINGS_MAX: usize = 20;
+
+/// What workflows may be made of.
+#[derive(Debug, Clone, Default)]
+pub struct Usable {
+    pub tools: Vec<ToolOffer>,
+    /// Names and descriptions.
+    pub agents: Vec<(String, String)>,
+}
+
+/// A workflow being planned: the goal, and every draft with what was said of it.
+#[derive(Debug, Clone)]
+pub struct Generation {
+    task: Task,
+    transcript: Transcript,
+}
+
+impl Generation {
+    /// # Errors
+    /// A prompt of the planner's that cannot be written.
+    pub fn begin(planner: Agent, goal: &str, language: &str, usable: &Usable) -> Result<Self, Fault> {
+        let system = system(&planner, goal, language)?;
+        let (prompt, tools) = (goal.to_owned(), Vec::new());
+        let language = language.to_owned();
+        let task = Task { agent: planner, system, prompt, tools, selects: false, language };
+        let tools = &usable.tools[..usable.tools.len().min(TOOLS_MAX)];
+        let agents = usable.agents.iter().take(AGENTS_MAX);
+        let agents: Value = agents.map(|(name, about)| json!({"name": name, "description": about})).collect();
+        let asked = prompt::render(
+            &task,
+            Name::Generate,
+            &json!({"goal": goal, "tools": prompt::tools(tools), "agents": agents}),
+        )?;
+        let transcript = Transcript::open(task.system.clone(), &asked);
+        Ok(Self { task, transcript })
+    }
+
+    /// What the model is asked next.
+    pub fn request(&self) -> Request {
+        self.transcript.clone().request(&self.task, Vec::new(), None)
+    }
+
+    /// The draft in a reply: the first object with `steps` or `nodes`. Where there is none, a clause that says so.
+    ///
+    /// # Errors
+    /// What is wrong with the reply.
+    pub fn draft(reply: &Reply) -> Result<Value, String> {
+        let found = extract::candidates(&reply.content);
+        let is_workflow = |value: &Value| {
+            [value, &value["workflow"]].iter().any(|body| ["steps", "nodes"].iter().any(|key| body[*key].is_array()))
+        };
+        match found.iter().find(|value| is_workflow(value)) {
+            Some(draft) => Ok(draft.clone()),
+            None if found.is_empty() => Err("the reply holds no complete JSON".to_owned()),
+            None => Err("the reply has no list `steps`".to_owned()),
+        }
+    }
+
+    /// Has the draft mended: the next request asks for it.
+    ///
+    /// # Errors
+    /// A prompt of the planner's that cannot be written.
+    pub fn repair(&mut self, reply: &Reply, findings: &[String]) -> Result<(), Fault> {
+        let told = &findings[..findings.len().min(FINDINGS_MAX)];
+        let asked = prompt::render(&self.task, Name::Repair, &json!({ "findings": told }))?;
+        self.transcript.assistant(&reply.content);
+        self.transcript.user(asked);
+        Ok(())
+    }
+}
+
+/// The planner's system prompt in the language, every hole filled.
+fn system(planner: &Agent, goal: &str, language: &str) -> Result<String, Fault> {
+    let spoken = format!("{SYSTEM}.{}", spoken(language));
+    let source = planner.prompts.get(&spoken).unwrap_or(&planner.system_prompt);
+    let names = json!({"goal": goal, "language": language});
+    let rendered = Template::parse(source)
+        .map_err(|error| error.to_string())
+        .and_then(|template| template.render(&Document::timeless(&names)).map_err(|error| error.to_string()));
+    rendered.map_err(|error| {
+        let message = format!("agent `{}`: its system prompt cannot be written: {error}", planner.name);
+        Fault::new(code::PROMPT_FAILED, message)
+    })
+}
+
+#[cfg(test)]
+mod tests;

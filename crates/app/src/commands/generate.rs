@@ -1,0 +1,204 @@
+//! `baton generate`: a workflow from a goal, drafted by a model, checked like any other, mended until it may run.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use baton_core::definition::{self, Catalog, Diagnostic, Severity};
+use baton_core::model::{Reply, ToolOffer};
+use baton_core::money::Usd;
+use baton_engine::{Generation, PLANNER, Usable};
+use baton_ports::models::{Asker, Models as _};
+use serde_json::{Value, json};
+
+use crate::cli::Generate;
+use crate::project::{Project, shown};
+use crate::wire::System;
+use crate::{Exit, Misuse, print};
+
+/// How often a draft is mended before nobody goes on.
+const REPAIRS_MAX: usize = 3;
+/// How long one reply may take.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(120);
+const GOAL_CHARS_MAX: usize = 4_000;
+
+pub async fn run(folder: &Path, args: Generate) -> anyhow::Result<Exit> {
+    let goal = args.goal.trim();
+    let chars = goal.chars().count();
+    if chars == 0 || chars > GOAL_CHARS_MAX {
+        let message = format!("a goal has 1 to {GOAL_CHARS_MAX} characters, not {chars}");
+        return Err(Misuse::new(message).hint("baton generate \"Get the weather, and mail me if it rains\"").into());
+    }
+    let project = Project::open(folder)?;
+    if !project.is_there() {
+        return Err(project.not_there().into());
+    }
+    args.name.iter().try_for_each(|name| refuse_taken(&project, name))?;
+    let mut system = System::open(&project)?;
+    system.learn(&project).await?;
+    project.check(&mut system.catalog);
+    let drafted = draft(&system, &project, goal, args.name.as_deref()).await;
+    system.close().await;
+    let drafted = drafted?;
+    tell(&project, &args, &drafted)
+}
+
+/// What came of all rounds: the last draft, and what is wrong with it.
+struct Drafted {
+    name: Option<String>,
+    /// A definition as JSON, which findings have their places in.
+    text: String,
+    diagnostics: Vec<Diagnostic>,
+    /// Why the last reply holds no draft.
+    problem: Option<String>,
+    replies: usize,
+    cost: Usd,
+}
+
+impl Drafted {
+    fn may_run(&self) -> bool {
+        self.problem.is_none() && !self.diagnostics.iter().any(keeps_from_running)
+    }
+}
+
+fn keeps_from_running(found: &Diagnostic) -> bool {
+    matches!(found.severity, Severity::Error | Severity::Draft)
+}
+
+async fn draft(system: &System, project: &Project, goal: &str, name: Option<&str>) -> anyhow::Result<Drafted> {
+    let planner = system.catalog.agents.get(PLANNER).cloned();
+    let planner = planner.ok_or_else(|| Misuse::new(format!("there is no agent `{PLANNER}`")))?;
+    let language = project.settings.tools.language.tag();
+    let fault = |fault| anyhow::anyhow!("{fault}");
+    let mut generation = Generation::begin(planner, goal, language, &usable(&system.catalog)).map_err(fault)?;
+    let mut cost = Usd::ZERO;
+    for replies in 1.. {
+        let reply = ask(system, &generation).await?;
+        cost += reply.cost;
+        let mut drafted = check(&reply, name, &system.catalog);
+        (drafted.replies, drafted.cost) = (replies, cost);
+        if drafted.may_run() || replies > REPAIRS_MAX {
+            return Ok(drafted);
+        }
+        generation.repair(&reply, &findings(&drafted)).map_err(fault)?;
+    }
+    anyhow::bail!("no reply was asked for")
+}
+
+/// Everything a draft may name, agents that plan excepted.
+fn usable(catalog: &Catalog) -> Usable {
+    let tool = |(name, facts): (&String, &baton_core::tool::Facts)| ToolOffer {
+        name: name.clone(),
+        description: facts.description.clone(),
+        parameters: facts.parameters.clone(),
+    };
+    let agents = catalog.agents.values().filter(|agent| agent.name != PLANNER);
+    let agents = agents.map(|agent| (agent.name.clone(), agent.description.clone()));
+    Usable { tools: catalog.tools.iter().map(tool).collect(), agents: agents.collect() }
+}
+
+async fn ask(system: &System, generation: &Generation) -> anyhow::Result<Reply> {
+    let asker = Asker {
+        tenant: system.tenant.clone(),
+        run: None,
+        key: format!("generate-{}", uuid::Uuid::now_v7()),
+        workflow: None,
+        key_id: None,
+        api_key: None,
+        resets: false,
+        tab: None,
+    };
+    let reply = system.models.ask(&asker, &generation.request(), REPLY_TIMEOUT, None).await;
+    reply.map_err(|failed| anyhow::anyhow!("the model cannot be asked: {}", failed.fault))
+}
+
+fn check(reply: &Reply, name: Option<&str>, catalog: &Catalog) -> Drafted {
+    let nothing = Drafted {
+        name: None,
+        text: String::new(),
+        diagnostics: Vec::new(),
+        problem: None,
+        replies: 0,
+        cost: Usd::ZERO,
+    };
+    let mut draft = match Generation::draft(reply) {
+        Ok(draft) => draft,
+        Err(problem) => return Drafted { problem: Some(problem), ..nothing },
+    };
+    if let Some(name) = name {
+        draft["name"] = Value::from(name);
+    }
+    let text = format!("{draft:#}\n");
+    let checked = definition::check(text.as_bytes(), catalog);
+    let name = checked.ready().map(|(workflow, _)| workflow.name.to_string());
+    Drafted { name, text, diagnostics: checked.diagnostics, ..nothing }
+}
+
+/// What is wrong, in lines that a model can act upon.
+fn findings(drafted: &Drafted) -> Vec<String> {
+    let line_of = |line: u32| drafted.text.lines().nth(line.saturating_sub(1) as usize).unwrap_or_default().trim();
+    let one = |found: &Diagnostic| {
+        let hint = found.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        format!("{}: {}{hint}, at: {}", found.severity, found.message, line_of(found.span.line))
+    };
+    let of_draft = drafted.diagnostics.iter().filter(|found| keeps_from_running(found)).map(one);
+    drafted.problem.iter().cloned().chain(of_draft).collect()
+}
+
+fn tell(project: &Project, args: &Generate, drafted: &Drafted) -> anyhow::Result<Exit> {
+    let file = match &drafted.name {
+        Some(name) if drafted.may_run() && !args.print => Some(write(project, name, &drafted.text)?),
+        _ => None,
+    };
+    if args.json {
+        let definition: Value = serde_json::from_str(&drafted.text).unwrap_or_default();
+        print::pretty(&json!({
+            "ok": drafted.may_run(),
+            "name": drafted.name,
+            "file": file.as_deref().map(shown),
+            "definition": definition,
+            "diagnostics": drafted.diagnostics,
+            "problem": drafted.problem,
+            "replies": drafted.replies,
+            "cost_usd": drafted.cost.as_f64(),
+        }));
+        return Ok(if drafted.may_run() { Exit::Completed } else { Exit::Failed });
+    }
+    let shown_file = file.as_deref().map_or_else(|| "draft".to_owned(), shown);
+    for found in &drafted.diagnostics {
+        print::note(definition::render(found, &shown_file, &drafted.text).trim_end());
+    }
+    let spent = format!("{} replies, {}", drafted.replies, drafted.cost);
+    if !drafted.may_run() {
+        let problem = drafted.problem.as_deref().unwrap_or("the last draft may not run");
+        let hint = "say more of the goal, or which tools it needs; `workflow_planner` may have a stronger `model`";
+        return Err(anyhow::anyhow!("no workflow after {spent}: {problem}\n  hint: {hint}"));
+    }
+    match (&file, &drafted.name) {
+        (Some(file), Some(name)) => {
+            print::line(format_args!("{}  ({spent})", shown(file)));
+            print::line(format_args!("\nNext:\n  {} graph {name}\n  {0} run {name}", project.command()));
+        }
+        _ => print::line(drafted.text.trim_end()),
+    }
+    Ok(Exit::Completed)
+}
+
+fn refuse_taken(project: &Project, name: &str) -> Result<(), Misuse> {
+    let is_taken = project.workflows.iter().any(|source| source.file.file_stem().is_some_and(|stem| stem == name));
+    match is_taken {
+        true => Err(Misuse::new(format!("a workflow `{name}` is there already"))
+            .hint("give the new one another name with --name")),
+        false => Ok(()),
+    }
+}
+
+/// Into `workflows/`; never over what is there.
+fn write(project: &Project, name: &str, text: &str) -> anyhow::Result<PathBuf> {
+    refuse_taken(project, name)?;
+    let folder = project.root.join("workflows");
+    std::fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", shown(&folder)))?;
+    let file = folder.join(format!("{name}.json"));
+    std::fs::write(&file, text).with_context(|| format!("{} cannot be written", shown(&file)))?;
+    Ok(file)
+}

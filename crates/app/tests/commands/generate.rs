@@ -1,0 +1,83 @@
+//! `baton generate`: a goal becomes a workflow that runs, or is given up with what was found.
+
+use super::place::Place;
+
+/// A first draft that names a tool nobody has, and a second that is right.
+const MENDED: &str = r#"
+agent: workflow_planner
+replies:
+  - match: {prompt: "mail me when it rains", last: "did you mean `get_weather`"}
+    json:
+      name: rain_mail
+      input: {recipient: string}
+      steps:
+        - {id: weather, tool_name: get_weather, parameters: {location: London}}
+        - id: alert
+          tool_name: send_email
+          parameters: {to: "{{ '{{ recipient }}' }}", subject: Rain, body: "{{ 'It is {{ weather.condition }}.' }}"}
+          depends_on: [weather]
+          condition: {field: weather.condition, operator: "==", value: rain}
+    cost_usd: 0.003
+  - match: {prompt: "mail me when it rains"}
+    json: {name: rain_mail, steps: [{id: weather, tool_name: get_wether, parameters: {location: London}}]}
+    cost_usd: 0.002
+  - match: {prompt: "chat"}
+    content: I would rather talk.
+  - json: {name: never, steps: [{id: a, tool_name: nobody_has_this}]}
+    cost_usd: 0.001
+"#;
+
+const WEATHER: &str = r"
+name: get_weather
+kind: script
+class: read
+description: The weather somewhere
+parameters: {type: object, required: [location], properties: {location: {type: string}}}
+results: [{output: {condition: rain}}]
+";
+
+fn place() -> Place {
+    Place::with(&[("baton.toml", ""), ("replies/planner.yaml", MENDED), ("tools/weather.yaml", WEATHER)])
+}
+
+#[test]
+fn a_draft_with_a_mistake_is_mended_written_and_runs() {
+    let place = place();
+    let told = place.baton(&["generate", "Please mail me when it rains", "--json"]).ends(0).json();
+    assert_eq!((&told["ok"], &told["replies"], &told["cost_usd"]), (&true.into(), &2.into(), &0.005.into()), "{told}");
+    assert_eq!(told["file"], "workflows/rain_mail.json");
+    place.baton(&["validate"]).ends(0).says("1 workflow");
+    let ran = place.baton(&["run", "rain_mail", "--set", "recipient=ana@example.com", "--json"]).ends(0).json();
+    assert_eq!(ran["outputs"]["alert"]["to"], "ana@example.com", "{ran}");
+}
+
+#[test]
+fn a_model_that_does_not_mend_its_draft_is_given_up_with_what_was_found() {
+    let place = place();
+    let done = place.baton(&["generate", "Do what cannot be done"]).ends(1);
+    done.warns("nobody_has_this").warns("no workflow after 4 replies");
+    assert!(!place.path().join("workflows").exists());
+}
+
+#[test]
+fn a_reply_that_is_no_workflow_is_said_to_be_none() {
+    place().baton(&["generate", "chat with me"]).ends(1).warns("the reply holds no complete JSON");
+}
+
+#[test]
+fn a_workflow_that_is_there_is_not_written_over() {
+    let place = place();
+    place.baton(&["generate", "mail me when it rains"]).ends(0).says("workflows/rain_mail.json");
+    place.baton(&["generate", "mail me when it rains"]).ends(2).warns("--name");
+    place.baton(&["generate", "mail me when it rains", "--name", "rain_mail_2"]).ends(0);
+    place
+        .baton(&["generate", "mail me when it rains", "--name", "other", "--print"])
+        .ends(0)
+        .says("\"name\": \"other\"");
+    assert!(!place.path().join("workflows/other.json").exists());
+}
+
+#[test]
+fn a_goal_of_nothing_is_refused() {
+    place().baton(&["generate", "  "]).ends(2).warns("a goal has 1 to 4000 characters");
+}
