@@ -1,5 +1,6 @@
 //! The binary from outside: what each command prints, and with what code it ends.
 
+mod agents;
 mod doctor;
 mod examples;
 mod generate;
