@@ -59,8 +59,15 @@ pub(crate) fn conversation(thread: &Thread, summary: &Summary, outcome: &str, me
         subject: thread.customer.clone(),
         metadata: Map::from_iter([(OUTCOME.to_owned(), json!(outcome))]),
         text,
-        body: json!({"summary": summary.text, "outcome": outcome, "messages": thread.messages}),
+        body: json!({"summary": summary, "outcome": outcome}),
     }
+}
+
+/// The summary of a conversation that is over, by its id.
+pub(crate) async fn closed(long: &Long, tenant: &TenantId, conversation: &str) -> Result<Option<Summary>, Error> {
+    let Some(stored) = long.document(tenant, Collection::Conversations, conversation).await? else { return Ok(None) };
+    let summary = serde_json::from_value(stored.body.get("summary").cloned().unwrap_or_default());
+    summary.map(Some).map_err(|error| Error::Unreadable { reason: format!("a conversation: {error}") })
 }
 
 pub(crate) async fn similar_executions(
@@ -93,11 +100,11 @@ pub(crate) async fn similar_conversations(
     but: Option<&str>,
 ) -> Result<(Vec<SimilarConversation>, Option<String>), Error> {
     let found = similar(long, tenant, Collection::Conversations, message, limit, Filter::default(), but).await?;
-    let text = |body: &Value, field: &str| body.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = |body: &Value, at: &str| body.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned();
     let conversation = |(name, score, body): (String, f64, Value)| SimilarConversation {
         conversation_id: name,
-        summary: text(&body, "summary"),
-        outcome: text(&body, OUTCOME),
+        summary: text(&body, "/summary/text"),
+        outcome: text(&body, "/outcome"),
         score,
     };
     Ok((found.documents.into_iter().map(conversation).collect(), found.degraded))

@@ -20,6 +20,7 @@ mod context;
 mod embed;
 mod episodic;
 mod fuse;
+mod inquiry;
 mod judged;
 mod long;
 mod memory;

@@ -7,10 +7,10 @@ use baton_core::id::TenantId;
 use baton_ports::clock::Clock;
 use baton_ports::index::{Collection, Document, Head, Index};
 use baton_ports::memory::{
-    self, Added, Closing, Context, Error, Execution, Forgotten, Found, Message, Reindexed, Search, SimilarExecution,
-    Summary, Thread, Wanted,
+    self, Added, Closing, Context, Error, Execution, Forgotten, Found, Inquired, Inquiry, Message, Reindexed, Search,
+    SimilarExecution, Summary, Thread, Wanted,
 };
-use baton_ports::models::Models;
+use baton_ports::models::{Asker, Models};
 use baton_ports::records::Records;
 use serde_json::{Map, Value};
 
@@ -18,6 +18,7 @@ use crate::config::{Config, Wrong};
 use crate::context;
 use crate::embed::Embedders;
 use crate::episodic;
+use crate::inquiry::Inquiries;
 use crate::long::Long;
 use crate::short::{self, Short};
 use crate::summary::Summaries;
@@ -26,7 +27,7 @@ use crate::summary::Summaries;
 pub struct Parts {
     pub index: Arc<dyn Index>,
     pub records: Arc<dyn Records>,
-    /// Writes summaries; without one they are excerpts.
+    /// Writes summaries, which are excerpts without one, and judges inquiries, which have one round without one.
     pub models: Option<Arc<dyn Models>>,
     pub clock: Arc<dyn Clock>,
 }
@@ -36,6 +37,7 @@ pub struct Memory {
     long: Long,
     short: Short,
     summaries: Summaries,
+    inquiries: Inquiries,
     /// Tokens of a context that asks for no other number.
     context_tokens: usize,
 }
@@ -52,7 +54,8 @@ impl Memory {
         Ok(Self {
             long: Long::new(index, embedders, config.chunking(), clock.clone()),
             short: Short::new(records, clock),
-            summaries: Summaries::new(models),
+            summaries: Summaries::new(models.clone()),
+            inquiries: Inquiries::new(models),
             context_tokens: config.context_tokens,
         })
     }
@@ -80,6 +83,10 @@ impl memory::Memory for Memory {
 
     async fn search(&self, tenant: &TenantId, search: &Search) -> Result<Found, Error> {
         self.long.search(tenant, search).await
+    }
+
+    async fn inquire(&self, asker: &Asker, inquiry: &Inquiry) -> Result<Inquired, Error> {
+        self.inquiries.perform(&self.long, asker, inquiry).await
     }
 
     async fn reindex(&self, tenant: &TenantId, of: Collection) -> Result<Reindexed, Error> {
@@ -119,7 +126,8 @@ impl memory::Memory for Memory {
 
     async fn close(&self, tenant: &TenantId, conversation: &str, closing: Closing) -> Result<Summary, Error> {
         let Some(thread) = self.short.thread(tenant, conversation).await? else {
-            return Err(short::not_found(conversation));
+            let closed = episodic::closed(&self.long, tenant, conversation).await?;
+            return closed.ok_or_else(|| short::not_found(conversation));
         };
         let summary = match &closing.summary {
             Some(text) => self.short.set_summary_text(tenant, conversation, text).await?,

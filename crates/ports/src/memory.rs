@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use baton_core::id::TenantId;
+use baton_core::money::Usd;
 use baton_core::time::Time;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::embed;
 use crate::index::{self, Collection, Document, Filter, Head};
+use crate::models::Asker;
 use crate::records;
 
 /// Recent messages of a context unless told otherwise, and at most.
@@ -18,6 +20,9 @@ pub const RECENT_MAX: usize = 100;
 /// Passages of a context or a search unless told otherwise, and at most.
 pub const TOP_DEFAULT: usize = 5;
 pub const TOP_MAX: usize = 50;
+/// Rounds of one inquiry, and passages of each.
+pub const ROUNDS_MAX: usize = 3;
+pub const ROUND_TOP_MAX: usize = 20;
 /// Similar conversations or executions unless told otherwise, and at most.
 pub const SIMILAR_DEFAULT: usize = 3;
 pub const SIMILAR_MAX: usize = 20;
@@ -97,6 +102,55 @@ pub struct Cited {
     pub begins: u32,
     pub ends: u32,
     pub metadata: Map<String, Value>,
+}
+
+/// A question that is searched for in rounds: a model judges whether what was found answers it, and if not, words the
+/// next search.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inquiry {
+    pub question: String,
+    /// Passages of each round, at most [`ROUND_TOP_MAX`].
+    pub top: usize,
+    /// At most [`ROUNDS_MAX`].
+    pub rounds: usize,
+    pub filter: Filter,
+}
+
+/// What an inquiry came to.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Inquired {
+    /// Each once, in the order it was found; the judge knew them by these places, from 1.
+    pub passages: Vec<Cited>,
+    pub rounds: Vec<Round>,
+    pub stopped: Stopped,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub degraded: Option<String>,
+    /// What the judging cost.
+    pub cost: Usd,
+}
+
+/// One search of an inquiry.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Round {
+    pub query: String,
+    /// Passages that no earlier round had found.
+    pub new: usize,
+    /// Whether everything found so far answers the question; none where nobody judged.
+    pub sufficient: Option<bool>,
+    /// What the judge still missed.
+    pub missing: Option<String>,
+}
+
+/// Why an inquiry went no further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stopped {
+    Sufficient,
+    /// The last search found nothing new, or the judge knew nothing else to look for.
+    NothingNew,
+    Rounds,
+    /// No model could judge.
+    Unjudged,
 }
 
 /// What adding a document came to.
@@ -394,6 +448,9 @@ pub trait Memory: Send + Sync {
 
     async fn search(&self, tenant: &TenantId, search: &Search) -> Result<Found, Error>;
 
+    /// Searches the tenant's knowledge in rounds, on the asker's behalf.
+    async fn inquire(&self, asker: &Asker, inquiry: &Inquiry) -> Result<Inquired, Error>;
+
     /// Builds a collection anew by the settings of now, beside what answers meanwhile, then lets it answer.
     async fn reindex(&self, tenant: &TenantId, collection: Collection) -> Result<Reindexed, Error>;
 
@@ -424,7 +481,8 @@ pub trait Memory: Send + Sync {
     /// Brings the running summary up to the newest messages but `but`.
     async fn summarise(&self, tenant: &TenantId, conversation: &str, but: usize) -> Result<Option<Summary>, Error>;
 
-    /// A conversation is over: its summary and its words become findable, and its messages leave short-term memory.
+    /// A conversation is over: its summary and its words become findable, and its messages leave short-term memory. One
+    /// that is closed already answers as it did.
     async fn close(&self, tenant: &TenantId, conversation: &str, closing: Closing) -> Result<Summary, Error>;
 
     // Episodic.

@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use baton_core::run::ModelFault;
 use baton_core::time::Time;
 use baton_ports::embed::{self, Embedder, Role, Space};
 use baton_ports::index::Filter;
-use baton_ports::memory::{Memory as _, Mode, Speaker, Strategy, Summarised};
+use baton_ports::memory::{Memory as _, Mode, ROUNDS_MAX, Speaker, Stopped, Strategy, Summarised};
 use baton_ports::models::{Asker, Pieces};
 use baton_sim::conformance::world::{other_tenant, tenant};
 use baton_sim::fake;
@@ -26,9 +27,11 @@ impl Clock for Ticking {
     }
 }
 
-/// Answers every request with the same words, and remembers what it was asked; without words it fails.
+/// Answers with these words in turn, then with the same every time, and remembers what it was asked; without words it
+/// fails.
 #[derive(Default)]
 struct Scripted {
+    first: Mutex<VecDeque<&'static str>>,
     words: Option<&'static str>,
     asked: Mutex<Vec<Request>>,
 }
@@ -37,9 +40,13 @@ struct Scripted {
 impl Models for Scripted {
     async fn ask(&self, _: &Asker, request: &Request, _: Duration, _: Option<&Pieces>) -> Result<Reply, ModelFault> {
         self.asked.lock().unwrap().push(request.clone());
-        let reply = self.words.map(|words| json!({
-            "content": words, "finish": "stop", "usage": {}, "model": "m", "provider": "script", "cost": 0, "latency_ms": 1,
-        }));
+        let words = self.first.lock().unwrap().pop_front().or(self.words);
+        let reply = words.map(|words| {
+            json!({
+                "content": words, "finish": "stop", "usage": {}, "model": "m", "provider": "script", "cost": 1_000,
+                "latency_ms": 1,
+            })
+        });
         let fault = baton_core::fault::Fault::new("MODEL_UNAVAILABLE", "not now");
         match reply {
             Some(reply) => Ok(serde_json::from_value(reply).unwrap()),
@@ -274,8 +281,11 @@ async fn a_closed_conversation_is_found_by_what_was_said_and_leaves_short_term_m
     let like = &context.similar_conversations[0];
     assert_eq!((like.conversation_id.as_str(), like.outcome.as_str()), ("c1", "success"));
     assert_eq!(like.summary, "A leaking kettle was replaced");
-    let gone = memory.close(&tenant(), "c1", Closing { outcome: "x".into(), summary: None }).await.unwrap_err();
-    assert_eq!(gone.to_string(), "there is no conversation `c1`");
+    let again = Closing { outcome: "x".into(), summary: None };
+    let same = memory.close(&tenant(), "c1", again.clone()).await.unwrap();
+    assert_eq!((same.text.as_str(), same.by), ("A leaking kettle was replaced", Summarised::Caller));
+    let never = memory.close(&tenant(), "c9", again).await.unwrap_err();
+    assert_eq!(never.to_string(), "there is no conversation `c9`");
 }
 
 #[tokio::test]
@@ -392,4 +402,73 @@ async fn everything_about_a_person_is_forgotten_and_nothing_else() {
     assert_eq!(names(Collection::Executions).await, [] as [&str; 0]);
     assert!(memory.thread(&tenant(), "c3").await.unwrap().is_some());
     assert_eq!(memory.documents(&other_tenant(), KNOWLEDGE, None, 9).await.unwrap().len(), 1);
+}
+
+fn asker() -> Asker {
+    Asker {
+        tenant: tenant(),
+        run: None,
+        key: "k".to_owned(),
+        workflow: None,
+        key_id: None,
+        api_key: None,
+        resets: false,
+        tab: None,
+    }
+}
+
+fn inquiry(question: &str) -> Inquiry {
+    Inquiry { question: question.to_owned(), top: 1, rounds: ROUNDS_MAX, filter: Filter::default() }
+}
+
+async fn inquired(said: &[&'static str]) -> (Inquired, Vec<Request>) {
+    let mut world = World::new();
+    world.models = Arc::new(Scripted { first: Mutex::new(said.iter().copied().collect()), ..Scripted::default() });
+    let memory = world.memory();
+    add(&memory, "returns", RETURNS).await;
+    add(&memory, "tides", TIDES).await;
+    let inquired = memory.inquire(&asker(), &inquiry("how many days to return shoes")).await.unwrap();
+    let asked = world.models.asked.lock().unwrap().clone();
+    (inquired, asked)
+}
+
+#[tokio::test]
+async fn an_inquiry_goes_on_with_the_judges_words_until_it_has_enough() {
+    let (inquired, asked) = inquired(&[
+        r#"{"sufficient": false, "missing": "when the money is back", "query": "refunds money"}"#,
+        r#"{"sufficient": true, "missing": null, "query": null}"#,
+    ])
+    .await;
+    let found: Vec<&str> = inquired.passages.iter().map(|passage| passage.content.as_str()).collect();
+    assert_eq!(found, ["You may return shoes within thirty days.", "Money is back in five days."]);
+    assert_eq!((inquired.stopped, inquired.cost), (Stopped::Sufficient, baton_core::money::Usd::from_nanos(2_000)));
+    let rounds: Vec<(&str, usize, Option<bool>)> =
+        inquired.rounds.iter().map(|round| (round.query.as_str(), round.new, round.sufficient)).collect();
+    assert_eq!(rounds, [("how many days to return shoes", 1, Some(false)), ("refunds money", 1, Some(true))]);
+    assert_eq!(inquired.rounds[0].missing.as_deref(), Some("when the money is back"));
+    let baton_core::model::Message::User { content, .. } = &asked[1].messages[1] else { panic!("{asked:?}") };
+    assert!(content.contains("[1] Returns\nYou may") && content.contains("[2] Returns > Refunds\nMoney"), "{content}");
+    assert!(content.contains("- refunds money"), "{content}");
+}
+
+#[tokio::test]
+async fn an_inquiry_stops_where_nothing_new_comes_or_nobody_judges() {
+    let again = r#"{"sufficient": false, "missing": "x", "query": "return shoes days"}"#;
+    let (same, asked) = inquired(&[again, again]).await;
+    assert_eq!((same.stopped, same.passages.len(), same.rounds.len(), asked.len()), (Stopped::NothingNew, 1, 2, 1));
+    let (unjudged, _) = inquired(&["I would rather not"]).await;
+    assert_eq!((unjudged.stopped, unjudged.passages.len()), (Stopped::Unjudged, 1));
+    assert_eq!(unjudged.rounds[0].sufficient, None);
+    let (given_up, _) = inquired(&[r#"{"sufficient": false, "missing": "x", "query": " "}"#]).await;
+    assert_eq!((given_up.stopped, given_up.rounds[0].sufficient), (Stopped::NothingNew, Some(false)));
+    let (out_of_rounds, asked) = inquired(&[
+        r#"{"sufficient": false, "missing": "x", "query": "refunds money"}"#,
+        r#"{"sufficient": false, "missing": "x", "query": "moon sea"}"#,
+        r#"{"sufficient": false, "missing": "x", "query": "more"}"#,
+    ])
+    .await;
+    assert_eq!((out_of_rounds.stopped, out_of_rounds.passages.len(), asked.len()), (Stopped::Rounds, 3, 3));
+    let many = Inquiry { rounds: 4, ..inquiry("q") };
+    let refused = World::new().memory().inquire(&asker(), &many).await.unwrap_err();
+    assert_eq!(refused.to_string(), "an inquiry's rounds is 4, over the limit of 3");
 }

@@ -3,7 +3,6 @@
 const ALIASES: &[(&str, &str)] = &[
     ("make_payment", "charge_payment"),
     ("process_payment", "charge_payment"),
-    ("rag_query", "knowledge_base"),
     ("search_kb", "knowledge_base"),
     ("search_web", "web_search"),
 ];

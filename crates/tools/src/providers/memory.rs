@@ -1,8 +1,11 @@
-//! What agents remember, as tools: `knowledge_base`, `get_context`, `similar_executions`, `record_execution`.
+//! What agents remember, as tools: `knowledge_base`, `rag_query`, `get_context`, `remember_message`, `close_conversation`,
+//! `similar_executions`, `record_execution`.
 
 mod context;
+mod conversation;
 mod executions;
 mod knowledge;
+mod rag;
 
 use std::sync::Arc;
 
@@ -24,7 +27,10 @@ const PROVIDER: &str = "internal";
 pub(crate) fn entries(memory: &Arc<dyn Memory>, clock: &Arc<dyn Clock>) -> Vec<Entry> {
     vec![
         knowledge::entry(memory.clone()),
+        rag::entry(memory.clone()),
         context::entry(memory.clone()),
+        conversation::remember_entry(memory.clone(), clock.clone()),
+        conversation::close_entry(memory.clone()),
         executions::similar_entry(memory.clone()),
         executions::record_entry(memory.clone(), clock.clone()),
     ]
@@ -34,6 +40,21 @@ pub(crate) fn entries(memory: &Arc<dyn Memory>, clock: &Arc<dyn Clock>) -> Vec<E
 fn filter(request: &Request) -> Filter {
     let fields = request.argument("filters").as_object().cloned().unwrap_or_default();
     Filter { whose: Whose::SharedWith(request.call.caller.user_id.clone()), metadata: fields.into_iter().collect() }
+}
+
+/// The conversation that is meant. A workflow may name any; an agent, which a customer may have talked into it, only the
+/// one it is in.
+fn own_conversation(request: &Request) -> Result<Option<String>, Failure> {
+    let own = request.call.caller.conversation_id.as_deref();
+    let asked = request.text("conversation_id");
+    match (&request.call.agent, asked) {
+        (Some(agent), Some(asked)) if own != Some(asked) => {
+            let message =
+                format!("agent `{agent}` asked for the conversation `{asked}`, which is not the one it is in");
+            Err(Failure::refused(code::TOOL_NOT_ALLOWED, message))
+        }
+        (_, asked) => Ok(asked.or(own).map(str::to_owned)),
+    }
 }
 
 /// A count among the arguments; the schema has checked that it is one.

@@ -12,9 +12,8 @@ use baton_ports::memory::{
 };
 use serde_json::{Value, json};
 
-use super::{AUDIT_TYPE, CATEGORY, PROVIDER, count, failure, filter, filters_schema, word};
+use super::{AUDIT_TYPE, CATEGORY, PROVIDER, count, failure, filter, filters_schema, own_conversation, word};
 use crate::catalogue::{Action, Entry, Risk};
-use crate::code;
 use crate::failure::Failure;
 use crate::request::Request;
 use crate::tool::Tool;
@@ -65,7 +64,7 @@ impl Tool for GetContext {
             conversations: count(request, "similar", SIMILAR_DEFAULT),
             tokens: request.argument("max_tokens").as_u64().and_then(|count| usize::try_from(count).ok()),
             filter: filter(request),
-            ..Wanted::new(conversation(request)?, message)
+            ..Wanted::new(own_conversation(request)?, message)
         };
         let context = self.memory.context(&request.call.tenant, &wanted).await;
         let mut context = context.map_err(|error| failure(&error))?;
@@ -77,20 +76,5 @@ impl Tool for GetContext {
         output["conversation_id"] = json!(wanted.conversation);
         output["provider"] = json!(PROVIDER);
         Ok(output)
-    }
-}
-
-/// The conversation that is meant. A workflow may name any; an agent, which a customer may have talked into it, only the
-/// one it is in.
-fn conversation(request: &Request) -> Result<Option<String>, Failure> {
-    let own = request.call.caller.conversation_id.as_deref();
-    let asked = request.text("conversation_id");
-    match (&request.call.agent, asked) {
-        (Some(agent), Some(asked)) if own != Some(asked) => {
-            let message =
-                format!("agent `{agent}` asked for the conversation `{asked}`, which is not the one it is in");
-            Err(Failure::refused(code::TOOL_NOT_ALLOWED, message))
-        }
-        (_, asked) => Ok(asked.or(own).map(str::to_owned)),
     }
 }

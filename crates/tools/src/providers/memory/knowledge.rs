@@ -72,15 +72,19 @@ impl Tool for KnowledgeBase {
     }
 }
 
-fn output(query: &str, passages: &[Cited], degraded: Option<String>) -> Value {
+/// Passages with the numbers they are cited by.
+pub(super) fn numbered(passages: &[Cited]) -> Vec<Value> {
     let numbered = |(number, passage): (usize, &Cited)| {
         let mut result = json!(passage);
         result["citation"] = json!(number);
         result
     };
-    let results: Vec<Value> = (1..).zip(passages).map(numbered).collect();
+    (1..).zip(passages).map(numbered).collect()
+}
+
+fn output(query: &str, passages: &[Cited], degraded: Option<String>) -> Value {
     let mut output = json!({
-        "query": query, "count": results.len(), "results": results, "degraded": degraded.is_some(),
+        "query": query, "count": passages.len(), "results": numbered(passages), "degraded": degraded.is_some(),
         "provider": PROVIDER,
     });
     if let Some(reason) = degraded {

@@ -3,13 +3,15 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use baton_core::id::TenantId;
+use baton_core::money::Usd;
 use baton_core::time::Time;
 use baton_core::tool::Class;
 use baton_ports::index::{Collection, Document, Head};
 use baton_ports::memory::{
-    Added, Cited, Closing, Context, Execution, Forgotten, Found, Message, Mode, Reindexed, Search, SimilarConversation,
-    SimilarExecution, Strategy, Summary, Thread, Wanted,
+    Added, Cited, Closing, Context, Execution, Forgotten, Found, Inquired, Inquiry, Message, Mode, Reindexed, Round,
+    Search, SimilarConversation, SimilarExecution, Speaker, Stopped, Strategy, Summarised, Summary, Thread, Wanted,
 };
+use baton_ports::models::Asker;
 use baton_ports::tools::Tools;
 use serde_json::{Map, json};
 
@@ -23,6 +25,9 @@ struct Recalls {
     searched: Mutex<Vec<Search>>,
     wanted: Mutex<Vec<Wanted>>,
     executions: Mutex<BTreeMap<String, Execution>>,
+    inquired: Mutex<Vec<(Asker, Inquiry)>>,
+    said: Mutex<Vec<(String, Option<String>, Message)>>,
+    closed: Mutex<Vec<(String, Closing)>>,
 }
 
 impl Recalls {
@@ -86,8 +91,27 @@ impl Memory for Recalls {
         not_asked()
     }
 
-    async fn say(&self, _: &TenantId, _: &str, _: Option<&str>, _: Message) -> Result<(), Error> {
-        not_asked()
+    async fn inquire(&self, asker: &Asker, inquiry: &Inquiry) -> Result<Inquired, Error> {
+        self.inquired.lock().unwrap().push((asker.clone(), inquiry.clone()));
+        let round = Round { query: "refunds".into(), new: 1, sufficient: Some(false), missing: Some("dates".into()) };
+        Ok(Inquired {
+            passages: vec![passage("In five days.")],
+            rounds: vec![round],
+            stopped: Stopped::Rounds,
+            degraded: None,
+            cost: Usd::from_nanos(1_000_000),
+        })
+    }
+
+    async fn say(
+        &self,
+        _: &TenantId,
+        conversation: &str,
+        customer: Option<&str>,
+        message: Message,
+    ) -> Result<(), Error> {
+        self.said.lock().unwrap().push((conversation.to_owned(), customer.map(str::to_owned), message));
+        Ok(())
     }
 
     async fn thread(&self, _: &TenantId, _: &str) -> Result<Option<Thread>, Error> {
@@ -106,8 +130,10 @@ impl Memory for Recalls {
         not_asked()
     }
 
-    async fn close(&self, _: &TenantId, _: &str, _: Closing) -> Result<Summary, Error> {
-        not_asked()
+    async fn close(&self, _: &TenantId, conversation: &str, closing: Closing) -> Result<Summary, Error> {
+        let summary = Summary { text: "All is well.".into(), covers: 2, by: Summarised::Excerpt };
+        self.closed.lock().unwrap().push((conversation.to_owned(), closing));
+        Ok(summary)
     }
 
     async fn forget(&self, _: &TenantId, _: &str) -> Result<Forgotten, Error> {
@@ -142,7 +168,7 @@ async fn passages_come_numbered_with_where_they_are_from() {
     let search = memory.searched.lock().unwrap()[0].clone();
     assert_eq!((search.query.as_str(), search.top, search.mode), ("refunds", 5, Mode::Hybrid));
     assert_eq!(search.filter.metadata["lang"], json!("en"));
-    world.done("k", "rag_query", json!({"query": "refunds", "top_k": 9, "mode": "text"})).await;
+    world.done("k", "knowledge_base", json!({"query": "refunds", "top_k": 9, "mode": "text"})).await;
     let search = memory.searched.lock().unwrap()[1].clone();
     assert_eq!((search.top, search.mode), (9, Mode::Text));
 }
@@ -189,6 +215,45 @@ async fn a_context_is_that_of_the_runs_conversation_and_names_nobody_else() {
 }
 
 #[tokio::test]
+async fn a_question_is_asked_in_rounds_on_the_runs_behalf() {
+    let memory = Arc::new(Recalls::default());
+    let world = World::remembering(memory.clone());
+    let output = world.done("k", "rag_query", json!({"query": "When?", "max_rounds": 2})).await;
+    assert_eq!((&output["count"], &output["results"][0]["citation"]), (&json!(1), &json!(1)));
+    assert_eq!((&output["sufficient"], &output["stopped"]), (&json!(false), &json!("rounds")));
+    assert_eq!((&output["missing"], &output["cost_usd"]), (&json!("dates"), &json!(0.001)));
+    assert_eq!(output["rounds"][0], json!({"query": "refunds", "new": 1, "sufficient": false, "missing": "dates"}));
+    let (asker, inquiry) = memory.inquired.lock().unwrap()[0].clone();
+    assert_eq!((asker.run.as_ref().map(ToString::to_string), asker.key.as_str()), (Some("run-1".to_owned()), "k"));
+    assert_eq!((inquiry.question.as_str(), inquiry.top, inquiry.rounds), ("When?", 5, 2));
+    assert_eq!(inquiry.filter.whose, Whose::SharedWith(None));
+}
+
+#[tokio::test]
+async fn what_is_said_is_kept_once_under_its_key_and_a_conversation_ends_with_an_outcome() {
+    let memory = Arc::new(Recalls::default());
+    let world = World::remembering(memory.clone());
+    let mut call = world.call("k", "remember_message", json!({"content": "My kettle leaks"}));
+    assert_eq!(call.class, Class::Keyed);
+    assert!(not_done(world.send(&call).await.outcome).1.contains("`conversation_id`"));
+    (call.caller.conversation_id, call.caller.user_id) = (Some("c1".to_owned()), Some("ana".to_owned()));
+    let first = done(world.send(&call).await.outcome);
+    assert_eq!(done(world.send(&call).await.outcome)["message_id"], first["message_id"]);
+    let said = memory.said.lock().unwrap().clone();
+    let (conversation, customer, message) = &said[0];
+    assert_eq!((conversation.as_str(), customer.as_deref()), ("c1", Some("ana")));
+    assert_eq!((message.speaker, message.content.as_str()), (Speaker::Customer, "My kettle leaks"));
+    assert!(message.id.is_some() && said.iter().all(|(_, _, same)| same.id == message.id));
+
+    let mut call = world.call("k2", "close_conversation", json!({"outcome": "success", "summary": "It was replaced"}));
+    call.caller.conversation_id = Some("c1".to_owned());
+    let output = done(world.send(&call).await.outcome);
+    assert_eq!((&output["summary"], &output["summarised_by"]), (&json!("All is well."), &json!("excerpt")));
+    let closing = Closing { outcome: "success".into(), summary: Some("It was replaced".into()) };
+    assert_eq!(memory.closed.lock().unwrap()[0], ("c1".to_owned(), closing));
+}
+
+#[tokio::test]
 async fn an_agent_cannot_be_talked_into_another_conversation() {
     let world = World::remembering(Arc::new(Recalls::default()));
     let mut call = world.call("k", "get_context", json!({"conversation_id": "theirs", "message": "x"}));
@@ -228,7 +293,16 @@ async fn without_a_memory_its_tools_are_not_there() {
     let names = World::new().registry.names();
     assert!(!names.iter().any(|name| ["knowledge_base", "search_kb", "get_context"].contains(&name.as_str())));
     let names = World::remembering(Arc::new(Recalls::default())).registry.names();
-    for name in ["knowledge_base", "search_kb", "rag_query", "get_context", "similar_executions", "record_execution"] {
+    for name in [
+        "knowledge_base",
+        "search_kb",
+        "rag_query",
+        "get_context",
+        "remember_message",
+        "close_conversation",
+        "similar_executions",
+        "record_execution",
+    ] {
         assert!(names.iter().any(|known| known == name), "{name}");
     }
 }

@@ -1,0 +1,120 @@
+//! `remember_message` and `close_conversation`: what was said, kept while it matters, and findable once it is over.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use baton_core::tool::{Class, Facts};
+use baton_ports::clock::Clock;
+use baton_ports::memory::{Closing, ID_BYTES_MAX, MESSAGE_BYTES_MAX, Memory, Message, SUMMARY_BYTES_MAX, Speaker};
+use serde_json::{Value, json};
+
+use super::{AUDIT_TYPE, CATEGORY, PROVIDER, failure, own_conversation};
+use crate::catalogue::{Action, Entry, Risk};
+use crate::code;
+use crate::failure::Failure;
+use crate::request::Request;
+use crate::shipped::TIMEOUT;
+use crate::tool::Tool;
+
+const OUTCOME_CHARS_MAX: usize = 100;
+
+pub(super) fn remember_entry(memory: Arc<dyn Memory>, clock: Arc<dyn Clock>) -> Entry {
+    let facts = Facts {
+        description: "Keeps a message of a conversation, so that later answers know of it".to_owned(),
+        irreversible: Some("what was said was said; forgetting is an operator's".to_owned()),
+        output_fields: ["message_id", "id", "conversation_id", "provider"].map(str::to_owned).into(),
+        parameters: json!({
+            "type": "object",
+            "additionalProperties": false,
+            "required": ["content"],
+            "properties": {
+                "conversation_id": conversation_schema(),
+                "role": {"enum": ["customer", "agent", "human", "system"], "default": "customer"},
+                "content": {"type": "string", "minLength": 1, "maxLength": MESSAGE_BYTES_MAX},
+            },
+        }),
+        ..Facts::new(Class::Keyed, TIMEOUT)
+    };
+    let action = Action::new(facts, AUDIT_TYPE, Risk::Low);
+    Entry::new("remember_message", CATEGORY, PROVIDER, action, Arc::new(RememberMessage { memory, clock }))
+}
+
+pub(super) fn close_entry(memory: Arc<dyn Memory>) -> Entry {
+    let facts = Facts {
+        description: "Ends a conversation: sums it up and makes it findable for later ones like it".to_owned(),
+        irreversible: Some(
+            "its messages leave short-term memory; a later message begins a new conversation".to_owned(),
+        ),
+        output_fields: ["conversation_id", "summary", "summarised_by", "outcome", "provider"].map(str::to_owned).into(),
+        parameters: json!({
+            "type": "object",
+            "additionalProperties": false,
+            "required": ["outcome"],
+            "properties": {
+                "conversation_id": conversation_schema(),
+                "outcome": {
+                    "type": "string", "minLength": 1, "maxLength": OUTCOME_CHARS_MAX,
+                    "description": "How it ended, in a word: `success`, `escalated`",
+                },
+                "summary": {
+                    "type": ["string", "null"], "minLength": 1, "maxLength": SUMMARY_BYTES_MAX,
+                    "description": "In place of one that a model makes",
+                },
+            },
+        }),
+        ..Facts::new(Class::Keyed, TIMEOUT)
+    };
+    let action = Action::new(facts, AUDIT_TYPE, Risk::Low);
+    Entry::new("close_conversation", CATEGORY, PROVIDER, action, Arc::new(CloseConversation { memory }))
+}
+
+fn conversation_schema() -> Value {
+    json!({"type": ["string", "null"], "maxLength": ID_BYTES_MAX, "description": "The run's conversation unless told"})
+}
+
+struct RememberMessage {
+    memory: Arc<dyn Memory>,
+    clock: Arc<dyn Clock>,
+}
+
+#[async_trait]
+impl Tool for RememberMessage {
+    /// The message's id is the key's, so the same call again is the same message.
+    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
+        let (conversation, id) = (named(request)?, request.id("msg"));
+        let speaker = serde_json::from_value(request.argument("role").clone()).unwrap_or(Speaker::Customer);
+        let content = request.text("content").unwrap_or_default().to_owned();
+        let message = Message { id: Some(id.clone()), speaker, content, at: self.clock.now() };
+        let customer = request.call.caller.user_id.as_deref();
+        let kept = self.memory.say(&request.call.tenant, &conversation, customer, message).await;
+        kept.map_err(|error| failure(&error))?;
+        Ok(json!({"message_id": id, "id": id, "conversation_id": conversation, "provider": PROVIDER}))
+    }
+}
+
+struct CloseConversation {
+    memory: Arc<dyn Memory>,
+}
+
+#[async_trait]
+impl Tool for CloseConversation {
+    /// One that is closed already answers as it did.
+    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
+        let conversation = named(request)?;
+        let outcome = request.text("outcome").unwrap_or_default().to_owned();
+        let closing = Closing { outcome: outcome.clone(), summary: request.text("summary").map(str::to_owned) };
+        let summary = self.memory.close(&request.call.tenant, &conversation, closing).await;
+        let summary = summary.map_err(|error| failure(&error))?;
+        Ok(json!({
+            "conversation_id": conversation, "summary": summary.text, "summarised_by": summary.by, "outcome": outcome,
+            "provider": PROVIDER,
+        }))
+    }
+}
+
+fn named(request: &Request) -> Result<String, Failure> {
+    own_conversation(request)?.ok_or_else(|| {
+        let message = "the run has no conversation: give `conversation_id`, here or in the run's context";
+        Failure::refused(code::INVALID_PARAMETERS, message)
+    })
+}

@@ -1,0 +1,108 @@
+//! `rag_query`: the knowledge base asked in rounds, until a model says that what was found answers the question.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use baton_core::tool::{Class, Facts};
+use baton_ports::memory::{
+    Inquired, Inquiry, Memory, QUERY_BYTES_MAX, ROUND_TOP_MAX, ROUNDS_MAX, Stopped, TOP_DEFAULT,
+};
+use baton_ports::models::Asker;
+use serde_json::{Value, json};
+
+use super::knowledge::numbered;
+use super::{AUDIT_TYPE, CATEGORY, PROVIDER, count, failure, filter, filters_schema};
+use crate::catalogue::{Action, Entry, Risk};
+use crate::failure::Failure;
+use crate::request::Request;
+use crate::tool::Tool;
+
+/// Three searches and three judgements.
+const TIMEOUT: Duration = Duration::from_secs(100);
+
+pub(super) fn entry(memory: Arc<dyn Memory>) -> Entry {
+    let fields =
+        ["query", "results", "count", "sufficient", "missing", "rounds", "stopped", "cost_usd", "degraded", "provider"];
+    let facts = Facts {
+        description: "Searches the knowledge base in rounds until what is found answers the question".to_owned(),
+        output_fields: fields.map(str::to_owned).into(),
+        parameters: json!({
+            "type": "object",
+            "additionalProperties": false,
+            "required": ["query"],
+            "properties": {
+                "query": {
+                    "type": "string", "minLength": 1, "maxLength": QUERY_BYTES_MAX,
+                    "description": "The whole question, as a person would ask it",
+                },
+                "top_k": {
+                    "type": "integer", "minimum": 1, "maximum": ROUND_TOP_MAX, "default": TOP_DEFAULT,
+                    "description": "Passages of each round",
+                },
+                "max_rounds": {"type": "integer", "minimum": 1, "maximum": ROUNDS_MAX, "default": ROUNDS_MAX},
+                "filters": filters_schema(),
+            },
+        }),
+        ..Facts::new(Class::Read, TIMEOUT)
+    };
+    let action = Action::new(facts, AUDIT_TYPE, Risk::Low);
+    Entry::new("rag_query", CATEGORY, PROVIDER, action, Arc::new(RagQuery { memory }))
+}
+
+struct RagQuery {
+    memory: Arc<dyn Memory>,
+}
+
+#[async_trait]
+impl Tool for RagQuery {
+    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
+        let question = request.text("query").unwrap_or_default();
+        let inquiry = Inquiry {
+            question: question.to_owned(),
+            top: count(request, "top_k", TOP_DEFAULT),
+            rounds: count(request, "max_rounds", ROUNDS_MAX),
+            filter: filter(request),
+        };
+        let inquired = self.memory.inquire(&asker(request), &inquiry).await;
+        inquired.map(|inquired| output(question, &inquired)).map_err(|error| failure(&error))
+    }
+}
+
+/// The run asks; what it costs is the run's, under a key of this call's.
+fn asker(request: &Request) -> Asker {
+    let call = &request.call;
+    Asker {
+        tenant: call.tenant.clone(),
+        run: Some(call.run.clone()),
+        key: call.key.clone(),
+        workflow: None,
+        key_id: None,
+        api_key: None,
+        resets: false,
+        tab: None,
+    }
+}
+
+fn output(question: &str, inquired: &Inquired) -> Value {
+    let last = inquired.rounds.last();
+    let mut output = json!({
+        "query": question,
+        "results": numbered(&inquired.passages),
+        "count": inquired.passages.len(),
+        // What nobody judged is not said to be enough.
+        "sufficient": inquired.stopped == Stopped::Sufficient,
+        "missing": inquired.rounds.iter().rev().find_map(|round| round.missing.clone()).filter(|_| {
+            inquired.stopped != Stopped::Sufficient
+        }),
+        "rounds": inquired.rounds,
+        "stopped": inquired.stopped,
+        "cost_usd": inquired.cost.as_f64(),
+        "degraded": inquired.degraded.is_some() || last.is_some_and(|round| round.sufficient.is_none()),
+        "provider": PROVIDER,
+    });
+    if let Some(reason) = &inquired.degraded {
+        output["degraded_reason"] = json!(reason);
+    }
+    output
+}
