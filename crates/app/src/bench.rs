@@ -7,6 +7,7 @@
 
 mod cold;
 mod limit;
+mod memory;
 mod parked;
 mod programs;
 mod recorder;
@@ -24,8 +25,8 @@ pub use cold::one as cold_one;
 pub use parked::serve as parked_serve;
 pub use recover::begin as recover_begin;
 
-const CASES: [&str; 7] =
-    ["durable_steps", "pure_chain", "for_each_10000", "cold_start", "parked", "recover", "programs"];
+const CASES: [&str; 8] =
+    ["durable_steps", "pure_chain", "for_each_10000", "cold_start", "parked", "recover", "programs", "memory"];
 /// Alternating rounds of each measured pair.
 const ROUNDS: usize = 5;
 
@@ -40,6 +41,9 @@ pub struct Size {
     pub parked_signalled: usize,
     pub recover: usize,
     pub programs: usize,
+    /// Pieces that are searched, and searches.
+    pub pieces: usize,
+    pub searches: usize,
     /// Seconds the fresh process is watched.
     pub watch_seconds: u64,
 }
@@ -54,6 +58,8 @@ impl Size {
         parked_signalled: 1_000,
         recover: 10_000,
         programs: 512,
+        pieces: 100_000,
+        searches: 200,
         watch_seconds: 10,
     };
     const SMOKE: Self = Self {
@@ -65,6 +71,8 @@ impl Size {
         parked_signalled: 20,
         recover: 100,
         programs: 8,
+        pieces: 200,
+        searches: 4,
         watch_seconds: 1,
     };
 }
@@ -108,6 +116,10 @@ pub fn run(args: &Bench) -> anyhow::Result<Exit> {
     if wanted("programs") {
         tell(args, "programs of agents");
         report.insert("programs".to_owned(), programs::measure(size)?);
+    }
+    if wanted("memory") {
+        tell(args, "searches of memory");
+        report.insert("memory".to_owned(), memory::measure(size)?);
     }
     if args.json {
         print::json(&Value::Object(report))
