@@ -4,12 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use baton_core::id::TenantId;
+use baton_ports::index::{Collection, Index};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 
 /// Bounds of durations, in seconds (seed 004).
 const SECONDS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 /// How often samples are folded, so that a process nobody scrapes does not keep them all.
 const UPKEEP: Duration = Duration::from_secs(5);
+/// How often it is looked at how much there is: other processes add to the same database.
+const GLANCE: Duration = Duration::from_secs(15);
 
 /// Counts from here on; the value writes what was counted. Needs a runtime to fold samples on.
 pub fn install() -> anyhow::Result<Arc<dyn Fn() -> String + Send + Sync>> {
@@ -24,4 +28,48 @@ pub fn install() -> anyhow::Result<Arc<dyn Fn() -> String + Send + Sync>> {
         }
     });
     Ok(Arc::new(move || handle.render()))
+}
+
+/// Says from here on how many pieces can be found (`vector_store_size_total`), and what memory the process has
+/// (`memory_usage_bytes`), by the names of seed 004.
+pub async fn watch(index: Arc<dyn Index>, tenant: TenantId) {
+    look(&*index, &tenant).await;
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(GLANCE).await;
+            look(&*index, &tenant).await;
+        }
+    });
+}
+
+/// What cannot be read keeps the value it had.
+async fn look(index: &dyn Index, tenant: &TenantId) {
+    for collection in Collection::ALL {
+        if let Ok(generations) = index.generations(tenant, collection).await {
+            let live = generations.iter().find(|generation| generation.live);
+            let pieces = live.map_or(0, |generation| generation.pieces);
+            #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
+            metrics::gauge!("vector_store_size_total", "type" => word(collection)).set(pieces as f64);
+        }
+    }
+    if let Some(bytes) = resident() {
+        metrics::gauge!("memory_usage_bytes", "component" => "process").set(bytes);
+    }
+}
+
+/// The seed's word for a collection.
+fn word(collection: Collection) -> &'static str {
+    match collection {
+        Collection::Knowledge => "knowledge_base",
+        Collection::Conversations => "conversation",
+        Collection::Executions => "execution",
+    }
+}
+
+/// Bytes of memory that the process holds; nothing where the system does not tell.
+fn resident() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: f64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kibibytes * 1_024.0)
 }

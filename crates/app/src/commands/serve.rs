@@ -27,6 +27,7 @@ pub async fn run(folder: &Path, args: cli::Serve) -> anyhow::Result<Exit> {
     if let Some(note) = saved.workflows.note() {
         print::note(format_args!("note: {note}"));
     }
+    metrics::watch(Arc::new(system.store.clone()), system.tenant.clone()).await;
     let listener = listen(&args.listen).await?;
     let at = listener.local_addr().context("the address it listens at cannot be read")?;
     let engine = system.engine().await?;
