@@ -2,7 +2,7 @@
 
 mod add;
 mod eval;
-mod folder;
+pub mod folder;
 mod reindex;
 mod search;
 

@@ -46,10 +46,12 @@ pub async fn run(folder: &Path, args: cli::Test) -> anyhow::Result<Exit> {
     Ok(if failed == 0 { Exit::Completed } else { Exit::Failed })
 }
 
-/// Models are scripted and mail stays in the outbox, whatever the settings say: a test speaks to nobody.
+/// Models are scripted, mail stays in the outbox and texts are embedded here, whatever the settings say: a test speaks to
+/// nobody.
 fn indoors(project: &mut Project) {
     project.settings.models.script_only();
     project.settings.tools.email = baton_tools::settings::Email::default();
+    project.settings.memory.embedder = baton_memory::Provider::Builtin;
 }
 
 /// The tests asked for, all of them read and checked before the first runs.

@@ -16,6 +16,7 @@ use baton_store::sqlite::{self, Store};
 use super::case::{Act, Case};
 use super::clock::Standing;
 use crate::Misuse;
+use crate::commands::knowledge::folder;
 use crate::commands::run::{message, signal};
 use crate::follow::{Awaited, Delivered, Follower, Open};
 use crate::project::{Project, shown};
@@ -76,6 +77,10 @@ impl Stage {
         // Time is moved, never waited for: a run that waits for an instant is looked for, not slept over.
         system.options.keep_awake = Duration::ZERO;
         system.options.poll = GLANCE;
+        let knowledge = project.root.join(folder::FOLDER);
+        if knowledge.is_dir() {
+            folder::load(&system.memory, &system.tenant, &knowledge).await?;
+        }
         let version = save(&mut system, project, case).await?;
         let engine = system.engine().await?;
         let mut follower = Follower::new(&engine, &system).by_moved_clock();
