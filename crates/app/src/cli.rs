@@ -2,6 +2,7 @@
 
 mod knowledge;
 pub mod models;
+mod tools;
 
 use std::path::PathBuf;
 
@@ -11,6 +12,7 @@ pub use knowledge::{
     Knowledge, KnowledgeAdd, KnowledgeEval, KnowledgeForget, KnowledgeList, KnowledgeReindex, KnowledgeRemove,
     KnowledgeSearch, Mode,
 };
+pub use tools::{Tools, ToolsList};
 
 /// Runs one list may show.
 const RUNS_LISTED_MAX: i64 = 100_000;
@@ -51,6 +53,9 @@ pub enum Command {
     /// Look at agents, register them and take them out.
     #[command(subcommand)]
     Agents(Agents),
+    /// Look at tools: what can be called, and what of the project's documents cannot.
+    #[command(subcommand)]
+    Tools(Tools),
     /// Look at models: what they cost, why each was asked, what choosing saves.
     #[command(subcommand)]
     Models(models::Models),

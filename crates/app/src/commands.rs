@@ -19,6 +19,7 @@ mod run;
 mod runs;
 mod serve;
 mod test;
+mod tools;
 mod validate;
 
 use baton_tools::sandbox::child;
@@ -37,6 +38,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Serve(args) => wait(serve::run(&project, args)),
         Command::Knowledge(args) => wait(knowledge::run(&project, args)),
         Command::Generate(args) => wait(generate::run(&project, args)),
+        Command::Tools(args) => wait(tools::run(&project, args)),
         Command::Agents(args) => wait(agents::run(&project, args)),
         Command::Costs(args) => wait(costs::run(&project, &args)),
         Command::Budgets(args) => wait(budgets::run(&project, &args)),

@@ -32,6 +32,8 @@ pub struct Project {
     /// Those of them that the project's own files define.
     pub own_agents: BTreeSet<String>,
     pub tools: Vec<baton_tools::Definition>,
+    /// By file: what of the OpenAPI documents no tool can use.
+    pub unsupported: Vec<(String, baton_tools::Unsupported)>,
     pub replies: Vec<baton_models::ScriptFile>,
     pub workflows: Vec<Source>,
 }
@@ -54,9 +56,11 @@ impl Project {
             }
         }
         prompts::put(&mut agents, &root.join("prompts"))?;
-        let mut tools = Vec::new();
+        let (mut tools, mut unsupported) = (Vec::new(), Vec::new());
         for file in yaml_files(&root.join("tools"))? {
-            tools.extend(tools_of(&file)?);
+            let parsed = tools_of(root, &file)?;
+            tools.extend(parsed.tools);
+            unsupported.extend(parsed.unsupported.into_iter().map(|part| (shown(&file), part)));
         }
         let mut replies = Vec::new();
         for file in yaml_files(&root.join("replies"))? {
@@ -66,7 +70,7 @@ impl Project {
         for file in yaml_files(&root.join("workflows"))? {
             workflows.push(Source { text: read(&file)?, file });
         }
-        Ok(Self { root: root.to_owned(), settings, agents, own_agents, tools, replies, workflows })
+        Ok(Self { root: root.to_owned(), settings, agents, own_agents, tools, unsupported, replies, workflows })
     }
 
     /// Checks every workflow, those that others run first. Each file with what was found in it.
@@ -155,8 +159,46 @@ pub fn agents_of(file: &Path) -> anyhow::Result<Vec<(String, Agent)>> {
         .collect()
 }
 
-fn tools_of(file: &Path) -> anyhow::Result<Vec<baton_tools::Definition>> {
-    let document = read_value(file)?;
+fn tools_of(root: &Path, file: &Path) -> anyhow::Result<baton_tools::Parsed> {
+    let mut document = read_value(file)?;
+    for_each_tool(&mut document, |tool| lay_in(root, file, tool))?;
     baton_tools::Definition::parse(document)
         .map_err(|error| misfit::misfit(file, &error.to_string(), "tools are in docs/recipes/add-a-tool.md").into())
+}
+
+fn for_each_tool(document: &mut Value, act: impl Fn(&mut Value) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    match document {
+        Value::Array(tools) => tools.iter_mut().try_for_each(act),
+        Value::Object(fields) => match fields.get_mut("tools") {
+            Some(Value::Array(tools)) => tools.iter_mut().try_for_each(act),
+            Some(_) | None => act(document),
+        },
+        _ => Ok(()),
+    }
+}
+
+/// Where a definition names an OpenAPI document by its file in the project, puts the document there.
+fn lay_in(root: &Path, file: &Path, tool: &mut Value) -> anyhow::Result<()> {
+    let Some(Value::String(named)) = tool.get("document") else { return Ok(()) };
+    let path = root.join(named);
+    if !path.is_file() {
+        let message = format!("{}: `document: {named}` is no file of the project", shown(file));
+        return Err(Misuse::new(message)
+            .hint("write its path from the project's folder, such as `apis/shop.yaml`")
+            .into());
+    }
+    let document = document_of(&path)?;
+    if let Some(fields) = tool.as_object_mut() {
+        fields.insert("document".to_owned(), document);
+    }
+    Ok(())
+}
+
+/// JSON may be as large as a file may be; YAML as large as a definition.
+fn document_of(path: &Path) -> anyhow::Result<Value> {
+    if path.extension().is_none_or(|end| end != "json") {
+        return read_value(path);
+    }
+    let text = read(path)?;
+    serde_json::from_slice(&text).map_err(|error| Misuse::new(format!("{} is no JSON: {error}", shown(path))).into())
 }

@@ -65,7 +65,7 @@ async fn measure(registry: &Registry, call: impl Fn(usize) -> Call) -> Result<To
 
 fn registry() -> Result<Registry, Box<dyn std::error::Error>> {
     let config: Config = serde_json::from_value(json!({"approval_from": "high", "rate": "100000/s"}))?;
-    let definitions = Definition::parse(json!([find_customer()]))?;
+    let definitions = Definition::parse(json!([find_customer()]))?.tools;
     let services = Services::new(Arc::new(Nothing), Arc::new(SystemClock));
     Ok(Registry::with_defined(config, definitions, &services)?)
 }

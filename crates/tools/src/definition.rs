@@ -1,4 +1,4 @@
-//! Tools that a project defines in `tools/*.yaml`: scripts and HTTP request templates. The app reads the files; here
+//! Tools that a project defines in `tools/*.yaml`: scripts, HTTP request templates, OpenAPI documents. The app reads the files; here
 //! they are JSON already.
 
 mod http;
@@ -16,6 +16,7 @@ pub(crate) use profile::Profile;
 pub(crate) use script::{Fault as ScriptedFault, NAMES as SCRIPT_NAMES, Reply, Rule, Script, When};
 
 use crate::error::Error;
+use crate::openapi::{self, Operation, Unsupported};
 
 /// Tools in one document.
 const TOOLS_MAX: usize = 1_000;
@@ -33,6 +34,16 @@ pub(crate) enum Kind {
     Script(Script),
     /// An HTTP request template.
     Http(Box<Http>),
+    /// One of an OpenAPI document.
+    Operation(Box<Operation>),
+}
+
+/// What a document of definitions holds.
+#[derive(Clone, Debug, Default)]
+pub struct Parsed {
+    pub tools: Vec<Definition>,
+    /// Parts of OpenAPI documents that no tool can use, or not fully.
+    pub unsupported: Vec<Unsupported>,
 }
 
 impl Definition {
@@ -41,7 +52,7 @@ impl Definition {
     /// # Errors
     /// Names the tool, the place in it and what is wrong: a field there is not, an expression that does not parse, a
     /// class that the tool cannot keep.
-    pub fn parse(document: Value) -> Result<Vec<Self>, Error> {
+    pub fn parse(document: Value) -> Result<Parsed, Error> {
         let tools = match document {
             Value::Array(tools) => tools,
             Value::Object(mut fields) if fields.len() == 1 && fields.get("tools").is_some_and(Value::is_array) => {
@@ -56,14 +67,16 @@ impl Definition {
             let reason = format!("a document holds {} tools and may hold {TOOLS_MAX}", tools.len());
             return Err(Error::Definition { tool: String::new(), place: "tools".to_owned(), reason });
         }
-        tools.into_iter().map(Self::one).collect()
+        let mut parsed = Parsed::default();
+        tools.into_iter().try_for_each(|tool| Self::read(tool, &mut parsed))?;
+        Ok(parsed)
     }
 
     pub fn name(&self) -> &str {
         &self.profile.name
     }
 
-    fn one(tool: Value) -> Result<Self, Error> {
+    fn read(tool: Value, parsed: &mut Parsed) -> Result<(), Error> {
         let Value::Object(mut fields) = tool else {
             let reason = "a tool is an object with `name` and `kind`".to_owned();
             return Err(Error::Definition { tool: String::new(), place: String::new(), reason });
@@ -77,18 +90,25 @@ impl Definition {
             Some("script") => {
                 let script = Script::read(fields, &profile).map_err(wrong)?;
                 let profile = script.complete(profile);
-                Ok(Self { profile, kind: Kind::Script(script) })
+                parsed.tools.push(Self { profile, kind: Kind::Script(script) });
             }
             Some("http") => {
                 let http = Http::read(fields).map_err(wrong)?;
                 let profile = http.complete(profile).map_err(wrong)?;
-                Ok(Self { profile, kind: Kind::Http(Box::new(http)) })
+                parsed.tools.push(Self { profile, kind: Kind::Http(Box::new(http)) });
+            }
+            Some("openapi") => {
+                let (tools, unsupported) = openapi::read(&profile, fields).map_err(wrong)?;
+                parsed.tools.extend(tools);
+                parsed.unsupported.extend(unsupported);
             }
             Some(other) => {
-                Err(wrong(Mistake::at("kind", format!("`{other}` is no kind; there are `script` and `http`"))))
+                let reason = format!("`{other}` is no kind; there are `script`, `http` and `openapi`");
+                return Err(wrong(Mistake::at("kind", reason)));
             }
-            None => Err(wrong(Mistake::at("kind", "say `kind: script` or `kind: http`"))),
+            None => return Err(wrong(Mistake::at("kind", "say `kind: script`, `kind: http` or `kind: openapi`"))),
         }
+        Ok(())
     }
 }
 
@@ -111,12 +131,12 @@ impl Mistake {
 }
 
 /// Reads a part of a definition; what it does not know is refused by name.
-fn read<T: DeserializeOwned>(place: &str, fields: Map<String, Value>) -> Result<T, Mistake> {
+pub(crate) fn read<T: DeserializeOwned>(place: &str, fields: Map<String, Value>) -> Result<T, Mistake> {
     serde_json::from_value(Value::Object(fields)).map_err(|error| Mistake::at(place, error.to_string()))
 }
 
 /// Compiles templates, which may name only what a call knows.
-fn template(place: &str, source: &Value, known: &[&str]) -> Result<Params, Mistake> {
+pub(crate) fn template(place: &str, source: &Value, known: &[&str]) -> Result<Params, Mistake> {
     let params = Params::parse(source, Dialect::Edges).map_err(|error| {
         let hint = error.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
         Mistake::at(place, format!("{}{hint}", error.message))

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::definition::{Definition, Kind};
 use crate::error::Error;
 use crate::kinds::execute_code::{self, Execution};
-use crate::kinds::{calculator, filter_list, http, http_request, script, transform_json};
+use crate::kinds::{calculator, filter_list, http, http_request, operation, script, transform_json};
 use crate::outbound::Outbound;
 use crate::providers::{calendar, crm, email, memory, message, payment, ticket};
 
@@ -73,6 +73,7 @@ pub(crate) fn entries(config: &Config, definitions: Vec<Definition>, services: &
         entries.push(match definition.kind {
             Kind::Script(script) => script::entry(definition.profile, script, records.clone(), clock.clone()),
             Kind::Http(http) => http::entry(definition.profile, *http, outbound.clone(), secrets.clone()),
+            Kind::Operation(called) => operation::entry(definition.profile, *called, outbound.clone(), secrets.clone()),
         });
     }
     Ok(entries)

@@ -49,7 +49,7 @@ impl World {
     fn over(config: Value, definitions: Value, and: impl FnOnce(Services) -> Services) -> Self {
         let config: Config = serde_json::from_value(config).unwrap();
         let (records, clock) = (Arc::new(Memory::default()), Arc::new(SetClock::at(NOW)));
-        let definitions = Definition::parse(definitions).unwrap();
+        let definitions = Definition::parse(definitions).unwrap().tools;
         let services = and(Services::new(records.clone(), clock.clone()));
         let registry = Registry::with_defined(config, definitions, &services).unwrap();
         Self { registry: Arc::new(registry), records, clock }
@@ -103,6 +103,12 @@ impl World {
     pub(crate) async fn refused(&self, key: &str, tool: &str, arguments: Value) -> (String, String) {
         not_done(self.send(&self.call(key, tool, arguments)).await.outcome)
     }
+}
+
+/// A registry with these tools beside the shipped ones.
+pub(crate) fn registry(definitions: Vec<Definition>) -> Registry {
+    let services = Services::new(Arc::new(Memory::default()), Arc::new(SetClock::at(NOW)));
+    Registry::with_defined(Config::default(), definitions, &services).unwrap()
 }
 
 #[track_caller]

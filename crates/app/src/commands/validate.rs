@@ -111,6 +111,7 @@ fn shipped() -> anyhow::Result<Catalog> {
         agents: baton_engine::shipped_agents(),
         own_agents: BTreeSet::new(),
         tools: Vec::new(),
+        unsupported: Vec::new(),
         replies: Vec::new(),
         workflows: Vec::new(),
     };

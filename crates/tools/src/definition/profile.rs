@@ -4,17 +4,21 @@ use std::time::Duration;
 
 use baton_core::money::Usd;
 use baton_core::tool::{Class, Compensation, Facts, Retry};
+use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{Mistake, read};
 use crate::catalogue::{Action, Entry, Risk};
 use crate::check::Schema;
+use crate::openapi::Operation;
 use crate::rate::Rate;
 use crate::shipped::TIMEOUT;
 use crate::tool::Tool;
 
 const NAME_BYTES_MAX: usize = 128;
+/// Of what an OpenAPI document says of an operation: models are told all of it at each step.
+const DESCRIPTION_BYTES_MAX: usize = 1_000;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -90,6 +94,41 @@ impl Profile {
 
     pub(super) fn of_class(self, class: Class) -> Self {
         Self { class: Some(class), ..self }
+    }
+
+    /// What one operation of an OpenAPI document says of itself, the rest as the definition says for all of them.
+    pub(crate) fn of_operation(
+        &self,
+        name: String,
+        description: String,
+        parameters: Value,
+        operation: &Operation,
+        trusted: bool,
+    ) -> Self {
+        let class = match &operation.method {
+            &Method::GET | &Method::HEAD | &Method::OPTIONS => Class::Read,
+            _ if operation.idempotency_header.is_some() => Class::Keyed,
+            &Method::PUT | &Method::DELETE => Class::Keyed,
+            _ => Class::Once,
+        };
+        let by_method = match (class.acts(), &operation.method) {
+            (false, _) => Risk::Low,
+            (true, &Method::DELETE) => Risk::High,
+            (true, _) => Risk::Medium,
+        };
+        let unseen = if class.acts() { Risk::High } else { Risk::Medium };
+        let irreversible = || "its document does not say how it is undone".to_owned();
+        let mut description = description;
+        description.truncate(description.floor_char_boundary(DESCRIPTION_BYTES_MAX));
+        Self {
+            name,
+            description,
+            class: Some(class),
+            parameters,
+            risk: self.risk.or(Some(if trusted { by_method } else { unseen })),
+            irreversible: class.acts().then(|| self.irreversible.clone().unwrap_or_else(irreversible)),
+            ..self.clone()
+        }
     }
 
     /// The catalogue's entry.

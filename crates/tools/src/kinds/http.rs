@@ -166,7 +166,7 @@ fn url(template: &HttpTemplate, names: &Scene<'_>) -> Result<Url, Failure> {
 }
 
 /// RFC 3986: everything but the unreserved characters is written as its bytes.
-fn encode(path: &mut String, text: &str) {
+pub(super) fn encode(path: &mut String, text: &str) {
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
             path.push(char::from(byte));
@@ -203,7 +203,7 @@ impl ErrorRule {
 }
 
 /// What of an answer is the tool's result. An act that was done is done, even if its answer cannot be read.
-fn result(expression: Option<&str>, answer: &Answer, class: Class) -> Result<Value, Failure> {
+pub(super) fn result(expression: Option<&str>, answer: &Answer, class: Class) -> Result<Value, Failure> {
     if answer.truncated {
         if class.acts() {
             return Ok(json!({"status": answer.status, "truncated": true}));
@@ -223,16 +223,16 @@ fn document<'d>(seen: &'d Value, request: &'d Request) -> Document<'d> {
     Document::new(seen, request.call.at.to_timestamp()).in_zone(request.zone())
 }
 
-fn expression(place: &str, error: &EvalError) -> Failure {
+pub(super) fn expression(place: &str, error: &EvalError) -> Failure {
     let hint = error.hint.as_deref().map(|hint| format!("; {hint}")).unwrap_or_default();
     Failure::refused(code::EXPRESSION_FAILED, format!("`{place}`: {}{hint}", error.message))
 }
 
 /// A call as a request template's names.
-struct Scene<'r> {
-    request: &'r Request,
+pub(super) struct Scene<'r> {
+    pub(super) request: &'r Request,
     /// Only where what is written is shown nowhere.
-    secrets: Option<&'r BTreeMap<String, Secret>>,
+    pub(super) secrets: Option<&'r BTreeMap<String, Secret>>,
 }
 
 impl Names for Scene<'_> {

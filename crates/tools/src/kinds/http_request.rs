@@ -27,7 +27,7 @@ pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempote
 /// The longest key that services commonly take; a longer one is hashed.
 const KEY_BYTES_MAX: usize = 255;
 /// Headers that belong to the connection, or would speak to a proxy or another host than the one that was checked.
-const NOT_TAKEN: &[&str] = &[
+pub(crate) const NOT_TAKEN: &[&str] = &[
     "connection",
     "content-length",
     "expect",

@@ -301,7 +301,7 @@ async fn a_projects_own_tool_stands_in_for_a_shipped_one_and_its_presets() {
         json!({"name": "google_calendar", "kind": "script", "class": "read", "results": [{"output": {"mine": true}}]});
     let world = World::defining(json!({}), own.clone());
     assert_eq!(world.done("k", "check_availability", json!({"date": "x"})).await["mine"], true);
-    let twice = Definition::parse(json!([own, own])).unwrap();
+    let twice = Definition::parse(json!([own, own])).unwrap().tools;
     let error = Registry::with_defined(Config::default(), twice, &world.services()).err().unwrap();
     assert_eq!(error, Error::DefinedTwice { name: "google_calendar".to_owned() });
 }

@@ -150,7 +150,7 @@ fn one(file: &Path, root: &Path, test: Value) -> Result<Case, String> {
     check(&written.expect)?;
     let tools = match written.tools {
         Value::Null => Vec::new(),
-        tools => baton_tools::Definition::parse(tools).map_err(|error| error.to_string())?,
+        tools => baton_tools::Definition::parse(tools).map_err(|error| error.to_string())?.tools,
     };
     Ok(Case {
         file: file.to_owned(),

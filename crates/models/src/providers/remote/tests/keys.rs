@@ -1,6 +1,7 @@
 //! Keys go where they must and are told nowhere.
 
-use std::sync::{Arc, Mutex};
+use std::cell::RefCell;
+use std::sync::{Arc, Once};
 
 use baton_core::money::Usd;
 use baton_ports::models::ApiKey;
@@ -19,13 +20,33 @@ async fn a_consumers_key_goes_before_the_providers_own() {
     assert!(heard.contains("bearer consumer-key") && !heard.contains(KEY), "{heard}");
 }
 
-/// What is logged on this thread, down to the finest.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+thread_local! {
+    static LOGGED: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+}
+
+/// Where a thread that listens keeps what it logs.
+struct Log;
+
+impl Log {
+    /// Down to the finest. One subscriber serves the whole process: one of a thread's own may miss a line that another
+    /// thread came to first.
+    fn listen() {
+        static SUBSCRIBER: Once = Once::new();
+        SUBSCRIBER.call_once(|| {
+            let all = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(|| Log).finish();
+            tracing::subscriber::set_global_default(all).expect("the only one");
+        });
+        LOGGED.set(Some(Vec::new()));
+    }
+
+    fn heard() -> String {
+        String::from_utf8_lossy(&LOGGED.take().expect("it listened")).into_owned()
+    }
+}
 
 impl std::io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("a lock").extend_from_slice(bytes);
+        LOGGED.with_borrow_mut(|logged| logged.iter_mut().for_each(|logged| logged.extend_from_slice(bytes)));
         Ok(bytes.len())
     }
 
@@ -36,11 +57,7 @@ impl std::io::Write for Log {
 
 #[tokio::test]
 async fn no_key_and_no_word_of_a_customers_is_logged() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber =
-        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
-    let guard = tracing::subscriber::set_default(subscriber);
+    Log::listen();
     for stream in [false, true] {
         let call = |call: Call| Call { key: Some(ApiKey::new("consumer-key")), ..call };
         let call = |base: Call| if stream { call(base).streaming() } else { call(base) };
@@ -49,8 +66,7 @@ async fn no_key_and_no_word_of_a_customers_is_logged() {
         outcome(answer, call).await.expect("a reply");
         failure(Answer::new(401, &[], testdata!("openai/error_401.json")), call).await;
     }
-    drop(guard);
-    let logged = String::from_utf8_lossy(&log.0.lock().expect("a lock")).into_owned();
+    let logged = Log::heard();
     assert!(logged.contains("a model replied"), "{logged}");
     for secret in [KEY, "consumer-key", "Hello!", "assist you", "Hola"] {
         assert!(!logged.contains(secret), "{secret}: {logged}");

@@ -1,0 +1,112 @@
+use baton_core::tool::Outcome;
+use serde_json::{Map, Value, json};
+
+use crate::testing::service::{Asked, Says, Service, json as answer};
+use crate::testing::{World, not_done};
+
+fn document() -> Value {
+    let query = |name: &str, more: Value| {
+        let mut parameter = json!({"name": name, "in": "query", "schema": {}});
+        parameter.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        parameter
+    };
+    json!({
+        "openapi": "3.1.0",
+        "paths": {
+            "/orders/{id}/compare/{from}...{to}": {"get": {"operationId": "compare", "parameters": [
+                {"name": "id", "in": "path", "required": true, "schema": {"type": "string"}},
+                {"name": "from", "in": "path", "required": true, "schema": {"type": "string"}},
+                {"name": "to", "in": "path", "required": true, "schema": {"type": "string"}},
+                query("id", json!({})),
+                query("tags", json!({})),
+                query("ids", json!({"explode": false})),
+                query("filter", json!({"style": "deepObject"})),
+                {"name": "X-Trace", "in": "header", "schema": {"type": "string"}},
+                {"name": "session", "in": "cookie", "schema": {"type": "string"}}
+            ]}},
+            "/orders": {
+                "post": {"operationId": "order", "security": [{"token": []}], "requestBody": {
+                    "content": {"application/json": {"schema": {"type": "object"}}}}},
+                "put": {"operationId": "form", "security": [{"basic": []}], "requestBody": {
+                    "content": {"application/x-www-form-urlencoded": {"schema": {"type": "object"}}}}}
+            }
+        },
+        "components": {"securitySchemes": {
+            "token": {"type": "http", "scheme": "bearer"}, "basic": {"type": "http", "scheme": "basic"}
+        }}
+    })
+}
+
+async fn world() -> (World, Service) {
+    let service = Service::start(|asked: &Asked| {
+        let headers: Map<_, _> =
+            asked.headers.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
+        answer(200, &json!({"target": asked.target, "headers": headers, "body": asked.body}))
+    })
+    .await;
+    let tool = json!({
+        "name": "shop", "kind": "openapi", "document": document(), "server": service.url("/v1"),
+        "auth": {"token": "{{ secrets.token }}", "basic": "ana:{{ secrets.token }}"}
+    });
+    (World::defining(json!({"secrets": {"token": "s3cr3t"}}), tool), service)
+}
+
+#[tokio::test]
+async fn arguments_go_where_the_document_says() {
+    let (world, _service) = world().await;
+    let arguments = json!({
+        "id": "a/b", "from": "1", "to": "é", "id_query": 7, "tags": ["x", "y z"], "ids": [1, 2],
+        "filter": {"state": "open"}, "X-Trace": "t1", "session": "s 1"
+    });
+    let said = world.done("k", "shop.compare", arguments).await;
+    assert_eq!(
+        said["target"],
+        "/v1/orders/a%2Fb/compare/1...%C3%A9?id=7&tags=x&tags=y+z&ids=1%2C2&filter%5Bstate%5D=open"
+    );
+    assert_eq!((&said["headers"]["x-trace"], &said["headers"]["cookie"]), (&json!("t1"), &json!("session=s%201")));
+}
+
+#[tokio::test]
+async fn bodies_and_keys_are_sent_as_the_document_says() {
+    let (world, _service) = world().await;
+    let said = world.done("k", "shop.order", json!({"body": {"n": 1}})).await;
+    assert_eq!((&said["body"], &said["headers"]["authorization"]), (&json!("{\"n\":1}"), &json!("Bearer s3cr3t")));
+    assert_eq!(said["headers"]["content-type"], "application/json");
+    let said = world.done("k2", "shop.form", json!({"body": {"a": [1, 2], "b": {"c": "d e"}}})).await;
+    assert_eq!(said["body"], "a%5B%5D=1&a%5B%5D=2&b%5Bc%5D=d%20e");
+    assert_eq!(said["headers"]["authorization"], "Basic YW5hOnMzY3IzdA==");
+}
+
+#[tokio::test]
+async fn no_argument_leads_out_of_its_part_of_the_path() {
+    let (world, _service) = world().await;
+    for id in ["..", ".", ""] {
+        let (code, _) = world.refused("k", "shop.compare", json!({"id": id, "from": "1", "to": "2"})).await;
+        assert_eq!(code, "INVALID_PARAMETERS", "{id}");
+    }
+}
+
+#[tokio::test]
+async fn a_document_alone_does_not_open_the_way_to_this_machine() {
+    let service = Service::start(|_: &Asked| Says::Answer(200, String::new(), "inside".to_owned())).await;
+    let mut document = document();
+    document["servers"] = json!([{"url": service.url("/v1")}]);
+    let world = |more: Value| {
+        let mut tool = json!({"name": "shop", "kind": "openapi", "document": document});
+        tool.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        World::defining(json!({}), tool)
+    };
+    let order = json!({"body": {}});
+    assert_eq!(world(json!({})).refused("k", "shop.order", order.clone()).await.0, "ADDRESS_NOT_ALLOWED");
+    assert_eq!(world(json!({"trusted": true})).done("k", "shop.order", order).await, "inside");
+}
+
+#[tokio::test]
+async fn what_a_service_refuses_was_not_done() {
+    let service = Service::start(|_: &Asked| Says::Answer(422, String::new(), "no such thing".to_owned())).await;
+    let tool = json!({"name": "shop", "kind": "openapi", "document": document(), "server": service.url("/")});
+    let world = World::defining(json!({}), tool);
+    let outcome = world.send(&world.call("k", "shop.order", json!({"body": {}}))).await.outcome;
+    assert!(matches!(outcome, Outcome::NotDone { retryable: false, .. }), "{outcome:?}");
+    assert_eq!(not_done(outcome).0, "SERVICE_REJECTED");
+}

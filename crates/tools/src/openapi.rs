@@ -1,0 +1,241 @@
+//! Tools out of an OpenAPI document, 3.0 or 3.1: each operation is one. What cannot be called is named by its path in the
+//! document; the rest is there all the same.
+//!
+//! The document is given as JSON; whoever reads files and addresses has read it. References lead within it. Nothing is
+//! loaded when a tool is called.
+
+mod auth;
+mod operation;
+mod parameter;
+mod schema;
+mod within;
+
+use std::collections::BTreeSet;
+
+use baton_core::expr::Params;
+use reqwest::{Method, Url};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+pub(crate) use auth::{Credential, Place as CredentialPlace};
+pub(crate) use operation::{Body, Media, Operation, Part};
+pub(crate) use parameter::{Parameter, Place, Style};
+
+use crate::definition::{Definition, Kind, Mistake, Profile, template};
+use within::Within;
+
+/// Tools of one document.
+const OPERATIONS_MAX: usize = 10_000;
+/// Bytes of a name; models take 64 at most.
+const NAME_BYTES_MAX: usize = 64;
+const METHODS: &[&str] = &["get", "put", "post", "delete", "options", "head", "patch"];
+
+/// What a definition of `kind: openapi` says besides what all tools may say.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    document: Value,
+    /// Where the service is, if the document does not say or says another place.
+    #[serde(default)]
+    server: Option<String>,
+    /// By the name of the security scheme: what is sent as the key, the token, or `user:password`.
+    #[serde(default)]
+    auth: Map<String, Value>,
+    /// Operations by id, `*` standing for anything; all of them unless told.
+    #[serde(default)]
+    include: Vec<String>,
+    #[serde(default)]
+    exclude: Vec<String>,
+    /// Whether a person vouches that operations do what their methods say.
+    #[serde(default)]
+    trusted: bool,
+}
+
+/// A part of a document that no tool can use, or not fully.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsupported {
+    /// Where in the document: `paths./pets.post.requestBody`.
+    pub place: String,
+    pub reason: String,
+}
+
+/// The tools of a document, and what is not among them.
+pub(crate) fn read(
+    profile: &Profile,
+    fields: Map<String, Value>,
+) -> Result<(Vec<Definition>, Vec<Unsupported>), Mistake> {
+    let written: Written = crate::definition::read("", fields)?;
+    let version = version(&written.document)?;
+    let source = Source {
+        root: Within::new(&written.document),
+        version,
+        server: written.server.as_deref(),
+        auth: credentials(&written.auth)?,
+        trusted: written.trusted,
+        profile,
+    };
+    let mut taken = Taken::default();
+    for (path, item) in source.root.field("paths").fields() {
+        let item = match item.resolved() {
+            Ok(item) => item,
+            Err(reason) => {
+                taken.unsupported.push(Unsupported { place: item.place(), reason });
+                continue;
+            }
+        };
+        for method in METHODS {
+            let operation = item.field(method);
+            if operation.is_null() || !wanted(&written, &id(&operation, method, path)) {
+                continue;
+            }
+            if taken.tools.len() >= OPERATIONS_MAX {
+                let reason = format!("has more than {OPERATIONS_MAX} operations; choose among them with `include`");
+                return Err(Mistake::at("document", reason));
+            }
+            source.take(path, &item, method, &operation, &mut taken);
+        }
+    }
+    Ok((taken.tools, taken.unsupported))
+}
+
+/// What all operations of a document have in common.
+struct Source<'d> {
+    root: Within<'d>,
+    version: Version,
+    server: Option<&'d str>,
+    auth: Vec<(String, Params)>,
+    trusted: bool,
+    profile: &'d Profile,
+}
+
+/// The dialect of schemas that a document speaks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Version {
+    /// `nullable` and boolean bounds.
+    V30,
+    /// JSON Schema 2020-12.
+    V31,
+}
+
+#[derive(Default)]
+struct Taken {
+    tools: Vec<Definition>,
+    names: BTreeSet<String>,
+    unsupported: Vec<Unsupported>,
+}
+
+impl Source<'_> {
+    fn take(&self, path: &str, item: &Within<'_>, method: &str, written: &Within<'_>, taken: &mut Taken) {
+        let id = id(written, method, path);
+        match operation::read(self, path, item, method, written, &mut taken.unsupported) {
+            Ok((operation, parameters)) => {
+                let name = free_name(&self.profile.name, &id, &taken.names);
+                taken.names.insert(name.clone());
+                let profile =
+                    self.profile.of_operation(name, description(written), parameters, &operation, self.trusted);
+                taken.tools.push(Definition { profile, kind: Kind::Operation(Box::new(operation)) });
+            }
+            Err(unsupported) => taken.unsupported.push(unsupported),
+        }
+    }
+}
+
+fn version(document: &Value) -> Result<Version, Mistake> {
+    let says = document.get("openapi").and_then(Value::as_str);
+    match says {
+        Some(version) if version.starts_with("3.0") => Ok(Version::V30),
+        Some(version) if version.starts_with("3.1") => Ok(Version::V31),
+        Some(version) => Err(Mistake::at("document", format!("speaks OpenAPI {version}; 3.0 and 3.1 are understood"))),
+        None if document.get("swagger").is_some() => {
+            Err(Mistake::at("document", "speaks Swagger 2.0; convert it to OpenAPI 3 first"))
+        }
+        None => Err(Mistake::at("document", "is no OpenAPI document: it has no `openapi` with a version")),
+    }
+}
+
+fn credentials(auth: &Map<String, Value>) -> Result<Vec<(String, Params)>, Mistake> {
+    let read = |(scheme, value): (&String, &Value)| {
+        Ok((scheme.clone(), template(&format!("auth.{scheme}"), value, &["secrets", "tenant"])?))
+    };
+    auth.iter().map(read).collect()
+}
+
+/// The operation's id; method and path where it has none.
+fn id(operation: &Within<'_>, method: &str, path: &str) -> String {
+    operation.field("operationId").text().map_or_else(|| format!("{method}{path}"), str::to_owned)
+}
+
+fn wanted(written: &Written, id: &str) -> bool {
+    let among = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, id));
+    (written.include.is_empty() || among(&written.include)) && !among(&written.exclude)
+}
+
+/// `*` stands for anything.
+fn matches(pattern: &str, text: &str) -> bool {
+    let mut pieces = pattern.split('*');
+    let Some(mut rest) = text.strip_prefix(pieces.next().unwrap_or_default()) else { return false };
+    let mut last = None;
+    for piece in pieces {
+        if let Some(between) = last.replace(piece) {
+            let Some((_, after)) = rest.split_once(between) else { return false };
+            rest = after;
+        }
+    }
+    match last {
+        Some(end) => rest.ends_with(end),
+        None => rest.is_empty(),
+    }
+}
+
+/// `NAME.ID` in letters that a tool's name may have, short enough, and nobody else's.
+fn free_name(source: &str, id: &str, taken: &BTreeSet<String>) -> String {
+    let mut name = format!("{source}.");
+    for char in id.chars() {
+        let plain = char.is_ascii_alphanumeric() || matches!(char, '_' | '-');
+        if plain {
+            name.push(char);
+        } else if !name.ends_with(['_', '.']) {
+            name.push('_');
+        }
+    }
+    let name = name.trim_end_matches('_');
+    let shortened = &name[..name.floor_char_boundary(NAME_BYTES_MAX)];
+    if !taken.contains(shortened) {
+        return shortened.to_owned();
+    }
+    let numbered = (2_usize..).map(|number| {
+        let number = format!("_{number}");
+        format!("{}{number}", &name[..name.floor_char_boundary(NAME_BYTES_MAX - number.len())])
+    });
+    numbered.into_iter().find(|name| !taken.contains(name)).unwrap_or_default()
+}
+
+fn description(operation: &Within<'_>) -> String {
+    let text = |field: &str| operation.field(field).text().map(str::trim).filter(|text| !text.is_empty());
+    match (text("summary"), text("description")) {
+        (Some(summary), Some(whole)) if !whole.starts_with(summary) => format!("{summary}\n{whole}"),
+        (_, Some(whole)) => whole.to_owned(),
+        (Some(summary), None) => summary.to_owned(),
+        (None, None) => operation.place(),
+    }
+}
+
+/// Scheme, host and port of a server's address, and the path before every operation's.
+fn origin(server: &str) -> Option<(Url, String)> {
+    let mut url: Url = server.parse().ok()?;
+    if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() || url.password().is_some() {
+        return None;
+    }
+    let base = url.path().trim_end_matches('/').to_owned();
+    url.set_path("/");
+    url.set_query(None);
+    url.set_fragment(None);
+    Some((url, base))
+}
+
+fn method(name: &str) -> Method {
+    Method::from_bytes(name.to_ascii_uppercase().as_bytes()).unwrap_or(Method::GET)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,175 @@
+//! Schemas of arguments: JSON Schema 2020-12 that stands for itself, whatever the document speaks and refers to.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde_json::{Map, Value, json};
+
+use super::within::Within;
+use super::{Unsupported, Version};
+
+/// Schemas that one tool's arguments may lead to; beyond them anything is accepted.
+const DEFINITIONS_MAX: usize = 300;
+const DEPTH_MAX: usize = 64;
+/// Words about a schema that say nothing of what it accepts.
+const LEFT_OUT: &[&str] = &["$schema", "discriminator", "example", "examples", "externalDocs", "nullable", "xml"];
+/// Keywords whose value is a schema, a list of schemas, and schemas by name.
+const ONE: &[&str] = &["additionalProperties", "contains", "else", "if", "items", "not", "propertyNames", "then"];
+const LISTS: &[&str] = &["allOf", "anyOf", "oneOf", "prefixItems"];
+const NAMED: &[&str] = &["$defs", "definitions", "dependentSchemas", "patternProperties", "properties"];
+
+/// Gathers what the schemas of one tool refer to.
+pub(super) struct Schemas<'d, 'n> {
+    root: Within<'d>,
+    version: Version,
+    /// By reference: the name under `$defs`.
+    names: BTreeMap<String, String>,
+    waiting: VecDeque<(String, Within<'d>)>,
+    notes: &'n mut Vec<Unsupported>,
+}
+
+impl<'d, 'n> Schemas<'d, 'n> {
+    pub(super) fn new(root: &Within<'d>, version: Version, notes: &'n mut Vec<Unsupported>) -> Self {
+        Self { root: root.clone(), version, names: BTreeMap::new(), waiting: VecDeque::new(), notes }
+    }
+
+    /// A schema as JSON Schema; what it refers to comes with [`Self::definitions`].
+    pub(super) fn of(&mut self, written: &Within<'_>) -> Value {
+        self.convert(written.value(), &written.place(), 0)
+    }
+
+    /// What the schemas refer to, by name.
+    pub(super) fn definitions(mut self) -> Map<String, Value> {
+        let mut definitions = Map::new();
+        while let Some((name, schema)) = self.waiting.pop_front() {
+            let converted = self.convert(schema.value(), &schema.place(), 0);
+            definitions.insert(name, converted);
+        }
+        definitions
+    }
+
+    fn convert(&mut self, schema: &Value, place: &str, depth: usize) -> Value {
+        let Value::Object(fields) = schema else {
+            return if schema.is_boolean() { schema.clone() } else { json!({}) };
+        };
+        if depth >= DEPTH_MAX {
+            self.note(place, format!("is nested deeper than {DEPTH_MAX}; anything is accepted there"));
+            return json!({});
+        }
+        if let Some(reference) = fields.get("$ref").and_then(Value::as_str) {
+            let nullable = fields.get("nullable") == Some(&Value::Bool(true));
+            let schema = self.referred(reference, place);
+            return if nullable { json!({"anyOf": [schema, {"type": "null"}]}) } else { schema };
+        }
+        let mut converted = Map::new();
+        for (keyword, value) in fields {
+            if let Some(value) = self.keyword(keyword, value, place, depth) {
+                converted.insert(keyword.clone(), value);
+            }
+        }
+        if self.version == Version::V30 {
+            bounds(&mut converted);
+            if fields.get("nullable") == Some(&Value::Bool(true)) {
+                allow_null(&mut converted);
+            }
+        }
+        leave_to_service(&mut converted);
+        Value::Object(converted)
+    }
+
+    fn keyword(&mut self, keyword: &str, value: &Value, place: &str, depth: usize) -> Option<Value> {
+        if LEFT_OUT.contains(&keyword) || keyword.starts_with("x-") {
+            return None;
+        }
+        let inner = |name: &str| format!("{place}.{keyword}.{name}");
+        match value {
+            Value::Object(_) if ONE.contains(&keyword) => {
+                Some(self.convert(value, &format!("{place}.{keyword}"), depth + 1))
+            }
+            Value::Object(named) if NAMED.contains(&keyword) => {
+                let mut converted = Map::new();
+                for (name, schema) in named {
+                    converted.insert(name.clone(), self.convert(schema, &inner(name), depth + 1));
+                }
+                Some(Value::Object(converted))
+            }
+            Value::Array(schemas) if LISTS.contains(&keyword) || keyword == "items" => {
+                let each = schemas.iter().enumerate();
+                let converted = each.map(|(index, schema)| self.convert(schema, &inner(&index.to_string()), depth + 1));
+                Some(Value::Array(converted.collect()))
+            }
+            other => Some(other.clone()),
+        }
+    }
+
+    fn referred(&mut self, reference: &str, place: &str) -> Value {
+        if let Some(name) = self.names.get(reference) {
+            return json!({ "$ref": format!("#/$defs/{name}") });
+        }
+        if self.names.len() >= DEFINITIONS_MAX {
+            self.note(place, format!("leads to more than {DEFINITIONS_MAX} schemas; anything is accepted there"));
+            return json!({});
+        }
+        match self.root.at(reference) {
+            Ok(schema) => {
+                let name = self.free_name(reference);
+                self.names.insert(reference.to_owned(), name.clone());
+                self.waiting.push_back((name.clone(), schema));
+                json!({ "$ref": format!("#/$defs/{name}") })
+            }
+            Err(reason) => {
+                self.note(place, format!("{reason}; anything is accepted there"));
+                json!({})
+            }
+        }
+    }
+
+    fn free_name(&self, reference: &str) -> String {
+        let last = reference.rsplit('/').next().unwrap_or_default();
+        let plain: String =
+            last.chars().map(|char| if char.is_ascii_alphanumeric() || char == '_' { char } else { '_' }).collect();
+        let is_free = |name: &String| !self.names.values().any(|taken| taken == name);
+        let numbered = (2..).map(|number: usize| format!("{plain}_{number}"));
+        std::iter::once(plain.clone()).chain(numbered).find(is_free).unwrap_or_default()
+    }
+
+    fn note(&mut self, place: &str, reason: String) {
+        self.notes.push(Unsupported { place: place.to_owned(), reason });
+    }
+}
+
+/// `exclusiveMinimum: true` beside `minimum` is a number in JSON Schema.
+fn bounds(schema: &mut Map<String, Value>) {
+    for (bound, exclusive) in [("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")] {
+        match schema.get(exclusive) {
+            Some(Value::Bool(true)) => match schema.remove(bound) {
+                Some(value) => drop(schema.insert(exclusive.to_owned(), value)),
+                None => drop(schema.remove(exclusive)),
+            },
+            Some(Value::Bool(false)) => drop(schema.remove(exclusive)),
+            Some(_) | None => {}
+        }
+    }
+}
+
+fn allow_null(schema: &mut Map<String, Value>) {
+    if let Some(kind) = schema.get("type").and_then(Value::as_str).map(str::to_owned) {
+        schema.insert("type".to_owned(), json!([kind, "null"]));
+    }
+    if let Some(Value::Array(values)) = schema.get_mut("enum")
+        && !values.contains(&Value::Null)
+    {
+        values.push(Value::Null);
+    }
+}
+
+/// What only the service sets is not asked of the caller.
+fn leave_to_service(schema: &mut Map<String, Value>) {
+    let Some(Value::Object(properties)) = schema.get_mut("properties") else { return };
+    let is_read_only = |property: &Value| property.get("readOnly") == Some(&Value::Bool(true));
+    let left: Vec<String> =
+        properties.iter().filter(|(_, property)| is_read_only(property)).map(|(name, _)| name.clone()).collect();
+    properties.retain(|name, _| !left.contains(name));
+    if let Some(Value::Array(required)) = schema.get_mut("required") {
+        required.retain(|name| !left.iter().any(|left| name == left));
+    }
+}

@@ -1,0 +1,150 @@
+use baton_core::tool::Class;
+use serde_json::{Value, json};
+
+use crate::{Definition, Parsed, Risk};
+
+fn parsed(document: Value, more: Value) -> Parsed {
+    let mut tool = json!({"name": "shop", "kind": "openapi", "document": document});
+    tool.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    Definition::parse(tool).unwrap()
+}
+
+#[track_caller]
+fn refused(document: Value, expect: &str) {
+    let error = Definition::parse(json!({"name": "shop", "kind": "openapi", "document": document})).unwrap_err();
+    assert!(error.to_string().contains(expect), "{error}");
+}
+
+/// A document of one operation under `/orders/{id}`.
+fn one(method: &str, operation: Value) -> Value {
+    json!({
+        "openapi": "3.0.3", "info": {"title": "Shop", "version": "1"}, "servers": [{"url": "https://api.shop.example/v1"}],
+        "paths": {"/orders/{id}": {
+            "parameters": [{"name": "id", "in": "path", "required": true, "schema": {"type": "string"}}],
+            method: operation
+        }},
+        "components": {
+            "schemas": {
+                "Item": {"type": "object", "required": ["sku", "made"], "properties": {
+                    "sku": {"type": "string"}, "made": {"type": "string", "readOnly": true},
+                    "note": {"type": "string", "nullable": true},
+                    "parts": {"type": "array", "items": {"$ref": "#/components/schemas/Item"}},
+                    "price": {"type": "number", "minimum": 0, "exclusiveMinimum": true}
+                }}
+            },
+            "securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "X-Key"}}
+        }
+    })
+}
+
+/// The only tool, its facts as calls and models see them.
+fn only(parsed: Parsed) -> (String, Value, Class, Risk) {
+    let [definition] = <[Definition; 1]>::try_from(parsed.tools).unwrap();
+    let registry = crate::testing::registry(vec![definition.clone()]);
+    let described = registry.describe(definition.name()).unwrap();
+    (definition.name().to_owned(), described.facts.parameters.clone(), described.facts.class, described.risk)
+}
+
+#[test]
+fn an_operation_is_a_tool_with_the_schema_of_its_arguments() {
+    let body =
+        json!({"required": true, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Item"}}}});
+    let document = one("post", json!({"operationId": "addItem", "summary": "Adds an item", "requestBody": body}));
+    let parsed = parsed(document, json!({}));
+    assert_eq!(parsed.unsupported, []);
+    let (name, schema, class, risk) = only(parsed);
+    assert_eq!((name.as_str(), class, risk), ("shop.addItem", Class::Once, Risk::High));
+    assert_eq!(schema["required"], json!(["id", "body"]));
+    assert_eq!(schema["properties"]["body"], json!({"$ref": "#/$defs/Item"}));
+    assert_eq!(
+        schema["$defs"]["Item"],
+        json!({"type": "object", "required": ["sku"], "properties": {
+            "sku": {"type": "string"}, "note": {"type": ["string", "null"]},
+            "parts": {"type": "array", "items": {"$ref": "#/$defs/Item"}},
+            "price": {"type": "number", "exclusiveMinimum": 0}
+        }})
+    );
+}
+
+#[test]
+fn what_a_method_does_decides_what_may_be_done_again() {
+    let class = |method: &str, more: Value| {
+        let (_, _, class, risk) = only(parsed(one(method, json!({})), more));
+        (class, risk)
+    };
+    assert_eq!(class("get", json!({})), (Class::Read, Risk::Medium), "nobody vouches for it");
+    assert_eq!(class("get", json!({"trusted": true})), (Class::Read, Risk::Low));
+    assert_eq!(class("put", json!({"trusted": true})), (Class::Keyed, Risk::Medium));
+    assert_eq!(class("delete", json!({"trusted": true})), (Class::Keyed, Risk::High));
+    assert_eq!(class("patch", json!({"trusted": true})), (Class::Once, Risk::Medium));
+    let keyed = json!({"parameters": [{"name": "Idempotency-Key", "in": "header", "schema": {"type": "string"}}]});
+    let (_, schema, class, _) = only(parsed(one("post", keyed), json!({})));
+    assert_eq!((class, &schema["properties"]["Idempotency-Key"]), (Class::Keyed, &Value::Null));
+}
+
+#[test]
+fn what_cannot_be_called_is_named_by_its_path_and_the_rest_is_there() {
+    let mut document = one("get", json!({"operationId": "get"}));
+    document["paths"]["/upload"] = json!({"post": {"operationId": "upload", "requestBody": {
+        "required": true, "content": {"multipart/form-data": {"schema": {}}}}}});
+    document["paths"]["/elsewhere"] = json!({"$ref": "https://other.example/doc.yaml#/x"});
+    document["paths"]["/matrix/{m}"] = json!({"get": {"operationId": "matrix", "parameters": [
+        {"name": "m", "in": "path", "required": true, "style": "matrix", "schema": {}}]}});
+    document["paths"]["/open"] = json!({"get": {"operationId": "open", "parameters": [
+        {"name": "q", "in": "query", "schema": {"$ref": "#/components/schemas/Nothing"}}]}});
+    let parsed = parsed(document, json!({}));
+    let names: Vec<&str> = parsed.tools.iter().map(Definition::name).collect();
+    assert_eq!(names, ["shop.open", "shop.get"]);
+    let places: Vec<&str> = parsed.unsupported.iter().map(|part| part.place.as_str()).collect();
+    assert_eq!(
+        places,
+        [
+            "paths./elsewhere",
+            "paths./matrix/{m}.get.parameters.0",
+            "paths./open.get.parameters.0.schema",
+            "paths./upload.post.requestBody"
+        ]
+    );
+    assert!(parsed.unsupported[3].reason.contains("multipart/form-data"), "{:?}", parsed.unsupported);
+}
+
+#[test]
+fn operations_are_chosen_by_their_ids() {
+    let mut document = one("get", json!({"operationId": "orders/get"}));
+    document["paths"]["/b"] =
+        json!({"get": {"operationId": "orders/list"}, "delete": {"operationId": "users/remove"}, "put": {}});
+    let names = |more: Value| {
+        let tools = parsed(document.clone(), more).tools;
+        tools.iter().map(|tool| tool.name().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(json!({})), ["shop.orders_list", "shop.put_b", "shop.users_remove", "shop.orders_get"]);
+    assert_eq!(names(json!({"include": ["orders/*"]})), ["shop.orders_list", "shop.orders_get"]);
+    assert_eq!(names(json!({"include": ["*/list", "users*"], "exclude": ["*remove"]})), ["shop.orders_list"]);
+}
+
+#[test]
+fn a_document_that_is_none_is_refused() {
+    refused(json!({"swagger": "2.0"}), "speaks Swagger 2.0");
+    refused(json!({"openapi": "4.0"}), "speaks OpenAPI 4.0");
+    refused(json!({}), "is no OpenAPI document");
+    refused(json!("apis/shop.yaml"), "is no OpenAPI document");
+}
+
+#[test]
+fn a_server_without_a_host_must_be_named() {
+    let mut document = one("get", json!({}));
+    document["servers"] = json!([{"url": "/v1"}]);
+    let without = parsed(document.clone(), json!({}));
+    assert_eq!(without.tools.len(), 0);
+    assert!(without.unsupported[0].reason.contains("say `server: https://…`"));
+    assert_eq!(parsed(document, json!({"server": "https://shop.example/v2"})).tools.len(), 1);
+}
+
+#[test]
+fn references_in_a_circle_end() {
+    let mut document = one("get", json!({"parameters": [{"$ref": "#/components/parameters/a"}]}));
+    document["components"]["parameters"] =
+        json!({"a": {"$ref": "#/components/parameters/b"}, "b": {"$ref": "#/components/parameters/a"}});
+    let parsed = parsed(document, json!({}));
+    assert!(parsed.unsupported[0].reason.contains("in a circle"), "{:?}", parsed.unsupported);
+}
