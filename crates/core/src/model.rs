@@ -156,7 +156,7 @@ pub enum Finish {
     Filtered,
 }
 
-/// Tokens as priced: each is counted in one field only.
+/// Tokens as priced: each is counted in one field only, but for those written for an hour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct Usage {
@@ -167,6 +167,9 @@ pub struct Usage {
     /// Input written to the provider's prompt cache.
     #[serde(skip_serializing_if = "is_zero")]
     pub cache_write_tokens: u64,
+    /// Of `cache_write_tokens`, those that the provider keeps for an hour and not for minutes.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cache_write_hour_tokens: u64,
 }
 
 impl Usage {

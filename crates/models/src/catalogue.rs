@@ -72,6 +72,8 @@ pub struct Prices {
     pub cached: Option<Usd>,
     /// Input the provider put into its cache; unless known, at the price of other input.
     pub cache_write: Option<Usd>,
+    /// The same where it is kept for an hour and not for minutes.
+    pub cache_write_hour: Option<Usd>,
 }
 
 /// What all tokens of a call cost whose input is larger than this.

@@ -15,6 +15,7 @@ const SAMPLE: &str = "sample_spec";
 const MODES: [&str; 3] = ["chat", "responses", "completion"];
 /// Prices are kept to the nano-dollar.
 const PER_MILLION: f64 = 1e6;
+const CACHE_WRITE_HOUR: &str = "cache_creation_input_token_cost_above_1hr";
 /// How names of prices for longer inputs end.
 const STEP_END: &str = "k_tokens";
 
@@ -69,6 +70,7 @@ fn read(name: &str, row: &Map<String, Value>, wanted: &[String]) -> Result<Entry
         output_usd_per_million: Some(base.output),
         cached_usd_per_million: base.cached,
         cache_write_usd_per_million: base.cache_write,
+        cache_write_hour_usd_per_million: base.cache_write_hour,
         above: steps(row, &base, &tiers),
         context_tokens: count("max_input_tokens").or_else(|| count("max_tokens")),
         output_tokens: count("max_output_tokens"),
@@ -92,6 +94,7 @@ struct Priced {
     output: Price,
     cached: Option<Price>,
     cache_write: Option<Price>,
+    cache_write_hour: Option<Price>,
 }
 
 impl Priced {
@@ -103,6 +106,7 @@ impl Priced {
             output: price("output_cost_per_token")?,
             cached: price("cache_read_input_token_cost"),
             cache_write: price("cache_creation_input_token_cost"),
+            cache_write_hour: price(CACHE_WRITE_HOUR),
         })
     }
 
@@ -114,6 +118,7 @@ impl Priced {
             output: price("output_cost_per_token").unwrap_or(self.output),
             cached: price("cache_read_input_token_cost").or(self.cached),
             cache_write: price("cache_creation_input_token_cost").or(self.cache_write),
+            cache_write_hour: price(CACHE_WRITE_HOUR).or(self.cache_write_hour),
         }
     }
 
@@ -124,6 +129,7 @@ impl Priced {
             output_usd_per_million: self.output,
             cached_usd_per_million: self.cached,
             cache_write_usd_per_million: self.cache_write,
+            cache_write_hour_usd_per_million: self.cache_write_hour,
         }
     }
 }
@@ -216,15 +222,17 @@ mod tests {
             "cache_read_input_token_cost": 3e-7, "cache_creation_input_token_cost": 3.75e-6,
             "cache_creation_input_token_cost_above_1hr": 6e-6,
             "input_cost_per_token_above_200k_tokens": 6e-6, "output_cost_per_token_above_200k_tokens": 2.25e-5,
+            "cache_creation_input_token_cost_above_1hr_above_200k_tokens": 1.2e-5,
             "cache_read_input_token_cost_above_200k_tokens": 6e-7}}));
         let catalogue = Catalogue::with([&imported.layer]).expect("a catalogue");
         let spec = catalogue.find("claude-4-sonnet-20250514").expect("it is there");
         let usd = |prices: &crate::catalogue::Prices| {
             let or = |price: Option<Usd>| price.map(Usd::as_f64);
-            (prices.input.as_f64(), prices.output.as_f64(), or(prices.cached), or(prices.cache_write))
+            let written = [prices.cache_write, prices.cache_write_hour].map(or);
+            (prices.input.as_f64(), prices.output.as_f64(), or(prices.cached), written)
         };
-        assert_eq!(usd(spec.prices_at(200_000)), (3.0, 15.0, Some(0.3), Some(3.75)));
-        assert_eq!(usd(spec.prices_at(200_001)), (6.0, 22.5, Some(0.6), Some(3.75)));
+        assert_eq!(usd(spec.prices_at(200_000)), (3.0, 15.0, Some(0.3), [Some(3.75), Some(6.0)]));
+        assert_eq!(usd(spec.prices_at(200_001)), (6.0, 22.5, Some(0.6), [Some(3.75), Some(12.0)]));
     }
 
     #[test]

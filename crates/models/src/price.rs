@@ -10,10 +10,13 @@ use crate::catalogue::Spec;
 pub fn cost(spec: &Spec, usage: &Usage) -> Usd {
     let whole_input = [usage.input_tokens, usage.cached_tokens, usage.cache_write_tokens];
     let prices = spec.prices_at(whole_input.iter().fold(0, |sum: u64, tokens| sum.saturating_add(*tokens)));
+    let cache_write = prices.cache_write.unwrap_or(prices.input);
+    let for_an_hour = usage.cache_write_hour_tokens.min(usage.cache_write_tokens);
     let parts = [
         (usage.input_tokens, prices.input),
         (usage.cached_tokens, prices.cached.unwrap_or(prices.input)),
-        (usage.cache_write_tokens, prices.cache_write.unwrap_or(prices.input)),
+        (usage.cache_write_tokens - for_an_hour, cache_write),
+        (for_an_hour, prices.cache_write_hour.unwrap_or(cache_write)),
         (usage.output_tokens, prices.output),
     ];
     let millionths: i128 = parts.iter().map(|&(tokens, price)| i128::from(tokens) * i128::from(price.as_nanos())).sum();
@@ -53,6 +56,15 @@ mod tests {
         let written = Usage { cache_write_tokens: 1_000_000, ..Usage::default() };
         assert_eq!(cost(&spec("claude-3-opus"), &written), Usd::from_f64(18.75));
         assert_eq!(cost(&spec("gpt-4"), &written), Usd::from_f64(30.0));
+    }
+
+    #[test]
+    fn what_is_put_there_for_an_hour_is_dearer() {
+        let written = Usage { cache_write_tokens: 1_000_000, cache_write_hour_tokens: 400_000, ..Usage::default() };
+        assert_eq!(cost(&spec("claude-sonnet-5-5"), &written), Usd::from_f64(0.6 * 2.5 + 0.4 * 4.0));
+        assert_eq!(cost(&spec("gpt-4"), &written), Usd::from_f64(30.0), "where no such price is known");
+        let more = Usage { cache_write_hour_tokens: u64::MAX, ..written };
+        assert_eq!(cost(&spec("claude-sonnet-5-5"), &more), Usd::from_f64(4.0), "never more than was written");
     }
 
     #[test]

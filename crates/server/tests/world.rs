@@ -26,7 +26,7 @@ pub fn reply(content: &str) -> Reply {
         tool_calls: Vec::new(),
         thinking: None,
         finish: Finish::Stop,
-        usage: Usage { input_tokens: 4, output_tokens: 5, cached_tokens: 3, cache_write_tokens: 0 },
+        usage: Usage { input_tokens: 4, output_tokens: 5, cached_tokens: 3, ..Usage::default() },
         model: "a-model".to_owned(),
         provider: "a-provider".to_owned(),
         cost: Usd::from_f64(0.000_12),

@@ -59,6 +59,9 @@ pub struct Entry {
     pub cached_usd_per_million: Option<Price>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_write_usd_per_million: Option<Price>,
+    /// Where what is kept for an hour has another price.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_write_hour_usd_per_million: Option<Price>,
     /// As seed 004 writes prices; one of the two forms.
     #[serde(skip_serializing)]
     pub input_usd_per_1k: Option<Price>,
@@ -103,16 +106,19 @@ pub struct Above {
     pub cached_usd_per_million: Option<Price>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_write_usd_per_million: Option<Price>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_hour_usd_per_million: Option<Price>,
 }
 
 /// The keys of an entry, for "did you mean".
-pub(super) const KEYS: [&str; 20] = [
+pub(super) const KEYS: [&str; 21] = [
     "provider",
     "upstream",
     "input_usd_per_million",
     "output_usd_per_million",
     "cached_usd_per_million",
     "cache_write_usd_per_million",
+    "cache_write_hour_usd_per_million",
     "input_usd_per_1k",
     "output_usd_per_1k",
     "cached_usd_per_1k",
@@ -144,8 +150,8 @@ impl Entry {
             };
         }
         lay!(provider upstream input_usd_per_million output_usd_per_million cached_usd_per_million
-            cache_write_usd_per_million above context_tokens output_tokens latency_ms quality structured sampling
-            tools vision streaming retires);
+            cache_write_usd_per_million cache_write_hour_usd_per_million above context_tokens output_tokens latency_ms
+            quality structured sampling tools vision streaming retires);
     }
 
     /// With its prices in the one form the rest is written in.
@@ -195,6 +201,7 @@ impl Entry {
             output: output.usd(),
             cached: entry.cached_usd_per_million.map(Price::usd),
             cache_write: entry.cache_write_usd_per_million.map(Price::usd),
+            cache_write_hour: entry.cache_write_hour_usd_per_million.map(Price::usd),
         };
         Ok(Spec {
             provider: entry.provider.unwrap_or_else(|| PROVIDER.to_owned()),
@@ -222,6 +229,7 @@ impl Above {
             output: self.output_usd_per_million.usd(),
             cached: self.cached_usd_per_million.map(Price::usd),
             cache_write: self.cache_write_usd_per_million.map(Price::usd),
+            cache_write_hour: self.cache_write_hour_usd_per_million.map(Price::usd),
         };
         Long { above_tokens: self.tokens, prices }
     }
@@ -237,6 +245,7 @@ impl From<&Spec> for Entry {
             output_usd_per_million: price(long.prices.output),
             cached_usd_per_million: long.prices.cached.map(price),
             cache_write_usd_per_million: long.prices.cache_write.map(price),
+            cache_write_hour_usd_per_million: long.prices.cache_write_hour.map(price),
         };
         Self {
             provider: Some(spec.provider.clone()),
@@ -245,6 +254,7 @@ impl From<&Spec> for Entry {
             output_usd_per_million: Some(price(spec.prices.output)),
             cached_usd_per_million: spec.prices.cached.map(price),
             cache_write_usd_per_million: spec.prices.cache_write.map(price),
+            cache_write_hour_usd_per_million: spec.prices.cache_write_hour.map(price),
             above: (!spec.long.is_empty()).then(|| spec.long.iter().map(above).collect()),
             context_tokens: spec.context_tokens,
             output_tokens: spec.output_tokens,

@@ -66,14 +66,14 @@ impl Store {
 }
 
 const COLUMNS: &str = "key, attempt, run, workflow, node, agent, key_id, profile, model, provider, estimated_tokens, \
-     estimated_nanos, input_tokens, output_tokens, cached_tokens, cache_write_tokens, cost_nanos, latency_ms, \
-     success, cached, error_code, error_message, explanation, created_at";
+     estimated_nanos, input_tokens, output_tokens, cached_tokens, cache_write_tokens, cache_write_hour_tokens, \
+     cost_nanos, latency_ms, success, cached, error_code, error_message, explanation, created_at";
 
 /// Sums saturate at SQLite's integers, far above what can be spent.
 const SUMS: &str = "SELECT profile, model, count(*), sum(success), coalesce(sum(input_tokens), 0), \
      coalesce(sum(output_tokens), 0), coalesce(sum(cached_tokens), 0), coalesce(sum(cache_write_tokens), 0), \
-     sum(cost_nanos) FROM routing_decision WHERE tenant = $1 AND created_at >= $2 AND model <> '' \
-     GROUP BY profile, model ORDER BY profile, model";
+     coalesce(sum(cache_write_hour_tokens), 0), sum(cost_nanos) FROM routing_decision WHERE tenant = $1 AND \
+     created_at >= $2 AND model <> '' GROUP BY profile, model ORDER BY profile, model";
 
 fn bytes(decision: &Decision) -> usize {
     let texts = [decision.explanation.as_deref(), decision.error_message.as_deref(), Some(decision.key.as_str())];
@@ -83,7 +83,7 @@ fn bytes(decision: &Decision) -> usize {
 fn insert(session: &mut Session<'_>, batch: &[Decision]) -> rusqlite::Result<()> {
     let mut insert = session.statement(&format!(
         "INSERT INTO routing_decision (tenant, {COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, \
-         $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)"
+         $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)"
     ))?;
     for decision in batch {
         let usage = decision.usage;
@@ -105,6 +105,7 @@ fn insert(session: &mut Session<'_>, batch: &[Decision]) -> rusqlite::Result<()>
             usage.map(|usage| whole(usage.output_tokens)),
             usage.map(|usage| whole(usage.cached_tokens)),
             usage.map(|usage| whole(usage.cache_write_tokens)),
+            usage.map(|usage| whole(usage.cache_write_hour_tokens)),
             decision.actual_cost.as_nanos(),
             whole(decision.latency_ms),
             decision.success,
@@ -139,18 +140,18 @@ fn decision(row: &Row<'_>, tenant: &TenantId) -> rusqlite::Result<Decision> {
         estimated_tokens: row.get(10)?,
         estimated_cost: Usd::from_nanos(row.get(11)?),
         usage: usage(row, 12)?,
-        actual_cost: Usd::from_nanos(row.get(16)?),
-        latency_ms: row.get(17)?,
-        success: row.get(18)?,
-        cached: row.get(19)?,
-        error_code: row.get(20)?,
-        error_message: row.get(21)?,
-        explanation: row.get(22)?,
-        created_at: codec::time(row, 23)?,
+        actual_cost: Usd::from_nanos(row.get(17)?),
+        latency_ms: row.get(18)?,
+        success: row.get(19)?,
+        cached: row.get(20)?,
+        error_code: row.get(21)?,
+        error_message: row.get(22)?,
+        explanation: row.get(23)?,
+        created_at: codec::time(row, 24)?,
     })
 }
 
-/// Four columns from here on; nothing where nothing was counted.
+/// Five columns from here on; nothing where nothing was counted. Older rows know nothing of hours.
 fn usage(row: &Row<'_>, from: usize) -> rusqlite::Result<Option<Usage>> {
     let Some(input_tokens) = row.get(from)? else { return Ok(None) };
     Ok(Some(Usage {
@@ -158,6 +159,7 @@ fn usage(row: &Row<'_>, from: usize) -> rusqlite::Result<Option<Usage>> {
         output_tokens: row.get(from + 1)?,
         cached_tokens: row.get(from + 2)?,
         cache_write_tokens: row.get(from + 3)?,
+        cache_write_hour_tokens: row.get::<_, Option<u64>>(from + 4)?.unwrap_or(0),
     }))
 }
 
@@ -168,6 +170,6 @@ fn sum(row: &Row<'_>) -> rusqlite::Result<Sum> {
         calls: row.get(2)?,
         succeeded: row.get(3)?,
         usage: usage(row, 4)?.unwrap_or_default(),
-        cost: Usd::from_nanos(row.get(8)?),
+        cost: Usd::from_nanos(row.get(9)?),
     })
 }

@@ -3,12 +3,13 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// Each brings the layout one version further; what has been released never changes.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     include_str!("../../migrations/sqlite/0001_first.sql"),
     include_str!("../../migrations/sqlite/0002_decisions.sql"),
     include_str!("../../migrations/sqlite/0004_memory.sql"),
     include_str!("../../migrations/sqlite/0005_api_keys.sql"),
     include_str!("../../migrations/sqlite/0006_money.sql"),
+    include_str!("../../migrations/sqlite/0007_hour_long_cache_writes.sql"),
 ];
 /// The layout this program knows.
 pub(super) const LAYOUT: u32 = STEPS.len() as u32;

@@ -24,7 +24,14 @@ pub(super) struct WireUsage {
     input_tokens: Option<u64>,
     output_tokens: Option<u64>,
     cache_creation_input_tokens: Option<u64>,
+    cache_creation: Option<CacheCreation>,
     cache_read_input_tokens: Option<u64>,
+}
+
+/// What was written to the cache, by how long it is kept.
+#[derive(Deserialize, Default, Clone, Copy)]
+struct CacheCreation {
+    ephemeral_1h_input_tokens: Option<u64>,
 }
 
 impl WireUsage {
@@ -36,6 +43,10 @@ impl WireUsage {
             output_tokens: later(self.output_tokens, earlier.output_tokens),
             cached_tokens: later(self.cache_read_input_tokens, earlier.cached_tokens),
             cache_write_tokens: later(self.cache_creation_input_tokens, earlier.cache_write_tokens),
+            cache_write_hour_tokens: later(
+                self.cache_creation.and_then(|created| created.ephemeral_1h_input_tokens),
+                earlier.cache_write_hour_tokens,
+            ),
         }
     }
 }

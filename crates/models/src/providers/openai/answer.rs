@@ -100,6 +100,7 @@ impl WireUsage {
             output_tokens: self.completion_tokens.unwrap_or(0),
             cached_tokens,
             cache_write_tokens,
+            ..Usage::default()
         }
     }
 }

@@ -189,6 +189,19 @@ struct UsageSource {
     output_tokens: u64,
     cached_tokens: u64,
     cache_write_tokens: u64,
+    cache_write_hour_tokens: u64,
+}
+
+impl UsageSource {
+    fn usage(&self) -> Usage {
+        Usage {
+            input_tokens: self.input_tokens,
+            output_tokens: self.output_tokens,
+            cached_tokens: self.cached_tokens,
+            cache_write_tokens: self.cache_write_tokens,
+            cache_write_hour_tokens: self.cache_write_hour_tokens,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -244,7 +257,6 @@ fn written(source: Value, place: &str) -> Result<Written, Problem> {
         0.0..=1_000.0 => Ok(Usd::from_f64(usd)),
         _ => Err(Problem::new(&at("cost_usd"), format!("from 0 to 1000 USD, not {usd}"))),
     });
-    let UsageSource { input_tokens, output_tokens, cached_tokens, cache_write_tokens } = source.usage;
     let latency_ms = bounded(source.latency_ms, &at("latency_ms"))?;
     if let Some(first) = source.first_token_ms.filter(|first| *first > latency_ms) {
         let problem = format!("{first} ms are more than the whole reply's latency_ms, {latency_ms}");
@@ -258,7 +270,7 @@ fn written(source: Value, place: &str) -> Result<Written, Problem> {
             .map(|call| Ok((call.name, call.id, params("tool_calls", &arguments(call.arguments))?)))
             .collect::<Result<_, Problem>>()?,
         finish: source.finish,
-        usage: Usage { input_tokens, output_tokens, cached_tokens, cache_write_tokens },
+        usage: source.usage.usage(),
         cost: cost.transpose()?,
         latency_ms,
         first_token_ms: source.first_token_ms,

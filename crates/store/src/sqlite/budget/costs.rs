@@ -99,6 +99,8 @@ fn cost_row(row: &Row<'_>, by: &[By]) -> rusqlite::Result<CostRow> {
             output_tokens: row.get(5)?,
             cached_tokens: row.get(6)?,
             cache_write_tokens: row.get(7)?,
+            // For how long it was written is in the cost already.
+            ..Usage::default()
         },
         latency_ms: row.get(8)?,
         ..CostRow::default()

@@ -54,11 +54,23 @@ async fn an_answer_that_comes_as_a_call_is_an_answer() {
 async fn tokens_of_the_cache_are_counted_beside_the_input() {
     let whole = reply(Answer::json(testdata!("anthropic/message.json")), |call| call).await;
     assert_eq!(whole.content, "Hello! How can I help you today?");
-    let expected = Usage { input_tokens: 21, output_tokens: 393, cached_tokens: 1_000, cache_write_tokens: 188_086 };
+    let expected = Usage {
+        input_tokens: 21,
+        output_tokens: 393,
+        cached_tokens: 1_000,
+        cache_write_tokens: 188_086,
+        ..Usage::default()
+    };
     assert_eq!((whole.usage, whole.finish), (expected, Finish::Stop));
     let streamed = reply(Answer::stream(testdata!("anthropic/stream.sse")), Call::streaming).await;
     assert_eq!((streamed.content.as_str(), streamed.finish), ("¡Hola!", Finish::Stop));
-    let expected = Usage { input_tokens: 25, output_tokens: 15, cached_tokens: 2_000, cache_write_tokens: 100 };
+    let expected = Usage {
+        input_tokens: 25,
+        output_tokens: 15,
+        cached_tokens: 2_000,
+        cache_write_tokens: 100,
+        ..Usage::default()
+    };
     assert_eq!(streamed.usage, expected);
     assert_eq!(streamed.model, "claude-sonnet-4-5-20250929");
 }
@@ -74,6 +86,29 @@ async fn tokens_of_the_cache_have_their_own_prices_streamed_or_not() {
     assert_eq!(streamed, usd(25.0, 2_000.0, 100.0, 15.0));
     let whole = cost(Answer::json(testdata!("anthropic/message.json"))).await;
     assert_eq!(whole, usd(21.0, 1_000.0, 188_086.0, 393.0));
+}
+
+/// Recorded bytes with another text at one place.
+fn but(recorded: &[u8], was: &str, is: &str) -> Vec<u8> {
+    let text = std::str::from_utf8(recorded).expect("text");
+    assert!(text.contains(was), "{was}");
+    text.replace(was, is).into_bytes()
+}
+
+#[tokio::test]
+async fn what_is_written_for_an_hour_has_its_own_price_streamed_or_not() {
+    let hour = r#""ephemeral_1h_input_tokens": "#;
+    let whole = but(testdata!("anthropic/message.json"), &format!("{hour}0"), &format!("{hour}8086"));
+    let whole = reply(Answer::json(&whole), |call| call.model("claude-haiku-4-5")).await;
+    assert_eq!((whole.usage.cache_write_tokens, whole.usage.cache_write_hour_tokens), (188_086, 8_086));
+    // Per million: 1 in, 0.10 read, 1.25 written for minutes, 2 for an hour, 5 out.
+    assert_eq!(whole.cost, Usd::from_f64((21.0 + 100.0 + 180_000.0 * 1.25 + 8_086.0 * 2.0 + 393.0 * 5.0) / 1e6));
+    let written = r#""cache_creation_input_tokens": 100"#;
+    let split = format!(r#"{written}, "cache_creation": {{"ephemeral_5m_input_tokens": 40, {hour}60}}"#);
+    let streamed = Answer::stream(&but(testdata!("anthropic/stream.sse"), written, &split));
+    let streamed = reply(streamed, |call| call.model("claude-haiku-4-5").streaming()).await;
+    assert_eq!((streamed.usage.cache_write_tokens, streamed.usage.cache_write_hour_tokens), (100, 60));
+    assert_eq!(streamed.cost, Usd::from_f64((25.0 + 200.0 + 40.0 * 1.25 + 60.0 * 2.0 + 15.0 * 5.0) / 1e6));
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ async fn a_reply_is_read_and_priced() {
     assert_eq!((reply.finish, reply.provider.as_str()), (Finish::Stop, "here"));
     assert_eq!(reply.model, "gpt-4-turbo-2024-04-09");
     // 1,000 of the 1,019 tokens of the prompt were cached; gpt-4-turbo has one price for both.
-    let usage = Usage { input_tokens: 19, output_tokens: 10, cached_tokens: 1_000, cache_write_tokens: 0 };
+    let usage = Usage { input_tokens: 19, output_tokens: 10, cached_tokens: 1_000, ..Usage::default() };
     assert_eq!((reply.usage, reply.cost), (usage, Usd::from_f64(0.010_49)));
 }
 
@@ -44,7 +44,8 @@ async fn cached_tokens_have_their_own_price_streamed_or_not() {
 #[tokio::test]
 async fn cached_tokens_are_counted_apart_wherever_they_stand() {
     let written = reply(Answer::json(testdata!("openai/completion_written.json")), |call| call).await;
-    let expected = Usage { input_tokens: 6, output_tokens: 300, cached_tokens: 1_920, cache_write_tokens: 80 };
+    let expected =
+        Usage { input_tokens: 6, output_tokens: 300, cached_tokens: 1_920, cache_write_tokens: 80, ..Usage::default() };
     assert_eq!(written.usage, expected);
     let deepseek = reply(Answer::json(testdata!("openai/completion_deepseek.json")), |call| call).await;
     assert_eq!(deepseek.usage, Usage { input_tokens: 36, output_tokens: 10, cached_tokens: 64, ..Usage::default() });
