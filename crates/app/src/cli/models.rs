@@ -20,8 +20,10 @@ pub enum Models {
     Evaluate(Evaluate),
     /// Models that are left alone because they fail; take one out of use, or back into it.
     Circuits(Circuits),
-    /// Why each model was asked, and what came of it.
+    /// Why each model was asked, and what came of it: the newest, a line or two each.
     Decisions(Decisions),
+    /// Why the models of one run, or of one call, were asked: candidates with their scores, and who was dropped and why.
+    Explain(Explain),
     /// What choosing models saves: the seed's table, your own numbers, or what was recorded.
     Savings(Savings),
 }
@@ -100,12 +102,19 @@ pub struct Decisions {
     /// Only those of this run.
     #[arg(long, value_name = "RUN")]
     pub run: Option<String>,
-    /// Only this call, with all its reasons: its key, as the list and the journal show it.
-    #[arg(long, value_name = "KEY")]
-    pub key: Option<String>,
     /// How many.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=DECISIONS_LISTED_MAX))]
     pub limit: u32,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// A run, or the key of a call as the decisions and the journal show it.
+    #[arg(value_name = "RUN|KEY")]
+    pub what: String,
     /// As JSON.
     #[arg(long)]
     pub json: bool,

@@ -3,6 +3,7 @@
 mod circuits;
 mod decisions;
 mod evaluate;
+mod explain;
 mod import;
 mod list;
 mod savings;
@@ -31,6 +32,7 @@ pub async fn run(folder: &Path, args: Models) -> anyhow::Result<Exit> {
         Models::Evaluate(args) => evaluate::run(&project, &args),
         Models::Circuits(args) => circuits::run(&project, &args).await,
         Models::Decisions(args) => decisions::run(&project, &args).await,
+        Models::Explain(args) => explain::run(&project, &args).await,
         Models::Savings(args) => savings::run(&project, &args).await,
     }
 }

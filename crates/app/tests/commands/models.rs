@@ -175,8 +175,12 @@ fn why_each_model_was_asked_is_kept_and_summed() {
     let cost = 1_000.0 * 0.25e-6 + 500.0 * 1.25e-6;
     assert!((decision["actual_cost"].as_f64().expect("a cost") - cost).abs() < 1e-12, "{decision}");
     let key = decision["key"].as_str().expect("a key");
-    place.baton(&["models", "decisions", "--key", key]).ends(0).says("suits fast best").says("gpt-3.5-turbo");
-    place.baton(&["models", "decisions", "--key", "none"]).ends(2).warns("no call `none` is recorded");
+    for what in [key, "one"] {
+        place.baton(&["models", "explain", what]).ends(0).says("suits fast best").says("gpt-3.5-turbo").says(key);
+        let explained = place.baton(&["models", "explain", what, "--json"]).ends(0).json();
+        assert_eq!(explained[0]["choice"]["chosen"], "claude-3-haiku", "{what}");
+    }
+    place.baton(&["models", "explain", "none"]).ends(2).warns("no call of `none` is recorded");
 
     let sums = place.baton(&["models", "savings", "--recorded", "--json"]).ends(0).json();
     assert_eq!((&sums["rows"][0]["calls"], &sums["naive_usd"]), (&json!(1), &json!(0.06)));

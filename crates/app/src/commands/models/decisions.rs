@@ -4,37 +4,35 @@ use baton_core::id::RunId;
 use baton_ports::decisions::{Decision, Decisions as _, Filter};
 use serde_json::{Value, json};
 
-use super::show::tell_choice;
 use super::store;
 use crate::cli::models::Decisions;
 use crate::project::Project;
-use crate::{Exit, Misuse, print};
+use crate::{Exit, print};
 
 pub async fn run(project: &Project, args: &Decisions) -> anyhow::Result<Exit> {
     let tenant = project.settings.tenant.as_str().into();
-    let filter =
-        Filter { run: args.run.as_deref().map(RunId::from), key: args.key.clone(), limit: args.limit as usize };
+    let filter = Filter { run: args.run.as_deref().map(RunId::from), key: None, limit: args.limit as usize };
     let found = match store(project)? {
         Some(store) => store.decisions(&tenant, filter).await?,
         None => Vec::new(),
     };
-    if let (Some(key), []) = (&args.key, found.as_slice()) {
-        return Err(Misuse::new(format!("no call `{key}` is recorded"))
-            .hint("`baton models decisions` shows the newest; records may be lost at a crash")
-            .into());
-    }
     if args.json {
         print::pretty(&found.iter().map(as_json).collect());
     } else if found.is_empty() {
         print::line("no model was asked");
     } else {
-        tell(&found, args.key.is_some());
+        for decision in found.iter().rev() {
+            tell(decision);
+            if let Some(why) = choice(decision).as_ref().and_then(|choice| choice["reasoning"].as_str()) {
+                print::line(format_args!("  {why}"));
+            }
+        }
     }
     Ok(Exit::Completed)
 }
 
 /// By the seed's names.
-fn as_json(decision: &Decision) -> Value {
+pub fn as_json(decision: &Decision) -> Value {
     let mut shown = json!(decision);
     let choice = choice(decision);
     if let Value::Object(fields) = &mut shown {
@@ -48,29 +46,22 @@ fn as_json(decision: &Decision) -> Value {
 }
 
 /// Why, where it stands with this attempt.
-fn choice(decision: &Decision) -> Option<Value> {
+pub fn choice(decision: &Decision) -> Option<Value> {
     serde_json::from_str(decision.explanation.as_deref()?).ok()
 }
 
-fn tell(found: &[Decision], with_choice: bool) {
-    for decision in found.iter().rev() {
-        let outcome = match (&decision.error_code, decision.cached) {
-            (Some(code), _) => print::paint("31", code),
-            (None, true) => "from the cache".to_owned(),
-            (None, false) => format!("{} in {} ms", decision.actual_cost, decision.latency_ms),
-        };
-        let whom = if decision.model.is_empty() { "nobody" } else { decision.model.as_str() };
-        print::line(format_args!(
-            "{}  {:<32} {:<10} {whom:<20} {outcome}",
-            decision.created_at,
-            decision.key,
-            baton_models::profile::word(decision.profile),
-        ));
-        let Some(choice) = choice(decision) else { continue };
-        if with_choice {
-            tell_choice(&choice);
-        } else if let Some(why) = choice["reasoning"].as_str() {
-            print::line(format_args!("  {why}"));
-        }
-    }
+/// One attempt in a line.
+pub fn tell(decision: &Decision) {
+    let outcome = match (&decision.error_code, decision.cached) {
+        (Some(code), _) => print::paint("31", code),
+        (None, true) => "from the cache".to_owned(),
+        (None, false) => format!("{} in {} ms", decision.actual_cost, decision.latency_ms),
+    };
+    let whom = if decision.model.is_empty() { "nobody" } else { decision.model.as_str() };
+    print::line(format_args!(
+        "{}  {:<32} {:<10} {whom:<20} {outcome}",
+        decision.created_at,
+        decision.key,
+        baton_models::profile::word(decision.profile),
+    ));
 }
