@@ -303,4 +303,6 @@ fn warn_of_unpriced(router: &Router) {
 }
 
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod tests;

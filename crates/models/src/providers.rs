@@ -29,7 +29,7 @@ mod remote;
 mod schema;
 pub(crate) mod script;
 #[cfg(test)]
-mod server;
+pub(crate) mod server;
 mod tokens;
 #[cfg(test)]
 mod torn;

@@ -13,7 +13,7 @@ const DRIP: Duration = Duration::from_millis(2);
 
 /// What one connection is answered with.
 #[derive(Clone)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// These bytes, then the end.
     Bytes(Vec<u8>),
     /// These bytes, then the next request on the same connection.
@@ -74,7 +74,7 @@ fn head(status: u16, headers: &[&str], length: usize, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-pub(super) struct Server {
+pub(crate) struct Server {
     pub base_url: String,
     heard: Arc<Mutex<Vec<String>>>,
     connected: watch::Receiver<usize>,
