@@ -8,6 +8,7 @@ mod load;
 pub mod mock;
 pub mod server;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -34,13 +35,18 @@ pub struct Options {
     /// Seconds of each round.
     #[arg(long, default_value_t = 3)]
     seconds: u64,
+    /// Measure this `baton` instead of building one.
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
 }
 
 pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode> {
-    let built = build::build(workspace, "release", &Selection::Binary { package: "baton-app", name: "baton" })?;
-    let binary = build::binary(&built, "baton").ok_or_else(|| anyhow::anyhow!("no binary `baton` was built"))?;
+    let binary = match &options.binary {
+        Some(binary) => binary.clone(),
+        None => built(workspace)?,
+    };
     let mock = Mock::start()?;
-    let server = Server::start(binary, mock.port())?;
+    let server = Server::start(&binary, mock.port())?;
     let length = Duration::from_secs(options.seconds.max(1));
     let direct = Load { port: mock.port(), path: "/v1/chat/completions", key: "none", length };
     let through = Load { port: server.port(), path: "/v1/chat/completions", key: server.key(), length };
@@ -61,6 +67,12 @@ pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode>
         tell(&cases);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn built(workspace: &Workspace) -> anyhow::Result<PathBuf> {
+    let built = build::build(workspace, "release", &Selection::Binary { package: "baton-app", name: "baton" })?;
+    let binary = build::binary(&built, "baton").ok_or_else(|| anyhow::anyhow!("no binary `baton` was built"))?;
+    Ok(binary.to_owned())
 }
 
 fn case(name: &str, connections: usize, rounds: &mut [Round], resident_mb: Option<f64>) -> Value {
