@@ -12,7 +12,7 @@ use crate::router::Choice;
 /// The longest a record waits.
 pub(crate) const BATCH_AFTER: Duration = Duration::from_millis(100);
 /// As many are handed over at once, however short they have waited.
-const BATCH_FULL: usize = 1_024;
+const BATCH_FULL: usize = 256;
 /// As many may wait; more are lost, and that is said.
 const WAITING_MAX: usize = 16_384;
 

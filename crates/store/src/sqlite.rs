@@ -57,7 +57,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { waiting_max: 16_384, waiting_bytes_max: 128 << 20, readers: 2, cache_bytes: 32 << 20, bytes_max: None }
+        Self { waiting_max: 16_384, waiting_bytes_max: 128 << 20, readers: 2, cache_bytes: 8 << 20, bytes_max: None }
     }
 }
 

@@ -1,9 +1,12 @@
 //! A choice as programs and people read it afterwards.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use super::{Candidate, Choice, Dropped};
+use super::{Candidate, Choice, Dropped, Reason};
 use crate::profile;
+
+/// What the usual choice takes as text, so that it is written without growing.
+const TEXT_BYTES: usize = 2_048;
 
 /// The choice as JSON.
 #[derive(Serialize)]
@@ -40,7 +43,12 @@ struct Shown<'c> {
 struct ShownDropped<'c> {
     model: &'c str,
     reason: &'static str,
-    says: String,
+    #[serde(serialize_with = "in_words")]
+    says: &'c Reason,
+}
+
+fn in_words<S: Serializer>(reason: &Reason, s: S) -> Result<S::Ok, S::Error> {
+    s.collect_str(reason)
 }
 
 impl Choice {
@@ -58,8 +66,11 @@ impl Choice {
             candidates: self.viable.iter().map(shown).collect(),
             dropped: self.dropped.iter().map(shown_dropped).collect(),
         };
-        // Strings and numbers can always be written.
-        serde_json::to_string(&explained).unwrap_or_default()
+        let mut text = Vec::with_capacity(TEXT_BYTES);
+        // Strings and numbers can always be written, and what is written is UTF-8.
+        let _ = serde_json::to_writer(&mut text, &explained);
+        text.shrink_to_fit();
+        String::from_utf8(text).unwrap_or_default()
     }
 
     fn reasoning(&self) -> String {
@@ -104,7 +115,7 @@ fn shown(candidate: &Candidate) -> Shown<'_> {
 }
 
 fn shown_dropped(dropped: &Dropped) -> ShownDropped<'_> {
-    ShownDropped { model: &dropped.model.name, reason: dropped.reason.word(), says: dropped.reason.to_string() }
+    ShownDropped { model: &dropped.model.name, reason: dropped.reason.word(), says: &dropped.reason }
 }
 
 /// For reading: four places are enough.

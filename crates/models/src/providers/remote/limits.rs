@@ -10,23 +10,25 @@ use reqwest::header::HeaderMap;
 
 use super::retry_after::WAIT_MAX;
 
-const KINDS: [&str; 4] = ["requests", "tokens", "input-tokens", "output-tokens"];
+/// What is left, and when there is more: of OpenAI and Azure, then of Anthropic.
+const HEADERS: [(&str, &str); 6] = [
+    ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
+    ("x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
+    ("anthropic-ratelimit-requests-remaining", "anthropic-ratelimit-requests-reset"),
+    ("anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset"),
+    ("anthropic-ratelimit-input-tokens-remaining", "anthropic-ratelimit-input-tokens-reset"),
+    ("anthropic-ratelimit-output-tokens-remaining", "anthropic-ratelimit-output-tokens-reset"),
+];
 
 /// The longest of the waits for what is used up.
 pub(super) fn full_for(headers: &HeaderMap, now: Time) -> Option<Duration> {
-    let text = |name: String| headers.get(name)?.to_str().ok().map(str::trim);
-    let wait = |(remaining, reset): (String, String)| {
+    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+    let wait = |&(remaining, reset): &(&str, &str)| {
         let is_used_up = text(remaining)?.parse::<f64>().ok()? <= 0.0;
         let reset = is_used_up.then(|| text(reset)).flatten()?;
         span(reset).or_else(|| reset.parse::<Time>().ok().map(|at| at.since(now)))
     };
-    let names = KINDS.iter().flat_map(|kind| {
-        [
-            (format!("x-ratelimit-remaining-{kind}"), format!("x-ratelimit-reset-{kind}")),
-            (format!("anthropic-ratelimit-{kind}-remaining"), format!("anthropic-ratelimit-{kind}-reset")),
-        ]
-    });
-    names.filter_map(wait).max().map(|wait| wait.min(WAIT_MAX))
+    HEADERS.iter().filter_map(wait).max().map(|wait| wait.min(WAIT_MAX))
 }
 
 /// `6m0s`, `1h2m3.5s`, `120ms`, or plain seconds.
