@@ -78,7 +78,9 @@ impl System {
         let sandbox = sandbox(&settings.sandbox)?;
         let models = Gateway::new(&settings.models, &project.replies, clock.clone());
         let models = models.map_err(|error| Misuse::new(error.to_string()).code(error.code()))?;
-        let models = Arc::new(models.recording(Arc::new(store.clone())).sharing(Arc::new(store.clone())));
+        let purse = Purse::new(Arc::new(store.clone()), settings.budgets.clone(), clock.clone());
+        let models = models.recording(Arc::new(store.clone())).sharing(Arc::new(store.clone()));
+        let models = Arc::new(models.spending(purse.clone()));
         let parts = Parts {
             index: Arc::new(store.clone()),
             records: Arc::new(store.clone()),
@@ -93,7 +95,6 @@ impl System {
         let tools = Registry::with_defined(settings.tools.clone(), project.tools.clone(), &services);
         let tools = Arc::new(tools.map_err(|error| Misuse::new(error.to_string()))?);
         let tenant = project.tenant()?;
-        let purse = Purse::new(Arc::new(store.clone()), settings.budgets.clone(), clock.clone());
         let tiers = Tiers::new(settings.agents.clone()).map_err(Misuse::new)?;
         let roster = Arc::new(Roster::new(Arc::new(store.clone()), tiers));
         let thinkers = Arc::new(Endpoints::new(&settings.tools));

@@ -52,13 +52,15 @@ pub async fn send(world: World<'_>, tenant: &TenantId, run: &RunId, send: Send) 
     match what {
         What::Model { key, request, workflow, caller } => {
             let tab = Tab::default();
+            let api_key = world.keys.of(tenant, run);
             let mut asker = Asker {
                 tenant: tenant.clone(),
                 run: Some(run.clone()),
                 key,
                 workflow: Some(workflow),
                 key_id: caller.key_id,
-                api_key: world.keys.of(tenant, run),
+                lost_key: caller.own_key && api_key.is_none(),
+                api_key,
                 resets: false,
                 tab: Some(tab.clone()),
             };
@@ -66,6 +68,7 @@ pub async fn send(world: World<'_>, tenant: &TenantId, run: &RunId, send: Send) 
             // It may have been given while the call found that it is missing: whoever gave it is not asked again.
             if asker.api_key.is_none() && matches!(&reply, Err(failed) if failed.block == Some(Block::Key)) {
                 asker.api_key = world.keys.of(tenant, run);
+                asker.lost_key &= asker.api_key.is_none();
                 if asker.api_key.is_some() {
                     reply = world.models.ask(&asker, &request, limit, None).await;
                 }

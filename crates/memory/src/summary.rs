@@ -72,6 +72,7 @@ impl Summaries {
                 key_id: None,
                 api_key: None,
                 resets: false,
+                lost_key: false,
                 tab: None,
             };
             match models.ask(&asker, &request(before, messages), LIMIT, None).await {

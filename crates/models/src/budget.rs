@@ -6,11 +6,13 @@
 //! what is left or is refused. A process that is killed loses the use of what it held and can overrun nothing.
 
 mod books;
+mod bound;
 mod config;
 mod hold;
 mod refusal;
 mod state;
 
+pub(crate) use bound::Bound;
 pub use config::{Config, Limit, Limits, OnExceeded};
 pub use hold::{Hold, Paid};
 
@@ -19,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use baton_core::money::Usd;
 use baton_core::run::ModelFault;
 use baton_core::time::Time;
-use baton_ports::budget::{Account, Budget, Holder, Spend, Want};
+use baton_ports::budget::{Account, Budget, Grown, Holder, Spend, Want};
 use baton_ports::clock::Clock;
 use baton_ports::journal::Error;
 use baton_ports::models::Asker;
@@ -33,7 +35,7 @@ use self::state::{Limited, State};
 const WAITING_MAX: usize = 5_000;
 
 /// What one call may cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Price {
     /// With the longest reply it may have.
     pub most: Usd,
@@ -172,6 +174,7 @@ impl Inner {
                 is_known = true;
                 self.settle().await.map_err(|error| unknown(&error))?;
             } else if !waits {
+                metrics::counter!("budget_refusals_total", "window" => short.limited.line.window.word()).increment(1);
                 let on_exceeded = self.config.on_exceeded(&asker.tenant, asker.key_id.as_deref());
                 return Err(refused(&short, price, now, on_exceeded));
             }
@@ -198,6 +201,7 @@ impl Inner {
         }
         let grown = self.port.grow(holder, wants.clone(), now).await;
         self.lock().grew(&wants, grown.as_deref().unwrap_or_default(), now);
+        show(&wants, grown.as_deref().unwrap_or_default());
         grown.map(drop)
     }
 
@@ -225,6 +229,15 @@ impl Inner {
     /// These locks guard short, panic-free sections; a poisoned one is as good as any.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How the tenants' lines stand, as the store has just said. Keys are too many to be labels.
+fn show(wants: &[Want], grown: &[Grown]) {
+    for (want, grown) in wants.iter().zip(grown).filter(|(want, _)| want.line.key_id.is_none()) {
+        let labels = [("company_id", want.line.tenant.to_string()), ("window", want.line.window.word().to_owned())];
+        metrics::gauge!("budget_spent_usd", &labels).set(grown.standing.spent.as_f64());
+        metrics::gauge!("budget_limit_usd", &labels).set(want.limit.as_f64());
     }
 }
 

@@ -16,6 +16,7 @@ use baton_ports::clock::Clock;
 use baton_ports::models::{Asker, Piece, Pieces};
 use tokio::time::Instant;
 
+use crate::budget::Purse;
 use crate::config::Kind;
 use crate::fault::{Blame, blame, code, transient};
 use crate::health::Attempt;
@@ -24,6 +25,7 @@ use crate::providers::{Answered, Ask, Failure};
 use crate::record;
 use crate::recorder::Recorder;
 use crate::router::{Candidate, Choice, Model};
+use crate::till;
 
 /// Models one call asks at the most.
 const ATTEMPTS_MAX: u32 = 4;
@@ -38,6 +40,7 @@ pub(crate) struct Chain {
     pub first_token: Option<Duration>,
     pub recorder: Option<Recorder>,
     pub neighbours: Option<Arc<Neighbours>>,
+    pub purse: Option<Purse>,
 }
 
 /// One call on its way.
@@ -87,29 +90,46 @@ impl Chain {
         let Some(served) = &model.served else {
             return Came::Next(transient(code::NO_MODEL, format!("no provider `{}` is set up", model.provider)));
         };
+        let began = Instant::now();
+        let funded = match till::fund(self.purse.as_ref(), call, candidate, served, began + limit).await {
+            Ok(funded) => funded,
+            Err(fault) => return self.refused(call, candidate, number, fault),
+        };
+        let waited = began.elapsed();
         let ask = Ask {
             asker: call.asker,
-            request: call.request,
+            request: &funded.request,
             // Files know models by our names.
             model: if served.kind == Kind::Script { &model.name } else { &model.upstream },
             spec: model.spec.as_ref(),
-            limit,
+            limit: limit.saturating_sub(waited),
             first_token: self.first_token,
             key: call.asker.api_key.as_ref(),
             pieces: call.pieces,
         };
-        let began = Instant::now();
         let answer = served.provider.ask(&ask).await;
-        let took = began.elapsed();
+        let took = began.elapsed().saturating_sub(waited);
         let now = call.clock.now();
         self.learn(call, candidate, pass, &answer, took, limit, now);
         if let Some(recorder) = &self.recorder {
             recorder.record(record::of_attempt(call, candidate, number, &answer, took, now));
         }
+        funded.settle(call, candidate, &answer, took);
         match answer {
             Ok(Answered { reply, .. }) => Came::Reply(Box::new(reply)),
             Err(failure) => came(call, failure).await,
         }
+    }
+
+    /// There is no money for this model; there may be for a cheaper one.
+    fn refused(&self, call: &Call<'_>, candidate: &Candidate, number: u32, fault: ModelFault) -> Came {
+        let is_over = fault.fault.code == code::BUDGET_EXCEEDED;
+        let answer = Err(Failure::from(fault.clone()));
+        if let Some(recorder) = &self.recorder {
+            let now = call.clock.now();
+            recorder.record(record::of_attempt(call, candidate, number, &answer, Duration::ZERO, now));
+        }
+        if is_over { Came::Next(fault) } else { Came::End(fault) }
     }
 
     /// What the answer says of the model, for those who choose next.

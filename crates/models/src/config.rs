@@ -1,5 +1,6 @@
 //! The settings of the models: which providers, with which keys, and what lies over the catalogue.
 
+mod keys;
 mod plan;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use crate::cache;
 use crate::catalogue::{Entry, File, Structured};
 use crate::profile::Groups;
 
+pub use keys::Keys;
 pub(crate) use plan::{DEFAULT, Plan};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,6 +31,8 @@ pub struct Config {
     pub base_url: Option<String>,
     /// In short, for that one provider. Servers of one's own may need none.
     pub api_key: Option<ApiKey>,
+    /// Whose keys calls go out under.
+    pub keys: Keys,
     /// Who serves models, by name.
     pub providers: BTreeMap<String, ProviderSettings>,
     /// The models of a profile, where they are not the catalogue's.
@@ -55,6 +59,7 @@ impl Default for Config {
             provider: None,
             base_url: None,
             api_key: None,
+            keys: Keys::default(),
             providers: BTreeMap::new(),
             models: BTreeMap::new(),
             catalogue: BTreeMap::new(),

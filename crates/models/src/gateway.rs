@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use baton_core::circuit::Stand;
 use baton_core::id::TenantId;
 use baton_core::model::{Profile, Reply, Request};
+use baton_core::money::Usd;
 use baton_core::run::ModelFault;
 use baton_core::time::Time;
 use baton_ports::circuits::Circuits;
@@ -17,10 +18,11 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::budget::Purse;
 use crate::cache::{Cache, Key};
 use crate::catalogue::{Entry, Spec};
 use crate::chain::{Call, Chain};
-use crate::config::Config;
+use crate::config::{Config, Keys};
 use crate::error::Error;
 use crate::need::Need;
 use crate::neighbours::Neighbours;
@@ -39,6 +41,7 @@ pub struct Gateway {
     router: Arc<Router>,
     chain: Chain,
     cache: Option<Cache>,
+    keys: Keys,
     clock: Arc<dyn Clock>,
 }
 
@@ -58,8 +61,8 @@ impl Gateway {
         let router = Arc::new(Router::new(books, providers));
         warn_of_unpriced(&router);
         let first_token = config.first_token_timeout_ms.map(Duration::from_millis);
-        let chain = Chain { first_token, recorder: None, neighbours: None };
-        Ok(Self { router, chain, cache: Cache::new(&config.cache), clock })
+        let chain = Chain { first_token, recorder: None, neighbours: None, purse: None };
+        Ok(Self { router, chain, cache: Cache::new(&config.cache), keys: config.keys, clock })
     }
 
     /// Keeps why each model was asked, and what came of it.
@@ -73,6 +76,13 @@ impl Gateway {
     #[must_use]
     pub fn sharing(mut self, port: Arc<dyn Circuits>) -> Self {
         self.chain.neighbours = Some(Neighbours::new(port, Arc::clone(&self.router)));
+        self
+    }
+
+    /// Reserves what each attempt may cost before it goes out, and settles what it did cost.
+    #[must_use]
+    pub fn spending(mut self, purse: Purse) -> Self {
+        self.chain.purse = Some(purse);
         self
     }
 
@@ -175,6 +185,7 @@ impl Models for Gateway {
         pieces: Option<&Pieces>,
     ) -> Result<Reply, ModelFault> {
         let deadline = Instant::now() + limit;
+        let asker = &*self.keys.of(asker)?;
         self.listen().await;
         let choice = Arc::new(self.router.choose(asker, request, pieces.is_some(), self.clock.now()));
         let call = Call { asker, request, pieces, deadline, clock: &*self.clock, choice };
@@ -189,6 +200,12 @@ impl Models for Gateway {
         let profiles = profile::ALL.into_iter().map(|profile| profile::word(profile).to_owned());
         let models = self.router.books().everyones().models().filter(|model| model.served.is_some());
         profiles.chain(models.map(|model| model.name.clone())).collect()
+    }
+
+    /// With a reply of a usual length, at the model that would be asked first.
+    fn estimate(&self, tenant: &TenantId, request: &Request) -> Usd {
+        let choice = self.router.for_request(tenant, request, self.clock.now());
+        choice.viable.first().map_or(Usd::ZERO, |candidate| candidate.cost)
     }
 
     async fn explain(&self, tenant: &TenantId, key: &str) -> Option<Value> {

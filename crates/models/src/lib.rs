@@ -5,7 +5,7 @@
 //! where one fails the next is asked. Retries of the whole, waiting and counting them belong to the run.
 //!
 //! The way of a call, one file each: `need` (what the request takes) → `router` (who may answer, best first) → `cache`
-//! (asked before?) → `chain` (one after the other) → `providers` (the wire) → `health` (what it taught) → `recorder`.
+//! (asked before?) → `chain` (one after the other) → `till` (is there money?) → `providers` (the wire) → `health` (what it taught) → `recorder`.
 //!
 //! - `script`: replies from files, by agent, match and turn; a function of the request, so that what is asked again
 //!   after a crash is answered the same. The router chooses all the same; nothing falls back and no circuit opens.
@@ -44,10 +44,11 @@ mod router;
 pub mod savings;
 mod score;
 mod served;
+mod till;
 
 pub use cache::Settings as CacheSettings;
 pub use catalogue::{Above, Catalogue, Entry, File as CatalogueFile, Layer, Long, Price, Prices, Spec, Structured};
-pub use config::{ApiKey, Config, Kind as ProviderKind, ProviderSettings};
+pub use config::{ApiKey, Config, Keys, Kind as ProviderKind, ProviderSettings};
 pub use error::Error;
 pub use fault::code;
 pub use gateway::{CircuitState, Fare, Gateway, Listed};

@@ -12,6 +12,11 @@ const BYTES_PER_TOKEN: u64 = 4;
 const MESSAGE_TOKENS: u64 = 4;
 /// What an image takes: a square of some 1,000 pixels at the usual prices.
 const IMAGE_TOKENS: u64 = 1_000;
+/// What an image takes at the most: the smallest of OpenAI's models count some 48,000 for a large one.
+const IMAGE_TOKENS_MAX: u64 = 50_000;
+/// What providers add at the most: around each message, and around the tools they explain to the model.
+const MESSAGE_TOKENS_MAX: u64 = 16;
+const FRAME_TOKENS_MAX: u64 = 1_024;
 /// What a reply is expected to take where the request allows more.
 pub(crate) const REPLY_TOKENS: u64 = 250;
 
@@ -19,6 +24,8 @@ pub(crate) const REPLY_TOKENS: u64 = 250;
 pub(crate) struct Need {
     /// Of the input, estimated.
     pub tokens: u64,
+    /// Of the input, at the most: a token stands for a byte at least, whatever the tokenizer.
+    pub tokens_max: u64,
     /// The most the reply may have, where the request says so.
     pub reply_max: Option<u64>,
     pub tools: bool,
@@ -42,6 +49,7 @@ impl Need {
         }
         Self {
             tokens: size.tokens(),
+            tokens_max: size.tokens_max(),
             reply_max: request.max_tokens.map(u64::from),
             tools: !request.tools.is_empty(),
             vision: size.images > 0,
@@ -52,7 +60,15 @@ impl Need {
 
     /// What a text of so many tokens needs, and nothing else.
     pub fn of_text(tokens: u64) -> Self {
-        Self { tokens, reply_max: None, tools: false, vision: false, schema: false, streaming: false }
+        Self {
+            tokens,
+            tokens_max: tokens.saturating_mul(BYTES_PER_TOKEN),
+            reply_max: None,
+            tools: false,
+            vision: false,
+            schema: false,
+            streaming: false,
+        }
     }
 
     /// What the reply is expected to take.
@@ -69,6 +85,8 @@ pub(crate) fn tokens_of(text: &str) -> u64 {
 #[derive(Default)]
 struct Size {
     bytes: u64,
+    /// Of what models thought before: it goes back to the one that did.
+    thought: u64,
     messages: u64,
     images: u64,
 }
@@ -76,6 +94,11 @@ struct Size {
 impl Size {
     fn tokens(&self) -> u64 {
         self.bytes.div_ceil(BYTES_PER_TOKEN) + self.messages * MESSAGE_TOKENS + self.images * IMAGE_TOKENS
+    }
+
+    fn tokens_max(&self) -> u64 {
+        let text = self.bytes + self.thought + FRAME_TOKENS_MAX;
+        text + self.messages * MESSAGE_TOKENS_MAX + self.images * IMAGE_TOKENS_MAX
     }
 
     fn message(&mut self, message: &Message) {
@@ -87,9 +110,14 @@ impl Size {
                 self.text(content);
                 self.images += images.len() as u64;
             }
-            Message::Assistant { content, tool_calls, .. } => {
+            Message::Assistant { content, tool_calls, thinking } => {
                 self.text(content);
                 tool_calls.iter().for_each(|call| self.call(call));
+                if let Some(thinking) = thinking {
+                    let mut thought = Self::default();
+                    thought.json(&thinking.parts);
+                    self.thought += thought.bytes;
+                }
             }
         }
     }

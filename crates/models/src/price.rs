@@ -3,13 +3,17 @@
 use baton_core::model::Usage;
 use baton_core::money::Usd;
 
-use crate::catalogue::Spec;
+use crate::catalogue::{Prices, Spec};
 
 /// Each kind of token at its own price, by the size of the whole input, summed before it is rounded once to the nearest
 /// nano-dollar.
 pub fn cost(spec: &Spec, usage: &Usage) -> Usd {
     let whole_input = [usage.input_tokens, usage.cached_tokens, usage.cache_write_tokens];
-    let prices = spec.prices_at(whole_input.iter().fold(0, |sum: u64, tokens| sum.saturating_add(*tokens)));
+    of(spec.prices_at(whole_input.iter().fold(0, |sum: u64, tokens| sum.saturating_add(*tokens))), usage)
+}
+
+/// At these prices.
+pub(crate) fn of(prices: &Prices, usage: &Usage) -> Usd {
     let cache_write = prices.cache_write.unwrap_or(prices.input);
     let for_an_hour = usage.cache_write_hour_tokens.min(usage.cache_write_tokens);
     let parts = [
@@ -26,7 +30,7 @@ pub fn cost(spec: &Spec, usage: &Usage) -> Usd {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalogue::{Catalogue, Long, Prices};
+    use crate::catalogue::{Catalogue, Long};
 
     fn spec(name: &str) -> Spec {
         Catalogue::shipped().expect("a catalogue").find(name).expect(name).clone()

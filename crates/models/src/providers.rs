@@ -39,6 +39,11 @@ mod torn;
 pub(crate) trait Provider: Send + Sync + Debug {
     /// Dropping the future ends the call at the provider.
     async fn ask(&self, ask: &Ask<'_>) -> Result<Answered, Failure>;
+
+    /// Tokens of the longest reply this model gives where the request does not say; nothing where that is not known.
+    fn reply_max(&self, _model: &str, spec: Option<&Spec>) -> Option<u64> {
+        spec.and_then(|spec| spec.output_tokens)
+    }
 }
 
 /// One call.

@@ -68,6 +68,15 @@ impl Router {
         }
     }
 
+    /// Chooses for a request of which nobody says yet who asks it.
+    pub fn for_request(&self, tenant: &TenantId, request: &Request, now: Time) -> Choice {
+        let case = self.case(Need::of(request, false), now);
+        match &request.model {
+            Some(name) => self.named(tenant, name, request.profile, &case),
+            None => self.ranked(tenant, request.profile, &case),
+        }
+    }
+
     /// Chooses for a request that is not there, only what it would need.
     pub fn for_profile(&self, tenant: &TenantId, profile: Profile, need: Need, now: Time) -> Choice {
         self.ranked(tenant, profile, &self.case(need, now))

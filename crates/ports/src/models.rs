@@ -33,6 +33,8 @@ pub struct Asker {
     /// Whether its listener can take back what it was told ([`Piece::Reset`]). Where not, a reply that breaks off after
     /// its first piece is an error.
     pub resets: bool,
+    /// The consumer brought its own key, and it is not here any more: another must not pay in its stead.
+    pub lost_key: bool,
     /// Where what it costs is charged; nothing leaves that to whoever serves the call.
     pub tab: Option<Tab>,
 }

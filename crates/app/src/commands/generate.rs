@@ -106,6 +106,7 @@ async fn ask(system: &System, generation: &Generation) -> anyhow::Result<Reply> 
         key_id: None,
         api_key: None,
         resets: false,
+        lost_key: false,
         tab: None,
     };
     let reply = system.models.ask(&asker, &generation.request(), REPLY_TIMEOUT, None).await;

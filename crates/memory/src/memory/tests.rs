@@ -413,6 +413,7 @@ fn asker() -> Asker {
         key_id: None,
         api_key: None,
         resets: false,
+        lost_key: false,
         tab: None,
     }
 }

@@ -22,6 +22,7 @@ use self::stream::Blocks;
 use super::Site;
 use super::dialect::{Answer, Dialect, Problem, Query};
 use super::remote::{base_url, beneath};
+use crate::catalogue::Spec;
 use crate::error::Error;
 
 const PUBLIC: &str = "https://api.anthropic.com";
@@ -65,6 +66,10 @@ impl Dialect for Anthropic {
 
     fn body(&self, query: &Query<'_>) -> Result<Value, String> {
         request::body(query)
+    }
+
+    fn reply_max(&self, model: &str, spec: Option<&Spec>) -> Option<u64> {
+        Some(request::reply_max(model, spec))
     }
 
     fn read(&self, query: &Query<'_>, body: &[u8]) -> Result<Answer, Problem> {

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::draft::Draft;
 use super::names::Names;
 use super::{Ask, tokens};
-use crate::catalogue::Structured;
+use crate::catalogue::{Spec, Structured};
 
 pub(crate) trait Dialect: Debug + Send + Sync {
     type Assembly: Assembly;
@@ -31,6 +31,11 @@ pub(crate) trait Dialect: Debug + Send + Sync {
 
     /// The JSON body: a function of the query. An error says what of the request cannot be said to this provider.
     fn body(&self, query: &Query<'_>) -> Result<Value, String>;
+
+    /// Tokens of the longest reply this model gives where the request does not say; nothing where that is not known.
+    fn reply_max(&self, _model: &str, spec: Option<&Spec>) -> Option<u64> {
+        spec.and_then(|spec| spec.output_tokens)
+    }
 
     /// Reads a reply that came whole.
     fn read(&self, query: &Query<'_>, body: &[u8]) -> Result<Answer, Problem>;

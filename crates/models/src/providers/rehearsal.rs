@@ -95,6 +95,7 @@ pub(crate) fn asker(attempt: u32) -> Asker {
         key_id: None,
         api_key: None,
         resets: false,
+        lost_key: false,
         tab: None,
     }
 }

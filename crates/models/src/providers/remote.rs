@@ -27,7 +27,7 @@ use self::attempt::Attempt;
 pub(crate) use self::reading::Reading;
 use super::dialect::{Answer, Dialect, Query};
 use super::{Answered, Ask, Failure, Provider, Site};
-use crate::catalogue::Structured;
+use crate::catalogue::{Spec, Structured};
 use crate::error::Error;
 use crate::price;
 
@@ -123,6 +123,10 @@ impl<D: Dialect> Provider for Remote<D> {
                 Err(attempt.failure(fault))
             }
         }
+    }
+
+    fn reply_max(&self, model: &str, spec: Option<&Spec>) -> Option<u64> {
+        self.dialect.reply_max(model, spec)
     }
 }
 

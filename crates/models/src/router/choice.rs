@@ -23,6 +23,8 @@ pub(crate) struct Choice {
     /// Of the input, estimated.
     pub tokens: u64,
     pub reply_tokens: u64,
+    /// Of the input, at the most.
+    pub tokens_max: u64,
     pub weights: Weights,
     /// Best first.
     pub viable: Vec<Candidate>,
@@ -152,6 +154,7 @@ impl Choice {
             asked: asked.map(str::to_owned),
             tokens: need.tokens,
             reply_tokens: need.reply(),
+            tokens_max: need.tokens_max,
             weights,
             viable: Vec::new(),
             dropped: Vec::new(),

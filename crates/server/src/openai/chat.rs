@@ -60,6 +60,7 @@ impl Call {
             workflow: None,
             key_id: Some(key.id.clone()),
             api_key: own.map(ApiKey::new),
+            lost_key: false,
             tab: None,
             resets: false,
         };

@@ -96,6 +96,7 @@ impl From<ModelFault> for Error {
         let (status, kind) = match &*failed.fault.code {
             "RATE_LIMIT_EXCEEDED" => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error"),
             "BUDGET_EXCEEDED" => (StatusCode::TOO_MANY_REQUESTS, "insufficient_quota"),
+            "MISSING_API_KEY" => (StatusCode::UNAUTHORIZED, "authentication_error"),
             "TIMEOUT" => (StatusCode::GATEWAY_TIMEOUT, "server_error"),
             "MODEL_NOT_FOUND" => (StatusCode::NOT_FOUND, "invalid_request_error"),
             "INVALID_REQUEST" | "CONTEXT_TOO_LONG" | "CONTENT_FILTERED" => {

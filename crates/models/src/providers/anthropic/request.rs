@@ -4,6 +4,7 @@ use baton_core::model::{Message, ToolChoice, ToolOffer};
 use serde_json::{Map, Value, json};
 
 use super::{family, structured, turns};
+use crate::catalogue::Spec;
 use crate::providers::dialect::Query;
 use crate::providers::schema;
 
@@ -65,8 +66,13 @@ fn add(system: &mut String, more: Option<String>) {
 /// The request's, else what the catalogue or the model's name allows.
 fn max_tokens(query: &Query<'_>) -> u64 {
     let asked = query.ask.request.max_tokens.map(u64::from);
-    let usual = family::max_tokens(query.ask.model);
-    asked.unwrap_or_else(|| query.ask.spec.and_then(|spec| spec.output_tokens).map_or(usual, |most| most.min(usual)))
+    asked.unwrap_or_else(|| reply_max(query.ask.model, query.ask.spec))
+}
+
+/// What is asked for where the request does not say.
+pub(super) fn reply_max(model: &str, spec: Option<&Spec>) -> u64 {
+    let usual = family::max_tokens(model);
+    spec.and_then(|spec| spec.output_tokens).map_or(usual, |most| most.min(usual))
 }
 
 /// A temperature or `top_p`: newer models that take one of them do not take both.

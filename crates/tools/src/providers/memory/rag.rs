@@ -80,6 +80,7 @@ fn asker(request: &Request) -> Asker {
         key_id: None,
         api_key: None,
         resets: false,
+        lost_key: false,
         tab: None,
     }
 }

@@ -1,0 +1,134 @@
+//! What a call can cost at the most, before anybody has answered it.
+
+use baton_core::model::Usage;
+use baton_core::money::Usd;
+
+use super::Price;
+use crate::catalogue::{Prices, Spec};
+use crate::price;
+
+/// What a reply may have where neither the request nor the catalogue nor the provider's API limits it.
+const REPLY_TOKENS_MAX: u64 = 16_384;
+/// A reply shorter than this is not worth asking for.
+const REPLY_TOKENS_MIN: u64 = 64;
+
+/// What limits the price of one call at one model.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bound {
+    /// No tokenizer makes more of the input.
+    input_tokens: u64,
+    reply_tokens: u64,
+    /// The dearest price each kind of token can have, however much of the input is cached and however long it is.
+    input: Usd,
+    output: Usd,
+}
+
+impl Bound {
+    /// `reply_max` is what the request, or else the provider's API, limits the reply to.
+    pub fn new(spec: &Spec, input_tokens: u64, reply_max: Option<u64>) -> Self {
+        let usual = spec.context_tokens.map_or(REPLY_TOKENS_MAX, |context| context.min(REPLY_TOKENS_MAX));
+        let reply_tokens = reply_max.or(spec.output_tokens).unwrap_or(usual);
+        let longer = spec.long.iter().filter(|long| input_tokens > long.above_tokens).map(|long| &long.prices);
+        let reached = || std::iter::once(&spec.prices).chain(longer.clone());
+        let input = reached().map(dearest).max().unwrap_or_default();
+        let output = reached().map(|prices| prices.output).max().unwrap_or_default();
+        Self { input_tokens, reply_tokens, input, output }
+    }
+
+    pub fn price(&self) -> Price {
+        let with = |reply: u64| self.cost(self.input_tokens, reply);
+        Price { most: with(self.reply_tokens), least: with(self.reply_tokens.min(REPLY_TOKENS_MIN)) }
+    }
+
+    /// How long the reply may be so that the call costs no more than this; nothing where any reply may.
+    pub fn reply_within(&self, amount: Usd) -> Option<u64> {
+        if amount >= self.price().most || self.output <= Usd::ZERO {
+            return None;
+        }
+        let left = (amount - self.cost(self.input_tokens, 0)).max(Usd::ZERO);
+        let tokens = i128::from(left.as_nanos()) * 1_000_000 / i128::from(self.output.as_nanos());
+        Some(u64::try_from(tokens).unwrap_or(u64::MAX).min(self.reply_tokens))
+    }
+
+    fn cost(&self, input_tokens: u64, output_tokens: u64) -> Usd {
+        let prices = Prices { input: self.input, output: self.output, ..Prices::default() };
+        price::of(&prices, &Usage { input_tokens, output_tokens, ..Usage::default() })
+    }
+}
+
+fn dearest(prices: &Prices) -> Usd {
+    [Some(prices.input), prices.cached, prices.cache_write, prices.cache_write_hour]
+        .into_iter()
+        .flatten()
+        .max()
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::catalogue::{Catalogue, Long};
+
+    fn spec(name: &str) -> Spec {
+        Catalogue::shipped().expect("a catalogue").find(name).expect(name).clone()
+    }
+
+    fn usd(usd: f64) -> Usd {
+        Usd::from_f64(usd)
+    }
+
+    #[test]
+    fn the_longest_reply_is_the_requests_else_the_models_else_a_usual_one() {
+        // 30 and 60 dollars a million.
+        let most = |spec: &Spec, reply_max| Bound::new(spec, 1_000, reply_max).price().most;
+        let mut spec = spec("gpt-4");
+        assert_eq!(most(&spec, Some(100)), usd(0.03 + 0.006));
+        assert_eq!(most(&spec, None), usd(0.03 + 0.06 * 8.192));
+        (spec.output_tokens, spec.context_tokens) = (None, None);
+        assert_eq!(most(&spec, None), usd(0.03 + 0.06 * 16.384));
+    }
+
+    #[test]
+    fn input_counts_at_its_dearest_price() {
+        // Writing the cache of this model costs 18.75 a million, its input 15.
+        assert_eq!(Bound::new(&spec("claude-3-opus"), 1_000_000, Some(0)).price().most, usd(18.75));
+        let mut spec = spec("gpt-4");
+        let prices = Prices { input: usd(60.0), output: usd(120.0), ..Prices::default() };
+        spec.long = vec![Long { above_tokens: 100, prices }];
+        let most = |tokens| Bound::new(&spec, tokens, Some(100)).price().most;
+        assert_eq!((most(100), most(101)), (usd(0.003 + 0.006), usd(0.006_06 + 0.012)));
+    }
+
+    #[test]
+    fn with_less_money_the_reply_is_shorter() {
+        let bound = Bound::new(&spec("gpt-4"), 1_000, None);
+        let Price { most, least } = bound.price();
+        assert_eq!(bound.reply_within(most), None);
+        assert_eq!(bound.reply_within(least), Some(REPLY_TOKENS_MIN));
+        assert_eq!(bound.reply_within(usd(0.03 + 0.06)), Some(1_000));
+        assert_eq!(bound.reply_within(Usd::ZERO), Some(0));
+    }
+
+    proptest! {
+        #[test]
+        fn no_usage_within_the_bound_costs_more_than_it(
+            input in 0_u64..300_000, parts in (0.0..1.0_f64, 0.0..1.0_f64, 0.0..1.0_f64), output in 0_u64..10_000,
+            name in prop::sample::select(vec!["gpt-4", "claude-3-opus", "gpt-4o", "gpt-5.1", "claude-haiku-4-5"]),
+        ) {
+            let catalogue = Catalogue::shipped().expect("a catalogue");
+            let spec = catalogue.find(name).expect("is shipped");
+            #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part of it")]
+            let part = |whole: u64, part: f64| (whole as f64 * part) as u64;
+            let cached_tokens = part(input, parts.0);
+            let cache_write_tokens = part(input - cached_tokens, parts.1);
+            let usage = Usage {
+                input_tokens: input - cached_tokens - cache_write_tokens, cached_tokens, cache_write_tokens,
+                cache_write_hour_tokens: part(cache_write_tokens, parts.2), output_tokens: output,
+            };
+            let most = Bound::new(spec, input, Some(output)).price().most;
+            prop_assert!(price::cost(spec, &usage) <= most);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Whose key a call goes out under.
+
+use std::borrow::Cow;
+
+use baton_core::run::{Block, ModelFault};
+use baton_ports::models::Asker;
+use serde::{Deserialize, Serialize};
+
+use crate::fault::{code, lasting};
+
+/// Seed 004's words.
+const MISSING: &str = "Missing API key. Consumer must provide their own key.";
+
+/// The setting `models.keys`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Keys {
+    /// The consumer's own, always.
+    Consumer,
+    /// The project's, whatever a consumer brings.
+    Tenant,
+    /// The consumer's where it brings one, else the project's.
+    #[default]
+    Either,
+}
+
+impl Keys {
+    /// The asker, with the key its call goes out under.
+    ///
+    /// # Errors
+    /// `MISSING_API_KEY` where the consumer must bring one, or brought one that is not here any more. The block says that
+    /// a run may wait for it.
+    pub(crate) fn of(self, asker: &Asker) -> Result<Cow<'_, Asker>, ModelFault> {
+        match (self, &asker.api_key) {
+            (Self::Tenant, Some(_)) => Ok(Cow::Owned(Asker { api_key: None, ..asker.clone() })),
+            (Self::Consumer, None) => Err(missing()),
+            (Self::Either, None) if asker.lost_key => Err(missing()),
+            (Self::Tenant | Self::Either, None) | (Self::Consumer | Self::Either, Some(_)) => Ok(Cow::Borrowed(asker)),
+        }
+    }
+}
+
+fn missing() -> ModelFault {
+    ModelFault { block: Some(Block::Key), ..lasting(code::MISSING_API_KEY, MISSING) }
+}
+
+#[cfg(test)]
+mod tests {
+    use baton_ports::models::ApiKey;
+
+    use super::*;
+    use crate::providers::rehearsal::asker;
+
+    /// The key a call goes out under; `missing` where it does not go out.
+    fn under(keys: Keys, brought: Option<&str>, lost_key: bool) -> Option<String> {
+        let asker = Asker { api_key: brought.map(ApiKey::new), lost_key, ..asker(1) };
+        match keys.of(&asker) {
+            Ok(asker) => asker.api_key.as_ref().map(|key| key.secret().to_owned()),
+            Err(fault) => {
+                assert_eq!((fault.fault.message.as_str(), fault.block), (MISSING, Some(Block::Key)));
+                Some("missing".to_owned())
+            }
+        }
+    }
+
+    #[test]
+    fn a_call_goes_out_under_the_key_the_settings_say() {
+        for (keys, brought, nothing, lost) in [
+            (Keys::Consumer, Some("own"), Some("missing"), Some("missing")),
+            (Keys::Tenant, None, None, None),
+            (Keys::Either, Some("own"), None, Some("missing")),
+        ] {
+            let owned = |key: Option<&str>| key.map(str::to_owned);
+            assert_eq!(under(keys, Some("own"), false), owned(brought), "{keys:?}");
+            assert_eq!(under(keys, None, false), owned(nothing), "{keys:?}");
+            assert_eq!(under(keys, None, true), owned(lost), "{keys:?}");
+        }
+    }
+}

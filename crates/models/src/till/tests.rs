@@ -1,0 +1,137 @@
+//! Calls through the gateway, with little money.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use baton_core::model::{Profile, Request};
+use baton_core::money::Usd;
+use baton_core::run::{Block, ModelFault};
+use baton_ports::budget::{Budget, By, CostFilter, CostRow};
+use baton_ports::models::{Asker, Models};
+use baton_sim::fake::Store;
+use futures::future::join_all;
+use serde_json::{Value, json};
+
+use crate::budget::Purse;
+use crate::config::Kind;
+use crate::fault::code;
+use crate::gateway::Gateway;
+use crate::providers::rehearsal::{asker, request};
+use crate::rehearsal::{self, Does, Puppet, Ticking, served};
+
+const LIMIT: Duration = Duration::from_secs(10);
+/// What a puppet asks for a reply.
+const PRICE: Usd = Usd::from_nanos(1_000);
+/// Dollars per million tokens, so that 200 tokens, the most a request of these tests allows, are that price.
+const PER_MILLION: f64 = 0.005;
+
+struct World {
+    puppet: Arc<Puppet>,
+    store: Arc<Store>,
+    purse: Purse,
+    gateway: Gateway,
+}
+
+impl World {
+    /// With money for so many calls this hour.
+    fn worth(calls: i64, does: Does, more: Value) -> Self {
+        let budgets = json!({ "hourly_usd": Usd::from_nanos(calls * PRICE.as_nanos()).as_f64() });
+        let (puppet, store) = (Puppet::new(does), Arc::new(Store::new()));
+        let model = |output: f64| json!({"input_usd_per_million": 0, "output_usd_per_million": output});
+        let mut settings = json!({
+            "models": {"fast": ["usual"], "powerful": [["dear"], ["usual"]]},
+            "catalogue": {"usual": model(PER_MILLION), "dear": model(PER_MILLION * 1_000.0)},
+        });
+        settings.as_object_mut().expect("settings").extend(more.as_object().expect("more").clone());
+        let config = serde_json::from_value(budgets).expect("budgets");
+        let purse = Purse::new(store.clone(), config, Ticking::new());
+        let gateway = rehearsal::gateway(settings, vec![served("openai", Kind::OpenAi, &puppet)]);
+        Self { puppet, store, gateway: gateway.spending(purse.clone()), purse }
+    }
+
+    async fn ask(&self) -> Result<(), ModelFault> {
+        self.gateway.ask(&asker(1), &hello(), LIMIT, None).await.map(drop)
+    }
+
+    /// What was spent in all, once everything is written down.
+    async fn spent(&self, by: Vec<By>) -> Vec<CostRow> {
+        self.purse.close().await.expect("closes");
+        self.store.costs(CostFilter { by, ..CostFilter::default() }).await.expect("reads")
+    }
+}
+
+fn hello() -> Request {
+    Request { max_tokens: Some(200), ..request("a", &["u: hi"]) }
+}
+
+fn quick() -> Does {
+    Does::Answers(Duration::from_millis(100))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_worth_ten_calls_lets_ten_of_sixty_four_at_once_through_the_gateway() {
+    let world = World::worth(10, quick(), json!({}));
+    let calls = join_all((0..64).map(|_| world.ask())).await;
+    let refused: Vec<ModelFault> = calls.into_iter().filter_map(Result::err).collect();
+    assert_eq!((world.puppet.asked().len(), refused.len()), (10, 54));
+    assert!(refused.iter().all(|fault| fault.fault.code == code::BUDGET_EXCEEDED && !fault.retryable));
+    let costs = world.spent(vec![By::Model, By::Provider, By::Profile, By::Agent]).await;
+    let row = &costs[0];
+    assert_eq!((costs.len(), row.calls, row.answered, row.cost), (1, 10, 10, Usd::from_nanos(10_000)));
+    let parts = [&row.model, &row.provider, &row.profile, &row.agent].map(|part| part.as_deref().unwrap_or_default());
+    assert_eq!(parts, ["usual", "openai", "fast", "a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_there_is_no_money_for_a_dear_model_a_cheaper_one_answers() {
+    let world = World::worth(10, quick(), json!({}));
+    let powerful = Request { profile: Profile::Powerful, ..hello() };
+    world.gateway.ask(&asker(1), &powerful, LIMIT, None).await.expect("the cheaper one answers");
+    assert_eq!(world.puppet.asked(), ["usual"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_attempt_is_paid_for_also_one_that_broke_off() {
+    let world = World::worth(10, quick(), json!({"models": {"fast": [["usual"], ["dear"]]}}));
+    world.puppet.once(Does::BreaksOff);
+    let request = Request { max_tokens: Some(1), ..hello() };
+    world.gateway.ask(&asker(1), &request, LIMIT, None).await.expect("the second answers");
+    let costs = world.spent(Vec::new()).await;
+    assert_eq!((costs[0].calls, costs[0].answered, costs[0].estimated), (2, 1, 1));
+    assert_eq!(costs[0].cost, Usd::from_nanos(1_005));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_its_caller_gave_up_is_paid_at_what_it_may_have_cost() {
+    let world = World::worth(10, Does::Hangs, json!({}));
+    let given_up = tokio::time::timeout(Duration::from_millis(50), world.ask()).await;
+    assert!(given_up.is_err());
+    let costs = world.spent(Vec::new()).await;
+    assert_eq!((costs[0].calls, costs[0].estimated, costs[0].cost), (1, 1, PRICE));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_certainly_cost_nothing_is_free_again() {
+    let world = World::worth(1, quick(), json!({}));
+    world.puppet.once(Does::Fails(code::CONTENT_FILTERED));
+    assert!(world.ask().await.is_err());
+    world.ask().await.expect("there is money for one");
+    assert_eq!(world.ask().await.expect_err("and for no other").fault.code, code::BUDGET_EXCEEDED);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_without_the_consumers_key_does_not_go_out_where_it_must_have_one() {
+    let world = World::worth(10, quick(), json!({"keys": "consumer"}));
+    let fault = world.ask().await.expect_err("no key");
+    assert_eq!((fault.fault.code.as_ref(), fault.block), (code::MISSING_API_KEY, Some(Block::Key)));
+    let asker = Asker { api_key: Some(baton_ports::models::ApiKey::new("sk-own")), ..asker(1) };
+    world.gateway.ask(&asker, &hello(), LIMIT, None).await.expect("with its key");
+    assert_eq!(world.puppet.keys(), [Some("sk-own".to_owned())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_is_estimated_before_anybody_knows_who_asks() {
+    let world = World::worth(10, quick(), json!({}));
+    let estimate = world.gateway.estimate(&asker(1).tenant, &hello());
+    assert_eq!(estimate, PRICE);
+}
