@@ -47,7 +47,13 @@ impl Place {
 
     /// Begun beside the test; [`Done::after`] waits for its end.
     pub fn begin(&self, arguments: &[&str]) -> Child {
+        self.begin_with(&[], arguments)
+    }
+
+    /// With these variables of the environment.
+    pub fn begin_with(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Child {
         let mut command = self.command(env!("CARGO_BIN_EXE_baton"));
+        command.envs(variables.iter().copied());
         command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it begins")
     }
 

@@ -53,7 +53,9 @@ impl Returns {
         let port = ledger.serve();
         let project = Project::new("returns");
         let models = format!("[models]\nprovider = \"openai\"\nbase_url = \"http://127.0.0.1:{port}/v1\"\n");
-        project.write("baton.toml", &format!("{models}[tools.outbound]\nallow = [\"127.0.0.1\"]\n"));
+        // What each killed process held of a budget stays spent for its window: for all of them, more than the usual hour.
+        let budgets = "[budgets]\nhourly_usd = \"unlimited\"\ndaily_usd = \"unlimited\"\nmonthly_usd = \"unlimited\"\n";
+        project.write("baton.toml", &format!("{models}{budgets}[tools.outbound]\nallow = [\"127.0.0.1\"]\n"));
         project.write("workflows/returns.yaml", WORKFLOW);
         project.write("agents/agents.yaml", AGENTS);
         project.write("tools/services.yaml", &tools(port));

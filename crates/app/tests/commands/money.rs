@@ -1,0 +1,175 @@
+//! Budgets and consumers' keys, from outside: through the door, under kills, and in everything that was written.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::{Value, json};
+
+use crate::place::{Done, Place};
+use crate::server::{Server, chat};
+use crate::upstream::{REFUSE, Upstream};
+
+const SECRET: &str = "sk-consumer-5d1c77a0e2";
+const WORKFLOW: &str = "name: ask\nnodes: [{id: hello, agent: greeter, prompt_template: 'Say {{ word }}'}]\n";
+const AGENT: &str = "name: greeter\ntype: simple\nmodel_profile: fast\nsystem_prompt: You greet.\nmax_tokens: 10\n";
+
+/// A project whose one model costs a tenth of a cent a token of its replies, so a reply of ten costs a cent.
+fn project(upstream: &Upstream, budgets: &str) -> Place {
+    let settings = format!(
+        "[models]\nbase_url = \"{}\"\napi_key = \"sk-tenant\"\n[models.models]\nfast = [\"mock\"]\n\
+         [models.catalogue.mock]\ninput_usd_per_million = 0\noutput_usd_per_million = 1000\n[budgets]\n{budgets}\n",
+        upstream.url
+    );
+    Place::with(&[("baton.toml", &settings), ("workflows/ask.yaml", WORKFLOW), ("agents/greeter.yaml", AGENT)])
+}
+
+fn hello() -> Value {
+    json!({ "model": "fast", "max_tokens": 10, "messages": [{"role": "user", "content": "hello"}] })
+}
+
+/// How many were answered of so many at once.
+fn crowd(address: &str, key: &str, size: usize, each: usize) -> (usize, Vec<String>) {
+    let answered = AtomicUsize::new(0);
+    let others = std::sync::Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..size {
+            scope.spawn(|| {
+                for _ in 0..each {
+                    match chat(address, key, "", &hello()) {
+                        Some(answer) if answer.starts_with("HTTP/1.1 200") => {
+                            answered.fetch_add(1, Ordering::Relaxed);
+                        }
+                        Some(answer) => others.lock().expect("a lock").push(answer),
+                        None => return,
+                    }
+                }
+            });
+        }
+    });
+    (answered.into_inner(), others.into_inner().expect("a lock"))
+}
+
+#[test]
+fn a_budget_worth_ten_calls_lets_ten_of_sixty_four_at_once_through_the_door() {
+    let upstream = Upstream::start();
+    let place = project(&upstream, "daily_usd = 0.1");
+    let server = Server::start(&place);
+    let key = server.key().expect("a key").to_owned();
+    let (answered, others) = crowd(server.address(), &key, 64, 1);
+    assert_eq!((answered, upstream.asked().len(), others.len()), (10, 10, 54), "{others:?}");
+    assert!(others.iter().all(|other| other.starts_with("HTTP/1.1 429") && other.contains("BUDGET_EXCEEDED")));
+    let metrics = server.get("/metrics", None);
+    assert!(
+        metrics.contains("llm_tokens_total{model=\"mock\",agent_type=\"gateway\",type=\"output\"} 100"),
+        "{metrics}"
+    );
+    assert!(metrics.contains("budget_refusals_total{window=\"day\"} 54"), "{metrics}");
+    assert!(metrics.contains("budget_limit_usd{company_id=\"default\",window=\"day\"} 0.1"), "{metrics}");
+    let cost = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("llm_cost_usd_total{model=\"mock\",agent_type=\"gateway\"} "));
+    let cost: f64 = cost.expect("is counted").parse().expect("a number");
+    assert!((cost - 0.1).abs() < 1e-9, "{metrics}");
+    assert_eq!(server.stop(), Some(0));
+
+    let costs = place.baton(&["costs", "--by", "model", "--json"]).ends(0).json();
+    assert_eq!((&costs[0]["model"], &costs[0]["total_calls"]), (&json!("mock"), &json!(10)));
+    let lines = place.baton(&["budgets", "--json"]).ends(0).json();
+    let day = lines.as_array().expect("lines").iter().find(|line| line["window"] == "day").expect("a day");
+    assert_eq!((&day["spent_usd"], &day["held_usd"], &day["left_usd"]), (&json!(0.1), &json!(0.0), &json!(0.0)));
+}
+
+#[test]
+fn with_less_money_than_the_longest_reply_costs_the_reply_is_kept_shorter() {
+    let upstream = Upstream::start();
+    let place = project(&upstream, "daily_usd = 0.1");
+    let server = Server::start(&place);
+    // By name: a profile has a limit of its own for one call.
+    let long = json!({ "model": "mock", "max_tokens": 200, "messages": [{"role": "user", "content": "hello"}] });
+    let answer = chat(server.address(), server.key().expect("a key"), "", &long).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(upstream.asked()[0].body["max_tokens"], 100);
+}
+
+#[test]
+fn whoever_is_killed_again_and_again_overruns_no_budget() {
+    let upstream = Upstream::start();
+    let place = project(&upstream, "hourly_usd = 0.6\ndaily_usd = 0.6");
+    let mut key = None;
+    let mut answered = 0;
+    for kill in 1..=6_usize {
+        let server = Server::start(&place);
+        let key = key.get_or_insert_with(|| server.key().expect("a key").to_owned()).clone();
+        let address = server.address().to_owned();
+        let before = upstream.asked().len();
+        let crowd = std::thread::spawn(move || crowd(&address, &key, 8, 4));
+        // At another moment each time: after one more call than the time before.
+        while upstream.asked().len() < before + kill && !crowd.is_finished() {
+            std::thread::yield_now();
+        }
+        server.kill();
+        answered += crowd.join().expect("ends").0;
+    }
+    let server = Server::start(&place);
+    answered += crowd(server.address(), &key.expect("a key"), 8, 20).0;
+    assert_eq!(server.stop(), Some(0));
+    let asked = upstream.asked().len();
+    assert!(answered <= asked && asked <= 60, "{asked} calls of a cent went out, of 60 cents");
+    assert!(asked > 20, "what the dead held is lost, and no more: {asked}");
+    let lines = place.baton(&["budgets", "--json"]).ends(0).json();
+    for line in lines.as_array().expect("lines").iter().filter(|line| line["window"] != "month") {
+        let used = line["spent_usd"].as_f64().expect("spent") + line["held_usd"].as_f64().expect("held");
+        assert!(used <= 0.6 + 1e-9, "{line}");
+    }
+}
+
+#[test]
+fn a_consumers_key_reaches_the_provider_and_is_in_nothing_that_was_written() {
+    let upstream = Upstream::start();
+    let place = project(&upstream, "");
+    let mut said = String::new();
+    let variables = [("BATON_CONSUMER_KEY", SECRET), ("BATON_LOG", "trace")];
+    for (word, code) in [("hello", 0), (REFUSE, 1)] {
+        let word = format!("word={word}");
+        let done = Done::after(place.begin_with(&variables, &["run", "ask", "--set", &word])).ends(code);
+        said.push_str(&(done.out + &done.err));
+    }
+    let server = Server::start_with(&place, &[("BATON_LOG", "trace")]);
+    let key = server.key().expect("a key").to_owned();
+    let own = format!("X-Provider-Key: {SECRET}\r\n");
+    for (content, status) in [("hello", "200"), (REFUSE, "502")] {
+        let mut body = hello();
+        body["messages"][0]["content"] = json!(content);
+        let answer = chat(server.address(), &key, &own, &body).expect("an answer");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+        said.push_str(&answer);
+    }
+    said.push_str(&server.get("/metrics", None));
+    said.push_str(&server.kill());
+    for arguments in [&["runs", "list", "--json"][..], &["costs", "--json"], &["models", "decisions", "--json"]] {
+        let done = place.baton(arguments).ends(0);
+        said.push_str(&(done.out + &done.err));
+    }
+
+    let keys: Vec<String> = upstream.asked().into_iter().map(|asked| asked.key).collect();
+    assert!(keys.len() >= 4 && keys.iter().all(|key| key == SECRET), "{keys:?}");
+    assert!(!said.contains(SECRET), "{said}");
+    let mut files = 0;
+    search(place.path(), &mut files);
+    assert!(files >= 4, "the project, the database and its journal are files");
+}
+
+/// Every file beneath, whatever it is.
+fn search(folder: &Path, files: &mut usize) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            search(&path, files);
+            continue;
+        }
+        *files += 1;
+        let bytes = std::fs::read(&path).expect("a file");
+        let is_there = bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes());
+        assert!(!is_there, "the key is in {}", path.display());
+    }
+}

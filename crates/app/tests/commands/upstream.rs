@@ -1,0 +1,90 @@
+//! A provider of models on this machine, which counts what it is asked.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// How long it takes to answer, so that calls overlap.
+const TAKES: Duration = Duration::from_millis(20);
+/// A request that says this is refused, in words that repeat its key.
+pub const REFUSE: &str = "refuse me";
+
+/// One request: its key and its body.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub key: String,
+    pub body: Value,
+}
+
+/// Answers until the test ends.
+pub struct Upstream {
+    pub url: String,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+impl Upstream {
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}/v1", listener.local_addr().expect("an address"));
+        let asked = Arc::<Mutex<Vec<Asked>>>::default();
+        let all = asked.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let all = all.clone();
+                // Whoever asked may have gone away.
+                std::thread::spawn(move || answer(stream, &all).ok());
+            }
+        });
+        Self { url, asked }
+    }
+
+    pub fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().expect("a lock").clone()
+    }
+}
+
+fn answer(stream: TcpStream, asked: &Mutex<Vec<Asked>>) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream);
+    let (mut length, mut key) = (0, String::new());
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? <= 2 {
+            break;
+        }
+        let (name, value) = line.split_once(':').unwrap_or_default();
+        match name.to_ascii_lowercase().as_str() {
+            "content-length" => length = value.trim().parse().unwrap_or(0),
+            "authorization" => key = value.trim().trim_start_matches("Bearer ").to_owned(),
+            _ => {}
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    let body: Value = serde_json::from_slice(&body)?;
+    asked.lock().expect("a lock").push(Asked { key: key.clone(), body: body.clone() });
+    std::thread::sleep(TAKES);
+    let (status, reply) = if body.to_string().contains(REFUSE) {
+        (
+            "401 Unauthorized",
+            json!({ "error": {"message": format!("Incorrect API key provided: {key}"), "code": "invalid_api_key"} }),
+        )
+    } else {
+        // As long as it was allowed to be.
+        let tokens = body["max_tokens"].as_u64().unwrap_or(10);
+        let choice =
+            json!({ "index": 0, "message": {"role": "assistant", "content": "Hola"}, "finish_reason": "stop" });
+        let usage = json!({ "prompt_tokens": 5, "completion_tokens": tokens, "total_tokens": tokens + 5 });
+        (
+            "200 OK",
+            json!({ "id": "c", "object": "chat.completion", "model": "mock", "choices": [choice], "usage": usage }),
+        )
+    };
+    let reply = reply.to_string();
+    let length = reply.len();
+    let head =
+        format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close");
+    write!(reader.get_mut(), "{head}\r\n\r\n{reply}")
+}
