@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::address::{Address, EffectId, Path, Role};
 use super::command::{Command, Decision, Signal};
-use super::event::{Event, Started, Winding};
+use super::event::{Event, Forked, How, Started, Winding};
 use super::names::View;
 use super::refusal::Refusal;
 use super::signals::Arrival;
@@ -148,7 +148,7 @@ impl Draft<'_> {
             Command::Retry { by, bundle, workflow } => self.retry(by, bundle, workflow),
             Command::Rollback { by } => self.roll_back(by),
             Command::Fork { forked } => {
-                self.emit(Event::Forked(forked));
+                self.fork(forked);
                 Ok(())
             }
         }
@@ -255,6 +255,16 @@ impl Draft<'_> {
         };
         rank.extend(self.run.place(at).map(|(_, place)| Rank::Place(place.0)));
         rank
+    }
+
+    /// The fork has no children to wait for: those it still wants it starts itself, the others are as good as ended.
+    fn fork(&mut self, forked: Box<Forked>) {
+        self.emit(Event::Forked(forked));
+        for node in self.active_nodes() {
+            if let Some(Activity::Child { .. }) = self.run.activity(&node) {
+                self.end(&node, How::Cancelled, Vec::new());
+            }
+        }
     }
 
     /// Active nodes of all scopes, in definition order within each.

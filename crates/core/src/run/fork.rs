@@ -41,17 +41,20 @@ impl Run {
         }
     }
 
-    /// The children of the original report to it: the fork starts its own.
+    /// The children of the original report to it: the fork starts its own, but for those that are not wanted any more.
     fn ask_children_anew(&mut self) {
         let mut waiting = Vec::new();
         for (path, scope) in &mut self.scopes {
+            if scope.winding.is_some() {
+                continue;
+            }
             for place in scope.active.clone() {
                 let (Some(state), Some(node)) =
                     (scope.nodes.get_mut(place as usize), scope.graph.nodes.get(place as usize))
                 else {
                     continue;
                 };
-                if let Some(Activity::Child { .. }) = state.activity.as_deref() {
+                if let (Some(Activity::Child { .. }), None) = (state.activity.as_deref(), state.cut) {
                     let NodeState { settled_in, taken_in, next_call, .. } = *state;
                     *state = NodeState { settled_in, taken_in, next_call, ..NodeState::default() };
                     scope.active.remove(&place);

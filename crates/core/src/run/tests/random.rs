@@ -315,3 +315,10 @@ proptest! {
 fn cases() -> u32 {
     std::env::var("BATON_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(300)
 }
+
+/// Found by the random test.
+#[test]
+fn a_fork_of_a_run_that_was_rolling_back_while_it_was_paused_has_nothing_of_it_in_line() {
+    let plan = |kind, twist, from, on_error| Plan { kind, twist, from, label: 0, on_error };
+    lives(&[plan(0, 0, 0, 3), plan(14, 60, 104, 0), plan(0, 0, 0, 0)], 2, &[(0, 112), (27, 63)]);
+}
