@@ -61,6 +61,9 @@ pub fn judge(returns: &Returns, run: &str, kill: &Kill) -> Report {
     }
     let costs: Vec<Usd> = replies_costs(&after);
     assert!(costs.len() == ASKED[0].1 && costs.iter().all(|cost| *cost > Usd::ZERO), "{}", told("priced"));
+    let lost = lost(&after);
+    assert!(lost.len() <= 1 && lost.iter().all(|cost| *cost > Usd::ZERO), "{}", told(&format!("paid for {lost:?}")));
+    assert!(again.len() <= lost.len(), "{}", told("what was asked again is paid for twice"));
     assert_eq!(started(&after), 1, "{}", told("the program began once"));
     Report { hit_live: before.is_live(), asked_again: !again.is_empty(), program_paused: is_paused(&before) }
 }
@@ -85,6 +88,15 @@ fn replies(recorded: &Recorded) -> impl Iterator<Item = &baton_core::run::Done> 
 
 fn replies_costs(recorded: &Recorded) -> Vec<Usd> {
     replies(recorded).map(|done| done.cost).collect()
+}
+
+/// What was paid for answers that were lost.
+fn lost(recorded: &Recorded) -> Vec<Usd> {
+    let paid = recorded.events().filter_map(|event| match event {
+        Event::HoldLost { cost, .. } => Some(*cost),
+        _ => None,
+    });
+    paid.collect()
 }
 
 /// How many programs began.
