@@ -92,8 +92,8 @@ mod tests {
 
     #[test]
     fn input_counts_at_its_dearest_price() {
-        // Writing the cache of this model costs 18.75 a million, its input 15.
-        assert_eq!(Bound::new(&spec("claude-3-opus"), 1_000_000, Some(0)).price().most, usd(18.75));
+        // Writing the cache of this model for an hour costs 30 a million, its input 15.
+        assert_eq!(Bound::new(&spec("claude-3-opus"), 1_000_000, Some(0)).price().most, usd(30.0));
         let mut spec = spec("gpt-4");
         let prices = Prices { input: usd(60.0), output: usd(120.0), ..Prices::default() };
         spec.long = vec![Long { above_tokens: 100, prices }];
