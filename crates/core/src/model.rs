@@ -179,6 +179,7 @@ impl Usage {
         self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
         self.cached_tokens = self.cached_tokens.saturating_add(other.cached_tokens);
         self.cache_write_tokens = self.cache_write_tokens.saturating_add(other.cache_write_tokens);
+        self.cache_write_hour_tokens = self.cache_write_hour_tokens.saturating_add(other.cache_write_hour_tokens);
     }
 }
 

@@ -98,15 +98,14 @@ impl Purse {
         if inner.lock().waiting() > WAITING_MAX {
             return Err(overfull());
         }
-        let lines = inner.config.lines(&asker.tenant, asker.key_id.as_deref(), now);
-        let amount = inner.take(asker, &lines, price, deadline).await?;
+        let Taken { amount, lines, at } = inner.take(asker, price, deadline).await?;
         inner.keep();
         inner.grow_ahead();
         let spend = Spend {
             tenant: asker.tenant.clone(),
             key_id: asker.key_id.clone(),
             account,
-            at: now,
+            at,
             holder: Some(holder),
             calls: 1,
             answered: 0,
@@ -131,22 +130,20 @@ impl Purse {
     }
 }
 
+/// What was reserved, of which lines, and when.
+struct Taken {
+    amount: Usd,
+    lines: Vec<Limited>,
+    at: Time,
+}
+
 impl Inner {
     /// The number of this memory, fetched once.
     async fn holder(&self, now: Time) -> Result<Holder, Error> {
         self.holder.get_or_try_init(|| self.port.open(now)).await.copied()
     }
 
-    async fn take(
-        self: &Arc<Self>,
-        asker: &Asker,
-        lines: &[Limited],
-        price: Price,
-        deadline: Instant,
-    ) -> Result<Usd, ModelFault> {
-        if price.most <= Usd::ZERO {
-            return Ok(Usd::ZERO);
-        }
+    async fn take(self: &Arc<Self>, asker: &Asker, price: Price, deadline: Instant) -> Result<Taken, ModelFault> {
         let mut is_known = false;
         loop {
             // Registered before it is looked, so that nothing given back in between is missed.
@@ -154,19 +151,24 @@ impl Inner {
             tokio::pin!(released);
             released.as_mut().enable();
             let now = self.clock.now();
-            let mut taken = self.lock().take(lines, price, false, now);
+            // Anew each time: while a call waits, a window may end and the next begin.
+            let lines = self.config.lines(&asker.tenant, asker.key_id.as_deref(), now);
+            if price.most <= Usd::ZERO {
+                return Ok(Taken { amount: Usd::ZERO, lines, at: now });
+            }
+            let mut taken = self.lock().take(&lines, price, false, now);
             if matches!(&taken, Err(short) if short.is_fresh || !short.under_way) {
-                self.grow(lines, price.most).await.map_err(|error| unknown(&error))?;
-                taken = self.lock().take(lines, price, true, now);
+                self.grow(&lines, price.most).await.map_err(|error| unknown(&error))?;
+                taken = self.lock().take(&lines, price, true, now);
             }
             let short = match taken {
-                Ok(amount) => return Ok(amount),
+                Ok(amount) => return Ok(Taken { amount, lines, at: now }),
                 // Others were quicker to take what was grown.
-                Err(short) if short.is_fresh => continue,
+                Err(short) if short.is_fresh && Instant::now() < deadline => continue,
                 Err(short) => short,
             };
             let waits = short.under_way && {
-                let _waiting = Waiting::new(self, lines);
+                let _waiting = Waiting::new(self, &lines);
                 tokio::time::timeout_at(deadline, released).await.is_ok()
             };
             if !waits && !is_known {

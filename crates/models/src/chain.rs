@@ -257,7 +257,8 @@ impl Failures {
         };
         let waits = |fault: &ModelFault| fault.retryable.then_some(fault.retry_after.unwrap_or(0));
         let soonest = self.0.iter().map(|(_, fault)| fault).chain([&last]).filter_map(waits).min();
-        let fault = ModelFault { retryable: soonest.is_some(), retry_after: soonest.filter(|wait| *wait > 0), ..last };
+        let retry_after = soonest.map_or(last.retry_after, |wait| Some(wait).filter(|wait| *wait > 0));
+        let fault = ModelFault { retryable: soonest.is_some(), retry_after, ..last };
         self.before(fault)
     }
 }

@@ -80,8 +80,9 @@ pub(crate) fn admit(
     let request = parameters::settle(rules, permission, call, entry)?;
     approval::check(rules, permission, &request, entry, approved)?;
     let place = cache::check(&gates.answers, permission, &request, entry, now)?;
-    rate::check(&gates.paces, rules, permission, call, entry, now)?;
+    // Before the rate: a turn is not spent on a service that is left alone.
     let ticket = circuit::check(&gates.circuits, &request, entry, now)?;
+    rate::check(&gates.paces, rules, permission, call, entry, now)?;
     Ok(Admitted { entry: entry.clone(), request, place, ticket })
 }
 

@@ -122,6 +122,11 @@ impl Pace {
         Err(turn.since(now))
     }
 
+    /// Whether the call with this key has a turn now. Takes none.
+    pub(crate) fn has_turn(&self, key: &str, now: Time) -> bool {
+        self.promised.get(key).copied().unwrap_or_else(|| self.next(now)) <= now
+    }
+
     /// Whether forgetting it changes nothing.
     pub(crate) fn is_idle(&self, now: Time) -> bool {
         self.turns.back().is_none_or(|last| *last + self.per + KEPT_FOR <= now)

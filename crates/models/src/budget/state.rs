@@ -178,7 +178,12 @@ impl State {
         let mut wants = Vec::with_capacity(lines.len());
         for line in lines {
             self.to_grow.remove(&line);
-            let Some(allowance) = self.lines.get_mut(&line).filter(|_| line.ends() > now) else { continue };
+            let Some(allowance) = self.lines.get_mut(&line) else { continue };
+            if line.ends() <= now {
+                // Whoever wanted it takes of the window that began.
+                allowance.wanted = Usd::ZERO;
+                continue;
+            }
             let need = (std::mem::take(&mut allowance.wanted) - allowance.free).max(Usd::ZERO);
             wants.push(Want { line, limit: allowance.limit, need, ahead: allowance.aim(now) });
         }

@@ -453,3 +453,24 @@ async fn many_threads_never_pass_the_line() {
     }
     assert_eq!(world.hour().await, (spent, Usd::ZERO));
 }
+
+/// A clock on which every look takes a millisecond.
+struct Ticking(AtomicU64);
+
+impl Clock for Ticking {
+    fn now(&self) -> Time {
+        let before: Time = "2026-11-21T06:59:59.999Z".parse().expect("an instant");
+        before + Duration::from_millis(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_comes_at_the_end_of_a_window_takes_of_the_next() {
+    let world = World::new(json!({"hourly_usd": 1}));
+    let clock = Arc::new(Ticking(AtomicU64::new(0)));
+    let purse = Purse::new(world.watched.clone(), world.config.clone(), clock);
+    let both = join_all((0..2).map(|_| call(&purse, exactly(0.01), 0.01)));
+    let both = tokio::time::timeout(Duration::from_secs(5), both).await.expect("it ends");
+    assert!(both.iter().all(Result::is_ok), "{both:?}");
+    assert!(world.growths() < 5, "{} growths", world.growths());
+}

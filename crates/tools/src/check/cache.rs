@@ -56,7 +56,9 @@ fn key(request: &Request, entry: &Entry) -> Hash {
     let call = &request.call;
     let asked = json!({
         "tenant": call.tenant, "tool": entry.name, "arguments": call.arguments,
-        "zone": &*request.zone, "language": request.language.tag(),
+        "zone": &*request.zone, "language": request.language.tag(), "agent": call.agent,
+        // What may be known of one person is not told to another.
+        "user": call.caller.user_id, "conversation": call.caller.conversation_id,
     });
     Hash::of(canonical::text(&asked).as_bytes())
 }

@@ -23,6 +23,9 @@ const HELD_FOR: Duration = Duration::from_secs(60);
 /// Services of one tenant that are remembered before the sound ones are forgotten.
 const SERVICES_MAX: usize = 1_000;
 
+/// Refusals of our own, before a service is asked: they say nothing of it.
+const NEVER_SENT: [&str; 3] = [code::INVALID_PARAMETERS, code::ADDRESS_NOT_ALLOWED, code::EXPRESSION_FAILED];
+
 /// One circuit for each service a tenant's tools ask: the account there, and often the host, is the tenant's own.
 #[derive(Default)]
 pub(crate) struct Circuits {
@@ -73,8 +76,9 @@ impl Ticket {
         let Through { circuits, tenant, service, pass } = &through;
         let wait = result.as_ref().err().and_then(Failure::retry_after);
         circuits.with(tenant, service, now, |circuit| match result {
-            Err(failure) if blames_service(failure) => circuit.failed(*pass, now, wait),
-            Ok(_) | Err(_) => circuit.succeeded(*pass, now),
+            Err(failure) if blames_service(failure) => drop(circuit.failed(*pass, now, wait)),
+            Err(failure) if NEVER_SENT.contains(&&*failure.fault().code) => circuit.abandoned(*pass),
+            Ok(_) | Err(_) => drop(circuit.succeeded(*pass, now)),
         });
     }
 }

@@ -47,7 +47,7 @@ pub(super) fn check(
 }
 
 impl Paces {
-    /// A turn in all, then one at the tool.
+    /// A turn at the tool and one in all, or neither.
     fn ask(
         &self,
         tenant: &TenantId,
@@ -64,16 +64,15 @@ impl Paces {
             tenants.insert(tenant.clone(), Tenant::default());
         }
         let Some(paces) = tenants.get_mut(tenant) else { return Ok(()) };
-        if let Some(pace) = pace(&mut paces.whole, whole) {
-            pace.ask(key, now)?;
-        }
         if !paces.tools.contains_key(tool) {
             paces.tools.insert(tool.clone(), None);
         }
-        match paces.tools.get_mut(tool).and_then(|kept| pace(kept, own)) {
-            Some(pace) => pace.ask(key, now),
-            None => Ok(()),
+        let own = paces.tools.get_mut(tool).and_then(|kept| pace(kept, own));
+        let mut both = [own, pace(&mut paces.whole, whole)];
+        if let Some(full) = both.iter_mut().flatten().find(|pace| !pace.has_turn(key, now)) {
+            return full.ask(key, now);
         }
+        both.into_iter().flatten().try_for_each(|pace| pace.ask(key, now))
     }
 }
 

@@ -74,7 +74,7 @@ impl Called {
             sent.headers.insert(header.clone(), idempotency_key(&request.call.key));
         }
         if !sent.cookies.is_empty() {
-            sent.header(&header::COOKIE, &sent.cookies.join("; "))?;
+            sent.secret(&header::COOKIE, &sent.cookies.join("; "))?;
         }
         sent.headers.entry(header::ACCEPT).or_insert(HeaderValue::from_static("application/json, */*;q=0.5"));
         let body = match &operation.body {
@@ -133,9 +133,11 @@ impl Sent {
             }
             Place::Cookie => {
                 for (name, text) in written(parameter, value) {
-                    let mut encoded = String::new();
-                    encode(&mut encoded, &text);
-                    self.cookies.push(format!("{name}={encoded}"));
+                    let mut cookie = String::new();
+                    encode(&mut cookie, &name);
+                    cookie.push('=');
+                    encode(&mut cookie, &text);
+                    self.cookies.push(cookie);
                 }
                 Ok(())
             }

@@ -451,3 +451,27 @@ async fn a_service_that_fails_five_times_is_left_alone_for_a_minute_then_tried_o
     assert_eq!(not_done(world.send(&call("9")).await.outcome).0, "SERVICE_UNAVAILABLE");
     assert_eq!(held(&world, &call("10")).await, Some(("circuit", 60_000)));
 }
+
+#[tokio::test]
+async fn an_answer_for_one_person_is_not_anothers() {
+    let lookup = json!({"name": "lookup", "kind": "script", "class": "read", "results": [{"output": {"n": 1}}]});
+    let world = World::defining(json!({"tool": {"lookup": {"cache_seconds": 60}}}), lookup);
+    let of = |user: &str| {
+        let mut call = world.call(user, "lookup", json!({"q": 1}));
+        call.caller.user_id = Some(user.to_owned());
+        call
+    };
+    for (user, expect) in [("ana", false), ("ana", true), ("ben", false)] {
+        let outcome = world.send(&of(user)).await.outcome;
+        assert!(matches!(outcome, Outcome::Done { cached, .. } if cached == expect), "{user}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn waiting_for_one_tool_takes_no_turn_from_the_others() {
+    let world = World::with(json!({"rate": "2/min", "tool": {"calculator": {"rate": "1/min"}}}));
+    assert_eq!(held(&world, &add("a", &world)).await, None);
+    assert_eq!(held(&world, &add("b", &world)).await, Some(("rate", 60_000)));
+    let other = world.call("c", "filter_list", json!({"items": [], "condition": "`true`"}));
+    assert_eq!(held(&world, &other).await, None);
+}
