@@ -153,10 +153,11 @@ impl State {
 
     // ---- growing
 
-    /// Notes what a caller waits for. Answers how many growths have begun: a later one brings it.
+    /// Notes what a caller waits for, in the lines that have too little: what the others have, others may need. Answers
+    /// how many growths have begun: a later one brings it.
     pub fn want(&mut self, lines: &[Limited], need: Usd) -> u64 {
         for limited in lines {
-            if let Some(allowance) = self.lines.get_mut(&limited.line) {
+            if let Some(allowance) = self.lines.get_mut(&limited.line).filter(|allowance| allowance.free < need) {
                 allowance.wanted += need;
                 self.to_grow.insert(limited.line.clone());
             }

@@ -474,3 +474,14 @@ async fn a_call_that_comes_at_the_end_of_a_window_takes_of_the_next() {
     assert!(both.iter().all(Result::is_ok), "{both:?}");
     assert!(world.growths() < 5, "{} growths", world.growths());
 }
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_are_refused_take_nothing_of_the_lines_that_have_room() {
+    let world = World::new(json!({"hourly_usd": 0.05, "daily_usd": 500}));
+    let purse = world.purse();
+    for _ in 0..40 {
+        let _ = call(&purse, exactly(0.005), 0.005).await;
+    }
+    let day = world.line(None, Window::Day).await.expect("a line");
+    assert!(day.held <= usd(500.0 / 8.0), "{} of the day is held", day.held);
+}
