@@ -370,20 +370,19 @@ impl Owner {
         let command = Command::TakenOver { epoch: self.ownership.epoch, orphaned: self.orphaned };
         self.decide(command, now, batch).ok();
         for event in &batch.events[before..] {
-            if let Event::HoldLost { effect, cost } = event
-                && let Some(request) = self.run.asks_model(&effect.call)
-            {
-                batch.spends.push(self.lost(request, *cost, now));
+            if let Event::HoldLost { effect, cost } = event {
+                // What else was decided may have abandoned the call already: it is paid for all the same.
+                batch.spends.push(self.lost(self.run.asks_model(&effect.call), *cost, now));
             }
         }
     }
 
-    fn lost(&self, request: &model::Request, cost: Usd, now: Time) -> Spend {
+    fn lost(&self, request: Option<&model::Request>, cost: Usd, now: Time) -> Spend {
         let account = Account {
             workflow: self.workflow(),
-            agent: request.agent.clone(),
-            profile: request.profile.word().to_owned(),
-            model: request.model.clone().unwrap_or_default(),
+            agent: request.map(|request| request.agent.clone()).unwrap_or_default(),
+            profile: request.map(|request| request.profile.word().to_owned()).unwrap_or_default(),
+            model: request.and_then(|request| request.model.clone()).unwrap_or_default(),
             provider: String::new(),
         };
         Spend {
