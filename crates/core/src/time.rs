@@ -1,5 +1,7 @@
 //! An instant as the journal keeps it: whole milliseconds since the Unix epoch, UTC.
 
+pub mod wait;
+
 use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;

@@ -1,26 +1,170 @@
-//! The audit trail's rows. The table refuses updates and deletes by itself; what links one row to the one before it
-//! belongs here, where every row passes in commit order.
+//! The audit port: rows in a chain a tenant. Each is linked where every row passes in commit order, in the writer's
+//! transaction, so that two processes write one chain.
 
+mod list;
+mod old;
+mod usage;
+
+use async_trait::async_trait;
+use baton_core::audit::{Digest, Entry, Salt, Tip, erasure, seal};
+use baton_core::canonical;
+use baton_core::id::{RunId, TenantId};
+use baton_core::time::Time;
 use baton_core::tool::AuditRow;
-use rusqlite::params;
+use baton_ports::audit::{Audit, Filter, Usage, UsageFilter};
+use baton_ports::journal::Error;
+use rusqlite::{Connection, OptionalExtension, params};
 
-use super::codec;
 use super::session::Session;
+use super::sql::numbered;
+use super::{Store, codec};
+use list::Of;
+#[cfg(test)]
+pub(super) use list::queries;
+pub(super) use old::chain as chain_old_rows;
 
-/// Adds one row; `details` is the row's, as text.
-pub(super) fn insert(session: &mut Session<'_>, row: &AuditRow, details: &str) -> rusqlite::Result<()> {
+/// Rows that one transaction erases a person from: others wait for no more.
+const ERASED_MAX: usize = 2_000;
+
+/// What of a row need not be worked out on the writer's thread.
+pub(super) struct Sealed {
+    pub(super) details: String,
+    salt: Salt,
+    sealed: Digest,
+    erases: Option<String>,
+}
+
+impl Sealed {
+    pub(super) fn new(row: &AuditRow) -> Result<Self, Error> {
+        let salt = salt().map_err(|reason| Error::Unwritable { reason })?;
+        let details = canonical::text(&row.details);
+        let sealed = seal(&salt, row, &details);
+        let erases = (!row.erases.is_empty()).then(|| serde_json::json!(row.erases).to_string());
+        Ok(Self { details, salt, sealed, erases })
+    }
+}
+
+/// Nobody can guess it.
+fn salt() -> Result<Salt, String> {
+    let mut salt = Salt::default();
+    getrandom::fill(&mut salt).map_err(|error| format!("no random bytes can be had: {error}"))?;
+    Ok(salt)
+}
+
+#[async_trait]
+impl Audit for Store {
+    async fn trail(&self, tenant: &TenantId, filter: Filter) -> Result<Vec<Entry>, Error> {
+        let tenant = tenant.clone();
+        self.read(move |connection| list::page(connection, Of::Trail, &tenant, &filter)).await
+    }
+
+    async fn latest(&self, tenant: &TenantId, filter: Filter) -> Result<Vec<Entry>, Error> {
+        let tenant = tenant.clone();
+        self.read(move |connection| list::page(connection, Of::Latest, &tenant, &filter)).await
+    }
+
+    async fn tip(&self, tenant: &TenantId) -> Result<Tip, Error> {
+        let tenant = tenant.clone();
+        self.read(move |connection| tip(connection, tenant.as_str())).await
+    }
+
+    async fn usage(&self, filter: UsageFilter) -> Result<Vec<Usage>, Error> {
+        self.read(move |connection| usage::sums(connection, &filter)).await
+    }
+
+    async fn erase(&self, tenant: &TenantId, person: &str, by: &str, at: Time) -> Result<u64, Error> {
+        let mut erased = 0;
+        loop {
+            let (tenant, person, by) = (tenant.clone(), person.to_owned(), by.to_owned());
+            let some = self.write::<_, _, Error>(0, move |session| erase_some(session, &tenant, &person, &by, at));
+            let rows = some.await?;
+            erased += rows;
+            if rows < ERASED_MAX as u64 {
+                return Ok(erased);
+            }
+        }
+    }
+}
+
+/// Adds one row behind the last of its tenant.
+pub(super) fn insert(session: &mut Session<'_>, row: &AuditRow, with: &Sealed) -> rusqlite::Result<()> {
+    let company = row.company_id.as_str();
+    let before = session.hot.audit_tip.query_row([company], read_tip).optional()?.unwrap_or(Tip::NONE);
+    let Tip { seq, hash } = before.then(row, &with.sealed);
     let columns = params![
+        seq,
         row.at.as_ms(),
-        row.company_id.as_str(),
-        row.run.as_str(),
+        company,
+        row.run.as_ref().map(RunId::as_str),
+        row.call,
+        row.changes,
         row.user_id,
         row.agent_name,
         row.conversation_id,
         row.action_type,
         row.action,
-        details,
+        with.details,
         codec::audit_word(row.status),
+        row.sent,
+        row.error_code,
+        row.cost.as_nanos(),
         row.duration_ms,
+        with.salt,
+        with.sealed,
+        hash,
+        with.erases,
     ];
-    session.hot.audit.execute(columns).map(drop)
+    session.hot.audit.execute(columns)?;
+    session.hot.audit_tip_moves.execute(params![company, seq, hash]).map(drop)
+}
+
+pub(super) const INSERT: &str = "INSERT INTO audit_trail (seq, at, company_id, run, call, changes, user_id, agent_name, \
+     conversation_id, action_type, action, details, status, sent, error_code, cost_nanos, duration_ms, salt, sealed, \
+     hash, erases) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, \
+     $21)";
+pub(super) const TIP: &str = "SELECT seq, hash FROM audit_tip WHERE company_id = $1";
+pub(super) const TIP_MOVES: &str = "INSERT INTO audit_tip (company_id, seq, hash) VALUES ($1, $2, $3) \
+     ON CONFLICT (company_id) DO UPDATE SET seq = excluded.seq, hash = excluded.hash";
+
+fn tip(connection: &Connection, company: &str) -> rusqlite::Result<Tip> {
+    let mut one = connection.prepare_cached(&numbered(TIP))?;
+    Ok(one.query_row([company], read_tip).optional()?.unwrap_or(Tip::NONE))
+}
+
+fn read_tip(row: &rusqlite::Row<'_>) -> rusqlite::Result<Tip> {
+    Ok(Tip { seq: row.get(0)?, hash: row.get(1)? })
+}
+
+/// Empties some rows of a person, and says so in the chain. What is deleted is overwritten, because it was somebody's.
+fn erase_some(
+    session: &mut Session<'_>,
+    tenant: &TenantId,
+    person: &str,
+    by: &str,
+    at: Time,
+) -> rusqlite::Result<Result<u64, Error>> {
+    session.overwrite_deleted(true)?;
+    let done = empty(session, tenant, person, at);
+    session.overwrite_deleted(false)?;
+    let places = done?;
+    if !places.is_empty() {
+        let row = erasure(tenant, by, &places, at);
+        match Sealed::new(&row) {
+            Ok(sealed) => insert(session, &row, &sealed)?,
+            Err(error) => return Err(rusqlite::Error::ToSqlConversionFailure(Box::new(error))),
+        }
+    }
+    Ok(Ok(places.len() as u64))
+}
+
+/// Answers the places of the rows it emptied, ascending.
+fn empty(session: &Session<'_>, tenant: &TenantId, person: &str, at: Time) -> rusqlite::Result<Vec<u64>> {
+    let mut empty = session.statement(
+        "UPDATE audit_trail SET user_id = NULL, conversation_id = NULL, details = NULL, salt = NULL, erased_at = $3 \
+         WHERE id IN (SELECT id FROM audit_trail WHERE company_id = $1 AND user_id = $2 LIMIT $4) RETURNING seq",
+    )?;
+    let emptied = empty.query_map(params![tenant.as_str(), person, at.as_ms(), ERASED_MAX], |row| row.get(0))?;
+    let mut places: Vec<u64> = emptied.collect::<Result<_, _>>()?;
+    places.sort_unstable();
+    Ok(places)
 }

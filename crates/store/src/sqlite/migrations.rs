@@ -2,17 +2,39 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::audit;
+
 /// Each brings the layout one version further; what has been released never changes.
-const STEPS: [&str; 6] = [
-    include_str!("../../migrations/sqlite/0001_first.sql"),
-    include_str!("../../migrations/sqlite/0002_decisions.sql"),
-    include_str!("../../migrations/sqlite/0004_memory.sql"),
-    include_str!("../../migrations/sqlite/0005_api_keys.sql"),
-    include_str!("../../migrations/sqlite/0006_money.sql"),
-    include_str!("../../migrations/sqlite/0007_hour_long_cache_writes.sql"),
+const STEPS: [Step; 8] = [
+    Step::sql(include_str!("../../migrations/sqlite/0001_first.sql")),
+    Step::sql(include_str!("../../migrations/sqlite/0002_decisions.sql")),
+    Step::sql(include_str!("../../migrations/sqlite/0004_memory.sql")),
+    Step::sql(include_str!("../../migrations/sqlite/0005_api_keys.sql")),
+    Step::sql(include_str!("../../migrations/sqlite/0006_money.sql")),
+    Step::sql(include_str!("../../migrations/sqlite/0007_hour_long_cache_writes.sql")),
+    Step { sql: include_str!("../../migrations/sqlite/0008_audit_chain.sql"), then: Some(audit::chain_old_rows) },
+    Step::sql(include_str!("../../migrations/sqlite/0009_audit_erasures.sql")),
 ];
 /// The layout this program knows.
 pub(super) const LAYOUT: u32 = STEPS.len() as u32;
+/// A change of the layout.
+struct Step {
+    sql: &'static str,
+    /// What SQL cannot do.
+    then: Option<fn(&Connection) -> rusqlite::Result<()>>,
+}
+
+impl Step {
+    const fn sql(sql: &'static str) -> Self {
+        Self { sql, then: None }
+    }
+
+    fn take(&self, connection: &Connection) -> rusqlite::Result<()> {
+        connection.execute_batch(self.sql)?;
+        self.then.map_or(Ok(()), |then| then(connection))
+    }
+}
+
 /// Says whose file this is, as `file` and other programs see it: `BATN`.
 const APPLICATION: i32 = 0x4241_544E;
 
@@ -33,7 +55,7 @@ pub(super) fn run(connection: &mut Connection) -> Result<(), String> {
     // Another process may have migrated while this one waited for the lock.
     let found = layout(&transaction)?;
     for step in STEPS.iter().skip(found as usize) {
-        transaction.execute_batch(step).map_err(failed)?;
+        step.take(&transaction).map_err(failed)?;
     }
     transaction.pragma_update(None, "application_id", APPLICATION).map_err(failed)?;
     transaction.pragma_update(None, "user_version", LAYOUT).map_err(failed)?;
@@ -72,6 +94,39 @@ mod tests {
         run(&mut connection).unwrap();
         assert_eq!(layout(&connection), Ok(LAYOUT));
         run(&mut connection).unwrap();
+    }
+
+    /// A database as a program of that layout left it.
+    fn at_layout(layout: usize) -> Connection {
+        let connection = database();
+        STEPS[..layout].iter().for_each(|step| step.take(&connection).unwrap());
+        connection.pragma_update(None, "application_id", APPLICATION).unwrap();
+        connection.pragma_update(None, "user_version", layout as u32).unwrap();
+        connection
+    }
+
+    #[test]
+    fn audit_rows_of_before_come_into_the_chain_in_their_order() {
+        let mut connection = at_layout(6);
+        let insert = "INSERT INTO audit_trail (at, company_id, run, action_type, action, details, status, duration_ms) \
+                      VALUES (1, ?1, 'r', 'booking', ?2, ?3, ?4, 5)";
+        let details = r#"{"key": "r/book/0/0", "cost_usd": 0.01}"#;
+        connection.execute(insert, ["a", "book", details, "success"]).unwrap();
+        connection.execute(insert, ["b", "other", "{}", "success"]).unwrap();
+        connection.execute(insert, ["a", "unbook", r#"{"key": "r/book/0/0/undo"}"#, "compensated"]).unwrap();
+        run(&mut connection).unwrap();
+        let found = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
+        let rows = "SELECT group_concat(company_id || seq || action, ' ') FROM (SELECT * FROM audit_trail ORDER BY id)";
+        assert_eq!(found(rows), "a1book b1other a2unbook");
+        assert_eq!(found("SELECT group_concat(company_id || seq, ' ') FROM audit_tip"), "a2 b1");
+        assert_eq!(
+            found("SELECT status || ' ' || cost_nanos FROM audit_latest WHERE company_id = 'a'"),
+            "success 10000000"
+        );
+        let left: u32 = connection
+            .query_row("SELECT count(*) FROM sqlite_schema WHERE name LIKE '%unchained%'", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(left, 0);
     }
 
     #[test]

@@ -1,0 +1,382 @@
+//! The audit trail's chain: each row's hash is over the hash before it and over what the row says.
+//!
+//! What is about a person (who, which conversation, the details) is not hashed into the chain itself. The chain holds a
+//! commitment to it, made with a salt that is kept beside it. Erasing removes the words and the salt: what is left proves
+//! nothing about the person, and the chain still holds. Source: SEEDS 26, PRODUCT.md §10.
+//!
+//! The chain shows that somebody who could write to the database changed, removed or moved a row. Who can write may also
+//! compute a whole chain anew; against that, note the newest hash somewhere else now and then.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use crate::canonical;
+use crate::id::TenantId;
+use crate::money::Usd;
+use crate::time::Time;
+use crate::tool::{AuditRow, AuditStatus};
+
+/// SHA-256.
+pub type Digest = [u8; 32];
+/// What makes a commitment say nothing about what it commits to.
+pub type Salt = [u8; 16];
+
+/// What the first row of a chain follows.
+pub const BEGIN: Digest = [0; 32];
+
+/// A row with its place in its tenant's chain.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// From 1, without a gap.
+    pub seq: u64,
+    /// What is about a person is gone from it once it was erased.
+    pub row: AuditRow,
+    /// The text of `row.details` as it was sealed.
+    pub details: String,
+    /// Nothing once it was erased.
+    pub salt: Option<Salt>,
+    pub sealed: Digest,
+    pub hash: Digest,
+    pub erased_at: Option<Time>,
+}
+
+/// The end of a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tip {
+    pub seq: u64,
+    pub hash: Digest,
+}
+
+impl Tip {
+    /// The end of a chain that has no row yet.
+    pub const NONE: Self = Self { seq: 0, hash: BEGIN };
+
+    /// The end once this row is behind it.
+    #[must_use]
+    pub fn then(&self, row: &AuditRow, sealed: &Digest) -> Self {
+        let seq = self.seq + 1;
+        Self { seq, hash: link(&self.hash, seq, row, sealed) }
+    }
+}
+
+/// The commitment to what erasing removes; `details` is the text that is kept.
+pub fn seal(salt: &Salt, row: &AuditRow, details: &str) -> Digest {
+    let personal = json!({ "user_id": row.user_id, "conversation_id": row.conversation_id, "details": details });
+    Sha256::new().chain_update(salt).chain_update(canonical::text(&personal)).finalize().into()
+}
+
+/// A row's hash.
+fn link(before: &Digest, seq: u64, row: &AuditRow, sealed: &Digest) -> Digest {
+    let mut said = json!({
+        "seq": seq,
+        "at": row.at,
+        "company_id": row.company_id,
+        "run": row.run,
+        "call": row.call,
+        "changes": row.changes,
+        "agent_name": row.agent_name,
+        "action_type": row.action_type,
+        "action": row.action,
+        "status": row.status,
+        "sent": row.sent,
+        "error_code": row.error_code,
+        "cost_nanos": row.cost,
+        "duration_ms": row.duration_ms,
+        "personal": hex(sealed),
+    });
+    if !row.erases.is_empty() {
+        said["erases"] = json!(row.erases);
+    }
+    Sha256::new().chain_update(before).chain_update(canonical::text(&said)).finalize().into()
+}
+
+/// What an erasure is called in the trail.
+pub const ERASURE: &str = "erasure";
+
+/// The row that says that a person was erased from the rows at these places, which ascend. The chain holds the places
+/// themselves, so that no other row can be emptied in an erasure's name, even where its own words are erased.
+pub fn erasure(tenant: &TenantId, by: &str, places: &[u64], at: Time) -> AuditRow {
+    AuditRow {
+        at,
+        company_id: tenant.clone(),
+        run: None,
+        call: None,
+        changes: false,
+        user_id: Some(by.to_owned()),
+        agent_name: None,
+        conversation_id: None,
+        action_type: ERASURE.to_owned(),
+        action: ERASURE.to_owned(),
+        details: json!({ "rows": places.len() }),
+        status: AuditStatus::Success,
+        sent: false,
+        error_code: None,
+        cost: Usd::ZERO,
+        duration_ms: 0,
+        erases: stretches(places),
+    }
+}
+
+fn stretches(places: &[u64]) -> Vec<(u64, u64)> {
+    let mut stretches: Vec<(u64, u64)> = Vec::new();
+    for place in places {
+        match stretches.last_mut() {
+            Some((_, last)) if *last + 1 == *place => *last = *place,
+            _ => stretches.push((*place, *place)),
+        }
+    }
+    stretches
+}
+
+/// As people and programs read it.
+pub fn hex(digest: &Digest) -> String {
+    use std::fmt::Write as _;
+    digest.iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Follows a chain row by row.
+#[derive(Clone, Debug)]
+pub struct Walk {
+    tip: Tip,
+    erased: u64,
+    /// Empty rows that no erasure so far names.
+    unnamed: BTreeSet<u64>,
+}
+
+/// The first row that is not as it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Break {
+    pub seq: u64,
+    pub why: Why,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// There is no such row.
+    Missing,
+    /// The row says something else than it did, or stands in another's place.
+    Changed,
+    /// Who it was, which conversation or the details are others.
+    Personal,
+    /// They are gone, and no erasure names the row.
+    Emptied,
+}
+
+impl Why {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Changed => "changed",
+            Self::Personal => "details changed",
+            Self::Emptied => "emptied without an erasure",
+        }
+    }
+}
+
+impl Default for Walk {
+    fn default() -> Self {
+        Self { tip: Tip::NONE, erased: 0, unnamed: BTreeSet::new() }
+    }
+}
+
+impl Walk {
+    /// Takes the next row, or says what is wrong with it.
+    pub fn follow(&mut self, entry: &Entry) -> Result<(), Break> {
+        let expected = self.tip.seq + 1;
+        let broken = |why| Err(Break { seq: expected, why });
+        if entry.seq != expected {
+            return broken(Why::Missing);
+        }
+        let next = self.tip.then(&entry.row, &entry.sealed);
+        if next.hash != entry.hash {
+            return broken(Why::Changed);
+        }
+        match (&entry.salt, entry.erased_at) {
+            (Some(salt), None) if seal(salt, &entry.row, &entry.details) == entry.sealed => {}
+            (None, Some(_)) => {
+                self.erased += 1;
+                self.unnamed.insert(entry.seq);
+            }
+            _ => return broken(Why::Personal),
+        }
+        self.take_out(&entry.row.erases);
+        self.tip = next;
+        Ok(())
+    }
+
+    fn take_out(&mut self, erased: &[(u64, u64)]) {
+        for (first, last) in erased.iter().filter(|(first, last)| first <= last) {
+            let mut named = self.unnamed.split_off(first);
+            if let Some(behind) = last.checked_add(1) {
+                self.unnamed.append(&mut named.split_off(&behind));
+            }
+        }
+    }
+
+    /// At the end of the chain: the first row that is empty though nobody erased it.
+    pub fn end(&self) -> Result<(), Break> {
+        self.unnamed.first().map_or(Ok(()), |seq| Err(Break { seq: *seq, why: Why::Emptied }))
+    }
+
+    /// Where it has come to.
+    pub fn tip(&self) -> Tip {
+        self.tip
+    }
+
+    /// Rows so far whose personal part was erased.
+    pub fn erased(&self) -> u64 {
+        self.erased
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SALT: Salt = [7; 16];
+
+    fn row(action: &str) -> AuditRow {
+        AuditRow {
+            at: Time::from_ms(1),
+            company_id: "clinic".into(),
+            run: Some("r".into()),
+            call: Some("r/book/0".into()),
+            changes: false,
+            user_id: Some("ana".into()),
+            agent_name: None,
+            conversation_id: None,
+            action_type: "booking".into(),
+            action: action.into(),
+            details: json!({ "slot": "10:00" }),
+            status: AuditStatus::Success,
+            sent: true,
+            error_code: None,
+            cost: Usd::ZERO,
+            duration_ms: 12,
+            erases: Vec::new(),
+        }
+    }
+
+    fn chain(actions: &[&str]) -> Vec<Entry> {
+        let mut tip = Tip::NONE;
+        let entries = actions.iter().map(|action| {
+            let row = row(action);
+            let details = canonical::text(&row.details);
+            let sealed = seal(&SALT, &row, &details);
+            tip = tip.then(&row, &sealed);
+            Entry { seq: tip.seq, row, details, salt: Some(SALT), sealed, hash: tip.hash, erased_at: None }
+        });
+        entries.collect()
+    }
+
+    fn walk(entries: &[Entry]) -> Result<Walk, Break> {
+        let mut walk = Walk::default();
+        entries.iter().try_for_each(|entry| walk.follow(entry))?;
+        Ok(walk)
+    }
+
+    #[track_caller]
+    fn broken(entries: &[Entry], seq: u64, why: Why) {
+        assert_eq!(walk(entries).map(|walk| walk.tip().seq), Err(Break { seq, why }));
+    }
+
+    #[test]
+    fn a_whole_chain_is_followed_to_its_end() {
+        let entries = chain(&["a", "b", "c"]);
+        let walk = walk(&entries).unwrap();
+        assert_eq!((walk.tip().seq, walk.tip().hash, walk.erased()), (3, entries[2].hash, 0));
+    }
+
+    #[test]
+    fn every_field_of_a_row_is_held() {
+        type Change = fn(&mut AuditRow);
+        let changes: [(Change, Why); 15] = [
+            (|row| row.at = Time::from_ms(2), Why::Changed),
+            (|row| row.company_id = "other".into(), Why::Changed),
+            (|row| row.run = None, Why::Changed),
+            (|row| row.call = None, Why::Changed),
+            (|row| row.changes = true, Why::Changed),
+            (|row| row.agent_name = Some("eve".into()), Why::Changed),
+            (|row| row.action_type = "other".into(), Why::Changed),
+            (|row| row.action = "other".into(), Why::Changed),
+            (|row| row.status = AuditStatus::Error, Why::Changed),
+            (|row| row.sent = false, Why::Changed),
+            (|row| row.error_code = Some("TIMEOUT".into()), Why::Changed),
+            (|row| row.cost = Usd::from_nanos(1), Why::Changed),
+            (|row| row.duration_ms = 13, Why::Changed),
+            (|row| row.erases = vec![(1, 1)], Why::Changed),
+            (|row| row.user_id = Some("eve".into()), Why::Personal),
+        ];
+        for (change, why) in changes {
+            let mut entries = chain(&["a", "b", "c"]);
+            change(&mut entries[1].row);
+            broken(&entries, 2, why);
+        }
+        let mut entries = chain(&["a", "b"]);
+        entries[1].details = "{}".to_owned();
+        broken(&entries, 2, Why::Personal);
+    }
+
+    #[test]
+    fn a_removed_a_moved_and_an_added_row_are_found() {
+        let mut entries = chain(&["a", "b", "c"]);
+        entries.remove(1);
+        broken(&entries, 2, Why::Missing);
+
+        let mut entries = chain(&["a", "b", "c"]);
+        entries.swap(1, 2);
+        (entries[1].seq, entries[2].seq) = (2, 3);
+        broken(&entries, 2, Why::Changed);
+
+        let mut entries = chain(&["a", "b"]);
+        entries.push(Entry { seq: 3, ..entries[1].clone() });
+        broken(&entries, 3, Why::Changed);
+    }
+
+    #[test]
+    fn an_erased_row_holds_and_one_that_was_only_emptied_does_not() {
+        let mut entries = chain(&["a", "b", "c"]);
+        let erased = &mut entries[1];
+        (erased.row.user_id, erased.details, erased.salt) = (None, String::new(), None);
+        broken(&entries, 2, Why::Personal);
+        entries[1].erased_at = Some(Time::from_ms(9));
+        let walked = walk(&entries).unwrap();
+        assert_eq!((walked.erased(), walked.end()), (1, Err(Break { seq: 2, why: Why::Emptied })));
+    }
+
+    #[test]
+    fn an_erasure_names_its_rows_even_where_its_own_words_are_erased() {
+        let mut entries = chain(&["a", "b", "c", "d"]);
+        for place in [0, 2, 3] {
+            let erased = &mut entries[place];
+            (erased.row.user_id, erased.details, erased.salt) = (None, String::new(), None);
+            erased.erased_at = Some(Time::from_ms(9));
+        }
+        let add = |entries: &mut Vec<Entry>, places: &[u64]| {
+            let row = erasure(&"clinic".into(), "olga", places, Time::from_ms(9));
+            let sealed = [3; 32];
+            let before = entries.last().unwrap();
+            let tip = Tip { seq: before.seq, hash: before.hash }.then(&row, &sealed);
+            let (seq, hash, details) = (tip.seq, tip.hash, String::new());
+            entries.push(Entry { seq, row, details, salt: None, sealed, hash, erased_at: Some(Time::from_ms(9)) });
+        };
+        add(&mut entries, &[1, 3]);
+        assert_eq!(entries[4].row.erases, [(1, 1), (3, 3)]);
+        let ends = |entries: &[Entry]| walk(entries).unwrap().end().map_err(|Break { seq, .. }| seq);
+        assert_eq!(ends(&entries), Err(4));
+        add(&mut entries, &[4, 5]);
+        assert_eq!(entries[5].row.erases, [(4, 5)]);
+        assert_eq!(ends(&entries), Err(6), "whoever erased was never erased");
+        add(&mut entries, &[6]);
+        entries[6].erased_at = None;
+        assert_eq!(walk(&entries).map(|_| ()), Err(Break { seq: 7, why: Why::Personal }));
+        entries.pop();
+        add(&mut entries, &[2, 6, 7]);
+        assert_eq!(ends(&entries), Ok(()));
+    }
+}

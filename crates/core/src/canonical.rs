@@ -1,0 +1,167 @@
+//! JSON in one spelling (RFC 8785), so that equal documents have equal hashes.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Number, Value};
+
+/// The canonical text: keys in UTF-16 order, no spaces, shortest escapes, numbers as ECMAScript writes them.
+///
+/// One deliberate difference: a whole number beyond 2⁵³ is written in full and not rounded to a double, so that two
+/// different amounts never share a hash.
+pub fn text(value: &Value) -> String {
+    let mut text = String::with_capacity(128);
+    write(&mut text, value);
+    text
+}
+
+fn write(text: &mut String, value: &Value) {
+    match value {
+        Value::Null => text.push_str("null"),
+        Value::Bool(true) => text.push_str("true"),
+        Value::Bool(false) => text.push_str("false"),
+        Value::Number(number) => write_number(text, number),
+        Value::String(string) => write_string(text, string),
+        Value::Array(items) => {
+            text.push('[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    text.push(',');
+                }
+                write(text, item);
+            }
+            text.push(']');
+        }
+        Value::Object(fields) => write_object(text, fields),
+    }
+}
+
+fn write_object(text: &mut String, fields: &Map<String, Value>) {
+    let mut sorted: Vec<(&String, &Value)> = fields.iter().collect();
+    sorted.sort_by(|(one, _), (other, _)| one.encode_utf16().cmp(other.encode_utf16()));
+    text.push('{');
+    for (index, (key, value)) in sorted.into_iter().enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        write_string(text, key);
+        text.push(':');
+        write(text, value);
+    }
+    text.push('}');
+}
+
+fn write_string(text: &mut String, string: &str) {
+    text.push('"');
+    for char in string.chars() {
+        match char {
+            '"' => text.push_str("\\\""),
+            '\\' => text.push_str("\\\\"),
+            '\u{8}' => text.push_str("\\b"),
+            '\t' => text.push_str("\\t"),
+            '\n' => text.push_str("\\n"),
+            '\u{c}' => text.push_str("\\f"),
+            '\r' => text.push_str("\\r"),
+            control if control < ' ' => {
+                let _ = write!(text, "\\u{:04x}", u32::from(control));
+            }
+            other => text.push(other),
+        }
+    }
+    text.push('"');
+}
+
+fn write_number(text: &mut String, number: &Number) {
+    let _ = match (number.as_i64(), number.as_u64(), number.as_f64()) {
+        (Some(whole), _, _) => write!(text, "{whole}"),
+        (None, Some(whole), _) => write!(text, "{whole}"),
+        (None, None, Some(double)) => {
+            write_double(text, double);
+            Ok(())
+        }
+        (None, None, None) => write!(text, "{number}"),
+    };
+}
+
+/// ECMA-262 `Number::toString`: plain between 10⁻⁷ and 10²¹, else with an exponent.
+fn write_double(text: &mut String, double: f64) {
+    if double == 0.0 {
+        text.push('0');
+        return;
+    }
+    if double < 0.0 {
+        text.push('-');
+    }
+    // Rust's `{:e}` writes the shortest digits that read back as the same double, as ECMAScript asks.
+    let shortest = format!("{:e}", double.abs());
+    let (mantissa, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));
+    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+    let count = i32::try_from(digits.len()).unwrap_or(i32::MAX);
+    // The decimal point stands behind this many digits.
+    let point = exponent.parse::<i32>().unwrap_or(0) + 1;
+    let zeros = |count: i32| "0".repeat(usize::try_from(count).unwrap_or(0));
+    if (count..=21).contains(&point) {
+        text.push_str(&digits);
+        text.push_str(&zeros(point - count));
+    } else if (1..count).contains(&point) {
+        let (whole, rest) = digits.split_at(usize::try_from(point).unwrap_or(0));
+        let _ = write!(text, "{whole}.{rest}");
+    } else if (-5..=0).contains(&point) {
+        let _ = write!(text, "0.{}{digits}", zeros(-point));
+    } else {
+        let (first, rest) = digits.split_at(1);
+        let dot = if rest.is_empty() { "" } else { "." };
+        let sign = if point > 0 { '+' } else { '-' };
+        let _ = write!(text, "{first}{dot}{rest}e{sign}{}", (point - 1).unsigned_abs());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(given: &Value, expect: &str) {
+        assert_eq!(text(given), expect);
+    }
+
+    #[test]
+    fn the_sample_of_rfc_8785_is_written_as_the_rfc_writes_it() {
+        let given: Value = serde_json::from_str(
+            r#"{"numbers":[333333333.33333329,1E30,4.50,2e-3,0.000000000000000000000000001],
+                "string":"\u20ac$\u000F\u000aA'\u0042\u0022\u005c\\\"\/","literals":[null,true,false]}"#,
+        )
+        .unwrap();
+        check(
+            &given,
+            "{\"literals\":[null,true,false],\"numbers\":[333333333.3333333,1e+30,4.5,0.002,1e-27],\
+             \"string\":\"€$\\u000f\\nA'B\\\"\\\\\\\\\\\"/\"}",
+        );
+    }
+
+    #[test]
+    fn keys_are_sorted_by_their_utf_16_units() {
+        let given = json!({"\u{20ac}": 1, "\r": 2, "\u{fb33}": 3, "1": 4, "\u{1f600}": 5, "\u{80}": 6, "\u{f6}": 7});
+        check(&given, "{\"\\r\":2,\"1\":4,\"\u{80}\":6,\"\u{f6}\":7,\"\u{20ac}\":1,\"\u{1f600}\":5,\"\u{fb33}\":3}");
+    }
+
+    #[test]
+    fn numbers_are_written_as_ecmascript_writes_them() {
+        for (given, expect) in [
+            (json!(1.0), "1"),
+            (json!(-0.0), "0"),
+            (json!(100.0), "100"),
+            (json!(49.99), "49.99"),
+            (json!(1e21), "1e+21"),
+            (json!(1e20), "100000000000000000000"),
+            (json!(1e-6), "0.000001"),
+            (json!(1.5e-7), "1.5e-7"),
+            (json!(-0.5), "-0.5"),
+            (json!(9_007_199_254_740_993_u64), "9007199254740993"),
+            (json!(u64::MAX), "18446744073709551615"),
+        ] {
+            check(&given, expect);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The audit trail: what was done, by whom, in a chain a tenant that shows whether a row was changed or removed.
+//!
+//! Rows are written with the append that records what they tell of; this port reads them, follows the chain, and erases
+//! a person.
+
+use async_trait::async_trait;
+use baton_core::audit::{Break, Entry, Tip, Walk, Why};
+use baton_core::id::{RunId, TenantId};
+use baton_core::time::Time;
+use baton_core::tool::AuditStatus;
+use baton_core::usage::{Part, Tally};
+
+use crate::journal::Error;
+use crate::read::PAGE_MAX;
+
+/// Which rows, in which order.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub run: Option<RunId>,
+    /// The tool's name.
+    pub action: Option<String>,
+    /// By `user_id`: the customer's, or that of who approved or resolved something.
+    pub person: Option<String>,
+    pub status: Option<AuditStatus>,
+    pub from: Option<Time>,
+    /// Before this instant.
+    pub to: Option<Time>,
+    pub order: Order,
+    /// Rows behind this one, in the order asked for; the cursor of the next page.
+    pub cursor: Option<u64>,
+    pub limit: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    #[default]
+    OldestFirst,
+    NewestFirst,
+}
+
+/// What following a chain came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// How far the chain was followed.
+    pub tip: Tip,
+    /// Rows up to there whose personal part was erased.
+    pub erased: u64,
+    /// The first row that does not hold.
+    pub broken: Option<Break>,
+}
+
+/// Which uses of tools are summed up, and by what.
+#[derive(Clone, Debug, Default)]
+pub struct UsageFilter {
+    /// One tenant's; nothing means all of them.
+    pub tenant: Option<TenantId>,
+    pub from: Option<Time>,
+    /// Before this instant.
+    pub to: Option<Time>,
+    /// The tool's name.
+    pub action: Option<String>,
+    pub by: Vec<Part>,
+}
+
+/// Uses that have all parts that were asked for in common.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Usage {
+    /// As [`UsageFilter::by`] has them.
+    pub parts: Vec<String>,
+    pub tally: Tally,
+}
+
+#[async_trait]
+pub trait Audit: Send + Sync {
+    async fn trail(&self, tenant: &TenantId, filter: Filter) -> Result<Vec<Entry>, Error>;
+
+    /// How each call stands: its last attempt, with the status that the newest row about it gives. Otherwise as
+    /// [`Self::trail`]; rows that are about no call are left out.
+    async fn latest(&self, tenant: &TenantId, filter: Filter) -> Result<Vec<Entry>, Error>;
+
+    /// The end of the tenant's chain as it was last written, whatever rows there are.
+    async fn tip(&self, tenant: &TenantId) -> Result<Tip, Error>;
+
+    /// Removes who it was, which conversation and the details from every row of a person, for ever, and adds rows that say
+    /// that it was done and by whom. Answers how many rows were erased.
+    async fn erase(&self, tenant: &TenantId, person: &str, by: &str, at: Time) -> Result<u64, Error>;
+
+    /// Sums up the uses of tools, in the order of their parts.
+    async fn usage(&self, filter: UsageFilter) -> Result<Vec<Usage>, Error>;
+
+    /// Follows the chain from its first row to its end, and at least to what was its end when this began.
+    async fn verify(&self, tenant: &TenantId) -> Result<Verdict, Error> {
+        let end = self.tip(tenant).await?;
+        let mut walk = Walk::default();
+        let verdict = |walk: &Walk, broken| Verdict { tip: walk.tip(), erased: walk.erased(), broken };
+        loop {
+            let cursor = Some(walk.tip().seq);
+            let page = self.trail(tenant, Filter { cursor, limit: PAGE_MAX, ..Filter::default() }).await?;
+            for entry in &page {
+                if let Err(broken) = walk.follow(entry) {
+                    return Ok(verdict(&walk, Some(broken)));
+                }
+                if entry.seq == end.seq && entry.hash != end.hash {
+                    return Ok(verdict(&walk, Some(Break { seq: end.seq, why: Why::Changed })));
+                }
+            }
+            if page.len() < PAGE_MAX {
+                break;
+            }
+        }
+        if walk.tip().seq < end.seq {
+            return Ok(verdict(&walk, Some(Break { seq: walk.tip().seq + 1, why: Why::Missing })));
+        }
+        Ok(verdict(&walk, walk.end().err()))
+    }
+}

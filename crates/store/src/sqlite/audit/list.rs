@@ -1,0 +1,135 @@
+//! Reading rows of the audit trail by whatever is asked.
+
+use baton_core::audit::Entry;
+use baton_core::id::{RunId, TenantId};
+use baton_core::money::Usd;
+use baton_core::time::Time;
+use baton_core::tool::AuditRow;
+use baton_ports::audit::{Filter, Order};
+use rusqlite::{Connection, Row, params};
+
+use super::super::codec;
+use super::super::read::rows;
+use super::super::sql::numbered;
+
+/// What is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Of {
+    /// Every row as it was written.
+    Trail,
+    /// How each call stands.
+    Latest,
+}
+
+pub(super) fn page(
+    connection: &Connection,
+    of: Of,
+    tenant: &TenantId,
+    filter: &Filter,
+) -> rusqlite::Result<Vec<Entry>> {
+    let mut query = connection.prepare_cached(&numbered(&query(of, filter)))?;
+    let end = match filter.order {
+        Order::OldestFirst => 0,
+        Order::NewestFirst => i64::MAX,
+    };
+    let cursor = filter.cursor.map_or(end, |seq| i64::try_from(seq).unwrap_or(i64::MAX));
+    let values = params![
+        tenant.as_str(),
+        cursor,
+        rows(filter.limit),
+        filter.run.as_ref().map(RunId::as_str),
+        filter.person,
+        filter.action,
+        filter.status.map(codec::audit_word),
+        filter.from.map(Time::as_ms),
+        filter.to.map(Time::as_ms),
+    ];
+    query.query_map(values, entry)?.collect()
+}
+
+/// A run has few rows and a person not many: where one is told, its index is the one to use, and `+` says so.
+fn query(of: Of, filter: &Filter) -> String {
+    // An erasure is about no call.
+    let (table, erases) = match of {
+        Of::Trail => ("audit_trail", "erases"),
+        Of::Latest => ("audit_latest", "NULL"),
+    };
+    let which = match (&filter.run, &filter.person) {
+        (Some(_), _) => "+company_id = $1 AND run = $4 AND +seq",
+        (None, _) => "company_id = $1 AND seq",
+    };
+    let (behind, order) = match filter.order {
+        Order::OldestFirst => (">", "ASC"),
+        Order::NewestFirst => ("<", "DESC"),
+    };
+    let asked = |is: bool, asked: &'static str, unasked: &'static str| if is { asked } else { unasked };
+    let person = match (&filter.run, &filter.person) {
+        (Some(_), Some(_)) => "+user_id = $5",
+        (None, Some(_)) => "user_id = $5",
+        (_, None) => "$5 IS NULL",
+    };
+    let conditions = [
+        asked(filter.run.is_some(), "$4 IS NOT NULL", "$4 IS NULL"),
+        person,
+        asked(filter.action.is_some(), "action = $6", "$6 IS NULL"),
+        asked(filter.status.is_some(), "status = $7", "$7 IS NULL"),
+        asked(filter.from.is_some(), "+at >= $8", "$8 IS NULL"),
+        asked(filter.to.is_some(), "+at < $9", "$9 IS NULL"),
+    ];
+    let conditions = conditions.join(" AND ");
+    format!(
+        "SELECT seq, at, company_id, run, call, changes, user_id, agent_name, conversation_id, action_type, action, \
+         details, status, sent, error_code, cost_nanos, duration_ms, salt, sealed, hash, erased_at, {erases} FROM {table} \
+         WHERE {which} {behind} $2 AND {conditions} ORDER BY seq {order} LIMIT $3"
+    )
+}
+
+fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    let details: Option<String> = row.get(11)?;
+    let audit = AuditRow {
+        at: codec::time(row, 1)?,
+        company_id: row.get::<_, String>(2)?.into(),
+        run: row.get::<_, Option<String>>(3)?.map(RunId::from),
+        call: row.get(4)?,
+        changes: row.get(5)?,
+        user_id: row.get(6)?,
+        agent_name: row.get(7)?,
+        conversation_id: row.get(8)?,
+        action_type: row.get(9)?,
+        action: row.get(10)?,
+        details: codec::maybe_json(row, 11)?.unwrap_or_default(),
+        status: codec::audit_status(row, 12)?,
+        sent: row.get(13)?,
+        error_code: row.get(14)?,
+        cost: Usd::from_nanos(row.get(15)?),
+        duration_ms: row.get(16)?,
+        erases: codec::maybe_json(row, 21)?.unwrap_or_default(),
+    };
+    Ok(Entry {
+        seq: row.get(0)?,
+        row: audit,
+        details: details.unwrap_or_default(),
+        salt: row.get(17)?,
+        sealed: row.get(18)?,
+        hash: row.get(19)?,
+        erased_at: codec::maybe_time(row, 20)?,
+    })
+}
+
+/// Each query with the index it must use, for the test of their plans.
+#[cfg(test)]
+pub(in crate::sqlite) fn queries() -> Vec<(String, &'static str)> {
+    let of_run = Filter { run: Some("r".into()), ..Filter::default() };
+    let of_person = Filter { person: Some("p".into()), ..Filter::default() };
+    let both = Filter { person: Some("p".into()), ..of_run.clone() };
+    let newest = Filter { order: Order::NewestFirst, ..Filter::default() };
+    vec![
+        (query(Of::Trail, &Filter::default()), "audit_trail_places"),
+        (query(Of::Trail, &newest), "audit_trail_places"),
+        (query(Of::Trail, &of_run), "audit_trail_runs"),
+        (query(Of::Trail, &both), "audit_trail_runs"),
+        (query(Of::Trail, &of_person), "audit_trail_persons"),
+        (query(Of::Latest, &of_run), "audit_trail_runs"),
+        (query(Of::Latest, &newest), "audit_trail_places"),
+    ]
+}
