@@ -1,0 +1,179 @@
+//! How tools are used: counts, success, latency, errors and cost, summed up from the audit trail. Source: seed 000,
+//! REC-TL-008; SEEDS 28.
+
+mod week;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+pub use week::Week;
+
+use crate::money::Usd;
+use crate::tool::{AuditRow, AuditStatus};
+
+/// A tool with fewer uses in [`UNDER_USED_DAYS`] is under-used.
+pub const UNDER_USED_BELOW: u64 = 10;
+/// The days that are looked back for it.
+pub const UNDER_USED_DAYS: u32 = 30;
+
+/// What rows are summed up by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    Tool,
+    Tenant,
+    Agent,
+    /// The person on whose behalf it was.
+    User,
+    /// Of UTC, `2026-11-22`.
+    Day,
+    /// Of UTC, `2026-11`.
+    Month,
+}
+
+impl Part {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Tool => "tool",
+            Self::Tenant => "tenant",
+            Self::Agent => "agent",
+            Self::User => "user",
+            Self::Day => "day",
+            Self::Month => "month",
+        }
+    }
+
+    /// What a row has of it; empty where it has nothing.
+    pub fn of(self, row: &AuditRow) -> String {
+        match self {
+            Self::Tool => row.action.clone(),
+            Self::Tenant => row.company_id.to_string(),
+            Self::Agent => row.agent_name.clone().unwrap_or_default(),
+            Self::User => row.user_id.clone().unwrap_or_default(),
+            Self::Day => row.at.to_date(),
+            Self::Month => row.at.to_date().chars().take("2026-11".len()).collect(),
+        }
+    }
+}
+
+/// Whether a row tells of an attempt at a tool: not of an approval, an erasure, or what a person said of a call later.
+pub fn is_use(row: &AuditRow) -> bool {
+    row.call.is_some() && (row.sent || !row.changes)
+}
+
+/// Uses summed up.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tally {
+    pub executions: u64,
+    pub successes: u64,
+    /// Of the successes: answered from what is kept.
+    pub cached: u64,
+    /// By code.
+    pub errors: BTreeMap<String, u64>,
+    pub cost: Usd,
+    /// How often an attempt took so many milliseconds; calls that never went out took none.
+    durations: BTreeMap<u64, u64>,
+}
+
+impl Tally {
+    /// Counts one use.
+    pub fn add(&mut self, row: &AuditRow) {
+        self.executions += 1;
+        match row.status {
+            AuditStatus::Success | AuditStatus::Compensated => {
+                self.successes += 1;
+                self.cached += u64::from(!row.sent);
+            }
+            AuditStatus::Error => {
+                let code = row.error_code.clone().unwrap_or_default();
+                *self.errors.entry(code).or_default() += 1;
+            }
+        }
+        self.cost += row.cost;
+        if row.sent {
+            *self.durations.entry(row.duration_ms).or_default() += 1;
+        }
+    }
+
+    /// Adds what another counted.
+    pub fn merge(&mut self, other: &Self) {
+        self.executions += other.executions;
+        self.successes += other.successes;
+        self.cached += other.cached;
+        self.cost += other.cost;
+        other.errors.iter().for_each(|(code, count)| *self.errors.entry(code.clone()).or_default() += count);
+        other.durations.iter().for_each(|(ms, count)| *self.durations.entry(*ms).or_default() += count);
+    }
+
+    /// From 0 to 1; 1 where nothing was tried.
+    #[expect(clippy::cast_precision_loss, reason = "counts that are shown, far below 2^53")]
+    pub fn success_rate(&self) -> f64 {
+        if self.executions == 0 { 1.0 } else { self.successes as f64 / self.executions as f64 }
+    }
+
+    /// The shortest time within which so many of a hundred attempts had ended, in milliseconds; nothing where none went
+    /// out. Exact: by nearest rank.
+    pub fn percentile_ms(&self, of_hundred: u64) -> Option<u64> {
+        let all: u64 = self.durations.values().sum();
+        let rank = (all * of_hundred).div_ceil(100).max(1);
+        let mut seen = 0;
+        self.durations.iter().find_map(|(ms, count)| {
+            seen += count;
+            (seen >= rank).then_some(*ms)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::erasure;
+    use crate::time::Time;
+
+    fn row(ms: u64) -> AuditRow {
+        let call = Some("r/n/0".to_owned());
+        AuditRow { call, sent: true, duration_ms: ms, ..erasure(&"clinic".into(), "ana", &[], Time::from_ms(0)) }
+    }
+
+    #[test]
+    fn percentiles_are_by_nearest_rank() {
+        let mut tally = Tally::default();
+        assert_eq!(tally.percentile_ms(50), None);
+        (1..=100).rev().for_each(|ms| tally.add(&row(ms)));
+        assert_eq!([50, 95, 99, 100].map(|part| tally.percentile_ms(part)), [Some(50), Some(95), Some(99), Some(100)]);
+        let mut one = Tally::default();
+        one.add(&row(7));
+        assert_eq!([50, 99].map(|part| one.percentile_ms(part)), [Some(7), Some(7)]);
+    }
+
+    #[test]
+    fn what_never_went_out_is_counted_and_took_no_time() {
+        let mut tally = Tally::default();
+        tally.add(&row(40));
+        tally.add(&AuditRow { sent: false, ..row(0) });
+        let code = Some("INVALID_PARAMETERS".to_owned());
+        tally.add(&AuditRow { sent: false, status: AuditStatus::Error, error_code: code, ..row(0) });
+        assert_eq!((tally.executions, tally.successes, tally.cached), (3, 2, 1));
+        assert_eq!((tally.percentile_ms(50), tally.errors["INVALID_PARAMETERS"]), (Some(40), 1));
+    }
+
+    #[test]
+    fn tallies_put_together_are_the_tally_of_all() {
+        let (mut whole, mut one, mut other) = (Tally::default(), Tally::default(), Tally::default());
+        for ms in 0..50 {
+            whole.add(&row(ms));
+            if ms % 3 == 0 { one.add(&row(ms)) } else { other.add(&row(ms)) }
+        }
+        one.merge(&other);
+        assert_eq!(one, whole);
+    }
+
+    #[test]
+    fn people_who_decide_use_no_tool() {
+        assert!(is_use(&row(1)));
+        assert!(is_use(&AuditRow { changes: true, ..row(1) }), "undoing is a use of the tool that undoes");
+        assert!(!is_use(&AuditRow { changes: true, sent: false, ..row(1) }), "a person said what became of it");
+        assert!(!is_use(&AuditRow { call: None, sent: false, ..row(1) }), "an approval, an erasure");
+    }
+}
