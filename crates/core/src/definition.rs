@@ -155,6 +155,7 @@ fn lower(
         timeout: document.timeout,
         max_cost: document.max_cost,
         on_compensated: lowered.aftermath,
+        entity_sources: document.entity_sources.clone(),
     };
     (workflow, lowered, used)
 }

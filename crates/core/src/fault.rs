@@ -1,6 +1,7 @@
 //! What went wrong in a node, a tool or a model call, as the journal keeps it.
 
 use std::borrow::Cow;
+use std::error::Error;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,30 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.code, self.message)
     }
+}
+
+/// An error and what lies behind it, in one line.
+pub fn told(error: &dyn Error) -> String {
+    with_causes(error.to_string(), error)
+}
+
+/// What lies behind an error, without the error's own words, which may hold an address; nothing where nothing does.
+pub fn causes(error: &dyn Error) -> String {
+    with_causes(String::new(), error)
+}
+
+/// Outermost first; what repeats what was said is left out.
+fn with_causes(mut text: String, error: &dyn Error) -> String {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text.push_str(if text.is_empty() { "" } else { ": " });
+            text.push_str(&said);
+        }
+        source = cause.source();
+    }
+    text
 }
 
 /// The codes this room itself gives. Tools and models bring their own.
@@ -60,4 +85,35 @@ pub mod code {
     pub const SNAPSHOT_LIMIT: &str = "SNAPSHOT_LIMIT";
     pub const NOT_UNDONE: &str = "NOT_UNDONE";
     pub const NESTING_LIMIT: &str = "NESTING_LIMIT";
+
+    /// Codes of tools that end an attempt for good and still say nothing of what its key came to before: the service was
+    /// not reached, did not know who asks, or found that the key had been used with other arguments.
+    pub const ASKED_NOBODY: [&str; 6] = [
+        "ADDRESS_NOT_ALLOWED",
+        "CALENDAR_NOT_CONFIGURED",
+        "CONNECTION_EXPIRED",
+        "CONNECTION_MISSING",
+        "KEY_REUSED",
+        "SERVICE_NOT_CONFIGURED",
+    ];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Layer(&'static str, #[source] Option<Box<Layer>>);
+
+    #[test]
+    fn causes_are_told_outermost_first_and_none_twice() {
+        let inner = Layer("refused by 10.0.0.1", None);
+        let error = Layer("no connection", Some(Box::new(Layer("refused", Some(Box::new(inner))))));
+        assert_eq!(told(&error), "no connection: refused: refused by 10.0.0.1");
+        assert_eq!(causes(&error), "refused: refused by 10.0.0.1");
+        let repeats = Layer("it was refused", Some(Box::new(Layer("refused", None))));
+        assert_eq!((told(&repeats).as_str(), causes(&repeats).as_str()), ("it was refused", "refused"));
+        assert_eq!(causes(&Layer("alone", None)), "");
+    }
 }

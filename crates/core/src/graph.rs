@@ -63,6 +63,8 @@ pub struct Workflow {
     pub max_cost: Option<Usd>,
     /// Runs after a rollback with `error` and `undone` among its names.
     pub on_compensated: Option<NodeIx>,
+    /// By Composio app: whose account it uses, in the words of seed 004's `entity_id_source`.
+    pub entity_sources: BTreeMap<String, String>,
 }
 
 impl Workflow {

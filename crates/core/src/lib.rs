@@ -7,7 +7,9 @@
 //! Deliberately absent: services, storage formats, HTTP. What the world does with an effect is another room's business.
 
 pub mod agent;
+pub mod audit;
 pub mod bundle;
+pub mod canonical;
 pub mod circuit;
 pub mod definition;
 pub mod expr;
@@ -22,3 +24,4 @@ pub mod run;
 pub mod shelf;
 pub mod time;
 pub mod tool;
+pub mod usage;

@@ -32,6 +32,10 @@ pub enum Mutant {
     GenerationKept,
     /// A call of unknown outcome is sent again under a new key.
     GenerationRaisedInDoubt,
+    /// An attempt that did not act is believed of the one before it, whose answer was lost.
+    DoubtDropped,
+    /// What a model call cost that was dropped is forgotten.
+    DroppedUnpaid,
     /// A new owner counts attempts from nothing.
     AttemptsForgotten,
     /// Winding down drops calls that may have acted.
@@ -69,7 +73,7 @@ pub enum Mutant {
 }
 
 impl Mutant {
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::SentBeforeAppend,
         Self::InboxForgotten,
         Self::FenceIgnored,
@@ -80,6 +84,8 @@ impl Mutant {
         Self::MarkedSentAgain,
         Self::GenerationKept,
         Self::GenerationRaisedInDoubt,
+        Self::DoubtDropped,
+        Self::DroppedUnpaid,
         Self::AttemptsForgotten,
         Self::ActDropped,
         Self::TimersLost,

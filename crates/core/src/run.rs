@@ -11,6 +11,8 @@
 //! | --- | --- | --- |
 //! | time-out of `pure`/`read` | | not done: retried or failed |
 //! | time-out of `keyed` | | unknown: the same key goes out again, at last a person |
+//! | time-out of `keyed` | the next attempt does not act, and may be repeated | unknown still: the same key goes out again |
+//! | time-out of `keyed` | the next attempt is stopped by a check | unknown still: a person decides |
 //! | time-out of `verify` | | unknown: looked up after the sender's deadline |
 //! | time-out of `once` | | unknown: a person decides |
 //! | doubt | late `done` | settles the doubt |
@@ -29,8 +31,10 @@ mod calls;
 mod command;
 mod decide;
 mod effect;
+mod envelope;
 mod event;
 mod fork;
+mod leave;
 mod names;
 mod nodes;
 mod pending;
@@ -51,6 +55,7 @@ pub use event::{
     Answer, Asked, Began, Block, Done, Ended, Entry, Event, Finished, Forked, Held, How, InDoubt, Reopened, Request,
     Scheduled, Started, Undo, Winding, Worked,
 };
+pub use leave::{DEADLINE, Lapse, Leave};
 pub use refusal::Refusal;
 pub use saga::{Saga, Undone};
 pub use signals::SIGNALS_MAX;
@@ -58,7 +63,7 @@ pub use state::{Run, State};
 pub use summary::{NodeRow, StepRow, effects_of, path_of, seed_status, summary, timeline};
 
 /// Raised whenever the fold changes in a way that old snapshots do not show: they are thrown away then.
-pub const FOLD_VERSION: u32 = 3;
+pub const FOLD_VERSION: u32 = 4;
 /// Events one run may have. At 80 % it is said, at 100 % the run fails under its `on_error`.
 pub const EVENTS_MAX: u64 = 500_000;
 /// Steps one agent may take in one task.

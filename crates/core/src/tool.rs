@@ -195,6 +195,9 @@ fn is_free(cost: &Usd) -> bool {
 pub struct Call {
     pub tenant: TenantId,
     pub run: RunId,
+    /// The run's workflow, by name.
+    #[serde(default)]
+    pub workflow: String,
     /// The effect's idempotency key: `run / scope path / node / call index / generation`.
     pub key: String,
     pub tool: String,
@@ -225,6 +228,10 @@ pub struct Caller {
     /// The consumer brought a key of its own for models. The key itself is never written anywhere.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub own_key: bool,
+    /// Whose account the called app uses, where the workflow says (seed 004's `composio.apps`). Set for each call, from the
+    /// version the run is on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entity_id_source: Option<String>,
 }
 
 /// What one attempt came to.
@@ -237,6 +244,23 @@ pub enum Outcome {
     NotDone { fault: Fault, retryable: bool, retry_after: Option<u64> },
     /// Nobody here can tell whether it acted.
     Unknown { fault: Fault },
+}
+
+impl Outcome {
+    /// What went wrong, where something did.
+    pub fn fault(&self) -> Option<&Fault> {
+        match self {
+            Self::Done { .. } => None,
+            Self::NotDone { fault, .. } | Self::Unknown { fault } => Some(fault),
+        }
+    }
+
+    pub fn cost(&self) -> Usd {
+        match self {
+            Self::Done { cost, .. } => *cost,
+            Self::NotDone { .. } | Self::Unknown { .. } => Usd::ZERO,
+        }
+    }
 }
 
 /// The result envelope agents and the API see (seeds 000 and 003).
@@ -262,7 +286,14 @@ pub struct Envelope {
 pub struct AuditRow {
     pub at: Time,
     pub company_id: TenantId,
-    pub run: RunId,
+    /// Nothing where no run did it: an erasure.
+    pub run: Option<RunId>,
+    /// The call it tells of, `run / scope path / node / call index`: its attempts and its changes are linked by that.
+    #[serde(default)]
+    pub call: Option<String>,
+    /// It is no attempt of the call, but says what became of it later: undone, or told by a person.
+    #[serde(default)]
+    pub changes: bool,
     pub user_id: Option<String>,
     pub agent_name: Option<String>,
     pub conversation_id: Option<String>,
@@ -273,8 +304,19 @@ pub struct AuditRow {
     /// Arguments, result or fault, key, attempt; redacted.
     pub details: Value,
     pub status: AuditStatus,
+    /// Whether the tool was asked: it was neither refused before nor answered from what is kept.
+    #[serde(default)]
+    pub sent: bool,
+    #[serde(default)]
+    pub error_code: Option<String>,
+    /// What the attempt cost.
+    #[serde(default, rename = "cost_nanos")]
+    pub cost: Usd,
     #[serde(default)]
     pub duration_ms: u64,
+    /// Of an erasure: the first and the last place of each stretch of rows it emptied, ascending.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub erases: Vec<(u64, u64)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

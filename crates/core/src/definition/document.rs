@@ -24,6 +24,8 @@ pub(crate) struct Document<'t> {
     pub timeout: Option<Duration>,
     pub max_cost: Option<Usd>,
     pub on_compensated: Option<Located<String>>,
+    /// By Composio app: whose account it uses.
+    pub entity_sources: BTreeMap<String, String>,
 }
 
 /// A declared variable, and whether it is written how its writes combine.

@@ -90,9 +90,8 @@ pub(crate) fn read<'t>(tree: &'t Tree, reader: &mut Reader) -> Option<Document<'
     if let Some(node) = fields.take("hil_config", &mut reader.findings) {
         hil(node, reader);
     }
-    if let Some(node) = fields.take("composio", &mut reader.findings) {
-        composio(node, reader);
-    }
+    let composio = fields.take("composio", &mut reader.findings);
+    let entity_sources = composio.map(|node| composio_apps(node, reader)).unwrap_or_default();
     let document = Document {
         name,
         version,
@@ -101,6 +100,7 @@ pub(crate) fn read<'t>(tree: &'t Tree, reader: &mut Reader) -> Option<Document<'
         timeout: reader.positive("timeout", &mut fields),
         max_cost: cost("max_cost_usd", &mut fields, reader),
         on_compensated: fields.text("on_compensated", &mut reader.findings),
+        entity_sources,
         body: body::read(&mut fields, reader).unwrap_or(Body {
             form: Form::Nodes,
             nodes: Vec::new(),
@@ -242,15 +242,17 @@ fn hil(node: &Tree, reader: &mut Reader) {
     fields.finish(&[HIL], &[], &mut reader.findings);
 }
 
-/// Which apps of Composio are used: checked here, read from the bundle by who calls them.
-fn composio(node: &Tree, reader: &mut Reader) {
-    let Some(mut fields) = Fields::of(node, "`composio`", &mut reader.findings) else { return };
+/// Which apps of Composio are used. Answers whose account each app uses, where it says.
+fn composio_apps(node: &Tree, reader: &mut Reader) -> BTreeMap<String, String> {
+    let mut sources = BTreeMap::new();
+    let Some(mut fields) = Fields::of(node, "`composio`", &mut reader.findings) else { return sources };
     fields.text("version", &mut reader.findings);
     for item in fields.list("apps", &mut reader.findings).unwrap_or_default() {
         let Some(mut app) = Fields::of(item, "a Composio app", &mut reader.findings) else { continue };
-        for key in ["name", "entity_id_source", "version"] {
-            app.text(key, &mut reader.findings);
-        }
+        let name = app.text("name", &mut reader.findings);
+        let source = app.text("entity_id_source", &mut reader.findings);
+        app.text("version", &mut reader.findings);
+        sources.extend(name.zip(source).map(|(name, source)| (name.value, source.value)));
         app.names("actions", &mut reader.findings);
         if !app.has("name") {
             app.missing("name", "name the app", &mut reader.findings);
@@ -258,4 +260,5 @@ fn composio(node: &Tree, reader: &mut Reader) {
         app.finish(&[COMPOSIO_APP], &[], &mut reader.findings);
     }
     fields.finish(&[COMPOSIO], &[], &mut reader.findings);
+    sources
 }

@@ -152,6 +152,15 @@ pub enum Role {
     Undo,
 }
 
+impl Role {
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Act => "",
+            Self::Undo => "/undo",
+        }
+    }
+}
+
 /// One call of one node, whatever its generation.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CallId {
@@ -161,6 +170,13 @@ pub struct CallId {
     pub call: u32,
     #[serde(default = "act", skip_serializing_if = "is_act")]
     pub role: Role,
+}
+
+impl CallId {
+    /// `run / scope path / node / call index`, with `/undo` behind a compensation's: what audit rows are linked by.
+    pub fn key(&self, run: &RunId) -> String {
+        format!("{run}/{}/{}{}", self.node, self.call, self.role.suffix())
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
@@ -178,7 +194,7 @@ fn is_act(role: &Role) -> bool {
 }
 
 /// One generation of a call: what an idempotency key is made of. The generation stays while the outcome is unknown
-/// and rises after a recorded `not_done`, or when a person decides to repeat.
+/// (also where the next attempt did not act) and rises after a recorded `not_done`, or when a person decides to repeat.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EffectId {
     #[serde(flatten)]
@@ -203,11 +219,7 @@ impl EffectId {
     /// `run / scope path / node / call index / generation`, with `/undo` behind a compensation's.
     pub fn key(&self, run: &RunId) -> String {
         let CallId { node, call, role } = &self.call;
-        let undo = match role {
-            Role::Act => "",
-            Role::Undo => "/undo",
-        };
-        format!("{run}/{node}/{call}/{}{undo}", self.generation)
+        format!("{run}/{node}/{call}/{}{}", self.generation, role.suffix())
     }
 }
 

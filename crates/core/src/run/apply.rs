@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::address::{Address, Path};
 use super::event::{Event, Reopened, Started};
 use super::saga::Undone;
-use super::state::{Activity, Phase, Progress, Run, Scope, Status, Timer};
+use super::state::{Activity, Phase, Progress, Run, Scope, Status, Timer, Work};
 use crate::time::Time;
 
 pub(super) use nodes::is_ready;
@@ -39,6 +39,7 @@ impl Run {
             Event::Resolved { effect, resolution, .. } => self.resolve(effect, resolution),
             Event::Blocked { effect, by } => self.block(effect, by),
             Event::Unblocked { effect, .. } => self.unblock(effect),
+            Event::Approved { effect, by, .. } => self.allow(effect, by),
             Event::ArrivedLate(done) => self.arrived_late(done),
             Event::Abandoned { call } => drop(self.close_call(call)),
             Event::Began { node, wait } => self.begin(node, wait),
@@ -74,6 +75,7 @@ impl Run {
                 self.close_call(&effect.call);
                 self.saga.mark(&effect.call, Undone::Failed(fault.clone()));
             }
+            Event::UndoneByHand { effect, by } => self.saga.mark(&effect.call, Undone::ByHand(by.clone())),
             Event::ChildUndoing { effect, .. } => self.saga.mark(&effect.call, Undone::Underway),
             Event::ChildUndone { effect, fault } => {
                 self.saga.mark(&effect.call, fault.clone().map_or(Undone::Yes, Undone::Failed));
@@ -108,12 +110,13 @@ impl Run {
 
     fn pause(&mut self) {
         self.paused = true;
-        self.working(|work, now| work.stop(now));
+        let now = self.now;
+        self.working(|work, _| work.stop(now));
     }
 
     fn resume(&mut self) {
         self.paused = false;
-        self.working(|work, now| work.start(now));
+        self.working(Work::start);
     }
 
     /// Takes a scope in and lines up the nodes that may begin.

@@ -1,7 +1,9 @@
 //! What a run waits for somebody outside to say; the desk shows it.
 
 use super::address::{Address, EffectId, Path};
+use super::command::Decision;
 use super::event::{Asked, Block};
+use super::leave::Leave;
 use super::state::{Activity, AgentWait, Progress, Run, Scope};
 use crate::id::RunId;
 use crate::time::Time;
@@ -30,7 +32,7 @@ impl Run {
             let effect = EffectId { call: id.clone(), generation: call.generation };
             match &call.progress {
                 Progress::Doubt => Some(Ask::Doubt(effect)),
-                Progress::Blocked(Block::Approval { .. }) => Some(Ask::Approval(effect)),
+                Progress::Blocked(Block::Approval(_)) => Some(Ask::Approval(effect)),
                 Progress::Blocked(Block::Budget { .. }) => Some(Ask::Budget(effect)),
                 Progress::Blocked(Block::Key) => Some(Ask::Key(effect)),
                 _ => None,
@@ -74,8 +76,9 @@ impl Run {
         let mut next = None;
         for call in self.calls.values() {
             match (&call.progress, call.due()) {
+                (Progress::Blocked(Block::Approval(_)), _) => {}
                 (_, Some(at)) if at > self.now => next = Some(next.map_or(at, |next: Time| next.min(at))),
-                (Progress::Doubt | Progress::Blocked(Block::Approval { .. } | Block::Key), None) => {}
+                (Progress::Doubt | Progress::Blocked(Block::Key), None) => {}
                 _ => return None,
             }
         }
@@ -110,6 +113,27 @@ impl Run {
         self.scopes.iter().flat_map(of_scope).collect()
     }
 
+    /// What people are asked to allow about a call, and who of them has by now.
+    pub fn leave_for(&self, effect: &EffectId) -> Option<(&Leave, &[String])> {
+        let call = self.calls.get(&effect.call).filter(|call| call.generation == effect.generation)?;
+        match &call.progress {
+            Progress::Blocked(Block::Approval(leave)) => Some((leave, &call.allowed_by)),
+            _ => None,
+        }
+    }
+
+    /// Who has approved at a `human` node that is open.
+    pub fn approved_by(&self, at: &Address) -> Vec<String> {
+        let Some(Activity::Human { answers, .. }) = self.activity(at) else { return Vec::new() };
+        let is_yes = |decision: &Decision| matches!(decision, Decision::Approve { .. });
+        answers.iter().filter(|(_, decision)| is_yes(decision)).map(|(who, _)| who.clone()).collect()
+    }
+
+    /// On whose behalf the run acts: nobody allows what they asked for themselves.
+    pub fn asked_by(&self) -> Option<&str> {
+        self.started().and_then(|started| started.caller.user_id.as_deref())
+    }
+
     /// Whether a `human` node that is open asks for a form, not for a yes or a no.
     pub fn asks_for_form(&self, at: &Address) -> bool {
         matches!(self.activity(at), Some(Activity::Human { ask: Asked::Form { .. }, .. }))
@@ -124,7 +148,7 @@ impl Run {
             }
             Ask::Doubt(effect) => self.progress_of(effect).is_some_and(|progress| *progress == Progress::Doubt),
             Ask::Approval(effect) => {
-                matches!(self.progress_of(effect), Some(Progress::Blocked(Block::Approval { .. })))
+                matches!(self.progress_of(effect), Some(Progress::Blocked(Block::Approval(_))))
             }
             Ask::Budget(effect) => matches!(self.progress_of(effect), Some(Progress::Blocked(Block::Budget { .. }))),
             Ask::Key(effect) => self.progress_of(effect).is_some_and(|at| *at == Progress::Blocked(Block::Key)),

@@ -1,5 +1,6 @@
 //! A call's way from scheduled to settled: RUNS.md §2.
 
+mod doubt;
 mod undo;
 
 use std::sync::Arc;
@@ -8,21 +9,19 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::address::{Address, CallId, EffectId, Role};
-use super::command::{ModelFault, Outcome, Resolution};
+use super::command::{ModelFault, Outcome};
 use super::decide::Draft;
-use super::event::{Answer, Block, Done, Event, InDoubt, Request, Scheduled, Undo};
+use super::event::{Answer, Block, Done, Event, Request, Scheduled, Undo};
 use super::refusal::Refusal;
-use super::state::{Activity, Call, CallEnd, Progress};
+use super::state::{Activity, Call, Progress};
 use crate::agent::{Program, Ran, SNAPSHOT_BYTES_MAX};
 use crate::fault::{Fault, code};
 use crate::graph::node::Kind;
 use crate::money::Usd;
 use crate::mutant::{Mutant, planted};
 use crate::time::Time;
-use crate::tool::{self, Class, Envelope, Facts, Retry};
+use crate::tool::{self, Class, Facts, Retry};
 
-/// Look-ups of one call before a person is asked.
-const LOOK_UPS_MAX: u32 = 5;
 /// Time-out of one attempt at a model.
 const MODEL_TIMEOUT: Duration = Duration::from_secs(120);
 /// Time-out of one stretch of a program (seed 004's 5 minutes); the sandbox has limits of its own within it.
@@ -148,21 +147,32 @@ impl Draft<'_> {
                 self.not_done(effect, &call, Failure::free(fault, true));
             }
             Outcome::Tool(tool::Outcome::NotDone { fault, retryable, retry_after }) => {
-                self.not_done(effect, &call, Failure { fault, retryable, retry_after, cost: Usd::ZERO });
+                let failure = Failure { fault, retryable, retry_after, cost: Usd::ZERO };
+                return self.refused(effect, &call, failure, true);
             }
+            Outcome::Stopped { fault } => return self.refused(effect, &call, Failure::free(fault, false), false),
             Outcome::Model(Err(failed)) => {
                 let ModelFault { fault, retryable, retry_after, cost, block: _ } = failed;
                 self.not_done(effect, &call, Failure { fault, retryable, retry_after, cost });
             }
             Outcome::NotFound if matches!(call.progress, Progress::LookUp { .. }) => self.not_found(effect, &call),
-            Outcome::Tool(tool::Outcome::Unknown { fault }) if !in_doubt => self.unknown(effect, &call, fault),
-            Outcome::Blocked(by) if !in_doubt => self.blocked(effect, by),
+            Outcome::Tool(tool::Outcome::Unknown { fault }) if !in_doubt => {
+                self.unknown(effect, &call, fault, None);
+            }
+            Outcome::Blocked { by, cost } if !in_doubt => {
+                if cost != Usd::ZERO {
+                    self.emit(Event::HoldLost { effect: effect.clone(), cost });
+                }
+                self.blocked(effect, by);
+            }
             Outcome::NotSent if matches!(call.progress, Progress::Marked { .. }) => {
                 self.emit(Event::Unsent { effect: effect.clone() });
             }
-            // That nobody knows is known already, only a look-up can find nothing, and only a marker can be too old.
+            // That nobody knows is known already, what is waited for is not dropped, only a look-up can find nothing, and
+            // only a marker can be too old.
             Outcome::Tool(tool::Outcome::Unknown { .. })
-            | Outcome::Blocked(_)
+            | Outcome::Dropped { .. }
+            | Outcome::Blocked { .. }
             | Outcome::NotFound
             | Outcome::NotSent => {
                 return Err(Refusal::Duplicate { effect: effect.to_string() });
@@ -174,6 +184,12 @@ impl Draft<'_> {
     /// An answer to a call that is not open under this generation any more.
     fn late(&mut self, effect: &EffectId, outcome: Outcome) -> Result<(), Refusal> {
         let duplicate = || Refusal::Duplicate { effect: effect.to_string() };
+        if let Outcome::Dropped { cost } = outcome {
+            if cost != Usd::ZERO && !planted(Mutant::DroppedUnpaid) {
+                self.emit(Event::HoldLost { effect: effect.clone(), cost });
+            }
+            return Ok(());
+        }
         let call = self.run.forgotten.get(effect).map(|forgotten| forgotten.call.clone()).ok_or_else(duplicate)?;
         let Outcome::Tool(tool::Outcome::Done { output, cost, cached }) = outcome else { return Err(duplicate()) };
         if planted(Mutant::LateResultLost) {
@@ -205,15 +221,6 @@ impl Draft<'_> {
         self.put_off(effect, fault, again_at, cost);
     }
 
-    /// A look-up found that the call never acted: it may be sent at least once more, whatever may be repeated else.
-    fn not_found(&mut self, effect: &EffectId, call: &Call) {
-        let fault = Fault::new(code::OUTCOME_UNKNOWN, "the service has no record of the call");
-        let retry = self.retry_of(&effect.call, call);
-        let may = call.attempts < retry.max_attempts.max(2) && self.wants(effect);
-        let again_at = may.then(|| self.again_at(effect, call.attempts, &retry, None));
-        self.put_off(effect, fault, again_at, Usd::ZERO);
-    }
-
     fn put_off(&mut self, effect: &EffectId, fault: Fault, again_at: Option<Time>, cost: Usd) {
         let effect = effect.clone();
         if again_at.is_none() && effect.call.role == Role::Undo {
@@ -237,70 +244,6 @@ impl Draft<'_> {
         }
     }
 
-    fn unknown(&mut self, effect: &EffectId, call: &Call, fault: Fault) {
-        let retry = self.retry_of(&effect.call, call);
-        let attempts = call.attempts + u32::from(call.is_of_a_send());
-        let next = match (call.class, &call.progress) {
-            (Class::Pure | Class::Read, _) => {
-                return self.not_done(effect, call, Failure::free(fault, true));
-            }
-            (Class::Keyed, _) if attempts < retry.max_attempts.max(2) => {
-                InDoubt::SendAgain { at: self.again_at(effect, attempts, &retry, None) }
-            }
-            (Class::Verify, Progress::LookUp { tries, .. }) if *tries + 1 >= LOOK_UPS_MAX => InDoubt::Person,
-            // Look-ups have a pace of their own, however hastily the tool may be repeated.
-            (Class::Verify, Progress::LookUp { tries, .. }) => {
-                InDoubt::LookUp { at: self.again_at(effect, tries + 1, &Retry::default(), None) }
-            }
-            // The service is asked only once the sender has certainly given up.
-            (Class::Verify, Progress::Marked { deadline, .. }) if !planted(Mutant::LookedUpEarly) => {
-                InDoubt::LookUp { at: *deadline }
-            }
-            (Class::Verify, _) => InDoubt::LookUp { at: self.now },
-            (Class::Keyed | Class::Once, _) => InDoubt::Person,
-        };
-        self.emit(Event::Doubted { effect: effect.clone(), fault, next });
-    }
-
-    /// A new owner cannot know what the old one's calls came to: a marked one is in doubt, another that could go out may
-    /// be out.
-    pub fn taken_over(&mut self, epoch: u64, orphaned: bool) {
-        if orphaned {
-            self.pay_for_lost_answers();
-        }
-        if planted(Mutant::MarkedSentAgain) {
-            return;
-        }
-        let marked = self.run.calls.iter().filter_map(|(id, call)| match call.progress {
-            Progress::Marked { epoch: of, deadline } if of < epoch => {
-                Some((EffectId { call: id.clone(), generation: call.generation }, call.class, deadline))
-            }
-            _ => None,
-        });
-        for (effect, class, deadline) in marked.collect::<Vec<_>>() {
-            let at = if planted(Mutant::LookedUpEarly) { self.now } else { deadline };
-            let next = if class == Class::Verify { InDoubt::LookUp { at } } else { InDoubt::Person };
-            let fault = Fault::new(code::OUTCOME_UNKNOWN, "the process that sent the call stopped before its answer");
-            self.emit(Event::Doubted { effect, fault, next });
-        }
-        let is_another = epoch > self.run.epoch;
-        if is_another && self.run.calls.values().any(|call| call.may_be_out_unmarked(self.now) && !call.unknown) {
-            self.emit(Event::TakenOver { epoch });
-        }
-    }
-
-    /// The owner before died: what it had asked models may have to be paid for, and is asked again.
-    fn pay_for_lost_answers(&mut self) {
-        let now = self.now;
-        let is_lost = |call: &&Call| matches!(call.request, Request::Model(_)) && call.is_sendable(now);
-        let lost = self.run.calls.iter().filter(|(_, call)| is_lost(call) && call.hold != Usd::ZERO);
-        let lost: Vec<(EffectId, Usd)> =
-            lost.map(|(id, call)| (EffectId { call: id.clone(), generation: call.generation }, call.hold)).collect();
-        for (effect, cost) in lost {
-            self.emit(Event::HoldLost { effect, cost });
-        }
-    }
-
     /// Calls that waited for the consumer's key go out.
     pub fn key_given(&mut self, by: &str) -> Result<(), Refusal> {
         let waiting = self.run.calls.iter().filter(|(_, call)| call.progress == Progress::Blocked(Block::Key));
@@ -310,48 +253,17 @@ impl Draft<'_> {
             return Err(Refusal::WrongState { state: self.run.state(), command: "give a key" });
         }
         for effect in waiting {
-            self.emit(Event::Unblocked { effect, by: by.to_owned() });
+            self.emit(Event::Unblocked { effect, by: by.to_owned(), note: String::new() });
         }
         Ok(())
     }
 
-    pub fn resolve(&mut self, effect: &EffectId, by: String, resolution: Resolution) -> Result<(), Refusal> {
-        let call = self.open_call(effect)?.clone();
-        if call.progress != Progress::Doubt {
-            return Err(Refusal::NotInDoubt { effect: effect.to_string() });
-        }
-        self.emit(Event::Resolved { effect: effect.clone(), by, resolution: resolution.clone() });
-        match resolution {
-            Resolution::Done { output } => self.done(effect, &call, Answer::Tool(Arc::new(output)), Usd::ZERO, false),
-            Resolution::NotDone => {
-                let fault = Fault::new(code::OUTCOME_UNKNOWN, "a person found that the call did not act");
-                self.not_done(effect, &call, Failure::free(fault, true));
-            }
-            Resolution::Repeat => {}
-        }
-        Ok(())
+    /// A person, or nobody in time, said no.
+    pub(super) fn not_allowed(&mut self, effect: &EffectId, call: &Call, fault: Fault) {
+        self.not_done(effect, call, Failure::free(fault, false));
     }
 
-    pub fn approve(&mut self, effect: EffectId, by: String, approved: bool) -> Result<(), Refusal> {
-        let call = self.open_call(&effect)?.clone();
-        if !matches!(call.progress, Progress::Blocked(Block::Approval { .. } | Block::Budget { .. })) {
-            return Err(Refusal::NothingWaits { node: effect.to_string() });
-        }
-        if approved {
-            self.emit(Event::Unblocked { effect, by });
-        } else {
-            let fault = Fault::new(code::REJECTED, format!("`{by}` did not allow the call"));
-            if call.unknown {
-                // It may have acted before anybody asked.
-                self.emit(Event::Doubted { effect, fault, next: InDoubt::Person });
-                return Ok(());
-            }
-            self.not_done(&effect, &call, Failure::free(fault, false));
-        }
-        Ok(())
-    }
-
-    fn open_call(&self, effect: &EffectId) -> Result<&Call, Refusal> {
+    pub(super) fn open_call(&self, effect: &EffectId) -> Result<&Call, Refusal> {
         let call = self.run.calls.get(&effect.call).filter(|call| call.generation == effect.generation);
         call.ok_or_else(|| Refusal::NoSuchCall { effect: effect.to_string() })
     }
@@ -416,25 +328,4 @@ fn share_of(text: &str) -> f64 {
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     (hash >> 11) as f64 / (1_u64 << 53) as f64
-}
-
-/// The envelope an agent, or `tool_results`, sees of a call.
-pub(super) fn envelope(tool: &str, end: &CallEnd, cost: Usd, cached: bool) -> Envelope {
-    let (data, fault) = match end {
-        CallEnd::Done(output) => ((**output).clone(), None),
-        CallEnd::Failed(fault) => (Value::Null, Some(fault)),
-    };
-    Envelope {
-        success: fault.is_none(),
-        tool: tool.to_owned(),
-        data,
-        error: fault.map(|fault| fault.customer.clone().unwrap_or_else(|| fault.message.clone())),
-        error_code: fault.map(|fault| fault.code.to_string()),
-        error_details: fault.map(|fault| fault.message.clone()),
-        suggested_action: fault.and_then(|fault| fault.suggested_action.as_ref()).map(ToString::to_string),
-        audit_id: None,
-        duration_ms: 0,
-        cached,
-        cost_usd: cost.as_f64(),
-    }
 }

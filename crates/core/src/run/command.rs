@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::address::{Address, EffectId};
 use super::event::{Block, Started};
+use super::refusal::Refusal;
 use crate::agent;
 use crate::bundle;
 use crate::fault::Fault;
@@ -57,6 +58,8 @@ pub enum Command {
         effect: EffectId,
         by: String,
         approved: bool,
+        /// Why.
+        note: String,
     },
     Resolve {
         effect: EffectId,
@@ -134,8 +137,19 @@ pub enum Outcome {
     Code(Result<agent::Ran, Fault>),
     /// What whoever thinks for an agent of type `custom` says it wants next.
     Step(Result<agent::Step, ModelFault>),
-    /// The call was not let out.
-    Blocked(Block),
+    /// The call was not let out; `cost` is what earlier attempts at it cost, which brought no answer.
+    Blocked {
+        by: Block,
+        cost: Usd,
+    },
+    /// A check did not let the call out, and will not another time: nobody was asked.
+    Stopped {
+        fault: Fault,
+    },
+    /// A model call that nobody waits for any more was dropped where it was; `cost` is what it cost all the same.
+    Dropped {
+        cost: Usd,
+    },
     /// A look-up found nothing: the call did not act.
     NotFound,
     /// It was too late to send a marked call: its sender, who wrote the marker, did not.
@@ -240,6 +254,36 @@ pub enum Origin {
     Parent { run: RunId, node: Address, depth: u32 },
 }
 
+impl Incoming {
+    /// The command it is; `version` gives the workflow of a hash. A fork's past is the caller's to fold first.
+    pub fn into_command(
+        self,
+        version: impl FnOnce(&bundle::Hash) -> Result<Arc<Workflow>, Refusal>,
+    ) -> Result<Command, Refusal> {
+        Ok(match self {
+            Self::Start(started) => {
+                let workflow = version(&started.bundle)?;
+                Command::Start { started, workflow }
+            }
+            Self::Retry { by, bundle } => {
+                let workflow = version(&bundle)?;
+                Command::Retry { by, bundle, workflow }
+            }
+            Self::Fork { past: _, forked } => Command::Fork { forked },
+            Self::Signal(signal) => Command::Signal(signal),
+            Self::Answer { node, by, decision } => Command::Answer { node, by, decision },
+            Self::Approve { effect, by, approved, note } => Command::Approve { effect, by, approved, note },
+            Self::Resolve { effect, by, resolution } => Command::Resolve { effect, by, resolution },
+            Self::ChildEnded { node, ended } => Command::ChildEnded { node, ended },
+            Self::ChildUndone { run, fault } => Command::ChildUndone { run, fault },
+            Self::Pause { by } => Command::Pause { by },
+            Self::Resume { by } => Command::Resume { by },
+            Self::Cancel { by, compensate } => Command::Cancel { by, compensate },
+            Self::Rollback { by } => Command::Rollback { by },
+        })
+    }
+}
+
 /// What may come in from outside this process: the payload of an inbox item. The engine adds what only it knows
 /// (workflows, sequence numbers) and makes a [`Command`] of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -256,6 +300,8 @@ pub enum Incoming {
         effect: EffectId,
         by: String,
         approved: bool,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        note: String,
     },
     Resolve {
         effect: EffectId,

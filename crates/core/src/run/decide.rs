@@ -137,7 +137,7 @@ impl Draft<'_> {
             Command::Stepped { node, step, hold } => nodes::agent::stepped(self, &node, step, hold),
             Command::Signal(signal) => self.signal(signal),
             Command::Answer { node, by, decision } => self.answer(&node, by, decision),
-            Command::Approve { effect, by, approved } => self.approve(effect, by, approved),
+            Command::Approve { effect, by, approved, note } => self.approve(effect, by, approved, note),
             Command::Resolve { effect, by, resolution } => self.resolve(&effect, by, resolution),
             Command::KeyGiven { by } => self.key_given(&by),
             Command::ChildEnded { node, ended } => nodes::subworkflow::ended(self, &node, ended),
@@ -195,6 +195,7 @@ impl Draft<'_> {
             }
             self.advance();
         }
+        self.leaves_are_over();
     }
 
     fn time_is_over(&mut self) {

@@ -1,8 +1,10 @@
 //! What happened. Events are journaled and never rewritten: a kind's fold is frozen, a fix is a new kind.
 
+mod call;
+mod wait;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -13,10 +15,13 @@ use crate::agent;
 use crate::bundle;
 use crate::fault::Fault;
 use crate::id::{RunId, TenantId};
-use crate::model;
 use crate::money::Usd;
-use crate::time::{Time, duration_ms};
-use crate::tool::{Caller, Class, Retry};
+use crate::time::Time;
+use crate::tool::Caller;
+
+use call::is_free;
+pub use call::{Answer, Block, Done, InDoubt, Request, Scheduled, Undo};
+pub use wait::{Asked, Began};
 
 /// A value that is there, be it `null`: an item of a list, the output of an `end`.
 pub(super) fn present<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Arc<Value>>, D::Error> {
@@ -61,8 +66,9 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "is_free")]
         cost: Usd,
     },
-    /// A model call was perhaps asked, and its answer lost with the process that asked: it is paid for at its hold, and
-    /// goes out again.
+    /// What a model was asked is paid for though no answer is recorded: its answer was lost with the process that asked,
+    /// and is paid for at its hold; or attempts failed before nothing more was let out; or nobody waited for it any more,
+    /// and it was dropped.
     HoldLost {
         effect: EffectId,
         cost: Usd,
@@ -88,6 +94,15 @@ pub enum Event {
     Unblocked {
         effect: EffectId,
         by: String,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        note: String,
+    },
+    /// One of the several people who must allow a call did; the last of them also unblocks it.
+    Approved {
+        effect: EffectId,
+        by: String,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        note: String,
     },
     /// An answer to a call that nobody waits for any more.
     ArrivedLate(Box<Done>),
@@ -200,6 +215,11 @@ pub enum Event {
         effect: EffectId,
         fault: Fault,
     },
+    /// A person undid at the service what no compensation could.
+    UndoneByHand {
+        effect: EffectId,
+        by: String,
+    },
     /// Another run undoes its part.
     ChildUndoing {
         effect: EffectId,
@@ -235,180 +255,6 @@ pub struct Started {
     pub caller: Caller,
     #[serde(default)]
     pub origin: Origin,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Scheduled {
-    pub effect: EffectId,
-    pub request: Request,
-    pub class: Class,
-    #[serde(rename = "timeout_ms", with = "duration_ms")]
-    pub timeout: Duration,
-    /// About what it may cost: counts against the limits of the run and the node while it is open.
-    #[serde(default, skip_serializing_if = "is_free")]
-    pub hold: Usd,
-}
-
-/// What a call asks of the world, fully rendered.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Request {
-    Tool {
-        tool: String,
-        arguments: Arc<Value>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        agent: Option<String>,
-    },
-    Model(Box<model::Request>),
-    /// The next step of an agent of type `custom`, from whoever thinks for it. Its task and what it has seen are the
-    /// state's, which does not change while it is asked.
-    Step {
-        agent: String,
-        endpoint: String,
-    },
-    /// A program of an agent's, for the sandbox.
-    Code {
-        agent: String,
-        program: Box<agent::Program>,
-    },
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Done {
-    pub effect: EffectId,
-    pub output: Answer,
-    #[serde(default, skip_serializing_if = "is_free")]
-    pub cost: Usd,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub cached: bool,
-    /// How it is undone, rendered now; absent for calls that only asked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub undo: Option<Box<Undo>>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-fn is_free(cost: &Usd) -> bool {
-    *cost == Usd::ZERO
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Answer {
-    Tool(Arc<Value>),
-    Model(Box<model::Reply>),
-    Code(Box<agent::Ran>),
-    Step(Box<agent::Step>),
-}
-
-/// How a done effect is undone; stored when it completes, never rendered again.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Undo {
-    Call {
-        tool: String,
-        arguments: Value,
-        class: Class,
-        #[serde(rename = "timeout_ms", with = "duration_ms")]
-        timeout: Duration,
-        retry: Retry,
-    },
-    /// It cannot be undone, and this is why.
-    Irreversible { reason: String },
-    /// It should be undone and the arguments could not be made: a person must do it.
-    Broken { fault: Fault },
-    /// Another run's whole saga.
-    Child { run: RunId },
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum InDoubt {
-    /// The same key goes out again then.
-    SendAgain { at: Time },
-    /// The service is asked, not before then.
-    LookUp { at: Time },
-    /// A person decides.
-    Person,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Block {
-    RateLimit {
-        until: Time,
-    },
-    Circuit {
-        until: Time,
-    },
-    Approval {
-        hash: String,
-    },
-    /// A budget is used up: until it begins anew, or a person says that there is money now.
-    Budget {
-        line: String,
-        until: Time,
-    },
-    /// The consumer's own key is not in the memory of the process: until it is given again.
-    Key,
-}
-
-/// What a node waits for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "wait", rename_all = "snake_case")]
-pub enum Began {
-    /// Its own calls, as they are scheduled.
-    Calls {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        deadline: Option<Time>,
-    },
-    Agent {
-        task: Box<agent::Task>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        deadline: Option<Time>,
-    },
-    Timer {
-        until: Time,
-    },
-    Signal {
-        name: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        deadline: Option<Time>,
-    },
-    Human {
-        title: String,
-        details: Value,
-        ask: Asked,
-        assignees: Value,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        deadline: Option<Time>,
-    },
-    Child {
-        run: RunId,
-        bundle: bundle::Hash,
-        input: Arc<Value>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        deadline: Option<Time>,
-    },
-    Each {
-        items: Arc<Vec<Arc<Value>>>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        deadline: Option<Time>,
-    },
-    Repeat {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        deadline: Option<Time>,
-    },
-    Branches {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        deadline: Option<Time>,
-    },
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Asked {
-    Approval { needed: u32 },
-    Form { schema: Value },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

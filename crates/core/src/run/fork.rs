@@ -38,6 +38,7 @@ impl Run {
             call.attempts = 0;
             call.unknown = false;
             call.approved = None;
+            call.allowed_by.clear();
         }
     }
 

@@ -47,8 +47,15 @@ impl Run {
     pub fn wake_at(&self, now: Time) -> Option<Time> {
         let deadline = self.timers.first().map(|(at, _)| *at);
         let first = CallId { node: Address::outer(""), call: 0, role: Role::Act };
-        let backoff = self.backoffs.range((now + MILLISECOND, first)..).next().map(|(at, _)| *at);
-        deadline.into_iter().chain(backoff.filter(|_| !self.paused)).min()
+        let mut later = self.backoffs.range((now + MILLISECOND, first)..);
+        // Nothing goes out of a paused run; deadlines given to people keep running.
+        let backoff = later.find(|(_, call)| !self.paused || self.waits_for_leave(call)).map(|(at, _)| *at);
+        let missed = self.backoffs.iter().take_while(|(at, _)| *at <= now).find(|(_, call)| self.waits_for_leave(call));
+        deadline.into_iter().chain(backoff).chain(missed.map(|(at, _)| *at)).min()
+    }
+
+    fn waits_for_leave(&self, call: &CallId) -> bool {
+        self.calls.get(call).is_some_and(|call| matches!(call.progress, Progress::Blocked(Block::Approval(_))))
     }
 
     /// Whether an answer to this call would still be news.
@@ -85,7 +92,7 @@ impl Run {
             Progress::Waiting { .. } => true,
             Progress::Blocked(Block::RateLimit { .. } | Block::Circuit { .. }) => true,
             // Its time comes, and yet it waits for people: days may pass before.
-            Progress::Blocked(Block::Approval { .. } | Block::Budget { .. } | Block::Key) | Progress::Doubt => false,
+            Progress::Blocked(Block::Approval(_) | Block::Budget { .. } | Block::Key) | Progress::Doubt => false,
         };
         self.calls.values().any(moves) || self.thinking().is_some()
     }

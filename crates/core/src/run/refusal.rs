@@ -18,6 +18,8 @@ pub enum Refusal {
     Lost { node: String, winner: String },
     #[error("`{by}` has answered `{node}` already")]
     AnsweredTwice { node: String, by: String },
+    #[error("`{by}` may not decide about `{what}`: {reason}")]
+    NotAllowed { what: String, by: String, reason: &'static str },
     #[error("`{node}` asks for {expected}")]
     WrongAnswer { node: String, expected: &'static str },
     #[error("no open call `{effect}`")]
@@ -36,7 +38,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every code in a few words, in order.
-    pub const CODES: [(&'static str, &'static str); 14] = [
+    pub const CODES: [(&'static str, &'static str); 15] = [
         ("RUN-001", "the run has not started"),
         ("RUN-002", "a run with this id exists already"),
         ("RUN-003", "the run has ended"),
@@ -51,6 +53,7 @@ impl Refusal {
         ("RUN-012", "the run keeps as many signals as it may"),
         ("RUN-013", "it cannot be done, and the message says why"),
         ("RUN-014", "this number of this sender was delivered already"),
+        ("RUN-015", "this person may not decide about it"),
     ];
 
     /// A stable code, documented one page each.
@@ -70,6 +73,7 @@ impl Refusal {
             Self::TooManySignals { .. } => "RUN-012",
             Self::Impossible { .. } => "RUN-013",
             Self::SignalSeen { .. } => "RUN-014",
+            Self::NotAllowed { .. } => "RUN-015",
         }
     }
 }
@@ -98,6 +102,7 @@ mod tests {
             Refusal::TooManySignals { limit: 1 },
             Refusal::Impossible { reason: String::new() },
             Refusal::SignalSeen { from: String::new(), number: 1 },
+            Refusal::NotAllowed { what: node(), by: String::new(), reason: "others are asked" },
         ]
     }
 

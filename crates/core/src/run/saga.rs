@@ -50,12 +50,18 @@ pub enum Undone {
     Yes,
     /// A person must see to it.
     Failed(Fault),
+    /// A person has seen to it.
+    ByHand(String),
 }
 
 impl Entry {
     /// Whether a rollback would have to undo it.
     fn is_undoable(&self) -> bool {
         !self.inherited && self.progress == Undone::No && self.undo.is_work()
+    }
+
+    fn is_undone(&self) -> bool {
+        matches!(self.progress, Undone::Yes | Undone::ByHand(_))
     }
 
     /// The call that undoes it. Its call number is the entry's place, so that no two compensations share a key, not
@@ -114,7 +120,7 @@ impl Saga {
 
     /// Whether it holds any effect of this run that was not undone.
     pub fn has_acted(&self) -> bool {
-        self.entries.iter().any(|entry| !entry.inherited && entry.progress != Undone::Yes)
+        self.entries.iter().any(|entry| !entry.inherited && !entry.is_undone())
     }
 
     /// The next effect to undo, by the call that undoes it: the newest that is wanted, unless one is underway.
@@ -151,7 +157,7 @@ impl Saga {
             Undone::No => self.undoable -= u32::from(entry.undo.is_work()),
             Undone::Doubt => self.in_doubt -= 1,
             Undone::Failed(_) => self.failed -= 1,
-            Undone::Underway | Undone::Yes => {}
+            Undone::Underway | Undone::Yes | Undone::ByHand(_) => {}
         }
         self.due.remove(&undo.call);
         self.underway.remove(&undo.call);
@@ -161,7 +167,7 @@ impl Saga {
             }
             Undone::Doubt => self.in_doubt += 1,
             Undone::Failed(_) => self.failed += 1,
-            Undone::No | Undone::Yes => {}
+            Undone::No | Undone::Yes | Undone::ByHand(_) => {}
         }
         entry.progress = progress;
     }
@@ -177,6 +183,18 @@ impl Saga {
     /// How the effect that this call undoes is undone.
     pub(super) fn undo_of(&self, undo: &CallId) -> Option<&Undo> {
         self.entries.get(undo.call as usize).map(|entry| &entry.undo)
+    }
+
+    /// The effect that this call undoes, and the tool that it was.
+    pub fn undoes(&self, undo: &CallId) -> Option<(&EffectId, &str)> {
+        let entry = self.entries.get(undo.call as usize).filter(|_| undo.role == Role::Undo)?;
+        (entry.effect.call.node == undo.node).then_some((&entry.effect, &entry.tool))
+    }
+
+    /// Whether this call finally failed to undo what it should: a person must see to it.
+    pub fn is_left(&self, undo: &CallId) -> bool {
+        let entry = self.entries.get(undo.call as usize).filter(|_| self.undoes(undo).is_some());
+        entry.is_some_and(|entry| matches!(entry.progress, Undone::Failed(_)))
     }
 
     /// The undoing that waits for this child run.
@@ -199,6 +217,7 @@ impl Saga {
         let rows = self.entries.iter().rev().filter(|entry| !entry.inherited).map(|entry| {
             let (state, reason) = match (&entry.undo, &entry.progress) {
                 (_, Undone::Yes) => ("undone", None),
+                (_, Undone::ByHand(by)) => ("undone_by_hand", Some(format!("by {by}"))),
                 (Undo::Irreversible { reason }, _) => ("irreversible", Some(reason.clone())),
                 (_, Undone::Failed(fault)) => ("not_undone", Some(fault.to_string())),
                 (_, Undone::Doubt) => ("in_doubt", None),

@@ -194,6 +194,14 @@ impl Run {
         }
     }
 
+    /// The tool that an open call asks for.
+    pub fn tool_of(&self, call: &CallId) -> Option<&str> {
+        match &self.calls.get(call)?.request {
+            Request::Tool { tool, .. } => Some(tool),
+            Request::Model(_) | Request::Code { .. } | Request::Step { .. } => None,
+        }
+    }
+
     pub fn bundle(&self) -> Option<&bundle::Hash> {
         self.bundle.as_ref()
     }

@@ -11,6 +11,7 @@ mod inputs;
 mod invariants;
 mod joins;
 mod journals;
+mod leaves;
 mod limits;
 mod loops;
 mod merges;

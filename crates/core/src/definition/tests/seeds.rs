@@ -192,5 +192,8 @@ fn customer_support_hil_is_a_draft_of_sinks() {
 fn the_composio_fragment_is_a_draft_without_a_name() {
     let checked = seed!("004-composio.yaml");
     assert_eq!(checked.severity(), Some(Severity::Draft), "{:#?}", checked.diagnostics);
-    assert!(checked.ready().is_none() && checked.workflow.is_some());
+    assert!(checked.ready().is_none());
+    let workflow = checked.workflow.expect("it loads");
+    let sources: Vec<_> = workflow.entity_sources.iter().map(|(app, source)| (app.as_str(), source.as_str())).collect();
+    assert_eq!(sources, [("gmail", "agent_id"), ("shopify", "customer_id")]);
 }

@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use super::super::address::Address;
+use super::super::address::{Address, CallId};
+use super::super::envelope::Settled;
 use super::super::state::{Activity, AgentCall, AgentWait, CallEnd, Run, Timer, Work};
 use crate::agent;
 use crate::fault::Fault;
-use crate::money::Usd;
 use crate::mutant::{Mutant, planted};
 use crate::time::Time;
 
@@ -51,13 +51,30 @@ impl Run {
         }
     }
 
-    /// Does something with the clock of every agent that waits for calls of its own.
+    /// What a call waits for now is its agent's time or not: a person's, a key's and a budget's waiting is not.
+    pub(super) fn waits_as(&mut self, call: &CallId) {
+        let now = self.now;
+        let Some(open) = self.calls.get(call) else { return };
+        match open.works_from(now) {
+            Some(from) if from <= now => {}
+            later => {
+                self.rests(&call.node);
+                if let Some(Activity::Agent { work, .. }) = self.activity_mut(&call.node)
+                    && let Some(from) = later
+                {
+                    work.start(from);
+                }
+            }
+        }
+    }
+
+    /// Does something with the clock of every agent whose calls are its own time, from when on they are.
     pub(super) fn working(&mut self, set: impl Fn(&mut Work, Time)) {
         let now = self.now;
-        let nodes: Vec<Address> = self.calls.keys().map(|call| call.node.clone()).collect();
-        for node in nodes {
+        let calls = self.calls.iter().filter_map(|(id, call)| Some((id.node.clone(), call.works_from(now)?)));
+        for (node, from) in calls.collect::<Vec<_>>() {
             if let Some(Activity::Agent { work, .. }) = self.activity_mut(&node) {
-                set(work, now);
+                set(work, from);
             }
         }
     }
@@ -119,10 +136,11 @@ impl Run {
     }
 
     pub(super) fn refuse_request(&mut self, node: &Address, id: &str, tool: &str, fault: &Fault) {
+        let refused = self.envelope(None, tool, &CallEnd::Failed(fault.clone()), Settled::default());
         let Some(Activity::Agent { waits: AgentWait::Tools(calls), .. }) = self.activity_mut(node) else { return };
         if let Some(open) = calls.iter_mut().find(|open| open.id == id && open.call.is_none() && open.answer.is_none())
         {
-            open.answer = Some(super::super::calls::envelope(tool, &CallEnd::Failed(fault.clone()), Usd::ZERO, false));
+            open.answer = Some(refused);
         }
         self.see_results(node);
     }

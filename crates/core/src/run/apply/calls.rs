@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::super::address::{CallId, EffectId, Path, Role};
 use super::super::command::Resolution;
+use super::super::envelope::Settled;
 use super::super::event::{Answer, Block, Done, InDoubt, Request, Scheduled, Undo};
 use super::super::saga::Undone;
 use super::super::state::{Activity, AgentWait, Call, CallEnd, Forgotten, Phase, Progress, Run, State, ToolCall, Why};
@@ -27,6 +28,7 @@ impl Run {
             progress: Progress::Ready,
             unknown: false,
             approved: None,
+            allowed_by: Vec::new(),
             hold: *hold,
         };
         self.calls.insert(effect.call.clone(), call);
@@ -113,7 +115,9 @@ impl Run {
         match &done.output {
             Answer::Tool(output) => {
                 let tool = closed.as_ref().map(tool_of).unwrap_or_default();
-                self.answer(call, &tool, CallEnd::Done(output.clone()), done.cost, done.cached);
+                let duration_ms = closed.as_ref().map_or(0, |closed| self.lasted(closed));
+                let settled = Settled { cost: done.cost, cached: done.cached, duration_ms };
+                self.answer(call, &tool, CallEnd::Done(output.clone()), settled);
             }
             Answer::Model(reply) => self.see(&call.node, agent::Seen::Replied((**reply).clone())),
             Answer::Code(ran) => self.see(&call.node, agent::Seen::Ran((**ran).clone())),
@@ -183,7 +187,8 @@ impl Run {
         let closed = self.close_call(id);
         match closed.as_ref().filter(|_| id.role == Role::Act).map(|call| &call.request) {
             Some(Request::Tool { tool, .. }) => {
-                self.answer(id, tool, CallEnd::Failed(fault.clone()), Usd::ZERO, false);
+                let duration_ms = closed.as_ref().map_or(0, |closed| self.lasted(closed));
+                self.answer(id, tool, CallEnd::Failed(fault.clone()), Settled { duration_ms, ..Settled::default() });
             }
             Some(Request::Model(_)) => self.see(&id.node, agent::Seen::ModelFailed(fault.clone())),
             Some(Request::Step { .. }) => self.think_for(&id.node, agent::Step::GiveUp(fault.clone())),
@@ -212,9 +217,7 @@ impl Run {
             InDoubt::Person => Progress::Doubt,
         };
         self.progress(id, progress);
-        if *next == InDoubt::Person {
-            self.rests(&id.node);
-        }
+        self.waits_as(id);
         if id.role == Role::Undo && *next == InDoubt::Person {
             self.saga.mark(id, Undone::Doubt);
         }
@@ -245,20 +248,28 @@ impl Run {
     }
 
     pub(super) fn block(&mut self, effect: &EffectId, by: &Block) {
-        if let Block::Approval { .. } = by {
-            self.rests(&effect.call.node);
+        if let (Block::Approval(_), Some(call)) = (by, self.calls.get_mut(&effect.call)) {
+            call.allowed_by.clear();
         }
         self.progress(&effect.call, Progress::Blocked(by.clone()));
+        self.waits_as(&effect.call);
     }
 
     pub(super) fn unblock(&mut self, effect: &EffectId) {
         if let Some(call) = self.calls.get_mut(&effect.call)
-            && let Progress::Blocked(Block::Approval { hash }) = &call.progress
+            && let Progress::Blocked(Block::Approval(leave)) = &call.progress
         {
-            call.approved = Some(hash.clone());
+            call.approved = Some(leave.hash.clone());
+            call.allowed_by.clear();
         }
         self.works(&effect.call.node, false);
         self.progress(&effect.call, Progress::Ready);
+    }
+
+    pub(super) fn allow(&mut self, effect: &EffectId, by: &str) {
+        if let Some(call) = self.calls.get_mut(&effect.call) {
+            call.allowed_by.push(by.to_owned());
+        }
     }
 
     /// Moves an open call on, its timer with it.
@@ -285,17 +296,24 @@ impl Run {
         Some(call)
     }
 
+    /// Milliseconds since a call was scheduled.
+    fn lasted(&self, call: &Call) -> u64 {
+        u64::try_from(self.now.since(call.scheduled_at).as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// Hands a tool call's result to the node that asked.
-    fn answer(&mut self, id: &CallId, tool: &str, end: CallEnd, cost: Usd, cached: bool) {
+    fn answer(&mut self, id: &CallId, tool: &str, end: CallEnd, settled: Settled) {
+        let is_agents = matches!(self.activity(&id.node), Some(Activity::Agent { .. }));
+        let envelope = is_agents.then(|| self.envelope(Some(id), tool, &end, settled));
         match self.activity_mut(&id.node) {
             Some(Activity::Calls { asked, .. }) => {
                 if let Some(one) = asked.iter_mut().find(|one| one.call.as_ref() == Some(id)) {
-                    one.end = Some(end);
+                    (one.end, one.settled) = (Some(end), settled);
                 }
             }
             Some(Activity::Agent { waits: AgentWait::Tools(calls), .. }) => {
                 if let Some(open) = calls.iter_mut().find(|open| open.call.as_ref() == Some(id)) {
-                    open.answer = Some(super::super::calls::envelope(tool, &end, cost, cached));
+                    open.answer = envelope;
                 }
                 self.see_results(&id.node);
             }
@@ -305,7 +323,13 @@ impl Run {
 }
 
 fn asked(tool: &str, arguments: &Arc<serde_json::Value>, id: &CallId) -> ToolCall {
-    ToolCall { tool: tool.to_owned(), arguments: arguments.clone(), call: Some(id.clone()), end: None }
+    ToolCall {
+        tool: tool.to_owned(),
+        arguments: arguments.clone(),
+        call: Some(id.clone()),
+        end: None,
+        settled: Settled::default(),
+    }
 }
 
 fn tool_of(call: &Call) -> String {

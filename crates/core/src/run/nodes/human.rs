@@ -46,12 +46,34 @@ pub fn answered(draft: &mut Draft<'_>, at: &Address, by: String, decision: Decis
         (Asked::Approval { .. }, Decision::Fill { .. }) => return Err(wrong("an approval or a rejection, not a form")),
         (Asked::Form { .. }, _) => return Err(wrong("a filled form")),
     }
+    if let Some(reason) = may_not(draft, at, &by, &decision) {
+        return Err(Refusal::NotAllowed { what: at.to_string(), by, reason });
+    }
     if answers.iter().any(|(who, _)| *who == by) {
         return Err(Refusal::AnsweredTwice { node: at.to_string(), by });
     }
     draft.emit(Event::Answered { node: at.clone(), by, decision });
     settle(draft, at);
     Ok(())
+}
+
+/// Why this person's word does not count for an approval: it asks others by name, or it is their own request.
+fn may_not(draft: &Draft<'_>, at: &Address, by: &str, decision: &Decision) -> Option<&'static str> {
+    let Decision::Approve { .. } = decision else { return None };
+    if draft.run.asked_by() == Some(by) {
+        return Some("nobody allows what they asked for themselves");
+    }
+    let assignees = draft.with_node(at, |node| match &node.kind {
+        Kind::Human(human) => human.assignees.clone(),
+        _ => Value::Null,
+    });
+    let names: Vec<&str> = match assignees.as_ref()? {
+        Value::String(name) => vec![name],
+        Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
+        // Roles and skills are the desk's to match.
+        Value::Object(_) | Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
+    };
+    (!names.is_empty() && !names.contains(&by)).then_some("others are asked")
 }
 
 fn fits(schema: &Value, form: &Value) -> Result<(), Refusal> {

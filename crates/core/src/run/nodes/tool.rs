@@ -7,7 +7,6 @@ use serde_json::{Map, Value};
 use super::super::REQUESTS_MAX;
 use super::super::address::Address;
 use super::super::advance::expression_fault;
-use super::super::calls::envelope;
 use super::super::decide::Draft;
 use super::super::event::{Began, Event};
 use super::super::state::{Activity, CallEnd};
@@ -102,7 +101,7 @@ fn look_at_all(draft: &mut Draft<'_>, at: &Address, tool: &ToolNode) {
     }
     let mut results = Map::new();
     for one in asked {
-        let envelope = one.end.as_ref().map(|end| envelope(&one.tool, end, Usd::ZERO, false));
+        let envelope = one.end.as_ref().map(|end| draft.run.envelope(one.call.as_ref(), &one.tool, end, one.settled));
         results.insert(one.tool.clone(), serde_json::to_value(envelope).unwrap_or_default());
     }
     let results = Value::Object(results);

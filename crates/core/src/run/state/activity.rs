@@ -13,6 +13,7 @@ use crate::graph::node::{Kind, Node, Wait};
 use crate::id::RunId;
 use crate::run::address::CallId;
 use crate::run::command::Decision;
+use crate::run::envelope::Settled;
 use crate::run::event::{Asked, Held};
 use crate::run::state::Work;
 use crate::time::Time;
@@ -88,6 +89,8 @@ pub(in crate::run) struct ToolCall {
     /// `None` until it is scheduled, and again where it was cut off and is to be scheduled anew.
     pub call: Option<CallId>,
     pub end: Option<CallEnd>,
+    #[serde(default, skip_serializing_if = "Settled::is_free")]
+    pub settled: Settled,
 }
 
 /// What a tool call finally came to.

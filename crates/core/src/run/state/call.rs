@@ -24,8 +24,11 @@ pub(in crate::run) struct Call {
     pub progress: Progress,
     /// A send of this generation may have acted.
     pub unknown: bool,
-    /// The hash a person approved.
+    /// The hash that was allowed.
     pub approved: Option<String>,
+    /// Who has allowed it, while more must.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_by: Vec<String>,
     /// About what it may cost.
     #[serde(default, skip_serializing_if = "is_free")]
     pub hold: Usd,
@@ -100,7 +103,20 @@ impl Call {
                 *until <= now
             }
             Progress::Marked { .. } => planted(Mutant::MarkedSentAgain),
-            Progress::Blocked(Block::Approval { .. } | Block::Key) | Progress::LookUp { .. } | Progress::Doubt => false,
+            Progress::Blocked(Block::Approval(_) | Block::Key) | Progress::LookUp { .. } | Progress::Doubt => false,
+        }
+    }
+
+    /// From when on the agent that asked for it works, not a person or the calendar; `None` where no time says so.
+    pub fn works_from(&self, now: Time) -> Option<Time> {
+        match &self.progress {
+            Progress::Doubt | Progress::Blocked(Block::Approval(_) | Block::Key) => None,
+            Progress::Blocked(Block::Budget { until, .. }) => Some(now.max(*until)),
+            Progress::Ready
+            | Progress::Waiting { .. }
+            | Progress::Marked { .. }
+            | Progress::LookUp { .. }
+            | Progress::Blocked(Block::RateLimit { .. } | Block::Circuit { .. }) => Some(now),
         }
     }
 
@@ -111,10 +127,8 @@ impl Call {
             Progress::Blocked(Block::RateLimit { until } | Block::Circuit { until } | Block::Budget { until, .. }) => {
                 Some(*until)
             }
-            Progress::Ready
-            | Progress::Marked { .. }
-            | Progress::Doubt
-            | Progress::Blocked(Block::Approval { .. } | Block::Key) => None,
+            Progress::Blocked(Block::Approval(leave)) => leave.until,
+            Progress::Ready | Progress::Marked { .. } | Progress::Doubt | Progress::Blocked(Block::Key) => None,
         }
     }
 }

@@ -11,14 +11,14 @@ use crate::time::Time;
 pub(in crate::run) struct Work {
     #[serde(default, skip_serializing_if = "is_zero")]
     ms: u64,
-    /// It runs since then.
+    /// It runs since then; from then on, where that is still to come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     since: Option<Time>,
 }
 
 impl Work {
-    pub fn start(&mut self, now: Time) {
-        self.since.get_or_insert(now);
+    pub fn start(&mut self, at: Time) {
+        self.since = Some(self.since.map_or(at, |since| since.min(at)));
     }
 
     pub fn stop(&mut self, now: Time) {
@@ -30,7 +30,7 @@ impl Work {
 
     /// Goes on from `now` where it ran: what came between does not count.
     pub fn renew(&mut self, now: Time) {
-        self.since = self.since.map(|_| now);
+        self.since = self.since.map(|since| since.max(now));
     }
 
     /// While it is stopped.

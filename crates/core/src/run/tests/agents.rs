@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::flow::{N, agent, flow, only, requests, secs, tool};
-use super::world::{Reply, check, done, fails, flaky, model_fails, says};
+use super::world::{Reply, check, costs, done, fails, flaky, model_fails, says};
 use crate::agent::{Seen, Step, ToolRequest};
 use crate::fault::Fault;
 use crate::graph::node::AtDeadline;
@@ -221,6 +221,28 @@ fn a_selecting_agent_leaves_its_requests_to_a_tool_node() {
         |w| {
             w.is(State::Completed).asked("find book z").asked_with("book", json!({"n": 2}));
             w.asked_with("z", json!({"r": true})).keys(&["run/do/0/0", "run/do/1/0", "run/z/0/0"])
+        },
+    );
+}
+
+#[test]
+fn a_result_says_what_it_cost_how_long_it_took_and_where_its_audit_rows_are() {
+    let wanted = json!([{"tool_name": "find", "parameters": {}}, {"tool": "book", "arguments": {}}]);
+    check(
+        flow([who(&[]).selects(), requests("do", &["find", "book"])], "who>do"),
+        |w| {
+            w.answers("find", [fails("NOBODY")]).answers("book", [flaky("BUSY"), costs(0.2)]);
+            w.thinks("who", [answer(json!({"tool_requests": wanted}))]).starts().passes(secs(60))
+        },
+        |w| {
+            let results = w.run.outputs()["do"].clone();
+            let (find, book) = (&results["find"], &results["book"]);
+            assert_eq!((&find["audit_id"], &book["audit_id"]), (&json!("run/do/0"), &json!("run/do/1")));
+            assert_eq!((&find["cost_usd"], &book["cost_usd"]), (&json!(0.0), &json!(0.2)));
+            assert_eq!((&find["error_code"], &find["error_details"]), (&json!("NOBODY"), &json!("scripted")));
+            assert_eq!(find["error"], "That could not be done.", "the operator's words are not the customer's");
+            assert!(book["duration_ms"].as_u64() >= Some(1_000), "the wait between attempts is part of it: {book}");
+            w.is(State::Completed)
         },
     );
 }

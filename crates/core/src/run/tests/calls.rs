@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::flow::{flow, only, secs, tool};
-use super::world::{Reply, blocked, check, done, fails, flaky, not_done, not_found, unknown};
+use super::world::{Reply, blocked, check, done, fails, flaky, not_done, not_found, stopped, unknown};
 use crate::run::{Block, Command, Outcome, Resolution, State};
 use crate::tool::Retry;
 
@@ -133,6 +133,113 @@ fn a_keyed_call_is_sent_twice_at_least_before_a_person_is_asked() {
         only(tool("a").retry(Retry::NONE)),
         |w| w.answers("a", [unknown()]).starts(),
         |w| w.is(State::Completed).keys(&["run/a/0/0", "run/a/0/0"]),
+    );
+}
+
+#[test]
+fn a_keyed_call_in_doubt_keeps_its_key_although_the_next_attempt_did_not_act() {
+    check(
+        only(tool("a").attempts(3)),
+        |w| w.answers("a", [unknown(), flaky("BUSY"), done(json!("once"))]).starts().passes(secs(60)),
+        |w| {
+            w.is(State::Completed).gives(json!("once"));
+            w.keys(&["run/a/0/0", "run/a/0/0", "run/a/0/0"])
+        },
+    );
+    check(
+        only(tool("a").attempts(2)),
+        |w| {
+            w.answers("a", [unknown(), flaky("BUSY")]).starts().passes(secs(60));
+            w.is(State::Waiting).waits_for("doubt:a").asked("a a");
+            w.resolves("a", Resolution::Repeat)
+        },
+        |w| w.is(State::Completed).keys(&["run/a/0/0", "run/a/0/0", "run/a/0/1"]),
+    );
+}
+
+#[test]
+fn a_service_that_asks_for_patience_gets_it_from_a_call_in_doubt() {
+    check(
+        only(tool("a").attempts(3)),
+        |w| {
+            w.answers("a", [unknown(), not_done("BUSY", true, Some(30_000))]).starts().passes(secs(2)).asked("a a");
+            w.passes(secs(28)).asked("a a");
+            w.passes(secs(1))
+        },
+        |w| w.is(State::Completed).asked("a a a"),
+    );
+}
+
+#[test]
+fn a_compensation_in_doubt_keeps_its_key_too() {
+    check(
+        flow([tool("a").undo("unpay"), tool("b")], "a>b"),
+        |w| {
+            w.answers("b", [fails("NO")]).answers("unpay", [unknown(), flaky("BUSY")]);
+            w.starts().passes(secs(60))
+        },
+        |w| {
+            w.is(State::Compensated);
+            w.keys(&["run/a/0/0", "run/b/0/0", "run/a/0/0/undo", "run/a/0/0/undo", "run/a/0/0/undo"])
+        },
+    );
+}
+
+#[test]
+fn what_a_check_stops_leaves_an_earlier_doubt_to_a_person() {
+    check(
+        flow([tool("a").undo("unpay"), tool("b")], "a>b"),
+        |w| {
+            w.answers("a", [unknown(), stopped("TOOL_NOT_ALLOWED")]).answers("b", [fails("NO")]);
+            w.starts().passes(secs(2)).is(State::Waiting).waits_for("doubt:a");
+            w.resolves("a", Resolution::Done { output: json!({"id": 1}) })
+        },
+        |w| w.is(State::Compensated).asked("a a b unpay"),
+    );
+    check(
+        only(tool("a")),
+        |w| w.answers("a", [stopped("TOOL_NOT_ALLOWED")]).starts(),
+        |w| w.is(State::Failed).failed_with("TOOL_NOT_ALLOWED"),
+    );
+}
+
+#[test]
+fn a_new_owner_does_not_believe_of_the_old_ones_call_what_its_own_was_told() {
+    check(
+        only(tool("a").attempts(3)),
+        |w| {
+            w.answers("a", [Reply::StaysOut, flaky("BUSY"), stopped("TOOL_NOT_ALLOWED")]).starts();
+            w.crashes().passes(secs(60))
+        },
+        |w| w.is(State::Waiting).waits_for("doubt:a").keys(&["run/a/0/0", "run/a/0/0", "run/a/0/0"]),
+    );
+}
+
+#[test]
+fn a_service_that_says_no_for_good_settles_its_key() {
+    check(
+        only(tool("a")),
+        |w| w.answers("a", [unknown(), fails("PAYMENT_DECLINED")]).starts().passes(secs(2)),
+        |w| w.is(State::Failed).failed_with("PAYMENT_DECLINED").asked("a a"),
+    );
+    check(
+        only(tool("a")),
+        |w| w.answers("a", [unknown(), fails("KEY_REUSED")]).starts().passes(secs(2)),
+        |w| w.is(State::Waiting).waits_for("doubt:a").asked("a a"),
+    );
+}
+
+#[test]
+fn that_an_attempt_did_not_act_is_no_news_to_a_person_who_is_asked() {
+    check(
+        only(tool("a").attempts(2)),
+        |w| {
+            w.answers("a", [unknown(), Reply::StaysOut]).starts().passes(secs(2));
+            let effect = w.out("a");
+            w.returns("a", unknown()).waits_for("doubt:a");
+            w.comes_back(effect, flaky("BUSY"))
+        },
+        |w| w.refused_with("RUN-011").waits_for("doubt:a"),
     );
 }
 
@@ -347,7 +454,7 @@ fn a_keyed_call_that_may_be_out_is_not_dropped_while_its_repeat_is_held_up() {
     check(
         only(tool("a")),
         |w| {
-            let leave = blocked(Block::Approval { hash: "h".into() });
+            let leave = blocked(Block::approval("h"));
             w.answers("a", [Reply::StaysOut, leave]).starts().crashes();
             w.cancels(true).waits_for("approval:a");
             w.allows("a", false)
@@ -360,7 +467,7 @@ fn a_keyed_call_that_may_be_out_is_not_dropped_while_its_repeat_is_held_up() {
 
 #[test]
 fn a_call_that_needs_leave_waits_for_it_and_then_goes_out_with_it() {
-    let approval = || blocked(Block::Approval { hash: "h1".into() });
+    let approval = || blocked(Block::approval("h1"));
     check(
         only(tool("a")),
         |w| {
@@ -378,7 +485,7 @@ fn a_call_that_needs_leave_waits_for_it_and_then_goes_out_with_it() {
 
 #[test]
 fn a_leave_that_does_not_fit_is_asked_for_anew() {
-    let approval = |hash: &str| blocked(Block::Approval { hash: hash.into() });
+    let approval = |hash: &str| blocked(Block::approval(hash));
     check(
         only(tool("a")),
         |w| {
@@ -396,7 +503,7 @@ fn nobody_gives_leave_that_nobody_asked_for() {
         |w| {
             w.answers("a", [Reply::StaysOut]).starts();
             let effect = w.out("a");
-            w.does(Command::Approve { effect, by: "ana".into(), approved: true })
+            w.does(Command::Approve { effect, by: "ana".into(), approved: true, note: String::new() })
         },
         |w| w.refused_with("RUN-005"),
     );

@@ -165,7 +165,7 @@ fn a_cancel_drops_reads_and_calls_that_were_not_sent() {
         flow([tool("r").read(), tool("o").once(), tool("back")], ""),
         |w| {
             w.answers("back", [flaky("BUSY")]).answers("r", [Reply::StaysOut]);
-            let approval = blocked(Block::Approval { hash: "h".into() });
+            let approval = blocked(Block::approval("h"));
             w.answers("o", [approval]).starts().cancels(true)
         },
         |w| w.is(State::Cancelled).recorded("abandoned", 3),
@@ -217,7 +217,7 @@ fn a_call_that_turns_out_to_be_held_back_is_dropped_by_a_cancelled_run() {
         only(tool("a")),
         |w| {
             w.answers("a", [Reply::StaysOut]).starts().cancels(false).is(State::Running);
-            w.returns("a", blocked(Block::Approval { hash: "h".into() }))
+            w.returns("a", blocked(Block::approval("h")))
         },
         |w| w.is(State::Cancelled).recorded("abandoned", 1).waits_for(""),
     );

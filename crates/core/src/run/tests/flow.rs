@@ -483,6 +483,7 @@ impl Flow {
             timeout,
             max_cost,
             on_compensated,
+            entity_sources: BTreeMap::new(),
         }
     }
 }

@@ -50,7 +50,7 @@ fn what_was_in_flight_goes_out_anew_under_the_forks_keys() {
     check(
         flow([tool("k"), tool("o").once(), tool("v").verify(), tool("p")], ""),
         |w| {
-            let approval = blocked(Block::Approval { hash: "h".into() });
+            let approval = blocked(Block::approval("h"));
             for name in ["k", "o", "v"] {
                 w.answers(name, [Reply::StaysOut]);
             }

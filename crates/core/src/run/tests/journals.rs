@@ -22,7 +22,7 @@ use crate::agent::Step;
 use crate::graph::Combine;
 use crate::graph::node::{AtDeadline, MergeMode};
 use crate::money::Usd;
-use crate::run::{Block, Command, Decision, EVENTS_MAX, Entry, Event, Outcome, Resolution, Run, State};
+use crate::run::{Block, Command, Decision, EVENTS_MAX, Entry, Event, Lapse, Leave, Outcome, Resolution, Run, State};
 use crate::tool::{Class, Facts, Retry};
 
 /// Names the journal a second process folds, and where it leaves the state.
@@ -32,7 +32,7 @@ const INTO: &str = "BATON_FOLD_INTO";
 /// A golden journal's name, its workflow, and how it was lived.
 type Scenario = (&'static str, fn() -> Flow, fn(&mut World));
 
-const SCENARIOS: [Scenario; 12] = [
+const SCENARIOS: [Scenario; 13] = [
     ("booking", booking, |w| {
         let slots = json!({"slots": ["09:00-10:00", "10:00-11:00"], "price": 49.95});
         w.answers("find", [done(slots)]).answers("pay", [fails("DECLINED")]).answers("cancel", [flaky("BUSY")]);
@@ -52,7 +52,7 @@ const SCENARIOS: [Scenario; 12] = [
         w.signals("go", json!("last"));
     }),
     ("doubts", doubts, |w| {
-        let leave = blocked(Block::Approval { hash: "h1".into() });
+        let leave = blocked(Block::approval("h1"));
         w.answers("keyed", [unknown()])
             .answers("out", [Reply::StaysOut])
             .answers("once", [Reply::StaysOut, Reply::StaysOut])
@@ -63,6 +63,21 @@ const SCENARIOS: [Scenario; 12] = [
         let first = w.out("once");
         w.crashes().resolves("once", Resolution::Repeat).allows("leave", true).passes(secs(60));
         w.comes_back(first, done(json!({"id": "late"}))).rolls_back().resolves("keyed", Resolution::NotDone);
+    }),
+    ("leaves", leaves, |w| {
+        let several = Leave {
+            arguments: json!({"amount": 5}),
+            need: 2,
+            from: vec!["eve".into(), "bob".into()],
+            until: Some(w.now() + secs(60)),
+            ..Leave::of("h1")
+        };
+        let lapsing = Leave { until: Some(w.now() + secs(30)), then: Lapse::Approve, ..Leave::of("h2") };
+        let late = Leave { until: Some(w.now() + secs(90)), ..Leave::of("h3") };
+        let leave = |leave| blocked(Block::Approval(Box::new(leave)));
+        w.answers("pay", [leave(several)]).answers("tell", [leave(lapsing)]).answers("book", [leave(late)]);
+        w.answers("un_pay", [fails("NO")]).starts().says("pay", "eve", true, "fine").says("pay", "bob", true, "");
+        w.passes(secs(90)).undoes_by_hand("pay", "olga");
     }),
     ("agent", agents_own, |w| {
         w.answers("who", [says("let me see"), says("booked")]).answers("slow", [Reply::StaysOut, Reply::StaysOut]);
@@ -181,6 +196,12 @@ fn people() -> Flow {
         ],
         "ask:approved>fill fill>late late:rejected>no",
     )
+}
+
+/// A call that several allow, one that nobody decides about and goes out, and one that then does not.
+fn leaves() -> Flow {
+    let nodes = [tool("pay").undo("un_pay").retry(Retry::NONE), tool("tell"), tool("book").undo("un_book")];
+    flow(nodes, "pay>tell tell>book")
 }
 
 fn signals() -> Flow {
@@ -353,7 +374,7 @@ fn golden_journals_hold_every_kind_of_event() {
     assert_eq!(missing, [""; 0]);
 }
 
-const KINDS: [&str; 43] = [
+const KINDS: [&str; 45] = [
     "started",
     "scheduled",
     "sending",
@@ -366,6 +387,7 @@ const KINDS: [&str; 43] = [
     "resolved",
     "blocked",
     "unblocked",
+    "approved",
     "arrived_late",
     "abandoned",
     "began",
@@ -390,6 +412,7 @@ const KINDS: [&str; 43] = [
     "winding",
     "compensating",
     "not_undone",
+    "undone_by_hand",
     "child_undoing",
     "child_undone",
     "aftermath",
@@ -414,6 +437,7 @@ fn kind(event: &Event) -> &'static str {
         Event::Resolved { .. } => "resolved",
         Event::Blocked { .. } => "blocked",
         Event::Unblocked { .. } => "unblocked",
+        Event::Approved { .. } => "approved",
         Event::ArrivedLate(_) => "arrived_late",
         Event::Abandoned { .. } => "abandoned",
         Event::Began { .. } => "began",
@@ -438,6 +462,7 @@ fn kind(event: &Event) -> &'static str {
         Event::Winding { .. } => "winding",
         Event::Compensating => "compensating",
         Event::NotUndone { .. } => "not_undone",
+        Event::UndoneByHand { .. } => "undone_by_hand",
         Event::ChildUndoing { .. } => "child_undoing",
         Event::ChildUndone { .. } => "child_undone",
         Event::Aftermath => "aftermath",

@@ -140,7 +140,7 @@ fn waiting_for_people_is_no_work() {
     check(
         only(who(&["book"]).agent(|agent| agent.max_execution_time = Some(60))),
         |w| {
-            w.answers("book", [blocked(Block::Approval { hash: "h".into() }), done(json!(1))]);
+            w.answers("book", [blocked(Block::approval("h")), done(json!(1))]);
             w.answers("who", [Reply::StaysOut]);
             w.thinks("who", [Step::AskCustomer { question: "?".into() }, tools(&["book"]), model()]);
             w.starts().passes(week).signals("message", json!("yes")).passes(week).allows("who", true);
@@ -319,5 +319,33 @@ fn a_model_that_fails_lets_another_agent_begin() {
         only(who(&[]).falls_back_to(agent("deputy", &[]))),
         |w| w.answers("who", [model_fails("NO_KEY")]).thinks("who", [model(), give_up(), answer(Value::Null)]).starts(),
         |w| w.is(State::Completed).recorded("agent_replaced", 1),
+    );
+}
+
+#[test]
+fn waiting_for_money_or_a_key_is_no_work() {
+    let week = secs(7 * 24 * 3_600);
+    check(
+        only(who(&[]).agent(|agent| agent.max_execution_time = Some(60))),
+        |w| {
+            w.answers("who", [Reply::OverBudget(week), Reply::StaysOut]).thinks("who", [model(), model()]).starts();
+            // Not even where somebody pauses the run meanwhile.
+            w.passes(secs(5)).pauses().passes(secs(5)).resumes().passes(week).passes(secs(5)).returns("who", says("hi"))
+        },
+        |w| {
+            assert_eq!(worked(w), [("who".to_owned(), 15_000)]);
+            w.is(State::Completed)
+        },
+    );
+    check(
+        only(who(&[]).agent(|agent| agent.max_execution_time = Some(60))),
+        |w| {
+            w.answers("who", [blocked(Block::Key), Reply::StaysOut]).thinks("who", [model(), model()]).starts();
+            w.passes(week).does(Command::KeyGiven { by: "eve".into() }).passes(secs(5)).returns("who", says("hi"))
+        },
+        |w| {
+            assert_eq!(worked(w), [("who".to_owned(), 5_000)]);
+            w.is(State::Completed)
+        },
     );
 }

@@ -113,7 +113,7 @@ fn a_call_of_a_program_may_wait_a_week_for_leave() {
         only(coder()),
         |w| {
             w.answers("coder's code", [calls(&["find"], "cA=="), ran(json!(7))]);
-            w.answers("find", [blocked(Block::Approval { hash: "h".into() }), done(json!("found"))]);
+            w.answers("find", [blocked(Block::approval("h")), done(json!("found"))]);
             w.thinks("coder", [code_step(start("find(1)")), tools(&["find"]), code_step(resume("cA==", 1))]);
             w.starts().waits_for("approval:coder").is(State::Waiting);
             w.passes(secs(7 * 24 * 3_600)).crashes().allows("coder", true)

@@ -10,11 +10,11 @@ use super::flow::{
     Flow, N, agent, approval, child, condition, each, end, flow, merge, only, parallel, repeat_while, secs, signal,
     tool, transform, wait_for,
 };
-use super::world::{Reply, World, blocked, done, fails, flaky, not_found, unknown};
+use super::world::{Reply, World, blocked, done, fails, flaky, not_found, stopped, unknown};
 use crate::agent::Step;
 use crate::fault::Fault;
 use crate::graph::node::{AtDeadline, MergeMode, Rest};
-use crate::run::{Ask, Block, Command, Decision, Event, Reopened, Resolution, Role, State, Undo};
+use crate::run::{Ask, Block, Command, Decision, Event, Lapse, Leave, Reopened, Resolution, Role, State, Undo};
 
 /// Steps in which fate has its way; then the world answers everything.
 const FATES_MAX: usize = 60;
@@ -117,7 +117,13 @@ impl World {
             3 | 4 => unknown(),
             5 if fate < 64 => Reply::OverBudget(secs(20)),
             5 if fate < 128 => blocked(Block::Key),
-            5 => blocked(Block::Approval { hash: "h".into() }),
+            5 => blocked(Block::Approval(Box::new(Leave {
+                need: 1 + u32::from(fate % 2),
+                until: (fate > 160).then(|| self.now + secs(u64::from(fate) / 8)),
+                then: if fate > 200 { Lapse::Approve } else { Lapse::Reject },
+                ..Leave::of("h")
+            }))),
+            6 if fate > 192 => stopped("TOOL_NOT_ALLOWED"),
             6 => Reply::HeldBack(secs(3)),
             7..=9 => Reply::StaysOut,
             _ => done(json!({"id": fate})),
@@ -196,7 +202,8 @@ impl World {
                 Command::Resolve { effect, by, resolution }
             }
             Ask::Approval(effect) | Ask::Budget(effect) => {
-                Command::Approve { effect, by, approved: !script.is_multiple_of(3) }
+                let by = if script.is_multiple_of(2) { by } else { "eve".to_owned() };
+                Command::Approve { effect, by, approved: !script.is_multiple_of(3), note: String::new() }
             }
             Ask::Key(_) => Command::KeyGiven { by },
         };
@@ -228,6 +235,7 @@ impl World {
             self.children_end(1);
             self.children_end(2);
             self.somebody_decides(2);
+            self.somebody_decides(7);
             self.passes(secs(15));
             if self.run.state().is_end() {
                 return;

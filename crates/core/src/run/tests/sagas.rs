@@ -397,6 +397,20 @@ fn what_runs_after_a_rollback_on_request_runs_once_more_if_it_ran_before() {
 }
 
 #[test]
+fn what_a_person_undid_by_hand_is_said_once_and_stays_failed() {
+    check(
+        flow([tool("book").undo("un_book").retry(Retry::NONE), tool("pay")], "book>pay"),
+        |w| {
+            w.answers("pay", [fails("NO")]).answers("un_book", [fails("GONE")]).starts().is(State::Failed);
+            w.undone(&[("book", "not_undone")]);
+            w.undoes_by_hand("book", "olga").undone(&[("book", "undone_by_hand")]);
+            w.undoes_by_hand("book", "olga")
+        },
+        |w| w.is(State::Failed).refused_with("RUN-009").recorded("undone_by_hand", 1),
+    );
+}
+
+#[test]
 fn what_is_done_after_a_rollback_is_not_undone() {
     check(
         flow([tool("book").undo("unbook"), tool("pay"), tool("mail").undo("unmail"), tool("z")], "book>pay mail>z")

@@ -45,7 +45,7 @@ fn open_ends() -> [N; 7] {
 
 fn waiting() -> World {
     let mut w = World::new(flow(open_ends(), ""));
-    w.answers("doubt", [unknown()]).answers("leave", [blocked(Block::Approval { hash: "h".into() })]);
+    w.answers("doubt", [unknown()]).answers("leave", [blocked(Block::approval("h"))]);
     w.answers("key", [blocked(Block::Key)]);
     w.thinks("who", [Step::AskCustomer { question: "which?".into() }]).starts();
     w
@@ -55,7 +55,7 @@ fn waiting() -> World {
 fn running() -> World {
     let nodes = open_ends().into_iter().chain([wait_for("w", secs(1)), tool("next").once()]);
     let mut w = World::new(flow(nodes, "w>next"));
-    w.answers("doubt", [unknown()]).answers("leave", [blocked(Block::Approval { hash: "h".into() })]);
+    w.answers("doubt", [unknown()]).answers("leave", [blocked(Block::approval("h"))]);
     w.answers("key", [blocked(Block::Key)]);
     w.thinks("who", [Step::AskCustomer { question: "which?".into() }]).starts();
     w.now = w.now + secs(1);
@@ -146,7 +146,9 @@ fn command(word: &str, w: &World) -> Command {
             by: by(),
             decision: Decision::Approve { note: String::new() },
         },
-        "approve" => Command::Approve { effect: leave.unwrap_or(nowhere), by: by(), approved: true },
+        "approve" => {
+            Command::Approve { effect: leave.unwrap_or(nowhere), by: by(), approved: true, note: String::new() }
+        }
         "resolve" => {
             let resolution = Resolution::Done { output: json!({"id": 1}) };
             Command::Resolve { effect: doubt.unwrap_or(nowhere), by: by(), resolution }

@@ -57,6 +57,11 @@ pub fn not_done(code: &'static str, retryable: bool, retry_after: Option<u64>) -
     Reply::Comes(Outcome::Tool(tool::Outcome::NotDone { fault, retryable, retry_after }))
 }
 
+/// It was not let out, and will not be: nobody was asked.
+pub fn stopped(code: &'static str) -> Reply {
+    Reply::Comes(Outcome::Stopped { fault: Fault::new(code, "scripted") })
+}
+
 /// Nobody can tell whether it acted.
 pub fn unknown() -> Reply {
     Reply::Comes(Outcome::Tool(tool::Outcome::Unknown { fault: Fault::new("TIMEOUT", "scripted") }))
@@ -67,7 +72,7 @@ pub fn not_found() -> Reply {
 }
 
 pub fn blocked(by: Block) -> Reply {
-    Reply::Comes(Outcome::Blocked(by))
+    Reply::Comes(Outcome::Blocked { by, cost: Usd::ZERO })
 }
 
 pub fn says(content: &str) -> Reply {
@@ -137,6 +142,8 @@ pub struct World {
     pub ledger: Vec<(String, String, Value)>,
     /// Keys whose answer is recorded.
     answered: BTreeSet<String>,
+    /// Sends that may have acted, and nobody has said since whether they did.
+    doubted: BTreeSet<EffectId>,
     /// Entries that only fill the journal, by the entry they come before.
     filled: Vec<(usize, Entry)>,
     epoch: u64,
@@ -165,6 +172,7 @@ impl World {
             in_flight: BTreeMap::new(),
             ledger: Vec::new(),
             answered: BTreeSet::new(),
+            doubted: BTreeSet::new(),
             filled: Vec::new(),
             epoch: 1,
             calls: 0,
@@ -240,6 +248,10 @@ impl World {
         self
     }
 
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
     /// Time passes; whatever falls due on the way is looked at when it does.
     pub fn passes(&mut self, time: Duration) -> &mut Self {
         let end = self.now + time;
@@ -278,6 +290,13 @@ impl World {
 
     fn is_taken_over(&mut self, orphaned: bool) -> &mut Self {
         self.run = self.replayed();
+        let may_be_out = |id: &EffectId| {
+            let call = &self.run.calls[&id.call];
+            call.class.acts() && (self.in_flight.contains_key(id) || call.may_be_out_unmarked(self.now))
+        };
+        let open = self.run.calls.iter();
+        let open = open.map(|(id, call)| EffectId { call: id.clone(), generation: call.generation });
+        self.doubted.extend(open.filter(may_be_out));
         self.in_flight.clear();
         self.epoch += 1;
         self.does(Command::TakenOver { epoch: self.epoch, orphaned })
@@ -327,6 +346,7 @@ impl World {
         let forked =
             Forked { run: RunId::new("fork"), from: RunId::new("run"), by: "ana".into(), variables, owns_undo };
         self.in_flight.clear();
+        self.doubted.clear();
         self.does(Command::Fork { forked: Box::new(forked) })
     }
 
@@ -363,6 +383,11 @@ impl World {
 
     /// A person allows, or does not allow, a call that needs leave.
     pub fn allows(&mut self, node: &str, approved: bool) -> &mut Self {
+        self.says(node, "ana", approved, "")
+    }
+
+    /// Says so as somebody.
+    pub fn says(&mut self, node: &str, by: &str, approved: bool, note: &str) -> &mut Self {
         let effect = self.asks().into_iter().find_map(|ask| match ask {
             crate::run::Ask::Approval(effect) | crate::run::Ask::Budget(effect)
                 if effect.call.node.to_string() == node =>
@@ -372,7 +397,17 @@ impl World {
             _ => None,
         });
         let effect = effect.unwrap_or_else(|| panic!("`{node}` needs no leave"));
-        self.does(Command::Approve { effect, by: "ana".into(), approved })
+        self.does(Command::Approve { effect, by: by.to_owned(), approved, note: note.to_owned() })
+    }
+
+    /// Somebody undid at the service what no compensation could.
+    pub fn undoes_by_hand(&mut self, node: &str, by: &str) -> &mut Self {
+        let left = self.events().find_map(|event| match event {
+            Event::NotUndone { effect, .. } if effect.call.node.to_string() == node => Some(effect.clone()),
+            _ => None,
+        });
+        let effect = left.unwrap_or_else(|| panic!("nothing of `{node}` is left"));
+        self.does(Command::Resolve { effect, by: by.to_owned(), resolution: Resolution::Done { output: Value::Null } })
     }
 
     pub fn child_ends(&mut self, node: &str, run: &str, state: State, acted: bool) -> &mut Self {
@@ -477,7 +512,8 @@ impl World {
         })
     }
 
-    /// One key never carries two sets of arguments, and nothing is asked whose answer is recorded.
+    /// One key never carries two sets of arguments, nothing is asked whose answer is recorded, and no other key is used
+    /// while a send under the last may have acted.
     fn reach_the_world(&mut self, effect: &EffectId, tool: &str, arguments: Value) {
         let key = effect.key(self.run.id().unwrap());
         let before = self.ledger.iter().find(|(known, ..)| *known == key);
@@ -485,30 +521,48 @@ impl World {
             assert_eq!((known.as_str(), with), (tool, &arguments), "key `{key}` carries two sets of arguments");
         }
         assert!(!self.answered.contains(&key), "`{key}` is asked again although its answer is recorded");
+        let older = self.doubted.iter().find(|known| known.call == effect.call && known.generation < effect.generation);
+        assert!(older.is_none(), "`{key}` is asked while {older:?} is in doubt");
         self.ledger.push((key, tool.to_owned(), arguments));
     }
 
+    /// What an outcome says of a key. That an attempt did not act settles its key, unless one before it may have.
     fn note(&mut self, effect: &EffectId, outcome: &Outcome) {
-        let is_answer = match outcome {
-            Outcome::Tool(tool::Outcome::Done { .. } | tool::Outcome::NotDone { .. })
+        let class = self.run.calls.get(&effect.call).map(|call| call.class);
+        let is_settled = match outcome {
+            Outcome::Tool(tool::Outcome::Done { .. })
             | Outcome::Model(Ok(_))
             | Outcome::Code(Ok(_))
-            | Outcome::Step(Ok(_)) => true,
-            Outcome::Tool(tool::Outcome::Unknown { .. }) => false,
+            | Outcome::Step(Ok(_))
+            | Outcome::NotFound => true,
+            Outcome::Tool(tool::Outcome::NotDone { retryable, .. }) => {
+                !(class == Some(tool::Class::Keyed) && *retryable && self.doubted.contains(effect))
+            }
+            Outcome::Tool(tool::Outcome::Unknown { .. }) => {
+                self.doubted.extend(class.filter(|class| class.acts()).map(|_| effect.clone()));
+                false
+            }
             Outcome::Model(Err(_))
             | Outcome::Code(Err(_))
             | Outcome::Step(Err(_))
-            | Outcome::Blocked(_)
-            | Outcome::NotFound
+            | Outcome::Stopped { .. }
+            | Outcome::Dropped { .. }
+            | Outcome::Blocked { .. }
             | Outcome::NotSent => false,
         };
-        if is_answer {
-            self.answered.insert(effect.key(self.run.id().unwrap()));
+        if is_settled {
+            self.doubted.remove(effect);
+            if *outcome != Outcome::NotFound {
+                self.answered.insert(effect.key(self.run.id().unwrap()));
+            }
         }
     }
 
     /// Decides, and holds the decision to its promises.
     fn decide(&mut self, command: Command) -> Result<Vec<Event>, Refusal> {
+        if let Command::Resolve { effect, .. } = &command {
+            self.doubted.remove(effect);
+        }
         let before = self.run.clone();
         let mut loaded = self.loaded(&before);
         let decided = self.run.decide(command.clone(), self.now);
@@ -564,7 +618,7 @@ impl World {
 
     // ---- what is to be seen
 
-    fn asks(&self) -> Vec<crate::run::Ask> {
+    pub fn asks(&self) -> Vec<crate::run::Ask> {
         self.run.asks()
     }
 

@@ -1,0 +1,156 @@
+//! A call whose outcome nobody knows, and what is done about it: RUNS.md §2.
+
+use std::sync::Arc;
+
+use super::super::address::EffectId;
+use super::super::command::Resolution;
+use super::super::decide::Draft;
+use super::super::event::{Answer, Event, InDoubt, Request};
+use super::super::refusal::Refusal;
+use super::super::state::{Call, Progress};
+use super::Failure;
+use crate::fault::{Fault, code};
+use crate::money::Usd;
+use crate::mutant::{Mutant, planted};
+use crate::tool::{Class, Retry};
+
+/// Look-ups of one call before a person is asked.
+const LOOK_UPS_MAX: u32 = 5;
+
+impl Draft<'_> {
+    /// An attempt that did not act. Of an earlier one under the same key, whose answer was lost, that says nothing: the
+    /// same key goes out again. Only a service that was asked (`was_asked`) and says no for good would have said then
+    /// what the key had come to.
+    pub(super) fn refused(
+        &mut self,
+        effect: &EffectId,
+        call: &Call,
+        failure: Failure,
+        was_asked: bool,
+    ) -> Result<(), Refusal> {
+        // Calls of other classes go out once under one key.
+        let leaves_doubt = call.unknown && call.class == Class::Keyed && !planted(Mutant::DoubtDropped);
+        let settles = was_asked && !failure.retryable && !code::ASKED_NOBODY.contains(&&*failure.fault.code);
+        if !leaves_doubt || settles {
+            self.not_done(effect, call, failure);
+            return Ok(());
+        }
+        if call.progress == Progress::Doubt {
+            return Err(Refusal::Duplicate { effect: effect.to_string() });
+        }
+        let Failure { fault, retryable, retry_after, cost: _ } = failure;
+        let message = format!("an earlier attempt got no answer, and this one did not act: {}", fault.message);
+        let fault = Fault { message, ..fault };
+        if retryable {
+            self.unknown(effect, call, fault, retry_after);
+        } else {
+            self.emit(Event::Doubted { effect: effect.clone(), fault, next: InDoubt::Person });
+        }
+        Ok(())
+    }
+
+    /// `retry_after`: milliseconds the other side asked us to wait.
+    pub(super) fn unknown(&mut self, effect: &EffectId, call: &Call, fault: Fault, retry_after: Option<u64>) {
+        let retry = self.retry_of(&effect.call, call);
+        let attempts = call.attempts + u32::from(call.is_of_a_send());
+        let next = match (call.class, &call.progress) {
+            (Class::Pure | Class::Read, _) => {
+                return self.not_done(effect, call, Failure::free(fault, true));
+            }
+            (Class::Keyed, _) if attempts < retry.max_attempts.max(2) => {
+                InDoubt::SendAgain { at: self.again_at(effect, attempts, &retry, retry_after) }
+            }
+            (Class::Verify, Progress::LookUp { tries, .. }) if *tries + 1 >= LOOK_UPS_MAX => InDoubt::Person,
+            // Look-ups have a pace of their own, however hastily the tool may be repeated.
+            (Class::Verify, Progress::LookUp { tries, .. }) => {
+                InDoubt::LookUp { at: self.again_at(effect, tries + 1, &Retry::default(), None) }
+            }
+            // The service is asked only once the sender has certainly given up.
+            (Class::Verify, Progress::Marked { deadline, .. }) if !planted(Mutant::LookedUpEarly) => {
+                InDoubt::LookUp { at: *deadline }
+            }
+            (Class::Verify, _) => InDoubt::LookUp { at: self.now },
+            (Class::Keyed | Class::Once, _) => InDoubt::Person,
+        };
+        self.emit(Event::Doubted { effect: effect.clone(), fault, next });
+    }
+
+    /// A look-up found that the call never acted: it may be sent at least once more, whatever may be repeated else.
+    pub(super) fn not_found(&mut self, effect: &EffectId, call: &Call) {
+        let fault = Fault::new(code::OUTCOME_UNKNOWN, "the service has no record of the call");
+        let retry = self.retry_of(&effect.call, call);
+        let may = call.attempts < retry.max_attempts.max(2) && self.wants(effect);
+        let again_at = may.then(|| self.again_at(effect, call.attempts, &retry, None));
+        self.put_off(effect, fault, again_at, Usd::ZERO);
+    }
+
+    /// A new owner cannot know what the old one's calls came to: a marked one is in doubt, another that could go out may
+    /// be out.
+    pub fn taken_over(&mut self, epoch: u64, orphaned: bool) {
+        if orphaned {
+            self.pay_for_lost_answers();
+        }
+        if planted(Mutant::MarkedSentAgain) {
+            return;
+        }
+        let marked = self.run.calls.iter().filter_map(|(id, call)| match call.progress {
+            Progress::Marked { epoch: of, deadline } if of < epoch => {
+                Some((EffectId { call: id.clone(), generation: call.generation }, call.class, deadline))
+            }
+            _ => None,
+        });
+        for (effect, class, deadline) in marked.collect::<Vec<_>>() {
+            let at = if planted(Mutant::LookedUpEarly) { self.now } else { deadline };
+            let next = if class == Class::Verify { InDoubt::LookUp { at } } else { InDoubt::Person };
+            let fault = Fault::new(code::OUTCOME_UNKNOWN, "the process that sent the call stopped before its answer");
+            self.emit(Event::Doubted { effect, fault, next });
+        }
+        let is_another = epoch > self.run.epoch;
+        if is_another && self.run.calls.values().any(|call| call.may_be_out_unmarked(self.now) && !call.unknown) {
+            self.emit(Event::TakenOver { epoch });
+        }
+    }
+
+    /// The owner before died: what it had asked models may have to be paid for, and is asked again.
+    fn pay_for_lost_answers(&mut self) {
+        let now = self.now;
+        let is_lost = |call: &&Call| matches!(call.request, Request::Model(_)) && call.is_sendable(now);
+        let lost = self.run.calls.iter().filter(|(_, call)| is_lost(call) && call.hold != Usd::ZERO);
+        let lost: Vec<(EffectId, Usd)> =
+            lost.map(|(id, call)| (EffectId { call: id.clone(), generation: call.generation }, call.hold)).collect();
+        for (effect, cost) in lost {
+            self.emit(Event::HoldLost { effect, cost });
+        }
+    }
+
+    pub fn resolve(&mut self, effect: &EffectId, by: String, resolution: Resolution) -> Result<(), Refusal> {
+        if self.run.saga.is_left(&effect.call) && !self.run.calls.contains_key(&effect.call) {
+            return self.undone_by_hand(effect, by, &resolution);
+        }
+        let call = self.open_call(effect)?.clone();
+        if call.progress != Progress::Doubt {
+            return Err(Refusal::NotInDoubt { effect: effect.to_string() });
+        }
+        self.emit(Event::Resolved { effect: effect.clone(), by, resolution: resolution.clone() });
+        match resolution {
+            Resolution::Done { output } => self.done(effect, &call, Answer::Tool(Arc::new(output)), Usd::ZERO, false),
+            Resolution::NotDone => {
+                let fault = Fault::new(code::OUTCOME_UNKNOWN, "a person found that the call did not act");
+                self.not_done(effect, &call, Failure::free(fault, true));
+            }
+            Resolution::Repeat => {}
+        }
+        Ok(())
+    }
+
+    /// What no compensation could undo, somebody did at the service.
+    fn undone_by_hand(&mut self, effect: &EffectId, by: String, resolution: &Resolution) -> Result<(), Refusal> {
+        match resolution {
+            Resolution::Done { .. } => {
+                self.emit(Event::UndoneByHand { effect: effect.clone(), by });
+                Ok(())
+            }
+            Resolution::NotDone | Resolution::Repeat => Err(Refusal::NotInDoubt { effect: effect.to_string() }),
+        }
+    }
+}

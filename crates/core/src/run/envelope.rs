@@ -1,0 +1,58 @@
+//! What a tool call came to, as agents and `tool_results` see it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::address::CallId;
+use super::state::{CallEnd, Run};
+use crate::money::Usd;
+use crate::tool::Envelope;
+
+/// What customers are told where nobody has words for what went wrong: the operator's are not for them.
+const WORDLESS: [(&str, &str); 2] = [("en", "That could not be done."), ("es", "No se ha podido hacer.")];
+
+/// What a settled call took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Settled {
+    pub cost: Usd,
+    pub cached: bool,
+    /// From when it was scheduled, waits between attempts included.
+    pub duration_ms: u64,
+}
+
+impl Settled {
+    pub(super) fn is_free(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Run {
+    /// `call` is nothing where the request was refused before it became one.
+    pub(super) fn envelope(&self, call: Option<&CallId>, tool: &str, end: &CallEnd, settled: Settled) -> Envelope {
+        let (data, fault) = match end {
+            CallEnd::Done(output) => ((**output).clone(), None),
+            CallEnd::Failed(fault) => (Value::Null, Some(fault)),
+        };
+        let wordless = || self.wordless().to_owned();
+        Envelope {
+            success: fault.is_none(),
+            tool: tool.to_owned(),
+            data,
+            error: fault.map(|fault| fault.customer.clone().unwrap_or_else(wordless)),
+            error_code: fault.map(|fault| fault.code.to_string()),
+            error_details: fault.map(|fault| fault.message.clone()),
+            suggested_action: fault.and_then(|fault| fault.suggested_action.as_ref()).map(ToString::to_string),
+            // Rows of the audit trail are linked by it.
+            audit_id: call.zip(self.id()).map(|(call, run)| call.key(run)),
+            duration_ms: settled.duration_ms,
+            cached: settled.cached,
+            cost_usd: settled.cost.as_f64(),
+        }
+    }
+
+    fn wordless(&self) -> &'static str {
+        let language = self.started().and_then(|started| started.caller.language.as_deref()).unwrap_or("en");
+        let found = WORDLESS.iter().find(|(tag, _)| language.split('-').next() == Some(*tag));
+        found.unwrap_or(&WORDLESS[0]).1
+    }
+}

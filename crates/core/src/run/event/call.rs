@@ -1,0 +1,131 @@
+//! What is asked of the world, what it answered, and what a call waits for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::super::address::EffectId;
+use super::super::leave::Leave;
+use crate::agent;
+use crate::fault::Fault;
+use crate::id::RunId;
+use crate::model;
+use crate::money::Usd;
+use crate::time::{Time, duration_ms};
+use crate::tool::{Class, Retry};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scheduled {
+    pub effect: EffectId,
+    pub request: Request,
+    pub class: Class,
+    #[serde(rename = "timeout_ms", with = "duration_ms")]
+    pub timeout: Duration,
+    /// About what it may cost: counts against the limits of the run and the node while it is open.
+    #[serde(default, skip_serializing_if = "is_free")]
+    pub hold: Usd,
+}
+
+/// What a call asks of the world, fully rendered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    Tool {
+        tool: String,
+        arguments: Arc<Value>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent: Option<String>,
+    },
+    Model(Box<model::Request>),
+    /// The next step of an agent of type `custom`, from whoever thinks for it. Its task and what it has seen are the
+    /// state's, which does not change while it is asked.
+    Step {
+        agent: String,
+        endpoint: String,
+    },
+    /// A program of an agent's, for the sandbox.
+    Code {
+        agent: String,
+        program: Box<agent::Program>,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Done {
+    pub effect: EffectId,
+    pub output: Answer,
+    #[serde(default, skip_serializing_if = "is_free")]
+    pub cost: Usd,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cached: bool,
+    /// How it is undone, rendered now; absent for calls that only asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Box<Undo>>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+pub(super) fn is_free(cost: &Usd) -> bool {
+    *cost == Usd::ZERO
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    Tool(Arc<Value>),
+    Model(Box<model::Reply>),
+    Code(Box<agent::Ran>),
+    Step(Box<agent::Step>),
+}
+
+/// How a done effect is undone; stored when it completes, never rendered again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Undo {
+    Call {
+        tool: String,
+        arguments: Value,
+        class: Class,
+        #[serde(rename = "timeout_ms", with = "duration_ms")]
+        timeout: Duration,
+        retry: Retry,
+    },
+    /// It cannot be undone, and this is why.
+    Irreversible { reason: String },
+    /// It should be undone and the arguments could not be made: a person must do it.
+    Broken { fault: Fault },
+    /// Another run's whole saga.
+    Child { run: RunId },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InDoubt {
+    /// The same key goes out again then.
+    SendAgain { at: Time },
+    /// The service is asked, not before then.
+    LookUp { at: Time },
+    /// A person decides.
+    Person,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Block {
+    RateLimit {
+        until: Time,
+    },
+    Circuit {
+        until: Time,
+    },
+    /// People's leave.
+    Approval(Box<Leave>),
+    /// A budget is used up: until it begins anew, or a person says that there is money now.
+    Budget {
+        line: String,
+        until: Time,
+    },
+    /// The consumer's own key is not in the memory of the process: until it is given again.
+    Key,
+}

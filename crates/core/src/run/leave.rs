@@ -1,0 +1,180 @@
+//! Leave for a call: who must say yes, how many, until when; and what a no comes to. RUNS.md §9.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::address::{Address, EffectId};
+use super::decide::Draft;
+use super::event::{Block, Event, InDoubt};
+use super::refusal::Refusal;
+use super::state::{Activity, Call, Progress, Run, Timer};
+use crate::fault::{Fault, code};
+use crate::time::Time;
+
+/// Who decides where nobody did in time.
+pub const DEADLINE: &str = "deadline";
+
+/// What people are asked to allow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Leave {
+    /// Of exactly what would be sent; a call of anything else is asked about anew.
+    pub hash: String,
+    /// The arguments that would be sent, secrets by reference; null in journals of before they were kept.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub arguments: Value,
+    /// The account that it would act with, where the tool has one that people connect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// How many different people must allow it.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub need: u32,
+    /// Who may; empty: whoever is not who asked for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Time>,
+    #[serde(default, skip_serializing_if = "Lapse::is_reject")]
+    pub then: Lapse,
+}
+
+/// What holds once nobody decided in time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lapse {
+    #[default]
+    Reject,
+    Approve,
+}
+
+impl Lapse {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+    fn is_reject(&self) -> bool {
+        *self == Self::Reject
+    }
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_one(need: &u32) -> bool {
+    *need == 1
+}
+
+impl Leave {
+    /// One person's, whoever that is, without a deadline.
+    pub fn of(hash: impl Into<String>) -> Self {
+        Self {
+            hash: hash.into(),
+            arguments: Value::Null,
+            account: None,
+            need: 1,
+            from: Vec::new(),
+            until: None,
+            then: Lapse::Reject,
+        }
+    }
+}
+
+impl Block {
+    /// Waits for one person's leave, whoever that is.
+    pub fn approval(hash: impl Into<String>) -> Self {
+        Self::Approval(Box::new(Leave::of(hash)))
+    }
+}
+
+impl Run {
+    /// Calls that people were asked to allow until now at the latest, and nobody has decided.
+    pub fn lapsed_leaves(&self, now: Time) -> impl Iterator<Item = EffectId> {
+        self.backoffs.iter().take_while(move |(at, _)| *at <= now).filter_map(|(_, id)| {
+            let call = self.calls.get(id)?;
+            matches!(&call.progress, Progress::Blocked(Block::Approval(_)))
+                .then(|| EffectId { call: id.clone(), generation: call.generation })
+        })
+    }
+
+    /// `human` nodes that should have been answered by now.
+    pub fn lapsed_questions(&self, now: Time) -> impl Iterator<Item = &Address> {
+        self.timers.iter().take_while(move |(at, _)| *at <= now).filter_map(|(_, timer)| match timer {
+            Timer::Node(node) if matches!(self.activity(node), Some(Activity::Human { .. })) => Some(node),
+            _ => None,
+        })
+    }
+}
+
+impl Draft<'_> {
+    /// A person allows a call or does not. A no ends it at once; a yes is one of as many as are needed.
+    pub fn approve(&mut self, effect: EffectId, by: String, approved: bool, note: String) -> Result<(), Refusal> {
+        let call = self.open_call(&effect)?.clone();
+        let leave = match &call.progress {
+            Progress::Blocked(Block::Approval(leave)) => Some(leave),
+            Progress::Blocked(Block::Budget { .. }) => None,
+            _ => return Err(Refusal::NothingWaits { node: effect.to_string() }),
+        };
+        if let Some(leave) = leave {
+            self.may_decide(&effect, &call, leave, &by, approved)?;
+        }
+        if !approved {
+            self.disallow(&effect, &call, &by, &note);
+            return Ok(());
+        }
+        let need = leave.map_or(1, |leave| leave.need);
+        if need > 1 {
+            self.emit(Event::Approved { effect: effect.clone(), by: by.clone(), note: note.clone() });
+        }
+        if call.allowed_by.len() + 1 >= need as usize {
+            self.emit(Event::Unblocked { effect, by, note });
+        }
+        Ok(())
+    }
+
+    /// Whether this person's word counts. Whoever asked for the call may take it back, and not allow it.
+    fn may_decide(
+        &self,
+        effect: &EffectId,
+        call: &Call,
+        leave: &Leave,
+        by: &str,
+        approved: bool,
+    ) -> Result<(), Refusal> {
+        let no = |reason| Err(Refusal::NotAllowed { what: effect.to_string(), by: by.to_owned(), reason });
+        let is_own = self.run.asked_by() == Some(by);
+        if approved && is_own {
+            return no("nobody allows what they asked for themselves");
+        }
+        if !leave.from.is_empty() && !is_own && !leave.from.iter().any(|name| name == by) {
+            return no("others are asked");
+        }
+        if call.allowed_by.iter().any(|name| name == by) && approved {
+            return Err(Refusal::AnsweredTwice { node: effect.to_string(), by: by.to_owned() });
+        }
+        Ok(())
+    }
+
+    fn disallow(&mut self, effect: &EffectId, call: &Call, by: &str, note: &str) {
+        let why = if note.is_empty() { String::new() } else { format!(": {note}") };
+        let fault = Fault::new(code::REJECTED, format!("`{by}` did not allow the call{why}"));
+        if call.unknown {
+            // It may have acted before anybody asked.
+            self.emit(Event::Doubted { effect: effect.clone(), fault, next: InDoubt::Person });
+            return;
+        }
+        self.not_allowed(effect, call, fault);
+    }
+
+    /// Whatever people were asked to allow until now is decided without them.
+    pub fn leaves_are_over(&mut self) {
+        for effect in self.run.lapsed_leaves(self.now).collect::<Vec<_>>() {
+            let Ok(call) = self.open_call(&effect).cloned() else { continue };
+            let Progress::Blocked(Block::Approval(leave)) = &call.progress else { continue };
+            match leave.then {
+                Lapse::Reject => self.disallow(&effect, &call, DEADLINE, "nobody decided in time"),
+                Lapse::Approve => {
+                    self.emit(Event::Unblocked { effect, by: DEADLINE.to_owned(), note: String::new() });
+                }
+            }
+            self.advance();
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Leave for calls: who, how many, until when.
+
+use serde_json::json;
+
+use super::flow::{Flow, only, secs, tool};
+use super::world::{Reply, World, blocked, check};
+use crate::run::event::Event;
+use crate::run::{Ask, Block, Command, Lapse, Leave, State};
+
+fn one() -> Flow {
+    only(tool("pay"))
+}
+
+fn asks(leave: Leave) -> Reply {
+    blocked(Block::Approval(Box::new(leave)))
+}
+
+/// Two of three people.
+fn two_of_three() -> Leave {
+    Leave { need: 2, from: ["ana", "eve", "bob"].map(str::to_owned).to_vec(), ..Leave::of("h") }
+}
+
+/// A run on behalf of somebody.
+fn starts_for<'w>(w: &'w mut World, person: &str) -> &'w mut World {
+    let mut command = w.start_command(json!({}));
+    if let Command::Start { started, .. } = &mut command {
+        started.caller.user_id = Some(person.to_owned());
+    }
+    w.does(command)
+}
+
+#[test]
+fn as_many_people_as_are_needed_must_allow_a_call_and_none_twice() {
+    check(
+        one(),
+        |w| {
+            w.answers("pay", [asks(two_of_three())]).starts();
+            w.says("pay", "ana", true, "").is(State::Waiting).waits_for("approval:pay");
+            w.says("pay", "ana", true, "").refused_with("RUN-007").waits_for("approval:pay");
+            w.says("pay", "eve", true, "")
+        },
+        |w| w.is(State::Completed).asked("pay pay").recorded("approved", 2).recorded("unblocked", 1),
+    );
+}
+
+#[test]
+fn nobody_who_is_not_asked_allows_or_rejects() {
+    check(
+        one(),
+        |w| {
+            w.answers("pay", [asks(two_of_three())]).starts();
+            w.says("pay", "zoe", true, "").refused_with("RUN-015");
+            w.says("pay", "zoe", false, "")
+        },
+        |w| w.refused_with("RUN-015").is(State::Waiting).waits_for("approval:pay").recorded("approved", 0),
+    );
+}
+
+#[test]
+fn nobody_allows_what_they_asked_for_and_everybody_may_take_it_back() {
+    let leave = || Leave::of("h");
+    check(
+        one(),
+        |w| {
+            starts_for(w.answers("pay", [asks(leave())]), "ana").says("pay", "ana", true, "").refused_with("RUN-015");
+            w.says("pay", "eve", true, "")
+        },
+        |w| w.is(State::Completed),
+    );
+    check(
+        one(),
+        |w| starts_for(w.answers("pay", [asks(two_of_three())]), "ana").says("pay", "ana", false, "a mistake"),
+        |w| w.is(State::Failed).failed_with("REJECTED"),
+    );
+}
+
+#[test]
+fn one_no_ends_it_with_its_reason() {
+    check(
+        one(),
+        |w| {
+            w.answers("pay", [asks(two_of_three())]).starts().says("pay", "ana", true, "");
+            w.says("pay", "eve", false, "too much")
+        },
+        |w| {
+            let told = w.events().any(|event| {
+                matches!(event, Event::NotDone { fault, .. } if fault.message == "`eve` did not allow the call: too much")
+            });
+            assert!(told, "the reason is recorded");
+            w.is(State::Failed).failed_with("REJECTED").asked("pay")
+        },
+    );
+}
+
+#[test]
+fn what_nobody_decided_in_time_is_rejected_unless_it_says_otherwise() {
+    let waits = |w: &mut World, then: Lapse| {
+        let leave = Leave { until: Some(w.now() + secs(60)), then, ..Leave::of("h") };
+        w.answers("pay", [asks(leave)]).starts().passes(secs(59)).waits_for("approval:pay");
+    };
+    check(
+        one(),
+        |w| {
+            waits(w, Lapse::Reject);
+            w.passes(secs(1))
+        },
+        |w| w.is(State::Failed).failed_with("REJECTED").asked("pay"),
+    );
+    check(
+        one(),
+        |w| {
+            waits(w, Lapse::Approve);
+            w.passes(secs(1))
+        },
+        |w| w.is(State::Completed).asked("pay pay").recorded("unblocked", 1),
+    );
+}
+
+#[test]
+fn a_deadline_runs_on_while_the_run_is_paused() {
+    check(
+        one(),
+        |w| {
+            let leave = Leave { until: Some(w.now() + secs(60)), ..Leave::of("h") };
+            w.answers("pay", [asks(leave)]).starts().pauses().passes(secs(60)).resumes()
+        },
+        |w| w.is(State::Failed).failed_with("REJECTED"),
+    );
+}
+
+#[test]
+fn late_approval_is_refused() {
+    check(
+        one(),
+        |w| {
+            let leave = Leave { until: Some(w.now() + secs(60)), ..Leave::of("h") };
+            w.answers("pay", [asks(leave)]).starts();
+            let ask = w.asks().into_iter().find_map(|ask| match ask {
+                Ask::Approval(effect) => Some(effect),
+                _ => None,
+            });
+            let effect = ask.expect("it is asked about");
+            w.passes(secs(60));
+            w.does(Command::Approve { effect, by: "ana".into(), approved: true, note: String::new() })
+        },
+        |w| w.is(State::Failed).refused_with("RUN-003"),
+    );
+}
+
+#[test]
+fn asked_anew_everybody_is_asked_anew() {
+    check(
+        one(),
+        |w| {
+            let again = Leave { hash: "h2".into(), ..two_of_three() };
+            w.answers("pay", [asks(two_of_three()), asks(again)]).starts();
+            w.says("pay", "ana", true, "").says("pay", "eve", true, "").waits_for("approval:pay");
+            w.says("pay", "ana", true, "").waits_for("approval:pay");
+            w.says("pay", "bob", true, "")
+        },
+        |w| w.is(State::Completed).asked("pay pay pay"),
+    );
+}
+
+#[test]
+fn a_leave_of_before_is_one_persons_whoever_that_is() {
+    let read: Block = serde_json::from_str(r#"{"approval":{"hash":"h"}}"#).unwrap();
+    assert_eq!(read, Block::approval("h"));
+    assert_eq!(serde_json::to_string(&read).unwrap(), r#"{"approval":{"hash":"h"}}"#);
+}
