@@ -6,8 +6,11 @@
 //! its process never settled (it was killed) counts as spent until the line's window ends: a crash may under-use a
 //! budget, and cannot overrun it. Rules: RUNS.md §7.
 
+mod charge;
+mod cost;
+mod notice;
+
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use baton_core::id::TenantId;
@@ -15,9 +18,12 @@ use baton_core::model::Usage;
 use baton_core::money::{Usd, Window};
 use baton_core::time::Time;
 use serde::Serialize;
-use serde_json::json;
 
-use crate::journal::{DeskItem, DeskKind, Error};
+use crate::journal::Error;
+
+pub use charge::{Charge, Settles, Tab};
+pub use cost::{By, CostFilter, CostRow};
+pub use notice::{notice, notice_id, reached};
 
 /// Lines of one growth, and spends of one settlement.
 pub const ROWS_MAX: usize = 10_000;
@@ -175,60 +181,6 @@ pub struct Settlement {
     pub back: Vec<(Line, Usd)>,
 }
 
-/// By what costs are summed up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum By {
-    Day,
-    Tenant,
-    Key,
-    Workflow,
-    Agent,
-    Profile,
-    Model,
-    Provider,
-}
-
-/// Which costs.
-#[derive(Clone, Debug, Default)]
-pub struct CostFilter {
-    /// Nothing means every tenant: for whoever runs the whole installation.
-    pub tenant: Option<TenantId>,
-    /// Days in UTC, as `YYYY-MM-DD`; both included.
-    pub from: Option<String>,
-    pub to: Option<String>,
-    /// What rows are apart by; nothing gives one row.
-    pub by: Vec<By>,
-}
-
-/// Costs that are summed up. A part that they are not apart by is `None`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct CostRow {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub day: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tenant: Option<TenantId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub workflow: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub agent: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub profile: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub provider: Option<String>,
-    pub calls: u64,
-    pub answered: u64,
-    pub estimated: u64,
-    #[serde(rename = "cost_nanos")]
-    pub cost: Usd,
-    pub usage: Usage,
-    pub latency_ms: u64,
-}
-
 /// Allowances, what was spent of them, and what it was spent on. [`Append::spends`](crate::journal::Append) settles the
 /// calls of runs.
 #[async_trait]
@@ -253,111 +205,6 @@ pub trait Budget: Send + Sync {
 
     /// Most expensive first, by day where days are apart; at most [`COST_ROWS_MAX`].
     async fn costs(&self, filter: CostFilter) -> Result<Vec<CostRow>, Error>;
-}
-
-/// The highest of [`TELL_AT`] that a line has reached.
-pub fn reached(spent: Usd, limit: Usd) -> u8 {
-    let is_reached = |at: &u8| {
-        let part = i128::from(limit.as_nanos()) * i128::from(*at);
-        i128::from(spent.as_nanos()) * 100 >= part && limit > Usd::ZERO
-    };
-    TELL_AT.into_iter().rev().find(is_reached).unwrap_or(0)
-}
-
-/// What the desk shows of a line that has reached so many per cent. One item a line and window: a later one takes the
-/// place of an earlier.
-pub fn notice(standing: &Standing, limit: Usd, reached: u8, now: Time) -> DeskItem {
-    let Standing { line, spent, held, .. } = standing;
-    let resets_at = line.ends();
-    let title = if reached >= 100 {
-        format!("{line} is used up: {spent} of {limit} spent; it begins anew at {resets_at}")
-    } else {
-        format!("{reached} % of {line} is spent: {spent} of {limit}; it begins anew at {resets_at}")
-    };
-    DeskItem {
-        id: notice_id(line),
-        tenant: line.tenant.clone(),
-        run: None,
-        kind: DeskKind::Budget,
-        title,
-        details: json!({
-            "key_id": line.key_id, "window": line.window, "reached_percent": reached,
-            "spent_usd": spent.as_f64(), "held_usd": held.as_f64(), "limit_usd": limit.as_f64(),
-            "resets_at": resets_at.to_string(),
-        }),
-        opened_at: now,
-        deadline: Some(resets_at),
-    }
-}
-
-/// The desk item's id of what is told of a line.
-pub fn notice_id(line: &Line) -> String {
-    let key = line.key_id.as_deref().unwrap_or_default();
-    format!("budget/{}/{key}/{}/{}", line.tenant, line.window.word(), line.begins)
-}
-
-/// Who settles a charge that nobody else made durable.
-pub trait Settles: Send + Sync {
-    /// It is settled out of the next batch.
-    fn settle_alone(&self, spend: Spend);
-}
-
-/// What a call cost, not durable yet. Whoever writes it down says so with [`Charge::settled`]; dropped without that, it
-/// goes back to the process's own books, which settle it.
-pub struct Charge {
-    spend: Spend,
-    otherwise: Option<Arc<dyn Settles>>,
-}
-
-impl Charge {
-    pub fn new(spend: Spend, otherwise: Arc<dyn Settles>) -> Self {
-        Self { spend, otherwise: Some(otherwise) }
-    }
-
-    pub fn spend(&self) -> &Spend {
-        &self.spend
-    }
-
-    /// It is durable.
-    pub fn settled(mut self) {
-        self.otherwise = None;
-    }
-}
-
-impl Drop for Charge {
-    fn drop(&mut self) {
-        if let Some(books) = self.otherwise.take() {
-            books.settle_alone(self.spend.clone());
-        }
-    }
-}
-
-impl fmt::Debug for Charge {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Charge").field(&self.spend).finish()
-    }
-}
-
-/// Where a run's call is charged: whoever serves it puts what each attempt cost, and whoever asked takes it into the
-/// append that records the answer. Clones share it.
-#[derive(Clone, Debug, Default)]
-pub struct Tab(Arc<Mutex<Vec<Charge>>>);
-
-impl Tab {
-    pub fn put(&self, charge: Charge) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(charge);
-    }
-
-    pub fn take(&self) -> Vec<Charge> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// The same tab, not one with the same charges.
-impl PartialEq for Tab {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
 }
 
 #[cfg(test)]

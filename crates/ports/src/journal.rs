@@ -183,6 +183,8 @@ pub enum DeskKind {
     OverBudget,
     /// A model call that waits for the consumer's own key.
     NeedsKey,
+    /// An account at another service that must be connected again.
+    Connection,
 }
 
 /// A cache of the fold: on a version mismatch it is thrown away.

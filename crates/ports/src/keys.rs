@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::journal::Error;
 
+/// Keys of one page of a list, at the most.
+pub const PAGE_MAX: usize = 500;
+
 /// SHA-256 of a key. Keys are 256 random bits, so a plain hash hides them and nothing slower is needed.
 pub type Hash = [u8; 32];
 
@@ -51,4 +54,15 @@ pub trait Keys: Send + Sync {
 
     /// The key of this hash, whether it is valid or not.
     async fn find(&self, hash: &Hash) -> Result<Option<Key>, Error>;
+
+    /// A tenant's keys, valid or not, newest first: at most `limit` and [`PAGE_MAX`], those made before the key `before`.
+    async fn list(&self, tenant: &TenantId, before: Option<&str>, limit: usize) -> Result<Vec<Key>, Error>;
+
+    /// Keeps `new` in place of its tenant's key `old`, which opens doors until `until` and no longer, or until its own end
+    /// where that comes first. Both or neither: nothing is kept, and `false` said, where `old` is not that tenant's or is
+    /// not valid when `new` begins.
+    async fn rotate(&self, old: &str, until: Time, new: &Key, hash: &Hash) -> Result<bool, Error>;
+
+    /// From here on the key opens no door. Whether the tenant has such a key that was not revoked yet.
+    async fn revoke(&self, tenant: &TenantId, id: &str, now: Time) -> Result<bool, Error>;
 }

@@ -3,10 +3,12 @@
 //! The engine speaks to the world only through these. Each port has one conformance suite in `sim`, run on the fake
 //! and on every real implementation.
 
+pub mod audit;
 pub mod budget;
 pub mod circuits;
 pub mod clock;
 pub mod decisions;
+pub mod desk;
 pub mod embed;
 pub mod index;
 pub mod journal;

@@ -39,6 +39,23 @@ pub struct Asker {
     pub tab: Option<Tab>,
 }
 
+impl Asker {
+    /// A tenant's call under a key, of no run, with no key of its own, charged by whoever serves it.
+    pub fn of(tenant: TenantId, key: impl Into<String>) -> Self {
+        Self {
+            tenant,
+            run: None,
+            key: key.into(),
+            workflow: None,
+            key_id: None,
+            api_key: None,
+            resets: false,
+            lost_key: false,
+            tab: None,
+        }
+    }
+}
+
 /// A provider's key that a consumer brought. Shown to nobody: it has no `Serialize`, and `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiKey(String);
@@ -98,6 +115,12 @@ pub trait Models: Send + Sync {
     /// nobody and waits for nothing.
     fn estimate(&self, _tenant: &TenantId, _request: &Request) -> Usd {
         Usd::ZERO
+    }
+
+    /// How much of its budgets the asker has used, in words, once that is worth telling; nothing before. Asks nobody and
+    /// waits for nothing.
+    fn budget_notice(&self, _asker: &Asker) -> Option<String> {
+        None
     }
 
     /// Why the model that answered the call of this key was chosen, where that is still known.

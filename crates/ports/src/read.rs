@@ -7,7 +7,6 @@ use baton_core::id::{RunId, TenantId};
 use baton_core::money::Usd;
 use baton_core::run::State;
 use baton_core::time::Time;
-use baton_core::tool::AuditRow;
 use serde::Serialize;
 
 use crate::journal::{DeskItem, Error};
@@ -44,13 +43,6 @@ pub struct RunFilter {
     pub limit: usize,
 }
 
-#[derive(Clone, Debug, Default)]
-pub struct AuditFilter {
-    pub run: Option<RunId>,
-    pub action: Option<String>,
-    pub limit: usize,
-}
-
 #[async_trait]
 pub trait Read: Send + Sync {
     async fn run(&self, tenant: &TenantId, run: &RunId) -> Result<Option<RunHead>, Error>;
@@ -63,9 +55,6 @@ pub trait Read: Send + Sync {
 
     /// Open desk items, oldest first.
     async fn desk(&self, tenant: &TenantId, run: Option<&RunId>) -> Result<Vec<DeskItem>, Error>;
-
-    /// Oldest first.
-    async fn audit(&self, tenant: &TenantId, filter: AuditFilter) -> Result<Vec<AuditRow>, Error>;
 
     /// Runs by state, all tenants; for metrics and `doctor`.
     async fn counts(&self) -> Result<Vec<(State, u64)>, Error>;

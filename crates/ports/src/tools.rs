@@ -4,7 +4,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use baton_core::run::Lapse;
 use baton_core::tool::{AuditRow, Call, Facts, Outcome};
+use serde_json::Value;
+
+use crate::budget::Tab;
 
 /// A tool call that was let through. Not `Clone`, not `Deserialize`: it cannot be forged or used twice.
 #[async_trait]
@@ -18,14 +22,14 @@ pub trait PermittedCall: Send {
 pub struct Performed {
     pub outcome: Outcome,
     pub audit: AuditRow,
+    /// What it asked models for, in the outcome's cost already; whoever records the outcome settles it.
+    pub tab: Tab,
 }
 
 pub enum Checked {
     Permitted(Box<dyn PermittedCall>),
-    /// A person must allow these exact arguments first.
-    NeedsApproval {
-        hash: String,
-    },
+    /// People must allow exactly this first.
+    NeedsApproval(Box<Needed>),
     /// Full: try again after this.
     RateLimited {
         retry_after: Duration,
@@ -36,6 +40,25 @@ pub enum Checked {
     },
     /// Not let through, or answered without acting (a cached read).
     Answered(Box<Performed>),
+}
+
+/// What people must allow before a call goes out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Needed {
+    /// Of everything that decides what the call does; the leave is for that and for nothing else.
+    pub hash: String,
+    /// The arguments as they would be sent, with overrides and defaults; secrets by reference.
+    pub arguments: Value,
+    /// The account that it would act with, where the tool has one that people connect.
+    pub account: Option<String>,
+    /// How many people.
+    pub need: u32,
+    /// Who may; empty: anybody but who asked.
+    pub from: Vec<String>,
+    /// How long they have.
+    pub deadline: Option<Duration>,
+    /// What holds then.
+    pub then: Lapse,
 }
 
 #[async_trait]

@@ -1,0 +1,49 @@
+//! What somebody is told of a line.
+
+use baton_core::money::Usd;
+use baton_core::time::Time;
+use serde_json::json;
+
+use super::{Line, Standing, TELL_AT};
+use crate::journal::{DeskItem, DeskKind};
+
+/// The highest of [`TELL_AT`] that a line has reached.
+pub fn reached(spent: Usd, limit: Usd) -> u8 {
+    let is_reached = |at: &u8| {
+        let part = i128::from(limit.as_nanos()) * i128::from(*at);
+        i128::from(spent.as_nanos()) * 100 >= part && limit > Usd::ZERO
+    };
+    TELL_AT.into_iter().rev().find(is_reached).unwrap_or(0)
+}
+
+/// What the desk shows of a line that has reached so many per cent. One item a line and window: a later one takes the
+/// place of an earlier.
+pub fn notice(standing: &Standing, limit: Usd, reached: u8, now: Time) -> DeskItem {
+    let Standing { line, spent, held, .. } = standing;
+    let resets_at = line.ends();
+    let title = if reached >= 100 {
+        format!("{line} is used up: {spent} of {limit} spent; it begins anew at {resets_at}")
+    } else {
+        format!("{reached} % of {line} is spent: {spent} of {limit}; it begins anew at {resets_at}")
+    };
+    DeskItem {
+        id: notice_id(line),
+        tenant: line.tenant.clone(),
+        run: None,
+        kind: DeskKind::Budget,
+        title,
+        details: json!({
+            "key_id": line.key_id, "window": line.window, "reached_percent": reached,
+            "spent_usd": spent.as_f64(), "held_usd": held.as_f64(), "limit_usd": limit.as_f64(),
+            "resets_at": resets_at.to_string(),
+        }),
+        opened_at: now,
+        deadline: Some(resets_at),
+    }
+}
+
+/// The desk item's id of what is told of a line.
+pub fn notice_id(line: &Line) -> String {
+    let key = line.key_id.as_deref().unwrap_or_default();
+    format!("budget/{}/{key}/{}/{}", line.tenant, line.window.word(), line.begins)
+}

@@ -1,0 +1,90 @@
+//! What is put before an agent: chosen from all memories, within a number of tokens.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Cited, Message, RECENT_DEFAULT, SIMILAR_DEFAULT, TOP_DEFAULT};
+use crate::index::Filter;
+
+/// Which memories a context is made of (seed 004).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    ShortOnly,
+    LongOnly,
+    #[default]
+    Hybrid,
+}
+
+impl Strategy {
+    pub fn has_short(self) -> bool {
+        matches!(self, Self::ShortOnly | Self::Hybrid)
+    }
+
+    pub fn has_long(self) -> bool {
+        matches!(self, Self::LongOnly | Self::Hybrid)
+    }
+}
+
+/// A context that is asked for. Counts of 0 leave a part out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    pub conversation: Option<String>,
+    /// What documents and conversations are searched by.
+    pub message: String,
+    pub strategy: Strategy,
+    pub recent: usize,
+    pub documents: usize,
+    pub conversations: usize,
+    /// For everything together, by estimate; unless said, as the settings say.
+    pub tokens: Option<usize>,
+    /// Which documents may be used.
+    pub filter: Filter,
+}
+
+impl Wanted {
+    pub fn new(conversation: Option<String>, message: impl Into<String>) -> Self {
+        Self {
+            conversation,
+            message: message.into(),
+            strategy: Strategy::Hybrid,
+            recent: RECENT_DEFAULT,
+            documents: TOP_DEFAULT,
+            conversations: SIMILAR_DEFAULT,
+            tokens: None,
+            filter: Filter::default(),
+        }
+    }
+}
+
+/// What an agent is told before it thinks, in the words of seed 004.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Context {
+    pub summary: Option<String>,
+    pub session: Value,
+    /// Oldest first.
+    pub recent_messages: Vec<Message>,
+    pub relevant_documents: Vec<Cited>,
+    pub similar_conversations: Vec<SimilarConversation>,
+    /// Estimated tokens of all of it.
+    pub tokens: usize,
+    /// What was found and did not fit.
+    pub left_out: LeftOut,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub degraded: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    pub messages: usize,
+    pub documents: usize,
+    pub conversations: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SimilarConversation {
+    pub conversation_id: String,
+    pub summary: String,
+    pub outcome: String,
+    pub score: f64,
+}

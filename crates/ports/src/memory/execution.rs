@@ -1,0 +1,30 @@
+//! What was tried before, and how it went.
+
+use baton_core::time::Time;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What an agent was to do, how it went about it, and what came of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Execution {
+    /// The same id again is the same execution.
+    pub id: String,
+    pub goal: String,
+    pub plan: Value,
+    pub results: Value,
+    pub success: bool,
+    pub agent: Option<String>,
+    /// The person it was for.
+    pub user: Option<String>,
+    pub cost_usd: Option<f64>,
+    pub duration_ms: Option<u64>,
+    pub iterations: Option<u32>,
+    pub at: Time,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SimilarExecution {
+    #[serde(flatten)]
+    pub execution: Execution,
+    pub score: f64,
+}

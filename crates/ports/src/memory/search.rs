@@ -1,0 +1,119 @@
+//! Searching documents, once or in rounds.
+
+use baton_core::money::Usd;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::TOP_DEFAULT;
+use crate::index::{Collection, Filter};
+
+/// How the two ways of searching are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Both, fused by reciprocal rank.
+    #[default]
+    Hybrid,
+    Vector,
+    Text,
+}
+
+/// A question to long-term memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Search {
+    pub query: String,
+    pub collection: Collection,
+    /// At most [`TOP_MAX`].
+    pub top: usize,
+    pub filter: Filter,
+    pub mode: Mode,
+}
+
+impl Search {
+    /// The tenant's knowledge, by both ways.
+    pub fn knowledge(query: impl Into<String>) -> Self {
+        Self {
+            query: query.into(),
+            collection: Collection::Knowledge,
+            top: TOP_DEFAULT,
+            filter: Filter::default(),
+            mode: Mode::Hybrid,
+        }
+    }
+}
+
+/// What a search found, best first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Found {
+    pub passages: Vec<Cited>,
+    /// Why this is less than it could be: one way of searching could not be used.
+    pub degraded: Option<String>,
+}
+
+/// A passage with where it is from.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Cited {
+    pub content: String,
+    /// Higher is better; comparable within one answer only.
+    pub score: f64,
+    /// The document's name and title.
+    pub document: String,
+    pub title: String,
+    /// The headings it stands under.
+    pub heading: String,
+    /// The number of the passage in its document.
+    pub chunk: u32,
+    /// `content` is bytes `begins..ends` of the document's text.
+    pub begins: u32,
+    pub ends: u32,
+    pub metadata: Map<String, Value>,
+}
+
+/// A question that is searched for in rounds: a model judges whether what was found answers it, and if not, words the
+/// next search.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inquiry {
+    pub question: String,
+    /// Passages of each round, at most [`ROUND_TOP_MAX`].
+    pub top: usize,
+    /// At most [`ROUNDS_MAX`].
+    pub rounds: usize,
+    pub filter: Filter,
+}
+
+/// What an inquiry came to.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Inquired {
+    /// Each once, in the order it was found; the judge knew them by these places, from 1.
+    pub passages: Vec<Cited>,
+    pub rounds: Vec<Round>,
+    pub stopped: Stopped,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub degraded: Option<String>,
+    /// What the judging cost.
+    pub cost: Usd,
+}
+
+/// One search of an inquiry.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Round {
+    pub query: String,
+    /// Passages that no earlier round had found.
+    pub new: usize,
+    /// Whether everything found so far answers the question; none where nobody judged.
+    pub sufficient: Option<bool>,
+    /// What the judge still missed.
+    pub missing: Option<String>,
+}
+
+/// Why an inquiry went no further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stopped {
+    Sufficient,
+    /// The last search found nothing new, or the judge knew nothing else to look for.
+    NothingNew,
+    Rounds,
+    /// No model could judge.
+    Unjudged,
+}

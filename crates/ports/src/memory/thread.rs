@@ -1,0 +1,80 @@
+//! A conversation: what was said, its summary, its session, its end.
+
+use baton_core::time::Time;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Who said something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Speaker {
+    Customer,
+    Agent,
+    /// A person who answers.
+    Human,
+    System,
+}
+
+impl Speaker {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Customer => "customer",
+            Self::Agent => "agent",
+            Self::Human => "human",
+            Self::System => "system",
+        }
+    }
+}
+
+/// Something said in a conversation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// A message of an id that was among the last [`RECENT_MAX`] is not kept again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    #[serde(rename = "role")]
+    pub speaker: Speaker,
+    pub content: String,
+    pub at: Time,
+}
+
+/// A conversation's short-term memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Thread {
+    pub conversation: String,
+    pub customer: Option<String>,
+    /// What was said before the messages that are not yet in it.
+    pub summary: Option<Summary>,
+    /// Facts of this session, an object.
+    pub session: Value,
+    /// Messages said so far, those that gave way included.
+    pub messages: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    pub text: String,
+    /// Messages it covers, from the first.
+    pub covers: u64,
+    pub by: Summarised,
+}
+
+/// Who wrote a summary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Summarised {
+    Model,
+    /// No model could be asked: the customer's first words and the last that were said.
+    Excerpt,
+    /// It was given.
+    Caller,
+}
+
+/// How a conversation ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Closing {
+    /// One word or a few: `success`, `escalated`, …
+    pub outcome: String,
+    /// In place of one that is made.
+    pub summary: Option<String>,
+}
