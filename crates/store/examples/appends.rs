@@ -145,7 +145,9 @@ fn audit_row(run: &str) -> AuditRow {
     AuditRow {
         at: NOW,
         company_id: "tenant-1".into(),
-        run: run.into(),
+        run: Some(run.into()),
+        call: Some(format!("{run}/step/0")),
+        changes: false,
         user_id: Some("user-1".into()),
         agent_name: None,
         conversation_id: Some("conversation-1".into()),
@@ -153,7 +155,11 @@ fn audit_row(run: &str) -> AuditRow {
         action: "calculator".into(),
         details: "x".repeat(DETAILS_BYTES).into(),
         status: AuditStatus::Success,
+        sent: true,
+        error_code: None,
+        cost: baton_core::money::Usd::ZERO,
         duration_ms: 3,
+        erases: Vec::new(),
     }
 }
 

@@ -7,6 +7,7 @@ mod circuits;
 mod codec;
 mod connection;
 mod decisions;
+mod desk;
 mod index;
 mod journal;
 mod keys;

@@ -60,6 +60,12 @@ async fn the_registry_in_memory() {
 }
 
 #[tokio::test]
+async fn the_desk_in_a_file() {
+    let folders = Default::default();
+    conformance::desk(async || file(&folders)).await;
+}
+
+#[tokio::test]
 async fn keys_in_a_file() {
     let folders = Default::default();
     conformance::keys(async || file(&folders)).await;
@@ -96,4 +102,15 @@ async fn the_index_in_a_file() {
 #[tokio::test]
 async fn the_index_in_memory() {
     conformance::index(async || memory()).await;
+}
+
+#[tokio::test]
+async fn the_audit_trail_in_a_file() {
+    let folders = Default::default();
+    conformance::audit(async || file(&folders)).await;
+}
+
+#[tokio::test]
+async fn the_audit_trail_in_memory() {
+    conformance::audit(async || memory()).await;
 }

@@ -23,8 +23,8 @@ pub(super) struct Prepared {
     append: Append,
     /// The entry's hash, where it is kept apart.
     blob: Option<Hash>,
-    /// `details` of each audit row and desk item, as text.
-    audit_details: Vec<String>,
+    audit: Vec<audit::Sealed>,
+    /// `details` of each desk item, as text.
     desk_details: Vec<String>,
 }
 
@@ -35,9 +35,9 @@ impl Prepared {
         append.outbox.iter().try_for_each(submit::check_size)?;
         check_size("the spends of an append", append.spends.len(), ROWS_MAX)?;
         let blob = (size > BLOB_BYTES_MIN).then(|| Hash::of(&append.entry));
-        let audit_details = append.audit.iter().map(|row| row.details.to_string()).collect();
+        let audit = append.audit.iter().map(audit::Sealed::new).collect::<Result<_, _>>()?;
         let desk_details = append.projections.iter().map(desk_details).collect();
-        let prepared = Self { append, blob, audit_details, desk_details };
+        let prepared = Self { append, blob, audit, desk_details };
         check_size("an append with all that goes with it", prepared.bytes(), APPEND_BYTES_MAX)?;
         Ok(prepared)
     }
@@ -46,7 +46,8 @@ impl Prepared {
     pub(super) fn bytes(&self) -> usize {
         let outbox: usize = self.append.outbox.iter().map(|submit| submit.payload.len()).sum();
         let snapshot = self.append.snapshot.as_ref().map_or(0, |snapshot| snapshot.state.len());
-        let details: usize = self.audit_details.iter().chain(&self.desk_details).map(String::len).sum();
+        let audit = self.audit.iter().map(|sealed| &sealed.details);
+        let details: usize = audit.chain(&self.desk_details).map(String::len).sum();
         self.append.entry.len() + outbox + snapshot + details
     }
 
@@ -61,8 +62,8 @@ impl Prepared {
             return Ok(Err(stale(session, append)?.unwrap_or_else(gone)));
         }
         self.insert_entry(session)?;
-        for (row, details) in append.audit.iter().zip(&self.audit_details) {
-            audit::insert(session, row, details)?;
+        for (row, sealed) in append.audit.iter().zip(&self.audit) {
+            audit::insert(session, row, sealed)?;
         }
         for spend in &append.spends {
             budget::write_down(session, spend)?;

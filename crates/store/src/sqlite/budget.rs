@@ -166,7 +166,13 @@ fn settle(session: &Session<'_>, settlement: &Settlement) -> rusqlite::Result<()
     if is_known == Some(true) {
         return Ok(());
     }
-    session.statement("UPDATE budget_holder SET settled = $2 WHERE id = $1")?.execute(params![holder.0, number])?;
+    // Whoever settles is there: also where its row was forgotten because it had held nothing for long.
+    let at = spends.iter().map(|spend| spend.at.as_ms()).max().unwrap_or_default();
+    let mut keep = session.statement(
+        "INSERT INTO budget_holder (id, opened_at, settled) VALUES ($1, $3, $2) \
+         ON CONFLICT (id) DO UPDATE SET settled = excluded.settled, opened_at = max(opened_at, excluded.opened_at)",
+    )?;
+    keep.execute(params![holder.0, number, at])?;
     for spend in spends {
         write_down(session, spend)?;
     }
@@ -191,6 +197,10 @@ pub(super) fn write_down(session: &Session<'_>, spend: &Spend) -> rusqlite::Resu
         let (spent, limit, mut told): (Usd, Option<i64>, u8) =
             add.query_row(row, |row| Ok((usd(row, 0)?, row.get(1)?, row.get(2)?)))?;
         release(session, holder, &line, spend.cost)?;
+        if limit.is_none() && spent == spend.cost {
+            // The first of a line that has no limit: no growth has tidied up before it.
+            tidy(session, &line, spend.at)?;
+        }
         if let Some(limit) = limit.map(Usd::from_nanos) {
             let percent = reached(spent, limit);
             if percent > told {

@@ -8,8 +8,8 @@ use baton_core::tool::AuditStatus;
 use baton_ports::circuits;
 use baton_ports::journal::{DeskKind, Kind};
 use rusqlite::Row;
-use rusqlite::types::{FromSqlError, Type};
-use serde_json::Value;
+use rusqlite::types::{FromSqlError, Type, ValueRef};
+use serde::de::DeserializeOwned;
 
 pub(super) fn kind_word(kind: Kind) -> &'static str {
     match kind {
@@ -38,6 +38,7 @@ pub(super) fn desk_word(kind: DeskKind) -> &'static str {
         DeskKind::Budget => "budget",
         DeskKind::OverBudget => "over_budget",
         DeskKind::NeedsKey => "needs_key",
+        DeskKind::Connection => "connection",
     }
 }
 
@@ -73,7 +74,7 @@ pub(super) fn audit_status(row: &Row<'_>, column: usize) -> rusqlite::Result<Aud
 }
 
 pub(super) fn desk_kind(row: &Row<'_>, column: usize) -> rusqlite::Result<DeskKind> {
-    const ALL: [DeskKind; 9] = [
+    const ALL: [DeskKind; 10] = [
         DeskKind::Approval,
         DeskKind::Form,
         DeskKind::Doubt,
@@ -83,6 +84,7 @@ pub(super) fn desk_kind(row: &Row<'_>, column: usize) -> rusqlite::Result<DeskKi
         DeskKind::Budget,
         DeskKind::OverBudget,
         DeskKind::NeedsKey,
+        DeskKind::Connection,
     ];
     word(row, column, &ALL, desk_word)
 }
@@ -104,9 +106,13 @@ pub(super) fn hash(row: &Row<'_>, column: usize) -> rusqlite::Result<Hash> {
     Hash::parse(found).ok_or_else(|| unknown(column, format!("`{found}` is no hash")))
 }
 
-pub(super) fn json(row: &Row<'_>, column: usize) -> rusqlite::Result<Value> {
+pub(super) fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
     serde_json::from_str(row.get_ref(column)?.as_str()?)
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
+}
+
+pub(super) fn maybe_json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T>> {
+    if row.get_ref(column)? == ValueRef::Null { Ok(None) } else { json(row, column).map(Some) }
 }
 
 fn word<T: Copy>(row: &Row<'_>, column: usize, all: &[T], spell: fn(T) -> &'static str) -> rusqlite::Result<T> {

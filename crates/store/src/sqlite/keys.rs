@@ -1,8 +1,10 @@
 //! The keys port: API keys by their hash.
 
 use async_trait::async_trait;
+use baton_core::id::TenantId;
+use baton_core::time::Time;
 use baton_ports::journal::Error;
-use baton_ports::keys::{Hash, Key, Keys, Role};
+use baton_ports::keys::{Hash, Key, Keys, PAGE_MAX, Role};
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::session::Session;
@@ -11,6 +13,7 @@ use super::{Store, codec};
 
 /// Bytes one key's row takes, about.
 const ROW_BYTES: usize = 256;
+const COLUMNS: &str = "id, tenant, name, role, created_at, expires_at, revoked_at";
 
 #[async_trait]
 impl Keys for Store {
@@ -28,10 +31,47 @@ impl Keys for Store {
     async fn find(&self, hash: &Hash) -> Result<Option<Key>, Error> {
         let hash = *hash;
         self.read(move |connection| {
-            let mut one = connection.prepare_cached(&numbered(
-                "SELECT id, tenant, name, role, created_at, expires_at, revoked_at FROM api_key WHERE hash = $1",
-            ))?;
-            one.query_row([&hash[..]], key).optional()
+            let sql = format!("SELECT {COLUMNS} FROM api_key WHERE hash = $1");
+            connection.prepare_cached(&numbered(&sql))?.query_row([&hash[..]], key).optional()
+        })
+        .await
+    }
+
+    async fn list(&self, tenant: &TenantId, before: Option<&str>, limit: usize) -> Result<Vec<Key>, Error> {
+        let (tenant, before, limit) = (tenant.clone(), before.map(str::to_owned), limit.min(PAGE_MAX));
+        self.read(move |connection| {
+            let sql = format!(
+                "SELECT {COLUMNS} FROM api_key WHERE tenant = $1 AND ($2 IS NULL OR (created_at, id) < \
+                 (SELECT created_at, id FROM api_key WHERE tenant = $1 AND id = $2)) \
+                 ORDER BY created_at DESC, id DESC LIMIT $3"
+            );
+            let mut page = connection.prepare_cached(&numbered(&sql))?;
+            page.query_map(params![tenant.as_str(), before, limit], key)?.collect()
+        })
+        .await
+    }
+
+    async fn rotate(&self, old: &str, until: Time, new: &Key, hash: &Hash) -> Result<bool, Error> {
+        let (old, new, hash) = (old.to_owned(), new.clone(), *hash);
+        self.write(ROW_BYTES, move |session| {
+            let sql = "UPDATE api_key SET expires_at = CASE WHEN expires_at < $3 THEN expires_at ELSE $3 END \
+                       WHERE id = $1 AND tenant = $2 \
+                       AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $4)";
+            let row = params![old, new.tenant.as_str(), until.as_ms(), new.created_at.as_ms()];
+            if session.statement(sql)?.execute(row)? == 0 {
+                return Ok(Ok(false));
+            }
+            insert(session, &new, &hash, "").map(|_| Ok(true))
+        })
+        .await
+    }
+
+    async fn revoke(&self, tenant: &TenantId, id: &str, now: Time) -> Result<bool, Error> {
+        let (tenant, id) = (tenant.clone(), id.to_owned());
+        self.write(ROW_BYTES, move |session| {
+            let sql = "UPDATE api_key SET revoked_at = $3 WHERE id = $1 AND tenant = $2 AND revoked_at IS NULL";
+            let rows = session.statement(sql)?.execute(params![id, tenant.as_str(), now.as_ms()])?;
+            Ok(Ok(rows == 1))
         })
         .await
     }
@@ -49,8 +89,8 @@ fn insert(session: &mut Session<'_>, key: &Key, hash: &Hash, condition: &str) ->
         key.name,
         word(key.role),
         key.created_at.as_ms(),
-        key.expires_at.map(baton_core::time::Time::as_ms),
-        key.revoked_at.map(baton_core::time::Time::as_ms),
+        key.expires_at.map(Time::as_ms),
+        key.revoked_at.map(Time::as_ms),
     ])
 }
 
@@ -61,8 +101,8 @@ fn key(row: &Row<'_>) -> rusqlite::Result<Key> {
         name: row.get(2)?,
         role: role(&row.get::<_, String>(3)?),
         created_at: codec::time(row, 4)?,
-        expires_at: row.get::<_, Option<i64>>(5)?.map(baton_core::time::Time::from_ms),
-        revoked_at: row.get::<_, Option<i64>>(6)?.map(baton_core::time::Time::from_ms),
+        expires_at: row.get::<_, Option<i64>>(5)?.map(Time::from_ms),
+        revoked_at: row.get::<_, Option<i64>>(6)?.map(Time::from_ms),
     })
 }
 

@@ -6,9 +6,8 @@ use async_trait::async_trait;
 use baton_core::id::{RunId, TenantId};
 use baton_core::money::Usd;
 use baton_core::run::State;
-use baton_core::tool::AuditRow;
 use baton_ports::journal::{DeskItem, Error};
-use baton_ports::read::{AuditFilter, PAGE_DEFAULT, PAGE_MAX, Read, RunFilter, RunHead};
+use baton_ports::read::{PAGE_DEFAULT, PAGE_MAX, Read, RunFilter, RunHead};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::sql::numbered;
@@ -53,11 +52,6 @@ impl Read for Store {
         .await
     }
 
-    async fn audit(&self, tenant: &TenantId, filter: AuditFilter) -> Result<Vec<AuditRow>, Error> {
-        let tenant = tenant.clone();
-        self.read(move |connection| audit(connection, &tenant, &filter)).await
-    }
-
     async fn counts(&self) -> Result<Vec<(State, u64)>, Error> {
         self.read(|connection| {
             let mut counts = connection
@@ -69,7 +63,7 @@ impl Read for Store {
 }
 
 /// Rows of one page: 0 means what is usual.
-fn rows(limit: usize) -> usize {
+pub(super) fn rows(limit: usize) -> usize {
     if limit == 0 { PAGE_DEFAULT } else { limit.min(PAGE_MAX) }
 }
 
@@ -210,39 +204,6 @@ fn desk_item(row: &Row<'_>) -> rusqlite::Result<DeskItem> {
     })
 }
 
-/// As for the desk: a run has few rows, a tenant many.
-fn audit_query(of_run: bool, of_action: bool) -> String {
-    let which = if of_run { "+company_id = $1 AND run = $2" } else { "company_id = $1 AND $2 IS NULL" };
-    let of_action = if of_action { "AND action = $3" } else { "AND $3 IS NULL" };
-    format!(
-        "SELECT at, company_id, run, user_id, agent_name, conversation_id, action_type, action, details, status, \
-         duration_ms FROM audit_trail WHERE {which} {of_action} ORDER BY id LIMIT $4"
-    )
-}
-
-fn audit(connection: &Connection, tenant: &TenantId, filter: &AuditFilter) -> rusqlite::Result<Vec<AuditRow>> {
-    let sql = audit_query(filter.run.is_some(), filter.action.is_some());
-    let mut query = connection.prepare_cached(&numbered(&sql))?;
-    let run = filter.run.as_ref().map(RunId::as_str);
-    query.query_map(params![tenant.as_str(), run, filter.action, rows(filter.limit)], audit_row)?.collect()
-}
-
-fn audit_row(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
-    Ok(AuditRow {
-        at: codec::time(row, 0)?,
-        company_id: row.get::<_, String>(1)?.into(),
-        run: row.get::<_, String>(2)?.into(),
-        user_id: row.get(3)?,
-        agent_name: row.get(4)?,
-        conversation_id: row.get(5)?,
-        action_type: row.get(6)?,
-        action: row.get(7)?,
-        details: codec::json(row, 8)?,
-        status: codec::audit_status(row, 9)?,
-        duration_ms: row.get(10)?,
-    })
-}
-
 /// Each query of a list with the index it must use, for the test of their plans.
 #[cfg(test)]
 pub(super) fn queries() -> Vec<(String, &'static str)> {
@@ -251,7 +212,5 @@ pub(super) fn queries() -> Vec<(String, &'static str)> {
         (runs_query(true), "aggregate_states"),
         (desk_query(false), "desk_open"),
         (desk_query(true), "desk_runs"),
-        (audit_query(false, true), "audit_trail_companies"),
-        (audit_query(true, true), "audit_trail_runs"),
     ]
 }

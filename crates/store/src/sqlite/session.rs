@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::{CachedStatement, Connection, Statement};
 
+use super::audit;
 use super::owners::Owners;
 use super::sql::numbered;
 
@@ -22,6 +23,8 @@ pub(super) struct Hot<'c> {
     pub(super) heads: [[Statement<'c>; 2]; 2],
     pub(super) entry: Statement<'c>,
     pub(super) audit: Statement<'c>,
+    pub(super) audit_tip: Statement<'c>,
+    pub(super) audit_tip_moves: Statement<'c>,
     pub(super) consume: Statement<'c>,
     pub(super) recall: Statement<'c>,
     pub(super) find: Statement<'c>,
@@ -37,10 +40,9 @@ impl<'c> Session<'c> {
         let hot = Hot {
             heads: [[head(false, false)?, head(false, true)?], [head(true, false)?, head(true, true)?]],
             entry: statement("INSERT INTO journal (aggregate, seq, at, payload, blob) VALUES ($1, $2, $3, $4, $5)")?,
-            audit: statement(
-                "INSERT INTO audit_trail (at, company_id, run, user_id, agent_name, conversation_id, action_type, \
-                 action, details, status, duration_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-            )?,
+            audit: statement(audit::INSERT)?,
+            audit_tip: statement(audit::TIP)?,
+            audit_tip_moves: statement(audit::TIP_MOVES)?,
             consume: statement("DELETE FROM inbox WHERE aggregate = $1 AND item = $2")?,
             recall: statement(RECALL)?,
             find: statement("SELECT id, tenant, owner FROM aggregate WHERE name = $1")?,
