@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use baton_core::id::{RunId, TenantId};
 use baton_core::model::Reply;
-use baton_core::run::{Block, EffectId, ModelFault, Outcome};
+use baton_core::money::Usd;
+use baton_core::run::{Block, EffectId, Leave, ModelFault, Outcome};
 use baton_core::time::Time;
 use baton_core::tool::{self, AuditRow};
 use baton_ports::budget::{Charge, Tab};
@@ -13,7 +14,7 @@ use baton_ports::clock::Clock;
 use baton_ports::models::{Asker, Models};
 use baton_ports::sandbox::{Limits, Sandbox};
 use baton_ports::thinkers::{Thinkers, Thought};
-use baton_ports::tools::{Checked, Performed, PermittedCall, Tools};
+use baton_ports::tools::{Checked, Needed, Performed, PermittedCall, Tools};
 
 use crate::keys::Keys;
 use crate::owner::{Send, What};
@@ -47,22 +48,21 @@ pub struct World<'a> {
 }
 
 /// One attempt; a marked call stops at its permit.
-pub async fn send(world: World<'_>, tenant: &TenantId, run: &RunId, send: Send) -> Back {
+///
+/// `tab`: where a model's attempts are charged, for whoever drops the call before it comes back.
+pub async fn send(world: World<'_>, tenant: &TenantId, run: &RunId, send: Send, tab: Tab) -> Back {
     let Send { effect, what, class, limit, approved } = send;
     match what {
         What::Model { key, request, workflow, caller } => {
-            let tab = Tab::default();
             let api_key = world.keys.of(tenant, run);
             let mut asker = Asker {
-                tenant: tenant.clone(),
                 run: Some(run.clone()),
-                key,
                 workflow: Some(workflow),
                 key_id: caller.key_id,
                 lost_key: caller.own_key && api_key.is_none(),
                 api_key,
-                resets: false,
                 tab: Some(tab.clone()),
+                ..Asker::of(tenant.clone(), key)
             };
             let mut reply = world.models.ask(&asker, &request, limit, None).await;
             // It may have been given while the call found that it is missing: whoever gave it is not asked again.
@@ -90,8 +90,8 @@ pub async fn send(world: World<'_>, tenant: &TenantId, run: &RunId, send: Send) 
         What::Tool(call) => match world.tools.check(&call, approved.as_deref()).await {
             Checked::Permitted(permit) if class.is_marked() => Back::Permit { effect, permit },
             Checked::Permitted(permit) => performed(effect, permit.perform(limit).await),
-            Checked::Answered(done) => performed(effect, *done),
-            Checked::NeedsApproval { hash } => blocked(effect, Block::Approval { hash }),
+            Checked::Answered(done) => answered(effect, *done),
+            Checked::NeedsApproval(needed) => blocked(effect, leave(*needed, world.clock)),
             Checked::RateLimited { retry_after } => {
                 blocked(effect, Block::RateLimit { until: later(world.clock, retry_after) })
             }
@@ -132,19 +132,40 @@ fn replied(reply: Result<Reply, ModelFault>, charges: &[Charge], own_key: bool) 
         Err(failed) => match failed.block {
             // Who never brought a key is told so; who did is asked for it again.
             Some(Block::Key) if !own_key => Outcome::Model(Err(ModelFault { block: None, ..failed })),
-            Some(block) => Outcome::Blocked(block),
+            Some(by) => Outcome::Blocked { by, cost: cost.unwrap_or_default() },
             None => Outcome::Model(Err(ModelFault { cost: cost.unwrap_or(failed.cost), ..failed })),
         },
     }
 }
 
 fn performed(effect: EffectId, done: Performed) -> Back {
-    let (outcome, audit) = (Box::new(Outcome::Tool(done.outcome)), Some(Box::new(done.audit)));
-    Back::Outcome { effect, outcome, audit, charges: Vec::new() }
+    audited(effect, Outcome::Tool(done.outcome), done.audit, done.tab)
+}
+
+/// What a check made of a call by itself: an answer it has kept, or a no for good that nobody outside was asked about.
+fn answered(effect: EffectId, done: Performed) -> Back {
+    let outcome = match done.outcome {
+        tool::Outcome::NotDone { fault, retryable: false, .. } => Outcome::Stopped { fault },
+        known @ (tool::Outcome::Done { .. } | tool::Outcome::NotDone { .. } | tool::Outcome::Unknown { .. }) => {
+            Outcome::Tool(known)
+        }
+    };
+    audited(effect, outcome, done.audit, done.tab)
+}
+
+fn audited(effect: EffectId, outcome: Outcome, audit: AuditRow, tab: Tab) -> Back {
+    Back::Outcome { effect, outcome: Box::new(outcome), audit: Some(Box::new(audit)), charges: tab.take() }
+}
+
+/// What a call waits for that people must allow, from now on.
+fn leave(needed: Needed, clock: &dyn Clock) -> Block {
+    let Needed { hash, arguments, account, need, from, deadline, then } = needed;
+    let until = deadline.map(|after| later(clock, after));
+    Block::Approval(Box::new(Leave { hash, arguments, account, need, from, until, then }))
 }
 
 fn blocked(effect: EffectId, by: Block) -> Back {
-    free(effect, Outcome::Blocked(by))
+    free(effect, Outcome::Blocked { by, cost: Usd::ZERO })
 }
 
 /// What no budget pays for, and the audit does not name.
@@ -154,4 +175,33 @@ fn free(effect: EffectId, outcome: Outcome) -> Back {
 
 fn later(clock: &dyn Clock, after: Duration) -> Time {
     clock.now() + after
+}
+
+#[cfg(test)]
+mod tests {
+    use baton_core::fault::Fault;
+    use serde_json::json;
+
+    use super::*;
+
+    fn what_comes_of(outcome: tool::Outcome) -> Outcome {
+        let audit = serde_json::from_value(json!({
+            "at": 0, "company_id": "clinic", "action_type": "booking", "action": "book", "details": {}, "status": "error"
+        }));
+        let done = Performed { outcome, audit: audit.unwrap(), tab: Tab::default() };
+        match answered(EffectId::parse("book#0.0").unwrap(), done) {
+            Back::Outcome { outcome, audit: Some(_), .. } => *outcome,
+            Back::Outcome { audit: None, .. } | Back::Permit { .. } => panic!("an attempt leaves a row"),
+        }
+    }
+
+    #[test]
+    fn a_no_for_good_before_anybody_was_asked_is_told_apart_from_a_services() {
+        let fault = Fault::new("TOOL_NOT_ALLOWED", "switched off");
+        let refused = |retryable| tool::Outcome::NotDone { fault: fault.clone(), retryable, retry_after: None };
+        assert_eq!(what_comes_of(refused(false)), Outcome::Stopped { fault: fault.clone() });
+        assert_eq!(what_comes_of(refused(true)), Outcome::Tool(refused(true)));
+        let kept = tool::Outcome::Done { output: json!(1), cost: Usd::ZERO, cached: true };
+        assert_eq!(what_comes_of(kept.clone()), Outcome::Tool(kept));
+    }
 }

@@ -42,7 +42,7 @@ impl Keys {
         held.keys.get(&(tenant.clone(), family(run))).map(|(_, key)| key.clone())
     }
 
-    /// The run has ended, or is another process's now. A run that another runs leaves its key to that one.
+    /// The run has ended here. A run that another runs leaves its key to that one.
     pub fn forget(&self, tenant: &TenantId, run: &RunId) {
         if family(run) == *run {
             let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);

@@ -24,6 +24,11 @@ impl Desk {
     pub fn follow(&mut self, tenant: &TenantId, run: &Run, events: &[Event], now: Time) -> Vec<Projection> {
         let Some(id) = run.id() else { return Vec::new() };
         let mut changes: Vec<Projection> = self.closed(id, run, now);
+        let by_hand = events.iter().filter(|event| matches!(event, Event::UndoneByHand { .. }));
+        changes.extend(by_hand.map(|event| {
+            let (id, outcome) = (not_undone_id(id, event), "undone by hand".to_owned());
+            Projection::DeskClosed { id, at: now, outcome }
+        }));
         for event in events {
             let Some((ask, kind, title, details, deadline)) = opened(event) else { continue };
             // It may have been settled by the very same decision.
@@ -71,7 +76,9 @@ fn item_id(run: &RunId, ask: &Ask) -> String {
 
 fn not_undone_id(run: &RunId, event: &Event) -> String {
     match event {
-        Event::NotUndone { effect, .. } => format!("{}/not_undone", effect.key(run)),
+        Event::NotUndone { effect, .. } | Event::UndoneByHand { effect, .. } => {
+            format!("{}/not_undone", effect.key(run))
+        }
         _ => run.to_string(),
     }
 }
@@ -99,10 +106,16 @@ fn opened(event: &Event) -> Option<Opened> {
             let title = format!("Did `{}` act?", effect.call.node);
             Some((Some(Ask::Doubt(effect.clone())), DeskKind::Doubt, title, known(effect, &fault.to_string()), None))
         }
-        Event::Blocked { effect, by: Block::Approval { hash } } => {
+        Event::Blocked { effect, by: Block::Approval(leave) } => {
             let title = format!("May `{}` act?", effect.call.node);
-            let details = json!({ "effect": effect, "hash": hash });
-            Some((Some(Ask::Approval(effect.clone())), DeskKind::ToolApproval, title, details, None))
+            let mut details = json!({
+                "effect": effect, "hash": leave.hash, "arguments": leave.arguments, "need": leave.need,
+                "from": leave.from, "on_deadline": leave.then,
+            });
+            if let Some(account) = &leave.account {
+                details["account"] = account.as_str().into();
+            }
+            Some((Some(Ask::Approval(effect.clone())), DeskKind::ToolApproval, title, details, leave.until))
         }
         Event::Blocked { effect, by: Block::Budget { line, until } } => {
             let title = format!("`{}` waits for money: {line} is used up until {until}", effect.call.node);

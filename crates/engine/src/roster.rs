@@ -30,8 +30,10 @@ const AGENTS: &str = "agents";
 const HEALTH: &str = "agent_health";
 /// How long what is known of a tenant's agents is used before the records are read again.
 const FRESH: Duration = Duration::from_secs(5);
-/// Agents of one tenant that are read.
-const AGENTS_MAX: usize = 1_000;
+/// Agents that may be registered with one tenant.
+pub const AGENTS_MAX: usize = 1_000;
+/// Records that are read at once.
+const PAGE: usize = 500;
 /// Attempts to note an outcome while others note theirs.
 const ATTEMPTS_MAX: u32 = 5;
 /// Characters of an agent's name.
@@ -127,11 +129,21 @@ impl Roster {
     /// Makes an agent known to the tenant's definitions from here on; one of the same name is replaced.
     ///
     /// # Errors
-    /// A name that is empty or too long; records that cannot be written.
+    /// A name that is empty or too long; as many agents as may be, and this one not among them; records that cannot be
+    /// written. Registrations at once may each find room for the last one.
     pub async fn register(&self, tenant: &TenantId, agent: &Agent, now: Time) -> Result<(), Error> {
         let chars = agent.name.chars().count();
         if chars == 0 || chars > NAME_CHARS_MAX {
             let message = format!("an agent's name has 1 to {NAME_CHARS_MAX} characters, not {chars}");
+            return Err(Error::BadAgent { message });
+        }
+        if self.records.get(tenant, AGENTS, &agent.name).await?.is_none()
+            && self.all(tenant, AGENTS).await?.len() >= AGENTS_MAX
+        {
+            let message = format!(
+                "agent `{}` is not registered: {AGENTS_MAX} agents are with `{tenant}`, as many as may be; remove one first",
+                agent.name
+            );
             return Err(Error::BadAgent { message });
         }
         let value = serde_json::to_value(agent)?;
@@ -154,7 +166,16 @@ impl Roster {
     }
 
     async fn all(&self, tenant: &TenantId, space: &str) -> Result<Vec<Record>, Error> {
-        Ok(self.records.list(tenant, space, "", None, AGENTS_MAX).await?)
+        let mut all: Vec<Record> = Vec::new();
+        loop {
+            let after = all.last().map(|record| record.key.clone());
+            let page = self.records.list(tenant, space, "", after.as_deref(), PAGE).await?;
+            let is_last = page.len() < PAGE;
+            all.extend(page);
+            if is_last {
+                return Ok(all);
+            }
+        }
     }
 }
 

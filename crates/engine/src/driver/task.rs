@@ -7,9 +7,9 @@ use baton_core::agent::{self, Seen, Step, Think};
 use baton_core::id::{RunId, TenantId};
 use baton_core::model;
 use baton_core::money::Usd;
-use baton_core::run::EffectId;
+use baton_core::run::{EffectId, Outcome};
 use baton_core::time::Time;
-use baton_ports::budget::Charge;
+use baton_ports::budget::{Charge, Spend, Tab};
 use baton_ports::journal::{self, Append, InboxItem};
 use futures::future::{AbortHandle, Abortable, Aborted, BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -31,6 +31,7 @@ pub fn spawn(inner: Arc<Inner>, run: RunId, owner: Owner, items: Vec<InboxItem>)
             owner,
             calls: FuturesUnordered::new(),
             aborts: BTreeMap::new(),
+            tabs: BTreeMap::new(),
             permits: Permits::new(),
             charges: VecDeque::new(),
             settling: Vec::new(),
@@ -57,7 +58,8 @@ enum End {
     Fallen,
 }
 
-type Called = Result<Back, Aborted>;
+/// A call that came back, or was dropped.
+type Called = (EffectId, Result<Back, Aborted>);
 
 struct Task {
     inner: Arc<Inner>,
@@ -66,6 +68,8 @@ struct Task {
     owner: Owner,
     calls: FuturesUnordered<BoxFuture<'static, Called>>,
     aborts: BTreeMap<EffectId, AbortHandle>,
+    /// Where calls to models are charged.
+    tabs: BTreeMap<EffectId, Tab>,
     permits: Permits,
     /// What calls that came back cost, in the order the owner was told.
     charges: VecDeque<Charge>,
@@ -201,11 +205,12 @@ impl Task {
         }
     }
 
-    async fn came_back(&mut self, back: Called) {
+    async fn came_back(&mut self, (effect, back): Called) {
+        let tab = self.tabs.remove(&effect);
         match back {
             Ok(Back::Outcome { effect, outcome, audit, charges }) => {
                 self.aborts.remove(&effect);
-                let spends = charges.iter().map(|charge| charge.spend().clone()).collect();
+                let spends = spends_of(&charges);
                 self.charges.extend(charges);
                 self.feed(Input::Outcome { effect, outcome: *outcome, audit, spends }).await;
             }
@@ -213,7 +218,17 @@ impl Task {
                 self.permits.insert(effect.clone(), permit);
                 self.feed(Input::Permitted { effect }).await;
             }
-            Err(Aborted) => {}
+            // By now the call is gone, and with it whatever it had reserved: that is on its tab.
+            Err(Aborted) => {
+                if let Some(tab) = tab {
+                    let outcome = Outcome::Dropped { cost: tab.total() };
+                    let charges = tab.take();
+                    let spends = spends_of(&charges);
+                    // The owner holds back for it what it decided before all that is waiting.
+                    charges.into_iter().for_each(|charge| self.charges.push_front(charge));
+                    self.feed(Input::Outcome { effect, outcome, audit: None, spends }).await;
+                }
+            }
         }
     }
 
@@ -261,6 +276,10 @@ impl Task {
         let (inner, tenant, run) = (self.inner.clone(), self.tenant.clone(), self.run.clone());
         let effect = send.effect.clone();
         let turns = send.what.is_of_an_agent().then(|| inner.turns(&tenant));
+        let tab = Tab::default();
+        if send.what.is_of_a_model() {
+            self.tabs.insert(effect.clone(), tab.clone());
+        }
         let call = async move {
             // The semaphores are never closed, so a permit always comes.
             let _turn = match &turns {
@@ -268,7 +287,7 @@ impl Task {
                 None => None,
             };
             let _slot = inner.calls.acquire().await;
-            effects::send(world_of(&inner), &tenant, &run, send).await
+            effects::send(world_of(&inner), &tenant, &run, send, tab).await
         };
         self.call(effect, call.boxed());
     }
@@ -285,9 +304,13 @@ impl Task {
 
     fn call(&mut self, effect: EffectId, call: BoxFuture<'static, Back>) {
         let (abort, registration) = AbortHandle::new_pair();
-        self.aborts.insert(effect, abort);
-        self.calls.push(Abortable::new(call, registration).boxed());
+        self.aborts.insert(effect.clone(), abort);
+        self.calls.push(async move { (effect, Abortable::new(call, registration).await) }.boxed());
     }
+}
+
+fn spends_of(charges: &[Charge]) -> Vec<Spend> {
+    charges.iter().map(|charge| charge.spend().clone()).collect()
 }
 
 fn world_of(inner: &Inner) -> effects::World<'_> {

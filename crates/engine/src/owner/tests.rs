@@ -1,14 +1,15 @@
 //! What the owner makes of a clock, one input after another. Everything else is the simulation's.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use baton_core::agent::{Seen, Step, Task, Think};
 use baton_core::bundle::Bundle;
 use baton_core::definition;
 use baton_core::fault::Fault;
-use baton_core::run::{Origin, Signal, Started};
-use baton_core::tool::{self, Caller, Facts};
-use baton_ports::journal::{Handle, Kind, ProcessId};
+use baton_core::run::{Origin, Outcome, Signal, Started};
+use baton_core::tool::{self, Caller, Class, Facts};
+use baton_ports::journal::{Append, Handle, Kind, ProcessId};
 use serde_json::{Value, json};
 
 use super::*;

@@ -1,0 +1,137 @@
+//! Effects, once what they come of is durable.
+
+use std::collections::BTreeSet;
+
+use baton_core::run::{Effect, EffectId, Request};
+use baton_core::time::Time;
+use baton_core::tool::{Call, Caller, Class};
+
+use super::{Flight, Input, Output, Owner, Send, What};
+use crate::Options;
+
+impl Owner {
+    /// Calls nobody waits for any more are dropped where they are; gives those that cost something all the same.
+    pub(super) fn forget_unwanted(&mut self, out: &mut Vec<Output>) -> BTreeSet<EffectId> {
+        let run = &self.run;
+        let mut dropped = BTreeSet::new();
+        for (effect, flight) in self.in_flight.extract_if(.., |effect, _| !run.awaits(effect)) {
+            if flight == Flight::Asking {
+                dropped.insert(effect.clone());
+            }
+            out.push(Output::Drop { effect });
+        }
+        dropped
+    }
+
+    pub(super) fn appended(&mut self, out: &mut Vec<Output>) {
+        let Some(done) = self.under_way.take() else { return };
+        out.extend(done.refused.into_iter().map(|(item, refusal)| Output::Refused { item, refusal }));
+        out.extend((!done.noted.is_empty()).then_some(Output::Noted(done.noted)));
+        out.extend(done.announce.into_iter().map(Output::Announce));
+        if done.released {
+            self.gone = true;
+            out.push(Output::Released);
+        }
+    }
+
+    /// Lets out what may go out of durable state, or gives the run back.
+    pub(super) fn let_out(&mut self, now: Time, options: &Options, out: &mut Vec<Output>) {
+        let marked: Vec<(EffectId, Time)> = self
+            .in_flight
+            .iter()
+            .filter_map(|(effect, flight)| match flight {
+                Flight::Marking { deadline } => Some((effect.clone(), *deadline)),
+                Flight::Out | Flight::Asking => None,
+            })
+            .collect();
+        for (effect, deadline) in marked {
+            self.in_flight.insert(effect.clone(), Flight::Out);
+            out.push(Output::Perform { effect, until: deadline });
+        }
+        let fresh: Vec<Output> = self
+            .run
+            .pending(now)
+            .filter(|effect| !self.in_flight.contains_key(id_of(effect)))
+            .filter_map(|effect| self.output_of(effect))
+            .collect();
+        for output in fresh {
+            if let Output::Send(send) | Output::LookUp(send) = &output {
+                let flight = if send.what.is_of_a_model() { Flight::Asking } else { Flight::Out };
+                self.in_flight.insert(send.effect.clone(), flight);
+            }
+            out.push(output);
+        }
+        if self.run.has_more() {
+            self.waiting.push_back(Input::Wake);
+        } else if self.in_flight.is_empty() && self.will_sleep(now, options) {
+            self.gone = true;
+            out.push(Output::Release);
+        } else if let Some(at) = self.run.wake_at(now) {
+            out.push(Output::WakeAt(at));
+        }
+    }
+
+    pub(super) fn output_of(&self, effect: Effect<'_>) -> Option<Output> {
+        Some(match effect {
+            Effect::Send { effect, request, class, timeout, attempt, at, approved } => {
+                let what = self.what(&effect, request, class, attempt, at)?;
+                let approved = approved.map(str::to_owned);
+                Output::Send(Box::new(Send { effect, what, class, limit: timeout, approved }))
+            }
+            Effect::LookUp { effect, request, timeout, at } => {
+                let what = self.what(&effect, request, Class::Verify, 1, at)?;
+                Output::LookUp(Box::new(Send { effect, what, class: Class::Verify, limit: timeout, approved: None }))
+            }
+        })
+    }
+
+    /// Whose account the tool's app uses, where the run's version says.
+    fn entity_source(&self, tool: &str) -> Option<String> {
+        let (app, _) = tool.split_once('.')?;
+        self.run.workflow()?.entity_sources.get(app).cloned()
+    }
+
+    /// What goes out; nothing for a step whose agent is not at work any more, which is dropped at the next decision.
+    pub(super) fn what(
+        &self,
+        effect: &EffectId,
+        request: &Request,
+        class: Class,
+        attempt: u32,
+        at: Time,
+    ) -> Option<What> {
+        let key = effect.key(&self.id);
+        let caller = self.run.started().map(|started| started.caller.clone()).unwrap_or_default();
+        Some(match request {
+            Request::Model(request) => {
+                What::Model { key, request: (**request).clone(), workflow: self.workflow(), caller }
+            }
+            Request::Code { program, .. } => What::Code { key, program: (**program).clone() },
+            Request::Step { endpoint, .. } => {
+                let asked = self.run.agent(&effect.call.node);
+                let asked = asked.map(|(task, seen)| (Box::new(task.clone()), seen.to_vec()));
+                let (endpoint, (task, seen)) = (endpoint.clone(), asked?);
+                What::Step { key, endpoint, task, seen }
+            }
+            Request::Tool { tool, arguments, agent } => What::Tool(Call {
+                tenant: self.tenant.clone(),
+                run: self.id.clone(),
+                workflow: self.workflow(),
+                key,
+                tool: tool.clone(),
+                arguments: (**arguments).clone(),
+                class,
+                agent: agent.clone(),
+                attempt,
+                at,
+                caller: Caller { entity_id_source: self.entity_source(tool), ..caller },
+            }),
+        })
+    }
+}
+
+fn id_of<'a>(effect: &'a Effect<'_>) -> &'a EffectId {
+    match effect {
+        Effect::Send { effect, .. } | Effect::LookUp { effect, .. } => effect,
+    }
+}
