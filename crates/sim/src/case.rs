@@ -90,6 +90,12 @@ pub enum Block {
     RateLimit,
     Circuit,
     Approval,
+    /// It is not let out any more, and will not be.
+    Stopped,
+}
+
+impl Block {
+    pub const ALL: [Self; 4] = [Self::RateLimit, Self::Circuit, Self::Approval, Self::Stopped];
 }
 
 /// A fault and the moment it waits for: the `nth` time that anything stands there.
@@ -250,7 +256,7 @@ fn fault(rng: &mut Rng, kills_only: bool) -> Fault {
         Fate::Late,
         Fate::Garbled,
     ];
-    let block = *rng.pick(&[Block::RateLimit, Block::Circuit, Block::Approval]);
+    let block = *rng.pick(&Block::ALL);
     rng.clone().weighted(&[
         (4, kill),
         (2, midway),

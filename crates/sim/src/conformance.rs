@@ -4,9 +4,11 @@
 //! hold, so call the suites from tests.
 
 mod appends;
+mod audit;
 mod budget;
 mod circuits;
 mod decisions;
+mod desk;
 mod embedder;
 mod inbox;
 pub mod index;
@@ -17,9 +19,11 @@ mod records;
 mod registry;
 pub mod world;
 
+use baton_ports::audit::Audit;
 use baton_ports::budget::Budget;
 use baton_ports::circuits::Circuits;
 use baton_ports::decisions::Decisions;
+use baton_ports::desk::Desk;
 use baton_ports::embed::Embedder;
 use baton_ports::index::Index;
 use baton_ports::journal::Journal;
@@ -36,7 +40,7 @@ macro_rules! check {
 }
 
 /// The journal, with what its appends make readable.
-pub async fn journal<S: Journal + Read>(make: impl AsyncFn() -> S) {
+pub async fn journal<S: Journal + Read + Audit>(make: impl AsyncFn() -> S) {
     check!(make;
         inbox::what_is_acknowledged_is_there,
         inbox::a_second_submission_under_one_id_is_dropped_for_ever,
@@ -89,8 +93,22 @@ pub async fn journal<S: Journal + Read>(make: impl AsyncFn() -> S) {
         lists::pages_follow_their_cursor,
         lists::counts_are_by_state,
         lists::desk_items_are_open_until_they_are_closed,
-        lists::audit_rows_are_kept_in_order,
         lists::nothing_crosses_tenants,
+    );
+}
+
+/// The audit trail, written with appends.
+pub async fn audit<S: Journal + Audit>(make: impl AsyncFn() -> S) {
+    check!(make;
+        audit::rows_are_kept_in_order,
+        audit::rows_are_found_by_whatever_is_asked,
+        audit::pages_follow_their_cursor_both_ways,
+        audit::a_call_stands_as_the_newest_row_about_it_says,
+        audit::a_chain_is_followed_from_its_first_row_to_its_end,
+        audit::chains_of_tenants_are_apart,
+        audit::an_erased_persons_rows_are_empty_and_the_chain_holds,
+        audit::whoever_is_in_no_row_is_erased_from_none,
+        audit::uses_are_summed_up_by_whatever_is_asked,
     );
 }
 
@@ -103,6 +121,7 @@ pub async fn budget<S: Budget + Journal + Read>(make: impl AsyncFn() -> S) {
         budget::many_who_take_at_once_get_the_line_once,
         budget::what_is_settled_moves_from_held_to_spent_in_every_line,
         budget::a_settlement_told_twice_is_written_once,
+        budget::a_holder_that_held_nothing_for_long_still_settles_once,
         budget::what_is_given_back_may_be_taken_again,
         budget::who_closes_gives_everything_back,
         budget::what_was_spent_after_closing_counts_all_the_same,
@@ -163,6 +182,10 @@ pub async fn keys<S: Keys>(make: impl AsyncFn() -> S) {
         keys::a_key_is_found_by_its_hash_and_by_nothing_else,
         keys::only_the_first_key_of_all_is_the_first,
         keys::a_hash_is_of_one_key_only,
+        keys::keys_are_listed_newest_first_page_by_page_and_are_their_tenants_own,
+        keys::a_revoked_key_is_revoked_once_and_only_by_its_tenant,
+        keys::a_rotated_key_overlaps_with_its_successor_and_then_ends,
+        keys::what_cannot_be_rotated_gets_no_successor,
     );
 }
 
@@ -235,5 +258,13 @@ pub async fn embedder<E: Embedder>(make: impl AsyncFn() -> E) {
         embedder::the_same_text_has_the_same_vector_alone_and_among_others,
         embedder::a_text_lies_nearer_to_its_like,
         embedder::hostile_text_has_a_vector_too,
+    );
+}
+
+/// The desk, for items of no run.
+pub async fn desk<S: Desk + Read>(make: impl AsyncFn() -> S) {
+    check!(make;
+        desk::an_item_that_is_open_is_not_opened_again,
+        desk::an_item_is_closed_by_its_own_tenant_and_may_be_opened_anew,
     );
 }

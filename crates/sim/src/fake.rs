@@ -10,21 +10,23 @@ mod reads;
 mod shelf;
 mod stacks;
 mod till;
+mod trail;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use baton_core::audit::{Entry, Tip};
 use baton_core::bundle::Hash;
 use baton_core::id::{RunId, TenantId};
 use baton_core::run::State;
 use baton_core::time::Time;
-use baton_core::tool::AuditRow;
+use baton_ports::audit::{Audit, Filter, Usage, UsageFilter};
 use baton_ports::budget::{Budget, CostFilter, CostRow, Grown, Holder, ROWS_MAX, Settlement, Standing, Want};
 use baton_ports::journal::{
     AggregateId, Append, Claimed, DeskItem, Error, Handle, InboxItem, Journal, Lease, Ownership, ProcessId, Submit,
     Submitted,
 };
-use baton_ports::read::{AuditFilter, Read, RunFilter, RunHead};
+use baton_ports::read::{Read, RunFilter, RunHead};
 use baton_ports::records::{self, Op, Record, Records};
 use baton_ports::registry::{Registry, Version};
 
@@ -34,8 +36,9 @@ pub use index::Index;
 pub use shelf::Shelf;
 pub use stacks::Stacks;
 pub use till::Till;
+pub use trail::Trail;
 
-/// All five ports over one memory. Clones share it.
+/// The ports over one memory. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Store {
     inner: Arc<Mutex<Inner>>,
@@ -126,12 +129,31 @@ impl Read for Store {
         Ok(self.with(|inner| inner.books.open_desk(tenant, run)))
     }
 
-    async fn audit(&self, tenant: &TenantId, filter: AuditFilter) -> Result<Vec<AuditRow>, Error> {
-        Ok(self.with(|inner| inner.books.audit_rows(tenant, &filter)))
-    }
-
     async fn counts(&self) -> Result<Vec<(State, u64)>, Error> {
         Ok(self.with(|inner| inner.books.counts()))
+    }
+}
+
+#[async_trait]
+impl Audit for Store {
+    async fn trail(&self, tenant: &TenantId, filter: Filter) -> Result<Vec<Entry>, Error> {
+        Ok(self.with(|inner| inner.books.trail.entries(tenant, &filter)))
+    }
+
+    async fn latest(&self, tenant: &TenantId, filter: Filter) -> Result<Vec<Entry>, Error> {
+        Ok(self.with(|inner| inner.books.trail.latest(tenant, &filter)))
+    }
+
+    async fn tip(&self, tenant: &TenantId) -> Result<Tip, Error> {
+        Ok(self.with(|inner| inner.books.trail.tip(tenant)))
+    }
+
+    async fn usage(&self, filter: UsageFilter) -> Result<Vec<Usage>, Error> {
+        Ok(self.with(|inner| inner.books.trail.usage(&filter)))
+    }
+
+    async fn erase(&self, tenant: &TenantId, person: &str, by: &str, at: Time) -> Result<u64, Error> {
+        Ok(self.with(|inner| inner.books.trail.erase(tenant, person, by, at)))
     }
 }
 

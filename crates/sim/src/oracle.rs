@@ -122,6 +122,7 @@ impl Witness {
         if chronicle.owner == Some(append.ownership) {
             chronicle.proposed = std::mem::take(&mut chronicle.heard);
             chronicle.proposed_late = std::mem::take(&mut chronicle.heard_late);
+            chronicle.proposed_dropped = std::mem::take(&mut chronicle.dropped);
         }
     }
 
@@ -182,6 +183,14 @@ impl Witness {
         let chronicle = self.of(run);
         if chronicle.owner == Some(ownership) && chronicle.calls.wants_late(effect) {
             chronicle.heard_late.insert(effect.clone());
+        }
+    }
+
+    /// An owner dropped a model call that had been answered.
+    pub fn paid_for_nothing(&mut self, run: &RunId, ownership: Ownership, effect: &EffectId) {
+        let chronicle = self.of(run);
+        if chronicle.owner == Some(ownership) {
+            chronicle.dropped.insert(effect.clone());
         }
     }
 

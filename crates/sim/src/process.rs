@@ -84,6 +84,8 @@ pub struct Out {
     pub ticket: u64,
     /// The service has acted, or has read what it was asked for.
     pub acted: bool,
+    /// It is a model that is asked.
+    pub asks_model: bool,
 }
 
 impl Process {

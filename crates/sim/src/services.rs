@@ -84,6 +84,8 @@ pub struct Services {
     acted: BTreeMap<String, Value>,
 }
 
+/// What every answer of a model costs.
+pub const MODEL_COST: Usd = Usd::from_nanos(1_000);
 /// How long after its sender has given up a late answer comes.
 const LATE_BY: Duration = Duration::from_secs(6);
 
@@ -161,7 +163,9 @@ fn answer_of_tool(
     quick: Duration,
     limit: Duration,
 ) -> Answer {
-    if let Some(known) = known.filter(|_| fate != Fate::AnswerLost) {
+    // What is lost on its way, or meets a busy service, comes to nobody who would look for the key.
+    let is_looked_for = !matches!(fate, Fate::AnswerLost | Fate::RequestLost | Fate::Refused);
+    if let Some(known) = known.filter(|_| is_looked_for) {
         return Answer { outcome: done(known), after: quick, late: None };
     }
     let answer = |outcome, after| Answer { outcome, after, late: None };
@@ -187,7 +191,7 @@ fn answer_of_model(request: &model::Request, fate: Fate, quick: Duration, limit:
     });
     let reply = |content: String| {
         let usage = Usage { input_tokens: 10, output_tokens: 5, cached_tokens: 0, ..Usage::default() };
-        let cost = Usd::from_nanos(1_000);
+        let cost = MODEL_COST;
         let (model, provider) = ("sim".to_owned(), "sim".to_owned());
         Reply {
             content,
@@ -279,7 +283,7 @@ pub fn told(outcome: &Outcome) -> Option<Told> {
         | Outcome::Step(Err(_)) => Some(Told::NotDone),
         Outcome::Tool(tool::Outcome::Unknown { .. }) => Some(Told::Unknown),
         Outcome::NotFound => Some(Told::NotFound),
-        Outcome::Blocked(_) | Outcome::NotSent => None,
+        Outcome::Stopped { .. } | Outcome::Dropped { .. } | Outcome::Blocked { .. } | Outcome::NotSent => None,
     }
 }
 
@@ -301,6 +305,26 @@ pub fn spend(tenant: &TenantId, outcome: &Outcome, at: Time) -> Vec<Spend> {
     }]
 }
 
+/// What a model's answer cost that nobody took.
+pub fn spend_on_nothing(tenant: &TenantId, cost: Usd, at: Time) -> Vec<Spend> {
+    if cost == Usd::ZERO {
+        return Vec::new();
+    }
+    vec![Spend {
+        tenant: tenant.clone(),
+        key_id: None,
+        account: Account { model: "sim".to_owned(), ..Account::default() },
+        at,
+        holder: Some(Holder(1)),
+        calls: 1,
+        answered: 0,
+        estimated: 1,
+        cost,
+        usage: Usage::default(),
+        latency_ms: 0,
+    }]
+}
+
 /// The row the audit keeps of one attempt.
 pub fn audit_row(call: &Call, outcome: &Outcome, at: Time) -> AuditRow {
     let status = match told(outcome) {
@@ -310,7 +334,9 @@ pub fn audit_row(call: &Call, outcome: &Outcome, at: Time) -> AuditRow {
     AuditRow {
         at,
         company_id: call.tenant.clone(),
-        run: call.run.clone(),
+        run: Some(call.run.clone()),
+        call: None,
+        changes: false,
         user_id: None,
         agent_name: call.agent.clone(),
         conversation_id: None,
@@ -318,6 +344,10 @@ pub fn audit_row(call: &Call, outcome: &Outcome, at: Time) -> AuditRow {
         action: call.tool.clone(),
         details: json!({ "key": call.key, "attempt": call.attempt }),
         status,
+        sent: true,
+        error_code: None,
+        cost: Usd::ZERO,
         duration_ms: 1,
+        erases: Vec::new(),
     }
 }

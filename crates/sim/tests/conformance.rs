@@ -27,3 +27,8 @@ async fn the_registry_in_memory() {
 async fn the_index_in_memory() {
     conformance::index(async || Index::new()).await;
 }
+
+#[tokio::test]
+async fn the_audit_trail_in_memory() {
+    conformance::audit(async || Store::new()).await;
+}

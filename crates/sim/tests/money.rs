@@ -333,20 +333,15 @@ async fn an_attempt_that_failed_for_a_price_counts_in_the_run_and_among_the_cost
 }
 
 #[tokio::test]
-async fn a_call_that_nobody_waits_for_any_more_is_settled_by_the_process() {
+async fn a_call_that_nobody_waits_for_any_more_is_paid_by_its_run() {
     let stage = Stage::new([Does::StaysOut]).await;
     stage.start("one", json!(null)).await;
     stage.until_asked().await;
     let cancel = Incoming::Cancel { by: "ana".into(), compensate: false };
     stage.engine.submit(&tenant(), &"one".into(), "cancel", &cancel).await.expect("is accepted");
     stage.until("one", State::Cancelled).await;
-    within(async {
-        while stage.returned() == 0 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-    assert_eq!((stage.returned(), stage.costs().await.calls), (1, 0));
+    assert_eq!(stage.cost_of("one").await, PRICE, "it was asked");
+    assert_eq!((stage.costs().await.calls, stage.returned()), (1, 0), "in the append that ends it");
 }
 
 #[tokio::test]
@@ -395,7 +390,7 @@ async fn a_call_that_a_budget_holds_up_is_on_the_desk_and_goes_on_when_a_person_
     stage.until("one", State::Waiting).await;
     assert_eq!(stage.desk().await, [DeskKind::OverBudget]);
     let effect = baton_core::run::EffectId::parse("who#0.0").expect("a call");
-    let approve = Incoming::Approve { effect, by: "ana".into(), approved: true };
+    let approve = Incoming::Approve { effect, by: "ana".into(), approved: true, note: String::new() };
     stage.engine.submit(&tenant(), &"one".into(), "approve", &approve).await.expect("is accepted");
     stage.until("one", State::Completed).await;
     assert!(stage.desk().await.is_empty());

@@ -6,7 +6,7 @@ use baton_core::agent::{Agent, Kind};
 use baton_core::id::TenantId;
 use baton_core::time::Time;
 use baton_engine::Roster;
-use baton_engine::roster::{Outcome, Tiers};
+use baton_engine::roster::{AGENTS_MAX, Outcome, Tiers};
 use baton_sim::fake::Store;
 
 const NOW: Time = Time::from_ms(1_700_000_000_000);
@@ -63,4 +63,20 @@ async fn agents_are_registered_replaced_and_removed() {
     assert!(!roster.remove(&tenant(), "greeter", NOW).await.unwrap());
     let nameless = roster.register(&tenant(), &Agent::new("", Kind::Simple), NOW).await.unwrap_err();
     assert!(nameless.to_string().contains("1 to 100 characters"), "{nameless}");
+}
+
+#[tokio::test]
+async fn one_agent_more_than_may_be_is_refused_by_name_and_all_others_are_read() {
+    let roster = roster();
+    for number in 0..AGENTS_MAX {
+        let agent = Agent::new(format!("agent_{number}"), Kind::Simple);
+        roster.register(&tenant(), &agent, NOW).await.unwrap();
+    }
+    assert_eq!(roster.registered(&tenant()).await.unwrap().len(), AGENTS_MAX);
+    let more = Agent::new("one_more", Kind::Simple);
+    let refused = roster.register(&tenant(), &more, NOW).await.unwrap_err().to_string();
+    assert!(refused.contains("`one_more`") && refused.contains("1000 agents"), "{refused}");
+    roster.register(&tenant(), &Agent::new("agent_7", Kind::Simple), NOW).await.expect("it replaces one");
+    assert!(roster.remove(&tenant(), "agent_7", NOW).await.unwrap());
+    roster.register(&tenant(), &more, NOW).await.expect("there is room again");
 }

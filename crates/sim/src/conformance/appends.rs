@@ -1,10 +1,11 @@
 use std::sync::Arc;
 
 use baton_core::run::State;
+use baton_ports::audit::{Audit, Filter};
 use baton_ports::journal::{
     Append, BLOB_BYTES_MIN, Create, ENTRY_BYTES_MAX, Error, Journal, Kind, Ownership, Snapshot, Submit,
 };
-use baton_ports::read::{AuditFilter, Read};
+use baton_ports::read::Read;
 use futures::future::join_all;
 
 use super::world::{FOLD, at, audit, bytes, claimed, entry, head, ids, join, message, owned, parked, start, tenant};
@@ -26,12 +27,16 @@ fn loud(run: &str, ownership: Ownership, expected_seq: u64, to: &str) -> Append 
     }
 }
 
+/// Rows of the audit trail.
+async fn rows(store: &impl Audit) -> usize {
+    store.trail(&tenant(), Filter::default()).await.expect("reads").len()
+}
+
 /// Nothing of a refused [`loud`] append can be seen.
-async fn is_silent(store: &(impl Journal + Read), run: &str, to: Ownership) {
+async fn is_silent(store: &(impl Journal + Read + Audit), run: &str, to: Ownership) {
     let shown = store.run(&tenant(), &run.into()).await.expect("reads").expect("is there");
     assert_eq!(shown.state, State::Pending);
-    let rows = store.audit(&tenant(), AuditFilter::default()).await.expect("reads");
-    assert_eq!(rows, []);
+    assert_eq!(rows(store).await, 0);
     assert_eq!(ids(&store.inbox(to.handle, 0).await.expect("reads")), ["start"]);
 }
 
@@ -70,7 +75,7 @@ pub async fn large_entries_are_read_back_as_they_were(store: &(impl Journal + Re
     assert!(matches!(refused, Err(Error::TooLarge { limit: ENTRY_BYTES_MAX, .. })), "{refused:?}");
 }
 
-pub async fn a_wrong_sequence_writes_nothing(store: &(impl Journal + Read)) {
+pub async fn a_wrong_sequence_writes_nothing(store: &(impl Journal + Read + Audit)) {
     let process = join(store).await;
     let (ownership, other) = (owned(store, "run", process).await, owned(store, "other", process).await);
     store.append(entry("run", ownership, 0)).await.expect("appends");
@@ -87,7 +92,7 @@ pub async fn a_wrong_sequence_writes_nothing(store: &(impl Journal + Read)) {
     assert_eq!((claimed.snapshot, ids(&claimed.inbox)), (None, vec!["start"]));
 }
 
-pub async fn a_stale_owner_writes_nothing_and_is_told_so_first(store: &(impl Journal + Read)) {
+pub async fn a_stale_owner_writes_nothing_and_is_told_so_first(store: &(impl Journal + Read + Audit)) {
     let process = join(store).await;
     let (stale, other) = (owned(store, "run", process).await, owned(store, "other", process).await);
     let fresh = claimed(store, "run", process, at(0)).await.ownership;
@@ -101,7 +106,7 @@ pub async fn a_stale_owner_writes_nothing_and_is_told_so_first(store: &(impl Jou
     store.append(entry("run", fresh, 0)).await.expect("the new owner appends");
 }
 
-pub async fn an_append_tried_twice_is_recorded_once(store: &(impl Journal + Read)) {
+pub async fn an_append_tried_twice_is_recorded_once(store: &(impl Journal + Read + Audit)) {
     let process = join(store).await;
     let ownership = owned(store, "run", process).await;
     let append = Append { audit: vec![audit("run", "calculator")], ..entry("run", ownership, 0) };
@@ -109,7 +114,7 @@ pub async fn an_append_tried_twice_is_recorded_once(store: &(impl Journal + Read
     let refused = store.append(append).await;
     assert!(matches!(refused, Err(Error::WrongSequence { expected: 0, found: 1, .. })), "{refused:?}");
     assert_eq!(journal_of(store, "run").await.len(), 1);
-    assert_eq!(store.audit(&tenant(), AuditFilter::default()).await.expect("reads").len(), 1);
+    assert_eq!(rows(store).await, 1);
 }
 
 pub async fn each_of_many_appends_is_refused_alone(store: &(impl Journal + Read)) {
@@ -180,7 +185,7 @@ pub async fn a_child_may_be_told_more_in_the_append_that_creates_it(store: &(imp
     assert_eq!(ids(&claimed.inbox), ["start", "parent/cancel"]);
 }
 
-pub async fn an_append_with_an_undeliverable_message_writes_nothing(store: &(impl Journal + Read)) {
+pub async fn an_append_with_an_undeliverable_message_writes_nothing(store: &(impl Journal + Read + Audit)) {
     let process = join(store).await;
     let (ownership, other) = (owned(store, "run", process).await, owned(store, "other", process).await);
     let mut append = loud("run", ownership, 0, "other");

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use baton_core::money::{Usd, Window};
 use baton_core::time::Time;
 use baton_ports::budget::{
@@ -119,6 +121,16 @@ pub async fn a_settlement_told_twice_is_written_once(store: &impl Budget) {
         settle(store, number, vec![spend(holder, 0.5)], vec![(hour(), usd(0.25))]).await;
     }
     assert_eq!(hourly(store).await, (1.0, 0.5));
+    assert_eq!(costs(store, &[]).await[0].calls, 2);
+}
+
+pub async fn a_holder_that_held_nothing_for_long_still_settles_once(store: &impl Budget) {
+    let holder = open(store).await;
+    let years_later = at(0) + Duration::from_secs(2 * 365 * 24 * 3_600);
+    store.open(years_later).await.expect("opens");
+    for number in [1, 1, 2] {
+        settle(store, number, vec![spend(holder, 0.5)], Vec::new()).await;
+    }
     assert_eq!(costs(store, &[]).await[0].calls, 2);
 }
 

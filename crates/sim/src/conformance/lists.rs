@@ -1,8 +1,9 @@
+use baton_core::audit::Tip;
 use baton_core::money::Usd;
 use baton_core::run::State;
-use baton_core::tool::AuditStatus;
+use baton_ports::audit::{Audit, Filter};
 use baton_ports::journal::{Append, Create, DeskItem, DeskKind, Head, Journal, Kind, Projection, Submit};
-use baton_ports::read::{AuditFilter, Read, RunFilter};
+use baton_ports::read::{Read, RunFilter};
 use serde_json::json;
 
 use super::world::{at, audit, entry, head, join, other_tenant, owned, start, tenant};
@@ -112,29 +113,7 @@ pub async fn desk_items_are_open_until_they_are_closed(store: &(impl Journal + R
     }
 }
 
-pub async fn audit_rows_are_kept_in_order(store: &(impl Journal + Read)) {
-    let process = join(store).await;
-    let (one, two) = (owned(store, "one", process).await, owned(store, "two", process).await);
-    let failed = baton_core::tool::AuditRow { status: AuditStatus::Error, ..audit("one", "send_email") };
-    let rows = [audit("one", "calculator"), failed, audit("two", "calculator")];
-    let first = Append { audit: rows[..2].to_vec(), ..entry("one", one, 0) };
-    store.append(first).await.expect("appends");
-    store.append(Append { audit: rows[2..].to_vec(), ..entry("two", two, 0) }).await.expect("appends");
-
-    let read = async |filter: AuditFilter| store.audit(&tenant(), filter).await.expect("reads");
-    let (all, of) =
-        (AuditFilter::default(), |run: &str| AuditFilter { run: Some(run.into()), ..AuditFilter::default() });
-    assert_eq!(read(all.clone()).await, rows);
-    assert_eq!(read(of("one")).await, rows[..2]);
-    assert_eq!(
-        read(AuditFilter { action: Some("calculator".into()), ..all.clone() }).await,
-        [rows[0].clone(), rows[2].clone()]
-    );
-    assert_eq!(read(AuditFilter { action: Some("calculator".into()), ..of("two") }).await, rows[2..]);
-    assert_eq!(read(AuditFilter { limit: 1, ..all }).await, rows[..1]);
-}
-
-pub async fn nothing_crosses_tenants(store: &(impl Journal + Read)) {
+pub async fn nothing_crosses_tenants(store: &(impl Journal + Read + Audit)) {
     let process = join(store).await;
     let ownership = owned(store, "run", process).await;
     let append = Append {
@@ -148,7 +127,8 @@ pub async fn nothing_crosses_tenants(store: &(impl Journal + Read)) {
     assert_eq!(store.runs(&other, RunFilter::default()).await.expect("reads"), []);
     assert_eq!(store.entries(&other, &run, 0, 10).await.expect("reads").len(), 0);
     assert_eq!(store.desk(&other, None).await.expect("reads"), []);
-    assert_eq!(store.audit(&other, AuditFilter::default()).await.expect("reads"), []);
+    assert_eq!(store.trail(&other, Filter::default()).await.expect("reads"), []);
+    assert_eq!(store.tip(&other).await.expect("reads"), Tip::NONE);
     let before = RunFilter { before: Some(run), ..RunFilter::default() };
     assert_eq!(store.runs(&other, before).await.expect("reads"), []);
 }

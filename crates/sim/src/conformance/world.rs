@@ -79,7 +79,9 @@ pub fn audit(run: &str, action: &str) -> AuditRow {
     AuditRow {
         at: at(3),
         company_id: tenant(),
-        run: run.into(),
+        run: Some(run.into()),
+        call: Some(format!("{run}/{action}/0")),
+        changes: false,
         user_id: Some("user-1".into()),
         agent_name: None,
         conversation_id: Some("conversation-1".into()),
@@ -87,7 +89,11 @@ pub fn audit(run: &str, action: &str) -> AuditRow {
         action: action.into(),
         details: json!({ "arguments": { "a": 1 } }),
         status: AuditStatus::Success,
+        sent: true,
+        error_code: None,
+        cost: Usd::ZERO,
         duration_ms: 12,
+        erases: Vec::new(),
     }
 }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use baton_core::id::{DERIVED_ID_BYTES_MAX, TenantId};
 use baton_core::mutant::{Mutant, planted};
 use baton_core::time::Time;
-use baton_core::tool::AuditRow;
 use baton_ports::budget::{Grown, Holder, Want};
 use baton_ports::journal::{
     AggregateId, Append, Claimed, Create, DeskItem, ENTRY_BYTES_MAX, Error, Handle, Head, INBOX_BYTES_MAX,
@@ -14,6 +13,7 @@ use baton_ports::journal::{
 };
 
 use super::till::Till;
+use super::trail::Trail;
 
 /// The longest command id, in bytes.
 const COMMAND_ID_BYTES_MAX: usize = 2 * DERIVED_ID_BYTES_MAX;
@@ -25,7 +25,7 @@ pub struct Books {
     joined: i64,
     names: BTreeMap<AggregateId, usize>,
     pub(super) aggregates: Vec<Aggregate>,
-    pub(super) audit: Vec<AuditRow>,
+    pub(super) trail: Trail,
     pub(super) desk: BTreeMap<String, Filed>,
     pub(super) till: Till,
     opened: u64,
@@ -230,7 +230,7 @@ impl Books {
         for projection in append.projections {
             self.project(projection);
         }
-        self.audit.extend(append.audit);
+        append.audit.into_iter().for_each(|row| self.trail.add(row));
         for spend in append.spends {
             let told = self.till.write_down(spend);
             self.file(told);

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use baton_core::id::{RunId, TenantId};
 use baton_core::money::Usd;
 use baton_core::run::State;
-use baton_core::tool::AuditRow;
 use baton_ports::budget::{CostFilter, CostRow};
 use baton_ports::journal::{DeskItem, Kind};
-use baton_ports::read::{AuditFilter, PAGE_DEFAULT, PAGE_MAX, RunFilter, RunHead};
+use baton_ports::read::{PAGE_DEFAULT, PAGE_MAX, RunFilter, RunHead};
 
 use super::books::{Aggregate, Books};
 
@@ -45,13 +44,6 @@ impl Books {
         open.into_iter().map(|filed| filed.item.clone()).collect()
     }
 
-    pub fn audit_rows(&self, tenant: &TenantId, filter: &AuditFilter) -> Vec<AuditRow> {
-        let rows = self.audit.iter().filter(|row| row.company_id == *tenant);
-        let rows = rows.filter(|row| filter.run.as_ref().is_none_or(|run| *run == row.run));
-        let rows = rows.filter(|row| filter.action.as_ref().is_none_or(|action| *action == row.action));
-        rows.take(page(filter.limit)).cloned().collect()
-    }
-
     pub fn costs(&self, filter: &CostFilter) -> Vec<CostRow> {
         self.till.costs(filter)
     }
@@ -65,7 +57,7 @@ impl Books {
     }
 }
 
-fn page(limit: usize) -> usize {
+pub(super) fn page(limit: usize) -> usize {
     if limit == 0 { PAGE_DEFAULT } else { limit.min(PAGE_MAX) }
 }
 

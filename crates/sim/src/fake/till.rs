@@ -63,11 +63,11 @@ impl Till {
 
     pub fn settle(&mut self, settlement: Settlement) -> Vec<DeskItem> {
         let Settlement { holder, number, spends, back } = settlement;
-        match self.holders.get_mut(&holder) {
-            Some(settled) if *settled >= number => return Vec::new(),
-            Some(settled) => *settled = number,
-            None => {}
+        let settled = self.holders.entry(holder).or_default();
+        if *settled >= number {
+            return Vec::new();
         }
+        *settled = number;
         let told = spends.into_iter().flat_map(|spend| self.write_down(spend)).collect();
         for (line, amount) in back {
             self.release(&line, holder, amount);

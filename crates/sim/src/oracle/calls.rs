@@ -34,6 +34,8 @@ struct Known {
     /// Attempts that were recorded as not done, and are followed by another.
     repeated: u32,
     is_open: bool,
+    /// A process took the run over while it could be out under its key.
+    was_left: bool,
     markers: BTreeMap<u32, Marker>,
 }
 
@@ -64,6 +66,7 @@ impl Calls {
                     generation: scheduled.effect.generation,
                     repeated: 0,
                     is_open: true,
+                    was_left: false,
                     markers: BTreeMap::new(),
                 };
                 let effect = &scheduled.effect;
@@ -97,6 +100,10 @@ impl Calls {
                 }
                 Ok(())
             }
+            Event::TakenOver { .. } => {
+                self.known.values_mut().filter(|known| known.is_open).for_each(|known| known.was_left = true);
+                Ok(())
+            }
             Event::Doubted { effect, next, .. } => self.doubted(run, effect, next),
             Event::Resolved { effect, resolution, .. } => self.resolved(run, effect, resolution),
             Event::Abandoned { call } => self.abandoned(run, call, services),
@@ -124,6 +131,7 @@ impl Calls {
             return Ok(());
         }
         known.generation += 1;
+        known.was_left = false;
         known.repeated += 1;
         // What a look-up found undone may be sent once more whatever may be repeated else.
         let least = if known.class == Class::Verify { 2 } else { 1 };
@@ -158,6 +166,7 @@ impl Calls {
             }
             Resolution::Repeat => {
                 known.generation += 1;
+                known.was_left = false;
                 self.given_up.insert(effect.clone());
             }
         }
@@ -216,11 +225,37 @@ impl Calls {
         if !is_as_scheduled || before.iter().any(|asked| asked.arguments != arguments) {
             return broken("arguments", format!("`{key}` goes out with other arguments than were scheduled"));
         }
-        match before.last() {
-            Some(last) if last.epoch == ownership.epoch && last.told != Some(Told::Unknown) => {
-                broken("sent again", format!("`{key}` goes out again, and the last answer was {:?}", last.told))
+        let is_in_doubt = known.was_left || before.iter().any(|asked| matches!(asked.told, None | Some(Told::Unknown)));
+        let may = |last: &Asked| match last.told {
+            Some(Told::Unknown) => true,
+            Some(Told::NotDone) => is_in_doubt && known.class == Class::Keyed,
+            Some(Told::Done | Told::NotFound) | None => false,
+        };
+        if let Some(last) = before.last().filter(|last| last.epoch == ownership.epoch && !may(last)) {
+            return broken("sent again", format!("`{key}` goes out again, and the last answer was {:?}", last.told));
+        }
+        self.leaves_none_behind(known, run, effect, services)
+    }
+
+    /// A call that acts does not go out under another key while one under an earlier may have acted.
+    fn leaves_none_behind(
+        &self,
+        known: &Known,
+        run: &RunId,
+        effect: &EffectId,
+        services: &Services,
+    ) -> Result<(), Violation> {
+        let is_older = |asked: &&Asked| {
+            let of = &asked.effect;
+            asked.run == *run && of.call == effect.call && of.generation < effect.generation
+        };
+        // What a process that stood still sends comes to nobody, whatever its successor was told.
+        let mut older = services.ledger.iter().filter(is_older).filter(|asked| asked.was_owner);
+        match older.find(|asked| known.class.acts() && !self.is_cleared(known.class, asked, services)) {
+            Some(asked) => {
+                broken("in doubt", format!("{effect} of `{run}` goes out while {} is unknown", asked.effect))
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 

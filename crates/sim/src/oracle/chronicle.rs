@@ -38,6 +38,9 @@ pub struct Chronicle {
     /// bring.
     pub heard_late: BTreeSet<EffectId>,
     pub proposed_late: BTreeSet<EffectId>,
+    /// Model calls that an owner dropped after they were answered: the next append says what they cost.
+    pub dropped: BTreeSet<EffectId>,
+    pub proposed_dropped: BTreeSet<EffectId>,
     /// The version it started on.
     pub workflow: Option<Arc<Workflow>>,
     signals: BTreeMap<Address, String>,
@@ -58,6 +61,8 @@ impl Chronicle {
             proposed: BTreeSet::new(),
             heard_late: BTreeSet::new(),
             proposed_late: BTreeSet::new(),
+            dropped: BTreeSet::new(),
+            proposed_dropped: BTreeSet::new(),
             workflow: None,
             signals: BTreeMap::new(),
         }
@@ -69,6 +74,8 @@ impl Chronicle {
         self.proposed.clear();
         self.heard_late.clear();
         self.proposed_late.clear();
+        self.dropped.clear();
+        self.proposed_dropped.clear();
         self.inbox.forget();
     }
 
@@ -102,6 +109,14 @@ impl Chronicle {
             );
         }
         self.proposed_late.clear();
+        let is_paid = |effect: &&EffectId| {
+            let is_it = |event: &Event| matches!(event, Event::HoldLost { effect: of, .. } if of == *effect);
+            entry.events.iter().any(is_it)
+        };
+        if let Some(unpaid) = self.proposed_dropped.iter().find(|effect| !is_paid(effect)) {
+            return broken("money", format!("{unpaid} of `{}` was dropped, and its answer is not paid for", self.run));
+        }
+        self.proposed_dropped.clear();
         self.entries.push(entry);
         if append.release {
             self.owner = None;
@@ -137,8 +152,14 @@ impl Chronicle {
         }
     }
 
-    /// Every performed attempt that is recorded is in the audit, in the same append.
+    /// Every performed attempt that is recorded is in the audit, in the same append; so is every word of a person's.
     fn audited(&mut self, append: &Append, event: &Event) -> Result<(), Violation> {
+        if let Event::Answered { by, .. } | Event::Approved { by, .. } | Event::Unblocked { by, .. } = event {
+            let is_there = append.audit.iter().any(|row| row.user_id.as_ref() == Some(by) && !row.sent);
+            if !is_there {
+                return broken("audit", format!("`{by}` decided in `{}` and left no row", self.run));
+            }
+        }
         let effect = match event {
             Event::Done(done) | Event::ArrivedLate(done) => &done.effect,
             Event::NotDone { effect, .. } | Event::Doubted { effect, .. } | Event::NotUndone { effect, .. } => effect,

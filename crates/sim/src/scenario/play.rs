@@ -136,6 +136,7 @@ impl Played {
                 DeskKind::Budget => "a budget is used up",
                 DeskKind::OverBudget => "is there money",
                 DeskKind::NeedsKey => "a key",
+                DeskKind::Connection => "a connection",
             };
             format!("{}: {kind}", about(item))
         });

@@ -84,7 +84,11 @@ fn detail(event: &Event, body: &Value) -> Option<String> {
         Event::Resolved { by, .. } => Some(format!("{by} says {}", word(body.get("resolution"))?)),
         Event::Answered { by, .. } => Some(format!("{by} says {}", word(body.get("decision"))?)),
         Event::Blocked { .. } => word(body.get("by")),
-        Event::Unblocked { by, .. } | Event::Paused { by } | Event::Resumed { by } => Some(by.clone()),
+        Event::Unblocked { by, .. }
+        | Event::Approved { by, .. }
+        | Event::UndoneByHand { by, .. }
+        | Event::Paused { by }
+        | Event::Resumed { by } => Some(by.clone()),
         Event::BranchesCut { nodes, undo, .. } => {
             let nodes: Vec<&str> = nodes.iter().map(|node| node.as_str()).collect();
             Some(format!("{}{}", nodes.join(", "), if *undo { ", to be undone" } else { "" }))

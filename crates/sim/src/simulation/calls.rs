@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use baton_core::fault::Fault;
 use baton_core::id::RunId;
+use baton_core::money::Usd;
 use baton_core::run::{Block as Blocked, EffectId, Outcome};
 use baton_core::time::Time;
 use baton_core::tool::Class;
@@ -21,7 +23,8 @@ impl Simulation<'_> {
         let ticket = self.number();
         self.name_call(place, &send);
         if let Some(task) = self.processes[place.process].task_mut(place) {
-            task.out.insert(send.effect.clone(), Out { ticket, acted: false });
+            let asks_model = send.what.is_of_a_model();
+            task.out.insert(send.effect.clone(), Out { ticket, acted: false, asks_model });
         }
         self.soon(0, 2, Happening::Checked { place: place.clone(), send, ticket });
     }
@@ -35,14 +38,9 @@ impl Simulation<'_> {
             && send.approved.is_none()
             && let Some(block) = self.storm.block(&mut self.rng)
         {
-            let hash = self.block_of(&send, block);
+            let outcome = self.blocked_by(&send, block);
             self.cover_call(place, &send.effect.call.node, Column::Blocked, Instant::AfterAppend);
-            let input = Input::Outcome {
-                effect: send.effect.clone(),
-                outcome: Outcome::Blocked(hash),
-                audit: None,
-                spends: Vec::new(),
-            };
+            let input = Input::Outcome { effect: send.effect.clone(), outcome, audit: None, spends: Vec::new() };
             return self.back(place, ticket, None, input, None);
         }
         if send.class.is_marked() && is_tool {
@@ -56,13 +54,35 @@ impl Simulation<'_> {
         self.leave(place, send, ticket, limit, false);
     }
 
-    fn block_of(&mut self, send: &Send, block: Block) -> Blocked {
+    fn blocked_by(&mut self, send: &Send, block: Block) -> Outcome {
         let until = self.now + Duration::from_millis(self.rng.between(100, 8_000));
-        match block {
+        let by = match block {
             Block::RateLimit => Blocked::RateLimit { until },
             Block::Circuit => Blocked::Circuit { until },
-            Block::Approval => Blocked::Approval { hash: format!("hash of {}", send.effect) },
+            Block::Approval => Blocked::approval(format!("hash of {}", send.effect)),
+            Block::Stopped => {
+                let fault = Fault::new("TOOL_NOT_ALLOWED", "the tool was switched off");
+                return Outcome::Stopped { fault };
+            }
+        };
+        Outcome::Blocked { by, cost: Usd::ZERO }
+    }
+
+    /// Nobody waits for a call any more. What a model was asked until now is paid for.
+    pub(super) fn drop_call(&mut self, place: &Place, effect: EffectId) {
+        let ticket = self.number();
+        let Some(task) = self.processes[place.process].task_mut(place) else { return };
+        task.permits.remove(&effect);
+        let Some(out) = task.out.remove(&effect).filter(|out| out.asks_model) else { return };
+        task.out.insert(effect.clone(), Out { ticket, ..out });
+        let ownership = task.owner.ownership();
+        let cost = if out.acted { services::MODEL_COST } else { Usd::ZERO };
+        if out.acted {
+            self.witness.paid_for_nothing(&place.run, ownership, &effect);
         }
+        let spends = services::spend_on_nothing(&super::tenant(), cost, self.now);
+        let input = Input::Outcome { effect, outcome: Outcome::Dropped { cost }, audit: None, spends };
+        self.soon_back(place, ticket, input);
     }
 
     /// The marker is durable: the permitted call goes out now.
@@ -183,7 +203,7 @@ impl Simulation<'_> {
     pub(super) fn begin_look_up(&mut self, place: &Place, send: Box<Send>) {
         let ticket = self.number();
         if let Some(task) = self.processes[place.process].task_mut(place) {
-            task.out.insert(send.effect.clone(), Out { ticket, acted: false });
+            task.out.insert(send.effect.clone(), Out { ticket, acted: false, asks_model: false });
         }
         let checked = self.witness.looks_up(&place.run, &send.effect, self.now);
         self.heed(checked);

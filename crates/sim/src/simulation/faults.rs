@@ -74,7 +74,7 @@ impl Storm {
             return Some(block);
         }
         let may = !self.is_over && rng.chance(self.fates / 5);
-        may.then(|| *rng.pick(&[Block::RateLimit, Block::Circuit, Block::Approval]))
+        may.then(|| *rng.pick(&Block::ALL))
     }
 
     pub(super) fn loses_hint(&mut self, rng: &mut Rng) -> bool {

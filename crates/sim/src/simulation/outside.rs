@@ -196,7 +196,8 @@ impl Simulation<'_> {
                 | DeskKind::NotUndone
                 | DeskKind::Budget
                 | DeskKind::OverBudget
-                | DeskKind::NeedsKey => {}
+                | DeskKind::NeedsKey
+                | DeskKind::Connection => {}
             }
             self.answer_item(item, &format!("{}/{number}/again", item.id));
         }
@@ -240,7 +241,8 @@ impl Simulation<'_> {
             DeskKind::Doubt => self.resolve(item, run, id, mood),
             DeskKind::ToolApproval => {
                 let Some(effect) = effect_of(item) else { return };
-                let incoming = Incoming::Approve { effect, by: "p1".to_owned(), approved: mood < 80 };
+                let incoming =
+                    Incoming::Approve { effect, by: "p1".to_owned(), approved: mood < 80, note: String::new() };
                 self.send(run, id.to_owned(), &incoming, 1, 50);
             }
             DeskKind::Question => {
@@ -253,7 +255,11 @@ impl Simulation<'_> {
                 };
                 self.send(run, id.to_owned(), &Incoming::Signal(signal), 1, 50);
             }
-            DeskKind::NotUndone | DeskKind::Budget | DeskKind::OverBudget | DeskKind::NeedsKey => {}
+            DeskKind::NotUndone
+            | DeskKind::Budget
+            | DeskKind::OverBudget
+            | DeskKind::NeedsKey
+            | DeskKind::Connection => {}
         }
     }
 

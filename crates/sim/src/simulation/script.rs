@@ -248,7 +248,7 @@ impl Simulation<'_> {
                 Incoming::Answer { node: node(), by, decision: Decision::Reject { note: String::new() } }
             }
             (Deed::Fill(form), _) => Incoming::Answer { node: node(), by, decision: Decision::Fill { form } },
-            (Deed::Allow(approved), Some(effect)) => Incoming::Approve { effect, by, approved },
+            (Deed::Allow(approved), Some(effect)) => Incoming::Approve { effect, by, approved, note: String::new() },
             (Deed::Acted, Some(effect)) => {
                 let output = self.services.did(&effect.key(&asked.run)).cloned().unwrap_or_default();
                 Incoming::Resolve { effect, by, resolution: Resolution::Done { output } }

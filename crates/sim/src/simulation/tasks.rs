@@ -86,12 +86,7 @@ impl Simulation<'_> {
             Output::Send(send) => self.check(place, send),
             Output::Perform { effect, until } => self.perform(place, &effect, until),
             Output::LookUp(send) => self.begin_look_up(place, send),
-            Output::Drop { effect } => {
-                if let Some(task) = self.processes[place.process].task_mut(place) {
-                    task.permits.remove(&effect);
-                    task.out.remove(&effect);
-                }
-            }
+            Output::Drop { effect } => self.drop_call(place, effect),
             Output::Refused { item, refusal } => {
                 tell!(self, "p{} {} refuses item {item}: {refusal}", place.process, place.run);
                 if let Some(script) = &mut self.script {
