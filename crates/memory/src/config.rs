@@ -122,6 +122,14 @@ impl ApiKey {
     pub fn new(secret: impl Into<String>) -> Self {
         Self(secret.into())
     }
+
+    /// The text without the key, wherever it stands in it.
+    pub(crate) fn taken_out_of(&self, text: String) -> String {
+        match self.0.trim() {
+            "" => text,
+            key => text.replace(key, "(hidden)"),
+        }
+    }
 }
 
 impl fmt::Debug for ApiKey {

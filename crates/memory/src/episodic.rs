@@ -2,14 +2,15 @@
 //! conversation that is over is one whose text is what was said.
 
 use baton_core::id::TenantId;
+use baton_core::time::Time;
 use baton_ports::index::{BODY_BYTES_MAX, Collection, Document, Filter, NAME_BYTES_MAX, TEXT_BYTES_MAX};
 use baton_ports::memory::{
-    Error, Execution, Message, QUERY_BYTES_MAX, SIMILAR_MAX, Search, SimilarConversation, SimilarExecution, Summary,
-    TOP_MAX, Thread,
+    Error, Execution, QUERY_BYTES_MAX, SIMILAR_MAX, Search, SimilarConversation, SimilarExecution, Summary, TOP_MAX,
 };
 use serde_json::{Map, Value, json};
 
 use crate::long::Long;
+use crate::short::Whole;
 use crate::summary::line;
 
 /// Passages looked at for each document that is wanted: several may be of one document.
@@ -21,6 +22,12 @@ const MESSAGE_SHOWN_MAX: usize = 8_000;
 const SUCCESS: &str = "success";
 const AGENT: &str = "agent";
 const OUTCOME: &str = "outcome";
+/// When a conversation's first words came.
+const BEGAN: &str = "began";
+/// Between the id of a conversation and when it began, in the names of all but the first of that id.
+const LATER: char = '@';
+/// Names looked at together.
+const LATER_PAGE: usize = 50;
 
 pub(crate) fn execution(execution: Execution) -> Result<Document, Error> {
     if execution.goal.trim().is_empty() {
@@ -41,9 +48,9 @@ pub(crate) fn execution(execution: Execution) -> Result<Document, Error> {
 }
 
 /// A conversation that is over. Its summary comes first: that is what another one is most likely to be like.
-pub(crate) fn conversation(thread: &Thread, summary: &Summary, outcome: &str, messages: &[Message]) -> Document {
+pub(crate) fn conversation(name: String, whole: &Whole, summary: &Summary, outcome: &str) -> Document {
     let mut text = format!("{}\n", summary.text);
-    for message in messages {
+    for message in &whole.messages {
         let line = line(message, MESSAGE_SHOWN_MAX);
         if text.len() + line.len() + 2 > TEXT_BYTES_MAX {
             break;
@@ -54,18 +61,48 @@ pub(crate) fn conversation(thread: &Thread, summary: &Summary, outcome: &str, me
     }
     let outcome = clip(outcome, NAME_BYTES_MAX / 2);
     Document {
-        name: thread.conversation.clone(),
+        name,
         title: String::new(),
-        subject: thread.customer.clone(),
+        subject: whole.thread.customer.clone(),
         metadata: Map::from_iter([(OUTCOME.to_owned(), json!(outcome))]),
         text,
-        body: json!({"summary": summary, "outcome": outcome}),
+        body: json!({
+            "conversation": whole.thread.conversation, "began": whole.began, "summary": summary, "outcome": outcome,
+        }),
     }
 }
 
-/// The summary of a conversation that is over, by its id.
+/// What a conversation that is over is kept as: its id, and where an earlier one of that id is, when it began as well.
+pub(crate) async fn name(long: &Long, tenant: &TenantId, conversation: &str, began: Time) -> Result<String, Error> {
+    let first = long.document(tenant, Collection::Conversations, conversation).await?;
+    let is_another = first.is_some_and(|stored| stored.body.get(BEGAN) != Some(&json!(began)));
+    Ok(if is_another { later_name(conversation, began.as_ms()) } else { conversation.to_owned() })
+}
+
+/// Of a fixed width, so that names are in the order of time.
+fn later_name(conversation: &str, began_ms: i64) -> String {
+    format!("{conversation}{LATER}{began_ms:013}")
+}
+
+/// The summary of a conversation that is over, by its id: of the last one of that id.
 pub(crate) async fn closed(long: &Long, tenant: &TenantId, conversation: &str) -> Result<Option<Summary>, Error> {
-    let Some(stored) = long.document(tenant, Collection::Conversations, conversation).await? else { return Ok(None) };
+    let of = Collection::Conversations;
+    let mut name = conversation.to_owned();
+    let mut after = later_name(conversation, 0);
+    loop {
+        let page = long.documents(tenant, of, Some(&after), LATER_PAGE).await?;
+        let count = page.len();
+        let prefix = format!("{conversation}{LATER}");
+        let later = page.into_iter().map(|head| head.name).take_while(|name| name.starts_with(&prefix));
+        let later: Vec<String> = later.collect();
+        if let Some(last) = later.last() {
+            (name, after) = (last.clone(), last.clone());
+        }
+        if count < LATER_PAGE || later.len() < count {
+            break;
+        }
+    }
+    let Some(stored) = long.document(tenant, of, &name).await? else { return Ok(None) };
     let summary = serde_json::from_value(stored.body.get("summary").cloned().unwrap_or_default());
     summary.map(Some).map_err(|error| Error::Unreadable { reason: format!("a conversation: {error}") })
 }
@@ -102,7 +139,7 @@ pub(crate) async fn similar_conversations(
     let found = similar(long, tenant, Collection::Conversations, message, limit, Filter::default(), but).await?;
     let text = |body: &Value, at: &str| body.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned();
     let conversation = |(name, score, body): (String, f64, Value)| SimilarConversation {
-        conversation_id: name,
+        conversation_id: body.get("conversation").and_then(Value::as_str).unwrap_or(&name).to_owned(),
         summary: text(&body, "/summary/text"),
         outcome: text(&body, "/outcome"),
         score,

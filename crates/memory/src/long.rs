@@ -35,6 +35,11 @@ impl Long {
         Self { index, embedders, chunking, clock }
     }
 
+    /// The one that the settings name.
+    pub(crate) fn embedder_of_new(&self) -> Arc<dyn Embedder> {
+        self.embedders.current().clone()
+    }
+
     #[cfg(test)]
     pub(crate) fn use_embedder(&mut self, embedder: Arc<dyn Embedder>) {
         self.embedders.replace_current(embedder);
@@ -131,7 +136,7 @@ impl Long {
         Ok(generations.into_iter().find(|generation| generation.live))
     }
 
-    fn recipe(&self) -> Recipe {
+    pub(crate) fn recipe(&self) -> Recipe {
         Recipe { space: self.embedders.current().space().clone(), chunking: self.chunking.name() }
     }
 

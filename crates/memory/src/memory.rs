@@ -5,7 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use baton_core::id::TenantId;
 use baton_ports::clock::Clock;
-use baton_ports::index::{Collection, Document, Head, Index};
+use baton_ports::embed::Embedder;
+use baton_ports::index::{Collection, Document, Head, Index, Recipe};
 use baton_ports::memory::{
     self, Added, Closing, Context, Error, Execution, Forgotten, Found, Inquired, Inquiry, Message, Reindexed, Search,
     SimilarExecution, Summary, Thread, Wanted,
@@ -43,10 +44,20 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// How new pieces are made, by the settings of now. What answers may have been made otherwise, until it is built anew.
+    pub fn recipe(&self) -> Recipe {
+        self.long.recipe()
+    }
+
     /// Opens nothing and connects to nothing.
     ///
     /// # Errors
     /// A setting that cannot be used, by name.
+    /// What makes vectors of new documents, for those who search elsewhere by the same.
+    pub fn embedder(&self) -> Arc<dyn Embedder> {
+        self.long.embedder_of_new()
+    }
+
     pub fn new(config: &Config, parts: Parts) -> Result<Self, Wrong> {
         config.check()?;
         let Parts { index, records, models, clock } = parts;
@@ -125,20 +136,23 @@ impl memory::Memory for Memory {
     }
 
     async fn close(&self, tenant: &TenantId, conversation: &str, closing: Closing) -> Result<Summary, Error> {
-        let Some(thread) = self.short.thread(tenant, conversation).await? else {
+        if self.short.thread(tenant, conversation).await?.is_none() {
+            self.short.sweep(tenant, conversation).await?;
             let closed = episodic::closed(&self.long, tenant, conversation).await?;
             return closed.ok_or_else(|| short::not_found(conversation));
-        };
+        }
         let summary = match &closing.summary {
             Some(text) => self.short.set_summary_text(tenant, conversation, text).await?,
             None => self.summaries.bring_up_to_date(&self.short, tenant, conversation, 0).await?,
         };
-        let Some(summary) = summary else { return Err(short::not_found(conversation)) };
-        let messages = self.short.all(tenant, conversation).await?;
-        let document = episodic::conversation(&thread, &summary, &closing.outcome, &messages);
-        // The words are findable before they leave: whoever closes again after a crash closes the rest.
+        let (Some(summary), Some(whole)) = (summary, self.short.whole(tenant, conversation).await?) else {
+            return Err(short::not_found(conversation));
+        };
+        let name = episodic::name(&self.long, tenant, conversation, whole.began).await?;
+        let document = episodic::conversation(name, &whole, &summary, &closing.outcome);
+        // The words are findable before they leave: whoever closes again after a crash in between closes the same.
         self.long.add(tenant, Collection::Conversations, document).await?;
-        self.short.end(tenant, conversation).await?;
+        self.short.leave(tenant, conversation, &whole).await?;
         Ok(summary)
     }
 

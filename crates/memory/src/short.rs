@@ -5,6 +5,7 @@
 //! messages never take one place.
 
 mod head;
+mod leaving;
 
 use std::sync::Arc;
 
@@ -17,7 +18,9 @@ use baton_ports::memory::{
 use baton_ports::records::{self, Op, Records};
 use serde_json::{Map, Value};
 
-use head::{HEADS, Head, MESSAGES, OF_CUSTOMERS};
+use head::{HEADS, Head, MESSAGES};
+
+pub(crate) use leaving::Whole;
 
 /// How often a conversation may change under our hands before we give up.
 const TRIES_MAX: usize = 16;
@@ -68,7 +71,15 @@ impl Short {
     }
 
     pub(crate) async fn thread(&self, tenant: &TenantId, conversation: &str) -> Result<Option<Thread>, Error> {
-        Ok(self.head(tenant, conversation).await?.map(|(head, _)| head.thread(conversation)))
+        let head = self.head(tenant, conversation).await?.map(|(head, _)| head);
+        // What a close that was cut off left behind is no conversation.
+        Ok(head.filter(|head| !head.is_empty()).map(|head| head.thread(conversation)))
+    }
+
+    /// The first message that is kept and not in the summary.
+    pub(crate) async fn unsummarised(&self, tenant: &TenantId, conversation: &str) -> Result<u64, Error> {
+        let from = |(head, _): (Head, u64)| head.first.max(head.summary.map_or(0, |summary| summary.covers));
+        Ok(self.head(tenant, conversation).await?.map_or(0, from))
     }
 
     /// The last messages, oldest first.
@@ -80,17 +91,22 @@ impl Short {
     ) -> Result<Vec<Message>, Error> {
         let Some((head, _)) = self.head(tenant, conversation).await? else { return Ok(Vec::new()) };
         let first = head.next.saturating_sub(limit.min(RECENT_MAX) as u64).max(head.first);
-        self.messages(tenant, conversation, first, head.next).await
-    }
-
-    /// All messages that are kept, oldest first.
-    pub(crate) async fn all(&self, tenant: &TenantId, conversation: &str) -> Result<Vec<Message>, Error> {
-        let Some((head, _)) = self.head(tenant, conversation).await? else { return Ok(Vec::new()) };
-        self.messages(tenant, conversation, head.first, head.next).await
+        self.listed(tenant, conversation, first, head.next).await
     }
 
     /// Messages `first..behind` that are still kept.
     pub(crate) async fn messages(
+        &self,
+        tenant: &TenantId,
+        conversation: &str,
+        first: u64,
+        behind: u64,
+    ) -> Result<Vec<Message>, Error> {
+        let Some((head, _)) = self.head(tenant, conversation).await? else { return Ok(Vec::new()) };
+        self.listed(tenant, conversation, first.max(head.first), behind).await
+    }
+
+    async fn listed(
         &self,
         tenant: &TenantId,
         conversation: &str,
@@ -162,50 +178,6 @@ impl Short {
         self.set_summary(tenant, conversation, summary).await
     }
 
-    /// Removes a conversation with its messages. The head goes last, so what a crash leaves is found again.
-    pub(crate) async fn end(&self, tenant: &TenantId, conversation: &str) -> Result<u64, Error> {
-        let Some((head, _)) = self.head(tenant, conversation).await? else { return Ok(0) };
-        let prefix = head::message_prefix(conversation);
-        let mut removed = 0;
-        loop {
-            let page = self.records.list(tenant, MESSAGES, &prefix, None, PAGE).await?;
-            if page.is_empty() {
-                break;
-            }
-            removed += page.len() as u64;
-            let remove = |key| Op::Delete { space: MESSAGES.to_owned(), key };
-            let ops = page.into_iter().map(|record| remove(record.key)).collect();
-            self.records.commit(tenant, ops, self.clock.now()).await?;
-        }
-        let mut ops = vec![Op::Delete { space: HEADS.to_owned(), key: conversation.to_owned() }];
-        if let Some(customer) = &head.customer {
-            ops.push(Op::Delete { space: OF_CUSTOMERS.to_owned(), key: head::customer_key(customer, conversation) });
-        }
-        self.records.commit(tenant, ops, self.clock.now()).await?;
-        Ok(removed)
-    }
-
-    /// Removes every conversation of a customer; says how many, and how many messages.
-    pub(crate) async fn forget(&self, tenant: &TenantId, customer: &str) -> Result<(u64, u64), Error> {
-        check_id("a customer's id", customer)?;
-        let prefix = head::customer_key(customer, "");
-        let (mut threads, mut messages) = (0, 0);
-        loop {
-            let page = self.records.list(tenant, OF_CUSTOMERS, &prefix, None, PAGE).await?;
-            if page.is_empty() {
-                return Ok((threads, messages));
-            }
-            for record in page {
-                let conversation = record.key.get(prefix.len()..).unwrap_or_default();
-                messages += self.end(tenant, conversation).await?;
-                threads += 1;
-                // A row whose conversation is gone already has only itself left.
-                let row = Op::Delete { space: OF_CUSTOMERS.to_owned(), key: record.key };
-                self.records.commit(tenant, vec![row], self.clock.now()).await?;
-            }
-        }
-    }
-
     async fn head(&self, tenant: &TenantId, conversation: &str) -> Result<Option<(Head, u64)>, Error> {
         let record = self.records.get(tenant, HEADS, conversation).await?;
         let read = |record: records::Record| match serde_json::from_value(record.value) {
@@ -224,7 +196,10 @@ impl Short {
     ) -> Result<Head, Error> {
         for _ in 0..TRIES_MAX {
             let before = self.head(tenant, conversation).await?;
-            let (mut head, version) = before.map_or((Head::default(), None), |(head, version)| (head, Some(version)));
+            let (mut head, version) = match before {
+                Some((head, version)) => (head, Some(version)),
+                None => (Head::beginning(self.clock.now()), None),
+            };
             let Some(mut ops) = change(&mut head) else { return Ok(head) };
             ops.push(head.write(conversation, version));
             match self.records.commit(tenant, ops, self.clock.now()).await {

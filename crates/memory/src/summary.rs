@@ -43,7 +43,7 @@ impl Summaries {
     ) -> Result<Option<Summary>, Error> {
         loop {
             let Some(thread) = short.thread(tenant, conversation).await? else { return Ok(None) };
-            let from = thread.summary.as_ref().map_or(0, |summary| summary.covers);
+            let from = short.unsummarised(tenant, conversation).await?;
             let to = thread.messages.saturating_sub(but as u64);
             if from >= to {
                 return Ok(thread.summary);
@@ -64,17 +64,7 @@ impl Summaries {
         to: u64,
     ) -> (String, Summarised) {
         if let Some(models) = &self.models {
-            let asker = Asker {
-                tenant: tenant.clone(),
-                run: None,
-                key: format!("memory/{conversation}/{to}"),
-                workflow: None,
-                key_id: None,
-                api_key: None,
-                resets: false,
-                lost_key: false,
-                tab: None,
-            };
+            let asker = Asker::of(tenant.clone(), format!("memory/{conversation}/{to}"));
             match models.ask(&asker, &request(before, messages), LIMIT, None).await {
                 Ok(reply) if !reply.content.trim().is_empty() => {
                     return (clip(reply.content.trim(), SUMMARY_BYTES_MAX).to_owned(), Summarised::Model);

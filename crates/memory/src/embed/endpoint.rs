@@ -5,13 +5,16 @@ mod answer;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use baton_core::fault::causes;
+use baton_core::redact;
+use baton_core::time::wait;
 use baton_ports::embed::{Embedder, Error, Role, Space};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, Response, Url, redirect};
 use serde_json::{Value, json};
 
 use super::builtin::normalise;
-use crate::config::{Config, Wrong};
+use crate::config::{ApiKey, Config, Wrong};
 
 const PUBLIC: &str = "https://api.openai.com/v1";
 const USER_AGENT: &str = concat!("baton/", env!("CARGO_PKG_VERSION"));
@@ -41,6 +44,8 @@ const KNOWN: [(&str, usize); 8] = [
 pub struct Endpoint {
     space: Space,
     client: Client,
+    /// So that a server that repeats it is not repeated.
+    key: Option<ApiKey>,
     url: Url,
     model: String,
     /// Sent only where they were written: most servers refuse to be told.
@@ -70,6 +75,7 @@ impl Endpoint {
         Ok(Self {
             space: Space { name: space_name(config), dimensions: dimensions(config)? },
             client,
+            key: config.api_key.clone(),
             url: url(config)?,
             model: config.model.clone(),
             dimensions: config.dimensions,
@@ -106,11 +112,21 @@ impl Endpoint {
             let vectors = answer::vectors(&bytes, inputs.len(), self.space.dimensions);
             return vectors.map_err(|reason| Error::Rejected { space: self.space.name.clone(), reason });
         }
-        let reason = format!("it answered {}: {}", status.as_u16(), answer::complaint(&bytes));
+        let reason = format!("it answered {}: {}", status.as_u16(), self.complaint(&bytes));
         if status.is_server_error() || matches!(status.as_u16(), 408 | 429) {
             return Err(self.unavailable(reason, waits));
         }
         Err(Error::Rejected { space: self.space.name.clone(), reason })
+    }
+
+    /// What the server says is wrong, without the key and without what is somebody's own.
+    fn complaint(&self, bytes: &[u8]) -> String {
+        let text = answer::complaint(bytes);
+        let text = match &self.key {
+            Some(key) => key.taken_out_of(text),
+            None => text,
+        };
+        redact::text(&text).into_owned()
     }
 
     async fn read(&self, mut answer: Response) -> Result<Vec<u8>, Error> {
@@ -205,12 +221,8 @@ fn space_name(config: &Config) -> String {
     }
 }
 
-/// How long the server asks us to wait: `retry-after-ms`, else `Retry-After` in seconds. Of its other form, a date, the
-/// wait is our own.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
-    let seconds = number("retry-after-ms").map(|ms| ms / 1_000.0).or_else(|| number(RETRY_AFTER.as_str()))?;
-    Duration::try_from_secs_f64(seconds).ok()
+    wait::asked(|name| headers.get(name)?.to_str().ok(), None)
 }
 
 /// Why no answer came, with what lies behind it and without the address, which may be somebody's own.
@@ -218,13 +230,10 @@ fn reason(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "it gave no answer in time".to_owned();
     }
-    let mut told = String::from("no connection");
-    let mut cause = std::error::Error::source(error);
-    while let Some(behind) = cause {
-        told = format!("{told}: {behind}");
-        cause = behind.source();
+    match causes(error) {
+        causes if causes.is_empty() => "no connection".to_owned(),
+        causes => format!("no connection: {causes}"),
     }
-    told
 }
 
 #[cfg(test)]

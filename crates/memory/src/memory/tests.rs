@@ -17,6 +17,8 @@ use serde_json::json;
 use super::*;
 use crate::embed::Builtin;
 
+mod closing;
+
 const KNOWLEDGE: Collection = Collection::Knowledge;
 
 struct Ticking(AtomicUsize);
@@ -101,13 +103,12 @@ impl World {
     }
 
     fn by(&self, config: &Config, embedder: Option<&str>) -> Memory {
+        self.on(Arc::new(self.records.clone()), config, embedder)
+    }
+
+    fn on(&self, records: Arc<dyn Records>, config: &Config, embedder: Option<&str>) -> Memory {
         let clock: Arc<dyn Clock> = Arc::new(Ticking(AtomicUsize::new(0)));
-        let parts = Parts {
-            index: Arc::new(self.index.clone()),
-            records: Arc::new(self.records.clone()),
-            models: Some(self.models.clone()),
-            clock,
-        };
+        let parts = Parts { index: Arc::new(self.index.clone()), records, models: Some(self.models.clone()), clock };
         let mut memory = Memory::new(config, parts).unwrap();
         if let Some(name) = embedder {
             let space = Space { name: name.to_owned(), dimensions: Builtin::new().space().dimensions };
@@ -405,17 +406,7 @@ async fn everything_about_a_person_is_forgotten_and_nothing_else() {
 }
 
 fn asker() -> Asker {
-    Asker {
-        tenant: tenant(),
-        run: None,
-        key: "k".to_owned(),
-        workflow: None,
-        key_id: None,
-        api_key: None,
-        resets: false,
-        lost_key: false,
-        tab: None,
-    }
+    Asker::of(tenant(), "k")
 }
 
 fn inquiry(question: &str) -> Inquiry {

@@ -1,7 +1,9 @@
 //! What is kept of a conversation beside its messages, and the names of its records.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
+use baton_core::time::Time;
 use baton_ports::memory::{Message, RECENT_MAX, Summary, Thread};
 use baton_ports::records::Op;
 use serde::{Deserialize, Serialize};
@@ -16,10 +18,13 @@ const APART: char = '\u{1f}';
 /// Digits of a message's number, so that names are in the order of numbers.
 const DIGITS: usize = 12;
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Head {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) customer: Option<String>,
+    /// When its first words came, or those since it was closed: tells it from an earlier one of the same id.
+    #[serde(default = "Head::epoch")]
+    pub(super) began: Time,
     /// Messages `first..next` are kept.
     pub(super) first: u64,
     pub(super) next: u64,
@@ -33,6 +38,36 @@ pub(super) struct Head {
 }
 
 impl Head {
+    pub(super) fn beginning(now: Time) -> Self {
+        Self {
+            customer: None,
+            began: now,
+            first: 0,
+            next: 0,
+            summary: None,
+            session: Map::new(),
+            heard: VecDeque::new(),
+        }
+    }
+
+    fn epoch() -> Time {
+        Time::from_ms(0)
+    }
+
+    /// Gives up the messages before `behind`, with what is known of them: they are kept elsewhere. What was said after
+    /// them begins a conversation of its own.
+    pub(super) fn leave(&mut self, behind: u64, now: Time) {
+        self.first = self.first.max(behind.min(self.next));
+        self.began = now.max(self.began + Duration::from_millis(1));
+        self.summary = None;
+        self.session.clear();
+    }
+
+    /// Whether nothing is left of it but its head.
+    pub(super) fn is_empty(&self) -> bool {
+        self.first == self.next && self.summary.is_none() && self.session.is_empty()
+    }
+
     pub(super) fn has_heard(&self, message: &Message) -> bool {
         message.id.as_ref().is_some_and(|id| self.heard.contains(id))
     }

@@ -5,6 +5,7 @@ use baton_sim::conformance::world::{other_tenant, tenant};
 use baton_sim::fake::Store;
 use serde_json::json;
 
+use super::head::OF_CUSTOMERS;
 use super::*;
 
 struct Stopped;
@@ -42,7 +43,7 @@ async fn recent_messages_are_the_last_oldest_first() {
     }
     assert_eq!(words(&short, "c", 3).await, ["247", "248", "249"]);
     assert_eq!(words(&short, "c", 1_000).await.len(), RECENT_MAX);
-    assert_eq!(short.all(&tenant(), "c").await.unwrap().len(), 250);
+    assert_eq!(short.whole(&tenant(), "c").await.unwrap().unwrap().messages.len(), 250);
     assert_eq!(short.thread(&tenant(), "c").await.unwrap().unwrap().messages, 250);
 }
 
@@ -50,7 +51,7 @@ async fn recent_messages_are_the_last_oldest_first() {
 async fn the_oldest_give_way() {
     let (short, store) = short();
     let kept = |head: &mut Head| head.hear(&said("x"), 3);
-    let mut head = Head::default();
+    let mut head = Head::beginning(Time::from_ms(1));
     assert_eq!(
         [kept(&mut head), kept(&mut head), kept(&mut head), kept(&mut head), kept(&mut head)],
         [None, None, None, Some(0), Some(1)]

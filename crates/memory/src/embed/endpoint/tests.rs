@@ -131,7 +131,8 @@ async fn what_is_for_keeping_is_asked_again_and_a_query_is_not() {
 
 #[tokio::test]
 async fn what_is_refused_is_not_asked_again() {
-    let server = Server::start(|_, _| (401, "", json!({"error": {"message": "no such key"}}).to_string())).await;
+    let server =
+        Server::start(|_, _| (401, "", json!({"error": {"message": "no such key: sk-secret"}}).to_string())).await;
     let embedder = server.embedder(json!({"api_key": "sk-secret"}));
     let refused = embedder.embed(&texts(&["one"]), Role::Passage).await.unwrap_err();
     assert!(matches!(refused, Error::Rejected { .. }), "{refused:?}");

@@ -1,0 +1,129 @@
+//! Closing a conversation: no word is lost, whatever happens meanwhile.
+
+use baton_ports::records::{self, Op, Record};
+
+use super::*;
+
+/// Records that take so many commits, and then none: the process died there.
+struct Dying {
+    records: fake::Store,
+    left: Mutex<usize>,
+}
+
+impl Dying {
+    fn after(commits: usize, world: &World) -> Self {
+        Self { records: world.records.clone(), left: Mutex::new(commits) }
+    }
+}
+
+#[async_trait]
+impl Records for Dying {
+    async fn commit(&self, tenant: &TenantId, ops: Vec<Op>, at: Time) -> Result<(), records::Error> {
+        {
+            let mut left = self.left.lock().unwrap();
+            let Some(rest) = left.checked_sub(1) else {
+                return Err(records::Error::Unwritable { reason: "the process died".to_owned() });
+            };
+            *left = rest;
+        }
+        self.records.commit(tenant, ops, at).await
+    }
+
+    async fn get(&self, tenant: &TenantId, space: &str, key: &str) -> Result<Option<Record>, records::Error> {
+        self.records.get(tenant, space, key).await
+    }
+
+    async fn list(
+        &self,
+        tenant: &TenantId,
+        space: &str,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Record>, records::Error> {
+        self.records.list(tenant, space, prefix, after, limit).await
+    }
+
+    async fn ranges(
+        &self,
+        tenant: &TenantId,
+        space: &str,
+        resource: &str,
+        from: i64,
+        to: i64,
+    ) -> Result<Vec<(i64, i64, String)>, records::Error> {
+        self.records.ranges(tenant, space, resource, from, to).await
+    }
+}
+
+async fn texts_of_conversations(world: &World, memory: &Memory) -> Vec<(String, String)> {
+    let of = Collection::Conversations;
+    let mut texts = Vec::new();
+    for head in memory.documents(&tenant(), of, None, 9).await.unwrap() {
+        let stored = world.index.document(&tenant(), of, &head.name).await.unwrap().unwrap();
+        texts.push((head.name, stored.text));
+    }
+    texts
+}
+
+#[tokio::test]
+async fn a_close_that_is_cut_off_anywhere_loses_no_word() {
+    for survived in 0.. {
+        let world = World::new();
+        let memory = world.memory();
+        let said: Vec<String> = (0..200).map(|number| format!("word{number}")).collect();
+        let said: Vec<&str> = said.iter().map(String::as_str).collect();
+        talk(&memory, "c1", Some("ana"), &said).await;
+        let closing = || Closing { outcome: "success".to_owned(), summary: Some("All said".to_owned()) };
+        let dying = world.on(Arc::new(Dying::after(survived, &world)), &Config::default(), None);
+        let cut_off = dying.close(&tenant(), "c1", closing()).await;
+        let again = memory.close(&tenant(), "c1", closing()).await.unwrap();
+        assert_eq!(again.text, "All said");
+        let texts = texts_of_conversations(&world, &memory).await;
+        assert_eq!(texts.len(), 1, "cut off after {survived}: {texts:?}");
+        assert!(said.iter().all(|word| texts[0].1.contains(word)), "cut off after {survived}");
+        assert_eq!(memory.thread(&tenant(), "c1").await.unwrap(), None);
+        assert_eq!(memory.forget(&tenant(), "ana").await.unwrap().messages, 0);
+        if cut_off.is_ok() {
+            assert!(survived > 3, "several commits can be cut off");
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_while_a_conversation_closes_begins_another_of_its_id() {
+    let world = World::new();
+    let memory = world.memory();
+    talk(&memory, "c1", Some("ana"), &["My kettle leaks"]).await;
+    let whole = memory.short.whole(&tenant(), "c1").await.unwrap().unwrap();
+    talk(&memory, "c1", Some("ana"), &["And the lid is gone"]).await;
+    memory.short.leave(&tenant(), "c1", &whole).await.unwrap();
+    let recent = memory.recent(&tenant(), "c1", 9).await.unwrap();
+    assert_eq!(recent.len(), 1);
+    assert_eq!(recent[0].content, "And the lid is gone");
+    // A close that was decided on the words before it does not take the new ones along.
+    memory.short.leave(&tenant(), "c1", &whole).await.unwrap();
+    assert_eq!(memory.recent(&tenant(), "c1", 9).await.unwrap().len(), 1);
+    let summary = memory.summarise(&tenant(), "c1", 0).await.unwrap().unwrap();
+    assert_eq!(summary.text, "customer: And the lid is gone");
+}
+
+#[tokio::test]
+async fn conversations_of_one_id_are_each_kept() {
+    let world = World::new();
+    let memory = world.memory();
+    for words in ["My kettle leaks", "Where is my parcel?", "Do you sell lamps?"] {
+        talk(&memory, "c1", Some("ana"), &[words]).await;
+        assert_eq!(close(&memory, "c1", "success", Some(words)).await.text, words);
+        // Closed again it answers as it did.
+        assert_eq!(close(&memory, "c1", "success", None).await.text, words);
+    }
+    let texts = texts_of_conversations(&world, &memory).await;
+    assert_eq!(texts.len(), 3, "{texts:?}");
+    assert!(texts.iter().all(|(name, _)| name == "c1" || name.starts_with("c1@17000000000")), "{texts:?}");
+    let context = memory.context(&tenant(), &Wanted::new(None, "lamps")).await.unwrap();
+    assert_eq!(context.similar_conversations[0].conversation_id, "c1");
+    assert_eq!(context.similar_conversations[0].summary, "Do you sell lamps?");
+    assert_eq!(memory.forget(&tenant(), "ana").await.unwrap().conversations, 3);
+}

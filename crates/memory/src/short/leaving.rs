@@ -1,0 +1,113 @@
+//! Conversations that leave: because they are over and kept elsewhere, or because a customer is forgotten.
+
+use baton_core::id::TenantId;
+use baton_core::time::Time;
+use baton_ports::memory::{Error, Message, RETRY_AFTER, Thread};
+use baton_ports::records::{self, Op};
+
+use super::head::{self, HEADS, MESSAGES, OF_CUSTOMERS};
+use super::{PAGE, Short, TRIES_MAX, check_id};
+
+/// A conversation as it was when it was read whole.
+pub(crate) struct Whole {
+    pub(crate) thread: Thread,
+    /// Tells it from an earlier conversation of the same id.
+    pub(crate) began: Time,
+    /// All that is kept, oldest first.
+    pub(crate) messages: Vec<Message>,
+    /// The number behind the last of them.
+    behind: u64,
+}
+
+impl Short {
+    pub(crate) async fn whole(&self, tenant: &TenantId, conversation: &str) -> Result<Option<Whole>, Error> {
+        let Some((head, _)) = self.head(tenant, conversation).await? else { return Ok(None) };
+        let (began, behind) = (head.began, head.next);
+        let messages = self.listed(tenant, conversation, head.first, behind).await?;
+        Ok(Some(Whole { thread: head.thread(conversation), began, messages, behind }))
+    }
+
+    /// Gives up a conversation that is kept elsewhere, as far as it was read; what was said since stays, as one of its
+    /// own. One write decides it; a crash after it leaves only what nobody reads any more.
+    pub(crate) async fn leave(&self, tenant: &TenantId, conversation: &str, whole: &Whole) -> Result<(), Error> {
+        let now = self.clock.now();
+        self.change(tenant, conversation, |head| {
+            (head.began == whole.began).then(|| head.leave(whole.behind, now)).map(|()| Vec::new())
+        })
+        .await?;
+        self.sweep(tenant, conversation).await.map(drop)
+    }
+
+    /// Removes what a conversation gave up, and its head where nothing else is left; says how many messages went. The
+    /// head goes last, so what a crash leaves is found again.
+    pub(crate) async fn sweep(&self, tenant: &TenantId, conversation: &str) -> Result<u64, Error> {
+        let Some((head, version)) = self.head(tenant, conversation).await? else { return Ok(0) };
+        let prefix = head::message_prefix(conversation);
+        let first = head::message_key(conversation, head.first);
+        let mut removed = 0;
+        loop {
+            let mut page = self.records.list(tenant, MESSAGES, &prefix, None, PAGE).await?;
+            page.retain(|record| record.key < first);
+            if page.is_empty() {
+                break;
+            }
+            removed += page.len() as u64;
+            let remove = |key| Op::Delete { space: MESSAGES.to_owned(), key };
+            let ops = page.into_iter().map(|record| remove(record.key)).collect();
+            self.records.commit(tenant, ops, self.clock.now()).await?;
+        }
+        if head.is_empty() {
+            // Only as it was read: whoever speaks meanwhile keeps the head.
+            let mut ops = vec![head.write(conversation, Some(version))];
+            ops.push(Op::Delete { space: HEADS.to_owned(), key: conversation.to_owned() });
+            if let Some(customer) = &head.customer {
+                ops.push(Op::Delete {
+                    space: OF_CUSTOMERS.to_owned(),
+                    key: head::customer_key(customer, conversation),
+                });
+            }
+            match self.records.commit(tenant, ops, self.clock.now()).await {
+                Ok(()) | Err(records::Error::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Removes every conversation of a customer; says how many, and how many messages.
+    pub(crate) async fn forget(&self, tenant: &TenantId, customer: &str) -> Result<(u64, u64), Error> {
+        check_id("a customer's id", customer)?;
+        let prefix = head::customer_key(customer, "");
+        let (mut threads, mut messages) = (0, 0);
+        loop {
+            let page = self.records.list(tenant, OF_CUSTOMERS, &prefix, None, PAGE).await?;
+            if page.is_empty() {
+                return Ok((threads, messages));
+            }
+            for record in page {
+                let conversation = record.key.get(prefix.len()..).unwrap_or_default();
+                messages += self.end(tenant, conversation).await?;
+                threads += 1;
+                // A row whose conversation is gone already has only itself left.
+                let row = Op::Delete { space: OF_CUSTOMERS.to_owned(), key: record.key };
+                self.records.commit(tenant, vec![row], self.clock.now()).await?;
+            }
+        }
+    }
+
+    /// Removes a conversation with its messages, those that come meanwhile included.
+    async fn end(&self, tenant: &TenantId, conversation: &str) -> Result<u64, Error> {
+        let mut removed = 0;
+        for _ in 0..TRIES_MAX {
+            let Some(whole) = self.whole(tenant, conversation).await? else { return Ok(removed) };
+            let now = self.clock.now();
+            self.change(tenant, conversation, |head| {
+                head.leave(whole.behind, now);
+                Some(Vec::new())
+            })
+            .await?;
+            removed += self.sweep(tenant, conversation).await?;
+        }
+        Err(Error::Busy { retry_after: RETRY_AFTER })
+    }
+}
