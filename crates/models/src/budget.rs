@@ -18,7 +18,8 @@ pub use hold::{Hold, Paid};
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use baton_core::money::Usd;
+use baton_core::id::TenantId;
+use baton_core::money::{Usd, Window};
 use baton_core::run::ModelFault;
 use baton_core::time::Time;
 use baton_ports::budget::{Account, Budget, Grown, Holder, Spend, Want};
@@ -34,6 +35,24 @@ use self::state::{Limited, State};
 /// Kinds of spends that wait to be written down. Beyond it nothing more is admitted until they are.
 const WAITING_MAX: usize = 5_000;
 
+/// How much of a line is spent, in per cent, when whoever spends is told.
+pub const TOLD_PERCENT: u8 = 80;
+
+/// A line that is nearly used up, or wholly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Nearly {
+    pub window: Window,
+    pub percent: u8,
+}
+
+impl Nearly {
+    fn of(limited: &Limited, spent: Usd) -> Self {
+        let (spent, limit) = (i128::from(spent.as_nanos()), i128::from(limited.limit.as_nanos()).max(1));
+        let percent = u8::try_from((spent * 100 / limit).clamp(0, 100)).unwrap_or(100);
+        Self { window: limited.line.window, percent }
+    }
+}
+
 /// What one call may cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Price {
@@ -41,6 +60,20 @@ pub struct Price {
     pub most: Usd,
     /// With a short one: under this there is no use in asking.
     pub least: Usd,
+}
+
+/// Why there is no money for a call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refused {
+    pub fault: ModelFault,
+    /// The window that is used up; nothing where nobody can say.
+    pub window: Option<Window>,
+}
+
+impl From<ModelFault> for Refused {
+    fn from(fault: ModelFault) -> Self {
+        Self { fault, window: None }
+    }
 }
 
 /// This process's allowance of every tenant and key it spends for. Clones share it.
@@ -91,12 +124,12 @@ impl Purse {
         account: Account,
         price: Price,
         deadline: Instant,
-    ) -> Result<Hold, ModelFault> {
+    ) -> Result<Hold, Refused> {
         let inner = &self.inner;
         let now = inner.clock.now();
         let holder = inner.holder(now).await.map_err(|error| unknown(&error))?;
         if inner.lock().waiting() > WAITING_MAX {
-            return Err(overfull());
+            return Err(overfull().into());
         }
         let Taken { amount, lines, at } = inner.take(asker, price, deadline).await?;
         inner.keep();
@@ -115,6 +148,16 @@ impl Purse {
             latency_ms: 0,
         };
         Ok(Hold::new(Arc::clone(inner), lines, amount, spend, asker.tab.clone()))
+    }
+
+    /// The line of a tenant or key that is nearest its limit, where at least [`TOLD_PERCENT`] of it are spent: about,
+    /// and from memory alone.
+    pub fn nearly_used(&self, tenant: &TenantId, key_id: Option<&str>) -> Option<Nearly> {
+        let inner = &self.inner;
+        let lines = inner.config.lines(tenant, key_id, inner.clock.now());
+        let state = inner.lock();
+        let of = |limited: &Limited| state.spent(&limited.line).map(|spent| Nearly::of(limited, spent));
+        lines.iter().filter_map(of).filter(|nearly| nearly.percent >= TOLD_PERCENT).max_by_key(|nearly| nearly.percent)
     }
 
     /// Settles everything that is known and gives back the rest. Call it once nothing is asked any more; what comes
@@ -143,7 +186,7 @@ impl Inner {
         self.holder.get_or_try_init(|| self.port.open(now)).await.copied()
     }
 
-    async fn take(self: &Arc<Self>, asker: &Asker, price: Price, deadline: Instant) -> Result<Taken, ModelFault> {
+    async fn take(self: &Arc<Self>, asker: &Asker, price: Price, deadline: Instant) -> Result<Taken, Refused> {
         let mut is_known = false;
         loop {
             // Registered before it is looked, so that nothing given back in between is missed.
@@ -176,9 +219,9 @@ impl Inner {
                 is_known = true;
                 self.settle().await.map_err(|error| unknown(&error))?;
             } else if !waits {
-                metrics::counter!("budget_refusals_total", "window" => short.limited.line.window.word()).increment(1);
                 let on_exceeded = self.config.on_exceeded(&asker.tenant, asker.key_id.as_deref());
-                return Err(refused(&short, price, now, on_exceeded));
+                let window = Some(short.limited.line.window);
+                return Err(Refused { fault: refused(&short, price, now, on_exceeded), window });
             }
         }
     }

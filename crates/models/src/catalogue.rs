@@ -10,6 +10,7 @@ mod written;
 
 use std::collections::BTreeMap;
 
+use baton_core::expr::nearest;
 use baton_core::model::Profile;
 use baton_core::money::Usd;
 use jiff::civil::Date;
@@ -120,8 +121,12 @@ impl Catalogue {
             all.lay(layer);
         }
         let models = all.models.iter().map(|(name, entry)| {
-            let spec =
-                entry.spec().map_err(|problem| Error::Catalogue { place: format!("model `{name}`"), problem })?;
+            let spec = entry.spec().map_err(|problem| {
+                // What lacks what every known model has is mostly a known model's name, misspelt.
+                let known = all.models.iter().filter(|(_, entry)| entry.spec().is_ok()).map(|(name, _)| name.as_str());
+                let near = nearest(name, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                Error::Catalogue { place: format!("model `{name}`"), problem: format!("{problem}{near}") }
+            })?;
             Ok((name.clone(), spec))
         });
         let profiles = profile::ALL.iter().map(|&profile| {

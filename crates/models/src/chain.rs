@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use baton_core::circuit::Turn;
 use baton_core::model::{Reply, Request};
-use baton_core::money::Usd;
+use baton_core::money::{Usd, Window};
 use baton_core::run::ModelFault;
 use baton_core::time::Time;
 use baton_ports::clock::Clock;
 use baton_ports::models::{Asker, Piece, Pieces};
 use tokio::time::Instant;
 
-use crate::budget::Purse;
+use crate::budget::{Purse, Refused};
 use crate::config::Kind;
 use crate::fault::{Blame, blame, code, transient};
 use crate::health::Attempt;
@@ -58,6 +58,8 @@ enum Came {
     Reply(Box<Reply>),
     /// Another model may do better.
     Next(ModelFault),
+    /// There is no money for this model; there may be for a cheaper one.
+    Unfunded(Refused),
     /// No other model is to be asked.
     End(ModelFault),
 }
@@ -77,7 +79,8 @@ impl Chain {
             match self.attempt(call, candidate, pass, number, limit).await {
                 Came::Reply(reply) => return Ok(*reply),
                 Came::End(fault) => return Err(failed.before(fault)),
-                Came::Next(fault) => failed.push(&candidate.model, fault),
+                Came::Next(fault) => failed.push(&candidate.model, fault, None),
+                Came::Unfunded(refused) => failed.push(&candidate.model, refused.fault, refused.window),
             }
             number += 1;
         }
@@ -93,7 +96,7 @@ impl Chain {
         let began = Instant::now();
         let funded = match till::fund(self.purse.as_ref(), call, candidate, served, began + limit).await {
             Ok(funded) => funded,
-            Err(fault) => return self.refused(call, candidate, number, fault),
+            Err(refused) => return self.refused(call, candidate, number, refused),
         };
         let waited = began.elapsed();
         let ask = Ask {
@@ -121,15 +124,14 @@ impl Chain {
         }
     }
 
-    /// There is no money for this model; there may be for a cheaper one.
-    fn refused(&self, call: &Call<'_>, candidate: &Candidate, number: u32, fault: ModelFault) -> Came {
-        let is_over = fault.fault.code == code::BUDGET_EXCEEDED;
-        let answer = Err(Failure::from(fault.clone()));
+    fn refused(&self, call: &Call<'_>, candidate: &Candidate, number: u32, refused: Refused) -> Came {
+        let is_over = refused.fault.fault.code == code::BUDGET_EXCEEDED;
+        let answer = Err(Failure::from(refused.fault.clone()));
         if let Some(recorder) = &self.recorder {
             let now = call.clock.now();
             recorder.record(record::of_attempt(call, candidate, number, &answer, Duration::ZERO, now));
         }
-        if is_over { Came::Next(fault) } else { Came::End(fault) }
+        if is_over { Came::Unfunded(refused) } else { Came::End(refused.fault) }
     }
 
     /// What the answer says of the model, for those who choose next.
@@ -232,31 +234,40 @@ async fn came(call: &Call<'_>, failure: Failure) -> Came {
 
 /// Failures of one call, in order.
 #[derive(Default)]
-struct Failures(Vec<(String, ModelFault)>);
+struct Failures {
+    each: Vec<(String, ModelFault)>,
+    /// The window that is used up, where the last of them was for want of money.
+    unfunded: Option<Window>,
+}
 
 impl Failures {
-    fn push(&mut self, model: &Model, fault: ModelFault) {
-        self.0.push((model.name.clone(), fault));
+    fn push(&mut self, model: &Model, fault: ModelFault, unfunded: Option<Window>) {
+        self.each.push((model.name.clone(), fault));
+        self.unfunded = unfunded;
     }
 
     /// A fault, with what was tried before it.
     fn before(self, mut fault: ModelFault) -> ModelFault {
-        if !self.0.is_empty() {
+        if !self.each.is_empty() {
             let each: Vec<String> =
-                self.0.iter().map(|(model, fault)| format!("`{model}`: {}", fault.fault.code)).collect();
+                self.each.iter().map(|(model, fault)| format!("`{model}`: {}", fault.fault.code)).collect();
             fault.fault.message.push_str(&format!(" (before it, {})", each.join(", ")));
         }
         fault
     }
 
-    /// The last fault, told with those before it; to be tried again where any of them may be.
+    /// The last fault, told with those before it; to be tried again where any of them may be. A call that fails for want
+    /// of money is counted here, once, however many models there was none for.
     fn all(mut self) -> ModelFault {
-        let Some((_, last)) = self.0.pop() else {
+        let Some((_, last)) = self.each.pop() else {
             let message = "every model that may be asked is being tried by another call; try again";
             return ModelFault { retry_after: Some(1_000), ..transient(code::NO_MODEL, message) };
         };
+        if let Some(window) = self.unfunded {
+            metrics::counter!("budget_refusals_total", "window" => window.word()).increment(1);
+        }
         let waits = |fault: &ModelFault| fault.retryable.then_some(fault.retry_after.unwrap_or(0));
-        let soonest = self.0.iter().map(|(_, fault)| fault).chain([&last]).filter_map(waits).min();
+        let soonest = self.each.iter().map(|(_, fault)| fault).chain([&last]).filter_map(waits).min();
         let retry_after = soonest.map_or(last.retry_after, |wait| Some(wait).filter(|wait| *wait > 0));
         let fault = ModelFault { retryable: soonest.is_some(), retry_after, ..last };
         self.before(fault)

@@ -208,6 +208,11 @@ impl Models for Gateway {
         choice.viable.first().map_or(Usd::ZERO, |candidate| candidate.cost)
     }
 
+    fn budget_notice(&self, asker: &Asker) -> Option<String> {
+        let nearly = self.chain.purse.as_ref()?.nearly_used(&asker.tenant, asker.key_id.as_deref())?;
+        Some(format!("{} % of the {} budget is spent", nearly.percent, nearly.window.adjective()))
+    }
+
     async fn explain(&self, tenant: &TenantId, key: &str) -> Option<Value> {
         let recorder = self.chain.recorder.as_ref()?;
         recorder.flush();

@@ -40,6 +40,11 @@ pub(crate) trait Provider: Send + Sync + Debug {
     /// Dropping the future ends the call at the provider.
     async fn ask(&self, ask: &Ask<'_>) -> Result<Answered, Failure>;
 
+    /// Whether a model may be asked for that no catalogue knows. A server may have more models than we have heard of.
+    fn knows(&self, _model: &str) -> bool {
+        true
+    }
+
     /// Tokens of the longest reply this model gives where the request does not say; nothing where that is not known.
     fn reply_max(&self, _model: &str, spec: Option<&Spec>) -> Option<u64> {
         spec.and_then(|spec| spec.output_tokens)

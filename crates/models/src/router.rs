@@ -41,6 +41,8 @@ struct Case<'a> {
     need: Need,
     now: Time,
     scripted: bool,
+    /// Who asks has named the model itself, over HTTP, and wants to hear where there is none.
+    at_door: bool,
     /// Whose key the consumer brought; nothing where it brought none.
     consumers: Option<Option<&'a Arc<Served>>>,
 }
@@ -61,7 +63,7 @@ impl Router {
     /// `streaming`: somebody listens to the reply as it comes.
     pub fn choose(&self, asker: &Asker, request: &Request, streaming: bool, now: Time) -> Choice {
         let consumers = asker.api_key.as_ref().map(|key| self.providers.of_key(key));
-        let case = Case { consumers, ..self.case(Need::of(request, streaming), now) };
+        let case = Case { consumers, at_door: asker.run.is_none(), ..self.case(Need::of(request, streaming), now) };
         match &request.model {
             Some(name) => self.named(&asker.tenant, name, request.profile, &case),
             None => self.ranked(&asker.tenant, request.profile, &case),
@@ -93,7 +95,7 @@ impl Router {
     }
 
     fn case(&self, need: Need, now: Time) -> Case<'_> {
-        Case { need, now, scripted: self.providers.is_scripted(), consumers: None }
+        Case { need, now, scripted: self.providers.is_scripted(), at_door: false, consumers: None }
     }
 
     /// The profile's models, best first.
@@ -120,12 +122,18 @@ impl Router {
         let book = self.books.of(tenant);
         let rules = &book.plan(profile).rules;
         let mut choice = Choice::new(profile, Some(name), &case.need, rules.weights);
-        let model = book
-            .find(name)
-            .filter(|model| model.served.is_some())
-            .unwrap_or_else(|| self.books.stranger(name, book.find(name), &self.providers));
+        let known = book.find(name);
+        let is_known = known.is_some();
+        let model = match known {
+            Some(model) if model.served.is_some() => model,
+            known => self.books.stranger(name, known, &self.providers),
+        };
+        let nowhere = case.at_door
+            && !is_known
+            && model.served.as_ref().is_some_and(|served| !served.provider.knows(&model.upstream));
         let seen = model.health.seen(model.expected(), case.now);
-        match unfit(&model, case).or_else(|| closed(&model, &seen, case)) {
+        let unknown = nowhere.then_some(Reason::Unknown);
+        match unknown.or_else(|| unfit(&model, case)).or_else(|| closed(&model, &seen, case)) {
             Some(reason) => choice.dropped.push(Dropped { model, reason }),
             None => {
                 let cost = expected_cost(&model, &case.need);

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use baton_core::model::{Reply, Request};
 use baton_core::money::Usd;
-use baton_core::run::ModelFault;
 use baton_ports::budget::Account;
 use tokio::time::Instant;
 
-use crate::budget::{Bound, Hold, Paid, Purse};
+use crate::budget::{Bound, Hold, Paid, Purse, Refused};
 use crate::chain::Call;
 use crate::fault::code;
 use crate::providers::{Answered, Failure};
@@ -34,7 +33,7 @@ pub(crate) async fn fund<'a>(
     candidate: &Candidate,
     served: &Served,
     deadline: Instant,
-) -> Result<Funded<'a>, ModelFault> {
+) -> Result<Funded<'a>, Refused> {
     let request = Cow::Borrowed(call.request);
     let Some(purse) = purse else { return Ok(Funded { request, hold: None }) };
     let model = &candidate.model;

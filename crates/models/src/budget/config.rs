@@ -107,12 +107,7 @@ impl Config {
     /// A tenant's limit; nothing where it has none.
     pub fn of_tenant(&self, tenant: &TenantId, window: Window) -> Option<Usd> {
         let own = self.tenants.get(tenant.as_str()).and_then(|limits| limits.of(window));
-        let everyones = match window {
-            Window::Hour => self.hourly_usd,
-            Window::Day => self.daily_usd,
-            Window::Month => self.monthly_usd,
-        };
-        match own.or(everyones) {
+        match own.or_else(|| self.everyones(window)) {
             Some(Limit::Usd(usd)) => Some(usd),
             Some(Limit::Unlimited) => None,
             None => Some(default_of(window)),
@@ -124,6 +119,26 @@ impl Config {
         match self.keys.get(key_id).and_then(|limits| limits.of(window)) {
             Some(Limit::Usd(usd)) => Some(usd),
             Some(Limit::Unlimited) | None => None,
+        }
+    }
+
+    /// The setting that a line's limit is; nothing where none says it, and the default holds or there is no limit.
+    pub fn setting_of(&self, line: &Line) -> Option<String> {
+        let name = |prefix: String| format!("{prefix}.{}_usd", line.window.adjective());
+        let own =
+            |limits: &BTreeMap<String, Limits>, of: &str| limits.get(of).and_then(|own| own.of(line.window)).is_some();
+        match &line.key_id {
+            Some(key) => own(&self.keys, key).then(|| name(format!("budgets.keys.{key}"))),
+            None if own(&self.tenants, line.tenant.as_str()) => Some(name(format!("budgets.tenants.{}", line.tenant))),
+            None => self.everyones(line.window).map(|_| name("budgets".to_owned())),
+        }
+    }
+
+    fn everyones(&self, window: Window) -> Option<Limit> {
+        match window {
+            Window::Hour => self.hourly_usd,
+            Window::Day => self.daily_usd,
+            Window::Month => self.monthly_usd,
         }
     }
 
@@ -184,6 +199,19 @@ mod tests {
         assert_eq!(limits(&config, "other", None), [("hour".into(), 50.0), ("day".into(), 20.0)]);
         assert_eq!(config.on_exceeded(&"acme".into(), None), OnExceeded::Pause);
         assert_eq!(config.on_exceeded(&"acme".into(), Some("k1")), OnExceeded::Refuse);
+    }
+
+    #[test]
+    fn the_setting_that_limits_a_line_is_named() {
+        let config = read(json!({
+            "daily_usd": 20, "tenants": {"acme": {"hourly_usd": 0.5}}, "keys": {"k1": {"daily_usd": 1}},
+        }))
+        .unwrap();
+        let lines = Line::all(&"acme".into(), Some("k1"), Time::EPOCH);
+        let settings: Vec<Option<String>> = lines.iter().map(|line| config.setting_of(line)).collect();
+        let of = |name: &str| Some(name.to_owned());
+        let tenants = [of("budgets.tenants.acme.hourly_usd"), of("budgets.daily_usd"), None];
+        assert_eq!(settings, [&tenants[..], &[None, of("budgets.keys.k1.daily_usd"), None]].concat());
     }
 
     #[test]

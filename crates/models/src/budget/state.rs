@@ -74,6 +74,8 @@ struct Allowance {
     grown_at: Option<Time>,
     used_at: Time,
     standing: Option<Standing>,
+    /// What is certainly spent: as the store said, or, until that is told to it, as calls of this process have cost.
+    spent: Usd,
 }
 
 /// Why there is not enough.
@@ -138,6 +140,7 @@ impl State {
             if let Some(allowance) = self.lines.get_mut(&limited.line) {
                 allowance.reserved -= amount;
                 allowance.free += amount - cost;
+                allowance.spent += cost;
             }
         }
     }
@@ -149,6 +152,11 @@ impl State {
                 allowance.waiting = if begins { allowance.waiting + 1 } else { allowance.waiting.saturating_sub(1) };
             }
         }
+    }
+
+    /// What is certainly spent of a line, as far as it is known here.
+    pub fn spent(&self, line: &Line) -> Option<Usd> {
+        self.lines.get(line).map(|known| known.spent)
     }
 
     // ---- growing
@@ -200,6 +208,7 @@ impl State {
             allowance.dry = grown.amount < want.need;
             allowance.grown_at = Some(now);
             allowance.standing = Some(grown.standing.clone());
+            allowance.spent = allowance.spent.max(grown.standing.spent);
         }
     }
 
@@ -283,6 +292,7 @@ impl Allowance {
             grown_at: None,
             used_at: now,
             standing: None,
+            spent: Usd::ZERO,
         }
     }
 

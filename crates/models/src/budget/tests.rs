@@ -1,168 +1,18 @@
 //! Purses over the store that the simulation keeps.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+mod world;
+
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use baton_core::id::TenantId;
-use baton_core::money::Window;
 use baton_core::run::Block;
-use baton_core::time::Time;
-use baton_ports::budget::{By, CostFilter, CostRow, Grown, Holder, Line, Settlement, Standing, Tab};
-use baton_ports::journal::Error;
-use baton_sim::fake::Store;
+use baton_ports::budget::{By, CostFilter, Tab};
 use futures::future::join_all;
 use serde_json::json;
 
+use self::world::{TENANT, World, call, costing, exactly, gateway, in_run, reserve, soon, usd};
 use super::*;
 use crate::fault::code;
-use crate::providers::rehearsal;
-
-const TENANT: &str = "clinic";
-
-/// A clock that is set by hand.
-#[derive(Debug)]
-struct Hands(Mutex<Time>);
-
-impl Hands {
-    fn at(text: &str) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(text.parse().expect("an instant"))))
-    }
-
-    fn move_on(&self, time: Duration) {
-        let mut now = self.0.lock().expect("a clock");
-        *now = *now + time;
-    }
-}
-
-impl Clock for Hands {
-    fn now(&self) -> Time {
-        *self.0.lock().expect("a clock")
-    }
-}
-
-/// A store that counts what it is asked, and fails where it is told to.
-#[derive(Default)]
-struct Watched {
-    store: Store,
-    growths: AtomicU64,
-    settlements: AtomicU64,
-    /// It does what it is asked, and the answer is lost.
-    loses_answers: AtomicBool,
-}
-
-impl Watched {
-    fn answer<T>(&self, answer: T) -> Result<T, Error> {
-        if self.loses_answers.load(Ordering::Relaxed) {
-            return Err(Error::Unwritable { reason: "no answer".into() });
-        }
-        Ok(answer)
-    }
-}
-
-#[async_trait]
-impl Budget for Watched {
-    async fn open(&self, now: Time) -> Result<Holder, Error> {
-        self.store.open(now).await
-    }
-
-    async fn grow(&self, holder: Holder, wants: Vec<Want>, now: Time) -> Result<Vec<Grown>, Error> {
-        self.growths.fetch_add(1, Ordering::Relaxed);
-        // Others come meanwhile.
-        tokio::task::yield_now().await;
-        let grown = self.store.grow(holder, wants, now).await?;
-        self.answer(grown)
-    }
-
-    async fn settle(&self, settlement: Settlement) -> Result<(), Error> {
-        self.settlements.fetch_add(1, Ordering::Relaxed);
-        self.store.settle(settlement).await?;
-        self.answer(())
-    }
-
-    async fn close(&self, holder: Holder) -> Result<(), Error> {
-        self.store.close(holder).await
-    }
-
-    async fn standings(&self, tenant: &TenantId, now: Time) -> Result<Vec<Standing>, Error> {
-        self.store.standings(tenant, now).await
-    }
-
-    async fn costs(&self, filter: CostFilter) -> Result<Vec<CostRow>, Error> {
-        self.store.costs(filter).await
-    }
-}
-
-/// A store, its clock, and budgets as settings write them.
-struct World {
-    watched: Arc<Watched>,
-    clock: Arc<Hands>,
-    config: Config,
-}
-
-impl World {
-    fn new(budgets: serde_json::Value) -> Self {
-        let config = serde_json::from_value(budgets).expect("budgets");
-        Self { watched: Arc::default(), clock: Hands::at("2026-11-21T06:30:00Z"), config }
-    }
-
-    /// One process's.
-    fn purse(&self) -> Purse {
-        Purse::new(self.watched.clone(), self.config.clone(), self.clock.clone())
-    }
-
-    async fn hour(&self) -> (Usd, Usd) {
-        self.line(None, Window::Hour).await.map_or_else(Default::default, |now| (now.spent, now.held))
-    }
-
-    async fn line(&self, key: Option<&str>, window: Window) -> Option<Standing> {
-        let now = self.clock.now();
-        let line = Line::of(&TENANT.into(), key, window, now);
-        let all = self.watched.standings(&TENANT.into(), now).await.expect("reads");
-        all.into_iter().find(|standing| standing.line == line)
-    }
-
-    fn growths(&self) -> u64 {
-        self.watched.growths.load(Ordering::Relaxed)
-    }
-}
-
-fn usd(usd: f64) -> Usd {
-    Usd::from_f64(usd)
-}
-
-fn exactly(price: f64) -> Price {
-    Price { most: usd(price), least: usd(price) }
-}
-
-fn gateway() -> Asker {
-    Asker { run: None, ..rehearsal::asker(1) }
-}
-
-fn in_run(tab: &Tab) -> Asker {
-    Asker { tab: Some(tab.clone()), ..rehearsal::asker(1) }
-}
-
-async fn reserve(purse: &Purse, price: Price) -> Result<Hold, ModelFault> {
-    purse.reserve(&gateway(), Account::default(), price, soon()).await
-}
-
-fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(5)
-}
-
-fn costing(cost: f64) -> Paid {
-    Paid { cost: usd(cost), answered: true, ..Paid::default() }
-}
-
-/// A call that is admitted, out for a moment, and paid.
-async fn call(purse: &Purse, price: Price, cost: f64) -> Result<(), ModelFault> {
-    let hold = reserve(purse, price).await?;
-    tokio::time::sleep(Duration::from_millis(20)).await;
-    hold.paid(costing(cost));
-    Ok(())
-}
 
 #[tokio::test(start_paused = true)]
 async fn of_a_thousand_calls_at_once_a_budget_for_a_hundred_admits_a_hundred() {
@@ -370,10 +220,25 @@ async fn a_refusal_names_the_line_what_there_is_and_when_it_begins_anew() {
     assert_eq!((refused.retryable, refused.retry_after, refused.block), (false, Some(30 * 60 * 1_000), None));
 
     let keyed = Asker { key_id: Some("k1".into()), ..gateway() };
-    let paused = purse.reserve(&keyed, Account::default(), exactly(0.6), soon()).await.expect_err("is over");
+    let paused = purse.reserve(&keyed, Account::default(), exactly(0.6), soon()).await.expect_err("is over").fault;
     let until: Time = "2026-11-22T00:00:00Z".parse().expect("an instant");
     let line = "the daily budget of key `k1` of tenant `clinic`".to_owned();
     assert_eq!(paused.block, Some(Block::Budget { line, until }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn from_eighty_per_cent_on_it_is_said_how_much_is_spent() {
+    let world = World::new(json!({"hourly_usd": 1, "daily_usd": 2, "monthly_usd": "unlimited"}));
+    let purse = world.purse();
+    let nearly = || purse.nearly_used(&"clinic".into(), None);
+    assert_eq!(nearly(), None);
+    call(&purse, exactly(0.79), 0.79).await.expect("there is enough");
+    assert_eq!(nearly(), None);
+    call(&purse, exactly(0.04), 0.04).await.expect("there is enough");
+    assert_eq!(nearly(), Some(Nearly { window: Window::Hour, percent: 83 }));
+    assert_eq!(purse.nearly_used(&"other".into(), None), None);
+    world.clock.move_on(Duration::from_secs(3_600));
+    assert_eq!(nearly(), None, "the hour begins anew, and the day is at 41");
 }
 
 #[tokio::test(start_paused = true)]

@@ -37,6 +37,10 @@ impl File {
             let unread = || Diagnostic::error(Code::Unreadable, Span::default(), "it cannot be read");
             found.into_iter().next().unwrap_or_else(unread)
         };
+        // A catalogue of nothing is one: all that it might say may stand behind a `#`.
+        if text.split(|byte| *byte == b'\n').all(|line| matches!(line.trim_ascii().first(), None | Some(b'#'))) {
+            return Ok(Self::default());
+        }
         file(&source::read(text).map_err(first)?)
     }
 

@@ -131,3 +131,17 @@ fn an_entry_comes_back_as_it_was() {
         assert_eq!(read.spec().as_ref(), Ok(spec), "{name}");
     }
 }
+
+#[test]
+fn a_catalogue_of_nothing_is_one() {
+    for text in ["", "\n", "# nothing yet\n\n  # models:\n", "{}"] {
+        assert_eq!(File::read(text.as_bytes()), Ok(File::default()), "{text:?}");
+    }
+}
+
+#[test]
+fn a_model_without_a_price_may_be_a_known_one_misspelt() {
+    let wrong = |text: &str| Catalogue::with([&layer(text)]).expect_err("it has no price").to_string();
+    assert!(wrong("models: {gpt-4-trubo: {quality: 3}}").ends_with("did you mean `gpt-4-turbo`?"));
+    assert!(!wrong("models: {entirely-my-own: {quality: 3}}").contains("did you mean"));
+}

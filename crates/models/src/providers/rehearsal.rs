@@ -87,17 +87,7 @@ pub(crate) fn with_tools() -> Request {
 
 /// The asker of an attempt, counted from 1.
 pub(crate) fn asker(attempt: u32) -> Asker {
-    Asker {
-        tenant: "clinic".into(),
-        run: Some("r1".into()),
-        key: format!("r1/ask/0/{}", attempt - 1),
-        workflow: None,
-        key_id: None,
-        api_key: None,
-        resets: false,
-        lost_key: false,
-        tab: None,
-    }
+    Asker { run: Some("r1".into()), ..Asker::of("clinic".into(), format!("r1/ask/0/{}", attempt - 1)) }
 }
 
 pub(crate) fn spec(model: &str) -> Option<Spec> {

@@ -9,11 +9,11 @@ mod events;
 mod failure;
 mod limits;
 mod reading;
-mod retry_after;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use baton_core::fault::told;
 use baton_core::model::{Reply, Thinking};
 use baton_core::money::Usd;
 use baton_core::time::Time;
@@ -60,9 +60,7 @@ impl<D: Dialect> Remote<D> {
             .connect_timeout(site.connect_timeout)
             .redirect(redirect::Policy::none())
             .build()
-            .map_err(|error| {
-                site.wrong("provider", format!("no HTTP client can be made: {}", failure::chain(&error)))
-            })?;
+            .map_err(|error| site.wrong("provider", format!("no HTTP client can be made: {}", told(&error))))?;
         if let Some(key) = &site.key {
             dialect
                 .authorize(&mut HeaderMap::new(), key.secret().trim())

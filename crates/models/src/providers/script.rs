@@ -90,6 +90,11 @@ impl Script {
 
 #[async_trait]
 impl Provider for Script {
+    /// Files have no models of their own: only what some reply names.
+    fn knows(&self, model: &str) -> bool {
+        self.rules.iter().any(|rule| rule.names(model))
+    }
+
     async fn ask(&self, ask: &Ask<'_>) -> Result<Answered, Failure> {
         let view = View::of(ask.request, attempt(ask.asker));
         let (rule, written) = self.find(&view)?;

@@ -68,8 +68,14 @@ pub(crate) struct Book {
 }
 
 impl Book {
+    /// By its name, or by `provider/name` where the catalogue says so of its provider: it is the same model, with one
+    /// price and one circuit.
     pub fn find(&self, name: &str) -> Option<Arc<Model>> {
-        self.models.get(name).cloned()
+        let with_provider = || {
+            let (provider, rest) = name.split_once('/')?;
+            self.models.get(rest).filter(|model| model.provider == provider)
+        };
+        self.models.get(name).or_else(with_provider).cloned()
     }
 
     pub fn models(&self) -> impl Iterator<Item = &Arc<Model>> {
@@ -101,6 +107,14 @@ struct Healths(Mutex<BTreeMap<String, Arc<Health>>>);
 impl Healths {
     fn of(&self, name: &str) -> Arc<Health> {
         Arc::clone(lock(&self.0).entry(name.to_owned()).or_default())
+    }
+
+    /// Unless a model still has it.
+    fn forget(&self, name: &str) {
+        let mut all = lock(&self.0);
+        if all.get(name).is_some_and(|health| Arc::strong_count(health) == 1) {
+            all.remove(name);
+        }
     }
 }
 
@@ -171,8 +185,11 @@ impl Books {
             retires: None,
         });
         let mut strangers = lock(&self.strangers);
-        if strangers.len() >= STRANGERS_MAX {
-            strangers.pop_first();
+        if strangers.len() >= STRANGERS_MAX
+            && let Some((name, forgotten)) = strangers.pop_first()
+        {
+            drop(forgotten);
+            self.healths.forget(&name);
         }
         strangers.insert(name.to_owned(), Arc::clone(&model));
         model

@@ -53,6 +53,8 @@ pub(crate) struct Dropped {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Reason {
+    /// No catalogue and no provider here has heard of it.
+    Unknown,
     /// Its provider is not among the settings.
     NotSetUp {
         provider: String,
@@ -93,6 +95,7 @@ impl Reason {
     /// For programs.
     pub fn word(&self) -> &'static str {
         match self {
+            Self::Unknown => "unknown",
             Self::NotSetUp { .. } => "provider_not_set_up",
             Self::NoKey { .. } => "no_key",
             Self::ConsumersKey { .. } => "consumers_key",
@@ -110,7 +113,8 @@ impl Reason {
         match self {
             Self::CircuitOpen { retry_after } => *retry_after,
             Self::Full { retry_after } => Some(*retry_after),
-            Self::NotSetUp { .. }
+            Self::Unknown
+            | Self::NotSetUp { .. }
             | Self::NoKey { .. }
             | Self::ConsumersKey { .. }
             | Self::Retired { .. }
@@ -124,6 +128,7 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Unknown => f.write_str("no catalogue has it, and no scripted reply names it"),
             Self::NotSetUp { provider } => write!(f, "no provider `{provider}` is set up"),
             Self::NoKey { provider } => write!(f, "there is no key for `{provider}`"),
             Self::ConsumersKey { provider } => write!(f, "the consumer's key is not for `{provider}`"),
@@ -178,6 +183,9 @@ impl Choice {
             Some(wait) => {
                 let retry_after = u64::try_from(wait.as_millis()).ok();
                 ModelFault { retry_after, ..transient(code::NO_MODEL, message) }
+            }
+            None if self.dropped.iter().any(|dropped| dropped.reason == Reason::Unknown) => {
+                lasting(code::MODEL_NOT_FOUND, message)
             }
             None => lasting(code::NO_MODEL, message),
         }

@@ -270,3 +270,30 @@ fn a_choice_is_explained() {
     assert!(explained["reasoning"].as_str().unwrap().starts_with("claude-3-haiku suits fast best"), "{explained}");
     assert!(choice.explained().len() < 4_096);
 }
+
+#[test]
+fn at_the_door_files_have_no_models_but_those_the_catalogue_or_a_reply_names() {
+    let script = |replies: Value| {
+        let file = crate::ScriptFile { name: "replies/a.yaml".into(), document: json!({ "replies": replies }) };
+        Providers::scripted(crate::providers::script::Script::new(&[file]).expect("a script"))
+    };
+    let check = |name: &str, replies: Value| {
+        let config: Config = serde_json::from_value(json!({"models": {"fast": ["listed"]}})).expect("settings");
+        let providers = script(replies);
+        let router = Router::new(Books::new(&config, &providers).expect("books"), providers);
+        let request = Request { model: Some(name.to_owned()), ..request("a", &["u: hi"]) };
+        let (run, door) = (asker(1), baton_ports::models::Asker { run: None, ..asker(1) });
+        let choice = |asker| router.choose(asker, &request, false, NOW);
+        assert!(choice(&run).dropped.is_empty(), "a run is answered whatever its agent names");
+        let choice = choice(&door);
+        dropped(&choice).first().map(|(_, reason)| (*reason).to_owned())
+    };
+    let any = || json!([{"agent": "*", "content": "x"}]);
+    for known in ["gpt-4", "listed"] {
+        assert_eq!(check(known, any()), None, "{known}");
+    }
+    assert_eq!(check("gpt-44", any()).as_deref(), Some("unknown"));
+    assert_eq!(check("mine", json!([{"agent": "*", "model": "mine", "content": "x"}])), None);
+    let looks = json!([{"agent": "*", "match": {"expr": "model == 'mine'"}, "content": "x"}]);
+    assert_eq!(check("mine", looks), None);
+}

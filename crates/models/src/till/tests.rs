@@ -83,6 +83,18 @@ async fn a_budget_worth_ten_calls_lets_ten_of_sixty_four_at_once_through_the_gat
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_caller_with_little_money_left_is_told() {
+    let world = World::worth(10, quick(), json!({}));
+    for told in [None, Some("80 % of the hourly budget is spent"), Some("90 % of the hourly budget is spent")] {
+        let before = if told.is_none() { 7 } else { 1 };
+        for _ in 0..before {
+            world.ask().await.expect("there is enough");
+        }
+        assert_eq!(world.gateway.budget_notice(&asker(1)).as_deref(), told);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn where_there_is_no_money_for_a_dear_model_a_cheaper_one_answers() {
     let world = World::worth(10, quick(), json!({}));
     let powerful = Request { profile: Profile::Powerful, ..hello() };

@@ -1,8 +1,8 @@
 //! A response's body, never more of it than is allowed.
 
+use baton_core::fault::told;
 use reqwest::Response;
 
-use super::failure;
 use crate::providers::dialect::Problem;
 
 /// Bytes a reply may have.
@@ -37,7 +37,7 @@ impl Body {
 
     /// The next piece; `None` at the end.
     pub async fn next(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, Cut> {
-        let piece = self.response.chunk().await.map_err(|error| Cut::Broken(failure::chain(&error.without_url())))?;
+        let piece = self.response.chunk().await.map_err(|error| Cut::Broken(told(&error.without_url())))?;
         self.taken += piece.as_ref().map_or(0, |piece| piece.len());
         if self.taken > REPLY_BYTES_MAX {
             return Err(Cut::TooLarge);

@@ -1,14 +1,13 @@
 //! What a provider's refusal means, by stable code. Nothing that a provider says is repeated with a key in it.
 
-use std::error::Error as StdError;
-
+use baton_core::fault::told;
 use baton_core::run::ModelFault;
-use baton_core::time::Time;
+use baton_core::time::{Time, wait};
 use reqwest::{Response, StatusCode, Url};
 use serde_json::Value;
 
 use super::body::Body;
-use super::{limits, retry_after};
+use super::limits;
 use crate::fault::{code, lasting, transient};
 
 /// Bytes of an error's body that are read, and characters of its message that are kept.
@@ -42,7 +41,7 @@ impl Telling<'_> {
 /// The request did not get through.
 pub(super) fn unsent(error: reqwest::Error, endpoint: &Url) -> ModelFault {
     let host = endpoint.host_str().unwrap_or("the provider");
-    let why = chain(&error.without_url());
+    let why = told(&error.without_url());
     transient(code::SERVICE_UNAVAILABLE, format!("{host} cannot be reached: {why}"))
 }
 
@@ -50,7 +49,8 @@ pub(super) fn unsent(error: reqwest::Error, endpoint: &Url) -> ModelFault {
 pub(super) async fn refused(response: Response, telling: &Telling<'_>, now: Time) -> ModelFault {
     let status = response.status();
     let headers = response.headers();
-    let wait = retry_after::read(headers, now).or_else(|| limits::full_for(headers, now));
+    let wait =
+        wait::asked(|name| headers.get(name)?.to_str().ok(), Some(now)).or_else(|| limits::full_for(headers, now));
     let body = Body::beginning(response, ERROR_BYTES_MAX).await;
     let fault = by_status(status, &Said::read(&body, telling.key), telling);
     ModelFault { retry_after: wait.and_then(|wait| u64::try_from(wait.as_millis()).ok()), ..fault }
@@ -165,19 +165,4 @@ impl Said {
     fn quoted(&self) -> String {
         if self.message.is_empty() { String::new() } else { format!(": {}", self.message) }
     }
-}
-
-/// An error and what caused it, in one line.
-pub(super) fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }

@@ -6,9 +6,8 @@
 use std::time::Duration;
 
 use baton_core::time::Time;
+use baton_core::time::wait::MAX as WAIT_MAX;
 use reqwest::header::HeaderMap;
-
-use super::retry_after::WAIT_MAX;
 
 /// What is left, and when there is more: of OpenAI and Azure, then of Anthropic.
 const HEADERS: [(&str, &str); 6] = [

@@ -73,6 +73,16 @@ impl Rule {
         self.agents.iter().map(|pattern| pattern.written.as_str())
     }
 
+    /// Whether it speaks of a model: by the one its reply says, or by a condition that looks at the one asked for.
+    pub fn names(&self, model: &str) -> bool {
+        let replies = match &self.replies {
+            Replies::Always(written) | Replies::At(_, written) => std::slice::from_ref(written),
+            Replies::Turns(turns) => turns.as_slice(),
+        };
+        replies.iter().any(|written| written.model.as_deref() == Some(model))
+            || self.conditions.iter().any(|condition| condition.roots().contains("model"))
+    }
+
     pub fn fits(&self, view: &View) -> Result<Fits<'_>, EvalError> {
         let written = match &self.replies {
             Replies::Always(written) => written,
