@@ -17,6 +17,10 @@ pub struct Limits {
     pub requests: usize,
     /// Bytes of one request's body; a larger one is answered 413.
     pub body_bytes: usize,
+    /// How long a connection may take to say a request's headers, and may be idle between requests.
+    pub headers: Duration,
+    /// How long it may take to bring a request's body; one that takes longer is answered 408.
+    pub body: Duration,
     /// The longest a model may take to answer a request.
     pub answer: Duration,
     /// How long requests under way may take once the server stops.
@@ -25,7 +29,14 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { requests: 4_096, body_bytes: 16 << 20, answer: Duration::from_secs(600), drain: Duration::from_secs(30) }
+        Self {
+            requests: 4_096,
+            body_bytes: 16 << 20,
+            headers: Duration::from_secs(30),
+            body: Duration::from_secs(60),
+            answer: Duration::from_secs(600),
+            drain: Duration::from_secs(30),
+        }
     }
 }
 

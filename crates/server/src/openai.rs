@@ -6,3 +6,5 @@ pub(crate) mod models;
 mod reply;
 mod request;
 mod stream;
+
+pub(crate) use error::Error;

@@ -4,9 +4,9 @@ mod health;
 mod metrics;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::from_fn;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 use crate::count::count;
@@ -19,14 +19,30 @@ pub(crate) fn all(door: Door) -> Router {
         .route("/health", get(health::health))
         .route("/metrics", get(metrics::metrics))
         .route("/v1/models", get(openai::models::list))
-        .route("/v1/models/{model}", get(openai::models::one))
+        .route("/v1/models/{*model}", get(openai::models::one))
         .route("/v1/chat/completions", post(openai::chat::complete))
         .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
         .layer(from_fn(count))
-        .layer(DefaultBodyLimit::max(door.limits.body_bytes))
         .with_state(door)
 }
 
-async fn unknown() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "NOT_FOUND", "there is nothing at this path")
+/// Below `/v1` stand clients of OpenAI's, who read errors in its form.
+fn is_openais(path: &Uri) -> bool {
+    path.path() == "/v1" || path.path().starts_with("/v1/")
+}
+
+async fn unknown(method: Method, path: Uri) -> Response {
+    if is_openais(&path) {
+        return openai::Error::no_path(&method, path.path()).into_response();
+    }
+    Problem::new(StatusCode::NOT_FOUND, "NOT_FOUND", "there is nothing at this path").into_response()
+}
+
+async fn wrong_method(method: Method, path: Uri) -> Response {
+    if is_openais(&path) {
+        return openai::Error::wrong_method(&method, path.path()).into_response();
+    }
+    let detail = format!("{method} is not answered at this path; the Allow header says what is");
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", detail).into_response()
 }

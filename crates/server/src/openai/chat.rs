@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
+use axum::body::Body;
 use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use baton_core::model::Reply;
@@ -17,6 +16,7 @@ use super::error::Error;
 use super::reply::{self, Frame};
 use super::request::{self, Asked};
 use super::stream;
+use crate::body;
 use crate::door::Door;
 use crate::problem::Problem;
 
@@ -24,6 +24,10 @@ use crate::problem::Problem;
 const PROVIDER_KEY: HeaderName = HeaderName::from_static("x-provider-key");
 const COST: HeaderName = HeaderName::from_static("x-baton-cost-usd");
 const PROVIDER: HeaderName = HeaderName::from_static("x-baton-provider");
+const MODEL: HeaderName = HeaderName::from_static("x-baton-model");
+/// The call's own name: what `baton models explain` takes.
+const CALL: HeaderName = HeaderName::from_static("x-baton-call");
+const BUDGET: HeaderName = HeaderName::from_static("x-baton-budget");
 
 /// A request that was let in, and its place among those under way.
 pub(super) struct Call {
@@ -35,18 +39,19 @@ pub(super) struct Call {
     pub place: OwnedSemaphorePermit,
 }
 
-pub(crate) async fn complete(
-    State(door): State<Door>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Response, Error> {
+pub(crate) async fn complete(State(door): State<Door>, headers: HeaderMap, body: Body) -> Result<Response, Error> {
     let key = door.keys.bearer(&headers).await?;
     let place = door.room.clone().try_acquire_owned().map_err(|_| Problem::overloaded())?;
-    let limit = door.limits.body_bytes;
-    let body = body.map_err(|_| Error::too_large(format!("the body is larger than {limit} bytes, or was cut off")))?;
+    // Only now, or anybody's connections would fill the memory.
+    let body = body::read(body, door.limits).await.map_err(|unread| Error::unread(&unread, door.limits))?;
     let asked = request::read(&body)?;
     let call = Call::new(door, &key, &headers, asked, place);
-    if call.asked.stream { stream::answer(call).await } else { call.answer().await }
+    let (door, asker) = (call.door.clone(), call.asker.clone());
+    let mut response = if call.asked.stream { stream::answer(call).await? } else { call.answer().await? };
+    // Looked at once it is answered, or has begun to be: this very call may pass the mark.
+    let budget = door.models.budget_notice(&asker);
+    insert(response.headers_mut(), [(CALL, Some(asker.key)), (BUDGET, budget)]);
+    Ok(response)
 }
 
 impl Call {
@@ -54,15 +59,9 @@ impl Call {
         let id = format!("chatcmpl-{}", uuid::Uuid::now_v7().simple());
         let own = headers.get(PROVIDER_KEY).and_then(|key| key.to_str().ok()).filter(|key| !key.is_empty());
         let asker = Asker {
-            tenant: key.tenant.clone(),
-            run: None,
-            key: id.clone(),
-            workflow: None,
             key_id: Some(key.id.clone()),
             api_key: own.map(ApiKey::new),
-            lost_key: false,
-            tab: None,
-            resets: false,
+            ..Asker::of(key.tenant.clone(), id.as_str())
         };
         let created = door.clock.now().as_ms() / 1_000;
         let frame = Frame { id, created, model: asked.model.clone() };
@@ -73,17 +72,22 @@ impl Call {
         let limit = self.door.limits.answer;
         let reply = self.door.models.ask(&self.asker, &self.asked.request, limit, None).await?;
         let mut response = Json(reply::whole(&self.frame, &reply)).into_response();
-        annotate(&reply, response.headers_mut());
+        insert(response.headers_mut(), facts(&reply).map(|(name, value)| (name, Some(value))));
         Ok(response)
     }
 }
 
-/// Says what it cost and who answered.
-fn annotate(reply: &Reply, headers: &mut HeaderMap) {
-    if let Ok(cost) = HeaderValue::try_from(format!("{:.9}", reply.cost.as_f64())) {
-        headers.insert(COST, cost);
-    }
-    if let Ok(provider) = HeaderValue::try_from(&reply.provider) {
-        headers.insert(PROVIDER, provider);
+/// What is known once it was answered: who did, and at what price. A streamed answer says so at its end.
+pub(super) fn facts(reply: &Reply) -> [(HeaderName, String); 3] {
+    let cost = format!("{:.9}", reply.cost.as_f64());
+    [(COST, cost), (PROVIDER, reply.provider.clone()), (MODEL, reply.model.clone())]
+}
+
+/// Puts in those that are there and may stand in a header.
+fn insert(headers: &mut HeaderMap, all: impl IntoIterator<Item = (HeaderName, Option<String>)>) {
+    for (name, value) in all {
+        if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
+            headers.insert(name, value);
+        }
     }
 }

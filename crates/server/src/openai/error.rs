@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use baton_core::run::ModelFault;
 use serde_json::{Value, json};
 
 use crate::auth::Refused;
+use crate::body::Unread;
+use crate::door::Limits;
 use crate::problem::Problem;
 
 #[derive(Debug)]
@@ -41,13 +43,43 @@ impl Error {
         }
     }
 
-    pub fn too_large(message: impl Into<String>) -> Self {
+    /// Nothing answers at this path, as OpenAI says it.
+    pub fn no_path(method: &Method, path: &str) -> Self {
+        let message = format!(
+            "unknown request URL: {method} {path}; there are POST /v1/chat/completions, GET /v1/models and GET \
+             /v1/models/NAME"
+        );
         Self {
-            status: StatusCode::PAYLOAD_TOO_LARGE,
-            code: "request_too_large".to_owned(),
+            status: StatusCode::NOT_FOUND,
+            code: "unknown_url".to_owned(),
             param: None,
             ..Self::invalid("", message)
         }
+    }
+
+    pub fn wrong_method(method: &Method, path: &str) -> Self {
+        let message = format!("{method} is not answered at {path}; the Allow header says what is");
+        Self {
+            status: StatusCode::METHOD_NOT_ALLOWED,
+            code: "method_not_supported".to_owned(),
+            param: None,
+            ..Self::invalid("", message)
+        }
+    }
+
+    pub fn unread(unread: &Unread, limits: Limits) -> Self {
+        let (status, code, message) = match unread {
+            Unread::TooLarge => {
+                let message = format!("the body is larger than {} bytes", limits.body_bytes);
+                (StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)
+            }
+            Unread::TooSlow => {
+                let message = format!("the body was not there within {} ms", limits.body.as_millis());
+                (StatusCode::REQUEST_TIMEOUT, "request_timeout", message)
+            }
+            Unread::CutOff => (StatusCode::BAD_REQUEST, "invalid_body", "the body was cut off".to_owned()),
+        };
+        Self { status, code: code.to_owned(), param: None, ..Self::invalid("", message) }
     }
 
     /// The same as an event of a stream that has begun.

@@ -17,7 +17,7 @@ use futures::stream;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::chat::Call;
+use super::chat::{self, Call};
 use super::error::Error;
 use super::reply::{self, Frame};
 
@@ -156,6 +156,11 @@ impl Answer {
         self.push(&reply::chunk(&self.frame, &json!({}), Some(finish)));
         if self.with_usage {
             self.push(&reply::usage_chunk(&self.frame, &reply.usage));
+        }
+        for (name, value) in chat::facts(reply) {
+            // A comment has one line, and clients pass it over.
+            let value = value.replace(['\n', '\r'], " ");
+            self.ready.push_back(Event::default().comment(format!("{name}: {value}")));
         }
         self.ready.push_back(Event::default().data(DONE));
         self.over = true;

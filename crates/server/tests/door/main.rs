@@ -1,5 +1,6 @@
 //! The door from outside: real sockets, models that do as a test says.
 
+mod slow;
 mod world;
 
 use baton_core::fault::Fault;
@@ -23,7 +24,13 @@ async fn a_request_is_asked_for_its_tenant_and_answered_with_its_cost() {
     let world = World::start(Plan::Answer(reply("Hi there"))).await;
     let response = world.post(&hello(false)).await;
     assert_eq!(response.status(), 200);
-    assert_eq!(response.headers()["x-baton-cost-usd"], "0.000120000");
+    let header = |name: &str| response.headers()[name].to_str().expect("text").to_owned();
+    assert_eq!(
+        ["x-baton-cost-usd", "x-baton-provider", "x-baton-model"].map(header),
+        ["0.000120000", "a-provider", "a-model"]
+    );
+    assert_eq!(header("x-baton-call"), world.asked().0.key);
+    assert_eq!(header("x-baton-budget"), "83 % of the daily budget is spent");
     let body: Value = response.json().await.expect("json");
     assert_eq!(body["choices"][0]["message"]["content"], "Hi there");
     assert_eq!(body["usage"]["prompt_tokens"], 7);
@@ -76,6 +83,46 @@ async fn a_stream_gives_pieces_as_they_come_then_the_end_the_usage_and_done() {
     assert_eq!(json(end)["choices"][0]["finish_reason"], "stop");
     assert_eq!((&json(usage)["choices"], &json(usage)["usage"]["completion_tokens"]), (&json!([]), &json!(5)));
     assert_eq!(done, "[DONE]");
+}
+
+#[tokio::test]
+async fn a_stream_says_at_its_start_which_call_it_is_and_at_its_end_who_answered_at_what_price() {
+    let world = World::start(Plan::Stream(vec![Piece::Text("Hi".into())], reply("Hi"))).await;
+    let response = world.post(&hello(true)).await;
+    let call = response.headers()["x-baton-call"].to_str().expect("text").to_owned();
+    assert_eq!(call, world.asked().0.key);
+    assert!(response.headers().contains_key("x-baton-budget"));
+    assert!(!response.headers().contains_key("x-baton-cost-usd"), "nobody knows yet");
+    let body = response.text().await.expect("a body");
+    let comments: Vec<&str> = body.lines().filter_map(|line| line.strip_prefix(": ")).collect();
+    let expected = ["x-baton-cost-usd: 0.000120000", "x-baton-provider: a-provider", "x-baton-model: a-model"];
+    assert_eq!(comments, expected, "{body}");
+    assert!(body.trim_end().ends_with("data: [DONE]"), "{body}");
+}
+
+#[tokio::test]
+async fn errors_below_v1_have_openais_form_and_others_the_problems() {
+    let world = World::start(Plan::Answer(reply("Hi"))).await;
+    for (method, path, status, code) in [
+        ("POST", "/v1/embeddings", 404, "unknown_url"),
+        ("GET", "/v1", 404, "unknown_url"),
+        ("GET", "/v1/models/house/none", 404, "model_not_found"),
+        ("GET", "/v1/chat/completions", 405, "method_not_supported"),
+        ("DELETE", "/v1/models/balanced", 405, "method_not_supported"),
+    ] {
+        let response = world.send(method.parse().expect("a method"), path).await;
+        assert_eq!(response.status(), status, "{method} {path}");
+        assert_eq!(response.headers().contains_key("allow"), status == 405, "{method} {path}");
+        let body: Value = response.json().await.expect("json");
+        assert_eq!((&body["error"]["code"], &body["error"]["type"]), (&json!(code), &json!("invalid_request_error")));
+    }
+    for (method, path, status) in [("GET", "/none", 404), ("POST", "/health", 405)] {
+        let response = world.send(method.parse().expect("a method"), path).await;
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["content-type"]),
+            (status, &"application/problem+json".parse().expect("a header"))
+        );
+    }
 }
 
 #[tokio::test]

@@ -15,10 +15,14 @@ use baton_ports::keys::{Hash, Key, Keys, Role};
 use baton_ports::models::{Asker, Models, Piece, Pieces};
 use baton_server::{Door, Limits, mint, serve};
 use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 pub const BODY_BYTES: usize = 4_096;
 pub const REQUESTS: usize = 3;
+/// How long headers and bodies may take: far longer than a client that means to send them needs.
+pub const PATIENCE: Duration = Duration::from_millis(400);
 
 pub fn reply(content: &str) -> Reply {
     Reply {
@@ -94,6 +98,10 @@ impl Models for Planned {
         vec!["balanced".to_owned()]
     }
 
+    fn budget_notice(&self, asker: &Asker) -> Option<String> {
+        (asker.key_id.as_deref() == Some("key_1")).then(|| "83 % of the daily budget is spent".to_owned())
+    }
+
     async fn explain(&self, _tenant: &TenantId, _key: &str) -> Option<Value> {
         None
     }
@@ -113,6 +121,18 @@ impl Keys for Ring {
 
     async fn find(&self, hash: &Hash) -> Result<Option<Key>, Error> {
         Ok(self.0.iter().find(|(of, _)| of == hash).map(|(_, key)| key.clone()))
+    }
+
+    async fn list(&self, tenant: &TenantId, _before: Option<&str>, _limit: usize) -> Result<Vec<Key>, Error> {
+        Ok(self.0.iter().map(|(_, key)| key.clone()).filter(|key| key.tenant == *tenant).collect())
+    }
+
+    async fn rotate(&self, _old: &str, _until: Time, _new: &Key, _hash: &Hash) -> Result<bool, Error> {
+        Ok(false)
+    }
+
+    async fn revoke(&self, _tenant: &TenantId, _id: &str, _now: Time) -> Result<bool, Error> {
+        Ok(false)
     }
 }
 
@@ -142,7 +162,13 @@ impl World {
         let ring = Ring(vec![(good.hash, key(1, None)), (old.hash, key(2, Some(Time::from_ms(1))))]);
         let (sender, dropped) = mpsc::channel(REQUESTS);
         let models = Arc::new(Planned { plan, asked: Mutex::default(), dropped: sender });
-        let limits = Limits { body_bytes: BODY_BYTES, requests: REQUESTS, ..Limits::default() };
+        let limits = Limits {
+            body_bytes: BODY_BYTES,
+            requests: REQUESTS,
+            headers: PATIENCE,
+            body: PATIENCE,
+            ..Limits::default()
+        };
         let metrics = Arc::new(|| "counted 1\n".to_owned());
         let door = Door::new(models.clone(), Arc::new(ring), Arc::new(SystemClock), metrics, limits);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -170,12 +196,31 @@ impl World {
         request.header("authorization", &self.key).header(name, value).send().await.expect("an answer")
     }
 
+    /// A bare connection that has said this much.
+    pub async fn connect(&self, said: &str) -> TcpStream {
+        let address = self.url.strip_prefix("http://").expect("an address");
+        let mut connection = TcpStream::connect(address).await.expect("a connection");
+        connection.write_all(said.as_bytes()).await.expect("it is heard");
+        connection
+    }
+
+    /// The headers of a chat request whose body has so many bytes.
+    pub fn headers(&self, key: Option<&str>, bytes: usize) -> String {
+        let key = key.map(|key| format!("Authorization: {key}\r\n")).unwrap_or_default();
+        format!("POST /v1/chat/completions HTTP/1.1\r\nHost: baton\r\n{key}Content-Length: {bytes}\r\n\r\n")
+    }
+
     pub async fn get(&self, path: &str, key: Option<&str>) -> reqwest::Response {
         let mut request = self.client.get(format!("{}{path}", self.url));
         if let Some(key) = key {
             request = request.header("authorization", key);
         }
         request.send().await.expect("an answer")
+    }
+
+    pub async fn send(&self, method: reqwest::Method, path: &str) -> reqwest::Response {
+        let request = self.client.request(method, format!("{}{path}", self.url));
+        request.header("authorization", &self.key).send().await.expect("an answer")
     }
 
     /// What was asked last.
