@@ -1,0 +1,80 @@
+//! A connected account, as Composio tells of it.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Account {
+    pub(super) status: State,
+    #[serde(default)]
+    pub(super) is_disabled: bool,
+    #[serde(default)]
+    pub(super) status_reason: Option<String>,
+}
+
+impl Account {
+    /// The state, a disabled account counting as inactive.
+    pub(super) fn state(&self) -> State {
+        if self.is_disabled && self.status == State::Active { State::Inactive } else { self.status }
+    }
+}
+
+/// Where a connection stands, in Composio's words. Only an active one performs actions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum State {
+    Initializing,
+    /// A person has not finished connecting yet.
+    Initiated,
+    Active,
+    Failed,
+    /// Its credentials hold no longer: a person must connect again.
+    Expired,
+    Inactive,
+    /// A word that is not known here: Composio alone says whether it performs actions.
+    Unknown,
+}
+
+impl State {
+    pub(super) fn parse(word: &str) -> Self {
+        match word.to_ascii_uppercase().as_str() {
+            "INITIALIZING" => Self::Initializing,
+            "INITIATED" => Self::Initiated,
+            "ACTIVE" => Self::Active,
+            "FAILED" => Self::Failed,
+            "EXPIRED" => Self::Expired,
+            "INACTIVE" => Self::Inactive,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// Whether only a person can make it work again.
+    pub(super) fn needs_a_person(self) -> bool {
+        matches!(self, Self::Failed | Self::Expired | Self::Inactive)
+    }
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Initializing => "INITIALIZING",
+            Self::Initiated => "INITIATED",
+            Self::Active => "ACTIVE",
+            Self::Failed => "FAILED",
+            Self::Expired => "EXPIRED",
+            Self::Inactive => "INACTIVE",
+            Self::Unknown => "UNKNOWN",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+impl<'de> Deserialize<'de> for State {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from).map(|word| Self::parse(&word))
+    }
+}

@@ -1,0 +1,172 @@
+//! One action of a toolkit: what is kept of it, and what it counts as.
+
+use baton_core::tool::Class;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::catalogue::Risk;
+use crate::check::Schema;
+
+/// Bytes of one action's schema. One that is larger is not kept: then Composio alone checks the arguments.
+const SCHEMA_BYTES_MAX: usize = 64 << 10;
+const SLUG_BYTES_MAX: usize = 200;
+/// Models are told all of it at each step.
+const DESCRIPTION_BYTES_MAX: usize = 1_000;
+const TAGS_MAX: usize = 20;
+const TAG_BYTES_MAX: usize = 64;
+
+/// Composio's tags for what an action does.
+const READS: &str = "readOnlyHint";
+const DESTROYS: &str = "destructiveHint";
+const CHANGES: [&str; 3] = ["createHint", "updateHint", DESTROYS];
+/// How the names of actions begin that only look.
+const LOOKING: [&str; 5] = ["get", "list", "search", "find", "fetch"];
+/// Words in the names of those that do more than look, however they begin: `find_or_create_contact`.
+const ACTING: [&str; 22] = [
+    "add", "archive", "assign", "cancel", "charge", "create", "delete", "edit", "insert", "mark", "merge", "move",
+    "patch", "post", "remove", "replace", "send", "set", "trash", "update", "upload", "upsert",
+];
+/// Of those, what is hard to take back.
+const DESTROYING: [&str; 6] = ["cancel", "charge", "delete", "merge", "remove", "trash"];
+
+/// What is kept of an action. What it counts as is worked out from the settings at each start.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Action {
+    /// `SHOPIFY_GET_ORDER`.
+    pub(super) slug: String,
+    /// The tool: `shopify.get_order`.
+    pub(super) name: String,
+    pub(super) description: String,
+    /// JSON Schema.
+    pub(super) parameters: Value,
+    pub(super) tags: Vec<String>,
+    pub(super) version: String,
+    /// Whether it needs no connected account.
+    pub(super) no_auth: bool,
+}
+
+/// An action as Composio lists it, as far as it is used.
+#[derive(Deserialize)]
+struct Listed {
+    slug: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    description: String,
+    #[serde(default)]
+    input_parameters: Value,
+    #[serde(default)]
+    tags: Vec<String>,
+    #[serde(default)]
+    version: String,
+    #[serde(default)]
+    no_auth: bool,
+    #[serde(default)]
+    is_deprecated: bool,
+}
+
+/// Why an item of the list is no tool, or not fully.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Doubt {
+    pub slug: String,
+    pub reason: String,
+}
+
+impl Action {
+    /// An item of the list, without its tool's name yet, and what is doubtful about it. Nothing where it is to be left out.
+    pub(super) fn read(item: Value) -> (Option<Self>, Option<Doubt>) {
+        let slug = item.get("slug").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let doubt = |reason: &str| {
+            let end = slug.floor_char_boundary(SLUG_BYTES_MAX);
+            Some(Doubt { slug: slug.get(..end).unwrap_or_default().to_owned(), reason: reason.to_owned() })
+        };
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        if slug.is_empty() || slug.len() > SLUG_BYTES_MAX || !slug.bytes().all(plain) {
+            return (None, doubt("its slug is none"));
+        }
+        let Ok(listed) = serde_json::from_value::<Listed>(item) else {
+            return (None, doubt("it is not as Composio documents actions"));
+        };
+        if listed.is_deprecated {
+            return (None, None);
+        }
+        let (parameters, reason) = schema(listed.input_parameters);
+        let mut description = if listed.description.trim().is_empty() { listed.name } else { listed.description };
+        description.truncate(description.floor_char_boundary(DESCRIPTION_BYTES_MAX));
+        let mut tags = listed.tags;
+        tags.retain(|tag| tag.len() <= TAG_BYTES_MAX);
+        tags.truncate(TAGS_MAX);
+        let action = Self {
+            slug: listed.slug,
+            name: String::new(),
+            description,
+            parameters,
+            tags,
+            version: listed.version,
+            no_auth: listed.no_auth,
+        };
+        (Some(action), reason.and_then(|reason| doubt(&reason)))
+    }
+
+    /// The slug without the toolkit's, in lower case: `get_order`.
+    pub(super) fn bare<'s>(slug: &'s str, app: &str) -> &'s str {
+        let cut = |prefix: &str| {
+            let head = slug.get(..prefix.len())?;
+            head.eq_ignore_ascii_case(prefix).then(|| slug.get(prefix.len()..)).flatten()
+        };
+        let rest = cut(app).or_else(|| cut(&app.replace('-', "_"))).and_then(|rest| rest.strip_prefix('_'));
+        rest.filter(|rest| !rest.is_empty()).unwrap_or(slug)
+    }
+
+    /// What may be done when nobody knows whether it acted: a read only where its source is trusted and says so, or says
+    /// nothing and is named like one.
+    pub(super) fn class(&self, is_trusted: bool) -> Class {
+        let tagged = |tag: &str| self.tags.iter().any(|known| known == tag);
+        let changes = CHANGES.into_iter().any(tagged);
+        let reads = tagged(READS) || self.is_named_like_a_read();
+        if is_trusted && !changes && reads { Class::Read } else { Class::Once }
+    }
+
+    pub(super) fn risk(&self, is_trusted: bool) -> Risk {
+        let destroys =
+            self.tags.iter().any(|tag| tag == DESTROYS) || self.words().any(|word| DESTROYING.contains(&word));
+        match self.class(is_trusted) {
+            Class::Pure | Class::Read => Risk::Low,
+            Class::Keyed | Class::Verify | Class::Once if is_trusted && !destroys => Risk::Medium,
+            Class::Keyed | Class::Verify | Class::Once => Risk::High,
+        }
+    }
+
+    fn is_named_like_a_read(&self) -> bool {
+        let looks = self.words().next().is_some_and(|first| LOOKING.contains(&first));
+        looks && !self.words().any(|word| ACTING.contains(&word))
+    }
+
+    /// The words of its name, without the app's.
+    fn words(&self) -> impl Iterator<Item = &str> {
+        let bare = self.name.split_once('.').map_or(self.name.as_str(), |(_, bare)| bare);
+        bare.split(['_', '-'])
+    }
+}
+
+/// The schema as it is kept, and why it is not the one that was given.
+fn schema(given: Value) -> (Value, Option<String>) {
+    let anything = || json!({"type": "object"});
+    if given.is_null() {
+        return (anything(), None);
+    }
+    if !given.is_object() {
+        return (anything(), Some("its schema is no object; Composio alone checks its arguments".to_owned()));
+    }
+    let bytes = given.to_string().len();
+    if bytes > SCHEMA_BYTES_MAX {
+        let reason = format!("its schema has {bytes} bytes, over the limit of {SCHEMA_BYTES_MAX}");
+        return (anything(), Some(format!("{reason}; Composio alone checks its arguments")));
+    }
+    match Schema::new(given.clone()).compile() {
+        Ok(()) => (given, None),
+        Err(reason) => {
+            (anything(), Some(format!("its schema is none ({reason}); Composio alone checks its arguments")))
+        }
+    }
+}

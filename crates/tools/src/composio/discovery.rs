@@ -1,0 +1,145 @@
+//! Finding out which actions the chosen toolkits have.
+
+use std::collections::BTreeSet;
+
+use baton_core::id::TenantId;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::action::{Action, Doubt};
+use super::app::App;
+use super::{Composio, Fault};
+use crate::openapi::free_name;
+
+/// Actions of one toolkit.
+const ACTIONS_MAX: usize = 5_000;
+/// Pages of one toolkit: a list that never ends is cut off.
+const PAGES_MAX: usize = 200;
+
+/// What a look at a toolkit came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Discovered {
+    pub toolkit: String,
+    /// The version that is pinned from now on.
+    pub version: String,
+    pub actions: usize,
+    /// What of them is no tool, or not fully.
+    pub doubts: Vec<Doubt>,
+}
+
+/// Which version of a toolkit is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// The pinned one, where one is.
+    Pinned,
+    /// The newest, which is pinned then.
+    Newest,
+}
+
+impl Composio {
+    /// Looks again where nothing is kept of a toolkit, or what is kept is old, and at accounts that somebody began to
+    /// connect in place of others. Answers why it could not for each toolkit that it could not look at; what is kept of it
+    /// holds on.
+    pub async fn freshen(&self, tenant: &TenantId) -> Result<Vec<(String, Fault)>, Fault> {
+        let mut faults = Vec::new();
+        for app in self.apps.values() {
+            let kept = self.shelf().kept(tenant, &app.slug).await?;
+            let (now, is_kept) = (self.clock.now(), kept.is_some());
+            let is_fresh = kept.is_some_and(|kept| {
+                kept.fetched_at + self.refresh_after > now
+                    && app.version.as_ref().is_none_or(|pin| *pin == kept.version)
+            });
+            // Without a key nobody can look, and what is kept holds.
+            if is_fresh || (is_kept && !self.has_key()) {
+                continue;
+            }
+            match self.look_at(tenant, app, Wanted::Pinned).await {
+                Ok(_) => {}
+                Err(fault @ Fault::Storage { .. }) => return Err(fault),
+                Err(fault @ (Fault::Refused { .. } | Fault::Unavailable { .. })) => {
+                    faults.push((app.slug.clone(), fault));
+                }
+            }
+        }
+        self.finish_connecting(tenant).await?;
+        Ok(faults)
+    }
+
+    /// Looks at every chosen toolkit now. With `newest` the newest version of those is pinned whose version the settings do
+    /// not say.
+    ///
+    /// # Errors
+    /// The first toolkit that cannot be looked at; those before it are kept.
+    pub async fn discover(&self, tenant: &TenantId, newest: bool) -> Result<Vec<Discovered>, Fault> {
+        let wanted = if newest { Wanted::Newest } else { Wanted::Pinned };
+        let mut all = Vec::new();
+        for app in self.apps.values() {
+            all.push(self.look_at(tenant, app, wanted).await?);
+        }
+        Ok(all)
+    }
+
+    /// Tools that Composio finds for these words, the best first, toolkits taking turns.
+    pub(crate) async fn search(&self, words: &str, limit: usize) -> Result<Vec<String>, Fault> {
+        let mut ranked = Vec::new();
+        for app in self.apps.values() {
+            let page = self.api.search(&app.slug, words, limit).await?;
+            let name = |item: &Value| Some(self.name_of(item.get("slug")?.as_str()?)?.to_string());
+            ranked.extend(page.items.iter().filter_map(name).enumerate());
+        }
+        ranked.sort_by_key(|(rank, _)| *rank);
+        Ok(ranked.into_iter().map(|(_, name)| name).take(limit).collect())
+    }
+
+    async fn look_at(&self, tenant: &TenantId, app: &App, wanted: Wanted) -> Result<Discovered, Fault> {
+        let kept = match wanted {
+            Wanted::Pinned => self.shelf().kept(tenant, &app.slug).await?.map(|kept| kept.version),
+            Wanted::Newest => None,
+        };
+        let pinned = app.version.clone().or(kept).filter(|version| !version.is_empty());
+        let (mut actions, doubts) = self.pages(app, pinned.as_deref()).await?;
+        if actions.is_empty() {
+            let which =
+                pinned.map_or_else(|| "its newest version".to_owned(), |version| format!("version `{version}`"));
+            let reason = format!("the toolkit `{}` has no actions in {which}; look at `tools.composio`", app.slug);
+            return Err(Fault::Refused { reason });
+        }
+        // Each action says its own version: the newest list is pinned action by action, never as `latest`.
+        let version = pinned.or_else(|| actions.iter().map(|action| action.version.clone()).max()).unwrap_or_default();
+        for action in &mut actions {
+            if action.version.is_empty() {
+                action.version.clone_from(&version);
+            }
+        }
+        self.shelf().keep(tenant, &app.slug, &version, &actions).await?;
+        Ok(Discovered { toolkit: app.slug.clone(), version, actions: actions.len(), doubts })
+    }
+
+    async fn pages(&self, app: &App, version: Option<&str>) -> Result<(Vec<Action>, Vec<Doubt>), Fault> {
+        let (mut actions, mut doubts): (Vec<Action>, Vec<Doubt>) = Default::default();
+        let (mut slugs, mut names) = (BTreeSet::new(), BTreeSet::new());
+        let mut cursor: Option<String> = None;
+        for _ in 0..PAGES_MAX {
+            let page = self.api.page(&app.slug, version, cursor.as_deref()).await?;
+            for item in page.items {
+                let (action, doubt) = Action::read(item);
+                doubts.extend(doubt);
+                let Some(mut action) = action.filter(|action| slugs.insert(action.slug.clone())) else { continue };
+                let bare = Action::bare(&action.slug, &app.slug).to_ascii_lowercase();
+                action.name = free_name(&app.slug, &bare, &names);
+                names.insert(action.name.clone());
+                actions.push(action);
+            }
+            if actions.len() > ACTIONS_MAX {
+                let reason = format!("the toolkit `{}` has more than {ACTIONS_MAX} actions", app.slug);
+                return Err(Fault::Refused { reason });
+            }
+            match page.next_cursor.filter(|next| !next.is_empty()) {
+                Some(next) if cursor.as_ref() != Some(&next) => cursor = Some(next),
+                Some(_) | None => return Ok((actions, doubts)),
+            }
+        }
+        let reason = format!("the list of actions of `{}` has more than {PAGES_MAX} pages", app.slug);
+        Err(Fault::Refused { reason })
+    }
+}

@@ -1,0 +1,98 @@
+//! Tools of an MCP server: `kind: mcp`. The server is a program that is started here, or an address that speaks streamable
+//! HTTP. What it lists becomes tools; a call of one is a call of the server.
+//!
+//! The list is data ([`Listing`]): whoever reads files keeps it, so that the tools stand while the server is down. A
+//! connection is made when the first call needs one, kept, and made again, later each time, where it breaks.
+
+mod content;
+mod facts;
+mod link;
+mod listing;
+mod process;
+mod session;
+mod written;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use baton_core::bundle::Hash;
+use serde_json::Value;
+
+pub(crate) use link::Link;
+pub use listing::Listing;
+pub(crate) use written::Override;
+
+use crate::config::Config;
+use crate::definition::{Definition, Mistake, Profile};
+use crate::openapi::Unsupported;
+use crate::outbound::Outbound;
+use written::Place;
+
+/// Connecting, with the start of a program.
+const OPEN_LIMIT: Duration = Duration::from_secs(20);
+
+/// A server, as a definition speaks of it.
+#[derive(Clone, Debug)]
+pub struct Source(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    profile: Profile,
+    place: Place,
+    /// Before the names of its tools.
+    prefix: String,
+    include: Vec<String>,
+    exclude: Vec<String>,
+    /// Whether a person vouches that its tools do what they say.
+    trusted: bool,
+    /// By the server's own name of a tool.
+    tools: BTreeMap<String, Override>,
+    /// Of where it is and how it is started: a list belongs to one such.
+    identity: Hash,
+}
+
+impl Source {
+    pub(crate) fn read(profile: Profile, fields: serde_json::Map<String, Value>) -> Result<Self, Mistake> {
+        written::read(profile, fields).map(|parts| Self(Arc::new(parts)))
+    }
+
+    pub fn name(&self) -> &str {
+        &self.0.profile.name
+    }
+
+    /// The same for as long as the server is the same: what is kept of it belongs to this.
+    pub fn identity(&self) -> &str {
+        self.0.identity.as_str()
+    }
+
+    /// Asks the server what tools it has, on a connection of its own.
+    ///
+    /// # Errors
+    /// The reason in words, which name no secret.
+    pub async fn list(&self, config: &Config) -> Result<Listing, String> {
+        self.list_within(config, OPEN_LIMIT).await
+    }
+
+    async fn list_within(&self, config: &Config, limit: Duration) -> Result<Listing, String> {
+        let outbound = Outbound::new(config.outbound.clone());
+        let asked = async { session::Session::open(self, &config.secrets, &outbound, None).await?.list().await };
+        match tokio::time::timeout(limit, asked).await {
+            Ok(listed) => listed,
+            Err(_elapsed) => Err(format!("no list of tools within {} s", limit.as_secs())),
+        }
+    }
+
+    /// The tools of a list, and what of it none can use.
+    pub fn tools(&self, listing: &Listing) -> (Vec<Definition>, Vec<Unsupported>) {
+        facts::tools(self, listing)
+    }
+
+    /// Whether a tool of this name could be one of it.
+    pub(crate) fn may_have(&self, tool: &str) -> bool {
+        tool.strip_prefix(self.0.prefix.as_str()).is_some_and(|rest| rest.starts_with('.'))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! What a call of a server's tool came to, as this room says it.
+
+use baton_core::fault::Fault;
+use baton_core::tool::Class;
+use rmcp::model::{
+    CallToolResponse, CallToolResult, ContentBlock, ElicitRequestParams, ErrorCode, InputRequest, ResourceContents,
+};
+use rmcp::service::ServiceError;
+use serde_json::{Map, Value, json};
+
+use super::session::Called;
+use crate::code;
+use crate::failure::Failure;
+
+/// Bytes of one picture, sound or embedded file that are kept, as base64.
+const BINARY_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a server's error text.
+const ERROR_BYTES_MAX: usize = 2_000;
+
+/// The tool's result: its text, and what else there is.
+pub(super) fn answer(name: &str, called: Called, class: Class) -> Result<Value, Failure> {
+    match called {
+        Called::Wanted(forms) => Err(input_required(name, &forms)),
+        Called::Answered(CallToolResponse::InputRequired(asked)) => {
+            let requests = asked.input_requests.unwrap_or_default();
+            let forms: Vec<Value> = requests.values().map(form).collect();
+            Err(input_required(name, &forms))
+        }
+        Called::Answered(CallToolResponse::Complete(result)) if result.is_error == Some(true) => {
+            let mut says = text(&result);
+            says.truncate(says.floor_char_boundary(ERROR_BYTES_MAX));
+            Err(Failure::in_words(class, &says, code::SERVICE_REJECTED, format!("`{name}` failed: {says}")))
+        }
+        Called::Answered(CallToolResponse::Complete(result)) => Ok(output(result)),
+        Called::Answered(_) => {
+            let message = format!("`{name}` answers in a way that is not understood here");
+            Err(Failure::unclear(class, Fault::new(code::SERVICE_UNAVAILABLE, message)))
+        }
+    }
+}
+
+/// Why there is no answer. `told` is the error in words.
+pub(super) fn failure(name: &str, error: &ServiceError, told: &str, class: Class) -> Failure {
+    let message = format!("`{name}`: {told}");
+    match error {
+        ServiceError::McpError(error) if error.code == ErrorCode::INVALID_PARAMS => {
+            Failure::refused(code::INVALID_PARAMETERS, message)
+        }
+        ServiceError::McpError(error) if error.code == ErrorCode::METHOD_NOT_FOUND => {
+            Failure::refused(code::TOOL_NOT_FOUND, message)
+        }
+        _ => Failure::unclear(class, Fault::new(code::SERVICE_UNAVAILABLE, message)),
+    }
+}
+
+/// What a server asks a person: `{message, schema}`, or `{message, url}`.
+pub(super) fn wanted(request: &ElicitRequestParams) -> Value {
+    match request {
+        ElicitRequestParams::FormElicitationParams { message, requested_schema, .. } => {
+            json!({"message": message, "schema": requested_schema})
+        }
+        ElicitRequestParams::UrlElicitationParams { message, url, .. } => json!({"message": message, "url": url}),
+        _ => json!({"message": "something that is not understood here"}),
+    }
+}
+
+fn form(request: &InputRequest) -> Value {
+    match request {
+        InputRequest::Elicitation(request) => wanted(&request.params),
+        InputRequest::CreateMessage(_) => json!({"message": "a reply of a model, which is not given to servers"}),
+        InputRequest::ListRoots(_) => json!({"message": "folders, which are not shown to servers"}),
+        _ => json!({"message": "something that is not understood here"}),
+    }
+}
+
+fn input_required(name: &str, forms: &[Value]) -> Failure {
+    let mut asked = Value::from(forms).to_string();
+    asked.truncate(asked.floor_char_boundary(ERROR_BYTES_MAX));
+    let message = format!("`{name}` asks for what only a person knows: {asked}");
+    Failure::refused(code::INPUT_REQUIRED, message)
+}
+
+fn text(result: &CallToolResult) -> String {
+    let texts = result.content.iter().filter_map(|block| match block {
+        ContentBlock::Text(text) => Some(text.text.as_str()),
+        _ => None,
+    });
+    texts.collect::<Vec<_>>().join("\n")
+}
+
+/// `text` joins all text; `structured` is there where the tool gives data; the rest only where there is some.
+fn output(result: CallToolResult) -> Value {
+    let mut output = Map::new();
+    output.insert("text".to_owned(), text(&result).into());
+    if let Some(structured) = result.structured_content {
+        output.insert("structured".to_owned(), structured);
+    }
+    let mut put = |name: &str, item: Value| {
+        if let Value::Array(items) = output.entry(name).or_insert_with(|| json!([])) {
+            items.push(item);
+        }
+    };
+    for block in result.content {
+        match block {
+            ContentBlock::Text(_) => {}
+            ContentBlock::Image(image) => put("images", binary(&image.mime_type, image.data)),
+            ContentBlock::Audio(audio) => put("sounds", binary(&audio.mime_type, audio.data)),
+            ContentBlock::ResourceLink(link) => put(
+                "links",
+                json!({"uri": link.uri, "name": link.name, "mime_type": link.mime_type, "description": link.description}),
+            ),
+            ContentBlock::Resource(embedded) => match embedded.resource {
+                ResourceContents::TextResourceContents { uri, mime_type, text, .. } => {
+                    put("resources", json!({"uri": uri, "mime_type": mime_type, "text": text}));
+                }
+                ResourceContents::BlobResourceContents { uri, mime_type, blob, .. } => {
+                    let mut item = binary(mime_type.as_deref().unwrap_or_default(), blob);
+                    item["uri"] = json!(uri);
+                    put("resources", item);
+                }
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+    Value::Object(output)
+}
+
+/// Bytes as base64, as the protocol has them; too many are only counted.
+fn binary(mime_type: &str, data: String) -> Value {
+    if data.len() > BINARY_BYTES_MAX {
+        return json!({"mime_type": mime_type, "left_out_bytes": data.len()});
+    }
+    json!({"mime_type": mime_type, "data": data})
+}

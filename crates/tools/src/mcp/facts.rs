@@ -1,0 +1,71 @@
+//! From what a server says of a tool to what a run must know of it.
+
+use std::collections::BTreeSet;
+
+use baton_core::tool::Class;
+use serde_json::Value;
+
+use super::listing::{LISTING_BYTES_MAX, Listed, Listing, TOOLS_MAX};
+use super::{Override, Source};
+use crate::catalogue::Risk;
+use crate::definition::{Definition, Kind};
+use crate::openapi::{Unsupported, free_name, is_wanted};
+use crate::size::extent;
+
+/// Bytes of one schema: models are told all of it at each step.
+const SCHEMA_BYTES_MAX: usize = 64 << 10;
+
+pub(super) fn tools(source: &Source, listing: &Listing) -> (Vec<Definition>, Vec<Unsupported>) {
+    let parts = &source.0;
+    let (mut tools, mut unsupported, mut names) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let note = |place: String, reason: String| Unsupported { place, reason };
+    for listed in &listing.tools {
+        if !is_wanted(&parts.include, &parts.exclude, &listed.name) {
+            continue;
+        }
+        let place = format!("tools.{}", listed.name);
+        if listed.schema.get("type").and_then(Value::as_str) != Some("object") {
+            unsupported.push(note(place, "its schema of arguments is not that of an object".to_owned()));
+            continue;
+        }
+        let bytes = extent(&listed.schema);
+        if bytes > SCHEMA_BYTES_MAX {
+            let reason = format!("its schema of arguments has {bytes} bytes and may have {SCHEMA_BYTES_MAX}");
+            unsupported.push(note(place, reason));
+            continue;
+        }
+        let name = free_name(&parts.prefix, &listed.name, &names);
+        names.insert(name.clone());
+        let said = parts.tools.get(&listed.name).cloned().unwrap_or_default();
+        let (class, risk) = class_and_risk(listed, &said, parts.trusted);
+        let description = said.description.clone().unwrap_or_else(|| listed.description.clone());
+        let profile = parts.profile.of_remote(name, description, listed.schema.clone(), (class, risk), said);
+        tools.push(Definition { profile, kind: Kind::Remote { source: source.clone(), tool: listed.name.clone() } });
+    }
+    for name in parts.tools.keys().filter(|name| !listing.tools.iter().any(|listed| listed.name == **name)) {
+        unsupported.push(note(format!("tools.{name}"), "the server has no tool of this name".to_owned()));
+    }
+    if listing.truncated {
+        let reason =
+            format!("it has more than {TOOLS_MAX} tools or {LISTING_BYTES_MAX} bytes of them; the rest is left out");
+        unsupported.push(note("tools".to_owned(), reason));
+    }
+    (tools, unsupported)
+}
+
+/// What a server says of itself counts where a person vouches for it. Else its tools may do anything, once.
+fn class_and_risk(listed: &Listed, said: &Override, trusted: bool) -> (Class, Risk) {
+    let class = match (trusted, listed.read_only, listed.idempotent) {
+        (true, true, _) => Class::Read,
+        // Doing it again with the same arguments changes nothing further.
+        (true, false, true) => Class::Keyed,
+        (true, false, false) | (false, ..) => Class::Once,
+    };
+    let class = said.class.unwrap_or(class);
+    let risk = match (trusted, class.acts(), listed.destructive) {
+        (true, false, _) => Risk::Low,
+        (true, true, false) => Risk::Medium,
+        (true, true, true) | (false, ..) => Risk::High,
+    };
+    (class, said.risk.unwrap_or(risk))
+}

@@ -1,0 +1,180 @@
+//! The connection that all calls of one server share.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use serde_json::Map;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::session::{Called, Session};
+use super::{Listing, Source, content};
+use crate::code;
+use crate::config::Bound;
+use crate::failure::Failure;
+use crate::outbound::Outbound;
+use crate::request::Request;
+
+/// Connecting, with the start of a program: its own time, whatever the time-out of the call that wants it first.
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// The wait after a connection that failed or broke: doubled each time, up to the longest.
+const WAIT_FIRST: Duration = Duration::from_secs(1);
+const WAIT_MAX: Duration = Duration::from_secs(60);
+/// A connection that held so long is not counted as one that failed.
+const HELD: Duration = Duration::from_secs(60);
+/// Asking for the list anew.
+const LIST_LIMIT: Duration = Duration::from_secs(30);
+
+/// A new connection, or the reason there is none.
+type Opened = Result<Arc<Session>, String>;
+
+/// Who is told what tools a server has now.
+type Publish = Box<dyn Fn(&Source, &Listing) + Send + Sync>;
+
+pub(crate) struct Link {
+    pub(crate) source: Source,
+    secrets: Arc<BTreeMap<String, Bound>>,
+    outbound: Arc<Outbound>,
+    state: Mutex<State>,
+    publish: OnceLock<Publish>,
+}
+
+#[derive(Default)]
+struct State {
+    session: Option<(Arc<Session>, Instant)>,
+    /// One that is being made; all who want one wait for it, and it goes on when they have gone.
+    opening: Option<watch::Receiver<Option<Opened>>>,
+    failures: u32,
+    /// Not before this is it tried again, and why.
+    waits: Option<(Instant, String)>,
+}
+
+impl State {
+    /// The connection, if there is one that holds. One that broke counts as a failure, unless it held for a while.
+    fn live(&mut self) -> Option<Arc<Session>> {
+        let (session, since) = self.session.as_ref()?;
+        if !session.is_closed() {
+            return Some(session.clone());
+        }
+        let held = since.elapsed() >= HELD;
+        self.session = None;
+        if held {
+            self.failures = 0;
+        } else {
+            self.failed("the connection broke");
+        }
+        None
+    }
+
+    /// Whether it may be tried now; the error says why not yet.
+    fn may_open(&self) -> Result<(), String> {
+        let Some((until, reason)) = &self.waits else { return Ok(()) };
+        match until.checked_duration_since(Instant::now()).filter(|wait| !wait.is_zero()) {
+            Some(wait) => Err(format!("{reason}; it is tried again in {} s", wait.as_secs() + 1)),
+            None => Ok(()),
+        }
+    }
+
+    fn failed(&mut self, reason: &str) {
+        let wait = WAIT_FIRST.saturating_mul(2_u32.saturating_pow(self.failures)).min(WAIT_MAX);
+        self.failures = self.failures.saturating_add(1);
+        self.waits = Some((Instant::now() + wait, reason.to_owned()));
+    }
+}
+
+impl Link {
+    pub(crate) fn new(source: Source, secrets: Arc<BTreeMap<String, Bound>>, outbound: Arc<Outbound>) -> Self {
+        Self { source, secrets, outbound, state: Mutex::default(), publish: OnceLock::new() }
+    }
+
+    /// Says who hears of another list. The first to say so counts.
+    pub(crate) fn publishing(&self, publish: impl Fn(&Source, &Listing) + Send + Sync + 'static) {
+        let _ = self.publish.set(Box::new(publish));
+    }
+
+    /// One call of one tool.
+    pub(crate) async fn call(self: &Arc<Self>, tool: &str, request: &Request) -> Result<serde_json::Value, Failure> {
+        let (name, class) = (&request.call.tool, request.call.class);
+        // Until there is a connection nothing has gone out, however long that takes.
+        let session = request.before_sending(self.session()).await.map_err(|reason| {
+            let message = format!("the MCP server `{}` cannot be reached: {reason}", self.source.name());
+            Failure::later(code::SERVICE_UNAVAILABLE, message)
+        })?;
+        let arguments = request.call.arguments.as_object().cloned().unwrap_or_else(Map::new);
+        let called: Result<Called, _> = session.call(tool, arguments).await;
+        called
+            .map_err(|error| content::failure(name, &error, &session.told(&error), class))
+            .and_then(|called| content::answer(name, called, class))
+    }
+
+    /// The connection there is, or a new one unless it failed a little while ago.
+    async fn session(self: &Arc<Self>) -> Opened {
+        let mut opening = {
+            let mut state = self.state();
+            if let Some(session) = state.live() {
+                return Ok(session);
+            }
+            match &state.opening {
+                Some(opening) => opening.clone(),
+                None => {
+                    state.may_open()?;
+                    let (opened, opening) = watch::channel(None);
+                    state.opening = Some(opening.clone());
+                    tokio::spawn(self.open(opened));
+                    opening
+                }
+            }
+        };
+        let opened = opening.wait_for(Option::is_some).await.map(|opened| opened.clone());
+        opened.ok().flatten().unwrap_or_else(|| {
+            self.state().opening = None;
+            Err("the start of the connection broke off".to_owned())
+        })
+    }
+
+    /// Makes a connection, beside whoever waits for it: a call that is given up does not end the start of a program.
+    fn open(self: &Arc<Self>, opened: watch::Sender<Option<Opened>>) -> impl Future<Output = ()> + Send + use<> {
+        let (source, secrets, outbound) = (self.source.clone(), self.secrets.clone(), self.outbound.clone());
+        let link = Arc::downgrade(self);
+        async move {
+            let (changed, notices) = mpsc::channel(1);
+            let session = Session::open(&source, &secrets, &outbound, Some(changed.clone()));
+            let session = tokio::time::timeout(START_LIMIT, session).await;
+            let session = session.unwrap_or_else(|_| Err(format!("no connection within {} s", START_LIMIT.as_secs())));
+            let session = session.map(Arc::new);
+            // Nobody can call it any more.
+            let Some(link) = link.upgrade() else { return };
+            let mut state = link.state();
+            state.opening = None;
+            match &session {
+                Ok(session) => {
+                    state.session = Some((session.clone(), Instant::now()));
+                    state.waits = None;
+                    // What is known of its tools may be older than it is.
+                    let _ = changed.try_send(());
+                    tokio::spawn(relist(Arc::downgrade(&link), Arc::downgrade(session), notices));
+                }
+                Err(reason) => state.failed(reason),
+            }
+            drop(state);
+            let _ = opened.send(Some(session));
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Asks for the list whenever it may be another, for as long as the connection is used.
+async fn relist(link: Weak<Link>, session: Weak<Session>, mut notices: mpsc::Receiver<()>) {
+    while notices.recv().await.is_some() {
+        let (Some(link), Some(session)) = (link.upgrade(), session.upgrade()) else { return };
+        if let (Ok(Ok(listing)), Some(publish)) =
+            (tokio::time::timeout(LIST_LIMIT, session.list()).await, link.publish.get())
+        {
+            publish(&link.source, &listing);
+        }
+    }
+}

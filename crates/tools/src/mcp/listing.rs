@@ -1,0 +1,72 @@
+//! What tools a server has, as it says.
+
+use rmcp::model::Tool;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::size::extent;
+
+/// Tools of one server. A list is read until one of these limits.
+pub(super) const TOOLS_MAX: usize = 2_000;
+pub(super) const PAGES_MAX: usize = 200;
+/// Bytes of one list.
+pub(super) const LISTING_BYTES_MAX: usize = 8 << 20;
+/// Bytes of one name and one description, beyond which the rest is left out.
+const NAME_BYTES_MAX: usize = 200;
+const DESCRIPTION_BYTES_MAX: usize = 4_000;
+
+/// A server's tools. Written as JSON, to be kept and read again.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Listing {
+    pub(super) tools: Vec<Listed>,
+    /// Whether there were more than are taken.
+    #[serde(default)]
+    pub(super) truncated: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Listed {
+    pub(super) name: String,
+    pub(super) description: String,
+    pub(super) schema: Value,
+    /// What the server says it does; MCP's defaults where it does not say.
+    pub(super) read_only: bool,
+    pub(super) destructive: bool,
+    pub(super) idempotent: bool,
+}
+
+impl Listing {
+    /// How many tools there are.
+    pub fn len(&self) -> usize {
+        self.tools.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.tools.is_empty()
+    }
+}
+
+impl Listed {
+    pub(super) fn of(tool: Tool) -> Self {
+        let annotations = tool.annotations.unwrap_or_default();
+        let title = tool.title.or(annotations.title);
+        let description = tool.description.map(std::borrow::Cow::into_owned).or(title).unwrap_or_default();
+        Self {
+            name: cut(tool.name.into_owned(), NAME_BYTES_MAX),
+            description: cut(description, DESCRIPTION_BYTES_MAX),
+            schema: Value::Object(tool.input_schema.as_ref().clone()),
+            read_only: annotations.read_only_hint.unwrap_or(false),
+            destructive: annotations.destructive_hint.unwrap_or(true),
+            idempotent: annotations.idempotent_hint.unwrap_or(false),
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.name.len() + self.description.len() + extent(&self.schema)
+    }
+}
+
+fn cut(mut text: String, bytes: usize) -> String {
+    text.truncate(text.floor_char_boundary(bytes));
+    text
+}

@@ -1,0 +1,92 @@
+//! A server that is a program of this machine.
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use baton_core::redact;
+use tokio::io::AsyncReadExt as _;
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::task::JoinHandle;
+
+/// Variables that a program needs to be found and to find its own; every other is named in the definition or not there.
+const INHERITED: &[&str] = &["HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ", "USER"];
+/// Bytes kept of what it says on standard error: its last words.
+const LAST_WORDS_BYTES_MAX: usize = 2_000;
+/// Bytes from which on a value it was given is taken out of them: shorter ones are words like any other, such as `yes`.
+const GIVEN_BYTES_MIN: usize = 6;
+const LAST_WORDS_WAIT: Duration = Duration::from_millis(500);
+
+/// A running program. Dropped, it is killed, with what it started.
+pub(super) struct Process {
+    child: Child,
+    last_words: Arc<Mutex<Vec<u8>>>,
+    /// What it was given in its environment, which it may say and we do not repeat.
+    given: Vec<String>,
+    hearing: JoinHandle<()>,
+}
+
+impl Process {
+    pub(super) fn start(
+        command: &str,
+        arguments: &[String],
+        environment: &BTreeMap<String, String>,
+    ) -> Result<(Self, ChildStdout, ChildStdin), String> {
+        let mut program = Command::new(command);
+        program.args(arguments).env_clear();
+        program.envs(INHERITED.iter().filter_map(|name| Some((*name, std::env::var_os(name)?))));
+        program.envs(environment).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        program.kill_on_drop(true);
+        // A group of its own: `npx` and its like start the server as a child of theirs.
+        #[cfg(unix)]
+        program.process_group(0);
+        let mut child = program.spawn().map_err(|error| format!("`{command}` cannot be started: {error}"))?;
+        let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
+            return Err(format!("`{command}` has no pipes"));
+        };
+        let last_words = Arc::<Mutex<Vec<u8>>>::default();
+        let hearing = tokio::spawn(hear(stderr, last_words.clone()));
+        let given = environment.values().filter(|value| value.len() >= GIVEN_BYTES_MIN).cloned().collect();
+        Ok((Self { child, last_words, given, hearing }, stdout, stdin))
+    }
+
+    /// The same of a program that is about to end: what it said last may not have been read yet.
+    pub(super) async fn last_words_of_all(&mut self) -> String {
+        // One that does not end has said what it has said.
+        drop(tokio::time::timeout(LAST_WORDS_WAIT, &mut self.hearing).await);
+        self.last_words()
+    }
+
+    /// The end of what it said on standard error, on one line, without what it was given and what is somebody's own.
+    pub(super) fn last_words(&self) -> String {
+        let words = self.last_words.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = String::from_utf8_lossy(&words).into_owned();
+        let said = self.given.iter().fold(said, |said, given| said.replace(given, "[REDACTED]"));
+        let line = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        redact::text(&line).into_owned()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        #[cfg(target_os = "linux")]
+        if let Some(group) = self.child.id().and_then(|id| rustix::process::Pid::from_raw(id.try_into().ok()?)) {
+            // Where there is none any more, nothing is left to be killed.
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+        let _ = self.child.start_kill();
+    }
+}
+
+/// Reads to the end, so that the program is never held up by a full pipe, and keeps the last of it.
+async fn hear(mut stderr: ChildStderr, into: Arc<Mutex<Vec<u8>>>) {
+    let mut chunk = [0; 1024];
+    while let Ok(count @ 1..) = stderr.read(&mut chunk).await {
+        let mut words = into.lock().unwrap_or_else(PoisonError::into_inner);
+        words.extend_from_slice(&chunk[..count]);
+        let beyond = words.len().saturating_sub(LAST_WORDS_BYTES_MAX);
+        words.drain(..beyond);
+    }
+}

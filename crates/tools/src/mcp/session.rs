@@ -1,0 +1,234 @@
+//! One connection to a server.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use baton_core::expr::{Document, Params};
+use reqwest::header::{HeaderName, HeaderValue};
+use rmcp::ClientHandler;
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, ClientCapabilities, ClientConfig, ElicitRequestParams, ElicitResult,
+    ElicitationAction, ElicitationCapability, ErrorData, FormElicitationCapability, Implementation, JsonObject,
+    PaginatedRequestParams, ProtocolVersion,
+};
+use rmcp::service::{
+    ClientLifecycleMode, ClientServiceExt as _, NotificationContext, RequestContext, RoleClient, RunningService,
+    ServiceError,
+};
+use rmcp::transport::StreamableHttpClientTransport;
+use rmcp::transport::async_rw::AsyncRwTransport;
+use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use serde_json::{Value, json};
+use tokio::sync::mpsc::Sender;
+
+use super::Source;
+use super::listing::{LISTING_BYTES_MAX, Listed, Listing, PAGES_MAX, TOOLS_MAX};
+use super::process::Process;
+use super::written::Place;
+use crate::config::{Bound, Secret, Sendable};
+use crate::outbound::Outbound;
+
+/// Bytes of one message.
+const MESSAGE_BYTES_MAX: usize = 8 << 20;
+/// Versions of the protocol in which a server is asked first; older ones are agreed on.
+const VERSIONS: [ProtocolVersion; 1] = [ProtocolVersion::LATEST];
+
+pub(super) struct Session {
+    running: RunningService<RoleClient, Listener>,
+    asked: Asked,
+    calls: AtomicUsize,
+    process: Option<Process>,
+}
+
+/// What the server asked for in the middle of a call: `{message, schema}` or `{message, url}`.
+type Asked = Arc<Mutex<Vec<Value>>>;
+
+/// What became of a call.
+pub(super) enum Called {
+    Answered(CallToolResponse),
+    /// It was broken off, for the server asked for something only a person knows.
+    Wanted(Vec<Value>),
+}
+
+impl Session {
+    /// Connects. `changed` hears that the list of tools is another.
+    pub(super) async fn open(
+        source: &Source,
+        secrets: &BTreeMap<String, Bound>,
+        outbound: &Outbound,
+        changed: Option<Sender<()>>,
+    ) -> Result<Self, String> {
+        let asked = Asked::default();
+        let listener = Listener { asked: asked.clone(), changed };
+        let mode = ClientLifecycleMode::Auto { preferred_versions: VERSIONS.into(), legacy_version: None };
+        match &source.0.place {
+            Place::Program { command, arguments, environment } => {
+                // A secret that is bound to an address goes to no program.
+                let free: Vec<_> =
+                    secrets.iter().filter_map(|(name, bound)| Some((name, bound.for_program()?))).collect();
+                let filled = |params: &Params| filled(params, free.iter().copied());
+                let environment = environment.iter().map(|(name, value)| Ok((name.clone(), filled(value)?)));
+                let environment = environment.collect::<Result<BTreeMap<_, _>, String>>()?;
+                let (mut process, stdout, stdin) = Process::start(command, arguments, &environment)?;
+                let transport = AsyncRwTransport::new(stdout, stdin).with_max_line_length(MESSAGE_BYTES_MAX);
+                match listener.serve_with_lifecycle(transport, mode).await {
+                    Ok(running) => Ok(Self { running, asked, calls: AtomicUsize::new(0), process: Some(process) }),
+                    Err(error) => {
+                        let words = process.last_words_of_all().await;
+                        let said = if words.is_empty() { String::new() } else { format!("; it said: {words}") };
+                        Err(format!("`{command}` does not speak MCP: {}{said}", plainly(&error)))
+                    }
+                }
+            }
+            Place::Address { url, headers } => {
+                let sendable = Sendable { all: secrets, to: url };
+                let headers = headers.iter().map(|(name, value)| {
+                    let value = filled(value, sendable.iter()).map_err(|reason| match sendable.kept_back() {
+                        Some(kept) => format!("{reason}; {kept}"),
+                        None => reason,
+                    })?;
+                    let value = HeaderValue::from_str(&value)
+                        .map_err(|_| format!("the value of `{name}` has characters that a header cannot carry"))?;
+                    Ok((name.clone(), value))
+                });
+                let headers = headers.collect::<Result<HashMap<HeaderName, HeaderValue>, String>>()?;
+                let config = StreamableHttpClientTransportConfig::with_uri(url.as_str())
+                    .custom_headers(headers)
+                    .max_sse_event_size(MESSAGE_BYTES_MAX);
+                // The project itself names the address, so it may be a private one.
+                let client = outbound.trusting()?;
+                let transport = StreamableHttpClientTransport::with_client(client, config);
+                let running = listener.serve_with_lifecycle(transport, mode).await;
+                let running =
+                    running.map_err(|error| format!("{}: {}", crate::outbound::shown(url), plainly(&error)))?;
+                Ok(Self { running, asked, calls: AtomicUsize::new(0), process: None })
+            }
+        }
+    }
+
+    /// All tools, page by page, up to the limits.
+    pub(super) async fn list(&self) -> Result<Listing, String> {
+        let mut listing = Listing::default();
+        let (mut cursor, mut bytes) = (None, 0);
+        for _ in 0..PAGES_MAX {
+            let params = PaginatedRequestParams::default().with_cursor(cursor);
+            let page = self.running.list_tools(Some(params)).await.map_err(|error| self.told(&error))?;
+            for tool in page.tools {
+                let listed = Listed::of(tool);
+                bytes += listed.bytes();
+                if listing.tools.len() >= TOOLS_MAX || bytes > LISTING_BYTES_MAX {
+                    listing.truncated = true;
+                    return Ok(listing);
+                }
+                listing.tools.push(listed);
+            }
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                return Ok(listing);
+            }
+        }
+        listing.truncated = true;
+        Ok(listing)
+    }
+
+    /// One call. Dropped, the server is told that it is cancelled.
+    pub(super) async fn call(&self, tool: &str, arguments: JsonObject) -> Result<Called, ServiceError> {
+        let _one = Count::new(&self.calls);
+        if self.calls.load(Ordering::Acquire) == 1 {
+            // What was asked in a call that was dropped is not this one's question.
+            self.asked.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+        let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
+        let answered = self.running.call_tool_once(params).await;
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = std::mem::take(&mut *asked);
+        drop(asked);
+        let is_result = matches!(&answered, Ok(CallToolResponse::Complete(done)) if done.is_error != Some(true));
+        // A server may do without what it asked for. Whose question it was cannot be told where several calls are under
+        // way; then the answer counts too.
+        if !is_result && !wanted.is_empty() && self.calls.load(Ordering::Acquire) == 1 {
+            return Ok(Called::Wanted(wanted));
+        }
+        answered.map(Called::Answered)
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.running.is_closed() || self.running.peer().is_transport_closed()
+    }
+
+    /// What went wrong, with the last words of a program.
+    pub(super) fn told(&self, error: &ServiceError) -> String {
+        let words = self.process.as_ref().map(Process::last_words).filter(|words| !words.is_empty());
+        match (words, error) {
+            (Some(words), ServiceError::TransportClosed | ServiceError::TransportSend(_)) => {
+                format!("{}; it said: {words}", plainly(error))
+            }
+            (_, error) => plainly(error),
+        }
+    }
+}
+
+/// Counts a call for as long as it is under way.
+struct Count<'a>(&'a AtomicUsize);
+
+impl<'a> Count<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::AcqRel);
+        Self(count)
+    }
+}
+
+impl Drop for Count<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// The library's words, without the names of its types before them.
+fn plainly(error: &impl std::fmt::Display) -> String {
+    let text = error.to_string();
+    text.split_once("] error: ").map_or_else(|| text.clone(), |(_, rest)| rest.to_owned())
+}
+
+/// A template over the secrets, as text.
+fn filled<'s>(params: &Params, secrets: impl Iterator<Item = (&'s String, &'s Secret)>) -> Result<String, String> {
+    let secrets: serde_json::Map<_, _> =
+        secrets.map(|(name, secret)| (name.clone(), Value::from(secret.expose()))).collect();
+    let rendered = params.render(&Document::timeless(&json!({"secrets": secrets})));
+    let value = rendered.map_err(|error| format!("{error}; secrets are set under `[tools.secrets]`"))?;
+    Ok(crate::kinds::http_request::plain(&value))
+}
+
+/// Hears what a server says without being asked.
+struct Listener {
+    asked: Asked,
+    changed: Option<Sender<()>>,
+}
+
+impl ClientHandler for Listener {
+    fn get_info(&self) -> ClientConfig {
+        let mut capabilities = ClientCapabilities::default();
+        let mut elicitation = ElicitationCapability::default();
+        elicitation.form = Some(FormElicitationCapability::default());
+        capabilities.elicitation = Some(elicitation);
+        ClientConfig::new(capabilities, Implementation::new("baton", env!("CARGO_PKG_VERSION")))
+    }
+
+    /// Nobody is here who could be asked. The question is kept, and the call fails with it.
+    async fn create_elicitation(
+        &self,
+        request: ElicitRequestParams,
+        _context: RequestContext<RoleClient>,
+    ) -> Result<ElicitResult, ErrorData> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(super::content::wanted(&request));
+        Ok(ElicitResult::new(ElicitationAction::Cancel))
+    }
+
+    async fn on_tool_list_changed(&self, _context: NotificationContext<RoleClient>) {
+        if let Some(changed) = &self.changed {
+            // One notice that waits is as good as two.
+            let _ = changed.try_send(());
+        }
+    }
+}

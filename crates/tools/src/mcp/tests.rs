@@ -1,0 +1,416 @@
+//! Against servers that speak the protocol by hand: small programs of the shell, and a service on loopback. Servers of the
+//! official libraries are asked by `cargo xtask test`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use baton_core::tool::{Class, Outcome};
+use baton_ports::tools::Tools as _;
+use serde_json::{Value, json};
+
+use super::Source;
+use crate::testing::service::{Asked, Says, Service, json as says};
+use crate::testing::{Memory, NOW, SetClock, not_done};
+use crate::{Config, Definition, Registry, Risk, Services};
+
+/// A server of the shell. It answers what it is asked by the method's name; `CALL` is what it does when a tool is called.
+const SHELL: &str = r#"
+while read -r line; do
+  id=$(printf '%s' "$line" | sed -n 's/.*"id":\([0-9]*\).*/\1/p')
+  case "$line" in
+    *'"method":"initialize"'*) echo '{"jsonrpc":"2.0","id":'"$id"',"result":{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"sh","version":"1"}}}';;
+    *'"method":"tools/list"'*) echo '{"jsonrpc":"2.0","id":'"$id"',"result":{"tools":[{"name":"act","description":"Acts","inputSchema":{"type":"object","properties":{"word":{"type":"string"}}}}]}}';;
+    *'"method":"tools/call"'*) CALL;;
+    *'"id"'*) echo '{"jsonrpc":"2.0","id":'"$id"',"error":{"code":-32601,"message":"Method not found"}}';;
+  esac
+done
+"#;
+/// What a call of the shell's tool answers where nothing else is said.
+const ANSWERS: &str = r#"echo '{"jsonrpc":"2.0","id":'"$id"',"result":{"content":[{"type":"text","text":"acted"}]}}'"#;
+
+fn source(definition: Value) -> Source {
+    let mut parsed = Definition::parse(definition).unwrap();
+    assert_eq!((parsed.sources.len(), parsed.tools.len()), (1, 0));
+    parsed.sources.remove(0)
+}
+
+fn shell(call: &str, more: Value) -> Source {
+    let script = SHELL.replace("CALL", call);
+    let mut definition = json!({"name": "sh", "kind": "mcp", "command": "sh", "args": ["-c", script]});
+    definition.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    source(definition)
+}
+
+/// A registry that knows what the server lists.
+async fn registry(source: &Source, config: Value) -> Registry {
+    let config: Config = serde_json::from_value(config).unwrap();
+    let listing = source.list(&config).await.unwrap();
+    let (tools, unsupported) = source.tools(&listing);
+    assert_eq!(unsupported, []);
+    let services = Services::new(Arc::new(Memory::default()), Arc::new(SetClock::at(NOW)));
+    Registry::with_sources(config, tools, vec![source.clone()], &services).unwrap()
+}
+
+async fn call(registry: &Registry, tool: &str, arguments: Value) -> Outcome {
+    call_within(registry, tool, arguments, Duration::from_secs(20)).await
+}
+
+async fn call_within(registry: &Registry, tool: &str, arguments: Value, limit: Duration) -> Outcome {
+    let mut call = crate::testing::World::new().call("run/node/0/0", tool, arguments);
+    call.class = registry.facts(tool).unwrap().class;
+    match registry.check(&call, None).await {
+        baton_ports::tools::Checked::Permitted(permit) => permit.perform(limit).await.outcome,
+        baton_ports::tools::Checked::Answered(performed) => performed.outcome,
+        _ => panic!("held back"),
+    }
+}
+
+#[tokio::test]
+async fn a_program_is_started_asked_and_called() {
+    let registry = registry(&shell(ANSWERS, json!({})), json!({})).await;
+    let described = registry.describe("sh.act").unwrap();
+    assert_eq!((described.provider, described.facts.description.as_str()), ("mcp", "Acts"));
+    let outcome = call(&registry, "sh.act", json!({"word": "now"})).await;
+    assert!(matches!(&outcome, Outcome::Done { output, .. } if output["text"] == "acted"), "{outcome:?}");
+    let (code, _) = not_done(call(&registry, "sh.act", json!({"word": 7})).await);
+    assert_eq!(code, "INVALID_PARAMETERS", "its schema holds here already");
+}
+
+#[tokio::test]
+async fn a_program_is_given_the_variables_that_are_named_and_no_others() {
+    let tells = r#"echo '{"jsonrpc":"2.0","id":'"$id"',"result":{"content":[{"type":"text","text":"'"$TOKEN $(env | cut -d= -f1 | sort | tr '\n' ' ')"'"}]}}'"#;
+    let env = json!({"env": {"TOKEN": "{{ secrets.sh }}"}});
+    let registry = registry(&shell(tells, env.clone()), json!({"secrets": {"sh": "t0ken"}})).await;
+    let Outcome::Done { output, .. } = call(&registry, "sh.act", json!({})).await else { panic!("not done") };
+    let told = output["text"].as_str().unwrap();
+    assert!(told.starts_with("t0ken ") && told.contains(" PATH "), "{told}");
+    // The test runner's own variables are not there.
+    assert!(std::env::var("CARGO_MANIFEST_DIR").is_ok() && !told.contains("CARGO"), "{told}");
+    let unset = shell(tells, env).list(&Config::default()).await.unwrap_err();
+    assert!(unset.contains("[tools.secrets]"), "{unset}");
+}
+
+#[tokio::test]
+async fn a_program_that_dies_in_the_middle_of_a_call_leaves_it_unclear_and_is_started_again_later() {
+    let source = shell("echo dying >&2; exit 3", json!({}));
+    let registry = registry(&source, json!({})).await;
+    let (code, message) = crate::testing::unknown(call(&registry, "sh.act", json!({})).await);
+    assert_eq!(code, "SERVICE_UNAVAILABLE", "{message}");
+    let (code, message) = not_done(call(&registry, "sh.act", json!({})).await);
+    assert_eq!(code, "SERVICE_UNAVAILABLE");
+    assert!(message.contains("the connection broke") && message.contains("it is tried again in"), "{message}");
+}
+
+#[tokio::test]
+async fn a_program_that_starts_slowly_is_started_once_for_all_who_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let (starts, gate) = (folder.path().join("starts"), folder.path().join("gate"));
+    std::fs::write(&gate, "").unwrap();
+    let slow = format!("echo start >> {}; while [ ! -e {} ]; do :; done; ", starts.display(), gate.display());
+    let script = slow + &SHELL.replace("CALL", ANSWERS);
+    let source = source(json!({"name": "sh", "kind": "mcp", "command": "sh", "args": ["-c", script]}));
+    let registry = registry(&source, json!({})).await;
+
+    // Too slow for these: they give up, having done nothing, and the start goes on without them.
+    std::fs::remove_file(&gate).unwrap();
+    let impatient = || call_within(&registry, "sh.act", json!({}), Duration::from_millis(150));
+    let (first, second) = futures::future::join(impatient(), impatient()).await;
+    for outcome in [first, second, impatient().await] {
+        let Outcome::NotDone { fault, retryable: true, .. } = outcome else { panic!("{outcome:?}") };
+        assert_eq!(fault.code, "TIMEOUT");
+    }
+    std::fs::write(&gate, "").unwrap();
+    let outcome = call(&registry, "sh.act", json!({})).await;
+    assert!(matches!(&outcome, Outcome::Done { output, .. } if output["text"] == "acted"), "{outcome:?}");
+    let lines = std::fs::read_to_string(&starts).unwrap();
+    assert_eq!(lines, "start\nstart\n", "one start for the list, one for all calls");
+}
+
+#[tokio::test]
+async fn what_is_no_server_is_said_to_be_none_with_its_last_words() {
+    let of = |script: &str| source(json!({"name": "sh", "kind": "mcp", "command": "sh", "args": ["-c", script]}));
+    let reason = of("echo no database >&2; exit 1").list(&Config::default()).await.unwrap_err();
+    assert!(reason.contains("does not speak MCP") && reason.contains("it said: no database"), "{reason}");
+    let absent = source(json!({"name": "sh", "kind": "mcp", "command": "no-such-program-anywhere"}));
+    let reason = absent.list(&Config::default()).await.unwrap_err();
+    assert!(reason.contains("`no-such-program-anywhere` cannot be started"), "{reason}");
+}
+
+#[tokio::test]
+async fn garbage_without_end_and_silence_are_given_up_in_time() {
+    for script in ["yes garbage", "while read -r line; do :; done", "cat /dev/zero"] {
+        let hostile = source(json!({"name": "sh", "kind": "mcp", "command": "sh", "args": ["-c", script]}));
+        let listed = hostile.list_within(&Config::default(), Duration::from_secs(1)).await;
+        assert_eq!(listed, Err("no list of tools within 1 s".to_owned()), "{script}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_dropped_is_cancelled_at_the_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let note = folder.path().join("cancelled");
+    // The call is not answered; the notice that it is cancelled is written down.
+    let script = SHELL.replace("CALL", "true").replace(
+        "*'\"id\"'*)",
+        &format!("*'notifications/cancelled'*) echo yes > {};;\n    *'\"id\"'*)", note.display()),
+    );
+    let source = source(json!({"name": "sh", "kind": "mcp", "command": "sh", "args": ["-c", script]}));
+    let registry = registry(&source, json!({})).await;
+    let outcome = call_within(&registry, "sh.act", json!({}), Duration::from_millis(300)).await;
+    assert!(matches!(&outcome, Outcome::Unknown { fault } if fault.code == "TIMEOUT"), "{outcome:?}");
+    let heard = async {
+        while !note.exists() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), heard).await.expect("the server heard of it");
+}
+
+/// A server by HTTP that answers a method with `results(method, params)`, or an error where there is none.
+async fn service(results: impl Fn(&str, &Value) -> Option<Value> + Send + Sync + 'static) -> Service {
+    Service::start(move |asked: &Asked| {
+        if asked.method != "POST" {
+            return Says::Answer(405, String::new(), String::new());
+        }
+        let message = asked.json();
+        let (method, params) = (message["method"].as_str().unwrap_or_default(), &message["params"]);
+        if message.get("id").is_none() {
+            return Says::Answer(202, String::new(), String::new());
+        }
+        let result = match method {
+            "initialize" => Some(json!({
+                "protocolVersion": "2025-06-18", "capabilities": {"tools": {"listChanged": true}},
+                "serverInfo": {"name": "http", "version": "1"},
+            })),
+            method => results(method, params),
+        };
+        match result {
+            Some(error) if error.get("code").is_some() => {
+                says(200, &json!({"jsonrpc": "2.0", "id": message["id"], "error": error}))
+            }
+            Some(result) => says(200, &json!({"jsonrpc": "2.0", "id": message["id"], "result": result})),
+            None => {
+                let error = json!({"code": -32601, "message": "Method not found"});
+                says(200, &json!({"jsonrpc": "2.0", "id": message["id"], "error": error}))
+            }
+        }
+    })
+    .await
+}
+
+fn tool(name: &str, annotations: Value) -> Value {
+    json!({"name": name, "description": name, "inputSchema": {"type": "object"}, "annotations": annotations})
+}
+
+fn at(service: &Service, more: Value) -> Source {
+    let mut definition = json!({"name": "far", "kind": "mcp", "url": service.url("/mcp")});
+    definition.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    source(definition)
+}
+
+#[tokio::test]
+async fn what_a_server_says_of_its_tools_counts_where_a_person_vouches_for_it() {
+    let tools = json!([
+        tool("look", json!({"readOnlyHint": true})),
+        tool("set", json!({"idempotentHint": true, "destructiveHint": false})),
+        tool("append", json!({"destructiveHint": false})),
+        tool("wipe", json!({})),
+    ]);
+    let service = service(move |method, _| (method == "tools/list").then(|| json!({"tools": tools}))).await;
+    let facts = async |more: Value| -> BTreeMap<String, (Class, Risk)> {
+        let source = at(&service, more);
+        let registry = registry(&source, json!({})).await;
+        let of = |name: &str| {
+            let described = registry.describe(&format!("far.{name}")).unwrap();
+            (name.to_owned(), (described.facts.class, described.risk))
+        };
+        ["look", "set", "append", "wipe"].map(of).into()
+    };
+    let all = |class, risk| ["look", "set", "append", "wipe"].map(|name| (name.to_owned(), (class, risk))).into();
+    assert_eq!(facts(json!({})).await, all(Class::Once, Risk::High));
+    let trusted = facts(json!({"trusted": true})).await;
+    assert_eq!(trusted["look"], (Class::Read, Risk::Low));
+    assert_eq!(trusted["set"], (Class::Keyed, Risk::Medium));
+    assert_eq!(trusted["append"], (Class::Once, Risk::Medium));
+    assert_eq!(trusted["wipe"], (Class::Once, Risk::High));
+    let said = json!({"tools": {"look": {"class": "read", "risk": "low"}, "set": {"risk": "medium"}}});
+    let said = facts(said).await;
+    assert_eq!((said["look"], said["set"]), ((Class::Read, Risk::Low), (Class::Once, Risk::Medium)));
+}
+
+#[tokio::test]
+async fn all_pages_of_a_list_are_read_and_a_list_without_end_is_not() {
+    let pages = service(|method, params| {
+        let page = params["cursor"].as_str().unwrap_or("0").parse::<usize>().unwrap();
+        let mut result = json!({"tools": [tool(&format!("t{page}"), json!({}))]});
+        if page < 3 {
+            result["nextCursor"] = json!((page + 1).to_string());
+        }
+        (method == "tools/list").then_some(result)
+    })
+    .await;
+    assert_eq!(at(&pages, json!({})).list(&Config::default()).await.unwrap().len(), 4);
+    let endless = service(|method, _| {
+        (method == "tools/list").then(|| json!({"tools": [tool("again", json!({}))], "nextCursor": "more"}))
+    })
+    .await;
+    let source = at(&endless, json!({}));
+    let listing = source.list(&Config::default()).await.unwrap();
+    let (tools, unsupported) = source.tools(&listing);
+    assert_eq!((tools.len(), unsupported.len()), (super::listing::PAGES_MAX, 1), "{unsupported:?}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_used_of_a_list_is_named_and_the_rest_is_there() {
+    let service = service(|method, _| {
+        let mut wide = tool("wide", json!({}));
+        wide["inputSchema"]["description"] = json!("x".repeat(100_000));
+        let mut bare = tool("bare", json!({}));
+        bare["inputSchema"] = json!({"type": "string"});
+        (method == "tools/list")
+            .then(|| json!({"tools": [wide, bare, tool("good one", json!({})), tool("left", json!({}))]}))
+    })
+    .await;
+    let source = at(&service, json!({"prefix": "f", "exclude": ["le*"], "tools": {"gone": {"risk": "low"}}}));
+    let listing = source.list(&Config::default()).await.unwrap();
+    let (tools, unsupported) = source.tools(&listing);
+    assert_eq!(tools.iter().map(Definition::name).collect::<Vec<_>>(), ["f.good_one"]);
+    let places: Vec<&str> = unsupported.iter().map(|part| part.place.as_str()).collect();
+    assert_eq!(places, ["tools.wide", "tools.bare", "tools.gone"]);
+}
+
+#[tokio::test]
+async fn every_kind_of_answer_is_told() {
+    let service = service(|method, params| match (method, params["name"].as_str()) {
+        ("tools/list", _) => Some(json!({"tools": [
+            tool("rich", json!({})), tool("fails", json!({})), tool("wrong", json!({})), tool("breaks", json!({})),
+        ]})),
+        ("tools/call", Some("rich")) => Some(json!({
+            "structuredContent": {"n": 1},
+            "content": [
+                {"type": "text", "text": "one"}, {"type": "text", "text": "two"},
+                {"type": "image", "data": "AP8=", "mimeType": "image/png"},
+                {"type": "audio", "data": "A".repeat(2 << 20), "mimeType": "audio/wav"},
+                {"type": "resource_link", "uri": "file:///a", "name": "a"},
+                {"type": "resource", "resource": {"uri": "file:///b", "mimeType": "text/plain", "text": "b"}},
+            ],
+        })),
+        ("tools/call", Some("fails")) => {
+            Some(json!({"isError": true, "content": [{"type": "text", "text": "no such seat"}]}))
+        }
+        ("tools/call", Some("wrong")) => Some(json!({"code": -32602, "message": "seat is no number"})),
+        ("tools/call", Some("breaks")) => Some(json!({"code": -32603, "message": "internal"})),
+        _ => None,
+    })
+    .await;
+    let registry = registry(&at(&service, json!({})), json!({})).await;
+    let Outcome::Done { output, .. } = call(&registry, "far.rich", json!({})).await else { panic!("not done") };
+    assert_eq!(
+        output,
+        json!({
+            "text": "one\ntwo", "structured": {"n": 1},
+            "images": [{"mime_type": "image/png", "data": "AP8="}],
+            "sounds": [{"mime_type": "audio/wav", "left_out_bytes": 2 << 20}],
+            "links": [{"uri": "file:///a", "name": "a", "mime_type": null, "description": null}],
+            "resources": [{"uri": "file:///b", "mime_type": "text/plain", "text": "b"}],
+        })
+    );
+    let (code, message) = not_done(call(&registry, "far.fails", json!({})).await);
+    assert_eq!((code.as_str(), message.contains("no such seat")), ("SERVICE_REJECTED", true), "{message}");
+    assert_eq!(not_done(call(&registry, "far.wrong", json!({})).await).0, "INVALID_PARAMETERS");
+    assert_eq!(crate::testing::unknown(call(&registry, "far.breaks", json!({})).await).0, "SERVICE_UNAVAILABLE");
+}
+
+#[tokio::test]
+async fn a_question_to_a_person_fails_the_call_with_its_form() {
+    let form = json!({"type": "object", "properties": {"seat": {"type": "string"}}, "required": ["seat"]});
+    let asks = json!({
+        "resultType": "input_required",
+        "inputRequests": {"seat": {"method": "elicitation/create", "params": {
+            "mode": "form", "message": "Which seat?", "requestedSchema": form,
+        }}},
+    });
+    let service = service(move |method, _| match method {
+        "tools/list" => Some(json!({"tools": [tool("book", json!({}))]})),
+        "tools/call" => Some(asks.clone()),
+        _ => None,
+    })
+    .await;
+    let registry = registry(&at(&service, json!({})), json!({})).await;
+    let (code, message) = not_done(call(&registry, "far.book", json!({})).await);
+    assert_eq!(code, "INPUT_REQUIRED", "{message}");
+    assert!(message.contains("Which seat?") && message.contains("\"seat\""), "{message}");
+}
+
+#[tokio::test]
+async fn a_list_that_changed_is_the_catalogue_from_then_on() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let service = service(move |method, _| match method {
+        // At the start there is one tool, when the first call connects there is another.
+        "tools/list" => match count.fetch_add(1, Ordering::Relaxed) {
+            0 => Some(json!({"tools": [tool("old", json!({}))]})),
+            _ => Some(json!({"tools": [tool("new", json!({})), tool("old", json!({}))]})),
+        },
+        "tools/call" => Some(json!({"content": []})),
+        _ => None,
+    })
+    .await;
+    let registry = registry(&at(&service, json!({})), json!({"tool": {"far.new": {"timeout_ms": 123}}})).await;
+    assert!(registry.facts("far.new").is_none());
+    assert!(matches!(call(&registry, "far.old", json!({})).await, Outcome::Done { .. }));
+    let there = async {
+        while registry.facts("far.new").is_none() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), there).await.expect("the new tool is there");
+    assert_eq!(registry.facts("far.new").unwrap().timeout, Duration::from_millis(123), "the settings hold for it");
+}
+
+#[tokio::test]
+async fn headers_carry_secrets_and_a_server_that_is_down_is_said_to_be() {
+    let service =
+        service(|method, _| (method == "tools/list").then(|| json!({"tools": [tool("look", json!({}))]}))).await;
+    let secret = json!({"headers": {"Authorization": "Bearer {{ secrets.far }}"}});
+    let config = serde_json::from_value(json!({"secrets": {"far": "t0ken"}})).unwrap();
+    let listing = at(&service, secret).list(&config).await.unwrap();
+    assert!(service.asked().iter().all(|asked| asked.header("authorization") == Some("Bearer t0ken")));
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = source(json!({"name": "gone", "kind": "mcp", "url": format!("http://{closed}/mcp")}));
+    let reason = gone.list(&Config::default()).await.unwrap_err();
+    assert!(reason.contains("127.0.0.1") && !reason.contains("rmcp::"), "{reason}");
+    // What it listed before stands, and a call says why it fails.
+    let (tools, _) = gone.tools(&listing);
+    let services = Services::new(Arc::new(Memory::default()), Arc::new(SetClock::at(NOW)));
+    let registry = Registry::with_sources(Config::default(), tools, vec![gone], &services).unwrap();
+    let outcome = call(&registry, "gone.look", json!({})).await;
+    let Outcome::NotDone { fault, retryable: true, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(fault.code, "SERVICE_UNAVAILABLE");
+    assert!(fault.message.contains("the MCP server `gone` cannot be reached"), "{}", fault.message);
+}
+
+#[test]
+fn a_definition_that_cannot_hold_is_refused_with_the_way_out() {
+    for (more, expect) in [
+        (json!({}), "either `command`"),
+        (json!({"command": "x", "url": "https://x.example"}), "either `command`"),
+        (json!({"url": "ftp://x.example"}), "https://mcp.example.com/mcp"),
+        (json!({"url": "https://me:pw@x.example"}), "without user and password"),
+        (json!({"command": "x", "headers": {"a": "b"}}), "are for a server with a `url`"),
+        (json!({"url": "https://x.example", "env": {"a": "b"}}), "started by `command`"),
+        (json!({"url": "https://x.example", "headers": {"Mcp-Session-Id": "b"}}), "is set by the connection"),
+        (json!({"command": "x", "class": "read"}), "write it under `tools.NAME.class`"),
+        (json!({"command": "x", "tools": {"a": {"class": "verify"}}}), "say `once`"),
+        (json!({"command": "x", "tools": {"a": {"colour": "red"}}}), "colour"),
+        (json!({"command": "x", "env": {"A": "{{ secret.a }}"}}), "did you mean `secrets`?"),
+        (json!({"command": "x", "prefix": "a.b"}), "say `prefix`"),
+    ] {
+        let mut definition = json!({"name": "far", "kind": "mcp"});
+        definition.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let error = Definition::parse(definition).unwrap_err().to_string();
+        assert!(error.contains(expect), "{error}");
+    }
+}
