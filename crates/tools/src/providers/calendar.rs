@@ -1,50 +1,59 @@
 //! `google_calendar`: availability, booking and cancelling. The seeds' name; the provider may be another.
 
+mod caldav;
+mod calendars;
+mod calendly;
 mod config;
+mod google;
 mod internal;
+mod keeper;
+mod outside;
+mod range;
+mod slot;
+mod wanted;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use baton_core::id::TenantId;
 use baton_core::tool::{Class, Compensation, Facts, Retry};
-use baton_ports::clock::Clock;
-use baton_ports::records::Records;
 use serde_json::{Value, json};
 
+use crate::by_tenant::ByTenant;
 use crate::catalogue::{Action, Entry, Risk};
 use crate::rate::Rate;
 
-pub use config::{Config, Day, Opening, Step, Treatment};
+pub use caldav::config::CalDav;
+pub use calendly::config::{Calendly, EventType, Place};
+pub use config::{Config, Day, Opening, Provider, Step, Treatment};
+pub use google::config::Google;
+
+use self::calendars::Calendars;
+pub(crate) use self::calendars::Means;
 
 /// Seed 000's time-out for the calendar.
 const TIMEOUT: Duration = Duration::from_secs(10);
 const TEXT_BYTES_MAX: usize = 2_000;
 
-pub(crate) fn entry(
-    shared: Config,
-    tenants: BTreeMap<TenantId, Config>,
-    records: Arc<dyn Records>,
-    clock: Arc<dyn Clock>,
-) -> Entry {
-    let tool = Arc::new(internal::Internal::new(shared, tenants, records, clock));
+/// The error is what is wrong with the settings.
+pub(crate) fn entry(settings: &ByTenant<Config>, means: &Means) -> Result<Entry, String> {
+    let tool = Calendars::new(settings, means)?;
+    let (provider, booking_class) = (tool.provider(), tool.booking_class());
     let whole = Facts {
         description: "Checks free times, books and cancels appointments. Only for one certain date; general opening \
                       hours are answered from what is known"
             .to_owned(),
         parameters: parameters(&["action"]),
-        ..Facts::new(Class::Keyed, TIMEOUT)
+        ..Facts::new(booking_class, TIMEOUT)
     };
     let actions = [
         ("check_availability", Action::new(check_availability(), "api_call", Risk::Low)),
-        ("create_booking", Action::new(create_booking(), "booking", Risk::Medium)),
+        ("create_booking", Action::new(create_booking(booking_class), "booking", Risk::Medium)),
         ("cancel_booking", Action::new(cancel_booking(), "booking", Risk::Medium)),
     ];
     let whole = Action::new(whole, "tool_execution", Risk::Medium);
-    Entry::new("google_calendar", "calendar", "internal", whole, tool)
+    Ok(Entry::new("google_calendar", "calendar", provider, whole, Arc::new(tool))
         .with_actions(actions)
-        .at_most(Rate::per_minute(100))
+        .at_most(Rate::per_minute(100)))
 }
 
 fn check_availability() -> Facts {
@@ -57,7 +66,7 @@ fn check_availability() -> Facts {
     }
 }
 
-fn create_booking() -> Facts {
+fn create_booking(class: Class) -> Facts {
     Facts {
         retry: Retry::default(),
         description: "Books an appointment at a date and time".to_owned(),
@@ -81,7 +90,7 @@ fn create_booking() -> Facts {
             "duration_minutes",
             "provider",
         ]),
-        ..Facts::new(Class::Keyed, TIMEOUT)
+        ..Facts::new(class, TIMEOUT)
     }
 }
 
@@ -129,3 +138,6 @@ fn parameters(required: &[&str]) -> Value {
         },
     })
 }
+
+#[cfg(test)]
+mod tests;

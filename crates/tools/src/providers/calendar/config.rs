@@ -8,6 +8,10 @@ use jiff::civil::{Date, Weekday};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
+use super::caldav::config::CalDav;
+use super::calendly::config::Calendly;
+use super::google::config::Google;
+
 const DAY_MINUTES: u16 = 24 * 60;
 /// The closest that two offered times may be.
 const STEP_MINUTES_MIN: u16 = 5;
@@ -30,6 +34,23 @@ pub struct Config {
     pub days_ahead_max: u16,
     /// How long before its start an appointment must be booked.
     pub notice_minutes: u32,
+    /// Who keeps it.
+    pub provider: Provider,
+    pub google: Option<Google>,
+    pub calendly: Option<Calendly>,
+    pub caldav: Option<CalDav>,
+}
+
+/// Who keeps a calendar.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Provider {
+    /// This installation.
+    #[default]
+    Internal,
+    Google,
+    Calendly,
+    CalDav,
 }
 
 /// What an appointment is for.
@@ -61,6 +82,10 @@ impl Default for Config {
             step_minutes: None,
             days_ahead_max: 365,
             notice_minutes: 0,
+            provider: Provider::Internal,
+            google: None,
+            calendly: None,
+            caldav: None,
         }
     }
 }
@@ -74,6 +99,32 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// Where each resource's calendar is, as the setting `name` says by resource; `alone` is that of the only resource,
+    /// where the setting says nothing. The error is what is missing.
+    pub(super) fn places(
+        &self,
+        name: &str,
+        places: &BTreeMap<String, String>,
+        alone: Option<&str>,
+    ) -> Result<BTreeMap<String, String>, String> {
+        if let Some(unknown) = places.keys().find(|resource| !self.resources.contains(resource)) {
+            return Err(format!("`{name}` names `{unknown}`, which is not among `resources`"));
+        }
+        if let (true, [only], Some(alone)) = (places.is_empty(), self.resources.as_slice(), alone) {
+            return Ok([(only.clone(), alone.to_owned())].into());
+        }
+        match self.resources.iter().find(|resource| !places.contains_key(*resource)) {
+            Some(missing) => Err(format!("`{name}` does not say which calendar is that of `{missing}`")),
+            None => Ok(places.clone()),
+        }
+    }
+
+    /// The longest buffer of any treatment, in milliseconds.
+    pub(super) fn buffer_max(&self) -> i64 {
+        let buffers = self.treatments.values().map(|kind| kind.buffer_before_minutes.max(kind.buffer_after_minutes));
+        i64::from(buffers.max().unwrap_or(0)) * 60_000
     }
 
     pub(super) fn treatment(&self, name: &str) -> Option<&Treatment> {

@@ -3,7 +3,7 @@
 use baton_ports::records::{Error, Op};
 use serde_json::{Value, json};
 
-use super::{Internal, SPACE};
+use super::{Internal, NAME, SPACE};
 use crate::code;
 use crate::failure::Failure;
 use crate::request::Request;
@@ -60,6 +60,6 @@ fn output(booking: &Value) -> Value {
         "date": booking["date"],
         "time": booking["time"],
         "cancelled_at": booking["cancelled_at"],
-        "provider": "internal",
+        "provider": NAME,
     })
 }

@@ -1,7 +1,12 @@
+use std::time::Duration;
+
+use baton_core::tool::Class;
+use baton_ports::tools::Tools;
 use serde_json::{Value, json};
 
 use crate::testing::{World, done, not_done, unknown};
 
+const LIMIT: Duration = Duration::from_secs(5);
 const SLOTS: [&str; 9] = [
     "09:00-10:00",
     "10:00-11:00",
@@ -79,10 +84,10 @@ async fn a_key_with_other_arguments_is_refused() {
 }
 
 #[tokio::test]
-async fn of_many_who_want_one_time_at_once_one_gets_it() {
-    let world = World::new();
+async fn of_two_hundred_who_want_one_time_at_once_one_gets_it() {
+    let world = World::with(json!({"zone": "Europe/Madrid", "tool": {"google_calendar": {"rate": "none"}}}));
     let calls: Vec<_> =
-        (0..50).map(|n| world.call(&format!("k{n}"), "google_calendar", booking("2025-01-20", "10:00"))).collect();
+        (0..200).map(|n| world.call(&format!("k{n}"), "google_calendar", booking("2025-01-20", "10:00"))).collect();
     let outcomes = futures::future::join_all(calls.iter().map(|call| world.send(call))).await;
     let codes: Vec<_> = outcomes
         .into_iter()
@@ -91,7 +96,7 @@ async fn of_many_who_want_one_time_at_once_one_gets_it() {
             outcome => Some(not_done(outcome).0),
         })
         .collect();
-    assert_eq!(codes, vec!["SLOT_TAKEN"; 49]);
+    assert_eq!(codes, vec!["SLOT_TAKEN"; 199]);
     assert_eq!(world.records.held(), 1);
 }
 
@@ -255,4 +260,80 @@ async fn tenants_do_not_share_a_calendar() {
 async fn a_booking_that_there_is_not_cannot_be_cancelled() {
     let (code, message) = World::new().refused("k", "cancel_booking", json!({"booking_id": "bk_0"})).await;
     assert_eq!((code.as_str(), message.as_str()), ("BOOKING_NOT_FOUND", "there is no booking `bk_0`"));
+}
+
+#[tokio::test]
+async fn what_became_of_a_booking_is_known_by_its_key() {
+    let world = World::new();
+    let call = world.call("k", "google_calendar", booking("2025-01-20", "10:00"));
+    assert_eq!(not_done(world.registry.look_up(&call, LIMIT).await).0, "CALENDAR_UNAVAILABLE");
+    let booked = done(world.send(&call).await.outcome);
+    assert_eq!(done(world.registry.look_up(&call, LIMIT).await), booked);
+}
+
+#[tokio::test]
+async fn each_tenant_chooses_who_keeps_its_calendar() {
+    let world = World::with(json!({"tenants": {"salon": {"calendar": {
+        "provider": "calendly", "calendly": {"token": "t", "event_types": [{"uri": "https://api.calendly.com/event_types/A"}]},
+    }}}}));
+    let free = world.done("k", "check_availability", json!({"date": "2025-01-20"})).await;
+    assert_eq!(free["provider"], "internal");
+    // Nothing is asked of Calendly without an address to invite.
+    let mut other = world.call("k", "google_calendar", booking("2025-01-20", "10:00"));
+    other.tenant = "salon".into();
+    let (code, message) = not_done(world.send(&other).await.outcome);
+    assert_eq!(code, "INVALID_PARAMETERS");
+    assert!(message.starts_with("calendly"), "{message}");
+}
+
+#[test]
+fn a_booking_is_looked_up_before_it_is_sent_again_where_one_calendar_takes_no_key() {
+    let class = |world: &World| world.registry.facts("create_booking").unwrap().class;
+    assert_eq!(class(&World::new()), Class::Keyed);
+    let calendly = json!({"token": "t", "event_types": [{"uri": "https://api.calendly.com/event_types/A"}]});
+    let salon = json!({"tenants": {"salon": {"calendar": {"provider": "calendly", "calendly": calendly}}}});
+    assert_eq!(class(&World::with(salon)), Class::Verify);
+}
+
+#[test]
+fn wrong_settings_are_named_and_show_no_secret() {
+    let refused = |calendar: Value| {
+        let config = json!({"calendar": calendar});
+        let config: crate::Config = match serde_json::from_value(config) {
+            Ok(config) => config,
+            Err(error) => return error.to_string(),
+        };
+        assert!(!format!("{config:?}").contains("s3cr3t"));
+        let world = World::new();
+        let error = crate::Registry::new(config, &world.services()).err().expect("refused").to_string();
+        assert!(!error.contains("s3cr3t"), "{error}");
+        error
+    };
+    let google = json!({"client_id": "c", "client_secret": "s3cr3t", "refresh_token": "s3cr3t"});
+    let caldav = json!({"url": "https://dav.example.com", "username": "u", "password": "s3cr3t", "calendars": {"main": "clinic"}});
+    let calendly = |kinds: Value| json!({"token": "s3cr3t", "event_types": kinds});
+    let key = json!({"type": "service_account", "client_email": "a@b", "private_key": "s3cr3t"}).to_string();
+    for (calendar, expect) in [
+        (json!({"provider": "outlook"}), "unknown variant `outlook`"),
+        (json!({"provider": "google"}), "`provider` is `google`, and there is no `google` table"),
+        (json!({"provider": "caldav"}), "there is no `caldav` table"),
+        (json!({"provider": "calendly"}), "there is no `calendly` table"),
+        (json!({"provider": "google", "google": {"refresh": "s3cr3t"}}), "unknown field `refresh`"),
+        (json!({"provider": "google", "google": {"client_id": "c"}}), "needs `credentials`, or"),
+        (json!({"provider": "google", "google": {"credentials": "s3cr3t"}}), "not the text of a file of Google's"),
+        (json!({"provider": "google", "google": {"credentials": key}}), "no RSA key"),
+        (
+            json!({"provider": "google", "google": google, "resources": ["a", "b"]}),
+            "does not say which calendar is that of `a`",
+        ),
+        (json!({"provider": "caldav", "caldav": caldav}), "write its path"),
+        (json!({"provider": "calendly", "calendly": calendly(json!([]))}), "names nothing that could be booked"),
+        (
+            json!({"provider": "calendly", "calendly": calendly(json!([{"uri": "u", "treatment": "botox"}]))}),
+            "a treatment that there is not",
+        ),
+    ] {
+        let error = refused(calendar);
+        assert!(error.contains(expect), "{error}");
+    }
 }

@@ -4,7 +4,7 @@ use baton_core::time::Time;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::Range;
+use super::range::Range;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Slot {
@@ -17,17 +17,19 @@ pub(super) struct Slot {
 
 impl Slot {
     pub(super) fn new(range: Range, zone: &TimeZone) -> Self {
-        let clock = |at: i64| {
-            let time = zone.to_datetime(Time::from_ms(at).to_timestamp()).time();
-            format!("{:02}:{:02}", time.hour(), time.minute())
-        };
-        Self { range, start: clock(range.from), end: clock(range.to) }
+        Self { range, start: clock(range.from, zone), end: clock(range.to, zone) }
     }
 
     /// As seed 000 writes it: `10:00-11:00`.
     pub(super) fn label(&self) -> String {
         format!("{}-{}", self.start, self.end)
     }
+}
+
+/// `HH:MM` of an instant.
+pub(super) fn clock(at: i64, zone: &TimeZone) -> String {
+    let time = zone.to_datetime(Time::from_ms(at).to_timestamp()).time();
+    format!("{:02}:{:02}", time.hour(), time.minute())
 }
 
 /// The instant of a wall-clock time, up to `24:00`. Where clocks go back it is the first of the two; where they go

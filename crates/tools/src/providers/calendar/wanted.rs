@@ -4,11 +4,11 @@ use baton_core::time::Time;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use super::config::{Config, Treatment, minutes};
+use super::range::Range;
 use super::slot::{Slot, instant};
-use super::{Config, Range};
 use crate::code;
 use crate::failure::Failure;
-use crate::providers::calendar::config::{Treatment, minutes};
 use crate::request::Request;
 
 const MINUTE_MS: i64 = 60_000;
@@ -32,14 +32,12 @@ impl<'c> Wanted<'c> {
         let invalid = |message: String| Failure::refused(code::INVALID_PARAMETERS, message);
         let date = request.text("date").unwrap_or_default();
         let date: Date = date.parse().map_err(|_| invalid(format!("`date` is `{date}`; write YYYY-MM-DD")))?;
-        let zone = request.zone();
-        let zone = TimeZone::get(zone).map_err(|_| invalid(format!("unknown time zone `{zone}`")))?;
         let time = request.text("time").and_then(minutes).map(|time| format!("{:02}:{:02}", time / 60, time % 60));
         let treatment = treatment(calendar, request).map_err(invalid)?;
         let asked = request.argument("duration_minutes").as_i64();
         let usual = treatment.duration_minutes.unwrap_or(calendar.duration_minutes);
         Ok(Self {
-            zone,
+            zone: zone(request)?,
             date,
             time,
             duration: asked.unwrap_or(i64::from(usual.get())) * MINUTE_MS,
@@ -79,6 +77,12 @@ impl<'c> Wanted<'c> {
             }
         }
         offered
+    }
+
+    /// Those of the offered times that one of the resources still has, where `busy` says what each has.
+    pub(super) fn free(&self, offered: Vec<Slot>, busy: &[Vec<Range>]) -> Vec<Slot> {
+        let has = |slot: &Slot, taken: &[Range]| taken.iter().all(|range| !self.held(slot).overlaps(*range));
+        offered.into_iter().filter(|slot| busy.iter().any(|taken| has(slot, taken))).collect()
     }
 
     /// The time that was named, if it can be booked at all.
@@ -144,6 +148,12 @@ impl<'c> Wanted<'c> {
         let days = jiff::Span::new().days(i64::from(self.calendar.days_ahead_max));
         self.today(now).checked_add(days).is_ok_and(|last| self.date > last)
     }
+}
+
+/// The zone that a request's dates and times are in.
+pub(super) fn zone(request: &Request) -> Result<TimeZone, Failure> {
+    let name = request.zone();
+    TimeZone::get(name).map_err(|_| Failure::refused(code::INVALID_PARAMETERS, format!("unknown time zone `{name}`")))
 }
 
 fn treatment(calendar: &Config, request: &Request) -> Result<Treatment, String> {

@@ -1,0 +1,201 @@
+//! Reading: events and busy periods.
+
+use std::collections::BTreeMap;
+
+use jiff::tz::TimeZone;
+
+use super::event::Event;
+use super::line::{Line, lines};
+use super::time::{Moment, duration, offset};
+use super::zone::{Own, Zones};
+use super::{BYTES_MAX, DEPTH_MAX, ENTRIES_MAX, Error};
+
+/// What a text holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Calendar {
+    pub events: Vec<Event>,
+    /// Busy periods of a free-busy answer: milliseconds since the epoch, the end excluded.
+    pub periods: Vec<(i64, i64)>,
+}
+
+/// Reads a text of one or several `VCALENDAR`s. Times that name no zone are in `zone`.
+///
+/// # Errors
+/// What is not iCalendar, or has a time that cannot be told: then nothing can be said of what is free.
+pub fn read(text: &str, zone: &TimeZone) -> Result<Calendar, Error> {
+    if text.len() > BYTES_MAX {
+        return Err(Error { line: 1, reason: format!("{} bytes, over the limit of {BYTES_MAX}", text.len()) });
+    }
+    let components = components(lines(text)?)?;
+    let mut zones = Zones::default();
+    for component in components.iter().filter(|component| component.name == "VTIMEZONE") {
+        component.describe(&components, &mut zones);
+    }
+    let mut calendar = Calendar::default();
+    for component in &components {
+        match component.name.as_str() {
+            "VEVENT" => calendar.events.push(component.event(&zones, zone)?),
+            "VFREEBUSY" => component.periods(&mut calendar.periods)?,
+            _ => {}
+        }
+        if calendar.events.len() + calendar.periods.len() > ENTRIES_MAX {
+            return Err(component.error(format!("more than {ENTRIES_MAX} events")));
+        }
+    }
+    Ok(calendar)
+}
+
+/// What stands between a `BEGIN` and its `END`, without what is inside further ones.
+#[derive(Debug)]
+struct Component {
+    name: String,
+    line: usize,
+    /// The place of the one it stands in.
+    within: Option<usize>,
+    lines: Vec<Line>,
+}
+
+fn components(lines: Vec<Line>) -> Result<Vec<Component>, Error> {
+    let mut components: Vec<Component> = Vec::new();
+    let mut open: Vec<usize> = Vec::new();
+    for line in lines {
+        match line.name.as_str() {
+            "BEGIN" => {
+                if open.len() >= DEPTH_MAX {
+                    return Err(line.error(format!("components are nested deeper than {DEPTH_MAX}")));
+                }
+                let name = line.value.trim().to_ascii_uppercase();
+                components.push(Component { name, line: line.number, within: open.last().copied(), lines: Vec::new() });
+                open.push(components.len() - 1);
+            }
+            "END" => {
+                let name = line.value.trim().to_ascii_uppercase();
+                match open.pop().and_then(|at| components.get(at)) {
+                    Some(component) if component.name == name => {}
+                    Some(component) => {
+                        let reason = format!("`END:{name}` ends `{}` of line {}", component.name, component.line);
+                        return Err(line.error(reason));
+                    }
+                    None => return Err(line.error(format!("`END:{name}` ends nothing"))),
+                }
+            }
+            _ => match open.last().and_then(|at| components.get_mut(*at)) {
+                Some(component) => component.lines.push(line),
+                None => return Err(line.error("stands outside of any component")),
+            },
+        }
+    }
+    match open.pop().and_then(|at| components.get(at)) {
+        Some(component) => Err(component.error(format!("`{}` does not end", component.name))),
+        None => Ok(components),
+    }
+}
+
+impl Component {
+    fn error(&self, reason: impl Into<String>) -> Error {
+        Error { line: self.line, reason: reason.into() }
+    }
+
+    fn find(&self, name: &str) -> Option<&Line> {
+        self.lines.iter().find(|line| line.name == name)
+    }
+
+    fn is(&self, name: &str, value: &str) -> bool {
+        self.find(name).is_some_and(|line| line.value.trim().eq_ignore_ascii_case(value))
+    }
+
+    /// A `VTIMEZONE`, whose offsets are in the components inside.
+    fn describe(&self, all: &[Self], zones: &mut Zones) {
+        let Some(name) = self.find("TZID") else { return };
+        let inside = all.iter().filter(|inner| {
+            let parent = inner.within.and_then(|at| all.get(at));
+            parent.is_some_and(|parent| parent.line == self.line)
+        });
+        let changes = inside.flat_map(|inner| [inner.find("TZOFFSETFROM"), inner.find("TZOFFSETTO")]);
+        let offsets = changes.flatten().filter_map(|line| offset(&line.value)).collect();
+        let known_as = self.find("X-LIC-LOCATION").map(|line| line.value.trim().to_owned());
+        zones.insert(name.value.trim().to_owned(), Own { known_as, offsets });
+    }
+
+    fn event(&self, zones: &Zones, zone: &TimeZone) -> Result<Event, Error> {
+        let start = self.find("DTSTART").ok_or_else(|| self.error("the event has no DTSTART"))?;
+        let (starts, latest) = instants(start, zones, zone)?;
+        let ends = match (self.find("DTEND"), self.find("DURATION")) {
+            (Some(end), _) => instants(end, zones, zone)?.1,
+            (None, Some(length)) => {
+                let length = duration(&length.value).ok_or_else(|| length.error("is no duration"))?;
+                latest.saturating_add(length.max(0))
+            }
+            (None, None) => instants(start, zones, zone).map(|(_, latest)| match Moment::parse(&start.value) {
+                Some(Moment::Day(date)) => date
+                    .tomorrow()
+                    .ok()
+                    .and_then(|next| zones.instants(next.at(0, 0, 0, 0), None, zone))
+                    .map_or(latest, |(_, at)| at),
+                _ => latest,
+            })?,
+        };
+        let own = self.lines.iter().filter(|line| line.name.starts_with("X-"));
+        let cancelled = self.is("STATUS", "CANCELLED");
+        Ok(Event {
+            uid: self.find("UID").map(Line::text).unwrap_or_default(),
+            starts,
+            ends: ends.max(starts),
+            busy: !cancelled && !self.is("TRANSP", "TRANSPARENT"),
+            cancelled,
+            recurs: self.find("RRULE").is_some() || self.find("RDATE").is_some(),
+            own: own.map(|line| (line.name.clone(), line.text())).collect::<BTreeMap<_, _>>(),
+        })
+    }
+
+    /// Of a free-busy answer. Some versions of Radicale write each period as a component of its own.
+    fn periods(&self, periods: &mut Vec<(i64, i64)>) -> Result<(), Error> {
+        let before = periods.len();
+        let is_free = |line: &Line| line.parameter("FBTYPE").is_some_and(|kind| kind.eq_ignore_ascii_case("FREE"));
+        let mut told = false;
+        for line in self.lines.iter().filter(|line| line.name == "FREEBUSY") {
+            told = true;
+            for period in line.value.split(',').filter(|_| !is_free(line)) {
+                periods.push(read_period(period).ok_or_else(|| line.error(format!("`{period}` is no period")))?);
+            }
+        }
+        let alone = self.find("FBTYPE").filter(|line| !line.value.trim().eq_ignore_ascii_case("FREE"));
+        if let (false, Some(line)) = (told, alone) {
+            let instant = |name: &str| match self.find(name).and_then(|line| Moment::parse(&line.value)) {
+                Some(Moment::Instant(at)) => Some(at),
+                Some(Moment::Day(_) | Moment::Local(_)) | None => None,
+            };
+            let period = instant("DTSTART").zip(instant("DTEND"));
+            periods.push(period.ok_or_else(|| line.error("the busy period has no DTSTART and DTEND in UTC"))?);
+        }
+        periods[before..].sort_unstable();
+        Ok(())
+    }
+}
+
+/// `start/end` or `start/duration`, in UTC.
+fn read_period(text: &str) -> Option<(i64, i64)> {
+    let (start, end) = text.trim().split_once('/')?;
+    let Moment::Instant(from) = Moment::parse(start)? else { return None };
+    let to = match Moment::parse(end) {
+        Some(Moment::Instant(to)) => to,
+        Some(Moment::Day(_) | Moment::Local(_)) => return None,
+        None => from.checked_add(duration(end)?)?,
+    };
+    (from <= to).then_some((from, to))
+}
+
+/// The first and the last instant that a time may be.
+fn instants(line: &Line, zones: &Zones, zone: &TimeZone) -> Result<(i64, i64), Error> {
+    let moment = Moment::parse(&line.value).ok_or_else(|| line.error(format!("`{}` is no time", line.value)))?;
+    let name = line.parameter("TZID");
+    let (local, name) = match moment {
+        Moment::Instant(at) => return Ok((at, at)),
+        // A whole day is a day of the calendar's own zone.
+        Moment::Day(date) => (date.at(0, 0, 0, 0), None),
+        Moment::Local(local) => (local, name),
+    };
+    zones.instants(local, name, zone).ok_or_else(|| {
+        line.error(format!("the zone `{}` is not known and not described", name.unwrap_or("of the calendar")))
+    })
+}

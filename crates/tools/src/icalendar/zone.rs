@@ -1,0 +1,58 @@
+//! The zones that a text's times are in.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+/// The zones a text describes itself, by `TZID`.
+#[derive(Debug, Default)]
+pub(super) struct Zones(BTreeMap<String, Own>);
+
+/// What is used of a zone that a text describes.
+#[derive(Debug, Default)]
+pub(super) struct Own {
+    /// What `X-LIC-LOCATION` says it is.
+    pub(super) known_as: Option<String>,
+    /// Every offset it ever has, in seconds east of Greenwich.
+    pub(super) offsets: Vec<i32>,
+}
+
+impl Zones {
+    pub(super) fn insert(&mut self, name: String, own: Own) {
+        self.0.insert(name, own);
+    }
+
+    /// The first and the last instant that a wall-clock time in a zone may be: one, where the zone is known by its
+    /// name. Of a zone known only by the offsets it has, both ends are told, so that nothing is taken for free that may
+    /// be busy.
+    pub(super) fn instants(&self, local: DateTime, name: Option<&str>, own: &TimeZone) -> Option<(i64, i64)> {
+        let once = |zone: &TimeZone| {
+            let at = zone.to_ambiguous_timestamp(local).compatible().ok()?.as_millisecond();
+            Some((at, at))
+        };
+        let Some(name) = name else { return once(own) };
+        if let Some(zone) = known(name) {
+            return once(&zone);
+        }
+        let described = self.0.get(name)?;
+        if let Some(zone) = described.known_as.as_deref().and_then(known) {
+            return once(&zone);
+        }
+        let (least, most) = (described.offsets.iter().min()?, described.offsets.iter().max()?);
+        let utc = TimeZone::UTC.to_timestamp(local).ok()?.as_millisecond();
+        Some((utc.checked_sub(i64::from(*most) * 1_000)?, utc.checked_sub(i64::from(*least) * 1_000)?))
+    }
+}
+
+/// By an IANA name, also behind a maker's prefix: `/freeassociation.sourceforge.net/Europe/Madrid`.
+fn known(name: &str) -> Option<TimeZone> {
+    let mut rest = name.trim().trim_start_matches('/');
+    for _ in 0..4 {
+        if let Ok(zone) = TimeZone::get(rest) {
+            return Some(zone);
+        }
+        (_, rest) = rest.split_once('/')?;
+    }
+    None
+}

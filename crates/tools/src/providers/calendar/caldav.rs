@@ -1,0 +1,265 @@
+//! Any server that speaks CalDAV (RFC 4791): Nextcloud, Radicale, Fastmail, iCloud, and many more.
+//!
+//! A booking is an object whose name and UID are made of the effect's key. It is put with `If-None-Match: *`, so of two
+//! the second is refused and the first is looked up: one booking.
+
+pub(super) mod config;
+mod multistatus;
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use baton_core::bundle::Hash;
+use baton_core::tool::Class;
+use jiff::tz::TimeZone;
+use reqwest::Method;
+use reqwest::header::{self, HeaderName};
+
+use self::config::CalDav as Settings;
+use super::calendars::Means;
+use super::config::Config;
+use super::outside::agenda::{Agenda, Draft, Entered, Other, Put};
+use super::range::Range;
+use crate::code;
+use crate::config::Secret;
+use crate::failure::Failure;
+use crate::icalendar::{self, Appointment, Event};
+use crate::outbound::Answer;
+use crate::vendor::{Ask, Auth, Base, Complaint, Meaning, Vendor};
+
+pub(super) const NAME: &str = "caldav";
+const DEPTH: HeaderName = HeaderName::from_static("depth");
+/// Kept with our own entries: a hash of what was asked, and the time with its buffers.
+const ASKED: &str = "X-BATON-ASKED";
+const HELD: &str = "X-BATON-HELD";
+
+pub(super) struct CalDav {
+    vendor: Vendor,
+    server: Base,
+    username: String,
+    password: Secret,
+    /// By resource, the path of its calendar, which ends in `/`.
+    calendars: BTreeMap<String, String>,
+    /// The longest buffer there is, in milliseconds.
+    buffer: i64,
+}
+
+impl CalDav {
+    /// The error is what is wrong with the settings.
+    pub(super) fn new(settings: &Settings, calendar: &Config, means: &Means) -> Result<Self, String> {
+        let mut calendars = calendar.places("caldav.calendars", &settings.calendars, None)?;
+        for (resource, path) in &mut calendars {
+            if !path.starts_with('/') {
+                return Err(format!("the calendar of `{resource}` is `{path}`; write its path: `/clinic/room-1/`"));
+            }
+            if !path.ends_with('/') {
+                path.push('/');
+            }
+        }
+        Ok(Self {
+            server: settings.url.clone(),
+            vendor: Vendor::new(NAME, settings.url.clone(), means.outbound.clone(), complaint),
+            username: settings.username.clone(),
+            password: settings.password.clone(),
+            calendars,
+            buffer: calendar.buffer_max(),
+        })
+    }
+
+    fn calendar(&self, resource: &str) -> &str {
+        self.calendars.get(resource).map_or("/", String::as_str)
+    }
+
+    fn ask(&self, method: Method, path: &str) -> Ask<'_> {
+        let auth = Auth::Basic { username: &self.username, password: &self.password };
+        self.vendor.ask_at(method, path).auth(auth)
+    }
+
+    fn object(&self, method: Method, resource: &str, id: &str) -> Ask<'_> {
+        self.ask(method, &format!("{}{id}.ics", self.calendar(resource)))
+    }
+
+    async fn report(&self, resource: &str, body: String) -> Result<String, Failure> {
+        let method = Method::from_bytes(b"REPORT").unwrap_or(Method::GET);
+        let ask = self.ask(method, self.calendar(resource)).header(DEPTH, "1");
+        text(ask.body("application/xml; charset=utf-8", body.into_bytes()).send(Class::Read).await?)
+    }
+
+    /// The events around a range, recurring ones as often as they happen in it, where the server can.
+    async fn events(&self, resource: &str, within: Range, zone: &TimeZone) -> Result<Vec<Event>, Failure> {
+        let answer = self.report(resource, query(within)).await?;
+        let unread = |reason: String| unread(resource, &reason);
+        let mut events = Vec::new();
+        for object in multistatus::calendars(&answer).map_err(unread)? {
+            let calendar = icalendar::read(&object, zone);
+            events.extend(calendar.map_err(|error| unread(error.to_string()))?.events);
+        }
+        Ok(events)
+    }
+
+    /// What the server says is busy: it knows its own recurrences.
+    async fn free_busy(&self, resource: &str, within: Range, zone: &TimeZone) -> Result<Vec<Range>, Failure> {
+        let answer = self.report(resource, free_busy_query(within)).await?;
+        let calendar = icalendar::read(&answer, zone).map_err(|error| unread(resource, &error.to_string()))?;
+        Ok(calendar.periods.into_iter().map(|(from, to)| Range { from, to }).collect())
+    }
+}
+
+#[async_trait]
+impl Agenda for CalDav {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn at(&self, resource: &str) -> Hash {
+        Hash::of(format!("{NAME}\n{}\n{}\n{}", self.server, self.username, self.calendar(resource)).as_bytes())
+    }
+
+    async fn busy(&self, resources: &[&str], within: Range, zone: &TimeZone) -> Result<Vec<Vec<Range>>, Failure> {
+        let mut all = Vec::with_capacity(resources.len());
+        for resource in resources {
+            let events = self.events(resource, within.widened(self.buffer), zone).await?;
+            let mut busy: Vec<Range> = events.iter().filter(|event| event.busy).map(held).collect();
+            if events.iter().any(|event| event.recurs && event.busy) {
+                busy.extend(self.free_busy(resource, within, zone).await?);
+            }
+            all.push(busy);
+        }
+        Ok(all)
+    }
+
+    async fn find(&self, resource: &str, id: &str) -> Result<Option<Entered>, Failure> {
+        let answer = self.object(Method::GET, resource, id).accepting(&[404, 410]).send(Class::Read).await?;
+        if matches!(answer.status, 404 | 410) {
+            return Ok(None);
+        }
+        let tag = tag(&answer);
+        let calendar = icalendar::read(&text(answer)?, &TimeZone::UTC);
+        let events = calendar.map_err(|error| unread(resource, &error.to_string()))?.events;
+        let event = events.into_iter().next().ok_or_else(|| unread(resource, &format!("`{id}` holds no event")))?;
+        Ok(Some(Entered {
+            id: id.to_owned(),
+            range: Some(Range { from: event.starts, to: event.ends }),
+            cancelled: event.cancelled,
+            asked: event.own.get(ASKED).cloned(),
+            made: None,
+            tag,
+        }))
+    }
+
+    async fn enter(&self, resource: &str, draft: &Draft<'_>) -> Result<Put, Failure> {
+        let appointment = Appointment {
+            uid: draft.id,
+            stamp: draft.at,
+            starts: draft.range.from,
+            ends: draft.range.to,
+            zone: draft.zone,
+            summary: draft.summary,
+            description: draft.description,
+            own: &[(ASKED, draft.asked.to_owned()), (HELD, format!("{}/{}", draft.held.from, draft.held.to))],
+        };
+        let ask = self.object(Method::PUT, resource, draft.id).header(header::IF_NONE_MATCH, "*");
+        let ask = ask.body("text/calendar; charset=utf-8", appointment.text().into_bytes());
+        let answer = ask.accepting(&[412]).send(Class::Keyed).await?;
+        if answer.status == 412 {
+            return Ok(Put::There);
+        }
+        Ok(Put::Made(Entered {
+            id: draft.id.to_owned(),
+            range: Some(draft.range),
+            cancelled: false,
+            asked: Some(draft.asked.to_owned()),
+            made: None,
+            tag: tag(&answer),
+        }))
+    }
+
+    async fn others(&self, resource: &str, draft: &Draft<'_>, zone: &TimeZone) -> Result<Vec<Other>, Failure> {
+        // A rule that the server does not expand was looked at by the question before; one that came since is missed.
+        let events = self.events(resource, draft.held.widened(self.buffer), zone).await?;
+        let others = events.iter().filter(|event| event.busy && !event.recurs && event.uid != draft.id);
+        Ok(others.map(|event| Other { range: held(event), made: None }).collect())
+    }
+
+    async fn remove(&self, resource: &str, entered: &Entered) -> Result<(), Failure> {
+        let mut ask = self.object(Method::DELETE, resource, &entered.id);
+        if let Some(tag) = &entered.tag {
+            ask = ask.header(header::IF_MATCH, tag);
+        }
+        // 404 and 410: it is gone already.
+        let answer = ask.accepting(&[404, 410, 412]).send(Class::Keyed).await?;
+        match answer.status {
+            412 => Err(Failure::later(code::CALENDAR_UNAVAILABLE, format!("`{}` was just changed", entered.id))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// With its buffers, where it is ours and where it was put.
+fn held(event: &Event) -> Range {
+    let at = Range { from: event.starts, to: event.ends };
+    let own = event.own.get(HELD).and_then(|held| held.split_once('/'));
+    let own = own.and_then(|(from, to)| Some(Range { from: from.parse().ok()?, to: to.parse().ok()? }));
+    own.filter(|own| own.from <= at.from && at.to <= own.to).unwrap_or(at)
+}
+
+fn tag(answer: &Answer) -> Option<String> {
+    answer.headers.get(header::ETAG)?.to_str().ok().map(str::to_owned)
+}
+
+fn text(answer: Answer) -> Result<String, Failure> {
+    if answer.truncated {
+        let message = format!("{} answered with more than {} bytes", answer.from, answer.body.len());
+        return Err(Failure::refused(code::RESPONSE_TOO_LARGE, message));
+    }
+    String::from_utf8(answer.body).map_err(|_| {
+        Failure::later(code::CALENDAR_UNAVAILABLE, format!("{} answered with what is not UTF-8", answer.from))
+    })
+}
+
+fn unread(resource: &str, reason: &str) -> Failure {
+    Failure::later(code::CALENDAR_UNAVAILABLE, format!("the calendar of `{resource}` cannot be read: {reason}"))
+}
+
+/// 7.8, with recurring events as their instances (9.6.5).
+fn query(within: Range) -> String {
+    let range = attributes(within);
+    format!(
+        "<?xml version=\"1.0\" encoding=\"utf-8\"?>\
+         <C:calendar-query xmlns:D=\"DAV:\" xmlns:C=\"urn:ietf:params:xml:ns:caldav\">\
+         <D:prop><C:calendar-data><C:expand {range}/></C:calendar-data></D:prop>\
+         <C:filter><C:comp-filter name=\"VCALENDAR\"><C:comp-filter name=\"VEVENT\"><C:time-range {range}/>\
+         </C:comp-filter></C:comp-filter></C:filter></C:calendar-query>"
+    )
+}
+
+/// 7.10.
+fn free_busy_query(within: Range) -> String {
+    format!(
+        "<?xml version=\"1.0\" encoding=\"utf-8\"?>\
+         <C:free-busy-query xmlns:C=\"urn:ietf:params:xml:ns:caldav\"><C:time-range {}/></C:free-busy-query>",
+        attributes(within)
+    )
+}
+
+fn attributes(within: Range) -> String {
+    let at = |at: i64| baton_core::time::Time::from_ms(at).to_timestamp().strftime("%Y%m%dT%H%M%SZ").to_string();
+    // Whole seconds, so the range is at least what was asked.
+    format!("start=\"{}\" end=\"{}\"", at(within.from), at(within.to.saturating_add(999)))
+}
+
+/// Servers say little; the status says whose fault it is.
+fn complaint(answer: &Answer) -> Option<Complaint> {
+    match answer.status {
+        401 | 403 | 404 | 405 => Some(Complaint {
+            message: "the account, or the path of the calendar, is not right".to_owned(),
+            meaning: Meaning::Refused(code::CALENDAR_NOT_CONFIGURED),
+        }),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod radicale;
+#[cfg(test)]
+mod tests;

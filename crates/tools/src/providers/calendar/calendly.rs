@@ -1,0 +1,364 @@
+//! Calendly, by its API v2.
+//!
+//! It takes no idempotency key, so a booking is of class `verify`: its `tracking` carries an id that the effect's key
+//! decides, and a booking whose answer was lost is looked for by it before anything is sent again.
+
+pub(super) mod config;
+
+use async_trait::async_trait;
+use baton_core::fault::Fault;
+use baton_core::tool::Class;
+use serde_json::{Value, json};
+
+use self::config::{Booking, Calendly as Settings, EventType};
+use super::calendars::Means;
+use super::config::Config;
+use super::keeper::{Keeper, booked};
+use super::range::Range;
+use super::slot::{Slot, clock};
+use super::wanted::{Wanted, zone};
+use crate::code;
+use crate::failure::Failure;
+use crate::outbound::Answer;
+use crate::request::Request;
+use crate::vendor::{Ask, Auth, Complaint, Meaning, Vendor};
+
+pub(super) const NAME: &str = "calendly";
+/// What ids of links begin with.
+const LINK: &str = "link_";
+/// Calendly tells of times that are to come, by its own clock.
+const AHEAD_MS: i64 = 60_000;
+/// Events of one invitee at one time that are looked through.
+const EVENTS_MAX: &str = "100";
+
+pub(super) struct Calendly {
+    settings: Settings,
+    vendor: Vendor,
+    means: Means,
+}
+
+impl Calendly {
+    /// The error is what is wrong with the settings.
+    pub(super) fn new(settings: &Settings, calendar: &Config, means: &Means) -> Result<Self, String> {
+        if settings.event_types.is_empty() {
+            return Err("`calendly.event_types` names nothing that could be booked".to_owned());
+        }
+        for EventType { uri, treatment, resource } in &settings.event_types {
+            let known = treatment.as_ref().is_none_or(|name| calendar.treatment(name).is_some());
+            if !known {
+                return Err(format!("`calendly.event_types`: `{uri}` is for a treatment that there is not"));
+            }
+            if resource.as_ref().is_some_and(|name| !calendar.resources.contains(name)) {
+                return Err(format!("`calendly.event_types`: `{uri}` is for a resource that there is not"));
+            }
+        }
+        let vendor = Vendor::new(NAME, settings.base_url.clone(), means.outbound.clone(), complaint);
+        Ok(Self { settings: settings.clone(), vendor, means: means.clone() })
+    }
+
+    /// What is booked for each wanted resource, in order.
+    fn event_types<'s, 'w>(
+        &'s self,
+        wanted: &'w Wanted<'_>,
+        request: &Request,
+    ) -> Result<Vec<(&'w str, &'s str)>, Failure> {
+        let same = |one: &str, other: &str| one.trim().to_lowercase() == other.trim().to_lowercase();
+        let treatment = request.text("treatment");
+        let fits = |kind: &EventType, resource: &str| {
+            let this = kind.treatment.as_ref().is_none_or(|own| treatment.is_some_and(|asked| same(own, asked)));
+            this && kind.resource.as_ref().is_none_or(|own| own == resource)
+        };
+        let found: Vec<_> = wanted
+            .resources
+            .iter()
+            .filter_map(|resource| {
+                let kind = self.settings.event_types.iter().find(|kind| fits(kind, resource))?;
+                Some((*resource, kind.uri.as_str()))
+            })
+            .collect();
+        if found.is_empty() {
+            let message = "no event type of `calendly.event_types` fits the treatment and the resource";
+            return Err(Failure::refused(code::CALENDAR_NOT_CONFIGURED, message));
+        }
+        Ok(found)
+    }
+
+    /// Sends it. A service that asks us to slow down says so in a header of its own.
+    async fn send(&self, ask: Ask<'_>, also: &[u16], class: Class) -> Result<Answer, Failure> {
+        let answer = ask.auth(Auth::Bearer(&self.settings.token)).accepting(also).accepting(&[429]).send(class).await?;
+        if answer.status != 429 {
+            return Ok(answer);
+        }
+        let header = |name: &str| answer.headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
+        let seconds = header("retry-after").or_else(|| header("x-ratelimit-reset"));
+        Err(Failure::NotDone {
+            fault: Fault::new(code::RATE_LIMIT_EXCEEDED, format!("{} answered 429", answer.from)),
+            retryable: true,
+            retry_after: seconds.map(|seconds| seconds.min(3_600) * 1_000),
+        })
+    }
+
+    async fn read(&self, ask: Ask<'_>) -> Result<Value, Failure> {
+        Ok(self.send(ask, &[], Class::Read).await?.value())
+    }
+
+    /// When an event type can begin, within a range.
+    async fn starts(&self, event_type: &str, within: Range) -> Result<Vec<i64>, Failure> {
+        let from = within.from.max(self.means.clock.now().as_ms() + AHEAD_MS);
+        if from >= within.to {
+            return Ok(Vec::new());
+        }
+        let (from, to) = (utc(from), utc(within.to));
+        let query = [("event_type", event_type), ("start_time", from.as_str()), ("end_time", to.as_str())];
+        let body = self.read(self.vendor.get(&["event_type_available_times"]).query(&query)).await?;
+        let times = body["collection"].as_array().ok_or_else(|| unread("the available times"))?;
+        let open = times.iter().filter(|time| time["status"] == "available");
+        open.map(|time| instant(&time["start_time"]).ok_or_else(|| unread("an available time"))).collect()
+    }
+
+    async fn invite(&self, booking: &Invitation<'_>) -> Result<Value, Failure> {
+        let Invitation { request, wanted, slot, email, .. } = booking;
+        let id = request.id("bk");
+        let mut starting = Vec::new();
+        for (resource, kind) in self.event_types(wanted, request)? {
+            // A start is all that is told; the event type knows its own length.
+            let around = Range { from: slot.range.from, to: slot.range.to };
+            if self.starts(kind, around).await?.contains(&slot.range.from) {
+                starting.push((resource, kind));
+            }
+        }
+        let Some((resource, kind)) = starting.first() else {
+            let message = format!("{} {} is taken at calendly", wanted.date, slot.label());
+            return Err(Failure::refused(code::SLOT_TAKEN, message));
+        };
+        let mut body = json!({
+            "event_type": kind,
+            "start_time": utc(slot.range.from),
+            "invitee": {"name": name(request, email), "email": email, "timezone": request.zone()},
+            "tracking": {"utm_source": "baton", "utm_content": id},
+        });
+        if let Some(place) = &self.settings.location {
+            body["location"] = json!({"kind": place.kind});
+            if let Some(location) = &place.location {
+                body["location"]["location"] = location.as_str().into();
+            }
+        }
+        let answer = self.send(self.vendor.post(&["invitees"]).json(&body), &[409], Class::Verify).await?;
+        if answer.status == 409 {
+            let message = format!("{} {} was just taken at calendly", wanted.date, slot.label());
+            return Err(Failure::refused(code::SLOT_TAKEN, message));
+        }
+        self.confirmed(&answer.value()["resource"], booking, resource)
+    }
+
+    fn confirmed(&self, invitee: &Value, booking: &Invitation<'_>, resource: &str) -> Result<Value, Failure> {
+        let event = invitee["event"].as_str().and_then(|uri| uri.rsplit('/').next());
+        let Some(event) = event.filter(|event| is_uuid(event)) else {
+            let message = "calendly has booked, and does not tell the event";
+            return Err(Failure::Unknown { fault: Fault::new(code::OUTCOME_UNKNOWN, message) });
+        };
+        let mut output = booked(event, booking.wanted, booking.slot, (resource, NAME), booking.request);
+        output["cancel_url"] = invitee["cancel_url"].clone();
+        output["reschedule_url"] = invitee["reschedule_url"].clone();
+        Ok(output)
+    }
+
+    /// A link with which the customer books once; nothing is booked by it yet.
+    async fn link(&self, wanted: &Wanted<'_>, slot: &Slot, request: &Request) -> Result<Value, Failure> {
+        let kinds = self.event_types(wanted, request)?;
+        let Some((resource, kind)) = kinds.first() else { return Err(unread("no event type")) };
+        let body = json!({"max_event_count": 1, "owner": kind, "owner_type": "EventType"});
+        let answer = self.send(self.vendor.post(&["scheduling_links"]).json(&body), &[], Class::Verify).await?;
+        let url = answer.value()["resource"]["booking_url"].clone();
+        if !url.is_string() {
+            return Err(Failure::later(code::CALENDAR_UNAVAILABLE, "calendly gave a link without an address"));
+        }
+        let mut output = booked(&request.id(LINK.trim_end_matches('_')), wanted, slot, (resource, NAME), request);
+        output["status"] = "awaiting_customer".into();
+        output["booking_url"] = url;
+        Ok(output)
+    }
+
+    /// The booking that carries our id, among the invitee's at that time.
+    async fn find(&self, booking: &Invitation<'_>) -> Result<Option<Value>, Failure> {
+        let Invitation { request, wanted, slot, email, .. } = booking;
+        let id = request.id("bk");
+        let whose = match &self.settings.organization {
+            Some(organization) => ("organization", organization.clone()),
+            None => {
+                let me = self.read(self.vendor.get(&["users", "me"])).await?;
+                let uri = me["resource"]["uri"].as_str().ok_or_else(|| unread("the token's user"))?;
+                ("user", uri.to_owned())
+            }
+        };
+        let (from, to) = (utc(slot.range.from), utc(slot.range.from + 1_000));
+        let query = [
+            (whose.0, whose.1.as_str()),
+            ("invitee_email", email),
+            ("min_start_time", from.as_str()),
+            ("max_start_time", to.as_str()),
+            ("status", "active"),
+            ("count", EVENTS_MAX),
+        ];
+        let body = self.read(self.vendor.get(&["scheduled_events"]).query(&query)).await?;
+        let events = body["collection"].as_array().ok_or_else(|| unread("the scheduled events"))?;
+        for event in events {
+            let Some(uuid) = event["uri"].as_str().and_then(|uri| uri.rsplit('/').next()) else { continue };
+            if !is_uuid(uuid) {
+                continue;
+            }
+            let ask = self.vendor.get(&["scheduled_events", uuid, "invitees"]).query(&[("email", email)]);
+            let body = self.read(ask).await?;
+            let invitees = body["collection"].as_array().ok_or_else(|| unread("the invitees"))?;
+            let ours = invitees.iter().find(|invitee| invitee["tracking"]["utm_content"] == id.as_str());
+            if let Some(invitee) = ours {
+                let mut invitee = invitee.clone();
+                invitee["event"] = event["uri"].clone();
+                let kinds = self.event_types(wanted, request)?;
+                let same = kinds.iter().find(|(_, kind)| event["event_type"] == *kind);
+                let resource = same.or(kinds.first()).map_or("", |(resource, _)| resource);
+                return self.confirmed(&invitee, booking, resource).map(Some);
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Who is invited to what.
+struct Invitation<'r> {
+    request: &'r Request,
+    wanted: &'r Wanted<'r>,
+    slot: &'r Slot,
+    email: &'r str,
+}
+
+impl<'r> Invitation<'r> {
+    fn new(request: &'r Request, wanted: &'r Wanted<'r>, slot: &'r Slot) -> Result<Self, Failure> {
+        let email = request.text("email").filter(|email| email.contains('@'));
+        let email = email.ok_or_else(|| {
+            let message = "calendly invites by e-mail: `email` is missing, or is no address";
+            Failure::refused(code::INVALID_PARAMETERS, message)
+        })?;
+        Ok(Self { request, wanted, slot, email })
+    }
+}
+
+#[async_trait]
+impl Keeper for Calendly {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    async fn free(&self, wanted: &Wanted<'_>, offered: Vec<Slot>, request: &Request) -> Result<Vec<Slot>, Failure> {
+        let (Some(first), Some(last)) = (offered.first(), offered.last()) else { return Ok(Vec::new()) };
+        let whole = Range { from: first.range.from, to: last.range.to };
+        let mut starts = Vec::new();
+        for (_, kind) in self.event_types(wanted, request)? {
+            starts.extend(self.starts(kind, whole).await?);
+        }
+        Ok(offered.into_iter().filter(|slot| starts.contains(&slot.range.from)).collect())
+    }
+
+    async fn book(&self, calendar: &Config, request: &Request) -> Result<Value, Failure> {
+        let wanted = Wanted::read(calendar, request)?;
+        let slot = wanted.chosen(self.means.clock.now())?;
+        match self.settings.booking {
+            Booking::Api => self.invite(&Invitation::new(request, &wanted, &slot)?).await,
+            Booking::Link => self.link(&wanted, &slot, request).await,
+        }
+    }
+
+    async fn cancel(&self, _calendar: &Config, request: &Request) -> Result<Value, Failure> {
+        let id = request.text("booking_id").unwrap_or_default();
+        let missing = |message: String| Err(Failure::refused(code::BOOKING_NOT_FOUND, message));
+        if id.starts_with(LINK) {
+            return missing(format!(
+                "`{id}` is a link, which the customer may still use; nothing of it can be cancelled"
+            ));
+        }
+        if !is_uuid(id) {
+            return missing(format!("there is no booking `{id}`"));
+        }
+        let zone = zone(request)?;
+        let reason = request.text("reason").unwrap_or("Cancelled");
+        let ask = self.vendor.post(&["scheduled_events", id, "cancellation"]).json(&json!({"reason": reason}));
+        // It refuses to cancel what is cancelled, so then the event itself is asked.
+        let answer = self.send(ask, &[400, 403, 404, 409], Class::Keyed).await?;
+        let event = self.send(self.vendor.get(&["scheduled_events", id]), &[404], Class::Read).await;
+        let event = match (answer.status, event) {
+            (200..300, event) => event.map(|answer| answer.value()).unwrap_or_default(),
+            (_, Ok(event)) if event.status == 404 => return missing(format!("calendly knows no booking `{id}`")),
+            (status, Ok(event)) => {
+                let event = event.value();
+                if event["resource"]["status"] != "canceled" {
+                    let message = format!("calendly answered {status} and has not cancelled `{id}`");
+                    return Err(Failure::refused(code::SERVICE_REJECTED, message));
+                }
+                event
+            }
+            (_, Err(failure)) => return Err(failure),
+        };
+        let starts = instant(&event["resource"]["start_time"]);
+        let at = starts.map(|at| zone.to_datetime(baton_core::time::Time::from_ms(at).to_timestamp()));
+        Ok(json!({
+            "booking_id": id,
+            "id": id,
+            "status": "cancelled",
+            "date": at.map(|at| at.date().to_string()),
+            "time": starts.map(|starts| clock(starts, &zone)),
+            "cancelled_at": self.means.clock.now().to_string(),
+            "provider": NAME,
+        }))
+    }
+
+    async fn look_up(&self, calendar: &Config, request: &Request) -> Result<Value, Failure> {
+        let wanted = Wanted::read(calendar, request).map_err(Failure::undecided)?;
+        let slot = wanted.chosen(request.call.at).map_err(Failure::undecided)?;
+        let found = match self.settings.booking {
+            // A link that nobody was given books nothing.
+            Booking::Link => None,
+            Booking::Api => {
+                let invitation = Invitation::new(request, &wanted, &slot).map_err(Failure::undecided)?;
+                self.find(&invitation).await.map_err(Failure::undecided)?
+            }
+        };
+        found.ok_or_else(|| {
+            Failure::later(code::CALENDAR_UNAVAILABLE, format!("calendly has no booking of `{}`", request.call.key))
+        })
+    }
+}
+
+/// The customer's name, as far as a call says it.
+fn name(request: &Request, email: &str) -> String {
+    let customer = request.argument("customer");
+    let told = customer.as_str().or_else(|| customer["name"].as_str()).filter(|name| !name.trim().is_empty());
+    told.or_else(|| email.split('@').next()).unwrap_or(email).to_owned()
+}
+
+fn is_uuid(text: &str) -> bool {
+    (8..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+fn utc(at: i64) -> String {
+    baton_core::time::Time::from_ms(at).to_string()
+}
+
+fn instant(text: &Value) -> Option<i64> {
+    text.as_str()?.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond)
+}
+
+fn unread(what: &str) -> Failure {
+    Failure::later(code::CALENDAR_UNAVAILABLE, format!("the answer of calendly: {what} cannot be read"))
+}
+
+/// `{"title": "Permission Denied", "message": …}`.
+fn complaint(answer: &Answer) -> Option<Complaint> {
+    let complaint = Complaint::worded(answer, &["/message", "/title"])?;
+    Some(match answer.status {
+        401 | 403 => Complaint { meaning: Meaning::Refused(code::CALENDAR_NOT_CONFIGURED), ..complaint },
+        _ => complaint,
+    })
+}
+
+#[cfg(test)]
+mod tests;

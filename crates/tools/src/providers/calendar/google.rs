@@ -1,0 +1,233 @@
+//! Google Calendar, by its API v3.
+//!
+//! An event's id is made of the effect's key, so an insert that is sent again answers 409 and the event is looked up:
+//! one booking. An id that was deleted stays used, which is why a call that was undone books nothing a second time.
+
+pub(super) mod config;
+mod credentials;
+mod event;
+mod tokens;
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use baton_core::bundle::Hash;
+use baton_core::tool::Class;
+use jiff::tz::TimeZone;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use self::config::Google as Settings;
+use self::credentials::Credentials;
+use self::tokens::Tokens;
+use super::calendars::Means;
+use super::config::Config;
+use super::outside::agenda::{Agenda, Draft, Entered, Other, Put};
+use super::range::Range;
+use crate::code;
+use crate::failure::Failure;
+use crate::outbound::Answer;
+use crate::vendor::{Ask, Auth, Complaint, Meaning, Vendor};
+
+pub(super) const NAME: &str = "google";
+/// Calendars of one free-busy query: as many as Google takes.
+const CALENDARS_MAX: usize = 50;
+/// Pages of events around one day that are read.
+const PAGES_MAX: usize = 10;
+
+pub(super) struct Google {
+    vendor: Vendor,
+    tokens: Tokens,
+    /// The API's address and who we are there.
+    account: String,
+    /// By resource.
+    calendars: BTreeMap<String, String>,
+    /// The longest buffer there is, in milliseconds; 0 spares the question for our own events.
+    buffer: i64,
+}
+
+impl Google {
+    /// The error is what is wrong with the settings.
+    pub(super) fn new(settings: &Settings, calendar: &Config, means: &Means) -> Result<Self, String> {
+        let credentials = Credentials::read(settings).map_err(|reason| format!("`google` {reason}"))?;
+        let vendor = |base: &crate::vendor::Base| Vendor::new(NAME, base.clone(), means.outbound.clone(), complaint);
+        Ok(Self {
+            account: format!("{}\n{}", settings.base_url, credentials.holder()),
+            tokens: Tokens::new(credentials, vendor(&settings.token_url), means.clock.clone()),
+            vendor: vendor(&settings.base_url),
+            calendars: calendar.places("google.calendars", &settings.calendars, Some("primary"))?,
+            buffer: calendar.buffer_max(),
+        })
+    }
+
+    fn calendar(&self, resource: &str) -> &str {
+        self.calendars.get(resource).map_or("primary", String::as_str)
+    }
+
+    /// Sends what `ask` makes, with a token; once more with another, where the first has been refused. The statuses of
+    /// `also` are answers too.
+    async fn authorised<'v>(
+        &'v self,
+        class: Class,
+        also: &[u16],
+        ask: impl Fn() -> Ask<'v> + Send,
+    ) -> Result<Answer, Failure> {
+        let token = self.tokens.token(None).await?;
+        let answer = ask().auth(Auth::Bearer(&token)).accepting(also).accepting(&[401]).send(class).await?;
+        if answer.status != 401 {
+            return Ok(answer);
+        }
+        let token = self.tokens.token(Some(&token)).await?;
+        ask().auth(Auth::Bearer(&token)).accepting(also).send(class).await
+    }
+
+    /// Events around a range, page by page.
+    async fn events(&self, resource: &str, within: Range, only: &[(&str, &str)]) -> Result<Vec<Value>, Failure> {
+        let (from, to) = (event::utc(within.from), event::utc(within.to));
+        let mut events = Vec::new();
+        let mut page: Option<String> = None;
+        for _ in 0..PAGES_MAX {
+            let mut query = vec![("timeMin", from.as_str()), ("timeMax", to.as_str()), ("singleEvents", "true")];
+            query.extend([("maxResults", "250")]);
+            query.extend(only);
+            query.extend(page.as_deref().map(|page| ("pageToken", page)));
+            let ask = || self.vendor.get(&["calendars", self.calendar(resource), "events"]).query(&query);
+            let mut body = self.authorised(Class::Read, &[], ask).await?.value();
+            match body.get_mut("items").map(Value::take) {
+                Some(Value::Array(items)) => events.extend(items),
+                _ => return Err(unread("events.list has no `items`")),
+            }
+            match body["nextPageToken"].as_str() {
+                Some(next) => page = Some(next.to_owned()),
+                None => return Ok(events),
+            }
+        }
+        Err(unread("events.list has more pages than are read"))
+    }
+
+    async fn free_busy(&self, calendars: &[&str], within: Range) -> Result<Value, Failure> {
+        let items: Vec<Value> = calendars.iter().map(|id| json!({"id": id})).collect();
+        let body = json!({"timeMin": event::utc(within.from), "timeMax": event::utc(within.to), "items": items});
+        let ask = || self.vendor.post(&["freeBusy"]).json(&body);
+        Ok(self.authorised(Class::Read, &[], ask).await?.value())
+    }
+}
+
+#[async_trait]
+impl Agenda for Google {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn at(&self, resource: &str) -> Hash {
+        Hash::of(format!("{NAME}\n{}\n{}", self.account, self.calendar(resource)).as_bytes())
+    }
+
+    async fn busy(&self, resources: &[&str], within: Range, zone: &TimeZone) -> Result<Vec<Vec<Range>>, Failure> {
+        let mut all = Vec::with_capacity(resources.len());
+        for chunk in resources.chunks(CALENDARS_MAX) {
+            let ids: Vec<&str> = chunk.iter().map(|resource| self.calendar(resource)).collect();
+            let body = self.free_busy(&ids, within).await?;
+            for id in ids {
+                all.push(busy_of(&body["calendars"][id], id)?);
+            }
+        }
+        if self.buffer > 0 {
+            // Google knows nothing of buffers: those of our own bookings are kept with them.
+            for (resource, ranges) in resources.iter().zip(&mut all) {
+                let only = [("privateExtendedProperty", event::MARK)];
+                let own = self.events(resource, within.widened(self.buffer), &only).await?;
+                let own = own.iter().filter_map(|event| event::other(event, zone));
+                ranges.extend(own.map(|other| other.range));
+            }
+        }
+        Ok(all)
+    }
+
+    async fn find(&self, resource: &str, id: &str) -> Result<Option<Entered>, Failure> {
+        let event = event::id(id);
+        let ask = || self.vendor.get(&["calendars", self.calendar(resource), "events", &event]);
+        let answer = self.authorised(Class::Read, &[404, 410], ask).await?;
+        match answer.status {
+            404 | 410 => Ok(None),
+            _ => Ok(Some(event::entered(id, &answer.value()))),
+        }
+    }
+
+    async fn enter(&self, resource: &str, draft: &Draft<'_>) -> Result<Put, Failure> {
+        let body = event::body(draft);
+        let path = ["calendars", self.calendar(resource), "events"];
+        let ask = || self.vendor.post(&path).query(&[("sendUpdates", "none")]).json(&body);
+        let answer = self.authorised(Class::Keyed, &[409], ask).await?;
+        match answer.status {
+            409 => Ok(Put::There),
+            // What was made is made, even if its answer cannot be read.
+            _ => Ok(Put::Made(event::entered(draft.id, &answer.value()))),
+        }
+    }
+
+    async fn others(&self, resource: &str, draft: &Draft<'_>, zone: &TimeZone) -> Result<Vec<Other>, Failure> {
+        let events = self.events(resource, draft.held.widened(self.buffer), &[]).await?;
+        let own = event::id(draft.id);
+        let others = events.iter().filter(|event| event["id"] != own.as_str());
+        Ok(others.filter_map(|event| event::other(event, zone)).collect())
+    }
+
+    async fn remove(&self, resource: &str, entered: &Entered) -> Result<(), Failure> {
+        let event = event::id(&entered.id);
+        let path = ["calendars", self.calendar(resource), "events", &event];
+        let ask = || self.vendor.ask(Method::DELETE, &path).query(&[("sendUpdates", "none")]);
+        // 404 and 410: it is gone already.
+        self.authorised(Class::Keyed, &[404, 410], ask).await.map(drop)
+    }
+}
+
+/// A calendar that Google cannot tell of is not a free one.
+fn busy_of(calendar: &Value, id: &str) -> Result<Vec<Range>, Failure> {
+    if let Some(error) = calendar["errors"].get(0) {
+        let reason = error["reason"].as_str().unwrap_or("without a reason");
+        let message = format!("google does not tell what is busy in the calendar `{id}`: {reason}");
+        return Err(match reason {
+            "notFound" | "notACalendarUser" => Failure::refused(code::CALENDAR_NOT_CONFIGURED, message),
+            _ => Failure::later(code::CALENDAR_UNAVAILABLE, message),
+        });
+    }
+    let ranges = calendar["busy"].as_array().map(|busy| busy.iter().map(event::busy).collect::<Option<Vec<_>>>());
+    ranges.flatten().ok_or_else(|| unread(&format!("freeBusy does not tell of the calendar `{id}`")))
+}
+
+fn unread(what: &str) -> Failure {
+    Failure::later(code::CALENDAR_UNAVAILABLE, format!("the answer of google: {what}"))
+}
+
+/// Google's own words: of its APIs `{"error": {"errors": [{"reason": …}], "message": …}}`, of its tokens
+/// `{"error": "invalid_grant", "error_description": …}`.
+fn complaint(answer: &Answer) -> Option<Complaint> {
+    let body = answer.value();
+    if let Some(error) = body["error"].as_str() {
+        let told = body["error_description"].as_str().unwrap_or_default();
+        let meaning = match error {
+            "temporarily_unavailable" | "internal_failure" => Meaning::AsStatus,
+            _ => Meaning::Refused(code::CALENDAR_NOT_CONFIGURED),
+        };
+        return Some(Complaint { message: format!("{error}: {told}"), meaning });
+    }
+    let message = body["error"]["message"].as_str()?.to_owned();
+    let reason = body["error"]["errors"][0]["reason"].as_str().unwrap_or_default();
+    let meaning = match (answer.status, reason) {
+        (403, "rateLimitExceeded" | "userRateLimitExceeded" | "quotaExceeded" | "dailyLimitExceeded") => {
+            Meaning::Later(code::RATE_LIMIT_EXCEEDED)
+        }
+        // The account, what it may, or the calendar's id.
+        (401 | 403 | 404, _) => Meaning::Refused(code::CALENDAR_NOT_CONFIGURED),
+        _ => Meaning::AsStatus,
+    };
+    Some(Complaint { message, meaning })
+}
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod moved;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,46 @@
+//! Settings of Google Calendar.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::config::Secret;
+use crate::vendor::Base;
+
+/// Where the API is documented to be.
+const API: Base = Base::documented("https://www.googleapis.com/calendar/v3");
+/// Where tokens are had (RFC 6749, RFC 7523).
+const TOKENS: Base = Base::documented("https://oauth2.googleapis.com/token");
+
+/// One account, by `credentials` or by the three of a refresh token.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Google {
+    /// By resource, the id of its calendar: `…@group.calendar.google.com`, an address, or `primary`. With one resource
+    /// and none named here, it is `primary`.
+    pub calendars: BTreeMap<String, String>,
+    /// The text of the file that Google gives: a service account's key, or an authorised user's.
+    pub credentials: Option<Secret>,
+    pub client_id: Option<String>,
+    pub client_secret: Option<Secret>,
+    pub refresh_token: Option<Secret>,
+    /// The person on whose behalf a service account acts, where a domain has allowed it.
+    pub subject: Option<String>,
+    pub base_url: Base,
+    pub token_url: Base,
+}
+
+impl Default for Google {
+    fn default() -> Self {
+        Self {
+            calendars: BTreeMap::new(),
+            credentials: None,
+            client_id: None,
+            client_secret: None,
+            refresh_token: None,
+            subject: None,
+            base_url: API,
+            token_url: TOKENS,
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What proves to Google who we are: a refresh token, or a service account's key.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use ring::rand::SystemRandom;
+use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::config::Google;
+use crate::config::Secret;
+
+/// Reading and writing events, and seeing what is busy.
+const SCOPE: &str = "https://www.googleapis.com/auth/calendar";
+/// How long an assertion may be used, in seconds: the longest that Google allows.
+const ASSERTION_LASTS: i64 = 3_600;
+/// RFC 7523.
+const BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+
+pub(super) enum Credentials {
+    Refresh { client_id: String, client_secret: Secret, refresh_token: Secret },
+    Account(Box<Account>),
+}
+
+/// A service account.
+pub(super) struct Account {
+    email: String,
+    subject: Option<String>,
+    /// Who the assertion is for.
+    audience: String,
+    key_id: Option<String>,
+    key: RsaKeyPair,
+}
+
+/// The files that Google gives, by their `type`.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum File {
+    ServiceAccount {
+        client_email: String,
+        private_key: Secret,
+        private_key_id: Option<String>,
+        #[serde(default)]
+        token_uri: Option<String>,
+    },
+    AuthorizedUser {
+        client_id: String,
+        client_secret: Secret,
+        refresh_token: Secret,
+    },
+}
+
+impl Credentials {
+    /// The error names what is missing or wrong, and shows no part of a secret.
+    pub(super) fn read(settings: &Google) -> Result<Self, String> {
+        let Google { credentials, client_id, client_secret, refresh_token, subject, .. } = settings;
+        // What the project spells out comes before a file's text, which a variable of the machine may have brought.
+        if let (Some(client_id), Some(client_secret), Some(refresh_token)) = (client_id, client_secret, refresh_token) {
+            return Ok(Self::Refresh {
+                client_id: client_id.clone(),
+                client_secret: client_secret.clone(),
+                refresh_token: refresh_token.clone(),
+            });
+        }
+        let file = credentials
+            .as_ref()
+            .ok_or_else(|| "needs `credentials`, or `client_id`, `client_secret` and `refresh_token`".to_owned())?;
+        match serde_json::from_str(file.expose()) {
+            Ok(file) => Self::of_file(file, subject.clone()),
+            // The error itself may quote what it read.
+            Err(error) => Err(format!(
+                "has `credentials` that are not the text of a file of Google's, a service account's or an authorised \
+                 user's: {:?} error at line {}",
+                error.classify(),
+                error.line()
+            )),
+        }
+    }
+
+    fn of_file(file: File, subject: Option<String>) -> Result<Self, String> {
+        Ok(match file {
+            File::AuthorizedUser { client_id, client_secret, refresh_token } => {
+                Self::Refresh { client_id, client_secret, refresh_token }
+            }
+            File::ServiceAccount { client_email, private_key, private_key_id, token_uri } => {
+                let key = pkcs8(private_key.expose()).and_then(|der| RsaKeyPair::from_pkcs8(&der).ok());
+                Self::Account(Box::new(Account {
+                    email: client_email,
+                    subject,
+                    audience: token_uri.unwrap_or_else(|| "https://oauth2.googleapis.com/token".to_owned()),
+                    key_id: private_key_id,
+                    key: key.ok_or("has a `private_key` in `credentials` that is no RSA key in PKCS #8")?,
+                }))
+            }
+        })
+    }
+
+    /// Whose calendars are meant, to be hashed: of a refresh token nobody says, so another one may be another person's.
+    pub(super) fn holder(&self) -> String {
+        match self {
+            Self::Refresh { client_id, refresh_token, .. } => format!("{client_id}\n{}", refresh_token.expose()),
+            Self::Account(account) => format!("{}\n{}", account.email, account.subject.as_deref().unwrap_or_default()),
+        }
+    }
+
+    /// The fields of a request for a token, with those that no message may carry.
+    pub(super) fn grant(&self, now_seconds: i64) -> Result<Grant, String> {
+        Ok(match self {
+            Self::Refresh { client_id, client_secret, refresh_token } => Grant {
+                fields: vec![
+                    ("grant_type", "refresh_token".to_owned()),
+                    ("client_id", client_id.clone()),
+                    ("client_secret", client_secret.expose().to_owned()),
+                    ("refresh_token", refresh_token.expose().to_owned()),
+                ],
+                secrets: vec![client_secret.clone(), refresh_token.clone()],
+            },
+            Self::Account(account) => {
+                let assertion = account.assertion(now_seconds)?;
+                Grant {
+                    fields: vec![("grant_type", BEARER.to_owned()), ("assertion", assertion.clone())],
+                    secrets: vec![Secret::new(assertion)],
+                }
+            }
+        })
+    }
+}
+
+/// What is sent to have a token.
+pub(super) struct Grant {
+    pub(super) fields: Vec<(&'static str, String)>,
+    pub(super) secrets: Vec<Secret>,
+}
+
+impl Account {
+    /// A signed JSON web token (RS256) that says who we are and what we ask for.
+    fn assertion(&self, now_seconds: i64) -> Result<String, String> {
+        let mut header = json!({"alg": "RS256", "typ": "JWT"});
+        if let Some(id) = &self.key_id {
+            header["kid"] = id.as_str().into();
+        }
+        let mut claims = json!({
+            "iss": self.email,
+            "scope": SCOPE,
+            "aud": self.audience,
+            "iat": now_seconds,
+            "exp": now_seconds + ASSERTION_LASTS,
+        });
+        if let Some(subject) = &self.subject {
+            claims["sub"] = subject.as_str().into();
+        }
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let signed = format!("{}.{}", part(&header), part(&claims));
+        let mut signature = vec![0; self.key.public().modulus_len()];
+        let made = self.key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature);
+        made.map_err(|_| "the service account's key signs nothing".to_owned())?;
+        Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[REDACTED]")
+    }
+}
+
+/// The bytes of a key written as PEM (RFC 7468).
+fn pkcs8(pem: &str) -> Option<Vec<u8>> {
+    let (_, rest) = pem.split_once("-----BEGIN PRIVATE KEY-----")?;
+    let (body, _) = rest.split_once("-----END PRIVATE KEY-----")?;
+    let body: String = body.chars().filter(|character| !character.is_whitespace()).collect();
+    STANDARD.decode(body).ok()
+}

@@ -1,0 +1,97 @@
+//! Events as the API writes them.
+
+use baton_core::time::Time;
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+
+use crate::providers::calendar::outside::agenda::{Draft, Entered, Other};
+use crate::providers::calendar::range::{Range, rfc3339};
+
+/// Marks what we have booked, for a query.
+pub(super) const MARK: &str = "baton=1";
+
+/// The id of an event: lower-case base32hex (RFC 4648), which our digits are, and no `_`.
+pub(super) fn id(booking: &str) -> String {
+    booking.replace('_', "")
+}
+
+pub(super) fn body(draft: &Draft<'_>) -> Value {
+    let zone = draft.zone.iana_name().unwrap_or("UTC");
+    json!({
+        "id": id(draft.id),
+        "summary": draft.summary,
+        "description": draft.description,
+        "start": {"dateTime": rfc3339(draft.range.from, draft.zone), "timeZone": zone},
+        "end": {"dateTime": rfc3339(draft.range.to, draft.zone), "timeZone": zone},
+        "status": "confirmed",
+        "transparency": "opaque",
+        "extendedProperties": {"private": {
+            "baton": "1",
+            "batonAsked": draft.asked,
+            "batonHeld": format!("{}/{}", draft.held.from, draft.held.to),
+        }},
+    })
+}
+
+pub(super) fn entered(booking: &str, event: &Value) -> Entered {
+    Entered {
+        id: booking.to_owned(),
+        range: range(event, &TimeZone::UTC),
+        cancelled: event["status"] == "cancelled",
+        asked: private(event, "batonAsked").map(str::to_owned),
+        made: event["created"].as_str().and_then(instant),
+        tag: event["etag"].as_str().map(str::to_owned),
+    }
+}
+
+/// With its buffers, where it is ours.
+pub(super) fn held(event: &Value, zone: &TimeZone) -> Option<Range> {
+    let own = private(event, "batonHeld").and_then(|held| held.split_once('/'));
+    let own = own.and_then(|(from, to)| Some(Range { from: from.parse().ok()?, to: to.parse().ok()? }));
+    // A person may have moved it since: then its buffers are where it was, and only its own time is certain.
+    own.filter(|own| range(event, zone).is_none_or(|at| own.from <= at.from && at.to <= own.to))
+        .or_else(|| range(event, zone))
+}
+
+/// `None` for what takes no time.
+pub(super) fn other(event: &Value, zone: &TimeZone) -> Option<Other> {
+    let takes_none = event["status"] == "cancelled"
+        || event["transparency"] == "transparent"
+        || matches!(event["eventType"].as_str(), Some("workingLocation" | "birthday"))
+        || event["attendees"].as_array().is_some_and(|people| {
+            people.iter().any(|person| person["self"] == true && person["responseStatus"] == "declined")
+        });
+    if takes_none {
+        return None;
+    }
+    Some(Other { range: held(event, zone)?, made: event["created"].as_str().and_then(instant) })
+}
+
+/// A busy time of a free-busy answer.
+pub(super) fn busy(busy: &Value) -> Option<Range> {
+    Some(Range { from: instant(busy["start"].as_str()?)?, to: instant(busy["end"].as_str()?)? })
+}
+
+pub(super) fn utc(at: i64) -> String {
+    Time::from_ms(at).to_string()
+}
+
+fn private<'e>(event: &'e Value, name: &str) -> Option<&'e str> {
+    event["extendedProperties"]["private"][name].as_str()
+}
+
+fn range(event: &Value, zone: &TimeZone) -> Option<Range> {
+    let at = |end: &Value| match (end["dateTime"].as_str(), end["date"].as_str()) {
+        (Some(text), _) => instant(text),
+        (None, Some(date)) => {
+            let date: jiff::civil::Date = date.parse().ok()?;
+            Some(date.to_zoned(zone.clone()).ok()?.timestamp().as_millisecond())
+        }
+        (None, None) => None,
+    };
+    Some(Range { from: at(&event["start"])?, to: at(&event["end"])? })
+}
+
+fn instant(text: &str) -> Option<i64> {
+    text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond)
+}
