@@ -4,19 +4,22 @@
 mod context;
 mod conversation;
 mod executions;
-mod knowledge;
+pub(crate) mod knowledge;
 mod rag;
 
 use std::sync::Arc;
 
 use baton_ports::clock::Clock;
+use baton_ports::embed::Embedder;
 use baton_ports::index::{Filter, Whose};
 use baton_ports::memory::{Error, Memory};
 use serde_json::Value;
 
 use crate::catalogue::Entry;
 use crate::code;
+use crate::config::Config;
 use crate::failure::Failure;
+use crate::outbound::Outbound;
 use crate::request::Request;
 
 /// What the audit calls these calls, and who performs them.
@@ -24,16 +27,22 @@ const AUDIT_TYPE: &str = "tool_execution";
 const CATEGORY: &str = "memory";
 const PROVIDER: &str = "internal";
 
-pub(crate) fn entries(memory: &Arc<dyn Memory>, clock: &Arc<dyn Clock>) -> Vec<Entry> {
-    vec![
-        knowledge::entry(memory.clone()),
+pub(crate) fn entries(
+    config: &Config,
+    memory: &Arc<dyn Memory>,
+    embedder: Option<&Arc<dyn Embedder>>,
+    clock: &Arc<dyn Clock>,
+    outbound: &Arc<Outbound>,
+) -> Result<Vec<Entry>, crate::error::Error> {
+    Ok(vec![
+        knowledge::entry(config, memory, embedder, outbound)?,
         rag::entry(memory.clone()),
         context::entry(memory.clone()),
         conversation::remember_entry(memory.clone(), clock.clone()),
         conversation::close_entry(memory.clone()),
         executions::similar_entry(memory.clone()),
         executions::record_entry(memory.clone(), clock.clone()),
-    ]
+    ])
 }
 
 /// The documents a run may see: those about nobody, and those about the person it is for.

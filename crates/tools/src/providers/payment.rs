@@ -1,40 +1,76 @@
-//! `charge_payment` and `refund_payment`.
+//! `charge_payment` and `refund_payment`: by Stripe where it is configured, else in a ledger of our own.
 
 mod amount;
 mod charge;
 mod config;
 mod ledger;
 mod refund;
+mod stripe;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use baton_core::id::TenantId;
 use baton_core::tool::{Class, Compensation, Facts};
 use baton_ports::clock::Clock;
 use baton_ports::records::Records;
 use serde_json::json;
 
-use crate::catalogue::{Action, Entry, Risk};
+use crate::by_tenant::ByTenant;
+use crate::catalogue::{Action, Entry, Offered, Performer, Risk};
+use crate::config::{Config as Settings, Secret};
+use crate::error::Error;
+use crate::outbound::Outbound;
 use crate::shipped::TIMEOUT;
+use crate::tool::Tool;
 
 use self::ledger::Ledger;
-pub use config::{Config, Method};
+use self::stripe::Stripe;
+pub use config::{Config, Method, Provider, StripeConfig, StripeMethod};
+
+/// How ids of the ledger's own transactions begin.
+const TRANSACTION: &str = "tx";
+const OFFERED: &[Offered] = &[
+    Offered { name: INTERNAL, settings: &[] },
+    Offered { name: stripe::NAME, settings: &["payment.stripe.secret_key"] },
+];
+const INTERNAL: &str = "internal";
+
+/// A tool by Stripe, with a tenant's settings.
+type ByStripe<'a> = dyn Fn(Arc<Stripe>, &Config) -> Arc<dyn Tool> + 'a;
 
 pub(crate) fn entries(
-    shared: Config,
-    tenants: BTreeMap<TenantId, Config>,
+    config: &Settings,
     records: &Arc<dyn Records>,
     clock: &Arc<dyn Clock>,
-) -> Vec<Entry> {
-    let ledger = Arc::new(Ledger::new(shared, tenants, records.clone(), clock.clone()));
-    let entry = |name: &str, facts, tool| {
-        Entry::new(name, "payment", "internal", Action::new(facts, "payment", Risk::High), tool)
+    outbound: &Arc<Outbound>,
+) -> Result<Vec<Entry>, Error> {
+    let settings = ByTenant::read(config, config.payment.clone(), |tenant| tenant.payment.clone());
+    let ledger = Arc::new(Ledger::new(settings.clone(), records.clone(), clock.clone()));
+    let by = |internal: Arc<dyn Tool>, by_stripe: &ByStripe| {
+        settings.map(|place, settings| {
+            let chosen = settings.stripe().map_err(|reason| Error::Setting { place: "payment", reason })?;
+            let Some(stripe) = chosen else { return Ok(Performer::new(INTERNAL, Class::Keyed, internal.clone())) };
+            let setting = || format!("{place}.payment.stripe.secret_key");
+            Ok::<_, Error>(
+                match Secret::needed(stripe.secret_key.as_ref(), setting, &config.secrets, &stripe::base(stripe)) {
+                    Ok(key) => {
+                        let stripe = Arc::new(Stripe::new(stripe, key, outbound.clone()));
+                        Performer::new(stripe::NAME, Class::Keyed, by_stripe(stripe, settings))
+                    }
+                    Err(setting) => Performer::lacking(stripe::NAME, Class::Keyed, setting),
+                },
+            )
+        })
     };
-    vec![
-        entry("charge_payment", charge_facts(), Arc::new(charge::Charge(ledger.clone()))),
-        entry("refund_payment", refund_facts(), Arc::new(refund::Refund(ledger))),
-    ]
+    let charge = by(Arc::new(charge::Charge(ledger.clone())), &|stripe, config| {
+        Arc::new(stripe::Charge { stripe, config: config.clone(), clock: clock.clone() })
+    })?;
+    let of_ledger: Arc<dyn Tool> = Arc::new(refund::Refund(ledger));
+    let refund = by(of_ledger.clone(), &|stripe, _| Arc::new(stripe::Refund { stripe, ledger: of_ledger.clone() }))?;
+    let entry = |name: &str, facts, performers| {
+        let action = Action::new(facts, "payment", Risk::High);
+        Entry::by(name, "payment", performers, action).offered_by(OFFERED)
+    };
+    Ok(vec![entry("charge_payment", charge_facts(), charge), entry("refund_payment", refund_facts(), refund)])
 }
 
 fn charge_facts() -> Facts {

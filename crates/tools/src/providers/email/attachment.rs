@@ -13,6 +13,8 @@ const BYTES_MAX: usize = 5 << 20;
 pub(super) struct Attachment {
     pub(super) filename: String,
     pub(super) content_type: ContentType,
+    /// The same as it was written: `application/pdf`.
+    pub(super) media: String,
     pub(super) content: Vec<u8>,
 }
 
@@ -40,6 +42,7 @@ fn one(given: &Value) -> Result<Attachment, String> {
         (None, None) => return Err("it has neither `content` nor `content_base64`".to_owned()),
     };
     let content_type = text("content_type").unwrap_or(usual);
+    let media = content_type.to_owned();
     let content_type = ContentType::parse(content_type).map_err(|_| format!("`{content_type}` is no content type"))?;
-    Ok(Attachment { filename: text("filename").unwrap_or("attachment").to_owned(), content_type, content })
+    Ok(Attachment { filename: text("filename").unwrap_or("attachment").to_owned(), content_type, media, content })
 }

@@ -5,12 +5,66 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use crate::config::Secret;
+use crate::vendor::Base;
 
-/// Without a server, e-mail goes into the outbox.
+/// Without a server or a service, e-mail goes into the outbox.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// Which of those below sends; needed only where both are there.
+    pub provider: Option<Provider>,
     pub smtp: Option<SmtpConfig>,
+    pub sendgrid: Option<SendGridConfig>,
+}
+
+/// Who sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Provider {
+    Outbox,
+    Smtp,
+    SendGrid,
+}
+
+/// An account at SendGrid.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SendGridConfig {
+    #[serde(default)]
+    pub api_key: Option<Secret>,
+    /// The sender, verified at SendGrid: `Clinic <hello@clinic.example>`.
+    pub from: Sender,
+    /// Where the API is, if not at SendGrid itself: `https://api.eu.sendgrid.com`, a proxy.
+    #[serde(default)]
+    pub base_url: Option<Base>,
+}
+
+/// Who sends, with its settings.
+pub(super) enum Chosen<'c> {
+    Outbox,
+    Smtp(&'c SmtpConfig),
+    SendGrid(&'c SendGridConfig),
+}
+
+impl Config {
+    /// The error is the reason nobody can be chosen.
+    pub(super) fn chosen(&self) -> Result<Chosen<'_>, String> {
+        match (self.provider, &self.smtp, &self.sendgrid) {
+            (None | Some(Provider::Smtp), Some(smtp), None) | (Some(Provider::Smtp), Some(smtp), Some(_)) => {
+                Ok(Chosen::Smtp(smtp))
+            }
+            (None | Some(Provider::SendGrid), None, Some(sendgrid))
+            | (Some(Provider::SendGrid), Some(_), Some(sendgrid)) => Ok(Chosen::SendGrid(sendgrid)),
+            (Some(Provider::Outbox), _, _) | (None, None, None) => Ok(Chosen::Outbox),
+            (None, Some(_), Some(_)) => {
+                Err("`smtp` and `sendgrid` are both there; `provider` says which of them sends".to_owned())
+            }
+            (Some(Provider::Smtp), None, _) => Err("`provider` is `smtp`, and there is no `smtp`".to_owned()),
+            (Some(Provider::SendGrid), _, None) => {
+                Err("`provider` is `sendgrid`, and there is no `sendgrid`".to_owned())
+            }
+        }
+    }
 }
 
 /// A mail server that takes our mail.

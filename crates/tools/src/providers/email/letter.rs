@@ -1,39 +1,53 @@
 //! An e-mail, read from a call's arguments.
 
+use std::borrow::Cow;
+
 use lettre::Message;
 use lettre::message::header::ContentTransferEncoding;
 use lettre::message::{Body, Mailbox, MultiPart, SinglePart};
 use serde_json::{Value, json};
 
 use super::attachment::{self, Attachment};
+use super::template::{Rendered, Templates};
 use crate::code;
 use crate::failure::Failure;
 use crate::request::Request;
 
 #[derive(Debug)]
 pub(super) struct Letter<'r> {
-    to: Vec<Mailbox>,
-    cc: Vec<Mailbox>,
-    bcc: Vec<Mailbox>,
-    reply_to: Option<Mailbox>,
-    subject: &'r str,
-    body: Option<&'r str>,
-    html: Option<&'r str>,
-    attachments: Vec<Attachment>,
+    pub(super) to: Vec<Mailbox>,
+    pub(super) cc: Vec<Mailbox>,
+    pub(super) bcc: Vec<Mailbox>,
+    pub(super) reply_to: Option<Mailbox>,
+    pub(super) subject: Cow<'r, str>,
+    pub(super) body: Option<Cow<'r, str>>,
+    pub(super) html: Option<Cow<'r, str>>,
+    pub(super) attachments: Vec<Attachment>,
 }
 
 impl<'r> Letter<'r> {
-    pub(super) fn read(request: &'r Request) -> Result<Self, Failure> {
+    /// What a call says itself stands in place of what its template says.
+    pub(super) fn read(request: &'r Request, templates: &Templates) -> Result<Self, Failure> {
         let invalid = |reason: String| Failure::refused(code::INVALID_PARAMETERS, reason);
         let all = |name: &str| mailboxes(name, request.argument(name)).map_err(invalid);
+        let template = match request.text("template") {
+            Some(name) => templates.render(name, request)?,
+            None => Rendered::default(),
+        };
+        let or_template =
+            |name: &str, rendered: Option<String>| request.text(name).map(Cow::Borrowed).or(rendered.map(Cow::Owned));
+        let subject = or_template("subject", template.subject).unwrap_or_default();
+        if subject.contains(['\r', '\n']) {
+            return Err(invalid("`subject` is more than one line".to_owned()));
+        }
         Ok(Self {
             to: all("to")?,
             cc: all("cc")?,
             bcc: all("bcc")?,
             reply_to: all("reply_to")?.pop(),
-            subject: request.text("subject").unwrap_or_default(),
-            body: request.text("body"),
-            html: request.text("html"),
+            subject,
+            body: or_template("body", template.body),
+            html: or_template("html", template.html),
             attachments: attachment::read(request.argument("attachments")).map_err(invalid)?,
         })
     }
@@ -61,7 +75,7 @@ impl<'r> Letter<'r> {
     pub(super) fn message(&self, from: &Mailbox, id: &str, at: std::time::SystemTime) -> Result<Message, String> {
         let message_id = format!("<{id}@{}>", from.email.domain());
         let mut builder =
-            Message::builder().from(from.clone()).date(at).message_id(Some(message_id)).subject(self.subject);
+            Message::builder().from(from.clone()).date(at).message_id(Some(message_id)).subject(&*self.subject);
         for mailbox in &self.to {
             builder = builder.to(mailbox.clone());
         }
@@ -91,7 +105,7 @@ impl<'r> Letter<'r> {
     }
 
     fn text(&self) -> Text {
-        match (self.body, self.html) {
+        match (self.body.as_deref(), self.html.as_deref()) {
             (Some(body), Some(html)) => Text::Both(MultiPart::alternative_plain_html(body.to_owned(), html.to_owned())),
             (None, Some(html)) => Text::Single(SinglePart::html(html.to_owned())),
             (body, None) => Text::Single(SinglePart::plain(body.unwrap_or_default().to_owned())),

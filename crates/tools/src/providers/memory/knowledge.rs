@@ -1,24 +1,60 @@
-//! `knowledge_base`: passages of the tenant's documents, with where they are from.
+//! `knowledge_base`: passages of the tenant's documents, with where they are from. They are in Baton's own memory, or in an
+//! index outside.
 
+mod chroma;
+mod config;
+mod outside;
+mod pinecone;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use baton_core::money::Usd;
 use baton_core::tool::{Class, Facts};
-use baton_ports::memory::{Cited, Error, Memory, QUERY_BYTES_MAX, Search, TOP_DEFAULT, TOP_MAX};
+use baton_ports::embed::Embedder;
+use baton_ports::memory::{self, Cited, Memory, QUERY_BYTES_MAX, Search, TOP_DEFAULT, TOP_MAX};
 use serde_json::{Value, json};
 
 use super::{AUDIT_TYPE, CATEGORY, PROVIDER, count, failure, filter, filters_schema, word};
-use crate::catalogue::{Action, Entry, Risk};
+use crate::by_tenant::ByTenant;
+use crate::catalogue::{Action, Entry, Offered, Performer, Risk};
+use crate::config::{Bound, Config as Settings, Secret};
+use crate::error::Error;
 use crate::failure::Failure;
+use crate::outbound::Outbound;
 use crate::rate::Rate;
 use crate::request::Request;
 use crate::tool::Tool;
 
+use self::chroma::Chroma;
+use self::outside::{Index, Outside};
+use self::pinecone::Pinecone;
+pub use config::{ChromaConfig, Config, PineconeConfig};
+
 /// Seed 000's.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-pub(super) fn entry(memory: Arc<dyn Memory>) -> Entry {
+const OFFERED: &[Offered] = &[
+    Offered { name: PROVIDER, settings: &[] },
+    Offered { name: chroma::NAME, settings: &["knowledge.chroma.base_url"] },
+    Offered { name: pinecone::NAME, settings: &["knowledge.pinecone.host", "knowledge.pinecone.api_key"] },
+];
+/// Pinecone's price of a query (SEEDS 25), in US dollars.
+const PINECONE_USD: f64 = 0.002;
+
+pub(super) fn entry(
+    settings: &Settings,
+    memory: &Arc<dyn Memory>,
+    embedder: Option<&Arc<dyn Embedder>>,
+    outbound: &Arc<Outbound>,
+) -> Result<Entry, Error> {
+    let knowledge = ByTenant::read(settings, settings.knowledge.clone(), |tenant| tenant.knowledge.clone());
+    let performers = knowledge.map(|place, knowledge| {
+        knowledge.check().map_err(|reason| Error::Setting { place: "knowledge", reason })?;
+        Ok::<_, Error>(performer(knowledge, place, &settings.secrets, memory, embedder, outbound))
+    })?;
     let facts = Facts {
         description: "Searches the knowledge base for passages that answer a question".to_owned(),
         output_fields: ["query", "results", "count", "degraded", "provider"].map(str::to_owned).into(),
@@ -42,8 +78,42 @@ pub(super) fn entry(memory: Arc<dyn Memory>) -> Entry {
         ..Facts::new(Class::Read, TIMEOUT)
     };
     let action = Action::new(facts, AUDIT_TYPE, Risk::Low);
-    Entry::new("knowledge_base", CATEGORY, PROVIDER, action, Arc::new(KnowledgeBase { memory }))
-        .at_most(Rate::per_minute(200))
+    let entry = Entry::by("knowledge_base", CATEGORY, performers, action);
+    Ok(entry.offered_by(OFFERED).at_most(Rate::per_minute(200)))
+}
+
+fn performer(
+    config: &Config,
+    place: &str,
+    secrets: &BTreeMap<String, Bound>,
+    memory: &Arc<dyn Memory>,
+    embedder: Option<&Arc<dyn Embedder>>,
+    outbound: &Arc<Outbound>,
+) -> Performer {
+    let by = |name, index| {
+        let tool = Outside { index, embedder: embedder.cloned() };
+        Performer::new(name, Class::Read, Arc::new(tool))
+    };
+    if let Some(config) = &config.chroma {
+        let token = config.token.as_ref().map(|token| {
+            Secret::needed(Some(token), || format!("{place}.knowledge.chroma.token"), secrets, &config.base_url)
+        });
+        return match token.transpose() {
+            Ok(token) => by(chroma::NAME, Index::Chroma(Chroma::new(config, token, outbound.clone()))),
+            Err(setting) => Performer::lacking(chroma::NAME, Class::Read, setting),
+        };
+    }
+    if let Some(config) = &config.pinecone {
+        let setting = || format!("{place}.knowledge.pinecone.api_key");
+        return match Secret::needed(config.api_key.as_ref(), setting, secrets, &config.host) {
+            Ok(key) => {
+                let index = Index::Pinecone(Pinecone::new(config, key, outbound.clone()));
+                by(pinecone::NAME, index).costing(Usd::from_f64(PINECONE_USD))
+            }
+            Err(setting) => Performer::lacking(pinecone::NAME, Class::Read, setting),
+        };
+    }
+    Performer::new(PROVIDER, Class::Read, Arc::new(KnowledgeBase { memory: memory.clone() }))
 }
 
 struct KnowledgeBase {
@@ -64,9 +134,9 @@ impl Tool for KnowledgeBase {
         };
         match self.memory.search(&request.call.tenant, &search).await {
             Ok(found) => Ok(output(query, &found.passages, found.degraded)),
-            Err(error @ (Error::Embedding(_) | Error::Unreadable { .. } | Error::Busy { .. })) => {
-                Ok(output(query, &[], Some(error.to_string())))
-            }
+            Err(
+                error @ (memory::Error::Embedding(_) | memory::Error::Unreadable { .. } | memory::Error::Busy { .. }),
+            ) => Ok(output(query, &[], Some(error.to_string()))),
             Err(error) => Err(failure(&error)),
         }
     }

@@ -69,19 +69,16 @@ impl Tool for RagQuery {
     }
 }
 
-/// The run asks; what it costs is the run's, under a key of this call's.
+/// The run asks; what it costs is the run's, under a key of this call's. A consumer's own key is not shown to tools, and
+/// another does not pay in its stead: then nobody judges.
 fn asker(request: &Request) -> Asker {
     let call = &request.call;
     Asker {
-        tenant: call.tenant.clone(),
         run: Some(call.run.clone()),
-        key: call.key.clone(),
-        workflow: None,
-        key_id: None,
-        api_key: None,
-        resets: false,
-        lost_key: false,
-        tab: None,
+        key_id: call.caller.key_id.clone(),
+        lost_key: call.caller.own_key,
+        tab: Some(request.tab.clone()),
+        ..Asker::of(call.tenant.clone(), call.key.as_str())
     }
 }
 

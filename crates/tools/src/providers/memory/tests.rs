@@ -1,3 +1,5 @@
+mod outside;
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
@@ -5,7 +7,8 @@ use async_trait::async_trait;
 use baton_core::id::TenantId;
 use baton_core::money::Usd;
 use baton_core::time::Time;
-use baton_core::tool::Class;
+use baton_core::tool::{Class, Outcome};
+use baton_ports::budget::{Account, Charge, Settles, Spend};
 use baton_ports::index::{Collection, Document, Head};
 use baton_ports::memory::{
     Added, Cited, Closing, Context, Execution, Forgotten, Found, Inquired, Inquiry, Message, Mode, Reindexed, Round,
@@ -34,6 +37,30 @@ impl Recalls {
     fn answering(found: Result<Found, Error>) -> Arc<Self> {
         Arc::new(Self { found: Mutex::new(Some(found)), ..Self::default() })
     }
+}
+
+/// What the judge's answer costs.
+fn judged() -> Charge {
+    let spend = Spend {
+        tenant: "acme".into(),
+        key_id: None,
+        account: Account::default(),
+        at: Time::EPOCH,
+        holder: None,
+        calls: 1,
+        answered: 1,
+        estimated: 0,
+        cost: Usd::from_nanos(1_000_000),
+        usage: baton_core::model::Usage::default(),
+        latency_ms: 1,
+    };
+    Charge::new(spend, Arc::new(Nobody))
+}
+
+struct Nobody;
+
+impl Settles for Nobody {
+    fn settle_alone(&self, _: Spend) {}
 }
 
 fn not_asked<T>() -> Result<T, Error> {
@@ -93,6 +120,7 @@ impl Memory for Recalls {
 
     async fn inquire(&self, asker: &Asker, inquiry: &Inquiry) -> Result<Inquired, Error> {
         self.inquired.lock().unwrap().push((asker.clone(), inquiry.clone()));
+        asker.tab.as_ref().unwrap().put(judged());
         let round = Round { query: "refunds".into(), new: 1, sufficient: Some(false), missing: Some("dates".into()) };
         Ok(Inquired {
             passages: vec![passage("In five days.")],
@@ -218,13 +246,20 @@ async fn a_context_is_that_of_the_runs_conversation_and_names_nobody_else() {
 async fn a_question_is_asked_in_rounds_on_the_runs_behalf() {
     let memory = Arc::new(Recalls::default());
     let world = World::remembering(memory.clone());
-    let output = world.done("k", "rag_query", json!({"query": "When?", "max_rounds": 2})).await;
+    let mut call = world.call("k", "rag_query", json!({"query": "When?", "max_rounds": 2}));
+    (call.caller.key_id, call.caller.own_key) = (Some("key-1".to_owned()), true);
+    let performed = world.send(&call).await;
+    assert!(matches!(performed.outcome, Outcome::Done { cost, .. } if cost == Usd::from_nanos(1_000_000)));
+    assert_eq!(performed.tab.take().len(), 1);
+    let output = done(performed.outcome);
     assert_eq!((&output["count"], &output["results"][0]["citation"]), (&json!(1), &json!(1)));
     assert_eq!((&output["sufficient"], &output["stopped"]), (&json!(false), &json!("rounds")));
     assert_eq!((&output["missing"], &output["cost_usd"]), (&json!("dates"), &json!(0.001)));
     assert_eq!(output["rounds"][0], json!({"query": "refunds", "new": 1, "sufficient": false, "missing": "dates"}));
     let (asker, inquiry) = memory.inquired.lock().unwrap()[0].clone();
     assert_eq!((asker.run.as_ref().map(ToString::to_string), asker.key.as_str()), (Some("run-1".to_owned()), "k"));
+    // The consumer's own key is not here, and nobody pays in its stead.
+    assert_eq!((asker.key_id.as_deref(), asker.lost_key), (Some("key-1"), true));
     assert_eq!((inquiry.question.as_str(), inquiry.top, inquiry.rounds), ("When?", 5, 2));
     assert_eq!(inquiry.filter.whose, Whose::SharedWith(None));
 }

@@ -10,7 +10,7 @@ pub(super) const MAJOR_MAX: u32 = 1_000_000_000;
 pub(super) struct Minor(pub(super) i64);
 
 /// Digits behind the point (ISO 4217), where they are not two.
-fn places(currency: &str) -> usize {
+pub(super) fn places(currency: &str) -> usize {
     match currency {
         "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "VND" | "VUV"
         | "XAF" | "XOF" | "XPF" => 0,

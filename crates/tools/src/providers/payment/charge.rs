@@ -66,7 +66,7 @@ impl<'a> Asked<'a> {
             balance: balance.map(|balance| Minor::read(balance, &currency)).transpose().map_err(invalid)?,
             currency,
             method,
-            id: request.id("tx"),
+            id: request.id(super::TRANSACTION),
             at: ledger.clock.now().to_string(),
         })
     }

@@ -1,6 +1,5 @@
 //! The internal ledger: charges by transaction id, refunds, and what methods with a balance have spent.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use baton_core::id::TenantId;
@@ -9,6 +8,7 @@ use baton_ports::records::{Op, Record, Records};
 use serde_json::{Value, json};
 
 use super::Config;
+use crate::by_tenant::ByTenant;
 use crate::failure::Failure;
 use crate::providers::payment::amount::Minor;
 
@@ -19,8 +19,7 @@ const BALANCES: &str = "payment_balances";
 pub(super) const TRIES_MAX: usize = 10;
 
 pub(super) struct Ledger {
-    shared: Config,
-    tenants: BTreeMap<TenantId, Config>,
+    settings: ByTenant<Config>,
     pub(super) records: Arc<dyn Records>,
     pub(super) clock: Arc<dyn Clock>,
 }
@@ -32,17 +31,12 @@ pub(super) struct Spent {
 }
 
 impl Ledger {
-    pub(super) fn new(
-        shared: Config,
-        tenants: BTreeMap<TenantId, Config>,
-        records: Arc<dyn Records>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        Self { shared, tenants, records, clock }
+    pub(super) fn new(settings: ByTenant<Config>, records: Arc<dyn Records>, clock: Arc<dyn Clock>) -> Self {
+        Self { settings, records, clock }
     }
 
     pub(super) fn config(&self, tenant: &TenantId) -> &Config {
-        self.tenants.get(tenant).unwrap_or(&self.shared)
+        self.settings.of(tenant)
     }
 
     pub(super) async fn read(&self, tenant: &TenantId, space: &str, key: &str) -> Result<Option<Record>, Failure> {

@@ -1,0 +1,145 @@
+//! E-mail by SendGrid's Mail Send (API v3).
+//!
+//! It takes no idempotency key, and what became of a letter can be asked only with an add-on: class `once`.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lettre::message::Mailbox;
+use serde_json::{Value, json};
+
+use super::attachment::Attachment;
+use super::config::SendGridConfig;
+use super::letter::Letter;
+use super::template::Templates;
+use crate::code;
+use crate::config::Secret;
+use crate::failure::Failure;
+use crate::outbound::{Answer, Outbound};
+use crate::request::Request;
+use crate::tool::Tool;
+use crate::vendor::{Auth, Base, Complaint, Meaning, Vendor};
+
+pub(super) const NAME: &str = "sendgrid";
+const BASE: Base = Base::documented("https://api.sendgrid.com");
+
+/// Where the API of an account is.
+pub(super) fn base(config: &SendGridConfig) -> Base {
+    config.base_url.clone().unwrap_or(BASE)
+}
+
+pub(super) struct SendGrid {
+    vendor: Vendor,
+    key: Secret,
+    from: Mailbox,
+    templates: Arc<Templates>,
+}
+
+impl SendGrid {
+    pub(super) fn new(
+        config: &SendGridConfig,
+        key: Secret,
+        templates: Arc<Templates>,
+        outbound: Arc<Outbound>,
+    ) -> Self {
+        Self {
+            vendor: Vendor::new(NAME, base(config), outbound, complaint),
+            key,
+            from: config.from.0.clone(),
+            templates,
+        }
+    }
+
+    fn body(&self, letter: &Letter<'_>, id: &str) -> Value {
+        // SendGrid refuses a letter that names a receiver twice.
+        let mut seen = BTreeSet::new();
+        let mut addresses = |mailboxes: &[Mailbox]| {
+            let new = mailboxes.iter().filter(|mailbox| seen.insert(mailbox.email.to_string().to_lowercase()));
+            new.map(address).collect::<Vec<_>>()
+        };
+        let mut receivers = json!({"to": addresses(&letter.to)});
+        for (name, mailboxes) in [("cc", &letter.cc), ("bcc", &letter.bcc)] {
+            let addresses = addresses(mailboxes);
+            if !addresses.is_empty() {
+                receivers[name] = addresses.into();
+            }
+        }
+        // The plain text must come first.
+        let text = letter.body.as_deref().map(|text| json!({"type": "text/plain", "value": text}));
+        let html = letter.html.as_deref().map(|html| json!({"type": "text/html", "value": html}));
+        let mut body = json!({
+            "personalizations": [receivers],
+            "from": address(&self.from),
+            "subject": letter.subject,
+            "content": text.into_iter().chain(html).collect::<Vec<_>>(),
+            // Comes back with every event of this letter.
+            "custom_args": {"baton_message_id": id},
+        });
+        if let Some(reply_to) = &letter.reply_to {
+            body["reply_to"] = address(reply_to);
+        }
+        if !letter.attachments.is_empty() {
+            body["attachments"] = letter.attachments.iter().map(attached).collect();
+        }
+        body
+    }
+}
+
+#[async_trait]
+impl Tool for SendGrid {
+    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
+        let letter = Letter::read(request, &self.templates)?;
+        let id = request.id("msg");
+        let asked = self.vendor.post(&["v3", "mail", "send"]).auth(Auth::Bearer(&self.key));
+        let answer = asked.json(&self.body(&letter, &id)).send(request.call.class).await?;
+        let theirs = answer.headers.get("x-message-id").and_then(|value| value.to_str().ok());
+        Ok(json!({
+            "message_id": theirs.unwrap_or(&id),
+            "id": id,
+            "status": "sent",
+            "delivered": NAME,
+            "channel": "email",
+            "to": request.argument("to"),
+            "provider": NAME,
+        }))
+    }
+
+    fn service<'a>(&'a self, _request: &'a Request) -> Option<Cow<'a, str>> {
+        Some(Cow::Borrowed(self.vendor.name()))
+    }
+}
+
+fn address(mailbox: &Mailbox) -> Value {
+    match &mailbox.name {
+        Some(name) => json!({"email": mailbox.email.to_string(), "name": name}),
+        None => json!({"email": mailbox.email.to_string()}),
+    }
+}
+
+fn attached(attachment: &Attachment) -> Value {
+    json!({
+        "content": STANDARD.encode(&attachment.content),
+        "type": attachment.media,
+        "filename": attachment.filename,
+        "disposition": "attachment",
+    })
+}
+
+/// `{"errors": [{"message", "field", "help"}]}`. What is wrong with the letter is the letter's, not the account's.
+fn complaint(answer: &Answer) -> Option<Complaint> {
+    let complaint = Complaint::worded(answer, &["/errors/0/message"])?;
+    let field = answer.value().pointer("/errors/0/field").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let meaning = match answer.status {
+        400 | 413 => Meaning::Refused(code::MESSAGE_REJECTED),
+        _ => Meaning::AsStatus,
+    };
+    let place = if field.is_empty() { String::new() } else { format!(" (`{field}`)") };
+    Some(Complaint { message: format!("{}{place}", complaint.message), meaning })
+}
+
+#[cfg(test)]
+mod tests;

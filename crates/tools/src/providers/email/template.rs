@@ -1,0 +1,150 @@
+//! Templates of e-mails: Jinja for the subject, the text and the HTML, in as many languages as there are.
+
+use std::collections::BTreeMap;
+
+use baton_core::expr::{Document, Template as Compiled};
+use baton_core::id::TenantId;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+use crate::code;
+use crate::config::Config;
+use crate::error::Error;
+use crate::failure::Failure;
+use crate::kinds::http::expression;
+use crate::request::Request;
+
+/// The language of a part that is written once for all.
+const ANY: &str = "";
+
+/// A template as it is written: each part a text, or texts by language (`en`, `es`, …).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Template {
+    subject: Part,
+    #[serde(default)]
+    body: Option<Part>,
+    /// What a variable brings is escaped.
+    #[serde(default)]
+    html: Option<Part>,
+}
+
+#[derive(Clone, Debug)]
+struct Part(BTreeMap<String, Compiled>);
+
+/// All templates, with those that a tenant has of its own.
+#[derive(Debug)]
+pub(super) struct Templates {
+    shared: BTreeMap<String, Template>,
+    own: BTreeMap<TenantId, BTreeMap<String, Template>>,
+}
+
+/// A template with its holes filled.
+#[derive(Debug, Default)]
+pub(super) struct Rendered {
+    pub(super) subject: Option<String>,
+    pub(super) body: Option<String>,
+    pub(super) html: Option<String>,
+}
+
+impl Templates {
+    pub(super) fn read(config: &Config) -> Result<Self, Error> {
+        let own: BTreeMap<_, _> =
+            config.tenants.iter().map(|(id, tenant)| (id.clone(), tenant.templates.clone())).collect();
+        for (name, template) in own.values().chain([&config.templates]).flatten() {
+            if template.body.is_none() && template.html.is_none() {
+                let reason = format!("`{name}` has neither `body` nor `html`");
+                return Err(Error::Setting { place: "templates", reason });
+            }
+        }
+        Ok(Self { shared: config.templates.clone(), own })
+    }
+
+    /// Every name, whoever it is of.
+    pub(super) fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> =
+            self.own.values().chain([&self.shared]).flat_map(|all| all.keys().cloned()).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    pub(super) fn render(&self, name: &str, request: &Request) -> Result<Rendered, Failure> {
+        let own = self.own.get(&request.call.tenant).and_then(|own| own.get(name));
+        let template = own.or_else(|| self.shared.get(name)).ok_or_else(|| {
+            let message = format!("`template`: there is no template `{name}` for the tenant `{}`", request.call.tenant);
+            Failure::refused(code::INVALID_PARAMETERS, message)
+        })?;
+        let variables = match request.argument("variables") {
+            Value::Null => Value::Object(Map::new()),
+            variables => variables.clone(),
+        };
+        let part = |what: &str, part: Option<&Part>, variables: &Value| {
+            let Some(text) = part.and_then(|part| part.in_language(request)) else { return Ok(None) };
+            let names = Document::new(variables, request.call.at.to_timestamp()).in_zone(request.zone());
+            let rendered = text.render(&names);
+            rendered.map(Some).map_err(|error| expression(&format!("template {name}.{what}"), &error))
+        };
+        Ok(Rendered {
+            subject: part("subject", Some(&template.subject), &variables)?.map(|subject| subject.trim().to_owned()),
+            body: part("body", template.body.as_ref(), &variables)?,
+            html: part("html", template.html.as_ref(), &escaped(&variables))?,
+        })
+    }
+}
+
+impl Part {
+    /// In the customer's language, else in the tenant's, else in the first there is.
+    fn in_language(&self, request: &Request) -> Option<&Compiled> {
+        let customer = request.call.caller.language.as_deref().and_then(|tag| tag.split(['-', '_']).next());
+        let customer = customer.map(str::to_ascii_lowercase);
+        let wanted = [customer.as_deref().unwrap_or(ANY), request.language.tag(), ANY];
+        wanted.iter().find_map(|tag| self.0.get(*tag)).or_else(|| self.0.values().next())
+    }
+}
+
+impl<'de> Deserialize<'de> for Part {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "a text, or texts by language")]
+        enum Written {
+            One(String),
+            Many(BTreeMap<String, String>),
+        }
+        let texts = match Written::deserialize(from)? {
+            Written::One(text) => BTreeMap::from([(ANY.to_owned(), text)]),
+            Written::Many(texts) => texts,
+        };
+        let compiled = texts.into_iter().map(|(tag, text)| match Compiled::parse(&text) {
+            Ok(template) => Ok((tag, template)),
+            Err(error) => Err(serde::de::Error::custom(format!("the template cannot be read: {error}"))),
+        });
+        compiled.collect::<Result<BTreeMap<_, _>, D::Error>>().map(Self)
+    }
+}
+
+/// Every text in it as HTML shows it: what a customer wrote must not become a link or a script.
+fn escaped(value: &Value) -> Value {
+    match value {
+        Value::String(text) => {
+            let mut safe = String::with_capacity(text.len());
+            for c in text.chars() {
+                match c {
+                    '&' => safe.push_str("&amp;"),
+                    '<' => safe.push_str("&lt;"),
+                    '>' => safe.push_str("&gt;"),
+                    '"' => safe.push_str("&quot;"),
+                    '\'' => safe.push_str("&#39;"),
+                    c => safe.push(c),
+                }
+            }
+            Value::String(safe)
+        }
+        Value::Array(items) => items.iter().map(escaped).collect(),
+        Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), escaped(value))).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+//! Settings of the knowledge base.
+
+use serde::Deserialize;
+
+use crate::config::Secret;
+use crate::vendor::Base;
+
+/// What stands for the tenant's name in a collection or a namespace.
+const TENANT: &str = "{tenant}";
+
+/// Without a service, passages come from Baton's own memory.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    pub chroma: Option<ChromaConfig>,
+    pub pinecone: Option<PineconeConfig>,
+}
+
+/// A Chroma server.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChromaConfig {
+    /// Such as `http://localhost:8000`.
+    pub base_url: Base,
+    /// Chroma's own tenant and database.
+    #[serde(default = "default_tenant")]
+    pub tenant: String,
+    #[serde(default = "default_database")]
+    pub database: String,
+    /// `{tenant}` stands for the name of Baton's tenant, and is what it is unless told: no two share a collection by chance.
+    #[serde(default = "own")]
+    pub collection: String,
+    /// Where the server asks for one.
+    #[serde(default)]
+    pub token: Option<Secret>,
+}
+
+/// An index at Pinecone.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PineconeConfig {
+    /// The index's own address: `https://NAME-PROJECT.svc.REGION.pinecone.io`.
+    pub host: Base,
+    #[serde(default)]
+    pub api_key: Option<Secret>,
+    /// As for `collection` of Chroma.
+    #[serde(default = "own")]
+    pub namespace: String,
+    /// The field of a record that has its text.
+    #[serde(default = "text")]
+    pub text_field: String,
+    /// Whether the index embeds by itself; else Baton's embedder makes the vector.
+    #[serde(default)]
+    pub integrated: bool,
+}
+
+impl Config {
+    /// The error is the reason nobody can be chosen.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.chroma.is_some() && self.pinecone.is_some() {
+            return Err("`chroma` and `pinecone` are both there; leave one".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// A collection's or a namespace's name for a tenant.
+pub(super) fn named(template: &str, tenant: &str) -> String {
+    template.replace(TENANT, tenant)
+}
+
+fn default_tenant() -> String {
+    "default_tenant".to_owned()
+}
+
+fn default_database() -> String {
+    "default_database".to_owned()
+}
+
+fn own() -> String {
+    TENANT.to_owned()
+}
+
+fn text() -> String {
+    "text".to_owned()
+}

@@ -1,0 +1,148 @@
+//! `knowledge_base` over an index outside: Chroma or Pinecone. What is in there, somebody else has put there.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use baton_core::fault::Fault;
+use baton_core::tool::Class;
+use baton_ports::embed::{Embedder, Role};
+use baton_ports::memory::TOP_DEFAULT;
+use serde_json::{Map, Value, json};
+
+use super::chroma::Chroma;
+use super::pinecone::Pinecone;
+use crate::code;
+use crate::failure::Failure;
+use crate::providers::memory::count;
+use crate::request::Request;
+use crate::tool::Tool;
+
+/// A little less than the tool's own time-out, so that what is slow is said to be empty and not to have failed.
+const PATIENCE: Duration = Duration::from_millis(2_700);
+
+pub(super) enum Index {
+    Chroma(Chroma),
+    Pinecone(Pinecone),
+}
+
+/// A passage that was found.
+pub(super) struct Hit {
+    pub(super) id: String,
+    pub(super) content: String,
+    /// Higher is better.
+    pub(super) score: f64,
+    pub(super) metadata: Map<String, Value>,
+}
+
+/// What is looked for.
+pub(super) struct Wanted<'r> {
+    pub(super) query: &'r str,
+    pub(super) tenant: &'r str,
+    pub(super) top: usize,
+    /// In the operators that Chroma and Pinecone share: `$eq`, `$in`, `$and`.
+    pub(super) filter: Option<Value>,
+}
+
+pub(super) struct Outside {
+    pub(super) index: Index,
+    pub(super) embedder: Option<Arc<dyn Embedder>>,
+}
+
+#[async_trait]
+impl Tool for Outside {
+    /// Where the index cannot be asked, it is empty and says so, as seed 000 (2.3) wants it: a customer is better served
+    /// with nothing than with an error. A refusal is an error all the same: somebody must mend the settings.
+    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
+        let wanted = Wanted {
+            query: request.text("query").unwrap_or_default(),
+            tenant: request.call.tenant.as_str(),
+            top: count(request, "top_k", TOP_DEFAULT),
+            filter: filter(request.argument("filters")),
+        };
+        let found = match tokio::time::timeout(PATIENCE, self.search(&wanted)).await {
+            Ok(found) => found,
+            Err(_elapsed) => {
+                let message = format!("{} gave no answer within {} ms", self.name(), PATIENCE.as_millis());
+                Err(Failure::unclear(Class::Read, Fault::new(code::TIMEOUT, message)))
+            }
+        };
+        match found {
+            Ok(hits) => Ok(self.output(wanted.query, hits, None)),
+            Err(Failure::NotDone { fault, retryable: true, .. }) => {
+                Ok(self.output(wanted.query, Vec::new(), Some(fault.message)))
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    fn service<'a>(&'a self, _request: &'a Request) -> Option<Cow<'a, str>> {
+        Some(Cow::Borrowed(self.name()))
+    }
+}
+
+impl Outside {
+    fn name(&self) -> &'static str {
+        match self.index {
+            Index::Chroma(_) => super::chroma::NAME,
+            Index::Pinecone(_) => super::pinecone::NAME,
+        }
+    }
+
+    async fn search(&self, wanted: &Wanted<'_>) -> Result<Vec<Hit>, Failure> {
+        match &self.index {
+            Index::Chroma(chroma) => chroma.search(wanted, &self.embedded(wanted.query).await?).await,
+            Index::Pinecone(pinecone) if pinecone.is_integrated() => pinecone.search_text(wanted).await,
+            Index::Pinecone(pinecone) => pinecone.search_vector(wanted, &self.embedded(wanted.query).await?).await,
+        }
+    }
+
+    async fn embedded(&self, query: &str) -> Result<Vec<f32>, Failure> {
+        let unavailable = |reason: String| Failure::later(code::SERVICE_UNAVAILABLE, reason);
+        let Some(embedder) = &self.embedder else { return Err(unavailable("there is no embedder".to_owned())) };
+        let vectors = embedder.embed(&[query.to_owned()], Role::Query).await;
+        let vectors = vectors.map_err(|error| unavailable(error.to_string()))?;
+        vectors.into_iter().next().ok_or_else(|| unavailable("the embedder made no vector".to_owned()))
+    }
+
+    /// The same fields as passages of Baton's own memory have.
+    fn output(&self, query: &str, hits: Vec<Hit>, degraded: Option<String>) -> Value {
+        let passage = |(number, hit): (usize, Hit)| {
+            let told = |names: &[&str]| names.iter().find_map(|name| hit.metadata.get(*name)?.as_str());
+            json!({
+                "content": hit.content, "score": hit.score, "citation": number,
+                "document": told(&["document", "source"]).unwrap_or(&hit.id), "title": told(&["title"]).unwrap_or_default(),
+                "heading": told(&["heading"]).unwrap_or_default(), "id": hit.id, "metadata": hit.metadata,
+            })
+        };
+        let results: Vec<Value> = (1..).zip(hits).map(passage).collect();
+        let mut output = json!({
+            "query": query, "count": results.len(), "results": results, "degraded": degraded.is_some(),
+            "provider": self.name(),
+        });
+        if let Some(reason) = degraded {
+            output["degraded_reason"] = json!(reason);
+        }
+        output
+    }
+}
+
+/// `{lang: es, kind: [a, b]}` as both services write it.
+fn filter(given: &Value) -> Option<Value> {
+    let one = |(name, value): (&String, &Value)| match value {
+        Value::Array(_) => json!({name: {"$in": value}}),
+        value => json!({name: {"$eq": value}}),
+    };
+    let mut conditions: Vec<Value> = given.as_object()?.iter().map(one).collect();
+    match conditions.len() {
+        0 => None,
+        1 => conditions.pop(),
+        _ => Some(json!({"$and": conditions})),
+    }
+}
+
+/// An answer that is not what the service documents: it may be another time.
+pub(super) fn unreadable(name: &str) -> Failure {
+    Failure::later(code::SERVICE_UNAVAILABLE, format!("{name} answered something that is no list of passages"))
+}

@@ -1,0 +1,57 @@
+//! Settings of messages to phones.
+
+use serde::Deserialize;
+
+use crate::config::Secret;
+use crate::vendor::Base;
+
+/// Without a provider, messages go into the outbox.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    pub twilio: Option<TwilioConfig>,
+}
+
+/// An account at Twilio that sends for us.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TwilioConfig {
+    /// `AC…`.
+    pub account_sid: String,
+    /// Of the account, or the secret of the API key that `api_key_sid` names.
+    pub auth_token: Option<Secret>,
+    /// `SK…`: who we are in place of the account itself.
+    pub api_key_sid: Option<String>,
+    /// The number or name that text messages are from: `+15551234567`.
+    pub from: Option<String>,
+    /// `MG…`: chooses the number that text messages are from, in place of `from`.
+    pub messaging_service_sid: Option<String>,
+    /// The number that WhatsApp messages are from.
+    pub whatsapp_from: Option<String>,
+    /// Where the API is, if not at Twilio itself: a region, a proxy.
+    pub base_url: Option<Base>,
+}
+
+impl TwilioConfig {
+    /// A token alone chooses nothing: the variable `TWILIO_AUTH_TOKEN` may be there for other software.
+    fn is_chosen(&self) -> bool {
+        let others = [&self.api_key_sid, &self.from, &self.messaging_service_sid, &self.whatsapp_from];
+        !self.account_sid.is_empty() || others.iter().any(|other| other.is_some())
+    }
+}
+
+impl Config {
+    /// The account that sends, if one is set up.
+    pub(super) fn twilio(&self) -> Option<&TwilioConfig> {
+        self.twilio.as_ref().filter(|twilio| twilio.is_chosen())
+    }
+
+    /// Whether what is said can be meant; the error is the reason it cannot.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let Some(twilio) = &self.twilio else { return Ok(()) };
+        if twilio.from.is_some() && twilio.messaging_service_sid.is_some() {
+            return Err("`from` and `messaging_service_sid` are both there; only one chooses the sender".to_owned());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,164 @@
+//! Charging by a PaymentIntent, off session: the customer has agreed before and is not asked now.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use baton_core::fault::Fault;
+use baton_core::tool::Class;
+use baton_ports::clock::Clock;
+use serde_json::{Value, json};
+
+use super::{NAME, Stripe, object, units};
+use crate::code;
+use crate::failure::Failure;
+use crate::kinds::http_request::idempotency_key;
+use crate::providers::payment::amount::Minor;
+use crate::providers::payment::config::Config;
+use crate::request::Request;
+use crate::tool::Tool;
+
+/// Stripe keeps a key for at least a day; beyond this an earlier charge is looked for instead.
+const KEYS_LAST: Duration = Duration::from_secs(20 * 3_600);
+/// Characters of one value of metadata.
+const METADATA_CHARS_MAX: usize = 500;
+
+pub(in crate::providers::payment) struct Charge {
+    pub(in crate::providers::payment) stripe: Arc<Stripe>,
+    pub(in crate::providers::payment) config: Config,
+    pub(in crate::providers::payment) clock: Arc<dyn Clock>,
+}
+
+#[async_trait]
+impl Tool for Charge {
+    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
+        let asked = Asked::read(self, request)?;
+        let age = self.clock.now().as_ms().saturating_sub(request.call.at.as_ms());
+        if u128::try_from(age).unwrap_or(0) > KEYS_LAST.as_millis()
+            && let Some(intent) = self.earlier(&asked.key).await?
+        {
+            return asked.outcome(&intent, request);
+        }
+        let fields = asked.fields();
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let ask = self.stripe.post(&["v1", "payment_intents"]).keyed(&request.call.key).form(&fields);
+        let intent = object(&ask.send(Class::Keyed).await?)?;
+        asked.outcome(&intent, request)
+    }
+
+    fn service<'a>(&'a self, _request: &'a Request) -> Option<Cow<'a, str>> {
+        Some(Cow::Borrowed(NAME))
+    }
+}
+
+impl Charge {
+    /// The intent that this key made before. The search knows what is older than a minute.
+    async fn earlier(&self, key: &str) -> Result<Option<Value>, Failure> {
+        let quoted = key.replace('\\', "\\\\").replace('\'', "\\'");
+        let query = format!("metadata['baton_key']:'{quoted}'");
+        let ask = self.stripe.get(&["v1", "payment_intents", "search"]).query(&[("query", &query), ("limit", "1")]);
+        let found = ask.send(Class::Read).await?.value();
+        match found["data"].as_array() {
+            Some(intents) => Ok(intents.first().cloned()),
+            None => Err(Failure::later(code::SERVICE_UNAVAILABLE, "Stripe's search answered without `data`")),
+        }
+    }
+}
+
+/// A charge that Stripe can be told.
+struct Asked<'r> {
+    units: i64,
+    currency: String,
+    method: &'r str,
+    payment_method: &'r str,
+    customer: Option<&'r str>,
+    order: String,
+    key: String,
+    request: &'r Request,
+}
+
+impl<'r> Asked<'r> {
+    fn read(charge: &'r Charge, request: &'r Request) -> Result<Self, Failure> {
+        let invalid = |reason: String| Failure::refused(code::INVALID_PARAMETERS, reason);
+        let currency = request.text("currency").unwrap_or(&charge.config.currency).to_ascii_uppercase();
+        let Value::Number(amount) = request.argument("amount") else {
+            return Err(invalid("`amount` is not a number".to_owned()));
+        };
+        let amount = Minor::read(amount, &currency).map_err(invalid)?;
+        let method = request.text("method").unwrap_or(&charge.config.method);
+        let (payment_method, mapped) = match charge.stripe.config.methods.get(method) {
+            Some(mapped) => (mapped.payment_method.as_str(), mapped.customer.as_deref()),
+            None if method.starts_with("pm_") || method.starts_with("card_") => (method, None),
+            None => {
+                let reason = "is neither a payment method of Stripe's (`pm_…`) nor under `payment.stripe.methods`";
+                return Err(invalid(format!("`method`: `{method}` {reason}")));
+            }
+        };
+        let customer = request.text("customer").or_else(|| request.argument("customer")["id"].as_str());
+        Ok(Self {
+            units: units::told(amount, &currency).map_err(invalid)?,
+            currency,
+            method,
+            payment_method,
+            // Stripe's own ids only: a name or an address is for the description.
+            customer: mapped.or(customer.filter(|customer| customer.starts_with("cus_"))),
+            order: request.text("order_id").map_or_else(|| request.id("or"), str::to_owned),
+            key: idempotency_key(&request.call.key).to_str().unwrap_or_default().to_owned(),
+            request,
+        })
+    }
+
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        let mut fields = vec![
+            ("amount", self.units.to_string()),
+            ("currency", self.currency.to_ascii_lowercase()),
+            ("payment_method", self.payment_method.to_owned()),
+            ("confirm", "true".to_owned()),
+            ("off_session", "true".to_owned()),
+            ("automatic_payment_methods[enabled]", "true".to_owned()),
+            ("automatic_payment_methods[allow_redirects]", "never".to_owned()),
+            ("metadata[baton_key]", self.key.clone()),
+            ("metadata[order_id]", clipped(&self.order)),
+        ];
+        fields.extend(self.customer.map(|customer| ("customer", customer.to_owned())));
+        let described = self.request.text("description").filter(|text| !text.is_empty());
+        fields.extend(described.map(|description| ("description", description.to_owned())));
+        fields.extend(self.request.text("booking_id").map(|booking| ("metadata[booking_id]", clipped(booking))));
+        fields
+    }
+
+    fn outcome(&self, intent: &Value, request: &Request) -> Result<Value, Failure> {
+        let text = |name: &str| intent[name].as_str().unwrap_or_default();
+        let status = match text("status") {
+            "succeeded" => "charged",
+            // Debits by a bank take days; Stripe has taken the order.
+            "processing" => "processing",
+            "requires_payment_method" | "requires_action" | "requires_confirmation" | "canceled" => {
+                let message = format!("`{}` was declined: the intent is {}", self.method, text("status"));
+                return Err(Failure::refused(code::PAYMENT_DECLINED, message));
+            }
+            other => {
+                let message = format!("the intent {} is `{other}`, which tells neither charged nor not", text("id"));
+                return Err(Failure::Unknown { fault: Fault::new(code::OUTCOME_UNKNOWN, message) });
+            }
+        };
+        let at = intent["created"].as_i64().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+        let amount = intent["amount"].as_i64().unwrap_or(self.units);
+        Ok(json!({
+            "id": text("id"),
+            "transaction_id": text("id"),
+            "order_id": self.order,
+            "amount": units::meant(amount, &self.currency).to_json(&self.currency),
+            "currency": self.currency,
+            "method": self.method,
+            "status": status,
+            "charged_at": at.map_or_else(|| request.call.at.to_string(), |at| at.to_string()),
+            "provider": NAME,
+        }))
+    }
+}
+
+fn clipped(text: &str) -> String {
+    text.chars().take(METADATA_CHARS_MAX).collect()
+}

@@ -1,0 +1,76 @@
+//! Amounts as Stripe counts them: mostly the smallest unit, not always: <https://docs.stripe.com/currencies>.
+
+use crate::providers::payment::amount::{Minor, places};
+
+/// Digits behind the point that Stripe's integers stand for, where they are not ISO's.
+fn stripe_places(currency: &str) -> usize {
+    match currency {
+        // They have no smaller unit, and Stripe counts in hundredths all the same.
+        "ISK" | "UGX" => 2,
+        // Its smaller unit is a fifth; Stripe counts whole ones.
+        "MGA" => 0,
+        other => places(other),
+    }
+}
+
+/// The integer that Stripe is told; the error is the reason there is none.
+pub(super) fn told(amount: Minor, currency: &str) -> Result<i64, String> {
+    let (ours, theirs) = (places(currency), stripe_places(currency));
+    let unit = |digits: usize| 10_i64.pow(u32::try_from(digits).unwrap_or(0));
+    let units = if theirs >= ours {
+        amount.0.saturating_mul(unit(theirs - ours))
+    } else if amount.0 % unit(ours - theirs) == 0 {
+        amount.0 / unit(ours - theirs)
+    } else {
+        return Err(format!("`amount`: Stripe charges {currency} in whole units"));
+    };
+    // With three digits behind the point the last must be a zero.
+    if theirs == 3 && units % 10 != 0 {
+        return Err(format!("`amount`: Stripe charges {currency} in hundredths"));
+    }
+    Ok(units)
+}
+
+/// What an integer of Stripe's stands for.
+pub(super) fn meant(units: i64, currency: &str) -> Minor {
+    let (ours, theirs) = (places(currency), stripe_places(currency));
+    let unit = |digits: usize| 10_i64.pow(u32::try_from(digits).unwrap_or(0));
+    Minor(if ours >= theirs { units.saturating_mul(unit(ours - theirs)) } else { units / unit(theirs - ours) })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn units(amount: &Value, currency: &str) -> Result<i64, String> {
+        let Value::Number(number) = amount else { panic!("not a number") };
+        told(Minor::read(number, currency)?, currency)
+    }
+
+    #[test]
+    fn an_amount_is_told_in_stripes_units_and_read_back() {
+        for (amount, currency, expect) in [
+            (json!(10.5), "EUR", 1_050),
+            (json!(500), "JPY", 500),
+            (json!(5), "ISK", 500),
+            (json!(5), "UGX", 500),
+            (json!(5), "MGA", 5),
+            (json!(5.12), "KWD", 5_120),
+            (json!(300), "KRW", 300),
+        ] {
+            assert_eq!(units(&amount, currency), Ok(expect), "{currency}");
+            assert_eq!(meant(expect, currency).to_json(currency).as_f64(), amount.as_f64(), "{currency}");
+        }
+    }
+
+    #[test]
+    fn what_stripe_cannot_charge_is_refused() {
+        for (amount, currency) in
+            [(json!(5.123), "KWD"), (json!(5.5), "MGA"), (json!(0.5), "JPY"), (json!(1.005), "EUR")]
+        {
+            assert!(units(&amount, currency).is_err(), "{currency}");
+        }
+    }
+}
