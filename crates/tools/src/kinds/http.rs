@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 use crate::catalogue::Entry;
 use crate::code;
-use crate::config::Secret;
+use crate::config::{Bound, Sendable};
 use crate::definition::{ErrorRule, Http, HttpTemplate, Lookup, OPEN_NAMES, Profile, Segment};
 use crate::failure::Failure;
 use crate::kinds::http_request::{body, headers, idempotency_key, plain};
@@ -28,7 +28,7 @@ pub(crate) fn entry(
     profile: Profile,
     http: Http,
     outbound: Arc<Outbound>,
-    secrets: Arc<BTreeMap<String, Secret>>,
+    secrets: Arc<BTreeMap<String, Bound>>,
 ) -> Entry {
     profile.entry("http", Arc::new(Templated { http, outbound, secrets }))
 }
@@ -36,7 +36,7 @@ pub(crate) fn entry(
 struct Templated {
     http: Http,
     outbound: Arc<Outbound>,
-    secrets: Arc<BTreeMap<String, Secret>>,
+    secrets: Arc<BTreeMap<String, Bound>>,
 }
 
 #[async_trait]
@@ -116,8 +116,10 @@ impl Templated {
     /// The request, with every hole filled.
     fn fill(&self, template: &HttpTemplate, request: &Request) -> Result<Outgoing, Failure> {
         let open = Scene { request, secrets: None };
-        let closed = Scene { request, secrets: Some(&self.secrets) };
         let url = url(template, &open)?;
+        let sendable = Sendable { all: &self.secrets, to: &url };
+        let closed = Scene { request, secrets: Some(sendable) };
+        let expression = |place: &str, error: &EvalError| expression_with(place, error, sendable);
         let invalid = |reason: String| Failure::refused(code::INVALID_PARAMETERS, reason);
         let filled = template.headers.render(&closed).map_err(|error| expression("headers", &error))?;
         let mut headers: HeaderMap = headers(&filled).map_err(invalid)?;
@@ -166,7 +168,7 @@ fn url(template: &HttpTemplate, names: &Scene<'_>) -> Result<Url, Failure> {
 }
 
 /// RFC 3986: everything but the unreserved characters is written as its bytes.
-pub(super) fn encode(path: &mut String, text: &str) {
+pub(crate) fn encode(path: &mut String, text: &str) {
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
             path.push(char::from(byte));
@@ -223,16 +225,23 @@ fn document<'d>(seen: &'d Value, request: &'d Request) -> Document<'d> {
     Document::new(seen, request.call.at.to_timestamp()).in_zone(request.zone())
 }
 
-pub(super) fn expression(place: &str, error: &EvalError) -> Failure {
+pub(crate) fn expression(place: &str, error: &EvalError) -> Failure {
     let hint = error.hint.as_deref().map(|hint| format!("; {hint}")).unwrap_or_default();
     Failure::refused(code::EXPRESSION_FAILED, format!("`{place}`: {}{hint}", error.message))
+}
+
+/// The same where secrets may be meant: those that are kept back from the address are named.
+pub(super) fn expression_with(place: &str, error: &EvalError, secrets: Sendable<'_>) -> Failure {
+    let hint = error.hint.as_deref().map(|hint| format!("; {hint}")).unwrap_or_default();
+    let kept = secrets.kept_back().map(|kept| format!("; {kept}")).unwrap_or_default();
+    Failure::refused(code::EXPRESSION_FAILED, format!("`{place}`: {}{hint}{kept}", error.message))
 }
 
 /// A call as a request template's names.
 pub(super) struct Scene<'r> {
     pub(super) request: &'r Request,
     /// Only where what is written is shown nowhere.
-    pub(super) secrets: Option<&'r BTreeMap<String, Secret>>,
+    pub(super) secrets: Option<Sendable<'r>>,
 }
 
 impl Names for Scene<'_> {

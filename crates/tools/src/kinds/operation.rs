@@ -13,10 +13,10 @@ use serde_json::Value;
 
 use crate::catalogue::Entry;
 use crate::code;
-use crate::config::Secret;
+use crate::config::{Bound, Sendable};
 use crate::definition::Profile;
 use crate::failure::Failure;
-use crate::kinds::http::{Scene, encode, expression, result};
+use crate::kinds::http::{Scene, encode, expression_with, result};
 use crate::kinds::http_request::{NOT_TAKEN, idempotency_key, plain};
 use crate::openapi::{Body, Credential, CredentialPlace, Media, Operation, Parameter, Part, Place, Style};
 use crate::outbound::{Outbound, Outgoing, judge};
@@ -27,7 +27,7 @@ pub(crate) fn entry(
     profile: Profile,
     operation: Operation,
     outbound: Arc<Outbound>,
-    secrets: Arc<BTreeMap<String, Secret>>,
+    secrets: Arc<BTreeMap<String, Bound>>,
 ) -> Entry {
     profile.entry("openapi", Arc::new(Called { operation, outbound, secrets }))
 }
@@ -35,7 +35,7 @@ pub(crate) fn entry(
 struct Called {
     operation: Operation,
     outbound: Arc<Outbound>,
-    secrets: Arc<BTreeMap<String, Secret>>,
+    secrets: Arc<BTreeMap<String, Bound>>,
 }
 
 #[async_trait]
@@ -85,8 +85,10 @@ impl Called {
     }
 
     fn identify(&self, credential: &Credential, request: &Request, sent: &mut Sent) -> Result<(), Failure> {
-        let scene = Scene { request, secrets: Some(&self.secrets) };
-        let secret = plain(&credential.secret.render(&scene).map_err(|error| expression("auth", &error))?);
+        let sendable = Sendable { all: &self.secrets, to: &sent.url };
+        let scene = Scene { request, secrets: Some(sendable) };
+        let rendered = credential.secret.render(&scene);
+        let secret = plain(&rendered.map_err(|error| expression_with("auth", &error, sendable))?);
         match &credential.place {
             CredentialPlace::Header(name) => sent.secret(name, &secret),
             CredentialPlace::Bearer => sent.secret(&header::AUTHORIZATION, &format!("Bearer {secret}")),

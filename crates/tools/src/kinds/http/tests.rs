@@ -75,6 +75,26 @@ async fn a_secret_is_in_no_row_and_no_message() {
 }
 
 #[tokio::test]
+async fn a_secret_that_is_bound_to_an_origin_goes_to_no_other() {
+    let (mine, theirs) = (echo().await, echo().await);
+    for (service, may) in [(&mine, true), (&theirs, false)] {
+        let secret = json!({"value": "s3cr3t", "origins": [mine.url("/")]});
+        let tool = json!({"name": "t", "kind": "http", "url": service.url("/"),
+            "headers": {"Authorization": "Bearer {{ secrets.crm }}"}});
+        let world = World::defining(json!({"secrets": {"crm": secret}}), tool);
+        if may {
+            world.done("k", "t", json!({})).await;
+            assert_eq!(service.asked()[0].header("authorization"), Some("Bearer s3cr3t"));
+            continue;
+        }
+        let (code, message) = world.refused("k", "t", json!({})).await;
+        assert_eq!(code, "EXPRESSION_FAILED");
+        assert!(message.contains("`crm` may not go to http://127.0.0.1"), "{message}");
+        assert!(service.asked().is_empty());
+    }
+}
+
+#[tokio::test]
 async fn an_error_rule_says_what_an_answer_means() {
     let service = Service::start(|asked: &Asked| match asked.json()["arguments"]["case"].as_str() {
         Some("declined") => answer(402, &json!({"error": {"code": "card_declined"}})),

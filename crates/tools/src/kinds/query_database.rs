@@ -1,0 +1,168 @@
+//! `query_database`: one SELECT against a database that the settings name, on a connection that can only read.
+
+mod config;
+mod functions;
+mod postgres;
+mod rows;
+mod sqlite;
+pub(crate) mod statement;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use baton_core::expr::nearest;
+use baton_core::tool::{Class, Facts};
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+pub use config::{Config, Url};
+
+use crate::catalogue::{Action, Entry, Risk};
+use crate::code;
+use crate::failure::Failure;
+use crate::request::Request;
+use crate::tool::Tool;
+use statement::{QUERY_BYTES_MAX, Refusal, Statement, VALUES_MAX};
+
+/// Seed 004's.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Seed 004's: answers are asked again after five minutes.
+const CACHE: Duration = Duration::from_secs(300);
+/// Less than the time-out, so that the database ends a query and says so before we give up on it.
+const STATEMENT_TIMEOUT: Duration = Duration::from_millis(9_500);
+/// Queries of one database at once.
+const QUERIES_MAX: usize = 8;
+
+pub(crate) fn entry(databases: BTreeMap<String, Config>) -> Entry {
+    let mut database = json!({"type": "string", "description": "Which one; it may be left out where there is one"});
+    // Names that are not everybody's are not told to everybody.
+    if !databases.is_empty() && databases.values().all(|config| config.tenants.is_none()) {
+        database["enum"] = json!(databases.keys().collect::<Vec<_>>());
+    }
+    let facts = Facts {
+        description:
+            "Asks a database with one SELECT that only reads. Values go into `params`, never into the text of \
+                      the query"
+                .to_owned(),
+        output_fields: ["rows", "columns", "count", "truncated"].map(str::to_owned).into(),
+        parameters: json!({
+            "type": "object",
+            "additionalProperties": false,
+            "required": ["query"],
+            "properties": {
+                "query": {
+                    "type": "string", "minLength": 1, "maxLength": QUERY_BYTES_MAX,
+                    "description": "One SELECT, or WITH … SELECT. Holes for values are `$1` or `:name`",
+                },
+                "params": {
+                    "description": "The values: a list for `$1`, `$2`, an object for `:name`",
+                    "anyOf": [
+                        {"type": "array", "maxItems": VALUES_MAX}, {"type": "object", "maxProperties": VALUES_MAX},
+                    ],
+                },
+                "database": database,
+            },
+        }),
+        ..Facts::new(Class::Read, TIMEOUT)
+    };
+    // What is in a database may be anybody's.
+    let action = Action::new(facts, "tool_execution", Risk::Medium);
+    let databases = databases.into_iter().map(|(name, config)| (name, Database::new(config))).collect();
+    Entry::new("query_database", "data", "built-in", action, Arc::new(QueryDatabase { databases })).holding(Some(CACHE))
+}
+
+struct QueryDatabase {
+    databases: BTreeMap<String, Database>,
+}
+
+struct Database {
+    config: Config,
+    turns: Semaphore,
+}
+
+impl Database {
+    fn new(config: Config) -> Self {
+        Self { config, turns: Semaphore::new(QUERIES_MAX) }
+    }
+}
+
+#[async_trait]
+impl Tool for QueryDatabase {
+    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
+        let database = self.meant(request)?;
+        let config = &database.config;
+        let turn = database.turns.acquire().await;
+        // A query may be long and deep, and reading it take a while: not on a thread that others wait for.
+        let (dialect, functions) = (config.dialect(), config.functions.clone());
+        let (query, params) =
+            (request.text("query").unwrap_or_default().to_owned(), request.argument("params").clone());
+        let read = tokio::task::spawn_blocking(move || Statement::read(dialect, &query, &params, &functions));
+        let read = read.await.map_err(|_| Failure::refused(code::QUERY_REFUSED, "the query cannot be read"))?;
+        let statement = read.map_err(refusal)?;
+        let asked = match &config.url {
+            Url::Sqlite(file) => sqlite::ask(file, config, statement).await,
+            Url::Postgres(url) => postgres::ask(url, config, statement).await,
+        };
+        drop(turn);
+        asked
+    }
+
+    /// The database, for one that fails says nothing of the others.
+    fn service<'a>(&'a self, request: &'a Request) -> Option<Cow<'a, str>> {
+        let name = request.text("database").or_else(|| self.only())?;
+        Some(Cow::Owned(format!("database {name}")))
+    }
+}
+
+impl QueryDatabase {
+    fn only(&self) -> Option<&str> {
+        let mut names = self.databases.keys();
+        names.next().filter(|_| names.next().is_none()).map(String::as_str)
+    }
+
+    /// The database that a call is for. One that is not the tenant's is told of as if it were not there.
+    fn meant(&self, request: &Request) -> Result<&Database, Failure> {
+        let is_theirs = |database: &Database| {
+            database.config.tenants.as_ref().is_none_or(|tenants| tenants.contains(&request.call.tenant))
+        };
+        let theirs = self.databases.iter().filter(|(_, database)| is_theirs(database));
+        let theirs: BTreeMap<&str, &Database> = theirs.map(|(name, database)| (name.as_str(), database)).collect();
+        let names = || theirs.keys().copied();
+        let not_configured = |message: String| Failure::refused(code::DATABASE_NOT_CONFIGURED, message);
+        if theirs.is_empty() {
+            let message = "no database is set up: name one under `[tools.databases.NAME]` with its `url`";
+            return Err(not_configured(message.to_owned()));
+        }
+        match request.text("database") {
+            Some(name) => theirs.get(name).copied().ok_or_else(|| {
+                let hint = match nearest(name, names()) {
+                    Some(nearest) => format!("did you mean `{nearest}`?"),
+                    None => format!("there are `{}`", names().collect::<Vec<_>>().join("`, `")),
+                };
+                not_configured(format!("there is no database `{name}`; {hint}"))
+            }),
+            None => match theirs.len() {
+                1 => theirs.into_values().next().ok_or_else(|| not_configured("no database is set up".to_owned())),
+                _ => {
+                    let names = names().collect::<Vec<_>>().join("`, `");
+                    let message = format!("say which `database`: there are `{names}`");
+                    Err(Failure::refused(code::INVALID_PARAMETERS, message))
+                }
+            },
+        }
+    }
+}
+
+fn refusal(refusal: Refusal) -> Failure {
+    match refusal {
+        Refusal::NotAllowed(reason) => Failure::refused(code::QUERY_REFUSED, reason),
+        Refusal::Unreadable(reason) => Failure::refused(code::QUERY_FAILED, reason),
+        Refusal::Values(reason) => Failure::refused(code::INVALID_PARAMETERS, reason),
+    }
+}
+
+#[cfg(test)]
+mod tests;

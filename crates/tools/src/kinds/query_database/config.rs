@@ -1,0 +1,109 @@
+//! The databases that may be asked.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use baton_core::id::TenantId;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+
+use super::statement::Dialect;
+use crate::config::Secret;
+
+/// A database under the name by which calls speak of it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// `sqlite:data/shop.db`, relative to the project's folder, or `postgres://user:password@host/name`.
+    pub url: Url,
+    /// Rows of one answer; what comes after them is left out, and said to be.
+    #[serde(default = "rows_max")]
+    pub rows_max: usize,
+    /// Bytes of one answer, about.
+    #[serde(default = "bytes_max")]
+    pub bytes_max: usize,
+    /// Functions that queries may call beside those known to have no effect: some of your own.
+    #[serde(default)]
+    pub functions: BTreeSet<String>,
+    /// Tenants whose calls may ask it; all of them unless told.
+    #[serde(default)]
+    pub tenants: Option<BTreeSet<TenantId>>,
+    /// PostgreSQL: a PEM file with the authorities that a server's certificate is checked against, in place of the
+    /// public ones. Relative to the project's folder.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
+}
+
+/// Most rows, unless a database says less or more.
+const ROWS: usize = 1_000;
+const BYTES: usize = 1 << 20;
+/// Answers go into the journal: more than this a call never gives.
+const ROWS_MAX: usize = 100_000;
+const BYTES_MAX: usize = 3 << 20;
+
+fn rows_max() -> usize {
+    ROWS
+}
+
+fn bytes_max() -> usize {
+    BYTES
+}
+
+impl Config {
+    /// Reads relative paths as within this folder.
+    pub(crate) fn within(&mut self, folder: &Path) {
+        if let Url::Sqlite(file) = &mut self.url {
+            *file = folder.join(&*file);
+        }
+        if let Some(ca) = &mut self.ca {
+            *ca = folder.join(&*ca);
+        }
+    }
+
+    /// What is wrong with it beyond its form.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.rows_max == 0 || self.rows_max > ROWS_MAX {
+            return Err(format!("`rows_max` is 1 to {ROWS_MAX}"));
+        }
+        if self.bytes_max == 0 || self.bytes_max > BYTES_MAX {
+            return Err(format!("`bytes_max` is 1 to {BYTES_MAX}"));
+        }
+        if let Some(name) = self.functions.iter().find(|name| **name != name.to_lowercase()) {
+            return Err(format!("`functions` are written in lower case, unlike `{name}`"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn dialect(&self) -> Dialect {
+        match self.url {
+            Url::Sqlite(_) => Dialect::Sqlite,
+            Url::Postgres(_) => Dialect::Postgres,
+        }
+    }
+}
+
+/// Where a database is. It may hold a password, so it is never shown.
+#[derive(Clone, Debug)]
+pub enum Url {
+    Sqlite(PathBuf),
+    Postgres(Secret),
+}
+
+impl<'de> Deserialize<'de> for Url {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        // What was written is not repeated: it may hold a password.
+        let wrong = || D::Error::custom("`url` is `sqlite:FILE` or `postgres://USER:PASSWORD@HOST/DATABASE`");
+        match text.split_once(':') {
+            Some(("sqlite", file)) => {
+                let file = file.strip_prefix("//").unwrap_or(file);
+                if file.is_empty() { Err(wrong()) } else { Ok(Self::Sqlite(PathBuf::from(file))) }
+            }
+            Some(("postgres" | "postgresql", _)) => match text.parse::<tokio_postgres::Config>() {
+                Ok(_) => Ok(Self::Postgres(Secret::new(text))),
+                Err(_) => Err(wrong()),
+            },
+            Some(_) | None => Err(wrong()),
+        }
+    }
+}

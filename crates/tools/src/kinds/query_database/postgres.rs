@@ -1,0 +1,212 @@
+//! Asking PostgreSQL: a connection for one query, in a transaction that can only read.
+//!
+//! Values come back as text that the server itself writes, so that none loses a digit; a value that is too large is cut
+//! by the server and never sent.
+
+mod tls;
+mod value;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use futures::TryStreamExt as _;
+use serde_json::Value;
+use tokio::task::JoinHandle;
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{CancelToken, Client, Error};
+
+use super::rows::{Column, Rows};
+use super::statement::Statement;
+use super::{Config, STATEMENT_TIMEOUT};
+use crate::code;
+use crate::config::Secret;
+use crate::failure::Failure;
+use tls::Tls;
+use value::{Argument, Reading};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Telling the server that nobody waits any more.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(3);
+const COLUMNS_MAX: usize = 500;
+/// Bytes that the values of one row may take together.
+const ROW_BYTES_MAX: usize = 16 << 20;
+
+pub(super) async fn ask(url: &Secret, config: &Config, statement: Statement) -> Result<Value, Failure> {
+    let tls =
+        Tls::new(config.ca.as_deref()).map_err(|reason| Failure::refused(code::DATABASE_NOT_CONFIGURED, reason))?;
+    let session = Session::open(url, &tls).await?;
+    let answer = read(&session.client, config, statement).await.map_err(|unread| match unread {
+        Unread::Error(error) => failure(&error),
+        Unread::TooWide(columns) => {
+            let message = format!("the answer has {columns} columns; there may be 1 to {COLUMNS_MAX}");
+            Failure::refused(code::QUERY_FAILED, message)
+        }
+    });
+    session.close();
+    Ok(answer?.output())
+}
+
+/// A connection. Dropped before it is closed, it tells the server to stop.
+struct Session {
+    client: Client,
+    tasks: Option<(CancelToken, Tls)>,
+    connection: JoinHandle<()>,
+}
+
+impl Session {
+    async fn open(url: &Secret, tls: &Tls) -> Result<Self, Failure> {
+        // The settings have read it once already.
+        let mut options: tokio_postgres::Config = url
+            .expose()
+            .parse()
+            .map_err(|_| Failure::refused(code::DATABASE_NOT_CONFIGURED, "the `url` of the database cannot be read"))?;
+        // Unsaid, what leaves this machine is encrypted, or not sent at all.
+        if !url.expose().contains("sslmode=") && !is_local(&options) {
+            options.ssl_mode(SslMode::Require);
+        }
+        options.connect_timeout(CONNECT_TIMEOUT).application_name("baton");
+        let opened = tokio::time::timeout(CONNECT_TIMEOUT, options.connect(tls.clone())).await;
+        let (client, connection) = match opened {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(error)) => return Err(unopenable(&error)),
+            Err(_elapsed) => {
+                let message = format!("the database did not answer within {} s", CONNECT_TIMEOUT.as_secs());
+                return Err(Failure::later(code::SERVICE_UNAVAILABLE, message));
+            }
+        };
+        // What goes wrong on the connection, the query hears.
+        let connection = tokio::spawn(async move { drop(connection.await) });
+        let tasks = Some((client.cancel_token(), tls.clone()));
+        Ok(Self { client, tasks, connection })
+    }
+
+    fn close(mut self) {
+        self.tasks = None;
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.connection.abort();
+        let (Some((token, tls)), Ok(runtime)) = (self.tasks.take(), tokio::runtime::Handle::try_current()) else {
+            return;
+        };
+        // Where the server cannot be told, its own time limit ends the query.
+        runtime.spawn(async move { drop(tokio::time::timeout(CANCEL_TIMEOUT, token.cancel_query(tls)).await) });
+    }
+}
+
+enum Unread {
+    Error(Error),
+    TooWide(usize),
+}
+
+impl From<Error> for Unread {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+fn is_local(options: &tokio_postgres::Config) -> bool {
+    options.get_hosts().iter().all(|host| match host {
+        Host::Tcp(name) => name == "localhost" || name.parse().is_ok_and(|address: IpAddr| address.is_loopback()),
+        #[cfg(unix)]
+        Host::Unix(_) => true,
+    })
+}
+
+async fn read(client: &Client, config: &Config, statement: Statement) -> Result<Rows, Unread> {
+    let limit = STATEMENT_TIMEOUT.as_millis();
+    client
+        .batch_execute(&format!(
+            "BEGIN TRANSACTION READ ONLY; SET LOCAL statement_timeout = {limit}; SET LOCAL lock_timeout = {limit}; \
+             SET LOCAL idle_in_transaction_session_timeout = {limit}; SET LOCAL standard_conforming_strings = on"
+        ))
+        .await?;
+    // The extended protocol prepares one statement and no more. This one only tells what the columns are.
+    let described = client.prepare(&statement.sql).await?;
+    let columns = described.columns();
+    if columns.is_empty() || columns.len() > COLUMNS_MAX {
+        return Err(Unread::TooWide(columns.len()));
+    }
+    let value_max = config.bytes_max.min(ROW_BYTES_MAX / columns.len());
+    let readings: Vec<Reading> = columns.iter().map(|column| Reading::of(column.type_())).collect();
+    let told = columns.iter().zip(&readings).map(|(column, reading)| Column {
+        name: column.name().to_owned(),
+        kind: column.type_().name().to_owned(),
+        written: reading.written(),
+    });
+    let mut answer = Rows::new(told.collect(), config.rows_max, config.bytes_max);
+    let sql = wrapped(&statement.sql, &readings, value_max, config.rows_max);
+    let prepared = client.prepare(&sql).await?;
+    let arguments: Vec<Argument> = statement.values.into_iter().map(Argument).collect();
+    let mut found = std::pin::pin!(client.query_raw(&prepared, &arguments).await?);
+    while let Some(row) = found.try_next().await? {
+        let mut values = Vec::with_capacity(readings.len());
+        for (index, reading) in readings.iter().enumerate() {
+            let text: Option<&str> = row.try_get(index)?;
+            values.push(match text {
+                None => Value::Null,
+                Some(text) if text.chars().nth(value_max).is_some() => answer.too_large(),
+                Some(text) => reading.value(text),
+            });
+        }
+        if !answer.push(values) {
+            break;
+        }
+    }
+    Ok(answer)
+}
+
+/// The query, its values written as text and cut, one row more than is told.
+fn wrapped(sql: &str, readings: &[Reading], value_max: usize, rows_max: usize) -> String {
+    let names: Vec<String> = (1..=readings.len()).map(|number| format!("c{number}")).collect();
+    let values = readings.iter().zip(&names).map(|(reading, name)| {
+        let text = reading.sql(&format!("baton.{name}"));
+        format!("pg_catalog.left({text}, {})", value_max + 1)
+    });
+    let values = values.collect::<Vec<_>>().join(", ");
+    format!("SELECT {values} FROM ({sql}) AS baton({}) LIMIT {}", names.join(", "), rows_max + 1)
+}
+
+/// The server's own words where it has some; ours name no address, which stands beside the password.
+fn says(error: &Error) -> String {
+    match error.as_db_error() {
+        Some(told) => {
+            let hint = told.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+            format!("{}{hint}", told.message())
+        }
+        None => error.to_string(),
+    }
+}
+
+fn unopenable(error: &Error) -> Failure {
+    let message = format!("the database cannot be reached: {}", says(error));
+    match error.code().map(SqlState::code) {
+        // Wrong password, no such database: another time will not help.
+        Some(code) if code.starts_with("28") || code.starts_with("3D") => {
+            Failure::refused(code::SERVICE_REJECTED, message)
+        }
+        Some(_) | None => Failure::later(code::SERVICE_UNAVAILABLE, message),
+    }
+}
+
+fn failure(error: &Error) -> Failure {
+    let message = says(error);
+    let Some(code) = error.code() else { return Failure::later(code::SERVICE_UNAVAILABLE, message) };
+    match code {
+        &SqlState::QUERY_CANCELED | &SqlState::LOCK_NOT_AVAILABLE => {
+            let seconds = STATEMENT_TIMEOUT.as_secs_f32();
+            Failure::refused(code::TIMEOUT, format!("the query was stopped after {seconds} s: {message}"))
+        }
+        &SqlState::READ_ONLY_SQL_TRANSACTION | &SqlState::INSUFFICIENT_PRIVILEGE => {
+            Failure::refused(code::QUERY_REFUSED, message)
+        }
+        // Connection, resources, the server going down.
+        code if ["08", "53", "57", "58"].iter().any(|class| code.code().starts_with(class)) => {
+            Failure::later(code::SERVICE_UNAVAILABLE, message)
+        }
+        _ => Failure::refused(code::QUERY_FAILED, message),
+    }
+}

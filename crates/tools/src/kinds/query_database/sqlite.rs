@@ -1,0 +1,209 @@
+//! Asking SQLite: a connection that can only read, each statement looked at once more by SQLite itself.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rusqlite::config::DbConfig;
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use rusqlite::limits::Limit;
+use rusqlite::types::{Value as Stored, ValueRef};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use serde_json::{Value, json};
+
+use super::functions;
+use super::rows::{Column, Rows};
+use super::statement::{Dialect, Statement};
+use super::{Config, STATEMENT_TIMEOUT};
+use crate::code;
+use crate::failure::Failure;
+
+/// How long a writer's lock is waited for.
+const BUSY: Duration = Duration::from_millis(1_000);
+/// Steps of SQLite's machine between two looks at the clock: some hundred microseconds.
+const STEPS: i32 = 10_000;
+/// Kibibytes of pages kept in memory; what sorting needs beyond goes to a temporary file.
+const CACHE_KIB: i32 = 8 << 10;
+/// Tables of full-text search and the like that can be asked.
+const VIRTUAL_TABLES_MAX: u32 = 100;
+const DEPTH_MAX: i32 = 200;
+const COLUMNS_MAX: i32 = 500;
+
+/// Asks on a thread of its own, which ends soon after the future is dropped.
+pub(super) async fn ask(file: &Path, config: &Config, statement: Statement) -> Result<Value, Failure> {
+    let (file, config) = (file.to_owned(), config.clone());
+    let wanted = Wanted(Arc::new(()));
+    let still = Arc::downgrade(&wanted.0);
+    let until = Instant::now() + STATEMENT_TIMEOUT;
+    let is_over = move || still.strong_count() == 0 || Instant::now() > until;
+    let asked = tokio::task::spawn_blocking(move || on_thread(&file, &config, &statement, is_over)).await;
+    drop(wanted);
+    asked.unwrap_or_else(|_| Err(Failure::later(code::SERVICE_UNAVAILABLE, "the query's thread ended early")))
+}
+
+/// Held as long as somebody waits for the answer.
+struct Wanted(Arc<()>);
+
+fn on_thread(
+    file: &Path,
+    config: &Config,
+    statement: &Statement,
+    is_over: impl Fn() -> bool + Send + Sync + 'static,
+) -> Result<Value, Failure> {
+    let mut connection = open(file, config).map_err(|error| unopenable(&error))?;
+    let over = Arc::new(is_over);
+    let handler = over.clone();
+    connection.progress_handler(STEPS, Some(move || handler())).map_err(|error| unopenable(&error))?;
+    read(&connection, config, statement, &*over).map_err(|error| failure(&error))
+}
+
+fn open(file: &Path, config: &Config) -> rusqlite::Result<Connection> {
+    // Without URIs: a file's name is nothing but a name.
+    let mut connection =
+        Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "query_only", true)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    // What the schema's views call is held to what queries may call.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, i32::try_from(config.bytes_max).unwrap_or(i32::MAX))?;
+    connection.set_limit(Limit::SQLITE_LIMIT_EXPR_DEPTH, DEPTH_MAX)?;
+    connection.set_limit(Limit::SQLITE_LIMIT_COLUMN, COLUMNS_MAX)?;
+    connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+    connect_virtual_tables(&connection)?;
+    let own = config.functions.clone();
+    connection.authorizer(Some(move |context: AuthContext<'_>| {
+        let may = match context.action {
+            AuthAction::Select | AuthAction::Read { .. } | AuthAction::Recursive => true,
+            AuthAction::Function { function_name } => {
+                functions::may_call(Dialect::Sqlite, &function_name.to_lowercase(), &own)
+            }
+            // Full-text search asks whether its table was changed meanwhile.
+            AuthAction::Pragma { pragma_name: "data_version", pragma_value: None } => true,
+            // Everything else changes something, or looks beyond the database.
+            _ => false,
+        };
+        if may { Authorization::Allow } else { Authorization::Deny }
+    }))?;
+    Ok(connection)
+}
+
+/// Full-text tables are connected when they are first named, by a statement that looks like a change of the schema. So
+/// they are named here, before anything is refused.
+fn connect_virtual_tables(connection: &Connection) -> rusqlite::Result<()> {
+    let find = "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL TABLE%' LIMIT ?1";
+    let mut found = connection.prepare(find)?;
+    let names = found.query_map([VIRTUAL_TABLES_MAX], |row| row.get::<_, String>(0))?;
+    for name in names.collect::<rusqlite::Result<Vec<_>>>()? {
+        // One whose module is not built in here cannot be asked, and is no reason not to ask others.
+        let _ = connection.prepare(&format!("SELECT 1 FROM \"{}\"", name.replace('"', "\"\"")));
+    }
+    Ok(())
+}
+
+fn read(
+    connection: &Connection,
+    config: &Config,
+    statement: &Statement,
+    is_over: &dyn Fn() -> bool,
+) -> rusqlite::Result<Value> {
+    let mut prepared = connection.prepare(&statement.sql)?;
+    if !prepared.readonly() {
+        return Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_AUTH), None));
+    }
+    let columns = prepared.columns().map(|column| Column {
+        name: column.name().to_owned(),
+        kind: column.decl_type().map(str::to_lowercase).unwrap_or_default(),
+        written: None,
+    });
+    let mut answer = Rows::new(columns.collect(), config.rows_max, config.bytes_max);
+    for (index, value) in statement.values.iter().enumerate() {
+        prepared.raw_bind_parameter(index + 1, stored(value))?;
+    }
+    let mut found = prepared.raw_query();
+    let mut has_bytes = false;
+    while let Some(row) = found.next()? {
+        let mut values = Vec::with_capacity(answer.width());
+        for index in 0..answer.width() {
+            let value = row.get_ref(index)?;
+            has_bytes |= matches!(value, ValueRef::Blob(_));
+            values.push(told(value));
+        }
+        // A row may cost fewer steps than the clock is looked at after.
+        if !answer.push(values) || is_over() {
+            break;
+        }
+    }
+    let mut output = answer.output();
+    if has_bytes {
+        output["bytes_as"] = json!("base64 under `$base64`");
+    }
+    if is_over() {
+        return Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_INTERRUPT), None));
+    }
+    Ok(output)
+}
+
+/// Asks as if the checker had let it through.
+#[cfg(test)]
+pub(super) fn ask_unchecked(file: &Path, sql: &str) -> Result<Value, Failure> {
+    let config = serde_json::from_value(json!({"url": "sqlite:unused"})).expect("settings");
+    on_thread(file, &config, &Statement { sql: sql.to_owned(), values: Vec::new() }, || false)
+}
+
+/// An argument as SQLite keeps it: lists and objects are JSON.
+fn stored(value: &Value) -> Stored {
+    match value {
+        Value::Null => Stored::Null,
+        Value::Bool(is_so) => Stored::Integer(i64::from(*is_so)),
+        Value::Number(number) => match number.as_i64() {
+            Some(whole) => Stored::Integer(whole),
+            None => Stored::Real(number.as_f64().unwrap_or_default()),
+        },
+        Value::String(text) => Stored::Text(text.clone()),
+        Value::Array(_) | Value::Object(_) => Stored::Text(value.to_string()),
+    }
+}
+
+/// A value as JSON: whole numbers exactly, text that is not UTF-8 with its wrong bytes replaced.
+fn told(value: ValueRef<'_>) -> Value {
+    match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(whole) => json!(whole),
+        ValueRef::Real(real) if real.is_finite() => json!(real),
+        ValueRef::Real(real) => json!(if real > 0.0 { "Infinity" } else { "-Infinity" }),
+        ValueRef::Text(text) => json!(String::from_utf8_lossy(text)),
+        ValueRef::Blob(bytes) => json!({"$base64": STANDARD.encode(bytes)}),
+    }
+}
+
+fn unopenable(error: &rusqlite::Error) -> Failure {
+    // The path is the operator's and may be told; a message of SQLite's has no more than it.
+    Failure::later(code::SERVICE_UNAVAILABLE, format!("the database cannot be opened: {error}"))
+}
+
+fn failure(error: &rusqlite::Error) -> Failure {
+    let says = error.to_string();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::OperationInterrupted) => {
+            let seconds = STATEMENT_TIMEOUT.as_secs_f32();
+            Failure::refused(code::TIMEOUT, format!("the query was stopped after {seconds} s"))
+        }
+        Some(ErrorCode::AuthorizationForStatementDenied | ErrorCode::ReadOnly) => {
+            Failure::refused(code::QUERY_REFUSED, format!("the database does not let a query do this: {says}"))
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Failure::later(code::SERVICE_UNAVAILABLE, says),
+        Some(
+            ErrorCode::CannotOpen
+            | ErrorCode::NotADatabase
+            | ErrorCode::DatabaseCorrupt
+            | ErrorCode::SystemIoFailure
+            | ErrorCode::DiskFull
+            | ErrorCode::OutOfMemory,
+        ) => Failure::later(code::SERVICE_UNAVAILABLE, says),
+        Some(_) | None => Failure::refused(code::QUERY_FAILED, says),
+    }
+}

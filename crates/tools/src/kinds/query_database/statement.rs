@@ -1,0 +1,339 @@
+//! One SELECT, and nothing that does anything but read.
+//!
+//! What is sent is not what was written: it is the parsed statement written out anew, without comments, and only if it
+//! reads as the very same statement again. So what was looked at is what the database is asked.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use serde_json::Value;
+use sqlparser::ast::{
+    BinaryOperator, Expr, Ident, ObjectName, ObjectNamePart, Query, SetExpr, Statement as Parsed, TableFactor,
+    Value as Literal, Visit, VisitMut, Visitor, VisitorMut,
+};
+use sqlparser::dialect::{Dialect as Grammar, PostgreSqlDialect, SQLiteDialect};
+use sqlparser::parser::{Parser, ParserOptions};
+use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+
+use super::functions;
+
+/// Bytes of one query.
+pub(super) const QUERY_BYTES_MAX: usize = 32 << 10;
+/// Words and signs of one query: each may be one level deeper than the one before.
+const TOKENS_MAX: usize = 8_000;
+/// Values that one query may have holes for.
+pub(super) const VALUES_MAX: usize = 200;
+/// A chain of operators is as deep as it is long, and walking it takes stack at each level. Only what is used of it is
+/// ever real memory.
+const STACK_BYTES: usize = 256 << 20;
+
+/// The language of a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+/// A query that may be asked, with the values for its holes in order.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Statement {
+    pub(crate) sql: String,
+    pub(crate) values: Vec<Value>,
+}
+
+/// Why a query is not asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It does more than read, or might.
+    NotAllowed(String),
+    /// It is no query, or none that can be read with certainty.
+    Unreadable(String),
+    /// Its holes and the values for them do not go together.
+    Values(String),
+}
+
+impl Statement {
+    /// Reads a query. `own` are functions that the settings allow.
+    ///
+    /// # Errors
+    /// Says what of it is refused.
+    pub(crate) fn read(dialect: Dialect, query: &str, params: &Value, own: &BTreeSet<String>) -> Result<Self, Refusal> {
+        if query.len() > QUERY_BYTES_MAX {
+            return Err(Refusal::Unreadable(format!("the query is longer than {QUERY_BYTES_MAX} bytes")));
+        }
+        if query.contains('\0') {
+            return Err(Refusal::Unreadable("the query holds a zero byte".to_owned()));
+        }
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
+            let read = thread.spawn_scoped(scope, || Self::read_deep(dialect, query, params, own));
+            let read = read.map_err(|error| Refusal::Unreadable(format!("no thread to read the query: {error}")))?;
+            read.join().unwrap_or_else(|_| Err(Refusal::Unreadable("the query cannot be read".to_owned())))
+        })
+    }
+
+    fn read_deep(dialect: Dialect, query: &str, params: &Value, own: &BTreeSet<String>) -> Result<Self, Refusal> {
+        let mut parsed = parsed(dialect, query)?;
+        if let ControlFlow::Break(reason) = parsed.visit(&mut Reader { dialect, own }) {
+            return Err(Refusal::NotAllowed(*reason));
+        }
+        let mut holes = Holes { dialect, params, taken: Vec::new(), values: Vec::new() };
+        if let ControlFlow::Break(reason) = VisitMut::visit(&mut parsed, &mut holes) {
+            return Err(Refusal::Values(*reason));
+        }
+        holes.all_used()?;
+        let values = holes.values;
+        let sql = parsed.to_string();
+        let again = self::parsed(dialect, &sql);
+        if again.as_ref() != Ok(&parsed) {
+            let reason = "the query cannot be written out so that it certainly means the same; write it more plainly, \
+                          and give values as `params`";
+            return Err(Refusal::Unreadable(reason.to_owned()));
+        }
+        Ok(Self { sql, values })
+    }
+}
+
+/// The one statement that a text holds.
+fn parsed(dialect: Dialect, text: &str) -> Result<Parsed, Refusal> {
+    let (sqlite, postgres) = (SQLiteDialect {}, PostgreSqlDialect {});
+    let grammar: &dyn Grammar = match dialect {
+        Dialect::Sqlite => &sqlite,
+        Dialect::Postgres => &postgres,
+    };
+    // Quoted text stays as it is written: what unescapes it could escape it differently.
+    let tokens = Tokenizer::new(grammar, text).with_unescape(false).tokenize_with_location();
+    let mut tokens = tokens.map_err(|error| Refusal::Unreadable(error.to_string()))?;
+    let is_meant = |token: &&TokenWithSpan| !matches!(token.token, Token::Whitespace(_));
+    if tokens.iter().filter(is_meant).count() > TOKENS_MAX {
+        return Err(Refusal::Unreadable(format!("the query has more than {TOKENS_MAX} words and signs")));
+    }
+    number(&mut tokens);
+    let parser = Parser::new(grammar).with_options(ParserOptions::new().with_unescape(false));
+    let statements = parser.with_tokens_with_locations(tokens).parse_statements();
+    let statements = statements.map_err(|error| Refusal::Unreadable(error.to_string()))?;
+    match <[Parsed; 1]>::try_from(statements) {
+        Ok([statement]) => Ok(statement),
+        Err(none) if none.is_empty() => Err(Refusal::Unreadable("there is no query".to_owned())),
+        Err(_) => Err(Refusal::NotAllowed("there is more than one statement; send one SELECT".to_owned())),
+    }
+}
+
+/// Holes without a number get the one of their place in the text.
+fn number(tokens: &mut [TokenWithSpan]) {
+    let mut next = 1_usize;
+    for token in tokens {
+        if let Token::Placeholder(name) = &mut token.token
+            && name == "?"
+        {
+            *name = format!("?{next}");
+            next += 1;
+        }
+    }
+}
+
+/// Looks at every part of a statement. The reason is boxed because the walk is deep.
+struct Reader<'a> {
+    dialect: Dialect,
+    own: &'a BTreeSet<String>,
+}
+
+type Flow = ControlFlow<Box<String>>;
+
+fn refuse(reason: impl Into<String>) -> Flow {
+    ControlFlow::Break(Box::new(reason.into()))
+}
+
+const MAY: Flow = ControlFlow::Continue(());
+
+impl Reader<'_> {
+    fn body(&self, body: &SetExpr) -> Flow {
+        match body {
+            SetExpr::Select(select) if select.into.is_some() => refuse("`SELECT … INTO` makes a table"),
+            SetExpr::Select(_) | SetExpr::Values(_) | SetExpr::Query(_) => MAY,
+            SetExpr::SetOperation { left, right, .. } => {
+                self.body(left)?;
+                self.body(right)
+            }
+            SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
+                refuse("a part of the query changes data; only SELECT is asked")
+            }
+            SetExpr::Table(_) => refuse("write `SELECT * FROM …` in place of `TABLE …`"),
+        }
+    }
+
+    fn function(&self, name: &ObjectName) -> Flow {
+        let shown = || name.to_string();
+        let parts: Option<Vec<String>> = name
+            .0
+            .iter()
+            .map(|part| match part {
+                ObjectNamePart::Identifier(ident) => Some(as_known(self.dialect, ident)),
+                ObjectNamePart::Function(_) => None,
+            })
+            .collect();
+        let known = match parts.as_deref() {
+            Some([name]) => functions::may_call(self.dialect, name, self.own),
+            // What only computes is of this schema; another may have one of the same name that does more.
+            Some([schema, name]) if self.dialect == Dialect::Postgres && schema == "pg_catalog" => {
+                functions::may_call(self.dialect, name, &BTreeSet::new())
+            }
+            Some([schema, name]) => self.own.contains(&format!("{schema}.{name}")),
+            Some(_) | None => false,
+        };
+        if known {
+            return MAY;
+        }
+        refuse(format!(
+            "the function `{}` is not among those known to have no effect; if it has none, name it under `functions` of \
+             the database's settings",
+            shown()
+        ))
+    }
+
+    /// What describes the database server rather than its data is not read.
+    fn relation(&self, name: &ObjectName) -> Flow {
+        let hidden = name.0.iter().any(|part| match part {
+            ObjectNamePart::Identifier(ident) => {
+                let part = ident.value.to_lowercase();
+                match self.dialect {
+                    Dialect::Postgres => part.starts_with("pg_"),
+                    Dialect::Sqlite => part.starts_with("pragma_") || part == "dbstat" || part == "sqlite_dbpage",
+                }
+            }
+            ObjectNamePart::Function(_) => true,
+        });
+        if hidden { refuse(format!("`{name}` is the server's own and not data")) } else { MAY }
+    }
+}
+
+/// A name as the database looks it up.
+fn as_known(dialect: Dialect, ident: &Ident) -> String {
+    match (dialect, ident.quote_style) {
+        (Dialect::Postgres, Some(_)) => ident.value.clone(),
+        (Dialect::Postgres, None) | (Dialect::Sqlite, _) => ident.value.to_lowercase(),
+    }
+}
+
+impl Visitor for Reader<'_> {
+    type Break = Box<String>;
+
+    fn pre_visit_statement(&mut self, statement: &Parsed) -> Flow {
+        match statement {
+            Parsed::Query(_) => MAY,
+            other => {
+                let text = other.to_string();
+                let verb = text.split_whitespace().next().unwrap_or_default();
+                refuse(format!("`{verb}` is not asked; send one SELECT"))
+            }
+        }
+    }
+
+    fn pre_visit_query(&mut self, query: &Query) -> Flow {
+        if !query.locks.is_empty() || query.for_clause.is_some() {
+            return refuse("`FOR UPDATE` and its like lock rows");
+        }
+        if query.settings.is_some() || query.format_clause.is_some() || !query.pipe_operators.is_empty() {
+            return refuse("the query ends in a way that is not asked");
+        }
+        self.body(&query.body)
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> Flow {
+        match factor {
+            TableFactor::Table { name, args: Some(_), .. } | TableFactor::Function { name, .. } => self.function(name),
+            TableFactor::Table { args: None, .. }
+            | TableFactor::Derived { .. }
+            | TableFactor::UNNEST { .. }
+            | TableFactor::NestedJoin { .. } => MAY,
+            other => refuse(format!("`{other}` is a source that is not asked")),
+        }
+    }
+
+    fn pre_visit_relation(&mut self, relation: &ObjectName) -> Flow {
+        self.relation(relation)
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> Flow {
+        match expr {
+            Expr::Function(function) => self.function(&function.name),
+            Expr::BinaryOp { op, .. } | Expr::AnyOp { compare_op: op, .. } | Expr::AllOp { compare_op: op, .. } => {
+                match op {
+                    BinaryOperator::Custom(_)
+                    | BinaryOperator::PGCustomBinaryOperator(_)
+                    | BinaryOperator::Assignment => refuse(format!("the operator `{op}` is somebody's own")),
+                    _ => MAY,
+                }
+            }
+            Expr::Lambda(_) | Expr::MatchAgainst { .. } | Expr::Prior(_) | Expr::OuterJoin(_) => {
+                refuse(format!("`{expr}` is not asked"))
+            }
+            _ => MAY,
+        }
+    }
+}
+
+/// Gives the holes of a statement numbers, each its value.
+struct Holes<'a> {
+    dialect: Dialect,
+    params: &'a Value,
+    /// What each was called, by its number.
+    taken: Vec<String>,
+    values: Vec<Value>,
+}
+
+impl Holes<'_> {
+    /// The number of a hole, from 1.
+    fn place(&mut self, written: &str) -> Result<usize, String> {
+        let name = written.trim_start_matches(['$', '?', ':', '@']);
+        if let Some(index) = self.taken.iter().position(|taken| taken == name) {
+            return Ok(index + 1);
+        }
+        let value = match (self.params, name.parse::<usize>()) {
+            (Value::Array(values), Ok(number)) => number.checked_sub(1).and_then(|index| values.get(index)),
+            (Value::Object(values), _) => values.get(name),
+            (_, _) => None,
+        };
+        let Some(value) = value else {
+            return Err(format!("`params` has no value for `{written}`"));
+        };
+        if self.values.len() >= VALUES_MAX {
+            return Err(format!("the query has more than {VALUES_MAX} holes"));
+        }
+        self.taken.push(name.to_owned());
+        self.values.push(value.clone());
+        Ok(self.values.len())
+    }
+
+    /// A value that nothing uses is a mistake of the caller's.
+    fn all_used(&self) -> Result<(), Refusal> {
+        let names: Vec<String> = match self.params {
+            Value::Array(values) => (1..=values.len()).map(|number| number.to_string()).collect(),
+            Value::Object(values) => values.keys().cloned().collect(),
+            _ => Vec::new(),
+        };
+        match names.iter().find(|name| !self.taken.contains(name)) {
+            Some(name) => Err(Refusal::Values(format!("the query has no place for the value `{name}` of `params`"))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl VisitorMut for Holes<'_> {
+    type Break = Box<String>;
+
+    fn pre_visit_value(&mut self, value: &mut Literal) -> Flow {
+        let Literal::Placeholder(written) = value else { return MAY };
+        match self.place(written) {
+            Ok(number) => {
+                let sign = match self.dialect {
+                    Dialect::Sqlite => '?',
+                    Dialect::Postgres => '$',
+                };
+                *written = format!("{sign}{number}");
+                MAY
+            }
+            Err(reason) => refuse(reason),
+        }
+    }
+}
