@@ -1,6 +1,6 @@
 //! What the pipeline costs one call: check, permit, perform, audit row; not the journal. With every stage on: 1 KB of
 //! arguments against a schema of ten properties, an approval that is not needed, an answer to keep, a rate, a circuit, and
-//! 4 KB of result with personal data to redact. `cargo bench -p baton-tools -- [--json]`.
+//! 4 KB of result with personal data to redact. And what a large catalogue costs: 10,000 tools listed, searched, found. `cargo bench -p baton-tools -- [--json]`.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use baton_core::tool::{Call, Caller, Class};
 use baton_ports::clock::SystemClock;
 use baton_ports::records::{Error, Op, Record, Records};
 use baton_ports::tools::{Checked, Tools};
-use baton_tools::{Config, Definition, Registry, Services};
+use baton_tools::{Config, Definition, Description, Registry, Services};
 use serde_json::{Value, json};
 
 /// With those not counted, fewer than the largest rate there is lets through in a second: none is held back.
@@ -27,16 +27,24 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let smallest =
         measure(&registry, |_| call("calculator", Class::Pure, json!({"expression": "(2 + 3) * 4"}))).await?;
     let whole = measure(&registry, |n| call("find_customer", Class::Read, arguments(n))).await?;
+    let large = Large::measure()?;
     let mut out = std::io::stdout();
     if std::env::args().any(|argument| argument == "--json") {
         let figures = json!({
             "pipeline_p50_us": whole.half, "pipeline_p99_us": whole.tail,
             "calculator_p50_us": smallest.half, "calculator_p99_us": smallest.tail,
+            "catalogue_tools": large.tools, "catalogue_list_ms": large.list, "catalogue_search_ms": large.search,
+            "catalogue_facts_ms": large.facts, "catalogue_call_p50_us": large.call,
         });
         writeln!(out, "{figures}")?;
     } else {
         writeln!(out, "every stage  p50 {:.2} µs  p99 {:.2} µs", whole.half, whole.tail)?;
         writeln!(out, "calculator   p50 {:.2} µs  p99 {:.2} µs", smallest.half, smallest.tail)?;
+        writeln!(
+            out,
+            "{} tools  list {:.2} ms  search {:.2} ms  facts of all {:.2} ms  a call p50 {:.2} µs",
+            large.tools, large.list, large.search, large.facts, large.call
+        )?;
     }
     Ok(())
 }
@@ -62,6 +70,72 @@ async fn measure(registry: &Registry, call: impl Fn(usize) -> Call) -> Result<To
     took.sort_unstable();
     let at = |share: usize| took[took.len() * share / 100].as_secs_f64() * 1e6;
     Ok(Took { half: at(50), tail: at(99) })
+}
+
+/// A catalogue as a large import makes it. Each figure is the middle of several; the limit of the first three is 20 ms.
+struct Large {
+    tools: usize,
+    list: f64,
+    search: f64,
+    /// Of every tool, as the catalogue of a definition's check or an agent's selection takes them.
+    facts: f64,
+    call: f64,
+}
+
+impl Large {
+    const TOOLS: usize = 10_000;
+    const TIMES: usize = 21;
+
+    fn measure() -> Result<Self, Box<dyn std::error::Error>> {
+        let mut definitions = Vec::new();
+        for first in (0..Self::TOOLS).step_by(1_000) {
+            let tools: Vec<Value> = (first..first + 1_000)
+                .map(|number| {
+                    let mut tool = find_customer();
+                    tool["name"] = json!(format!("app_{}.action_{number}", number % 100));
+                    tool["description"] = json!(format!(
+                        "Does the thing number {number} with what it is given, and says what came of it"
+                    ));
+                    tool
+                })
+                .collect();
+            definitions.extend(Definition::parse(json!(tools))?.tools);
+        }
+        let services = Services::new(Arc::new(Nothing), Arc::new(SystemClock));
+        let registry = Registry::with_defined(Config::default(), definitions, &services)?;
+        let words = ["number".to_owned(), "9999".to_owned()];
+        let all = || registry.names().iter().filter_map(|name| registry.describe(name)).collect::<Vec<_>>();
+        let is_found = |tool: &Description| {
+            let text = format!("{} {}", tool.name, tool.facts.description).to_lowercase();
+            words.iter().all(|word| text.contains(word.as_str()))
+        };
+        let search = || all().iter().filter(|tool| is_found(tool)).count();
+        let found = search();
+        if found != 1 {
+            return Err(format!("{found} tools were found in place of one").into());
+        }
+        let facts = || registry.names().iter().filter_map(|name| registry.facts(name)).count();
+        Ok(Self {
+            tools: registry.names().len(),
+            list: Self::half(|| all().len()),
+            search: Self::half(search),
+            facts: Self::half(facts),
+            call: Self::half(|| registry.describe("app_99.action_9999").map_or(0, |tool| tool.name.len())) * 1e3,
+        })
+    }
+
+    /// Milliseconds.
+    fn half(of: impl Fn() -> usize) -> f64 {
+        let mut took: Vec<Duration> = (0..Self::TIMES)
+            .map(|_| {
+                let began = Instant::now();
+                std::hint::black_box(of());
+                began.elapsed()
+            })
+            .collect();
+        took.sort_unstable();
+        took[Self::TIMES / 2].as_secs_f64() * 1e3
+    }
 }
 
 fn registry() -> Result<Registry, Box<dyn std::error::Error>> {
@@ -105,6 +179,7 @@ fn call(tool: &str, class: Class, arguments: Value) -> Call {
     Call {
         tenant: TenantId::from("bench"),
         run: RunId::from("0193f0a4-7c1e-7000-8000-000000000000"),
+        workflow: String::new(),
         key: "0193f0a4-7c1e-7000-8000-000000000000/step_1/0/0".to_owned(),
         tool: tool.to_owned(),
         arguments,

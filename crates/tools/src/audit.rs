@@ -8,13 +8,14 @@ use baton_core::tool::{AuditRow, AuditStatus, Call, Outcome};
 use serde_json::{Map, Value};
 
 use crate::catalogue::Entry;
+use crate::count;
 
 /// What an action is called where the catalogue does not know the tool.
 const UNKNOWN_TYPE: &str = "tool_execution";
 
-/// `entry` is `None` for a tool that does not exist: asking for it is worth a row too. The call is used up: what it names
-/// goes into the row as it is.
-pub(crate) fn row(call: Call, entry: Option<&Entry>, outcome: &Outcome, at: Time, took: Duration) -> AuditRow {
+/// `entry` is `None` for a tool that does not exist: asking for it is worth a row too. `sent` is how long the tool took,
+/// where it was asked. The call is used up: what it names goes into the row as it is.
+pub(crate) fn row(call: Call, entry: Option<&Entry>, outcome: &Outcome, at: Time, sent: Option<Duration>) -> AuditRow {
     let variant = entry.map(|entry| entry.variant(&call.arguments));
     let mut details = Map::new();
     let mut say = |name: &str, value: Value| drop(details.insert(name.to_owned(), value));
@@ -22,14 +23,17 @@ pub(crate) fn row(call: Call, entry: Option<&Entry>, outcome: &Outcome, at: Time
     say("key", Value::from(call.key));
     say("attempt", Value::from(call.attempt));
     if let (Some(entry), Some(variant)) = (entry, variant) {
-        say("provider", Value::from(entry.provider));
+        say("provider", Value::from(entry.performer(&call.tenant).provider));
         say("compensable", Value::from(variant.compensable));
     }
     came_to(outcome, say);
-    AuditRow {
+    let row = AuditRow {
         at,
         company_id: call.tenant,
-        run: call.run,
+        run: Some(call.run),
+        // The run knows which call this attempt is of.
+        call: None,
+        changes: false,
         user_id: call.caller.user_id,
         agent_name: call.agent,
         conversation_id: call.caller.conversation_id,
@@ -40,8 +44,14 @@ pub(crate) fn row(call: Call, entry: Option<&Entry>, outcome: &Outcome, at: Time
             Outcome::Done { .. } => AuditStatus::Success,
             Outcome::NotDone { .. } | Outcome::Unknown { .. } => AuditStatus::Error,
         },
-        duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-    }
+        sent: sent.is_some(),
+        error_code: outcome.fault().map(|fault| fault.code.to_string()),
+        cost: outcome.cost(),
+        duration_ms: u64::try_from(sent.unwrap_or_default().as_millis()).unwrap_or(u64::MAX),
+        erases: Vec::new(),
+    };
+    count::used(&row, sent);
+    row
 }
 
 fn came_to(outcome: &Outcome, mut say: impl FnMut(&str, Value)) {

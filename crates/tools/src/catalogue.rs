@@ -2,10 +2,12 @@
 
 mod alias;
 mod entry;
+mod performer;
 mod preset;
+mod search;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use baton_core::expr::nearest;
 
@@ -13,10 +15,16 @@ use crate::config::Tuning;
 
 pub(crate) use entry::{Action, Entry, Variant};
 pub use entry::{Description, Risk};
+pub(crate) use performer::Performer;
+pub use performer::{Lack, Offered};
+use search::Words;
 
 /// Tools by name. Aliases lead to a tool only where no tool has the alias as its own name.
+#[derive(Clone)]
 pub(crate) struct Catalogue {
     entries: BTreeMap<Arc<str>, Arc<Entry>>,
+    /// Made by the first search.
+    words: OnceLock<Words>,
 }
 
 impl Catalogue {
@@ -38,7 +46,40 @@ impl Catalogue {
                 named.insert(entry.name.clone(), tuned(entry));
             }
         }
-        Self { entries: named }
+        Self { entries: named, words: OnceLock::new() }
+    }
+
+    /// The same and these, as far as nobody else has their name: what the project defines stands in for them.
+    pub(crate) fn and(&self, entries: impl IntoIterator<Item = Entry>, tuning: &BTreeMap<String, Tuning>) -> Self {
+        let mut named = self.entries.clone();
+        for entry in entries {
+            let tuned = || match tuning.get(&*entry.name) {
+                Some(tuning) => entry.clone().tuned(tuning),
+                None => entry.clone(),
+            };
+            named.entry(entry.name.clone()).or_insert_with(|| Arc::new(tuned()));
+        }
+        Self { entries: named, words: OnceLock::new() }
+    }
+
+    /// The same with other tools of one source. A name that another has stays the other's.
+    pub(crate) fn renewed(
+        &self,
+        source: &str,
+        entries: impl IntoIterator<Item = Entry>,
+        tuning: &BTreeMap<String, Tuning>,
+    ) -> Self {
+        let is_other = |entry: &Arc<Entry>| entry.source.as_deref() != Some(source);
+        let mut kept: BTreeMap<_, _> = self.entries.clone();
+        kept.retain(|_, entry| is_other(entry));
+        for entry in entries {
+            let entry = match tuning.get(&*entry.name) {
+                Some(tuning) => entry.tuned(tuning),
+                None => entry,
+            };
+            kept.entry(entry.name.clone()).or_insert_with(|| Arc::new(entry));
+        }
+        Self { entries: kept, words: OnceLock::new() }
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<&Arc<Entry>> {
@@ -51,6 +92,17 @@ impl Catalogue {
             |(alias, target): &(&str, &str)| !self.entries.contains_key(*alias) && self.entries.contains_key(*target);
         let aliases = alias::all().filter(leads).map(|(alias, _)| alias);
         self.entries.keys().map(|name| &**name).chain(aliases)
+    }
+
+    /// Names of tools that these words fit, the best first.
+    pub(crate) fn search(&self, words: &str, limit: usize) -> Vec<Arc<str>> {
+        self.words.get_or_init(|| Words::of(self.entries.values())).search(words, limit)
+    }
+
+    /// Settings that chosen providers lack, by tool. A preset lacks what its tool does.
+    pub(crate) fn lacks(&self) -> Vec<Lack> {
+        let originals = self.entries.values().filter(|entry| entry.name == entry.base);
+        originals.flat_map(|entry| entry.lacks()).collect()
     }
 
     /// A name that was probably meant.

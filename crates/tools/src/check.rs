@@ -6,6 +6,7 @@ mod circuit;
 mod enabled;
 mod find;
 mod parameters;
+mod promise;
 mod rate;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use baton_core::fault::Fault;
 use baton_core::time::Time;
 use baton_core::tool::Call;
+use baton_ports::tools::Needed;
 use serde_json::Value;
 
 use crate::catalogue::{Catalogue, Entry};
@@ -21,6 +23,7 @@ use crate::gates::Gates;
 use crate::request::Request;
 use crate::rules::Rules;
 
+pub(crate) use approval::Leave;
 pub(crate) use cache::Answers;
 pub(crate) use circuit::Circuits;
 pub(crate) use parameters::Schema;
@@ -30,6 +33,8 @@ pub(crate) use rate::Paces;
 pub(crate) struct Admitted {
     pub(crate) entry: Arc<Entry>,
     pub(crate) request: Request,
+    /// What people allowed, where they were asked.
+    pub(crate) leave: Option<Leave>,
     /// Where its answer may be kept.
     pub(crate) place: Option<cache::Place>,
     /// Hears how the attempt went.
@@ -42,9 +47,7 @@ pub(crate) enum Stopped {
         fault: Fault,
         entry: Option<Arc<Entry>>,
     },
-    NeedsApproval {
-        hash: String,
-    },
+    NeedsApproval(Box<Needed>),
     /// Asked before, and the answer still holds.
     Known {
         output: Value,
@@ -65,7 +68,7 @@ impl Stopped {
 }
 
 /// Runs the stages. A new one is a file beside these and a line here.
-pub(crate) fn admit(
+pub(crate) async fn admit(
     catalogue: &Catalogue,
     rules: &Rules,
     gates: &Gates,
@@ -77,13 +80,15 @@ pub(crate) fn admit(
     let rules = rules.of(&call.tenant);
     let permission = rules.tool(&call.tool, entry);
     enabled::check(permission, call, entry)?;
-    let request = parameters::settle(rules, permission, call, entry)?;
-    approval::check(rules, permission, &request, entry, approved)?;
+    let mut request = parameters::settle(rules, permission, call, entry)?;
+    promise::check(&request, entry)?;
+    let leave = approval::check(rules, permission, &request, entry, approved).await?;
+    request.account = leave.as_ref().and_then(|leave| leave.account.clone());
     let place = cache::check(&gates.answers, permission, &request, entry, now)?;
     // Before the rate: a turn is not spent on a service that is left alone.
     let ticket = circuit::check(&gates.circuits, &request, entry, now)?;
     rate::check(&gates.paces, rules, permission, call, entry, now)?;
-    Ok(Admitted { entry: entry.clone(), request, place, ticket })
+    Ok(Admitted { entry: entry.clone(), request, leave, place, ticket })
 }
 
 /// The request of a call that went out before, to ask what became of it. Permission is not asked: nothing is done.
@@ -93,7 +98,7 @@ pub(crate) fn settle(rules: &Rules, call: &Call, entry: &Arc<Entry>) -> Result<R
     parameters::settle(rules, permission, call, entry).map_err(|stopped| match stopped {
         Stopped::Refused { fault, .. } => fault.message,
         // Settling asks no other stage.
-        Stopped::NeedsApproval { .. }
+        Stopped::NeedsApproval(_)
         | Stopped::Known { .. }
         | Stopped::RateLimited { .. }
         | Stopped::CircuitOpen { .. } => "the call cannot be settled".to_owned(),

@@ -1,19 +1,30 @@
 //! Settings of this room, as `baton.toml` writes them under `[tools]`. Parsed once; what is wrong is said there.
 
-use std::collections::BTreeMap;
-use std::fmt;
+mod secret;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::{NonZeroU32, NonZeroU64};
+use std::path::Path;
+use std::time::Duration;
 
 use baton_core::id::TenantId;
+use baton_core::run::Lapse;
 use jiff::tz::TimeZone;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::catalogue::Risk;
+use crate::composio;
+use crate::kinds::{query_database, web_search};
 use crate::language::Language;
 use crate::outbound;
-use crate::providers::{calendar, email, payment};
+use crate::providers::memory::knowledge;
+use crate::providers::{calendar, email, message, payment};
 use crate::rate::Rate;
+
+pub use secret::{Bound, Secret};
+pub(crate) use secret::{Sendable, origin_of};
 
 /// Everything has a default: an empty table makes every shipped tool work, with nothing outside this process.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -25,6 +36,8 @@ pub struct Config {
     pub language: Language,
     /// Calls at or above this risk wait for a person.
     pub approval_from: Option<Risk>,
+    /// Who may allow a call that waits, and how many of them must.
+    pub approvers: Option<Approvers>,
     /// How often one tenant may call tools in all.
     pub rate: Option<Rate>,
     /// By tool: built in, defined or a preset.
@@ -32,10 +45,47 @@ pub struct Config {
     pub calendar: calendar::Config,
     pub payment: payment::Config,
     pub email: email::Config,
+    pub composio: composio::Config,
+    /// Templates of e-mails, by name.
+    pub templates: BTreeMap<String, email::Template>,
+    pub message: message::Config,
+    pub knowledge: knowledge::Config,
     pub outbound: outbound::Config,
+    /// What `query_database` may ask, by the name a call says.
+    pub databases: BTreeMap<String, query_database::Config>,
+    pub web_search: web_search::Config,
     /// What `{{ secrets.NAME }}` in the headers and bodies of defined tools stands for.
-    pub secrets: BTreeMap<String, Secret>,
+    pub secrets: BTreeMap<String, Bound>,
+    /// What holds for calls of a workflow, by its name.
+    pub workflows: BTreeMap<String, OfWorkflow>,
     pub tenants: BTreeMap<TenantId, Tenant>,
+}
+
+impl Config {
+    /// Reads relative paths as within this folder: the project's.
+    pub fn within(mut self, folder: &Path) -> Self {
+        self.databases.values_mut().for_each(|database| database.within(folder));
+        self
+    }
+
+    /// The same tools with no service outside: what a test of workflows may call.
+    pub fn indoors(&mut self) {
+        self.email = email::Config::default();
+        self.message = message::Config::default();
+        self.knowledge = knowledge::Config::default();
+        self.payment.stay_internal();
+        self.calendar.provider = calendar::Provider::Internal;
+        for tenant in self.tenants.values_mut() {
+            (tenant.email, tenant.message, tenant.knowledge) = (None, None, None);
+            tenant.payment.iter_mut().for_each(payment::Config::stay_internal);
+            if let Some(calendar) = &mut tenant.calendar {
+                calendar.provider = calendar::Provider::Internal;
+            }
+        }
+        self.composio = composio::Config::default();
+        self.databases.clear();
+        self.web_search = web_search::Config::default();
+    }
 }
 
 /// What one tenant has differently.
@@ -45,12 +95,23 @@ pub struct Tenant {
     pub zone: Option<Zone>,
     pub language: Option<Language>,
     pub approval_from: Option<Risk>,
+    pub approvers: Option<Approvers>,
+    /// By workflow; in place of what holds for everybody's of that name.
+    pub workflows: BTreeMap<String, OfWorkflow>,
     pub rate: Option<Rate>,
     pub tool: BTreeMap<String, Permission>,
     /// In place of the shared calendar, not merged with it.
     pub calendar: Option<calendar::Config>,
     /// In place of the shared payment rules, not merged with them.
     pub payment: Option<payment::Config>,
+    /// In place of the shared e-mail, not merged with it.
+    pub email: Option<email::Config>,
+    /// Templates of the tenant's own, each in place of the shared one of its name.
+    pub templates: BTreeMap<String, email::Template>,
+    /// In place of the shared messages, not merged with them.
+    pub message: Option<message::Config>,
+    /// In place of the shared knowledge base, not merged with it.
+    pub knowledge: Option<knowledge::Config>,
 }
 
 /// What may be said of a tool for everybody.
@@ -63,10 +124,54 @@ pub struct Tuning {
     pub cost_usd: Option<f64>,
     pub enabled: Option<bool>,
     pub approval: Option<bool>,
+    pub approvers: Option<Approvers>,
     pub rate: Option<Rate>,
     pub cache_seconds: Option<u64>,
     pub defaults: Map<String, Value>,
     pub overrides: Map<String, Value>,
+}
+
+/// What may be said of the calls of one workflow.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OfWorkflow {
+    /// Whether each call that acts waits for a person, whatever its risk.
+    pub approval: Option<bool>,
+    /// Calls at or above this risk wait for a person.
+    pub approval_from: Option<Risk>,
+    pub approvers: Option<Approvers>,
+}
+
+/// Who may allow a call, how many of them must, and until when.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Approvers {
+    /// How many different people.
+    pub need: NonZeroU32,
+    /// Who may, by name; empty: anybody but who asked for the call.
+    pub from: Vec<String>,
+    /// How long they have.
+    pub deadline_seconds: Option<NonZeroU64>,
+    /// What holds then: `reject`, or `approve`.
+    pub on_deadline: Lapse,
+}
+
+impl Default for Approvers {
+    fn default() -> Self {
+        Self { need: NonZeroU32::MIN, from: Vec::new(), deadline_seconds: None, on_deadline: Lapse::Reject }
+    }
+}
+
+impl Approvers {
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        self.deadline_seconds.map(|seconds| Duration::from_secs(seconds.get()))
+    }
+
+    /// Why nobody could ever meet it, where that is so.
+    fn impossible(&self) -> Option<String> {
+        let (need, have) = (self.need.get() as usize, self.from.iter().collect::<BTreeSet<_>>().len());
+        (have > 0 && need > have).then(|| format!("`approvers` needs {need} people and names {have}"))
+    }
 }
 
 /// What may be said of a tool for one tenant. Unsaid, what holds for everybody holds.
@@ -76,6 +181,8 @@ pub struct Permission {
     pub enabled: Option<bool>,
     /// Whether each call waits for a person, whatever its risk.
     pub approval: Option<bool>,
+    /// Who may allow it then, and how many of them must.
+    pub approvers: Option<Approvers>,
     /// How often the tenant may call it.
     pub rate: Option<Rate>,
     /// How long an answer holds, in seconds; 0 keeps none. What acts is never answered from what is kept.
@@ -84,6 +191,20 @@ pub struct Permission {
     pub defaults: Map<String, Value>,
     /// Arguments used whatever a call says.
     pub overrides: Map<String, Value>,
+}
+
+impl Config {
+    /// What in it can never be met, by the table it is in.
+    pub(crate) fn impossible(&self) -> Option<String> {
+        let own = |approvers: &Option<Approvers>| approvers.as_ref().and_then(Approvers::impossible);
+        let tools = self.tool.values().map(|tool| &tool.approvers);
+        let workflows = self.workflows.values().map(|rule| &rule.approvers);
+        let tenants = self.tenants.values().flat_map(|tenant| {
+            let tools = tenant.tool.values().map(|tool| &tool.approvers);
+            tools.chain(tenant.workflows.values().map(|rule| &rule.approvers)).chain([&tenant.approvers])
+        });
+        tools.chain(workflows).chain(tenants).chain([&self.approvers]).find_map(own)
+    }
 }
 
 /// An IANA time zone.
@@ -110,28 +231,6 @@ impl<'de> Deserialize<'de> for Zone {
     }
 }
 
-/// Text that is never shown: not in logs, errors or debug output.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The secret itself, for the one call that needs it.
-    pub(crate) fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[REDACTED]")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -150,6 +249,8 @@ mod tests {
         refused(json!({"zone": "Europe/Madird"}), "unknown time zone `Europe/Madird`");
         refused(json!({"language": "fr"}), "fr");
         refused(json!({"tool": {"send_email": {"timeout": 3}}}), "timeout");
+        refused(json!({"approvers": {"need": 0}}), "nonzero");
+        refused(json!({"workflows": {"booking": {"approve": true}}}), "approve");
         refused(json!({"calendar": {"hours": {"monday": ["18:00-09:00"]}}}), "18:00-09:00");
     }
 

@@ -1,4 +1,4 @@
-//! Tools that a project defines in `tools/*.yaml`: scripts, HTTP request templates, OpenAPI documents. The app reads the files; here
+//! Tools that a project defines in `tools/*.yaml`: scripts, HTTP request templates, OpenAPI documents, MCP servers. The app reads the files; here
 //! they are JSON already.
 
 mod http;
@@ -12,11 +12,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 pub(crate) use http::{ErrorRule, Http, Lookup, OPEN_NAMES, Segment, Template as HttpTemplate};
-pub(crate) use profile::Profile;
+pub(crate) use profile::{Profile, Said};
 pub(crate) use script::{Fault as ScriptedFault, NAMES as SCRIPT_NAMES, Reply, Rule, Script, When};
 
 use crate::error::Error;
-use crate::openapi::{self, Operation, Unsupported};
+use crate::mcp::Source;
+use crate::openapi::{self, Doubt, Operation, Unsupported};
 
 /// Tools in one document.
 const TOOLS_MAX: usize = 1_000;
@@ -36,6 +37,8 @@ pub(crate) enum Kind {
     Http(Box<Http>),
     /// One of an OpenAPI document.
     Operation(Box<Operation>),
+    /// One that an MCP server has, under the server's own name for it.
+    Remote { source: Source, tool: String },
 }
 
 /// What a document of definitions holds.
@@ -44,6 +47,10 @@ pub struct Parsed {
     pub tools: Vec<Definition>,
     /// Parts of OpenAPI documents that no tool can use, or not fully.
     pub unsupported: Vec<Unsupported>,
+    /// What definitions name that their OpenAPI documents do not have.
+    pub doubts: Vec<Doubt>,
+    /// MCP servers: what tools they have, they must be asked.
+    pub sources: Vec<Source>,
 }
 
 impl Definition {
@@ -98,15 +105,20 @@ impl Definition {
                 parsed.tools.push(Self { profile, kind: Kind::Http(Box::new(http)) });
             }
             Some("openapi") => {
-                let (tools, unsupported) = openapi::read(&profile, fields).map_err(wrong)?;
-                parsed.tools.extend(tools);
-                parsed.unsupported.extend(unsupported);
+                let found = openapi::read(&profile, fields).map_err(wrong)?;
+                parsed.tools.extend(found.tools);
+                parsed.unsupported.extend(found.unsupported);
+                parsed.doubts.extend(found.doubts);
             }
+            Some("mcp") => parsed.sources.push(Source::read(profile, fields).map_err(wrong)?),
             Some(other) => {
-                let reason = format!("`{other}` is no kind; there are `script`, `http` and `openapi`");
+                let reason = format!("`{other}` is no kind; there are `script`, `http`, `openapi` and `mcp`");
                 return Err(wrong(Mistake::at("kind", reason)));
             }
-            None => return Err(wrong(Mistake::at("kind", "say `kind: script`, `kind: http` or `kind: openapi`"))),
+            None => {
+                let reason = "say `kind: script`, `kind: http`, `kind: openapi` or `kind: mcp`";
+                return Err(wrong(Mistake::at("kind", reason)));
+            }
         }
         Ok(())
     }
@@ -117,6 +129,13 @@ impl Definition {
 pub(crate) struct Mistake {
     place: String,
     reason: String,
+}
+
+impl std::fmt::Display for Mistake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let between = if self.place.is_empty() { "" } else { ": " };
+        write!(f, "{}{between}{}", self.place, self.reason)
+    }
 }
 
 impl Mistake {

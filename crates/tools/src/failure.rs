@@ -8,6 +8,30 @@ use baton_ports::records;
 
 use crate::code;
 
+/// Words for an answer that did not come, as clients of services write them.
+const UNCLEAR: [&str; 20] = [
+    "timed out",
+    "timeout",
+    "time-out",
+    "etimedout",
+    "deadline exceeded",
+    "connection reset",
+    "econnreset",
+    "connection aborted",
+    "connection closed",
+    "remote end closed",
+    "socket hang up",
+    "broken pipe",
+    "epipe",
+    "unexpected eof",
+    "read error",
+    "network error",
+    "fetch failed",
+    "bad gateway",
+    "gateway time",
+    "internal server error",
+];
+
 /// Sorted by what may be said of the world: it certainly was not changed, or nobody can tell.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Failure {
@@ -36,6 +60,20 @@ impl Failure {
     /// The attempt ended in the open. What only asks may be asked again; what acts may have acted.
     pub(crate) fn unclear(class: Class, fault: Fault) -> Self {
         if class.acts() { Self::Unknown { fault } } else { Self::NotDone { fault, retryable: true, retry_after: None } }
+    }
+
+    /// Asking what became of a call came to nothing, which says nothing of the call.
+    pub(crate) fn undecided(self) -> Self {
+        Self::Unknown { fault: Fault::new(code::OUTCOME_UNKNOWN, self.fault().message.clone()) }
+    }
+
+    /// A service's own words for a failure: nobody can tell where they speak of an answer that did not come.
+    pub(crate) fn in_words(class: Class, words: &str, code: &'static str, message: String) -> Self {
+        let small = words.to_lowercase();
+        match UNCLEAR.iter().any(|unclear| small.contains(unclear)) {
+            true => Self::unclear(class, Fault::new(code::SERVICE_UNAVAILABLE, message)),
+            false => Self::refused(code, message),
+        }
     }
 
     pub(crate) fn fault(&self) -> &Fault {

@@ -42,18 +42,22 @@
 //! run's.
 
 mod audit;
-mod canonical;
+mod by_tenant;
 mod catalogue;
 mod check;
 pub mod code;
+pub mod composio;
 mod config;
+mod count;
 mod definition;
 mod error;
 mod failure;
 mod gates;
+pub mod icalendar;
 mod keyed;
 mod kinds;
 mod language;
+mod mcp;
 mod openapi;
 mod outbound;
 mod permit;
@@ -69,23 +73,39 @@ mod size;
 mod testing;
 mod thinkers;
 mod tool;
+mod vendor;
 
-pub use catalogue::{Description, Risk};
-pub use config::{Config, Permission, Secret, Tenant, Tuning, Zone};
+pub use catalogue::{Description, Lack, Offered, Risk};
+pub use config::{Approvers, Bound, Config, OfWorkflow, Permission, Secret, Tenant, Tuning, Zone};
 pub use definition::{Definition, Parsed};
 pub use error::Error;
 pub use kinds::execute_code::Execution;
 pub use language::Language;
-pub use openapi::Unsupported;
+pub use mcp::{Listing, Source as McpSource};
+pub use openapi::{Doubt, Unsupported, document};
 pub use rate::Rate;
 pub use registry::Registry;
 pub use shipped::Services;
-pub use thinkers::Endpoints;
+pub use thinkers::{Endpoints, SECRET as ENDPOINT_SECRET};
 
 /// Settings of single tools.
 pub mod settings {
+    pub use crate::kinds::query_database::{Config as Database, Url as DatabaseUrl};
+    pub use crate::kinds::web_search::Config as WebSearch;
     pub use crate::outbound::{Config as Outbound, Network};
-    pub use crate::providers::calendar::{Config as Calendar, Day, Opening, Step, Treatment};
-    pub use crate::providers::email::{Config as Email, Sender, SmtpConfig as Smtp, Tls};
-    pub use crate::providers::payment::{Config as Payment, Method};
+    pub use crate::providers::calendar::{
+        CalDav, Calendly, Config as Calendar, Day, EventType, Google, Opening, Place, Provider, Step, Treatment,
+    };
+    pub use crate::providers::email::{
+        Config as Email, Provider as EmailProvider, SendGridConfig as SendGrid, Sender, SmtpConfig as Smtp, Template,
+        Tls,
+    };
+    pub use crate::providers::memory::knowledge::{
+        ChromaConfig as Chroma, Config as Knowledge, PineconeConfig as Pinecone,
+    };
+    pub use crate::providers::message::{Config as Message, TwilioConfig as Twilio};
+    pub use crate::providers::payment::{
+        Config as Payment, Method, Provider as PaymentProvider, StripeConfig as Stripe, StripeMethod,
+    };
+    pub use crate::vendor::Base;
 }

@@ -5,8 +5,10 @@
 //! loaded when a tool is called.
 
 mod auth;
+mod doubts;
 mod operation;
 mod parameter;
+mod remote;
 mod schema;
 mod within;
 
@@ -20,6 +22,7 @@ use serde_json::{Map, Value};
 pub(crate) use auth::{Credential, Place as CredentialPlace};
 pub(crate) use operation::{Body, Media, Operation, Part};
 pub(crate) use parameter::{Parameter, Place, Style};
+pub use remote::document;
 
 use crate::definition::{Definition, Kind, Mistake, Profile, template};
 use within::Within;
@@ -59,11 +62,24 @@ pub struct Unsupported {
     pub reason: String,
 }
 
+/// What a definition says and is probably not meant: it names what the document does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Doubt {
+    /// Where in the definition: `include.0`.
+    pub place: String,
+    pub message: String,
+    pub hint: String,
+}
+
+/// What a definition of `kind: openapi` comes to.
+pub(crate) struct Found {
+    pub(crate) tools: Vec<Definition>,
+    pub(crate) unsupported: Vec<Unsupported>,
+    pub(crate) doubts: Vec<Doubt>,
+}
+
 /// The tools of a document, and what is not among them.
-pub(crate) fn read(
-    profile: &Profile,
-    fields: Map<String, Value>,
-) -> Result<(Vec<Definition>, Vec<Unsupported>), Mistake> {
+pub(crate) fn read(profile: &Profile, fields: Map<String, Value>) -> Result<Found, Mistake> {
     let written: Written = crate::definition::read("", fields)?;
     let version = version(&written.document)?;
     let source = Source {
@@ -75,6 +91,7 @@ pub(crate) fn read(
         profile,
     };
     let mut taken = Taken::default();
+    let mut ids = BTreeSet::new();
     for (path, item) in source.root.field("paths").fields() {
         let item = match item.resolved() {
             Ok(item) => item,
@@ -85,7 +102,13 @@ pub(crate) fn read(
         };
         for method in METHODS {
             let operation = item.field(method);
-            if operation.is_null() || !wanted(&written, &id(&operation, method, path)) {
+            if operation.is_null() {
+                continue;
+            }
+            let id = id(&operation, method, path);
+            let is_wanted = wanted(&written, &id);
+            ids.insert(id);
+            if !is_wanted {
                 continue;
             }
             if taken.tools.len() >= OPERATIONS_MAX {
@@ -95,7 +118,8 @@ pub(crate) fn read(
             source.take(path, &item, method, &operation, &mut taken);
         }
     }
-    Ok((taken.tools, taken.unsupported))
+    let doubts = doubts::of(&written, &source.root, &ids);
+    Ok(Found { tools: taken.tools, unsupported: taken.unsupported, doubts })
 }
 
 /// What all operations of a document have in common.
@@ -131,8 +155,13 @@ impl Source<'_> {
             Ok((operation, parameters)) => {
                 let name = free_name(&self.profile.name, &id, &taken.names);
                 taken.names.insert(name.clone());
-                let profile =
-                    self.profile.of_operation(name, description(written), parameters, &operation, self.trusted);
+                let profile = self.profile.of_operation(
+                    name,
+                    description(written, method, path),
+                    parameters,
+                    &operation,
+                    self.trusted,
+                );
                 taken.tools.push(Definition { profile, kind: Kind::Operation(Box::new(operation)) });
             }
             Err(unsupported) => taken.unsupported.push(unsupported),
@@ -166,8 +195,13 @@ fn id(operation: &Within<'_>, method: &str, path: &str) -> String {
 }
 
 fn wanted(written: &Written, id: &str) -> bool {
+    is_wanted(&written.include, &written.exclude, id)
+}
+
+/// Whether a name is among those included, all where none are named, and not among those excluded.
+pub(crate) fn is_wanted(include: &[String], exclude: &[String], id: &str) -> bool {
     let among = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, id));
-    (written.include.is_empty() || among(&written.include)) && !among(&written.exclude)
+    (include.is_empty() || among(include)) && !among(exclude)
 }
 
 /// `*` stands for anything.
@@ -188,7 +222,7 @@ fn matches(pattern: &str, text: &str) -> bool {
 }
 
 /// `NAME.ID` in letters that a tool's name may have, short enough, and nobody else's.
-fn free_name(source: &str, id: &str, taken: &BTreeSet<String>) -> String {
+pub(crate) fn free_name(source: &str, id: &str, taken: &BTreeSet<String>) -> String {
     let mut name = format!("{source}.");
     for char in id.chars() {
         let plain = char.is_ascii_alphanumeric() || matches!(char, '_' | '-');
@@ -210,14 +244,38 @@ fn free_name(source: &str, id: &str, taken: &BTreeSet<String>) -> String {
     numbered.into_iter().find(|name| !taken.contains(name)).unwrap_or_default()
 }
 
-fn description(operation: &Within<'_>) -> String {
+/// What the document says of it; where that is nothing, its id in words, method and path.
+fn description(operation: &Within<'_>, method: &str, path: &str) -> String {
     let text = |field: &str| operation.field(field).text().map(str::trim).filter(|text| !text.is_empty());
     match (text("summary"), text("description")) {
         (Some(summary), Some(whole)) if !whole.starts_with(summary) => format!("{summary}\n{whole}"),
         (_, Some(whole)) => whole.to_owned(),
         (Some(summary), None) => summary.to_owned(),
-        (None, None) => operation.place(),
+        (None, None) => {
+            let asked = format!("{} {path}", method.to_ascii_uppercase());
+            operation.field("operationId").text().map_or(asked.clone(), |id| format!("{} ({asked})", in_words(id)))
+        }
     }
+}
+
+/// `listOpenOrders` and `list_open-orders` as `List open orders`.
+fn in_words(id: &str) -> String {
+    let mut words = String::new();
+    let mut before_is_small = false;
+    for char in id.chars() {
+        if !char.is_alphanumeric() {
+            words.push(' ');
+        } else if char.is_uppercase() && before_is_small {
+            words.push(' ');
+            words.extend(char.to_lowercase());
+        } else if words.is_empty() {
+            words.extend(char.to_uppercase());
+        } else {
+            words.push(char);
+        }
+        before_is_small = char.is_lowercase() || char.is_ascii_digit();
+    }
+    words.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Scheme, host and port of a server's address, and the path before every operation's.

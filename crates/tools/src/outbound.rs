@@ -9,11 +9,10 @@ mod answer;
 mod config;
 mod resolver;
 
-use std::error::Error as StdError;
-use std::fmt::Write as _;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use baton_core::fault::Fault;
+use baton_core::fault::{Fault, causes};
 use reqwest::header::{self, HeaderMap, HeaderName};
 use reqwest::{Client, Method, Response, Url, redirect};
 
@@ -27,6 +26,9 @@ use crate::failure::Failure;
 
 /// Bytes of one URL.
 pub(crate) const URL_BYTES_MAX: usize = 4_096;
+/// How long a connection may take: shorter than the shortest time-out of a shipped tool, so that a service that cannot be
+/// reached is known not to have been asked.
+const CONNECT: Duration = Duration::from_millis(2_500);
 /// What is sent to another origin after a redirect: nothing that could be a secret.
 const HEADERS_ACROSS_ORIGINS: &[HeaderName] =
     &[header::ACCEPT, header::ACCEPT_LANGUAGE, header::CONTENT_TYPE, header::USER_AGENT];
@@ -82,11 +84,36 @@ impl Outbound {
     ///
     /// An act is redirected only by 307 and 308, which say that it was not done; the answer to it is otherwise the
     /// redirect itself.
-    pub(crate) async fn send(&self, mut outgoing: Outgoing, trusted: Option<&Url>) -> Result<Answer, NoAnswer> {
+    pub(crate) async fn send(&self, outgoing: Outgoing, trusted: Option<&Url>) -> Result<Answer, NoAnswer> {
+        self.follow(outgoing, trusted, |_| Ok(())).await
+    }
+
+    /// Sends it to an address of the settings, which may be any, and to no other host.
+    pub(crate) async fn send_home(&self, outgoing: Outgoing) -> Result<Answer, NoAnswer> {
+        let home = outgoing.url.clone();
+        let stays = |next: &Url| {
+            if next.origin() == home.origin() {
+                return Ok(());
+            }
+            let message = format!("{} redirects to {}, another host, which is not asked", shown(&home), shown(next));
+            Err(NoAnswer::Refused(Fault::new(code::ADDRESS_NOT_ALLOWED, message)))
+        };
+        self.follow(outgoing, Some(&home), stays).await
+    }
+
+    async fn follow(
+        &self,
+        mut outgoing: Outgoing,
+        trusted: Option<&Url>,
+        may_go: impl Fn(&Url) -> Result<(), NoAnswer>,
+    ) -> Result<Answer, NoAnswer> {
         for _ in 0..=self.config.redirects_max {
             let response = self.exchange(&outgoing, trusted).await?;
             match redirected(&outgoing, &response)? {
-                Some(next) => outgoing = next,
+                Some(next) => {
+                    may_go(&next.url)?;
+                    outgoing = next;
+                }
                 None => return Answer::read(response, self.config.response_bytes_max).await,
             }
         }
@@ -113,11 +140,17 @@ impl Outbound {
         request.send().await.map_err(|error| no_answer(&error, &outgoing.url))
     }
 
+    /// A client for an address that a project's own definition names, whose protocol somebody else speaks. It follows no
+    /// redirects.
+    pub(crate) fn trusting(&self) -> Result<Client, String> {
+        self.client(true).cloned().map_err(str::to_owned)
+    }
+
     fn client(&self, trusting: bool) -> Result<&Client, &str> {
         let cell = if trusting { &self.trusting } else { &self.guarded };
         let client = cell.get_or_init(|| {
             let resolver = Resolver::new((!trusting).then(|| self.config.clone()));
-            build(resolver).map_err(|error| chain(&error))
+            build(resolver).map_err(|error| why(&error))
         });
         client.as_ref().map_err(String::as_str)
     }
@@ -132,6 +165,7 @@ fn build(resolver: Resolver) -> Result<Client, reqwest::Error> {
         .dns_resolver(Arc::new(resolver))
         .redirect(redirect::Policy::none())
         .no_proxy()
+        .connect_timeout(CONNECT)
         .user_agent(concat!("baton/", env!("CARGO_PKG_VERSION")))
         .build()
 }
@@ -140,7 +174,7 @@ fn no_answer(error: &reqwest::Error, url: &Url) -> NoAnswer {
     if let Some(forbidden) = resolver::forbidden(error) {
         return NoAnswer::Refused(Fault::new(code::ADDRESS_NOT_ALLOWED, format!("{}: {forbidden}", shown(url))));
     }
-    let fault = Fault::new(code::SERVICE_UNAVAILABLE, format!("{}: {}", shown(url), chain(error)));
+    let fault = Fault::new(code::SERVICE_UNAVAILABLE, format!("{}: {}", shown(url), why(error)));
     if error.is_connect() || error.is_builder() { NoAnswer::NotSent(fault) } else { NoAnswer::Unclear(fault) }
 }
 
@@ -174,15 +208,10 @@ pub(crate) fn shown(url: &Url) -> String {
     format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
 }
 
-/// An error with its causes, without the URL it may carry.
-fn chain(error: &reqwest::Error) -> String {
-    let mut text = String::new();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let _ = write!(text, "{}{error}", if text.is_empty() { "" } else { ": " });
-        cause = error.source();
-    }
-    if text.is_empty() { "the request failed".to_owned() } else { text }
+/// Why a request failed, without the URL that its error may carry.
+fn why(error: &reqwest::Error) -> String {
+    let causes = causes(error);
+    if causes.is_empty() { "the request failed".to_owned() } else { causes }
 }
 
 #[cfg(test)]

@@ -38,32 +38,56 @@ impl PermittedCall for Permit {
     async fn perform(self: Box<Self>, limit: Duration) -> Performed {
         let at = self.clock.now();
         let began = Instant::now();
-        let result = within(limit, &self.admitted).await;
-        let Admitted { entry, request, place, ticket } = self.admitted;
+        let (result, sent) = match is_allowed(&self.admitted) {
+            Ok(()) => (within(limit, &self.admitted).await, true),
+            Err(failure) => (Err(failure), false),
+        };
+        let Admitted { entry, request, place, ticket, leave: _ } = self.admitted;
         let now = self.clock.now();
         ticket.hear(&result, now);
         if let (Some(place), Ok(output)) = (place, &result) {
             self.gates.answers.keep(place, output, now);
         }
+        let tab = request.tab.clone();
         let outcome = match result {
-            Ok(output) => Outcome::Done { output, cost: entry.cost, cached: false },
+            Ok(output) => {
+                let cost = entry.performer(&request.call.tenant).cost + tab.total();
+                Outcome::Done { output, cost, cached: false }
+            }
             Err(failure) => outcome(failure.map_fault(|fault| code::speak(fault, &entry.category, request.language))),
         };
-        let audit = audit::row(request.call, Some(&entry), &outcome, at, began.elapsed());
-        Performed { outcome, audit }
+        let audit = audit::row(request.call, Some(&entry), &outcome, at, sent.then(|| began.elapsed()));
+        Performed { outcome, audit, tab }
+    }
+}
+
+/// Whether people allowed exactly what goes out now. Where they did not, the call comes back to the check, which asks
+/// them anew.
+fn is_allowed(admitted: &Admitted) -> Result<(), Failure> {
+    let Admitted { entry, request, leave, .. } = admitted;
+    match leave {
+        Some(leave) if !leave.is_for(request, entry) => {
+            let message =
+                format!("what `{}` would do is not what was allowed; people are asked anew", request.call.tool);
+            Err(Failure::later(code::APPROVAL_REQUIRED, message))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 
 /// One attempt, given up after `limit`.
 async fn within(limit: Duration, admitted: &Admitted) -> Result<Value, Failure> {
     let Admitted { entry, request, .. } = admitted;
-    let attempt = tokio::time::timeout(limit, entry.tool.attempt(request));
+    let attempt = tokio::time::timeout(limit, entry.performer(&request.call.tenant).tool.attempt(request));
     match attempt.await {
         Ok(Ok(output)) => small_enough(output, admitted),
         Ok(Err(failure)) => Err(failure),
         Err(_elapsed) => {
             let message = format!("`{}` gave no answer within {} ms", request.call.tool, limit.as_millis());
-            Err(Failure::unclear(request.call.class, baton_core::fault::Fault::new(code::TIMEOUT, message)))
+            Err(match request.is_unsent() {
+                true => Failure::later(code::TIMEOUT, message),
+                false => Failure::unclear(request.call.class, baton_core::fault::Fault::new(code::TIMEOUT, message)),
+            })
         }
     }
 }

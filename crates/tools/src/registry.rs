@@ -1,31 +1,44 @@
 //! The way in: all tools behind the port.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use baton_core::fault::Fault;
+use baton_core::id::TenantId;
 use baton_core::money::Usd;
 use baton_core::tool::{Call, Facts, Outcome};
+use baton_ports::budget::Tab;
 use baton_ports::clock::Clock;
 use baton_ports::tools::{Checked, Performed, Tools};
 use serde_json::Value;
 
 use crate::audit;
-use crate::catalogue::{Catalogue, Description, Entry};
+use crate::catalogue::{Catalogue, Description, Entry, Lack};
 use crate::check::{self, Stopped};
 use crate::code;
-use crate::config::Config;
-use crate::definition::Definition;
+use crate::composio::{self, Composio};
+use crate::config::{Config, Tuning};
+use crate::definition::{Definition, Kind};
 use crate::error::Error;
 use crate::gates::Gates;
+use crate::kinds::mcp;
+use crate::mcp::{Link, Source as McpSource};
 use crate::permit::{self, Permit};
 use crate::rules::Rules;
 use crate::shipped::{self, Services};
 
+/// Tools that each ranking of a search names.
+const SEARCHED: usize = 50;
+/// Reciprocal rank fusion's constant (Cormack et al., 2009).
+const RANK_WEIGHT: f64 = 60.0;
+
 /// The tools of one process: those that are shipped, and those a project defines.
 pub struct Registry {
-    catalogue: Catalogue,
+    held: Arc<RwLock<Held>>,
+    tuning: BTreeMap<String, Tuning>,
+    composio: Option<Arc<Composio>>,
     rules: Rules,
     gates: Arc<Gates>,
     clock: Arc<dyn Clock>,
@@ -45,29 +58,114 @@ impl Registry {
     /// # Errors
     /// As for [`Self::new`]; two definitions of one name.
     pub fn with_defined(config: Config, definitions: Vec<Definition>, services: &Services) -> Result<Self, Error> {
-        let entries = shipped::entries(&config, definitions, services)?;
-        let catalogue = Catalogue::new(entries, &config.tool);
+        Self::with_sources(config, definitions, Vec::new(), services)
+    }
+
+    /// The same with MCP servers, of whose tools some may be among the definitions already. Those that a server turns out
+    /// to have later take their place.
+    ///
+    /// # Errors
+    /// As for [`Self::with_defined`]; two servers of one name.
+    pub fn with_sources(
+        config: Config,
+        definitions: Vec<Definition>,
+        sources: Vec<McpSource>,
+        services: &Services,
+    ) -> Result<Self, Error> {
+        if let Some(reason) = config.impossible() {
+            return Err(Error::Setting { place: "tools", reason });
+        }
+        let shelf = shipped::entries(&config, definitions, sources, services)?;
+        let composio = Composio::new(&config.composio, &config.outbound, services)?.map(Arc::new);
+        let catalogue = Catalogue::new(shelf.entries, &config.tool);
+        // A server that is down may have it, or an app that was not looked up yet.
+        let may_come = |name: &str| {
+            composio.as_ref().is_some_and(|composio| composio.may_have(name))
+                || shelf.links.iter().any(|link| link.source.may_have(name))
+        };
         let tuned = config.tool.keys().chain(config.tenants.values().flat_map(|tenant| tenant.tool.keys()));
         for name in tuned {
-            if catalogue.find(name).is_none() {
+            if catalogue.find(name).is_none() && !may_come(name) {
                 let nearest = catalogue.nearest(name).map(str::to_owned);
                 return Err(Error::NoSuchTool { name: name.clone(), nearest });
             }
         }
         let gates = Arc::new(Gates::new());
-        Ok(Self { catalogue, rules: Rules::new(&config), gates, clock: services.clock.clone() })
+        let held = Arc::new(RwLock::new(Held::new(catalogue)));
+        shelf.links.iter().for_each(|link| renew(link, &held, &config.tool));
+        Ok(Self {
+            held,
+            tuning: config.tool.clone(),
+            composio,
+            rules: Rules::new(&config),
+            gates,
+            clock: services.clock.clone(),
+        })
+    }
+
+    /// Composio, where a toolkit of it is chosen.
+    pub fn composio(&self) -> Option<&Arc<Composio>> {
+        self.composio.as_ref()
+    }
+
+    /// Takes in the tools that are kept of sources outside, in place of those taken in before. Whether what is kept is
+    /// fresh is [`Composio::freshen`]'s. Versions that pin a tool keep its facts.
+    ///
+    /// # Errors
+    /// What is kept cannot be read; what was known stays.
+    pub async fn learn(&self, tenant: &TenantId) -> Result<(), composio::Fault> {
+        let Some(composio) = &self.composio else { return Ok(()) };
+        let learned = composio.entries(tenant).await?;
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        held.learned = learned;
+        held.lay(&self.tuning);
+        Ok(())
+    }
+
+    /// Tools that these words fit, the best first, at most so many. Where Composio has a key it is asked too, and its ranks
+    /// count as much as our own; why it could not be asked comes with what was found without it.
+    pub async fn search(&self, words: &str, limit: usize) -> (Vec<Description>, Option<composio::Fault>) {
+        let catalogue = self.catalogue();
+        let own: Vec<String> = catalogue.search(words, SEARCHED).iter().map(ToString::to_string).collect();
+        let (theirs, fault) = match self.composio.as_ref().filter(|composio| composio.has_key()) {
+            Some(composio) => match composio.search(words, SEARCHED).await {
+                Ok(theirs) => (theirs, None),
+                Err(fault) => (Vec::new(), Some(fault)),
+            },
+            None => (Vec::new(), None),
+        };
+        let mut scores = BTreeMap::<&str, f64>::new();
+        for ranked in [&own, &theirs] {
+            for (name, rank) in ranked.iter().zip(1_u32..) {
+                *scores.entry(name).or_default() += 1.0 / (RANK_WEIGHT + f64::from(rank));
+            }
+        }
+        let mut found: Vec<(&str, f64)> = scores.into_iter().collect();
+        found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
+        let described = found.iter().filter_map(|(name, _)| Some(catalogue.find(name)?.description()));
+        (described.take(limit).collect(), fault)
+    }
+
+    /// The catalogue as it is now. A call keeps the one it began with.
+    pub(crate) fn catalogue(&self) -> Arc<Catalogue> {
+        self.held.read().unwrap_or_else(PoisonError::into_inner).all.clone()
     }
 
     /// What is known of a tool, for lists and pages.
     pub fn describe(&self, tool: &str) -> Option<Description> {
-        self.catalogue.find(tool).map(|entry| entry.description())
+        self.catalogue().find(tool).map(|entry| entry.description())
+    }
+
+    /// What providers that were chosen lack, so that calls of them are refused.
+    pub fn lacks(&self) -> Vec<Lack> {
+        self.catalogue().lacks()
     }
 
     /// The answer that is kept, with its row. It costs nothing: nobody was asked.
     fn known(&self, call: &Call, output: Value, entry: &Entry) -> Performed {
         let outcome = Outcome::Done { output, cost: Usd::ZERO, cached: true };
-        let audit = audit::row(call.clone(), Some(entry), &outcome, self.clock.now(), Duration::ZERO);
-        Performed { outcome, audit }
+        let audit = audit::row(call.clone(), Some(entry), &outcome, self.clock.now(), None);
+        Performed { outcome, audit, tab: Tab::default() }
     }
 
     /// The answer to a call that was not let through, with its row.
@@ -76,17 +174,54 @@ impl Registry {
         let category = entry.map_or("", |entry| &entry.category);
         let fault = code::speak(fault, category, language);
         let outcome = Outcome::NotDone { fault, retryable: false, retry_after: None };
-        let audit = audit::row(call.clone(), entry, &outcome, self.clock.now(), Duration::ZERO);
-        Performed { outcome, audit }
+        let audit = audit::row(call.clone(), entry, &outcome, self.clock.now(), None);
+        Performed { outcome, audit, tab: Tab::default() }
     }
+}
+
+/// What calls see, and what it is made of.
+struct Held {
+    /// What is shipped and defined, the tools of MCP servers among it.
+    own: Catalogue,
+    /// What was learned of sources outside.
+    learned: Vec<Entry>,
+    /// Replaced as a whole: a call keeps the one it began with.
+    all: Arc<Catalogue>,
+}
+
+impl Held {
+    fn new(own: Catalogue) -> Self {
+        Self { all: Arc::new(own.clone()), own, learned: Vec::new() }
+    }
+
+    /// Puts together what calls see from then on.
+    fn lay(&mut self, tuning: &BTreeMap<String, Tuning>) {
+        self.all = Arc::new(self.own.and(self.learned.iter().cloned(), tuning));
+    }
+}
+
+/// Lays other tools of a server into the catalogue whenever it says that it has others.
+fn renew(link: &Arc<Link>, held: &Arc<RwLock<Held>>, tuning: &BTreeMap<String, Tuning>) {
+    let (own, held, tuning) = (Arc::downgrade(link), Arc::downgrade(held), tuning.clone());
+    link.publishing(move |source, listing| {
+        let (Some(link), Some(held)) = (own.upgrade(), held.upgrade()) else { return };
+        let (tools, _) = source.tools(listing);
+        let entries = tools.into_iter().filter_map(|tool| match tool.kind {
+            Kind::Remote { tool: name, .. } => Some(mcp::entry(tool.profile, name, link.clone())),
+            Kind::Script(_) | Kind::Http(_) | Kind::Operation(_) => None,
+        });
+        let mut held = held.write().unwrap_or_else(PoisonError::into_inner);
+        held.own = held.own.renewed(source.name(), entries, &tuning);
+        held.lay(&tuning);
+    });
 }
 
 #[async_trait]
 impl Tools for Registry {
     async fn check(&self, call: &Call, approved: Option<&str>) -> Checked {
-        match check::admit(&self.catalogue, &self.rules, &self.gates, call, approved, self.clock.now()) {
+        match check::admit(&self.catalogue(), &self.rules, &self.gates, call, approved, self.clock.now()).await {
             Ok(admitted) => Checked::Permitted(Box::new(Permit::new(admitted, self.gates.clone(), self.clock.clone()))),
-            Err(Stopped::NeedsApproval { hash }) => Checked::NeedsApproval { hash },
+            Err(Stopped::NeedsApproval(needed)) => Checked::NeedsApproval(needed),
             Err(Stopped::RateLimited { retry_after }) => Checked::RateLimited { retry_after },
             Err(Stopped::CircuitOpen { retry_after }) => Checked::CircuitOpen { retry_after },
             Err(Stopped::Known { output, entry }) => Checked::Answered(Box::new(self.known(call, output, &entry))),
@@ -98,14 +233,15 @@ impl Tools for Registry {
 
     async fn look_up(&self, call: &Call, limit: Duration) -> Outcome {
         let unknown = |message: String| Outcome::Unknown { fault: Fault::new(code::OUTCOME_UNKNOWN, message) };
-        let Some(entry) = self.catalogue.find(&call.tool) else {
+        let catalogue = self.catalogue();
+        let Some(entry) = catalogue.find(&call.tool) else {
             return unknown(format!("there is no tool `{}` any more that could be asked", call.tool));
         };
         let request = match check::settle(&self.rules, call, entry) {
             Ok(request) => request,
             Err(reason) => return unknown(reason),
         };
-        match tokio::time::timeout(limit, entry.tool.look_up(&request)).await {
+        match tokio::time::timeout(limit, entry.performer(&call.tenant).tool.look_up(&request)).await {
             Ok(Ok(output)) => Outcome::Done { output, cost: Usd::ZERO, cached: false },
             Ok(Err(failure)) => {
                 permit::outcome(failure.map_fault(|fault| code::speak(fault, &entry.category, request.language)))
@@ -117,13 +253,15 @@ impl Tools for Registry {
     }
 
     fn facts(&self, tool: &str) -> Option<Facts> {
-        self.catalogue.find(tool).map(|entry| entry.facts.clone().costing(entry.cost))
+        self.catalogue().find(tool).map(|entry| Facts::clone(&entry.facts).costing(entry.cost_at_most()))
     }
 
     fn names(&self) -> Vec<String> {
-        self.catalogue.names().map(str::to_owned).collect()
+        self.catalogue().names().map(str::to_owned).collect()
     }
 }
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod undo;

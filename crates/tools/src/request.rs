@@ -1,12 +1,14 @@
 //! A call as its tool sees it: arguments settled, language and zone known.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use baton_core::bundle::Hash;
+use baton_core::canonical;
 use baton_core::tool::Call;
+use baton_ports::budget::Tab;
 use serde_json::Value;
 
-use crate::canonical;
 use crate::language::Language;
 
 /// Hexadecimal digits of a derived id: 80 bits, so that a tenant's ids do not meet by chance.
@@ -22,6 +24,12 @@ pub(crate) struct Request {
     pub(crate) language: Language,
     /// The IANA name of the zone that dates and times are in.
     pub(crate) zone: Arc<str>,
+    /// The account that people allowed it to act with, where they were asked and the tool has one.
+    pub(crate) account: Option<String>,
+    /// Where models that the tool asks are charged.
+    pub(crate) tab: Tab,
+    /// Whether the attempt waits for something before anything goes out: given up there, it did nothing.
+    pub(crate) unsent: AtomicBool,
 }
 
 impl Request {
@@ -36,6 +44,19 @@ impl Request {
 
     pub(crate) fn zone(&self) -> &str {
         &self.zone
+    }
+
+    /// Waits for what must be there before anything goes out, such as a connection.
+    pub(crate) async fn before_sending<T>(&self, ready: impl Future<Output = T>) -> T {
+        self.unsent.store(true, Ordering::Relaxed);
+        let ready = ready.await;
+        self.unsent.store(false, Ordering::Relaxed);
+        ready
+    }
+
+    /// Whether it certainly did nothing yet.
+    pub(crate) fn is_unsent(&self) -> bool {
+        self.unsent.load(Ordering::Relaxed)
     }
 
     /// A hash of what was asked. The same key must always carry the same one.

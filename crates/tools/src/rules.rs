@@ -7,7 +7,7 @@ use baton_core::id::TenantId;
 use baton_core::tool::Caller;
 
 use crate::catalogue::{Entry, Risk};
-use crate::config::{Config, Permission, Tenant};
+use crate::config::{Approvers, Config, OfWorkflow, Permission, Tenant};
 use crate::language::Language;
 use crate::rate::Rate;
 
@@ -25,6 +25,8 @@ pub(crate) struct TenantRules {
     utc: Arc<str>,
     language: Language,
     pub(crate) approval_from: Option<Risk>,
+    pub(crate) approvers: Option<Approvers>,
+    workflows: BTreeMap<String, OfWorkflow>,
     /// How often tools may be called in all.
     pub(crate) rate: Option<Rate>,
     tools: BTreeMap<Arc<str>, Permission>,
@@ -35,6 +37,7 @@ impl Rules {
         let permission = |tool: &crate::config::Tuning| Permission {
             enabled: tool.enabled,
             approval: tool.approval,
+            approvers: tool.approvers.clone(),
             rate: tool.rate,
             cache_seconds: tool.cache_seconds,
             defaults: tool.defaults.clone(),
@@ -45,6 +48,8 @@ impl Rules {
             utc: "UTC".into(),
             language: config.language,
             approval_from: config.approval_from,
+            approvers: config.approvers.clone(),
+            workflows: config.workflows.clone(),
             rate: config.rate,
             tools: config.tool.iter().map(|(name, tool)| (name.as_str().into(), permission(tool))).collect(),
         };
@@ -63,11 +68,14 @@ impl TenantRules {
         rules.zone = tenant.zone.as_ref().map(|zone| zone.name().into()).or(rules.zone);
         rules.language = tenant.language.unwrap_or(rules.language);
         rules.approval_from = tenant.approval_from.or(rules.approval_from);
+        rules.approvers = tenant.approvers.clone().or(rules.approvers);
+        rules.workflows.extend(tenant.workflows.clone());
         rules.rate = tenant.rate.or(rules.rate);
         for (name, own) in &tenant.tool {
             let rule = rules.tools.entry(name.as_str().into()).or_default();
             rule.enabled = own.enabled.or(rule.enabled);
             rule.approval = own.approval.or(rule.approval);
+            rule.approvers = own.approvers.clone().or_else(|| rule.approvers.take());
             rule.rate = own.rate.or(rule.rate);
             rule.cache_seconds = own.cache_seconds.or(rule.cache_seconds);
             rule.defaults.extend(own.defaults.clone());
@@ -79,6 +87,11 @@ impl TenantRules {
     /// The rule for a tool by the name it was called by, else by the name of the tool that this is a preset of.
     pub(crate) fn tool(&self, name: &str, entry: &Entry) -> Option<&Permission> {
         self.tools.get(name).or_else(|| self.tools.get(&*entry.name)).or_else(|| self.tools.get(&*entry.base))
+    }
+
+    /// The rule for the calls of a workflow.
+    pub(crate) fn workflow(&self, name: &str) -> Option<&OfWorkflow> {
+        self.workflows.get(name)
     }
 
     /// The tenant's zone; without one in the settings, the one the run carries counts as the tenant's.

@@ -5,15 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use baton_ports::clock::Clock;
+use baton_ports::desk::Desk;
+use baton_ports::embed::Embedder;
 use baton_ports::memory::Memory;
 use baton_ports::records::Records;
 
+use crate::by_tenant::ByTenant;
 use crate::catalogue::Entry;
 use crate::config::Config;
 use crate::definition::{Definition, Kind};
 use crate::error::Error;
 use crate::kinds::execute_code::{self, Execution};
-use crate::kinds::{calculator, filter_list, http, http_request, operation, script, transform_json};
+use crate::kinds::{
+    calculator, filter_list, http, http_request, mcp, operation, query_database, script, transform_json, web_search,
+};
+use crate::mcp::{Link, Source};
 use crate::outbound::Outbound;
 use crate::providers::{calendar, crm, email, memory, message, payment, ticket};
 
@@ -27,44 +33,79 @@ pub struct Services {
     pub clock: Arc<dyn Clock>,
     /// Without it there are no tools of memory.
     pub memory: Option<Arc<dyn Memory>>,
+    /// Makes vectors for indexes outside.
+    pub embedder: Option<Arc<dyn Embedder>>,
     /// Without it there is no `execute_code`.
     pub execution: Option<Execution>,
+    /// Without it nobody is told of what only a person can mend.
+    pub desk: Option<Arc<dyn Desk>>,
 }
 
 impl Services {
     /// Those no tool can do without.
     pub fn new(records: Arc<dyn Records>, clock: Arc<dyn Clock>) -> Self {
-        Self { records, clock, memory: None, execution: None }
+        Self { records, clock, memory: None, embedder: None, execution: None, desk: None }
     }
 
     pub fn with_memory(self, memory: Arc<dyn Memory>) -> Self {
         Self { memory: Some(memory), ..self }
     }
 
+    pub fn with_embedder(self, embedder: Arc<dyn Embedder>) -> Self {
+        Self { embedder: Some(embedder), ..self }
+    }
+
     pub fn with_execution(self, execution: Execution) -> Self {
         Self { execution: Some(execution), ..self }
     }
+
+    pub fn with_desk(self, desk: Arc<dyn Desk>) -> Self {
+        Self { desk: Some(desk), ..self }
+    }
+}
+
+/// All tools, and what connects to the MCP servers that some of them are of.
+pub(crate) struct Shelf {
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) links: Vec<Arc<Link>>,
 }
 
 /// Shipped tools first, so that a project's own of the same name stands in for them.
-pub(crate) fn entries(config: &Config, definitions: Vec<Definition>, services: &Services) -> Result<Vec<Entry>, Error> {
-    let Services { records, clock, memory, execution } = services;
+pub(crate) fn entries(
+    config: &Config,
+    definitions: Vec<Definition>,
+    sources: Vec<Source>,
+    services: &Services,
+) -> Result<Shelf, Error> {
+    let Services { records, clock, memory, embedder, execution, desk: _ } = services;
     let outbound = Arc::new(Outbound::new(config.outbound.clone()));
     let mut entries = vec![
         calculator::entry(),
         filter_list::entry(),
         transform_json::entry(),
         http_request::entry(outbound.clone()),
-        calendar_entry(config, records, clock)?,
+        query_entry(config)?,
+        web_search::entry(config.web_search.clone(), outbound.clone()),
+        calendar_entry(config, services, &outbound)?,
         crm::entry(records, clock),
-        email::entry(&config.email, records, clock),
+        email::entry(config, records, clock, &outbound)?,
     ];
     entries.extend(execution.clone().map(execute_code::entry));
-    entries.extend(message::entries(records, clock));
+    entries.extend(message::entries(config, records, clock, &outbound)?);
     entries.extend(ticket::entries(records, clock));
-    entries.extend(payment_entries(config, records, clock));
-    entries.extend(memory.iter().flat_map(|memory| memory::entries(memory, clock)));
+    entries.extend(payment::entries(config, records, clock, &outbound)?);
+    if let Some(memory) = memory {
+        entries.extend(memory::entries(config, memory, embedder.as_ref(), clock, &outbound)?);
+    }
     let secrets = Arc::new(config.secrets.clone());
+    let connect = |source: Source| Arc::new(Link::new(source, secrets.clone(), outbound.clone()));
+    let mut links: Vec<Arc<Link>> = Vec::new();
+    for source in sources {
+        if links.iter().any(|link| link.source.name() == source.name()) {
+            return Err(Error::DefinedTwice { name: source.name().to_owned() });
+        }
+        links.push(connect(source));
+    }
     let mut defined = BTreeSet::new();
     for definition in definitions {
         if !defined.insert(definition.name().to_owned()) {
@@ -74,21 +115,33 @@ pub(crate) fn entries(config: &Config, definitions: Vec<Definition>, services: &
             Kind::Script(script) => script::entry(definition.profile, script, records.clone(), clock.clone()),
             Kind::Http(http) => http::entry(definition.profile, *http, outbound.clone(), secrets.clone()),
             Kind::Operation(called) => operation::entry(definition.profile, *called, outbound.clone(), secrets.clone()),
+            Kind::Remote { source, tool } => {
+                let is_its = |link: &&Arc<Link>| link.source.name() == source.name();
+                let link = match links.iter().find(is_its) {
+                    Some(link) => link.clone(),
+                    None => {
+                        links.push(connect(source));
+                        links[links.len() - 1].clone()
+                    }
+                };
+                mcp::entry(definition.profile, tool, link)
+            }
         });
     }
-    Ok(entries)
+    Ok(Shelf { entries, links })
 }
 
-fn calendar_entry(config: &Config, records: &Arc<dyn Records>, clock: &Arc<dyn Clock>) -> Result<Entry, Error> {
-    let tenants = config.tenants.iter().filter_map(|(id, tenant)| Some((id.clone(), tenant.calendar.clone()?)));
-    let tenants = tenants.collect::<std::collections::BTreeMap<_, _>>();
-    for calendar in tenants.values().chain([&config.calendar]) {
-        calendar.check().map_err(|reason| Error::Setting { place: "calendar", reason })?;
+fn calendar_entry(config: &Config, services: &Services, outbound: &Arc<Outbound>) -> Result<Entry, Error> {
+    let settings = ByTenant::read(config, config.calendar.clone(), |tenant| tenant.calendar.clone());
+    let Services { records, clock, .. } = services;
+    let means = calendar::Means { records: records.clone(), clock: clock.clone(), outbound: outbound.clone() };
+    let entry = calendar::entry(&settings, &means);
+    entry.map_err(|reason| Error::Setting { place: "calendar", reason })
+}
+
+fn query_entry(config: &Config) -> Result<Entry, Error> {
+    for database in config.databases.values() {
+        database.check().map_err(|reason| Error::Setting { place: "databases", reason })?;
     }
-    Ok(calendar::entry(config.calendar.clone(), tenants, records.clone(), clock.clone()))
-}
-
-fn payment_entries(config: &Config, records: &Arc<dyn Records>, clock: &Arc<dyn Clock>) -> Vec<Entry> {
-    let tenants = config.tenants.iter().filter_map(|(id, tenant)| Some((id.clone(), tenant.payment.clone()?)));
-    payment::entries(config.payment.clone(), tenants.collect(), records, clock)
+    Ok(query_database::entry(config.databases.clone()))
 }

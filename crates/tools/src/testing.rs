@@ -46,6 +46,16 @@ impl World {
         Self::over(serde_json::json!({}), serde_json::json!([]), |services| services.with_memory(memory))
     }
 
+    /// With tools that remember, and vectors for indexes outside.
+    pub(crate) fn knowing(
+        config: Value,
+        memory: Arc<dyn baton_ports::memory::Memory>,
+        embedder: Arc<dyn baton_ports::embed::Embedder>,
+    ) -> Self {
+        let and = |services: Services| services.with_memory(memory).with_embedder(embedder);
+        Self::over(config, serde_json::json!([]), and)
+    }
+
     fn over(config: Value, definitions: Value, and: impl FnOnce(Services) -> Services) -> Self {
         let config: Config = serde_json::from_value(config).unwrap();
         let (records, clock) = (Arc::new(Memory::default()), Arc::new(SetClock::at(NOW)));
@@ -70,6 +80,7 @@ impl World {
         Call {
             tenant: TenantId::from("clinic"),
             run: RunId::from("run-1"),
+            workflow: "booking".to_owned(),
             key: key.to_owned(),
             tool: tool.to_owned(),
             arguments,
@@ -89,7 +100,7 @@ impl World {
         match self.registry.check(call, None).await {
             Checked::Permitted(permit) => permit.perform(limit).await,
             Checked::Answered(performed) => *performed,
-            Checked::NeedsApproval { .. } => panic!("needs approval"),
+            Checked::NeedsApproval(_) => panic!("needs approval"),
             Checked::RateLimited { .. } | Checked::CircuitOpen { .. } => panic!("held back"),
         }
     }

@@ -17,20 +17,20 @@ use reqwest::{Method, Url};
 use serde_json::json;
 
 use crate::code;
-use crate::config::{Config, Secret};
+use crate::config::{Bound, Config, origin_of};
 use crate::failure::Failure;
 use crate::kinds::http_request::idempotency_key;
 use crate::outbound::{Answer, Outbound, Outgoing, judge};
 
 /// The key of an agent's `metadata` that names the secret its endpoint is shown.
-const SECRET: &str = "endpoint_secret";
+pub const SECRET: &str = "endpoint_secret";
 /// Characters of an answer that is no step which are told.
 const SHOWN_CHARS_MAX: usize = 200;
 
 /// Asks endpoints for steps.
 pub struct Endpoints {
     outbound: Outbound,
-    secrets: BTreeMap<String, Secret>,
+    secrets: BTreeMap<String, Bound>,
 }
 
 impl Endpoints {
@@ -57,6 +57,12 @@ impl Endpoints {
             let secret = self.secrets.get(name);
             let secret =
                 secret.ok_or_else(|| refused(format!("there is no secret `{name}` under `[tools.secrets]`")))?;
+            let secret = secret.for_endpoint(&url).ok_or_else(|| {
+                let origin = origin_of(&url);
+                refused(format!(
+                    "the secret `{name}` may not go to {origin}; `[tools.secrets.{name}]` says where by `origins`"
+                ))
+            })?;
             let mut value = HeaderValue::from_str(&format!("Bearer {}", secret.expose()))
                 .map_err(|_| refused(format!("the secret `{name}` has characters that a header cannot carry")))?;
             value.set_sensitive(true);

@@ -20,6 +20,12 @@ pub(crate) trait Tool: Send + Sync {
         None
     }
 
+    /// The account that this call would act with, as people see it who are asked to allow it; `None` where there is none
+    /// but the settings'. One that may change between the check and the attempt is compared with [`Request::account`].
+    async fn account(&self, _request: &Request) -> Option<String> {
+        None
+    }
+
     /// What became of a call of class `verify`: its result, `NotDone` if it certainly did not act.
     async fn look_up(&self, request: &Request) -> Result<Value, Failure> {
         let message = format!("`{}` cannot be asked what became of a call", request.call.tool);

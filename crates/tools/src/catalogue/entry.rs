@@ -5,11 +5,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use baton_core::bundle::Hash;
+use baton_core::canonical;
+use baton_core::id::TenantId;
 use baton_core::money::Usd;
-use baton_core::tool::Facts;
+use baton_core::tool::{Class, Facts};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
+use super::performer::{Lack, Offered, Performer};
+use crate::by_tenant::ByTenant;
 use crate::check::Schema;
 use crate::config::Tuning;
 use crate::rate::Rate;
@@ -67,15 +72,20 @@ pub(crate) struct Entry {
     /// The tool this is a preset of, else its own name.
     pub(crate) base: Arc<str>,
     pub(crate) category: Cow<'static, str>,
-    /// Who performs it: `internal`, `outbox`, `smtp`, `script`, `http`.
-    pub(crate) provider: &'static str,
-    pub(crate) facts: Facts,
-    pub(crate) cost: Usd,
+    /// Shared with lists, which would else copy a schema for each tool.
+    pub(crate) facts: Arc<Facts>,
+    /// Who performs it for whom.
+    performers: Arc<ByTenant<Performer>>,
+    /// Whom it could be performed by.
+    offered: &'static [Offered],
     /// How often one tenant may call it.
     pub(crate) rate: Option<Rate>,
+    /// How often one tenant may call it and those that count with it, under their name.
+    pub(crate) group_rate: Option<(Arc<str>, Rate)>,
     /// How long an answer holds.
     pub(crate) cache: Option<Duration>,
-    pub(crate) tool: Arc<dyn Tool>,
+    /// The MCP server it is of.
+    pub(crate) source: Option<Arc<str>>,
     /// Arguments that a preset always has.
     pub(crate) fixed: Map<String, Value>,
     whole: Arc<Variant>,
@@ -90,16 +100,31 @@ impl Entry {
         whole: Action,
         tool: Arc<dyn Tool>,
     ) -> Self {
+        let performer = Performer::new(provider, whole.facts.class, tool);
+        Self::by(name, category, ByTenant::shared(performer), whole)
+    }
+
+    /// A tool whose provider the settings choose, perhaps another for each tenant. Its facts are pinned with versions and
+    /// hold for all of them, so the class is that of the provider that can promise least.
+    pub(crate) fn by(
+        name: &str,
+        category: impl Into<Cow<'static, str>>,
+        performers: ByTenant<Performer>,
+        mut whole: Action,
+    ) -> Self {
+        let least = performers.each().map(|performer| performer.class).max();
+        whole.facts.class = least.unwrap_or(whole.facts.class);
         Self {
             name: name.into(),
             base: name.into(),
             category: category.into(),
-            provider,
-            facts: whole.facts.clone(),
-            cost: Usd::ZERO,
+            facts: Arc::new(whole.facts.clone()),
+            performers: Arc::new(performers),
+            offered: &[],
             rate: None,
+            group_rate: None,
             cache: None,
-            tool,
+            source: None,
             fixed: Map::new(),
             whole: Arc::new(Variant::new(whole)),
             actions: BTreeMap::new(),
@@ -108,19 +133,55 @@ impl Entry {
 
     /// Adds actions, told apart by the argument that the facts name.
     pub(crate) fn with_actions(mut self, actions: impl IntoIterator<Item = (&'static str, Action)>) -> Self {
+        let facts = Arc::make_mut(&mut self.facts);
         for (name, action) in actions {
-            self.facts.actions.insert(name.to_owned(), action.facts.clone());
+            facts.actions.insert(name.to_owned(), action.facts.clone());
             self.actions.insert(name.to_owned(), Arc::new(Variant::new(action)));
         }
         self
     }
 
-    pub(crate) fn costing(self, cost: Usd) -> Self {
-        Self { cost, ..self }
+    /// A price whoever performs it.
+    pub(crate) fn costing(mut self, cost: Usd) -> Self {
+        Arc::make_mut(&mut self.performers).each_mut().for_each(|performer| performer.cost = cost);
+        self
+    }
+
+    pub(crate) fn offered_by(self, offered: &'static [Offered]) -> Self {
+        Self { offered, ..self }
+    }
+
+    /// Who performs it for a tenant.
+    pub(crate) fn performer(&self, tenant: &TenantId) -> &Performer {
+        self.performers.of(tenant)
+    }
+
+    /// What the provider that the settings choose now makes of a call whose outcome nobody knows; nothing where there is
+    /// no choice.
+    pub(crate) fn class_now(&self, tenant: &TenantId) -> Option<Class> {
+        (!self.offered.is_empty() && self.actions.is_empty()).then(|| self.performer(tenant).class)
+    }
+
+    /// The most that a call of it costs, whoever it is for.
+    pub(crate) fn cost_at_most(&self) -> Usd {
+        self.performers.each().map(|performer| performer.cost).max().unwrap_or(Usd::ZERO)
+    }
+
+    /// Settings that its providers lack.
+    pub(crate) fn lacks(&self) -> impl Iterator<Item = Lack> {
+        self.performers.each().filter_map(|performer| {
+            let setting = performer.lacks.clone()?;
+            Some(Lack { tool: self.name.to_string(), provider: performer.provider, setting })
+        })
     }
 
     pub(crate) fn at_most(self, rate: Rate) -> Self {
         Self { rate: Some(rate), ..self }
+    }
+
+    /// Counts with the other tools of a group, beside its own rate.
+    pub(crate) fn together_at_most(self, group: Arc<str>, rate: Rate) -> Self {
+        Self { group_rate: Some((group, rate)), ..self }
     }
 
     /// How long an answer is kept, where it is.
@@ -128,14 +189,21 @@ impl Entry {
         Self { cache, ..self }
     }
 
+    pub(crate) fn of_source(self, source: &str) -> Self {
+        Self { source: Some(source.into()), ..self }
+    }
+
     /// What the settings say of the tool for everybody.
     pub(crate) fn tuned(mut self, tuning: &Tuning) -> Self {
         if let Some(timeout) = tuning.timeout_ms.map(Duration::from_millis) {
-            self.facts.timeout = timeout;
-            self.facts.actions.values_mut().for_each(|facts| facts.timeout = timeout);
+            let facts = Arc::make_mut(&mut self.facts);
+            facts.timeout = timeout;
+            facts.actions.values_mut().for_each(|facts| facts.timeout = timeout);
         }
-        self.cost = tuning.cost_usd.map_or(self.cost, Usd::from_f64);
-        self
+        match tuning.cost_usd {
+            Some(cost) => self.costing(Usd::from_f64(cost)),
+            None => self,
+        }
     }
 
     /// What holds for a call with these arguments.
@@ -151,12 +219,20 @@ impl Entry {
     /// The same tool, always performing this action, which then need not be among the arguments.
     pub(super) fn always(mut self, action: &str) -> Self {
         let told_by = self.facts.told_by.clone();
-        if let Some(facts) = self.facts.actions.remove(action) {
-            self.facts = Facts { told_by: told_by.clone(), ..facts };
-            leave_out(&mut self.facts.parameters, &told_by);
+        if let Some(facts) = self.facts.actions.get(action).cloned() {
+            let mut facts = Facts { told_by: told_by.clone(), ..facts };
+            leave_out(&mut facts.parameters, &told_by);
+            self.facts = Arc::new(facts);
         }
         self.fixed = Map::from_iter([(told_by.into_owned(), Value::from(action))]);
         self
+    }
+
+    /// Of what it does, as far as can be seen: another definition under the same name has another.
+    pub(crate) fn version(&self) -> Hash {
+        let facts = serde_json::to_value(&self.facts).unwrap_or_default();
+        let said = json!({ "base": self.base, "facts": facts, "fixed": self.fixed });
+        Hash::of(canonical::text(&said).as_bytes())
     }
 
     pub(crate) fn description(&self) -> Description {
@@ -167,11 +243,12 @@ impl Entry {
         Description {
             name: self.name.to_string(),
             category: self.category.to_string(),
-            provider: self.provider,
+            provider: self.performers.for_all().provider,
+            providers: self.offered.to_vec(),
             audit_type: variant.audit_type.to_string(),
             compensable: variant.compensable,
             risk: variant.risk,
-            cost_usd: self.cost.as_f64(),
+            cost_usd: self.performers.for_all().cost.as_f64(),
             facts: self.facts.clone(),
         }
     }
@@ -192,12 +269,16 @@ fn leave_out(schema: &mut Value, property: &str) {
 pub struct Description {
     pub name: String,
     pub category: String,
+    /// Who performs it, unless a tenant has chosen another.
     pub provider: &'static str,
+    /// Who could, with the settings each of them needs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub providers: Vec<Offered>,
     pub audit_type: String,
     /// Whether what it does can be undone by another tool.
     pub compensable: bool,
     pub risk: Risk,
     /// The price of one call.
     pub cost_usd: f64,
-    pub facts: Facts,
+    pub facts: Arc<Facts>,
 }

@@ -1,37 +1,99 @@
-//! Stage: a person has allowed these exact arguments, where the settings ask for one.
+//! Stage: people have allowed exactly this call, where the settings ask for it.
 
 use std::sync::Arc;
 
 use baton_core::bundle::Hash;
+use baton_core::canonical;
+use baton_ports::tools::Needed;
 use serde_json::json;
 
 use super::Stopped;
-use crate::canonical;
 use crate::catalogue::Entry;
-use crate::config::Permission;
+use crate::config::{Approvers, Permission};
 use crate::request::Request;
 use crate::rules::TenantRules;
 
-pub(super) fn check(
+/// A leave that the call has; performing looks whether it is still for what goes out.
+pub(crate) struct Leave {
+    hash: Hash,
+    /// The account that it is for, where the tool has one.
+    pub(super) account: Option<String>,
+}
+
+impl Leave {
+    /// Whether it is for this request.
+    pub(crate) fn is_for(&self, request: &Request, entry: &Entry) -> bool {
+        self.hash == hash(request, entry, self.account.as_deref())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of_something_else() -> Self {
+        Self { hash: Hash::of(b"something else"), account: None }
+    }
+}
+
+/// The leave that a call has; nothing where none is needed.
+pub(super) async fn check(
     rules: &TenantRules,
     permission: Option<&Permission>,
     request: &Request,
     entry: &Arc<Entry>,
     approved: Option<&str>,
-) -> Result<(), Stopped> {
-    let by_risk = || rules.approval_from.is_some_and(|from| entry.variant(&request.call.arguments).risk >= from);
-    if !permission.and_then(|permission| permission.approval).unwrap_or_else(by_risk) {
-        return Ok(());
+) -> Result<Option<Leave>, Stopped> {
+    if !is_needed(rules, permission, request, entry) {
+        return Ok(None);
     }
-    let hash = hash(request, entry);
-    if approved == Some(hash.as_str()) { Ok(()) } else { Err(Stopped::NeedsApproval { hash: hash.to_string() }) }
+    let account = entry.performer(&request.call.tenant).tool.account(request).await;
+    let hash = hash(request, entry, account.as_deref());
+    if approved == Some(hash.as_str()) {
+        return Ok(Some(Leave { hash, account }));
+    }
+    let of_workflow = rules.workflow(&request.call.workflow).and_then(|rule| rule.approvers.as_ref());
+    let of_tool = permission.and_then(|permission| permission.approvers.as_ref());
+    let approvers = of_tool.or(of_workflow).or(rules.approvers.as_ref()).cloned().unwrap_or_default();
+    Err(Stopped::NeedsApproval(Box::new(needed(hash, request, account, approvers))))
 }
 
-/// What a person approves: SHA-256 over RFC 8785 JSON of tenant, tool, effect key and settled arguments.
-fn hash(request: &Request, entry: &Entry) -> Hash {
-    let call = &request.call;
-    let approved = json!({
-        "tenant": call.tenant, "tool": entry.name, "key": call.key, "arguments": call.arguments,
-    });
-    Hash::of(canonical::text(&approved).as_bytes())
+fn needed(hash: Hash, request: &Request, account: Option<String>, approvers: Approvers) -> Needed {
+    Needed {
+        hash: hash.to_string(),
+        account,
+        arguments: request.call.arguments.clone(),
+        need: approvers.need.get(),
+        deadline: approvers.deadline(),
+        then: approvers.on_deadline,
+        from: approvers.from,
+    }
 }
+
+/// The tool's own word holds; else the call waits if its workflow or its risk asks for it.
+fn is_needed(rules: &TenantRules, permission: Option<&Permission>, request: &Request, entry: &Entry) -> bool {
+    if let Some(said) = permission.and_then(|permission| permission.approval) {
+        return said;
+    }
+    let risk = || entry.variant(&request.call.arguments).risk;
+    let workflow = rules.workflow(&request.call.workflow);
+    let by_workflow = workflow.is_some_and(|rule| {
+        rule.approval.is_some_and(|all| all && request.call.class.acts())
+            || rule.approval_from.is_some_and(|from| risk() >= from)
+    });
+    by_workflow || rules.approval_from.is_some_and(|from| risk() >= from)
+}
+
+/// What people allow: SHA-256 over RFC 8785 JSON of the tenant, the tool with its version, who performs it with which
+/// account, the effect's key and the settled arguments. Secrets are not among the arguments: a tool's definition names
+/// them.
+fn hash(request: &Request, entry: &Entry, account: Option<&str>) -> Hash {
+    let call = &request.call;
+    let mut allowed = json!({
+        "tenant": call.tenant, "tool": entry.name, "version": entry.version().as_str(), "connection": entry.performer(&call.tenant).provider,
+        "key": call.key, "arguments": call.arguments,
+    });
+    if let Some(account) = account {
+        allowed["account"] = account.into();
+    }
+    Hash::of(canonical::text(&allowed).as_bytes())
+}
+
+#[cfg(test)]
+mod tests;

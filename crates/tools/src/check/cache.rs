@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use baton_core::bundle::Hash;
+use baton_core::canonical;
 use baton_core::shelf::Shelf;
 use baton_core::time::Time;
 use serde_json::{Value, json};
 
 use super::Stopped;
-use crate::canonical;
 use crate::catalogue::Entry;
 use crate::config::Permission;
 use crate::request::Request;
@@ -59,6 +59,7 @@ fn key(request: &Request, entry: &Entry) -> Hash {
         "zone": &*request.zone, "language": request.language.tag(), "agent": call.agent,
         // What may be known of one person is not told to another.
         "user": call.caller.user_id, "conversation": call.caller.conversation_id,
+        "account": call.caller.entity_id_source,
     });
     Hash::of(canonical::text(&asked).as_bytes())
 }

@@ -24,7 +24,16 @@ const HELD_FOR: Duration = Duration::from_secs(60);
 const SERVICES_MAX: usize = 1_000;
 
 /// Refusals of our own, before a service is asked: they say nothing of it.
-const NEVER_SENT: [&str; 3] = [code::INVALID_PARAMETERS, code::ADDRESS_NOT_ALLOWED, code::EXPRESSION_FAILED];
+const NEVER_SENT: [&str; 7] = [
+    code::INVALID_PARAMETERS,
+    code::ADDRESS_NOT_ALLOWED,
+    code::EXPRESSION_FAILED,
+    code::SERVICE_NOT_CONFIGURED,
+    code::OUTSIDE_HOURS,
+    code::DATE_NOT_BOOKABLE,
+    // Also when somebody else is just booking the time, which is worth another try and no fault of the service.
+    code::SLOT_TAKEN,
+];
 
 /// One circuit for each service a tenant's tools ask: the account there, and often the host, is the tenant's own.
 #[derive(Default)]
@@ -33,8 +42,9 @@ pub(crate) struct Circuits {
 }
 
 pub(super) fn check(circuits: &Arc<Circuits>, request: &Request, entry: &Entry, now: Time) -> Result<Ticket, Stopped> {
-    let Some(service) = entry.tool.service(request).map(Cow::into_owned) else { return Ok(Ticket::default()) };
     let tenant = request.call.tenant.clone();
+    let service = entry.performer(&tenant).tool.service(request).map(Cow::into_owned);
+    let Some(service) = service else { return Ok(Ticket::default()) };
     let admitted = circuits.with(&tenant, &service, now, |circuit| match circuit.admit(now) {
         Some(pass) => Ok(pass),
         None => Err(match circuit.stand(now) {
@@ -76,8 +86,8 @@ impl Ticket {
         let Through { circuits, tenant, service, pass } = &through;
         let wait = result.as_ref().err().and_then(Failure::retry_after);
         circuits.with(tenant, service, now, |circuit| match result {
-            Err(failure) if blames_service(failure) => drop(circuit.failed(*pass, now, wait)),
             Err(failure) if NEVER_SENT.contains(&&*failure.fault().code) => circuit.abandoned(*pass),
+            Err(failure) if blames_service(failure) => drop(circuit.failed(*pass, now, wait)),
             Ok(_) | Err(_) => drop(circuit.succeeded(*pass, now)),
         });
     }

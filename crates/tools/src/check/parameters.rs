@@ -7,8 +7,10 @@ mod dates;
 mod schema;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use baton_core::tool::Call;
+use baton_ports::budget::Tab;
 use serde_json::{Map, Value};
 
 pub(crate) use schema::Schema;
@@ -47,7 +49,15 @@ pub(super) fn settle(
         .check(&settled.arguments)
         .map_err(|wrong| Stopped::refused(code::INVALID_PARAMETERS, format!("`{}`: {wrong}", call.tool), entry))?;
     let asked = changed.then(|| call.arguments.clone());
-    Ok(Request { call: settled, asked, language, zone })
+    Ok(Request {
+        call: settled,
+        asked,
+        language,
+        zone,
+        account: None,
+        tab: Tab::default(),
+        unsent: AtomicBool::new(false),
+    })
 }
 
 /// Fills in the schema's defaults and settles relative dates.

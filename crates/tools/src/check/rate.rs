@@ -39,23 +39,21 @@ pub(super) fn check(
 ) -> Result<(), Stopped> {
     let own = permission.and_then(|permission| permission.rate).or(entry.rate).unwrap_or(Rate::Free);
     let whole = rules.rate.unwrap_or(Rate::Free);
-    if own == Rate::Free && whole == Rate::Free {
+    let group = entry.group_rate.as_ref().map_or((None, Rate::Free), |(group, rate)| (Some(group), *rate));
+    let limits = [(Some(&entry.base), own), group, (None, whole)];
+    if limits.iter().all(|(_, rate)| *rate == Rate::Free) {
         return Ok(());
     }
-    let asked = paces.ask(&call.tenant, &entry.base, [own, whole], &call.key, now);
+    let asked = paces.ask(&call.tenant, &limits, &call.key, now);
     asked.map_err(|retry_after| Stopped::RateLimited { retry_after })
 }
 
+/// What a limit counts, by its name, or all calls together; and the limit.
+type Limit<'l> = (Option<&'l Arc<str>>, Rate);
+
 impl Paces {
-    /// A turn at the tool and one in all, or neither.
-    fn ask(
-        &self,
-        tenant: &TenantId,
-        tool: &Arc<str>,
-        [own, whole]: [Rate; 2],
-        key: &str,
-        now: Time,
-    ) -> Result<(), Duration> {
+    /// A turn within every limit, or none.
+    fn ask(&self, tenant: &TenantId, limits: &[Limit<'_>], key: &str, now: Time) -> Result<(), Duration> {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         if !tenants.contains_key(tenant) {
             if tenants.len() >= TENANTS_MAX {
@@ -64,27 +62,36 @@ impl Paces {
             tenants.insert(tenant.clone(), Tenant::default());
         }
         let Some(paces) = tenants.get_mut(tenant) else { return Ok(()) };
-        if !paces.tools.contains_key(tool) {
-            paces.tools.insert(tool.clone(), None);
+        for limit in limits {
+            if let Some(full) = paces.pace(*limit).filter(|pace| !pace.has_turn(key, now)) {
+                return full.ask(key, now);
+            }
         }
-        let own = paces.tools.get_mut(tool).and_then(|kept| pace(kept, own));
-        let mut both = [own, pace(&mut paces.whole, whole)];
-        if let Some(full) = both.iter_mut().flatten().find(|pace| !pace.has_turn(key, now)) {
-            return full.ask(key, now);
-        }
-        both.into_iter().flatten().try_for_each(|pace| pace.ask(key, now))
+        limits.iter().try_for_each(|limit| paces.pace(*limit).map_or(Ok(()), |pace| pace.ask(key, now)))
     }
-}
-
-/// The one that is kept, begun where there is none.
-fn pace(kept: &mut Option<Pace>, rate: Rate) -> Option<&mut Pace> {
-    if kept.is_none() {
-        *kept = Pace::of(rate);
-    }
-    kept.as_mut()
 }
 
 impl Tenant {
+    /// The one that is kept, begun where there is none and there is something to count.
+    fn pace(&mut self, (name, rate): Limit<'_>) -> Option<&mut Pace> {
+        if rate == Rate::Free {
+            return None;
+        }
+        let kept = match name {
+            Some(name) => {
+                if !self.tools.contains_key(name) {
+                    self.tools.insert(name.clone(), None);
+                }
+                self.tools.get_mut(name)?
+            }
+            None => &mut self.whole,
+        };
+        if kept.is_none() {
+            *kept = Pace::of(rate);
+        }
+        kept.as_mut()
+    }
+
     fn is_idle(&self, now: Time) -> bool {
         self.tools.values().chain([&self.whole]).flatten().all(|pace| pace.is_idle(now))
     }

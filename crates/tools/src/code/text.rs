@@ -68,7 +68,7 @@ pub const TEXTS: &[Text] = &[
         "CALENDAR_UNAVAILABLE",
         "We could not check availability. Please try again in a few minutes.",
         "No pudimos verificar disponibilidad. Intenta de nuevo en unos minutos.",
-        "Check that the database can be read and written",
+        "Check that whoever keeps the calendar answers: its service outside, or the database",
     ),
     text(
         "CODE_CALLS",
@@ -155,10 +155,28 @@ pub const TEXTS: &[Text] = &[
         "Return lists, dicts, texts and numbers",
     ),
     text(
+        "CONNECTION_EXPIRED",
+        "We lost access to that service and are restoring it. Please try again later.",
+        "Perdimos el acceso a ese servicio y lo estamos restableciendo. Intenta más tarde.",
+        "Connect the account again with the command that the details name; the desk has an item for it",
+    ),
+    text(
+        "CONNECTION_MISSING",
+        "That service is not connected yet. Please contact support.",
+        "Ese servicio aún no está conectado. Contacta a soporte.",
+        "Connect the account with the command that the details name",
+    ),
+    text(
         "CONTACT_CHANGED",
         "Your details changed while we were saving them. Please try again.",
         "Tus datos cambiaron mientras los guardábamos. Intenta de nuevo.",
         "Retry; if it repeats, look for another process that writes the same contact",
+    ),
+    text(
+        "DATABASE_NOT_CONFIGURED",
+        "We cannot look that up at the moment. Please contact support.",
+        "No podemos consultar eso por ahora. Contacta a soporte.",
+        "Name the database under `[tools.databases.NAME]` with its `url`",
     ),
     text(
         "DATE_NOT_BOOKABLE",
@@ -171,6 +189,12 @@ pub const TEXTS: &[Text] = &[
         "We could not process that information.",
         "No pudimos procesar esa información.",
         "Correct the expression; the details say what it met",
+    ),
+    text(
+        "INPUT_REQUIRED",
+        "We need to ask you something first.",
+        "Antes necesitamos preguntarte algo.",
+        "Ask a person by a `human` node with the form in the details, and call the tool with the answer",
     ),
     text(
         "INVALID_PARAMETERS",
@@ -188,7 +212,7 @@ pub const TEXTS: &[Text] = &[
         "MESSAGE_REJECTED",
         "We could not deliver the message. Please check the address.",
         "No pudimos entregar el mensaje. Por favor, verifica la dirección.",
-        "Read the mail server's answer in the details; check recipient, sender and credentials",
+        "Read the service's answer in the details; check recipient, sender and credentials",
     ),
     text(
         "NO_SCRIPTED_RESULT",
@@ -219,6 +243,24 @@ pub const TEXTS: &[Text] = &[
         "We could not find that payment.",
         "No encontramos ese pago.",
         "Check the transaction id against the audit trail",
+    ),
+    text(
+        "PROVIDER_CHANGED",
+        "This cannot be done the way it was planned. Please contact support.",
+        "Esto no se puede hacer como estaba previsto. Contacta a soporte.",
+        "Go on with the newest version: `baton runs retry RUN`. Whoever performs the tool now promises less than the version counts on",
+    ),
+    text(
+        "QUERY_FAILED",
+        "We could not look that up.",
+        "No pudimos consultar eso.",
+        "Correct the query; the details say what the database made of it",
+    ),
+    text(
+        "QUERY_REFUSED",
+        "We could not look that up.",
+        "No pudimos consultar eso.",
+        "Ask with one SELECT that only reads; the details say what else it does",
     ),
     text(
         "RATE_LIMIT_EXCEEDED",
@@ -255,6 +297,12 @@ pub const TEXTS: &[Text] = &[
         "We cannot do that at the moment. Please try again later.",
         "No podemos hacerlo en este momento. Intenta más tarde.",
         "`baton doctor` says what is missing",
+    ),
+    text(
+        "SERVICE_NOT_CONFIGURED",
+        "We have not set this up yet. Please contact support.",
+        "Aún no hemos configurado esto. Contacta a soporte.",
+        "Set what the details name, in `baton.toml` or as a variable; `baton doctor` lists what is missing",
     ),
     text(
         "SERVICE_REJECTED",
@@ -318,5 +366,11 @@ pub const TEXTS: &[Text] = &[
         "That is not available here.",
         "Esa función no está disponible aquí.",
         "Correct the tool's name, or define it in `tools/`",
+    ),
+    text(
+        "WEB_SEARCH_NOT_CONFIGURED",
+        "We cannot search the web at the moment.",
+        "No podemos buscar en la web por ahora.",
+        "Set `url` under `[tools.web_search]` to a SearXNG instance",
     ),
 ];

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use super::{Mistake, read};
 use crate::catalogue::{Action, Entry, Risk};
 use crate::check::Schema;
+use crate::mcp::Override;
 use crate::openapi::Operation;
 use crate::rate::Rate;
 use crate::shipped::TIMEOUT;
@@ -20,7 +21,7 @@ const NAME_BYTES_MAX: usize = 128;
 /// Of what an OpenAPI document says of an operation: models are told all of it at each step.
 const DESCRIPTION_BYTES_MAX: usize = 1_000;
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Profile {
     pub(crate) name: String,
@@ -55,6 +56,18 @@ pub(crate) struct Profile {
     cache_seconds: Option<u64>,
 }
 
+/// What a source of tools says of one of them, where nobody says otherwise.
+pub(crate) struct Said {
+    pub(crate) description: String,
+    pub(crate) category: String,
+    pub(crate) class: Class,
+    pub(crate) risk: Risk,
+    pub(crate) parameters: Value,
+    pub(crate) timeout_ms: u64,
+    /// Why one that acts cannot be undone, unless a compensation is named.
+    pub(crate) irreversible: &'static str,
+}
+
 const FIELDS: &[&str] = &[
     "name",
     "description",
@@ -75,7 +88,7 @@ const FIELDS: &[&str] = &[
 
 impl Profile {
     /// Takes its fields out of a definition and leaves those of its kind.
-    pub(super) fn take(fields: &mut Map<String, Value>) -> Result<Self, Mistake> {
+    pub(crate) fn take(fields: &mut Map<String, Value>) -> Result<Self, Mistake> {
         let own = FIELDS.iter().filter_map(|name| fields.remove_entry(*name)).collect();
         let profile: Self = read("", own)?;
         let named = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
@@ -127,6 +140,65 @@ impl Profile {
             parameters,
             risk: self.risk.or(Some(if trusted { by_method } else { unseen })),
             irreversible: class.acts().then(|| self.irreversible.clone().unwrap_or_else(irreversible)),
+            ..self.clone()
+        }
+    }
+
+    /// Itself, and what its source says where it says nothing.
+    pub(crate) fn or(self, said: Said) -> Self {
+        let class = self.class.unwrap_or(said.class);
+        let is_unsaid = class.acts() && self.compensation.is_none() && self.irreversible.is_none();
+        let risk = if class.acts() { said.risk } else { Risk::Low };
+        Self {
+            description: if self.description.is_empty() { said.description } else { self.description },
+            category: self.category.or(Some(said.category)),
+            class: Some(class),
+            risk: self.risk.or(Some(risk)),
+            parameters: if self.parameters.is_null() { said.parameters } else { self.parameters },
+            timeout_ms: self.timeout_ms.or(Some(said.timeout_ms)),
+            irreversible: if is_unsaid { Some(said.irreversible.to_owned()) } else { self.irreversible },
+            ..self
+        }
+    }
+
+    /// The first thing it says that can be said of one tool only.
+    pub(crate) fn said_of_one_tool(&self) -> Option<&'static str> {
+        let said = [
+            ("class", self.class.is_some()),
+            ("compensation", self.compensation.is_some()),
+            ("parameters", !self.parameters.is_null()),
+            ("output_fields", !self.output_fields.is_empty()),
+        ];
+        said.into_iter().find_map(|(name, is_said)| is_said.then_some(name))
+    }
+
+    /// What one tool of an MCP server says of itself, and the definition of it; the rest as the definition says for all.
+    pub(crate) fn of_remote(
+        &self,
+        name: String,
+        mut description: String,
+        parameters: Value,
+        (class, risk): (Class, Risk),
+        said: Override,
+    ) -> Self {
+        let irreversible = || "its server does not say how it is undone".to_owned();
+        let is_undone = said.compensation.is_some() || !class.acts();
+        let unless_undone = || self.irreversible.clone().unwrap_or_else(irreversible);
+        description.truncate(description.floor_char_boundary(DESCRIPTION_BYTES_MAX));
+        Self {
+            name,
+            description,
+            class: Some(class),
+            parameters,
+            risk: self.risk.or(Some(risk)),
+            irreversible: said.irreversible.or_else(|| (!is_undone).then(unless_undone)),
+            compensation: said.compensation,
+            timeout_ms: said.timeout_ms.or(self.timeout_ms),
+            retry: said.retry.or_else(|| self.retry.clone()),
+            audit_type: said.audit_type.or_else(|| self.audit_type.clone()),
+            cost_usd: said.cost_usd.unwrap_or(self.cost_usd),
+            rate: said.rate.or(self.rate),
+            cache_seconds: said.cache_seconds.or(self.cache_seconds),
             ..self.clone()
         }
     }

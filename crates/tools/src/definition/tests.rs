@@ -51,7 +51,7 @@ fn what_the_recipe_shows_can_be_used() {
 #[test]
 fn a_mistake_is_told_with_its_place() {
     refused(json!(7), "", "an object with `name` and `kind`");
-    refused(json!({"name": "t"}), "kind", "`kind: script`, `kind: http` or `kind: openapi`");
+    refused(json!({"name": "t"}), "kind", "`kind: script`, `kind: http`, `kind: openapi` or `kind: mcp`");
     refused(json!({"name": "t", "kind": "soap"}), "kind", "`soap` is no kind");
     refused(json!({"name": "a b", "kind": "script"}), "name", "letters, digits");
     refused(json!({"name": "t", "kind": "script", "parameters": {"type": "strnig"}}), "parameters", "no JSON Schema");

@@ -134,11 +134,14 @@ fn body<'d>(
         .or_else(|| find(&|kind| kind.starts_with("application/x-www-form-urlencoded")))
         .or_else(|| find(&|kind| kind.starts_with("text/")));
     let Some((kind, content)) = found else {
+        let names: Vec<&str> = kinds.iter().map(|(kind, _)| *kind).collect();
+        let kinds = if names.is_empty() { "no kind that is named".to_owned() } else { names.join(" or ") };
         if !body.field("required").is_true() {
+            let reason = format!("it is called without its body, which is optional: {kinds} is not supported");
+            schemas.note(&body.place(), reason);
             return Ok(None);
         }
-        let kinds: Vec<&str> = kinds.iter().map(|(kind, _)| *kind).collect();
-        let reason = format!("it needs a body of {}, which is not supported", kinds.join(" or "));
+        let reason = format!("it needs a body of {kinds}, which is not supported");
         return Err(Unsupported { place: body.place(), reason });
     };
     let media = match *kind {

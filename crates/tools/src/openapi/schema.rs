@@ -132,7 +132,7 @@ impl<'d, 'n> Schemas<'d, 'n> {
         std::iter::once(plain.clone()).chain(numbered).find(is_free).unwrap_or_default()
     }
 
-    fn note(&mut self, place: &str, reason: String) {
+    pub(super) fn note(&mut self, place: &str, reason: String) {
         self.notes.push(Unsupported { place: place.to_owned(), reason });
     }
 }

@@ -148,3 +148,41 @@ fn references_in_a_circle_end() {
     let parsed = parsed(document, json!({}));
     assert!(parsed.unsupported[0].reason.contains("in a circle"), "{:?}", parsed.unsupported);
 }
+
+#[test]
+fn what_the_document_does_not_have_is_doubted_with_what_may_be_meant() {
+    let document = || one("get", json!({"operationId": "getOrder"}));
+    let doubts = |more: Value| {
+        let doubts = parsed(document(), more).doubts.into_iter();
+        doubts.map(|doubt| format!("{}: {}; {}", doubt.place, doubt.message, doubt.hint)).collect::<Vec<_>>()
+    };
+    assert!(doubts(json!({"include": ["get*"], "exclude": [], "auth": {"key": "k"}})).is_empty());
+    let found = doubts(json!({"include": ["*Order", "getOrdr"], "exclude": ["put*"], "auth": {"keey": "k"}}));
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert!(found[0].starts_with("include.1: `getOrdr` fits no operation") && found[0].contains("`getOrder`?"));
+    assert!(found[1].starts_with("exclude.0: `put*` fits no operation"), "{found:?}");
+    assert!(found[2].contains("no security scheme `keey`") && found[2].contains("did you mean `key`?"), "{found:?}");
+}
+
+#[test]
+fn an_operation_that_says_nothing_of_itself_is_told_by_its_id_and_path() {
+    let described = |operation: Value| {
+        let [definition] = <[Definition; 1]>::try_from(parsed(one("get", operation), json!({})).tools).unwrap();
+        let registry = crate::testing::registry(vec![definition.clone()]);
+        registry.describe(definition.name()).unwrap().facts.description.clone()
+    };
+    assert_eq!(described(json!({"operationId": "getOpenOrder"})), "Get open order (GET /orders/{id})");
+    assert_eq!(described(json!({"operationId": "orders.get_by-id2"})), "Orders get by id2 (GET /orders/{id})");
+    assert_eq!(described(json!({})), "GET /orders/{id}");
+    assert_eq!(described(json!({"operationId": "x", "summary": "Reads an order"})), "Reads an order");
+}
+
+#[test]
+fn an_optional_body_that_cannot_be_sent_is_said() {
+    let body = json!({"content": {"multipart/form-data": {"schema": {"type": "object"}}}});
+    let parsed = parsed(one("post", json!({"requestBody": body})), json!({}));
+    assert_eq!(parsed.tools.len(), 1);
+    let [note] = parsed.unsupported.as_slice() else { panic!("{:?}", parsed.unsupported) };
+    assert_eq!(note.place, "paths./orders/{id}.post.requestBody");
+    assert!(note.reason.contains("called without its body") && note.reason.contains("multipart/form-data"));
+}

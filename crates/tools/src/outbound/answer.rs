@@ -1,9 +1,12 @@
 //! What a service answered, and what it means.
 
+use std::time::Duration;
+
 use baton_core::fault::Fault;
+use baton_core::time::wait;
 use baton_core::tool::Class;
 use reqwest::Response;
-use reqwest::header::{self, HeaderMap};
+use reqwest::header::HeaderMap;
 use serde_json::{Map, Value};
 
 use super::{NoAnswer, shown};
@@ -13,7 +16,7 @@ use crate::failure::Failure;
 /// Bytes of an error's body that are told.
 const EXCERPT_BYTES_MAX: usize = 500;
 /// The longest wait a service may ask for.
-const RETRY_AFTER_SECONDS_MAX: u64 = 3_600;
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
 /// Headers of an answer that are kept: none that carries a session.
 const KEPT: &[&str] = &[
     "cache-control",
@@ -77,11 +80,11 @@ impl Answer {
     }
 
     pub(crate) fn kept_headers(&self) -> Map<String, Value> {
-        let kept = |name: &&str| Some(((*name).to_owned(), self.headers.get(*name)?.to_str().ok()?.into()));
+        let kept = |name: &&str| Some(((*name).to_owned(), self.header(name)?.into()));
         KEPT.iter().filter_map(kept).collect()
     }
 
-    fn header(&self, name: header::HeaderName) -> Option<&str> {
+    fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
@@ -90,10 +93,11 @@ impl Answer {
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
-    /// Milliseconds, where the service says a number of seconds.
-    fn retry_after(&self) -> Option<u64> {
-        let seconds: u64 = self.header(header::RETRY_AFTER)?.trim().parse().ok()?;
-        Some(seconds.min(RETRY_AFTER_SECONDS_MAX) * 1_000)
+    /// Milliseconds to wait, where the service says a number of seconds or a date (RFC 9110, 10.2.3). A date is taken
+    /// against the answer's own, so that clocks need not agree.
+    pub(crate) fn retry_after(&self) -> Option<u64> {
+        let wait = wait::asked(|name| self.header(name), None)?;
+        u64::try_from(wait.min(RETRY_AFTER_MAX).as_millis()).ok()
     }
 }
 

@@ -13,6 +13,12 @@ fn open() -> Endpoints {
     endpoints(json!({"outbound": {"allow": ["127.0.0.1"]}, "secrets": {"thinker": "s3cr3t"}}))
 }
 
+/// With a secret that may go to this service.
+fn bound(service: &Service) -> Endpoints {
+    let secret = json!({"value": "s3cr3t", "origins": [service.url("/")]});
+    endpoints(json!({"outbound": {"allow": ["127.0.0.1"]}, "secrets": {"thinker": secret}}))
+}
+
 fn task() -> Task {
     let (system, prompt, language) = ("Be kind.".to_owned(), "Where is order 7?".to_owned(), String::new());
     Task { agent: Agent::new("proxy", Kind::Custom), system, prompt, tools: Vec::new(), selects: false, language }
@@ -35,7 +41,7 @@ async fn the_task_and_what_was_seen_go_out_under_the_calls_key_and_a_step_comes_
     let service = Service::start(|_| answer(200, &json!({"answer": {"output": {"text": "On its way."}}}))).await;
     let mut task = task();
     task.agent.metadata.insert(SECRET.to_owned(), json!("thinker"));
-    let step = think(&open(), &service.url("/step"), &task).await.unwrap();
+    let step = think(&bound(&service), &service.url("/step"), &task).await.unwrap();
     assert_eq!(step, Step::Answer { output: json!({"text": "On its way."}) });
     let asked = &service.asked()[0];
     assert_eq!((asked.method.as_str(), asked.header("idempotency-key")), ("POST", Some("run/node/0/0")));
@@ -80,4 +86,19 @@ async fn a_secret_or_an_endpoint_that_is_not_there_is_named() {
     task.agent.metadata.insert(SECRET.to_owned(), json!("other"));
     let told = think(&open(), "https://think.example.com", &task).await.unwrap_err().fault.message;
     assert!(told.contains("`proxy`") && told.contains("no secret `other`"), "{told}");
+}
+
+#[tokio::test]
+async fn a_secret_goes_to_no_endpoint_it_is_not_bound_to() {
+    let hand_over = || answer(200, &json!({"hand_over": {"reason": "r"}}));
+    let (mine, theirs) = (Service::start(move |_| hand_over()).await, Service::start(move |_| hand_over()).await);
+    let mut task = task();
+    task.agent.metadata.insert(SECRET.to_owned(), json!("thinker"));
+    for endpoints in [bound(&mine), open()] {
+        let failed = think(&endpoints, &theirs.url("/step"), &task).await.unwrap_err();
+        let told = &failed.fault.message;
+        assert!(told.contains("`thinker` may not go to http://127.0.0.1") && !told.contains("s3cr3t"), "{told}");
+        assert!(!failed.retryable);
+    }
+    assert!(theirs.asked().is_empty(), "not even without it");
 }

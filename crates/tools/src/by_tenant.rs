@@ -1,0 +1,49 @@
+//! What every tenant has, and some have differently.
+
+use std::collections::BTreeMap;
+
+use baton_core::id::TenantId;
+
+use crate::config::{Config, Tenant};
+
+#[derive(Clone, Debug)]
+pub(crate) struct ByTenant<T> {
+    shared: T,
+    own: BTreeMap<TenantId, T>,
+}
+
+impl<T> ByTenant<T> {
+    /// The same for all.
+    pub(crate) fn shared(shared: T) -> Self {
+        Self { shared, own: BTreeMap::new() }
+    }
+
+    /// A part of the settings. A tenant's own stands in place of the shared one.
+    pub(crate) fn read(config: &Config, shared: T, own: impl Fn(&Tenant) -> Option<T>) -> Self {
+        let own = config.tenants.iter().filter_map(|(id, tenant)| Some((id.clone(), own(tenant)?)));
+        Self { shared, own: own.collect() }
+    }
+
+    pub(crate) fn of(&self, tenant: &TenantId) -> &T {
+        self.own.get(tenant).unwrap_or(&self.shared)
+    }
+
+    pub(crate) fn for_all(&self) -> &T {
+        &self.shared
+    }
+
+    pub(crate) fn each(&self) -> impl Iterator<Item = &T> {
+        std::iter::once(&self.shared).chain(self.own.values())
+    }
+
+    pub(crate) fn each_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        std::iter::once(&mut self.shared).chain(self.own.values_mut())
+    }
+
+    /// What is made of each. The first argument is where its settings are: `tools`, `tools.tenants.NAME`.
+    pub(crate) fn map<U, E>(&self, make: impl Fn(&str, &T) -> Result<U, E>) -> Result<ByTenant<U>, E> {
+        let shared = make("tools", &self.shared)?;
+        let own = self.own.iter().map(|(id, one)| Ok((id.clone(), make(&format!("tools.tenants.{id}"), one)?)));
+        Ok(ByTenant { shared, own: own.collect::<Result<_, E>>()? })
+    }
+}

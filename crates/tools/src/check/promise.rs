@@ -1,0 +1,27 @@
+//! Stage: whoever performs the tool now promises at least what the call counts on.
+//!
+//! What may be done with an unclear outcome is fixed when a version is saved, and who performs a tool may be chosen
+//! anew since: a message that went to the outbox, where it may be sent twice, must not be sent twice to a person.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::Stopped;
+use crate::catalogue::Entry;
+use crate::code;
+use crate::request::Request;
+
+pub(super) fn check(request: &Request, entry: &Arc<Entry>) -> Result<(), Stopped> {
+    let call = &request.call;
+    let now = match entry.class_now(&call.tenant) {
+        Some(now) if call.class.acts() && now > call.class => now,
+        Some(_) | None => return Ok(()),
+    };
+    let (before, now, by) = (json!(call.class), json!(now), entry.performer(&call.tenant).provider);
+    let message = format!(
+        "`{}` was {before} when the run's version was saved, and is {now} now that `{by}` performs it",
+        call.tool
+    );
+    Err(Stopped::refused(code::PROVIDER_CHANGED, message, entry))
+}

