@@ -1,16 +1,20 @@
 //! One file a verb.
 
 mod agents;
+mod approvals;
+mod audit;
 mod budgets;
 mod completions;
 mod costs;
 mod demo;
+mod desk;
 mod doctor;
 mod eval;
 mod generate;
 mod graph;
 mod init;
 mod json;
+mod keys;
 mod knowledge;
 mod models;
 mod part;
@@ -25,6 +29,7 @@ mod validate;
 use baton_tools::sandbox::child;
 
 use crate::cli::{Cli, Command, SandboxChild};
+use crate::wire::Stopped;
 use crate::{Exit, bench, print};
 
 pub fn run(cli: Cli) -> anyhow::Result<Exit> {
@@ -32,16 +37,20 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
     match cli.command {
         Command::Demo(args) => demo::run(&args),
         Command::Init(args) => init::run(&args),
-        Command::Run(args) => wait(until_stopped(run::run(&project, args))),
-        Command::Runs(args) => wait(until_stopped(runs::run(&project, args))),
+        Command::Run(args) => stoppable(wait(run::run(&project, args))),
+        Command::Runs(args) => stoppable(wait(runs::run(&project, args))),
         Command::Models(args) => wait(models::run(&project, args)),
         Command::Serve(args) => wait(serve::run(&project, args)),
         Command::Knowledge(args) => wait(knowledge::run(&project, args)),
         Command::Generate(args) => wait(generate::run(&project, args)),
         Command::Tools(args) => wait(tools::run(&project, args)),
+        Command::Approvals(args) => stoppable(wait(approvals::run(&project, args))),
+        Command::Desk(args) => stoppable(wait(desk::run(&project, args))),
+        Command::Audit(args) => wait(audit::run(&project, args)),
         Command::Agents(args) => wait(agents::run(&project, args)),
         Command::Costs(args) => wait(costs::run(&project, &args)),
         Command::Budgets(args) => wait(budgets::run(&project, &args)),
+        Command::Keys(args) => wait(keys::run(&project, args)),
         Command::Validate(args) => validate::run(&project, &args),
         Command::Graph(args) => graph::run(&project, &args),
         Command::Eval(args) => eval::run(&args),
@@ -55,15 +64,14 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
     }
 }
 
-/// Work that moves runs, until it is done or somebody stops it by hand. What is recorded is recorded, so nothing is lost.
-async fn until_stopped(work: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
-    tokio::select! {
-        exit = work => exit,
-        stopped = tokio::signal::ctrl_c() => {
-            stopped?;
-            print::note("stopped; nothing is lost: `baton runs work` goes on");
+/// Being stopped by hand is no error.
+fn stoppable(exit: anyhow::Result<Exit>) -> anyhow::Result<Exit> {
+    match exit {
+        Err(error) if error.is::<Stopped>() => {
+            print::note(error);
             Ok(Exit::Stopped)
         }
+        exit => exit,
     }
 }
 

@@ -21,12 +21,15 @@ const PREFIX: &str = "BATON_";
 /// Variables that are not settings.
 const NOT_SETTINGS: [&str; 4] = ["BATON_LOG", "BATON_FUZZ_SECONDS", "BATON_FUZZ_SEED", crate::key::VARIABLE];
 /// Names other software uses for our settings (SEEDS 42).
-const ALIASES: [(&str, &[&str]); 5] = [
+const ALIASES: [(&str, &[&str]); 8] = [
     ("OPENAI_API_KEY", &["models", "providers", "openai", "api_key"]),
     ("OPENAI_API_KEY", &["memory", "api_key"]),
     ("OPENAI_BASE_URL", &["models", "providers", "openai", "base_url"]),
     ("OPENAI_BASE_URL", &["memory", "base_url"]),
     ("ANTHROPIC_API_KEY", &["models", "providers", "anthropic", "api_key"]),
+    ("GOOGLE_CALENDAR_CREDENTIALS", &["tools", "calendar", "google", "credentials"]),
+    ("COMPOSIO_API_KEY", &["tools", "composio", "api_key"]),
+    ("TWILIO_AUTH_TOKEN", &["tools", "message", "twilio", "auth_token"]),
 ];
 
 #[derive(Clone, Debug, Deserialize)]
@@ -249,6 +252,13 @@ mod tests {
         assert_eq!(openai("").api_key.as_ref().map(|key| format!("{key:?}")).as_deref(), Some("***"));
         let own = openai("[models.providers.openai]\nbase_url = \"http://own/v1\"");
         assert_eq!(own.base_url.as_deref(), Some("http://own/v1"), "what the project says comes first");
+        let google =
+            settings("", &[("GOOGLE_CALENDAR_CREDENTIALS", "{\"type\": \"service_account\"}")]).expect("valid");
+        let calendar = google.tools.calendar;
+        assert!(calendar.google.is_some_and(|google| google.credentials.is_some()));
+        assert_eq!(calendar.provider, baton_tools::settings::Provider::Internal, "a secret chooses nothing");
+        let twilio = settings("", &[("TWILIO_AUTH_TOKEN", "t")]).expect("valid").tools.message.twilio;
+        assert!(twilio.expect("set").auth_token.is_some());
         let anthropic = settings("", &[("ANTHROPIC_API_KEY", "sk-ant-1")]).expect("valid").models;
         assert!(anthropic.providers["anthropic"].api_key.is_some());
     }

@@ -20,7 +20,7 @@ pub use misuse::Misuse;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    print::telemetry();
+    print::telemetry(matches!(cli.command, cli::Command::Serve(_)));
     match commands::run(cli) {
         Ok(exit) => exit.into(),
         Err(error) => {

@@ -38,6 +38,16 @@ pub fn error(error: &anyhow::Error) {
     let _ = writeln!(std::io::stderr(), "{word}{bracket}: {error:#}");
 }
 
+/// `1 model`, `2 models`.
+pub fn counted(count: usize, what: &str) -> String {
+    counted_as(count, what, &format!("{what}s"))
+}
+
+/// `1 reply`, `2 replies`.
+pub fn counted_as(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
 /// A time as people say it, in two parts at most.
 pub fn took(time: Duration) -> String {
     let (seconds, ms) = (time.as_secs(), time.subsec_millis());
@@ -60,9 +70,16 @@ pub fn paint(code: &str, text: &str) -> String {
     if is_colourful() { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
 }
 
-/// Warnings and errors go to standard error; `BATON_LOG` asks for more.
-pub fn telemetry() {
-    let filter = EnvFilter::try_from_env("BATON_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
+/// What commands log unless `BATON_LOG` asks for more: errors, that a budget is nearly spent, and that a source of tools does
+/// not answer. What the MCP library says of that, we say in our own words.
+const LOGGED: &str = "error,rmcp=off,baton_store::sqlite::budget=warn,baton::project=warn";
+/// A server has nobody who looks at each answer, so it also warns.
+const SERVER_LOGGED: &str = "warn,rmcp=off";
+
+/// Logs go to standard error.
+pub fn telemetry(serves: bool) {
+    let unless_told = if serves { SERVER_LOGGED } else { LOGGED };
+    let filter = EnvFilter::try_from_env("BATON_LOG").unwrap_or_else(|_| EnvFilter::new(unless_told));
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().try_init();
 }
 

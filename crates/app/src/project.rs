@@ -1,8 +1,11 @@
 //! A project folder: what a team keeps in git.
 
+mod documents;
+mod doubts;
 mod files;
 mod misfit;
 mod prompts;
+mod servers;
 mod workflows;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +20,9 @@ use serde_json::Value;
 use crate::Misuse;
 use crate::config::{self, Settings};
 
+pub use doubts::Doubt;
 pub use files::{given, read, read_value, shown, yaml_files};
+pub use servers::Server;
 pub use workflows::{Ready, Sorted, Source};
 
 /// The catalogue file of a project folder.
@@ -32,8 +37,14 @@ pub struct Project {
     /// Those of them that the project's own files define.
     pub own_agents: BTreeSet<String>,
     pub tools: Vec<baton_tools::Definition>,
-    /// By file: what of the OpenAPI documents no tool can use.
+    /// The MCP servers, and whether they said what tools they have.
+    pub servers: Vec<Server>,
+    /// By file: what of the OpenAPI documents and the MCP servers no tool can use.
     pub unsupported: Vec<(String, baton_tools::Unsupported)>,
+    /// What tools' files name that their documents do not have.
+    pub tool_doubts: Vec<Doubt>,
+    /// Secrets that tools' files name, with the file.
+    pub secrets_named: Vec<(String, String)>,
     pub replies: Vec<baton_models::ScriptFile>,
     pub workflows: Vec<Source>,
 }
@@ -56,11 +67,38 @@ impl Project {
             }
         }
         prompts::put(&mut agents, &root.join("prompts"))?;
-        let (mut tools, mut unsupported) = (Vec::new(), Vec::new());
+        let (mut tools, mut unsupported, mut sources) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut tool_doubts, mut secrets_named) = (Vec::new(), Vec::new());
         for file in yaml_files(&root.join("tools"))? {
-            let parsed = tools_of(root, &file)?;
+            let mut document = read_value(&file)?;
+            let mut secrets = BTreeSet::new();
+            doubts::secrets_of(&document, &mut secrets);
+            secrets_named.extend(secrets.into_iter().map(|secret| (shown(&file), secret)));
+            for_each_tool(&mut document, |tool| lay_in(root, &file, tool, &settings))?;
+            let parsed = tools_of(&file, document)?;
             tools.extend(parsed.tools);
+            tool_doubts.extend(parsed.doubts.into_iter().map(|doubt| Doubt {
+                place: format!("{}: {}", shown(&file), doubt.place),
+                message: doubt.message,
+                hint: doubt.hint,
+            }));
             unsupported.extend(parsed.unsupported.into_iter().map(|part| (shown(&file), part)));
+            sources.extend(parsed.sources.into_iter().map(|source| (shown(&file), source)));
+        }
+        let kept = root.join(&settings.database).with_file_name(servers::FOLDER);
+        let servers = servers::ask(sources, &settings.tools, &kept);
+        for server in &servers {
+            let (of_server, left) = server.tools();
+            tools.extend(of_server);
+            unsupported.extend(left.into_iter().map(|part| (server.file.clone(), part)));
+        }
+        for file in yaml_files(&root.join("templates"))? {
+            let name = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+            let template = serde_json::from_value(read_value(&file)?).map_err(|error| {
+                misfit::misfit(&file, &error.to_string(), "templates are in docs/guides/configure-email.md")
+            })?;
+            // What baton.toml says of the same name stands.
+            settings.tools.templates.entry(name).or_insert(template);
         }
         let mut replies = Vec::new();
         for file in yaml_files(&root.join("replies"))? {
@@ -70,7 +108,20 @@ impl Project {
         for file in yaml_files(&root.join("workflows"))? {
             workflows.push(Source { text: read(&file)?, file });
         }
-        Ok(Self { root: root.to_owned(), settings, agents, own_agents, tools, unsupported, replies, workflows })
+        let root = root.to_owned();
+        Ok(Self {
+            root,
+            settings,
+            agents,
+            own_agents,
+            tools,
+            servers,
+            unsupported,
+            tool_doubts,
+            secrets_named,
+            replies,
+            workflows,
+        })
     }
 
     /// Checks every workflow, those that others run first. Each file with what was found in it.
@@ -159,9 +210,7 @@ pub fn agents_of(file: &Path) -> anyhow::Result<Vec<(String, Agent)>> {
         .collect()
 }
 
-fn tools_of(root: &Path, file: &Path) -> anyhow::Result<baton_tools::Parsed> {
-    let mut document = read_value(file)?;
-    for_each_tool(&mut document, |tool| lay_in(root, file, tool))?;
+fn tools_of(file: &Path, document: Value) -> anyhow::Result<baton_tools::Parsed> {
     baton_tools::Definition::parse(document)
         .map_err(|error| misfit::misfit(file, &error.to_string(), "tools are in docs/recipes/add-a-tool.md").into())
 }
@@ -177,9 +226,18 @@ fn for_each_tool(document: &mut Value, act: impl Fn(&mut Value) -> anyhow::Resul
     }
 }
 
-/// Where a definition names an OpenAPI document by its file in the project, puts the document there.
-fn lay_in(root: &Path, file: &Path, tool: &mut Value) -> anyhow::Result<()> {
+/// Where a definition names an OpenAPI document by its file in the project, or by its address, puts the document there.
+fn lay_in(root: &Path, file: &Path, tool: &mut Value, settings: &Settings) -> anyhow::Result<()> {
     let Some(Value::String(named)) = tool.get("document") else { return Ok(()) };
+    if documents::is_address(named) {
+        let kept = root.join(&settings.database).with_file_name(documents::FOLDER);
+        let document = documents::at(named, &settings.tools, &kept)
+            .map_err(|error| Misuse::new(format!("{}: `document`: {error:#}", shown(file))))?;
+        if let Some(fields) = tool.as_object_mut() {
+            fields.insert("document".to_owned(), document);
+        }
+        return Ok(());
+    }
     let path = root.join(named);
     if !path.is_file() {
         let message = format!("{}: `document: {named}` is no file of the project", shown(file));

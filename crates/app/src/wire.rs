@@ -1,6 +1,7 @@
 //! Rooms put together: a store, the tools, the models and an engine for one project.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -22,8 +23,8 @@ use baton_store::sqlite::{self, Store};
 use baton_tools::sandbox::{self, Launch, Pool};
 use baton_tools::{Endpoints, Execution, Registry, Services};
 
-use crate::Misuse;
 use crate::project::{Project, Sorted, shown};
+use crate::{Misuse, print};
 
 /// One project, put together.
 pub struct System {
@@ -43,6 +44,18 @@ pub struct System {
     /// How a command line begins that speaks of this project.
     pub command: String,
 }
+
+/// Somebody stopped the work by hand. What was recorded is recorded, so nothing is lost.
+#[derive(Debug)]
+pub struct Stopped;
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("stopped; nothing is lost: `baton runs work` goes on")
+    }
+}
+
+impl std::error::Error for Stopped {}
 
 /// Workflows that were saved: a version for each that may run, in the same order.
 pub struct Saved {
@@ -76,8 +89,7 @@ impl System {
     pub fn by_clock(project: &Project, store: Store, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let settings = &project.settings;
         let sandbox = sandbox(&settings.sandbox)?;
-        let models = Gateway::new(&settings.models, &project.replies, clock.clone());
-        let models = models.map_err(|error| Misuse::new(error.to_string()).code(error.code()))?;
+        let models = models(project, clock.clone())?;
         let purse = Purse::new(Arc::new(store.clone()), settings.budgets.clone(), clock.clone());
         let models = models.recording(Arc::new(store.clone())).sharing(Arc::new(store.clone()));
         let models = Arc::new(models.spending(purse.clone()));
@@ -91,8 +103,12 @@ impl System {
         let memory = Arc::new(memory.map_err(|wrong| Misuse::new(format!("memory: {wrong}")))?);
         let services = Services::new(Arc::new(store.clone()), clock.clone())
             .with_memory(memory.clone())
+            .with_embedder(memory.embedder())
+            .with_desk(Arc::new(store.clone()))
             .with_execution(Execution { limits: sandbox.limits(), sandbox: Arc::new(sandbox.clone()) });
-        let tools = Registry::with_defined(settings.tools.clone(), project.tools.clone(), &services);
+        let sources = project.servers.iter().map(|server| server.source.clone()).collect();
+        let settings_of_tools = settings.tools.clone().within(&project.root);
+        let tools = Registry::with_sources(settings_of_tools, project.tools.clone(), sources, &services);
         let tools = Arc::new(tools.map_err(|error| Misuse::new(error.to_string()))?);
         let tenant = project.tenant()?;
         let tiers = Tiers::new(settings.agents.clone()).map_err(Misuse::new)?;
@@ -118,11 +134,25 @@ impl System {
         })
     }
 
-    /// Makes the agents known that were registered with the tenant. Those of the project's own files stand in for them.
+    /// Makes the agents known that were registered with the tenant, and the tools of Composio. Those of the project's own
+    /// files stand in for them.
     pub async fn learn(&mut self, project: &Project) -> anyhow::Result<()> {
+        self.learn_tools().await?;
         let registered = self.roster.registered(&self.tenant).await?;
         let others = registered.into_iter().filter(|(name, _)| !project.own_agents.contains(name));
         self.catalog.agents.extend(others);
+        Ok(())
+    }
+
+    /// Makes the tools of Composio known: those that are kept, looked up again where they are old. What cannot be looked up
+    /// is said, and what is kept holds.
+    pub async fn learn_tools(&mut self) -> anyhow::Result<()> {
+        let Some(composio) = self.tools.composio() else { return Ok(()) };
+        for (toolkit, fault) in composio.freshen(&self.tenant).await? {
+            print::note(format_args!("note: the actions of `{toolkit}` could not be looked up: {fault}"));
+        }
+        self.tools.learn(&self.tenant).await?;
+        self.catalog.tools = catalog_of(&*self.tools, BTreeMap::new()).tools;
         Ok(())
     }
 
@@ -136,6 +166,40 @@ impl System {
             versions.push(self.store.save(&self.tenant, &ready.name, &ready.label, text, &ready.hash, now).await?);
         }
         Ok(Saved { workflows, versions })
+    }
+
+    /// Works with an engine until the work is done or somebody stops it by hand, as [`serving`](Self::serving) does.
+    ///
+    /// # Errors
+    /// [`Stopped`], besides the work's own.
+    pub async fn working<T>(&self, work: impl AsyncFnOnce(&Engine) -> anyhow::Result<T>) -> anyhow::Result<T> {
+        let until_stopped = async |engine: &Engine| {
+            tokio::select! {
+                done = work(engine) => done,
+                Ok(()) = tokio::signal::ctrl_c() => Err(Stopped.into()),
+            }
+        };
+        self.serving(until_stopped).await
+    }
+
+    /// Works with an engine, stops it, and gives back what is held, whatever came of the work: what broke off half-way held
+    /// budgets and runs too. The work's own failure is told before one of the stopping.
+    pub async fn serving<T>(&self, work: impl AsyncFnOnce(&Engine) -> anyhow::Result<T>) -> anyhow::Result<T> {
+        let engine = self.engine().await?;
+        let done = work(&engine).await;
+        let stops = async {
+            let stopped = engine.stop().await;
+            self.close().await;
+            stopped
+        };
+        let stopped = tokio::select! {
+            stopped = stops => stopped,
+            // Whoever asks twice does not want to wait. What was held counts as spent for a while.
+            Ok(()) = tokio::signal::ctrl_c() => return Err(Stopped.into()),
+        };
+        let done = done?;
+        stopped?;
+        Ok(done)
     }
 
     /// Settles what was spent and gives back what is held of budgets: call it once nothing is asked any more.
@@ -167,6 +231,12 @@ impl System {
     }
 }
 
+/// A project's models, which nothing is recorded of and which share nothing with other processes.
+pub fn models(project: &Project, clock: Arc<dyn Clock>) -> anyhow::Result<Gateway> {
+    let models = Gateway::new(&project.settings.models, &project.replies, clock);
+    Ok(models.map_err(|error| Misuse::new(error.to_string()).code(error.code()))?)
+}
+
 /// Programs run in processes of this very binary. None is started before the first program.
 pub fn sandbox(config: &sandbox::Config) -> anyhow::Result<Pool> {
     let launch = Launch::own(vec!["sandbox-child".into()]).context("this binary cannot be found")?;
@@ -179,19 +249,63 @@ pub fn catalog_of(tools: &dyn Tools, agents: BTreeMap<String, Agent>) -> Catalog
     Catalog { agents, tools: facts.collect(), workflows: BTreeMap::new() }
 }
 
-/// What definitions of a project may name, with the agents that were registered with it where it has a database.
-pub fn whole_catalog(project: &Project) -> anyhow::Result<Catalog> {
-    if !project.database().exists() {
+/// What definitions of a project may name, with the agents that were registered with it where it has a database, and the
+/// tools of Composio where it uses some: they are kept in the database, which is then made.
+pub async fn known(project: &Project) -> anyhow::Result<Catalog> {
+    let uses_composio = !project.settings.tools.composio.toolkits.is_empty();
+    if !project.database().exists() && !uses_composio {
         return catalog(project);
     }
     let mut system = System::open(project)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(system.learn(project))?;
+    system.learn(project).await?;
     Ok(system.catalog)
+}
+
+/// [`known`], for who is not asynchronous.
+pub fn whole_catalog(project: &Project) -> anyhow::Result<Catalog> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(known(project))
 }
 
 /// What definitions of a project may name, without its database.
 pub fn catalog(project: &Project) -> anyhow::Result<Catalog> {
     let store = Store::in_memory(sqlite::Options::default())?;
     Ok(System::over(project, store)?.catalog)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use baton_core::money::Usd;
+    use baton_models::budget::{Paid, Price};
+    use baton_ports::budget::{Account, Budget as _};
+    use baton_ports::models::Asker;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn work_that_breaks_off_gives_back_what_it_held_of_budgets() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let project = Project::open(folder.path()).expect("a project");
+        let store = Store::in_memory(sqlite::Options::default()).expect("opens");
+        let system = System::over(&project, store).expect("is put together");
+        let asker = Asker::of(system.tenant.clone(), "k");
+        let held = async || -> Usd {
+            let lines = system.store.standings(&system.tenant, system.clock.now()).await.expect("reads");
+            lines.iter().map(|line| line.held).sum()
+        };
+        let broken: anyhow::Result<()> = system
+            .working(async |_engine| {
+                let (cent, soon) = (Usd::from_f64(0.01), tokio::time::Instant::now() + Duration::from_secs(5));
+                let price = Price { most: cent, least: cent };
+                let hold = system.purse.reserve(&asker, Account::default(), price, soon).await;
+                hold.map_err(|refused| anyhow::anyhow!("{}", refused.fault.fault))?.paid(Paid::default());
+                anyhow::ensure!(held().await > Usd::ZERO, "it holds something ahead");
+                anyhow::bail!("broke off")
+            })
+            .await;
+        assert_eq!(broken.expect_err("it broke off").to_string(), "broke off");
+        assert_eq!(held().await, Usd::ZERO);
+    }
 }

@@ -24,7 +24,7 @@ pub enum Models {
     Decisions(Decisions),
     /// Why the models of one run, or of one call, were asked: candidates with their scores, and who was dropped and why.
     Explain(Explain),
-    /// What choosing models saves: the seed's table, your own numbers, or what was recorded.
+    /// What choosing models saves: an example, your own numbers, or what was recorded.
     Savings(Savings),
 }
 

@@ -1,11 +1,20 @@
 //! `baton tools`: what may be asked of it.
 
-use clap::{Args, Subcommand};
+use baton_core::time::Time;
+use baton_core::usage::Week;
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::audit::{end, instant};
+
+/// Tools one search may show.
+const FOUND_MAX: i64 = 50;
 
 #[derive(Debug, Subcommand)]
 pub enum Tools {
-    /// The tools there are: shipped, defined in `tools/`, and out of OpenAPI documents.
+    /// The tools there are: shipped, defined in `tools/`, out of OpenAPI documents, and of Composio.
     List(ToolsList),
+    /// The tools that fit what you want to do, the best first.
+    Search(ToolsSearch),
     /// One tool: its arguments, what it may do, how it is undone.
     Show {
         /// Its name.
@@ -14,12 +23,24 @@ pub enum Tools {
         #[arg(long)]
         json: bool,
     },
+    /// How tools are used: counts, success, latency, errors, cost, by whatever is asked.
+    Usage(ToolsUsage),
+    /// The report of one week, as Markdown.
+    Report(ToolsReport),
     /// What of the project's OpenAPI documents no tool can use, or not fully.
     Unsupported {
         /// As JSON.
         #[arg(long)]
         json: bool,
     },
+    /// Look up anew which actions the Composio toolkits have.
+    Refresh(ToolsRefresh),
+    /// Connect an account of a Composio app: prints the address where its owner signs in.
+    Connect(ToolsConnect),
+    /// The accounts that are connected, and how each stands.
+    Connections(ToolsConnections),
+    /// Revoke a connected account, and forget it.
+    Disconnect(ToolsDisconnect),
 }
 
 #[derive(Debug, Args)]
@@ -30,6 +51,127 @@ pub struct ToolsList {
     /// Only those of a category: `calendar`, `communication`, `payment`, …
     #[arg(long)]
     pub category: Option<String>,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ToolsSearch {
+    /// What you want to do, in your own words.
+    #[arg(required = true)]
+    pub words: Vec<String>,
+    /// How many.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=FOUND_MAX))]
+    pub limit: u32,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ToolsRefresh {
+    /// Pin the newest version of each toolkit whose version the settings do not say.
+    #[arg(long)]
+    pub newest: bool,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ToolsConnect {
+    /// The app, as in `shopify`.
+    pub app: String,
+    #[command(flatten)]
+    pub whose: Whose,
+    /// Where the browser is sent afterwards.
+    #[arg(long, value_name = "URL")]
+    pub callback: Option<String>,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ToolsConnections {
+    /// Only what is kept here; Composio is not asked.
+    #[arg(long)]
+    pub kept: bool,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ToolsDisconnect {
+    /// The app, as in `shopify`.
+    pub app: String,
+    #[command(flatten)]
+    pub whose: Whose,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Whose account it is: the company's unless told.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub struct Whose {
+    /// A user's, by the `user_id` of their runs.
+    #[arg(long, value_name = "ID")]
+    pub user: Option<String>,
+    /// A conversation's.
+    #[arg(long, value_name = "ID")]
+    pub conversation: Option<String>,
+    /// An agent's, by its name.
+    #[arg(long, value_name = "NAME")]
+    pub agent: Option<String>,
+    /// That of a name which `entity_id_source` says.
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct ToolsUsage {
+    /// What rows are apart by; may be repeated.
+    #[arg(long, value_enum, value_name = "PART", value_delimiter = ',', default_value = "tool")]
+    pub by: Vec<UsageBy>,
+    /// Only this tool.
+    #[arg(long)]
+    pub tool: Option<String>,
+    /// From this day or instant on, in UTC; the last 30 days unless told.
+    #[arg(long, value_name = "YYYY-MM-DD|TIME", value_parser = instant)]
+    pub from: Option<Time>,
+    /// Up to this day, or before this instant.
+    #[arg(long, value_name = "YYYY-MM-DD|TIME", value_parser = end)]
+    pub to: Option<Time>,
+    /// Of every tenant of the database.
+    #[arg(long)]
+    pub all_tenants: bool,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum UsageBy {
+    Tool,
+    Tenant,
+    Agent,
+    User,
+    Day,
+    Month,
+}
+
+#[derive(Debug, Args)]
+pub struct ToolsReport {
+    /// The week, Monday to Sunday in UTC; the last whole one unless told.
+    #[arg(long, value_name = "YYYY-Www")]
+    pub week: Option<Week>,
+    /// As a page of HTML.
+    #[arg(long, conflicts_with = "json")]
+    pub html: bool,
     /// As JSON.
     #[arg(long)]
     pub json: bool,

@@ -6,6 +6,7 @@ use std::path::Path;
 use baton_core::agent::{Agent, CostTier};
 use baton_core::expr::nearest;
 use baton_engine::roster::{Card, Health, Wanted};
+use baton_tools::ENDPOINT_SECRET;
 use serde_json::json;
 
 use crate::cli::{Agents, AgentsList, Cost};
@@ -106,6 +107,11 @@ async fn register(project: &Project, file: &Path) -> anyhow::Result<Exit> {
         if project.own_agents.contains(&name) {
             let message = format!("`{name}` is an agent of the project's own files, which would stand in for it");
             return Err(Misuse::new(message).hint("give it another name, or change the file in agents/").into());
+        }
+        if agent.metadata.contains_key(ENDPOINT_SECRET) {
+            let message = format!("`{name}` names a secret, and only agents of the project's own files may");
+            let hint = format!("leave `metadata.{ENDPOINT_SECRET}` out, or put the agent into agents/");
+            return Err(Misuse::new(message).hint(hint).into());
         }
         let checked = baton_engine::check_agent(&agent);
         checked.map_err(|wrong| Misuse::new(format!("{}: {wrong}", project::shown(file))))?;

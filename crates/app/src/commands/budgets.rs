@@ -54,6 +54,8 @@ struct Row {
     spent: Usd,
     held: Usd,
     on_exceeded: OnExceeded,
+    /// The setting that limits it.
+    setting: Option<String>,
 }
 
 impl Row {
@@ -65,7 +67,8 @@ impl Row {
         let known = standings.iter().find(|standing| standing.line == line);
         let (spent, held) = known.map_or_else(Default::default, |known| (known.spent, known.held));
         let on_exceeded = config.on_exceeded(&line.tenant, line.key_id.as_deref());
-        Self { line, limit, spent, held, on_exceeded }
+        let setting = config.setting_of(&line);
+        Self { line, limit, spent, held, on_exceeded, setting }
     }
 
     /// A key's line without a limit that nothing was spent of says nothing.
@@ -83,7 +86,7 @@ impl Row {
             "begins_at": self.line.begins.to_string(), "resets_at": self.line.ends().to_string(),
             "limit_usd": self.limit.map(Usd::as_f64), "spent_usd": self.spent.as_f64(),
             "held_usd": self.held.as_f64(), "left_usd": self.left().map(Usd::as_f64),
-            "on_exceeded": self.on_exceeded,
+            "on_exceeded": self.on_exceeded, "setting": self.setting,
         })
     }
 }
@@ -105,9 +108,11 @@ fn tell(rows: &[Row], now: Time) {
         let held = if row.held > Usd::ZERO { format!("{} held", usd(row.held)) } else { format!("{:>17}", "") };
         let resets = print::took(row.line.ends().since(now));
         print::line(format_args!(
-            "  {:<8} {} of {of} spent {held} {left}  anew in {resets}",
+            "  {:<8} {} of {of} spent {held} {left}  anew in {resets:<12}  by {}",
             row.line.window.adjective(),
             usd(row.spent),
+            row.setting.as_deref().unwrap_or("default"),
         ));
     }
+    print::line("Limits are settings: change them under [budgets] in baton.toml; a process takes them at its start.");
 }

@@ -1,28 +1,37 @@
 //! `baton doctor`: whether everything a project needs is there, and the way out where it is not.
 
+mod composio;
 mod machine;
 mod programs;
 mod reach;
+mod services;
 mod work;
 
 use std::path::Path;
+use std::sync::Arc;
 
+use baton_ports::clock::SystemClock;
 use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::Doctor;
-use crate::project::{Project, shown};
+use crate::project::{Doubt, Project, shown};
 use crate::{Exit, config, print, wire};
 
 pub async fn run(folder: &Path, args: Doctor) -> anyhow::Result<Exit> {
     let mut checks = machine::checks(folder);
     if let Some(project) = project(folder, &mut checks) {
-        checks.push(workflows(&project));
+        checks.push(workflows(&project).await);
+        checks.extend(names(&project));
         checks.extend(reach::models(&project).await);
         checks.push(reach::mail(&project).await);
+        checks.extend(composio::checks(&project).await);
+        checks.extend(reach::servers(&project).await);
+        checks.push(services::check(&project));
         checks.push(programs::check(&project).await);
         checks.extend(work::checks(&project).await);
     }
+    told_once(&mut checks);
     let is_well = checks.iter().all(|check| check.state != State::Fail);
     if args.json {
         print::pretty(&json!({ "ok": is_well, "checks": checks }));
@@ -64,6 +73,20 @@ impl Check {
     }
 }
 
+/// One fault stands in the way of several checks; the first one tells it.
+fn told_once(checks: &mut [Check]) {
+    for place in 1..checks.len() {
+        let (before, rest) = checks.split_at_mut(place);
+        let check = &mut rest[0];
+        let same = |other: &&Check| other.state == State::Fail && other.says == check.says;
+        if check.state == State::Fail
+            && let Some(first) = before.iter().find(same)
+        {
+            (check.says, check.hint) = (format!("as `{}` says", first.what), None);
+        }
+    }
+}
+
 fn tell(check: &Check) {
     let (colour, word) = match check.state {
         State::Ok => ("32", "ok  "),
@@ -100,8 +123,21 @@ fn project(folder: &Path, checks: &mut Vec<Check>) -> Option<Project> {
     }
 }
 
-fn workflows(project: &Project) -> Check {
-    let mut catalog = match wire::catalog(project) {
+/// What the project names and nobody has. What keeps the settings from being read is told by the other checks.
+fn names(project: &Project) -> Vec<Check> {
+    let (Ok(models), Ok(tenant)) = (wire::models(project, Arc::new(SystemClock)), project.tenant()) else {
+        return Vec::new();
+    };
+    let doubts = project.doubts(&models, &tenant);
+    if doubts.is_empty() {
+        return vec![Check::ok("names", "every model that is named has a price, and every secret is set")];
+    }
+    let warn = |doubt: Doubt| Check::warn("names", format!("{}: {}", doubt.place, doubt.message), doubt.hint);
+    doubts.into_iter().map(warn).collect()
+}
+
+async fn workflows(project: &Project) -> Check {
+    let mut catalog = match wire::known(project).await {
         Ok(catalog) => catalog,
         Err(error) => return Check::fail("workflows", format!("{error:#}"), "correct it in the settings or the file"),
     };

@@ -21,6 +21,8 @@ const REPAIRS_MAX: usize = 3;
 /// How long one reply may take.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(120);
 const GOAL_CHARS_MAX: usize = 4_000;
+/// Where workflows are.
+const FOLDER: &str = "workflows";
 
 pub async fn run(folder: &Path, args: Generate) -> anyhow::Result<Exit> {
     let goal = args.goal.trim();
@@ -33,7 +35,15 @@ pub async fn run(folder: &Path, args: Generate) -> anyhow::Result<Exit> {
     if !project.is_there() {
         return Err(project.not_there().into());
     }
-    args.name.iter().try_for_each(|name| refuse_taken(&project, name))?;
+    // Before anything is paid for: where it goes must be free, and open to be written.
+    if !args.print {
+        args.name.iter().try_for_each(|name| refuse_taken(&project, name))?;
+        let folder = Some(project.root.join(FOLDER)).filter(|folder| folder.is_dir());
+        let folder = folder.unwrap_or_else(|| project.root.clone());
+        if std::fs::metadata(&folder).is_ok_and(|about| about.permissions().readonly()) {
+            return Err(Misuse::new(format!("{} cannot be written to", shown(&folder))).into());
+        }
+    }
     let mut system = System::open(&project)?;
     system.learn(&project).await?;
     project.check(&mut system.catalog);
@@ -75,7 +85,7 @@ async fn draft(system: &System, project: &Project, goal: &str, name: Option<&str
     for replies in 1.. {
         let reply = ask(system, &generation).await?;
         cost += reply.cost;
-        let mut drafted = check(&reply, name, &system.catalog);
+        let mut drafted = check(&reply, name, project, &system.catalog);
         (drafted.replies, drafted.cost) = (replies, cost);
         if drafted.may_run() || replies > REPAIRS_MAX {
             return Ok(drafted);
@@ -98,22 +108,13 @@ fn usable(catalog: &Catalog) -> Usable {
 }
 
 async fn ask(system: &System, generation: &Generation) -> anyhow::Result<Reply> {
-    let asker = Asker {
-        tenant: system.tenant.clone(),
-        run: None,
-        key: format!("generate-{}", uuid::Uuid::now_v7()),
-        workflow: None,
-        key_id: None,
-        api_key: None,
-        resets: false,
-        lost_key: false,
-        tab: None,
-    };
+    let asker = Asker::of(system.tenant.clone(), format!("generate-{}", uuid::Uuid::now_v7()));
     let reply = system.models.ask(&asker, &generation.request(), REPLY_TIMEOUT, None).await;
     reply.map_err(|failed| anyhow::anyhow!("the model cannot be asked: {}", failed.fault))
 }
 
-fn check(reply: &Reply, name: Option<&str>, catalog: &Catalog) -> Drafted {
+/// The draft under the name that was asked for; under one that is free where the model names it.
+fn check(reply: &Reply, name: Option<&str>, project: &Project, catalog: &Catalog) -> Drafted {
     let nothing = Drafted {
         name: None,
         text: String::new(),
@@ -126,8 +127,10 @@ fn check(reply: &Reply, name: Option<&str>, catalog: &Catalog) -> Drafted {
         Ok(draft) => draft,
         Err(problem) => return Drafted { problem: Some(problem), ..nothing },
     };
-    if let Some(name) = name {
-        draft["name"] = Value::from(name);
+    match (name, draft["name"].as_str()) {
+        (Some(name), _) => draft["name"] = Value::from(name),
+        (None, Some(own)) => draft["name"] = Value::from(free(project, own)),
+        (None, None) => {}
     }
     let text = format!("{draft:#}\n");
     let checked = definition::check(text.as_bytes(), catalog);
@@ -169,7 +172,7 @@ fn tell(project: &Project, args: &Generate, drafted: &Drafted) -> anyhow::Result
     for found in &drafted.diagnostics {
         print::note(definition::render(found, &shown_file, &drafted.text).trim_end());
     }
-    let spent = format!("{} replies, {}", drafted.replies, drafted.cost);
+    let spent = format!("{}, {}", print::counted_as(drafted.replies, "reply", "replies"), drafted.cost);
     if !drafted.may_run() {
         let problem = drafted.problem.as_deref().unwrap_or("the last draft may not run");
         let hint = "say more of the goal, or which tools it needs; `workflow_planner` may have a stronger `model`";
@@ -185,9 +188,23 @@ fn tell(project: &Project, args: &Generate, drafted: &Drafted) -> anyhow::Result
     Ok(Exit::Completed)
 }
 
+fn is_taken(project: &Project, name: &str) -> bool {
+    project.workflows.iter().any(|source| source.file.file_stem().is_some_and(|stem| stem == name))
+}
+
+/// The name, or the first of `NAME_2`, `NAME_3`, … that no workflow has.
+fn free(project: &Project, name: &str) -> String {
+    let numbered = (2_usize..).map(|number| format!("{name}_{number}"));
+    std::iter::once(name.to_owned()).chain(numbered).find(|name| !is_taken(project, name)).unwrap_or_default()
+}
+
 fn refuse_taken(project: &Project, name: &str) -> Result<(), Misuse> {
-    let is_taken = project.workflows.iter().any(|source| source.file.file_stem().is_some_and(|stem| stem == name));
-    match is_taken {
+    let is_file_name = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\']);
+    if !is_file_name {
+        let message = format!("`{name}` is no name of a file in {FOLDER}/");
+        return Err(Misuse::new(message).hint("leave out `/` and a dot at the beginning"));
+    }
+    match is_taken(project, name) {
         true => Err(Misuse::new(format!("a workflow `{name}` is there already"))
             .hint("give the new one another name with --name")),
         false => Ok(()),
@@ -197,7 +214,7 @@ fn refuse_taken(project: &Project, name: &str) -> Result<(), Misuse> {
 /// Into `workflows/`; never over what is there.
 fn write(project: &Project, name: &str, text: &str) -> anyhow::Result<PathBuf> {
     refuse_taken(project, name)?;
-    let folder = project.root.join("workflows");
+    let folder = project.root.join(FOLDER);
     std::fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", shown(&folder)))?;
     let file = folder.join(format!("{name}.json"));
     std::fs::write(&file, text).with_context(|| format!("{} cannot be written", shown(&file)))?;

@@ -8,7 +8,7 @@ mod search;
 
 use std::path::Path;
 
-use baton_ports::index::{Collection, Head, PAGE_MAX};
+use baton_ports::index::{Collection, Head, Index as _, PAGE_MAX, Recipe};
 use baton_ports::memory::Memory as _;
 use serde_json::json;
 
@@ -32,16 +32,7 @@ pub async fn run(folder: &Path, args: Knowledge) -> anyhow::Result<Exit> {
 
 async fn list(project: &Project, args: &KnowledgeList) -> anyhow::Result<Exit> {
     let system = System::open(project)?;
-    let mut heads: Vec<Head> = Vec::new();
-    loop {
-        let after = heads.last().map(|head| head.name.clone());
-        let page = system.memory.documents(&system.tenant, Collection::Knowledge, after.as_deref(), PAGE_MAX).await?;
-        let is_last = page.len() < PAGE_MAX;
-        heads.extend(page);
-        if is_last {
-            break;
-        }
-    }
+    let heads = heads(&system).await?;
     if args.json {
         print::pretty(&json!(heads));
     } else if heads.is_empty() {
@@ -50,6 +41,34 @@ async fn list(project: &Project, args: &KnowledgeList) -> anyhow::Result<Exit> {
         heads.iter().for_each(|head| print::line(row(head)));
     }
     Ok(Exit::Completed)
+}
+
+/// The documents that are kept, by name.
+async fn heads(system: &System) -> anyhow::Result<Vec<Head>> {
+    let mut heads: Vec<Head> = Vec::new();
+    loop {
+        let after = heads.last().map(|head| head.name.clone());
+        let page = system.memory.documents(&system.tenant, Collection::Knowledge, after.as_deref(), PAGE_MAX).await?;
+        let is_last = page.len() < PAGE_MAX;
+        heads.extend(page);
+        if is_last {
+            return Ok(heads);
+        }
+    }
+}
+
+/// What of memory answers by other settings than those of now, in words; nothing where all answers by them.
+pub async fn outdated(system: &System) -> anyhow::Result<Option<String>> {
+    let now = system.memory.recipe();
+    for collection in Collection::ALL {
+        let live = system.store.generations(&system.tenant, collection).await?.into_iter().find(|one| one.live);
+        if let Some(live) = live.filter(|live| live.pieces > 0 && live.recipe != now) {
+            let cut = |recipe: &Recipe| format!("{} in pieces of {}", recipe.space, recipe.chunking);
+            let (was, is) = (cut(&live.recipe), cut(&now));
+            return Ok(Some(format!("`{collection}` answers by {was}, and the settings say {is}")));
+        }
+    }
+    Ok(None)
 }
 
 fn row(head: &Head) -> String {

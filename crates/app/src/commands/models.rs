@@ -20,7 +20,7 @@ use baton_store::sqlite::Store;
 
 use crate::cli::models::Models;
 use crate::project::Project;
-use crate::wire::System;
+use crate::wire::{self, System};
 use crate::{Exit, Misuse};
 
 pub async fn run(folder: &Path, args: Models) -> anyhow::Result<Exit> {
@@ -47,8 +47,7 @@ impl Known {
     async fn read(project: &Project) -> anyhow::Result<Self> {
         let settings = &project.settings;
         let tenant = TenantId::parse(&settings.tenant).map_err(|error| Misuse::new(format!("tenant: {error}")))?;
-        let gateway = Gateway::new(&settings.models, &project.replies, Arc::new(SystemClock))
-            .map_err(|error| Misuse::new(error.to_string()).code(error.code()))?;
+        let gateway = wire::models(project, Arc::new(SystemClock))?;
         let gateway = match store(project)? {
             Some(store) => gateway.sharing(Arc::new(store)),
             None => gateway,

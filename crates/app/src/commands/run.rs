@@ -50,21 +50,22 @@ pub async fn run(folder: &Path, args: cli::Run) -> anyhow::Result<Exit> {
     if args.detach {
         system.accept_only();
     }
-    let engine = system.engine().await?;
-    let mut follower = Follower::new(&engine, &system);
-    engine.start(start).await.map_err(|error| not_begun(error, &system.command))?;
-    if args.detach {
-        engine.stop().await?;
-        system.close().await;
-        accepted(&id, &system.command, args.json);
-        return Ok(Exit::Waiting);
+    let moved = system.working(async |engine| {
+        let mut follower = Follower::new(engine, &system);
+        engine.start(start).await.map_err(|error| not_begun(error, &system.command))?;
+        if args.detach {
+            return Ok(None);
+        }
+        follower.tell((!args.json).then(|| Progress::new(&id, version)));
+        follower.follow(&id).await?;
+        converse(&mut follower, &id, args.says.into(), !args.json).await?;
+        Ok(Some(follower))
+    });
+    if let Some(follower) = moved.await? {
+        return report(&follower, &id, &system.command, args.json);
     }
-    follower.tell((!args.json).then(|| Progress::new(&id, version)));
-    follower.follow(&id).await?;
-    converse(&mut follower, &id, args.says.into(), !args.json).await?;
-    engine.stop().await?;
-    system.close().await;
-    report(&follower, &id, &system.command, args.json)
+    accepted(&id, &system.command, args.json);
+    Ok(Exit::Waiting)
 }
 
 /// A path to a workflow file names its project too.
@@ -198,7 +199,8 @@ pub fn as_response(run: &Run, open: &[Open]) -> Value {
         "output": end.map(|end| (*end.output).clone()),
         "outputs": run.outputs(),
         "error": run.fault(),
-        "undone": end.and_then(|end| end.undone.clone()),
+        // As it stands now: somebody may have undone by hand what was left then.
+        "undone": end.and_then(|end| end.undone.as_ref()).map(|_| run.saga().report()),
         "waits_for": open.iter().map(Open::as_json).collect::<Vec<_>>(),
         "trace": {
             "workflow_id": run.workflow().map(|workflow| workflow.name.clone()),

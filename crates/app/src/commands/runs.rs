@@ -1,11 +1,11 @@
 //! `baton runs`: looking at runs, and acting on them.
 
-mod act;
+pub mod act;
 mod fork;
 mod history;
 mod key;
 mod list;
-mod record;
+pub mod record;
 mod show;
 mod work;
 
@@ -90,7 +90,7 @@ fn answer(
     let by = act.by.clone();
     if node.contains('#') {
         return match (approve, reject) {
-            (true, false) | (false, true) => Ok(Incoming::Approve { effect: call(node)?, by, approved: approve }),
+            (true, false) | (false, true) => Ok(Incoming::Approve { effect: call(node)?, by, approved: approve, note }),
             _ => Err(Misuse::new("a call is given leave with --approve, or refused it with --reject").into()),
         };
     }
@@ -103,7 +103,7 @@ fn answer(
     Ok(Incoming::Answer { node: Address::parse(node), by, decision })
 }
 
-fn resolution(done: Option<Value>, not_done: bool, repeat: bool) -> anyhow::Result<Resolution> {
+pub fn resolution(done: Option<Value>, not_done: bool, repeat: bool) -> anyhow::Result<Resolution> {
     match (done, not_done, repeat) {
         (Some(output), false, false) => Ok(Resolution::Done { output }),
         (None, true, false) => Ok(Resolution::NotDone),

@@ -5,18 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use baton_core::time::Time;
-use baton_ports::keys::{Key, Keys, Role};
+use baton_ports::keys::{Keys, Role};
 use baton_server::{Door, Limits};
 use serde_json::json;
 use tokio::net::TcpListener;
 
+use super::keys;
 use crate::project::Project;
 use crate::wire::System;
 use crate::{Exit, Misuse, cli, metrics, print};
-
-/// How long the first key is good for.
-const FIRST_KEY_LASTS: std::time::Duration = std::time::Duration::from_secs(90 * 24 * 60 * 60);
 
 pub async fn run(folder: &Path, args: cli::Serve) -> anyhow::Result<Exit> {
     // Before anything counts, or the first counts are lost.
@@ -30,15 +27,16 @@ pub async fn run(folder: &Path, args: cli::Serve) -> anyhow::Result<Exit> {
     metrics::watch(Arc::new(system.store.clone()), system.tenant.clone()).await;
     let listener = listen(&args.listen).await?;
     let at = listener.local_addr().context("the address it listens at cannot be read")?;
-    let engine = system.engine().await?;
-    let secret = first_key(&system).await?;
-    announce(at, saved.versions.len(), &system, secret.as_deref(), args.json);
-    let keys: Arc<dyn Keys> = Arc::new(system.store.clone());
-    let door = Door::new(system.models.clone(), keys, system.clock.clone(), metrics, Limits::default());
-    let served = baton_server::serve(listener, door, told_to_stop()).await;
-    engine.stop().await?;
-    system.close().await;
-    served.context("the listener failed")?;
+    let serves = system.serving(async |_engine| {
+        let secret = first_key(&system).await?;
+        // Whoever reads that we are there may tell us to stop at once.
+        let stop = told_to_stop().context("signals cannot be heard")?;
+        announce(at, saved.versions.len(), &system, secret.as_deref(), args.json);
+        let known: Arc<dyn Keys> = Arc::new(system.store.clone());
+        let door = Door::new(system.models.clone(), known, system.clock.clone(), metrics, Limits::default());
+        baton_server::serve(listener, door, stop).await.context("the listener failed")
+    });
+    serves.await?;
     Ok(Exit::Completed)
 }
 
@@ -55,21 +53,9 @@ async fn listen(address: &str) -> anyhow::Result<TcpListener> {
 
 /// Makes an admin key where this database has none, and says its secret.
 async fn first_key(system: &System) -> anyhow::Result<Option<String>> {
-    let mut random = [0; 32];
-    getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("no random bytes can be had: {error}"))?;
-    let minted = baton_server::mint(&random);
-    let now: Time = system.clock.now();
-    let key = Key {
-        id: format!("key_{}", uuid::Uuid::now_v7().simple()),
-        tenant: system.tenant.clone(),
-        name: "first start".to_owned(),
-        role: Role::Admin,
-        created_at: now,
-        expires_at: Some(now + FIRST_KEY_LASTS),
-        revoked_at: None,
-    };
-    let made = system.store.add_first(&key, &minted.hash).await?;
-    Ok(made.then_some(minted.secret))
+    let new = keys::New::mint(&system.tenant, "first start", Role::Admin, keys::DAYS_DEFAULT, system.clock.now())?;
+    let made = system.store.add_first(&new.key, &new.hash).await?;
+    Ok(made.then_some(new.secret))
 }
 
 fn announce(at: SocketAddr, workflows: usize, system: &System, secret: Option<&str>, as_json: bool) {
@@ -80,7 +66,7 @@ fn announce(at: SocketAddr, workflows: usize, system: &System, secret: Option<&s
         );
         return;
     }
-    print::line(format_args!("Baton listens at http://{at}, with {workflows} workflows."));
+    print::line(format_args!("Baton listens at http://{at}, with {}.", print::counted(workflows, "workflow")));
     if scripted {
         print::line("No model is set up: replies come from the project's replies/ files.");
     }
@@ -96,24 +82,25 @@ fn announce(at: SocketAddr, workflows: usize, system: &System, secret: Option<&s
     print::line("Ctrl-C stops it: requests under way finish, runs go on at the next start.");
 }
 
-/// Ready once the process is asked to end, by a person or by its supervisor.
-async fn told_to_stop() {
-    let interrupted = async {
+/// Hears from now on whether the process is asked to end, by a person or by its supervisor; ready once it is.
+#[cfg(unix)]
+fn told_to_stop() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let (mut interrupted, mut terminated) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupted.recv() => {}
+            _ = terminated.recv() => {}
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn told_to_stop() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
+    Ok(async {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
-    };
-    #[cfg(unix)]
-    let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => std::future::pending::<()>().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminated = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupted => {}
-        () = terminated => {}
-    }
+    })
 }

@@ -50,7 +50,7 @@ pub async fn run(folder: &Path, args: cli::Test) -> anyhow::Result<Exit> {
 /// nobody.
 fn indoors(project: &mut Project) {
     project.settings.models.script_only();
-    project.settings.tools.email = baton_tools::settings::Email::default();
+    project.settings.tools.indoors();
     project.settings.memory.embedder = baton_memory::Provider::Builtin;
 }
 

@@ -1,14 +1,21 @@
 //! `baton tools`: what can be called, and what of the project's documents cannot.
 
+mod connections;
+mod report;
+mod usage;
+
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use baton_core::expr::nearest;
 use baton_ports::tools::Tools as _;
 use baton_store::sqlite::{Options, Store};
 use baton_tools::{Description, Registry, Risk};
+use serde::Serialize;
 use serde_json::json;
 
-use crate::cli::{Tools, ToolsList};
+use crate::cli::{Tools, ToolsList, ToolsRefresh, ToolsSearch};
 use crate::project::Project;
 use crate::wire::System;
 use crate::{Exit, Misuse, print};
@@ -19,28 +26,37 @@ const DESCRIPTION_MAX: usize = 70;
 pub async fn run(folder: &Path, args: Tools) -> anyhow::Result<Exit> {
     let project = Project::open(folder)?;
     match args {
-        Tools::List(args) => list(&*registry(&project)?, &args),
-        Tools::Show { name, json } => show(&*registry(&project)?, &name, json)?,
+        Tools::List(args) => list(&*registry(&project).await?, &args),
+        Tools::Search(args) => search(&*registry(&project).await?, &args).await,
+        Tools::Show { name, json } => show(&*registry(&project).await?, &name, json)?,
         Tools::Unsupported { json } => unsupported(&project, json),
+        Tools::Refresh(args) => return refresh(&project, &args).await,
+        Tools::Connect(args) => return connections::connect(&project, args).await,
+        Tools::Connections(args) => return connections::list(&project, &args).await,
+        Tools::Disconnect(args) => return connections::disconnect(&project, args).await,
+        Tools::Usage(args) => usage::run(&project, &args).await?,
+        Tools::Report(args) => report::run(&project, &args).await?,
     }
     Ok(Exit::Completed)
 }
 
-/// Looking makes no database.
-fn registry(project: &Project) -> anyhow::Result<std::sync::Arc<Registry>> {
-    Ok(System::over(project, Store::in_memory(Options::default())?)?.tools)
+/// Looking makes no database, but where the actions of Composio are kept in it.
+async fn registry(project: &Project) -> anyhow::Result<Arc<Registry>> {
+    if project.settings.tools.composio.toolkits.is_empty() {
+        return Ok(System::over(project, Store::in_memory(Options::default())?)?.tools);
+    }
+    let mut system = System::open(project)?;
+    system.learn_tools().await?;
+    Ok(system.tools)
 }
 
-fn list(registry: &Registry, args: &ToolsList) {
-    let words: Vec<String> =
-        args.search.iter().flat_map(|words| words.split_whitespace()).map(str::to_lowercase).collect();
-    let is_wanted = |tool: &Description| {
-        let text = format!("{} {}", tool.name, tool.facts.description).to_lowercase();
-        args.category.as_ref().is_none_or(|category| *category == tool.category)
-            && words.iter().all(|word| text.contains(word))
-    };
-    let tools: Vec<Description> =
-        registry.names().iter().filter_map(|name| registry.describe(name)).filter(is_wanted).collect();
+async fn search(registry: &Registry, args: &ToolsSearch) {
+    let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
+    let (tools, fault) = registry.search(&args.words.join(" "), limit).await;
+    if let Some(fault) = fault {
+        print::note(format_args!("note: {fault}"));
+    }
+    let tools: Vec<Listed> = tools.into_iter().map(|tool| Listed { tool, aliases: Vec::new() }).collect();
     if args.json {
         print::pretty(&json!({ "tools": tools }));
     } else if tools.is_empty() {
@@ -50,21 +66,87 @@ fn list(registry: &Registry, args: &ToolsList) {
     }
 }
 
+async fn refresh(project: &Project, args: &ToolsRefresh) -> anyhow::Result<Exit> {
+    let system = System::open(project)?;
+    let composio = connections::of(&system)?;
+    let found = composio.discover(&system.tenant, args.newest).await.map_err(connections::told)?;
+    if args.json {
+        print::pretty(&json!({ "toolkits": found }));
+        return Ok(Exit::Completed);
+    }
+    for toolkit in &found {
+        let doubts = toolkit.doubts.len();
+        print::line(format_args!("{}: {} actions, version {}", toolkit.toolkit, toolkit.actions, toolkit.version));
+        toolkit.doubts.iter().for_each(|doubt| print::line(format_args!("    {}: {}", doubt.slug, doubt.reason)));
+        if doubts > 0 {
+            print::note(format_args!("note: {doubts} of them are no tool, or not fully"));
+        }
+    }
+    Ok(Exit::Completed)
+}
+
+fn list(registry: &Registry, args: &ToolsList) {
+    let words: Vec<String> =
+        args.search.iter().flat_map(|words| words.split_whitespace()).map(str::to_lowercase).collect();
+    let is_wanted = |tool: &Listed| {
+        let Listed { tool, aliases } = tool;
+        let text = format!("{} {} {}", tool.name, aliases.join(" "), tool.facts.description).to_lowercase();
+        args.category.as_ref().is_none_or(|category| *category == tool.category)
+            && words.iter().all(|word| text.contains(word))
+    };
+    let tools: Vec<Listed> = Listed::all(registry).into_iter().filter(is_wanted).collect();
+    if args.json {
+        print::pretty(&json!({ "tools": tools }));
+    } else if tools.is_empty() {
+        print::line("no tools");
+    } else {
+        tell(&tools);
+    }
+}
+
+/// A tool, and the other names it goes by.
+#[derive(Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    tool: Description,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    aliases: Vec<String>,
+}
+
+impl Listed {
+    /// Every tool once, by its own name.
+    fn all(registry: &Registry) -> Vec<Self> {
+        let mut all: BTreeMap<String, Self> = BTreeMap::new();
+        for name in registry.names() {
+            let Some(tool) = registry.describe(&name) else { continue };
+            let own = tool.name.clone();
+            let listed = all.entry(own.clone()).or_insert_with(|| Self { tool, aliases: Vec::new() });
+            if name != own {
+                listed.aliases.push(name);
+            }
+        }
+        all.into_values().collect()
+    }
+}
+
 /// A line each.
-fn tell(tools: &[Description]) {
-    let widest = |of: fn(&Description) -> usize, title: &str| tools.iter().map(of).max().unwrap_or(0).max(title.len());
+fn tell(tools: &[Listed]) {
+    let widest = |of: fn(&Description) -> usize, title: &str| {
+        tools.iter().map(|listed| of(&listed.tool)).max().unwrap_or(0).max(title.len())
+    };
     let name = widest(|tool| tool.name.len(), "TOOL");
     let category = widest(|tool| tool.category.len(), "CATEGORY");
     let provider = widest(|tool| tool.provider.len(), "PROVIDER");
     let title =
         format!("{:<name$}  {:<category$}  {:<provider$}  {:<6}  DESCRIPTION", "TOOL", "CATEGORY", "PROVIDER", "RISK");
     print::line(print::paint("1", &title));
-    for tool in tools {
+    for Listed { tool, aliases } in tools {
+        let also = if aliases.is_empty() { String::new() } else { format!("  (also {})", aliases.join(", ")) };
         let said = tool.facts.description.lines().next().unwrap_or_default();
         let cut = said.floor_char_boundary(DESCRIPTION_MAX);
         let more = if cut < said.len() { "…" } else { "" };
         print::line(format_args!(
-            "{:<name$}  {:<category$}  {:<provider$}  {:<6}  {}{more}",
+            "{:<name$}  {:<category$}  {:<provider$}  {:<6}  {}{more}{also}",
             tool.name,
             tool.category,
             tool.provider,
@@ -92,7 +174,10 @@ fn show(registry: &Registry, name: &str, as_json: bool) -> anyhow::Result<()> {
         return Err(Misuse::new(format!("there is no tool `{name}`")).hint(hint).into());
     };
     if !as_json {
-        tell(std::slice::from_ref(&tool));
+        let aliases = registry.names().into_iter().filter(|alias| {
+            *alias != tool.name && registry.describe(alias).is_some_and(|named| named.name == tool.name)
+        });
+        tell(&[Listed { tool: tool.clone(), aliases: aliases.collect() }]);
         print::line(format_args!("\n{}\n", tool.facts.description));
     }
     print::pretty(&json!({ "tool": tool }));

@@ -2,14 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use baton_core::definition::{self, Catalog, Checked, Diagnostic, Severity};
+use baton_ports::clock::SystemClock;
 use serde_json::{Value, json};
 
 use crate::cli::Validate;
 use crate::config::Settings;
-use crate::project::{self, Project, Source, shown};
+use crate::project::{self, Doubt, Project, Source, shown};
 use crate::{Exit, Misuse, print, wire};
+
+/// What was found.
+#[derive(Default)]
+struct Found {
+    reports: Vec<Report>,
+    /// What projects name and nobody has.
+    doubts: Vec<Doubt>,
+}
 
 /// What came of one file.
 struct Report {
@@ -20,40 +30,42 @@ struct Report {
 
 pub fn run(folder: &Path, args: &Validate) -> anyhow::Result<Exit> {
     let paths = if args.paths.is_empty() { vec![folder.to_owned()] } else { args.paths.clone() };
-    let reports = match reports(folder, &paths) {
-        Ok(reports) => reports,
+    let found = match found(folder, &paths) {
+        Ok(found) => found,
         // An editor asked in JSON, and is answered in JSON.
         Err(error) if args.json && error.is::<Misuse>() => {
-            print::pretty(&json!({ "ok": false, "error": error.to_string(), "files": [] }));
+            print::pretty(&json!({ "ok": false, "error": error.to_string(), "files": [], "doubts": [] }));
             return Ok(Exit::Usage);
         }
         Err(error) => return Err(error),
     };
-    let counts = Counts::of(&reports);
+    let counts = Counts::of(&found);
     let is_ok = counts.is_ok(args.strict);
     if args.json {
-        print::pretty(&as_json(&reports, &counts, is_ok));
+        print::pretty(&as_json(&found, &counts, is_ok));
     } else {
-        tell(&reports, &counts);
+        tell(&found, &counts);
     }
     Ok(if is_ok { Exit::Completed } else { Exit::Usage })
 }
 
-fn reports(folder: &Path, paths: &[PathBuf]) -> anyhow::Result<Vec<Report>> {
+fn found(folder: &Path, paths: &[PathBuf]) -> anyhow::Result<Found> {
     let mut projects = Projects::default();
-    let mut reports = Vec::new();
+    let mut found = Found::default();
     for path in paths {
         if path.is_dir() || path == folder {
             let project = projects.at(path)?;
             if !project.is_there() {
                 return Err(project.not_there().into());
             }
-            reports.extend(of_project(project)?);
+            found.reports.extend(of_project(project)?);
+            let models = wire::models(project, Arc::new(SystemClock))?;
+            found.doubts.extend(project.doubts(&models, &project.tenant()?));
         } else {
-            reports.push(of_file(path, &mut projects)?);
+            found.reports.push(of_file(path, &mut projects)?);
         }
     }
-    Ok(reports)
+    Ok(found)
 }
 
 /// Projects that were opened, so that many files of one are checked against it without reading it anew.
@@ -111,7 +123,10 @@ fn shipped() -> anyhow::Result<Catalog> {
         agents: baton_engine::shipped_agents(),
         own_agents: BTreeSet::new(),
         tools: Vec::new(),
+        servers: Vec::new(),
         unsupported: Vec::new(),
+        tool_doubts: Vec::new(),
+        secrets_named: Vec::new(),
         replies: Vec::new(),
         workflows: Vec::new(),
     };
@@ -129,9 +144,9 @@ struct Counts {
 }
 
 impl Counts {
-    fn of(reports: &[Report]) -> Self {
-        let mut counts = Self { workflows: reports.len(), ..Self::default() };
-        for found in reports.iter().flat_map(|report| &report.checked.diagnostics) {
+    fn of(all: &Found) -> Self {
+        let mut counts = Self { workflows: all.reports.len(), warnings: all.doubts.len(), ..Self::default() };
+        for found in all.reports.iter().flat_map(|report| &report.checked.diagnostics) {
             match found.severity {
                 Severity::Error => counts.errors += 1,
                 Severity::Draft => counts.drafts += 1,
@@ -147,26 +162,30 @@ impl Counts {
     }
 
     fn summary(&self) -> String {
-        let many = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
         let found: Vec<String> =
             [(self.errors, "error"), (self.drafts, "draft"), (self.warnings, "warning"), (self.hints, "hint")]
                 .into_iter()
                 .filter(|(count, _)| *count > 0)
-                .map(|(count, word)| many(count, word))
+                .map(|(count, word)| print::counted(count, word))
                 .collect();
         let found = if found.is_empty() { "nothing found".to_owned() } else { found.join(", ") };
-        format!("{}: {found}", many(self.workflows, "workflow"))
+        format!("{}: {found}", print::counted(self.workflows, "workflow"))
     }
 }
 
-fn tell(reports: &[Report], counts: &Counts) {
-    for report in reports {
+fn tell(all: &Found, counts: &Counts) {
+    for report in &all.reports {
         for found in &report.checked.diagnostics {
             let text = definition::render(found, &report.file, &report.text);
             let word = found.severity.to_string();
             let rest = text.strip_prefix(&word).unwrap_or(&text);
             print::line(format_args!("{}{rest}", print::paint(colour(found), &word)));
         }
+    }
+    for doubt in &all.doubts {
+        let Doubt { place, message, hint } = doubt;
+        let word = print::paint("33", "warning");
+        print::line(format_args!("{word}: {place}: {message}\n  hint: {hint}"));
     }
     print::line(counts.summary());
 }
@@ -179,8 +198,8 @@ fn colour(found: &Diagnostic) -> &'static str {
     }
 }
 
-fn as_json(reports: &[Report], counts: &Counts, is_ok: bool) -> Value {
-    let files = reports.iter().map(|report| {
+fn as_json(all: &Found, counts: &Counts, is_ok: bool) -> Value {
+    let files = all.reports.iter().map(|report| {
         json!({
             "file": report.file,
             "workflow": report.checked.workflow.as_ref().map(|workflow| workflow.name.clone()),
@@ -191,6 +210,7 @@ fn as_json(reports: &[Report], counts: &Counts, is_ok: bool) -> Value {
     json!({
         "ok": is_ok,
         "files": files.collect::<Vec<_>>(),
+        "doubts": all.doubts,
         "errors": counts.errors,
         "drafts": counts.drafts,
         "warnings": counts.warnings,

@@ -12,6 +12,36 @@ use crate::project::in_shell;
 pub struct Open {
     pub run: RunId,
     pub awaited: Awaited,
+    /// Of a call that needs leave.
+    pub leave: Option<SoFar>,
+}
+
+/// How far the leave for a call has come.
+#[derive(Clone, Debug)]
+pub struct SoFar {
+    need: u32,
+    given_by: Vec<String>,
+    /// Who may give it; empty: whoever did not ask for it.
+    from: Vec<String>,
+}
+
+impl SoFar {
+    fn of(awaited: &Awaited, run: &Run) -> Option<Self> {
+        let Awaited::Ask(Ask::Approval(effect)) = awaited else { return None };
+        let (leave, given) = run.leave_for(effect)?;
+        Some(Self { need: leave.need, given_by: given.to_vec(), from: leave.from.clone() })
+    }
+
+    fn words(&self) -> String {
+        let mut words = Vec::new();
+        if self.need > 1 {
+            words.push(format!("{} of {} so far", self.given_by.len(), self.need));
+        }
+        if !self.from.is_empty() {
+            words.push(format!("asked are {}", self.from.join(", ")));
+        }
+        if words.is_empty() { String::new() } else { format!(" ({})", words.join("; ")) }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -45,7 +75,8 @@ impl Open {
         if all.is_empty() && !run.state().is_end() && run.children().is_empty() {
             all.extend(run.wake_at(run.now()).map(Awaited::Instant));
         }
-        all.into_iter().map(|awaited| Self { run: id.clone(), awaited }).collect()
+        let open = |awaited| Self { run: id.clone(), leave: SoFar::of(&awaited, run), awaited };
+        all.into_iter().map(open).collect()
     }
 
     /// In words, with the command to type; `command` begins one that speaks of the project.
@@ -75,7 +106,8 @@ impl Open {
                 at(effect)
             ),
             Awaited::Ask(Ask::Approval(effect)) => format!(
-                "`{effect}` needs a person's leave: {command} runs answer {run} {} --approve  # or --reject",
+                "`{effect}` needs a person's leave{}: {command} runs answer {run} {} --approve  # or --reject",
+                self.leave.as_ref().map(SoFar::words).unwrap_or_default(),
                 at(effect)
             ),
             Awaited::Ask(Ask::Budget(effect)) => format!(
@@ -98,7 +130,13 @@ impl Open {
             Awaited::Ask(Ask::Customer(node)) => json!({ "kind": "customer", "run": run, "node": node }),
             Awaited::Ask(Ask::Doubt(effect)) => json!({ "kind": "doubt", "run": run, "effect": effect.to_string() }),
             Awaited::Ask(Ask::Approval(effect)) => {
-                json!({ "kind": "approval", "run": run, "effect": effect.to_string() })
+                let mut asked = json!({ "kind": "approval", "run": run, "effect": effect.to_string() });
+                if let Some(SoFar { need, given_by, from }) = &self.leave {
+                    asked["need"] = json!(need);
+                    asked["approved_by"] = json!(given_by);
+                    asked["from"] = json!(from);
+                }
+                asked
             }
             Awaited::Ask(Ask::Budget(effect)) => json!({ "kind": "budget", "run": run, "effect": effect.to_string() }),
             Awaited::Ask(Ask::Key(effect)) => json!({ "kind": "needs_key", "run": run, "effect": effect.to_string() }),

@@ -208,7 +208,8 @@ pub fn conclude(run: &Run, open: &[Open], command: &str) {
 
 /// What a rollback left, a line each.
 fn left_standing(run: &Run) -> Vec<String> {
-    let report = run.finished().and_then(|end| end.undone.clone()).unwrap_or_default();
+    // As it stands now: somebody may have undone by hand what was left then.
+    let report = run.finished().and_then(|end| end.undone.as_ref()).map(|_| run.saga().report()).unwrap_or_default();
     let rows = report.as_array().cloned().unwrap_or_default();
     let text = |row: &Value, key: &str| row.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let line = |row: &Value| {

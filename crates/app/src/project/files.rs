@@ -69,13 +69,15 @@ pub fn read_value(file: &Path) -> anyhow::Result<Value> {
 
 /// What `@FILE` stands for on a command line; `@-` is standard input.
 pub fn given(file: &str) -> anyhow::Result<Value> {
-    match file {
-        STDIN => value_of(&bounded(std::io::stdin().lock(), "standard input")?, "standard input"),
-        file => read_value(Path::new(file)),
-    }
+    let (text, name) = match file {
+        STDIN => (bounded(std::io::stdin().lock(), "standard input")?, "standard input".to_owned()),
+        file => (read(Path::new(file))?, shown(Path::new(file))),
+    };
+    // What a program wrote is JSON, and may be larger than what a person writes.
+    serde_json::from_slice(&text).or_else(|_| value_of(&text, &name))
 }
 
-fn value_of(text: &[u8], name: &str) -> anyhow::Result<Value> {
+pub(super) fn value_of(text: &[u8], name: &str) -> anyhow::Result<Value> {
     definition::source::read(text).map(|tree| tree.to_json()).map_err(|found| {
         let source = String::from_utf8_lossy(text);
         match found.first() {
@@ -83,6 +85,19 @@ fn value_of(text: &[u8], name: &str) -> anyhow::Result<Value> {
             None => Misuse::new(format!("{name} cannot be read")).into(),
         }
     })
+}
+
+/// Keeps what was asked of others. Where it cannot be kept, they are asked again next time.
+pub(super) fn keep(path: &Path, text: &[u8]) {
+    let written = path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| {
+        // Another process may read it meanwhile: it sees the old or the new, never a half.
+        let beside = path.with_extension(format!("{}.part", std::process::id()));
+        std::fs::write(&beside, text)?;
+        std::fs::rename(&beside, path)
+    });
+    if let Err(error) = written {
+        tracing::debug!(%error, path = shown(path), "what was asked could not be kept");
+    }
 }
 
 /// A path as people wrote it, without the dot that stands for where they are.

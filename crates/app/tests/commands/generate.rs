@@ -68,8 +68,9 @@ fn a_reply_that_is_no_workflow_is_said_to_be_none() {
 fn a_workflow_that_is_there_is_not_written_over() {
     let place = place();
     place.baton(&["generate", "mail me when it rains"]).ends(0).says("workflows/rain_mail.json");
-    place.baton(&["generate", "mail me when it rains"]).ends(2).warns("--name");
-    place.baton(&["generate", "mail me when it rains", "--name", "rain_mail_2"]).ends(0);
+    place.baton(&["generate", "mail me when it rains"]).ends(0).says("workflows/rain_mail_2.json");
+    place.baton(&["generate", "mail me when it rains", "--name", "rain_mail"]).ends(2).warns("--name");
+    place.baton(&["generate", "mail me when it rains", "--name", "rain_mail_3"]).ends(0);
     place
         .baton(&["generate", "mail me when it rains", "--name", "other", "--print"])
         .ends(0)
@@ -80,4 +81,20 @@ fn a_workflow_that_is_there_is_not_written_over() {
 #[test]
 fn a_goal_of_nothing_is_refused() {
     place().baton(&["generate", "  "]).ends(2).warns("a goal has 1 to 4000 characters");
+}
+
+#[test]
+fn where_the_workflow_goes_is_looked_at_before_a_model_is_paid() {
+    let place = place();
+    place.write("workflows/other.yaml", "name: other\nnodes: [{id: a, type: transform, set: {x: 1}}]\n");
+    for (name, says) in
+        [("other", "there already"), ("../other", "no name of a file"), (".hidden", "no name of a file")]
+    {
+        place.baton(&["generate", "Please mail me when it rains", "--name", name]).ends(2).warns(says);
+    }
+    place.baton(&["models", "decisions"]).ends(0).says("no model was asked");
+    // A name the model chose is no reason to throw away what was paid for.
+    place.write("workflows/rain_mail.yaml", "name: rain_mail\nnodes: [{id: a, type: transform, set: {x: 1}}]\n");
+    let told = place.baton(&["generate", "Please mail me when it rains", "--json"]).ends(0).json();
+    assert_eq!((&told["name"], &told["file"]), (&"rain_mail_2".into(), &"workflows/rain_mail_2.json".into()), "{told}");
 }

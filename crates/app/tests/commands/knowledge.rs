@@ -17,7 +17,7 @@ fn shop() -> Place {
         ("knowledge/en/shipping.md", SHIPPING),
         ("knowledge/notes.json", "{}"),
     ]);
-    place.baton(&["knowledge", "add"]).ends(0).says("en/shipping.md: added, 1 pieces").says("returns.md: added");
+    place.baton(&["knowledge", "add"]).ends(0).says("en/shipping.md: added, 1 piece\n").says("returns.md: added");
     place
 }
 
@@ -83,6 +83,40 @@ fn settings_that_ask_for_another_embedder_say_so_until_a_reindex() {
     assert_eq!((&built[0]["documents"], &built[0]["pieces"]), (&json!(2), &json!(3)));
     place.write("baton.toml", "tenant = \"shop\"\n[memory]\nchunk_tokens = 7\n");
     place.baton(&["knowledge", "list"]).ends(2).warns("`chunk_tokens`: 7 is not within 32 to 2000");
+}
+
+#[test]
+fn what_answers_by_other_settings_than_those_of_now_is_told_until_it_is_built_anew() {
+    let place = shop();
+    let quiet = place.baton(&["knowledge", "search", "refund"]).ends(0);
+    assert!(!quiet.err.contains("reindex"), "{}", quiet.err);
+    for settings in ["chunk_tokens = 100", "embedder = \"openai\"\nbase_url = \"http://127.0.0.1:1/v1\""] {
+        place.write("baton.toml", format!("tenant = \"shop\"\n[memory]\n{settings}\n"));
+        place
+            .baton(&["knowledge", "search", "refund"])
+            .ends(0)
+            .warns("`knowledge` answers by")
+            .warns("knowledge reindex");
+        place.baton(&["doctor"]).says("warn memory").says("baton knowledge reindex");
+    }
+    place.write("baton.toml", "tenant = \"shop\"\n[memory]\nchunk_tokens = 100\n");
+    place.baton(&["knowledge", "reindex"]).ends(0);
+    let told = place.baton(&["knowledge", "search", "refund", "--json"]).ends(0).json();
+    assert_eq!(told["outdated"], Value::Null);
+}
+
+#[test]
+fn a_document_about_somebody_does_not_become_everybodys_by_a_word_left_out() {
+    let place = shop();
+    place.write("ana.md", "# Ana\n\nShe keeps a xylophone.\n");
+    place.baton(&["knowledge", "add", "ana.md", "--about", "ana"]).ends(0);
+    place.write("ana.md", "# Ana\n\nShe keeps two xylophones.\n");
+    let refused = place.baton(&["knowledge", "add", "ana.md", "knowledge"]).ends(2);
+    refused.warns("`ana.md` is kept about ana").warns("--about ana").warns("knowledge remove ana.md");
+    place.baton(&["knowledge", "list"]).ends(0).says("ana.md  Ana  about ana");
+    place.baton(&["knowledge", "add", "ana.md", "--about", "ana"]).ends(0).says("ana.md: changed, 1 piece\n");
+    place.baton(&["knowledge", "remove", "ana.md"]).ends(0);
+    place.baton(&["knowledge", "add", "ana.md"]).ends(0).says("ana.md: added");
 }
 
 #[test]

@@ -1,11 +1,17 @@
 //! The binary from outside: what each command prints, and with what code it ends.
 
 mod agents;
+mod approvals;
+mod audit;
+mod composio;
+mod desk;
 mod doctor;
+mod dying;
 mod examples;
 mod generate;
 mod hostile;
 mod init;
+mod keys;
 mod knowledge;
 mod models;
 mod money;
@@ -14,9 +20,15 @@ mod place;
 mod reading;
 mod reference;
 mod runs;
+mod seed_000;
 mod seeds;
 mod serve;
 mod server;
+mod shelf;
+mod sources;
+mod tool_usage;
+mod tools;
+mod undone;
 mod upstream;
 mod usage;
 mod workflow_tests;

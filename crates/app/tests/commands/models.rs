@@ -102,7 +102,7 @@ fn a_price_map_is_imported_below_what_the_project_says() {
     place
         .baton(&["models", "import", "prices.json"])
         .ends(0)
-        .says("2 models of anthropic, openai")
+        .says("2 models of anthropic, openai in models.imported.yaml; 2 rows left out")
         .says("another provider");
     let shown = place.baton(&["models", "show", "gpt-next", "--json"]).ends(0).json();
     let facts = &shown["facts"];
@@ -116,6 +116,19 @@ fn a_price_map_is_imported_below_what_the_project_says() {
     printed.says("\"groq/llama\":").says("upstream: \"llama\"");
     place.baton(&["models", "import", "prices.json", "--provider", "nobody"]).ends(2).warns("has no model of nobody");
     place.baton(&["models", "import", "models.yaml"]).ends(2).warns("it is no price map");
+    let beside = place.baton(&["models", "import", "prices.json", "--provider", "groq"]).ends(0);
+    beside.says("1 model of groq in models.imported.yaml, beside 2 models of earlier imports; 3 rows left out");
+    for known in ["gpt-next", "claude-next", "groq/llama"] {
+        place.baton(&["models", "show", known]).ends(0).says("input_usd_per_million");
+    }
+    place.write(
+        "fewer.json",
+        r#"{"gpt-new": {"litellm_provider": "openai", "mode": "chat", "input_cost_per_token": 1e-7,
+        "output_cost_per_token": 6e-7}}"#,
+    );
+    place.write("models.yaml", "# nothing yet\n");
+    place.baton(&["models", "import", "fewer.json", "--provider", "openai"]).ends(0).says("beside 2 models");
+    place.baton(&["models", "show", "gpt-next"]).ends(2).warns("did you mean `gpt-new`?");
 }
 
 #[test]
@@ -191,6 +204,70 @@ fn why_each_model_was_asked_is_kept_and_summed() {
         .says("saved: 99 %");
 }
 
+/// As it stands in the guide.
+#[test]
+fn the_guides_example_of_one_local_model_asks_that_model_and_no_other() {
+    let guide = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guides/models.md");
+    let guide = std::fs::read_to_string(guide).expect("the guide");
+    let example = guide.split("```toml\n").find(|block| block.contains("and nothing else")).expect("the example");
+    let settings = example.split("```").next().expect("its text");
+    let place = Place::with(&[("baton.toml", settings)]);
+    for profile in ["fast", "balanced", "powerful"] {
+        let shown = place.baton(&["models", "show", profile, "--json"]).ends(0).json();
+        let candidates = shown["choice"]["candidates"].as_array().map(Vec::len);
+        assert_eq!((&shown["choice"]["chosen"], candidates), (&json!("llama3.2"), Some(1)), "{profile}: {shown}");
+    }
+    let model = place.baton(&["models", "show", "llama3.2", "--json"]).ends(0).json();
+    assert_eq!((&model["provider"], &model["unusable"]), (&json!("ollama"), &Value::Null));
+    place.baton(&["validate", "--strict"]).ends(0).says("nothing found");
+}
+
+#[test]
+fn savings_of_calls_without_tokens_are_said_to_be_unknown() {
+    let place = clinic();
+    place.write("replies/a.yaml", "agent: greeter\nreplies: [{content: Hola}]\n");
+    place.baton(&["run", "ask"]).ends(0);
+    let told = place.baton(&["models", "savings", "--recorded"]).ends(0).says("no tokens were counted");
+    assert!(!told.out.contains("saved:"), "{}", told.out);
+    assert_eq!(
+        place.baton(&["models", "savings", "--recorded", "--json"]).ends(0).json()["saved_percent"],
+        Value::Null
+    );
+}
+
+#[test]
+fn a_model_without_a_price_is_doubted_with_what_may_be_meant() {
+    let place = Place::with(&[
+        ("baton.toml", "[models.models]\nfast = [\"gpt-4\", \"claude-haiku-55\"]\n"),
+        ("agents/greeter.yaml", "name: greeter\ntype: simple\nmodel: gpt-4-trubo\n"),
+        ("workflows/ask.yaml", "name: ask\nnodes: [{id: hello, agent: greeter, task: Hi, model: house/mine}]\n"),
+    ]);
+    let told = place.baton(&["validate"]).ends(0);
+    told.says("warning: profile `fast`: no catalogue knows the model `claude-haiku-55`")
+        .says("did you mean `claude-haiku-5-5`?")
+        .says("agent `greeter`: no catalogue knows the model `gpt-4-trubo`")
+        .says("workflows/ask.yaml: no catalogue knows the model `house/mine`")
+        .says("3 warnings");
+    place.baton(&["validate", "--strict"]).ends(2);
+    assert_eq!(place.baton(&["validate", "--json"]).ends(0).json()["doubts"].as_array().map(Vec::len), Some(3));
+    place.baton(&["doctor"]).says("warn names").says("`gpt-4-trubo`");
+    place.write(
+        "models.yaml",
+        "models:\n  house/mine: {input_usd_per_million: 0, output_usd_per_million: 0}\n\
+         tenants:\n  acme: {profiles: {powerful: {models: gpt-44}}}\n",
+    );
+    let told = place
+        .baton(&["validate"])
+        .ends(0)
+        .says("profile `powerful` of tenant `acme`: no catalogue knows")
+        .says("`gpt-44`");
+    assert_eq!(told.out.matches("`claude-haiku-55`").count(), 1, "{}", told.out);
+    place.write("models.yaml", "models:\n  house/mine: {input_usd_per_million: 0, output_usd_per_million: 0}\n");
+    place.write("agents/greeter.yaml", "name: greeter\ntype: simple\nmodel: openai/gpt-4-turbo\n");
+    place.write("baton.toml", "[models.models]\nfast = [\"gpt-4\"]\n");
+    place.baton(&["validate", "--strict"]).ends(0).says("nothing found");
+}
+
 #[test]
 fn a_person_takes_a_model_out_of_use_and_back() {
     let place = Place::with(&[("baton.toml", "[models.providers.anthropic]\napi_key = \"sk-ant-1\"\n")]);
@@ -204,6 +281,9 @@ fn a_person_takes_a_model_out_of_use_and_back() {
     let shown = place.baton(&["models", "circuits", "--json"]).ends(0).json();
     assert_eq!((&shown["circuits"][0]["state"], &shown["circuits"][0]["until"]), (&json!("open"), &Value::Null));
     place.baton(&["models", "circuits", "--close", "claude-haiku-5-5"]).ends(0).says("no circuit is open");
+    place.baton(&["models", "circuits", "--open", "anthropic/claude-haiku-5-5"]).ends(0).says("claude-haiku-5-5 ");
+    let list = place.baton(&["models", "list", "--json"]).ends(0).json();
+    assert_eq!(model(&list, "claude-haiku-5-5")["unusable"], "somebody has taken it out of use");
     place.baton(&["models", "circuits", "--open", "claude-haiku-55"]).ends(2).warns("did you mean `claude-haiku-5-5`?");
 }
 

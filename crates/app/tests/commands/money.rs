@@ -80,6 +80,73 @@ fn a_budget_worth_ten_calls_lets_ten_of_sixty_four_at_once_through_the_door() {
 }
 
 #[test]
+fn whoever_nears_a_budget_is_told_with_the_answer_on_the_log_and_by_the_setting_to_change() {
+    let upstream = Upstream::start();
+    let place = project(&upstream, "daily_usd = 0.1");
+    let server = Server::start(&place);
+    let key = server.key().expect("a key").to_owned();
+    for call in 1..=9 {
+        let answer = chat(server.address(), &key, "", &hello()).expect("an answer");
+        let told = answer.contains("x-baton-budget: ");
+        assert_eq!(told, call >= 8, "call {call} of a cent, of ten:\n{answer}");
+    }
+    let metrics = server.get("/metrics", None);
+    assert!(metrics.contains("budget_spent_usd{company_id=\"default\",window=\"day\"}"), "{metrics}");
+    // Whatever waits to be written is written at its end, and what was said goes with it.
+    let said = server.stop_and_read();
+    assert!(said.contains("80 %"), "{said}");
+    place
+        .baton(&["budgets"])
+        .ends(0)
+        .says("by budgets.daily_usd")
+        .says("by default")
+        .says("under [budgets] in baton.toml");
+    let lines = place.baton(&["budgets", "--json"]).ends(0).json();
+    let day = lines.as_array().expect("lines").iter().find(|line| line["window"] == "day").expect("a day");
+    assert_eq!(day["setting"], "budgets.daily_usd");
+}
+
+#[test]
+fn a_run_that_is_stopped_by_hand_gives_back_what_it_held_of_budgets() {
+    let reply = "agent: greeter\nreplies: [{content: Hola, latency_ms: 60000}]\n";
+    let place = Place::with(&[
+        ("baton.toml", "[budgets]\ndaily_usd = 10\n"),
+        ("workflows/ask.yaml", WORKFLOW),
+        ("agents/greeter.yaml", AGENT),
+        ("replies/a.yaml", reply),
+    ]);
+    let held = || -> f64 {
+        let lines = place.baton(&["budgets", "--json"]).ends(0).json();
+        lines.as_array().expect("lines").iter().filter_map(|line| line["held_usd"].as_f64()).sum()
+    };
+    let moving = place.begin(&["run", "ask", "--set", "word=hello"]);
+    assert!((0..1_000).any(|_| held() > 0.0), "nothing was asked");
+    place.shell(&format!("kill -INT {}", moving.id())).ends(0);
+    Done::after(moving).ends(130).warns("nothing is lost");
+    assert_eq!(held(), 0.0);
+}
+
+#[test]
+fn a_request_there_is_no_money_for_counts_once_however_many_models_it_might_have_had() {
+    let upstream = Upstream::start();
+    let place = Place::with(&[(
+        "baton.toml",
+        &format!(
+            "[models]\nbase_url = \"{}\"\napi_key = \"sk\"\n[models.models]\nfast = [\"mock\", \"other\", \"third\"]\n\
+             [models.catalogue]\nmock = {{input_usd_per_million = 0, output_usd_per_million = 1000}}\n\
+             other = {{input_usd_per_million = 0, output_usd_per_million = 1000}}\n\
+             third = {{input_usd_per_million = 0, output_usd_per_million = 1000}}\n[budgets]\ndaily_usd = 0\n",
+            upstream.url
+        ),
+    )]);
+    let server = Server::start(&place);
+    let answer = chat(server.address(), server.key().expect("a key"), "", &hello()).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 429") && answer.contains("before it, "), "{answer}");
+    let metrics = server.get("/metrics", None);
+    assert!(metrics.contains("budget_refusals_total{window=\"day\"} 1\n"), "{metrics}");
+}
+
+#[test]
 fn with_less_money_than_the_longest_reply_costs_the_reply_is_kept_shorter() {
     let upstream = Upstream::start();
     let place = project(&upstream, "daily_usd = 0.1");

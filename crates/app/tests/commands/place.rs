@@ -70,7 +70,7 @@ impl Place {
         let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
-            if ["BATON_", "OPENAI_", "ANTHROPIC_"].iter().any(|ours| name.starts_with(ours)) {
+            if ["BATON_", "OPENAI_", "ANTHROPIC_", "COMPOSIO_"].iter().any(|ours| name.starts_with(ours)) {
                 command.env_remove(name);
             }
         }

@@ -117,6 +117,23 @@ fn a_finished_run_is_rolled_back_once() {
 }
 
 #[test]
+fn a_run_that_another_process_moves_is_not_rolled_back_and_that_is_said() {
+    let place = place();
+    let slow = "{name: slow, kind: script, class: read, latency_ms: 20000, results: [{output: {}}]}";
+    place.write("tools/slow.yaml", slow);
+    place.write("workflows/slow.yaml", "name: slow\nnodes: [{id: slow, tool: slow}]\n");
+    let mut mover = place.begin(&["run", "slow", "--id", "one"]);
+    let is_out = || {
+        let listed = place.baton(&["runs", "list", "--json"]);
+        listed.code == Some(0) && listed.out.contains("\"running\"")
+    };
+    assert!((0..500).any(|_| is_out()), "the run begins");
+    place.baton(&["runs", "rollback", "one"]).ends(1).warns("refused[RUN-004]").warns("cancel one --compensate");
+    mover.kill().expect("is killed");
+    mover.wait().expect("ends");
+}
+
+#[test]
 fn a_signal_goes_to_the_wait_of_its_name() {
     let wait = "name: parcel\nnodes:\n  - {id: arrival, type: wait, signal: arrived}\n";
     let place = Place::with(&[("workflows/parcel.yaml", wait)]);
@@ -154,6 +171,8 @@ fn a_fork_begins_at_a_node_with_other_variables() {
     forked.says("run two, forked from one at `ship`");
     assert_eq!(show(&place, "two")["outputs"]["ship"]["note"], "fragile");
     assert_eq!(show(&place, "one")["outputs"]["ship"]["note"], "none");
+    let misspelt = ["runs", "fork", "one", "--at", "ship", "--set", "noet=fragile"];
+    place.baton(&misspelt).ends(2).warns("has no variable `noet`").warns("did you mean `note`?");
     place.baton(&["runs", "fork", "one", "--at", "shipp"]).ends(2).warns("did you mean `ship`?");
     place.baton(&["runs", "fork", "one", "--at", "stop"]).ends(2).warns("`stop` was never begun");
     place.baton(&["runs", "fork", "one", "--at", "ship", "--id", "two"]).ends(2).warns("choose another --id");

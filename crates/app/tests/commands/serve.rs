@@ -1,7 +1,9 @@
 //! `baton serve`, as a process: its first start, its keys, its doors, its end.
 
+use serde_json::{Value, json};
+
 use crate::place::Place;
-use crate::server::Server;
+use crate::server::{Server, chat};
 
 #[test]
 fn the_first_start_makes_a_key_that_the_next_one_knows_and_does_not_show() {
@@ -28,4 +30,21 @@ fn an_address_that_cannot_be_used_is_refused_with_the_way_out() {
     for (address, hint) in [("nowhere", "HOST:PORT"), (taken.as_str(), "--listen")] {
         place.baton(&["serve", "--listen", address]).ends(2).warns(hint);
     }
+}
+
+#[test]
+fn a_model_that_nobody_has_is_a_404_in_openais_form_also_where_files_answer() {
+    let place = Place::with(&[("replies/a.yaml", "agent: gateway\nreplies: [{content: Hi}]\n")]);
+    let server = Server::start(&place);
+    let ask = |model: &str| {
+        let body = json!({ "model": model, "messages": [{"role": "user", "content": "Hello"}] });
+        chat(server.address(), server.key().expect("a key"), "", &body).expect("an answer")
+    };
+    for known in ["fast", "gpt-4"] {
+        assert!(ask(known).starts_with("HTTP/1.1 200"));
+    }
+    let unknown = ask("gpt-44");
+    assert!(unknown.starts_with("HTTP/1.1 404"), "{unknown}");
+    let body: Value = serde_json::from_str(unknown.split("\r\n\r\n").nth(1).expect("a body")).expect("json");
+    assert_eq!((&body["error"]["code"], &body["error"]["param"]), (&json!("MODEL_NOT_FOUND"), &Value::Null));
 }

@@ -52,6 +52,16 @@ impl Server {
         self.process.wait().expect("ends").code()
     }
 
+    /// Asks it to stop. All it has said on its log.
+    pub fn stop_and_read(mut self) -> String {
+        let id = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill is there").success());
+        let mut said = String::new();
+        self.process.stderr.take().expect("its errors").read_to_string(&mut said).expect("its errors");
+        assert!(self.process.wait().expect("ends").success(), "{said}");
+        said
+    }
+
     /// Kills it at once. All it has said since it started.
     pub fn kill(mut self) -> String {
         self.process.kill().expect("is killed");

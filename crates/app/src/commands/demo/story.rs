@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use baton_core::id::RunId;
 use baton_core::tool::{AuditRow, AuditStatus};
-use baton_ports::read::{AuditFilter, Read as _};
+use baton_ports::audit::{Audit as _, Filter};
 use baton_ports::records::{Record, Records as _};
 use serde_json::json;
 
@@ -157,8 +157,9 @@ impl Seen {
         let system = System::open(&Project::open(folder)?)?;
         wait(async {
             let run = RunId::from(run);
-            let filter = AuditFilter { run: Some(run.clone()), action: None, limit: ROWS_MAX };
-            let audit = system.store.audit(&system.tenant, filter).await?;
+            let filter = Filter { run: Some(run.clone()), limit: ROWS_MAX, ..Filter::default() };
+            let entries = system.store.trail(&system.tenant, filter).await?;
+            let audit = entries.into_iter().map(|entry| entry.row).collect();
             let mut outbox = system.store.list(&system.tenant, "outbox", "", None, ROWS_MAX).await?;
             outbox.retain(|message| message.value.get("run").and_then(|of| of.as_str()) == Some(run.as_str()));
             Ok(Self { audit, outbox })

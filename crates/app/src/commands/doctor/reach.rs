@@ -1,4 +1,4 @@
-//! What is spoken to over the network: the models, the mail server.
+//! What is spoken to: the models, the mail server, MCP servers.
 
 use std::time::Duration;
 
@@ -51,7 +51,11 @@ async fn provider(name: &str, kind: ProviderKind, url: Option<&str>) -> Check {
 }
 
 pub async fn mail(project: &Project) -> Check {
-    let Some(smtp) = &project.settings.tools.email.smtp else {
+    let email = &project.settings.tools.email;
+    let Some(smtp) = &email.smtp else {
+        if email.sendgrid.is_some() {
+            return Check::ok("mail", "SendGrid sends e-mails");
+        }
         return Check::ok("mail", "e-mails are kept in the outbox; set `[tools.email.smtp]` to send them");
     };
     let port = smtp.port.unwrap_or(SMTP_PORT);
@@ -62,6 +66,26 @@ pub async fn mail(project: &Project) -> Check {
             Check::fail("mail", says, "look at `[tools.email.smtp]`, the network and the firewall")
         }
     }
+}
+
+/// Each MCP server, asked now.
+pub async fn servers(project: &Project) -> Vec<Check> {
+    let mut checks = Vec::new();
+    for server in &project.servers {
+        let name = server.source.name();
+        checks.push(match (server.source.list(&project.settings.tools).await, server.len()) {
+            (Ok(listing), _) => Check::ok("mcp", format!("{name}: {} tools", listing.len())),
+            (Err(why), 0) => {
+                let hint = format!("look at {}; until it answers it has no tools", server.file);
+                Check::fail("mcp", format!("{name} does not answer: {why}"), hint)
+            }
+            (Err(why), known) => {
+                let hint = format!("its {known} tools stand as it last listed them; calls fail until it is back");
+                Check::warn("mcp", format!("{name} does not answer: {why}"), hint)
+            }
+        });
+    }
+    checks
 }
 
 async fn reaches(host: &str, port: u16) -> Result<(), String> {

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use baton_ports::clock::{Clock, SystemClock};
-use baton_ports::journal::Journal;
+use baton_ports::journal::{DeskItem, Journal};
 use baton_ports::read::{Read, RunFilter};
 use baton_store::sqlite::Store;
 
 use super::Check;
+use crate::commands::knowledge;
 use crate::project::{Project, shown};
 use crate::wire::System;
 
@@ -28,6 +29,7 @@ pub async fn checks(project: &Project) -> Vec<Check> {
     };
     let mut checks = writes(&system.store, &file).await;
     checks.extend(runs(&system).await);
+    checks.extend(memory(&system).await);
     checks
 }
 
@@ -87,6 +89,15 @@ fn locks(folder: &Path) -> Check {
     }
 }
 
+/// Whether what is remembered answers by the settings of now.
+async fn memory(system: &System) -> Option<Check> {
+    match knowledge::outdated(system).await {
+        Ok(None) => None,
+        Ok(Some(says)) => Some(Check::warn("memory", says, "`baton knowledge reindex` builds it anew")),
+        Err(error) => Some(Check::fail("memory", format!("{error:#}"), "look at the database")),
+    }
+}
+
 async fn idle(store: &Store, process: baton_ports::journal::ProcessId) -> Check {
     match store.due(process, SystemClock.now(), IDLE_MAX).await {
         Ok(idle) if idle.is_empty() => Check::ok("stuck", "no run waits for somebody to move it"),
@@ -115,10 +126,7 @@ async fn runs(system: &System) -> Vec<Check> {
     let desk = match store.desk(&system.tenant, None).await {
         Ok(items) if items.is_empty() => Check::ok("desk", "nothing waits for a person"),
         Ok(items) => {
-            let hint = match items.first().and_then(|item| item.run.as_ref()) {
-                Some(run) => format!("`baton runs show {run}` shows the oldest"),
-                None => "`baton budgets` shows what is used up".to_owned(),
-            };
+            let hint = items.first().map(way_out).unwrap_or_default();
             let says = match items.len() {
                 1 => "1 item waits for a person".to_owned(),
                 many => format!("{many} items wait for a person"),
@@ -128,6 +136,16 @@ async fn runs(system: &System) -> Vec<Check> {
         Err(error) => Check::fail("desk", error.to_string(), "look at the database"),
     };
     [Some(counts), Some(desk), clock_went_back(system).await].into_iter().flatten().collect()
+}
+
+/// What to do about an item.
+fn way_out(item: &DeskItem) -> String {
+    let command = item.details.get("command").and_then(serde_json::Value::as_str);
+    match (&item.run, command) {
+        (Some(run), _) => format!("`baton runs show {run}` shows the oldest"),
+        (None, Some(command)) => format!("`{command}` makes the oldest go away"),
+        (None, None) => "`baton budgets` shows what is used up".to_owned(),
+    }
 }
 
 /// Whether what was recorded last lies ahead of the clock.

@@ -1,5 +1,7 @@
 //! `baton knowledge add`.
 
+use std::collections::BTreeMap;
+
 use anyhow::Context;
 use baton_ports::index::Collection;
 use baton_ports::memory::{Added, Memory as _};
@@ -8,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::folder::{self, File};
 use crate::cli::KnowledgeAdd;
 use crate::commands::json;
-use crate::project::{Project, shown};
+use crate::project::{Project, in_shell, shown};
 use crate::wire::System;
 use crate::{Exit, Misuse, print};
 
@@ -16,6 +18,9 @@ pub async fn run(project: &Project, args: &KnowledgeAdd) -> anyhow::Result<Exit>
     let files = files(project, args)?;
     let metadata: Map<String, Value> = json::pairs(&args.sets)?.into_iter().collect();
     let system = System::open(project)?;
+    if args.about.is_none() {
+        refuse_to_open(&system, &files).await?;
+    }
     let mut told = Vec::new();
     for file in &files {
         let document = folder::document(file, args.about.as_deref(), &metadata)?;
@@ -35,6 +40,22 @@ pub async fn run(project: &Project, args: &KnowledgeAdd) -> anyhow::Result<Exit>
     Ok(Exit::Completed)
 }
 
+/// A document that is about somebody does not become everybody's because a word was left out.
+async fn refuse_to_open(system: &System, files: &[File]) -> anyhow::Result<()> {
+    let about: BTreeMap<String, String> =
+        super::heads(system).await?.into_iter().filter_map(|head| Some((head.name, head.subject?))).collect();
+    let Some((file, customer)) = files.iter().find_map(|file| Some((file, about.get(&file.name)?))) else {
+        return Ok(());
+    };
+    let (name, command) = (in_shell(&file.name), &system.command);
+    let message = format!("`{}` is kept about {customer}: without --about everybody would find it", file.name);
+    let hint = format!(
+        "say --about {}; if it is everybody's now, remove it first: {command} knowledge remove {name}",
+        in_shell(customer)
+    );
+    Err(Misuse::new(message).hint(hint).into())
+}
+
 fn files(project: &Project, args: &KnowledgeAdd) -> anyhow::Result<Vec<File>> {
     let own = project.root.join(folder::FOLDER);
     let paths = if args.paths.is_empty() { std::slice::from_ref(&own) } else { &args.paths };
@@ -51,7 +72,7 @@ fn files(project: &Project, args: &KnowledgeAdd) -> anyhow::Result<Vec<File>> {
 fn row(name: &str, added: Added) -> String {
     match added {
         Added { unchanged: true, .. } => format!("{name}: unchanged"),
-        Added { revision: 1, pieces, .. } => format!("{name}: added, {pieces} pieces"),
-        Added { pieces, .. } => format!("{name}: changed, {pieces} pieces"),
+        Added { revision: 1, pieces, .. } => format!("{name}: added, {}", print::counted(pieces, "piece")),
+        Added { pieces, .. } => format!("{name}: changed, {}", print::counted(pieces, "piece")),
     }
 }

@@ -27,5 +27,7 @@ pub async fn run(project: &Project, args: &KnowledgeReindex) -> anyhow::Result<E
 }
 
 fn row(built: &Reindexed) -> String {
-    format!("{}: {} documents in {} pieces, by {}", built.collection, built.documents, built.pieces, built.embedder)
+    let count = |count: u64, what| print::counted(usize::try_from(count).unwrap_or(usize::MAX), what);
+    let (documents, pieces) = (count(built.documents, "document"), count(built.pieces, "piece"));
+    format!("{}: {documents} in {pieces}, by {}", built.collection, built.embedder)
 }

@@ -23,9 +23,11 @@ pub async fn run(project: &Project, args: &KnowledgeSearch) -> anyhow::Result<Ex
     };
     let system = System::open(project)?;
     let found = system.memory.search(&system.tenant, &search).await?;
+    let outdated = super::outdated(&system).await?;
     if args.json {
         print::pretty(&json!({
             "query": args.query, "results": found.passages, "degraded_reason": found.degraded,
+            "outdated": outdated,
         }));
         return Ok(Exit::Completed);
     }
@@ -37,6 +39,9 @@ pub async fn run(project: &Project, args: &KnowledgeSearch) -> anyhow::Result<Ex
     }
     if let Some(reason) = found.degraded {
         print::note(format_args!("note: {reason}"));
+    }
+    if let Some(outdated) = outdated {
+        print::note(format_args!("note: {outdated}\n  hint: `{} knowledge reindex` builds it anew", system.command));
     }
     Ok(Exit::Completed)
 }

@@ -48,7 +48,14 @@ fn asked(args: &Circuits) -> Option<(&str, State)> {
 /// Every process that asks models of this database hears it within a second.
 async fn set(project: &Project, args: &Circuits, model: &str, state: State) -> anyhow::Result<()> {
     let known = Known::read(project).await?;
-    if !known.gateway.models(&known.tenant).iter().any(|found| found.name == model) {
+    let models = known.gateway.models(&known.tenant);
+    // A circuit is a model's under its own name; one that is named with its provider is meant by that.
+    let with_provider = models.iter().find(|found| {
+        model.strip_prefix(&*found.provider).and_then(|rest| rest.strip_prefix('/')) == Some(&found.name)
+    });
+    let is_there = models.iter().any(|found| found.name == model);
+    let model = with_provider.filter(|_| !is_there).map_or(model, |found| &found.name);
+    if !models.iter().any(|found| found.name == model) {
         let told = match store(project)? {
             Some(store) => store.circuits().await?,
             None => Vec::new(),
@@ -58,7 +65,6 @@ async fn set(project: &Project, args: &Circuits, model: &str, state: State) -> a
             return Err(known.unknown(model).into());
         }
     }
-    drop(known);
     let circuit = Circuit {
         model: model.to_owned(),
         state,

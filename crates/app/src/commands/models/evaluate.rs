@@ -56,7 +56,7 @@ fn profiles(names: &[String]) -> anyhow::Result<Vec<Profile>> {
 fn tell(evaluation: &Evaluation) {
     let names = evaluation.models.iter().map(|single| single.model.len());
     let width = names.max().unwrap_or(0).max("balanced".len() + 2);
-    print::line(format_args!("{} prompts", evaluation.prompts));
+    print::line(print::counted(evaluation.prompts, "prompt"));
     let title = format!("{:<width$}  {:>8}  {:>12}  {:>10}", "", "QUALITY", "COST", "PROMPTS");
     print::line(print::paint("1", title.trim_end()));
     let line = |name: &str, quality: f64, cost: f64, more: String| {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use baton_models::litellm::{self, Imported};
-use baton_models::{Catalogue, CatalogueFile};
+use baton_models::{Catalogue, CatalogueFile, Layer};
 use serde_json::json;
 
 use crate::cli::models::Import;
@@ -23,7 +23,8 @@ pub fn run(project: &Project, args: &Import) -> anyhow::Result<Exit> {
             .hint("`--provider NAME` takes those of another provider, `--all` those of all")
             .into());
     }
-    let text = text(args, &imported);
+    let kept = kept(project, &wanted)?;
+    let text = text(&imported, &kept);
     check(&text)?;
     if args.print {
         print::line(text.trim_end());
@@ -34,11 +35,17 @@ pub fn run(project: &Project, args: &Import) -> anyhow::Result<Exit> {
     let left_out: usize = imported.left_out.values().sum();
     if args.json {
         print::pretty(&json!({
-            "file": shown(&file), "models": imported.layer.models, "left_out": imported.left_out,
+            "file": shown(&file), "models": imported.layer.models, "kept": kept.models.keys().collect::<Vec<_>>(),
+            "left_out": imported.left_out,
         }));
     } else {
-        let count = imported.layer.models.len();
-        print::line(format_args!("{count} models of {} in {}; {left_out} rows left out", said(&wanted), shown(&file)));
+        let (taken, kept) = (imported.layer.models.len(), kept.models.len());
+        let beside = match kept {
+            0 => String::new(),
+            kept => format!(", beside {} of earlier imports", print::counted(kept, "model")),
+        };
+        let (taken, left_out) = (print::counted(taken, "model"), print::counted(left_out, "row"));
+        print::line(format_args!("{taken} of {} in {}{beside}; {left_out} left out", said(&wanted), shown(&file)));
         for (why, count) in &imported.left_out {
             print::line(format_args!("  {count:>5}  {why}"));
         }
@@ -66,12 +73,26 @@ fn said(wanted: &[String]) -> String {
     if wanted.is_empty() { "all providers".to_owned() } else { wanted.join(", ") }
 }
 
-fn text(args: &Import, imported: &Imported) -> String {
-    let name = args.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    imported.layer.to_yaml(&format!(
-        "Written by `baton models import {name}`, and overwritten by the next import.\n\
-         It lies below models.yaml: write there what is to stay."
-    ))
+/// What earlier imports took of other providers: an import stands in for the last one of the same providers alone.
+fn kept(project: &Project, wanted: &[String]) -> anyhow::Result<Layer> {
+    let file = project.root.join(IMPORTED);
+    if wanted.is_empty() || !file.exists() {
+        return Ok(Layer::default());
+    }
+    let text = read(&file)?;
+    let wrong = |found| Misuse::found(&found, &shown(&file), &String::from_utf8_lossy(&text));
+    let mut layer = CatalogueFile::read(&text).map_err(wrong)?.layer;
+    layer.models.retain(|_, entry| entry.provider.as_ref().is_none_or(|provider| !wanted.contains(provider)));
+    Ok(layer)
+}
+
+fn text(imported: &Imported, kept: &Layer) -> String {
+    let mut layer = kept.clone();
+    layer.models.extend(imported.layer.models.clone());
+    layer.to_yaml(
+        "Written by `baton models import`. The next import writes the models of its providers anew.\n\
+         It lies below models.yaml: write there what is to stay.",
+    )
 }
 
 /// What is written is read again by everything, so it is read once before.

@@ -1,6 +1,7 @@
 //! `baton models savings`: what choosing models saves.
 
 use baton_core::definition::parse_duration;
+use baton_core::model::Usage;
 use baton_core::money::Usd;
 use baton_models::savings::{self, Savings, Share, Table};
 use baton_models::{Spec, price};
@@ -120,6 +121,10 @@ impl<'s> Recorded<'s> {
         Self { sums, against, paid: sums.iter().map(|sum| sum.cost).sum(), naive }
     }
 
+    fn has_tokens(&self) -> bool {
+        self.sums.iter().any(|sum| sum.usage != Usage::default())
+    }
+
     fn percent(&self) -> f64 {
         let naive = self.naive.as_f64();
         if naive > 0.0 { (naive - self.paid.as_f64()) / naive * 100.0 } else { 0.0 }
@@ -135,7 +140,7 @@ impl<'s> Recorded<'s> {
         };
         json!({
             "rows": self.sums.iter().map(row).collect::<Vec<_>>(), "against": self.against,
-            "paid_usd": self.paid.as_f64(), "naive_usd": self.naive.as_f64(), "saved_percent": self.percent(),
+            "paid_usd": self.paid.as_f64(), "naive_usd": self.naive.as_f64(), "saved_percent": self.has_tokens().then(|| self.percent()),
         })
     }
 
@@ -154,6 +159,11 @@ impl<'s> Recorded<'s> {
             ));
         }
         print::line(format_args!("paid in the last {since}: {}", self.paid));
+        if !self.has_tokens() {
+            print::line("no tokens were counted in these calls, so there is nothing to compare: scripted replies have");
+            print::line("those that their `usage` says, and a model of a provider those that it counts");
+            return;
+        }
         print::line(format_args!("the same tokens with {}: {}", self.against, self.naive));
         print::line(format_args!("saved: {:.0} %", self.percent()));
     }

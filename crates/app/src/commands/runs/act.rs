@@ -1,8 +1,8 @@
 //! Acting on a run: into its inbox, and then with it until it rests.
 
 use baton_core::id::RunId;
-use baton_core::run::{Incoming, Refusal, State};
-use baton_engine::Engine;
+use baton_core::run::{Incoming, Refusal, Run, State};
+use baton_core::time::Time;
 use baton_ports::journal::{Journal, Submit, Submitted};
 use baton_ports::read::Read;
 use baton_ports::registry::Registry;
@@ -49,18 +49,40 @@ async fn act(system: &System, run: &RunId, args: &RunsAct, incoming: &Incoming) 
         leave(system, run, incoming).await?;
         return Ok(accepted(run, &Telling { args, command: &system.command }));
     }
-    let engine = system.engine().await?;
-    let mut follower = Follower::new(&engine, system);
-    follower.follow(run).await?;
-    follower.tell((!args.json).then(|| Progress::going_on(run)));
-    let delivered = follower.deliver(run, incoming).await?;
-    if matches!(delivered, Delivered::Taken) {
-        with_ancestors(system, &mut follower, run).await?;
+    let moves = system.working(async |engine| {
+        let mut follower = Follower::new(engine, system);
+        follower.follow(run).await?;
+        let before = follower.run(run).cloned().unwrap_or_default();
+        follower.tell((!args.json).then(|| Progress::going_on(run)));
+        let mut delivered = follower.deliver(run, incoming).await?;
+        if matches!(delivered, Delivered::Taken) {
+            with_ancestors(system, &mut follower, run).await?;
+        }
+        if matches!(delivered, Delivered::Accepted)
+            && let Some(refusal) = refused_as_it_stood(before.clone(), incoming, system.clock.now())
+        {
+            // Whoever moves it says so too, and where nobody hears it.
+            delivered = Delivered::Refused(refusal);
+        }
+        until_rest(&delivered, &mut follower).await?;
+        Ok((before, delivered, follower))
+    });
+    let (before, delivered, follower) = moves.await?;
+    if let (Incoming::Resolve { effect, by, .. }, Delivered::Taken, true) =
+        (incoming, &delivered, before.state().is_end())
+        && !args.json
+    {
+        print::line(format_args!("`{effect}` is settled by `{by}`; the run stays {}", before.state()));
+        return Ok(Exit::Completed);
     }
-    let telling = Telling { args, command: &system.command };
-    let exit = conclude(delivered, &engine, &mut follower, run, telling, wanted(incoming)).await;
-    system.close().await;
-    exit
+    conclude(&delivered, &follower, run, Telling { args, command: &system.command }, wanted(incoming))
+}
+
+/// Why a run that stands so takes no such command.
+fn refused_as_it_stood(mut run: Run, incoming: &Incoming, now: Time) -> Option<Refusal> {
+    let workflow = run.workflow().cloned();
+    let command = incoming.clone().into_command(|_| workflow.ok_or(Refusal::NotStarted));
+    command.and_then(|command| run.decide(command, now)).err()
 }
 
 /// A run that others wait for is followed with them: what it comes to moves them on.
@@ -98,26 +120,29 @@ pub struct Telling<'a> {
     pub command: &'a str,
 }
 
-/// With the run until it rests, and then what became of it; or why it took nothing.
-pub async fn conclude(
-    delivered: Delivered,
-    engine: &Engine,
-    follower: &mut Follower,
+/// With the run until it rests, where it took what it was given.
+pub async fn until_rest(delivered: &Delivered, follower: &mut Follower) -> anyhow::Result<()> {
+    match delivered {
+        Delivered::Taken => follower.until_all_rest().await,
+        Delivered::Refused(_) | Delivered::Accepted => Ok(()),
+    }
+}
+
+/// What became of it; or why it took nothing.
+pub fn conclude(
+    delivered: &Delivered,
+    follower: &Follower,
     run: &RunId,
     telling: Telling<'_>,
     wanted: &[State],
 ) -> anyhow::Result<Exit> {
-    if matches!(delivered, Delivered::Taken) {
-        follower.until_all_rest().await?;
-    }
-    engine.stop().await?;
     match delivered {
         Delivered::Taken => {
             let exit = report(follower, run, telling.command, telling.args.json)?;
             let is_wanted = follower.run(run).is_some_and(|run| wanted.contains(&run.state()));
             Ok(if is_wanted { Exit::Completed } else { exit })
         }
-        Delivered::Refused(refusal) => Ok(refused(run, &refusal, &telling)),
+        Delivered::Refused(refusal) => Ok(refused(run, refusal, &telling)),
         Delivered::Accepted => Ok(accepted(run, &telling)),
     }
 }
@@ -169,13 +194,18 @@ fn way_out(run: &RunId, refusal: &Refusal, command: &str) -> String {
         Refusal::Ended { .. } | Refusal::AlreadyStarted { .. } => {
             format!("begin another with `{command} run`, or fork this one: {command} runs fork {run} --at NODE")
         }
+        Refusal::WrongState { command: "roll back", state } if !state.is_end() => {
+            format!("stop it first, undoing what it did: {command} runs cancel {run} --compensate")
+        }
         Refusal::WrongState { .. } | Refusal::Impossible { .. } | Refusal::Lost { .. } | Refusal::Duplicate { .. } => {
             format!("see how it stands: {command} runs show {run}")
         }
         Refusal::NothingWaits { .. } | Refusal::NoSuchCall { .. } | Refusal::NotInDoubt { .. } => {
             format!("see what is open: {command} runs show {run}")
         }
-        Refusal::AnsweredTwice { .. } => "somebody else must answer; --by says who does".to_owned(),
+        Refusal::AnsweredTwice { .. } | Refusal::NotAllowed { .. } => {
+            "somebody else must answer; --by (or --as) says who does".to_owned()
+        }
         Refusal::WrongAnswer { .. } => "answer with --approve or --reject, or a form with --form JSON".to_owned(),
         Refusal::TooManySignals { .. } | Refusal::SignalSeen { .. } => {
             format!("see what it has kept: {command} runs journal {run}")

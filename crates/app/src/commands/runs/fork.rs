@@ -36,6 +36,7 @@ pub async fn run(project: &Project, args: &RunsAct, wanted: Wanted) -> anyhow::R
         Some(id) => RunId::parse(id).map_err(|error| Misuse::new(error.to_string()))?,
         None => RunId::new(uuid::Uuid::now_v7().to_string()),
     };
+    known(&record, &wanted.variables)?;
     let forked = Forked {
         run: id.clone(),
         from: record.head.run.clone(),
@@ -44,24 +45,41 @@ pub async fn run(project: &Project, args: &RunsAct, wanted: Wanted) -> anyhow::R
         owns_undo: wanted.owns_undo,
     };
     let fork = Fork { tenant: system.tenant.clone(), workflow: record.head.workflow.clone(), past, forked };
-    let engine = system.engine().await?;
-    let mut follower = Follower::new(&engine, &system);
-    engine.fork(fork).await.map_err(|error| not_begun(error, &system.command))?;
-    if args.detach {
-        engine.stop().await?;
-        system.close().await;
+    let moves = system.working(async |engine| {
+        let mut follower = Follower::new(engine, &system);
+        engine.fork(fork).await.map_err(|error| not_begun(error, &system.command))?;
+        if args.detach {
+            return Ok(None);
+        }
+        if !args.json {
+            print::line(format_args!("run {id}, forked from {} at `{node}`", record.head.run));
+        }
+        follower.tell((!args.json).then(|| Progress::going_on(&id)));
+        let delivered = follower.follow_new(&id).await?;
+        act::until_rest(&delivered, &mut follower).await?;
+        Ok(Some((delivered, follower)))
+    });
+    let Some((delivered, follower)) = moves.await? else {
         accepted(&id, &system.command, args.json);
         return Ok(Exit::Waiting);
+    };
+    act::conclude(&delivered, &follower, &id, act::Telling { args, command: &system.command }, &[])
+}
+
+/// A variable that nobody has is a misspelt one.
+fn known(record: &Record, variables: &[(String, Value)]) -> anyhow::Result<()> {
+    let run = record.run();
+    let own = run.variables();
+    let declared = run.workflow().and_then(|workflow| workflow.input.0.as_ref());
+    let declared = declared.into_iter().flatten().map(|(name, _)| name.as_str());
+    let names: Vec<&str> = own.keys().map(String::as_str).chain(declared).collect();
+    let Some((key, _)) = variables.iter().find(|(key, _)| !names.contains(&key.as_str())) else { return Ok(()) };
+    let refused = Misuse::new(format!("`{}` has no variable `{key}`", record.head.run));
+    Err(match nearest(key, names.iter().copied()) {
+        Some(near) => refused.hint(format!("did you mean `{near}`?")),
+        None => refused.hint(format!("it has {}", names.join(", "))),
     }
-    if !args.json {
-        print::line(format_args!("run {id}, forked from {} at `{node}`", record.head.run));
-    }
-    follower.tell((!args.json).then(|| Progress::going_on(&id)));
-    let delivered = follower.follow_new(&id).await?;
-    let telling = act::Telling { args, command: &system.command };
-    let exit = act::conclude(delivered, &engine, &mut follower, &id, telling, &[]).await;
-    system.close().await;
-    exit
+    .into())
 }
 
 /// What was recorded before the first event of this node, the last entry cut where it begins.

@@ -26,27 +26,26 @@ pub async fn run(project: &Project, args: &RunsKey) -> anyhow::Result<Exit> {
         return Err(Misuse::new(format!("`{run}` does not wait for a key")).hint(hint).into());
     }
     let secret = key::read()?;
-    let engine = system.engine().await?;
-    let mut follower = Follower::new(&engine, &system);
-    follower.follow(&run).await?;
-    follower.tell((!args.json).then(|| Progress::going_on(&run)));
-    for one in &waiting {
-        engine.give_key(&system.tenant, one, secret.clone());
-    }
-    // Until it was taken here; one that another process moves is left to that.
-    let began = Instant::now();
-    while follower.open().iter().any(|open| needs_key(&open.awaited)) {
-        if began.elapsed() > TAKE_MAX {
-            engine.stop().await?;
-            system.close().await;
-            let hint = "give it the key there, or stop that process first";
-            return Err(Misuse::new(format!("another process moves `{run}`")).hint(hint).into());
+    let moves = system.working(async |engine| {
+        let mut follower = Follower::new(engine, &system);
+        follower.follow(&run).await?;
+        follower.tell((!args.json).then(|| Progress::going_on(&run)));
+        for one in &waiting {
+            engine.give_key(&system.tenant, one, secret.clone());
         }
-        follower.glance(Duration::from_millis(50)).await?;
-    }
-    follower.until_all_rest().await?;
-    engine.stop().await?;
-    system.close().await;
+        // Until it was taken here; one that another process moves is left to that.
+        let began = Instant::now();
+        while follower.open().iter().any(|open| needs_key(&open.awaited)) {
+            if began.elapsed() > TAKE_MAX {
+                let hint = "give it the key there, or stop that process first";
+                return Err(Misuse::new(format!("another process moves `{run}`")).hint(hint).into());
+            }
+            follower.glance(Duration::from_millis(50)).await?;
+        }
+        follower.until_all_rest().await?;
+        Ok(follower)
+    });
+    let follower = moves.await?;
     report(&follower, &run, &system.command, args.json)
 }
 

@@ -2,9 +2,10 @@
 
 use baton_core::id::RunId;
 use baton_core::run::NodeRow;
+use baton_ports::audit::{Audit, Filter};
 use baton_ports::clock::{Clock, SystemClock};
 use baton_ports::journal::DeskItem;
-use baton_ports::read::{AuditFilter, Read};
+use baton_ports::read::Read;
 use baton_ports::registry::Registry;
 use serde_json::{Value, json};
 
@@ -45,8 +46,8 @@ impl Seen {
         let record = Record::read(system, run).await?;
         let open = record.open(system).await?;
         let desk = system.store.desk(&system.tenant, Some(&record.head.run)).await?;
-        let filter = AuditFilter { run: Some(record.head.run.clone()), limit: AUDIT_MAX, ..AuditFilter::default() };
-        let audit = system.store.audit(&system.tenant, filter).await?.len();
+        let filter = Filter { run: Some(record.head.run.clone()), limit: AUDIT_MAX, ..Filter::default() };
+        let audit = system.store.trail(&system.tenant, filter).await?.len();
         let (version, command) = (version(system, &record).await?, system.command.clone());
         Ok(Self { version, record, open, command, desk, audit })
     }
@@ -66,6 +67,7 @@ impl Seen {
             fields.insert("version".to_owned(), json!(self.version));
             fields.insert("variables".to_owned(), json!(run.variables()));
             fields.insert("nodes".to_owned(), json!(run.nodes()));
+            fields.insert("undone".to_owned(), run.saga().report());
             fields.insert("desk".to_owned(), json!(self.desk));
             fields.insert("rollback_plan".to_owned(), json!(self.plan()));
             fields.insert("audit_rows".to_owned(), json!(self.audit));
@@ -98,7 +100,10 @@ impl Seen {
     /// What a rollback did, or what one would do.
     fn tell_saga(&self) {
         let run = self.record.run();
-        if let Some(undone) = run.finished().and_then(|end| end.undone.as_ref()).and_then(Value::as_array) {
+        let is_over = run.finished().is_some_and(|end| end.undone.is_some());
+        // As it stands now: somebody may have undone by hand what was left then.
+        let report = run.saga().report();
+        if let Some(undone) = report.as_array().filter(|_| is_over) {
             heading("rolled back, newest first");
             let text = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
             for row in undone {

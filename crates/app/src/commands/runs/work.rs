@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use baton_core::id::RunId;
 use baton_core::run::{Run, State};
+use baton_engine::Engine;
 use baton_ports::journal::{Journal, ProcessId};
 use serde_json::json;
 
@@ -12,6 +13,7 @@ use super::record;
 use crate::cli::RunsWork;
 use crate::follow::{Follower, Progress, ending};
 use crate::project::Project;
+use crate::wire::System;
 use crate::{Exit, print};
 
 /// A timer nearer than this is waited for. Well under a living process's lease, so that what it owns is left to it.
@@ -27,30 +29,37 @@ const NOBODY: ProcessId = ProcessId(0);
 
 pub async fn run(project: &Project, args: &RunsWork) -> anyhow::Result<Exit> {
     let system = record::system(project)?;
-    let engine = system.engine().await?;
-    let mut follower = Follower::new(&engine, &system).all();
+    let mut moved = BTreeMap::new();
+    let left = system.working(async |engine| all(&system, engine, &mut moved, args).await).await?;
+    tell(&moved, &left, args.json);
+    Ok(if left.is_empty() { Exit::Completed } else { Exit::Failed })
+}
+
+/// Until none has anything to do: those that do not move although they have.
+async fn all(
+    system: &System,
+    engine: &Engine,
+    moved: &mut BTreeMap<RunId, State>,
+    args: &RunsWork,
+) -> anyhow::Result<Vec<RunId>> {
+    let mut follower = Follower::new(engine, system).all();
     follower.tell((!args.json).then(Progress::of_all));
-    let mut moved: BTreeMap<RunId, State> = BTreeMap::new();
     let mut heard = Instant::now();
-    let left = loop {
+    loop {
         match follower.glance(QUIET).await? {
             Some(run) => {
                 heard = Instant::now();
-                note(&mut follower, &mut moved, run, !args.json);
+                note(&mut follower, moved, run, !args.json);
             }
             None if engine.awake() > 0 => {}
             None => {
                 let left = system.store.due(NOBODY, system.clock.now() + SOON, LEFT_MAX).await?;
                 if left.is_empty() || heard.elapsed() > STUCK {
-                    break left;
+                    return Ok(left);
                 }
             }
         }
-    };
-    engine.stop().await?;
-    system.close().await;
-    tell(&moved, &left, args.json);
-    Ok(if left.is_empty() { Exit::Completed } else { Exit::Failed })
+    }
 }
 
 /// Keeps a run's state, and the run itself no longer than it moves; where it rests, how it stands is told.

@@ -176,9 +176,13 @@ impl Stage {
             | Awaited::Resume => false,
         };
         match self.follower.open().into_iter().find(is_here) {
-            Some(Open { run, awaited: Awaited::Ask(Ask::Approval(effect) | Ask::Budget(effect)) }) => {
-                let approved = matches!(decision, Decision::Approve { .. });
-                (run, Incoming::Approve { effect, by, approved })
+            Some(Open { run, awaited: Awaited::Ask(Ask::Approval(effect) | Ask::Budget(effect)), .. }) => {
+                let (approved, note) = match decision {
+                    Decision::Approve { note } => (true, note.clone()),
+                    Decision::Reject { note } => (false, note.clone()),
+                    Decision::Fill { .. } => (false, String::new()),
+                };
+                (run, Incoming::Approve { effect, by, approved, note })
             }
             asked => {
                 let run = asked.map_or_else(run_id, |open| open.run);

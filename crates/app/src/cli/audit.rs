@@ -1,0 +1,104 @@
+//! `baton audit`: what may be asked of it.
+
+use baton_core::time::Time;
+use clap::{Args, Subcommand, ValueEnum};
+
+/// Rows one list may show.
+const ROWS_LISTED_MAX: i64 = 100_000;
+/// A day, for days that are told.
+const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// What was done, newest first: every attempt, who approved it, what was undone.
+    List(AuditList),
+    /// One row, with all that is known of it.
+    Show {
+        /// Its number, as `audit list` prints it.
+        seq: u64,
+        #[command(flatten)]
+        of: AuditOf,
+    },
+    /// Follow the chain of hashes: says the first row that was changed or removed, and fails then.
+    Verify {
+        /// A hash noted earlier; it must still be in the chain.
+        #[arg(long, value_name = "HASH")]
+        expect: Option<String>,
+        #[command(flatten)]
+        of: AuditOf,
+    },
+    /// Remove who it was, which conversation and the details from every row of a person, for ever.
+    Erase {
+        /// The person, as rows name them.
+        #[arg(long)]
+        person: String,
+        /// Who erases, for the trail.
+        #[arg(long = "as", env = "USER", default_value = "cli", value_name = "WHO")]
+        by: String,
+        #[command(flatten)]
+        of: AuditOf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct AuditOf {
+    /// Another tenant's trail than the project's.
+    #[arg(long)]
+    pub tenant: Option<String>,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct AuditList {
+    /// Only rows of this run.
+    #[arg(long)]
+    pub run: Option<String>,
+    /// Only rows of this tool.
+    #[arg(long)]
+    pub tool: Option<String>,
+    /// Only rows that name this person.
+    #[arg(long)]
+    pub person: Option<String>,
+    /// Only rows with this status.
+    #[arg(long, value_enum)]
+    pub status: Option<AuditStatus>,
+    /// From this day or instant on, in UTC.
+    #[arg(long, value_name = "YYYY-MM-DD|TIME", value_parser = instant)]
+    pub from: Option<Time>,
+    /// Up to this day, or before this instant.
+    #[arg(long, value_name = "YYYY-MM-DD|TIME", value_parser = end)]
+    pub to: Option<Time>,
+    /// How each call stands now: its last attempt, and whether it was undone since.
+    #[arg(long)]
+    pub latest: bool,
+    /// How many.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=ROWS_LISTED_MAX))]
+    pub limit: u32,
+    /// Rows older than this one: the cursor of the next page.
+    #[arg(long, value_name = "SEQ")]
+    pub before: Option<u64>,
+    #[command(flatten)]
+    pub of: AuditOf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AuditStatus {
+    Success,
+    Error,
+    Compensated,
+}
+
+/// A day, which is its begin, or an instant.
+pub(super) fn instant(text: &str) -> Result<Time, String> {
+    let begin = format!("{text}T00:00:00Z");
+    let at: Result<Time, _> = begin.parse().or_else(|_| text.parse());
+    at.map_err(|_| "a day is written YYYY-MM-DD, an instant 2026-11-22T09:00:00Z".to_owned())
+}
+
+/// A day, which is its end, or an instant.
+pub(super) fn end(text: &str) -> Result<Time, String> {
+    let at = instant(text)?;
+    Ok(if text.contains('T') { at } else { at + DAY })
+}

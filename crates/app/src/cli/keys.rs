@@ -1,0 +1,68 @@
+//! `baton keys`: what may be asked.
+
+use clap::{Args, Subcommand, ValueEnum};
+
+/// Days a key may be good for.
+const KEY_DAYS_MAX: i64 = 3_650;
+/// Hours a rotated key may still be good for: thirty days.
+const OVERLAP_HOURS_MAX: i64 = 720;
+
+#[derive(Debug, Subcommand)]
+pub enum Keys {
+    /// Make a key, and show it this once.
+    Create(KeysCreate),
+    /// The tenant's keys, newest first: whose, what for, until when. Never the keys themselves.
+    List {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a key in another's place, and let both open the door for a while.
+    Rotate(KeysRotate),
+    /// Let a key open no door any more.
+    Revoke {
+        /// Its id, or its name where only one good key has it.
+        key: String,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct KeysCreate {
+    /// What people know it by: whose it is, or what for.
+    pub name: String,
+    /// What it may do.
+    #[arg(long, value_enum, default_value_t = KeyRole::Service)]
+    pub role: KeyRole,
+    /// Days it is good for.
+    #[arg(long, value_name = "N", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=KEY_DAYS_MAX))]
+    pub days: u32,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct KeysRotate {
+    /// Its id, or its name where only one good key has it.
+    pub key: String,
+    /// Hours the old one is still good for; 0 ends it at once.
+    #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u32).range(0..=OVERLAP_HOURS_MAX))]
+    pub overlap_hours: u32,
+    /// Days the new one is good for.
+    #[arg(long, value_name = "N", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=KEY_DAYS_MAX))]
+    pub days: u32,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum KeyRole {
+    /// Everything, keys included.
+    Admin,
+    /// Ask models and run workflows.
+    Service,
+}

@@ -1,0 +1,65 @@
+//! `baton costs` and `baton budgets`: what may be asked.
+
+use clap::{Args, Subcommand, ValueEnum};
+
+#[derive(Debug, Args)]
+pub struct Costs {
+    /// What rows are apart by; may be repeated.
+    #[arg(long, value_enum, value_name = "PART", value_delimiter = ',', default_value = "model")]
+    pub by: Vec<CostsBy>,
+    /// From this day on, in UTC; the last 30 days unless told.
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+    pub from: Option<String>,
+    /// Up to this day.
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+    pub to: Option<String>,
+    /// Of every tenant of the database.
+    #[arg(long)]
+    pub all_tenants: bool,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CostsBy {
+    Day,
+    Tenant,
+    Key,
+    Workflow,
+    Agent,
+    Profile,
+    Model,
+    Provider,
+}
+
+/// A day as it is written in tables.
+fn day(text: &str) -> Result<String, String> {
+    let at: Result<baton_core::time::Time, _> = format!("{text}T00:00:00Z").parse();
+    match at {
+        Ok(at) if at.to_date() == text => Ok(text.to_owned()),
+        _ => Err("a day is written YYYY-MM-DD".to_owned()),
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Budgets {
+    #[command(subcommand)]
+    pub command: Option<BudgetsCommand>,
+    #[command(flatten)]
+    pub show: BudgetsShow,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum BudgetsCommand {
+    /// Each line: its limit, what is spent and held of it, what is left, and when it begins anew.
+    Show(BudgetsShow),
+}
+
+#[derive(Debug, Args)]
+pub struct BudgetsShow {
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}

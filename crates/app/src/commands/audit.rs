@@ -1,0 +1,76 @@
+//! `baton audit`: what was done, whether the trail is whole, and erasing a person from it.
+
+mod erase;
+mod list;
+mod verify;
+
+use std::path::Path;
+
+use baton_core::audit::{Entry, hex};
+use baton_core::id::TenantId;
+use baton_ports::audit::{Audit as _, Filter};
+use serde_json::{Value, json};
+
+use crate::cli::{Audit, AuditOf};
+use crate::project::Project;
+use crate::wire::System;
+use crate::{Exit, Misuse, print};
+
+pub async fn run(folder: &Path, args: Audit) -> anyhow::Result<Exit> {
+    let project = Project::open(folder)?;
+    match args {
+        Audit::List(args) => list::run(&Trail::open(&project, &args.of)?, &args).await,
+        Audit::Show { seq, of } => show(&Trail::open(&project, &of)?, seq, of.json).await,
+        Audit::Verify { expect, of } => verify::run(&Trail::open(&project, &of)?, expect, of.json).await,
+        Audit::Erase { person, by, of } => erase::run(&Trail::open(&project, &of)?, &person, &by, of.json).await,
+    }
+}
+
+/// One tenant's trail. Looking makes no database where nothing has run.
+struct Trail {
+    tenant: TenantId,
+    system: Option<System>,
+}
+
+impl Trail {
+    fn open(project: &Project, of: &AuditOf) -> anyhow::Result<Self> {
+        let tenant = match &of.tenant {
+            Some(name) => TenantId::parse(name).map_err(|error| Misuse::new(error.to_string()))?,
+            None => project.tenant()?,
+        };
+        let system = if project.database().exists() { Some(System::open(project)?) } else { None };
+        Ok(Self { tenant, system })
+    }
+}
+
+async fn show(trail: &Trail, seq: u64, as_json: bool) -> anyhow::Result<Exit> {
+    let filter = Filter { cursor: seq.checked_sub(1), limit: 1, ..Filter::default() };
+    let found = match &trail.system {
+        Some(system) => system.store.trail(&trail.tenant, filter).await?,
+        None => Vec::new(),
+    };
+    let Some(entry) = found.first().filter(|entry| entry.seq == seq) else {
+        return Err(Misuse::new(format!("the audit trail of `{}` has no row {seq}", trail.tenant))
+            .hint("`baton audit list` shows the newest ones")
+            .into());
+    };
+    if !as_json {
+        list::tell(std::slice::from_ref(entry));
+    }
+    print::pretty(&whole(entry));
+    Ok(Exit::Completed)
+}
+
+/// A row with all that is known of it.
+fn whole(entry: &Entry) -> Value {
+    let mut shown = json!(entry.row);
+    if let Value::Object(fields) = &mut shown {
+        fields.remove("cost_nanos");
+        fields.insert("cost_usd".to_owned(), json!(entry.row.cost.as_f64()));
+        fields.insert("seq".to_owned(), json!(entry.seq));
+        fields.insert("at".to_owned(), json!(entry.row.at.to_string()));
+        fields.insert("hash".to_owned(), json!(hex(&entry.hash)));
+        fields.insert("erased_at".to_owned(), json!(entry.erased_at.map(|at| at.to_string())));
+    }
+    shown
+}

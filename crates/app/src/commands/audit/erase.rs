@@ -1,0 +1,23 @@
+//! `baton audit erase`.
+
+use baton_ports::audit::Audit;
+use baton_ports::clock::{Clock, SystemClock};
+use serde_json::json;
+
+use super::Trail;
+use crate::{Exit, print};
+
+pub async fn run(trail: &Trail, person: &str, by: &str, as_json: bool) -> anyhow::Result<Exit> {
+    let rows = match &trail.system {
+        Some(system) => system.store.erase(&trail.tenant, person, by, SystemClock.now()).await?,
+        None => 0,
+    };
+    if as_json {
+        print::pretty(&json!({ "erased_rows": rows }));
+    } else if rows == 0 {
+        print::line("no row names this person");
+    } else {
+        print::line(format_args!("{rows} rows erased; the chain still holds, and says that it was done"));
+    }
+    Ok(Exit::Completed)
+}

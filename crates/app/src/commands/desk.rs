@@ -1,0 +1,141 @@
+//! `baton desk`: all that waits for people, in one list.
+
+use std::path::Path;
+
+use baton_core::expr::nearest;
+use baton_core::run::{EffectId, Incoming, Resolution};
+use baton_ports::journal::{DeskItem, DeskKind};
+use baton_ports::read::Read;
+use serde_json::{Value, json};
+
+use super::runs::{act, resolution};
+use crate::cli::{Desk, DeskResolve, RunsAct};
+use crate::project::{Project, in_shell};
+use crate::wire::System;
+use crate::{Exit, Misuse, print};
+
+pub async fn run(folder: &Path, args: Desk) -> anyhow::Result<Exit> {
+    let project = Project::open(folder)?;
+    match args {
+        Desk::List { kind, json } => list(&project, kind.as_deref(), json).await,
+        Desk::Show { id, json } => show(&project, &id, json).await,
+        Desk::Resolve(args) => resolve(&project, args).await,
+    }
+}
+
+/// All open items, oldest first. Looking makes no database where nothing has run.
+pub async fn open(project: &Project) -> anyhow::Result<Vec<DeskItem>> {
+    if !project.database().exists() {
+        return Ok(Vec::new());
+    }
+    let system = System::open(project)?;
+    Ok(system.store.desk(&system.tenant, None).await?)
+}
+
+/// The item that is meant: by its id, or by the beginning of one. `what` says what such an item is called.
+pub fn pick(project: &Project, mut items: Vec<DeskItem>, id: &str, what: &str) -> anyhow::Result<DeskItem> {
+    let ids: Vec<String> = items.iter().map(|item| item.id.clone()).collect();
+    let begun: Vec<usize> = (0..ids.len()).filter(|place| ids[*place].starts_with(id)).collect();
+    let exact = ids.iter().position(|found| found == id);
+    if let Some(place) = exact.or(match begun.as_slice() {
+        [place] => Some(*place),
+        _ => None,
+    }) {
+        return Ok(items.swap_remove(place));
+    }
+    if begun.is_empty() {
+        let hint = match nearest(id, ids.iter().map(String::as_str)) {
+            Some(nearest) => format!("did you mean `{nearest}`?"),
+            None => format!("`{} desk list` shows all that waits", project.command()),
+        };
+        return Err(Misuse::new(format!("no {what} `{id}` waits; it may be settled already")).hint(hint).into());
+    }
+    let which: Vec<String> = begun.iter().map(|place| format!("`{}`", ids[*place])).collect();
+    Err(Misuse::new(format!("`{id}` is the beginning of several")).hint(which.join(", ")).into())
+}
+
+async fn list(project: &Project, kind: Option<&str>, as_json: bool) -> anyhow::Result<Exit> {
+    let items = open(project).await?;
+    let items: Vec<DeskItem> =
+        items.into_iter().filter(|item| kind.is_none_or(|kind| word(item.kind) == kind)).collect();
+    if as_json {
+        print::pretty(&Value::Array(items.iter().map(shown).collect()));
+        return Ok(Exit::Completed);
+    }
+    if items.is_empty() {
+        print::line("nothing waits for anybody");
+    }
+    for item in &items {
+        let until = item.deadline.map(|at| format!("  until {at}")).unwrap_or_default();
+        let kind = print::paint("33", &format!("{:<13}", word(item.kind)));
+        print::line(format_args!("{kind}  {}  {}{until}", item.id, item.title));
+    }
+    Ok(Exit::Completed)
+}
+
+async fn show(project: &Project, id: &str, as_json: bool) -> anyhow::Result<Exit> {
+    let item = pick(project, open(project).await?, id, "item")?;
+    if !as_json {
+        print::line(print::paint("1", &item.title));
+    }
+    print::pretty(&shown(&item));
+    if !as_json {
+        print::line(way_on(&item, &project.command()));
+    }
+    Ok(Exit::Completed)
+}
+
+/// An item for programs.
+pub fn shown(item: &DeskItem) -> Value {
+    json!({
+        "id": item.id, "kind": word(item.kind), "run": item.run, "title": item.title, "details": item.details,
+        "opened_at": item.opened_at.to_string(), "deadline": item.deadline.map(|at| at.to_string()),
+    })
+}
+
+/// The command that settles it.
+fn way_on(item: &DeskItem, command: &str) -> String {
+    let id = in_shell(&item.id);
+    let run = item.run.as_ref().map_or_else(String::new, |run| in_shell(run.as_str()));
+    match item.kind {
+        DeskKind::Approval | DeskKind::ToolApproval => {
+            format!("{command} approvals approve {id}  # or reject --reason TEXT")
+        }
+        DeskKind::Doubt => format!("{command} desk resolve {id} --not-done  # or --done JSON, or --repeat"),
+        DeskKind::NotUndone => format!("{command} desk resolve {id} --undone  # once somebody undid it at the service"),
+        DeskKind::Form | DeskKind::Question | DeskKind::OverBudget | DeskKind::NeedsKey => {
+            format!("{command} runs show {run}  # says how it goes on")
+        }
+        DeskKind::Connection => format!("{command} tools connections  # says which account to connect again"),
+        DeskKind::Budget => format!("{command} budgets  # says how they stand"),
+    }
+}
+
+pub fn word(kind: DeskKind) -> String {
+    json!(kind).as_str().unwrap_or_default().to_owned()
+}
+
+async fn resolve(project: &Project, args: DeskResolve) -> anyhow::Result<Exit> {
+    let item = pick(project, open(project).await?, &args.id, "item")?;
+    let resolution = match (item.kind, args.undone) {
+        (DeskKind::NotUndone, true) => Resolution::Done { output: Value::Null },
+        (DeskKind::NotUndone, false) => {
+            return Err(Misuse::new("undo it at the service first, and say --undone then").into());
+        }
+        (DeskKind::Doubt, false) => {
+            let done = args.done.as_deref().map(|done| super::json::given("--done", done)).transpose()?;
+            resolution(done, args.not_done, args.repeat)?
+        }
+        _ => {
+            let hint = way_on(&item, &project.command());
+            return Err(Misuse::new(format!("`{}` is not settled this way", item.id)).hint(hint).into());
+        }
+    };
+    let effect: Option<EffectId> =
+        item.details.get("effect").and_then(|effect| serde_json::from_value(effect.clone()).ok());
+    let (Some(effect), Some(run)) = (effect, item.run) else {
+        anyhow::bail!("the item `{}` names no call", item.id);
+    };
+    let act = RunsAct { run: run.to_string(), by: args.by.clone(), detach: args.detach, json: args.json };
+    act::run(project, &act, Incoming::Resolve { effect, by: args.by, resolution }).await
+}

@@ -1,0 +1,54 @@
+//! Composio: its key, and the accounts that are connected.
+
+use baton_tools::composio::{Connection, State};
+
+use super::Check;
+use crate::project::Project;
+use crate::wire::System;
+
+const WHAT: &str = "composio";
+
+/// Nothing where the project uses no toolkit.
+pub async fn checks(project: &Project) -> Vec<Check> {
+    if project.settings.tools.composio.toolkits.is_empty() {
+        return Vec::new();
+    }
+    let system = match System::open(project) {
+        Ok(system) => system,
+        Err(error) => return vec![Check::fail(WHAT, format!("{error:#}"), "look at the database")],
+    };
+    let Some(composio) = system.tools.composio() else { return Vec::new() };
+    if !composio.has_key() {
+        let hint = "set `COMPOSIO_API_KEY`, or `api_key` under `[tools.composio]`";
+        return vec![Check::fail(WHAT, "there is no key to call Composio with", hint)];
+    }
+    if let Err(fault) = composio.greet().await {
+        let hint = "look at `[tools.composio]`: `api_key` and `base_url`, the network and the firewall";
+        return vec![Check::fail(WHAT, fault.to_string(), hint)];
+    }
+    let toolkits: Vec<&str> = composio.toolkits().collect();
+    let answers = Check::ok(WHAT, format!("answers, and knows the key; toolkits: {}", toolkits.join(", ")));
+    let connections = match composio.check_connections(&system.tenant).await {
+        Ok(all) => connections(&all, &system.command),
+        Err(fault) => Check::fail("accounts", fault.to_string(), "`baton tools connections` shows them"),
+    };
+    vec![answers, connections]
+}
+
+fn connections(all: &[Connection], command: &str) -> Check {
+    let broken: Vec<&Connection> = all.iter().filter(|connection| connection.state != State::Active).collect();
+    match (all.len(), broken.as_slice()) {
+        (0, _) => Check::warn("accounts", "none is connected", format!("`{command} tools connect APP` connects one")),
+        (all, []) => Check::ok("accounts", format!("{all}, all of them active")),
+        (all, [first, ..]) => {
+            let says = format!(
+                "{} of {all} perform nothing; `{}` for {} is {}",
+                broken.len(),
+                first.app,
+                first.entity,
+                first.state
+            );
+            Check::warn("accounts", says, format!("`{}` connects it again", first.command()))
+        }
+    }
+}

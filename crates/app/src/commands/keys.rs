@@ -1,0 +1,223 @@
+//! `baton keys`: who may come in over HTTP. On the project's database, with or without a server beside.
+
+use std::path::Path;
+use std::time::Duration;
+
+use baton_core::expr::nearest;
+use baton_core::id::TenantId;
+use baton_core::time::Time;
+use baton_ports::clock::{Clock, SystemClock};
+use baton_ports::keys::{Hash, Key, Keys as _, PAGE_MAX, Role};
+use serde_json::{Value, json};
+
+use crate::cli::{KeyRole, Keys, KeysCreate, KeysRotate};
+use crate::project::Project;
+use crate::wire::System;
+use crate::{Exit, Misuse, print};
+
+/// Days a key is good for unless told.
+pub const DAYS_DEFAULT: u32 = 90;
+/// Characters of a key's name.
+const NAME_CHARS_MAX: usize = 100;
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+pub async fn run(folder: &Path, args: Keys) -> anyhow::Result<Exit> {
+    let project = Project::open(folder)?;
+    let now = SystemClock.now();
+    match args {
+        Keys::Create(args) => create(&project, &args, now).await,
+        Keys::List { json } => list(&project, json, now).await,
+        Keys::Rotate(args) => rotate(&project, &args, now).await,
+        Keys::Revoke { key, json } => revoke(&project, &key, json, now).await,
+    }
+}
+
+/// A key that is not kept yet: its row, its hash, and the secret that is shown once.
+pub struct New {
+    pub key: Key,
+    pub hash: Hash,
+    pub secret: String,
+}
+
+impl New {
+    pub fn mint(tenant: &TenantId, name: &str, role: Role, days: u32, now: Time) -> anyhow::Result<Self> {
+        let mut random = [0; 32];
+        getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("no random bytes can be had: {error}"))?;
+        let minted = baton_server::mint(&random);
+        let key = Key {
+            id: format!("key_{}", uuid::Uuid::now_v7().simple()),
+            tenant: tenant.clone(),
+            name: name.to_owned(),
+            role,
+            created_at: now,
+            expires_at: Some(now + HOUR * 24 * days),
+            revoked_at: None,
+        };
+        Ok(Self { key, hash: minted.hash, secret: minted.secret })
+    }
+
+    /// Shows the secret, for the only time.
+    fn tell(&self, as_json: bool) {
+        if as_json {
+            let mut shown = shown(&self.key, self.key.created_at);
+            shown["key"] = json!(self.secret);
+            print::pretty(&shown);
+            return;
+        }
+        let key = &self.key;
+        print::line(format_args!("`{}` ({}, {}) is made. It is shown this once:", key.name, key.id, word(key.role)));
+        print::line(format_args!("  {}", self.secret));
+    }
+}
+
+async fn create(project: &Project, args: &KeysCreate, now: Time) -> anyhow::Result<Exit> {
+    let chars = args.name.chars().count();
+    if args.name.trim().is_empty() || chars > NAME_CHARS_MAX || args.name.chars().any(char::is_control) {
+        let message = format!("a key's name has 1 to {NAME_CHARS_MAX} characters that can be read, not {chars}");
+        return Err(Misuse::new(message).hint("say whose it is or what for: `baton keys create shop-frontend`").into());
+    }
+    let role = match args.role {
+        KeyRole::Admin => Role::Admin,
+        KeyRole::Service => Role::Service,
+    };
+    let system = System::open(project)?;
+    let new = New::mint(&system.tenant, &args.name, role, args.days, now)?;
+    system.store.add(&new.key, &new.hash).await?;
+    new.tell(args.json);
+    Ok(Exit::Completed)
+}
+
+async fn list(project: &Project, as_json: bool, now: Time) -> anyhow::Result<Exit> {
+    // Looking makes no database where nothing has run.
+    let keys = match project.database().exists() {
+        true => all(&System::open(project)?).await?,
+        false => Vec::new(),
+    };
+    if as_json {
+        print::pretty(&keys.iter().map(|key| shown(key, now)).collect());
+    } else if keys.is_empty() {
+        print::line("no keys: `baton keys create NAME` makes one, and so does the first `baton serve`");
+    } else {
+        tell(&keys, now);
+    }
+    Ok(Exit::Completed)
+}
+
+async fn rotate(project: &Project, args: &KeysRotate, now: Time) -> anyhow::Result<Exit> {
+    let system = System::open(project)?;
+    let old = find(&system, &args.key, now).await?;
+    let until = now + HOUR * args.overlap_hours;
+    let new = New::mint(&system.tenant, &old.name, old.role, args.days, now)?;
+    if !system.store.rotate(&old.id, until, &new.key, &new.hash).await? {
+        let hint = format!("`baton keys create {}` makes one anew", crate::project::in_shell(&old.name));
+        return Err(Misuse::new(format!("`{}` is not good any more, so it is not rotated", old.id)).hint(hint).into());
+    }
+    new.tell(args.json);
+    let ends = old.expires_at.map_or(until, |end| end.min(until));
+    if !args.json {
+        let when = if ends <= now { "opens no door any more".to_owned() } else { format!("is good until {ends}") };
+        print::line(format_args!("The old one, {}, {when}.", old.id));
+    }
+    if project.settings.budgets.keys.contains_key(&old.id) {
+        print::note(format_args!(
+            "note: [budgets.keys.{}] in baton.toml limits the old key alone; write the same for {}",
+            old.id, new.key.id
+        ));
+    }
+    Ok(Exit::Completed)
+}
+
+async fn revoke(project: &Project, wanted: &str, as_json: bool, now: Time) -> anyhow::Result<Exit> {
+    let system = System::open(project)?;
+    let key = find(&system, wanted, now).await?;
+    if !system.store.revoke(&system.tenant, &key.id, now).await? {
+        return Err(Misuse::new(format!("`{}` was revoked before", key.id)).into());
+    }
+    if as_json {
+        print::pretty(&shown(&Key { revoked_at: Some(now), ..key }, now));
+    } else {
+        print::line(format_args!(
+            "`{}` ({}) opens no door any more, five seconds from now at the latest.",
+            key.name, key.id
+        ));
+    }
+    Ok(Exit::Completed)
+}
+
+/// The tenant's keys, newest first.
+async fn all(system: &System) -> anyhow::Result<Vec<Key>> {
+    let mut keys: Vec<Key> = Vec::new();
+    loop {
+        let before = keys.last().map(|key| key.id.clone());
+        let page = system.store.list(&system.tenant, before.as_deref(), PAGE_MAX).await?;
+        let is_last = page.len() < PAGE_MAX;
+        keys.extend(page);
+        if is_last {
+            return Ok(keys);
+        }
+    }
+}
+
+/// The key of this id, or the one good key of this name.
+async fn find(system: &System, wanted: &str, now: Time) -> anyhow::Result<Key> {
+    let keys = all(system).await?;
+    if let Some(key) = keys.iter().find(|key| key.id == wanted) {
+        return Ok(key.clone());
+    }
+    let good: Vec<&Key> = keys.iter().filter(|key| key.name == wanted && key.is_valid(now)).collect();
+    match good.as_slice() {
+        [one] => Ok((*one).clone()),
+        [] => {
+            let names =
+                keys.iter().filter(|key| key.is_valid(now)).flat_map(|key| [key.name.as_str(), key.id.as_str()]);
+            let hint = match nearest(wanted, names) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "`baton keys list` shows all".to_owned(),
+            };
+            Err(Misuse::new(format!("there is no good key `{wanted}`")).hint(hint).into())
+        }
+        several => {
+            let ids: Vec<&str> = several.iter().map(|key| key.id.as_str()).collect();
+            let message = format!("{} good keys are called `{wanted}`", several.len());
+            Err(Misuse::new(message).hint(format!("say which by its id: {}", ids.join(", "))).into())
+        }
+    }
+}
+
+fn word(role: Role) -> &'static str {
+    match role {
+        Role::Admin => "admin",
+        Role::Service => "service",
+    }
+}
+
+/// How a key stands at `now`.
+fn state(key: &Key, now: Time) -> &'static str {
+    match (key.revoked_at, key.is_valid(now)) {
+        (Some(_), _) => "revoked",
+        (None, true) => "good",
+        (None, false) => "expired",
+    }
+}
+
+fn shown(key: &Key, now: Time) -> Value {
+    json!({
+        "id": key.id, "name": key.name, "role": key.role, "tenant": key.tenant, "state": state(key, now),
+        "created_at": key.created_at.to_string(),
+        "expires_at": key.expires_at.map(|at| at.to_string()),
+        "revoked_at": key.revoked_at.map(|at| at.to_string()),
+    })
+}
+
+/// A line each.
+fn tell(keys: &[Key], now: Time) {
+    let widest = |title: &str, of: &dyn Fn(&Key) -> usize| keys.iter().map(of).max().unwrap_or(0).max(title.len());
+    let (id, name) = (widest("KEY", &|key| key.id.len()), widest("NAME", &|key| key.name.chars().count()));
+    let title = format!("{:<id$}  {:<name$}  {:<7}  {:<7}  UNTIL", "KEY", "NAME", "ROLE", "STATE");
+    print::line(print::paint("1", &title));
+    for key in keys {
+        let until = key.revoked_at.or(key.expires_at).map_or_else(|| "for ever".to_owned(), |at| at.to_string());
+        let (role, state) = (word(key.role), state(key, now));
+        print::line(format_args!("{:<id$}  {:<name$}  {role:<7}  {state:<7}  {until}", key.id, key.name));
+    }
+}

@@ -1,0 +1,166 @@
+//! `baton tools report`: one week of tool use, for people. It is printed; whoever sends it on pipes it.
+
+mod html;
+mod markdown;
+
+use baton_core::id::TenantId;
+use baton_core::usage::{Part, Tally, UNDER_USED_BELOW, UNDER_USED_DAYS, Week};
+use baton_ports::audit::{Usage, UsageFilter};
+use baton_ports::clock::{Clock, SystemClock};
+use baton_ports::tools::Tools as _;
+use serde_json::{Map, Value, json};
+
+use super::usage::{self, DAY, errors, named, read, sums};
+use crate::cli::ToolsReport;
+use crate::print;
+use crate::project::Project;
+
+/// Under-used tools that a page names; more are counted.
+const NAMED_MAX: usize = 30;
+
+pub async fn run(project: &Project, args: &ToolsReport) -> anyhow::Result<()> {
+    let week = args.week.unwrap_or_else(|| Week::before(SystemClock.now()));
+    let report = Report::read(project, week).await?;
+    match (args.json, args.html) {
+        (true, _) => print::pretty(&report.as_json()),
+        (false, true) => print::line(html::page(&report.title(), &report.intro(), &report.tables())),
+        (false, false) => print::line(markdown::page(&report.title(), &report.intro(), &report.tables())),
+    }
+    Ok(())
+}
+
+/// What a week came to.
+struct Report {
+    tenant: TenantId,
+    week: Week,
+    whole: Tally,
+    tools: Vec<Usage>,
+    agents: Vec<Usage>,
+    days: Vec<Usage>,
+    under_used: Vec<(String, u64)>,
+}
+
+/// Rows under a heading; `none` is said where there are none.
+struct Table {
+    heading: String,
+    columns: Vec<&'static str>,
+    rows: Vec<Vec<String>>,
+    none: &'static str,
+}
+
+impl Report {
+    async fn read(project: &Project, week: Week) -> anyhow::Result<Self> {
+        let tenant = project.tenant()?;
+        let by = async |part: &[Part]| {
+            let (from, to) = (Some(week.begin()), Some(week.end()));
+            let filter = UsageFilter { tenant: Some(tenant.clone()), from, to, action: None, by: part.to_vec() };
+            read(project, filter).await
+        };
+        let mut tools = by(&[Part::Tool]).await?;
+        tools.sort_by_key(|usage| (std::cmp::Reverse(usage.tally.executions), usage.parts.clone()));
+        let mut whole = Tally::default();
+        tools.iter().for_each(|usage| whole.merge(&usage.tally));
+        let (agents, days) = (by(&[Part::Agent]).await?, by(&[Part::Day]).await?);
+        let under_used = under_used(project, &tenant, week).await?;
+        Ok(Self { tenant, week, whole, tools, agents, days, under_used })
+    }
+
+    fn title(&self) -> String {
+        format!("Tool usage report, {}", self.week)
+    }
+
+    /// What is said before the tables: name and value.
+    fn intro(&self) -> Vec<(&'static str, String)> {
+        let last = self.week.end() - DAY;
+        let saved =
+            if self.whole.cached > 0 { format!(", {} from what is kept", self.whole.cached) } else { String::new() };
+        vec![
+            ("Company", self.tenant.to_string()),
+            ("Period", format!("{} to {}", self.week.begin().to_date(), last.to_date())),
+            ("Total executions", format!("{}{saved}", self.whole.executions)),
+            ("Success", percent(&self.whole)),
+            ("Estimated cost", self.whole.cost.to_string()),
+        ]
+    }
+
+    fn tables(&self) -> Vec<Table> {
+        let none = "No tool was used.";
+        let figures = vec!["Count", "Success", "p50", "p95", "p99", "Cost", "Errors"];
+        let with = |first: &'static str| [vec![first], figures.clone()].concat();
+        let rows = |usage: &[Usage]| usage.iter().map(row).collect();
+        let under_used =
+            self.under_used.iter().take(NAMED_MAX).map(|(tool, count)| vec![tool.clone(), count.to_string()]);
+        let mut under_used: Vec<Vec<String>> = under_used.collect();
+        if let Some(more) = self.under_used.len().checked_sub(NAMED_MAX).filter(|more| *more > 0) {
+            under_used.push(vec![format!("… and {more} more"), String::new()]);
+        }
+        vec![
+            Table { heading: "By tool".to_owned(), columns: with("Tool"), rows: rows(&self.tools), none },
+            Table { heading: "By agent".to_owned(), columns: with("Agent"), rows: rows(&self.agents), none },
+            Table { heading: "By day".to_owned(), columns: with("Day"), rows: rows(&self.days), none },
+            Table {
+                heading: format!(
+                    "Under-used: fewer than {UNDER_USED_BELOW} uses in the {UNDER_USED_DAYS} days before the week's end"
+                ),
+                columns: vec!["Tool", "Uses"],
+                rows: under_used,
+                none: "None.",
+            },
+        ]
+    }
+
+    fn as_json(&self) -> Value {
+        let named = |usage: &[Usage]| {
+            let rows = usage.iter().map(|usage| (usage.parts.concat(), sums(&usage.tally)));
+            Value::Object(rows.collect::<Map<String, Value>>())
+        };
+        let under_used: Vec<&String> = self.under_used.iter().map(|(tool, _)| tool).collect();
+        json!({
+            "week": self.week.to_string(), "company_id": self.tenant,
+            "from": self.week.begin().to_string(), "to": self.week.end().to_string(),
+            "total_executions": self.whole.executions, "success_rate": self.whole.success_rate(),
+            "cost_estimate": self.whole.cost.as_f64(), "tools": named(&self.tools), "by_agent": named(&self.agents),
+            "by_day": named(&self.days), "underutilized_tools": under_used,
+        })
+    }
+}
+
+/// Tools of the catalogue with few uses in the days before the week's end, the least used first.
+async fn under_used(project: &Project, tenant: &TenantId, week: Week) -> anyhow::Result<Vec<(String, u64)>> {
+    let filter = UsageFilter {
+        tenant: Some(tenant.clone()),
+        from: Some(week.end() - DAY * UNDER_USED_DAYS),
+        to: Some(week.end()),
+        action: None,
+        by: vec![Part::Tool],
+    };
+    let used = usage::read(project, filter).await?;
+    let count = |tool: &str| {
+        let of_tool = used.iter().find(|usage| usage.parts.first().is_some_and(|name| name == tool));
+        of_tool.map_or(0, |usage| usage.tally.executions)
+    };
+    let tools = super::registry(project).await?.names().into_iter().map(|tool| (count(&tool), tool));
+    let mut few: Vec<(u64, String)> = tools.filter(|(count, _)| *count < UNDER_USED_BELOW).collect();
+    few.sort();
+    Ok(few.into_iter().map(|(count, tool)| (tool, count)).collect())
+}
+
+fn row(usage: &Usage) -> Vec<String> {
+    let Usage { parts, tally } = usage;
+    let ms = |of| tally.percentile_ms(of).map_or_else(|| "-".to_owned(), |ms| format!("{ms} ms"));
+    let first = parts.first().map_or("", String::as_str);
+    vec![
+        named(first).to_owned(),
+        tally.executions.to_string(),
+        percent(tally),
+        ms(50),
+        ms(95),
+        ms(99),
+        tally.cost.to_string(),
+        errors(tally),
+    ]
+}
+
+fn percent(tally: &Tally) -> String {
+    format!("{:.1} %", tally.success_rate() * 100.0)
+}

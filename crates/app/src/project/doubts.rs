@@ -1,0 +1,169 @@
+//! What a project names and nobody has: models without a price, secrets that are not set, patterns that fit nothing. None
+//! of it keeps anything from running at once; all of it is mostly a slip.
+
+use std::collections::BTreeSet;
+
+use baton_core::definition::source;
+use baton_core::expr::nearest;
+use baton_core::id::TenantId;
+use baton_models::{Gateway, profile};
+use baton_tools::ENDPOINT_SECRET;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Project;
+
+/// Something that is probably not meant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Doubt {
+    /// The file or the setting.
+    pub place: String,
+    pub message: String,
+    pub hint: String,
+}
+
+impl Project {
+    /// All doubts about what the project's files and settings name. Asks nobody.
+    pub fn doubts(&self, models: &Gateway, tenant: &TenantId) -> Vec<Doubt> {
+        let mut doubts = self.of_models(models, tenant);
+        doubts.extend(self.of_secrets());
+        doubts.extend(self.tool_doubts.iter().cloned());
+        doubts
+    }
+
+    fn of_models(&self, gateway: &Gateway, tenant: &TenantId) -> Vec<Doubt> {
+        let mut named = of_profiles(gateway, tenant, "");
+        for other in self.settings.models.file.tenants.keys().filter(|other| *other != tenant.as_str()) {
+            named.extend(of_profiles(gateway, &other.as_str().into(), &format!(" of tenant `{other}`")));
+        }
+        let is_unknown = |model: &String| gateway.facts(tenant, model).is_none();
+        named.extend(self.own_agents.iter().filter_map(|name| {
+            let model = self.agents.get(name)?.model.clone().filter(is_unknown)?;
+            Some((format!("agent `{name}`"), model))
+        }));
+        for workflow in &self.workflows {
+            let document = source::read(&workflow.text).map(|tree| tree.to_json()).unwrap_or_default();
+            let mut models: Vec<String> = Vec::new();
+            models_of(&document, &mut models);
+            let unknown = models.into_iter().filter(is_unknown);
+            named.extend(unknown.map(|model| (super::shown(&workflow.file), model)));
+        }
+        let mut seen = BTreeSet::new();
+        // What everybody's profiles name is told once, not for each tenant again.
+        named.retain(|(place, model)| {
+            let place = place.split(" of tenant").next().unwrap_or_default().to_owned();
+            seen.insert((place, model.clone()))
+        });
+        let listed = gateway.models(tenant);
+        let priced = || listed.iter().filter(|model| model.facts.is_some()).map(|model| model.name.as_str());
+        let doubt = |(place, model): (String, String)| {
+            let price = "models.yaml may say its price, and 0 where it is free";
+            let hint = match nearest(&model, priced()) {
+                Some(near) => format!("did you mean `{near}`? Else {price}"),
+                None => price.to_owned(),
+            };
+            let message = format!("no catalogue knows the model `{model}`: its calls count as free");
+            Doubt { place, message, hint }
+        };
+        named.into_iter().map(doubt).collect()
+    }
+
+    fn of_secrets(&self) -> Vec<Doubt> {
+        let known = &self.settings.tools.secrets;
+        let by_agents = self.own_agents.iter().filter_map(|name| {
+            let secret = self.agents.get(name)?.metadata.get(ENDPOINT_SECRET)?.as_str()?;
+            Some((format!("agent `{name}`"), secret.to_owned()))
+        });
+        let named = self.secrets_named.iter().cloned().chain(by_agents).collect::<BTreeSet<_>>();
+        let missing = named.into_iter().filter(|(_, secret)| !known.contains_key(secret));
+        missing
+            .map(|(place, secret)| {
+                let set = format!("set it there, or by BATON_TOOLS__SECRETS__{}", secret.to_uppercase());
+                let hint = match nearest(&secret, known.keys().map(String::as_str)) {
+                    Some(near) => format!("did you mean `{near}`? Else {set}"),
+                    None => set,
+                };
+                Doubt { place, message: format!("there is no secret `{secret}` under [tools.secrets]"), hint }
+            })
+            .collect()
+    }
+}
+
+/// The models that a tenant's profiles name and its catalogue does not know, with the profile.
+fn of_profiles(gateway: &Gateway, tenant: &TenantId, whose: &str) -> Vec<(String, String)> {
+    let models = profile::ALL.into_iter().flat_map(|one| {
+        let models = gateway.rules(tenant, one).groups.into_iter().flatten();
+        models.map(move |model| (format!("profile `{}`{whose}", profile::word(one)), model))
+    });
+    models.filter(|(_, model)| gateway.facts(tenant, model).is_none()).collect()
+}
+
+/// Every `model` that a node names, wherever nodes are nested.
+fn models_of(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| models_of(item, found)),
+        Value::Object(fields) => {
+            let is_node = fields.contains_key("agent") || fields.get("type").is_some_and(|kind| kind == "agent");
+            let own = fields.get("model").or_else(|| fields.get("config")?.get("model"));
+            if let Some(model) = own.and_then(Value::as_str).filter(|model| is_node && !model.contains("{{")) {
+                found.push(model.to_owned());
+            }
+            fields.values().for_each(|field| models_of(field, found));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Names behind `secrets.` in the templates of a definition.
+pub(super) fn secrets_of(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| secrets_of(item, found)),
+        Value::Object(fields) => {
+            // A document that is laid in is somebody else's words.
+            fields.iter().filter(|(name, _)| *name != "document").for_each(|(_, field)| secrets_of(field, found));
+        }
+        Value::String(text) => {
+            for hole in text.split("{{").skip(1) {
+                let hole = hole.split("}}").next().unwrap_or_default();
+                for (place, _) in hole.match_indices("secrets.") {
+                    let behind = &hole[place + "secrets.".len()..];
+                    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+                    let name: String = behind.chars().take_while(|c| is_word(*c)).collect();
+                    let stands_alone = !hole[..place].ends_with(|c: char| is_word(c) || c == '.');
+                    if stands_alone && !name.is_empty() {
+                        found.insert(name);
+                    }
+                }
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn secrets_are_found_in_templates_alone() {
+        let mut found = BTreeSet::new();
+        let tool = json!({"name": "secrets.none", "headers": {"A": "Bearer {{ secrets.crm }}", "B": "{{ key }} secrets.no"},
+            "body": [{"x": "{{ secrets.a_b | default(secrets.c) }}", "y": "{{ arguments.secrets.d }}"}],
+            "document": {"x": "{{ secrets.theirs }}"}});
+        secrets_of(&tool, &mut found);
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), ["a_b", "c", "crm"]);
+    }
+
+    #[test]
+    fn models_are_found_in_nodes_alone() {
+        let mut found = Vec::new();
+        let workflow = json!({"model": "no", "nodes": [
+            {"id": "a", "agent": "x", "model": "one"}, {"id": "b", "tool": "t", "parameters": {"model": "no"}},
+            {"id": "c", "type": "loop", "body": {"nodes": [{"id": "d", "type": "agent", "config": {"model": "two"}}]}},
+            {"id": "e", "agent": "x", "model": "{{ model }}"}]});
+        models_of(&workflow, &mut found);
+        assert_eq!(found, ["one", "two"]);
+    }
+}

@@ -1,0 +1,89 @@
+//! What tools a project's MCP servers have: asked at the start, kept beside the database, so that they stand while a
+//! server is down.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use baton_tools::{Config, Definition, Listing, McpSource, Unsupported};
+use serde::{Deserialize, Serialize};
+
+/// The folder of what is kept.
+pub const FOLDER: &str = "mcp";
+/// How long a list is taken as it is, without asking.
+const FRESH: Duration = Duration::from_secs(5 * 60);
+
+/// One server, and what it last said.
+pub struct Server {
+    /// The file that defines it.
+    pub file: String,
+    pub source: McpSource,
+    listing: Listing,
+}
+
+impl Server {
+    /// Its tools, and what of them cannot be used.
+    pub fn tools(&self) -> (Vec<Definition>, Vec<Unsupported>) {
+        self.source.tools(&self.listing)
+    }
+
+    /// How many tools it last said it has.
+    pub fn len(&self) -> usize {
+        self.listing.len()
+    }
+}
+
+/// A list as it is kept.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    /// The server it is of: another command or address is another server.
+    of: String,
+    listing: Listing,
+}
+
+/// Asks all of them at once, except those that were asked a little while ago.
+pub fn ask(sources: Vec<(String, McpSource)>, settings: &Config, folder: &Path) -> Vec<Server> {
+    std::thread::scope(|scope| {
+        let asked = sources.into_iter().map(|(file, source)| scope.spawn(move || one(file, source, settings, folder)));
+        let asked: Vec<_> = asked.collect();
+        asked.into_iter().filter_map(|asked| asked.join().ok()).collect()
+    })
+}
+
+fn one(file: String, source: McpSource, settings: &Config, folder: &Path) -> Server {
+    let path = folder.join(format!("{}.json", source.name()));
+    let kept = kept(&path, &source);
+    match kept {
+        Some((listing, true)) => Server { file, source, listing },
+        older => match list(&source, settings) {
+            Ok(listing) => {
+                keep(&path, &source, &listing);
+                Server { file, source, listing }
+            }
+            Err(reason) => {
+                tracing::warn!(server = source.name(), reason, "an MCP server does not say what tools it has");
+                let listing = older.map(|(listing, _)| listing).unwrap_or_default();
+                Server { file, source, listing }
+            }
+        },
+    }
+}
+
+/// On a thread without a runtime, so it makes one.
+fn list(source: &McpSource, settings: &Config) -> Result<Listing, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| error.to_string())?.block_on(source.list(settings))
+}
+
+/// What is kept of this very server, and whether it is fresh.
+fn kept(path: &PathBuf, source: &McpSource) -> Option<(Listing, bool)> {
+    let kept: Kept = serde_json::from_slice(&super::read(path).ok()?).ok()?;
+    let age = std::fs::metadata(path).ok()?.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
+    (kept.of == source.identity()).then_some((kept.listing, age.is_some_and(|age| age < FRESH)))
+}
+
+fn keep(path: &Path, source: &McpSource, listing: &Listing) {
+    let kept = Kept { of: source.identity().to_owned(), listing: listing.clone() };
+    if let Ok(text) = serde_json::to_vec(&kept) {
+        super::files::keep(path, &text);
+    }
+}

@@ -1,0 +1,159 @@
+//! Approvals: what waits for people, and deciding it.
+
+use serde_json::{Value, json};
+
+use super::place::Place;
+
+const SETTINGS: &str = "\
+[tools.tool.pay_invoice]
+approval = true
+defaults = { currency = \"EUR\" }
+[tools.tool.pay_invoice.approvers]
+need = 2
+from = [\"olga\", \"paul\", \"rosa\"]
+[tools.tool.pay_quickly]
+approval = true
+approvers = { deadline_seconds = 1 }
+";
+const TOOLS: &str = "\
+tools:
+  - {name: pay_invoice, kind: script, class: keyed, irreversible: paid, results: [{output: {receipt: 'R-{{ arguments.amount }}'}}]}
+  - {name: pay_quickly, kind: script, class: keyed, irreversible: paid, results: [{output: {}}]}
+";
+const PAY: &str = "\
+name: pay
+nodes: [{id: pay, tool: pay_invoice, parameters: {amount: 250}}]
+";
+const QUICK: &str = "name: quick\nnodes: [{id: pay, tool: pay_quickly}]\n";
+const ASK: &str = "\
+name: ask
+nodes: [{id: agree, type: human, title: Ship it?, assignees: [olga]}]
+";
+const CLERK: &str = "{name: clerk, type: reasoning, tools: [pay_invoice]}";
+const CLERKS: &str = "name: clerks\nnodes: [{id: clerk, agent: clerk, task: pay it}]\n";
+const REPLIES: &str = "\
+replies:
+  - agent: clerk
+    turns:
+      - tool_calls: [{name: pay_invoice, arguments: {amount: 250}}]
+      - content: 'it said: {{ last }}'
+";
+
+/// Who decided, and what, by the audit trail.
+fn words(place: &Place) -> Vec<(String, String)> {
+    let trail = place.baton(&["audit", "list", "--json"]).ends(0).json();
+    let rows = trail["rows"].as_array().expect("rows").iter().filter(|row| row["sent"] == false);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    rows.map(|row| (text(&row["user_id"]), text(&row["details"]["decision"]))).collect()
+}
+
+fn said(by: &str, decision: &str) -> (String, String) {
+    (by.to_owned(), decision.to_owned())
+}
+
+fn place() -> Place {
+    Place::with(&[
+        ("baton.toml", SETTINGS),
+        ("tools/tools.yaml", TOOLS),
+        ("workflows/pay.yaml", PAY),
+        ("workflows/quick.yaml", QUICK),
+        ("workflows/ask.yaml", ASK),
+        ("workflows/clerks.yaml", CLERKS),
+        ("agents/clerk.yaml", CLERK),
+        ("replies/clerk.yaml", REPLIES),
+    ])
+}
+
+fn listed(place: &Place) -> Vec<Value> {
+    let listed = place.baton(&["approvals", "list", "--json"]).ends(0).json();
+    listed.as_array().expect("a list").clone()
+}
+
+/// The one request that waits.
+fn the_request(place: &Place) -> String {
+    let listed = listed(place);
+    assert_eq!(listed.len(), 1, "{listed:?}");
+    listed[0]["id"].as_str().expect("an id").to_owned()
+}
+
+#[test]
+fn a_request_shows_exactly_what_would_be_done_and_needs_as_many_people_as_it_says() {
+    let place = place();
+    place.baton(&["run", "pay", "--id", "one", "--context", r#"{"user_id": "olga"}"#]).ends(3);
+    let id = the_request(&place);
+    let shown = place.baton(&["approvals", "show", &id, "--json"]).ends(0).json();
+    assert_eq!((&shown["tool"], &shown["asked_by"]), (&json!("pay_invoice"), &json!("olga")));
+    let details = &shown["details"];
+    assert_eq!(details["arguments"], json!({"amount": 250, "currency": "EUR"}), "defaults are among them");
+    assert_eq!((&details["need"], &details["from"]), (&json!(2), &json!(["olga", "paul", "rosa"])));
+    assert_eq!(details["hash"].as_str().map(str::len), Some(64));
+
+    let approve = |by: &str| place.baton(&["approvals", "approve", &id, "--as", by]);
+    approve("olga").ends(1).warns("refused[RUN-015]").warns("asked for themselves");
+    approve("zoe").ends(1).warns("refused[RUN-015]").warns("others are asked");
+    approve("paul").ends(3).says("(1 of 2 so far; asked are olga, paul, rosa)");
+    approve("paul").ends(1).warns("refused[RUN-007]");
+    let shown = place.baton(&["approvals", "show", "one", "--json"]).ends(0).json();
+    assert_eq!(shown["approved_by"], json!(["paul"]));
+    approve("rosa").ends(0).says("R-250");
+    assert_eq!(listed(&place), Vec::<Value>::new());
+    approve("rosa").ends(2).warns("no request");
+    assert_eq!(words(&place), [said("rosa", "approved"), said("paul", "approved")]);
+}
+
+#[test]
+fn an_agent_gets_the_real_result_once_its_call_was_allowed() {
+    let place = place();
+    place.baton(&["run", "clerks", "--id", "one"]).ends(3);
+    let id = the_request(&place);
+    place.baton(&["approvals", "approve", &id, "--as", "paul"]).ends(3);
+    place.baton(&["approvals", "approve", &id, "--as", "rosa"]).ends(0).says("R-250");
+}
+
+#[test]
+fn an_agent_is_told_why_its_call_was_not_allowed() {
+    let place = place();
+    place.baton(&["run", "clerks", "--id", "one"]).ends(3);
+    let id = the_request(&place);
+    let told = place.baton(&["approvals", "reject", &id, "--as", "rosa", "--reason", "over the limit"]).ends(0);
+    told.says("REJECTED").says("over the limit");
+}
+
+#[test]
+fn a_node_whose_call_was_not_allowed_fails_with_the_reason() {
+    let place = place();
+    place.baton(&["run", "pay", "--id", "one"]).ends(3);
+    let id = the_request(&place);
+    place.baton(&["approvals", "reject", &id, "--as", "rosa", "--reason", "too much"]).ends(1).says("too much");
+}
+
+#[test]
+fn what_nobody_decides_in_time_is_rejected() {
+    let place = place();
+    place.baton(&["run", "quick", "--id", "one"]).ends(3);
+    let deadline = listed(&place)[0]["deadline"].clone();
+    assert!(deadline.as_str().is_some_and(|at| at.ends_with('Z')), "{deadline}");
+    let is_over = || place.baton(&["runs", "work"]).ends(0).out.contains("failed");
+    assert!((0..1_000).any(|_| is_over()), "the deadline passes");
+    place.baton(&["runs", "show", "one"]).ends(0).says("nobody decided in time");
+    assert_eq!(words(&place), [said("deadline", "rejected")]);
+}
+
+#[test]
+fn a_question_to_a_person_is_in_the_same_list_and_asks_whom_it_names() {
+    let place = place();
+    place.baton(&["run", "ask", "--id", "one"]).ends(3);
+    place.baton(&["approvals", "list"]).ends(0).says("Ship it?");
+    let id = the_request(&place);
+    place.baton(&["approvals", "approve", &id, "--as", "zoe"]).ends(1).warns("refused[RUN-015]");
+    place.baton(&["approvals", "approve", &id, "--as", "olga"]).ends(0).says("approved");
+    assert_eq!(words(&place), [said("olga", "approved")]);
+}
+
+#[test]
+fn looking_for_requests_makes_no_database() {
+    let place = place();
+    place.baton(&["approvals", "list"]).ends(0).says("nothing waits");
+    place.baton(&["approvals", "approve", "one"]).ends(2).warns("no request");
+    assert!(!place.path().join(".baton").exists());
+}

@@ -1,0 +1,111 @@
+//! The audit trail: what people can ask of it.
+
+use serde_json::json;
+
+use super::place::Place;
+
+const ORDER: &str = "\
+name: order
+nodes:
+  - {id: reserve, tool: reserve_item, parameters: {item: hat, note: 'for Marta Lagos'}}
+  - {id: again, tool: reserve_item}
+  - {id: pay, tool: pay_card}
+edges: [{from: reserve, to: again}, {from: again, to: pay}]
+";
+const TOOLS: &str = "\
+tools:
+  - name: reserve_item
+    kind: script
+    class: keyed
+    compensation: {tool_name: release_item}
+    results: [{output: {id: r-1}}]
+  - {name: release_item, kind: script, class: keyed, irreversible: reserve again, results: [{output: {}}]}
+  - name: pay_card
+    kind: script
+    class: keyed
+    irreversible: paid
+    results: [{fault: {code: CARD_DECLINED, message: no}}]
+";
+
+/// A run whose second step fails, so that its first is undone, on behalf of `marta`.
+fn undone() -> Place {
+    let place = Place::with(&[("workflows/order.yaml", ORDER), ("tools/tools.yaml", TOOLS)]);
+    place.baton(&["run", "order", "--id", "one", "--context", r#"{"user_id": "marta"}"#]).ends(1);
+    place
+}
+
+fn actions(place: &Place, arguments: &[&str]) -> Vec<(String, String)> {
+    let listed = place.baton(&[&["audit", "list", "--json"], arguments].concat()).ends(0).json();
+    let text = |row: &serde_json::Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
+    let rows = listed["rows"].as_array().expect("rows");
+    rows.iter().map(|row| (text(row, "action"), text(row, "status"))).collect()
+}
+
+fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(one, other)| ((*one).to_owned(), (*other).to_owned())).collect()
+}
+
+#[test]
+fn every_attempt_and_what_became_of_it_is_in_the_trail() {
+    let place = undone();
+    let (undone, reserved) = (("release_item", "compensated"), ("reserve_item", "success"));
+    let all = [undone, undone, ("pay_card", "error"), reserved, reserved];
+    assert_eq!(actions(&place, &[]), pairs(&all));
+    let stands = ("reserve_item", "compensated");
+    assert_eq!(actions(&place, &["--latest"]), pairs(&[("pay_card", "error"), stands, stands]));
+    assert_eq!(actions(&place, &["--tool", "pay_card"]), pairs(&all[2..3]));
+    assert_eq!(actions(&place, &["--run", "one", "--status", "success"]), pairs(&all[3..]));
+    assert_eq!(actions(&place, &["--person", "nobody"]), []);
+    assert_eq!(actions(&place, &["--to", "2020-01-01"]), []);
+    assert_eq!(actions(&place, &["--from", "2020-01-01", "--limit", "1", "--before", "4"]), pairs(&all[2..3]));
+    let first = place.baton(&["audit", "list", "--limit", "2", "--json"]).ends(0).json();
+    assert_eq!(first["next"], 4);
+    place.baton(&["audit", "list"]).ends(0).says("pay_card").says("CARD_DECLINED").says("marta");
+    place.baton(&["audit", "show", "3"]).ends(0).says("\"error_code\": \"CARD_DECLINED\"");
+    place.baton(&["audit", "show", "9"]).ends(2).warns("no row 9");
+    place.baton(&["audit", "list", "--from", "soon"]).ends(2).warns("YYYY-MM-DD");
+    assert_eq!(actions(&place, &["--tenant", "somebody-else"]), []);
+}
+
+#[test]
+fn a_trail_is_whole_until_somebody_writes_past_baton() {
+    let place = undone();
+    let told = place.baton(&["audit", "verify", "--json"]).ends(0).json();
+    assert_eq!((&told["holds"], &told["rows"], &told["broken"]), (&json!(true), &json!(5), &json!(null)));
+    let tip = told["tip"].as_str().expect("a hash").to_owned();
+    place.baton(&["audit", "verify"]).ends(0).says("5 rows").says(&tip);
+
+    place.baton(&["run", "order", "--id", "two"]).ends(1);
+    place.baton(&["audit", "verify", "--expect", &tip]).ends(0);
+    place.baton(&["audit", "verify", "--expect", &tip.replace(&tip[..8], "00000000")]).ends(1).says("not in the chain");
+    place.baton(&["audit", "verify", "--expect", "short"]).ends(2).warns("64 digits");
+
+    let raw = rusqlite::Connection::open(place.path().join(".baton/baton.db")).expect("opens");
+    raw.execute_batch("DROP TRIGGER audit_trail_keeps_its_rows; UPDATE audit_trail SET status = 'error' WHERE seq = 2")
+        .expect("writes");
+    place.baton(&["audit", "verify"]).ends(1).says("row 2").says("changed");
+    let told = place.baton(&["audit", "verify", "--json"]).ends(1).json();
+    assert_eq!(told["broken"], json!({"seq": 2, "why": "changed"}));
+}
+
+#[test]
+fn an_erased_person_is_gone_and_the_chain_holds() {
+    let place = undone();
+    assert!(place.baton(&["audit", "show", "1"]).ends(0).out.contains("Marta Lagos"));
+    let erased = place.baton(&["audit", "erase", "--person", "marta", "--as", "olga", "--json"]).ends(0).json();
+    assert_eq!(erased["erased_rows"], 5);
+    place.baton(&["audit", "verify"]).ends(0).says("6 rows").says("5 of them erased");
+    let shown = place.baton(&["audit", "show", "1"]).ends(0).says("(erased)").says("reserve_item");
+    assert!(!shown.out.contains("Marta") && !shown.out.contains("marta"), "{}", shown.out);
+    place.baton(&["audit", "show", "6"]).ends(0).says("erasure").says("olga");
+    place.baton(&["audit", "erase", "--person", "marta"]).ends(0).says("no row");
+}
+
+#[test]
+fn looking_into_a_trail_makes_no_database() {
+    let place = Place::with(&[("workflows/order.yaml", ORDER), ("tools/tools.yaml", TOOLS)]);
+    place.baton(&["audit", "list"]).ends(0).says("no rows");
+    place.baton(&["audit", "verify"]).ends(0).says("0 rows");
+    place.baton(&["audit", "erase", "--person", "marta"]).ends(0);
+    assert!(!place.path().join(".baton").exists());
+}

@@ -1,0 +1,276 @@
+//! Tools of Composio from outside: found, connected, called in workflows, whatever the service answers.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use crate::place::{Done, Place};
+
+const KEY: &str = "ak_s3cr3t";
+/// A flow of two nodes: what the agent asked for, and a call of its own.
+const RETURN: &str = "
+name: handle_return
+input:
+  order_id: string
+nodes:
+  - id: look
+    tool: shopify.get_order
+    parameters: {order_id: '{{ order_id }}'}
+  - id: handle
+    agent: returns
+    prompt_template: Handle the return of order {{ order_id }}
+edges:
+  - {from: look, to: handle}
+";
+const AGENT: &str = "name: returns\ntype: reasoning\ntools: [shopify.*]\nmetadata: {}\n";
+const REPLIES: &str = "
+agent: returns
+replies:
+  - turns:
+      - tool_calls:
+          - {name: shopify.create_return, arguments: {order_id: '1001'}}
+      - content: 'Done: {{ results[0].data.did }}'
+";
+
+/// Composio on this machine: accounts by id with the user and the status, and what was executed.
+#[derive(Default)]
+struct World {
+    accounts: BTreeMap<String, (String, String)>,
+    executed: Vec<(String, Value)>,
+    tools_asked: usize,
+}
+
+struct Service {
+    url: String,
+    world: Arc<Mutex<World>>,
+}
+
+impl Service {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}/api/v3", listener.local_addr().expect("an address"));
+        let world = Arc::<Mutex<World>>::default();
+        let shared = world.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                // Whoever asked may have gone away.
+                drop(answer(stream, &shared));
+            }
+        });
+        Self { url, world }
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut World) -> T) -> T {
+        act(&mut self.world.lock().expect("a lock"))
+    }
+
+    fn set(&self, account: &str, status: &str) {
+        self.with(|world| world.accounts.get_mut(account).expect("is there").1 = status.to_owned());
+    }
+
+    fn place(&self) -> Place {
+        let settings =
+            format!("[tools.composio]\nbase_url = \"{}\"\ntoolkits = [\"shopify\"]\ntrusted = true\n", self.url);
+        Place::with(&[
+            ("baton.toml", &settings),
+            ("workflows/return.yaml", RETURN),
+            ("agents/returns.yaml", AGENT),
+            ("replies/returns.yaml", REPLIES),
+        ])
+    }
+}
+
+fn answer(stream: TcpStream, world: &Mutex<World>) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream);
+    let mut first = String::new();
+    reader.read_line(&mut first)?;
+    let (mut length, mut key) = (0, String::new());
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? <= 2 {
+            break;
+        }
+        let (name, value) = line.split_once(':').unwrap_or_default();
+        match name.to_ascii_lowercase().as_str() {
+            "content-length" => length = value.trim().parse().unwrap_or(0),
+            "x-api-key" => value.trim().clone_into(&mut key),
+            _ => {}
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let mut words = first.split(' ');
+    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let (status, reply) = match key.as_str() {
+        KEY => says(&mut world.lock().expect("a lock"), method, target, &body),
+        _ => fault(401, "HTTP_Unauthorized", "Invalid API key"),
+    };
+    let reply = reply.to_string();
+    let head = format!(
+        "HTTP/1.1 {status} OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close",
+        reply.len()
+    );
+    write!(reader.get_mut(), "{head}\r\n\r\n{reply}")
+}
+
+fn fault(status: u16, slug: &str, message: &str) -> (u16, Value) {
+    (status, json!({"error": {"message": message, "slug": slug, "status": status, "request_id": "req_1"}}))
+}
+
+fn says(world: &mut World, method: &str, target: &str, body: &Value) -> (u16, Value) {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let parts: Vec<&str> = path.trim_start_matches("/api/v3/").split('/').collect();
+    match (method, parts.as_slice()) {
+        ("GET", ["toolkits"]) => (200, json!({"items": []})),
+        ("GET", ["tools"]) => {
+            world.tools_asked += 1;
+            let action = |slug: &str, tag: &str| {
+                json!({
+                    "slug": slug, "name": slug, "description": format!("{slug} of a shop"), "tags": [tag], "version": "20251027_00",
+                    "input_parameters": {
+                        "type": "object", "properties": {"order_id": {"type": "string"}}, "required": ["order_id"],
+                    },
+                })
+            };
+            // Two pages.
+            match query.contains("cursor=next") {
+                false => (200, json!({"items": [action("SHOPIFY_GET_ORDER", "readOnlyHint")], "next_cursor": "next"})),
+                true => (200, json!({"items": [action("SHOPIFY_CREATE_RETURN", "createHint")], "next_cursor": null})),
+            }
+        }
+        ("GET", ["auth_configs"]) => (200, json!({"items": [{"id": "ac_1", "status": "ENABLED"}]})),
+        ("POST", ["connected_accounts", "link"]) => {
+            let id = format!("ca_{}", world.accounts.len() + 1);
+            let user = body["user_id"].as_str().unwrap_or_default().to_owned();
+            world.accounts.insert(id.clone(), (user, "INITIATED".to_owned()));
+            (201, json!({"redirect_url": format!("https://connect.example/{id}"), "connected_account_id": id}))
+        }
+        ("POST", ["connected_accounts", _, "refresh"]) => {
+            (200, json!({"id": "ca", "status": "EXPIRED", "redirect_url": "https://connect.example/again"}))
+        }
+        ("GET", ["connected_accounts", id]) => match world.accounts.get(*id) {
+            Some((_, status)) => (200, json!({"id": id, "status": status})),
+            None => fault(404, "ConnectedAccount_ResourceNotFound", "not found"),
+        },
+        ("DELETE", ["connected_accounts", id]) => {
+            world.accounts.remove(*id);
+            (200, json!({"success": true}))
+        }
+        ("POST", ["tools", "execute", slug]) => {
+            let account = body["connected_account_id"].as_str().unwrap_or_default();
+            match world.accounts.get(account) {
+                Some((user, status)) if status == "ACTIVE" && body["user_id"] == **user => {
+                    world.executed.push(((*slug).to_owned(), body.clone()));
+                    (200, json!({"data": {"did": slug}, "error": null, "successful": true, "log_id": "log_1"}))
+                }
+                Some((_, status)) if status == "EXPIRED" => {
+                    fault(400, "ActionExecute_ConnectedAccountExpired", "Connected account is in EXPIRED state")
+                }
+                Some(_) | None => fault(404, "ActionExecute_ConnectedAccountNotFound", "No connected account found"),
+            }
+        }
+        _ => fault(404, "HTTP_NotFound", "not found"),
+    }
+}
+
+fn baton(place: &Place, arguments: &[&str]) -> Done {
+    Done::after(place.begin_with(&[("COMPOSIO_API_KEY", KEY)], arguments))
+}
+
+fn run(place: &Place) -> Done {
+    baton(place, &["run", "handle_return", "-s", "order_id=1001", "--json"])
+}
+
+#[test]
+fn a_workflow_whose_agent_may_ask_for_all_of_an_app_runs_against_composio() {
+    let service = Service::start();
+    let place = service.place();
+    baton(&place, &["validate"]).ends(0);
+    // Nobody has connected anything: the call says what to do.
+    let refused = run(&place).ends(1);
+    assert!(refused.out.contains("CONNECTION_MISSING"), "{}", refused.out);
+    assert!(refused.out.contains("baton tools connect shopify"), "{}", refused.out);
+    baton(&place, &["tools", "connect", "shopify"]).ends(0).says("https://connect.example/ca_1");
+    service.set("ca_1", "ACTIVE");
+    run(&place).ends(0).says("Done: SHOPIFY_CREATE_RETURN");
+    let executed = service.with(|world| world.executed.clone());
+    let slugs: Vec<&str> = executed.iter().map(|(slug, _)| slug.as_str()).collect();
+    assert_eq!(slugs, ["SHOPIFY_GET_ORDER", "SHOPIFY_CREATE_RETURN"]);
+    assert_eq!(executed[1].1["user_id"], "default:company");
+    assert_eq!(executed[1].1["version"], "20251027_00");
+    assert_eq!(service.with(|world| world.tools_asked), 2, "two pages, once: later starts need none");
+}
+
+#[test]
+fn a_workflow_says_whose_account_its_apps_use() {
+    let service = Service::start();
+    let place = service.place();
+    let of_customer = "composio:\n  apps:\n    - {name: shopify, entity_id_source: customer_id}\n";
+    place.write("workflows/return.yaml", format!("{RETURN}{of_customer}"));
+    baton(&place, &["tools", "connect", "shopify", "--user", "c7"]).ends(0);
+    service.set("ca_1", "ACTIVE");
+    let context = ["--context", "{\"user_id\": \"c7\"}"];
+    let arguments = [&["run", "handle_return", "-s", "order_id=1001", "--json"], context.as_slice()].concat();
+    baton(&place, &arguments).ends(0);
+    let users: Vec<Value> =
+        service.with(|world| world.executed.iter().map(|(_, body)| body["user_id"].clone()).collect());
+    assert_eq!(users, ["default:user:c7", "default:user:c7"]);
+}
+
+#[test]
+fn an_expired_connection_is_on_the_desk_until_it_is_connected_again() {
+    let service = Service::start();
+    let place = service.place();
+    baton(&place, &["tools", "connect", "shopify"]).ends(0);
+    service.set("ca_1", "ACTIVE");
+    baton(&place, &["tools", "connections"]).ends(0).says("ACTIVE");
+    service.set("ca_1", "EXPIRED");
+    let failed = run(&place).ends(1);
+    assert!(failed.out.contains("CONNECTION_EXPIRED"), "{}", failed.out);
+    let doctor = baton(&place, &["doctor", "--json"]).json();
+    let says = |what: &str| {
+        let checks = doctor["checks"].as_array().expect("checks");
+        checks.iter().find(|check| check["what"] == what).cloned().unwrap_or_default()
+    };
+    assert_eq!((&says("composio")["state"], &says("accounts")["state"]), (&json!("ok"), &json!("warn")));
+    assert_eq!(says("desk")["hint"], "`baton tools connect shopify` makes the oldest go away");
+    service.set("ca_1", "ACTIVE");
+    let again = baton(&place, &["tools", "connections", "--json"]).ends(0).json();
+    assert_eq!(again["connections"][0]["state"], "ACTIVE");
+    let doctor = baton(&place, &["doctor", "--json"]).json();
+    let desk = doctor["checks"].as_array().expect("checks").iter().find(|check| check["what"] == "desk").cloned();
+    assert_eq!(desk.expect("is looked at")["state"], "ok");
+    baton(&place, &["tools", "disconnect", "shopify"]).ends(0).says("disconnected");
+    assert!(service.with(|world| world.accounts.is_empty()));
+    baton(&place, &["tools", "disconnect", "shopify"]).ends(2);
+}
+
+#[test]
+fn what_composio_has_is_listed_searched_and_shown() {
+    let service = Service::start();
+    let place = service.place();
+    baton(&place, &["tools", "refresh"]).ends(0).says("shopify: 2 actions, version 20251027_00");
+    baton(&place, &["tools", "list", "--category", "shopify"]).ends(0).says("shopify.get_order");
+    let found = baton(&place, &["tools", "search", "create", "return", "--json"]).ends(0).json();
+    assert_eq!(found["tools"][0]["name"], "shopify.create_return");
+    let shown = baton(&place, &["tools", "show", "shopify.create_return", "--json"]).ends(0).json();
+    assert_eq!((&shown["tool"]["provider"], &shown["tool"]["facts"]["class"]), (&json!("composio"), &json!("once")));
+    // Without a key what is kept is there all the same.
+    place.baton(&["tools", "show", "shopify.get_order"]).ends(0).says("composio");
+}
+
+#[test]
+fn a_wrong_key_is_said_and_never_shown() {
+    let service = Service::start();
+    let place = service.place();
+    let wrong = Done::after(place.begin_with(&[("COMPOSIO_API_KEY", "ak_wrong")], &["tools", "refresh"])).ends(1);
+    assert!(wrong.err.contains("Invalid API key") && !wrong.err.contains("ak_wrong"), "{}", wrong.err);
+    let unset = place.baton(&["tools", "connect", "shopify"]).ends(1);
+    assert!(unset.err.contains("COMPOSIO_API_KEY"), "{}", unset.err);
+    let none = Place::empty();
+    none.baton(&["tools", "connections"]).ends(2).warns("[tools.composio]");
+}

@@ -1,0 +1,121 @@
+//! Where a project's tools come from: documents at an address, MCP servers. Both may be down when the project starts.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::time::UNIX_EPOCH;
+
+use serde_json::json;
+
+use super::place::Place;
+
+/// Answers each request with this document until it is told to stop: then the port is closed.
+struct Documents {
+    url: String,
+    stop: std::sync::mpsc::SyncSender<()>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Documents {
+    fn serve(document: &serde_json::Value) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let body = document.to_string();
+        let (stop, stopped) = std::sync::mpsc::sync_channel(1);
+        let thread = std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if stopped.try_recv().is_ok() {
+                    return;
+                }
+                let mut stream = stream;
+                // The request is read up to its empty line; it has no body.
+                let (mut read, mut byte) = (Vec::new(), [0]);
+                while !read.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|count| count == 1) {
+                    read.push(byte[0]);
+                }
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+                drop(stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes())));
+            }
+        });
+        Self { url: format!("http://127.0.0.1:{port}/openapi.json"), stop, thread: Some(thread) }
+    }
+
+    fn end(mut self) {
+        self.stop.send(()).expect("it listens");
+        // Wakes it, so that it sees that it is to stop.
+        let address = self.url.trim_start_matches("http://").trim_end_matches("/openapi.json").to_owned();
+        drop(std::net::TcpStream::connect(address));
+        self.thread.take().expect("it runs").join().expect("it ended");
+    }
+}
+
+/// As if what is kept there had been asked long ago.
+fn age(place: &Place, folder: &str) {
+    for entry in std::fs::read_dir(place.path().join(folder)).expect("what is kept").flatten() {
+        let file = std::fs::File::options().write(true).open(entry.path()).expect("a file");
+        file.set_modified(UNIX_EPOCH).expect("an older time");
+    }
+}
+
+#[test]
+fn a_document_at_an_address_stands_while_the_address_does_not_answer() {
+    let operation = json!({"get": {"operationId": "getOrder", "summary": "One order"}});
+    let server = Documents::serve(&json!({
+        "openapi": "3.0.3", "info": {"title": "Shop", "version": "1"}, "servers": [{"url": "https://api.shop.example"}],
+        "paths": {"/order": operation},
+    }));
+    let definition = json!({"name": "shop", "kind": "openapi", "document": server.url}).to_string();
+    let place = Place::with(&[("tools/shop.json", &definition)]);
+    place.baton(&["tools", "list", "--search", "shop."]).ends(0).says("shop.getOrder");
+    server.end();
+    place.baton(&["tools", "list", "--search", "shop."]).ends(0).says("shop.getOrder");
+    age(&place, ".baton/apis");
+    place.baton(&["tools", "list", "--search", "shop."]).ends(0).says("shop.getOrder");
+    // Without a copy there is nothing to stand on.
+    let bare = Place::with(&[("tools/shop.json", &definition)]);
+    bare.baton(&["tools", "list"]).ends(2).warns("tools/shop.json: `document`");
+}
+
+/// An MCP server of the shell, with one tool.
+const SERVER: &str = r#"
+while read -r line; do
+  id=$(printf '%s' "$line" | sed -n 's/.*"id":\([0-9]*\).*/\1/p')
+  case "$line" in
+    *'"method":"initialize"'*) echo '{"jsonrpc":"2.0","id":'"$id"',"result":{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"sh","version":"1"}}}';;
+    *'"method":"tools/list"'*) echo '{"jsonrpc":"2.0","id":'"$id"',"result":{"tools":[{"name":"greet","description":"Greets","inputSchema":{"type":"object"},"annotations":{"readOnlyHint":true}}]}}';;
+    *'"method":"tools/call"'*) echo '{"jsonrpc":"2.0","id":'"$id"',"result":{"content":[{"type":"text","text":"good day"}]}}';;
+    *'"id"'*) echo '{"jsonrpc":"2.0","id":'"$id"',"error":{"code":-32601,"message":"Method not found"}}';;
+  esac
+done
+"#;
+
+fn with_server() -> Place {
+    let definition = json!({"name": "sh", "kind": "mcp", "trusted": true, "command": "sh", "args": ["server.sh"]});
+    Place::with(&[
+        ("server.sh", SERVER),
+        ("tools/sh.json", &definition.to_string()),
+        ("baton.toml", "[tools.tool.\"sh.greet\"]\ntimeout_ms = 5000\n"),
+        ("workflows/greet.yaml", "name: greet\nnodes: [{id: greet, tool: sh.greet}]\n"),
+    ])
+}
+
+#[test]
+fn a_workflow_calls_a_tool_of_an_mcp_server() {
+    let place = with_server();
+    place.baton(&["validate"]).ends(0);
+    let answer = place.baton(&["run", "greet", "--json"]).ends(0).json();
+    assert_eq!(answer["outputs"]["greet"], json!({"text": "good day"}));
+    place.baton(&["doctor"]).ends(0).says("sh: 1 tools");
+}
+
+#[test]
+fn the_tools_of_an_mcp_server_stand_while_it_is_down() {
+    let place = with_server();
+    place.baton(&["tools", "list", "--search", "sh."]).ends(0).says("sh.greet");
+    place.write("server.sh", "echo no database >&2; exit 1\n");
+    age(&place, ".baton/mcp");
+    place.baton(&["validate"]).ends(0);
+    place.baton(&["doctor"]).ends(0).says("warn mcp").says("no database").says("its 1 tools stand");
+    // A server that was never reached has none, and that is said.
+    std::fs::remove_dir_all(place.path().join(".baton")).expect("what was kept");
+    place.baton(&["doctor"]).ends(1).says("fail mcp").says("until it answers it has no tools");
+}

@@ -1,0 +1,108 @@
+//! How tools are used, from outside.
+
+use serde_json::{Value, json};
+
+use super::place::Place;
+
+const SETTINGS: &str = "[tools.tool.reserve]\ncost_usd = 0.01\n";
+const TOOLS: &str = "\
+tools:
+  - {name: reserve, kind: script, class: keyed, irreversible: done, results: [{output: {}}]}
+  - {name: decline, kind: script, class: keyed, irreversible: no, results: [{fault: {code: DECLINED, message: no}}]}
+";
+const ORDER: &str = "\
+name: order
+nodes: [{id: hold, tool: reserve}, {id: pay, tool: decline, on_error: continue, retry: {max_attempts: 1}}]
+edges: [{from: hold, to: pay}]
+";
+
+fn place() -> Place {
+    Place::with(&[("baton.toml", SETTINGS), ("tools/tools.yaml", TOOLS), ("workflows/order.yaml", ORDER)])
+}
+
+/// Two runs, one for `marta`.
+fn used() -> Place {
+    let place = place();
+    place.baton(&["run", "order", "--id", "one", "--context", r#"{"user_id": "marta"}"#]).ends(0);
+    place.baton(&["run", "order", "--id", "two"]).ends(0);
+    place
+}
+
+fn usage(place: &Place, arguments: &[&str]) -> Value {
+    place.baton(&[&["tools", "usage", "--json"], arguments].concat()).ends(0).json()
+}
+
+/// This week, as ISO writes it: that of a row that was written a moment ago.
+fn this_week(place: &Place) -> String {
+    let day = usage(place, &["--by", "day"])[0]["day"].as_str().expect("a day").to_owned();
+    let weeks = (1..=53).map(|week| format!("{}-W{week:02}", &day[..4]));
+    let is_it = |week: &String| {
+        let report = place.baton(&["tools", "report", "--week", week, "--json"]);
+        report.code == Some(0) && report.json()["total_executions"] != json!(0)
+    };
+    weeks.rev().find(is_it).expect("a week of this year")
+}
+
+#[test]
+fn uses_are_counted_by_whatever_is_asked() {
+    let place = used();
+    let tools = usage(&place, &[]);
+    assert_eq!(
+        (&tools[0]["tool"], &tools[0]["count"], &tools[0]["success_rate"]),
+        (&json!("decline"), &json!(2), &json!(0.0))
+    );
+    assert_eq!(tools[0]["errors"], json!({"DECLINED": 2}));
+    assert_eq!((&tools[1]["count"], &tools[1]["cost_estimate"]), (&json!(2), &json!(0.02)));
+    assert!(tools[1]["p95_ms"].is_u64(), "{tools}");
+    let users = usage(&place, &["--by", "user,tool", "--tool", "reserve"]);
+    let said = |row: &Value| (row["user"].clone(), row["count"].clone());
+    let users: Vec<_> = users.as_array().expect("rows").iter().map(said).collect();
+    assert_eq!(users, [(json!(""), json!(1)), (json!("marta"), json!(1))]);
+    assert_eq!(usage(&place, &["--by", "tenant", "--all-tenants"])[0]["count"], 4);
+    assert_eq!(usage(&place, &["--by", "month"])[0]["month"].as_str().map(str::len), Some(7));
+    assert_eq!(usage(&place, &["--to", "2020-01-01"]), json!([]));
+    place.baton(&["tools", "usage"]).ends(0).says("DECLINED ×2").says("100.0%");
+}
+
+#[test]
+fn a_weeks_report_is_markdown_html_or_json() {
+    let place = used();
+    let week = this_week(&place);
+    let report = |more: &[&str]| place.baton(&[&["tools", "report", "--week", &week], more].concat()).ends(0);
+    let told = report(&["--json"]).json();
+    assert_eq!((&told["total_executions"], &told["cost_estimate"]), (&json!(4), &json!(0.02)));
+    assert_eq!(told["tools"]["reserve"]["count"], 2);
+    let under_used = told["underutilized_tools"].as_array().expect("a list");
+    assert!(under_used.contains(&json!("calculator")) && under_used.contains(&json!("reserve")), "{told}");
+    report(&[]).says(&format!("# Tool usage report, {week}")).says("| reserve | 2 | 100.0 % |").says("DECLINED ×2");
+    report(&["--html"]).says("<!doctype html>").says("<td>reserve</td><td>2</td>");
+    place.baton(&["tools", "report", "--week", "47"]).ends(2).warns("2026-W47");
+    place.baton(&["tools", "report", "--week", "2020-W01"]).ends(0).says("No tool was used.");
+}
+
+#[test]
+fn a_tool_that_is_used_ten_times_in_thirty_days_is_not_under_used() {
+    let nine =
+        "name: nine\nnodes: [{id: each, for_each: '{{ range(9) }}', body: {nodes: [{id: hold, tool: reserve}]}}]\n";
+    let one = "name: one\nnodes: [{id: hold, tool: reserve}]\n";
+    let place = place();
+    place.write("workflows/nine.yaml", nine);
+    place.write("workflows/one.yaml", one);
+    place.baton(&["run", "nine"]).ends(0);
+    let week = this_week(&place);
+    let is_under_used = || {
+        let told = place.baton(&["tools", "report", "--week", &week, "--json"]).ends(0).json();
+        told["underutilized_tools"].as_array().expect("a list").contains(&json!("reserve"))
+    };
+    assert!(is_under_used(), "nine are fewer than ten");
+    place.baton(&["run", "one"]).ends(0);
+    assert!(!is_under_used());
+}
+
+#[test]
+fn looking_at_usage_makes_no_database() {
+    let place = place();
+    place.baton(&["tools", "usage"]).ends(0).says("no tool was used");
+    place.baton(&["tools", "report"]).ends(0).says("No tool was used.");
+    assert!(!place.path().join(".baton").exists());
+}

@@ -1,0 +1,70 @@
+//! `baton tools`: what can be called, and what of a project's documents cannot.
+
+use serde_json::{Value, json};
+
+use super::place::Place;
+
+fn api() -> String {
+    json!({
+        "openapi": "3.0.3", "info": {"title": "Shop", "version": "1"}, "servers": [{"url": "https://api.shop.example"}],
+        "paths": {"/orders": {
+            "get": {"operationId": "listOpenOrders"},
+            "post": {"operationId": "addOrder", "summary": "Adds an order", "requestBody": {
+                "content": {"multipart/form-data": {"schema": {"type": "object"}}}}}
+        }},
+        "components": {"securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "X-Key"}}},
+        "security": [{"key": []}]
+    })
+    .to_string()
+}
+
+fn shop(definition: &str) -> Place {
+    Place::with(&[("baton.toml", ""), ("apis/shop.json", &api()), ("tools/shop.yaml", definition)])
+}
+
+fn names(told: &Value) -> Vec<&str> {
+    told["tools"].as_array().expect("tools").iter().map(|tool| tool["name"].as_str().expect("a name")).collect()
+}
+
+#[test]
+fn a_tool_is_listed_once_and_found_by_its_other_names() {
+    let place = Place::empty();
+    let all = place.baton(&["tools", "list", "--json"]).ends(0).json();
+    let listed = names(&all);
+    let mut once = listed.clone();
+    once.dedup();
+    assert_eq!(listed, once);
+    let found = place.baton(&["tools", "list", "--search", "process_payment", "--json"]).ends(0).json();
+    assert_eq!(names(&found), ["charge_payment"]);
+    place.baton(&["tools", "list", "--search", "search_kb"]).ends(0).says("knowledge_base").says("(also search_kb)");
+}
+
+#[test]
+fn what_a_definition_names_and_nobody_has_is_doubted() {
+    let place = shop(
+        "name: shop\nkind: openapi\ndocument: apis/shop.json\ninclude: [listOpenOrder, 'add*']\n\
+         auth: {kee: '{{ secrets.shop }}'}\n",
+    );
+    for told in [place.baton(&["validate"]).ends(0), place.baton(&["doctor"])] {
+        told.says("tools/shop.yaml: include.0: `listOpenOrder` fits no operation")
+            .says("did you mean `listOpenOrders`?")
+            .says("auth.kee: the document has no security scheme `kee`")
+            .says("tools/shop.yaml: there is no secret `shop` under [tools.secrets]")
+            .says("BATON_TOOLS__SECRETS__SHOP");
+    }
+    place.write("baton.toml", "[tools.secrets]\nshop = \"s3cr3t\"\n");
+    place.write(
+        "tools/shop.yaml",
+        "name: shop\nkind: openapi\ndocument: apis/shop.json\nauth: {key: '{{ secrets.shop }}'}\n",
+    );
+    place.write("workflows/a.yaml", "name: a\nnodes: [{id: a, type: transform, set: {x: 1}}]\n");
+    place.baton(&["validate"]).ends(0).says("nothing found");
+}
+
+#[test]
+fn operations_are_described_readably_and_a_body_that_is_left_out_is_said() {
+    let place = shop("name: shop\nkind: openapi\ndocument: apis/shop.json\nauth: {key: k}\n");
+    place.baton(&["tools", "list", "--search", "shop."]).ends(0).says("List open orders (GET /orders)");
+    let told = place.baton(&["tools", "unsupported"]).ends(0);
+    told.says("paths./orders.post.requestBody: it is called without its body").says("multipart/form-data");
+}

@@ -1,0 +1,158 @@
+//! Compensation from outside: whatever shape the work has, a service's world is afterwards as it was before.
+
+use serde_json::Value;
+
+use super::place::Place;
+use super::shelf::Shelf;
+
+const TOOLS: &str = "\
+tools:
+  - name: take_item
+    kind: http
+    url: URL/take
+    idempotency_header: Idempotency-Key
+    compensation: {tool_name: put_back, parameters: {id: '{{ output.id }}'}}
+    output_fields: [id]
+    parameters: {type: object, properties: {what: {type: string}}}
+  - name: put_back
+    kind: http
+    url: URL/put
+    idempotency_header: Idempotency-Key
+    irreversible: take it again
+    body: {id: '{{ arguments.id }}'}
+    parameters: {type: object, required: [id], properties: {id: {type: string}}}
+  - {name: never, kind: http, url: URL/never, idempotency_header: Idempotency-Key, irreversible: it is never done}
+";
+const BRANCHES: &str = "
+  - id: work
+    type: parallel
+    branches:
+      left:
+        nodes: [{id: one, tool: take_item}, {id: two, tool: take_item}]
+        edges: [{from: one, to: two}]
+      right: {nodes: [{id: three, tool: take_item}]}";
+const LOOP: &str = "
+  - id: work
+    for_each: [a, b, c, d]
+    concurrency: 2
+    body: {nodes: [{id: take, tool: take_item, parameters: {what: '{{ item }}'}}]}";
+const AGENT: &str = "
+  - {id: work, agent: clerk, task: take two}";
+const CHILD: &str = "
+  - {id: work, workflow: inner}";
+const INNER: &str =
+    "name: inner\nnodes: [{id: a, tool: take_item}, {id: b, tool: take_item}]\nedges: [{from: a, to: b}]\n";
+const CLERK: &str = "{name: clerk, type: reasoning, tools: [take_item]}";
+const REPLIES: &str = "\
+replies:
+  - agent: clerk
+    turns:
+      - tool_calls: [{name: take_item, arguments: {what: hat}}, {name: take_item, arguments: {what: coat}}]
+      - tool_calls: [{name: take_item, arguments: {what: shoe}}]
+      - content: done
+";
+
+fn place(shelf: &Shelf, work: &str, last: &str) -> Place {
+    let workflow =
+        format!("name: work\nnodes:{work}\n  - {{id: final_step, {last}}}\nedges: [{{from: work, to: final_step}}]\n");
+    Place::with(&[
+        ("tools/tools.yaml", &TOOLS.replace("URL", &shelf.url())),
+        ("workflows/work.yaml", &workflow),
+        ("workflows/inner.yaml", INNER),
+        ("agents/clerk.yaml", CLERK),
+        ("replies/clerk.yaml", REPLIES),
+    ])
+}
+
+/// Fails right after the work, or is rolled back once it is completed: `takes` things were taken, and all are back.
+#[track_caller]
+fn all_is_back(work: &str, takes: usize) {
+    let folder = Place::empty();
+    let shelf = Shelf::open(folder.path());
+    place(&shelf, work, "tool: never").baton(&["run", "work", "--id", "fails"]).ends(1).says("compensated");
+    assert_eq!((shelf.book().keys("took").len(), shelf.book().out().len()), (takes, 0));
+
+    let place = place(&shelf, work, "type: end");
+    place.baton(&["run", "work", "--id", "whole"]).ends(0);
+    assert_eq!(shelf.book().out().len(), takes, "nothing is undone of its own accord");
+    place.baton(&["runs", "rollback", "whole"]).ends(0).says("compensated");
+    let book = shelf.book();
+    assert_eq!((book.keys("took").len(), book.out().len()), (2 * takes, 0));
+    assert_eq!(book.keys("put").len(), 2 * takes, "each once");
+}
+
+#[test]
+fn what_parallel_branches_did_is_undone() {
+    all_is_back(BRANCHES, 3);
+}
+
+#[test]
+fn what_a_loop_did_is_undone() {
+    all_is_back(LOOP, 4);
+}
+
+#[test]
+fn what_an_agent_did_by_itself_is_undone() {
+    all_is_back(AGENT, 3);
+}
+
+#[test]
+fn what_a_workflow_inside_did_is_undone() {
+    all_is_back(CHILD, 2);
+}
+
+#[test]
+fn what_was_done_last_is_undone_first() {
+    let folder = Place::empty();
+    let shelf = Shelf::open(folder.path());
+    let three =
+        "\n  - {id: work, tool: take_item}\n  - {id: then, tool: take_item}\n  - {id: at_last, tool: take_item}";
+    let place = place(&shelf, three, "tool: never");
+    let edges = "[{from: work, to: then}, {from: then, to: at_last}, {from: at_last, to: final_step}]";
+    let text = std::fs::read_to_string(place.path().join("workflows/work.yaml")).expect("the workflow");
+    place.write("workflows/work.yaml", text.replace("[{from: work, to: final_step}]", edges));
+    place.baton(&["run", "work", "--id", "one"]).ends(1).says("compensated");
+    let book = shelf.book();
+    let backwards: Vec<&str> = book.keys("took").into_iter().rev().collect();
+    assert_eq!(book.keys("put"), backwards);
+}
+
+/// Each shipped tool that acts can be undone, or says why not, and then `validate` warns of a failure behind it.
+#[test]
+fn every_shipped_act_can_be_undone_or_is_warned_of() {
+    let place = Place::with(&[(
+        "tools/tools.yaml",
+        "tools: [{name: never, kind: script, class: keyed, irreversible: no, results: [{output: {}}]}]\n",
+    )]);
+    let listed = place.baton(&["tools", "list", "--json"]).ends(0).json();
+    let tools = listed["tools"].as_array().expect("a list");
+    let is_irreversible = |tool: &&Value| tool["facts"]["irreversible"].is_string() && tool["name"] != "never";
+    let irreversible: Vec<&Value> = tools.iter().filter(is_irreversible).collect();
+    assert!(irreversible.iter().any(|tool| tool["name"] == "send_email"), "{irreversible:?}");
+    for tool in irreversible {
+        let name = tool["name"].as_str().expect("a name");
+        let required = tool["facts"]["parameters"]["required"].as_array().into_iter().flatten();
+        let parameters: Vec<String> = required.map(|key| format!("{key}: '{{{{ given }}}}'")).collect();
+        let risky = format!(
+            "name: risky\ninput: {{given: }}\nnodes:\n  - {{id: act, tool: {name}, parameters: {{{}}}}}\n  \
+             - {{id: next, tool: never, on_error: compensate}}\nedges: [{{from: act, to: next}}]\n",
+            parameters.join(", ")
+        );
+        place.write("workflows/risky.yaml", risky);
+        let findings = place.baton(&["validate", "workflows/risky.yaml", "--json"]).json();
+        let all: Vec<&Value> = walk(&findings);
+        assert!(all.iter().any(|finding| finding["code"] == "DEF-060"), "{name}: {findings}");
+    }
+}
+
+/// Every object that has a code.
+fn walk(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Array(items) => items.iter().flat_map(walk).collect(),
+        Value::Object(fields) => {
+            let inner = fields.values().flat_map(walk);
+            if fields.contains_key("code") { inner.chain([value]).collect() } else { inner.collect() }
+        }
+        _ => Vec::new(),
+    }
+}
