@@ -1,9 +1,15 @@
 //! `cargo xtask test`: every test, and everything a test needs built, in one go.
 
+mod chroma;
 mod clients;
 mod closing;
+mod mcp;
+mod openapi;
+mod postgres;
+mod radicale;
 mod smoke;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
@@ -16,6 +22,9 @@ use crate::report;
 use crate::sim;
 use crate::stages::Stages;
 use crate::workspace::Workspace;
+
+use self::postgres::Postgres;
+use self::radicale::Radicale;
 
 /// The optimised profile without debug information that tests, demo and bench smoke share.
 pub const PROFILE: &str = "ci";
@@ -64,7 +73,12 @@ fn stages_of(
 ) -> anyhow::Result<()> {
     let built = stages.run("build", || build::build(workspace, PROFILE, &Selection::Everything))?;
     let runner = Runner::find(workspace);
-    stages.run("tests", || runner.run(workspace, options.filter.as_deref(), closing))?;
+    let radicale = servers(workspace, stages);
+    let postgres = database(stages);
+    let of_postgres = postgres.iter().flat_map(|server| server.variables().to_vec());
+    let variables = radicale.iter().map(Radicale::variable).chain(of_postgres).collect();
+    stages.run("tests", || runner.run(workspace, options.filter.as_deref(), variables, closing))?;
+    drop((radicale, postgres));
     if options.quick || options.filter.is_some() {
         return Ok(());
     }
@@ -80,7 +94,33 @@ fn stages_of(
     }
     fuzz_targets(&built, stages)?;
     smoke::run(workspace.root(), &built, stages)?;
-    clients::run(workspace.root(), &built, stages)
+    clients::run(workspace.root(), &built, stages)?;
+    chroma::run(&built, stages)?;
+    mcp::run(workspace.root(), &built, stages)?;
+    openapi::run(&built, stages)
+}
+
+/// The server that tests of the calendar ask; they leave themselves out where there is none.
+fn servers(workspace: &Workspace, stages: &mut Stages) -> Option<Radicale> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.root().join("target"), PathBuf::from);
+    match Radicale::start(&target.join("test-servers")) {
+        Ok(radicale) => Some(radicale),
+        Err(missing) => {
+            stages.leave_out("radicale", &format!("{missing:#}"));
+            None
+        }
+    }
+}
+
+/// The server that tests of queries ask; they say so and pass by where there is none.
+fn database(stages: &mut Stages) -> Option<Postgres> {
+    match Postgres::start() {
+        Ok(server) => Some(server),
+        Err(missing) => {
+            stages.leave_out("postgres", &format!("{missing:#}"));
+            None
+        }
+    }
 }
 
 fn fuzz_targets(built: &[Executable], stages: &mut Stages) -> anyhow::Result<()> {
@@ -110,14 +150,20 @@ impl Runner {
         Self::Cargo
     }
 
-    fn run(&self, workspace: &Workspace, filter: Option<&str>, closing: &mut Vec<String>) -> anyhow::Result<()> {
+    fn run(
+        &self,
+        workspace: &Workspace,
+        filter: Option<&str>,
+        variables: Vec<(&str, String)>,
+        closing: &mut Vec<String>,
+    ) -> anyhow::Result<()> {
         let mut command = match self {
             Self::Nextest => {
                 workspace.cargo(["nextest", "run", "--cargo-profile", PROFILE, "--workspace", "--no-fail-fast"])
             }
             Self::Cargo => workspace.cargo(["test", "--profile", PROFILE, "--workspace", "--no-fail-fast"]),
         };
-        command.args(filter);
+        command.args(filter).envs(variables);
         let finished = process::echo(&mut command)?;
         *closing = match self {
             Self::Nextest => closing::of_nextest(&finished.stderr),

@@ -23,13 +23,14 @@ const TALK_LIMIT: Duration = Duration::from_secs(60);
 /// One client, and what it needs on this machine.
 struct Client {
     stage: &'static str,
-    install: fn(&Path) -> anyhow::Result<()>,
+    install: fn(&Path, &str) -> anyhow::Result<()>,
+    package: &'static str,
     talk: fn(&Path, &Path) -> Command,
 }
 
 const CLIENTS: [Client; 2] = [
-    Client { stage: "node client", install: node_install, talk: node_talk },
-    Client { stage: "py client", install: python_install, talk: python_talk },
+    Client { stage: "node client", install: node_install, package: NODE_CLIENT, talk: node_talk },
+    Client { stage: "py client", install: python_install, package: PYTHON_CLIENT, talk: python_talk },
 ];
 
 /// Runs each client that can be had here; one that cannot is left out with the reason.
@@ -38,7 +39,7 @@ pub fn run(root: &Path, built: &[Executable], stages: &mut Stages) -> anyhow::Re
     let scripts = root.join("xtask/clients");
     for client in CLIENTS {
         let folder = tempfile::tempdir().context("no scratch folder can be made")?;
-        if let Err(missing) = (client.install)(folder.path()) {
+        if let Err(missing) = (client.install)(folder.path(), client.package) {
             stages.leave_out(client.stage, &format!("{missing:#}"));
             continue;
         }
@@ -54,7 +55,8 @@ pub fn run(root: &Path, built: &[Executable], stages: &mut Stages) -> anyhow::Re
     Ok(())
 }
 
-fn installed(mut command: Command, what: &str) -> anyhow::Result<()> {
+/// Runs an installer; the error is its last words.
+pub fn installed(mut command: Command, what: &str) -> anyhow::Result<()> {
     let finished = process::within(&mut command, INSTALL_LIMIT)?;
     if finished.status.success() {
         return Ok(());
@@ -64,10 +66,11 @@ fn installed(mut command: Command, what: &str) -> anyhow::Result<()> {
     bail!("{what} cannot be installed: {why}")
 }
 
-fn node_install(folder: &Path) -> anyhow::Result<()> {
+/// A package of npm, into a folder.
+pub fn node_install(folder: &Path, package: &str) -> anyhow::Result<()> {
     let mut npm = Command::new("npm");
-    npm.args(["install", "--no-audit", "--no-fund", "--prefix"]).arg(folder).arg(NODE_CLIENT);
-    installed(npm, NODE_CLIENT)
+    npm.args(["install", "--no-audit", "--no-fund", "--prefix"]).arg(folder).arg(package);
+    installed(npm, package)
 }
 
 /// Node looks for modules beside the script, so the script goes to them.
@@ -81,13 +84,19 @@ fn node_talk(folder: &Path, scripts: &Path) -> Command {
     node
 }
 
-fn python_install(folder: &Path) -> anyhow::Result<()> {
+/// A Python environment of its own.
+pub fn python_environment(folder: &Path) -> anyhow::Result<()> {
     let mut venv = Command::new("python3");
     venv.args(["-m", "venv"]).arg(folder);
-    installed(venv, "a Python environment (the package python3-venv)")?;
+    installed(venv, "a Python environment (the package python3-venv)")
+}
+
+/// A package of PyPI, into an environment of its own.
+pub fn python_install(folder: &Path, package: &str) -> anyhow::Result<()> {
+    python_environment(folder)?;
     let mut pip = Command::new(folder.join("bin/pip"));
-    pip.args(["install", "--quiet", "--disable-pip-version-check", PYTHON_CLIENT]);
-    installed(pip, PYTHON_CLIENT)
+    pip.args(["install", "--quiet", "--disable-pip-version-check", package]);
+    installed(pip, package)
 }
 
 fn python_talk(folder: &Path, scripts: &Path) -> Command {

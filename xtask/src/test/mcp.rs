@@ -1,0 +1,143 @@
+//! MCP servers written with the official libraries of Python and of TypeScript, by pipe and by HTTP, called by a workflow.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use serde_json::{Value, json};
+
+use super::clients;
+use crate::build::{self, Executable};
+use crate::process;
+use crate::stages::Stages;
+
+/// The libraries, at versions this was tried with.
+const PYTHON_SERVER: &str = "mcp==2.3.0";
+const NODE_SERVER: &str = "@modelcontextprotocol/sdk@1.32.2";
+const RUN_LIMIT: Duration = Duration::from_secs(120);
+const START_LIMIT: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(50);
+
+/// Left out with the reason where a library cannot be had here.
+pub fn run(root: &Path, built: &[Executable], stages: &mut Stages) -> anyhow::Result<()> {
+    let baton = build::binary(built, "baton").context("the workspace builds no binary named `baton`")?;
+    let folder = tempfile::tempdir().context("no scratch folder can be made")?;
+    let here = folder.path();
+    let installed =
+        clients::node_install(here, NODE_SERVER).and_then(|()| clients::python_install(here, PYTHON_SERVER));
+    if let Err(missing) = installed {
+        stages.leave_out("mcp servers", &format!("{missing:#}"));
+        return Ok(());
+    }
+    stages.run("mcp servers", || talk(baton, &root.join("xtask/mcp"), here))
+}
+
+fn talk(baton: &Path, scripts: &Path, here: &Path) -> anyhow::Result<()> {
+    for file in ["server.py", "server.mjs"] {
+        std::fs::copy(scripts.join(file), here.join(file)).with_context(|| format!("no {file}"))?;
+    }
+    let project = here.join("project");
+    std::fs::create_dir_all(project.join("workflows"))?;
+    std::fs::create_dir_all(project.join("tools"))?;
+    for workflow in ["mcp.yaml", "ask.yaml"] {
+        std::fs::copy(scripts.join("project/workflows").join(workflow), project.join("workflows").join(workflow))?;
+    }
+    std::fs::write(project.join("baton.toml"), "[tools.secrets]\ntoken = \"t0ken\"\n")?;
+    let (python, script) = (here.join("bin/python"), here.join("server.py"));
+    let (py, node) = (
+        Server::start(Command::new(&python).arg(&script))?,
+        Server::start(Command::new("node").arg(here.join("server.mjs")))?,
+    );
+    let tools = json!({"py": {"command": python, "args": [script]},
+        "py_http": {"url": format!("http://127.0.0.1:{}/mcp", py.port)},
+        "node": {"command": "node", "args": [here.join("server.mjs")], "env": {"TOKEN": "{{ secrets.token }}"}},
+        "node_http": {"url": format!("http://127.0.0.1:{}/mcp", node.port), "headers": {"Authorization": "Bearer {{ secrets.token }}"}}});
+    for (name, tool) in tools.as_object().into_iter().flatten() {
+        let mut tool = tool.clone();
+        tool["name"] = json!(name);
+        tool["kind"] = json!("mcp");
+        tool["trusted"] = json!(true);
+        std::fs::write(project.join(format!("tools/{name}.json")), tool.to_string())?;
+    }
+    let answer = run_of(baton, &project, "mcp")?;
+    let outputs = &answer["outputs"];
+    for (node, expect) in [
+        ("py_add", json!("5")),
+        ("http_add", json!("23")),
+        ("shout", json!("LOUD")),
+        ("http_shout", json!("FAR")),
+        ("token", json!("yes")),
+        ("picture", json!("here")),
+    ] {
+        ensure!(outputs[node]["text"] == expect, "{node}: {}", outputs[node]);
+    }
+    ensure!(outputs["picture"]["images"][0]["data"] == "AP8=", "picture: {}", outputs["picture"]);
+    ensure!(outputs["picture"]["links"][0]["uri"] == "file:///more", "picture: {}", outputs["picture"]);
+    let variables = outputs["py_variables"].to_string();
+    ensure!(variables.contains("PATH") && !variables.contains("CARGO"), "variables: {variables}");
+    let told = answer.to_string();
+    ensure!(told.contains("Error executing tool fails"), "the tool that fails says so: {told}");
+    let asked = run_of(baton, &project, "ask")?.to_string();
+    for question in ["Which seat?", "Which row?"] {
+        ensure!(asked.contains("INPUT_REQUIRED") && asked.contains(question), "`{question}` is told: {asked}");
+    }
+    still_there(baton, &project, py)
+}
+
+/// What a run of a workflow ends with.
+fn run_of(baton: &Path, project: &Path, workflow: &str) -> anyhow::Result<Value> {
+    let mut run = Command::new(baton);
+    run.current_dir(project).args(["run", workflow, "--json"]);
+    let finished = process::within(&mut run, RUN_LIMIT)?;
+    ensure!(finished.status.success(), "the run failed: {}", finished.told());
+    serde_json::from_str(&finished.stdout).with_context(|| finished.told())
+}
+
+/// A server that has gone is said to have gone, and its tools stand.
+fn still_there(baton: &Path, project: &Path, gone: Server) -> anyhow::Result<()> {
+    drop(gone);
+    // As if it had been listed long ago.
+    let kept = std::fs::File::options().write(true).open(project.join(".baton/mcp/py_http.json"))?;
+    kept.set_modified(std::time::UNIX_EPOCH)?;
+    let mut list = Command::new(baton);
+    list.current_dir(project).args(["tools", "list", "--search", "py_http.add", "--json"]);
+    let listed: Value = serde_json::from_str(&process::output(&mut list)?)?;
+    ensure!(listed["tools"].as_array().is_some_and(|tools| tools.len() == 1), "its tools are gone: {listed}");
+    let mut doctor = Command::new(baton);
+    doctor.current_dir(project).args(["doctor", "--json"]);
+    let said = process::capture(&mut doctor)?.stdout;
+    ensure!(said.contains("py_http does not answer") && said.contains("tools stand"), "doctor: {said}");
+    Ok(())
+}
+
+/// A server by HTTP. Dropped, it is killed.
+struct Server {
+    process: Child,
+    port: u16,
+}
+
+impl Server {
+    fn start(command: &mut Command) -> anyhow::Result<Self> {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let process =
+            command.arg(port.to_string()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let (mut server, begun) = (Self { process, port }, Instant::now());
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            if let Some(status) = server.process.try_wait()? {
+                bail!("a server ended with {status} before it listened");
+            }
+            ensure!(begun.elapsed() < START_LIMIT, "a server did not listen within {} s", START_LIMIT.as_secs());
+            std::thread::sleep(POLL);
+        }
+        Ok(server)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}

@@ -1,0 +1,94 @@
+//! A real CalDAV server for the tests of the calendar: Radicale, of PyPI, on a port of its own with an empty store.
+
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+use super::clients::{installed, python_environment};
+
+/// The server, at the version this was tried with.
+const PACKAGE: &str = "radicale==3.9.0";
+/// What tells the tests where it is.
+const VARIABLE: &str = "TEST_RADICALE_URL";
+/// From its start to its first answer.
+const START_LIMIT: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Running until it is dropped.
+pub struct Radicale {
+    child: Child,
+    port: u16,
+    /// Its settings and what it keeps.
+    _folder: tempfile::TempDir,
+}
+
+impl Radicale {
+    /// Installs it under `cache` unless it is there, and starts it.
+    pub fn start(cache: &Path) -> anyhow::Result<Self> {
+        let python = install(cache)?;
+        let folder = tempfile::tempdir().context("no scratch folder can be made")?;
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let shown = folder.path().display();
+        let settings = format!(
+            "[server]\nhosts = 127.0.0.1:{port}\nmax_connections = 64\n\
+             [auth]\ntype = htpasswd\nhtpasswd_filename = {shown}/users\nhtpasswd_encryption = plain\ndelay = 0\n\
+             [storage]\nfilesystem_folder = {shown}/kept\n[logging]\nlevel = error\n"
+        );
+        std::fs::write(folder.path().join("config"), settings)?;
+        std::fs::write(folder.path().join("users"), "baton:baton\n")?;
+        let mut radicale = Command::new(python);
+        radicale.args(["-m", "radicale", "--config"]).arg(folder.path().join("config"));
+        let child = radicale.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let mut radicale = Self { child: child.context("radicale does not start")?, port, _folder: folder };
+        radicale.await_answer()?;
+        Ok(radicale)
+    }
+
+    /// The variable and what it says.
+    pub fn variable(&self) -> (&'static str, String) {
+        (VARIABLE, format!("http://127.0.0.1:{}", self.port))
+    }
+
+    fn await_answer(&mut self) -> anyhow::Result<()> {
+        let began = Instant::now();
+        while began.elapsed() < START_LIMIT {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("radicale ended with {status}");
+            }
+            if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
+                return Ok(());
+            }
+            std::thread::sleep(LOOK);
+        }
+        bail!("radicale did not answer within {} s", START_LIMIT.as_secs())
+    }
+}
+
+impl Drop for Radicale {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The Python that has it. A folder that is half made is not the one that is looked for.
+fn install(cache: &Path) -> anyhow::Result<PathBuf> {
+    let folder = cache.join(PACKAGE.replace("==", "-"));
+    let (python, done) = (folder.join("bin/python"), folder.join("installed"));
+    if done.exists() {
+        return Ok(python);
+    }
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    python_environment(&folder)?;
+    let mut pip = Command::new(folder.join("bin/pip"));
+    pip.args(["install", "--quiet", "--disable-pip-version-check", PACKAGE]);
+    installed(pip, PACKAGE)?;
+    std::fs::write(done, PACKAGE)?;
+    Ok(python)
+}
