@@ -49,13 +49,13 @@ impl Shelf {
     /// Waits for a line with this in it, and answers the rest of it. The test runner may have begun the line.
     fn hears(&mut self, word: &str) -> String {
         let mut line = String::new();
-        while self.said.read_line(&mut line).expect("its output") > 0 {
+        loop {
+            assert!(self.said.read_line(&mut line).expect("its output") > 0, "the service ended");
             if let Some((_, rest)) = line.trim_end().split_once(word) {
                 return rest.to_owned();
             }
             line.clear();
         }
-        panic!("the service ended")
     }
 
     /// Killed at the instant it has acted and not answered.
@@ -143,7 +143,7 @@ fn serve(mut stream: TcpStream, file: &Path, answers: bool) -> std::io::Result<(
             write(file, "asked", &key)?;
             if !known("took", &key) {
                 write(file, "took", &key)?;
-                println!("has acted: {key}");
+                writeln!(std::io::stdout(), "has acted: {key}")?;
             }
             if !answers {
                 loop {
