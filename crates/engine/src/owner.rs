@@ -221,7 +221,7 @@ impl Owner {
                 return out;
             }
             Input::Outcome { effect, outcome, spends, .. } if self.has_dropped(&effect) => {
-                self.pay_dropped(effect, &outcome, spends, options, &mut out);
+                self.pay_dropped(effect, &outcome, spends, now, options, &mut out);
             }
             input => self.waiting.push_back(input),
         }
@@ -245,12 +245,13 @@ impl Owner {
         } else if batch.is_empty() {
             self.let_out(now, options, out);
         } else {
-            self.write(now, options, batch, out);
+            self.write(now, now, options, batch, out);
         }
     }
 
-    fn write(&mut self, now: Time, options: &Options, batch: Batch, out: &mut Vec<Output>) {
-        match self.append(now, options, batch) {
+    /// `decided`: when what it says was decided, which is before `now` where it waited for what dropped calls cost.
+    fn write(&mut self, decided: Time, now: Time, options: &Options, batch: Batch, out: &mut Vec<Output>) {
+        match self.append(decided, now, options, batch) {
             Ok(append) => {
                 out.push(Output::Append(Box::new(append)));
                 if planted(Mutant::SentBeforeAppend) {

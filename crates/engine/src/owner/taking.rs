@@ -64,6 +64,7 @@ impl Owner {
         effect: EffectId,
         outcome: &Outcome,
         spends: Vec<Spend>,
+        now: Time,
         options: &Options,
         out: &mut Vec<Output>,
     ) {
@@ -73,7 +74,7 @@ impl Owner {
         // All of one entry happens at one time.
         self.decide(Command::Outcome { effect, outcome: dropped(outcome) }, held.at, &mut held.batch).ok();
         if held.dropped.is_empty() {
-            self.write(held.at, options, held.batch, out);
+            self.write(held.at, now, options, held.batch, out);
         } else {
             self.held = Some(held);
         }

@@ -7,6 +7,7 @@ use baton_core::agent::{Seen, Step, Task, Think};
 use baton_core::bundle::Bundle;
 use baton_core::definition;
 use baton_core::fault::Fault;
+use baton_core::model;
 use baton_core::run::{Origin, Outcome, Signal, Started};
 use baton_core::tool::{self, Caller, Class, Facts};
 use baton_ports::journal::{Append, Handle, Kind, ProcessId};
@@ -14,23 +15,28 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// There is no agent here.
-struct Nobody;
+/// Every agent here asks its model, and a question costs a microdollar.
+struct Asker;
 
-impl Think for Nobody {
+impl Think for Asker {
     fn step(&self, _: &Task, _: &[Seen]) -> Step {
-        Step::GiveUp(Fault::new("NOBODY", "nobody thinks"))
+        Step::AskModel(model::Request::default())
+    }
+
+    fn hold(&self, _: &model::Request) -> Usd {
+        Usd::from_nanos(1_000)
     }
 }
 
-/// One tool, `book`, that may be repeated.
-fn bundle() -> Bundle {
+/// One tool, `book`, that may be repeated, and one agent, `who`.
+fn bundle(definition: Value) -> Bundle {
     let facts = Facts::new(Class::Keyed, Duration::from_secs(10));
+    let agent = serde_json::from_value(json!({ "name": "who", "type": "simple" })).unwrap();
     Bundle {
         format: definition::BUNDLE_FORMAT,
         name: "w".to_owned(),
-        definition: json!({ "name": "w", "nodes": [{ "id": "book", "type": "tool", "tool": "book" }], "edges": [] }),
-        agents: BTreeMap::new(),
+        definition,
+        agents: BTreeMap::from([("who".to_owned(), agent)]),
         tools: BTreeMap::from([("book".to_owned(), facts)]),
         subworkflows: BTreeMap::new(),
     }
@@ -46,8 +52,13 @@ struct Shelf {
 }
 
 impl Shelf {
+    /// Of a run that calls `book`.
     fn new() -> Self {
-        let bundle = bundle();
+        Self::of(json!({ "name": "w", "nodes": [{ "id": "book", "type": "tool", "tool": "book" }], "edges": [] }))
+    }
+
+    fn of(definition: Value) -> Self {
+        let bundle = bundle(definition);
         let (_, hash) = bundle.seal().unwrap();
         let workflow = Arc::new(definition::compile(&bundle).unwrap());
         Self { hash, workflow, entries: Vec::new(), items: 0, epoch: 0 }
@@ -98,7 +109,7 @@ impl Shelf {
 
     /// Feeds an owner, and writes down what it appends.
     fn feed(&mut self, owner: &mut Owner, input: Input, now: Time) -> Append {
-        let outputs = owner.handle(input, now, &Nobody, &Options::default());
+        let outputs = owner.handle(input, now, &Asker, &Options::default());
         let append = outputs.into_iter().find_map(|output| match output {
             Output::Append(append) => Some(*append),
             _ => None,
@@ -118,7 +129,7 @@ fn that_waits_for_a_retry(shelf: &mut Shelf) {
     let mut owner = shelf.claim();
     let start = shelf.start();
     shelf.feed(&mut owner, Input::Items(vec![start]), at(100));
-    let sent = owner.handle(Input::Appended, at(100), &Nobody, &Options::default());
+    let sent = owner.handle(Input::Appended, at(100), &Asker, &Options::default());
     let effect = sent.into_iter().find_map(|output| match output {
         Output::Send(send) => Some(send.effect),
         _ => None,
@@ -144,4 +155,45 @@ fn a_retry_is_not_forgotten_when_the_clock_goes_back_behind_it() {
     let append = shelf.feed(&mut owner, Input::Items(vec![news]), at(120));
     assert_eq!(append.at, at(170), "a journal does not go back");
     assert_eq!(append.wake_at, Some(at(160)), "and its call still goes out");
+}
+
+#[test]
+fn a_time_that_came_while_a_dropped_call_was_paid_for_is_not_slept_past() {
+    let mut shelf = Shelf::of(json!({
+        "name": "w",
+        "nodes": [
+            { "id": "begin", "type": "trigger" },
+            { "id": "book", "type": "tool", "tool": "book" },
+            { "id": "think", "type": "agent", "agent": "who" },
+            { "id": "first", "type": "merge", "mode": "any" },
+            { "id": "ask", "type": "human", "title": "Well?", "deadline": "30s" },
+        ],
+        "edges": [
+            { "from": "begin", "to": "book" },
+            { "from": "begin", "to": "think" },
+            { "from": "book", "to": "first" },
+            { "from": "think", "to": "first" },
+            { "from": "first", "to": "ask" },
+        ],
+    }));
+    let mut owner = shelf.claim();
+    let start = shelf.start();
+    shelf.feed(&mut owner, Input::Items(vec![start]), at(100));
+    let sent = owner.handle(Input::Appended, at(100), &Asker, &Options::default());
+    let sent = |of: &str| {
+        let found = sent.iter().find_map(|output| match output {
+            Output::Send(send) if send.effect.call.node.node == of.into() => Some(send.effect.clone()),
+            _ => None,
+        });
+        found.expect("it went out")
+    };
+    let outcome = |effect, outcome| Input::Outcome { effect, outcome, audit: None, spends: Vec::new() };
+    let booked = tool::Outcome::Done { output: Value::Null, cost: Usd::ZERO, cached: false };
+    let held = owner.handle(outcome(sent("book"), Outcome::Tool(booked)), at(101), &Asker, &Options::default());
+    assert!(matches!(held[..], [Output::Drop { .. }]), "the loser's price is waited for: {held:?}");
+
+    let dropped = outcome(sent("think"), Outcome::Dropped { cost: Usd::ZERO });
+    let append = shelf.feed(&mut owner, dropped, at(200));
+    assert_eq!((append.at, append.wake_at), (at(101), Some(at(131))), "all of one entry happens at one time");
+    assert!(!append.release, "the deadline has passed by now");
 }

@@ -30,8 +30,14 @@ impl Batch {
 }
 
 impl Owner {
-    pub(super) fn append(&mut self, now: Time, options: &Options, batch: Batch) -> Result<Append, serde_json::Error> {
-        let at = now.max(self.run.now());
+    pub(super) fn append(
+        &mut self,
+        decided: Time,
+        now: Time,
+        options: &Options,
+        batch: Batch,
+    ) -> Result<Append, serde_json::Error> {
+        let at = decided.max(self.run.now());
         let mut outbox = messages::of(&self.tenant, &self.run, &batch.events, at)?;
         outbox.extend(batch.outbox);
         let mut projections = self.desk.follow(&self.tenant, &self.run, &batch.events, at);
