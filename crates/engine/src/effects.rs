@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use baton_core::fault::{Fault, code};
 use baton_core::id::{RunId, TenantId};
 use baton_core::model::Reply;
 use baton_core::money::Usd;
@@ -109,6 +110,38 @@ pub async fn perform(clock: &dyn Clock, effect: EffectId, permit: Box<dyn Permit
         return free(effect, Outcome::NotSent);
     }
     performed(effect, permit.perform(limit).await)
+}
+
+/// Whom a call asks.
+#[derive(Clone, Copy, Debug)]
+pub enum Asked {
+    Tool,
+    Model,
+    Code,
+    Thinker,
+}
+
+impl Asked {
+    pub fn of(what: &What) -> Self {
+        match what {
+            What::Tool(_) => Self::Tool,
+            What::Model { .. } => Self::Model,
+            What::Code { .. } => Self::Code,
+            What::Step { .. } => Self::Thinker,
+        }
+    }
+
+    /// What a call came to that panicked on its way, and cost this all the same.
+    pub fn broken(self, cost: Usd) -> Outcome {
+        let fault =
+            Fault::new(code::OUTCOME_UNKNOWN, "the call broke off by a defect of this program; its log says where");
+        match self {
+            Self::Tool => Outcome::Tool(tool::Outcome::Unknown { fault }),
+            Self::Model => Outcome::Model(Err(ModelFault { cost, ..ModelFault::transient(fault) })),
+            Self::Code => Outcome::Code(Err(fault)),
+            Self::Thinker => Outcome::Step(Err(ModelFault::transient(fault))),
+        }
+    }
 }
 
 /// Asks the service what became of a call.

@@ -38,6 +38,8 @@ enum Does {
     Answers,
     Fails(ModelFault),
     StaysOut,
+    /// A defect of ours, once it has asked.
+    Panics,
 }
 
 /// A model that charges a tenth of a dollar for whatever it is asked, answered or not.
@@ -111,6 +113,10 @@ impl Models for Model {
             Does::StaysOut => {
                 self.charge(asker, request);
                 std::future::pending::<()>().await;
+            }
+            Does::Panics => {
+                self.charge(asker, request);
+                assert!(asker.key_id.is_none(), "a defect");
             }
             Does::Answers => self.charge(asker, request),
         }
@@ -330,6 +336,15 @@ async fn an_attempt_that_failed_for_a_price_counts_in_the_run_and_among_the_cost
     stage.until("one", State::Completed).await;
     assert_eq!((stage.costs().await.calls, stage.cost_of("one").await), (2, PRICE + PRICE));
     assert_eq!(stage.returned(), 0);
+}
+
+#[tokio::test]
+async fn a_call_that_panics_is_paid_and_neither_its_run_nor_the_engine_goes_down_with_it() {
+    let stage = Stage::new([Does::Panics]).await;
+    stage.start("one", json!(null)).await;
+    stage.until("one", State::Completed).await;
+    assert_eq!(stage.cost_of("one").await, PRICE + PRICE, "the attempt that broke is paid like any other");
+    within(async { stage.engine.stop().await.expect("stops") }).await;
 }
 
 #[tokio::test]

@@ -11,6 +11,8 @@ use baton_core::run::{EffectId, Outcome};
 use baton_core::time::Time;
 use baton_ports::budget::{Charge, Spend, Tab};
 use baton_ports::journal::{self, Append, InboxItem};
+use std::panic::AssertUnwindSafe;
+
 use futures::future::{AbortHandle, Abortable, Aborted, BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{mpsc, watch};
@@ -39,12 +41,25 @@ pub fn spawn(inner: Arc<Inner>, run: RunId, owner: Owner, items: Vec<InboxItem>)
             wake_at: None,
             ended: None,
         };
-        let end = task.go(items, nudged, lease).await;
-        if end == End::Fallen {
-            lock(&inner.fallen).push(run.clone());
-        }
-        inner.left(&run);
+        let mut left = Left { inner, run, end: End::Fallen };
+        left.end = task.go(items, nudged, lease).await;
     });
+}
+
+/// Tells that a task left its run, however it came to.
+struct Left {
+    inner: Arc<Inner>,
+    run: RunId,
+    end: End,
+}
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        if self.end == End::Fallen {
+            lock(&self.inner.fallen).push(self.run.clone());
+        }
+        self.inner.left(&self.run);
+    }
 }
 
 /// Why a task left its run.
@@ -58,8 +73,8 @@ enum End {
     Fallen,
 }
 
-/// A call that came back, or was dropped.
-type Called = (EffectId, Result<Back, Aborted>);
+/// A call that came back, was dropped, or broke off whoever it asked.
+type Called = (EffectId, Result<Result<Back, effects::Asked>, Aborted>);
 
 struct Task {
     inner: Arc<Inner>,
@@ -131,7 +146,7 @@ impl Task {
                 if let Some(permit) = self.permits.remove(&effect) {
                     let (inner, call) = (self.inner.clone(), effect.clone());
                     let performed = async move { effects::perform(&*inner.world.clock, call, permit, until).await };
-                    self.call(effect, performed.boxed());
+                    self.call(effect, effects::Asked::Tool, performed.boxed());
                 }
             }
             Output::LookUp(send) => self.look_up(*send),
@@ -208,15 +223,24 @@ impl Task {
     async fn came_back(&mut self, (effect, back): Called) {
         let tab = self.tabs.remove(&effect);
         match back {
-            Ok(Back::Outcome { effect, outcome, audit, charges }) => {
+            Ok(Ok(Back::Outcome { effect, outcome, audit, charges })) => {
                 self.aborts.remove(&effect);
                 let spends = spends_of(&charges);
                 self.charges.extend(charges);
                 self.feed(Input::Outcome { effect, outcome: *outcome, audit, spends }).await;
             }
-            Ok(Back::Permit { effect, permit }) => {
+            Ok(Ok(Back::Permit { effect, permit })) => {
                 self.permits.insert(effect.clone(), permit);
                 self.feed(Input::Permitted { effect }).await;
+            }
+            Ok(Err(asked)) => {
+                tracing::error!(run = %self.run, %effect, "a call broke off by a panic, which is a defect");
+                self.aborts.remove(&effect);
+                let charges = tab.map(|tab| tab.take()).unwrap_or_default();
+                let spends = spends_of(&charges);
+                let outcome = asked.broken(spends.iter().map(|spend| spend.cost).sum());
+                self.charges.extend(charges);
+                self.feed(Input::Outcome { effect, outcome, audit: None, spends }).await;
             }
             // By now the call is gone, and with it whatever it had reserved: that is on its tab.
             Err(Aborted) => {
@@ -280,6 +304,7 @@ impl Task {
         if send.what.is_of_a_model() {
             self.tabs.insert(effect.clone(), tab.clone());
         }
+        let asked = effects::Asked::of(&send.what);
         let call = async move {
             // The semaphores are never closed, so a permit always comes.
             let _turn = match &turns {
@@ -289,7 +314,7 @@ impl Task {
             let _slot = inner.calls.acquire().await;
             effects::send(world_of(&inner), &tenant, &run, send, tab).await
         };
-        self.call(effect, call.boxed());
+        self.call(effect, asked, call.boxed());
     }
 
     fn look_up(&mut self, send: Send) {
@@ -299,12 +324,14 @@ impl Task {
             let _slot = inner.calls.acquire().await;
             effects::look_up(world_of(&inner), send).await
         };
-        self.call(effect, call.boxed());
+        self.call(effect, effects::Asked::Tool, call.boxed());
     }
 
-    fn call(&mut self, effect: EffectId, call: BoxFuture<'static, Back>) {
+    /// A call that panics ends as one whose outcome nobody knows: neither its run nor its neighbours go down with it.
+    fn call(&mut self, effect: EffectId, asked: effects::Asked, call: BoxFuture<'static, Back>) {
         let (abort, registration) = AbortHandle::new_pair();
         self.aborts.insert(effect.clone(), abort);
+        let call = AssertUnwindSafe(call).catch_unwind().map(move |back| back.map_err(|_| asked));
         self.calls.push(async move { (effect, Abortable::new(call, registration).await) }.boxed());
     }
 }

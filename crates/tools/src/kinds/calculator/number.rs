@@ -53,7 +53,7 @@ impl Number {
             let digit = digit.is_ascii_digit().then(|| i128::from(digit - b'0'))?;
             units = units.checked_mul(10)?.checked_add(digit)?;
         }
-        let point = i32::try_from(part.len()).ok()? - exponent.parse::<i32>().ok()?;
+        let point = i32::try_from(part.len()).ok()?.checked_sub(exponent.parse().ok()?)?;
         match u32::try_from(point) {
             Ok(scale) => Self::decimal(sign * units, scale),
             Err(_) => Some(Self::whole((sign * units).checked_mul(ten_to(point.unsigned_abs())?)?)),
