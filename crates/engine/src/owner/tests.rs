@@ -97,7 +97,7 @@ impl Shelf {
             kind: Kind::Run,
             workflow: "w".to_owned(),
             seq: self.entries.len() as u64,
-            left: Departure::Dropped,
+            orphaned: false,
             snapshot: None,
             tail: self.entries.clone(),
             inbox: Vec::new(),

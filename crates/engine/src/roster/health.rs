@@ -83,7 +83,8 @@ impl Health {
     /// With one more task.
     #[expect(clippy::cast_precision_loss, reason = "a mean of milliseconds")]
     pub fn after(self, outcome: &Outcome, now: Time) -> Self {
-        let weight = if self.tasks == 0 { 1.0 } else { WEIGHT };
+        // The first few count alike: one failure says no more for having come first.
+        let weight = WEIGHT.max(1.0 / (self.tasks + 1) as f64);
         let mean = |old: f64, new: f64| old + weight * (new - old);
         Self {
             tasks: self.tasks + 1,

@@ -39,7 +39,8 @@ fn an_agent_that_fails_too_often_is_not_well_until_it_is_tried_again() {
             .is_healthy(NOW + Duration::from_secs(61))
     );
     assert!(after(&[false; 4]).is_healthy(NOW), "too little is known");
-    assert!(after(&[true, true, true, true, false, false, false]).is_healthy(NOW), "the newest weigh a tenth");
+    assert!(after(&[false, true, true, true, true]).is_healthy(NOW), "a first failure is one of five");
+    assert!(after(&[true, true, true, true, false, false, false]).is_healthy(NOW), "three of seven are not most");
 }
 
 #[test]
