@@ -2,7 +2,7 @@
 //!
 //! What is about a person (who, which conversation, the details) is not hashed into the chain itself. The chain holds a
 //! commitment to it, made with a salt that is kept beside it. Erasing removes the words and the salt: what is left proves
-//! nothing about the person, and the chain still holds. Source: SEEDS 26, PRODUCT.md §10.
+//! nothing about the person, and the chain still holds. Rules: `docs/guides/audit.md`.
 //!
 //! The chain shows that somebody who could write to the database changed, removed or moved a row. Who can write may also
 //! compute a whole chain anew; against that, note the newest hash somewhere else now and then.

@@ -1,4 +1,4 @@
-//! A call's way from scheduled to settled: RUNS.md §2.
+//! A call's way from scheduled to settled: `docs/concepts/effects.md`.
 
 mod doubt;
 mod undo;
@@ -158,6 +158,10 @@ impl Draft<'_> {
             Outcome::NotFound if matches!(call.progress, Progress::LookUp { .. }) => self.not_found(effect, &call),
             Outcome::Tool(tool::Outcome::Unknown { fault }) if !in_doubt => {
                 self.unknown(effect, &call, fault, None);
+            }
+            Outcome::Blocked { by: Block::Approval(leave), .. } if !in_doubt && self.too_few_may_allow(&leave) => {
+                let fault = self.nobody_to_ask(&leave);
+                return self.refused(effect, &call, Failure::free(fault, false), false);
             }
             Outcome::Blocked { by, cost } if !in_doubt => {
                 if cost != Usd::ZERO {

@@ -1,4 +1,4 @@
-//! Leave for a call: who must say yes, how many, until when; and what a no comes to. RUNS.md §9.
+//! Leave for a call: who must say yes, how many, until when; and what a no comes to. See `docs/guides/approvals.md`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -150,6 +150,23 @@ impl Draft<'_> {
             return Err(Refusal::AnsweredTwice { node: effect.to_string(), by: by.to_owned() });
         }
         Ok(())
+    }
+
+    /// Whether fewer people may allow it than must, since one of those named asked for it: it could only wait for ever.
+    pub(super) fn too_few_may_allow(&self, leave: &Leave) -> bool {
+        let asker = self.run.asked_by();
+        let able = leave.from.iter().filter(|name| Some(name.as_str()) != asker).count();
+        !leave.from.is_empty() && able < leave.need as usize && leave.until.is_none()
+    }
+
+    pub(super) fn nobody_to_ask(&self, leave: &Leave) -> Fault {
+        let (need, names) = (leave.need, leave.from.join(", "));
+        let asker = self.run.asked_by().unwrap_or_default();
+        let message = format!(
+            "{need} of {names} must allow it, and nobody allows what they asked for themselves: `{asker}` did; name more \
+             approvers, or have somebody else ask"
+        );
+        Fault::new(code::REJECTED, message)
     }
 
     fn disallow(&mut self, effect: &EffectId, call: &Call, by: &str, note: &str) {

@@ -1,4 +1,4 @@
-//! How an expression of a definition sees a run: RUNS.md §3.
+//! How an expression of a definition sees a run: `docs/reference/workflow-format.md`.
 //!
 //! A name is looked for in this order: what the moment adds (`output`, `arguments`, `error`), the inmost loop's
 //! `item`, `index` and `last`, the nodes of this scope and of each around it, variables, the input's keys, the fixed

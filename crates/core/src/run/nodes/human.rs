@@ -57,11 +57,15 @@ pub fn answered(draft: &mut Draft<'_>, at: &Address, by: String, decision: Decis
     Ok(())
 }
 
-/// Why this person's word does not count for an approval: it asks others by name, or it is their own request.
+/// Why this person's word does not count: others are asked by name, or it would allow their own request. Whoever asked
+/// may take it back.
 fn may_not(draft: &Draft<'_>, at: &Address, by: &str, decision: &Decision) -> Option<&'static str> {
-    let Decision::Approve { .. } = decision else { return None };
     if draft.run.asked_by() == Some(by) {
-        return Some("nobody allows what they asked for themselves");
+        match decision {
+            Decision::Approve { .. } => return Some("nobody allows what they asked for themselves"),
+            Decision::Reject { .. } => return None,
+            Decision::Fill { .. } => {}
+        }
     }
     let assignees = draft.with_node(at, |node| match &node.kind {
         Kind::Human(human) => human.assignees.clone(),

@@ -168,3 +168,24 @@ fn a_leave_of_before_is_one_persons_whoever_that_is() {
     assert_eq!(read, Block::approval("h"));
     assert_eq!(serde_json::to_string(&read).unwrap(), r#"{"approval":{"hash":"h"}}"#);
 }
+
+#[test]
+fn a_call_that_too_few_may_allow_is_refused_at_once_unless_a_deadline_decides() {
+    let two_of_two = || Leave { need: 2, from: ["ana", "eve"].map(str::to_owned).to_vec(), ..Leave::of("h") };
+    check(
+        one(),
+        |w| {
+            w.answers("pay", [asks(two_of_two())]);
+            starts_for(w, "ana")
+        },
+        |w| w.is(State::Failed).failed_with("REJECTED").recorded("blocked", 0),
+    );
+    check(
+        one(),
+        |w| {
+            w.answers("pay", [asks(two_of_two())]);
+            starts_for(w, "bob")
+        },
+        |w| w.is(State::Waiting).waits_for("approval:pay"),
+    );
+}

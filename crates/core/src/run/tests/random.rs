@@ -183,14 +183,9 @@ impl World {
 
     fn somebody_decides(&mut self, script: u8) {
         let asks = self.run.asks();
-        if let Some(ask) = asks.get(usize::from(script) % asks.len().max(1)) {
-            self.decides(ask.clone(), script);
-        }
-    }
-
-    fn decides(&mut self, ask: Ask, script: u8) {
+        let Some(ask) = asks.get(usize::from(script) % asks.len().max(1)) else { return };
         let by = "ana".to_owned();
-        let command = match ask {
+        let command = match ask.clone() {
             Ask::Human(node) => {
                 let note = String::new();
                 let decision =
@@ -239,10 +234,8 @@ impl World {
             }
             self.children_end(1);
             self.children_end(2);
-            // Each by two people, who both say yes.
-            for (ask, script) in self.run.asks().into_iter().flat_map(|ask| [(ask.clone(), 2), (ask, 7)]) {
-                self.decides(ask, script);
-            }
+            self.somebody_decides(2);
+            self.somebody_decides(7);
             self.passes(secs(15));
             if self.run.state().is_end() {
                 return;
