@@ -34,6 +34,8 @@ const TAKE_MAX: Duration = Duration::from_secs(10);
 const CLAIM_MAX: Duration = Duration::from_secs(1);
 /// How often what no notice tells is looked at: whether a paused run still has something out.
 const GLANCE: Duration = Duration::from_millis(50);
+/// How often the store is asked about runs that are not awake here: another process may move them, and tells nobody.
+const ELSEWHERE: Duration = Duration::from_millis(200);
 /// Entries read at once.
 const ENTRIES_PAGE: usize = 1_000;
 
@@ -51,6 +53,8 @@ pub struct Follower {
     /// A timer nearer than this is waited for; one farther off leaves a run resting.
     patience: Duration,
     tells: Option<Progress>,
+    /// When runs that others may move were last read.
+    looked: Instant,
 }
 
 /// A run as far as it is recorded.
@@ -89,6 +93,7 @@ impl Follower {
             all: false,
             patience: TIMER_WAIT_MAX,
             tells: None,
+            looked: Instant::now(),
         }
     }
 
@@ -250,6 +255,10 @@ impl Follower {
     }
 
     async fn next(&mut self, limit: Duration) -> anyhow::Result<News> {
+        if self.looked.elapsed() >= ELSEWHERE {
+            self.look_elsewhere().await?;
+            self.looked = Instant::now();
+        }
         let recorded = match tokio::time::timeout(limit, self.watch.recv()).await {
             Err(_elapsed) => return Ok(News::Nothing),
             Ok(Err(RecvError::Closed)) => anyhow::bail!("the engine stopped"),
@@ -283,6 +292,17 @@ impl Follower {
             self.catch_up(run, if is_new { seq - 1 } else { 0 }).await?;
         }
         self.follow_children(run).await
+    }
+
+    /// Reads what other processes recorded of the followed runs that are under way and not awake here.
+    async fn look_elsewhere(&mut self) -> anyhow::Result<()> {
+        let is_elsewhere =
+            |(id, followed): &(&RunId, &Followed)| !followed.run.state().is_end() && !self.engine.is_awake(id);
+        let runs: Vec<RunId> = self.runs.iter().filter(is_elsewhere).map(|(id, _)| id.clone()).collect();
+        for run in runs {
+            self.catch_up(&run, 0).await?;
+        }
+        Ok(())
     }
 
     async fn catch_up_all(&mut self) -> anyhow::Result<()> {

@@ -431,3 +431,30 @@ fn a_list_stands_in_columns_under_their_names() {
     assert!(lines[0].starts_with("RUN ") && lines.len() == 3, "{list}");
     assert!(lines[1..].iter().all(|line| line[at..].starts_with("waiting ")), "{list}");
 }
+
+/// What a process that stands still misses, it reads once it goes on.
+#[test]
+fn a_run_that_another_process_ended_is_reported_by_the_one_that_began_it() {
+    let place = Place::with(&[(
+        "workflows/nap.yaml",
+        "name: nap\nnodes:\n  - {id: nap, type: wait, duration: 4s}\n  - {id: done, type: end, output: {rested: true}}\nedges: [{from: nap, to: done}]\n",
+    )]);
+    let run = place.begin(&["run", "nap", "--id", "one", "--json"]);
+    let is_parked = || {
+        let listed = place.baton(&["runs", "list", "--json"]);
+        listed.out.contains("\"waiting\"")
+    };
+    while !is_parked() {
+        std::thread::yield_now();
+    }
+    let signal = |word: &str| {
+        let id = run.id().to_string();
+        assert!(std::process::Command::new("kill").args([word, &id]).status().expect("kill is there").success());
+    };
+    signal("-STOP");
+    place.baton(&["runs", "work"]).ends(0);
+    assert_eq!(show(&place, "one")["state"], "completed");
+    signal("-CONT");
+    let done = Done::after(run).ends(0);
+    assert_eq!(done.json()["output"], json!({"rested": true}));
+}
