@@ -22,6 +22,7 @@ const FILES: &[(&str, &str)] = template![
     "workflows/triage.yaml" from "workflows/triage.yaml",
     "agents/reader.yaml" from "agents/reader.yaml",
     "replies/reader.yaml" from "replies/reader.yaml",
+    "replies/gateway.yaml" from "replies/gateway.yaml",
     "tests/triage.yaml" from "tests/triage.yaml",
 ];
 

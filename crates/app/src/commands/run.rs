@@ -32,6 +32,9 @@ pub async fn run(folder: &Path, args: cli::Run) -> anyhow::Result<Exit> {
     let (workflow, version) = (&workflows.ready[place], &versions[place]);
     let input = given::with_sets(given::given("--input", &args.input)?, &args.sets, &workflow.input)?;
     tell_beside(&workflows, workflow, &input, &args);
+    for doubt in project.of_names().iter().filter(|_| !args.json) {
+        print::note(format_args!("note: {}: {}; {}", doubt.place, doubt.message, doubt.hint));
+    }
     let id = match &args.id {
         Some(id) => RunId::parse(id).map_err(|error| Misuse::new(error.to_string()))?,
         None => RunId::new(uuid::Uuid::now_v7().to_string()),

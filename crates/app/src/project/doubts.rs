@@ -26,6 +26,7 @@ impl Project {
     /// All doubts about what the project's files and settings name. Asks nobody.
     pub fn doubts(&self, models: &Gateway, tenant: &TenantId) -> Vec<Doubt> {
         let mut doubts = self.of_models(models, tenant);
+        doubts.extend(self.of_names());
         doubts.extend(self.of_secrets());
         doubts.extend(self.tool_doubts.iter().cloned());
         doubts
@@ -66,6 +67,37 @@ impl Project {
             Doubt { place, message, hint }
         };
         named.into_iter().map(doubt).collect()
+    }
+
+    /// Settings for workflows that no file defines, and for tenants whose name is all but this project's: what they ask
+    /// for, leave above all, is asked of nobody.
+    pub fn of_names(&self) -> Vec<Doubt> {
+        let tools = &self.settings.tools;
+        let names: BTreeSet<String> = self.workflows.iter().map(super::Source::name).collect();
+        let of_all = tools.workflows.keys().map(|name| (format!("[tools.workflows.{name}]"), name));
+        let of_tenants = tools.tenants.iter().flat_map(|(tenant, rules)| {
+            rules.workflows.keys().map(move |name| (format!("[tools.tenants.{tenant}.workflows.{name}]"), name))
+        });
+        let unknown = of_all.chain(of_tenants).filter(|(_, name)| !names.contains(*name));
+        let workflows = unknown.map(|(place, name)| Doubt {
+            place: format!("baton.toml: {place}"),
+            message: format!("there is no workflow `{name}` in workflows/, so this holds for none"),
+            hint: match nearest(name, names.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "its name stands in the workflow's file, under `name`".to_owned(),
+            },
+        });
+        let budgets = self.settings.budgets.tenants.keys().map(|name| ("budgets", name.as_str()));
+        let tiers = self.settings.agents.tenants.keys().map(|name| ("agents", name.as_str()));
+        let rules = tools.tenants.keys().map(|name| ("tools", name.as_str()));
+        let own = self.settings.tenant.as_str();
+        let near = budgets.chain(tiers).chain(rules).filter(|(_, name)| nearest(name, [own]).is_some());
+        let tenants = near.map(|(table, name)| Doubt {
+            place: format!("baton.toml: [{table}.tenants.{name}]"),
+            message: format!("this project's tenant is `{own}`, and this holds for another, `{name}`"),
+            hint: format!("did you mean `{own}`?"),
+        });
+        workflows.chain(tenants).collect()
     }
 
     fn of_secrets(&self) -> Vec<Doubt> {

@@ -102,6 +102,34 @@ fn a_request_shows_exactly_what_would_be_done_and_needs_as_many_people_as_it_say
 }
 
 #[test]
+fn leave_asked_for_a_workflow_that_nobody_wrote_is_told() {
+    let place = Place::with(&[
+        (
+            "baton.toml",
+            "tenant = 'clinic'\n[tools.workflows.asc]\napproval = true\n[tools.tenants.clinik]\napproval_from = 'low'\n",
+        ),
+        ("workflows/ask.yaml", ASK),
+    ]);
+    let told = |done: crate::place::Done| {
+        done.warns("[tools.workflows.asc]")
+            .warns("did you mean `ask`?")
+            .warns("[tools.tenants.clinik]")
+            .warns("`clinic`")
+    };
+    told(place.baton(&["run", "ask"]).ends(3));
+    let found = place.baton(&["validate"]).ends(0);
+    found.says("there is no workflow `asc` in workflows/").says("did you mean `clinic`?");
+}
+
+#[test]
+fn whoever_is_not_asked_can_neither_approve_nor_reject() {
+    let place = place();
+    place.baton(&["run", "ask", "--id", "one"]).ends(3);
+    place.baton(&["approvals", "reject", "one", "--as", "zoe"]).ends(1).warns("refused[RUN-015]");
+    place.baton(&["approvals", "reject", "one", "--as", "olga"]).ends(1).says("`olga` rejected");
+}
+
+#[test]
 fn an_agent_gets_the_real_result_once_its_call_was_allowed() {
     let place = place();
     place.baton(&["run", "clerks", "--id", "one"]).ends(3);

@@ -90,7 +90,11 @@ pub fn tell(entries: &[Entry]) {
             row.duration_ms,
             person_of(entry),
             row.run.as_ref().map_or("", |run| run.as_str()),
-            row.error_code.as_deref().map(|code| format!("  {code}")).unwrap_or_default(),
+            [row.error_code.as_deref(), decision_of(entry)]
+                .into_iter()
+                .flatten()
+                .map(|word| format!("  {word}"))
+                .collect::<String>(),
         );
         print::line(line.trim_end());
     }
@@ -101,6 +105,11 @@ fn person_of(entry: &Entry) -> &str {
         Some(_) => "(erased)",
         None => entry.row.user_id.as_deref().unwrap_or_default(),
     }
+}
+
+/// What a person or a deadline said, where the row is of that: a no succeeds as well as a yes.
+fn decision_of(entry: &Entry) -> Option<&str> {
+    entry.row.details.get("decision")?.as_str()
 }
 
 fn word(status: AuditStatus) -> &'static str {
