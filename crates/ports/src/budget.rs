@@ -4,7 +4,7 @@
 //! of every line a call counts against: its *allowance*, taken durably ahead of need and never beyond what remains. So
 //! a reservation is a matter of memory, and what all processes admit together never exceeds a line. An allowance that
 //! its process never settled (it was killed) counts as spent until the line's window ends: a crash may under-use a
-//! budget, and cannot overrun it. Rules: RUNS.md §7.
+//! budget, and cannot overrun it. Rules: `docs/concepts/money.md`.
 
 mod charge;
 mod cost;

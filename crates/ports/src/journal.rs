@@ -2,14 +2,14 @@
 //!
 //! Whoever is not the owner never appends: it submits to the aggregate's inbox, and being in it *is* the
 //! acknowledgement. A process owns aggregates under one lease; each append names the owner and the fencing epoch and
-//! is refused if either is stale. Rules: RUNS.md §1.
+//! is refused if either is stale. Rules: `docs/concepts/durability.md`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use baton_core::id::{RunId, TenantId};
-use baton_core::run::{Departure, State};
+use baton_core::run::State;
 use baton_core::time::Time;
 use baton_core::tool::AuditRow;
 use serde::{Deserialize, Serialize};
@@ -204,8 +204,8 @@ pub struct Claimed {
     pub kind: Kind,
     pub workflow: String,
     pub seq: u64,
-    /// How its owner before came to let go of it.
-    pub left: Departure,
+    /// Another process owned it and is gone: what it had out is lost with it.
+    pub orphaned: bool,
     /// The newest snapshot of the asked fold version.
     pub snapshot: Option<Snapshot>,
     /// Entries behind the snapshot, in order.

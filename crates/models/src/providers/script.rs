@@ -77,7 +77,9 @@ impl Script {
             let near = nearest(&view.agent, agents.iter().copied());
             let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
             let list = agents.iter().copied().collect::<Vec<_>>().join(", ");
-            message.push_str(&format!("; there are replies for {list}{near}"));
+            message.push_str(&format!(
+                "; there are replies for {list}{near}: write one for it into `replies/`, or set up a model"
+            ));
         } else {
             let more = reasons.len().saturating_sub(REASONS_SHOWN_MAX);
             reasons.truncate(REASONS_SHOWN_MAX);

@@ -1,6 +1,3 @@
-mod echo;
-mod meaning;
-
 use std::time::Duration;
 
 use baton_core::tool::Outcome;

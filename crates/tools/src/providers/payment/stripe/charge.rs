@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use baton_core::fault::Fault;
@@ -9,7 +10,7 @@ use baton_core::tool::Class;
 use baton_ports::clock::Clock;
 use serde_json::{Value, json};
 
-use super::{NAME, Stripe, is_old, object, units};
+use super::{NAME, Stripe, object, units};
 use crate::code;
 use crate::failure::Failure;
 use crate::kinds::http_request::idempotency_key;
@@ -18,6 +19,8 @@ use crate::providers::payment::config::Config;
 use crate::request::Request;
 use crate::tool::Tool;
 
+/// Stripe keeps a key for at least a day; beyond this an earlier charge is looked for instead.
+const KEYS_LAST: Duration = Duration::from_secs(20 * 3_600);
 /// Characters of one value of metadata.
 const METADATA_CHARS_MAX: usize = 500;
 
@@ -31,7 +34,8 @@ pub(in crate::providers::payment) struct Charge {
 impl Tool for Charge {
     async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
         let asked = Asked::read(self, request)?;
-        if is_old(request, self.clock.now())
+        let age = self.clock.now().as_ms().saturating_sub(request.call.at.as_ms());
+        if u128::try_from(age).unwrap_or(0) > KEYS_LAST.as_millis()
             && let Some(intent) = self.earlier(&asked.key).await?
         {
             return asked.outcome(&intent, request);
