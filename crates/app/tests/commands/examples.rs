@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::place::Place;
+use serde_json::{Value, json};
+
+use crate::place::{Done, Place};
+use crate::upstream::Upstream;
 
 fn examples() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
@@ -40,4 +43,41 @@ fn every_workflow_of_every_example_has_a_test() {
             assert!(tests.contains(&format!("workflow: {name}\n")), "{}: {name}", example.display());
         }
     }
+}
+
+/// The clinic as it lies there, with a model behind OpenAI's protocol in place of the written replies.
+#[test]
+fn an_example_runs_unchanged_on_a_real_providers_protocol() {
+    fn receptionist_or_reader(body: &Value) -> Value {
+        let messages = body["messages"].as_array().expect("messages");
+        let calls = |name: &str, arguments: Value| {
+            let function = json!({ "name": name, "arguments": arguments.to_string() });
+            json!({
+                "role": "assistant", "content": null,
+                "tool_calls": [{ "id": "call_1", "type": "function", "function": function }],
+            })
+        };
+        let says = |content: Value| json!({ "role": "assistant", "content": content.to_string() });
+        match (body.get("tools").is_some(), messages.last().expect("one")["role"].as_str()) {
+            (false, _) => says(json!({ "treatment": "botox", "date": "tuesday" })),
+            (true, Some("user")) => calls("ask_customer", json!({ "question": "10:00 or 11:00?" })),
+            (true, _) => says(json!({ "time": "10:00" })),
+        }
+    }
+    let model = Upstream::that_says(receptionist_or_reader);
+    let place = Place::of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/clinic"));
+    let variables = [("OPENAI_API_KEY", "sk-test-1"), ("OPENAI_BASE_URL", model.url.as_str())];
+    let run = ["run", "appointment", "--input", "@inputs/appointment.json", "--say", "10:00", "--id", "one", "--json"];
+    let done = Done::after(place.begin_with(&variables, &run)).ends(0).json();
+    assert_eq!(done["state"], "completed", "{done}");
+    let asked = model.asked();
+    assert_eq!(asked.len(), 3, "the reader once, the receptionist before and after the answer: {asked:?}");
+    assert!(asked.iter().all(|one| one.key == "sk-test-1"));
+    let heard = asked[2].body["messages"].to_string();
+    assert!(heard.contains("10:00 or 11:00?") && heard.contains("10:00"), "{heard}");
+    let reader = &asked[0].body;
+    assert_eq!(reader["response_format"]["type"], "json_object", "as far as its model can: {reader}");
+    assert!(reader["messages"][0]["content"].to_string().contains("additionalProperties"), "else in words: {reader}");
+    let shown = place.baton(&["runs", "show", "one", "--json"]).ends(0).json();
+    assert!(shown["nodes"][0]["cost_usd"].as_f64().is_some_and(|cost| cost > 0.0), "it is priced: {shown}");
 }

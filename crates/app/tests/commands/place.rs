@@ -31,6 +31,25 @@ impl Place {
         place
     }
 
+    /// With all that lies in this folder, a project's own data aside.
+    pub fn of(folder: &Path) -> Self {
+        fn copy(from: &Path, to: &Path) {
+            std::fs::create_dir_all(to).expect("a folder");
+            for entry in std::fs::read_dir(from).expect("a folder") {
+                let from = entry.expect("an entry").path();
+                let name = from.file_name().expect("a name");
+                match from.is_dir() {
+                    true if name == "data" => {}
+                    true => copy(&from, &to.join(name)),
+                    false => drop(std::fs::copy(&from, to.join(name)).expect("a file")),
+                }
+            }
+        }
+        let place = Self::empty();
+        copy(folder, place.path());
+        place
+    }
+
     pub fn path(&self) -> &Path {
         self.folder.path()
     }

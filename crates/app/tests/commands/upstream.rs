@@ -19,6 +19,9 @@ pub struct Asked {
     pub body: Value,
 }
 
+/// The message that a request is answered with.
+pub type Says = fn(&Value) -> Value;
+
 /// Answers until the test ends.
 pub struct Upstream {
     pub url: String,
@@ -26,7 +29,12 @@ pub struct Upstream {
 }
 
 impl Upstream {
+    /// Greets whoever asks.
     pub fn start() -> Self {
+        Self::that_says(|_| json!({ "role": "assistant", "content": "Hola" }))
+    }
+
+    pub fn that_says(says: Says) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}/v1", listener.local_addr().expect("an address"));
         let asked = Arc::<Mutex<Vec<Asked>>>::default();
@@ -35,7 +43,7 @@ impl Upstream {
             for stream in listener.incoming().flatten() {
                 let all = all.clone();
                 // Whoever asked may have gone away.
-                std::thread::spawn(move || answer(stream, &all).ok());
+                std::thread::spawn(move || answer(stream, &all, says).ok());
             }
         });
         Self { url, asked }
@@ -46,7 +54,7 @@ impl Upstream {
     }
 }
 
-fn answer(stream: TcpStream, asked: &Mutex<Vec<Asked>>) -> std::io::Result<()> {
+fn answer(stream: TcpStream, asked: &Mutex<Vec<Asked>>, says: Says) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     let (mut length, mut key) = (0, String::new());
     loop {
@@ -74,8 +82,9 @@ fn answer(stream: TcpStream, asked: &Mutex<Vec<Asked>>) -> std::io::Result<()> {
     } else {
         // As long as it was allowed to be.
         let tokens = body["max_tokens"].as_u64().unwrap_or(10);
-        let choice =
-            json!({ "index": 0, "message": {"role": "assistant", "content": "Hola"}, "finish_reason": "stop" });
+        let message = says(&body);
+        let finish = if message.get("tool_calls").is_some() { "tool_calls" } else { "stop" };
+        let choice = json!({ "index": 0, "message": message, "finish_reason": finish });
         let usage = json!({ "prompt_tokens": 5, "completion_tokens": tokens, "total_tokens": tokens + 5 });
         (
             "200 OK",
