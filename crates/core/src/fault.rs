@@ -88,12 +88,14 @@ pub mod code {
 
     /// Codes of tools that end an attempt for good and still say nothing of what its key came to before: the service was
     /// not reached, did not know who asks, or found that the key had been used with other arguments.
-    pub const ASKED_NOBODY: [&str; 6] = [
+    pub const ASKED_NOBODY: [&str; 8] = [
         "ADDRESS_NOT_ALLOWED",
         "CALENDAR_NOT_CONFIGURED",
         "CONNECTION_EXPIRED",
         "CONNECTION_MISSING",
         "KEY_REUSED",
+        "PROVIDER_CHANGED",
+        "SERVICE_DENIED",
         "SERVICE_NOT_CONFIGURED",
     ];
 }

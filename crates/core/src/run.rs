@@ -49,7 +49,9 @@ mod wind;
 
 pub use address::{Address, CallId, EffectId, Path, Role};
 pub use asks::Ask;
-pub use command::{ChildEnd, Command, Decision, Incoming, MESSAGE, ModelFault, Origin, Outcome, Resolution, Signal};
+pub use command::{
+    ChildEnd, Command, Decision, Departure, Incoming, MESSAGE, ModelFault, Origin, Outcome, Resolution, Signal,
+};
 pub use effect::Effect;
 pub use event::{
     Answer, Asked, Began, Block, Done, Ended, Entry, Event, Finished, Forked, Held, How, InDoubt, Reopened, Request,

@@ -19,7 +19,7 @@ use baton_core::graph::Workflow;
 use baton_core::id::{RunId, TenantId};
 use baton_core::money::Usd;
 use baton_core::mutant::{Mutant, planted};
-use baton_core::run::{Command, EffectId, Entry, Event, Incoming, Refusal, Run};
+use baton_core::run::{Command, Departure, EffectId, Entry, Event, Incoming, Refusal, Run};
 use baton_core::time::Time;
 use baton_ports::journal::{Claimed, Head, InboxItem, Ownership};
 
@@ -67,8 +67,8 @@ pub struct Owner {
     versions: BTreeMap<Hash, Arc<Workflow>>,
     /// It was taken over, and what its last owner left behind is not looked into yet.
     takes_over: bool,
-    /// That owner died over it.
-    orphaned: bool,
+    /// How that owner came to let go.
+    left: Departure,
     /// The consumer's key is here, and what waits for it has not been told.
     has_key: bool,
     /// Nothing more will come of this owner.
@@ -138,7 +138,7 @@ impl Owner {
             snapshot_bytes: 0,
             versions: BTreeMap::new(),
             takes_over: false,
-            orphaned: false,
+            left: Departure::InOrder,
             has_key: false,
             gone: false,
         }
@@ -156,7 +156,7 @@ impl Owner {
         let mut owner = Self::fresh(id, claimed.tenant.clone(), claimed.ownership, lease_until);
         owner.run = run;
         owner.takes_over = true;
-        owner.orphaned = claimed.orphaned;
+        owner.left = claimed.left;
         owner.know(versions);
         for entry in tail {
             owner.run.fold(entry);

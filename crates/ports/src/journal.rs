@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use baton_core::id::{RunId, TenantId};
-use baton_core::run::State;
+use baton_core::run::{Departure, State};
 use baton_core::time::Time;
 use baton_core::tool::AuditRow;
 use serde::{Deserialize, Serialize};
@@ -204,8 +204,8 @@ pub struct Claimed {
     pub kind: Kind,
     pub workflow: String,
     pub seq: u64,
-    /// Another process owned it and is gone: what it had out is lost with it.
-    pub orphaned: bool,
+    /// How its owner before came to let go of it.
+    pub left: Departure,
     /// The newest snapshot of the asked fold version.
     pub snapshot: Option<Snapshot>,
     /// Entries behind the snapshot, in order.

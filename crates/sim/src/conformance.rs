@@ -76,6 +76,7 @@ pub async fn journal<S: Journal + Read + Audit>(make: impl AsyncFn() -> S) {
         ownership::a_lease_that_ended_unnoticed_is_renewed,
         ownership::an_owner_may_claim_afresh,
         ownership::who_leaves_gives_everything_back,
+        ownership::a_claim_says_how_the_owner_before_let_go,
         ownership::who_left_owns_nothing_new,
         ownership::a_release_is_harmless_twice_and_refused_to_the_stale,
         ownership::process_numbers_are_never_used_again,

@@ -86,6 +86,11 @@ impl Witness {
         }
     }
 
+    /// Its owner let go of it without an append.
+    pub fn released(&mut self, run: &RunId, ownership: Ownership) {
+        self.of(run).released(ownership);
+    }
+
     /// The entries behind what a claim's snapshot holds.
     pub fn tail(&self, run: &RunId, claimed: &Claimed) -> &[Entry] {
         let Some(chronicle) = self.chronicles.get(run) else { return &[] };

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use baton_core::expr::nearest;
+use baton_core::tool::Call;
 
 use crate::config::Tuning;
 
@@ -84,6 +85,37 @@ impl Catalogue {
 
     pub(crate) fn find(&self, name: &str) -> Option<&Arc<Entry>> {
         self.entries.get(name).or_else(|| self.entries.get(alias::target(name)?))
+    }
+
+    /// Every name under which a call does what this one does: the one it was called by, the tool's own, other names of the
+    /// seeds, and presets of the same action.
+    pub(crate) fn names_of<'a>(&'a self, call: &'a Call, entry: &'a Entry) -> Vec<&'a str> {
+        let mut names: Vec<&str> = vec![&call.tool];
+        let mut add = |name: &'a str| {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        };
+        add(&entry.name);
+        let action = entry.action(&call.arguments);
+        for preset in preset::PRESETS.iter().filter(|preset| preset.does(&entry.base, action)) {
+            // A project's own tool of that name is another.
+            if self.entries.get(preset.name).is_some_and(|own| own.base == entry.base) {
+                add(preset.name);
+            }
+        }
+        for (alias, target) in alias::all() {
+            if !self.entries.contains_key(alias) && names.contains(&target) {
+                names.push(alias);
+            }
+        }
+        names
+    }
+
+    /// Whether a tool is of this app: `shop.*`.
+    pub(crate) fn has_app(&self, wildcard: &str) -> bool {
+        let Some(app) = wildcard.strip_suffix('*').filter(|app| app.ends_with('.')) else { return false };
+        self.entries.keys().any(|name| name.starts_with(app))
     }
 
     /// What a definition may call a tool: its name, or an alias that leads to one.

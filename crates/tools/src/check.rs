@@ -78,7 +78,8 @@ pub(crate) async fn admit(
 ) -> Result<Admitted, Stopped> {
     let entry = find::tool(catalogue, &call.tool)?;
     let rules = rules.of(&call.tenant);
-    let permission = rules.tool(&call.tool, entry);
+    let permission = rules.tool(catalogue, call, entry);
+    let permission = permission.as_deref();
     enabled::check(permission, call, entry)?;
     let mut request = parameters::settle(rules, permission, call, entry)?;
     promise::check(&request, entry)?;
@@ -92,10 +93,10 @@ pub(crate) async fn admit(
 }
 
 /// The request of a call that went out before, to ask what became of it. Permission is not asked: nothing is done.
-pub(crate) fn settle(rules: &Rules, call: &Call, entry: &Arc<Entry>) -> Result<Request, String> {
+pub(crate) fn settle(catalogue: &Catalogue, rules: &Rules, call: &Call, entry: &Arc<Entry>) -> Result<Request, String> {
     let rules = rules.of(&call.tenant);
-    let permission = rules.tool(&call.tool, entry);
-    parameters::settle(rules, permission, call, entry).map_err(|stopped| match stopped {
+    let permission = rules.tool(catalogue, call, entry);
+    parameters::settle(rules, permission.as_deref(), call, entry).map_err(|stopped| match stopped {
         Stopped::Refused { fault, .. } => fault.message,
         // Settling asks no other stage.
         Stopped::NeedsApproval(_)

@@ -20,7 +20,7 @@ use crate::kinds::{query_database, web_search};
 use crate::language::Language;
 use crate::outbound;
 use crate::providers::memory::knowledge;
-use crate::providers::{calendar, email, message, payment};
+use crate::providers::{calendar, crm, email, message, payment, ticket};
 use crate::rate::Rate;
 
 pub use secret::{Bound, Secret};
@@ -49,6 +49,8 @@ pub struct Config {
     /// Templates of e-mails, by name.
     pub templates: BTreeMap<String, email::Template>,
     pub message: message::Config,
+    pub crm: crm::Config,
+    pub tickets: ticket::Config,
     pub knowledge: knowledge::Config,
     pub outbound: outbound::Config,
     /// What `query_database` may ask, by the name a call says.
@@ -73,10 +75,12 @@ impl Config {
         self.email = email::Config::default();
         self.message = message::Config::default();
         self.knowledge = knowledge::Config::default();
+        (self.crm, self.tickets) = (crm::Config::default(), ticket::Config::default());
         self.payment.stay_internal();
         self.calendar.provider = calendar::Provider::Internal;
         for tenant in self.tenants.values_mut() {
             (tenant.email, tenant.message, tenant.knowledge) = (None, None, None);
+            (tenant.crm, tenant.tickets) = (None, None);
             tenant.payment.iter_mut().for_each(payment::Config::stay_internal);
             if let Some(calendar) = &mut tenant.calendar {
                 calendar.provider = calendar::Provider::Internal;
@@ -110,6 +114,10 @@ pub struct Tenant {
     pub templates: BTreeMap<String, email::Template>,
     /// In place of the shared messages, not merged with them.
     pub message: Option<message::Config>,
+    /// In place of the shared contacts, not merged with them.
+    pub crm: Option<crm::Config>,
+    /// In place of the shared tickets, not merged with them.
+    pub tickets: Option<ticket::Config>,
     /// In place of the shared knowledge base, not merged with it.
     pub knowledge: Option<knowledge::Config>,
 }
@@ -191,6 +199,47 @@ pub struct Permission {
     pub defaults: Map<String, Value>,
     /// Arguments used whatever a call says.
     pub overrides: Map<String, Value>,
+}
+
+impl Permission {
+    /// What holds where both are said of the same: a no of either, and a person's leave where either asks for it.
+    pub(crate) fn and(self, other: &Self) -> Self {
+        let either = |one: Option<bool>, other: Option<bool>, is: bool| match one == Some(is) || other == Some(is) {
+            true => Some(is),
+            false => one.or(other),
+        };
+        let cache_seconds = match (self.cache_seconds, other.cache_seconds) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        Self {
+            enabled: either(self.enabled, other.enabled, false),
+            approval: either(self.approval, other.approval, true),
+            cache_seconds,
+            ..self.or(other)
+        }
+    }
+
+    /// What holds where the other is said of something more general.
+    pub(crate) fn or(mut self, general: &Self) -> Self {
+        let fill = |own: &mut Map<String, Value>, general: &Map<String, Value>| {
+            for (name, value) in general {
+                if !own.contains_key(name) {
+                    own.insert(name.clone(), value.clone());
+                }
+            }
+        };
+        fill(&mut self.defaults, &general.defaults);
+        fill(&mut self.overrides, &general.overrides);
+        Self {
+            enabled: self.enabled.or(general.enabled),
+            approval: self.approval.or(general.approval),
+            approvers: self.approvers.or_else(|| general.approvers.clone()),
+            rate: self.rate.or(general.rate),
+            cache_seconds: self.cache_seconds.or(general.cache_seconds),
+            ..self
+        }
+    }
 }
 
 impl Config {

@@ -38,6 +38,12 @@ impl<'a> Act<'a> {
         row.map_err(|error| Failure::unreadable(&error))?.map(|row| self.output_of(row)).transpose()
     }
 
+    /// What became of the call: the key's row tells for certain, where it can be read.
+    pub(crate) async fn look_up(&self) -> Result<Value, Failure> {
+        let recorded = self.recorded().await.map_err(|failure| Failure::Unknown { fault: failure.fault().clone() })?;
+        recorded.ok_or_else(|| Failure::later(code::STORAGE_UNAVAILABLE, "it was not written down"))
+    }
+
     /// Does it, unless the key has acted already: then the result is that of the first time.
     pub(crate) async fn commit(&self, ops: Vec<Op>, output: Value, at: Time) -> Result<Value, Rejected> {
         let call = &self.request.call;

@@ -42,6 +42,7 @@
 //! run's.
 
 mod audit;
+mod bound;
 mod by_tenant;
 mod catalogue;
 mod check;
@@ -96,6 +97,7 @@ pub mod settings {
     pub use crate::providers::calendar::{
         CalDav, Calendly, Config as Calendar, Day, EventType, Google, Opening, Place, Provider, Step, Treatment,
     };
+    pub use crate::providers::crm::Config as Crm;
     pub use crate::providers::email::{
         Config as Email, Provider as EmailProvider, SendGridConfig as SendGrid, Sender, SmtpConfig as Smtp, Template,
         Tls,
@@ -107,5 +109,7 @@ pub mod settings {
     pub use crate::providers::payment::{
         Config as Payment, Method, Provider as PaymentProvider, StripeConfig as Stripe, StripeMethod,
     };
+    pub use crate::providers::rest::{Change, RestConfig as Rest};
+    pub use crate::providers::ticket::Config as Tickets;
     pub use crate::vendor::Base;
 }

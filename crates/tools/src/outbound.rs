@@ -8,6 +8,7 @@ mod address;
 mod answer;
 mod config;
 mod resolver;
+mod secrets;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -48,6 +49,8 @@ pub(crate) struct Outgoing {
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<Vec<u8>>,
+    /// Texts of it that nobody is to see, beside headers that are marked as sensitive.
+    pub(crate) secrets: Vec<String>,
 }
 
 /// Why there is no answer.
@@ -114,7 +117,7 @@ impl Outbound {
                     may_go(&next.url)?;
                     outgoing = next;
                 }
-                None => return Answer::read(response, self.config.response_bytes_max).await,
+                None => return Answer::read(&outgoing, response, self.config.response_bytes_max).await,
             }
         }
         let message = format!("{} redirected more than {} times", shown(&outgoing.url), self.config.redirects_max);

@@ -7,4 +7,5 @@ pub(crate) mod memory;
 pub(crate) mod message;
 pub(crate) mod outbox;
 pub(crate) mod payment;
+pub(crate) mod rest;
 pub(crate) mod ticket;

@@ -85,7 +85,7 @@ impl Registry {
         };
         let tuned = config.tool.keys().chain(config.tenants.values().flat_map(|tenant| tenant.tool.keys()));
         for name in tuned {
-            if catalogue.find(name).is_none() && !may_come(name) {
+            if catalogue.find(name).is_none() && !catalogue.has_app(name) && !may_come(name) {
                 let nearest = catalogue.nearest(name).map(str::to_owned);
                 return Err(Error::NoSuchTool { name: name.clone(), nearest });
             }
@@ -237,7 +237,7 @@ impl Tools for Registry {
         let Some(entry) = catalogue.find(&call.tool) else {
             return unknown(format!("there is no tool `{}` any more that could be asked", call.tool));
         };
-        let request = match check::settle(&self.rules, call, entry) {
+        let request = match check::settle(&catalogue, &self.rules, call, entry) {
             Ok(request) => request,
             Err(reason) => return unknown(reason),
         };

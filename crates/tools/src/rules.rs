@@ -1,12 +1,13 @@
 //! The settings that hold for one tenant.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use baton_core::id::TenantId;
-use baton_core::tool::Caller;
+use baton_core::tool::{Call, Caller};
 
-use crate::catalogue::{Entry, Risk};
+use crate::catalogue::{Catalogue, Entry, Risk};
 use crate::config::{Approvers, Config, OfWorkflow, Permission, Tenant};
 use crate::language::Language;
 use crate::rate::Rate;
@@ -84,9 +85,19 @@ impl TenantRules {
         rules
     }
 
-    /// The rule for a tool by the name it was called by, else by the name of the tool that this is a preset of.
-    pub(crate) fn tool(&self, name: &str, entry: &Entry) -> Option<&Permission> {
-        self.tools.get(name).or_else(|| self.tools.get(&*entry.name)).or_else(|| self.tools.get(&*entry.base))
+    /// What the settings say of a call, by whatever name they name what it does. Of names that mean the same, all hold; what
+    /// is said of the tool that this is a preset of, or of all its app's (`app.*`), holds where they say nothing.
+    pub(crate) fn tool(&self, catalogue: &Catalogue, call: &Call, entry: &Entry) -> Option<Cow<'_, Permission>> {
+        if self.tools.is_empty() {
+            return None;
+        }
+        let of = |name: &str| self.tools.get(name);
+        let own = catalogue.names_of(call, entry).into_iter().filter_map(of);
+        let own = own.map(Cow::Borrowed).reduce(|all, one| Cow::Owned(all.into_owned().and(&one)));
+        let base = (entry.base != entry.name).then(|| of(&entry.base)).flatten();
+        let app = entry.name.split_once('.').and_then(|(app, _)| of(&format!("{app}.*")));
+        let general = base.into_iter().chain(app).map(Cow::Borrowed);
+        own.into_iter().chain(general).reduce(|special, general| Cow::Owned(special.into_owned().or(&general)))
     }
 
     /// The rule for the calls of a workflow.
@@ -108,3 +119,6 @@ impl TenantRules {
         caller.language.as_deref().and_then(Language::of_tag).unwrap_or(self.language)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -87,12 +87,12 @@ pub(crate) fn entries(
         query_entry(config)?,
         web_search::entry(config.web_search.clone(), outbound.clone()),
         calendar_entry(config, services, &outbound)?,
-        crm::entry(records, clock),
+        crm::entry(config, records, clock, &outbound)?,
         email::entry(config, records, clock, &outbound)?,
     ];
     entries.extend(execution.clone().map(execute_code::entry));
     entries.extend(message::entries(config, records, clock, &outbound)?);
-    entries.extend(ticket::entries(records, clock));
+    entries.extend(ticket::entries(config, records, clock, &outbound)?);
     entries.extend(payment::entries(config, records, clock, &outbound)?);
     if let Some(memory) = memory {
         entries.extend(memory::entries(config, memory, embedder.as_ref(), clock, &outbound)?);

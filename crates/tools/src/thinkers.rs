@@ -69,7 +69,7 @@ impl Endpoints {
             headers.insert(AUTHORIZATION, value);
         }
         let body = Some(json!({"task": task, "seen": seen}).to_string().into_bytes());
-        Ok(Outgoing { method: Method::POST, url, headers, body })
+        Ok(Outgoing { method: Method::POST, url, headers, body, secrets: Vec::new() })
     }
 }
 

@@ -1,8 +1,13 @@
 //! The audit trail: what people can ask of it.
 
-use serde_json::json;
+use std::io::Write;
+use std::net::TcpListener;
+use std::sync::mpsc;
+
+use serde_json::{Value, json};
 
 use super::place::Place;
+use super::shelf;
 
 const ORDER: &str = "\
 name: order
@@ -65,6 +70,44 @@ fn every_attempt_and_what_became_of_it_is_in_the_trail() {
     place.baton(&["audit", "show", "9"]).ends(2).warns("no row 9");
     place.baton(&["audit", "list", "--from", "soon"]).ends(2).warns("YYYY-MM-DD");
     assert_eq!(actions(&place, &["--tenant", "somebody-else"]), []);
+}
+
+/// Hangs up on the first request, and answers the others. Gives the key of each.
+fn forgetful() -> (String, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/book", listener.local_addr().expect("an address"));
+    let (heard, keys) = mpsc::sync_channel(8);
+    std::thread::spawn(move || {
+        for (number, mut stream) in listener.incoming().flatten().enumerate() {
+            let (_, key, _) = shelf::request(&stream).expect("a request");
+            heard.send(key).expect("the test listens");
+            if number > 0 {
+                let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+                stream.write_all(answer.as_bytes()).ok();
+            }
+        }
+    });
+    (url, keys)
+}
+
+#[test]
+fn a_call_that_goes_out_again_under_its_key_leaves_a_row_for_each_attempt() {
+    let (url, keys) = forgetful();
+    let tool = format!(
+        "{{name: book, kind: http, url: '{url}', idempotency_header: Idempotency-Key, irreversible: it stays booked}}\n"
+    );
+    let workflow = "name: visit\nnodes: [{id: book, tool: book, parameters: {n: 1}}]\n";
+    let place = Place::with(&[("workflows/visit.yaml", workflow), ("tools/book.yaml", &tool)]);
+    place.baton(&["run", "visit", "--id", "one"]).ends(0);
+    let told: Vec<String> = keys.try_iter().collect();
+    assert_eq!(told, ["one/book/0/0", "one/book/0/0"]);
+    let listed = place.baton(&["audit", "list", "--run", "one", "--json"]).ends(0).json();
+    let rows = listed["rows"].as_array().expect("rows");
+    let shown = |row: &Value| (row["details"]["key"].clone(), row["details"]["attempt"].clone(), row["status"].clone());
+    let expected =
+        [(2, "success"), (1, "error")].map(|(attempt, status)| (json!("one/book/0/0"), json!(attempt), json!(status)));
+    assert_eq!(rows.iter().map(shown).collect::<Vec<_>>(), expected);
+    place.baton(&["audit", "verify"]).ends(0).says("2 rows");
 }
 
 #[test]

@@ -176,7 +176,7 @@ fn serve(mut stream: TcpStream, file: &Path, answers: bool) -> std::io::Result<(
 }
 
 /// Method and path, the idempotency key, and the body.
-fn request(stream: &TcpStream) -> std::io::Result<(String, String, Value)> {
+pub fn request(stream: &TcpStream) -> std::io::Result<(String, String, Value)> {
     let mut reader = BufReader::new(stream);
     let (mut first, mut key, mut length) = (String::new(), String::new(), 0);
     reader.read_line(&mut first)?;

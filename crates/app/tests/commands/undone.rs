@@ -1,9 +1,13 @@
 //! Compensation from outside: whatever shape the work has, a service's world is afterwards as it was before.
 
-use serde_json::Value;
+use std::io::Write;
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::{Value, json};
 
 use super::place::Place;
-use super::shelf::Shelf;
+use super::shelf::{self, Shelf};
 
 const TOOLS: &str = "\
 tools:
@@ -115,6 +119,117 @@ fn what_was_done_last_is_undone_first() {
     let book = shelf.book();
     let backwards: Vec<&str> = book.keys("took").into_iter().rev().collect();
     assert_eq!(book.keys("put"), backwards);
+}
+
+/// A service with contacts and tickets. `meddles`: somebody else changes a contact right after it was changed.
+fn office(meddles: bool) -> (String, Arc<Mutex<Value>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let kept = Arc::new(Mutex::new(json!({"contacts": {"ana": {"city": "Madrid", "vip": true}}, "tickets": {}})));
+    let ours = kept.clone();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let (line, _, body) = shelf::request(&stream).expect("a request");
+            let mut kept = ours.lock().unwrap_or_else(PoisonError::into_inner);
+            let (method, path) = line.split_once(' ').expect("a method and a path");
+            let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+            let answer = match (method, &parts[..]) {
+                ("POST", ["tickets"]) => {
+                    kept["tickets"]["7"] = json!({"id": 7, "status": "open", "subject": body["subject"]});
+                    kept["tickets"]["7"].clone()
+                }
+                ("GET", [all, id]) => kept[*all][*id].clone(),
+                ("PATCH", [all, id]) => {
+                    let object = kept[*all][*id].as_object_mut().expect("it is there");
+                    for (name, value) in body.as_object().expect("fields") {
+                        match value {
+                            Value::Null => drop(object.remove(name)),
+                            value => drop(object.insert(name.clone(), value.clone())),
+                        }
+                    }
+                    if meddles {
+                        object.insert("city".to_owned(), json!("Bilbao"));
+                    }
+                    kept[*all][*id].clone()
+                }
+                _ => json!({}),
+            }
+            .to_string();
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", answer.len());
+            stream.write_all((head + &answer).as_bytes()).ok();
+        }
+    });
+    (url, kept)
+}
+
+const OFFICE: &str = "\
+name: office
+nodes:
+  - {id: move_house, tool: update_crm, parameters: {contact_id: ana, fields: {city: Sevilla, vip: null, since: 2025}}}
+  - {id: complain, tool: create_ticket, parameters: {subject: call back}}
+  - {id: pay, tool: charge_payment, parameters: {amount: 5, method: card}}
+  - {id: book, tool: create_booking, parameters: {date: tomorrow, time: '10:00'}}
+  - {id: never, tool: charge_payment, parameters: {amount: 5, method: declined}}
+edges:
+  - {from: move_house, to: complain}
+  - {from: complain, to: pay}
+  - {from: pay, to: book}
+  - {from: book, to: never}
+";
+
+fn at_office(url: Option<&str>) -> Place {
+    let rest = |kind: &str, url: &str| {
+        format!("[tools.{kind}.rest]\nbase_url = \"{url}\"\ntoken = \"t0k3n\"\nidempotency_key = true\n")
+    };
+    let hours = "[tools.calendar.hours]\n".to_owned()
+        + &["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+            .map(|day| format!("{day} = [\"09:00-18:00\"]\n"))
+            .concat();
+    let rest = url.map(|url| rest("crm", url) + &rest("tickets", url)).unwrap_or_default();
+    Place::with(&[("baton.toml", &(hours + &rest)), ("workflows/office.yaml", OFFICE)])
+}
+
+/// What a person would find in this installation's own tables, but for rows that say what was done and undone.
+fn own_world(place: &Place) -> Value {
+    let raw = rusqlite::Connection::open(place.path().join(".baton/baton.db")).expect("opens");
+    let count = |sql: &str| raw.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("a count");
+    let of = |space: &str, open: &str| {
+        count(&format!(
+            "SELECT count(*) FROM record WHERE space = '{space}' AND json_extract(value, '$.status') = '{open}'"
+        ))
+    };
+    json!({
+        "contacts": count("SELECT count(*) FROM record WHERE space = 'contacts'"),
+        "tickets": of("tickets", "open"),
+        "bookings": of("calendar", "confirmed"),
+        "unpaid": count("SELECT count(*) FROM record WHERE space = 'payments' AND \
+                         json_extract(value, '$.amount_minor') > json_extract(value, '$.refunded_minor')"),
+    })
+}
+
+#[test]
+fn a_run_that_fails_after_every_kind_of_act_leaves_the_world_as_it_was() {
+    let nothing = json!({"contacts": 0, "tickets": 0, "bookings": 0, "unpaid": 0});
+    let place = at_office(None);
+    place.baton(&["run", "office", "--id", "own"]).ends(1).says("compensated");
+    assert_eq!(own_world(&place), nothing);
+
+    let (url, kept) = office(false);
+    let before = kept.lock().expect("nobody panicked")["contacts"].clone();
+    let place = at_office(Some(&url));
+    place.baton(&["run", "office", "--id", "outside"]).ends(1).says("compensated");
+    let after = kept.lock().expect("nobody panicked").clone();
+    assert_eq!((&after["contacts"], &after["tickets"]["7"]["status"]), (&before, &json!("closed")));
+    assert_eq!(own_world(&place), nothing);
+}
+
+#[test]
+fn what_somebody_changed_since_stays_and_a_person_is_told() {
+    let (url, kept) = office(true);
+    let place = at_office(Some(&url));
+    place.baton(&["run", "office", "--id", "one"]).ends(1);
+    assert_eq!(kept.lock().expect("nobody panicked")["contacts"]["ana"]["city"], "Bilbao");
+    place.baton(&["runs", "show", "one"]).says("CONTACT_CHANGED");
 }
 
 /// Each shipped tool that acts can be undone, or says why not, and then `validate` warns of a failure behind it.

@@ -17,6 +17,28 @@ use crate::model;
 use crate::money::Usd;
 use crate::tool;
 
+/// How a run's owner came to let go of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// It gave the run back with nothing out, since nothing was to be done.
+    InOrder,
+    /// It stopped, or began afresh: what acts may be out.
+    Dropped,
+    /// It died over it: its model calls may have been asked, too, and their answers be lost.
+    Died,
+}
+
+impl Departure {
+    /// `is_dead`: another process owned the run, and is gone. `released`: whoever owned it gave it back.
+    pub fn of(is_dead: bool, released: bool) -> Self {
+        match (is_dead, released) {
+            (true, _) => Self::Died,
+            (false, true) => Self::InOrder,
+            (false, false) => Self::Dropped,
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub enum Command {
     Start {
@@ -35,10 +57,9 @@ pub enum Command {
         deadline: crate::time::Time,
     },
     /// A process took the run over: calls that an earlier owner marked are in doubt.
-    /// `orphaned`: the owner before died over it, so its model calls may have been asked and their answers be lost.
     TakenOver {
         epoch: u64,
-        orphaned: bool,
+        left: Departure,
     },
     /// A timer may be due.
     Wake,

@@ -128,8 +128,8 @@ impl Draft<'_> {
             Command::Start { started, workflow } => self.start(started, workflow),
             Command::Outcome { effect, outcome } => self.outcome(&effect, outcome),
             Command::Sending { effect, epoch, deadline } => self.sending(effect, epoch, deadline),
-            Command::TakenOver { epoch, orphaned } => {
-                self.taken_over(epoch, orphaned);
+            Command::TakenOver { epoch, left } => {
+                self.taken_over(epoch, left);
                 Ok(())
             }
             // What is due is looked at after any command.

@@ -84,7 +84,7 @@ impl Owner {
     /// answered: its allowance covers that, so it is counted and taken from no budget again.
     pub(super) fn take_over(&mut self, now: Time, batch: &mut Batch) {
         let before = batch.events.len();
-        let command = Command::TakenOver { epoch: self.ownership.epoch, orphaned: self.orphaned };
+        let command = Command::TakenOver { epoch: self.ownership.epoch, left: self.left };
         self.decide(command, now, batch).ok();
         for event in &batch.events[before..] {
             if let Event::HoldLost { effect, cost } = event {

@@ -97,7 +97,7 @@ impl Shelf {
             kind: Kind::Run,
             workflow: "w".to_owned(),
             seq: self.entries.len() as u64,
-            orphaned: false,
+            left: Departure::Dropped,
             snapshot: None,
             tail: self.entries.clone(),
             inbox: Vec::new(),

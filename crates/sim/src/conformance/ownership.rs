@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use baton_core::run::Departure;
 use baton_core::time::Time;
 use baton_ports::journal::{AggregateId, Append, Error, Journal, LEASE, ProcessId, Submitted};
 use baton_ports::read::Read;
@@ -119,6 +120,27 @@ pub async fn who_leaves_gives_everything_back(store: &(impl Journal + Read)) {
     let refused = store.append(entry("flying", stale, 1)).await;
     assert!(matches!(refused, Err(Error::LeaseLost { .. })), "{refused:?}");
     claimed(store, "flying", stayer, at(0)).await;
+}
+
+pub async fn a_claim_says_how_the_owner_before_let_go(store: &(impl Journal + Read)) {
+    let (one, two, dying) = (join(store).await, join(store).await, join(store).await);
+    parked(store, "run", one, None).await;
+    let parked = claimed(store, "run", one, at(0)).await;
+    assert_eq!(parked.left, Departure::InOrder, "it let go with an append");
+    let afresh = claimed(store, "run", one, at(0)).await;
+    assert_eq!(afresh.left, Departure::Dropped, "it begins afresh");
+    store.release(afresh.ownership).await.expect("releases");
+    let released = claimed(store, "run", one, at(0)).await;
+    assert_eq!(released.left, Departure::InOrder, "it let go without one");
+    store.leave(one).await.expect("leaves");
+    let left = claimed(store, "run", dying, at(0)).await;
+    assert_eq!(left.left, Departure::Dropped, "it stopped");
+    store.renew(two, at(1)).await.expect("renews");
+    let died = claimed(store, "run", two, ended()).await;
+    assert_eq!(died.left, Departure::Died);
+    let append = Append { release: true, ..entry("run", died.ownership, died.seq) };
+    store.append(append).await.expect("appends");
+    assert_eq!(claimed(store, "run", two, ended()).await.left, Departure::InOrder, "what was before is forgotten");
 }
 
 pub async fn who_left_owns_nothing_new(store: &(impl Journal + Read)) {

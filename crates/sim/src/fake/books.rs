@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use baton_core::id::{DERIVED_ID_BYTES_MAX, TenantId};
 use baton_core::mutant::{Mutant, planted};
+use baton_core::run::Departure;
 use baton_core::time::Time;
 use baton_ports::budget::{Grown, Holder, Want};
 use baton_ports::journal::{
@@ -53,6 +54,8 @@ pub(super) struct Aggregate {
     pub wake_at: Option<Time>,
     pub head: Option<Head>,
     pub journal: Vec<Arc<[u8]>>,
+    /// Its last owner let go of it in order.
+    released: bool,
     /// Somebody must look into its inbox.
     called: bool,
     items: i64,
@@ -91,8 +94,7 @@ impl Books {
 
     pub fn leave(&mut self, process: ProcessId) {
         for aggregate in self.aggregates.iter_mut().filter(|aggregate| aggregate.owner == Some(process)) {
-            aggregate.owner = None;
-            aggregate.called = true;
+            (aggregate.owner, aggregate.released, aggregate.called) = (None, false, true);
         }
         self.leases.remove(&process);
     }
@@ -167,6 +169,7 @@ impl Books {
             wake_at: None,
             head: None,
             journal: Vec::new(),
+            released: false,
             called: owner.is_none(),
             items: 0,
             inbox: BTreeMap::new(),
@@ -218,7 +221,7 @@ impl Books {
         }
         aggregate.called &= !aggregate.inbox.is_empty();
         if append.release {
-            aggregate.owner = None;
+            (aggregate.owner, aggregate.released) = (None, true);
             aggregate.called = !aggregate.inbox.is_empty();
         }
         if append.snapshot.is_some() {
@@ -283,8 +286,9 @@ impl Books {
             }
         }
         let handle = Handle(i64::try_from(place + 1).unwrap_or(i64::MAX));
-        let claimed = self.aggregates[place].take_over(handle, process, fold_version);
-        Ok(Some(Claimed { orphaned: previous.is_some(), ..claimed }))
+        let found = &mut self.aggregates[place];
+        let left = Departure::of(previous.is_some(), std::mem::take(&mut found.released));
+        Ok(Some(Claimed { left, ..found.take_over(handle, process, fold_version) }))
     }
 
     fn is_dead(&self, process: ProcessId, now: Time) -> bool {
@@ -298,6 +302,7 @@ impl Books {
             return Err(Error::LeaseLost { aggregate: aggregate.name.clone() });
         }
         if aggregate.owner.take().is_some() {
+            aggregate.released = true;
             aggregate.called = !aggregate.inbox.is_empty();
         }
         Ok(())
@@ -393,7 +398,7 @@ impl Aggregate {
             kind: self.kind,
             workflow: self.workflow.clone(),
             seq: self.seq(),
-            orphaned: false,
+            left: Departure::Dropped,
             snapshot,
             tail: self.journal.get(behind..).unwrap_or_default().to_vec(),
             inbox: self.inbox.values().cloned().collect(),

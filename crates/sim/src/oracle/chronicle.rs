@@ -24,6 +24,8 @@ pub struct Chronicle {
     pub entries: Vec<Entry>,
     /// Who may append: the newest claim.
     pub owner: Option<Ownership>,
+    /// The owner before it gave the run back, with nothing out.
+    was_let_go: bool,
     pub calls: Calls,
     pub inbox: Inbox,
     pub finished: Option<Finished>,
@@ -57,6 +59,7 @@ impl Chronicle {
             finished: None,
             is_paused: false,
             marked_before_pause: BTreeSet::new(),
+            was_let_go: false,
             heard: BTreeSet::new(),
             proposed: BTreeSet::new(),
             heard_late: BTreeSet::new(),
@@ -68,7 +71,12 @@ impl Chronicle {
         }
     }
 
+    pub fn released(&mut self, ownership: Ownership) {
+        self.owner = self.owner.filter(|owner| *owner != ownership);
+    }
+
     pub fn claimed(&mut self, ownership: Ownership) {
+        self.was_let_go = self.owner.is_none();
         self.owner = Some(ownership);
         self.heard.clear();
         self.proposed.clear();
@@ -98,6 +106,9 @@ impl Chronicle {
         self.inbox.taken(&self.run, append.ownership.epoch, taken, &entry)?;
         for event in &entry.events {
             self.audited(append, event)?;
+            if self.was_let_go && matches!(event, Event::TakenOver { .. }) {
+                return broken("needless doubt", format!("`{}` was let go of with nothing out", self.run));
+            }
             let most = |effect: &EffectId, tool: &str| attempts_max(self.workflow.as_deref(), catalog, effect, tool);
             self.calls.recorded(&self.run, event, services, &most)?;
             self.note(event);

@@ -112,6 +112,9 @@ impl Simulation<'_> {
             Output::Release => {
                 let ownership = self.processes[place.process].task_mut(place).map(|task| task.owner.ownership());
                 let released = ownership.map(|ownership| self.books.release(ownership));
+                if let (Some(ownership), Some(Ok(()))) = (ownership, &released) {
+                    self.witness.released(&place.run, ownership);
+                }
                 self.end_task(place, matches!(released, Some(Err(_))));
             }
         }

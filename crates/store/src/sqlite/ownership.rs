@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
+use baton_core::run::Departure;
 use baton_core::time::Time;
 use baton_ports::journal::{
     AggregateId, Claimed, Error, Handle, InboxItem, LEASE, Lease, Ownership, ProcessId, Snapshot,
@@ -61,7 +62,7 @@ pub(super) fn leave(session: &mut Session<'_>, process: ProcessId) -> rusqlite::
 
 pub(super) fn release(session: &mut Session<'_>, ownership: Ownership) -> rusqlite::Result<Result<(), Error>> {
     let mut release = session.statement(
-        "UPDATE aggregate SET owner = NULL, called = EXISTS (SELECT 1 FROM inbox WHERE aggregate = $1) \
+        "UPDATE aggregate SET owner = NULL, released = 1, called = EXISTS (SELECT 1 FROM inbox WHERE aggregate = $1) \
          WHERE id = $1 AND owner = $2 AND epoch = $3",
     )?;
     if release.execute(params![ownership.handle.0, ownership.process.0, ownership.epoch])? == 1 {
@@ -96,6 +97,7 @@ struct Found {
     owner: Option<ProcessId>,
     epoch: u64,
     seq: u64,
+    released: bool,
 }
 
 /// Who claims what, and what for.
@@ -122,8 +124,9 @@ impl Claim {
         {
             return Ok(Ok(None));
         }
+        let released = found.released;
         let claimed = match self.read(session, found)? {
-            Ok(claimed) => Claimed { orphaned: previous.is_some(), ..claimed },
+            Ok(claimed) => Claimed { left: Departure::of(previous.is_some(), released), ..claimed },
             Err(corrupt) => return Ok(Err(corrupt)),
         };
         if let Some(owner) = previous {
@@ -134,8 +137,9 @@ impl Claim {
     }
 
     fn find(&self, session: &Session<'_>) -> rusqlite::Result<Option<Found>> {
-        let mut head =
-            session.statement("SELECT id, tenant, kind, workflow, owner, epoch, seq FROM aggregate WHERE name = $1")?;
+        let mut head = session.statement(
+            "SELECT id, tenant, kind, workflow, owner, epoch, seq, released FROM aggregate WHERE name = $1",
+        )?;
         let read = |row: &Row<'_>| {
             Ok(Found {
                 id: row.get(0)?,
@@ -145,6 +149,7 @@ impl Claim {
                 owner: row.get::<_, Option<i64>>(4)?.map(ProcessId),
                 epoch: row.get(5)?,
                 seq: row.get(6)?,
+                released: row.get(7)?,
             })
         };
         head.query_row([self.aggregate.as_str()], read).optional()
@@ -152,7 +157,7 @@ impl Claim {
 
     /// What the new owner must know, as of the new epoch: nobody else can append from here on.
     fn read(&self, session: &Session<'_>, found: Found) -> rusqlite::Result<Result<Claimed, Error>> {
-        let Found { id, tenant, kind, workflow, epoch, seq, owner: _ } = found;
+        let Found { id, tenant, kind, workflow, epoch, seq, owner: _, released: _ } = found;
         let snapshot = self.snapshot(session, id)?.filter(|snapshot| snapshot.seq <= seq);
         let behind = snapshot.as_ref().map_or(0, |snapshot| snapshot.seq);
         let tail = match read::tail(session.connection, id, behind, seq)? {
@@ -167,7 +172,7 @@ impl Claim {
             kind,
             workflow,
             seq,
-            orphaned: false,
+            left: Departure::Dropped,
             snapshot,
             tail,
             inbox,
@@ -189,7 +194,7 @@ impl Claim {
         let Ownership { handle, process, epoch } = claimed.ownership;
         let last = claimed.inbox.last().map_or(0, |item| item.item);
         let mut take = session.statement(
-            "UPDATE aggregate SET owner = $2, epoch = $3, \
+            "UPDATE aggregate SET owner = $2, epoch = $3, released = 0, \
              called = EXISTS (SELECT 1 FROM inbox WHERE aggregate = $1 AND item > $4) WHERE id = $1",
         )?;
         take.execute(params![handle.0, process.0, epoch, last]).map(drop)

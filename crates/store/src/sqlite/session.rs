@@ -120,7 +120,7 @@ const RECALL: &str = "UPDATE aggregate SET called = 1 - called WHERE id = $1 AND
 fn head_update(with_head: bool, release: bool) -> String {
     let mut set = String::from("seq = $4 + 1, wake_at = $5");
     if release {
-        set.push_str(", owner = NULL");
+        set.push_str(", owner = NULL, released = 1");
     }
     if with_head {
         set.push_str(", state = $6, started_at = $7, ended_at = $8, cost_nanos = $9, fault = $10");

@@ -212,6 +212,12 @@ impl Entry {
         action.and_then(|action| self.actions.get(action)).unwrap_or(&self.whole)
     }
 
+    /// The action that a call with these arguments is for, where there are several.
+    pub(super) fn action<'a>(&'a self, arguments: &'a Value) -> Option<&'a str> {
+        let told_by = &*self.facts.told_by;
+        self.fixed.get(told_by).or_else(|| arguments.get(told_by)).and_then(Value::as_str)
+    }
+
     pub(super) fn renamed(&self, name: &str) -> Self {
         Self { name: name.into(), ..self.clone() }
     }

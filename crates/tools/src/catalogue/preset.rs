@@ -18,6 +18,11 @@ pub(super) const PRESETS: &[Preset] = &[
 ];
 
 impl Preset {
+    /// Whether it does what a call of that tool for this action does.
+    pub(super) fn does(&self, base: &str, action: Option<&str>) -> bool {
+        self.base == base && (self.action.is_none() || self.action == action)
+    }
+
     pub(super) fn of(&self, base: &Entry) -> Entry {
         let entry = base.renamed(self.name);
         match self.action {

@@ -104,7 +104,9 @@ impl Drop for Ticket {
 /// A service that refuses is working, and so is one that is asked too often.
 fn blames_service(failure: &Failure) -> bool {
     match failure {
-        Failure::NotDone { fault, retryable, .. } => *retryable && fault.code != code::RATE_LIMIT_EXCEEDED,
+        Failure::NotDone { fault, retryable, .. } => {
+            *retryable && ![code::RATE_LIMIT_EXCEEDED, code::SERVICE_REJECTED].contains(&&*fault.code)
+        }
         Failure::Unknown { .. } => true,
     }
 }

@@ -299,6 +299,12 @@ pub const TEXTS: &[Text] = &[
         "`baton doctor` says what is missing",
     ),
     text(
+        "SERVICE_DENIED",
+        "The service did not accept the request.",
+        "El servicio no aceptó la solicitud.",
+        "Correct the credentials, then resolve or retry the call: what an earlier attempt did is not known",
+    ),
+    text(
         "SERVICE_NOT_CONFIGURED",
         "We have not set this up yet. Please contact support.",
         "Aún no hemos configurado esto. Contacta a soporte.",

@@ -54,10 +54,6 @@ impl Tool for Templated {
             return Err(rule.failure(&answer, request));
         }
         judge(&answer, class)?;
-        if let 300..=399 = answer.status {
-            let message = format!("{} answered {} and led nowhere", answer.from, answer.status);
-            return Err(Failure::refused(code::SERVICE_REJECTED, message));
-        }
         result(self.http.result.as_deref(), &answer, class)
     }
 
@@ -132,7 +128,8 @@ impl Templated {
             }
         };
         let body = body(&content, &mut headers).map_err(invalid)?;
-        Ok(Outgoing { method: template.method.clone(), url, headers, body })
+        let secrets = sendable.iter().map(|(_, secret)| secret.expose().to_owned()).collect();
+        Ok(Outgoing { method: template.method.clone(), url, headers, body, secrets })
     }
 }
 
@@ -206,10 +203,10 @@ impl ErrorRule {
 
 /// What of an answer is the tool's result. An act that was done is done, even if its answer cannot be read.
 pub(super) fn result(expression: Option<&str>, answer: &Answer, class: Class) -> Result<Value, Failure> {
+    if let Some(bare) = answer.bare(class) {
+        return Ok(bare);
+    }
     if answer.truncated {
-        if class.acts() {
-            return Ok(json!({"status": answer.status, "truncated": true}));
-        }
         let message = format!("{} answered with more than {} bytes", answer.from, answer.body.len());
         return Err(Failure::refused(code::RESPONSE_TOO_LARGE, message));
     }

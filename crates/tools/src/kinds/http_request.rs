@@ -114,7 +114,7 @@ impl Tool for HttpRequest {
                 retry_after: None,
             });
         }
-        Ok(output(&answer))
+        Ok(output(&answer, class))
     }
 
     /// The host, for one that fails says nothing of the others.
@@ -124,13 +124,14 @@ impl Tool for HttpRequest {
     }
 }
 
-fn output(answer: &Answer) -> Value {
+fn output(answer: &Answer, class: Class) -> Value {
+    let is_cut = answer.bare(class).is_some_and(|bare| bare["truncated"] == true);
     json!({
         "status": answer.status,
         "headers": answer.kept_headers(),
         // What an act answered is cut and not refused: it was done.
-        "body": if answer.truncated { Value::Null } else { answer.value() },
-        "truncated": answer.truncated,
+        "body": if is_cut { Value::Null } else { answer.value() },
+        "truncated": is_cut,
         "url": answer.from,
     })
 }
@@ -150,7 +151,13 @@ fn outgoing(request: &Request) -> Result<Outgoing, String> {
     if request.argument("idempotency") == true {
         headers.insert(IDEMPOTENCY_KEY, idempotency_key(&request.call.key));
     }
-    Ok(Outgoing { method, url, headers, body })
+    // What a call brings along is in the journal as it is; only what says who asks is not to come back with the answer.
+    for name in [header::AUTHORIZATION, header::COOKIE] {
+        if let Some(value) = headers.get_mut(name) {
+            value.set_sensitive(true);
+        }
+    }
+    Ok(Outgoing { method, url, headers, body, secrets: Vec::new() })
 }
 
 /// A value as it stands in a query or a header.

@@ -59,7 +59,8 @@ impl Called {
     fn outgoing(&self, request: &Request) -> Result<Outgoing, Failure> {
         let operation = &self.operation;
         let arguments = &request.call.arguments;
-        let mut sent = Sent { url: operation.origin.clone(), headers: HeaderMap::new(), cookies: Vec::new() };
+        let mut sent =
+            Sent { url: operation.origin.clone(), headers: HeaderMap::new(), cookies: Vec::new(), secrets: Vec::new() };
         sent.url.set_path(&path(operation, arguments)?);
         for parameter in &operation.parameters {
             match arguments.get(&parameter.argument) {
@@ -74,14 +75,25 @@ impl Called {
             sent.headers.insert(header.clone(), idempotency_key(&request.call.key));
         }
         if !sent.cookies.is_empty() {
-            sent.secret(&header::COOKIE, &sent.cookies.join("; "))?;
+            let is_secret = |credential: &Credential| matches!(credential.place, CredentialPlace::Cookie(_));
+            let cookies = sent.cookies.join("; ");
+            match operation.credentials.iter().any(is_secret) {
+                true => sent.secret(&header::COOKIE, &cookies)?,
+                false => sent.header(&header::COOKIE, &cookies)?,
+            }
         }
         sent.headers.entry(header::ACCEPT).or_insert(HeaderValue::from_static("application/json, */*;q=0.5"));
         let body = match &operation.body {
             Some(body) => content(body, arguments, &mut sent.headers)?,
             None => None,
         };
-        Ok(Outgoing { method: operation.method.clone(), url: sent.url, headers: sent.headers, body })
+        Ok(Outgoing {
+            method: operation.method.clone(),
+            url: sent.url,
+            headers: sent.headers,
+            body,
+            secrets: sent.secrets,
+        })
     }
 
     fn identify(&self, credential: &Credential, request: &Request, sent: &mut Sent) -> Result<(), Failure> {
@@ -89,6 +101,7 @@ impl Called {
         let scene = Scene { request, secrets: Some(sendable) };
         let rendered = credential.secret.render(&scene);
         let secret = plain(&rendered.map_err(|error| expression_with("auth", &error, sendable))?);
+        sent.secrets.push(secret.clone());
         match &credential.place {
             CredentialPlace::Header(name) => sent.secret(name, &secret),
             CredentialPlace::Bearer => sent.secret(&header::AUTHORIZATION, &format!("Bearer {secret}")),
@@ -112,6 +125,8 @@ struct Sent {
     url: Url,
     headers: HeaderMap,
     cookies: Vec<String>,
+    /// What it says who we are with.
+    secrets: Vec<String>,
 }
 
 impl Sent {

@@ -23,7 +23,7 @@ pub async fn document(address: &str, config: &Config) -> Result<Vec<u8>, String>
     settings.response_bytes_max = DOCUMENT_BYTES_MAX;
     let accept = HeaderValue::from_static("application/json, application/yaml, */*;q=0.5");
     let headers = HeaderMap::from_iter([(header::ACCEPT, accept)]);
-    let outgoing = Outgoing { method: Method::GET, url: url.clone(), headers, body: None };
+    let outgoing = Outgoing { method: Method::GET, url: url.clone(), headers, body: None, secrets: Vec::new() };
     let outbound = Outbound::new(settings);
     let answer = tokio::time::timeout(LIMIT, outbound.send(outgoing, Some(&url))).await;
     let answer = answer.map_err(|_elapsed| format!("no answer within {} s", LIMIT.as_secs()))?;

@@ -5,11 +5,12 @@ use std::time::Duration;
 use baton_core::fault::Fault;
 use baton_core::time::wait;
 use baton_core::tool::Class;
-use reqwest::Response;
 use reqwest::header::HeaderMap;
-use serde_json::{Map, Value};
+use reqwest::{Method, Response};
+use serde_json::{Map, Value, json};
 
-use super::{NoAnswer, shown};
+use super::secrets::Secrets;
+use super::{NoAnswer, Outgoing, shown};
 use crate::code;
 use crate::failure::Failure;
 
@@ -44,34 +45,46 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
     /// Whether the body went on beyond what is read.
     pub(crate) truncated: bool,
+    /// Whether it broke off before its end.
+    broken: bool,
     /// Where it came from in the end.
     pub(crate) from: String,
+    /// How that was asked.
+    method: Method,
+    /// What was sent that nobody is to see, should the service repeat it.
+    secrets: Secrets,
 }
 
 impl Answer {
-    /// Reads at most `limit` bytes of the body.
-    pub(super) async fn read(mut response: Response, limit: usize) -> Result<Self, NoAnswer> {
-        let from = shown(response.url());
+    /// Reads at most `limit` bytes of the body of what answers this request.
+    pub(super) async fn read(outgoing: &Outgoing, mut response: Response, limit: usize) -> Result<Self, NoAnswer> {
+        let secrets = Secrets::of(outgoing);
+        let from = secrets.hide(shown(response.url()));
         let (status, headers) = (response.status().as_u16(), std::mem::take(response.headers_mut()));
         let mut body = Vec::new();
-        let mut truncated = false;
+        let (mut truncated, mut broken) = (false, false);
         while !truncated {
-            let chunk = response.chunk().await.map_err(|_| {
-                let message = format!("{from}: the answer broke off after {} bytes", body.len());
-                NoAnswer::Unclear(Fault::new(code::SERVICE_UNAVAILABLE, message))
-            })?;
-            let Some(chunk) = chunk else { break };
+            let chunk = match response.chunk().await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => break,
+                // The status has come: that much is known.
+                Err(_) => {
+                    broken = true;
+                    break;
+                }
+            };
             let room = limit - body.len();
             truncated = chunk.len() > room;
             body.extend_from_slice(&chunk[..chunk.len().min(room)]);
         }
-        Ok(Self { status, headers, body, truncated, from })
+        let body = secrets.hide_bytes(body);
+        Ok(Self { status, headers, body, truncated, broken, from, method: outgoing.method.clone(), secrets })
     }
 
     /// The body as JSON where it is JSON, as text where it is text, else null.
     pub(crate) fn value(&self) -> Value {
         if let Ok(json) = serde_json::from_slice(&self.body) {
-            return json;
+            return self.secrets.hide_within(json);
         }
         match std::str::from_utf8(&self.body) {
             Ok("") | Err(_) => Value::Null,
@@ -79,8 +92,24 @@ impl Answer {
         }
     }
 
+    /// Why there is less of it than there was.
+    pub(crate) fn broken_off(&self) -> Option<Fault> {
+        let message = || format!("{}: the answer broke off after {} bytes", self.from, self.body.len());
+        self.broken.then(|| Fault::new(code::SERVICE_UNAVAILABLE, message()))
+    }
+
+    /// What is left to say of an act that was done and whose answer says nothing more: it is too long, it broke off, or what
+    /// was to be taken away is not there.
+    pub(crate) fn bare(&self, class: Class) -> Option<Value> {
+        if said(self, class) == Said::Gone {
+            return Some(json!({"status": self.status, "gone": true}));
+        }
+        let is_cut = class.acts() && (self.truncated || self.broken);
+        is_cut.then(|| json!({"status": self.status, "truncated": true}))
+    }
+
     pub(crate) fn kept_headers(&self) -> Map<String, Value> {
-        let kept = |name: &&str| Some(((*name).to_owned(), self.header(name)?.into()));
+        let kept = |name: &&str| Some(((*name).to_owned(), self.secrets.hide(self.header(name)?.to_owned()).into()));
         KEPT.iter().filter_map(kept).collect()
     }
 
@@ -101,25 +130,65 @@ impl Answer {
     }
 }
 
-/// What an HTTP status says about whether the call was done.
+/// What an answer says of whether the call was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    /// It was done.
+    Done,
+    /// It was to be taken away, and is not there.
+    Gone,
+    /// It was not done, and will not be.
+    Refused(&'static str),
+    /// It was not done, and may be another time.
+    Later(&'static str),
+    /// Nobody can tell.
+    Unclear,
+}
+
+/// The one table of what HTTP answers mean, by what is known of a call of the class: `docs/concepts/effects.md` has it for
+/// people.
 ///
-/// A refusal (4xx) is certain. A fault (5xx) is not: a gateway answers so too when the service behind it acted and did
-/// not answer in time. Only 503 with a time to come back says that nothing was begun.
+/// A refusal (4xx) is certain of this attempt. Of an earlier one under the same key, whose answer was lost, it is certain
+/// only where the service has looked at the key: a 401 did not, and a 409 may be our own act found there. A fault (5xx) is
+/// certain of nothing: a gateway answers so too when the service behind it acted and did not answer in time. Only 503 with
+/// a time to come back says that nothing was begun.
+fn said(answer: &Answer, class: Class) -> Said {
+    let is_keyed = class == Class::Keyed;
+    match answer.status {
+        // Sent again under its key, or looked up, what was done says so once more and whole.
+        200..=299 if answer.broken && class != Class::Once => Said::Unclear,
+        200..=299 => Said::Done,
+        // Those that could be followed were. One that wants the same request elsewhere has done nothing; another often says
+        // that it is done and can be seen there.
+        301..=303 if class.acts() => Said::Unclear,
+        300..=399 => Said::Refused(code::SERVICE_REJECTED),
+        401 | 403 | 407 if is_keyed => Said::Refused(code::SERVICE_DENIED),
+        404 | 410 if is_keyed && answer.method == Method::DELETE => Said::Gone,
+        408 | 425 => Said::Later(code::SERVICE_UNAVAILABLE),
+        409 | 412 | 423 if is_keyed => Said::Later(code::SERVICE_REJECTED),
+        429 => Said::Later(code::RATE_LIMIT_EXCEEDED),
+        503 if answer.retry_after().is_some() => Said::Later(code::SERVICE_UNAVAILABLE),
+        501 | 505 => Said::Refused(code::SERVICE_REJECTED),
+        500.. => Said::Unclear,
+        _ => Said::Refused(code::SERVICE_REJECTED),
+    }
+}
+
+/// Whether the call was done; else why not, as far as the answer tells.
 pub(crate) fn judge(answer: &Answer, class: Class) -> Result<(), Failure> {
-    let status = answer.status;
-    let message = || format!("{} answered {status}: {}", answer.from, answer.excerpt());
-    let later = |code: &'static str| Failure::NotDone {
-        fault: Fault::new(code, message()),
-        retryable: true,
-        retry_after: answer.retry_after(),
+    let message = || match answer.status {
+        200..=299 => answer.broken_off().map(|fault| fault.message).unwrap_or_default(),
+        300..=399 => format!("{} answered {} and led nowhere", answer.from, answer.status),
+        status => format!("{} answered {status}: {}", answer.from, answer.excerpt()),
     };
-    match status {
-        200..=399 => Ok(()),
-        429 => Err(later(code::RATE_LIMIT_EXCEEDED)),
-        408 | 425 => Err(later(code::SERVICE_UNAVAILABLE)),
-        503 if answer.retry_after().is_some() => Err(later(code::SERVICE_UNAVAILABLE)),
-        501 | 505 => Err(Failure::refused(code::SERVICE_REJECTED, message())),
-        500.. => Err(Failure::unclear(class, Fault::new(code::SERVICE_UNAVAILABLE, message()))),
-        _ => Err(Failure::refused(code::SERVICE_REJECTED, message())),
+    match said(answer, class) {
+        Said::Done | Said::Gone => Ok(()),
+        Said::Refused(code) => Err(Failure::refused(code, message())),
+        Said::Later(code) => Err(Failure::NotDone {
+            fault: Fault::new(code, message()),
+            retryable: true,
+            retry_after: answer.retry_after(),
+        }),
+        Said::Unclear => Err(Failure::unclear(class, Fault::new(code::SERVICE_UNAVAILABLE, message()))),
     }
 }

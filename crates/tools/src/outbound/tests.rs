@@ -11,7 +11,13 @@ fn config(settings: serde_json::Value) -> Config {
 }
 
 fn get(url: &str) -> Outgoing {
-    Outgoing { method: Method::GET, url: url.parse().unwrap(), headers: HeaderMap::new(), body: None }
+    Outgoing {
+        method: Method::GET,
+        url: url.parse().unwrap(),
+        headers: HeaderMap::new(),
+        body: None,
+        secrets: Vec::new(),
+    }
 }
 
 async fn send(settings: serde_json::Value, outgoing: Outgoing) -> Result<Answer, NoAnswer> {

@@ -1,4 +1,6 @@
-//! `update_crm`: contacts and their fields, kept in this installation.
+//! `update_crm`: contacts and their fields, at a service where one is set up, else kept in this installation.
+
+mod rest;
 
 use std::sync::Arc;
 
@@ -6,12 +8,19 @@ use async_trait::async_trait;
 use baton_core::tool::{Class, Compensation, Facts};
 use baton_ports::clock::Clock;
 use baton_ports::records::{Op, Records};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::catalogue::{Action, Entry, Risk};
+use crate::bound::{Account, Bound};
+use crate::by_tenant::ByTenant;
+use crate::catalogue::{Action, Entry, Offered, Performer, Risk};
 use crate::code;
+use crate::config::Config as Settings;
+use crate::error::Error;
 use crate::failure::Failure;
 use crate::keyed::{Act, Rejected};
+use crate::outbound::Outbound;
+use crate::providers::rest::{self as service, Rest, RestConfig, stays};
 use crate::request::Request;
 use crate::shipped::TIMEOUT;
 use crate::tool::Tool;
@@ -22,14 +31,60 @@ const FIELDS_MAX: usize = 100;
 /// How often a contact may change under our hands before we give up.
 const TRIES_MAX: usize = 5;
 
-pub(crate) fn entry(records: &Arc<dyn Records>, clock: &Arc<dyn Clock>) -> Entry {
-    let facts = Facts {
+/// Where contacts are kept; at the service where one is set up, unless told.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    pub rest: Option<RestConfig>,
+}
+
+const OFFERED: &[Offered] = &[
+    Offered { name: INTERNAL, settings: &[] },
+    Offered { name: service::NAME, settings: &["crm.rest.base_url", "crm.rest.token"] },
+];
+pub(super) const INTERNAL: &str = "internal";
+
+pub(crate) fn entry(
+    config: &Settings,
+    records: &Arc<dyn Records>,
+    clock: &Arc<dyn Clock>,
+    outbound: &Arc<Outbound>,
+) -> Result<Entry, Error> {
+    let settings = ByTenant::read(config, config.crm.clone(), |tenant| tenant.crm.clone());
+    let internal: Arc<dyn Tool> = Arc::new(UpdateCrm { records: records.clone(), clock: clock.clone() });
+    let performers = settings.map(|place, settings| {
+        let Some(chosen) = &settings.rest else {
+            let tool = Bound::to(internal.clone(), Account::Own, records, clock);
+            return Ok(Performer::new(INTERNAL, Class::Keyed, tool));
+        };
+        let class = if chosen.idempotency_key { Class::Keyed } else { Class::Verify };
+        let token = match Rest::token(chosen, &format!("{place}.crm"), &config.secrets) {
+            Ok(token) => token,
+            Err(setting) => return Ok(Performer::lacking(service::NAME, class, setting)),
+        };
+        let account = Account::of(service::NAME, &chosen.base_url, &token);
+        let rest = Rest::new(chosen, token, rest::ONE, outbound.clone());
+        let rest = rest.map_err(|reason| Error::Setting { place: "crm.rest", reason })?;
+        let (records, clock, internal) = (records.clone(), clock.clone(), internal.clone());
+        let tool = rest::AtRest { rest, records: records.clone(), clock: clock.clone(), internal };
+        Ok::<_, Error>(Performer::new(service::NAME, class, Bound::to(Arc::new(tool), account, &records, &clock)))
+    })?;
+    let action = Action::new(facts(), "tool_execution", Risk::Medium);
+    Ok(Entry::by("update_crm", "crm", performers, action).offered_by(OFFERED))
+}
+
+fn facts() -> Facts {
+    let outputs = ["contact_id", "id", "updated", "previous", "created", "provider", "at"];
+    Facts {
         description: "Sets fields of a contact; a field set to null is taken away".to_owned(),
         compensation: Some(Compensation {
             tool_name: "update_crm".to_owned(),
-            parameters: json!({"contact_id": "{{ output.contact_id }}", "fields": "{{ output.previous }}"}),
+            parameters: json!({
+                "contact_id": "{{ output.contact_id }}", "fields": "{{ output.previous }}",
+                "expected": "{{ output.updated }}", "at": "{{ output.at }}",
+            }),
         }),
-        output_fields: ["contact_id", "id", "updated", "previous", "created", "provider"].map(str::to_owned).into(),
+        output_fields: outputs.map(str::to_owned).into(),
         parameters: json!({
             "type": "object",
             "additionalProperties": false,
@@ -40,13 +95,19 @@ pub(crate) fn entry(records: &Arc<dyn Records>, clock: &Arc<dyn Clock>) -> Entry
                     "description": "Who: an id, a phone number or an e-mail address",
                 },
                 "fields": {"type": "object", "maxProperties": FIELDS_MAX},
+                "expected": {
+                    "type": ["object", "null"], "maxProperties": FIELDS_MAX,
+                    "description": "Changes nothing unless these fields are what is said here; null: not there",
+                },
+                "at": {
+                    "type": ["string", "null"], "maxLength": 2_000,
+                    "description": "Where the contact must be: what an earlier result says under `at`",
+                },
                 "user_id": {"type": ["string", "null"], "maxLength": 200},
             },
         }),
         ..Facts::new(Class::Keyed, TIMEOUT)
-    };
-    let tool = UpdateCrm { records: records.clone(), clock: clock.clone() };
-    Entry::new("update_crm", "crm", "internal", Action::new(facts, "tool_execution", Risk::Medium), Arc::new(tool))
+    }
 }
 
 struct UpdateCrm {
@@ -61,6 +122,7 @@ impl Tool for UpdateCrm {
         if let Some(output) = act.recorded().await? {
             return Ok(output);
         }
+        stays(request, INTERNAL)?;
         let id = request.text("contact_id").unwrap_or_default();
         for _ in 0..TRIES_MAX {
             let contact = self.records.get(&request.call.tenant, SPACE, id).await;
@@ -68,17 +130,23 @@ impl Tool for UpdateCrm {
             let (version, mut value) =
                 contact.map(|contact| (Some(contact.version), contact.value)).unwrap_or_default();
             let fields = value.as_object_mut().map(std::mem::take).unwrap_or_default();
+            if let Some(reason) = changed(request.argument("expected"), &fields) {
+                return Err(Failure::refused(code::CONTACT_CHANGED, format!("`{id}`: {reason}")));
+            }
             let (fields, previous) = updated(fields, request.argument("fields"));
             let output = json!({
                 "contact_id": id, "id": id, "updated": request.argument("fields"), "previous": previous,
-                "created": version.is_none(), "provider": "internal",
+                "created": version.is_none(), "provider": INTERNAL, "at": INTERNAL,
             });
+            // Undone to nothing, it is not there any more: as before somebody made it by setting its first field.
+            let is_nothing = fields.is_empty() && request.argument("expected").is_object();
             let (space, key, value) = (SPACE.to_owned(), id.to_owned(), Value::Object(fields));
             let op = match version {
                 Some(version) => Op::CompareAndSet { space, key, version, value },
                 None => Op::Insert { space, key, value },
             };
-            match act.commit(vec![op], output, self.clock.now()).await {
+            let gone = is_nothing.then(|| Op::Delete { space: SPACE.to_owned(), key: id.to_owned() });
+            match act.commit(std::iter::once(op).chain(gone).collect(), output, self.clock.now()).await {
                 Ok(output) => return Ok(output),
                 Err(Rejected::Conflict { .. }) => {}
                 Err(Rejected::Failed(failure)) => return Err(failure),
@@ -89,6 +157,23 @@ impl Tool for UpdateCrm {
             format!("the contact changed {TRIES_MAX} times while it was written"),
         ))
     }
+
+    /// Asked where another tenant's service makes the tool `verify`: the key's row tells for certain.
+    async fn look_up(&self, request: &Request) -> Result<Value, Failure> {
+        Act::new(&*self.records, request).look_up().await
+    }
+}
+
+/// The fields' names, where there are any.
+fn names_of(fields: &Value) -> impl Iterator<Item = &String> {
+    fields.as_object().into_iter().flat_map(Map::keys)
+}
+
+/// What is not as it was expected, if anything.
+fn changed(expected: &Value, current: &Map<String, Value>) -> Option<String> {
+    let expected = expected.as_object()?;
+    let other = expected.iter().find(|(name, value)| current.get(*name).unwrap_or(&Value::Null) != *value);
+    other.map(|(name, _)| format!("`{name}` was changed since, and stays as it is"))
 }
 
 /// The contact's fields with the changes, and what the changed ones were: null where there was nothing, so that setting

@@ -16,11 +16,13 @@ use serde_json::{Value, json};
 
 use self::twilio::{Sender, Twilio};
 use super::outbox;
+use crate::bound::{Account, Bound};
 use crate::by_tenant::ByTenant;
 use crate::catalogue::{Action, Entry, Offered, Performer, Risk};
-use crate::config::{self as settings, Bound, Secret};
+use crate::config::{self as settings, Bound as Sealed, Secret};
 use crate::error::Error;
 use crate::failure::Failure;
+use crate::keyed::Act;
 use crate::outbound::Outbound;
 use crate::rate::Rate;
 use crate::request::Request;
@@ -90,10 +92,12 @@ pub(crate) fn entries(
             Ok::<_, Error>(match settings.twilio() {
                 None => {
                     let tool = ToOutbox { channel: channel.name, records: records.clone(), clock: clock.clone() };
-                    Performer::new("outbox", Class::Keyed, Arc::new(tool))
+                    let tool = Bound::to(Arc::new(tool), Account::Own, records, clock);
+                    Performer::new("outbox", Class::Keyed, tool)
                 }
                 Some(twilio) => {
-                    by_twilio(channel, twilio, &format!("{place}.message.twilio"), &config.secrets, outbound)
+                    let to = |tool, account| Bound::to(tool, account, records, clock);
+                    by_twilio(channel, twilio, &format!("{place}.message.twilio"), &config.secrets, outbound, &to)
                 }
             })
         })?;
@@ -109,8 +113,9 @@ fn by_twilio(
     channel: &'static Channel,
     config: &TwilioConfig,
     place: &str,
-    secrets: &BTreeMap<String, Bound>,
+    secrets: &BTreeMap<String, Sealed>,
     outbound: &Arc<Outbound>,
+    to: &dyn Fn(Arc<dyn Tool>, Account) -> Arc<dyn Tool>,
 ) -> Performer {
     let lacking = |setting: String| Performer::lacking(twilio::NAME, Class::Verify, setting);
     if config.account_sid.is_empty() {
@@ -136,7 +141,8 @@ fn by_twilio(
         return lacking(format!("{place}.{}", if channel.name == WHATSAPP { "whatsapp_from" } else { "from" }));
     };
     let tool = Twilio::new(config, password, channel.name, sender, outbound.clone());
-    Performer::new(twilio::NAME, Class::Verify, Arc::new(tool)).costing(Usd::from_f64(TWILIO_USD))
+    let account = Account::named(twilio::NAME, &twilio::base(config), &config.account_sid);
+    Performer::new(twilio::NAME, Class::Verify, to(Arc::new(tool), account)).costing(Usd::from_f64(TWILIO_USD))
 }
 
 fn facts(channel: &Channel) -> Facts {
@@ -179,7 +185,7 @@ impl Tool for ToOutbox {
 
     /// Asked where another tenant's provider makes the tool `verify`: the key's row tells for certain.
     async fn look_up(&self, request: &Request) -> Result<Value, Failure> {
-        outbox::look_up(&*self.records, request).await
+        Act::new(&*self.records, request).look_up().await
     }
 }
 

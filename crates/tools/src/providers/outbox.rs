@@ -48,10 +48,3 @@ pub(crate) async fn put(
         }
     })
 }
-
-/// What became of a call: its key's row tells for certain, where it can be read.
-pub(crate) async fn look_up(records: &dyn Records, request: &Request) -> Result<Value, Failure> {
-    let recorded = Act::new(records, request).recorded().await;
-    let recorded = recorded.map_err(|failure| Failure::Unknown { fault: failure.fault().clone() })?;
-    recorded.ok_or_else(|| Failure::later(code::STORAGE_UNAVAILABLE, "the message was not written down"))
-}

@@ -14,6 +14,7 @@ use baton_ports::clock::Clock;
 use baton_ports::records::Records;
 use serde_json::json;
 
+use crate::bound::{Account, Bound};
 use crate::by_tenant::ByTenant;
 use crate::catalogue::{Action, Entry, Offered, Performer, Risk};
 use crate::config::{Config as Settings, Secret};
@@ -46,6 +47,7 @@ pub(crate) fn entries(
     let settings = ByTenant::read(config, config.payment.clone(), |tenant| tenant.payment.clone());
     let ledger = Arc::new(Ledger::new(settings.clone(), records.clone(), clock.clone()));
     let by = |internal: Arc<dyn Tool>, by_stripe: &ByStripe| {
+        let internal = Bound::to(internal, Account::Own, records, clock);
         settings.map(|place, settings| {
             let chosen = settings.stripe().map_err(|reason| Error::Setting { place: "payment", reason })?;
             let Some(stripe) = chosen else { return Ok(Performer::new(INTERNAL, Class::Keyed, internal.clone())) };
@@ -53,8 +55,10 @@ pub(crate) fn entries(
             Ok::<_, Error>(
                 match Secret::needed(stripe.secret_key.as_ref(), setting, &config.secrets, &stripe::base(stripe)) {
                     Ok(key) => {
+                        let account = Account::of(stripe::NAME, &stripe::base(stripe), &key);
                         let stripe = Arc::new(Stripe::new(stripe, key, outbound.clone()));
-                        Performer::new(stripe::NAME, Class::Keyed, by_stripe(stripe, settings))
+                        let tool = Bound::to(by_stripe(stripe, settings), account, records, clock);
+                        Performer::new(stripe::NAME, Class::Keyed, tool)
                     }
                     Err(setting) => Performer::lacking(stripe::NAME, Class::Keyed, setting),
                 },
@@ -65,7 +69,9 @@ pub(crate) fn entries(
         Arc::new(stripe::Charge { stripe, config: config.clone(), clock: clock.clone() })
     })?;
     let of_ledger: Arc<dyn Tool> = Arc::new(refund::Refund(ledger));
-    let refund = by(of_ledger.clone(), &|stripe, _| Arc::new(stripe::Refund { stripe, ledger: of_ledger.clone() }))?;
+    let refund = by(of_ledger.clone(), &|stripe, _| {
+        Arc::new(stripe::Refund { stripe, ledger: of_ledger.clone(), clock: clock.clone() })
+    })?;
     let entry = |name: &str, facts, performers| {
         let action = Action::new(facts, "payment", Risk::High);
         Entry::by(name, "payment", performers, action).offered_by(OFFERED)

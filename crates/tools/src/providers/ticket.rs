@@ -1,4 +1,6 @@
-//! `create_ticket` and `close_ticket`: support tickets kept in this installation.
+//! `create_ticket` and `close_ticket`: support tickets, at a service where one is set up, else kept in this installation.
+
+mod rest;
 
 use std::sync::Arc;
 
@@ -6,12 +8,19 @@ use async_trait::async_trait;
 use baton_core::tool::{Class, Compensation, Facts};
 use baton_ports::clock::Clock;
 use baton_ports::records::{Error, Op, Records};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::catalogue::{Action, Entry, Risk};
+use crate::bound::{Account, Bound};
+use crate::by_tenant::ByTenant;
+use crate::catalogue::{Action, Entry, Offered, Performer, Risk};
 use crate::code;
+use crate::config::Config as Settings;
+use crate::error::Error as SettingError;
 use crate::failure::Failure;
 use crate::keyed::{Act, Rejected};
+use crate::outbound::Outbound;
+use crate::providers::rest::{self as service, Rest, RestConfig, stays};
 use crate::request::Request;
 use crate::shipped::TIMEOUT;
 use crate::tool::Tool;
@@ -22,13 +31,59 @@ const TEXT_BYTES_MAX: usize = 20_000;
 /// How often a ticket may change under our hands before we give up.
 const TRIES_MAX: usize = 3;
 
-pub(crate) fn entries(records: &Arc<dyn Records>, clock: &Arc<dyn Clock>) -> Vec<Entry> {
-    let create = Arc::new(Create { records: records.clone(), clock: clock.clone() });
-    let close = Arc::new(Close { records: records.clone(), clock: clock.clone() });
-    let entry = |name: &str, facts, tool| {
-        Entry::new(name, "support", "internal", Action::new(facts, "ticket", Risk::Medium), tool)
+/// Where tickets are kept; at the service where one is set up, unless told.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    pub rest: Option<RestConfig>,
+}
+
+const OFFERED: &[Offered] = &[
+    Offered { name: INTERNAL, settings: &[] },
+    Offered { name: service::NAME, settings: &["tickets.rest.base_url", "tickets.rest.token"] },
+];
+const INTERNAL: &str = "internal";
+/// How ids of our own tickets begin.
+const PREFIX: &str = "tk";
+
+pub(crate) fn entries(
+    config: &Settings,
+    records: &Arc<dyn Records>,
+    clock: &Arc<dyn Clock>,
+    outbound: &Arc<Outbound>,
+) -> Result<Vec<Entry>, SettingError> {
+    let settings = ByTenant::read(config, config.tickets.clone(), |tenant| tenant.tickets.clone());
+    let create: Arc<dyn Tool> = Arc::new(Create { records: records.clone(), clock: clock.clone() });
+    let close: Arc<dyn Tool> = Arc::new(Close { records: records.clone(), clock: clock.clone() });
+    let by = |internal: &Arc<dyn Tool>, closes: bool| {
+        settings.map(|place, settings| {
+            let Some(chosen) = &settings.rest else {
+                let tool = Bound::to(internal.clone(), Account::Own, records, clock);
+                return Ok(Performer::new(INTERNAL, Class::Keyed, tool));
+            };
+            let class = if closes || chosen.idempotency_key { Class::Keyed } else { Class::Once };
+            let token = match Rest::token(chosen, &format!("{place}.tickets"), &config.secrets) {
+                Ok(token) => token,
+                Err(setting) => return Ok(Performer::lacking(service::NAME, class, setting)),
+            };
+            let account = Account::of(service::NAME, &chosen.base_url, &token);
+            let rest = Rest::new(chosen, token, rest::ONE, outbound.clone());
+            let rest = rest.map_err(|reason| SettingError::Setting { place: "tickets.rest", reason })?;
+            let rest = Arc::new(rest);
+            let tool: Arc<dyn Tool> = match closes {
+                true => Arc::new(rest::Close { rest, internal: internal.clone() }),
+                false => Arc::new(rest::Create(rest)),
+            };
+            Ok::<_, SettingError>(Performer::new(service::NAME, class, Bound::to(tool, account, records, clock)))
+        })
     };
-    vec![entry("create_ticket", create_facts(), create), entry("close_ticket", close_facts(), close)]
+    let entry = |name: &str, facts, performers| {
+        Entry::by(name, "support", performers, Action::new(facts, "ticket", Risk::Medium)).offered_by(OFFERED)
+    };
+    Ok(vec![
+        entry("create_ticket", create_facts(), by(&create, false)?),
+        entry("close_ticket", close_facts(), by(&close, true)?),
+    ])
 }
 
 fn create_facts() -> Facts {
@@ -36,9 +91,11 @@ fn create_facts() -> Facts {
         description: "Opens a support ticket".to_owned(),
         compensation: Some(Compensation {
             tool_name: "close_ticket".to_owned(),
-            parameters: json!({"ticket_id": "{{ output.ticket_id }}", "reason": "undone"}),
+            parameters: json!({
+                "ticket_id": "{{ output.ticket_id }}", "reason": "undone", "at": "{{ output.at }}",
+            }),
         }),
-        output_fields: ["ticket_id", "id", "status", "subject", "priority", "provider"].map(str::to_owned).into(),
+        output_fields: ["ticket_id", "id", "status", "subject", "priority", "provider", "at"].map(str::to_owned).into(),
         parameters: json!({
             "type": "object",
             "additionalProperties": false,
@@ -61,7 +118,7 @@ fn close_facts() -> Facts {
     Facts {
         description: "Closes a support ticket; closing twice is closing once".to_owned(),
         irreversible: Some("a closed ticket stays closed; open another that refers to it".to_owned()),
-        output_fields: ["ticket_id", "id", "status", "closed_at", "provider"].map(str::to_owned).into(),
+        output_fields: ["ticket_id", "id", "status", "closed_at", "provider", "at"].map(str::to_owned).into(),
         parameters: json!({
             "type": "object",
             "additionalProperties": false,
@@ -69,6 +126,10 @@ fn close_facts() -> Facts {
             "properties": {
                 "ticket_id": {"type": "string", "minLength": 1, "maxLength": 200},
                 "reason": {"type": ["string", "null"], "maxLength": TEXT_BYTES_MAX},
+                "at": {
+                    "type": ["string", "null"], "maxLength": 2_000,
+                    "description": "Where the ticket must be: what opening it said under `at`",
+                },
             },
         }),
         ..Facts::new(Class::Keyed, TIMEOUT)
@@ -88,9 +149,9 @@ impl Tool for Create {
             return Ok(output);
         }
         let now = self.clock.now();
-        let id = request.id("tk");
+        let id = request.id(PREFIX);
         let output = json!({
-            "ticket_id": id, "id": id, "status": "open", "provider": "internal",
+            "ticket_id": id, "id": id, "status": "open", "provider": INTERNAL, "at": INTERNAL,
             "subject": request.argument("subject"), "priority": request.argument("priority"),
         });
         let ticket = json!({
@@ -105,6 +166,11 @@ impl Tool for Create {
             }
         })
     }
+
+    /// Asked where another tenant's service makes the tool less certain: the key's row tells.
+    async fn look_up(&self, request: &Request) -> Result<Value, Failure> {
+        Act::new(&*self.records, request).look_up().await
+    }
 }
 
 struct Close {
@@ -115,6 +181,7 @@ struct Close {
 #[async_trait]
 impl Tool for Close {
     async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
+        stays(request, INTERNAL)?;
         let tenant = &request.call.tenant;
         let id = request.text("ticket_id").unwrap_or_default();
         for _ in 0..TRIES_MAX {
@@ -146,7 +213,8 @@ impl Tool for Close {
 
 fn closed(id: &str, ticket: &Value) -> Value {
     json!({
-        "ticket_id": id, "id": id, "status": "closed", "closed_at": ticket["closed_at"], "provider": "internal",
+        "ticket_id": id, "id": id, "status": "closed", "closed_at": ticket["closed_at"], "provider": INTERNAL,
+        "at": INTERNAL,
     })
 }
 

@@ -29,6 +29,8 @@ impl Asked {
 pub(crate) enum Says {
     /// Status, headers (each ending in CR LF), body.
     Answer(u16, String, String),
+    /// Status and body, and the connection closes where more was promised.
+    Breaks(u16, String),
     /// The connection closes after the request was read.
     HangsUp,
     /// Never.
@@ -88,6 +90,11 @@ async fn serve(
                 if stream.write_all(text.as_bytes()).await.is_err() {
                     return;
                 }
+            }
+            Says::Breaks(status, body) => {
+                let text = format!("HTTP/1.1 {status} OK\r\ncontent-length: {}\r\n\r\n{body}", body.len() + 100);
+                let _ = stream.write_all(text.as_bytes()).await;
+                return;
             }
             Says::HangsUp => return,
             Says::Nothing => std::future::pending().await,

@@ -45,7 +45,7 @@ impl<'v> Ask<'v> {
     pub(super) fn new(vendor: &'v Vendor, method: Method, url: Result<Url, String>) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json, */*;q=0.5"));
-        let outgoing = url.map(|url| Outgoing { method, url, headers, body: None });
+        let outgoing = url.map(|url| Outgoing { method, url, headers, body: None, secrets: Vec::new() });
         Self { vendor, outgoing, secrets: Vec::new(), limit: None, accepted: Vec::new() }
     }
 
@@ -156,7 +156,12 @@ impl<'v> Ask<'v> {
                 Failure::unclear(class, Fault::new(code::TIMEOUT, message))
             })?,
         };
-        answer.map_err(|no_answer| no_answer.failure(class))
+        let answer = answer.map_err(|no_answer| no_answer.failure(class))?;
+        // What a vendor says of what it did is needed to undo it.
+        match answer.broken_off() {
+            Some(fault) => Err(Failure::unclear(class, fault)),
+            None => Ok(answer),
+        }
     }
 
     fn with_header(self, name: HeaderName, text: &str, secret: bool) -> Self {

@@ -49,18 +49,10 @@ pub(super) fn failure(
     hide: impl Fn(String) -> String,
 ) -> Failure {
     let status = answer.status;
-    let by_status = match judge(answer, class) {
-        Err(failure) => failure,
-        // Redirects that could be followed were. One that wants the same request elsewhere has done nothing; another often
-        // says that it is done and can be seen there.
-        Ok(()) => {
-            let message = format!("{} answered {status}", answer.from);
-            match status {
-                300 | 304 | 307 | 308 => Failure::refused(code::SERVICE_REJECTED, message),
-                _ => Failure::unclear(class, Fault::new(code::OUTCOME_UNKNOWN, message)),
-            }
-        }
-    };
+    let by_status = judge(answer, class).err().unwrap_or_else(|| {
+        // What was to be taken away is not there: whether that will do is for who asks to say, by accepting the status.
+        Failure::refused(code::SERVICE_REJECTED, format!("{} answered {status}", answer.from))
+    });
     let Some(Complaint { message, meaning }) = complaint else {
         return by_status.map_fault(|fault| Fault { message: clipped(&hide(fault.message)), ..fault });
     };

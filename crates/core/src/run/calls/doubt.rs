@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::address::EffectId;
-use super::super::command::Resolution;
+use super::super::command::{Departure, Resolution};
 use super::super::decide::Draft;
 use super::super::event::{Answer, Event, InDoubt, Request};
 use super::super::refusal::Refusal;
@@ -85,9 +85,9 @@ impl Draft<'_> {
     }
 
     /// A new owner cannot know what the old one's calls came to: a marked one is in doubt, another that could go out may
-    /// be out.
-    pub fn taken_over(&mut self, epoch: u64, orphaned: bool) {
-        if orphaned {
+    /// be out. Who let go in order had nothing out, so what only waited goes out as if nothing had happened.
+    pub fn taken_over(&mut self, epoch: u64, left: Departure) {
+        if left == Departure::Died {
             self.pay_for_lost_answers();
         }
         if planted(Mutant::MarkedSentAgain) {
@@ -105,7 +105,7 @@ impl Draft<'_> {
             let fault = Fault::new(code::OUTCOME_UNKNOWN, "the process that sent the call stopped before its answer");
             self.emit(Event::Doubted { effect, fault, next });
         }
-        let is_another = epoch > self.run.epoch;
+        let is_another = epoch > self.run.epoch && left != Departure::InOrder;
         if is_another && self.run.calls.values().any(|call| call.may_be_out_unmarked(self.now) && !call.unknown) {
             self.emit(Event::TakenOver { epoch });
         }

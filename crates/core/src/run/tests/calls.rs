@@ -4,7 +4,8 @@ use serde_json::json;
 
 use super::flow::{flow, only, secs, tool};
 use super::world::{Reply, blocked, check, done, fails, flaky, not_done, not_found, stopped, unknown};
-use crate::run::{Block, Command, Outcome, Resolution, State};
+use crate::run::{Block, Command, Departure, Outcome, Resolution, State};
+use crate::time::Time;
 use crate::tool::Retry;
 
 // ---- retries
@@ -423,8 +424,55 @@ fn after_a_crash_a_verifiable_call_is_looked_up_once_the_old_senders_deadline_ha
 fn a_process_that_takes_over_from_itself_doubts_nothing() {
     check(
         only(tool("a").once()),
-        |w| w.answers("a", [Reply::StaysOut]).starts().does(Command::TakenOver { epoch: 1, orphaned: true }),
+        |w| w.answers("a", [Reply::StaysOut]).starts().does(Command::TakenOver { epoch: 1, left: Departure::Died }),
         |w| w.is(State::Running).recorded("doubted", 0),
+    );
+}
+
+/// What a keyed call may wait for without anything of it being out, for a minute from the start.
+fn waits_of_a_minute() -> [Reply; 3] {
+    let until = Time::from_ms(1_060_000);
+    let limits = [Block::RateLimit { until }, Block::Circuit { until }].map(blocked);
+    let [rate, circuit] = limits;
+    [not_done("BUSY", true, Some(60_000)), rate, circuit]
+}
+
+#[test]
+fn a_keyed_call_that_only_waited_while_nobody_owned_its_run_asks_nobody_when_it_fails() {
+    for wait in waits_of_a_minute() {
+        check(
+            only(tool("a")),
+            |w| w.answers("a", [wait, stopped("TOOL_NOT_ALLOWED")]).starts().sleeps(secs(61)),
+            |w| w.is(State::Failed).asked("a a").recorded("taken_over", 0).recorded("doubted", 0),
+        );
+    }
+}
+
+#[test]
+fn a_keyed_call_whose_wait_was_over_when_its_owner_died_may_be_out() {
+    for wait in waits_of_a_minute() {
+        check(
+            only(tool("a")),
+            |w| {
+                w.answers("a", [wait, stopped("TOOL_NOT_ALLOWED")]).starts();
+                w.now = w.now + secs(61);
+                w.crashes()
+            },
+            |w| w.is(State::Waiting).waits_for("doubt:a").recorded("taken_over", 1),
+        );
+    }
+}
+
+#[test]
+fn what_a_crash_left_in_doubt_stays_so_when_the_next_owner_lets_go_in_order() {
+    check(
+        only(tool("a")),
+        |w| {
+            let busy = not_done("BUSY", true, Some(60_000));
+            w.answers("a", [Reply::StaysOut, busy, stopped("TOOL_NOT_ALLOWED")]).starts().crashes();
+            w.sleeps(secs(61))
+        },
+        |w| w.waits_for("doubt:a").keys(&["run/a/0/0", "run/a/0/0", "run/a/0/0"]).recorded("taken_over", 1),
     );
 }
 

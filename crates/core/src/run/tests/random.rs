@@ -183,9 +183,14 @@ impl World {
 
     fn somebody_decides(&mut self, script: u8) {
         let asks = self.run.asks();
-        let Some(ask) = asks.get(usize::from(script) % asks.len().max(1)) else { return };
+        if let Some(ask) = asks.get(usize::from(script) % asks.len().max(1)) {
+            self.decides(ask.clone(), script);
+        }
+    }
+
+    fn decides(&mut self, ask: Ask, script: u8) {
         let by = "ana".to_owned();
-        let command = match ask.clone() {
+        let command = match ask {
             Ask::Human(node) => {
                 let note = String::new();
                 let decision =
@@ -234,8 +239,10 @@ impl World {
             }
             self.children_end(1);
             self.children_end(2);
-            self.somebody_decides(2);
-            self.somebody_decides(7);
+            // Each by two people, who both say yes.
+            for (ask, script) in self.run.asks().into_iter().flat_map(|ask| [(ask.clone(), 2), (ask, 7)]) {
+                self.decides(ask, script);
+            }
             self.passes(secs(15));
             if self.run.state().is_end() {
                 return;

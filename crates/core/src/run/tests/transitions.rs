@@ -10,8 +10,8 @@ use super::flow::{only, secs};
 use super::world::{Reply, World, blocked, fails, unknown};
 use crate::agent::Step;
 use crate::run::{
-    Address, Ask, Block, CallId, ChildEnd, Command, Decision, Effect, EffectId, Forked, Outcome, Resolution, Role,
-    State,
+    Address, Ask, Block, CallId, ChildEnd, Command, Decision, Departure, Effect, EffectId, Forked, Outcome, Resolution,
+    Role, State,
 };
 use crate::tool;
 
@@ -134,7 +134,7 @@ fn command(word: &str, w: &World) -> Command {
             Command::Outcome { effect: out(), outcome: Outcome::Tool(done) }
         }
         "sending" => Command::Sending { effect: out(), epoch: 1, deadline: w.now + secs(1) },
-        "taken_over" => Command::TakenOver { epoch: 2, orphaned: true },
+        "taken_over" => Command::TakenOver { epoch: 2, left: Departure::Died },
         "wake" => Command::Wake,
         "stepped" => {
             let (node, step) = (Address::outer("who"), Step::Answer { output: json!(1) });

@@ -16,8 +16,8 @@ use crate::model;
 use crate::money::Usd;
 use crate::run::state::Activity;
 use crate::run::{
-    Address, Block, ChildEnd, Command, Decision, Effect, EffectId, Entry, Event, Forked, ModelFault, Origin, Outcome,
-    Refusal, Request, Resolution, Run, Signal, Started, State, path_of,
+    Address, Block, ChildEnd, Command, Decision, Departure, Effect, EffectId, Entry, Event, Forked, ModelFault, Origin,
+    Outcome, Refusal, Request, Resolution, Run, Signal, Started, State, path_of,
 };
 use crate::time::Time;
 use crate::tool::{self, Caller};
@@ -280,15 +280,22 @@ impl World {
 
     /// The process dies; another folds the run from its journal and takes it over.
     pub fn crashes(&mut self) -> &mut Self {
-        self.is_taken_over(true)
+        self.is_taken_over(Departure::Died)
     }
 
-    /// Whoever moved it let go of it in order; another takes it over.
+    /// Whoever moved it stopped over it, and said so; another takes it over.
     pub fn changes_hands(&mut self) -> &mut Self {
-        self.is_taken_over(false)
+        self.is_taken_over(Departure::Dropped)
     }
 
-    fn is_taken_over(&mut self, orphaned: bool) -> &mut Self {
+    /// Whoever moved it let go of it with nothing out; another takes it over after `wait`.
+    pub fn sleeps(&mut self, wait: Duration) -> &mut Self {
+        assert!(self.in_flight.is_empty(), "who has something out does not let go: {:?}", self.in_flight);
+        self.now = self.now + wait;
+        self.is_taken_over(Departure::InOrder)
+    }
+
+    fn is_taken_over(&mut self, left: Departure) -> &mut Self {
         self.run = self.replayed();
         let may_be_out = |id: &EffectId| {
             let call = &self.run.calls[&id.call];
@@ -296,10 +303,12 @@ impl World {
         };
         let open = self.run.calls.iter();
         let open = open.map(|(id, call)| EffectId { call: id.clone(), generation: call.generation });
-        self.doubted.extend(open.filter(may_be_out));
+        if left != Departure::InOrder {
+            self.doubted.extend(open.filter(may_be_out));
+        }
         self.in_flight.clear();
         self.epoch += 1;
-        self.does(Command::TakenOver { epoch: self.epoch, orphaned })
+        self.does(Command::TakenOver { epoch: self.epoch, left })
     }
 
     pub fn pauses(&mut self) -> &mut Self {

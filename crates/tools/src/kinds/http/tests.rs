@@ -1,3 +1,6 @@
+mod echo;
+mod meaning;
+
 use std::time::Duration;
 
 use baton_core::tool::Outcome;

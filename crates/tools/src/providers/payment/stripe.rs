@@ -8,8 +8,10 @@ mod refund;
 mod units;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use baton_core::fault::Fault;
+use baton_core::time::Time;
 use baton_core::tool::Class;
 use serde_json::Value;
 
@@ -18,6 +20,7 @@ use crate::code;
 use crate::config::Secret;
 use crate::failure::Failure;
 use crate::outbound::{Answer, Outbound};
+use crate::request::Request;
 use crate::vendor::{Ask, Auth, Base, Complaint, Meaning, Vendor};
 
 pub(super) use charge::Charge;
@@ -27,6 +30,14 @@ pub(super) const NAME: &str = "stripe";
 const BASE: Base = Base::documented("https://api.stripe.com");
 /// The shape of answers that is read here.
 const VERSION: &str = "2024-06-20";
+
+/// Stripe keeps a key for at least a day; beyond this what it did before is looked for instead.
+const KEYS_LAST: Duration = Duration::from_secs(20 * 3_600);
+
+/// Whether Stripe may have forgotten the key of this call by now.
+fn is_old(request: &Request, now: Time) -> bool {
+    now.since(request.call.at) > KEYS_LAST
+}
 
 /// Where the API of an account is.
 pub(super) fn base(config: &StripeConfig) -> Base {

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use baton_core::fault::Fault;
@@ -10,7 +9,7 @@ use baton_core::tool::Class;
 use baton_ports::clock::Clock;
 use serde_json::{Value, json};
 
-use super::{NAME, Stripe, object, units};
+use super::{NAME, Stripe, is_old, object, units};
 use crate::code;
 use crate::failure::Failure;
 use crate::kinds::http_request::idempotency_key;
@@ -19,8 +18,6 @@ use crate::providers::payment::config::Config;
 use crate::request::Request;
 use crate::tool::Tool;
 
-/// Stripe keeps a key for at least a day; beyond this an earlier charge is looked for instead.
-const KEYS_LAST: Duration = Duration::from_secs(20 * 3_600);
 /// Characters of one value of metadata.
 const METADATA_CHARS_MAX: usize = 500;
 
@@ -34,8 +31,7 @@ pub(in crate::providers::payment) struct Charge {
 impl Tool for Charge {
     async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
         let asked = Asked::read(self, request)?;
-        let age = self.clock.now().as_ms().saturating_sub(request.call.at.as_ms());
-        if u128::try_from(age).unwrap_or(0) > KEYS_LAST.as_millis()
+        if is_old(request, self.clock.now())
             && let Some(intent) = self.earlier(&asked.key).await?
         {
             return asked.outcome(&intent, request);

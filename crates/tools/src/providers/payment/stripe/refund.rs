@@ -6,9 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use baton_core::fault::Fault;
 use baton_core::tool::Class;
+use baton_ports::clock::Clock;
 use serde_json::{Value, json};
 
-use super::{NAME, Stripe, object, units};
+use super::{NAME, Stripe, is_old, object, units};
 use crate::code;
 use crate::failure::Failure;
 use crate::kinds::http_request::idempotency_key;
@@ -17,10 +18,14 @@ use crate::providers::payment::amount::Minor;
 use crate::request::Request;
 use crate::tool::Tool;
 
+/// Refunds of one charge that are looked through, the newest first: as many as Stripe tells at once.
+const REFUNDS_READ: &str = "100";
+
 pub(in crate::providers::payment) struct Refund {
     pub(in crate::providers::payment) stripe: Arc<Stripe>,
     /// For charges that were made before Stripe was chosen.
     pub(in crate::providers::payment) ledger: Arc<dyn Tool>,
+    pub(in crate::providers::payment) clock: Arc<dyn Clock>,
 }
 
 #[async_trait]
@@ -31,9 +36,14 @@ impl Tool for Refund {
             return self.ledger.attempt(request).await;
         }
         let target = if id.starts_with("ch_") { "charge" } else { "payment_intent" };
+        let key = idempotency_key(&request.call.key).to_str().unwrap_or_default().to_owned();
+        if is_old(request, self.clock.now())
+            && let Some(refund) = self.earlier(target, id, &key).await?
+        {
+            return output(&refund, id);
+        }
         let mut fields = vec![(target, id.to_owned()), ("expand[]", "charge".to_owned())];
-        fields
-            .push(("metadata[baton_key]", idempotency_key(&request.call.key).to_str().unwrap_or_default().to_owned()));
+        fields.push(("metadata[baton_key]", key));
         if let Value::Number(amount) = request.argument("amount") {
             let invalid = |reason: String| Failure::refused(code::INVALID_PARAMETERS, reason);
             let currency = self.currency(target, id).await?;
@@ -63,6 +73,24 @@ impl Refund {
         let answer = self.stripe.get(&path).query(&[("expand[]", "latest_charge")]).send(Class::Read).await?;
         let found = answer.value();
         Ok(if target == "charge" { found } else { found["latest_charge"].clone() })
+    }
+
+    /// The refund that this key made before, with its charge.
+    async fn earlier(&self, target: &str, id: &str, key: &str) -> Result<Option<Value>, Failure> {
+        let query = [(target, id), ("limit", REFUNDS_READ), ("expand[]", "data.charge")];
+        let found = self.stripe.get(&["v1", "refunds"]).query(&query).send(Class::Read).await?.value();
+        let Some(refunds) = found["data"].as_array() else {
+            return Err(Failure::later(code::SERVICE_UNAVAILABLE, "Stripe's list of refunds came without `data`"));
+        };
+        let earlier = refunds.iter().find(|refund| refund["metadata"]["baton_key"] == key);
+        match earlier {
+            None if found["has_more"] == true => {
+                let message =
+                    format!("`{id}` has more than {REFUNDS_READ} refunds, and this one is not among the newest");
+                Err(Failure::Unknown { fault: Fault::new(code::OUTCOME_UNKNOWN, message) })
+            }
+            earlier => Ok(earlier.cloned()),
+        }
     }
 
     async fn currency(&self, target: &str, id: &str) -> Result<String, Failure> {

@@ -165,7 +165,7 @@ async fn what_stripe_answers_is_sorted_by_its_type() {
                     json!({"type": "invalid_request_error", "message": "Invalid API Key provided: sk_test_s3cr3t"}),
                 )
             },
-            "SERVICE_REJECTED",
+            "SERVICE_DENIED",
             false,
         ),
         (
@@ -258,6 +258,37 @@ async fn a_refund_gives_back_what_was_asked_under_a_key_of_its_own() {
     assert_eq!((&*asked[1].target, asked[1].header("idempotency-key")), ("/v1/refunds", Some("r1")));
     assert!(fields(&asked[1]).contains(&"amount=3050".to_owned()));
     assert_eq!(asked[2].header("idempotency-key"), Some("r2"));
+}
+
+#[tokio::test]
+async fn a_refund_of_yesterday_is_looked_for_before_it_is_made() {
+    let earlier = |key: &str| {
+        let mut earlier = refund(3_050, 3_050);
+        earlier["metadata"] = json!({"baton_key": key});
+        earlier
+    };
+    for (listed, has_more, acts) in
+        [(earlier("r"), false, 0), (earlier("another"), false, 1), (earlier("another"), true, 0)]
+    {
+        let (service, world) = stripe(move |asked| match (asked.method.as_str(), asked.target.as_str()) {
+            ("GET", target) if target.starts_with("/v1/refunds?") => {
+                answer(200, &json!({"object": "list", "data": [listed], "has_more": has_more}))
+            }
+            ("GET", _) => answer(200, &json!({"id": "pi_3Mtw", "latest_charge": {"currency": "eur"}})),
+            _ => answer(200, &refund(3_050, 6_100)),
+        })
+        .await;
+        let call = world.call("r", "refund_payment", json!({"transaction_id": "pi_3Mtw", "amount": 30.5}));
+        world.clock.pass(Duration::from_secs(21 * 3_600));
+        let outcome = world.send(&call).await.outcome;
+        match has_more {
+            true => assert_eq!(unknown(outcome).0, "OUTCOME_UNKNOWN"),
+            false => assert_eq!(done(outcome)["amount"], json!(30.5)),
+        }
+        let asked = service.asked();
+        assert_eq!(asked[0].target, "/v1/refunds?payment_intent=pi_3Mtw&limit=100&expand%5B%5D=data.charge");
+        assert_eq!(asked.iter().filter(|asked| asked.method == "POST").count(), acts, "what was found is not repeated");
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,134 @@
+//! Whatever name a tool is called by, what the settings say of it holds.
+
+use baton_ports::tools::{Checked, Tools};
+use serde_json::{Value, json};
+
+use crate::testing::{World, not_done};
+
+/// What the seeds call one thing, with a call of each name.
+fn names() -> Vec<Vec<(&'static str, Value)>> {
+    let pay = json!({"amount": 5});
+    let booking = json!({"date": "2025-01-20", "time": "11:00"});
+    let book = json!({"action": "create_booking", "date": "2025-01-20", "time": "11:00"});
+    let asked = json!({"date": "2025-01-20"});
+    let ask = json!({"action": "check_availability", "date": "2025-01-20"});
+    let letter = json!({"to": "ana@clinic.example", "subject": "x", "body": "y"});
+    vec![
+        ["charge_payment", "make_payment", "process_payment"].map(|name| (name, pay.clone())).into(),
+        vec![("google_calendar", book), ("create_booking", booking.clone()), ("execute_booking", booking)],
+        vec![("google_calendar", ask), ("check_availability", asked)],
+        vec![("send_email", letter.clone()), ("send_notification", letter)],
+        ["web_search", "search_web"].map(|name| (name, json!({"query": "x"}))).into(),
+    ]
+}
+
+/// What becomes of a call: the refusal's code, or what it waits for.
+async fn comes_to(world: &World, key: &str, tool: &str, arguments: &Value) -> String {
+    match world.registry.check(&world.call(key, tool, arguments.clone()), None).await {
+        Checked::Permitted(_) => "permitted".to_owned(),
+        Checked::Answered(performed) => not_done(performed.outcome).0,
+        Checked::NeedsApproval(needed) => format!("approval by {}", needed.need),
+        Checked::RateLimited { .. } => "rate".to_owned(),
+        Checked::CircuitOpen { .. } => "circuit".to_owned(),
+    }
+}
+
+fn ruled(name: &str, rule: &Value, of_tenant: bool) -> World {
+    World::with(match of_tenant {
+        true => json!({"zone": "Europe/Madrid", "tenants": {"clinic": {"tool": {name: rule}}}}),
+        false => json!({"zone": "Europe/Madrid", "tool": {name: rule}}),
+    })
+}
+
+#[tokio::test]
+async fn a_rule_under_any_name_holds_for_every_name() {
+    for (rule, expected) in [
+        (json!({"enabled": false}), "TOOL_NOT_ALLOWED"),
+        (json!({"approval": true, "approvers": {"need": 2}}), "approval by 2"),
+        (json!({"overrides": {"no_such_argument": 1}}), "INVALID_PARAMETERS"),
+    ] {
+        for same in names() {
+            for (ruled_name, _) in &same {
+                for of_tenant in [true, false] {
+                    let world = ruled(ruled_name, &rule, of_tenant);
+                    for (name, arguments) in &same {
+                        let came = comes_to(&world, &format!("{name}/0"), name, arguments).await;
+                        assert_eq!(came, expected, "{rule} of `{ruled_name}`, called as `{name}`");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_limit_under_any_name_counts_the_calls_under_all() {
+    for same in names() {
+        for (ruled_name, _) in &same {
+            let world = ruled(ruled_name, &json!({"rate": "1/min"}), true);
+            let mut came = Vec::new();
+            for (name, arguments) in same.iter().chain(&same) {
+                came.push(comes_to(&world, &format!("{name}/{}", came.len()), name, arguments).await);
+            }
+            assert_eq!(came.iter().filter(|came| *came != "rate").count(), 1, "`{ruled_name}`: {came:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_rule_for_one_action_leaves_the_others_alone() {
+    let world = ruled("create_booking", &json!({"enabled": false}), true);
+    let ask = json!({"date": "2025-01-20"});
+    assert_eq!(comes_to(&world, "k", "check_availability", &ask).await, "permitted");
+    let whole = json!({"action": "check_availability", "date": "2025-01-20"});
+    assert_eq!(comes_to(&world, "k", "google_calendar", &whole).await, "permitted");
+    let cancel = json!({"booking_id": "bk_1"});
+    assert_eq!(comes_to(&world, "k", "cancel_booking", &cancel).await, "permitted");
+}
+
+#[tokio::test]
+async fn a_no_under_one_name_is_not_undone_by_a_yes_under_another() {
+    let rules = json!({"charge_payment": {"enabled": false}, "make_payment": {"enabled": true, "approval": false}});
+    let world = World::with(json!({"approval_from": "high", "tenants": {"clinic": {"tool": rules}}}));
+    for name in ["charge_payment", "make_payment", "process_payment"] {
+        assert_eq!(comes_to(&world, "k", name, &json!({"amount": 5})).await, "TOOL_NOT_ALLOWED", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_preset_leaves_unsaid_its_tool_says() {
+    let rules = json!({
+        "google_calendar": {"enabled": false, "approval": true},
+        "check_availability": {"enabled": true, "cache_seconds": 60},
+        "create_booking": {"rate": "9/min"},
+    });
+    let world = World::with(json!({"zone": "Europe/Madrid", "tenants": {"clinic": {"tool": rules}}}));
+    let booking = json!({"date": "2025-01-20", "time": "11:00"});
+    assert_eq!(comes_to(&world, "k", "create_booking", &booking).await, "TOOL_NOT_ALLOWED");
+    assert_eq!(comes_to(&world, "k", "check_availability", &json!({"date": "2025-01-20"})).await, "approval by 1");
+}
+
+#[tokio::test]
+async fn a_rule_for_an_app_holds_for_all_its_tools() {
+    let tools = json!([
+        {"name": "shopify.refund", "kind": "script", "results": [{"output": {}}]},
+        {"name": "shopify.ship", "kind": "script", "results": [{"output": {}}]},
+        {"name": "shop.ship", "kind": "script", "results": [{"output": {}}]},
+    ]);
+    let rules = json!({"shopify.*": {"approval": true}, "shopify.ship": {"approval": false}});
+    let world = World::defining(json!({"tenants": {"clinic": {"tool": rules}}}), tools);
+    for (name, expected) in
+        [("shopify.refund", "approval by 1"), ("shopify.ship", "permitted"), ("shop.ship", "permitted")]
+    {
+        assert_eq!(comes_to(&world, "k", name, &json!({})).await, expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_projects_own_tool_of_an_aliass_name_has_its_own_rules() {
+    let own = json!({"name": "make_payment", "kind": "script", "results": [{"output": {}}]});
+    let rules = json!({"make_payment": {"enabled": false}});
+    let world = World::defining(json!({"tenants": {"clinic": {"tool": rules}}}), own);
+    assert_eq!(comes_to(&world, "k", "make_payment", &json!({})).await, "TOOL_NOT_ALLOWED");
+    assert_eq!(comes_to(&world, "k", "charge_payment", &json!({"amount": 5})).await, "permitted");
+}
