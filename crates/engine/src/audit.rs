@@ -46,21 +46,21 @@ enum On {
 }
 
 impl Word {
-    /// The words that a command may come to; `run` is as it was before.
+    /// The words that a command may come to; `run` is as it was before. What is due is looked at after any command, so
+    /// the clock's may be among them whatever it is.
     pub fn of(command: &Command, run: &Run, now: Time) -> Vec<Self> {
-        match command {
+        let (own, answered) = match command {
             Command::Approve { effect, by, .. } | Command::Resolve { effect, by, .. } => {
-                vec![Self::on_call(&effect.call, run, by)]
+                (Some(Self::on_call(&effect.call, run, by)), None)
             }
-            Command::Answer { node, by, .. } => vec![Self { by: by.clone(), on: On::Node(node.clone()) }],
-            Command::Wake => {
-                let calls = run.lapsed_leaves(now).map(|effect| Self::on_call(&effect.call, run, DEADLINE));
-                let nodes = run.lapsed_questions(now);
-                let nodes = nodes.map(|node| Self { by: DEADLINE.to_owned(), on: On::Node(node.clone()) });
-                calls.chain(nodes).collect()
-            }
-            _ => Vec::new(),
-        }
+            Command::Answer { node, by, .. } => (Some(Self { by: by.clone(), on: On::Node(node.clone()) }), Some(node)),
+            _ => (None, None),
+        };
+        let calls = run.lapsed_leaves(now).map(|effect| Self::on_call(&effect.call, run, DEADLINE));
+        // Journal order decides: an answer that comes with the deadline is before it.
+        let nodes = run.lapsed_questions(now).filter(|node| answered != Some(*node));
+        let nodes = nodes.map(|node| Self { by: DEADLINE.to_owned(), on: On::Node(node.clone()) });
+        own.into_iter().chain(calls).chain(nodes).collect()
     }
 
     fn on_call(call: &CallId, run: &Run, by: &str) -> Self {
@@ -74,7 +74,8 @@ impl Word {
     pub fn rows(&self, events: &[Event], run: &RunId, tenant: &TenantId, at: Time) -> Vec<AuditRow> {
         let rows = events.iter().filter_map(|event| match &self.on {
             On::Call { call, tool, about } => {
-                let decided = Decided::of_call(event, events).filter(|decided| decided.effect.call == *call)?;
+                let decided =
+                    Decided::of_call(event, events, &self.by).filter(|decided| decided.effect.call == *call)?;
                 let details = json!({ "key": decided.effect.key(run), "decision": decided.said });
                 let row = self.row(decided.kind, tool, details, run, tenant, at);
                 let Some(status) = decided.status else { return Some(row) };
@@ -142,20 +143,20 @@ struct Decided<'a> {
 }
 
 impl<'a> Decided<'a> {
-    fn of_call(event: &'a Event, events: &[Event]) -> Option<Self> {
+    fn of_call(event: &'a Event, events: &[Event], word_of: &str) -> Option<Self> {
         let approval = |effect, said| Some(Self { effect, kind: APPROVAL, said, status: None });
         let resolution = |effect, said, status| Some(Self { effect, kind: RESOLUTION, said, status });
         match event {
-            Event::Approved { effect, .. } => approval(effect, "approved"),
-            Event::Unblocked { effect, .. } => {
+            Event::Approved { effect, by, .. } if by == word_of => approval(effect, "approved"),
+            Event::Unblocked { effect, by, .. } if by == word_of => {
                 // Where several were needed, the last one's word has its row already.
-                let has_row = |other: &Event| matches!(other, Event::Approved { effect: of, .. } if of == effect);
+                let has_row = |other: &Event| matches!(other, Event::Approved { effect: of, by, .. } if of == effect && by == word_of);
                 if events.iter().any(has_row) { None } else { approval(effect, "approved") }
             }
             Event::NotDone { effect, fault, .. }
             | Event::NotUndone { effect, fault }
             | Event::Doubted { effect, fault, .. }
-                if fault.code == REJECTED =>
+                if fault.code == REJECTED && fault.message.starts_with(&format!("`{word_of}` ")) =>
             {
                 approval(effect, "rejected")
             }

@@ -5,6 +5,7 @@ mod calls;
 mod chronicle;
 mod flow;
 mod inbox;
+mod leaves;
 mod programs;
 mod saga;
 mod signals;

@@ -1,12 +1,12 @@
 //! The audit trail: what people can ask of it.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::mpsc;
 
 use serde_json::{Value, json};
 
-use super::place::Place;
+use super::place::{Done, Place};
 use super::shelf;
 
 const ORDER: &str = "\
@@ -108,6 +108,68 @@ fn a_call_that_goes_out_again_under_its_key_leaves_a_row_for_each_attempt() {
         [(2, "success"), (1, "error")].map(|(attempt, status)| (json!("one/book/0/0"), json!(attempt), json!(status)));
     assert_eq!(rows.iter().map(shown).collect::<Vec<_>>(), expected);
     place.baton(&["audit", "verify"]).ends(0).says("2 rows");
+}
+
+/// Repeats all that it is sent, head and body; a path that begins with `/no` is refused.
+fn parrot() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut said = Vec::new();
+            let mut chunk = [0; 4096];
+            // The body ends the request, and with a brace.
+            while !said.ends_with(b"}") {
+                match stream.read(&mut chunk) {
+                    Ok(0) | Err(_) => break,
+                    Ok(read) => said.extend_from_slice(&chunk[..read]),
+                }
+            }
+            let said = String::from_utf8_lossy(&said).into_owned();
+            let status = if said.starts_with("POST /no") { 401 } else { 200 };
+            let answer = json!({ "you said": said, "lines": said.lines().collect::<Vec<_>>() }).to_string();
+            let head = format!("HTTP/1.1 {status} OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", answer.len());
+            stream.write_all((head + &answer).as_bytes()).ok();
+        }
+    });
+    url
+}
+
+#[test]
+fn a_secret_that_a_service_repeats_is_in_nothing_that_is_written() {
+    let url = parrot();
+    let tools = format!(
+        "tools:\n  - {{name: book, kind: http, url: '{url}/yes', idempotency_header: Idempotency-Key, irreversible: it stays,\n     \
+         headers: {{Authorization: 'Bearer {{{{ secrets.crm }}}}', X-Key: '{{{{ secrets.crm }}}}'}}, body: {{key: '{{{{ secrets.crm }}}}'}}}}\n  \
+         - {{name: refuse, kind: http, url: '{url}/no', idempotency_header: Idempotency-Key, irreversible: it stays,\n     \
+         headers: {{Authorization: 'Bearer {{{{ secrets.crm }}}}'}}, body: {{key: '{{{{ secrets.crm }}}}'}}}}\n"
+    );
+    let workflow = "name: visit\nnodes: [{id: book, tool: book}, {id: refuse, tool: refuse, on_error: fail}]\n\
+                    edges: [{from: book, to: refuse}]\n";
+    let place = Place::with(&[("workflows/visit.yaml", workflow), ("tools/tools.yaml", &tools)]);
+    let secret = "s3cr3t-0f-th3-crm";
+    let variables = [("BATON_TOOLS__SECRETS__CRM", secret)];
+    let mut told = String::new();
+    let commands: [&[&str]; 4] = [
+        &["run", "visit", "--id", "one"],
+        &["runs", "show", "one", "--json"],
+        &["audit", "list", "--json"],
+        &["audit", "show", "1"],
+    ];
+    for command in commands {
+        let done = Done::after(place.begin_with(&variables, command));
+        told += &(done.out + &done.err);
+    }
+    assert!(told.contains("[REDACTED]") && told.contains("401"), "it was said, and refused: {told}");
+    let mut written = told.into_bytes();
+    for file in std::fs::read_dir(place.path().join(".baton")).expect("the folder").flatten() {
+        if file.path().is_file() {
+            written.extend(std::fs::read(file.path()).expect("a file"));
+        }
+    }
+    let written = String::from_utf8_lossy(&written);
+    assert!(written.contains("you said"), "the answer is in the journal");
+    assert!(!written.contains("s3cr3t"), "and the secret is nowhere");
 }
 
 #[test]

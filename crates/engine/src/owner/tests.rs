@@ -8,7 +8,7 @@ use baton_core::bundle::Bundle;
 use baton_core::definition;
 use baton_core::fault::Fault;
 use baton_core::model;
-use baton_core::run::{Origin, Outcome, Signal, Started};
+use baton_core::run::{Block, DEADLINE, Lapse, Leave, Origin, Outcome, Signal, Started};
 use baton_core::tool::{self, Caller, Class, Facts};
 use baton_ports::journal::{Append, Handle, Kind, ProcessId};
 use serde_json::{Value, json};
@@ -124,8 +124,8 @@ fn at(seconds: i64) -> Time {
     Time::from_ms(seconds * 1_000)
 }
 
-/// A run whose call goes out again at 160 s, written down at 100 s.
-fn that_waits_for_a_retry(shelf: &mut Shelf) {
+/// A run whose call came to this at 100 s, so that the run sleeps until 160 s.
+fn that_sleeps_after(shelf: &mut Shelf, outcome: Outcome) -> EffectId {
     let mut owner = shelf.claim();
     let start = shelf.start();
     shelf.feed(&mut owner, Input::Items(vec![start]), at(100));
@@ -134,12 +134,55 @@ fn that_waits_for_a_retry(shelf: &mut Shelf) {
         Output::Send(send) => Some(send.effect),
         _ => None,
     });
-    let fault = Fault::new("BUSY", "come back in a minute");
-    let outcome = Outcome::Tool(tool::Outcome::NotDone { fault, retryable: true, retry_after: Some(60_000) });
-    let input = Input::Outcome { effect: effect.expect("a call"), outcome, audit: None, spends: Vec::new() };
+    let effect = effect.expect("a call");
+    let input = Input::Outcome { effect: effect.clone(), outcome, audit: None, spends: Vec::new() };
     let append = shelf.feed(&mut owner, input, at(100));
     assert_eq!(append.wake_at, Some(at(160)));
     assert!(append.release);
+    effect
+}
+
+/// One whose call goes out again then.
+fn that_waits_for_a_retry(shelf: &mut Shelf) {
+    let fault = Fault::new("BUSY", "come back in a minute");
+    let outcome = Outcome::Tool(tool::Outcome::NotDone { fault, retryable: true, retry_after: Some(60_000) });
+    that_sleeps_after(shelf, outcome);
+}
+
+/// Who decided on a call, and what they said, as the rows of an append have it.
+fn decisions(append: &Append) -> Vec<(&str, &str)> {
+    let rows = append.audit.iter().map(|row| (row.user_id.as_deref(), row.details["decision"].as_str()));
+    rows.map(|(by, said)| (by.unwrap_or_default(), said.unwrap_or_default())).collect()
+}
+
+#[test]
+fn what_a_deadline_decides_has_its_row_whatever_the_run_was_woken_for() {
+    for (then, said) in [(Lapse::Approve, "approved"), (Lapse::Reject, "rejected")] {
+        let mut shelf = Shelf::new();
+        let leave = Leave { need: 2, until: Some(at(160)), then, ..Leave::of("h") };
+        let by = Block::Approval(Box::new(leave));
+        let effect = that_sleeps_after(&mut shelf, Outcome::Blocked { by, cost: Usd::ZERO });
+        // Taken over after it, with an answer of one of the two in the inbox.
+        let mut owner = shelf.claim();
+        let approve = Incoming::Approve { effect, by: "ana".to_owned(), approved: true, note: String::new() };
+        let late = shelf.item(&approve);
+        let append = shelf.feed(&mut owner, Input::Items(vec![late]), at(170));
+        assert_eq!(decisions(&append), [(DEADLINE, said)]);
+    }
+}
+
+#[test]
+fn each_of_several_who_allow_a_call_has_a_row() {
+    let mut shelf = Shelf::new();
+    let leave = Leave { need: 2, until: Some(at(160)), then: Lapse::Approve, ..Leave::of("h") };
+    let by = Block::Approval(Box::new(leave));
+    let effect = that_sleeps_after(&mut shelf, Outcome::Blocked { by, cost: Usd::ZERO });
+    let mut owner = shelf.claim();
+    let approve =
+        |by: &str| Incoming::Approve { effect: effect.clone(), by: by.to_owned(), approved: true, note: String::new() };
+    let (one, two) = (shelf.item(&approve("ana")), shelf.item(&approve("eva")));
+    let append = shelf.feed(&mut owner, Input::Items(vec![one, two]), at(130));
+    assert_eq!(decisions(&append), [("ana", "approved"), ("eva", "approved")], "one row a person");
 }
 
 #[test]

@@ -14,6 +14,7 @@ use baton_ports::journal::{Append, InboxItem, Ownership};
 use super::calls::Calls;
 use super::flow::graph_of;
 use super::inbox::Inbox;
+use super::leaves::Leaves;
 use super::{Violation, broken};
 use crate::draw::Catalog;
 use crate::services::Services;
@@ -27,6 +28,7 @@ pub struct Chronicle {
     /// The owner before it gave the run back, with nothing out.
     was_let_go: bool,
     pub calls: Calls,
+    leaves: Leaves,
     pub inbox: Inbox,
     pub finished: Option<Finished>,
     pub is_paused: bool,
@@ -55,6 +57,7 @@ impl Chronicle {
             entries: Vec::new(),
             owner: None,
             calls: Calls::default(),
+            leaves: Leaves::default(),
             inbox: Inbox::default(),
             finished: None,
             is_paused: false,
@@ -106,6 +109,7 @@ impl Chronicle {
         self.inbox.taken(&self.run, append.ownership.epoch, taken, &entry)?;
         for event in &entry.events {
             self.audited(append, event)?;
+            self.leaves.recorded(&self.run, entry.at, event)?;
             if self.was_let_go && matches!(event, Event::TakenOver { .. }) {
                 return broken("needless doubt", format!("`{}` was let go of with nothing out", self.run));
             }
@@ -196,6 +200,9 @@ impl Chronicle {
     /// A call leaves its process, perhaps some time after it was let out.
     pub fn leaves(&self, send: &Send, ownership: Ownership, now: Time, services: &Services) -> Result<(), Violation> {
         let is_owner = self.owner == Some(ownership);
+        if is_owner {
+            self.leaves.leaves(&self.run, send)?;
+        }
         self.calls.leaves(&self.run, send, ownership, is_owner, now, services)
     }
 

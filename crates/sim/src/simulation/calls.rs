@@ -5,16 +5,18 @@ use std::time::Duration;
 use baton_core::fault::Fault;
 use baton_core::id::RunId;
 use baton_core::money::Usd;
-use baton_core::run::{Block as Blocked, EffectId, Outcome};
+use baton_core::run::{Block as Blocked, EffectId, Lapse, Leave, Outcome};
 use baton_core::time::Time;
 use baton_core::tool::Class;
 use baton_engine::owner::{Input, Send, What};
 
+use super::outside::PEOPLE;
 use super::script::Stage;
 use super::{Happening, Simulation, tell};
 use crate::case::{Block, Instant};
 use crate::coverage::Column;
 use crate::process::{Out, Place};
+use crate::rng::Rng;
 use crate::services::{self, Asked, Fate};
 
 impl Simulation<'_> {
@@ -34,10 +36,13 @@ impl Simulation<'_> {
             return;
         }
         let is_tool = matches!(send.what, What::Tool(_));
-        if is_tool
-            && send.approved.is_none()
-            && let Some(block) = self.storm.block(&mut self.rng)
-        {
+        let block = match send.approved.as_deref() {
+            _ if !is_tool => None,
+            None => self.storm.block(&mut self.rng),
+            // What people allowed was an earlier attempt.
+            Some(hash) => (hash != hash_of(&send.effect)).then_some(Block::Approval),
+        };
+        if let Some(block) = block {
             let outcome = self.blocked_by(&send, block);
             self.cover_call(place, &send.effect.call.node, Column::Blocked, Instant::AfterAppend);
             let input = Input::Outcome { effect: send.effect.clone(), outcome, audit: None, spends: Vec::new() };
@@ -59,13 +64,33 @@ impl Simulation<'_> {
         let by = match block {
             Block::RateLimit => Blocked::RateLimit { until },
             Block::Circuit => Blocked::Circuit { until },
-            Block::Approval => Blocked::approval(format!("hash of {}", send.effect)),
+            Block::Approval => Blocked::Approval(Box::new(self.asks(&send.effect))),
             Block::Stopped => {
                 let fault = Fault::new("TOOL_NOT_ALLOWED", "the tool was switched off");
                 return Outcome::Stopped { fault };
             }
         };
         Outcome::Blocked { by, cost: Usd::ZERO }
+    }
+
+    /// What people are asked: one of them or several, any or some, for ever or for a while.
+    fn asks(&self, effect: &EffectId) -> Leave {
+        let leave = Leave::of(hash_of(effect));
+        if self.script.is_some() {
+            return leave;
+        }
+        // By itself, so that whatever is drawn after it stays as it was.
+        let mut rng = Rng::new(self.case.seed ^ number_of(&leave.hash));
+        let need = rng.between(1, PEOPLE.len() as u64);
+        let asked = usize::try_from(rng.between(need, PEOPLE.len() as u64)).unwrap_or(PEOPLE.len());
+        let from = if rng.chance(40) { &PEOPLE[..asked] } else { &[] };
+        Leave {
+            need: u32::try_from(need).unwrap_or(1),
+            from: from.iter().map(|name| (*name).to_owned()).collect(),
+            until: rng.chance(50).then(|| self.now + Duration::from_secs(rng.between(1, 120))),
+            then: if rng.chance(50) { Lapse::Approve } else { Lapse::Reject },
+            ..leave
+        }
     }
 
     /// Nobody waits for a call any more. What a model was asked until now is paid for.
@@ -275,4 +300,14 @@ impl Simulation<'_> {
             self.feed(place.process, &place.run, Input::Outcome { effect, outcome, audit: None, spends: Vec::new() });
         }
     }
+}
+
+/// What stands for the arguments that people are asked about.
+fn hash_of(effect: &EffectId) -> String {
+    format!("hash of {effect}")
+}
+
+/// A number for a text (FNV-1a).
+fn number_of(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |mixed, byte| (mixed ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

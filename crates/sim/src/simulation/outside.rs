@@ -15,6 +15,12 @@ use crate::rng::Rng;
 
 use super::{Happening, ROUNDS_MAX, Simulation, tell, tenant};
 
+/// Who may be asked to allow a call.
+pub(super) const PEOPLE: [&str; 3] = ["p1", "p2", "p3"];
+/// Who starts every other run, and would allow what it asks for, too.
+const REQUESTER: &str = "p0";
+/// How late an answer may be, in milliseconds: after most deadlines.
+const LATE_MS: u64 = 150_000;
 /// Who sends numbered signals.
 const SENDER: &str = "shop";
 
@@ -32,7 +38,7 @@ impl Simulation<'_> {
             bundle: self.case.drawing.root.clone(),
             input: Arc::new(self.case.input.clone()),
             context: Value::Null,
-            caller: Caller::default(),
+            caller: Caller { user_id: self.requester(), ..Caller::default() },
             origin: Origin::Caller,
         };
         let Some(submit) = self.written(run, "start".to_owned(), &Incoming::Start(Box::new(started))) else { return };
@@ -55,6 +61,10 @@ impl Simulation<'_> {
             Some(Submitted::Accepted { .. }) => self.announce(process, run),
             Some(Submitted::Duplicate) | None => {}
         }
+    }
+
+    fn requester(&self) -> Option<String> {
+        (self.script.is_none() && self.case.seed % 2 == 1).then(|| REQUESTER.to_owned())
     }
 
     pub(super) fn written(&mut self, run: &RunId, command_id: String, incoming: &Incoming) -> Option<Submit> {
@@ -241,9 +251,14 @@ impl Simulation<'_> {
             DeskKind::Doubt => self.resolve(item, run, id, mood),
             DeskKind::ToolApproval => {
                 let Some(effect) = effect_of(item) else { return };
-                let incoming =
-                    Incoming::Approve { effect, by: "p1".to_owned(), approved: mood < 80, note: String::new() };
-                self.send(run, id.to_owned(), &incoming, 1, 50);
+                for by in PEOPLE.into_iter().chain([REQUESTER]) {
+                    // Nobody forbids what they ask for themselves.
+                    let approved = mood < 80 || by == REQUESTER;
+                    let (effect, by_whom) = (effect.clone(), by.to_owned());
+                    let incoming = Incoming::Approve { effect, by: by_whom, approved, note: String::new() };
+                    let last = if self.rng.chance(self.storm.people) { LATE_MS } else { 50 };
+                    self.send(run, format!("{id}/{by}"), &incoming, 1, last);
+                }
             }
             DeskKind::Question => {
                 let signal = Signal {
