@@ -14,6 +14,8 @@ pub struct Open {
     pub awaited: Awaited,
     /// Of a call that needs leave.
     pub leave: Option<SoFar>,
+    /// The run is ending: what may have been sent is not sent again.
+    ending: bool,
 }
 
 /// How far the leave for a call has come.
@@ -75,7 +77,8 @@ impl Open {
         if all.is_empty() && !run.state().is_end() && run.children().is_empty() {
             all.extend(run.wake_at(run.now()).map(Awaited::Instant));
         }
-        let open = |awaited| Self { run: id.clone(), leave: SoFar::of(&awaited, run), awaited };
+        let open =
+            |awaited| Self { run: id.clone(), leave: SoFar::of(&awaited, run), ending: run.is_ending(), awaited };
         all.into_iter().map(open).collect()
     }
 
@@ -101,9 +104,10 @@ impl Open {
                 format!("waits for the customer at `{node}`: {command} runs signal {run} --message TEXT")
             }
             Awaited::Ask(Ask::Doubt(effect)) => format!(
-                "nobody knows whether `{effect}` acted: {command} runs resolve {run} {} --not-done  # or --done JSON, or \
-                 --repeat",
-                at(effect)
+                "nobody knows whether `{effect}` acted{}: {command} runs resolve {run} {} --not-done  # or --done JSON{}",
+                if self.ending { ", and the run is ending" } else { "" },
+                at(effect),
+                if self.ending { "" } else { ", or --repeat" }
             ),
             Awaited::Ask(Ask::Approval(effect)) => format!(
                 "`{effect}` needs a person's leave{}: {command} runs answer {run} {} --approve  # or --reject",

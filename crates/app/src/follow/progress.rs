@@ -188,7 +188,8 @@ pub fn ending(run: &Run) -> String {
     let colour = if state == State::Completed { "32" } else { "33" };
     let fault = run.fault().map(|fault| format!(": {fault}")).unwrap_or_default();
     let took = print::took(run.now().since(run.started_at()));
-    format!("{} after {took}, {}{fault}", print::paint(colour, state.word()), run.cost())
+    let ending = if run.is_ending() && state == State::Waiting { " to end" } else { "" };
+    format!("{}{ending} after {took}, {}{fault}", print::paint(colour, state.word()), run.cost())
 }
 
 /// The last lines: how it ended, what could not be undone, what it answered, or what it waits for and the way on.

@@ -458,3 +458,15 @@ fn a_run_that_another_process_ended_is_reported_by_the_one_that_began_it() {
     let done = Done::after(run).ends(0);
     assert_eq!(done.json()["output"], json!({"rested": true}));
 }
+
+#[test]
+fn a_run_that_is_cancelled_in_doubt_says_that_it_ends_and_sends_nothing_again() {
+    let doubts = "name: doubts\nnodes: [{id: send, tool: doubtful}]\n";
+    let place = Place::with(&[("workflows/doubts.yaml", doubts), ("tools/tools.yaml", TOOLS)]);
+    place.baton(&["run", "doubts", "--id", "one"]).ends(3).says("or --repeat");
+    let cancelled =
+        place.baton(&["runs", "cancel", "one"]).ends(3).says("and the run is ending").says("waiting to end");
+    assert!(!cancelled.out.contains("--repeat"), "{}", cancelled.out);
+    place.baton(&["runs", "resolve", "one", "send#0.0", "--repeat"]).ends(1).warns("sends nothing more");
+    place.baton(&["runs", "resolve", "one", "send#0.0", "--not-done"]).ends(1).says("cancelled");
+}

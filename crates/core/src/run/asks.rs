@@ -4,7 +4,7 @@ use super::address::{Address, EffectId, Path};
 use super::command::Decision;
 use super::event::{Asked, Block};
 use super::leave::Leave;
-use super::state::{Activity, AgentWait, Progress, Run, Scope};
+use super::state::{Activity, AgentWait, Phase, Progress, Run, Scope};
 use crate::id::RunId;
 use crate::time::Time;
 
@@ -111,6 +111,11 @@ impl Run {
             waits.collect::<Vec<_>>()
         };
         self.scopes.iter().flat_map(of_scope).collect()
+    }
+
+    /// Whether it is on its way to its end, and nothing new goes out but what undoes.
+    pub fn is_ending(&self) -> bool {
+        matches!(self.phase, Phase::Winding { .. } | Phase::Compensating { .. })
     }
 
     /// What people are asked to allow about a call, and who of them has by now.

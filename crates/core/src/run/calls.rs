@@ -235,7 +235,7 @@ impl Draft<'_> {
     }
 
     /// Whether another attempt of a call is still wanted: not once its surroundings wind down.
-    fn wants(&self, effect: &EffectId) -> bool {
+    pub(super) fn wants(&self, effect: &EffectId) -> bool {
         effect.call.role == Role::Undo || !self.is_winding(&effect.call.node)
     }
 

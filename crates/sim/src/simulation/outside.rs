@@ -23,6 +23,8 @@ const REQUESTER: &str = "p0";
 const LATE_MS: u64 = 150_000;
 /// Who sends numbered signals.
 const SENDER: &str = "shop";
+/// In the id of what people answer once more because a run has not ended.
+const HELP: &str = "/help/";
 
 impl Simulation<'_> {
     /// Starts a run as the engine's door does: where there is room the process owns it from its first instant.
@@ -282,10 +284,12 @@ impl Simulation<'_> {
     fn resolve(&mut self, item: &DeskItem, run: &RunId, id: &str, mood: u64) {
         let Some(effect) = effect_of(item) else { return };
         let key = effect.key(run);
-        let in_haste = !self.case.kills_only && mood < 15;
+        // Whoever is asked once more looks: a run that is ending sends nothing again.
+        let is_sure = self.case.kills_only || id.contains(HELP);
+        let in_haste = !is_sure && mood < 15;
         let resolution = match self.services.did(&key).filter(|_| !in_haste) {
             Some(output) => Resolution::Done { output: output.clone() },
-            None if !in_haste && (mood < 50 || self.case.kills_only) => Resolution::NotDone,
+            None if is_sure || (15..50).contains(&mood) => Resolution::NotDone,
             None => Resolution::Repeat,
         };
         let incoming = Incoming::Resolve { effect, by: "p1".to_owned(), resolution };
@@ -319,7 +323,7 @@ impl Simulation<'_> {
         }
         for item in self.books.open_desk(&tenant(), None) {
             let number = self.number();
-            self.answer_item(&item, &format!("{}/help/{number}", item.id));
+            self.answer_item(&item, &format!("{}{HELP}{number}", item.id));
         }
         for run in open {
             for name in self.witness.waits(&run) {

@@ -131,6 +131,10 @@ impl Draft<'_> {
         if call.progress != Progress::Doubt {
             return Err(Refusal::NotInDoubt { effect: effect.to_string() });
         }
+        if matches!(resolution, Resolution::Repeat) && !self.wants(effect) {
+            let reason = "the run is ending and sends nothing more: say whether the call acted".to_owned();
+            return Err(Refusal::Impossible { reason });
+        }
         self.emit(Event::Resolved { effect: effect.clone(), by, resolution: resolution.clone() });
         match resolution {
             Resolution::Done { output } => self.done(effect, &call, Answer::Tool(Arc::new(output)), Usd::ZERO, false),

@@ -285,6 +285,19 @@ fn a_person_may_have_it_repeated_under_a_new_key() {
 }
 
 #[test]
+fn a_call_in_doubt_of_a_run_that_is_cancelled_is_not_sent_again() {
+    check(
+        only(tool("a").once().retry(Retry::NONE)),
+        |w| {
+            w.answers("a", [unknown()]).starts().cancels(false).waits_for("doubt:a");
+            w.resolves("a", Resolution::Repeat).refused_with("RUN-013").asked("a");
+            w.resolves("a", Resolution::NotDone)
+        },
+        |w| w.is(State::Cancelled).asked("a"),
+    );
+}
+
+#[test]
 fn what_is_not_in_doubt_is_not_resolved() {
     check(
         only(tool("a").once()),
