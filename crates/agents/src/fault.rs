@@ -34,7 +34,7 @@ pub mod code {
     /// This binary has no step function for an agent of type `custom`.
     pub const KIND_UNAVAILABLE: &str = "AGENT_TYPE_UNAVAILABLE";
     /// A prompt that the agent brings cannot be written.
-    pub const PROMPT_FAILED: &str = "PROMPT_FAILED";
+    pub use baton_core::fault::code::PROMPT_FAILED;
     /// The plan of a code agent is none that can be executed.
     pub const PLAN_INVALID: &str = "PLAN_INVALID";
     /// A code agent did not achieve its goal in all its attempts.

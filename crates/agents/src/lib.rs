@@ -17,6 +17,7 @@
 //! anything that could.
 
 mod check;
+mod context;
 mod extract;
 mod fault;
 mod generate;

@@ -22,6 +22,9 @@ pub(crate) enum Name {
     React,
     /// What a tool selection is asked: `tools`, `rules`.
     Select,
+    /// What memory holds, before any kind of agent thinks: `summary`, `session`, `recent_messages`, `relevant_documents`,
+    /// `similar_conversations`, `similar_executions`.
+    Context,
     /// What a code agent is asked first: `goal`, `tools`, `similar_plans`.
     Plan,
     /// What it is asked once its plan was executed: `goal`, `steps`, `schema`.
@@ -41,8 +44,9 @@ const LANGUAGES: [&str; 2] = ["en", "es"];
 
 impl Name {
     /// Every prompt there is.
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Schema,
+        Self::Context,
         Self::React,
         Self::Select,
         Self::Plan,
@@ -57,6 +61,7 @@ impl Name {
     pub fn word(self) -> &'static str {
         match self {
             Self::Schema => "schema",
+            Self::Context => "context",
             Self::React => "react",
             Self::Select => "select",
             Self::Plan => "plan",
@@ -76,6 +81,7 @@ impl Name {
         }
         match self {
             Self::Schema => both!("schema"),
+            Self::Context => both!("context"),
             Self::React => both!("react"),
             Self::Select => both!("select"),
             Self::Plan => both!("plan"),

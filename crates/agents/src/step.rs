@@ -7,6 +7,7 @@ use std::sync::Arc;
 use baton_core::agent::{Kind, Seen, Step, Task, Think};
 use baton_core::fault::Fault;
 
+use crate::context::{self, Recall};
 use crate::fault::code::KIND_UNAVAILABLE;
 use crate::kinds::{code, reasoning, simple};
 use crate::select;
@@ -34,7 +35,19 @@ impl fmt::Debug for Agents {
 }
 
 impl Think for Agents {
+    /// What memory adds comes first; then the agent thinks.
     fn step(&self, task: &Task, seen: &[Seen]) -> Step {
+        match context::recall(task, seen) {
+            Ok(Recall::Ask(step)) => step,
+            Ok(Recall::Told(told, since)) => self.think(&told, since),
+            Ok(Recall::None) => self.think(task, seen),
+            Err(fault) => Step::GiveUp(fault),
+        }
+    }
+}
+
+impl Agents {
+    fn think(&self, task: &Task, seen: &[Seen]) -> Step {
         if let Some(custom) = self.custom.get(&task.agent.name).filter(|_| task.agent.kind == Kind::Custom) {
             return custom.step(task, seen);
         }

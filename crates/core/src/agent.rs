@@ -1,6 +1,7 @@
 //! Agents as data: what defines one, what it has seen, and what it may ask for next. The step functions are the
 //! `agents` room's; here is only what the journal must keep.
 
+pub mod context;
 mod limits;
 pub mod whitelist;
 

@@ -60,6 +60,8 @@ fn with_causes(mut text: String, error: &dyn Error) -> String {
 pub mod code {
     pub const TIMEOUT: &str = "TIMEOUT";
     pub const EXPRESSION: &str = "EXPRESSION_FAILED";
+    /// A prompt of an agent cannot be written.
+    pub const PROMPT_FAILED: &str = "PROMPT_FAILED";
     pub const INPUT_INVALID: &str = "INPUT_INVALID";
     pub const JOURNAL_LIMIT: &str = "JOURNAL_LIMIT";
     pub const LOOP_LIMIT: &str = "LOOP_LIMIT";

@@ -4,9 +4,11 @@ mod builtin;
 mod endpoint;
 mod features;
 mod frequency;
+mod guarded;
 
 use std::sync::Arc;
 
+use baton_ports::clock::Clock;
 use baton_ports::embed::{Embedder, Space};
 
 pub use builtin::Builtin;
@@ -15,6 +17,7 @@ pub(crate) use features::words;
 pub(crate) use frequency::is_common;
 
 use crate::config::{Config, Provider, Wrong};
+use guarded::Guarded;
 
 /// The embedder of the settings, and the built-in one, which is always there.
 pub(crate) struct Embedders {
@@ -23,18 +26,18 @@ pub(crate) struct Embedders {
 }
 
 impl Embedders {
-    pub(crate) fn new(config: &Config) -> Result<Self, Wrong> {
+    pub(crate) fn new(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, Wrong> {
         let builtin: Arc<dyn Embedder> = Arc::new(Builtin::new());
         let current = match config.embedder {
             Provider::Builtin => builtin.clone(),
-            Provider::OpenAi => Arc::new(Endpoint::new(config)?),
+            Provider::OpenAi => Arc::new(Guarded::new(Arc::new(Endpoint::new(config)?), clock)),
         };
         Ok(Self { current, builtin })
     }
 
     #[cfg(test)]
-    pub(crate) fn replace_current(&mut self, embedder: Arc<dyn Embedder>) {
-        self.current = embedder;
+    pub(crate) fn replace_current(&mut self, embedder: Arc<dyn Embedder>, clock: Arc<dyn Clock>) {
+        self.current = Arc::new(Guarded::new(embedder, clock));
     }
 
     /// What new generations are made with.

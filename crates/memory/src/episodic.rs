@@ -5,7 +5,8 @@ use baton_core::id::TenantId;
 use baton_core::time::Time;
 use baton_ports::index::{BODY_BYTES_MAX, Collection, Document, Filter, NAME_BYTES_MAX, TEXT_BYTES_MAX};
 use baton_ports::memory::{
-    Error, Execution, QUERY_BYTES_MAX, SIMILAR_MAX, Search, SimilarConversation, SimilarExecution, Summary, TOP_MAX,
+    Error, Execution, MESSAGE_BYTES_MAX, QUERY_BYTES_MAX, SIMILAR_MAX, Search, SimilarConversation, SimilarExecution,
+    Summary, TOP_MAX,
 };
 use serde_json::{Map, Value, json};
 
@@ -15,8 +16,6 @@ use crate::summary::line;
 
 /// Passages looked at for each document that is wanted: several may be of one document.
 const LOOKED_AT_PER_ONE: usize = 4;
-/// Bytes of one message that is indexed.
-const MESSAGE_SHOWN_MAX: usize = 8_000;
 
 /// The field by which executions are told apart.
 const SUCCESS: &str = "success";
@@ -51,7 +50,7 @@ pub(crate) fn execution(execution: Execution) -> Result<Document, Error> {
 pub(crate) fn conversation(name: String, whole: &Whole, summary: &Summary, outcome: &str) -> Document {
     let mut text = format!("{}\n", summary.text);
     for message in &whole.messages {
-        let line = line(message, MESSAGE_SHOWN_MAX);
+        let line = line(message, MESSAGE_BYTES_MAX);
         if text.len() + line.len() + 2 > TEXT_BYTES_MAX {
             break;
         }

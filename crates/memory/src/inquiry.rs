@@ -1,17 +1,23 @@
-//! Searching in rounds: find, let a model judge whether that answers the question, and if not, search by its words.
+//! Searching in rounds: find, let a model judge whether that answers the question, and if not, search by its words. A
+//! verdict is kept before the next round depends on it.
+
+mod verdicts;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use baton_core::id::TenantId;
 use baton_core::model::{Message, Profile, Reply, Request};
 use baton_core::money::Usd;
 use baton_ports::memory::{
     Cited, Error, Inquired, Inquiry, QUERY_BYTES_MAX, ROUND_TOP_MAX, ROUNDS_MAX, Round, Search, Stopped,
 };
 use baton_ports::models::{Asker, Models};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+pub(crate) use verdicts::Verdicts;
 
 use crate::long::Long;
 
@@ -28,10 +34,11 @@ const SHOWN_BYTES_MAX: usize = 2_000;
 
 pub(crate) struct Inquiries {
     models: Option<Arc<dyn Models>>,
+    verdicts: Verdicts,
 }
 
 /// What a model thinks of what was found.
-#[derive(Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Verdict {
     sufficient: bool,
     missing: Option<String>,
@@ -39,14 +46,19 @@ struct Verdict {
 }
 
 impl Inquiries {
-    pub(crate) fn new(models: Option<Arc<dyn Models>>) -> Self {
-        Self { models }
+    pub(crate) fn new(models: Option<Arc<dyn Models>>, verdicts: Verdicts) -> Self {
+        Self { models, verdicts }
+    }
+
+    pub(crate) async fn forget(&self, tenant: &TenantId, customer: &str) -> Result<(), Error> {
+        self.verdicts.forget(tenant, customer).await
     }
 
     pub(crate) async fn perform(&self, long: &Long, asker: &Asker, inquiry: &Inquiry) -> Result<Inquired, Error> {
         let over = |what, size, limit| if size > limit { Err(Error::TooLarge { what, size, limit }) } else { Ok(()) };
         over("an inquiry's passages of a round", inquiry.top, ROUND_TOP_MAX)?;
         over("an inquiry's rounds", inquiry.rounds, ROUNDS_MAX)?;
+        let given = self.verdicts.of(asker, inquiry).await?;
         let mut held = Held::default();
         let mut query = inquiry.question.clone();
         for left in (0..inquiry.rounds).rev() {
@@ -58,7 +70,7 @@ impl Inquiries {
             if new == 0 {
                 return Ok(held.stopped(Stopped::NothingNew));
             }
-            let Some(verdict) = self.judge(asker, inquiry, &mut held).await else {
+            let Some(verdict) = self.judge(asker, inquiry, &given, &mut held).await? else {
                 return Ok(held.stopped(Stopped::Unjudged));
             };
             held.judged(&verdict);
@@ -73,17 +85,34 @@ impl Inquiries {
     }
 
     /// None where no model can be asked, or none answers in the form that was asked for. What was found stays found.
-    async fn judge(&self, asker: &Asker, inquiry: &Inquiry, held: &mut Held) -> Option<Verdict> {
-        let models = self.models.as_ref()?;
-        let asker = Asker { key: format!("{}/judge/{}", asker.key, held.rounds.len()), ..asker.clone() };
+    async fn judge(
+        &self,
+        asker: &Asker,
+        inquiry: &Inquiry,
+        given: &verdicts::Of<'_>,
+        held: &mut Held,
+    ) -> Result<Option<Verdict>, Error> {
+        let Some(models) = self.models.as_ref() else { return Ok(None) };
+        let round = held.rounds.len();
+        let query = held.rounds.last().map(|round| round.query.clone()).unwrap_or_default();
+        if let Some(given) = given.given(round, &query).await? {
+            held.cost += given.cost;
+            return Ok(given.verdict);
+        }
+        let asker = Asker { key: format!("{}/judge/{round}", asker.key), ..asker.clone() };
         match models.ask(&asker, &request(inquiry, held), LIMIT, None).await {
             Ok(reply) => {
                 held.cost += reply.cost;
-                verdict(&reply)
+                let verdict = verdict(&reply);
+                if let Err(error) = given.keep(round, &query, verdict.as_ref(), reply.cost).await {
+                    // It holds all the same; only a crash would ask for it again.
+                    tracing::warn!(%error, "a verdict could not be kept");
+                }
+                Ok(verdict)
             }
             Err(fault) => {
                 tracing::debug!(code = %fault.fault.code, "no model judges what was found");
-                None
+                Ok(None)
             }
         }
     }

@@ -15,6 +15,7 @@
 //! Deliberately absent: deciding when to remember. Tools, commands and conversations ask.
 
 mod chunk;
+mod closing;
 mod config;
 mod context;
 mod embed;
@@ -23,6 +24,7 @@ mod fuse;
 mod inquiry;
 mod judged;
 mod long;
+mod marks;
 mod memory;
 mod short;
 mod summary;

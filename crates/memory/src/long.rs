@@ -8,7 +8,7 @@ use std::sync::Arc;
 use baton_core::id::TenantId;
 use baton_ports::clock::Clock;
 use baton_ports::embed::Embedder;
-use baton_ports::index::{Collection, Document, Generation, Head, Index, Recipe, Stored, Switched};
+use baton_ports::index::{Collection, Document, Generation, Head, Index, Kept, Recipe, Since, Stored, Switched};
 use baton_ports::memory::{Added, Error, Reindexed};
 use futures::StreamExt;
 
@@ -42,19 +42,39 @@ impl Long {
 
     #[cfg(test)]
     pub(crate) fn use_embedder(&mut self, embedder: Arc<dyn Embedder>) {
-        self.embedders.replace_current(embedder);
+        self.embedders.replace_current(embedder, self.clock.clone());
     }
 
-    /// By the recipe of what answers, so that the document is found with its like.
+    /// When a work begins that will keep documents about persons: to be asked before it reads anything.
+    pub(crate) async fn begin(&self, tenant: &TenantId, of: Collection) -> Result<Since, Error> {
+        let at = self.clock.now();
+        Ok(Since { forgettings: self.index.forgettings(tenant, of).await?, at })
+    }
+
     pub(crate) async fn add(&self, tenant: &TenantId, of: Collection, document: Document) -> Result<Added, Error> {
+        let since = self.begin(tenant, of).await?;
+        self.add_since(tenant, of, document, since).await
+    }
+
+    /// By the recipe of what answers, so that the document is found with its like. Refused where the person it is about
+    /// was forgotten since.
+    pub(crate) async fn add_since(
+        &self,
+        tenant: &TenantId,
+        of: Collection,
+        document: Document,
+        since: Since,
+    ) -> Result<Added, Error> {
         let generation = match self.live(tenant, of).await? {
             Some(live) => live,
             None => self.index.begin(tenant, of, &self.recipe(), self.clock.now()).await?,
         };
         // Asked before anything is kept: a document that cannot be made findable is refused.
         let embedder = self.embedder(of, &generation)?;
-        let name = document.name.clone();
-        let revision = self.index.put(tenant, of, document, self.clock.now()).await?;
+        let (name, subject) = (document.name.clone(), document.subject.clone());
+        let Some(Kept { revision, .. }) = self.index.put(tenant, of, document, since, self.clock.now()).await? else {
+            return Err(Error::Forgotten { person: subject.unwrap_or_default() });
+        };
         match self.lay_newest(tenant, of, &generation, embedder, &name).await? {
             Outcome::Laid { pieces } => Ok(Added { revision, pieces, unchanged: false }),
             Outcome::Nothing => Ok(Added { revision, pieces: 0, unchanged: true }),
@@ -66,7 +86,7 @@ impl Long {
     }
 
     pub(crate) async fn forget(&self, tenant: &TenantId, of: Collection, subject: &str) -> Result<u64, Error> {
-        Ok(self.index.forget(tenant, of, subject).await?)
+        Ok(self.index.forget(tenant, of, subject, self.clock.now()).await?)
     }
 
     pub(crate) async fn documents(

@@ -15,13 +15,15 @@ use baton_ports::models::{Asker, Models};
 use baton_ports::records::Records;
 use serde_json::{Map, Value};
 
+use crate::closing::Closings;
 use crate::config::{Config, Wrong};
 use crate::context;
 use crate::embed::Embedders;
 use crate::episodic;
-use crate::inquiry::Inquiries;
+use crate::inquiry::{Inquiries, Verdicts};
 use crate::long::Long;
-use crate::short::{self, Short};
+use crate::marks::Marks;
+use crate::short::Short;
 use crate::summary::Summaries;
 
 /// What memory is made of.
@@ -49,26 +51,31 @@ impl Memory {
         self.long.recipe()
     }
 
-    /// Opens nothing and connects to nothing.
-    ///
-    /// # Errors
-    /// A setting that cannot be used, by name.
     /// What makes vectors of new documents, for those who search elsewhere by the same.
     pub fn embedder(&self) -> Arc<dyn Embedder> {
         self.long.embedder_of_new()
     }
 
+    /// Opens nothing and connects to nothing.
+    ///
+    /// # Errors
+    /// A setting that cannot be used, by name.
     pub fn new(config: &Config, parts: Parts) -> Result<Self, Wrong> {
         config.check()?;
         let Parts { index, records, models, clock } = parts;
-        let embedders = Embedders::new(config)?;
+        let embedders = Embedders::new(config, clock.clone())?;
+        let marks = Arc::new(Marks::new(records.clone(), clock.clone()));
         Ok(Self {
             long: Long::new(index, embedders, config.chunking(), clock.clone()),
-            short: Short::new(records, clock),
-            summaries: Summaries::new(models.clone()),
-            inquiries: Inquiries::new(models),
+            inquiries: Inquiries::new(models.clone(), Verdicts::new(records.clone(), marks.clone(), clock.clone())),
+            short: Short::new(records, marks, clock),
+            summaries: Summaries::new(models),
             context_tokens: config.context_tokens,
         })
+    }
+
+    fn closings(&self) -> Closings<'_> {
+        Closings { short: &self.short, long: &self.long, summaries: &self.summaries }
     }
 }
 
@@ -131,34 +138,22 @@ impl memory::Memory for Memory {
         self.short.set_session(tenant, conversation, fields).await
     }
 
-    async fn summarise(&self, tenant: &TenantId, conversation: &str, but: usize) -> Result<Option<Summary>, Error> {
-        self.summaries.bring_up_to_date(&self.short, tenant, conversation, but).await
+    async fn summarise(&self, asker: &Asker, conversation: &str, but: usize) -> Result<Option<Summary>, Error> {
+        let since = self.short.begin(&asker.tenant).await?;
+        self.summaries.bring_up_to_date(&self.short, asker, conversation, since, but).await
     }
 
-    async fn close(&self, tenant: &TenantId, conversation: &str, closing: Closing) -> Result<Summary, Error> {
-        if self.short.thread(tenant, conversation).await?.is_none() {
-            self.short.sweep(tenant, conversation).await?;
-            let closed = episodic::closed(&self.long, tenant, conversation).await?;
-            return closed.ok_or_else(|| short::not_found(conversation));
-        }
-        let summary = match &closing.summary {
-            Some(text) => self.short.set_summary_text(tenant, conversation, text).await?,
-            None => self.summaries.bring_up_to_date(&self.short, tenant, conversation, 0).await?,
-        };
-        let (Some(summary), Some(whole)) = (summary, self.short.whole(tenant, conversation).await?) else {
-            return Err(short::not_found(conversation));
-        };
-        let name = episodic::name(&self.long, tenant, conversation, whole.began).await?;
-        let document = episodic::conversation(name, &whole, &summary, &closing.outcome);
-        // The words are findable before they leave: whoever closes again after a crash in between closes the same.
-        self.long.add(tenant, Collection::Conversations, document).await?;
-        self.short.leave(tenant, conversation, &whole).await?;
-        Ok(summary)
+    async fn close(&self, asker: &Asker, conversation: &str, closing: Closing) -> Result<Summary, Error> {
+        self.closings().close(asker, conversation, &closing).await
     }
 
     async fn record_execution(&self, tenant: &TenantId, execution: Execution) -> Result<(), Error> {
         let document = episodic::execution(execution)?;
-        self.long.add(tenant, Collection::Executions, document).await.map(drop)
+        match self.long.add(tenant, Collection::Executions, document).await {
+            // As if it had been kept just before.
+            Ok(_) | Err(Error::Forgotten { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     async fn similar_executions(
@@ -177,7 +172,9 @@ impl memory::Memory for Memory {
     }
 
     async fn forget(&self, tenant: &TenantId, customer: &str) -> Result<Forgotten, Error> {
+        // Short-term memory marks the person first; what is removed after that cannot come back.
         let (threads, messages) = self.short.forget(tenant, customer).await?;
+        self.inquiries.forget(tenant, customer).await?;
         let long = |of| self.long.forget(tenant, of, customer);
         Ok(Forgotten {
             threads,

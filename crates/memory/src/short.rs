@@ -2,7 +2,7 @@
 //!
 //! A conversation is a few small records: its head, one record a message, and a row under its customer, by which
 //! everything of one person is found again. Whoever changes a conversation changes its head at the version it saw, so two
-//! messages never take one place.
+//! messages never take one place; and only while nobody whose it is was forgotten since the change began.
 
 mod head;
 mod leaving;
@@ -10,10 +10,12 @@ mod leaving;
 use std::sync::Arc;
 
 use baton_core::id::TenantId;
+use baton_core::time::Time;
 use baton_ports::clock::Clock;
+use baton_ports::index::Since;
 use baton_ports::memory::{
     Error, ID_BYTES_MAX, MESSAGE_BYTES_MAX, MESSAGES_MAX, Message, RECENT_MAX, RETRY_AFTER, SESSION_BYTES_MAX,
-    SUMMARY_BYTES_MAX, Summarised, Summary, Thread,
+    SUMMARY_BYTES_MAX, Summary, Thread,
 };
 use baton_ports::records::{self, Op, Records};
 use serde_json::{Map, Value};
@@ -21,6 +23,8 @@ use serde_json::{Map, Value};
 use head::{HEADS, Head, MESSAGES};
 
 pub(crate) use leaving::Whole;
+
+use crate::marks::{Marks, Whom};
 
 /// How often a conversation may change under our hands before we give up.
 const TRIES_MAX: usize = 16;
@@ -30,12 +34,36 @@ const PAGE: usize = 90;
 /// All conversations that are going on, of every tenant.
 pub(crate) struct Short {
     records: Arc<dyn Records>,
+    marks: Arc<Marks>,
     clock: Arc<dyn Clock>,
 }
 
+/// A change of a conversation, as it began.
+struct Change<'c> {
+    since: Since,
+    /// Who brings it, where that is known.
+    customer: Option<&'c str>,
+    /// When the conversation began that is meant. Any is, or a new one, unless said.
+    began: Option<Time>,
+}
+
+/// A conversation as its summary finds it.
+pub(crate) struct Standing {
+    pub(crate) thread: Thread,
+    /// Tells it from an earlier conversation of the same id.
+    pub(crate) began: Time,
+    /// The first message that is kept and not in the summary.
+    pub(crate) unsummarised: u64,
+}
+
 impl Short {
-    pub(crate) fn new(records: Arc<dyn Records>, clock: Arc<dyn Clock>) -> Self {
-        Self { records, clock }
+    pub(crate) fn new(records: Arc<dyn Records>, marks: Arc<Marks>, clock: Arc<dyn Clock>) -> Self {
+        Self { records, marks, clock }
+    }
+
+    /// To be asked first by whoever changes a conversation by what it read of it.
+    pub(crate) async fn begin(&self, tenant: &TenantId) -> Result<Since, Error> {
+        self.marks.begin(tenant).await
     }
 
     pub(crate) async fn say(
@@ -50,7 +78,8 @@ impl Short {
         check_size("a message", message.content.len(), MESSAGE_BYTES_MAX)?;
         let value = serde_json::to_value(&message)
             .map_err(|error| Error::Invalid { what: "a message".to_owned(), reason: error.to_string() })?;
-        self.change(tenant, conversation, |head| {
+        let change = Change { since: self.begin(tenant).await?, customer, began: None };
+        self.change(tenant, conversation, change, |head, customer| {
             if head.has_heard(&message) {
                 return None;
             }
@@ -76,10 +105,13 @@ impl Short {
         Ok(head.filter(|head| !head.is_empty()).map(|head| head.thread(conversation)))
     }
 
-    /// The first message that is kept and not in the summary.
-    pub(crate) async fn unsummarised(&self, tenant: &TenantId, conversation: &str) -> Result<u64, Error> {
-        let from = |(head, _): (Head, u64)| head.first.max(head.summary.map_or(0, |summary| summary.covers));
-        Ok(self.head(tenant, conversation).await?.map_or(0, from))
+    pub(crate) async fn standing(&self, tenant: &TenantId, conversation: &str) -> Result<Option<Standing>, Error> {
+        let head = self.head(tenant, conversation).await?.map(|(head, _)| head);
+        Ok(head.filter(|head| !head.is_empty()).map(|head| Standing {
+            began: head.began,
+            unsummarised: head.first.max(head.summary.as_ref().map_or(0, |summary| summary.covers)),
+            thread: head.thread(conversation),
+        }))
     }
 
     /// The last messages, oldest first.
@@ -140,42 +172,31 @@ impl Short {
         fields: &Map<String, Value>,
     ) -> Result<(), Error> {
         check_id("a conversation's id", conversation)?;
-        let head = self
-            .change(tenant, conversation, |head| {
-                head.lay_over_session(fields);
-                (head.session_bytes() <= SESSION_BYTES_MAX).then(Vec::new)
-            })
-            .await?;
-        check_size("a conversation's session", head.session_bytes(), SESSION_BYTES_MAX)
+        let change = Change { since: self.begin(tenant).await?, customer: None, began: None };
+        let head = self.change(tenant, conversation, change, |head, _| {
+            head.lay_over_session(fields);
+            (head.session_bytes() <= SESSION_BYTES_MAX).then(Vec::new)
+        });
+        let size = head.await?.map_or(0, |head| head.session_bytes());
+        check_size("a conversation's session", size, SESSION_BYTES_MAX)
     }
 
-    /// Keeps a summary, unless one that covers more is there.
+    /// Keeps a summary, unless one that covers more is there; says which is there then. None where the conversation that
+    /// began then is over or forgotten.
     pub(crate) async fn set_summary(
         &self,
         tenant: &TenantId,
         conversation: &str,
+        (since, began): (Since, Time),
         summary: Summary,
     ) -> Result<Option<Summary>, Error> {
         check_size("a conversation's summary", summary.text.len(), SUMMARY_BYTES_MAX)?;
-        let head = self
-            .change(tenant, conversation, |head| {
-                let is_newer = head.summary.as_ref().is_none_or(|before| before.covers <= summary.covers);
-                is_newer.then(|| head.summary = Some(summary.clone())).map(|()| Vec::new())
-            })
-            .await?;
-        Ok(head.summary)
-    }
-
-    /// Keeps a summary of everything that was said.
-    pub(crate) async fn set_summary_text(
-        &self,
-        tenant: &TenantId,
-        conversation: &str,
-        text: &str,
-    ) -> Result<Option<Summary>, Error> {
-        let covers = self.head(tenant, conversation).await?.map_or(0, |(head, _)| head.next);
-        let summary = Summary { text: text.to_owned(), covers, by: Summarised::Caller };
-        self.set_summary(tenant, conversation, summary).await
+        let change = Change { since, customer: None, began: Some(began) };
+        let head = self.change(tenant, conversation, change, |head, _| {
+            let is_newer = head.summary.as_ref().is_none_or(|before| before.covers <= summary.covers);
+            is_newer.then(|| head.summary = Some(summary.clone())).map(|()| Vec::new())
+        });
+        Ok(head.await?.and_then(|head| head.summary))
     }
 
     async fn head(&self, tenant: &TenantId, conversation: &str) -> Result<Option<(Head, u64)>, Error> {
@@ -187,23 +208,40 @@ impl Short {
         record.map(read).transpose()
     }
 
-    /// Changes a head, with whatever must be written along; answers with the head as it then is. `None` writes nothing.
+    /// Changes a head, with whatever must be written along; answers with the head as it then is. `None` of the closure
+    /// writes nothing; it is shown whose the conversation is, as far as that is known. None where it is not the
+    /// conversation that is meant, or where it or somebody whose it is was forgotten since the change began.
     async fn change(
         &self,
         tenant: &TenantId,
         conversation: &str,
-        mut change: impl FnMut(&mut Head) -> Option<Vec<Op>>,
-    ) -> Result<Head, Error> {
+        begun: Change<'_>,
+        mut change: impl FnMut(&mut Head, Option<&str>) -> Option<Vec<Op>>,
+    ) -> Result<Option<Head>, Error> {
+        // Whoever was seen to be its customer stays so for this change, though the conversation ends meanwhile.
+        let mut seen: Vec<String> = begun.customer.into_iter().map(str::to_owned).collect();
         for _ in 0..TRIES_MAX {
             let before = self.head(tenant, conversation).await?;
+            if let Some(began) = begun.began
+                && before.as_ref().is_none_or(|(head, _)| head.began != began)
+            {
+                return Ok(None);
+            }
             let (mut head, version) = match before {
                 Some((head, version)) => (head, Some(version)),
                 None => (Head::beginning(self.clock.now()), None),
             };
-            let Some(mut ops) = change(&mut head) else { return Ok(head) };
+            if let Some(customer) = head.customer.clone().filter(|customer| !seen.contains(customer)) {
+                seen.push(customer);
+            }
+            let mut whose = vec![Whom::Conversation(conversation)];
+            whose.extend(seen.iter().map(|customer| Whom::Customer(customer)));
+            let Some(guard) = self.marks.guard(tenant, begun.since, &whose).await? else { return Ok(None) };
+            let Some(mut ops) = change(&mut head, seen.first().map(String::as_str)) else { return Ok(Some(head)) };
+            ops.push(guard);
             ops.push(head.write(conversation, version));
             match self.records.commit(tenant, ops, self.clock.now()).await {
-                Ok(()) => return Ok(head),
+                Ok(()) => return Ok(Some(head)),
                 Err(records::Error::Conflict { .. }) => {}
                 Err(error) => return Err(error.into()),
             }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use baton_core::id::TenantId;
 use baton_core::model::{self, Profile, Request};
+use baton_ports::index::Since;
 use baton_ports::memory::{Error, Message, SUMMARY_BYTES_MAX, Speaker, Summarised, Summary};
 use baton_ports::models::{Asker, Models};
+use tokio::time::Instant;
 
 use crate::short::Short;
 
@@ -14,8 +15,9 @@ use crate::short::Short;
 const PROMPT: &str = include_str!("summary/prompt.md");
 /// The name summaries are asked under: for scripted replies, prices and budgets.
 const AGENT: &str = "memory_summary";
-/// How long a model may take.
-const LIMIT: Duration = Duration::from_secs(60);
+/// How long a model may take for one call, and for all calls of one conversation together.
+const LIMIT: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Tokens of a summary.
 const TOKENS_MAX: u32 = 400;
 /// Messages summarised by one call; more are summarised by several, each with what the last one said.
@@ -23,6 +25,8 @@ const MESSAGES_AT_ONCE: usize = 100;
 /// Bytes of one message that a model is shown, and of one that an excerpt quotes.
 const SHOWN_BYTES_MAX: usize = 2_000;
 const QUOTED_BYTES_MAX: usize = 300;
+/// Bytes of why a summary is an excerpt.
+const WHY_BYTES_MAX: usize = 500;
 
 pub(crate) struct Summaries {
     models: Option<Arc<dyn Models>>,
@@ -33,48 +37,79 @@ impl Summaries {
         Self { models }
     }
 
-    /// Summarises what is not summarised yet, but for the newest `but` messages. None where there is nothing to say.
+    /// Summarises what is not summarised yet, but for the newest `but` messages, on the asker's behalf. What a model
+    /// answered is kept before it is asked for more, so nothing that was kept is asked for again. None where there is
+    /// nothing to say, and where the conversation ended or was forgotten meanwhile.
+    ///
+    /// A model that fails once is not asked again: the rest is an excerpt, which says why.
     pub(crate) async fn bring_up_to_date(
         &self,
         short: &Short,
-        tenant: &TenantId,
+        asker: &Asker,
         conversation: &str,
+        since: Since,
         but: usize,
     ) -> Result<Option<Summary>, Error> {
+        let (tenant, patience) = (&asker.tenant, Instant::now() + PATIENCE);
+        let mut failed: Option<String> = None;
         loop {
-            let Some(thread) = short.thread(tenant, conversation).await? else { return Ok(None) };
-            let from = short.unsummarised(tenant, conversation).await?;
+            let Some(standing) = short.standing(tenant, conversation).await? else { return Ok(None) };
+            let (thread, from) = (standing.thread, standing.unsummarised);
             let to = thread.messages.saturating_sub(but as u64);
             if from >= to {
                 return Ok(thread.summary);
             }
             let to = to.min(from + MESSAGES_AT_ONCE as u64);
             let messages = short.messages(tenant, conversation, from, to).await?;
-            let (text, by) = self.text(tenant, conversation, thread.summary.as_ref(), &messages, to).await;
-            short.set_summary(tenant, conversation, Summary { text, covers: to, by }).await?;
+            let before = thread.summary.as_ref();
+            let summary = match failed.clone() {
+                Some(why) => excerpted(before, &messages, to, why),
+                None => {
+                    // Of this conversation and no earlier one of its id: one key never has two requests.
+                    let key = format!("{}/summary/{conversation}/{}/{to}", asker.key, standing.began.as_ms());
+                    let asker = Asker { key, ..asker.clone() };
+                    match self.ask(&asker, before, &messages, patience).await {
+                        Ok(text) => Summary { text, covers: to, by: Summarised::Model, why: None },
+                        Err(why) => excerpted(before, &messages, to, failed.insert(why).clone()),
+                    }
+                }
+            };
+            let kept = short.set_summary(tenant, conversation, (since, standing.began), summary).await?;
+            if kept.is_none() {
+                return Ok(None);
+            }
         }
     }
 
-    async fn text(
+    /// The error is why there is no model's summary, in words.
+    async fn ask(
         &self,
-        tenant: &TenantId,
-        conversation: &str,
+        asker: &Asker,
         before: Option<&Summary>,
         messages: &[Message],
-        to: u64,
-    ) -> (String, Summarised) {
-        if let Some(models) = &self.models {
-            let asker = Asker::of(tenant.clone(), format!("memory/{conversation}/{to}"));
-            match models.ask(&asker, &request(before, messages), LIMIT, None).await {
-                Ok(reply) if !reply.content.trim().is_empty() => {
-                    return (clip(reply.content.trim(), SUMMARY_BYTES_MAX).to_owned(), Summarised::Model);
-                }
-                Ok(_) => tracing::debug!("a model summarised a conversation with nothing"),
-                Err(fault) => tracing::debug!(code = %fault.fault.code, "no model summarises conversations"),
+        patience: Instant,
+    ) -> Result<String, String> {
+        let Some(models) = &self.models else { return Err("there is no model".to_owned()) };
+        let left = patience.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(format!("summarising took longer than {} s", PATIENCE.as_secs()));
+        }
+        match models.ask(asker, &request(before, messages), LIMIT.min(left), None).await {
+            Ok(reply) if !reply.content.trim().is_empty() => {
+                Ok(clip(reply.content.trim(), SUMMARY_BYTES_MAX).to_owned())
+            }
+            Ok(_) => Err("the model summarised it with nothing".to_owned()),
+            Err(fault) => {
+                tracing::debug!(code = %fault.fault.code, "no model summarises conversations");
+                Err(format!("{}: {}", fault.fault.code, fault.fault.message))
             }
         }
-        (excerpt(before, messages), Summarised::Excerpt)
     }
+}
+
+fn excerpted(before: Option<&Summary>, messages: &[Message], to: u64, why: String) -> Summary {
+    let why = Some(clip(&why, WHY_BYTES_MAX).to_owned());
+    Summary { text: excerpt(before, messages), covers: to, by: Summarised::Excerpt, why }
 }
 
 fn request(before: Option<&Summary>, messages: &[Message]) -> Request {
@@ -136,7 +171,7 @@ mod tests {
         ];
         let text = excerpt(None, &first);
         assert_eq!(text, "customer: My kettle leaks\nagent: Which one?");
-        let before = Summary { text, covers: 3, by: Summarised::Excerpt };
+        let before = Summary { text, covers: 3, by: Summarised::Excerpt, why: None };
         let text = excerpt(Some(&before), &[said(Speaker::Customer, "The blue one")]);
         assert_eq!(text, "customer: My kettle leaks\ncustomer: The blue one");
         assert_eq!(excerpt(None, &[]), "");
@@ -144,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_model_is_shown_the_summary_so_far_and_what_was_said_since() {
-        let before = Summary { text: "The kettle leaks.".to_owned(), covers: 3, by: Summarised::Model };
+        let before = Summary { text: "The kettle leaks.".to_owned(), covers: 3, by: Summarised::Model, why: None };
         let request = request(Some(&before), &[said(Speaker::Customer, &"long ".repeat(1_000))]);
         assert_eq!((request.agent.as_str(), request.profile), (AGENT, Profile::Fast));
         let [_, model::Message::User { content, .. }] = &request.messages[..] else { panic!("{request:?}") };

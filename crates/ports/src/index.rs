@@ -98,9 +98,34 @@ pub struct Document {
 /// A document as it is kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stored {
+    /// What it is laid under; no other document ever has this number, be it of the same name.
+    pub number: u64,
     pub head: Head,
     pub text: String,
     pub body: Value,
+}
+
+/// What a document was kept as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// As of [`Stored`].
+    pub number: u64,
+    pub revision: u64,
+}
+
+/// When a work began that keeps something about a person: what was forgotten after that stays forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Since {
+    /// How many had been forgotten by then, as [`Index::forgettings`] says.
+    pub forgettings: u64,
+    pub at: Time,
+}
+
+impl Since {
+    /// Whether somebody was forgotten, as the how-manieth and when, after this.
+    pub fn is_before(self, forgetting: u64, at: Time) -> bool {
+        forgetting > self.forgettings || at > self.at
+    }
 }
 
 /// How pieces of a generation are made. Pieces of two recipes are never mixed.
@@ -140,7 +165,8 @@ pub struct Piece {
 /// Consecutive pieces of one revision of a document.
 #[derive(Clone, Debug)]
 pub struct Laying {
-    pub document: String,
+    /// The document's number.
+    pub document: u64,
     pub revision: u64,
     /// The number of the first of these pieces.
     pub first: usize,
@@ -234,8 +260,16 @@ pub enum Error {
 #[async_trait]
 pub trait Index: Send + Sync {
     /// Keeps a document, in place of one of the same name, and says its revision: that of before if nothing changed.
-    /// What was laid of an older revision is found until this one is laid. Durable when it returns.
-    async fn put(&self, tenant: &TenantId, collection: Collection, document: Document, at: Time) -> Result<u64, Error>;
+    /// What was laid of an older revision is found until this one is laid. Durable when it returns. Keeps nothing, and
+    /// says so, where the person it is about was forgotten after the work began; that is decided in the same write.
+    async fn put(
+        &self,
+        tenant: &TenantId,
+        collection: Collection,
+        document: Document,
+        since: Since,
+        at: Time,
+    ) -> Result<Option<Kept>, Error>;
 
     async fn document(&self, tenant: &TenantId, collection: Collection, name: &str) -> Result<Option<Stored>, Error>;
 
@@ -252,8 +286,12 @@ pub trait Index: Send + Sync {
     async fn remove(&self, tenant: &TenantId, collection: Collection, name: &str) -> Result<bool, Error>;
 
     /// Removes every document about a person, of this collection; says how many. Their words are gone from the
-    /// index's own structures when it returns, not only out of reach.
-    async fn forget(&self, tenant: &TenantId, collection: Collection, subject: &str) -> Result<u64, Error>;
+    /// index's own structures when it returns, not only out of reach, and nothing that began before comes back.
+    async fn forget(&self, tenant: &TenantId, collection: Collection, subject: &str, at: Time) -> Result<u64, Error>;
+
+    /// How often persons have been forgotten in this collection. Whoever is going to keep something about a person asks
+    /// before anything else.
+    async fn forgettings(&self, tenant: &TenantId, collection: Collection) -> Result<u64, Error>;
 
     /// The collection's generations, the live one first.
     async fn generations(&self, tenant: &TenantId, collection: Collection) -> Result<Vec<Generation>, Error>;

@@ -89,7 +89,8 @@ pub const RETRY_AFTER: Duration = Duration::from_millis(50);
 pub trait Memory: Send + Sync {
     // Long-term.
 
-    /// Keeps a document and makes it findable. A changed one of the same name takes its place.
+    /// Keeps a document and makes it findable. A changed one of the same name takes its place. Refused where the person
+    /// it is about is forgotten meanwhile.
     async fn add(&self, tenant: &TenantId, collection: Collection, document: Document) -> Result<Added, Error>;
 
     /// Says whether it was there.
@@ -112,7 +113,8 @@ pub trait Memory: Send + Sync {
     /// Builds a collection anew by the settings of now, beside what answers meanwhile, then lets it answer.
     async fn reindex(&self, tenant: &TenantId, collection: Collection) -> Result<Reindexed, Error>;
 
-    // Short-term.
+    // Short-term. Where a person is forgotten while these go on, it is as if they had been done just before: nothing of
+    // it stays.
 
     /// Keeps a message. `customer` is whose conversation it is, where that is known.
     async fn say(
@@ -136,12 +138,13 @@ pub trait Memory: Send + Sync {
         fields: &Map<String, Value>,
     ) -> Result<(), Error>;
 
-    /// Brings the running summary up to the newest messages but `but`.
-    async fn summarise(&self, tenant: &TenantId, conversation: &str, but: usize) -> Result<Option<Summary>, Error>;
+    /// Brings the running summary up to the newest messages but `but`, on the asker's behalf.
+    async fn summarise(&self, asker: &Asker, conversation: &str, but: usize) -> Result<Option<Summary>, Error>;
 
     /// A conversation is over: its summary and its words become findable, and its messages leave short-term memory. One
-    /// that is closed already answers as it did.
-    async fn close(&self, tenant: &TenantId, conversation: &str, closing: Closing) -> Result<Summary, Error>;
+    /// that is closed already answers as it did. A summary that has to be made is asked for on the asker's behalf; where
+    /// it cannot be had, an excerpt takes its place and says why.
+    async fn close(&self, asker: &Asker, conversation: &str, closing: Closing) -> Result<Summary, Error>;
 
     // Episodic.
 
@@ -160,6 +163,7 @@ pub trait Memory: Send + Sync {
     /// What an agent should know before it thinks.
     async fn context(&self, tenant: &TenantId, wanted: &Wanted) -> Result<Context, Error>;
 
-    /// Removes everything about one person.
+    /// Removes everything about one person. Once it returns, nothing that began before comes back: no message, summary,
+    /// closed conversation, document or execution that was on its way.
     async fn forget(&self, tenant: &TenantId, customer: &str) -> Result<Forgotten, Error>;
 }

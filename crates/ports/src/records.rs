@@ -45,9 +45,16 @@ pub enum Op {
         key: String,
         value: Value,
     },
+    /// What is deleted is overwritten where it lay: it may have been somebody's.
     Delete {
         space: String,
         key: String,
+    },
+    /// Writes nothing. Refused unless the record is at this version; none: unless it is not there.
+    Expect {
+        space: String,
+        key: String,
+        version: Option<u64>,
     },
     /// Holds `from..to` (any unit, end excluded) of a resource; refused if it overlaps what another key holds there.
     HoldRange {

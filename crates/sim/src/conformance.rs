@@ -150,6 +150,7 @@ pub async fn records<S: Records>(make: impl AsyncFn() -> S) {
         records::a_record_is_read_back_with_its_version,
         records::an_insert_is_refused_where_there_is_one,
         records::a_compare_and_set_needs_the_version_it_saw,
+        records::an_expectation_holds_a_batch_to_what_was_seen,
         records::a_put_overwrites_and_a_delete_removes,
         records::a_batch_is_written_whole_or_not_at_all,
         records::operations_of_a_batch_see_each_other,
@@ -219,6 +220,7 @@ pub async fn index<S: Index>(make: impl AsyncFn() -> S) {
         index::documents::what_breaks_a_limit_is_refused_by_name,
         index::documents::a_removed_document_is_found_no_more,
         index::documents::one_persons_documents_go_and_nobody_elses,
+        index::documents::what_began_before_a_person_was_forgotten_is_not_kept,
     );
     check!(make;
         index::generations::the_first_generation_answers_at_once,
@@ -233,6 +235,7 @@ pub async fn index<S: Index>(make: impl AsyncFn() -> S) {
         index::laying::a_half_laid_document_is_gone_on_with,
         index::laying::a_new_revision_takes_the_place_of_the_old_at_once,
         index::laying::an_overtaken_laying_writes_nothing,
+        index::laying::pieces_of_a_removed_document_never_become_those_of_another_of_its_name,
         index::laying::a_vector_of_another_space_is_refused,
         index::laying::a_document_without_text_is_laid_without_pieces,
         index::laying::counts_are_of_what_can_be_found,

@@ -214,6 +214,10 @@ impl Kept {
             },
             Op::Put { space, key, value } => self.put(tenant, space, key, value, at),
             Op::Delete { space, key } => drop(self.records.remove(&(tenant.clone(), space, key))),
+            Op::Expect { space, key, version } => match self.find(tenant, &space, &key) {
+                found if found.map(|found| found.version) == version => {}
+                found => return Err(found.cloned()),
+            },
             Op::HoldRange { space, resource, from, to, key } => {
                 let place = (tenant.clone(), space, resource);
                 if self.ranges.iter().any(|(other, a, b, who)| *other == place && from < *b && *a < to && *who != key) {

@@ -9,7 +9,11 @@ fn values() -> Value {
         "schema": {"type": "object"}, "tools": [{"name": "t", "description": "d", "parameters": null}], "rules": ["r"],
         "goal": "g", "similar_plans": [{"goal": "s", "plan": []}], "failure_reason": "f", "suggestions": ["try"],
         "steps": [{"id": "1", "description": "d", "status": "done", "result": {"a": 1}}],
-        "problem": "p", "wants": "json", "findings": ["f"], "agents": [{"name": "a", "description": "d"}]
+        "problem": "p", "wants": "json", "findings": ["f"], "agents": [{"name": "a", "description": "d"}],
+        "summary": "s", "session": {"a": 1}, "recent_messages": [{"role": "customer", "content": "c"}],
+        "relevant_documents": [{"heading": "h", "document": "d", "content": "c"}],
+        "similar_conversations": [{"summary": "s", "outcome": "o"}],
+        "similar_executions": [{"goal": "g", "success": true, "plan": "p"}]
     })
 }
 

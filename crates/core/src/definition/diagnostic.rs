@@ -172,7 +172,15 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
+    /// One mistake is one finding, however often it is come across.
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
+        let said = |kept: &Diagnostic| {
+            (kept.code, kept.span, kept.severity) == (diagnostic.code, diagnostic.span, diagnostic.severity)
+                && kept.message == diagnostic.message
+        };
+        if self.list.iter().any(said) {
+            return;
+        }
         if self.list.len() < DIAGNOSTICS_MAX {
             self.list.push(diagnostic);
         } else {

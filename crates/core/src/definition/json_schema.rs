@@ -12,6 +12,8 @@ use super::source::Node;
 pub const SCHEMA_BYTES_MAX: usize = 64 * 1024;
 /// Regular expressions in all schemas of one definition. Each takes a moment to compile.
 pub const PATTERNS_MAX: usize = 500;
+/// What a schema's `type` may be.
+const TYPES: &str = "`array`, `boolean`, `integer`, `null`, `number`, `object` or `string`";
 
 /// The schema under a key, checked to be one.
 pub(crate) fn read(name: &'static str, fields: &mut Fields<'_>, reader: &mut Reader) -> Option<Json> {
@@ -50,7 +52,13 @@ pub(crate) fn compile(name: &str, node: &Node, reader: &mut Reader) -> Option<(J
         Err(error) => {
             let path = error.instance_path().to_string();
             let at = node.nearest(path.split('/').skip(1)).span;
-            let message = format!("`{}` is not a JSON Schema: {}", shown(name), shown(&error.to_string()));
+            let why = match path.rsplit('/').collect::<Vec<_>>()[..] {
+                ["type", parent, ..] if parent != "properties" && error.instance().is_string() => {
+                    format!("`type` is {TYPES}, not {}", shown(&error.instance().to_string()))
+                }
+                _ => shown(&error.to_string()),
+            };
+            let message = format!("`{}` is not a JSON Schema: {why}", shown(name));
             reader.findings.push(at.error(Code::BadSchema, message));
             None
         }

@@ -84,7 +84,7 @@ fn the_summary_and_the_session_come_first() {
     found.thread = Some(Thread {
         conversation: "c".into(),
         customer: None,
-        summary: Some(Summary { text: "s".repeat(200), covers: 4, by: Summarised::Model }),
+        summary: Some(Summary { text: "s".repeat(200), covers: 4, by: Summarised::Model, why: None }),
         session: json!({"city": "Madrid"}),
         messages: 14,
     });

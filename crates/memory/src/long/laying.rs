@@ -35,7 +35,7 @@ impl Long {
             return Err(Error::TooLarge { what: "a document's pieces", size: chunks.len(), limit: PIECES_MAX });
         }
         let part = |first: usize, pieces: Vec<Piece>, is_last: bool| Laying {
-            document: name.to_owned(),
+            document: stored.number,
             revision: stored.head.revision,
             first,
             pieces,

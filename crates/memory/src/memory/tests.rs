@@ -7,7 +7,7 @@ use baton_core::model::{Reply, Request};
 use baton_core::run::ModelFault;
 use baton_core::time::Time;
 use baton_ports::embed::{self, Embedder, Role, Space};
-use baton_ports::index::Filter;
+use baton_ports::index::{Filter, Whose};
 use baton_ports::memory::{Memory as _, Mode, ROUNDS_MAX, Speaker, Stopped, Strategy, Summarised};
 use baton_ports::models::{Asker, Pieces};
 use baton_sim::conformance::world::{other_tenant, tenant};
@@ -18,6 +18,7 @@ use super::*;
 use crate::embed::Builtin;
 
 mod closing;
+mod forgetting;
 
 const KNOWLEDGE: Collection = Collection::Knowledge;
 
@@ -36,11 +37,19 @@ struct Scripted {
     first: Mutex<VecDeque<&'static str>>,
     words: Option<&'static str>,
     asked: Mutex<Vec<Request>>,
+    askers: Mutex<Vec<Asker>>,
 }
 
 #[async_trait]
 impl Models for Scripted {
-    async fn ask(&self, _: &Asker, request: &Request, _: Duration, _: Option<&Pieces>) -> Result<Reply, ModelFault> {
+    async fn ask(
+        &self,
+        asker: &Asker,
+        request: &Request,
+        _: Duration,
+        _: Option<&Pieces>,
+    ) -> Result<Reply, ModelFault> {
+        self.askers.lock().unwrap().push(asker.clone());
         self.asked.lock().unwrap().push(request.clone());
         let words = self.first.lock().unwrap().pop_front().or(self.words);
         let reply = words.map(|words| {
@@ -267,7 +276,7 @@ async fn talk(memory: &Memory, conversation: &str, customer: Option<&str>, said:
 
 async fn close(memory: &Memory, conversation: &str, outcome: &str, summary: Option<&str>) -> Summary {
     let closing = Closing { outcome: outcome.to_owned(), summary: summary.map(str::to_owned) };
-    memory.close(&tenant(), conversation, closing).await.unwrap()
+    memory.close(&asker(), conversation, closing).await.unwrap()
 }
 
 #[tokio::test]
@@ -283,9 +292,9 @@ async fn a_closed_conversation_is_found_by_what_was_said_and_leaves_short_term_m
     assert_eq!((like.conversation_id.as_str(), like.outcome.as_str()), ("c1", "success"));
     assert_eq!(like.summary, "A leaking kettle was replaced");
     let again = Closing { outcome: "x".into(), summary: None };
-    let same = memory.close(&tenant(), "c1", again.clone()).await.unwrap();
+    let same = memory.close(&asker(), "c1", again.clone()).await.unwrap();
     assert_eq!((same.text.as_str(), same.by), ("A leaking kettle was replaced", Summarised::Caller));
-    let never = memory.close(&tenant(), "c9", again).await.unwrap_err();
+    let never = memory.close(&asker(), "c9", again).await.unwrap_err();
     assert_eq!(never.to_string(), "there is no conversation `c9`");
 }
 
@@ -293,7 +302,7 @@ async fn a_closed_conversation_is_found_by_what_was_said_and_leaves_short_term_m
 async fn summaries_are_a_models_or_an_excerpt() {
     let mut world = World::new();
     talk(&world.memory(), "c1", None, &["My kettle leaks", "We send you another", "Thanks"]).await;
-    let excerpt = world.memory().summarise(&tenant(), "c1", 0).await.unwrap().unwrap();
+    let excerpt = world.memory().summarise(&asker(), "c1", 0).await.unwrap().unwrap();
     assert_eq!((excerpt.text.as_str(), excerpt.covers), ("customer: My kettle leaks\ncustomer: Thanks", 3));
     assert_eq!(excerpt.by, Summarised::Excerpt);
 
@@ -302,11 +311,11 @@ async fn summaries_are_a_models_or_an_excerpt() {
     let said: Vec<String> = (0..250).map(|number| format!("message {number}")).collect();
     let said: Vec<&str> = said.iter().map(String::as_str).collect();
     talk(&memory, "c2", None, &said).await;
-    let summary = memory.summarise(&tenant(), "c2", 20).await.unwrap().unwrap();
+    let summary = memory.summarise(&asker(), "c2", 20).await.unwrap().unwrap();
     assert_eq!((summary.text.as_str(), summary.covers, summary.by), ("A kettle leaks.", 230, Summarised::Model));
     // A hundred messages at a time, each with what the last one said; and nothing twice.
     assert_eq!(world.models.asked.lock().unwrap().len(), 3);
-    memory.summarise(&tenant(), "c2", 20).await.unwrap();
+    memory.summarise(&asker(), "c2", 20).await.unwrap();
     assert_eq!(world.models.asked.lock().unwrap().len(), 3);
 }
 
@@ -463,4 +472,75 @@ async fn an_inquiry_stops_where_nothing_new_comes_or_nobody_judges() {
     let many = Inquiry { rounds: 4, ..inquiry("q") };
     let refused = World::new().memory().inquire(&asker(), &many).await.unwrap_err();
     assert_eq!(refused.to_string(), "an inquiry's rounds is 4, over the limit of 3");
+}
+
+/// The same call, made again by another process.
+#[tokio::test]
+async fn a_verdict_that_was_recorded_is_not_asked_for_again() {
+    let verdicts = [
+        r#"{"sufficient": false, "missing": "the money", "query": "refunds money"}"#,
+        r#"{"sufficient": true, "missing": null, "query": null}"#,
+    ];
+    for begun in [false, true] {
+        let mut world = World::new();
+        world.models = Arc::new(Scripted { first: Mutex::new(verdicts.into()), ..Scripted::default() });
+        add(&world.memory(), "returns", RETURNS).await;
+        let question = inquiry("how many days to return shoes");
+        // Its first round was answered and kept; then the process died.
+        let first = Inquiry { rounds: 1, ..question.clone() };
+        if begun {
+            world.memory().inquire(&asker(), &first).await.unwrap();
+        }
+        let inquired = world.memory().inquire(&asker(), &question).await.unwrap();
+        assert_eq!((inquired.stopped, inquired.passages.len()), (Stopped::Sufficient, 2));
+        assert_eq!(inquired.cost, baton_core::money::Usd::from_nanos(2_000), "what was paid before is told too");
+        assert_eq!(world.models.asked.lock().unwrap().len(), 2);
+        // And all of it once more asks nobody.
+        let again = world.memory().inquire(&asker(), &question).await.unwrap();
+        assert_eq!(again, inquired);
+        assert_eq!(world.models.asked.lock().unwrap().len(), 2);
+        // Another call's are its own, though its question is the same.
+        let other = Asker { key: "other".to_owned(), ..asker() };
+        world.memory().inquire(&other, &question).await.unwrap();
+        assert!(world.models.asked.lock().unwrap().len() > 2);
+    }
+}
+
+#[tokio::test]
+async fn verdicts_are_cleared_away_in_time_and_with_the_person_who_asked() {
+    let mut world = World::new();
+    let verdict = Some(r#"{"sufficient": true, "missing": null, "query": null}"#);
+    world.models = Arc::new(Scripted { words: verdict, ..Scripted::default() });
+    let memory = world.memory();
+    add(&memory, "returns", RETURNS).await;
+    let kept = async || {
+        let mut kept = 0;
+        for space in ["memory.inquiries", "memory.inquiry_days"] {
+            kept += world.records.list(&tenant(), space, "", None, 1_000).await.unwrap().len();
+        }
+        kept
+    };
+    let hers = Filter { whose: Whose::SharedWith(Some("ana".to_owned())), ..Filter::default() };
+    for number in 0..60 {
+        let asker = Asker { key: format!("k{number}"), ..asker() };
+        let filter = if number % 2 == 0 { hers.clone() } else { Filter::default() };
+        memory.inquire(&asker, &Inquiry { filter, ..inquiry("return shoes") }).await.unwrap();
+    }
+    assert_eq!(kept().await, 120);
+    memory.forget(&tenant(), "ana").await.unwrap();
+    assert_eq!(kept().await, 60);
+    // A month later.
+    let later = Ticking(AtomicUsize::new(31 * 86_400_000));
+    let parts = Parts {
+        index: Arc::new(world.index.clone()),
+        records: Arc::new(world.records.clone()),
+        models: Some(world.models.clone()),
+        clock: Arc::new(later),
+    };
+    let memory = Memory::new(&Config::default(), parts).unwrap();
+    for number in 0..3 {
+        let asker = Asker { key: format!("later{number}"), ..asker() };
+        memory.inquire(&asker, &inquiry("return shoes")).await.unwrap();
+    }
+    assert_eq!(kept().await, 6);
 }

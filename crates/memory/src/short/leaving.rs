@@ -2,11 +2,13 @@
 
 use baton_core::id::TenantId;
 use baton_core::time::Time;
+use baton_ports::index::Since;
 use baton_ports::memory::{Error, Message, RETRY_AFTER, Thread};
 use baton_ports::records::{self, Op};
 
 use super::head::{self, HEADS, MESSAGES, OF_CUSTOMERS};
-use super::{PAGE, Short, TRIES_MAX, check_id};
+use super::{Change, PAGE, Short, TRIES_MAX, check_id};
+use crate::marks::Whom;
 
 /// A conversation as it was when it was read whole.
 pub(crate) struct Whole {
@@ -28,14 +30,27 @@ impl Short {
     }
 
     /// Gives up a conversation that is kept elsewhere, as far as it was read; what was said since stays, as one of its
-    /// own. One write decides it; a crash after it leaves only what nobody reads any more.
-    pub(crate) async fn leave(&self, tenant: &TenantId, conversation: &str, whole: &Whole) -> Result<(), Error> {
+    /// own. One write decides it; a crash after it leaves only what nobody reads any more. False, and nothing given up,
+    /// where it has become known since whose it is: what is kept elsewhere must say so too.
+    pub(crate) async fn leave(
+        &self,
+        tenant: &TenantId,
+        conversation: &str,
+        since: Since,
+        whole: &Whole,
+    ) -> Result<bool, Error> {
         let now = self.clock.now();
-        self.change(tenant, conversation, |head| {
-            (head.began == whole.began).then(|| head.leave(whole.behind, now)).map(|()| Vec::new())
-        })
-        .await?;
-        self.sweep(tenant, conversation).await.map(drop)
+        let mut says_whose = true;
+        let change = Change { since, customer: None, began: Some(whole.began) };
+        let changed = self.change(tenant, conversation, change, |head, _| {
+            says_whose = head.customer == whole.thread.customer;
+            says_whose.then(|| head.leave(whole.behind, now)).map(|()| Vec::new())
+        });
+        if changed.await?.is_some() && !says_whose {
+            return Ok(false);
+        }
+        self.sweep(tenant, conversation).await?;
+        Ok(true)
     }
 
     /// Removes what a conversation gave up, and its head where nothing else is left; says how many messages went. The
@@ -74,9 +89,11 @@ impl Short {
         Ok(removed)
     }
 
-    /// Removes every conversation of a customer; says how many, and how many messages.
+    /// Removes every conversation of a customer; says how many, and how many messages. What of theirs was on its way here
+    /// when this began never comes.
     pub(crate) async fn forget(&self, tenant: &TenantId, customer: &str) -> Result<(u64, u64), Error> {
         check_id("a customer's id", customer)?;
+        let forgetting = self.marks.raise(tenant, customer).await?;
         let prefix = head::customer_key(customer, "");
         let (mut threads, mut messages) = (0, 0);
         loop {
@@ -86,7 +103,7 @@ impl Short {
             }
             for record in page {
                 let conversation = record.key.get(prefix.len()..).unwrap_or_default();
-                messages += self.end(tenant, conversation).await?;
+                messages += self.end(tenant, conversation, forgetting).await?;
                 threads += 1;
                 // A row whose conversation is gone already has only itself left.
                 let row = Op::Delete { space: OF_CUSTOMERS.to_owned(), key: record.key };
@@ -96,14 +113,16 @@ impl Short {
     }
 
     /// Removes a conversation with its messages, those that come meanwhile included.
-    async fn end(&self, tenant: &TenantId, conversation: &str) -> Result<u64, Error> {
+    async fn end(&self, tenant: &TenantId, conversation: &str, forgetting: u64) -> Result<u64, Error> {
         let mut removed = 0;
         for _ in 0..TRIES_MAX {
+            let since = self.marks.begin(tenant).await?;
             let Some(whole) = self.whole(tenant, conversation).await? else { return Ok(removed) };
+            let change = Change { since, customer: None, began: Some(whole.began) };
             let now = self.clock.now();
-            self.change(tenant, conversation, |head| {
+            self.change(tenant, conversation, change, |head, _| {
                 head.leave(whole.behind, now);
-                Some(Vec::new())
+                Some(vec![Whom::Conversation(conversation).mark(forgetting)])
             })
             .await?;
             removed += self.sweep(tenant, conversation).await?;

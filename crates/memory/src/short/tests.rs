@@ -1,6 +1,6 @@
 use baton_core::time::Time;
 use baton_ports::clock::Clock;
-use baton_ports::memory::Speaker;
+use baton_ports::memory::{Speaker, Summarised};
 use baton_sim::conformance::world::{other_tenant, tenant};
 use baton_sim::fake::Store;
 use serde_json::json;
@@ -18,7 +18,8 @@ impl Clock for Stopped {
 
 fn short() -> (Short, Store) {
     let store = Store::new();
-    (Short::new(Arc::new(store.clone()), Arc::new(Stopped)), store)
+    let marks = Arc::new(Marks::new(Arc::new(store.clone()), Arc::new(Stopped)));
+    (Short::new(Arc::new(store.clone()), marks, Arc::new(Stopped)), store)
 }
 
 fn said(content: &str) -> Message {
@@ -111,9 +112,10 @@ async fn a_session_is_laid_over_field_by_field() {
 async fn a_summary_never_goes_back() {
     let (short, _) = short();
     say(&short, "c", None, "one").await;
-    let summary = |covers, text: &str| Summary { text: text.to_owned(), covers, by: Summarised::Model };
-    short.set_summary(&tenant(), "c", summary(5, "five")).await.unwrap();
-    let kept = short.set_summary(&tenant(), "c", summary(3, "three")).await.unwrap();
+    let summary = |covers, text: &str| Summary { text: text.to_owned(), covers, by: Summarised::Model, why: None };
+    let begun = (short.begin(&tenant()).await.unwrap(), Stopped.now());
+    short.set_summary(&tenant(), "c", begun, summary(5, "five")).await.unwrap();
+    let kept = short.set_summary(&tenant(), "c", begun, summary(3, "three")).await.unwrap();
     assert_eq!(kept.unwrap().text, "five");
 }
 

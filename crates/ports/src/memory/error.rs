@@ -23,6 +23,9 @@ pub enum Error {
          configure it, or run `baton knowledge reindex`"
     )]
     OtherEmbedder { collection: Collection, space: String },
+    /// Nothing was kept.
+    #[error("`{person}` was forgotten meanwhile, so nothing about them was kept; add it again if it is new")]
+    Forgotten { person: String },
     #[error(transparent)]
     Embedding(#[from] embed::Error),
     /// Try again.

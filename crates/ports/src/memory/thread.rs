@@ -57,6 +57,9 @@ pub struct Summary {
     /// Messages it covers, from the first.
     pub covers: u64,
     pub by: Summarised,
+    /// Why it is an excerpt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// Who wrote a summary.

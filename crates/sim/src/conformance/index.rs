@@ -6,8 +6,11 @@ pub mod laying;
 pub mod search;
 
 use baton_core::id::TenantId;
+use baton_core::time::Time;
 use baton_ports::embed::Space;
-use baton_ports::index::{Collection, Document, Filter, Generation, Hit, Index, Laid, Laying, Piece, Recipe, Whose};
+use baton_ports::index::{
+    Collection, Document, Filter, Generation, Hit, Index, Kept, Laid, Laying, Piece, Recipe, Since, Whose,
+};
 use serde_json::{Map, Value};
 
 use super::world::{at, tenant};
@@ -51,8 +54,22 @@ pub fn piece(text: &str, degrees: f32) -> Piece {
     Piece { heading: "Title > Heading".into(), begins: 0, ends, text: text.into(), vector: towards(degrees) }
 }
 
-pub fn laying(document: &str, revision: u64, pieces: Vec<Piece>) -> Laying {
-    Laying { document: document.into(), revision, first: 0, pieces, is_last: true }
+pub fn laying(kept: Kept, pieces: Vec<Piece>) -> Laying {
+    Laying { document: kept.number, revision: kept.revision, first: 0, pieces, is_last: true }
+}
+
+/// A work that began when nobody had been forgotten, and later than anything here.
+pub const EVER: Since = Since { forgettings: 0, at: Time::from_ms(i64::MAX) };
+
+pub async fn put(index: &impl Index, tenant: &TenantId, document: Document, at: Time) -> Kept {
+    let kept = index.put(tenant, KNOWLEDGE, document, EVER, at).await.expect("puts");
+    kept.expect("nobody was forgotten")
+}
+
+/// What the document of a name is laid as.
+pub async fn kept(index: &impl Index, name: &str) -> Kept {
+    let stored = index.document(&tenant(), KNOWLEDGE, name).await.expect("reads").expect("is there");
+    Kept { number: stored.number, revision: stored.head.revision }
 }
 
 pub async fn begin(index: &impl Index) -> Generation {
@@ -61,9 +78,9 @@ pub async fn begin(index: &impl Index) -> Generation {
 
 /// Puts a document, and lays it as one piece that is its whole text.
 pub async fn add(index: &impl Index, tenant: &TenantId, generation: &Generation, document: Document, degrees: f32) {
-    let (name, piece) = (document.name.clone(), piece(&document.text, degrees));
-    let revision = index.put(tenant, KNOWLEDGE, document, at(2)).await.expect("puts");
-    let laid = index.lay(tenant, generation.id, laying(&name, revision, vec![piece])).await.expect("lays");
+    let piece = piece(&document.text, degrees);
+    let kept = put(index, tenant, document, at(2)).await;
+    let laid = index.lay(tenant, generation.id, laying(kept, vec![piece])).await.expect("lays");
     assert_eq!(laid, Laid::Done);
 }
 

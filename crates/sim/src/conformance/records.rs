@@ -70,6 +70,19 @@ pub async fn a_compare_and_set_needs_the_version_it_saw(store: &impl Records) {
     assert_eq!(found.map(|record| (record.version, record.value)), Some((2, json!(2))));
 }
 
+pub async fn an_expectation_holds_a_batch_to_what_was_seen(store: &impl Records) {
+    let expect = |version| Op::Expect { space: SPACE.into(), key: "mark".into(), version };
+    commit(store, vec![expect(None), put("a", json!(1))]).await.expect("it is not there");
+    let (index, found) = conflict(commit(store, vec![put("a", json!(2)), expect(Some(1))]).await);
+    assert_eq!((index, found), (1, None));
+    commit(store, vec![put("mark", json!("up"))]).await.expect("puts");
+    let (_, found) = conflict(commit(store, vec![put("a", json!(2)), expect(None)]).await);
+    assert_eq!(found.map(|record| record.value), Some(json!("up")));
+    commit(store, vec![expect(Some(1)), put("a", json!(3))]).await.expect("it is as it was seen");
+    assert_eq!(get(store, "a").await.map(|record| record.value), Some(json!(3)), "what was refused wrote nothing");
+    assert_eq!(get(store, "mark").await.map(|record| record.version), Some(1), "an expectation writes nothing");
+}
+
 pub async fn a_put_overwrites_and_a_delete_removes(store: &impl Records) {
     commit(store, vec![put("a", json!(1))]).await.expect("puts");
     commit(store, vec![put("a", json!(2))]).await.expect("puts again");

@@ -86,6 +86,10 @@ impl Drawer {
                 self.records.remove(&(space, key));
                 Ok(())
             }
+            Op::Expect { space, key, version } => match self.records.get(&(space, key)) {
+                found if found.map(|found| found.version) == version => Ok(()),
+                found => Err(Error::Conflict { index, found: found.cloned() }),
+            },
             Op::HoldRange { space, resource, from, to, key } => {
                 self.hold(index, Holding { space, resource, from, to, key }, at)
             }

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use baton_core::id::TenantId;
 use baton_core::time::Time;
 use baton_ports::index::{
-    self, Collection, Document, Error, Filter, Generation, Head, Hit, Laid, Laying, Passage, Recipe, Stored, Switched,
+    self, Collection, Document, Error, Filter, Generation, Head, Hit, Kept, Laid, Laying, Passage, Recipe, Since,
+    Stored, Switched,
 };
 
 use super::Stacks;
@@ -29,8 +30,15 @@ impl Index {
 
 #[async_trait]
 impl index::Index for Index {
-    async fn put(&self, tenant: &TenantId, of: Collection, document: Document, at: Time) -> Result<u64, Error> {
-        self.with(|stacks| stacks.put(tenant, of, document, at))
+    async fn put(
+        &self,
+        tenant: &TenantId,
+        of: Collection,
+        document: Document,
+        since: Since,
+        at: Time,
+    ) -> Result<Option<Kept>, Error> {
+        self.with(|stacks| stacks.put(tenant, of, document, since, at))
     }
 
     async fn document(&self, tenant: &TenantId, of: Collection, name: &str) -> Result<Option<Stored>, Error> {
@@ -51,8 +59,12 @@ impl index::Index for Index {
         Ok(self.with(|stacks| stacks.remove(tenant, of, name)))
     }
 
-    async fn forget(&self, tenant: &TenantId, of: Collection, subject: &str) -> Result<u64, Error> {
-        Ok(self.with(|stacks| stacks.forget(tenant, of, subject)))
+    async fn forget(&self, tenant: &TenantId, of: Collection, subject: &str, at: Time) -> Result<u64, Error> {
+        Ok(self.with(|stacks| stacks.forget(tenant, of, subject, at)))
+    }
+
+    async fn forgettings(&self, tenant: &TenantId, of: Collection) -> Result<u64, Error> {
+        Ok(self.with(|stacks| stacks.forgettings(tenant, of)))
     }
 
     async fn generations(&self, tenant: &TenantId, of: Collection) -> Result<Vec<Generation>, Error> {

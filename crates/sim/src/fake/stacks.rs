@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use baton_core::id::TenantId;
 use baton_core::time::Time;
 use baton_ports::index::{
-    self, Collection, Document, Error, Filter, Generation, Head, Hit, Laid, Laying, PAGE_MAX, PIECES_MAX, Passage,
-    Piece, Recipe, Stored, Switched, Whose, scalars,
+    self, Collection, Document, Error, Filter, Generation, Head, Hit, Kept, Laid, Laying, PAGE_MAX, PIECES_MAX,
+    Passage, Piece, Recipe, Since, Stored, Switched, Whose, scalars,
 };
 use serde_json::Value;
 
@@ -18,6 +18,9 @@ pub struct Stacks {
     documents: BTreeMap<(TenantId, Collection, String), Stored>,
     generations: BTreeMap<u64, Built>,
     last_generation: u64,
+    last_document: u64,
+    /// Whom was forgotten where, as the how-manieth of the place and when.
+    forgotten: BTreeMap<(TenantId, Collection, String), (u64, Time)>,
 }
 
 #[derive(Debug)]
@@ -37,9 +40,16 @@ impl Stacks {
         tenant: &TenantId,
         collection: Collection,
         document: Document,
+        since: Since,
         at: Time,
-    ) -> Result<u64, Error> {
+    ) -> Result<Option<Kept>, Error> {
         index::check(&document)?;
+        if let Some(subject) = &document.subject
+            && let Some((number, when)) = self.forgotten.get(&(tenant.clone(), collection, subject.clone()))
+            && since.is_before(*number, *when)
+        {
+            return Ok(None);
+        }
         let key = (tenant.clone(), collection, document.name.clone());
         let Document { name, title, subject, metadata, text, body } = document;
         let head = |revision, at| Head {
@@ -50,16 +60,18 @@ impl Stacks {
             revision,
             at,
         };
-        let before = self.documents.get(&key).map(|stored| (stored.head.revision, stored.head.at));
-        if let Some((revision, at)) = before {
-            let same = Stored { head: head(revision, at), text: text.clone(), body: body.clone() };
+        let before = self.documents.get(&key).map(|stored| (stored.number, stored.head.revision, stored.head.at));
+        if let Some((number, revision, at)) = before {
+            let same = Stored { number, head: head(revision, at), text: text.clone(), body: body.clone() };
             if self.documents.get(&key) == Some(&same) {
-                return Ok(revision);
+                return Ok(Some(Kept { number, revision }));
             }
         }
-        let revision = before.map_or(0, |(revision, _)| revision) + 1;
-        self.documents.insert(key, Stored { head: head(revision, at), text, body });
-        Ok(revision)
+        let number = before.map_or(self.last_document + 1, |(number, _, _)| number);
+        self.last_document = self.last_document.max(number);
+        let revision = before.map_or(0, |(_, revision, _)| revision) + 1;
+        self.documents.insert(key, Stored { number, head: head(revision, at), text, body });
+        Ok(Some(Kept { number, revision }))
     }
 
     pub fn document(&self, tenant: &TenantId, collection: Collection, name: &str) -> Option<Stored> {
@@ -89,7 +101,14 @@ impl Stacks {
         self.documents.remove(&(place.0, place.1, name.to_owned())).is_some()
     }
 
-    pub fn forget(&mut self, tenant: &TenantId, collection: Collection, subject: &str) -> u64 {
+    pub fn forgettings(&self, tenant: &TenantId, collection: Collection) -> u64 {
+        let here = self.forgotten.iter().filter(|((of, at, _), _)| of == tenant && *at == collection);
+        here.map(|(_, (number, _))| *number).max().unwrap_or(0)
+    }
+
+    pub fn forget(&mut self, tenant: &TenantId, collection: Collection, subject: &str, at: Time) -> u64 {
+        let number = self.forgettings(tenant, collection) + 1;
+        self.forgotten.insert((tenant.clone(), collection, subject.to_owned()), (number, at));
         let about = |stored: &&Stored| stored.head.subject.as_deref() == Some(subject);
         let names: Vec<String> =
             self.of(tenant, collection).filter(about).map(|stored| stored.head.name.clone()).collect();
@@ -152,10 +171,11 @@ impl Stacks {
         let Some(collection) = self.built(tenant, generation).map(|built| built.place.1) else {
             return Ok(Laid::Overtaken);
         };
-        let newest = self.document(tenant, collection, &laying.document).map(|stored| stored.head.revision);
-        match self.generations.get_mut(&generation) {
-            Some(built) if newest == Some(laying.revision) => built.lay(laying),
-            Some(_) | None => Ok(Laid::Overtaken),
+        let stored = self.of(tenant, collection).find(|stored| stored.number == laying.document);
+        let newest = stored.map(|stored| (stored.head.name.clone(), stored.head.revision));
+        match (self.generations.get_mut(&generation), newest) {
+            (Some(built), Some((name, revision))) if revision == laying.revision => built.lay(name, laying),
+            (Some(_) | None, _) => Ok(Laid::Overtaken),
         }
     }
 
@@ -272,8 +292,8 @@ impl Built {
         self.pieces.retain(|_, (name, revision, _, _)| name != document || *revision >= below);
     }
 
-    fn lay(&mut self, laying: Laying) -> Result<Laid, Error> {
-        let Laying { document, revision, first, pieces, is_last } = laying;
+    fn lay(&mut self, document: String, laying: Laying) -> Result<Laid, Error> {
+        let Laying { document: _, revision, first, pieces, is_last } = laying;
         if self.laid.get(&document).is_some_and(|(laid, _)| *laid == revision) {
             return Ok(Laid::Overtaken);
         }

@@ -5,6 +5,7 @@ pub(super) mod code;
 mod debris;
 mod document;
 mod filter;
+mod forgotten;
 mod generation;
 mod laying;
 mod matching;
@@ -16,8 +17,8 @@ use async_trait::async_trait;
 use baton_core::id::TenantId;
 use baton_core::time::Time;
 use baton_ports::index::{
-    self, Collection, Document, Error, Filter, Generation, HITS_MAX, Head, Hit, Index, Laid, Laying, PAGE_MAX, Passage,
-    Recipe, Stored, Switched,
+    self, Collection, Document, Error, Filter, Generation, HITS_MAX, Head, Hit, Index, Kept, Laid, Laying, PAGE_MAX,
+    Passage, Recipe, Since, Stored, Switched,
 };
 
 use super::Store;
@@ -26,15 +27,23 @@ use super::task::Answer;
 use document::{Put, Scope};
 
 impl Answer for u64 {}
+impl Answer for Option<Kept> {}
 impl Answer for Laid {}
 impl Answer for Switched {}
 impl Answer for Generation {}
 
 #[async_trait]
 impl Index for Store {
-    async fn put(&self, tenant: &TenantId, collection: Collection, document: Document, at: Time) -> Result<u64, Error> {
+    async fn put(
+        &self,
+        tenant: &TenantId,
+        collection: Collection,
+        document: Document,
+        since: Since,
+        at: Time,
+    ) -> Result<Option<Kept>, Error> {
         index::check(&document)?;
-        let put = Put::new(Scope::new(tenant, collection), document, at);
+        let put = Put::new(Scope::new(tenant, collection), document, since, at);
         self.keep(put.bytes(), move |session| put.perform(session).map(Ok)).await
     }
 
@@ -61,7 +70,10 @@ impl Index for Store {
         Ok(was_there)
     }
 
-    async fn forget(&self, tenant: &TenantId, collection: Collection, subject: &str) -> Result<u64, Error> {
+    async fn forget(&self, tenant: &TenantId, collection: Collection, subject: &str, at: Time) -> Result<u64, Error> {
+        // The mark comes first: what is put before it is removed below, and what comes after it is refused.
+        let (scope, person) = (Scope::new(tenant, collection), forgotten::person(subject));
+        self.keep(0, move |session| forgotten::mark(session, &scope, &person, at).map(Ok)).await?;
         let mut removed = 0;
         loop {
             let (scope, subject) = (Scope::new(tenant, collection), subject.to_owned());
@@ -79,6 +91,11 @@ impl Index for Store {
             }
         }
         Ok(removed)
+    }
+
+    async fn forgettings(&self, tenant: &TenantId, collection: Collection) -> Result<u64, Error> {
+        let scope = Scope::new(tenant, collection);
+        self.read(move |connection| forgotten::count(connection, &scope)).await
     }
 
     async fn generations(&self, tenant: &TenantId, collection: Collection) -> Result<Vec<Generation>, Error> {

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::audit;
 
 /// Each brings the layout one version further; what has been released never changes.
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     Step::sql(include_str!("../../migrations/sqlite/0001_first.sql")),
     Step::sql(include_str!("../../migrations/sqlite/0002_decisions.sql")),
     Step::sql(include_str!("../../migrations/sqlite/0004_memory.sql")),
@@ -15,6 +15,7 @@ const STEPS: [Step; 9] = [
     Step { sql: include_str!("../../migrations/sqlite/0008_audit_chain.sql"), then: Some(audit::chain_old_rows) },
     Step::sql(include_str!("../../migrations/sqlite/0009_audit_erasures.sql")),
     Step::sql(include_str!("../../migrations/sqlite/0010_released.sql")),
+    Step::sql(include_str!("../../migrations/sqlite/0011_forgotten.sql")),
 ];
 /// The layout this program knows.
 pub(super) const LAYOUT: u32 = STEPS.len() as u32;

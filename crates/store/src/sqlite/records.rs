@@ -85,7 +85,18 @@ impl Batch {
         Ok(batch)
     }
 
+    /// What is deleted is overwritten: it may have been somebody's.
     fn perform(&self, session: &mut Session<'_>) -> rusqlite::Result<Result<(), Error>> {
+        if !self.ops.iter().any(|(op, _)| matches!(op, Op::Delete { .. })) {
+            return self.perform_all(session);
+        }
+        session.overwrite_deleted(true)?;
+        let done = self.perform_all(session);
+        session.overwrite_deleted(false)?;
+        done
+    }
+
+    fn perform_all(&self, session: &mut Session<'_>) -> rusqlite::Result<Result<(), Error>> {
         session.statement("SAVEPOINT batch")?.execute([])?;
         for (index, (op, text)) in self.ops.iter().enumerate() {
             if let Err(found) = self.perform_one(session, op, text)? {
@@ -126,6 +137,11 @@ impl Batch {
                     session.statement("DELETE FROM record WHERE tenant = $1 AND space = $2 AND key = $3")?;
                 delete.execute([tenant, space, key])?;
                 Ok(Ok(()))
+            }
+            Op::Expect { space, key, version } => {
+                let found = get(session.connection, &self.tenant, space, key)?;
+                let is_so = found.as_ref().map(|found| found.version) == *version;
+                Ok(if is_so { Ok(()) } else { Err(found) })
             }
             Op::HoldRange { space, resource, from, to, key } => {
                 let place = Borrowed { tenant, space, resource };
@@ -172,6 +188,7 @@ fn names(op: &Op) -> [&str; 3] {
         | Op::CompareAndSet { space, key, .. }
         | Op::Put { space, key, .. }
         | Op::Delete { space, key }
+        | Op::Expect { space, key, .. }
         | Op::FreeRange { space, key } => [space, key, ""],
         Op::HoldRange { space, resource, key, .. } => [space, key, resource],
     }
@@ -180,7 +197,7 @@ fn names(op: &Op) -> [&str; 3] {
 fn value(op: &Op) -> Option<&serde_json::Value> {
     match op {
         Op::Insert { value, .. } | Op::CompareAndSet { value, .. } | Op::Put { value, .. } => Some(value),
-        Op::Delete { .. } | Op::HoldRange { .. } | Op::FreeRange { .. } => None,
+        Op::Delete { .. } | Op::Expect { .. } | Op::HoldRange { .. } | Op::FreeRange { .. } => None,
     }
 }
 

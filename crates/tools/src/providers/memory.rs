@@ -13,6 +13,7 @@ use baton_ports::clock::Clock;
 use baton_ports::embed::Embedder;
 use baton_ports::index::{Filter, Whose};
 use baton_ports::memory::{Error, Memory};
+use baton_ports::models::Asker;
 use serde_json::Value;
 
 use crate::catalogue::Entry;
@@ -66,6 +67,19 @@ fn own_conversation(request: &Request) -> Result<Option<String>, Failure> {
     }
 }
 
+/// The run asks; what it costs is the run's, under a key of this call's. A consumer's own key is not shown to tools, and
+/// another does not pay in its stead: then no model is asked.
+fn asker(request: &Request) -> Asker {
+    let call = &request.call;
+    Asker {
+        run: Some(call.run.clone()),
+        key_id: call.caller.key_id.clone(),
+        lost_key: call.caller.own_key,
+        tab: Some(request.tab.clone()),
+        ..Asker::of(call.tenant.clone(), call.key.as_str())
+    }
+}
+
 /// A count among the arguments; the schema has checked that it is one.
 fn count(request: &Request, name: &str, otherwise: usize) -> usize {
     request.argument(name).as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or(otherwise)
@@ -82,6 +96,7 @@ fn failure(error: &Error) -> Failure {
         | Error::Invalid { .. }
         | Error::NotFound { .. }
         | Error::Full { .. }
+        | Error::Forgotten { .. }
         | Error::OtherEmbedder { .. } => Failure::refused(code::INVALID_PARAMETERS, error.to_string()),
         Error::Embedding(_) => Failure::later(code::SERVICE_UNAVAILABLE, error.to_string()),
         Error::Busy { .. } | Error::Unwritable { .. } | Error::Unreadable { .. } => {

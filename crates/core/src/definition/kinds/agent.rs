@@ -9,6 +9,7 @@ use super::super::json_schema;
 use super::super::policy;
 use super::super::reader::Reader;
 use super::Kind;
+use crate::agent::context::{self, Source};
 use crate::agent::{CostTier, ITERATIONS_MAX};
 use crate::model::Profile;
 
@@ -56,7 +57,8 @@ const FIELDS: &[Field] = &[
     field(
         "context_sources",
         Shape::Names,
-        "What its context is made of: `conversation_history`, `knowledge_base`, `similar_conversations`.",
+        "What memory tells it before it thinks: `conversation_history`, `knowledge_base`, `similar_conversations`, \
+         `similar_executions`.",
     ),
     field("context_strategy", Shape::Word(&["short_only", "long_only", "hybrid"]), "How memory is searched for it."),
     field("deadline", Shape::Duration, "How long a question of its waits for the customer."),
@@ -120,9 +122,9 @@ fn who(fields: &mut Fields<'_>, reader: &mut Reader) -> Option<Who> {
     }
 }
 
-/// What the memory room reads from the agent that runs.
+/// What the agent's step function reads: what memory is asked for before it thinks.
 fn metadata(fields: &mut Fields<'_>, reader: &mut Reader) -> BTreeMap<String, serde_json::Value> {
-    let sources = ["conversation_history", "knowledge_base", "similar_conversations"].map(|word| (word, word));
+    let sources = Source::ALL.map(|source| (source.word(), source.word()));
     let strategies = ["short_only", "long_only", "hybrid"].map(|word| (word, word));
     let mut metadata = BTreeMap::new();
     if let Some(names) = fields.take("context_sources", &mut reader.findings) {
@@ -134,10 +136,10 @@ fn metadata(fields: &mut Fields<'_>, reader: &mut Reader) -> BTreeMap<String, se
             .iter()
             .filter_map(|item| super::super::fields::word("context_sources", item, &sources, &mut reader.findings))
             .collect();
-        metadata.insert("context_sources".to_owned(), known.into());
+        metadata.insert(context::SOURCES.to_owned(), known.into());
     }
     if let Some(strategy) = fields.word("context_strategy", &strategies, &mut reader.findings) {
-        metadata.insert("context_strategy".to_owned(), strategy.into());
+        metadata.insert(context::STRATEGY.to_owned(), strategy.into());
     }
     metadata
 }

@@ -223,3 +223,56 @@ fn hostile_names_stay_labels() {
     insta::assert_snapshot!("hostile_mermaid", mermaid(&workflow));
     insta::assert_snapshot!("hostile_dot", dot(&workflow));
 }
+
+#[test]
+fn context_sources_lend_the_agent_what_memory_is_asked_by() {
+    let source = r#"
+name: told
+nodes:
+  - id: a
+    agent: simple_agent
+    context_sources: [conversation_history, similar_executions]
+    context_strategy: short_only
+  - {id: b, agent: simple_agent, tools: [get_context], context_sources: [knowledge_base]}
+  - {id: c, agent: simple_agent}
+"#;
+    let told = workflow(source);
+    let agent = |id: &str| match &told.graph.node(told.graph.find(id).unwrap()).kind {
+        Kind::Agent(agent) => agent.clone(),
+        other => panic!("{other:?}"),
+    };
+    let a = agent("a");
+    assert_eq!(a.agent.metadata["context_sources"], json!(["conversation_history", "similar_executions"]));
+    assert_eq!(a.agent.metadata["context_tools"], json!(["get_context", "similar_executions"]));
+    assert!(["get_context", "similar_executions"].iter().all(|tool| a.offers(tool) && a.tools.contains_key(*tool)));
+    // What it has anyway is not lent, and who names no source has nothing of it.
+    assert_eq!(agent("b").agent.metadata.get("context_tools"), None);
+    assert!(!agent("c").offers("get_context"));
+    // Without a memory there is nothing to be told, and that is said.
+    let mut catalog = shelf::catalog();
+    catalog.tools.retain(|name, _| name != "get_context");
+    let said = check(source.as_bytes(), &catalog).diagnostics;
+    assert!(said.iter().any(|found| found.message.contains("`get_context`, so memory adds nothing")), "{said:#?}");
+}
+
+#[test]
+fn one_mistake_is_one_finding() {
+    let found = |source: &str| -> Vec<String> {
+        let found = check(source.as_bytes(), &shelf::catalog()).diagnostics;
+        found
+            .into_iter()
+            .map(|one| format!("{} {}:{} {}", one.code, one.span.line, one.span.column, one.message))
+            .collect()
+    };
+    let nobody = "name: x\nnodes:\n  - {id: a, capability: juggling, task: hi}\n";
+    assert_eq!(found(nobody), ["DEF-031 3:25 no agent has the capability `juggling`"]);
+    let of_both =
+        "name: x\nnodes:\n  - {id: a, agent: simple_agent, fallback: reasoning_agent, tools: [web_serch], task: hi}\n";
+    assert_eq!(found(of_both), ["DEF-032 3:69 there is no tool `web_serch`"]);
+    let stands_in = "name: x\nnodes:\n  - {id: a, agent: simple_agent, fallback: nobody, task: hi}\n";
+    assert_eq!(found(stands_in), ["DEF-031 3:44 there is no agent `nobody`"], "where it is named");
+    let schema = "name: x\nnodes:\n  - {id: a, agent: simple_agent, fallback: reasoning_agent, task: hi, output_schema: {type: strange}}\n";
+    let said = found(schema);
+    assert_eq!(said.len(), 1, "{said:#?}");
+    assert!(said[0].contains("DEF-051") && said[0].contains("`string`"), "it says what there is: {said:#?}");
+}

@@ -38,6 +38,8 @@ fn tools() -> BTreeMap<String, Facts> {
         "web_search": read(closed(&["query"], json!({ "query": text }))),
         "send_alert": { "class": "keyed", "timeout_ms": 1_000,
             "parameters": closed(&["message"], json!({ "message": text, "severity": { "enum": ["low", "high"] } })) },
+        "get_context": read(json!({ "type": "object" })),
+        "similar_executions": read(json!({ "type": "object" })),
         "summarize_data": { "class": "pure", "timeout_ms": 1_000 },
         "google_calendar": {
             "class": "keyed", "timeout_ms": 10_000, "parameters": closed(&["action"], calendar.clone()),

@@ -22,13 +22,16 @@ const FALLBACKS_MAX: usize = 3;
 impl Lowering<'_, '_> {
     pub(super) fn agent(&mut self, written: &written::Agent, keeps: bool) -> Kind {
         let mut names = self.named(written).into_iter();
-        let own = names.next().unwrap_or_default();
-        let Some(mut node) = self.persona(written, &own, keeps) else { return Kind::Trigger };
+        // That nobody has the capability is said already.
+        let Some(own) = names.next() else { return Kind::Trigger };
+        let span = written.agent.span();
+        let Some(mut node) = self.persona(written, &own, span, keeps) else { return Kind::Trigger };
         let mut fallbacks = Vec::new();
         let mut next = names.next().or_else(|| self.fallback_of(&own, written.fallback.as_ref()));
         let mut known = BTreeSet::from([own]);
         while let Some(name) = next.filter(|name| known.len() <= FALLBACKS_MAX && !known.contains(name)) {
-            fallbacks.extend(self.persona(written, &name, keeps));
+            let named_here = written.fallback.as_ref().filter(|fallback| fallback.value == name);
+            fallbacks.extend(self.persona(written, &name, named_here.map_or(span, |fallback| fallback.span), keeps));
             next = names.next().or_else(|| self.fallback_of(&name, None));
             known.insert(name);
         }
@@ -69,10 +72,9 @@ impl Lowering<'_, '_> {
         }
     }
 
-    /// One agent as it works on this node.
-    fn persona(&mut self, written: &written::Agent, name: &str, keeps: bool) -> Option<node::AgentNode> {
-        let span = written.agent.span();
-        let agent = self.known_agent(written, name);
+    /// One agent as it works on this node; `span` is where it is named.
+    fn persona(&mut self, written: &written::Agent, name: &str, span: Span, keeps: bool) -> Option<node::AgentNode> {
+        let mut agent = self.known_agent(written, name, span);
         let mut offered = Tools::new();
         match &written.tools {
             Some(names) => names.iter().for_each(|name| offered.extend(self.tools(&name.value, name.span, None))),
@@ -82,6 +84,7 @@ impl Lowering<'_, '_> {
                 }
             }
         }
+        self.lend(&mut agent, &mut offered, span);
         let names = offered.keys().cloned().collect();
         if keeps {
             self.keep(&mut offered);
@@ -110,8 +113,30 @@ impl Lowering<'_, '_> {
         Some(node::AgentNode { agent, prompt, system, spoken, tools, offered: names, selects, asks, fallbacks })
     }
 
+    /// Gives an agent the tools by which memory is asked for what its `context_sources` name. Which of them it would not
+    /// have otherwise is noted: those are not offered to its model.
+    fn lend(&mut self, agent: &mut Agent, offered: &mut Tools, span: Span) {
+        let mut lent = Vec::new();
+        for tool in agent::context::tools(agent) {
+            if offered.contains_key(tool) {
+                continue;
+            }
+            let Some(facts) = self.facts(tool) else {
+                let message = format!("there is no tool `{tool}`, so memory adds nothing for `context_sources`");
+                self.findings.push(Diagnostic::warning(Code::UnknownTool, span, message));
+                continue;
+            };
+            offered.insert(tool.to_owned(), facts);
+            agent.tools.push(tool.to_owned());
+            lent.push(tool);
+        }
+        if !lent.is_empty() {
+            agent.metadata.insert(agent::context::LENT.to_owned(), lent.into());
+        }
+    }
+
     /// The agent of this name with the node's changes; one that is not there is a plain one without tools.
-    fn known_agent(&mut self, written: &written::Agent, name: &str) -> Agent {
+    fn known_agent(&mut self, written: &written::Agent, name: &str, span: Span) -> Agent {
         let mut agent = match self.catalog.agents.get(name) {
             Some(agent) => {
                 self.used.agents.insert(name.to_owned(), agent.clone());
@@ -119,7 +144,7 @@ impl Lowering<'_, '_> {
             }
             None => {
                 let message = format!("there is no agent `{}`", shown(name));
-                let unknown = Diagnostic::draft(Code::UnknownAgent, written.agent.span(), message);
+                let unknown = Diagnostic::draft(Code::UnknownAgent, span, message);
                 self.findings.push_near(unknown, name, self.catalog.agents.keys().map(String::as_str));
                 placeholder(name)
             }

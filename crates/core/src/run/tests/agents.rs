@@ -1,10 +1,12 @@
 //! Agents: the model, tools, the customer; what is recorded is not asked again.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::flow::{N, agent, flow, only, requests, secs, tool};
 use super::world::{Reply, check, costs, done, fails, flaky, model_fails, says};
-use crate::agent::{Seen, Step, ToolRequest};
+use crate::agent::{Above, Advice, Limits, Seen, Step, Tier, ToolRequest};
 use crate::fault::Fault;
 use crate::graph::node::AtDeadline;
 use crate::model::{Message, Profile, Request};
@@ -369,4 +371,48 @@ fn an_agent_is_told_what_to_do_in_the_customers_language() {
     assert_eq!(told(json!({})), ("be kind".into(), String::new()));
     assert_eq!(told(json!({"language": "es-MX"})), ("sé amable".into(), "es-MX".into()));
     assert_eq!(told(json!({"language": "de"})), ("be kind".into(), "de".into()));
+}
+
+#[test]
+fn a_prompt_that_cannot_be_written_names_agent_place_and_what_there_is() {
+    for (prompt, system, what) in [
+        ("help {{ custommer }}", "be kind", "its prompt at node `who`"),
+        ("help", "be kind to {{ custommer }}", "its system prompt at node `who`"),
+    ] {
+        check(
+            only(who(&[]).prompted(prompt, system)),
+            |w| w.starts(),
+            |w| {
+                w.is(State::Failed).failed_with("PROMPT_FAILED").asked("");
+                let message = &w.run.fault().unwrap().message;
+                for part in ["agent `who`", what, "`custommer`", "`context`"] {
+                    assert!(message.contains(part), "{part} in {message}");
+                }
+                w
+            },
+        );
+    }
+}
+
+#[test]
+fn what_is_lent_for_the_context_is_none_of_the_tools_a_tier_counts() {
+    let limits = Limits {
+        types: [crate::agent::Kind::Reasoning].into(),
+        tools: 1,
+        iterations: 5,
+        seconds: 60,
+        concurrency: 5,
+        above: Above::Refuse,
+    };
+    let tier = Some(Arc::new(Tier { name: "free".into(), limits }));
+    check(
+        only(who(&["find", "get_context"]).agent(|agent| {
+            agent.metadata.insert("context_tools".to_owned(), json!(["get_context"]));
+        })),
+        |w| {
+            let advice = Advice { tier, ..Advice::default() };
+            w.advises(advice).thinks("who", [tools(&["get_context"]), answer(json!(1))]).starts()
+        },
+        |w| w.is(State::Completed).asked("get_context"),
+    );
 }

@@ -170,6 +170,14 @@ impl N {
         self
     }
 
+    /// What the agent is asked, and what it is told to be, as templates.
+    pub fn prompted(mut self, prompt: &str, system: &str) -> Self {
+        if let Kind::Agent(agent) = &mut self.0.kind {
+            (agent.prompt, agent.system) = (Template::parse(prompt).unwrap(), Template::parse(system).unwrap());
+        }
+        self
+    }
+
     /// This agent stands in for the node's own.
     pub fn falls_back_to(mut self, other: Self) -> Self {
         if let (Kind::Agent(agent), Kind::Agent(other)) = (&mut self.0.kind, other.0.kind) {

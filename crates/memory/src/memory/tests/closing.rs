@@ -76,8 +76,8 @@ async fn a_close_that_is_cut_off_anywhere_loses_no_word() {
         talk(&memory, "c1", Some("ana"), &said).await;
         let closing = || Closing { outcome: "success".to_owned(), summary: Some("All said".to_owned()) };
         let dying = world.on(Arc::new(Dying::after(survived, &world)), &Config::default(), None);
-        let cut_off = dying.close(&tenant(), "c1", closing()).await;
-        let again = memory.close(&tenant(), "c1", closing()).await.unwrap();
+        let cut_off = dying.close(&asker(), "c1", closing()).await;
+        let again = memory.close(&asker(), "c1", closing()).await.unwrap();
         assert_eq!(again.text, "All said");
         let texts = texts_of_conversations(&world, &memory).await;
         assert_eq!(texts.len(), 1, "cut off after {survived}: {texts:?}");
@@ -96,16 +96,17 @@ async fn what_is_said_while_a_conversation_closes_begins_another_of_its_id() {
     let world = World::new();
     let memory = world.memory();
     talk(&memory, "c1", Some("ana"), &["My kettle leaks"]).await;
+    let since = memory.short.begin(&tenant()).await.unwrap();
     let whole = memory.short.whole(&tenant(), "c1").await.unwrap().unwrap();
     talk(&memory, "c1", Some("ana"), &["And the lid is gone"]).await;
-    memory.short.leave(&tenant(), "c1", &whole).await.unwrap();
+    assert!(memory.short.leave(&tenant(), "c1", since, &whole).await.unwrap());
     let recent = memory.recent(&tenant(), "c1", 9).await.unwrap();
     assert_eq!(recent.len(), 1);
     assert_eq!(recent[0].content, "And the lid is gone");
     // A close that was decided on the words before it does not take the new ones along.
-    memory.short.leave(&tenant(), "c1", &whole).await.unwrap();
+    assert!(memory.short.leave(&tenant(), "c1", since, &whole).await.unwrap());
     assert_eq!(memory.recent(&tenant(), "c1", 9).await.unwrap().len(), 1);
-    let summary = memory.summarise(&tenant(), "c1", 0).await.unwrap().unwrap();
+    let summary = memory.summarise(&asker(), "c1", 0).await.unwrap().unwrap();
     assert_eq!(summary.text, "customer: And the lid is gone");
 }
 
@@ -126,4 +127,76 @@ async fn conversations_of_one_id_are_each_kept() {
     assert_eq!(context.similar_conversations[0].conversation_id, "c1");
     assert_eq!(context.similar_conversations[0].summary, "Do you sell lamps?");
     assert_eq!(memory.forget(&tenant(), "ana").await.unwrap().conversations, 3);
+}
+
+#[tokio::test]
+async fn whose_it_is_that_became_known_at_the_last_moment_is_kept_with_it() {
+    let world = World::new();
+    let memory = world.memory();
+    talk(&memory, "c1", None, &["My kettle leaks"]).await;
+    let since = memory.short.begin(&tenant()).await.unwrap();
+    let whole = memory.short.whole(&tenant(), "c1").await.unwrap().unwrap();
+    talk(&memory, "c1", Some("ana"), &["I am Ana"]).await;
+    assert!(!memory.short.leave(&tenant(), "c1", since, &whole).await.unwrap(), "its document would be nobody's");
+    close(&memory, "c1", "success", None).await;
+    assert_eq!(memory.forget(&tenant(), "ana").await.unwrap().conversations, 1);
+    assert_eq!(texts_of_conversations(&world, &memory).await, []);
+}
+
+/// The process dies behind each write in turn; whoever closes then asks a model only for what was not recorded.
+#[tokio::test]
+async fn a_summary_that_was_recorded_is_not_asked_for_again() {
+    let said: Vec<String> = (0..250).map(|number| format!("word{number}")).collect();
+    let said: Vec<&str> = said.iter().map(String::as_str).collect();
+    for survived in 0.. {
+        let mut world = World::new();
+        world.models = Arc::new(Scripted { words: Some("A talk of words."), ..Scripted::default() });
+        let memory = world.memory();
+        talk(&memory, "c1", Some("ana"), &said).await;
+        let closing = || Closing { outcome: "success".to_owned(), summary: None };
+        let dying = world.on(Arc::new(Dying::after(survived, &world)), &Config::default(), None);
+        let cut_off = dying.close(&asker(), "c1", closing()).await;
+        let summary = memory.close(&asker(), "c1", closing()).await.unwrap();
+        assert_eq!((summary.text.as_str(), summary.by, summary.covers), ("A talk of words.", Summarised::Model, 250));
+        // Three calls of a hundred messages each; one more where an answer came and its record did not.
+        let asked = world.models.asked.lock().unwrap();
+        assert_eq!(asked.len(), if survived < 3 { 4 } else { 3 }, "cut off after {survived}");
+        if cut_off.is_ok() {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_fails_is_asked_once_and_the_words_stay() {
+    let world = World::new();
+    let memory = world.memory();
+    let said: Vec<String> = (0..250).map(|number| format!("word{number}")).collect();
+    talk(&memory, "c1", None, &said.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let long = "endless ".repeat(7_000);
+    memory.say(&tenant(), "c1", None, message(Speaker::Customer, &format!("{long}THE END"))).await.unwrap();
+    let closing = Closing { outcome: "success".to_owned(), summary: None };
+    let summary = memory.close(&asker(), "c1", closing).await.unwrap();
+    assert_eq!((summary.by, summary.why.as_deref()), (Summarised::Excerpt, Some("MODEL_UNAVAILABLE: not now")));
+    assert_eq!(world.models.asked.lock().unwrap().len(), 1);
+    let texts = texts_of_conversations(&world, &memory).await;
+    assert!(said.iter().all(|word| texts[0].1.contains(word.as_str())));
+    assert!(texts[0].1.contains("THE END"), "a long message is kept to its end");
+}
+
+#[tokio::test]
+async fn a_summary_is_asked_for_on_the_closers_behalf_under_a_key_of_its_own() {
+    let mut world = World::new();
+    world.models = Arc::new(Scripted { words: Some("Well."), ..Scripted::default() });
+    let memory = world.memory();
+    for _ in 0..2 {
+        talk(&memory, "c1", None, &["My kettle leaks"]).await;
+        let asker = Asker { run: Some("run-1".into()), key_id: Some("key-1".to_owned()), ..asker() };
+        let closing = Closing { outcome: "success".to_owned(), summary: None };
+        memory.close(&asker, "c1", closing).await.unwrap();
+    }
+    let askers = world.models.askers.lock().unwrap().clone();
+    assert!(askers.iter().all(|asker| asker.run.is_some() && asker.key_id.as_deref() == Some("key-1")), "{askers:?}");
+    assert!(askers.iter().all(|asker| asker.key.starts_with("k/summary/c1/")), "{askers:?}");
+    assert_ne!(askers[0].key, askers[1].key, "another conversation of the id is another request");
 }

@@ -1,13 +1,13 @@
-use baton_ports::index::{Error, Index, METADATA_FIELDS_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX};
+use baton_ports::index::{Collection, Error, Index, METADATA_FIELDS_MAX, NAME_BYTES_MAX, Since, TEXT_BYTES_MAX};
 use serde_json::{Map, Value, json};
 
 use super::super::world::{at, other_tenant, tenant};
-use super::{KNOWLEDGE, add, begin, holding, near, only, page, with};
+use super::{EVER, KNOWLEDGE, add, begin, holding, near, only, page, put, with};
 
 pub async fn a_document_is_read_back_with_its_revision(index: &impl Index) {
     let mut document = with(page("tides", "Twice a day"), Some("ana"), json!({"topic": "sea", "levels": [1, 2]}));
     document.body = json!({"source": "own"});
-    assert_eq!(index.put(&tenant(), KNOWLEDGE, document.clone(), at(7)).await.expect("puts"), 1);
+    assert_eq!(put(index, &tenant(), document.clone(), at(7)).await.revision, 1);
     let stored = index.document(&tenant(), KNOWLEDGE, "tides").await.expect("reads").expect("is there");
     assert_eq!((stored.head.revision, stored.head.at), (1, at(7)));
     assert_eq!((&stored.head.title, &stored.head.subject), (&document.title, &document.subject));
@@ -18,7 +18,7 @@ pub async fn a_document_is_read_back_with_its_revision(index: &impl Index) {
 pub async fn the_same_document_again_is_no_revision(index: &impl Index) {
     let document = || with(page("tides", "Twice a day"), None, json!({"topic": "sea"}));
     for later in 0..3 {
-        assert_eq!(index.put(&tenant(), KNOWLEDGE, document(), at(later)).await.expect("puts"), 1);
+        assert_eq!(put(index, &tenant(), document(), at(later)).await.revision, 1);
     }
     let stored = index.document(&tenant(), KNOWLEDGE, "tides").await.expect("reads").expect("is there");
     assert_eq!(stored.head.at, at(0));
@@ -39,15 +39,15 @@ pub async fn a_changed_document_is_the_next_revision(index: &impl Index) {
         title,
     ];
     for (revision, document) in (1..).zip(changes) {
-        assert_eq!(index.put(&tenant(), KNOWLEDGE, document, at(0)).await.expect("puts"), revision);
+        assert_eq!(put(index, &tenant(), document, at(0)).await.revision, revision);
     }
 }
 
 pub async fn documents_are_listed_by_name_behind_a_place(index: &impl Index) {
     for name in ["c", "a", "b"] {
-        index.put(&tenant(), KNOWLEDGE, page(name, name), at(0)).await.expect("puts");
+        put(index, &tenant(), page(name, name), at(0)).await;
     }
-    index.put(&other_tenant(), KNOWLEDGE, page("d", "d"), at(0)).await.expect("puts");
+    put(index, &other_tenant(), page("d", "d"), at(0)).await;
     let names = async |after, limit| -> Vec<String> {
         let heads = index.documents(&tenant(), KNOWLEDGE, after, limit).await.expect("reads");
         heads.into_iter().map(|head| head.name).collect()
@@ -72,7 +72,7 @@ pub async fn what_breaks_a_limit_is_refused_by_name(index: &impl Index) {
         (with(page("a", "x"), None, json!({"k": "v".repeat(600)})), "a metadata value"),
     ];
     for (document, expect) in cases {
-        let refused = index.put(&tenant(), KNOWLEDGE, document, at(0)).await.expect_err(expect);
+        let refused = index.put(&tenant(), KNOWLEDGE, document, EVER, at(0)).await.expect_err(expect);
         assert!(matches!(refused, Error::TooLarge { .. } | Error::Invalid { .. }), "{refused:?}");
         assert!(refused.to_string().contains(expect), "{refused} for {expect}");
     }
@@ -104,9 +104,41 @@ pub async fn one_persons_documents_go_and_nobody_elses(index: &impl Index) {
     let theirs = index.begin(&other_tenant(), KNOWLEDGE, &super::recipe("1"), at(1)).await.expect("begins");
     add(index, &other_tenant(), &theirs, with(page("a", "about ana"), Some("ana"), json!({})), 0.0).await;
 
-    assert_eq!(index.forget(&tenant(), KNOWLEDGE, "ana").await.expect("forgets"), 70);
-    assert_eq!(index.forget(&tenant(), KNOWLEDGE, "ana").await.expect("forgets"), 0);
+    assert_eq!(index.forget(&tenant(), KNOWLEDGE, "ana", at(3)).await.expect("forgets"), 70);
+    assert_eq!(index.forget(&tenant(), KNOWLEDGE, "ana", at(3)).await.expect("forgets"), 0);
     assert_eq!(near(index, &live, 0.0, &only(json!({}))).await, ["about ben", "about nobody"]);
     assert_eq!(holding(index, &live, &["ana"]).await, [] as [&str; 0]);
     assert!(index.document(&other_tenant(), KNOWLEDGE, "a").await.expect("reads").is_some());
+}
+
+/// Whatever the order of the numbers and the clock: the later of the two says that it was forgotten.
+pub async fn what_began_before_a_person_was_forgotten_is_not_kept(index: &impl Index) {
+    let hers = |name: &str| with(page(name, "about ana"), Some("ana"), json!({}));
+    let tried = async |document, since| {
+        index.put(&tenant(), KNOWLEDGE, document, since, at(9)).await.expect("answers").is_some()
+    };
+    let before = Since { forgettings: index.forgettings(&tenant(), KNOWLEDGE).await.expect("reads"), at: at(5) };
+    assert_eq!(before.forgettings, 0);
+    put(index, &tenant(), hers("early"), at(1)).await;
+    assert_eq!(index.forget(&tenant(), KNOWLEDGE, "ana", at(5)).await.expect("forgets"), 1);
+    let after = Since { forgettings: index.forgettings(&tenant(), KNOWLEDGE).await.expect("reads"), at: at(5) };
+    assert_eq!(after.forgettings, 1);
+    assert!(!tried(hers("late"), before).await, "it began before");
+    assert!(!tried(hers("late"), Since { at: at(4), ..after }).await, "it began before, and asked after");
+    assert_eq!(index.documents(&tenant(), KNOWLEDGE, None, 10).await.expect("reads"), []);
+    // Nobody else is held up, here or elsewhere, and what begins after is kept.
+    assert!(tried(with(page("b", "about ben"), Some("ben"), json!({})), before).await);
+    assert!(tried(page("c", "about nobody"), before).await);
+    let elsewhere = index.put(&tenant(), Collection::Executions, hers("x"), before, at(9)).await.expect("answers");
+    assert!(elsewhere.is_some());
+    let theirs = index.put(&other_tenant(), KNOWLEDGE, hers("x"), before, at(9)).await.expect("answers");
+    assert!(theirs.is_some());
+    assert!(tried(hers("anew"), after).await);
+    // Others who are forgotten later change nothing about her; she herself does.
+    index.forget(&tenant(), KNOWLEDGE, "ben", at(6)).await.expect("forgets");
+    assert!(tried(hers("more"), after).await);
+    index.forget(&tenant(), KNOWLEDGE, "ana", at(6)).await.expect("forgets");
+    assert!(!tried(hers("again"), after).await);
+    assert_eq!(index.forgettings(&tenant(), KNOWLEDGE).await.expect("reads"), 3);
+    assert_eq!(index.forgettings(&other_tenant(), KNOWLEDGE).await.expect("reads"), 0);
 }

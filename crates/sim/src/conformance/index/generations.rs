@@ -2,7 +2,7 @@ use baton_ports::index::{Collection, Index, Laid, Switched};
 use serde_json::json;
 
 use super::super::world::{at, other_tenant, tenant};
-use super::{KNOWLEDGE, add, begin, holding, laying, near, only, page, piece, recipe};
+use super::{KNOWLEDGE, add, begin, holding, kept, laying, near, only, page, piece, put, recipe};
 
 pub async fn the_first_generation_answers_at_once(index: &impl Index) {
     assert_eq!(index.generations(&tenant(), KNOWLEDGE).await.expect("reads"), []);
@@ -26,7 +26,8 @@ pub async fn another_recipe_takes_the_place_of_a_build(index: &impl Index) {
     let live = begin(index).await;
     add(index, &tenant(), &live, page("a", "words"), 0.0).await;
     let second = index.begin(&tenant(), KNOWLEDGE, &recipe("2"), at(2)).await.expect("begins");
-    let laid = index.lay(&tenant(), second.id, laying("a", 1, vec![piece("words", 0.0)])).await.expect("lays");
+    let laid =
+        index.lay(&tenant(), second.id, laying(kept(index, "a").await, vec![piece("words", 0.0)])).await.expect("lays");
     assert_eq!(laid, Laid::Done);
     let third = index.begin(&tenant(), KNOWLEDGE, &recipe("3"), at(3)).await.expect("begins");
     let all = index.generations(&tenant(), KNOWLEDGE).await.expect("reads");
@@ -48,7 +49,7 @@ pub async fn a_build_answers_once_every_document_is_laid_in_it(index: &impl Inde
         // Meanwhile the other one answers.
         assert_eq!(holding(index, &live, &["a"]).await, ["a"]);
         let pieces = vec![piece(&format!("new {}", head.name), 0.0)];
-        index.lay(&tenant(), next.id, laying(&head.name, head.revision, pieces)).await.expect("lays");
+        index.lay(&tenant(), next.id, laying(kept(index, &head.name).await, pieces)).await.expect("lays");
     }
     assert_eq!(index.unlaid(&tenant(), next.id, None, 10).await.expect("reads"), []);
     assert_eq!(index.switch(&tenant(), next.id).await.expect("switches"), Switched::Done);
@@ -63,11 +64,11 @@ pub async fn what_changes_during_a_build_must_be_laid_in_it_too(index: &impl Ind
     let live = begin(index).await;
     add(index, &tenant(), &live, page("a", "first"), 0.0).await;
     let next = index.begin(&tenant(), KNOWLEDGE, &recipe("2"), at(2)).await.expect("begins");
-    index.lay(&tenant(), next.id, laying("a", 1, vec![piece("first", 0.0)])).await.expect("lays");
-    let revision = index.put(&tenant(), KNOWLEDGE, page("a", "second"), at(3)).await.expect("puts");
+    index.lay(&tenant(), next.id, laying(kept(index, "a").await, vec![piece("first", 0.0)])).await.expect("lays");
+    let second = put(index, &tenant(), page("a", "second"), at(3)).await;
     assert_eq!(index.switch(&tenant(), next.id).await.expect("answers"), Switched::Behind { documents: 1 });
     // The build may be ahead of what answers; what answers keeps what it has.
-    index.lay(&tenant(), next.id, laying("a", revision, vec![piece("second", 0.0)])).await.expect("lays");
+    index.lay(&tenant(), next.id, laying(second, vec![piece("second", 0.0)])).await.expect("lays");
     assert_eq!(holding(index, &live, &["first", "second"]).await, ["first"]);
     assert_eq!(index.switch(&tenant(), next.id).await.expect("switches"), Switched::Done);
     assert_eq!(holding(index, &next, &["first", "second"]).await, ["second"]);
@@ -77,7 +78,7 @@ pub async fn a_discarded_build_leaves_what_answers(index: &impl Index) {
     let live = begin(index).await;
     add(index, &tenant(), &live, page("a", "words"), 0.0).await;
     let next = index.begin(&tenant(), KNOWLEDGE, &recipe("2"), at(2)).await.expect("begins");
-    index.lay(&tenant(), next.id, laying("a", 1, vec![piece("words", 0.0)])).await.expect("lays");
+    index.lay(&tenant(), next.id, laying(kept(index, "a").await, vec![piece("words", 0.0)])).await.expect("lays");
     index.discard(&tenant(), next.id).await.expect("discards");
     index.discard(&tenant(), live.id).await.expect("discards nothing that answers");
     let all = index.generations(&tenant(), KNOWLEDGE).await.expect("reads");

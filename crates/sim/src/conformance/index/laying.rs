@@ -1,13 +1,13 @@
-use baton_ports::index::{Error, Index, Laid, Laying};
+use baton_ports::index::{Error, Index, Kept, Laid, Laying};
 use serde_json::json;
 
 use super::super::world::{at, tenant};
-use super::{KNOWLEDGE, add, begin, holding, laying, near, only, page, piece};
+use super::{KNOWLEDGE, add, begin, holding, kept, laying, near, only, page, piece, put};
 
 pub async fn pieces_are_found_once_the_last_is_laid(index: &impl Index) {
     let live = begin(index).await;
-    index.put(&tenant(), KNOWLEDGE, page("a", "one two"), at(1)).await.expect("puts");
-    let part = |first, text, is_last| Laying { first, is_last, ..laying("a", 1, vec![piece(text, 0.0)]) };
+    let kept = put(index, &tenant(), page("a", "one two"), at(1)).await;
+    let part = |first, text, is_last| Laying { first, is_last, ..laying(kept, vec![piece(text, 0.0)]) };
     assert_eq!(index.lay(&tenant(), live.id, part(0, "one", false)).await.expect("lays"), Laid::Done);
     assert_eq!(near(index, &live, 0.0, &only(json!({}))).await, [] as [&str; 0]);
     assert_eq!(holding(index, &live, &["one"]).await, [] as [&str; 0]);
@@ -18,8 +18,8 @@ pub async fn pieces_are_found_once_the_last_is_laid(index: &impl Index) {
 
 pub async fn a_half_laid_document_is_gone_on_with(index: &impl Index) {
     let live = begin(index).await;
-    index.put(&tenant(), KNOWLEDGE, page("a", "one two"), at(1)).await.expect("puts");
-    let part = |first, text, is_last| Laying { first, is_last, ..laying("a", 1, vec![piece(text, 0.0)]) };
+    let kept = put(index, &tenant(), page("a", "one two"), at(1)).await;
+    let part = |first, text, is_last| Laying { first, is_last, ..laying(kept, vec![piece(text, 0.0)]) };
     index.lay(&tenant(), live.id, part(0, "one", false)).await.expect("lays");
     for wrong in [0, 2] {
         let laid = index.lay(&tenant(), live.id, part(wrong, "again", false)).await.expect("answers");
@@ -32,12 +32,12 @@ pub async fn a_half_laid_document_is_gone_on_with(index: &impl Index) {
 pub async fn a_new_revision_takes_the_place_of_the_old_at_once(index: &impl Index) {
     let live = begin(index).await;
     add(index, &tenant(), &live, page("a", "the old words"), 0.0).await;
-    let revision = index.put(&tenant(), KNOWLEDGE, page("a", "the new words"), at(2)).await.expect("puts");
+    let kept = put(index, &tenant(), page("a", "the new words"), at(2)).await;
     assert_eq!(holding(index, &live, &["words"]).await, ["the old words"]);
-    let half = Laying { is_last: false, ..laying("a", revision, vec![piece("the new", 0.0)]) };
+    let half = Laying { is_last: false, ..laying(kept, vec![piece("the new", 0.0)]) };
     index.lay(&tenant(), live.id, half).await.expect("lays");
     assert_eq!(near(index, &live, 0.0, &only(json!({}))).await, ["the old words"]);
-    let rest = Laying { first: 1, ..laying("a", revision, vec![piece("words", 0.0)]) };
+    let rest = Laying { first: 1, ..laying(kept, vec![piece("words", 0.0)]) };
     index.lay(&tenant(), live.id, rest).await.expect("lays");
     assert_eq!(near(index, &live, 0.0, &only(json!({}))).await, ["the new", "words"]);
     assert_eq!(holding(index, &live, &["old", "new"]).await, ["the new"]);
@@ -46,21 +46,39 @@ pub async fn a_new_revision_takes_the_place_of_the_old_at_once(index: &impl Inde
 pub async fn an_overtaken_laying_writes_nothing(index: &impl Index) {
     let live = begin(index).await;
     add(index, &tenant(), &live, page("a", "words"), 0.0).await;
-    let again = |document: &str, revision| laying(document, revision, vec![piece("twice", 0.0)]);
-    for (generation, laying) in
-        [(live.id, again("a", 1)), (live.id, again("a", 2)), (live.id, again("b", 1)), (live.id + 9, again("a", 1))]
-    {
+    let Kept { number, .. } = kept(index, "a").await;
+    let again = |number, revision| laying(Kept { number, revision }, vec![piece("twice", 0.0)]);
+    let (there, elsewhere) = (live.id, live.id + 9);
+    for (generation, laying) in [
+        (there, again(number, 1)),
+        (there, again(number, 2)),
+        (there, again(number + 9, 1)),
+        (elsewhere, again(number, 1)),
+    ] {
         assert_eq!(index.lay(&tenant(), generation, laying).await.expect("answers"), Laid::Overtaken);
     }
     assert_eq!(near(index, &live, 0.0, &only(json!({}))).await, ["words"]);
 }
 
+/// As a slow build does that has read a document which was removed since.
+pub async fn pieces_of_a_removed_document_never_become_those_of_another_of_its_name(index: &impl Index) {
+    let live = begin(index).await;
+    let old = put(index, &tenant(), page("a", "what was removed"), at(1)).await;
+    index.remove(&tenant(), KNOWLEDGE, "a").await.expect("removes");
+    let new = put(index, &tenant(), page("a", "what took its place"), at(2)).await;
+    let late = laying(old, vec![piece("what was removed", 0.0)]);
+    assert_eq!(index.lay(&tenant(), live.id, late).await.expect("answers"), Laid::Overtaken);
+    let laid = laying(new, vec![piece("what took its place", 0.0)]);
+    assert_eq!(index.lay(&tenant(), live.id, laid).await.expect("lays"), Laid::Done);
+    assert_eq!(near(index, &live, 0.0, &only(json!({}))).await, ["what took its place"]);
+}
+
 pub async fn a_vector_of_another_space_is_refused(index: &impl Index) {
     let live = begin(index).await;
-    index.put(&tenant(), KNOWLEDGE, page("a", "words"), at(1)).await.expect("puts");
+    let kept = put(index, &tenant(), page("a", "words"), at(1)).await;
     let mut short = piece("words", 0.0);
     short.vector.pop();
-    let refused = index.lay(&tenant(), live.id, laying("a", 1, vec![short])).await.expect_err("is refused");
+    let refused = index.lay(&tenant(), live.id, laying(kept, vec![short])).await.expect_err("is refused");
     assert!(matches!(refused, Error::Invalid { .. }) && refused.to_string().contains("71 dimensions"), "{refused}");
     let found = index.nearest(&tenant(), live.id, &[1.0], &only(json!({})), 10).await.expect("answers");
     assert_eq!(found, []);
@@ -68,8 +86,8 @@ pub async fn a_vector_of_another_space_is_refused(index: &impl Index) {
 
 pub async fn a_document_without_text_is_laid_without_pieces(index: &impl Index) {
     let live = begin(index).await;
-    index.put(&tenant(), KNOWLEDGE, page("a", ""), at(1)).await.expect("puts");
-    assert_eq!(index.lay(&tenant(), live.id, laying("a", 1, Vec::new())).await.expect("lays"), Laid::Done);
+    let kept = put(index, &tenant(), page("a", ""), at(1)).await;
+    assert_eq!(index.lay(&tenant(), live.id, laying(kept, Vec::new())).await.expect("lays"), Laid::Done);
     assert_eq!(index.unlaid(&tenant(), live.id, None, 10).await.expect("reads"), []);
 }
 
@@ -83,9 +101,9 @@ pub async fn counts_are_of_what_can_be_found(index: &impl Index) {
         add(index, &tenant(), &live, page(name, name), 0.0).await;
     }
     assert_eq!(counts().await, Some((2, 2)));
-    let revision = index.put(&tenant(), KNOWLEDGE, page("a", "more"), at(1)).await.expect("puts");
+    let kept = put(index, &tenant(), page("a", "more"), at(1)).await;
     let pieces = vec![piece("m", 0.0), piece("o", 0.0), piece("re", 0.0)];
-    index.lay(&tenant(), live.id, laying("a", revision, pieces)).await.expect("lays");
+    index.lay(&tenant(), live.id, laying(kept, pieces)).await.expect("lays");
     assert_eq!(counts().await, Some((2, 4)));
     index.remove(&tenant(), KNOWLEDGE, "a").await.expect("removes");
     assert_eq!(counts().await, Some((1, 1)));

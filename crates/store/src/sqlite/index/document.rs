@@ -2,7 +2,7 @@
 
 use baton_core::id::TenantId;
 use baton_core::time::Time;
-use baton_ports::index::{Collection, Document, Head, Stored, scalars};
+use baton_ports::index::{Collection, Document, Head, Kept, Since, Stored, scalars};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Map, Value};
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::super::codec;
 use super::super::session::Session;
 use super::super::sql::numbered;
-use super::generation;
+use super::{forgotten, generation};
 
 /// Documents one transaction forgets.
 const FORGOTTEN_MAX: usize = 64;
@@ -47,33 +47,40 @@ pub(super) struct Put {
     document: Document,
     metadata: String,
     body: String,
+    since: Since,
     at: Time,
 }
 
 impl Put {
-    pub(super) fn new(scope: Scope, document: Document, at: Time) -> Self {
+    pub(super) fn new(scope: Scope, document: Document, since: Since, at: Time) -> Self {
         let metadata = Value::Object(document.metadata.clone()).to_string();
         let body = document.body.to_string();
-        Self { scope, document, metadata, body, at }
+        Self { scope, document, metadata, body, since, at }
     }
 
     pub(super) fn bytes(&self) -> usize {
         self.document.text.len() + self.body.len() + self.metadata.len()
     }
 
-    pub(super) fn perform(&self, session: &mut Session<'_>) -> rusqlite::Result<u64> {
+    pub(super) fn perform(&self, session: &mut Session<'_>) -> rusqlite::Result<Option<Kept>> {
         let [tenant, collection] = self.scope.names();
         let Document { name, title, subject, metadata, text, .. } = &self.document;
+        if let Some(subject) = subject
+            && forgotten::since(session, &self.scope, &forgotten::person(subject), self.since)?
+        {
+            return Ok(None);
+        }
         let mut find = session.statement(
-            "SELECT revision, title = $4 AND subject IS $5 AND metadata = $6 AND body = $7 AND text = $8 \
+            "SELECT id, revision, title = $4 AND subject IS $5 AND metadata = $6 AND body = $7 AND text = $8 \
              FROM memory_document WHERE tenant = $1 AND collection = $2 AND name = $3",
         )?;
         let values = params![tenant, collection, name, title, subject, self.metadata, self.body, text];
-        let before: Option<(u64, bool)> = find.query_row(values, |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-        if let Some((revision, true)) = before {
-            return Ok(revision);
+        let before: Option<(u64, u64, bool)> =
+            find.query_row(values, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
+        if let Some((number, revision, true)) = before {
+            return Ok(Some(Kept { number, revision }));
         }
-        let revision = before.map_or(0, |(revision, _)| revision) + 1;
+        let revision = before.map_or(0, |(_, revision, _)| revision) + 1;
         let mut put = session.statement(
             "INSERT INTO memory_document (tenant, collection, name, title, subject, metadata, body, text, revision, at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (tenant, collection, name) DO UPDATE SET \
@@ -92,12 +99,12 @@ impl Put {
             revision,
             self.at.as_ms()
         ];
-        let document: i64 = put.query_row(values, |row| row.get(0))?;
-        self.tag(session, document, metadata)?;
-        Ok(revision)
+        let number: u64 = put.query_row(values, |row| row.get(0))?;
+        self.tag(session, number, metadata)?;
+        Ok(Some(Kept { number, revision }))
     }
 
-    fn tag(&self, session: &Session<'_>, document: i64, metadata: &Map<String, Value>) -> rusqlite::Result<()> {
+    fn tag(&self, session: &Session<'_>, document: u64, metadata: &Map<String, Value>) -> rusqlite::Result<()> {
         untag(session, document)?;
         let [tenant, collection] = self.scope.names();
         let mut tag = session.statement(
@@ -121,7 +128,7 @@ pub(super) fn tag_value(scalar: &Value) -> String {
     }
 }
 
-fn untag(session: &Session<'_>, document: i64) -> rusqlite::Result<()> {
+fn untag(session: &Session<'_>, document: u64) -> rusqlite::Result<()> {
     session.statement("DELETE FROM memory_tag WHERE document = $1")?.execute([document]).map(drop)
 }
 
@@ -145,11 +152,11 @@ pub(super) fn head(row: &Row<'_>, first: usize) -> rusqlite::Result<Head> {
 
 pub(super) fn get(connection: &Connection, scope: &Scope, name: &str) -> rusqlite::Result<Option<Stored>> {
     let mut one = connection.prepare_cached(&numbered(&format!(
-        "SELECT {HEAD}, text, body FROM memory_document WHERE tenant = $1 AND collection = $2 AND name = $3"
+        "SELECT {HEAD}, text, body, id FROM memory_document WHERE tenant = $1 AND collection = $2 AND name = $3"
     )))?;
     let [tenant, collection] = scope.names();
     one.query_row([tenant, collection, name], |row| {
-        Ok(Stored { head: head(row, 0)?, text: row.get(6)?, body: codec::json(row, 7)? })
+        Ok(Stored { number: row.get(8)?, head: head(row, 0)?, text: row.get(6)?, body: codec::json(row, 7)? })
     })
     .optional()
 }
@@ -200,13 +207,13 @@ pub(super) fn forget(session: &mut Session<'_>, scope: &Scope, subject: &str) ->
         .statement("SELECT id FROM memory_document WHERE tenant = $1 AND collection = $2 AND subject = $3 LIMIT $4")?;
     let [tenant, collection] = scope.names();
     let found = find.query_map(params![tenant, collection, subject, FORGOTTEN_MAX], |row| row.get(0))?;
-    let documents: Vec<i64> = found.collect::<rusqlite::Result<_>>()?;
+    let documents: Vec<u64> = found.collect::<rusqlite::Result<_>>()?;
     documents.iter().try_for_each(|document| remove_one(session, *document))?;
     Ok(documents.len() as u64)
 }
 
 /// From here on nothing of the document is found; its pieces are debris.
-fn remove_one(session: &mut Session<'_>, document: i64) -> rusqlite::Result<()> {
+fn remove_one(session: &mut Session<'_>, document: u64) -> rusqlite::Result<()> {
     untag(session, document)?;
     generation::uncount(session, document)?;
     session.statement("DELETE FROM memory_laid WHERE document = $1")?.execute([document])?;

@@ -129,7 +129,7 @@ fn discard(session: &mut Session<'_>, id: u64) -> rusqlite::Result<()> {
 }
 
 /// Takes what is laid of a document out of the counts of its generations.
-pub(super) fn uncount(session: &mut Session<'_>, document: i64) -> rusqlite::Result<()> {
+pub(super) fn uncount(session: &mut Session<'_>, document: u64) -> rusqlite::Result<()> {
     let mut uncount = session.statement(
         "UPDATE memory_generation SET documents = documents - 1, pieces = memory_generation.pieces - laid.pieces \
          FROM memory_laid AS laid WHERE laid.document = $1 AND laid.generation = memory_generation.id",

@@ -66,11 +66,11 @@ impl Lay {
     /// None if there is nothing to lay any more.
     fn standing(&self, session: &Session<'_>, found: &Found) -> rusqlite::Result<Option<Standing>> {
         let mut document = session.statement(
-            "SELECT id FROM memory_document WHERE tenant = $1 AND collection = $2 AND name = $3 AND revision = $4",
+            "SELECT id FROM memory_document WHERE tenant = $1 AND collection = $2 AND id = $3 AND revision = $4",
         )?;
         let [tenant, collection] = found.scope.names();
-        let Laying { document: name, revision, .. } = &self.laying;
-        let id = document.query_row(params![tenant, collection, name, revision], |row| row.get(0)).optional()?;
+        let Laying { document: number, revision, .. } = &self.laying;
+        let id = document.query_row(params![tenant, collection, number, revision], |row| row.get(0)).optional()?;
         let Some(document) = id else { return Ok(None) };
         let mut laid =
             session.statement("SELECT revision, pieces FROM memory_laid WHERE generation = $1 AND document = $2")?;

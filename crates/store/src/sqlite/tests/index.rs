@@ -1,7 +1,7 @@
 //! What is SQLite's own about the index: what deleting leaves behind, and what the codes lose.
 
 use baton_ports::index::{Filter, Index, Laying, Switched};
-use baton_sim::conformance::index::{KNOWLEDGE, add, begin, laying, page, piece, recipe, with};
+use baton_sim::conformance::index::{KNOWLEDGE, add, begin, kept, laying, page, piece, put, recipe, with};
 use baton_sim::conformance::world::{at, tenant};
 use serde_json::json;
 
@@ -26,10 +26,10 @@ fn text_tables(database: &Database) -> u64 {
 /// More pieces than one transaction lays or sweeps.
 async fn add_long(store: &Store, generation: u64, name: &str, pieces: usize) {
     let document = with(page(name, "long"), Some("ana"), json!({"kind": "long"}));
-    let revision = store.put(&tenant(), KNOWLEDGE, document, at(1)).await.unwrap();
+    let kept = put(store, &tenant(), document, at(1)).await;
     for first in (0..pieces).step_by(50) {
         let of = (first..pieces.min(first + 50)).map(|number| piece(&format!("words {number}"), 0.0)).collect();
-        let part = Laying { first, is_last: first + 50 >= pieces, ..laying(name, revision, of) };
+        let part = Laying { first, is_last: first + 50 >= pieces, ..laying(kept, of) };
         store.lay(&tenant(), generation, part).await.unwrap();
     }
 }
@@ -53,7 +53,7 @@ async fn a_replaced_generation_leaves_no_row_and_no_table() {
     add_long(&store, live.id, "a", 300).await;
     let next = store.begin(&tenant(), KNOWLEDGE, &recipe("2"), at(2)).await.unwrap();
     assert_eq!(text_tables(&database), 2);
-    store.lay(&tenant(), next.id, laying("a", 1, vec![piece("all of it", 0.0)])).await.unwrap();
+    store.lay(&tenant(), next.id, laying(kept(&store, "a").await, vec![piece("all of it", 0.0)])).await.unwrap();
     assert_eq!(store.switch(&tenant(), next.id).await.unwrap(), Switched::Done);
     assert_eq!(rows(&database), [1, 1, 1, 1, 1, 1, 0]);
     assert_eq!(text_tables(&database), 1);
@@ -71,7 +71,7 @@ async fn forgotten_words_are_nowhere_in_the_file() {
     add(&store, &tenant(), &live, secret("she lives in xanadutown"), 0.0).await;
     // What an older revision said goes too.
     add(&store, &tenant(), &live, secret("she lives in qwghlmtown"), 0.0).await;
-    assert_eq!(store.forget(&tenant(), KNOWLEDGE, "ana").await.unwrap(), 1);
+    assert_eq!(store.forget(&tenant(), KNOWLEDGE, "ana", at(3)).await.unwrap(), 1);
     drop(store);
     let file = std::fs::read(&database.path).unwrap();
     for word in ["zanzibarstreet", "xanadutown", "qwghlmtown"] {

@@ -1,6 +1,7 @@
 //! `remember_message` and `close_conversation`: what was said, kept while it matters, and findable once it is over.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use baton_core::tool::{Class, Facts};
@@ -8,7 +9,7 @@ use baton_ports::clock::Clock;
 use baton_ports::memory::{Closing, ID_BYTES_MAX, MESSAGE_BYTES_MAX, Memory, Message, SUMMARY_BYTES_MAX, Speaker};
 use serde_json::{Value, json};
 
-use super::{AUDIT_TYPE, CATEGORY, PROVIDER, failure, own_conversation};
+use super::{AUDIT_TYPE, CATEGORY, PROVIDER, asker, failure, own_conversation};
 use crate::catalogue::{Action, Entry, Risk};
 use crate::code;
 use crate::failure::Failure;
@@ -17,6 +18,8 @@ use crate::shipped::TIMEOUT;
 use crate::tool::Tool;
 
 const OUTCOME_CHARS_MAX: usize = 100;
+/// A model sums up a long conversation in several calls.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(100);
 
 pub(super) fn remember_entry(memory: Arc<dyn Memory>, clock: Arc<dyn Clock>) -> Entry {
     let facts = Facts {
@@ -45,7 +48,9 @@ pub(super) fn close_entry(memory: Arc<dyn Memory>) -> Entry {
         irreversible: Some(
             "its messages leave short-term memory; a later message begins a new conversation".to_owned(),
         ),
-        output_fields: ["conversation_id", "summary", "summarised_by", "outcome", "provider"].map(str::to_owned).into(),
+        output_fields: ["conversation_id", "summary", "summarised_by", "outcome", "degraded", "provider"]
+            .map(str::to_owned)
+            .into(),
         parameters: json!({
             "type": "object",
             "additionalProperties": false,
@@ -62,7 +67,7 @@ pub(super) fn close_entry(memory: Arc<dyn Memory>) -> Entry {
                 },
             },
         }),
-        ..Facts::new(Class::Keyed, TIMEOUT)
+        ..Facts::new(Class::Keyed, CLOSE_TIMEOUT)
     };
     let action = Action::new(facts, AUDIT_TYPE, Risk::Low);
     Entry::new("close_conversation", CATEGORY, PROVIDER, action, Arc::new(CloseConversation { memory }))
@@ -103,12 +108,16 @@ impl Tool for CloseConversation {
         let conversation = named(request)?;
         let outcome = request.text("outcome").unwrap_or_default().to_owned();
         let closing = Closing { outcome: outcome.clone(), summary: request.text("summary").map(str::to_owned) };
-        let summary = self.memory.close(&request.call.tenant, &conversation, closing).await;
+        let summary = self.memory.close(&asker(request), &conversation, closing).await;
         let summary = summary.map_err(|error| failure(&error))?;
-        Ok(json!({
+        let mut output = json!({
             "conversation_id": conversation, "summary": summary.text, "summarised_by": summary.by, "outcome": outcome,
-            "provider": PROVIDER,
-        }))
+            "degraded": summary.why.is_some(), "provider": PROVIDER,
+        });
+        if let Some(why) = summary.why {
+            output["degraded_reason"] = json!(why);
+        }
+        Ok(output)
     }
 }
 

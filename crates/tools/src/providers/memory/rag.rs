@@ -8,11 +8,10 @@ use baton_core::tool::{Class, Facts};
 use baton_ports::memory::{
     Inquired, Inquiry, Memory, QUERY_BYTES_MAX, ROUND_TOP_MAX, ROUNDS_MAX, Stopped, TOP_DEFAULT,
 };
-use baton_ports::models::Asker;
 use serde_json::{Value, json};
 
 use super::knowledge::numbered;
-use super::{AUDIT_TYPE, CATEGORY, PROVIDER, count, failure, filter, filters_schema};
+use super::{AUDIT_TYPE, CATEGORY, PROVIDER, asker, count, failure, filter, filters_schema};
 use crate::catalogue::{Action, Entry, Risk};
 use crate::failure::Failure;
 use crate::request::Request;
@@ -66,19 +65,6 @@ impl Tool for RagQuery {
         };
         let inquired = self.memory.inquire(&asker(request), &inquiry).await;
         inquired.map(|inquired| output(question, &inquired)).map_err(|error| failure(&error))
-    }
-}
-
-/// The run asks; what it costs is the run's, under a key of this call's. A consumer's own key is not shown to tools, and
-/// another does not pay in its stead: then nobody judges.
-fn asker(request: &Request) -> Asker {
-    let call = &request.call;
-    Asker {
-        run: Some(call.run.clone()),
-        key_id: call.caller.key_id.clone(),
-        lost_key: call.caller.own_key,
-        tab: Some(request.tab.clone()),
-        ..Asker::of(call.tenant.clone(), call.key.as_str())
     }
 }
 

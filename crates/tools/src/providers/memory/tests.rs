@@ -30,7 +30,7 @@ struct Recalls {
     executions: Mutex<BTreeMap<String, Execution>>,
     inquired: Mutex<Vec<(Asker, Inquiry)>>,
     said: Mutex<Vec<(String, Option<String>, Message)>>,
-    closed: Mutex<Vec<(String, Closing)>>,
+    closed: Mutex<Vec<(Asker, String, Closing)>>,
 }
 
 impl Recalls {
@@ -154,13 +154,15 @@ impl Memory for Recalls {
         not_asked()
     }
 
-    async fn summarise(&self, _: &TenantId, _: &str, _: usize) -> Result<Option<Summary>, Error> {
+    async fn summarise(&self, _: &Asker, _: &str, _: usize) -> Result<Option<Summary>, Error> {
         not_asked()
     }
 
-    async fn close(&self, _: &TenantId, conversation: &str, closing: Closing) -> Result<Summary, Error> {
-        let summary = Summary { text: "All is well.".into(), covers: 2, by: Summarised::Excerpt };
-        self.closed.lock().unwrap().push((conversation.to_owned(), closing));
+    async fn close(&self, asker: &Asker, conversation: &str, closing: Closing) -> Result<Summary, Error> {
+        let why = Some("BUDGET_EXCEEDED: the hourly budget is spent".to_owned());
+        let summary = Summary { text: "All is well.".into(), covers: 2, by: Summarised::Excerpt, why };
+        asker.tab.as_ref().unwrap().put(judged());
+        self.closed.lock().unwrap().push((asker.clone(), conversation.to_owned(), closing));
         Ok(summary)
     }
 
@@ -282,10 +284,18 @@ async fn what_is_said_is_kept_once_under_its_key_and_a_conversation_ends_with_an
 
     let mut call = world.call("k2", "close_conversation", json!({"outcome": "success", "summary": "It was replaced"}));
     call.caller.conversation_id = Some("c1".to_owned());
-    let output = done(world.send(&call).await.outcome);
+    call.caller.key_id = Some("key-1".to_owned());
+    let performed = world.send(&call).await;
+    assert_eq!(performed.tab.take().len(), 1, "what the summary cost is the run's");
+    let output = done(performed.outcome);
     assert_eq!((&output["summary"], &output["summarised_by"]), (&json!("All is well."), &json!("excerpt")));
-    let closing = Closing { outcome: "success".into(), summary: Some("It was replaced".into()) };
-    assert_eq!(memory.closed.lock().unwrap()[0], ("c1".to_owned(), closing));
+    assert_eq!(output["degraded"], true);
+    assert_eq!(output["degraded_reason"], "BUDGET_EXCEEDED: the hourly budget is spent");
+    let (asker, conversation, closing) = memory.closed.lock().unwrap()[0].clone();
+    assert_eq!((conversation.as_str(), closing.outcome.as_str()), ("c1", "success"));
+    assert_eq!(closing.summary.as_deref(), Some("It was replaced"));
+    assert_eq!((asker.run.as_ref().map(ToString::to_string), asker.key.as_str()), (Some("run-1".to_owned()), "k2"));
+    assert_eq!(asker.key_id.as_deref(), Some("key-1"));
 }
 
 #[tokio::test]

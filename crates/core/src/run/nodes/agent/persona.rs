@@ -4,13 +4,12 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use crate::agent::{Task, spoken};
-use crate::expr::Names as _;
-use crate::fault::Fault;
+use crate::agent::{Task, context, spoken};
+use crate::expr::{EvalError, Names as _};
+use crate::fault::{Fault, code};
 use crate::graph::node::AgentNode;
 use crate::model::ToolOffer;
 use crate::run::address::Address;
-use crate::run::advance::expression_fault;
 use crate::run::decide::Draft;
 use crate::run::event::Event;
 use crate::run::names::View;
@@ -54,26 +53,38 @@ fn first<'a>(
             Err(fault) => refused = refused.or(Some(fault)),
         }
     }
-    Err(refused.unwrap_or_else(|| Fault::new(crate::fault::code::AGENT_GAVE_UP, "nobody stands in for the agent")))
+    Err(refused.unwrap_or_else(|| Fault::new(code::AGENT_GAVE_UP, "nobody stands in for the agent")))
 }
 
 /// What an agent is asked to do here, within the tenant's limits.
 fn task_of(draft: &Draft<'_>, at: &Address, persona: &AgentNode, selects: bool) -> Result<Task, Fault> {
     let view = draft.view(&at.scope);
-    let prompt = persona.prompt.render(&view).map_err(|error| expression_fault("prompt", &error))?;
+    let unwritten = |what: &str, error: &EvalError| prompt_fault(at, &persona.agent.name, what, error);
+    let prompt = persona.prompt.render(&view).map_err(|error| unwritten("prompt", &error))?;
     let language = language(&view);
     let system = persona.spoken.get(&spoken(&language)).unwrap_or(&persona.system);
-    let system = system.render(&view).map_err(|error| expression_fault("system_prompt", &error))?;
+    let system = system.render(&view).map_err(|error| unwritten("system prompt", &error))?;
     let offered = persona.tools.iter().filter(|(name, _)| persona.offers(name)).map(|(name, facts)| ToolOffer {
         name: name.clone(),
         description: facts.description.clone(),
         parameters: facts.parameters.clone(),
     });
-    let (mut agent, mut tools) = (persona.agent.clone(), offered.collect());
+    // What memory is asked by before it thinks is no tool the tenant's tier counts.
+    let (lent, mut tools): (Vec<ToolOffer>, Vec<ToolOffer>) =
+        offered.partition(|offer| context::is_lent(&persona.agent, &offer.name));
+    let mut agent = persona.agent.clone();
     if let Some(tier) = &draft.run.advice.tier {
         tier.admit(&mut agent, &mut tools)?;
     }
+    tools.extend(lent);
     Ok(Task { agent, system, prompt, tools, selects, language })
+}
+
+/// That a prompt of an agent cannot be written here; the error knows the name and what there is instead.
+fn prompt_fault(at: &Address, agent: &str, what: &str, error: &EvalError) -> Fault {
+    let message =
+        format!("agent `{agent}`: its {what} at node `{}` cannot be written: {error} ({})", at.node, error.code);
+    Fault::new(code::PROMPT_FAILED, message)
 }
 
 /// The customer's: the name `language`, else `context.language`, else what is known of the caller.

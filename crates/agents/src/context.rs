@@ -1,0 +1,135 @@
+//! What memory tells an agent before it thinks (`context_sources`): asked for once, as tools, in the agent's first step. So
+//! it is journaled, and every later step and every replay is told the same.
+
+use baton_core::agent::context::{self, GET_CONTEXT, SIMILAR_EXECUTIONS, STRATEGY, Source};
+use baton_core::agent::{Seen, Step, Task, ToolRequest};
+use baton_core::fault::Fault;
+use baton_core::tool::Envelope;
+use serde_json::{Map, Value, json};
+
+use crate::extract;
+use crate::prompt::{self, Name};
+
+/// Characters of the task that memory is searched by.
+const MESSAGE_CHARS_MAX: usize = 2_000;
+/// Executions that are asked for (seed 004), and characters of each one's plan that are told.
+const EXECUTIONS_MAX: u32 = 3;
+const PLAN_CHARS_MAX: usize = 1_500;
+/// Parts of a context that a prompt may name; what was not asked for or not found is null.
+const PARTS: [&str; 5] = ["summary", "session", "recent_messages", "relevant_documents", "similar_conversations"];
+
+/// Where an agent stands with its context.
+#[derive(Debug)]
+pub(crate) enum Recall<'s> {
+    /// Memory is asked first.
+    Ask(Step),
+    /// The task with what memory holds, and what was seen since.
+    Told(Box<Task>, &'s [Seen]),
+    /// There is nothing to be told.
+    None,
+}
+
+/// # Errors
+/// A prompt of the agent's own for this that cannot be written.
+pub(crate) fn recall<'s>(task: &Task, seen: &'s [Seen]) -> Result<Recall<'s>, Fault> {
+    let asked = requests(task);
+    match seen.split_first() {
+        _ if asked.is_empty() => Ok(Recall::None),
+        None => Ok(Recall::Ask(Step::RequestTools(asked))),
+        Some((Seen::Tools(results), since)) if is_ours(&asked, results) => {
+            let told = told(task, results)?;
+            Ok(Recall::Told(Box::new(told), since))
+        }
+        // A task that began before its agent had a context goes on without.
+        Some(_) => Ok(Recall::None),
+    }
+}
+
+/// What memory is asked for, by tools the task has.
+fn requests(task: &Task) -> Vec<ToolRequest> {
+    let has = |source| context::has(&task.agent, source);
+    let arguments = |tool: &str| match tool {
+        SIMILAR_EXECUTIONS => json!({"goal": message(task), "limit": EXECUTIONS_MAX}),
+        _ => {
+            let mut arguments = json!({"message": message(task), "strategy": strategy(task)});
+            let parts = [
+                ("recent", Source::ConversationHistory),
+                ("top_k", Source::KnowledgeBase),
+                ("similar", Source::SimilarConversations),
+            ];
+            // A part that is named has the tool's own number.
+            for (name, _) in parts.into_iter().filter(|(_, source)| !has(*source)) {
+                arguments[name] = json!(0);
+            }
+            arguments
+        }
+    };
+    let is_there = |tool: &&str| task.tools.iter().any(|offer| offer.name == *tool);
+    let tools = context::tools(&task.agent).into_iter().filter(is_there);
+    let request = |tool: &str| ToolRequest { id: tool.to_owned(), tool: tool.to_owned(), arguments: arguments(tool) };
+    tools.map(request).filter(|request| request.tool != SIMILAR_EXECUTIONS || !task.prompt.trim().is_empty()).collect()
+}
+
+fn message(task: &Task) -> String {
+    task.prompt.chars().take(MESSAGE_CHARS_MAX).collect()
+}
+
+/// The node's, else what its sources come to.
+fn strategy(task: &Task) -> Value {
+    if let Some(written) = task.agent.metadata.get(STRATEGY) {
+        return written.clone();
+    }
+    let has = |source| context::has(&task.agent, source);
+    let long = has(Source::KnowledgeBase) || has(Source::SimilarConversations);
+    match (has(Source::ConversationHistory), long) {
+        (true, true) => json!("hybrid"),
+        (true, false) => json!("short_only"),
+        (false, _) => json!("long_only"),
+    }
+}
+
+fn is_ours(asked: &[ToolRequest], results: &[(String, Envelope)]) -> bool {
+    asked.len() == results.len() && asked.iter().zip(results).all(|(request, (id, _))| request.id == *id)
+}
+
+/// The task without the tools it was lent for this, and with what memory holds behind its system prompt. An agent can think
+/// without what memory could not tell.
+fn told(task: &Task, results: &[(String, Envelope)]) -> Result<Task, Fault> {
+    let mut told = task.clone();
+    told.tools.retain(|offer| !context::is_lent(&task.agent, &offer.name));
+    let values = values(results);
+    let is_something = |value: &Value| match value {
+        Value::Null => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+        Value::Bool(_) | Value::Number(_) => true,
+    };
+    if values.values().any(is_something) {
+        let words = prompt::render(task, Name::Context, &Value::Object(values))?;
+        told.system = prompt::join(&told.system, &words);
+    }
+    Ok(told)
+}
+
+fn values(results: &[(String, Envelope)]) -> Map<String, Value> {
+    let of =
+        |tool: &str| results.iter().find(|(id, result)| id == tool && result.success).map(|(_, result)| &result.data);
+    let part = |name: &str| of(GET_CONTEXT).and_then(|data| data.get(name)).cloned().unwrap_or_default();
+    let mut values: Map<String, Value> = PARTS.into_iter().map(|name| (name.to_owned(), part(name))).collect();
+    let executions = of(SIMILAR_EXECUTIONS).and_then(|data| data.get("executions")).and_then(Value::as_array);
+    let executions = executions.map(|all| all.iter().map(execution).collect::<Value>()).unwrap_or_default();
+    values.insert("similar_executions".to_owned(), executions);
+    values
+}
+
+fn execution(similar: &Value) -> Value {
+    let plan = similar["plan"].to_string();
+    json!({
+        "goal": similar["goal"], "success": similar["success"] == true,
+        "plan": extract::clip(&plan, PLAN_CHARS_MAX),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+use std::sync::Arc;
+
+use baton_core::agent::{Kind, Seen, Step, Task, Think};
+use baton_core::model::{Finish, ToolOffer};
+use baton_core::tool::Envelope;
+use serde_json::{Value, json};
+
+use crate::Agents;
+use crate::rehearsal::{reply, task};
+
+fn offer(name: &str) -> ToolOffer {
+    ToolOffer { name: name.to_owned(), description: String::new(), parameters: Value::Null }
+}
+
+/// A task whose node names these sources; both tools of memory were lent to it.
+fn with(kind: Kind, sources: &[&str]) -> Task {
+    let mut task = task(kind);
+    let lent = ["get_context", "similar_executions"];
+    task.tools.extend(lent.map(offer));
+    task.agent.metadata.insert("context_sources".to_owned(), json!(sources));
+    task.agent.metadata.insert("context_tools".to_owned(), json!(lent));
+    task
+}
+
+fn result(tool: &str, success: bool, data: Value) -> (String, Envelope) {
+    let envelope = Envelope {
+        success,
+        tool: tool.to_owned(),
+        data,
+        error: None,
+        error_code: None,
+        error_details: None,
+        suggested_action: None,
+        audit_id: None,
+        duration_ms: 1,
+        cached: false,
+        cost_usd: 0.0,
+    };
+    (tool.to_owned(), envelope)
+}
+
+fn step(task: &Task, seen: &[Seen]) -> Step {
+    Agents::default().step(task, seen)
+}
+
+/// The arguments of each tool that is asked.
+fn asked(sources: &[&str], strategy: Option<&str>) -> Vec<(String, Value)> {
+    let mut task = with(Kind::Simple, sources);
+    if let Some(strategy) = strategy {
+        task.agent.metadata.insert("context_strategy".to_owned(), json!(strategy));
+    }
+    match step(&task, &[]) {
+        Step::RequestTools(requests) => requests.into_iter().map(|one| (one.tool, one.arguments)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn memory_is_asked_for_what_the_node_names_and_nothing_else() {
+    let all = asked(&["conversation_history", "knowledge_base", "similar_conversations"], None);
+    let message = "Where is order 7?";
+    assert_eq!(all, [("get_context".to_owned(), json!({"message": message, "strategy": "hybrid"}))]);
+    let history = json!({"message": message, "strategy": "short_only", "top_k": 0, "similar": 0});
+    assert_eq!(asked(&["conversation_history"], None), [("get_context".to_owned(), history)]);
+    let knowledge = json!({"message": message, "strategy": "long_only", "recent": 0, "similar": 0});
+    assert_eq!(asked(&["knowledge_base"], None), [("get_context".to_owned(), knowledge)]);
+    let written = asked(&["conversation_history", "knowledge_base"], Some("long_only"));
+    assert_eq!(written[0].1, json!({"message": message, "strategy": "long_only", "similar": 0}));
+    let executions = json!({"goal": message, "limit": 3});
+    assert_eq!(asked(&["similar_executions"], None), [("similar_executions".to_owned(), executions)]);
+    assert_eq!(asked(&[], None), []);
+}
+
+fn recalled() -> Seen {
+    Seen::Tools(vec![
+        result(
+            "get_context",
+            true,
+            json!({
+                "summary": "She wants her parcel.", "session": {}, "recent_messages": [{"role": "customer", "content": "Hello"}],
+                "relevant_documents": [{"content": "In five days.", "heading": "Refunds", "document": "returns.md"}],
+                "similar_conversations": [{"summary": "A parcel was lost", "outcome": "success"}],
+            }),
+        ),
+        result(
+            "similar_executions",
+            true,
+            json!({"executions": [{"goal": "Find a parcel", "success": true, "plan": {"steps": ["ask"]}}]}),
+        ),
+    ])
+}
+
+const ALL: [&str; 4] = ["conversation_history", "knowledge_base", "similar_conversations", "similar_executions"];
+
+#[test]
+fn what_memory_tells_stands_behind_the_system_prompt_of_every_kind() {
+    for kind in [Kind::Simple, Kind::Reasoning, Kind::Code] {
+        let Step::AskModel(request) = step(&with(kind, &ALL), &[recalled()]) else { panic!("{kind:?} asks its model") };
+        let system = serde_json::to_string(&request.messages[0]).unwrap();
+        for told in [
+            "Be kind.",
+            "She wants her parcel.",
+            "customer: Hello",
+            "[1] Refunds (returns.md): In five days.",
+            "A parcel was lost (outcome: success)",
+            "Find a parcel (it worked)",
+        ] {
+            assert!(system.contains(told), "{kind:?}: {told} in {system}");
+        }
+        let offered: Vec<&str> = request.tools.iter().map(|tool| tool.name.as_str()).collect();
+        assert!(!offered.contains(&"get_context"), "{kind:?} was only lent it: {offered:?}");
+    }
+}
+
+#[test]
+fn it_is_asked_once_and_later_steps_are_told_the_same() {
+    let task = with(Kind::Simple, &ALL);
+    let first = step(&task, &[recalled()]);
+    assert_eq!(step(&task, &[recalled()]), first);
+    let answer = Seen::Replied(reply("On its way.", vec![], Finish::Stop));
+    assert!(matches!(step(&task, &[recalled(), answer.clone()]), Step::Answer { .. }));
+    // A task that began before there was this goes on as it began.
+    assert!(matches!(step(&task, &[answer]), Step::Answer { .. }));
+}
+
+#[test]
+fn without_an_answer_of_memory_the_agent_thinks_all_the_same() {
+    let failed =
+        Seen::Tools(vec![result("get_context", false, Value::Null), result("similar_executions", false, Value::Null)]);
+    let Step::AskModel(request) = step(&with(Kind::Simple, &ALL), &[failed]) else { panic!("it asks its model") };
+    let system = serde_json::to_string(&request.messages[0]).unwrap();
+    assert!(system.contains("Be kind.") && !system.contains("known from before"), "{system}");
+    let mut without = with(Kind::Simple, &ALL);
+    without.tools.retain(|offer| offer.name == "get_order");
+    assert!(matches!(step(&without, &[]), Step::AskModel(_)), "there is nobody to ask");
+}
+
+#[test]
+fn ones_own_step_function_is_told_too_and_a_prompt_of_ones_own_is_used() {
+    struct Tells;
+    impl Think for Tells {
+        fn step(&self, task: &Task, seen: &[Seen]) -> Step {
+            Step::Answer { output: json!({"system": task.system, "seen": seen.len()}) }
+        }
+    }
+    let agents = Agents::default().with("helper", Arc::new(Tells));
+    let mut task = with(Kind::Custom, &ALL);
+    task.agent.prompts.insert("context.en".to_owned(), "Known: {{ summary }}".to_owned());
+    let Step::Answer { output } = agents.step(&task, &[recalled()]) else { panic!("it answers") };
+    assert_eq!(output, json!({"system": "Be kind.\n\nKnown: She wants her parcel.", "seen": 0}));
+    task.agent.prompts.insert("context.en".to_owned(), "Known: {{ sumary }}".to_owned());
+    let Step::GiveUp(fault) = agents.step(&task, &[recalled()]) else { panic!("it gives up") };
+    assert_eq!(fault.code, crate::code::PROMPT_FAILED);
+    assert!(fault.message.contains("`helper`") && fault.message.contains("`context`"), "{}", fault.message);
+}

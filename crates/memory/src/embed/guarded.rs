@@ -1,0 +1,193 @@
+//! An embedder that is left alone while it fails: whoever searches does not wait for it, and is answered by words alone.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use baton_core::circuit::{Circuit, Limits, Pass, Stand};
+use baton_ports::clock::Clock;
+use baton_ports::embed::{Embedder, Error, Role, Space};
+
+/// Three failures in a row, or half of the last twenty (SEEDS 31 f.), and thirty seconds of peace.
+const LIMITS: Limits = Limits { failures: 3, open_for: Duration::from_secs(30) };
+/// How long a search waits for its vector: a little less than the tool has that searches.
+const QUERY_PATIENCE: Duration = Duration::from_millis(2_500);
+
+pub(crate) struct Guarded {
+    embedder: Arc<dyn Embedder>,
+    circuit: Mutex<Circuit>,
+    clock: Arc<dyn Clock>,
+}
+
+/// A query that was let through. Dropped before it is told how it went, it told nothing.
+struct Ticket<'g> {
+    guarded: &'g Guarded,
+    pass: Option<Pass>,
+}
+
+impl Guarded {
+    pub(crate) fn new(embedder: Arc<dyn Embedder>, clock: Arc<dyn Clock>) -> Self {
+        Self { embedder, circuit: Mutex::new(Circuit::new(LIMITS)), clock }
+    }
+
+    fn circuit(&self) -> MutexGuard<'_, Circuit> {
+        self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn admit(&self) -> Result<Ticket<'_>, Error> {
+        let now = self.clock.now();
+        let mut circuit = self.circuit();
+        match circuit.admit(now) {
+            Some(pass) => Ok(Ticket { guarded: self, pass: Some(pass) }),
+            None => {
+                let retry_after = match circuit.stand(now) {
+                    Stand::Open(wait) => wait,
+                    Stand::Closed | Stand::Due => None,
+                };
+                Err(self.unavailable("it failed too often and is left alone for a while".to_owned(), retry_after))
+            }
+        }
+    }
+
+    fn unavailable(&self, reason: String, retry_after: Option<Duration>) -> Error {
+        Error::Unavailable { space: self.space().name.clone(), reason, retry_after }
+    }
+}
+
+impl Ticket<'_> {
+    fn told(mut self, outcome: &Result<Vec<Vec<f32>>, Error>) {
+        let (Some(pass), now) = (self.pass.take(), self.guarded.clock.now()) else { return };
+        let mut circuit = self.guarded.circuit();
+        match outcome {
+            Err(Error::Unavailable { retry_after, .. }) => drop(circuit.failed(pass, now, *retry_after)),
+            // It answers; that it refuses is for whoever set it up.
+            Ok(_) | Err(Error::Rejected { .. }) => drop(circuit.succeeded(pass, now)),
+        }
+    }
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        if let Some(pass) = self.pass.take() {
+            self.guarded.circuit().abandoned(pass);
+        }
+    }
+}
+
+#[async_trait]
+impl Embedder for Guarded {
+    fn space(&self) -> &Space {
+        self.embedder.space()
+    }
+
+    /// Passages are for keeping: their embedder is asked again by itself, and whoever keeps them waits.
+    async fn embed(&self, texts: &[String], role: Role) -> Result<Vec<Vec<f32>>, Error> {
+        if role == Role::Passage {
+            return self.embedder.embed(texts, role).await;
+        }
+        let ticket = self.admit()?;
+        let outcome = match tokio::time::timeout(QUERY_PATIENCE, self.embedder.embed(texts, role)).await {
+            Ok(outcome) => outcome,
+            Err(_elapsed) => {
+                let reason = format!("it gave no answer within {} ms", QUERY_PATIENCE.as_millis());
+                Err(self.unavailable(reason, None))
+            }
+        };
+        ticket.told(&outcome);
+        outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+
+    use baton_core::time::Time;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Hand(AtomicI64);
+
+    impl Clock for Hand {
+        fn now(&self) -> Time {
+            Time::from_ms(self.0.load(Ordering::Relaxed))
+        }
+    }
+
+    /// Fails so often, then answers; or hangs.
+    struct Failing {
+        space: Space,
+        failures: usize,
+        hangs: bool,
+        asked: AtomicUsize,
+    }
+
+    #[async_trait]
+    impl Embedder for Failing {
+        fn space(&self) -> &Space {
+            &self.space
+        }
+
+        async fn embed(&self, _: &[String], _: Role) -> Result<Vec<Vec<f32>>, Error> {
+            if self.hangs {
+                std::future::pending::<()>().await;
+            }
+            if self.asked.fetch_add(1, Ordering::Relaxed) < self.failures {
+                let (space, reason) = (self.space.name.clone(), "down".to_owned());
+                return Err(Error::Unavailable { space, reason, retry_after: None });
+            }
+            Ok(vec![vec![1.0]])
+        }
+    }
+
+    fn world(failures: usize, hangs: bool) -> (Arc<Hand>, Arc<Failing>, Guarded) {
+        let clock = Arc::new(Hand(AtomicI64::new(1_700_000_000_000)));
+        let space = Space { name: "m".to_owned(), dimensions: 1 };
+        let failing = Arc::new(Failing { space, failures, hangs, asked: AtomicUsize::new(0) });
+        let guarded = Guarded::new(failing.clone(), clock.clone());
+        (clock, failing, guarded)
+    }
+
+    async fn query(guarded: &Guarded) -> Result<Vec<Vec<f32>>, Error> {
+        guarded.embed(&["q".to_owned()], Role::Query).await
+    }
+
+    #[tokio::test]
+    async fn one_that_fails_is_left_alone_and_then_tried_by_one_query() {
+        let (clock, failing, guarded) = world(4, false);
+        for _ in 0..10 {
+            query(&guarded).await.unwrap_err();
+        }
+        assert_eq!(failing.asked.load(Ordering::Relaxed), 3);
+        let left_alone = query(&guarded).await.unwrap_err();
+        assert!(left_alone.to_string().contains("left alone"), "{left_alone}");
+        assert!(matches!(left_alone, Error::Unavailable { retry_after: Some(_), .. }));
+        // Those that are to be kept have their own patience.
+        guarded.embed(&["p".to_owned()], Role::Passage).await.unwrap_err();
+        clock.0.fetch_add(31_000, Ordering::Relaxed);
+        query(&guarded).await.unwrap();
+        query(&guarded).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_hangs_is_not_waited_for() {
+        let (_, _, guarded) = world(0, true);
+        let begun = tokio::time::Instant::now();
+        let slow = query(&guarded).await.unwrap_err();
+        assert!(slow.to_string().contains("no answer within 2500 ms"), "{slow}");
+        assert_eq!(begun.elapsed(), QUERY_PATIENCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_that_is_given_up_leaves_the_next_one_to_find_out() {
+        let (clock, failing, guarded) = world(3, false);
+        for _ in 0..3 {
+            query(&guarded).await.unwrap_err();
+        }
+        clock.0.fetch_add(31_000, Ordering::Relaxed);
+        drop(guarded.admit().unwrap());
+        query(&guarded).await.unwrap();
+        assert_eq!(failing.asked.load(Ordering::Relaxed), 4);
+    }
+}
