@@ -3,6 +3,7 @@
 mod laying;
 mod search;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use baton_core::id::TenantId;
@@ -38,6 +39,11 @@ impl Long {
     /// The one that the settings name.
     pub(crate) fn embedder_of_new(&self) -> Arc<dyn Embedder> {
         self.embedders.current().clone()
+    }
+
+    pub(crate) fn cut(&self, document: &Document) -> Vec<(String, Range<usize>)> {
+        let chunks = self.chunking.cut(&document.title, &document.text);
+        chunks.into_iter().map(|chunk| (chunk.heading, chunk.range)).collect()
     }
 
     #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The way in: all memories behind one port.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -54,6 +55,20 @@ impl Memory {
     /// What makes vectors of new documents, for those who search elsewhere by the same.
     pub fn embedder(&self) -> Arc<dyn Embedder> {
         self.long.embedder_of_new()
+    }
+
+    /// Whether a document is kept.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub async fn holds(&self, tenant: &TenantId, of: Collection, name: &str) -> Result<bool, Error> {
+        Ok(self.long.document(tenant, of, name).await?.is_some())
+    }
+
+    /// A document as it is cut by the settings of now, for those who keep it elsewhere: the headings of each piece, and the
+    /// bytes of the text it is.
+    pub fn cut(&self, document: &Document) -> Vec<(String, Range<usize>)> {
+        self.long.cut(document)
     }
 
     /// Opens nothing and connects to nothing.

@@ -28,6 +28,11 @@ impl<T> ByTenant<T> {
         self.own.get(tenant).unwrap_or(&self.shared)
     }
 
+    /// One tenant's, of all.
+    pub(crate) fn into_of(mut self, tenant: &TenantId) -> T {
+        self.own.remove(tenant).unwrap_or(self.shared)
+    }
+
     pub(crate) fn for_all(&self) -> &T {
         &self.shared
     }

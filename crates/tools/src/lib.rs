@@ -84,6 +84,7 @@ pub use kinds::execute_code::Execution;
 pub use language::Language;
 pub use mcp::{Listing, Source as McpSource};
 pub use openapi::{Doubt, Unsupported, document};
+pub use providers::memory::knowledge::{Piece as KnowledgePiece, Pieces as KnowledgeOutside};
 pub use rate::Rate;
 pub use registry::Registry;
 pub use shipped::Services;

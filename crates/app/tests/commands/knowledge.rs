@@ -166,3 +166,16 @@ fn judged_queries_that_cannot_be_read_are_named() {
     let measured: Value = place.baton(&["knowledge", "eval", "--json"]).ends(0).json();
     assert_eq!(measured["modes"][2]["ndcg_at_10"], 1.0);
 }
+
+#[test]
+fn nobody_is_said_to_be_forgotten_where_an_index_outside_cannot_be_asked() {
+    let place = shop();
+    place.write("anas-contract.md", "# Contract\n\nShe pays in May.\n");
+    place.baton(&["knowledge", "add", "anas-contract.md", "--about", "ana"]).ends(0);
+    // Nobody listens there.
+    place.write("baton.toml", "tenant = \"shop\"\n[tools.knowledge.chroma]\nbase_url = \"http://127.0.0.1:1\"\n");
+    let forgotten = place.baton(&["knowledge", "forget", "ana"]).ends(1);
+    forgotten.warns("NOT from chroma").warns("knowledge forget").warns("SERVICE_UNAVAILABLE");
+    place.baton(&["knowledge", "remove", "returns.md"]).ends(1).warns("may still be in chroma");
+    place.baton(&["knowledge", "search", "pays in May", "--mode", "text"]).ends(0).says("nothing was found");
+}

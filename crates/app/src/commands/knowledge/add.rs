@@ -8,6 +8,7 @@ use baton_ports::memory::{Added, Memory as _};
 use serde_json::{Map, Value, json};
 
 use super::folder::{self, File};
+use super::outside::Outside;
 use crate::cli::KnowledgeAdd;
 use crate::commands::json;
 use crate::project::{Project, in_shell, shown};
@@ -21,11 +22,14 @@ pub async fn run(project: &Project, args: &KnowledgeAdd) -> anyhow::Result<Exit>
     if args.about.is_none() {
         refuse_to_open(&system, &files).await?;
     }
+    let outside = Outside::of(project, &system)?;
     let mut told = Vec::new();
     for file in &files {
         let document = folder::document(file, args.about.as_deref(), &metadata)?;
-        let added = system.memory.add(&system.tenant, Collection::Knowledge, document).await;
+        let added = system.memory.add(&system.tenant, Collection::Knowledge, document.clone()).await;
         let added = added.with_context(|| format!("{} cannot be added", shown(&file.path)))?;
+        // One that is unchanged here may not have come to be there.
+        outside.keep(&document).await?;
         if args.json {
             told.push(json!({
                 "document": file.name, "revision": added.revision, "pieces": added.pieces, "unchanged": added.unchanged,

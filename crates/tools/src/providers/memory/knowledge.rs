@@ -4,6 +4,7 @@
 mod chroma;
 mod config;
 mod outside;
+mod pieces;
 mod pinecone;
 
 use std::collections::BTreeMap;
@@ -32,6 +33,7 @@ use self::chroma::Chroma;
 use self::outside::{Index, Outside};
 use self::pinecone::Pinecone;
 pub use config::{ChromaConfig, Config, PineconeConfig};
+pub use pieces::{Piece, Pieces};
 
 /// Seed 000's.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -41,6 +43,11 @@ const OFFERED: &[Offered] = &[
     Offered { name: chroma::NAME, settings: &["knowledge.chroma.base_url"] },
     Offered { name: pinecone::NAME, settings: &["knowledge.pinecone.host", "knowledge.pinecone.api_key"] },
 ];
+/// The fields by which every piece in an index outside says whose it is, and of which document. A customer's name that is
+/// empty: everybody's.
+const TENANT: &str = "tenant";
+const CUSTOMER: &str = "customer";
+const DOCUMENT: &str = "document";
 /// Pinecone's price of a query (SEEDS 25), in US dollars.
 const PINECONE_USD: f64 = 0.002;
 
@@ -90,30 +97,39 @@ fn performer(
     embedder: Option<&Arc<dyn Embedder>>,
     outbound: &Arc<Outbound>,
 ) -> Performer {
-    let by = |name, index| {
-        let tool = Outside { index, embedder: embedder.cloned() };
-        Performer::new(name, Class::Read, Arc::new(tool))
-    };
+    match index(config, place, secrets, outbound) {
+        None => Performer::new(PROVIDER, Class::Read, Arc::new(KnowledgeBase { memory: memory.clone() })),
+        Some(Err((name, setting))) => Performer::lacking(name, Class::Read, setting),
+        Some(Ok(index)) => {
+            let cost = match &index {
+                Index::Chroma(_) => Usd::ZERO,
+                Index::Pinecone(_) => Usd::from_f64(PINECONE_USD),
+            };
+            let tool = Outside { index, embedder: embedder.cloned() };
+            Performer::new(tool.name(), Class::Read, Arc::new(tool)).costing(cost)
+        }
+    }
+}
+
+/// The index outside that these settings name; or whose, and the setting it lacks.
+fn index(
+    config: &Config,
+    place: &str,
+    secrets: &BTreeMap<String, Bound>,
+    outbound: &Arc<Outbound>,
+) -> Option<Result<Index, (&'static str, String)>> {
     if let Some(config) = &config.chroma {
         let token = config.token.as_ref().map(|token| {
             Secret::needed(Some(token), || format!("{place}.knowledge.chroma.token"), secrets, &config.base_url)
         });
-        return match token.transpose() {
-            Ok(token) => by(chroma::NAME, Index::Chroma(Chroma::new(config, token, outbound.clone()))),
-            Err(setting) => Performer::lacking(chroma::NAME, Class::Read, setting),
-        };
+        let chroma = |token| Index::Chroma(Chroma::new(config, token, outbound.clone()));
+        return Some(token.transpose().map(chroma).map_err(|setting| (chroma::NAME, setting)));
     }
-    if let Some(config) = &config.pinecone {
-        let setting = || format!("{place}.knowledge.pinecone.api_key");
-        return match Secret::needed(config.api_key.as_ref(), setting, secrets, &config.host) {
-            Ok(key) => {
-                let index = Index::Pinecone(Pinecone::new(config, key, outbound.clone()));
-                by(pinecone::NAME, index).costing(Usd::from_f64(PINECONE_USD))
-            }
-            Err(setting) => Performer::lacking(pinecone::NAME, Class::Read, setting),
-        };
-    }
-    Performer::new(PROVIDER, Class::Read, Arc::new(KnowledgeBase { memory: memory.clone() }))
+    let config = config.pinecone.as_ref()?;
+    let setting = || format!("{place}.knowledge.pinecone.api_key");
+    let key = Secret::needed(config.api_key.as_ref(), setting, secrets, &config.host);
+    let pinecone = |key| Index::Pinecone(Pinecone::new(config, key, outbound.clone()));
+    Some(key.map(pinecone).map_err(|setting| (pinecone::NAME, setting)))
 }
 
 struct KnowledgeBase {

@@ -7,7 +7,8 @@ use reqwest::header::HeaderName;
 use serde_json::{Map, Value, json};
 
 use super::config::{ChromaConfig, named};
-use super::outside::{Hit, Wanted, unreadable};
+use super::outside::{Hit, Wanted, still_there, unreadable};
+use super::pieces::Record;
 use crate::code;
 use crate::config::Secret;
 use crate::failure::Failure;
@@ -33,14 +34,45 @@ impl Chroma {
         // A collection is asked by its id, which changes when it is made anew: it is looked up each time.
         let found = self.identified(self.vendor.get(&self.path(&[&collection]))).send(Class::Read).await?.value();
         let id = found["id"].as_str().ok_or_else(|| unreadable(NAME))?;
-        let mut body = json!({
+        let body = json!({
             "query_embeddings": [vector], "n_results": wanted.top, "include": ["documents", "metadatas", "distances"],
+            "where": wanted.filter,
         });
-        if let Some(filter) = &wanted.filter {
-            body["where"] = filter.clone();
-        }
         let ask = self.identified(self.vendor.post(&self.path(&[id, "query"]))).json(&body);
         hits(&ask.send(Class::Read).await?.value()).ok_or_else(|| unreadable(NAME))
+    }
+
+    pub(super) async fn put(&self, tenant: &str, records: &[Record]) -> Result<(), Failure> {
+        let id = self.made(tenant).await?;
+        let column = |of: fn(&Record) -> Value| records.iter().map(of).collect::<Value>();
+        let body = json!({
+            "ids": column(|record| json!(record.id)), "embeddings": column(|record| json!(record.vector)),
+            "documents": column(|record| json!(record.text)), "metadatas": column(|record| json!(record.metadata)),
+        });
+        // The same records again are the same records.
+        let ask = self.identified(self.vendor.post(&self.path(&[&id, "upsert"]))).json(&body);
+        ask.send(Class::Read).await.map(drop)
+    }
+
+    pub(super) async fn delete(&self, tenant: &str, filter: &Value) -> Result<(), Failure> {
+        let id = self.made(tenant).await?;
+        let ask = self.identified(self.vendor.post(&self.path(&[&id, "delete"]))).json(&json!({"where": filter}));
+        ask.send(Class::Read).await?;
+        let left = json!({"where": filter, "limit": 1, "include": []});
+        let ask = self.identified(self.vendor.post(&self.path(&[&id, "get"]))).json(&left);
+        let left = ask.send(Class::Read).await?.value();
+        match left["ids"].as_array() {
+            Some(ids) if ids.is_empty() => Ok(()),
+            Some(_) => Err(still_there(NAME)),
+            None => Err(unreadable(NAME)),
+        }
+    }
+
+    /// The id of the tenant's collection, which is made where there is none.
+    async fn made(&self, tenant: &str) -> Result<String, Failure> {
+        let body = json!({"name": named(&self.config.collection, tenant), "get_or_create": true});
+        let made = self.identified(self.vendor.post(&self.path(&[]))).json(&body).send(Class::Read).await?.value();
+        made["id"].as_str().map(str::to_owned).ok_or_else(|| unreadable(NAME))
     }
 
     fn path<'p>(&'p self, rest: &[&'p str]) -> Vec<&'p str> {

@@ -1,4 +1,5 @@
-//! `knowledge_base` over an index outside: Chroma or Pinecone. What is in there, somebody else has put there.
+//! `knowledge_base` over an index outside: Chroma or Pinecone. Every piece in there says whose it is, whoever put it there,
+//! and nobody is shown another's.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -12,7 +13,9 @@ use baton_ports::memory::TOP_DEFAULT;
 use serde_json::{Map, Value, json};
 
 use super::chroma::Chroma;
+use super::pieces::Record;
 use super::pinecone::Pinecone;
+use super::{CUSTOMER, TENANT};
 use crate::code;
 use crate::failure::Failure;
 use crate::providers::memory::count;
@@ -42,7 +45,29 @@ pub(super) struct Wanted<'r> {
     pub(super) tenant: &'r str,
     pub(super) top: usize,
     /// In the operators that Chroma and Pinecone share: `$eq`, `$in`, `$and`.
-    pub(super) filter: Option<Value>,
+    pub(super) filter: Value,
+}
+
+impl Index {
+    /// Whether it makes vectors by itself.
+    pub(super) fn embeds(&self) -> bool {
+        matches!(self, Self::Pinecone(pinecone) if pinecone.is_integrated())
+    }
+
+    pub(super) async fn put(&self, tenant: &str, records: &[Record]) -> Result<(), Failure> {
+        match self {
+            Self::Chroma(chroma) => chroma.put(tenant, records).await,
+            Self::Pinecone(pinecone) => pinecone.put(tenant, records).await,
+        }
+    }
+
+    /// Takes away what meets a filter; done only where nothing of it is found any more.
+    pub(super) async fn delete(&self, tenant: &str, filter: &Value) -> Result<(), Failure> {
+        match self {
+            Self::Chroma(chroma) => chroma.delete(tenant, filter).await,
+            Self::Pinecone(pinecone) => pinecone.delete(tenant, filter).await,
+        }
+    }
 }
 
 pub(super) struct Outside {
@@ -59,7 +84,11 @@ impl Tool for Outside {
             query: request.text("query").unwrap_or_default(),
             tenant: request.call.tenant.as_str(),
             top: count(request, "top_k", TOP_DEFAULT),
-            filter: filter(request.argument("filters")),
+            filter: filter(
+                request.call.tenant.as_str(),
+                request.call.caller.user_id.as_deref(),
+                request.argument("filters"),
+            ),
         };
         let found = match tokio::time::timeout(PATIENCE, self.search(&wanted)).await {
             Ok(found) => found,
@@ -83,7 +112,7 @@ impl Tool for Outside {
 }
 
 impl Outside {
-    fn name(&self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
         match self.index {
             Index::Chroma(_) => super::chroma::NAME,
             Index::Pinecone(_) => super::pinecone::NAME,
@@ -128,18 +157,22 @@ impl Outside {
     }
 }
 
-/// `{lang: es, kind: [a, b]}` as both services write it.
-fn filter(given: &Value) -> Option<Value> {
+/// `{lang: es, kind: [a, b]}` as both services write it, and besides: the tenant's own pieces, about nobody or about the
+/// person it is for.
+fn filter(tenant: &str, customer: Option<&str>, given: &Value) -> Value {
     let one = |(name, value): (&String, &Value)| match value {
         Value::Array(_) => json!({name: {"$in": value}}),
         value => json!({name: {"$eq": value}}),
     };
-    let mut conditions: Vec<Value> = given.as_object()?.iter().map(one).collect();
-    match conditions.len() {
-        0 => None,
-        1 => conditions.pop(),
-        _ => Some(json!({"$and": conditions})),
-    }
+    let whose: Vec<&str> = std::iter::once("").chain(customer).collect();
+    let mut conditions = vec![json!({TENANT: {"$eq": tenant}}), json!({CUSTOMER: {"$in": whose}})];
+    conditions.extend(given.as_object().into_iter().flatten().map(one));
+    json!({"$and": conditions})
+}
+
+/// What was deleted and is still found.
+pub(super) fn still_there(name: &str) -> Failure {
+    Failure::later(code::SERVICE_UNAVAILABLE, format!("{name} still has what was to be deleted"))
 }
 
 /// An answer that is not what the service documents: it may be another time.

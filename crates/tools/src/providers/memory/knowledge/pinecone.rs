@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::config::{PineconeConfig, named};
 use super::outside::{Hit, Wanted, unreadable};
+use super::pieces::Record;
 use crate::config::Secret;
 use crate::failure::Failure;
 use crate::outbound::{Answer, Outbound};
@@ -33,26 +34,56 @@ impl Pinecone {
     }
 
     pub(super) async fn search_vector(&self, wanted: &Wanted<'_>, vector: &[f32]) -> Result<Vec<Hit>, Failure> {
-        let mut body = json!({
+        let body = json!({
             "namespace": named(&self.config.namespace, wanted.tenant), "vector": vector, "topK": wanted.top,
-            "includeMetadata": true, "includeValues": false,
+            "includeMetadata": true, "includeValues": false, "filter": wanted.filter,
         });
-        if let Some(filter) = &wanted.filter {
-            body["filter"] = filter.clone();
-        }
         let answer = self.identified(self.vendor.post(&["query"])).json(&body).send(Class::Read).await?.value();
         self.hits(&answer["matches"], "id", "score", "metadata")
     }
 
     pub(super) async fn search_text(&self, wanted: &Wanted<'_>) -> Result<Vec<Hit>, Failure> {
-        let mut query = json!({"inputs": {"text": wanted.query}, "top_k": wanted.top});
-        if let Some(filter) = &wanted.filter {
-            query["filter"] = filter.clone();
-        }
+        let query = json!({"inputs": {"text": wanted.query}, "top_k": wanted.top, "filter": wanted.filter});
         let namespace = named(&self.config.namespace, wanted.tenant);
         let ask = self.vendor.post(&["records", "namespaces", &namespace, "search"]);
         let answer = self.identified(ask).json(&json!({"query": query})).send(Class::Read).await?.value();
         self.hits(&answer["result"]["hits"], "_id", "_score", "fields")
+    }
+
+    pub(super) async fn put(&self, tenant: &str, records: &[Record]) -> Result<(), Failure> {
+        let namespace = named(&self.config.namespace, tenant);
+        let with_text = |record: &Record| {
+            let mut metadata = record.metadata.clone();
+            metadata.insert(self.config.text_field.clone(), json!(record.text));
+            metadata
+        };
+        let ask = if self.is_integrated() {
+            // One JSON object a line.
+            let line = |record: &Record| {
+                let mut fields = with_text(record);
+                fields.insert("_id".to_owned(), json!(record.id));
+                format!("{}\n", Value::Object(fields))
+            };
+            let body = records.iter().map(line).collect::<String>().into_bytes();
+            let ask = self.vendor.post(&["records", "namespaces", &namespace, "upsert"]);
+            self.identified(ask).body("application/x-ndjson", body)
+        } else {
+            let vector =
+                |record: &Record| json!({"id": record.id, "values": record.vector, "metadata": with_text(record)});
+            let vectors: Vec<Value> = records.iter().map(vector).collect();
+            let ask = self.identified(self.vendor.post(&["vectors", "upsert"]));
+            ask.json(&json!({"namespace": namespace, "vectors": vectors}))
+        };
+        // The same records again are the same records.
+        ask.send(Class::Read).await.map(drop)
+    }
+
+    /// Pinecone deletes in its own time: what it has taken on is done, and searches may see it a moment longer.
+    pub(super) async fn delete(&self, tenant: &str, filter: &Value) -> Result<(), Failure> {
+        let body = json!({"namespace": named(&self.config.namespace, tenant), "filter": filter});
+        let ask = self.identified(self.vendor.post(&["vectors", "delete"])).json(&body);
+        // A namespace that is not there has nothing in it.
+        ask.accepting(&[404]).send(Class::Read).await.map(drop)
     }
 
     fn identified<'v>(&self, ask: Ask<'v>) -> Ask<'v> {

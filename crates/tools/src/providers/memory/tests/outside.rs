@@ -7,6 +7,7 @@ use baton_ports::embed::{Embedder, Role, Space};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::providers::memory::knowledge::{Piece, Pieces};
 use crate::testing::service::{Asked, Says, Service, json as answer};
 
 /// Knows three words.
@@ -18,10 +19,9 @@ impl Embedder for Three {
         &self.0
     }
 
-    async fn embed(&self, texts: &[String], role: Role) -> Result<Vec<Vec<f32>>, baton_ports::embed::Error> {
-        assert_eq!(role, Role::Query);
+    async fn embed(&self, texts: &[String], _: Role) -> Result<Vec<Vec<f32>>, baton_ports::embed::Error> {
         let one = |text: &String| match text.as_str() {
-            "refunds" => Ok(vec![1.0, 0.0, 0.0]),
+            text if text.contains("efunds") => Ok(vec![1.0, 0.0, 0.0]),
             "hours" => Ok(vec![0.0, 1.0, 0.0]),
             "down" => Err(baton_ports::embed::Error::Unavailable {
                 space: "three".to_owned(),
@@ -66,6 +66,7 @@ fn recorded(asked: &Asked) -> Says {
 async fn chroma_is_asked_by_vector_in_the_tenants_own_collection() {
     let service = Service::start(recorded).await;
     let world = chroma(&service.url(""));
+    let whose = [json!({"tenant": {"$eq": "clinic"}}), json!({"customer": {"$in": [""]}})];
     let asking = json!({"query": "refunds", "top_k": 2, "filters": {"kind": ["a", "b"], "lang": "en"}});
     let found = world.done("k", "search_kb", asking).await;
     assert_eq!((&found["provider"], &found["count"], &found["degraded"]), (&json!("chroma"), &json!(2), &json!(false)));
@@ -84,7 +85,10 @@ async fn chroma_is_asked_by_vector_in_the_tenants_own_collection() {
     assert_eq!(asked[1].header("x-chroma-token"), Some("ck-s3cr3t"));
     let body = asked[1].json();
     assert_eq!((&body["query_embeddings"], &body["n_results"]), (&json!([[1.0, 0.0, 0.0]]), &json!(2)));
-    assert_eq!(body["where"], json!({"$and": [{"kind": {"$in": ["a", "b"]}}, {"lang": {"$eq": "en"}}]}));
+    assert_eq!(
+        body["where"],
+        json!({"$and": [whose[0], whose[1], {"kind": {"$in": ["a", "b"]}}, {"lang": {"$eq": "en"}}]})
+    );
 }
 
 #[tokio::test]
@@ -170,12 +174,12 @@ async fn pinecone_is_asked_by_vector_or_by_words() {
         (Some("pc-s3cr3t"), Some("2025-10"))
     );
     let body = asked[0].json();
-    assert_eq!(
-        (&body["namespace"], &body["topK"], &body["filter"]),
-        (&json!("clinic"), &json!(5), &json!({"lang": {"$eq": "en"}}))
-    );
+    let whose = [json!({"tenant": {"$eq": "clinic"}}), json!({"customer": {"$in": [""]}})];
+    let filter = json!({"$and": [whose[0], whose[1], {"lang": {"$eq": "en"}}]});
+    assert_eq!((&body["namespace"], &body["topK"], &body["filter"]), (&json!("clinic"), &json!(5), &filter));
     assert_eq!(asked[1].target, "/records/namespaces/kb-clinic/search");
-    assert_eq!(asked[1].json(), json!({"query": {"inputs": {"text": "opening times"}, "top_k": 3}}));
+    let query = json!({"inputs": {"text": "opening times"}, "top_k": 3, "filter": {"$and": whose}});
+    assert_eq!(asked[1].json(), json!({"query": query}));
 }
 
 #[tokio::test]
@@ -183,6 +187,121 @@ async fn an_index_without_its_key_is_named() {
     let world = world(json!({"pinecone": {"host": "https://x.svc.pinecone.io"}}));
     assert_eq!(world.refused("k", "knowledge_base", json!({"query": "x"})).await.0, "SERVICE_NOT_CONFIGURED");
     assert_eq!(world.registry.lacks()[0].setting, "tools.knowledge.pinecone.api_key");
+}
+
+/// What `settings` keep outside.
+fn outside(knowledge: Value) -> Pieces {
+    let settings = serde_json::from_value(json!({"knowledge": knowledge})).unwrap();
+    let embedder = Three(Space { name: "three".to_owned(), dimensions: 3 });
+    Pieces::of(&settings, &"clinic".into(), Arc::new(embedder)).unwrap().expect("an index outside")
+}
+
+/// A document of two pieces about somebody, or about nobody.
+fn contract(about: Option<&str>) -> (Document, [Piece; 2]) {
+    let text = "Refunds take 14 days. We open at nine.".to_owned();
+    let document = Document {
+        name: "contract.md".to_owned(),
+        title: "Contract".to_owned(),
+        subject: about.map(str::to_owned),
+        metadata: json!({"lang": "en", "customer": "", "tags": ["a"]}).as_object().cloned().unwrap(),
+        text,
+        body: Value::Null,
+    };
+    let piece = |begins, ends| Piece { heading: "Contract".to_owned(), begins, ends };
+    (document, [piece(0, 21), piece(22, 38)])
+}
+
+#[tokio::test]
+async fn every_piece_says_whose_it_is_and_nobody_is_shown_anothers() {
+    let service = Service::start(|asked| match asked.target.rsplit('/').next() {
+        Some("query") => recorded(asked),
+        Some("get") => answer(200, &json!({"ids": []})),
+        _ => answer(200, &json!({"id": "b64d84fa"})),
+    })
+    .await;
+    let (document, pieces) = contract(Some("ana"));
+    let shelf = outside(json!({"chroma": {"base_url": service.url("")}}));
+    shelf.keep(&document, &pieces).await.unwrap();
+    let upsert = service.asked().into_iter().find(|asked| asked.target.ends_with("/b64d84fa/upsert")).unwrap().json();
+    assert_eq!(upsert["documents"], json!(["Refunds take 14 days.", "We open at nine."]));
+    assert_eq!(upsert["embeddings"][0], json!([1.0, 0.0, 0.0]));
+    let said = &upsert["metadatas"][1];
+    assert_eq!((&said["tenant"], &said["customer"]), (&json!("clinic"), &json!("ana")), "whatever its own fields say");
+    assert_eq!((&said["document"], &said["chunk"], &said["lang"]), (&json!("contract.md"), &json!(1), &json!("en")));
+    assert_ne!(upsert["ids"][0], upsert["ids"][1]);
+
+    let world = chroma(&service.url(""));
+    let mut call = world.call("k", "knowledge_base", json!({"query": "refunds", "filters": {"customer": "ben"}}));
+    call.caller.user_id = Some("ana".to_owned());
+    done(world.send(&call).await.outcome);
+    let asked = service.asked().last().unwrap().json();
+    let expect = [
+        json!({"tenant": {"$eq": "clinic"}}),
+        json!({"customer": {"$in": ["", "ana"]}}),
+        json!({"customer": {"$eq": "ben"}}),
+    ];
+    assert_eq!(asked["where"], json!({"$and": expect}), "a filter of the caller's only narrows");
+}
+
+#[tokio::test]
+async fn what_is_said_to_be_deleted_is_gone() {
+    let theirs = json!({"$and": [{"tenant": {"$eq": "clinic"}}, {"customer": {"$eq": "ana"}}]});
+    let chroma = |url: String| outside(json!({"chroma": {"base_url": url}}));
+    let service = Service::start(|asked| match asked.target.rsplit('/').next() {
+        Some("get") => answer(200, &json!({"ids": []})),
+        _ => answer(200, &json!({"id": "b64d84fa"})),
+    })
+    .await;
+    chroma(service.url("")).forget("ana").await.unwrap();
+    let asked = service.asked();
+    let delete = asked.iter().find(|asked| asked.target.ends_with("/b64d84fa/delete")).unwrap();
+    assert_eq!(delete.json(), json!({"where": theirs}));
+    assert_eq!(chroma(service.url("")).forget("").await.unwrap_err().code, "INVALID_PARAMETERS");
+
+    // One that says it is done and is not; one that fails; one that refuses.
+    let still = Service::start(|asked| match asked.target.rsplit('/').next() {
+        Some("get") => answer(200, &json!({"ids": ["a"]})),
+        _ => answer(200, &json!({"id": "b64d84fa"})),
+    })
+    .await;
+    let left = chroma(still.url("")).forget("ana").await.unwrap_err();
+    assert!(left.message.contains("still has"), "{left:?}");
+    let deletes = still.asked().iter().filter(|asked| asked.target.ends_with("/delete")).count();
+    assert_eq!(deletes, 3, "it is tried again");
+    let broken = Service::start(|_| answer(503, &json!({"error": "InternalError", "message": "oops"}))).await;
+    assert_eq!(chroma(broken.url("")).forget("ana").await.unwrap_err().code, "SERVICE_UNAVAILABLE");
+    assert_eq!(broken.asked().len(), 3);
+    let refusing = Service::start(|_| answer(401, &json!({"error": "AuthError", "message": "no"}))).await;
+    assert_eq!(chroma(refusing.url("")).forget("ana").await.unwrap_err().code, "SERVICE_REJECTED");
+    assert_eq!(refusing.asked().len(), 1);
+
+    let service = Service::start(|_| answer(200, &json!({}))).await;
+    let pinecone = outside(json!({"pinecone": {"host": service.url(""), "api_key": "pc"}}));
+    pinecone.forget("ana").await.unwrap();
+    assert_eq!(service.asked()[0].target, "/vectors/delete");
+    assert_eq!(service.asked()[0].json(), json!({"namespace": "clinic", "filter": theirs}));
+}
+
+#[tokio::test]
+async fn pinecone_keeps_pieces_by_vector_or_by_words() {
+    let service = Service::start(|_| answer(200, &json!({"upsertedCount": 2}))).await;
+    let (document, pieces) = contract(None);
+    outside(json!({"pinecone": {"host": service.url(""), "api_key": "pc"}})).keep(&document, &pieces).await.unwrap();
+    let integrated = json!({"pinecone": {"host": service.url(""), "api_key": "pc", "integrated": true}});
+    outside(integrated).keep(&document, &pieces).await.unwrap();
+    let asked = service.asked();
+    let targets: Vec<&str> = asked.iter().map(|asked| asked.target.as_str()).collect();
+    let upserts = ["/vectors/upsert", "/records/namespaces/clinic/upsert"];
+    assert_eq!(targets, ["/vectors/delete", upserts[0], "/vectors/delete", upserts[1]]);
+    let vector = &asked[1].json()["vectors"][0];
+    assert_eq!(
+        (&vector["values"], &vector["metadata"]["text"]),
+        (&json!([1.0, 0.0, 0.0]), &json!("Refunds take 14 days."))
+    );
+    assert_eq!((&vector["metadata"]["tenant"], &vector["metadata"]["customer"]), (&json!("clinic"), &json!("")));
+    let lines: Vec<Value> = asked[3].body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((lines.len(), &lines[1]["text"], &lines[1]["customer"]), (2, &json!("We open at nine."), &json!("")));
+    assert_eq!(lines[1]["_id"].as_str().map(str::len), Some(64));
 }
 
 /// `cargo xtask test` starts the server and runs this.
@@ -198,7 +317,10 @@ async fn a_real_chroma_answers_in_the_shape_that_was_recorded() {
     let add = [&root[..], &[made["id"].as_str().unwrap(), "add"]].concat();
     let records = json!({
         "ids": ["policy", "opening"], "embeddings": [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]],
-        "documents": ["Refunds take 14 days.", "We open at nine."], "metadatas": [{"lang": "en", "page": 1}, {"lang": "en", "page": 2}],
+        "documents": ["Refunds take 14 days.", "We open at nine."], "metadatas": [
+            {"lang": "en", "page": 1, "tenant": "clinic", "customer": ""},
+            {"lang": "en", "page": 2, "tenant": "clinic", "customer": ""},
+        ],
     });
     direct.post(&add).json(&records).send(Class::Read).await.unwrap();
 
@@ -217,4 +339,19 @@ async fn a_real_chroma_answers_in_the_shape_that_was_recorded() {
     let (code, message) = not_done(world.send(&call).await.outcome);
     assert_eq!(code, "SERVICE_REJECTED", "another tenant has no collection: {message}");
     assert!(message.contains("shop"), "{message}");
+
+    // What Baton keeps there itself: hers is shown to her alone, and goes with her.
+    let shelf = outside(json!({"chroma": {"base_url": url, "token": "ck-s3cr3t"}}));
+    let (document, pieces) = contract(Some("ana"));
+    shelf.keep(&document, &pieces).await.unwrap();
+    let shown = async |user: Option<&str>| {
+        let mut call = world.call("d", "knowledge_base", json!({"query": "refunds", "top_k": 9}));
+        call.caller.user_id = user.map(str::to_owned);
+        done(world.send(&call).await.outcome)["count"].clone()
+    };
+    assert_eq!((shown(None).await, shown(Some("ben")).await, shown(Some("ana")).await), (json!(2), json!(2), json!(4)));
+    shelf.keep(&document, &pieces[..1]).await.unwrap();
+    assert_eq!(shown(Some("ana")).await, json!(3), "its old pieces are gone");
+    shelf.forget("ana").await.unwrap();
+    assert_eq!(shown(Some("ana")).await, json!(2));
 }
