@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use baton_core::id::TenantId;
+use baton_models::budget::Purse;
 use baton_ports::index::{Collection, Index};
+use futures::future::FutureExt;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 
 /// Bounds of durations, in seconds (seed 004).
@@ -28,6 +30,24 @@ pub fn install() -> anyhow::Result<Arc<dyn Fn() -> String + Send + Sync>> {
         }
     });
     Ok(Arc::new(move || handle.render()))
+}
+
+/// Writes what was counted, and how the budgets stand at that moment.
+pub fn at_scrape(
+    counted: Arc<dyn Fn() -> String + Send + Sync>,
+    purse: Purse,
+    tenant: TenantId,
+) -> baton_server::Metrics {
+    Arc::new(move || {
+        let (counted, purse, tenant) = (counted.clone(), purse.clone(), tenant.clone());
+        let written = async move {
+            if let Err(error) = purse.show(&tenant).await {
+                tracing::warn!(%error, "how the budgets stand cannot be read");
+            }
+            counted()
+        };
+        written.boxed()
+    })
 }
 
 /// Says from here on how many pieces can be found (`vector_store_size_total`), and what memory the process has

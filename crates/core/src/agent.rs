@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::fault::Fault;
 use crate::model::{self, Profile};
-use crate::money::Usd;
+use crate::money::Quote;
 use crate::tool::Envelope;
 
 pub use limits::{Above, Advice, Limits, Tier};
@@ -304,9 +304,9 @@ pub trait Think: Send + Sync {
     /// What the agent asks for next, given all it has seen. The same arguments give the same step.
     fn step(&self, task: &Task, seen: &[Seen]) -> Step;
 
-    /// About what a model call may cost: held against the limits of the run and the node while it is out. The same
-    /// request may be judged otherwise later; what was held is journaled.
-    fn hold(&self, _request: &model::Request) -> Usd {
-        Usd::ZERO
+    /// What a model call may cost: of that, as much as the limits of the run and the node allow is held while it is out.
+    /// The same request may be judged otherwise later; what was held is journaled.
+    fn quote(&self, _request: &model::Request) -> Quote {
+        Quote::default()
     }
 }

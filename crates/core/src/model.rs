@@ -1,5 +1,7 @@
 //! Model requests and replies as every room sees them; providers translate to and from their own wire forms.
 
+pub mod fields;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -27,7 +29,7 @@ pub struct Request {
     /// Whether it must, may or must not call tools; unless written, it may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_choice: Option<ToolChoice>,
-    /// Further fields of OpenAI's chat completions (`top_p`, `stop`, `seed`, …), sent on where the provider knows them.
+    /// Further fields of OpenAI's chat completions ([`fields::SENT`]), sent on where the provider knows them.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub more: Map<String, Value>,
 }

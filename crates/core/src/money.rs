@@ -1,5 +1,6 @@
 //! Money, exact: whole nano-dollars, so that prices per million tokens add up without rounding drift.
 
+mod quote;
 mod window;
 
 use std::fmt;
@@ -8,6 +9,7 @@ use std::ops::{Add, AddAssign, Sub, SubAssign};
 
 use serde::{Deserialize, Serialize};
 
+pub use quote::Quote;
 pub use window::Window;
 
 const NANOS_PER_USD: f64 = 1e9;

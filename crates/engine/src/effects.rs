@@ -54,12 +54,13 @@ pub struct World<'a> {
 pub async fn send(world: World<'_>, tenant: &TenantId, run: &RunId, send: Send, tab: Tab) -> Back {
     let Send { effect, what, class, limit, approved } = send;
     match what {
-        What::Model { key, request, workflow, caller } => {
+        What::Model { key, request, most, workflow, caller } => {
             let api_key = world.keys.of(tenant, run);
             let mut asker = Asker {
                 run: Some(run.clone()),
                 workflow: Some(workflow),
                 key_id: caller.key_id,
+                most,
                 lost_key: caller.own_key && api_key.is_none(),
                 api_key,
                 tab: Some(tab.clone()),

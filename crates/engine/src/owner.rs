@@ -17,7 +17,7 @@ use baton_core::agent::{Advice, Step, Think};
 use baton_core::bundle::Hash;
 use baton_core::graph::Workflow;
 use baton_core::id::{RunId, TenantId};
-use baton_core::money::Usd;
+use baton_core::money::Quote;
 use baton_core::mutant::{Mutant, planted};
 use baton_core::run::{Command, Departure, EffectId, Entry, Event, Incoming, Refusal, Run};
 use baton_core::time::Time;
@@ -279,11 +279,11 @@ impl Owner {
     fn think(&mut self, now: Time, think: &dyn Think, batch: &mut Batch) {
         while let Some((node, task, seen)) = self.run.thinking() {
             let step = think.step(task, seen);
-            let hold = match &step {
-                Step::AskModel(request) => think.hold(request),
-                _ => Usd::ZERO,
+            let quote = match &step {
+                Step::AskModel(request) => think.quote(request),
+                _ => Quote::default(),
             };
-            if self.decide(Command::Stepped { node, step, hold }, now, batch).is_err() {
+            if self.decide(Command::Stepped { node, step, quote }, now, batch).is_err() {
                 return;
             }
         }

@@ -8,6 +8,7 @@
 mod books;
 mod bound;
 mod config;
+mod gauges;
 mod hold;
 mod refusal;
 mod state;
@@ -19,10 +20,10 @@ pub use hold::{Hold, Paid};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use baton_core::id::TenantId;
-use baton_core::money::{Usd, Window};
+use baton_core::money::{Quote, Usd, Window};
 use baton_core::run::ModelFault;
 use baton_core::time::Time;
-use baton_ports::budget::{Account, Budget, Grown, Holder, Spend, Want};
+use baton_ports::budget::{Account, Budget, Holder, Spend, Want};
 use baton_ports::clock::Clock;
 use baton_ports::journal::Error;
 use baton_ports::models::Asker;
@@ -51,15 +52,6 @@ impl Nearly {
         let percent = u8::try_from((spent * 100 / limit).clamp(0, 100)).unwrap_or(100);
         Self { window: limited.line.window, percent }
     }
-}
-
-/// What one call may cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Price {
-    /// With the longest reply it may have.
-    pub most: Usd,
-    /// With a short one: under this there is no use in asking.
-    pub least: Usd,
 }
 
 /// Why there is no money for a call.
@@ -111,7 +103,7 @@ impl Purse {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Reserves what a call may cost in every line it counts against. Less than [`Price::most`] is reserved only where no
+    /// Reserves what a call may cost in every line it counts against. Less than [`Quote::most`] is reserved only where no
     /// line has more and nothing of this process is under way that might give some back: then the call must be kept to
     /// what [`Hold::amount`] says. Waits at most until `deadline`.
     ///
@@ -122,7 +114,7 @@ impl Purse {
         &self,
         asker: &Asker,
         account: Account,
-        price: Price,
+        quote: Quote,
         deadline: Instant,
     ) -> Result<Hold, Refused> {
         let inner = &self.inner;
@@ -131,7 +123,7 @@ impl Purse {
         if inner.lock().waiting() > WAITING_MAX {
             return Err(overfull().into());
         }
-        let Taken { amount, lines, at } = inner.take(asker, price, deadline).await?;
+        let Taken { amount, lines, at } = inner.take(asker, quote, deadline).await?;
         inner.keep();
         inner.grow_ahead();
         let spend = Spend {
@@ -148,6 +140,11 @@ impl Purse {
             latency_ms: 0,
         };
         Ok(Hold::new(Arc::clone(inner), lines, amount, spend, asker.tab.clone()))
+    }
+
+    /// Whether any line limits the calls of a tenant or key.
+    pub fn bounds(&self, tenant: &TenantId, key_id: Option<&str>) -> bool {
+        self.inner.config.bounds(tenant, key_id)
     }
 
     /// The line of a tenant or key that is nearest its limit, where at least [`TOLD_PERCENT`] of it are spent: about,
@@ -186,7 +183,7 @@ impl Inner {
         self.holder.get_or_try_init(|| self.port.open(now)).await.copied()
     }
 
-    async fn take(self: &Arc<Self>, asker: &Asker, price: Price, deadline: Instant) -> Result<Taken, Refused> {
+    async fn take(self: &Arc<Self>, asker: &Asker, quote: Quote, deadline: Instant) -> Result<Taken, Refused> {
         let mut is_known = false;
         loop {
             // Registered before it is looked, so that nothing given back in between is missed.
@@ -196,13 +193,13 @@ impl Inner {
             let now = self.clock.now();
             // Anew each time: while a call waits, a window may end and the next begin.
             let lines = self.config.lines(&asker.tenant, asker.key_id.as_deref(), now);
-            if price.most <= Usd::ZERO {
+            if quote.most <= Usd::ZERO {
                 return Ok(Taken { amount: Usd::ZERO, lines, at: now });
             }
-            let mut taken = self.lock().take(&lines, price, false, now);
+            let mut taken = self.lock().take(&lines, quote, false, now);
             if matches!(&taken, Err(short) if short.is_fresh || !short.under_way) {
-                self.grow(&lines, price.most).await.map_err(|error| unknown(&error))?;
-                taken = self.lock().take(&lines, price, true, now);
+                self.grow(&lines, quote.most).await.map_err(|error| unknown(&error))?;
+                taken = self.lock().take(&lines, quote, true, now);
             }
             let short = match taken {
                 Ok(amount) => return Ok(Taken { amount, lines, at: now }),
@@ -221,7 +218,7 @@ impl Inner {
             } else if !waits {
                 let on_exceeded = self.config.on_exceeded(&asker.tenant, asker.key_id.as_deref());
                 let window = Some(short.limited.line.window);
-                return Err(Refused { fault: refused(&short, price, now, on_exceeded), window });
+                return Err(Refused { fault: refused(&short, quote, now, on_exceeded), window });
             }
         }
     }
@@ -246,7 +243,7 @@ impl Inner {
         }
         let grown = self.port.grow(holder, wants.clone(), now).await;
         self.lock().grew(&wants, grown.as_deref().unwrap_or_default(), now);
-        show(&wants, grown.as_deref().unwrap_or_default());
+        self.remember(&wants);
         grown.map(drop)
     }
 
@@ -274,15 +271,6 @@ impl Inner {
     /// These locks guard short, panic-free sections; a poisoned one is as good as any.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// How the tenants' lines stand, as the store has just said. Keys are too many to be labels.
-fn show(wants: &[Want], grown: &[Grown]) {
-    for (want, grown) in wants.iter().zip(grown).filter(|(want, _)| want.line.key_id.is_none()) {
-        let labels = [("company_id", want.line.tenant.to_string()), ("window", want.line.window.word().to_owned())];
-        metrics::gauge!("budget_spent_usd", &labels).set(grown.standing.spent.as_f64());
-        metrics::gauge!("budget_limit_usd", &labels).set(want.limit.as_f64());
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use baton_core::circuit::Turn;
+use baton_core::fault::code::COST_LIMIT;
 use baton_core::model::{Reply, Request};
 use baton_core::money::{Usd, Window};
 use baton_core::run::ModelFault;
@@ -68,6 +69,8 @@ impl Chain {
     pub async fn ask(&self, call: &Call<'_>) -> Result<Reply, ModelFault> {
         let mut failed = Failures::default();
         let mut number = 0;
+        // What all attempts together may still cost.
+        let mut left_to_spend = call.asker.most;
         for (place, candidate) in call.choice.viable.iter().enumerate() {
             let left = call.deadline.saturating_duration_since(Instant::now());
             if number >= ATTEMPTS_MAX || (number > 0 && left < ATTEMPT_MIN) {
@@ -76,7 +79,10 @@ impl Chain {
             let Some(pass) = admit(candidate, call) else { continue };
             let others = call.choice.viable.len() - place - 1;
             let limit = if others == 0 || number + 1 == ATTEMPTS_MAX { left } else { share(left, candidate) };
-            match self.attempt(call, candidate, pass, number, limit).await {
+            let (came, cost) = self.attempt(call, candidate, pass, number, limit, left_to_spend).await;
+            left_to_spend = left_to_spend.map(|left| left - cost);
+            failed.spent += cost;
+            match came {
                 Came::Reply(reply) => return Ok(*reply),
                 Came::End(fault) => return Err(failed.before(fault)),
                 Came::Next(fault) => failed.push(&candidate.model, fault, None),
@@ -87,16 +93,26 @@ impl Chain {
         Err(failed.all())
     }
 
-    /// Asks one model, once. What is spent is reserved before and settled after, here and nowhere else.
-    async fn attempt(&self, call: &Call<'_>, candidate: &Candidate, pass: Pass, number: u32, limit: Duration) -> Came {
+    /// Asks one model, once, and says what that cost. What is spent is reserved before and settled after, here and
+    /// nowhere else.
+    async fn attempt(
+        &self,
+        call: &Call<'_>,
+        candidate: &Candidate,
+        pass: Pass,
+        number: u32,
+        limit: Duration,
+        left: Option<Usd>,
+    ) -> (Came, Usd) {
         let model = &candidate.model;
         let Some(served) = &model.served else {
-            return Came::Next(transient(code::NO_MODEL, format!("no provider `{}` is set up", model.provider)));
+            let fault = transient(code::NO_MODEL, format!("no provider `{}` is set up", model.provider));
+            return (Came::Next(fault), Usd::ZERO);
         };
         let began = Instant::now();
-        let funded = match till::fund(self.purse.as_ref(), call, candidate, served, began + limit).await {
+        let funded = match till::fund(self.purse.as_ref(), call, candidate, served, left, began + limit).await {
             Ok(funded) => funded,
-            Err(refused) => return self.refused(call, candidate, number, refused),
+            Err(refused) => return (self.refused(call, candidate, number, refused), Usd::ZERO),
         };
         let waited = began.elapsed();
         let ask = Ask {
@@ -110,26 +126,27 @@ impl Chain {
             key: call.asker.api_key.as_ref(),
             pieces: call.pieces,
         };
-        let answer = served.provider.ask(&ask).await;
+        let mut answer = served.provider.ask(&ask).await;
         let took = began.elapsed().saturating_sub(waited);
         let now = call.clock.now();
         self.learn(call, candidate, pass, &answer, took, limit, now);
+        let cost = funded.settle(call, candidate, &mut answer, took);
         if let Some(recorder) = &self.recorder {
-            recorder.record(record::of_attempt(call, candidate, number, &answer, took, now));
+            recorder.record(record::of_attempt(call, candidate, number, &answer, cost, took, now));
         }
-        funded.settle(call, candidate, &answer, took);
-        match answer {
+        let came = match answer {
             Ok(Answered { reply, .. }) => Came::Reply(Box::new(reply)),
             Err(failure) => came(call, failure).await,
-        }
+        };
+        (came, cost)
     }
 
     fn refused(&self, call: &Call<'_>, candidate: &Candidate, number: u32, refused: Refused) -> Came {
-        let is_over = refused.fault.fault.code == code::BUDGET_EXCEEDED;
+        let is_over = matches!(refused.fault.fault.code.as_ref(), code::BUDGET_EXCEEDED | COST_LIMIT);
         let answer = Err(Failure::from(refused.fault.clone()));
         if let Some(recorder) = &self.recorder {
             let now = call.clock.now();
-            recorder.record(record::of_attempt(call, candidate, number, &answer, Duration::ZERO, now));
+            recorder.record(record::of_attempt(call, candidate, number, &answer, Usd::ZERO, Duration::ZERO, now));
         }
         if is_over { Came::Unfunded(refused) } else { Came::End(refused.fault) }
     }
@@ -149,7 +166,11 @@ impl Chain {
         let (Pass::Counted(attempt), model) = (pass, &candidate.model) else { return };
         let expected = model.expected();
         let turn = match answer {
-            Ok(answered) => attempt.succeeded(took, expected, answered.full_for, now),
+            Ok(answered) => {
+                // What a consumer's own key has left says nothing of anybody else's.
+                let full_for = answered.full_for.filter(|_| call.asker.api_key.is_none());
+                attempt.succeeded(took, expected, full_for, now)
+            }
             Err(failure) if is_models_fault(call, &failure.fault, limit, expected) => {
                 attempt.failed(expected, failure.fault.retry_after.map(Duration::from_millis), now)
             }
@@ -238,6 +259,8 @@ struct Failures {
     each: Vec<(String, ModelFault)>,
     /// The window that is used up, where the last of them was for want of money.
     unfunded: Option<Window>,
+    /// What all attempts have cost.
+    spent: Usd,
 }
 
 impl Failures {
@@ -253,6 +276,7 @@ impl Failures {
                 self.each.iter().map(|(model, fault)| format!("`{model}`: {}", fault.fault.code)).collect();
             fault.fault.message.push_str(&format!(" (before it, {})", each.join(", ")));
         }
+        fault.cost = self.spent;
         fault
     }
 
@@ -271,13 +295,5 @@ impl Failures {
         let retry_after = soonest.map_or(last.retry_after, |wait| Some(wait).filter(|wait| *wait > 0));
         let fault = ModelFault { retryable: soonest.is_some(), retry_after, ..last };
         self.before(fault)
-    }
-}
-
-/// What was spent on an attempt.
-pub(crate) fn spent(answer: &Result<Answered, Failure>) -> Usd {
-    match answer {
-        Ok(answered) => answered.reply.cost,
-        Err(failure) => failure.spent,
     }
 }

@@ -33,6 +33,8 @@ pub mod code {
     pub const NO_SCRIPTED_REPLY: &str = "NO_SCRIPTED_REPLY";
     /// No model may be asked: the message says why of each. Retryable where waiting helps one of them.
     pub const NO_MODEL: &str = "NO_MODEL";
+    /// Nobody states the model's price, and a budget or a run's limit bounds the call: it did not go out.
+    pub const PRICE_UNKNOWN: &str = "PRICE_UNKNOWN";
     /// A scripted reply fits, and its match or its template cannot be evaluated.
     pub const SCRIPT_FAILED: &str = "SCRIPT_FAILED";
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use baton_core::circuit::Stand;
 use baton_core::id::TenantId;
 use baton_core::model::{Profile, Reply, Request};
-use baton_core::money::Usd;
+use baton_core::money::Quote;
 use baton_core::run::ModelFault;
 use baton_core::time::Time;
 use baton_ports::circuits::Circuits;
@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::budget::Purse;
+use crate::budget::{Bound, Purse};
 use crate::cache::{Cache, Key};
 use crate::catalogue::{Entry, Spec};
 use crate::chain::{Call, Chain};
@@ -122,7 +122,7 @@ impl Gateway {
             facts: model.spec.as_ref().map(Entry::from),
             unusable: reason.map(|reason| reason.to_string()),
         };
-        self.router.listed(tenant, self.clock.now()).into_iter().map(listed).collect()
+        self.router.listed(tenant, self.bounds(tenant, None), self.clock.now()).into_iter().map(listed).collect()
     }
 
     /// One model's facts.
@@ -168,6 +168,11 @@ impl Gateway {
         Ok(reply)
     }
 
+    /// Whether a budget bounds what a tenant's or a key's calls may cost.
+    fn bounds(&self, tenant: &TenantId, key_id: Option<&str>) -> bool {
+        self.chain.purse.as_ref().is_some_and(|purse| purse.bounds(tenant, key_id))
+    }
+
     fn keep(&self, record: impl FnOnce() -> crate::recorder::Record) {
         if let Some(recorder) = &self.chain.recorder {
             recorder.record(record());
@@ -187,7 +192,8 @@ impl Models for Gateway {
         let deadline = Instant::now() + limit;
         let asker = &*self.keys.of(asker)?;
         self.listen().await;
-        let choice = Arc::new(self.router.choose(asker, request, pieces.is_some(), self.clock.now()));
+        let is_bounded = asker.most.is_some() || self.bounds(&asker.tenant, asker.key_id.as_deref());
+        let choice = Arc::new(self.router.choose(asker, request, pieces.is_some(), is_bounded, self.clock.now()));
         let call = Call { asker, request, pieces, deadline, clock: &*self.clock, choice };
         match &self.cache {
             Some(cache) => self.answer_once(cache, &call).await,
@@ -202,10 +208,11 @@ impl Models for Gateway {
         profiles.chain(models.map(|model| model.name.clone())).collect()
     }
 
-    /// With a reply of a usual length, at the model that would be asked first.
-    fn estimate(&self, tenant: &TenantId, request: &Request) -> Usd {
+    /// Of whichever model answers.
+    fn quote(&self, tenant: &TenantId, request: &Request) -> Quote {
         let choice = self.router.for_request(tenant, request, self.clock.now());
-        choice.viable.first().map_or(Usd::ZERO, |candidate| candidate.cost)
+        let bounds = choice.within_reach().filter_map(|model| Bound::of(model, request, choice.tokens_max));
+        bounds.map(|bound| bound.quote()).reduce(Quote::or).unwrap_or_default()
     }
 
     fn budget_notice(&self, asker: &Asker) -> Option<String> {
@@ -319,7 +326,8 @@ fn warn_of_unpriced(router: &Router) {
     for model in router.books().everyones().models().filter(|model| model.spec.is_none()) {
         tracing::warn!(
             model = model.name,
-            "no price is known for this model: its calls count as free until models.yaml has it"
+            "nobody states the price of this model: wherever a budget or max_cost_usd bounds a call it is refused, until \
+             models.yaml has it"
         );
     }
 }

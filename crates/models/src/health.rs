@@ -63,7 +63,11 @@ impl Health {
     }
 
     pub fn told(&self, open: bool, until: Option<Time>, since: Time) {
-        self.lock().circuit.told(open, until, since);
+        let mut inner = self.lock();
+        inner.circuit.told(open, until, since);
+        if !open {
+            inner.full_until = Time::EPOCH;
+        }
     }
 
     fn full(&self, until: Time) {
@@ -139,6 +143,16 @@ mod tests {
         assert!(health.admit(later).is_none());
         drop(probe);
         assert!(health.admit(later).is_some());
+    }
+
+    #[test]
+    fn whoever_closes_the_circuit_of_a_full_model_lets_it_be_asked_again() {
+        let health = Arc::new(Health::default());
+        health.admit(NOW).expect("admitted").succeeded(EXPECTED, EXPECTED, Some(Duration::from_secs(7)), NOW);
+        health.told(true, None, NOW);
+        assert_eq!(health.seen(EXPECTED, NOW).full_for, Duration::from_secs(7));
+        health.told(false, None, NOW);
+        assert_eq!(health.seen(EXPECTED, NOW).full_for, Duration::ZERO);
     }
 
     #[test]

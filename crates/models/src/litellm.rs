@@ -11,8 +11,10 @@ use crate::catalogue::{Above, Entry, Layer, Price, Structured};
 
 /// The map's row that explains the others.
 const SAMPLE: &str = "sample_spec";
-/// Kinds of models that answer requests like ours.
-const MODES: [&str; 3] = ["chat", "responses", "completion"];
+/// The kind of models that answer chat completions, which is what is spoken here.
+const CHAT: &str = "chat";
+/// Kinds that answer requests like ours at another path of their provider's.
+const OF_OTHER_PATHS: [&str; 2] = ["responses", "completion"];
 /// Prices are kept to the nano-dollar.
 const PER_MILLION: f64 = 1e6;
 const CACHE_WRITE_HOUR: &str = "cache_creation_input_token_cost_above_1hr";
@@ -52,8 +54,10 @@ fn read(name: &str, row: &Map<String, Value>, wanted: &[String]) -> Result<Entry
         return Err("the sample");
     }
     let text = |key: &str| row.get(key).and_then(Value::as_str);
-    if !text("mode").is_some_and(|mode| MODES.contains(&mode)) {
-        return Err("not for chats");
+    match text("mode") {
+        Some(CHAT) => {}
+        Some(mode) if OF_OTHER_PATHS.contains(&mode) => return Err("not at chat completions"),
+        Some(_) | None => return Err("not for chats"),
     }
     let provider = text("litellm_provider").ok_or("no provider")?;
     if !wanted.is_empty() && !wanted.iter().any(|name| name == provider) {
@@ -252,11 +256,14 @@ mod tests {
     fn what_is_left_out_is_counted() {
         let rows = json!({"a": luna(), "b": {"litellm_provider": "openai", "mode": "embedding"},
             "c": {"litellm_provider": "openai", "mode": "chat"}, "d": {"mode": "chat"},
+            "f": {"litellm_provider": "openai", "mode": "responses", "input_cost_per_token": 1e-6},
+            "g": {"litellm_provider": "openai", "mode": "completion", "input_cost_per_token": 1e-6},
             "e": {"litellm_provider": "groq", "mode": "chat", "input_cost_per_token": 0, "output_cost_per_token": 0}});
         let imported = import(rows.to_string().as_bytes(), &["openai".into()]).expect("a price map");
         assert_eq!(imported.layer.models.keys().collect::<Vec<_>>(), ["a"]);
         let expect = [("another provider", 1), ("no price per token", 1), ("no provider", 1), ("not for chats", 1)];
-        assert_eq!(imported.left_out, BTreeMap::from(expect));
+        let of_other_paths = ("not at chat completions", 2);
+        assert_eq!(imported.left_out, expect.into_iter().chain([of_other_paths]).collect());
     }
 
     #[test]

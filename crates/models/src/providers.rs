@@ -75,6 +75,8 @@ pub(crate) struct Answered {
     pub reply: Reply,
     /// How long the provider takes nothing more, where its rate-limit headers say that nothing is left.
     pub full_for: Option<Duration>,
+    /// Whether the provider has counted the tokens. Where not, the usage is an estimate, and so is the cost.
+    pub is_counted: bool,
 }
 
 /// Why there is no reply.
@@ -83,14 +85,27 @@ pub(crate) struct Failure {
     pub fault: ModelFault,
     /// Whether a piece of the reply has reached the listener. Until then another model may answer unnoticed.
     pub told: bool,
-    /// What the attempt has probably cost all the same: a reply that broke off is charged for.
-    pub spent: Usd,
+    /// What the attempt has cost all the same.
+    pub spent: Spent,
+}
+
+/// What an attempt has cost that was not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spent {
+    /// This much for certain: nothing, for what never reached the provider or was refused there.
+    Exactly(Usd),
+    /// The provider took the request, and did not say, or not to the end, what it did with it.
+    Unknown,
+}
+
+impl Spent {
+    pub const NOTHING: Self = Self::Exactly(Usd::ZERO);
 }
 
 impl From<ModelFault> for Failure {
     /// A failure before anything was told or charged.
     fn from(fault: ModelFault) -> Self {
-        Self { fault, told: false, spent: Usd::ZERO }
+        Self { fault, told: false, spent: Spent::NOTHING }
     }
 }
 

@@ -11,7 +11,7 @@ use baton_ports::decisions::Decision;
 use baton_ports::models::Asker;
 use serde_json::{Value, json};
 
-use crate::chain::{self, Call};
+use crate::chain::Call;
 use crate::providers::{Answered, Failure};
 use crate::recorder::Record;
 use crate::router::Candidate;
@@ -27,6 +27,7 @@ pub(crate) fn of_attempt(
     candidate: &Candidate,
     number: u32,
     answer: &Result<Answered, Failure>,
+    cost: Usd,
     took: Duration,
     now: Time,
 ) -> Record {
@@ -38,7 +39,7 @@ pub(crate) fn of_attempt(
         provider: served.to_owned(),
         estimated_cost: candidate.cost,
         usage: answer.as_ref().ok().map(|answered| answered.reply.usage),
-        actual_cost: chain::spent(answer),
+        actual_cost: cost,
         latency_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         success: answer.is_ok(),
         error_code: fault.map(|fault| fault.code.clone().into_owned()),

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use crate::config::{Config, Kind};
 use crate::fault::{code, transient};
 use crate::gateway::Gateway;
-use crate::providers::{Answered, Ask, Failure, Provider};
+use crate::providers::{Answered, Ask, Failure, Provider, Spent};
 use crate::served::{Providers, Served};
 
 /// Time as the paused runtime has it.
@@ -104,6 +104,8 @@ pub(crate) enum Does {
     /// Fails and asks to be left alone for so long.
     Waits(Duration),
     Hangs,
+    /// Answers, and counts no tokens.
+    CountsNothing,
     /// Tells a piece and breaks off.
     BreaksOff,
 }
@@ -114,11 +116,17 @@ pub(crate) struct Puppet {
     /// What comes first, and then for ever.
     does: Mutex<(VecDeque<Does>, Does)>,
     asked: Mutex<Vec<(String, Option<String>)>>,
+    /// How long each reply might be.
+    replies: Mutex<Vec<Option<u32>>>,
 }
 
 impl Puppet {
     pub fn new(always: Does) -> Arc<Self> {
-        Arc::new(Self { does: Mutex::new((VecDeque::new(), always)), asked: Mutex::default() })
+        Arc::new(Self {
+            does: Mutex::new((VecDeque::new(), always)),
+            asked: Mutex::default(),
+            replies: Mutex::default(),
+        })
     }
 
     /// Does this from now on.
@@ -135,6 +143,11 @@ impl Puppet {
         self.asked.lock().unwrap().iter().map(|(model, _)| model.clone()).collect()
     }
 
+    /// How long each reply might be, by what the request said.
+    pub fn replies(&self) -> Vec<Option<u32>> {
+        self.replies.lock().unwrap().clone()
+    }
+
     pub fn keys(&self) -> Vec<Option<String>> {
         self.asked.lock().unwrap().iter().map(|(_, key)| key.clone()).collect()
     }
@@ -148,6 +161,7 @@ impl Provider for Strings {
     async fn ask(&self, ask: &Ask<'_>) -> Result<Answered, Failure> {
         let key = ask.key.map(|key| key.secret().to_owned());
         self.0.asked.lock().unwrap().push((ask.model.to_owned(), key));
+        self.0.replies.lock().unwrap().push(ask.request.max_tokens);
         let does = {
             let mut does = self.0.does.lock().unwrap();
             does.0.pop_front().unwrap_or_else(|| does.1.clone())
@@ -156,9 +170,12 @@ impl Provider for Strings {
         match does {
             Does::Answers(after) if after < ask.limit => {
                 tokio::time::sleep(after).await;
-                Ok(Answered { reply: reply(ask.model), full_for: None })
+                Ok(Answered { reply: reply(ask.model), full_for: None, is_counted: true })
             }
-            Does::IsFull(full_for) => Ok(Answered { reply: reply(ask.model), full_for: Some(full_for) }),
+            Does::IsFull(full_for) => {
+                Ok(Answered { reply: reply(ask.model), full_for: Some(full_for), is_counted: true })
+            }
+            Does::CountsNothing => Ok(Answered { reply: reply(ask.model), full_for: None, is_counted: false }),
             Does::Fails(code) => Err(failed(code).into()),
             Does::Waits(wait) => {
                 let retry_after = u64::try_from(wait.as_millis()).ok();
@@ -169,15 +186,11 @@ impl Provider for Strings {
                 if let Some(pieces) = ask.pieces {
                     pieces.send(Piece::Text("half".into())).await.unwrap();
                 }
-                Err(Failure {
-                    fault: failed(code::MALFORMED_REPLY),
-                    told: ask.pieces.is_some(),
-                    spent: Usd::from_nanos(5),
-                })
+                Err(Failure { fault: failed(code::MALFORMED_REPLY), told: ask.pieces.is_some(), spent: Spent::Unknown })
             }
             Does::Answers(_) | Does::Hangs => {
                 tokio::time::sleep(ask.limit).await;
-                Err(failed(code::TIMEOUT).into())
+                Err(Failure { spent: Spent::Unknown, ..failed(code::TIMEOUT).into() })
             }
         }
     }

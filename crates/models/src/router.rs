@@ -43,6 +43,8 @@ struct Case<'a> {
     scripted: bool,
     /// Who asks has named the model itself, over HTTP, and wants to hear where there is none.
     at_door: bool,
+    /// Something bounds what the call may cost, so that its price must be known.
+    is_bounded: bool,
     /// Whose key the consumer brought; nothing where it brought none.
     consumers: Option<Option<&'a Arc<Served>>>,
 }
@@ -60,10 +62,11 @@ impl Router {
         &self.books
     }
 
-    /// `streaming`: somebody listens to the reply as it comes.
-    pub fn choose(&self, asker: &Asker, request: &Request, streaming: bool, now: Time) -> Choice {
+    /// `streaming`: somebody listens to the reply as it comes. `is_bounded`: something bounds what it may cost.
+    pub fn choose(&self, asker: &Asker, request: &Request, streaming: bool, is_bounded: bool, now: Time) -> Choice {
         let consumers = asker.api_key.as_ref().map(|key| self.providers.of_key(key));
-        let case = Case { consumers, at_door: asker.run.is_none(), ..self.case(Need::of(request, streaming), now) };
+        let at_door = asker.run.is_none();
+        let case = Case { consumers, at_door, is_bounded, ..self.case(Need::of(request, streaming), now) };
         match &request.model {
             Some(name) => self.named(&asker.tenant, name, request.profile, &case),
             None => self.ranked(&asker.tenant, request.profile, &case),
@@ -85,8 +88,8 @@ impl Router {
     }
 
     /// Every model of a tenant's, with what stands against it whatever is asked.
-    pub fn listed(&self, tenant: &TenantId, now: Time) -> Vec<(Arc<Model>, Option<Reason>)> {
-        let case = self.case(Need::of_text(0), now);
+    pub fn listed(&self, tenant: &TenantId, is_bounded: bool, now: Time) -> Vec<(Arc<Model>, Option<Reason>)> {
+        let case = Case { is_bounded, ..self.case(Need::of_text(0), now) };
         let listed = |model: &Arc<Model>| {
             let seen = model.health.seen(model.expected(), now);
             (Arc::clone(model), unfit(model, &case).or_else(|| closed(model, &seen, &case)))
@@ -95,7 +98,7 @@ impl Router {
     }
 
     fn case(&self, need: Need, now: Time) -> Case<'_> {
-        Case { need, now, scripted: self.providers.is_scripted(), at_door: false, consumers: None }
+        Case { need, now, scripted: self.providers.is_scripted(), at_door: false, is_bounded: false, consumers: None }
     }
 
     /// The profile's models, best first.
@@ -175,7 +178,10 @@ fn unfit(model: &Model, case: &Case<'_>) -> Option<Reason> {
             return Some(Reason::Retired { on: retires.on });
         }
     }
-    let spec = model.spec.as_ref()?;
+    let is_script = model.served.as_ref().is_some_and(|served| served.kind == Kind::Script);
+    let Some(spec) = &model.spec else {
+        return (case.is_bounded && !case.scripted && !is_script).then_some(Reason::Unpriced);
+    };
     let need = &case.need;
     if let Some(context) = spec.context_tokens {
         #[expect(clippy::cast_precision_loss, reason = "contexts are far below 2^53 tokens")]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use baton_core::id::{RunId, TenantId};
 use baton_core::model::{Reply, Request};
-use baton_core::money::Usd;
+use baton_core::money::{Quote, Usd};
 use baton_core::run::ModelFault;
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -35,6 +35,8 @@ pub struct Asker {
     pub resets: bool,
     /// The consumer brought its own key, and it is not here any more: another must not pay in its stead.
     pub lost_key: bool,
+    /// The most that all attempts of the call may cost together; nothing where only budgets bound it.
+    pub most: Option<Usd>,
     /// Where what it costs is charged; nothing leaves that to whoever serves the call.
     pub tab: Option<Tab>,
 }
@@ -51,6 +53,7 @@ impl Asker {
             api_key: None,
             resets: false,
             lost_key: false,
+            most: None,
             tab: None,
         }
     }
@@ -111,10 +114,10 @@ pub trait Models: Send + Sync {
     /// What can be asked by name: models, profiles. For lists that doors show.
     fn names(&self) -> Vec<String>;
 
-    /// About what a call may cost, before it is known which model answers; nothing where that cannot be said. Asks
-    /// nobody and waits for nothing.
-    fn estimate(&self, _tenant: &TenantId, _request: &Request) -> Usd {
-        Usd::ZERO
+    /// What a call may cost, before it is known which model answers; nothing where that cannot be said. Asks nobody and
+    /// waits for nothing.
+    fn quote(&self, _tenant: &TenantId, _request: &Request) -> Quote {
+        Quote::default()
     }
 
     /// How much of its budgets the asker has used, in words, once that is worth telling; nothing before. Asks nobody and

@@ -6,6 +6,7 @@ use std::time::Duration;
 use baton_ports::clock::Clock;
 use baton_ports::keys::Keys;
 use baton_ports::models::Models;
+use futures::future::BoxFuture;
 use tokio::sync::Semaphore;
 
 use crate::auth::Known;
@@ -40,8 +41,8 @@ impl Default for Limits {
     }
 }
 
-/// Writes the process's metrics in Prometheus's text form.
-pub type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
+/// Writes the process's metrics, as they are when it is asked, in Prometheus's text form.
+pub type Metrics = Arc<dyn Fn() -> BoxFuture<'static, String> + Send + Sync>;
 
 /// Everything the doors lean on. Cheap to clone.
 #[derive(Clone)]

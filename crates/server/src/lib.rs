@@ -16,5 +16,5 @@ mod routes;
 mod serve;
 
 pub use auth::{Minted, mint};
-pub use door::{Door, Limits};
+pub use door::{Door, Limits, Metrics};
 pub use serve::serve;

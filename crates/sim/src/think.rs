@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use baton_core::agent::{Kind, Program, Ran, Seen, Step, Task, Think, ToolRequest};
 use baton_core::fault::{Fault, code};
 use baton_core::model::{Message, Profile, Request};
-use baton_core::money::Usd;
+use baton_core::money::{Quote, Usd};
 use baton_core::tool::Envelope;
 use serde_json::{Value, json};
 
@@ -29,8 +29,8 @@ impl Think for Thinker {
         }
     }
 
-    fn hold(&self, _request: &Request) -> Usd {
-        HOLD
+    fn quote(&self, _request: &Request) -> Quote {
+        Quote::exactly(HOLD)
     }
 }
 

@@ -12,7 +12,7 @@ use baton_core::definition;
 use baton_core::fault::Fault;
 use baton_core::id::{RunId, TenantId};
 use baton_core::model::{Reply, Request, Usage};
-use baton_core::money::Usd;
+use baton_core::money::{Quote, Usd};
 use baton_core::run::{Block, Incoming, ModelFault, State};
 use baton_core::tool::{Call, Caller, Facts, Outcome};
 use baton_engine::driver::World;
@@ -128,8 +128,8 @@ impl Models for Model {
         Vec::new()
     }
 
-    fn estimate(&self, _: &TenantId, _: &Request) -> Usd {
-        PRICE
+    fn quote(&self, _: &TenantId, _: &Request) -> Quote {
+        Quote::exactly(PRICE)
     }
 
     async fn explain(&self, _: &TenantId, _: &str) -> Option<Value> {

@@ -33,6 +33,7 @@ pub async fn run(folder: &Path, args: cli::Serve) -> anyhow::Result<Exit> {
         let stop = told_to_stop().context("signals cannot be heard")?;
         announce(at, saved.versions.len(), &system, secret.as_deref(), args.json);
         let known: Arc<dyn Keys> = Arc::new(system.store.clone());
+        let metrics = metrics::at_scrape(metrics, system.purse.clone(), system.tenant.clone());
         let door = Door::new(system.models.clone(), known, system.clock.clone(), metrics, Limits::default());
         baton_server::serve(listener, door, stop).await.context("the listener failed")
     });

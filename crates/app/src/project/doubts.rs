@@ -58,12 +58,13 @@ impl Project {
         let listed = gateway.models(tenant);
         let priced = || listed.iter().filter(|model| model.facts.is_some()).map(|model| model.name.as_str());
         let doubt = |(place, model): (String, String)| {
-            let price = "models.yaml may say its price, and 0 where it is free";
+            let price = "write its price in models.yaml, 0 where it is free";
             let hint = match nearest(&model, priced()) {
                 Some(near) => format!("did you mean `{near}`? Else {price}"),
                 None => price.to_owned(),
             };
-            let message = format!("no catalogue knows the model `{model}`: its calls count as free");
+            let message =
+                format!("no catalogue knows the model `{model}`: it is not asked where a budget bounds the call");
             Doubt { place, message, hint }
         };
         named.into_iter().map(doubt).collect()

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::place::{Done, Place};
 use crate::server::{Server, chat};
-use crate::upstream::{REFUSE, Upstream};
+use crate::upstream::{CUT, REFUSE, UNCOUNTED, Upstream};
 
 const SECRET: &str = "sk-consumer-5d1c77a0e2";
 const WORKFLOW: &str = "name: ask\nnodes: [{id: hello, agent: greeter, prompt_template: 'Say {{ word }}'}]\n";
@@ -156,6 +156,79 @@ fn with_less_money_than_the_longest_reply_costs_the_reply_is_kept_shorter() {
     let answer = chat(server.address(), server.key().expect("a key"), "", &long).expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert_eq!(upstream.asked()[0].body["max_tokens"], 100);
+}
+
+#[test]
+fn metrics_say_how_budgets_stand_at_the_scrape_also_what_other_processes_spent() {
+    let upstream = Upstream::start();
+    let place = project(&upstream, "daily_usd = 0.1");
+    let server = Server::start(&place);
+    let of = |name: &str| {
+        let line = format!("budget_{name}_usd{{company_id=\"default\",window=\"day\"}} ");
+        let metrics = server.get("/metrics", None);
+        let value = metrics.lines().find_map(|found| found.strip_prefix(&line));
+        value.unwrap_or_else(|| panic!("no {line}in {metrics}")).parse::<f64>().expect("a number")
+    };
+    assert_eq!([of("limit"), of("spent"), of("reserved")], [0.1, 0.0, 0.0]);
+    place.baton(&["run", "ask", "--set", "word=hello"]).ends(0);
+    assert_eq!([of("limit"), of("spent"), of("reserved")], [0.1, 0.01, 0.0]);
+}
+
+#[test]
+fn a_model_whose_price_nobody_states_is_not_asked_and_the_way_out_is_said() {
+    let upstream = Upstream::start();
+    let place = project(&upstream, "");
+    let server = Server::start(&place);
+    let strange = json!({ "model": "openai/strange", "messages": [{"role": "user", "content": "hello"}] });
+    let answer = chat(server.address(), server.key().expect("a key"), "", &strange).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("PRICE_UNKNOWN"), "{answer}");
+    assert!(answer.contains("strange") && answer.contains("models.yaml"), "{answer}");
+    assert!(upstream.asked().is_empty());
+    assert_eq!(server.stop(), Some(0));
+    let free = "models:\n  strange: {input_usd_per_million: 0, output_usd_per_million: 0}\n";
+    std::fs::write(place.path().join("models.yaml"), free).expect("is written");
+    let server = Server::start(&place);
+    let key = place.baton(&["keys", "create", "again", "--json"]).ends(0).json();
+    let strange = json!({ "model": "strange", "messages": [{"role": "user", "content": "hello"}] });
+    let answer = chat(server.address(), key["key"].as_str().expect("a key"), "", &strange).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[test]
+fn a_field_that_would_break_the_price_is_refused_at_the_door_by_its_name() {
+    let upstream = Upstream::start();
+    let place = project(&upstream, "");
+    let server = Server::start(&place);
+    for (field, value) in [("n", json!(2)), ("prediction", json!({})), ("web_search_options", json!({}))] {
+        let mut body = hello();
+        body[field] = value;
+        let answer = chat(server.address(), server.key().expect("a key"), "", &body).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+        assert!(answer.contains(&format!("\"param\":\"{field}\"")) && answer.contains("leave it out"), "{answer}");
+    }
+    assert!(upstream.asked().is_empty());
+}
+
+#[test]
+fn a_reply_that_is_cut_or_not_counted_costs_what_was_reserved() {
+    let upstream = Upstream::start();
+    let place = project(&upstream, "");
+    let server = Server::start(&place);
+    let key = server.key().expect("a key").to_owned();
+    for (says, is_answered) in [(UNCOUNTED, true), (CUT, false)] {
+        let mut body = hello();
+        body["messages"][0]["content"] = json!(says);
+        let answer = chat(server.address(), &key, "", &body).expect("an answer");
+        assert_eq!(answer.starts_with("HTTP/1.1 200"), is_answered, "{answer}");
+    }
+    assert_eq!(server.stop(), Some(0));
+    let costs = place.baton(&["costs", "--json"]).ends(0).json();
+    let all = costs.as_array().expect("rows");
+    let sum = |field: &str| -> f64 { all.iter().filter_map(|row| row[field].as_f64()).sum() };
+    let calls = upstream.asked().len() as f64;
+    assert!(calls >= 2.0);
+    assert!((sum("total_cost_usd") - calls * 0.01).abs() < 1e-9, "{costs}");
+    assert_eq!(sum("estimated"), calls, "{costs}");
 }
 
 #[test]

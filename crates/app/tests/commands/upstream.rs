@@ -11,6 +11,10 @@ use serde_json::{Value, json};
 const TAKES: Duration = Duration::from_millis(20);
 /// A request that says this is refused, in words that repeat its key.
 pub const REFUSE: &str = "refuse me";
+/// A request that says this is answered, and its tokens are not counted.
+pub const UNCOUNTED: &str = "count nothing";
+/// A request that says this has an answer that is cut off in the middle.
+pub const CUT: &str = "cut it off";
 
 /// One request: its key and its body.
 #[derive(Clone, Debug)]
@@ -86,6 +90,7 @@ fn answer(stream: TcpStream, asked: &Mutex<Vec<Asked>>, says: Says) -> std::io::
         let finish = if message.get("tool_calls").is_some() { "tool_calls" } else { "stop" };
         let choice = json!({ "index": 0, "message": message, "finish_reason": finish });
         let usage = json!({ "prompt_tokens": 5, "completion_tokens": tokens, "total_tokens": tokens + 5 });
+        let usage = if body.to_string().contains(UNCOUNTED) { Value::Null } else { usage };
         (
             "200 OK",
             json!({ "id": "c", "object": "chat.completion", "model": "mock", "choices": [choice], "usage": usage }),
@@ -95,5 +100,6 @@ fn answer(stream: TcpStream, asked: &Mutex<Vec<Asked>>, says: Says) -> std::io::
     let length = reply.len();
     let head =
         format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close");
-    write!(reader.get_mut(), "{head}\r\n\r\n{reply}")
+    let sent = if body.to_string().contains(CUT) { &reply[..length / 2] } else { &reply[..] };
+    write!(reader.get_mut(), "{head}\r\n\r\n{sent}")
 }

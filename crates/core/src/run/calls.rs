@@ -13,11 +13,11 @@ use super::command::{ModelFault, Outcome};
 use super::decide::Draft;
 use super::event::{Answer, Block, Done, Event, Request, Scheduled, Undo};
 use super::refusal::Refusal;
-use super::state::{Activity, Call, Progress};
+use super::state::{Activity, Call, Progress, Spending};
 use crate::agent::{Program, Ran, SNAPSHOT_BYTES_MAX};
 use crate::fault::{Fault, code};
 use crate::graph::node::Kind;
-use crate::money::Usd;
+use crate::money::{Quote, Usd};
 use crate::mutant::{Mutant, planted};
 use crate::time::Time;
 use crate::tool::{self, Class, Facts, Retry};
@@ -97,24 +97,23 @@ impl Draft<'_> {
         self.emit(Event::Scheduled(Box::new(Scheduled { effect, request, class, timeout, hold })));
     }
 
-    /// A fault where the run or the node may not spend `hold` more: what it has cost and what its open calls may cost
-    /// count both, so calls beside each other cannot overrun together what each alone would not.
-    pub fn check_cost(&self, at: &Address, hold: Usd) -> Result<(), Fault> {
-        let run_limit = self.run.workflow.as_ref().and_then(|workflow| workflow.max_cost);
-        let node_limit = self.with_node(at, |node| node.policy.max_cost).flatten();
-        let (cost, held) = self.run.node_state(at).map_or_else(Default::default, |state| (state.cost, state.on_hold));
-        let limits = [("run", self.run.cost, self.run.on_hold, run_limit), ("node", cost, held, node_limit)];
-        for (what, spent, held, limit) in limits {
-            let Some(limit) = limit else { continue };
-            if spent >= limit || spent + held + hold > limit {
+    /// How much is held for a call: what it may cost, and no more than the run and the node may still spend. What they
+    /// have cost and what their open calls may cost count both, so calls beside each other cannot overrun together what
+    /// each alone would not. A fault where too little is left for it.
+    pub fn check_cost(&self, at: &Address, quote: Quote) -> Result<Usd, Fault> {
+        let mut hold = quote.most;
+        for Spending { of, spent, held, limit } in self.run.spending(at) {
+            let held_here = quote.hold(limit - spent - held).filter(|_| spent < limit).ok_or_else(|| {
+                let next = quote.least;
                 let message = format!(
-                    "the {what} has cost {spent}, calls under way may cost {held} and the next {hold}; its limit is \
+                    "the {of} has cost {spent}, calls under way may cost {held} and the next {next}; its limit is \
                      {limit}"
                 );
-                return Err(Fault::new(code::COST_LIMIT, message));
-            }
+                Fault::new(code::COST_LIMIT, message)
+            })?;
+            hold = hold.min(held_here);
         }
-        Ok(())
+        Ok(hold)
     }
 
     pub fn outcome(&mut self, effect: &EffectId, outcome: Outcome) -> Result<(), Refusal> {

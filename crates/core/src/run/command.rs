@@ -14,7 +14,7 @@ use crate::fault::Fault;
 use crate::graph::Workflow;
 use crate::id::RunId;
 use crate::model;
-use crate::money::Usd;
+use crate::money::{Quote, Usd};
 use crate::tool;
 
 /// How a run's owner came to let go of it.
@@ -63,11 +63,11 @@ pub enum Command {
     },
     /// A timer may be due.
     Wake,
-    /// `hold`: about what the model call it asks for may cost.
+    /// `quote`: what the model call it asks for may cost.
     Stepped {
         node: Address,
         step: agent::Step,
-        hold: Usd,
+        quote: Quote,
     },
     Signal(Signal),
     Answer {

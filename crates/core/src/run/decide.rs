@@ -134,7 +134,7 @@ impl Draft<'_> {
             }
             // What is due is looked at after any command.
             Command::Wake => Ok(()),
-            Command::Stepped { node, step, hold } => nodes::agent::stepped(self, &node, step, hold),
+            Command::Stepped { node, step, quote } => nodes::agent::stepped(self, &node, step, quote),
             Command::Signal(signal) => self.signal(signal),
             Command::Answer { node, by, decision } => self.answer(&node, by, decision),
             Command::Approve { effect, by, approved, note } => self.approve(effect, by, approved, note),

@@ -3,6 +3,7 @@
 mod activity;
 mod call;
 mod scope;
+mod spending;
 mod word;
 mod work;
 
@@ -28,6 +29,7 @@ use crate::time::Time;
 pub(super) use activity::{Activity, AgentCall, AgentWait, CallEnd, ToolCall};
 pub(super) use call::{Call, Forgotten, Progress};
 pub(super) use scope::{NodeState, Scope, Status};
+pub(super) use spending::Spending;
 pub use word::State;
 pub(super) use work::Work;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use baton_core::agent::{self, Seen, Step, Think};
 use baton_core::id::{RunId, TenantId};
 use baton_core::model;
-use baton_core::money::Usd;
+use baton_core::money::Quote;
 use baton_core::run::{EffectId, Outcome};
 use baton_core::time::Time;
 use baton_ports::budget::{Charge, Spend, Tab};
@@ -364,8 +364,8 @@ impl Think for Thinking<'_> {
         self.world.think.step(task, seen)
     }
 
-    fn hold(&self, request: &model::Request) -> Usd {
-        self.world.models.estimate(self.tenant, request)
+    fn quote(&self, request: &model::Request) -> Quote {
+        self.world.models.quote(self.tenant, request)
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use baton_core::agent::{Seen, Task};
 use baton_core::id::RunId;
+use baton_core::money::Usd;
 use baton_core::run::{EffectId, Outcome, Refusal};
 use baton_core::time::Time;
 use baton_core::tool::{AuditRow, Call, Caller, Class};
@@ -77,6 +78,8 @@ pub enum What {
     Model {
         key: String,
         request: baton_core::model::Request,
+        /// The most all its attempts may cost together; nothing where no limit of the run or the node bounds it.
+        most: Option<Usd>,
         /// The workflow's name.
         workflow: String,
         caller: Caller,

@@ -104,7 +104,8 @@ impl Owner {
         let caller = self.run.started().map(|started| started.caller.clone()).unwrap_or_default();
         Some(match request {
             Request::Model(request) => {
-                What::Model { key, request: (**request).clone(), workflow: self.workflow(), caller }
+                let most = self.run.may_cost(&effect.call);
+                What::Model { key, request: (**request).clone(), most, workflow: self.workflow(), caller }
             }
             Request::Code { program, .. } => What::Code { key, program: (**program).clone() },
             Request::Step { endpoint, .. } => {

@@ -23,8 +23,8 @@ impl Think for Asker {
         Step::AskModel(model::Request::default())
     }
 
-    fn hold(&self, _: &model::Request) -> Usd {
-        Usd::from_nanos(1_000)
+    fn quote(&self, _: &model::Request) -> Quote {
+        Quote::exactly(Usd::from_nanos(1_000))
     }
 }
 

@@ -17,11 +17,12 @@ const TASKS_MIN: u64 = 5;
 const TRIED_AGAIN: Duration = Duration::from_secs(60);
 
 /// Failures that say nothing of the agent: of the run, of the tenant's money, of people.
-const NOT_ITS_OWN: [&str; 11] = [
+const NOT_ITS_OWN: [&str; 12] = [
     // The rooms that give these cannot be named here.
     "BUDGET_EXCEEDED",
     "MISSING_API_KEY",
     "NO_MODEL",
+    "PRICE_UNKNOWN",
     "SANDBOX_BUSY",
     code::CANCELLED,
     code::COST_LIMIT,

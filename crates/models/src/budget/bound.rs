@@ -1,11 +1,12 @@
 //! What a call can cost at the most, before anybody has answered it.
 
-use baton_core::model::Usage;
-use baton_core::money::Usd;
+use baton_core::model::{Request, Usage};
+use baton_core::money::{Quote, Usd};
 
-use super::Price;
 use crate::catalogue::{Prices, Spec};
+use crate::need::REPLY_TOKENS;
 use crate::price;
+use crate::router::Model;
 
 /// What a reply may have where neither the request nor the catalogue nor the provider's API limits it.
 const REPLY_TOKENS_MAX: u64 = 16_384;
@@ -18,32 +19,47 @@ pub(crate) struct Bound {
     /// No tokenizer makes more of the input.
     input_tokens: u64,
     reply_tokens: u64,
+    /// Nobody limits the reply so far: the request must say how long it may be.
+    is_open: bool,
     /// The dearest price each kind of token can have, however much of the input is cached and however long it is.
     input: Usd,
     output: Usd,
 }
 
 impl Bound {
+    /// Of a request with at most so many tokens of input at a model; nothing where nobody states its price.
+    pub fn of(model: &Model, request: &Request, input_tokens: u64) -> Option<Self> {
+        let spec = model.spec.as_ref()?;
+        let asked = request.max_tokens.map(u64::from);
+        let usual = || model.served.as_ref()?.provider.reply_max(&model.upstream, Some(spec));
+        Some(Self::new(spec, input_tokens, asked.or_else(usual)))
+    }
+
     /// `reply_max` is what the request, or else the provider's API, limits the reply to.
     pub fn new(spec: &Spec, input_tokens: u64, reply_max: Option<u64>) -> Self {
         let usual = spec.context_tokens.map_or(REPLY_TOKENS_MAX, |context| context.min(REPLY_TOKENS_MAX));
-        let reply_tokens = reply_max.or(spec.output_tokens).unwrap_or(usual);
+        let known = reply_max.or(spec.output_tokens);
+        let (reply_tokens, is_open) = (known.unwrap_or(usual), known.is_none());
         let longer = spec.long.iter().filter(|long| input_tokens > long.above_tokens).map(|long| &long.prices);
         let reached = || std::iter::once(&spec.prices).chain(longer.clone());
         let input = reached().map(dearest).max().unwrap_or_default();
         let output = reached().map(|prices| prices.output).max().unwrap_or_default();
-        Self { input_tokens, reply_tokens, input, output }
+        Self { input_tokens, reply_tokens, is_open, input, output }
     }
 
-    pub fn price(&self) -> Price {
-        let with = |reply: u64| self.cost(self.input_tokens, reply);
-        Price { most: with(self.reply_tokens), least: with(self.reply_tokens.min(REPLY_TOKENS_MIN)) }
+    pub fn quote(&self) -> Quote {
+        let with = |reply: u64| self.cost(self.input_tokens, reply.min(self.reply_tokens));
+        Quote { most: with(self.reply_tokens), usual: with(REPLY_TOKENS), least: with(REPLY_TOKENS_MIN) }
     }
 
-    /// How long the reply may be so that the call costs no more than this; nothing where any reply may.
+    /// How long the reply may be so that the call costs no more than this; nothing where the request and the model keep
+    /// it short enough by themselves.
     pub fn reply_within(&self, amount: Usd) -> Option<u64> {
-        if amount >= self.price().most || self.output <= Usd::ZERO {
+        if self.output <= Usd::ZERO {
             return None;
+        }
+        if amount >= self.quote().most {
+            return self.is_open.then_some(self.reply_tokens);
         }
         let left = (amount - self.cost(self.input_tokens, 0)).max(Usd::ZERO);
         let tokens = i128::from(left.as_nanos()) * 1_000_000 / i128::from(self.output.as_nanos());
@@ -82,7 +98,7 @@ mod tests {
     #[test]
     fn the_longest_reply_is_the_requests_else_the_models_else_a_usual_one() {
         // 30 and 60 dollars a million.
-        let most = |spec: &Spec, reply_max| Bound::new(spec, 1_000, reply_max).price().most;
+        let most = |spec: &Spec, reply_max| Bound::new(spec, 1_000, reply_max).quote().most;
         let mut spec = spec("gpt-4");
         assert_eq!(most(&spec, Some(100)), usd(0.03 + 0.006));
         assert_eq!(most(&spec, None), usd(0.03 + 0.06 * 8.192));
@@ -93,18 +109,18 @@ mod tests {
     #[test]
     fn input_counts_at_its_dearest_price() {
         // Writing the cache of this model for an hour costs 30 a million, its input 15.
-        assert_eq!(Bound::new(&spec("claude-3-opus"), 1_000_000, Some(0)).price().most, usd(30.0));
+        assert_eq!(Bound::new(&spec("claude-3-opus"), 1_000_000, Some(0)).quote().most, usd(30.0));
         let mut spec = spec("gpt-4");
         let prices = Prices { input: usd(60.0), output: usd(120.0), ..Prices::default() };
         spec.long = vec![Long { above_tokens: 100, prices }];
-        let most = |tokens| Bound::new(&spec, tokens, Some(100)).price().most;
+        let most = |tokens| Bound::new(&spec, tokens, Some(100)).quote().most;
         assert_eq!((most(100), most(101)), (usd(0.003 + 0.006), usd(0.006_06 + 0.012)));
     }
 
     #[test]
     fn with_less_money_the_reply_is_shorter() {
         let bound = Bound::new(&spec("gpt-4"), 1_000, None);
-        let Price { most, least } = bound.price();
+        let Quote { most, least, .. } = bound.quote();
         assert_eq!(bound.reply_within(most), None);
         assert_eq!(bound.reply_within(least), Some(REPLY_TOKENS_MIN));
         assert_eq!(bound.reply_within(usd(0.03 + 0.06)), Some(1_000));
@@ -127,7 +143,7 @@ mod tests {
                 input_tokens: input - cached_tokens - cache_write_tokens, cached_tokens, cache_write_tokens,
                 cache_write_hour_tokens: part(cache_write_tokens, parts.2), output_tokens: output,
             };
-            let most = Bound::new(spec, input, Some(output)).price().most;
+            let most = Bound::new(spec, input, Some(output)).quote().most;
             prop_assert!(price::cost(spec, &usage) <= most);
         }
     }

@@ -149,6 +149,12 @@ impl Config {
         keys.or_else(tenants).or(self.on_exceeded).unwrap_or_default()
     }
 
+    /// Whether any line limits the calls of a tenant or key.
+    pub(super) fn bounds(&self, tenant: &TenantId, key_id: Option<&str>) -> bool {
+        let of_key = |window| key_id.is_some_and(|key| self.of_key(key, window).is_some());
+        Window::ALL.into_iter().any(|window| self.of_tenant(tenant, window).is_some() || of_key(window))
+    }
+
     /// The lines that limit a call at `at`.
     pub(super) fn lines(&self, tenant: &TenantId, key_id: Option<&str>, at: Time) -> Vec<Limited> {
         let limit_of = |line: &Line| match &line.key_id {

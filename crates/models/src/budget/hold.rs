@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use baton_core::model::{Reply, Usage};
+use baton_core::model::Usage;
 use baton_core::money::Usd;
 use baton_ports::budget::{Charge, Settles, Spend, Tab};
 
@@ -28,7 +28,7 @@ pub struct Paid {
     pub cost: Usd,
     pub usage: Usage,
     pub answered: bool,
-    /// The cost is a guess.
+    /// Nobody has counted: the cost is what was reserved.
     pub estimated: bool,
     pub latency: Duration,
 }
@@ -43,22 +43,9 @@ impl Hold {
         self.amount
     }
 
-    /// It was answered, at its price.
-    pub fn answered(self, reply: &Reply) {
-        let latency = Duration::from_millis(reply.latency_ms);
-        let (cost, usage) = (reply.cost, reply.usage);
-        self.paid(Paid { cost, usage, answered: true, estimated: false, latency });
-    }
-
-    /// It was not answered, and what it cost is known or guessed; nothing, where it certainly cost nothing.
+    /// It was answered, or not, and what it cost is known or counts as what was reserved.
     pub fn paid(mut self, paid: Paid) {
         self.finish(paid);
-    }
-
-    /// Nobody knows what it cost: it counts as what was reserved.
-    pub fn unknown(mut self, latency: Duration) {
-        let cost = self.amount;
-        self.finish(Paid { cost, estimated: true, latency, ..Paid::default() });
     }
 
     fn finish(&mut self, paid: Paid) {

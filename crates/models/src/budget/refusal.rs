@@ -1,25 +1,24 @@
 //! Why a call was not let out: words that name the line, what there is, and when there is more.
 
 use baton_core::fault::Fault;
-use baton_core::money::Usd;
+use baton_core::money::{Quote, Usd};
 use baton_core::run::{Block, ModelFault};
 use baton_core::time::Time;
 use baton_ports::journal::Error;
 
-use super::Price;
 use super::config::OnExceeded;
 use super::state::Short;
 use crate::fault::{code, transient};
 
 /// No line is short for ever: it says when it begins anew.
-pub(super) fn refused(short: &Short, price: Price, now: Time, on_exceeded: OnExceeded) -> ModelFault {
+pub(super) fn refused(short: &Short, quote: Quote, now: Time, on_exceeded: OnExceeded) -> ModelFault {
     let line = &short.limited.line;
     let (limit, resets_at) = (short.limited.limit, line.ends());
     let (spent, held) = short.standing.as_ref().map_or_else(Default::default, |known| (known.spent, known.held));
     let held = if held > Usd::ZERO { format!(", and {held} is held for calls under way") } else { String::new() };
     let message = format!(
         "{line} is used up: {spent} of {limit} is spent{held}; this call may cost {}; it begins anew at {resets_at}",
-        price.most
+        quote.most
     );
     let mut fault = Fault::new(code::BUDGET_EXCEEDED, message);
     fault.suggested_action = Some("raise the limit under [budgets], or wait until it begins anew".into());

@@ -1,14 +1,12 @@
 //! The allowance in memory: plain arithmetic under one lock, without waiting.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use baton_core::id::TenantId;
-use baton_core::money::{Usd, Window};
+use baton_core::money::{Quote, Usd, Window};
 use baton_core::time::Time;
 use baton_ports::budget::{Account, Grown, Holder, Line, ROWS_MAX, Settlement, Spend, Standing, Want};
-
-use super::Price;
 
 /// So many calls like the last are held ahead of need, to begin with.
 const CALLS_AHEAD: i64 = 8;
@@ -45,6 +43,8 @@ pub(super) struct State {
     /// The number of the last settlement.
     settled: u64,
     looked_at: Time,
+    /// Whose lines this process has spent of.
+    pub tenants: BTreeSet<TenantId>,
     /// A task settles every now and then.
     pub is_kept: bool,
 }
@@ -93,17 +93,17 @@ pub(super) struct Short {
 impl State {
     /// Reserves in all lines or in none: the price of a long answer, or with `rest` what is left where that is enough
     /// for a short one.
-    pub fn take(&mut self, lines: &[Limited], price: Price, rest: bool, now: Time) -> Result<Usd, Box<Short>> {
+    pub fn take(&mut self, lines: &[Limited], quote: Quote, rest: bool, now: Time) -> Result<Usd, Box<Short>> {
         for limited in lines {
             let known = self.lines.entry(limited.line.clone()).or_insert_with(|| Allowance::new(limited.limit, now));
             (known.limit, known.used_at) = (limited.limit, now);
         }
-        let amount = self.enough(lines, price, rest)?;
+        let amount = self.enough(lines, quote, rest)?;
         for limited in lines {
             if let Some(allowance) = self.lines.get_mut(&limited.line) {
                 allowance.free -= amount;
                 allowance.reserved += amount;
-                allowance.price = price.most;
+                allowance.price = quote.most;
                 if allowance.is_low() {
                     self.to_grow.insert(limited.line.clone());
                 }
@@ -112,17 +112,17 @@ impl State {
         Ok(amount)
     }
 
-    fn enough(&self, lines: &[Limited], price: Price, rest: bool) -> Result<Usd, Box<Short>> {
+    fn enough(&self, lines: &[Limited], quote: Quote, rest: bool) -> Result<Usd, Box<Short>> {
         let known = |limited: &Limited| self.lines.get(&limited.line).map(|allowance| (limited.clone(), allowance));
         let short: Vec<(Limited, &Allowance)> =
-            lines.iter().filter_map(known).filter(|(_, allowance)| allowance.free < price.most).collect();
+            lines.iter().filter_map(known).filter(|(_, allowance)| allowance.free < quote.most).collect();
         let Some((last, allowance)) = short.iter().max_by_key(|(limited, _)| limited.line.ends()) else {
-            return Ok(price.most);
+            return Ok(quote.most);
         };
         // Where others are under way they give back more than the rest soon, and this call need not be cut short.
         let is_at_rest = |allowance: &Allowance| allowance.dry && allowance.reserved <= Usd::ZERO;
         let least = short.iter().map(|(_, allowance)| allowance.free).min().unwrap_or_default();
-        if rest && least >= price.least && least > Usd::ZERO && short.iter().all(|(_, short)| is_at_rest(short)) {
+        if rest && least >= quote.least && least > Usd::ZERO && short.iter().all(|(_, short)| is_at_rest(short)) {
             return Ok(least);
         }
         Err(Box::new(Short {

@@ -10,7 +10,7 @@ use baton_ports::budget::{By, CostFilter, Tab};
 use futures::future::join_all;
 use serde_json::json;
 
-use self::world::{TENANT, World, call, costing, exactly, gateway, in_run, reserve, soon, usd};
+use self::world::{TENANT, World, between, call, costing, exactly, gateway, in_run, reserve, soon, usd};
 use super::*;
 use crate::fault::code;
 
@@ -38,7 +38,7 @@ async fn calls_that_cost_far_less_than_they_may_use_a_budget_up_without_passing_
     let world = World::new(json!({"hourly_usd": 0.1}));
     let purse = world.purse();
     // A short reply costs a cent, the longest there may be twenty-five: only one at a time has room for it.
-    let price = Price { most: usd(0.25), least: usd(0.01) };
+    let price = between(usd(0.01), usd(0.25));
     let calls = join_all((0..64).map(|_| call(&purse, price, 0.01))).await;
     assert_eq!(calls.iter().filter(|call| call.is_ok()).count(), 10);
     purse.close().await.expect("closes");
@@ -49,7 +49,7 @@ async fn calls_that_cost_far_less_than_they_may_use_a_budget_up_without_passing_
 async fn what_is_left_is_taken_only_where_nobody_gives_back_and_says_how_much_it_is() {
     let world = World::new(json!({"hourly_usd": 1}));
     let purse = world.purse();
-    let price = Price { most: usd(0.6), least: usd(0.1) };
+    let price = between(usd(0.1), usd(0.6));
     let first = reserve(&purse, price).await.expect("there is enough");
     assert_eq!(first.amount(), usd(0.6));
     let second = reserve(&purse, price);
@@ -159,7 +159,11 @@ async fn a_runs_charge_waits_for_its_append_and_comes_back_where_there_is_none()
 async fn a_call_of_unknown_outcome_counts_as_what_was_reserved() {
     let world = World::new(json!({}));
     let purse = world.purse();
-    reserve(&purse, exactly(0.5)).await.expect("there is enough").unknown(Duration::ZERO);
+    reserve(&purse, exactly(0.5)).await.expect("there is enough").paid(Paid {
+        cost: usd(0.5),
+        estimated: true,
+        ..Paid::default()
+    });
     drop(reserve(&purse, exactly(0.25)).await.expect("there is enough"));
     purse.close().await.expect("closes");
     assert_eq!(world.hour().await.0, usd(0.75));
@@ -303,7 +307,7 @@ async fn many_threads_never_pass_the_line() {
     let tasks = (0..600).map(|number| {
         let purse = purses[number % 3].clone();
         tokio::spawn(async move {
-            let price = Price { most: usd(0.02), least: usd(0.005) };
+            let price = between(usd(0.005), usd(0.02));
             let Ok(hold) = reserve(&purse, price).await else { return Usd::ZERO };
             tokio::task::yield_now().await;
             let cost = usd(0.005).max(Usd::from_nanos(hold.amount().as_nanos() / 3));

@@ -151,6 +151,15 @@ async fn a_provider_that_says_it_is_full_is_left_alone_before_it_refuses() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_consumers_key_has_left_is_nobody_elses_limit() {
+    let pair = Pair::new(QUICK);
+    let consumer = Asker { api_key: Some(ApiKey::new("sk-consumers")), ..asker(1) };
+    pair.first.once(Does::IsFull(Duration::from_secs(60)));
+    pair.gateway.ask(&consumer, &request("a", &["u: hi"]), LIMIT, None).await.expect("a reply");
+    assert_eq!(pair.ask().await.expect("a reply").model, "first");
+}
+
+#[tokio::test(start_paused = true)]
 async fn where_all_must_be_left_alone_the_error_says_for_how_long() {
     let pair = Pair::new(Does::Waits(Duration::from_secs(8)));
     pair.second.does(Does::Waits(Duration::from_secs(5)));

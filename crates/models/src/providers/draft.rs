@@ -96,12 +96,6 @@ impl Draft {
         std::mem::take(&mut self.untold)
     }
 
-    /// Bytes the model has written.
-    pub fn bytes(&self) -> usize {
-        let calls = self.calls.iter().map(|call| call.name.len() + call.arguments.len());
-        self.content.len() + calls.sum::<usize>()
-    }
-
     /// The calls, each whole.
     pub fn take_calls(&mut self) -> Result<Vec<ToolCall>, Problem> {
         let calls = std::mem::take(&mut self.calls).into_iter();

@@ -113,7 +113,8 @@ impl<D: Dialect> Provider for Remote<D> {
         match tokio::time::timeout(ask.limit, attempt.run()).await {
             Ok(Ok(answer)) => {
                 let full_for = attempt.full_for;
-                Ok(Answered { reply: self.reply(answer, &query, began), full_for })
+                let is_counted = answer.usage.is_some();
+                Ok(Answered { reply: self.reply(answer, &query, began), full_for, is_counted })
             }
             Ok(Err(fault)) => Err(attempt.failure(fault)),
             Err(_) => {

@@ -26,7 +26,7 @@ use crate::fault::{code, lasting, transient};
 use crate::price;
 use crate::providers::listener::Listener;
 use crate::providers::names::Names;
-use crate::providers::{Answered, Ask, Failure, Provider};
+use crate::providers::{Answered, Ask, Failure, Provider, Spent};
 
 /// Reasons an unmatched request's error gives.
 const REASONS_SHOWN_MAX: usize = 6;
@@ -106,7 +106,7 @@ impl Provider for Script {
         let played = tokio::time::timeout(ask.limit, play::play(pieces, rule, written, ask, &mut listener)).await;
         let played = played.unwrap_or_else(|_| Err(listener.late(&rule.to_string(), ask.limit)));
         let end = played.and(end);
-        end.map(|reply| Answered { reply, full_for: None }).map_err(|fault| Failure {
+        end.map(|reply| Answered { reply, full_for: None, is_counted: true }).map_err(|fault| Failure {
             fault,
             told: listener.has_heard(),
             spent,
@@ -126,14 +126,14 @@ struct Outcome {
     pieces: Vec<Piece>,
     end: Result<Reply, ModelFault>,
     /// What a reply that breaks off has cost.
-    spent: Usd,
+    spent: Spent,
 }
 
 impl Outcome {
     fn of(rule: &Rule, written: &Written, view: &View, ask: &Ask<'_>) -> Self {
         let fault = written.fault(view.attempt);
         let failed = fault.and_then(|written| fault_of(rule, written, view.attempt));
-        let silent = |fault: ModelFault| Self { pieces: Vec::new(), end: Err(fault), spent: Usd::ZERO };
+        let silent = |fault: ModelFault| Self { pieces: Vec::new(), end: Err(fault), spent: Spent::NOTHING };
         let said = match (fault, failed) {
             (Some(fault), Some(failed)) if fault.after_pieces == 0 => return silent(failed),
             (fault, failed) => reply(rule, written, view, ask).map(|reply| (reply, fault, failed)),
@@ -143,12 +143,12 @@ impl Outcome {
             Ok((reply, Some(fault), Some(failed))) => {
                 let mut pieces = play::pieces(&reply);
                 pieces.truncate(fault.after_pieces);
-                Self { pieces, end: Err(failed), spent: reply.cost }
+                Self { pieces, end: Err(failed), spent: Spent::Exactly(reply.cost) }
             }
             // The one fault that is no failure is a cut.
             Ok((reply, fault, _)) => {
                 let reply = if fault.is_some() { cut_off(reply) } else { reply };
-                Self { pieces: play::pieces(&reply), spent: reply.cost, end: Ok(reply) }
+                Self { pieces: play::pieces(&reply), spent: Spent::Exactly(reply.cost), end: Ok(reply) }
             }
         }
     }

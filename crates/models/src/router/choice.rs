@@ -15,6 +15,10 @@ use crate::need::Need;
 use crate::profile::{self, Weights};
 use crate::score::Score;
 
+/// What to do about a model whose price nobody states.
+const STATE_A_PRICE: &str =
+    "write the model with its prices in models.yaml, 0 where it costs nothing, or run `baton models import FILE`";
+
 #[derive(Debug)]
 pub(crate) struct Choice {
     pub profile: Profile,
@@ -89,6 +93,8 @@ pub(crate) enum Reason {
     Full {
         retry_after: Duration,
     },
+    /// Nobody states its price, and something bounds what the call may cost.
+    Unpriced,
 }
 
 impl Reason {
@@ -105,6 +111,7 @@ impl Reason {
             Self::Cannot { .. } => "capability",
             Self::CircuitOpen { .. } => "circuit_open",
             Self::Full { .. } => "rate_limited",
+            Self::Unpriced => "price_unknown",
         }
     }
 
@@ -120,7 +127,8 @@ impl Reason {
             | Self::Retired { .. }
             | Self::Context { .. }
             | Self::Cost { .. }
-            | Self::Cannot { .. } => None,
+            | Self::Cannot { .. }
+            | Self::Unpriced => None,
         }
     }
 }
@@ -148,11 +156,30 @@ impl fmt::Display for Reason {
             Self::Full { retry_after } => {
                 write!(f, "its provider takes nothing more for {} ms", retry_after.as_millis())
             }
+            Self::Unpriced => f.write_str("nobody states its price, and a budget or `max_cost_usd` bounds the call"),
         }
     }
 }
 
 impl Choice {
+    /// The models that may be asked now, or may be once a circuit closes, a limit has passed or the consumer's key is there.
+    pub fn within_reach(&self) -> impl Iterator<Item = &Arc<Model>> {
+        let is_near = |dropped: &&Dropped| match dropped.reason {
+            Reason::CircuitOpen { .. } | Reason::Full { .. } | Reason::NoKey { .. } | Reason::ConsumersKey { .. } => {
+                true
+            }
+            Reason::Unknown
+            | Reason::NotSetUp { .. }
+            | Reason::Retired { .. }
+            | Reason::Context { .. }
+            | Reason::Cost { .. }
+            | Reason::Cannot { .. }
+            | Reason::Unpriced => false,
+        };
+        let viable = self.viable.iter().map(|candidate| &candidate.model);
+        viable.chain(self.dropped.iter().filter(is_near).map(|dropped| &dropped.model))
+    }
+
     pub fn new(profile: Profile, asked: Option<&str>, need: &Need, weights: Weights) -> Self {
         Self {
             profile,
@@ -186,6 +213,11 @@ impl Choice {
             }
             None if self.dropped.iter().any(|dropped| dropped.reason == Reason::Unknown) => {
                 lasting(code::MODEL_NOT_FOUND, message)
+            }
+            None if self.dropped.iter().any(|dropped| dropped.reason == Reason::Unpriced) => {
+                let mut fault = lasting(code::PRICE_UNKNOWN, message);
+                fault.fault.suggested_action = Some(STATE_A_PRICE.into());
+                fault
             }
             None => lasting(code::NO_MODEL, message),
         }

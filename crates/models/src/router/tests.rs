@@ -46,7 +46,7 @@ fn dropped(choice: &Choice) -> Vec<(&str, &str)> {
 }
 
 fn chosen(router: &Router, request: &Request) -> Vec<String> {
-    let choice = router.choose(&asker(1), request, false, NOW);
+    let choice = router.choose(&asker(1), request, false, false, NOW);
     names(&choice).into_iter().map(str::to_owned).collect()
 }
 
@@ -71,7 +71,7 @@ fn with_one_provider_the_seeds_first_choices_are_asked() {
         [Profile::Fast, Profile::Balanced, Profile::Powerful].map(first),
         ["gpt-3.5-turbo", "gpt-4-turbo", "gpt-4"]
     );
-    let choice = router.choose(&asker(1), &asked(Profile::Fast), false, NOW);
+    let choice = router.choose(&asker(1), &asked(Profile::Fast), false, false, NOW);
     assert!(dropped(&choice).contains(&("claude-3-haiku", "provider_not_set_up")), "{:?}", dropped(&choice));
 }
 
@@ -79,9 +79,9 @@ fn with_one_provider_the_seeds_first_choices_are_asked() {
 fn what_a_public_api_has_retired_gives_way_to_what_it_has() {
     let router = router(json!({}), public());
     assert_eq!(chosen(&router, &asked(Profile::Fast)), ["claude-haiku-5-5", "gpt-6-luna"]);
-    let choice = router.choose(&asker(1), &asked(Profile::Balanced), false, NOW);
+    let choice = router.choose(&asker(1), &asked(Profile::Balanced), false, false, NOW);
     assert!(dropped(&choice).contains(&("gpt-4-turbo", "retired")));
-    let before = router.choose(&asker(1), &asked(Profile::Balanced), false, Time::from_ms(1_700_000_000_000));
+    let before = router.choose(&asker(1), &asked(Profile::Balanced), false, false, Time::from_ms(1_700_000_000_000));
     assert_eq!(names(&before)[0], "claude-3-sonnet");
 }
 
@@ -100,7 +100,7 @@ fn more_than_four_fifths_of_the_context_is_too_much() {
     assert_eq!(chosen(&router, &of(801)), ["large"]);
     let long_reply = Request { max_tokens: Some(201), ..of(800) };
     assert_eq!(chosen(&router, &long_reply), ["large"]);
-    let too_much = router.choose(&asker(1), &of(80_001), false, NOW);
+    let too_much = router.choose(&asker(1), &of(80_001), false, false, NOW);
     assert_eq!(dropped(&too_much), [("small", "context"), ("large", "context")]);
     let fault = too_much.nobody();
     assert!(!fault.retryable && fault.fault.message.contains("80001 tokens"), "{fault:?}");
@@ -112,7 +112,7 @@ fn a_call_over_the_profiles_limit_is_too_dear() {
         "dear": {"input_usd_per_million": 0, "output_usd_per_million": 40.004, "quality": 10},
         "cheap": {"input_usd_per_million": 0, "output_usd_per_million": 40}}});
     let router = router(settings, private());
-    let choice = router.choose(&asker(1), &asked(Profile::Fast), false, NOW);
+    let choice = router.choose(&asker(1), &asked(Profile::Fast), false, false, NOW);
     assert_eq!((names(&choice), dropped(&choice)), (vec!["cheap"], vec![("dear", "cost")]));
 }
 
@@ -138,13 +138,13 @@ fn a_model_must_be_able_to_do_what_is_asked() {
     ] {
         assert_eq!(chosen(&router, &request), ["able"], "{request:?}");
     }
-    assert_eq!(names(&router.choose(&asker(1), &plain, true, NOW)), ["able"], "streamed");
+    assert_eq!(names(&router.choose(&asker(1), &plain, true, false, NOW)), ["able"], "streamed");
 }
 
 #[test]
 fn nobody_to_ask_is_an_error_that_says_why_of_each() {
     let router = router(json!({"models": {"fast": ["gpt-4o", "claude-3-haiku"]}}), public_without_keys());
-    let fault = router.choose(&asker(1), &asked(Profile::Fast), false, NOW).nobody();
+    let fault = router.choose(&asker(1), &asked(Profile::Fast), false, false, NOW).nobody();
     assert_eq!(fault.fault.code, "NO_MODEL");
     for part in ["`fast`", "`gpt-4o`: there is no key for `openai`", "`claude-3-haiku`: no provider `anthropic`"] {
         assert!(fault.fault.message.contains(part), "{}", fault.fault.message);
@@ -164,9 +164,9 @@ fn a_consumers_key_is_for_one_provider_only() {
         providers
     });
     let with = |key: &str| Asker { api_key: Some(ApiKey::new(key)), ..asker(1) };
-    let openai = router.choose(&with("sk-proj-1"), &asked(Profile::Fast), false, NOW);
+    let openai = router.choose(&with("sk-proj-1"), &asked(Profile::Fast), false, false, NOW);
     assert_eq!((names(&openai), dropped(&openai)), (vec!["gpt-4o"], vec![("claude-haiku-5-5", "consumers_key")]));
-    let anthropic = router.choose(&with("sk-ant-1"), &asked(Profile::Fast), false, NOW);
+    let anthropic = router.choose(&with("sk-ant-1"), &asked(Profile::Fast), false, false, NOW);
     assert_eq!(names(&anthropic), ["claude-haiku-5-5"]);
 }
 
@@ -175,7 +175,7 @@ fn a_model_by_name_is_checked_and_not_scored() {
     let router = router(json!({}), public());
     let named = |name: &str| Request { model: Some(name.to_owned()), ..asked(Profile::Fast) };
     assert_eq!(chosen(&router, &named("claude-fable-5-1")), ["claude-fable-5-1"]);
-    let retired = router.choose(&asker(1), &named("gpt-4"), false, NOW).nobody();
+    let retired = router.choose(&asker(1), &named("gpt-4"), false, false, NOW).nobody();
     assert!(
         retired.fault.message.starts_with("model `gpt-4` cannot be asked: its provider has retired it"),
         "{retired:?}"
@@ -190,7 +190,7 @@ fn a_name_nobody_knows_is_asked_of_whom_it_names_or_of_the_default() {
     let router = router(json!({}), private());
     let model = |name: &str| {
         let request = Request { model: Some(name.to_owned()), ..asked(Profile::Fast) };
-        let choice = router.choose(&asker(1), &request, false, NOW);
+        let choice = router.choose(&asker(1), &request, false, false, NOW);
         let candidate = choice.viable.first().expect("a candidate");
         (candidate.model.served.as_ref().expect("served").name.clone(), candidate.model.upstream.clone())
     };
@@ -205,7 +205,7 @@ fn a_server_of_ones_own_may_have_any_model_and_a_public_api_only_its_own() {
     let proxy = router(json!({}), vec![puppet("openai", Kind::OpenAi)]);
     assert_eq!(chosen(&proxy, &named), ["claude-3-opus"]);
     let openai = router(json!({}), vec![Served { is_public: true, ..puppet("openai", Kind::OpenAi) }]);
-    let choice = openai.choose(&asker(1), &named, false, NOW);
+    let choice = openai.choose(&asker(1), &named, false, false, NOW);
     assert_eq!(dropped(&choice), [("claude-3-opus", "provider_not_set_up")]);
 }
 
@@ -225,10 +225,10 @@ fn a_tenant_has_its_own_words() {
     let providers = Providers::of(private());
     let config = Config { file, ..Config::default() };
     let router = Router::new(Books::new(&config, &providers).expect("books"), providers);
-    let choice = router.choose(&asker(1), &asked(Profile::Fast), false, NOW);
+    let choice = router.choose(&asker(1), &asked(Profile::Fast), false, false, NOW);
     assert_eq!(dropped(&choice), [("gpt-4o", "context")]);
     let other = Asker { tenant: "other".into(), ..asker(1) };
-    assert_eq!(names(&router.choose(&other, &asked(Profile::Fast), false, NOW))[0], "claude-3-haiku");
+    assert_eq!(names(&router.choose(&other, &asked(Profile::Fast), false, false, NOW))[0], "claude-3-haiku");
 }
 
 #[test]
@@ -246,14 +246,14 @@ fn what_was_learned_counts() {
     (0..5).for_each(slow);
     assert_eq!(chosen(&router, &asked(Profile::Fast)), ["b", "a"]);
     let later = NOW + Duration::from_secs(6 * 60 * 60);
-    let choice = router.choose(&asker(1), &asked(Profile::Fast), false, later);
+    let choice = router.choose(&asker(1), &asked(Profile::Fast), false, false, later);
     assert_eq!(names(&choice), ["a", "b"], "what was learned is forgotten");
 }
 
 #[test]
 fn a_choice_is_explained() {
     let router = router(json!({}), private());
-    let choice = router.choose(&asker(1), &asked(Profile::Fast), false, NOW);
+    let choice = router.choose(&asker(1), &asked(Profile::Fast), false, false, NOW);
     let explained: Value = serde_json::from_str(&choice.explained()).expect("JSON");
     assert_eq!(explained["chosen"], "claude-3-haiku");
     assert_eq!(explained["fallbacks"][0], "gpt-3.5-turbo");
@@ -283,7 +283,7 @@ fn at_the_door_files_have_no_models_but_those_the_catalogue_or_a_reply_names() {
         let router = Router::new(Books::new(&config, &providers).expect("books"), providers);
         let request = Request { model: Some(name.to_owned()), ..request("a", &["u: hi"]) };
         let (run, door) = (asker(1), baton_ports::models::Asker { run: None, ..asker(1) });
-        let choice = |asker| router.choose(asker, &request, false, NOW);
+        let choice = |asker| router.choose(asker, &request, false, false, NOW);
         assert!(choice(&run).dropped.is_empty(), "a run is answered whatever its agent names");
         let choice = choice(&door);
         dropped(&choice).first().map(|(_, reason)| (*reason).to_owned())

@@ -142,8 +142,96 @@ async fn a_call_without_the_consumers_key_does_not_go_out_where_it_must_have_one
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_is_estimated_before_anybody_knows_who_asks() {
+async fn a_call_is_quoted_before_anybody_knows_who_asks() {
     let world = World::worth(10, quick(), json!({}));
-    let estimate = world.gateway.estimate(&asker(1).tenant, &hello());
-    assert_eq!(estimate, PRICE);
+    let quote = world.gateway.quote(&asker(1).tenant, &hello());
+    assert_eq!((quote.most, quote.usual), (PRICE, PRICE));
+    assert_eq!(quote.least, Usd::from_nanos(PRICE.as_nanos() * 64 / 200));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_that_nobody_counted_is_paid_at_what_it_may_have_cost() {
+    let world = World::worth(10, Does::CountsNothing, json!({}));
+    let request = Request { max_tokens: Some(1_000), ..hello() };
+    let reply = world.gateway.ask(&asker(1), &request, LIMIT, None).await.expect("it answers");
+    assert_eq!(reply.cost, Usd::from_nanos(5_000), "and the caller is told");
+    let costs = world.spent(Vec::new()).await;
+    assert_eq!((costs[0].answered, costs[0].estimated, costs[0].cost), (1, 1, Usd::from_nanos(5_000)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_whose_price_nobody_states_is_not_asked_where_a_budget_bounds_the_call() {
+    let world = World::worth(10, quick(), json!({"models": {"fast": ["strange"]}}));
+    let fault = world.ask().await.expect_err("has no price");
+    assert_eq!((fault.fault.code.as_ref(), fault.retryable), (code::PRICE_UNKNOWN, false));
+    let action = fault.fault.suggested_action.expect("says what to do");
+    assert!(fault.fault.message.contains("`strange`"), "{}", fault.fault.message);
+    assert!(action.contains("models.yaml") && action.contains("baton models import"), "{action}");
+    let named = Request { model: Some("stranger".into()), ..hello() };
+    let fault = world.gateway.ask(&asker(1), &named, LIMIT, None).await.expect_err("has no price");
+    assert_eq!(fault.fault.code, code::PRICE_UNKNOWN);
+    assert!(world.puppet.asked().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_without_a_price_leaves_the_call_to_one_that_has_one() {
+    let world = World::worth(10, quick(), json!({"models": {"fast": [["strange"], ["usual"]]}}));
+    world.ask().await.expect("the other answers");
+    assert_eq!(world.puppet.asked(), ["usual"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_costs_nothing_and_says_so_is_asked() {
+    let own = json!({"input_usd_per_million": 0, "output_usd_per_million": 0});
+    let world = World::worth(0, quick(), json!({"models": {"fast": ["own"]}, "catalogue": {"own": own}}));
+    world.ask().await.expect("it answers");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nothing_bounds_a_call_its_price_need_not_be_known() {
+    let puppet = Puppet::new(quick());
+    let settings = json!({"models": {"fast": ["strange"]}});
+    let gateway = rehearsal::gateway(settings, vec![served("openai", Kind::OpenAi, &puppet)]);
+    gateway.ask(&asker(1), &hello(), LIMIT, None).await.expect("it answers");
+    let bounded = Asker { most: Some(PRICE), ..asker(1) };
+    let fault = gateway.ask(&bounded, &hello(), LIMIT, None).await.expect_err("its run has a limit");
+    assert_eq!(fault.fault.code, code::PRICE_UNKNOWN);
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_attempts_of_a_runs_call_together_cost_no_more_than_its_hold() {
+    let settings = json!({"models": {"fast": [["usual"], ["other"]]}, "catalogue": {
+        "usual": {"input_usd_per_million": 0, "output_usd_per_million": PER_MILLION},
+        "other": {"input_usd_per_million": 0, "output_usd_per_million": PER_MILLION},
+    }});
+    let world = World::worth(100, quick(), settings);
+    let asker = |most| Asker { most: Some(Usd::from_nanos(most)), ..asker(1) };
+    world.puppet.once(Does::BreaksOff);
+    let fault = world.gateway.ask(&asker(1_100), &hello(), LIMIT, None).await.expect_err("a hundred are left");
+    assert_eq!((fault.fault.code.as_ref(), fault.cost), ("COST_LIMIT", PRICE));
+    assert_eq!(world.puppet.asked(), ["usual"], "the second did not go out");
+    world.puppet.once(Does::BreaksOff);
+    world.gateway.ask(&asker(1_400), &hello(), LIMIT, None).await.expect("enough for a short reply of the second");
+    assert_eq!(world.puppet.replies(), [Some(200), Some(200), Some(80)], "which is kept short");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_that_nobody_limits_is_limited_to_what_is_reserved_for_it() {
+    let world = World::worth(1_000, quick(), json!({}));
+    let open = Request { max_tokens: None, ..hello() };
+    world.gateway.ask(&asker(1), &open, LIMIT, None).await.expect("there is money");
+    assert_eq!(world.puppet.replies(), [Some(16_384)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quote_covers_whichever_model_answers_also_one_that_is_left_alone_now() {
+    let world = World::worth(10, quick(), json!({"models": {"fast": [["usual"], ["dear"]]}}));
+    let quote = || world.gateway.quote(&asker(1).tenant, &hello());
+    let before = quote();
+    assert_eq!((before.most, before.least), (Usd::from_nanos(1_000_000), Usd::from_nanos(320)));
+    world.puppet.does(Does::Fails(code::SERVICE_UNAVAILABLE));
+    for _ in 0..5 {
+        world.ask().await.expect_err("both fail");
+    }
+    assert_eq!(quote(), before);
 }

@@ -131,7 +131,7 @@ impl From<ModelFault> for Error {
             "MISSING_API_KEY" => (StatusCode::UNAUTHORIZED, "authentication_error"),
             "TIMEOUT" => (StatusCode::GATEWAY_TIMEOUT, "server_error"),
             "MODEL_NOT_FOUND" => (StatusCode::NOT_FOUND, "invalid_request_error"),
-            "INVALID_REQUEST" | "CONTEXT_TOO_LONG" | "CONTENT_FILTERED" => {
+            "INVALID_REQUEST" | "CONTEXT_TOO_LONG" | "CONTENT_FILTERED" | "PRICE_UNKNOWN" => {
                 (StatusCode::BAD_REQUEST, "invalid_request_error")
             }
             _ if failed.retryable => (StatusCode::SERVICE_UNAVAILABLE, "server_error"),

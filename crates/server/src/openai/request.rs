@@ -1,5 +1,6 @@
 //! A body of OpenAI's chat completions, as the product's own request.
 
+use baton_core::model::fields;
 use baton_core::model::{Image, Message, Profile, Request, ToolCall, ToolChoice, ToolOffer};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -41,8 +42,7 @@ struct Wire {
     stream: Option<bool>,
     #[serde(default)]
     stream_options: Option<StreamOptions>,
-    n: Option<u32>,
-    /// Whatever else there is goes to the provider as it is.
+    /// What of the rest is sent on says [`fields`].
     #[serde(flatten)]
     more: Map<String, Value>,
 }
@@ -124,11 +124,8 @@ struct JsonSchema {
 
 /// Reads a body; errors name the field.
 pub(super) fn read(body: &[u8]) -> Result<Asked, Error> {
-    let mut wire: Wire = serde_json::from_slice(body)
+    let wire: Wire = serde_json::from_slice(body)
         .map_err(|error| Error::invalid("body", format!("the body is not a chat completion request: {error}")))?;
-    if wire.n.is_some_and(|n| n != 1) {
-        return Err(Error::invalid("n", "only one choice can be asked for: leave `n` out, or write 1"));
-    }
     if wire.messages.is_empty() || wire.messages.len() > MESSAGES_MAX {
         let message = format!("there are {} messages; 1 to {MESSAGES_MAX} are taken", wire.messages.len());
         return Err(Error::invalid("messages", message));
@@ -138,8 +135,8 @@ pub(super) fn read(body: &[u8]) -> Result<Asked, Error> {
         return Err(Error::invalid("tools", message));
     }
     let (profile, model) = chosen(&wire.model);
-    // Both say something of the answer's form that this door itself reads or makes.
-    wire.more.remove("user");
+    let more = fields::sent(wire.more)
+        .map_err(|unsent| Error::invalid(&unsent.field, format!("`{}`: {}", unsent.field, unsent.way_out)))?;
     let messages = wire.messages.into_iter().enumerate().map(|(place, message)| message.ours(place));
     let request = Request {
         agent: AGENT.to_owned(),
@@ -151,7 +148,7 @@ pub(super) fn read(body: &[u8]) -> Result<Asked, Error> {
         schema: schema(wire.response_format)?,
         temperature: wire.temperature.unwrap_or(1.0),
         max_tokens: wire.max_completion_tokens.or(wire.max_tokens),
-        more: wire.more,
+        more,
     };
     Ok(Asked {
         request,

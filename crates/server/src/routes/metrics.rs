@@ -21,5 +21,5 @@ pub(crate) async fn metrics(
         door.keys.bearer(&headers).await.map_err(refused)?;
     }
     let kind = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    Ok((kind, (door.metrics)()).into_response())
+    Ok((kind, (door.metrics)().await).into_response())
 }

@@ -169,7 +169,7 @@ impl World {
             body: PATIENCE,
             ..Limits::default()
         };
-        let metrics = Arc::new(|| "counted 1\n".to_owned());
+        let metrics: baton_server::Metrics = Arc::new(|| futures::FutureExt::boxed(async { "counted 1\n".to_owned() }));
         let door = Door::new(models.clone(), Arc::new(ring), Arc::new(SystemClock), metrics, limits);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));

@@ -49,7 +49,10 @@ fn tell_model(model: &Listed, fare: Option<&Fare>, profiles: &[Value]) {
             let shown = facts.iter().filter(|(name, _)| *name != "provider");
             shown.for_each(|(name, value)| fact(name, plain(value)));
         }
-        _ => fact("facts", "none: its calls count as free until models.yaml has its price".to_owned()),
+        _ => fact(
+            "facts",
+            "none: it is not asked where a budget bounds the call, until models.yaml has its price".to_owned(),
+        ),
     }
     for place in profiles {
         fact("profile", format!("{}, group {}", plain(&place["profile"]), place["group"]));

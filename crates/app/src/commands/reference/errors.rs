@@ -61,7 +61,7 @@ const AGENTS: [(&str, &str); 14] = [
 ];
 
 /// Why a model could not be asked, or its answer not be used.
-const MODELS: [(&str, &str); 18] = [
+const MODELS: [(&str, &str); 19] = [
     (model::RATE_LIMIT_EXCEEDED, "too many requests, or a quota that is used up"),
     (model::TIMEOUT, "no reply, or no first token, in time"),
     (model::SERVICE_UNAVAILABLE, "the provider cannot be reached, or fails"),
@@ -73,6 +73,7 @@ const MODELS: [(&str, &str); 18] = [
     (model::LISTENER_STALLED, "whoever listens to a streamed reply did not take it in time"),
     (model::INVALID_REQUEST, "the provider says that the request itself is wrong"),
     (model::BUDGET_EXCEEDED, "a budget of the tenant or of the API key is used up"),
+    (model::PRICE_UNKNOWN, "nobody states the model's price, and something bounds what the call may cost"),
     (model::MISSING_API_KEY, "the consumer must bring its own key, and has not"),
     (model::NO_SCRIPTED_REPLY, "no scripted reply fits the request"),
     (model::SCRIPT_FAILED, "a scripted reply fits, and its match or its template cannot be evaluated"),

@@ -18,10 +18,10 @@ use crate::agent::{self, Seen, Step, ToolRequest};
 use crate::fault::{Fault, code};
 use crate::graph::Node;
 use crate::graph::node::{AgentNode, AtDeadline, Kind};
-use crate::money::Usd;
+use crate::money::{Quote, Usd};
 
 pub fn begin(draft: &mut Draft<'_>, at: &Address, node: &Node, agent: &AgentNode) {
-    if let Err(fault) = draft.check_cost(at, Usd::ZERO) {
+    if let Err(fault) = draft.check_cost(at, Quote::default()) {
         return draft.fail(at, fault);
     }
     match persona::choose(draft, at, agent) {
@@ -34,17 +34,17 @@ pub fn begin(draft: &mut Draft<'_>, at: &Address, node: &Node, agent: &AgentNode
     }
 }
 
-pub fn stepped(draft: &mut Draft<'_>, at: &Address, step: Step, hold: Usd) -> Result<(), Refusal> {
+pub fn stepped(draft: &mut Draft<'_>, at: &Address, step: Step, quote: Quote) -> Result<(), Refusal> {
     let thinks = matches!(draft.run.activity(at), Some(Activity::Agent { waits: AgentWait::Think, .. }));
     if !thinks || draft.is_winding(at) {
         return Err(Refusal::NothingWaits { node: at.to_string() });
     }
-    take(draft, at, step, hold);
+    take(draft, at, step, quote);
     Ok(())
 }
 
 /// Records a step and does what it asks for.
-fn take(draft: &mut Draft<'_>, at: &Address, step: Step, hold: Usd) {
+fn take(draft: &mut Draft<'_>, at: &Address, step: Step, quote: Quote) {
     let Some(Activity::Agent { steps, .. }) = draft.run.activity(at) else { return };
     let step = match step {
         _ if *steps >= AGENT_STEPS_MAX => {
@@ -60,15 +60,16 @@ fn take(draft: &mut Draft<'_>, at: &Address, step: Step, hold: Usd) {
         step => step,
     };
     draft.emit(Event::Stepped { node: at.clone(), step: Box::new(step.clone()) });
-    act(draft, at, step, hold);
+    act(draft, at, step, quote);
 }
 
-fn act(draft: &mut Draft<'_>, at: &Address, step: Step, hold: Usd) {
+fn act(draft: &mut Draft<'_>, at: &Address, step: Step, quote: Quote) {
     let asks_for_work =
         matches!(step, Step::AskModel(_) | Step::RequestTools(_) | Step::RunCode(_) | Step::AskEndpoint);
-    if asks_for_work && let Err(fault) = may_work(draft, at, &step, hold) {
-        return draft.fail(at, fault);
-    }
+    let hold = match asks_for_work.then(|| may_work(draft, at, &step, quote)).transpose() {
+        Ok(hold) => hold.unwrap_or_default(),
+        Err(fault) => return draft.fail(at, fault),
+    };
     match step {
         Step::AskModel(request) => draft.schedule_model(at, request, hold),
         Step::RequestTools(requests) => requests::request(draft, at, requests),
@@ -91,14 +92,14 @@ fn act(draft: &mut Draft<'_>, at: &Address, step: Step, hold: Usd) {
     }
 }
 
-/// Whether there is money, time and an iteration left for this.
-fn may_work(draft: &Draft<'_>, at: &Address, step: &Step, hold: Usd) -> Result<(), Fault> {
-    let hold = match step {
-        Step::RequestTools(requests) => cost_of(draft, at, requests),
-        _ => hold,
+/// How much money is held for this, where there is money, time and an iteration left.
+fn may_work(draft: &Draft<'_>, at: &Address, step: &Step, quote: Quote) -> Result<Usd, Fault> {
+    let quote = match step {
+        Step::RequestTools(requests) => Quote::exactly(cost_of(draft, at, requests)),
+        _ => quote,
     };
-    draft.check_cost(at, hold)?;
-    let Some(Activity::Agent { task, seen, work, .. }) = draft.run.activity(at) else { return Ok(()) };
+    let hold = draft.check_cost(at, quote)?;
+    let Some(Activity::Agent { task, seen, work, .. }) = draft.run.activity(at) else { return Ok(hold) };
     let agent = &task.agent;
     let worked = work.so_far().as_secs();
     if let Some(limit) = agent.max_execution_time.filter(|limit| worked >= *limit) {
@@ -118,7 +119,7 @@ fn may_work(draft: &Draft<'_>, at: &Address, step: &Step, hold: Usd) -> Result<(
                 format!("Max iterations exceeded: agent `{}` may take {max} replies of its model", agent.name);
             Err(Fault::new("MAX_ITERATIONS_EXCEEDED", message))
         }
-        None => Ok(()),
+        None => Ok(hold),
     }
 }
 
@@ -187,7 +188,7 @@ pub fn look(draft: &mut Draft<'_>, at: &Address) {
                 step => step,
             };
             // What the model may cost is not known where somebody else thinks.
-            take(draft, at, step, Usd::ZERO);
+            take(draft, at, step, Quote::default());
         }
         // In a reopened run: what was cut off before it was answered is asked for again.
         Some(Activity::Agent { waits: AgentWait::Tools(calls), .. }) => {

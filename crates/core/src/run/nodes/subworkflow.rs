@@ -14,10 +14,10 @@ use super::deadline_of;
 use crate::fault::{Fault, code};
 use crate::graph::Node;
 use crate::graph::node::Subworkflow;
-use crate::money::Usd;
+use crate::money::Quote;
 
 pub fn begin(draft: &mut Draft<'_>, at: &Address, node: &Node, child: &Subworkflow) {
-    if let Err(fault) = draft.check_cost(at, Usd::ZERO) {
+    if let Err(fault) = draft.check_cost(at, Quote::default()) {
         return draft.fail(at, fault);
     }
     let Some(started) = draft.run.started() else { return };

@@ -14,7 +14,7 @@ use super::deadline_of;
 use crate::fault::{Fault, code};
 use crate::graph::Node;
 use crate::graph::node::{Kind, ToolNode, ToolSource};
-use crate::money::Usd;
+use crate::money::Quote;
 
 /// The variable a selection leaves its requests in (seed 000 §3.1).
 const REQUESTS: &str = "tool_requests";
@@ -22,7 +22,7 @@ const REQUESTS: &str = "tool_requests";
 const RESULTS: &str = "tool_results";
 
 pub fn begin(draft: &mut Draft<'_>, at: &Address, node: &Node, tool: &ToolNode) {
-    if let Err(fault) = draft.check_cost(at, Usd::ZERO) {
+    if let Err(fault) = draft.check_cost(at, Quote::default()) {
         return draft.fail(at, fault);
     }
     match &tool.from {
@@ -35,7 +35,7 @@ pub fn begin(draft: &mut Draft<'_>, at: &Address, node: &Node, tool: &ToolNode) 
                 return draft
                     .fail(at, Fault::new("TOOL_NOT_FOUND", format!("no tool `{name}` when this version was saved")));
             };
-            if let Err(fault) = draft.check_cost(at, facts.of(&arguments).cost) {
+            if let Err(fault) = draft.check_cost(at, Quote::exactly(facts.of(&arguments).cost)) {
                 return draft.fail(at, fault);
             }
             draft.schedule_tool(at, name, arguments, facts, None);
@@ -65,7 +65,7 @@ fn begin_requests(draft: &mut Draft<'_>, at: &Address, node: &Node, tool: &ToolN
         calls.push((name.to_owned(), arguments.unwrap_or_else(|| Value::Object(Map::new())), facts));
     }
     let cost = calls.iter().map(|(_, arguments, facts)| facts.of(arguments).cost).sum();
-    if let Err(fault) = draft.check_cost(at, cost) {
+    if let Err(fault) = draft.check_cost(at, Quote::exactly(cost)) {
         return draft.fail(at, fault);
     }
     let deadline = deadline_of(draft, node.policy.timeout);

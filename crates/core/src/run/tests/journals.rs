@@ -21,7 +21,7 @@ use super::world::{
 use crate::agent::Step;
 use crate::graph::Combine;
 use crate::graph::node::{AtDeadline, MergeMode};
-use crate::money::Usd;
+use crate::money::{Quote, Usd};
 use crate::run::{Block, Command, Decision, EVENTS_MAX, Entry, Event, Lapse, Leave, Outcome, Resolution, Run, State};
 use crate::tool::{Class, Facts, Retry};
 
@@ -134,7 +134,7 @@ const SCENARIOS: [Scenario; 13] = [
         "money",
         || only(each("each", json!([1, 2, 3]), 3, only(agent("who", &[])))).max_cost(1.0),
         |w| {
-            w.hold = Usd::from_f64(0.25);
+            w.quote = Quote::exactly(Usd::from_f64(0.25));
             w.thinks("who", [model(), model(), model()]);
             w.answers(
                 "who",

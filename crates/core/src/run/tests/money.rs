@@ -6,7 +6,7 @@ use super::agents::{model, tools};
 use super::flow::{Flow, agent, each, flow, only, requests, secs, tool};
 use super::world::{Reply, World, blocked, check, costs, done, flaky, model_fails_at, says};
 use crate::graph::Combine;
-use crate::money::Usd;
+use crate::money::{Quote, Usd};
 use crate::run::{Block, Command, State};
 
 /// Eight agents, so many of them side by side, in a run that may cost so much.
@@ -17,7 +17,7 @@ fn eight(side_by_side: u32, max_cost: f64) -> Flow {
 
 /// Each asks its model once, which may cost 10 cents and costs 1.
 fn holding(w: &mut World) -> &mut World {
-    w.hold = Usd::from_f64(0.1);
+    w.quote = Quote::exactly(Usd::from_f64(0.1));
     w.thinks("who", vec![model(); 8])
 }
 
@@ -37,6 +37,45 @@ fn calls_side_by_side_cannot_overrun_together_what_each_alone_would_not() {
         |w| {
             assert_eq!(w.run.on_hold(), Usd::from_f64(0.3));
             w.asked("who who who")
+        },
+    );
+}
+
+#[test]
+fn whatever_the_answers_of_calls_side_by_side_cost_they_stay_within_the_limit() {
+    // Each may cost a dollar, usually costs a cent, and is not made for less than half a cent.
+    let quote = Quote { most: Usd::from_f64(1.0), usual: Usd::from_f64(0.01), least: Usd::from_f64(0.005) };
+    let may_cost = |w: &World| -> Usd {
+        let calls = w.run.calls.keys();
+        calls.map(|call| w.run.may_cost(call).expect("the run has a limit")).sum()
+    };
+    check(
+        eight(8, 0.4),
+        |w| {
+            w.quote = quote;
+            w.thinks("who", vec![model(); 8]).answers("who", vec![Reply::StaysOut; 8]).starts()
+        },
+        |w| {
+            assert!(w.run.on_hold() <= Usd::from_f64(0.4), "{}", w.run.on_hold());
+            assert_eq!(may_cost(w), w.run.on_hold(), "each may cost what is held for it");
+            assert_eq!(w.run.calls.len(), 6, "half of what is left each, and the rest for no other");
+            w
+        },
+    );
+}
+
+#[test]
+fn what_a_lost_answer_may_have_cost_is_not_spent_again_by_the_call_that_stands_in_for_it() {
+    check(
+        eight(1, 0.15),
+        |w| {
+            w.quote = Quote::exactly(Usd::from_f64(0.1));
+            w.thinks("who", vec![model(); 8]).answers("who", vec![Reply::StaysOut; 2]).starts().crashes()
+        },
+        |w| {
+            let call = w.run.calls.keys().next().expect("it is asked again").clone();
+            assert_eq!(w.run.may_cost(&call), Some(Usd::from_f64(0.05)), "a lost answer is paid for");
+            w
         },
     );
 }
@@ -101,7 +140,7 @@ fn an_attempt_that_was_sent_and_not_answered_counts() {
     check(
         only(agent("who", &[])),
         |w| {
-            w.hold = Usd::from_f64(0.1);
+            w.quote = Quote::exactly(Usd::from_f64(0.1));
             w.thinks("who", [model()]).answers("who", [model_fails_at(0.1), says("hi")]).starts().passes(secs(60))
         },
         |w| cost(w, 0.11).is(State::Completed),
@@ -113,7 +152,7 @@ fn each_kill_pays_for_the_answer_it_lost() {
     check(
         only(agent("who", &[])),
         |w| {
-            w.hold = Usd::from_f64(0.1);
+            w.quote = Quote::exactly(Usd::from_f64(0.1));
             w.thinks("who", [model()]).answers("who", [Reply::StaysOut, Reply::StaysOut, says("hi")]).starts();
             w.crashes().crashes()
         },
@@ -126,7 +165,7 @@ fn a_run_that_changes_hands_in_order_has_lost_nothing() {
     check(
         only(agent("who", &[])),
         |w| {
-            w.hold = Usd::from_f64(0.1);
+            w.quote = Quote::exactly(Usd::from_f64(0.1));
             w.thinks("who", [model()]).answers("who", [Reply::StaysOut]).starts().changes_hands()
         },
         |w| cost(w, 0.01).recorded("hold_lost", 0),
@@ -138,7 +177,7 @@ fn a_kill_while_nothing_is_out_costs_nothing() {
     check(
         flow([agent("who", &[]), agent("key", &[])], ""),
         |w| {
-            w.hold = Usd::from_f64(0.1);
+            w.quote = Quote::exactly(Usd::from_f64(0.1));
             w.thinks("who", [model()]).answers("who", [flaky("BUSY")]).starts();
             w.crashes()
         },

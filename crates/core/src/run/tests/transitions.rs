@@ -138,7 +138,7 @@ fn command(word: &str, w: &World) -> Command {
         "wake" => Command::Wake,
         "stepped" => {
             let (node, step) = (Address::outer("who"), Step::Answer { output: json!(1) });
-            Command::Stepped { node, step, hold: crate::money::Usd::ZERO }
+            Command::Stepped { node, step, quote: crate::money::Quote::default() }
         }
         "signal" => Command::Signal(super::world::signal("go", json!(1), None)),
         "answer" => Command::Answer {

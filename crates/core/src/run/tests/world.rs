@@ -13,7 +13,7 @@ use crate::fault::Fault;
 use crate::graph::Workflow;
 use crate::id::RunId;
 use crate::model;
-use crate::money::Usd;
+use crate::money::{Quote, Usd};
 use crate::run::state::Activity;
 use crate::run::{
     Address, Block, ChildEnd, Command, Decision, Departure, Effect, EffectId, Entry, Event, Forked, ModelFault, Origin,
@@ -149,7 +149,7 @@ pub struct World {
     epoch: u64,
     calls: u32,
     /// About what a model call may cost.
-    pub hold: Usd,
+    pub quote: Quote,
     /// What every request comes to that no reply is arranged for.
     pub fate: Option<Reply>,
     advice: Arc<Advice>,
@@ -176,7 +176,7 @@ impl World {
             filled: Vec::new(),
             epoch: 1,
             calls: 0,
-            hold: Usd::ZERO,
+            quote: Quote::default(),
             fate: None,
             advice: Arc::default(),
             refused: None,
@@ -455,7 +455,7 @@ impl World {
             } else if let Some(node) = self.run.thinking().map(|(node, ..)| node) {
                 let steps = self.steps.get_mut(node.node.as_str());
                 let step = steps.and_then(VecDeque::pop_front).unwrap_or(Step::Answer { output: json!("answer") });
-                self.decide(Command::Stepped { node, step, hold: self.hold }).unwrap();
+                self.decide(Command::Stepped { node, step, quote: self.quote }).unwrap();
             } else if !self.send_next() {
                 return;
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use baton_core::id::TenantId;
-use baton_core::money::Window;
+use baton_core::money::{Quote, Window};
 use baton_core::time::Time;
 use baton_ports::budget::{CostFilter, CostRow, Grown, Holder, Line, Settlement, Standing, Tab};
 use baton_ports::journal::Error;
@@ -128,8 +128,13 @@ pub(super) fn usd(usd: f64) -> Usd {
     Usd::from_f64(usd)
 }
 
-pub(super) fn exactly(price: f64) -> Price {
-    Price { most: usd(price), least: usd(price) }
+pub(super) fn exactly(price: f64) -> Quote {
+    Quote::exactly(usd(price))
+}
+
+/// From the price of a short reply to that of the longest.
+pub(super) fn between(least: Usd, most: Usd) -> Quote {
+    Quote { most, usual: least, least }
 }
 
 pub(super) fn gateway() -> Asker {
@@ -140,7 +145,7 @@ pub(super) fn in_run(tab: &Tab) -> Asker {
     Asker { tab: Some(tab.clone()), ..rehearsal::asker(1) }
 }
 
-pub(super) async fn reserve(purse: &Purse, price: Price) -> Result<Hold, ModelFault> {
+pub(super) async fn reserve(purse: &Purse, price: Quote) -> Result<Hold, ModelFault> {
     purse.reserve(&gateway(), Account::default(), price, soon()).await.map_err(|refused| refused.fault)
 }
 
@@ -153,7 +158,7 @@ pub(super) fn costing(cost: f64) -> Paid {
 }
 
 /// A call that is admitted, out for a moment, and paid.
-pub(super) async fn call(purse: &Purse, price: Price, cost: f64) -> Result<(), ModelFault> {
+pub(super) async fn call(purse: &Purse, price: Quote, cost: f64) -> Result<(), ModelFault> {
     let hold = reserve(purse, price).await?;
     tokio::time::sleep(Duration::from_millis(20)).await;
     hold.paid(costing(cost));

@@ -35,6 +35,16 @@ struct CacheCreation {
 }
 
 impl WireUsage {
+    /// Of a whole message: nothing where it has not counted both the input and the reply.
+    fn whole(self) -> Option<Usage> {
+        self.input_tokens.and(self.output_tokens).map(|_| self.over(Usage::default()))
+    }
+
+    /// Whether it says how long the reply is.
+    pub fn counts_reply(&self) -> bool {
+        self.output_tokens.is_some()
+    }
+
     /// These counts over earlier ones: they only grow, and some events leave out or zero what does not change.
     pub fn over(self, earlier: Usage) -> Usage {
         let later = |now: Option<u64>, before: u64| now.unwrap_or(0).max(before);
@@ -80,7 +90,7 @@ pub(super) fn read(body: &[u8], forced: bool) -> Result<Answer, Problem> {
         finish: finish(&reason, !tool_calls.is_empty()),
         content: text,
         tool_calls: named(tool_calls.into_iter())?,
-        usage: message.usage.map(|usage| usage.over(Usage::default())),
+        usage: message.usage.and_then(WireUsage::whole),
         model: message.model,
         thinking: if blocks::is_thoughtful(&content) { content } else { Vec::new() },
     })

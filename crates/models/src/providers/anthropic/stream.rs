@@ -77,6 +77,8 @@ pub(crate) struct Blocks {
     blocks: BTreeMap<usize, Block>,
     begun: bool,
     ended: bool,
+    /// The whole reply has been counted.
+    is_counted: bool,
     stopped: Option<String>,
 }
 
@@ -116,6 +118,7 @@ impl Assembly for Blocks {
             Event::ContentBlockDelta { index, delta } => self.delta(index, delta),
             Event::ContentBlockStop { index } => self.shut(index),
             Event::MessageDelta { delta, usage } => {
+                self.is_counted |= usage.is_some_and(|usage| usage.counts_reply());
                 self.count(usage);
                 self.stopped = delta.stop_reason.or(self.stopped.take());
                 self.begun |= self.stopped.is_some();
@@ -155,7 +158,8 @@ impl Assembly for Blocks {
             finish: answer::finish(self.stopped.as_deref().unwrap_or_default(), !tool_calls.is_empty()),
             content: std::mem::take(&mut self.draft.content),
             tool_calls,
-            usage: self.draft.usage,
+            // What was counted at the beginning is not the whole.
+            usage: self.draft.usage.filter(|_| self.is_counted),
             model: self.draft.model.take(),
             thinking: if blocks::is_thoughtful(&content) { content } else { Vec::new() },
         })
@@ -164,7 +168,15 @@ impl Assembly for Blocks {
 
 impl Blocks {
     pub fn new(forced: bool) -> Self {
-        Self { forced, draft: Draft::default(), blocks: BTreeMap::new(), begun: false, ended: false, stopped: None }
+        Self {
+            forced,
+            draft: Draft::default(),
+            blocks: BTreeMap::new(),
+            begun: false,
+            ended: false,
+            is_counted: false,
+            stopped: None,
+        }
     }
 
     fn count(&mut self, usage: Option<WireUsage>) {

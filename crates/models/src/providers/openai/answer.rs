@@ -89,19 +89,20 @@ struct PromptDetails {
 }
 
 impl WireUsage {
-    /// The provider counts cached tokens, read and written, inside the prompt's; we price them apart.
-    pub fn ours(self) -> Usage {
-        let prompt = self.prompt_tokens.unwrap_or(0);
+    /// The provider counts cached tokens, read and written, inside the prompt's; we price them apart. Nothing where it has
+    /// not counted both the prompt and the reply.
+    pub fn ours(self) -> Option<Usage> {
+        let (prompt, output_tokens) = (self.prompt_tokens?, self.completion_tokens?);
         let details = self.prompt_tokens_details.unwrap_or_default();
         let cached_tokens = details.cached_tokens.or(self.prompt_cache_hit_tokens).unwrap_or(0).min(prompt);
         let cache_write_tokens = details.cache_write_tokens.unwrap_or(0).min(prompt - cached_tokens);
-        Usage {
+        Some(Usage {
             input_tokens: prompt - cached_tokens - cache_write_tokens,
-            output_tokens: self.completion_tokens.unwrap_or(0),
+            output_tokens,
             cached_tokens,
             cache_write_tokens,
             ..Usage::default()
-        }
+        })
     }
 }
 
@@ -123,7 +124,7 @@ pub(super) fn read(body: &[u8]) -> Result<Answer, Problem> {
         finish: finish(finish_reason.as_deref(), !refusal.is_empty(), !tool_calls.is_empty())?,
         content: message.content.map(Content::into_text).unwrap_or_default() + &refusal,
         tool_calls,
-        usage: completion.usage.map(WireUsage::ours),
+        usage: completion.usage.and_then(WireUsage::ours),
         model: completion.model,
         thinking,
     })

@@ -1,5 +1,6 @@
 //! Our request in OpenAI's words.
 
+use baton_core::model::fields::SENT;
 use baton_core::model::{Image, Message, ToolCall, ToolChoice, ToolOffer};
 use serde_json::{Map, Value, json};
 
@@ -9,19 +10,6 @@ use crate::catalogue::Structured;
 use crate::providers::dialect::{Query, arguments_text};
 use crate::providers::schema;
 
-/// Fields that follow from the rest of the request, or that a reply of ours has no place for.
-const OURS: [&str; 10] = [
-    "model",
-    "messages",
-    "tools",
-    "tool_choice",
-    "functions",
-    "function_call",
-    "temperature",
-    "stream",
-    "stream_options",
-    "n",
-];
 /// Fields that thinking models refuse.
 const NOT_FOR_THINKERS: [&str; 6] =
     ["top_p", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs"];
@@ -56,7 +44,7 @@ pub(super) fn body(query: &Query<'_>) -> Value {
         put("stream_options", json!({"include_usage": true}));
     }
     for (name, value) in &request.more {
-        let is_refused = OURS.contains(&name.as_str())
+        let is_refused = !SENT.contains(&name.as_str())
             || thinks && NOT_FOR_THINKERS.contains(&name.as_str())
             || request.tools.is_empty() && name == "parallel_tool_calls";
         if !is_refused && !body.contains_key(name) {

@@ -68,7 +68,7 @@ impl Assembly for Chunks {
         }
         let model = chunk.model.filter(|model| !model.is_empty());
         self.draft.model = self.draft.model.take().or(model);
-        self.draft.usage = chunk.usage.map(WireUsage::ours).or(self.draft.usage);
+        self.draft.usage = chunk.usage.and_then(WireUsage::ours).or(self.draft.usage);
         let choices = chunk.choices.unwrap_or_default().into_iter();
         for choice in choices.filter(|choice| choice.index.unwrap_or(0) == 0) {
             if let Some(delta) = choice.delta {

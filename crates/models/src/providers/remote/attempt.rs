@@ -3,8 +3,6 @@
 use std::future::Future;
 use std::time::Duration;
 
-use baton_core::model::Usage;
-use baton_core::money::Usd;
 use baton_core::run::ModelFault;
 use baton_ports::models::ApiKey;
 use reqwest::Response;
@@ -16,13 +14,15 @@ use super::failure::Telling;
 use super::reading::Reading;
 use super::{Remote, failure, limits};
 use crate::fault::{code, lasting, transient};
-use crate::price;
 use crate::providers::dialect::{Answer, Assembly, Dialect, Problem, Query};
 use crate::providers::listener::Listener;
-use crate::providers::{Failure, tokens};
+use crate::providers::{Failure, Spent};
 
 /// How long the end of a stream is waited for once the reply is whole. Read to its end, the connection serves again.
 const END_MAX: Duration = Duration::from_millis(20);
+
+/// Answers that something on the way has stopped waiting: the provider may be writing all the same.
+const TIMED_OUT: [u16; 3] = [408, 504, 524];
 
 pub(super) struct Attempt<'a, D: Dialect> {
     remote: &'a Remote<D>,
@@ -31,8 +31,6 @@ pub(super) struct Attempt<'a, D: Dialect> {
     listener: Listener<'a>,
     reading: Reading<D::Assembly>,
     is_accepted: bool,
-    /// Bytes of a reply that came whole.
-    whole_bytes: usize,
     /// What the provider's rate-limit headers said.
     pub full_for: Option<Duration>,
 }
@@ -46,7 +44,6 @@ impl<'a, D: Dialect> Attempt<'a, D> {
             listener: Listener::new(query.ask.pieces, &query.names),
             reading: Reading::new(remote.dialect.assembly(query)),
             is_accepted: false,
-            whole_bytes: 0,
             full_for: None,
         }
     }
@@ -85,7 +82,7 @@ impl<'a, D: Dialect> Attempt<'a, D> {
         if response.status().is_success() {
             return Ok(response);
         }
-        self.is_accepted = false;
+        self.is_accepted = TIMED_OUT.contains(&response.status().as_u16());
         Err(failure::refused(response, &self.telling(), now).await)
     }
 
@@ -109,7 +106,6 @@ impl<'a, D: Dialect> Attempt<'a, D> {
         let mut bytes = Vec::new();
         while let Some(piece) = body.next().await.map_err(|cut| self.fault(cut.into()))? {
             bytes.extend_from_slice(piece.as_ref());
-            self.whole_bytes = bytes.len();
         }
         let answer = self.remote.dialect.read(self.query, &bytes).map_err(|problem| self.fault(problem))?;
         self.listener.tell(answer.pieces()).await;
@@ -162,17 +158,10 @@ impl<'a, D: Dialect> Attempt<'a, D> {
         self.listener.late(&format!("model `{}`", self.query.ask.model), self.query.ask.limit)
     }
 
-    pub fn failure(&mut self, fault: ModelFault) -> Failure {
-        Failure { fault, told: self.listener.has_heard(), spent: self.spent() }
-    }
-
-    /// What the provider probably charges: for nothing it refused, else for its own count, else for what we can see.
-    fn spent(&mut self) -> Usd {
-        let Some(spec) = self.query.ask.spec.filter(|_| self.is_accepted) else { return Usd::ZERO };
-        let draft = self.reading.assembly.draft();
-        let seen = tokens::of_bytes(draft.bytes().max(self.whole_bytes));
-        let counted = draft.usage.unwrap_or_else(|| tokens::of_input(self.query.ask.request));
-        price::cost(spec, &Usage { output_tokens: counted.output_tokens.max(seen), ..counted })
+    pub fn failure(&self, fault: ModelFault) -> Failure {
+        // What it counted before it broke off is not all that it goes on to write.
+        let spent = if self.is_accepted { Spent::Unknown } else { Spent::NOTHING };
+        Failure { fault, told: self.listener.has_heard(), spent }
     }
 }
 

@@ -6,7 +6,6 @@ mod keys;
 use std::sync::Arc;
 
 use baton_core::model::Reply;
-use baton_core::money::Usd;
 use baton_core::run::ModelFault;
 use baton_ports::models::{PIECES_WAITING_MAX, Piece};
 use tokio::sync::mpsc;
@@ -16,7 +15,7 @@ use crate::catalogue::Spec;
 use crate::fault::{Blame, blame, code};
 use crate::providers::rehearsal::{Call, LONG, SHORT, Stopped, answered, sent, testdata};
 use crate::providers::server::{Answer, Server};
-use crate::providers::{Answered, Failure};
+use crate::providers::{Answered, Failure, Spent};
 
 async fn outcome(answer: Answer, call: impl FnOnce(Call) -> Call) -> Result<Answered, Failure> {
     answered(answer, |base_url| call(Call::openai(base_url))).await.0
@@ -133,7 +132,7 @@ async fn a_provider_that_is_not_there_is_unavailable() {
     let fault = failure.fault;
     assert_eq!((fault.fault.code.as_ref(), fault.retryable), (code::SERVICE_UNAVAILABLE, true));
     assert!(fault.fault.message.starts_with("127.0.0.1 cannot be reached"), "{fault:?}");
-    assert_eq!(failure.spent, Usd::ZERO);
+    assert_eq!(failure.spent, Spent::NOTHING);
 }
 
 #[tokio::test]
@@ -151,7 +150,7 @@ async fn connecting_has_its_own_limit() {
     let mut call = Call::openai(&format!("http://{address}/v1"));
     call.site.connect_timeout = SHORT;
     let failure = call.ask().await.expect_err("nobody");
-    assert_eq!((failure.fault.fault.code.as_ref(), failure.spent), (code::SERVICE_UNAVAILABLE, Usd::ZERO));
+    assert_eq!((failure.fault.fault.code.as_ref(), failure.spent), (code::SERVICE_UNAVAILABLE, Spent::NOTHING));
 }
 
 #[tokio::test]
@@ -304,13 +303,41 @@ async fn what_has_run_out_of_time_is_ended_at_the_provider() {
 }
 
 #[tokio::test]
-async fn a_reply_that_broke_off_has_cost_something_and_a_refusal_has_not() {
+async fn nobody_knows_what_a_reply_that_broke_off_has_cost_and_a_refusal_cost_nothing() {
     let spent = async |answer: Answer| failure(answer, |call| Call { limit: SHORT, ..call.streaming() }).await.spent;
-    assert_eq!(spent(Answer::new(500, &[], b"")).await, Usd::ZERO);
-    assert_eq!(spent(Answer::new(429, &[], b"")).await, Usd::ZERO);
-    let silent = spent(Answer::Hanging(Vec::new())).await;
-    let begun = spent(Answer::silent_after(&testdata!("openai/stream.sse")[..700])).await;
-    assert!(Usd::ZERO < silent && silent < begun, "{silent} {begun}");
-    let cut = failure(Answer::cut_off(testdata!("openai/completion.json")), |call| call).await.spent;
-    assert!(cut > silent, "{cut}");
+    for refused in [400, 401, 429, 500, 503] {
+        assert_eq!(spent(Answer::new(refused, &[], b"")).await, Spent::NOTHING, "{refused}");
+    }
+    for timed_out in [408, 504, 524] {
+        assert_eq!(spent(Answer::new(timed_out, &[], b"")).await, Spent::Unknown, "{timed_out}");
+    }
+    assert_eq!(spent(Answer::Hanging(Vec::new())).await, Spent::Unknown);
+    assert_eq!(spent(Answer::silent_after(&testdata!("openai/stream.sse")[..700])).await, Spent::Unknown);
+    assert_eq!(spent(Answer::new(200, &[], b"data: {\"choices\": [{\n\n")).await, Spent::Unknown);
+    let whole = async |answer: Answer| failure(answer, |call| call).await.spent;
+    assert_eq!(whole(Answer::cut_off(testdata!("openai/completion.json"))).await, Spent::Unknown);
+    assert_eq!(whole(Answer::new(200, &[], b"<html>")).await, Spent::Unknown);
+}
+
+#[tokio::test]
+async fn a_reply_that_its_provider_did_not_count_to_the_end_says_so() {
+    let openai = |usage: &str| {
+        let choice = r#"{"message": {"content": "hi"}, "finish_reason": "stop"}"#;
+        format!(r#"{{"choices": [{choice}], "usage": {usage}}}"#)
+    };
+    let whole = r#"{"prompt_tokens": 1, "completion_tokens": 1}"#;
+    for (usage, is_counted) in [(whole, true), ("null", false), ("{}", false), (r#"{"prompt_tokens": 9}"#, false)] {
+        let (answered, _) = answered(Answer::new(200, &[], openai(usage).as_bytes()), Call::openai).await;
+        assert_eq!(answered.expect("a reply").is_counted, is_counted, "{usage}");
+    }
+    let anthropic = |usage: &str| {
+        let start = r#"{"type": "message_start", "message": {"usage": {"input_tokens": 9, "output_tokens": 1}}}"#;
+        let end = format!(r#"{{"type": "message_delta", "delta": {{"stop_reason": "end_turn"}}, "usage": {usage}}}"#);
+        format!("data: {start}\n\ndata: {end}\n\ndata: {{\"type\": \"message_stop\"}}\n\n")
+    };
+    for (usage, is_counted) in [(r#"{"output_tokens": 5}"#, true), ("null", false), ("{}", false)] {
+        let events = Answer::stream(anthropic(usage).as_bytes());
+        let (answered, _) = answered(events, |url| Call::anthropic(url).streaming()).await;
+        assert_eq!(answered.expect("a reply").is_counted, is_counted, "{usage}");
+    }
 }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{Script, ScriptFile};
 use crate::fault::code;
 use crate::providers::rehearsal::{asker, request, spec};
-use crate::providers::{Answered, Ask, Failure, Provider};
+use crate::providers::{Answered, Ask, Failure, Provider, Spent};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -317,7 +317,7 @@ async fn a_reply_may_break_off_before_or_after_its_first_piece() {
         let failure = outcome.expect_err("a fault");
         assert_eq!((pieces, failure.told), (expected, after > 0));
         assert_eq!(failure.fault.fault.code, code::SERVICE_UNAVAILABLE);
-        assert_eq!(failure.spent, if after > 0 { Usd::from_f64(0.03) } else { Usd::ZERO });
+        assert_eq!(failure.spent, Spent::Exactly(if after > 0 { Usd::from_f64(0.03) } else { Usd::ZERO }));
     }
 }
 

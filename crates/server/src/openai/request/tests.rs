@@ -52,7 +52,7 @@ fn a_conversation_with_tools_and_images_is_read_whole() {
     assert_eq!((&tool_calls[0].arguments, &tool_calls[1].arguments), (&json!({"x": 1}), &json!("oops")));
     assert_eq!(request.tool_choice, Some(ToolChoice::Tool("look".into())));
     assert_eq!((request.schema, request.max_tokens), (Some(json!({"type": "array"})), Some(7)));
-    assert_eq!(Value::Object(request.more), json!({"top_p": 0.5}));
+    assert_eq!(Value::Object(request.more), json!({"top_p": 0.5, "user": "u1"}));
 }
 
 #[test]
@@ -62,6 +62,8 @@ fn what_cannot_be_used_is_refused_with_its_field() {
         (json!({"messages": hi}), "body"),
         (json!({"model": "fast", "messages": []}), "messages"),
         (json!({"model": "fast", "messages": hi, "n": 2}), "n"),
+        (json!({"model": "fast", "messages": hi, "service_tier": "priority"}), "service_tier"),
+        (json!({"model": "fast", "messages": hi, "unheard_of": {}}), "unheard_of"),
         (json!({"model": "fast", "messages": [{"role": "robot", "content": ""}]}), "messages[0]"),
         (json!({"model": "fast", "messages": [{"role": "tool", "content": ""}]}), "messages[0]"),
         (json!({"model": "fast", "messages": hi, "tools": [{"type": "retrieval"}]}), "tools[0]"),

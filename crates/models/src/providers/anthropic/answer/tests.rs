@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use crate::catalogue::Structured;
 use crate::fault::code;
+use crate::providers::Spent;
 use crate::providers::rehearsal::{Call, KEY, answered, request, testdata, with_tools};
 use crate::providers::server::Answer;
 
@@ -171,14 +172,14 @@ async fn every_failure_says_whether_to_try_again() {
 }
 
 #[tokio::test]
-async fn a_stream_that_fails_has_cost_what_it_counted() {
+async fn nobody_knows_what_a_stream_that_fails_has_cost() {
     let outcome = answered(Answer::stream(testdata!("anthropic/stream_error.sse")), |base_url| {
         Call::anthropic(base_url).model("claude-3-opus").streaming()
     });
     let failure = outcome.await.0.expect_err("a failure");
     assert_eq!((failure.fault.fault.code.as_ref(), failure.told), (code::SERVICE_UNAVAILABLE, false));
-    // 1,000 tokens of input as counted by the provider, and the two that "Hello" makes by our estimate.
-    assert_eq!(failure.spent, Usd::from_f64(0.015 + 2.0 * 0.000_075));
+    // It had counted its input, and nobody counted what it wrote.
+    assert_eq!(failure.spent, Spent::Unknown);
 }
 
 #[tokio::test]

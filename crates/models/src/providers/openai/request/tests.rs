@@ -94,6 +94,8 @@ async fn further_fields_are_sent_on_and_ours_are_not_theirs_to_change() {
         ("seed", json!(7)),
         ("parallel_tool_calls", json!(false)),
         ("n", json!(5)),
+        ("service_tier", json!("priority")),
+        ("prediction", json!({"type": "content", "content": "x"})),
         ("model", json!("dear-one")),
         ("stream", json!(true)),
         ("max_tokens", json!(9)),
@@ -103,6 +105,7 @@ async fn further_fields_are_sent_on_and_ours_are_not_theirs_to_change() {
     let body = body(|call| call.of(request)).await;
     assert_eq!((&body["top_p"], &body["stop"], &body["seed"]), (&json!(0.5), &json!(["END"]), &json!(7)));
     assert_eq!((&body["parallel_tool_calls"], &body["max_tokens"]), (&json!(false), &json!(200)));
+    assert_eq!((body.get("service_tier"), body.get("prediction")), (None, None));
     assert_eq!((&body["model"], body.get("n"), body.get("stream")), (&json!("gpt-4-turbo"), None, None));
 }
 

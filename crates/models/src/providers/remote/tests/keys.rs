@@ -3,11 +3,11 @@
 use std::cell::RefCell;
 use std::sync::{Arc, Once};
 
-use baton_core::money::Usd;
 use baton_ports::models::ApiKey;
 
 use super::{failure, outcome};
 use crate::fault::code;
+use crate::providers::Spent;
 use crate::providers::rehearsal::{Call, KEY, SHORT, Stopped, testdata};
 use crate::providers::server::{Answer, Server};
 
@@ -109,7 +109,7 @@ async fn no_key_is_told_in_any_way() {
 async fn a_key_that_cannot_be_sent_is_refused_without_being_shown() {
     let failure =
         failure(Answer::Hanging(Vec::new()), |call| Call { key: Some(ApiKey::new("se\ncret")), ..call }).await;
-    assert_eq!((failure.fault.fault.code.as_ref(), failure.spent), (code::AUTHENTICATION_FAILED, Usd::ZERO));
+    assert_eq!((failure.fault.fault.code.as_ref(), failure.spent), (code::AUTHENTICATION_FAILED, Spent::NOTHING));
     assert!(!failure.fault.fault.message.contains("cret"), "{failure:?}");
 }
 

@@ -1,0 +1,131 @@
+//! The further fields of OpenAI's chat completions that a request may carry. A list of what is allowed, and not of what is
+//! not: a field that nobody here knows may ask for more replies, dearer tokens or services that are billed apart, and no
+//! bound of the call's price would hold.
+
+use serde_json::{Map, Value, json};
+
+/// Fields that are sent on where the provider knows them. None of them changes what a token costs or how many replies
+/// there are, and `max_tokens` bounds whatever they make the model write.
+pub const SENT: [&str; 17] = [
+    "cache_control",
+    "frequency_penalty",
+    "logit_bias",
+    "metadata",
+    "min_p",
+    "parallel_tool_calls",
+    "presence_penalty",
+    "prompt_cache_key",
+    "reasoning_effort",
+    "repetition_penalty",
+    "safety_identifier",
+    "seed",
+    "stop",
+    "top_k",
+    "top_p",
+    "user",
+    "verbosity",
+];
+
+/// A field that is not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsent {
+    pub field: String,
+    /// What to do instead.
+    pub way_out: String,
+}
+
+/// Of the fields of a request that nobody has read yet, those that are sent on. A field without a value is as good as
+/// none.
+///
+/// # Errors
+/// The first field that is not taken.
+pub fn sent(more: Map<String, Value>) -> Result<Map<String, Value>, Unsent> {
+    let mut kept = Map::new();
+    for (name, value) in more {
+        if SENT.contains(&name.as_str()) && !value.is_null() {
+            kept.insert(name, value);
+        } else if !value.is_null() && !is_usual(&name, &value) {
+            return Err(Unsent { way_out: way_out(&name).to_owned(), field: name });
+        }
+    }
+    Ok(kept)
+}
+
+/// Whether a field asks for what there is anyway: then it is taken and left out.
+fn is_usual(name: &str, value: &Value) -> bool {
+    match name {
+        "n" | "best_of" => *value == json!(1),
+        "logprobs" | "store" => *value == json!(false),
+        "top_logprobs" => *value == json!(0),
+        "service_tier" => [json!("auto"), json!("default")].contains(value),
+        "modalities" => *value == json!(["text"]),
+        _ => false,
+    }
+}
+
+fn way_out(name: &str) -> &'static str {
+    match name {
+        "n" | "best_of" => "only one choice can be asked for: leave it out, or write 1",
+        "logprobs" | "top_logprobs" => "probabilities are not told here: leave it out",
+        "store" => "nothing is stored at the provider: leave it out, or write false",
+        "service_tier" => "other tiers have other prices: leave it out, or write `auto` or `default`",
+        "modalities" | "audio" => "only text is answered here: leave it out, or write `modalities: [\"text\"]`",
+        "prediction" => "predicted tokens are billed beside `max_tokens`: leave it out",
+        "web_search_options" | "plugins" => {
+            "searches of the provider are billed apart: leave it out, and offer a tool that searches"
+        }
+        "functions" => "it is deprecated: leave it out, and write `tools`",
+        "function_call" => "it is deprecated: leave it out, and write `tool_choice`",
+        "models" | "route" | "provider" | "fallbacks" => {
+            "whom to ask is chosen here: leave it out, and write a profile or a model as `model`"
+        }
+        _ => "no such field is sent on: leave it out; docs/guides/gateway.md lists those that are",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(value: &Value) -> Map<String, Value> {
+        value.as_object().expect("fields").clone()
+    }
+
+    #[test]
+    fn a_field_that_is_known_is_sent_as_it_is() {
+        let known = fields(&json!({"top_p": 0.5, "seed": 7, "stop": ["END"], "reasoning_effort": "low"}));
+        assert_eq!(sent(known.clone()), Ok(known));
+    }
+
+    #[test]
+    fn a_field_that_asks_for_what_there_is_anyway_is_taken_and_left_out() {
+        let usual = fields(&json!({
+            "n": 1, "best_of": 1, "logprobs": false, "store": false, "service_tier": "auto", "modalities": ["text"],
+            "prediction": null, "audio": null, "top_p": null,
+        }));
+        assert_eq!(sent(usual), Ok(Map::new()));
+    }
+
+    #[test]
+    fn a_field_that_would_break_the_price_is_refused_by_name_with_a_way_out() {
+        for (name, value) in [
+            ("n", json!(2)),
+            ("n", json!("1")),
+            ("best_of", json!(5)),
+            ("prediction", json!({"type": "content", "content": "x"})),
+            ("service_tier", json!("priority")),
+            ("web_search_options", json!({})),
+            ("audio", json!({"voice": "alloy"})),
+            ("modalities", json!(["text", "audio"])),
+            ("logprobs", json!(true)),
+            ("functions", json!([])),
+            ("models", json!(["dear"])),
+            ("use_beam_search", json!(true)),
+            ("something_new", json!(0)),
+        ] {
+            let refused = sent(fields(&json!({ name: value }))).expect_err(name);
+            assert_eq!(refused.field, name);
+            assert!(refused.way_out.contains("leave it out"), "{refused:?}");
+        }
+    }
+}

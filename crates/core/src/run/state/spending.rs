@@ -1,0 +1,35 @@
+//! What a run and its nodes have spent, what their open calls may still spend, and the limits of both.
+
+use super::Run;
+use crate::money::Usd;
+use crate::run::address::{Address, CallId};
+
+/// One limit, with what counts against it.
+pub(in crate::run) struct Spending {
+    /// `run` or `node`, for messages.
+    pub of: &'static str,
+    pub spent: Usd,
+    /// What open calls may cost.
+    pub held: Usd,
+    pub limit: Usd,
+}
+
+impl Run {
+    /// The limits that bound what a node may cost, each with what counts against it.
+    pub(in crate::run) fn spending(&self, at: &Address) -> impl Iterator<Item = Spending> {
+        let run_limit = self.workflow.as_ref().and_then(|workflow| workflow.max_cost);
+        let node_limit = self.place(at).and_then(|(scope, place)| scope.graph.node(place).policy.max_cost);
+        let (spent, held) = self.node_state(at).map_or_else(Default::default, |state| (state.cost, state.on_hold));
+        let of_run = run_limit.map(|limit| Spending { of: "run", spent: self.cost, held: self.on_hold, limit });
+        let of_node = node_limit.map(|limit| Spending { of: "node", spent, held, limit });
+        of_run.into_iter().chain(of_node)
+    }
+
+    /// The most that the attempts of an open call may still cost together; nothing where neither the run nor the node
+    /// has a limit. What was held for it bounds it, and less where attempts before have cost something.
+    pub fn may_cost(&self, call: &CallId) -> Option<Usd> {
+        let hold = self.calls.get(call)?.hold;
+        let left = self.spending(&call.node).map(|Spending { spent, held, limit, .. }| limit - spent - (held - hold));
+        left.min().map(|left| left.clamp(Usd::ZERO, hold))
+    }
+}

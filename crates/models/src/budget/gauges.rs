@@ -1,0 +1,62 @@
+//! How budgets stand, for whoever watches: asked of the store at the moment somebody looks, so that what other processes
+//! spent is in it, and a window that began is empty.
+
+use baton_core::id::TenantId;
+use baton_core::money::{Usd, Window};
+use baton_core::time::Time;
+use baton_ports::budget::{Line, Standing, Want};
+use baton_ports::journal::Error;
+
+use super::{Inner, Purse};
+
+/// Tenants that are shown: each is a label, and watchers keep every label.
+const TENANTS_MAX: usize = 1_000;
+
+impl Purse {
+    /// Sets the gauges of the lines of every tenant that the settings name, that this process spends for, or that is
+    /// given: `budget_limit_usd`, `budget_spent_usd` and `budget_reserved_usd`. Keys are too many to be labels. On an
+    /// error they stay as they were.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn show(&self, tenant: &TenantId) -> Result<(), Error> {
+        let inner = &self.inner;
+        let mut tenants = inner.lock().tenants.clone();
+        tenants.extend(inner.config.tenants.keys().map(|name| TenantId::from(name.as_str())));
+        tenants.insert(tenant.clone());
+        let now = inner.clock.now();
+        for tenant in tenants.iter().take(TENANTS_MAX) {
+            let standings = inner.port.standings(tenant, now).await?;
+            for window in Window::ALL {
+                inner.show(tenant, window, &standings, now);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    fn show(&self, tenant: &TenantId, window: Window, standings: &[Standing], now: Time) {
+        let line = Line::of(tenant, None, window, now);
+        let known = standings.iter().find(|standing| standing.line == line);
+        let (spent, held) = known.map_or_else(Default::default, |known| (known.spent, known.held));
+        // What has not been written down yet is spent all the same, and was held before.
+        let here = self.lock().spent(&line).map_or(Usd::ZERO, |here| (here - spent).max(Usd::ZERO));
+        let labels = [("company_id", tenant.to_string()), ("window", window.word().to_owned())];
+        if let Some(limit) = self.config.of_tenant(tenant, window) {
+            metrics::gauge!("budget_limit_usd", &labels).set(limit.as_f64());
+        }
+        metrics::gauge!("budget_spent_usd", &labels).set((spent + here).as_f64());
+        metrics::gauge!("budget_reserved_usd", &labels).set((held - here).max(Usd::ZERO).as_f64());
+    }
+
+    /// Remembers whose lines are to be shown.
+    pub(super) fn remember(&self, wants: &[Want]) {
+        let mut state = self.lock();
+        for want in wants {
+            if state.tenants.len() < TENANTS_MAX && !state.tenants.contains(&want.line.tenant) {
+                state.tenants.insert(want.line.tenant.clone());
+            }
+        }
+    }
+}
