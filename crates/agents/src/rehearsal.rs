@@ -78,6 +78,7 @@ pub(crate) fn envelope(data: Value, error_code: Option<&str>) -> Envelope {
         duration_ms: 3,
         cached: false,
         cost_usd: 0.01,
+        degraded: false,
     }
 }
 

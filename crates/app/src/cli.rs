@@ -11,6 +11,7 @@ pub mod models;
 mod money;
 mod runs;
 mod tools;
+mod workflows;
 
 use std::path::PathBuf;
 
@@ -32,6 +33,7 @@ pub use tools::{
     Tools, ToolsConnect, ToolsConnections, ToolsDisconnect, ToolsList, ToolsRefresh, ToolsReport, ToolsSearch,
     ToolsUsage, UsageBy, Whose,
 };
+pub use workflows::{WorkflowFormat, Workflows, WorkflowsExport, WorkflowsImport};
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 completed, 1 failed, 2 wrong usage or an invalid definition, 3 waiting.
@@ -66,6 +68,9 @@ pub enum Command {
     Knowledge(Knowledge),
     /// Have a model write a workflow for a goal; it is checked, and mended until it may run.
     Generate(Generate),
+    /// Look at versions of workflows, take them out as files and in from files.
+    #[command(subcommand)]
+    Workflows(Workflows),
     /// Look at agents, register them and take them out.
     #[command(subcommand)]
     Agents(Agents),

@@ -25,6 +25,7 @@ mod serve;
 mod test;
 mod tools;
 mod validate;
+mod workflows;
 
 use baton_tools::sandbox::child;
 
@@ -43,6 +44,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Serve(args) => wait(serve::run(&project, args)),
         Command::Knowledge(args) => wait(knowledge::run(&project, args)),
         Command::Generate(args) => wait(generate::run(&project, args)),
+        Command::Workflows(args) => wait(workflows::run(&project, args)),
         Command::Tools(args) => wait(tools::run(&project, args)),
         Command::Approvals(args) => stoppable(wait(approvals::run(&project, args))),
         Command::Desk(args) => stoppable(wait(desk::run(&project, args))),

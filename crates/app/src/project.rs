@@ -94,9 +94,8 @@ impl Project {
         }
         for file in yaml_files(&root.join("templates"))? {
             let name = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-            let template = serde_json::from_value(read_value(&file)?).map_err(|error| {
-                misfit::misfit(&file, &error.to_string(), "templates are in docs/guides/configure-email.md")
-            })?;
+            let template =
+                misfit::read_as(&file, read_value(&file)?, "templates are in docs/guides/configure-email.md")?;
             // What baton.toml says of the same name stands.
             settings.tools.templates.entry(name).or_insert(template);
         }
@@ -203,8 +202,7 @@ pub fn agents_of(file: &Path) -> anyhow::Result<Vec<(String, Agent)>> {
             if let Some(fields) = agent.as_object_mut() {
                 fields.entry("name").or_insert_with(|| Value::String(stem.clone()));
             }
-            let agent: Agent = serde_json::from_value(agent)
-                .map_err(|error| misfit::misfit(file, &error.to_string(), "agents are in docs/concepts/agents.md"))?;
+            let agent: Agent = misfit::read_as(file, agent, "agents are in docs/concepts/agents.md")?;
             Ok((agent.name.clone(), agent))
         })
         .collect()

@@ -19,6 +19,7 @@ pub mod id;
 pub mod model;
 pub mod money;
 pub mod mutant;
+pub mod plain;
 pub mod redact;
 pub mod run;
 pub mod shelf;

@@ -47,6 +47,12 @@ pub fn value(value: &Value, bounds: Bounds) -> Value {
 pub fn is_secret(key: &str) -> bool {
     /// No name below is longer, so a longer key is judged by its end.
     const NAME_BYTES_MAX: usize = 24;
+    // Most names end in a way that none below does.
+    let last = key.bytes().rev().find(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase());
+    let Some(last) = last else { return false };
+    if !SECRET_NAMES.iter().chain(SECRET_ENDINGS).any(|name| name.last() == Some(&last)) {
+        return false;
+    }
     let mut name = [0_u8; NAME_BYTES_MAX];
     let mut at = NAME_BYTES_MAX;
     for byte in key.bytes().rev().filter(u8::is_ascii_alphanumeric).take(NAME_BYTES_MAX) {
@@ -54,7 +60,9 @@ pub fn is_secret(key: &str) -> bool {
         name[at] = byte.to_ascii_lowercase();
     }
     let name = &name[at..];
-    SECRET_NAMES.contains(&name) || SECRET_ENDINGS.iter().any(|ending| name.ends_with(ending))
+    let ends = |known: &&&[u8]| known.last() == Some(&last);
+    SECRET_NAMES.iter().filter(ends).any(|known| *known == name)
+        || SECRET_ENDINGS.iter().filter(ends).any(|ending| name.ends_with(ending))
 }
 
 /// Whole names, without punctuation and in lower case.
@@ -80,22 +88,13 @@ const SECRET_ENDINGS: &[&[u8]] = &[
 
 /// Redacts what begins before `end`; what begins there or later is left away.
 fn up_to(text: &str, end: usize) -> Cow<'_, str> {
-    let bytes = text.as_bytes();
     let whole = &text[..end];
-    if !bytes[..end].iter().any(|byte| byte.is_ascii_digit() || *byte == b'@') {
-        return Cow::Borrowed(whole);
-    }
     let mut clean = String::new();
     let (mut done, mut at) = (0, 0);
-    while at < end {
-        match find::at(text, done, at) {
-            Some(found) => {
-                clean.push_str(&text[done..found.from]);
-                clean.push_str(found.label);
-                (done, at) = (found.to, found.to);
-            }
-            None => at += 1,
-        }
+    while let Some(found) = find::next(text, done, at, end) {
+        clean.push_str(&text[done..found.from]);
+        clean.push_str(found.label);
+        (done, at) = (found.to, found.to);
     }
     if done == 0 {
         return Cow::Borrowed(whole);

@@ -54,8 +54,8 @@ pub use command::{
 };
 pub use effect::Effect;
 pub use event::{
-    Answer, Asked, Began, Block, Done, Ended, Entry, Event, Finished, Forked, Held, How, InDoubt, Reopened, Request,
-    Scheduled, Started, Undo, Winding, Worked,
+    Answer, Asked, Began, Block, Detour, Done, Ended, Entry, Event, Finished, Forked, Held, How, InDoubt, Reopened,
+    Request, Scheduled, Started, Undo, Winding, Worked,
 };
 pub use leave::{DEADLINE, Lapse, Leave};
 pub use refusal::Refusal;
@@ -65,7 +65,7 @@ pub use state::{Run, State};
 pub use summary::{NodeRow, StepRow, effects_of, path_of, seed_status, summary, timeline};
 
 /// Raised whenever the fold changes in a way that old snapshots do not show: they are thrown away then.
-pub const FOLD_VERSION: u32 = 4;
+pub const FOLD_VERSION: u32 = 5;
 /// Events one run may have. At 80 % it is said, at 100 % the run fails under its `on_error`.
 pub const EVENTS_MAX: u64 = 500_000;
 /// Steps one agent may take in one task.

@@ -1,16 +1,20 @@
 //! Tool calls as every room sees them: the facts of a tool, a call, its outcome, and the row the audit keeps.
 
+mod outage;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::fault::Fault;
 use crate::id::{RunId, TenantId};
 use crate::money::Usd;
 use crate::time::{Time, duration_ms};
+
+pub use outage::{CIRCUIT_OPEN, NoWay, OnUnavailable, is_outage};
 
 /// What may be done with an effect whose outcome is not known. Fixed when the effect is scheduled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
@@ -128,6 +132,12 @@ pub struct Facts {
     /// Names a value of the output must carry, so that compensations can be checked before anything runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub output_fields: Vec<String>,
+    /// What is done while its service is down; without a word a call fails once its attempts are spent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_unavailable: Option<OnUnavailable>,
+    /// What stands in for the answer then, where one stands in; `output_fields` that are not in it are null.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub stand_in: Map<String, Value>,
 }
 
 impl Facts {
@@ -145,6 +155,8 @@ impl Facts {
             description: String::new(),
             cost: Usd::ZERO,
             output_fields: Vec::new(),
+            on_unavailable: None,
+            stand_in: Map::new(),
         }
     }
 
@@ -205,6 +217,9 @@ pub struct Call {
     pub class: Class,
     /// The agent that asked, where one did; a `tool` node has none.
     pub agent: Option<String>,
+    /// Who is to perform it, in place of the provider that the settings choose: that one is down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
     /// 1 for the first attempt.
     pub attempt: u32,
     /// When the effect was scheduled. `tomorrow` in its arguments is the day after this, however often it is sent.
@@ -279,6 +294,9 @@ pub struct Envelope {
     pub duration_ms: u64,
     pub cached: bool,
     pub cost_usd: f64,
+    /// The service was down on the way: this stands in for its answer, or came late or by another hand.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub degraded: bool,
 }
 
 /// One row of the audit trail, in the words of seed 000.
@@ -370,6 +388,7 @@ mod tests {
             duration_ms: 0,
             cached: false,
             cost_usd: 0.0,
+            degraded: false,
         };
         let mut seeds = [
             "success",

@@ -97,8 +97,8 @@ pub async fn send(world: World<'_>, tenant: &TenantId, run: &RunId, send: Send, 
             Checked::RateLimited { retry_after } => {
                 blocked(effect, Block::RateLimit { until: later(world.clock, retry_after) })
             }
-            Checked::CircuitOpen { retry_after } => {
-                blocked(effect, Block::Circuit { until: later(world.clock, retry_after) })
+            Checked::CircuitOpen { retry_after, fault } => {
+                free(effect, Outcome::CircuitOpen { until: later(world.clock, retry_after), fault: *fault })
             }
         },
     }

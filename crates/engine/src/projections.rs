@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use baton_core::id::{RunId, TenantId};
-use baton_core::run::{Ask, Asked, Began, Block, EffectId, Event, InDoubt, Run};
+use baton_core::run::{Ask, Asked, Began, Block, Detour, EffectId, Event, InDoubt, Run};
 use baton_core::time::Time;
 use baton_ports::journal::{DeskItem, DeskKind, Projection};
 use serde_json::{Value, json};
@@ -105,6 +105,12 @@ fn opened(event: &Event) -> Option<Opened> {
         Event::Doubted { effect, fault, next: InDoubt::Person } => {
             let title = format!("Did `{}` act?", effect.call.node);
             Some((Some(Ask::Doubt(effect.clone())), DeskKind::Doubt, title, known(effect, &fault.to_string()), None))
+        }
+        Event::Degraded { effect, fault, attempted, detour: Detour::Person } => {
+            let title = format!("`{}`: the service is down; can you do it by hand?", effect.call.node);
+            let effect = EffectId { generation: effect.generation + u32::from(*attempted), ..effect.clone() };
+            let known = known(&effect, &format!("it did not act: {fault}"));
+            Some((Some(Ask::Doubt(effect)), DeskKind::Doubt, title, known, None))
         }
         Event::Blocked { effect, by: Block::Approval(leave) } => {
             let title = format!("May `{}` act?", effect.call.node);

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use baton_core::fault::Fault;
 use baton_core::run::Lapse;
 use baton_core::tool::{AuditRow, Call, Facts, Outcome};
 use serde_json::Value;
@@ -37,6 +38,8 @@ pub enum Checked {
     /// The provider is known to be failing.
     CircuitOpen {
         retry_after: Duration,
+        /// What that is called, in the words for the customer.
+        fault: Box<Fault>,
     },
     /// Not let through, or answered without acting (a cached read).
     Answered(Box<Performed>),

@@ -171,7 +171,7 @@ fn answer_of_tool(
     let answer = |outcome, after| Answer { outcome, after, late: None };
     match fate {
         Fate::RequestLost | Fate::AnswerLost => answer(unknown("no answer in time"), limit),
-        Fate::Refused => answer(not_done("BUSY", true), quick),
+        Fate::Refused => answer(not_done("SERVICE_UNAVAILABLE", true), quick),
         Fate::Declined => answer(not_done("DECLINED", false), quick),
         _ if !acts(call, fate) => answer(not_done("DECLINED", false), quick),
         Fate::Late => Answer {
@@ -283,7 +283,11 @@ pub fn told(outcome: &Outcome) -> Option<Told> {
         | Outcome::Step(Err(_)) => Some(Told::NotDone),
         Outcome::Tool(tool::Outcome::Unknown { .. }) => Some(Told::Unknown),
         Outcome::NotFound => Some(Told::NotFound),
-        Outcome::Stopped { .. } | Outcome::Dropped { .. } | Outcome::Blocked { .. } | Outcome::NotSent => None,
+        Outcome::Stopped { .. }
+        | Outcome::Dropped { .. }
+        | Outcome::Blocked { .. }
+        | Outcome::CircuitOpen { .. }
+        | Outcome::NotSent => None,
     }
 }
 

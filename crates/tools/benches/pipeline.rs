@@ -186,6 +186,7 @@ fn call(tool: &str, class: Class, arguments: Value) -> Call {
         class,
         agent: None,
         attempt: 1,
+        provider: None,
         at: Time::EPOCH,
         caller: Caller::default(),
     }

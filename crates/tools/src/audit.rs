@@ -17,13 +17,14 @@ const UNKNOWN_TYPE: &str = "tool_execution";
 /// where it was asked. The call is used up: what it names goes into the row as it is.
 pub(crate) fn row(call: Call, entry: Option<&Entry>, outcome: &Outcome, at: Time, sent: Option<Duration>) -> AuditRow {
     let variant = entry.map(|entry| entry.variant(&call.arguments));
+    let performer = entry.map(|entry| entry.performer_of(&call));
     let mut details = Map::new();
     let mut say = |name: &str, value: Value| drop(details.insert(name.to_owned(), value));
     say("parameters", redact::value(&call.arguments, Bounds::AUDIT));
     say("key", Value::from(call.key));
     say("attempt", Value::from(call.attempt));
-    if let (Some(entry), Some(variant)) = (entry, variant) {
-        say("provider", Value::from(entry.performer(&call.tenant).provider));
+    if let (Some(performer), Some(variant)) = (performer, variant) {
+        say("provider", Value::from(performer.provider));
         say("compensable", Value::from(variant.compensable));
     }
     came_to(outcome, say);
@@ -50,7 +51,7 @@ pub(crate) fn row(call: Call, entry: Option<&Entry>, outcome: &Outcome, at: Time
         duration_ms: u64::try_from(sent.unwrap_or_default().as_millis()).unwrap_or(u64::MAX),
         erases: Vec::new(),
     };
-    count::used(&row, sent);
+    count::used(&row, sent, performer.map(|performer| performer.cost));
     row
 }
 

@@ -45,6 +45,12 @@ impl<T> ByTenant<T> {
         std::iter::once(&mut self.shared).chain(self.own.values_mut())
     }
 
+    /// What becomes of each, where nothing can go wrong.
+    pub(crate) fn each_as<U>(&self, make: impl Fn(&T) -> U) -> ByTenant<U> {
+        let own = self.own.iter().map(|(id, one)| (id.clone(), make(one)));
+        ByTenant { shared: make(&self.shared), own: own.collect() }
+    }
+
     /// What is made of each. The first argument is where its settings are: `tools`, `tools.tenants.NAME`.
     pub(crate) fn map<U, E>(&self, make: impl Fn(&str, &T) -> Result<U, E>) -> Result<ByTenant<U>, E> {
         let shared = make("tools", &self.shared)?;

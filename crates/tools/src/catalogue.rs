@@ -10,9 +10,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use baton_core::expr::nearest;
-use baton_core::tool::Call;
+use baton_core::tool::{Call, OnUnavailable};
 
 use crate::config::Tuning;
+use crate::error::Error;
 
 pub(crate) use entry::{Action, Entry, Variant};
 pub use entry::{Description, Risk};
@@ -81,6 +82,21 @@ impl Catalogue {
             kept.entry(entry.name.clone()).or_insert_with(|| Arc::new(entry));
         }
         Self { entries: kept, words: OnceLock::new() }
+    }
+
+    /// Whether each other provider that the settings name for outages is there to be asked.
+    pub(crate) fn stands_by(&self, tuning: &BTreeMap<String, Tuning>) -> Result<(), Error> {
+        for (name, tuning) in tuning {
+            let Some(OnUnavailable::Provider(provider)) = &tuning.on_unavailable else { continue };
+            if self.find(name).is_some_and(|entry| !entry.is_offered_by(provider)) {
+                let reason = format!(
+                    "`{name}` has `on_unavailable = \"provider {provider}\"`, and that is no other provider of it; a \
+                     preset has those of its tool"
+                );
+                return Err(Error::Setting { place: "tool", reason });
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<&Arc<Entry>> {

@@ -58,6 +58,7 @@ pub(crate) enum Stopped {
     },
     CircuitOpen {
         retry_after: Duration,
+        entry: Arc<Entry>,
     },
 }
 

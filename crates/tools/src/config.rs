@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use baton_core::id::TenantId;
 use baton_core::run::Lapse;
+use baton_core::tool::OnUnavailable;
 use jiff::tz::TimeZone;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -130,6 +131,9 @@ pub struct Tuning {
     pub timeout_ms: Option<u64>,
     /// The price of one call, in US dollars.
     pub cost_usd: Option<f64>,
+    /// What is done while its service is down: `empty`, `unavailable`, `queue`, `provider NAME` or `manual`. Pinned with a
+    /// version when it is saved.
+    pub on_unavailable: Option<OnUnavailable>,
     pub enabled: Option<bool>,
     pub approval: Option<bool>,
     pub approvers: Option<Approvers>,

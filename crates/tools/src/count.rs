@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use baton_core::money::Usd;
 use baton_core::tool::{AuditRow, AuditStatus};
-use metrics::{Label, counter, histogram};
+use metrics::{Label, counter, gauge, histogram};
 
-/// Counts one use; `sent` is how long the tool took, where it was asked.
-pub(crate) fn used(row: &AuditRow, sent: Option<Duration>) {
+/// Counts one use; `sent` is how long the tool took, where it was asked; `price` is that of a call of it.
+pub(crate) fn used(row: &AuditRow, sent: Option<Duration>, price: Option<Usd>) {
+    if let Some(price) = price.filter(|_| sent.is_some()) {
+        gauge!("tool_cost_per_call", "tool" => row.action.clone()).set(price.as_f64());
+    }
     let tool = [
         Label::new("tool", row.action.clone()),
         Label::new("tool_name", row.action.clone()),

@@ -8,6 +8,7 @@ mod script;
 use std::collections::BTreeSet;
 
 use baton_core::expr::{Dialect, Params, nearest};
+use baton_core::plain::plain_at;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -97,11 +98,13 @@ impl Definition {
             Some("script") => {
                 let script = Script::read(fields, &profile).map_err(wrong)?;
                 let profile = script.complete(profile);
+                profile.stands().map_err(wrong)?;
                 parsed.tools.push(Self { profile, kind: Kind::Script(script) });
             }
             Some("http") => {
                 let http = Http::read(fields).map_err(wrong)?;
                 let profile = http.complete(profile).map_err(wrong)?;
+                profile.stands().map_err(wrong)?;
                 parsed.tools.push(Self { profile, kind: Kind::Http(Box::new(http)) });
             }
             Some("openapi") => {
@@ -151,7 +154,11 @@ impl Mistake {
 
 /// Reads a part of a definition; what it does not know is refused by name.
 pub(crate) fn read<T: DeserializeOwned>(place: &str, fields: Map<String, Value>) -> Result<T, Mistake> {
-    serde_json::from_value(Value::Object(fields)).map_err(|error| Mistake::at(place, error.to_string()))
+    serde_path_to_error::deserialize(Value::Object(fields)).map_err(|error| {
+        let (path, reason) = plain_at(&error.path().to_string(), &error.inner().to_string());
+        let mistake = Mistake::at(path, reason);
+        if place.is_empty() { mistake } else { mistake.within(place) }
+    })
 }
 
 /// Compiles templates, which may name only what a call knows.

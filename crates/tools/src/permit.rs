@@ -51,7 +51,7 @@ impl PermittedCall for Permit {
         let tab = request.tab.clone();
         let outcome = match result {
             Ok(output) => {
-                let cost = entry.performer(&request.call.tenant).cost + tab.total();
+                let cost = entry.performer_of(&request.call).cost + tab.total();
                 Outcome::Done { output, cost, cached: false }
             }
             Err(failure) => outcome(failure.map_fault(|fault| code::speak(fault, &entry.category, request.language))),
@@ -78,7 +78,7 @@ fn is_allowed(admitted: &Admitted) -> Result<(), Failure> {
 /// One attempt, given up after `limit`.
 async fn within(limit: Duration, admitted: &Admitted) -> Result<Value, Failure> {
     let Admitted { entry, request, .. } = admitted;
-    let attempt = tokio::time::timeout(limit, entry.performer(&request.call.tenant).tool.attempt(request));
+    let attempt = tokio::time::timeout(limit, entry.performer_of(&request.call).tool.attempt(request));
     match attempt.await {
         Ok(Ok(output)) => small_enough(output, admitted),
         Ok(Err(failure)) => Err(failure),

@@ -90,6 +90,7 @@ impl Registry {
                 return Err(Error::NoSuchTool { name: name.clone(), nearest });
             }
         }
+        catalogue.stands_by(&config.tool)?;
         let gates = Arc::new(Gates::new());
         let held = Arc::new(RwLock::new(Held::new(catalogue)));
         shelf.links.iter().for_each(|link| renew(link, &held, &config.tool));
@@ -168,6 +169,17 @@ impl Registry {
         Performed { outcome, audit, tab: Tab::default() }
     }
 
+    /// What is said of a call whose service is left alone for a while.
+    fn left_alone(&self, call: &Call, retry_after: Duration, entry: &Entry) -> Fault {
+        let message = format!(
+            "the service of `{}` failed several times running and is left alone for {} s",
+            call.tool,
+            retry_after.as_secs().max(1)
+        );
+        let language = self.rules.of(&call.tenant).language(&call.caller);
+        code::speak(Fault::new(code::CIRCUIT_OPEN, message), &entry.category, language)
+    }
+
     /// The answer to a call that was not let through, with its row.
     fn refuse(&self, call: &Call, fault: Fault, entry: Option<&Entry>) -> Performed {
         let language = self.rules.of(&call.tenant).language(&call.caller);
@@ -223,7 +235,9 @@ impl Tools for Registry {
             Ok(admitted) => Checked::Permitted(Box::new(Permit::new(admitted, self.gates.clone(), self.clock.clone()))),
             Err(Stopped::NeedsApproval(needed)) => Checked::NeedsApproval(needed),
             Err(Stopped::RateLimited { retry_after }) => Checked::RateLimited { retry_after },
-            Err(Stopped::CircuitOpen { retry_after }) => Checked::CircuitOpen { retry_after },
+            Err(Stopped::CircuitOpen { retry_after, entry }) => {
+                Checked::CircuitOpen { retry_after, fault: Box::new(self.left_alone(call, retry_after, &entry)) }
+            }
             Err(Stopped::Known { output, entry }) => Checked::Answered(Box::new(self.known(call, output, &entry))),
             Err(Stopped::Refused { fault, entry }) => {
                 Checked::Answered(Box::new(self.refuse(call, fault, entry.as_deref())))
@@ -241,7 +255,7 @@ impl Tools for Registry {
             Ok(request) => request,
             Err(reason) => return unknown(reason),
         };
-        match tokio::time::timeout(limit, entry.performer(&call.tenant).tool.look_up(&request)).await {
+        match tokio::time::timeout(limit, entry.performer_of(call).tool.look_up(&request)).await {
             Ok(Ok(output)) => Outcome::Done { output, cost: Usd::ZERO, cached: false },
             Ok(Err(failure)) => {
                 permit::outcome(failure.map_fault(|fault| code::speak(fault, &entry.category, request.language)))

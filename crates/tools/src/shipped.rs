@@ -1,9 +1,12 @@
 //! The tools that come with Baton, in one list. Adding one is a file and a line here.
 
+mod outage;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use baton_core::money::Usd;
 use baton_ports::clock::Clock;
 use baton_ports::desk::Desk;
 use baton_ports::embed::Embedder;
@@ -25,6 +28,9 @@ use crate::providers::{calendar, crm, email, memory, message, payment, ticket};
 
 /// The time-out of a tool that says nothing of it.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The price of a call of Google's calendar (SEEDS 25), in US dollars.
+const GOOGLE_USD: f64 = 0.01;
 
 /// What shipped tools keep things in, and ask.
 #[derive(Clone)]
@@ -97,6 +103,7 @@ pub(crate) fn entries(
     if let Some(memory) = memory {
         entries.extend(memory::entries(config, memory, embedder.as_ref(), clock, &outbound)?);
     }
+    let mut entries = outage::standing(config, entries, services, &outbound)?;
     let secrets = Arc::new(config.secrets.clone());
     let connect = |source: Source| Arc::new(Link::new(source, secrets.clone(), outbound.clone()));
     let mut links: Vec<Arc<Link>> = Vec::new();
@@ -135,8 +142,12 @@ fn calendar_entry(config: &Config, services: &Services, outbound: &Arc<Outbound>
     let settings = ByTenant::read(config, config.calendar.clone(), |tenant| tenant.calendar.clone());
     let Services { records, clock, .. } = services;
     let means = calendar::Means { records: records.clone(), clock: clock.clone(), outbound: outbound.clone() };
-    let entry = calendar::entry(&settings, &means);
-    entry.map_err(|reason| Error::Setting { place: "calendar", reason })
+    let prices = settings.each_as(|calendar| match calendar.provider {
+        calendar::Provider::Google => Usd::from_f64(GOOGLE_USD),
+        calendar::Provider::Internal | calendar::Provider::Calendly | calendar::Provider::CalDav => Usd::ZERO,
+    });
+    let entry = calendar::entry(&settings, &means).map_err(|reason| Error::Setting { place: "calendar", reason })?;
+    Ok(entry.costing_by(&prices))
 }
 
 fn query_entry(config: &Config) -> Result<Entry, Error> {

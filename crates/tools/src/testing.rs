@@ -87,6 +87,7 @@ impl World {
             class,
             agent: None,
             attempt: 1,
+            provider: None,
             at: self.clock.now(),
             caller: Caller { language: Some("es".to_owned()), ..Caller::default() },
         }

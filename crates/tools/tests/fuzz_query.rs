@@ -74,6 +74,7 @@ async fn ask(registry: &Registry, query: &str) {
         class: Class::Read,
         agent: None,
         attempt: 1,
+        provider: None,
         at: Time::EPOCH,
         caller: Caller::default(),
     };

@@ -1,7 +1,7 @@
 //! What a run that rests waits for, and the command that goes on from it.
 
 use baton_core::id::RunId;
-use baton_core::run::{Address, Ask, Run, State};
+use baton_core::run::{Address, Ask, EffectId, Run, State};
 use baton_core::time::Time;
 use serde_json::{Value, json};
 
@@ -50,6 +50,8 @@ impl SoFar {
 pub enum Awaited {
     /// Somebody's word.
     Ask(Ask),
+    /// A person does what a service that is down could not.
+    ByHand(EffectId),
     /// A `human` node's form.
     Form(Address),
     Signal {
@@ -67,6 +69,7 @@ impl Open {
     pub fn of(id: &RunId, run: &Run) -> Vec<Self> {
         let asks = run.asks().into_iter().map(|ask| match ask {
             Ask::Human(node) if run.asks_for_form(&node) => Awaited::Form(node),
+            Ask::Doubt(effect) if run.is_by_hand(&effect) => Awaited::ByHand(effect),
             ask => Awaited::Ask(ask),
         });
         let signals = run.awaited_signals().into_iter().map(|(node, name)| Awaited::Signal { node, name });
@@ -103,6 +106,11 @@ impl Open {
             Awaited::Ask(Ask::Customer(node)) => {
                 format!("waits for the customer at `{node}`: {command} runs signal {run} --message TEXT")
             }
+            Awaited::ByHand(effect) => format!(
+                "`{effect}` is to be done by hand, its service is down: {command} runs resolve {run} {} --done JSON  \
+                 # or --not-done, or --repeat",
+                at(effect)
+            ),
             Awaited::Ask(Ask::Doubt(effect)) => format!(
                 "nobody knows whether `{effect}` acted{}: {command} runs resolve {run} {} --not-done  # or --done JSON{}",
                 if self.ending { ", and the run is ending" } else { "" },
@@ -130,6 +138,7 @@ impl Open {
         let run = &self.run;
         match &self.awaited {
             Awaited::Ask(Ask::Human(node)) => json!({ "kind": "human", "run": run, "node": node }),
+            Awaited::ByHand(effect) => json!({ "kind": "by_hand", "run": run, "effect": effect.to_string() }),
             Awaited::Form(node) => json!({ "kind": "form", "run": run, "node": node }),
             Awaited::Ask(Ask::Customer(node)) => json!({ "kind": "customer", "run": run, "node": node }),
             Awaited::Ask(Ask::Doubt(effect)) => json!({ "kind": "doubt", "run": run, "effect": effect.to_string() }),

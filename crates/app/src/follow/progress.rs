@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use baton_core::id::RunId;
-use baton_core::run::{Address, Answer, Began, Block, Ended, Entry, Event, How, InDoubt, Request, Role, Run, State};
+use baton_core::run::{
+    Address, Answer, Began, Block, Detour, Ended, Entry, Event, How, InDoubt, Request, Role, Run, State,
+};
 use baton_core::time::Time;
 use baton_ports::registry::Version;
 use serde_json::Value;
@@ -112,6 +114,16 @@ impl Progress {
                     InDoubt::Person => "a person must say what became of it",
                 };
                 self.mark(id, "33", "?", &effect.call.node, &format!("{fault}; {next}"));
+            }
+            Event::Degraded { effect, fault, detour, .. } => {
+                let next = match detour {
+                    Detour::Answered { .. } => "goes on without an answer".to_owned(),
+                    Detour::Refused => "is not waited for".to_owned(),
+                    Detour::Queued { at: again, .. } => format!("queued; again in {}", print::took(again.since(at))),
+                    Detour::Provider { name } => format!("`{name}` does it instead"),
+                    Detour::Person => "a person is asked to do it by hand".to_owned(),
+                };
+                self.mark(id, "33", "!", &effect.call.node, &format!("{fault}; {next}"));
             }
             Event::Done(done) if done.effect.call.role == Role::Undo => {
                 let output = match &done.output {

@@ -5,9 +5,20 @@ use std::path::Path;
 
 use baton_core::definition::source::{self, Node, Span, Value};
 use baton_core::expr::nearest;
+use baton_core::plain::plain_at;
+use serde::de::DeserializeOwned;
 
 use super::files::{read, shown};
 use crate::Misuse;
+
+/// A value as what it should be; the place in it and what is wrong there otherwise, in plain words.
+pub fn read_as<T: DeserializeOwned>(file: &Path, value: serde_json::Value, otherwise: &str) -> Result<T, Misuse> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let (place, reason) = plain_at(&error.path().to_string(), &error.inner().to_string());
+        let message = if place.is_empty() { reason } else { format!("at `{place}`: {reason}") };
+        misfit(file, &message, otherwise)
+    })
+}
 
 /// `message` is a reader's: ``unknown field `replys`, expected `agent` or `replies` ``. What is wrong in it is the first
 /// word in backticks of its last part; what is known are the others.
@@ -34,6 +45,7 @@ fn place(tree: &Node, word: &str) -> Option<Span> {
         Value::Map(map) => {
             map.iter().find_map(|(key, value)| if key.name == word { Some(key.span) } else { place(value, word) })
         }
-        Value::Null | Value::Bool(_) | Value::Number { .. } => None,
+        Value::Number { text, .. } => (text == word).then_some(tree.span),
+        Value::Null | Value::Bool(_) => None,
     }
 }

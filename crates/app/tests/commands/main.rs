@@ -15,6 +15,7 @@ mod keys;
 mod knowledge;
 mod models;
 mod money;
+mod outages;
 mod pages;
 mod place;
 mod reading;

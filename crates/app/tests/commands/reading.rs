@@ -162,3 +162,43 @@ fn a_name_that_is_not_there_is_an_error_that_names_it_and_what_there_is() {
     let done = Place::empty().baton(&["eval", "--type", "expr", "temprature > 3", "--input", r#"{"temperature": 4}"#]);
     done.ends(2).warns("temprature").warns("temperature");
 }
+
+/// What is wrong in these files is said with its place, and in no words of the language Baton is written in.
+#[test]
+fn a_file_that_is_wrong_is_refused_in_plain_words() {
+    let tool = |line: &str| format!("name: t\nkind: http\nurl: https://a.example/x\nirreversible: sent\n{line}\n");
+    let script = |line: &str| format!("name: t\nkind: script\n{line}\n");
+    let wrong = [
+        ("tools/t.yaml", tool("timeout_ms: soon"), "`timeout_ms`: `soon` is text, and a whole number"),
+        ("tools/t.yaml", tool("timeout_ms: -5"), "`-5` is a number, and a whole number, zero or more is wanted"),
+        ("tools/t.yaml", tool("retry: {max_attempts: many}"), "`retry.max_attempts`: `many` is text"),
+        ("tools/t.yaml", tool("retry: often"), "`retry`: `often` is text, and a mapping of keys is wanted"),
+        (
+            "tools/t.yaml",
+            tool("output_fields: {id: 1}"),
+            "`output_fields`: it is a mapping of keys, and a list is wanted",
+        ),
+        ("tools/t.yaml", tool("compensation: undo_it"), "`undo_it` is text, and a mapping of keys is wanted"),
+        ("tools/t.yaml", tool("headers: [a, b]"), "it is a list"),
+        ("tools/t.yaml", tool("description: {a: 1}"), "`description`: it is a mapping of keys, and text is wanted"),
+        ("tools/t.yaml", tool("class: sometimes"), "`sometimes`"),
+        ("tools/t.yaml", tool("cost_usd: cheap"), "`cost_usd`: `cheap` is text, and a number is wanted"),
+        ("tools/t.yaml", tool("on_unavailable: wait"), "`wait` is none of `empty`"),
+        ("tools/t.yaml", "kind: http\nurl: https://a.example\n".to_owned(), "the key `name` is missing"),
+        ("tools/t.yaml", script("latency_ms: [1]"), "it is a list, and a whole number"),
+        ("tools/t.yaml", script("results: {output: 1}"), "`results`: it is a mapping of keys, and a list is wanted"),
+        ("agents/a.yaml", "type: simple\nprompt: hi\ntools: find\n".to_owned(), "`tools`: `find` is text, and a list"),
+        ("agents/a.yaml", "type: simple\nprompt: 7\n".to_owned(), "and text is wanted"),
+    ];
+    for (file, text, says) in wrong {
+        let place =
+            Place::with(&[("workflows/w.yaml", "name: w\nnodes: [{id: a, tool: calculator}]\n"), (file, &text)]);
+        let done = place.baton(&["validate"]).ends(2);
+        assert!(done.err.contains(says), "`{says}` is not in\n{}\nof\n{text}", done.err);
+        for word in
+            ["struct", "invalid type", "invalid value", "sequence", "u64", "u32", "Some(", "None", "enum", "Err("]
+        {
+            assert!(!done.err.contains(word), "`{word}` is in\n{}", done.err);
+        }
+    }
+}

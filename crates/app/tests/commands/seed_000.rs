@@ -1,5 +1,5 @@
 //! The faults that seed 000 found (BUG-TL) and what it recommends (REC-TL), from outside. BUG-TL-001 is held in the room
-//! `tools`; REC-TL-011, taking workflows in and out by a command, is not built yet.
+//! `tools`.
 
 use serde_json::{Value, json};
 
@@ -255,4 +255,46 @@ fn rec_tl_002_a_rate_holds_for_each_company_and_the_run_waits_for_its_turn() {
     place.baton(&["run", "w", "--id", "one"]).ends(0);
     place.baton(&["runs", "journal", "one"]).ends(0).says("rate_limit");
     assert_eq!(rows(&place).len(), 2);
+}
+
+#[test]
+fn rec_tl_011_a_version_goes_out_as_a_file_and_comes_in_as_the_same_version() {
+    let place = place(BOOKS);
+    place.baton(&["run", "w", "--set", "method=visa-0001", "--id", "one"]);
+    place.write("workflows/w.yaml", BOOKS.replace("10:00", "11:00"));
+    place.baton(&["run", "w", "--set", "method=visa-0001", "--id", "two"]);
+    let hash = |place: &Place, revision: u64| {
+        let listed = place.baton(&["workflows", "versions", "w", "--json"]).ends(0).json();
+        let versions = listed["versions"].as_array().expect("versions").clone();
+        versions.iter().find(|one| one["revision"] == json!(revision)).expect("it is there")["bundle"].clone()
+    };
+    for format in ["yaml", "json"] {
+        let file = format!("first.{format}");
+        place.baton(&["workflows", "export", "w", "--revision", "1", "--out", &file]).ends(0).says(&file);
+        let text = std::fs::read_to_string(place.path().join(&file)).expect("a file");
+        assert!(text.contains("10:00") && text.starts_with('{') == (format == "json"), "{text}");
+        let other = Place::with(&[("baton.toml", SETTINGS), ("tools/tools.yaml", TOOLS), (&file, &text)]);
+        let taken = other.baton(&["workflows", "import", &file, "--json"]).ends(0).json();
+        assert_eq!((&taken["version"]["revision"], &taken["version"]["bundle"]), (&json!(1), &hash(&place, 1)));
+        other.baton(&["workflows", "import", &file]).ends(0).says("word for word");
+    }
+    place.baton(&["workflows", "export", "w", "--revision", "1", "--out", "first.yaml"]).ends(2).warns("already");
+    place.baton(&["workflows", "import", "first.yaml"]).ends(2).warns("--replace");
+    place.baton(&["workflows", "import", "first.yaml", "--replace"]).ends(0).says("revision 3");
+    assert_eq!(hash(&place, 3), hash(&place, 1), "taken back in, it is what it was");
+    place.baton(&["workflows", "import", "first.yaml", "--name", "copy"]).ends(0).says("`copy` taken in: revision 1");
+    place.baton(&["workflows", "export", "copy"]).ends(0).says("name: copy");
+}
+
+#[test]
+fn rec_tl_011_what_cannot_run_is_not_taken_in() {
+    let place = place(BOOKS);
+    place.write("bad.yaml", "name: bad\nnodes: [{id: a, tool: no_such_tool}]\n");
+    place.baton(&["workflows", "import", "bad.yaml"]).ends(2).warns("no_such_tool");
+    place.write("dots.yaml", "name: ../out\nnodes: [{id: a, tool: greet}]\n");
+    place.baton(&["workflows", "import", "dots.yaml"]).ends(2).warns("not a workflow's name");
+    place.baton(&["workflows", "export", "nobody"]).ends(2).warns("no workflow `nobody`");
+    place.baton(&["workflows", "export", "w", "--revision", "9"]).ends(2).warns("no revision 9");
+    place.baton(&["workflows", "export", "w"]).ends(0).says("name: w");
+    assert!(!place.path().join("workflows/bad.yaml").exists());
 }

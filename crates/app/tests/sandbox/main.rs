@@ -90,6 +90,7 @@ fn done(tool: &str, data: Value) -> Envelope {
         duration_ms: 1,
         cached: false,
         cost_usd: 0.0,
+        degraded: false,
     }
 }
 

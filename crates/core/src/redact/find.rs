@@ -14,6 +14,21 @@ const EMAIL_DOMAIN_BYTES_MAX: usize = 255;
 /// ISO 13616: characters of an IBAN.
 const IBAN_CHARS_MIN: usize = 15;
 const IBAN_CHARS_MAX: usize = 34;
+/// ISO 13616: letters of the country, before the first digit.
+const IBAN_LETTERS: usize = 2;
+/// Bytes that something may be found at; a text is passed over by them quickly.
+const CANDIDATES: [bool; 256] = {
+    let mut candidates = [false; 256];
+    let mut digit = b'0';
+    while digit <= b'9' {
+        candidates[digit as usize] = true;
+        digit += 1;
+    }
+    candidates[b'@' as usize] = true;
+    candidates[b'+' as usize] = true;
+    candidates[b'(' as usize] = true;
+    candidates
+};
 /// ISO/IEC 7812: digits of a card number.
 const CARD_DIGITS_MIN: usize = 13;
 const CARD_DIGITS_MAX: usize = 19;
@@ -29,15 +44,36 @@ pub(super) struct Found {
     pub(super) label: &'static str,
 }
 
-/// What is found at byte `at`. An e-mail address is found at its `@` and reaches back, never before `done`.
-pub(super) fn at(text: &str, done: usize, at: usize) -> Option<Found> {
+/// The first of all that begins at byte `from` or later and before `end`. An e-mail address is found at its `@` and reaches
+/// back, never before `done`.
+pub(super) fn next(text: &str, done: usize, from: usize, end: usize) -> Option<Found> {
     let bytes = text.as_bytes();
-    match bytes[at] {
-        b'@' => email(text, done, at),
-        b'0'..=b'9' | b'+' | b'(' if begins_word(bytes, at) => number(bytes, at),
-        b'A'..=b'Z' | b'a'..=b'z' if begins_word(bytes, at) => iban(bytes, at),
-        _ => None,
+    // An IBAN shows by its first digit, two letters behind where it begins.
+    let last = bytes.len().min(end + IBAN_LETTERS);
+    let mut at = from;
+    while let Some(skipped) = bytes.get(at..last)?.iter().position(|byte| CANDIDATES[usize::from(*byte)]) {
+        at += skipped;
+        let of_iban = at.checked_sub(IBAN_LETTERS).filter(|begin| *begin >= from && *begin < end);
+        let iban = of_iban.filter(|_| bytes[at].is_ascii_digit()).and_then(|begin| iban_at(bytes, begin));
+        if iban.is_some() {
+            return iban;
+        }
+        let found = match bytes[at] {
+            _ if at >= end => None,
+            b'@' => email(text, done, at),
+            _ if begins_word(bytes, at) => number(bytes, at),
+            _ => None,
+        };
+        if found.is_some() {
+            return found;
+        }
+        at += 1;
     }
+    None
+}
+
+fn iban_at(bytes: &[u8], at: usize) -> Option<Found> {
+    (bytes[at].is_ascii_alphabetic() && begins_word(bytes, at)).then(|| iban(bytes, at)).flatten()
 }
 
 /// Whether a JSON number is a card number.

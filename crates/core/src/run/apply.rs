@@ -34,6 +34,7 @@ impl Run {
                 self.pay(&effect.call, *cost);
                 self.not_done(effect, fault, *again_at);
             }
+            Event::Degraded { effect, fault, attempted, detour } => self.degrade(effect, fault, *attempted, detour),
             Event::HoldLost { effect, cost } => self.pay(&effect.call, *cost),
             Event::Doubted { effect, next, .. } => self.doubt(effect, next),
             Event::Resolved { effect, resolution, .. } => self.resolve(effect, resolution),

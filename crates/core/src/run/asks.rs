@@ -127,6 +127,12 @@ impl Run {
         }
     }
 
+    /// Whether a call in question certainly did not act, and a person is asked to do by hand what its service cannot.
+    pub fn is_by_hand(&self, effect: &EffectId) -> bool {
+        let call = self.calls.get(&effect.call).filter(|call| call.generation == effect.generation);
+        call.is_some_and(super::state::Call::is_by_hand)
+    }
+
     /// Who has approved at a `human` node that is open.
     pub fn approved_by(&self, at: &Address) -> Vec<String> {
         let Some(Activity::Human { answers, .. }) = self.activity(at) else { return Vec::new() };

@@ -1,6 +1,7 @@
 //! A call's way from scheduled to settled: `docs/concepts/effects.md`.
 
 mod doubt;
+mod outage;
 mod undo;
 
 use std::sync::Arc;
@@ -55,7 +56,7 @@ impl Draft<'_> {
         let facts = facts.of(&arguments);
         let own = self.with_node(at, |node| node.policy.timeout).flatten();
         let is_agent = agent.is_some();
-        let request = Request::Tool { tool: tool.to_owned(), arguments: Arc::new(arguments), agent };
+        let request = Request::Tool { tool: tool.to_owned(), arguments: Arc::new(arguments), agent, provider: None };
         let timeout = own.filter(|_| !is_agent).unwrap_or(facts.timeout);
         let hold = facts.cost;
         self.schedule(at, request, facts.class, timeout, hold);
@@ -122,6 +123,7 @@ impl Draft<'_> {
         let in_doubt = call.progress == Progress::Doubt;
         match outcome {
             Outcome::Tool(tool::Outcome::Done { output, cost, cached }) => {
+                let output = if call.degraded { outage::marked(output) } else { output };
                 self.done(effect, &call, Answer::Tool(Arc::new(output)), cost, cached);
             }
             Outcome::Model(Ok(reply)) => {
@@ -162,6 +164,7 @@ impl Draft<'_> {
                 let fault = self.nobody_to_ask(&leave);
                 return self.refused(effect, &call, Failure::free(fault, false), false);
             }
+            Outcome::CircuitOpen { until, fault } if !in_doubt => self.circuit_open(effect, &call, until, &fault),
             Outcome::Blocked { by, cost } if !in_doubt => {
                 if cost != Usd::ZERO {
                     self.emit(Event::HoldLost { effect: effect.clone(), cost });
@@ -176,6 +179,7 @@ impl Draft<'_> {
             Outcome::Tool(tool::Outcome::Unknown { .. })
             | Outcome::Dropped { .. }
             | Outcome::Blocked { .. }
+            | Outcome::CircuitOpen { .. }
             | Outcome::NotFound
             | Outcome::NotSent => {
                 return Err(Refusal::Duplicate { effect: effect.to_string() });
@@ -221,6 +225,9 @@ impl Draft<'_> {
         let attempts = call.attempts + u32::from(call.is_of_a_send());
         let may = is_asked_for && attempts < retry.max_attempts && self.wants(effect);
         let again_at = may.then(|| self.again_at(effect, attempts, &retry, retry_after));
+        if again_at.is_none() && retryable && self.stand_outage(effect, call, &fault, None) {
+            return;
+        }
         self.put_off(effect, fault, again_at, cost);
     }
 
@@ -289,18 +296,9 @@ impl Draft<'_> {
                 _ => Retry::NONE,
             };
         }
-        let of_node = self.with_node(&id.node, |node| {
-            node.policy.retry.clone().or_else(|| match (&node.kind, &call.request) {
-                (Kind::Tool(tool), Request::Tool { tool: name, arguments, .. }) => {
-                    tool.facts.get(name).map(|facts| facts.of(arguments).retry.clone())
-                }
-                (Kind::Agent(agent), Request::Tool { tool: name, arguments, .. }) => {
-                    agent.tools.get(name).map(|facts| facts.of(arguments).retry.clone())
-                }
-                _ => None,
-            })
-        });
-        of_node.flatten().unwrap_or_default()
+        let of_node = self.with_node(&id.node, |node| node.policy.retry.clone()).flatten();
+        let of_tool = || self.with_facts(id, call, |facts, _| facts.retry.clone());
+        of_node.or_else(of_tool).unwrap_or_default()
     }
 
     /// Drops a call that can have changed nothing.

@@ -163,6 +163,11 @@ pub enum Outcome {
         by: Block,
         cost: Usd,
     },
+    /// The service is known to be failing, and is left alone until then; the fault says so to whoever must be told.
+    CircuitOpen {
+        until: crate::time::Time,
+        fault: Fault,
+    },
     /// A check did not let the call out, and will not another time: nobody was asked.
     Stopped {
         fault: Fault,

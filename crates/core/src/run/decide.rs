@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::address::{Address, EffectId, Path, Role};
 use super::command::{Command, Decision, Signal};
-use super::event::{Event, Forked, How, Started, Winding};
+use super::event::{Detour, Event, Forked, How, Started, Winding};
 use super::names::View;
 use super::refusal::Refusal;
 use super::signals::Arrival;
@@ -57,6 +57,9 @@ impl Draft<'_> {
         match &event {
             Event::Done(done) if done.effect.call.role == Role::Act => self.touch(&done.effect.call.node),
             Event::NotDone { effect, again_at: None, .. } if effect.call.role == Role::Act => {
+                self.touch(&effect.call.node);
+            }
+            Event::Degraded { effect, detour: Detour::Answered { .. } | Detour::Refused, .. } => {
                 self.touch(&effect.call.node);
             }
             Event::Abandoned { call } => self.touch(&call.node),

@@ -18,6 +18,9 @@ pub(super) struct Settled {
     pub cached: bool,
     /// From when it was scheduled, waits between attempts included.
     pub duration_ms: u64,
+    /// Its service was down on the way.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub degraded: bool,
 }
 
 impl Settled {
@@ -47,6 +50,7 @@ impl Run {
             duration_ms: settled.duration_ms,
             cached: settled.cached,
             cost_usd: settled.cost.as_f64(),
+            degraded: settled.degraded,
         }
     }
 

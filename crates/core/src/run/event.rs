@@ -20,7 +20,7 @@ use crate::time::Time;
 use crate::tool::Caller;
 
 use call::is_free;
-pub use call::{Answer, Block, Done, InDoubt, Request, Scheduled, Undo};
+pub use call::{Answer, Block, Detour, Done, InDoubt, Request, Scheduled, Undo};
 pub use wait::{Asked, Began};
 
 /// A value that is there, be it `null`: an item of a list, the output of an `end`.
@@ -65,6 +65,14 @@ pub enum Event {
         /// What the attempt cost all the same.
         #[serde(default, skip_serializing_if = "is_free")]
         cost: Usd,
+    },
+    /// The service of the call's tool is down, and the call certainly did not act: what the tool says for that is done.
+    /// With `attempted` it goes out again, where it does, under the next generation; else its circuit was open.
+    Degraded {
+        effect: EffectId,
+        fault: Fault,
+        attempted: bool,
+        detour: Detour,
     },
     /// What a model was asked is paid for though no answer is recorded: its answer was lost with the process that asked,
     /// and is paid for at its hold; or attempts failed before nothing more was let out; or nobody waited for it any more,

@@ -89,7 +89,8 @@ impl Run {
     pub(super) fn is_moving(&self) -> bool {
         let moves = |call: &Call| match &call.progress {
             Progress::Ready | Progress::Marked { .. } | Progress::LookUp { .. } => true,
-            Progress::Waiting { .. } => true,
+            // It is waited for a service that is down, which may take a day.
+            Progress::Waiting { .. } => call.queued_until.is_none(),
             Progress::Blocked(Block::RateLimit { .. } | Block::Circuit { .. }) => true,
             // Its time comes, and yet it waits for people: days may pass before.
             Progress::Blocked(Block::Approval(_) | Block::Budget { .. } | Block::Key) | Progress::Doubt => false,

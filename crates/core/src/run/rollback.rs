@@ -56,11 +56,11 @@ impl Draft<'_> {
     fn undo(&mut self, call: CallId, undo: Undo) {
         let effect = EffectId { call, generation: 0 };
         match undo {
-            Undo::Call { tool, mut arguments, class, timeout, .. } => {
+            Undo::Call { tool, mut arguments, class, timeout, provider, retry: _ } => {
                 if planted(Mutant::ArgumentsRenderedLate) {
                     mutant::render_late(&mut arguments, self.run.variables());
                 }
-                let request = Request::Tool { tool, arguments: Arc::new(arguments), agent: None };
+                let request = Request::Tool { tool, arguments: Arc::new(arguments), agent: None, provider };
                 self.emit(Event::Scheduled(Box::new(Scheduled { effect, request, class, timeout, hold: Usd::ZERO })));
             }
             Undo::Broken { fault } => self.emit(Event::NotUndone { effect, fault }),

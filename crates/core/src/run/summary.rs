@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::address::{Address, Role};
-use super::event::{Answer, Entry, Event, How, Request};
+use super::event::{Answer, Detour, Entry, Event, How, Request};
 use super::state::{Run, State, Status};
 use crate::time::Time;
 
@@ -49,6 +49,12 @@ pub fn timeline(entries: &[Entry]) -> Vec<StepRow> {
                 }
                 Event::Done(done) => close(&mut rows, &done.effect.call, entry.at, None),
                 Event::NotDone { effect, fault, again_at: None, .. } | Event::NotUndone { effect, fault } => {
+                    close(&mut rows, &effect.call, entry.at, Some(fault.to_string()));
+                }
+                Event::Degraded { effect, detour: Detour::Answered { .. }, .. } => {
+                    close(&mut rows, &effect.call, entry.at, None);
+                }
+                Event::Degraded { effect, fault, detour: Detour::Refused, .. } => {
                     close(&mut rows, &effect.call, entry.at, Some(fault.to_string()));
                 }
                 _ => {}

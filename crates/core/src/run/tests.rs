@@ -16,6 +16,7 @@ mod limits;
 mod loops;
 mod merges;
 mod money;
+mod outages;
 mod people;
 mod programs;
 mod random;

@@ -114,7 +114,7 @@ impl Owner {
                 let (endpoint, (task, seen)) = (endpoint.clone(), asked?);
                 What::Step { key, endpoint, task, seen }
             }
-            Request::Tool { tool, arguments, agent } => What::Tool(Call {
+            Request::Tool { tool, arguments, agent, provider } => What::Tool(Call {
                 tenant: self.tenant.clone(),
                 run: self.id.clone(),
                 workflow: self.workflow(),
@@ -123,6 +123,7 @@ impl Owner {
                 arguments: (**arguments).clone(),
                 class,
                 agent: agent.clone(),
+                provider: provider.clone(),
                 attempt,
                 at,
                 caller: Caller { entity_id_source: self.entity_source(tool), ..caller },

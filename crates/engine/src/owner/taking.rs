@@ -208,6 +208,7 @@ fn dropped(outcome: &Outcome) -> Outcome {
         Outcome::Tool(_)
         | Outcome::Code(_)
         | Outcome::Step(_)
+        | Outcome::CircuitOpen { .. }
         | Outcome::Stopped { .. }
         | Outcome::NotFound
         | Outcome::NotSent => Usd::ZERO,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use baton_core::agent::Agent;
-use baton_core::tool::{Class, Compensation, Facts, Retry};
+use baton_core::tool::{Class, Compensation, Facts, OnUnavailable, Retry};
 use serde_json::json;
 
 /// The name of the one agent; what it does is written in its task.
@@ -29,13 +29,20 @@ impl Catalog {
     pub fn new() -> Result<Self, serde_json::Error> {
         let tools = [
             ("pure", facts(Class::Pure, 2)),
-            ("read", facts(Class::Read, 3)),
+            ("read", standing(facts(Class::Read, 3), OnUnavailable::Empty)),
             ("book", undone_by(facts(Class::Keyed, 3), "unbook")),
             // Nothing undoes it: a rollback only reports it.
-            ("keep", facts(Class::Keyed, 2)),
+            ("keep", standing(facts(Class::Keyed, 2), OnUnavailable::Queue)),
             ("charge", undone_by(facts(Class::Verify, 3), "refund")),
-            ("mail", Facts { irreversible: Some("a letter cannot be unread".to_owned()), ..facts(Class::Once, 2) }),
-            ("ship", undone_by(facts(Class::Once, 2), "unship")),
+            (
+                "mail",
+                Facts {
+                    irreversible: Some("a letter cannot be unread".to_owned()),
+                    on_unavailable: Some(OnUnavailable::Provider("courier".to_owned())),
+                    ..facts(Class::Once, 2)
+                },
+            ),
+            ("ship", standing(undone_by(facts(Class::Once, 2), "unship"), OnUnavailable::Manual)),
             ("patient", undone_by(facts(Class::Keyed, 6), "unship")),
             ("unbook", facts(Class::Keyed, 4)),
             ("refund", facts(Class::Verify, 4)),
@@ -70,6 +77,10 @@ fn facts(class: Class, max_attempts: u32) -> Facts {
         retry_on: Vec::new(),
     };
     Facts { retry, ..Facts::new(class, Duration::from_secs(10)) }
+}
+
+fn standing(facts: Facts, way: OnUnavailable) -> Facts {
+    Facts { on_unavailable: Some(way), ..facts }
 }
 
 fn undone_by(facts: Facts, tool: &str) -> Facts {

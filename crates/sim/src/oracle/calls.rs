@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use baton_core::id::RunId;
-use baton_core::run::{CallId, EffectId, Event, InDoubt, Request, Resolution, Role};
+use baton_core::run::{CallId, Detour, EffectId, Event, InDoubt, Request, Resolution, Role};
 use baton_core::time::Time;
 use baton_core::tool::Class;
 use baton_engine::owner::Send;
@@ -93,6 +93,7 @@ impl Calls {
                 Ok(())
             }
             Event::NotDone { effect, again_at, .. } => self.not_done(run, effect, again_at.is_some(), most),
+            Event::Degraded { effect, attempted, detour, .. } => self.degraded(run, effect, *attempted, detour),
             Event::NotUndone { effect, .. } => {
                 let undo = CallId { role: Role::Undo, ..effect.call.clone() };
                 if let Some(known) = self.known.get_mut(&undo) {
@@ -140,6 +141,28 @@ impl Calls {
                 broken("retries", format!("{effect} of `{run}` goes out again after {} of {most}", known.repeated))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// What a tool says for times when its service is down: nothing that acts is answered for, and what was attempted goes
+    /// out again under the next generation only.
+    fn degraded(&mut self, run: &RunId, effect: &EffectId, attempted: bool, detour: &Detour) -> Result<(), Violation> {
+        let known = self.open(run, effect)?;
+        known.generation += u32::from(attempted);
+        known.was_left &= !attempted;
+        match detour {
+            Detour::Answered { .. } if known.class.acts() => {
+                broken("outage", format!("{effect} of `{run}` acts, and is answered for"))
+            }
+            Detour::Answered { .. } | Detour::Refused => {
+                known.is_open = false;
+                Ok(())
+            }
+            Detour::Provider { .. } => {
+                known.repeated = 0;
+                Ok(())
+            }
+            Detour::Queued { .. } | Detour::Person => Ok(()),
         }
     }
 

@@ -177,7 +177,10 @@ impl Chronicle {
         }
         let effect = match event {
             Event::Done(done) | Event::ArrivedLate(done) => &done.effect,
-            Event::NotDone { effect, .. } | Event::Doubted { effect, .. } | Event::NotUndone { effect, .. } => effect,
+            Event::NotDone { effect, .. }
+            | Event::Degraded { effect, attempted: true, .. }
+            | Event::Doubted { effect, .. }
+            | Event::NotUndone { effect, .. } => effect,
             _ => return Ok(()),
         };
         let key = effect.key(&self.run);

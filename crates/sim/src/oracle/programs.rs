@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use baton_core::agent::{Program, Ran, Step};
-use baton_core::run::{Address, Answer, Began, CallId, Event, Request, Role, Scheduled};
+use baton_core::run::{Address, Answer, Began, CallId, Detour, Event, Request, Role, Scheduled};
 use serde_json::Value;
 
 use super::{Chronicle, Violation, broken};
@@ -47,7 +47,13 @@ pub fn check(chronicle: &Chronicle) -> Result<(), Violation> {
                 let told = agents.get_mut(&done.effect.call.node);
                 told.map_or(Ok(()), |told| told.done(&done.effect.call, &done.output))
             }
-            Event::NotDone { effect, again_at: None, .. } => {
+            Event::Degraded { effect, detour: Detour::Answered { output }, .. } => {
+                if let Some(told) = agents.get_mut(&effect.call.node) {
+                    told.result(&effect.call, (true, (**output).clone()));
+                }
+                Ok(())
+            }
+            Event::NotDone { effect, again_at: None, .. } | Event::Degraded { effect, detour: Detour::Refused, .. } => {
                 if let Some(told) = agents.get_mut(&effect.call.node) {
                     told.failed(&effect.call);
                 }

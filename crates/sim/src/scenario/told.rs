@@ -80,6 +80,7 @@ fn detail(event: &Event, body: &Value) -> Option<String> {
             Some(if *compensate { format!("{why}, to be undone") } else { why })
         }
         Event::ScopeWinding { .. } => word(body.get("why")),
+        Event::Degraded { fault, .. } => Some(format!("{}, {}", fault.code, word(body.get("detour"))?)),
         Event::Doubted { .. } => word(body.get("next")),
         Event::Resolved { by, .. } => Some(format!("{by} says {}", word(body.get("resolution"))?)),
         Event::Answered { by, .. } => Some(format!("{by} says {}", word(body.get("decision"))?)),

@@ -7,7 +7,7 @@ use baton_core::id::RunId;
 use baton_core::money::Usd;
 use baton_core::run::{Block as Blocked, EffectId, Lapse, Leave, Outcome};
 use baton_core::time::Time;
-use baton_core::tool::Class;
+use baton_core::tool::{CIRCUIT_OPEN, Class};
 use baton_engine::owner::{Input, Send, What};
 
 use super::outside::PEOPLE;
@@ -63,7 +63,10 @@ impl Simulation<'_> {
         let until = self.now + Duration::from_millis(self.rng.between(100, 8_000));
         let by = match block {
             Block::RateLimit => Blocked::RateLimit { until },
-            Block::Circuit => Blocked::Circuit { until },
+            Block::Circuit => {
+                let fault = Fault::new(CIRCUIT_OPEN, "the service is left alone for a while");
+                return Outcome::CircuitOpen { until, fault };
+            }
             Block::Approval => Blocked::Approval(Box::new(self.asks(&send.effect))),
             Block::Stopped => {
                 let fault = Fault::new("TOOL_NOT_ALLOWED", "the tool was switched off");

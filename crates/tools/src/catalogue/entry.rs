@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use baton_core::bundle::Hash;
 use baton_core::canonical;
-use baton_core::id::TenantId;
 use baton_core::money::Usd;
-use baton_core::tool::{Class, Facts};
+use baton_core::tool::{Call, Class, Facts, OnUnavailable};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -76,6 +75,8 @@ pub(crate) struct Entry {
     pub(crate) facts: Arc<Facts>,
     /// Who performs it for whom.
     performers: Arc<ByTenant<Performer>>,
+    /// Who performs it where the run says so by name: the provider that the settings choose is down.
+    others: BTreeMap<String, Arc<ByTenant<Performer>>>,
     /// Whom it could be performed by.
     offered: &'static [Offered],
     /// How often one tenant may call it.
@@ -120,6 +121,7 @@ impl Entry {
             category: category.into(),
             facts: Arc::new(whole.facts.clone()),
             performers: Arc::new(performers),
+            others: BTreeMap::new(),
             offered: &[],
             rate: None,
             group_rate: None,
@@ -151,15 +153,63 @@ impl Entry {
         Self { offered, ..self }
     }
 
-    /// Who performs it for a tenant.
-    pub(crate) fn performer(&self, tenant: &TenantId) -> &Performer {
-        self.performers.of(tenant)
+    /// Who performs this call: the provider that it names, else the one that the settings choose.
+    pub(crate) fn performer_of(&self, call: &Call) -> &Performer {
+        let other = call.provider.as_ref().and_then(|name| self.others.get(name));
+        other.unwrap_or(&self.performers).of(&call.tenant)
+    }
+
+    /// What the tool does while its service is down, in all its actions, whatever they said before.
+    pub(crate) fn standing(mut self, way: &OnUnavailable) -> Self {
+        stand(Arc::make_mut(&mut self.facts), way);
+        self
+    }
+
+    /// What one action does then, and what stands in for its answer.
+    pub(crate) fn action_standing(mut self, action: &str, way: OnUnavailable, stand_in: &Value) -> Self {
+        let facts = Arc::make_mut(&mut self.facts);
+        let facts = match action {
+            "" => Some(facts),
+            action => facts.actions.get_mut(action),
+        };
+        if let Some(facts) = facts {
+            facts.on_unavailable = Some(way);
+            facts.stand_in = stand_in.as_object().cloned().unwrap_or_default();
+        }
+        self
+    }
+
+    /// The same tool as the settings would have it with another provider may be asked by that provider's name.
+    /// The error says what that provider cannot promise.
+    pub(crate) fn or_by(mut self, name: &str, other: &Self) -> Result<Self, String> {
+        if self.performers.for_all().provider == other.performers.for_all().provider {
+            return Err(format!("`{name}` is whom the settings choose already"));
+        }
+        let pairs = self.facts.actual().into_iter().zip(other.facts.actual());
+        if let Some((own, theirs)) = pairs.into_iter().find(|(own, theirs)| theirs.class > own.class) {
+            let (own, theirs) = (json!(own.class), json!(theirs.class));
+            return Err(format!("calls are {own}, and `{name}` can only promise {theirs}"));
+        }
+        self.others.insert(name.to_owned(), other.performers.clone());
+        Ok(self)
+    }
+
+    /// Whether a run may name this provider.
+    pub(crate) fn is_offered_by(&self, provider: &str) -> bool {
+        self.others.contains_key(provider)
+    }
+
+    /// A price by who performs it for whom.
+    pub(crate) fn costing_by(mut self, prices: &ByTenant<Usd>) -> Self {
+        let performer = self.performers.for_all().clone();
+        self.performers = Arc::new(prices.each_as(|cost| performer.clone().costing(*cost)));
+        self
     }
 
     /// What the provider that the settings choose now makes of a call whose outcome nobody knows; nothing where there is
     /// no choice.
-    pub(crate) fn class_now(&self, tenant: &TenantId) -> Option<Class> {
-        (!self.offered.is_empty() && self.actions.is_empty()).then(|| self.performer(tenant).class)
+    pub(crate) fn class_now(&self, call: &Call) -> Option<Class> {
+        (!self.offered.is_empty() && self.actions.is_empty()).then(|| self.performer_of(call).class)
     }
 
     /// The most that a call of it costs, whoever it is for.
@@ -199,6 +249,9 @@ impl Entry {
             let facts = Arc::make_mut(&mut self.facts);
             facts.timeout = timeout;
             facts.actions.values_mut().for_each(|facts| facts.timeout = timeout);
+        }
+        if let Some(way) = &tuning.on_unavailable {
+            self = self.standing(way);
         }
         match tuning.cost_usd {
             Some(cost) => self.costing(Usd::from_f64(cost)),
@@ -258,6 +311,11 @@ impl Entry {
             facts: self.facts.clone(),
         }
     }
+}
+
+fn stand(facts: &mut Facts, way: &OnUnavailable) {
+    facts.on_unavailable = Some(way.clone());
+    facts.actions.values_mut().for_each(|facts| stand(facts, way));
 }
 
 /// Takes a property out of a schema.

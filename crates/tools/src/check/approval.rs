@@ -43,7 +43,7 @@ pub(super) async fn check(
     if !is_needed(rules, permission, request, entry) {
         return Ok(None);
     }
-    let account = entry.performer(&request.call.tenant).tool.account(request).await;
+    let account = entry.performer_of(&request.call).tool.account(request).await;
     let hash = hash(request, entry, account.as_deref());
     if approved == Some(hash.as_str()) {
         return Ok(Some(Leave { hash, account }));
@@ -86,7 +86,7 @@ fn is_needed(rules: &TenantRules, permission: Option<&Permission>, request: &Req
 fn hash(request: &Request, entry: &Entry, account: Option<&str>) -> Hash {
     let call = &request.call;
     let mut allowed = json!({
-        "tenant": call.tenant, "tool": entry.name, "version": entry.version().as_str(), "connection": entry.performer(&call.tenant).provider,
+        "tenant": call.tenant, "tool": entry.name, "version": entry.version().as_str(), "connection": entry.performer_of(call).provider,
         "key": call.key, "arguments": call.arguments,
     });
     if let Some(account) = account {

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use baton_core::bundle::Hash;
-use baton_core::canonical;
+use baton_core::canonical::{self, Part};
 use baton_core::shelf::Shelf;
 use baton_core::time::Time;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Stopped;
 use crate::catalogue::Entry;
@@ -54,14 +54,20 @@ pub(super) fn check(
 /// SHA-256 over all that an answer may depend on.
 fn key(request: &Request, entry: &Entry) -> Hash {
     let call = &request.call;
-    let asked = json!({
-        "tenant": call.tenant, "tool": entry.name, "arguments": call.arguments,
-        "zone": &*request.zone, "language": request.language.tag(), "agent": call.agent,
+    let asked = [
+        Part::Text(Some(call.tenant.as_str())),
+        Part::Text(Some(&entry.name)),
+        Part::Value(&call.arguments),
+        Part::Text(Some(&request.zone)),
+        Part::Text(Some(request.language.tag())),
+        Part::Text(call.agent.as_deref()),
+        Part::Text(call.provider.as_deref()),
         // What may be known of one person is not told to another.
-        "user": call.caller.user_id, "conversation": call.caller.conversation_id,
-        "account": call.caller.entity_id_source,
-    });
-    Hash::of(canonical::text(&asked).as_bytes())
+        Part::Text(call.caller.user_id.as_deref()),
+        Part::Text(call.caller.conversation_id.as_deref()),
+        Part::Text(call.caller.entity_id_source.as_deref()),
+    ];
+    Hash::of(canonical::list(asked).as_bytes())
 }
 
 impl Answers {

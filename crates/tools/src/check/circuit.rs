@@ -41,9 +41,14 @@ pub(crate) struct Circuits {
     tenants: Mutex<HashMap<TenantId, HashMap<String, Circuit>>>,
 }
 
-pub(super) fn check(circuits: &Arc<Circuits>, request: &Request, entry: &Entry, now: Time) -> Result<Ticket, Stopped> {
+pub(super) fn check(
+    circuits: &Arc<Circuits>,
+    request: &Request,
+    entry: &Arc<Entry>,
+    now: Time,
+) -> Result<Ticket, Stopped> {
     let tenant = request.call.tenant.clone();
-    let service = entry.performer(&tenant).tool.service(request).map(Cow::into_owned);
+    let service = entry.performer_of(&request.call).tool.service(request).map(Cow::into_owned);
     let Some(service) = service else { return Ok(Ticket::default()) };
     let admitted = circuits.with(&tenant, &service, now, |circuit| match circuit.admit(now) {
         Some(pass) => Ok(pass),
@@ -53,7 +58,7 @@ pub(super) fn check(circuits: &Arc<Circuits>, request: &Request, entry: &Entry, 
             Stand::Closed | Stand::Due => Duration::ZERO,
         }),
     });
-    let pass = admitted.map_err(|retry_after| Stopped::CircuitOpen { retry_after })?;
+    let pass = admitted.map_err(|retry_after| Stopped::CircuitOpen { retry_after, entry: entry.clone() })?;
     Ok(Ticket(Some(Through { circuits: circuits.clone(), tenant, service, pass })))
 }
 

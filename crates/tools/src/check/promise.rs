@@ -14,11 +14,11 @@ use crate::request::Request;
 
 pub(super) fn check(request: &Request, entry: &Arc<Entry>) -> Result<(), Stopped> {
     let call = &request.call;
-    let now = match entry.class_now(&call.tenant) {
+    let now = match entry.class_now(call) {
         Some(now) if call.class.acts() && now > call.class => now,
         Some(_) | None => return Ok(()),
     };
-    let (before, now, by) = (json!(call.class), json!(now), entry.performer(&call.tenant).provider);
+    let (before, now, by) = (json!(call.class), json!(now), entry.performer_of(call).provider);
     let message = format!(
         "`{}` was {before} when the run's version was saved, and is {now} now that `{by}` performs it",
         call.tool

@@ -71,6 +71,12 @@ pub const TEXTS: &[Text] = &[
         "Check that whoever keeps the calendar answers: its service outside, or the database",
     ),
     text(
+        "CIRCUIT_OPEN",
+        "We cannot reach the service at the moment. Please try again in a few minutes.",
+        "No podemos conectar con el servicio en este momento. Intenta de nuevo en unos minutos.",
+        "Check the service's status; the first call after the pause tries it again",
+    ),
+    text(
         "CODE_CALLS",
         "We could not work that out.",
         "No pudimos resolver eso.",

@@ -129,6 +129,7 @@ impl Project {
             arguments,
             agent: None,
             attempt: 1,
+            provider: None,
             at: baton_ports::clock::Clock::now(&*self.clock),
             caller: Caller { user_id: Some("u1".to_owned()), ..Caller::default() },
         }

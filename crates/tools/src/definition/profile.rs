@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use baton_core::money::Usd;
-use baton_core::tool::{Class, Compensation, Facts, Retry};
+use baton_core::tool::{Class, Compensation, Facts, OnUnavailable, Retry};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -54,6 +54,11 @@ pub(crate) struct Profile {
     rate: Option<Rate>,
     #[serde(default)]
     cache_seconds: Option<u64>,
+    #[serde(default)]
+    on_unavailable: Option<OnUnavailable>,
+    /// What stands in for its answer then.
+    #[serde(default)]
+    stand_in: Map<String, Value>,
 }
 
 /// What a source of tools says of one of them, where nobody says otherwise.
@@ -84,6 +89,8 @@ const FIELDS: &[&str] = &[
     "cost_usd",
     "rate",
     "cache_seconds",
+    "on_unavailable",
+    "stand_in",
 ];
 
 impl Profile {
@@ -102,7 +109,21 @@ impl Profile {
         if !profile.cost_usd.is_finite() || profile.cost_usd < 0.0 {
             return Err(Mistake::at("cost_usd", "is a price in US dollars, zero or more"));
         }
+        if let Some(way @ OnUnavailable::Provider(_)) = &profile.on_unavailable {
+            let reason = format!("`{way}`: a defined tool has one provider; write another tool and an `on_error`");
+            return Err(Mistake::at("on_unavailable", reason));
+        }
         Ok(profile)
+    }
+
+    /// Whether what it says of outages can be, once its class is known.
+    pub(super) fn stands(&self) -> Result<(), Mistake> {
+        if self.on_unavailable == Some(OnUnavailable::Empty) && self.class.is_some_and(Class::acts) {
+            let reason = "`empty` is for tools that only ask; what acts is never answered for: say `unavailable`, \
+                          `queue` or `manual`";
+            return Err(Mistake::at("on_unavailable", reason));
+        }
+        Ok(())
     }
 
     pub(super) fn of_class(self, class: Class) -> Self {
@@ -213,6 +234,8 @@ impl Profile {
             parameters: self.parameters,
             description: self.description,
             output_fields: self.output_fields,
+            on_unavailable: self.on_unavailable,
+            stand_in: self.stand_in,
             ..Facts::new(class, self.timeout_ms.map_or(TIMEOUT, Duration::from_millis))
         };
         let risk = self.risk.unwrap_or(if class.acts() { Risk::Medium } else { Risk::Low });

@@ -340,7 +340,7 @@ fn time_outs_and_attempts_are_those_of_the_seeds() {
 async fn held(world: &World, call: &Call) -> Option<(&'static str, u128)> {
     match world.registry.check(call, None).await {
         Checked::RateLimited { retry_after } => Some(("rate", retry_after.as_millis())),
-        Checked::CircuitOpen { retry_after } => Some(("circuit", retry_after.as_millis())),
+        Checked::CircuitOpen { retry_after, .. } => Some(("circuit", retry_after.as_millis())),
         Checked::Permitted(_) | Checked::Answered(_) => None,
         Checked::NeedsApproval(_) => panic!("needs approval"),
     }

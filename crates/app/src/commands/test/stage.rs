@@ -171,6 +171,7 @@ impl Stage {
             Awaited::Ask(Ask::Human(at)) | Awaited::Form(at) => at.to_string() == node,
             Awaited::Ask(Ask::Approval(effect) | Ask::Budget(effect)) => effect.call.node.to_string() == node,
             Awaited::Ask(Ask::Customer(_) | Ask::Doubt(_) | Ask::Key(_))
+            | Awaited::ByHand(_)
             | Awaited::Signal { .. }
             | Awaited::Instant(_)
             | Awaited::Resume => false,

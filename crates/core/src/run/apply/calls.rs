@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::address::{CallId, EffectId, Path, Role};
 use super::super::command::Resolution;
 use super::super::envelope::Settled;
-use super::super::event::{Answer, Block, Done, InDoubt, Request, Scheduled, Undo};
+use super::super::event::{Answer, Block, Detour, Done, InDoubt, Request, Scheduled, Undo};
 use super::super::saga::Undone;
 use super::super::state::{Activity, AgentWait, Call, CallEnd, Forgotten, Phase, Progress, Run, State, ToolCall, Why};
 use crate::agent;
@@ -30,6 +30,8 @@ impl Run {
             approved: None,
             allowed_by: Vec::new(),
             hold: *hold,
+            degraded: false,
+            queued_until: None,
         };
         self.calls.insert(effect.call.clone(), call);
         match effect.call.role {
@@ -116,7 +118,8 @@ impl Run {
             Answer::Tool(output) => {
                 let tool = closed.as_ref().map(tool_of).unwrap_or_default();
                 let duration_ms = closed.as_ref().map_or(0, |closed| self.lasted(closed));
-                let settled = Settled { cost: done.cost, cached: done.cached, duration_ms };
+                let degraded = closed.as_ref().is_some_and(|closed| closed.degraded);
+                let settled = Settled { cost: done.cost, cached: done.cached, duration_ms, degraded };
                 self.answer(call, &tool, CallEnd::Done(output.clone()), settled);
             }
             Answer::Model(reply) => self.see(&call.node, agent::Seen::Replied((**reply).clone())),
@@ -188,7 +191,9 @@ impl Run {
         match closed.as_ref().filter(|_| id.role == Role::Act).map(|call| &call.request) {
             Some(Request::Tool { tool, .. }) => {
                 let duration_ms = closed.as_ref().map_or(0, |closed| self.lasted(closed));
-                self.answer(id, tool, CallEnd::Failed(fault.clone()), Settled { duration_ms, ..Settled::default() });
+                let degraded = closed.as_ref().is_some_and(|closed| closed.degraded);
+                let settled = Settled { duration_ms, degraded, ..Settled::default() };
+                self.answer(id, tool, CallEnd::Failed(fault.clone()), settled);
             }
             Some(Request::Model(_)) => self.see(&id.node, agent::Seen::ModelFailed(fault.clone())),
             Some(Request::Step { .. }) => self.think_for(&id.node, agent::Step::GiveUp(fault.clone())),
@@ -199,6 +204,43 @@ impl Run {
             }
             None => {}
         }
+    }
+
+    pub(super) fn degrade(&mut self, effect: &EffectId, fault: &Fault, attempted: bool, detour: &Detour) {
+        let id = &effect.call;
+        let Some(call) = self.calls.get_mut(id) else { return };
+        call.degraded = true;
+        if attempted {
+            call.attempts += 1;
+            call.generation += 1;
+        }
+        match detour {
+            Detour::Answered { output } => self.settle(id, CallEnd::Done(output.clone())),
+            Detour::Refused => self.settle(id, CallEnd::Failed(fault.clone())),
+            Detour::Queued { at, until } => {
+                call.queued_until = Some(*until);
+                self.progress(id, Progress::Waiting { at: *at });
+                self.waits_as(id);
+            }
+            Detour::Provider { name } => {
+                call.attempts = 0;
+                if let Request::Tool { provider, .. } = &mut call.request {
+                    *provider = Some(name.clone());
+                }
+                self.progress(id, Progress::Ready);
+            }
+            Detour::Person => {
+                self.progress(id, Progress::Doubt);
+                self.waits_as(id);
+            }
+        }
+    }
+
+    /// Closes a tool call that its service was not asked for, or could not be.
+    fn settle(&mut self, id: &CallId, end: CallEnd) {
+        let Some(closed) = self.close_call(id) else { return };
+        let settled = Settled { duration_ms: self.lasted(&closed), degraded: true, ..Settled::default() };
+        self.answer(id, &tool_of(&closed), end, settled);
     }
 
     pub(super) fn doubt(&mut self, effect: &EffectId, next: &InDoubt) {

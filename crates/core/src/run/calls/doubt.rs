@@ -8,7 +8,7 @@ use super::super::decide::Draft;
 use super::super::event::{Answer, Event, InDoubt, Request};
 use super::super::refusal::Refusal;
 use super::super::state::{Call, Progress};
-use super::Failure;
+use super::{Failure, outage};
 use crate::fault::{Fault, code};
 use crate::money::Usd;
 use crate::mutant::{Mutant, planted};
@@ -16,6 +16,8 @@ use crate::tool::{Class, Retry};
 
 /// Look-ups of one call before a person is asked.
 const LOOK_UPS_MAX: u32 = 5;
+/// What a call fails with that neither its service nor a person did.
+const SERVICE_DOWN: &str = "SERVICE_UNAVAILABLE";
 
 impl Draft<'_> {
     /// An attempt that did not act. Of an earlier one under the same key, whose answer was lost, that says nothing: the
@@ -135,9 +137,18 @@ impl Draft<'_> {
             let reason = "the run is ending and sends nothing more: say whether the call acted".to_owned();
             return Err(Refusal::Impossible { reason });
         }
+        let who = by.clone();
         self.emit(Event::Resolved { effect: effect.clone(), by, resolution: resolution.clone() });
         match resolution {
-            Resolution::Done { output } => self.done(effect, &call, Answer::Tool(Arc::new(output)), Usd::ZERO, false),
+            Resolution::Done { output } => {
+                let output = if call.degraded { outage::marked(output) } else { output };
+                self.done(effect, &call, Answer::Tool(Arc::new(output)), Usd::ZERO, false);
+            }
+            // What a person was asked to do and does not do is not done at all.
+            Resolution::NotDone if call.is_by_hand() => {
+                let fault = Fault::new(SERVICE_DOWN, format!("`{who}` did not do by hand what the service could not"));
+                self.not_done(effect, &call, Failure::free(fault, false));
+            }
             Resolution::NotDone => {
                 let fault = Fault::new(code::OUTCOME_UNKNOWN, "a person found that the call did not act");
                 self.not_done(effect, &call, Failure::free(fault, true));

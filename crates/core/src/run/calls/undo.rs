@@ -20,7 +20,7 @@ const UNDESCRIBED_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Draft<'_> {
     pub fn undo_of(&self, effect: &EffectId, call: &Call, output: &Arc<Value>) -> Option<Box<Undo>> {
-        let Request::Tool { tool, arguments, agent } = &call.request else { return None };
+        let Request::Tool { tool, arguments, agent, provider } = &call.request else { return None };
         if !call.class.acts() || effect.call.role == Role::Undo {
             return None;
         }
@@ -52,6 +52,7 @@ impl Draft<'_> {
                     timeout: facts.map_or(UNDESCRIBED_TIMEOUT, |facts| facts.timeout),
                     retry: facts.map_or(Retry::NONE, |facts| facts.retry.clone()),
                     arguments,
+                    provider: provider.clone(),
                 }
             }
             Err(error) => {

@@ -37,6 +37,9 @@ pub enum Request {
         arguments: Arc<Value>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         agent: Option<String>,
+        /// Who performs it in place of the provider that the settings choose.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        provider: Option<String>,
     },
     Model(Box<model::Request>),
     /// The next step of an agent of type `custom`, from whoever thinks for it. Its task and what it has seen are the
@@ -90,6 +93,9 @@ pub enum Undo {
         #[serde(rename = "timeout_ms", with = "duration_ms")]
         timeout: Duration,
         retry: Retry,
+        /// Who did it, where that was not the provider that the settings choose: it is undone there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        provider: Option<String>,
     },
     /// It cannot be undone, and this is why.
     Irreversible { reason: String },
@@ -128,4 +134,20 @@ pub enum Block {
     },
     /// The consumer's own key is not in the memory of the process: until it is given again.
     Key,
+}
+
+/// What becomes of a call whose service is down, as its tool says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Detour {
+    /// This stands in for the answer.
+    Answered { output: Arc<Value> },
+    /// It fails now.
+    Refused,
+    /// It goes out again then, and is given up at the latest at `until`.
+    Queued { at: Time, until: Time },
+    /// It goes out now, to this one.
+    Provider { name: String },
+    /// A person does it by hand.
+    Person,
 }

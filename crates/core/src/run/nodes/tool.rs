@@ -130,6 +130,10 @@ fn schedule_cut_off(draft: &mut Draft<'_>, at: &Address, tool: &ToolNode) {
 }
 
 fn not_allowed(tool: &ToolNode, name: &str) -> Fault {
-    let message = format!("`{name}` was requested; this node may call {:?}", tool.facts.keys().collect::<Vec<_>>());
+    let may: Vec<&str> = tool.facts.keys().map(String::as_str).collect();
+    let message = match may.is_empty() {
+        true => format!("`{name}` was requested; this node may call no tool"),
+        false => format!("`{name}` was requested; this node may call `{}`", may.join("`, `")),
+    };
     Fault::new("TOOL_NOT_ALLOWED", message)
 }

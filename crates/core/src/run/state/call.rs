@@ -32,6 +32,12 @@ pub(in crate::run) struct Call {
     /// About what it may cost.
     #[serde(default, skip_serializing_if = "is_free")]
     pub hold: Usd,
+    /// Its service was down on the way.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub degraded: bool,
+    /// It waits for its service, until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued_until: Option<Time>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
@@ -112,12 +118,18 @@ impl Call {
         match &self.progress {
             Progress::Doubt | Progress::Blocked(Block::Approval(_) | Block::Key) => None,
             Progress::Blocked(Block::Budget { until, .. }) => Some(now.max(*until)),
+            Progress::Waiting { at } if self.queued_until.is_some() => Some(now.max(*at)),
             Progress::Ready
             | Progress::Waiting { .. }
             | Progress::Marked { .. }
             | Progress::LookUp { .. }
             | Progress::Blocked(Block::RateLimit { .. } | Block::Circuit { .. }) => Some(now),
         }
+    }
+
+    /// A person does what its service could not: it certainly did not act, and that person may.
+    pub fn is_by_hand(&self) -> bool {
+        self.progress == Progress::Doubt && !self.unknown
     }
 
     /// When it is to be looked at again.

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::flow::{flow, only, secs, tool};
-use super::world::{Reply, blocked, check, done, fails, flaky, not_done, not_found, stopped, unknown};
+use super::world::{Reply, blocked, check, circuit_open, done, fails, flaky, not_done, not_found, stopped, unknown};
 use crate::run::{Block, Command, Departure, Outcome, Resolution, State};
 use crate::time::Time;
 use crate::tool::Retry;
@@ -577,7 +577,7 @@ fn a_call_held_back_by_a_limit_goes_out_when_it_is_over() {
         |w| {
             let until = w.now + secs(30);
             w.answers("a", [blocked(Block::RateLimit { until })]);
-            w.answers("b", [blocked(Block::Circuit { until })]).starts().is(State::Running);
+            w.answers("b", [circuit_open(until)]).starts().is(State::Running);
             w.passes(secs(29)).asked("a b");
             w.passes(secs(1))
         },

@@ -16,7 +16,7 @@ use crate::graph::node::{
 };
 use crate::graph::{Combine, Edge, EdgeIx, Graph, Input, Join, Kind, Node, NodeIx, Variable, When, Workflow};
 use crate::money::Usd;
-use crate::tool::{Class, Compensation, Facts, Retry};
+use crate::tool::{Class, Compensation, Facts, OnUnavailable, Retry};
 
 pub fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -292,6 +292,22 @@ impl N {
 
     pub fn max_cost(mut self, usd: f64) -> Self {
         self.0.policy.max_cost = Some(Usd::from_f64(usd));
+        self
+    }
+
+    /// What its tools do while their service is down.
+    pub fn when_down(mut self, way: &str) -> Self {
+        let way: OnUnavailable = way.to_owned().try_into().unwrap();
+        self.facts(|facts| facts.on_unavailable = Some(way.clone()));
+        self
+    }
+
+    /// What its tools answer with, and what stands in for that.
+    pub fn answering(mut self, fields: &[&str], stand_in: Value) -> Self {
+        self.facts(|facts| {
+            facts.output_fields = fields.iter().map(|field| (*field).to_owned()).collect();
+            facts.stand_in = stand_in.as_object().cloned().unwrap_or_default();
+        });
         self
     }
 

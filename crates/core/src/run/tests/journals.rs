@@ -15,8 +15,8 @@ use super::flow::{
 };
 use super::programs::{code_step, replay, resume, stale, start};
 use super::world::{
-    Reply, World, blocked, calls, done, fails, flaky, model_fails_at, not_found, ran, sandbox_fails, says, text_of,
-    thought, unknown,
+    Reply, World, blocked, calls, circuit_open, done, down, fails, flaky, model_fails_at, not_found, ran,
+    sandbox_fails, says, text_of, thought, unknown,
 };
 use crate::agent::Step;
 use crate::graph::Combine;
@@ -32,7 +32,7 @@ const INTO: &str = "BATON_FOLD_INTO";
 /// A golden journal's name, its workflow, and how it was lived.
 type Scenario = (&'static str, fn() -> Flow, fn(&mut World));
 
-const SCENARIOS: [Scenario; 13] = [
+const SCENARIOS: [Scenario; 14] = [
     ("booking", booking, |w| {
         let slots = json!({"slots": ["09:00-10:00", "10:00-11:00"], "price": 49.95});
         w.answers("find", [done(slots)]).answers("pay", [fails("DECLINED")]).answers("cancel", [flaky("BUSY")]);
@@ -130,6 +130,13 @@ const SCENARIOS: [Scenario; 13] = [
         w.fill_journal(EVENTS_MAX / 5 * 4 - 1);
         w.signals("go", json!(1));
     }),
+    ("outages", outages, |w| {
+        let until = w.now() + secs(90);
+        w.answers("find", vec![down(); 3]).answers("slots", [circuit_open(until)]).answers("tell", vec![down(); 4]);
+        w.answers("book", [down(), down(), down(), done(json!({"id": 7}))]).answers("call", vec![down(); 3]);
+        w.answers("pay", [circuit_open(until)]).starts().passes(secs(60));
+        w.resolves("call", Resolution::Done { output: json!({"by": "olga"}) }).rolls_back();
+    }),
     (
         "money",
         || only(each("each", json!([1, 2, 3]), 3, only(agent("who", &[])))).max_cost(1.0),
@@ -217,6 +224,16 @@ fn doubts() -> Flow {
         .undo("un_keyed")
         .undoing("un_keyed", Facts { retry: Retry::NONE, ..Facts::new(Class::Once, secs(1)) });
     flow([keyed, once, tool("verify").verify(), tool("read").read(), tool("leave"), tool("out")], "")
+}
+
+/// A tool for each way of standing an outage.
+fn outages() -> Flow {
+    let find = tool("find").read().when_down("empty").answering(&["query", "results"], json!({"results": []}));
+    let slots = tool("slots").read().when_down("unavailable");
+    let book = tool("book").when_down("provider other").undo("unbook");
+    let tell = tool("tell").once().when_down("queue");
+    let call = tool("call").when_down("manual").undo("uncall");
+    flow([find, slots, book, tell, call, tool("pay").when_down("unavailable").continues()], "")
 }
 
 fn agents_own() -> Flow {
@@ -374,7 +391,7 @@ fn golden_journals_hold_every_kind_of_event() {
     assert_eq!(missing, [""; 0]);
 }
 
-const KINDS: [&str; 45] = [
+const KINDS: [&str; 46] = [
     "started",
     "scheduled",
     "sending",
@@ -382,6 +399,7 @@ const KINDS: [&str; 45] = [
     "taken_over",
     "done",
     "not_done",
+    "degraded",
     "hold_lost",
     "doubted",
     "resolved",
@@ -432,6 +450,7 @@ fn kind(event: &Event) -> &'static str {
         Event::TakenOver { .. } => "taken_over",
         Event::Done(_) => "done",
         Event::NotDone { .. } => "not_done",
+        Event::Degraded { .. } => "degraded",
         Event::HoldLost { .. } => "hold_lost",
         Event::Doubted { .. } => "doubted",
         Event::Resolved { .. } => "resolved",

@@ -54,6 +54,7 @@ fn result(n: usize) -> Envelope {
         duration_ms: 0,
         cached: false,
         cost_usd: 0.1,
+        degraded: false,
     }
 }
 

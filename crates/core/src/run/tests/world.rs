@@ -75,6 +75,16 @@ pub fn blocked(by: Block) -> Reply {
     Reply::Comes(Outcome::Blocked { by, cost: Usd::ZERO })
 }
 
+/// Its service is left alone until then.
+pub fn circuit_open(until: Time) -> Reply {
+    Reply::Comes(Outcome::CircuitOpen { until, fault: Fault::new(tool::CIRCUIT_OPEN, "scripted") })
+}
+
+/// It did not act: its service is down.
+pub fn down() -> Reply {
+    flaky("SERVICE_UNAVAILABLE")
+}
+
 pub fn says(content: &str) -> Reply {
     Reply::Comes(Outcome::Model(Ok(model::Reply {
         content: content.to_owned(),
@@ -557,6 +567,7 @@ impl World {
             | Outcome::Stopped { .. }
             | Outcome::Dropped { .. }
             | Outcome::Blocked { .. }
+            | Outcome::CircuitOpen { .. }
             | Outcome::NotSent => false,
         };
         if is_settled {

@@ -1,0 +1,128 @@
+//! JSON written as YAML that people read: block style, quotes only where they are needed.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+/// Words that YAML readers take for something else than text.
+const WORDS: [&str; 9] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
+
+pub(super) fn written(value: &Value) -> String {
+    let mut text = String::new();
+    match value {
+        Value::Object(fields) if !fields.is_empty() => block(&mut text, value, 0),
+        Value::Array(items) if !items.is_empty() => block(&mut text, value, 0),
+        _ => line(&mut text, value),
+    }
+    text
+}
+
+/// A mapping or a list that is not empty, each entry on a line of its own. The first line is begun already, up to `depth`.
+fn block(text: &mut String, value: &Value, depth: usize) {
+    let mut margin = "";
+    let indent = " ".repeat(depth);
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                text.push_str(margin);
+                text.push_str(&scalar(name));
+                text.push(':');
+                below(text, value, depth);
+                margin = &indent;
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                text.push_str(margin);
+                text.push_str("- ");
+                match is_block(item) {
+                    true => block(text, item, depth + 2),
+                    false => line(text, item),
+                }
+                margin = &indent;
+            }
+        }
+        _ => line(text, value),
+    }
+}
+
+/// What stands behind a name.
+fn below(text: &mut String, value: &Value, depth: usize) {
+    if is_block(value) {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "\n{}", " ".repeat(depth + 2));
+        block(text, value, depth + 2);
+    } else {
+        text.push(' ');
+        line(text, value);
+    }
+}
+
+fn is_block(value: &Value) -> bool {
+    match value {
+        Value::Object(fields) => !fields.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+fn line(text: &mut String, value: &Value) {
+    match value {
+        Value::String(word) => text.push_str(&scalar(word)),
+        other => text.push_str(&other.to_string()),
+    }
+    text.push('\n');
+}
+
+/// Text as it is where no reader can take it for something else, else in the quotes of JSON, which YAML reads, too.
+fn scalar(word: &str) -> String {
+    let begins = word.chars().next().is_some_and(|c| c.is_alphabetic() || c == '_');
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ' ');
+    let is_word = WORDS.iter().any(|known| known.eq_ignore_ascii_case(word));
+    // `.inf`, `1e5` and dates do not begin with a letter; `e5` is text.
+    if begins && word.chars().all(is_plain) && !word.ends_with(' ') && !is_word {
+        return word.to_owned();
+    }
+    let mut quoted = String::new();
+    for char in Value::from(word).to_string().chars() {
+        match char {
+            // What JSON lets stand and YAML does not, or takes for the end of a line.
+            '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' => {
+                // Writing to a string cannot fail.
+                let _ = write!(quoted, "\\u{:04x}", u32::from(char));
+            }
+            other => quoted.push(other),
+        }
+    }
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use baton_core::definition::source;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_reads_back_the_same() {
+        let hard = json!({
+            "name": "a b", "empty": {}, "none": [], "null": null, "text": "null", "no": "no", "number": "12", "n": 1.5e300,
+            "big": 12_345_678_901_234_567_u64, "minus": -3, "colon": "a: b", "hash": "a #b", "lines": "one\ntwo\n",
+            "template": "{{ input.x }}", "quote": "\"'\\", "dash": "- a", "space": " a ", "unicode": "mañana \u{2028}\u{7f}",
+            "list": [[1, [2, []]], {"a": {"b": [{"c": "d", "e": null}]}}, "x", {}],
+            "odd: key": true, "": false, "~": "~", "date": "2025-01-01", "time": "10:00", "true": "True", "tab": "a\tb",
+        });
+        for value in [hard, json!([]), json!("x"), json!([{"a": 1, "b": [1]}, [3]])] {
+            let text = written(&value);
+            let read = source::read(text.as_bytes()).unwrap_or_else(|found| panic!("{found:?}\n{text}"));
+            assert_eq!(read.to_json(), value, "\n{text}");
+        }
+    }
+
+    #[test]
+    fn it_is_written_as_people_write_it() {
+        let value = json!({"edges": [{"from": "a", "to": "b"}], "name": "w", "nodes": [{"id": "a", "tool": "find"}]});
+        assert_eq!(written(&value), "edges:\n  - from: a\n    to: b\nname: w\nnodes:\n  - id: a\n    tool: find\n");
+    }
+}
