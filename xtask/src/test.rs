@@ -1,12 +1,15 @@
 //! `cargo xtask test`: every test, and everything a test needs built, in one go.
 
+mod certificates;
 mod chroma;
 mod clients;
 mod closing;
+mod mail;
 mod mcp;
 mod openapi;
 mod postgres;
 mod radicale;
+mod serving;
 mod smoke;
 
 use std::path::PathBuf;
@@ -96,6 +99,7 @@ fn stages_of(
     smoke::run(workspace.root(), &built, stages)?;
     clients::run(workspace.root(), &built, stages)?;
     chroma::run(&built, stages)?;
+    mail::run(workspace.root(), &built, stages)?;
     mcp::run(workspace.root(), &built, stages)?;
     openapi::run(&built, stages)
 }

@@ -30,8 +30,8 @@ pub use knowledge::{
 pub use money::{Budgets, BudgetsCommand, Costs, CostsBy};
 pub use runs::{Run, Runs, RunsAct, RunsKey, RunsList, RunsOne, RunsWork};
 pub use tools::{
-    Tools, ToolsConnect, ToolsConnections, ToolsDisconnect, ToolsList, ToolsRefresh, ToolsReport, ToolsSearch,
-    ToolsUsage, UsageBy, Whose,
+    Tools, ToolsCall, ToolsConnect, ToolsConnections, ToolsDisconnect, ToolsList, ToolsRefresh, ToolsReport,
+    ToolsSearch, ToolsUsage, UsageBy, Whose,
 };
 pub use workflows::{WorkflowFormat, Workflows, WorkflowsExport, WorkflowsImport};
 

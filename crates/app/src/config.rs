@@ -1,6 +1,8 @@
 //! `baton.toml`: settings of a project. Unknown keys are errors. Every key is also a variable: `BATON_` and its path in
 //! upper case, with two underscores between tables (`BATON_MODELS__BASE_URL`).
 
+mod upkeep;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,6 +16,8 @@ use toml::Value;
 
 use crate::Misuse;
 use crate::project::shown;
+
+pub use upkeep::{Retention, Upkeep};
 
 /// The settings file of a project folder.
 pub const FILE: &str = "baton.toml";
@@ -46,6 +50,8 @@ pub struct Settings {
     pub budgets: baton_models::budget::Config,
     pub engine: EngineSettings,
     pub agents: baton_engine::roster::Settings,
+    /// What `baton serve` does by itself.
+    pub upkeep: Upkeep,
 }
 
 /// Limits of one process; what is left out keeps the engine's own.
@@ -69,6 +75,7 @@ impl Default for Settings {
             budgets: baton_models::budget::Config::default(),
             engine: EngineSettings::default(),
             agents: baton_engine::roster::Settings::default(),
+            upkeep: Upkeep::default(),
         }
     }
 }

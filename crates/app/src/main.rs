@@ -8,6 +8,7 @@ mod follow;
 mod key;
 mod metrics;
 mod misuse;
+mod one_call;
 mod print;
 mod project;
 mod wire;

@@ -74,7 +74,12 @@ impl Project {
             let mut secrets = BTreeSet::new();
             doubts::secrets_of(&document, &mut secrets);
             secrets_named.extend(secrets.into_iter().map(|secret| (shown(&file), secret)));
-            for_each_tool(&mut document, |tool| lay_in(root, &file, tool, &settings))?;
+            retain_tools(&mut document, |tool| {
+                let missing = lay_in(root, &file, tool, &settings)?;
+                let is_there = missing.is_none();
+                tool_doubts.extend(missing);
+                Ok(is_there)
+            })?;
             let parsed = tools_of(&file, document)?;
             tools.extend(parsed.tools);
             tool_doubts.extend(parsed.doubts.into_iter().map(|doubt| Doubt {
@@ -213,28 +218,51 @@ fn tools_of(file: &Path, document: Value) -> anyhow::Result<baton_tools::Parsed>
         .map_err(|error| misfit::misfit(file, &error.to_string(), "tools are in docs/recipes/add-a-tool.md").into())
 }
 
-fn for_each_tool(document: &mut Value, act: impl Fn(&mut Value) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    match document {
-        Value::Array(tools) => tools.iter_mut().try_for_each(act),
-        Value::Object(fields) => match fields.get_mut("tools") {
-            Some(Value::Array(tools)) => tools.iter_mut().try_for_each(act),
-            Some(_) | None => act(document),
-        },
-        _ => Ok(()),
+/// Keeps the tools of a file of which this is so.
+fn retain_tools(document: &mut Value, mut keeps: impl FnMut(&mut Value) -> anyhow::Result<bool>) -> anyhow::Result<()> {
+    let mut retain = |tools: &mut Vec<Value>| -> anyhow::Result<()> {
+        let mut kept = Vec::with_capacity(tools.len());
+        for mut tool in tools.drain(..) {
+            if keeps(&mut tool)? {
+                kept.push(tool);
+            }
+        }
+        *tools = kept;
+        Ok(())
+    };
+    if let Value::Array(tools) = document {
+        return retain(tools);
     }
+    if let Some(Value::Array(tools)) = document.get_mut("tools") {
+        return retain(tools);
+    }
+    let mut alone = vec![document.take()];
+    retain(&mut alone)?;
+    *document = alone.pop().unwrap_or_else(|| Value::Array(Vec::new()));
+    Ok(())
 }
 
 /// Where a definition names an OpenAPI document by its file in the project, or by its address, puts the document there.
-fn lay_in(root: &Path, file: &Path, tool: &mut Value, settings: &Settings) -> anyhow::Result<()> {
-    let Some(Value::String(named)) = tool.get("document") else { return Ok(()) };
+/// What is told is that an address does not answer, and never has: its tools are missing, and everything else stands.
+fn lay_in(root: &Path, file: &Path, tool: &mut Value, settings: &Settings) -> anyhow::Result<Option<Doubt>> {
+    let Some(Value::String(named)) = tool.get("document") else { return Ok(None) };
     if documents::is_address(named) {
         let kept = root.join(&settings.database).with_file_name(documents::FOLDER);
-        let document = documents::at(named, &settings.tools, &kept)
-            .map_err(|error| Misuse::new(format!("{}: `document`: {error:#}", shown(file))))?;
+        let document = match documents::at(named, &settings.tools, &kept) {
+            Ok(document) => document,
+            Err(error) => {
+                let name = tool.get("name").and_then(Value::as_str).unwrap_or("the definition");
+                return Ok(Some(Doubt {
+                    place: format!("{}: document", shown(file)),
+                    message: format!("`{named}` cannot be read: {error:#}"),
+                    hint: format!("until it answers once, `{name}` has no tools"),
+                }));
+            }
+        };
         if let Some(fields) = tool.as_object_mut() {
             fields.insert("document".to_owned(), document);
         }
-        return Ok(());
+        return Ok(None);
     }
     let path = root.join(named);
     if !path.is_file() {
@@ -247,7 +275,7 @@ fn lay_in(root: &Path, file: &Path, tool: &mut Value, settings: &Settings) -> an
     if let Some(fields) = tool.as_object_mut() {
         fields.insert("document".to_owned(), document);
     }
-    Ok(())
+    Ok(None)
 }
 
 /// JSON may be as large as a file may be; YAML as large as a definition.

@@ -20,6 +20,7 @@ mod read;
 mod readers;
 mod records;
 mod registry;
+pub mod retention;
 mod session;
 mod sql;
 mod submit;

@@ -68,6 +68,8 @@ impl Config {
     /// Reads relative paths as within this folder: the project's.
     pub fn within(mut self, folder: &Path) -> Self {
         self.databases.values_mut().for_each(|database| database.within(folder));
+        let of_tenants = self.tenants.values_mut().filter_map(|tenant| tenant.email.as_mut());
+        of_tenants.chain([&mut self.email]).for_each(|email| email.within(folder));
         self
     }
 

@@ -42,6 +42,7 @@
 //! run's.
 
 mod audit;
+mod authority;
 mod bound;
 mod by_tenant;
 mod catalogue;

@@ -9,6 +9,7 @@ mod facts;
 mod link;
 mod listing;
 mod process;
+mod questions;
 mod session;
 mod written;
 

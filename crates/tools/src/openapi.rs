@@ -24,6 +24,7 @@ pub(crate) use operation::{Body, Media, Operation, Part};
 pub(crate) use parameter::{Parameter, Place, Style};
 pub use remote::document;
 
+use crate::check::Schema;
 use crate::definition::{Definition, Kind, Mistake, Profile, template};
 use within::Within;
 
@@ -91,6 +92,7 @@ pub(crate) fn read(profile: &Profile, fields: Map<String, Value>) -> Result<Foun
         profile,
     };
     let mut taken = Taken::default();
+    let repeated = repeated(&source.root);
     let mut ids = BTreeSet::new();
     for (path, item) in source.root.field("paths").fields() {
         let item = match item.resolved() {
@@ -105,9 +107,15 @@ pub(crate) fn read(profile: &Profile, fields: Map<String, Value>) -> Result<Foun
             if operation.is_null() {
                 continue;
             }
-            let id = id(&operation, method, path);
-            let is_wanted = wanted(&written, &id);
-            ids.insert(id);
+            let said = id(&operation, method, path);
+            let id = if repeated.contains(&said) { by_path(method, path) } else { said.clone() };
+            let is_wanted = wanted(&written, &[&said, &id]);
+            if is_wanted && said != id {
+                let reason =
+                    format!("`{said}` is the id of several operations; this one is called by its path, as `{id}`");
+                taken.unsupported.push(Unsupported { place: operation.field("operationId").place(), reason });
+            }
+            ids.extend([said, id.clone()]);
             if !is_wanted {
                 continue;
             }
@@ -115,7 +123,7 @@ pub(crate) fn read(profile: &Profile, fields: Map<String, Value>) -> Result<Foun
                 let reason = format!("has more than {OPERATIONS_MAX} operations; choose among them with `include`");
                 return Err(Mistake::at("document", reason));
             }
-            source.take(path, &item, method, &operation, &mut taken);
+            source.take(path, &item, (method, &id), &operation, &mut taken);
         }
     }
     let doubts = doubts::of(&written, &source.root, &ids);
@@ -149,11 +157,11 @@ struct Taken {
 }
 
 impl Source<'_> {
-    fn take(&self, path: &str, item: &Within<'_>, method: &str, written: &Within<'_>, taken: &mut Taken) {
-        let id = id(written, method, path);
-        match operation::read(self, path, item, method, written, &mut taken.unsupported) {
+    fn take(&self, path: &str, item: &Within<'_>, (method, id): (&str, &str), written: &Within<'_>, taken: &mut Taken) {
+        let read = operation::read(self, path, item, method, written, &mut taken.unsupported);
+        match read.and_then(|read| compiled(written, read)) {
             Ok((operation, parameters)) => {
-                let name = free_name(&self.profile.name, &id, &taken.names);
+                let name = free_name(&self.profile.name, id, &taken.names);
                 taken.names.insert(name.clone());
                 let profile = self.profile.of_operation(
                     name,
@@ -165,6 +173,21 @@ impl Source<'_> {
                 taken.tools.push(Definition { profile, kind: Kind::Operation(Box::new(operation)) });
             }
             Err(unsupported) => taken.unsupported.push(unsupported),
+        }
+    }
+}
+
+/// The same, unless the schema of the arguments is none: told here and now, and not by every call.
+fn compiled(
+    written: &Within<'_>,
+    (operation, parameters): (Operation, Value),
+) -> Result<(Operation, Value), Unsupported> {
+    let schema = Schema::new(parameters);
+    match schema.compile() {
+        Ok(()) => Ok((operation, schema.into_document())),
+        Err(reason) => {
+            let reason = format!("its arguments cannot be checked, for their schema is none: {reason}");
+            Err(Unsupported { place: written.place(), reason })
         }
     }
 }
@@ -191,11 +214,34 @@ fn credentials(auth: &Map<String, Value>) -> Result<Vec<(String, Params)>, Mista
 
 /// The operation's id; method and path where it has none.
 fn id(operation: &Within<'_>, method: &str, path: &str) -> String {
-    operation.field("operationId").text().map_or_else(|| format!("{method}{path}"), str::to_owned)
+    operation.field("operationId").text().map_or_else(|| by_path(method, path), str::to_owned)
 }
 
-fn wanted(written: &Written, id: &str) -> bool {
-    is_wanted(&written.include, &written.exclude, id)
+fn by_path(method: &str, path: &str) -> String {
+    format!("{method}{path}")
+}
+
+/// Ids that several operations have. None of them goes by it: which one would be nobody's intention, and another one with
+/// the next edition of the document.
+fn repeated(root: &Within<'_>) -> BTreeSet<String> {
+    let (mut seen, mut repeated) = (BTreeSet::new(), BTreeSet::new());
+    for (_, item) in root.field("paths").fields() {
+        let Ok(item) = item.resolved() else { continue };
+        for method in METHODS {
+            if let Some(id) = item.field(method).field("operationId").text()
+                && !seen.insert(id)
+            {
+                repeated.insert(id.to_owned());
+            }
+        }
+    }
+    repeated
+}
+
+/// By any of its names.
+fn wanted(written: &Written, names: &[&str]) -> bool {
+    names.iter().any(|name| is_wanted(&written.include, &[], name))
+        && names.iter().all(|name| is_wanted(&[], &written.exclude, name))
 }
 
 /// Whether a name is among those included, all where none are named, and not among those excluded.

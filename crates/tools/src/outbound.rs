@@ -38,7 +38,7 @@ pub(crate) struct Outbound {
     config: Arc<Config>,
     /// Connects to public and allowed addresses.
     guarded: OnceLock<Result<Client, String>>,
-    /// Connects to any address: only for the origin that a project's own definition names.
+    /// Connects to addresses of private networks too: only for the origin that a project's own definition names.
     trusting: OnceLock<Result<Client, String>>,
 }
 
@@ -151,10 +151,8 @@ impl Outbound {
 
     fn client(&self, trusting: bool) -> Result<&Client, &str> {
         let cell = if trusting { &self.trusting } else { &self.guarded };
-        let client = cell.get_or_init(|| {
-            let resolver = Resolver::new((!trusting).then(|| self.config.clone()));
-            build(resolver).map_err(|error| why(&error))
-        });
+        let client =
+            cell.get_or_init(|| build(Resolver::new(self.config.clone(), trusting)).map_err(|error| why(&error)));
         client.as_ref().map_err(String::as_str)
     }
 }

@@ -1,14 +1,14 @@
 //! MCP servers written with the official libraries of Python and of TypeScript, by pipe and by HTTP, called by a workflow.
 
-use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 use super::clients;
+use super::serving::{Serving, free_port};
 use crate::build::{self, Executable};
 use crate::process;
 use crate::stages::Stages;
@@ -17,8 +17,6 @@ use crate::stages::Stages;
 const PYTHON_SERVER: &str = "mcp==2.3.0";
 const NODE_SERVER: &str = "@modelcontextprotocol/sdk@1.32.2";
 const RUN_LIMIT: Duration = Duration::from_secs(120);
-const START_LIMIT: Duration = Duration::from_secs(60);
-const POLL: Duration = Duration::from_millis(50);
 
 /// Left out with the reason where a library cannot be had here.
 pub fn run(root: &Path, built: &[Executable], stages: &mut Stages) -> anyhow::Result<()> {
@@ -112,32 +110,15 @@ fn still_there(baton: &Path, project: &Path, gone: Server) -> anyhow::Result<()>
     Ok(())
 }
 
-/// A server by HTTP. Dropped, it is killed.
+/// A server by HTTP, which is told its port last.
 struct Server {
-    process: Child,
+    _process: Serving,
     port: u16,
 }
 
 impl Server {
     fn start(command: &mut Command) -> anyhow::Result<Self> {
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let process =
-            command.arg(port.to_string()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-        let (mut server, begun) = (Self { process, port }, Instant::now());
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            if let Some(status) = server.process.try_wait()? {
-                bail!("a server ended with {status} before it listened");
-            }
-            ensure!(begun.elapsed() < START_LIMIT, "a server did not listen within {} s", START_LIMIT.as_secs());
-            std::thread::sleep(POLL);
-        }
-        Ok(server)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
+        let port = free_port()?;
+        Ok(Self { _process: Serving::start(command.arg(port.to_string()), port)?, port })
     }
 }

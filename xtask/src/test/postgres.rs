@@ -1,6 +1,5 @@
 //! A PostgreSQL of our own for the tests that need one: in a scratch folder, on a free port, gone afterwards.
 
-use std::net::TcpListener;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -10,6 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use tempfile::TempDir;
 
+use super::certificates;
+use super::serving::free_port;
 use crate::process;
 
 /// Where tests look for the server's address, and for the authority its certificate is from.
@@ -36,7 +37,7 @@ impl Postgres {
         let programs = programs()?;
         let folder = tempfile::tempdir().context("no scratch folder can be made")?;
         let here = folder.path();
-        certificates(here)?;
+        certificates::make(here)?;
         let is_root = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(here)?) == 0;
         if is_root {
             for entry in std::fs::read_dir(here)?.map(|entry| entry.map(|entry| entry.path())).chain([Ok(here.into())])
@@ -48,7 +49,7 @@ impl Postgres {
         let mut initdb = as_nobody(Command::new(programs.join("initdb")), is_root);
         initdb.current_dir(here).args(["--username=baton", "--auth=trust", "--encoding=UTF8", "--no-sync", "--pgdata"]);
         process::output(initdb.arg(&data))?;
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = free_port()?;
         let mut server = as_nobody(Command::new(programs.join("postgres")), is_root);
         server.current_dir(here).arg("-D").arg(&data);
         for setting in [
@@ -57,15 +58,15 @@ impl Postgres {
             "unix_socket_directories=".to_owned(),
             "fsync=off".to_owned(),
             "ssl=on".to_owned(),
-            format!("ssl_cert_file={}", here.join("server.pem").display()),
-            format!("ssl_key_file={}", here.join("server.key").display()),
+            format!("ssl_cert_file={}", here.join(certificates::CERTIFICATE).display()),
+            format!("ssl_key_file={}", here.join(certificates::KEY).display()),
         ] {
             server.args(["-c", &setting]);
         }
         let process = server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         let variables = [
             (ADDRESS, format!("postgres://baton@127.0.0.1:{port}/postgres")),
-            (AUTHORITY, here.join("ca.pem").display().to_string()),
+            (AUTHORITY, here.join(certificates::AUTHORITY).display().to_string()),
         ];
         let mut server = Self { process, variables, _folder: folder };
         server.wait(&programs, port)?;
@@ -139,23 +140,4 @@ fn as_nobody(mut command: Command, is_root: bool) -> Command {
         command.uid(NOBODY).gid(NOBODY);
     }
     command
-}
-
-/// An authority of our own, and a certificate of it for this machine.
-fn certificates(folder: &Path) -> anyhow::Result<()> {
-    std::fs::write(
-        folder.join("server.ext"),
-        "subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n",
-    )?;
-    for arguments in [
-        "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=tests \
-         -addext basicConstraints=critical,CA:TRUE",
-        "req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=localhost",
-        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.pem -days 2 -extfile server.ext",
-    ] {
-        let mut openssl = Command::new("openssl");
-        openssl.current_dir(folder).args(arguments.split_whitespace());
-        process::output(&mut openssl)?;
-    }
-    Ok(())
 }

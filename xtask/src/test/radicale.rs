@@ -1,25 +1,21 @@
 //! A real CalDAV server for the tests of the calendar: Radicale, of PyPI, on a port of its own with an empty store.
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
 use super::clients::{installed, python_environment};
+use super::serving::{Serving, free_port};
 
 /// The server, at the version this was tried with.
 const PACKAGE: &str = "radicale==3.9.0";
 /// What tells the tests where it is.
 const VARIABLE: &str = "TEST_RADICALE_URL";
-/// From its start to its first answer.
-const START_LIMIT: Duration = Duration::from_secs(30);
-const LOOK: Duration = Duration::from_millis(50);
 
 /// Running until it is dropped.
 pub struct Radicale {
-    child: Child,
+    _server: Serving,
     port: u16,
     /// Its settings and what it keeps.
     _folder: tempfile::TempDir,
@@ -30,7 +26,7 @@ impl Radicale {
     pub fn start(cache: &Path) -> anyhow::Result<Self> {
         let python = install(cache)?;
         let folder = tempfile::tempdir().context("no scratch folder can be made")?;
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let port = free_port()?;
         let shown = folder.path().display();
         let settings = format!(
             "[server]\nhosts = 127.0.0.1:{port}\nmax_connections = 64\n\
@@ -41,37 +37,12 @@ impl Radicale {
         std::fs::write(folder.path().join("users"), "baton:baton\n")?;
         let mut radicale = Command::new(python);
         radicale.args(["-m", "radicale", "--config"]).arg(folder.path().join("config"));
-        let child = radicale.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let mut radicale = Self { child: child.context("radicale does not start")?, port, _folder: folder };
-        radicale.await_answer()?;
-        Ok(radicale)
+        Ok(Self { _server: Serving::start(&mut radicale, port)?, port, _folder: folder })
     }
 
     /// The variable and what it says.
     pub fn variable(&self) -> (&'static str, String) {
         (VARIABLE, format!("http://127.0.0.1:{}", self.port))
-    }
-
-    fn await_answer(&mut self) -> anyhow::Result<()> {
-        let began = Instant::now();
-        while began.elapsed() < START_LIMIT {
-            if let Some(status) = self.child.try_wait()? {
-                bail!("radicale ended with {status}");
-            }
-            if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
-                return Ok(());
-            }
-            std::thread::sleep(LOOK);
-        }
-        bail!("radicale did not answer within {} s", START_LIMIT.as_secs())
-    }
-}
-
-impl Drop for Radicale {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -23,6 +23,8 @@ pub enum Tools {
         #[arg(long)]
         json: bool,
     },
+    /// Call one tool, as a run of its own: checked, approved, audited and never done twice, like every call.
+    Call(ToolsCall),
     /// How tools are used: counts, success, latency, errors, cost, by whatever is asked.
     Usage(ToolsUsage),
     /// The report of one week, as Markdown.
@@ -65,6 +67,30 @@ pub struct ToolsSearch {
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=FOUND_MAX))]
     pub limit: u32,
     /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ToolsCall {
+    /// Its name, as `tools list` shows it.
+    pub name: String,
+    /// Its arguments: JSON, @FILE, or @- for standard input.
+    #[arg(long, short, value_name = "JSON|@FILE", default_value = "{}")]
+    pub input: String,
+    /// One argument; may be repeated. A value that is JSON keeps its type.
+    #[arg(long = "set", short = 's', value_name = "KEY=VALUE")]
+    pub sets: Vec<String>,
+    /// On whose behalf, as a run's context says it: JSON, or @FILE.
+    #[arg(long, value_name = "JSON|@FILE", default_value = "null")]
+    pub context: String,
+    /// The run's id; one that runs or is done is refused, so the same call is not made twice.
+    #[arg(long, value_name = "ID")]
+    pub id: Option<String>,
+    /// Return once the call is accepted, without making it.
+    #[arg(long)]
+    pub detach: bool,
+    /// The result's envelope as JSON.
     #[arg(long)]
     pub json: bool,
 }

@@ -1,5 +1,7 @@
 //! `baton serve`: the process that moves runs and answers requests, until it is told to stop.
 
+mod upkeep;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use baton_server::{Door, Limits};
 use serde_json::json;
 use tokio::net::TcpListener;
 
+use self::upkeep::Upkeep;
 use super::keys;
 use crate::project::Project;
 use crate::wire::System;
@@ -27,7 +30,7 @@ pub async fn run(folder: &Path, args: cli::Serve) -> anyhow::Result<Exit> {
     metrics::watch(Arc::new(system.store.clone()), system.tenant.clone()).await;
     let listener = listen(&args.listen).await?;
     let at = listener.local_addr().context("the address it listens at cannot be read")?;
-    let serves = system.serving(async |_engine| {
+    let serves = system.serving(async |engine| {
         let secret = first_key(&system).await?;
         // Whoever reads that we are there may tell us to stop at once.
         let stop = told_to_stop().context("signals cannot be heard")?;
@@ -35,7 +38,11 @@ pub async fn run(folder: &Path, args: cli::Serve) -> anyhow::Result<Exit> {
         let known: Arc<dyn Keys> = Arc::new(system.store.clone());
         let metrics = metrics::at_scrape(metrics, system.purse.clone(), system.tenant.clone());
         let door = Door::new(system.models.clone(), known, system.clock.clone(), metrics, Limits::default());
-        baton_server::serve(listener, door, stop).await.context("the listener failed")
+        let upkeep = Upkeep::new(&project.settings, &system, engine);
+        tokio::select! {
+            served = baton_server::serve(listener, door, stop) => served.context("the listener failed"),
+            never = upkeep.run() => match never {},
+        }
     });
     serves.await?;
     Ok(Exit::Completed)

@@ -1,7 +1,8 @@
 //! `baton tools`: what can be called, and what of the project's documents cannot.
 
+mod call;
 mod connections;
-mod report;
+pub mod report;
 mod usage;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ pub async fn run(folder: &Path, args: Tools) -> anyhow::Result<Exit> {
         Tools::Search(args) => search(&*registry(&project).await?, &args).await,
         Tools::Show { name, json } => show(&*registry(&project).await?, &name, json)?,
         Tools::Unsupported { json } => unsupported(&project, json),
+        Tools::Call(args) => return call::run(&project, &args).await,
         Tools::Refresh(args) => return refresh(&project, &args).await,
         Tools::Connect(args) => return connections::connect(&project, args).await,
         Tools::Connections(args) => return connections::list(&project, &args).await,

@@ -27,6 +27,7 @@ mod serve;
 mod server;
 mod shelf;
 mod sources;
+mod tool_call;
 mod tool_usage;
 mod tools;
 mod undone;

@@ -70,9 +70,15 @@ fn a_document_at_an_address_stands_while_the_address_does_not_answer() {
     place.baton(&["tools", "list", "--search", "shop."]).ends(0).says("shop.getOrder");
     age(&place, ".baton/apis");
     place.baton(&["tools", "list", "--search", "shop."]).ends(0).says("shop.getOrder");
-    // Without a copy there is nothing to stand on.
-    let bare = Place::with(&[("tools/shop.json", &definition)]);
-    bare.baton(&["tools", "list"]).ends(2).warns("tools/shop.json: `document`");
+    // Without a copy there is nothing to stand on: its tools are missing, and nothing else.
+    let greet = "{name: greet, kind: script, class: read, results: [{output: {said: hello}}]}";
+    let bare = Place::with(&[("tools/shop.json", &definition), ("tools/greet.yaml", greet), ("baton.toml", "")]);
+    let listed = bare.baton(&["tools", "list"]).ends(0).says("greet");
+    assert!(!listed.out.contains("shop."), "{}", listed.out);
+    bare.baton(&["tools", "call", "greet"]).ends(0).says("hello");
+    for told in [bare.baton(&["validate"]), bare.baton(&["doctor"])] {
+        told.says("tools/shop.json: document: ").says("cannot be read").says("`shop` has no tools");
+    }
 }
 
 /// An MCP server of the shell, with one tool.

@@ -8,6 +8,7 @@ mod group;
 mod index;
 mod opening;
 mod queries;
+mod retention;
 mod two_processes;
 
 use std::path::PathBuf;

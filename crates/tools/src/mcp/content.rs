@@ -20,11 +20,14 @@ const ERROR_BYTES_MAX: usize = 2_000;
 /// The tool's result: its text, and what else there is.
 pub(super) fn answer(name: &str, called: Called, class: Class) -> Result<Value, Failure> {
     match called {
-        Called::Wanted(forms) => Err(input_required(name, &forms)),
+        // It asked in the middle of the call: what it did before, and after it was refused, nobody here knows.
+        Called::Wanted(forms) if class.acts() => Err(Failure::Unknown { fault: input_required(name, &forms) }),
+        Called::Wanted(forms) => Err(refused(input_required(name, &forms))),
+        // It asked in place of acting: the protocol has it called anew with the answers.
         Called::Answered(CallToolResponse::InputRequired(asked)) => {
             let requests = asked.input_requests.unwrap_or_default();
             let forms: Vec<Value> = requests.values().map(form).collect();
-            Err(input_required(name, &forms))
+            Err(refused(input_required(name, &forms)))
         }
         Called::Answered(CallToolResponse::Complete(result)) if result.is_error == Some(true) => {
             let mut says = text(&result);
@@ -73,11 +76,15 @@ fn form(request: &InputRequest) -> Value {
     }
 }
 
-fn input_required(name: &str, forms: &[Value]) -> Failure {
+fn input_required(name: &str, forms: &[Value]) -> Fault {
     let mut asked = Value::from(forms).to_string();
     asked.truncate(asked.floor_char_boundary(ERROR_BYTES_MAX));
     let message = format!("`{name}` asks for what only a person knows: {asked}");
-    Failure::refused(code::INPUT_REQUIRED, message)
+    Fault::new(code::INPUT_REQUIRED, message)
+}
+
+fn refused(fault: Fault) -> Failure {
+    Failure::NotDone { fault, retryable: false, retry_after: None }
 }
 
 fn text(result: &CallToolResult) -> String {

@@ -1,8 +1,6 @@
 //! One connection to a server.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use baton_core::expr::{Document, Params};
 use reqwest::header::{HeaderName, HeaderValue};
@@ -25,6 +23,7 @@ use tokio::sync::mpsc::Sender;
 use super::Source;
 use super::listing::{LISTING_BYTES_MAX, Listed, Listing, PAGES_MAX, TOOLS_MAX};
 use super::process::Process;
+use super::questions::Questions;
 use super::written::Place;
 use crate::config::{Bound, Secret, Sendable};
 use crate::outbound::Outbound;
@@ -36,13 +35,9 @@ const VERSIONS: [ProtocolVersion; 1] = [ProtocolVersion::LATEST];
 
 pub(super) struct Session {
     running: RunningService<RoleClient, Listener>,
-    asked: Asked,
-    calls: AtomicUsize,
+    questions: Questions,
     process: Option<Process>,
 }
-
-/// What the server asked for in the middle of a call: `{message, schema}` or `{message, url}`.
-type Asked = Arc<Mutex<Vec<Value>>>;
 
 /// What became of a call.
 pub(super) enum Called {
@@ -59,8 +54,8 @@ impl Session {
         outbound: &Outbound,
         changed: Option<Sender<()>>,
     ) -> Result<Self, String> {
-        let asked = Asked::default();
-        let listener = Listener { asked: asked.clone(), changed };
+        let questions = Questions::default();
+        let listener = Listener { questions: questions.clone(), changed };
         let mode = ClientLifecycleMode::Auto { preferred_versions: VERSIONS.into(), legacy_version: None };
         match &source.0.place {
             Place::Program { command, arguments, environment } => {
@@ -73,7 +68,7 @@ impl Session {
                 let (mut process, stdout, stdin) = Process::start(command, arguments, &environment)?;
                 let transport = AsyncRwTransport::new(stdout, stdin).with_max_line_length(MESSAGE_BYTES_MAX);
                 match listener.serve_with_lifecycle(transport, mode).await {
-                    Ok(running) => Ok(Self { running, asked, calls: AtomicUsize::new(0), process: Some(process) }),
+                    Ok(running) => Ok(Self { running, questions, process: Some(process) }),
                     Err(error) => {
                         let words = process.last_words_of_all().await;
                         let said = if words.is_empty() { String::new() } else { format!("; it said: {words}") };
@@ -102,7 +97,7 @@ impl Session {
                 let running = listener.serve_with_lifecycle(transport, mode).await;
                 let running =
                     running.map_err(|error| format!("{}: {}", crate::outbound::shown(url), plainly(&error)))?;
-                Ok(Self { running, asked, calls: AtomicUsize::new(0), process: None })
+                Ok(Self { running, questions, process: None })
             }
         }
     }
@@ -134,20 +129,13 @@ impl Session {
 
     /// One call. Dropped, the server is told that it is cancelled.
     pub(super) async fn call(&self, tool: &str, arguments: JsonObject) -> Result<Called, ServiceError> {
-        let _one = Count::new(&self.calls);
-        if self.calls.load(Ordering::Acquire) == 1 {
-            // What was asked in a call that was dropped is not this one's question.
-            self.asked.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        }
+        let under_way = self.questions.begin();
         let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
         let answered = self.running.call_tool_once(params).await;
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let wanted = std::mem::take(&mut *asked);
-        drop(asked);
+        let wanted = under_way.answered();
         let is_result = matches!(&answered, Ok(CallToolResponse::Complete(done)) if done.is_error != Some(true));
-        // A server may do without what it asked for. Whose question it was cannot be told where several calls are under
-        // way; then the answer counts too.
-        if !is_result && !wanted.is_empty() && self.calls.load(Ordering::Acquire) == 1 {
+        // A server may do without what it asked for.
+        if !is_result && !wanted.is_empty() {
             return Ok(Called::Wanted(wanted));
         }
         answered.map(Called::Answered)
@@ -169,22 +157,6 @@ impl Session {
     }
 }
 
-/// Counts a call for as long as it is under way.
-struct Count<'a>(&'a AtomicUsize);
-
-impl<'a> Count<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::AcqRel);
-        Self(count)
-    }
-}
-
-impl Drop for Count<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
 /// The library's words, without the names of its types before them.
 fn plainly(error: &impl std::fmt::Display) -> String {
     let text = error.to_string();
@@ -202,7 +174,7 @@ fn filled<'s>(params: &Params, secrets: impl Iterator<Item = (&'s String, &'s Se
 
 /// Hears what a server says without being asked.
 struct Listener {
-    asked: Asked,
+    questions: Questions,
     changed: Option<Sender<()>>,
 }
 
@@ -221,7 +193,7 @@ impl ClientHandler for Listener {
         request: ElicitRequestParams,
         _context: RequestContext<RoleClient>,
     ) -> Result<ElicitResult, ErrorData> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(super::content::wanted(&request));
+        self.questions.ask(super::content::wanted(&request));
         Ok(ElicitResult::new(ElicitationAction::Cancel))
     }
 

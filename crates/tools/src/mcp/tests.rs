@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::Source;
 use crate::testing::service::{Asked, Says, Service, json as says};
-use crate::testing::{Memory, NOW, SetClock, not_done};
+use crate::testing::{Memory, NOW, SetClock, not_done, unknown};
 use crate::{Config, Definition, Registry, Risk, Services};
 
 /// A server of the shell. It answers what it is asked by the method's name; `CALL` is what it does when a tool is called.
@@ -342,6 +342,33 @@ async fn a_question_to_a_person_fails_the_call_with_its_form() {
     let (code, message) = not_done(call(&registry, "far.book", json!({})).await);
     assert_eq!(code, "INPUT_REQUIRED", "{message}");
     assert!(message.contains("Which seat?") && message.contains("\"seat\""), "{message}");
+}
+
+/// Asks for a seat in the middle of a call.
+const ASKS: &str = r#"echo '{"jsonrpc":"2.0","id":900,"method":"elicitation/create","params":{"mode":"form","message":"Which seat?","requestedSchema":{"type":"object","properties":{"seat":{"type":"string"}}}}}'"#;
+const FAILS: &str =
+    r#"echo '{"jsonrpc":"2.0","id":'"$id"',"result":{"isError":true,"content":[{"type":"text","text":"no seats"}]}}'"#;
+
+#[tokio::test]
+async fn what_was_asked_in_the_middle_of_an_act_leaves_it_unknown() {
+    let script = format!("{ASKS}; read -r answer; {FAILS}");
+    let acts = registry(&shell(&script, json!({"trusted": true})), json!({})).await;
+    assert!(acts.facts("sh.act").unwrap().class.acts());
+    let (code, message) = unknown(call(&acts, "sh.act", json!({})).await);
+    assert_eq!(code, "INPUT_REQUIRED", "{message}");
+    let reads = json!({"trusted": true, "tools": {"act": {"class": "read"}}});
+    let (code, message) = not_done(call(&registry(&shell(&script, reads), json!({})).await, "sh.act", json!({})).await);
+    assert!(code == "INPUT_REQUIRED" && message.contains("Which seat?"), "{code}: {message}");
+}
+
+#[tokio::test]
+async fn a_question_of_a_call_that_was_given_up_reaches_nobody_else() {
+    let script = format!("case \"$line\" in *first*) {ASKS};; *) {FAILS};; esac");
+    let registry = registry(&shell(&script, json!({})), json!({})).await;
+    let first = call_within(&registry, "sh.act", json!({"word": "first"}), Duration::from_secs(1)).await;
+    assert!(!matches!(first, Outcome::Done { .. }), "{first:?}");
+    let (code, message) = not_done(call(&registry, "sh.act", json!({"word": "second"})).await);
+    assert!(code == "SERVICE_REJECTED" && !message.contains("seat?"), "{code}: {message}");
 }
 
 #[tokio::test]

@@ -123,6 +123,92 @@ fn operations_are_chosen_by_their_ids() {
 }
 
 #[test]
+fn an_id_of_several_operations_names_none_of_them() {
+    let mut document = one("get", json!({"operationId": "getOrder"}));
+    let names = |document: &Value, more: Value| {
+        let parsed = parsed(document.clone(), more);
+        let names = parsed.tools.iter().map(|tool| tool.name().to_owned()).collect::<Vec<_>>();
+        (names, parsed.unsupported)
+    };
+    assert_eq!(names(&document, json!({})), (vec!["shop.getOrder".to_owned()], vec![]));
+    document["paths"]["/items"] = json!({"post": {"operationId": "getOrder"}});
+    let (found, told) = names(&document, json!({}));
+    assert_eq!(found, ["shop.post_items", "shop.get_orders_id"]);
+    let places: Vec<&str> = told.iter().map(|part| part.place.as_str()).collect();
+    assert_eq!(places, ["paths./items.post.operationId", "paths./orders/{id}.get.operationId"]);
+    assert!(told[0].reason.contains("`getOrder` is the id of several operations"), "{told:?}");
+    assert_eq!(names(&document, json!({"include": ["getOrder"]})).0.len(), 2);
+    assert_eq!(names(&document, json!({"include": ["post/items"]})).0, ["shop.post_items"]);
+    assert_eq!(names(&document, json!({"exclude": ["getOrder"]})).0.len(), 0);
+}
+
+/// Odd and allowed: webhooks, references everywhere, parameters of the path, variables of the server, every place and style.
+fn odd() -> Value {
+    json!({
+        "openapi": "3.1.0", "info": {"title": "Odd", "version": "1"}, "jsonSchemaDialect": "https://spec.openapis.org/oas/3.1/dialect/base",
+        "servers": [{"url": "https://{region}.odd.example:{port}/{base}", "variables": {
+            "region": {"default": "eu", "enum": ["eu", "us"]}, "port": {"default": "8443"}, "base": {"default": "v2"}}}],
+        "webhooks": {"order": {"post": {"operationId": "onOrder", "requestBody": {"content": {"application/json": {}}}}}},
+        "paths": {
+            "/pets/{id}": {
+                "parameters": [{"$ref": "#/components/parameters/Id"}, {"$ref": "#/components/parameters/Trace"}],
+                "put": {"operationId": "putPet", "requestBody": {"$ref": "#/components/requestBodies/Pet"}},
+                "get": {"operationId": "getPet", "parameters": [
+                    {"name": "filter", "in": "query", "style": "deepObject", "schema": {"type": "object", "properties": {"age": {"type": ["integer", "null"]}}}},
+                    {"name": "session", "in": "cookie", "schema": {"const": "s"}},
+                    {"name": "X-Trace", "in": "header", "required": true, "schema": {"type": "string", "pattern": "^t"}}]},
+                "post": {"operationId": "addPhoto", "requestBody": {"required": true, "content": {"multipart/form-data": {"schema": {"type": "object"}}}}},
+                "delete": {"operationId": "broken", "parameters": [{"name": "q", "in": "query", "schema": {"type": "string", "pattern": "(?<open"}}]}
+            },
+            "/labels/{label}": {"get": {"operationId": "matrix", "parameters": [
+                {"name": "label", "in": "path", "required": true, "style": "label", "schema": {"type": "string"}}]}},
+            "/callback": {"post": {"operationId": "watch", "callbacks": {"done": {"{$request.body#/url}": {"post": {}}}},
+                "requestBody": {"content": {"text/plain": {"schema": {"type": "string"}}}}}}
+        },
+        "components": {
+            "parameters": {
+                "Id": {"name": "id", "in": "path", "required": true, "schema": {"$ref": "#/components/schemas/Id"}},
+                "Trace": {"name": "X-Trace", "in": "header", "schema": {"type": "string"}}
+            },
+            "requestBodies": {"Pet": {"required": true, "content": {"application/vnd.odd+json": {"schema": {"oneOf": [
+                {"$ref": "#/components/schemas/Cat"}, {"$ref": "#/components/schemas/Dog"}], "discriminator": {"propertyName": "kind"}}}}}},
+            "schemas": {
+                "Id": {"type": "string", "minLength": 2},
+                "Cat": {"type": "object", "required": ["kind"], "properties": {"kind": {"const": "cat"}, "friends": {"type": "array", "items": {"$ref": "#/components/schemas/Dog"}}}},
+                "Dog": {"type": "object", "required": ["kind"], "properties": {"kind": {"const": "dog"}, "friends": {"type": "array", "items": {"$ref": "#/components/schemas/Cat"}}}}
+            }
+        }
+    })
+}
+
+#[tokio::test]
+async fn an_odd_document_yields_tools_or_says_by_path_what_it_does_not() {
+    let parsed = parsed(odd(), json!({}));
+    let names: Vec<&str> = parsed.tools.iter().map(Definition::name).collect();
+    assert_eq!(names, ["shop.watch", "shop.getPet", "shop.putPet"]);
+    let told: Vec<&str> = parsed.unsupported.iter().map(|part| part.place.as_str()).collect();
+    assert_eq!(
+        told,
+        ["paths./labels/{label}.get.parameters.0", "paths./pets/{id}.post.requestBody", "paths./pets/{id}.delete",]
+    );
+    assert!(parsed.unsupported[2].reason.contains("their schema is none"), "{:?}", parsed.unsupported[2]);
+    // Schemas hold: what does not fit is refused before anything is sent.
+    let world =
+        crate::testing::World::defining(json!({}), json!({"name": "shop", "kind": "openapi", "document": odd()}));
+    for (tool, arguments, expect) in [
+        ("shop.putPet", json!({"id": "a1", "body": {"kind": "cow"}}), "`body`"),
+        ("shop.putPet", json!({"id": "a", "body": {"kind": "cat"}}), "`id`"),
+        ("shop.putPet", json!({"id": "a1", "body": {"kind": "cat", "friends": [{"kind": "cat"}]}}), "`body`"),
+        ("shop.getPet", json!({"id": "a1"}), "X-Trace"),
+        ("shop.getPet", json!({"id": "a1", "X-Trace": "u1"}), "X-Trace"),
+        ("shop.getPet", json!({"id": "a1", "X-Trace": "t1", "filter": {"age": "old"}}), "filter"),
+    ] {
+        let (code, message) = world.refused("k", tool, arguments).await;
+        assert!(code == "INVALID_PARAMETERS" && message.contains(expect), "{tool}: {code}: {message}");
+    }
+}
+
+#[test]
 fn a_document_that_is_none_is_refused() {
     refused(json!({"swagger": "2.0"}), "speaks Swagger 2.0");
     refused(json!({"openapi": "4.0"}), "speaks OpenAPI 4.0");

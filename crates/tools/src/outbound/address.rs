@@ -99,9 +99,50 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     }
 }
 
+/// Whether at an address a cloud tells its own machines their secrets: those of the link, and those that clouds have
+/// chosen elsewhere.
+pub(super) fn is_of_a_cloud(address: IpAddr) -> bool {
+    match plain(address) {
+        IpAddr::V4(v4) => is_of_a_cloud_v4(v4),
+        IpAddr::V6(v6) => match v6.segments() {
+            // Amazon's, and any of the link; by translation and tunnel too.
+            [0xfd00, 0x0ec2, ..] | [0xfe80..=0xfebf, ..] => true,
+            [0x0064, 0xff9b, .., high, low] | [0x2002, high, low, ..] => {
+                is_of_a_cloud_v4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
+            }
+            _ => false,
+        },
+    }
+}
+
+/// Any of the link; Alibaba's and Oracle's.
+fn is_of_a_cloud_v4(address: Ipv4Addr) -> bool {
+    address.is_link_local() || matches!(address.octets(), [100, 100, 100, 200] | [192, 0, 0, 192])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_clouds_tell_their_machines_is_known_in_every_form() {
+        for (address, expect) in [
+            ("169.254.169.254", true),
+            ("169.254.170.2", true),
+            ("::ffff:169.254.169.254", true),
+            ("64:ff9b::a9fe:a9fe", true),
+            ("2002:a9fe:a9fe::", true),
+            ("fd00:ec2::254", true),
+            ("fe80::a9fe:a9fe", true),
+            ("100.100.100.200", true),
+            ("127.0.0.1", false),
+            ("10.0.0.1", false),
+            ("fd00::1", false),
+            ("8.8.8.8", false),
+        ] {
+            assert_eq!(is_of_a_cloud(address.parse().unwrap()), expect, "{address}");
+        }
+    }
 
     #[test]
     fn only_addresses_of_the_internet_are_public() {

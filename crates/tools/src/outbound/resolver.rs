@@ -1,11 +1,12 @@
 //! Names to addresses, and only to those a connection may go to.
 
 use std::error::Error as StdError;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
+use super::address::is_of_a_cloud;
 use super::config::{Config, refusal};
 
 /// A name that leads nowhere a connection may go.
@@ -26,29 +27,55 @@ pub(super) fn forbidden<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e F
 }
 
 pub(super) struct Resolver {
-    /// `None` lets every address through.
-    policy: Option<Arc<Config>>,
+    policy: Policy,
     names: Names,
+}
+
+/// Where names may lead.
+#[derive(Clone)]
+struct Policy {
+    config: Arc<Config>,
+    /// Whether somebody has written the name into the project's own settings: then it may be one of a private network.
+    is_named: bool,
 }
 
 /// Where names are looked up.
 enum Names {
     System,
     #[cfg(test)]
-    Fixed(std::collections::BTreeMap<&'static str, Vec<std::net::IpAddr>>),
+    Fixed(Arc<Turns>),
+}
+
+/// What a name server of a test answers: each look-up the next, the last one for ever.
+#[cfg(test)]
+#[derive(Default)]
+pub(super) struct Turns {
+    pub(super) answers: std::collections::BTreeMap<&'static str, Vec<Vec<std::net::IpAddr>>>,
+    pub(super) asked: std::sync::atomic::AtomicUsize,
+}
+
+#[cfg(test)]
+impl Turns {
+    pub(super) fn asked(&self) -> usize {
+        self.asked.load(std::sync::atomic::Ordering::Acquire)
+    }
+
+    fn next(&self, name: &str) -> Vec<SocketAddr> {
+        let turn = self.asked.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
+        let answers = self.answers.get(name).map_or(&[][..], Vec::as_slice);
+        let found = answers.get(turn).or(answers.last()).into_iter().flatten();
+        found.map(|address| SocketAddr::new(*address, 0)).collect()
+    }
 }
 
 impl Resolver {
-    pub(super) fn new(policy: Option<Arc<Config>>) -> Self {
-        Self { policy, names: Names::System }
+    pub(super) fn new(config: Arc<Config>, is_named: bool) -> Self {
+        Self { policy: Policy { config, is_named }, names: Names::System }
     }
 
     #[cfg(test)]
-    pub(super) fn fixed(
-        policy: Arc<Config>,
-        names: std::collections::BTreeMap<&'static str, Vec<std::net::IpAddr>>,
-    ) -> Self {
-        Self { policy: Some(policy), names: Names::Fixed(names) }
+    pub(super) fn fixed(config: Arc<Config>, is_named: bool, turns: Arc<Turns>) -> Self {
+        Self { policy: Policy { config, is_named }, names: Names::Fixed(turns) }
     }
 }
 
@@ -58,26 +85,43 @@ impl Resolve for Resolver {
         match &self.names {
             Names::System => Box::pin(async move {
                 let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-                permitted(found.collect(), policy.as_deref())
+                policy.permitted(found.collect())
             }),
             #[cfg(test)]
-            Names::Fixed(names) => {
-                let found = names.get(name.as_str()).cloned().unwrap_or_default();
-                let found = found.into_iter().map(|address| SocketAddr::new(address, 0)).collect();
-                Box::pin(async move { permitted(found, policy.as_deref()) })
+            Names::Fixed(turns) => {
+                let found = turns.next(name.as_str());
+                Box::pin(async move { policy.permitted(found) })
             }
         }
     }
 }
 
-/// The addresses that a connection may go to; it goes to these and no others.
-fn permitted(found: Vec<SocketAddr>, policy: Option<&Config>) -> Result<Addrs, Box<dyn StdError + Send + Sync>> {
-    let first = found.first().copied();
-    let permits = |address: &SocketAddr| policy.is_none_or(|policy| policy.permits(address.ip()));
-    let permitted: Vec<SocketAddr> = found.into_iter().filter(permits).collect();
-    match first {
-        Some(first) if permitted.is_empty() => Err(Box::new(Forbidden(refusal(first.ip())))),
-        Some(_) => Ok(Box::new(permitted.into_iter())),
-        None => Err("the name has no address".into()),
+impl Policy {
+    /// The addresses that a connection may go to; it goes to these and no others.
+    fn permitted(&self, found: Vec<SocketAddr>) -> Result<Addrs, Box<dyn StdError + Send + Sync>> {
+        let first = found.first().copied();
+        let permits = |address: &SocketAddr| self.refusal(address.ip()).is_none();
+        let permitted: Vec<SocketAddr> = found.into_iter().filter(permits).collect();
+        match first {
+            Some(first) if permitted.is_empty() => {
+                Err(Box::new(Forbidden(self.refusal(first.ip()).unwrap_or_default())))
+            }
+            Some(_) => Ok(Box::new(permitted.into_iter())),
+            None => Err("the name has no address".into()),
+        }
+    }
+
+    /// Why nothing connects to this address, where that is so.
+    fn refusal(&self, address: IpAddr) -> Option<String> {
+        if self.config.permits(address) {
+            return None;
+        }
+        if !self.is_named {
+            return Some(refusal(address));
+        }
+        // Whoever owns the name may lead it there, and what is told there opens the whole account.
+        is_of_a_cloud(address).then(|| {
+            format!("{address} is what a cloud tells its own machines; allow it under `outbound.allow` if it is meant")
+        })
     }
 }

@@ -1,8 +1,10 @@
-use std::collections::BTreeMap;
+mod suite;
+
 use std::net::IpAddr;
 
 use serde_json::json;
 
+use super::resolver::Turns;
 use super::*;
 use crate::testing::service::{Asked, Says, Service, json as answer, redirect};
 
@@ -65,14 +67,72 @@ async fn only_plain_http_urls_without_credentials_are_called() {
     assert!(fault.message.contains("`outbound.hosts`"), "{}", fault.message);
 }
 
-/// A client whose names are ours, as a hostile name server's would be.
+/// Clients whose names are ours, as a hostile name server's would be.
 fn with_names(settings: serde_json::Value, names: &[(&'static str, &str)]) -> Outbound {
+    let mut turns = Turns::default();
+    for (name, address) in names {
+        let known = turns.answers.entry(name).or_insert_with(|| vec![Vec::new()]);
+        known[0].push(address.parse::<IpAddr>().unwrap());
+    }
+    with_turns(settings, &Arc::new(turns))
+}
+
+fn with_turns(settings: serde_json::Value, turns: &Arc<Turns>) -> Outbound {
     let outbound = Outbound::new(config(settings));
-    let mut known: BTreeMap<&'static str, Vec<IpAddr>> = BTreeMap::new();
-    names.iter().for_each(|(name, address)| known.entry(name).or_default().push(address.parse().unwrap()));
-    let client = build(Resolver::fixed(outbound.config.clone(), known)).unwrap();
-    outbound.guarded.set(Ok(client)).unwrap();
+    for (client, is_named) in [(&outbound.guarded, false), (&outbound.trusting, true)] {
+        let resolver = Resolver::fixed(outbound.config.clone(), is_named, turns.clone());
+        client.set(build(resolver).map_err(|error| why(&error))).unwrap();
+    }
     outbound
+}
+
+/// Each look-up has the next answer, the last one for ever.
+fn turns(name: &'static str, answers: &[&str]) -> Arc<Turns> {
+    let answers = answers.iter().map(|address| vec![address.parse::<IpAddr>().unwrap()]).collect();
+    Arc::new(Turns { answers: [(name, answers)].into(), asked: std::sync::atomic::AtomicUsize::new(0) })
+}
+
+#[tokio::test]
+async fn a_name_is_looked_up_once_and_the_connection_goes_to_that_very_address() {
+    let service = Service::start(|_| answer(200, &json!({"ok": true}))).await;
+    // What is looked at is permitted; had it been looked up again, the connection would have gone elsewhere.
+    let turns = turns("rebinds.example", &["127.0.0.1", "169.254.169.254"]);
+    let outbound = with_turns(json!({"allow": ["127.0.0.1"]}), &turns);
+    let url = format!("http://rebinds.example:{}/", service.port);
+    assert_eq!(outbound.send(get(&url), None).await.unwrap().status, 200);
+    assert_eq!(turns.asked(), 1);
+    assert_eq!(service.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_name_that_turns_inside_is_refused_at_its_next_connection() {
+    let service =
+        Service::start(|_| Says::Answer(302, "location: /again\r\nconnection: close\r\n".into(), String::new()));
+    let service = service.await;
+    for inside in ["169.254.169.254", "10.0.0.1", "::ffff:169.254.169.254", "fd00:ec2::254"] {
+        let turns = turns("rebinds.example", &["127.0.0.1", inside]);
+        let outbound = with_turns(json!({"allow": ["127.0.0.1"]}), &turns);
+        let url = format!("http://rebinds.example:{}/", service.port);
+        let fault = refused(outbound.send(get(&url), None).await);
+        assert_eq!((&*fault.code, turns.asked()), (code::ADDRESS_NOT_ALLOWED, 2), "{inside}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_of_the_settings_may_lead_inside_and_never_to_a_clouds_own_service() {
+    let service = Service::start(|_| answer(200, &json!({}))).await;
+    let names = [("crm.internal", "127.0.0.1"), ("crm.evil", "169.254.169.254"), ("six.evil", "fd00:ec2::254")];
+    let outbound = with_names(json!({}), &names);
+    let asked = async |host: &str| {
+        let url = format!("http://{host}:{}/", service.port);
+        outbound.send(get(&url), Some(&url.parse().unwrap())).await
+    };
+    assert_eq!(asked("crm.internal").await.unwrap().status, 200);
+    for host in ["crm.evil", "six.evil"] {
+        let fault = refused(asked(host).await);
+        assert_eq!(fault.code, code::ADDRESS_NOT_ALLOWED);
+        assert!(fault.message.contains("what a cloud tells its own machines"), "{}", fault.message);
+    }
 }
 
 #[tokio::test]

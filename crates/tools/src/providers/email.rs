@@ -63,7 +63,8 @@ pub(crate) fn entry(
     let settings = ByTenant::read(config, config.email.clone(), |tenant| tenant.email.clone());
     let performers = settings.map(|place, settings| {
         let templates = templates.clone();
-        let chosen = settings.chosen().map_err(|reason| Error::Setting { place: "email", reason })?;
+        let wrong = |reason| Error::Setting { place: "email", reason };
+        let chosen = settings.chosen().map_err(wrong)?;
         Ok::<_, Error>(match chosen {
             Chosen::Outbox => {
                 let tool = ToOutbox { templates, records: records.clone(), clock: clock.clone() };
@@ -71,7 +72,7 @@ pub(crate) fn entry(
             }
             // SMTP has no idempotency key: what was cut off may have been sent.
             Chosen::Smtp(smtp) => {
-                let tool = BySmtp { templates, smtp: Smtp::new(smtp.clone()), clock: clock.clone() };
+                let tool = BySmtp { templates, smtp: Smtp::new(smtp.clone()).map_err(wrong)?, clock: clock.clone() };
                 Performer::new("smtp", Class::Once, Arc::new(tool))
             }
             Chosen::SendGrid(account) => {
@@ -187,5 +188,7 @@ impl Tool for BySmtp {
     }
 }
 
+#[cfg(test)]
+mod aiosmtpd;
 #[cfg(test)]
 mod tests;

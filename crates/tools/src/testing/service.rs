@@ -46,13 +46,19 @@ pub(crate) fn redirect(status: u16, to: &str) -> Says {
 }
 
 pub(crate) struct Service {
+    host: &'static str,
     pub(crate) port: u16,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Service {
     pub(crate) async fn start(says: impl Fn(&Asked) -> Says + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::at("127.0.0.1", says).await
+    }
+
+    /// On another address of loopback.
+    pub(crate) async fn at(host: &'static str, says: impl Fn(&Asked) -> Says + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind((host, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let (log, says) = (asked.clone(), Arc::new(says));
@@ -61,11 +67,11 @@ impl Service {
                 tokio::spawn(serve(stream, log.clone(), says.clone()));
             }
         });
-        Self { port, asked }
+        Self { host, port, asked }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
+        format!("http://{}:{}{path}", self.host, self.port)
     }
 
     pub(crate) fn asked(&self) -> Vec<Asked> {

@@ -1,36 +1,43 @@
-//! `baton tools report`: one week of tool use, for people. It is printed; whoever sends it on pipes it.
+//! `baton tools report`: one week of tool use, for people. Printed here; `baton serve` sends it by e-mail.
 
 mod html;
 mod markdown;
 
 use baton_core::id::TenantId;
 use baton_core::usage::{Part, Tally, UNDER_USED_BELOW, UNDER_USED_DAYS, Week};
-use baton_ports::audit::{Usage, UsageFilter};
+use baton_ports::audit::{Audit as _, Usage, UsageFilter};
 use baton_ports::clock::{Clock, SystemClock};
 use baton_ports::tools::Tools as _;
+use baton_store::sqlite::Store;
+use baton_tools::Registry;
 use serde_json::{Map, Value, json};
 
-use super::usage::{self, DAY, errors, named, read, sums};
+use super::usage::{DAY, errors, named, sums};
 use crate::cli::ToolsReport;
 use crate::print;
 use crate::project::Project;
+use crate::wire::System;
 
 /// Under-used tools that a page names; more are counted.
 const NAMED_MAX: usize = 30;
 
 pub async fn run(project: &Project, args: &ToolsReport) -> anyhow::Result<()> {
     let week = args.week.unwrap_or_else(|| Week::before(SystemClock.now()));
-    let report = Report::read(project, week).await?;
+    // Looking makes no database where nothing has run.
+    let system = project.database().exists().then(|| System::open(project)).transpose()?;
+    let registry = super::registry(project).await?;
+    let store = system.as_ref().map(|system| &system.store);
+    let report = Report::read(store, &registry, project.tenant()?, week).await?;
     match (args.json, args.html) {
         (true, _) => print::pretty(&report.as_json()),
-        (false, true) => print::line(html::page(&report.title(), &report.intro(), &report.tables())),
-        (false, false) => print::line(markdown::page(&report.title(), &report.intro(), &report.tables())),
+        (false, true) => print::line(report.html()),
+        (false, false) => print::line(report.markdown()),
     }
     Ok(())
 }
 
 /// What a week came to.
-struct Report {
+pub struct Report {
     tenant: TenantId,
     week: Week,
     whole: Tally,
@@ -49,23 +56,36 @@ struct Table {
 }
 
 impl Report {
-    async fn read(project: &Project, week: Week) -> anyhow::Result<Self> {
-        let tenant = project.tenant()?;
+    /// Of a tenant's uses that are kept in a store, where there is one, and the tools there are.
+    pub async fn read(
+        store: Option<&Store>,
+        registry: &Registry,
+        tenant: TenantId,
+        week: Week,
+    ) -> anyhow::Result<Self> {
         let by = async |part: &[Part]| {
             let (from, to) = (Some(week.begin()), Some(week.end()));
             let filter = UsageFilter { tenant: Some(tenant.clone()), from, to, action: None, by: part.to_vec() };
-            read(project, filter).await
+            usage(store, filter).await
         };
         let mut tools = by(&[Part::Tool]).await?;
         tools.sort_by_key(|usage| (std::cmp::Reverse(usage.tally.executions), usage.parts.clone()));
         let mut whole = Tally::default();
         tools.iter().for_each(|usage| whole.merge(&usage.tally));
         let (agents, days) = (by(&[Part::Agent]).await?, by(&[Part::Day]).await?);
-        let under_used = under_used(project, &tenant, week).await?;
+        let under_used = under_used(store, registry, &tenant, week).await?;
         Ok(Self { tenant, week, whole, tools, agents, days, under_used })
     }
 
-    fn title(&self) -> String {
+    pub fn markdown(&self) -> String {
+        markdown::page(&self.title(), &self.intro(), &self.tables())
+    }
+
+    pub fn html(&self) -> String {
+        html::page(&self.title(), &self.intro(), &self.tables())
+    }
+
+    pub fn title(&self) -> String {
         format!("Tool usage report, {}", self.week)
     }
 
@@ -126,7 +146,12 @@ impl Report {
 }
 
 /// Tools of the catalogue with few uses in the days before the week's end, the least used first.
-async fn under_used(project: &Project, tenant: &TenantId, week: Week) -> anyhow::Result<Vec<(String, u64)>> {
+async fn under_used(
+    store: Option<&Store>,
+    registry: &Registry,
+    tenant: &TenantId,
+    week: Week,
+) -> anyhow::Result<Vec<(String, u64)>> {
     let filter = UsageFilter {
         tenant: Some(tenant.clone()),
         from: Some(week.end() - DAY * UNDER_USED_DAYS),
@@ -134,15 +159,22 @@ async fn under_used(project: &Project, tenant: &TenantId, week: Week) -> anyhow:
         action: None,
         by: vec![Part::Tool],
     };
-    let used = usage::read(project, filter).await?;
+    let used = usage(store, filter).await?;
     let count = |tool: &str| {
         let of_tool = used.iter().find(|usage| usage.parts.first().is_some_and(|name| name == tool));
         of_tool.map_or(0, |usage| usage.tally.executions)
     };
-    let tools = super::registry(project).await?.names().into_iter().map(|tool| (count(&tool), tool));
+    let tools = registry.names().into_iter().map(|tool| (count(&tool), tool));
     let mut few: Vec<(u64, String)> = tools.filter(|(count, _)| *count < UNDER_USED_BELOW).collect();
     few.sort();
     Ok(few.into_iter().map(|(count, tool)| (tool, count)).collect())
+}
+
+async fn usage(store: Option<&Store>, filter: UsageFilter) -> anyhow::Result<Vec<Usage>> {
+    match store {
+        Some(store) => Ok(store.usage(filter).await?),
+        None => Ok(Vec::new()),
+    }
 }
 
 fn row(usage: &Usage) -> Vec<String> {

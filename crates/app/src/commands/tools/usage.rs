@@ -35,7 +35,7 @@ pub async fn run(project: &Project, args: &ToolsUsage) -> anyhow::Result<()> {
 }
 
 /// Looking makes no database where nothing has run.
-pub async fn read(project: &Project, filter: UsageFilter) -> anyhow::Result<Vec<Usage>> {
+async fn read(project: &Project, filter: UsageFilter) -> anyhow::Result<Vec<Usage>> {
     if !project.database().exists() {
         return Ok(Vec::new());
     }

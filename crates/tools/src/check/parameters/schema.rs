@@ -34,6 +34,10 @@ impl Schema {
         Self { document, compiled: OnceLock::new(), defaults, dates }
     }
 
+    pub(crate) fn into_document(self) -> Value {
+        self.document
+    }
+
     pub(crate) fn defaults(&self) -> &Map<String, Value> {
         &self.defaults
     }

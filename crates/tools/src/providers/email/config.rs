@@ -1,5 +1,7 @@
 //! Settings of e-mail.
 
+use std::path::{Path, PathBuf};
+
 use lettre::message::Mailbox;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -47,6 +49,13 @@ pub(super) enum Chosen<'c> {
 }
 
 impl Config {
+    /// Reads relative paths as within this folder.
+    pub(crate) fn within(&mut self, folder: &Path) {
+        if let Some(ca) = self.smtp.as_mut().and_then(|smtp| smtp.ca.as_mut()) {
+            *ca = folder.join(&*ca);
+        }
+    }
+
     /// The error is the reason nobody can be chosen.
     pub(super) fn chosen(&self) -> Result<Chosen<'_>, String> {
         match (self.provider, &self.smtp, &self.sendgrid) {
@@ -86,6 +95,10 @@ pub struct SmtpConfig {
     /// What we call ourselves to the server; the machine's name unless told.
     #[serde(default)]
     pub hello: Option<String>,
+    /// A PEM file with the authorities that the server's certificate is checked against, in place of the public ones.
+    /// Relative to the project's folder.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
 }
 
 /// How the connection is kept private.

@@ -6,11 +6,12 @@ use baton_core::fault::Fault;
 use baton_core::time::Time;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 
 use super::config::{SmtpConfig, Tls};
 use super::letter::Letter;
+use crate::authority;
 use crate::code;
 use crate::failure::Failure;
 
@@ -19,11 +20,17 @@ const GOODBYE: Duration = Duration::from_millis(500);
 
 pub(super) struct Smtp {
     config: SmtpConfig,
+    /// Whose word is taken for the server's name: of these, or of the public authorities where there are none.
+    authorities: Vec<Certificate>,
 }
 
 impl Smtp {
-    pub(super) fn new(config: SmtpConfig) -> Self {
-        Self { config }
+    /// The error is what is wrong with the file of authorities.
+    pub(super) fn new(config: SmtpConfig) -> Result<Self, String> {
+        let found = config.ca.as_deref().map(authority::of_file).transpose()?.unwrap_or_default();
+        let found = found.iter().map(|one| Certificate::from_der(one.to_vec()));
+        let authorities = found.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+        Ok(Self { config, authorities })
     }
 
     /// Sends the letter and answers with the server's words.
@@ -42,18 +49,28 @@ impl Smtp {
     async fn connect(&self) -> Result<AsyncSmtpConnection, Error> {
         let SmtpConfig { host, tls, username, password, .. } = &self.config;
         let hello = self.config.hello.clone().map_or_else(ClientId::default, ClientId::Domain);
-        let parameters = || TlsParameters::new(host.clone());
-        let first = if *tls == Tls::Implicit { Some(parameters()?) } else { None };
+        let first = if *tls == Tls::Implicit { Some(self.parameters()?) } else { None };
         let server = (host.as_str(), self.config.port());
         let mut connection = AsyncSmtpConnection::connect_tokio1(server, None, &hello, first, None).await?;
         if *tls == Tls::Upgrade {
-            connection.starttls(parameters()?, &hello).await?;
+            connection.starttls(self.parameters()?, &hello).await?;
         }
         if let (Some(username), Some(password)) = (username, password) {
             let credentials = Credentials::new(username.clone(), password.expose().to_owned());
             connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials).await?;
         }
         Ok(connection)
+    }
+
+    fn parameters(&self) -> Result<TlsParameters, Error> {
+        let mut parameters = TlsParameters::builder(self.config.host.clone());
+        if !self.authorities.is_empty() {
+            parameters = parameters.certificate_store(CertificateStore::None);
+        }
+        for authority in &self.authorities {
+            parameters = parameters.add_root_certificate(authority.clone());
+        }
+        parameters.build()
     }
 
     /// Nothing of the letter was said yet.

@@ -7,13 +7,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream as Stream;
+
+use crate::authority;
 
 /// Makes connections encrypted.
 #[derive(Clone)]
@@ -26,11 +27,8 @@ impl Tls {
         match ca {
             None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
             Some(file) => {
-                let wrong = |reason: String| format!("`ca` {}: {reason}", file.display());
-                let found = CertificateDer::pem_file_iter(file).map_err(|error| wrong(error.to_string()))?;
-                for certificate in found {
-                    let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
-                    roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
+                for certificate in authority::of_file(file)? {
+                    roots.add(certificate).map_err(|error| error.to_string())?;
                 }
             }
         }

@@ -1,0 +1,193 @@
+//! What `baton serve` does by itself: sends the weekly report, looks after connected accounts, forgets what is old.
+//!
+//! Several processes may serve one database. A letter is a call of `send_email` in a run of its own, whose id is the same
+//! for all of them, so one begins it and it is sent as any other: once, audited, with leave where it needs leave. What may
+//! be done twice is done by whoever takes its turn first ([`turn`]).
+
+mod turn;
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use anyhow::Context;
+use baton_core::bundle::Hash;
+use baton_core::id::RunId;
+use baton_core::time::Time;
+use baton_core::usage::Week;
+use baton_engine::Engine;
+use baton_ports::journal::{DeskItem, DeskKind};
+use baton_ports::read::Read as _;
+use baton_store::sqlite::retention::Old;
+use serde_json::{Map, Value, json};
+
+use crate::commands::tools::report::Report;
+use crate::config::{Retention, Settings};
+use crate::one_call::OneCall;
+use crate::wire::System;
+
+/// How often it is looked what is due.
+const LOOK: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Letters of one look; the others wait for the next.
+const LETTERS_MAX: usize = 20;
+/// Pieces that are forgotten of one kind in a day, at most.
+const PIECES_MAX: usize = 2_000;
+/// The tool that sends.
+const MAIL: &str = "send_email";
+
+pub struct Upkeep<'s> {
+    settings: &'s Settings,
+    system: &'s System,
+    engine: Engine,
+}
+
+impl<'s> Upkeep<'s> {
+    pub fn new(settings: &'s Settings, system: &'s System, engine: &Engine) -> Self {
+        Self { settings, system, engine: engine.clone() }
+    }
+
+    /// For as long as the process serves.
+    pub async fn run(&self) -> Infallible {
+        loop {
+            self.look().await;
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Does what is due. What cannot be done is said on the log and tried when it is due again.
+    pub async fn look(&self) {
+        let told = |what: &str, done: anyhow::Result<()>| {
+            if let Err(error) = done {
+                tracing::warn!(what, error = format!("{error:#}"), "could not be done; it is tried again");
+            }
+        };
+        told("the weekly report", self.report().await);
+        told("looking after connected accounts", self.connections().await);
+        told("telling of accounts to connect again", self.reconnect().await);
+        told("forgetting what is old", self.forget().await);
+    }
+
+    /// The last whole week, once its report is due.
+    async fn report(&self) -> anyhow::Result<()> {
+        let System { store, tenant, tools, clock, .. } = self.system;
+        let upkeep = &self.settings.upkeep;
+        let (now, week) = (clock.now(), Week::before(clock.now()));
+        if upkeep.report_to.is_empty() || now < week.end() + HOUR * u32::from(upkeep.report_hours) {
+            return Ok(());
+        }
+        let run = RunId::new(format!("weekly-report-{tenant}-{week}"));
+        if self.is_begun(&run).await? {
+            return Ok(());
+        }
+        let report = Report::read(Some(store), tools, tenant.clone(), week).await?;
+        let letter = json!({
+            "to": upkeep.report_to, "subject": format!("{} ({tenant})", report.title()), "body": report.markdown(),
+            "html": report.html(),
+        });
+        self.send(run, letter).await
+    }
+
+    /// Asks Composio how each account stands, and opens desk items for those that people must connect again.
+    async fn connections(&self) -> anyhow::Result<()> {
+        let System { store, tenant, tools, clock, .. } = self.system;
+        let Some(composio) = tools.composio() else { return Ok(()) };
+        let every = Duration::from_secs(u64::from(self.settings.upkeep.connections_minutes) * 60);
+        if every.is_zero() || !turn::is_ours(store, tenant, "connections", every, clock.now()).await? {
+            return Ok(());
+        }
+        composio.check_connections(tenant).await.map(drop).map_err(|fault| anyhow::anyhow!("{fault}"))
+    }
+
+    /// One letter for each item of the desk about an account, however long it stays open.
+    async fn reconnect(&self) -> anyhow::Result<()> {
+        let System { store, tenant, command, .. } = self.system;
+        let to = &self.settings.upkeep.reconnect_to;
+        if to.is_empty() {
+            return Ok(());
+        }
+        let items = store.desk(tenant, None).await?;
+        let mut letters = 0;
+        for item in items.iter().filter(|item| item.kind == DeskKind::Connection) {
+            let run = letter_about(item);
+            if letters == LETTERS_MAX || self.is_begun(&run).await? {
+                continue;
+            }
+            letters += 1;
+            let how = item.details.get("command").and_then(Value::as_str).unwrap_or_default();
+            let why = item.details.get("reason").and_then(Value::as_str).map(|why| format!("Reason: {why}\n\n"));
+            let body = format!(
+                "{}.\n\n{}Until then its actions fail. Connect it with:\n\n  {how}\n\nAll that waits: {command} desk list\n",
+                item.title,
+                why.unwrap_or_default(),
+            );
+            self.send(run, json!({ "to": to, "subject": one_line(&item.title), "body": body })).await?;
+        }
+        Ok(())
+    }
+
+    /// Once a day, what the settings do not keep any longer.
+    async fn forget(&self) -> anyhow::Result<()> {
+        let System { store, tenant, clock, .. } = self.system;
+        let now = clock.now();
+        if !turn::is_ours(store, tenant, "retention", DAY, now).await? {
+            return Ok(());
+        }
+        let Retention { messages_days, effects_days, decisions_days } = self.settings.upkeep.retention;
+        for (what, days) in
+            [(Old::Outbox, messages_days), (Old::Effects, effects_days), (Old::Decisions, decisions_days)]
+        {
+            if days == 0 {
+                continue;
+            }
+            let rows = self.forget_all(what, now - DAY * days).await.with_context(|| format!("{what:?}"))?;
+            if rows > 0 {
+                tracing::info!(?what, rows, days, "forgotten, for it is older than the settings keep it");
+            }
+        }
+        Ok(())
+    }
+
+    async fn forget_all(&self, what: Old, before: Time) -> anyhow::Result<u64> {
+        let System { store, tenant, .. } = self.system;
+        let (mut rows, mut after) = (0, None);
+        for _ in 0..PIECES_MAX {
+            let forgotten = store.expire(tenant, what, before, after).await?;
+            rows += forgotten.rows;
+            match forgotten.next {
+                Some(next) => after = Some(next),
+                None => break,
+            }
+        }
+        Ok(rows)
+    }
+
+    async fn is_begun(&self, run: &RunId) -> anyhow::Result<bool> {
+        Ok(self.system.store.run(&self.system.tenant, run).await?.is_some())
+    }
+
+    /// Begins the letter's run, unless somebody else has.
+    async fn send(&self, run: RunId, letter: Value) -> anyhow::Result<()> {
+        let arguments: Map<String, Value> = letter.as_object().cloned().unwrap_or_default();
+        let (context, caller) = (Value::Null, self.settings.caller(&Value::Null));
+        let call = OneCall { run, tool: MAIL.to_owned(), arguments, context, caller };
+        let (start, _) = call.begin(self.system).await?;
+        match self.engine.start(start).await {
+            Ok(()) | Err(baton_engine::Error::Exists { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The run of the letter about an item: another one where the item was closed and opened again.
+fn letter_about(item: &DeskItem) -> RunId {
+    let hash = Hash::of(format!("{}\n{}", item.id, item.opened_at.as_ms()).as_bytes());
+    RunId::new(format!("reconnect-{}", hash.as_str()))
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! By a clock that is set, with two processes' worth of systems over one store.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use baton_ports::clock::Clock;
+use baton_ports::desk::Desk as _;
+use baton_ports::read::RunFilter;
+use baton_ports::records::{Op, Record, Records as _};
+use baton_store::sqlite::{Options, Store};
+
+use super::*;
+use crate::follow::Follower;
+use crate::project::Project;
+
+struct SetClock(AtomicI64);
+
+impl Clock for SetClock {
+    fn now(&self) -> Time {
+        Time::from_ms(self.0.load(Ordering::Acquire))
+    }
+}
+
+fn time(text: &str) -> Time {
+    text.parse().expect("a time")
+}
+
+/// A project with these settings, and its clock.
+struct Scene {
+    _folder: tempfile::TempDir,
+    project: Project,
+    store: Store,
+    clock: Arc<SetClock>,
+}
+
+impl Scene {
+    fn at(now: &str, settings: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("baton.toml"), settings).expect("a file");
+        let project = Project::open(folder.path()).expect("a project");
+        let store = Store::in_memory(Options::default()).expect("opens");
+        let clock = Arc::new(SetClock(AtomicI64::new(time(now).as_ms())));
+        Self { _folder: folder, project, store, clock }
+    }
+
+    fn set(&self, now: &str) {
+        self.clock.0.store(time(now).as_ms(), Ordering::Release);
+    }
+
+    fn system(&self) -> System {
+        System::by_clock(&self.project, self.store.clone(), self.clock.clone()).expect("is put together")
+    }
+
+    /// Two processes look at the same time; what they began is moved to its end.
+    async fn look(&self) {
+        let (one, other) = (self.system(), self.system());
+        let both = one.serving(async |engine| {
+            let first = Upkeep::new(&self.project.settings, &one, engine);
+            let beside = other.serving(async |beside| {
+                let second = Upkeep::new(&self.project.settings, &other, beside);
+                tokio::join!(first.look(), second.look());
+                Ok(())
+            });
+            // The other one stops: what it did not bring to its end, this one does.
+            beside.await?;
+            let mut follower = Follower::new(engine, &one);
+            let filter = RunFilter { limit: 100, ..RunFilter::default() };
+            for head in one.store.runs(&one.tenant, filter).await? {
+                follower.follow(&head.run).await?;
+            }
+            follower.until_all_rest().await
+        });
+        both.await.expect("they serve");
+    }
+
+    async fn outbox(&self) -> Vec<Record> {
+        let tenant = self.project.tenant().expect("a tenant");
+        self.store.list(&tenant, "outbox", "", None, 100).await.expect("is read")
+    }
+}
+
+const REPORT: &str = "[upkeep]\nreport_to = [\"admin@clinic.example\", \"olga@clinic.example\"]\n";
+
+#[tokio::test]
+async fn the_weekly_report_is_sent_once_a_week_however_many_serve() {
+    // Monday, an hour before it is due.
+    let scene = Scene::at("2026-11-23T06:00:00Z", REPORT);
+    scene.look().await;
+    assert_eq!(scene.outbox().await.len(), 0);
+    scene.set("2026-11-23T07:00:00Z");
+    scene.look().await;
+    scene.look().await;
+    let sent = scene.outbox().await;
+    assert_eq!(sent.len(), 1);
+    let message = &sent[0].value["message"];
+    assert_eq!(message["to"], json!(["admin@clinic.example", "olga@clinic.example"]));
+    assert!(message["subject"].as_str().unwrap().contains("2026-W47"), "{message}");
+    scene.set("2026-11-29T23:00:00Z");
+    scene.look().await;
+    assert_eq!(scene.outbox().await.len(), 1, "the same week");
+    scene.set("2026-11-30T07:00:00Z");
+    scene.look().await;
+    assert_eq!(scene.outbox().await.len(), 2);
+}
+
+#[tokio::test]
+async fn nobody_is_written_to_unless_the_settings_name_somebody() {
+    let scene = Scene::at("2026-11-23T09:00:00Z", "");
+    open(&scene, "2026-11-23T09:00:00Z").await;
+    scene.look().await;
+    assert_eq!(scene.outbox().await.len(), 0);
+}
+
+/// As the look after an account puts it on the desk.
+async fn open(scene: &Scene, at: &str) {
+    let tenant = scene.project.tenant().expect("a tenant");
+    let item = DeskItem {
+        id: "connection/default/shopify/company".to_owned(),
+        tenant,
+        run: None,
+        kind: DeskKind::Connection,
+        title: "the connection of `shopify` for the company is EXPIRED: connect it again".to_owned(),
+        details: json!({"app": "shopify", "reason": "token revoked", "command": "baton tools connect shopify"}),
+        opened_at: time(at),
+        deadline: None,
+    };
+    assert!(scene.store.open(item).await.expect("opens"));
+}
+
+#[tokio::test]
+async fn an_account_to_connect_again_is_written_about_once_until_it_breaks_again() {
+    let scene = Scene::at("2026-11-24T09:00:00Z", "[upkeep]\nreconnect_to = [\"admin@clinic.example\"]\n");
+    open(&scene, "2026-11-24T08:59:00Z").await;
+    scene.look().await;
+    scene.set("2026-11-27T09:00:00Z");
+    scene.look().await;
+    let sent = scene.outbox().await;
+    assert_eq!(sent.len(), 1);
+    let message = &sent[0].value["message"];
+    assert!(message["subject"].as_str().unwrap().contains("`shopify`"), "{message}");
+    let body = message["body"].as_str().unwrap();
+    assert!(body.contains("baton tools connect shopify") && body.contains("token revoked"), "{body}");
+    let tenant = scene.project.tenant().expect("a tenant");
+    let id = "connection/default/shopify/company";
+    scene.store.close(&tenant, id, "connected again", time("2026-11-27T09:00:00Z")).await.expect("closes");
+    open(&scene, "2026-11-28T09:00:00Z").await;
+    scene.look().await;
+    assert_eq!(scene.outbox().await.len(), 2, "it broke a second time");
+}
+
+#[tokio::test]
+async fn what_is_old_is_forgotten_once_a_day_as_the_settings_say() {
+    let scene = Scene::at("2026-11-24T09:00:00Z", "[upkeep.retention]\nmessages_days = 30\n");
+    let tenant = scene.project.tenant().expect("a tenant");
+    let write = async |key: &str, at: &str| {
+        let op = Op::Insert { space: "outbox".to_owned(), key: key.to_owned(), value: json!({}) };
+        scene.store.commit(&tenant, vec![op], time(at)).await.expect("is written");
+    };
+    write("old", "2026-10-20T00:00:00Z").await;
+    write("newer", "2026-10-26T00:00:00Z").await;
+    scene.look().await;
+    let left = |outbox: Vec<Record>| outbox.into_iter().map(|record| record.key).collect::<Vec<_>>();
+    assert_eq!(left(scene.outbox().await), ["newer"]);
+    write("old again", "2026-10-20T00:00:00Z").await;
+    scene.look().await;
+    assert_eq!(scene.outbox().await.len(), 2, "once a day");
+    scene.set("2026-11-25T00:00:00Z");
+    scene.look().await;
+    assert_eq!(left(scene.outbox().await), ["newer"]);
+    scene.set("2026-11-26T00:00:00Z");
+    scene.look().await;
+    assert_eq!(left(scene.outbox().await), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn of_many_who_want_a_turn_one_has_it() {
+    let scene = Scene::at("2026-11-24T09:00:00Z", "");
+    let tenant = scene.project.tenant().expect("a tenant");
+    let hour = |now: &str| {
+        let (store, tenant, now) = (scene.store.clone(), tenant.clone(), time(now));
+        async move { turn::is_ours(&store, &tenant, "job", HOUR, now).await.expect("is written") }
+    };
+    let many = futures::future::join_all((0..20).map(|_| hour("2026-11-24T09:00:00Z"))).await;
+    assert_eq!(many.into_iter().filter(|ours| *ours).count(), 1);
+    assert!(!hour("2026-11-24T09:59:59Z").await);
+    assert!(hour("2026-11-24T10:00:00Z").await);
+    assert!(!hour("2026-11-24T09:30:00Z").await, "a clock that went back has no turn");
+}

@@ -1,0 +1,119 @@
+//! `baton tools call`: one call from outside.
+
+use anyhow::Context;
+use baton_core::expr::nearest;
+use baton_core::id::RunId;
+use baton_core::run::Run;
+use baton_core::tool::Envelope;
+use baton_ports::tools::Tools as _;
+use serde_json::{Map, Value, json};
+
+use crate::cli::ToolsCall;
+use crate::commands::json as given;
+use crate::commands::run::{accepted, not_begun};
+use crate::follow::{self, Follower, Open, Progress};
+use crate::one_call::{OneCall, envelope};
+use crate::project::Project;
+use crate::wire::System;
+use crate::{Exit, Misuse, print};
+
+pub async fn run(project: &Project, args: &ToolsCall) -> anyhow::Result<Exit> {
+    let arguments = given::given("--input", &args.input)?;
+    let Value::Object(mut arguments) = arguments else {
+        return Err(Misuse::new("--input is an object: the tool's arguments by name").into());
+    };
+    arguments.extend(given::pairs(&args.sets)?);
+    let id = match &args.id {
+        Some(id) => RunId::parse(id).map_err(|error| Misuse::new(error.to_string()))?,
+        None => RunId::new(uuid::Uuid::now_v7().to_string()),
+    };
+    let mut context = given::given("--context", &args.context)?;
+    crate::key::into_context(&mut context);
+    let mut system = System::open(project)?;
+    system.learn(project).await?;
+    let tool = known(&system, &args.name)?;
+    let caller = project.settings.caller(&context);
+    let call = OneCall { run: id.clone(), tool: tool.clone(), arguments, context, caller };
+    let (start, version) = call.begin(&system).await?;
+    if args.detach {
+        system.accept_only();
+    }
+    let moved = system.working(async |engine| {
+        let mut follower = Follower::new(engine, &system);
+        engine.start(start).await.map_err(|error| not_begun(error, &system.command))?;
+        if args.detach {
+            return Ok(None);
+        }
+        follower.tell((!args.json).then(|| Progress::new(&id, &version)));
+        follower.follow(&id).await?;
+        follower.until_rest(&id).await?;
+        Ok(Some(follower))
+    });
+    if let Some(follower) = moved.await? {
+        return report(&follower, &id, &tool, &system.command, args.json);
+    }
+    accepted(&id, &system.command, args.json);
+    Ok(Exit::Waiting)
+}
+
+/// The tool's own name, or which may have been meant.
+fn known(system: &System, name: &str) -> anyhow::Result<String> {
+    let names = system.tools.names();
+    if names.iter().any(|known| known == name) {
+        return Ok(name.to_owned());
+    }
+    let hint = match nearest(name, names.iter().map(String::as_str)) {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None => "`baton tools list` shows what there is".to_owned(),
+    };
+    Err(Misuse::new(format!("there is no tool `{name}`")).hint(hint).into())
+}
+
+/// What the call came to, or what it waits for.
+fn report(follower: &Follower, id: &RunId, tool: &str, command: &str, as_json: bool) -> anyhow::Result<Exit> {
+    let run = follower.run(id).context("the run was not recorded")?;
+    let envelope = envelope(run, tool);
+    let is_done = envelope.as_ref().is_some_and(|envelope| envelope.success);
+    if as_json {
+        print::pretty(&as_envelope(run, envelope, &follower.open()));
+    } else {
+        match envelope.filter(|_| run.state().is_end()) {
+            Some(envelope) => tell(&envelope),
+            None => follow::conclude(run, &follower.open(), command),
+        }
+    }
+    Ok(match run.state().is_end() {
+        false => Exit::Waiting,
+        true if is_done => Exit::Completed,
+        true => Exit::Failed,
+    })
+}
+
+/// The envelope, with the run it came of; where there is none yet, what it waits for.
+fn as_envelope(run: &Run, envelope: Option<Envelope>, open: &[Open]) -> Value {
+    let mut fields = match envelope.map(|envelope| json!(envelope)) {
+        Some(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    };
+    fields.insert("execution_id".to_owned(), json!(run.id()));
+    fields.insert("state".to_owned(), json!(run.state()));
+    if fields.get("success").is_none() {
+        fields.insert("success".to_owned(), Value::Null);
+        fields.insert("error_details".to_owned(), json!(run.fault().map(|fault| fault.message.clone())));
+        fields.insert("waits_for".to_owned(), open.iter().map(Open::as_json).collect());
+    }
+    Value::Object(fields)
+}
+
+fn tell(envelope: &Envelope) {
+    if envelope.success {
+        print::pretty(&envelope.data);
+        return;
+    }
+    let code = envelope.error_code.as_deref().unwrap_or_default();
+    let details = envelope.error_details.as_deref().or(envelope.error.as_deref()).unwrap_or_default();
+    print::line(format_args!("{}: {details}", print::paint("31", code)));
+    if let Some(action) = &envelope.suggested_action {
+        print::note(format_args!("hint: {action}"));
+    }
+}

@@ -1,0 +1,105 @@
+//! Forgetting what is old, a bounded piece at a time, so that nobody who writes waits long.
+
+use baton_core::id::TenantId;
+use baton_core::time::Time;
+use baton_ports::journal::Error;
+use rusqlite::params;
+
+use super::Store;
+use super::sql::numbered;
+
+/// Rows looked at in one piece.
+pub const PIECE: usize = 500;
+
+/// What is not kept for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Old {
+    /// Messages that were written down and not sent.
+    Outbox,
+    /// Keys of effects and what they came to, of runs that have ended: nobody sends one of them again.
+    Effects,
+    /// Why a model was chosen, and what it cost.
+    Decisions,
+}
+
+/// What became of one piece.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    pub rows: u64,
+    /// Behind this the next piece begins; none where all was looked at.
+    pub next: Option<String>,
+}
+
+impl Store {
+    /// Forgets a tenant's rows from before an instant, of those behind `after` at most [`PIECE`].
+    pub async fn expire(
+        &self,
+        tenant: &TenantId,
+        what: Old,
+        before: Time,
+        after: Option<String>,
+    ) -> Result<Forgotten, Error> {
+        match what {
+            Old::Outbox => self.expire_records(tenant, "outbox", UNCONDITIONED, before, after).await,
+            Old::Effects => self.expire_records(tenant, "effects", ENDED, before, after).await,
+            Old::Decisions => {
+                let tenant = tenant.clone();
+                let deleted = self.write(0, move |session| {
+                    let mut delete = session.statement(&format!(
+                        "DELETE FROM routing_decision WHERE id IN (SELECT id FROM routing_decision \
+                         WHERE tenant = $1 AND created_at < $2 LIMIT {PIECE})"
+                    ))?;
+                    Ok(Ok::<_, Error>(delete.execute(params![tenant.as_str(), before.as_ms()])? as u64))
+                });
+                let rows = deleted.await?;
+                Ok(Forgotten { rows, next: (rows == PIECE as u64).then(String::new) })
+            }
+        }
+    }
+
+    /// Keys are looked through by a reader, page by page, and only those that are old reach the writer, which looks again.
+    async fn expire_records(
+        &self,
+        tenant: &TenantId,
+        space: &'static str,
+        condition: &'static str,
+        before: Time,
+        after: Option<String>,
+    ) -> Result<Forgotten, Error> {
+        let (of, after) = (tenant.clone(), after.unwrap_or_default());
+        let page: Vec<(String, bool)> = self
+            .read::<_, Error, _>(move |connection| {
+                let sql = format!(
+                    "SELECT key, at < $4 AND {condition} FROM record \
+                     WHERE tenant = $1 AND space = $2 AND key > $3 ORDER BY key LIMIT {PIECE}"
+                );
+                let mut page = connection.prepare_cached(&numbered(&sql))?;
+                let rows = page.query_map(params![of.as_str(), space, after, before.as_ms()], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })?;
+                rows.collect()
+            })
+            .await?;
+        let next = (page.len() == PIECE).then(|| page.last().map(|(key, _)| key.clone())).flatten();
+        let old: Vec<String> = page.into_iter().filter(|(_, is_old)| *is_old).map(|(key, _)| key).collect();
+        if old.is_empty() {
+            return Ok(Forgotten { rows: 0, next });
+        }
+        let of = tenant.clone();
+        let deleted = self.write(0, move |session| {
+            let mut rows = 0;
+            let mut delete =
+                session.statement("DELETE FROM record WHERE tenant = $1 AND space = $2 AND key = $3 AND at < $4")?;
+            for key in &old {
+                rows += delete.execute(params![of.as_str(), space, key, before.as_ms()])? as u64;
+            }
+            Ok(Ok::<_, Error>(rows))
+        });
+        Ok(Forgotten { rows: deleted.await?, next })
+    }
+}
+
+const UNCONDITIONED: &str = "1";
+/// One whose run goes on, or ended a short while ago, may be sent again.
+const ENDED: &str = "NOT EXISTS (SELECT 1 FROM aggregate WHERE name = json_extract(value, '$.run') AND \
+     (ended_at IS NULL OR ended_at >= $4))";

@@ -1,0 +1,103 @@
+use baton_core::id::TenantId;
+use baton_core::time::Time;
+use baton_ports::decisions::{Decision, Decisions, Filter};
+use baton_ports::records::{Op, Records};
+use baton_sim::conformance::world::decision;
+use serde_json::json;
+
+use super::super::retention::{Forgotten, Old, PIECE};
+use super::{Database, Store};
+
+const OLD: Time = Time::from_ms(1_000);
+const NEW: Time = Time::from_ms(9_000);
+const BETWEEN: Time = Time::from_ms(5_000);
+
+fn tenant() -> TenantId {
+    TenantId::from("acme")
+}
+
+async fn keep(store: &Store, tenant: &TenantId, space: &str, key: &str, run: &str, at: Time) {
+    let value = json!({ "run": run });
+    store.commit(tenant, vec![Op::Insert { space: space.into(), key: key.into(), value }], at).await.unwrap();
+}
+
+async fn keys(store: &Store, tenant: &TenantId, space: &str) -> Vec<String> {
+    let all = store.list(tenant, space, "", None, 1_000).await.unwrap();
+    all.into_iter().map(|record| record.key).collect()
+}
+
+/// Piece by piece to the end: the rows that went.
+async fn all(store: &Store, what: Old) -> u64 {
+    let (mut rows, mut after) = (0, None);
+    loop {
+        let Forgotten { rows: more, next } = store.expire(&tenant(), what, BETWEEN, after).await.unwrap();
+        rows += more;
+        let Some(next) = next else { return rows };
+        after = Some(next);
+    }
+}
+
+#[tokio::test]
+async fn what_is_old_goes_and_nothing_else() {
+    let database = Database::new();
+    let store = database.open();
+    let other = TenantId::from("other");
+    keep(&store, &tenant(), "outbox", "a", "gone", OLD).await;
+    keep(&store, &tenant(), "outbox", "b", "gone", NEW).await;
+    keep(&store, &tenant(), "tickets", "a", "gone", OLD).await;
+    keep(&store, &other, "outbox", "a", "gone", OLD).await;
+    assert_eq!(all(&store, Old::Outbox).await, 1);
+    assert_eq!(keys(&store, &tenant(), "outbox").await, ["b"]);
+    assert_eq!(keys(&store, &tenant(), "tickets").await, ["a"], "a ticket is nobody's to forget");
+    assert_eq!(keys(&store, &other, "outbox").await, ["a"], "each tenant's own");
+}
+
+#[tokio::test]
+async fn a_key_stays_as_long_as_its_run_could_send_it_again() {
+    let database = Database::new();
+    let store = database.open();
+    for (run, ended) in [("goes-on", None), ("ended-late", Some(9_000)), ("ended-early", Some(2_000))] {
+        database
+            .raw()
+            .execute(
+                "INSERT INTO aggregate (seq, epoch, called, items, name, tenant, kind, workflow, created_at, ended_at, cost_nanos)
+                 VALUES (1, 1, 0, 0, ?1, 'acme', 'run', 'w', 0, ?2, 0)",
+                rusqlite::params![run, ended],
+            )
+            .unwrap();
+        keep(&store, &tenant(), "effects", &format!("{run}/n/0/0"), run, OLD).await;
+    }
+    keep(&store, &tenant(), "effects", "unheard-of/n/0/0", "unheard-of", OLD).await;
+    assert_eq!(all(&store, Old::Effects).await, 2);
+    assert_eq!(keys(&store, &tenant(), "effects").await, ["ended-late/n/0/0", "goes-on/n/0/0"]);
+}
+
+#[tokio::test]
+async fn a_piece_is_bounded_and_the_next_goes_on_behind_it() {
+    let database = Database::new();
+    let store = database.open();
+    let all_keys: Vec<String> = (0..PIECE + 1).map(|number| format!("{number:06}")).collect();
+    for some in all_keys.chunks(100) {
+        let ops = some.iter().map(|key| Op::Insert { space: "outbox".into(), key: key.clone(), value: json!({}) });
+        store.commit(&tenant(), ops.collect(), OLD).await.unwrap();
+    }
+    let first = store.expire(&tenant(), Old::Outbox, BETWEEN, None).await.unwrap();
+    assert_eq!(first.rows, PIECE as u64);
+    let second = store.expire(&tenant(), Old::Outbox, BETWEEN, first.next).await.unwrap();
+    assert_eq!(second, Forgotten { rows: 1, next: None });
+}
+
+#[tokio::test]
+async fn decisions_go_by_their_time() {
+    let database = Database::new();
+    let store = database.open();
+    let (old, new) = (decision("old", 0), decision("new", 0));
+    let tenant = old.tenant.clone();
+    let rows = vec![Decision { created_at: OLD, ..old }, Decision { created_at: NEW, ..new }];
+    store.record(rows).unwrap();
+    assert_eq!(store.decisions(&tenant, Filter { limit: 10, ..Filter::default() }).await.unwrap().len(), 2);
+    let forgotten = store.expire(&tenant, Old::Decisions, BETWEEN, None).await.unwrap();
+    assert_eq!(forgotten, Forgotten { rows: 1, next: None });
+    let left = store.decisions(&tenant, Filter { limit: 10, ..Filter::default() }).await.unwrap();
+    assert_eq!(left.iter().map(|decision| decision.key.as_str()).collect::<Vec<_>>(), ["new"]);
+}

@@ -1,0 +1,273 @@
+//! Every way out, against every way to write an address inside. Something listens inside, and must hear nothing.
+
+use std::time::Duration;
+
+use baton_core::agent::{Agent, Kind, Task};
+use baton_core::id::TenantId;
+use baton_core::tool::Outcome;
+use baton_ports::thinkers::{Thinkers as _, Thought};
+use serde_json::{Value, json};
+
+use crate::testing::World;
+use crate::testing::service::{Service, json as answer, redirect};
+use crate::{Config, Definition, Endpoints};
+
+const LIMIT: Duration = Duration::from_secs(5);
+/// Where an allowed service is: another address than the one that nobody may reach.
+const ALLOWED: &str = "127.0.0.2";
+
+/// Ways to write the address of what listens at this port of 127.0.0.1, or of what no call should reach.
+fn inside(port: u16) -> Vec<String> {
+    let forms = [
+        // Numbers in other bases, and with fewer parts.
+        "http://127.0.0.1:PORT/",
+        "http://127.1:PORT/",
+        "http://127.0.1:PORT/",
+        "http://2130706433:PORT/",
+        "http://0x7f000001:PORT/",
+        "http://0x7f.0x0.0x0.0x1:PORT/",
+        "http://0177.0.0.01:PORT/",
+        "http://017700000001:PORT/",
+        "http://0:PORT/",
+        "http://0.0.0.0:PORT/",
+        // Letters that become digits and dots, and ends that are cut off.
+        "http://127.0.0.1.:PORT/",
+        "http://１２７.0.0.1:PORT/",
+        "http://127。0。0。1:PORT/",
+        "http://%31%32%37.0.0.1:PORT/",
+        "http://localhost:PORT/",
+        "http://LOCALHOST:PORT/",
+        // An IPv4 address within an IPv6 one: mapped, compatible, translated, tunnelled.
+        "http://[::1]:PORT/",
+        "http://[::]:PORT/",
+        "http://[0:0:0:0:0:0:0:1]:PORT/",
+        "http://[::ffff:127.0.0.1]:PORT/",
+        "http://[::ffff:7f00:1]:PORT/",
+        "http://[::127.0.0.1]:PORT/",
+        "http://[::ffff:0:127.0.0.1]:PORT/",
+        "http://[64:ff9b::127.0.0.1]:PORT/",
+        "http://[64:ff9b:1::127.0.0.1]:PORT/",
+        "http://[2002:7f00:1::]:PORT/",
+        "http://[2001:0:7f00:1::1]:PORT/",
+        // Who is asked is not who seems to be.
+        "http://public.example@127.0.0.1:PORT/",
+        "http://public.example:80@127.0.0.1:PORT/",
+        "http://127.0.0.1:PORT\\@public.example/",
+        "http://127.0.0.1:PORT#@public.example/",
+        "http://127.0.0.1:PORT?@public.example/",
+        "http:\\\\127.0.0.1:PORT\\",
+        "http:///127.0.0.1:PORT/",
+        "\thttp://127.0.0.1:PORT/\n",
+        "https://127.0.0.1:PORT/",
+        // Services of clouds, and networks of one's own.
+        "http://169.254.169.254/latest/meta-data/",
+        "http://0xa9fea9fe/latest/meta-data/",
+        "http://2852039166/latest/meta-data/",
+        "http://[::ffff:a9fe:a9fe]/latest/meta-data/",
+        "http://[64:ff9b::a9fe:a9fe]/latest/meta-data/",
+        "http://[2002:a9fe:a9fe::]/latest/meta-data/",
+        "http://[fd00:ec2::254]/latest/meta-data/",
+        "http://100.100.100.200/latest/meta-data/",
+        "http://[fe80::1]:PORT/",
+        "http://10.0.0.1:PORT/",
+        "http://192.168.0.1:PORT/",
+        // No HTTP at all.
+        "file:///etc/passwd",
+        "ftp://127.0.0.1:PORT/",
+        "gopher://127.0.0.1:PORT/_x",
+        "ws://127.0.0.1:PORT/",
+        "unix:/run/docker.sock",
+        "data:text/plain,inside",
+    ];
+    forms.iter().map(|form| form.replace("PORT", &port.to_string())).collect()
+}
+
+/// The ways out that take an address from whoever calls.
+#[derive(Clone, Copy, Debug)]
+enum Door {
+    HttpRequest,
+    Agent,
+    /// The servers of a document that nobody vouches for.
+    Operation,
+    /// A reference in a document to another one.
+    Reference,
+}
+
+impl Door {
+    const ALL: [Self; 4] = [Self::HttpRequest, Self::Agent, Self::Operation, Self::Reference];
+
+    /// What came of it: the code of the refusal, or what is told where there is nothing to call.
+    async fn ask(self, url: &str) -> Result<Value, String> {
+        match self {
+            Self::HttpRequest => outcome(World::new(), "http_request", json!({"url": url})).await,
+            Self::Agent => think(json!({}), url).await,
+            Self::Operation => operation(json!({}), url, false).await,
+            Self::Reference => {
+                let item = json!({"$ref": format!("{url}#/paths/x")});
+                let document =
+                    json!({"openapi": "3.1.0", "servers": [{"url": "https://public.example"}], "paths": {"/": item}});
+                let parsed =
+                    Definition::parse(json!({"name": "doc", "kind": "openapi", "document": document})).unwrap();
+                assert_eq!(parsed.tools.len(), 0, "{url}");
+                Err(parsed.unsupported[0].reason.clone())
+            }
+        }
+    }
+}
+
+/// The ways out that may be redirected. Each asks a service that is permitted.
+#[derive(Clone, Copy, Debug)]
+enum Asked {
+    HttpRequest,
+    Agent,
+    Operation,
+    Defined,
+    Document,
+    Vendor,
+    Composio,
+    Mcp,
+}
+
+impl Asked {
+    const ALL: [Self; 8] = [
+        Self::HttpRequest,
+        Self::Agent,
+        Self::Operation,
+        Self::Defined,
+        Self::Document,
+        Self::Vendor,
+        Self::Composio,
+        Self::Mcp,
+    ];
+
+    async fn ask(self, url: &str) -> Result<Value, String> {
+        let allow = json!({"outbound": {"allow": [ALLOWED]}});
+        let config = |value: Value| serde_json::from_value::<Config>(value).unwrap();
+        match self {
+            Self::HttpRequest => outcome(World::with(allow), "http_request", json!({"url": url})).await,
+            Self::Agent => think(allow, url).await,
+            Self::Operation => operation(json!({}), url, true).await,
+            Self::Defined => {
+                let tool = json!({"name": "own", "kind": "http", "method": "GET", "url": url});
+                outcome(World::defining(json!({}), tool), "own", json!({})).await
+            }
+            Self::Document => {
+                let read = crate::document(url, &config(json!({}))).await;
+                read.map(|bytes| Value::from(String::from_utf8_lossy(&bytes).into_owned()))
+            }
+            Self::Vendor => {
+                let sendgrid = json!({"api_key": "k", "from": "a@clinic.example", "base_url": url});
+                let letter = json!({"to": "b@clinic.example", "subject": "s", "body": "b"});
+                outcome(World::with(json!({"email": {"sendgrid": sendgrid}})), "send_email", letter).await
+            }
+            Self::Composio => {
+                let composio = json!({"api_key": "k", "base_url": url, "toolkits": ["shop"]});
+                let world = World::with(json!({"composio": composio}));
+                let greeted = world.registry.composio().unwrap().greet().await;
+                greeted.map(|()| Value::Null).map_err(|fault| format!("{fault:?}"))
+            }
+            Self::Mcp => {
+                let parsed = Definition::parse(json!({"name": "far", "kind": "mcp", "url": url})).unwrap();
+                let listed = parsed.sources[0].list(&config(json!({}))).await;
+                listed.map(|_| Value::Null)
+            }
+        }
+    }
+}
+
+async fn outcome(world: World, tool: &str, arguments: Value) -> Result<Value, String> {
+    match world.send(&world.call("k", tool, arguments)).await.outcome {
+        Outcome::Done { output, .. } => Ok(output),
+        Outcome::NotDone { fault, .. } | Outcome::Unknown { fault } => {
+            Err(format!("{}: {}", fault.code, fault.message))
+        }
+    }
+}
+
+async fn think(settings: Value, endpoint: &str) -> Result<Value, String> {
+    let endpoints = Endpoints::new(&serde_json::from_value(settings).unwrap());
+    let agent = Agent::new("proxy", Kind::Custom);
+    let (system, prompt, language) = (String::new(), "x".to_owned(), String::new());
+    let task = Task { agent, system, prompt, tools: Vec::new(), selects: false, language };
+    let tenant = TenantId::new("acme");
+    let thought = Thought { tenant: &tenant, key: "k", endpoint, task: &task, seen: &[] };
+    let step = endpoints.think(thought, LIMIT).await;
+    step.map(|_| Value::Null).map_err(|fault| format!("{}: {}", fault.fault.code, fault.fault.message))
+}
+
+/// Calls the only operation of a document whose server this is, where that makes a tool.
+async fn operation(settings: Value, server: &str, trusted: bool) -> Result<Value, String> {
+    let paths = json!({"/": {"get": {"operationId": "get"}}});
+    let document = json!({"openapi": "3.0.0", "servers": [{"url": server}], "paths": paths});
+    let tool = json!({"name": "doc", "kind": "openapi", "document": document, "trusted": trusted});
+    if let Some(none) = Definition::parse(tool.clone()).unwrap().unsupported.first() {
+        return Err(none.reason.clone());
+    }
+    outcome(World::defining(settings, tool), "doc.get", json!({})).await
+}
+
+#[tokio::test]
+async fn no_way_out_leads_inside_however_the_address_is_written() {
+    let service = Service::start(|_| answer(200, &json!({"inside": true}))).await;
+    for url in inside(service.port) {
+        for door in Door::ALL {
+            let refused = door.ask(&url).await.expect_err(&format!("{door:?} {url}"));
+            let is_said = ["ADDRESS_NOT_ALLOWED", "INVALID_PARAMETERS", "server", "leads out of the document"];
+            assert!(is_said.iter().any(|word| refused.contains(word)), "{door:?} {url}: {refused}");
+            assert!(service.asked().is_empty(), "{door:?} reached the inside by {url}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_way_out_follows_a_redirect_inside() {
+    let service = Service::start(|_| answer(200, &json!({"inside": true}))).await;
+    for status in [302, 307] {
+        let forms = inside(service.port).into_iter().chain([format!("//127.0.0.1:{}/", service.port)]);
+        for url in forms {
+            let to = url.clone();
+            let allowed = Service::at(ALLOWED, move |_| redirect(status, &to)).await;
+            for asked in Asked::ALL {
+                let came = asked.ask(&allowed.url("/")).await;
+                assert!(service.asked().is_empty(), "{asked:?} was redirected inside by {status} to {url:?}");
+                assert!(!format!("{came:?}").contains("inside\": true"), "{asked:?} {url:?}: {came:?}");
+                assert!(!allowed.asked().is_empty(), "{asked:?} asked nobody: {came:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_argument_chooses_whom_a_defined_tool_asks() {
+    let inside = Service::start(|_| answer(200, &json!({}))).await;
+    let own = Service::at(ALLOWED, |asked| answer(200, &json!({"target": asked.target}))).await;
+    let port = inside.port;
+    let document = json!({"openapi": "3.0.0", "servers": [{"url": own.url("")}], "paths": {"/{id}/{rest}": {"get": {
+        "operationId": "get", "parameters": [
+            {"name": "id", "in": "path", "required": true, "schema": {"type": "string"}},
+            {"name": "rest", "in": "path", "required": true, "schema": {"type": "string"}}]}}}});
+    let tools = json!([
+        {"name": "own", "kind": "http", "method": "GET", "url": own.url("/{{ arguments.id }}/{{ arguments.rest }}")},
+        {"name": "bare", "kind": "http", "method": "GET", "url": format!("{}{{{{ arguments.id }}}}", own.url("/"))},
+        {"name": "doc", "kind": "openapi", "document": document, "trusted": true},
+    ]);
+    let world = World::defining(json!({}), tools);
+    for id in [
+        format!("/127.0.0.1:{port}"),
+        format!("//127.0.0.1:{port}/"),
+        format!("\\\\127.0.0.1:{port}\\"),
+        format!("@127.0.0.1:{port}"),
+        format!(":x@127.0.0.1:{port}"),
+        format!("http://127.0.0.1:{port}/"),
+        format!("../..//127.0.0.1:{port}"),
+        format!("\r\nHost: 127.0.0.1:{port}"),
+    ] {
+        for tool in ["own", "bare", "doc.get"] {
+            // Asked or refused: never somebody else.
+            let _ = world.send(&world.call("k", tool, json!({"id": id, "rest": "x"}))).await;
+            assert!(inside.asked().is_empty(), "{tool} was led inside by {id:?}");
+        }
+    }
+    assert!(own.asked().len() >= 8, "the tools do ask their own service");
+    assert!(own.asked().iter().all(|asked| asked.header("host") == Some(&format!("{ALLOWED}:{}", own.port))));
+}

@@ -1,0 +1,48 @@
+//! E-mail against a real mail server with TLS and passwords.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Context;
+
+use super::serving::{Serving, free_port};
+use super::{certificates, clients};
+use crate::build::{Executable, Kind};
+use crate::process;
+use crate::stages::Stages;
+
+/// The server, at the version this was tried with.
+const SERVER: &str = "aiosmtpd==1.4.6";
+/// The library whose tests hold it.
+const TESTS: &str = "baton_tools";
+const TEST: &str = "a_real_mail_server_takes_a_letter_by_tls_from_whom_it_knows";
+
+/// Starts a server and runs the test that needs one; where no server can be had, it is left out with the reason.
+pub fn run(root: &Path, built: &[Executable], stages: &mut Stages) -> anyhow::Result<()> {
+    let Some(tests) = built.iter().find(|one| one.kind == Kind::UnitTests && one.name == TESTS) else {
+        stages.leave_out("mail", &format!("no tests of `{TESTS}` in this tree"));
+        return Ok(());
+    };
+    let folder = tempfile::tempdir().context("no scratch folder can be made")?;
+    let here = folder.path();
+    let had = clients::python_install(here, SERVER).and_then(|()| certificates::make(here));
+    if let Err(missing) = had {
+        stages.leave_out("mail", &format!("{missing:#}"));
+        return Ok(());
+    }
+    stages.run("mail", || {
+        let (starttls, implicit) = (free_port()?.to_string(), free_port()?);
+        let mut server = Command::new(here.join("bin/python"));
+        server.arg(root.join("xtask/mail/server.py")).arg(here).args([&starttls, &implicit.to_string()]);
+        // The script listens at every other port before this one.
+        let _server = Serving::start(&mut server, starttls.parse()?)?;
+        let mut test = Command::new(&tests.path);
+        test.args([TEST, "--ignored"])
+            .current_dir(&tests.folder)
+            .env("TEST_SMTP_STARTTLS_PORT", &starttls)
+            .env("TEST_SMTP_IMPLICIT_PORT", implicit.to_string())
+            .env("TEST_SMTP_CA", here.join(certificates::AUTHORITY))
+            .env("TEST_SMTP_HEARD", here.join("heard"));
+        process::run(&mut test)
+    })
+}
