@@ -29,6 +29,14 @@ pub(crate) enum Recall<'s> {
     None,
 }
 
+/// What whoever thinks for an agent outside is given: the task with what memory holds, and what was seen since.
+pub fn as_told(task: &Task, seen: &[Seen]) -> (Task, Vec<Seen>) {
+    match recall(task, seen) {
+        Ok(Recall::Told(told, since)) => (*told, since.to_vec()),
+        Ok(Recall::Ask(_) | Recall::None) | Err(_) => (task.clone(), seen.to_vec()),
+    }
+}
+
 /// # Errors
 /// A prompt of the agent's own for this that cannot be written.
 pub(crate) fn recall<'s>(task: &Task, seen: &'s [Seen]) -> Result<Recall<'s>, Fault> {

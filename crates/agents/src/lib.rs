@@ -33,6 +33,7 @@ mod step;
 mod transcript;
 
 pub use check::check;
+pub use context::as_told;
 pub use fault::code;
 pub use generate::{Generation, Usable};
 pub use prompt::{Override, put};

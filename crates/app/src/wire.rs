@@ -277,8 +277,8 @@ pub fn catalog(project: &Project) -> anyhow::Result<Catalog> {
 mod tests {
     use std::time::Duration;
 
-    use baton_core::money::Usd;
-    use baton_models::budget::{Paid, Price};
+    use baton_core::money::{Quote, Usd};
+    use baton_models::budget::Paid;
     use baton_ports::budget::{Account, Budget as _};
     use baton_ports::models::Asker;
 
@@ -298,8 +298,7 @@ mod tests {
         let broken: anyhow::Result<()> = system
             .working(async |_engine| {
                 let (cent, soon) = (Usd::from_f64(0.01), tokio::time::Instant::now() + Duration::from_secs(5));
-                let price = Price { most: cent, least: cent };
-                let hold = system.purse.reserve(&asker, Account::default(), price, soon).await;
+                let hold = system.purse.reserve(&asker, Account::default(), Quote::exactly(cent), soon).await;
                 hold.map_err(|refused| anyhow::anyhow!("{}", refused.fault.fault))?.paid(Paid::default());
                 anyhow::ensure!(held().await > Usd::ZERO, "it holds something ahead");
                 anyhow::bail!("broke off")

@@ -17,6 +17,23 @@ const FORM: &str = "form";
 /// What a person's word on a doubted call is called.
 const RESOLUTION: &str = "resolution";
 
+/// Whether an answer among the events ended its node so, and not the deadline behind it.
+fn is_by_answer(how: &How, events: &[Event], asked: &Address) -> bool {
+    let of = |who: &str| match how {
+        How::Completed { output } => {
+            output["by"].as_array().is_none_or(|all| all.iter().any(|one| one.as_str() == Some(who)))
+        }
+        _ => true,
+    };
+    events.iter().any(|event| match event {
+        Event::Answered { node, by, decision: Decision::Approve { .. } } => {
+            node == asked && matches!(how, How::Completed { .. }) && of(by)
+        }
+        Event::Answered { node, .. } => node == asked,
+        _ => false,
+    })
+}
+
 /// The row of an attempt. One that undoes says what became of the call it undoes.
 pub fn of_attempt(row: AuditRow, effect: &EffectId, run: &Run, id: &RunId) -> AuditRow {
     let undoes = run.saga().undoes(&effect.call).filter(|_| row.status == AuditStatus::Success);
@@ -49,16 +66,15 @@ impl Word {
     /// The words that a command may come to; `run` is as it was before. What is due is looked at after any command, so
     /// the clock's may be among them whatever it is.
     pub fn of(command: &Command, run: &Run, now: Time) -> Vec<Self> {
-        let (own, answered) = match command {
+        let own = match command {
             Command::Approve { effect, by, .. } | Command::Resolve { effect, by, .. } => {
-                (Some(Self::on_call(&effect.call, run, by)), None)
+                Some(Self::on_call(&effect.call, run, by))
             }
-            Command::Answer { node, by, .. } => (Some(Self { by: by.clone(), on: On::Node(node.clone()) }), Some(node)),
-            _ => (None, None),
+            Command::Answer { node, by, .. } => Some(Self { by: by.clone(), on: On::Node(node.clone()) }),
+            _ => None,
         };
         let calls = run.lapsed_leaves(now).map(|effect| Self::on_call(&effect.call, run, DEADLINE));
-        // Journal order decides: an answer that comes with the deadline is before it.
-        let nodes = run.lapsed_questions(now).filter(|node| answered != Some(*node));
+        let nodes = run.lapsed_questions(now);
         let nodes = nodes.map(|node| Self { by: DEADLINE.to_owned(), on: On::Node(node.clone()) });
         own.into_iter().chain(calls).chain(nodes).collect()
     }
@@ -82,7 +98,7 @@ impl Word {
                 Some(AuditRow { call: Some(about.key(run)), changes: true, status, ..row })
             }
             On::Node(node) => {
-                let (kind, said) = self.on_node(event, node)?;
+                let (kind, said) = self.on_node(event, events, node)?;
                 let details = json!({ "node": node.to_string(), "decision": said });
                 Some(self.row(kind, node.node.as_str(), details, run, tenant, at))
             }
@@ -90,22 +106,29 @@ impl Word {
         rows.collect()
     }
 
-    fn on_node(&self, event: &Event, asked: &Address) -> Option<(&'static str, &'static str)> {
+    fn on_node(&self, event: &Event, events: &[Event], asked: &Address) -> Option<(&'static str, &'static str)> {
         match event {
-            Event::Answered { node, decision, .. } if node == asked => Some(match decision {
+            Event::Answered { node, by, decision } if node == asked && *by == self.by => Some(match decision {
                 Decision::Approve { .. } => (APPROVAL, "approved"),
                 Decision::Reject { .. } => (APPROVAL, "rejected"),
                 Decision::Fill { .. } => (FORM, "filled"),
             }),
-            Event::Ended(ended) if ended.node == *asked && self.by == DEADLINE => match &ended.how {
-                How::Completed { output } => match output.get("decision").and_then(Value::as_str) {
-                    Some("approved") => Some((APPROVAL, "approved")),
-                    Some("rejected") => Some((APPROVAL, "rejected")),
-                    _ => Some((FORM, "default")),
-                },
-                How::Failed { fault } | How::Caught { fault } if fault.code == REJECTED => Some((APPROVAL, "rejected")),
-                _ => None,
-            },
+            // Journal order decides: an answer that comes with the deadline is before it, and may leave it nothing to say.
+            Event::Ended(ended)
+                if ended.node == *asked && self.by == DEADLINE && !is_by_answer(&ended.how, events, asked) =>
+            {
+                match &ended.how {
+                    How::Completed { output } => match output.get("decision").and_then(Value::as_str) {
+                        Some("approved") => Some((APPROVAL, "approved")),
+                        Some("rejected") => Some((APPROVAL, "rejected")),
+                        _ => Some((FORM, "default")),
+                    },
+                    How::Failed { fault } | How::Caught { fault } if fault.code == REJECTED => {
+                        Some((APPROVAL, "rejected"))
+                    }
+                    _ => None,
+                }
+            }
             _ => None,
         }
     }

@@ -34,6 +34,7 @@ fn result(tool: &str, success: bool, data: Value) -> (String, Envelope) {
         audit_id: None,
         duration_ms: 1,
         cached: false,
+        degraded: false,
         cost_usd: 0.0,
     };
     (tool.to_owned(), envelope)

@@ -1,7 +1,7 @@
 //! What a run that rests waits for, and the command that goes on from it.
 
 use baton_core::id::RunId;
-use baton_core::run::{Address, Ask, EffectId, Run, State};
+use baton_core::run::{Address, Ask, EffectId, Role, Run, State};
 use baton_core::time::Time;
 use serde_json::{Value, json};
 
@@ -46,6 +46,11 @@ impl SoFar {
     }
 }
 
+/// What undoes goes out while the run is ending too.
+fn is_undoing(awaited: &Awaited) -> bool {
+    matches!(awaited, Awaited::Ask(Ask::Doubt(effect)) if effect.call.role == Role::Undo)
+}
+
 #[derive(Clone, Debug)]
 pub enum Awaited {
     /// Somebody's word.
@@ -80,8 +85,12 @@ impl Open {
         if all.is_empty() && !run.state().is_end() && run.children().is_empty() {
             all.extend(run.wake_at(run.now()).map(Awaited::Instant));
         }
-        let open =
-            |awaited| Self { run: id.clone(), leave: SoFar::of(&awaited, run), ending: run.is_ending(), awaited };
+        let open = |awaited| Self {
+            run: id.clone(),
+            leave: SoFar::of(&awaited, run),
+            ending: run.is_ending() && !is_undoing(&awaited),
+            awaited,
+        };
         all.into_iter().map(open).collect()
     }
 

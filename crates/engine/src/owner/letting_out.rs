@@ -110,9 +110,9 @@ impl Owner {
             Request::Code { program, .. } => What::Code { key, program: (**program).clone() },
             Request::Step { endpoint, .. } => {
                 let asked = self.run.agent(&effect.call.node);
-                let asked = asked.map(|(task, seen)| (Box::new(task.clone()), seen.to_vec()));
                 let (endpoint, (task, seen)) = (endpoint.clone(), asked?);
-                What::Step { key, endpoint, task, seen }
+                let (task, seen) = baton_agents::as_told(task, seen);
+                What::Step { key, endpoint, task: Box::new(task), seen }
             }
             Request::Tool { tool, arguments, agent, provider } => What::Tool(Call {
                 tenant: self.tenant.clone(),

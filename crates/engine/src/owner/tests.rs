@@ -8,6 +8,7 @@ use baton_core::bundle::Bundle;
 use baton_core::definition;
 use baton_core::fault::Fault;
 use baton_core::model;
+use baton_core::money::Usd;
 use baton_core::run::{Block, DEADLINE, Lapse, Leave, Origin, Outcome, Signal, Started};
 use baton_core::tool::{self, Caller, Class, Facts};
 use baton_ports::journal::{Append, Handle, Kind, ProcessId};

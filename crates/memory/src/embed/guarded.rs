@@ -8,7 +8,7 @@ use baton_core::circuit::{Circuit, Limits, Pass, Stand};
 use baton_ports::clock::Clock;
 use baton_ports::embed::{Embedder, Error, Role, Space};
 
-/// Three failures in a row, or half of the last twenty (SEEDS 31 f.), and thirty seconds of peace.
+/// Three failures in a row, or half of the last twenty, and thirty seconds of peace.
 const LIMITS: Limits = Limits { failures: 3, open_for: Duration::from_secs(30) };
 /// How long a search waits for its vector: a little less than the tool has that searches.
 const QUERY_PATIENCE: Duration = Duration::from_millis(2_500);

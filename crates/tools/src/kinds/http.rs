@@ -50,7 +50,12 @@ impl Tool for Templated {
         let answer =
             self.send(outgoing, &self.http.request.origin).await.map_err(|no_answer| no_answer.failure(class))?;
         let seen = json!({"status": answer.status, "body": answer.value()});
-        if let Some(rule) = matching(&self.http.errors, &seen, request)? {
+        // What broke off says nothing that a rule could be held against.
+        let rule = match answer.broken_off() {
+            Some(_) => None,
+            None => matching(&self.http.errors, &seen, request)?,
+        };
+        if let Some(rule) = rule {
             return Err(rule.failure(&answer, request));
         }
         judge(&answer, class)?;
@@ -89,6 +94,9 @@ impl Templated {
         let outgoing = self.fill(&lookup.request, request).map_err(Asked::Unknown)?;
         let answer = self.send(outgoing, &lookup.request.origin).await;
         let answer = answer.map_err(|no_answer| Asked::Unknown(no_answer.failure(Class::Read)))?;
+        if let Some(fault) = answer.broken_off() {
+            return Err(Asked::Unknown(Failure::Unknown { fault }));
+        }
         let seen = json!({"status": answer.status, "body": answer.value()});
         let holds = |condition: &baton_core::expr::Condition| {
             condition.holds(&document(&seen, request)).map_err(|error| Asked::Unknown(expression("lookup", &error)))

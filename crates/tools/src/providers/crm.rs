@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::failure::Failure;
 use crate::keyed::{Act, Rejected};
 use crate::outbound::Outbound;
-use crate::providers::rest::{self as service, Rest, RestConfig, stays};
+use crate::providers::rest::{self as service, INTERNAL, Rest, RestConfig, stays};
 use crate::request::Request;
 use crate::shipped::TIMEOUT;
 use crate::tool::Tool;
@@ -42,7 +42,6 @@ const OFFERED: &[Offered] = &[
     Offered { name: INTERNAL, settings: &[] },
     Offered { name: service::NAME, settings: &["crm.rest.base_url", "crm.rest.token"] },
 ];
-pub(super) const INTERNAL: &str = "internal";
 
 pub(crate) fn entry(
     config: &Settings,

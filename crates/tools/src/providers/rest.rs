@@ -16,6 +16,8 @@ use crate::outbound::{Answer, Outbound};
 use crate::request::Request;
 use crate::vendor::{Ask, Auth, Base, Complaint, Vendor};
 
+/// What our own tables did says that it is there.
+pub(crate) const INTERNAL: &str = "internal";
 /// As results and circuits know it.
 pub(crate) const NAME: &str = "rest";
 /// Stands for the id in a path.

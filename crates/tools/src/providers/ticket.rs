@@ -20,7 +20,7 @@ use crate::error::Error as SettingError;
 use crate::failure::Failure;
 use crate::keyed::{Act, Rejected};
 use crate::outbound::Outbound;
-use crate::providers::rest::{self as service, Rest, RestConfig, stays};
+use crate::providers::rest::{self as service, INTERNAL, Rest, RestConfig, stays};
 use crate::request::Request;
 use crate::shipped::TIMEOUT;
 use crate::tool::Tool;
@@ -42,7 +42,6 @@ const OFFERED: &[Offered] = &[
     Offered { name: INTERNAL, settings: &[] },
     Offered { name: service::NAME, settings: &["tickets.rest.base_url", "tickets.rest.token"] },
 ];
-const INTERNAL: &str = "internal";
 /// How ids of our own tickets begin.
 const PREFIX: &str = "tk";
 
@@ -165,11 +164,6 @@ impl Tool for Create {
                 Failure::later(code::STORAGE_UNAVAILABLE, format!("the ticket `{id}` is there already"))
             }
         })
-    }
-
-    /// Asked where another tenant's service makes the tool less certain: the key's row tells.
-    async fn look_up(&self, request: &Request) -> Result<Value, Failure> {
-        Act::new(&*self.records, request).look_up().await
     }
 }
 

@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use super::{changed, names_of};
 use crate::code;
 use crate::failure::Failure;
-use crate::providers::rest::{NAME, Rest, stays};
+use crate::providers::rest::{INTERNAL, NAME, Rest, stays};
 use crate::request::Request;
 use crate::tool::Tool;
 
@@ -36,7 +36,7 @@ pub(super) struct AtRest {
 #[async_trait]
 impl Tool for AtRest {
     async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
-        if request.text("at") == Some(super::INTERNAL) {
+        if request.text("at") == Some(INTERNAL) {
             return self.internal.attempt(request).await;
         }
         let id = request.text("contact_id").unwrap_or_default();
@@ -50,7 +50,7 @@ impl Tool for AtRest {
 
     /// Whether the contact is what it was to become.
     async fn look_up(&self, request: &Request) -> Result<Value, Failure> {
-        if request.text("at") == Some(super::INTERNAL) {
+        if request.text("at") == Some(INTERNAL) {
             return self.internal.look_up(request).await;
         }
         let id = request.text("contact_id").unwrap_or_default();
@@ -66,7 +66,7 @@ impl Tool for AtRest {
     }
 
     fn service<'a>(&'a self, request: &'a Request) -> Option<Cow<'a, str>> {
-        (request.text("at") != Some(super::INTERNAL)).then(|| Cow::Owned(self.rest.at()))
+        (request.text("at") != Some(INTERNAL)).then(|| Cow::Owned(self.rest.at()))
     }
 }
 

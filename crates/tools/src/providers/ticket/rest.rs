@@ -8,10 +8,10 @@ use baton_core::fault::Fault;
 use baton_core::tool::Class;
 use serde_json::{Map, Value, json};
 
-use super::{INTERNAL, PREFIX};
+use super::PREFIX;
 use crate::code;
 use crate::failure::Failure;
-use crate::providers::rest::{NAME, Rest, stays};
+use crate::providers::rest::{INTERNAL, NAME, Rest, stays};
 use crate::request::Request;
 use crate::tool::Tool;
 
