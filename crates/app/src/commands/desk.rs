@@ -101,7 +101,9 @@ fn way_on(item: &DeskItem, command: &str) -> String {
         DeskKind::Approval | DeskKind::ToolApproval => {
             format!("{command} approvals approve {id}  # or reject --reason TEXT")
         }
-        DeskKind::Doubt => format!("{command} desk resolve {id} --not-done  # or --done JSON, or --repeat"),
+        DeskKind::Doubt => {
+            format!("{command} desk resolve {id} --not-done  # or --done JSON, or --repeat unless it is ending")
+        }
         DeskKind::NotUndone => format!("{command} desk resolve {id} --undone  # once somebody undid it at the service"),
         DeskKind::Form | DeskKind::Question | DeskKind::OverBudget | DeskKind::NeedsKey => {
             format!("{command} runs show {run}  # says how it goes on")

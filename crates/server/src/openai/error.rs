@@ -141,7 +141,11 @@ impl From<ModelFault> for Error {
             status,
             kind,
             code: failed.fault.code.into_owned(),
-            message: failed.fault.message,
+            message: match failed.fault.suggested_action {
+                // What a request cannot mend is for whoever sets budgets, and in the log.
+                Some(action) if status == StatusCode::BAD_REQUEST => format!("{}; {action}", failed.fault.message),
+                Some(_) | None => failed.fault.message,
+            },
             param: None,
             retry_after,
         }

@@ -15,12 +15,13 @@ Written by `baton reference errors`. A code is stable; the words beside it may c
 ";
 
 /// Why a run, or a node of it, failed by itself.
-const RUNS: [(&str, &str); 24] = [
+const RUNS: [(&str, &str); 25] = [
     (run::INPUT_INVALID, "the input is not what the workflow declares"),
     (run::TIMEOUT, "no answer within the time limit"),
     (run::DEADLINE, "nobody answered before the deadline"),
     (run::REJECTED, "a person said no"),
     (run::EXPRESSION, "an expression or a template could not be evaluated"),
+    (run::PROMPT_FAILED, "a prompt that the node, the agent or the project brings cannot be written"),
     (run::OUTCOME_UNKNOWN, "nobody knows whether a call acted"),
     (run::CANCELLED, "somebody cancelled it"),
     (run::ROLLED_BACK, "it was rolled back on request"),
@@ -43,7 +44,7 @@ const RUNS: [(&str, &str); 24] = [
 ];
 
 /// Why an agent gave up. The room of agents cannot be named here; a test compares.
-const AGENTS: [(&str, &str); 14] = [
+const AGENTS: [(&str, &str); 13] = [
     ("REPLY_NOT_JSON", "the reply holds no JSON where the agent's schema asks for it"),
     ("REPLY_INVALID", "the reply's JSON does not satisfy the agent's schema"),
     ("REPLY_TRUNCATED", "the token limit cut the reply off"),
@@ -56,7 +57,6 @@ const AGENTS: [(&str, &str); 14] = [
     ("OUTPUT_SCHEMA_INVALID", "the agent's `output_schema` is no JSON Schema"),
     ("PLAN_INVALID", "a code agent's plan cannot be executed"),
     ("MAX_RETRIES_EXCEEDED", "a code agent did not achieve its goal in all its attempts"),
-    ("PROMPT_FAILED", "a prompt that the agent or the project brings cannot be written"),
     ("AGENT_TYPE_UNAVAILABLE", "no step function for an agent of type `custom`"),
 ];
 

@@ -138,6 +138,7 @@ async fn what_became_of_a_call_is_asked_of_the_service() {
         (_, "/calls/done") => answer(200, &json!({"state": "done", "booking": {"id": 7}})),
         (_, "/calls/never") => answer(404, &json!({"state": "unknown"})),
         (_, "/calls/broken") => Says::HangsUp,
+        (_, "/calls/torn") => Says::Breaks(404, "{\"state\": \"unk".to_owned()),
         _ => answer(200, &json!({"state": "working"})),
     })
     .await;
@@ -154,6 +155,7 @@ async fn what_became_of_a_call_is_asked_of_the_service() {
     assert!(not_done(look_up("never").await).1.contains("was not done"));
     assert_eq!(unknown(look_up("working").await).0, "OUTCOME_UNKNOWN");
     assert_eq!(unknown(look_up("broken").await).0, "SERVICE_UNAVAILABLE");
+    assert_eq!(unknown(look_up("torn").await).0, "SERVICE_UNAVAILABLE", "half an answer tells nothing");
 }
 
 #[tokio::test]

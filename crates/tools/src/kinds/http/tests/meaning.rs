@@ -133,6 +133,16 @@ async fn an_answer_that_breaks_off_tells_that_it_was_done_and_a_key_or_a_look_up
 }
 
 #[tokio::test]
+async fn half_an_answer_meets_no_rule_of_the_tools_own() {
+    let service = Service::start(|_: &Asked| Says::Breaks(201, "{\"ok\": tr".to_owned())).await;
+    let refused = json!([{"when": "body.ok != `true`", "code": "REFUSED", "message": "it said no"}]);
+    let tool = json!({"name": "t", "kind": "http", "url": service.url("/"), "class": "once", "errors": refused});
+    let world = World::defining(json!({}), tool);
+    let outcome = world.send(&world.call("k", "t", json!({}))).await.outcome;
+    assert_eq!(told(&outcome), "done, cut", "{outcome:?}");
+}
+
+#[tokio::test]
 async fn how_long_a_service_asks_to_wait_is_heard() {
     for (status, headers) in [(429, "retry-after: 7\r\n"), (503, "retry-after: 7\r\n"), (408, "retry-after: 7\r\n")] {
         let service = Service::start(move |_: &Asked| Says::Answer(status, headers.to_owned(), String::new())).await;
