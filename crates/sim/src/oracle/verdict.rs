@@ -83,6 +83,8 @@ fn desk(chronicle: &Chronicle, books: &Books, tenant: &TenantId) -> Result<(), V
     let takes_all_back = chronicle.events().fold(false, |takes, event| match event {
         Event::Winding { compensate, .. } => *compensate,
         Event::Compensating => true,
+        // Whoever has it tried again wants it to come to its end.
+        Event::Reopened(_) => false,
         _ => takes,
     });
     let may = not_undone == 0 || !takes_all_back || state == Some(State::Failed);
