@@ -24,7 +24,7 @@ pub const FILE: &str = "baton.toml";
 const PREFIX: &str = "BATON_";
 /// Variables that are not settings.
 const NOT_SETTINGS: [&str; 4] = ["BATON_LOG", "BATON_FUZZ_SECONDS", "BATON_FUZZ_SEED", crate::key::VARIABLE];
-/// Names other software uses for our settings (SEEDS 42).
+/// Names other software uses for our settings.
 const ALIASES: [(&str, &[&str]); 8] = [
     ("OPENAI_API_KEY", &["models", "providers", "openai", "api_key"]),
     ("OPENAI_API_KEY", &["memory", "api_key"]),

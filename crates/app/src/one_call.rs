@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use baton_core::bundle::Hash;
-use baton_core::definition;
+use baton_core::definition::{self, SINGLE_CALL};
 use baton_core::id::{ID_BYTES_MAX, RunId};
 use baton_core::run::Run;
 use baton_core::tool::{Caller, Envelope};
@@ -12,8 +12,6 @@ use serde_json::{Map, Value, json};
 
 use crate::wire::System;
 
-/// What such a run's workflow is called, before the tool's name.
-const PREFIX: &str = "tool.";
 /// Its node that calls.
 const NODE: &str = "call";
 
@@ -56,7 +54,7 @@ async fn save(system: &System, tool: &str) -> anyhow::Result<Version> {
         ],
         "edges": [{"from": "ask", "to": NODE}],
     });
-    let checked = definition::check(definition.to_string().as_bytes(), &system.catalog);
+    let checked = definition::check_single_call(&definition, &system.catalog);
     let (workflow, bundle) = checked.ready().with_context(|| {
         let first = checked.diagnostics.first().map(|found| found.message.clone()).unwrap_or_default();
         format!("`{tool}` cannot be called by itself: {first}")
@@ -68,8 +66,8 @@ async fn save(system: &System, tool: &str) -> anyhow::Result<Version> {
 
 /// A tool's name may be as long as a workflow's: then its hash stands for it.
 fn name_of(tool: &str) -> String {
-    let name = format!("{PREFIX}{tool}");
-    if name.len() <= ID_BYTES_MAX { name } else { format!("{PREFIX}{}", Hash::of(tool.as_bytes()).as_str()) }
+    let name = format!("{SINGLE_CALL}{tool}");
+    if name.len() <= ID_BYTES_MAX { name } else { format!("{SINGLE_CALL}{}", Hash::of(tool.as_bytes()).as_str()) }
 }
 
 /// What such a run's call came to, once it has.

@@ -32,9 +32,8 @@ pub fn note(text: impl std::fmt::Display) {
 }
 
 pub fn error(error: &anyhow::Error) {
-    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let bracket = error.downcast_ref::<Misuse>().map(Misuse::bracket).unwrap_or_default();
-    let word = if colour { "\u{1b}[31merror\u{1b}[0m" } else { "error" };
+    let word = if is_colourful(&std::io::stderr()) { "\u{1b}[31merror\u{1b}[0m" } else { "error" };
     let _ = writeln!(std::io::stderr(), "{word}{bracket}: {error:#}");
 }
 
@@ -60,14 +59,14 @@ pub fn took(time: Duration) -> String {
     }
 }
 
-/// Whether standard output is a person's terminal that wants colour.
-pub fn is_colourful() -> bool {
-    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+/// Whether that is a person's terminal, and colour is wanted.
+fn is_colourful(to: &impl IsTerminal) -> bool {
+    to.is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
 /// Text in a terminal colour, where there is one.
 pub fn paint(code: &str, text: &str) -> String {
-    if is_colourful() { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    if is_colourful(&std::io::stdout()) { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
 }
 
 /// What commands log unless `BATON_LOG` asks for more: errors, that a budget is nearly spent, and that a source of tools does
@@ -80,7 +79,8 @@ const SERVER_LOGGED: &str = "warn,rmcp=off";
 pub fn telemetry(serves: bool) {
     let unless_told = if serves { SERVER_LOGGED } else { LOGGED };
     let filter = EnvFilter::try_from_env("BATON_LOG").unwrap_or_else(|_| EnvFilter::new(unless_told));
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().try_init();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time();
+    let _ = lines.with_ansi(is_colourful(&std::io::stderr())).try_init();
 }
 
 #[cfg(test)]

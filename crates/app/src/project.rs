@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use baton_core::agent::Agent;
-use baton_core::definition::{self, Catalog, Checked};
+use baton_core::definition::{self, Catalog, Checked, Code};
 use baton_core::id::TenantId;
 use baton_models::CatalogueFile;
 use serde_json::Value;
@@ -131,7 +131,16 @@ impl Project {
     /// Checks every workflow, those that others run first. Each file with what was found in it.
     pub fn check(&self, catalog: &mut Catalog) -> Vec<(&Source, Checked)> {
         let texts = self.workflows.iter().map(|source| source.text.as_slice());
-        self.workflows.iter().zip(definition::check_all(texts, catalog)).collect()
+        let mut checked: Vec<_> = self.workflows.iter().zip(definition::check_all(texts, catalog)).collect();
+        let mut first: BTreeMap<String, &Path> = BTreeMap::new();
+        for (source, checked) in &mut checked {
+            let other = *first.entry(source.name()).or_insert(&source.file);
+            let twice = checked.diagnostics.iter_mut().filter(|found| found.code == Code::DuplicateName);
+            for found in twice.filter(|found| other != source.file && found.hint.is_none()) {
+                found.hint = Some(format!("see {}", shown(other)));
+            }
+        }
+        checked
     }
 
     /// Which workflows may run, and what is wrong with the others.

@@ -84,9 +84,31 @@ pub enum Damaged {
 /// Reads, checks and compiles a definition. Bounded by the limits of [`source`] and [`crate::graph`]; never panics.
 pub fn check(source: &[u8], catalog: &Catalog) -> Checked {
     match source::read(source) {
-        Ok(tree) => check_tree(&tree, catalog, &Unready::new()),
+        Ok(tree) => check_named(&tree, catalog, &Unready::new()),
         Err(diagnostics) => Checked { diagnostics, workflow: None, bundle: None },
     }
+}
+
+/// What the workflow of a single call of a tool is called, before the tool's name. No other workflow is called so.
+pub const SINGLE_CALL: &str = "tool.";
+
+/// Checks a workflow that we wrote for a single call: its name begins with [`SINGLE_CALL`].
+pub fn check_single_call(definition: &Json, catalog: &Catalog) -> Checked {
+    check_tree(&Tree::from_json(definition), catalog, &Unready::new())
+}
+
+/// Checks what somebody wrote: a name that is kept for single calls is refused.
+fn check_named(tree: &Tree, catalog: &Catalog, unready: &Unready) -> Checked {
+    let mut checked = check_tree(tree, catalog, unready);
+    let is_kept = |workflow: &Workflow| workflow.name.starts_with(SINGLE_CALL);
+    if checked.workflow.take_if(|workflow| is_kept(workflow)).is_some() {
+        let name = root::read(tree, &mut Reader::default()).and_then(|document| document.name);
+        let message = format!("names that begin with `{SINGLE_CALL}` are kept for single calls of tools");
+        let span = name.map_or_else(|| tree.span, |name| name.span);
+        checked.diagnostics.push(Diagnostic::error(Code::BadName, span, message));
+        checked.bundle = None;
+    }
+    checked
 }
 
 /// The workflow a bundle pins: the same as was compiled from the source it was made of.

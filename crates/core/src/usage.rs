@@ -1,5 +1,4 @@
-//! How tools are used: counts, success, latency, errors and cost, summed up from the audit trail. Source: seed 000,
-//! REC-TL-008; SEEDS 28.
+//! How tools are used: counts, success, latency, errors and cost, summed up from the audit trail.
 
 mod week;
 

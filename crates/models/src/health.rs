@@ -11,7 +11,7 @@ use crate::learned::Learned;
 
 /// How long a model that fails is left alone.
 pub(crate) const OPEN_FOR: Duration = Duration::from_secs(30);
-/// Three failures in a row open a model's circuit (SEEDS 32).
+/// Three failures in a row open a model's circuit.
 const LIMITS: Limits = Limits { failures: 3, open_for: OPEN_FOR };
 
 #[derive(Debug, Default)]

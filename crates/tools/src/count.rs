@@ -1,4 +1,4 @@
-//! What is counted of each use of a tool, by the names and both label sets of seeds 000 and 004 (SEEDS 40).
+//! What is counted of each use of a tool, by the names and both label sets.
 
 use std::time::Duration;
 

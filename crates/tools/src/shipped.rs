@@ -29,7 +29,7 @@ use crate::providers::{calendar, crm, email, memory, message, payment, ticket};
 /// The time-out of a tool that says nothing of it.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The price of a call of Google's calendar (SEEDS 25), in US dollars.
+/// The price of a call of Google's calendar, in US dollars.
 const GOOGLE_USD: f64 = 0.01;
 
 /// What shipped tools keep things in, and ask.

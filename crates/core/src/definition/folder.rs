@@ -7,7 +7,7 @@ use super::diagnostic::{Code, Diagnostic};
 use super::document::{Body, Part};
 use super::reader::Reader;
 use super::source::{self, Located, Node as Tree};
-use super::{Checked, check_tree, root};
+use super::{Checked, check_named, root};
 
 /// Checks definitions that may run each other, each once. Answers in the order they were given, and adds those that
 /// are ready to the catalogue. One that runs a workflow which is not ready is a draft, too.
@@ -23,7 +23,7 @@ pub fn check_all<'s>(sources: impl IntoIterator<Item = &'s [u8]>, catalog: &mut 
     for place in order.into_iter().chain(circular) {
         let file = &files[place];
         let mut one = match &file.tree {
-            Ok(tree) => check_tree(tree, catalog, &unready),
+            Ok(tree) => check_named(tree, catalog, &unready),
             Err(diagnostics) => Checked { diagnostics: diagnostics.clone(), workflow: None, bundle: None },
         };
         if let Some(name) = file.name.as_ref().filter(|name| first.get(name.value.as_str()) != Some(&place)) {

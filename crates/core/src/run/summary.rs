@@ -168,7 +168,7 @@ pub fn effects_of(entries: &[Entry]) -> Vec<(Address, String, Role)> {
     done
 }
 
-/// A state as seed 004's API says it, with whether the run was compensated (SEEDS 12).
+/// A state as the API says it, with whether the run was compensated.
 pub fn seed_status(state: State) -> (&'static str, bool) {
     match state {
         State::Compensated => ("failed", true),

@@ -1,4 +1,4 @@
-//! What is done with a call while the service of its tool is down: seed 000 §2.3, SEEDS 23.
+//! What is done with a call while the service of its tool is down.
 
 use std::fmt;
 

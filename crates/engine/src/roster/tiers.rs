@@ -1,4 +1,4 @@
-//! The table of tiers, and which tenant has which. The numbers are ours: no seed gives any (SEEDS 19).
+//! The table of tiers, and which tenant has which. The numbers are ours.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -15,7 +15,7 @@ use crate::code;
 use crate::failure::Failure;
 use crate::request::Request;
 
-/// Failures in a row that open a circuit, and for how long (SEEDS 22).
+/// Failures in a row that open a circuit, and for how long.
 const LIMITS: Limits = Limits { failures: 5, open_for: Duration::from_secs(60) };
 /// When to ask again where a person holds it open.
 const HELD_FOR: Duration = Duration::from_secs(60);

@@ -48,7 +48,7 @@ const OFFERED: &[Offered] = &[
     Offered { name: "smtp", settings: &["email.smtp.host", "email.smtp.from"] },
     Offered { name: sendgrid::NAME, settings: &["email.sendgrid.api_key", "email.sendgrid.from"] },
 ];
-/// SendGrid's price of a letter (SEEDS 25), in US dollars.
+/// SendGrid's price of a letter, in US dollars.
 const SENDGRID_USD: f64 = 0.0001;
 
 pub(crate) fn entry(

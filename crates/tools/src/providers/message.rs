@@ -76,7 +76,7 @@ const CHANNELS: &[Channel] = &[
     },
 ];
 
-/// Twilio's price of a message (SEEDS 25), in US dollars.
+/// Twilio's price of a message, in US dollars.
 const TWILIO_USD: f64 = 0.005;
 
 pub(crate) fn entries(

@@ -1,4 +1,4 @@
-//! What shipped tools do while their service is down (seed 000 §2.3, SEEDS 23), and whom else a setting has them ask.
+//! What shipped tools do while their service is down, and whom else a setting has them ask.
 
 use std::sync::Arc;
 

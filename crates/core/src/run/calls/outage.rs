@@ -1,4 +1,4 @@
-//! A call whose service is down, and what its tool says is done then: seed 000 §2.3, SEEDS 23.
+//! A call whose service is down, and what its tool says is done then.
 //!
 //! Only a call that certainly did not act comes here: one in doubt is settled first, as its class says.
 

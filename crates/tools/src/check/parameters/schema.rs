@@ -89,8 +89,17 @@ impl Schema {
             let mut what = error.masked_with("the value").to_string();
             what.truncate(what.floor_char_boundary(MISTAKE_BYTES_MAX));
             let _ = write!(text, "{between}{place}{what}");
-            if let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() {
-                text.push_str(&self.hint(unexpected));
+            match error.kind() {
+                ValidationErrorKind::AdditionalProperties { unexpected } => text.push_str(&self.hint(unexpected)),
+                ValidationErrorKind::Format { format } => text.push_str(written(format)),
+                ValidationErrorKind::Pattern { .. } => {
+                    let keyword = error.schema_path().as_str();
+                    let property = keyword.rsplit_once('/').and_then(|(property, _)| self.document.pointer(property));
+                    if let Some(wanted) = property.and_then(|property| property["description"].as_str()) {
+                        let _ = write!(text, " ({wanted})");
+                    }
+                }
+                _ => {}
             }
         }
         text
@@ -103,5 +112,16 @@ impl Schema {
             Some(meant) => format!(" (did you mean `{meant}`?)"),
             None => format!(" (there are `{}`)", known.join("`, `")),
         }
+    }
+}
+
+/// How a format is written, for those who did not.
+fn written(format: &str) -> &'static str {
+    match format {
+        "date" => " (written YYYY-MM-DD)",
+        "date-time" => " (written 2025-03-21T09:30:00Z)",
+        "time" => " (written 09:30:00Z)",
+        "duration" => " (written PT1H30M)",
+        _ => "",
     }
 }

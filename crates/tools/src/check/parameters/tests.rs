@@ -25,6 +25,15 @@ fn a_mistake_is_named_without_the_value_that_was_given() {
 }
 
 #[test]
+fn a_mistake_says_how_it_is_written() {
+    let wrong = schema().check(&json!({"to": "ana", "day": "23/11/2026"})).unwrap_err();
+    assert!(wrong.contains("`day`") && wrong.ends_with("(written YYYY-MM-DD)"), "{wrong}");
+    let time = json!({"properties": {"time": {"pattern": "^[0-9]{2}:[0-9]{2}$", "description": "HH:MM, 24 hours"}}});
+    let wrong = Schema::new(time).check(&json!({"time": "9"})).unwrap_err();
+    assert!(wrong.contains("`time`") && wrong.ends_with("(HH:MM, 24 hours)"), "{wrong}");
+}
+
+#[test]
 fn a_misspelt_argument_is_told_from_what_was_meant() {
     let wrong = schema().check(&json!({"to": "ana", "cuont": 2})).unwrap_err();
     assert!(wrong.contains("did you mean `count`?"), "{wrong}");

@@ -104,7 +104,10 @@ impl<'c> Wanted<'c> {
         }
         if !self.open().any(|open| open.from <= slot.range.from && slot.range.to <= open.to) {
             let hours = self.calendar.openings(date);
-            let message = format!("{date} {} is outside the opening hours {hours:?}", slot.label());
+            let message = match hours {
+                [] => format!("{date} is closed all day: {}", self.why_closed(now)),
+                hours => format!("{date} {} is outside the opening hours {hours:?}", slot.label()),
+            };
             return Err(Failure::refused(code::OUTSIDE_HOURS, message));
         }
         Ok(slot)

@@ -48,7 +48,7 @@ const OFFERED: &[Offered] = &[
 const TENANT: &str = "tenant";
 const CUSTOMER: &str = "customer";
 const DOCUMENT: &str = "document";
-/// Pinecone's price of a query (SEEDS 25), in US dollars.
+/// Pinecone's price of a query, in US dollars.
 const PINECONE_USD: f64 = 0.002;
 
 pub(super) fn entry(
