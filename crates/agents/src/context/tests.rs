@@ -154,3 +154,20 @@ fn ones_own_step_function_is_told_too_and_a_prompt_of_ones_own_is_used() {
     assert_eq!(fault.code, crate::code::PROMPT_FAILED);
     assert!(fault.message.contains("`helper`") && fault.message.contains("`context`"), "{}", fault.message);
 }
+
+#[test]
+fn whoever_stands_at_an_endpoint_is_told_what_memory_holds_and_not_how_it_was_asked() {
+    let mut task = with(Kind::Custom, &ALL);
+    task.agent.endpoint = Some("https://think.example.com".into());
+    assert!(matches!(step(&task, &[]), Step::RequestTools(_)), "memory comes first");
+    assert_eq!(step(&task, &[recalled()]), Step::AskEndpoint);
+    let answer = Seen::Replied(reply("On its way.", vec![], Finish::Stop));
+    let (told, since) = crate::as_told(&task, &[recalled(), answer.clone()]);
+    assert!(told.system.contains("She wants her parcel.") && told.system.contains("Be kind."), "{}", told.system);
+    let offered: Vec<&str> = told.tools.iter().map(|tool| tool.name.as_str()).collect();
+    assert_eq!(offered, ["get_order", "search_kb", "create_return"], "what was lent for this is not the endpoint's");
+    assert_eq!(since, std::slice::from_ref(&answer));
+    // Without sources all is passed on as it is.
+    let plain = crate::rehearsal::task(Kind::Custom);
+    assert_eq!(crate::as_told(&plain, &[recalled(), answer.clone()]), (plain, vec![recalled(), answer]));
+}

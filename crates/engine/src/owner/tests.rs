@@ -9,7 +9,7 @@ use baton_core::definition;
 use baton_core::fault::Fault;
 use baton_core::model;
 use baton_core::money::Usd;
-use baton_core::run::{Block, DEADLINE, Lapse, Leave, Origin, Outcome, Signal, Started};
+use baton_core::run::{Address, Block, DEADLINE, Decision, Lapse, Leave, Origin, Outcome, Signal, Started};
 use baton_core::tool::{self, Caller, Class, Facts};
 use baton_ports::journal::{Append, Handle, Kind, ProcessId};
 use serde_json::{Value, json};
@@ -184,6 +184,31 @@ fn each_of_several_who_allow_a_call_has_a_row() {
     let (one, two) = (shelf.item(&approve("ana")), shelf.item(&approve("eva")));
     let append = shelf.feed(&mut owner, Input::Items(vec![one, two]), at(130));
     assert_eq!(decisions(&append), [("ana", "approved"), ("eva", "approved")], "one row a person");
+}
+
+#[test]
+fn one_of_several_yeses_at_a_questions_deadline_has_its_row_beside_the_deadlines() {
+    for (then, said) in [("approve", "approved"), ("reject", "rejected")] {
+        let node = json!({
+            "id": "ask", "type": "human", "title": "Well?", "needed": 2, "deadline": "60s", "on_deadline": then,
+        });
+        // A call that is out keeps the owner awake.
+        let nodes =
+            json!([{ "id": "begin", "type": "trigger" }, node, { "id": "book", "type": "tool", "tool": "book" }]);
+        let edges = json!([{ "from": "begin", "to": "ask" }, { "from": "begin", "to": "book" }]);
+        for late in [160, 170] {
+            let mut shelf = Shelf::of(json!({ "name": "w", "nodes": nodes, "edges": edges }));
+            let mut owner = shelf.claim();
+            let start = shelf.start();
+            shelf.feed(&mut owner, Input::Items(vec![start]), at(100));
+            owner.handle(Input::Appended, at(100), &Asker, &Options::default());
+            let decision = Decision::Approve { note: String::new() };
+            let answer = Incoming::Answer { node: Address::outer("ask"), by: "ana".to_owned(), decision };
+            let answer = shelf.item(&answer);
+            let append = shelf.feed(&mut owner, Input::Items(vec![answer]), at(late));
+            assert_eq!(decisions(&append), [("ana", "approved"), (DEADLINE, said)], "at {late}");
+        }
+    }
 }
 
 #[test]

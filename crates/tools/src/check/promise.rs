@@ -15,8 +15,10 @@ use crate::request::Request;
 
 pub(super) fn check(request: &Request, entry: &Arc<Entry>) -> Result<(), Stopped> {
     let call = &request.call;
-    // What our own tables did is undone in them, whoever was chosen since.
-    if request.text("at") == Some(INTERNAL) {
+    // What our own tables did is undone in them, whoever was chosen since. The argument is the caller's: that nobody
+    // outside is asked is the tool's own word.
+    let stays_inside = || entry.performer_of(call).tool.service(request).is_none();
+    if request.text("at") == Some(INTERNAL) && stays_inside() {
         return Ok(());
     }
     let now = match entry.class_now(call) {
@@ -30,3 +32,6 @@ pub(super) fn check(request: &Request, entry: &Arc<Entry>) -> Result<(), Stopped
     );
     Err(Stopped::refused(code::PROVIDER_CHANGED, message, entry))
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use baton_core::expr::{Dialect, Document, Params};
-use baton_core::tool::{Class, Outcome};
+use baton_core::tool::{Call, Class, Outcome};
 use baton_ports::tools::Tools;
 use serde_json::{Map, Value, json};
 
@@ -91,12 +91,17 @@ fn settings(service: &Service, keyed: bool) -> Value {
 
 /// How the catalogue says that it is undone.
 async fn undo(world: &World, tool: &str, arguments: &Value, output: &Value) -> Outcome {
+    let call = undo_call(world, tool, arguments, output);
+    world.send(&call).await.outcome
+}
+
+fn undo_call(world: &World, tool: &str, arguments: &Value, output: &Value) -> Call {
     let facts = world.registry.facts(tool).unwrap();
     let compensation = facts.compensation.unwrap();
     let root = json!({"output": output, "arguments": arguments});
     let parameters = Params::parse(&compensation.parameters, Dialect::Edges).unwrap();
     let rendered = parameters.render(&Document::timeless(&root)).unwrap();
-    world.send(&world.call(&format!("{tool}/0/undo"), &compensation.tool_name, rendered)).await.outcome
+    world.call(&format!("{tool}/0/undo"), &compensation.tool_name, rendered)
 }
 
 fn object(kept: &Other, id: &str) -> Value {
@@ -220,6 +225,26 @@ async fn what_was_done_in_one_place_is_not_undone_in_another() {
         assert!(message.contains(&service.url("/api")), "{message}");
     }
     assert!(elsewhere.asked().is_empty());
+}
+
+#[tokio::test]
+async fn what_was_done_here_is_undone_here_though_the_service_that_was_chosen_since_promises_less() {
+    let (kept, service) = other().await;
+    let own = World::new();
+    let arguments = json!({"contact_id": "ana", "fields": {"city": "Sevilla"}});
+    let output = own.done("update_crm/0", "update_crm", arguments.clone()).await;
+    // Of the class that the run's version pinned.
+    let call = undo_call(&own, "update_crm", &arguments, &output);
+    assert_eq!(call.class, Class::Keyed);
+    let registry = Arc::new(registry(&own, settings(&service, false)));
+    let after = World { registry, records: own.records.clone(), clock: own.clock.clone() };
+    let mut outside = after.call("update_crm/1", "update_crm", arguments.clone());
+    assert_eq!(outside.class, Class::Verify);
+    outside.class = Class::Keyed;
+    assert_eq!(not_done(after.send(&outside).await.outcome).0, "PROVIDER_CHANGED");
+    done(after.send(&call).await.outcome);
+    assert!(own.records.space("contacts").is_empty());
+    assert!(service.asked().is_empty() && kept.lock().unwrap().acts == 0);
 }
 
 fn registry(world: &World, settings: Value) -> Registry {
