@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use baton_core::money::Usd;
 use baton_ports::clock::Clock;
 use baton_ports::desk::Desk;
 use baton_ports::embed::Embedder;
@@ -28,9 +27,6 @@ use crate::providers::{calendar, crm, email, memory, message, payment, ticket};
 
 /// The time-out of a tool that says nothing of it.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The price of a call of Google's calendar, in US dollars.
-const GOOGLE_USD: f64 = 0.01;
 
 /// What shipped tools keep things in, and ask.
 #[derive(Clone)]
@@ -142,12 +138,7 @@ fn calendar_entry(config: &Config, services: &Services, outbound: &Arc<Outbound>
     let settings = ByTenant::read(config, config.calendar.clone(), |tenant| tenant.calendar.clone());
     let Services { records, clock, .. } = services;
     let means = calendar::Means { records: records.clone(), clock: clock.clone(), outbound: outbound.clone() };
-    let prices = settings.each_as(|calendar| match calendar.provider {
-        calendar::Provider::Google => Usd::from_f64(GOOGLE_USD),
-        calendar::Provider::Internal | calendar::Provider::Calendly | calendar::Provider::CalDav => Usd::ZERO,
-    });
-    let entry = calendar::entry(&settings, &means).map_err(|reason| Error::Setting { place: "calendar", reason })?;
-    Ok(entry.costing_by(&prices))
+    calendar::entry(&settings, &means).map_err(|reason| Error::Setting { place: "calendar", reason })
 }
 
 fn query_entry(config: &Config) -> Result<Entry, Error> {

@@ -3,6 +3,7 @@
 mod agents;
 mod approvals;
 mod audit;
+mod calendars;
 mod composio;
 mod desk;
 mod doctor;
@@ -18,6 +19,7 @@ mod money;
 mod outages;
 mod pages;
 mod place;
+mod provider;
 mod reading;
 mod reference;
 mod runs;

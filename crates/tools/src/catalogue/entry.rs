@@ -51,6 +51,8 @@ pub(crate) struct Variant {
     pub(crate) risk: Risk,
     pub(crate) compensable: bool,
     pub(crate) schema: Schema,
+    /// The least that any provider promises of it.
+    class: Class,
 }
 
 impl Variant {
@@ -59,6 +61,7 @@ impl Variant {
             audit_type: action.audit_type,
             risk: action.risk,
             compensable: action.facts.compensation.is_some(),
+            class: action.facts.class,
             schema: Schema::new(action.facts.parameters),
         }
     }
@@ -199,17 +202,14 @@ impl Entry {
         self.others.contains_key(provider)
     }
 
-    /// A price by who performs it for whom.
-    pub(crate) fn costing_by(mut self, prices: &ByTenant<Usd>) -> Self {
-        let performer = self.performers.for_all().clone();
-        self.performers = Arc::new(prices.each_as(|cost| performer.clone().costing(*cost)));
-        self
-    }
-
     /// What the provider that the settings choose now makes of a call whose outcome nobody knows; nothing where there is
-    /// no choice.
+    /// no choice. Of several actions each has its own class: a provider can promise less of one, and never needs to of
+    /// the others.
     pub(crate) fn class_now(&self, call: &Call) -> Option<Class> {
-        (!self.offered.is_empty() && self.actions.is_empty()).then(|| self.performer_of(call).class)
+        let by_provider = self.performer_of(call).class;
+        let variant = self.variant(&call.arguments);
+        (!self.offered.is_empty())
+            .then(|| if self.actions.is_empty() { by_provider } else { by_provider.min(variant.class) })
     }
 
     /// The most that a call of it costs, whoever it is for.

@@ -15,11 +15,12 @@ mod wanted;
 use std::sync::Arc;
 use std::time::Duration;
 
+use baton_core::money::Usd;
 use baton_core::tool::{Class, Compensation, Facts, Retry};
 use serde_json::{Value, json};
 
 use crate::by_tenant::ByTenant;
-use crate::catalogue::{Action, Entry, Risk};
+use crate::catalogue::{Action, Entry, Offered, Performer, Risk};
 use crate::rate::Rate;
 
 pub use caldav::config::CalDav;
@@ -33,11 +34,22 @@ pub(crate) use self::calendars::Means;
 /// Seed 000's time-out for the calendar.
 const TIMEOUT: Duration = Duration::from_secs(10);
 const TEXT_BYTES_MAX: usize = 2_000;
+const OFFERED: &[Offered] = &[
+    Offered { name: internal::NAME, settings: &[] },
+    Offered { name: google::NAME, settings: &["calendar.google"] },
+    Offered { name: calendly::NAME, settings: &["calendar.calendly"] },
+    Offered { name: caldav::NAME, settings: &["calendar.caldav"] },
+];
 
 /// The error is what is wrong with the settings.
 pub(crate) fn entry(settings: &ByTenant<Config>, means: &Means) -> Result<Entry, String> {
-    let tool = Calendars::new(settings, means)?;
-    let (provider, booking_class) = (tool.provider(), tool.booking_class());
+    let tool = Arc::new(Calendars::new(settings, means)?);
+    let performers = settings.each_as(|calendar| {
+        let (name, class, price) = by(calendar.provider);
+        Performer::new(name, class, tool.clone()).costing(Usd::from_f64(price))
+    });
+    // The least that holds of a booking in any of the calendars: the facts of a tool are every tenant's.
+    let booking_class = performers.each().map(|performer| performer.class).max().unwrap_or(Class::Keyed);
     let whole = Facts {
         description: "Checks free times, books and cancels appointments. Only for one certain date; general opening \
                       hours are answered from what is known"
@@ -51,9 +63,21 @@ pub(crate) fn entry(settings: &ByTenant<Config>, means: &Means) -> Result<Entry,
         ("cancel_booking", Action::new(cancel_booking(), "booking", Risk::Medium)),
     ];
     let whole = Action::new(whole, "tool_execution", Risk::Medium);
-    Ok(Entry::new("google_calendar", "calendar", provider, whole, Arc::new(tool))
+    Ok(Entry::by("google_calendar", "calendar", performers, whole)
+        .offered_by(OFFERED)
         .with_actions(actions)
         .at_most(Rate::per_minute(100)))
+}
+
+/// What is known of whoever keeps a calendar: the name, what a booking whose answer was lost may be, and the price of a
+/// call in US dollars.
+fn by(provider: Provider) -> (&'static str, Class, f64) {
+    match provider {
+        Provider::Internal => (internal::NAME, Class::Keyed, 0.0),
+        Provider::Google => (google::NAME, Class::Keyed, 0.01),
+        Provider::Calendly => (calendly::NAME, Class::Verify, 0.0),
+        Provider::CalDav => (caldav::NAME, Class::Keyed, 0.0),
+    }
 }
 
 fn check_availability() -> Facts {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use baton_core::id::TenantId;
-use baton_core::tool::Class;
 use baton_ports::clock::Clock;
 use baton_ports::records::Records;
 use serde_json::{Value, json};
@@ -54,20 +53,6 @@ impl Calendars {
             internal: Internal::new(means.records.clone(), means.clock.clone()),
             means: means.clone(),
         })
-    }
-
-    /// Who keeps the calendar of a tenant that has none of its own.
-    pub(super) fn provider(&self) -> &'static str {
-        self.calendars.for_all().keeper.name()
-    }
-
-    /// The least that holds of a booking in any of the calendars: the facts of a tool are every tenant's.
-    pub(super) fn booking_class(&self) -> Class {
-        let class = |calendar: &Calendar| match calendar.settings.provider {
-            Provider::Internal | Provider::Google | Provider::CalDav => Class::Keyed,
-            Provider::Calendly => Class::Verify,
-        };
-        self.calendars.each().map(class).max().unwrap_or(Class::Keyed)
     }
 
     fn of(&self, tenant: &TenantId) -> &Calendar {

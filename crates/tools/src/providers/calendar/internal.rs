@@ -24,7 +24,7 @@ use crate::request::Request;
 
 /// Bookings by id, and the ranges they hold, in milliseconds since the epoch.
 const SPACE: &str = "calendar";
-const NAME: &str = "internal";
+pub(super) const NAME: &str = "internal";
 
 pub(super) struct Internal {
     records: Arc<dyn Records>,

@@ -161,6 +161,56 @@ async fn a_booking_whose_answer_was_lost_is_found_by_our_id() {
 }
 
 #[tokio::test]
+async fn a_booking_that_counts_on_another_calendar_is_not_made_here() {
+    let service = plain().await;
+    let world = world(&service, json!({}));
+    for tool in ["google_calendar", "create_booking"] {
+        let mut arguments = booking();
+        if tool == "create_booking" {
+            arguments.as_object_mut().unwrap().remove("action");
+        }
+        // As a version pinned it while the calendar was our own.
+        let mut call = world.call("k", tool, arguments);
+        assert_eq!(call.class, Class::Verify);
+        call.class = Class::Keyed;
+        let (code, message) = not_done(world.send(&call).await.outcome);
+        assert_eq!(code, "PROVIDER_CHANGED");
+        assert!(message.contains("`calendly`") && message.contains("\"keyed\""), "{message}");
+    }
+    assert!(service.asked().is_empty());
+    // What only asks, and what is done twice without harm, is as it was.
+    for (key, arguments, class) in [
+        ("a", json!({"action": "check_availability", "date": "2025-01-20"}), Class::Read),
+        ("b", json!({"action": "cancel_booking", "booking_id": "GBGBDCAADAEDCRZ2"}), Class::Keyed),
+    ] {
+        let call = world.call(key, "google_calendar", arguments);
+        assert_eq!(call.class, class);
+        done(world.send(&call).await.outcome);
+    }
+}
+
+#[tokio::test]
+async fn one_tenants_calendar_promises_what_it_does_whatever_anothers_does() {
+    let service = plain().await;
+    let calendly = json!({"token": "eyJ.s3cr3t", "event_types": [{"uri": KIND}], "base_url": service.url("")});
+    let salon = json!({"calendar": {"provider": "calendly", "calendly": calendly}});
+    let world = World::with(json!({"zone": "Europe/Madrid", "tenants": {"salon": salon}}));
+    let mut call = world.call("k", "google_calendar", booking());
+    assert_eq!(call.class, Class::Verify, "facts are every tenant's");
+    call.class = Class::Keyed;
+    let performed = world.send(&call).await;
+    assert_eq!(
+        (&done(performed.outcome)["provider"], &performed.audit.details["provider"]),
+        (&json!("internal"), &json!("internal"))
+    );
+    call.tenant = "salon".into();
+    let performed = world.send(&call).await;
+    assert_eq!(not_done(performed.outcome).0, "PROVIDER_CHANGED");
+    call.class = Class::Verify;
+    assert_eq!(world.send(&call).await.audit.details["provider"], "calendly");
+}
+
+#[tokio::test]
 async fn a_booking_that_was_never_made_is_not_done_and_may_be_made() {
     let service = calendly("POST /invitees", Some(Says::HangsUp), false).await;
     let world = world(&service, json!({}));

@@ -1,0 +1,52 @@
+//! Whoever keeps the calendar, and another who keeps it next, from outside.
+
+use serde_json::{Value, json};
+
+use super::place::Place;
+use super::provider::{self, Provider};
+
+/// A workflow that books once somebody said yes.
+const VISIT: &str = "\
+name: visit
+nodes:
+  - {id: agree, type: human, title: 'Book?'}
+  - {id: book, tool: create_booking, parameters: {date: '2030-01-07', time: '10:00', email: ana@example.com}}
+edges: [{from: agree, to: book, when: approved}]
+";
+
+/// Settings by which the internal calendar books, and Calendly would.
+pub fn settings(provider: &str, calendly: &str) -> String {
+    format!(
+        "[tools]\nzone = \"Europe/Madrid\"\n[tools.calendar]\nprovider = \"{provider}\"\ndays_ahead_max = 10000\n\
+         [tools.calendar.calendly]\ntoken = \"t0k3n\"\nbase_url = \"{calendly}\"\n\
+         event_types = [{{ uri = \"https://api.calendly.com/event_types/A\" }}]\n"
+    )
+}
+
+#[test]
+fn a_run_that_counts_on_one_calendar_books_in_no_other_that_promises_less() {
+    let calendly = Provider::start(json!({}), provider::calendly);
+    let place = Place::with(&[("workflows/visit.yaml", VISIT), ("baton.toml", &settings("internal", &calendly.url))]);
+    place.baton(&["run", "visit", "--id", "one"]).ends(3);
+    place.write("baton.toml", settings("calendly", &calendly.url));
+    let told = place.baton(&["runs", "answer", "one", "agree", "--approve"]).ends(1);
+    told.says("PROVIDER_CHANGED");
+    assert_eq!(
+        (calendly.holds(), calendly.asked("POST")),
+        (json!({}), 0),
+        "nothing was booked, and nothing is orphaned"
+    );
+
+    // The newest version knows what an answer that is lost there means: it is looked for, and there is one booking.
+    calendly.loses_an_answer("POST /invitees");
+    place.baton(&["runs", "retry", "one"]).ends(0).says("completed");
+    let booked = calendly.holds();
+    let active: Vec<&Value> = booked.as_object().expect("events").values().collect();
+    assert_eq!(active.len(), 1);
+    assert_eq!(
+        (&active[0]["status"], &active[0]["start_time"]),
+        (&json!("active"), &json!("2030-01-07T09:00:00.000Z"))
+    );
+    assert_eq!(calendly.asked("POST /invitees"), 1);
+    assert!(calendly.asked("GET /scheduled_events") > 0, "it was looked up");
+}
