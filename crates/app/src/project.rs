@@ -41,7 +41,7 @@ pub struct Project {
     pub servers: Vec<Server>,
     /// By file: what of the OpenAPI documents and the MCP servers no tool can use.
     pub unsupported: Vec<(String, baton_tools::Unsupported)>,
-    /// What tools' files name that their documents do not have.
+    /// What tools' files name that their documents and servers do not have.
     pub tool_doubts: Vec<Doubt>,
     /// Secrets that tools' files name, with the file.
     pub secrets_named: Vec<(String, String)>,
@@ -82,11 +82,7 @@ impl Project {
             })?;
             let parsed = tools_of(&file, document)?;
             tools.extend(parsed.tools);
-            tool_doubts.extend(parsed.doubts.into_iter().map(|doubt| Doubt {
-                place: format!("{}: {}", shown(&file), doubt.place),
-                message: doubt.message,
-                hint: doubt.hint,
-            }));
+            tool_doubts.extend(parsed.doubts.into_iter().map(|doubt| Doubt::in_file(&shown(&file), doubt)));
             unsupported.extend(parsed.unsupported.into_iter().map(|part| (shown(&file), part)));
             sources.extend(parsed.sources.into_iter().map(|source| (shown(&file), source)));
         }
@@ -96,6 +92,7 @@ impl Project {
             let (of_server, left) = server.tools();
             tools.extend(of_server);
             unsupported.extend(left.into_iter().map(|part| (server.file.clone(), part)));
+            tool_doubts.extend(server.doubts());
         }
         for file in yaml_files(&root.join("templates"))? {
             let name = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();

@@ -16,9 +16,10 @@ pub(crate) use http::{ErrorRule, Http, Lookup, OPEN_NAMES, Segment, Template as 
 pub(crate) use profile::{Profile, Said};
 pub(crate) use script::{Fault as ScriptedFault, NAMES as SCRIPT_NAMES, Reply, Rule, Script, When};
 
+use crate::doubt::Doubt;
 use crate::error::Error;
 use crate::mcp::Source;
-use crate::openapi::{self, Doubt, Operation, Unsupported};
+use crate::openapi::{self, Operation, Unsupported};
 
 /// Tools in one document.
 const TOOLS_MAX: usize = 1_000;

@@ -26,6 +26,7 @@ pub(crate) use written::Override;
 
 use crate::config::Config;
 use crate::definition::{Definition, Mistake, Profile};
+use crate::doubt::Doubt;
 use crate::openapi::Unsupported;
 use crate::outbound::Outbound;
 use written::Place;
@@ -87,6 +88,11 @@ impl Source {
     /// The tools of a list, and what of it none can use.
     pub fn tools(&self, listing: &Listing) -> (Vec<Definition>, Vec<Unsupported>) {
         facts::tools(self, listing)
+    }
+
+    /// What the definition names and the list does not have.
+    pub fn doubts(&self, listing: &Listing) -> Vec<Doubt> {
+        facts::doubts(self, listing)
     }
 
     /// Whether a tool of this name could be one of it.

@@ -26,6 +26,7 @@ pub use remote::document;
 
 use crate::check::Schema;
 use crate::definition::{Definition, Kind, Mistake, Profile, template};
+use crate::doubt::Doubt;
 use within::Within;
 
 /// Tools of one document.
@@ -61,15 +62,6 @@ pub struct Unsupported {
     /// Where in the document: `paths./pets.post.requestBody`.
     pub place: String,
     pub reason: String,
-}
-
-/// What a definition says and is probably not meant: it names what the document does not have.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Doubt {
-    /// Where in the definition: `include.0`.
-    pub place: String,
-    pub message: String,
-    pub hint: String,
 }
 
 /// What a definition of `kind: openapi` comes to.
@@ -251,7 +243,7 @@ pub(crate) fn is_wanted(include: &[String], exclude: &[String], id: &str) -> boo
 }
 
 /// `*` stands for anything.
-fn matches(pattern: &str, text: &str) -> bool {
+pub(crate) fn matches(pattern: &str, text: &str) -> bool {
     let mut pieces = pattern.split('*');
     let Some(mut rest) = text.strip_prefix(pieces.next().unwrap_or_default()) else { return false };
     let mut last = None;

@@ -27,7 +27,7 @@ pub async fn run(folder: &Path, args: Doctor) -> anyhow::Result<Exit> {
         checks.push(reach::mail(&project).await);
         checks.extend(composio::checks(&project).await);
         checks.extend(reach::servers(&project).await);
-        checks.push(services::check(&project));
+        checks.extend(services::checks(&project).await);
         checks.push(programs::check(&project).await);
         checks.extend(work::checks(&project).await);
     }

@@ -22,6 +22,14 @@ pub struct Doubt {
     pub hint: String,
 }
 
+impl Doubt {
+    /// What a tool's definition names, with the file it stands in.
+    pub(super) fn in_file(file: &str, doubt: baton_tools::Doubt) -> Self {
+        let baton_tools::Doubt { place, message, hint } = doubt;
+        Self { place: format!("{file}: {place}"), message, hint }
+    }
+}
+
 impl Project {
     /// All doubts about what the project's files and settings name. Asks nobody.
     pub fn doubts(&self, models: &Gateway, tenant: &TenantId) -> Vec<Doubt> {

@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime};
 use baton_tools::{Config, Definition, Listing, McpSource, Unsupported};
 use serde::{Deserialize, Serialize};
 
+use super::Doubt;
+
 /// The folder of what is kept.
 pub const FOLDER: &str = "mcp";
 /// How long a list is taken as it is, without asking.
@@ -24,6 +26,11 @@ impl Server {
     /// Its tools, and what of them cannot be used.
     pub fn tools(&self) -> (Vec<Definition>, Vec<Unsupported>) {
         self.source.tools(&self.listing)
+    }
+
+    /// What its definition names that it last did not have.
+    pub fn doubts(&self) -> Vec<Doubt> {
+        self.source.doubts(&self.listing).into_iter().map(|doubt| Doubt::in_file(&self.file, doubt)).collect()
     }
 
     /// How many tools it last said it has.

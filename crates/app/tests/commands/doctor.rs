@@ -1,5 +1,8 @@
 //! `baton doctor`: each finding with a way out.
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+
 use serde_json::Value;
 
 use super::place::Place;
@@ -59,4 +62,60 @@ fn a_database_that_is_none_fails() {
 fn a_sandbox_that_cannot_be_set_up_so_fails_with_its_setting() {
     let place = Place::with(&[("baton.toml", "[sandbox]\nchildren = 0\n")]);
     place.baton(&["doctor"]).ends(1).says("`children` is 0");
+}
+
+#[test]
+fn a_database_that_tools_may_ask_and_is_not_there_fails_with_its_path() {
+    let place = Place::with(&[("baton.toml", "[tools.databases.shop]\nurl = \"sqlite:data/shop.db\"\n")]);
+    place
+        .baton(&["doctor"])
+        .ends(1)
+        .says("fail databases")
+        .says("shop: there is no file data/shop.db")
+        .says("`url` under `[tools.databases.shop]`");
+    place.write("data/shop.db", "");
+    place.baton(&["doctor"]).says("ok   databases  shop: data/shop.db is there");
+}
+
+const CALDAV: &str = "\
+[tools.calendar]
+provider = \"caldav\"
+[tools.calendar.caldav]
+url = \"URL\"
+username = \"clinic\"
+calendars = { main = \"/clinic/\" }
+";
+
+#[test]
+fn a_caldav_password_that_is_not_set_is_asked_for_by_its_variable_and_not_in_the_file() {
+    let place = Place::with(&[("baton.toml", &CALDAV.replace("URL", "https://dav.example.com"))]);
+    let told = place.baton(&["doctor"]).ends(1).says("BATON_TOOLS__CALENDAR__CALDAV__PASSWORD");
+    assert!(!told.out.contains("missing field"), "{}", told.out);
+}
+
+#[test]
+fn a_server_that_speaks_no_caldav_is_said_to() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    // Whoever asked may have gone away.
+    std::thread::spawn(move || listener.incoming().flatten().for_each(|stream| drop(knows_no_method(stream))));
+    let settings = CALDAV.replace("URL", &url).replace("username", "password = \"s3cr3t\"\nusername");
+    let place = Place::with(&[("baton.toml", &settings)]);
+    let told = place.baton(&["doctor"]).ends(1);
+    told.says("fail calendar").says("501").says("there is no CalDAV at this path").says("[tools.calendar]");
+}
+
+/// What a web server says that is no CalDAV server.
+fn knows_no_method(mut stream: TcpStream) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let (mut line, mut length) = (String::new(), 0);
+    while reader.read_line(&mut line)? > 2 {
+        let (name, value) = line.split_once(':').unwrap_or_default();
+        if name.eq_ignore_ascii_case("content-length") {
+            length = value.trim().parse().unwrap_or(0);
+        }
+        line.clear();
+    }
+    reader.read_exact(&mut vec![0; length])?;
+    stream.write_all(b"HTTP/1.1 501 Not Implemented\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 }

@@ -114,6 +114,22 @@ fn a_workflow_calls_a_tool_of_an_mcp_server() {
 }
 
 #[test]
+fn what_a_definition_names_and_an_mcp_server_does_not_have_is_told() {
+    let place = with_server();
+    let definition = json!({
+        "name": "sh", "kind": "mcp", "command": "sh", "args": ["server.sh"],
+        "include": ["gret", "gr*"], "tools": {"bow": {"class": "read"}},
+    });
+    place.write("tools/sh.json", definition.to_string());
+    for told in [place.baton(&["validate"]).ends(0), place.baton(&["doctor"])] {
+        told.says("tools/sh.json: include.0: `gret` fits no tool of the server")
+            .says("did you mean `greet`?")
+            .says("tools/sh.json: tools.bow: the server has no tool `bow`")
+            .says("it has `greet`");
+    }
+}
+
+#[test]
 fn the_tools_of_an_mcp_server_stand_while_it_is_down() {
     let place = with_server();
     place.baton(&["tools", "list", "--search", "sh."]).ends(0).says("sh.greet");

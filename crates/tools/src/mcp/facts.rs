@@ -9,6 +9,7 @@ use super::listing::{LISTING_BYTES_MAX, Listed, Listing, TOOLS_MAX};
 use super::{Override, Source};
 use crate::catalogue::Risk;
 use crate::definition::{Definition, Kind};
+use crate::doubt::{Doubt, hint, idle};
 use crate::openapi::{Unsupported, free_name, is_wanted};
 use crate::size::extent;
 
@@ -42,15 +43,34 @@ pub(super) fn tools(source: &Source, listing: &Listing) -> (Vec<Definition>, Vec
         let profile = parts.profile.of_remote(name, description, listed.schema.clone(), (class, risk), said);
         tools.push(Definition { profile, kind: Kind::Remote { source: source.clone(), tool: listed.name.clone() } });
     }
-    for name in parts.tools.keys().filter(|name| !listing.tools.iter().any(|listed| listed.name == **name)) {
-        unsupported.push(note(format!("tools.{name}"), "the server has no tool of this name".to_owned()));
-    }
     if listing.truncated {
         let reason =
             format!("it has more than {TOOLS_MAX} tools or {LISTING_BYTES_MAX} bytes of them; the rest is left out");
         unsupported.push(note("tools".to_owned(), reason));
     }
     (tools, unsupported)
+}
+
+/// What the definition names that the server does not list. Of one that never listed any nothing is known.
+pub(super) fn doubts(source: &Source, listing: &Listing) -> Vec<Doubt> {
+    let parts = &source.0;
+    if listing.is_empty() || listing.truncated {
+        return Vec::new();
+    }
+    let names = listing.tools.iter().map(|listed| listed.name.as_str());
+    let patterns = |field, patterns: &[String]| idle(field, patterns, names.clone(), "tool of the server");
+    let of_tools = parts.tools.keys().filter_map(|name| {
+        let place = format!("tools.{name}");
+        if !names.clone().any(|listed| listed == name) {
+            let message = format!("the server has no tool `{name}`, so this holds for none");
+            return Some(Doubt { place, message, hint: hint(name, names.clone()) });
+        }
+        let message = format!("`{name}` is left out by `include` or `exclude`, so this holds for none");
+        let hint = "take it in there, or leave this out".to_owned();
+        (!is_wanted(&parts.include, &parts.exclude, name)).then_some(Doubt { place, message, hint })
+    });
+    let of_patterns = [patterns("include", &parts.include), patterns("exclude", &parts.exclude)].concat();
+    of_patterns.into_iter().chain(of_tools).collect()
 }
 
 /// What a server says of itself counts where a person vouches for it. Else its tools may do anything, once.

@@ -278,7 +278,44 @@ async fn what_cannot_be_used_of_a_list_is_named_and_the_rest_is_there() {
     let (tools, unsupported) = source.tools(&listing);
     assert_eq!(tools.iter().map(Definition::name).collect::<Vec<_>>(), ["f.good_one"]);
     let places: Vec<&str> = unsupported.iter().map(|part| part.place.as_str()).collect();
-    assert_eq!(places, ["tools.wide", "tools.bare", "tools.gone"]);
+    assert_eq!(places, ["tools.wide", "tools.bare"]);
+}
+
+#[tokio::test]
+async fn what_a_definition_names_and_the_server_does_not_have_is_doubted_with_what_may_be_meant() {
+    let service = service(|method, _| {
+        let names = ["add", "subtract", "list_all", "list_one", "multiply", "divide"];
+        (method == "tools/list").then(|| json!({"tools": names.map(|name| tool(name, json!({})))}))
+    })
+    .await;
+    let doubts = async |more: Value| {
+        let source = at(&service, more);
+        let listing = source.list(&Config::default()).await.unwrap();
+        let told = source.doubts(&listing).into_iter();
+        told.map(|doubt| format!("{}: {}; {}", doubt.place, doubt.message, doubt.hint)).collect::<Vec<_>>()
+    };
+    let sound = json!({"include": ["add", "list_*"], "exclude": ["list_one"], "tools": {"add": {"class": "read"}}});
+    assert_eq!(doubts(sound).await, [""; 0]);
+    let wrong = json!({
+        "include": ["addd", "list_*", "nothing_like_it"], "exclude": ["le*"],
+        "tools": {"substract": {"class": "read"}, "divide": {"risk": "low"}},
+    });
+    assert_eq!(
+        doubts(wrong).await,
+        [
+            "include.0: `addd` fits no tool of the server; did you mean `add`?",
+            "include.2: `nothing_like_it` fits no tool of the server; it has `add`, `subtract`, `list_all`, `list_one`, \
+             `multiply` and 1 more",
+            "exclude.0: `le*` fits no tool of the server; it has `add`, `subtract`, `list_all`, `list_one`, `multiply` \
+             and 1 more",
+            "tools.divide: `divide` is left out by `include` or `exclude`, so this holds for none; take it in there, or \
+             leave this out",
+            "tools.substract: the server has no tool `substract`, so this holds for none; did you mean `subtract`?",
+        ]
+    );
+    // Of a server that was never reached nothing is known.
+    let source = at(&service, json!({"include": ["addd"]}));
+    assert!(source.doubts(&super::Listing::default()).is_empty());
 }
 
 #[tokio::test]

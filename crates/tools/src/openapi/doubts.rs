@@ -2,35 +2,24 @@
 
 use std::collections::BTreeSet;
 
-use baton_core::expr::nearest;
-
+use super::Written;
 use super::within::Within;
-use super::{Doubt, Written, matches};
+use crate::doubt::{Doubt, hint, idle};
 
 pub(super) fn of(written: &Written, document: &Within<'_>, ids: &BTreeSet<String>) -> Vec<Doubt> {
     let patterns = |field: &'static str, patterns: &[String]| {
-        let fits_nothing = |pattern: &String| !ids.iter().any(|id| matches(pattern, id));
-        let idle: Vec<(usize, String)> =
-            patterns.iter().cloned().enumerate().filter(|(_, pattern)| fits_nothing(pattern)).collect();
-        idle.into_iter().map(move |(place, pattern)| Doubt {
-            hint: hint(&pattern, ids.iter().map(String::as_str), "`baton tools list` shows the operations there are"),
-            message: format!("`{pattern}` fits no operation of the document"),
-            place: format!("{field}.{place}"),
-        })
+        idle(field, patterns, ids.iter().map(String::as_str), "operation of the document")
     };
     let schemes = document.field("components").field("securitySchemes").fields();
-    let names = || schemes.iter().map(|(name, _)| *name);
-    let keys = written.auth.keys().filter(|given| !names().any(|name| name == *given)).map(|given| Doubt {
+    let names = schemes.iter().map(|(name, _)| *name);
+    let keys = written.auth.keys().filter(|given| !names.clone().any(|name| name == *given)).map(|given| Doubt {
         place: format!("auth.{given}"),
         message: format!("the document has no security scheme `{given}`, so this key is never sent"),
-        hint: match names().collect::<Vec<_>>().as_slice() {
+        hint: match schemes.as_slice() {
             [] => "it has no security scheme at all; leave `auth` out".to_owned(),
-            all => hint(given, names(), &format!("it has {}", all.join(", "))),
+            _ => hint(given, names.clone()),
         },
     });
-    patterns("include", &written.include).chain(patterns("exclude", &written.exclude)).chain(keys).collect()
-}
-
-fn hint<'n>(wrong: &str, names: impl Iterator<Item = &'n str>, otherwise: &str) -> String {
-    nearest(wrong, names).map_or_else(|| otherwise.to_owned(), |near| format!("did you mean `{near}`?"))
+    let of_patterns = [patterns("include", &written.include), patterns("exclude", &written.exclude)].concat();
+    of_patterns.into_iter().chain(keys).collect()
 }

@@ -1,18 +1,106 @@
-//! Whether the services that tools are performed by have what they need to know.
+//! Whether the services that tools are performed by have what they need to know, and are there.
 
+use std::time::Duration;
+
+use baton_core::tool::{Call, Caller, Class, Outcome};
+use baton_ports::clock::{Clock as _, SystemClock};
+use baton_ports::tools::{Checked, Tools as _};
 use baton_store::sqlite::{Options, Store};
+use baton_tools::settings::{DatabaseUrl, Provider};
+use serde_json::json;
 
 use super::Check;
-use crate::project::Project;
+use crate::project::{Project, shown};
 use crate::wire::System;
 
-pub fn check(project: &Project) -> Check {
+/// Time for one look at a calendar.
+const CALENDAR_MAX: Duration = Duration::from_secs(10);
+/// A calendar's service is asked about the first of these on which the calendar is open.
+const DAYS: [&str; 8] = ["tomorrow", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+
+pub async fn checks(project: &Project) -> Vec<Check> {
     // Looking makes no database.
     let system = Store::in_memory(Options::default()).map_err(anyhow::Error::from);
-    let lacks = match system.and_then(|store| System::over(project, store)) {
-        Ok(system) => system.tools.lacks(),
-        Err(error) => return Check::fail("services", format!("{error:#}"), "correct it in baton.toml"),
+    let system = match system.and_then(|store| System::over(project, store)) {
+        Ok(system) => system,
+        Err(error) => return vec![Check::fail("services", format!("{error:#}"), "correct it in baton.toml")],
     };
+    let mut checks = vec![settings(&system)];
+    checks.extend(databases(project));
+    checks.extend(calendar(project, &system).await);
+    checks
+}
+
+/// The files of the databases that `query_database` may ask.
+fn databases(project: &Project) -> impl Iterator<Item = Check> {
+    project.settings.tools.databases.iter().filter_map(|(name, database)| {
+        let DatabaseUrl::Sqlite(file) = &database.url else { return None };
+        let file = project.root.join(file);
+        Some(if file.is_file() {
+            Check::ok("databases", format!("{name}: {} is there", shown(&file)))
+        } else {
+            let hint = format!(
+                "look at `url` under `[tools.databases.{name}]`: a path there is from the project's folder; nothing \
+                 here makes the file"
+            );
+            Check::fail("databases", format!("{name}: there is no file {}", shown(&file)), hint)
+        })
+    })
+}
+
+/// Whoever keeps the calendar outside is asked for free times, as a call would ask.
+async fn calendar(project: &Project, system: &System) -> Option<Check> {
+    const WHAT: &str = "calendar";
+    let tools = &project.settings.tools;
+    let own = tools.tenants.get(&system.tenant).and_then(|tenant| tenant.calendar.as_ref());
+    if own.unwrap_or(&tools.calendar).provider == Provider::Internal {
+        return None;
+    }
+    for day in DAYS {
+        let outcome = match availability(system, day).await {
+            // Nobody is asked about a day on which nothing can be booked.
+            Some(Outcome::Done { output, .. }) if !matches!(output["reason"].as_str(), None | Some("full")) => continue,
+            Some(outcome) => outcome,
+            None => return Some(Check::ok(WHAT, "not asked: `google_calendar` is held back by the settings")),
+        };
+        return Some(match outcome {
+            Outcome::Done { output, .. } => {
+                Check::ok(WHAT, format!("{} answers", output["provider"].as_str().unwrap_or("the service")))
+            }
+            Outcome::NotDone { fault, .. } | Outcome::Unknown { fault } => {
+                let hint = "look at `[tools.calendar]`: the address, the account and the calendars' paths or ids";
+                Check::fail(WHAT, fault.message, hint)
+            }
+        });
+    }
+    Some(Check::ok(WHAT, "not asked: nothing can be booked in the next seven days"))
+}
+
+/// `None` where the call is not let out.
+async fn availability(system: &System, day: &str) -> Option<Outcome> {
+    let call = Call {
+        tenant: system.tenant.clone(),
+        run: "doctor".into(),
+        workflow: String::new(),
+        key: format!("doctor/{day}"),
+        tool: "google_calendar".to_owned(),
+        arguments: json!({"action": "check_availability", "date": day}),
+        class: Class::Read,
+        agent: None,
+        provider: None,
+        attempt: 1,
+        at: SystemClock.now(),
+        caller: Caller::default(),
+    };
+    match system.tools.check(&call, None).await {
+        Checked::Permitted(permit) => Some(permit.perform(CALENDAR_MAX).await.outcome),
+        Checked::Answered(performed) => Some(performed.outcome),
+        Checked::NeedsApproval(_) | Checked::RateLimited { .. } | Checked::CircuitOpen { .. } => None,
+    }
+}
+
+fn settings(system: &System) -> Check {
+    let lacks = system.tools.lacks();
     let mut settings: Vec<String> =
         lacks.into_iter().map(|lack| format!("`{}` for {}", lack.setting, lack.provider)).collect();
     settings.sort();

@@ -250,13 +250,13 @@ fn attributes(within: Range) -> String {
 
 /// Servers say little; the status says whose fault it is.
 fn complaint(answer: &Answer) -> Option<Complaint> {
-    match answer.status {
-        401 | 403 | 404 | 405 => Some(Complaint {
-            message: "the account, or the path of the calendar, is not right".to_owned(),
-            meaning: Meaning::Refused(code::CALENDAR_NOT_CONFIGURED),
-        }),
-        _ => None,
-    }
+    let message = match answer.status {
+        401 | 403 | 404 => "the account, or the path of the calendar, is not right",
+        // What a web server says to the methods of CalDAV.
+        405 | 501 => "there is no CalDAV at this path, or the path is not that of a calendar",
+        _ => return None,
+    };
+    Some(Complaint { message: message.to_owned(), meaning: Meaning::Refused(code::CALENDAR_NOT_CONFIGURED) })
 }
 
 #[cfg(test)]
