@@ -13,6 +13,7 @@ mod runs;
 mod tools;
 mod workflows;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -126,6 +127,12 @@ pub enum Command {
     /// A process that gives up everything and runs what agents write. The pool starts it.
     #[command(hide = true)]
     SandboxChild(SandboxChild),
+    /// A process between Baton and an MCP server that is a program: it ends the server when Baton ends.
+    #[command(hide = true)]
+    Attend {
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -20,8 +20,8 @@ use baton_ports::journal::Error;
 use baton_ports::registry::{Registry as _, Version};
 use baton_ports::tools::Tools;
 use baton_store::sqlite::{self, Store};
-use baton_tools::sandbox::{self, Launch, Pool};
-use baton_tools::{Endpoints, Execution, Registry, Services};
+use baton_tools::sandbox::{self, Pool};
+use baton_tools::{Endpoints, Execution, Launch, Registry, Services};
 
 use crate::project::{Project, Sorted, shown};
 use crate::{Misuse, print};

@@ -4,6 +4,7 @@
 //! The list is data ([`Listing`]): whoever reads files keeps it, so that the tools stand while the server is down. A
 //! connection is made when the first call needs one, kept, and made again, later each time, where it breaks.
 
+pub mod attend;
 mod content;
 mod facts;
 mod link;
@@ -27,6 +28,7 @@ pub(crate) use written::Override;
 use crate::config::Config;
 use crate::definition::{Definition, Mistake, Profile};
 use crate::doubt::Doubt;
+use crate::launch::Launch;
 use crate::openapi::Unsupported;
 use crate::outbound::Outbound;
 use written::Place;
@@ -34,9 +36,9 @@ use written::Place;
 /// Connecting, with the start of a program.
 const OPEN_LIMIT: Duration = Duration::from_secs(20);
 
-/// A server, as a definition speaks of it.
+/// A server, as a definition speaks of it, and who ends it when we end.
 #[derive(Clone, Debug)]
-pub struct Source(Arc<Parts>);
+pub struct Source(Arc<Parts>, Option<Launch>);
 
 #[derive(Debug)]
 struct Parts {
@@ -56,7 +58,14 @@ struct Parts {
 
 impl Source {
     pub(crate) fn read(profile: Profile, fields: serde_json::Map<String, Value>) -> Result<Self, Mistake> {
-        written::read(profile, fields).map(|parts| Self(Arc::new(parts)))
+        written::read(profile, fields).map(|parts| Self(Arc::new(parts), None))
+    }
+
+    /// The same, attended where it is a program: `attendant` leads to [`attend::main`] with the program and its arguments.
+    /// One that nobody attends may outlive our being killed.
+    #[must_use]
+    pub fn attended(self, attendant: Launch) -> Self {
+        Self(self.0, Some(attendant))
     }
 
     pub fn name(&self) -> &str {

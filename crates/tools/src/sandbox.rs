@@ -27,4 +27,3 @@ mod worker;
 
 pub use config::Config;
 pub use pool::{Pool, Probe};
-pub use worker::Launch;

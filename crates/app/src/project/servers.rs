@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use baton_tools::{Config, Definition, Listing, McpSource, Unsupported};
+use baton_tools::{Config, Definition, Launch, Listing, McpSource, Unsupported};
 use serde::{Deserialize, Serialize};
 
 use super::Doubt;
@@ -49,8 +49,13 @@ struct Kept {
 
 /// Asks all of them at once, except those that were asked a little while ago.
 pub fn ask(sources: Vec<(String, McpSource)>, settings: &Config, folder: &Path) -> Vec<Server> {
+    let attended = |source: McpSource| match Launch::own(vec!["attend".into()]) {
+        Ok(attendant) => source.attended(attendant),
+        Err(_) => source,
+    };
+    let sources = sources.into_iter().map(|(file, source)| (file, attended(source)));
     std::thread::scope(|scope| {
-        let asked = sources.into_iter().map(|(file, source)| scope.spawn(move || one(file, source, settings, folder)));
+        let asked = sources.map(|(file, source)| scope.spawn(move || one(file, source, settings, folder)));
         let asked: Vec<_> = asked.collect();
         asked.into_iter().filter_map(|asked| asked.join().ok()).collect()
     })

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use serde_json::json;
 
@@ -126,6 +126,47 @@ fn what_a_definition_names_and_an_mcp_server_does_not_have_is_told() {
             .says("did you mean `greet`?")
             .says("tools/sh.json: tools.bow: the server has no tool `bow`")
             .says("it has `greet`");
+    }
+}
+
+/// Whether these processes are there; one that ended and was not waited for is not.
+#[cfg(target_os = "linux")]
+fn are_there(processes: &[&str]) -> bool {
+    let runs = |id: &&str| {
+        let status = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        status.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with(['Z', 'X']))
+    };
+    processes.iter().any(runs)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_mcp_server_that_hears_nothing_ends_with_what_it_started_when_baton_is_killed() {
+    let place = with_server();
+    // A call that never ends, of a server that does not look whether it is still spoken to, and its own child.
+    let call = "trap '' HUP TERM; sleep 1000 & echo \"$$ $!\" > begun; mv begun processes; wait; while :; do sleep 1000; done";
+    place.write("server.sh", SERVER.replace(
+        r#"echo '{"jsonrpc":"2.0","id":'"$id"',"result":{"content":[{"type":"text","text":"good day"}]}}'"#,
+        call,
+    ));
+    let mut run = place.begin(&["run", "greet"]);
+    let until = Instant::now() + Duration::from_secs(60);
+    let patiently = |what: &str| {
+        assert!(Instant::now() < until, "{what}");
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    let written = place.path().join("processes");
+    while !written.exists() {
+        patiently("the call began");
+    }
+    let written = std::fs::read_to_string(written).expect("its processes");
+    let processes: Vec<&str> = written.split_whitespace().collect();
+    assert!(processes.len() == 2 && are_there(&processes), "{written}");
+    // `kill -9`: nothing of ours runs any more.
+    run.kill().expect("it is killed");
+    run.wait().expect("it is gone");
+    while are_there(&processes) {
+        patiently("the server and its child are gone");
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{Limits, Pool, config, failed, finished, launch, pool, run, start};
 use baton_ports::sandbox::Sandbox as _;
-use baton_tools::sandbox::Launch;
+use baton_tools::Launch;
 
 /// Children of this process that run programs, and that are still alive. Each test has a process of its own under
 /// `cargo nextest` and shares one under `cargo test`, so a test looks only for what it put into its own children's

@@ -14,7 +14,8 @@ use std::path::PathBuf;
 use baton_core::agent::{Program, Ran, Snapshot, ToolRequest};
 use baton_core::tool::Envelope;
 use baton_ports::sandbox::{Limits, Sandbox as _};
-use baton_tools::sandbox::{Config, Launch, Pool};
+use baton_tools::Launch;
+use baton_tools::sandbox::{Config, Pool};
 use serde_json::{Value, json};
 
 /// Children are started by the binary under test.

@@ -1,7 +1,6 @@
 //! A server that is a program of this machine.
 
 use std::collections::BTreeMap;
-use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +8,9 @@ use baton_core::redact;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
+
+use super::attend::cannot_start;
+use crate::launch::{Launch, by_pipes};
 
 /// Variables that a program needs to be found and to find its own; every other is named in the definition or not there.
 const INHERITED: &[&str] = &["HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ", "USER"];
@@ -18,7 +20,8 @@ const LAST_WORDS_BYTES_MAX: usize = 2_000;
 const GIVEN_BYTES_MIN: usize = 6;
 const LAST_WORDS_WAIT: Duration = Duration::from_millis(500);
 
-/// A running program. Dropped, it is killed, with what it started.
+/// A running program, and who attends it. Dropped, it is killed, with what it started: `npx` and its like start the server
+/// as a child of theirs.
 pub(super) struct Process {
     child: Child,
     last_words: Arc<Mutex<Vec<u8>>>,
@@ -32,16 +35,25 @@ impl Process {
         command: &str,
         arguments: &[String],
         environment: &BTreeMap<String, String>,
+        attendant: Option<&Launch>,
     ) -> Result<(Self, ChildStdout, ChildStdin), String> {
-        let mut program = Command::new(command);
-        program.args(arguments).env_clear();
+        let mut program = match attendant {
+            Some(attendant) => {
+                let mut program = attendant.command();
+                program.arg("--").arg(command);
+                program
+            }
+            None => {
+                let mut program = Command::new(command);
+                program.env_clear();
+                by_pipes(&mut program);
+                program
+            }
+        };
+        program.args(arguments);
         program.envs(INHERITED.iter().filter_map(|name| Some((*name, std::env::var_os(name)?))));
-        program.envs(environment).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        program.kill_on_drop(true);
-        // A group of its own: `npx` and its like start the server as a child of theirs.
-        #[cfg(unix)]
-        program.process_group(0);
-        let mut child = program.spawn().map_err(|error| format!("`{command}` cannot be started: {error}"))?;
+        program.envs(environment);
+        let mut child = program.spawn().map_err(|error| format!("{}: {error}", cannot_start(command)))?;
         let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
             return Err(format!("`{command}` has no pipes"));

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::Sender;
 
 use super::Source;
+use super::attend::cannot_start;
 use super::listing::{LISTING_BYTES_MAX, Listed, Listing, PAGES_MAX, TOOLS_MAX};
 use super::process::Process;
 use super::questions::Questions;
@@ -65,12 +66,15 @@ impl Session {
                 let filled = |params: &Params| filled(params, free.iter().copied());
                 let environment = environment.iter().map(|(name, value)| Ok((name.clone(), filled(value)?)));
                 let environment = environment.collect::<Result<BTreeMap<_, _>, String>>()?;
-                let (mut process, stdout, stdin) = Process::start(command, arguments, &environment)?;
+                let (mut process, stdout, stdin) = Process::start(command, arguments, &environment, source.1.as_ref())?;
                 let transport = AsyncRwTransport::new(stdout, stdin).with_max_line_length(MESSAGE_BYTES_MAX);
                 match listener.serve_with_lifecycle(transport, mode).await {
                     Ok(running) => Ok(Self { running, questions, process: Some(process) }),
                     Err(error) => {
                         let words = process.last_words_of_all().await;
+                        if words.starts_with(&cannot_start(command)) {
+                            return Err(words);
+                        }
                         let said = if words.is_empty() { String::new() } else { format!("; it said: {words}") };
                         Err(format!("`{command}` does not speak MCP: {}{said}", plainly(&error)))
                     }

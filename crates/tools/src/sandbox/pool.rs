@@ -18,9 +18,10 @@ use super::death::Death;
 use super::leg::Leg;
 use super::seal::Seal;
 use super::verdict::{Verdict, verdict};
-use super::worker::{Launch, Worker};
+use super::worker::Worker;
 use crate::code;
 use crate::error::Error;
+use crate::launch::Launch;
 
 /// Most programs are over by then, and did not share the processors with the start of a child that nobody waits for.
 const REFILL_DELAY: Duration = Duration::from_millis(5);

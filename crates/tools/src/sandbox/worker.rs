@@ -1,9 +1,6 @@
 //! One child, from this side.
 
-use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
-use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -13,6 +10,7 @@ use tokio::time::timeout;
 use super::config::Config;
 use super::death::{Death, LAST_WORDS_MAX};
 use super::frame::{ANSWER_BYTES_MAX, Answer, LENGTH_BYTES, length};
+use crate::launch::Launch;
 
 /// A child that has not said by then that it is ready will not.
 const START_MAX: Duration = Duration::from_secs(10);
@@ -21,43 +19,19 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How long a child that ended may take to be gone.
 const BURIAL_MAX: Duration = Duration::from_secs(2);
 
-/// How to start a child: a program that calls [`child::main`](super::child::main) when it is started so.
-#[derive(Clone, Debug)]
-pub struct Launch {
-    pub program: PathBuf,
-    /// What comes before `--memory-bytes N --cpu-seconds N [--unconfined]`.
-    pub arguments: Vec<OsString>,
-}
-
-impl Launch {
-    /// This very binary, even if its file has been replaced or removed since it was started.
-    ///
-    /// # Errors
-    /// The system does not say which it is.
-    pub fn own(arguments: Vec<OsString>) -> io::Result<Self> {
-        let program =
-            if cfg!(target_os = "linux") { PathBuf::from("/proc/self/exe") } else { std::env::current_exe()? };
-        Ok(Self { program, arguments })
+/// The command that starts a child: `launch` leads to [`child::main`](super::child::main).
+fn command(launch: &Launch, config: &Config) -> Command {
+    let limits = config.limits();
+    let programs = u64::from(config.programs_per_child);
+    let cpu_seconds = (limits.time + GRACE).as_secs().saturating_mul(programs);
+    let mut command = launch.command();
+    command.arg("--memory-bytes").arg(limits.memory_bytes.to_string());
+    command.arg("--cpu-seconds").arg(cpu_seconds.to_string());
+    if config.allow_unconfined {
+        command.arg("--unconfined");
     }
-
-    fn command(&self, config: &Config) -> Command {
-        let limits = config.limits();
-        let programs = u64::from(config.programs_per_child);
-        let cpu_seconds = (limits.time + GRACE).as_secs().saturating_mul(programs);
-        let mut command = Command::new(&self.program);
-        command.args(&self.arguments);
-        command.arg("--memory-bytes").arg(limits.memory_bytes.to_string());
-        command.arg("--cpu-seconds").arg(cpu_seconds.to_string());
-        if config.allow_unconfined {
-            command.arg("--unconfined");
-        }
-        command.env_clear().current_dir("/").kill_on_drop(true);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // Keys pressed at a terminal are for us, not for programs.
-        #[cfg(unix)]
-        command.process_group(0).arg0("baton");
-        command
-    }
+    command.current_dir("/");
+    command
 }
 
 /// A running child. Dropping it ends it.
@@ -79,7 +53,7 @@ impl Worker {
     /// # Errors
     /// Why there is none.
     pub(super) async fn start(launch: &Launch, config: &Config) -> Result<Self, String> {
-        let mut child = launch.command(config).spawn().map_err(|error| format!("it cannot be started: {error}"))?;
+        let mut child = command(launch, config).spawn().map_err(|error| format!("it cannot be started: {error}"))?;
         let (Some(orders), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
             return Err("it was started without its pipes".to_owned());
         };
