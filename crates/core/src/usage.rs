@@ -21,6 +21,8 @@ pub const UNDER_USED_DAYS: u32 = 30;
 #[serde(rename_all = "snake_case")]
 pub enum Part {
     Tool,
+    /// What a tool is of, where its name says: the app of Composio's, the MCP server or the document.
+    App,
     Tenant,
     Agent,
     /// The person on whose behalf it was.
@@ -35,6 +37,7 @@ impl Part {
     pub fn word(self) -> &'static str {
         match self {
             Self::Tool => "tool",
+            Self::App => "app",
             Self::Tenant => "tenant",
             Self::Agent => "agent",
             Self::User => "user",
@@ -47,6 +50,7 @@ impl Part {
     pub fn of(self, row: &AuditRow) -> String {
         match self {
             Self::Tool => row.action.clone(),
+            Self::App => row.action.split_once('.').map(|(app, _)| app.to_owned()).unwrap_or_default(),
             Self::Tenant => row.company_id.to_string(),
             Self::Agent => row.agent_name.clone().unwrap_or_default(),
             Self::User => row.user_id.clone().unwrap_or_default(),

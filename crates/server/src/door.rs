@@ -1,6 +1,6 @@
 //! What the doors lean on.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use baton_ports::clock::Clock;
@@ -44,6 +44,21 @@ impl Default for Limits {
 /// Writes the process's metrics, as they are when it is asked, in Prometheus's text form.
 pub type Metrics = Arc<dyn Fn() -> BoxFuture<'static, String> + Send + Sync>;
 
+/// Takes in somebody who comes back from connecting an account, with the state that their request was given.
+pub type Returning = Arc<dyn Fn(String) -> BoxFuture<'static, Returned> + Send + Sync>;
+
+/// What coming back came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Returned {
+    Connected,
+    /// The service says that it is not connected yet.
+    Unfinished,
+    /// The state is not known, was used, or is too old.
+    Unknown,
+    /// How it stands cannot be said now.
+    Unclear,
+}
+
 /// Everything the doors lean on. Cheap to clone.
 #[derive(Clone)]
 pub struct Door(Arc<Inner>);
@@ -53,6 +68,8 @@ pub struct Inner {
     pub clock: Arc<dyn Clock>,
     pub keys: Known,
     pub metrics: Metrics,
+    /// Nothing where no accounts are connected.
+    pub returning: OnceLock<Returning>,
     pub limits: Limits,
     /// One permit a request under way.
     pub room: Arc<Semaphore>,
@@ -67,7 +84,15 @@ impl Door {
         limits: Limits,
     ) -> Self {
         let room = Arc::new(Semaphore::new(limits.requests));
-        Self(Arc::new(Inner { models, keys: Known::new(keys, clock.clone()), clock, metrics, limits, room }))
+        Self(Arc::new(Inner { models, keys: Known::new(keys, clock.clone()), clock, metrics, returning: OnceLock::new(), limits, room }))
+    }
+
+    /// The same, with somebody who takes in those who connected an account.
+    #[must_use]
+    pub fn with_returning(self, returning: Returning) -> Self {
+        // The first who was named stays.
+        let _ = self.returning.set(returning);
+        self
     }
 }
 

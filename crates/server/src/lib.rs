@@ -2,7 +2,7 @@
 //!
 //! The way in is [`Door`]: everything the doors lean on, behind ports. [`serve`] listens until it is told to stop, then
 //! lets what is under way finish. There are `/v1/chat/completions` and `/v1/models` for any client of OpenAI's,
-//! `/health`, and `/metrics`.
+//! `/health`, `/metrics`, and `/api/v1/composio/callback` for browsers that come back from connecting an account.
 //!
 //! Deliberately absent: databases, providers, decisions. This room knows ports and never what is behind them.
 
@@ -16,5 +16,5 @@ mod routes;
 mod serve;
 
 pub use auth::{Minted, mint};
-pub use door::{Door, Limits, Metrics};
+pub use door::{Door, Limits, Metrics, Returned, Returning};
 pub use serve::serve;

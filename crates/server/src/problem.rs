@@ -22,6 +22,10 @@ impl Problem {
         Self { status, code: code.into(), detail: detail.into(), retry_after: None }
     }
 
+    pub fn nothing_here() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "there is nothing at this path")
+    }
+
     pub fn overloaded() -> Self {
         let detail = "as many requests are under way as this server takes; try again in a second";
         Self {

@@ -2,6 +2,7 @@
 
 mod health;
 mod metrics;
+mod returning;
 
 use axum::Router;
 use axum::http::{Method, StatusCode, Uri};
@@ -18,6 +19,7 @@ pub(crate) fn all(door: Door) -> Router {
     Router::new()
         .route("/health", get(health::health))
         .route("/metrics", get(metrics::metrics))
+        .route("/api/v1/composio/callback", get(returning::callback))
         .route("/v1/models", get(openai::models::list))
         .route("/v1/models/{*model}", get(openai::models::one))
         .route("/v1/chat/completions", post(openai::chat::complete))
@@ -36,7 +38,7 @@ async fn unknown(method: Method, path: Uri) -> Response {
     if is_openais(&path) {
         return openai::Error::no_path(&method, path.path()).into_response();
     }
-    Problem::new(StatusCode::NOT_FOUND, "NOT_FOUND", "there is nothing at this path").into_response()
+    Problem::nothing_here().into_response()
 }
 
 async fn wrong_method(method: Method, path: Uri) -> Response {

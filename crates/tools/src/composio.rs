@@ -17,6 +17,7 @@ mod discovery;
 mod entity;
 mod perform;
 mod reconnect;
+mod returning;
 mod shelf;
 mod verdict;
 
@@ -34,6 +35,7 @@ use crate::error::Error;
 use crate::failure::Failure;
 use crate::outbound::Outbound;
 use crate::shipped::Services;
+use crate::vendor::Base;
 
 use api::Api;
 use app::App;
@@ -56,6 +58,8 @@ pub struct Composio {
     /// Tools by the slugs of their actions, as they were taken in last.
     names: RwLock<HashMap<String, Arc<str>>>,
     refresh_after: Duration,
+    /// Where browsers reach us.
+    callback_base: Option<Base>,
     records: Arc<dyn Records>,
     desk: Option<Arc<dyn Desk>>,
     clock: Arc<dyn Clock>,
@@ -97,6 +101,7 @@ impl Composio {
             apps,
             names: RwLock::default(),
             refresh_after: config.refresh_after(),
+            callback_base: config.callback_base.clone(),
             records: services.records.clone(),
             desk: services.desk.clone(),
             clock: services.clock.clone(),

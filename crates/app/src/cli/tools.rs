@@ -111,7 +111,7 @@ pub struct ToolsConnect {
     pub app: String,
     #[command(flatten)]
     pub whose: Whose,
-    /// Where the browser is sent afterwards.
+    /// Where the browser is sent afterwards; `baton serve` itself where `callback_base` is set under `[tools.composio]`.
     #[arg(long, value_name = "URL")]
     pub callback: Option<String>,
     /// As JSON.
@@ -183,6 +183,8 @@ pub struct ToolsUsage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum UsageBy {
     Tool,
+    /// What tools are of: an app of Composio, an MCP server, a document.
+    App,
     Tenant,
     Agent,
     User,

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use baton_ports::keys::{Keys, Role};
-use baton_server::{Door, Limits};
+use baton_server::{Door, Limits, Returned, Returning};
+use baton_tools::composio::State;
 use serde_json::json;
 use tokio::net::TcpListener;
 
@@ -38,6 +39,10 @@ pub async fn run(folder: &Path, args: cli::Serve) -> anyhow::Result<Exit> {
         let known: Arc<dyn Keys> = Arc::new(system.store.clone());
         let metrics = metrics::at_scrape(metrics, system.purse.clone(), system.tenant.clone());
         let door = Door::new(system.models.clone(), known, system.clock.clone(), metrics, Limits::default());
+        let door = match returning(&system) {
+            Some(returning) => door.with_returning(returning),
+            None => door,
+        };
         let upkeep = Upkeep::new(&project.settings, &system, engine);
         tokio::select! {
             served = baton_server::serve(listener, door, stop) => served.context("the listener failed"),
@@ -46,6 +51,25 @@ pub async fn run(folder: &Path, args: cli::Serve) -> anyhow::Result<Exit> {
     });
     serves.await?;
     Ok(Exit::Completed)
+}
+
+/// Who takes in those that connected an account of Composio's; nobody where there is no Composio.
+fn returning(system: &System) -> Option<Returning> {
+    let (composio, tenant) = (system.tools.composio()?.clone(), system.tenant.clone());
+    Some(Arc::new(move |state| {
+        let (composio, tenant) = (composio.clone(), tenant.clone());
+        Box::pin(async move {
+            match composio.returned(&tenant, &state).await {
+                Ok(Some(connection)) if connection.state == State::Active => Returned::Connected,
+                Ok(Some(_)) => Returned::Unfinished,
+                Ok(None) => Returned::Unknown,
+                Err(error) => {
+                    tracing::warn!(%error, "somebody connected an account, and how it stands cannot be said");
+                    Returned::Unclear
+                }
+            }
+        })
+    }))
 }
 
 async fn listen(address: &str) -> anyhow::Result<TcpListener> {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use crate::place::{Done, Place};
+use crate::server::Server;
 
 const KEY: &str = "ak_s3cr3t";
 /// A flow of two nodes: what the agent asked for, and a call of its own.
@@ -39,6 +40,8 @@ replies:
 #[derive(Default)]
 struct World {
     accounts: BTreeMap<String, (String, String)>,
+    /// Where browsers are sent afterwards.
+    callback: String,
     executed: Vec<(String, Value)>,
     tools_asked: usize,
 }
@@ -147,6 +150,7 @@ fn says(world: &mut World, method: &str, target: &str, body: &Value) -> (u16, Va
             let id = format!("ca_{}", world.accounts.len() + 1);
             let user = body["user_id"].as_str().unwrap_or_default().to_owned();
             world.accounts.insert(id.clone(), (user, "INITIATED".to_owned()));
+            body["callback_url"].as_str().unwrap_or_default().clone_into(&mut world.callback);
             (201, json!({"redirect_url": format!("https://connect.example/{id}"), "connected_account_id": id}))
         }
         ("POST", ["connected_accounts", _, "refresh"]) => {
@@ -273,4 +277,47 @@ fn a_wrong_key_is_said_and_never_shown() {
     assert!(unset.err.contains("COMPOSIO_API_KEY"), "{}", unset.err);
     let none = Place::empty();
     none.baton(&["tools", "connections"]).ends(2).warns("[tools.composio]");
+}
+
+#[test]
+fn whoever_connected_an_account_comes_back_to_the_server_once() {
+    let service = Service::start();
+    let place = service.place();
+    let server = Server::start_with(&place, &[("COMPOSIO_API_KEY", KEY)]);
+    let base = format!("http://{}", server.address());
+    let variables = [("COMPOSIO_API_KEY", KEY), ("BATON_TOOLS__COMPOSIO__CALLBACK_BASE", base.as_str())];
+    let connect = || Done::after(place.begin_with(&variables, &["tools", "connect", "shopify"])).ends(0);
+    connect().says("https://connect.example/ca_1");
+    // As Composio sends the browser back, with words of its own behind ours.
+    let back = |callback: &str, status: &str| {
+        let path = callback.strip_prefix(&base).expect("leads to us");
+        server.get(&format!("{path}&status={status}&connected_account_id=ca_1"), None)
+    };
+    let callback = service.with(|world| world.callback.clone());
+    assert!(callback.contains("/api/v1/composio/callback?state="), "{callback}");
+    let forged = back(&format!("{base}/api/v1/composio/callback?state=0000"), "success");
+    assert!(forged.starts_with("HTTP/1.1 410"), "{forged}");
+    service.set("ca_1", "ACTIVE");
+    let told = back(&callback, "success");
+    assert!(told.starts_with("HTTP/1.1 200") && told.contains("The account is connected."), "{told}");
+    baton(&place, &["tools", "connections", "--kept"]).ends(0).says("ACTIVE");
+    let again = back(&callback, "success");
+    assert!(again.starts_with("HTTP/1.1 410") && again.contains("used before"), "{again}");
+    // A browser that only says so has connected nothing.
+    connect().says("https://connect.example/ca_2");
+    let callback = service.with(|world| world.callback.clone());
+    service.set("ca_1", "EXPIRED");
+    let told = back(&callback, "success");
+    assert!(told.starts_with("HTTP/1.1 200") && told.contains("not connected yet"), "{told}");
+}
+
+#[test]
+fn what_was_used_is_told_by_app() {
+    let service = Service::start();
+    let place = service.place();
+    baton(&place, &["tools", "connect", "shopify"]).ends(0);
+    service.set("ca_1", "ACTIVE");
+    run(&place).ends(0);
+    let used = baton(&place, &["tools", "usage", "--by", "app", "--json"]).ends(0).json();
+    assert_eq!((&used[0]["app"], &used[0]["count"]), (&json!("shopify"), &json!(2)));
 }

@@ -197,3 +197,9 @@ async fn a_consumers_own_key_goes_with_the_call() {
     world.post_with(&hello(false), "x-provider-key", "sk-theirs").await;
     assert_eq!(world.asked().0.api_key.expect("a key").secret(), "sk-theirs");
 }
+
+#[tokio::test]
+async fn where_no_account_is_connected_nobody_comes_back() {
+    let world = World::start(Plan::Answer(reply("Hi"))).await;
+    assert_eq!(world.get("/api/v1/composio/callback?state=x", None).await.status(), 404);
+}

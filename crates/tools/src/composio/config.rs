@@ -29,6 +29,8 @@ const SLUG_BYTES_MAX: usize = 64;
 pub struct Config {
     pub api_key: Option<Secret>,
     pub base_url: Base,
+    /// Where browsers reach `baton serve`, as `https://baton.example.com`: people who connected an account come back there.
+    pub callback_base: Option<Base>,
     /// By slug: `shopify`, `gmail`.
     pub toolkits: Vec<String>,
     /// Whether somebody vouches for how Composio tags its actions. Otherwise every action counts as one that acts.
@@ -70,6 +72,7 @@ impl Default for Config {
         Self {
             api_key: None,
             base_url: BASE,
+            callback_base: None,
             toolkits: Vec::new(),
             trusted: false,
             entity_id_source: EntitySource::Company,

@@ -12,7 +12,7 @@ use super::entity::Entity;
 use super::{App, Composio, Fault};
 
 /// How long a person may take to connect an account in place of one that performs.
-const CONNECTING_MAX: Duration = Duration::from_secs(60 * 60);
+pub(super) const CONNECTING_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// Where a person goes to connect an account.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -22,6 +22,13 @@ pub struct Link {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
     pub connection: Connection,
+}
+
+impl Link {
+    /// The account that the address is for: where another performs, the one that is to take its place.
+    pub(super) fn account(&self) -> &str {
+        self.connection.next.as_ref().map_or(&self.connection.account, |next| &next.account)
+    }
 }
 
 impl Composio {

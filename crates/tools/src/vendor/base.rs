@@ -20,7 +20,7 @@ impl Base {
     }
 
     /// The address of a path below it; the error is the reason there is none.
-    pub(super) fn below(&self, path: &[&str]) -> Result<Url, String> {
+    pub(crate) fn below(&self, path: &[&str]) -> Result<Url, String> {
         let mut url = self.url()?;
         if let Some(part) = path.iter().find(|part| matches!(**part, "" | "." | "..")) {
             return Err(format!("a part of the path below {} came out as `{part}`", shown(&url)));

@@ -10,10 +10,18 @@ use crate::project::Project;
 use crate::wire::System;
 use crate::{Exit, Misuse, print};
 
+/// Of the state that tells a person's return from anybody else's.
+const STATE_BYTES: usize = 32;
+
 pub async fn connect(project: &Project, args: ToolsConnect) -> anyhow::Result<Exit> {
     let system = System::open(project)?;
-    let whose = entity(args.whose);
-    let link = of(&system)?.connect(&system.tenant, &args.app, whose, args.callback.as_deref()).await;
+    let (whose, composio) = (entity(args.whose), of(&system)?);
+    let link = match args.callback {
+        None if composio.has_door() => {
+            composio.connect_by_door(&system.tenant, &args.app, whose, &random_state()?).await
+        }
+        callback => composio.connect(&system.tenant, &args.app, whose, callback.as_deref()).await,
+    };
     let link = link.map_err(told)?;
     if args.json {
         print::pretty(&json!(link));
@@ -25,6 +33,13 @@ pub async fn connect(project: &Project, args: ToolsConnect) -> anyhow::Result<Ex
     print::line(format_args!("  {}", link.redirect_url));
     print::note(format_args!("`{} tools connections` says when it is done", system.command));
     Ok(Exit::Completed)
+}
+
+/// What nobody can guess.
+fn random_state() -> anyhow::Result<String> {
+    let mut random = [0; STATE_BYTES];
+    getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("no random bytes can be had: {error}"))?;
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 pub async fn list(project: &Project, args: &ToolsConnections) -> anyhow::Result<Exit> {

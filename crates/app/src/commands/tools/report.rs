@@ -42,6 +42,7 @@ pub struct Report {
     week: Week,
     whole: Tally,
     tools: Vec<Usage>,
+    apps: Vec<Usage>,
     agents: Vec<Usage>,
     days: Vec<Usage>,
     under_used: Vec<(String, u64)>,
@@ -72,9 +73,12 @@ impl Report {
         tools.sort_by_key(|usage| (std::cmp::Reverse(usage.tally.executions), usage.parts.clone()));
         let mut whole = Tally::default();
         tools.iter().for_each(|usage| whole.merge(&usage.tally));
+        let mut apps = by(&[Part::App]).await?;
+        // Tools that are of no app have their rows above.
+        apps.retain(|usage| usage.parts.iter().any(|app| !app.is_empty()));
         let (agents, days) = (by(&[Part::Agent]).await?, by(&[Part::Day]).await?);
         let under_used = under_used(store, registry, &tenant, week).await?;
-        Ok(Self { tenant, week, whole, tools, agents, days, under_used })
+        Ok(Self { tenant, week, whole, tools, apps, agents, days, under_used })
     }
 
     pub fn markdown(&self) -> String {
@@ -116,6 +120,12 @@ impl Report {
         }
         vec![
             Table { heading: "By tool".to_owned(), columns: with("Tool"), rows: rows(&self.tools), none },
+            Table {
+                heading: "By app: Composio's, MCP servers, documents".to_owned(),
+                columns: with("App"),
+                rows: rows(&self.apps),
+                none: "No tool of an app was used.",
+            },
             Table { heading: "By agent".to_owned(), columns: with("Agent"), rows: rows(&self.agents), none },
             Table { heading: "By day".to_owned(), columns: with("Day"), rows: rows(&self.days), none },
             Table {
@@ -139,7 +149,7 @@ impl Report {
             "week": self.week.to_string(), "company_id": self.tenant,
             "from": self.week.begin().to_string(), "to": self.week.end().to_string(),
             "total_executions": self.whole.executions, "success_rate": self.whole.success_rate(),
-            "cost_estimate": self.whole.cost.as_f64(), "tools": named(&self.tools), "by_agent": named(&self.agents),
+            "cost_estimate": self.whole.cost.as_f64(), "tools": named(&self.tools), "by_app": named(&self.apps), "by_agent": named(&self.agents),
             "by_day": named(&self.days), "underutilized_tools": under_used,
         })
     }

@@ -45,6 +45,7 @@ async fn read(project: &Project, filter: UsageFilter) -> anyhow::Result<Vec<Usag
 fn part(by: UsageBy) -> Part {
     match by {
         UsageBy::Tool => Part::Tool,
+        UsageBy::App => Part::App,
         UsageBy::Tenant => Part::Tenant,
         UsageBy::Agent => Part::Agent,
         UsageBy::User => Part::User,

@@ -141,3 +141,60 @@ async fn a_key_that_is_wrong_is_said_and_not_shown() {
     let fault = project.composio().greet().await.unwrap_err().to_string();
     assert!(fault.contains("401") && fault.contains("Invalid API key") && !fault.contains("ak_wrong"), "{fault}");
 }
+
+/// A project whose door browsers reach.
+async fn with_door() -> Project {
+    Project::with(shop(), json!({"callback_base": "https://baton.example.com/"})).await
+}
+
+const STATE: &str = "5f0c9f7ad1";
+
+#[tokio::test]
+async fn whoever_comes_back_with_the_state_of_their_request_finishes_it_once() {
+    let project = with_door().await;
+    let link = project.composio().connect_by_door(&tenant(), "shopify", Entity::Company, STATE).await.unwrap();
+    let asked = project.fake.asked("POST", "connected_accounts/link");
+    let back = format!("https://baton.example.com/api/v1/composio/callback?state={STATE}");
+    assert_eq!(asked[0].json()["callback_url"], back);
+    let kept = project.records.space("composio.returns");
+    assert!(kept.len() == 1 && !kept[0].to_string().contains(STATE), "{kept:?}");
+
+    assert_eq!(project.composio().returned(&tenant(), "guessed").await.unwrap(), None);
+    assert_eq!(project.composio().returned(&"other".into(), STATE).await.unwrap(), None);
+    project.fake.set(&link.connection.account, "ACTIVE");
+    let back = project.composio().returned(&tenant(), STATE).await.unwrap().unwrap();
+    assert_eq!((back.account.as_str(), back.state), ("ca_1", State::Active));
+    done(project.order("shopify.get_order").await);
+    assert_eq!(project.composio().returned(&tenant(), STATE).await.unwrap(), None, "it is good once");
+    assert!(project.records.space("composio.returns").is_empty());
+}
+
+#[tokio::test]
+async fn whoever_comes_back_too_late_or_without_having_finished_has_connected_nothing() {
+    let project = with_door().await;
+    let connect = async |state: &str| {
+        project.composio().connect_by_door(&tenant(), "shopify", Entity::Company, state).await.unwrap()
+    };
+    connect(STATE).await;
+    project.clock.pass(std::time::Duration::from_secs(60 * 60));
+    assert_eq!(project.composio().returned(&tenant(), STATE).await.unwrap(), None, "an hour is over");
+    // What nobody came back from goes with the next request.
+    connect("one").await;
+    project.clock.pass(std::time::Duration::from_secs(60 * 60));
+    connect("two").await;
+    assert_eq!(project.records.space("composio.returns").len(), 1);
+    // A browser that says so has connected nothing: Composio is asked.
+    let back = project.composio().returned(&tenant(), "two").await.unwrap().unwrap();
+    assert_eq!(back.state, State::Initiated);
+}
+
+#[tokio::test]
+async fn the_one_who_comes_back_from_connecting_anew_puts_the_new_account_in_the_others_place() {
+    let project = with_door().await.connected(Entity::Company).await;
+    done(project.order("shopify.get_order").await);
+    assert_eq!(states(&project).await, [State::Active]);
+    project.composio().connect_by_door(&tenant(), "shopify", Entity::Company, STATE).await.unwrap();
+    project.fake.set("ca_2", "ACTIVE");
+    let back = project.composio().returned(&tenant(), STATE).await.unwrap().unwrap();
+    assert_eq!((back.account.as_str(), back.state), ("ca_2", State::Active));
+}
