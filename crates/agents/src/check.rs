@@ -3,7 +3,7 @@
 use baton_core::agent::{Agent, Kind};
 use baton_core::expr::Template;
 
-use crate::schema::Schema;
+use crate::schema;
 
 /// What is wrong with a definition, in a sentence.
 ///
@@ -16,7 +16,7 @@ pub fn check(agent: &Agent) -> Result<(), String> {
     for (prompt, text) in own.into_iter().chain(more) {
         Template::parse(text).map_err(|error| format!("agent `{name}`: its `{prompt}` is no template: {error}"))?;
     }
-    Schema::of(agent).map_err(|fault| fault.message)?;
+    schema::of(agent).map_err(|fault| fault.message)?;
     match (agent.kind, &agent.endpoint) {
         (Kind::Simple | Kind::Reasoning | Kind::Code, Some(_)) => {
             let kind = agent.kind.word();

@@ -7,8 +7,8 @@ use baton_core::fault::Fault;
 use baton_core::tool::Envelope;
 use serde_json::{Map, Value, json};
 
-use crate::extract;
 use crate::prompt::{self, Name};
+use baton_core::structured::extract;
 
 /// Characters of the task that memory is searched by.
 const MESSAGE_CHARS_MAX: usize = 2_000;

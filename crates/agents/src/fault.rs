@@ -3,22 +3,17 @@
 use baton_core::expr::nearest;
 use baton_core::fault::Fault;
 use baton_core::model::ToolOffer;
+use baton_core::structured::Unfit;
 
-use crate::extract;
+use baton_core::structured::extract;
 
 /// Characters of an unknown name that are repeated.
 const NAME_CHARS_MAX: usize = 80;
 
 /// The codes an agent gives up with. A model that cannot be asked brings its own.
 pub mod code {
-    /// The reply holds no JSON where the agent's schema asks for it.
-    pub const REPLY_NOT_JSON: &str = "REPLY_NOT_JSON";
-    /// The reply's JSON does not satisfy the agent's schema.
-    pub const REPLY_INVALID: &str = "REPLY_INVALID";
     /// The token limit cut the reply off.
     pub const REPLY_TRUNCATED: &str = "REPLY_TRUNCATED";
-    /// The reply says nothing.
-    pub const REPLY_EMPTY: &str = "REPLY_EMPTY";
     /// The provider or the model refused to answer.
     pub const REPLY_REFUSED: &str = "REPLY_REFUSED";
     /// The model keeps asking for tools it was not offered.
@@ -35,6 +30,8 @@ pub mod code {
     pub const KIND_UNAVAILABLE: &str = "AGENT_TYPE_UNAVAILABLE";
     /// A prompt that the agent brings cannot be written.
     pub use baton_core::fault::code::PROMPT_FAILED;
+    /// What is wrong with a reply by a schema.
+    pub use baton_core::structured::{REPLY_EMPTY, REPLY_INVALID, REPLY_NOT_JSON};
     /// The plan of a code agent is none that can be executed.
     pub const PLAN_INVALID: &str = "PLAN_INVALID";
     /// A code agent did not achieve its goal in all its attempts.
@@ -70,5 +67,11 @@ impl Unusable {
 
     pub fn fault(self, agent: &str) -> Fault {
         Fault::new(self.code, format!("agent `{agent}`: {}", self.problem))
+    }
+}
+
+impl From<Unfit> for Unusable {
+    fn from(Unfit { code, problem }: Unfit) -> Self {
+        Self { code, problem }
     }
 }

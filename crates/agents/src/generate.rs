@@ -8,10 +8,10 @@ use baton_core::fault::Fault;
 use baton_core::model::{Reply, Request, ToolOffer};
 use serde_json::{Value, json};
 
-use crate::extract;
 use crate::fault::code;
 use crate::prompt::{self, Name};
 use crate::transcript::Transcript;
+use baton_core::structured::extract;
 
 /// Tools and agents that a model is shown; the rest, by name, it cannot plan with.
 const TOOLS_MAX: usize = 100;

@@ -18,7 +18,6 @@
 
 mod check;
 mod context;
-mod extract;
 mod fault;
 mod generate;
 mod kinds;

@@ -2,13 +2,11 @@
 
 use baton_core::agent::{Seen, Step, Task};
 use baton_core::model::{Finish, Reply};
+use baton_core::structured::CORRECTIONS_MAX;
 use serde_json::Value;
 
 use crate::fault::{Unusable, code};
 use crate::transcript::{Transcript, Wants};
-
-/// Corrections one task may have.
-const CORRECTIONS_MAX: u32 = 1;
 
 /// What is asked, and how its reply is read.
 pub(crate) struct OneShot<'a> {

@@ -25,6 +25,7 @@ fn offer(name: &str, properties: Value) -> ToolOffer {
         name: name.to_owned(),
         description: format!("Does {name}"),
         parameters: json!({"type": "object", "properties": properties}),
+        strict: None,
     }
 }
 
@@ -110,7 +111,7 @@ pub(crate) fn gave_up(task: &Task, seen: &[Seen]) -> Fault {
 /// The last message of the next request, as text.
 pub(crate) fn last_message(task: &Task, seen: &[Seen]) -> String {
     match asked(task, seen).messages.pop() {
-        Some(Message::User { content, .. } | Message::System { content } | Message::Assistant { content, .. }) => {
+        Some(Message::User { content, .. } | Message::System { content, .. } | Message::Assistant { content, .. }) => {
             content
         }
         Some(Message::Tool { content, .. }) => content,

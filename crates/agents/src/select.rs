@@ -7,11 +7,11 @@ use baton_core::fault::Fault;
 use baton_core::model::{Reply, ToolOffer};
 use serde_json::{Map, Value, json};
 
-use crate::extract;
 use crate::fault::{Unusable, code};
 use crate::one_shot::OneShot;
 use crate::prompt::{self, Name};
 use crate::transcript::Wants;
+use baton_core::structured::extract;
 
 /// Calls one selection may ask for.
 const REQUESTS_MAX: usize = 32;

@@ -44,7 +44,7 @@ impl Transcript {
     /// Only the system prompt, where there is one.
     pub fn under(system: String) -> Self {
         let is_there = !system.trim().is_empty();
-        Self { messages: is_there.then_some(Message::System { content: system }).into_iter().collect() }
+        Self { messages: is_there.then_some(Message::system(system)).into_iter().collect() }
     }
 
     pub fn user(&mut self, content: impl Into<String>) {
@@ -58,7 +58,7 @@ impl Transcript {
 
     /// What the model said and called; the answers follow.
     pub fn called(&mut self, content: impl Into<String>, tool_calls: Vec<ToolCall>, thinking: Option<Thinking>) {
-        self.messages.push(Message::Assistant { content: content.into(), tool_calls, thinking });
+        self.messages.push(Message::Assistant { content: content.into(), tool_calls, thinking, name: None });
     }
 
     pub fn tool(&mut self, tool_call_id: impl Into<String>, content: impl Into<String>) {

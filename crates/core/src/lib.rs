@@ -23,6 +23,7 @@ pub mod plain;
 pub mod redact;
 pub mod run;
 pub mod shelf;
+pub mod structured;
 pub mod time;
 pub mod tool;
 pub mod usage;

@@ -72,11 +72,17 @@ impl Profile {
 pub enum Message {
     System {
         content: String,
+        /// Who of several with this role says it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
     },
     User {
         content: String,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         images: Vec<Image>,
+        /// Who of several users says it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
     },
     Assistant {
         content: String,
@@ -85,18 +91,23 @@ pub enum Message {
         /// As the reply had it, while its tool calls are answered.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         thinking: Option<Thinking>,
+        /// Which of several assistants said it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
     },
     /// The answer to one tool call, by its id.
-    Tool {
-        tool_call_id: String,
-        content: String,
-    },
+    Tool { tool_call_id: String, content: String },
 }
 
 impl Message {
+    /// What the model is told before all else.
+    pub fn system(content: impl Into<String>) -> Self {
+        Self::System { content: content.into(), name: None }
+    }
+
     /// A message of the user's without images.
     pub fn user(content: impl Into<String>) -> Self {
-        Self::User { content: content.into(), images: Vec::new() }
+        Self::User { content: content.into(), images: Vec::new(), name: None }
     }
 }
 
@@ -104,6 +115,16 @@ impl Message {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Image {
     pub url: String,
+    /// How closely it is looked at: a word of OpenAI's (`low`, `high`, `auto`), for providers that know it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+impl Image {
+    /// Looked at as usual.
+    pub fn at(url: impl Into<String>) -> Self {
+        Self { url: url.into(), detail: None }
+    }
 }
 
 /// A tool shown to the model.
@@ -112,6 +133,9 @@ pub struct ToolOffer {
     pub name: String,
     pub description: String,
     pub parameters: Value,
+    /// Whether the model is held to the parameters, where its provider can hold it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strict: Option<bool>,
 }
 
 /// A tool call the model asked for. Arguments that were not JSON arrive as a string.

@@ -168,7 +168,7 @@ fn request(inquiry: &Inquiry, held: &Held) -> Request {
     Request {
         agent: AGENT.to_owned(),
         profile: Profile::Fast,
-        messages: vec![Message::System { content: PROMPT.trim().to_owned() }, Message::user(asked)],
+        messages: vec![Message::system(PROMPT.trim()), Message::user(asked)],
         schema: Some(schema()),
         max_tokens: Some(TOKENS_MAX),
         ..Request::default()

@@ -121,7 +121,7 @@ fn request(before: Option<&Summary>, messages: &[Message]) -> Request {
     Request {
         agent: AGENT.to_owned(),
         profile: Profile::Fast,
-        messages: vec![model::Message::System { content: PROMPT.trim().to_owned() }, model::Message::user(asked)],
+        messages: vec![model::Message::system(PROMPT.trim()), model::Message::user(asked)],
         max_tokens: Some(TOKENS_MAX),
         ..Request::default()
     }

@@ -27,6 +27,7 @@ use crate::error::Error;
 use crate::need::Need;
 use crate::neighbours::Neighbours;
 use crate::profile::{self, Rules};
+use crate::providers::Ask;
 use crate::providers::script::{Script, ScriptFile};
 use crate::record;
 use crate::recorder::Recorder;
@@ -206,6 +207,25 @@ impl Models for Gateway {
         let profiles = profile::ALL.into_iter().map(|profile| profile::word(profile).to_owned());
         let models = self.router.books().everyones().models().filter(|model| model.served.is_some());
         profiles.chain(models.map(|model| model.name.clone())).collect()
+    }
+
+    fn holds(&self, asker: &Asker, request: &Request) -> bool {
+        let choice = self.router.choose(asker, request, true, false, self.clock.now());
+        choice.viable.iter().all(|candidate| {
+            let model = &candidate.model;
+            model.served.as_ref().is_some_and(|served| {
+                served.provider.holds(&Ask {
+                    asker,
+                    request,
+                    model: &model.upstream,
+                    spec: model.spec.as_ref(),
+                    limit: Duration::ZERO,
+                    first_token: None,
+                    key: None,
+                    pieces: None,
+                })
+            })
+        })
     }
 
     /// Of whichever model answers.

@@ -104,14 +104,20 @@ impl Size {
     fn message(&mut self, message: &Message) {
         self.messages += 1;
         match message {
-            Message::System { content } | Message::Tool { content, .. } => self.text(content),
+            Message::System { content, name } => {
+                self.text(content);
+                self.name(name.as_deref());
+            }
+            Message::Tool { content, .. } => self.text(content),
             // An image carried in its URL is no text.
-            Message::User { content, images } => {
+            Message::User { content, images, name } => {
                 self.text(content);
                 self.images += images.len() as u64;
+                self.name(name.as_deref());
             }
-            Message::Assistant { content, tool_calls, thinking } => {
+            Message::Assistant { content, tool_calls, thinking, name } => {
                 self.text(content);
+                self.name(name.as_deref());
                 tool_calls.iter().for_each(|call| self.call(call));
                 if let Some(thinking) = thinking {
                     let mut thought = Self::default();
@@ -125,6 +131,10 @@ impl Size {
     fn call(&mut self, call: &ToolCall) {
         self.text(&call.name);
         self.json(&call.arguments);
+    }
+
+    fn name(&mut self, name: Option<&str>) {
+        self.text(name.unwrap_or_default());
     }
 
     fn text(&mut self, text: &str) {
@@ -166,8 +176,8 @@ mod tests {
 
     #[test]
     fn an_images_bytes_are_no_text() {
-        let image = Image { url: format!("data:image/png;base64,{}", "A".repeat(1 << 20)) };
-        let message = Message::User { content: "look".into(), images: vec![image] };
+        let image = Image::at(format!("data:image/png;base64,{}", "A".repeat(1 << 20)));
+        let message = Message::User { content: "look".into(), images: vec![image], name: None };
         let need = Need::of(&Request { messages: vec![message], ..Request::default() }, true);
         assert_eq!((need.tokens, need.vision, need.streaming), (1 + MESSAGE_TOKENS + IMAGE_TOKENS, true, true));
     }
@@ -175,7 +185,12 @@ mod tests {
     #[test]
     fn tools_and_schemas_are_counted_as_they_are_written() {
         let parameters = json!({"type": "object", "properties": {"city": {"type": "string"}}});
-        let offer = ToolOffer { name: "weather".into(), description: String::new(), parameters: parameters.clone() };
+        let offer = ToolOffer {
+            name: "weather".into(),
+            description: String::new(),
+            parameters: parameters.clone(),
+            strict: None,
+        };
         let asked = Request { tools: vec![offer], schema: Some(parameters.clone()), ..Request::default() };
         let need = Need::of(&asked, false);
         let bytes = 2 * parameters.to_string().len() as u64 + 7;

@@ -45,6 +45,11 @@ pub(crate) trait Provider: Send + Sync + Debug {
         true
     }
 
+    /// Whether the provider itself holds replies to the request's schema, and calls to the parameters of strict tools.
+    fn holds(&self, _ask: &Ask<'_>) -> bool {
+        false
+    }
+
     /// Tokens of the longest reply this model gives where the request does not say; nothing where that is not known.
     fn reply_max(&self, _model: &str, spec: Option<&Spec>) -> Option<u64> {
         spec.and_then(|spec| spec.output_tokens)

@@ -114,6 +114,12 @@ pub trait Models: Send + Sync {
     /// What can be asked by name: models, profiles. For lists that doors show.
     fn names(&self) -> Vec<String>;
 
+    /// Whether every model that may answer holds its reply to the request's schema, and its calls to the parameters of
+    /// strict tools, by itself: then pieces may be passed on unread. Asks nobody and waits for nothing.
+    fn holds(&self, _asker: &Asker, _request: &Request) -> bool {
+        false
+    }
+
     /// What a call may cost, before it is known which model answers; nothing where that cannot be said. Asks nobody and
     /// waits for nothing.
     fn quote(&self, _tenant: &TenantId, _request: &Request) -> Quote {

@@ -2,6 +2,7 @@
 
 pub(crate) mod chat;
 mod error;
+mod form;
 pub(crate) mod models;
 mod reply;
 mod request;

@@ -9,7 +9,7 @@ use crate::Agents;
 use crate::rehearsal::{reply, task};
 
 fn offer(name: &str) -> ToolOffer {
-    ToolOffer { name: name.to_owned(), description: String::new(), parameters: Value::Null }
+    ToolOffer { name: name.to_owned(), description: String::new(), parameters: Value::Null, strict: None }
 }
 
 /// A task whose node names these sources; both tools of memory were lent to it.

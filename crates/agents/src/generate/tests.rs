@@ -12,7 +12,7 @@ fn generation(goal: &str, language: &str) -> Generation {
 
 fn texts(request: &Request) -> Vec<String> {
     let text = |message: &Message| match message {
-        Message::System { content }
+        Message::System { content, .. }
         | Message::User { content, .. }
         | Message::Assistant { content, .. }
         | Message::Tool { content, .. } => content.clone(),

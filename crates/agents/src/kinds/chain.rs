@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::extract;
+use baton_core::structured::extract;
 
 /// Characters of a thought or an observation that the chain keeps; the journal has all of it.
 const KEPT_CHARS_MAX: usize = 2_000;

@@ -27,7 +27,8 @@ use super::chain::Chain;
 use super::offers::Offers;
 use crate::fault::code;
 use crate::prompt::Name;
-use crate::schema::Schema;
+use crate::schema;
+use baton_core::structured::Schema;
 
 pub(crate) fn step(task: &Task, seen: &[Seen]) -> Step {
     let mut coding = match Coding::begin(task) {
@@ -80,7 +81,7 @@ impl<'t> Coding<'t> {
         let mut coding = Self {
             task,
             offers: memory::without(Offers::to(task)),
-            schema: Schema::of(&task.agent)?,
+            schema: schema::of(&task.agent)?,
             dialogue: Dialogue::open(task),
             chain: Chain::default(),
             iterations: 0,

@@ -73,5 +73,6 @@ fn offer(name: &str) -> ToolOffer {
             "required": [field],
             "additionalProperties": false
         }),
+        strict: None,
     }
 }

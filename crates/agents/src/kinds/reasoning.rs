@@ -17,11 +17,12 @@ use serde_json::{Value, json};
 use self::calls::{Call, Calls};
 use self::read::{Offered, Protocol, Reading};
 use super::chain::Chain;
-use crate::extract;
 use crate::fault::{Unusable, code};
 use crate::prompt::{self, Name};
-use crate::schema::Schema;
+use crate::schema;
 use crate::transcript::{Transcript, Wants};
+use baton_core::structured::Schema;
+use baton_core::structured::extract;
 
 /// Unusable replies in a row that are corrected; the next one is the last.
 const CORRECTIONS_MAX: u32 = 1;
@@ -66,7 +67,7 @@ impl<'t> Reasoning<'t> {
         Ok(Self {
             task,
             offered,
-            schema: Schema::of(&task.agent)?,
+            schema: schema::of(&task.agent)?,
             transcript: Transcript::open(system, &task.prompt),
             chain: Chain::default(),
             iterations: 0,
@@ -131,7 +132,7 @@ impl<'t> Reasoning<'t> {
 
     fn answer(&mut self, reply: &Reply, thought: Option<String>, text: &str) -> Option<Step> {
         let answer = match &self.schema {
-            Some(schema) => schema.read(text),
+            Some(schema) => schema.read(text).map_err(Unusable::from),
             None => Ok(extract::whole_object(text).unwrap_or_else(|| Value::String(text.to_owned()))),
         };
         match answer {

@@ -3,7 +3,7 @@
 use baton_core::tool::Envelope;
 use serde_json::{Value, json};
 
-use crate::extract;
+use baton_core::structured::extract;
 
 /// Characters of one result that the model is shown.
 const RESULT_CHARS_MAX: usize = 20_000;

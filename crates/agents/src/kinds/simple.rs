@@ -4,17 +4,17 @@ use baton_core::agent::{Seen, Step, Task};
 use baton_core::model::Reply;
 use serde_json::{Value, json};
 
-use crate::extract;
 use crate::fault::{Unusable, code};
 use crate::one_shot::OneShot;
 use crate::prompt;
-use crate::schema::Schema;
+use crate::schema;
 use crate::transcript::Wants;
+use baton_core::structured::extract;
 
 /// The output is what the schema says. Without a schema it is the object that the reply is, else `{"text": reply}`.
 pub(crate) fn step(task: &Task, seen: &[Seen]) -> Step {
     let (schema, system) =
-        match Schema::of(&task.agent).and_then(|schema| Ok((schema, prompt::with_schema(task, &task.system)?))) {
+        match schema::of(&task.agent).and_then(|schema| Ok((schema, prompt::with_schema(task, &task.system)?))) {
             Ok(both) => both,
             Err(fault) => return Step::GiveUp(fault),
         };
@@ -23,7 +23,7 @@ pub(crate) fn step(task: &Task, seen: &[Seen]) -> Step {
         schema: task.agent.output_schema.clone(),
         again: if schema.is_some() { Wants::Json } else { Wants::Shorter },
         read: &|reply: &Reply| match &schema {
-            Some(schema) => schema.read(&reply.content),
+            Some(schema) => schema.read(&reply.content).map_err(Unusable::from),
             None => free(&reply.content),
         },
     }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::shipped;
-use crate::schema::Schema;
+use crate::schema;
 
 #[test]
 fn the_seeds_names_and_the_front_desk_are_there() {
@@ -37,7 +37,7 @@ fn the_seeds_names_and_the_front_desk_are_there() {
 #[test]
 fn every_schema_compiles() {
     for agent in shipped().into_values() {
-        if let Err(fault) = Schema::of(&agent) {
+        if let Err(fault) = schema::of(&agent) {
             panic!("{fault}");
         }
     }
@@ -46,7 +46,7 @@ fn every_schema_compiles() {
 #[test]
 fn the_classifier_answers_as_the_seed_shows() {
     let agents = shipped();
-    let schema = Schema::of(&agents["simple_intent_classifier"]).expect("compiles").expect("is there");
+    let schema = schema::of(&agents["simple_intent_classifier"]).expect("compiles").expect("is there");
     let seed = json!({"intent": "return_request", "confidence": 0.95});
     assert_eq!(schema.read(&seed.to_string()), Ok(seed));
 }

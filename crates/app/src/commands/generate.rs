@@ -101,6 +101,7 @@ fn usable(catalog: &Catalog) -> Usable {
         name: name.clone(),
         description: facts.description.clone(),
         parameters: facts.parameters.clone(),
+        strict: None,
     };
     let agents = catalog.agents.values().filter(|agent| agent.name != PLANNER);
     let agents = agents.map(|agent| (agent.name.clone(), agent.description.clone()));

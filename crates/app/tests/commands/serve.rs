@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::place::Place;
 use crate::server::{Server, chat};
+use crate::upstream::Upstream;
 
 #[test]
 fn the_first_start_makes_a_key_that_the_next_one_knows_and_does_not_show() {
@@ -47,4 +48,40 @@ fn a_model_that_nobody_has_is_a_404_in_openais_form_also_where_files_answer() {
     assert!(unknown.starts_with("HTTP/1.1 404"), "{unknown}");
     let body: Value = serde_json::from_str(unknown.split("\r\n\r\n").nth(1).expect("a body")).expect("json");
     assert_eq!((&body["error"]["code"], &body["error"]["param"]), (&json!("MODEL_NOT_FOUND"), &Value::Null));
+}
+
+/// Says it in words first, and in JSON once it is told that words cannot be used.
+fn slow_to_learn(body: &Value) -> Value {
+    let is_told = body.to_string().contains("could not be used");
+    json!({ "role": "assistant", "content": if is_told { "{\"n\": 7}" } else { "It is seven." } })
+}
+
+#[test]
+fn a_model_without_structured_output_is_asked_again_and_both_calls_are_in_the_books() {
+    let upstream = Upstream::that_says(slow_to_learn);
+    let settings = format!(
+        "[models]\nbase_url = \"{}\"\napi_key = \"sk-tenant\"\n[models.models]\nfast = [\"mock\"]\n\
+         [models.catalogue.mock]\nstructured = \"prompt\"\ninput_usd_per_million = 0\noutput_usd_per_million = 1000\n",
+        upstream.url
+    );
+    let place = Place::with(&[("baton.toml", &settings)]);
+    let server = Server::start(&place);
+    for (stream, calls) in [(false, 2), (true, 4)] {
+        let body = json!({
+            "model": "fast", "stream": stream, "max_tokens": 10,
+            "messages": [{"role": "user", "content": "How many?", "name": "ana"}],
+            "response_format": {"type": "json_schema", "json_schema": {"name": "count", "schema": {
+                "type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]
+            }}}
+        });
+        let answer = chat(server.address(), server.key().expect("a key"), "", &body).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(r#"{\"n\": 7}"#), "{answer}");
+        assert!(!answer.contains("seven") && answer.contains("0.020000000"), "{answer}");
+        let asked = upstream.asked();
+        assert_eq!(asked.len(), calls);
+        assert_eq!((&asked[0].body["messages"][1]["name"], asked[0].body.get("stream")), (&json!("ana"), None));
+    }
+    assert_eq!(server.stop(), Some(0));
+    let costs = place.baton(&["costs", "--by", "model", "--json"]).ends(0).json();
+    assert_eq!((&costs[0]["total_calls"], &costs[0]["total_cost_usd"]), (&json!(4), &json!(0.04)), "{costs}");
 }

@@ -111,7 +111,8 @@ mod tests {
     }
 
     fn offers(count: usize) -> Vec<ToolOffer> {
-        let offer = |n| ToolOffer { name: format!("t{n}"), description: String::new(), parameters: Value::Null };
+        let offer =
+            |n| ToolOffer { name: format!("t{n}"), description: String::new(), parameters: Value::Null, strict: None };
         (0..count).map(offer).collect()
     }
 

@@ -72,6 +72,10 @@ impl Dialect for Anthropic {
         Some(request::reply_max(model, spec))
     }
 
+    fn holds(&self, query: &Query<'_>) -> bool {
+        structured::holds(query)
+    }
+
     fn read(&self, query: &Query<'_>, body: &[u8]) -> Result<Answer, Problem> {
         answer::read(body, structured::is_forced(query))
     }

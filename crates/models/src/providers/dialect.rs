@@ -37,6 +37,9 @@ pub(crate) trait Dialect: Debug + Send + Sync {
         spec.and_then(|spec| spec.output_tokens)
     }
 
+    /// Whether the provider itself holds replies to the request's schema, and calls to the parameters of strict tools.
+    fn holds(&self, query: &Query<'_>) -> bool;
+
     /// Reads a reply that came whole.
     fn read(&self, query: &Query<'_>, body: &[u8]) -> Result<Answer, Problem>;
 

@@ -72,8 +72,12 @@ mod tests {
     use super::*;
 
     fn names(of: &[&str]) -> Names {
-        let offer =
-            |name: &&str| ToolOffer { name: (*name).to_owned(), description: String::new(), parameters: Value::Null };
+        let offer = |name: &&str| ToolOffer {
+            name: (*name).to_owned(),
+            description: String::new(),
+            parameters: Value::Null,
+            strict: None,
+        };
         Names::of(&of.iter().map(offer).collect::<Vec<_>>())
     }
 

@@ -101,6 +101,10 @@ impl Dialect for OpenAi {
         Ok(request::body(query))
     }
 
+    fn holds(&self, query: &Query<'_>) -> bool {
+        request::holds(query)
+    }
+
     fn read(&self, _query: &Query<'_>, body: &[u8]) -> Result<Answer, Problem> {
         answer::read(body)
     }

@@ -42,9 +42,9 @@ pub(crate) fn request(agent: &str, messages: &[&str]) -> Request {
         let (role, content) = text.split_once(": ").expect("`role: text`");
         let content = content.to_owned();
         match role {
-            "s" => Message::System { content },
+            "s" => Message::system(content),
             "u" => Message::user(content),
-            "a" => Message::Assistant { content, tool_calls: Vec::new(), thinking: None },
+            "a" => Message::Assistant { content, tool_calls: Vec::new(), thinking: None, name: None },
             "t" => Message::Tool { tool_call_id: "c1".into(), content },
             other => panic!("no role `{other}`"),
         }
@@ -63,6 +63,7 @@ pub(crate) fn with_tools() -> Request {
         name: name.into(),
         description: description.into(),
         parameters,
+        strict: None,
     };
     let called = Message::Assistant {
         content: String::new(),
@@ -72,6 +73,7 @@ pub(crate) fn with_tools() -> Request {
             arguments: json!({"id": "12345"}),
         }],
         thinking: None,
+        name: None,
     };
     let result = Message::Tool { tool_call_id: "call_1".into(), content: r#"{"status":"shipped"}"#.into() };
     let mut request = request("helper", &["s: Be kind.", "u: Where is order 12345?"]);
@@ -156,10 +158,19 @@ impl Call {
         self.ask_by(provider.as_ref()).await
     }
 
+    /// Whether the provider holds the reply to its form.
+    pub fn holds(&self) -> bool {
+        let provider = self.site.open(Arc::new(Stopped)).expect("a client");
+        provider.holds(&self.by(&asker(1)))
+    }
+
     pub async fn ask_by(&self, provider: &dyn Provider) -> Result<Answered, Failure> {
-        let asker = asker(1);
-        let ask = Ask {
-            asker: &asker,
+        provider.ask(&self.by(&asker(1))).await
+    }
+
+    fn by<'a>(&'a self, asker: &'a Asker) -> Ask<'a> {
+        Ask {
+            asker,
             request: &self.request,
             model: self.model,
             spec: self.spec.as_ref(),
@@ -167,8 +178,7 @@ impl Call {
             first_token: self.first_token,
             key: self.key.as_ref(),
             pieces: self.pieces.as_ref(),
-        };
-        provider.ask(&ask).await
+        }
     }
 }
 

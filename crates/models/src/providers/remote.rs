@@ -124,6 +124,10 @@ impl<D: Dialect> Provider for Remote<D> {
         }
     }
 
+    fn holds(&self, ask: &Ask<'_>) -> bool {
+        self.dialect.holds(&Query::of(ask, self.structured))
+    }
+
     fn reply_max(&self, model: &str, spec: Option<&Spec>) -> Option<u64> {
         self.dialect.reply_max(model, spec)
     }

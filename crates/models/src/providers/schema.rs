@@ -51,6 +51,11 @@ pub(super) fn is_of_object(schema: &Value) -> bool {
     schema.get("type").and_then(Value::as_str) == Some("object")
 }
 
+/// Whether any object at all will do: what OpenAI calls JSON mode.
+pub(super) fn is_any_object(schema: &Value) -> bool {
+    is_of_object(schema) && schema.as_object().is_some_and(|fields| fields.len() == 1)
+}
+
 /// Says an object, alone or among other types.
 fn is_object(fields: &Map<String, Value>) -> bool {
     match fields.get("type") {
@@ -94,11 +99,16 @@ pub(super) fn narrowed(schema: &Value) -> Option<Value> {
     Some(Value::Object(narrow))
 }
 
+/// Whether Anthropic's strict tools take a schema as it is.
+pub(super) fn is_narrow(schema: &Value) -> bool {
+    narrowed(schema).as_ref() == Some(schema)
+}
+
 /// What a model is told about the schema its provider does not enforce; nothing where the messages have it already.
 pub(super) fn instruction(request: &Request) -> Option<String> {
     let schema = request.schema.as_ref()?.to_string();
     let said = |message: &Message| match message {
-        Message::System { content } | Message::User { content, .. } => content.contains(&schema),
+        Message::System { content, .. } | Message::User { content, .. } => content.contains(&schema),
         Message::Assistant { .. } | Message::Tool { .. } => false,
     };
     let when = if request.tools.is_empty() { "Answer with" } else { "When you need no further tool, answer with" };
@@ -185,7 +195,7 @@ mod tests {
     fn the_instruction_is_not_given_twice() {
         let mut request = Request { schema: Some(json!({"type": "array"})), ..Request::default() };
         let told = instruction(&request).expect("an instruction");
-        request.messages.push(Message::System { content: told });
+        request.messages.push(Message::system(told));
         assert_eq!(instruction(&request), None);
     }
 }

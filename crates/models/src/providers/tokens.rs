@@ -29,7 +29,9 @@ pub(super) fn of_bytes(bytes: usize) -> u64 {
 
 fn message(message: &Message) -> usize {
     match message {
-        Message::System { content } | Message::User { content, .. } | Message::Tool { content, .. } => content.len(),
+        Message::System { content, .. } | Message::User { content, .. } | Message::Tool { content, .. } => {
+            content.len()
+        }
         Message::Assistant { content, tool_calls, .. } => content.len() + calls(tool_calls),
     }
 }

@@ -127,8 +127,8 @@ fn a_model_must_be_able_to_do_what_is_asked() {
         "bare": free(json!({"tools": false, "structured": "none", "streaming": false, "quality": 10})),
         "able": free(json!({"vision": true}))}});
     let router = router(settings, private());
-    let tool = ToolOffer { name: "t".into(), description: String::new(), parameters: json!({}) };
-    let image = Message::User { content: String::new(), images: vec![Image { url: "https://a/b.png".into() }] };
+    let tool = ToolOffer { name: "t".into(), description: String::new(), parameters: json!({}), strict: None };
+    let image = Message::User { content: String::new(), images: vec![Image::at("https://a/b.png")], name: None };
     let plain = asked(Profile::Fast);
     assert_eq!(chosen(&router, &plain), ["bare", "able"]);
     for request in [
@@ -180,7 +180,7 @@ fn a_model_by_name_is_checked_and_not_scored() {
         retired.fault.message.starts_with("model `gpt-4` cannot be asked: its provider has retired it"),
         "{retired:?}"
     );
-    let image = Message::User { content: String::new(), images: vec![Image { url: "https://a/b.png".into() }] };
+    let image = Message::User { content: String::new(), images: vec![Image::at("https://a/b.png")], name: None };
     let unseeing = Request { messages: vec![image], ..named("claude-haiku-5-5") };
     assert_eq!(chosen(&router, &unseeing), ["claude-haiku-5-5"]);
 }

@@ -13,6 +13,7 @@ use baton_ports::models::{ApiKey, Asker};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::error::Error;
+use super::form;
 use super::reply::{self, Frame};
 use super::request::{self, Asked};
 use super::stream;
@@ -69,8 +70,7 @@ impl Call {
     }
 
     async fn answer(self) -> Result<Response, Error> {
-        let limit = self.door.limits.answer;
-        let reply = self.door.models.ask(&self.asker, &self.asked.request, limit, None).await?;
+        let reply = form::ask(&self.door, &self.asker, &self.asked.form, &self.asked.request, None).await?;
         let mut response = Json(reply::whole(&self.frame, &reply)).into_response();
         insert(response.headers_mut(), facts(&reply).map(|(name, value)| (name, Some(value))));
         Ok(response)

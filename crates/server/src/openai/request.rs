@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::error::Error;
+use super::form::Form;
 
 /// Messages of one request.
 const MESSAGES_MAX: usize = 10_000;
@@ -15,7 +16,7 @@ const TOOLS_MAX: usize = 128;
 const AGENT: &str = "gateway";
 
 /// What a caller asked for.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(super) struct Asked {
     pub request: Request,
     /// The name it asked for, shown again in errors.
@@ -23,6 +24,8 @@ pub(super) struct Asked {
     pub stream: bool,
     /// A last chunk with the usage is wanted.
     pub with_usage: bool,
+    /// What its reply must be.
+    pub form: Form,
 }
 
 #[derive(Deserialize)]
@@ -62,6 +65,15 @@ struct WireMessage {
     tool_calls: Option<Vec<WireCall>>,
     #[serde(default)]
     tool_call_id: Option<String>,
+    #[serde(default)]
+    name: Option<String>,
+    /// Why it would not answer, as OpenAI's replies have it beside no content.
+    #[serde(default)]
+    refusal: Option<String>,
+    #[serde(default)]
+    audio: Option<Value>,
+    #[serde(default)]
+    function_call: Option<Value>,
 }
 
 #[derive(Default, Deserialize)]
@@ -95,6 +107,8 @@ struct WireFunction {
     description: String,
     #[serde(default)]
     parameters: Value,
+    #[serde(default)]
+    strict: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -119,7 +133,11 @@ struct ResponseFormat {
 #[derive(Deserialize)]
 struct JsonSchema {
     #[serde(default)]
-    schema: Value,
+    name: Option<String>,
+    #[serde(default)]
+    description: Option<String>,
+    schema: Option<Map<String, Value>>,
+    // Its `strict` needs no reading: every reply is held to its schema.
 }
 
 /// Reads a body; errors name the field.
@@ -151,6 +169,7 @@ pub(super) fn read(body: &[u8]) -> Result<Asked, Error> {
         more,
     };
     Ok(Asked {
+        form: Form::of(&request)?,
         request,
         model: wire.model,
         stream: wire.stream.unwrap_or(false),
@@ -171,17 +190,29 @@ fn chosen(name: &str) -> (Profile, Option<String>) {
 impl WireMessage {
     fn ours(self, place: usize) -> Result<Message, Error> {
         let field = || format!("messages[{place}]");
-        let (content, images) = self.content.split();
+        let unread = [
+            (&self.audio, "audio", "what was said as `content`"),
+            (&self.function_call, "function_call", "`tool_calls`"),
+        ];
+        for (value, name, instead) in unread {
+            if value.is_some() {
+                let message = format!("`{name}` is not taken; write {instead}");
+                return Err(Error::invalid(&format!("messages[{place}].{name}"), message));
+            }
+        }
+        let (mut content, images) = self.content.split();
         if !images.is_empty() && self.role != "user" {
             return Err(Error::invalid(&field(), "only a user's message may carry images"));
         }
         match self.role.as_str() {
-            "system" | "developer" => Ok(Message::System { content }),
-            "user" => Ok(Message::User { content, images }),
+            "system" | "developer" => Ok(Message::System { content, name: self.name }),
+            "user" => Ok(Message::User { content, images, name: self.name }),
             "assistant" => {
                 let tool_calls = self.tool_calls.unwrap_or_default().into_iter().map(WireCall::ours).collect();
-                Ok(Message::Assistant { content, tool_calls, thinking: None })
+                content.push_str(&self.refusal.unwrap_or_default());
+                Ok(Message::Assistant { content, tool_calls, thinking: None, name: self.name })
             }
+            // Its id says whose answer it is, so its name says nothing more.
             "tool" => match self.tool_call_id {
                 Some(tool_call_id) => Ok(Message::Tool { tool_call_id, content }),
                 None => Err(Error::invalid(&field(), "a message of role `tool` needs `tool_call_id`")),
@@ -221,6 +252,7 @@ impl WireTool {
                 name: function.name,
                 description: function.description,
                 parameters: function.parameters,
+                strict: function.strict,
             }),
             _ => Err(Error::invalid(&field, "only tools of type `function`, with a `function`, are taken")),
         }
@@ -257,7 +289,15 @@ fn schema(format: Option<ResponseFormat>) -> Result<Option<Value>, Error> {
     match (format.kind.as_str(), format.json_schema) {
         ("text", _) => Ok(None),
         ("json_object", _) => Ok(Some(serde_json::json!({ "type": "object" }))),
-        ("json_schema", Some(schema)) => Ok(Some(schema.schema)),
+        ("json_schema", Some(JsonSchema { name, description, schema: Some(mut schema) })) => {
+            // Providers have different places for what a schema is called; in the schema itself every model is told.
+            for (word, said) in [("title", name), ("description", description)] {
+                if let Some(said) = said {
+                    schema.entry(word).or_insert(Value::String(said));
+                }
+            }
+            Ok(Some(Value::Object(schema)))
+        }
         _ => Err(Error::invalid("response_format", "write `text`, `json_object`, or `json_schema` with its schema")),
     }
 }

@@ -11,7 +11,6 @@ use std::pin::Pin;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use baton_core::model::{Finish, Reply};
-use baton_core::run::ModelFault;
 use baton_ports::models::{PIECES_WAITING_MAX, Piece};
 use futures::stream;
 use serde_json::{Value, json};
@@ -19,11 +18,12 @@ use tokio::sync::mpsc;
 
 use super::chat::{self, Call};
 use super::error::Error;
+use super::form;
 use super::reply::{self, Frame};
 
 const DONE: &str = "[DONE]";
 
-type Asking = Pin<Box<dyn Future<Output = Result<Reply, ModelFault>> + Send>>;
+type Asking = Pin<Box<dyn Future<Output = Result<Reply, Error>> + Send>>;
 
 /// An answer on its way.
 struct Answer {
@@ -41,7 +41,7 @@ struct Answer {
 /// What happens next in a call that is under way.
 enum Next {
     Piece(Piece),
-    End(Result<Reply, ModelFault>),
+    End(Result<Reply, Error>),
 }
 
 pub(super) async fn answer(call: Call) -> Result<Response, Error> {
@@ -49,7 +49,9 @@ pub(super) async fn answer(call: Call) -> Result<Response, Error> {
     let (frame, with_usage) = (call.frame.clone(), call.asked.with_usage);
     let asking: Asking = Box::pin(async move {
         let Call { door, asker, asked, place: _place, .. } = call;
-        door.models.ask(&asker, &asked.request, door.limits.answer, Some(&sender)).await
+        // What nobody holds to its form is only told once it has it.
+        let is_told = asked.form.is_free() || door.models.holds(&asker, &asked.request);
+        form::ask(&door, &asker, &asked.form, &asked.request, is_told.then_some(&sender)).await
     });
     let ready = VecDeque::new();
     let mut answer = Answer { frame, with_usage, asking: Some(asking), pieces, ready, begun: false, over: false };
@@ -79,7 +81,7 @@ impl Answer {
             match self.next().await {
                 Next::Piece(piece) => self.take(piece),
                 Next::End(Ok(reply)) => self.end(&reply),
-                Next::End(Err(fault)) => self.fail(&fault.into()),
+                Next::End(Err(fault)) => self.fail(&fault),
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The door from outside: real sockets, models that do as a test says.
 
+mod form;
 mod slow;
 mod world;
 

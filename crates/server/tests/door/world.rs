@@ -42,6 +42,10 @@ pub fn reply(content: &str) -> Reply {
 pub enum Plan {
     Answer(Reply),
     Stream(Vec<Piece>, Reply),
+    /// These, one after the other; the last again and again.
+    InTurn(Vec<Reply>),
+    /// As [`Self::Stream`], by a model that holds replies to their form.
+    Held(Vec<Piece>, Reply),
     Fail(Vec<Piece>, ModelFault),
     /// One piece, then nothing more.
     Hang(Piece),
@@ -71,10 +75,15 @@ impl Models for Planned {
         _limit: Duration,
         pieces: Option<&Pieces>,
     ) -> Result<Reply, ModelFault> {
-        self.asked.lock().expect("a lock").push((asker.clone(), request.clone()));
+        let before = {
+            let mut asked = self.asked.lock().expect("a lock");
+            asked.push((asker.clone(), request.clone()));
+            asked.len() - 1
+        };
         let (told, end) = match &self.plan {
             Plan::Answer(reply) => (&[][..], Ok(reply.clone())),
-            Plan::Stream(told, reply) => (told.as_slice(), Ok(reply.clone())),
+            Plan::InTurn(replies) => (&[][..], Ok(replies[before.min(replies.len() - 1)].clone())),
+            Plan::Stream(told, reply) | Plan::Held(told, reply) => (told.as_slice(), Ok(reply.clone())),
             Plan::Fail(told, failed) => (told.as_slice(), Err(failed.clone())),
             Plan::Hang(piece) => {
                 let _held = Held(self.dropped.clone());
@@ -92,6 +101,10 @@ impl Models for Planned {
         // What was told goes out before the end is known.
         tokio::task::yield_now().await;
         end
+    }
+
+    fn holds(&self, _asker: &Asker, _request: &Request) -> bool {
+        matches!(self.plan, Plan::Held(..))
     }
 
     fn names(&self) -> Vec<String> {

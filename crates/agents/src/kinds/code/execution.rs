@@ -10,9 +10,9 @@ use serde_json::{Map, Value, json};
 
 use super::plan::{Does, Plan, ROOT, STEPS_MAX};
 use super::program::{Came, Program};
-use crate::extract;
 use crate::kinds::chain::{Chain, Observation};
 use crate::kinds::result;
+use baton_core::structured::extract;
 
 /// Tools that are asked for at once; what else is ready follows.
 const TOOLS_AT_ONCE_MAX: usize = 32;

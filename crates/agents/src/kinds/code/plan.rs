@@ -7,10 +7,10 @@ use baton_core::model::Reply;
 use serde_json::{Map, Value, json};
 
 use super::order;
-use crate::extract;
 use crate::fault::{Unusable, code};
 use crate::kinds::offers::Offers;
 use crate::one_shot;
+use baton_core::structured::extract;
 
 /// Steps one plan may have.
 pub(super) const STEPS_MAX: usize = 50;

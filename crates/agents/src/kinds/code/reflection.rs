@@ -3,10 +3,10 @@
 use baton_core::model::Reply;
 use serde_json::Value;
 
-use crate::extract;
 use crate::fault::{Unusable, code};
 use crate::one_shot;
-use crate::schema::Schema;
+use baton_core::structured::Schema;
+use baton_core::structured::extract;
 
 /// Suggestions of one reflection that are kept.
 const SUGGESTIONS_MAX: usize = 20;
@@ -33,7 +33,7 @@ impl Reflection {
         if object["goal_achieved"] == Value::Bool(true) {
             let output = object.get("final_output").cloned().unwrap_or_default();
             if let Some(schema) = schema {
-                schema.check(&output)?;
+                schema.check("`final_output`", &output)?;
             }
             return Ok(Self::Achieved { output });
         }

@@ -81,7 +81,7 @@ fn wrong(steps: Value, expected: &str) {
 fn the_model_is_asked_for_a_plan_with_the_goal_and_the_tools() {
     let request = asked(&coder(), &[]);
     assert_eq!((request.profile, request.tools.len()), (Profile::Powerful, 0));
-    let [Message::System { content: system }, Message::User { content: prompt, .. }] = request.messages.as_slice()
+    let [Message::System { content: system, .. }, Message::User { content: prompt, .. }] = request.messages.as_slice()
     else {
         panic!("{:?}", request.messages)
     };
@@ -264,7 +264,8 @@ fn a_reflection_that_says_nothing_is_corrected_once() {
 }
 
 fn with_memory() -> Task {
-    let offer = |name: &str| ToolOffer { name: name.into(), description: String::new(), parameters: Value::Null };
+    let offer =
+        |name: &str| ToolOffer { name: name.into(), description: String::new(), parameters: Value::Null, strict: None };
     let mut task = coder();
     task.tools.extend(["similar_executions", "record_execution"].map(offer));
     task

@@ -4,7 +4,7 @@ use baton_core::model::ToolOffer;
 use serde_json::{Value, json};
 
 use super::read::Offered;
-use crate::extract;
+use baton_core::structured::extract;
 
 /// What a reply in the text protocol says.
 #[derive(Debug, PartialEq)]

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use super::super::offers::Offers;
 use super::calls::{Call, Purpose};
 use super::react::{self, Said};
-use crate::extract;
 use crate::fault::{Unusable, code};
 use crate::one_shot;
+use baton_core::structured::extract;
 
 /// Calls of one reply that are taken; the rest are refused, and the model is told.
 const CALLS_MAX: usize = 32;

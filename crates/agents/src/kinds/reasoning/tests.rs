@@ -280,6 +280,6 @@ fn the_text_protocol_is_taught_where_the_definition_says_so() {
     task.agent.metadata.insert("tool_protocol".into(), json!("text"));
     let request = asked(&task, &[]);
     assert!(request.tools.is_empty());
-    let Message::System { content } = &request.messages[0] else { panic!("{request:?}") };
+    let Message::System { content, .. } = &request.messages[0] else { panic!("{request:?}") };
     assert!(content.contains("Action Input:") && content.contains("- get_order: Does get_order"));
 }

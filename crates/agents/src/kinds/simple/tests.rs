@@ -21,7 +21,7 @@ fn the_model_is_asked_once_with_the_kinds_defaults() {
     let request = asked(&classifier(), &[]);
     assert_eq!((request.agent.as_str(), request.profile, request.temperature), ("helper", Profile::Fast, 0.0));
     assert!(request.tools.is_empty() && request.schema.is_some());
-    let [Message::System { content: system }, Message::User { content: prompt, .. }] = request.messages.as_slice()
+    let [Message::System { content: system, .. }, Message::User { content: prompt, .. }] = request.messages.as_slice()
     else {
         panic!("{:?}", request.messages)
     };

@@ -127,11 +127,15 @@ fn effort(query: &Query<'_>) -> Option<Value> {
 fn offers(query: &Query<'_>) -> Vec<Value> {
     let request = query.ask.request;
     let offer = |tool: &ToolOffer| {
-        json!({
+        let mut offer = json!({
             "name": query.names.wire(&tool.name),
             "description": tool.description,
             "input_schema": schema::parameters(&tool.parameters),
-        })
+        });
+        if structured::is_strict(tool, query) {
+            offer["strict"] = json!(true);
+        }
+        offer
     };
     if !request.tools.is_empty() {
         return request.tools.iter().map(offer).collect();

@@ -1,6 +1,6 @@
 //! How a Claude model is held to a schema: by itself where it can, else by a tool it is made to call, else by words.
 
-use baton_core::model::Message;
+use baton_core::model::{Message, ToolOffer};
 use serde_json::{Value, json};
 
 use super::family;
@@ -33,6 +33,26 @@ pub(super) fn is_forced(query: &Query<'_>) -> bool {
         && request.tools.is_empty()
         && !request.messages.iter().any(calls)
         && family::can_be_forced(query.ask.model)
+}
+
+/// Whether a tool's calls are held to its parameters.
+pub(super) fn is_strict(tool: &ToolOffer, query: &Query<'_>) -> bool {
+    tool.strict == Some(true)
+        && query.structured == Structured::JsonSchema
+        && family::enforces_schemas(query.ask.model)
+        && schema::is_narrow(&tool.parameters)
+}
+
+/// Whether replies are held to the whole schema, and calls to the parameters of strict tools.
+pub(super) fn holds(query: &Query<'_>) -> bool {
+    let request = query.ask.request;
+    let is_held = request.schema.as_ref().is_none_or(|schema| match format(query) {
+        Some(_) => schema::is_narrow(schema),
+        // What calls a tool gives it an object.
+        None => is_forced(query) && schema::is_any_object(schema),
+    });
+    let mut strict = request.tools.iter().filter(|tool| tool.strict == Some(true));
+    is_held && strict.all(|tool| is_strict(tool, query))
 }
 
 /// The tool itself.

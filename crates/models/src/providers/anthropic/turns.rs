@@ -1,5 +1,7 @@
 //! Our messages as Anthropic's turns: the user's and the assistant's, in alternation, each made of blocks.
 
+use std::borrow::Cow;
+
 use baton_core::model::{Image, Message, ToolCall};
 use serde_json::{Value, json};
 
@@ -11,19 +13,20 @@ const GO_ON: &str = "Go on.";
 
 /// The system text, and the turns.
 pub(super) fn of(query: &Query<'_>) -> Result<(String, Vec<Value>), String> {
-    let mut system: Vec<&str> = Vec::new();
+    let mut system: Vec<Cow<'_, str>> = Vec::new();
     let mut turns = Turns::default();
     for message in &query.ask.request.messages {
         match message {
-            Message::System { content } => system.push(content),
-            Message::User { content, images } => {
-                turns.extend("user", text(content));
+            Message::System { content, name } => system.push(by(name.as_deref(), content)),
+            Message::User { content, images, name } => {
+                turns.extend("user", text(&by(name.as_deref(), content)));
                 for image in images {
                     turns.extend("user", Some(shown(image)?));
                 }
             }
             Message::Tool { tool_call_id, content } => turns.answer(tool_call_id, content),
-            Message::Assistant { content, tool_calls, thinking } => {
+            // The model would go on writing its own name.
+            Message::Assistant { content, tool_calls, thinking, name: _ } => {
                 let thought = query.thought(thinking.as_ref());
                 match blocks::as_thought(thought, content, tool_calls) {
                     Some(blocks) => turns.extend("assistant", blocks.to_vec()),
@@ -73,6 +76,14 @@ impl Turns {
             self.0.push(go_on());
         }
         self.0.into_iter().map(|(role, content)| json!({"role": role, "content": content})).collect()
+    }
+}
+
+/// What somebody says by name; the API has no field for it.
+fn by<'t>(name: Option<&str>, content: &'t str) -> Cow<'t, str> {
+    match name {
+        Some(name) if !content.trim().is_empty() => Cow::Owned(format!("{name}: {content}")),
+        Some(_) | None => Cow::Borrowed(content),
     }
 }
 

@@ -60,7 +60,9 @@ fn messages(query: &Query<'_>, is_enforced: bool) -> Value {
     let mut messages: Vec<Value> = request.messages.iter().map(|message| written(message, query)).collect();
     if let Some(instruction) = schema::instruction(request).filter(|_| !is_enforced) {
         match request.messages.first() {
-            Some(Message::System { content }) => messages[0]["content"] = json!(format!("{content}\n\n{instruction}")),
+            Some(Message::System { content, .. }) => {
+                messages[0]["content"] = json!(format!("{content}\n\n{instruction}"))
+            }
             _ => messages.insert(0, json!({"role": "system", "content": instruction})),
         }
     }
@@ -68,17 +70,28 @@ fn messages(query: &Query<'_>, is_enforced: bool) -> Value {
 }
 
 fn written(message: &Message, query: &Query<'_>) -> Value {
+    let mut said = said(message, query);
+    let (Message::System { name, .. } | Message::User { name, .. } | Message::Assistant { name, .. }) = message else {
+        return said;
+    };
+    if let Some(name) = name {
+        said["name"] = json!(name);
+    }
+    said
+}
+
+fn said(message: &Message, query: &Query<'_>) -> Value {
     match message {
-        Message::System { content } => json!({"role": "system", "content": content}),
-        Message::User { content, images } if images.is_empty() => json!({"role": "user", "content": content}),
-        Message::User { content, images } => json!({"role": "user", "content": parts(content, images)}),
+        Message::System { content, .. } => json!({"role": "system", "content": content}),
+        Message::User { content, images, .. } if images.is_empty() => json!({"role": "user", "content": content}),
+        Message::User { content, images, .. } => json!({"role": "user", "content": parts(content, images)}),
         Message::Tool { tool_call_id, content } => {
             json!({"role": "tool", "tool_call_id": tool_call_id, "content": content})
         }
         Message::Assistant { content, tool_calls, .. } if tool_calls.is_empty() => {
             json!({"role": "assistant", "content": content})
         }
-        Message::Assistant { content, tool_calls, thinking } => {
+        Message::Assistant { content, tool_calls, thinking, .. } => {
             let content = if content.is_empty() { Value::Null } else { json!(content) };
             let mut calls: Vec<Value> = tool_calls.iter().map(|call| written_call(call, query)).collect();
             let mut message = json!({"role": "assistant", "content": content});
@@ -99,7 +112,13 @@ fn written(message: &Message, query: &Query<'_>) -> Value {
 
 fn parts(content: &str, images: &[Image]) -> Value {
     let text = (!content.is_empty()).then(|| json!({"type": "text", "text": content}));
-    let image = |image: &Image| json!({"type": "image_url", "image_url": {"url": image.url}});
+    let image = |image: &Image| {
+        let mut shown = json!({"url": image.url});
+        if let Some(detail) = &image.detail {
+            shown["detail"] = json!(detail);
+        }
+        json!({"type": "image_url", "image_url": shown})
+    };
     text.into_iter().chain(images.iter().map(image)).collect()
 }
 
@@ -112,11 +131,36 @@ fn written_call(call: &ToolCall, query: &Query<'_>) -> Value {
 }
 
 fn offer(tool: &ToolOffer, query: &Query<'_>) -> Value {
-    json!({"type": "function", "function": {
+    let mut function = json!({
         "name": query.names.wire(&tool.name),
         "description": tool.description,
         "parameters": schema::parameters(&tool.parameters),
-    }})
+    });
+    // A schema that strict mode does not take is refused under it; then whoever asked checks the call.
+    match tool.strict {
+        Some(true) if !schema::is_strict(&tool.parameters) => {}
+        Some(strict) => function["strict"] = json!(strict),
+        None => {}
+    }
+    json!({"type": "function", "function": function})
+}
+
+/// Whether replies are held to the request's schema, and calls to the parameters of its strict tools.
+pub(super) fn holds(query: &Query<'_>) -> bool {
+    let request = query.ask.request;
+    let enforces = query.structured == Structured::JsonSchema;
+    let format = request.schema.as_ref().map(|schema| response_format(schema, query.structured));
+    let is_held = match format {
+        None => true,
+        Some(None) => false,
+        // An object of any kind is all that was asked for.
+        Some(Some(format)) if format["type"] == "json_object" => {
+            request.schema.as_ref().is_some_and(schema::is_any_object)
+        }
+        Some(Some(format)) => format["json_schema"]["strict"] == true,
+    };
+    let mut strict = request.tools.iter().filter(|tool| tool.strict == Some(true));
+    is_held && strict.all(|tool| enforces && schema::is_strict(&tool.parameters))
 }
 
 fn tool_choice(choice: &ToolChoice, query: &Query<'_>) -> Value {
@@ -134,6 +178,9 @@ fn response_format(schema: &Value, structured: Structured) -> Option<Value> {
         return None;
     }
     match structured {
+        Structured::JsonSchema | Structured::JsonObject if schema::is_any_object(schema) => {
+            Some(json!({"type": "json_object"}))
+        }
         Structured::JsonSchema => Some(json!({
             "type": "json_schema",
             "json_schema": {"name": "answer", "schema": schema, "strict": schema::is_strict(schema)}

@@ -26,7 +26,7 @@ impl View {
         let mut turn = 1_u32;
         for message in &request.messages {
             match message {
-                Message::System { content } => system.push(content.as_str()),
+                Message::System { content, .. } => system.push(content.as_str()),
                 Message::User { content, .. } => users.push(content.as_str()),
                 Message::Assistant { .. } => turn = turn.saturating_add(1),
                 Message::Tool { content, .. } => results.push(result(content)),
@@ -68,7 +68,7 @@ impl View {
 
 fn text(message: &Message) -> &str {
     match message {
-        Message::System { content }
+        Message::System { content, .. }
         | Message::User { content, .. }
         | Message::Assistant { content, .. }
         | Message::Tool { content, .. } => content,

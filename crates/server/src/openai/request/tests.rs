@@ -27,7 +27,7 @@ fn a_conversation_with_tools_and_images_is_read_whole() {
         "model": "balanced",
         "messages": [
             {"role": "developer", "content": "Be kind."},
-            {"role": "user", "content": [
+            {"role": "user", "name": "ana", "content": [
                 {"type": "text", "text": "What is this?"},
                 {"type": "image_url", "image_url": {"url": "https://example.org/a.png", "detail": "low"}}
             ]},
@@ -37,21 +37,27 @@ fn a_conversation_with_tools_and_images_is_read_whole() {
             ]},
             {"role": "tool", "tool_call_id": "c1", "content": "a cat"}
         ],
-        "tools": [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}],
+        "tools": [{"type": "function", "function": {"name": "look", "strict": true, "parameters": {"type": "object"}}}],
         "tool_choice": {"type": "function", "function": {"name": "look"}},
-        "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "array"}}},
+        "response_format": {"type": "json_schema", "json_schema": {"name": "n", "description": "All of them", "strict": true,
+            "schema": {"type": "array"}}},
         "max_completion_tokens": 7, "stream": true, "stream_options": {"include_usage": true},
         "top_p": 0.5, "user": "u1"
     }));
     assert!(asked.stream && asked.with_usage);
     let request = asked.request;
-    assert_eq!(request.messages[0], Message::System { content: "Be kind.".into() });
-    let images = vec![Image { url: "https://example.org/a.png".into() }];
-    assert_eq!(request.messages[1], Message::User { content: "What is this?".into(), images });
+    assert_eq!(request.messages[0], Message::system("Be kind."));
+    let images = vec![Image { detail: Some("low".into()), ..Image::at("https://example.org/a.png") }];
+    assert_eq!(
+        request.messages[1],
+        Message::User { content: "What is this?".into(), images, name: Some("ana".into()) }
+    );
     let Message::Assistant { tool_calls, .. } = &request.messages[2] else { panic!("{:?}", request.messages[2]) };
     assert_eq!((&tool_calls[0].arguments, &tool_calls[1].arguments), (&json!({"x": 1}), &json!("oops")));
+    assert_eq!(request.tools[0].strict, Some(true));
     assert_eq!(request.tool_choice, Some(ToolChoice::Tool("look".into())));
-    assert_eq!((request.schema, request.max_tokens), (Some(json!({"type": "array"})), Some(7)));
+    let schema = json!({"type": "array", "title": "n", "description": "All of them"});
+    assert_eq!((request.schema, request.max_tokens), (Some(schema), Some(7)));
     assert_eq!(Value::Object(request.more), json!({"top_p": 0.5, "user": "u1"}));
 }
 
@@ -69,8 +75,50 @@ fn what_cannot_be_used_is_refused_with_its_field() {
         (json!({"model": "fast", "messages": hi, "tools": [{"type": "retrieval"}]}), "tools[0]"),
         (json!({"model": "fast", "messages": hi, "tool_choice": "maybe"}), "tool_choice"),
         (json!({"model": "fast", "messages": hi, "response_format": {"type": "xml"}}), "response_format"),
+        (
+            json!({"model": "fast", "messages": hi,
+                "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": 7}}}}),
+            "response_format",
+        ),
+        (
+            json!({"model": "fast", "messages": hi,
+                "response_format": {"type": "json_schema", "json_schema": {"name": "n"}}}),
+            "response_format",
+        ),
+        (
+            json!({"model": "fast", "messages": hi, "tools": [{"type": "function", "function":
+                {"name": "t", "strict": true, "parameters": {"type": 7}}}]}),
+            "tools[0].function.parameters",
+        ),
+        (
+            json!({"model": "fast", "messages": [{"role": "assistant", "content": null, "audio": {"id": "a"}}]}),
+            "messages[0].audio",
+        ),
+        (
+            json!({"model": "fast", "messages": [
+                {"role": "assistant", "content": null, "function_call": {"name": "f", "arguments": "{}"}}
+            ]}),
+            "messages[0].function_call",
+        ),
     ] {
         let said = refused(&body);
         assert!(said.contains(&format!("\"param\":\"{field}\"")), "{body}: {said}");
     }
+}
+
+#[test]
+fn a_reply_of_openais_can_be_sent_back_as_it_came() {
+    let asked = asked(&json!({"model": "fast", "messages": [
+        {"role": "user", "content": "hi"},
+        {"role": "assistant", "content": null, "refusal": "I would rather not.", "annotations": [], "audio": null,
+            "function_call": null, "tool_calls": null},
+        {"role": "user", "content": "Why?"}
+    ]}));
+    let said = Message::Assistant {
+        content: "I would rather not.".into(),
+        tool_calls: Vec::new(),
+        thinking: None,
+        name: None,
+    };
+    assert_eq!(asked.request.messages[1], said);
 }

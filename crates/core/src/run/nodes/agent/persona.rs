@@ -68,6 +68,7 @@ fn task_of(draft: &Draft<'_>, at: &Address, persona: &AgentNode, selects: bool) 
         name: name.clone(),
         description: facts.description.clone(),
         parameters: facts.parameters.clone(),
+        strict: None,
     });
     // What memory is asked by before it thinks is no tool the tenant's tier counts.
     let (lent, mut tools): (Vec<ToolOffer>, Vec<ToolOffer>) =

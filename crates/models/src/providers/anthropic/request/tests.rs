@@ -1,4 +1,4 @@
-use baton_core::model::{Image, Message, Reply, Request, Thinking, ToolCall, ToolChoice};
+use baton_core::model::{Image, Message, Reply, Request, Thinking, ToolCall, ToolChoice, ToolOffer};
 use baton_core::run::ModelFault;
 use serde_json::{Value, json};
 
@@ -75,7 +75,12 @@ async fn results_stand_before_whatever_else_the_user_says() {
     let result = |id: &str| Message::Tool { tool_call_id: id.into(), content: format!("of {id}") };
     let messages = vec![
         Message::user("hi"),
-        Message::Assistant { content: "Well.".into(), tool_calls: vec![call("a.1"), call("b")], thinking: None },
+        Message::Assistant {
+            content: "Well.".into(),
+            tool_calls: vec![call("a.1"), call("b")],
+            thinking: None,
+            name: None,
+        },
         result("a.1"),
         Message::user("hurry"),
         result("b"),
@@ -96,8 +101,8 @@ async fn results_stand_before_whatever_else_the_user_says() {
 #[tokio::test]
 async fn images_are_shown_by_address_or_by_their_bytes() {
     let shown = |urls: &[&str]| {
-        let images = urls.iter().map(|url| Image { url: (*url).into() }).collect();
-        Request { messages: vec![Message::User { content: "What?".into(), images }], ..Request::default() }
+        let images = urls.iter().map(|url| Image::at(*url)).collect();
+        Request { messages: vec![Message::User { content: "What?".into(), images, name: None }], ..Request::default() }
     };
     let both = shown(&["https://example.com/a.png", "data:image/png;base64,AAAA"]);
     let body = body(|call| call.of(both)).await;
@@ -112,6 +117,83 @@ async fn images_are_shown_by_address_or_by_their_bytes() {
     let fault = fault(Answer::Hanging(Vec::new()), |call| call.of(shown(&["data:image/svg+xml,%3Csvg"]))).await;
     assert_eq!((fault.fault.code.as_ref(), blame(&fault)), (code::INVALID_REQUEST, Blame::Request));
     assert!(fault.fault.message.contains("base64"), "{fault:?}");
+}
+
+#[tokio::test]
+async fn who_speaks_by_name_is_told_by_words_but_not_to_the_model_of_itself() {
+    let named = |name: &str| Some(name.to_owned());
+    let said =
+        Message::Assistant { content: "Hi.".into(), tool_calls: Vec::new(), thinking: None, name: named("helper") };
+    let image = Image { detail: Some("low".into()), ..Image::at("https://example.com/a.png") };
+    let messages = vec![
+        Message::System { content: "Be kind.".into(), name: named("house") },
+        Message::User { content: "Hello".into(), images: Vec::new(), name: named("ana") },
+        said,
+        Message::User { content: String::new(), images: vec![image], name: named("ben") },
+    ];
+    let body = body(|call| call.of(Request { messages, ..Request::default() })).await;
+    assert_eq!(body["system"], "house: Be kind.");
+    let text = |text: &str| json!([{"type": "text", "text": text}]);
+    let source = json!({"type": "url", "url": "https://example.com/a.png"});
+    assert_eq!(
+        body["messages"],
+        json!([
+            {"role": "user", "content": text("ana: Hello")},
+            {"role": "assistant", "content": text("Hi.")},
+            {"role": "user", "content": [{"type": "image", "source": source}]},
+        ])
+    );
+}
+
+#[tokio::test]
+async fn strict_tools_are_written_for_models_that_hold_them() {
+    let closed = json!({
+        "type": "object", "properties": {"x": {"type": "string"}}, "required": ["x"], "additionalProperties": false
+    });
+    let bounded = json!({
+        "type": "object", "properties": {"x": {"type": "string", "maxLength": 3}}, "additionalProperties": false
+    });
+    let asked = |parameters: &Value| Request {
+        tools: vec![ToolOffer {
+            name: "t".into(),
+            description: String::new(),
+            parameters: parameters.clone(),
+            strict: Some(true),
+        }],
+        ..request("a", &["u: hi"])
+    };
+    for (model, parameters, is_held) in [
+        ("claude-opus-4-7", &closed, true),
+        ("claude-opus-4-7", &bounded, false),
+        ("claude-3-haiku-20240307", &closed, false),
+    ] {
+        let call = |mut call: Call| {
+            call.site.structured = Some(Structured::JsonSchema);
+            call.model(model).of(asked(parameters))
+        };
+        let body = body(call).await;
+        assert_eq!(body["tools"][0].get("strict"), is_held.then_some(&json!(true)), "{model} {parameters}");
+        assert_eq!(call(Call::anthropic("http://localhost/v1")).holds(), is_held);
+    }
+}
+
+#[tokio::test]
+async fn a_schema_is_held_where_nothing_of_it_is_left_out() {
+    let closed = json!({"type": "object", "properties": {"x": {"type": "string"}}, "additionalProperties": false});
+    let bounded = json!({"type": "object", "properties": {"x": {"type": "string", "maxLength": 3}}});
+    let any = json!({"type": "object"});
+    for (model, schema, is_held) in [
+        ("claude-opus-4-7", &closed, true),
+        ("claude-opus-4-7", &bounded, false),
+        ("claude-opus-4-7", &any, true),
+        ("claude-opus-5-5", &any, false),
+        ("claude-3-haiku-20240307", &closed, false),
+    ] {
+        let mut call = Call::anthropic("http://localhost/v1").model(model);
+        call.site.structured = Some(Structured::JsonSchema);
+        let request = Request { schema: Some(schema.clone()), ..request("a", &["u: hi"]) };
+        assert_eq!(call.of(request).holds(), is_held, "{model} {schema}");
+    }
 }
 
 #[tokio::test]
@@ -236,6 +318,7 @@ async fn what_a_model_thought_goes_back_word_for_word_and_to_no_other() {
                 content: content.into(),
                 tool_calls: reply.tool_calls.clone(),
                 thinking: reply.thinking.clone(),
+                name: None,
             };
             let messages = vec![Message::user("hi"), said];
             let body = body(|call| call.model(model).of(Request { messages, ..with_tools() })).await;
@@ -248,7 +331,7 @@ async fn what_a_model_thought_goes_back_word_for_word_and_to_no_other() {
         assert_eq!(back("Changed.", "claude-opus-5-5").await[0], json!({"type": "text", "text": "Changed."}));
     }
     let unread = Thinking { model: "claude-opus-5-5".into(), parts: Vec::new() };
-    let said = Message::Assistant { content: "a".into(), tool_calls: Vec::new(), thinking: Some(unread) };
+    let said = Message::Assistant { content: "a".into(), tool_calls: Vec::new(), thinking: Some(unread), name: None };
     let messages = vec![Message::user("hi"), said, Message::user("b")];
     let body = body(|call| call.model("claude-opus-5-5").of(Request { messages, ..Request::default() })).await;
     assert_eq!(body["messages"][1]["content"], json!([{"type": "text", "text": "a"}]));

@@ -1,4 +1,4 @@
-use baton_core::model::{Image, Message, Reply, Request, Thinking, ToolCall, ToolChoice};
+use baton_core::model::{Image, Message, Reply, Request, Thinking, ToolCall, ToolChoice, ToolOffer};
 use serde_json::{Value, json};
 
 use crate::catalogue::{Spec, Structured};
@@ -129,10 +129,11 @@ async fn tool_choice_is_told_where_there_are_tools() {
 
 #[tokio::test]
 async fn images_are_passed_through() {
-    let image = |url: &str| Image { url: url.into() };
+    let image = |url: &str| Image::at(url);
     let seen = |content: &str| Message::User {
         content: content.into(),
         images: vec![image("https://example.com/a.png"), image("data:image/png;base64,AAAA")],
+        name: None,
     };
     let request = Request { messages: vec![seen("What is this?"), seen("")], ..Request::default() };
     let images = [
@@ -146,6 +147,89 @@ async fn images_are_passed_through() {
 }
 
 #[tokio::test]
+async fn names_details_and_strict_tools_are_written_where_openai_has_them() {
+    let closed = json!({
+        "type": "object", "properties": {"x": {"type": "string"}}, "required": ["x"], "additionalProperties": false
+    });
+    let tool = |name: &str, parameters: &Value, strict| ToolOffer {
+        name: name.into(),
+        description: String::new(),
+        parameters: parameters.clone(),
+        strict,
+    };
+    let image = Image { detail: Some("low".into()), ..Image::at("https://example.com/a.png") };
+    let said = Message::Assistant {
+        content: "Hi.".into(),
+        tool_calls: Vec::new(),
+        thinking: None,
+        name: Some("helper".into()),
+    };
+    let request = Request {
+        messages: vec![
+            Message::System { content: "Be kind.".into(), name: Some("house".into()) },
+            Message::User { content: "What?".into(), images: vec![image], name: Some("ana".into()) },
+            said,
+        ],
+        tools: vec![
+            tool("held", &closed, Some(true)),
+            tool("open", &json!({"type": "object"}), Some(true)),
+            tool("free", &closed, Some(false)),
+            tool("usual", &closed, None),
+        ],
+        ..Request::default()
+    };
+    let body = body(|call| call.of(request)).await;
+    let names: Vec<&Value> = body["messages"].as_array().expect("messages").iter().map(|said| &said["name"]).collect();
+    assert_eq!(names, ["house", "ana", "helper"]);
+    assert_eq!(body["messages"][1]["content"][1]["image_url"]["detail"], "low");
+    // One that strict mode would refuse goes out as it is, and whoever asked checks its calls.
+    let strict = [0, 1, 2, 3].map(|place| body["tools"][place]["function"].get("strict").cloned());
+    assert_eq!(strict, [Some(json!(true)), None, Some(json!(false)), None]);
+}
+
+#[tokio::test]
+async fn any_object_is_asked_for_in_json_mode_and_in_words() {
+    let any = Request { schema: Some(json!({"type": "object"})), ..request("a", &["u: hi"]) };
+    let body = body(|call| call.model("gpt-4o").of(any)).await;
+    assert_eq!(body["response_format"], json!({"type": "json_object"}));
+    // The API refuses JSON mode where no message speaks of JSON.
+    assert!(body["messages"][0]["content"].as_str().is_some_and(|told| told.contains("JSON")), "{body}");
+}
+
+#[tokio::test]
+async fn what_a_model_holds_itself_is_told_from_what_it_only_hears() {
+    let closed = json!({
+        "type": "object", "properties": {"x": {"type": "string"}}, "required": ["x"], "additionalProperties": false
+    });
+    let open = json!({"type": "object", "properties": {"x": {"type": "string"}}});
+    let holds = |model: &'static str, schema: Option<&Value>, tool: Option<&Value>| {
+        let tools = tool.map(|parameters| ToolOffer {
+            name: "t".into(),
+            description: String::new(),
+            parameters: parameters.clone(),
+            strict: Some(true),
+        });
+        let tools = tools.into_iter().collect();
+        Call::openai("http://localhost/v1")
+            .model(model)
+            .of(Request { schema: schema.cloned(), tools, ..Request::default() })
+            .holds()
+    };
+    assert!(holds("gpt-4o", None, None));
+    assert!(holds("gpt-4o", Some(&closed), Some(&closed)));
+    assert!(holds("gpt-4o", Some(&json!({"type": "object"})), None));
+    for not in [
+        holds("gpt-4o", Some(&open), None),
+        holds("gpt-4o", None, Some(&open)),
+        holds("gpt-4o", Some(&json!({"type": "array"})), None),
+        holds("gpt-4", Some(&closed), None),
+        holds("gpt-4", None, Some(&closed)),
+    ] {
+        assert!(!not);
+    }
+}
+
+#[tokio::test]
 async fn what_a_model_thought_goes_back_to_it_and_to_no_other() {
     let reply = reply(Answer::json(testdata!("openai/completion_deepseek.json")), |call| call.of(with_tools())).await;
     let thinking = reply.thinking.clone().expect("thinking");
@@ -155,6 +239,7 @@ async fn what_a_model_thought_goes_back_to_it_and_to_no_other() {
             content: reply.content.clone(),
             tool_calls: reply.tool_calls.clone(),
             thinking: Some(thinking),
+            name: None,
         };
         body(|call| call.of(Request { messages: vec![said], ..Request::default() })).await["messages"][0].clone()
     };
@@ -170,6 +255,7 @@ async fn what_is_sealed_beside_a_call_goes_back_beside_it() {
         content: String::new(),
         tool_calls: reply.tool_calls.into_iter().map(|call| ToolCall { name: "search_kb".into(), ..call }).collect(),
         thinking: reply.thinking,
+        name: None,
     };
     let body = body(|call| call.of(Request { messages: vec![said], ..with_tools() })).await;
     // The instruction about the schema stands before it.

@@ -10,7 +10,7 @@ const STARTS_MAX: usize = 64;
 /// Every complete piece of JSON in a reply, the most deliberate first: the whole reply, then fenced blocks, then
 /// objects and lists inside other text. What stands inside a broken piece is not offered, so that half an answer is
 /// never taken for one.
-pub(crate) fn candidates(text: &str) -> Vec<Value> {
+pub fn candidates(text: &str) -> Vec<Value> {
     let text = clip_bytes(without_thinking(text), SEARCHED_BYTES_MAX);
     if let Ok(whole) = serde_json::from_str(text.trim()) {
         return vec![whole];
@@ -21,7 +21,7 @@ pub(crate) fn candidates(text: &str) -> Vec<Value> {
 }
 
 /// The object that the whole reply is, alone or in one fence.
-pub(crate) fn whole_object(text: &str) -> Option<Value> {
+pub fn whole_object(text: &str) -> Option<Value> {
     let text = clip_bytes(without_thinking(text), SEARCHED_BYTES_MAX).trim();
     let alone = match text.strip_prefix("```").and_then(|rest| rest.strip_suffix("```")) {
         Some(block) => without_tag(block),
@@ -31,7 +31,7 @@ pub(crate) fn whole_object(text: &str) -> Option<Value> {
 }
 
 /// The reply behind the thinking that some models write out first.
-pub(crate) fn without_thinking(text: &str) -> &str {
+pub fn without_thinking(text: &str) -> &str {
     match text.trim_start().strip_prefix("<think>") {
         Some(rest) => rest.split_once("</think>").map_or("", |(_, answer)| answer).trim_start(),
         None => text,
@@ -39,7 +39,7 @@ pub(crate) fn without_thinking(text: &str) -> &str {
 }
 
 /// At most this many characters, and a word about the rest.
-pub(crate) fn clip(text: &str, chars_max: usize) -> String {
+pub fn clip(text: &str, chars_max: usize) -> String {
     match text.char_indices().nth(chars_max) {
         None => text.to_owned(),
         Some((end, _)) => {
