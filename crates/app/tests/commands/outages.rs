@@ -183,3 +183,22 @@ fn a_service_that_keeps_failing_is_left_alone_and_the_result_says_so() {
     assert_eq!(result(&place, "one", "d")["degraded_reason"], "CIRCUIT_OPEN");
     assert!(result(&place, "one", "d")["message"].as_str().is_some_and(|text| text.contains("few minutes")));
 }
+
+#[test]
+fn knowledge_in_an_index_that_is_down_is_empty_unless_settings_say_otherwise() {
+    let settings = |more: &str| {
+        let port = Service::down().port;
+        format!("[tools.knowledge.chroma]\nbase_url = \"http://127.0.0.1:{port}\"\n{more}")
+    };
+    let workflow = "name: w\nnodes: [{id: look, tool: knowledge_base, parameters: {query: hours}}]\n";
+    let place = Place::with(&[("workflows/w.yaml", workflow), ("baton.toml", &settings(""))]);
+    place.baton(&["run", "w", "--id", "one"]).ends(0);
+    let found = result(&place, "one", "look");
+    assert_eq!(
+        (&found["query"], &found["results"], &found["count"], &found["degraded"], &found["degraded_reason"]),
+        (&json!("hours"), &json!([]), &json!(0), &json!(true), &json!("SERVICE_UNAVAILABLE"))
+    );
+    place.write("baton.toml", settings("[tools.tool.knowledge_base]\non_unavailable = \"unavailable\"\n"));
+    place.baton(&["run", "w", "--id", "two"]).ends(0);
+    assert_eq!(result(&place, "two", "look")["available"], json!(false));
+}

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use baton_core::money::Usd;
-use baton_core::tool::{Class, Facts};
+use baton_core::tool::{Class, Facts, Retry};
 use baton_ports::embed::Embedder;
 use baton_ports::memory::{self, Cited, Memory, QUERY_BYTES_MAX, Search, TOP_DEFAULT, TOP_MAX};
 use serde_json::{Value, json};
@@ -82,6 +82,8 @@ pub(super) fn entry(
                 },
             },
         }),
+        // Somebody waits for the passages: what does not come at once is done without.
+        retry: Retry { max_attempts: 2, initial: Duration::from_millis(200), ..Retry::default() },
         ..Facts::new(Class::Read, TIMEOUT)
     };
     let action = Action::new(facts, AUDIT_TYPE, Risk::Low);

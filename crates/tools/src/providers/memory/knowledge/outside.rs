@@ -22,7 +22,7 @@ use crate::providers::memory::count;
 use crate::request::Request;
 use crate::tool::Tool;
 
-/// A little less than the tool's own time-out, so that what is slow is said to be empty and not to have failed.
+/// A little less than the tool's own time-out, so that what is slow is said of the index by its name.
 const PATIENCE: Duration = Duration::from_millis(2_700);
 
 pub(super) enum Index {
@@ -77,8 +77,9 @@ pub(super) struct Outside {
 
 #[async_trait]
 impl Tool for Outside {
-    /// Where the index cannot be asked, it is empty and says so, as seed 000 (2.3) wants it: a customer is better served
-    /// with nothing than with an error. A refusal is an error all the same: somebody must mend the settings.
+    /// An index that cannot be asked is an outage: its circuit counts it, and `on_unavailable` says what is done, unless
+    /// told that the knowledge base is empty and says so (seed 000, 2.3). A refusal is another matter: somebody must mend
+    /// the settings.
     async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
         let wanted = Wanted {
             query: request.text("query").unwrap_or_default(),
@@ -97,13 +98,7 @@ impl Tool for Outside {
                 Err(Failure::unclear(Class::Read, Fault::new(code::TIMEOUT, message)))
             }
         };
-        match found {
-            Ok(hits) => Ok(self.output(wanted.query, hits, None)),
-            Err(Failure::NotDone { fault, retryable: true, .. }) => {
-                Ok(self.output(wanted.query, Vec::new(), Some(fault.message)))
-            }
-            Err(failure) => Err(failure),
-        }
+        found.map(|hits| self.output(wanted.query, hits))
     }
 
     fn service<'a>(&'a self, _request: &'a Request) -> Option<Cow<'a, str>> {
@@ -136,7 +131,7 @@ impl Outside {
     }
 
     /// The same fields as passages of Baton's own memory have.
-    fn output(&self, query: &str, hits: Vec<Hit>, degraded: Option<String>) -> Value {
+    fn output(&self, query: &str, hits: Vec<Hit>) -> Value {
         let passage = |(number, hit): (usize, Hit)| {
             let told = |names: &[&str]| names.iter().find_map(|name| hit.metadata.get(*name)?.as_str());
             json!({
@@ -146,14 +141,9 @@ impl Outside {
             })
         };
         let results: Vec<Value> = (1..).zip(hits).map(passage).collect();
-        let mut output = json!({
-            "query": query, "count": results.len(), "results": results, "degraded": degraded.is_some(),
-            "provider": self.name(),
-        });
-        if let Some(reason) = degraded {
-            output["degraded_reason"] = json!(reason);
-        }
-        output
+        json!({
+            "query": query, "count": results.len(), "results": results, "degraded": false, "provider": self.name(),
+        })
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use baton_core::tool::Outcome;
 use baton_ports::embed::{Embedder, Role, Space};
+use baton_ports::tools::Checked;
 use serde_json::{Value, json};
 
 use super::*;
@@ -92,31 +93,59 @@ async fn chroma_is_asked_by_vector_in_the_tenants_own_collection() {
 }
 
 #[tokio::test]
-async fn a_knowledge_base_that_cannot_be_asked_is_empty_and_says_so() {
-    let broken: [fn(&Asked) -> Says; 4] = [
+async fn an_index_that_cannot_be_asked_is_a_service_that_is_down() {
+    let broken: [fn(&Asked) -> Says; 3] = [
         |_| Says::HangsUp,
         |_| answer(500, &json!({"error": "InternalError", "message": "oops"})),
-        |_| Says::Answer(429, String::new(), String::new()),
         |_| Says::Answer(200, String::new(), "<html>".to_owned()),
     ];
     for says in broken {
         let service = Service::start(says).await;
-        let found = chroma(&service.url("")).done("k", "knowledge_base", json!({"query": "refunds"})).await;
-        assert_eq!((&found["count"], &found["degraded"]), (&json!(0), &json!(true)));
-        assert!(found["degraded_reason"].is_string());
+        let world = chroma(&service.url(""));
+        let (code, message) = world.refused("k", "knowledge_base", json!({"query": "refunds"})).await;
+        assert_eq!(code, "SERVICE_UNAVAILABLE", "{message}");
     }
     let service = Service::start(recorded).await;
-    let found = chroma(&service.url("")).done("k", "knowledge_base", json!({"query": "down"})).await;
-    assert!(found["degraded_reason"].as_str().unwrap().contains("gone"), "{found}");
+    let (code, message) = chroma(&service.url("")).refused("k", "knowledge_base", json!({"query": "down"})).await;
+    assert!(code == "SERVICE_UNAVAILABLE" && message.contains("gone"), "{message}");
+    let busy = Service::start(|_| Says::Answer(429, String::new(), String::new())).await;
+    let (code, _) = chroma(&busy.url("")).refused("k", "knowledge_base", json!({"query": "refunds"})).await;
+    assert_eq!(code, "RATE_LIMIT_EXCEEDED", "it works, and is asked too often");
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_is_slow_is_empty_before_the_tools_own_time_is_over() {
+async fn one_that_is_slow_is_named_before_the_tools_own_time_is_over() {
     let service = Service::start(|_| Says::Nothing).await;
     let world = chroma(&service.url(""));
     let call = world.call("k", "knowledge_base", json!({"query": "refunds"}));
-    let found = done(world.send_within(&call, Duration::from_secs(3)).await.outcome);
-    assert_eq!((&found["count"], &found["degraded"]), (&json!(0), &json!(true)));
+    let (code, message) = not_done(world.send_within(&call, Duration::from_secs(3)).await.outcome);
+    assert!(code == "TIMEOUT" && message.contains("chroma gave no answer"), "{message}");
+}
+
+#[tokio::test]
+async fn one_that_fails_five_times_is_left_alone_and_an_answer_counts_from_the_beginning() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    // Its fifth answer is a good one; all others fail.
+    let service = Service::start(move |request| match count.fetch_add(1, Ordering::Relaxed) {
+        4 | 5 => recorded(request),
+        _ => answer(503, &json!({"error": "InternalError", "message": "oops"})),
+    })
+    .await;
+    let world = chroma(&service.url(""));
+    let query = json!({"query": "refunds"});
+    for key in ["1", "2", "3", "4"] {
+        assert_eq!(world.refused(key, "knowledge_base", query.clone()).await.0, "SERVICE_UNAVAILABLE");
+    }
+    world.done("5", "knowledge_base", query.clone()).await;
+    for key in ["6", "7", "8", "9", "10"] {
+        assert_eq!(world.refused(key, "knowledge_base", query.clone()).await.0, "SERVICE_UNAVAILABLE");
+    }
+    let before = asked.load(Ordering::Relaxed);
+    let call = world.call("11", "knowledge_base", query);
+    assert!(matches!(world.registry.check(&call, None).await, Checked::CircuitOpen { .. }));
+    assert_eq!(asked.load(Ordering::Relaxed), before, "nobody asks it");
 }
 
 #[tokio::test]
