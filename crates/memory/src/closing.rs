@@ -64,7 +64,7 @@ impl Closings<'_> {
                 let summary = Summary { text: text.clone(), covers, by, why: None };
                 self.short.set_summary(tenant, conversation, (since, standing.began), summary).await?
             }
-            None => self.summaries.bring_up_to_date(self.short, asker, conversation, since, 0).await?,
+            None => self.summaries.bring_up_to_date(self.short, asker, conversation, since).await?,
         };
         let Some(whole) = self.short.whole(tenant, conversation).await?.filter(|whole| whole.began == standing.began)
         else {

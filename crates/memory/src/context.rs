@@ -3,14 +3,13 @@
 use baton_core::id::TenantId;
 use baton_ports::index::Collection;
 use baton_ports::memory::{
-    CONTEXT_TOKENS_MAX, Cited, Context, Error, LeftOut, Message, RECENT_MAX, Search, SimilarConversation, Thread,
-    Wanted,
+    CONTEXT_TOKENS_MAX, Cited, Context, Error, LeftOut, Message, RECENT_MAX, Search, SimilarConversation, Wanted,
 };
 use serde_json::Value;
 
 use crate::episodic::similar_conversations;
 use crate::long::Long;
-use crate::short::Short;
+use crate::short::{Short, Standing};
 use crate::tokens::estimate;
 
 /// What each part may have of the budget before the others have had theirs, in hundredths. What one does not need, the
@@ -33,16 +32,16 @@ pub(crate) async fn gather(
         documents(long, tenant, wanted),
         conversations(long, tenant, wanted),
     );
-    let ((thread, messages), (documents, one), (conversations, other)) = (recent?, documents?, conversations?);
-    let found = Found { thread, messages, documents, conversations };
+    let ((standing, messages), (documents, one), (conversations, other)) = (recent?, documents?, conversations?);
+    let found = Found { standing, messages, documents, conversations };
     Ok(Context { degraded: one.or(other), ..found.within(tokens) })
 }
 
-async fn recent(short: &Short, tenant: &TenantId, wanted: &Wanted) -> Result<(Option<Thread>, Vec<Message>), Error> {
+async fn recent(short: &Short, tenant: &TenantId, wanted: &Wanted) -> Result<(Option<Standing>, Vec<Message>), Error> {
     match &wanted.conversation {
         Some(conversation) if wanted.strategy.has_short() => {
-            let thread = short.thread(tenant, conversation).await?;
-            Ok((thread, short.recent(tenant, conversation, wanted.recent).await?))
+            let standing = short.standing(tenant, conversation).await?;
+            Ok((standing, short.recent(tenant, conversation, wanted.recent).await?))
         }
         Some(_) | None => Ok((None, Vec::new())),
     }
@@ -76,7 +75,7 @@ async fn conversations(
 
 /// Everything that was found.
 struct Found {
-    thread: Option<Thread>,
+    standing: Option<Standing>,
     messages: Vec<Message>,
     documents: Vec<Cited>,
     conversations: Vec<SimilarConversation>,
@@ -86,9 +85,12 @@ impl Found {
     /// The best of it that fits: documents and conversations from the top, messages from the newest.
     fn within(self, tokens: usize) -> Context {
         let mut budget = Budget { left: tokens };
-        let summary = self.thread.as_ref().and_then(|thread| thread.summary.as_ref());
+        let unsummarised =
+            self.standing.as_ref().map_or(0, |standing| standing.thread.messages - standing.unsummarised);
+        let thread = self.standing.map(|standing| standing.thread);
+        let summary = thread.as_ref().and_then(|thread| thread.summary.as_ref());
         let summary = summary.map(|summary| summary.text.clone()).filter(|text| budget.take(estimate(text)));
-        let session = self.thread.map_or(Value::Null, |thread| thread.session);
+        let session = thread.map_or(Value::Null, |thread| thread.session);
         let session = if budget.take(estimate(&session.to_string())) { session } else { Value::Null };
         let share = |hundredths: usize| tokens * hundredths / 100;
         let mut documents = budget.fill(share(DOCUMENTS_SHARE), &self.documents, cost_of_document);
@@ -100,6 +102,7 @@ impl Found {
         documents.extend(budget.fill(tokens, more, cost_of_document));
         let left_out = LeftOut {
             messages: self.messages.len() - messages.len(),
+            unsummarised: usize::try_from(unsummarised).unwrap_or(usize::MAX).saturating_sub(messages.len()),
             documents: self.documents.len() - documents.len(),
             conversations: self.conversations.len() - conversations.len(),
         };

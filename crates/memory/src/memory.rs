@@ -155,7 +155,7 @@ impl memory::Memory for Memory {
 
     async fn summarise(&self, asker: &Asker, conversation: &str, but: usize) -> Result<Option<Summary>, Error> {
         let since = self.short.begin(&asker.tenant).await?;
-        self.summaries.bring_up_to_date(&self.short, asker, conversation, since, but).await
+        self.summaries.keep_up(&self.short, asker, conversation, since, but).await
     }
 
     async fn close(&self, asker: &Asker, conversation: &str, closing: Closing) -> Result<Summary, Error> {

@@ -8,6 +8,7 @@ mod head;
 mod leaving;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use baton_core::id::TenantId;
 use baton_core::time::Time;
@@ -28,6 +29,8 @@ use crate::marks::{Marks, Whom};
 
 /// How often a conversation may change under our hands before we give up.
 const TRIES_MAX: usize = 16;
+/// How long one call has a conversation's summary in hand. Where no model can be asked, nobody tries again before.
+const CLAIMED_FOR: Duration = Duration::from_secs(60);
 /// Records read or removed at once.
 const PAGE: usize = 90;
 
@@ -197,6 +200,38 @@ impl Short {
             is_newer.then(|| head.summary = Some(summary.clone())).map(|()| Vec::new())
         });
         Ok(head.await?.and_then(|head| head.summary))
+    }
+
+    /// Takes the summary of the conversation that began then in hand, for `CLAIMED_FOR`: false where another has it, or
+    /// where that conversation is over or forgotten.
+    pub(crate) async fn claim_summary(
+        &self,
+        tenant: &TenantId,
+        conversation: &str,
+        (since, began): (Since, Time),
+        by: &str,
+    ) -> Result<bool, Error> {
+        let now = self.clock.now();
+        let mut is_ours = false;
+        let change = Change { since, customer: None, began: Some(began) };
+        let changed = self.change(tenant, conversation, change, |head, _| {
+            is_ours = head.claim_summary(by, now, now + CLAIMED_FOR);
+            is_ours.then(Vec::new)
+        });
+        Ok(changed.await?.is_some() && is_ours)
+    }
+
+    /// Gives it out of hand again.
+    pub(crate) async fn free_summary(
+        &self,
+        tenant: &TenantId,
+        conversation: &str,
+        (since, began): (Since, Time),
+        by: &str,
+    ) -> Result<(), Error> {
+        let change = Change { since, customer: None, began: Some(began) };
+        let changed = self.change(tenant, conversation, change, |head, _| head.free_summary(by).then(Vec::new));
+        changed.await.map(drop)
     }
 
     async fn head(&self, tenant: &TenantId, conversation: &str) -> Result<Option<(Head, u64)>, Error> {

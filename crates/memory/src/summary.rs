@@ -18,6 +18,8 @@ const AGENT: &str = "memory_summary";
 /// How long a model may take for one call, and for all calls of one conversation together.
 const LIMIT: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(60);
+/// The same for a conversation that goes on: somebody waits for an answer.
+const PATIENCE_LIVE: Duration = Duration::from_secs(20);
 /// Tokens of a summary.
 const TOKENS_MAX: u32 = 400;
 /// Messages summarised by one call; more are summarised by several, each with what the last one said.
@@ -28,6 +30,23 @@ const QUOTED_BYTES_MAX: usize = 300;
 /// Bytes of why a summary is an excerpt.
 const WHY_BYTES_MAX: usize = 500;
 
+/// What there is where no model can be asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Without {
+    Excerpt,
+    /// What was said, as it was.
+    Words,
+}
+
+impl Without {
+    fn patience(self) -> Duration {
+        match self {
+            Self::Excerpt => PATIENCE,
+            Self::Words => PATIENCE_LIVE,
+        }
+    }
+}
+
 pub(crate) struct Summaries {
     models: Option<Arc<dyn Models>>,
 }
@@ -37,7 +56,32 @@ impl Summaries {
         Self { models }
     }
 
-    /// Summarises what is not summarised yet, but for the newest `but` messages, on the asker's behalf. What a model
+    /// Brings the summary of a conversation that goes on up to its newest messages but `but`; says which is there then.
+    /// One call at a time does. Where no model can be asked, the words are left as they are, and it is tried again a minute
+    /// later: nothing is told in fewer words than a model found.
+    pub(crate) async fn keep_up(
+        &self,
+        short: &Short,
+        asker: &Asker,
+        conversation: &str,
+        since: Since,
+        but: usize,
+    ) -> Result<Option<Summary>, Error> {
+        let tenant = &asker.tenant;
+        let Some(standing) = short.standing(tenant, conversation).await? else { return Ok(None) };
+        let (thread, meant) = (standing.thread, (since, standing.began));
+        let to = thread.messages.saturating_sub(but as u64);
+        if standing.unsummarised >= to || !short.claim_summary(tenant, conversation, meant, &asker.key).await? {
+            return Ok(thread.summary);
+        }
+        let summary = self.summed(short, asker, conversation, since, (but, Without::Words)).await?;
+        if summary.as_ref().is_some_and(|summary| summary.covers >= to) {
+            short.free_summary(tenant, conversation, meant, &asker.key).await?;
+        }
+        Ok(summary)
+    }
+
+    /// Summarises all that is not summarised yet, on the asker's behalf, for a conversation that ends. What a model
     /// answered is kept before it is asked for more, so nothing that was kept is asked for again. None where there is
     /// nothing to say, and where the conversation ended or was forgotten meanwhile.
     ///
@@ -48,9 +92,19 @@ impl Summaries {
         asker: &Asker,
         conversation: &str,
         since: Since,
-        but: usize,
     ) -> Result<Option<Summary>, Error> {
-        let (tenant, patience) = (&asker.tenant, Instant::now() + PATIENCE);
+        self.summed(short, asker, conversation, since, (0, Without::Excerpt)).await
+    }
+
+    async fn summed(
+        &self,
+        short: &Short,
+        asker: &Asker,
+        conversation: &str,
+        since: Since,
+        (but, without): (usize, Without),
+    ) -> Result<Option<Summary>, Error> {
+        let (tenant, patience) = (&asker.tenant, Instant::now() + without.patience());
         let mut failed: Option<String> = None;
         loop {
             let Some(standing) = short.standing(tenant, conversation).await? else { return Ok(None) };
@@ -70,6 +124,10 @@ impl Summaries {
                     let asker = Asker { key, ..asker.clone() };
                     match self.ask(&asker, before, &messages, patience).await {
                         Ok(text) => Summary { text, covers: to, by: Summarised::Model, why: None },
+                        Err(why) if without == Without::Words => {
+                            tracing::warn!(why, "a conversation that goes on is not summarised");
+                            return Ok(thread.summary);
+                        }
                         Err(why) => excerpted(before, &messages, to, failed.insert(why).clone()),
                     }
                 }
@@ -92,7 +150,7 @@ impl Summaries {
         let Some(models) = &self.models else { return Err("there is no model".to_owned()) };
         let left = patience.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(format!("summarising took longer than {} s", PATIENCE.as_secs()));
+            return Err("summarising took too long".to_owned());
         }
         match models.ask(asker, &request(before, messages), LIMIT.min(left), None).await {
             Ok(reply) if !reply.content.trim().is_empty() => {

@@ -138,7 +138,9 @@ pub trait Memory: Send + Sync {
         fields: &Map<String, Value>,
     ) -> Result<(), Error>;
 
-    /// Brings the running summary up to the newest messages but `but`, on the asker's behalf.
+    /// Brings the running summary of a conversation that goes on up to its newest messages but `but`, on the asker's
+    /// behalf; says which is there then. Of several who ask at once, one does; where no model can be asked, it stays as it
+    /// was. No message leaves for it.
     async fn summarise(&self, asker: &Asker, conversation: &str, but: usize) -> Result<Option<Summary>, Error>;
 
     /// A conversation is over: its summary and its words become findable, and its messages leave short-term memory. One

@@ -32,7 +32,7 @@ fn found(messages: usize, documents: &[usize], conversations: usize) -> Found {
         score: 1.0,
     };
     Found {
-        thread: None,
+        standing: None,
         messages: (0..messages).map(message).collect(),
         documents: documents.iter().map(|tokens| document(*tokens)).collect(),
         conversations: vec![conversation; conversations],

@@ -19,6 +19,7 @@ use crate::embed::Builtin;
 
 mod closing;
 mod forgetting;
+mod living;
 
 const KNOWLEDGE: Collection = Collection::Knowledge;
 
@@ -302,7 +303,8 @@ async fn a_closed_conversation_is_found_by_what_was_said_and_leaves_short_term_m
 async fn summaries_are_a_models_or_an_excerpt() {
     let mut world = World::new();
     talk(&world.memory(), "c1", None, &["My kettle leaks", "We send you another", "Thanks"]).await;
-    let excerpt = world.memory().summarise(&asker(), "c1", 0).await.unwrap().unwrap();
+    let closing = Closing { outcome: "success".into(), summary: None };
+    let excerpt = world.memory().close(&asker(), "c1", closing).await.unwrap();
     assert_eq!((excerpt.text.as_str(), excerpt.covers), ("customer: My kettle leaks\ncustomer: Thanks", 3));
     assert_eq!(excerpt.by, Summarised::Excerpt);
 

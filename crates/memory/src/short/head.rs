@@ -30,11 +30,22 @@ pub(super) struct Head {
     pub(super) next: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) summary: Option<Summary>,
+    /// Who is summing it up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    summarising: Option<Claim>,
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     session: Map<String, Value>,
     /// Ids of the last messages that had one.
     #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
     heard: VecDeque<String>,
+}
+
+/// Somebody is summing a conversation up, and nobody else begins to until it is over or has taken too long.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Claim {
+    /// The key of the call that does.
+    by: String,
+    until: Time,
 }
 
 impl Head {
@@ -45,6 +56,7 @@ impl Head {
             first: 0,
             next: 0,
             summary: None,
+            summarising: None,
             session: Map::new(),
             heard: VecDeque::new(),
         }
@@ -60,7 +72,22 @@ impl Head {
         self.first = self.first.max(behind.min(self.next));
         self.began = now.max(self.began + Duration::from_millis(1));
         self.summary = None;
+        self.summarising = None;
         self.session.clear();
+    }
+
+    /// Takes the summary in hand for a while, unless another has it. The same call may again: it goes on after a crash.
+    pub(super) fn claim_summary(&mut self, by: &str, now: Time, until: Time) -> bool {
+        let is_taken = self.summarising.as_ref().is_some_and(|claim| claim.by != by && claim.until > now);
+        if !is_taken {
+            self.summarising = Some(Claim { by: by.to_owned(), until });
+        }
+        !is_taken
+    }
+
+    /// Gives the summary out of hand; whether it was in this one's.
+    pub(super) fn free_summary(&mut self, by: &str) -> bool {
+        self.summarising.take_if(|claim| claim.by == by).is_some()
     }
 
     /// Whether nothing is left of it but its head.

@@ -77,6 +77,8 @@ pub struct Context {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LeftOut {
     pub messages: usize,
+    /// Messages of the conversation that are neither shown nor in its summary, kept as they may be.
+    pub unsummarised: usize,
     pub documents: usize,
     pub conversations: usize,
 }

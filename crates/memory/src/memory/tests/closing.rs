@@ -106,7 +106,7 @@ async fn what_is_said_while_a_conversation_closes_begins_another_of_its_id() {
     // A close that was decided on the words before it does not take the new ones along.
     assert!(memory.short.leave(&tenant(), "c1", since, &whole).await.unwrap());
     assert_eq!(memory.recent(&tenant(), "c1", 9).await.unwrap().len(), 1);
-    let summary = memory.summarise(&asker(), "c1", 0).await.unwrap().unwrap();
+    let summary = close(&memory, "c1", "success", None).await;
     assert_eq!(summary.text, "customer: And the lid is gone");
 }
 

@@ -7,18 +7,19 @@ use async_trait::async_trait;
 use baton_core::redact;
 use baton_core::tool::{Class, Facts};
 use baton_ports::memory::{
-    CONTEXT_TOKENS_MAX, ID_BYTES_MAX, Memory, QUERY_BYTES_MAX, RECENT_DEFAULT, RECENT_MAX, SIMILAR_DEFAULT,
+    CONTEXT_TOKENS_MAX, Context, ID_BYTES_MAX, Memory, QUERY_BYTES_MAX, RECENT_DEFAULT, RECENT_MAX, SIMILAR_DEFAULT,
     SIMILAR_MAX, TOP_DEFAULT, TOP_MAX, Wanted,
 };
 use serde_json::{Value, json};
 
-use super::{AUDIT_TYPE, CATEGORY, PROVIDER, count, failure, filter, filters_schema, own_conversation, word};
+use super::{AUDIT_TYPE, CATEGORY, PROVIDER, asker, count, failure, filter, filters_schema, own_conversation, word};
 use crate::catalogue::{Action, Entry, Risk};
 use crate::failure::Failure;
 use crate::request::Request;
 use crate::tool::Tool;
 
-const TIMEOUT: Duration = Duration::from_secs(5);
+/// Searches, and now and then a summary of what was said before.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(super) fn entry(memory: Arc<dyn Memory>) -> Entry {
     let fields = ["recent_messages", "relevant_documents", "similar_conversations", "summary", "session", "tokens"];
@@ -68,6 +69,10 @@ impl Tool for GetContext {
         };
         let context = self.memory.context(&request.call.tenant, &wanted).await;
         let mut context = context.map_err(|error| failure(&error))?;
+        if self.was_summarised(request, &wanted, &context).await {
+            let again = self.memory.context(&request.call.tenant, &wanted).await;
+            context = again.map_err(|error| failure(&error))?;
+        }
         for similar in &mut context.similar_conversations {
             // It was another person's.
             similar.summary = redact::text(&similar.summary).into_owned();
@@ -76,5 +81,23 @@ impl Tool for GetContext {
         output["conversation_id"] = json!(wanted.conversation);
         output["provider"] = json!(PROVIDER);
         Ok(output)
+    }
+}
+
+impl GetContext {
+    /// Has what no longer fits into the context summarised, on the run's behalf, so that what was said is told in fewer
+    /// words and never in none; whether there is another summary now. Half of the messages that fit stay out of it, so
+    /// that the next ones need no summary of their own.
+    async fn was_summarised(&self, request: &Request, wanted: &Wanted, context: &Context) -> bool {
+        let Some(conversation) = &wanted.conversation else { return false };
+        if context.left_out.unsummarised == 0 || wanted.recent == 0 {
+            return false;
+        }
+        let but = context.recent_messages.len() / 2;
+        match self.memory.summarise(&asker(request), conversation, but).await {
+            Ok(summary) => summary.is_some_and(|summary| context.summary.as_ref() != Some(&summary.text)),
+            // What was gathered is an answer, also where nothing can be written.
+            Err(_unkept) => false,
+        }
     }
 }

@@ -2,6 +2,7 @@ mod outside;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use baton_core::id::TenantId;
@@ -11,8 +12,9 @@ use baton_core::tool::{Class, Outcome};
 use baton_ports::budget::{Account, Charge, Settles, Spend};
 use baton_ports::index::{Collection, Document, Head};
 use baton_ports::memory::{
-    Added, Cited, Closing, Context, Execution, Forgotten, Found, Inquired, Inquiry, Message, Mode, Reindexed, Round,
-    Search, SimilarConversation, SimilarExecution, Speaker, Stopped, Strategy, Summarised, Summary, Thread, Wanted,
+    Added, Cited, Closing, Context, Execution, Forgotten, Found, Inquired, Inquiry, LeftOut, Message, Mode, Reindexed,
+    Round, Search, SimilarConversation, SimilarExecution, Speaker, Stopped, Strategy, Summarised, Summary, Thread,
+    Wanted,
 };
 use baton_ports::models::Asker;
 use baton_ports::tools::Tools;
@@ -31,6 +33,9 @@ struct Recalls {
     inquired: Mutex<Vec<(Asker, Inquiry)>>,
     said: Mutex<Vec<(String, Option<String>, Message)>>,
     closed: Mutex<Vec<(Asker, String, Closing)>>,
+    /// Its conversations are longer than a context, until they are summarised.
+    is_long: AtomicBool,
+    summaries: Mutex<Vec<(Asker, String, usize)>>,
 }
 
 impl Recalls {
@@ -82,7 +87,19 @@ impl Memory for Recalls {
             outcome: "success".into(),
             score: 0.5,
         };
-        Ok(Context { similar_conversations: vec![similar], tokens: 12, ..Context::default() })
+        let context = Context { similar_conversations: vec![similar], tokens: 12, ..Context::default() };
+        if !self.is_long.load(Ordering::Relaxed) {
+            return Ok(context);
+        }
+        let said = |number| Message {
+            id: None,
+            speaker: Speaker::Customer,
+            content: format!("message {number}"),
+            at: Time::from_ms(0),
+        };
+        let summary = self.summaries.lock().unwrap().last().map(|_| "They spoke.".to_owned());
+        let left_out = LeftOut { unsummarised: if summary.is_some() { 0 } else { 9 }, ..LeftOut::default() };
+        Ok(Context { recent_messages: (0..8).map(said).collect(), summary, left_out, ..context })
     }
 
     async fn record_execution(&self, _: &TenantId, execution: Execution) -> Result<(), Error> {
@@ -154,8 +171,10 @@ impl Memory for Recalls {
         not_asked()
     }
 
-    async fn summarise(&self, _: &Asker, _: &str, _: usize) -> Result<Option<Summary>, Error> {
-        not_asked()
+    async fn summarise(&self, asker: &Asker, conversation: &str, but: usize) -> Result<Option<Summary>, Error> {
+        asker.tab.as_ref().unwrap().put(judged());
+        self.summaries.lock().unwrap().push((asker.clone(), conversation.to_owned(), but));
+        Ok(Some(Summary { text: "They spoke.".into(), covers: 9, by: Summarised::Model, why: None }))
     }
 
     async fn close(&self, asker: &Asker, conversation: &str, closing: Closing) -> Result<Summary, Error> {
@@ -242,6 +261,36 @@ async fn a_context_is_that_of_the_runs_conversation_and_names_nobody_else() {
         (wanted.strategy, wanted.recent, wanted.documents, wanted.conversations),
         (Strategy::ShortOnly, 7, 5, 3)
     );
+}
+
+#[tokio::test]
+async fn what_no_longer_fits_is_summarised_at_the_runs_expense_and_told() {
+    let memory = Arc::new(Recalls::default());
+    memory.is_long.store(true, Ordering::Relaxed);
+    let world = World::remembering(memory.clone());
+    let mut call = world.call("k", "get_context", json!({}));
+    call.caller.conversation_id = Some("now".to_owned());
+    let performed = world.send(&call).await;
+    assert!(matches!(performed.outcome, Outcome::Done { cost, .. } if cost == Usd::from_nanos(1_000_000)));
+    assert_eq!(performed.tab.take().len(), 1);
+    let output = done(performed.outcome);
+    assert_eq!((&output["summary"], &output["left_out"]["unsummarised"]), (&json!("They spoke."), &json!(0)));
+    let (asker, conversation, but) = memory.summaries.lock().unwrap()[0].clone();
+    // Half of what fitted stays word by word.
+    assert_eq!((asker.key.as_str(), conversation.as_str(), but), ("k", "now", 4));
+    done(world.send(&call).await.outcome);
+    assert_eq!(memory.summaries.lock().unwrap().len(), 1, "there is nothing left to tell");
+}
+
+#[tokio::test]
+async fn who_wants_no_messages_needs_no_summary_of_them() {
+    let memory = Arc::new(Recalls::default());
+    memory.is_long.store(true, Ordering::Relaxed);
+    let world = World::remembering(memory.clone());
+    let mut call = world.call("k", "get_context", json!({"recent": 0}));
+    call.caller.conversation_id = Some("now".to_owned());
+    done(world.send(&call).await.outcome);
+    assert!(memory.summaries.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
