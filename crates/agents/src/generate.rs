@@ -13,7 +13,7 @@ use crate::prompt::{self, Name};
 use crate::transcript::Transcript;
 use baton_core::structured::extract;
 
-/// Tools and agents that a model is shown; the rest, by name, it cannot plan with.
+/// Tools and agents that a model is shown; with the rest it cannot plan.
 const TOOLS_MAX: usize = 100;
 const AGENTS_MAX: usize = 50;
 /// Findings a model is told at once: enough to mend most, few enough to be read.
@@ -22,6 +22,7 @@ const FINDINGS_MAX: usize = 20;
 /// What workflows may be made of.
 #[derive(Debug, Clone, Default)]
 pub struct Usable {
+    /// The likeliest first: of more than a hundred the last are not shown.
     pub tools: Vec<ToolOffer>,
     /// Names and descriptions.
     pub agents: Vec<(String, String)>,

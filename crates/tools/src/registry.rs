@@ -39,6 +39,7 @@ pub struct Registry {
     held: Arc<RwLock<Held>>,
     tuning: BTreeMap<String, Tuning>,
     composio: Option<Arc<Composio>>,
+    shipped: Vec<Arc<str>>,
     rules: Rules,
     gates: Arc<Gates>,
     clock: Arc<dyn Clock>,
@@ -98,6 +99,7 @@ impl Registry {
             held,
             tuning: config.tool.clone(),
             composio,
+            shipped: shelf.shipped,
             rules: Rules::new(&config),
             gates,
             clock: services.clock.clone(),
@@ -121,6 +123,11 @@ impl Registry {
         held.learned = learned;
         held.lay(&self.tuning);
         Ok(())
+    }
+
+    /// The names of the tools that are there without a project; one that a project defines may stand in for its namesake.
+    pub fn shipped(&self) -> impl Iterator<Item = &str> {
+        self.shipped.iter().map(|name| &**name)
     }
 
     /// Tools that these words fit, the best first, at most so many. Where Composio has a key it is asked too, and its ranks

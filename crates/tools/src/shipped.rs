@@ -69,6 +69,8 @@ impl Services {
 /// All tools, and what connects to the MCP servers that some of them are of.
 pub(crate) struct Shelf {
     pub(crate) entries: Vec<Entry>,
+    /// The names of those that are there without a project.
+    pub(crate) shipped: Vec<Arc<str>>,
     pub(crate) links: Vec<Arc<Link>>,
 }
 
@@ -100,6 +102,7 @@ pub(crate) fn entries(
         entries.extend(memory::entries(config, memory, embedder.as_ref(), clock, &outbound)?);
     }
     let mut entries = outage::standing(config, entries, services, &outbound)?;
+    let shipped = entries.iter().map(|entry| entry.name.clone()).collect();
     let secrets = Arc::new(config.secrets.clone());
     let connect = |source: Source| Arc::new(Link::new(source, secrets.clone(), outbound.clone()));
     let mut links: Vec<Arc<Link>> = Vec::new();
@@ -131,7 +134,7 @@ pub(crate) fn entries(
             }
         });
     }
-    Ok(Shelf { entries, links })
+    Ok(Shelf { entries, shipped, links })
 }
 
 fn calendar_entry(config: &Config, services: &Services, outbound: &Arc<Outbound>) -> Result<Entry, Error> {

@@ -1,5 +1,6 @@
 //! `baton generate`: a workflow from a goal, drafted by a model, checked like any other, mended until it may run.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ const REPAIRS_MAX: usize = 3;
 /// How long one reply may take.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(120);
 const GOAL_CHARS_MAX: usize = 4_000;
+/// Tools that a goal's words find at the most.
+const TOOLS_FOUND: usize = 100;
 /// Where workflows are.
 const FOLDER: &str = "workflows";
 
@@ -80,7 +83,7 @@ async fn draft(system: &System, project: &Project, goal: &str, name: Option<&str
     let planner = planner.ok_or_else(|| Misuse::new(format!("there is no agent `{PLANNER}`")))?;
     let language = project.settings.tools.language.tag();
     let fault = |fault| anyhow::anyhow!("{fault}");
-    let mut generation = Generation::begin(planner, goal, language, &usable(&system.catalog)).map_err(fault)?;
+    let mut generation = Generation::begin(planner, goal, language, &usable(system, goal).await).map_err(fault)?;
     let mut cost = Usd::ZERO;
     for replies in 1.. {
         let reply = ask(system, &generation).await?;
@@ -95,17 +98,30 @@ async fn draft(system: &System, project: &Project, goal: &str, name: Option<&str
     anyhow::bail!("no reply was asked for")
 }
 
-/// Everything a draft may name, agents that plan excepted.
-fn usable(catalog: &Catalog) -> Usable {
-    let tool = |(name, facts): (&String, &baton_core::tool::Facts)| ToolOffer {
-        name: name.clone(),
-        description: facts.description.clone(),
-        parameters: facts.parameters.clone(),
-        strict: None,
+/// Everything a draft may name, agents that plan excepted. Among thousands of tools the model is shown those that are
+/// always there, then those that the goal's words find as `baton tools search` does, then others.
+async fn usable(system: &System, goal: &str) -> Usable {
+    let (found, fault) = system.tools.search(goal, TOOLS_FOUND).await;
+    if let Some(fault) = fault {
+        print::note(format_args!("note: {fault}"));
+    }
+    let catalog = &system.catalog;
+    let found = found.iter().map(|tool| tool.name.as_str());
+    let mut told = BTreeSet::new();
+    let ordered = system.tools.shipped().chain(found).chain(catalog.tools.keys().map(String::as_str));
+    let tool = |name: &str| {
+        let facts = catalog.tools.get(name)?;
+        Some(ToolOffer {
+            name: name.to_owned(),
+            description: facts.description.clone(),
+            parameters: facts.parameters.clone(),
+            strict: None,
+        })
     };
+    let tools = ordered.filter(|name| told.insert(*name)).filter_map(tool).collect();
     let agents = catalog.agents.values().filter(|agent| agent.name != PLANNER);
     let agents = agents.map(|agent| (agent.name.clone(), agent.description.clone()));
-    Usable { tools: catalog.tools.iter().map(tool).collect(), agents: agents.collect() }
+    Usable { tools, agents: agents.collect() }
 }
 
 async fn ask(system: &System, generation: &Generation) -> anyhow::Result<Reply> {

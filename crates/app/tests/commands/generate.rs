@@ -1,5 +1,7 @@
 //! `baton generate`: a goal becomes a workflow that runs, or is given up with what was found.
 
+use serde_json::{Value, json};
+
 use super::place::Place;
 
 /// A first draft that names a tool nobody has, and a second that is right.
@@ -97,4 +99,45 @@ fn where_the_workflow_goes_is_looked_at_before_a_model_is_paid() {
     place.write("workflows/rain_mail.yaml", "name: rain_mail\nnodes: [{id: a, type: transform, set: {x: 1}}]\n");
     let told = place.baton(&["generate", "Please mail me when it rains", "--json"]).ends(0).json();
     assert_eq!((&told["name"], &told["file"]), (&"rain_mail_2".into(), &"workflows/rain_mail_2.json".into()), "{told}");
+}
+
+/// Plans with the tools it is shown, and with no others.
+const SHOWN: &str = r#"
+agent: workflow_planner
+replies:
+  - match: {prompt: "- aaa.zz_barometer:"}
+    json: {name: pressure, input: {city: string}, steps: [{id: a, tool_name: aaa.zz_barometer, parameters: {city: "{{ '{{ city }}' }}"}}]}
+  - match: {prompt: "- send_email:"}
+    json:
+      name: mail
+      input: {to: string}
+      steps: [{id: a, tool_name: send_email, parameters: {to: "{{ '{{ to }}' }}", subject: Hi, body: Hello}}]
+"#;
+
+#[test]
+fn a_thousand_imported_tools_hide_neither_the_shipped_ones_nor_the_one_that_is_meant() {
+    let operation = |number: usize| {
+        let id = format!("op_{number:04}");
+        let operation = json!({"operationId": id, "summary": "Does something with a thing", "responses": {"200": {"description": "done"}}});
+        (format!("/{id}"), json!({ "get": operation }))
+    };
+    let mut paths: serde_json::Map<String, Value> = (0..1_000).map(operation).collect();
+    let city = json!([{"name": "city", "in": "query", "required": true, "schema": {"type": "string"}}]);
+    let barometer = json!({
+        "operationId": "zz_barometer", "summary": "Reads the barometer of a city", "parameters": city, "responses": {"200": {"description": "done"}}
+    });
+    paths.insert("/barometer".to_owned(), json!({ "get": barometer }));
+    let document = json!({
+        "openapi": "3.0.3", "info": {"title": "Many", "version": "1"}, "servers": [{"url": "https://api.example.com"}],
+        "paths": paths
+    });
+    let definition = json!({"name": "aaa", "kind": "openapi", "document": "apis/many.json"}).to_string();
+    let place = Place::with(&[
+        ("baton.toml", ""),
+        ("replies/planner.yaml", SHOWN),
+        ("apis/many.json", &document.to_string()),
+        ("tools/many.json", &definition),
+    ]);
+    place.baton(&["generate", "Please write a letter to somebody"]).ends(0).says("workflows/mail.json");
+    place.baton(&["generate", "What does the barometer say in Oslo?"]).ends(0).says("workflows/pressure.json");
 }
