@@ -1,5 +1,7 @@
 //! One call from outside, as a run of its own: checked, approved, kept from happening twice, audited and undone as any other.
 
+use std::borrow::Cow;
+
 use anyhow::Context;
 use baton_core::bundle::Hash;
 use baton_core::definition::{self, SINGLE_CALL};
@@ -8,6 +10,7 @@ use baton_core::run::Run;
 use baton_core::tool::{Caller, Envelope};
 use baton_engine::Start;
 use baton_ports::registry::{Registry as _, Version};
+use baton_ports::tools::Tools as _;
 use serde_json::{Map, Value, json};
 
 use crate::wire::System;
@@ -54,7 +57,14 @@ async fn save(system: &System, tool: &str) -> anyhow::Result<Version> {
         ],
         "edges": [{"from": "ask", "to": NODE}],
     });
-    let checked = definition::check_single_call(&definition, &system.catalog);
+    let mut catalog = Cow::Borrowed(&system.catalog);
+    if !catalog.tools.contains_key(tool)
+        && let Some(facts) = system.tools.facts(tool)
+    {
+        // A hook of the settings, which nobody else may name.
+        catalog.to_mut().tools.insert(tool.to_owned(), facts);
+    }
+    let checked = definition::check_single_call(&definition, &catalog);
     let (workflow, bundle) = checked.ready().with_context(|| {
         let first = checked.diagnostics.first().map(|found| found.message.clone()).unwrap_or_default();
         format!("`{tool}` cannot be called by itself: {first}")

@@ -94,6 +94,8 @@ impl Project {
             unsupported.extend(left.into_iter().map(|part| (server.file.clone(), part)));
             tool_doubts.extend(server.doubts());
         }
+        let hooks = settings.upkeep.hooks();
+        tools.extend(hooks.map_err(|wrong| Misuse::new(format!("baton.toml: [upkeep.budget_hooks]: {wrong}")))?);
         for file in yaml_files(&root.join("templates"))? {
             let name = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
             let template =

@@ -23,6 +23,7 @@ use baton_store::sqlite::{self, Store};
 use baton_tools::sandbox::{self, Pool};
 use baton_tools::{Endpoints, Execution, Launch, Registry, Services};
 
+use crate::config::Upkeep;
 use crate::project::{Project, Sorted, shown};
 use crate::{Misuse, print};
 
@@ -243,9 +244,10 @@ pub fn sandbox(config: &sandbox::Config) -> anyhow::Result<Pool> {
     Ok(Pool::new(config.clone(), launch).map_err(|error| Misuse::new(error.to_string()))?)
 }
 
-/// What definitions may name: these agents, and all tools there are.
+/// What definitions may name: these agents, and all tools there are but hooks of the settings.
 pub fn catalog_of(tools: &dyn Tools, agents: BTreeMap<String, Agent>) -> Catalog {
-    let facts = tools.names().into_iter().filter_map(|name| Some((name.clone(), tools.facts(&name)?)));
+    let names = tools.names().into_iter().filter(|name| !Upkeep::is_hook(name));
+    let facts = names.filter_map(|name| Some((name.clone(), tools.facts(&name)?)));
     Catalog { agents, tools: facts.collect(), workflows: BTreeMap::new() }
 }
 

@@ -23,7 +23,7 @@ use crate::journal::Error;
 
 pub use charge::{Charge, Settles, Tab};
 pub use cost::{By, CostFilter, CostRow};
-pub use notice::{notice, notice_id, reached};
+pub use notice::{NOTICES, Notice, notice, notice_id, reached};
 
 /// Lines of one growth, and spends of one settlement.
 pub const ROWS_MAX: usize = 10_000;
@@ -181,7 +181,8 @@ pub struct Settlement {
     pub back: Vec<(Line, Usd)>,
 }
 
-/// Allowances, what was spent of them, and what it was spent on. [`Append::spends`](crate::journal::Append) settles the
+/// Allowances, what was spent of them, and what it was spent on. At each mark of [`TELL_AT`] the very write that reaches it
+/// opens a desk item ([`notice`]) and keeps a record of it for those who are written to ([`Notice::record`]). [`Append::spends`](crate::journal::Append) settles the
 /// calls of runs.
 #[async_trait]
 pub trait Budget: Send + Sync {

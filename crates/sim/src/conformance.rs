@@ -114,7 +114,7 @@ pub async fn audit<S: Journal + Audit>(make: impl AsyncFn() -> S) {
 }
 
 /// Allowances and costs, with what appends settle and the desk shows of them.
-pub async fn budget<S: Budget + Journal + Read>(make: impl AsyncFn() -> S) {
+pub async fn budget<S: Budget + Journal + Read + Records>(make: impl AsyncFn() -> S) {
     check!(make;
         budget::no_more_is_granted_than_remains,
         budget::what_is_held_ahead_is_a_small_part_of_what_is_left,
@@ -134,6 +134,7 @@ pub async fn budget<S: Budget + Journal + Read>(make: impl AsyncFn() -> S) {
     );
     check!(make;
         budget::somebody_is_told_once_at_80_and_once_at_100_per_cent,
+        budget::what_is_told_waits_for_whoever_writes_to_people,
         budget::a_line_that_cannot_give_what_is_needed_is_told_to_be_used_up,
         budget::what_was_told_of_a_window_leaves_the_desk_with_it,
         budget::a_spend_is_settled_with_the_append_that_records_its_answer,

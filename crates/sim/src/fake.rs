@@ -57,7 +57,13 @@ impl Store {
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {
-        act(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
+        let inner = &mut *self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = act(inner);
+        for (tenant, notice, at) in std::mem::take(&mut inner.books.told) {
+            // One that is put is in nobody's way.
+            let _ = inner.cabinet.commit(&tenant, vec![notice], at);
+        }
+        done
     }
 }
 

@@ -1,6 +1,7 @@
 //! Tools that a project defines in `tools/*.yaml`: scripts, HTTP request templates, OpenAPI documents, MCP servers. The app reads the files; here
 //! they are JSON already.
 
+mod hook;
 mod http;
 mod profile;
 mod script;
@@ -12,6 +13,7 @@ use baton_core::plain::plain_at;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+pub use hook::{Form as HookForm, Hook};
 pub(crate) use http::{ErrorRule, Http, Lookup, OPEN_NAMES, Segment, Template as HttpTemplate};
 pub(crate) use profile::{Profile, Said};
 pub(crate) use script::{Fault as ScriptedFault, NAMES as SCRIPT_NAMES, Reply, Rule, Script, When};

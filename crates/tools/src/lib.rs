@@ -81,7 +81,7 @@ mod vendor;
 
 pub use catalogue::{Description, Lack, Offered, Risk};
 pub use config::{Approvers, Bound, Config, OfWorkflow, Permission, Secret, Tenant, Tuning, Zone};
-pub use definition::{Definition, Parsed};
+pub use definition::{Definition, Hook, HookForm, Parsed};
 pub use doubt::Doubt;
 pub use error::Error;
 pub use kinds::execute_code::Execution;

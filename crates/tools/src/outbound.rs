@@ -22,6 +22,7 @@ pub(crate) use answer::{Answer, judge};
 pub use config::Config;
 
 use self::resolver::Resolver;
+use self::secrets::Secrets;
 use crate::code;
 use crate::failure::Failure;
 
@@ -51,6 +52,13 @@ pub(crate) struct Outgoing {
     pub(crate) body: Option<Vec<u8>>,
     /// Texts of it that nobody is to see, beside headers that are marked as sensitive.
     pub(crate) secrets: Vec<String>,
+}
+
+impl Outgoing {
+    /// Where it goes, for messages.
+    fn shown(&self) -> String {
+        Secrets::of(self).hide(shown(&self.url))
+    }
 }
 
 /// Why there is no answer.
@@ -120,7 +128,7 @@ impl Outbound {
                 None => return Answer::read(&outgoing, response, self.config.response_bytes_max).await,
             }
         }
-        let message = format!("{} redirected more than {} times", shown(&outgoing.url), self.config.redirects_max);
+        let message = format!("{} redirected more than {} times", outgoing.shown(), self.config.redirects_max);
         Err(NoAnswer::Refused(Fault::new(code::SERVICE_REJECTED, message)))
     }
 
@@ -128,7 +136,7 @@ impl Outbound {
         let is_trusted = trusted.is_some_and(|trusted| trusted.origin() == outgoing.url.origin());
         if !is_trusted {
             self.config.check(&outgoing.url).map_err(|reason| {
-                let message = format!("{}: {reason}", shown(&outgoing.url));
+                let message = format!("{}: {reason}", outgoing.shown());
                 NoAnswer::Refused(Fault::new(code::ADDRESS_NOT_ALLOWED, message))
             })?;
         }
@@ -140,7 +148,7 @@ impl Outbound {
         if let Some(body) = &outgoing.body {
             request = request.body(body.clone());
         }
-        request.send().await.map_err(|error| no_answer(&error, &outgoing.url))
+        request.send().await.map_err(|error| no_answer(&error, &outgoing.shown()))
     }
 
     /// A client for an address that a project's own definition names, whose protocol somebody else speaks. It follows no
@@ -171,11 +179,11 @@ fn build(resolver: Resolver) -> Result<Client, reqwest::Error> {
         .build()
 }
 
-fn no_answer(error: &reqwest::Error, url: &Url) -> NoAnswer {
+fn no_answer(error: &reqwest::Error, from: &str) -> NoAnswer {
     if let Some(forbidden) = resolver::forbidden(error) {
-        return NoAnswer::Refused(Fault::new(code::ADDRESS_NOT_ALLOWED, format!("{}: {forbidden}", shown(url))));
+        return NoAnswer::Refused(Fault::new(code::ADDRESS_NOT_ALLOWED, format!("{from}: {forbidden}")));
     }
-    let fault = Fault::new(code::SERVICE_UNAVAILABLE, format!("{}: {}", shown(url), why(error)));
+    let fault = Fault::new(code::SERVICE_UNAVAILABLE, format!("{from}: {}", why(error)));
     if error.is_connect() || error.is_builder() { NoAnswer::NotSent(fault) } else { NoAnswer::Unclear(fault) }
 }
 
@@ -188,7 +196,7 @@ fn redirected(outgoing: &Outgoing, response: &Response) -> Result<Option<Outgoin
     let location = response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
     let Some(url) = location.and_then(|location| outgoing.url.join(location).ok()) else { return Ok(None) };
     if outgoing.url.scheme() == "https" && url.scheme() != "https" {
-        let message = format!("{} redirects to {}, which is not encrypted", shown(&outgoing.url), shown(&url));
+        let message = format!("{} redirects to {}, which is not encrypted", outgoing.shown(), shown(&url));
         return Err(NoAnswer::Refused(Fault::new(code::ADDRESS_NOT_ALLOWED, message)));
     }
     let mut next = Outgoing { url, ..outgoing.clone() };

@@ -1,6 +1,12 @@
 //! Settings of what `baton serve` does by itself.
 
+use std::collections::BTreeMap;
+
+use baton_tools::{Definition, Hook};
 use serde::Deserialize;
+
+/// What a budget's hook is called as a tool, before its name.
+const HOOK: &str = "budget_hook.";
 
 /// Everything has a default; without addresses nobody is written to.
 #[derive(Clone, Debug, Deserialize)]
@@ -12,6 +18,10 @@ pub struct Upkeep {
     pub report_hours: u8,
     /// Who is written to when an account must be connected again; the desk tells of it too.
     pub reconnect_to: Vec<String>,
+    /// Who is written to when 80 % of a budget is spent, and when it is used up; the desk tells of it too.
+    pub budgets_to: Vec<String>,
+    /// Addresses that are told the same, by name.
+    pub budget_hooks: BTreeMap<String, Hook>,
     /// How often the connected accounts of Composio are looked after, in minutes; 0: never by itself.
     pub connections_minutes: u32,
     pub retention: Retention,
@@ -29,12 +39,31 @@ pub struct Retention {
     pub decisions_days: u32,
 }
 
+impl Upkeep {
+    /// The tool that posts to a hook.
+    pub fn hook_tool(name: &str) -> String {
+        format!("{HOOK}{name}")
+    }
+
+    /// Whether the tool is one of these: for who tells of budgets, and for no workflow and no agent.
+    pub fn is_hook(tool: &str) -> bool {
+        tool.starts_with(HOOK)
+    }
+
+    /// The tools that post to the hooks.
+    pub fn hooks(&self) -> Result<Vec<Definition>, baton_tools::Error> {
+        self.budget_hooks.iter().map(|(name, hook)| hook.tool(&Self::hook_tool(name))).collect()
+    }
+}
+
 impl Default for Upkeep {
     fn default() -> Self {
         Self {
             report_to: Vec::new(),
             report_hours: 7,
             reconnect_to: Vec::new(),
+            budgets_to: Vec::new(),
+            budget_hooks: BTreeMap::new(),
             connections_minutes: 15,
             retention: Retention::default(),
         }

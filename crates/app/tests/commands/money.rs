@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -104,6 +105,76 @@ fn whoever_nears_a_budget_is_told_with_the_answer_on_the_log_and_by_the_setting_
     let lines = place.baton(&["budgets", "--json"]).ends(0).json();
     let day = lines.as_array().expect("lines").iter().find(|line| line["window"] == "day").expect("a day");
     assert_eq!(day["setting"], "budgets.daily_usd");
+}
+
+#[test]
+fn people_and_hooks_are_told_of_a_budget_once_even_where_the_server_that_saw_it_was_killed() {
+    let upstream = Upstream::start();
+    let hooks = upstream.url.replace("/v1", "");
+    let place = project(
+        &upstream,
+        &format!(
+            "daily_usd = 0.1\n[upkeep]\nbudgets_to = [\"admin@clinic.example\"]\n[upkeep.budget_hooks]\n\
+             ops = {{ url = \"{hooks}/hooks/s3cr3t-path?token=t0k3n\" }}\n\
+             slack = {{ url = \"{hooks}/services/T0/B0/s3cr3t-path\", form = \"slack\" }}\n\
+             dead = {{ url = \"{hooks}/be%20gone/s3cr3t-path\" }}\n"
+        ),
+    );
+    let server = Server::start(&place);
+    let key = server.key().expect("a key").to_owned();
+    (0..9).for_each(|_| drop(chat(server.address(), &key, "", &hello())));
+    let spent = || {
+        let lines = place.baton(&["budgets", "--json"]).ends(0).json();
+        let day = lines.as_array().expect("lines").iter().find(|line| line["window"] == "day").cloned();
+        day.and_then(|day| day["spent_usd"].as_f64()).unwrap_or_default()
+    };
+    assert!((0..1_000).any(|_| spent() >= 0.08), "it is written down");
+    server.kill();
+    let told =
+        |path: &str| -> Vec<_> { upstream.asked().into_iter().filter(|asked| asked.path.starts_with(path)).collect() };
+    assert!(told("/hooks").is_empty(), "it looks once a minute");
+
+    let server = Server::start(&place);
+    let all = || [told("/hooks").len(), told("/services").len(), told("/be").len()];
+    assert!(
+        (0..2_000).any(|_| {
+            std::thread::sleep(Duration::from_millis(5));
+            all() == [1, 1, 1]
+        }),
+        "{:?}",
+        all()
+    );
+    let ops = &told("/hooks")[0];
+    assert_eq!(ops.body["reached_percent"], 80, "{ops:?}");
+    assert_eq!(
+        (&ops.body["event"], &ops.body["window"], &ops.body["limit_usd"]),
+        (&json!("budget"), &json!("day"), &json!(0.1))
+    );
+    assert!(ops.idempotency_key.is_some() && ops.path.ends_with("?token=t0k3n"), "{ops:?}");
+    let slack = &told("/services")[0].body;
+    assert!(slack["text"].as_str().expect("a text").starts_with("80 % of the daily budget"), "{slack}");
+    assert_eq!(slack.as_object().map(serde_json::Map::len), Some(1));
+    let said = server.stop_and_read();
+    place.baton(&["runs", "work"]).ends(0);
+
+    // The next to serve tells nobody again, and says what could not be told.
+    let server = Server::start(&place);
+    let desk = || place.baton(&["desk", "list", "--json"]).ends(0).json().to_string();
+    assert!((0..400).any(|_| desk().contains("nobody could be told by hook `dead`")), "{}", desk());
+    let said = said + &server.stop_and_read();
+    assert_eq!(all(), [1, 1, 1]);
+    let runs = place.baton(&["runs", "list", "--json"]).ends(0).json();
+    assert_eq!(runs.as_array().map(Vec::len), Some(4), "{runs}");
+    for run in runs.as_array().expect("runs") {
+        let shown = place.baton(&[
+            "runs",
+            "show",
+            run["run"].as_str().or(run["execution_id"].as_str()).expect("an id"),
+            "--json",
+        ]);
+        assert!(!shown.ends(0).json().to_string().contains("s3cr3t-path"));
+    }
+    assert!(!said.contains("s3cr3t-path") && !said.contains("t0k3n") && !desk().contains("s3cr3t-path"), "{said}");
 }
 
 #[test]

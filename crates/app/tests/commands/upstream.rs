@@ -16,10 +16,15 @@ pub const UNCOUNTED: &str = "count nothing";
 /// A request that says this has an answer that is cut off in the middle.
 pub const CUT: &str = "cut it off";
 
-/// One request: its key and its body.
+/// Whatever is asked below this path, there is nothing.
+const GONE: &str = "/be%20gone/";
+
+/// One request: its path, its key, its idempotency key and its body.
 #[derive(Clone, Debug)]
 pub struct Asked {
+    pub path: String,
     pub key: String,
+    pub idempotency_key: Option<String>,
     pub body: Value,
 }
 
@@ -60,7 +65,10 @@ impl Upstream {
 
 fn answer(stream: TcpStream, asked: &Mutex<Vec<Asked>>, says: Says) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
-    let (mut length, mut key) = (0, String::new());
+    let (mut length, mut key, mut idempotency_key) = (0, String::new(), None);
+    let mut path = String::new();
+    reader.read_line(&mut path)?;
+    let path = path.split(' ').nth(1).unwrap_or_default().to_owned();
     loop {
         let mut line = String::new();
         if reader.read_line(&mut line)? <= 2 {
@@ -69,6 +77,7 @@ fn answer(stream: TcpStream, asked: &Mutex<Vec<Asked>>, says: Says) -> std::io::
         let (name, value) = line.split_once(':').unwrap_or_default();
         match name.to_ascii_lowercase().as_str() {
             "content-length" => length = value.trim().parse().unwrap_or(0),
+            "idempotency-key" => idempotency_key = Some(value.trim().to_owned()),
             "authorization" => key = value.trim().trim_start_matches("Bearer ").to_owned(),
             _ => {}
         }
@@ -76,13 +85,16 @@ fn answer(stream: TcpStream, asked: &Mutex<Vec<Asked>>, says: Says) -> std::io::
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
     let body: Value = serde_json::from_slice(&body)?;
-    asked.lock().expect("a lock").push(Asked { key: key.clone(), body: body.clone() });
+    let is_gone = path.starts_with(GONE);
+    asked.lock().expect("a lock").push(Asked { path, key: key.clone(), idempotency_key, body: body.clone() });
     std::thread::sleep(TAKES);
     let (status, reply) = if body.to_string().contains(REFUSE) {
         (
             "401 Unauthorized",
             json!({ "error": {"message": format!("Incorrect API key provided: {key}"), "code": "invalid_api_key"} }),
         )
+    } else if is_gone {
+        ("404 Not Found", json!({ "error": "no such hook" }))
     } else {
         // As long as it was allowed to be.
         let tokens = body["max_tokens"].as_u64().unwrap_or(10);

@@ -2,10 +2,51 @@
 
 use baton_core::money::Usd;
 use baton_core::time::Time;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::{Line, Standing, TELL_AT};
 use crate::journal::{DeskItem, DeskKind};
+use crate::records::{Op, Record};
+
+/// The space of records in which what was told of lines waits for whoever writes to people.
+pub const NOTICES: &str = "budget_notice";
+
+/// What was told of a line, for those who are written to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Notice {
+    pub title: String,
+    /// As the desk item's.
+    pub details: Value,
+    /// When the line begins anew.
+    pub resets_at: Time,
+}
+
+impl Notice {
+    /// The record of what the desk shows of a line, to be written with it: one for each mark of [`TELL_AT`] of a line in its
+    /// window, and another one where its limit was changed since.
+    pub fn record(item: &DeskItem) -> Op {
+        let Details { reached_percent, limit_usd } = Details::deserialize(&item.details).unwrap_or_default();
+        let resets_at = item.deadline.unwrap_or(item.opened_at);
+        let notice = Self { title: item.title.clone(), details: item.details.clone(), resets_at };
+        Op::Put {
+            space: NOTICES.to_owned(),
+            key: format!("{}/{limit_usd}/{reached_percent}", item.id),
+            value: json!(notice),
+        }
+    }
+
+    /// What a record holds; nothing where it is none of these.
+    pub fn read(record: &Record) -> Option<Self> {
+        Self::deserialize(&record.value).ok()
+    }
+}
+
+#[derive(Default, Deserialize)]
+struct Details {
+    reached_percent: u8,
+    limit_usd: f64,
+}
 
 /// The highest of [`TELL_AT`] that a line has reached.
 pub fn reached(spent: Usd, limit: Usd) -> u8 {

@@ -3,11 +3,12 @@ use std::time::Duration;
 use baton_core::money::{Usd, Window};
 use baton_core::time::Time;
 use baton_ports::budget::{
-    AHEAD_PART, Account, Budget, By, CostFilter, CostRow, Grown, Holder, Line, ROWS_MAX, Settlement, Spend, Standing,
-    Want,
+    AHEAD_PART, Account, Budget, By, CostFilter, CostRow, Grown, Holder, Line, NOTICES, Notice, ROWS_MAX, Settlement,
+    Spend, Standing, Want,
 };
 use baton_ports::journal::{Append, DeskKind, Error, Journal};
 use baton_ports::read::Read;
+use baton_ports::records::Records;
 use futures::future::join_all;
 
 use super::world::{at, entry, join, other_tenant, owned, tenant};
@@ -224,6 +225,27 @@ pub async fn somebody_is_told_once_at_80_and_once_at_100_per_cent(store: &(impl 
     assert!(last.len() == 1 && last[0].contains("is used up: $10.0000 of $10.0000"), "{last:?}");
     settle(store, 5, vec![spend(holder, 1.0)], Vec::new()).await;
     assert_eq!(told(store).await, last);
+}
+
+pub async fn what_is_told_waits_for_whoever_writes_to_people(store: &(impl Budget + Records)) {
+    let holder = open(store).await;
+    takes(store, holder, 10.0).await;
+    let waiting = async || {
+        let records = store.list(&tenant(), NOTICES, "", None, 10).await.expect("is read");
+        let notices = records.iter().map(|record| Notice::read(record).expect("a notice"));
+        notices.map(|notice| (notice.details["reached_percent"].clone(), notice.resets_at)).collect::<Vec<_>>()
+    };
+    settle(store, 1, vec![spend(holder, 7.0)], Vec::new()).await;
+    assert_eq!(waiting().await, []);
+    settle(store, 2, vec![spend(holder, 1.0)], Vec::new()).await;
+    assert_eq!(waiting().await, [(80.into(), hour().ends())]);
+    settle(store, 3, vec![spend(holder, 1.0)], Vec::new()).await;
+    assert_eq!(waiting().await.len(), 1, "once");
+    settle(store, 4, vec![spend(holder, 1.0)], Vec::new()).await;
+    assert_eq!(waiting().await, [(100.into(), hour().ends()), (80.into(), hour().ends())]);
+    // Under another limit the same mark is another one.
+    take(store, holder, want(hour(), 12.0, 0.1, 0.0)).await;
+    assert_eq!(waiting().await.len(), 3);
 }
 
 pub async fn a_line_that_cannot_give_what_is_needed_is_told_to_be_used_up(store: &(impl Budget + Read)) {

@@ -7,11 +7,12 @@ use baton_core::id::{DERIVED_ID_BYTES_MAX, TenantId};
 use baton_core::mutant::{Mutant, planted};
 use baton_core::run::Departure;
 use baton_core::time::Time;
-use baton_ports::budget::{Grown, Holder, Want};
+use baton_ports::budget::{Grown, Holder, Notice, Want};
 use baton_ports::journal::{
-    AggregateId, Append, Claimed, Create, DeskItem, ENTRY_BYTES_MAX, Error, Handle, Head, INBOX_BYTES_MAX,
+    AggregateId, Append, Claimed, Create, DeskItem, DeskKind, ENTRY_BYTES_MAX, Error, Handle, Head, INBOX_BYTES_MAX,
     INBOX_ITEMS_MAX, InboxItem, Kind, LEASE, Lease, Ownership, ProcessId, Projection, Snapshot, Submit, Submitted,
 };
+use baton_ports::records::Op;
 
 use super::till::Till;
 use super::trail::Trail;
@@ -30,6 +31,8 @@ pub struct Books {
     pub(super) desk: BTreeMap<String, Filed>,
     pub(super) till: Till,
     opened: u64,
+    /// What was told of budgets, for the records.
+    pub(super) told: Vec<(TenantId, Op, Time)>,
 }
 
 #[derive(Debug)]
@@ -254,6 +257,9 @@ impl Books {
     fn project(&mut self, projection: Projection) {
         match projection {
             Projection::DeskOpened(item) => {
+                if item.kind == DeskKind::Budget {
+                    self.told.push((item.tenant.clone(), Notice::record(&item), item.opened_at));
+                }
                 self.opened += 1;
                 self.desk.insert(item.id.clone(), Filed { item, place: self.opened, open: true });
             }

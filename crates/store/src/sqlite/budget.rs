@@ -7,14 +7,15 @@ use baton_core::id::TenantId;
 use baton_core::money::{Usd, Window};
 use baton_core::time::Time;
 use baton_ports::budget::{
-    Budget, CostFilter, CostRow, Grown, Holder, Line, ROWS_MAX, Settlement, Spend, Standing, Want, notice, reached,
+    Budget, CostFilter, CostRow, Grown, Holder, Line, Notice, ROWS_MAX, Settlement, Spend, Standing, Want, notice,
+    reached,
 };
 use baton_ports::journal::Error;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::session::Session;
 use super::sql::numbered;
-use super::{Store, append, codec};
+use super::{Store, append, codec, records};
 
 const DAY_MS: i64 = 24 * 3_600_000;
 /// How long lines are kept that are over.
@@ -242,7 +243,8 @@ fn tell(
     keep.execute(params![tenant, per, begins, key, percent])?;
     let item = notice(standing, limit, percent, now);
     tracing::warn!("{}", item.title);
-    append::open_desk_item(session, &item, &item.details.to_string())
+    append::open_desk_item(session, &item, &item.details.to_string())?;
+    records::put(session, &item.tenant, Notice::record(&item), now)
 }
 
 fn of_window(connection: &Connection, tenant: &TenantId, window: Window, now: Time) -> rusqlite::Result<Vec<Standing>> {

@@ -58,6 +58,13 @@ impl Records for Store {
     }
 }
 
+/// Writes one record with whatever else is written; operations other than [`Op::Put`] are none of this.
+pub(super) fn put(session: &Session<'_>, tenant: &TenantId, op: Op, at: Time) -> rusqlite::Result<()> {
+    let Op::Put { space, key, value } = op else { return Ok(()) };
+    let row = params![tenant.as_str(), space, key, at.as_ms(), value.to_string()];
+    session.statement(PUT)?.execute(row).map(drop)
+}
+
 /// A checked batch, its values as text.
 struct Batch {
     tenant: TenantId,

@@ -27,6 +27,8 @@ pub(crate) struct Http {
     pub(crate) errors: Vec<ErrorRule>,
     pub(crate) idempotency_header: Option<HeaderName>,
     pub(crate) lookup: Option<Lookup>,
+    /// Path and query are the key: nobody is shown them.
+    pub(crate) secret_url: bool,
 }
 
 /// A request with holes.
@@ -90,6 +92,8 @@ struct Written {
     idempotency_header: Option<String>,
     #[serde(default)]
     lookup: Option<WrittenLookup>,
+    #[serde(default)]
+    secret_url: bool,
 }
 
 #[derive(Deserialize)]
@@ -151,6 +155,7 @@ impl Http {
                 .transpose()
                 .map_err(|_| Mistake::at("idempotency_header", "is no header's name"))?,
             lookup: lookup.map_err(|mistake| mistake.within("lookup"))?,
+            secret_url: written.secret_url,
         })
     }
 

@@ -136,7 +136,10 @@ impl Templated {
             }
         };
         let body = body(&content, &mut headers).map_err(invalid)?;
-        let secrets = sendable.iter().map(|(_, secret)| secret.expose().to_owned()).collect();
+        let mut secrets: Vec<String> = sendable.iter().map(|(_, secret)| secret.expose().to_owned()).collect();
+        if self.http.secret_url {
+            secrets.extend([url.path().trim_matches('/')].into_iter().chain(url.query()).map(str::to_owned));
+        }
         Ok(Outgoing { method: template.method.clone(), url, headers, body, secrets })
     }
 }

@@ -4,6 +4,7 @@
 //! for all of them, so one begins it and it is sent as any other: once, audited, with leave where it needs leave. What may
 //! be done twice is done by whoever takes its turn first ([`turn`]).
 
+mod budgets;
 mod turn;
 
 use std::convert::Infallible;
@@ -65,6 +66,7 @@ impl<'s> Upkeep<'s> {
         told("the weekly report", self.report().await);
         told("looking after connected accounts", self.connections().await);
         told("telling of accounts to connect again", self.reconnect().await);
+        told("telling of budgets", self.budgets().await);
         told("forgetting what is old", self.forget().await);
     }
 
@@ -85,7 +87,7 @@ impl<'s> Upkeep<'s> {
             "to": upkeep.report_to, "subject": format!("{} ({tenant})", report.title()), "body": report.markdown(),
             "html": report.html(),
         });
-        self.send(run, letter).await
+        self.send(run, MAIL, letter).await
     }
 
     /// Asks Composio how each account stands, and opens desk items for those that people must connect again.
@@ -121,7 +123,7 @@ impl<'s> Upkeep<'s> {
                 item.title,
                 why.unwrap_or_default(),
             );
-            self.send(run, json!({ "to": to, "subject": one_line(&item.title), "body": body })).await?;
+            self.send(run, MAIL, json!({ "to": to, "subject": one_line(&item.title), "body": body })).await?;
         }
         Ok(())
     }
@@ -167,10 +169,10 @@ impl<'s> Upkeep<'s> {
     }
 
     /// Begins the letter's run, unless somebody else has.
-    async fn send(&self, run: RunId, letter: Value) -> anyhow::Result<()> {
+    async fn send(&self, run: RunId, tool: &str, letter: Value) -> anyhow::Result<()> {
         let arguments: Map<String, Value> = letter.as_object().cloned().unwrap_or_default();
         let (context, caller) = (Value::Null, self.settings.caller(&Value::Null));
-        let call = OneCall { run, tool: MAIL.to_owned(), arguments, context, caller };
+        let call = OneCall { run, tool: tool.to_owned(), arguments, context, caller };
         let (start, _) = call.begin(self.system).await?;
         match self.engine.start(start).await {
             Ok(()) | Err(baton_engine::Error::Exists { .. }) => Ok(()),

@@ -67,6 +67,18 @@ async fn an_argument_cannot_lead_the_path_elsewhere() {
 }
 
 #[tokio::test]
+async fn an_address_that_is_the_key_is_in_no_row_and_no_message() {
+    for says in [|| Says::Answer(400, String::new(), "no: /services/T0/s3cr3t".to_owned()), || Says::HangsUp] {
+        let service = Service::start(move |_| says()).await;
+        let world = world(json!({"url": service.url("/services/T0/s3cr3t?token=t0k3n"), "secret_url": true}));
+        let performed = format!("{:?}", world.send(&world.call("k", "t", json!({}))).await);
+        assert!(performed.contains("127.0.0.1") && performed.contains("[REDACTED]"), "{performed}");
+        assert!(!performed.contains("s3cr3t") && !performed.contains("t0k3n"), "{performed}");
+        assert_eq!(service.asked()[0].target, "/services/T0/s3cr3t?token=t0k3n");
+    }
+}
+
+#[tokio::test]
 async fn a_secret_is_in_no_row_and_no_message() {
     let service = Service::start(|_| Says::Answer(400, String::new(), "no".to_owned())).await;
     let world = world(json!({

@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use baton_core::model::Usage;
+use baton_core::money::{Usd, Window};
+use baton_ports::budget::{self, Account, Line, NOTICES, Settlement, Spend, Want};
 use baton_ports::clock::Clock;
 use baton_ports::desk::Desk as _;
 use baton_ports::read::RunFilter;
@@ -146,6 +149,84 @@ async fn an_account_to_connect_again_is_written_about_once_until_it_breaks_again
     open(&scene, "2026-11-28T09:00:00Z").await;
     scene.look().await;
     assert_eq!(scene.outbox().await.len(), 2, "it broke a second time");
+}
+
+/// Spends so much of the tenant's hour of ten dollars, as a call does.
+async fn spend(scene: &Scene, dollars: f64) {
+    let (tenant, now) = (scene.project.tenant().expect("a tenant"), Clock::now(&*scene.clock));
+    let holder = budget::Budget::open(&scene.store, now).await.expect("opens");
+    let cost = Usd::from_f64(dollars);
+    let line = Line::of(&tenant, None, Window::Hour, now);
+    let want = Want { line, limit: Usd::from_f64(10.0), need: cost, ahead: Usd::ZERO };
+    budget::Budget::grow(&scene.store, holder, vec![want], now).await.expect("grows");
+    let (account, usage) = (Account::default(), Usage::default());
+    let spend = Spend {
+        tenant,
+        key_id: None,
+        account,
+        at: now,
+        holder: Some(holder),
+        calls: 1,
+        answered: 1,
+        estimated: 0,
+        cost,
+        usage,
+        latency_ms: 0,
+    };
+    budget::Budget::settle(&scene.store, Settlement { holder, number: 1, spends: vec![spend], back: vec![] })
+        .await
+        .expect("settles");
+    budget::Budget::close(&scene.store, holder).await.expect("closes");
+}
+
+async fn untold(scene: &Scene) -> Vec<Record> {
+    let tenant = scene.project.tenant().expect("a tenant");
+    scene.store.list(&tenant, NOTICES, "", None, 100).await.expect("is read")
+}
+
+#[tokio::test]
+async fn each_mark_of_a_budget_is_written_about_once_however_many_serve() {
+    let scene = Scene::at("2026-11-24T09:10:00Z", "[upkeep]\nbudgets_to = [\"admin@clinic.example\"]\n");
+    spend(&scene, 7.9).await;
+    scene.look().await;
+    assert_eq!(scene.outbox().await.len(), 0);
+    spend(&scene, 0.2).await;
+    scene.look().await;
+    scene.look().await;
+    let sent = scene.outbox().await;
+    assert_eq!(sent.len(), 1);
+    let message = &sent[0].value["message"];
+    assert_eq!(message["to"], json!(["admin@clinic.example"]));
+    assert!(message["subject"].as_str().unwrap().starts_with("80 % of the hourly budget"), "{message}");
+    assert!(message["body"].as_str().unwrap().contains(" budgets\n"), "{message}");
+    assert_eq!(untold(&scene).await, [], "nothing is left to tell");
+    spend(&scene, 1.9).await;
+    scene.look().await;
+    assert_eq!(scene.outbox().await.len(), 2);
+    scene.set("2026-11-24T10:10:00Z");
+    spend(&scene, 9.0).await;
+    scene.look().await;
+    assert_eq!(scene.outbox().await.len(), 3, "another hour");
+}
+
+#[tokio::test]
+async fn what_nobody_was_there_to_tell_in_time_is_on_the_desk_and_what_nobody_wants_to_know_is_dropped() {
+    let scene = Scene::at("2026-11-24T09:10:00Z", "[upkeep]\nbudgets_to = [\"admin@clinic.example\"]\n");
+    spend(&scene, 9.0).await;
+    scene.set("2026-11-25T10:00:00Z");
+    scene.look().await;
+    assert_eq!(scene.outbox().await.len(), 0, "a day after its hour it is no news");
+    let desk = scene.store.desk(&scene.project.tenant().unwrap(), None).await.expect("is read");
+    assert!(
+        desk.iter().any(|item| item.title.starts_with("nobody could be told by e-mail (nothing served")),
+        "{desk:?}"
+    );
+    assert_eq!(untold(&scene).await, []);
+
+    let deaf = Scene::at("2026-11-24T09:10:00Z", "");
+    spend(&deaf, 9.0).await;
+    deaf.look().await;
+    assert_eq!((untold(&deaf).await, deaf.outbox().await.len()), (vec![], 0));
 }
 
 #[tokio::test]

@@ -1,0 +1,68 @@
+//! A hook: an address that is told of something, in a form of ours or in that of Slack.
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::Definition;
+use crate::config::Secret;
+use crate::error::Error;
+
+/// Milliseconds of one attempt.
+const TIMEOUT_MS: u64 = 10_000;
+
+/// Where, and how.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hook {
+    /// Shown nowhere: with many services it is the key.
+    pub url: Secret,
+    #[serde(default)]
+    pub form: Form,
+}
+
+/// What is posted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// All that is known, as one object, with the text in it.
+    #[default]
+    Json,
+    /// `{"text": ...}`, as Slack's incoming webhooks take it, and many besides.
+    Slack,
+}
+
+impl Hook {
+    /// The tool that posts its arguments there: again, under the same `Idempotency-Key`, while the address does not answer.
+    ///
+    /// # Errors
+    /// What is wrong with its name or its address.
+    pub fn tool(&self, name: &str) -> Result<Definition, Error> {
+        let body = match self.form {
+            Form::Json => json!("{{ arguments }}"),
+            Form::Slack => json!({"text": "{{ arguments.text }}"}),
+        };
+        let tool = json!({
+            "name": name,
+            "kind": "http",
+            "description": "Posts to a hook of the settings",
+            "category": "notification",
+            "risk": "low",
+            "url": self.url.expose(),
+            "secret_url": true,
+            "idempotency_header": "Idempotency-Key",
+            "timeout_ms": TIMEOUT_MS,
+            "on_unavailable": "queue",
+            "irreversible": "what was told cannot be taken back",
+            "parameters": {
+                "type": "object", "required": ["text"], "properties": {"text": {"type": "string", "maxLength": 4_000}},
+            },
+            "body": body,
+        });
+        let mut parsed = Definition::parse(tool)?.tools;
+        parsed.pop().ok_or_else(|| Error::Definition {
+            tool: name.to_owned(),
+            place: String::new(),
+            reason: "is no hook".to_owned(),
+        })
+    }
+}
