@@ -1,5 +1,5 @@
 use baton_core::time::Time;
-use baton_ports::memory::{Speaker, Summarised, Summary};
+use baton_ports::memory::{Speaker, Summarised, Summary, Thread};
 use serde_json::{Map, json};
 
 use super::*;
@@ -62,7 +62,7 @@ fn what_fits_is_all_there() {
 #[test]
 fn the_newest_messages_and_the_best_documents_stay() {
     let context = fits(found(40, &[100, 100, 100, 100, 100], 3), 500, [10, 2, 3, 481]);
-    assert_eq!(context.left_out, LeftOut { messages: 30, documents: 3, conversations: 0 });
+    assert_eq!(context.left_out, LeftOut { messages: 30, unsummarised: 0, documents: 3, conversations: 0 });
     assert!(
         context.recent_messages[0].content.starts_with("30") && context.recent_messages[9].content.starts_with("39")
     );
@@ -81,14 +81,16 @@ fn a_budget_too_small_for_anything_holds_nothing() {
 #[test]
 fn the_summary_and_the_session_come_first() {
     let mut found = found(10, &[100], 0);
-    found.thread = Some(Thread {
+    let thread = Thread {
         conversation: "c".into(),
         customer: None,
         summary: Some(Summary { text: "s".repeat(200), covers: 4, by: Summarised::Model, why: None }),
         session: json!({"city": "Madrid"}),
         messages: 14,
-    });
+    };
+    found.standing = Some(Standing { unsummarised: 4, began: Time::from_ms(0), thread });
     let context = found.within(100);
+    assert_eq!(context.left_out.unsummarised, 9, "ten are not in the summary, and one of them is shown");
     assert_eq!(context.summary.map(|text| text.len()), Some(200));
     assert_eq!((context.session, context.recent_messages.len()), (json!({"city": "Madrid"}), 1));
 }
