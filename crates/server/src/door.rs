@@ -84,7 +84,15 @@ impl Door {
         limits: Limits,
     ) -> Self {
         let room = Arc::new(Semaphore::new(limits.requests));
-        Self(Arc::new(Inner { models, keys: Known::new(keys, clock.clone()), clock, metrics, returning: OnceLock::new(), limits, room }))
+        Self(Arc::new(Inner {
+            models,
+            keys: Known::new(keys, clock.clone()),
+            clock,
+            metrics,
+            returning: OnceLock::new(),
+            limits,
+            room,
+        }))
     }
 
     /// The same, with somebody who takes in those who connected an account.

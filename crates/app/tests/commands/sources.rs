@@ -144,11 +144,15 @@ fn are_there(processes: &[&str]) -> bool {
 fn an_mcp_server_that_hears_nothing_ends_with_what_it_started_when_baton_is_killed() {
     let place = with_server();
     // A call that never ends, of a server that does not look whether it is still spoken to, and its own child.
-    let call = "trap '' HUP TERM; sleep 1000 & echo \"$$ $!\" > begun; mv begun processes; wait; while :; do sleep 1000; done";
-    place.write("server.sh", SERVER.replace(
-        r#"echo '{"jsonrpc":"2.0","id":'"$id"',"result":{"content":[{"type":"text","text":"good day"}]}}'"#,
-        call,
-    ));
+    let call =
+        "trap '' HUP TERM; sleep 1000 & echo \"$$ $!\" > begun; mv begun processes; wait; while :; do sleep 1000; done";
+    place.write(
+        "server.sh",
+        SERVER.replace(
+            r#"echo '{"jsonrpc":"2.0","id":'"$id"',"result":{"content":[{"type":"text","text":"good day"}]}}'"#,
+            call,
+        ),
+    );
     let mut run = place.begin(&["run", "greet"]);
     let until = Instant::now() + Duration::from_secs(60);
     let patiently = |what: &str| {
