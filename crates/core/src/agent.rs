@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::fault::Fault;
 use crate::model::{self, Profile};
-use crate::money::Quote;
+use crate::money::{Quote, Usd};
 use crate::tool::Envelope;
 
 pub use limits::{Above, Advice, Limits, Tier};
@@ -84,6 +84,10 @@ pub struct Agent {
     /// Of type `custom`: who is asked for each step, an `https` address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
+    /// The most one step of its endpoint costs, in US dollars: held of a `max_cost_usd` while the endpoint is asked, and
+    /// counted as what the step cost. Counted as nothing where it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "price")]
+    pub cost_per_step_usd: Option<f64>,
     /// Further prompts, Jinja, by name and language: `system.es` in place of the system prompt where the customer speaks
     /// Spanish, `plan.en` in place of ours.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -115,13 +119,31 @@ impl Agent {
             supported_models: Vec::new(),
             fallback: None,
             endpoint: None,
+            cost_per_step_usd: None,
             prompts: BTreeMap::new(),
             metadata: BTreeMap::new(),
         }
     }
 }
 
+/// Above any price of a step; keeps sums far from overflow.
+const STEP_USD_MAX: f64 = 1e6;
+
+fn price<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+    let price = Option::<f64>::deserialize(from)?;
+    if price.is_none_or(|usd| (0.0..=STEP_USD_MAX).contains(&usd)) {
+        return Ok(price);
+    }
+    let message = format!("`cost_per_step_usd` is a number of US dollars from 0 to {STEP_USD_MAX}");
+    Err(serde::de::Error::custom(message))
+}
+
 impl Agent {
+    /// What one step of its endpoint counts as.
+    pub fn step_cost(&self) -> Usd {
+        self.cost_per_step_usd.map(Usd::from_f64).unwrap_or_default()
+    }
+
     /// What it costs, roughly: as it says, else as its type usually does (seed 004).
     pub fn cost_tier(&self) -> CostTier {
         self.cost_tier.unwrap_or(match self.kind {

@@ -29,7 +29,7 @@ pub fn of(tenant: &TenantId, run: &Run, events: &[Event], now: Time) -> Result<V
 fn message(run: &Run, started: &Started, event: &Event) -> Option<(RunId, String, Incoming, Option<Create>)> {
     match event {
         Event::Began { node, wait } => {
-            let Began::Child { run: child, bundle, input, .. } = &**wait else { return None };
+            let Began::Child { run: child, bundle, input, limit, .. } = &**wait else { return None };
             let depth = match &started.origin {
                 Origin::Caller => 0,
                 Origin::Parent { depth, .. } => *depth,
@@ -38,7 +38,12 @@ fn message(run: &Run, started: &Started, event: &Event) -> Option<(RunId, String
                 run: child.clone(),
                 bundle: bundle.clone(),
                 input: input.clone(),
-                origin: Origin::Parent { run: started.run.clone(), node: node.clone(), depth: depth + 1 },
+                origin: Origin::Parent {
+                    run: started.run.clone(),
+                    node: node.clone(),
+                    depth: depth + 1,
+                    max_cost: *limit,
+                },
                 ..started.clone()
             };
             let workflow = run.workflow().map(|workflow| workflow.name.clone()).unwrap_or_default();

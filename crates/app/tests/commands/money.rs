@@ -1,5 +1,6 @@
 //! Budgets and consumers' keys, from outside: through the door, under kills, and in everything that was written.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -135,7 +136,9 @@ fn people_and_hooks_are_told_of_a_budget_once_even_where_the_server_that_saw_it_
     assert!(told("/hooks").is_empty(), "it looks once a minute");
 
     let server = Server::start(&place);
-    let all = || [told("/hooks").len(), told("/services").len(), told("/be").len()];
+    // A server that is stopped in the middle of a call asks again, under the same key.
+    let once = |path: &str| told(path).into_iter().map(|asked| asked.idempotency_key).collect::<BTreeSet<_>>().len();
+    let all = || [once("/hooks"), once("/services"), once("/be")];
     assert!(
         (0..2_000).any(|_| {
             std::thread::sleep(Duration::from_millis(5));
@@ -166,15 +169,34 @@ fn people_and_hooks_are_told_of_a_budget_once_even_where_the_server_that_saw_it_
     let runs = place.baton(&["runs", "list", "--json"]).ends(0).json();
     assert_eq!(runs.as_array().map(Vec::len), Some(4), "{runs}");
     for run in runs.as_array().expect("runs") {
-        let shown = place.baton(&[
-            "runs",
-            "show",
-            run["run"].as_str().or(run["execution_id"].as_str()).expect("an id"),
-            "--json",
-        ]);
+        let shown = place.baton(&["runs", "show", run["execution_id"].as_str().expect("an id"), "--json"]);
         assert!(!shown.ends(0).json().to_string().contains("s3cr3t-path"));
     }
     assert!(!said.contains("s3cr3t-path") && !said.contains("t0k3n") && !desk().contains("s3cr3t-path"), "{said}");
+}
+
+#[test]
+fn a_limit_of_a_run_bounds_the_runs_that_it_begins() {
+    let upstream = Upstream::start();
+    let place = project(&upstream, "");
+    let asks =
+        "{id: a, agent: greeter, task: one}, {id: b, agent: greeter, task: two}, {id: c, agent: greeter, task: three}";
+    place.write(
+        "workflows/many.yaml",
+        &format!("name: many\nnodes: [{asks}]\nedges: [{{from: a, to: b}}, {{from: b, to: c}}]\n"),
+    );
+    let inner = "name: inner\nnodes: [{id: many, type: subworkflow, workflow: many}]\n";
+    place.write("workflows/inner.yaml", inner);
+    let outer = "name: outer\nmax_cost_usd: 0.025\nnodes: [{id: inner, type: subworkflow, workflow: inner}]\n";
+    place.write("workflows/outer.yaml", outer);
+    // Each answer costs a cent: there is money for two, two runs further down.
+    place.baton(&["run", "outer", "--id", "one"]).ends(1).says("COST_LIMIT");
+    assert_eq!(upstream.asked().len(), 2);
+    let run = place.baton(&["runs", "list", "--json"]).ends(0).json();
+    let run = run.as_array().expect("runs").iter().find(|run| run["execution_id"] == "one").cloned();
+    assert!(run.is_some_and(|run| run.to_string().contains("0.02")), "what its children cost is its own");
+    place.baton(&["run", "many"]).ends(0);
+    assert_eq!(upstream.asked().len(), 5, "by itself it has no limit");
 }
 
 #[test]

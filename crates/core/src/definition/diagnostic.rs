@@ -104,6 +104,7 @@ codes! {
     CompensationBlind = "DEF-061", "a compensation needs a value that is not produced";
     CompensationIdle = "DEF-062", "a compensation that never runs";
     SharedKey = "DEF-070", "two nodes that can run together write one key";
+    Unpriced = "DEF-071", "a limit that does not see what an endpoint costs";
     NotChecked = "DEF-090", "the workflow is too large for this check";
 }
 

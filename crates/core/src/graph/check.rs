@@ -3,6 +3,7 @@
 mod compensation;
 mod contested;
 mod cycle;
+mod endpoint;
 mod flow;
 mod layer;
 mod names;
@@ -33,6 +34,7 @@ pub(crate) fn run(document: &Document<'_>, lowered: &Lowered, catalog: &Catalog,
     layer.each(&mut |layer| {
         flow::check(layer, findings);
         contested::check(document, layer, findings);
+        endpoint::check(document, layer, findings);
     });
     saga::check(&layer, findings);
 }

@@ -69,9 +69,9 @@ impl Draft<'_> {
     }
 
     /// Whoever thinks for the agent is asked; what is recorded is not asked again.
-    pub fn schedule_step(&mut self, at: &Address, agent: String, endpoint: String) {
+    pub fn schedule_step(&mut self, at: &Address, agent: String, endpoint: String, hold: Usd) {
         let timeout = self.time_left(at).map_or(STEP_TIMEOUT, |left| left.min(STEP_TIMEOUT));
-        self.schedule(at, Request::Step { agent, endpoint }, Class::Read, timeout, Usd::ZERO);
+        self.schedule(at, Request::Step { agent, endpoint }, Class::Read, timeout, hold);
     }
 
     /// How long an agent may still work, where that is limited.
@@ -117,6 +117,12 @@ impl Draft<'_> {
         Ok(hold)
     }
 
+    /// The least that the limits of the run and the node leave; nothing where there are none.
+    pub fn cost_left(&self, at: &Address) -> Option<Usd> {
+        let left = self.run.spending(at).map(|Spending { spent, held, limit, .. }| limit - spent - held);
+        left.min().map(|left| left.max(Usd::ZERO))
+    }
+
     pub fn outcome(&mut self, effect: &EffectId, outcome: Outcome) -> Result<(), Refusal> {
         let call = self.run.calls.get(&effect.call).filter(|call| call.generation == effect.generation).cloned();
         let Some(call) = call else { return self.late(effect, outcome) };
@@ -134,7 +140,8 @@ impl Draft<'_> {
                 self.done(effect, &call, Answer::Code(Box::new(bounded(ran))), Usd::ZERO, false);
             }
             Outcome::Step(Ok(step)) => {
-                self.done(effect, &call, Answer::Step(Box::new(step)), Usd::ZERO, false);
+                // Nobody counts what it cost but whoever thinks: what was held is what its agent says that it is.
+                self.done(effect, &call, Answer::Step(Box::new(step)), call.hold, false);
             }
             Outcome::Step(Err(failed)) => {
                 let (fault, retryable) = (failed.fault, failed.retryable);

@@ -277,7 +277,24 @@ pub enum Origin {
     #[default]
     Caller,
     /// A subworkflow node of another run.
-    Parent { run: RunId, node: Address, depth: u32 },
+    Parent {
+        run: RunId,
+        node: Address,
+        depth: u32,
+        /// What it leaves this run to spend.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max_cost: Option<Usd>,
+    },
+}
+
+impl Origin {
+    /// What the run that began this one leaves it to spend, where that is limited.
+    pub fn max_cost(&self) -> Option<Usd> {
+        match self {
+            Self::Caller => None,
+            Self::Parent { max_cost, .. } => *max_cost,
+        }
+    }
 }
 
 impl Incoming {

@@ -59,6 +59,7 @@ impl Run {
                     let NodeState { settled_in, taken_in, next_call, .. } = *state;
                     *state = NodeState { settled_in, taken_in, next_call, ..NodeState::default() };
                     scope.active.remove(&place);
+                    self.handed_down.remove(&Address::new(path.clone(), node.id.clone()));
                     waiting.push(Address::new(path.clone(), node.id.clone()));
                 }
             }

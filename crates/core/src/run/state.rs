@@ -64,6 +64,9 @@ pub struct Run {
     /// What open calls may cost.
     #[serde(default, skip_serializing_if = "is_free")]
     pub(super) on_hold: Usd,
+    /// What the open children of its nodes may cost, which counts as held.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) handed_down: BTreeMap<Address, Usd>,
     pub(super) finished: Option<Box<Finished>>,
     /// What the run's end will report.
     pub(super) fault: Option<Fault>,
@@ -183,9 +186,9 @@ impl Run {
         self.cost
     }
 
-    /// About what the calls that are open may cost.
+    /// About what the calls and the children that are open may cost.
     pub fn on_hold(&self) -> Usd {
-        self.on_hold
+        self.on_hold + self.handed_down.values().copied().sum()
     }
 
     /// What an open call asks of a model, where it does.

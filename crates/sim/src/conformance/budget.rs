@@ -244,7 +244,8 @@ pub async fn what_is_told_waits_for_whoever_writes_to_people(store: &(impl Budge
     settle(store, 4, vec![spend(holder, 1.0)], Vec::new()).await;
     assert_eq!(waiting().await, [(100.into(), hour().ends()), (80.into(), hour().ends())]);
     // Under another limit the same mark is another one.
-    take(store, holder, want(hour(), 12.0, 0.1, 0.0)).await;
+    take(store, holder, want(hour(), 20.0, 6.0, 0.0)).await;
+    settle(store, 5, vec![spend(holder, 6.0)], Vec::new()).await;
     assert_eq!(waiting().await.len(), 3);
 }
 

@@ -13,7 +13,11 @@ use crate::tool::Facts;
 pub fn catalog() -> Catalog {
     let known = Known { hash: Hash::of(b"shipping"), runs: BTreeSet::from(["labels".to_owned()]) };
     Catalog {
-        agents: ["reasoning_agent", "tool_selector", "simple_agent"].map(agent).into(),
+        agents: ["reasoning_agent", "tool_selector", "simple_agent"]
+            .map(agent)
+            .into_iter()
+            .chain([thought_for()])
+            .collect(),
         tools: tools(),
         workflows: BTreeMap::from([("shipping".to_owned(), known)]),
     }
@@ -22,6 +26,12 @@ pub fn catalog() -> Catalog {
 fn agent(name: &str) -> (String, Agent) {
     let agent = json!({ "name": name, "type": "reasoning", "prompt": "{{ input }}", "tools": ["web_search"] });
     (name.to_owned(), serde_json::from_value(agent).unwrap())
+}
+
+/// One that an endpoint thinks for.
+fn thought_for() -> (String, Agent) {
+    let agent = json!({ "name": "greeter", "type": "custom", "endpoint": "https://agents.example.com/greeter" });
+    ("greeter".to_owned(), serde_json::from_value(agent).unwrap())
 }
 
 fn tools() -> BTreeMap<String, Facts> {

@@ -101,6 +101,7 @@ impl Run {
     pub(super) fn done(&mut self, done: &Done) {
         let call = &done.effect.call;
         let closed = self.close_call(call);
+        self.handed_down.remove(&call.node);
         self.pay(call, done.cost);
         if call.role == Role::Undo {
             self.saga.mark(call, Undone::Yes);

@@ -14,6 +14,9 @@ use crate::mutant::{Mutant, planted};
 impl Run {
     pub(super) fn begin(&mut self, node: &Address, wait: &Began) {
         let activity = activity_of(wait);
+        if let Began::Child { limit: Some(limit), .. } = wait {
+            self.handed_down.insert(node.clone(), *limit);
+        }
         if let Some(due) = activity.due() {
             self.timers.insert((due, Timer::Node(node.clone())));
         }
@@ -89,6 +92,7 @@ impl Run {
 
     /// Nothing wakes or asks an active node any more.
     fn lay_down(&mut self, node: &Address) {
+        self.handed_down.remove(node);
         self.stop_asking(node);
         self.thinkers.remove(node);
         if let Some(due) = self.activity(node).and_then(Activity::due).filter(|_| !planted(Mutant::TimerLeft)) {

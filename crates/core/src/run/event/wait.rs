@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::agent;
 use crate::bundle;
 use crate::id::RunId;
+use crate::money::Usd;
 use crate::time::Time;
 
 /// What a node waits for.
@@ -44,6 +45,9 @@ pub enum Began {
         run: RunId,
         bundle: bundle::Hash,
         input: Arc<Value>,
+        /// What of this run's limits it may spend, held while it runs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<Usd>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         deadline: Option<Time>,
     },

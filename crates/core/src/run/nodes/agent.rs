@@ -74,7 +74,7 @@ fn act(draft: &mut Draft<'_>, at: &Address, step: Step, quote: Quote) {
         Step::AskModel(request) => draft.schedule_model(at, request, hold),
         Step::RequestTools(requests) => requests::request(draft, at, requests),
         Step::RunCode(program) => draft.schedule_code(at, program),
-        Step::AskEndpoint => ask_endpoint(draft, at),
+        Step::AskEndpoint => ask_endpoint(draft, at, hold),
         Step::AskCustomer { question } => {
             let asks = draft.with_node(at, |node| match &node.kind {
                 Kind::Agent(agent) => agent.asks.after,
@@ -96,6 +96,10 @@ fn act(draft: &mut Draft<'_>, at: &Address, step: Step, quote: Quote) {
 fn may_work(draft: &Draft<'_>, at: &Address, step: &Step, quote: Quote) -> Result<Usd, Fault> {
     let quote = match step {
         Step::RequestTools(requests) => Quote::exactly(cost_of(draft, at, requests)),
+        Step::AskEndpoint => Quote::exactly(match draft.run.activity(at) {
+            Some(Activity::Agent { task, .. }) => task.agent.step_cost(),
+            _ => Usd::ZERO,
+        }),
         _ => quote,
     };
     let hold = draft.check_cost(at, quote)?;
@@ -134,11 +138,11 @@ fn cost_of(draft: &Draft<'_>, at: &Address, requests: &[ToolRequest]) -> Usd {
     costs.unwrap_or_default()
 }
 
-fn ask_endpoint(draft: &mut Draft<'_>, at: &Address) {
+fn ask_endpoint(draft: &mut Draft<'_>, at: &Address, hold: Usd) {
     let Some(Activity::Agent { task, .. }) = draft.run.activity(at) else { return };
     let name = task.agent.name.clone();
     match task.agent.endpoint.clone() {
-        Some(endpoint) => draft.schedule_step(at, name, endpoint),
+        Some(endpoint) => draft.schedule_step(at, name, endpoint, hold),
         None => {
             let fault =
                 Fault::new(code::STEP_INVALID, format!("agent `{name}` has no `endpoint` that could think for it"));
@@ -187,8 +191,9 @@ pub fn look(draft: &mut Draft<'_>, at: &Address) {
                 }
                 step => step,
             };
-            // What the model may cost is not known where somebody else thinks.
-            take(draft, at, step, Quote::default());
+            // What a model may cost is not known where somebody else thinks: it is kept to a part of what is left.
+            let quote = Quote { most: draft.cost_left(at).unwrap_or_default(), ..Quote::default() };
+            take(draft, at, step, quote);
         }
         // In a reopened run: what was cut off before it was answered is asked for again.
         Some(Activity::Agent { waits: AgentWait::Tools(calls), .. }) => {

@@ -9,17 +9,18 @@ use super::super::command::{ChildEnd, Origin};
 use super::super::decide::Draft;
 use super::super::event::{Answer, Began, Done, Event, Undo};
 use super::super::refusal::Refusal;
-use super::super::state::{Activity, State};
+use super::super::state::{Activity, State, Status};
 use super::deadline_of;
 use crate::fault::{Fault, code};
-use crate::graph::Node;
 use crate::graph::node::Subworkflow;
-use crate::money::Quote;
+use crate::graph::{Node, NodeIx};
+use crate::money::{Quote, Usd};
 
 pub fn begin(draft: &mut Draft<'_>, at: &Address, node: &Node, child: &Subworkflow) {
-    if let Err(fault) = draft.check_cost(at, Quote::default()) {
-        return draft.fail(at, fault);
-    }
+    let limit = match handed_down(draft, at) {
+        Ok(limit) => limit,
+        Err(fault) => return draft.fail(at, fault),
+    };
     let Some(started) = draft.run.started() else { return };
     let depth = match &started.origin {
         Origin::Caller => 0,
@@ -37,11 +38,32 @@ pub fn begin(draft: &mut Draft<'_>, at: &Address, node: &Node, child: &Subworkfl
     match child.input.render(&draft.view(&at.scope)) {
         Ok(input) => {
             let deadline = deadline_of(draft, node.policy.timeout);
-            let wait = Began::Child { run: run.into(), bundle: child.bundle.clone(), input: Arc::new(input), deadline };
+            let (run, bundle, input) = (run.into(), child.bundle.clone(), Arc::new(input));
+            let wait = Began::Child { run, bundle, input, limit, deadline };
             draft.emit(Event::Began { node: at.clone(), wait: Box::new(wait) });
         }
         Err(error) => draft.fail(at, expression_fault("input", &error)),
     }
+}
+
+/// What of the limits of this run and its node the child may spend, and everything it causes: held while it runs. All that
+/// is left where nothing else of the run can need any of it meanwhile, else as much as of any call whose price nobody
+/// knows. Nothing where there are no limits.
+fn handed_down(draft: &Draft<'_>, at: &Address) -> Result<Option<Usd>, Fault> {
+    let Some(left) = draft.cost_left(at) else { return Ok(None) };
+    let usual = if is_alone(draft, at) { left } else { Usd::ZERO };
+    draft.check_cost(at, Quote { most: left, usual, least: Usd::ZERO }).map(Some)
+}
+
+/// Whether nothing of the run is under way, or can begin, before this node has ended.
+fn is_alone(draft: &Draft<'_>, at: &Address) -> bool {
+    let Some((scope, place)) = draft.run.place(at).filter(|_| at.scope.is_root()) else { return false };
+    let later = scope.graph.reachable([place]);
+    let is_over = |other: NodeIx| {
+        let status = scope.nodes.get(other.at()).map(|state| state.status);
+        status.is_some_and(|status| status.is_settled() || status == Status::Reserved)
+    };
+    scope.graph.places().all(|other| later.contains(&other) || is_over(other))
 }
 
 pub fn ended(draft: &mut Draft<'_>, at: &Address, ended: ChildEnd) -> Result<(), Refusal> {

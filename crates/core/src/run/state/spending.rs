@@ -17,11 +17,13 @@ pub(in crate::run) struct Spending {
 impl Run {
     /// The limits that bound what a node may cost, each with what counts against it.
     pub(in crate::run) fn spending(&self, at: &Address) -> impl Iterator<Item = Spending> {
-        let run_limit = self.workflow.as_ref().and_then(|workflow| workflow.max_cost);
+        let own_limit = self.workflow.as_ref().and_then(|workflow| workflow.max_cost);
+        let run_limit = own_limit.into_iter().chain(self.started().and_then(|started| started.origin.max_cost())).min();
         let node_limit = self.place(at).and_then(|(scope, place)| scope.graph.node(place).policy.max_cost);
         let (spent, held) = self.node_state(at).map_or_else(Default::default, |state| (state.cost, state.on_hold));
-        let of_run = run_limit.map(|limit| Spending { of: "run", spent: self.cost, held: self.on_hold, limit });
-        let of_node = node_limit.map(|limit| Spending { of: "node", spent, held, limit });
+        let held_here = held + self.handed_down.get(at).copied().unwrap_or_default();
+        let of_run = run_limit.map(|limit| Spending { of: "run", spent: self.cost, held: self.on_hold(), limit });
+        let of_node = node_limit.map(|limit| Spending { of: "node", spent, held: held_here, limit });
         of_run.into_iter().chain(of_node)
     }
 

@@ -192,7 +192,7 @@ fn runs_nest_only_so_deep() {
         |w| {
             let Command::Start { mut started, workflow } = w.start_command(json!({})) else { unreachable!() };
             let node = crate::run::Address::outer("sub");
-            started.origin = Origin::Parent { run: "above".into(), node, depth: DEPTH_MAX };
+            started.origin = Origin::Parent { run: "above".into(), node, depth: DEPTH_MAX, max_cost: None };
             w.does(Command::Start { started, workflow })
         },
         |w| w.is(State::Failed).failed_with("NESTING_LIMIT"),

@@ -2,12 +2,13 @@
 
 use serde_json::json;
 
-use super::agents::{model, tools};
-use super::flow::{Flow, agent, each, flow, only, requests, secs, tool};
-use super::world::{Reply, World, blocked, check, costs, done, flaky, model_fails_at, says};
+use super::agents::{answer, model, tools};
+use super::flow::{Flow, agent, child, each, flow, only, requests, secs, tool};
+use super::world::{Reply, World, blocked, check, costs, done, flaky, model_fails_at, says, thought};
+use crate::agent::Step;
 use crate::graph::Combine;
 use crate::money::{Quote, Usd};
-use crate::run::{Block, Command, State};
+use crate::run::{Address, Began, Block, Command, Event, Origin, State};
 
 /// Eight agents, so many of them side by side, in a run that may cost so much.
 fn eight(side_by_side: u32, max_cost: f64) -> Flow {
@@ -249,5 +250,158 @@ fn a_key_that_no_call_waits_for_is_refused() {
         only(tool("a")),
         |w| w.answers("a", [done(json!(1))]).starts().does(Command::KeyGiven { by: "eve".into() }),
         |w| w.refused_with("RUN-003"),
+    );
+}
+
+// ---- children and endpoints
+
+/// What its children were left to spend.
+fn left_to_children(w: &World) -> Vec<Option<Usd>> {
+    let limits = w.events().filter_map(|event| match event {
+        Event::Began { wait, .. } => match &**wait {
+            Began::Child { limit, .. } => Some(*limit),
+            _ => None,
+        },
+        _ => None,
+    });
+    limits.collect()
+}
+
+fn dollars(usd: f64) -> Option<Usd> {
+    Some(Usd::from_f64(usd))
+}
+
+#[test]
+fn a_child_is_left_what_the_limit_leaves_and_what_it_cost_counts() {
+    // A child costs half a dollar.
+    check(
+        flow([tool("a").costing(0.1), child("one"), child("two"), child("three")], "a>one one>two two>three")
+            .max_cost(1.0),
+        |w| {
+            w.answers("a", [costs(0.1)]).starts();
+            assert_eq!((left_to_children(w), w.run.on_hold()), (vec![dollars(0.9)], Usd::from_f64(0.9)));
+            w.child_ends("one", "run/one", State::Completed, false);
+            assert_eq!((left_to_children(w), w.run.cost()), (vec![dollars(0.9), dollars(0.4)], Usd::from_f64(0.6)));
+            w.child_ends("two", "run/two", State::Completed, false)
+        },
+        |w| {
+            assert_eq!(left_to_children(w).len(), 2, "nothing is left for a third");
+            cost(w, 1.1).is(State::Failed).failed_with("COST_LIMIT")
+        },
+    );
+}
+
+#[test]
+fn children_side_by_side_are_left_no_more_together_than_there_is() {
+    check(
+        only(each("each", json!([1, 2, 3]), 3, only(child("sub")))).max_cost(0.8),
+        |w| w.starts(),
+        |w| {
+            assert_eq!(left_to_children(w), [dollars(0.4), dollars(0.2), dollars(0.1)]);
+            assert_eq!(w.run.on_hold(), Usd::from_f64(0.7));
+            w.is(State::Waiting)
+        },
+    );
+    check(
+        only(child("sub").max_cost(0.3)).max_cost(0.8),
+        |w| w.starts(),
+        |w| {
+            assert_eq!(left_to_children(w), [dollars(0.3)], "the node's own limit is less");
+            w.is(State::Waiting)
+        },
+    );
+    check(
+        only(child("sub")),
+        |w| w.starts(),
+        |w| {
+            assert_eq!(left_to_children(w), [None]);
+            w.is(State::Waiting)
+        },
+    );
+}
+
+#[test]
+fn what_a_child_held_is_free_again_however_it_ends() {
+    check(
+        flow([child("sub").continues(), tool("a").costing(0.4)], "sub>a").max_cost(1.0),
+        |w| {
+            w.answers("a", [costs(0.4)]).starts();
+            w.child_ends("sub", "run/sub", State::Failed, false)
+        },
+        |w| cost(w, 0.9).is(State::Completed),
+    );
+}
+
+#[test]
+fn a_run_keeps_to_the_lesser_of_its_own_limit_and_the_one_it_was_handed() {
+    for (own, handed, asked) in [(1.0, 0.25, "a b"), (0.25, 1.0, "a b"), (1.0, 1.0, "a b c")] {
+        let tools = [tool("a").costing(0.1), tool("b").costing(0.1), tool("c").costing(0.1)];
+        check(
+            flow(tools, "a>b b>c").max_cost(own),
+            |w| {
+                w.answers("a", [costs(0.1)]).answers("b", [costs(0.1)]).answers("c", [costs(0.1)]);
+                let Command::Start { mut started, workflow } = w.start_command(json!({})) else { unreachable!() };
+                let node = Address::outer("sub");
+                started.origin = Origin::Parent { run: "above".into(), node, depth: 1, max_cost: dollars(handed) };
+                w.does(Command::Start { started, workflow })
+            },
+            |w| w.asked(asked),
+        );
+    }
+}
+
+/// An agent that an endpoint thinks for, at so much a step.
+fn thought_for(step_usd: Option<f64>) -> super::flow::N {
+    agent("who", &["book"]).agent(|agent| {
+        agent.kind = crate::agent::Kind::Custom;
+        agent.endpoint = Some("https://think.example.com".to_owned());
+        agent.cost_per_step_usd = step_usd;
+    })
+}
+
+#[test]
+fn a_step_of_an_endpoint_counts_as_what_its_agent_says_and_is_not_asked_for_where_too_little_is_left() {
+    let steps = |w: &mut World| {
+        let thoughts = [thought(tools(&["book"])), thought(tools(&["book"])), thought(answer(json!("done")))];
+        w.answers("who's endpoint", thoughts).thinks("who", vec![Step::AskEndpoint; 3]);
+    };
+    check(
+        only(thought_for(Some(0.1))).max_cost(0.25),
+        |w| {
+            steps(w);
+            w.starts()
+        },
+        |w| cost(w, 0.2).failed_with("COST_LIMIT").asked("who's endpoint book who's endpoint book"),
+    );
+    check(
+        only(thought_for(Some(0.1))).max_cost(0.3),
+        |w| {
+            steps(w);
+            w.starts()
+        },
+        |w| cost(w, 0.3).is(State::Completed),
+    );
+    check(
+        only(thought_for(None)).max_cost(0.3),
+        |w| {
+            steps(w);
+            w.starts()
+        },
+        |w| cost(w, 0.0).is(State::Completed),
+    );
+}
+
+#[test]
+fn a_model_that_an_endpoint_wants_asked_is_kept_to_what_is_left() {
+    check(
+        only(thought_for(Some(0.0))).max_cost(0.3),
+        |w| {
+            w.answers("who's endpoint", [thought(model())]).answers("who", [Reply::StaysOut]);
+            w.thinks("who", [Step::AskEndpoint]).starts()
+        },
+        |w| {
+            assert_eq!(w.run.on_hold(), Usd::from_f64(0.15));
+            w.asked("who's endpoint who")
+        },
     );
 }

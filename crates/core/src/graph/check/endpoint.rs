@@ -1,0 +1,26 @@
+//! Whether a limit of costs can see what is spent for an agent by whoever thinks for it.
+
+use super::super::node::Kind;
+use super::layer::Layer;
+use crate::definition::diagnostic::{Code, Diagnostic, Findings};
+use crate::definition::document::Document;
+
+pub(super) fn check(document: &Document<'_>, layer: &Layer<'_, '_>, findings: &mut Findings) {
+    let graph = &layer.lowered.graph;
+    for (place, node) in graph.places().zip(&graph.nodes) {
+        let Kind::Agent(agent) = &node.kind else { continue };
+        if document.max_cost.is_none() && node.policy.max_cost.is_none() {
+            continue;
+        }
+        let all = std::iter::once(&agent.agent).chain(agent.fallbacks.iter().map(|fallback| &fallback.agent));
+        for agent in all.filter(|agent| agent.endpoint.is_some() && agent.cost_per_step_usd.is_none()) {
+            let message = format!(
+                "the endpoint that thinks for agent `{}` says no price, so what it costs counts as nothing against \
+                 `max_cost_usd`",
+                agent.name
+            );
+            let hint = "write `cost_per_step_usd` in the agent: the most one step costs, 0 where it is free";
+            findings.push(Diagnostic::warning(Code::Unpriced, layer.span(place), message).hint(hint));
+        }
+    }
+}
