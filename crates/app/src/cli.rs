@@ -28,7 +28,7 @@ pub use knowledge::{
     Knowledge, KnowledgeAdd, KnowledgeEval, KnowledgeForget, KnowledgeList, KnowledgeReindex, KnowledgeRemove,
     KnowledgeSearch, Mode,
 };
-pub use money::{Budgets, BudgetsCommand, Costs, CostsBy};
+pub use money::{Budgets, BudgetsCommand, Costs, CostsBy, CostsCommand, CostsShow, Roi};
 pub use runs::{Run, Runs, RunsAct, RunsKey, RunsList, RunsOne, RunsWork};
 pub use tools::{
     Tools, ToolsCall, ToolsConnect, ToolsConnections, ToolsDisconnect, ToolsList, ToolsRefresh, ToolsReport,

@@ -40,6 +40,7 @@ mod record;
 mod recorder;
 #[cfg(test)]
 mod rehearsal;
+pub mod roi;
 mod router;
 pub mod savings;
 mod score;

@@ -3,7 +3,54 @@
 use clap::{Args, Subcommand, ValueEnum};
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Costs {
+    #[command(subcommand)]
+    pub command: Option<CostsCommand>,
+    #[command(flatten)]
+    pub show: CostsShow,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CostsCommand {
+    /// What it is worth: your own numbers, and what was recorded. Nothing is assumed.
+    Roi(Roi),
+}
+
+/// Each number is yours; one that does not apply is told as 0.
+#[derive(Debug, Args)]
+pub struct Roi {
+    /// Conversations of the period, those included that people took over.
+    #[arg(long, value_name = "COUNT")]
+    pub conversations: Option<u64>,
+    /// How many of a hundred no person had to touch.
+    #[arg(long, value_name = "PERCENT")]
+    pub handled: Option<f64>,
+    /// How many minutes a person takes for one.
+    #[arg(long, value_name = "MINUTES")]
+    pub minutes: Option<f64>,
+    /// What a minute of a person costs, in US dollars.
+    #[arg(long, value_name = "USD")]
+    pub minute_usd: Option<f64>,
+    /// What running it cost in the period beside models and tools: machines, contracts, people.
+    #[arg(long, value_name = "USD")]
+    pub other_usd: Option<f64>,
+    /// What bringing it in cost, once.
+    #[arg(long, value_name = "USD")]
+    pub once_usd: Option<f64>,
+    /// The first day of the period, in UTC; the last 30 days unless told.
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+    pub from: Option<String>,
+    /// Its last day; today unless told.
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+    pub to: Option<String>,
+    /// As JSON; as Markdown unless told.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct CostsShow {
     /// What rows are apart by; may be repeated.
     #[arg(long, value_enum, value_name = "PART", value_delimiter = ',', default_value = "model")]
     pub by: Vec<CostsBy>,

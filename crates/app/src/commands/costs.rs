@@ -1,5 +1,7 @@
 //! `baton costs`: what was spent on models, by whatever is asked.
 
+mod roi;
+
 use std::path::Path;
 
 use baton_core::money::Window;
@@ -7,7 +9,7 @@ use baton_ports::budget::{Budget, By, CostFilter, CostRow};
 use baton_ports::clock::{Clock, SystemClock};
 use serde_json::{Value, json};
 
-use crate::cli::{Costs, CostsBy};
+use crate::cli::{Costs, CostsBy, CostsCommand, CostsShow};
 use crate::project::Project;
 use crate::wire::System;
 use crate::{Exit, print};
@@ -18,6 +20,10 @@ const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
 
 pub async fn run(folder: &Path, args: &Costs) -> anyhow::Result<Exit> {
     let project = Project::open(folder)?;
+    let args = match &args.command {
+        Some(CostsCommand::Roi(roi)) => return roi::run(&project, roi).await,
+        None => &args.show,
+    };
     let rows = read(&project, filter(&project, args)?).await?;
     if args.json {
         print::pretty(&Value::Array(rows.iter().map(as_json).collect()));
@@ -27,13 +33,15 @@ pub async fn run(folder: &Path, args: &Costs) -> anyhow::Result<Exit> {
     Ok(Exit::Completed)
 }
 
-fn filter(project: &Project, args: &Costs) -> anyhow::Result<CostFilter> {
-    let from = args.from.clone().unwrap_or_else(|| {
-        let today = Window::Day.begin(SystemClock.now());
-        (today - DAY * (DAYS_DEFAULT - 1)).to_date()
-    });
+fn filter(project: &Project, args: &CostsShow) -> anyhow::Result<CostFilter> {
+    let from = args.from.clone().unwrap_or_else(|| days_ago(DAYS_DEFAULT - 1));
     let tenant = if args.all_tenants { None } else { Some(project.tenant()?) };
     Ok(CostFilter { tenant, from: Some(from), to: args.to.clone(), by: args.by.iter().copied().map(part).collect() })
+}
+
+/// The day so many days before today.
+fn days_ago(days: u32) -> String {
+    (Window::Day.begin(SystemClock.now()) - DAY * days).to_date()
 }
 
 /// Looking makes no database where nothing has run.
@@ -101,7 +109,7 @@ fn average(sum: f64, calls: u64) -> f64 {
     if calls == 0 { 0.0 } else { sum / whole(calls) }
 }
 
-fn tell(rows: &[CostRow], args: &Costs) {
+fn tell(rows: &[CostRow], args: &CostsShow) {
     if rows.is_empty() {
         print::line("nothing was spent");
         return;

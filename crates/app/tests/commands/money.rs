@@ -200,6 +200,38 @@ fn a_limit_of_a_run_bounds_the_runs_that_it_begins() {
 }
 
 #[test]
+fn what_it_is_worth_comes_of_ones_own_numbers_and_what_was_recorded() {
+    let upstream = Upstream::start();
+    let place = project(&upstream, "");
+    place
+        .baton(&["costs", "roi", "--conversations", "1000", "--minutes", "5"])
+        .ends(2)
+        .warns("--handled, --minute-usd, --other-usd, --once-usd missing");
+    place.baton(&["run", "ask", "--set", "word=hello"]).ends(0);
+    let told = [
+        "--conversations=1000",
+        "--handled=80",
+        "--minutes=5",
+        "--minute-usd=0.5",
+        "--other-usd=9.99",
+        "--once-usd=1000",
+    ];
+    let ask = |more: &[&str]| place.baton(&[&["costs", "roi"], &told[..], more].concat());
+    let found = ask(&["--json"]).ends(0).json();
+    let roi = &found["roi"];
+    assert_eq!(
+        (&found["recorded_calls"], &found["inputs"]["days"], &roi["models_usd"]),
+        (&json!(1), &json!(30), &json!(0.01))
+    );
+    let near = |value: &Value, expect: f64| (value.as_f64().expect("a number") - expect).abs() < 1e-6;
+    assert!(near(&roi["running_usd"], 10.0) && near(&roi["saved_usd"], 1_990.0), "{found}");
+    ask(&[]).ends(0).says("| Saved in the period | $1990.00 |").says("| Models, 1 calls | $0.01 |");
+    ask(&["--from=2025-01-01", "--to=2025-01-31"]).ends(0).says("No model call is recorded").says("| Days | 31 |");
+    ask(&["--from=2025-02-01", "--to=2025-01-31"]).ends(2).warns("--to is before --from");
+    place.baton(&[&["costs", "roi"], &told[..], &["--handled=120"]].concat()).ends(2);
+}
+
+#[test]
 fn a_run_that_is_stopped_by_hand_gives_back_what_it_held_of_budgets() {
     let reply = "agent: greeter\nreplies: [{content: Hola, latency_ms: 60000}]\n";
     let place = Place::with(&[
