@@ -183,7 +183,7 @@ fn a_limit_of_a_run_bounds_the_runs_that_it_begins() {
         "{id: a, agent: greeter, task: one}, {id: b, agent: greeter, task: two}, {id: c, agent: greeter, task: three}";
     place.write(
         "workflows/many.yaml",
-        &format!("name: many\nnodes: [{asks}]\nedges: [{{from: a, to: b}}, {{from: b, to: c}}]\n"),
+        format!("name: many\nnodes: [{asks}]\nedges: [{{from: a, to: b}}, {{from: b, to: c}}]\n"),
     );
     let inner = "name: inner\nnodes: [{id: many, type: subworkflow, workflow: many}]\n";
     place.write("workflows/inner.yaml", inner);
