@@ -123,7 +123,8 @@ fn people_and_hooks_are_told_of_a_budget_once_even_where_the_server_that_saw_it_
     );
     let server = Server::start(&place);
     let key = server.key().expect("a key").to_owned();
-    (0..9).for_each(|_| drop(chat(server.address(), &key, "", &hello())));
+    // Not one more: what a killed server held counts as spent, and the budget would be used up.
+    (0..8).for_each(|_| drop(chat(server.address(), &key, "", &hello())));
     let spent = || {
         let lines = place.baton(&["budgets", "--json"]).ends(0).json();
         let day = lines.as_array().expect("lines").iter().find(|line| line["window"] == "day").cloned();
