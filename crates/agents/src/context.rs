@@ -4,11 +4,11 @@
 use baton_core::agent::context::{self, GET_CONTEXT, SIMILAR_EXECUTIONS, STRATEGY, Source};
 use baton_core::agent::{Seen, Step, Task, ToolRequest};
 use baton_core::fault::Fault;
+use baton_core::structured::extract;
 use baton_core::tool::Envelope;
 use serde_json::{Map, Value, json};
 
 use crate::prompt::{self, Name};
-use baton_core::structured::extract;
 
 /// Characters of the task that memory is searched by.
 const MESSAGE_CHARS_MAX: usize = 2_000;

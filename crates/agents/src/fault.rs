@@ -3,9 +3,7 @@
 use baton_core::expr::nearest;
 use baton_core::fault::Fault;
 use baton_core::model::ToolOffer;
-use baton_core::structured::Unfit;
-
-use baton_core::structured::extract;
+use baton_core::structured::{Unfit, extract};
 
 /// Characters of an unknown name that are repeated.
 const NAME_CHARS_MAX: usize = 80;

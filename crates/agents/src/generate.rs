@@ -6,12 +6,12 @@ use baton_core::agent::{Agent, SYSTEM, Task, spoken};
 use baton_core::expr::{Document, Template};
 use baton_core::fault::Fault;
 use baton_core::model::{Reply, Request, ToolOffer};
+use baton_core::structured::extract;
 use serde_json::{Value, json};
 
 use crate::fault::code;
 use crate::prompt::{self, Name};
 use crate::transcript::Transcript;
-use baton_core::structured::extract;
 
 /// Tools and agents that a model is shown; with the rest it cannot plan.
 const TOOLS_MAX: usize = 100;

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use baton_core::agent::{Seen, Step, Task};
 use baton_core::fault::Fault;
 use baton_core::model::{Reply, ToolOffer};
+use baton_core::structured::extract;
 use serde_json::{Map, Value, json};
 
 use crate::fault::{Unusable, code};
 use crate::one_shot::OneShot;
 use crate::prompt::{self, Name};
 use crate::transcript::Wants;
-use baton_core::structured::extract;
 
 /// Calls one selection may ask for.
 const REQUESTS_MAX: usize = 32;

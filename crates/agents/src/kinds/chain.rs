@@ -1,8 +1,7 @@
 //! The reasoning chain: what the agent thought, did and saw, kept in its output (seed 004).
 
-use serde_json::{Map, Value, json};
-
 use baton_core::structured::extract;
+use serde_json::{Map, Value, json};
 
 /// Characters of a thought or an observation that the chain keeps; the journal has all of it.
 const KEPT_CHARS_MAX: usize = 2_000;

@@ -16,6 +16,7 @@ mod reflection;
 use baton_core::agent::{ATTEMPTS_DEFAULT, ATTEMPTS_MAX, ITERATIONS_MAX, Ran, Seen, Step, Task};
 use baton_core::fault::Fault;
 use baton_core::model::Reply;
+use baton_core::structured::Schema;
 use baton_core::tool::Envelope;
 use serde_json::{Map, Value, json};
 
@@ -28,7 +29,6 @@ use super::offers::Offers;
 use crate::fault::code;
 use crate::prompt::Name;
 use crate::schema;
-use baton_core::structured::Schema;
 
 pub(crate) fn step(task: &Task, seen: &[Seen]) -> Step {
     let mut coding = match Coding::begin(task) {

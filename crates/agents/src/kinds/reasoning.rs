@@ -11,6 +11,7 @@ mod read;
 use baton_core::agent::{ITERATIONS_DEFAULT, ITERATIONS_MAX, Seen, Step, Task};
 use baton_core::fault::Fault;
 use baton_core::model::{Reply, ToolCall, ToolOffer};
+use baton_core::structured::{Schema, extract};
 use baton_core::tool::Envelope;
 use serde_json::{Value, json};
 
@@ -21,8 +22,6 @@ use crate::fault::{Unusable, code};
 use crate::prompt::{self, Name};
 use crate::schema;
 use crate::transcript::{Transcript, Wants};
-use baton_core::structured::Schema;
-use baton_core::structured::extract;
 
 /// Unusable replies in a row that are corrected; the next one is the last.
 const CORRECTIONS_MAX: u32 = 1;

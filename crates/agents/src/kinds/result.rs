@@ -1,9 +1,8 @@
 //! What comes back from a tool, as the model sees it.
 
+use baton_core::structured::extract;
 use baton_core::tool::Envelope;
 use serde_json::{Value, json};
-
-use baton_core::structured::extract;
 
 /// Characters of one result that the model is shown.
 const RESULT_CHARS_MAX: usize = 20_000;

@@ -2,6 +2,7 @@
 
 use baton_core::agent::{Seen, Step, Task};
 use baton_core::model::Reply;
+use baton_core::structured::extract;
 use serde_json::{Value, json};
 
 use crate::fault::{Unusable, code};
@@ -9,7 +10,6 @@ use crate::one_shot::OneShot;
 use crate::prompt;
 use crate::schema;
 use crate::transcript::Wants;
-use baton_core::structured::extract;
 
 /// The output is what the schema says. Without a schema it is the object that the reply is, else `{"text": reply}`.
 pub(crate) fn step(task: &Task, seen: &[Seen]) -> Step {

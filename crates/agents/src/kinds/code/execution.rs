@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use baton_core::agent::{ASK_CUSTOMER, HAND_OVER, Ran, Step, ToolRequest};
 use baton_core::expr::Document;
 use baton_core::fault::Fault;
+use baton_core::structured::extract;
 use baton_core::tool::Envelope;
 use serde_json::{Map, Value, json};
 
@@ -12,7 +13,6 @@ use super::plan::{Does, Plan, ROOT, STEPS_MAX};
 use super::program::{Came, Program};
 use crate::kinds::chain::{Chain, Observation};
 use crate::kinds::result;
-use baton_core::structured::extract;
 
 /// Tools that are asked for at once; what else is ready follows.
 const TOOLS_AT_ONCE_MAX: usize = 32;

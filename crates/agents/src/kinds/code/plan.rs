@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use baton_core::expr::{Dialect, Params};
 use baton_core::model::Reply;
+use baton_core::structured::extract;
 use serde_json::{Map, Value, json};
 
 use super::order;
 use crate::fault::{Unusable, code};
 use crate::kinds::offers::Offers;
 use crate::one_shot;
-use baton_core::structured::extract;
 
 /// Steps one plan may have.
 pub(super) const STEPS_MAX: usize = 50;

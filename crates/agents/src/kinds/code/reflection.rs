@@ -1,12 +1,11 @@
 //! What a model says of an executed plan.
 
 use baton_core::model::Reply;
+use baton_core::structured::{Schema, extract};
 use serde_json::Value;
 
 use crate::fault::{Unusable, code};
 use crate::one_shot;
-use baton_core::structured::Schema;
-use baton_core::structured::extract;
 
 /// Suggestions of one reflection that are kept.
 const SUGGESTIONS_MAX: usize = 20;

@@ -1,10 +1,10 @@
 //! The text protocol of seed 004: `Thought`, `Action`, `Action Input`, `Final Answer`.
 
 use baton_core::model::ToolOffer;
+use baton_core::structured::extract;
 use serde_json::{Value, json};
 
 use super::read::Offered;
-use baton_core::structured::extract;
 
 /// What a reply in the text protocol says.
 #[derive(Debug, PartialEq)]

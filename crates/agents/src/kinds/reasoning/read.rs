@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use baton_core::agent::{ASK_CUSTOMER, HAND_OVER, Task};
 use baton_core::model::{Reply, ToolOffer};
+use baton_core::structured::extract;
 use serde_json::{Value, json};
 
 use super::super::offers::Offers;
@@ -11,7 +12,6 @@ use super::calls::{Call, Purpose};
 use super::react::{self, Said};
 use crate::fault::{Unusable, code};
 use crate::one_shot;
-use baton_core::structured::extract;
 
 /// Calls of one reply that are taken; the rest are refused, and the model is told.
 const CALLS_MAX: usize = 32;
