@@ -65,7 +65,7 @@ pub use state::{Run, State};
 pub use summary::{NodeRow, StepRow, effects_of, path_of, seed_status, summary, timeline};
 
 /// Raised whenever the fold changes in a way that old snapshots do not show: they are thrown away then.
-pub const FOLD_VERSION: u32 = 5;
+pub const FOLD_VERSION: u32 = 6;
 /// Events one run may have. At 80 % it is said, at 100 % the run fails under its `on_error`.
 pub const EVENTS_MAX: u64 = 500_000;
 /// Steps one agent may take in one task.

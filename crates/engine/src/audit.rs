@@ -192,6 +192,7 @@ impl<'a> Decided<'a> {
                 Resolution::NotDone => resolution(effect, "not_done", Some(AuditStatus::Error)),
                 Resolution::Repeat => resolution(effect, "repeat", None),
             },
+            Event::UndoAgain { effect, by } if by == word_of => resolution(effect, "undo_again", None),
             Event::UndoneByHand { effect, .. } => resolution(effect, "undone_by_hand", Some(AuditStatus::Compensated)),
             _ => None,
         }

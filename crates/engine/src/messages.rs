@@ -96,7 +96,7 @@ fn report(run: &Run, started: &Started, node: &Address, finished: &Finished) -> 
 pub fn undone(tenant: &TenantId, run: &Run, item: i64, now: Time) -> Result<Option<Submit>, serde_json::Error> {
     let Some(started) = run.started() else { return Ok(None) };
     let Origin::Parent { run: parent, .. } = &started.origin else { return Ok(None) };
-    let nothing_left = !run.saga().has_undoable();
+    let nothing_left = !run.saga().has_undoable() && !run.saga().has_failed();
     let fault = (!nothing_left).then(|| {
         baton_core::fault::Fault::new(
             baton_core::fault::code::ROLLBACK_REFUSED,

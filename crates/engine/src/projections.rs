@@ -24,11 +24,15 @@ impl Desk {
     pub fn follow(&mut self, tenant: &TenantId, run: &Run, events: &[Event], now: Time) -> Vec<Projection> {
         let Some(id) = run.id() else { return Vec::new() };
         let mut changes: Vec<Projection> = self.closed(id, run, now);
-        let by_hand = events.iter().filter(|event| matches!(event, Event::UndoneByHand { .. }));
-        changes.extend(by_hand.map(|event| {
-            let (id, outcome) = (not_undone_id(id, event), "undone by hand".to_owned());
-            Projection::DeskClosed { id, at: now, outcome }
-        }));
+        for event in events {
+            let outcome = match event {
+                Event::UndoneByHand { .. } => "undone by hand",
+                Event::UndoAgain { .. } => "tried again",
+                _ => continue,
+            };
+            let (id, outcome) = (not_undone_id(id, event), outcome.to_owned());
+            changes.push(Projection::DeskClosed { id, at: now, outcome });
+        }
         for event in events {
             let Some((ask, kind, title, details, deadline)) = opened(event) else { continue };
             // It may have been settled by the very same decision.
@@ -76,7 +80,7 @@ fn item_id(run: &RunId, ask: &Ask) -> String {
 
 fn not_undone_id(run: &RunId, event: &Event) -> String {
     match event {
-        Event::NotUndone { effect, .. } | Event::UndoneByHand { effect, .. } => {
+        Event::NotUndone { effect, .. } | Event::UndoneByHand { effect, .. } | Event::UndoAgain { effect, .. } => {
             format!("{}/not_undone", effect.key(run))
         }
         _ => run.to_string(),

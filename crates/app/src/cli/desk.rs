@@ -21,7 +21,8 @@ pub enum Desk {
         #[arg(long)]
         json: bool,
     },
-    /// Say what became of a call that nobody knows of, or that somebody undid by hand what no compensation could.
+    /// Say what became of a call that nobody knows of, that somebody undid by hand what no compensation could, or have that
+    /// compensation tried once more.
     Resolve(DeskResolve),
 }
 
@@ -30,7 +31,7 @@ pub struct DeskResolve {
     /// The item, as `desk list` prints it, or as much of its beginning as tells it apart.
     pub id: String,
     /// A doubt: the call acted, with this output.
-    #[arg(long, value_name = "JSON|@FILE", conflicts_with_all = ["not_done", "repeat", "undone"])]
+    #[arg(long, value_name = "JSON|@FILE", conflicts_with_all = ["not_done", "repeat", "undone", "again"])]
     pub done: Option<String>,
     /// A doubt: it did not act.
     #[arg(long)]
@@ -39,8 +40,11 @@ pub struct DeskResolve {
     #[arg(long)]
     pub repeat: bool,
     /// What could not be undone was undone by hand.
-    #[arg(long, conflicts_with_all = ["not_done", "repeat"])]
+    #[arg(long, conflicts_with_all = ["not_done", "repeat", "again"])]
     pub undone: bool,
+    /// What could not be undone is tried once more, as it was.
+    #[arg(long, conflicts_with_all = ["not_done", "repeat"])]
+    pub again: bool,
     /// Who says so.
     #[arg(long = "as", env = "USER", default_value = "cli", value_name = "WHO")]
     pub by: String,

@@ -104,7 +104,9 @@ fn way_on(item: &DeskItem, command: &str) -> String {
         DeskKind::Doubt => {
             format!("{command} desk resolve {id} --not-done  # or --done JSON, or --repeat unless it is ending")
         }
-        DeskKind::NotUndone => format!("{command} desk resolve {id} --undone  # once somebody undid it at the service"),
+        DeskKind::NotUndone => {
+            format!("{command} desk resolve {id} --again  # or --undone, once somebody undid it at the service")
+        }
         DeskKind::Form | DeskKind::Question | DeskKind::OverBudget | DeskKind::NeedsKey => {
             format!("{command} runs show {run}  # says how it goes on")
         }
@@ -119,12 +121,14 @@ pub fn word(kind: DeskKind) -> String {
 
 async fn resolve(project: &Project, args: DeskResolve) -> anyhow::Result<Exit> {
     let item = pick(project, open(project).await?, &args.id, "item")?;
-    let resolution = match (item.kind, args.undone) {
-        (DeskKind::NotUndone, true) => Resolution::Done { output: Value::Null },
-        (DeskKind::NotUndone, false) => {
-            return Err(Misuse::new("undo it at the service first, and say --undone then").into());
+    let resolution = match item.kind {
+        DeskKind::NotUndone if args.undone => Resolution::Done { output: Value::Null },
+        DeskKind::NotUndone if args.again => Resolution::Repeat,
+        DeskKind::NotUndone => {
+            let hint = "--again has it tried once more; or undo it at the service, and say --undone then";
+            return Err(Misuse::new(format!("`{}` could not be undone", item.id)).hint(hint).into());
         }
-        (DeskKind::Doubt, false) => {
+        DeskKind::Doubt if !args.undone && !args.again => {
             let done = args.done.as_deref().map(|done| super::json::given("--done", done)).transpose()?;
             resolution(done, args.not_done, args.repeat)?
         }

@@ -140,6 +140,7 @@ impl Progress {
             Event::NotUndone { effect, fault } => {
                 self.mark(id, "31", "✗", &effect.call.node, &format!("not undone: {fault}"))
             }
+            Event::UndoAgain { effect, .. } => self.mark(id, "32", "↶", &effect.call.node, "undone once more"),
             Event::Ended(ended) => self.ended(id, at, ended),
             Event::Compensating => print::line(format_args!("{}undoing what was done, newest first", self.margin)),
             _ => {}

@@ -47,7 +47,7 @@ fn what_could_not_be_undone_is_on_the_desk_until_somebody_undid_it() {
     let told = told.says("reserve not undone: GONE: ");
     told.says("letter irreversible: sent");
     place.baton(&["desk", "show", "one"]).ends(0).says("GONE").says("baton desk resolve");
-    place.baton(&["desk", "resolve", "one"]).ends(2).warns("--undone");
+    place.baton(&["desk", "resolve", "one"]).ends(2).warns("--undone").warns("--again");
     place
         .baton(&["desk", "resolve", "one", "--undone", "--as", "olga"])
         .ends(0)

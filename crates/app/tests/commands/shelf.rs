@@ -61,6 +61,10 @@ impl Shelf {
     /// Killed at the instant it has acted and not answered.
     pub fn killed_after_acting(mut self) -> Killed {
         self.hears("has acted: ");
+        self.goes_down()
+    }
+
+    pub fn goes_down(mut self) -> Killed {
         self.process.kill().expect("is killed");
         self.process.wait().expect("ends");
         Killed { port: self.port, file: self.file.clone() }

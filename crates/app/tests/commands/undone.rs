@@ -121,6 +121,59 @@ fn what_was_done_last_is_undone_first() {
     assert_eq!(book.keys("put"), backwards);
 }
 
+const TWO: &str = "
+  - id: work
+    for_each: [a, b]
+    body: {nodes: [{id: take, tool: take_item}]}";
+
+/// A rollback meets a service that is down, and is tried again once it is back.
+#[track_caller]
+fn is_undone_once_the_service_is_back(work: &str) {
+    let folder = Place::empty();
+    let shelf = Shelf::open(folder.path());
+    let place = place(&shelf, work, "type: end");
+    let once =
+        TOOLS.replace("irreversible: take it again", "irreversible: take it again\n    retry: {max_attempts: 1}");
+    place.write("tools/tools.yaml", once.replace("URL", &shelf.url()));
+    place.baton(&["run", "work", "--id", "whole"]).ends(0);
+    assert_eq!(shelf.book().out().len(), 2);
+    let down = shelf.goes_down();
+    let rollback = || place.baton(&["runs", "rollback", "whole"]);
+    let left = || {
+        let listed = place.baton(&["desk", "list", "--json"]).ends(0).json();
+        let items = listed.as_array().expect("a list").iter();
+        items
+            .filter(|item| item["kind"] == "not_undone")
+            .map(|item| item["id"].as_str().unwrap_or_default().to_owned())
+            .collect::<Vec<_>>()
+    };
+    rollback().ends(1).says("NOT_UNDONE");
+    let first = left();
+    rollback().ends(1).says("NOT_UNDONE");
+    let second = left();
+    assert_eq!((first.len(), second.len()), (2, 2), "{first:?} {second:?}");
+    assert!(second.iter().all(|item| !first.contains(item)), "each attempt has a key of its own: {second:?}");
+
+    let shelf = down.opens();
+    place.baton(&["desk", "resolve", &second[0], "--again", "--as", "olga"]).ends(1).says("failed");
+    assert_eq!((left().len(), shelf.book().keys("put").len()), (1, 1), "only this one");
+    place.baton(&["audit", "list", "--json"]).ends(0).says("undo_again").says("olga");
+    rollback().ends(0).says("compensated");
+    let book = shelf.book();
+    assert_eq!((book.out().len(), book.keys("put").len(), left()), (0, 2, Vec::new()), "each once");
+    rollback().ends(1).warns("refused[RUN-004]: the run is compensated, so there is nothing to roll back");
+}
+
+#[test]
+fn a_rollback_that_met_an_outage_is_tried_again() {
+    is_undone_once_the_service_is_back(TWO);
+}
+
+#[test]
+fn a_rollback_of_a_workflow_inside_that_met_an_outage_is_tried_again() {
+    is_undone_once_the_service_is_back(CHILD);
+}
+
 /// A service with contacts and tickets. `meddles`: somebody else changes a contact right after it was changed.
 fn office(meddles: bool) -> (String, Arc<Mutex<Value>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -258,7 +258,8 @@ impl Draft<'_> {
             State::Completed => None,
             State::TimedOut => Some(Fault::new(code::TIMEOUT, "the run's time was over")),
             State::Failed => self.run.fault.clone().or_else(|| Some(not_undone())),
-            _ => self.run.fault.clone(),
+            // What could not be undone at first was in the end.
+            _ => self.run.fault.clone().filter(|fault| *fault != not_undone()),
         };
         let rolled_back = matches!(
             self.run.phase,

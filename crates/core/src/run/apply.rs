@@ -74,13 +74,13 @@ impl Run {
             Event::Compensating => self.compensate(),
             Event::NotUndone { effect, fault } => {
                 self.close_call(&effect.call);
-                self.saga.mark(&effect.call, Undone::Failed(fault.clone()));
+                self.saga.fail(effect, fault.clone());
             }
+            Event::UndoAgain { effect, .. } => self.undo_again(&effect.call),
             Event::UndoneByHand { effect, by } => self.saga.mark(&effect.call, Undone::ByHand(by.clone())),
             Event::ChildUndoing { effect, .. } => self.saga.mark(&effect.call, Undone::Underway),
-            Event::ChildUndone { effect, fault } => {
-                self.saga.mark(&effect.call, fault.clone().map_or(Undone::Yes, Undone::Failed));
-            }
+            Event::ChildUndone { effect, fault: None } => self.saga.mark(&effect.call, Undone::Yes),
+            Event::ChildUndone { effect, fault: Some(fault) } => self.saga.fail(effect, fault.clone()),
             Event::Aftermath => self.begin_aftermath(),
             Event::Finished(finished) => self.finish(finished),
             Event::Reopened(reopened) => match &**reopened {

@@ -223,6 +223,12 @@ pub enum Event {
         effect: EffectId,
         fault: Fault,
     },
+    /// What could not be undone is tried once more, under the next generation; `effect` is the attempt that did not. A run
+    /// that ended takes it up again.
+    UndoAgain {
+        effect: EffectId,
+        by: String,
+    },
     /// A person undid at the service what no compensation could.
     UndoneByHand {
         effect: EffectId,

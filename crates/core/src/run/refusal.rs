@@ -10,7 +10,7 @@ pub enum Refusal {
     AlreadyStarted { state: State },
     #[error("the run is {state}: it takes no {command}")]
     Ended { state: State, command: &'static str },
-    #[error("the run is {state}, so there is nothing to {command}")]
+    #[error("{}", wrong_state(*state, command))]
     WrongState { state: State, command: &'static str },
     #[error("nothing waits at `{node}`")]
     NothingWaits { node: String },
@@ -75,6 +75,13 @@ impl Refusal {
             Self::SignalSeen { .. } => "RUN-014",
             Self::NotAllowed { .. } => "RUN-015",
         }
+    }
+}
+
+fn wrong_state(state: State, command: &str) -> String {
+    match command {
+        "roll back" if !state.is_end() => format!("the run is {state}: only one that has ended is rolled back"),
+        command => format!("the run is {state}, so there is nothing to {command}"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::address::{CallId, EffectId, Path};
+use super::address::{EffectId, Path};
 use super::decide::Draft;
 use super::event::{Event, Reopened, Request, Scheduled, Undo};
 use super::refusal::Refusal;
@@ -11,6 +11,10 @@ use crate::fault::Fault;
 use crate::id::RunId;
 use crate::money::Usd;
 use crate::mutant::{self, Mutant, planted};
+
+/// Why trying once more would change nothing.
+const NO_CALL_UNDOES_IT: &str =
+    "nobody could say how it is undone when it was done, so no call can: undo it at the service, and say so then";
 
 impl Draft<'_> {
     /// Begins the next undoing, or ends the rollback. True if it moved.
@@ -22,8 +26,8 @@ impl Draft<'_> {
         if !rolls {
             return false;
         }
-        if let Some((call, undo)) = self.run.saga.next().map(|(call, undo)| (call, undo.clone())) {
-            self.undo(call, undo);
+        if let Some((effect, undo)) = self.run.saga.next().map(|(effect, undo)| (effect, undo.clone())) {
+            self.undo(effect, undo);
             return true;
         }
         if let Phase::Running = self.run.phase {
@@ -53,8 +57,7 @@ impl Draft<'_> {
         false
     }
 
-    fn undo(&mut self, call: CallId, undo: Undo) {
-        let effect = EffectId { call, generation: 0 };
+    fn undo(&mut self, effect: EffectId, undo: Undo) {
         match undo {
             Undo::Call { tool, mut arguments, class, timeout, provider, retry: _ } => {
                 if planted(Mutant::ArgumentsRenderedLate) {
@@ -71,19 +74,41 @@ impl Draft<'_> {
     }
 
     pub fn child_undone(&mut self, run: &RunId, fault: Option<Fault>) -> Result<(), Refusal> {
-        let call = self.run.saga.undo_of_child(run);
-        let call = call.ok_or_else(|| Refusal::NothingWaits { node: run.to_string() })?;
-        self.emit(Event::ChildUndone { effect: EffectId { call, generation: 0 }, fault });
+        let effect = self.run.saga.undo_of_child(run);
+        let effect = effect.ok_or_else(|| Refusal::NothingWaits { node: run.to_string() })?;
+        self.emit(Event::ChildUndone { effect, fault });
         Ok(())
     }
 
+    /// Undoes all that a run did that has ended, and tries once more what an earlier rollback could not undo.
     pub fn roll_back(&mut self, by: String) -> Result<(), Refusal> {
         let state = self.run.state();
         let may = matches!(state, State::Completed | State::Failed | State::Cancelled | State::TimedOut);
-        if !may || !self.run.saga.has_undoable() {
-            return Err(Refusal::WrongState { state, command: "roll back" });
+        let left: Vec<EffectId> = self.run.saga.left().collect();
+        if !may || (!self.run.saga.has_undoable() && left.is_empty()) {
+            return Err(match may && self.run.saga.has_failed() {
+                true => Refusal::Impossible { reason: NO_CALL_UNDOES_IT.to_owned() },
+                false => Refusal::WrongState { state, command: "roll back" },
+            });
         }
-        self.emit(Event::Reopened(Box::new(Reopened::Rollback { by })));
+        self.emit(Event::Reopened(Box::new(Reopened::Rollback { by: by.clone() })));
+        for effect in left {
+            self.emit(Event::UndoAgain { effect, by: by.clone() });
+        }
         Ok(())
+    }
+
+    /// What one compensation could not undo, it tries once more.
+    pub fn undo_again(&mut self, effect: &EffectId, by: String) -> Result<(), Refusal> {
+        if self.run.saga.can_be_tried_again(effect) {
+            self.emit(Event::UndoAgain { effect: effect.clone(), by });
+            return Ok(());
+        }
+        let is_broken = matches!(self.run.saga.undo_of(&effect.call), Some(Undo::Broken { .. }));
+        Err(match is_broken {
+            true => Refusal::Impossible { reason: NO_CALL_UNDOES_IT.to_owned() },
+            // An earlier attempt's: another was made since.
+            false => Refusal::NotInDoubt { effect: effect.to_string() },
+        })
     }
 }

@@ -37,6 +37,14 @@ struct Entry {
     progress: Undone,
     /// Another run undoes it.
     inherited: bool,
+    /// Of the next attempt to undo it. Each that certainly did nothing has its own, and so its own key.
+    #[serde(default, skip_serializing_if = "is_first")]
+    generation: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_first(generation: &u32) -> bool {
+    *generation == 0
 }
 
 /// How far the undoing of one effect has come.
@@ -64,16 +72,29 @@ impl Entry {
         matches!(self.progress, Undone::Yes | Undone::ByHand(_))
     }
 
+    /// Finally not undone, by a call or a run that could be asked once more.
+    fn is_left(&self) -> bool {
+        let can_be_asked = matches!(self.undo, Undo::Call { .. } | Undo::Child { .. });
+        !self.inherited && can_be_asked && matches!(self.progress, Undone::Failed(_))
+    }
+
     /// The call that undoes it. Its call number is the entry's place, so that no two compensations share a key, not
     /// even those of two generations of one call.
-    fn undo_call(&self, place: u32) -> CallId {
-        CallId { node: self.effect.call.node.clone(), call: place, role: Role::Undo }
+    fn undo_by(&self, place: u32) -> EffectId {
+        let call = CallId { node: self.effect.call.node.clone(), call: place, role: Role::Undo };
+        EffectId { call, generation: self.generation }
+    }
+
+    /// The attempt at it that is over.
+    fn last_undo_by(&self, place: u32) -> EffectId {
+        let next = self.undo_by(place);
+        EffectId { generation: next.generation.saturating_sub(1), ..next }
     }
 }
 
 impl Saga {
     pub(super) fn push(&mut self, effect: EffectId, tool: String, undo: Undo, wanted: bool) {
-        let entry = Entry { effect, tool, undo, progress: Undone::No, inherited: false };
+        let entry = Entry { effect, tool, undo, progress: Undone::No, inherited: false, generation: 0 };
         if entry.is_undoable() {
             self.undoable += 1;
             if wanted || self.rolling_back {
@@ -124,11 +145,11 @@ impl Saga {
     }
 
     /// The next effect to undo, by the call that undoes it: the newest that is wanted, unless one is underway.
-    pub(super) fn next(&self) -> Option<(CallId, &Undo)> {
+    pub(super) fn next(&self) -> Option<(EffectId, &Undo)> {
         let newest = if planted(Mutant::WrongUndoOrder) { self.due.first() } else { self.due.last() };
         let place = *newest.filter(|_| self.underway.is_empty())?;
         let entry = self.entries.get(place as usize)?;
-        Some((entry.undo_call(place), &entry.undo))
+        Some((entry.undo_by(place), &entry.undo))
     }
 
     /// Whether something is to be undone that has not begun to be.
@@ -146,7 +167,7 @@ impl Saga {
     }
 
     /// Something finally was not undone.
-    pub(super) fn has_failed(&self) -> bool {
+    pub fn has_failed(&self) -> bool {
         self.failed > 0
     }
 
@@ -170,6 +191,35 @@ impl Saga {
             Undone::No | Undone::Yes | Undone::ByHand(_) => {}
         }
         entry.progress = progress;
+    }
+
+    /// Notes that this call finally did not undo it. Another attempt has a key of its own.
+    pub(super) fn fail(&mut self, undo: &EffectId, fault: Fault) {
+        if let Some(entry) = self.entries.get_mut(undo.call.call as usize) {
+            entry.generation = undo.generation + u32::from(!planted(Mutant::GenerationKept));
+        }
+        self.mark(&undo.call, Undone::Failed(fault));
+    }
+
+    /// What could not be undone is to be undone after all.
+    pub(super) fn try_again(&mut self, undo: &CallId) {
+        if !self.entries.get(undo.call as usize).is_some_and(Entry::is_left) {
+            return;
+        }
+        self.mark(undo, Undone::No);
+        self.undoable += 1;
+        self.due.insert(undo.call);
+    }
+
+    /// What was finally not undone and could be tried once more, by the calls that did not, newest first.
+    pub(super) fn left(&self) -> impl Iterator<Item = EffectId> {
+        let left = self.entries.iter().enumerate().rev().filter(|(_, entry)| entry.is_left());
+        left.map(|(place, entry)| entry.last_undo_by(u32::try_from(place).unwrap_or(u32::MAX)))
+    }
+
+    /// The last attempt of this call that is over.
+    pub(super) fn last_attempt(&self, undo: &CallId) -> Option<EffectId> {
+        self.entries.get(undo.call as usize).map(|entry| entry.last_undo_by(undo.call))
     }
 
     /// Forgets that an effect was undone: only a planted fault asks for it.
@@ -197,11 +247,16 @@ impl Saga {
         entry.is_some_and(|entry| matches!(entry.progress, Undone::Failed(_)))
     }
 
+    /// Whether it finally failed to, and was the last attempt of what can be tried once more.
+    pub(super) fn can_be_tried_again(&self, undo: &EffectId) -> bool {
+        self.left().any(|left| left == *undo)
+    }
+
     /// The undoing that waits for this child run.
-    pub(super) fn undo_of_child(&self, run: &RunId) -> Option<CallId> {
+    pub(super) fn undo_of_child(&self, run: &RunId) -> Option<EffectId> {
         let entry = |place: &u32| self.entries.get(*place as usize).map(|entry| (*place, entry));
         let is_it = |(_, entry): &(u32, &Entry)| matches!(&entry.undo, Undo::Child { run: child } if child == run);
-        self.underway.iter().filter_map(entry).find(is_it).map(|(place, entry)| entry.undo_call(place))
+        self.underway.iter().filter_map(entry).find(is_it).map(|(place, entry)| entry.undo_by(place))
     }
 
     /// Runs that are undoing their part.

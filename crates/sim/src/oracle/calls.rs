@@ -71,6 +71,14 @@ impl Calls {
                 };
                 let effect = &scheduled.effect;
                 match self.known.insert(effect.call.clone(), known) {
+                    // What could not be undone is tried again, under a key of its own.
+                    Some(before)
+                        if effect.call.role == Role::Undo
+                            && !before.is_open
+                            && before.generation < effect.generation =>
+                    {
+                        Ok(())
+                    }
                     Some(_) => broken("scheduled once", format!("{effect} of `{run}` was scheduled twice")),
                     None => Ok(()),
                 }

@@ -162,7 +162,7 @@ impl Chronicle {
             }
             // An answer that came late may have set an ended run in motion again, or may be kept: undoing tells.
             Event::Scheduled(scheduled) if scheduled.effect.call.role == Role::Undo => self.finished = None,
-            Event::ChildUndoing { .. } | Event::NotUndone { .. } => self.finished = None,
+            Event::ChildUndoing { .. } | Event::NotUndone { .. } | Event::UndoAgain { .. } => self.finished = None,
             _ => {}
         }
     }

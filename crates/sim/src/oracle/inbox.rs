@@ -108,7 +108,7 @@ fn traces_of(event: &Event) -> &'static [&'static str] {
         Event::Started(_) => &["start"],
         Event::SignalKept { .. } | Event::SignalHeld { .. } => &["signal"],
         Event::Answered { .. } => &["answer"],
-        Event::UndoneByHand { .. } => &["resolve"],
+        Event::UndoneByHand { .. } | Event::UndoAgain { .. } => &["resolve"],
         Event::Unblocked { .. } | Event::Approved { .. } => &["approve"],
         Event::NotDone { .. } | Event::NotUndone { .. } | Event::Doubted { .. } => &["approve"],
         Event::Resolved { .. } => &["resolve"],

@@ -73,6 +73,7 @@ impl Walk {
                 return self.settle(&effect.call, at);
             }
             Event::NotUndone { effect, .. } => return self.settle(&effect.call, Standing::Failed),
+            Event::UndoAgain { effect, .. } => return self.try_again(&effect.call),
             Event::BranchesCut { scope, nodes, undo: true } => self.cut_off(scope, nodes),
             Event::Compensating => self.rolls_back = true,
             Event::Reopened(reopened) if matches!(**reopened, Reopened::Rollback { .. }) => self.rolls_back = true,
@@ -136,6 +137,19 @@ impl Walk {
                 Ok(())
             }
             None => Err(format!("{call:?} is {at:?}, and was not being undone")),
+        }
+    }
+
+    /// Only what was not undone is tried again, and only where something can be asked.
+    fn try_again(&mut self, call: &CallId) -> Result<(), String> {
+        let is_left = |entry: &Entry| entry.at == Standing::Failed && !matches!(entry.undo, Undo::Broken { .. });
+        match self.place_of(call).filter(|place| is_left(&self.entries[*place])) {
+            Some(place) => {
+                self.entries[place].at = Standing::Kept;
+                self.entries[place].is_wanted = true;
+                Ok(())
+            }
+            None => Err(format!("{call:?} is tried again, and nothing of it is left")),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What must hold once everything has ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use baton_core::id::{RunId, TenantId};
 use baton_core::money::Usd;
@@ -70,10 +70,18 @@ fn acts(chronicle: &Chronicle, services: &Services) -> Result<(), Violation> {
     Ok(())
 }
 
-/// A compensation that failed is on the desk for ever, and nothing else is.
+/// A compensation that failed is on the desk unless it is tried again, and nothing else is.
 fn desk(chronicle: &Chronicle, books: &Books, tenant: &TenantId) -> Result<(), Violation> {
     let open = books.open_desk(tenant, Some(&chronicle.run));
-    let not_undone = chronicle.events().filter(|event| matches!(event, Event::NotUndone { .. })).count();
+    let mut left = BTreeSet::new();
+    for event in chronicle.events() {
+        match event {
+            Event::NotUndone { effect, .. } => drop(left.insert(effect.call.clone())),
+            Event::UndoAgain { effect, .. } => drop(left.remove(&effect.call)),
+            _ => {}
+        }
+    }
+    let not_undone = left.len();
     let shown = open.iter().filter(|item| item.kind == DeskKind::NotUndone).count();
     if let Some(item) = open.iter().find(|item| item.kind != DeskKind::NotUndone) {
         return broken("desk", format!("`{}` has ended, and `{}` is open", chronicle.run, item.id));

@@ -88,6 +88,7 @@ fn detail(event: &Event, body: &Value) -> Option<String> {
         Event::Unblocked { by, .. }
         | Event::Approved { by, .. }
         | Event::UndoneByHand { by, .. }
+        | Event::UndoAgain { by, .. }
         | Event::Paused { by }
         | Event::Resumed { by } => Some(by.clone()),
         Event::BranchesCut { nodes, undo, .. } => {

@@ -272,6 +272,12 @@ impl Simulation<'_> {
                 };
                 self.send(run, id.to_owned(), &Incoming::Signal(signal), 1, 50);
             }
+            // Some have it tried again, as long as somebody looks; help is not asked for what has ended.
+            DeskKind::NotUndone if mood < 50 && !id.contains(HELP) => {
+                let Some(effect) = effect_of(item) else { return };
+                let incoming = Incoming::Resolve { effect, by: "p1".to_owned(), resolution: Resolution::Repeat };
+                self.send(run, id.to_owned(), &incoming, 1, 3_000);
+            }
             DeskKind::NotUndone
             | DeskKind::Budget
             | DeskKind::OverBudget

@@ -1,7 +1,7 @@
 //! Acting on a run: into its inbox, and then with it until it rests.
 
 use baton_core::id::RunId;
-use baton_core::run::{Incoming, Refusal, Run, State};
+use baton_core::run::{Incoming, Refusal, Resolution, Role, Run, State};
 use baton_core::time::Time;
 use baton_ports::journal::{Journal, Submit, Submitted};
 use baton_ports::read::Read;
@@ -68,8 +68,10 @@ async fn act(system: &System, run: &RunId, args: &RunsAct, incoming: &Incoming) 
         Ok((before, delivered, follower))
     });
     let (before, delivered, follower) = moves.await?;
-    if let (Incoming::Resolve { effect, by, .. }, Delivered::Taken, true) =
+    let is_settled = |resolution: &Resolution| !matches!(resolution, Resolution::Repeat);
+    if let (Incoming::Resolve { effect, by, resolution }, Delivered::Taken, true) =
         (incoming, &delivered, before.state().is_end())
+        && is_settled(resolution)
         && !args.json
     {
         print::line(format_args!("`{effect}` is settled by `{by}`; the run stays {}", before.state()));
@@ -101,6 +103,10 @@ fn wanted(incoming: &Incoming) -> &'static [State] {
         Incoming::Pause { .. } => &[State::Paused],
         Incoming::Cancel { .. } => &[State::Cancelled, State::Compensated],
         Incoming::Rollback { .. } => &[State::Compensated],
+        // Of what could not be undone: it is tried again.
+        Incoming::Resolve { effect, resolution: Resolution::Repeat, .. } if effect.call.role == Role::Undo => {
+            &[State::Compensated]
+        }
         Incoming::Start(_)
         | Incoming::Signal(_)
         | Incoming::Answer { .. }

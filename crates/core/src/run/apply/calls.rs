@@ -159,6 +159,17 @@ impl Run {
         }
     }
 
+    /// A run that ended takes the undoing up again, as what it was: a rollback on request, or what its failure asked for.
+    pub(super) fn undo_again(&mut self, undo: &CallId) {
+        self.saga.try_again(undo);
+        let Phase::Ended(state) = self.phase else { return };
+        let on_request = self.finished.take().is_some_and(|finished| finished.rolled_back);
+        self.phase = match on_request {
+            true => Phase::Compensating { why: Why::Rollback },
+            false => self.phase_before(state),
+        };
+    }
+
     /// Where a run that ended takes up again what came late, to come to the same end once that is undone.
     fn phase_before(&self, end: State) -> Phase {
         if self.saga.is_rolling_back() {

@@ -127,7 +127,7 @@ impl Draft<'_> {
 
     pub fn resolve(&mut self, effect: &EffectId, by: String, resolution: Resolution) -> Result<(), Refusal> {
         if self.run.saga.is_left(&effect.call) && !self.run.calls.contains_key(&effect.call) {
-            return self.undone_by_hand(effect, by, &resolution);
+            return self.see_to(effect, by, &resolution);
         }
         let call = self.open_call(effect)?.clone();
         if call.progress != Progress::Doubt {
@@ -158,14 +158,16 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// What no compensation could undo, somebody did at the service.
-    fn undone_by_hand(&mut self, effect: &EffectId, by: String, resolution: &Resolution) -> Result<(), Refusal> {
+    /// What no compensation could undo, somebody did at the service, or wants tried once more.
+    fn see_to(&mut self, effect: &EffectId, by: String, resolution: &Resolution) -> Result<(), Refusal> {
         match resolution {
             Resolution::Done { .. } => {
-                self.emit(Event::UndoneByHand { effect: effect.clone(), by });
+                let effect = self.run.saga.last_attempt(&effect.call).unwrap_or_else(|| effect.clone());
+                self.emit(Event::UndoneByHand { effect, by });
                 Ok(())
             }
-            Resolution::NotDone | Resolution::Repeat => Err(Refusal::NotInDoubt { effect: effect.to_string() }),
+            Resolution::Repeat => self.undo_again(effect, by),
+            Resolution::NotDone => Err(Refusal::NotInDoubt { effect: effect.to_string() }),
         }
     }
 }

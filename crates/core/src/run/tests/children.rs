@@ -99,6 +99,21 @@ fn a_child_that_could_not_be_undone_leaves_its_parent_failed() {
 }
 
 #[test]
+fn a_child_that_could_not_be_undone_is_asked_again() {
+    check(
+        flow([child("sub"), tool("b")], "sub>b"),
+        |w| {
+            w.answers("b", [fails("NO")]).starts().child_ends("sub", "run/sub", State::Completed, true);
+            let fault = Some(crate::fault::Fault::new("NOT_UNDONE", "stuck"));
+            w.does(crate::run::Command::ChildUndone { run: "run/sub".into(), fault }).is(State::Failed);
+            w.rolls_back().is(State::Compensating).recorded("child_undoing", 2);
+            w.child_undone("run/sub")
+        },
+        |w| w.is(State::Compensated).undone(&[("sub", "undone")]),
+    );
+}
+
+#[test]
 fn a_child_that_nobody_undoes_is_refused() {
     check(
         flow([child("sub"), tool("b")], "sub>b"),

@@ -213,8 +213,12 @@ impl N {
     }
 
     /// The tool itself is undone by this one, which gets what the tool answered as `of`.
-    pub fn undo(mut self, by: &str) -> Self {
-        let compensation = Compensation { tool_name: by.to_owned(), parameters: json!({"of": "{{ output.id }}"}) };
+    pub fn undo(self, by: &str) -> Self {
+        self.undo_with(by, json!({"of": "{{ output.id }}"}))
+    }
+
+    pub fn undo_with(mut self, by: &str, parameters: Value) -> Self {
+        let compensation = Compensation { tool_name: by.to_owned(), parameters };
         self.facts(|facts| facts.compensation = Some(compensation.clone()));
         self.undoing(by, Facts::new(Class::Keyed, secs(10)))
     }

@@ -32,7 +32,7 @@ const INTO: &str = "BATON_FOLD_INTO";
 /// A golden journal's name, its workflow, and how it was lived.
 type Scenario = (&'static str, fn() -> Flow, fn(&mut World));
 
-const SCENARIOS: [Scenario; 14] = [
+const SCENARIOS: [Scenario; 15] = [
     ("booking", booking, |w| {
         let slots = json!({"slots": ["09:00-10:00", "10:00-11:00"], "price": 49.95});
         w.answers("find", [done(slots)]).answers("pay", [fails("DECLINED")]).answers("cancel", [flaky("BUSY")]);
@@ -78,6 +78,13 @@ const SCENARIOS: [Scenario; 14] = [
         w.answers("pay", [leave(several)]).answers("tell", [leave(lapsing)]).answers("book", [leave(late)]);
         w.answers("un_pay", [fails("NO")]).starts().says("pay", "eve", true, "fine").says("pay", "bob", true, "");
         w.passes(secs(90)).undoes_by_hand("pay", "olga");
+    }),
+    ("again", again, |w| {
+        w.answers("un_book", [fails("DOWN"), fails("DOWN")]).answers("fail", [fails("NO")]).starts();
+        w.child_ends("sub", "run/sub", State::Completed, true);
+        let fault = Some(crate::fault::Fault::new("NOT_UNDONE", "stuck"));
+        w.does(Command::ChildUndone { run: "run/sub".into(), fault });
+        w.tries_again("book").rolls_back().child_undone("run/sub");
     }),
     ("agent", agents_own, |w| {
         w.answers("who", [says("let me see"), says("booked")]).answers("slow", [Reply::StaysOut, Reply::StaysOut]);
@@ -209,6 +216,12 @@ fn people() -> Flow {
 fn leaves() -> Flow {
     let nodes = [tool("pay").undo("un_pay").retry(Retry::NONE), tool("tell"), tool("book").undo("un_book")];
     flow(nodes, "pay>tell tell>book")
+}
+
+/// A call and a child whose undoing is tried more than once.
+fn again() -> Flow {
+    let book = tool("book").undo("un_book").retry(Retry::NONE);
+    flow([book, child("sub"), tool("fail")], "book>sub sub>fail")
 }
 
 fn signals() -> Flow {
@@ -430,6 +443,7 @@ const KINDS: [&str; 46] = [
     "winding",
     "compensating",
     "not_undone",
+    "undo_again",
     "undone_by_hand",
     "child_undoing",
     "child_undone",
@@ -481,6 +495,7 @@ fn kind(event: &Event) -> &'static str {
         Event::Winding { .. } => "winding",
         Event::Compensating => "compensating",
         Event::NotUndone { .. } => "not_undone",
+        Event::UndoAgain { .. } => "undo_again",
         Event::UndoneByHand { .. } => "undone_by_hand",
         Event::ChildUndoing { .. } => "child_undoing",
         Event::ChildUndone { .. } => "child_undone",

@@ -398,3 +398,19 @@ fn a_loser_that_cannot_be_undone_leaves_the_run_completed() {
         |w| w.is(State::Completed).recorded("not_undone", 1).undone(&[("win", "irreversible"), ("l", "not_undone")]),
     );
 }
+
+#[test]
+fn a_loser_that_is_taken_back_in_the_end_leaves_the_run_as_it_ended() {
+    check(
+        flow(
+            [tool("l").undo("un"), tool("slow").read(), tool("win"), merge("m", MergeMode::Any).undo_losers()],
+            "l>slow slow>m win>m",
+        ),
+        |w| {
+            w.answers("slow", STAYS_OUT).answers("win", STAYS_OUT).answers("un", [fails("NO")]).starts();
+            w.returns("win", done(json!(1))).is(State::Completed);
+            w.tries_again("l")
+        },
+        |w| w.is(State::Completed).gives(json!({"win": 1})).undone(&[("win", "irreversible"), ("l", "undone")]),
+    );
+}

@@ -1,7 +1,7 @@
 //! Random small workflows in a random world: whatever happens, a run comes to an end and undoes what it must, once and
 //! in order.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -257,6 +257,7 @@ fn undone_once_and_in_order(w: &World) {
     let mut entries: Vec<bool> = Vec::new();
     let mut handled: BTreeSet<usize> = BTreeSet::new();
     let mut undone: BTreeSet<usize> = BTreeSet::new();
+    let mut generations: BTreeMap<usize, u32> = BTreeMap::new();
     let mut rolls_back = false;
     let mut in_aftermath = false;
     for event in w.events() {
@@ -279,8 +280,15 @@ fn undone_once_and_in_order(w: &World) {
             Event::Scheduled(scheduled) if scheduled.effect.call.role == Role::Undo => {
                 let place = scheduled.effect.call.call as usize;
                 assert!(handled.insert(place), "scheduled twice");
+                let generation = generations.insert(place, scheduled.effect.generation);
+                let is_new = generation.is_none_or(|before| before < scheduled.effect.generation);
+                assert!(is_new, "two attempts to undo {place} under one key");
                 let newer = (place + 1..entries.len()).find(|newer| entries[*newer] && !handled.contains(newer));
                 assert!(!rolls_back || newer.is_none(), "entry {place} is undone before {newer:?}");
+            }
+            Event::UndoAgain { effect, .. } => {
+                assert!(!undone.contains(&(effect.call.call as usize)), "undone, and tried again");
+                handled.remove(&(effect.call.call as usize));
             }
             Event::Forked(forked) if !forked.owns_undo => entries.iter_mut().for_each(|entry| *entry = false),
             Event::ChildUndoing { effect, .. } | Event::NotUndone { effect, .. } => {

@@ -1,14 +1,16 @@
 //! Undoing: reverse order, arguments made when the effect completed, what cannot be undone, and what comes after.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
-use super::flow::{approval, condition, each, end, flow, only, secs, tool, wait_for};
+use super::flow::{Flow, approval, condition, each, end, flow, only, secs, tool, wait_for};
 use super::world::{Reply, check, done, fails, flaky, unknown};
 use crate::run::{Command, Event, Resolution, Role, State, effects_of};
 use crate::tool::{Class, Facts, Retry};
 
 /// Two acts that can be undone, and a third step that fails.
-fn booking() -> super::flow::Flow {
+fn booking() -> Flow {
     flow([tool("book").undo("unbook"), tool("pay").undo("refund"), tool("tell")], "book>pay pay>tell")
 }
 
@@ -343,7 +345,7 @@ fn a_cancelled_run_that_kept_what_it_did_may_be_rolled_back_later() {
 
 // ---- afterwards
 
-fn with_apology() -> super::flow::Flow {
+fn with_apology() -> Flow {
     let sorry = tool("sorry").args(json!({"why": "{{ error.code }}", "undone": "{{ undone[0].state }}"}));
     flow([tool("book").undo("unbook"), tool("pay"), sorry, end("told").gives(json!("told"))], "book>pay sorry>told")
         .on_compensated("sorry")
@@ -407,6 +409,105 @@ fn what_a_person_undid_by_hand_is_said_once_and_stays_failed() {
             w.undoes_by_hand("book", "olga")
         },
         |w| w.is(State::Failed).refused_with("RUN-009").recorded("undone_by_hand", 1),
+    );
+}
+
+/// `book`, undone by a call that is sent twice at most, and `pay`, which fails.
+fn stuck() -> Flow {
+    let retry = Retry { max_attempts: 2, ..Retry::default() };
+    let facts = Facts { retry, ..Facts::new(Class::Keyed, secs(1)) };
+    let book = tool("book").undo("unbook").undoing("unbook", facts);
+    flow([tool("find").undo("unfind"), book, tool("pay")], "find>book book>pay")
+}
+
+#[test]
+fn a_rollback_that_met_an_outage_is_tried_again_under_keys_of_its_own() {
+    check(
+        stuck(),
+        |w| {
+            let down = || [flaky("DOWN"), flaky("DOWN")];
+            w.answers("pay", [fails("NO")]).answers("unbook", down()).starts().passes(secs(60)).is(State::Failed);
+            w.undone(&[("book", "not_undone"), ("find", "undone")]);
+            w.answers("unbook", down()).rolls_back().passes(secs(60)).is(State::Failed);
+            w.undone(&[("book", "not_undone"), ("find", "undone")]);
+            w.rolls_back().is(State::Compensated);
+            w.rolls_back()
+        },
+        |w| {
+            w.refused_with("RUN-004").is(State::Compensated).undone(&[("book", "undone"), ("find", "undone")]);
+            w.recorded("undo_again", 2).asked("find book pay unbook unbook unfind unbook unbook unbook");
+            let calls: BTreeSet<_> = w.not_undone("book").into_iter().map(|effect| effect.call).collect();
+            assert_eq!(calls.len(), 1, "it is the same compensation");
+            w.no_key_twice()
+        },
+    );
+}
+
+#[test]
+fn one_undoing_is_tried_again_and_only_it() {
+    check(
+        stuck(),
+        |w| {
+            w.answers("pay", [fails("NO")]).answers("unbook", [fails("STUCK"), fails("STUCK")]);
+            w.answers("unfind", [fails("STUCK")]).starts().is(State::Failed);
+            let first = w.not_undone("book").remove(0);
+            w.tries_again("book").is(State::Failed).undone(&[("book", "not_undone"), ("find", "not_undone")]);
+            // What is said of an earlier attempt is no word on the last one.
+            let again = Command::Resolve { effect: first, by: "olga".into(), resolution: Resolution::Repeat };
+            w.does(again).refused_with("RUN-010");
+            w.tries_again("book").is(State::Failed).undone(&[("book", "undone"), ("find", "not_undone")]);
+            w.undoes_by_hand("find", "olga").is(State::Failed);
+            w.tries_again("find")
+        },
+        |w| {
+            w.refused_with("RUN-009").undone(&[("book", "undone"), ("find", "undone_by_hand")]).failed_with("NO");
+            w.no_key_twice()
+        },
+    );
+}
+
+#[test]
+fn a_run_that_was_rolled_back_on_request_and_again_has_failed_in_nothing() {
+    check(
+        booking(),
+        |w| {
+            w.starts().answers("refund", [fails("STUCK")]).rolls_back().is(State::Failed).failed_with("NOT_UNDONE");
+            w.answers("refund", [Reply::StaysOut]).tries_again("pay").is(State::Compensating);
+            w.crashes().returns("refund", done(json!(1)))
+        },
+        |w| {
+            let finished = w.run.finished().unwrap();
+            assert!(finished.rolled_back && finished.fault.is_none(), "{finished:?}");
+            w.is(State::Compensated)
+        },
+    );
+}
+
+#[test]
+fn a_customer_who_was_told_of_a_rollback_is_not_told_again() {
+    check(
+        with_apology(),
+        |w| {
+            w.answers("pay", [fails("NO")]).answers("unbook", [fails("STUCK")]).starts().is(State::Failed);
+            w.rolls_back()
+        },
+        |w| w.is(State::Compensated).asked("book pay unbook sorry unbook"),
+    );
+}
+
+#[test]
+fn what_nobody_can_say_how_to_undo_is_not_tried_again() {
+    let book = tool("book").undo_with("unbook", json!({"id": "{{ output.nothing.of.it }}"}));
+    check(
+        flow([book, tool("pay")], "book>pay"),
+        |w| {
+            w.answers("pay", [fails("NO")]).starts().is(State::Failed).undone(&[("book", "not_undone")]);
+            w.rolls_back().refused_with("RUN-013");
+            w.tries_again("book").refused_with("RUN-013");
+            w.undoes_by_hand("book", "olga").is(State::Failed);
+            w.rolls_back()
+        },
+        |w| w.refused_with("RUN-004").recorded("undo_again", 0).undone(&[("book", "undone_by_hand")]),
     );
 }
 

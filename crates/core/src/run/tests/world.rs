@@ -421,12 +421,23 @@ impl World {
 
     /// Somebody undid at the service what no compensation could.
     pub fn undoes_by_hand(&mut self, node: &str, by: &str) -> &mut Self {
-        let left = self.events().find_map(|event| match event {
+        let effect = self.not_undone(node).into_iter().next().unwrap_or_else(|| panic!("nothing of `{node}` is left"));
+        self.does(Command::Resolve { effect, by: by.to_owned(), resolution: Resolution::Done { output: Value::Null } })
+    }
+
+    /// Somebody wants tried once more what a compensation could not undo: its last attempt.
+    pub fn tries_again(&mut self, node: &str) -> &mut Self {
+        let left = self.not_undone(node).pop().unwrap_or_else(|| panic!("nothing of `{node}` is left"));
+        self.does(Command::Resolve { effect: left, by: "olga".to_owned(), resolution: Resolution::Repeat })
+    }
+
+    /// Attempts to undo what this node did that finally did not.
+    pub fn not_undone(&self, node: &str) -> Vec<EffectId> {
+        let attempts = self.events().filter_map(|event| match event {
             Event::NotUndone { effect, .. } if effect.call.node.to_string() == node => Some(effect.clone()),
             _ => None,
         });
-        let effect = left.unwrap_or_else(|| panic!("nothing of `{node}` is left"));
-        self.does(Command::Resolve { effect, by: by.to_owned(), resolution: Resolution::Done { output: Value::Null } })
+        attempts.collect()
     }
 
     pub fn child_ends(&mut self, node: &str, run: &str, state: State, acted: bool) -> &mut Self {
@@ -672,6 +683,14 @@ impl World {
     pub fn asked_with(&self, tool: &str, arguments: Value) -> &Self {
         let last = self.ledger.iter().rfind(|(_, name, _)| name == tool);
         assert_eq!(last.map(|(.., with)| with), Some(&arguments), "of `{tool}`");
+        self
+    }
+
+    /// Every call that went out had a key of its own.
+    #[track_caller]
+    pub fn no_key_twice(&self) -> &Self {
+        let keys: BTreeSet<&str> = self.ledger.iter().map(|(key, ..)| key.as_str()).collect();
+        assert_eq!(keys.len(), self.ledger.len(), "{:?}", self.ledger);
         self
     }
 
