@@ -51,6 +51,14 @@ impl Account {
     pub(crate) fn named(name: &str, base: &Base, account: &str) -> Self {
         Self::At { service: format!("{name} at {base}"), account: account.to_owned() }
     }
+
+    /// As people see it who are asked to allow a call; nothing where nobody outside is asked.
+    pub(crate) fn shown(&self) -> Option<String> {
+        match self {
+            Self::Own => None,
+            Self::At { service, account } => Some(format!("{service} as {account}")),
+        }
+    }
 }
 
 impl Bound {
@@ -140,7 +148,9 @@ impl Tool for Bound {
     }
 
     async fn account(&self, request: &Request) -> Option<String> {
-        self.tool.account(request).await
+        // What stays inside goes through no account.
+        let goes_out = self.tool.service(request).is_some();
+        self.tool.account(request).await.or_else(|| self.account.shown().filter(|_| goes_out))
     }
 }
 

@@ -20,8 +20,9 @@ pub(crate) trait Tool: Send + Sync {
         None
     }
 
-    /// The account that this call would act with, as people see it who are asked to allow it; `None` where there is none
-    /// but the settings'. One that may change between the check and the attempt is compared with [`Request::account`].
+    /// The account that this call would act with, as people see it who are asked to allow it, secrets as their hashes;
+    /// `None` where nobody outside is asked. One that may change between the check and the attempt is compared with
+    /// [`Request::account`]; the settings' cannot.
     async fn account(&self, _request: &Request) -> Option<String> {
         None
     }

@@ -186,6 +186,10 @@ impl Tool for BySmtp {
     fn service<'a>(&'a self, _request: &'a Request) -> Option<Cow<'a, str>> {
         Some(Cow::Borrowed("smtp"))
     }
+
+    async fn account(&self, _request: &Request) -> Option<String> {
+        Some(self.smtp.account())
+    }
 }
 
 #[cfg(test)]

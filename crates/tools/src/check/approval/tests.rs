@@ -100,6 +100,112 @@ async fn another_definition_under_the_same_name_is_asked_about_anew() {
     assert_ne!(hash("sends").await, hash("sends more").await);
 }
 
+/// A tool's settings with one account, the same with others, and a call of it.
+fn accounts() -> Vec<(&'static str, Vec<Value>, Value)> {
+    let stripe = |key: &str, url: &str| {
+        let method = json!({"card": {"payment_method": "pm_1"}});
+        json!({"payment": {"provider": "stripe", "currency": "EUR", "stripe": {"secret_key": key, "base_url": url, "methods": method}}})
+    };
+    let twilio = |sid: &str, token: &str| json!({"message": {"twilio": {"account_sid": sid, "auth_token": token, "from": "+14155552345"}}});
+    let rest = |kind: &str, url: &str, token: &str| json!({kind: {"rest": {"base_url": url, "token": token}}});
+    let smtp = |host: &str, user: &str, from: &str| json!({"email": {"smtp": {"host": host, "username": user, "password": "p4ss", "from": from}}});
+    let sendgrid = |key: &str, from: &str| json!({"email": {"sendgrid": {"api_key": key, "from": from}}});
+    let google = |token: &str, calendar: &str| {
+        json!({"calendar": {"provider": "google", "google": {
+            "client_id": "c", "client_secret": "s3cr3t", "refresh_token": token, "calendars": {"main": calendar},
+        }}})
+    };
+    let caldav = |url: &str, user: &str, path: &str| {
+        json!({"calendar": {"provider": "caldav", "caldav": {
+            "url": url, "username": user, "password": "p4ss", "calendars": {"main": path},
+        }}})
+    };
+    let calendly = |token: &str| json!({"calendar": {"provider": "calendly", "calendly": {"token": token, "event_types": [{"uri": "https://c.example/e"}]}}});
+    let booking = || json!({"date": "2025-01-20", "time": "10:00", "email": "ana@example.com"});
+    let mail = || json!({"to": "ana@example.com", "subject": "x", "body": "y"});
+    let (one, two) = ("https://one.example", "https://two.example");
+    vec![
+        (
+            "charge_payment",
+            vec![stripe("sk_test_s3cr3t", one), stripe("sk_test_2", one), stripe("sk_test_s3cr3t", two)],
+            json!({"amount": 5}),
+        ),
+        (
+            "send_sms",
+            vec![twilio("AC1", "s3cr3t"), twilio("AC2", "s3cr3t")],
+            json!({"to": "+34612345678", "message": "x"}),
+        ),
+        (
+            "update_crm",
+            vec![rest("crm", one, "s3cr3t"), rest("crm", two, "s3cr3t"), rest("crm", one, "other")],
+            json!({"contact_id": "ana", "fields": {"city": "x"}}),
+        ),
+        (
+            "create_ticket",
+            vec![rest("tickets", one, "s3cr3t"), rest("tickets", two, "s3cr3t")],
+            json!({"subject": "x"}),
+        ),
+        (
+            "send_email",
+            vec![
+                smtp("a", "u", "a@x.example"),
+                smtp("b", "u", "a@x.example"),
+                smtp("a", "v", "a@x.example"),
+                smtp("a", "u", "b@x.example"),
+            ],
+            mail(),
+        ),
+        (
+            "send_email",
+            vec![
+                sendgrid("SG.s3cr3t", "a@x.example"),
+                sendgrid("SG.2", "a@x.example"),
+                sendgrid("SG.s3cr3t", "b@x.example"),
+            ],
+            mail(),
+        ),
+        ("create_booking", vec![google("s3cr3t", "a"), google("other", "a"), google("s3cr3t", "b")], booking()),
+        (
+            "create_booking",
+            vec![caldav(one, "u", "/a/"), caldav(two, "u", "/a/"), caldav(one, "v", "/a/"), caldav(one, "u", "/b/")],
+            booking(),
+        ),
+        ("create_booking", vec![calendly("s3cr3t"), calendly("other")], booking()),
+    ]
+}
+
+#[tokio::test]
+async fn a_leave_that_was_given_for_one_account_lets_nothing_out_with_another() {
+    for (tool, settings, arguments) in accounts() {
+        let with_approval = |settings: &Value| {
+            let mut all = settings.clone();
+            all["tool"] = json!({tool: {"approval": true}});
+            World::with(all)
+        };
+        let asks = async |settings: &Value, approved: Option<&str>| {
+            let world = with_approval(settings);
+            match world.registry.check(&world.call("k", tool, arguments.clone()), approved).await {
+                Checked::NeedsApproval(needed) => Some(*needed),
+                Checked::Permitted(_) => None,
+                _ => panic!("`{tool}` is neither asked about nor permitted: {settings}"),
+            }
+        };
+        let needed = asks(&settings[0], None).await.expect("it is asked about");
+        let account = needed.account.as_deref().expect("the account is shown");
+        assert!(!account.contains("s3cr3t") && !account.contains("p4ss"), "{account}");
+        assert!(asks(&settings[0], Some(&needed.hash)).await.is_none(), "`{tool}` with {account}");
+        for other in &settings[1..] {
+            let anew = asks(other, Some(&needed.hash)).await;
+            let anew = anew.unwrap_or_else(|| panic!("`{tool}` was allowed with {account}, and goes out with {other}"));
+            assert_ne!((&anew.hash, &anew.account), (&needed.hash, &needed.account), "{other}");
+        }
+    }
+    // What stays in this installation has none.
+    let own =
+        needed(json!({"tool": {"charge_payment": {"approval": true}}}), "w", "charge_payment", json!({"amount": 5}));
+    assert_eq!(own.await.unwrap().account, None);
+}
+
 #[test]
 fn more_people_than_are_named_can_never_allow_anything() {
     let world = World::new();

@@ -111,6 +111,10 @@ impl Agenda for CalDav {
         NAME
     }
 
+    fn account(&self) -> String {
+        format!("{NAME} at {} as {}", self.server, self.username)
+    }
+
     fn at(&self, resource: &str) -> Hash {
         Hash::of(format!("{NAME}\n{}\n{}\n{}", self.server, self.username, self.calendar(resource)).as_bytes())
     }

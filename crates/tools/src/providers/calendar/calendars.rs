@@ -154,6 +154,11 @@ impl Tool for Calendars {
         keeper.is_outside().then(|| Cow::Borrowed(keeper.name()))
     }
 
+    async fn account(&self, request: &Request) -> Option<String> {
+        let Calendar { settings, keeper } = self.of(&request.call.tenant);
+        keeper.account(settings)
+    }
+
     async fn look_up(&self, request: &Request) -> Result<Value, Failure> {
         let calendar = self.of(&request.call.tenant);
         let found = match request.text("action") {

@@ -17,6 +17,7 @@ use super::keeper::{Keeper, booked};
 use super::range::Range;
 use super::slot::{Slot, clock};
 use super::wanted::{Wanted, zone};
+use crate::bound::Account;
 use crate::code;
 use crate::failure::Failure;
 use crate::outbound::Answer;
@@ -247,6 +248,10 @@ impl<'r> Invitation<'r> {
 impl Keeper for Calendly {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn account(&self, _calendar: &Config) -> Option<String> {
+        Account::of(NAME, &self.settings.base_url, &self.settings.token).shown()
     }
 
     async fn free(&self, wanted: &Wanted<'_>, offered: Vec<Slot>, request: &Request) -> Result<Vec<Slot>, Failure> {

@@ -40,6 +40,8 @@ pub(super) struct Google {
     tokens: Tokens,
     /// The API's address and who we are there.
     account: String,
+    /// The same, as people see it.
+    shown: String,
     /// By resource.
     calendars: BTreeMap<String, String>,
     /// The longest buffer there is, in milliseconds; 0 spares the question for our own events.
@@ -53,6 +55,7 @@ impl Google {
         let vendor = |base: &crate::vendor::Base| Vendor::new(NAME, base.clone(), means.outbound.clone(), complaint);
         Ok(Self {
             account: format!("{}\n{}", settings.base_url, credentials.holder()),
+            shown: format!("{NAME} at {} as {}", settings.base_url, credentials.shown()),
             tokens: Tokens::new(credentials, vendor(&settings.token_url), means.clock.clone()),
             vendor: vendor(&settings.base_url),
             calendars: calendar.places("google.calendars", &settings.calendars, Some("primary"))?,
@@ -117,6 +120,10 @@ impl Google {
 impl Agenda for Google {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn account(&self) -> String {
+        self.shown.clone()
     }
 
     fn at(&self, resource: &str) -> Hash {

@@ -66,6 +66,10 @@ impl Keeper for Internal {
         false
     }
 
+    fn account(&self, _calendar: &Config) -> Option<String> {
+        None
+    }
+
     async fn free(&self, wanted: &Wanted<'_>, offered: Vec<Slot>, request: &Request) -> Result<Vec<Slot>, Failure> {
         let busy = self.busy(wanted, &offered, &request.call.tenant).await?;
         Ok(wanted.free(offered, &busy))

@@ -24,6 +24,10 @@ pub(super) trait Keeper: Send + Sync {
         true
     }
 
+    /// As which account it is asked, and for which calendars, as people see it who are asked to allow a call; nothing
+    /// where nobody outside is asked.
+    fn account(&self, calendar: &Config) -> Option<String>;
+
     /// Those of the offered times that one of the wanted resources still has.
     async fn free(&self, wanted: &Wanted<'_>, offered: Vec<Slot>, request: &Request) -> Result<Vec<Slot>, Failure>;
 

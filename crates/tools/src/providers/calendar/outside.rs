@@ -257,6 +257,12 @@ impl<A: Agenda> Keeper for Outside<A> {
         self.agenda.name()
     }
 
+    fn account(&self, calendar: &Config) -> Option<String> {
+        let places = calendar.resources.iter().map(|resource| self.agenda.at(resource).to_string());
+        let places = Hash::of(places.collect::<Vec<_>>().join("\n").as_bytes());
+        Some(format!("{}, calendars {}", self.agenda.account(), places.short()))
+    }
+
     async fn free(&self, wanted: &Wanted<'_>, offered: Vec<Slot>, _request: &Request) -> Result<Vec<Slot>, Failure> {
         let (Some(first), Some(last)) = (offered.first(), offered.last()) else { return Ok(Vec::new()) };
         let whole = Range { from: wanted.held(first).from, to: wanted.held(last).to };

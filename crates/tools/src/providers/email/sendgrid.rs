@@ -16,6 +16,7 @@ use super::attachment::Attachment;
 use super::config::SendGridConfig;
 use super::letter::Letter;
 use super::template::Templates;
+use crate::bound::Account;
 use crate::code;
 use crate::config::Secret;
 use crate::failure::Failure;
@@ -34,6 +35,7 @@ pub(super) fn base(config: &SendGridConfig) -> Base {
 
 pub(super) struct SendGrid {
     vendor: Vendor,
+    base: Base,
     key: Secret,
     from: Mailbox,
     templates: Arc<Templates>,
@@ -48,6 +50,7 @@ impl SendGrid {
     ) -> Self {
         Self {
             vendor: Vendor::new(NAME, base(config), outbound, complaint),
+            base: base(config),
             key,
             from: config.from.0.clone(),
             templates,
@@ -110,6 +113,11 @@ impl Tool for SendGrid {
 
     fn service<'a>(&'a self, _request: &'a Request) -> Option<Cow<'a, str>> {
         Some(Cow::Borrowed(self.vendor.name()))
+    }
+
+    async fn account(&self, _request: &Request) -> Option<String> {
+        let account = Account::of(NAME, &self.base, &self.key).shown()?;
+        Some(format!("{account}, from {}", self.from))
     }
 }
 

@@ -33,6 +33,13 @@ impl Smtp {
         Ok(Self { config, authorities })
     }
 
+    /// The server, who we are there, and whose name the letters bear.
+    pub(super) fn account(&self) -> String {
+        let SmtpConfig { host, username, from, .. } = &self.config;
+        let who = username.as_deref().map(|username| format!(" as {username}")).unwrap_or_default();
+        format!("smtp at {host}:{}{who}, from {}", self.config.port(), from.0)
+    }
+
     /// Sends the letter and answers with the server's words.
     pub(super) async fn send(&self, letter: &Letter<'_>, id: &str, now: Time) -> Result<String, Failure> {
         let date = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(now.as_ms()).unwrap_or(0));

@@ -4,6 +4,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use baton_core::bundle::Hash;
 use ring::rand::SystemRandom;
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use serde::Deserialize;
@@ -102,6 +103,19 @@ impl Credentials {
         match self {
             Self::Refresh { client_id, refresh_token, .. } => format!("{client_id}\n{}", refresh_token.expose()),
             Self::Account(account) => format!("{}\n{}", account.email, account.subject.as_deref().unwrap_or_default()),
+        }
+    }
+
+    /// Whose calendars are meant, as people see it.
+    pub(super) fn shown(&self) -> String {
+        match self {
+            Self::Refresh { client_id, refresh_token, .. } => {
+                format!("{client_id}, {}", Hash::of(refresh_token.expose().as_bytes()).short())
+            }
+            Self::Account(account) => match &account.subject {
+                Some(subject) => format!("{} for {subject}", account.email),
+                None => account.email.clone(),
+            },
         }
     }
 

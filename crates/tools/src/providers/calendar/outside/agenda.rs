@@ -12,6 +12,9 @@ pub(crate) trait Agenda: Send + Sync {
     /// As results and circuits know it.
     fn name(&self) -> &'static str;
 
+    /// The service and who we are there, as people see it.
+    fn account(&self) -> String;
+
     /// The account and the calendar of a resource, as a hash: other settings have another.
     fn at(&self, resource: &str) -> Hash;
 
