@@ -33,6 +33,7 @@ mod tool_call;
 mod tool_usage;
 mod tools;
 mod undone;
+mod undone_at;
 mod upstream;
 mod usage;
 mod workflow_tests;

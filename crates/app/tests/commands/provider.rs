@@ -28,6 +28,11 @@ impl Says {
     pub fn json(status: u16, body: &Value) -> Self {
         Self { status, headers: "content-type: application/json\r\n".to_owned(), body: body.to_string() }
     }
+
+    /// What there is nothing of.
+    pub fn nothing(status: u16) -> Self {
+        Self { status, headers: String::new(), body: String::new() }
+    }
 }
 
 impl Asked {
@@ -234,5 +239,163 @@ pub fn calendly(events: &mut Value, asked: &Asked) -> Says {
             None => missing(),
         },
         _ => missing(),
+    }
+}
+
+/// Stripe's API, version 1: one saved payment method, PaymentIntents that succeed and refunds of them, once a key.
+pub fn stripe(world: &mut Value, asked: &Asked) -> Says {
+    let wrong = |status: u16, code: &str, message: &str| {
+        Says::json(status, &json!({"error": {"type": "invalid_request_error", "code": code, "message": message}}))
+    };
+    if asked.header("authorization") != "Bearer sk_test_s3cr3t" {
+        return wrong(401, "api_key_invalid", "Invalid API Key provided");
+    }
+    let field = |name: &str| pair(&asked.body, name);
+    let key = asked.header("idempotency-key").to_owned();
+    if let Some(known) = world["keys"].get(&key) {
+        return Says::json(200, known);
+    }
+    let made = match (asked.method.as_str(), &asked.parts()[..]) {
+        ("POST", ["v1", "payment_intents"]) => {
+            let (Some(amount), Some("pm_1")) = (field("amount"), field("payment_method").as_deref()) else {
+                return wrong(400, "resource_missing", "No such PaymentMethod");
+            };
+            let amount: i64 = amount.parse().expect("an amount");
+            let id = format!("pi_{}", world["charges"].as_object().map_or(0, serde_json::Map::len));
+            let charge = json!({
+                "id": id.replace("pi", "ch"), "object": "charge", "amount": amount, "amount_refunded": 0, "currency": field("currency"),
+            });
+            world["charges"][&id] = charge;
+            json!({
+                "id": id, "object": "payment_intent", "status": "succeeded", "amount": amount, "currency": field("currency"),
+                "created": 1_736_931_600, "metadata": {"baton_key": field("metadata[baton_key]")},
+            })
+        }
+        ("POST", ["v1", "refunds"]) => {
+            let id = field("payment_intent").unwrap_or_default();
+            let Some(charge) = world["charges"].get_mut(&id) else {
+                return wrong(404, "resource_missing", "No such payment_intent");
+            };
+            let left = charge["amount"].as_i64().unwrap_or(0) - charge["amount_refunded"].as_i64().unwrap_or(0);
+            let amount = field("amount").map_or(left, |amount| amount.parse().expect("an amount"));
+            if left == 0 || amount > left {
+                return wrong(400, "charge_already_refunded", "Charge has already been refunded.");
+            }
+            charge["amount_refunded"] = json!(charge["amount_refunded"].as_i64().unwrap_or(0) + amount);
+            json!({
+                "id": "re_1", "object": "refund", "status": "succeeded", "amount": amount, "currency": charge["currency"],
+                "charge": charge, "metadata": {"baton_key": field("metadata[baton_key]")},
+            })
+        }
+        _ => return wrong(404, "resource_missing", "Unrecognized request URL"),
+    };
+    if !key.is_empty() {
+        world["keys"][&key] = made.clone();
+    }
+    Says::json(200, &made)
+}
+
+/// Google Calendar's API v3, with the tokens that it asks for; one calendar.
+pub fn google(events: &mut Value, asked: &Asked) -> Says {
+    let wrong = |status: u16, reason: &str| {
+        let error = json!({"domain": "global", "reason": reason, "message": reason});
+        Says::json(status, &json!({"error": {"errors": [error], "code": status, "message": reason}}))
+    };
+    let parts = asked.parts();
+    if parts == ["token"] {
+        return match pair(&asked.body, "refresh_token").as_deref() {
+            Some("r3fr3sh") => {
+                Says::json(200, &json!({"access_token": "ya29.1", "expires_in": 3599, "token_type": "Bearer"}))
+            }
+            _ => Says::json(400, &json!({"error": "invalid_grant", "error_description": "Bad Request"})),
+        };
+    }
+    if asked.header("authorization") != "Bearer ya29.1" {
+        return wrong(401, "authError");
+    }
+    let all = events.as_object_mut().expect("events");
+    let live = |event: &&Value| event["status"] != "cancelled";
+    match (asked.method.as_str(), &parts[..]) {
+        ("POST", ["freeBusy"]) => {
+            let time = |event: &Value| json!({"start": event["start"]["dateTime"], "end": event["end"]["dateTime"]});
+            let busy: Vec<Value> = all.values().filter(live).map(time).collect();
+            let asked = asked.json();
+            let of = |item: &Value| (item["id"].as_str().unwrap_or_default().to_owned(), json!({"busy": busy}));
+            let calendars: serde_json::Map<String, Value> =
+                asked["items"].as_array().into_iter().flatten().map(of).collect();
+            Says::json(200, &json!({"kind": "calendar#freeBusy", "calendars": calendars}))
+        }
+        ("GET", ["calendars", "primary", "events"]) => {
+            let items: Vec<&Value> = all.values().filter(live).collect();
+            Says::json(200, &json!({"kind": "calendar#events", "items": items}))
+        }
+        ("POST", ["calendars", "primary", "events"]) => {
+            let mut event = asked.json();
+            let id = event["id"].as_str().expect("an id of ours").to_owned();
+            if all.contains_key(&id) {
+                return wrong(409, "duplicate");
+            }
+            event["created"] = json!("2025-01-15T09:00:00.000Z");
+            event["etag"] = json!("\"1\"");
+            all.insert(id, event.clone());
+            Says::json(200, &event)
+        }
+        ("GET", ["calendars", "primary", "events", id]) => match all.get(*id) {
+            Some(event) => Says::json(200, event),
+            None => wrong(404, "notFound"),
+        },
+        ("DELETE", ["calendars", "primary", "events", id]) => match all.get_mut(*id) {
+            Some(event) if event["status"] == "cancelled" => wrong(410, "deleted"),
+            Some(event) => {
+                event["status"] = json!("cancelled");
+                Says::nothing(204)
+            }
+            None => wrong(404, "notFound"),
+        },
+        _ => wrong(404, "notFound"),
+    }
+}
+
+/// A CalDAV server (RFC 4791) with one collection of objects.
+pub fn caldav(objects: &mut Value, asked: &Asked) -> Says {
+    if !asked.header("authorization").starts_with("Basic ") {
+        return Says::nothing(401);
+    }
+    let all = objects.as_object_mut().expect("objects");
+    let tagged = |status: u16, body: &str| Says {
+        status,
+        headers: "etag: \"1\"\r\ncontent-type: text/calendar; charset=utf-8\r\n".to_owned(),
+        body: body.to_owned(),
+    };
+    match asked.method.as_str() {
+        "REPORT" => {
+            let response = |(path, object): (&String, &Value)| {
+                format!(
+                    "<response><href>{path}</href><propstat><prop><C:calendar-data>{}</C:calendar-data></prop>\
+                     <status>HTTP/1.1 200 OK</status></propstat></response>",
+                    object.as_str().unwrap_or_default()
+                )
+            };
+            let found: String = all.iter().map(response).collect();
+            let body = format!(
+                "<?xml version='1.0' encoding='utf-8'?>\n<multistatus xmlns=\"DAV:\" \
+                 xmlns:C=\"urn:ietf:params:xml:ns:caldav\">{found}</multistatus>"
+            );
+            Says { status: 207, headers: "content-type: text/xml; charset=utf-8\r\n".to_owned(), body }
+        }
+        "PUT" if all.contains_key(&asked.path) && asked.header("if-none-match") == "*" => Says::nothing(412),
+        "PUT" => {
+            all.insert(asked.path.clone(), json!(asked.body));
+            tagged(201, "")
+        }
+        "GET" => match all.get(&asked.path) {
+            Some(object) => tagged(200, object.as_str().unwrap_or_default()),
+            None => Says::nothing(404),
+        },
+        "DELETE" => match all.remove(&asked.path) {
+            Some(_) => Says::nothing(204),
+            None => Says::nothing(404),
+        },
+        _ => Says::nothing(405),
     }
 }
