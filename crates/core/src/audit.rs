@@ -119,6 +119,45 @@ pub fn erasure(tenant: &TenantId, by: &str, places: &[u64], at: Time) -> AuditRo
     }
 }
 
+/// Characters of something that tells one person from others.
+pub const IDENTIFIER_CHARS_MIN: usize = 4;
+/// Digits that make a number a phone number.
+const PHONE_DIGITS_MIN: usize = 7;
+
+/// Whether a row's details, as JSON, name somebody by this: as a whole word or words, in any case; a phone number by its
+/// digits, however they are set apart.
+pub fn mentions(details: &str, identifier: &str) -> bool {
+    let identifier = identifier.trim();
+    if identifier.is_empty() {
+        return false;
+    }
+    let escaped = json!(identifier).to_string().to_lowercase();
+    let words = escaped.get(1..escaped.len() - 1).unwrap_or_default();
+    has_whole(&details.to_lowercase(), words, char::is_alphanumeric)
+        || phone_of(identifier).is_some_and(|digits| has_whole(&unspaced(details), &digits, |c| c.is_ascii_digit()))
+}
+
+/// Whether `words` are in a text with nothing of their kind right before or behind them.
+fn has_whole(text: &str, words: &str, goes_on: impl Fn(char) -> bool) -> bool {
+    text.match_indices(words).any(|(at, found)| {
+        let before = text.get(..at).and_then(|before| before.chars().next_back());
+        let behind = text.get(at + found.len()..).and_then(|behind| behind.chars().next());
+        !before.is_some_and(&goes_on) && !behind.is_some_and(&goes_on)
+    })
+}
+
+/// The digits of a phone number, if it is one.
+fn phone_of(identifier: &str) -> Option<String> {
+    let digits = unspaced(identifier);
+    let is_phone = digits.len() >= PHONE_DIGITS_MIN && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_phone.then_some(digits)
+}
+
+/// Without what sets the digits of a phone number apart.
+fn unspaced(text: &str) -> String {
+    text.chars().filter(|c| !matches!(c, ' ' | '-' | '(' | ')' | '.' | '/' | '+' | '\u{a0}')).collect()
+}
+
 fn stretches(places: &[u64]) -> Vec<(u64, u64)> {
     let mut stretches: Vec<(u64, u64)> = Vec::new();
     for place in places {
@@ -283,6 +322,21 @@ mod tests {
     #[track_caller]
     fn broken(entries: &[Entry], seq: u64, why: Why) {
         assert_eq!(walk(entries).map(|walk| walk.tip().seq), Err(Break { seq, why }));
+    }
+
+    #[test]
+    fn a_row_mentions_whoever_it_names_as_a_whole() {
+        let details =
+            json!({"to": "Ana.Diaz@Example.com", "phone": "+34 (612) 345-678", "note": "says \"hola\""}).to_string();
+        for known in
+            ["ana.diaz@example.com", " Ana.Diaz@example.com ", "34612345678", "+34 612 34 56 78", "says \"Hola\""]
+        {
+            assert!(mentions(&details, known), "{known}");
+        }
+        for other in ["", " ", "diaz@example.co", "iaz@example.com", "612345678", "3461234567", "346123456789"] {
+            assert!(!mentions(&details, other), "{other}");
+        }
+        assert!(!mentions(&json!({"order": [3461234, 5678]}).to_string(), "34612345678"), "two numbers are not one");
     }
 
     #[test]

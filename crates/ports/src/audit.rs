@@ -49,6 +49,28 @@ pub struct Verdict {
     pub broken: Option<Break>,
 }
 
+/// Somebody who is to be erased.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Person {
+    /// As rows name whom they are of.
+    pub id: String,
+    /// What else people and tools call them: a mail address, a phone number. Rows that are of one of these are theirs,
+    /// and rows whose details mention one ([`baton_core::audit::mentions`]) are emptied too.
+    pub also: Vec<String>,
+}
+
+impl Person {
+    /// One of whom nothing else is known.
+    pub fn of(id: &str) -> Self {
+        Self { id: id.to_owned(), also: Vec::new() }
+    }
+
+    /// All that rows may be of.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.id).chain(&self.also).map(String::as_str)
+    }
+}
+
 /// Which uses of tools are summed up, and by what.
 #[derive(Clone, Debug, Default)]
 pub struct UsageFilter {
@@ -81,9 +103,10 @@ pub trait Audit: Send + Sync {
     /// The end of the tenant's chain as it was last written, whatever rows there are.
     async fn tip(&self, tenant: &TenantId) -> Result<Tip, Error>;
 
-    /// Removes who it was, which conversation and the details from every row of a person, for ever, and adds rows that say
-    /// that it was done and by whom. Answers how many rows were erased.
-    async fn erase(&self, tenant: &TenantId, person: &str, by: &str, at: Time) -> Result<u64, Error>;
+    /// Removes who it was, which conversation and the details from every row of a person, and from every row of others
+    /// whose details name that person by what else is known of them, for ever, and adds rows that say that it was done and
+    /// by whom. Answers how many rows were erased.
+    async fn erase(&self, tenant: &TenantId, person: &Person, by: &str, at: Time) -> Result<u64, Error>;
 
     /// Sums up the uses of tools, in the order of their parts.
     async fn usage(&self, filter: UsageFilter) -> Result<Vec<Usage>, Error>;

@@ -108,6 +108,7 @@ pub async fn audit<S: Journal + Audit>(make: impl AsyncFn() -> S) {
         audit::a_chain_is_followed_from_its_first_row_to_its_end,
         audit::chains_of_tenants_are_apart,
         audit::an_erased_persons_rows_are_empty_and_the_chain_holds,
+        audit::rows_of_others_that_mention_a_person_are_emptied_too,
         audit::whoever_is_in_no_row_is_erased_from_none,
         audit::uses_are_summed_up_by_whatever_is_asked,
     );

@@ -20,7 +20,7 @@ use baton_core::bundle::Hash;
 use baton_core::id::{RunId, TenantId};
 use baton_core::run::State;
 use baton_core::time::Time;
-use baton_ports::audit::{Audit, Filter, Usage, UsageFilter};
+use baton_ports::audit::{Audit, Filter, Person, Usage, UsageFilter};
 use baton_ports::budget::{Budget, CostFilter, CostRow, Grown, Holder, ROWS_MAX, Settlement, Standing, Want};
 use baton_ports::journal::{
     AggregateId, Append, Claimed, DeskItem, Error, Handle, InboxItem, Journal, Lease, Ownership, ProcessId, Submit,
@@ -158,7 +158,7 @@ impl Audit for Store {
         Ok(self.with(|inner| inner.books.trail.usage(&filter)))
     }
 
-    async fn erase(&self, tenant: &TenantId, person: &str, by: &str, at: Time) -> Result<u64, Error> {
+    async fn erase(&self, tenant: &TenantId, person: &Person, by: &str, at: Time) -> Result<u64, Error> {
         Ok(self.with(|inner| inner.books.trail.erase(tenant, person, by, at)))
     }
 }

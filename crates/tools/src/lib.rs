@@ -89,6 +89,7 @@ pub use language::Language;
 pub use launch::Launch;
 pub use mcp::{Listing, Source as McpSource, attend};
 pub use openapi::{Unsupported, document};
+pub use providers::crm::identifiers_of;
 pub use providers::memory::knowledge::{Piece as KnowledgePiece, Pieces as KnowledgeOutside};
 pub use rate::Rate;
 pub use registry::Registry;

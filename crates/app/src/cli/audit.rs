@@ -27,11 +27,16 @@ pub enum Audit {
         #[command(flatten)]
         of: AuditOf,
     },
-    /// Remove who it was, which conversation and the details from every row of a person, for ever.
+    /// Remove who it was, which conversation and the details from every row of a person, and from rows of others whose
+    /// details mention them by what else is known, for ever.
     Erase {
         /// The person, as rows name them.
         #[arg(long)]
         person: String,
+        /// What else they are called: a mail address, a phone number. May be said several times; what their contact in this
+        /// installation says is taken too.
+        #[arg(long, value_name = "IDENTIFIER", value_parser = identifier)]
+        also: Vec<String>,
         /// Who erases, for the trail.
         #[arg(long = "as", env = "USER", default_value = "cli", value_name = "WHO")]
         by: String,
@@ -88,6 +93,15 @@ pub enum AuditStatus {
     Success,
     Error,
     Compensated,
+}
+
+/// Something by which a person can be told apart.
+fn identifier(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    match text.chars().count() >= baton_core::audit::IDENTIFIER_CHARS_MIN {
+        true => Ok(text.to_owned()),
+        false => Err("it is too short to be one person's; a mail address or a whole phone number is not".to_owned()),
+    }
 }
 
 /// A day, which is its begin, or an instant.

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use baton_core::audit::{Entry, hex};
 use baton_core::id::TenantId;
-use baton_ports::audit::{Audit as _, Filter};
+use baton_ports::audit::{Audit as _, Filter, Person};
 use serde_json::{Value, json};
 
 use crate::cli::{Audit, AuditOf};
@@ -22,7 +22,9 @@ pub async fn run(folder: &Path, args: Audit) -> anyhow::Result<Exit> {
         Audit::List(args) => list::run(&Trail::open(&project, &args.of)?, &args).await,
         Audit::Show { seq, of } => show(&Trail::open(&project, &of)?, seq, of.json).await,
         Audit::Verify { expect, of } => verify::run(&Trail::open(&project, &of)?, expect, of.json).await,
-        Audit::Erase { person, by, of } => erase::run(&Trail::open(&project, &of)?, &person, &by, of.json).await,
+        Audit::Erase { person, also, by, of } => {
+            erase::run(&Trail::open(&project, &of)?, Person { id: person, also }, &by, of.json).await
+        }
     }
 }
 

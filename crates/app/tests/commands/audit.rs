@@ -207,6 +207,34 @@ fn an_erased_person_is_gone_and_the_chain_holds() {
 }
 
 #[test]
+fn rows_of_others_that_mention_an_erased_person_are_emptied_too() {
+    let node =
+        |id: &str, tool: &str, parameters: &str| format!("  - {{id: {id}, tool: {tool}, parameters: {parameters}}}\n");
+    let told = [
+        node("who", "update_crm", "{contact_id: c-77, fields: {telefono: 'Calle-77-Norte', city: Soria}}"),
+        node("one", "create_ticket", "{subject: 'Answer M-LAGOS-1 today'}"),
+        node("two", "create_ticket", "{subject: 'Send it to calle-77-norte'}"),
+        node("three", "create_ticket", "{subject: 'Answer M-LAGOS-12 today'}"),
+    ]
+    .concat();
+    let place = Place::with(&[("workflows/w.yaml", &format!("name: w\nnodes:\n{told}"))]);
+    place.baton(&["run", "w", "--id", "one"]).ends(0);
+    let subjects = || {
+        let listed = place.baton(&["audit", "list", "--tool", "create_ticket", "--json"]).ends(0).json();
+        let rows = listed["rows"].as_array().expect("rows").iter();
+        rows.map(|row| row["details"].to_string()).filter(|details| details.contains("subject")).collect::<Vec<_>>()
+    };
+    assert_eq!(subjects().len(), 3);
+    place.baton(&["audit", "erase", "--person", "c-77", "--also", "M-L"]).ends(2).warns("too short");
+    assert_eq!(subjects().len(), 3);
+    let erased = place.baton(&["audit", "erase", "--person", "c-77", "--also", "m-lagos-1", "--json"]).ends(0).json();
+    assert_eq!(erased["also_known_by"], 2, "the contact's own word is taken too");
+    let left = subjects();
+    assert!(left.len() == 1 && left[0].contains("M-LAGOS-12"), "{left:?}");
+    place.baton(&["audit", "verify"]).ends(0).says("of them erased");
+}
+
+#[test]
 fn looking_into_a_trail_makes_no_database() {
     let place = Place::with(&[("workflows/order.yaml", ORDER), ("tools/tools.yaml", TOOLS)]);
     place.baton(&["audit", "list"]).ends(0).says("no rows");

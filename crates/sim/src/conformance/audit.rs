@@ -2,9 +2,9 @@ use baton_core::audit::Tip;
 use baton_core::money::Usd;
 use baton_core::tool::{AuditRow, AuditStatus};
 use baton_core::usage::Part;
-use baton_ports::audit::{Audit, Filter, Order, UsageFilter, Verdict};
+use baton_ports::audit::{Audit, Filter, Order, Person, UsageFilter, Verdict};
 use baton_ports::journal::{Append, Journal};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::world::{at, audit, entry, join, other_tenant, owned, tenant};
 
@@ -120,7 +120,7 @@ pub async fn chains_of_tenants_are_apart(store: &(impl Journal + Audit)) {
 
 pub async fn an_erased_persons_rows_are_empty_and_the_chain_holds(store: &(impl Journal + Audit)) {
     written(store, &three()).await;
-    assert_eq!(store.erase(&tenant(), "user-1", "olga", at(20)).await.expect("erases"), 2);
+    assert_eq!(store.erase(&tenant(), &Person::of("user-1"), "olga", at(20)).await.expect("erases"), 2);
     let entries = store.trail(&tenant(), Filter::default()).await.expect("reads");
     for entry in &entries[..2] {
         let row = &entry.row;
@@ -132,15 +132,50 @@ pub async fn an_erased_persons_rows_are_empty_and_the_chain_holds(store: &(impl 
     assert_eq!((&entries[3].row.details["rows"], entries[3].row.erases.as_slice()), (&Value::from(2), &[(1, 2)][..]));
     let verdict = verified(store).await;
     assert_eq!((verdict.tip.seq, verdict.erased, verdict.broken), (4, 2, None));
-    assert_eq!(store.erase(&tenant(), "user-1", "olga", at(21)).await.expect("erases"), 0, "once is enough");
-    assert_eq!(store.erase(&tenant(), "olga", "ines", at(22)).await.expect("erases"), 1);
+    assert_eq!(
+        store.erase(&tenant(), &Person::of("user-1"), "olga", at(21)).await.expect("erases"),
+        0,
+        "once is enough"
+    );
+    assert_eq!(store.erase(&tenant(), &Person::of("olga"), "ines", at(22)).await.expect("erases"), 1);
     let verdict = verified(store).await;
     assert_eq!((verdict.tip.seq, verdict.erased, verdict.broken), (5, 3, None), "whoever erased can be erased");
 }
 
+pub async fn rows_of_others_that_mention_a_person_are_emptied_too(store: &(impl Journal + Audit)) {
+    let about =
+        |by: &str, details: Value| AuditRow { user_id: Some(by.to_owned()), details, ..audit("one", "send_email") };
+    let rows = [
+        about("user-1", json!({"arguments": {"subject": "x"}})),
+        about("clerk", json!({"arguments": {"to": ["bob@example.com", "Ana.Diaz@Example.com"]}})),
+        about("clerk", json!({"arguments": {"to": "joana.diaz@example.com"}})),
+        about("clerk", json!({"arguments": {"phone": "+34 612-345-678", "amount": 5}})),
+        about("clerk", json!({"arguments": {"phone": "346123456789"}})),
+        about("ana.diaz@example.com", json!({"arguments": {}})),
+    ];
+    written(store, &rows).await;
+    let theirs = AuditRow { company_id: other_tenant(), ..rows[1].clone() };
+    written(store, &[theirs]).await;
+    let ana =
+        Person { id: "user-1".to_owned(), also: vec!["ana.diaz@example.com".to_owned(), "+34612345678".to_owned()] };
+    assert_eq!(store.erase(&tenant(), &ana, "olga", at(20)).await.expect("erases"), 4);
+    let entries = store.trail(&tenant(), Filter::default()).await.expect("reads");
+    let erased: Vec<u64> = entries.iter().filter(|entry| entry.erased_at.is_some()).map(|entry| entry.seq).collect();
+    assert_eq!(erased, [1, 2, 4, 6]);
+    for entry in &entries[..6] {
+        let is_empty = entry.row.user_id.is_none() && entry.row.details.is_null() && entry.salt.is_none();
+        assert_eq!(is_empty, erased.contains(&entry.seq), "{entry:?}");
+    }
+    let verdict = verified(store).await;
+    assert_eq!((verdict.erased, verdict.broken), (4, None));
+    let other = store.verify(&other_tenant()).await.expect("reads");
+    assert_eq!((other.erased, other.broken), (0, None), "another tenant's trail is not theirs to erase from");
+    assert_eq!(store.erase(&tenant(), &ana, "olga", at(21)).await.expect("erases"), 0, "once is enough");
+}
+
 pub async fn whoever_is_in_no_row_is_erased_from_none(store: &(impl Journal + Audit)) {
     written(store, &three()).await;
-    assert_eq!(store.erase(&tenant(), "nobody", "olga", at(20)).await.expect("erases"), 0);
+    assert_eq!(store.erase(&tenant(), &Person::of("nobody"), "olga", at(20)).await.expect("erases"), 0);
     assert_eq!(read(store, Filter::default()).await, three());
 }
 

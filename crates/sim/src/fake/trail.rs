@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use baton_core::audit::{Entry, Salt, Tip, erasure, seal};
+use baton_core::audit::{Entry, Salt, Tip, erasure, mentions, seal};
 use baton_core::canonical;
 use baton_core::id::TenantId;
 use baton_core::time::Time;
 use baton_core::tool::AuditRow;
 use baton_core::usage::{Tally, is_use};
-use baton_ports::audit::{Filter, Order, Usage, UsageFilter};
+use baton_ports::audit::{Filter, Order, Person, Usage, UsageFilter};
 use serde_json::Value;
 
 use super::reads::page;
@@ -53,10 +53,11 @@ impl Trail {
         chosen(calls.collect::<Vec<_>>().into_iter(), filter)
     }
 
-    pub fn erase(&mut self, tenant: &TenantId, person: &str, by: &str, at: Time) -> u64 {
+    pub fn erase(&mut self, tenant: &TenantId, person: &Person, by: &str, at: Time) -> u64 {
         let mut erased = Vec::new();
         for entry in self.chains.get_mut(tenant).into_iter().flatten() {
-            if entry.row.user_id.as_deref() == Some(person) {
+            let is_theirs = entry.row.user_id.as_deref().is_some_and(|of| person.names().any(|name| name == of));
+            if is_theirs || person.also.iter().any(|known| mentions(&entry.details, known)) {
                 let row = &mut entry.row;
                 (row.user_id, row.conversation_id, row.details) = (None, None, Value::Null);
                 (entry.details, entry.salt, entry.erased_at) = (String::new(), None, Some(at));

@@ -6,14 +6,15 @@ mod old;
 mod usage;
 
 use async_trait::async_trait;
-use baton_core::audit::{Digest, Entry, Salt, Tip, erasure, seal};
+use baton_core::audit::{Digest, Entry, Salt, Tip, erasure, mentions, seal};
 use baton_core::canonical;
 use baton_core::id::{RunId, TenantId};
 use baton_core::time::Time;
 use baton_core::tool::AuditRow;
-use baton_ports::audit::{Audit, Filter, Usage, UsageFilter};
+use baton_ports::audit::{Audit, Filter, Person, Usage, UsageFilter};
 use baton_ports::journal::Error;
 use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::json;
 
 use super::session::Session;
 use super::sql::numbered;
@@ -25,6 +26,8 @@ pub(super) use old::chain as chain_old_rows;
 
 /// Rows that one transaction erases a person from: others wait for no more.
 const ERASED_MAX: usize = 2_000;
+/// Rows that are looked through at once for what mentions a person; no more than are emptied at once.
+const READ_AT_ONCE: usize = 1_000;
 
 /// What of a row need not be worked out on the writer's thread.
 pub(super) struct Sealed {
@@ -72,17 +75,30 @@ impl Audit for Store {
         self.read(move |connection| usage::sums(connection, &filter)).await
     }
 
-    async fn erase(&self, tenant: &TenantId, person: &str, by: &str, at: Time) -> Result<u64, Error> {
+    async fn erase(&self, tenant: &TenantId, person: &Person, by: &str, at: Time) -> Result<u64, Error> {
+        let erase = async |whose: Whose| {
+            let (tenant, by) = (tenant.clone(), by.to_owned());
+            self.write::<_, _, Error>(0, move |session| erase_some(session, &tenant, &whose, &by, at)).await
+        };
         let mut erased = 0;
         loop {
-            let (tenant, person, by) = (tenant.clone(), person.to_owned(), by.to_owned());
-            let some = self.write::<_, _, Error>(0, move |session| erase_some(session, &tenant, &person, &by, at));
-            let rows = some.await?;
+            let rows = erase(Whose::Names(json!(person.names().collect::<Vec<_>>()).to_string())).await?;
             erased += rows;
             if rows < ERASED_MAX as u64 {
-                return Ok(erased);
+                break;
             }
         }
+        // Others' rows are looked through by a reader, page by page: the writer waits for none of it.
+        let mut cursor = (!person.also.is_empty()).then_some(0);
+        while let Some(after) = cursor {
+            let (tenant, also) = (tenant.clone(), person.also.clone());
+            let (last, places) = self.read(move |connection| mentioning(connection, &tenant, &also, after)).await?;
+            if !places.is_empty() {
+                erased += erase(Whose::Places(json!(places).to_string())).await?;
+            }
+            cursor = last;
+        }
+        Ok(erased)
     }
 }
 
@@ -135,16 +151,47 @@ fn read_tip(row: &rusqlite::Row<'_>) -> rusqlite::Result<Tip> {
     Ok(Tip { seq: row.get(0)?, hash: row.get(1)? })
 }
 
-/// Empties some rows of a person, and says so in the chain. What is deleted is overwritten, because it was somebody's.
+/// Which rows are emptied, as JSON.
+enum Whose {
+    /// Those of whoever is called so.
+    Names(String),
+    /// Those at these places.
+    Places(String),
+}
+
+/// The places of rows behind this one whose details mention one of these, of as many rows as are read at once; and the last
+/// place that was read, unless that was the end.
+fn mentioning(
+    connection: &Connection,
+    tenant: &TenantId,
+    also: &[String],
+    after: u64,
+) -> rusqlite::Result<(Option<u64>, Vec<u64>)> {
+    let mut rows = connection.prepare_cached(
+        "SELECT seq, details FROM audit_trail WHERE company_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+    )?;
+    let mut rows = rows.query(params![tenant.as_str(), after, READ_AT_ONCE])?;
+    let (mut last, mut read, mut places) = (after, 0, Vec::new());
+    while let Some(row) = rows.next()? {
+        (last, read) = (row.get(0)?, read + 1);
+        let details: Option<String> = row.get(1)?;
+        if details.is_some_and(|details| also.iter().any(|known| mentions(&details, known))) {
+            places.push(last);
+        }
+    }
+    Ok(((read == READ_AT_ONCE).then_some(last), places))
+}
+
+/// Empties some rows, and says so in the chain. What is deleted is overwritten, because it was somebody's.
 fn erase_some(
     session: &mut Session<'_>,
     tenant: &TenantId,
-    person: &str,
+    whose: &Whose,
     by: &str,
     at: Time,
 ) -> rusqlite::Result<Result<u64, Error>> {
     session.overwrite_deleted(true)?;
-    let done = empty(session, tenant, person, at);
+    let done = empty(session, tenant, whose, at);
     session.overwrite_deleted(false)?;
     let places = done?;
     if !places.is_empty() {
@@ -158,12 +205,18 @@ fn erase_some(
 }
 
 /// Answers the places of the rows it emptied, ascending.
-fn empty(session: &Session<'_>, tenant: &TenantId, person: &str, at: Time) -> rusqlite::Result<Vec<u64>> {
-    let mut empty = session.statement(
+fn empty(session: &Session<'_>, tenant: &TenantId, whose: &Whose, at: Time) -> rusqlite::Result<Vec<u64>> {
+    let (which, list) = match whose {
+        Whose::Names(names) => ("user_id", names),
+        // Another erasure may have been there first.
+        Whose::Places(places) => ("erased_at IS NULL AND seq", places),
+    };
+    let mut empty = session.statement(&format!(
         "UPDATE audit_trail SET user_id = NULL, conversation_id = NULL, details = NULL, salt = NULL, erased_at = $3 \
-         WHERE id IN (SELECT id FROM audit_trail WHERE company_id = $1 AND user_id = $2 LIMIT $4) RETURNING seq",
-    )?;
-    let emptied = empty.query_map(params![tenant.as_str(), person, at.as_ms(), ERASED_MAX], |row| row.get(0))?;
+         WHERE id IN (SELECT id FROM audit_trail WHERE company_id = $1 AND {which} IN (SELECT value FROM json_each($2)) \
+         LIMIT $4) RETURNING seq"
+    ))?;
+    let emptied = empty.query_map(params![tenant.as_str(), list, at.as_ms(), ERASED_MAX], |row| row.get(0))?;
     let mut places: Vec<u64> = emptied.collect::<Result<_, _>>()?;
     places.sort_unstable();
     Ok(places)

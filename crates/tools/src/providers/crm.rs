@@ -5,6 +5,8 @@ mod rest;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use baton_core::audit::IDENTIFIER_CHARS_MIN;
+use baton_core::id::TenantId;
 use baton_core::tool::{Class, Compensation, Facts};
 use baton_ports::clock::Clock;
 use baton_ports::records::{Op, Records};
@@ -107,6 +109,26 @@ fn facts() -> Facts {
         }),
         ..Facts::new(Class::Keyed, TIMEOUT)
     }
+}
+
+/// Fields of a contact that tell who it is.
+const IDENTIFIERS: &[&str] =
+    &["email", "e_mail", "mail", "correo", "phone", "mobile", "whatsapp", "telefono", "teléfono"];
+
+/// What else a person is called, as the contact under that id that is kept in this installation says.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn identifiers_of(
+    records: &dyn Records,
+    tenant: &TenantId,
+    person: &str,
+) -> Result<Vec<String>, baton_ports::records::Error> {
+    let contact = records.get(tenant, SPACE, person).await?.map(|contact| contact.value).unwrap_or_default();
+    let fields = contact.as_object().into_iter().flatten();
+    let told = fields.filter(|(name, _)| IDENTIFIERS.contains(&name.to_lowercase().as_str()));
+    let told = told.filter_map(|(_, value)| value.as_str().map(str::trim));
+    Ok(told.filter(|text| text.chars().count() >= IDENTIFIER_CHARS_MIN).map(str::to_owned).collect())
 }
 
 struct UpdateCrm {

@@ -1,19 +1,23 @@
 //! `baton audit erase`.
 
-use baton_ports::audit::Audit;
+use baton_ports::audit::{Audit, Person};
 use baton_ports::clock::{Clock, SystemClock};
 use serde_json::json;
 
 use super::Trail;
 use crate::{Exit, print};
 
-pub async fn run(trail: &Trail, person: &str, by: &str, as_json: bool) -> anyhow::Result<Exit> {
+pub async fn run(trail: &Trail, mut person: Person, by: &str, as_json: bool) -> anyhow::Result<Exit> {
     let rows = match &trail.system {
-        Some(system) => system.store.erase(&trail.tenant, person, by, SystemClock.now()).await?,
+        Some(system) => {
+            let known = baton_tools::identifiers_of(&system.store, &trail.tenant, &person.id).await?;
+            person.also.extend(known);
+            system.store.erase(&trail.tenant, &person, by, SystemClock.now()).await?
+        }
         None => 0,
     };
     if as_json {
-        print::pretty(&json!({ "erased_rows": rows }));
+        print::pretty(&json!({ "erased_rows": rows, "also_known_by": person.also.len() }));
     } else if rows == 0 {
         print::line("no row names this person");
     } else {

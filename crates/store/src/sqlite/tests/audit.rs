@@ -1,6 +1,6 @@
 use baton_core::audit::{Break, Tip, Why};
 use baton_core::tool::AuditRow;
-use baton_ports::audit::{Audit, Filter};
+use baton_ports::audit::{Audit, Filter, Person};
 use baton_ports::journal::{Append, Journal};
 use baton_sim::conformance::world::{at, audit, entry, join, owned, tenant};
 use rusqlite::Connection;
@@ -82,7 +82,7 @@ async fn what_was_erased_is_in_no_file() {
         ..audit("run", "calculator")
     };
     store.append(Append { audit: vec![row], ..entry("run", ownership, 0) }).await.unwrap();
-    assert_eq!(store.erase(&tenant(), "marta-the-customer", "olga", at(9)).await.unwrap(), 1);
+    assert_eq!(store.erase(&tenant(), &Person::of("marta-the-customer"), "olga", at(9)).await.unwrap(), 1);
     assert_eq!(store.verify(&tenant()).await.unwrap().broken, None);
     drop(store);
     let bytes = std::fs::read(&database.path).unwrap();
