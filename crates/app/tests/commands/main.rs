@@ -28,6 +28,7 @@ mod seeds;
 mod serve;
 mod server;
 mod shelf;
+mod shipped;
 mod sources;
 mod tool_call;
 mod tool_usage;
