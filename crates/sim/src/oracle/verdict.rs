@@ -76,8 +76,12 @@ fn desk(chronicle: &Chronicle, books: &Books, tenant: &TenantId) -> Result<(), V
     let mut left = BTreeSet::new();
     for event in chronicle.events() {
         match event {
-            Event::NotUndone { effect, .. } => drop(left.insert(effect.call.clone())),
-            Event::UndoAgain { effect, .. } => drop(left.remove(&effect.call)),
+            Event::NotUndone { effect, .. } => {
+                left.insert(effect.call.clone());
+            }
+            Event::UndoAgain { effect, .. } => {
+                left.remove(&effect.call);
+            }
             _ => {}
         }
     }

@@ -76,13 +76,10 @@ impl Audit for Store {
     }
 
     async fn erase(&self, tenant: &TenantId, person: &Person, by: &str, at: Time) -> Result<u64, Error> {
-        let erase = async |whose: Whose| {
-            let (tenant, by) = (tenant.clone(), by.to_owned());
-            self.write::<_, _, Error>(0, move |session| erase_some(session, &tenant, &whose, &by, at)).await
-        };
         let mut erased = 0;
         loop {
-            let rows = erase(Whose::Names(json!(person.names().collect::<Vec<_>>()).to_string())).await?;
+            let names = json!(person.names().collect::<Vec<_>>()).to_string();
+            let rows = self.erase_of(tenant, Whose::Names(names), by, at).await?;
             erased += rows;
             if rows < ERASED_MAX as u64 {
                 break;
@@ -91,14 +88,24 @@ impl Audit for Store {
         // Others' rows are looked through by a reader, page by page: the writer waits for none of it.
         let mut cursor = (!person.also.is_empty()).then_some(0);
         while let Some(after) = cursor {
-            let (tenant, also) = (tenant.clone(), person.also.clone());
-            let (last, places) = self.read(move |connection| mentioning(connection, &tenant, &also, after)).await?;
+            let (of, also) = (tenant.clone(), person.also.clone());
+            let found: Result<_, Error> = self.read(move |connection| mentioning(connection, &of, &also, after)).await;
+            let (last, places) = found?;
             if !places.is_empty() {
-                erased += erase(Whose::Places(json!(places).to_string())).await?;
+                let places = json!(places).to_string();
+                erased += self.erase_of(tenant, Whose::Places(places), by, at).await?;
             }
             cursor = last;
         }
         Ok(erased)
+    }
+}
+
+impl Store {
+    /// Empties as many of these rows as one transaction may, and answers how many.
+    async fn erase_of(&self, tenant: &TenantId, whose: Whose, by: &str, at: Time) -> Result<u64, Error> {
+        let (tenant, by) = (tenant.clone(), by.to_owned());
+        self.write::<_, _, Error>(0, move |session| erase_some(session, &tenant, &whose, &by, at)).await
     }
 }
 

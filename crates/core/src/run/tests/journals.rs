@@ -404,7 +404,7 @@ fn golden_journals_hold_every_kind_of_event() {
     assert_eq!(missing, [""; 0]);
 }
 
-const KINDS: [&str; 46] = [
+const KINDS: [&str; 47] = [
     "started",
     "scheduled",
     "sending",

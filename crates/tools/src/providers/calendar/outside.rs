@@ -12,6 +12,7 @@ mod lease;
 pub(super) mod placed;
 
 use async_trait::async_trait;
+use baton_core::bundle::Hash;
 use serde_json::{Value, json};
 
 use self::agenda::{Agenda, Draft, Entered, Put};
