@@ -1,8 +1,10 @@
 //! JSON in one spelling (RFC 8785), so that equal documents have equal hashes.
 
-use std::fmt::Write as _;
+use std::fmt;
 
 use serde_json::{Map, Number, Value};
+
+use crate::bundle::{Digest, Hash};
 
 /// The canonical text: keys in UTF-16 order, no spaces, shortest escapes, numbers as ECMAScript writes them.
 ///
@@ -14,21 +16,25 @@ pub fn text(value: &Value) -> String {
     text
 }
 
-/// The canonical text of a list of these parts, none of which need be copied for it.
-pub fn list<'p>(parts: impl IntoIterator<Item = Part<'p>>) -> String {
-    let mut text = String::with_capacity(1 << 11);
+/// The hash of the canonical text of a list of these parts. Neither the text nor a copy of a part is made for it.
+pub fn hash_of_list<'p>(parts: impl IntoIterator<Item = Part<'p>>) -> Hash {
+    let mut digest = Digest::default();
+    write_list(&mut digest, parts);
+    digest.finish()
+}
+
+fn write_list<'p>(text: &mut impl fmt::Write, parts: impl IntoIterator<Item = Part<'p>>) {
     let mut between = '[';
     for part in parts {
-        text.push(between);
+        push(text, between);
         between = ',';
         match part {
-            Part::Value(value) => write(&mut text, value),
-            Part::Text(Some(string)) => write_string(&mut text, string),
-            Part::Text(None) => text.push_str("null"),
+            Part::Value(value) => write(text, value),
+            Part::Text(Some(string)) => write_string(text, string),
+            Part::Text(None) => push_str(text, "null"),
         }
     }
-    text.push_str(if between == '[' { "[]" } else { "]" });
-    text
+    push_str(text, if between == '[' { "[]" } else { "]" });
 }
 
 /// A part of a list.
@@ -39,35 +45,44 @@ pub enum Part<'p> {
     Text(Option<&'p str>),
 }
 
-fn write(text: &mut String, value: &Value) {
+/// Neither a text nor a digest ever refuses.
+fn push_str(text: &mut impl fmt::Write, string: &str) {
+    let _ = text.write_str(string);
+}
+
+fn push(text: &mut impl fmt::Write, char: char) {
+    let _ = text.write_char(char);
+}
+
+fn write(text: &mut impl fmt::Write, value: &Value) {
     match value {
-        Value::Null => text.push_str("null"),
-        Value::Bool(true) => text.push_str("true"),
-        Value::Bool(false) => text.push_str("false"),
+        Value::Null => push_str(text, "null"),
+        Value::Bool(true) => push_str(text, "true"),
+        Value::Bool(false) => push_str(text, "false"),
         Value::Number(number) => write_number(text, number),
         Value::String(string) => write_string(text, string),
         Value::Array(items) => {
-            text.push('[');
+            push(text, '[');
             for (index, item) in items.iter().enumerate() {
                 if index > 0 {
-                    text.push(',');
+                    push(text, ',');
                 }
                 write(text, item);
             }
-            text.push(']');
+            push(text, ']');
         }
         Value::Object(fields) => write_object(text, fields),
     }
 }
 
-fn write_object(text: &mut String, fields: &Map<String, Value>) {
-    text.push('{');
+fn write_object(text: &mut impl fmt::Write, fields: &Map<String, Value>) {
+    push(text, '{');
     let mut between = "";
     let mut field = |(key, value): (&String, &Value)| {
-        text.push_str(between);
+        push_str(text, between);
         between = ",";
         write_string(text, key);
-        text.push(':');
+        push(text, ':');
         write(text, value);
     };
     // In most objects the order of bytes, which they are in already, is that of UTF-16.
@@ -78,34 +93,34 @@ fn write_object(text: &mut String, fields: &Map<String, Value>) {
         sorted.sort_by(|(one, _), (other, _)| one.encode_utf16().cmp(other.encode_utf16()));
         sorted.into_iter().for_each(&mut field);
     }
-    text.push('}');
+    push(text, '}');
 }
 
-fn write_string(text: &mut String, string: &str) {
-    text.push('"');
+fn write_string(text: &mut impl fmt::Write, string: &str) {
+    push(text, '"');
     // What needs no escape is copied at once.
     let plain = string.bytes().position(|byte| byte < b' ' || byte == b'"' || byte == b'\\').unwrap_or(string.len());
     let (plain, rest) = string.split_at(plain);
-    text.push_str(plain);
+    push_str(text, plain);
     for char in rest.chars() {
         match char {
-            '"' => text.push_str("\\\""),
-            '\\' => text.push_str("\\\\"),
-            '\u{8}' => text.push_str("\\b"),
-            '\t' => text.push_str("\\t"),
-            '\n' => text.push_str("\\n"),
-            '\u{c}' => text.push_str("\\f"),
-            '\r' => text.push_str("\\r"),
+            '"' => push_str(text, "\\\""),
+            '\\' => push_str(text, "\\\\"),
+            '\u{8}' => push_str(text, "\\b"),
+            '\t' => push_str(text, "\\t"),
+            '\n' => push_str(text, "\\n"),
+            '\u{c}' => push_str(text, "\\f"),
+            '\r' => push_str(text, "\\r"),
             control if control < ' ' => {
                 let _ = write!(text, "\\u{:04x}", u32::from(control));
             }
-            other => text.push(other),
+            other => push(text, other),
         }
     }
-    text.push('"');
+    push(text, '"');
 }
 
-fn write_number(text: &mut String, number: &Number) {
+fn write_number(text: &mut impl fmt::Write, number: &Number) {
     let _ = match (number.as_i64(), number.as_u64(), number.as_f64()) {
         (Some(whole), _, _) => write!(text, "{whole}"),
         (None, Some(whole), _) => write!(text, "{whole}"),
@@ -118,13 +133,13 @@ fn write_number(text: &mut String, number: &Number) {
 }
 
 /// ECMA-262 `Number::toString`: plain between 10⁻⁷ and 10²¹, else with an exponent.
-fn write_double(text: &mut String, double: f64) {
+fn write_double(text: &mut impl fmt::Write, double: f64) {
     if double == 0.0 {
-        text.push('0');
+        push(text, '0');
         return;
     }
     if double < 0.0 {
-        text.push('-');
+        push(text, '-');
     }
     // Rust's `{:e}` writes the shortest digits that read back as the same double, as ECMAScript asks.
     let shortest = format!("{:e}", double.abs());
@@ -135,8 +150,8 @@ fn write_double(text: &mut String, double: f64) {
     let point = exponent.parse::<i32>().unwrap_or(0) + 1;
     let zeros = |count: i32| "0".repeat(usize::try_from(count).unwrap_or(0));
     if (count..=21).contains(&point) {
-        text.push_str(&digits);
-        text.push_str(&zeros(point - count));
+        push_str(text, &digits);
+        push_str(text, &zeros(point - count));
     } else if (1..count).contains(&point) {
         let (whole, rest) = digits.split_at(usize::try_from(point).unwrap_or(0));
         let _ = write!(text, "{whole}.{rest}");
@@ -176,11 +191,12 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_written_as_if_it_were_a_value() {
+    fn a_list_has_the_hash_of_the_value_it_would_be() {
         let arguments = json!({"b": [1, "x\n"], "a": null});
         let parts = [Part::Text(Some("one \" two")), Part::Value(&arguments), Part::Text(None)];
-        assert_eq!(list(parts), text(&json!(["one \" two", arguments, null])));
-        assert_eq!(list([]), "[]");
+        let whole = text(&json!(["one \" two", arguments, null]));
+        assert_eq!(hash_of_list(parts), Hash::of(whole.as_bytes()));
+        assert_eq!(hash_of_list([]), Hash::of(b"[]"));
     }
 
     #[test]

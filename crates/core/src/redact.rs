@@ -47,10 +47,10 @@ pub fn value(value: &Value, bounds: Bounds) -> Value {
 pub fn is_secret(key: &str) -> bool {
     /// No name below is longer, so a longer key is judged by its end.
     const NAME_BYTES_MAX: usize = 24;
-    // Most names end in a way that none below does.
-    let last = key.bytes().rev().find(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase());
-    let Some(last) = last else { return false };
-    if !SECRET_NAMES.iter().chain(SECRET_ENDINGS).any(|name| name.last() == Some(&last)) {
+    // Most names end in two letters that none below ends in.
+    let mut end = key.bytes().rev().filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase());
+    let (Some(last), Some(before)) = (end.next(), end.next()) else { return false };
+    if PAIRS[usize::from(last)] & pair_bit(before) == 0 {
         return false;
     }
     let mut name = [0_u8; NAME_BYTES_MAX];
@@ -86,18 +86,43 @@ const SECRET_ENDINGS: &[&[u8]] = &[
     b"token",
 ];
 
+/// By the last letter of a name above, the letters that may stand before it, one bit each.
+const PAIRS: [u32; 256] = {
+    let mut pairs = [0; 256];
+    let lists = [SECRET_NAMES, SECRET_ENDINGS];
+    let mut list = 0;
+    while list < lists.len() {
+        let mut at = 0;
+        while at < lists[list].len() {
+            let name = lists[list][at];
+            pairs[name[name.len() - 1] as usize] |= pair_bit(name[name.len() - 2]);
+            at += 1;
+        }
+        list += 1;
+    }
+    pairs
+};
+
+/// A lower-case letter's bit. What is none shares one: it is looked at more closely.
+const fn pair_bit(letter: u8) -> u32 {
+    if letter.is_ascii_lowercase() { 1 << (letter - b'a') } else { 1 << 31 }
+}
+
 /// Redacts what begins before `end`; what begins there or later is left away.
 fn up_to(text: &str, end: usize) -> Cow<'_, str> {
     let whole = &text[..end];
-    let mut clean = String::new();
-    let (mut done, mut at) = (0, 0);
-    while let Some(found) = find::next(text, done, at, end) {
+    let Some(mut found) = find::next(text, 0, 0, end) else { return Cow::Borrowed(whole) };
+    // A label may be longer than what it stands for.
+    let mut clean = String::with_capacity(end + 2 * SECRET.len());
+    let mut done = 0;
+    loop {
         clean.push_str(&text[done..found.from]);
         clean.push_str(found.label);
-        (done, at) = (found.to, found.to);
-    }
-    if done == 0 {
-        return Cow::Borrowed(whole);
+        done = found.to;
+        match find::next(text, done, done, end) {
+            Some(next) => found = next,
+            None => break,
+        }
     }
     clean.push_str(text.get(done..end).unwrap_or_default());
     Cow::Owned(clean)

@@ -1,6 +1,7 @@
 //! Performing tools. `check` answers with the permitted call itself, and its one method consumes it: there is no
 //! other way to perform a tool.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -73,8 +74,8 @@ pub trait Tools: Send + Sync {
     /// `Unknown` if the service cannot tell or cannot be reached.
     async fn look_up(&self, call: &Call, limit: Duration) -> Outcome;
 
-    /// Static facts, for bundles and checks.
-    fn facts(&self, tool: &str) -> Option<Facts>;
+    /// Static facts, for bundles and checks; shared, for there may be ten thousand tools.
+    fn facts(&self, tool: &str) -> Option<Arc<Facts>>;
 
     /// Names of all tools, for checks and "did you mean".
     fn names(&self) -> Vec<String>;

@@ -140,7 +140,8 @@ fn blocks(page: &str) -> Result<Vec<Block<'_>>, String> {
 
 /// Checks and compiles workflows as a project's are; the first is the one that is started.
 fn draw(blocks: &[Block<'_>], catalog: &Catalog) -> Result<Drawing, String> {
-    let (agents, tools) = (catalog.agents.clone(), catalog.tools.clone());
+    let tools = catalog.tools.iter().map(|(name, facts)| (name.clone(), Arc::new(facts.clone()))).collect();
+    let agents = catalog.agents.clone();
     let mut known = definition::Catalog { agents, tools, workflows: BTreeMap::new() };
     let checked = definition::check_all(blocks.iter().map(|block| block.text.as_bytes()), &mut known);
     let (mut versions, mut first) = (BTreeMap::new(), None);

@@ -176,7 +176,7 @@ impl Tools for NoTools {
         Outcome::Unknown { fault: Fault::new("NOBODY", "there are no tools") }
     }
 
-    fn facts(&self, _: &str) -> Option<Facts> {
+    fn facts(&self, _: &str) -> Option<Arc<Facts>> {
         None
     }
 

@@ -27,13 +27,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let smallest =
         measure(&registry, |_| call("calculator", Class::Pure, json!({"expression": "(2 + 3) * 4"}))).await?;
     let whole = measure(&registry, |n| call("find_customer", Class::Read, arguments(n))).await?;
-    let large = Large::measure()?;
+    let large = Large::measure().await?;
     let mut out = std::io::stdout();
     if std::env::args().any(|argument| argument == "--json") {
         let figures = json!({
             "pipeline_p50_us": whole.half, "pipeline_p99_us": whole.tail,
             "calculator_p50_us": smallest.half, "calculator_p99_us": smallest.tail,
             "catalogue_tools": large.tools, "catalogue_list_ms": large.list, "catalogue_search_ms": large.search,
+            "catalogue_first_ranking_ms": large.first_ranking, "catalogue_ranking_ms": large.ranking,
             "catalogue_facts_ms": large.facts, "catalogue_call_p50_us": large.call,
         });
         writeln!(out, "{figures}")?;
@@ -42,8 +43,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         writeln!(out, "calculator   p50 {:.2} µs  p99 {:.2} µs", smallest.half, smallest.tail)?;
         writeln!(
             out,
-            "{} tools  list {:.2} ms  search {:.2} ms  facts of all {:.2} ms  a call p50 {:.2} µs",
-            large.tools, large.list, large.search, large.facts, large.call
+            "{} tools  list {:.2} ms  search {:.2} ms  the first ranked search {:.2} ms, each other {:.2} ms  facts of \
+             all {:.2} ms  a call p50 {:.2} µs",
+            large.tools, large.list, large.search, large.first_ranking, large.ranking, large.facts, large.call
         )?;
     }
     Ok(())
@@ -72,11 +74,15 @@ async fn measure(registry: &Registry, call: impl Fn(usize) -> Call) -> Result<To
     Ok(Took { half: at(50), tail: at(99) })
 }
 
-/// A catalogue as a large import makes it. Each figure is the middle of several; the limit of the first three is 20 ms.
+/// A catalogue as a large import makes it. Each figure in milliseconds has a limit of 20 ms, and is the middle of several but
+/// for the first ranked search, which there is once.
 struct Large {
     tools: usize,
     list: f64,
     search: f64,
+    /// What the first search by rank takes, and each after it.
+    first_ranking: f64,
+    ranking: f64,
     /// Of every tool, as the catalogue of a definition's check or an agent's selection takes them.
     facts: f64,
     call: f64,
@@ -86,7 +92,7 @@ impl Large {
     const TOOLS: usize = 10_000;
     const TIMES: usize = 21;
 
-    fn measure() -> Result<Self, Box<dyn std::error::Error>> {
+    async fn measure() -> Result<Self, Box<dyn std::error::Error>> {
         let mut definitions = Vec::new();
         for first in (0..Self::TOOLS).step_by(1_000) {
             let tools: Vec<Value> = (first..first + 1_000)
@@ -104,21 +110,34 @@ impl Large {
         let services = Services::new(Arc::new(Nothing), Arc::new(SystemClock));
         let registry = Registry::with_defined(Config::default(), definitions, &services)?;
         let words = ["number".to_owned(), "9999".to_owned()];
-        let all = || registry.names().iter().filter_map(|name| registry.describe(name)).collect::<Vec<_>>();
         let is_found = |tool: &Description| {
             let text = format!("{} {}", tool.name, tool.facts.description).to_lowercase();
             words.iter().all(|word| text.contains(word.as_str()))
         };
-        let search = || all().iter().filter(|tool| is_found(tool)).count();
+        let search = || registry.tools().iter().filter(|(tool, _)| is_found(tool)).count();
         let found = search();
         if found != 1 {
             return Err(format!("{found} tools were found in place of one").into());
         }
+        let began = Instant::now();
+        let (ranked, _) = registry.search("does number 9999", 10).await;
+        let first_ranking = began.elapsed().as_secs_f64() * 1e3;
+        if ranked.first().is_none_or(|tool| !tool.name.ends_with("9999")) {
+            return Err("the tool that was meant is not the first".into());
+        }
+        let mut ranking = Vec::new();
+        for number in 0..Self::TIMES {
+            let began = Instant::now();
+            std::hint::black_box(registry.search(&format!("does number {number}"), 10).await);
+            ranking.push(began.elapsed());
+        }
         let facts = || registry.names().iter().filter_map(|name| registry.facts(name)).count();
         Ok(Self {
             tools: registry.names().len(),
-            list: Self::half(|| all().len()),
+            list: Self::half(|| registry.tools().len()),
             search: Self::half(search),
+            first_ranking,
+            ranking: Self::middle(ranking),
             facts: Self::half(facts),
             call: Self::half(|| registry.describe("app_99.action_9999").map_or(0, |tool| tool.name.len())) * 1e3,
         })
@@ -126,15 +145,17 @@ impl Large {
 
     /// Milliseconds.
     fn half(of: impl Fn() -> usize) -> f64 {
-        let mut took: Vec<Duration> = (0..Self::TIMES)
-            .map(|_| {
-                let began = Instant::now();
-                std::hint::black_box(of());
-                began.elapsed()
-            })
-            .collect();
+        let took = (0..Self::TIMES).map(|_| {
+            let began = Instant::now();
+            std::hint::black_box(of());
+            began.elapsed()
+        });
+        Self::middle(took.collect())
+    }
+
+    fn middle(mut took: Vec<Duration>) -> f64 {
         took.sort_unstable();
-        took[Self::TIMES / 2].as_secs_f64() * 1e3
+        took[took.len() / 2].as_secs_f64() * 1e3
     }
 }
 

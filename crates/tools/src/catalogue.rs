@@ -33,19 +33,15 @@ impl Catalogue {
     /// Later entries take the place of earlier ones of the same name: a project's own tool stands in for a shipped one.
     /// A preset is tuned by its own name, else as the tool it is a preset of.
     pub(crate) fn new(entries: impl IntoIterator<Item = Entry>, tuning: &BTreeMap<String, Tuning>) -> Self {
-        let tuned = |entry: Entry| match tuning.get(&*entry.name) {
-            Some(tuning) => Arc::new(entry.tuned(tuning)),
-            None => Arc::new(entry),
-        };
         let mut named: BTreeMap<Arc<str>, Arc<Entry>> = BTreeMap::new();
         for entry in entries {
-            named.insert(entry.name.clone(), tuned(entry));
+            named.insert(entry.name.clone(), laid(entry, tuning));
         }
         for preset in preset::PRESETS {
             if !named.contains_key(preset.name)
                 && let Some(entry) = named.get(preset.base).map(|base| preset.of(base))
             {
-                named.insert(entry.name.clone(), tuned(entry));
+                named.insert(entry.name.clone(), laid(entry, tuning));
             }
         }
         Self { entries: named, words: OnceLock::new() }
@@ -55,11 +51,7 @@ impl Catalogue {
     pub(crate) fn and(&self, entries: impl IntoIterator<Item = Entry>, tuning: &BTreeMap<String, Tuning>) -> Self {
         let mut named = self.entries.clone();
         for entry in entries {
-            let tuned = || match tuning.get(&*entry.name) {
-                Some(tuning) => entry.clone().tuned(tuning),
-                None => entry.clone(),
-            };
-            named.entry(entry.name.clone()).or_insert_with(|| Arc::new(tuned()));
+            named.entry(entry.name.clone()).or_insert_with(|| laid(entry, tuning));
         }
         Self { entries: named, words: OnceLock::new() }
     }
@@ -75,11 +67,7 @@ impl Catalogue {
         let mut kept: BTreeMap<_, _> = self.entries.clone();
         kept.retain(|_, entry| is_other(entry));
         for entry in entries {
-            let entry = match tuning.get(&*entry.name) {
-                Some(tuning) => entry.tuned(tuning),
-                None => entry,
-            };
-            kept.entry(entry.name.clone()).or_insert_with(|| Arc::new(entry));
+            kept.entry(entry.name.clone()).or_insert_with(|| laid(entry, tuning));
         }
         Self { entries: kept, words: OnceLock::new() }
     }
@@ -142,6 +130,15 @@ impl Catalogue {
         self.entries.keys().map(|name| &**name).chain(aliases)
     }
 
+    /// Every tool once, with the aliases that lead to it.
+    pub(crate) fn tools(&self) -> Vec<(Description, Vec<&'static str>)> {
+        let leading = |entry: &Entry| {
+            let leads = |(alias, target): &(&str, &str)| **target == *entry.name && !self.entries.contains_key(*alias);
+            alias::all().filter(leads).map(|(alias, _)| alias).collect()
+        };
+        self.entries.values().map(|entry| (entry.description(), leading(entry))).collect()
+    }
+
     /// Names of tools that these words fit, the best first.
     pub(crate) fn search(&self, words: &str, limit: usize) -> Vec<Arc<str>> {
         self.words.get_or_init(|| Words::of(self.entries.values())).search(words, limit)
@@ -157,6 +154,15 @@ impl Catalogue {
     pub(crate) fn nearest(&self, name: &str) -> Option<&str> {
         nearest(name, self.names())
     }
+}
+
+/// A tool as the catalogue has it: as the settings would have it, its facts with their price.
+fn laid(entry: Entry, tuning: &BTreeMap<String, Tuning>) -> Arc<Entry> {
+    let entry = match tuning.get(&*entry.name) {
+        Some(tuning) => entry.tuned(tuning),
+        None => entry,
+    };
+    Arc::new(entry.priced())
 }
 
 #[cfg(test)]

@@ -164,6 +164,11 @@ impl Registry {
         self.catalogue().find(tool).map(|entry| entry.description())
     }
 
+    /// Every tool once, by its own name, with the other names it goes by.
+    pub fn tools(&self) -> Vec<(Description, Vec<&'static str>)> {
+        self.catalogue().tools()
+    }
+
     /// What providers that were chosen lack, so that calls of them are refused.
     pub fn lacks(&self) -> Vec<Lack> {
         self.catalogue().lacks()
@@ -273,8 +278,8 @@ impl Tools for Registry {
         }
     }
 
-    fn facts(&self, tool: &str) -> Option<Facts> {
-        self.catalogue().find(tool).map(|entry| Facts::clone(&entry.facts).costing(entry.cost_at_most()))
+    fn facts(&self, tool: &str) -> Option<Arc<Facts>> {
+        self.catalogue().find(tool).map(|entry| entry.facts.clone())
     }
 
     fn names(&self) -> Vec<String> {

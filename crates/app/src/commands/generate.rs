@@ -106,7 +106,7 @@ async fn usable(system: &System, goal: &str) -> Usable {
         print::note(format_args!("note: {fault}"));
     }
     let catalog = &system.catalog;
-    let found = found.iter().map(|tool| tool.name.as_str());
+    let found = found.iter().map(|tool| &*tool.name);
     let mut told = BTreeSet::new();
     let ordered = system.tools.shipped().chain(found).chain(catalog.tools.keys().map(String::as_str));
     let tool = |name: &str| {

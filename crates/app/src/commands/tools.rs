@@ -5,7 +5,6 @@ mod connections;
 pub mod report;
 mod usage;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -112,22 +111,13 @@ struct Listed {
     #[serde(flatten)]
     tool: Description,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    aliases: Vec<String>,
+    aliases: Vec<&'static str>,
 }
 
 impl Listed {
     /// Every tool once, by its own name.
     fn all(registry: &Registry) -> Vec<Self> {
-        let mut all: BTreeMap<String, Self> = BTreeMap::new();
-        for name in registry.names() {
-            let Some(tool) = registry.describe(&name) else { continue };
-            let own = tool.name.clone();
-            let listed = all.entry(own.clone()).or_insert_with(|| Self { tool, aliases: Vec::new() });
-            if name != own {
-                listed.aliases.push(name);
-            }
-        }
-        all.into_values().collect()
+        registry.tools().into_iter().map(|(tool, aliases)| Self { tool, aliases }).collect()
     }
 }
 
@@ -176,10 +166,8 @@ fn show(registry: &Registry, name: &str, as_json: bool) -> anyhow::Result<()> {
         return Err(Misuse::new(format!("there is no tool `{name}`")).hint(hint).into());
     };
     if !as_json {
-        let aliases = registry.names().into_iter().filter(|alias| {
-            *alias != tool.name && registry.describe(alias).is_some_and(|named| named.name == tool.name)
-        });
-        tell(&[Listed { tool: tool.clone(), aliases: aliases.collect() }]);
+        let aliases = registry.tools().into_iter().find(|(listed, _)| listed.name == tool.name);
+        tell(&[Listed { tool: tool.clone(), aliases: aliases.map(|(_, aliases)| aliases).unwrap_or_default() }]);
         print::line(format_args!("\n{}\n", tool.facts.description));
     }
     print::pretty(&json!({ "tool": tool }));

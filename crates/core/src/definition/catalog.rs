@@ -1,6 +1,7 @@
 //! What a definition may name: the agents, tools and workflows there are.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::agent::Agent;
 use crate::bundle::{Bundle, Hash};
@@ -10,7 +11,7 @@ use crate::tool::Facts;
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
     pub agents: BTreeMap<String, Agent>,
-    pub tools: BTreeMap<String, Facts>,
+    pub tools: BTreeMap<String, Arc<Facts>>,
     pub workflows: BTreeMap<String, Known>,
 }
 
@@ -31,7 +32,7 @@ impl Catalog {
         let known = |hash: &Hash| Known { hash: hash.clone(), runs: BTreeSet::new() };
         Self {
             agents: bundle.agents.clone(),
-            tools: bundle.tools.clone(),
+            tools: bundle.tools.iter().map(|(name, facts)| (name.clone(), Arc::new(facts.clone()))).collect(),
             workflows: bundle.subworkflows.iter().map(|(name, hash)| (name.clone(), known(hash))).collect(),
         }
     }
@@ -43,9 +44,9 @@ impl Catalog {
                 .tools
                 .range(app.to_owned()..)
                 .take_while(|(tool, _)| tool.starts_with(app))
-                .map(|(tool, facts)| (tool.as_str(), facts))
+                .map(|(tool, facts)| (tool.as_str(), &**facts))
                 .collect(),
-            _ => self.tools.get_key_value(name).map(|(tool, facts)| (tool.as_str(), facts)).into_iter().collect(),
+            _ => self.tools.get_key_value(name).map(|(tool, facts)| (tool.as_str(), &**facts)).into_iter().collect(),
         }
     }
 

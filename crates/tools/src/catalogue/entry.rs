@@ -217,6 +217,15 @@ impl Entry {
         self.performers.each().map(|performer| performer.cost).max().unwrap_or(Usd::ZERO)
     }
 
+    /// With the price among the facts: what is held against limits while a call is out.
+    pub(super) fn priced(mut self) -> Self {
+        let cost = self.cost_at_most();
+        if self.facts.actual().iter().any(|facts| facts.cost != cost) || self.facts.cost != cost {
+            self.facts = Arc::new(Facts::clone(&self.facts).costing(cost));
+        }
+        self
+    }
+
     /// Settings that its providers lack.
     pub(crate) fn lacks(&self) -> impl Iterator<Item = Lack> {
         self.performers.each().filter_map(|performer| {
@@ -289,7 +298,9 @@ impl Entry {
 
     /// Of what it does, as far as can be seen: another definition under the same name has another.
     pub(crate) fn version(&self) -> Hash {
-        let facts = serde_json::to_value(&self.facts).unwrap_or_default();
+        // What it costs is no part of what it does.
+        let facts = Facts::clone(&self.facts).costing(Usd::ZERO);
+        let facts = serde_json::to_value(&facts).unwrap_or_default();
         let said = json!({ "base": self.base, "facts": facts, "fixed": self.fixed });
         Hash::of(canonical::text(&said).as_bytes())
     }
@@ -300,11 +311,11 @@ impl Entry {
             false => self.variant(&Value::Object(self.fixed.clone())),
         };
         Description {
-            name: self.name.to_string(),
-            category: self.category.to_string(),
+            name: self.name.clone(),
+            category: self.category.clone(),
             provider: self.performers.for_all().provider,
             providers: self.offered.to_vec(),
-            audit_type: variant.audit_type.to_string(),
+            audit_type: variant.audit_type.clone(),
             compensable: variant.compensable,
             risk: variant.risk,
             cost_usd: self.performers.for_all().cost.as_f64(),
@@ -331,14 +342,14 @@ fn leave_out(schema: &mut Value, property: &str) {
 /// A tool as lists and pages show it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Description {
-    pub name: String,
-    pub category: String,
+    pub name: Arc<str>,
+    pub category: Cow<'static, str>,
     /// Who performs it, unless a tenant has chosen another.
     pub provider: &'static str,
     /// Who could, with the settings each of them needs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub providers: Vec<Offered>,
-    pub audit_type: String,
+    pub audit_type: Cow<'static, str>,
     /// Whether what it does can be undone by another tool.
     pub compensable: bool,
     pub risk: Risk,

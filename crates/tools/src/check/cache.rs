@@ -15,15 +15,14 @@ use super::Stopped;
 use crate::catalogue::Entry;
 use crate::config::Permission;
 use crate::request::Request;
-use crate::size::extent;
 
 /// Bytes of answers kept, about.
 const BYTES_MAX: usize = 64 << 20;
 /// What an answer takes beside its own size.
 const ANSWER_BYTES: usize = 256;
 
-/// Answers kept in this process.
-pub(crate) struct Answers(Mutex<Shelf<Hash, Arc<Value>>>);
+/// Answers kept in this process, as JSON text: one piece of memory each, made and given up at once.
+pub(crate) struct Answers(Mutex<Shelf<Hash, Arc<str>>>);
 
 /// Where an answer belongs, and for how long it holds.
 pub(crate) struct Place {
@@ -46,7 +45,11 @@ pub(super) fn check(
     }
     let key = key(request, entry);
     match answers.find(&key, now) {
-        Some(output) => Err(Stopped::Known { output: Value::clone(&output), entry: entry.clone() }),
+        // What was written here reads back.
+        Some(text) => match serde_json::from_str(&text) {
+            Ok(output) => Err(Stopped::Known { output, entry: entry.clone() }),
+            Err(_) => Ok(Some(Place { key, holds_for })),
+        },
         None => Ok(Some(Place { key, holds_for })),
     }
 }
@@ -67,7 +70,7 @@ fn key(request: &Request, entry: &Entry) -> Hash {
         Part::Text(call.caller.conversation_id.as_deref()),
         Part::Text(call.caller.entity_id_source.as_deref()),
     ];
-    Hash::of(canonical::list(asked).as_bytes())
+    canonical::hash_of_list(asked)
 }
 
 impl Answers {
@@ -75,13 +78,15 @@ impl Answers {
         Self(Mutex::new(Shelf::new(BYTES_MAX)))
     }
 
-    fn find(&self, key: &Hash, now: Time) -> Option<Arc<Value>> {
+    fn find(&self, key: &Hash, now: Time) -> Option<Arc<str>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).find(key, now).cloned()
     }
 
     pub(crate) fn keep(&self, place: Place, output: &Value, now: Time) {
-        let bytes = ANSWER_BYTES + extent(output);
+        // A value of JSON can always be written.
+        let Ok(text) = serde_json::to_string(output) else { return };
+        let bytes = ANSWER_BYTES + text.len();
         let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        shelf.put(place.key, Arc::new(output.clone()), bytes, place.holds_for, now);
+        shelf.put(place.key, text.into(), bytes, place.holds_for, now);
     }
 }

@@ -86,11 +86,7 @@ async fn presets_of_the_seeds_are_one_action_of_a_tool() {
         ("create_ticket", Class::Keyed, "ticket", true),
     ] {
         assert_eq!(facts(name).of(&json!({})).class, class, "{name}");
-        assert_eq!(
-            (described(name).audit_type.as_str(), described(name).compensable),
-            (audit_type, compensable),
-            "{name}"
-        );
+        assert_eq!((&*described(name).audit_type, described(name).compensable), (audit_type, compensable), "{name}");
     }
     assert_eq!(facts("execute_booking").parameters["required"], json!(["date", "time"]));
     let performed =
@@ -311,7 +307,7 @@ async fn a_projects_own_tool_stands_in_for_a_shipped_one_and_its_presets() {
 fn a_description_says_what_lists_show() {
     let registry = World::new().registry;
     let refund = registry.describe("refund_payment").unwrap();
-    assert_eq!((refund.category.as_str(), refund.provider, refund.risk), ("payment", "internal", Risk::High));
+    assert_eq!((&*refund.category, refund.provider, refund.risk), ("payment", "internal", Risk::High));
     assert!(registry.describe("nothing").is_none());
 }
 

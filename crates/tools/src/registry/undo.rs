@@ -2,7 +2,7 @@
 //! that is added is walked too, and fails here until it is one or the other.
 
 use baton_core::expr::{Dialect, Document, Params};
-use baton_core::tool::{Compensation, Facts};
+use baton_core::tool::Compensation;
 use baton_ports::tools::Tools;
 use serde_json::{Value, json};
 
@@ -68,7 +68,7 @@ async fn every_act_is_undone_whole_or_says_why_it_cannot_be() {
     let world = lived_in().await;
     let (mut walked, mut reasons) = (0, 0);
     for tool in world.registry.names() {
-        let facts: Facts = world.registry.facts(&tool).expect("it is in the catalogue");
+        let facts = world.registry.facts(&tool).expect("it is in the catalogue");
         let whole = !facts.actions.is_empty();
         for one in facts.actual().into_iter().filter(|one| one.class.acts()) {
             match (&one.compensation, &one.irreversible) {

@@ -1,5 +1,7 @@
 //! What comes out: the graph, the bundle, and the pictures.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::super::{Catalog, check, compile};
@@ -91,7 +93,7 @@ fn a_changed_prompt_or_fact_changes_the_hash_and_an_unused_one_does_not() {
     changed.agents.get_mut("simple_agent").unwrap().prompt = "Say {{ input }}".to_owned();
     assert_ne!(hash(source, &changed), before);
     let mut changed = shelf::catalog();
-    changed.tools.get_mut("web_search").unwrap().timeout *= 2;
+    Arc::make_mut(changed.tools.get_mut("web_search").unwrap()).timeout *= 2;
     assert_ne!(hash(source, &changed), before);
     let mut changed = shelf::catalog();
     changed.agents.get_mut("reasoning_agent").unwrap().prompt.clear();

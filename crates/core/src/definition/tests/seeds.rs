@@ -1,6 +1,7 @@
 //! Every workflow of the seeds loads as it stands there.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::super::{Catalog, Checked, Severity, check, compile};
 use crate::agent::Agent;
@@ -13,7 +14,7 @@ fn agent(name: &str) -> (String, Agent) {
     (name.to_owned(), serde_json::from_value(agent).unwrap())
 }
 
-fn tool(name: &str) -> (String, Facts) {
+fn tool(name: &str) -> (String, Arc<Facts>) {
     let facts = serde_json::json!({ "class": "keyed", "timeout_ms": 30_000 });
     (name.to_owned(), serde_json::from_value(facts).unwrap())
 }

@@ -1,6 +1,7 @@
 //! A catalogue for tests: tools with the facts of the shipped ones, and a few agents.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 
@@ -34,7 +35,7 @@ fn thought_for() -> (String, Agent) {
     ("greeter".to_owned(), serde_json::from_value(agent).unwrap())
 }
 
-fn tools() -> BTreeMap<String, Facts> {
+fn tools() -> BTreeMap<String, Arc<Facts>> {
     let closed = |required: &[&str], properties: Json| json!({ "type": "object", "additionalProperties": false, "required": required, "properties": properties });
     let text = json!({ "type": "string" });
     let read = |parameters: Json| json!({ "class": "read", "timeout_ms": 1_000, "parameters": parameters });

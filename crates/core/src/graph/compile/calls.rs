@@ -225,7 +225,7 @@ impl Lowering<'_, '_> {
         if let Some(facts) = self.used.tools.get(name) {
             return Some(facts.clone());
         }
-        let facts = Arc::new(self.catalog.tools.get(name)?.clone());
+        let facts = self.catalog.tools.get(name)?.clone();
         self.used.tools.insert(name.to_owned(), facts.clone());
         Some(facts)
     }

@@ -23,7 +23,7 @@ edges:
   - {from: book, to: pay}
 "#;
 
-fn facts(facts: Value) -> Facts {
+fn facts(facts: Value) -> Arc<Facts> {
     serde_json::from_value(facts).unwrap()
 }
 

@@ -97,7 +97,7 @@ async fn undo(world: &World, tool: &str, arguments: &Value, output: &Value) -> O
 
 fn undo_call(world: &World, tool: &str, arguments: &Value, output: &Value) -> Call {
     let facts = world.registry.facts(tool).unwrap();
-    let compensation = facts.compensation.unwrap();
+    let compensation = facts.compensation.clone().unwrap();
     let root = json!({"output": output, "arguments": arguments});
     let parameters = Params::parse(&compensation.parameters, Dialect::Edges).unwrap();
     let rendered = parameters.render(&Document::timeless(&root)).unwrap();
@@ -177,7 +177,7 @@ async fn what_somebody_changed_since_is_left_as_it_is_and_said() {
         // What else was changed is no reason.
         let arguments = json!({"contact_id": "ana", "fields": {"vip": false}});
         let output = world.done("update_crm/1", "update_crm", arguments.clone()).await;
-        let facts = world.registry.facts("update_crm").unwrap().compensation.unwrap();
+        let facts = world.registry.facts("update_crm").unwrap().compensation.clone().unwrap();
         let root = json!({"output": output, "arguments": arguments});
         let parameters = Params::parse(&facts.parameters, Dialect::Edges).unwrap();
         world.done("update_crm/1/undo", "update_crm", parameters.render(&Document::timeless(&root)).unwrap()).await;
