@@ -169,6 +169,12 @@ impl Registry {
         self.catalogue().tools()
     }
 
+    /// The tool that a name is a preset of or leads to, under which its uses are counted; nothing where there is no such
+    /// tool.
+    pub fn base_of(&self, tool: &str) -> Option<Arc<str>> {
+        self.catalogue().find(tool).map(|entry| entry.base.clone())
+    }
+
     /// What providers that were chosen lack, so that calls of them are refused.
     pub fn lacks(&self) -> Vec<Lack> {
         self.catalogue().lacks()

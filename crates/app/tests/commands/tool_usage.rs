@@ -73,7 +73,10 @@ fn a_weeks_report_is_markdown_html_or_json() {
     report(&[]).says(&format!("# Tool usage report, {week}")).says("| reserve | 2 | 100.0 % |").says("DECLINED ×2");
     report(&["--html"]).says("<!doctype html>").says("<td>reserve</td><td>2</td>");
     place.baton(&["tools", "report", "--week", "47"]).ends(2).warns("2026-W47");
-    place.baton(&["tools", "report", "--week", "2020-W01"]).ends(0).says("No tool was used.");
+    let nothing = |more: &[&str]| place.baton(&[&["tools", "report", "--week", "2020-W01"], more].concat()).ends(0);
+    let page = nothing(&[]).says("No tool was used.").says("no calls").out;
+    assert!(!page.contains("100.0 %"), "{page}");
+    assert_eq!(nothing(&["--json"]).json()["success_rate"], Value::Null);
 }
 
 #[test]
@@ -93,6 +96,40 @@ fn a_tool_that_is_used_ten_times_in_thirty_days_is_not_under_used() {
     assert!(is_under_used(), "nine are fewer than ten");
     place.baton(&["run", "one"]).ends(0);
     assert!(!is_under_used());
+}
+
+#[test]
+fn other_names_and_presets_of_a_tool_count_as_the_tool() {
+    let place = place();
+    let pay = |id: &str, tool: &str| {
+        format!("{{id: {id}, tool: {tool}, parameters: {{amount: 5, method: card}}, compensation: none}}")
+    };
+    let nodes = [pay("one", "make_payment"), pay("two", "process_payment"), pay("three", "charge_payment")].join(", ");
+    let book = "{id: four, tool: check_availability, parameters: {date: '2030-01-08'}}";
+    place.write("workflows/pay.yaml", format!("name: pay\nnodes: [{nodes}, {book}]\n"));
+    place.baton(&["run", "pay"]).ends(0);
+    let counts = |more: &[&str]| -> Vec<(Value, Value)> {
+        let rows = usage(&place, more);
+        rows.as_array().expect("rows").iter().map(|row| (row["tool"].clone(), row["count"].clone())).collect()
+    };
+    assert_eq!(counts(&[]), [(json!("charge_payment"), json!(3)), (json!("google_calendar"), json!(1))]);
+    assert_eq!(counts(&["--tool", "make_payment"]), [(json!("charge_payment"), json!(3))]);
+    assert_eq!(counts(&["--tool", "check_availability"]), [(json!("google_calendar"), json!(1))]);
+    assert_eq!(usage(&place, &["--by", "tenant", "--tool", "process_payment"])[0]["count"], 3);
+    let week = this_week(&place);
+    let told = place.baton(&["tools", "report", "--week", &week, "--json"]).ends(0).json();
+    assert_eq!(told["tools"]["charge_payment"]["count"], 3);
+    let under_used = told["underutilized_tools"].as_array().expect("a list");
+    for (tool, is_listed) in [
+        ("charge_payment", true),
+        ("google_calendar", true),
+        ("make_payment", false),
+        ("search_kb", false),
+        ("check_availability", false),
+        ("create_booking", false),
+    ] {
+        assert_eq!(under_used.contains(&json!(tool)), is_listed, "{tool} in {under_used:?}");
+    }
 }
 
 #[test]

@@ -3,16 +3,17 @@
 mod html;
 mod markdown;
 
+use std::collections::BTreeMap;
+
 use baton_core::id::TenantId;
 use baton_core::usage::{Part, Tally, UNDER_USED_BELOW, UNDER_USED_DAYS, Week};
 use baton_ports::audit::{Audit as _, Usage, UsageFilter};
 use baton_ports::clock::{Clock, SystemClock};
-use baton_ports::tools::Tools as _;
 use baton_store::sqlite::Store;
 use baton_tools::Registry;
 use serde_json::{Map, Value, json};
 
-use super::usage::{DAY, errors, named, sums};
+use super::usage::{DAY, errors, named, sums, under_tools};
 use crate::cli::ToolsReport;
 use crate::print;
 use crate::project::Project;
@@ -67,7 +68,7 @@ impl Report {
         let by = async |part: &[Part]| {
             let (from, to) = (Some(week.begin()), Some(week.end()));
             let filter = UsageFilter { tenant: Some(tenant.clone()), from, to, action: None, by: part.to_vec() };
-            usage(store, filter).await
+            usage(store, registry, filter).await
         };
         let mut tools = by(&[Part::Tool]).await?;
         tools.sort_by_key(|usage| (std::cmp::Reverse(usage.tally.executions), usage.parts.clone()));
@@ -148,7 +149,7 @@ impl Report {
         json!({
             "week": self.week.to_string(), "company_id": self.tenant,
             "from": self.week.begin().to_string(), "to": self.week.end().to_string(),
-            "total_executions": self.whole.executions, "success_rate": self.whole.success_rate(),
+            "total_executions": self.whole.executions, "success_rate": (self.whole.executions > 0).then(|| self.whole.success_rate()),
             "cost_estimate": self.whole.cost.as_f64(), "tools": named(&self.tools), "by_app": named(&self.apps), "by_agent": named(&self.agents),
             "by_day": named(&self.days), "underutilized_tools": under_used,
         })
@@ -169,20 +170,22 @@ async fn under_used(
         action: None,
         by: vec![Part::Tool],
     };
-    let used = usage(store, filter).await?;
-    let count = |tool: &str| {
-        let of_tool = used.iter().find(|usage| usage.parts.first().is_some_and(|name| name == tool));
-        of_tool.map_or(0, |usage| usage.tally.executions)
-    };
-    let tools = registry.names().into_iter().map(|tool| (count(&tool), tool));
+    let used = usage(store, registry, filter).await?;
+    let used: BTreeMap<&str, u64> =
+        used.iter().filter_map(|usage| Some((usage.parts.first()?.as_str(), usage.tally.executions))).collect();
+    let tools =
+        registry.tools().into_iter().filter(|(tool, _)| registry.base_of(&tool.name).as_ref() == Some(&tool.name));
+    let tools = tools.map(|(tool, _)| (used.get(&*tool.name).copied().unwrap_or_default(), tool.name.to_string()));
     let mut few: Vec<(u64, String)> = tools.filter(|(count, _)| *count < UNDER_USED_BELOW).collect();
     few.sort();
     Ok(few.into_iter().map(|(count, tool)| (tool, count)).collect())
 }
 
-async fn usage(store: Option<&Store>, filter: UsageFilter) -> anyhow::Result<Vec<Usage>> {
+/// Presets and other names of a tool count as the tool.
+async fn usage(store: Option<&Store>, registry: &Registry, filter: UsageFilter) -> anyhow::Result<Vec<Usage>> {
+    let by = filter.by.clone();
     match store {
-        Some(store) => Ok(store.usage(filter).await?),
+        Some(store) => Ok(under_tools(registry, &by, store.usage(filter).await?)),
         None => Ok(Vec::new()),
     }
 }
@@ -204,5 +207,8 @@ fn row(usage: &Usage) -> Vec<String> {
 }
 
 fn percent(tally: &Tally) -> String {
-    format!("{:.1} %", tally.success_rate() * 100.0)
+    match tally.executions {
+        0 => "no calls".to_owned(),
+        _ => format!("{:.1} %", tally.success_rate() * 100.0),
+    }
 }

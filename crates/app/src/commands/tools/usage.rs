@@ -1,11 +1,13 @@
 //! `baton tools usage`: how tools are used, by whatever is asked.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use baton_core::money::Window;
 use baton_core::usage::{Part, Tally, UNDER_USED_DAYS};
 use baton_ports::audit::{Audit, Usage, UsageFilter};
 use baton_ports::clock::{Clock, SystemClock};
+use baton_tools::Registry;
 use serde_json::{Map, Value, json};
 
 use crate::cli::{ToolsUsage, UsageBy};
@@ -17,15 +19,23 @@ pub const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub async fn run(project: &Project, args: &ToolsUsage) -> anyhow::Result<()> {
     let from = args.from.unwrap_or_else(|| Window::Day.begin(SystemClock.now()) - DAY * (UNDER_USED_DAYS - 1));
+    let by: Vec<Part> = args.by.iter().copied().map(part).collect();
+    // By tool whatever was asked, so that it is known which names are of the tool that is meant.
+    let parted = [by.clone(), args.tool.iter().map(|_| Part::Tool).collect()].concat();
     let filter = UsageFilter {
         tenant: if args.all_tenants { None } else { Some(project.tenant()?) },
         from: Some(from),
         to: args.to,
-        action: args.tool.clone(),
-        by: args.by.iter().copied().map(part).collect(),
+        action: None,
+        by: parted.clone(),
     };
-    let by = filter.by.clone();
-    let usage = read(project, filter).await?;
+    let registry = super::registry(project).await?;
+    let mut usage = under_tools(&registry, &parted, read(project, filter).await?);
+    if let Some(tool) = &args.tool {
+        let tool = registry.base_of(tool).map_or_else(|| tool.clone(), |base| base.to_string());
+        usage.retain(|usage| usage.parts.last() == Some(&tool));
+        usage.iter_mut().for_each(|usage| usage.parts.truncate(by.len()));
+    }
     if args.json {
         print::pretty(&Value::Array(usage.iter().map(|usage| shown(&by, usage)).collect()));
     } else {
@@ -40,6 +50,20 @@ async fn read(project: &Project, filter: UsageFilter) -> anyhow::Result<Vec<Usag
         return Ok(Vec::new());
     }
     Ok(System::open(project)?.store.usage(filter).await?)
+}
+
+/// Uses under the tool that each name is a preset or another name of, added up where they come together.
+pub fn under_tools(registry: &Registry, by: &[Part], usage: Vec<Usage>) -> Vec<Usage> {
+    let mut sums: BTreeMap<Vec<String>, Tally> = BTreeMap::new();
+    for Usage { mut parts, tally } in usage {
+        for (_, tool) in by.iter().zip(&mut parts).filter(|(part, _)| **part == Part::Tool) {
+            if let Some(base) = registry.base_of(tool) {
+                *tool = base.to_string();
+            }
+        }
+        sums.entry(parts).or_default().merge(&tally);
+    }
+    sums.into_iter().map(|(parts, tally)| Usage { parts, tally }).collect()
 }
 
 fn part(by: UsageBy) -> Part {
