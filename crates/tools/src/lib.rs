@@ -50,6 +50,7 @@ mod check;
 pub mod code;
 pub mod composio;
 mod config;
+mod contact;
 mod count;
 mod definition;
 mod doubt;

@@ -24,6 +24,7 @@ pub use config::Config;
 use self::resolver::Resolver;
 use self::secrets::Secrets;
 use crate::code;
+use crate::contact;
 use crate::failure::Failure;
 
 /// Bytes of one URL.
@@ -148,7 +149,14 @@ impl Outbound {
         if let Some(body) = &outgoing.body {
             request = request.body(body.clone());
         }
-        request.send().await.map_err(|error| no_answer(&error, &outgoing.shown()))
+        let before = contact::made();
+        request.send().await.map_err(|error| {
+            let no_answer = no_answer(&error, &outgoing.shown());
+            if matches!(no_answer, NoAnswer::Refused(_)) {
+                contact::taken_back(before);
+            }
+            no_answer
+        })
     }
 
     /// A client for an address that a project's own definition names, whose protocol somebody else speaks. It follows no

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::audit;
 use crate::check::Admitted;
 use crate::code;
+use crate::contact;
 use crate::failure::Failure;
 use crate::gates::Gates;
 use crate::size::extent;
@@ -38,13 +39,18 @@ impl PermittedCall for Permit {
     async fn perform(self: Box<Self>, limit: Duration) -> Performed {
         let at = self.clock.now();
         let began = Instant::now();
-        let (result, sent) = match is_allowed(&self.admitted) {
-            Ok(()) => (within(limit, &self.admitted).await, true),
-            Err(failure) => (Err(failure), false),
+        let ((result, contact), sent) = match is_allowed(&self.admitted) {
+            Ok(()) => (contact::watched(within(limit, &self.admitted)).await, true),
+            Err(failure) => ((Err(failure), false), false),
         };
         let Admitted { entry, request, place, ticket, leave: _ } = self.admitted;
         let now = self.clock.now();
-        ticket.hear(&result, now);
+        // Dropped unheard where the service was not turned to.
+        if contact {
+            ticket.hear(&result, now);
+        } else {
+            drop(ticket);
+        }
         if let (Some(place), Ok(output)) = (place, &result) {
             self.gates.answers.keep(place, output, now);
         }

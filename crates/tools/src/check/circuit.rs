@@ -23,16 +23,14 @@ const HELD_FOR: Duration = Duration::from_secs(60);
 /// Services of one tenant that are remembered before the sound ones are forgotten.
 const SERVICES_MAX: usize = 1_000;
 
-/// Refusals of our own, before a service is asked: they say nothing of it.
-const NEVER_SENT: [&str; 7] = [
-    code::INVALID_PARAMETERS,
-    code::ADDRESS_NOT_ALLOWED,
-    code::EXPRESSION_FAILED,
-    code::SERVICE_NOT_CONFIGURED,
-    code::OUTSIDE_HOURS,
-    code::DATE_NOT_BOOKABLE,
-    // Also when somebody else is just booking the time, which is worth another try and no fault of the service.
+/// What is worth another try and no fault of a service that was asked: it refuses, or is asked too often; or what came of
+/// asking it is ours to say: somebody else is just booking the time, people are asked anew, our own records fail.
+const NO_FAULT_OF_ITS: [&str; 5] = [
+    code::RATE_LIMIT_EXCEEDED,
+    code::SERVICE_REJECTED,
     code::SLOT_TAKEN,
+    code::APPROVAL_REQUIRED,
+    code::STORAGE_UNAVAILABLE,
 ];
 
 /// One circuit for each service a tenant's tools ask: the account there, and often the host, is the tenant's own.
@@ -85,13 +83,12 @@ struct Through {
 }
 
 impl Ticket {
-    /// What an attempt says of the service, however it went for the caller.
+    /// What an attempt that turned to the service says of it, however it went for the caller.
     pub(crate) fn hear<T>(mut self, result: &Result<T, Failure>, now: Time) {
         let Some(through) = self.0.take() else { return };
         let Through { circuits, tenant, service, pass } = &through;
         let wait = result.as_ref().err().and_then(Failure::retry_after);
         circuits.with(tenant, service, now, |circuit| match result {
-            Err(failure) if NEVER_SENT.contains(&&*failure.fault().code) => circuit.abandoned(*pass),
             Err(failure) if blames_service(failure) => drop(circuit.failed(*pass, now, wait)),
             Ok(_) | Err(_) => drop(circuit.succeeded(*pass, now)),
         });
@@ -106,12 +103,10 @@ impl Drop for Ticket {
     }
 }
 
-/// A service that refuses is working, and so is one that is asked too often.
+/// A service that refuses is working.
 fn blames_service(failure: &Failure) -> bool {
     match failure {
-        Failure::NotDone { fault, retryable, .. } => {
-            *retryable && ![code::RATE_LIMIT_EXCEEDED, code::SERVICE_REJECTED].contains(&&*fault.code)
-        }
+        Failure::NotDone { fault, retryable, .. } => *retryable && !NO_FAULT_OF_ITS.contains(&&*fault.code),
         Failure::Unknown { .. } => true,
     }
 }

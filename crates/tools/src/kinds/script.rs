@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::catalogue::Entry;
 use crate::code;
+use crate::contact;
 use crate::definition::{Profile, Reply, Rule, Script, When};
 use crate::failure::Failure;
 use crate::keyed::{Act, Rejected};
@@ -47,6 +48,7 @@ impl Tool for Scripted {
         let turn = if self.script.counts { self.turn(request).await? } else { 1 };
         let names = Scene { request, turn, id: request.id("sc") };
         let rule = self.rule(&names)?;
+        contact::made();
         // The shortest sleep there is takes a millisecond.
         if !rule.latency.is_zero() {
             tokio::time::sleep(rule.latency).await;

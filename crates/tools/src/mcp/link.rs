@@ -12,6 +12,7 @@ use super::session::{Called, Session};
 use super::{Listing, Source, content};
 use crate::code;
 use crate::config::Bound;
+use crate::contact;
 use crate::failure::Failure;
 use crate::outbound::Outbound;
 use crate::request::Request;
@@ -96,6 +97,7 @@ impl Link {
     /// One call of one tool.
     pub(crate) async fn call(self: &Arc<Self>, tool: &str, request: &Request) -> Result<serde_json::Value, Failure> {
         let (name, class) = (&request.call.tool, request.call.class);
+        contact::made();
         // Until there is a connection nothing has gone out, however long that takes.
         let session = request.before_sending(self.session()).await.map_err(|reason| {
             let message = format!("the MCP server `{}` cannot be reached: {reason}", self.source.name());

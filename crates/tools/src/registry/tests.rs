@@ -472,3 +472,37 @@ async fn waiting_for_one_tool_takes_no_turn_from_the_others() {
     let other = world.call("c", "filter_list", json!({"items": [], "condition": "`true`"}));
     assert_eq!(held(&world, &other).await, None);
 }
+
+/// The circuit of a database that is down, after its minute, with one call let through to find out.
+fn dead_database() -> World {
+    World::with(json!({
+        "databases": {"shop": {"url": "postgres://baton:secret@127.0.0.1:1/shop?sslmode=disable"}},
+        "tool": {"query_database": {"rate": "none", "cache_seconds": 0}},
+    }))
+}
+
+#[tokio::test]
+async fn a_query_that_is_refused_before_the_database_is_asked_says_nothing_of_it() {
+    let world = dead_database();
+    let query = |key: &str, sql: &str| world.call(key, "query_database", json!({"query": sql}));
+    for key in ["1", "2", "3", "4", "5"] {
+        assert_eq!(not_done(world.send(&query(key, "SELECT 1")).await.outcome).0, "SERVICE_UNAVAILABLE");
+    }
+    assert_eq!(held(&world, &query("6", "SELECT 1")).await, Some(("circuit", 60_000)));
+    world.clock.pass(Duration::from_secs(60));
+    let refused = not_done(world.send(&query("7", "DELETE FROM orders")).await.outcome);
+    assert_eq!(refused.0, "QUERY_REFUSED", "{}", refused.1);
+    // Nobody has found out: the next one does, and the circuit is open again at its first failure.
+    assert_eq!(not_done(world.send(&query("8", "SELECT 1")).await.outcome).0, "SERVICE_UNAVAILABLE");
+    assert_eq!(held(&world, &query("9", "SELECT 1")).await, Some(("circuit", 60_000)));
+}
+
+#[tokio::test]
+async fn refusals_of_ours_open_no_circuit() {
+    let world = dead_database();
+    for key in 0..10 {
+        let call = world.call(&key.to_string(), "query_database", json!({"query": "DROP TABLE orders"}));
+        assert_eq!(not_done(world.send(&call).await.outcome).0, "QUERY_REFUSED");
+    }
+    assert_eq!(held(&world, &world.call("10", "query_database", json!({"query": "SELECT 1"}))).await, None);
+}

@@ -218,6 +218,22 @@ fn more_people_than_are_named_can_never_allow_anything() {
 }
 
 #[tokio::test]
+async fn that_people_are_asked_anew_is_no_failure_of_the_service() {
+    let smtp = json!({"host": "127.0.0.1", "port": 1, "from": "clinic@clinic.example", "tls": "none"});
+    let world = World::with(json!({"email": {"smtp": smtp}}));
+    let call = world.call("k", "send_email", json!({"to": "ana@clinic.example", "subject": "a", "body": "b"}));
+    let (gates, rules) = (std::sync::Arc::new(Gates::new()), Rules::new(&Config::default()));
+    // More often than opens a circuit.
+    for _ in 0..10 {
+        let admitted = check::admit(&world.registry.catalogue(), &rules, &gates, &call, None, world.clock.now()).await;
+        let Ok(mut admitted) = admitted else { panic!("is let through") };
+        admitted.leave = Some(Leave::of_something_else());
+        let permit = Box::new(Permit::new(admitted, gates.clone(), world.clock.clone()));
+        assert_eq!(permit.perform(Duration::from_secs(1)).await.outcome.fault().unwrap().code, "APPROVAL_REQUIRED");
+    }
+}
+
+#[tokio::test]
 async fn a_leave_for_something_else_lets_nothing_out() {
     let world = World::new();
     let call = world.call("k", "charge_payment", json!({"amount": 5}));

@@ -21,6 +21,7 @@ use super::statement::Statement;
 use super::{Config, STATEMENT_TIMEOUT};
 use crate::code;
 use crate::config::Secret;
+use crate::contact;
 use crate::failure::Failure;
 use tls::Tls;
 use value::{Argument, Reading};
@@ -66,6 +67,7 @@ impl Session {
             options.ssl_mode(SslMode::Require);
         }
         options.connect_timeout(CONNECT_TIMEOUT).application_name("baton");
+        contact::made();
         let opened = tokio::time::timeout(CONNECT_TIMEOUT, options.connect(tls.clone())).await;
         let (client, connection) = match opened {
             Ok(Ok(opened)) => opened,

@@ -18,6 +18,7 @@ use super::rows::{Column, Rows};
 use super::statement::{Dialect, Statement};
 use super::{Config, STATEMENT_TIMEOUT};
 use crate::code;
+use crate::contact;
 use crate::failure::Failure;
 
 /// How long a writer's lock is waited for.
@@ -38,6 +39,7 @@ pub(super) async fn ask(file: &Path, config: &Config, statement: Statement) -> R
     let still = Arc::downgrade(&wanted.0);
     let until = Instant::now() + STATEMENT_TIMEOUT;
     let is_over = move || still.strong_count() == 0 || Instant::now() > until;
+    contact::made();
     let asked = tokio::task::spawn_blocking(move || on_thread(&file, &config, &statement, is_over)).await;
     drop(wanted);
     asked.unwrap_or_else(|_| Err(Failure::later(code::SERVICE_UNAVAILABLE, "the query's thread ended early")))

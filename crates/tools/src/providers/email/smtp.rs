@@ -13,6 +13,7 @@ use super::config::{SmtpConfig, Tls};
 use super::letter::Letter;
 use crate::authority;
 use crate::code;
+use crate::contact;
 use crate::failure::Failure;
 
 /// How long we wait for the server to say good-bye; it has the letter by then.
@@ -45,6 +46,7 @@ impl Smtp {
         let date = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(now.as_ms()).unwrap_or(0));
         let message = letter.message(&self.config.from.0, id, date);
         let message = message.map_err(|reason| Failure::refused(code::INVALID_PARAMETERS, reason))?;
+        contact::made();
         let mut connection = self.connect().await.map_err(|error| self.before_sending(&error))?;
         let answer = connection.send(message.envelope(), &message.formatted()).await;
         let answer = answer.map_err(|error| self.while_sending(&error))?;

@@ -1,0 +1,29 @@
+//! Whether an attempt has turned to its service yet.
+//!
+//! What an attempt refuses before that says nothing of the service, whatever its code. Whoever sends something says so
+//! here, at the door by which all of its kind go out: HTTP, a mail server, a database, an MCP server.
+
+use std::cell::Cell;
+
+tokio::task_local! {
+    static MADE: Cell<bool>;
+}
+
+/// What an attempt came to, and whether it turned to its service.
+pub(crate) async fn watched<T>(attempt: impl Future<Output = T>) -> (T, bool) {
+    let watched = async {
+        let came = attempt.await;
+        (came, MADE.with(Cell::get))
+    };
+    MADE.scope(Cell::new(false), watched).await
+}
+
+/// The attempt turns to its service now. Says whether it had before; outside an attempt nobody listens.
+pub(crate) fn made() -> bool {
+    MADE.try_with(|made| made.replace(true)).unwrap_or_default()
+}
+
+/// It did not after all: nothing went out.
+pub(crate) fn taken_back(before: bool) {
+    let _ = MADE.try_with(|made| made.set(before));
+}
