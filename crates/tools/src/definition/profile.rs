@@ -94,6 +94,11 @@ const FIELDS: &[&str] = &[
 ];
 
 impl Profile {
+    /// Whether it says what its output carries.
+    pub(crate) fn names_output(&self) -> bool {
+        !self.output_fields.is_empty()
+    }
+
     /// Takes its fields out of a definition and leaves those of its kind.
     pub(crate) fn take(fields: &mut Map<String, Value>) -> Result<Self, Mistake> {
         let own = FIELDS.iter().filter_map(|name| fields.remove_entry(*name)).collect();

@@ -30,11 +30,14 @@ pub(crate) fn entry(
     outbound: Arc<Outbound>,
     secrets: Arc<BTreeMap<String, Bound>>,
 ) -> Entry {
-    profile.entry("http", Arc::new(Templated { http, outbound, secrets }))
+    let declares_output = http.result.is_some() || profile.names_output();
+    profile.entry("http", Arc::new(Templated { http, declares_output, outbound, secrets }))
 }
 
 struct Templated {
     http: Http,
+    /// Whether the definition says what of an answer is the output, so that one without it is no answer.
+    declares_output: bool,
     outbound: Arc<Outbound>,
     secrets: Arc<BTreeMap<String, Bound>>,
 }
@@ -59,6 +62,9 @@ impl Tool for Templated {
             return Err(rule.failure(&answer, request));
         }
         judge(&answer, class)?;
+        if self.declares_output && answer.bare(class).is_none() {
+            answer.read_as_json(class)?;
+        }
         result(self.http.result.as_deref(), &answer, class)
     }
 

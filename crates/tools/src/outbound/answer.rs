@@ -92,6 +92,24 @@ impl Answer {
         }
     }
 
+    /// Where an output is declared, a success must carry it: a page in place of JSON, as proxies and maintenance answer,
+    /// tells nothing of an act, and is no answer to a question. One that says of itself that it has no content is as it is.
+    pub(crate) fn read_as_json(&self, class: Class) -> Result<(), Failure> {
+        let has_none = matches!(self.status, 204 | 205) || self.truncated;
+        if has_none || serde_json::from_slice::<serde::de::IgnoredAny>(&self.body).is_ok() {
+            return Ok(());
+        }
+        let said = match self.secrets.hide(self.excerpt()) {
+            nothing if nothing.is_empty() => "nothing".to_owned(),
+            said => format!("`{said}`"),
+        };
+        let message = format!(
+            "{} answered {} with {said}, which is not JSON, so the output that the tool declares is not known",
+            self.from, self.status
+        );
+        Err(Failure::unclear(class, Fault::new(code::SERVICE_UNAVAILABLE, message)))
+    }
+
     /// Why there is less of it than there was.
     pub(crate) fn broken_off(&self) -> Option<Fault> {
         let message = || format!("{}: the answer broke off after {} bytes", self.from, self.body.len());
