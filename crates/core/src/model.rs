@@ -1,5 +1,6 @@
 //! Model requests and replies as every room sees them; providers translate to and from their own wire forms.
 
+pub mod content;
 pub mod fields;
 
 use serde::{Deserialize, Serialize};

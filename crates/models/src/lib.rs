@@ -24,6 +24,7 @@ mod cache;
 mod catalogue;
 mod chain;
 mod config;
+mod counters;
 mod error;
 pub mod evaluate;
 mod fault;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use baton_ports::decisions::{BATCH_MAX, Decision, Decisions};
 use tokio::sync::Notify;
 
-use crate::router::Choice;
+use crate::router::{Choice, Told};
 
 /// The longest a record waits.
 pub(crate) const BATCH_AFTER: Duration = Duration::from_millis(100);
@@ -90,8 +90,9 @@ impl Inner {
         if lost > 0 {
             tracing::warn!(lost, "more routing decisions came than are kept; these have no record");
         }
+        let mut told = Told::default();
         let mut records = records.into_iter().map(|Record { mut decision, choice }| {
-            decision.explanation = choice.map(|choice| choice.explained());
+            decision.explanation = choice.map(|choice| choice.explained_after(&mut told));
             decision
         });
         loop {

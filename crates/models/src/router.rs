@@ -7,6 +7,7 @@ mod explained;
 
 pub(crate) use book::{Books, Model};
 pub(crate) use choice::{Candidate, Choice, Dropped, Reason};
+pub(crate) use explained::Told;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use baton_core::fault::code::COST_LIMIT;
-use baton_core::model::{Reply, Request};
+use baton_core::model::Request;
 use baton_core::money::{Quote, Usd};
 use baton_ports::budget::Account;
 use tokio::time::Instant;
@@ -96,7 +96,7 @@ impl Funded<'_> {
                 if !answered.is_counted {
                     reply.cost = self.most;
                 }
-                count(call, candidate, reply);
+                candidate.model.counters.count(&candidate.model.name, &call.request.agent, reply);
                 let latency = Duration::from_millis(reply.latency_ms);
                 let (cost, usage, estimated) = (reply.cost, reply.usage, !answered.is_counted);
                 Paid { cost, usage, answered: true, estimated, latency }
@@ -112,23 +112,6 @@ impl Funded<'_> {
         }
         cost
     }
-}
-
-/// Seed 004's counters. Dollars have cents, which counters of the facade do not, so theirs is a gauge that only rises.
-fn count(call: &Call<'_>, candidate: &Candidate, reply: &Reply) {
-    let labels = |kind: Option<&'static str>| {
-        let mut labels = vec![
-            metrics::Label::new("model", candidate.model.name.clone()),
-            metrics::Label::new("agent_type", call.request.agent.clone()),
-        ];
-        labels.extend(kind.map(|kind| metrics::Label::new("type", kind)));
-        labels
-    };
-    metrics::gauge!("llm_cost_usd_total", labels(None)).increment(reply.cost.as_f64());
-    let usage = &reply.usage;
-    let input = usage.input_tokens + usage.cached_tokens + usage.cache_write_tokens;
-    metrics::counter!("llm_tokens_total", labels(Some("input"))).increment(input);
-    metrics::counter!("llm_tokens_total", labels(Some("output"))).increment(usage.output_tokens);
 }
 
 #[cfg(test)]

@@ -1,20 +1,68 @@
 //! Counts requests: how many, how they ended, how long until the answer began.
 
-use std::time::Instant;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::Response;
+use metrics::{Counter, Histogram};
 
 /// What a path is called that leads nowhere: callers must not make names of their own.
 const NOWHERE: &str = "none";
 
-pub(crate) async fn count(matched: Option<MatchedPath>, request: Request, next: Next) -> Response {
+/// The counters that were needed so far: looked up once for each route and status, not for each request. There are as
+/// many as the routes of this server have endings.
+#[derive(Clone, Default)]
+pub(crate) struct Counts(Arc<RwLock<Vec<Ending>>>);
+
+struct Ending {
+    route: String,
+    status: StatusCode,
+    requests: Counter,
+    took: Histogram,
+}
+
+pub(crate) async fn count(
+    State(counts): State<Counts>,
+    matched: Option<MatchedPath>,
+    request: Request,
+    next: Next,
+) -> Response {
     let began = Instant::now();
     let response = next.run(request).await;
-    let route = matched.as_ref().map_or(NOWHERE, MatchedPath::as_str).to_owned();
-    let status = response.status().as_str().to_owned();
-    metrics::counter!("http_requests_total", "route" => route.clone(), "status" => status).increment(1);
-    metrics::histogram!("http_request_duration_seconds", "route" => route).record(began.elapsed());
+    let route = matched.as_ref().map_or(NOWHERE, MatchedPath::as_str);
+    counts.count(route, response.status(), began.elapsed());
     response
+}
+
+impl Counts {
+    fn count(&self, route: &str, status: StatusCode, took: Duration) {
+        let is_it = |ending: &&Ending| ending.status == status && ending.route == route;
+        // What it guards is whole at every moment.
+        if let Some(ending) = self.0.read().unwrap_or_else(PoisonError::into_inner).iter().find(is_it) {
+            return ending.count(took);
+        }
+        let ending = Ending::named(route, status);
+        ending.count(took);
+        self.0.write().unwrap_or_else(PoisonError::into_inner).push(ending);
+    }
+}
+
+impl Ending {
+    fn named(route: &str, status: StatusCode) -> Self {
+        let (route, word) = (route.to_owned(), status.as_str().to_owned());
+        Self {
+            requests: metrics::counter!("http_requests_total", "route" => route.clone(), "status" => word),
+            took: metrics::histogram!("http_request_duration_seconds", "route" => route.clone()),
+            route,
+            status,
+        }
+    }
+
+    fn count(&self, took: Duration) {
+        self.requests.increment(1);
+        self.took.record(took);
+    }
 }

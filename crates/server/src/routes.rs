@@ -6,11 +6,11 @@ mod returning;
 
 use axum::Router;
 use axum::http::{Method, StatusCode, Uri};
-use axum::middleware::from_fn;
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
-use crate::count::count;
+use crate::count::{Counts, count};
 use crate::door::Door;
 use crate::openai;
 use crate::problem::Problem;
@@ -25,7 +25,7 @@ pub(crate) fn all(door: Door) -> Router {
         .route("/v1/chat/completions", post(openai::chat::complete))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn(count))
+        .layer(from_fn_with_state(Counts::default(), count))
         .with_state(door)
 }
 

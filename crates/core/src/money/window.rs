@@ -48,8 +48,11 @@ impl Window {
             Self::Hour => Time::from_ms(ms.div_euclid(HOUR_MS).saturating_mul(HOUR_MS)),
             Self::Day => Time::from_ms(ms.div_euclid(DAY_MS).saturating_mul(DAY_MS)),
             Self::Month => {
-                let date = date_of(at);
-                of_date(date.first_of_month())
+                let day = ms.div_euclid(DAY_MS);
+                if !COMMON_DAYS.contains(&day) {
+                    return of_date(date_of(at).first_of_month());
+                }
+                Time::from_ms((day - day_of_month(day)) * DAY_MS)
             }
         }
     }
@@ -66,6 +69,20 @@ impl Window {
             }
         }
     }
+}
+
+/// Days that every calendar here knows, counted from 1970: to beyond the year 9000.
+const COMMON_DAYS: std::ops::Range<i64> = 0..2_600_000;
+
+/// How many days of its month lie before a day, which is counted from 1970. Every call to a model asks several times, so
+/// it is arithmetic alone: eras of 400 years that begin in March (Hinnant 2013, "chrono-compatible low-level date
+/// algorithms").
+fn day_of_month(day: i64) -> i64 {
+    let of_era = (day + 719_468).rem_euclid(146_097);
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    of_year - (153 * month + 2) / 5
 }
 
 impl Time {
@@ -102,6 +119,14 @@ mod tests {
         assert_eq!(window(Window::Month, at), ("2028-02-01T00:00:00.000Z".into(), "2028-03-01T00:00:00.000Z".into()));
         let new_year = "2026-12-31T00:00:00Z";
         assert_eq!(window(Window::Month, new_year).1, "2027-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn every_day_of_some_centuries_has_the_month_of_its_calendar() {
+        for day in (0..200_000).chain(2_599_000..2_601_000) {
+            let at = Time::from_ms(day * DAY_MS + 7);
+            assert_eq!(Window::Month.begin(at), of_date(date_of(at).first_of_month()), "day {day}");
+        }
     }
 
     #[test]

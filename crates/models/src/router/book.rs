@@ -13,6 +13,7 @@ use jiff::tz::TimeZone;
 
 use crate::catalogue::{Catalogue, Layer, Spec};
 use crate::config::{Config, DEFAULT};
+use crate::counters::Counters;
 use crate::error::Error;
 use crate::health::Health;
 use crate::profile::{self, Entry, Rules};
@@ -35,6 +36,7 @@ pub(crate) struct Model {
     pub served: Option<Arc<Served>>,
     pub health: Arc<Health>,
     pub retires: Option<Retires>,
+    pub counters: Counters,
 }
 
 /// The day a model goes, and its first instant in UTC.
@@ -183,6 +185,7 @@ impl Books {
             served: served.cloned(),
             health: self.healths.of(name),
             retires: None,
+            counters: Counters::default(),
         });
         let mut strangers = lock(&self.strangers);
         if strangers.len() >= STRANGERS_MAX
@@ -234,6 +237,7 @@ fn model(name: &str, spec: Option<&Spec>, providers: &Providers, healths: &Healt
         provider,
         upstream,
         retires,
+        counters: Counters::default(),
     }
 }
 

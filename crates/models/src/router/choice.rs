@@ -49,7 +49,7 @@ pub(crate) struct Candidate {
 }
 
 /// A model that may not.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Dropped {
     pub model: Arc<Model>,
     pub reason: Reason,

@@ -1,5 +1,7 @@
 //! A choice as programs and people read it afterwards.
 
+use std::sync::Arc;
+
 use serde::{Serialize, Serializer};
 
 use super::{Candidate, Choice, Dropped, Reason};
@@ -21,7 +23,6 @@ struct Explained<'c> {
     fallbacks: Vec<&'c str>,
     reasoning: String,
     candidates: Vec<Shown<'c>>,
-    dropped: Vec<ShownDropped<'c>>,
 }
 
 #[derive(Serialize)]
@@ -51,9 +52,37 @@ fn in_words<S: Serializer>(reason: &Reason, s: S) -> Result<S::Ok, S::Error> {
     s.collect_str(reason)
 }
 
+/// What one choice has dropped, as JSON. Of choices that follow each other it is mostly the same, and most of the text.
+#[derive(Default)]
+pub(crate) struct Told {
+    dropped: Vec<Dropped>,
+    text: Vec<u8>,
+}
+
+impl Told {
+    fn of(&mut self, dropped: &[Dropped]) -> &[u8] {
+        let is_same =
+            |(one, other): (&Dropped, &Dropped)| Arc::ptr_eq(&one.model, &other.model) && one.reason == other.reason;
+        let is_known = self.dropped.len() == dropped.len() && self.dropped.iter().zip(dropped).all(is_same);
+        if !is_known || self.text.is_empty() {
+            self.dropped = dropped.to_vec();
+            self.text.clear();
+            let shown: Vec<ShownDropped<'_>> = dropped.iter().map(shown_dropped).collect();
+            // Strings can always be written.
+            let _ = serde_json::to_writer(&mut self.text, &shown);
+        }
+        &self.text
+    }
+}
+
 impl Choice {
-    /// Small JSON: candidates with their scores, best first, what was dropped and why, and the choice in words.
+    /// Small JSON: candidates with their scores, best first, the choice in words, and what was dropped and why.
     pub fn explained(&self) -> String {
+        self.explained_after(&mut Told::default())
+    }
+
+    /// The same, after others: what was told of them is not written anew.
+    pub fn explained_after(&self, told: &mut Told) -> String {
         let explained = Explained {
             profile: profile::word(self.profile),
             asked_for: self.asked.as_deref(),
@@ -64,11 +93,15 @@ impl Choice {
             fallbacks: self.viable.iter().skip(1).map(name).collect(),
             reasoning: self.reasoning(),
             candidates: self.viable.iter().map(shown).collect(),
-            dropped: self.dropped.iter().map(shown_dropped).collect(),
         };
         let mut text = Vec::with_capacity(TEXT_BYTES);
         // Strings and numbers can always be written, and what is written is UTF-8.
         let _ = serde_json::to_writer(&mut text, &explained);
+        // Its last brace comes behind what was dropped.
+        text.pop();
+        text.extend_from_slice(br#","dropped":"#);
+        text.extend_from_slice(told.of(&self.dropped));
+        text.push(b'}');
         text.shrink_to_fit();
         String::from_utf8(text).unwrap_or_default()
     }

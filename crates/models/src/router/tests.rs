@@ -269,6 +269,15 @@ fn a_choice_is_explained() {
     assert!((whole - best["score"].as_f64().unwrap()).abs() < 1e-3, "{explained}");
     assert!(explained["reasoning"].as_str().unwrap().starts_with("claude-3-haiku suits fast best"), "{explained}");
     assert!(choice.explained().len() < 4_096);
+    // Told after others it is the same text, whatever they had dropped.
+    let image = Message::User { content: String::new(), images: vec![Image::at("https://a/b.png")], name: None };
+    let seeing = Request { messages: vec![image], ..asked(Profile::Fast) };
+    let seeing = router.choose(&asker(1), &seeing, false, false, NOW);
+    assert!(!seeing.dropped.is_empty());
+    let mut told = Told::default();
+    for choice in [&choice, &seeing, &seeing, &choice, &seeing] {
+        assert_eq!(choice.explained_after(&mut told), choice.explained());
+    }
 }
 
 #[test]

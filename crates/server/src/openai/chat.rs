@@ -14,7 +14,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::error::Error;
 use super::form;
-use super::reply::{self, Frame};
+use super::reply::{Frame, Whole};
 use super::request::{self, Asked};
 use super::stream;
 use crate::body;
@@ -71,7 +71,7 @@ impl Call {
 
     async fn answer(self) -> Result<Response, Error> {
         let reply = form::ask(&self.door, &self.asker, &self.asked.form, &self.asked.request, None).await?;
-        let mut response = Json(reply::whole(&self.frame, &reply)).into_response();
+        let mut response = Json(Whole::of(&self.frame, &reply)).into_response();
         insert(response.headers_mut(), facts(&reply).map(|(name, value)| (name, Some(value))));
         Ok(response)
     }

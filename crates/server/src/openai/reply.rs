@@ -1,6 +1,9 @@
 //! A reply, as OpenAI's chat completions write it.
 
+use std::borrow::Cow;
+
 use baton_core::model::{Finish, Reply, ToolCall, Usage};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 /// The parts of an answer that every chunk of it repeats.
@@ -12,21 +15,100 @@ pub(super) struct Frame {
     pub model: String,
 }
 
-pub(super) fn whole(frame: &Frame, reply: &Reply) -> Value {
-    let calls: Vec<Value> = reply.tool_calls.iter().map(call).collect();
-    let content = if reply.content.is_empty() && !calls.is_empty() { Value::Null } else { json!(reply.content) };
-    let mut message = json!({ "role": "assistant", "content": content, "refusal": null });
-    if !calls.is_empty() {
-        message["tool_calls"] = Value::Array(calls);
+/// A whole answer.
+#[derive(Serialize)]
+pub(super) struct Whole<'r> {
+    id: &'r str,
+    object: &'static str,
+    created: i64,
+    model: &'r str,
+    choices: [Choice<'r>; 1],
+    usage: Used,
+}
+
+#[derive(Serialize)]
+struct Choice<'r> {
+    index: u32,
+    message: Said<'r>,
+    /// Never told.
+    logprobs: (),
+    finish_reason: &'static str,
+}
+
+#[derive(Serialize)]
+struct Said<'r> {
+    role: &'static str,
+    content: Option<&'r str>,
+    refusal: (),
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<Call<'r>>,
+}
+
+#[derive(Serialize)]
+struct Call<'r> {
+    id: &'r str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    function: Called<'r>,
+}
+
+#[derive(Serialize)]
+struct Called<'r> {
+    name: &'r str,
+    arguments: Cow<'r, str>,
+}
+
+/// Here the prompt's tokens count cached ones as well.
+#[derive(Serialize)]
+struct Used {
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    total_tokens: u64,
+    prompt_tokens_details: Details,
+}
+
+#[derive(Serialize)]
+struct Details {
+    cached_tokens: u64,
+}
+
+impl<'r> Whole<'r> {
+    pub fn of(frame: &'r Frame, reply: &'r Reply) -> Self {
+        let tool_calls: Vec<Call<'r>> = reply.tool_calls.iter().map(Call::of).collect();
+        let is_silent = reply.content.is_empty() && !tool_calls.is_empty();
+        let content = (!is_silent).then_some(reply.content.as_str());
+        Self {
+            id: &frame.id,
+            object: "chat.completion",
+            created: frame.created,
+            model: &reply.model,
+            choices: [Choice {
+                index: 0,
+                message: Said { role: "assistant", content, refusal: (), tool_calls },
+                logprobs: (),
+                finish_reason: finish(reply.finish),
+            }],
+            usage: Used::of(&reply.usage),
+        }
     }
-    json!({
-        "id": frame.id,
-        "object": "chat.completion",
-        "created": frame.created,
-        "model": reply.model,
-        "choices": [{ "index": 0, "message": message, "logprobs": null, "finish_reason": finish(reply.finish) }],
-        "usage": usage(&reply.usage),
-    })
+}
+
+impl<'r> Call<'r> {
+    fn of(call: &'r ToolCall) -> Self {
+        Self { id: &call.id, kind: "function", function: Called { name: &call.name, arguments: arguments(call) } }
+    }
+}
+
+impl Used {
+    fn of(usage: &Usage) -> Self {
+        let prompt_tokens = usage.input_tokens + usage.cached_tokens + usage.cache_write_tokens;
+        Self {
+            prompt_tokens,
+            completion_tokens: usage.output_tokens,
+            total_tokens: prompt_tokens + usage.output_tokens,
+            prompt_tokens_details: Details { cached_tokens: usage.cached_tokens },
+        }
+    }
 }
 
 /// One chunk of a streamed answer.
@@ -48,7 +130,7 @@ pub(super) fn usage_chunk(frame: &Frame, used: &Usage) -> Value {
         "created": frame.created,
         "model": frame.model,
         "choices": [],
-        "usage": usage(used),
+        "usage": Used::of(used),
     })
 }
 
@@ -61,25 +143,10 @@ pub(super) fn finish(finish: Finish) -> &'static str {
     }
 }
 
-/// Here the prompt's tokens count cached ones as well.
-fn usage(usage: &Usage) -> Value {
-    let prompt = usage.input_tokens + usage.cached_tokens + usage.cache_write_tokens;
-    json!({
-        "prompt_tokens": prompt,
-        "completion_tokens": usage.output_tokens,
-        "total_tokens": prompt + usage.output_tokens,
-        "prompt_tokens_details": { "cached_tokens": usage.cached_tokens },
-    })
-}
-
-fn call(call: &ToolCall) -> Value {
-    json!({ "id": call.id, "type": "function", "function": { "name": call.name, "arguments": arguments(call) } })
-}
-
 /// Arguments are JSON text; what never was JSON is given back as it came.
-pub(super) fn arguments(call: &ToolCall) -> String {
+pub(super) fn arguments(call: &ToolCall) -> Cow<'_, str> {
     match &call.arguments {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+        Value::String(text) => Cow::Borrowed(text),
+        other => Cow::Owned(other.to_string()),
     }
 }

@@ -1,5 +1,6 @@
 //! A body of OpenAI's chat completions, as the product's own request.
 
+use baton_core::model::content::Content;
 use baton_core::model::fields;
 use baton_core::model::{Image, Message, Profile, Request, ToolCall, ToolChoice, ToolOffer};
 use serde::Deserialize;
@@ -60,7 +61,7 @@ struct StreamOptions {
 struct WireMessage {
     role: String,
     #[serde(default)]
-    content: Content,
+    content: Content<Part>,
     #[serde(default)]
     tool_calls: Option<Vec<WireCall>>,
     #[serde(default)]
@@ -74,15 +75,6 @@ struct WireMessage {
     audio: Option<Value>,
     #[serde(default)]
     function_call: Option<Value>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(untagged)]
-enum Content {
-    Text(String),
-    Parts(Vec<Part>),
-    #[default]
-    Nothing,
 }
 
 #[derive(Deserialize)]
@@ -200,7 +192,7 @@ impl WireMessage {
                 return Err(Error::invalid(&format!("messages[{place}].{name}"), message));
             }
         }
-        let (mut content, images) = self.content.split();
+        let (mut content, images) = split(self.content);
         if !images.is_empty() && self.role != "user" {
             return Err(Error::invalid(&field(), "only a user's message may carry images"));
         }
@@ -225,21 +217,20 @@ impl WireMessage {
     }
 }
 
-impl Content {
-    fn split(self) -> (String, Vec<Image>) {
-        match self {
-            Self::Nothing => (String::new(), Vec::new()),
-            Self::Text(text) => (text, Vec::new()),
-            Self::Parts(parts) => {
-                let (mut texts, mut images) = (Vec::new(), Vec::new());
-                for part in parts {
-                    match part {
-                        Part::Text { text } | Part::Refusal { refusal: text } => texts.push(text),
-                        Part::ImageUrl { image_url } => images.push(image_url),
-                    }
+/// Its text, and its images.
+fn split(content: Content<Part>) -> (String, Vec<Image>) {
+    match content {
+        Content::Nothing => (String::new(), Vec::new()),
+        Content::Text(text) => (text, Vec::new()),
+        Content::Parts(parts) => {
+            let (mut texts, mut images) = (Vec::new(), Vec::new());
+            for part in parts {
+                match part {
+                    Part::Text { text } | Part::Refusal { refusal: text } => texts.push(text),
+                    Part::ImageUrl { image_url } => images.push(image_url),
                 }
-                (texts.join("\n"), images)
             }
+            (texts.join("\n"), images)
         }
     }
 }

@@ -173,7 +173,7 @@ impl Answer {
         self.delta(json!({ "content": reply.content }));
         for (index, call) in reply.tool_calls.iter().enumerate() {
             let (id, name) = (Some(call.id.clone()), Some(call.name.clone()));
-            self.take(Piece::ToolCall { index, id, name, arguments: reply::arguments(call) });
+            self.take(Piece::ToolCall { index, id, name, arguments: reply::arguments(call).into_owned() });
         }
     }
 

@@ -10,11 +10,14 @@ pub(super) fn numbered(sql: &str) -> Cow<'_, str> {
     }
     let mut text = String::with_capacity(sql.len());
     let mut quoted = false;
-    let mut rest = sql.chars().peekable();
-    while let Some(c) = rest.next() {
-        quoted ^= c == '\'';
-        let is_parameter = c == '$' && !quoted && rest.peek().is_some_and(char::is_ascii_digit);
-        text.push(if is_parameter { '?' } else { c });
+    let mut parts = sql.split('$').peekable();
+    while let Some(part) = parts.next() {
+        text.push_str(part);
+        quoted ^= part.bytes().filter(|byte| *byte == b'\'').count() % 2 == 1;
+        if let Some(behind) = parts.peek() {
+            let is_parameter = !quoted && behind.as_bytes().first().is_some_and(u8::is_ascii_digit);
+            text.push(if is_parameter { '?' } else { '$' });
+        }
     }
     Cow::Owned(text)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use baton_core::model::content::Content;
 use baton_core::model::{Finish, ToolCall, Usage};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -29,18 +30,11 @@ struct Choice {
 
 #[derive(Deserialize)]
 struct WireMessage {
-    content: Option<Content>,
+    #[serde(default)]
+    content: Content<Part>,
     refusal: Option<String>,
     reasoning_content: Option<String>,
     tool_calls: Option<Vec<WireCall>>,
-}
-
-/// Text, or parts of which some are text.
-#[derive(Deserialize)]
-#[serde(untagged)]
-pub(super) enum Content {
-    Text(String),
-    Parts(Vec<Part>),
 }
 
 #[derive(Deserialize)]
@@ -48,12 +42,12 @@ pub(super) struct Part {
     text: Option<String>,
 }
 
-impl Content {
-    pub fn into_text(self) -> String {
-        match self {
-            Self::Text(text) => text,
-            Self::Parts(parts) => parts.into_iter().filter_map(|part| part.text).collect(),
-        }
+/// Of parts, those that are text.
+pub(super) fn text(content: Content<Part>) -> String {
+    match content {
+        Content::Text(text) => text,
+        Content::Parts(parts) => parts.into_iter().filter_map(|part| part.text).collect(),
+        Content::Nothing => String::new(),
     }
 }
 
@@ -122,7 +116,7 @@ pub(super) fn read(body: &[u8]) -> Result<Answer, Problem> {
     let refusal = message.refusal.unwrap_or_default();
     Ok(Answer {
         finish: finish(finish_reason.as_deref(), !refusal.is_empty(), !tool_calls.is_empty())?,
-        content: message.content.map(Content::into_text).unwrap_or_default() + &refusal,
+        content: text(message.content) + &refusal,
         tool_calls,
         usage: completion.usage.and_then(WireUsage::ours),
         model: completion.model,

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use baton_core::model::content::Content;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::answer::{self, Content, WireCall, WireUsage};
+use super::answer::{self, Part, WireCall, WireUsage};
 use crate::providers::dialect::{Answer, Assembly, Problem};
 use crate::providers::draft::Draft;
 
@@ -26,7 +27,8 @@ struct ChunkChoice {
 
 #[derive(Deserialize)]
 struct Delta {
-    content: Option<Content>,
+    #[serde(default)]
+    content: Content<Part>,
     refusal: Option<String>,
     reasoning_content: Option<String>,
     /// Another name for the same, of newer vLLM, Ollama and OpenRouter; they do not want it back.
@@ -120,7 +122,7 @@ impl Assembly for Chunks {
 
 impl Chunks {
     fn delta(&mut self, delta: Delta) -> Result<(), Problem> {
-        let content = delta.content.map(Content::into_text).unwrap_or_default();
+        let content = answer::text(delta.content);
         let refusal = delta.refusal.unwrap_or_default();
         let reasoning = delta.reasoning_content.unwrap_or_default();
         let is_thinking = !reasoning.is_empty() || delta.reasoning.is_some_and(|reasoning| !reasoning.is_empty());

@@ -1,0 +1,67 @@
+//! What a message says, as APIs of models write it: a text, a list of parts, or nothing.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+/// Read as it stands: an untagged enum would first copy all of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Content<P> {
+    Text(String),
+    Parts(Vec<P>),
+    #[default]
+    Nothing,
+}
+
+impl<'de, P: Deserialize<'de>> Deserialize<'de> for Content<P> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Reading(PhantomData))
+    }
+}
+
+struct Reading<P>(PhantomData<P>);
+
+impl<'de, P: Deserialize<'de>> Visitor<'de> for Reading<P> {
+    type Value = Content<P>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text, a list of parts, or null")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Content<P>, E> {
+        Ok(Content::Text(text.to_owned()))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Content<P>, E> {
+        Ok(Content::Text(text))
+    }
+
+    fn visit_unit<E>(self) -> Result<Content<P>, E> {
+        Ok(Content::Nothing)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, parts: A) -> Result<Content<P>, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(parts)).map(Content::Parts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_text_a_list_and_nothing_are_read_and_the_rest_is_said_to_be_none() {
+        let read = |value: serde_json::Value| serde_json::from_value::<Content<u8>>(value);
+        assert_eq!(read(json!("hi")).unwrap(), Content::Text("hi".to_owned()));
+        assert_eq!(serde_json::from_str::<Content<u8>>(r#""a\"b""#).unwrap(), Content::Text("a\"b".to_owned()));
+        assert_eq!(read(json!([1, 2])).unwrap(), Content::Parts(vec![1, 2]));
+        assert_eq!(read(json!(null)).unwrap(), Content::Nothing);
+        assert!(read(json!({})).unwrap_err().to_string().contains("a text, a list of parts, or null"));
+        assert!(read(json!(["x"])).is_err());
+    }
+}

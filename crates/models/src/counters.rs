@@ -1,0 +1,65 @@
+//! Seed 004's counters of one model: looked up once for each agent that asks it, not for each call.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use baton_core::model::Reply;
+use metrics::{Counter, Gauge, Label};
+
+/// Agents whose counters are remembered; those of others are looked up each time.
+const AGENTS_MAX: usize = 1_000;
+
+#[derive(Default)]
+pub(crate) struct Counters(Mutex<BTreeMap<String, Arc<OfAgent>>>);
+
+struct OfAgent {
+    /// Dollars have cents, which counters of the facade do not, so this is a gauge that only rises.
+    cost: Gauge,
+    input: Counter,
+    output: Counter,
+}
+
+impl Counters {
+    pub fn count(&self, model: &str, agent: &str, reply: &Reply) {
+        let of = self.of(model, agent);
+        of.cost.increment(reply.cost.as_f64());
+        let usage = &reply.usage;
+        of.input.increment(usage.input_tokens + usage.cached_tokens + usage.cache_write_tokens);
+        of.output.increment(usage.output_tokens);
+    }
+
+    fn of(&self, model: &str, agent: &str) -> Arc<OfAgent> {
+        // What it guards is whole at every moment.
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(of) = known.get(agent) {
+            return Arc::clone(of);
+        }
+        let of = Arc::new(OfAgent::named(model, agent));
+        if known.len() < AGENTS_MAX {
+            known.insert(agent.to_owned(), Arc::clone(&of));
+        }
+        of
+    }
+}
+
+impl OfAgent {
+    fn named(model: &str, agent: &str) -> Self {
+        let labels = |kind: Option<&'static str>| {
+            let mut labels = vec![Label::new("model", model.to_owned()), Label::new("agent_type", agent.to_owned())];
+            labels.extend(kind.map(|kind| Label::new("type", kind)));
+            labels
+        };
+        Self {
+            cost: metrics::gauge!("llm_cost_usd_total", labels(None)),
+            input: metrics::counter!("llm_tokens_total", labels(Some("input"))),
+            output: metrics::counter!("llm_tokens_total", labels(Some("output"))),
+        }
+    }
+}
+
+impl fmt::Debug for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Counters").finish_non_exhaustive()
+    }
+}
