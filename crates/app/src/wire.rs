@@ -15,6 +15,7 @@ use baton_engine::{Agents, Engine, Library};
 use baton_memory::{Memory, Parts};
 use baton_models::Gateway;
 use baton_models::budget::Purse;
+use baton_models::embeddings::Embeddings;
 use baton_ports::clock::{Clock, SystemClock};
 use baton_ports::journal::Error;
 use baton_ports::registry::{Registry as _, Version};
@@ -100,7 +101,8 @@ impl System {
             models: Some(models.clone()),
             clock: clock.clone(),
         };
-        let memory = Memory::new(&settings.memory, parts);
+        let till = Arc::new(Embeddings::new(models.clone(), purse.clone()));
+        let memory = Memory::paid_by(&settings.memory, parts, Some(till));
         let memory = Arc::new(memory.map_err(|wrong| Misuse::new(format!("memory: {wrong}")))?);
         let services = Services::new(Arc::new(store.clone()), clock.clone())
             .with_memory(memory.clone())
@@ -201,6 +203,13 @@ impl System {
         let done = done?;
         stopped?;
         Ok(done)
+    }
+
+    /// Work that no engine has a part in: whatever comes of it, what it spent is settled and nothing stays held.
+    pub async fn paying<T>(&self, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+        let done = work.await;
+        self.close().await;
+        done
     }
 
     /// Settles what was spent and gives back what is held of budgets: call it once nothing is asked any more.

@@ -9,7 +9,7 @@ mod guarded;
 use std::sync::Arc;
 
 use baton_ports::clock::Clock;
-use baton_ports::embed::{Embedder, Space};
+use baton_ports::embed::{Embedder, Space, Till};
 
 pub use builtin::Builtin;
 pub use endpoint::Endpoint;
@@ -26,11 +26,11 @@ pub(crate) struct Embedders {
 }
 
 impl Embedders {
-    pub(crate) fn new(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, Wrong> {
+    pub(crate) fn new(config: &Config, clock: Arc<dyn Clock>, till: Option<Arc<dyn Till>>) -> Result<Self, Wrong> {
         let builtin: Arc<dyn Embedder> = Arc::new(Builtin::new());
         let current = match config.embedder {
             Provider::Builtin => builtin.clone(),
-            Provider::OpenAi => Arc::new(Guarded::new(Arc::new(Endpoint::new(config)?), clock)),
+            Provider::OpenAi => Arc::new(Guarded::new(Arc::new(Endpoint::new(config)?.paid_by(till)), clock)),
         };
         Ok(Self { current, builtin })
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use baton_core::id::TenantId;
 use baton_ports::clock::Clock;
-use baton_ports::embed::Embedder;
+use baton_ports::embed::{Embedder, Till};
 use baton_ports::index::{Collection, Document, Head, Index, Recipe};
 use baton_ports::memory::{
     self, Added, Closing, Context, Error, Execution, Forgotten, Found, Inquired, Inquiry, Message, Reindexed, Search,
@@ -76,9 +76,17 @@ impl Memory {
     /// # Errors
     /// A setting that cannot be used, by name.
     pub fn new(config: &Config, parts: Parts) -> Result<Self, Wrong> {
+        Self::paid_by(config, parts, None)
+    }
+
+    /// The same, and vectors that cost something are paid for.
+    ///
+    /// # Errors
+    /// As [`Memory::new`].
+    pub fn paid_by(config: &Config, parts: Parts, till: Option<Arc<dyn Till>>) -> Result<Self, Wrong> {
         config.check()?;
         let Parts { index, records, models, clock } = parts;
-        let embedders = Embedders::new(config, clock.clone())?;
+        let embedders = Embedders::new(config, clock.clone(), till)?;
         let marks = Arc::new(Marks::new(records.clone(), clock.clone()));
         Ok(Self {
             long: Long::new(index, embedders, config.chunking(), clock.clone()),

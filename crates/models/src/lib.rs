@@ -25,6 +25,7 @@ mod catalogue;
 mod chain;
 mod config;
 mod counters;
+pub mod embeddings;
 mod error;
 pub mod evaluate;
 mod fault;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use baton_core::id::TenantId;
 use serde::{Deserialize, Serialize};
 
 /// Texts of one request.
@@ -40,6 +41,34 @@ pub enum Error {
     /// The same request will be refused again.
     #[error("the embedder `{space}` refused: {reason}")]
     Rejected { space: String, reason: String },
+    /// It was not asked: there is no money for it, or nobody knows its price. `code` is that of a model call.
+    #[error("the embedder `{space}` is not asked: {reason}")]
+    Unpaid { space: String, code: String, reason: String, retry_after: Option<Duration> },
+}
+
+/// Who pays for vectors that cost something.
+#[async_trait]
+pub trait Till: Send + Sync {
+    /// Reserves what a request of at most so many tokens may cost a tenant with this model, before it goes out.
+    ///
+    /// # Errors
+    /// [`Error::Unpaid`].
+    async fn reserve(
+        &self,
+        tenant: &TenantId,
+        space: &Space,
+        model: &str,
+        tokens: u64,
+    ) -> Result<Box<dyn Paying>, Error>;
+}
+
+/// Money for one request. Dropped without a word, it is settled at what was reserved.
+pub trait Paying: Send {
+    /// The request was answered, with so many tokens counted; nothing where nobody counted them.
+    fn answered(self: Box<Self>, tokens: Option<u64>, latency: Duration);
+
+    /// It cost nothing: it never reached its server, or was refused there.
+    fn spared(self: Box<Self>);
 }
 
 /// One embedder, of one space.
@@ -48,6 +77,6 @@ pub trait Embedder: Send + Sync {
     fn space(&self) -> &Space;
 
     /// One vector per text, in their order: finite, of length 1, or all zeroes for a text that says nothing. At most
-    /// [`TEXTS_MAX`] texts.
-    async fn embed(&self, texts: &[String], role: Role) -> Result<Vec<Vec<f32>>, Error>;
+    /// [`TEXTS_MAX`] texts. What it costs is the tenant's.
+    async fn embed(&self, tenant: &TenantId, texts: &[String], role: Role) -> Result<Vec<Vec<f32>>, Error>;
 }

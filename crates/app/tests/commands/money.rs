@@ -233,6 +233,48 @@ fn what_it_is_worth_comes_of_ones_own_numbers_and_what_was_recorded() {
 }
 
 #[test]
+fn vectors_are_paid_for_out_of_the_budget_and_not_asked_for_without_money_or_a_price() {
+    let upstream = Upstream::start();
+    let settings = |budget: &str, model: &str| {
+        format!(
+            "[memory]\nembedder = \"openai\"\nbase_url = \"{}\"\nmodel = \"{model}\"\ndimensions = 4\n\
+             [models.catalogue.vectors]\ninput_usd_per_million = 1000\noutput_usd_per_million = 0\n\
+             [budgets]\ndaily_usd = {budget}\n",
+            upstream.url
+        )
+    };
+    let place = Place::with(&[("baton.toml", &settings("1", "vectors")), ("a.md", "# Refunds\n\nWithin a month.\n")]);
+    let embedded = || upstream.asked().iter().filter(|asked| asked.path.ends_with("/embeddings")).count();
+    // It counts ten tokens, of a tenth of a cent each; a token a byte was reserved.
+    place.baton(&["knowledge", "add", "a.md"]).ends(0);
+    let costs = || place.baton(&["costs", "--by", "agent,model", "--json"]).ends(0).json();
+    let row = costs()[0].clone();
+    assert_eq!(
+        (&row["agent"], &row["model"], &row["total_cost_usd"]),
+        (&json!("embeddings"), &json!("vectors"), &json!(0.01))
+    );
+    let held = place.baton(&["budgets", "--json"]).ends(0).json();
+    assert!(held.as_array().expect("lines").iter().all(|line| line["held_usd"] == json!(0.0)), "{held}");
+    assert_eq!(embedded(), 1);
+
+    place.write("baton.toml", settings("0.011", "vectors"));
+    place.write("b.md", "# Hours\n\nFrom nine to five.\n");
+    place.baton(&["knowledge", "add", "b.md"]).ends(1).warns("is not asked").warns("daily budget");
+    place.baton(&["knowledge", "reindex"]).ends(1).warns("daily budget");
+    assert_eq!(embedded(), 1, "nothing went out");
+    // Who searches finds by words.
+    let found = place.baton(&["knowledge", "search", "refunds month", "--json"]).ends(0).json();
+    assert!(found["degraded_reason"].as_str().is_some_and(|reason| reason.contains("daily budget")), "{found}");
+    assert_eq!(found["results"].as_array().map(Vec::len), Some(1));
+
+    place.write("baton.toml", settings("1", "nobodys"));
+    place.baton(&["knowledge", "reindex"]).ends(1).warns("states the price of `nobodys`").warns("models.yaml");
+    place.write("baton.toml", "[budgets]\ndaily_usd = 0\n");
+    place.baton(&["knowledge", "reindex"]).ends(0);
+    assert_eq!((embedded(), costs()[0]["total_calls"].clone()), (1, json!(1)), "the built-in one costs nothing");
+}
+
+#[test]
 fn a_run_that_is_stopped_by_hand_gives_back_what_it_held_of_budgets() {
     let reply = "agent: greeter\nreplies: [{content: Hola, latency_ms: 60000}]\n";
     let place = Place::with(&[

@@ -86,6 +86,7 @@ fn answer(stream: TcpStream, asked: &Mutex<Vec<Asked>>, says: Says) -> std::io::
     reader.read_exact(&mut body)?;
     let body: Value = serde_json::from_slice(&body)?;
     let is_gone = path.starts_with(GONE);
+    let embeds = path.ends_with("/embeddings");
     asked.lock().expect("a lock").push(Asked { path, key: key.clone(), idempotency_key, body: body.clone() });
     std::thread::sleep(TAKES);
     let (status, reply) = if body.to_string().contains(REFUSE) {
@@ -93,6 +94,11 @@ fn answer(stream: TcpStream, asked: &Mutex<Vec<Asked>>, says: Says) -> std::io::
             "401 Unauthorized",
             json!({ "error": {"message": format!("Incorrect API key provided: {key}"), "code": "invalid_api_key"} }),
         )
+    } else if embeds {
+        let inputs = body["input"].as_array().map_or(0, Vec::len);
+        let one = |index: usize| json!({ "index": index, "embedding": [1.0, 0.5, 0.25, 0.125] });
+        let data: Vec<Value> = (0..inputs).map(one).collect();
+        ("200 OK", json!({ "data": data, "usage": {"prompt_tokens": 10, "total_tokens": 10} }))
     } else if is_gone {
         ("404 Not Found", json!({ "error": "no such hook" }))
     } else {

@@ -2,15 +2,17 @@
 
 mod answer;
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use baton_core::fault::causes;
+use baton_core::id::TenantId;
 use baton_core::redact;
 use baton_core::time::wait;
-use baton_ports::embed::{Embedder, Error, Role, Space};
+use baton_ports::embed::{Embedder, Error, Role, Space, Till};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use reqwest::{Client, Response, Url, redirect};
+use reqwest::{Client, Response, StatusCode, Url, redirect};
 use serde_json::{Value, json};
 
 use super::builtin::normalise;
@@ -53,6 +55,8 @@ pub struct Endpoint {
     query_prefix: String,
     passage_prefix: String,
     batch: usize,
+    /// Nothing where nobody keeps budgets.
+    till: Option<Arc<dyn Till>>,
 }
 
 impl Endpoint {
@@ -82,13 +86,20 @@ impl Endpoint {
             query_prefix: config.query_prefix.clone(),
             passage_prefix: config.passage_prefix.clone(),
             batch: config.batch,
+            till: None,
         })
     }
 
-    async fn ask(&self, inputs: &[String], attempts: u32) -> Result<Vec<Vec<f32>>, Error> {
+    /// From here on each request is paid for.
+    #[must_use]
+    pub fn paid_by(self, till: Option<Arc<dyn Till>>) -> Self {
+        Self { till, ..self }
+    }
+
+    async fn ask(&self, tenant: &TenantId, inputs: &[String], attempts: u32) -> Result<Vec<Vec<f32>>, Error> {
         let mut wait = FIRST_WAIT;
         for attempt in 1.. {
-            match self.attempt(inputs).await {
+            match self.attempt(tenant, inputs).await {
                 Err(Error::Unavailable { retry_after, .. }) if attempt < attempts => {
                     tokio::time::sleep(retry_after.unwrap_or(wait).min(WAIT_MAX)).await;
                     wait *= 2;
@@ -99,24 +110,52 @@ impl Endpoint {
         Ok(Vec::new())
     }
 
-    async fn attempt(&self, inputs: &[String]) -> Result<Vec<Vec<f32>>, Error> {
+    async fn attempt(&self, tenant: &TenantId, inputs: &[String]) -> Result<Vec<Vec<f32>>, Error> {
+        // No tokenizer makes more of a text than its bytes.
+        let tokens = inputs.iter().map(|input| input.len() as u64).sum();
+        let paying = match &self.till {
+            Some(till) => Some(till.reserve(tenant, &self.space, &self.model, tokens).await?),
+            None => None,
+        };
+        let begun = Instant::now();
         let mut body = json!({"model": self.model, "input": inputs, "encoding_format": "float"});
         if let (Some(fields), Some(dimensions)) = (body.as_object_mut(), self.dimensions) {
             fields.insert("dimensions".to_owned(), Value::from(dimensions));
         }
         let sent = self.client.post(self.url.clone()).json(&body).send().await;
-        let answer = sent.map_err(|error| self.unavailable(reason(&error), None))?;
+        let answer = match sent {
+            Ok(answer) => answer,
+            Err(error) => {
+                if (error.is_connect() || error.is_builder())
+                    && let Some(paying) = paying
+                {
+                    paying.spared();
+                }
+                return Err(self.unavailable(reason(&error), None));
+            }
+        };
         let (status, waits) = (answer.status(), retry_after(answer.headers()));
+        if !status.is_success() {
+            if let Some(paying) = paying {
+                paying.spared();
+            }
+            let bytes = self.read(answer).await?;
+            return Err(self.refusal(status, waits, &bytes));
+        }
         let bytes = self.read(answer).await?;
-        if status.is_success() {
-            let vectors = answer::vectors(&bytes, inputs.len(), self.space.dimensions);
-            return vectors.map_err(|reason| Error::Rejected { space: self.space.name.clone(), reason });
+        if let Some(paying) = paying {
+            paying.answered(answer::tokens(&bytes), begun.elapsed());
         }
-        let reason = format!("it answered {}: {}", status.as_u16(), self.complaint(&bytes));
+        let vectors = answer::vectors(&bytes, inputs.len(), self.space.dimensions);
+        vectors.map_err(|reason| Error::Rejected { space: self.space.name.clone(), reason })
+    }
+
+    fn refusal(&self, status: StatusCode, waits: Option<Duration>, bytes: &[u8]) -> Error {
+        let reason = format!("it answered {}: {}", status.as_u16(), self.complaint(bytes));
         if status.is_server_error() || matches!(status.as_u16(), 408 | 429) {
-            return Err(self.unavailable(reason, waits));
+            return self.unavailable(reason, waits);
         }
-        Err(Error::Rejected { space: self.space.name.clone(), reason })
+        Error::Rejected { space: self.space.name.clone(), reason }
     }
 
     /// What the server says is wrong, without the key and without what is somebody's own.
@@ -152,7 +191,7 @@ impl Embedder for Endpoint {
         &self.space
     }
 
-    async fn embed(&self, texts: &[String], role: Role) -> Result<Vec<Vec<f32>>, Error> {
+    async fn embed(&self, tenant: &TenantId, texts: &[String], role: Role) -> Result<Vec<Vec<f32>>, Error> {
         let (prefix, attempts) = match role {
             Role::Query => (&self.query_prefix, 1),
             Role::Passage => (&self.passage_prefix, ATTEMPTS),
@@ -163,7 +202,7 @@ impl Embedder for Endpoint {
             let spoken = |text: &&String| !text.trim().is_empty();
             let inputs: Vec<String> =
                 batch.iter().filter(spoken).map(|text| format!("{prefix}{}", text.replace('\0', " "))).collect();
-            let found = if inputs.is_empty() { Vec::new() } else { self.ask(&inputs, attempts).await? };
+            let found = if inputs.is_empty() { Vec::new() } else { self.ask(tenant, &inputs, attempts).await? };
             let mut found = found.into_iter();
             vectors.extend(batch.iter().map(|text| {
                 let mut vector = if spoken(&text) { found.next() } else { None }.unwrap_or_default();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use baton_core::circuit::{Circuit, Limits, Pass, Stand};
+use baton_core::id::TenantId;
 use baton_ports::clock::Clock;
 use baton_ports::embed::{Embedder, Error, Role, Space};
 
@@ -62,6 +63,8 @@ impl Ticket<'_> {
             Err(Error::Unavailable { retry_after, .. }) => drop(circuit.failed(pass, now, *retry_after)),
             // It answers; that it refuses is for whoever set it up.
             Ok(_) | Err(Error::Rejected { .. }) => drop(circuit.succeeded(pass, now)),
+            // Nobody asked it.
+            Err(Error::Unpaid { .. }) => circuit.abandoned(pass),
         }
     }
 }
@@ -81,12 +84,12 @@ impl Embedder for Guarded {
     }
 
     /// Passages are for keeping: their embedder is asked again by itself, and whoever keeps them waits.
-    async fn embed(&self, texts: &[String], role: Role) -> Result<Vec<Vec<f32>>, Error> {
+    async fn embed(&self, tenant: &TenantId, texts: &[String], role: Role) -> Result<Vec<Vec<f32>>, Error> {
         if role == Role::Passage {
-            return self.embedder.embed(texts, role).await;
+            return self.embedder.embed(tenant, texts, role).await;
         }
         let ticket = self.admit()?;
-        let outcome = match tokio::time::timeout(QUERY_PATIENCE, self.embedder.embed(texts, role)).await {
+        let outcome = match tokio::time::timeout(QUERY_PATIENCE, self.embedder.embed(tenant, texts, role)).await {
             Ok(outcome) => outcome,
             Err(_elapsed) => {
                 let reason = format!("it gave no answer within {} ms", QUERY_PATIENCE.as_millis());
@@ -129,7 +132,7 @@ mod tests {
             &self.space
         }
 
-        async fn embed(&self, _: &[String], _: Role) -> Result<Vec<Vec<f32>>, Error> {
+        async fn embed(&self, _: &TenantId, _: &[String], _: Role) -> Result<Vec<Vec<f32>>, Error> {
             if self.hangs {
                 std::future::pending::<()>().await;
             }
@@ -150,7 +153,7 @@ mod tests {
     }
 
     async fn query(guarded: &Guarded) -> Result<Vec<Vec<f32>>, Error> {
-        guarded.embed(&["q".to_owned()], Role::Query).await
+        guarded.embed(&"t".into(), &["q".to_owned()], Role::Query).await
     }
 
     #[tokio::test]
@@ -164,7 +167,7 @@ mod tests {
         assert!(left_alone.to_string().contains("left alone"), "{left_alone}");
         assert!(matches!(left_alone, Error::Unavailable { retry_after: Some(_), .. }));
         // Those that are to be kept have their own patience.
-        guarded.embed(&["p".to_owned()], Role::Passage).await.unwrap_err();
+        guarded.embed(&"t".into(), &["p".to_owned()], Role::Passage).await.unwrap_err();
         clock.0.fetch_add(31_000, Ordering::Relaxed);
         query(&guarded).await.unwrap();
         query(&guarded).await.unwrap();

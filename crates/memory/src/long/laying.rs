@@ -55,7 +55,7 @@ impl Long {
             let batch = batch.get(..LAID_MAX).unwrap_or(batch);
             let behind = next + batch.len();
             let is_last = behind == chunks.len();
-            let pieces = pieces(&stored, batch, embedder).await?;
+            let pieces = pieces(tenant, &stored, batch, embedder).await?;
             laid = self.index.lay(tenant, generation.id, part(next, pieces, is_last)).await?;
             if laid == Laid::Done {
                 if is_last {
@@ -72,10 +72,15 @@ fn chunking_of(generation: &Generation, now: Chunking) -> Chunking {
     Chunking::named(&generation.recipe.chunking).unwrap_or(now)
 }
 
-async fn pieces(stored: &Stored, chunks: &[Chunk], embedder: &Arc<dyn Embedder>) -> Result<Vec<Piece>, Error> {
+async fn pieces(
+    tenant: &TenantId,
+    stored: &Stored,
+    chunks: &[Chunk],
+    embedder: &Arc<dyn Embedder>,
+) -> Result<Vec<Piece>, Error> {
     let text_of = |chunk: &Chunk| stored.text.get(chunk.range.clone()).unwrap_or_default().to_owned();
     let texts: Vec<String> = chunks.iter().map(|chunk| format!("{}\n{}", chunk.heading, text_of(chunk))).collect();
-    let vectors = embedder.embed(&texts, Role::Passage).await?;
+    let vectors = embedder.embed(tenant, &texts, Role::Passage).await?;
     let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
     let piece = |(chunk, vector): (&Chunk, Vec<f32>)| Piece {
         heading: chunk.heading.clone(),

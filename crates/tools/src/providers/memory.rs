@@ -9,8 +9,9 @@ mod rag;
 
 use std::sync::Arc;
 
+use baton_core::fault::Fault;
 use baton_ports::clock::Clock;
-use baton_ports::embed::Embedder;
+use baton_ports::embed::{self, Embedder};
 use baton_ports::index::{Filter, Whose};
 use baton_ports::memory::{Error, Memory};
 use baton_ports::models::Asker;
@@ -98,9 +99,22 @@ fn failure(error: &Error) -> Failure {
         | Error::Full { .. }
         | Error::Forgotten { .. }
         | Error::OtherEmbedder { .. } => Failure::refused(code::INVALID_PARAMETERS, error.to_string()),
-        Error::Embedding(_) => Failure::later(code::SERVICE_UNAVAILABLE, error.to_string()),
+        Error::Embedding(error) => unembedded(error),
         Error::Busy { .. } | Error::Unwritable { .. } | Error::Unreadable { .. } => {
             Failure::later(code::STORAGE_UNAVAILABLE, error.to_string())
+        }
+    }
+}
+
+/// Why there are no vectors.
+fn unembedded(error: &embed::Error) -> Failure {
+    match error {
+        embed::Error::Unpaid { code, retry_after, .. } => {
+            let retry_after = retry_after.and_then(|wait| u64::try_from(wait.as_millis()).ok());
+            Failure::NotDone { fault: Fault::new(code.clone(), error.to_string()), retryable: false, retry_after }
+        }
+        embed::Error::Unavailable { .. } | embed::Error::Rejected { .. } => {
+            Failure::later(code::SERVICE_UNAVAILABLE, error.to_string())
         }
     }
 }

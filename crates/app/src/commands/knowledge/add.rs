@@ -19,13 +19,23 @@ pub async fn run(project: &Project, args: &KnowledgeAdd) -> anyhow::Result<Exit>
     let files = files(project, args)?;
     let metadata: Map<String, Value> = json::pairs(&args.sets)?.into_iter().collect();
     let system = System::open(project)?;
+    system.paying(keep(project, args, &system, &files, &metadata)).await
+}
+
+async fn keep(
+    project: &Project,
+    args: &KnowledgeAdd,
+    system: &System,
+    files: &[File],
+    metadata: &Map<String, Value>,
+) -> anyhow::Result<Exit> {
     if args.about.is_none() {
-        refuse_to_open(&system, &files).await?;
+        refuse_to_open(system, files).await?;
     }
-    let outside = Outside::of(project, &system)?;
+    let outside = Outside::of(project, system)?;
     let mut told = Vec::new();
-    for file in &files {
-        let document = folder::document(file, args.about.as_deref(), &metadata)?;
+    for file in files {
+        let document = folder::document(file, args.about.as_deref(), metadata)?;
         let added = system.memory.add(&system.tenant, Collection::Knowledge, document.clone()).await;
         let added = added.with_context(|| format!("{} cannot be added", shown(&file.path)))?;
         // One that is unchanged here may not have come to be there.

@@ -12,6 +12,10 @@ use crate::{Exit, print};
 /// Everything, not knowledge alone: one embedder answers for all of memory.
 pub async fn run(project: &Project, args: &KnowledgeReindex) -> anyhow::Result<Exit> {
     let system = System::open(project)?;
+    system.paying(build(args, &system)).await
+}
+
+async fn build(args: &KnowledgeReindex, system: &System) -> anyhow::Result<Exit> {
     let mut all = Vec::new();
     for collection in Collection::ALL {
         let built = system.memory.reindex(&system.tenant, collection).await?;

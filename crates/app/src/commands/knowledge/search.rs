@@ -22,7 +22,8 @@ pub async fn run(project: &Project, args: &KnowledgeSearch) -> anyhow::Result<Ex
         ..Search::knowledge(&args.query)
     };
     let system = System::open(project)?;
-    let found = system.memory.search(&system.tenant, &search).await?;
+    let search = async { Ok(system.memory.search(&system.tenant, &search).await?) };
+    let found = system.paying(search).await?;
     let outdated = super::outdated(&system).await?;
     if args.json {
         print::pretty(&json!({

@@ -42,6 +42,23 @@ pub(super) fn vectors(bytes: &[u8], texts: usize, dimensions: usize) -> Result<V
     vectors.into_iter().collect::<Option<_>>().ok_or_else(|| "it answered one text twice".to_owned())
 }
 
+#[derive(Deserialize)]
+struct Counted {
+    usage: Option<Usage>,
+}
+
+#[derive(Deserialize)]
+struct Usage {
+    total_tokens: Option<u64>,
+    prompt_tokens: Option<u64>,
+}
+
+/// The tokens it counted; nothing where it counted none.
+pub(super) fn tokens(bytes: &[u8]) -> Option<u64> {
+    let usage = serde_json::from_slice::<Counted>(bytes).ok()?.usage?;
+    usage.total_tokens.max(usage.prompt_tokens)
+}
+
 /// What a server says is wrong, in the forms servers have for it.
 pub(super) fn complaint(bytes: &[u8]) -> String {
     let value: Value = serde_json::from_slice(bytes).unwrap_or_default();

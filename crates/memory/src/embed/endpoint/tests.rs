@@ -96,9 +96,9 @@ async fn it_does_what_every_embedder_must() {
 async fn a_request_says_what_openai_says() {
     let server = Server::start(honest).await;
     let embedder = server.embedder(json!({"api_key": " sk-1 ", "passage_prefix": "passage: ", "batch": 2}));
-    let found = embedder.embed(&texts(&["one", "", "two", "three"]), Role::Passage).await.unwrap();
+    let found = embedder.embed(&"acme".into(), &texts(&["one", "", "two", "three"]), Role::Passage).await.unwrap();
     assert_eq!(found[1], vec![0.0; 1024]);
-    assert_eq!(found[2], embedder.embed(&texts(&["two"]), Role::Passage).await.unwrap()[0]);
+    assert_eq!(found[2], embedder.embed(&"acme".into(), &texts(&["two"]), Role::Passage).await.unwrap()[0]);
     let heard = server.heard();
     let inputs: Vec<&Value> = heard.iter().map(|(_, body)| &body["input"]).collect();
     assert_eq!(inputs[..2], [&json!(["passage: one"]), &json!(["passage: two", "passage: three"])]);
@@ -116,11 +116,11 @@ async fn what_is_for_keeping_is_asked_again_and_a_query_is_not() {
         _ => honest(number, body),
     };
     let server = Server::start(busy).await;
-    let found = server.embedder(json!({})).embed(&texts(&["one"]), Role::Passage).await.unwrap();
+    let found = server.embedder(json!({})).embed(&"acme".into(), &texts(&["one"]), Role::Passage).await.unwrap();
     assert_eq!((found.len(), server.heard().len()), (1, 3));
 
     let server = Server::start(busy).await;
-    let failed = server.embedder(json!({})).embed(&texts(&["one"]), Role::Query).await.unwrap_err();
+    let failed = server.embedder(json!({})).embed(&"acme".into(), &texts(&["one"]), Role::Query).await.unwrap_err();
     assert!(
         matches!(&failed, Error::Unavailable { retry_after: Some(wait), .. } if wait.as_millis() == 1),
         "{failed:?}"
@@ -134,7 +134,7 @@ async fn what_is_refused_is_not_asked_again() {
     let server =
         Server::start(|_, _| (401, "", json!({"error": {"message": "no such key: sk-secret"}}).to_string())).await;
     let embedder = server.embedder(json!({"api_key": "sk-secret"}));
-    let refused = embedder.embed(&texts(&["one"]), Role::Passage).await.unwrap_err();
+    let refused = embedder.embed(&"acme".into(), &texts(&["one"]), Role::Passage).await.unwrap_err();
     assert!(matches!(refused, Error::Rejected { .. }), "{refused:?}");
     assert!(refused.to_string().contains("401: no such key") && !refused.to_string().contains("secret"), "{refused}");
     assert_eq!(server.heard().len(), 1);
@@ -155,7 +155,12 @@ async fn an_answer_that_cannot_be_meant_is_refused_with_its_reason() {
     ];
     for (body, expect) in cases {
         let server = Server::start(move |_, _| (200, "", body.clone())).await;
-        let refused = server.embedder(json!({})).embed(&texts(&["one"]), Role::Query).await.unwrap_err().to_string();
+        let refused = server
+            .embedder(json!({}))
+            .embed(&"acme".into(), &texts(&["one"]), Role::Query)
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(refused.contains(expect), "{refused} for {expect}");
     }
 }
@@ -165,7 +170,7 @@ async fn a_server_that_is_not_there_is_unavailable_without_its_address() {
     let server = Server::start(honest).await;
     let mut embedder = server.embedder(json!({}));
     embedder.url.set_port(Some(1)).unwrap();
-    let failed = embedder.embed(&texts(&["one"]), Role::Query).await.unwrap_err();
+    let failed = embedder.embed(&"acme".into(), &texts(&["one"]), Role::Query).await.unwrap_err();
     assert!(matches!(failed, Error::Unavailable { .. }), "{failed:?}");
     assert!(failed.to_string().contains("no connection"), "{failed}");
 }

@@ -18,7 +18,7 @@ use super::pinecone::Pinecone;
 use super::{CUSTOMER, TENANT};
 use crate::code;
 use crate::failure::Failure;
-use crate::providers::memory::count;
+use crate::providers::memory::{count, unembedded};
 use crate::request::Request;
 use crate::tool::Tool;
 
@@ -116,17 +116,17 @@ impl Outside {
 
     async fn search(&self, wanted: &Wanted<'_>) -> Result<Vec<Hit>, Failure> {
         match &self.index {
-            Index::Chroma(chroma) => chroma.search(wanted, &self.embedded(wanted.query).await?).await,
+            Index::Chroma(chroma) => chroma.search(wanted, &self.embedded(wanted).await?).await,
             Index::Pinecone(pinecone) if pinecone.is_integrated() => pinecone.search_text(wanted).await,
-            Index::Pinecone(pinecone) => pinecone.search_vector(wanted, &self.embedded(wanted.query).await?).await,
+            Index::Pinecone(pinecone) => pinecone.search_vector(wanted, &self.embedded(wanted).await?).await,
         }
     }
 
-    async fn embedded(&self, query: &str) -> Result<Vec<f32>, Failure> {
+    async fn embedded(&self, wanted: &Wanted<'_>) -> Result<Vec<f32>, Failure> {
         let unavailable = |reason: String| Failure::later(code::SERVICE_UNAVAILABLE, reason);
         let Some(embedder) = &self.embedder else { return Err(unavailable("there is no embedder".to_owned())) };
-        let vectors = embedder.embed(&[query.to_owned()], Role::Query).await;
-        let vectors = vectors.map_err(|error| unavailable(error.to_string()))?;
+        let vectors = embedder.embed(&wanted.tenant.into(), &[wanted.query.to_owned()], Role::Query).await;
+        let vectors = vectors.map_err(|error| unembedded(&error))?;
         vectors.into_iter().next().ok_or_else(|| unavailable("the embedder made no vector".to_owned()))
     }
 

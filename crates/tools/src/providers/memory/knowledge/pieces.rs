@@ -19,6 +19,7 @@ use crate::config::Config as Settings;
 use crate::error::Error;
 use crate::failure::Failure;
 use crate::outbound::Outbound;
+use crate::providers::memory::unembedded;
 
 /// Pieces that are sent at once.
 const AT_ONCE: usize = 64;
@@ -124,8 +125,8 @@ impl Pieces {
         let vectors = if self.index.embeds() {
             vec![Vec::new(); texts.len()]
         } else {
-            let vectors = self.embedder.embed(&texts, Role::Passage).await;
-            vectors.map_err(|error| Failure::later(code::SERVICE_UNAVAILABLE, error.to_string()))?
+            let vectors = self.embedder.embed(&self.tenant, &texts, Role::Passage).await;
+            vectors.map_err(|error| unembedded(&error))?
         };
         let record = |((number, piece), vector): (&(usize, &Piece), Vec<f32>)| {
             let place = format!("{}\u{1f}{}\u{1f}{number}", self.tenant, document.name);

@@ -20,7 +20,12 @@ impl Embedder for Three {
         &self.0
     }
 
-    async fn embed(&self, texts: &[String], _: Role) -> Result<Vec<Vec<f32>>, baton_ports::embed::Error> {
+    async fn embed(
+        &self,
+        _: &baton_core::id::TenantId,
+        texts: &[String],
+        _: Role,
+    ) -> Result<Vec<Vec<f32>>, baton_ports::embed::Error> {
         let one = |text: &String| match text.as_str() {
             text if text.contains("efunds") => Ok(vec![1.0, 0.0, 0.0]),
             "hours" => Ok(vec![0.0, 1.0, 0.0]),
