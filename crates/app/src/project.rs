@@ -87,7 +87,7 @@ impl Project {
             sources.extend(parsed.sources.into_iter().map(|source| (shown(&file), source)));
         }
         let kept = root.join(&settings.database).with_file_name(servers::FOLDER);
-        let servers = servers::ask(sources, &settings.tools, &kept);
+        let servers = servers::ask(sources, &settings.tools, root, &kept);
         for server in &servers {
             let (of_server, left) = server.tools();
             tools.extend(of_server);

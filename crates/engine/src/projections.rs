@@ -8,6 +8,9 @@ use baton_core::time::Time;
 use baton_ports::journal::{DeskItem, DeskKind, Projection};
 use serde_json::{Value, json};
 
+/// Bytes of a call's arguments that an item shows.
+const ARGUMENTS_BYTES_MAX: usize = 64 << 10;
+
 /// What of a run is open on the desk.
 #[derive(Default)]
 pub struct Desk {
@@ -34,7 +37,7 @@ impl Desk {
             changes.push(Projection::DeskClosed { id, at: now, outcome });
         }
         for event in events {
-            let Some((ask, kind, title, details, deadline)) = opened(event) else { continue };
+            let Some((ask, kind, title, details, deadline)) = opened(id, run, event) else { continue };
             // It may have been settled by the very same decision.
             if ask.as_ref().is_some_and(|ask| !run.is_open(ask) || !self.open.insert(ask.clone())) {
                 continue;
@@ -89,7 +92,7 @@ fn not_undone_id(run: &RunId, event: &Event) -> String {
 
 type Opened = (Option<Ask>, DeskKind, String, Value, Option<Time>);
 
-fn opened(event: &Event) -> Option<Opened> {
+fn opened(id: &RunId, run: &Run, event: &Event) -> Option<Opened> {
     match event {
         Event::Began { node, wait } => match &**wait {
             Began::Human { title, details, ask, assignees, deadline } => {
@@ -107,19 +110,20 @@ fn opened(event: &Event) -> Option<Opened> {
             Some((Some(Ask::Customer(node.clone())), DeskKind::Question, question.clone(), details, *deadline))
         }
         Event::Doubted { effect, fault, next: InDoubt::Person } => {
-            let title = format!("Did `{}` act?", effect.call.node);
-            Some((Some(Ask::Doubt(effect.clone())), DeskKind::Doubt, title, known(effect, &fault.to_string()), None))
+            let title = format!("Did {} act?", named(run, effect));
+            let known = known(id, run, effect, &fault.to_string());
+            Some((Some(Ask::Doubt(effect.clone())), DeskKind::Doubt, title, known, None))
         }
         Event::Degraded { effect, fault, attempted, detour: Detour::Person } => {
-            let title = format!("`{}`: the service is down; can you do it by hand?", effect.call.node);
+            let title = format!("{}: the service is down; can you do it by hand?", named(run, effect));
             let effect = EffectId { generation: effect.generation + u32::from(*attempted), ..effect.clone() };
-            let known = known(&effect, &format!("it did not act: {fault}"));
+            let known = known(id, run, &effect, &format!("it did not act: {fault}"));
             Some((Some(Ask::Doubt(effect)), DeskKind::Doubt, title, known, None))
         }
         Event::Blocked { effect, by: Block::Approval(leave) } => {
-            let title = format!("May `{}` act?", effect.call.node);
+            let title = format!("May {} act?", named(run, effect));
             let mut details = json!({
-                "effect": effect, "hash": leave.hash, "arguments": leave.arguments, "need": leave.need,
+                "effect": effect, "tool": run.tool_of(&effect.call), "hash": leave.hash, "arguments": leave.arguments, "need": leave.need,
                 "from": leave.from, "on_deadline": leave.then,
             });
             if let Some(account) = &leave.account {
@@ -137,13 +141,37 @@ fn opened(event: &Event) -> Option<Opened> {
             Some((Some(Ask::Key(effect.clone())), DeskKind::NeedsKey, title, json!({ "effect": effect }), None))
         }
         Event::NotUndone { effect, fault } => {
-            let title = format!("`{}` could not be undone", effect.call.node);
-            Some((None, DeskKind::NotUndone, title, known(effect, &fault.to_string()), None))
+            let undone = run.saga().undoes(&effect.call).map(|(_, tool)| tool);
+            let title = match undone.filter(|tool| *tool != effect.call.node.node.as_str()) {
+                Some(tool) => format!("`{tool}` of `{}` could not be undone", effect.call.node),
+                None => format!("`{}` could not be undone", effect.call.node),
+            };
+            let mut known = known(id, run, effect, &fault.to_string());
+            known["undoes"] = json!(undone);
+            Some((None, DeskKind::NotUndone, title, known, None))
         }
         _ => None,
     }
 }
 
-fn known(effect: &EffectId, fault: &str) -> Value {
-    json!({ "effect": effect, "known": fault })
+/// A call as people know it: by its tool and its node, once where both have one name.
+fn named(run: &Run, effect: &EffectId) -> String {
+    let node = &effect.call.node;
+    match run.tool_of(&effect.call) {
+        Some(tool) if tool != node.node.as_str() => format!("`{tool}` of `{node}`"),
+        Some(_) | None => format!("`{node}`"),
+    }
+}
+
+/// All that helps to find a call at its service.
+fn known(id: &RunId, run: &Run, effect: &EffectId, fault: &str) -> Value {
+    let mut known = json!({ "effect": effect, "key": effect.key(id), "known": fault });
+    if let Some((tool, arguments)) = run.tool_call(&effect.call) {
+        known["tool"] = tool.into();
+        known["arguments"] = match arguments.to_string().len() {
+            ..=ARGUMENTS_BYTES_MAX => arguments.clone(),
+            bytes => format!("{bytes} bytes, too many to show here: they are in the run's journal").into(),
+        };
+    }
+    known
 }

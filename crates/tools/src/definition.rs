@@ -166,12 +166,16 @@ pub(crate) fn read<T: DeserializeOwned>(place: &str, fields: Map<String, Value>)
 
 /// Compiles templates, which may name only what a call knows.
 pub(crate) fn template(place: &str, source: &Value, known: &[&str]) -> Result<Params, Mistake> {
-    let params = Params::parse(source, Dialect::Edges).map_err(|error| {
-        let hint = error.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
-        Mistake::at(place, format!("{}{hint}", error.message))
-    })?;
+    let params = parse(place, source)?;
     check_roots(place, params.roots(), known)?;
     Ok(params)
+}
+
+fn parse(place: &str, source: &Value) -> Result<Params, Mistake> {
+    Params::parse(source, Dialect::Edges).map_err(|error| {
+        let hint = error.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+        Mistake::at(place, format!("{}{hint}", error.message))
+    })
 }
 
 fn check_roots(place: &str, roots: &BTreeSet<String>, known: &[&str]) -> Result<(), Mistake> {

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use tokio::process::Command;
@@ -13,6 +13,8 @@ pub struct Launch {
     pub program: PathBuf,
     /// What comes first.
     pub arguments: Vec<OsString>,
+    /// Where it is started; where we were unless told.
+    pub folder: Option<PathBuf>,
 }
 
 impl Launch {
@@ -23,13 +25,22 @@ impl Launch {
     pub fn own(arguments: Vec<OsString>) -> io::Result<Self> {
         let program =
             if cfg!(target_os = "linux") { PathBuf::from("/proc/self/exe") } else { std::env::current_exe()? };
-        Ok(Self { program, arguments })
+        Ok(Self { program, arguments, folder: None })
+    }
+
+    /// The same, started in this folder.
+    #[must_use]
+    pub fn within(self, folder: &Path) -> Self {
+        Self { folder: Some(folder.to_owned()), ..self }
     }
 
     /// With nothing of our environment, spoken to by pipes, ended when it is dropped.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).env_clear();
+        if let Some(folder) = &self.folder {
+            command.current_dir(folder);
+        }
         #[cfg(unix)]
         command.arg0("baton");
         by_pipes(&mut command);

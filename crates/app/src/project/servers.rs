@@ -47,10 +47,11 @@ struct Kept {
     listing: Listing,
 }
 
-/// Asks all of them at once, except those that were asked a little while ago.
-pub fn ask(sources: Vec<(String, McpSource)>, settings: &Config, folder: &Path) -> Vec<Server> {
+/// Asks all of them at once, except those that were asked a little while ago. Programs are started in the project's folder
+/// `root`; lists are kept in `folder`.
+pub fn ask(sources: Vec<(String, McpSource)>, settings: &Config, root: &Path, folder: &Path) -> Vec<Server> {
     let attended = |source: McpSource| match Launch::own(vec!["attend".into()]) {
-        Ok(attendant) => source.attended(attendant),
+        Ok(attendant) => source.attended(attendant.within(root)),
         Err(_) => source,
     };
     let sources = sources.into_iter().map(|(file, source)| (file, attended(source)));

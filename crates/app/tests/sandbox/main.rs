@@ -20,7 +20,11 @@ use serde_json::{Value, json};
 
 /// Children are started by the binary under test.
 fn launch() -> Launch {
-    Launch { program: PathBuf::from(env!("CARGO_BIN_EXE_baton")), arguments: vec!["sandbox-child".into()] }
+    Launch {
+        program: PathBuf::from(env!("CARGO_BIN_EXE_baton")),
+        arguments: vec!["sandbox-child".into()],
+        folder: None,
+    }
 }
 
 fn config(settings: Value) -> Config {

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::address::{Address, CallId, EffectId, Path};
-use super::event::{Entry, Finished, Request, Started, Winding};
+use super::address::{Address, CallId, EffectId, Path, Role};
+use super::event::{Entry, Finished, Request, Started, Undo, Winding};
 use super::saga::Saga;
 use super::signals::Signals;
 use crate::agent::{self, Advice};
@@ -201,9 +201,18 @@ impl Run {
 
     /// The tool that an open call asks for.
     pub fn tool_of(&self, call: &CallId) -> Option<&str> {
-        match &self.calls.get(call)?.request {
-            Request::Tool { tool, .. } => Some(tool),
-            Request::Model(_) | Request::Code { .. } | Request::Step { .. } => None,
+        self.tool_call(call).map(|(tool, _)| tool)
+    }
+
+    /// The tool that an open call asks for, or one that finally did not undo what it was to undo; and with what.
+    pub fn tool_call(&self, call: &CallId) -> Option<(&str, &Value)> {
+        match self.calls.get(call).map(|call| &call.request) {
+            Some(Request::Tool { tool, arguments, .. }) => Some((tool, arguments)),
+            Some(Request::Model(_) | Request::Code { .. } | Request::Step { .. }) => None,
+            None => match self.saga.undo_of(call).filter(|_| call.role == Role::Undo)? {
+                Undo::Call { tool, arguments, .. } => Some((tool, arguments)),
+                Undo::Irreversible { .. } | Undo::Broken { .. } | Undo::Child { .. } => None,
+            },
         }
     }
 

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use baton_core::expr::nearest;
 use baton_core::money::Usd;
 use baton_core::tool::{Class, Compensation, Facts, OnUnavailable, Retry};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Mistake, read};
+use super::{Mistake, check_roots, parse, read};
 use crate::catalogue::{Action, Entry, Risk};
 use crate::check::Schema;
 use crate::mcp::Override;
@@ -93,6 +94,17 @@ const FIELDS: &[&str] = &[
     "stand_in",
 ];
 
+/// What a tool's own compensation may name beside the names of the run that calls it, which are not known here.
+const UNDO_NAMES: &[&str] = &["output", "arguments", "input", "context", "shared_context", "run"];
+
+/// Whether the arguments of a compensation can be written: what does not parse, and what is a slip of the pen, is refused.
+fn compensates(place: &str, parameters: &Value) -> Result<(), Mistake> {
+    let roots = parse(place, parameters)?.roots().clone();
+    let is_slip =
+        |root: &&String| !UNDO_NAMES.contains(&root.as_str()) && nearest(root, UNDO_NAMES.iter().copied()).is_some();
+    check_roots(place, &roots.iter().filter(is_slip).cloned().collect(), UNDO_NAMES)
+}
+
 impl Profile {
     /// Whether it says what its output carries.
     pub(crate) fn names_output(&self) -> bool {
@@ -117,6 +129,9 @@ impl Profile {
         if let Some(way @ OnUnavailable::Provider(_)) = &profile.on_unavailable {
             let reason = format!("`{way}`: a defined tool has one provider; write another tool and an `on_error`");
             return Err(Mistake::at("on_unavailable", reason));
+        }
+        if let Some(compensation) = &profile.compensation {
+            compensates("compensation.parameters", &compensation.parameters)?;
         }
         Ok(profile)
     }

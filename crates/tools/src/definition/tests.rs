@@ -86,6 +86,18 @@ fn a_request_template_says_whom_it_calls() {
 }
 
 #[test]
+fn a_compensation_is_checked_where_it_is_written() {
+    let undone_by = |booking: &str| json!({"compensation": {"tool_name": "free", "parameters": {"id": booking}}});
+    let place = "compensation.parameters";
+    refused(http(&undone_by("{{ outptu.id }}")), place, "unknown name `outptu`; did you mean `output`?");
+    refused(http(&undone_by("{{ output.")), place, "");
+    // A name of the run that calls it: its input's, a node's.
+    for known in ["{{ output.id }}", "{{ arguments.id }}", "{{ customer.id }}"] {
+        Definition::parse(http(&undone_by(known))).unwrap();
+    }
+}
+
+#[test]
 fn a_class_is_one_that_the_tool_can_keep() {
     refused(http(&json!({"class": "keyed"})), "class", "idempotency_header");
     refused(http(&json!({"class": "verify"})), "class", "lookup");

@@ -47,19 +47,20 @@ fn section(page: &mut String, command: &mut Command, depth: usize) {
     if let Some(about) = command.get_about() {
         let _ = writeln!(page, "{}", sentence(&about.to_string()));
     }
-    if command.has_subcommands() {
-        for inner in visible(command) {
-            section(page, inner, depth + 1);
-        }
-        return;
-    }
-    let _ = writeln!(page, "\n```text\n{usage}\n```");
     let own = |arg: &&Arg| {
         !arg.is_hide_set() && !arg.is_global_set() && !["help", "version"].contains(&arg.get_id().as_str())
     };
     let rows: Vec<String> = command.get_arguments().filter(own).map(row).collect();
+    // A command with others below it may be one itself.
+    if !command.has_subcommands() || !rows.is_empty() {
+        let usage = usage.lines().next().filter(|_| command.has_subcommands()).unwrap_or(usage);
+        let _ = writeln!(page, "\n```text\n{usage}\n```");
+    }
     if !rows.is_empty() {
         let _ = writeln!(page, "\n| argument | meaning |\n| --- | --- |\n{}", rows.join("\n"));
+    }
+    for inner in visible(command) {
+        section(page, inner, depth + 1);
     }
 }
 

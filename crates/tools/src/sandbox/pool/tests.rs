@@ -11,7 +11,7 @@ use crate::sandbox::frame::{Answer, LENGTH_BYTES, encode};
 async fn answered(bytes: &[u8]) -> Result<Ran, Fault> {
     let ready = encode(&Answer::Ready { address_bytes: None }, 1_000).unwrap();
     let script = format!("printf '{}'; head -c {LENGTH_BYTES} >&2; printf '{}'; cat >&2", octal(&ready), octal(bytes));
-    let launch = Launch { program: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()] };
+    let launch = Launch { program: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()], folder: None };
     let config = serde_json::from_value::<Config>(json!({"idle": 0, "time_seconds": 1})).unwrap();
     let pool = Pool::new(config, launch).unwrap();
     let program = Program::Start { source: "1".to_owned(), inputs: BTreeMap::new(), tools: vec!["find".to_owned()] };
@@ -74,7 +74,7 @@ fn settings_that_cannot_be_used_are_refused_by_name() {
         (json!({"programs_per_child": 0}), "`programs_per_child`"),
         (json!({"snapshot_key": "short"}), "`snapshot_key` is shorter than 32"),
     ] {
-        let launch = Launch { program: "/bin/sh".into(), arguments: Vec::new() };
+        let launch = Launch { program: "/bin/sh".into(), arguments: Vec::new(), folder: None };
         let config = serde_json::from_value(settings).unwrap();
         let error = Pool::new(config, launch).err().expect("refused").to_string();
         assert!(error.contains(says), "{error}");
