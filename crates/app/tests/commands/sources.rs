@@ -114,6 +114,17 @@ fn a_workflow_calls_a_tool_of_an_mcp_server() {
 }
 
 #[test]
+fn an_mcp_server_is_started_in_the_projects_folder() {
+    let definition = json!({"name": "sh", "kind": "mcp", "command": "sh", "args": ["server.sh"]});
+    let place = Place::with(&[
+        ("shop/server.sh", SERVER),
+        ("shop/tools/sh.json", &definition.to_string()),
+        ("shop/workflows/greet.yaml", "name: greet\nnodes: [{id: greet, tool: sh.greet}]\n"),
+    ]);
+    place.baton(&["-C", "shop", "run", "greet"]).ends(0);
+}
+
+#[test]
 fn what_a_definition_names_and_an_mcp_server_does_not_have_is_told() {
     let place = with_server();
     let definition = json!({
