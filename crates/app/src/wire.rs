@@ -289,6 +289,8 @@ mod tests {
     use std::time::Duration;
 
     use baton_core::money::{Quote, Usd};
+    use baton_core::time::Time;
+    use baton_engine::roster::{Changes, Settings as Tiering};
     use baton_models::budget::Paid;
     use baton_ports::budget::{Account, Budget as _};
     use baton_ports::models::Asker;
@@ -317,5 +319,50 @@ mod tests {
             .await;
         assert_eq!(broken.expect_err("it broke off").to_string(), "broke off");
         assert_eq!(held().await, Usd::ZERO);
+    }
+
+    fn rated(records: &Store, per_minute: u32, per_hour: u32) -> Roster {
+        let changes = Changes { per_minute: Some(per_minute), per_hour: Some(per_hour), ..Changes::default() };
+        let settings = Tiering {
+            tier: Some("free".to_owned()),
+            tiers: [("free".to_owned(), changes)].into(),
+            ..Tiering::default()
+        };
+        Roster::new(Arc::new(records.clone()), Tiers::new(settings).expect("a table"))
+    }
+
+    /// How many of so many have a turn, asked of rosters in turn.
+    async fn turns(rosters: &[&Roster], count: usize, at: &str) -> usize {
+        let now: Time = at.parse().expect("a time");
+        let tenant = TenantId::from("acme");
+        let asked = (0..count).map(|place| rosters[place % rosters.len()].turn(&tenant, now));
+        futures::future::join_all(asked).await.into_iter().filter(Result::is_ok).count()
+    }
+
+    #[tokio::test]
+    async fn all_processes_together_let_in_no_more_than_the_tier_says() {
+        let records = Store::in_memory(sqlite::Options::default()).expect("opens");
+        let (one, two) = (rated(&records, 40, 100), rated(&records, 40, 100));
+        let first = turns(&[&one, &two], 200, "2026-11-22T10:00:30Z").await;
+        assert_eq!(first, 40);
+        assert_eq!(turns(&[&one], 5, "2026-11-22T10:00:59Z").await, 0);
+        assert_eq!(turns(&[&one, &two], 200, "2026-11-22T10:01:00Z").await, 40, "another minute");
+        let rest = turns(&[&one, &two], 200, "2026-11-22T10:02:00Z").await;
+        assert!((8..=20).contains(&rest), "the hour has a hundred, of which little is lost: {rest}");
+        assert_eq!(turns(&[&one, &two], 200, "2026-11-22T11:00:00Z").await, 40, "another hour");
+    }
+
+    #[tokio::test]
+    async fn whoever_has_no_turn_is_told_when_the_next_one_is_and_who_has_no_limit_has_all() {
+        let records = Store::in_memory(sqlite::Options::default()).expect("opens");
+        let one = rated(&records, 1, 0);
+        let (tenant, now) = (TenantId::from("acme"), "2026-11-22T10:00:45Z".parse().expect("a time"));
+        let standing = one.turn(&tenant, now).await.expect("a turn").expect("a limit");
+        assert_eq!((standing.limit, standing.per, standing.remaining), (1, "minute", 0));
+        let full = one.turn(&tenant, now).await.expect_err("is full");
+        assert!(full.to_string().contains("tier `free`") && full.to_string().contains("in 15 s"), "{full}");
+        assert!(one.turn(&TenantId::from("other"), now).await.is_ok(), "each tenant has its own");
+        let free = Roster::new(Arc::new(records), Tiers::default());
+        assert_eq!(free.turn(&tenant, now).await.expect("a turn"), None);
     }
 }

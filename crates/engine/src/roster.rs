@@ -8,6 +8,7 @@
 mod card;
 mod health;
 mod tiers;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -23,7 +24,8 @@ use crate::driver::lock;
 
 pub use card::{Card, Wanted};
 pub use health::{Health, Outcome};
-pub use tiers::{Settings, Tiers};
+pub use tiers::{Changes, Settings, Tiers};
+pub use turns::{NoTurn, Standing};
 
 /// Registered agents, and how each has done.
 const AGENTS: &str = "agents";
@@ -43,6 +45,7 @@ pub struct Roster {
     records: Arc<dyn Records>,
     tiers: Tiers,
     known: Mutex<BTreeMap<TenantId, Known>>,
+    turns: turns::Turns,
 }
 
 /// What is known of one tenant's agents.
@@ -54,12 +57,26 @@ struct Known {
 
 impl Roster {
     pub fn new(records: Arc<dyn Records>, tiers: Tiers) -> Self {
-        Self { records, tiers, known: Mutex::default() }
+        let turns = turns::Turns::new(records.clone());
+        Self { records, tiers, known: Mutex::default(), turns }
     }
 
     /// The tenant's limits.
     pub fn tier(&self, tenant: &TenantId) -> &Arc<Tier> {
         self.tiers.of(tenant)
+    }
+
+    /// A turn for one request of a tenant's, or one run it begins: how the limit stands that is nearest, nothing where its
+    /// tier has none.
+    ///
+    /// # Errors
+    /// [`NoTurn::Full`] says when the next one is.
+    pub async fn turn(&self, tenant: &TenantId, now: Time) -> Result<Option<Standing>, NoTurn> {
+        match self.turns.take(tenant, self.tiers.rate(tenant), now).await? {
+            None => Ok(None),
+            Some(Ok(standing)) => Ok(Some(standing)),
+            Some(Err(standing)) => Err(NoTurn::Full { tier: self.tier(tenant).name.clone(), standing }),
+        }
     }
 
     /// What holds for a tenant's agents now, as far as it is known here; from memory alone.

@@ -3,6 +3,8 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use baton_core::id::TenantId;
+use baton_engine::roster::{NoTurn, Roster, Standing};
 use baton_ports::clock::Clock;
 use baton_ports::keys::Keys;
 use baton_ports::models::Models;
@@ -73,6 +75,8 @@ pub struct Inner {
     pub limits: Limits,
     /// One permit a request under way.
     pub room: Arc<Semaphore>,
+    /// How often tenants may ask; nothing: as often as they like.
+    pub roster: OnceLock<Arc<Roster>>,
 }
 
 impl Door {
@@ -92,7 +96,24 @@ impl Door {
             returning: OnceLock::new(),
             limits,
             room,
+            roster: OnceLock::new(),
         }))
+    }
+
+    /// The same, where tenants may ask as often as their tiers let them.
+    #[must_use]
+    pub fn by_tiers(self, roster: Arc<Roster>) -> Self {
+        // The first that was named stays.
+        let _ = self.0.roster.set(roster);
+        self
+    }
+
+    /// A turn for a tenant's request, or that it has none.
+    pub(crate) async fn turn(&self, tenant: &TenantId) -> Result<Option<Standing>, NoTurn> {
+        match self.roster.get() {
+            Some(roster) => roster.turn(tenant, self.clock.now()).await,
+            None => Ok(None),
+        }
     }
 
     /// The same, with somebody who takes in those who connected an account.

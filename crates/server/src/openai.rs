@@ -4,6 +4,7 @@ pub(crate) mod chat;
 mod error;
 mod form;
 pub(crate) mod models;
+mod rate;
 mod reply;
 mod request;
 mod stream;

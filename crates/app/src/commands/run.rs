@@ -50,6 +50,9 @@ pub async fn run(folder: &Path, args: cli::Run) -> anyhow::Result<Exit> {
         caller: project.settings.caller(&context),
         context,
     };
+    if let Err(no_turn) = system.roster.turn(&system.tenant, system.clock.now()).await {
+        return Err(anyhow::Error::new(no_turn).context("the run was not begun"));
+    }
     if args.detach {
         system.accept_only();
     }

@@ -38,7 +38,8 @@ pub async fn run(folder: &Path, args: cli::Serve) -> anyhow::Result<Exit> {
         announce(at, saved.versions.len(), &system, secret.as_deref(), args.json);
         let known: Arc<dyn Keys> = Arc::new(system.store.clone());
         let metrics = metrics::at_scrape(metrics, system.purse.clone(), system.tenant.clone());
-        let door = Door::new(system.models.clone(), known, system.clock.clone(), metrics, Limits::default());
+        let door = Door::new(system.models.clone(), known, system.clock.clone(), metrics, Limits::default())
+            .by_tiers(system.roster.clone());
         let door = match returning(&system) {
             Some(returning) => door.with_returning(returning),
             None => door,

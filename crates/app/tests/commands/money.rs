@@ -275,6 +275,27 @@ fn vectors_are_paid_for_out_of_the_budget_and_not_asked_for_without_money_or_a_p
 }
 
 #[test]
+fn a_tier_says_how_often_its_tenants_may_ask_and_begin_runs() {
+    let upstream = Upstream::start();
+    let place = project(&upstream, "[agents]\ntier = \"free\"\ntiers.free = { per_minute = 0, per_hour = 3 }\n");
+    let server = Server::start(&place);
+    let ask = || chat(server.address(), server.key().expect("a key"), "", &hello()).expect("an answer");
+    let first = ask();
+    assert!(first.starts_with("HTTP/1.1 200") && first.contains("x-ratelimit-limit-requests: 3\r\n"), "{first}");
+    assert!(ask().contains("x-ratelimit-remaining-requests: 1\r\n"));
+    // A run counts too, whichever process begins it.
+    place.baton(&["run", "ask", "--set", "word=hello"]).ends(0);
+    let full = ask();
+    assert!(full.starts_with("HTTP/1.1 429") && full.contains("rate_limit_exceeded"), "{full}");
+    assert!(full.contains("retry-after: ") && full.contains("x-ratelimit-remaining-requests: 0\r\n"), "{full}");
+    place
+        .baton(&["run", "ask", "--set", "word=hello"])
+        .ends(1)
+        .warns("the tier `free` lets this tenant ask 3 times in one hour");
+    assert_eq!(upstream.asked().len(), 3);
+}
+
+#[test]
 fn a_run_that_is_stopped_by_hand_gives_back_what_it_held_of_budgets() {
     let reply = "agent: greeter\nreplies: [{content: Hola, latency_ms: 60000}]\n";
     let place = Place::with(&[

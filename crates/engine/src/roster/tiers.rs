@@ -1,6 +1,7 @@
 //! The table of tiers, and which tenant has which. The numbers are ours.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use baton_core::agent::{Above, Kind, Limits, Tier};
@@ -9,20 +10,29 @@ use serde::{Deserialize, Serialize};
 
 /// The whole table. The last is that of a tenant of which nothing is said: whoever runs Baton for themselves is hardly
 /// limited by it.
-fn table() -> [Tier; 3] {
+fn table() -> [(Tier, Rate); 3] {
     let talkers = [Kind::Simple, Kind::Reasoning];
     let all = [Kind::Simple, Kind::Reasoning, Kind::Code, Kind::Custom];
-    let row = |name: &str, types: &[Kind], tools, iterations, seconds, concurrency| {
+    let row = |name: &str, types: &[Kind], [tools, concurrency]: [usize; 2], iterations, seconds, rate: [u32; 2]| {
         let types = types.iter().copied().collect::<BTreeSet<_>>();
         let limits = Limits { types, tools, iterations, seconds, concurrency, above: Above::Clamp };
-        Tier { name: name.to_owned(), limits }
+        let [per_minute, per_hour] = rate.map(NonZeroU32::new);
+        (Tier { name: name.to_owned(), limits }, Rate { per_minute, per_hour })
     };
-    //                   types     tools  iterations  seconds  at once
+    //                   types    tools, at once  iterations  seconds  a minute, an hour
     [
-        row("free", &talkers, 5, 5, 60, 2),
-        row("professional", &all, 20, 15, 300, 10),
-        row("enterprise", &all, 100, 100, 3_600, 100),
+        row("free", &talkers, [5, 2], 5, 60, [30, 500]),
+        row("professional", &all, [20, 10], 15, 300, [300, 10_000]),
+        row("enterprise", &all, [100, 100], 100, 3_600, [0, 0]),
     ]
+}
+
+/// How often a tenant may ask the gateway and begin runs, together; nothing: as often as it likes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Rate {
+    /// Of UTC, as the hour.
+    pub per_minute: Option<NonZeroU32>,
+    pub per_hour: Option<NonZeroU32>,
 }
 
 /// The table with what the settings say differently, and each tenant's tier.
@@ -31,6 +41,8 @@ pub struct Tiers {
     table: BTreeMap<String, Arc<Tier>>,
     default: Arc<Tier>,
     of: BTreeMap<TenantId, String>,
+    /// By tier.
+    rates: BTreeMap<String, Rate>,
 }
 
 /// What settings may say: `[agents]` of `baton.toml`.
@@ -54,6 +66,9 @@ pub struct Changes {
     pub iterations: Option<u32>,
     pub seconds: Option<u64>,
     pub concurrency: Option<usize>,
+    /// Requests of the gateway and begun runs in a minute, and in an hour; 0: as many as one likes.
+    pub per_minute: Option<u32>,
+    pub per_hour: Option<u32>,
     pub above: Option<Above>,
 }
 
@@ -61,9 +76,12 @@ impl Tiers {
     /// # Errors
     /// A tier that is not in the table and does not say everything; one that nobody has; a limit of nothing.
     pub fn new(settings: Settings) -> Result<Self, String> {
-        let Self { mut table, default, .. } = Self::default();
+        let Self { mut table, default, mut rates, .. } = Self::default();
         for (name, changes) in settings.tiers {
             let known = table.get(&name).map(|tier| &tier.limits);
+            let rate = rates.entry(name.clone()).or_default();
+            rate.per_minute = changes.per_minute.map_or(rate.per_minute, NonZeroU32::new);
+            rate.per_hour = changes.per_hour.map_or(rate.per_hour, NonZeroU32::new);
             let limits = changes.over(known).map_err(|what| format!("agents.tiers.{name}: {what}"))?;
             table.insert(name.clone(), Arc::new(Tier { name, limits }));
         }
@@ -76,7 +94,11 @@ impl Tiers {
                 return Err(format!("agents.tenants.{tenant}: {}", missing(name)));
             }
         }
-        Ok(Self { table, default, of: settings.tenants })
+        Ok(Self { table, default, of: settings.tenants, rates })
+    }
+
+    pub(super) fn rate(&self, tenant: &TenantId) -> Rate {
+        self.rates.get(&self.of(tenant).name).copied().unwrap_or_default()
     }
 
     pub fn of(&self, tenant: &TenantId) -> &Arc<Tier> {
@@ -113,8 +135,10 @@ impl Changes {
 
 impl Default for Tiers {
     fn default() -> Self {
-        let rows = table().map(Arc::new);
+        let rows = table();
+        let rates = rows.iter().map(|(tier, rate)| (tier.name.clone(), *rate)).collect();
+        let rows = rows.map(|(tier, _)| Arc::new(tier));
         let default = rows[rows.len() - 1].clone();
-        Self { table: rows.map(|tier| (tier.name.clone(), tier)).into(), default, of: BTreeMap::new() }
+        Self { table: rows.map(|tier| (tier.name.clone(), tier)).into(), default, of: BTreeMap::new(), rates }
     }
 }

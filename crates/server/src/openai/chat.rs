@@ -14,6 +14,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::error::Error;
 use super::form;
+use super::rate;
 use super::reply::{Frame, Whole};
 use super::request::{self, Asked};
 use super::stream;
@@ -42,6 +43,7 @@ pub(super) struct Call {
 
 pub(crate) async fn complete(State(door): State<Door>, headers: HeaderMap, body: Body) -> Result<Response, Error> {
     let key = door.keys.bearer(&headers).await?;
+    let turn = door.turn(&key.tenant).await?;
     let place = door.room.clone().try_acquire_owned().map_err(|_| Problem::overloaded())?;
     // Only now, or anybody's connections would fill the memory.
     let body = body::read(body, door.limits).await.map_err(|unread| Error::unread(&unread, door.limits))?;
@@ -51,6 +53,9 @@ pub(crate) async fn complete(State(door): State<Door>, headers: HeaderMap, body:
     let mut response = if call.asked.stream { stream::answer(call).await? } else { call.answer().await? };
     // Looked at once it is answered, or has begun to be: this very call may pass the mark.
     let budget = door.models.budget_notice(&asker);
+    if let Some(turn) = turn {
+        rate::say(response.headers_mut(), &turn);
+    }
     insert(response.headers_mut(), [(CALL, Some(asker.key)), (BUDGET, budget)]);
     Ok(response)
 }

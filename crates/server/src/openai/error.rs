@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use baton_core::run::ModelFault;
+use baton_engine::roster::{NoTurn, Standing};
 use serde_json::{Value, json};
 
 use crate::auth::Refused;
@@ -20,6 +21,8 @@ pub(crate) struct Error {
     message: String,
     param: Option<String>,
     retry_after: Option<Duration>,
+    /// How often one may ask, where that is why.
+    rate: Option<Standing>,
 }
 
 impl Error {
@@ -32,6 +35,7 @@ impl Error {
             message: message.into(),
             param: Some(param.to_owned()),
             retry_after: None,
+            rate: None,
         }
     }
 
@@ -105,7 +109,35 @@ impl From<Refused> for Error {
             Refused::Unreadable(_) => "API keys cannot be read at the moment; try again".to_owned(),
             Refused::Missing | Refused::Invalid => refused.to_string(),
         };
-        Self { status, kind, code: code.to_owned(), message, param: None, retry_after: None }
+        Self { status, kind, code: code.to_owned(), message, param: None, retry_after: None, rate: None }
+    }
+}
+
+impl From<NoTurn> for Error {
+    fn from(none: NoTurn) -> Self {
+        match &none {
+            NoTurn::Full { standing, .. } => Self {
+                status: StatusCode::TOO_MANY_REQUESTS,
+                kind: "rate_limit_error",
+                code: "rate_limit_exceeded".to_owned(),
+                message: none.to_string(),
+                param: None,
+                retry_after: Some(standing.resets_in),
+                rate: Some(*standing),
+            },
+            NoTurn::Unknown(error) => {
+                tracing::error!(%error, "how often a tenant has asked cannot be told");
+                Self {
+                    status: StatusCode::SERVICE_UNAVAILABLE,
+                    kind: "server_error",
+                    code: "unavailable".to_owned(),
+                    message: "how often you may ask cannot be told at the moment; try again".to_owned(),
+                    param: None,
+                    retry_after: None,
+                    rate: None,
+                }
+            }
+        }
     }
 }
 
@@ -118,6 +150,7 @@ impl From<Problem> for Error {
             message: problem.detail,
             param: None,
             retry_after: problem.retry_after,
+            rate: None,
         }
     }
 }
@@ -148,13 +181,17 @@ impl From<ModelFault> for Error {
             },
             param: None,
             retry_after,
+            rate: None,
         }
     }
 }
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let response = (self.status, axum::Json(self.body())).into_response();
+        let mut response = (self.status, axum::Json(self.body())).into_response();
+        if let Some(rate) = &self.rate {
+            super::rate::say(response.headers_mut(), rate);
+        }
         Problem::with_headers(self.retry_after, response)
     }
 }
