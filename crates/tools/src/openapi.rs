@@ -34,6 +34,8 @@ const OPERATIONS_MAX: usize = 10_000;
 /// Bytes of a name; models take 64 at most.
 const NAME_BYTES_MAX: usize = 64;
 const METHODS: &[&str] = &["get", "put", "post", "delete", "options", "head", "patch"];
+/// A method that gives back what was sent, with its keys; of use to nobody who calls a tool.
+const NOT_CALLED: &str = "trace";
 
 /// What a definition of `kind: openapi` says besides what all tools may say.
 #[derive(Deserialize)]
@@ -94,6 +96,10 @@ pub(crate) fn read(profile: &Profile, fields: Map<String, Value>) -> Result<Foun
                 continue;
             }
         };
+        let echo = item.field(NOT_CALLED);
+        if !echo.is_null() {
+            taken.unsupported.push(Unsupported { place: echo.place(), reason: "TRACE is not called".to_owned() });
+        }
         for method in METHODS {
             let operation = item.field(method);
             if operation.is_null() {

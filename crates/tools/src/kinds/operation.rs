@@ -146,7 +146,7 @@ impl Sent {
                 if NOT_TAKEN.contains(&name.as_str()) {
                     return Err(invalid(format!("`{name}` is set by the connection and not by a call")));
                 }
-                self.header(&name, &joined(value, ','))
+                self.header(&name, &simple(parameter.style, value))
             }
             Place::Cookie => {
                 for (name, text) in written(parameter, value) {
@@ -185,8 +185,10 @@ fn path(operation: &Operation, arguments: &Value) -> Result<String, Failure> {
             Part::Literal(text) => path.push_str(text),
             Part::Parameter(name) => {
                 let is_it = |parameter: &&Parameter| parameter.place == Place::Path && parameter.name == *name;
-                let argument = operation.parameters.iter().find(is_it).map_or(name, |found| &found.argument);
-                let text = joined(arguments.get(argument).unwrap_or(&Value::Null), ',');
+                let found = operation.parameters.iter().find(is_it);
+                let (argument, style) =
+                    found.map_or((name, Style::Joined(',')), |found| (&found.argument, found.style));
+                let text = simple(style, arguments.get(argument).unwrap_or(&Value::Null));
                 if matches!(text.as_str(), "" | "." | "..") {
                     return Err(invalid(format!("`{argument}` is a part of the path and came out as `{text}`")));
                 }
@@ -205,15 +207,31 @@ fn written(parameter: &Parameter, value: &Value) -> Vec<(String, String)> {
     let name = || parameter.name.clone();
     match (parameter.style, value) {
         (Style::Json, value) => vec![(name(), value.to_string())],
-        (Style::Deep, Value::Object(fields)) => {
-            fields.iter().map(|(field, value)| (format!("{}[{field}]", parameter.name), plain(value))).collect()
+        (Style::Deep, Value::Object(_)) => {
+            let mut pairs = Vec::new();
+            flatten(parameter.name.clone(), value, &mut pairs);
+            pairs
         }
         (Style::Exploded, Value::Array(items)) => items.iter().map(|item| (name(), plain(item))).collect(),
         (Style::Exploded, Value::Object(fields)) => {
             fields.iter().map(|(field, value)| (field.clone(), plain(value))).collect()
         }
         (Style::Joined(separator), value) => vec![(name(), joined(value, separator))],
+        (Style::Pairs, value) => vec![(name(), simple(Style::Pairs, value))],
         (Style::Deep | Style::Exploded, value) => vec![(name(), plain(value))],
+    }
+}
+
+/// A value as one text, in a path or a header.
+fn simple(style: Style, value: &Value) -> String {
+    match (style, value) {
+        (Style::Json, value) => value.to_string(),
+        (Style::Pairs, Value::Object(fields)) => {
+            let pairs = fields.iter().map(|(name, value)| format!("{name}={}", plain(value)));
+            pairs.collect::<Vec<_>>().join(",")
+        }
+        (Style::Joined(separator), value) => joined(value, separator),
+        (Style::Pairs | Style::Exploded | Style::Deep, value) => joined(value, ','),
     }
 }
 

@@ -150,6 +150,10 @@ fn body<'d>(
         kind if kind.starts_with("text/") => Media::Text(kind.to_owned()),
         _ => Media::Form,
     };
+    if media == Media::Form && !content.field("encoding").is_null() {
+        let reason = "lists are written as `name[]`, objects as `name[field]`, whatever is said here".to_owned();
+        schemas.note(&content.field("encoding").place(), reason);
+    }
     let argument = if properties.contains_key("body") { "request_body" } else { "body" };
     let mut schema = schemas.of(&content.field("schema"));
     if let (Some(text), Some(fields)) = (body.field("description").text(), schema.as_object_mut()) {

@@ -31,6 +31,8 @@ pub(crate) enum Style {
     Exploded,
     /// Joined by this.
     Joined(char),
+    /// Joined by commas, an object as `field=value`.
+    Pairs,
     /// `name[field]=value`
     Deep,
     /// As JSON.
@@ -70,6 +72,9 @@ pub(super) fn read(
         Some(_) => return Err(wrong("is neither plain nor JSON")),
         None => (style(&parameter, place).map_err(wrong)?, parameter.field("schema")),
     };
+    if parameter.field("allowReserved").is_true() {
+        schemas.note(&parameter.place(), "its value is percent-encoded all the same".to_owned());
+    }
     let mut schema = schemas.of(&written_schema);
     if let (Some(text), Some(fields)) = (parameter.field("description").text(), schema.as_object_mut()) {
         fields.entry("description").or_insert_with(|| text.into());
@@ -87,7 +92,9 @@ fn style(parameter: &Within<'_>, place: Place) -> Result<Style, &'static str> {
     let explode = parameter.field("explode");
     let exploded = |unless_told: bool| explode.value().as_bool().unwrap_or(unless_told);
     match (place, parameter.field("style").text()) {
-        (Place::Path | Place::Header, None | Some("simple")) => Ok(Style::Joined(',')),
+        (Place::Path | Place::Header, None | Some("simple")) => {
+            Ok(if exploded(false) { Style::Pairs } else { Style::Joined(',') })
+        }
         (Place::Query | Place::Cookie, None | Some("form")) => {
             Ok(if exploded(true) { Style::Exploded } else { Style::Joined(',') })
         }

@@ -58,7 +58,19 @@ impl<'d, 'n> Schemas<'d, 'n> {
         if let Some(reference) = fields.get("$ref").and_then(Value::as_str) {
             let nullable = fields.get("nullable") == Some(&Value::Bool(true));
             let schema = self.referred(reference, place);
-            return if nullable { json!({"anyOf": [schema, {"type": "null"}]}) } else { schema };
+            if self.version == Version::V30 {
+                return if nullable { json!({"anyOf": [schema, {"type": "null"}]}) } else { schema };
+            }
+            // What stands beside a reference counts since 3.1.
+            let mut beside = fields.clone();
+            beside.remove("$ref");
+            let beside = self.convert(&Value::Object(beside), place, depth + 1);
+            return match (schema, beside) {
+                (Value::Object(schema), Value::Object(beside)) => {
+                    Value::Object(beside.into_iter().chain(schema).collect())
+                }
+                (schema, _) => schema,
+            };
         }
         let mut converted = Map::new();
         for (keyword, value) in fields {
@@ -66,9 +78,17 @@ impl<'d, 'n> Schemas<'d, 'n> {
                 converted.insert(keyword.clone(), value);
             }
         }
+        if let Some(discriminator) = fields.get("discriminator") {
+            discriminate(&mut converted, fields, discriminator);
+        }
         if self.version == Version::V30 {
             bounds(&mut converted);
             if fields.get("nullable") == Some(&Value::Bool(true)) {
+                if !converted.contains_key("type") && !converted.contains_key("enum") {
+                    // Beside `allOf` and its like it is meant of the whole.
+                    leave_to_service(&mut converted);
+                    return json!({"anyOf": [converted, {"type": "null"}]});
+                }
                 allow_null(&mut converted);
             }
         }
@@ -134,6 +154,30 @@ impl<'d, 'n> Schemas<'d, 'n> {
 
     pub(super) fn note(&mut self, place: &str, reason: String) {
         self.notes.push(Unsupported { place: place.to_owned(), reason });
+    }
+}
+
+/// Where a mapping says which value stands for which alternative, an alternative holds with its values alone: without
+/// that, what fits two of `oneOf` fits none. Alternatives that the mapping does not name stay as they are.
+fn discriminate(converted: &mut Map<String, Value>, written: &Map<String, Value>, discriminator: &Value) {
+    let Some(property) = discriminator.get("propertyName").and_then(Value::as_str) else { return };
+    let Some(mapping) = discriminator.get("mapping").and_then(Value::as_object) else { return };
+    for keyword in ["oneOf", "anyOf"] {
+        let Some(alternatives) = written.get(keyword).and_then(Value::as_array) else { continue };
+        let Some(converted) = converted.get_mut(keyword).and_then(Value::as_array_mut) else { continue };
+        for (written, converted) in alternatives.iter().zip(converted) {
+            let Some(reference) = written.get("$ref").and_then(Value::as_str) else { continue };
+            let is_it = |target: &&Value| {
+                let target = target.as_str().unwrap_or_default();
+                target == reference || reference.strip_prefix("#/components/schemas/") == Some(target)
+            };
+            let values: Vec<&String> =
+                mapping.iter().filter(|(_, target)| is_it(target)).map(|(value, _)| value).collect();
+            if !values.is_empty() {
+                let alone = json!({"required": [property], "properties": {property: {"enum": values}}});
+                *converted = json!({"allOf": [converted.take(), alone]});
+            }
+        }
     }
 }
 

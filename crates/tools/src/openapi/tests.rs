@@ -208,6 +208,132 @@ async fn an_odd_document_yields_tools_or_says_by_path_what_it_does_not() {
     }
 }
 
+/// A document of some size with what public ones have: `testdata/openapi/README.md`.
+fn freight() -> Value {
+    serde_json::from_str(include_str!("../../testdata/openapi/freight.json")).unwrap()
+}
+
+#[test]
+fn of_a_larger_document_everything_is_a_tool_or_is_named_by_its_path() {
+    let parsed = parsed(freight(), json!({"auth": {"key": "k", "mtls": "none"}}));
+    let names: Vec<&str> = parsed.tools.iter().filter_map(|tool| tool.name().strip_prefix("shop.")).collect();
+    let expect = [
+        "Shipments_List",
+        "Shipments_Create",
+        "Shipments_Get",
+        "Shipments_Cancel",
+        "Shipments_Change",
+        "Labels_Get",
+        "Labels_Describe",
+        "Zones_Get",
+        "Payments_Take",
+        "Quotes_Ask",
+    ];
+    let sorted = |mut names: Vec<String>| {
+        names.sort();
+        names
+    };
+    let owned = |names: &[&str]| sorted(names.iter().map(|name| (*name).to_owned()).collect());
+    assert_eq!(owned(&names), owned(&expect));
+    let told = parsed.unsupported.iter().map(|part| part.place.clone()).collect();
+    let expect = [
+        "components.securitySchemes.mtls",
+        "paths./graph",
+        "paths./matrix/{at}.get.parameters.0",
+        "paths./notes.post.servers.0",
+        "paths./payments.post.requestBody.content.application/x-www-form-urlencoded.encoding",
+        "paths./shipments.get.parameters.5",
+        "paths./shipments/{id}.trace",
+        "paths./shipments/{id}/labels.post.requestBody",
+        "paths./shipments/{id}/labels.put.requestBody",
+    ];
+    assert_eq!(sorted(told), owned(&expect), "{:?}", parsed.unsupported);
+}
+
+#[tokio::test]
+async fn what_does_not_fit_a_larger_document_is_refused_and_what_fits_is_sent_as_it_says() {
+    let definition = json!({"name": "shop", "kind": "openapi", "document": freight(), "auth": {"key": "k"}});
+    let world = crate::testing::World::defining(json!({}), definition);
+    let box_in_box = json!({"grams": 5, "inside": [{"boxes": [{"grams": "heavy"}]}]});
+    for (tool, arguments, expect) in [
+        ("shop.Shipments_List", json!({}), "X-Locale"),
+        ("shop.Shipments_List", json!({"X-Locale": "fr"}), "X-Locale"),
+        ("shop.Shipments_List", json!({"X-Locale": "es", "filter": {"weight": {"gt": "much"}}}), "filter"),
+        ("shop.Shipments_Get", json!({"id": "order_1"}), "`id`"),
+        ("shop.Shipments_Change", json!({"id": "shp_1", "body": {}}), "body"),
+        ("shop.Shipments_Change", json!({"id": "shp_1", "body": {"weight": 0}}), "body"),
+        ("shop.Shipments_Create", json!({"body": {"to": {"street": "x", "country": "ES"}, "parcels": []}}), "body"),
+        ("shop.Quotes_Ask", json!({"body": box_in_box}), "body"),
+        ("shop.Payments_Take", json!({"body": {"amount": 0, "currency": "EUR", "method": {"kind": "card"}}}), "body"),
+        ("shop.Payments_Take", json!({"body": {"amount": 5, "currency": "EUR", "method": {"kind": "cash"}}}), "body"),
+    ] {
+        let (code, message) = world.refused("k", tool, arguments).await;
+        assert!(code == "INVALID_PARAMETERS" && message.contains(expect), "{tool}: {code}: {message}");
+    }
+
+    let service = crate::testing::service::Service::start(|_| crate::testing::service::json(200, &json!({}))).await;
+    let definition = json!({
+        "name": "shop", "kind": "openapi", "document": freight(), "auth": {"key": "k"}, "server": service.url("/v3"),
+    });
+    let world = crate::testing::World::defining(json!({}), definition);
+    let sent = async |key: &str, tool: &str, arguments: Value| {
+        world.done(key, tool, arguments).await;
+        service.asked().pop().unwrap()
+    };
+    let listed = sent(
+        "k1",
+        "shop.Shipments_List",
+        json!({"X-Locale": "es", "filter": {"state": "open", "weight": {"gt": 5}}, "expand": ["to", "parcels"],
+            "tag": ["a", "b"], "box": [1, 2], "where": {"x": 1}}),
+    )
+    .await;
+    for part in [
+        "filter%5Bstate%5D=open",
+        "filter%5Bweight%5D%5Bgt%5D=5",
+        "expand=to%2Cparcels",
+        "tag=a&tag=b",
+        "box=1%7C2",
+        "where=%7B%22x%22%3A1%7D",
+        "api_key=k",
+    ] {
+        assert!(listed.target.contains(part), "{part}: {}", listed.target);
+    }
+    let zone = json!({"area": {"lat": 1.5, "lon": 2}, "window": [8, 12], "X-Caps": {"kg": 5}});
+    let zone = sent("k2", "shop.Zones_Get", zone).await;
+    assert!(
+        zone.target.starts_with("/v3/zones/lat=1.5,lon=2/8,12?")
+            || zone.target.starts_with("/v3/zones/lat%3D1.5%2Clon%3D2/8%2C12?"),
+        "{}",
+        zone.target
+    );
+    assert_eq!(zone.header("x-caps"), Some("kg=5"));
+    // Both alternatives would fit by their fields; the mapping decides.
+    let paid = json!({"body": {"amount": 5, "currency": "EUR", "method": {"kind": "debit", "name": "Ana"}}});
+    let paid = sent("k3", "shop.Payments_Take", paid).await;
+    let body = &paid.body;
+    assert!(body.contains("method%5Bkind%5D=debit") && body.contains("amount=5"), "{body}");
+    let created = json!({"body": {"to": {"street": "x", "country": "ES", "geo": null}, "parcels": [{"grams": 5}]}});
+    let created = sent("k4", "shop.Shipments_Create", created).await;
+    assert!(created.header("idempotency-key").is_some_and(|key| !key.is_empty()));
+}
+
+#[test]
+fn what_stands_beside_a_reference_counts_since_3_1() {
+    let document = |version: &str| {
+        let mut document = one(
+            "post",
+            json!({"operationId": "add", "requestBody": {"content": {"application/json": {
+            "schema": {"$ref": "#/components/schemas/Item", "required": ["note"]}}}}}),
+        );
+        document["openapi"] = json!(version);
+        document["components"]["schemas"]["Item"]["properties"]["price"] = json!({"type": "number"});
+        document
+    };
+    let body = |version: &str| only(parsed(document(version), json!({}))).1["properties"]["body"].clone();
+    assert_eq!(body("3.1.0")["required"], json!(["note"]));
+    assert_eq!((&body("3.0.3")["required"], &body("3.0.3")["$ref"]), (&Value::Null, &json!("#/$defs/Item")));
+}
+
 #[test]
 fn a_document_that_is_none_is_refused() {
     refused(json!({"swagger": "2.0"}), "speaks Swagger 2.0");
