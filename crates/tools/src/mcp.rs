@@ -10,6 +10,7 @@ mod facts;
 mod link;
 mod listing;
 mod process;
+mod progress;
 mod questions;
 mod session;
 mod written;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use serde_json::json;
 
-use super::place::Place;
+use super::place::{Done, Place};
 
 /// Answers each request with this document until it is told to stop: then the port is closed.
 struct Documents {
@@ -138,6 +138,23 @@ fn what_a_definition_names_and_an_mcp_server_does_not_have_is_told() {
             .says("tools/sh.json: tools.bow: the server has no tool `bow`")
             .says("it has `greet`");
     }
+}
+
+#[test]
+fn how_far_an_mcp_server_is_with_a_call_is_in_the_log() {
+    let place = with_server();
+    let notice = |progress: &str| {
+        format!(
+            r#"echo '{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":'"$token"',{progress}}}}}'; "#
+        )
+    };
+    let token = r#"token=$(printf '%s' "$line" | sed -n 's/.*"progressToken":\([0-9]*\).*/\1/p'); "#;
+    let told = [notice(r#""progress":1"#), notice(r#""progress":3,"total":10,"message":"packing""#)].concat();
+    let server =
+        SERVER.replace(r#"'"method":"tools/call"'*) "#, &format!(r#"'"method":"tools/call"'*) {token}{told}"#));
+    place.write("server.sh", server);
+    let done = Done::after(place.begin_with(&[("BATON_LOG", "debug")], &["run", "greet", "--json"])).ends(0);
+    done.warns("the last progress of a call of an MCP server").warns("3 of 10: packing");
 }
 
 /// Whether these processes are there; one that ended and was not waited for is not.

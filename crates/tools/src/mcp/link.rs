@@ -1,9 +1,11 @@
-//! The connection that all calls of one server share.
+//! The connections to one server: each tenant has its own, which all of its calls share. What a server keeps of those it
+//! speaks with, and whom it asks, stays within the tenant.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
+use baton_core::id::TenantId;
 use serde_json::Map;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -24,6 +26,8 @@ const WAIT_FIRST: Duration = Duration::from_secs(1);
 const WAIT_MAX: Duration = Duration::from_secs(60);
 /// A connection that held so long is not counted as one that failed.
 const HELD: Duration = Duration::from_secs(60);
+/// Connections to one server. Beyond them, that of the tenant who called longest ago makes room.
+const TENANTS_MAX: usize = 32;
 /// Asking for the list anew.
 const LIST_LIMIT: Duration = Duration::from_secs(30);
 
@@ -37,8 +41,27 @@ pub(crate) struct Link {
     pub(crate) source: Source,
     secrets: Arc<BTreeMap<String, Bound>>,
     outbound: Arc<Outbound>,
-    state: Mutex<State>,
+    lines: Mutex<BTreeMap<TenantId, Arc<Line>>>,
     publish: OnceLock<Publish>,
+}
+
+/// One tenant's connection, as it is now.
+#[derive(Default)]
+struct Line(Mutex<State>);
+
+impl Line {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When it was wanted last, if nobody uses it now.
+    fn idle_since(self: &Arc<Self>) -> Option<Instant> {
+        let state = self.state();
+        let is_called = |(session, _): &(Arc<Session>, Instant)| Arc::strong_count(session) > 1;
+        let is_used =
+            Arc::strong_count(self) > 1 || state.opening.is_some() || state.session.as_ref().is_some_and(is_called);
+        (!is_used).then_some(state.wanted).flatten()
+    }
 }
 
 #[derive(Default)]
@@ -47,6 +70,7 @@ struct State {
     /// One that is being made; all who want one wait for it, and it goes on when they have gone.
     opening: Option<watch::Receiver<Option<Opened>>>,
     failures: u32,
+    wanted: Option<Instant>,
     /// Not before this is it tried again, and why.
     waits: Option<(Instant, String)>,
 }
@@ -86,7 +110,7 @@ impl State {
 
 impl Link {
     pub(crate) fn new(source: Source, secrets: Arc<BTreeMap<String, Bound>>, outbound: Arc<Outbound>) -> Self {
-        Self { source, secrets, outbound, state: Mutex::default(), publish: OnceLock::new() }
+        Self { source, secrets, outbound, lines: Mutex::default(), publish: OnceLock::new() }
     }
 
     /// Says who hears of another list. The first to say so counts.
@@ -99,7 +123,7 @@ impl Link {
         let (name, class) = (&request.call.tool, request.call.class);
         contact::made();
         // Until there is a connection nothing has gone out, however long that takes.
-        let session = request.before_sending(self.session()).await.map_err(|reason| {
+        let session = request.before_sending(self.session(&request.call.tenant)).await.map_err(|reason| {
             let message = format!("the MCP server `{}` cannot be reached: {reason}", self.source.name());
             Failure::later(code::SERVICE_UNAVAILABLE, message)
         })?;
@@ -111,9 +135,11 @@ impl Link {
     }
 
     /// The connection there is, or a new one unless it failed a little while ago.
-    async fn session(self: &Arc<Self>) -> Opened {
+    async fn session(self: &Arc<Self>, tenant: &TenantId) -> Opened {
+        let line = self.line(tenant)?;
         let mut opening = {
-            let mut state = self.state();
+            let mut state = line.state();
+            state.wanted = Some(Instant::now());
             if let Some(session) = state.live() {
                 return Ok(session);
             }
@@ -123,22 +149,42 @@ impl Link {
                     state.may_open()?;
                     let (opened, opening) = watch::channel(None);
                     state.opening = Some(opening.clone());
-                    tokio::spawn(self.open(opened));
+                    tokio::spawn(self.open(&line, opened));
                     opening
                 }
             }
         };
         let opened = opening.wait_for(Option::is_some).await.map(|opened| opened.clone());
         opened.ok().flatten().unwrap_or_else(|| {
-            self.state().opening = None;
+            line.state().opening = None;
             Err("the start of the connection broke off".to_owned())
         })
     }
 
+    /// The tenant's, with room made for it.
+    fn line(&self, tenant: &TenantId) -> Result<Arc<Line>, String> {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(line) = lines.get(tenant) {
+            return Ok(line.clone());
+        }
+        if lines.len() >= TENANTS_MAX {
+            let idle = lines.iter().filter_map(|(tenant, line)| Some((line.idle_since()?, tenant.clone())));
+            let Some((_, oldest)) = idle.min() else {
+                return Err(format!("{TENANTS_MAX} tenants are calling it, and each has a connection of its own"));
+            };
+            lines.remove(&oldest);
+        }
+        Ok(lines.entry(tenant.clone()).or_default().clone())
+    }
+
     /// Makes a connection, beside whoever waits for it: a call that is given up does not end the start of a program.
-    fn open(self: &Arc<Self>, opened: watch::Sender<Option<Opened>>) -> impl Future<Output = ()> + Send + use<> {
+    fn open(
+        self: &Arc<Self>,
+        line: &Arc<Line>,
+        opened: watch::Sender<Option<Opened>>,
+    ) -> impl Future<Output = ()> + Send + use<> {
         let (source, secrets, outbound) = (self.source.clone(), self.secrets.clone(), self.outbound.clone());
-        let link = Arc::downgrade(self);
+        let (link, line) = (Arc::downgrade(self), line.clone());
         async move {
             let (changed, notices) = mpsc::channel(1);
             let session = Session::open(&source, &secrets, &outbound, Some(changed.clone()));
@@ -147,7 +193,7 @@ impl Link {
             let session = session.map(Arc::new);
             // Nobody can call it any more.
             let Some(link) = link.upgrade() else { return };
-            let mut state = link.state();
+            let mut state = line.state();
             state.opening = None;
             match &session {
                 Ok(session) => {
@@ -162,10 +208,6 @@ impl Link {
             drop(state);
             let _ = opened.send(Some(session));
         }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

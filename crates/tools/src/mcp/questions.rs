@@ -1,6 +1,6 @@
 //! Whose question it is that a server asks in the middle of a call.
 //!
-//! All tenants share a connection, and the protocol does not say to which call a question belongs. So one is kept only
+//! All calls of a tenant share a connection, and the protocol does not say to which call a question belongs. So one is kept only
 //! where it can be nobody else's: a single call is under way, and none before it was given up, which the server may still
 //! be working on. Any other is answered with a refusal and forgotten.
 

@@ -6,13 +6,13 @@ use baton_core::expr::{Document, Params};
 use reqwest::header::{HeaderName, HeaderValue};
 use rmcp::ClientHandler;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, ClientCapabilities, ClientConfig, ElicitRequestParams, ElicitResult,
-    ElicitationAction, ElicitationCapability, ErrorData, FormElicitationCapability, Implementation, JsonObject,
-    PaginatedRequestParams, ProtocolVersion,
+    CallToolRequest, CallToolRequestParams, CallToolResponse, ClientCapabilities, ClientConfig, ClientRequest,
+    ElicitRequestParams, ElicitResult, ElicitationAction, ElicitationCapability, ErrorData, FormElicitationCapability,
+    Implementation, JsonObject, PaginatedRequestParams, ProgressNotificationParam, ProtocolVersion, ServerResult,
 };
 use rmcp::service::{
-    ClientLifecycleMode, ClientServiceExt as _, NotificationContext, RequestContext, RoleClient, RunningService,
-    ServiceError,
+    ClientLifecycleMode, ClientServiceExt as _, NotificationContext, PeerRequestOptions, RequestContext, RequestHandle,
+    RoleClient, RunningService, ServiceError,
 };
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::async_rw::AsyncRwTransport;
@@ -24,6 +24,7 @@ use super::Source;
 use super::attend::cannot_start;
 use super::listing::{LISTING_BYTES_MAX, Listed, Listing, PAGES_MAX, TOOLS_MAX};
 use super::process::Process;
+use super::progress::Progress;
 use super::questions::Questions;
 use super::written::Place;
 use crate::config::{Bound, Secret, Sendable};
@@ -37,7 +38,41 @@ const VERSIONS: [ProtocolVersion; 1] = [ProtocolVersion::LATEST];
 pub(super) struct Session {
     running: RunningService<RoleClient, Listener>,
     questions: Questions,
+    progress: Progress,
     process: Option<Process>,
+}
+
+/// A request that is out. Dropped before it is answered, the server is told that it is cancelled.
+struct Out {
+    handle: Option<RequestHandle<RoleClient>>,
+    progress: Progress,
+    tool: String,
+}
+
+impl Out {
+    async fn answered(mut self) -> Result<ServerResult, ServiceError> {
+        let Some(handle) = &mut self.handle else { return Err(ServiceError::TransportClosed) };
+        let answered = (&mut handle.rx).await.unwrap_or(Err(ServiceError::TransportClosed));
+        if let Some(handle) = self.handle.take()
+            && let Some(last) = self.progress.end(&handle.progress_token)
+        {
+            tracing::debug!(tool = self.tool, %last, "the last progress of a call of an MCP server");
+        }
+        answered
+    }
+}
+
+impl Drop for Out {
+    fn drop(&mut self) {
+        let Some(handle) = self.handle.take() else { return };
+        if let Some(last) = self.progress.end(&handle.progress_token) {
+            tracing::info!(tool = self.tool, %last, "a call of an MCP server is given up; its last progress");
+        }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            // A server that is gone hears nothing more.
+            runtime.spawn(async move { handle.cancel(None).await.ok() });
+        }
+    }
 }
 
 /// What became of a call.
@@ -56,7 +91,8 @@ impl Session {
         changed: Option<Sender<()>>,
     ) -> Result<Self, String> {
         let questions = Questions::default();
-        let listener = Listener { questions: questions.clone(), changed };
+        let progress = Progress::default();
+        let listener = Listener { questions: questions.clone(), progress: progress.clone(), changed };
         let mode = ClientLifecycleMode::Auto { preferred_versions: VERSIONS.into(), legacy_version: None };
         match &source.0.place {
             Place::Program { command, arguments, environment } => {
@@ -69,7 +105,7 @@ impl Session {
                 let (mut process, stdout, stdin) = Process::start(command, arguments, &environment, source.1.as_ref())?;
                 let transport = AsyncRwTransport::new(stdout, stdin).with_max_line_length(MESSAGE_BYTES_MAX);
                 match listener.serve_with_lifecycle(transport, mode).await {
-                    Ok(running) => Ok(Self { running, questions, process: Some(process) }),
+                    Ok(running) => Ok(Self { running, questions, progress, process: Some(process) }),
                     Err(error) => {
                         let words = process.last_words_of_all().await;
                         if words.starts_with(&cannot_start(command)) {
@@ -101,7 +137,7 @@ impl Session {
                 let running = listener.serve_with_lifecycle(transport, mode).await;
                 let running =
                     running.map_err(|error| format!("{}: {}", crate::outbound::shown(url), plainly(&error)))?;
-                Ok(Self { running, questions, process: None })
+                Ok(Self { running, questions, progress, process: None })
             }
         }
     }
@@ -135,7 +171,7 @@ impl Session {
     pub(super) async fn call(&self, tool: &str, arguments: JsonObject) -> Result<Called, ServiceError> {
         let under_way = self.questions.begin();
         let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
-        let answered = self.running.call_tool_once(params).await;
+        let answered = self.send(tool, params).await;
         let wanted = under_way.answered();
         let is_result = matches!(&answered, Ok(CallToolResponse::Complete(done)) if done.is_error != Some(true));
         // A server may do without what it asked for.
@@ -143,6 +179,18 @@ impl Session {
             return Ok(Called::Wanted(wanted));
         }
         answered.map(Called::Answered)
+    }
+
+    async fn send(&self, tool: &str, params: CallToolRequestParams) -> Result<CallToolResponse, ServiceError> {
+        let request = ClientRequest::CallToolRequest(CallToolRequest::new(params));
+        let handle = self.running.send_cancellable_request(request, PeerRequestOptions::no_options()).await?;
+        let out = Out { handle: Some(handle), progress: self.progress.clone(), tool: tool.to_owned() };
+        match out.answered().await? {
+            ServerResult::CallToolResult(result) => Ok(CallToolResponse::Complete(result)),
+            ServerResult::InputRequiredResult(result) => Ok(CallToolResponse::InputRequired(result)),
+            ServerResult::CreateTaskResult(result) => Ok(CallToolResponse::Task(result)),
+            _ => Err(ServiceError::UnexpectedResponse),
+        }
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -179,6 +227,7 @@ fn filled<'s>(params: &Params, secrets: impl Iterator<Item = (&'s String, &'s Se
 /// Hears what a server says without being asked.
 struct Listener {
     questions: Questions,
+    progress: Progress,
     changed: Option<Sender<()>>,
 }
 
@@ -199,6 +248,10 @@ impl ClientHandler for Listener {
     ) -> Result<ElicitResult, ErrorData> {
         self.questions.ask(super::content::wanted(&request));
         Ok(ElicitResult::new(ElicitationAction::Cancel))
+    }
+
+    async fn on_progress(&self, said: ProgressNotificationParam, _context: NotificationContext<RoleClient>) {
+        self.progress.hear(said);
     }
 
     async fn on_tool_list_changed(&self, _context: NotificationContext<RoleClient>) {

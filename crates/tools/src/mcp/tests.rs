@@ -58,7 +58,14 @@ async fn call(registry: &Registry, tool: &str, arguments: Value) -> Outcome {
 }
 
 async fn call_within(registry: &Registry, tool: &str, arguments: Value, limit: Duration) -> Outcome {
+    call_of(registry, None, tool, arguments, limit).await
+}
+
+async fn call_of(registry: &Registry, tenant: Option<&str>, tool: &str, arguments: Value, limit: Duration) -> Outcome {
     let mut call = crate::testing::World::new().call("run/node/0/0", tool, arguments);
+    if let Some(tenant) = tenant {
+        call.tenant = tenant.into();
+    }
     call.class = registry.facts(tool).unwrap().class;
     match registry.check(&call, None).await {
         baton_ports::tools::Checked::Permitted(permit) => permit.perform(limit).await.outcome,
@@ -126,6 +133,33 @@ async fn a_program_that_starts_slowly_is_started_once_for_all_who_wait() {
     assert!(matches!(&outcome, Outcome::Done { output, .. } if output["text"] == "acted"), "{outcome:?}");
     let lines = std::fs::read_to_string(&starts).unwrap();
     assert_eq!(lines, "start\nstart\n", "one start for the list, one for all calls");
+}
+
+#[tokio::test]
+async fn no_two_tenants_speak_with_a_server_by_the_same_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    // Each start is another program, which counts the calls it took.
+    let starts = folder.path().join("starts");
+    let counts =
+        r#"n=$((n+1)); echo '{"jsonrpc":"2.0","id":'"$id"',"result":{"content":[{"type":"text","text":"'"$n"'"}]}}'"#;
+    let script = format!("echo start >> {}; n=0; ", starts.display()) + &SHELL.replace("CALL", counts);
+    let source = source(json!({"name": "sh", "kind": "mcp", "command": "sh", "args": ["-c", script]}));
+    let registry = registry(&source, json!({})).await;
+    let counted = async |tenant: &str| {
+        let outcome = call_of(&registry, Some(tenant), "sh.act", json!({}), Duration::from_secs(20)).await;
+        let Outcome::Done { output, .. } = outcome else { panic!("{outcome:?}") };
+        output["text"].as_str().unwrap().to_owned()
+    };
+    assert_eq!((counted("acme").await, counted("acme").await), ("1".to_owned(), "2".to_owned()));
+    assert_eq!((counted("other").await, counted("acme").await), ("1".to_owned(), "3".to_owned()));
+    // The longest unused makes room, and begins anew.
+    for tenant in 0..31 {
+        counted(&format!("t{tenant}")).await;
+    }
+    assert_eq!(counted("acme").await, "4", "it was used after the other");
+    assert_eq!(counted("other").await, "1");
+    let starts = std::fs::read_to_string(&starts).unwrap();
+    assert_eq!(starts.lines().count(), 1 + 2 + 31 + 1, "one for the list, one a tenant, and the one who came back");
 }
 
 #[tokio::test]

@@ -1,0 +1,86 @@
+//! How far servers say that they are with calls. It is shown in the log and extends nothing: a call has the time it has,
+//! whatever its server says.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use baton_core::redact;
+use rmcp::model::{ProgressNotificationParam, ProgressToken};
+
+/// Calls of one connection whose progress is kept; a server that makes up others is not listened to beyond these.
+const CALLS_MAX: usize = 1_000;
+/// Characters of a server's words that are shown.
+const WORDS_MAX: usize = 200;
+
+#[derive(Clone, Default)]
+pub(super) struct Progress(Arc<Mutex<HashMap<ProgressToken, Last>>>);
+
+/// What a server last said of a call.
+#[derive(Debug, PartialEq)]
+pub(super) struct Last {
+    done: f64,
+    of: Option<f64>,
+    words: String,
+}
+
+impl Progress {
+    pub(super) fn hear(&self, said: ProgressNotificationParam) {
+        let words: String = said.message.unwrap_or_default().chars().take(WORDS_MAX).collect();
+        let last = Last { done: said.progress, of: said.total, words: redact::text(&words).into_owned() };
+        let mut calls = self.calls();
+        if calls.len() < CALLS_MAX || calls.contains_key(&said.progress_token) {
+            calls.insert(said.progress_token, last);
+        }
+    }
+
+    /// What was last said of a call, which is over.
+    pub(super) fn end(&self, token: &ProgressToken) -> Option<Last> {
+        self.calls().remove(token)
+    }
+
+    fn calls(&self) -> MutexGuard<'_, HashMap<ProgressToken, Last>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Display for Last {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.done)?;
+        if let Some(of) = self.of {
+            write!(f, " of {of}")?;
+        }
+        if self.words.is_empty() { Ok(()) } else { write!(f, ": {}", self.words) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rmcp::model::NumberOrString;
+
+    use super::*;
+
+    fn said(token: i64, done: f64) -> ProgressNotificationParam {
+        ProgressNotificationParam::new(ProgressToken(NumberOrString::Number(token)), done)
+    }
+
+    #[test]
+    fn the_last_that_was_said_of_a_call_is_kept_until_it_ends() {
+        let progress = Progress::default();
+        progress.hear(said(1, 1.0));
+        let mut last = said(1, 3.0);
+        (last.total, last.message) = (Some(10.0), Some("packing for ana@example.com".to_owned()));
+        progress.hear(last);
+        progress.hear(said(2, 0.5));
+        let told = progress.end(&ProgressToken(NumberOrString::Number(1))).unwrap().to_string();
+        assert!(told.starts_with("3 of 10: packing for ") && !told.contains("ana@"), "{told}");
+        assert_eq!(progress.end(&ProgressToken(NumberOrString::Number(1))), None);
+    }
+
+    #[test]
+    fn a_server_that_makes_calls_up_is_not_listened_to_without_end() {
+        let progress = Progress::default();
+        (0..5_000).for_each(|token| progress.hear(said(token, 1.0)));
+        assert_eq!(progress.calls().len(), CALLS_MAX);
+    }
+}
