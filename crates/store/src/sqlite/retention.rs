@@ -18,6 +18,10 @@ pub enum Old {
     Outbox,
     /// Keys of effects and what they came to, of runs that have ended: nobody sends one of them again.
     Effects,
+    /// To which account such keys went.
+    SentTo,
+    /// What contacts at a service were before such keys changed them.
+    ContactsBefore,
     /// Why a model was chosen, and what it cost.
     Decisions,
 }
@@ -42,6 +46,8 @@ impl Store {
         match what {
             Old::Outbox => self.expire_records(tenant, "outbox", UNCONDITIONED, before, after).await,
             Old::Effects => self.expire_records(tenant, "effects", ENDED, before, after).await,
+            Old::SentTo => self.expire_records(tenant, "sent_to", ENDED, before, after).await,
+            Old::ContactsBefore => self.expire_records(tenant, "contacts_before", ENDED, before, after).await,
             Old::Decisions => {
                 let tenant = tenant.clone();
                 let deleted = self.write(0, move |session| {

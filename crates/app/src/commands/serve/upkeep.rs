@@ -136,9 +136,9 @@ impl<'s> Upkeep<'s> {
             return Ok(());
         }
         let Retention { messages_days, effects_days, decisions_days } = self.settings.upkeep.retention;
-        for (what, days) in
-            [(Old::Outbox, messages_days), (Old::Effects, effects_days), (Old::Decisions, decisions_days)]
-        {
+        let of_effects = [Old::Effects, Old::SentTo, Old::ContactsBefore].map(|what| (what, effects_days));
+        let others = [(Old::Outbox, messages_days), (Old::Decisions, decisions_days)];
+        for (what, days) in of_effects.into_iter().chain(others) {
             if days == 0 {
                 continue;
             }

@@ -54,6 +54,7 @@ async fn what_is_old_goes_and_nothing_else() {
 
 #[tokio::test]
 async fn a_key_stays_as_long_as_its_run_could_send_it_again() {
+    let spaces = ["effects", "sent_to", "contacts_before"];
     let database = Database::new();
     let store = database.open();
     for (run, ended) in [("goes-on", None), ("ended-late", Some(9_000)), ("ended-early", Some(2_000))] {
@@ -65,11 +66,15 @@ async fn a_key_stays_as_long_as_its_run_could_send_it_again() {
                 rusqlite::params![run, ended],
             )
             .unwrap();
-        keep(&store, &tenant(), "effects", &format!("{run}/n/0/0"), run, OLD).await;
+        for space in spaces {
+            keep(&store, &tenant(), space, &format!("{run}/n/0/0"), run, OLD).await;
+        }
     }
-    keep(&store, &tenant(), "effects", "unheard-of/n/0/0", "unheard-of", OLD).await;
-    assert_eq!(all(&store, Old::Effects).await, 2);
-    assert_eq!(keys(&store, &tenant(), "effects").await, ["ended-late/n/0/0", "goes-on/n/0/0"]);
+    for (space, what) in spaces.into_iter().zip([Old::Effects, Old::SentTo, Old::ContactsBefore]) {
+        keep(&store, &tenant(), space, "unheard-of/n/0/0", "unheard-of", OLD).await;
+        assert_eq!(all(&store, what).await, 2, "{space}");
+        assert_eq!(keys(&store, &tenant(), space).await, ["ended-late/n/0/0", "goes-on/n/0/0"]);
+    }
 }
 
 #[tokio::test]

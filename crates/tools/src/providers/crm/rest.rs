@@ -85,7 +85,7 @@ impl AtRest {
             return Err(Failure::refused(code::CONTACT_CHANGED, format!("`{id}`: {reason}")));
         }
         let previous: Map<String, Value> = names_of(request.argument("fields")).map(of).collect();
-        let value = json!({"previous": previous, "created": !is_there});
+        let value = json!({"run": request.call.run, "previous": previous, "created": !is_there});
         let (space, key) = (SPACE.to_owned(), request.call.key.clone());
         let row = Op::Insert { space, key, value: value.clone() };
         match self.records.commit(&request.call.tenant, vec![row], self.clock.now()).await {
