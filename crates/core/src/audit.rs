@@ -9,7 +9,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::canonical;
@@ -124,38 +124,68 @@ pub const IDENTIFIER_CHARS_MIN: usize = 4;
 /// Digits that make a number a phone number.
 const PHONE_DIGITS_MIN: usize = 7;
 
-/// Whether a row's details, as JSON, name somebody by this: as a whole word or words, in any case; a phone number by its
-/// digits, however they are set apart.
+/// Whether a row's details, as JSON, name somebody by this: as a whole word or words, in any case; a mail address as a whole
+/// address; a phone number by its digits, however they are set apart.
 pub fn mentions(details: &str, identifier: &str) -> bool {
-    let identifier = identifier.trim();
+    let identifier = identifier.trim().to_lowercase();
     if identifier.is_empty() {
         return false;
     }
-    let escaped = json!(identifier).to_string().to_lowercase();
-    let words = escaped.get(1..escaped.len() - 1).unwrap_or_default();
-    has_whole(&details.to_lowercase(), words, char::is_alphanumeric)
-        || phone_of(identifier).is_some_and(|digits| has_whole(&unspaced(details), &digits, |c| c.is_ascii_digit()))
+    let phone = phone_of(&identifier);
+    let is_in = |text: &str| {
+        has_whole(&text.to_lowercase(), &identifier) || phone.as_deref().is_some_and(|digits| has_number(text, digits))
+    };
+    match serde_json::from_str(details) {
+        Ok(details) => says(&details, &is_in),
+        Err(_) => is_in(details),
+    }
 }
 
-/// Whether `words` are in a text with nothing of their kind right before or behind them.
-fn has_whole(text: &str, words: &str, goes_on: impl Fn(char) -> bool) -> bool {
+/// Whether a text, a number or a name in it is so.
+fn says(value: &Value, is_so: &impl Fn(&str) -> bool) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) => false,
+        Value::Number(number) => is_so(&number.to_string()),
+        Value::String(text) => is_so(text),
+        Value::Array(items) => items.iter().any(|item| says(item, is_so)),
+        Value::Object(fields) => fields.iter().any(|(name, value)| is_so(name) || says(value, is_so)),
+    }
+}
+
+/// Whether `words` are in a text and are no part of a longer word there, or of a longer address.
+fn has_whole(text: &str, words: &str) -> bool {
+    let is_address = words.contains('@');
+    let goes_on = |c: char| c.is_alphanumeric();
     text.match_indices(words).any(|(at, found)| {
-        let before = text.get(..at).and_then(|before| before.chars().next_back());
-        let behind = text.get(at + found.len()..).and_then(|behind| behind.chars().next());
-        !before.is_some_and(&goes_on) && !behind.is_some_and(&goes_on)
+        let (before, behind) = (&text[..at], &text[at + found.len()..]);
+        let begins_before = before.ends_with(goes_on) || (is_address && before.ends_with(['.', '_', '%', '+', '-']));
+        // A full stop or a dash ends a sentence, unless the address goes on behind it.
+        let rest = if is_address { behind.strip_prefix(['.', '-']).unwrap_or(behind) } else { behind };
+        !begins_before && !behind.starts_with(goes_on) && !rest.starts_with(goes_on)
     })
 }
 
 /// The digits of a phone number, if it is one.
 fn phone_of(identifier: &str) -> Option<String> {
-    let digits = unspaced(identifier);
+    let digits: String = identifier.chars().filter(|c| !sets_apart(*c)).collect();
     let is_phone = digits.len() >= PHONE_DIGITS_MIN && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_phone.then_some(digits)
 }
 
-/// Without what sets the digits of a phone number apart.
-fn unspaced(text: &str) -> String {
-    text.chars().filter(|c| !matches!(c, ' ' | '-' | '(' | ')' | '.' | '/' | '+' | '\u{a0}')).collect()
+/// Whether the digits are in a text, however they are set apart, with no other digit touching them.
+fn has_number(text: &str, digits: &str) -> bool {
+    let is_digit = |c: char| c.is_ascii_digit();
+    let behind = |begin| {
+        digits.chars().try_fold(begin, |rest: &str, digit| rest.trim_start_matches(sets_apart).strip_prefix(digit))
+    };
+    text.match_indices(is_digit).any(|(at, _)| {
+        !text[..at].ends_with(is_digit) && behind(&text[at..]).is_some_and(|behind| !behind.starts_with(is_digit))
+    })
+}
+
+/// Whether it is written between the digits of a phone number.
+fn sets_apart(c: char) -> bool {
+    matches!(c, ' ' | '-' | '(' | ')' | '.' | '/' | '+' | '\u{a0}')
 }
 
 fn stretches(places: &[u64]) -> Vec<(u64, u64)> {
@@ -328,15 +358,66 @@ mod tests {
     fn a_row_mentions_whoever_it_names_as_a_whole() {
         let details =
             json!({"to": "Ana.Diaz@Example.com", "phone": "+34 (612) 345-678", "note": "says \"hola\""}).to_string();
-        for known in
-            ["ana.diaz@example.com", " Ana.Diaz@example.com ", "34612345678", "+34 612 34 56 78", "says \"Hola\""]
-        {
+        for known in [
+            "ana.diaz@example.com",
+            " Ana.Diaz@example.com ",
+            "34612345678",
+            "+34 612 34 56 78",
+            "says \"Hola\"",
+            "612345678",
+        ] {
             assert!(mentions(&details, known), "{known}");
         }
-        for other in ["", " ", "diaz@example.co", "iaz@example.com", "612345678", "3461234567", "346123456789"] {
+        for other in ["", " ", "diaz@example.co", "iaz@example.com", "12345678", "3461234567", "346123456789"] {
             assert!(!mentions(&details, other), "{other}");
         }
         assert!(!mentions(&json!({"order": [3461234, 5678]}).to_string(), "34612345678"), "two numbers are not one");
+    }
+
+    #[test]
+    fn another_address_that_only_holds_the_same_letters_is_somebody_elses() {
+        let says = |text: &str| json!({ "text": text }).to_string();
+        for other in [
+            "ana.diaz@example.com",
+            "ana_diaz@example.com",
+            "ana-diaz@example.com",
+            "ana+diaz@example.com",
+            "diaz@example.com.mx",
+            "diaz@example.com-pany.net",
+            "diaz@example.community",
+        ] {
+            assert!(!mentions(&says(other), "diaz@example.com"), "{other}");
+        }
+        for own in [
+            "<Diaz@example.com>",
+            "Write to diaz@example.com.",
+            "diaz@example.com...",
+            "diaz@example.com - in the evening",
+            "mailto:diaz@example.com?subject=x",
+            "Thanks,\ndiaz@example.com\n",
+            "not ana.diaz@example.com but diaz@example.com",
+        ] {
+            assert!(mentions(&says(own), "diaz@example.com"), "{own}");
+        }
+        assert!(mentions(&json!({"diaz@example.com": 1}).to_string(), "diaz@example.com"), "as a name");
+    }
+
+    #[test]
+    fn a_phone_number_is_found_beside_other_digits() {
+        let says = |text: &str| json!({ "text": text }).to_string();
+        for own in [
+            "room 22 612 345 678",
+            "612 345 678 2 nights",
+            "+34 612-345-678",
+            "22/612.345.678",
+            "tel.612\u{a0}345\u{a0}678",
+        ] {
+            assert!(mentions(&says(own), "612345678") && mentions(&says(own), "612 34 56 78"), "{own}");
+        }
+        for other in ["22612 345 678", "612 345 6782", "612 345 67", "612 345 x 678"] {
+            assert!(!mentions(&says(other), "612345678"), "{other}");
+        }
+        assert!(mentions(&json!({"phone": 612_345_678}).to_string(), "612 345 678"), "as a number");
     }
 
     #[test]
