@@ -2,7 +2,7 @@
 
 use serde_json::{Deserializer, Value};
 
-/// How much of a reply is searched for JSON, in bytes.
+/// How much of a reply that is not JSON as a whole is searched for it, in bytes.
 const SEARCHED_BYTES_MAX: usize = 256 * 1024;
 /// Places in a reply that are tried as the start of JSON.
 const STARTS_MAX: usize = 64;
@@ -11,10 +11,11 @@ const STARTS_MAX: usize = 64;
 /// objects and lists inside other text. What stands inside a broken piece is not offered, so that half an answer is
 /// never taken for one.
 pub fn candidates(text: &str) -> Vec<Value> {
-    let text = clip_bytes(without_thinking(text), SEARCHED_BYTES_MAX);
-    if let Ok(whole) = serde_json::from_str(text.trim()) {
+    let text = without_thinking(text);
+    if let Some(whole) = whole(text) {
         return vec![whole];
     }
+    let text = clip_bytes(text, SEARCHED_BYTES_MAX);
     let mut found: Vec<Value> = fences(text).filter_map(|block| serde_json::from_str(block).ok()).collect();
     found.extend(embedded(text));
     found
@@ -22,12 +23,17 @@ pub fn candidates(text: &str) -> Vec<Value> {
 
 /// The object that the whole reply is, alone or in one fence.
 pub fn whole_object(text: &str) -> Option<Value> {
-    let text = clip_bytes(without_thinking(text), SEARCHED_BYTES_MAX).trim();
+    whole(without_thinking(text)).filter(Value::is_object)
+}
+
+/// What the whole text is, alone or in one fence. Of any length: it is read once.
+fn whole(text: &str) -> Option<Value> {
+    let text = text.trim();
     let alone = match text.strip_prefix("```").and_then(|rest| rest.strip_suffix("```")) {
         Some(block) => without_tag(block),
         None => text,
     };
-    serde_json::from_str(alone).ok().filter(Value::is_object)
+    serde_json::from_str(alone).ok()
 }
 
 /// The reply behind the thinking that some models write out first.
@@ -134,6 +140,15 @@ mod tests {
         assert_eq!(whole_object("```json\n{\"a\": 1}\n```"), Some(json!({"a": 1})));
         assert_eq!(whole_object("it is {\"a\": 1}"), None);
         assert_eq!(whole_object("[1]"), None);
+    }
+
+    #[test]
+    fn an_answer_of_any_length_is_taken_whole() {
+        let long = json!({"text": "x".repeat(300_000), "last": true});
+        for text in [long.to_string(), format!("```json\n{long}\n```"), format!("<think>hm</think>\n{long}")] {
+            assert_eq!(candidates(&text), std::slice::from_ref(&long));
+            assert_eq!(whole_object(&text).as_ref(), Some(&long));
+        }
     }
 
     #[test]
