@@ -20,6 +20,7 @@ use reqwest::{Client, Method, Response, Url, redirect};
 pub use address::Network;
 pub(crate) use answer::{Answer, judge};
 pub use config::Config;
+pub(crate) use secrets::of_url;
 
 use self::resolver::Resolver;
 use self::secrets::Secrets;
@@ -102,13 +103,13 @@ impl Outbound {
 
     /// Sends it to an address of the settings, which may be any, and to no other host.
     pub(crate) async fn send_home(&self, outgoing: Outgoing) -> Result<Answer, NoAnswer> {
-        let home = outgoing.url.clone();
+        let (home, secrets) = (outgoing.url.clone(), Secrets::of(&outgoing));
         let stays = |next: &Url| {
             if next.origin() == home.origin() {
                 return Ok(());
             }
             let message = format!("{} redirects to {}, another host, which is not asked", shown(&home), shown(next));
-            Err(NoAnswer::Refused(Fault::new(code::ADDRESS_NOT_ALLOWED, message)))
+            Err(NoAnswer::Refused(Fault::new(code::ADDRESS_NOT_ALLOWED, secrets.hide(message))))
         };
         self.follow(outgoing, Some(&home), stays).await
     }
@@ -203,10 +204,7 @@ fn redirected(outgoing: &Outgoing, response: &Response) -> Result<Option<Outgoin
     }
     let location = response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
     let Some(url) = location.and_then(|location| outgoing.url.join(location).ok()) else { return Ok(None) };
-    if outgoing.url.scheme() == "https" && url.scheme() != "https" {
-        let message = format!("{} redirects to {}, which is not encrypted", outgoing.shown(), shown(&url));
-        return Err(NoAnswer::Refused(Fault::new(code::ADDRESS_NOT_ALLOWED, message)));
-    }
+    stays_encrypted(outgoing, &url)?;
     let mut next = Outgoing { url, ..outgoing.clone() };
     if next.url.origin() != outgoing.url.origin() {
         next.headers = HeaderMap::new();
@@ -217,6 +215,15 @@ fn redirected(outgoing: &Outgoing, response: &Response) -> Result<Option<Outgoin
         }
     }
     Ok(Some(next))
+}
+
+fn stays_encrypted(outgoing: &Outgoing, next: &Url) -> Result<(), NoAnswer> {
+    if outgoing.url.scheme() != "https" || next.scheme() == "https" {
+        return Ok(());
+    }
+    let message = format!("{} redirects to {}, which is not encrypted", shown(&outgoing.url), shown(next));
+    let message = Secrets::of(outgoing).hide(message);
+    Err(NoAnswer::Refused(Fault::new(code::ADDRESS_NOT_ALLOWED, message)))
 }
 
 /// A URL for messages: without credentials, query and fragment, which may be private.

@@ -54,11 +54,13 @@ pub struct EvalError {
     pub hint: Option<String>,
     /// The stable code of this kind of failure.
     pub code: Code,
+    /// The way to the field that an object does not have, such as `secrets.shop`, where that is what went wrong.
+    pub absent: Option<String>,
 }
 
 impl EvalError {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, code }
+        Self { message: message.into(), hint: None, code, absent: None }
     }
 
     pub(crate) fn wrong_type(message: impl Into<String>) -> Self {

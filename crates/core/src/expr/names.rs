@@ -114,7 +114,8 @@ pub(crate) fn missing(path: &str, field: &str, value: &Value) -> EvalError {
         );
     };
     let keys: Vec<&str> = fields.keys().map(String::as_str).collect();
-    let error = EvalError::new(Code::MissingField, format!("`{path}` has no field `{field}`: {}", list(&keys)));
+    let mut error = EvalError::new(Code::MissingField, format!("`{path}` has no field `{field}`: {}", list(&keys)));
+    error.absent = Some(format!("{path}.{field}"));
     match nearest(field, keys.into_iter().take(NAMES_COMPARED_MAX)) {
         Some(name) => error.hint(format!("did you mean `{name}`?")),
         None => error.hint("where it may be missing, give a default: `| default('…')`"),

@@ -20,7 +20,7 @@ use crate::config::{Bound, Sendable};
 use crate::definition::{ErrorRule, Http, HttpTemplate, Lookup, OPEN_NAMES, Profile, Segment};
 use crate::failure::Failure;
 use crate::kinds::http_request::{body, headers, idempotency_key, plain};
-use crate::outbound::{Answer, Outbound, Outgoing, judge};
+use crate::outbound::{Answer, Outbound, Outgoing, judge, of_url};
 use crate::request::Request;
 use crate::tool::Tool;
 
@@ -123,6 +123,16 @@ impl Templated {
         }
     }
 
+    /// Of addresses that are the key: a look-up's answer may repeat where the call went.
+    fn secrets_of_urls(&self, names: &Scene<'_>) -> Vec<String> {
+        if !self.http.secret_url {
+            return Vec::new();
+        }
+        let lookup = self.http.lookup.as_ref().map(|lookup| &lookup.request);
+        let requests = std::iter::once(&self.http.request).chain(lookup);
+        requests.filter_map(|request| url(request, names).ok()).flat_map(|url| of_url(&url)).collect()
+    }
+
     /// The request, with every hole filled.
     fn fill(&self, template: &HttpTemplate, request: &Request) -> Result<Outgoing, Failure> {
         let open = Scene { request, secrets: None };
@@ -143,9 +153,7 @@ impl Templated {
         };
         let body = body(&content, &mut headers).map_err(invalid)?;
         let mut secrets: Vec<String> = sendable.iter().map(|(_, secret)| secret.expose().to_owned()).collect();
-        if self.http.secret_url {
-            secrets.extend([url.path().trim_matches('/')].into_iter().chain(url.query()).map(str::to_owned));
-        }
+        secrets.extend(self.secrets_of_urls(&open));
         Ok(Outgoing { method: template.method.clone(), url, headers, body, secrets })
     }
 }
@@ -218,7 +226,8 @@ impl ErrorRule {
     }
 }
 
-/// What of an answer is the tool's result. An act that was done is done, even if its answer cannot be read.
+/// What of an answer is the tool's result. An act that was done is done, even if its answer is too long or the expression
+/// fails over it; whether it is JSON at all, where that was declared, is for [`Answer::read_as_json`] to say before.
 pub(super) fn result(expression: Option<&str>, answer: &Answer, class: Class) -> Result<Value, Failure> {
     if let Some(bare) = answer.bare(class) {
         return Ok(bare);
@@ -244,8 +253,17 @@ pub(crate) fn expression(place: &str, error: &EvalError) -> Failure {
     Failure::refused(code::EXPRESSION_FAILED, format!("`{place}`: {}{hint}", error.message))
 }
 
-/// The same where secrets may be meant: those that are kept back from the address are named.
+/// The same where secrets may be meant: one that is not set is said to be so, and those that are kept back from the address
+/// are named.
 pub(super) fn expression_with(place: &str, error: &EvalError, secrets: Sendable<'_>) -> Failure {
+    let absent = error.absent.as_deref().and_then(|path| path.strip_prefix("secrets."));
+    if let Some(secret) = absent.filter(|secret| !secrets.all.contains_key(*secret)) {
+        let variable = format!("BATON_TOOLS__SECRETS__{}", secret.to_uppercase());
+        let message = format!(
+            "`{place}`: the secret `{secret}` is not set; set it by {variable}, or as `{secret}` under [tools.secrets]"
+        );
+        return Failure::refused(code::SERVICE_NOT_CONFIGURED, message);
+    }
     let hint = error.hint.as_deref().map(|hint| format!("; {hint}")).unwrap_or_default();
     let kept = secrets.kept_back().map(|kept| format!("; {kept}")).unwrap_or_default();
     Failure::refused(code::EXPRESSION_FAILED, format!("`{place}`: {}{hint}{kept}", error.message))

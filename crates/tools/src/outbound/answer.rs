@@ -93,9 +93,10 @@ impl Answer {
     }
 
     /// Where an output is declared, a success must carry it: a page in place of JSON, as proxies and maintenance answer,
-    /// tells nothing of an act, and is no answer to a question. One that says of itself that it has no content is as it is.
+    /// tells nothing of an act, and is no answer to a question. One that says of itself that it has no content is as it is,
+    /// and so is the answer to a `HEAD`, which never has any.
     pub(crate) fn read_as_json(&self, class: Class) -> Result<(), Failure> {
-        let has_none = matches!(self.status, 204 | 205) || self.truncated;
+        let has_none = matches!(self.status, 204 | 205) || self.method == Method::HEAD || self.truncated;
         if has_none || serde_json::from_slice::<serde::de::IgnoredAny>(&self.body).is_ok() {
             return Ok(());
         }

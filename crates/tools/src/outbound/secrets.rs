@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use reqwest::Url;
 use serde_json::Value;
 
 use super::Outgoing;
@@ -14,6 +15,8 @@ use crate::kinds::http::encode;
 const HIDDEN: &str = "[REDACTED]";
 /// Bytes of the shortest text that is hidden: a shorter one stands in answers by chance.
 const SECRET_BYTES_MIN: usize = 4;
+/// The same of a part of a path: a shorter one is a word of the service's own, such as `hooks`.
+const SEGMENT_BYTES_MIN: usize = 8;
 
 /// Texts that are hidden, in every form in which an answer may repeat them, the longest first.
 #[derive(Clone, Debug, Default)]
@@ -98,6 +101,25 @@ impl Secrets {
     }
 }
 
+/// What is secret of an address that is itself the key: its path and its query as a whole, and whatever of them a service
+/// may repeat alone.
+pub(crate) fn of_url(url: &Url) -> Vec<String> {
+    let mut secrets = vec![url.path().trim_matches('/').to_owned()];
+    secrets.extend(url.query().map(str::to_owned));
+    secrets.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
+    let segments = url.path().split('/').filter(|segment| segment.len() >= SEGMENT_BYTES_MIN);
+    secrets.extend(segments.flat_map(|segment| [decoded(segment), segment.to_owned()]));
+    secrets
+}
+
+/// A part of a path as it was before it was encoded.
+fn decoded(segment: &str) -> String {
+    let key = segment.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
+    let url = Url::parse(&format!("http://x/?{key}")).ok();
+    let key = url.as_ref().and_then(|url| url.query_pairs().next());
+    key.map_or_else(|| segment.to_owned(), |(key, _)| key.into_owned())
+}
+
 /// As it is, as a URL or a form writes it, within a JSON text, and in base64.
 fn forms(secret: &str) -> Vec<String> {
     let mut encoded = String::new();
@@ -115,7 +137,7 @@ fn forms(secret: &str) -> Vec<String> {
 
 /// As browsers write a form: blanks as `+`.
 fn form_urlencoded(secret: &str) -> String {
-    let Ok(mut url) = reqwest::Url::parse("http://x/") else { return secret.to_owned() };
+    let Ok(mut url) = Url::parse("http://x/") else { return secret.to_owned() };
     url.query_pairs_mut().append_key_only(secret);
     url.query().unwrap_or_default().to_owned()
 }

@@ -203,6 +203,29 @@ async fn secrets_do_not_follow_a_redirect_to_another_origin() {
     assert_eq!(other.asked()[0].header("accept"), Some("text/plain"));
 }
 
+#[test]
+fn a_redirect_that_repeats_a_secret_unencrypted_is_refused_without_it() {
+    let mut outgoing = get("https://hooks.example.com/services/s3cr3t");
+    outgoing.secrets = vec!["s3cr3t".to_owned()];
+    let next = |url: &str| stays_encrypted(&outgoing, &url.parse().unwrap());
+    let Err(NoAnswer::Refused(fault)) = next("http://plain.example.com/services/s3cr3t") else {
+        panic!("it goes there")
+    };
+    assert_eq!(fault.code, code::ADDRESS_NOT_ALLOWED);
+    assert!(fault.message.contains("http://plain.example.com/services/[REDACTED]"), "{}", fault.message);
+    assert!(!fault.message.contains("s3cr3t"), "{}", fault.message);
+    assert!(next("https://plain.example.com/services/s3cr3t").is_ok());
+}
+
+#[tokio::test]
+async fn a_home_that_sends_elsewhere_is_refused_without_its_secret() {
+    let service = Service::start(|_| redirect(302, "http://elsewhere.example/s3cr3t")).await;
+    let mut outgoing = get(&service.url("/"));
+    outgoing.secrets = vec!["s3cr3t".to_owned()];
+    let fault = refused(Outbound::new(config(json!({}))).send_home(outgoing).await);
+    assert!(fault.message.contains("elsewhere.example/[REDACTED], another host"), "{}", fault.message);
+}
+
 #[tokio::test]
 async fn a_trusted_origin_may_be_inside_and_only_that_one() {
     let other = Service::start(|_| answer(200, &json!({}))).await;

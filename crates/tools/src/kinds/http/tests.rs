@@ -79,6 +79,64 @@ async fn an_address_that_is_the_key_is_in_no_row_and_no_message() {
 }
 
 #[tokio::test]
+async fn a_part_of_an_address_that_is_the_key_is_hidden_alone_too() {
+    let echo = json!({"error": "bad token t0k/3n", "hook": "s3cr3t p4th", "as": "s3cr3t%20p4th", "path": "hooks"});
+    for status in [200, 400] {
+        let said = echo.clone();
+        let service = Service::start(move |_| answer(status, &said)).await;
+        let url = service.url("/hooks/s3cr3t%20p4th?token=t0k%2F3n");
+        let world = world(json!({"url": url, "secret_url": true}));
+        let performed = format!("{:?}", world.send(&world.call("k", "t", json!({}))).await);
+        assert!(!performed.contains("t0k/3n") && !performed.contains("s3cr3t"), "{performed}");
+        assert!(performed.contains("[REDACTED]") && performed.contains("hooks"), "{performed}");
+    }
+}
+
+#[tokio::test]
+async fn a_look_up_hides_the_address_of_the_call_too() {
+    let echo = json!({"state": "done", "hook": "/hooks/s3cr3t-p4th", "token": "t0k3n", "status": "st4tus-k3y"});
+    let service = Service::start(move |_| answer(200, &echo)).await;
+    let world = world(json!({
+        "url": service.url("/hooks/s3cr3t-p4th?token=t0k3n"), "secret_url": true,
+        "lookup": {"url": service.url("/status?key=st4tus-k3y"), "done": "body.state == 'done'"},
+    }));
+    let call = world.call("k", "t", json!({}));
+    for outcome in [world.send(&call).await.outcome, world.registry.look_up(&call, LIMIT).await] {
+        let output = done(outcome).to_string();
+        assert!(output.contains("done") && output.contains("[REDACTED]"), "{output}");
+        for secret in ["s3cr3t-p4th", "t0k3n", "st4tus-k3y"] {
+            assert!(!output.contains(secret), "{output}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_is_not_set_is_said_to_be_so_with_the_way_out() {
+    let service = echo().await;
+    for secrets in [json!({}), json!({"other": "s3cr3t"})] {
+        let document = json!({
+            "openapi": "3.1.0", "paths": {"/": {"post": {"operationId": "act", "security": [{"key": []}]}}},
+            "components": {"securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "X-Key"}}},
+        });
+        let tools = json!([
+            {"name": "header", "kind": "http", "url": service.url("/"), "headers": {"X-Key": "Key {{ secrets.shop }}"}},
+            {"name": "body", "kind": "http", "url": service.url("/"), "body": {"key": "{{ secrets.shop }}"}},
+            {"name": "shop", "kind": "openapi", "document": document, "server": service.url("/"),
+             "auth": {"key": "{{ secrets.shop }}"}},
+        ]);
+        let world = World::defining(json!({ "secrets": secrets }), tools);
+        for tool in ["header", "body", "shop.act"] {
+            let (code, message) = world.refused("k", tool, json!({})).await;
+            assert_eq!(code, "SERVICE_NOT_CONFIGURED", "{message}");
+            assert!(message.contains("the secret `shop` is not set"), "{message}");
+            assert!(message.contains("BATON_TOOLS__SECRETS__SHOP") && message.contains("[tools.secrets]"), "{message}");
+            assert!(!message.contains("default"), "{message}");
+        }
+    }
+    assert!(service.asked().is_empty());
+}
+
+#[tokio::test]
 async fn a_secret_is_in_no_row_and_no_message() {
     let service = Service::start(|_| Says::Answer(400, String::new(), "no".to_owned())).await;
     let world = world(json!({

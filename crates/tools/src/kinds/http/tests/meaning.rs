@@ -168,24 +168,25 @@ async fn a_service_that_refuses_is_not_taken_for_one_that_fails() {
 
 #[tokio::test]
 async fn a_page_in_place_of_a_declared_output_tells_nothing_of_an_act_and_answers_no_question() {
-    for (body, status, expected) in [
-        ("<h1>Back soon</h1>", 200, ["later SERVICE_UNAVAILABLE", "unknown"]),
-        ("", 200, ["later SERVICE_UNAVAILABLE", "unknown"]),
-        ("", 204, ["done", "done"]),
-        (r#"{"id": "o-1"}"#, 200, ["done", "done"]),
+    for (method, body, status, expected) in [
+        ("POST", "<h1>Back soon</h1>", 200, ["later SERVICE_UNAVAILABLE", "unknown"]),
+        ("POST", "", 200, ["later SERVICE_UNAVAILABLE", "unknown"]),
+        ("POST", "", 204, ["done", "done"]),
+        ("POST", r#"{"id": "o-1"}"#, 200, ["done", "done"]),
+        ("HEAD", "", 200, ["done", "done"]),
     ] {
         let service = Service::start(move |_: &Asked| Says::Answer(status, String::new(), body.to_owned())).await;
         for declared in [json!({"result": "id"}), json!({"output_fields": ["id"]})] {
             let tool = |class: &str| {
                 let mut tool =
-                    json!({"name": class, "kind": "http", "url": service.url("/"), "method": "POST", "class": class});
+                    json!({"name": class, "kind": "http", "url": service.url("/"), "method": method, "class": class});
                 tool.as_object_mut().unwrap().extend(declared.as_object().unwrap().clone());
                 tool
             };
             let world = World::defining(json!({}), json!([tool("read"), tool("once")]));
             for (class, expected) in ["read", "once"].into_iter().zip(expected) {
                 let outcome = world.send(&world.call(class, class, json!({}))).await.outcome;
-                assert_eq!(told(&outcome), expected, "{class} of {declared} answered {status} {body:?}");
+                assert_eq!(told(&outcome), expected, "{class} of {method} {declared} answered {status} {body:?}");
                 if let (Some(fault), true) = (outcome.fault(), body.starts_with('<')) {
                     assert!(fault.message.contains("<h1>Back soon</h1>"), "{}", fault.message);
                 }
