@@ -27,8 +27,6 @@ mod tools;
 mod validate;
 mod workflows;
 
-use std::ffi::OsString;
-
 use baton_tools::attend;
 use baton_tools::sandbox::child;
 
@@ -66,7 +64,11 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Reference { page } => reference::run(page),
         Command::Part { name, arguments } => part::run(&name, &arguments),
         Command::SandboxChild(child) => Ok(sandbox_child(&child)),
-        Command::Attend { command } => Ok(attended(&command)),
+        // No runtime, and nothing of a project.
+        Command::Attend { command } => match command.split_first() {
+            Some((program, arguments)) => attend::main(program, arguments),
+            None => Ok(Exit::Usage),
+        },
     }
 }
 
@@ -86,12 +88,6 @@ fn sandbox_child(child: &SandboxChild) -> Exit {
     let SandboxChild { memory_bytes, cpu_seconds, unconfined } = *child;
     let has_served = child::main(&child::Arguments { memory_bytes, cpu_seconds, unconfined });
     if has_served { Exit::Completed } else { Exit::Failed }
-}
-
-/// No runtime, and nothing of a project.
-fn attended(command: &[OsString]) -> Exit {
-    let has_ended_well = command.split_first().is_some_and(|(program, arguments)| attend::main(program, arguments));
-    if has_ended_well { Exit::Completed } else { Exit::Failed }
 }
 
 /// Runs asynchronous work to its end.

@@ -13,16 +13,16 @@ use std::time::Duration;
 /// How long a server whose input has ended may take to end by itself.
 const LEAVE_MAX: Duration = Duration::from_secs(2);
 
-/// Starts a program and ends it, with all of its group, once the input ends; answers whether it ended well before that.
-/// To be called by a process of its own group.
-pub fn main(program: &OsStr, arguments: &[OsString]) -> bool {
+/// Starts a program and ends it, with all of its group, once the input ends or the program has ended. To be called by a
+/// process of its own group, which ends with it: nobody asks how.
+pub fn main(program: &OsStr, arguments: &[OsString]) -> ! {
     let started = Command::new(program).args(arguments).stdin(Stdio::piped()).spawn();
     let mut child = match started {
         Ok(child) => child,
         Err(error) => {
             // Nobody may be left to hear it.
             let _ = writeln!(stderr(), "{}: {error}", cannot_start(&program.to_string_lossy()));
-            return false;
+            std::process::exit(1);
         }
     };
     let input = child.stdin.take();
@@ -31,13 +31,11 @@ pub fn main(program: &OsStr, arguments: &[OsString]) -> bool {
         let _ = input.map(|mut input| copy(&mut stdin(), &mut input));
         let _ = copy(&mut stdin(), &mut sink());
         std::thread::sleep(LEAVE_MAX);
-        end_group();
-        std::process::exit(1);
+        end_group()
     });
-    let has_ended_well = child.wait().is_ok_and(|status| status.success());
+    let _ = child.wait();
     // What it started and left behind.
-    end_group();
-    has_ended_well
+    end_group()
 }
 
 /// How the attendant begins to say that there is no such program.
@@ -46,7 +44,7 @@ pub(super) fn cannot_start(command: &str) -> String {
 }
 
 /// Ends this process and all of its group, unless the group is somebody else's.
-fn end_group() {
+fn end_group() -> ! {
     #[cfg(target_os = "linux")]
     {
         let group = rustix::process::getpgrp();
@@ -54,4 +52,5 @@ fn end_group() {
             let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
     }
+    std::process::exit(1)
 }
