@@ -16,6 +16,9 @@ pub const UNDER_USED_BELOW: u64 = 10;
 /// The days that are looked back for it.
 pub const UNDER_USED_DAYS: u32 = 30;
 
+/// What the tools are called that post to the hooks of budgets, before the hook's name. No app is behind them.
+pub const BUDGET_HOOK: &str = "budget_hook.";
+
 /// What rows are summed up by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -50,6 +53,7 @@ impl Part {
     pub fn of(self, row: &AuditRow) -> String {
         match self {
             Self::Tool => row.action.clone(),
+            Self::App if row.action.starts_with(BUDGET_HOOK) => String::new(),
             Self::App => row.action.split_once('.').map(|(app, _)| app.to_owned()).unwrap_or_default(),
             Self::Tenant => row.company_id.to_string(),
             Self::Agent => row.agent_name.clone().unwrap_or_default(),
@@ -170,6 +174,12 @@ mod tests {
         }
         one.merge(&other);
         assert_eq!(one, whole);
+    }
+
+    #[test]
+    fn a_hook_of_a_budget_is_of_no_app() {
+        let app = |action: &str| Part::App.of(&AuditRow { action: action.to_owned(), ..row(1) });
+        assert_eq!(["shopify.get_order", "calculator", "budget_hook.ops"].map(app), ["shopify", "", ""]);
     }
 
     #[test]

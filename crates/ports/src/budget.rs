@@ -182,8 +182,8 @@ pub struct Settlement {
 }
 
 /// Allowances, what was spent of them, and what it was spent on. At each mark of [`TELL_AT`] the very write that reaches it
-/// opens a desk item ([`notice`]) and keeps a record of it for those who are written to ([`Notice::record`]). [`Append::spends`](crate::journal::Append) settles the
-/// calls of runs.
+/// opens a desk item ([`notice`]) and keeps a record of it for those who are written to ([`Notice::record`]).
+/// [`Append::spends`](crate::journal::Append) settles the calls of runs.
 #[async_trait]
 pub trait Budget: Send + Sync {
     /// A new holder, with nothing.

@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use baton_core::usage::BUDGET_HOOK;
 use baton_tools::{Definition, Hook};
 use serde::Deserialize;
-
-/// What a budget's hook is called as a tool, before its name.
-const HOOK: &str = "budget_hook.";
 
 /// Everything has a default; without addresses nobody is written to.
 #[derive(Clone, Debug, Deserialize)]
@@ -42,12 +40,12 @@ pub struct Retention {
 impl Upkeep {
     /// The tool that posts to a hook.
     pub fn hook_tool(name: &str) -> String {
-        format!("{HOOK}{name}")
+        format!("{BUDGET_HOOK}{name}")
     }
 
     /// Whether the tool is one of these: for who tells of budgets, and for no workflow and no agent.
     pub fn is_hook(tool: &str) -> bool {
-        tool.starts_with(HOOK)
+        tool.starts_with(BUDGET_HOOK)
     }
 
     /// The tools that post to the hooks.

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Duration;
 
+use baton_ports::sandbox::Sandbox as _;
+use baton_tools::Launch;
 use futures::future::{join, join_all};
 use serde_json::json;
 
 use super::{Limits, Pool, config, failed, finished, launch, pool, run, start};
-use baton_ports::sandbox::Sandbox as _;
-use baton_tools::Launch;
 
 /// Children of this process that run programs, and that are still alive. Each test has a process of its own under
 /// `cargo nextest` and shares one under `cargo test`, so a test looks only for what it put into its own children's

@@ -147,11 +147,18 @@ impl Report {
         };
         let under_used: Vec<&String> = self.under_used.iter().map(|(tool, _)| tool).collect();
         json!({
-            "week": self.week.to_string(), "company_id": self.tenant,
-            "from": self.week.begin().to_string(), "to": self.week.end().to_string(),
-            "total_executions": self.whole.executions, "success_rate": (self.whole.executions > 0).then(|| self.whole.success_rate()),
-            "cost_estimate": self.whole.cost.as_f64(), "tools": named(&self.tools), "by_app": named(&self.apps), "by_agent": named(&self.agents),
-            "by_day": named(&self.days), "underutilized_tools": under_used,
+            "week": self.week.to_string(),
+            "company_id": self.tenant,
+            "from": self.week.begin().to_string(),
+            "to": self.week.end().to_string(),
+            "total_executions": self.whole.executions,
+            "success_rate": (self.whole.executions > 0).then(|| self.whole.success_rate()),
+            "cost_estimate": self.whole.cost.as_f64(),
+            "tools": named(&self.tools),
+            "by_app": named(&self.apps),
+            "by_agent": named(&self.agents),
+            "by_day": named(&self.days),
+            "underutilized_tools": under_used,
         })
     }
 }

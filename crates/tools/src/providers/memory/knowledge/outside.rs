@@ -78,8 +78,7 @@ pub(super) struct Outside {
 #[async_trait]
 impl Tool for Outside {
     /// An index that cannot be asked is an outage: its circuit counts it, and `on_unavailable` says what is done, unless
-    /// told that the knowledge base is empty and says so (seed 000, 2.3). A refusal is another matter: somebody must mend
-    /// the settings.
+    /// told that the knowledge base is empty and says so. A refusal is another matter: somebody must mend the settings.
     async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
         let wanted = Wanted {
             query: request.text("query").unwrap_or_default(),
