@@ -48,22 +48,32 @@ pub fn begin(draft: &mut Draft<'_>, at: &Address, node: &Node, child: &Subworkfl
 
 /// What of the limits of this run and its node the child may spend, and everything it causes: held while it runs. All that
 /// is left where nothing else of the run can need any of it meanwhile, else as much as of any call whose price nobody
-/// knows. Nothing where there are no limits.
+/// knows. Nothing where there are no limits; a fault where they leave nothing, for not even what is free would go out there.
 fn handed_down(draft: &Draft<'_>, at: &Address) -> Result<Option<Usd>, Fault> {
     let Some(left) = draft.cost_left(at) else { return Ok(None) };
     let usual = if is_alone(draft, at) { left } else { Usd::ZERO };
-    draft.check_cost(at, Quote { most: left, usual, least: Usd::ZERO }).map(Some)
+    let handed = draft.check_cost(at, Quote { most: left, usual, least: Usd::from_nanos(1) });
+    let refused = |fault: Fault| {
+        let message = format!("nothing is left to hand to the subworkflow: {}", fault.message);
+        Fault { message, ..fault }
+    };
+    handed.map(Some).map_err(refused)
 }
 
 /// Whether nothing of the run is under way, or can begin, before this node has ended.
 fn is_alone(draft: &Draft<'_>, at: &Address) -> bool {
     let Some((scope, place)) = draft.run.place(at).filter(|_| at.scope.is_root()) else { return false };
     let later = scope.graph.reachable([place]);
-    let is_over = |other: NodeIx| {
-        let status = scope.nodes.get(other.at()).map(|state| state.status);
-        status.is_some_and(|status| status.is_settled() || status == Status::Reserved)
+    let needs_nothing = |other: NodeIx| {
+        let status = scope.nodes.get(other.at()).map(|state| state.status).unwrap_or_default();
+        match status {
+            // A merge that the first branch has fired may have begun what is behind this one, too.
+            Status::Active => other == place,
+            Status::Idle => later.contains(&other),
+            _ => true,
+        }
     };
-    scope.graph.places().all(|other| later.contains(&other) || is_over(other))
+    scope.graph.places().all(needs_nothing)
 }
 
 pub fn ended(draft: &mut Draft<'_>, at: &Address, ended: ChildEnd) -> Result<(), Refusal> {

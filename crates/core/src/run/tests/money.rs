@@ -3,10 +3,11 @@
 use serde_json::json;
 
 use super::agents::{answer, model, tools};
-use super::flow::{Flow, agent, child, each, flow, only, requests, secs, tool};
+use super::flow::{Flow, agent, child, each, flow, merge, only, requests, secs, tool};
 use super::world::{Reply, World, blocked, check, costs, done, flaky, model_fails_at, says, thought};
 use crate::agent::Step;
 use crate::graph::Combine;
+use crate::graph::node::{MergeMode, Rest};
 use crate::money::{Quote, Usd};
 use crate::run::{Address, Began, Block, Command, Event, Origin, State};
 
@@ -316,6 +317,44 @@ fn children_side_by_side_are_left_no_more_together_than_there_is() {
         |w| {
             assert_eq!(left_to_children(w), [None]);
             w.is(State::Waiting)
+        },
+    );
+}
+
+#[test]
+fn a_child_beside_what_a_merge_let_go_ahead_is_handed_no_more_than_half() {
+    check(
+        flow(
+            [tool("fast"), tool("slow"), child("sub"), merge("m", MergeMode::Any).rest(Rest::Wait), agent("who", &[])],
+            "fast>m slow>sub sub>m m>who",
+        )
+        .max_cost(1.0),
+        |w| {
+            w.quote = Quote::exactly(Usd::from_f64(0.1));
+            w.answers("slow", [Reply::StaysOut]).thinks("who", [model(), model()]).answers("who", [Reply::StaysOut]);
+            w.starts().returns("slow", done(json!(1)));
+            assert_eq!(
+                left_to_children(w),
+                [dollars(0.45)],
+                "the agent, which is behind the child, is at work already"
+            );
+            w.returns("who", says("hi")).child_ends("sub", "run/sub", State::Completed, false)
+        },
+        |w| w.is(State::Completed),
+    );
+}
+
+#[test]
+fn no_child_begins_where_other_calls_hold_all_that_is_left() {
+    check(
+        flow([tool("a").costing(0.3), child("sub").continues()], "").max_cost(0.3),
+        |w| w.answers("a", [costs(0.3)]).starts(),
+        |w| {
+            assert_eq!(left_to_children(w), [], "with nothing to spend not even what is free would go out in it");
+            let said =
+                w.events().any(|event| format!("{event:?}").contains("nothing is left to hand to the subworkflow"));
+            assert!(said);
+            w.is(State::Completed)
         },
     );
 }
