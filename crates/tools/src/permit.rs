@@ -55,14 +55,15 @@ impl PermittedCall for Permit {
             self.gates.answers.keep(place, output, now);
         }
         let tab = request.tab.clone();
-        let outcome = match result {
-            Ok(output) => {
-                let cost = entry.performer_of(&request.call).cost + tab.total();
-                Outcome::Done { output, cost, cached: false }
-            }
+        let mut outcome = match result {
+            Ok(output) => Outcome::Done { output, cost: entry.performer_of(&request.call).cost, cached: false },
             Err(failure) => outcome(failure.map_fault(|fault| code::speak(fault, &entry.category, request.language))),
         };
+        // What it asked models for is among the costs under their names, and in the tools' own figures not once more.
         let audit = audit::row(request.call, Some(&entry), &outcome, at, sent.then(|| began.elapsed()));
+        if let Outcome::Done { cost, .. } = &mut outcome {
+            *cost += tab.total();
+        }
         Performed { outcome, audit, tab }
     }
 }

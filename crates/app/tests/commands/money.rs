@@ -229,6 +229,9 @@ fn what_it_is_worth_comes_of_ones_own_numbers_and_what_was_recorded() {
     ask(&[]).ends(0).says("| Saved in the period | $1990.00 |").says("| Models, 1 calls | $0.01 |");
     ask(&["--from=2025-01-01", "--to=2025-01-31"]).ends(0).says("No model call is recorded").says("| Days | 31 |");
     ask(&["--from=2025-02-01", "--to=2025-01-31"]).ends(2).warns("--to is before --from");
+    ask(&["--from=2999-02-01"]).ends(2).warns("--from is after today");
+    let none = [&["costs", "roi", "--conversations=0", "--other-usd=899.99"], &told[1..4], &told[5..]].concat();
+    place.baton(&none).ends(0).says("| Saved in the period | -$900.00 |");
     place.baton(&[&["costs", "roi"], &told[..], &["--handled=120"]].concat()).ends(2);
 }
 

@@ -7,8 +7,8 @@ use baton_core::id::TenantId;
 use baton_core::money::{Usd, Window};
 use baton_core::time::Time;
 use baton_ports::budget::{
-    Budget, CostFilter, CostRow, Grown, Holder, Line, Notice, ROWS_MAX, Settlement, Spend, Standing, Want, notice,
-    reached,
+    Budget, CostFilter, CostRow, Grown, Holder, Line, NOTICES, Notice, ROWS_MAX, Settlement, Spend, Standing, Want,
+    notice, notice_id, reached,
 };
 use baton_ports::journal::Error;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -21,6 +21,8 @@ const DAY_MS: i64 = 24 * 3_600_000;
 /// How long lines are kept that are over.
 const HOURS_KEPT_MS: i64 = 62 * DAY_MS;
 const DAYS_KEPT_MS: i64 = 800 * DAY_MS;
+/// How long after its window it is kept for those who are written to that a line was spent: longer than anybody tells of it.
+const NOTICES_KEPT_MS: i64 = 7 * DAY_MS;
 /// How long the number of a holder is kept that holds nothing and never said that it was done.
 const HOLDERS_KEPT_MS: i64 = 62 * DAY_MS;
 
@@ -152,12 +154,22 @@ fn tidy(session: &Session<'_>, line: &Line, now: Time) -> rusqlite::Result<()> {
     let mut forget =
         session.statement("DELETE FROM budget_line WHERE tenant = $1 AND per = $2 AND begins < $3 AND key_id = $4")?;
     forget.execute(params![tenant, per, begins.saturating_sub(kept_ms), key])?;
+    forget_notices(session, line, now)?;
     let mut close = session.statement(
         "UPDATE desk SET closed_at = $2, outcome = 'its window is over' \
          WHERE tenant = $1 AND closed_at IS NULL AND +kind = $3 AND deadline <= $2",
     )?;
     let kind = codec::desk_word(baton_ports::journal::DeskKind::Budget);
     close.execute(params![tenant, now.as_ms(), kind]).map(drop)
+}
+
+/// Where nobody serves, nobody else forgets them. The keys of a line's are in the order of its windows.
+fn forget_notices(session: &Session<'_>, line: &Line, now: Time) -> rusqlite::Result<()> {
+    let long_over = line.window.begin(Time::from_ms(now.as_ms() - NOTICES_KEPT_MS));
+    let of = |begins: Time| notice_id(&Line { begins, ..line.clone() });
+    let mut forget =
+        session.statement("DELETE FROM record WHERE tenant = $1 AND space = $2 AND key >= $3 AND key < $4")?;
+    forget.execute(params![line.tenant.as_str(), NOTICES, of(Time::EPOCH), of(long_over)]).map(drop)
 }
 
 fn settle(session: &Session<'_>, settlement: &Settlement) -> rusqlite::Result<()> {

@@ -50,6 +50,11 @@ impl Hook {
             "url": self.url.expose(),
             "secret_url": true,
             "idempotency_header": "Idempotency-Key",
+            // Being told twice harms nobody, and what became of it is no question for a person.
+            "errors": [{
+                "when": "status >= `500` && status != `501` && status != `505`",
+                "code": "SERVICE_UNAVAILABLE", "retryable": true,
+            }],
             "timeout_ms": TIMEOUT_MS,
             "on_unavailable": "queue",
             "irreversible": "what was told cannot be taken back",

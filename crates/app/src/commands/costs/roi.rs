@@ -17,6 +17,9 @@ use crate::{Exit, Misuse, print};
 
 pub async fn run(project: &Project, args: &cli::Roi) -> anyhow::Result<Exit> {
     let (from, to) = period(args);
+    if args.to.is_none() && midnight(&from)? > midnight(&to)? {
+        return Err(Misuse::new(format!("--from is after today, {to}")).into());
+    }
     let inputs = inputs(args, days(&from, &to)?)?;
     let (recorded, calls) = recorded(project, &from, &to).await?;
     let roi = inputs.roi(recorded).map_err(Misuse::new)?;
@@ -88,10 +91,16 @@ async fn recorded(project: &Project, from: &str, to: &str) -> anyhow::Result<(Re
     Ok((Recorded { models, tools: tools.cost }, rows.iter().map(|row| row.calls).sum()))
 }
 
+/// In cents, the sign before the dollar.
+fn usd(amount: f64) -> String {
+    let text = format!("{:.2}", amount.abs());
+    let sign = if amount < 0.0 && text != "0.00" { "-" } else { "" };
+    format!("{sign}${text}")
+}
+
 /// As Markdown.
 fn page(inputs: &Inputs, roi: &Roi, (from, to): (&str, &str), calls: u64) -> String {
     let mut page = format!("# What it is worth, {from} to {to}\n\n");
-    let usd = |amount: f64| format!("${amount:.2}");
     let maybe = |amount: Option<f64>| amount.map_or_else(|| "-".to_owned(), usd);
     let inputs = [
         ("Conversations", inputs.conversations.to_string()),

@@ -70,8 +70,8 @@ impl Tool for GetContext {
         let context = self.memory.context(&request.call.tenant, &wanted).await;
         let mut context = context.map_err(|error| failure(&error))?;
         if self.was_summarised(request, &wanted, &context).await {
-            let again = self.memory.context(&request.call.tenant, &wanted).await;
-            context = again.map_err(|error| failure(&error))?;
+            // What was gathered before is an answer still where it cannot be gathered anew.
+            context = self.memory.context(&request.call.tenant, &wanted).await.unwrap_or(context);
         }
         for similar in &mut context.similar_conversations {
             // It was another person's.

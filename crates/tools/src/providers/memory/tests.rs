@@ -35,6 +35,8 @@ struct Recalls {
     closed: Mutex<Vec<(Asker, String, Closing)>>,
     /// Its conversations are longer than a context, until they are summarised.
     is_long: AtomicBool,
+    /// It cannot be read once something is summarised.
+    breaks: AtomicBool,
     summaries: Mutex<Vec<(Asker, String, usize)>>,
 }
 
@@ -90,6 +92,9 @@ impl Memory for Recalls {
         let context = Context { similar_conversations: vec![similar], tokens: 12, ..Context::default() };
         if !self.is_long.load(Ordering::Relaxed) {
             return Ok(context);
+        }
+        if self.breaks.load(Ordering::Relaxed) && !self.summaries.lock().unwrap().is_empty() {
+            return Err(Error::Unreadable { reason: "no disk".to_owned() });
         }
         let said = |number| Message {
             id: None,
@@ -283,6 +288,21 @@ async fn what_no_longer_fits_is_summarised_at_the_runs_expense_and_told() {
 }
 
 #[tokio::test]
+async fn what_was_gathered_is_answered_where_it_cannot_be_gathered_again_after_a_summary() {
+    let memory = Arc::new(Recalls::default());
+    memory.is_long.store(true, Ordering::Relaxed);
+    memory.breaks.store(true, Ordering::Relaxed);
+    let world = World::remembering(memory.clone());
+    let mut call = world.call("k", "get_context", json!({}));
+    call.caller.conversation_id = Some("now".to_owned());
+    let output = done(world.send(&call).await.outcome);
+    assert_eq!(
+        (output["recent_messages"].as_array().map(Vec::len), memory.summaries.lock().unwrap().len()),
+        (Some(8), 1)
+    );
+}
+
+#[tokio::test]
 async fn who_wants_no_messages_needs_no_summary_of_them() {
     let memory = Arc::new(Recalls::default());
     memory.is_long.store(true, Ordering::Relaxed);
@@ -301,6 +321,7 @@ async fn a_question_is_asked_in_rounds_on_the_runs_behalf() {
     (call.caller.key_id, call.caller.own_key) = (Some("key-1".to_owned()), true);
     let performed = world.send(&call).await;
     assert!(matches!(performed.outcome, Outcome::Done { cost, .. } if cost == Usd::from_nanos(1_000_000)));
+    assert_eq!(performed.audit.cost, Usd::ZERO, "the tool's own; the judge's is among the costs");
     assert_eq!(performed.tab.take().len(), 1);
     let output = done(performed.outcome);
     assert_eq!((&output["count"], &output["results"][0]["citation"]), (&json!(1), &json!(1)));

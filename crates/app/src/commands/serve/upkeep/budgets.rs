@@ -22,8 +22,8 @@ use crate::follow::Followed;
 use crate::one_call::envelope;
 use crate::wire::System;
 
-/// Notices of one look.
-const NOTICES_MAX: usize = 100;
+/// Notices that are read at once.
+const PAGE: usize = 100;
 /// How long after its window a notice is of use to anybody: longer than a letter waits for its service.
 const KEPT: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 
@@ -39,11 +39,29 @@ impl Upkeep<'_> {
     /// Tells of each notice in all ways that the settings name, and forgets it then.
     pub(super) async fn budgets(&self) -> anyhow::Result<()> {
         let System { store, tenant, .. } = self.system;
-        for record in store.list(tenant, NOTICES, "", None, NOTICES_MAX).await? {
-            if self.is_told(&record).await? {
-                let forget = Op::Delete { space: NOTICES.to_owned(), key: record.key };
-                store.commit(tenant, vec![forget], self.system.clock.now()).await?;
+        let mut after: Option<String> = None;
+        loop {
+            let page = store.list(tenant, NOTICES, "", after.as_deref(), PAGE).await?;
+            let is_last = page.len() < PAGE;
+            for record in page {
+                let key = record.key.clone();
+                if let Err(error) = self.tell(record).await {
+                    tracing::warn!("nobody was told of `{key}`, it is tried again: {error:#}");
+                }
+                after = Some(key);
             }
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Forgets what all were told of, or could not be.
+    async fn tell(&self, record: Record) -> anyhow::Result<()> {
+        let System { store, tenant, clock, .. } = self.system;
+        if self.is_told(&record).await? {
+            let forget = Op::Delete { space: NOTICES.to_owned(), key: record.key };
+            store.commit(tenant, vec![forget], clock.now()).await?;
         }
         Ok(())
     }

@@ -230,6 +230,34 @@ async fn what_nobody_was_there_to_tell_in_time_is_on_the_desk_and_what_nobody_wa
 }
 
 #[tokio::test]
+async fn what_was_to_be_told_is_forgotten_a_week_after_its_window_where_nobody_serves() {
+    let scene = Scene::at("2026-11-24T09:10:00Z", "");
+    spend(&scene, 9.0).await;
+    scene.set("2026-11-30T09:10:00Z");
+    spend(&scene, 9.0).await;
+    assert_eq!(untold(&scene).await.len(), 2);
+    scene.set("2026-12-02T09:10:00Z");
+    spend(&scene, 9.0).await;
+    let left: Vec<String> = untold(&scene).await.into_iter().map(|record| record.key).collect();
+    assert!(left.len() == 2 && left[0].contains("2026-11-30") && left[1].contains("2026-12-02"), "{left:?}");
+}
+
+#[tokio::test]
+async fn all_that_is_to_be_told_is_looked_at_however_much_it_is() {
+    let scene = Scene::at("2026-11-24T09:10:00Z", "");
+    let tenant = scene.project.tenant().expect("a tenant");
+    let insert = |number| Op::Insert { space: NOTICES.to_owned(), key: format!("n{number:03}"), value: json!({}) };
+    scene
+        .store
+        .commit(&tenant, (0..150).map(insert).collect(), time("2026-11-24T09:10:00Z"))
+        .await
+        .expect("is written");
+    scene.look().await;
+    let more = scene.store.list(&tenant, NOTICES, "", None, 200).await.expect("is read");
+    assert_eq!(more, []);
+}
+
+#[tokio::test]
 async fn what_is_old_is_forgotten_once_a_day_as_the_settings_say() {
     let scene = Scene::at("2026-11-24T09:00:00Z", "[upkeep.retention]\nmessages_days = 30\n");
     let tenant = scene.project.tenant().expect("a tenant");
