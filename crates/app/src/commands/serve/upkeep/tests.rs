@@ -247,11 +247,10 @@ async fn all_that_is_to_be_told_is_looked_at_however_much_it_is() {
     let scene = Scene::at("2026-11-24T09:10:00Z", "");
     let tenant = scene.project.tenant().expect("a tenant");
     let insert = |number| Op::Insert { space: NOTICES.to_owned(), key: format!("n{number:03}"), value: json!({}) };
-    scene
-        .store
-        .commit(&tenant, (0..150).map(insert).collect(), time("2026-11-24T09:10:00Z"))
-        .await
-        .expect("is written");
+    for page in [0..100, 100..150] {
+        let batch = page.map(insert).collect();
+        scene.store.commit(&tenant, batch, time("2026-11-24T09:10:00Z")).await.expect("is written");
+    }
     scene.look().await;
     let more = scene.store.list(&tenant, NOTICES, "", None, 200).await.expect("is read");
     assert_eq!(more, []);
