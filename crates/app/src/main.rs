@@ -4,13 +4,13 @@ mod bench;
 mod cli;
 mod commands;
 mod config;
-mod follow;
 mod key;
 mod metrics;
 mod misuse;
 mod one_call;
 mod print;
 mod project;
+mod told;
 mod wire;
 
 use std::process::ExitCode;

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use anyhow::Context;
 use baton_core::agent::Agent;
 use baton_core::definition::Catalog;
-use baton_core::id::TenantId;
+use baton_core::id::{RunId, TenantId};
 use baton_engine::driver::World;
 use baton_engine::roster::{Roster, Tiers};
-use baton_engine::{Agents, Engine, Library};
+use baton_engine::{Agents, Engine, Followed, Library};
 use baton_memory::{Memory, Parts};
 use baton_models::Gateway;
 use baton_models::budget::Purse;
@@ -169,6 +169,12 @@ impl System {
             versions.push(self.store.save(&self.tenant, &ready.name, &ready.label, text, &ready.hash, now).await?);
         }
         Ok(Saved { workflows, versions })
+    }
+
+    /// A run of the tenant's as the store has it, whole.
+    pub async fn recorded(&self, run: &RunId) -> anyhow::Result<Followed> {
+        let library = Library::new(Arc::new(self.store.clone()));
+        Ok(Followed::read(&self.store, &library, &self.tenant, run).await?)
     }
 
     /// Works with an engine until the work is done or somebody stops it by hand, as [`serving`](Self::serving) does.

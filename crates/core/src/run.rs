@@ -37,9 +37,11 @@ mod fork;
 mod leave;
 mod names;
 mod nodes;
+mod open;
 mod pending;
 mod refusal;
 mod reopen;
+mod response;
 mod rollback;
 mod saga;
 mod signals;
@@ -58,7 +60,9 @@ pub use event::{
     Request, Scheduled, Started, Undo, Winding, Worked,
 };
 pub use leave::{DEADLINE, Lapse, Leave};
+pub use open::{Awaited, Open, SoFar};
 pub use refusal::Refusal;
+pub use response::response;
 pub use saga::{Saga, Undone};
 pub use signals::SIGNALS_MAX;
 pub use state::{Run, State};

@@ -255,6 +255,15 @@ impl Engine {
         told
     }
 
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.inner.world.clock
+    }
+
+    /// Its compiled versions.
+    pub fn library(&self) -> &Library {
+        &self.inner.world.library
+    }
+
     /// Runs this process owns now.
     pub fn awake(&self) -> usize {
         lock(&self.inner.dispatcher).awake()

@@ -23,6 +23,8 @@ pub enum Error {
     BadAgent { message: String },
     #[error(transparent)]
     Records(#[from] baton_ports::records::Error),
+    #[error("the engine stopped")]
+    Stopped,
     /// An entry or item cannot be written down or read back.
     #[error("an entry cannot be encoded: {0}")]
     Encoding(#[from] serde_json::Error),

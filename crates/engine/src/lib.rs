@@ -11,6 +11,7 @@ pub mod dispatcher;
 pub mod driver;
 mod effects;
 mod error;
+mod follow;
 mod keys;
 mod library;
 mod messages;
@@ -25,6 +26,7 @@ pub use baton_agents::{
 };
 pub use driver::{Engine, Fork, Recorded, Start};
 pub use error::Error;
+pub use follow::{Delivered, Followed, Follower, Tell};
 pub use library::Library;
 pub use options::Options;
 pub use roster::Roster;

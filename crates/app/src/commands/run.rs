@@ -8,14 +8,14 @@ use anyhow::Context;
 use baton_core::expr::nearest;
 use baton_core::fault::code;
 use baton_core::id::RunId;
-use baton_core::run::{Incoming, MESSAGE, Run, Signal, State, seed_status};
-use baton_engine::Start;
+use baton_core::run::{Incoming, MESSAGE, Open, Signal, State, response};
+use baton_engine::{Follower, Start};
 use serde_json::{Value, json};
 
 use super::json as given;
 use crate::cli;
-use crate::follow::{self, Follower, Open, Progress};
 use crate::project::{Project, Ready, Sorted, in_shell};
+use crate::told::{self, Progress};
 use crate::wire::{Saved, System};
 use crate::{Exit, Misuse, key, print};
 
@@ -57,12 +57,12 @@ pub async fn run(folder: &Path, args: cli::Run) -> anyhow::Result<Exit> {
         system.accept_only();
     }
     let moved = system.working(async |engine| {
-        let mut follower = Follower::new(engine, &system);
+        let mut follower = told::follower(engine, &system);
         engine.start(start).await.map_err(|error| not_begun(error, &system.command))?;
         if args.detach {
             return Ok(None);
         }
-        follower.tell((!args.json).then(|| Progress::new(&id, version)));
+        follower.tell(told::telling((!args.json).then(|| Progress::new(&id, version))));
         follower.follow(&id).await?;
         converse(&mut follower, &id, args.says.into(), !args.json).await?;
         Ok(Some(follower))
@@ -139,7 +139,7 @@ async fn converse(
         let question = follower.open().into_iter().find(Open::is_question);
         let (Some(question), Some(text)) = (question, says.pop_front()) else { return Ok(()) };
         if is_told {
-            follow::said(&text);
+            told::said(&text);
         }
         follower.deliver(&question.run, &message(&text)).await?;
     }
@@ -164,9 +164,9 @@ pub fn signal(name: &str, payload: Value) -> Incoming {
 pub fn report(follower: &Follower, id: &RunId, command: &str, as_json: bool) -> anyhow::Result<Exit> {
     let run = follower.run(id).context("the run was not recorded")?;
     if as_json {
-        print::pretty(&as_response(run, &follower.open()));
+        print::pretty(&response(run, &follower.open()));
     } else {
-        follow::conclude(run, &follower.open(), command);
+        told::conclude(run, &follower.open(), command);
     }
     Ok(exit_of(run.state()))
 }
@@ -177,45 +177,4 @@ pub fn exit_of(state: State) -> Exit {
         state if state.is_end() => Exit::Failed,
         _ => Exit::Waiting,
     }
-}
-
-/// A run as seed 004's API answers it.
-pub fn as_response(run: &Run, open: &[Open]) -> Value {
-    let (status, compensated) = seed_status(run.state());
-    let nodes = run.nodes();
-    let by_node: serde_json::Map<String, Value> =
-        nodes.iter().filter(|row| row.cost_usd > 0.0).map(|row| (row.node.to_string(), row.cost_usd.into())).collect();
-    let trace: Vec<Value> = nodes
-        .iter()
-        .filter(|row| row.duration_ms.is_some())
-        .map(|row| {
-            json!({
-                "node_id": row.node, "kind": row.kind, "duration_ms": row.duration_ms,
-                "success": row.status == "completed", "status": row.status, "error": row.error,
-            })
-        })
-        .collect();
-    let end = run.finished();
-    let duration = run.now().since(run.started_at()).as_millis();
-    json!({
-        "execution_id": run.id(),
-        "status": status,
-        "state": run.state(),
-        "compensated": compensated,
-        "output": end.map(|end| (*end.output).clone()),
-        "outputs": run.outputs(),
-        "error": run.fault(),
-        // As it stands now: somebody may have undone by hand what was left then.
-        "undone": end.and_then(|end| end.undone.as_ref()).map(|_| run.saga().report()),
-        "waits_for": open.iter().map(Open::as_json).collect::<Vec<_>>(),
-        "trace": {
-            "workflow_id": run.workflow().map(|workflow| workflow.name.clone()),
-            "started_at": run.started_at().to_string(),
-            "completed_at": run.state().is_end().then(|| run.now().to_string()),
-            "nodes": trace,
-            "costs": { "total_usd": run.cost().as_f64(), "by_node": by_node },
-        },
-        "total_cost_usd": run.cost().as_f64(),
-        "duration_ms": u64::try_from(duration).unwrap_or(u64::MAX),
-    })
 }

@@ -14,8 +14,8 @@ use baton_core::expr::nearest;
 use serde_json::{Value, json};
 
 use crate::cli;
-use crate::follow::Progress;
 use crate::project::{Project, shown, yaml_files};
+use crate::told::Progress;
 use crate::{Exit, Misuse, print, wire};
 
 use case::Case;

@@ -3,6 +3,7 @@
 use baton_core::id::RunId;
 use baton_core::run::{Incoming, Refusal, Resolution, Role, Run, State};
 use baton_core::time::Time;
+use baton_engine::{Delivered, Follower};
 use baton_ports::journal::{Journal, Submit, Submitted};
 use baton_ports::read::Read;
 use baton_ports::registry::Registry;
@@ -11,8 +12,8 @@ use serde_json::json;
 use super::record::{self, Record};
 use crate::cli::RunsAct;
 use crate::commands::run::report;
-use crate::follow::{Delivered, Follower, Progress};
 use crate::project::{Project, in_shell};
+use crate::told::{self, Progress};
 use crate::wire::System;
 use crate::{Exit, Misuse, print};
 
@@ -50,10 +51,10 @@ async fn act(system: &System, run: &RunId, args: &RunsAct, incoming: &Incoming) 
         return Ok(accepted(run, &Telling { args, command: &system.command }));
     }
     let moves = system.working(async |engine| {
-        let mut follower = Follower::new(engine, system);
+        let mut follower = told::follower(engine, system);
         follower.follow(run).await?;
         let before = follower.run(run).cloned().unwrap_or_default();
-        follower.tell((!args.json).then(|| Progress::going_on(run)));
+        follower.tell(told::telling((!args.json).then(|| Progress::going_on(run))));
         let mut delivered = follower.deliver(run, incoming).await?;
         if matches!(delivered, Delivered::Taken) {
             with_ancestors(system, &mut follower, run).await?;
@@ -129,7 +130,7 @@ pub struct Telling<'a> {
 /// With the run until it rests, where it took what it was given.
 pub async fn until_rest(delivered: &Delivered, follower: &mut Follower) -> anyhow::Result<()> {
     match delivered {
-        Delivered::Taken => follower.until_all_rest().await,
+        Delivered::Taken => Ok(follower.until_all_rest().await?),
         Delivered::Refused(_) | Delivered::Accepted => Ok(()),
     }
 }

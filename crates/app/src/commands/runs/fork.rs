@@ -12,8 +12,8 @@ use super::act;
 use super::record::{self, Record};
 use crate::cli::RunsAct;
 use crate::commands::run::{accepted, not_begun};
-use crate::follow::{Follower, Progress};
 use crate::project::Project;
+use crate::told::{self, Progress};
 use crate::{Exit, Misuse, print};
 
 /// What is asked for.
@@ -46,7 +46,7 @@ pub async fn run(project: &Project, args: &RunsAct, wanted: Wanted) -> anyhow::R
     };
     let fork = Fork { tenant: system.tenant.clone(), workflow: record.head.workflow.clone(), past, forked };
     let moves = system.working(async |engine| {
-        let mut follower = Follower::new(engine, &system);
+        let mut follower = told::follower(engine, &system);
         engine.fork(fork).await.map_err(|error| not_begun(error, &system.command))?;
         if args.detach {
             return Ok(None);
@@ -54,7 +54,7 @@ pub async fn run(project: &Project, args: &RunsAct, wanted: Wanted) -> anyhow::R
         if !args.json {
             print::line(format_args!("run {id}, forked from {} at `{node}`", record.head.run));
         }
-        follower.tell((!args.json).then(|| Progress::going_on(&id)));
+        follower.tell(told::telling((!args.json).then(|| Progress::going_on(&id))));
         let delivered = follower.follow_new(&id).await?;
         act::until_rest(&delivered, &mut follower).await?;
         Ok(Some((delivered, follower)))

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::record::{self, Record};
 use crate::cli::RunsOne;
-use crate::follow::ending;
 use crate::project::Project;
+use crate::told::ending;
 use crate::{Exit, print};
 
 /// Characters of an event that are shown to people.

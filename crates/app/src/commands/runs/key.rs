@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use baton_core::id::RunId;
-use baton_core::run::Ask;
+use baton_core::run::{Ask, Awaited};
 
 use super::record::{self, Record};
 use crate::cli::RunsKey;
 use crate::commands::run::report;
-use crate::follow::{Awaited, Follower, Progress};
 use crate::project::Project;
+use crate::told::{self, Progress};
 use crate::{Exit, Misuse, key};
 
 /// How long a run that nobody moves may take to be taken over here.
@@ -27,9 +27,9 @@ pub async fn run(project: &Project, args: &RunsKey) -> anyhow::Result<Exit> {
     }
     let secret = key::read()?;
     let moves = system.working(async |engine| {
-        let mut follower = Follower::new(engine, &system);
+        let mut follower = told::follower(engine, &system);
         follower.follow(&run).await?;
-        follower.tell((!args.json).then(|| Progress::going_on(&run)));
+        follower.tell(told::telling((!args.json).then(|| Progress::going_on(&run))));
         for one in &waiting {
             engine.give_key(&system.tenant, one, secret.clone());
         }

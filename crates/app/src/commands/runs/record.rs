@@ -2,12 +2,12 @@
 
 use baton_core::expr::nearest;
 use baton_core::id::RunId;
-use baton_core::run::{Run, seed_status};
+use baton_core::run::{Open, Run, seed_status};
+use baton_engine::Followed;
 use baton_ports::read::{Read, RunFilter, RunHead};
 use serde_json::{Value, json};
 
 use crate::Misuse;
-use crate::follow::{Followed, Open};
 use crate::project::{Project, shown};
 use crate::wire::System;
 
@@ -23,7 +23,7 @@ pub struct Record {
 impl Record {
     pub async fn read(system: &System, run: &str) -> anyhow::Result<Self> {
         let head = head(system, run).await?;
-        let followed = Followed::read(&system.store, &system.tenant, &head.run).await?;
+        let followed = system.recorded(&head.run).await?;
         Ok(Self { head, followed })
     }
 
@@ -36,7 +36,7 @@ impl Record {
         let mut open = Open::of(&self.head.run, self.run());
         let mut children = self.run().children();
         while let Some(child) = children.pop() {
-            let run = Followed::read(&system.store, &system.tenant, &child).await?.run;
+            let run = system.recorded(&child).await?.run;
             open.extend(Open::of(&child, &run));
             children.extend(run.children());
         }

@@ -1,7 +1,7 @@
 //! `baton runs show`: all that is known of one run, and how it can go on.
 
 use baton_core::id::RunId;
-use baton_core::run::NodeRow;
+use baton_core::run::{NodeRow, Open, response};
 use baton_ports::audit::{Audit, Filter};
 use baton_ports::clock::{Clock, SystemClock};
 use baton_ports::journal::DeskItem;
@@ -11,9 +11,8 @@ use serde_json::{Value, json};
 
 use super::record::{self, Record};
 use crate::cli::RunsOne;
-use crate::commands::run::as_response;
-use crate::follow::Open;
 use crate::project::Project;
+use crate::told;
 use crate::wire::System;
 use crate::{Exit, print};
 
@@ -59,7 +58,7 @@ impl Seen {
 
     fn as_json(&self) -> Value {
         let run = self.record.run();
-        let mut shown = as_response(run, &self.open);
+        let mut shown = response(run, &self.open);
         if let Value::Object(fields) = &mut shown {
             for (name, value) in record::as_json(&self.record.head).as_object().into_iter().flatten() {
                 fields.entry(name).or_insert_with(|| value.clone());
@@ -87,7 +86,7 @@ impl Seen {
         if !self.open.is_empty() {
             heading("open");
             for open in &self.open {
-                print::line(format_args!("  {}", open.way_on(&self.command)));
+                print::line(format_args!("  {}", told::way_on(open, &self.command)));
             }
         }
         if !self.desk.is_empty() {

@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use baton_core::id::RunId;
 use baton_core::run::{Run, State};
-use baton_engine::Engine;
+use baton_engine::{Engine, Follower};
 use baton_ports::journal::{Journal, ProcessId};
 use serde_json::json;
 
 use super::record;
 use crate::cli::RunsWork;
-use crate::follow::{Follower, Progress, ending};
 use crate::project::Project;
+use crate::told::{self, Progress, ending};
 use crate::wire::System;
 use crate::{Exit, print};
 
@@ -42,8 +42,8 @@ async fn all(
     moved: &mut BTreeMap<RunId, State>,
     args: &RunsWork,
 ) -> anyhow::Result<Vec<RunId>> {
-    let mut follower = Follower::new(engine, system).all();
-    follower.tell((!args.json).then(Progress::of_all));
+    let mut follower = told::follower(engine, system).all();
+    follower.tell(told::telling((!args.json).then(Progress::of_all)));
     let mut heard = Instant::now();
     loop {
         match follower.glance(QUIET).await? {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use baton_core::id::RunId;
-use baton_core::run::{Address, Ask, Decision, Entry, Incoming, Run};
+use baton_core::run::{Address, Ask, Awaited, Decision, Entry, Incoming, Open, Run};
 use baton_core::time::Time;
-use baton_engine::{Engine, Error, Start};
+use baton_engine::{Delivered, Engine, Error, Follower, Start};
 use baton_ports::clock::{Clock, SystemClock};
 use baton_ports::journal::DeskItem;
 use baton_ports::read::Read;
@@ -18,8 +18,8 @@ use super::clock::Standing;
 use crate::Misuse;
 use crate::commands::knowledge::folder;
 use crate::commands::run::{message, signal};
-use crate::follow::{Awaited, Delivered, Follower, Open};
 use crate::project::{Project, shown};
+use crate::told;
 use crate::wire::System;
 
 /// How long one test may take. Time that the workflow waits does not count: it is skipped.
@@ -83,7 +83,7 @@ impl Stage {
         }
         let version = save(&mut system, project, case).await?;
         let engine = system.engine().await?;
-        let mut follower = Follower::new(&engine, &system).by_moved_clock();
+        let mut follower = told::follower(&engine, &system).by_moved_clock();
         let start = Start {
             run: run_id(),
             tenant: system.tenant.clone(),
@@ -197,7 +197,7 @@ impl Stage {
         self.engine.stop().await?;
         self.clock.move_to(at);
         self.engine = self.system.engine().await?;
-        self.follower.move_to(&self.engine).await
+        Ok(self.follower.move_to(&self.engine).await?)
     }
 
     async fn end(mut self) -> anyhow::Result<Played> {

@@ -3,17 +3,18 @@
 use anyhow::Context;
 use baton_core::expr::nearest;
 use baton_core::id::RunId;
-use baton_core::run::Run;
+use baton_core::run::{Open, Run};
 use baton_core::tool::Envelope;
+use baton_engine::Follower;
 use baton_ports::tools::Tools as _;
 use serde_json::{Map, Value, json};
 
 use crate::cli::ToolsCall;
 use crate::commands::json as given;
 use crate::commands::run::{accepted, not_begun};
-use crate::follow::{self, Follower, Open, Progress};
 use crate::one_call::{OneCall, envelope};
 use crate::project::Project;
+use crate::told::{self, Progress};
 use crate::wire::System;
 use crate::{Exit, Misuse, print};
 
@@ -39,12 +40,12 @@ pub async fn run(project: &Project, args: &ToolsCall) -> anyhow::Result<Exit> {
         system.accept_only();
     }
     let moved = system.working(async |engine| {
-        let mut follower = Follower::new(engine, &system);
+        let mut follower = told::follower(engine, &system);
         engine.start(start).await.map_err(|error| not_begun(error, &system.command))?;
         if args.detach {
             return Ok(None);
         }
-        follower.tell((!args.json).then(|| Progress::new(&id, &version)));
+        follower.tell(told::telling((!args.json).then(|| Progress::new(&id, &version))));
         follower.follow(&id).await?;
         follower.until_rest(&id).await?;
         Ok(Some(follower))
@@ -79,7 +80,7 @@ fn report(follower: &Follower, id: &RunId, tool: &str, command: &str, as_json: b
     } else {
         match envelope.filter(|_| run.state().is_end()) {
             Some(envelope) => tell(&envelope),
-            None => follow::conclude(run, &follower.open(), command),
+            None => told::conclude(run, &follower.open(), command),
         }
     }
     Ok(match run.state().is_end() {

@@ -18,7 +18,6 @@ use serde_json::{Value, json};
 
 use super::{DAY, MAIL, Upkeep, one_line};
 use crate::config;
-use crate::follow::Followed;
 use crate::one_call::envelope;
 use crate::wire::System;
 
@@ -83,7 +82,7 @@ impl Upkeep<'_> {
                 }
                 Some(head) if !head.state.is_end() => is_open = true,
                 Some(_) => {
-                    let run = Followed::read(store, tenant, &run).await?.run;
+                    let run = self.system.recorded(&run).await?.run;
                     failed.extend(failure(&run, &way.tool).map(|why| (way.name, why)));
                 }
             }

@@ -13,8 +13,8 @@ use baton_ports::records::{Op, Record, Records as _};
 use baton_store::sqlite::{Options, Store};
 
 use super::*;
-use crate::follow::Follower;
 use crate::project::Project;
+use crate::told;
 
 struct SetClock(AtomicI64);
 
@@ -66,12 +66,12 @@ impl Scene {
             });
             // The other one stops: what it did not bring to its end, this one does.
             beside.await?;
-            let mut follower = Follower::new(engine, &one);
+            let mut follower = told::follower(engine, &one);
             let filter = RunFilter { limit: 100, ..RunFilter::default() };
             for head in one.store.runs(&one.tenant, filter).await? {
                 follower.follow(&head.run).await?;
             }
-            follower.until_all_rest().await
+            Ok(follower.until_all_rest().await?)
         });
         both.await.expect("they serve");
     }

@@ -1,11 +1,10 @@
-//! What a run that rests waits for, and the command that goes on from it.
+//! What a run that rests waits for.
 
-use baton_core::id::RunId;
-use baton_core::run::{Address, Ask, EffectId, Role, Run, State};
-use baton_core::time::Time;
 use serde_json::{Value, json};
 
-use crate::project::in_shell;
+use super::{Address, Ask, EffectId, Role, Run, State};
+use crate::id::RunId;
+use crate::time::Time;
 
 /// One thing a run waits for.
 #[derive(Clone, Debug)]
@@ -15,16 +14,16 @@ pub struct Open {
     /// Of a call that needs leave.
     pub leave: Option<SoFar>,
     /// The run is ending: what may have been sent is not sent again.
-    ending: bool,
+    pub ending: bool,
 }
 
 /// How far the leave for a call has come.
 #[derive(Clone, Debug)]
 pub struct SoFar {
-    need: u32,
-    given_by: Vec<String>,
+    pub need: u32,
+    pub given_by: Vec<String>,
     /// Who may give it; empty: whoever did not ask for it.
-    from: Vec<String>,
+    pub from: Vec<String>,
 }
 
 impl SoFar {
@@ -32,17 +31,6 @@ impl SoFar {
         let Awaited::Ask(Ask::Approval(effect)) = awaited else { return None };
         let (leave, given) = run.leave_for(effect)?;
         Some(Self { need: leave.need, given_by: given.to_vec(), from: leave.from.clone() })
-    }
-
-    fn words(&self) -> String {
-        let mut words = Vec::new();
-        if self.need > 1 {
-            words.push(format!("{} of {} so far", self.given_by.len(), self.need));
-        }
-        if !self.from.is_empty() {
-            words.push(format!("asked are {}", self.from.join(", ")));
-        }
-        if words.is_empty() { String::new() } else { format!(" ({})", words.join("; ")) }
     }
 }
 
@@ -92,54 +80,6 @@ impl Open {
             awaited,
         };
         all.into_iter().map(open).collect()
-    }
-
-    /// In words, with the command to type; `command` begins one that speaks of the project.
-    pub fn way_on(&self, command: &str) -> String {
-        let run = in_shell(self.run.as_str());
-        let at = |place: &dyn std::fmt::Display| in_shell(&place.to_string());
-        match &self.awaited {
-            Awaited::Resume => format!("paused: {command} runs resume {run}"),
-            Awaited::Instant(at) => format!("goes on by itself at {at}, where somebody serves it: {command} runs work"),
-            Awaited::Signal { node, name } => {
-                let name = in_shell(name);
-                format!("waits for a signal at `{node}`: {command} runs signal {run} {name} --payload JSON")
-            }
-            Awaited::Form(node) => {
-                format!("waits for a person at `{node}`: {command} runs answer {run} {} --form JSON", at(node))
-            }
-            Awaited::Ask(Ask::Human(node)) => format!(
-                "waits for a person at `{node}`: {command} runs answer {run} {} --approve  # or --reject",
-                at(node)
-            ),
-            Awaited::Ask(Ask::Customer(node)) => {
-                format!("waits for the customer at `{node}`: {command} runs signal {run} --message TEXT")
-            }
-            Awaited::ByHand(effect) => format!(
-                "`{effect}` is to be done by hand, its service is down: {command} runs resolve {run} {} --done JSON  \
-                 # or --not-done, or --repeat",
-                at(effect)
-            ),
-            Awaited::Ask(Ask::Doubt(effect)) => format!(
-                "nobody knows whether `{effect}` acted{}: {command} runs resolve {run} {} --not-done  # or --done JSON{}",
-                if self.ending { ", and the run is ending" } else { "" },
-                at(effect),
-                if self.ending { "" } else { ", or --repeat" }
-            ),
-            Awaited::Ask(Ask::Approval(effect)) => format!(
-                "`{effect}` needs a person's leave{}: {command} runs answer {run} {} --approve  # or --reject",
-                self.leave.as_ref().map(SoFar::words).unwrap_or_default(),
-                at(effect)
-            ),
-            Awaited::Ask(Ask::Budget(effect)) => format!(
-                "`{effect}` waits for money (`{command} budgets` says how much): {command} runs answer {run} {} \
-                 --approve  # once there is some, or --reject",
-                at(effect)
-            ),
-            Awaited::Ask(Ask::Key(effect)) => {
-                format!("`{effect}` waits for the consumer's own key: {command} runs key {run}  # reads it from stdin")
-            }
-        }
     }
 
     /// For programs: who must say something, and where.

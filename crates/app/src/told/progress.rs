@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use baton_core::id::RunId;
 use baton_core::run::{
-    Address, Answer, Began, Block, Detour, Ended, Entry, Event, How, InDoubt, Request, Role, Run, State,
+    Address, Answer, Began, Block, Detour, Ended, Entry, Event, How, InDoubt, Open, Request, Role, Run, State,
 };
 use baton_core::time::Time;
 use baton_ports::registry::Version;
 use serde_json::Value;
 
-use super::Open;
+use super::way_on;
 use crate::print;
 
 /// Longest value shown on a line.
@@ -216,7 +216,7 @@ pub fn conclude(run: &Run, open: &[Open], command: &str) {
         print::pretty(output);
     }
     for open in open {
-        print::line(open.way_on(command));
+        print::line(way_on(open, command));
     }
 }
 

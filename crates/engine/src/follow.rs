@@ -2,29 +2,20 @@
 //!
 //! A run is followed with the runs it runs itself, since it cannot rest before they do.
 
-mod open;
-mod progress;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use baton_core::id::{RunId, TenantId};
-use baton_core::run::{Entry, Incoming, Refusal, Run, State};
+use baton_core::run::{Entry, Incoming, Open, Refusal, Run, State};
 use baton_core::time::Time;
-use baton_engine::{Engine, Library, Recorded};
-use baton_ports::clock::Clock;
-use baton_ports::read::Read as _;
-use baton_store::sqlite::Store;
+use baton_ports::read::Read;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
-pub use open::{Awaited, Open};
-pub use progress::{Progress, conclude, ending, said};
-
-use crate::wire::System;
+use crate::owner::versions_of;
+use crate::{Engine, Error, Library, Recorded};
 
 /// A timer nearer than this is waited for, unless told otherwise.
 const TIMER_WAIT_MAX: Duration = Duration::from_secs(60);
@@ -39,20 +30,21 @@ const ELSEWHERE: Duration = Duration::from_millis(200);
 /// Entries read at once.
 const ENTRIES_PAGE: usize = 1_000;
 
+/// Is told each entry of a followed run.
+pub type Tell = Box<dyn FnMut(&RunId, &Entry) + Send>;
+
 /// Folds what is recorded of some runs.
 pub struct Follower {
     engine: Engine,
-    store: Store,
+    read: Arc<dyn Read>,
     tenant: TenantId,
-    library: Arc<Library>,
     watch: Receiver<Recorded>,
     runs: BTreeMap<RunId, Followed>,
-    clock: Arc<dyn Clock>,
     /// Runs that nobody named are followed too.
     all: bool,
     /// A timer nearer than this is waited for; one farther off leaves a run resting.
     patience: Duration,
-    tells: Option<Progress>,
+    tells: Option<Tell>,
     /// When runs that others may move were last read.
     looked: Instant,
 }
@@ -81,15 +73,13 @@ enum News {
 
 impl Follower {
     /// Watches from this instant on, so that nothing recorded later is missed.
-    pub fn new(engine: &Engine, system: &System) -> Self {
+    pub fn new(engine: &Engine, read: Arc<dyn Read>, tenant: TenantId) -> Self {
         Self {
             watch: engine.watch(),
             engine: engine.clone(),
-            store: system.store.clone(),
-            tenant: system.tenant.clone(),
-            library: Arc::new(Library::new(Arc::new(system.store.clone()))),
+            read,
+            tenant,
             runs: BTreeMap::new(),
-            clock: system.clock.clone(),
             all: false,
             patience: TIMER_WAIT_MAX,
             tells: None,
@@ -110,25 +100,25 @@ impl Follower {
     }
 
     /// Goes over to another engine on the same store, and reads what it recorded before it was watched.
-    pub async fn move_to(&mut self, engine: &Engine) -> anyhow::Result<()> {
+    pub async fn move_to(&mut self, engine: &Engine) -> Result<(), Error> {
         self.watch = engine.watch();
         self.engine = engine.clone();
         self.catch_up_all().await
     }
 
     /// From here on each entry is told.
-    pub fn tell(&mut self, progress: Option<Progress>) {
-        self.tells = progress;
+    pub fn tell(&mut self, tell: Option<Tell>) {
+        self.tells = tell;
     }
 
     /// Begins to follow a run, from what is recorded of it.
-    pub async fn follow(&mut self, run: &RunId) -> anyhow::Result<()> {
+    pub async fn follow(&mut self, run: &RunId) -> Result<(), Error> {
         self.runs.entry(run.clone()).or_default();
         self.catch_up(run, 0).await
     }
 
     /// Begins to follow a run whose past is not told.
-    pub async fn follow_silently(&mut self, run: &RunId) -> anyhow::Result<()> {
+    pub async fn follow_silently(&mut self, run: &RunId) -> Result<(), Error> {
         let tells = self.tells.take();
         let followed = self.follow(run).await;
         self.tells = tells;
@@ -162,7 +152,7 @@ impl Follower {
         let mut next: Option<Time> = None;
         for (id, followed) in &self.runs {
             match followed.run.goes_on_at() {
-                Some(at) if at > self.clock.now() => next = Some(next.map_or(at, |next| next.min(at))),
+                Some(at) if at > self.engine.clock().now() => next = Some(next.map_or(at, |next| next.min(at))),
                 Some(_) => return None,
                 None if !self.rests_itself(id, followed) => return None,
                 None => {}
@@ -178,7 +168,7 @@ impl Follower {
     /// Whether it rests, its children aside.
     fn rests_itself(&self, id: &RunId, followed: &Followed) -> bool {
         let run = &followed.run;
-        let until = self.clock.now() + self.patience;
+        let until = self.engine.clock().now() + self.patience;
         if run.state() == State::Paused {
             return !self.engine.is_awake(id) && run.wake_at(run.now()).is_none_or(|wake| wake > until);
         }
@@ -192,7 +182,7 @@ impl Follower {
     }
 
     /// Until the run rests.
-    pub async fn until_rest(&mut self, run: &RunId) -> anyhow::Result<()> {
+    pub async fn until_rest(&mut self, run: &RunId) -> Result<(), Error> {
         while !self.rests(run) {
             self.next(GLANCE).await?;
         }
@@ -200,7 +190,7 @@ impl Follower {
     }
 
     /// Until every followed run rests.
-    pub async fn until_all_rest(&mut self) -> anyhow::Result<()> {
+    pub async fn until_all_rest(&mut self) -> Result<(), Error> {
         while !self.runs.keys().all(|run| self.rests(run)) {
             self.next(GLANCE).await?;
         }
@@ -208,7 +198,7 @@ impl Follower {
     }
 
     /// Until something is recorded, or this long.
-    pub async fn glance(&mut self, limit: Duration) -> anyhow::Result<Option<RunId>> {
+    pub async fn glance(&mut self, limit: Duration) -> Result<Option<RunId>, Error> {
         match self.next(limit).await? {
             News::Moved { run, .. } => Ok(Some(run)),
             News::Refused { .. } | News::Nothing => Ok(None),
@@ -216,7 +206,7 @@ impl Follower {
     }
 
     /// Follows a run that was just accepted until it has begun.
-    pub async fn follow_new(&mut self, run: &RunId) -> anyhow::Result<Delivered> {
+    pub async fn follow_new(&mut self, run: &RunId) -> Result<Delivered, Error> {
         self.follow(run).await?;
         let until = Instant::now() + TAKE_MAX;
         while Instant::now() < until {
@@ -233,10 +223,16 @@ impl Follower {
         Ok(Delivered::Accepted)
     }
 
-    /// Puts something into a followed run's inbox, and waits until it is taken or refused.
-    pub async fn deliver(&mut self, run: &RunId, incoming: &Incoming) -> anyhow::Result<Delivered> {
-        let command = format!("cli-{}", uuid::Uuid::now_v7());
-        let item = self.engine.submit(&self.tenant, run, &command, incoming).await?;
+    /// Puts something into a followed run's inbox under a name of its own, and waits until it is taken or refused.
+    pub async fn deliver(&mut self, run: &RunId, incoming: &Incoming) -> Result<Delivered, Error> {
+        let command = uuid::Uuid::now_v7().to_string();
+        self.deliver_as(&command, run, incoming).await
+    }
+
+    /// As [`deliver`](Self::deliver), under this `command_id`: what was delivered under it before is not again, and is
+    /// then [`Delivered::Accepted`].
+    pub async fn deliver_as(&mut self, command: &str, run: &RunId, incoming: &Incoming) -> Result<Delivered, Error> {
+        let item = self.engine.submit(&self.tenant, run, command, incoming).await?;
         let submitted = Instant::now();
         while submitted.elapsed() < if self.engine.is_awake(run) { TAKE_MAX } else { CLAIM_MAX } {
             match self.next(GLANCE).await? {
@@ -254,14 +250,14 @@ impl Follower {
         Ok(Delivered::Accepted)
     }
 
-    async fn next(&mut self, limit: Duration) -> anyhow::Result<News> {
+    async fn next(&mut self, limit: Duration) -> Result<News, Error> {
         if self.looked.elapsed() >= ELSEWHERE {
             self.look_elsewhere().await?;
             self.looked = Instant::now();
         }
         let recorded = match tokio::time::timeout(limit, self.watch.recv()).await {
             Err(_elapsed) => return Ok(News::Nothing),
-            Ok(Err(RecvError::Closed)) => anyhow::bail!("the engine stopped"),
+            Ok(Err(RecvError::Closed)) => return Err(Error::Stopped),
             Ok(Err(RecvError::Lagged(_))) => {
                 self.catch_up_all().await?;
                 return Ok(News::Nothing);
@@ -278,7 +274,7 @@ impl Follower {
     }
 
     /// Folds a notice; what was missed before it is read from the store.
-    async fn take(&mut self, run: &RunId, seq: u64, entry: &Entry) -> anyhow::Result<()> {
+    async fn take(&mut self, run: &RunId, seq: u64, entry: &Entry) -> Result<(), Error> {
         let is_new = self.all && !self.runs.contains_key(run);
         if is_new {
             self.runs.insert(run.clone(), Followed::default());
@@ -295,7 +291,7 @@ impl Follower {
     }
 
     /// Reads what other processes recorded of the followed runs that are under way and not awake here.
-    async fn look_elsewhere(&mut self) -> anyhow::Result<()> {
+    async fn look_elsewhere(&mut self) -> Result<(), Error> {
         let is_elsewhere =
             |(id, followed): &(&RunId, &Followed)| !followed.run.state().is_end() && !self.engine.is_awake(id);
         let runs: Vec<RunId> = self.runs.iter().filter(is_elsewhere).map(|(id, _)| id.clone()).collect();
@@ -305,7 +301,7 @@ impl Follower {
         Ok(())
     }
 
-    async fn catch_up_all(&mut self) -> anyhow::Result<()> {
+    async fn catch_up_all(&mut self) -> Result<(), Error> {
         let runs: Vec<RunId> = self.runs.keys().cloned().collect();
         for run in runs {
             self.catch_up(&run, 0).await?;
@@ -314,22 +310,22 @@ impl Follower {
     }
 
     /// Folds what is recorded of a run and of those it waits for; entries up to `untold` are not told.
-    async fn catch_up(&mut self, run: &RunId, untold: u64) -> anyhow::Result<()> {
+    async fn catch_up(&mut self, run: &RunId, untold: u64) -> Result<(), Error> {
         loop {
             let after = self.runs.get(run).map_or(0, |followed| followed.entries.len() as u64);
-            let more = self.store.entries(&self.tenant, run, after, ENTRIES_PAGE).await?;
+            let more = self.read.entries(&self.tenant, run, after, ENTRIES_PAGE).await?;
             if more.is_empty() {
                 break;
             }
             for (place, entry) in more.into_iter().enumerate() {
-                let entry = baton_engine::decode(&entry).context("an entry cannot be read back")?;
+                let entry = crate::decode(&entry)?;
                 self.fold(run, entry, after + place as u64 >= untold).await?;
             }
         }
         self.follow_children(run).await
     }
 
-    async fn follow_children(&mut self, run: &RunId) -> anyhow::Result<()> {
+    async fn follow_children(&mut self, run: &RunId) -> Result<(), Error> {
         for child in self.runs.get(run).map(|followed| followed.run.children()).unwrap_or_default() {
             if !self.runs.contains_key(&child) {
                 Box::pin(self.follow(&child)).await?;
@@ -338,11 +334,11 @@ impl Follower {
         Ok(())
     }
 
-    async fn fold(&mut self, id: &RunId, entry: Entry, is_news: bool) -> anyhow::Result<()> {
+    async fn fold(&mut self, id: &RunId, entry: Entry, is_news: bool) -> Result<(), Error> {
         let Some(followed) = self.runs.get_mut(id) else { return Ok(()) };
-        followed.fold(&self.library, entry).await?;
-        if let (Some(progress), Some(entry), true) = (&mut self.tells, followed.entries.last(), is_news) {
-            progress.tell(id, entry);
+        followed.fold(self.engine.library(), entry).await?;
+        if let (Some(tell), Some(entry), true) = (&mut self.tells, followed.entries.last(), is_news) {
+            tell(id, entry);
         }
         Ok(())
     }
@@ -350,23 +346,22 @@ impl Follower {
 
 impl Followed {
     /// A run as the store has it, whole.
-    pub async fn read(store: &Store, tenant: &TenantId, id: &RunId) -> anyhow::Result<Self> {
-        let library = Library::new(Arc::new(store.clone()));
+    pub async fn read(read: &dyn Read, library: &Library, tenant: &TenantId, id: &RunId) -> Result<Self, Error> {
         let mut followed = Self::default();
         loop {
-            let more = store.entries(tenant, id, followed.entries.len() as u64, ENTRIES_PAGE).await?;
+            let more = read.entries(tenant, id, followed.entries.len() as u64, ENTRIES_PAGE).await?;
             if more.is_empty() {
                 return Ok(followed);
             }
             for entry in more {
-                let entry = baton_engine::decode(&entry).context("an entry cannot be read back")?;
-                followed.fold(&library, entry).await?;
+                let entry = crate::decode(&entry)?;
+                followed.fold(library, entry).await?;
             }
         }
     }
 
-    async fn fold(&mut self, library: &Library, entry: Entry) -> anyhow::Result<()> {
-        for hash in baton_engine::owner::versions_of(std::slice::from_ref(&entry), &[], None) {
+    async fn fold(&mut self, library: &Library, entry: Entry) -> Result<(), Error> {
+        for hash in versions_of(std::slice::from_ref(&entry), &[], None) {
             self.run.know(hash.clone(), library.version(&hash).await?);
         }
         self.run.fold(&entry);

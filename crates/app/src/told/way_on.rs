@@ -1,0 +1,64 @@
+//! The command that goes on from what a run waits for.
+
+use baton_core::run::{Ask, Awaited, Open, SoFar};
+
+use crate::project::in_shell;
+
+/// In words, with the command to type; `command` begins one that speaks of the project.
+pub fn way_on(open: &Open, command: &str) -> String {
+    let run = in_shell(open.run.as_str());
+    let at = |place: &dyn std::fmt::Display| in_shell(&place.to_string());
+    match &open.awaited {
+        Awaited::Resume => format!("paused: {command} runs resume {run}"),
+        Awaited::Instant(at) => format!("goes on by itself at {at}, where somebody serves it: {command} runs work"),
+        Awaited::Signal { node, name } => {
+            let name = in_shell(name);
+            format!("waits for a signal at `{node}`: {command} runs signal {run} {name} --payload JSON")
+        }
+        Awaited::Form(node) => {
+            format!("waits for a person at `{node}`: {command} runs answer {run} {} --form JSON", at(node))
+        }
+        Awaited::Ask(Ask::Human(node)) => {
+            format!("waits for a person at `{node}`: {command} runs answer {run} {} --approve  # or --reject", at(node))
+        }
+        Awaited::Ask(Ask::Customer(node)) => {
+            format!("waits for the customer at `{node}`: {command} runs signal {run} --message TEXT")
+        }
+        Awaited::ByHand(effect) => format!(
+            "`{effect}` is to be done by hand, its service is down: {command} runs resolve {run} {} --done JSON  \
+             # or --not-done, or --repeat",
+            at(effect)
+        ),
+        Awaited::Ask(Ask::Doubt(effect)) => format!(
+            "nobody knows whether `{effect}` acted{}: {command} runs resolve {run} {} --not-done  # or --done JSON{}",
+            if open.ending { ", and the run is ending" } else { "" },
+            at(effect),
+            if open.ending { "" } else { ", or --repeat" }
+        ),
+        Awaited::Ask(Ask::Approval(effect)) => format!(
+            "`{effect}` needs a person's leave{}: {command} runs answer {run} {} --approve  # or --reject",
+            open.leave.as_ref().map(so_far).unwrap_or_default(),
+            at(effect)
+        ),
+        Awaited::Ask(Ask::Budget(effect)) => format!(
+            "`{effect}` waits for money (`{command} budgets` says how much): {command} runs answer {run} {} \
+             --approve  # once there is some, or --reject",
+            at(effect)
+        ),
+        Awaited::Ask(Ask::Key(effect)) => {
+            format!("`{effect}` waits for the consumer's own key: {command} runs key {run}  # reads it from stdin")
+        }
+    }
+}
+
+/// How far leave has come.
+fn so_far(leave: &SoFar) -> String {
+    let mut words = Vec::new();
+    if leave.need > 1 {
+        words.push(format!("{} of {} so far", leave.given_by.len(), leave.need));
+    }
+    if !leave.from.is_empty() {
+        words.push(format!("asked are {}", leave.from.join(", ")));
+    }
+    if words.is_empty() { String::new() } else { format!(" ({})", words.join("; ")) }
+}

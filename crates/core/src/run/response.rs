@@ -1,0 +1,46 @@
+//! A run for programs.
+
+use serde_json::{Value, json};
+
+use super::{Open, Run, seed_status};
+
+/// A run as the API answers it, with what it and those it runs wait for.
+pub fn response(run: &Run, open: &[Open]) -> Value {
+    let (status, compensated) = seed_status(run.state());
+    let nodes = run.nodes();
+    let by_node: serde_json::Map<String, Value> =
+        nodes.iter().filter(|row| row.cost_usd > 0.0).map(|row| (row.node.to_string(), row.cost_usd.into())).collect();
+    let trace: Vec<Value> = nodes
+        .iter()
+        .filter(|row| row.duration_ms.is_some())
+        .map(|row| {
+            json!({
+                "node_id": row.node, "kind": row.kind, "duration_ms": row.duration_ms,
+                "success": row.status == "completed", "status": row.status, "error": row.error,
+            })
+        })
+        .collect();
+    let end = run.finished();
+    let duration = run.now().since(run.started_at()).as_millis();
+    json!({
+        "execution_id": run.id(),
+        "status": status,
+        "state": run.state(),
+        "compensated": compensated,
+        "output": end.map(|end| (*end.output).clone()),
+        "outputs": run.outputs(),
+        "error": run.fault(),
+        // As it stands now: somebody may have undone by hand what was left then.
+        "undone": end.and_then(|end| end.undone.as_ref()).map(|_| run.saga().report()),
+        "waits_for": open.iter().map(Open::as_json).collect::<Vec<_>>(),
+        "trace": {
+            "workflow_id": run.workflow().map(|workflow| workflow.name.clone()),
+            "started_at": run.started_at().to_string(),
+            "completed_at": run.state().is_end().then(|| run.now().to_string()),
+            "nodes": trace,
+            "costs": { "total_usd": run.cost().as_f64(), "by_node": by_node },
+        },
+        "total_cost_usd": run.cost().as_f64(),
+        "duration_ms": u64::try_from(duration).unwrap_or(u64::MAX),
+    })
+}
