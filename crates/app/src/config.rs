@@ -83,14 +83,12 @@ impl Default for Settings {
 impl Settings {
     /// On whose behalf a run acts: its context says, else the project's zone holds.
     pub fn caller(&self, context: &serde_json::Value) -> Caller {
-        let said = |name: &str| context.get(name).and_then(serde_json::Value::as_str).map(str::to_owned);
-        Caller {
-            user_id: said("user_id"),
-            conversation_id: said("conversation_id"),
-            language: said("language"),
-            zone: said("zone").or_else(|| self.tools.zone.as_ref().map(|zone| zone.name().to_owned())),
-            ..Caller::default()
-        }
+        Caller::of(context, self.zone())
+    }
+
+    /// The project's IANA time zone, where it says one.
+    pub fn zone(&self) -> Option<&str> {
+        self.tools.zone.as_ref().map(|zone| zone.name())
     }
 }
 

@@ -15,7 +15,7 @@ use crate::expr::Condition;
 use crate::id::NodeId;
 use crate::money::Usd;
 
-pub use draw::{dot, mermaid};
+pub use draw::{Drawing, DrawnBody, DrawnEdge, DrawnNode, dot, mermaid};
 pub use input::Input;
 pub use levels::levels;
 pub use node::{Kind, Node};

@@ -62,7 +62,7 @@ pub use event::{
 pub use leave::{DEADLINE, Lapse, Leave};
 pub use open::{Awaited, Open, SoFar};
 pub use refusal::Refusal;
-pub use response::response;
+pub use response::{detail, response};
 pub use saga::{Saga, Undone};
 pub use signals::SIGNALS_MAX;
 pub use state::{Run, State};

@@ -249,6 +249,20 @@ pub struct Caller {
     pub entity_id_source: Option<String>,
 }
 
+impl Caller {
+    /// On whose behalf a run acts: its context says, else this zone holds.
+    pub fn of(context: &Value, zone: Option<&str>) -> Self {
+        let said = |name: &str| context.get(name).and_then(Value::as_str).map(str::to_owned);
+        Self {
+            user_id: said("user_id"),
+            conversation_id: said("conversation_id"),
+            language: said("language"),
+            zone: said("zone").or_else(|| zone.map(str::to_owned)),
+            ..Self::default()
+        }
+    }
+}
+
 /// What one attempt came to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -129,6 +129,11 @@ impl Follower {
         self.runs.get(run).map(|followed| &followed.run)
     }
 
+    /// What is recorded of a run, as far as it was followed.
+    pub fn entries(&self, run: &RunId) -> &[Entry] {
+        self.runs.get(run).map(|followed| &*followed.entries).unwrap_or_default()
+    }
+
     /// Ends following a run.
     pub fn leave(&mut self, run: &RunId) -> Option<Followed> {
         self.runs.remove(run)
@@ -232,7 +237,11 @@ impl Follower {
     /// As [`deliver`](Self::deliver), under this `command_id`: what was delivered under it before is not again, and is
     /// then [`Delivered::Accepted`].
     pub async fn deliver_as(&mut self, command: &str, run: &RunId, incoming: &Incoming) -> Result<Delivered, Error> {
+        let before = self.run(run).cloned().unwrap_or_default();
         let item = self.engine.submit(&self.tenant, run, command, incoming).await?;
+        if item.is_none() {
+            return Ok(Delivered::Accepted);
+        }
         let submitted = Instant::now();
         while submitted.elapsed() < if self.engine.is_awake(run) { TAKE_MAX } else { CLAIM_MAX } {
             match self.next(GLANCE).await? {
@@ -247,7 +256,9 @@ impl Follower {
                 News::Moved { .. } | News::Refused { .. } | News::Nothing => {}
             }
         }
-        Ok(Delivered::Accepted)
+        // Whoever moves it says no where nobody here hears it.
+        let refusal = refused_as_it_stood(before, incoming, self.engine.clock().now());
+        Ok(refusal.map_or(Delivered::Accepted, Delivered::Refused))
     }
 
     async fn next(&mut self, limit: Duration) -> Result<News, Error> {
@@ -342,6 +353,13 @@ impl Follower {
         }
         Ok(())
     }
+}
+
+/// Why a run that stands so takes no such command.
+fn refused_as_it_stood(mut run: Run, incoming: &Incoming, now: Time) -> Option<Refusal> {
+    let workflow = run.workflow().cloned();
+    let command = incoming.clone().into_command(|_| workflow.ok_or(Refusal::NotStarted));
+    command.and_then(|command| run.decide(command, now)).err()
 }
 
 impl Followed {

@@ -27,6 +27,7 @@ pub use baton_agents::{
 pub use driver::{Engine, Fork, Recorded, Start};
 pub use error::Error;
 pub use follow::{Delivered, Followed, Follower, Tell};
+pub use keys::take as take_key;
 pub use library::Library;
 pub use options::Options;
 pub use roster::Roster;

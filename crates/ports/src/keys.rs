@@ -27,14 +27,60 @@ pub struct Key {
     pub revoked_at: Option<Time>,
 }
 
-/// What a key's bearer may do.
+/// Who a key's bearer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Everything, keys included.
     Admin,
-    /// Ask models and run workflows.
+    /// Makes workflows, and tries them.
+    Builder,
+    /// Decides what becomes of runs.
+    Operator,
+    /// Answers what waits for people.
+    HumanAgent,
+    /// A program: asks models and runs workflows.
     Service,
+}
+
+/// What somebody wants to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Look, and change nothing.
+    Look,
+    /// Ask models, begin runs, and say what customers say.
+    Run,
+    /// Answer what waits for people.
+    Answer,
+    /// Decide what becomes of runs and of models.
+    Operate,
+}
+
+impl Role {
+    pub const ALL: [Self; 5] = [Self::Admin, Self::Builder, Self::Operator, Self::HumanAgent, Self::Service];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Builder => "builder",
+            Self::Operator => "operator",
+            Self::HumanAgent => "human_agent",
+            Self::Service => "service",
+        }
+    }
+
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.word() == word)
+    }
+
+    pub fn may(self, need: Need) -> bool {
+        match need {
+            Need::Look => true,
+            Need::Run => self != Self::HumanAgent,
+            Need::Answer => matches!(self, Self::Admin | Self::Operator | Self::HumanAgent),
+            Need::Operate => matches!(self, Self::Admin | Self::Operator),
+        }
+    }
 }
 
 impl Key {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use baton_core::id::{RunId, TenantId};
 use baton_core::money::Usd;
-use baton_core::run::State;
+use baton_core::run::{State, seed_status};
 use baton_core::time::Time;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::journal::{DeskItem, Error};
 
@@ -32,6 +33,40 @@ pub struct RunHead {
     pub wake_at: Option<Time>,
     /// Entries in its journal.
     pub seq: u64,
+}
+
+impl RunHead {
+    /// A run in lists for programs, by the names the seeds have for it.
+    pub fn as_json(&self) -> Value {
+        let (status, compensated) = seed_status(self.state);
+        let took = self.started_at.zip(self.ended_at).map(|(began, ended)| ended.since(began).as_millis());
+        json!({
+            "execution_id": self.run,
+            "workflow_id": self.workflow,
+            "status": status,
+            "state": self.state,
+            "compensated": compensated,
+            "parent": self.parent,
+            "created_at": self.created_at.to_string(),
+            "started_at": self.started_at.map(|at| at.to_string()),
+            "completed_at": self.ended_at.map(|at| at.to_string()),
+            "wakes_at": self.wake_at.filter(|_| !self.state.is_end()).map(|at| at.to_string()),
+            "duration_ms": took.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX)),
+            "total_cost_usd": self.cost.as_f64(),
+            "error": self.fault,
+            "entries": self.seq,
+        })
+    }
+
+    /// What is known of the run by other names, with what its head says beside.
+    pub fn beside(&self, mut shown: Value) -> Value {
+        if let (Value::Object(fields), Value::Object(own)) = (&mut shown, self.as_json()) {
+            for (name, value) in own {
+                fields.entry(name).or_insert(value);
+            }
+        }
+        shown
+    }
 }
 
 #[derive(Clone, Debug, Default)]

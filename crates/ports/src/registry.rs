@@ -38,6 +38,9 @@ pub trait Registry: Send + Sync {
 
     async fn active(&self, tenant: &TenantId, workflow: &str) -> Result<Option<Version>, Error>;
 
+    /// The active version of each workflow, in the order of their names.
+    async fn workflows(&self, tenant: &TenantId) -> Result<Vec<Version>, Error>;
+
     /// Newest first.
     async fn versions(&self, tenant: &TenantId, workflow: &str) -> Result<Vec<Version>, Error>;
 

@@ -4,8 +4,10 @@ use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
 use axum::extract::{DefaultBodyLimit, FromRequest as _};
 use axum::http::Request;
+use serde::de::DeserializeOwned;
 
 use crate::door::Limits;
+use crate::problem::Problem;
 
 /// Why a body was not read.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,6 +18,13 @@ pub(crate) enum Unread {
     TooSlow,
     /// The connection ended first, or what came is no body.
     CutOff,
+}
+
+/// Reads a body of JSON within its limits; nothing at all counts as an empty object.
+pub(crate) async fn json<T: DeserializeOwned>(body: Body, limits: Limits) -> Result<T, Problem> {
+    let bytes = read(body, limits).await.map_err(|unread| Problem::unread(&unread, limits))?;
+    let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+    serde_json::from_slice(text).map_err(|error| Problem::unfit(&error))
 }
 
 /// Reads a body within its limits. Call it where the key and the place are settled: until then nothing is read, so a

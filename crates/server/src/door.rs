@@ -4,14 +4,18 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use baton_core::id::TenantId;
+use baton_engine::Engine;
 use baton_engine::roster::{NoTurn, Roster, Standing};
 use baton_ports::clock::Clock;
 use baton_ports::keys::Keys;
 use baton_ports::models::Models;
+use baton_ports::read::Read;
+use baton_ports::registry::Registry;
 use futures::future::BoxFuture;
 use tokio::sync::Semaphore;
 
 use crate::auth::Known;
+use crate::problem::Problem;
 
 /// What one process takes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +65,17 @@ pub enum Returned {
     Unclear,
 }
 
+/// Where runs are begun, looked at and acted on.
+pub struct Work {
+    pub engine: Engine,
+    pub read: Arc<dyn Read>,
+    pub registry: Arc<dyn Registry>,
+    /// The IANA time zone of runs whose context says none.
+    pub zone: Option<String>,
+    /// Replies of models come from files.
+    pub scripted: bool,
+}
+
 /// Everything the doors lean on. Cheap to clone.
 #[derive(Clone)]
 pub struct Door(Arc<Inner>);
@@ -70,6 +85,8 @@ pub struct Inner {
     pub clock: Arc<dyn Clock>,
     pub keys: Known,
     pub metrics: Metrics,
+    /// Nothing where no runs are begun here.
+    pub work: OnceLock<Work>,
     /// Nothing where no accounts are connected.
     pub returning: OnceLock<Returning>,
     pub limits: Limits,
@@ -93,6 +110,7 @@ impl Door {
             keys: Known::new(keys, clock.clone()),
             clock,
             metrics,
+            work: OnceLock::new(),
             returning: OnceLock::new(),
             limits,
             room,
@@ -106,6 +124,18 @@ impl Door {
         // The first that was named stays.
         let _ = self.0.roster.set(roster);
         self
+    }
+
+    /// The same, with runs behind it.
+    #[must_use]
+    pub fn with_work(self, work: Work) -> Self {
+        // The first that was named stays.
+        let _ = self.0.work.set(work);
+        self
+    }
+
+    pub(crate) fn work(&self) -> Result<&Work, Problem> {
+        self.0.work.get().ok_or_else(Problem::nothing_here)
     }
 
     /// A turn for a tenant's request, or that it has none.

@@ -1,13 +1,16 @@
 //! Speaks HTTP: what comes in is checked, given to the ports, and answered.
 //!
 //! The way in is [`Door`]: everything the doors lean on, behind ports. [`serve`] listens until it is told to stop, then
-//! lets what is under way finish. There are `/v1/chat/completions` and `/v1/models` for any client of OpenAI's,
-//! `/health`, `/metrics`, and `/api/v1/composio/callback` for browsers that come back from connecting an account.
+//! lets what is under way finish. There are `/api/v1` for programs and people who work with runs,
+//! `/v1/chat/completions` and `/v1/models` for any client of OpenAI's, `/health`, `/metrics`, and
+//! `/api/v1/composio/callback` for browsers that come back from connecting an account.
 //!
 //! Deliberately absent: databases, providers, decisions. This room knows ports and never what is behind them.
 
+mod api;
 mod auth;
 mod body;
+pub mod code;
 mod count;
 mod door;
 mod openai;
@@ -15,6 +18,7 @@ mod problem;
 mod routes;
 mod serve;
 
+pub use api::document;
 pub use auth::{Minted, mint};
-pub use door::{Door, Limits, Metrics, Returned, Returning};
+pub use door::{Door, Limits, Metrics, Returned, Returning, Work};
 pub use serve::serve;

@@ -5,7 +5,17 @@ use std::time::Duration;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use baton_core::fault::code;
+use baton_core::id::RunId;
+use baton_core::run::Refusal;
+use baton_engine::roster::NoTurn;
+use baton_ports::journal;
 use serde_json::json;
+
+use crate::auth::Refused;
+use crate::body::Unread;
+use crate::code as said;
+use crate::door::Limits;
 
 /// A request that was said no to.
 #[derive(Debug)]
@@ -14,24 +24,90 @@ pub(crate) struct Problem {
     /// Stable and documented.
     pub code: String,
     pub detail: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// The run that it is about.
+    pub run: Option<RunId>,
     pub retry_after: Option<Duration>,
 }
 
 impl Problem {
     pub fn new(status: StatusCode, code: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { status, code: code.into(), detail: detail.into(), retry_after: None }
+        Self { status, code: code.into(), detail: detail.into(), hint: None, run: None, retry_after: None }
+    }
+
+    #[must_use]
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    #[must_use]
+    pub fn about(self, run: &RunId) -> Self {
+        Self { run: Some(run.clone()), ..self }
+    }
+
+    /// Something here failed, which is told to the log and not to the caller.
+    pub fn broken(what: &str, error: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%error, "{what}");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, said::INTERNAL_ERROR, "something here failed; the log says what")
+    }
+
+    /// The store cannot be asked now.
+    fn unavailable(retry_after: Option<Duration>) -> Self {
+        let detail = "the store does not answer at the moment; nothing was acknowledged, so try again";
+        Self { retry_after, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, said::STORE_UNAVAILABLE, detail) }
     }
 
     pub fn nothing_here() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "there is nothing at this path")
+        Self::new(StatusCode::NOT_FOUND, said::NOT_FOUND, "there is nothing at this path")
     }
 
     pub fn overloaded() -> Self {
         let detail = "as many requests are under way as this server takes; try again in a second";
         Self {
             retry_after: Some(Duration::from_secs(1)),
-            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED", detail)
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, said::OVERLOADED, detail)
         }
+    }
+
+    pub fn no_run(run: &RunId) -> Self {
+        Self::new(StatusCode::NOT_FOUND, said::EXECUTION_NOT_FOUND, format!("no execution `{run}`"))
+    }
+
+    /// A run said no to a command.
+    pub fn refused(run: &RunId, refusal: &Refusal) -> Self {
+        let status = match refusal {
+            Refusal::NotAllowed { .. } => StatusCode::FORBIDDEN,
+            Refusal::WrongAnswer { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            _ => StatusCode::CONFLICT,
+        };
+        Self::new(status, refusal.code(), refusal.to_string()).about(run)
+    }
+
+    pub fn unread(unread: &Unread, limits: Limits) -> Self {
+        let (status, code, detail) = match unread {
+            Unread::TooLarge => {
+                let detail = format!("the body is larger than {} bytes", limits.body_bytes);
+                (StatusCode::PAYLOAD_TOO_LARGE, said::REQUEST_TOO_LARGE, detail)
+            }
+            Unread::TooSlow => {
+                let detail = format!("the body was not there within {} ms", limits.body.as_millis());
+                (StatusCode::REQUEST_TIMEOUT, said::REQUEST_TIMEOUT, detail)
+            }
+            Unread::CutOff => (StatusCode::BAD_REQUEST, said::BODY_INVALID, "the body was cut off".to_owned()),
+        };
+        Self::new(status, code, detail)
+    }
+
+    /// A body that is no JSON, or not of the shape that is asked for.
+    pub fn unfit(error: &serde_json::Error) -> Self {
+        let status = if error.is_data() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
+        Self::new(status, said::BODY_INVALID, format!("the body is not what is asked for: {error}"))
+    }
+
+    /// A parameter of the path, the query or a header that is not what is asked for.
+    pub fn parameter(name: &str, why: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, said::PARAMETER_INVALID, format!("`{name}`: {why}"))
     }
 
     /// Adds what headers say of it: whole seconds, rounded up.
@@ -48,14 +124,95 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = json!({
+        let mut body = json!({
             "type": "about:blank",
             "title": self.status.canonical_reason().unwrap_or("Error"),
             "status": self.status.as_u16(),
             "code": self.code,
             "detail": self.detail,
         });
+        if let Some(hint) = self.hint {
+            body["hint"] = json!(hint);
+        }
+        if let Some(run) = self.run {
+            body["execution_id"] = json!(run);
+        }
         let kind = [(CONTENT_TYPE, "application/problem+json")];
         Self::with_headers(self.retry_after, (self.status, kind, body.to_string()).into_response())
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Missing | Refused::Invalid => {
+                Self::new(StatusCode::UNAUTHORIZED, said::UNAUTHORIZED, refused.to_string())
+                    .hint("`baton keys create` makes a key")
+            }
+            Refused::Unreadable(error) => error.into(),
+        }
+    }
+}
+
+impl From<NoTurn> for Problem {
+    fn from(none: NoTurn) -> Self {
+        match none {
+            NoTurn::Full { ref standing, .. } => Self {
+                retry_after: Some(standing.resets_in),
+                ..Self::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMIT_EXCEEDED", none.to_string())
+            },
+            NoTurn::Unknown(error) => {
+                tracing::error!(%error, "how often a tenant has asked cannot be told");
+                Self::unavailable(None)
+            }
+        }
+    }
+}
+
+impl From<journal::Error> for Problem {
+    fn from(error: journal::Error) -> Self {
+        match error {
+            journal::Error::NotFound { aggregate } => Self::no_run(&aggregate),
+            journal::Error::Taken { .. } => Self::new(StatusCode::CONFLICT, said::NAME_TAKEN, error.to_string()),
+            journal::Error::TooLarge { .. } => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, said::REQUEST_TOO_LARGE, error.to_string())
+            }
+            journal::Error::Busy { retry_after } => Self::unavailable(Some(retry_after)),
+            journal::Error::Unwritable { .. } | journal::Error::Unreadable { .. } => {
+                tracing::error!(%error, "the store failed");
+                Self::unavailable(None)
+            }
+            journal::Error::LeaseLost { .. }
+            | journal::Error::LeaseEnded { .. }
+            | journal::Error::WrongSequence { .. }
+            | journal::Error::Corrupt { .. }
+            | journal::Error::Unopenable { .. } => Self::broken("the store failed", &error),
+        }
+    }
+}
+
+impl From<baton_engine::Error> for Problem {
+    fn from(error: baton_engine::Error) -> Self {
+        use baton_engine::Error;
+
+        match error {
+            Error::Input(unfit) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, code::INPUT_INVALID, unfit.to_string())
+                .hint("the workflow declares under `input:` what it takes"),
+            Error::Exists { ref run } => {
+                Self::new(StatusCode::CONFLICT, said::EXECUTION_EXISTS, error.to_string()).about(run)
+            }
+            Error::NoSuchRun { run } => Self::no_run(&run),
+            Error::BadVersion { .. } => Self::new(StatusCode::CONFLICT, said::VERSION_UNUSABLE, error.to_string()),
+            Error::BadAgent { message } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, said::AGENT_INVALID, message),
+            Error::Journal(error) => error.into(),
+            Error::Stopped => {
+                let detail = "the server is stopping; whatever was accepted goes on at its next start";
+                Self {
+                    retry_after: Some(Duration::from_secs(1)),
+                    ..Self::new(StatusCode::SERVICE_UNAVAILABLE, said::STOPPING, detail)
+                }
+            }
+            Error::Records(_) | Error::Encoding(_) => Self::broken("the engine failed", &error),
+        }
     }
 }

@@ -10,13 +10,15 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
+use crate::api;
+use crate::code;
 use crate::count::{Counts, count};
 use crate::door::Door;
 use crate::openai;
 use crate::problem::Problem;
 
 pub(crate) fn all(door: Door) -> Router {
-    Router::new()
+    api::all(&door)
         .route("/health", get(health::health))
         .route("/metrics", get(metrics::metrics))
         .route("/api/v1/composio/callback", get(returning::callback))
@@ -46,5 +48,5 @@ async fn wrong_method(method: Method, path: Uri) -> Response {
         return openai::Error::wrong_method(&method, path.path()).into_response();
     }
     let detail = format!("{method} is not answered at this path; the Allow header says what is");
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", detail).into_response()
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, code::METHOD_NOT_ALLOWED, detail).into_response()
 }

@@ -172,6 +172,7 @@ pub async fn registry<S: Registry>(make: impl AsyncFn() -> S) {
     check!(make;
         registry::the_first_version_is_active,
         registry::a_changed_bundle_is_the_next_version,
+        registry::a_tenants_workflows_are_told_by_their_active_versions,
         registry::saving_what_is_active_changes_nothing,
         registry::an_older_bundle_saved_again_is_a_new_version,
         registry::bundles_are_kept_by_their_hash,

@@ -253,6 +253,10 @@ impl Registry for Store {
         Ok(self.with(|inner| inner.shelf.versions(tenant, workflow).into_iter().find(|version| version.active)))
     }
 
+    async fn workflows(&self, tenant: &TenantId) -> Result<Vec<Version>, Error> {
+        Ok(self.with(|inner| inner.shelf.workflows(tenant)))
+    }
+
     async fn versions(&self, tenant: &TenantId, workflow: &str) -> Result<Vec<Version>, Error> {
         Ok(self.with(|inner| inner.shelf.versions(tenant, workflow)))
     }

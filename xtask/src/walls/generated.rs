@@ -16,6 +16,7 @@ use super::Outcome;
 const TABLE: &[(&str, &[&str])] = &[
     ("docs/reference/workflow.schema.json", &["reference", "workflow-schema"]),
     ("docs/reference/cli.md", &["reference", "cli"]),
+    ("docs/reference/openapi.json", &["reference", "openapi"]),
     ("docs/errors/README.md", &["reference", "errors"]),
 ];
 

@@ -91,4 +91,5 @@ pub enum Page {
     WorkflowSchema,
     Cli,
     Errors,
+    Openapi,
 }

@@ -33,7 +33,7 @@ pub enum Keys {
 pub struct KeysCreate {
     /// What people know it by: whose it is, or what for.
     pub name: String,
-    /// What it may do.
+    /// Who its bearer is.
     #[arg(long, value_enum, default_value_t = KeyRole::Service)]
     pub role: KeyRole,
     /// Days it is good for.
@@ -63,6 +63,13 @@ pub struct KeysRotate {
 pub enum KeyRole {
     /// Everything, keys included.
     Admin,
-    /// Ask models and run workflows.
+    /// Makes workflows, and tries them.
+    Builder,
+    /// Decides what becomes of runs.
+    Operator,
+    /// Answers what waits for people.
+    #[value(name = "human_agent")]
+    HumanAgent,
+    /// A program: asks models and runs workflows.
     Service,
 }

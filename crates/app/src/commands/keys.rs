@@ -65,7 +65,7 @@ impl New {
             return;
         }
         let key = &self.key;
-        print::line(format_args!("`{}` ({}, {}) is made. It is shown this once:", key.name, key.id, word(key.role)));
+        print::line(format_args!("`{}` ({}, {}) is made. It is shown this once:", key.name, key.id, key.role.word()));
         print::line(format_args!("  {}", self.secret));
     }
 }
@@ -78,6 +78,9 @@ async fn create(project: &Project, args: &KeysCreate, now: Time) -> anyhow::Resu
     }
     let role = match args.role {
         KeyRole::Admin => Role::Admin,
+        KeyRole::Builder => Role::Builder,
+        KeyRole::Operator => Role::Operator,
+        KeyRole::HumanAgent => Role::HumanAgent,
         KeyRole::Service => Role::Service,
     };
     let system = System::open(project)?;
@@ -184,13 +187,6 @@ async fn find(system: &System, wanted: &str, now: Time) -> anyhow::Result<Key> {
     }
 }
 
-fn word(role: Role) -> &'static str {
-    match role {
-        Role::Admin => "admin",
-        Role::Service => "service",
-    }
-}
-
 /// How a key stands at `now`.
 fn state(key: &Key, now: Time) -> &'static str {
     match (key.revoked_at, key.is_valid(now)) {
@@ -217,7 +213,7 @@ fn tell(keys: &[Key], now: Time) {
     print::line(print::paint("1", &title));
     for key in keys {
         let until = key.revoked_at.or(key.expires_at).map_or_else(|| "for ever".to_owned(), |at| at.to_string());
-        let (role, state) = (word(key.role), state(key, now));
+        let (role, state) = (key.role.word(), state(key, now));
         print::line(format_args!("{:<id$}  {:<name$}  {role:<7}  {state:<7}  {until}", key.id, key.name));
     }
 }

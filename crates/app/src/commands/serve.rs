@@ -7,8 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
+use baton_engine::Engine;
 use baton_ports::keys::{Keys, Role};
-use baton_server::{Door, Limits, Returned, Returning};
+use baton_server::{Door, Limits, Returned, Returning, Work};
 use baton_tools::composio::State;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -39,7 +40,8 @@ pub async fn run(folder: &Path, args: cli::Serve) -> anyhow::Result<Exit> {
         let known: Arc<dyn Keys> = Arc::new(system.store.clone());
         let metrics = metrics::at_scrape(metrics, system.purse.clone(), system.tenant.clone());
         let door = Door::new(system.models.clone(), known, system.clock.clone(), metrics, Limits::default())
-            .by_tiers(system.roster.clone());
+            .by_tiers(system.roster.clone())
+            .with_work(work(&project, &system, engine));
         let door = match returning(&system) {
             Some(returning) => door.with_returning(returning),
             None => door,
@@ -52,6 +54,17 @@ pub async fn run(folder: &Path, args: cli::Serve) -> anyhow::Result<Exit> {
     });
     serves.await?;
     Ok(Exit::Completed)
+}
+
+/// Where the API begins runs, looks at them and acts on them.
+fn work(project: &Project, system: &System, engine: &Engine) -> Work {
+    Work {
+        engine: engine.clone(),
+        read: Arc::new(system.store.clone()),
+        registry: Arc::new(system.store.clone()),
+        zone: project.settings.zone().map(str::to_owned),
+        scripted: system.models.is_scripted(),
+    }
 }
 
 /// Who takes in those that connected an account of Composio's; nobody where there is no Composio.

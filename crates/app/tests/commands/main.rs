@@ -1,6 +1,7 @@
 //! The binary from outside: what each command prints, and with what code it ends.
 
 mod agents;
+mod api;
 mod approvals;
 mod audit;
 mod calendars;

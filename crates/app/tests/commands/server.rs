@@ -8,6 +8,34 @@ use serde_json::Value;
 
 use crate::place::Place;
 
+/// An answer of the API's.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    /// In lower case.
+    pub head: String,
+    pub body: Value,
+}
+
+impl Answer {
+    fn of(text: &str) -> Self {
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        Self { status, head: head.to_ascii_lowercase(), body: serde_json::from_str(body).unwrap_or_default() }
+    }
+
+    /// The body, where it ended so.
+    pub fn ends(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}\n{}", self.head, self.body);
+        self.body
+    }
+
+    /// What a header says.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+}
+
 /// A server, and what it said when it started.
 pub struct Server {
     process: Child,
@@ -45,6 +73,28 @@ impl Server {
         send(self.address(), &format!("GET {path} HTTP/1.1\r\n{key}"), "").expect("is answered")
     }
 
+    /// Sends a request to the API under a key, with further header lines.
+    pub fn ask(&self, request: &str, key: &str, headers: &str, body: &Value) -> Answer {
+        let head =
+            format!("{request} HTTP/1.1\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n{headers}");
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        Answer::of(&send(self.address(), &head, &body).expect("is answered"))
+    }
+
+    /// Listens to server-sent events.
+    pub fn listen(&self, path: &str, key: &str, headers: &str) -> Listener {
+        let mut stream = TcpStream::connect(self.address()).expect("connects");
+        let limit = std::time::Duration::from_secs(30);
+        stream.set_read_timeout(Some(limit)).expect("a limit");
+        let host = self.address();
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\n{headers}Connection: close\r\n\r\n"
+        )
+        .expect("is sent");
+        Listener { lines: BufReader::new(stream) }
+    }
+
     /// Asks it to stop, and says how it ended.
     pub fn stop(mut self) -> Option<i32> {
         let id = self.process.id().to_string();
@@ -78,6 +128,58 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+/// One server-sent event.
+#[derive(Debug)]
+pub struct Event {
+    pub id: Option<u64>,
+    pub kind: String,
+    pub data: Value,
+}
+
+/// Somebody who listens to server-sent events.
+pub struct Listener {
+    lines: BufReader<TcpStream>,
+}
+
+impl Listener {
+    /// The next event; nothing once the server has told all.
+    fn next(&mut self) -> Option<Event> {
+        let (mut id, mut kind, mut data) = (None, String::new(), Value::Null);
+        loop {
+            let mut line = String::new();
+            if self.lines.read_line(&mut line).expect("is told") == 0 {
+                return None;
+            }
+            match line.trim_end().split_once(": ") {
+                Some(("id", text)) => id = text.parse().ok(),
+                Some(("event", text)) => text.clone_into(&mut kind),
+                Some(("data", text)) => data = serde_json::from_str(text).expect("json"),
+                _ if line.trim_end().is_empty() && !kind.is_empty() => return Some(Event { id, kind, data }),
+                // The sizes of chunks, and comments.
+                _ => {}
+            }
+        }
+    }
+
+    /// Those before the first of this kind.
+    pub fn until(&mut self, kind: &str) -> Vec<Event> {
+        let mut before = Vec::new();
+        loop {
+            let event = self.next().expect("more is told");
+            if event.kind == kind {
+                return before;
+            }
+            before.push(event);
+        }
+    }
+
+    /// The last state that is told.
+    pub fn last_state(&mut self) -> Value {
+        let told = std::iter::from_fn(|| self.next());
+        told.filter(|event| event.kind == "state").last().expect("a state").data
     }
 }
 

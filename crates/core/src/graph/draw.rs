@@ -1,7 +1,10 @@
-//! A workflow as a picture: Mermaid for documents, DOT for Graphviz. Whatever a label holds, the picture stays one.
+//! A workflow as a picture: Mermaid for documents, DOT for Graphviz, plain nodes and edges for who draws it themselves.
+//! Whatever a label holds, the picture stays one.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+
+use serde::Serialize;
 
 use super::node::{Ask, Kind, ToolSource};
 use super::{Edge, Graph, Node, NodeIx, When, Workflow};
@@ -41,6 +44,62 @@ pub fn dot(workflow: &Workflow) -> String {
     Dot { out: &mut out }.graph(&workflow.graph, "", 1);
     out.push_str("}\n");
     out
+}
+
+/// A graph for programs that draw it themselves.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Drawing {
+    pub nodes: Vec<DrawnNode>,
+    pub edges: Vec<DrawnEdge>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DrawnNode {
+    pub id: String,
+    pub kind: &'static str,
+    /// Its name where it has one, else what it runs.
+    pub label: String,
+    /// Of a loop, one without a name; of a parallel node, one a branch.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bodies: Vec<DrawnBody>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DrawnBody {
+    pub branch: String,
+    #[serde(flatten)]
+    pub drawing: Drawing,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DrawnEdge {
+    pub from: String,
+    pub to: String,
+    pub label: Option<String>,
+    /// It is taken where its source failed.
+    pub on_error: bool,
+}
+
+impl Drawing {
+    pub fn of(graph: &Graph) -> Self {
+        let id = |place: NodeIx| graph.node(place).id.to_string();
+        let node = |node: &Node| DrawnNode {
+            id: node.id.to_string(),
+            kind: node.kind.word(),
+            label: label(node),
+            bodies: bodies(&node.kind)
+                .into_iter()
+                .map(|(branch, body)| DrawnBody { branch: branch.to_owned(), drawing: Self::of(body) })
+                .collect(),
+        };
+        let edge = |edge: &Edge| DrawnEdge {
+            from: id(edge.from),
+            to: id(edge.to),
+            label: edge_label(edge),
+            on_error: edge.when == When::Failed,
+        };
+        Self { nodes: graph.nodes.iter().map(node).collect(), edges: graph.edges.iter().map(edge).collect() }
+    }
 }
 
 struct Mermaid<'o> {

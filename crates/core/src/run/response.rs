@@ -44,3 +44,16 @@ pub fn response(run: &Run, open: &[Open]) -> Value {
         "duration_ms": u64::try_from(duration).unwrap_or(u64::MAX),
     })
 }
+
+/// All that is known of a run: [`response`], and what people look into.
+pub fn detail(run: &Run, open: &[Open]) -> Value {
+    let mut shown = response(run, open);
+    let plan = run.saga().plan();
+    let plan: Vec<Value> =
+        plan.into_iter().map(|(node, tool, undo)| json!({ "node": node, "tool": tool, "undo": &*undo })).collect();
+    shown["variables"] = json!(run.variables());
+    shown["nodes"] = json!(run.nodes());
+    shown["undone"] = run.saga().report();
+    shown["rollback_plan"] = json!(plan);
+    shown
+}

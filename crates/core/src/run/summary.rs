@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::address::{Address, Role};
 use super::event::{Answer, Detour, Entry, Event, How, Request};
 use super::state::{Run, State, Status};
+use crate::graph::{EdgeIx, Graph};
 use crate::time::Time;
 
 /// One step's execution, in the words of seed 003.
@@ -115,12 +116,18 @@ impl Run {
                     cost_usd: state.cost.as_f64(),
                     duration_ms: duration.and_then(|duration| u64::try_from(duration.as_millis()).ok()),
                     error: state.fault.as_ref().map(ToString::to_string),
+                    then: state.taken.iter().map(|edge| target(&scope.graph, *edge)).collect(),
                 }
             });
             rows.collect::<Vec<_>>()
         };
         self.scopes.iter().flat_map(of_scope).collect()
     }
+}
+
+/// The node that an edge leads to.
+fn target(graph: &Graph, edge: u32) -> String {
+    graph.node(graph.edges[EdgeIx(edge).at()].to).id.to_string()
 }
 
 /// What one node is at.
@@ -132,6 +139,8 @@ pub struct NodeRow {
     pub cost_usd: f64,
     pub duration_ms: Option<u64>,
     pub error: Option<String>,
+    /// The nodes of its graph that its taken edges lead to.
+    pub then: Vec<String>,
 }
 
 /// The ids of settled nodes in the order they were settled, for tests of a path: skipped and cut ones left out.

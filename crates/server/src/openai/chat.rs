@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use baton_core::model::Reply;
-use baton_ports::keys::Key;
+use baton_ports::keys::{Key, Need};
 use baton_ports::models::{ApiKey, Asker};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -43,6 +43,9 @@ pub(super) struct Call {
 
 pub(crate) async fn complete(State(door): State<Door>, headers: HeaderMap, body: Body) -> Result<Response, Error> {
     let key = door.keys.bearer(&headers).await?;
+    if !key.role.may(Need::Run) {
+        return Err(Error::forbidden(key.role));
+    }
     let turn = door.turn(&key.tenant).await?;
     let place = door.room.clone().try_acquire_owned().map_err(|_| Problem::overloaded())?;
     // Only now, or anybody's connections would fill the memory.

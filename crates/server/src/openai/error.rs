@@ -6,6 +6,7 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use baton_core::run::ModelFault;
 use baton_engine::roster::{NoTurn, Standing};
+use baton_ports::keys::Role;
 use serde_json::{Value, json};
 
 use crate::auth::Refused;
@@ -66,6 +67,17 @@ impl Error {
         Self {
             status: StatusCode::METHOD_NOT_ALLOWED,
             code: "method_not_supported".to_owned(),
+            param: None,
+            ..Self::invalid("", message)
+        }
+    }
+
+    pub fn forbidden(role: Role) -> Self {
+        let message = format!("a key of role `{}` may not ask models", role.word());
+        Self {
+            status: StatusCode::FORBIDDEN,
+            kind: "permission_error",
+            code: "forbidden".to_owned(),
             param: None,
             ..Self::invalid("", message)
         }

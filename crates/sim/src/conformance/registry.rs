@@ -32,6 +32,14 @@ pub async fn a_changed_bundle_is_the_next_version(store: &impl Registry) {
     assert_eq!(shown, [(2, true), (1, false)]);
 }
 
+pub async fn a_tenants_workflows_are_told_by_their_active_versions(store: &impl Registry) {
+    save(store, &tenant(), "booking", "1.0", "one").await;
+    let booking = save(store, &tenant(), "booking", "1.1", "two").await;
+    let answer = save(store, &tenant(), "answer", "1.0", "else").await;
+    save(store, &other_tenant(), "theirs", "1.0", "one").await;
+    assert_eq!(store.workflows(&tenant()).await.expect("reads"), [answer, booking]);
+}
+
 pub async fn saving_what_is_active_changes_nothing(store: &impl Registry) {
     let first = save(store, &tenant(), "booking", "1.0", "one").await;
     assert_eq!(save(store, &tenant(), "booking", "2.0", "one").await, first);

@@ -50,6 +50,11 @@ impl Shelf {
     }
 
     /// Newest first.
+    pub fn workflows(&self, tenant: &TenantId) -> Vec<Version> {
+        let of_tenant = self.versions.iter().filter(|((of, _), _)| of == tenant);
+        of_tenant.flat_map(|(_, all)| all.iter().filter(|version| version.active).cloned()).collect()
+    }
+
     pub fn versions(&self, tenant: &TenantId, workflow: &str) -> Vec<Version> {
         let found = self.versions.get(&(tenant.clone(), workflow.to_owned()));
         found.into_iter().flatten().rev().cloned().collect()

@@ -87,7 +87,7 @@ fn insert(session: &mut Session<'_>, key: &Key, hash: &Hash, condition: &str) ->
         &hash[..],
         key.tenant.as_str(),
         key.name,
-        word(key.role),
+        key.role.word(),
         key.created_at.as_ms(),
         key.expires_at.map(Time::as_ms),
         key.revoked_at.map(Time::as_ms),
@@ -106,14 +106,7 @@ fn key(row: &Row<'_>) -> rusqlite::Result<Key> {
     })
 }
 
-fn word(role: Role) -> &'static str {
-    match role {
-        Role::Admin => "admin",
-        Role::Service => "service",
-    }
-}
-
 /// A role that is not known here may do the least.
 fn role(word: &str) -> Role {
-    if word == "admin" { Role::Admin } else { Role::Service }
+    Role::parse(word).unwrap_or(Role::HumanAgent)
 }

@@ -54,6 +54,17 @@ impl Registry for Store {
         self.read(move |connection| active(connection, &tenant, &workflow)).await
     }
 
+    async fn workflows(&self, tenant: &TenantId) -> Result<Vec<Version>, Error> {
+        let tenant = tenant.clone();
+        self.read(move |connection| {
+            let mut all = connection.prepare_cached(&numbered(&format!(
+                "SELECT {VERSION} FROM version WHERE tenant = $1 AND active = 1 ORDER BY workflow"
+            )))?;
+            all.query_map([tenant.as_str()], version)?.collect()
+        })
+        .await
+    }
+
     async fn versions(&self, tenant: &TenantId, workflow: &str) -> Result<Vec<Version>, Error> {
         let (tenant, workflow) = (tenant.clone(), workflow.to_owned());
         self.read(move |connection| {

@@ -99,7 +99,7 @@ struct Group {
     rows: Vec<(&'static str, &'static str)>,
 }
 
-fn groups() -> [Group; 7] {
+fn groups() -> [Group; 8] {
     let group = |title, folder, about, rows| Group { title, about, folder, rows };
     [
         group("Definitions", "definition", "`baton validate` finds these.", definitions()),
@@ -114,6 +114,7 @@ fn groups() -> [Group; 7] {
         group("Runs", "faults", "A run, or a node of it, failed.", RUNS.to_vec()),
         group("Agents", "agents", "An agent gave up.", AGENTS.to_vec()),
         group("Models", "models", "A model could not be asked, or its answer not be used.", MODELS.to_vec()),
+        group("The API", "api", "A request over HTTP was said no to.", baton_server::code::ALL.to_vec()),
         group("Tools", "tools", "A tool call failed. The words are what the operator is told to do.", tools()),
     ]
 }
@@ -168,6 +169,7 @@ mod tests {
         lists(&RUNS, include_str!("../../../../core/src/fault.rs"));
         lists(&AGENTS, include_str!("../../../../agents/src/fault.rs"));
         lists(&MODELS, include_str!("../../../../models/src/fault.rs"));
+        lists(&baton_server::code::ALL, include_str!("../../../../server/src/code.rs"));
     }
 
     /// Every code, in its folder, with how its page begins.

@@ -1,8 +1,7 @@
 //! Acting on a run: into its inbox, and then with it until it rests.
 
 use baton_core::id::RunId;
-use baton_core::run::{Incoming, Refusal, Resolution, Role, Run, State};
-use baton_core::time::Time;
+use baton_core::run::{Incoming, Refusal, Resolution, Role, State};
 use baton_engine::{Delivered, Follower};
 use baton_ports::journal::{Journal, Submit, Submitted};
 use baton_ports::read::Read;
@@ -55,15 +54,9 @@ async fn act(system: &System, run: &RunId, args: &RunsAct, incoming: &Incoming) 
         follower.follow(run).await?;
         let before = follower.run(run).cloned().unwrap_or_default();
         follower.tell(told::telling((!args.json).then(|| Progress::going_on(run))));
-        let mut delivered = follower.deliver(run, incoming).await?;
+        let delivered = follower.deliver(run, incoming).await?;
         if matches!(delivered, Delivered::Taken) {
             with_ancestors(system, &mut follower, run).await?;
-        }
-        if matches!(delivered, Delivered::Accepted)
-            && let Some(refusal) = refused_as_it_stood(before.clone(), incoming, system.clock.now())
-        {
-            // Whoever moves it says so too, and where nobody hears it.
-            delivered = Delivered::Refused(refusal);
         }
         until_rest(&delivered, &mut follower).await?;
         Ok((before, delivered, follower))
@@ -79,13 +72,6 @@ async fn act(system: &System, run: &RunId, args: &RunsAct, incoming: &Incoming) 
         return Ok(Exit::Completed);
     }
     conclude(&delivered, &follower, run, Telling { args, command: &system.command }, wanted(incoming))
-}
-
-/// Why a run that stands so takes no such command.
-fn refused_as_it_stood(mut run: Run, incoming: &Incoming, now: Time) -> Option<Refusal> {
-    let workflow = run.workflow().cloned();
-    let command = incoming.clone().into_command(|_| workflow.ok_or(Refusal::NotStarted));
-    command.and_then(|command| run.decide(command, now)).err()
 }
 
 /// A run that others wait for is followed with them: what it comes to moves them on.

@@ -17,7 +17,7 @@ pub async fn run(project: &Project, args: &RunsList) -> anyhow::Result<Exit> {
     let has_run = project.database().exists();
     let heads = if has_run { heads(&record::system(project)?, args, state).await? } else { Vec::new() };
     if args.json {
-        print::pretty(&heads.iter().map(record::as_json).collect());
+        print::pretty(&heads.iter().map(RunHead::as_json).collect());
     } else if heads.is_empty() {
         print::line("no runs");
     } else {

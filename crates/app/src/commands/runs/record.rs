@@ -2,10 +2,9 @@
 
 use baton_core::expr::nearest;
 use baton_core::id::RunId;
-use baton_core::run::{Open, Run, seed_status};
+use baton_core::run::{Open, Run};
 use baton_engine::Followed;
 use baton_ports::read::{Read, RunFilter, RunHead};
-use serde_json::{Value, json};
 
 use crate::Misuse;
 use crate::project::{Project, shown};
@@ -53,28 +52,6 @@ pub fn system(project: &Project) -> anyhow::Result<System> {
             .into());
     }
     System::open(project)
-}
-
-/// A run in lists for programs, by the names the seeds have for it.
-pub fn as_json(head: &RunHead) -> Value {
-    let (status, compensated) = seed_status(head.state);
-    let took = head.started_at.zip(head.ended_at).map(|(began, ended)| ended.since(began).as_millis());
-    json!({
-        "execution_id": head.run,
-        "workflow_id": head.workflow,
-        "status": status,
-        "state": head.state,
-        "compensated": compensated,
-        "parent": head.parent,
-        "created_at": head.created_at.to_string(),
-        "started_at": head.started_at.map(|at| at.to_string()),
-        "completed_at": head.ended_at.map(|at| at.to_string()),
-        "wakes_at": head.wake_at.filter(|_| !head.state.is_end()).map(|at| at.to_string()),
-        "duration_ms": took.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX)),
-        "total_cost_usd": head.cost.as_f64(),
-        "error": head.fault,
-        "entries": head.seq,
-    })
 }
 
 /// The head of a run that is there, or which one may have been meant.

@@ -1,7 +1,7 @@
 //! `baton runs show`: all that is known of one run, and how it can go on.
 
 use baton_core::id::RunId;
-use baton_core::run::{NodeRow, Open, response};
+use baton_core::run::{NodeRow, Open, detail};
 use baton_ports::audit::{Audit, Filter};
 use baton_ports::clock::{Clock, SystemClock};
 use baton_ports::journal::DeskItem;
@@ -51,26 +51,11 @@ impl Seen {
         Ok(Self { version, record, open, command, desk, audit })
     }
 
-    fn plan(&self) -> Vec<Value> {
-        let plan = self.record.run().saga().plan();
-        plan.into_iter().map(|(node, tool, undo)| json!({ "node": node, "tool": tool, "undo": &*undo })).collect()
-    }
-
     fn as_json(&self) -> Value {
-        let run = self.record.run();
-        let mut shown = response(run, &self.open);
-        if let Value::Object(fields) = &mut shown {
-            for (name, value) in record::as_json(&self.record.head).as_object().into_iter().flatten() {
-                fields.entry(name).or_insert_with(|| value.clone());
-            }
-            fields.insert("version".to_owned(), json!(self.version));
-            fields.insert("variables".to_owned(), json!(run.variables()));
-            fields.insert("nodes".to_owned(), json!(run.nodes()));
-            fields.insert("undone".to_owned(), run.saga().report());
-            fields.insert("desk".to_owned(), json!(self.desk));
-            fields.insert("rollback_plan".to_owned(), json!(self.plan()));
-            fields.insert("audit_rows".to_owned(), json!(self.audit));
-        }
+        let mut shown = self.record.head.beside(detail(self.record.run(), &self.open));
+        shown["version"] = json!(self.version);
+        shown["desk"] = json!(self.desk);
+        shown["audit_rows"] = json!(self.audit);
         shown
     }
 

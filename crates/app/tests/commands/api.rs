@@ -1,0 +1,324 @@
+//! `/api/v1`, from outside: a server on a project, and requests as any client makes them.
+
+use serde_json::{Value, json};
+
+use crate::place::Place;
+use crate::server::{Answer, Server};
+
+const TOOLS: &str = "\
+tools:
+  - {name: book, kind: script, class: keyed, results: [{output: {id: 'B-{{ arguments.day }}'}}],
+     compensation: {tool: unbook, parameters: {id: '{{ output.id }}'}}}
+  - {name: unbook, kind: script, class: keyed, results: [{output: {}}]}
+  - {name: pay, kind: script, class: keyed, irreversible: paid, results: [{output: {receipt: R-1}}]}
+";
+const SETTINGS: &str = "[tools.tool.pay]\napproval = true\napprovers = { from = [\"olga\"] }\n";
+const BOOK: &str = "\
+name: book
+input: {day: string}
+nodes: [{id: book, tool: book, parameters: {day: '{{ input.day }}'}}]
+";
+const PAY: &str = "name: pay\nnodes: [{id: pay, tool: pay}]\n";
+const ASK: &str = "name: ask\nnodes: [{id: agree, type: human, title: Ship it?}, {id: pay, tool: unbook}]\nedges: [{from: agree, to: pay}]\n";
+const WAIT: &str = "name: wait\nnodes: [{id: parcel, type: wait, signal: arrived}]\n";
+
+fn place() -> Place {
+    Place::with(&[
+        ("baton.toml", SETTINGS),
+        ("tools/tools.yaml", TOOLS),
+        ("workflows/book.yaml", BOOK),
+        ("workflows/pay.yaml", PAY),
+        ("workflows/ask.yaml", ASK),
+        ("workflows/wait.yaml", WAIT),
+    ])
+}
+
+/// A server with its admin key.
+struct Api {
+    server: Server,
+    key: String,
+}
+
+impl Api {
+    fn of(place: &Place) -> Self {
+        let server = Server::start(place);
+        let key = server.key().expect("a key").to_owned();
+        Self { server, key }
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        self.server.ask(&format!("GET /api/v1{path}"), &self.key, "", &Value::Null)
+    }
+
+    fn post(&self, path: &str, headers: &str, body: &Value) -> Answer {
+        self.server.ask(&format!("POST /api/v1{path}"), &self.key, headers, body)
+    }
+
+    fn execute(&self, workflow: &str, input: &Value) -> Answer {
+        self.post("/workflows/execute", "", &json!({ "workflow_id": workflow, "input_data": input }))
+    }
+}
+
+fn id(execution: &Value) -> String {
+    execution["execution_id"].as_str().expect("an id").to_owned()
+}
+
+#[test]
+fn a_workflow_is_executed_and_answered_with_its_trace() {
+    let place = place();
+    let api = Api::of(&place);
+    let answer = api.execute("book", &json!({ "day": "monday" }));
+    assert_eq!(answer.header("location"), None);
+    let done = answer.ends(200);
+    assert_eq!((&done["status"], &done["outputs"]["book"]["id"]), (&json!("completed"), &json!("B-monday")), "{done}");
+    assert_eq!(
+        (&done["trace"]["workflow_id"], &done["trace"]["nodes"][0]["node_id"]),
+        (&json!("book"), &json!("book"))
+    );
+    assert_eq!(done["trace"]["nodes"][0]["success"], true);
+    let run = id(&done);
+    let shown = api.get(&format!("/executions/{run}")).ends(200);
+    assert_eq!(
+        (&shown["workflow_id"], &shown["rollback_plan"][0]["undo"]),
+        (&json!("book"), &json!("unbook")),
+        "{shown}"
+    );
+    let steps = api.get(&format!("/executions/{run}/timeline")).ends(200);
+    assert_eq!(steps["steps"][0]["tool_name"], "book");
+    assert_eq!(api.get(&format!("/executions/{run}/summary")).ends(200)["successful"], 1);
+    let graph = api.get(&format!("/executions/{run}/graph")).ends(200);
+    assert_eq!(graph["nodes"][0]["kind"], "tool");
+    let listed = api.get("/executions?workflow_id=book&state=completed").ends(200);
+    assert_eq!(listed["executions"][0]["execution_id"], run.as_str());
+    assert_eq!(listed["next_cursor"], Value::Null);
+    // The command line sees the same run.
+    assert_eq!(place.baton(&["runs", "show", &run, "--json"]).ends(0).json()["state"], "completed");
+}
+
+#[test]
+fn what_is_asked_twice_under_one_key_is_done_once() {
+    let api = Api::of(&place());
+    let body = json!({ "workflow_id": "book", "input_data": { "day": "monday" } });
+    let first = api.post("/workflows/execute", "Idempotency-Key: k1\r\n", &body);
+    assert_eq!(first.header("idempotency-replayed"), None);
+    let again = api.post("/workflows/execute", "Idempotency-Key: k1\r\n", &body);
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    assert_eq!(id(&first.ends(200)), id(&again.ends(200)));
+    let other = json!({ "workflow_id": "book", "input_data": { "day": "friday" } });
+    let reused = api.post("/workflows/execute", "Idempotency-Key: k1\r\n", &other).ends(422);
+    assert_eq!(reused["code"], "IDEMPOTENCY_KEY_REUSED");
+    assert!(reused["execution_id"].is_string() && reused["hint"].is_string(), "{reused}");
+    assert_eq!(api.get("/executions").ends(200)["executions"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn many_who_ask_at_once_under_one_key_begin_one_run() {
+    let api = Api::of(&place());
+    let body = json!({ "workflow_id": "book", "input_data": { "day": "monday" } });
+    let ask = || id(&api.post("/workflows/execute", "Idempotency-Key: k\r\n", &body).ends(200));
+    let ids: Vec<String> = std::thread::scope(|scope| {
+        let asked: Vec<_> = (0..16).map(|_| scope.spawn(ask)).collect();
+        asked.into_iter().map(|one| one.join().expect("is answered")).collect()
+    });
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    assert_eq!(api.get("/executions").ends(200)["executions"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn a_run_that_waits_for_somebody_is_a_202_with_its_address_and_goes_on_when_it_is_answered() {
+    let api = Api::of(&place());
+    let answer = api.execute("ask", &json!({}));
+    let address = answer.header("location").expect("an address").to_owned();
+    let waits = answer.ends(202);
+    assert_eq!((&waits["status"], &waits["waits_for"][0]["node"]), (&json!("waiting"), &json!("agree")), "{waits}");
+    let run = id(&waits);
+    assert_eq!(address, format!("/api/v1/executions/{run}"));
+    let wrong = api.post(&format!("/executions/{run}/answer"), "", &json!({ "node": "agree" })).ends(422);
+    assert_eq!(wrong["code"], "BODY_INVALID");
+    let none = api.post(&format!("/executions/{run}/answer"), "", &json!({ "node": "nobody", "approve": true }));
+    let none = none.ends(409);
+    assert_eq!((&none["code"], &none["execution_id"]), (&json!("RUN-005"), &json!(run)));
+    let done = api.post(&format!("/executions/{run}/answer"), "", &json!({ "node": "agree", "approve": true }));
+    assert_eq!(done.ends(200)["status"], "completed");
+    let late = api.post(&format!("/executions/{run}/pause"), "", &Value::Null).ends(409);
+    assert_eq!(late["code"], "RUN-003");
+}
+
+#[test]
+fn a_signal_given_twice_under_one_key_is_taken_once() {
+    let api = Api::of(&place());
+    let run = id(&api.execute("wait", &json!({})).ends(202));
+    let body = json!({ "name": "arrived", "payload": { "box": 7 } });
+    let path = format!("/executions/{run}/signal");
+    let done = api.post(&path, "Idempotency-Key: s1\r\n", &body).ends(200);
+    assert_eq!(done["outputs"]["parcel"]["box"], 7, "{done}");
+    assert_eq!(api.post(&path, "Idempotency-Key: s1\r\n", &body).ends(200)["status"], "completed");
+}
+
+#[test]
+fn what_a_run_did_is_undone_on_request() {
+    let api = Api::of(&place());
+    let run = id(&api.execute("book", &json!({ "day": "monday" })).ends(200));
+    let undone = api.post(&format!("/executions/{run}/compensate"), "", &json!({})).ends(200);
+    assert_eq!((&undone["state"], &undone["compensated"]), (&json!("compensated"), &json!(true)), "{undone}");
+}
+
+#[test]
+fn a_call_needs_leave_of_who_may_give_it() {
+    let place = place();
+    let api = Api::of(&place);
+    let run = id(&api.execute("pay", &json!({})).ends(202));
+    let open = api.get(&format!("/executions/{run}")).ends(200);
+    let effect = open["waits_for"][0]["effect"].as_str().expect("a call").to_owned();
+    let leave = json!({ "effect": effect, "approved": true });
+    let path = format!("/executions/{run}/approve");
+    assert_eq!(api.post(&path, "", &leave).ends(403)["code"], "RUN-015");
+    let olga = place.baton(&["keys", "create", "olga", "--role", "human_agent", "--json"]).ends(0).json();
+    let olga = olga["key"].as_str().expect("a secret").to_owned();
+    let done = api.server.ask(&format!("POST /api/v1{path}"), &olga, "", &leave).ends(200);
+    assert_eq!(done["outputs"]["pay"]["receipt"], "R-1", "{done}");
+    // She answers, and begins nothing.
+    let begun = api.server.ask("POST /api/v1/workflows/execute", &olga, "", &json!({ "workflow_id": "book" }));
+    let refused = begun.ends(403);
+    assert!(refused["hint"].as_str().is_some_and(|hint| hint.contains("service")), "{refused}");
+    assert_eq!(api.server.ask("GET /api/v1/me", &olga, "", &Value::Null).ends(200)["role"], "human_agent");
+}
+
+#[test]
+fn whoever_does_not_want_to_wait_is_answered_at_once_and_what_was_accepted_goes_on() {
+    let api = Api::of(&place());
+    let body = json!({ "workflow_id": "book", "input_data": { "day": "monday" } });
+    let answer = api.post("/workflows/execute", "Prefer: respond-async\r\n", &body);
+    assert_eq!(answer.header("preference-applied"), Some("respond-async"));
+    let run = id(&answer.ends(202));
+    let mut events = api.server.listen(&format!("/api/v1/executions/{run}/events"), &api.key, "");
+    assert_eq!(events.last_state()["status"], "completed");
+    assert_eq!(api.get(&format!("/executions/{run}")).ends(200)["status"], "completed");
+}
+
+#[test]
+fn a_run_is_told_as_it_goes_and_whoever_comes_back_is_told_what_came_after() {
+    let api = Api::of(&place());
+    let run = id(&api.execute("wait", &json!({})).ends(202));
+    let path = format!("/api/v1/executions/{run}/events");
+    let mut events = api.server.listen(&path, &api.key, "");
+    let first = events.until("state");
+    assert!(!first.is_empty() && first.iter().all(|event| event.id.is_some()), "{first:?}");
+    api.post(&format!("/executions/{run}/signal"), "", &json!({ "name": "arrived" })).ends(200);
+    assert_eq!(events.last_state()["status"], "completed");
+    let last = first.last().and_then(|event| event.id).expect("an id");
+    let mut again = api.server.listen(&path, &api.key, &format!("Last-Event-ID: {last}\r\n"));
+    let rest = again.until("state");
+    assert_eq!(rest.first().and_then(|event| event.id), Some(last + 1));
+    let journal = api.get(&format!("/executions/{run}/journal?after={last}")).ends(200);
+    assert_eq!(journal["entries"].as_array().map(Vec::len), Some(rest.len()));
+}
+
+#[test]
+fn pages_follow_one_another_by_their_cursor() {
+    let api = Api::of(&place());
+    let begun: Vec<String> = (0..5).map(|_| id(&api.execute("book", &json!({ "day": "monday" })).ends(200))).collect();
+    let (mut seen, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = api.get(&format!("/executions?limit=2{cursor}")).ends(200);
+        seen.extend(page["executions"].as_array().expect("a list").iter().map(id));
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(seen, begun.into_iter().rev().collect::<Vec<_>>());
+}
+
+#[test]
+fn what_is_wrong_with_a_request_is_told_by_name() {
+    let api = Api::of(&place());
+    for (answer, status, code, says) in [
+        (api.execute("bok", &json!({})), 404, "WORKFLOW_NOT_FOUND", "did you mean `book`?"),
+        (api.execute("book", &json!({})), 422, "INPUT_INVALID", "day"),
+        (api.post("/workflows/execute", "", &json!({})), 422, "BODY_INVALID", "workflow_id"),
+        (
+            api.post("/workflows/execute", "", &json!({ "workflow_id": "x", "inputs": 1 })),
+            422,
+            "BODY_INVALID",
+            "inputs",
+        ),
+        (api.post("/workflows/execute", "Prefer: wait=999\r\n", &json!({})), 400, "PARAMETER_INVALID", "120"),
+        (api.get("/executions/none"), 404, "EXECUTION_NOT_FOUND", "none"),
+        (api.get("/executions?state=gone"), 400, "PARAMETER_INVALID", "completed"),
+        (api.get("/executions?limit=501"), 400, "PARAMETER_INVALID", "500"),
+        (api.get("/executions?cusor=x"), 400, "PARAMETER_INVALID", "cusor"),
+        (api.get("/workflows/none"), 404, "WORKFLOW_NOT_FOUND", "none"),
+        (api.get("/nothing"), 404, "NOT_FOUND", "path"),
+    ] {
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+        let body = answer.ends(status);
+        assert_eq!(body["code"], code, "{body}");
+        assert!(body.to_string().contains(says), "{body}");
+    }
+    let wrong = api.server.ask("GET /api/v1/executions", "baton_wrong", "", &Value::Null).ends(401);
+    assert_eq!(wrong["code"], "UNAUTHORIZED");
+    assert_eq!(api.server.ask("DELETE /api/v1/executions", &api.key, "", &Value::Null).status, 405);
+}
+
+#[test]
+fn a_tenants_runs_and_workflows_are_nobody_elses() {
+    let place = place();
+    let api = Api::of(&place);
+    let run = id(&api.execute("ask", &json!({})).ends(202));
+    api.server.stop();
+    place.write("baton.toml", format!("tenant = \"other\"\n{SETTINGS}"));
+    let key = place.baton(&["keys", "create", "theirs", "--role", "admin", "--json"]).ends(0).json();
+    let key = key["key"].as_str().expect("a secret").to_owned();
+    let server = Server::start(&place);
+    let ask = |request: &str, body: &Value| server.ask(request, &key, "", body);
+    let document = ask("GET /api/v1/openapi.json", &Value::Null).ends(200);
+    let paths = document["paths"].as_object().expect("paths");
+    let mut walked = 0;
+    for (path, operations) in paths.iter().filter(|(path, _)| path.contains("{execution_id}")) {
+        for method in operations.as_object().expect("operations").keys() {
+            let path = path.replace("{execution_id}", &run);
+            let body = match path.rsplit('/').next() {
+                Some("answer") => json!({ "node": "agree", "approve": true }),
+                Some("approve") => json!({ "effect": "pay#0.0", "approved": true }),
+                Some("resolve") => json!({ "effect": "pay#0.0", "became": "not_done" }),
+                Some("signal") => json!({ "name": "x" }),
+                _ => json!({}),
+            };
+            let answer = ask(&format!("{} {path}", method.to_uppercase()), &body);
+            assert_eq!(answer.body["code"], "EXECUTION_NOT_FOUND", "{method} {path}: {answer:?}");
+            walked += 1;
+        }
+    }
+    assert!(walked >= 14, "{walked}");
+    assert_eq!(ask("GET /api/v1/executions", &Value::Null).ends(200)["executions"], json!([]));
+}
+
+#[test]
+fn the_document_describes_each_path_and_what_is_answered_is_as_it_says() {
+    let api = Api::of(&place());
+    let document = api.get("/openapi.json").ends(200);
+    assert_eq!(document["openapi"], "3.1.0");
+    let done = api.execute("book", &json!({ "day": "monday" })).ends(200);
+    let run = id(&done);
+    api.execute("ask", &json!({})).ends(202);
+    for (answered, schema) in [
+        (done, "Execution"),
+        (api.get(&format!("/executions/{run}")).ends(200), "Execution"),
+        (api.get("/executions").ends(200), "Executions"),
+        (api.get(&format!("/executions/{run}/timeline")).ends(200), "Timeline"),
+        (api.get(&format!("/executions/{run}/summary")).ends(200), "Summary"),
+        (api.get(&format!("/executions/{run}/journal")).ends(200), "Journal"),
+        (api.get(&format!("/executions/{run}/graph")).ends(200), "Graph"),
+        (api.get("/workflows").ends(200), "Workflows"),
+        (api.get("/workflows/book").ends(200), "Workflow"),
+        (api.get("/workflows/book/versions").ends(200), "Versions"),
+        (api.get("/me").ends(200), "Me"),
+        (api.get("/workflows/none").ends(404), "Problem"),
+    ] {
+        let whole = json!({ "$ref": format!("#/components/schemas/{schema}"), "components": document["components"] });
+        let validator = jsonschema::validator_for(&whole).expect("a schema");
+        let faults: Vec<String> = validator.iter_errors(&answered).map(|fault| fault.to_string()).collect();
+        assert!(faults.is_empty(), "{schema}: {faults:?}\n{answered}");
+    }
+}

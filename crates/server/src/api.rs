@@ -1,0 +1,103 @@
+//! `/api/v1`: workflows are executed, and runs looked at and acted on.
+//!
+//! Every path here is let in by [`guest::enter`]: a key, its turn, and a role that may do it. What a path
+//! takes and answers stands beside it and becomes the document at `/api/v1/openapi.json`.
+
+mod execute;
+mod executions;
+mod guest;
+mod once;
+mod patience;
+mod query;
+mod shapes;
+mod workflows;
+
+use axum::Router;
+use axum::http::header::CONTENT_TYPE;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use baton_ports::keys::Need;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::door::Door;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Baton",
+        description = "Workflows are executed durably, and their runs looked at and acted on. Every request brings a key \
+                       as `Authorization: Bearer KEY`; errors are `application/problem+json`.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    security(("key" = [])),
+    modifiers(&Keys)
+)]
+struct Document;
+
+struct Keys;
+
+impl Modify for Keys {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        document.components.get_or_insert_default().add_security_scheme("key", SecurityScheme::Http(bearer));
+    }
+}
+
+/// The paths, and the document that describes them.
+pub(crate) fn all(door: &Door) -> Router<Door> {
+    let (paths, document) = described();
+    let document: &'static str = document.leak();
+    paths
+        .layer(from_fn_with_state(door.clone(), guest::enter))
+        .route("/api/v1/openapi.json", get(async move || served(document)))
+}
+
+/// The document at `/api/v1/openapi.json`, as text of JSON.
+pub fn document() -> String {
+    described().1
+}
+
+fn described() -> (Router<Door>, String) {
+    let looks = OpenApiRouter::new()
+        .routes(routes!(guest::me))
+        .routes(routes!(workflows::list))
+        .routes(routes!(workflows::show))
+        .routes(routes!(workflows::versions))
+        .routes(routes!(executions::list))
+        .routes(routes!(executions::show))
+        .routes(routes!(executions::timeline))
+        .routes(routes!(executions::summary))
+        .routes(routes!(executions::journal))
+        .routes(routes!(executions::graph))
+        .routes(routes!(executions::live::events));
+    let runs = OpenApiRouter::new().routes(routes!(execute::execute)).routes(routes!(executions::act::signal));
+    let operates = OpenApiRouter::new()
+        .routes(routes!(executions::act::pause))
+        .routes(routes!(executions::act::resume))
+        .routes(routes!(executions::act::cancel))
+        .routes(routes!(executions::act::compensate))
+        .routes(routes!(executions::act::retry))
+        .routes(routes!(executions::act::resolve));
+    let answers =
+        OpenApiRouter::new().routes(routes!(executions::act::answer)).routes(routes!(executions::act::approve));
+    let (paths, document) = OpenApiRouter::with_openapi(Document::openapi())
+        .merge(needing(Need::Look, looks))
+        .merge(needing(Need::Run, runs))
+        .merge(needing(Need::Operate, operates))
+        .merge(needing(Need::Answer, answers))
+        .split_for_parts();
+    (paths, document.to_pretty_json().unwrap_or_default())
+}
+
+/// Lets in who may do this.
+fn needing(need: Need, paths: OpenApiRouter<Door>) -> OpenApiRouter<Door> {
+    paths.layer(from_fn(move |guest, request, next| guest::may(need, guest, request, next)))
+}
+
+fn served(document: &'static str) -> Response {
+    ([(CONTENT_TYPE, "application/json")], document).into_response()
+}

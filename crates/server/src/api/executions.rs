@@ -1,0 +1,201 @@
+//! Runs, looked at.
+
+pub(super) mod act;
+pub(super) mod answer;
+pub(super) mod live;
+
+use axum::Extension;
+use axum::Json;
+use axum::extract::{Path, State};
+use baton_core::graph::Drawing;
+use baton_core::id::RunId;
+use baton_core::run::{self as runs, Open, Run, StepRow};
+use baton_engine::Followed;
+use baton_ports::read::{PAGE_DEFAULT, PAGE_MAX, RunFilter, RunHead};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use utoipa::IntoParams;
+
+use super::guest::Guest;
+use super::query::{Query, limit};
+use super::shapes::{Execution, Executions, Graph, Journal, Problem as Refusal, Summary, Timeline};
+use crate::door::{Door, Work};
+use crate::problem::Problem;
+
+/// Which runs.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Which {
+    /// A state of PRODUCT's, such as `waiting`.
+    state: Option<String>,
+    workflow_id: Option<String>,
+    /// 1 to 500; 50 unless told.
+    limit: Option<usize>,
+    /// As the page before says.
+    cursor: Option<String>,
+}
+
+/// Lists executions, newest first
+#[utoipa::path(get, path = "/api/v1/executions", tag = "executions", params(Which), responses(
+    (status = 200, body = Executions),
+    (status = "4XX", body = Refusal, content_type = "application/problem+json"),
+))]
+pub(super) async fn list(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    Query(which): Query<Which>,
+) -> Result<Json<Value>, Problem> {
+    let work = door.work()?;
+    let limit = limit(which.limit, PAGE_DEFAULT, PAGE_MAX)?;
+    let state = which.state.as_deref().map(state).transpose()?;
+    let before = which.cursor.as_deref().map(RunId::new);
+    let filter = RunFilter { state, workflow: which.workflow_id, before, limit };
+    let heads = work.read.runs(guest.tenant(), filter).await?;
+    let next = heads.last().filter(|_| heads.len() == limit).map(|head| head.run.clone());
+    let executions: Vec<Value> = heads.iter().map(RunHead::as_json).collect();
+    Ok(Json(json!({ "executions": executions, "next_cursor": next })))
+}
+
+fn state(word: &str) -> Result<runs::State, Problem> {
+    runs::State::parse(word).ok_or_else(|| {
+        let words: Vec<&str> = runs::State::ALL.into_iter().map(runs::State::word).collect();
+        Problem::parameter("state", format!("`{word}` is none of {}", words.join(", ")))
+    })
+}
+
+/// A run, its head as lists show it, and all its entries.
+struct Record {
+    head: RunHead,
+    followed: Followed,
+}
+
+impl Record {
+    async fn read(work: &Work, guest: &Guest, id: &str) -> Result<Self, Problem> {
+        let head = head(work, guest, id).await?;
+        let followed = Followed::read(&*work.read, work.engine.library(), guest.tenant(), &head.run).await?;
+        Ok(Self { head, followed })
+    }
+
+    fn run(&self) -> &Run {
+        &self.followed.run
+    }
+
+    /// What the run, and those it runs, wait for.
+    async fn open(&self, work: &Work, guest: &Guest) -> Result<Vec<Open>, Problem> {
+        let mut open = Open::of(&self.head.run, self.run());
+        let mut children = self.run().children();
+        while let Some(child) = children.pop() {
+            let run = Followed::read(&*work.read, work.engine.library(), guest.tenant(), &child).await?.run;
+            open.extend(Open::of(&child, &run));
+            children.extend(run.children());
+        }
+        Ok(open)
+    }
+}
+
+/// The head of a tenant's run.
+async fn head(work: &Work, guest: &Guest, id: &str) -> Result<RunHead, Problem> {
+    let run = RunId::new(id);
+    work.read.run(guest.tenant(), &run).await?.ok_or_else(|| Problem::no_run(&run))
+}
+
+/// Shows an execution
+///
+/// All that is known of it: what it came to, each node, its variables, what it waits for, and what a rollback would undo.
+#[utoipa::path(get, path = "/api/v1/executions/{execution_id}", tag = "executions",
+    params(("execution_id" = String, Path)),
+    responses((status = 200, body = Execution), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+pub(super) async fn show(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    let work = door.work()?;
+    let record = Record::read(work, &guest, &id).await?;
+    let open = record.open(work, &guest).await?;
+    Ok(Json(record.head.beside(runs::detail(record.run(), &open))))
+}
+
+/// Lists an execution's calls in the order they were first sent
+#[utoipa::path(get, path = "/api/v1/executions/{execution_id}/timeline", tag = "executions",
+    params(("execution_id" = String, Path)),
+    responses((status = 200, body = Timeline), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+pub(super) async fn timeline(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    let record = Record::read(door.work()?, &guest, &id).await?;
+    let steps: Vec<StepRow> = runs::timeline(&record.followed.entries);
+    Ok(Json(json!({ "steps": steps })))
+}
+
+/// Counts an execution's calls, and how they ended
+#[utoipa::path(get, path = "/api/v1/executions/{execution_id}/summary", tag = "executions",
+    params(("execution_id" = String, Path)),
+    responses((status = 200, body = Summary), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+pub(super) async fn summary(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    let record = Record::read(door.work()?, &guest, &id).await?;
+    Ok(Json(runs::summary(record.run(), &record.followed.entries)))
+}
+
+/// Which entries.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Entries {
+    /// Entries behind this one; all unless told.
+    #[serde(default)]
+    after: u64,
+    /// 1 to 500; 50 unless told.
+    limit: Option<usize>,
+}
+
+/// Reads an execution's journal: what happened, as it was recorded
+#[utoipa::path(get, path = "/api/v1/executions/{execution_id}/journal", tag = "executions",
+    params(("execution_id" = String, Path), Entries),
+    responses((status = 200, body = Journal), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+pub(super) async fn journal(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    Path(id): Path<String>,
+    Query(which): Query<Entries>,
+) -> Result<Json<Value>, Problem> {
+    let work = door.work()?;
+    let limit = limit(which.limit, PAGE_DEFAULT, PAGE_MAX)?;
+    let head = head(work, &guest, &id).await?;
+    let page = work.read.entries(guest.tenant(), &head.run, which.after, limit).await?;
+    let mut entries = Vec::with_capacity(page.len());
+    for (seq, entry) in (which.after + 1..).zip(&page) {
+        entries.push(told(seq, &baton_engine::decode(entry).map_err(baton_engine::Error::from)?));
+    }
+    let last = which.after + page.len() as u64;
+    let next = (last < head.seq && !page.is_empty()).then_some(last);
+    Ok(Json(json!({ "entries": entries, "next_after": next })))
+}
+
+/// An entry, as it is recorded.
+fn told(seq: u64, entry: &runs::Entry) -> Value {
+    json!({ "seq": seq, "at": entry.at.to_string(), "events": entry.events })
+}
+
+/// The graph of the version an execution is on
+///
+/// How far each node has come stands in the execution's own `nodes`, by address.
+#[utoipa::path(get, path = "/api/v1/executions/{execution_id}/graph", tag = "executions",
+    params(("execution_id" = String, Path)),
+    responses((status = 200, body = Graph), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+pub(super) async fn graph(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    let record = Record::read(door.work()?, &guest, &id).await?;
+    let drawing = record.run().workflow().map(|workflow| Drawing::of(&workflow.graph));
+    Ok(Json(json!(drawing.unwrap_or_default())))
+}

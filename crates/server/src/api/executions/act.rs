@@ -1,0 +1,373 @@
+//! Runs, acted on: what is asked goes into the run's inbox, once, and is answered when the run has taken it and rests.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use baton_core::id::RunId;
+use baton_core::run::{Address, Decision, EffectId, Incoming, MESSAGE, Resolution, Signal};
+use baton_engine::{Delivered, Error, Follower};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+use utoipa::ToSchema;
+
+use super::answer::Answered;
+use super::head;
+use crate::api::guest::Guest;
+use crate::api::once;
+use crate::api::patience::Patience;
+use crate::api::shapes::{Execution, Problem as Refusal};
+use crate::body;
+use crate::code;
+use crate::door::{Door, Work};
+use crate::problem::Problem;
+
+/// A request to act on a run.
+struct Act<'a> {
+    work: &'a Work,
+    guest: Guest,
+    run: RunId,
+    once: Option<once::Name>,
+    patience: Patience,
+}
+
+impl<'a> Act<'a> {
+    /// On a run that is there.
+    async fn on(door: &'a Door, guest: Guest, id: &str, headers: &HeaderMap) -> Result<Self, Problem> {
+        let work = door.work()?;
+        let patience = Patience::of(headers)?;
+        let once = once::Name::of(headers, &guest)?;
+        let run = head(work, &guest, id).await?.run;
+        Ok(Self { work, guest, run, once, patience })
+    }
+
+    fn by(&self) -> String {
+        self.guest.by().to_owned()
+    }
+
+    /// Into its inbox, under this word, and with it until it rests.
+    async fn give(self, word: &str, incoming: &Incoming) -> Result<Response, Problem> {
+        let Self { work, guest, run, once, patience } = self;
+        let command = match &once {
+            Some(once) => once.command(word),
+            None => uuid::Uuid::now_v7().to_string(),
+        };
+        let mut follower = Follower::new(&work.engine, work.read.clone(), guest.tenant().clone());
+        follower.follow(&run).await?;
+        let delivered = follower.deliver_as(&command, &run, incoming).await?;
+        match delivered {
+            Delivered::Refused(refusal) => return Err(Problem::refused(&run, &refusal)),
+            Delivered::Taken | Delivered::Accepted => {}
+        }
+        let rests = async {
+            if let Delivered::Taken = delivered {
+                follower.until_rest(&run).await?;
+            }
+            Ok::<(), Error>(())
+        };
+        if let Ok(done) = timeout(patience.limit, rests).await {
+            done?;
+        }
+        Ok(patience.say(Answered::of(&follower, &run).into_response()))
+    }
+}
+
+/// A body that says nothing.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::api) struct Nothing {}
+
+/// Pauses an execution
+///
+/// What is out comes back and is recorded; nothing new goes out.
+#[utoipa::path(post, path = "/api/v1/executions/{execution_id}/pause", tag = "executions",
+    params(("execution_id" = String, Path)), request_body = Nothing, responses(
+    (status = 200, body = Execution), (status = 202, body = Execution),
+    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+pub(in crate::api) async fn pause(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let Nothing {} = body::json(body, door.limits).await?;
+    let act = Act::on(&door, guest, &id, &headers).await?;
+    let incoming = Incoming::Pause { by: act.by() };
+    act.give("pause", &incoming).await
+}
+
+/// Resumes a paused execution
+#[utoipa::path(post, path = "/api/v1/executions/{execution_id}/resume", tag = "executions",
+    params(("execution_id" = String, Path)), request_body = Nothing, responses(
+    (status = 200, body = Execution), (status = 202, body = Execution),
+    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+pub(in crate::api) async fn resume(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let Nothing {} = body::json(body, door.limits).await?;
+    let act = Act::on(&door, guest, &id, &headers).await?;
+    let incoming = Incoming::Resume { by: act.by() };
+    act.give("resume", &incoming).await
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::api) struct Cancel {
+    /// Undo what it did, newest first.
+    #[serde(default)]
+    compensate: bool,
+}
+
+/// Cancels an execution
+#[utoipa::path(post, path = "/api/v1/executions/{execution_id}/cancel", tag = "executions",
+    params(("execution_id" = String, Path)), request_body = Cancel, responses(
+    (status = 200, body = Execution), (status = 202, body = Execution),
+    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+pub(in crate::api) async fn cancel(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let Cancel { compensate } = body::json(body, door.limits).await?;
+    let act = Act::on(&door, guest, &id, &headers).await?;
+    let incoming = Incoming::Cancel { by: act.by(), compensate };
+    act.give("cancel", &incoming).await
+}
+
+/// Undoes what an ended execution did, newest first
+#[utoipa::path(post, path = "/api/v1/executions/{execution_id}/compensate", tag = "executions",
+    params(("execution_id" = String, Path)), request_body = Nothing, responses(
+    (status = 200, body = Execution), (status = 202, body = Execution),
+    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+pub(in crate::api) async fn compensate(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let Nothing {} = body::json(body, door.limits).await?;
+    let act = Act::on(&door, guest, &id, &headers).await?;
+    let incoming = Incoming::Rollback { by: act.by() };
+    act.give("compensate", &incoming).await
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::api) struct Retry {
+    /// On the version it is on, though a newer one is active.
+    #[serde(default)]
+    same_version: bool,
+}
+
+/// Goes on from a failure, on the workflow's active version
+#[utoipa::path(post, path = "/api/v1/executions/{execution_id}/retry", tag = "executions",
+    params(("execution_id" = String, Path)), request_body = Retry, responses(
+    (status = 200, body = Execution), (status = 202, body = Execution),
+    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+pub(in crate::api) async fn retry(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let Retry { same_version } = body::json(body, door.limits).await?;
+    let act = Act::on(&door, guest, &id, &headers).await?;
+    let record = super::Record::read(act.work, &act.guest, &id).await?;
+    let newest = match record.run().workflow().filter(|_| !same_version) {
+        Some(workflow) => act.work.registry.active(act.guest.tenant(), &workflow.name).await?,
+        None => None,
+    };
+    let bundle = newest.map(|version| version.bundle).or_else(|| record.run().bundle().cloned());
+    let Some(bundle) = bundle else {
+        return Err(Problem::refused(&act.run, &baton_core::run::Refusal::NotStarted));
+    };
+    let incoming = Incoming::Retry { by: act.by(), bundle };
+    act.give("retry", &incoming).await
+}
+
+/// A signal: the customer's words, or a name with what comes with it.
+#[derive(Deserialize, ToSchema)]
+#[serde(untagged, deny_unknown_fields)]
+pub(in crate::api) enum Signalled {
+    Message {
+        /// What the customer says.
+        message: String,
+    },
+    Named {
+        name: String,
+        #[serde(default)]
+        payload: Value,
+    },
+}
+
+/// Gives an execution a signal, or the customer's words
+#[utoipa::path(post, path = "/api/v1/executions/{execution_id}/signal", tag = "executions",
+    params(("execution_id" = String, Path)), request_body = Signalled, responses(
+    (status = 200, body = Execution), (status = 202, body = Execution),
+    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+pub(in crate::api) async fn signal(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let (name, payload) = match body::json(body, door.limits).await? {
+        Signalled::Message { message } => (MESSAGE.to_owned(), json!({ "text": message })),
+        Signalled::Named { name, payload } => (name, payload),
+    };
+    let act = Act::on(&door, guest, &id, &headers).await?;
+    let incoming = Incoming::Signal(Signal {
+        name,
+        payload: Arc::new(payload),
+        source: String::new(),
+        sequence: None,
+        after_gap: false,
+    });
+    act.give("signal", &incoming).await
+}
+
+/// What a person says to a `human` node: one of `approve`, `reject` and `form`.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::api) struct Said {
+    /// As `waits_for` names it.
+    node: String,
+    approve: Option<bool>,
+    #[schema(value_type = Option<Object>)]
+    form: Option<Value>,
+    #[serde(default)]
+    note: String,
+}
+
+impl Said {
+    fn decision(self) -> Result<(Address, Decision), Problem> {
+        let node = Address::parse(&self.node);
+        let decision = match (self.approve, self.form) {
+            (Some(true), None) => Decision::Approve { note: self.note },
+            (Some(false), None) => Decision::Reject { note: self.note },
+            (None, Some(form)) => Decision::Fill { form },
+            (None, None) | (Some(_), Some(_)) => {
+                let detail = "say one of `approve` (true or false) and `form`";
+                return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, detail));
+            }
+        };
+        Ok((node, decision))
+    }
+}
+
+/// Answers a `human` node
+#[utoipa::path(post, path = "/api/v1/executions/{execution_id}/answer", tag = "executions",
+    params(("execution_id" = String, Path)), request_body = Said, responses(
+    (status = 200, body = Execution), (status = 202, body = Execution),
+    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+pub(in crate::api) async fn answer(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let said: Said = body::json(body, door.limits).await?;
+    let (node, decision) = said.decision()?;
+    let act = Act::on(&door, guest, &id, &headers).await?;
+    let incoming = Incoming::Answer { node, by: act.by(), decision };
+    act.give("answer", &incoming).await
+}
+
+/// Leave for a call, or that there is none.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::api) struct Leave {
+    /// As `waits_for` names it.
+    effect: String,
+    approved: bool,
+    /// Why.
+    #[serde(default)]
+    note: String,
+}
+
+/// Gives a call leave, or refuses it
+#[utoipa::path(post, path = "/api/v1/executions/{execution_id}/approve", tag = "executions",
+    params(("execution_id" = String, Path)), request_body = Leave, responses(
+    (status = 200, body = Execution), (status = 202, body = Execution),
+    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+pub(in crate::api) async fn approve(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let Leave { effect, approved, note } = body::json(body, door.limits).await?;
+    let effect = call(&effect)?;
+    let act = Act::on(&door, guest, &id, &headers).await?;
+    let incoming = Incoming::Approve { effect, by: act.by(), approved, note };
+    act.give("approve", &incoming).await
+}
+
+/// What became of a call in doubt.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::api) enum Became {
+    /// It acted, and answered this.
+    Done(Value),
+    /// It certainly did not act.
+    NotDone,
+    /// It is sent again.
+    Repeat,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::api) struct Resolve {
+    /// As `waits_for` names it.
+    effect: String,
+    /// `{"done": OUTPUT}`, `"not_done"` or `"repeat"`.
+    became: Became,
+}
+
+/// Says what became of a call that nobody knows the outcome of
+#[utoipa::path(post, path = "/api/v1/executions/{execution_id}/resolve", tag = "executions",
+    params(("execution_id" = String, Path)), request_body = Resolve, responses(
+    (status = 200, body = Execution), (status = 202, body = Execution),
+    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+pub(in crate::api) async fn resolve(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let Resolve { effect, became } = body::json(body, door.limits).await?;
+    let effect = call(&effect)?;
+    let resolution = match became {
+        Became::Done(output) => Resolution::Done { output },
+        Became::NotDone => Resolution::NotDone,
+        Became::Repeat => Resolution::Repeat,
+    };
+    let act = Act::on(&door, guest, &id, &headers).await?;
+    let incoming = Incoming::Resolve { effect, by: act.by(), resolution };
+    act.give("resolve", &incoming).await
+}
+
+fn call(text: &str) -> Result<EffectId, Problem> {
+    EffectId::parse(text).ok_or_else(|| {
+        let detail = format!("`{text}` names no call");
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, detail)
+            .hint("calls are written `node#0.0`, as `waits_for` names them")
+    })
+}

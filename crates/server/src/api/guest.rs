@@ -1,0 +1,112 @@
+//! Who asks, let in: with a good key, in turn, and while there is room.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::Response;
+use baton_core::id::TenantId;
+use baton_engine::roster::Standing;
+use baton_ports::keys::{Key, Need, Role};
+use serde::Serialize;
+use tokio::sync::OwnedSemaphorePermit;
+use utoipa::ToSchema;
+
+use crate::code;
+use crate::door::Door;
+use crate::problem::Problem;
+
+const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
+const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
+
+/// Somebody who was let in. Their place among those under way is given back with the last clone.
+#[derive(Clone)]
+pub(crate) struct Guest {
+    key: Arc<Key>,
+    _place: Arc<OwnedSemaphorePermit>,
+}
+
+impl Guest {
+    pub fn tenant(&self) -> &TenantId {
+        &self.key.tenant
+    }
+
+    /// Who it was, for journals, audit rows and rules about who may decide: the key's name, which people gave it.
+    pub fn by(&self) -> &str {
+        &self.key.name
+    }
+
+    /// Its key, by its id.
+    pub fn key_id(&self) -> &str {
+        &self.key.id
+    }
+}
+
+/// Lets a request in, and says in its answer how often the tenant may ask.
+pub(super) async fn enter(
+    State(door): State<Door>,
+    headers: HeaderMap,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let key = door.keys.bearer(&headers).await?;
+    let turn = door.turn(&key.tenant).await?;
+    let place = door.room.clone().try_acquire_owned().map_err(|_| Problem::overloaded())?;
+    request.extensions_mut().insert(Guest { key, _place: Arc::new(place) });
+    let mut response = next.run(request).await;
+    if let Some(standing) = turn {
+        say(response.headers_mut(), &standing);
+    }
+    Ok(response)
+}
+
+/// Of the limit that is nearest, as draft-ietf-httpapi-ratelimit-headers has it up to its sixth version.
+fn say(headers: &mut HeaderMap, standing: &Standing) {
+    let resets_in = u64::try_from(standing.resets_in.as_millis().div_ceil(1_000)).unwrap_or(u64::MAX);
+    for (name, value) in
+        [(LIMIT, u64::from(standing.limit)), (REMAINING, u64::from(standing.remaining)), (RESET, resets_in)]
+    {
+        headers.insert(name, HeaderValue::from(value));
+    }
+}
+
+pub(super) async fn may(
+    need: Need,
+    Extension(guest): Extension<Guest>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let role = guest.key.role;
+    if role.may(need) {
+        return Ok(next.run(request).await);
+    }
+    let who: Vec<&str> = Role::ALL.into_iter().filter(|role| role.may(need)).map(Role::word).collect();
+    let detail = format!("a key of role `{}` may not do this", role.word());
+    Err(Problem::new(StatusCode::FORBIDDEN, code::FORBIDDEN, detail)
+        .hint(format!("it takes one of: {}", who.join(", "))))
+}
+
+/// A key, to who brings it.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Me {
+    key_id: String,
+    name: String,
+    /// `admin`, `builder`, `operator`, `human_agent` or `service`.
+    role: &'static str,
+    tenant: String,
+    /// Replies of models come from files.
+    scripted: bool,
+}
+
+/// Who am I?
+#[utoipa::path(get, path = "/api/v1/me", tag = "keys", responses((status = 200, body = Me)))]
+pub(super) async fn me(State(door): State<Door>, Extension(guest): Extension<Guest>) -> Result<Json<Me>, Problem> {
+    let Key { id, tenant, name, role, .. } = &*guest.key;
+    let scripted = door.work()?.scripted;
+    let (key_id, name, tenant) = (id.clone(), name.clone(), tenant.to_string());
+    Ok(Json(Me { key_id, name, role: role.word(), tenant, scripted }))
+}

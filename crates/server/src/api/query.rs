@@ -1,0 +1,28 @@
+//! What stands behind the `?` of an address.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use crate::problem::Problem;
+
+/// As axum's, but a query that is not what is asked for is told as a problem.
+pub(super) struct Query<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query = axum::extract::Query::<T>::from_request_parts(parts, state).await;
+        query.map(|query| Self(query.0)).map_err(|rejected| Problem::parameter("query", rejected.body_text()))
+    }
+}
+
+/// Rows of a page: as many as were asked for, within what a page may have.
+pub(super) fn limit(asked: Option<usize>, default: usize, most: usize) -> Result<usize, Problem> {
+    match asked {
+        None => Ok(default),
+        Some(rows) if (1..=most).contains(&rows) => Ok(rows),
+        Some(_) => Err(Problem::parameter("limit", format!("it must be 1 to {most}"))),
+    }
+}

@@ -1,0 +1,44 @@
+//! Stable codes of what this room itself says no with, documented one page each.
+
+pub const UNAUTHORIZED: &str = "UNAUTHORIZED";
+pub const FORBIDDEN: &str = "FORBIDDEN";
+pub const NOT_FOUND: &str = "NOT_FOUND";
+pub const METHOD_NOT_ALLOWED: &str = "METHOD_NOT_ALLOWED";
+pub const WORKFLOW_NOT_FOUND: &str = "WORKFLOW_NOT_FOUND";
+pub const EXECUTION_NOT_FOUND: &str = "EXECUTION_NOT_FOUND";
+pub const EXECUTION_EXISTS: &str = "EXECUTION_EXISTS";
+pub const VERSION_UNUSABLE: &str = "VERSION_UNUSABLE";
+pub const AGENT_INVALID: &str = "AGENT_INVALID";
+pub const IDEMPOTENCY_KEY_REUSED: &str = "IDEMPOTENCY_KEY_REUSED";
+pub const BODY_INVALID: &str = "BODY_INVALID";
+pub const PARAMETER_INVALID: &str = "PARAMETER_INVALID";
+pub const REQUEST_TOO_LARGE: &str = "REQUEST_TOO_LARGE";
+pub const REQUEST_TIMEOUT: &str = "REQUEST_TIMEOUT";
+pub const NAME_TAKEN: &str = "NAME_TAKEN";
+pub const OVERLOADED: &str = "OVERLOADED";
+pub const STORE_UNAVAILABLE: &str = "STORE_UNAVAILABLE";
+pub const STOPPING: &str = "STOPPING";
+pub const INTERNAL_ERROR: &str = "INTERNAL_ERROR";
+
+/// Every code in a few words.
+pub const ALL: [(&str, &str); 19] = [
+    (UNAUTHORIZED, "the request brings no key that opens this door"),
+    (FORBIDDEN, "the key's role may not do this"),
+    (NOT_FOUND, "nothing is served at this path"),
+    (METHOD_NOT_ALLOWED, "the path is not answered for this method"),
+    (WORKFLOW_NOT_FOUND, "the tenant has no workflow of this name"),
+    (EXECUTION_NOT_FOUND, "the tenant has no run of this id"),
+    (EXECUTION_EXISTS, "a run of this id exists already"),
+    (VERSION_UNUSABLE, "this binary cannot run the version"),
+    (AGENT_INVALID, "an agent's definition cannot be used"),
+    (IDEMPOTENCY_KEY_REUSED, "the Idempotency-Key was used for another request"),
+    (BODY_INVALID, "the body is not what the path takes"),
+    (PARAMETER_INVALID, "a parameter or a header is not what the path takes"),
+    (REQUEST_TOO_LARGE, "the request is larger than it may be"),
+    (REQUEST_TIMEOUT, "the body did not come in time"),
+    (NAME_TAKEN, "the name is another's"),
+    (OVERLOADED, "as many requests are under way as the server takes"),
+    (STORE_UNAVAILABLE, "the store does not answer"),
+    (STOPPING, "the server is stopping"),
+    (INTERNAL_ERROR, "something failed that should not"),
+];
