@@ -79,15 +79,32 @@ impl Sum for Usd {
     }
 }
 
+/// Four decimals, and as many more as an amount below a hundredth of a cent needs to show two digits of it: what is not
+/// nothing is not shown as nothing.
 impl fmt::Display for Usd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "${:.4}", self.as_f64())
+        const NANO_DIGITS: usize = 9;
+        let decimals = match self.0.unsigned_abs() {
+            0 | 100_000.. => 4,
+            tiny => (NANO_DIGITS + 1).saturating_sub(tiny.ilog10() as usize).min(NANO_DIGITS),
+        };
+        write!(f, "${:.decimals$}", self.as_f64())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_nothing_is_not_shown_as_nothing() {
+        let shown = |nanos| Usd::from_nanos(nanos).to_string();
+        assert_eq!([0, 1_250_000_000, 100_000].map(shown), ["$0.0000", "$1.2500", "$0.0001"]);
+        assert_eq!(
+            [99_900, 10_000, 1_234, 7, -40].map(shown),
+            ["$0.000100", "$0.000010", "$0.0000012", "$0.000000007", "$-0.000000040"]
+        );
+    }
 
     #[test]
     fn a_price_per_token_adds_up_exactly() {

@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::budget::{Bound, Purse};
+use crate::budget::Purse;
 use crate::cache::{Cache, Key};
 use crate::catalogue::{Entry, Spec};
 use crate::chain::{Call, Chain};
@@ -33,6 +33,7 @@ use crate::record;
 use crate::recorder::Recorder;
 use crate::router::{Books, Model, Reason, Router};
 use crate::served::Providers;
+use crate::till;
 
 /// Attempts of one call that are explained.
 const EXPLAINED_MAX: usize = 100;
@@ -231,8 +232,8 @@ impl Models for Gateway {
     /// Of whichever model answers.
     fn quote(&self, tenant: &TenantId, request: &Request) -> Quote {
         let choice = self.router.for_request(tenant, request, self.clock.now());
-        let bounds = choice.within_reach().filter_map(|model| Bound::of(model, request, choice.tokens_max));
-        bounds.map(|bound| bound.quote()).reduce(Quote::or).unwrap_or_default()
+        let quotes = choice.within_reach().filter_map(|model| till::quote(model, request, choice.tokens_max));
+        quotes.map(|(quote, _)| quote).reduce(Quote::or).unwrap_or_default()
     }
 
     fn budget_notice(&self, asker: &Asker) -> Option<String> {

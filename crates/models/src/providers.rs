@@ -54,6 +54,11 @@ pub(crate) trait Provider: Send + Sync + Debug {
     fn reply_max(&self, _model: &str, spec: Option<&Spec>) -> Option<u64> {
         spec.and_then(|spec| spec.output_tokens)
     }
+
+    /// What a request costs, where that is settled before it is asked.
+    fn price(&self, _request: &Request, _spec: Option<&Spec>) -> Option<Usd> {
+        None
+    }
 }
 
 /// One call.

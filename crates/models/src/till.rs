@@ -40,8 +40,7 @@ pub(crate) async fn fund<'a>(
     deadline: Instant,
 ) -> Result<Funded<'a>, Refused> {
     let model = &candidate.model;
-    let bound = Bound::of(model, call.request, call.choice.tokens_max);
-    let quote = bound.as_ref().map(Bound::quote).unwrap_or_default();
+    let (quote, bound) = quote(model, call.request, call.choice.tokens_max).unwrap_or_default();
     let quote = match left {
         Some(left) => quote.within(left).ok_or_else(|| too_little(&model.name, quote, left))?,
         None => quote,
@@ -59,6 +58,16 @@ pub(crate) async fn fund<'a>(
         None => Cow::Borrowed(call.request),
     };
     Ok(Funded { request, most, hold })
+}
+
+/// What a request may cost at a model, and what bounds that, where it is not settled beforehand. Nothing of a model whose
+/// price nobody states.
+pub(crate) fn quote(model: &Model, request: &Request, tokens_max: u64) -> Option<(Quote, Option<Bound>)> {
+    if let Some(price) = model.served.as_ref().and_then(|served| served.provider.price(request, model.spec.as_ref())) {
+        return Some((Quote::exactly(price), None));
+    }
+    let bound = Bound::of(model, request, tokens_max)?;
+    Some((bound.quote(), Some(bound)))
 }
 
 fn account(call: &Call<'_>, model: &Model, served: &Served) -> Account {

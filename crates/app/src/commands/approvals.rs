@@ -11,7 +11,7 @@ use super::desk;
 use super::runs::act;
 use super::runs::record::Record;
 use crate::cli::{Approvals, ApprovalsDecide, RunsAct};
-use crate::project::{Project, in_shell};
+use crate::project::Project;
 use crate::wire::System;
 use crate::{Exit, print};
 
@@ -112,8 +112,8 @@ async fn show(project: &Project, id: &str, as_json: bool) -> anyhow::Result<Exit
     }
     print::pretty(&shown);
     if !as_json {
-        let (command, id) = (project.command(), in_shell(&request.item.id));
-        print::line(format_args!("{command} approvals approve {id}  # or reject --reason TEXT"));
+        let but: Vec<&str> = given.iter().map(String::as_str).chain(run.asked_by()).collect();
+        print::line(desk::decide(&request.item, &project.command(), &but));
     }
     Ok(Exit::Completed)
 }

@@ -94,13 +94,14 @@ pub fn shown(item: &DeskItem) -> Value {
 }
 
 /// The command that settles it.
-fn way_on(item: &DeskItem, command: &str) -> String {
+pub fn way_on(item: &DeskItem, command: &str) -> String {
+    if let Some(own) = item.details.get("command").and_then(Value::as_str) {
+        return format!("{own}  # makes it go away");
+    }
     let id = in_shell(&item.id);
     let run = item.run.as_ref().map_or_else(String::new, |run| in_shell(run.as_str()));
     match item.kind {
-        DeskKind::Approval | DeskKind::ToolApproval => {
-            format!("{command} approvals approve {id}  # or reject --reason TEXT")
-        }
+        DeskKind::Approval | DeskKind::ToolApproval => decide(item, command, &[]),
         DeskKind::Doubt => {
             format!("{command} desk resolve {id} --not-done  # or --done JSON, or --repeat unless it is ending")
         }
@@ -111,8 +112,18 @@ fn way_on(item: &DeskItem, command: &str) -> String {
             format!("{command} runs show {run}  # says how it goes on")
         }
         DeskKind::Connection => format!("{command} tools connections  # says which account to connect again"),
-        DeskKind::Budget => format!("{command} budgets  # says how they stand"),
+        DeskKind::Budget => {
+            format!("{command} budgets  # says how they stand now, and which setting to raise")
+        }
     }
+}
+
+/// The command that decides a request, with the first of those who may and are none of these, where not everybody may.
+pub fn decide(item: &DeskItem, command: &str, but: &[&str]) -> String {
+    let asked = ["from", "assignees"].into_iter().find_map(|key| item.details.get(key)?.as_array());
+    let mut names = asked.into_iter().flatten().filter_map(Value::as_str).filter(|name| !but.contains(name));
+    let by = names.next().map(|name| format!(" --as {}", in_shell(name))).unwrap_or_default();
+    format!("{command} approvals approve {}{by}  # or reject, with --reason TEXT", in_shell(&item.id))
 }
 
 pub fn word(kind: DeskKind) -> String {

@@ -129,6 +129,26 @@ fn whoever_is_not_asked_can_neither_approve_nor_reject() {
     place.baton(&["approvals", "reject", "one", "--as", "olga"]).ends(1).says("`olga` rejected");
 }
 
+/// The line that a command is printed as, without what is said beside it.
+fn command_in(said: &str) -> String {
+    let line = said.lines().rfind(|line| line.starts_with("baton ")).expect("a command");
+    line.split("  #").next().expect("a command").to_owned()
+}
+
+#[test]
+fn the_command_that_is_printed_works_as_it_stands() {
+    let place = place();
+    place.baton(&["run", "pay", "--id", "one", "--context", r#"{"user_id": "olga"}"#]).ends(3);
+    let id = the_request(&place);
+    let shown = || command_in(&place.baton(&["approvals", "show", &id]).ends(0).out);
+    assert_eq!(shown(), format!("baton approvals approve {id} --as paul"), "olga asked for it herself");
+    place.shell(&shown()).ends(3).says("1 of 2 so far");
+    assert_eq!(shown(), format!("baton approvals approve {id} --as rosa"));
+    place.shell(&shown()).ends(0).says("R-250");
+    place.baton(&["run", "ask", "--id", "two"]).ends(3);
+    place.shell(&command_in(&place.baton(&["desk", "show", "two"]).ends(0).out)).ends(0).says("approved");
+}
+
 #[test]
 fn an_agent_gets_the_real_result_once_its_call_was_allowed() {
     let place = place();

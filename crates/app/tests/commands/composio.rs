@@ -241,7 +241,7 @@ fn an_expired_connection_is_on_the_desk_until_it_is_connected_again() {
         checks.iter().find(|check| check["what"] == what).cloned().unwrap_or_default()
     };
     assert_eq!((&says("composio")["state"], &says("accounts")["state"]), (&json!("ok"), &json!("warn")));
-    assert_eq!(says("desk")["hint"], "`baton tools connect shopify` makes the oldest go away");
+    assert_eq!(says("desk")["hint"], "baton tools connect shopify  # makes it go away");
     service.set("ca_1", "ACTIVE");
     let again = baton(&place, &["tools", "connections", "--json"]).ends(0).json();
     assert_eq!(again["connections"][0]["state"], "ACTIVE");

@@ -505,3 +505,40 @@ fn search(folder: &Path, files: &mut usize) {
         assert!(!is_there, "the key is in {}", path.display());
     }
 }
+
+/// A project whose one reply is written beforehand, with its price.
+fn scripted(settings: &str, workflow: &str, price: &str) -> Place {
+    let replies = format!("replies:\n  - {{agent: greeter, content: hello, cost_usd: {price}}}\n");
+    let agent = "name: greeter\ntype: simple\n";
+    Place::with(&[
+        ("baton.toml", settings),
+        ("workflows/ask.yaml", workflow),
+        ("agents/greeter.yaml", agent),
+        ("replies/all.yaml", &replies),
+    ])
+}
+
+#[test]
+fn what_a_written_reply_costs_counts_before_it_is_given() {
+    let limited = format!("max_cost_usd: 0.00001\n{WORKFLOW}");
+    let place = scripted("", &limited, "0.5");
+    let refused = place.baton(&["run", "ask", "-s", "word=hi"]).ends(1);
+    refused.says("COST_LIMIT").says("the next $0.5000; its limit is $0.000010");
+    assert_eq!(place.baton(&["costs", "--json"]).ends(0).json(), json!([]));
+    let enough = scripted("", &format!("max_cost_usd: 0.5\n{WORKFLOW}"), "0.5");
+    enough.baton(&["run", "ask", "-s", "word=hi"]).ends(0).says("$0.5000");
+}
+
+#[test]
+fn the_desk_says_of_which_moment_the_sums_of_a_budget_are_and_doctor_what_is_on_it() {
+    let place = scripted("[budgets]\nmonthly_usd = 0.01\n", WORKFLOW, "0.0043");
+    let ask = || place.baton(&["run", "ask", "-s", "word=hi"]);
+    ask().ends(0);
+    ask().ends(0).warns("80 % of the monthly budget of tenant `default` was reached at ");
+    ask().ends(1).says("BUDGET_EXCEEDED").says("$0.0086 of $0.0100 is spent").says("this call may cost $0.0043");
+    let desk = place.baton(&["desk", "list", "--json"]).ends(0).json();
+    let title = desk[0]["title"].as_str().expect("a title");
+    assert!(title.starts_with("the monthly budget of tenant `default` is used up since 2"), "{title}");
+    assert!(title.contains(" $0.0086 of $0.0100 was spent") && title.contains(" then; it begins anew at "), "{title}");
+    place.baton(&["doctor"]).says(title).says("baton budgets  # says how they stand now, and which setting to raise");
+}

@@ -10,6 +10,8 @@ use crate::fault::{code, lasting};
 
 /// Seed 004's words.
 const MISSING: &str = "Missing API key. Consumer must provide their own key.";
+const BRING_ONE: &str = "bring one: BATON_CONSUMER_KEY in the environment of the command, `api_key` in the run's context, or the \
+                         header `x-provider-key` over HTTP; `keys = \"either\"` under [models] lets the project's own serve";
 
 /// The setting `models.keys`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +43,9 @@ impl Keys {
 }
 
 fn missing() -> ModelFault {
-    ModelFault { block: Some(Block::Key), ..lasting(code::MISSING_API_KEY, MISSING) }
+    let mut fault = lasting(code::MISSING_API_KEY, MISSING);
+    fault.fault.suggested_action = Some(BRING_ONE.into());
+    ModelFault { block: Some(Block::Key), ..fault }
 }
 
 #[cfg(test)]

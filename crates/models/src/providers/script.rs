@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use baton_core::expr::nearest;
-use baton_core::model::{Finish, Reply, ToolCall};
+use baton_core::model::{Finish, Reply, Request, ToolCall};
 use baton_core::money::Usd;
 use baton_core::run::ModelFault;
 use baton_ports::models::{Asker, Piece};
@@ -21,6 +21,7 @@ use serde_json::Value;
 
 use self::rule::{Fault, Fits, Rule, Trouble, Written};
 use self::view::View;
+use crate::catalogue::Spec;
 use crate::error::Error;
 use crate::fault::{code, lasting, transient};
 use crate::price;
@@ -95,6 +96,13 @@ impl Provider for Script {
     /// Files have no models of their own: only what some reply names.
     fn knows(&self, model: &str) -> bool {
         self.rules.iter().any(|rule| rule.names(model))
+    }
+
+    /// The reply is written already, and with it mostly its cost or its tokens. Only faults look at the attempt.
+    fn price(&self, request: &Request, spec: Option<&Spec>) -> Option<Usd> {
+        let (_, written) = self.find(&View::of(request, 1)).ok()?;
+        let of_tokens = || spec.map(|spec| price::cost(spec, &written.usage)).filter(|cost| *cost > Usd::ZERO);
+        written.cost.or_else(of_tokens)
     }
 
     async fn ask(&self, ask: &Ask<'_>) -> Result<Answered, Failure> {

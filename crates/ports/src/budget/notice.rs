@@ -62,10 +62,15 @@ pub fn reached(spent: Usd, limit: Usd) -> u8 {
 pub fn notice(standing: &Standing, limit: Usd, reached: u8, now: Time) -> DeskItem {
     let Standing { line, spent, held, .. } = standing;
     let resets_at = line.ends();
+    // It stands for as long as the window does, and more is spent meanwhile: so the sums are those of then.
+    let sums = match *held > Usd::ZERO {
+        true => format!("{spent} of {limit} was spent, and {held} held for calls under way"),
+        false => format!("{spent} of {limit} was spent"),
+    };
     let title = if reached >= 100 {
-        format!("{line} is used up: {spent} of {limit} spent; it begins anew at {resets_at}")
+        format!("{line} is used up since {now}: {sums} then; it begins anew at {resets_at}")
     } else {
-        format!("{reached} % of {line} is spent: {spent} of {limit}; it begins anew at {resets_at}")
+        format!("{reached} % of {line} was reached at {now}: {sums} then; it begins anew at {resets_at}")
     };
     DeskItem {
         id: notice_id(line),

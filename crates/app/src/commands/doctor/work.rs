@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use baton_ports::clock::{Clock, SystemClock};
-use baton_ports::journal::{DeskItem, Journal};
+use baton_ports::journal::Journal;
 use baton_ports::read::{Read, RunFilter};
 use baton_store::sqlite::Store;
 
 use super::Check;
+use crate::commands::desk::way_on;
 use crate::commands::knowledge;
 use crate::project::{Project, shown};
 use crate::wire::System;
@@ -126,26 +127,17 @@ async fn runs(system: &System) -> Vec<Check> {
     let desk = match store.desk(&system.tenant, None).await {
         Ok(items) if items.is_empty() => Check::ok("desk", "nothing waits for a person"),
         Ok(items) => {
-            let hint = items.first().map(way_out).unwrap_or_default();
+            let oldest = items.first();
+            let title = oldest.map(|item| item.title.as_str()).unwrap_or_default();
             let says = match items.len() {
-                1 => "1 item waits for a person".to_owned(),
-                many => format!("{many} items wait for a person"),
+                1 => format!("1 item waits for a person: {title}"),
+                many => format!("{many} items wait for a person; the oldest: {title}"),
             };
-            Check::warn("desk", says, hint)
+            Check::warn("desk", says, oldest.map(|item| way_on(item, &system.command)).unwrap_or_default())
         }
         Err(error) => Check::fail("desk", error.to_string(), "look at the database"),
     };
     [Some(counts), Some(desk), clock_went_back(system).await].into_iter().flatten().collect()
-}
-
-/// What to do about an item.
-fn way_out(item: &DeskItem) -> String {
-    let command = item.details.get("command").and_then(serde_json::Value::as_str);
-    match (&item.run, command) {
-        (Some(run), _) => format!("`baton runs show {run}` shows the oldest"),
-        (None, Some(command)) => format!("`{command}` makes the oldest go away"),
-        (None, None) => "`baton budgets` shows what is used up".to_owned(),
-    }
 }
 
 /// Whether what was recorded last lies ahead of the clock.
