@@ -9,6 +9,7 @@ mod keys;
 mod knowledge;
 pub mod models;
 mod money;
+mod outbox;
 mod runs;
 mod tools;
 mod workflows;
@@ -29,6 +30,7 @@ pub use knowledge::{
     KnowledgeSearch, Mode,
 };
 pub use money::{Budgets, BudgetsCommand, Costs, CostsBy, CostsCommand, CostsShow, Roi};
+pub use outbox::{Outbox, OutboxList};
 pub use runs::{Run, Runs, RunsAct, RunsKey, RunsList, RunsOne, RunsWork};
 pub use tools::{
     Tools, ToolsCall, ToolsConnect, ToolsConnections, ToolsDisconnect, ToolsList, ToolsRefresh, ToolsReport,
@@ -84,6 +86,9 @@ pub enum Command {
     /// Look at all that waits for people, and settle it.
     #[command(subcommand)]
     Desk(Desk),
+    /// Look at the messages that were written down and not sent, since no account or server is set up.
+    #[command(subcommand)]
+    Outbox(Outbox),
     /// Look at the audit trail: what was done and by whom; check that it is whole; erase a person.
     #[command(subcommand)]
     Audit(Audit),

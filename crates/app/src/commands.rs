@@ -17,6 +17,7 @@ mod json;
 mod keys;
 mod knowledge;
 mod models;
+mod outbox;
 mod part;
 mod reference;
 mod run;
@@ -49,6 +50,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Tools(args) => wait(tools::run(&project, args)),
         Command::Approvals(args) => stoppable(wait(approvals::run(&project, args))),
         Command::Desk(args) => stoppable(wait(desk::run(&project, args))),
+        Command::Outbox(args) => wait(outbox::run(&project, args)),
         Command::Audit(args) => wait(audit::run(&project, args)),
         Command::Agents(args) => wait(agents::run(&project, args)),
         Command::Costs(args) => wait(costs::run(&project, &args)),

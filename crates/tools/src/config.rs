@@ -24,7 +24,7 @@ use crate::providers::memory::knowledge;
 use crate::providers::{calendar, crm, email, message, payment, ticket};
 use crate::rate::Rate;
 
-pub use secret::{Bound, Secret};
+pub use secret::{Bound, Secret, variable_of_secret};
 pub(crate) use secret::{Sendable, origin_of};
 
 /// Everything has a default: an empty table makes every shipped tool work, with nothing outside this process.
@@ -270,6 +270,10 @@ impl Zone {
     /// By its IANA name.
     pub fn named(name: &str) -> Option<Self> {
         TimeZone::get(name).ok().map(Self)
+    }
+
+    pub fn zone(&self) -> &TimeZone {
+        &self.0
     }
 
     pub fn name(&self) -> &str {

@@ -81,7 +81,7 @@ mod tool;
 mod vendor;
 
 pub use catalogue::{Description, Lack, Offered, Risk};
-pub use config::{Approvers, Bound, Config, OfWorkflow, Permission, Secret, Tenant, Tuning, Zone};
+pub use config::{Approvers, Bound, Config, OfWorkflow, Permission, Secret, Tenant, Tuning, Zone, variable_of_secret};
 pub use definition::{Definition, Hook, HookForm, Parsed};
 pub use doubt::Doubt;
 pub use error::Error;
@@ -96,6 +96,11 @@ pub use rate::Rate;
 pub use registry::Registry;
 pub use shipped::Services;
 pub use thinkers::{Endpoints, SECRET as ENDPOINT_SECRET};
+
+/// Messages that were written down and not sent.
+pub mod outbox {
+    pub use crate::providers::outbox::{Message, newest};
+}
 
 /// Settings of single tools.
 pub mod settings {

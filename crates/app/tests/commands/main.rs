@@ -18,6 +18,7 @@ mod knowledge;
 mod models;
 mod money;
 mod outages;
+mod outbox;
 mod pages;
 mod place;
 mod provider;

@@ -9,6 +9,11 @@ use serde::{Deserialize, Deserializer};
 
 use crate::vendor::Base;
 
+/// The variable of the environment that sets a secret of `[tools.secrets]`.
+pub fn variable_of_secret(name: &str) -> String {
+    format!("BATON_TOOLS__SECRETS__{}", name.to_uppercase())
+}
+
 /// Text that is never shown: not in logs, errors or debug output.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]

@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 use crate::catalogue::Entry;
 use crate::code;
-use crate::config::{Bound, Sendable};
+use crate::config::{Bound, Sendable, variable_of_secret};
 use crate::definition::{ErrorRule, Http, HttpTemplate, Lookup, OPEN_NAMES, Profile, Segment};
 use crate::failure::Failure;
 use crate::kinds::http_request::{body, headers, idempotency_key, plain};
@@ -258,7 +258,7 @@ pub(crate) fn expression(place: &str, error: &EvalError) -> Failure {
 pub(super) fn expression_with(place: &str, error: &EvalError, secrets: Sendable<'_>) -> Failure {
     let absent = error.absent.as_deref().and_then(|path| path.strip_prefix("secrets."));
     if let Some(secret) = absent.filter(|secret| !secrets.all.contains_key(*secret)) {
-        let variable = format!("BATON_TOOLS__SECRETS__{}", secret.to_uppercase());
+        let variable = variable_of_secret(secret);
         let message = format!(
             "`{place}`: the secret `{secret}` is not set; set it by {variable}, or as `{secret}` under [tools.secrets]"
         );

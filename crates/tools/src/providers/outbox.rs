@@ -1,7 +1,11 @@
 //! Messages that are written down and not sent: what works with no account anywhere. Results say so.
 
+use std::collections::VecDeque;
+
+use baton_core::id::{RunId, TenantId};
 use baton_ports::clock::Clock;
-use baton_ports::records::{Op, Records};
+use baton_ports::records::{Error, Op, Records};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::code;
@@ -11,6 +15,51 @@ use crate::request::Request;
 
 /// Where the messages are: key order is the order in which they were written.
 pub(crate) const SPACE: &str = "outbox";
+
+/// Messages that are read at once.
+const PAGE: usize = 500;
+
+/// A message that was written down.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    #[serde(rename = "message_id")]
+    pub id: String,
+    /// `email`, `whatsapp` or `sms`.
+    pub channel: String,
+    /// Whatever it was given: `to`, `subject`, `body`, …
+    pub message: Value,
+    pub run: RunId,
+    pub at: String,
+}
+
+/// The newest messages that `is_wanted`, oldest first, `most` of them. All there are are read, a page at a time, and no more
+/// than these kept.
+///
+/// # Errors
+/// As [`Records::list`].
+pub async fn newest(
+    records: &dyn Records,
+    tenant: &TenantId,
+    most: usize,
+    is_wanted: impl Fn(&Message) -> bool,
+) -> Result<Vec<Message>, Error> {
+    let (mut kept, mut after) = (VecDeque::new(), None::<String>);
+    loop {
+        let page = records.list(tenant, SPACE, "", after.as_deref(), PAGE).await?;
+        let is_last = page.len() < PAGE;
+        after = page.last().map(|record| record.key.clone());
+        for message in page.into_iter().filter_map(|record| Message::deserialize(record.value).ok()).filter(&is_wanted)
+        {
+            kept.push_back(message);
+            if kept.len() > most {
+                kept.pop_front();
+            }
+        }
+        if is_last {
+            return Ok(kept.into());
+        }
+    }
+}
 
 /// Writes the message down, once per key.
 pub(crate) async fn put(
@@ -35,9 +84,8 @@ pub(crate) async fn put(
         "to": request.argument("to"),
         "provider": "outbox",
     });
-    let row = json!({
-        "message_id": id, "channel": channel, "message": message, "run": request.call.run, "at": now.to_string(),
-    });
+    let (run, at) = (request.call.run.clone(), now.to_string());
+    let row = json!(Message { id: id.clone(), channel: channel.to_owned(), message, run, at });
     // Thirteen digits of milliseconds sort as time does until the year 2286.
     let key = format!("{:013}-{id}", now.as_ms());
     let ops = vec![Op::Insert { space: SPACE.to_owned(), key, value: row }];

@@ -1,0 +1,102 @@
+//! `baton outbox`: messages that were written down and not sent.
+
+use std::path::Path;
+
+use baton_tools::outbox::{Message, newest};
+use serde_json::{Value, json};
+
+use crate::cli::{Outbox, OutboxList};
+use crate::project::Project;
+use crate::wire::System;
+use crate::{Exit, Misuse, print};
+
+/// Characters of a message that a list shows.
+const SHOWN_CHARS_MAX: usize = 72;
+/// Messages that one beginning of an id may fit before nobody is asked to choose.
+const ALIKE_MAX: usize = 5;
+
+pub async fn run(folder: &Path, args: Outbox) -> anyhow::Result<Exit> {
+    let project = Project::open(folder)?;
+    match args {
+        Outbox::List(args) => list(&project, &args).await,
+        Outbox::Show { id, json } => show(&project, &id, json).await,
+    }
+}
+
+/// Looking makes no database where nothing has run.
+async fn read(project: &Project, most: usize, is_wanted: impl Fn(&Message) -> bool) -> anyhow::Result<Vec<Message>> {
+    if !project.database().exists() {
+        return Ok(Vec::new());
+    }
+    let system = System::open(project)?;
+    Ok(newest(&system.store, &system.tenant, most, is_wanted).await?)
+}
+
+async fn list(project: &Project, args: &OutboxList) -> anyhow::Result<Exit> {
+    let is = |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|wanted| wanted == found);
+    let is_to = |message: &Message| {
+        let Some(wanted) = &args.to else { return true };
+        let is_it = |to: &&str| *to == wanted || to.ends_with(&format!("<{wanted}>"));
+        recipients(message).iter().any(is_it)
+    };
+    let messages = read(project, args.limit as usize, |message| {
+        is(&args.channel, &message.channel) && is(&args.run, message.run.as_str()) && is_to(message)
+    })
+    .await?;
+    if args.json {
+        print::pretty(&json!({ "messages": messages }));
+        return Ok(Exit::Completed);
+    }
+    if messages.is_empty() {
+        print::line("no message was written down");
+    }
+    for message in &messages {
+        let Message { id, channel, at, .. } = message;
+        let to = recipients(message).join(", ");
+        print::line(format_args!("{at}  {channel:<8}  {}  {to}  {}", print::paint("1", id), gist(&message.message)));
+    }
+    Ok(Exit::Completed)
+}
+
+/// Whom it is to: one, or several.
+fn recipients(message: &Message) -> Vec<&str> {
+    match message.message.get("to") {
+        Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).collect(),
+        Some(Value::String(one)) => vec![one],
+        _ => Vec::new(),
+    }
+}
+
+/// The subject of a letter, the beginning of anything else.
+fn gist(message: &Value) -> String {
+    let text = ["subject", "body", "message", "text"].into_iter().find_map(|key| message.get(key)?.as_str());
+    let words = text.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+    match words.char_indices().nth(SHOWN_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &words[..end]),
+        None => words,
+    }
+}
+
+async fn show(project: &Project, id: &str, as_json: bool) -> anyhow::Result<Exit> {
+    let begun = read(project, ALIKE_MAX, |message| message.id.starts_with(id)).await?;
+    let exact = begun.iter().find(|message| message.id == id);
+    let message = match (exact, begun.as_slice()) {
+        (Some(message), _) | (None, [message]) => message,
+        (None, []) => {
+            let hint = format!("`{} outbox list` shows those there are", project.command());
+            return Err(Misuse::new(format!("no message `{id}`")).hint(hint).into());
+        }
+        (None, several) => {
+            let which: Vec<String> = several.iter().map(|message| format!("`{}`", message.id)).collect();
+            return Err(Misuse::new(format!("`{id}` is the beginning of several")).hint(which.join(", ")).into());
+        }
+    };
+    if !as_json {
+        let Message { id, channel, run, at, .. } = message;
+        print::line(format_args!("{} by {channel}, written down at {at} by run {run}", print::paint("1", id)));
+        print::pretty(&message.message);
+        return Ok(Exit::Completed);
+    }
+    print::pretty(&json!(message));
+    Ok(Exit::Completed)
+}
