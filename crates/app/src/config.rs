@@ -10,6 +10,8 @@ use std::time::Duration;
 use anyhow::Context;
 use baton_core::definition::source::Span;
 use baton_core::expr::nearest;
+use baton_core::id::TenantId;
+use baton_core::time::TimeZone;
 use baton_core::tool::Caller;
 use serde::Deserialize;
 use toml::Value;
@@ -81,6 +83,12 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// In which zone a tenant's days are: its own, else everybody's, else UTC.
+    pub fn zone(&self, tenant: &TenantId) -> TimeZone {
+        let own = self.tools.tenants.get(tenant.as_str()).and_then(|rules| rules.zone.as_ref());
+        own.or(self.tools.zone.as_ref()).map_or(TimeZone::UTC, |zone| zone.zone().clone())
+    }
+
     /// On whose behalf a run acts: its context says, else the project's zone holds.
     pub fn caller(&self, context: &serde_json::Value) -> Caller {
         Caller::of(context, self.zone())

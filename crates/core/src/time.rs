@@ -6,6 +6,7 @@ use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
+pub use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 /// Milliseconds since 1970-01-01T00:00:00Z. Time enters this room only as an argument.

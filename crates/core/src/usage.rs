@@ -9,6 +9,7 @@ use serde::Serialize;
 pub use week::Week;
 
 use crate::money::Usd;
+use crate::time::TimeZone;
 use crate::tool::{AuditRow, AuditStatus};
 
 /// A tool with fewer uses in [`UNDER_USED_DAYS`] is under-used.
@@ -30,9 +31,9 @@ pub enum Part {
     Agent,
     /// The person on whose behalf it was.
     User,
-    /// Of UTC, `2026-11-22`.
+    /// `2026-11-22`.
     Day,
-    /// Of UTC, `2026-11`.
+    /// `2026-11`.
     Month,
 }
 
@@ -49,8 +50,9 @@ impl Part {
         }
     }
 
-    /// What a row has of it; empty where it has nothing.
-    pub fn of(self, row: &AuditRow) -> String {
+    /// What a row has of it; empty where it has nothing. Days and months are those of a zone.
+    pub fn of(self, row: &AuditRow, zone: &TimeZone) -> String {
+        let day = || row.at.to_timestamp().to_zoned(zone.clone()).date().to_string();
         match self {
             Self::Tool => row.action.clone(),
             Self::App if row.action.starts_with(BUDGET_HOOK) => String::new(),
@@ -58,8 +60,8 @@ impl Part {
             Self::Tenant => row.company_id.to_string(),
             Self::Agent => row.agent_name.clone().unwrap_or_default(),
             Self::User => row.user_id.clone().unwrap_or_default(),
-            Self::Day => row.at.to_date(),
-            Self::Month => row.at.to_date().chars().take("2026-11".len()).collect(),
+            Self::Day => day(),
+            Self::Month => day().chars().take("2026-11".len()).collect(),
         }
     }
 }
@@ -178,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_hook_of_a_budget_is_of_no_app() {
-        let app = |action: &str| Part::App.of(&AuditRow { action: action.to_owned(), ..row(1) });
+        let app = |action: &str| Part::App.of(&AuditRow { action: action.to_owned(), ..row(1) }, &TimeZone::UTC);
         assert_eq!(["shopify.get_order", "calculator", "budget_hook.ops"].map(app), ["shopify", "", ""]);
     }
 

@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 use baton_core::audit::{Break, Entry, Tip, Walk, Why};
 use baton_core::id::{RunId, TenantId};
-use baton_core::time::Time;
+use baton_core::time::{Time, TimeZone};
 use baton_core::tool::AuditStatus;
 use baton_core::usage::{Part, Tally};
 
@@ -82,6 +82,8 @@ pub struct UsageFilter {
     /// The tool's name.
     pub action: Option<String>,
     pub by: Vec<Part>,
+    /// Whose days and months they are; nothing means UTC.
+    pub zone: Option<TimeZone>,
 }
 
 /// Uses that have all parts that were asked for in common.

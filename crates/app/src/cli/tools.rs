@@ -78,7 +78,7 @@ pub struct ToolsCall {
     /// Its arguments: JSON, @FILE, or @- for standard input.
     #[arg(long, short, value_name = "JSON|@FILE", default_value = "{}")]
     pub input: String,
-    /// One argument; may be repeated. A value that is JSON keeps its type.
+    /// One argument; may be repeated. A value that is JSON keeps its type, but for an argument that takes only text.
     #[arg(long = "set", short = 's', value_name = "KEY=VALUE")]
     pub sets: Vec<String>,
     /// On whose behalf, as a run's context says it: JSON, or @FILE.
@@ -194,7 +194,7 @@ pub enum UsageBy {
 
 #[derive(Debug, Args)]
 pub struct ToolsReport {
-    /// The week, Monday to Sunday in UTC; the last whole one unless told.
+    /// The week, Monday to Sunday in the zone of the settings; the last whole one unless told.
     #[arg(long, value_name = "YYYY-Www")]
     pub week: Option<Week>,
     /// As a page of HTML.

@@ -80,6 +80,24 @@ fn a_weeks_report_is_markdown_html_or_json() {
 }
 
 #[test]
+fn a_weeks_report_has_the_days_of_the_tenants_zone() {
+    let place = used();
+    // Half a day ahead of everybody, so that it is another day there for most of the time.
+    let settings = |zone: &str| format!("{zone}\n{SETTINGS}");
+    let report = |more: &[&str]| place.baton(&[&["tools", "report", "--week", "2026-W47"], more].concat()).ends(0);
+    place.write("baton.toml", settings("[tools]\nzone = \"Pacific/Kiritimati\""));
+    let told = report(&["--json"]).json();
+    assert_eq!((&told["from"], &told["to"]), (&json!("2026-11-15T10:00:00.000Z"), &json!("2026-11-22T10:00:00.000Z")));
+    report(&[]).says("2026-11-16 to 2026-11-22, by the clocks of Pacific/Kiritimati");
+    // A tenant's own counts before everybody's.
+    place.write(
+        "baton.toml",
+        settings("[tools]\nzone = \"Pacific/Kiritimati\"\n[tools.tenants.default]\nzone = \"Asia/Tokyo\""),
+    );
+    assert_eq!(report(&["--json"]).json()["from"], "2026-11-15T15:00:00.000Z");
+}
+
+#[test]
 fn a_tool_that_is_used_ten_times_in_thirty_days_is_not_under_used() {
     let nine =
         "name: nine\nnodes: [{id: each, for_each: '{{ range(9) }}', body: {nodes: [{id: hold, tool: reserve}]}}]\n";

@@ -1,4 +1,4 @@
-//! A week of the ISO calendar, Monday to Sunday, in UTC.
+//! A week of the ISO calendar, Monday to Sunday, in whatever zone its days are.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,22 +17,32 @@ pub struct Week {
 
 impl Week {
     /// The one that was whole at this instant.
-    pub fn before(now: Time) -> Self {
-        let today = now.to_timestamp().to_zoned(TimeZone::UTC).date();
+    pub fn before(now: Time, zone: &TimeZone) -> Self {
+        let today = now.to_timestamp().to_zoned(zone.clone()).date();
         let last = today.checked_sub(jiff::Span::new().weeks(1)).unwrap_or(today).iso_week_date();
         Self { monday: ISOWeekDate::new(last.year(), last.week(), Weekday::Monday).unwrap_or(last) }
     }
 
     /// Its first instant.
-    pub fn begin(&self) -> Time {
-        let begin = self.monday.date().to_zoned(TimeZone::UTC);
-        begin.map_or(Time::EPOCH, |begin| begin.timestamp().into())
+    pub fn begin(&self, zone: &TimeZone) -> Time {
+        midnight(self.monday.date(), zone)
     }
 
-    /// The first instant after it.
-    pub fn end(&self) -> Time {
-        self.begin() + std::time::Duration::from_secs(7 * 24 * 60 * 60)
+    /// The first instant after it: in a week in which the clocks change not 168 hours later.
+    pub fn end(&self, zone: &TimeZone) -> Time {
+        let monday = self.monday.date();
+        midnight(monday.checked_add(jiff::Span::new().weeks(1)).unwrap_or(monday), zone)
     }
+
+    /// Its first day and its last, `2026-11-16`.
+    pub fn days(&self) -> [String; 2] {
+        let monday = self.monday.date();
+        [monday, monday.checked_add(jiff::Span::new().days(6)).unwrap_or(monday)].map(|day| day.to_string())
+    }
+}
+
+fn midnight(day: jiff::civil::Date, zone: &TimeZone) -> Time {
+    day.to_zoned(zone.clone()).map_or(Time::EPOCH, |begin| begin.timestamp().into())
 }
 
 impl FromStr for Week {
@@ -63,18 +73,42 @@ mod tests {
     fn a_week_begins_on_its_monday_and_ends_before_the_next() {
         let week: Week = "2026-W47".parse().unwrap();
         let at = |text: &str| text.parse::<Time>().unwrap();
-        assert_eq!((week.begin(), week.end()), (at("2026-11-16T00:00:00Z"), at("2026-11-23T00:00:00Z")));
+        assert_eq!(
+            (week.begin(&TimeZone::UTC), week.end(&TimeZone::UTC)),
+            (at("2026-11-16T00:00:00Z"), at("2026-11-23T00:00:00Z"))
+        );
         assert_eq!(week.to_string(), "2026-W47");
         let first: Week = "2026-W01".parse().unwrap();
-        assert_eq!(first.begin().to_date(), "2025-12-29", "a year's first week may begin in the year before");
+        assert_eq!(
+            first.begin(&TimeZone::UTC).to_date(),
+            "2025-12-29",
+            "a year's first week may begin in the year before"
+        );
     }
 
     #[test]
     fn the_last_whole_week_is_the_one_before_this() {
-        let at = |text: &str| Week::before(text.parse().unwrap()).to_string();
+        let at = |text: &str| Week::before(text.parse().unwrap(), &TimeZone::UTC).to_string();
         assert_eq!(at("2026-11-22T23:59:59Z"), "2026-W46");
         assert_eq!(at("2026-11-23T00:00:00Z"), "2026-W47");
         assert_eq!(at("2027-01-01T00:00:00Z"), "2026-W52");
+    }
+
+    #[test]
+    fn a_week_has_the_days_of_its_zone() {
+        let at = |text: &str| text.parse::<Time>().unwrap();
+        let tokyo = TimeZone::get("Asia/Tokyo").unwrap();
+        let week: Week = "2026-W47".parse().unwrap();
+        assert_eq!((week.begin(&tokyo), week.end(&tokyo)), (at("2026-11-15T15:00:00Z"), at("2026-11-22T15:00:00Z")));
+        assert_eq!(week.days(), ["2026-11-16", "2026-11-22"]);
+        assert_eq!(Week::before(at("2026-11-22T15:00:00Z"), &tokyo), week);
+        // The clocks of Madrid went back on 25 October 2026.
+        let madrid = TimeZone::get("Europe/Madrid").unwrap();
+        let longer: Week = "2026-W43".parse().unwrap();
+        assert_eq!(
+            (longer.begin(&madrid), longer.end(&madrid)),
+            (at("2026-10-18T22:00:00Z"), at("2026-10-25T23:00:00Z"))
+        );
     }
 
     #[test]

@@ -1,5 +1,8 @@
+use std::time::Duration;
+
 use baton_core::audit::Tip;
 use baton_core::money::Usd;
+use baton_core::time::{Time, TimeZone};
 use baton_core::tool::{AuditRow, AuditStatus};
 use baton_core::usage::Part;
 use baton_ports::audit::{Audit, Filter, Order, Person, UsageFilter, Verdict};
@@ -202,6 +205,11 @@ pub async fn uses_are_summed_up_by_whatever_is_asked(store: &(impl Journal + Aud
     let days = [(format!("{one} calculator"), 3), (format!("{one} send_email"), 1), (format!("{two} calculator"), 1)];
     assert_eq!(sums(by(&[Part::Day, Part::Tool])).await, days);
     assert_eq!(sums(by(&[Part::Month])).await.len(), 1);
+    let tokyo = TimeZone::get("Asia/Tokyo").ok();
+    assert!(tokyo.is_some(), "the zone is known");
+    let in_tokyo = |at: Time| (at + Duration::from_secs(9 * 60 * 60)).to_date();
+    let days = [(in_tokyo(at(0)), 4), (in_tokyo(at(day)), 1)];
+    assert_eq!(sums(UsageFilter { zone: tokyo, ..by(&[Part::Day]) }).await, days);
     assert_eq!(
         sums(UsageFilter { tenant: None, ..by(&[Part::Tenant]) }).await,
         named(&[("clinic-a", 5), ("clinic-b", 1)])

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use baton_core::audit::{Entry, Salt, Tip, erasure, mentions, seal};
 use baton_core::canonical;
 use baton_core::id::TenantId;
-use baton_core::time::Time;
+use baton_core::time::{Time, TimeZone};
 use baton_core::tool::AuditRow;
 use baton_core::usage::{Tally, is_use};
 use baton_ports::audit::{Filter, Order, Person, Usage, UsageFilter};
@@ -78,9 +78,10 @@ impl Trail {
                 && filter.from.is_none_or(|from| row.at >= from)
                 && filter.to.is_none_or(|to| row.at < to)
         });
+        let zone = filter.zone.clone().unwrap_or(TimeZone::UTC);
         let mut sums = BTreeMap::<Vec<String>, Tally>::new();
         for row in rows {
-            let parts = filter.by.iter().map(|part| part.of(row)).collect();
+            let parts = filter.by.iter().map(|part| part.of(row, &zone)).collect();
             sums.entry(parts).or_default().add(row);
         }
         sums.into_iter().map(|(parts, tally)| Usage { parts, tally }).collect()

@@ -84,7 +84,7 @@ async fn recorded(project: &Project, from: &str, to: &str) -> anyhow::Result<(Re
     let costs = CostFilter { tenant: Some(tenant.clone()), from: first, to: last, by: Vec::new() };
     let rows = system.store.costs(costs).await?;
     let (begin, end) = (midnight(from)?, midnight(to)? + DAY);
-    let usage = UsageFilter { tenant: Some(tenant), from: Some(begin), to: Some(end), action: None, by: Vec::new() };
+    let usage = UsageFilter { tenant: Some(tenant), from: Some(begin), to: Some(end), ..UsageFilter::default() };
     let mut tools = Tally::default();
     system.store.usage(usage).await?.iter().for_each(|usage| tools.merge(&usage.tally));
     let models = rows.iter().map(|row| row.cost).sum();

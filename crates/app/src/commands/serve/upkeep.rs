@@ -74,15 +74,16 @@ impl<'s> Upkeep<'s> {
     async fn report(&self) -> anyhow::Result<()> {
         let System { store, tenant, tools, clock, .. } = self.system;
         let upkeep = &self.settings.upkeep;
-        let (now, week) = (clock.now(), Week::before(clock.now()));
-        if upkeep.report_to.is_empty() || now < week.end() + HOUR * u32::from(upkeep.report_hours) {
+        let (now, zone) = (clock.now(), self.settings.zone(tenant));
+        let week = Week::before(now, &zone);
+        if upkeep.report_to.is_empty() || now < week.end(&zone) + HOUR * u32::from(upkeep.report_hours) {
             return Ok(());
         }
         let run = RunId::new(format!("weekly-report-{tenant}-{week}"));
         if self.is_begun(&run).await? {
             return Ok(());
         }
-        let report = Report::read(Some(store), tools, tenant.clone(), week).await?;
+        let report = Report::read(Some(store), tools, tenant.clone(), (week, zone)).await?;
         let letter = json!({
             "to": upkeep.report_to, "subject": format!("{} ({tenant})", report.title()), "body": report.markdown(),
             "html": report.html(),

@@ -6,6 +6,7 @@ mod markdown;
 use std::collections::BTreeMap;
 
 use baton_core::id::TenantId;
+use baton_core::time::{Time, TimeZone};
 use baton_core::usage::{Part, Tally, UNDER_USED_BELOW, UNDER_USED_DAYS, Week};
 use baton_ports::audit::{Audit as _, Usage, UsageFilter};
 use baton_ports::clock::{Clock, SystemClock};
@@ -23,12 +24,14 @@ use crate::wire::System;
 const NAMED_MAX: usize = 30;
 
 pub async fn run(project: &Project, args: &ToolsReport) -> anyhow::Result<()> {
-    let week = args.week.unwrap_or_else(|| Week::before(SystemClock.now()));
+    let tenant = project.tenant()?;
+    let zone = project.settings.zone(&tenant);
+    let week = args.week.unwrap_or_else(|| Week::before(SystemClock.now(), &zone));
     // Looking makes no database where nothing has run.
     let system = project.database().exists().then(|| System::open(project)).transpose()?;
     let registry = super::registry(project).await?;
     let store = system.as_ref().map(|system| &system.store);
-    let report = Report::read(store, &registry, project.tenant()?, week).await?;
+    let report = Report::read(store, &registry, tenant, (week, zone)).await?;
     match (args.json, args.html) {
         (true, _) => print::pretty(&report.as_json()),
         (false, true) => print::line(report.html()),
@@ -41,6 +44,8 @@ pub async fn run(project: &Project, args: &ToolsReport) -> anyhow::Result<()> {
 pub struct Report {
     tenant: TenantId,
     week: Week,
+    /// In which its days are.
+    zone: TimeZone,
     whole: Tally,
     tools: Vec<Usage>,
     apps: Vec<Usage>,
@@ -63,11 +68,12 @@ impl Report {
         store: Option<&Store>,
         registry: &Registry,
         tenant: TenantId,
-        week: Week,
+        (week, zone): (Week, TimeZone),
     ) -> anyhow::Result<Self> {
         let by = async |part: &[Part]| {
-            let (from, to) = (Some(week.begin()), Some(week.end()));
-            let filter = UsageFilter { tenant: Some(tenant.clone()), from, to, action: None, by: part.to_vec() };
+            let (from, to) = (Some(week.begin(&zone)), Some(week.end(&zone)));
+            let (tenant, zone) = (Some(tenant.clone()), Some(zone.clone()));
+            let filter = UsageFilter { tenant, from, to, by: part.to_vec(), zone, ..UsageFilter::default() };
             usage(store, registry, filter).await
         };
         let mut tools = by(&[Part::Tool]).await?;
@@ -78,8 +84,8 @@ impl Report {
         // Tools that are of no app have their rows above.
         apps.retain(|usage| usage.parts.iter().any(|app| !app.is_empty()));
         let (agents, days) = (by(&[Part::Agent]).await?, by(&[Part::Day]).await?);
-        let under_used = under_used(store, registry, &tenant, week).await?;
-        Ok(Self { tenant, week, whole, tools, apps, agents, days, under_used })
+        let under_used = under_used(store, registry, &tenant, week.end(&zone)).await?;
+        Ok(Self { tenant, week, zone, whole, tools, apps, agents, days, under_used })
     }
 
     pub fn markdown(&self) -> String {
@@ -96,12 +102,14 @@ impl Report {
 
     /// What is said before the tables: name and value.
     fn intro(&self) -> Vec<(&'static str, String)> {
-        let last = self.week.end() - DAY;
+        let [first, last] = self.week.days();
+        let zone = self.zone.iana_name().filter(|_| self.zone != TimeZone::UTC);
+        let zone = zone.map(|zone| format!(", by the clocks of {zone}")).unwrap_or_default();
         let saved =
             if self.whole.cached > 0 { format!(", {} from what is kept", self.whole.cached) } else { String::new() };
         vec![
             ("Company", self.tenant.to_string()),
-            ("Period", format!("{} to {}", self.week.begin().to_date(), last.to_date())),
+            ("Period", format!("{first} to {last}{zone}")),
             ("Total executions", format!("{}{saved}", self.whole.executions)),
             ("Success", percent(&self.whole)),
             ("Estimated cost", self.whole.cost.to_string()),
@@ -149,8 +157,9 @@ impl Report {
         json!({
             "week": self.week.to_string(),
             "company_id": self.tenant,
-            "from": self.week.begin().to_string(),
-            "to": self.week.end().to_string(),
+            "from": self.week.begin(&self.zone).to_string(),
+            "to": self.week.end(&self.zone).to_string(),
+            "zone": self.zone.iana_name().unwrap_or("UTC"),
             "total_executions": self.whole.executions,
             "success_rate": (self.whole.executions > 0).then(|| self.whole.success_rate()),
             "cost_estimate": self.whole.cost.as_f64(),
@@ -168,14 +177,14 @@ async fn under_used(
     store: Option<&Store>,
     registry: &Registry,
     tenant: &TenantId,
-    week: Week,
+    end: Time,
 ) -> anyhow::Result<Vec<(String, u64)>> {
     let filter = UsageFilter {
         tenant: Some(tenant.clone()),
-        from: Some(week.end() - DAY * UNDER_USED_DAYS),
-        to: Some(week.end()),
-        action: None,
+        from: Some(end - DAY * UNDER_USED_DAYS),
+        to: Some(end),
         by: vec![Part::Tool],
+        ..UsageFilter::default()
     };
     let used = usage(store, registry, filter).await?;
     let used: BTreeMap<&str, u64> =

@@ -26,8 +26,8 @@ pub async fn run(project: &Project, args: &ToolsUsage) -> anyhow::Result<()> {
         tenant: if args.all_tenants { None } else { Some(project.tenant()?) },
         from: Some(from),
         to: args.to,
-        action: None,
         by: parted.clone(),
+        ..UsageFilter::default()
     };
     let registry = super::registry(project).await?;
     let mut usage = under_tools(&registry, &parted, read(project, filter).await?);

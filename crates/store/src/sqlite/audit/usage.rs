@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use baton_core::id::TenantId;
 use baton_core::money::Usd;
-use baton_core::time::Time;
+use baton_core::time::{Time, TimeZone};
 use baton_core::tool::AuditRow;
 use baton_core::usage::{Tally, is_use};
 use baton_ports::audit::{Usage, UsageFilter};
@@ -22,11 +22,12 @@ pub(super) fn sums(connection: &Connection, filter: &UsageFilter) -> rusqlite::R
         filter.to.map_or(i64::MAX, Time::as_ms),
         filter.action,
     ];
+    let zone = filter.zone.clone().unwrap_or(TimeZone::UTC);
     let mut sums = BTreeMap::<Vec<String>, Tally>::new();
     for row in query.query_map(values, used)? {
         let row = row?;
         if is_use(&row) {
-            let parts = filter.by.iter().map(|part| part.of(&row)).collect();
+            let parts = filter.by.iter().map(|part| part.of(&row, &zone)).collect();
             sums.entry(parts).or_default().add(&row);
         }
     }
