@@ -85,6 +85,9 @@ pub trait Read: Send + Sync {
     /// Newest first.
     async fn runs(&self, tenant: &TenantId, filter: RunFilter) -> Result<Vec<RunHead>, Error>;
 
+    /// Runs that no other run began and whose ids begin so, in the order of their ids.
+    async fn begun_by(&self, tenant: &TenantId, prefix: &str, limit: usize) -> Result<Vec<RunHead>, Error>;
+
     /// Encoded entries behind `after`, in order, at most `limit`.
     async fn entries(&self, tenant: &TenantId, run: &RunId, after: u64, limit: usize) -> Result<Vec<Arc<[u8]>>, Error>;
 

@@ -91,6 +91,7 @@ pub async fn journal<S: Journal + Read + Audit>(make: impl AsyncFn() -> S) {
     check!(make;
         lists::a_head_shows_what_the_last_append_said,
         lists::runs_are_listed_newest_first_by_state_and_workflow,
+        lists::runs_are_found_by_the_beginning_of_their_ids,
         lists::pages_follow_their_cursor,
         lists::counts_are_by_state,
         lists::desk_items_are_open_until_they_are_closed,

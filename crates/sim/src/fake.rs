@@ -127,6 +127,10 @@ impl Read for Store {
         Ok(self.with(|inner| inner.books.runs(tenant, &filter)))
     }
 
+    async fn begun_by(&self, tenant: &TenantId, prefix: &str, limit: usize) -> Result<Vec<RunHead>, Error> {
+        Ok(self.with(|inner| inner.books.begun_by(tenant, prefix, limit)))
+    }
+
     async fn entries(&self, tenant: &TenantId, run: &RunId, after: u64, limit: usize) -> Result<Vec<Arc<[u8]>>, Error> {
         Ok(self.with(|inner| inner.books.entries(tenant, run, after, limit)))
     }

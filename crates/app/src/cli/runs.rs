@@ -159,7 +159,7 @@ pub struct RunsList {
 
 #[derive(Debug, Args)]
 pub struct RunsOne {
-    /// The run's id.
+    /// The run's id, or as much of its beginning as tells it apart: six characters or more.
     pub run: String,
     /// As JSON.
     #[arg(long)]
@@ -168,7 +168,7 @@ pub struct RunsOne {
 
 #[derive(Clone, Debug, Args)]
 pub struct RunsAct {
-    /// The run's id.
+    /// The run's id, or as much of its beginning as tells it apart: six characters or more.
     pub run: String,
     /// Who acts, for the journal.
     #[arg(long, env = "USER", default_value = "cli")]
@@ -183,7 +183,7 @@ pub struct RunsAct {
 
 #[derive(Debug, Args)]
 pub struct RunsKey {
-    /// The run's id.
+    /// The run's id, or as much of its beginning as tells it apart: six characters or more.
     pub run: String,
     /// What became of it, as JSON.
     #[arg(long)]

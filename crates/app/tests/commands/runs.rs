@@ -282,6 +282,21 @@ fn lists_summaries_and_journals_are_there_for_people_and_programs() {
 }
 
 #[test]
+fn the_beginning_of_an_id_stands_for_a_run_where_it_is_of_one_alone() {
+    let place = waiting();
+    let begin = |id: &str| place.baton(&["run", "order", "--id", id, "--set", "item=hat"]).ends(3);
+    begin("01a20561-aaaa");
+    begin("01a20561-abbb");
+    place.baton(&["runs", "show", "01a20561-aa"]).ends(0).says("run 01a20561-aaaa of order");
+    place.baton(&["runs", "timeline", "01a20561-ab"]).ends(0);
+    let several = place.baton(&["runs", "cancel", "01a205"]).ends(2).warns("`01a205` is the beginning of several runs");
+    several.warns("`01a20561-aaaa` (order), `01a20561-abbb` (order)");
+    place.baton(&["runs", "cancel", "01a20561-ab"]).ends(0).says("cancelled");
+    // Too short to be meant.
+    place.baton(&["runs", "show", "01a20"]).ends(2).warns("did you mean");
+}
+
+#[test]
 fn a_run_that_is_not_there_gets_a_suggestion() {
     let place = waiting();
     place.baton(&["runs", "show", "on"]).ends(2).warns("did you mean `one`?");

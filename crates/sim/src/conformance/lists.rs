@@ -1,4 +1,5 @@
 use baton_core::audit::Tip;
+use baton_core::id::TenantId;
 use baton_core::money::Usd;
 use baton_core::run::State;
 use baton_ports::audit::{Audit, Filter};
@@ -111,6 +112,19 @@ pub async fn desk_items_are_open_until_they_are_closed(store: &(impl Journal + R
         assert_eq!(store.desk(&tenant(), Some(&"run".into())).await.expect("reads"), expect);
         assert_eq!(store.desk(&tenant(), Some(&"other".into())).await.expect("reads"), []);
     }
+}
+
+pub async fn runs_are_found_by_the_beginning_of_their_ids(store: &(impl Journal + Read)) {
+    runs_in(store, &[State::Failed; 3]).await;
+    let begun_by = async |tenant: &TenantId, prefix: &str, limit: usize| {
+        let runs = store.begun_by(tenant, prefix, limit).await.expect("reads");
+        runs.iter().map(|run| run.run.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(begun_by(&tenant(), "run-", 10).await, ["run-0", "run-1", "run-2"]);
+    assert_eq!(begun_by(&tenant(), "run-", 2).await, ["run-0", "run-1"]);
+    assert_eq!(begun_by(&tenant(), "run-1", 10).await, ["run-1"]);
+    assert_eq!(begun_by(&tenant(), "run-1%", 10).await, [""; 0]);
+    assert_eq!(begun_by(&other_tenant(), "run-", 10).await, [""; 0]);
 }
 
 pub async fn nothing_crosses_tenants(store: &(impl Journal + Read + Audit)) {

@@ -29,6 +29,16 @@ impl Books {
         wanted.take(page(filter.limit)).collect()
     }
 
+    pub fn begun_by(&self, tenant: &TenantId, prefix: &str, limit: usize) -> Vec<RunHead> {
+        let is_it = |found: &&Aggregate| found.tenant == *tenant && found.kind == Kind::Run;
+        let heads = self.aggregates.iter().filter(is_it).map(shown);
+        let mut begun: Vec<RunHead> =
+            heads.filter(|head| head.parent.is_none() && head.run.as_str().starts_with(prefix)).collect();
+        begun.sort_by(|a, b| a.run.cmp(&b.run));
+        begun.truncate(page(limit));
+        begun
+    }
+
     pub fn entries(&self, tenant: &TenantId, run: &RunId, after: u64, limit: usize) -> Vec<Arc<[u8]>> {
         let Some(found) = self.find(run).filter(|found| found.tenant == *tenant) else { return Vec::new() };
         let behind = usize::try_from(after).unwrap_or(usize::MAX);

@@ -35,6 +35,17 @@ impl Read for Store {
         self.read(move |connection| runs(connection, &tenant, &filter)).await
     }
 
+    async fn begun_by(&self, tenant: &TenantId, prefix: &str, limit: usize) -> Result<Vec<RunHead>, Error> {
+        let (tenant, prefix) = (tenant.clone(), prefix.to_owned());
+        self.read(move |connection| {
+            let mut query = connection.prepare_cached(&numbered(&begun_by_query()))?;
+            // The last character there is: what begins with the prefix lies between.
+            let end = format!("{prefix}{}", char::MAX);
+            query.query_map(params![prefix, end, tenant.as_str(), rows(limit)], head)?.collect()
+        })
+        .await
+    }
+
     async fn entries(&self, tenant: &TenantId, run: &RunId, after: u64, limit: usize) -> Result<Vec<Arc<[u8]>>, Error> {
         let (tenant, name) = (tenant.clone(), run.clone());
         let query = move |connection: &Connection| page(connection, &tenant, &name, after, limit);
@@ -85,6 +96,14 @@ fn head(row: &Row<'_>) -> rusqlite::Result<RunHead> {
         wake_at: codec::maybe_time(row, 10)?,
         seq: row.get(11)?,
     })
+}
+
+/// A tenant has many runs, and few that begin so: the index is by name, and `+` says so.
+fn begun_by_query() -> String {
+    format!(
+        "SELECT {HEAD} FROM aggregate WHERE name >= $1 AND name < $2 AND +tenant = $3 AND state IS NOT NULL \
+         AND parent IS NULL ORDER BY name LIMIT $4"
+    )
 }
 
 fn runs_query(of_workflow: bool) -> String {
@@ -210,6 +229,7 @@ pub(super) fn queries() -> Vec<(String, &'static str)> {
     vec![
         (runs_query(false), "aggregate_states"),
         (runs_query(true), "aggregate_states"),
+        (begun_by_query(), "sqlite_autoindex_aggregate"),
         (desk_query(false), "desk_open"),
         (desk_query(true), "desk_runs"),
     ]

@@ -10,6 +10,10 @@ use crate::Misuse;
 use crate::project::{Project, shown};
 use crate::wire::System;
 
+/// Characters from which on the beginning of an id stands for it.
+const BEGINNING_MIN: usize = 6;
+/// Runs that are named where a beginning is that of several.
+const BEGUN_TOLD: usize = 5;
 /// Runs looked through for one whose name is near.
 const RECENT: usize = 200;
 
@@ -54,10 +58,24 @@ pub fn system(project: &Project) -> anyhow::Result<System> {
     System::open(project)
 }
 
-/// The head of a run that is there, or which one may have been meant.
+/// The head of a run that is there, by its id or by as much of the beginning of one as tells it apart; or which one may
+/// have been meant.
 pub async fn head(system: &System, run: &str) -> anyhow::Result<RunHead> {
     if let Some(head) = system.store.run(&system.tenant, &RunId::new(run)).await? {
         return Ok(head);
+    }
+    if run.chars().count() >= BEGINNING_MIN {
+        let mut begun = system.store.begun_by(&system.tenant, run, BEGUN_TOLD + 1).await?;
+        match begun.len() {
+            0 => {}
+            1 => return Ok(begun.swap_remove(0)),
+            several => {
+                let more = if several > BEGUN_TOLD { ", …" } else { "" };
+                let which = begun.iter().take(BEGUN_TOLD).map(|head| format!("`{}` ({})", head.run, head.workflow));
+                let hint = format!("{}{more}", which.collect::<Vec<_>>().join(", "));
+                return Err(Misuse::new(format!("`{run}` is the beginning of several runs")).hint(hint).into());
+            }
+        }
     }
     let filter = RunFilter { limit: RECENT, ..RunFilter::default() };
     let recent = system.store.runs(&system.tenant, filter).await?;
