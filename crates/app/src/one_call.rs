@@ -13,6 +13,7 @@ use baton_ports::registry::{Registry as _, Version};
 use baton_ports::tools::Tools as _;
 use serde_json::{Map, Value, json};
 
+use crate::print;
 use crate::wire::System;
 
 /// Its node that calls.
@@ -80,8 +81,32 @@ fn name_of(tool: &str) -> String {
     if name.len() <= ID_BYTES_MAX { name } else { format!("{SINGLE_CALL}{}", Hash::of(tool.as_bytes()).as_str()) }
 }
 
-/// What such a run's call came to, once it has.
-pub fn envelope(run: &Run, tool: &str) -> Option<Envelope> {
-    let results = run.outputs().remove(NODE)?;
-    serde_json::from_value(results.get(tool)?.clone()).ok()
+/// What the call of such a run came to, once it has; nothing of a run of any other kind.
+pub fn envelope(run: &Run) -> Option<Envelope> {
+    let is_one = run.workflow().is_some_and(|workflow| workflow.name.starts_with(SINGLE_CALL));
+    let results = run.outputs().remove(NODE).filter(|_| is_one)?;
+    // One call was asked for, so there is one result.
+    let result = results.as_object()?.values().next()?;
+    serde_json::from_value(result.clone()).ok()
+}
+
+/// How the call of such a run failed, where it has. The run itself completes: it did what it was there for, which was to
+/// ask and to hear the answer.
+pub fn failure(run: &Run) -> Option<Envelope> {
+    envelope(run).filter(|envelope| run.state().is_end() && !envelope.success)
+}
+
+/// Why a call failed, in a line.
+pub fn reason(failed: &Envelope) -> String {
+    let code = failed.error_code.as_deref().unwrap_or_default();
+    let details = failed.error_details.as_deref().or(failed.error.as_deref()).unwrap_or_default();
+    format!("{code}: {details}")
+}
+
+/// That a call failed, why, and the way out where one is known.
+pub fn tell_failure(failed: &Envelope) {
+    print::line(format_args!("{}: {}", print::paint("31", "the call failed"), reason(failed)));
+    if let Some(action) = &failed.suggested_action {
+        print::note(format_args!("hint: {action}"));
+    }
 }

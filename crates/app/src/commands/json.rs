@@ -1,6 +1,5 @@
 //! JSON given on the command line: in place, from a file, or as `KEY=VALUE`.
 
-use baton_core::graph::Input;
 use serde_json::{Map, Value};
 
 use crate::{Misuse, project};
@@ -18,8 +17,8 @@ pub fn given(what: &str, text: &str) -> anyhow::Result<Value> {
 }
 
 /// Lays `KEY=VALUE` pairs over an input. A value that is JSON keeps its type; anything else is text, and so is the value
-/// of a key that is declared to be text: a telephone number is none to reckon with.
-pub fn with_sets(value: Value, sets: &[String], declared: &Input) -> anyhow::Result<Value> {
+/// of a key that takes nothing but text: a telephone number is none to reckon with.
+pub fn with_sets(value: Value, sets: &[String], takes_text: impl Fn(&str) -> bool) -> anyhow::Result<Value> {
     if sets.is_empty() {
         return Ok(value);
     }
@@ -30,7 +29,7 @@ pub fn with_sets(value: Value, sets: &[String], declared: &Input) -> anyhow::Res
     };
     for set in sets {
         let (key, text) = split(set)?;
-        let value = if declared.takes_text(key) { Value::String(text.to_owned()) } else { typed(text) };
+        let value = if takes_text(key) { Value::String(text.to_owned()) } else { typed(text) };
         object.insert(key.to_owned(), value);
     }
     Ok(Value::Object(object))

@@ -17,7 +17,7 @@ use crate::cli;
 use crate::project::{Project, Ready, Sorted, in_shell};
 use crate::told::{self, Progress};
 use crate::wire::{Saved, System};
-use crate::{Exit, Misuse, key, print};
+use crate::{Exit, Misuse, key, one_call, print};
 
 pub async fn run(folder: &Path, args: cli::Run) -> anyhow::Result<Exit> {
     let (folder, wanted) = locate(folder, &args.workflow);
@@ -30,7 +30,8 @@ pub async fn run(folder: &Path, args: cli::Run) -> anyhow::Result<Exit> {
     let Saved { workflows, versions } = system.save(&project).await?;
     let place = workflows.find(&project, &wanted)?;
     let (workflow, version) = (&workflows.ready[place], &versions[place]);
-    let input = given::with_sets(given::given("--input", &args.input)?, &args.sets, &workflow.input)?;
+    let input =
+        given::with_sets(given::given("--input", &args.input)?, &args.sets, |key| workflow.input.takes_text(key))?;
     tell_beside(&workflows, workflow, &input, &args);
     for doubt in project.of_names().iter().filter(|_| !args.json) {
         print::note(format_args!("note: {}: {}; {}", doubt.place, doubt.message, doubt.hint));
@@ -165,14 +166,18 @@ pub fn report(follower: &Follower, id: &RunId, command: &str, as_json: bool) -> 
     let run = follower.run(id).context("the run was not recorded")?;
     if as_json {
         print::pretty(&response(run, &follower.open()));
+    } else if let Some(failed) = one_call::failure(run) {
+        one_call::tell_failure(&failed);
     } else {
         told::conclude(run, &follower.open(), command);
     }
-    Ok(exit_of(run.state()))
+    Ok(exit_of(run))
 }
 
-pub fn exit_of(state: State) -> Exit {
-    match state {
+/// A run that is there for one call fails, to whoever asked for it, where the call does.
+pub fn exit_of(run: &Run) -> Exit {
+    match run.state() {
+        State::Completed if one_call::failure(run).is_some() => Exit::Failed,
         State::Completed => Exit::Completed,
         state if state.is_end() => Exit::Failed,
         _ => Exit::Waiting,

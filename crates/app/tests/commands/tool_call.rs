@@ -7,6 +7,11 @@ use super::place::Place;
 const TOOLS: &str = "\
 tools:
   - {name: greet, kind: script, class: read, results: [{output: {said: 'Hello {{ arguments.name }}'}}]}
+  - name: note
+    kind: script
+    class: read
+    parameters: {type: object, properties: {what: {type: string}, times: {type: integer}}, required: [what]}
+    results: [{output: {noted: '{{ arguments }}'}}]
   - {name: pay, kind: script, class: keyed, irreversible: paid, results: [{output: {paid: '{{ arguments.amount }}'}}]}
 ";
 const SETTINGS: &str = "[tools.tool.pay]\napproval = true\n";
@@ -52,7 +57,9 @@ fn a_call_that_fails_says_why_and_ends_with_one() {
         place.baton(&["tools", "call", "calculator", "--input", r#"{"expression": 7}"#, "--json"]).ends(1).json();
     assert_eq!((&told["success"], &told["error_code"]), (&json!(false), &json!("INVALID_PARAMETERS")), "{told}");
     assert!(told["error_details"].as_str().unwrap().contains("expression"), "{told}");
-    place.baton(&["tools", "call", "calculator"]).ends(1).says("INVALID_PARAMETERS");
+    let told = place.baton(&["tools", "call", "calculator", "--id", "bad"]).ends(1);
+    told.says("the call failed: INVALID_PARAMETERS: ").warns("hint: Correct the named parameters");
+    place.baton(&["runs", "show", "bad"]).ends(0).says("call      failed: INVALID_PARAMETERS");
     place.baton(&["tools", "call", "calculater"]).ends(2).warns("did you mean `calculator`?");
     place.baton(&["tools", "call", "calculator", "--input", "[1]"]).ends(2).warns("--input is an object");
 }
@@ -67,4 +74,38 @@ fn a_call_that_needs_leave_waits_for_it_and_goes_on_once() {
     place.baton(&["approvals", "approve", request, "--as", "olga"]).ends(0);
     let shown = place.baton(&["runs", "show", "p1", "--json"]).ends(0).json();
     assert!(shown.to_string().contains(r#""paid":"5""#) || shown.to_string().contains(r#""paid":5"#), "{shown}");
+}
+
+#[test]
+fn an_argument_that_takes_only_text_is_given_text() {
+    let place = place();
+    let told = place.baton(&["tools", "call", "note", "-s", "what=500", "-s", "times=2", "--json"]).ends(0).json();
+    assert_eq!(told["data"]["noted"], json!({"what": "500", "times": 2}), "{told}");
+    place.baton(&["tools", "call", "note", "-s", "what"]).ends(2).warns("is not KEY=VALUE");
+}
+
+#[test]
+fn a_call_that_was_not_allowed_has_failed() {
+    let place = place();
+    place.baton(&["tools", "call", "pay", "--set", "amount=5", "--id", "p1"]).ends(3);
+    let told = place.baton(&["approvals", "reject", "p1", "--as", "olga", "--reason", "too much"]).ends(1);
+    told.says("the call failed: REJECTED: `olga` did not allow the call: too much");
+    place.baton(&["runs", "show", "p1"]).ends(0).says("failed: REJECTED");
+    // What is allowed later is another run's.
+    place.baton(&["tools", "call", "pay", "--set", "amount=5", "--id", "p2"]).ends(3);
+    place.baton(&["approvals", "reject", "p2", "--as", "olga", "--json"]).ends(1);
+}
+
+#[test]
+fn a_rollback_that_can_undo_nothing_says_why() {
+    let place = place();
+    place.baton(&["tools", "call", "greet", "--set", "name=Ana", "--id", "g1"]).ends(0);
+    let refused = place.baton(&["runs", "rollback", "g1"]).ends(1);
+    refused.warns("refused[RUN-004]").warns("it did nothing itself that would have to be undone");
+    place.baton(&["tools", "call", "pay", "--set", "amount=5", "--id", "p1"]).ends(3);
+    place.baton(&["approvals", "approve", "p1", "--as", "olga"]).ends(0);
+    let refused = place.baton(&["runs", "rollback", "p1"]).ends(1);
+    refused.warns("refused[RUN-004]").warns("`pay` of `call` cannot be undone: paid");
+    let refused = place.baton(&["runs", "rollback", "p1", "--json"]).ends(1).json();
+    assert_eq!(refused["refused"]["hint"], "`pay` of `call` cannot be undone: paid");
 }

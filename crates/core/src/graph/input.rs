@@ -89,11 +89,18 @@ impl Input {
         }))
     }
 
+    /// The keys that a run must bring, each with the word of its type where it has one.
+    pub fn wanted(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        let declared = self.0.iter().flatten();
+        let wanted = declared.filter(|(_, key)| key.is_wanted() && key.default().is_none());
+        wanted.map(|(name, key)| (name.as_str(), key.word()))
+    }
+
     /// Whether every value of this key is text: then a caller who only has text need not say so.
     pub fn takes_text(&self, name: &str) -> bool {
         match self.0.as_ref().and_then(|declared| declared.get(name)) {
             Some(Key::Typed(of)) => *of == Type::String,
-            Some(Key::Schema(schema)) => schema.document.get("type").and_then(Value::as_str) == Some("string"),
+            Some(Key::Schema(schema)) => is_text(&schema.document),
             Some(Key::Any) | None => false,
         }
     }
@@ -115,11 +122,30 @@ impl Input {
     }
 }
 
+/// Whether a JSON Schema lets nothing be but text, and perhaps null.
+pub fn is_text(schema: &Value) -> bool {
+    match schema.get("type") {
+        Some(Value::String(word)) => word == "string",
+        Some(Value::Array(words)) => {
+            words.iter().any(|word| word == "string") && words.iter().all(|word| word == "string" || word == "null")
+        }
+        _ => false,
+    }
+}
+
 impl Key {
     fn default(&self) -> Option<&Value> {
         match self {
             Self::Schema(schema) => schema.document.get("default"),
             Self::Any | Self::Typed(_) => None,
+        }
+    }
+
+    fn word(&self) -> Option<&str> {
+        match self {
+            Self::Any => None,
+            Self::Typed(of) => Type::WORDS.into_iter().find(|(_, known)| known == of).map(|(word, _)| word),
+            Self::Schema(schema) => schema.document.get("type").and_then(Value::as_str),
         }
     }
 

@@ -6,7 +6,7 @@ use baton_engine::{Delivered, Follower};
 use baton_ports::journal::{Journal, Submit, Submitted};
 use baton_ports::read::Read;
 use baton_ports::registry::Registry;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::record::{self, Record};
 use crate::cli::RunsAct;
@@ -135,7 +135,7 @@ pub fn conclude(
             let is_wanted = follower.run(run).is_some_and(|run| wanted.contains(&run.state()));
             Ok(if is_wanted { Exit::Completed } else { exit })
         }
-        Delivered::Refused(refusal) => Ok(refused(run, refusal, &telling)),
+        Delivered::Refused(refusal) => Ok(refused(run, refusal, follower.run(run), &telling)),
         Delivered::Accepted => Ok(accepted(run, &telling)),
     }
 }
@@ -165,8 +165,12 @@ fn accepted(run: &RunId, telling: &Telling<'_>) -> Exit {
     Exit::Waiting
 }
 
-fn refused(run: &RunId, refusal: &Refusal, telling: &Telling<'_>) -> Exit {
-    let (code, hint) = (refusal.code(), way_out(run, refusal, telling.command));
+fn refused(run: &RunId, refusal: &Refusal, standing: Option<&Run>, telling: &Telling<'_>) -> Exit {
+    let stays = match refusal {
+        Refusal::WrongState { command: "roll back", state } if state.is_end() => standing.map(why_it_stays),
+        _ => None,
+    };
+    let (code, hint) = (refusal.code(), stays.unwrap_or_else(|| way_out(run, refusal, telling.command)));
     if telling.args.json {
         let refused = json!({ "code": code, "message": refusal.to_string(), "hint": hint });
         print::json(&json!({ "execution_id": run, "refused": refused }));
@@ -174,6 +178,24 @@ fn refused(run: &RunId, refusal: &Refusal, telling: &Telling<'_>) -> Exit {
         print::note(format_args!("refused[{code}]: {refusal}\n  hint: {hint}"));
     }
     Exit::Failed
+}
+
+/// Why a run that has ended has nothing that a rollback could undo.
+fn why_it_stays(run: &Run) -> String {
+    let report = run.saga().report();
+    let rows = report.as_array().map(Vec::as_slice).unwrap_or_default();
+    let text = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
+    let stays = rows.iter().filter(|row| row["state"] == "irreversible");
+    let stays: Vec<String> = stays
+        .map(|row| {
+            format!("`{}` of `{}` cannot be undone: {}", text(row, "tool"), text(row, "node"), text(row, "reason"))
+        })
+        .collect();
+    match (stays.is_empty(), rows.is_empty()) {
+        (false, _) => stays.join("; "),
+        (true, false) => "all it did is undone already".to_owned(),
+        (true, true) => "it did nothing itself that would have to be undone".to_owned(),
+    }
 }
 
 /// What can be done instead, by why the run said no.

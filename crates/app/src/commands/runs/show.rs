@@ -14,7 +14,7 @@ use crate::cli::RunsOne;
 use crate::project::Project;
 use crate::told;
 use crate::wire::System;
-use crate::{Exit, print};
+use crate::{Exit, one_call, print};
 
 /// Audit rows that are counted; more are said to be more.
 const AUDIT_MAX: usize = 10_000;
@@ -115,6 +115,10 @@ impl Seen {
         };
         print::line(format_args!("run {} of {}", head.run, head.workflow));
         fact("state", run.state().word());
+        fact(
+            "call",
+            &one_call::failure(run).map(|failed| format!("failed: {}", one_call::reason(&failed))).unwrap_or_default(),
+        );
         fact("version", &self.version);
         fact("began", &run.started_at().to_string());
         let (word, until) = match run.state().is_end() {

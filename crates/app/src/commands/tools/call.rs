@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use baton_core::expr::nearest;
+use baton_core::graph::input::is_text;
 use baton_core::id::RunId;
 use baton_core::run::{Open, Run};
 use baton_core::tool::Envelope;
@@ -11,8 +12,8 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::ToolsCall;
 use crate::commands::json as given;
-use crate::commands::run::{accepted, not_begun};
-use crate::one_call::{OneCall, envelope};
+use crate::commands::run::{accepted, exit_of, not_begun};
+use crate::one_call::{OneCall, envelope, tell_failure};
 use crate::project::Project;
 use crate::told::{self, Progress};
 use crate::wire::System;
@@ -20,10 +21,9 @@ use crate::{Exit, Misuse, print};
 
 pub async fn run(project: &Project, args: &ToolsCall) -> anyhow::Result<Exit> {
     let arguments = given::given("--input", &args.input)?;
-    let Value::Object(mut arguments) = arguments else {
+    if !arguments.is_object() {
         return Err(Misuse::new("--input is an object: the tool's arguments by name").into());
-    };
-    arguments.extend(given::pairs(&args.sets)?);
+    }
     let id = match &args.id {
         Some(id) => RunId::parse(id).map_err(|error| Misuse::new(error.to_string()))?,
         None => RunId::new(uuid::Uuid::now_v7().to_string()),
@@ -33,6 +33,10 @@ pub async fn run(project: &Project, args: &ToolsCall) -> anyhow::Result<Exit> {
     let mut system = System::open(project)?;
     system.learn(project).await?;
     let tool = known(&system, &args.name)?;
+    let Value::Object(arguments) = given::with_sets(arguments, &args.sets, |key| takes_text(&system, &tool, key))?
+    else {
+        anyhow::bail!("arguments are an object");
+    };
     let caller = project.settings.caller(&context);
     let call = OneCall { run: id.clone(), tool: tool.clone(), arguments, context, caller };
     let (start, version) = call.begin(&system).await?;
@@ -51,10 +55,16 @@ pub async fn run(project: &Project, args: &ToolsCall) -> anyhow::Result<Exit> {
         Ok(Some(follower))
     });
     if let Some(follower) = moved.await? {
-        return report(&follower, &id, &tool, &system.command, args.json);
+        return report(&follower, &id, &system.command, args.json);
     }
     accepted(&id, &system.command, args.json);
     Ok(Exit::Waiting)
+}
+
+/// Whether the tool's own schema lets an argument be nothing but text.
+fn takes_text(system: &System, tool: &str, argument: &str) -> bool {
+    let facts = system.tools.facts(tool);
+    facts.is_some_and(|facts| facts.parameters.get("properties").and_then(|all| all.get(argument)).is_some_and(is_text))
 }
 
 /// The tool's own name, or which may have been meant.
@@ -71,10 +81,9 @@ fn known(system: &System, name: &str) -> anyhow::Result<String> {
 }
 
 /// What the call came to, or what it waits for.
-fn report(follower: &Follower, id: &RunId, tool: &str, command: &str, as_json: bool) -> anyhow::Result<Exit> {
+fn report(follower: &Follower, id: &RunId, command: &str, as_json: bool) -> anyhow::Result<Exit> {
     let run = follower.run(id).context("the run was not recorded")?;
-    let envelope = envelope(run, tool);
-    let is_done = envelope.as_ref().is_some_and(|envelope| envelope.success);
+    let envelope = envelope(run);
     if as_json {
         print::pretty(&as_envelope(run, envelope, &follower.open()));
     } else {
@@ -83,11 +92,7 @@ fn report(follower: &Follower, id: &RunId, tool: &str, command: &str, as_json: b
             None => told::conclude(run, &follower.open(), command),
         }
     }
-    Ok(match run.state().is_end() {
-        false => Exit::Waiting,
-        true if is_done => Exit::Completed,
-        true => Exit::Failed,
-    })
+    Ok(exit_of(run))
 }
 
 /// The envelope, with the run it came of; where there is none yet, what it waits for.
@@ -107,14 +112,8 @@ fn as_envelope(run: &Run, envelope: Option<Envelope>, open: &[Open]) -> Value {
 }
 
 fn tell(envelope: &Envelope) {
-    if envelope.success {
-        print::pretty(&envelope.data);
-        return;
-    }
-    let code = envelope.error_code.as_deref().unwrap_or_default();
-    let details = envelope.error_details.as_deref().or(envelope.error.as_deref()).unwrap_or_default();
-    print::line(format_args!("{}: {details}", print::paint("31", code)));
-    if let Some(action) = &envelope.suggested_action {
-        print::note(format_args!("hint: {action}"));
+    match envelope.success {
+        true => print::pretty(&envelope.data),
+        false => tell_failure(envelope),
     }
 }

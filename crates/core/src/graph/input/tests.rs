@@ -83,7 +83,9 @@ fn many_mistakes_are_named_up_to_a_limit() {
 
 #[test]
 fn text_is_known_to_be_wanted_by_type_and_by_schema() {
-    let input = declared("{a: string, b: {type: string, maxLength: 3}, c: number, d: }");
-    let found: Vec<bool> = ["a", "b", "c", "d", "e"].iter().map(|name| input.takes_text(name)).collect();
-    assert_eq!(found, [true, true, false, false, false]);
+    let input = declared(
+        "{a: string, b: {type: string, maxLength: 3}, c: number, d: , f: {type: [string, \"null\"]}, g: {type: [string, number]}}",
+    );
+    let found: Vec<bool> = ["a", "b", "c", "d", "e", "f", "g"].iter().map(|name| input.takes_text(name)).collect();
+    assert_eq!(found, [true, true, false, false, false, true, false]);
 }

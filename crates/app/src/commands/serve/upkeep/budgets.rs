@@ -83,7 +83,7 @@ impl Upkeep<'_> {
                 Some(head) if !head.state.is_end() => is_open = true,
                 Some(_) => {
                     let run = self.system.recorded(&run).await?.run;
-                    failed.extend(failure(&run, &way.tool).map(|why| (way.name, why)));
+                    failed.extend(failure(&run).map(|why| (way.name, why)));
                 }
             }
         }
@@ -143,8 +143,8 @@ fn run_of(record: &Record, way: &Way) -> RunId {
 }
 
 /// Why a run that is over told nobody; nothing where it did.
-fn failure(run: &Run, tool: &str) -> Option<String> {
-    match envelope(run, tool) {
+fn failure(run: &Run) -> Option<String> {
+    match envelope(run) {
         Some(envelope) if envelope.success => None,
         Some(envelope) => Some(envelope.error_details.or(envelope.error).unwrap_or_default()),
         None => Some(run.fault().map_or_else(|| "it was ended".to_owned(), |fault| fault.message.clone())),
