@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use baton_core::definition::{self, Catalog, Diagnostic, Severity};
+use baton_core::graph::Input;
 use baton_core::model::{Reply, ToolOffer};
 use baton_core::money::Usd;
 use baton_engine::{Generation, PLANNER, Usable};
@@ -13,7 +14,8 @@ use baton_ports::models::{Asker, Models as _};
 use serde_json::{Value, json};
 
 use crate::cli::Generate;
-use crate::project::{Project, shown};
+use crate::commands::workflows::yaml;
+use crate::project::{Project, in_shell, shown};
 use crate::wire::System;
 use crate::{Exit, Misuse, print};
 
@@ -59,8 +61,11 @@ pub async fn run(folder: &Path, args: Generate) -> anyhow::Result<Exit> {
 /// What came of all rounds: the last draft, and what is wrong with it.
 struct Drafted {
     name: Option<String>,
-    /// A definition as JSON, which findings have their places in.
+    definition: Value,
+    /// The same in YAML, as it is written and as findings have their places in it.
     text: String,
+    /// What a run of it must bring.
+    input: Input,
     diagnostics: Vec<Diagnostic>,
     /// Why the last reply holds no draft.
     problem: Option<String>,
@@ -127,14 +132,20 @@ async fn usable(system: &System, goal: &str) -> Usable {
 async fn ask(system: &System, generation: &Generation) -> anyhow::Result<Reply> {
     let asker = Asker::of(system.tenant.clone(), format!("generate-{}", uuid::Uuid::now_v7()));
     let reply = system.models.ask(&asker, &generation.request(), REPLY_TIMEOUT, None).await;
-    reply.map_err(|failed| anyhow::anyhow!("the model cannot be asked: {}", failed.fault))
+    reply.map_err(|failed| {
+        let hint =
+            failed.fault.suggested_action.as_ref().map(|action| format!("\n  hint: {action}")).unwrap_or_default();
+        anyhow::anyhow!("the model cannot be asked: {}{hint}", failed.fault)
+    })
 }
 
 /// The draft under the name that was asked for; under one that is free where the model names it.
 fn check(reply: &Reply, name: Option<&str>, project: &Project, catalog: &Catalog) -> Drafted {
     let nothing = Drafted {
         name: None,
+        definition: Value::Null,
         text: String::new(),
+        input: Input::default(),
         diagnostics: Vec::new(),
         problem: None,
         replies: 0,
@@ -149,10 +160,13 @@ fn check(reply: &Reply, name: Option<&str>, project: &Project, catalog: &Catalog
         (None, Some(own)) => draft["name"] = Value::from(free(project, own)),
         (None, None) => {}
     }
-    let text = format!("{draft:#}\n");
+    let text = yaml::written(&draft);
     let checked = definition::check(text.as_bytes(), catalog);
-    let name = checked.ready().map(|(workflow, _)| workflow.name.to_string());
-    Drafted { name, text, diagnostics: checked.diagnostics, ..nothing }
+    let (name, input) = match checked.ready() {
+        Some((workflow, _)) => (Some(workflow.name.clone()), workflow.input.clone()),
+        None => (None, Input::default()),
+    };
+    Drafted { name, definition: draft, text, input, diagnostics: checked.diagnostics, ..nothing }
 }
 
 /// What is wrong, in lines that a model can act upon.
@@ -172,12 +186,11 @@ fn tell(project: &Project, args: &Generate, drafted: &Drafted) -> anyhow::Result
         _ => None,
     };
     if args.json {
-        let definition: Value = serde_json::from_str(&drafted.text).unwrap_or_default();
         print::pretty(&json!({
             "ok": drafted.may_run(),
             "name": drafted.name,
             "file": file.as_deref().map(shown),
-            "definition": definition,
+            "definition": drafted.definition,
             "diagnostics": drafted.diagnostics,
             "problem": drafted.problem,
             "replies": drafted.replies,
@@ -198,11 +211,21 @@ fn tell(project: &Project, args: &Generate, drafted: &Drafted) -> anyhow::Result
     match (&file, &drafted.name) {
         (Some(file), Some(name)) => {
             print::line(format_args!("{}  ({spent})", shown(file)));
-            print::line(format_args!("\nNext:\n  {} graph {name}\n  {0} run {name}", project.command()));
+            let (command, sets) = (project.command(), sets(&drafted.input));
+            print::line(format_args!("\nNext:\n  {command} graph {name}\n  {command} run {name}{sets}"));
         }
         _ => print::line(drafted.text.trim_end()),
     }
     Ok(Exit::Completed)
+}
+
+/// What a command line must say besides, for a run to begin: `-s city=TEXT`.
+fn sets(input: &Input) -> String {
+    let value = |word: Option<&str>| match word {
+        Some(word @ ("string" | "number" | "integer" | "boolean")) => word.replace("string", "text").to_uppercase(),
+        _ => "JSON".to_owned(),
+    };
+    input.wanted().map(|(key, word)| format!(" -s {}={}", in_shell(key), value(word))).collect()
 }
 
 fn is_taken(project: &Project, name: &str) -> bool {
@@ -233,7 +256,7 @@ fn write(project: &Project, name: &str, text: &str) -> anyhow::Result<PathBuf> {
     refuse_taken(project, name)?;
     let folder = project.root.join(FOLDER);
     std::fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", shown(&folder)))?;
-    let file = folder.join(format!("{name}.json"));
+    let file = folder.join(format!("{name}.yaml"));
     std::fs::write(&file, text).with_context(|| format!("{} cannot be written", shown(&file)))?;
     Ok(file)
 }

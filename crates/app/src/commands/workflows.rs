@@ -1,6 +1,6 @@
 //! `baton workflows`: versions, taken out as files and in from files (seed 000's REC-TL-011).
 
-mod yaml;
+pub mod yaml;
 
 use std::path::{Path, PathBuf};
 

@@ -47,10 +47,21 @@ fn a_draft_with_a_mistake_is_mended_written_and_runs() {
     let place = place();
     let told = place.baton(&["generate", "Please mail me when it rains", "--json"]).ends(0).json();
     assert_eq!((&told["ok"], &told["replies"], &told["cost_usd"]), (&true.into(), &2.into(), &0.005.into()), "{told}");
-    assert_eq!(told["file"], "workflows/rain_mail.json");
+    assert_eq!(told["file"], "workflows/rain_mail.yaml");
     place.baton(&["validate"]).ends(0).says("1 workflow");
     let ran = place.baton(&["run", "rain_mail", "--set", "recipient=ana@example.com", "--json"]).ends(0).json();
     assert_eq!(ran["outputs"]["alert"]["to"], "ana@example.com", "{ran}");
+}
+
+#[test]
+fn what_is_said_to_be_next_works_once_it_is_filled_in() {
+    let place = place();
+    let told = place.baton(&["generate", "Please mail me when it rains"]).ends(0).says("workflows/rain_mail.yaml");
+    let next = told.out.split_once("Next:").expect("says what is next").1;
+    assert_eq!(next.trim(), "baton graph rain_mail\n  baton run rain_mail -s recipient=TEXT");
+    for line in next.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        place.shell(&line.replace("TEXT", "ana@example.com")).ends(0);
+    }
 }
 
 #[test]
@@ -69,15 +80,12 @@ fn a_reply_that_is_no_workflow_is_said_to_be_none() {
 #[test]
 fn a_workflow_that_is_there_is_not_written_over() {
     let place = place();
-    place.baton(&["generate", "mail me when it rains"]).ends(0).says("workflows/rain_mail.json");
-    place.baton(&["generate", "mail me when it rains"]).ends(0).says("workflows/rain_mail_2.json");
+    place.baton(&["generate", "mail me when it rains"]).ends(0).says("workflows/rain_mail.yaml");
+    place.baton(&["generate", "mail me when it rains"]).ends(0).says("workflows/rain_mail_2.yaml");
     place.baton(&["generate", "mail me when it rains", "--name", "rain_mail"]).ends(2).warns("--name");
     place.baton(&["generate", "mail me when it rains", "--name", "rain_mail_3"]).ends(0);
-    place
-        .baton(&["generate", "mail me when it rains", "--name", "other", "--print"])
-        .ends(0)
-        .says("\"name\": \"other\"");
-    assert!(!place.path().join("workflows/other.json").exists());
+    place.baton(&["generate", "mail me when it rains", "--name", "other", "--print"]).ends(0).says("name: other\n");
+    assert!(!place.path().join("workflows/other.yaml").exists());
 }
 
 #[test]
@@ -98,7 +106,7 @@ fn where_the_workflow_goes_is_looked_at_before_a_model_is_paid() {
     // A name the model chose is no reason to throw away what was paid for.
     place.write("workflows/rain_mail.yaml", "name: rain_mail\nnodes: [{id: a, type: transform, set: {x: 1}}]\n");
     let told = place.baton(&["generate", "Please mail me when it rains", "--json"]).ends(0).json();
-    assert_eq!((&told["name"], &told["file"]), (&"rain_mail_2".into(), &"workflows/rain_mail_2.json".into()), "{told}");
+    assert_eq!((&told["name"], &told["file"]), (&"rain_mail_2".into(), &"workflows/rain_mail_2.yaml".into()), "{told}");
 }
 
 /// Plans with the tools it is shown, and with no others.
@@ -138,6 +146,6 @@ fn a_thousand_imported_tools_hide_neither_the_shipped_ones_nor_the_one_that_is_m
         ("apis/many.json", &document.to_string()),
         ("tools/many.json", &definition),
     ]);
-    place.baton(&["generate", "Please write a letter to somebody"]).ends(0).says("workflows/mail.json");
-    place.baton(&["generate", "What does the barometer say in Oslo?"]).ends(0).says("workflows/pressure.json");
+    place.baton(&["generate", "Please write a letter to somebody"]).ends(0).says("workflows/mail.yaml");
+    place.baton(&["generate", "What does the barometer say in Oslo?"]).ends(0).says("workflows/pressure.yaml");
 }

@@ -4,10 +4,12 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+/// Keys that say what something is, in the order people write them; the others come behind, by the alphabet.
+const FIRST: [&str; 5] = ["name", "id", "description", "type", "input"];
 /// Words that YAML readers take for something else than text.
 const WORDS: [&str; 9] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
 
-pub(super) fn written(value: &Value) -> String {
+pub fn written(value: &Value) -> String {
     let mut text = String::new();
     match value {
         Value::Object(fields) if !fields.is_empty() => block(&mut text, value, 0),
@@ -23,6 +25,8 @@ fn block(text: &mut String, value: &Value, depth: usize) {
     let indent = " ".repeat(depth);
     match value {
         Value::Object(fields) => {
+            let mut fields: Vec<_> = fields.iter().collect();
+            fields.sort_by_key(|(name, _)| FIRST.iter().position(|first| first == name).unwrap_or(FIRST.len()));
             for (name, value) in fields {
                 text.push_str(margin);
                 text.push_str(&scalar(name));
@@ -123,6 +127,6 @@ mod tests {
     #[test]
     fn it_is_written_as_people_write_it() {
         let value = json!({"edges": [{"from": "a", "to": "b"}], "name": "w", "nodes": [{"id": "a", "tool": "find"}]});
-        assert_eq!(written(&value), "edges:\n  - from: a\n    to: b\nname: w\nnodes:\n  - id: a\n    tool: find\n");
+        assert_eq!(written(&value), "name: w\nedges:\n  - from: a\n    to: b\nnodes:\n  - id: a\n    tool: find\n");
     }
 }
