@@ -58,72 +58,25 @@ impl Project {
         }
         let mut settings = config::load(root)?;
         settings.models.file = catalogue(root)?;
-        let mut agents = baton_engine::shipped_agents();
-        let mut own_agents = BTreeSet::new();
-        for file in yaml_files(&root.join("agents"))? {
-            for (name, agent) in agents_of(&file)? {
-                own_agents.insert(name.clone());
-                agents.insert(name, agent);
-            }
-        }
-        prompts::put(&mut agents, &root.join("prompts"))?;
-        let (mut tools, mut unsupported, mut sources) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut tool_doubts, mut secrets_named) = (Vec::new(), Vec::new());
-        for file in yaml_files(&root.join("tools"))? {
-            let mut document = read_value(&file)?;
-            let mut secrets = BTreeSet::new();
-            doubts::secrets_of(&document, &mut secrets);
-            secrets_named.extend(secrets.into_iter().map(|secret| (shown(&file), secret)));
-            retain_tools(&mut document, |tool| {
-                let missing = lay_in(root, &file, tool, &settings)?;
-                let is_there = missing.is_none();
-                tool_doubts.extend(missing);
-                Ok(is_there)
-            })?;
-            let parsed = tools_of(&file, document)?;
-            tools.extend(parsed.tools);
-            tool_doubts.extend(parsed.doubts.into_iter().map(|doubt| Doubt::in_file(&shown(&file), doubt)));
-            unsupported.extend(parsed.unsupported.into_iter().map(|part| (shown(&file), part)));
-            sources.extend(parsed.sources.into_iter().map(|source| (shown(&file), source)));
-        }
-        let kept = root.join(&settings.database).with_file_name(servers::FOLDER);
-        let servers = servers::ask(sources, &settings.tools, root, &kept);
-        for server in &servers {
-            let (of_server, left) = server.tools();
-            tools.extend(of_server);
-            unsupported.extend(left.into_iter().map(|part| (server.file.clone(), part)));
-            tool_doubts.extend(server.doubts());
-        }
-        let hooks = settings.upkeep.hooks();
-        tools.extend(hooks.map_err(|wrong| Misuse::new(format!("baton.toml: [upkeep.budget_hooks]: {wrong}")))?);
-        for file in yaml_files(&root.join("templates"))? {
-            let name = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-            let template =
-                misfit::read_as(&file, read_value(&file)?, "templates are in docs/guides/configure-email.md")?;
-            // What baton.toml says of the same name stands.
-            settings.tools.templates.entry(name).or_insert(template);
-        }
-        let mut replies = Vec::new();
-        for file in yaml_files(&root.join("replies"))? {
-            replies.push(baton_models::ScriptFile { name: shown(&file), document: read_value(&file)? });
-        }
-        let mut workflows = Vec::new();
-        for file in yaml_files(&root.join("workflows"))? {
-            workflows.push(Source { text: read(&file)?, file });
-        }
-        let root = root.to_owned();
+        let (agents, own_agents) = agents(root)?;
+        let of_tools = OfTools::read(root, &settings)?;
+        templates(root, &mut settings)?;
+        let replies =
+            |file: PathBuf| anyhow::Ok(baton_models::ScriptFile { name: shown(&file), document: read_value(&file)? });
+        let workflows = |file: PathBuf| anyhow::Ok(Source { text: read(&file)?, file });
+        let OfTools { tools, servers, unsupported, doubts, secrets_named } = of_tools;
         Ok(Self {
-            root,
-            settings,
             agents,
             own_agents,
             tools,
             servers,
             unsupported,
-            tool_doubts,
+            tool_doubts: doubts,
             secrets_named,
-            replies,
-            workflows,
+            replies: yaml_files(&root.join("replies"))?.into_iter().map(replies).collect::<Result<_, _>>()?,
+            workflows: yaml_files(&root.join("workflows"))?.into_iter().map(workflows).collect::<Result<_, _>>()?,
+            root: root.to_owned(),
+            settings,
         })
     }
 
@@ -177,6 +130,79 @@ impl Project {
     }
 }
 
+/// What the files in `tools/` come to.
+#[derive(Default)]
+struct OfTools {
+    tools: Vec<baton_tools::Definition>,
+    servers: Vec<Server>,
+    unsupported: Vec<(String, baton_tools::Unsupported)>,
+    doubts: Vec<Doubt>,
+    secrets_named: Vec<(String, String)>,
+}
+
+impl OfTools {
+    fn read(root: &Path, settings: &Settings) -> anyhow::Result<Self> {
+        let (mut all, mut sources) = (Self::default(), Vec::new());
+        for file in yaml_files(&root.join("tools"))? {
+            let found = all.take(root, &file, settings)?;
+            sources.extend(found.into_iter().map(|source| (shown(&file), source)));
+        }
+        let kept = root.join(&settings.database).with_file_name(servers::FOLDER);
+        all.servers = servers::ask(sources, &settings.tools, root, &kept);
+        for server in &all.servers {
+            let (tools, left) = server.tools();
+            all.tools.extend(tools);
+            all.unsupported.extend(left.into_iter().map(|part| (server.file.clone(), part)));
+            all.doubts.extend(server.doubts());
+        }
+        let hooks = settings.upkeep.hooks();
+        all.tools.extend(hooks.map_err(|wrong| Misuse::new(format!("baton.toml: [upkeep.budget_hooks]: {wrong}")))?);
+        Ok(all)
+    }
+
+    /// Takes in one file, and answers which MCP servers it names.
+    fn take(&mut self, root: &Path, file: &Path, settings: &Settings) -> anyhow::Result<Vec<baton_tools::McpSource>> {
+        let (mut document, name) = (read_value(file)?, shown(file));
+        let mut secrets = BTreeSet::new();
+        doubts::secrets_of(&document, &mut secrets);
+        self.secrets_named.extend(secrets.into_iter().map(|secret| (name.clone(), secret)));
+        retain_tools(&mut document, |tool| {
+            let missing = lay_in(root, file, tool, settings)?;
+            let is_there = missing.is_none();
+            self.doubts.extend(missing);
+            Ok(is_there)
+        })?;
+        let parsed = tools_of(file, document)?;
+        self.tools.extend(parsed.tools);
+        self.doubts.extend(parsed.doubts.into_iter().map(|(tool, doubt)| Doubt::of_tool(&name, &tool, doubt)));
+        self.unsupported.extend(parsed.unsupported.into_iter().map(|part| (name.clone(), part)));
+        Ok(parsed.sources)
+    }
+}
+
+/// All agents by name, and which of them the project's own files define.
+fn agents(root: &Path) -> anyhow::Result<(BTreeMap<String, Agent>, BTreeSet<String>)> {
+    let (mut agents, mut own) = (baton_engine::shipped_agents(), BTreeSet::new());
+    for file in yaml_files(&root.join("agents"))? {
+        for (name, agent) in agents_of(&file)? {
+            own.insert(name.clone());
+            agents.insert(name, agent);
+        }
+    }
+    prompts::put(&mut agents, &root.join("prompts"))?;
+    Ok((agents, own))
+}
+
+/// Adds the templates of files to those of the settings; what baton.toml says of the same name stands.
+fn templates(root: &Path, settings: &mut Settings) -> anyhow::Result<()> {
+    for file in yaml_files(&root.join("templates"))? {
+        let name = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let template = misfit::read_as(&file, read_value(&file)?, "templates are in docs/guides/configure-email.md")?;
+        settings.tools.templates.entry(name).or_insert(template);
+    }
+    Ok(())
+}
+
 /// A word as a shell takes it.
 pub fn in_shell(word: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/._-#@:+%".contains(c);
@@ -222,8 +248,16 @@ pub fn agents_of(file: &Path) -> anyhow::Result<Vec<(String, Agent)>> {
 }
 
 fn tools_of(file: &Path, document: Value) -> anyhow::Result<baton_tools::Parsed> {
-    baton_tools::Definition::parse(document)
-        .map_err(|error| misfit::misfit(file, &error.to_string(), "tools are in docs/recipes/add-a-tool.md").into())
+    const OTHERWISE: &str = "tools are in docs/recipes/add-a-tool.md";
+    baton_tools::Definition::parse(document).map_err(|error| {
+        let message = error.to_string();
+        match &error {
+            baton_tools::Error::Definition { tool, place, .. } => {
+                misfit::misfit_of_tool(file, tool, place, &message, OTHERWISE).into()
+            }
+            _ => misfit::misfit(file, &message, OTHERWISE).into(),
+        }
+    })
 }
 
 /// Keeps the tools of a file of which this is so.
@@ -261,7 +295,7 @@ fn lay_in(root: &Path, file: &Path, tool: &mut Value, settings: &Settings) -> an
             Err(error) => {
                 let name = tool.get("name").and_then(Value::as_str).unwrap_or("the definition");
                 return Ok(Some(Doubt {
-                    place: format!("{}: document", shown(file)),
+                    place: format!("{}: document", misfit::place_of_tool(&shown(file), name, "document")),
                     message: format!("`{named}` cannot be read: {error:#}"),
                     hint: format!("until it answers once, `{name}` has no tools"),
                 }));

@@ -51,8 +51,8 @@ pub struct Parsed {
     pub tools: Vec<Definition>,
     /// Parts of OpenAPI documents that no tool can use, or not fully.
     pub unsupported: Vec<Unsupported>,
-    /// What definitions name that their OpenAPI documents do not have.
-    pub doubts: Vec<Doubt>,
+    /// What definitions, by their names, name that their OpenAPI documents do not have.
+    pub doubts: Vec<(String, Doubt)>,
     /// MCP servers: what tools they have, they must be asked.
     pub sources: Vec<Source>,
 }
@@ -114,7 +114,7 @@ impl Definition {
                 let found = openapi::read(&profile, fields).map_err(wrong)?;
                 parsed.tools.extend(found.tools);
                 parsed.unsupported.extend(found.unsupported);
-                parsed.doubts.extend(found.doubts);
+                parsed.doubts.extend(found.doubts.into_iter().map(|doubt| (name.clone(), doubt)));
             }
             Some("mcp") => parsed.sources.push(Source::read(profile, fields).map_err(wrong)?),
             Some(other) => {

@@ -9,9 +9,13 @@ pub enum Error {
     DefinedTwice { name: String },
     #[error("the settings under `{place}`: {reason}")]
     Setting { place: &'static str, reason: String },
-    /// `place` is a path into the definition, such as `results.0.output`.
-    #[error("the tool `{tool}`, at `{place}`: {reason}")]
+    /// `place` is a path into the definition, such as `results.0.output`; empty where it is the whole.
+    #[error("the tool `{tool}`{}: {reason}", at(place))]
     Definition { tool: String, place: String, reason: String },
+}
+
+fn at(place: &str) -> String {
+    if place.is_empty() { String::new() } else { format!(", at `{place}`") }
 }
 
 fn did_you_mean(nearest: Option<&str>) -> String {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::cli::Validate;
 use crate::config::Settings;
-use crate::project::{self, Doubt, Project, Source, shown};
+use crate::project::{self, Doubt, Project, Server, Source, shown};
 use crate::{Exit, Misuse, print, wire};
 
 /// What was found.
@@ -61,6 +61,7 @@ fn found(folder: &Path, paths: &[PathBuf]) -> anyhow::Result<Found> {
             found.reports.extend(of_project(project)?);
             let models = wire::models(project, Arc::new(SystemClock))?;
             found.doubts.extend(project.doubts(&models, &project.tenant()?));
+            found.doubts.extend(project.servers.iter().filter_map(Server::silence));
         } else {
             found.reports.push(of_file(path, &mut projects)?);
         }

@@ -12,21 +12,22 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Project;
+use super::misfit::{place_of_text, place_of_tool};
 
 /// Something that is probably not meant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Doubt {
-    /// The file or the setting.
+    /// The setting, or the file with line and column where it has some.
     pub place: String,
     pub message: String,
     pub hint: String,
 }
 
 impl Doubt {
-    /// What a tool's definition names, with the file it stands in.
-    pub(super) fn in_file(file: &str, doubt: baton_tools::Doubt) -> Self {
+    /// What a tool's definition names, with the place in the file it stands in.
+    pub(super) fn of_tool(file: &str, tool: &str, doubt: baton_tools::Doubt) -> Self {
         let baton_tools::Doubt { place, message, hint } = doubt;
-        Self { place: format!("{file}: {place}"), message, hint }
+        Self { place: format!("{}: {place}", place_of_tool(file, tool, &place)), message, hint }
     }
 }
 
@@ -115,11 +116,14 @@ impl Project {
             let secret = self.agents.get(name)?.metadata.get(ENDPOINT_SECRET)?.as_str()?;
             Some((format!("agent `{name}`"), secret.to_owned()))
         });
-        let named = self.secrets_named.iter().cloned().chain(by_agents).collect::<BTreeSet<_>>();
+        let by_tools = self.secrets_named.iter().filter(|(_, secret)| !known.contains_key(secret));
+        let by_tools =
+            by_tools.map(|(file, secret)| (place_of_text(file, &format!("secrets.{secret}")), secret.clone()));
+        let named = by_tools.chain(by_agents).collect::<BTreeSet<_>>();
         let missing = named.into_iter().filter(|(_, secret)| !known.contains_key(secret));
         missing
             .map(|(place, secret)| {
-                let set = format!("set it there, or by BATON_TOOLS__SECRETS__{}", secret.to_uppercase());
+                let set = format!("set it there, or by {}", baton_tools::variable_of_secret(&secret));
                 let hint = match nearest(&secret, known.keys().map(String::as_str)) {
                     Some(near) => format!("did you mean `{near}`? Else {set}"),
                     None => set,

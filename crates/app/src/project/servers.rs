@@ -8,6 +8,8 @@ use baton_tools::{Config, Definition, Launch, Listing, McpSource, Unsupported};
 use serde::{Deserialize, Serialize};
 
 use super::Doubt;
+use super::misfit::place_of_tool;
+use crate::print;
 
 /// The folder of what is kept.
 pub const FOLDER: &str = "mcp";
@@ -20,6 +22,8 @@ pub struct Server {
     pub file: String,
     pub source: McpSource,
     listing: Listing,
+    /// Why it did not say what tools it has, where it was asked and did not.
+    silent: Option<String>,
 }
 
 impl Server {
@@ -28,9 +32,32 @@ impl Server {
         self.source.tools(&self.listing)
     }
 
-    /// What its definition names that it last did not have.
+    /// What its definition names that it last did not have. Of one that has never answered nobody knows.
     pub fn doubts(&self) -> Vec<Doubt> {
-        self.source.doubts(&self.listing).into_iter().map(|doubt| Doubt::in_file(&self.file, doubt)).collect()
+        if self.silent.is_some() && self.len() == 0 {
+            return Vec::new();
+        }
+        self.source
+            .doubts(&self.listing)
+            .into_iter()
+            .map(|doubt| Doubt::of_tool(&self.file, self.source.name(), doubt))
+            .collect()
+    }
+
+    /// That it was asked and did not answer, with what it said instead.
+    pub fn silence(&self) -> Option<Doubt> {
+        let (name, reason) = (self.source.name(), self.silent.as_ref()?);
+        Some(Doubt {
+            place: place_of_tool(&self.file, name, ""),
+            message: format!("the MCP server `{name}` does not say what tools it has: {reason}"),
+            hint: match self.len() {
+                0 => format!("until it answers, `{name}` has no tools"),
+                known => {
+                    let known = print::counted(known, "tool");
+                    format!("what it last listed stands, {known}; calls fail until it is back")
+                }
+            },
+        })
     }
 
     /// How many tools it last said it has.
@@ -66,16 +93,16 @@ fn one(file: String, source: McpSource, settings: &Config, folder: &Path) -> Ser
     let path = folder.join(format!("{}.json", source.name()));
     let kept = kept(&path, &source);
     match kept {
-        Some((listing, true)) => Server { file, source, listing },
+        Some((listing, true)) => Server { file, source, listing, silent: None },
         older => match list(&source, settings) {
             Ok(listing) => {
                 keep(&path, &source, &listing);
-                Server { file, source, listing }
+                Server { file, source, listing, silent: None }
             }
             Err(reason) => {
                 tracing::warn!(server = source.name(), reason, "an MCP server does not say what tools it has");
                 let listing = older.map(|(listing, _)| listing).unwrap_or_default();
-                Server { file, source, listing }
+                Server { file, source, listing, silent: Some(reason) }
             }
         },
     }

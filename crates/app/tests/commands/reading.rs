@@ -202,3 +202,20 @@ fn a_file_that_is_wrong_is_refused_in_plain_words() {
         }
     }
 }
+
+#[test]
+fn what_is_wrong_in_a_tools_file_is_shown_where_it_stands() {
+    let tool = |line: &str| format!("name: t\nkind: http\nurl: https://a.example/x\nclass: read\n{line}\n");
+    let second = "tools:\n  - {name: a, kind: script, results: [{output: 1}]}\n  - {name: b, kind: http, url: [7]}\n";
+    for (text, place) in [
+        (tool("timeout_ms: soon"), "5:13"),
+        (tool("retry: {max_attempts: many}"), "5:23"),
+        (tool("timeout: 700"), "5:1"),
+        (tool("body: {a: '{{ nobody.x }}'}"), "5:12"),
+        (second.to_owned(), "3:32"),
+        ("name: t\nkind: mcp\ncommand: [a]\n".to_owned(), "3:10"),
+    ] {
+        let found = Place::with(&[("baton.toml", ""), ("tools/t.yaml", &text)]);
+        found.baton(&["validate"]).ends(2).warns(&format!(" --> tools/t.yaml:{place}\n"));
+    }
+}

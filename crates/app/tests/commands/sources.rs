@@ -77,7 +77,7 @@ fn a_document_at_an_address_stands_while_the_address_does_not_answer() {
     assert!(!listed.out.contains("shop."), "{}", listed.out);
     bare.baton(&["tools", "call", "greet"]).ends(0).says("hello");
     for told in [bare.baton(&["validate"]), bare.baton(&["doctor"])] {
-        told.says("tools/shop.json: document: ").says("cannot be read").says("`shop` has no tools");
+        told.says("tools/shop.json:1:").says(": document: ").says("cannot be read").says("`shop` has no tools");
     }
 }
 
@@ -110,7 +110,7 @@ fn a_workflow_calls_a_tool_of_an_mcp_server() {
     place.baton(&["validate"]).ends(0);
     let answer = place.baton(&["run", "greet", "--json"]).ends(0).json();
     assert_eq!(answer["outputs"]["greet"], json!({"text": "good day"}));
-    place.baton(&["doctor"]).ends(0).says("sh: 1 tools");
+    place.baton(&["doctor"]).ends(0).says("sh: 1 tool");
 }
 
 #[test]
@@ -133,9 +133,10 @@ fn what_a_definition_names_and_an_mcp_server_does_not_have_is_told() {
     });
     place.write("tools/sh.json", definition.to_string());
     for told in [place.baton(&["validate"]).ends(0), place.baton(&["doctor"])] {
-        told.says("tools/sh.json: include.0: `gret` fits no tool of the server")
+        told.says("tools/sh.json:1:")
+            .says(": include.0: `gret` fits no tool of the server")
             .says("did you mean `greet`?")
-            .says("tools/sh.json: tools.bow: the server has no tool `bow`")
+            .says(": tools.bow: the server has no tool `bow`")
             .says("it has `greet`");
     }
 }
@@ -208,9 +209,14 @@ fn the_tools_of_an_mcp_server_stand_while_it_is_down() {
     place.baton(&["tools", "list", "--search", "sh."]).ends(0).says("sh.greet");
     place.write("server.sh", "echo no database >&2; exit 1\n");
     age(&place, ".baton/mcp");
-    place.baton(&["validate"]).ends(0);
-    place.baton(&["doctor"]).ends(0).says("warn mcp").says("no database").says("its 1 tools stand");
+    place.baton(&["validate"]).ends(0).says("no database").says("what it last listed stands, 1 tool");
+    place.baton(&["doctor"]).ends(0).says("warn mcp").says("no database").says("what it last listed stands, 1 tool");
     // A server that was never reached has none, and that is said.
     std::fs::remove_dir_all(place.path().join(".baton")).expect("what was kept");
     place.baton(&["doctor"]).ends(1).says("fail mcp").says("until it answers it has no tools");
+    let doubts = place.baton(&["validate", "--json"]).ends(2).json()["doubts"].clone();
+    let doubts = doubts.as_array().expect("a list").iter().filter(|doubt| doubt["place"] == "tools/sh.json:1:1");
+    let told: Vec<&str> = doubts.filter_map(|doubt| doubt["message"].as_str()).collect();
+    let [told] = told.as_slice() else { panic!("{told:?}") };
+    assert!(told.contains("`sh` does not speak MCP") && told.ends_with("it said: no database"), "{told}");
 }

@@ -46,10 +46,10 @@ fn what_a_definition_names_and_nobody_has_is_doubted() {
          auth: {kee: '{{ secrets.shop }}'}\n",
     );
     for told in [place.baton(&["validate"]).ends(0), place.baton(&["doctor"])] {
-        told.says("tools/shop.yaml: include.0: `listOpenOrder` fits no operation")
+        told.says("tools/shop.yaml:4:11: include.0: `listOpenOrder` fits no operation")
             .says("did you mean `listOpenOrders`?")
-            .says("auth.kee: the document has no security scheme `kee`")
-            .says("tools/shop.yaml: there is no secret `shop` under [tools.secrets]")
+            .says("tools/shop.yaml:5:14: auth.kee: the document has no security scheme `kee`")
+            .says("tools/shop.yaml:5:14: there is no secret `shop` under [tools.secrets]")
             .says("BATON_TOOLS__SECRETS__SHOP");
     }
     place.write("baton.toml", "[tools.secrets]\nshop = \"s3cr3t\"\n");

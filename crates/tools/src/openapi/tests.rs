@@ -366,7 +366,7 @@ fn what_the_document_does_not_have_is_doubted_with_what_may_be_meant() {
     let document = || one("get", json!({"operationId": "getOrder"}));
     let doubts = |more: Value| {
         let doubts = parsed(document(), more).doubts.into_iter();
-        doubts.map(|doubt| format!("{}: {}; {}", doubt.place, doubt.message, doubt.hint)).collect::<Vec<_>>()
+        doubts.map(|(_, doubt)| format!("{}: {}; {}", doubt.place, doubt.message, doubt.hint)).collect::<Vec<_>>()
     };
     assert!(doubts(json!({"include": ["get*"], "exclude": [], "auth": {"key": "k"}})).is_empty());
     let found = doubts(json!({"include": ["*Order", "getOrdr"], "exclude": ["put*"], "auth": {"keey": "k"}}));

@@ -6,6 +6,7 @@ use baton_models::ProviderKind;
 use tokio::net::TcpStream;
 
 use super::Check;
+use crate::print;
 use crate::project::Project;
 
 const CONNECT_MAX: Duration = Duration::from_secs(3);
@@ -74,13 +75,14 @@ pub async fn servers(project: &Project) -> Vec<Check> {
     for server in &project.servers {
         let name = server.source.name();
         checks.push(match (server.source.list(&project.settings.tools).await, server.len()) {
-            (Ok(listing), _) => Check::ok("mcp", format!("{name}: {} tools", listing.len())),
+            (Ok(listing), _) => Check::ok("mcp", format!("{name}: {}", print::counted(listing.len(), "tool"))),
             (Err(why), 0) => {
                 let hint = format!("look at {}; until it answers it has no tools", server.file);
                 Check::fail("mcp", format!("{name} does not answer: {why}"), hint)
             }
             (Err(why), known) => {
-                let hint = format!("its {known} tools stand as it last listed them; calls fail until it is back");
+                let known = print::counted(known, "tool");
+                let hint = format!("what it last listed stands, {known}; calls fail until it is back");
                 Check::warn("mcp", format!("{name} does not answer: {why}"), hint)
             }
         });
