@@ -1,5 +1,6 @@
 //! All that is said on the terminal goes through here: results on standard output, everything else on standard error.
 
+use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 use crate::Misuse;
 
 /// A line of a command's result. A reader who has gone (a closed pipe) ends the output, not the work.
-pub fn line(text: impl std::fmt::Display) {
+pub fn line(text: impl Display) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
@@ -27,7 +28,7 @@ pub fn pretty(value: &Value) {
 }
 
 /// Something worth knowing that is no result.
-pub fn note(text: impl std::fmt::Display) {
+pub fn note(text: impl Display) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
@@ -38,13 +39,13 @@ pub fn error(error: &anyhow::Error) {
 }
 
 /// `1 model`, `2 models`.
-pub fn counted(count: usize, what: &str) -> String {
+pub fn counted<N: Display + PartialEq + From<u8>>(count: N, what: &str) -> String {
     counted_as(count, what, &format!("{what}s"))
 }
 
 /// `1 reply`, `2 replies`.
-pub fn counted_as(count: usize, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
+pub fn counted_as<N: Display + PartialEq + From<u8>>(count: N, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == N::from(1) { one } else { many })
 }
 
 /// A time as people say it, in two parts at most.

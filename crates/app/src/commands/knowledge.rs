@@ -73,8 +73,13 @@ pub async fn outdated(system: &System) -> anyhow::Result<Option<String>> {
     Ok(None)
 }
 
+/// How lists mark what is kept about a person.
+fn about(person: &str) -> String {
+    format!("  about {person}")
+}
+
 fn row(head: &Head) -> String {
-    let about = head.subject.as_ref().map(|customer| format!("  about {customer}")).unwrap_or_default();
+    let about = head.subject.as_ref().map(|customer| about(customer)).unwrap_or_default();
     let fields = head.metadata.iter().map(|(key, value)| format!("  {key}={value}")).collect::<String>();
     format!("{}  {}{about}{fields}", head.name, head.title)
 }
@@ -102,14 +107,13 @@ async fn forget(project: &Project, args: &KnowledgeForget) -> anyhow::Result<Exi
         print::pretty(&json!(forgotten));
         return Ok(Exit::Completed);
     }
-    print::line(format_args!(
-        "{}: removed {} documents, {} conversations that are going on with {} messages, {} that are over, {} executions",
-        args.customer,
-        forgotten.knowledge,
-        forgotten.threads,
-        forgotten.messages,
-        forgotten.conversations,
-        forgotten.executions,
-    ));
+    let counted = [
+        print::counted(forgotten.knowledge, "document"),
+        print::counted_as(forgotten.threads, "conversation that is going on", "conversations that are going on"),
+        print::counted(forgotten.messages, "message"),
+        print::counted_as(forgotten.conversations, "conversation that is over", "conversations that are over"),
+        print::counted(forgotten.executions, "execution"),
+    ];
+    print::line(format_args!("{}: removed {}", args.customer, counted.join(", ")));
     Ok(Exit::Completed)
 }

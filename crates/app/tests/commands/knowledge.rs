@@ -114,6 +114,9 @@ fn a_document_about_somebody_does_not_become_everybodys_by_a_word_left_out() {
     let refused = place.baton(&["knowledge", "add", "ana.md", "knowledge"]).ends(2);
     refused.warns("`ana.md` is kept about ana").warns("--about ana").warns("knowledge remove ana.md");
     place.baton(&["knowledge", "list"]).ends(0).says("ana.md  Ana  about ana");
+    place.baton(&["knowledge", "search", "xylophone"]).ends(0).says("about ana");
+    let found = place.baton(&["knowledge", "search", "xylophone", "--json"]).ends(0).json();
+    assert_eq!((&found["results"][0]["document"], &found["results"][0]["about"]), (&"ana.md".into(), &"ana".into()));
     place.baton(&["knowledge", "add", "ana.md", "--about", "ana"]).ends(0).says("ana.md: changed, 1 piece\n");
     place.baton(&["knowledge", "remove", "ana.md"]).ends(0);
     place.baton(&["knowledge", "add", "ana.md"]).ends(0).says("ana.md: added");

@@ -16,6 +16,7 @@ fn document(tokens: usize) -> Cited {
         score: 1.0,
         document: "d".into(),
         title: String::new(),
+        about: None,
         heading: String::new(),
         chunk: 0,
         begins: 0,

@@ -89,6 +89,7 @@ fn cited(score: f64, passage: Passage) -> Cited {
         score,
         document: passage.document.name,
         title: passage.document.title,
+        about: passage.document.subject,
         heading: passage.heading,
         chunk: passage.number,
         begins: passage.begins,

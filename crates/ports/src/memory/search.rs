@@ -59,6 +59,9 @@ pub struct Cited {
     /// The document's name and title.
     pub document: String,
     pub title: String,
+    /// The person its document is about. For whoever keeps the documents: models are not told.
+    #[serde(skip)]
+    pub about: Option<String>,
     /// The headings it stands under.
     pub heading: String,
     /// The number of the passage in its document.

@@ -21,7 +21,10 @@ pub async fn run(trail: &Trail, mut person: Person, by: &str, as_json: bool) -> 
     } else if rows == 0 {
         print::line("no row names this person");
     } else {
-        print::line(format_args!("{rows} rows erased; the chain still holds, and says that it was done"));
+        print::line(format_args!(
+            "{} erased; the chain still holds, and says that it was done",
+            print::counted(rows, "row")
+        ));
     }
     Ok(Exit::Completed)
 }

@@ -72,7 +72,8 @@ fn tell(trail: &Trail, verdict: &Verdict, is_missing: bool) {
         return;
     }
     let emptied = if *erased > 0 { format!(", {erased} of them erased of a person") } else { String::new() };
-    print::line(format_args!("{} rows of `{}` are as they were written{emptied}", tip.seq, trail.tenant));
+    let rows = print::counted(tip.seq, "row");
+    print::line(format_args!("{rows} of `{}`, all as written{emptied}", trail.tenant));
     if tip.seq > 0 {
         print::line(format_args!("newest hash: {}", hex(&tip.hash)));
     }

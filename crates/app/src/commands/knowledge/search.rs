@@ -2,7 +2,7 @@
 
 use baton_ports::index::Filter;
 use baton_ports::memory::{self, Cited, Memory as _, Search};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cli::{KnowledgeSearch, Mode};
 use crate::commands::json;
@@ -27,7 +27,8 @@ pub async fn run(project: &Project, args: &KnowledgeSearch) -> anyhow::Result<Ex
     let outdated = super::outdated(&system).await?;
     if args.json {
         print::pretty(&json!({
-            "query": args.query, "results": found.passages, "degraded_reason": found.degraded,
+            "query": args.query, "degraded_reason": found.degraded,
+            "results": found.passages.iter().map(as_json).collect::<Vec<_>>(),
             "outdated": outdated,
         }));
         return Ok(Exit::Completed);
@@ -47,9 +48,18 @@ pub async fn run(project: &Project, args: &KnowledgeSearch) -> anyhow::Result<Ex
     Ok(Exit::Completed)
 }
 
+fn as_json(passage: &Cited) -> Value {
+    let mut shown = json!(passage);
+    if let Some(person) = &passage.about {
+        shown["about"] = json!(person);
+    }
+    shown
+}
+
 fn show(number: usize, passage: &Cited) {
-    let Cited { score, document, heading, begins, ends, .. } = passage;
-    let place = print::paint("2", &format!("{document} {begins}..{ends}  {score:.3}"));
+    let Cited { score, document, heading, begins, ends, about, .. } = passage;
+    let about = about.as_ref().map(|person| super::about(person)).unwrap_or_default();
+    let place = print::paint("2", &format!("{document} {begins}..{ends}  {score:.3}{about}"));
     print::line(format_args!("[{number}] {}  {place}", print::paint("1", heading)));
     let words = passage.content.split_whitespace().collect::<Vec<_>>().join(" ");
     let shown: String = words.chars().take(SHOWN_CHARS_MAX).collect();

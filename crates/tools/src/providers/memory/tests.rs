@@ -201,6 +201,7 @@ fn passage(content: &str) -> Cited {
         score: 0.9,
         document: "returns.md".into(),
         title: "Returns".into(),
+        about: Some("ana".into()),
         heading: "Returns > Refunds".into(),
         chunk: 1,
         begins: 10,
@@ -217,6 +218,7 @@ async fn passages_come_numbered_with_where_they_are_from() {
     let output = world.done("k", "search_kb", json!({"query": "refunds", "filters": {"lang": "en"}})).await;
     assert_eq!((&output["count"], &output["degraded"]), (&json!(2), &json!(false)));
     assert_eq!(output["results"][1]["citation"], 2);
+    assert!(!output.to_string().contains("ana"), "whom a document is about is told to no model: {output}");
     assert_eq!(output["results"][0]["content"], "In five days.");
     assert_eq!((&output["results"][0]["begins"], &output["results"][0]["ends"]), (&json!(10), &json!(30)));
     let search = memory.searched.lock().unwrap()[0].clone();
