@@ -105,11 +105,21 @@ fn every_code_of_a_tool_has_a_page_and_names_a_tool_that_there_is() {
     }
 }
 
+/// What a call costs: at the provider that performs it before anything is set up, and at others that take something.
+fn prices(tool: &Value) -> String {
+    let priced = |of: &Value| of["cost_usd"].as_f64().filter(|cost| *cost > 0.0);
+    let own = priced(tool).map(|cost| format!("${cost}"));
+    let others = tool["providers"].as_array().into_iter().flatten();
+    let others = others.filter_map(|one| Some(format!("${} by {}", priced(one)?, word(one, "name"))));
+    let all: Vec<String> = own.into_iter().chain(others).collect();
+    if all.is_empty() { "—".to_owned() } else { all.join(", ") }
+}
+
 fn page() -> String {
     let mut page = String::from(
         "# The shipped tools\n\nWhat is known of each before anything is set up. Compared with `baton tools list --json` by a test\n\
-         (`BATON_BLESS=1 cargo test -p baton-app shipped` writes it anew); `baton tools show TOOL` has the arguments. A price or a class may be\n\
-         another once another provider is chosen. Codes that any tool may answer with are in [the list of codes](../errors/tools/README.md).\n\n\
+         (`BATON_BLESS=1 cargo test -p baton-app shipped` writes it anew); `baton tools show TOOL` has the arguments. A class may be\n\
+         another once another provider is chosen; prices are of one call, nothing where no other is said. Codes that any tool may answer with are in [the list of codes](../errors/tools/README.md).\n\n\
          | tool | what it does | class | undone by | risk | price | time-out | providers | codes of its own |\n\
          | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
@@ -132,10 +142,7 @@ fn page() -> String {
                     word(facts, "description").replace('|', "\\|"),
                     word(facts, "class"),
                     word(tool, "risk"),
-                    tool["cost_usd"]
-                        .as_f64()
-                        .filter(|cost| *cost > 0.0)
-                        .map_or("—".to_owned(), |cost| format!("${cost}")),
+                    prices(tool),
                     facts["timeout_ms"].as_u64().unwrap_or(0) / 1_000,
                     if providers.is_empty() { "—".to_owned() } else { providers.join(", ") },
                     if own.is_empty() { "—".to_owned() } else { own.join(", ") },

@@ -34,11 +34,13 @@ pub(crate) use self::calendars::Means;
 /// Seed 000's time-out for the calendar.
 const TIMEOUT: Duration = Duration::from_secs(10);
 const TEXT_BYTES_MAX: usize = 2_000;
+/// Google's price of a call, in US dollars.
+const GOOGLE_USD: f64 = 0.01;
 const OFFERED: &[Offered] = &[
-    Offered { name: internal::NAME, settings: &[] },
-    Offered { name: google::NAME, settings: &["calendar.google"] },
-    Offered { name: calendly::NAME, settings: &["calendar.calendly"] },
-    Offered { name: caldav::NAME, settings: &["calendar.caldav"] },
+    Offered::free(internal::NAME, &[]),
+    Offered::free(google::NAME, &["calendar.google"]).at(GOOGLE_USD),
+    Offered::free(calendly::NAME, &["calendar.calendly"]),
+    Offered::free(caldav::NAME, &["calendar.caldav"]),
 ];
 
 /// The error is what is wrong with the settings.
@@ -74,7 +76,7 @@ pub(crate) fn entry(settings: &ByTenant<Config>, means: &Means) -> Result<Entry,
 fn by(provider: Provider) -> (&'static str, Class, f64) {
     match provider {
         Provider::Internal => (internal::NAME, Class::Keyed, 0.0),
-        Provider::Google => (google::NAME, Class::Keyed, 0.01),
+        Provider::Google => (google::NAME, Class::Keyed, GOOGLE_USD),
         Provider::Calendly => (calendly::NAME, Class::Verify, 0.0),
         Provider::CalDav => (caldav::NAME, Class::Keyed, 0.0),
     }

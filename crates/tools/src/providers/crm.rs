@@ -40,10 +40,8 @@ pub struct Config {
     pub rest: Option<RestConfig>,
 }
 
-const OFFERED: &[Offered] = &[
-    Offered { name: INTERNAL, settings: &[] },
-    Offered { name: service::NAME, settings: &["crm.rest.base_url", "crm.rest.token"] },
-];
+const OFFERED: &[Offered] =
+    &[Offered::free(INTERNAL, &[]), Offered::free(service::NAME, &["crm.rest.base_url", "crm.rest.token"])];
 
 pub(crate) fn entry(
     config: &Settings,

@@ -44,9 +44,9 @@ const BODY_BYTES_MAX: usize = 256 << 10;
 const RECIPIENTS_MAX: usize = 50;
 
 const OFFERED: &[Offered] = &[
-    Offered { name: "outbox", settings: &[] },
-    Offered { name: "smtp", settings: &["email.smtp.host", "email.smtp.from"] },
-    Offered { name: sendgrid::NAME, settings: &["email.sendgrid.api_key", "email.sendgrid.from"] },
+    Offered::free("outbox", &[]),
+    Offered::free("smtp", &["email.smtp.host", "email.smtp.from"]),
+    Offered::free(sendgrid::NAME, &["email.sendgrid.api_key", "email.sendgrid.from"]).at(SENDGRID_USD),
 ];
 /// SendGrid's price of a letter, in US dollars.
 const SENDGRID_USD: f64 = 0.0001;

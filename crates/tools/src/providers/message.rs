@@ -44,7 +44,7 @@ struct Channel {
     offered: &'static [Offered],
 }
 
-const OUTBOX: Offered = Offered { name: "outbox", settings: &[] };
+const OUTBOX: Offered = Offered::free("outbox", &[]);
 const CHANNELS: &[Channel] = &[
     Channel {
         tool: "send_whatsapp",
@@ -54,10 +54,11 @@ const CHANNELS: &[Channel] = &[
         rate: Rate::per_minute(10),
         offered: &[
             OUTBOX,
-            Offered {
-                name: twilio::NAME,
-                settings: &["message.twilio.account_sid", "message.twilio.auth_token", "message.twilio.whatsapp_from"],
-            },
+            Offered::free(
+                twilio::NAME,
+                &["message.twilio.account_sid", "message.twilio.auth_token", "message.twilio.whatsapp_from"],
+            )
+            .at(TWILIO_USD),
         ],
     },
     Channel {
@@ -68,10 +69,11 @@ const CHANNELS: &[Channel] = &[
         rate: Rate::Free,
         offered: &[
             OUTBOX,
-            Offered {
-                name: twilio::NAME,
-                settings: &["message.twilio.account_sid", "message.twilio.auth_token", "message.twilio.from"],
-            },
+            Offered::free(
+                twilio::NAME,
+                &["message.twilio.account_sid", "message.twilio.auth_token", "message.twilio.from"],
+            )
+            .at(TWILIO_USD),
         ],
     },
 ];

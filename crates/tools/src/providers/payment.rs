@@ -29,10 +29,8 @@ pub use config::{Config, Method, Provider, StripeConfig, StripeMethod};
 
 /// How ids of the ledger's own transactions begin.
 const TRANSACTION: &str = "tx";
-const OFFERED: &[Offered] = &[
-    Offered { name: INTERNAL, settings: &[] },
-    Offered { name: stripe::NAME, settings: &["payment.stripe.secret_key"] },
-];
+const OFFERED: &[Offered] =
+    &[Offered::free(INTERNAL, &[]), Offered::free(stripe::NAME, &["payment.stripe.secret_key"])];
 const INTERNAL: &str = "internal";
 
 /// A tool by Stripe, with a tenant's settings.

@@ -38,10 +38,8 @@ pub struct Config {
     pub rest: Option<RestConfig>,
 }
 
-const OFFERED: &[Offered] = &[
-    Offered { name: INTERNAL, settings: &[] },
-    Offered { name: service::NAME, settings: &["tickets.rest.base_url", "tickets.rest.token"] },
-];
+const OFFERED: &[Offered] =
+    &[Offered::free(INTERNAL, &[]), Offered::free(service::NAME, &["tickets.rest.base_url", "tickets.rest.token"])];
 /// How ids of our own tickets begin.
 const PREFIX: &str = "tk";
 

@@ -39,9 +39,9 @@ pub use pieces::{Piece, Pieces};
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 const OFFERED: &[Offered] = &[
-    Offered { name: PROVIDER, settings: &[] },
-    Offered { name: chroma::NAME, settings: &["knowledge.chroma.base_url"] },
-    Offered { name: pinecone::NAME, settings: &["knowledge.pinecone.host", "knowledge.pinecone.api_key"] },
+    Offered::free(PROVIDER, &[]),
+    Offered::free(chroma::NAME, &["knowledge.chroma.base_url"]),
+    Offered::free(pinecone::NAME, &["knowledge.pinecone.host", "knowledge.pinecone.api_key"]),
 ];
 /// The fields by which every piece in an index outside says whose it is, and of which document. A customer's name that is
 /// empty: everybody's.
