@@ -6,7 +6,7 @@ use anyhow::Context;
 use baton_core::bundle::Hash;
 use baton_core::definition::{self, SINGLE_CALL};
 use baton_core::id::{ID_BYTES_MAX, RunId};
-use baton_core::run::Run;
+use baton_core::run::{Run, State};
 use baton_core::tool::{Caller, Envelope};
 use baton_engine::Start;
 use baton_ports::registry::{Registry as _, Version};
@@ -93,7 +93,7 @@ pub fn envelope(run: &Run) -> Option<Envelope> {
 /// How the call of such a run failed, where it has. The run itself completes: it did what it was there for, which was to
 /// ask and to hear the answer.
 pub fn failure(run: &Run) -> Option<Envelope> {
-    envelope(run).filter(|envelope| run.state().is_end() && !envelope.success)
+    envelope(run).filter(|envelope| run.state() == State::Completed && !envelope.success)
 }
 
 /// Why a call failed, in a line.

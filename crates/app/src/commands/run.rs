@@ -177,8 +177,7 @@ pub fn report(follower: &Follower, id: &RunId, command: &str, as_json: bool) -> 
 /// A run that is there for one call fails, to whoever asked for it, where the call does.
 pub fn exit_of(run: &Run) -> Exit {
     match run.state() {
-        State::Completed if one_call::failure(run).is_some() => Exit::Failed,
-        State::Completed => Exit::Completed,
+        State::Completed => one_call::failure(run).map_or(Exit::Completed, |_| Exit::Failed),
         state if state.is_end() => Exit::Failed,
         _ => Exit::Waiting,
     }
