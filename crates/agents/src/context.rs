@@ -12,7 +12,7 @@ use crate::prompt::{self, Name};
 
 /// Characters of the task that memory is searched by.
 const MESSAGE_CHARS_MAX: usize = 2_000;
-/// Executions that are asked for (seed 004), and characters of each one's plan that are told.
+/// Executions that are asked for, and characters of each one's plan that are told.
 const EXECUTIONS_MAX: u32 = 3;
 const PLAN_CHARS_MAX: usize = 1_500;
 /// Parts of a context that a prompt may name; what was not asked for or not found is null.

@@ -1,4 +1,4 @@
-//! A workflow from a goal (seed 003): what a model is asked for a draft, and told of what was found in it.
+//! A workflow from a goal: what a model is asked for a draft, and told of what was found in it.
 //!
 //! Pure like all of this room: whoever holds a [`Generation`] asks the model, checks the draft and says what was found.
 

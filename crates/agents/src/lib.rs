@@ -6,8 +6,8 @@
 //! of its tool loop, and newer code here never changes what an older run already did.
 //!
 //! - `simple`: one model call, its reply checked against the agent's schema and repaired once.
-//! - `reasoning`: a tool-calling loop (ReAct; Yao et al. 2022), by native tool calls or by the text protocol of seed
-//!   004, bounded by `max_iterations` and by the loop detector.
+//! - `reasoning`: a tool-calling loop (ReAct; Yao et al. 2022), by native tool calls or by a text
+//!   protocol, bounded by `max_iterations` and by the loop detector.
 //! - `code`: plans, executes the plan with tools and Python, reflects, and tries again.
 //! - `mode: select` (any agent): chooses tools for a message, or none, and says why.
 //! - [`Generation`]: a workflow from a goal, drafted and mended.

@@ -18,7 +18,7 @@ use crate::fault::code;
 pub(crate) enum Name {
     /// How an answer by schema is asked for: `schema`, `tools` (whether it may call some first).
     Schema,
-    /// The text protocol of seed 004: `tools`.
+    /// The text protocol: `tools`.
     React,
     /// What a tool selection is asked: `tools`, `rules`.
     Select,

@@ -1,4 +1,4 @@
-//! `mode: select`: an agent chooses the tools a message needs, or none, and says why (seed 000 §3.4).
+//! `mode: select`: an agent chooses the tools a message needs, or none, and says why.
 
 use std::collections::BTreeSet;
 

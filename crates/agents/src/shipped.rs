@@ -1,4 +1,4 @@
-//! The agents that come with Baton, by name: the seeds' names and the five of a front desk.
+//! The agents that come with Baton, by name: those of single tasks, and the five of a front desk.
 //!
 //! They are definitions like any other, to be used as they are, to be overridden by a node's `config`, or to be copied
 //! into `agents/` and changed. Each speaks English, or Spanish where the run's `language` begins with `es`.
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 /// Who plans workflows for `baton generate`.
 pub const PLANNER: &str = "workflow_planner";
 
-/// What a shipped agent is asked where the node brings no prompt: the message, under any name the seeds give it.
+/// What a shipped agent is asked where the node brings no prompt: the message, under any name that inputs have for it.
 const MESSAGE: &str = "{{ message | default(customer_message | default(input | default(''))) }}";
 
 /// A returns agent also wants to know whose return it is.

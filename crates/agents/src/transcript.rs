@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::fault::Unusable;
 use crate::prompt::{self, Name};
 
-/// Seed 004's temperature, for every kind: the same question should get the same answer.
+/// The temperature of every kind: the same question should get the same answer.
 const TEMPERATURE_DEFAULT: f64 = 0.0;
 
 /// What a model is asked for in place of a reply that cannot be used.
@@ -73,7 +73,7 @@ impl Transcript {
         Ok(())
     }
 
-    /// The request for the next reply, with the agent's own settings or its kind's (seed 004).
+    /// The request for the next reply, with the agent's own settings or its kind's.
     pub fn request(self, task: &Task, tools: Vec<ToolOffer>, schema: Option<Value>) -> Request {
         let agent = &task.agent;
         Request {

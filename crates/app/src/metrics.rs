@@ -10,7 +10,7 @@ use baton_ports::index::{Collection, Index};
 use futures::future::FutureExt;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 
-/// Bounds of durations, in seconds (seed 004).
+/// Bounds of durations, in seconds.
 const SECONDS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 /// How often samples are folded, so that a process nobody scrapes does not keep them all.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -51,7 +51,7 @@ pub fn at_scrape(
 }
 
 /// Says from here on how many pieces can be found (`vector_store_size_total`), and what memory the process has
-/// (`memory_usage_bytes`), by the names of seed 004.
+/// (`memory_usage_bytes`), by the names that dashboards have for them.
 pub async fn watch(index: Arc<dyn Index>, tenant: TenantId) {
     look(&*index, &tenant).await;
     tokio::spawn(async move {
@@ -77,7 +77,7 @@ async fn look(index: &dyn Index, tenant: &TenantId) {
     }
 }
 
-/// The seed's word for a collection.
+/// What a collection is called in them.
 fn word(collection: Collection) -> &'static str {
     match collection {
         Collection::Knowledge => "knowledge_base",

@@ -144,7 +144,7 @@ impl Agent {
         self.cost_per_step_usd.map(Usd::from_f64).unwrap_or_default()
     }
 
-    /// What it costs, roughly: as it says, else as its type usually does (seed 004).
+    /// What it costs, roughly: as it says, else as its type usually does.
     pub fn cost_tier(&self) -> CostTier {
         self.cost_tier.unwrap_or(match self.kind {
             Kind::Simple => CostTier::Low,

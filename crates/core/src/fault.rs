@@ -79,7 +79,7 @@ pub mod code {
     pub const ROLLBACK_REFUSED: &str = "ROLLBACK_REFUSED";
     /// A tier's limits on agents.
     pub const TIER_LIMIT: &str = "TIER_LIMIT";
-    /// An agent's time is over (seed 002).
+    /// An agent's time is over.
     pub const EXECUTION_TIMEOUT: &str = "EXECUTION_TIMEOUT";
     /// Whoever thinks for an agent of type `custom` says what is no step.
     pub const STEP_INVALID: &str = "STEP_INVALID";

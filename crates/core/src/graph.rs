@@ -51,7 +51,7 @@ impl EdgeIx {
 #[derive(Clone, Debug)]
 pub struct Workflow {
     pub name: String,
-    /// The text version of seed 004, kept as a label.
+    /// The version as its author calls it, kept as a label.
     pub version: String,
     pub graph: Arc<Graph>,
     /// What a run must bring.
@@ -63,7 +63,7 @@ pub struct Workflow {
     pub max_cost: Option<Usd>,
     /// Runs after a rollback with `error` and `undone` among its names.
     pub on_compensated: Option<NodeIx>,
-    /// By Composio app: whose account it uses, in the words of seed 004's `entity_id_source`.
+    /// By Composio app: whose account it uses, in the words of `entity_id_source`.
     pub entity_sources: BTreeMap<String, String>,
 }
 

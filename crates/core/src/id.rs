@@ -70,7 +70,7 @@ id!(
     RunId
 );
 id!(
-    /// One company; `company_id` and `tenant_id` in the seeds.
+    /// One company; `company_id` and `tenant_id` to programs.
     TenantId
 );
 id!(

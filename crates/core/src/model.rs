@@ -47,7 +47,7 @@ pub enum ToolChoice {
     Tool(String),
 }
 
-/// Routing profiles of the seeds.
+/// Routing profiles.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Profile {

@@ -1,7 +1,7 @@
 //! Takes personal data and secrets out of what is kept for people: audit rows, logs, traces.
 //!
 //! Found in text: e-mail addresses, phone numbers, US social security numbers, card numbers (Luhn) and IBANs
-//! (ISO 7064). The labels are seed 004's: `[REDACTED_EMAIL]`. Secrets are known by their field's name.
+//! (ISO 7064). A label says what stood there: `[REDACTED_EMAIL]`. Secrets are known by their field's name.
 //!
 //! One pass over the bytes, no regular expressions, bounded look-ahead; text without a digit and without an `@` is
 //! returned as it is. It errs towards taking out: a ten-digit order number may read as a phone number.

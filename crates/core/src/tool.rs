@@ -243,7 +243,7 @@ pub struct Caller {
     /// The consumer brought a key of its own for models. The key itself is never written anywhere.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub own_key: bool,
-    /// Whose account the called app uses, where the workflow says (seed 004's `composio.apps`). Set for each call, from the
+    /// Whose account the called app uses, where the workflow says (`composio.apps`). Set for each call, from the
     /// version the run is on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entity_id_source: Option<String>,
@@ -292,7 +292,7 @@ impl Outcome {
     }
 }
 
-/// The result envelope agents and the API see (seeds 000 and 003).
+/// The result envelope agents and the API see.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Envelope {
     pub success: bool,
@@ -313,7 +313,7 @@ pub struct Envelope {
     pub degraded: bool,
 }
 
-/// One row of the audit trail, in the words of seed 000.
+/// One row of the audit trail.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AuditRow {
     pub at: Time,

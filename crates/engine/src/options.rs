@@ -23,7 +23,7 @@ pub struct Options {
     pub code: Limits,
 }
 
-/// Seed 004's limits for code agents, and bounds for what it leaves open.
+/// Limits for code agents.
 const CODE: Limits = Limits {
     memory_bytes: 512 << 20,
     time: Duration::from_secs(300),

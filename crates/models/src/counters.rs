@@ -1,4 +1,4 @@
-//! Seed 004's counters of one model: looked up once for each agent that asks it, not for each call.
+//! The counters of one model: looked up once for each agent that asks it, not for each call.
 
 use std::collections::BTreeMap;
 use std::fmt;

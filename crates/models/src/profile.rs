@@ -1,4 +1,4 @@
-//! What a profile means: which models, in which order of preference, within which limits, by which weights (seed 004).
+//! What a profile means: which models, in which order of preference, within which limits, by which weights.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Calls as records: `llm_routing_decisions` of seed 004.
+//! Calls as records: `llm_routing_decisions`.
 
 use std::sync::Arc;
 use std::time::Duration;

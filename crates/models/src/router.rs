@@ -1,4 +1,4 @@
-//! Which models may answer a request, and in which order they are asked: seed 004's algorithm. Candidates come from the
+//! Which models may answer a request, and in which order they are asked. Candidates come from the
 //! profile; what cannot be, or must not be, is dropped with its reason; the rest is ranked by group and by score.
 
 mod book;

@@ -1,4 +1,4 @@
-//! What choosing models saves: the seed's table, or one's own numbers in it.
+//! What choosing models saves: a table, or one's own numbers in it.
 
 use baton_core::money::Usd;
 use serde::Serialize;
@@ -13,7 +13,7 @@ pub struct Share {
     pub usd_per_conversation: Usd,
 }
 
-/// The table of seed 004, "Cost Savings Analysis": 1,000 conversations a day, all with GPT-4 at 0.15 USD each, against
+/// The table unless told ("Cost Savings Analysis"): 1,000 conversations a day, all with GPT-4 at 0.15 USD each, against
 /// 60 % fast, 30 % balanced and 10 % powerful.
 pub fn seed() -> Table {
     let share = |profile: &str, model: &str, percent, usd| Share {

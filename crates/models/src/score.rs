@@ -1,4 +1,4 @@
-//! How well a model suits a profile: seed 004's weights over speed, price and quality, each from 0 to 1, the whole made
+//! How well a model suits a profile: its weights over speed, price and quality, each from 0 to 1, the whole made
 //! smaller by how often the model fails.
 
 use std::time::Duration;

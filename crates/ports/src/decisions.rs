@@ -1,4 +1,4 @@
-//! Which model was asked, why, and what came of it: `llm_routing_decisions` of seed 004. For looking back, not for
+//! Which model was asked, why, and what came of it: `llm_routing_decisions`. For looking back, not for
 //! money: records are handed over in batches and may be lost at a crash, spend may not.
 
 use async_trait::async_trait;

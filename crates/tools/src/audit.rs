@@ -1,4 +1,4 @@
-//! The row the audit keeps of an attempt, in the words of seed 000, redacted.
+//! The row the audit keeps of an attempt, redacted.
 
 use std::time::Duration;
 

@@ -91,8 +91,8 @@ impl Catalogue {
         self.entries.get(name).or_else(|| self.entries.get(alias::target(name)?))
     }
 
-    /// Every name under which a call does what this one does: the one it was called by, the tool's own, other names of the
-    /// seeds, and presets of the same action.
+    /// Every name under which a call does what this one does: the one it was called by, the tool's own, its other
+    /// names, and presets of the same action.
     pub(crate) fn names_of<'a>(&'a self, call: &'a Call, entry: &'a Entry) -> Vec<&'a str> {
         let mut names: Vec<&str> = vec![&call.tool];
         let mut add = |name: &'a str| {

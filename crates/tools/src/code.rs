@@ -1,6 +1,6 @@
 //! The stable codes of this room, with what each says to a customer and to an operator.
 //!
-//! Every code has a page in `docs/errors/tools/`. The Spanish words of seed 000 are kept letter by letter.
+//! Every code has a page in `docs/errors/tools/`. The Spanish words are kept letter by letter: clients compare them.
 
 mod text;
 

@@ -1,4 +1,4 @@
-//! The reasoning chain: what the agent thought, did and saw, kept in its output (seed 004).
+//! The reasoning chain: what the agent thought, did and saw, kept in its output.
 
 use baton_core::structured::extract;
 use serde_json::{Map, Value, json};

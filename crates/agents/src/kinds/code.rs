@@ -1,4 +1,4 @@
-//! `code`: plans, executes the plan, reflects on what came of it, and tries again (seed 004).
+//! `code`: plans, executes the plan, reflects on what came of it, and tries again.
 //!
 //! The whole life is one fold over what the agent has seen. A plan's steps call tools, or are Python that runs in the
 //! sandbox and may call tools itself; what waits for nothing goes out together. One transcript holds all attempts: the

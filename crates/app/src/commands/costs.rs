@@ -80,7 +80,7 @@ fn said(row: &CostRow, by: CostsBy) -> String {
     text.filter(|text| !text.is_empty()).unwrap_or_else(|| none.to_owned())
 }
 
-/// The seed's columns beside our own.
+/// The columns of `daily_cost_summary` beside our own.
 fn as_json(row: &CostRow) -> Value {
     let mut shown = json!(row);
     if let Value::Object(fields) = &mut shown {

@@ -1,4 +1,4 @@
-//! `baton workflows`: versions, taken out as files and in from files (seed 000's REC-TL-011).
+//! `baton workflows`: versions, taken out as files and in from files.
 
 pub mod yaml;
 
@@ -214,7 +214,7 @@ fn place(project: &Project, name: &str, definition: &Value, replace: bool) -> an
     }
 }
 
-/// The forms of the seeds have the name at the top or below `workflow`.
+/// A definition has its name at the top or below `workflow`.
 fn rename(definition: &mut Value, name: &str) -> anyhow::Result<()> {
     let below = definition.get("workflow").is_some_and(Value::is_object);
     let within = if below { definition.get_mut("workflow") } else { Some(definition) };

@@ -1,4 +1,4 @@
-//! What memory adds before an agent thinks: `context_sources` (seed 004). It is asked for by tools, as anything is that a
+//! What memory adds before an agent thinks: `context_sources`. It is asked for by tools, as anything is that a
 //! run wants of the world, so it is journaled and a replay sees the same.
 
 use serde_json::Value;

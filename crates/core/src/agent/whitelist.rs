@@ -1,4 +1,4 @@
-//! Which tools an agent of a type may have (seed 004): the lists, under every name the seeds give a tool.
+//! Which tools an agent of a type may have: the lists, under every name that workflows use for a tool.
 
 use super::Kind;
 use crate::tool::Class;

@@ -166,7 +166,7 @@ fn kind(fields: &mut Fields<'_>, reader: &mut Reader) -> Option<&'static Kind> {
     kind
 }
 
-/// A link of a chain may have no id (seed 003): it is then called by its `output_key`, or by its place.
+/// A link of a chain may have no id: it is then called by its `output_key`, or by its place.
 fn id(fields: &mut Fields<'_>, place: usize, form: Form, reader: &mut Reader) -> Option<Located<String>> {
     let written = fields.entry("id", &mut reader.findings);
     let id = match (written, form) {

@@ -19,7 +19,7 @@ const COST_MAX_USD: f64 = 1_000_000.0;
 pub(crate) const FIELDS: &[Field] = &[
     field("timeout", Shape::Duration, "How long one attempt may take; from the tool where nothing is written."),
     field("retry", Shape::Of("retry"), "How failed attempts are repeated; what is left out comes from the tool."),
-    field("max_retries", Shape::Count, "Attempts in all (seed 003: `max_retries: 3` means three attempts)."),
+    field("max_retries", Shape::Count, "Attempts in all: `max_retries: 3` means three attempts."),
     field("on_error", Shape::Of("on_error"), "`fail`, `continue`, `compensate`, or `goto NODE`."),
     field(
         "compensation",

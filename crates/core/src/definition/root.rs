@@ -17,7 +17,7 @@ pub(crate) const FIELDS: &[Field] = &[
     field("name", Shape::Text, "The workflow's name: letters, digits, `_`, `-` and `.`."),
     field("version", Shape::Any, "A label for people, such as `2.0.0`."),
     field("description", Shape::Text, "For people."),
-    field("workflow", Shape::Of("workflow"), "The rest may stand under this key, as in seed 004."),
+    field("workflow", Shape::Of("workflow"), "The rest may stand under this key."),
     field("hil_config", Shape::Of("hil_config"), "When a conversation is handed to a person."),
     field("composio", Shape::Of("composio"), "The Composio apps the workflow uses."),
     field("metadata", Shape::Any, "Anything you want to keep with it."),

@@ -89,7 +89,7 @@ impl Condition {
         }
     }
 
-    /// Compiles `{field, operator, value}` of seed 003.
+    /// Compiles `{field, operator, value}`.
     ///
     /// A missing field of a known root is null; ordering against null is false; an unknown root is an error.
     ///

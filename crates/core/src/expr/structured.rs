@@ -1,4 +1,4 @@
-//! The structured condition of seed 003: `{field, operator, value}`.
+//! The structured condition: `{field, operator, value}`.
 
 use std::cmp::Ordering;
 use std::str::FromStr;

@@ -29,7 +29,7 @@ const MERMAID_WORDS: &[&str] = &[
     "subgraph",
 ];
 
-/// `graph TD`, as seed 003 draws it: `id[tool]` and `a --> b`; bodies of loops and branches as subgraphs.
+/// `graph TD`: `id[tool]` and `a --> b`; bodies of loops and branches as subgraphs.
 pub fn mermaid(workflow: &Workflow) -> String {
     let mut out = String::from("graph TD\n");
     Mermaid { names: Names::default(), out: &mut out }.graph(&workflow.graph, "", 1);

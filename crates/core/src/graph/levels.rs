@@ -2,7 +2,7 @@
 
 use super::{Graph, NodeIx};
 
-/// Batches in order: a node stands in the first one that comes after all it waits for (seed 003's execution order).
+/// Batches in order: a node stands in the first one that comes after all it waits for.
 /// Within a batch nodes keep the order of the file. Nodes on a circle, and what comes after, are left out; a workflow
 /// that passed its checks has none.
 pub fn levels(graph: &Graph) -> Vec<Vec<NodeIx>> {

@@ -30,7 +30,7 @@ pub struct Node {
     pub condition: Option<Condition>,
     pub join: Join,
     pub policy: Policy,
-    /// The output is also published under this variable (seed 003).
+    /// The output is also published under this variable: the `output_key` of a step.
     pub output_key: Option<String>,
     /// Variables set when the node completes; sees `output` beside all names.
     pub sets: Vec<(String, Params)>,

@@ -1,4 +1,4 @@
-//! An agent as people and programs look at it: seed 004's metadata.
+//! An agent as people and programs look at it: its metadata.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::Health;
 
-/// What is told of one agent, in the words of seed 004.
+/// What is told of one agent.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Card {
     pub name: String,

@@ -84,7 +84,7 @@ impl Serialize for Limit {
     }
 }
 
-/// Seed 004's.
+/// A tenant's, unless told.
 fn default_of(window: Window) -> Usd {
     Usd::from_f64(match window {
         Window::Hour => 50.0,
@@ -186,11 +186,11 @@ mod tests {
     }
 
     #[test]
-    fn a_tenant_has_the_seeds_limits_unless_told_and_a_key_has_none() {
+    fn a_tenant_has_limits_unless_told_and_a_key_has_none() {
         let config = read(json!({})).unwrap();
-        let seed = vec![("hour".to_owned(), 50.0), ("day".to_owned(), 500.0), ("month".to_owned(), 5_000.0)];
-        assert_eq!(limits(&config, "acme", None), seed);
-        assert_eq!(limits(&config, "acme", Some("k1")), seed);
+        let usual = vec![("hour".to_owned(), 50.0), ("day".to_owned(), 500.0), ("month".to_owned(), 5_000.0)];
+        assert_eq!(limits(&config, "acme", None), usual);
+        assert_eq!(limits(&config, "acme", Some("k1")), usual);
     }
 
     #[test]

@@ -62,7 +62,7 @@ pub struct Entry {
     /// Where what is kept for an hour has another price.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_write_hour_usd_per_million: Option<Price>,
-    /// As seed 004 writes prices; one of the two forms.
+    /// Prices by the thousand tokens; one of the two forms.
     #[serde(skip_serializing)]
     pub input_usd_per_1k: Option<Price>,
     #[serde(skip_serializing)]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{code, lasting};
 
-/// Seed 004's words.
+/// The words that clients know it by.
 const MISSING: &str = "Missing API key. Consumer must provide their own key.";
 const BRING_ONE: &str = "bring one: BATON_CONSUMER_KEY in the environment of the command, `api_key` in the run's context, or the \
                          header `x-provider-key` over HTTP; `keys = \"either\"` under [models] lets the project's own serve";

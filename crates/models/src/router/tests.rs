@@ -8,7 +8,7 @@ use crate::providers::rehearsal::{asker, request};
 use crate::rehearsal::{Does, Puppet, served};
 use crate::served::Served;
 
-/// A day in 2026 after the seed's models were retired.
+/// A day in 2026 after the oldest models were retired.
 const NOW: Time = Time::from_ms(1_795_000_000_000);
 
 fn puppet(name: &str, kind: Kind) -> Served {

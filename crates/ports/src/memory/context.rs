@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{Cited, Message, RECENT_DEFAULT, SIMILAR_DEFAULT, TOP_DEFAULT};
 use crate::index::Filter;
 
-/// Which memories a context is made of (seed 004).
+/// Which memories a context is made of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Strategy {
@@ -57,7 +57,7 @@ impl Wanted {
     }
 }
 
-/// What an agent is told before it thinks, in the words of seed 004.
+/// What an agent is told before it thinks.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Context {
     pub summary: Option<String>,

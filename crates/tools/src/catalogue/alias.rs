@@ -1,4 +1,4 @@
-//! Other names that the seeds use for shipped tools.
+//! Other names that shipped tools go by.
 
 const ALIASES: &[(&str, &str)] = &[
     ("make_payment", "charge_payment"),

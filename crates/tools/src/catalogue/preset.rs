@@ -1,4 +1,4 @@
-//! One action of a tool under a name of its own, as seeds 000 and 001 call them.
+//! One action of a tool under a name of its own.
 
 use super::entry::Entry;
 

@@ -114,7 +114,7 @@ impl Config {
     }
 }
 
-/// Where the id comes from under which an account was connected, in the words of seed 004.
+/// Where the id comes from under which an account was connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EntitySource {
     /// The tenant's own: one connection for all it does.

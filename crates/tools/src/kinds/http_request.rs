@@ -18,7 +18,7 @@ use crate::outbound::{Answer, Outbound, Outgoing, URL_BYTES_MAX, judge};
 use crate::request::Request;
 use crate::tool::Tool;
 
-/// Seed 004's time-out.
+/// How long one attempt may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 const BODY_BYTES_MAX: usize = 1 << 20;
 const HEADERS_MAX: usize = 50;

@@ -27,9 +27,9 @@ use crate::request::Request;
 use crate::tool::Tool;
 use statement::{QUERY_BYTES_MAX, Refusal, Statement, VALUES_MAX};
 
-/// Seed 004's.
+/// How long one query may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Seed 004's: answers are asked again after five minutes.
+/// Answers are asked again after five minutes.
 const CACHE: Duration = Duration::from_secs(300);
 /// Less than the time-out, so that the database ends a query and says so before we give up on it.
 const STATEMENT_TIMEOUT: Duration = Duration::from_millis(9_500);

@@ -1,4 +1,4 @@
-//! `google_calendar`: availability, booking and cancelling. The seeds' name; the provider may be another.
+//! `google_calendar`: availability, booking and cancelling. The name is historical: the provider may be another.
 
 mod caldav;
 mod calendars;
@@ -31,7 +31,7 @@ pub use google::config::Google;
 use self::calendars::Calendars;
 pub(crate) use self::calendars::Means;
 
-/// Seed 000's time-out for the calendar.
+/// How long one attempt may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 const TEXT_BYTES_MAX: usize = 2_000;
 /// Google's price of a call, in US dollars.

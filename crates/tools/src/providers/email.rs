@@ -37,7 +37,7 @@ use self::template::Templates;
 pub use config::{Config, Provider, SendGridConfig, Sender, SmtpConfig, Tls};
 pub use template::Template;
 
-/// Seed 000's time-out for e-mail.
+/// How long one attempt may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 const SUBJECT_BYTES_MAX: usize = 998;
 const BODY_BYTES_MAX: usize = 256 << 10;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::testing::{World, not_done};
 
-/// What the seeds call one thing, with a call of each name.
+/// The names of one thing, with a call of each name.
 fn names() -> Vec<Vec<(&'static str, Value)>> {
     let pay = json!({"amount": 5});
     let booking = json!({"date": "2025-01-20", "time": "11:00"});

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::frame::OUTPUT_BYTES_MAX;
 use crate::config::Secret;
 
-/// What a program may use, and how many run side by side. The limits are those of seed 004 where it has them.
+/// What a program may use, and how many run side by side.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {

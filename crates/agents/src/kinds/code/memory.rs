@@ -11,7 +11,7 @@ use crate::kinds::offers::Offers;
 const SIMILAR: &str = "similar_executions";
 /// The tool that keeps this one.
 const RECORD: &str = "record_execution";
-/// Executions that are asked for (seed 004).
+/// Executions that are asked for.
 const SIMILAR_MAX: u32 = 3;
 
 /// What plans may use: not the two, which the agent asks for by itself.

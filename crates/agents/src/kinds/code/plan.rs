@@ -1,4 +1,4 @@
-//! A plan: the JSON of seed 004, with steps in Python beside those that call a tool.
+//! A plan, as JSON, with steps in Python beside those that call a tool.
 
 use std::collections::BTreeSet;
 

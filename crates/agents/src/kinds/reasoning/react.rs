@@ -1,4 +1,4 @@
-//! The text protocol of seed 004: `Thought`, `Action`, `Action Input`, `Final Answer`.
+//! The text protocol: `Thought`, `Action`, `Action Input`, `Final Answer`.
 
 use baton_core::model::ToolOffer;
 use baton_core::structured::extract;
@@ -54,7 +54,7 @@ struct Part<'a> {
 pub(super) fn read(reply: &str, offered: &Offered) -> Option<Said> {
     let parts = parts(reply);
     let Some(first) = parts.iter().position(|part| matches!(part.label, Label::Action | Label::Answer)) else {
-        // In seed 004 a thought without an action is the answer.
+        // A thought without an action is the answer.
         let begins_with_it = parts.first().is_some_and(|part| part.label == Label::Thought);
         return begins_with_it.then(|| Said::Answer { thought: String::new(), text: thoughts(&parts) });
     };

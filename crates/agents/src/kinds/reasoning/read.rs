@@ -21,7 +21,7 @@ const CALLS_MAX: usize = 32;
 pub(super) enum Protocol {
     /// By the provider's own tool calls.
     Native,
-    /// By `Thought`, `Action` and `Action Input` lines (seed 004).
+    /// By `Thought`, `Action` and `Action Input` lines.
     Text,
 }
 

@@ -31,7 +31,7 @@ pub async fn run(project: &Project, args: &Decisions) -> anyhow::Result<Exit> {
     Ok(Exit::Completed)
 }
 
-/// By the seed's names.
+/// By the names of `llm_routing_decisions`.
 pub fn as_json(decision: &Decision) -> Value {
     let mut shown = json!(decision);
     let choice = choice(decision);

@@ -27,7 +27,7 @@ pub async fn run(project: &Project, args: &Args) -> anyhow::Result<Exit> {
     Ok(Exit::Completed)
 }
 
-/// The seed's table, with what was told instead.
+/// The table that is shown unless told, with what was told instead.
 fn table(args: &Args) -> anyhow::Result<Table> {
     let mut table = savings::seed();
     table.conversations_per_day = args.conversations;

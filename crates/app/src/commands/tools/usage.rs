@@ -78,7 +78,7 @@ fn part(by: UsageBy) -> Part {
     }
 }
 
-/// For programs, in the seed's words where it has them.
+/// For programs.
 fn shown(by: &[Part], usage: &Usage) -> Value {
     let parts = by.iter().zip(&usage.parts).map(|(part, said)| (part.word().to_owned(), json!(said)));
     let mut fields: Map<String, Value> = parts.collect();

@@ -16,7 +16,7 @@ const DAY_MINUTES: u16 = 24 * 60;
 /// The closest that two offered times may be.
 const STEP_MINUTES_MIN: u16 = 5;
 
-/// As `baton.toml` writes it. Unsaid, the hours are those of seed 000: Monday to Friday 9 to 18, Saturday 9 to 14.
+/// As `baton.toml` writes it. Unsaid, the hours are Monday to Friday 9 to 18, Saturday 9 to 14.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {

@@ -20,7 +20,7 @@ impl Slot {
         Self { range, start: clock(range.from, zone), end: clock(range.to, zone) }
     }
 
-    /// As seed 000 writes it: `10:00-11:00`.
+    /// As agents and customers read it: `10:00-11:00`.
     pub(super) fn label(&self) -> String {
         format!("{}-{}", self.start, self.end)
     }

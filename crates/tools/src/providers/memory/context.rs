@@ -1,4 +1,4 @@
-//! `get_context`: what an agent should know before it answers (seed 004).
+//! `get_context`: what an agent should know before it answers.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -35,7 +35,7 @@ use self::pinecone::Pinecone;
 pub use config::{ChromaConfig, Config, PineconeConfig};
 pub use pieces::{Piece, Pieces};
 
-/// Seed 000's.
+/// How long one search may take.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 const OFFERED: &[Offered] = &[
@@ -141,7 +141,7 @@ struct KnowledgeBase {
 #[async_trait]
 impl Tool for KnowledgeBase {
     /// A customer is better served with nothing than with an error: where the knowledge base cannot be read, it is empty
-    /// and says so (seed 000, 2.3).
+    /// and says so.
     async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
         let query = request.text("query").unwrap_or_default();
         let search = Search {

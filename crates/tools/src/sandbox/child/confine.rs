@@ -22,7 +22,7 @@ use super::Arguments;
 const STANDARD_FILES: i32 = 3;
 /// The interpreter's own stack: what bounds it is the depth of calls, well before this.
 const STACK_BYTES: u64 = 16 << 20;
-/// Weighs half as much as other processes where they compete: seed 004 gives a program half a processor.
+/// Weighs half as much as other processes where they compete: a program has half a processor.
 const NICENESS: i32 = 3;
 
 /// Answers with the address space that is left to the process.
