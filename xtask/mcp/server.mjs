@@ -22,7 +22,7 @@ function made() {
     async () => {
       const requestedSchema = { type: "object", properties: { seat: { type: "string" } }, required: ["seat"] };
       const asked = await server.server.elicitInput({ message: "Which row?", requestedSchema });
-      return { isError: asked.action !== "accept", content: [{ type: "text", text: `asked: ${asked.action}` }] };
+      return { isError: asked.action !== "accept", content: [{ type: "text", text: `asked: ${asked.action} ${asked.content?.seat}` }] };
     });
   return server;
 }

@@ -37,12 +37,15 @@ async def slow(seconds: float, ctx: Context) -> str:
     return "done"
 
 
-@server.tool(annotations=READS)
-def book() -> str | InputRequiredResult:
+@server.tool()
+def book(ctx: Context) -> str | InputRequiredResult:
     """Asks for the seat before it books, as the newest protocol asks."""
+    answer = (ctx.input_responses or {}).get("seat")
+    if answer is not None:
+        return f"{ctx.request_state}: {answer.action} {(answer.content or {}).get('seat')}"
     form = {"type": "object", "properties": {"seat": {"type": "string"}}, "required": ["seat"]}
     asks = ElicitRequestFormParams(message="Which seat?", requested_schema=form)
-    return InputRequiredResult(input_requests={"seat": ElicitRequest(params=asks)})
+    return InputRequiredResult(input_requests={"seat": ElicitRequest(params=asks)}, request_state="asked")
 
 
 @server.tool()

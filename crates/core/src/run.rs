@@ -18,6 +18,8 @@
 //! | doubt | late `done` | settles the doubt |
 //! | a person said `not_done` or `repeat` | late `done` | `ArrivedLate`: joins the saga, undone at once if the run has compensated or its branch lost a race |
 //! | cancel | `done` of a call in flight | recorded, joins the saga |
+//! | a call asks a person | the same question again | refused as answered; the question stands |
+//! | a call asks a person | cancel | dropped, unless an earlier attempt of it may have acted |
 //! | pause | `done`, answer, signal | recorded; nothing new goes out; retry timers wait, deadlines do not |
 //! | answer | deadline | the answer holds; the deadline finds nothing |
 //! | deadline | answer | refused, naming the deadline |
@@ -69,7 +71,7 @@ pub use state::{Run, State};
 pub use summary::{NodeRow, StepRow, effects_of, path_of, seed_status, summary, timeline};
 
 /// Raised whenever the fold changes in a way that old snapshots do not show: they are thrown away then.
-pub const FOLD_VERSION: u32 = 6;
+pub const FOLD_VERSION: u32 = 7;
 /// Events one run may have. At 80 % it is said, at 100 % the run fails under its `on_error`.
 pub const EVENTS_MAX: u64 = 500_000;
 /// Steps one agent may take in one task.

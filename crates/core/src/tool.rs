@@ -1,6 +1,7 @@
 //! Tool calls as every room sees them: the facts of a tool, a call, its outcome, and the row the audit keeps.
 
 mod outage;
+mod question;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use crate::money::Usd;
 use crate::time::{Time, duration_ms};
 
 pub use outage::{CIRCUIT_OPEN, NoWay, OnUnavailable, is_outage};
+pub use question::{INPUT_REQUIRED, QUESTIONS_MAX, Question, Reply, Said};
 
 /// What may be done with an effect whose outcome is not known. Fixed when the effect is scheduled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
@@ -224,6 +226,9 @@ pub struct Call {
     pub attempt: u32,
     /// When the effect was scheduled. `tomorrow` in its arguments is the day after this, however often it is sent.
     pub at: Time,
+    /// What it asked people before, and what they said, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replies: Vec<Reply>,
     pub caller: Caller,
 }
 
@@ -273,13 +278,16 @@ pub enum Outcome {
     NotDone { fault: Fault, retryable: bool, retry_after: Option<u64> },
     /// Nobody here can tell whether it acted.
     Unknown { fault: Fault },
+    /// The tool did not act, and needs a person to say something first. It is called again with what was said, or with
+    /// that nobody did within so many milliseconds.
+    Asks { question: Box<Question>, within: Option<u64> },
 }
 
 impl Outcome {
     /// What went wrong, where something did.
     pub fn fault(&self) -> Option<&Fault> {
         match self {
-            Self::Done { .. } => None,
+            Self::Done { .. } | Self::Asks { .. } => None,
             Self::NotDone { fault, .. } | Self::Unknown { fault } => Some(fault),
         }
     }
@@ -287,7 +295,7 @@ impl Outcome {
     pub fn cost(&self) -> Usd {
         match self {
             Self::Done { cost, .. } => *cost,
-            Self::NotDone { .. } | Self::Unknown { .. } => Usd::ZERO,
+            Self::NotDone { .. } | Self::Unknown { .. } | Self::Asks { .. } => Usd::ZERO,
         }
     }
 }

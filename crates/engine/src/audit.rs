@@ -5,7 +5,7 @@ use baton_core::id::{RunId, TenantId};
 use baton_core::money::Usd;
 use baton_core::run::{Address, CallId, Command, DEADLINE, Decision, EffectId, Event, How, Resolution, Role, Run};
 use baton_core::time::Time;
-use baton_core::tool::{AuditRow, AuditStatus};
+use baton_core::tool::{AuditRow, AuditStatus, Said};
 use serde_json::{Value, json};
 
 /// What a person's leave for a call is called.
@@ -67,9 +67,9 @@ impl Word {
     /// the clock's may be among them whatever it is.
     pub fn of(command: &Command, run: &Run, now: Time) -> Vec<Self> {
         let own = match command {
-            Command::Approve { effect, by, .. } | Command::Resolve { effect, by, .. } => {
-                Some(Self::on_call(&effect.call, run, by))
-            }
+            Command::Approve { effect, by, .. }
+            | Command::Fill { effect, by, .. }
+            | Command::Resolve { effect, by, .. } => Some(Self::on_call(&effect.call, run, by)),
             Command::Answer { node, by, .. } => Some(Self { by: by.clone(), on: On::Node(node.clone()) }),
             _ => None,
         };
@@ -175,6 +175,14 @@ impl<'a> Decided<'a> {
                 // Where several were needed, the last one's word has its row already.
                 let has_row = |other: &Event| matches!(other, Event::Approved { effect: of, by, .. } if of == effect && by == word_of);
                 if events.iter().any(has_row) { None } else { approval(effect, "approved") }
+            }
+            Event::Replied { effect, by, said, .. } if by == word_of => {
+                let said = match said {
+                    Said::Filled { .. } => "filled",
+                    Said::Declined => "declined",
+                    Said::Lapsed => "lapsed",
+                };
+                Some(Self { effect, kind: FORM, said, status: None })
             }
             Event::NotDone { effect, fault, .. }
             | Event::NotUndone { effect, fault }

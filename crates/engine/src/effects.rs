@@ -180,9 +180,10 @@ fn performed(effect: EffectId, done: Performed) -> Back {
 fn answered(effect: EffectId, done: Performed) -> Back {
     let outcome = match done.outcome {
         tool::Outcome::NotDone { fault, retryable: false, .. } => Outcome::Stopped { fault },
-        known @ (tool::Outcome::Done { .. } | tool::Outcome::NotDone { .. } | tool::Outcome::Unknown { .. }) => {
-            Outcome::Tool(known)
-        }
+        known @ (tool::Outcome::Done { .. }
+        | tool::Outcome::NotDone { .. }
+        | tool::Outcome::Unknown { .. }
+        | tool::Outcome::Asks { .. }) => Outcome::Tool(known),
     };
     audited(effect, outcome, done.audit, done.tab)
 }

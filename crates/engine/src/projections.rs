@@ -76,6 +76,7 @@ fn item_id(run: &RunId, ask: &Ask) -> String {
         Ask::Customer(node) => format!("{run}/{node}/customer"),
         Ask::Doubt(effect) => format!("{}/doubt", effect.key(run)),
         Ask::Approval(effect) => format!("{}/approval", effect.key(run)),
+        Ask::Question(effect) => format!("{}/question", effect.key(run)),
         Ask::Budget(effect) => format!("{}/budget", effect.key(run)),
         Ask::Key(effect) => format!("{}/key", effect.key(run)),
     }
@@ -130,6 +131,14 @@ fn opened(id: &RunId, run: &Run, event: &Event) -> Option<Opened> {
                 details["account"] = account.as_str().into();
             }
             Some((Some(Ask::Approval(effect.clone())), DeskKind::ToolApproval, title, details, leave.until))
+        }
+        Event::Blocked { effect, by: Block::Question { question, until } } => {
+            let title = format!("{} asks: {}", named(run, effect), question.message);
+            let details = json!({
+                "effect": effect, "tool": run.tool_of(&effect.call), "message": question.message,
+                "asks": { "form": question.schema },
+            });
+            Some((Some(Ask::Question(effect.clone())), DeskKind::Form, title, details, *until))
         }
         Event::Blocked { effect, by: Block::Budget { line, until } } => {
             let title = format!("`{}` waits for money: {line} is used up until {until}", effect.call.node);

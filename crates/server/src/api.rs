@@ -82,8 +82,7 @@ fn described() -> (Router<Door>, String) {
         .routes(routes!(executions::act::compensate))
         .routes(routes!(executions::act::retry))
         .routes(routes!(executions::act::resolve));
-    let answers =
-        OpenApiRouter::new().routes(routes!(executions::act::answer)).routes(routes!(executions::act::approve));
+    let answers = OpenApiRouter::new().routes(routes!(executions::act::answer));
     let (paths, document) = OpenApiRouter::with_openapi(Document::openapi())
         .merge(needing(Need::Look, looks))
         .merge(needing(Need::Run, runs))

@@ -47,6 +47,7 @@ pub enum Column {
     Garbled,
     AnswerTwice,
     Blocked,
+    Asked,
     WrongAnswer,
     AnsweredTwice,
     OutOfOrder,
@@ -55,7 +56,7 @@ pub enum Column {
 }
 
 impl Column {
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Kill,
         Self::Freeze,
         Self::Leave,
@@ -74,6 +75,7 @@ impl Column {
         Self::Garbled,
         Self::AnswerTwice,
         Self::Blocked,
+        Self::Asked,
         Self::WrongAnswer,
         Self::AnsweredTwice,
         Self::OutOfOrder,
@@ -101,6 +103,7 @@ impl Column {
             Self::Garbled => "malformed reply",
             Self::AnswerTwice => "answer twice",
             Self::Blocked => "not let out",
+            Self::Asked => "asks a person first",
             Self::WrongAnswer => "person answers wrongly",
             Self::AnsweredTwice => "person answers twice",
             Self::OutOfOrder => "signals out of order",
@@ -135,7 +138,7 @@ impl Column {
             | Self::Pause
             | Self::Cancel => None,
             Self::Blocked => Some(Instant::AfterAppend),
-            Self::Refused | Self::Declined | Self::RequestLost => Some(Instant::Sent),
+            Self::Refused | Self::Declined | Self::RequestLost | Self::Asked => Some(Instant::Sent),
             Self::Slow | Self::AnswerLost | Self::LateAnswer | Self::Garbled | Self::AnswerTwice => {
                 Some(Instant::Acted)
             }
@@ -154,7 +157,8 @@ impl Column {
             | Self::RequestLost
             | Self::LateAnswer
             | Self::AnswerTwice
-            | Self::Blocked => &["agent", "tool"],
+            | Self::Blocked
+            | Self::Asked => &["agent", "tool"],
             Self::Garbled => &["agent"],
             Self::WrongAnswer => &["human"],
             Self::AnsweredTwice => &["human", "agent"],

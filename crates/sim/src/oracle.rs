@@ -7,6 +7,7 @@ mod flow;
 mod inbox;
 mod leaves;
 mod programs;
+mod questions;
 mod saga;
 mod signals;
 mod verdict;
@@ -284,6 +285,7 @@ fn item_of(run: &RunId, ask: &Ask) -> String {
         Ask::Customer(node) => format!("{run}/{node}/customer"),
         Ask::Doubt(effect) => format!("{}/doubt", effect.key(run)),
         Ask::Approval(effect) => format!("{}/approval", effect.key(run)),
+        Ask::Question(effect) => format!("{}/question", effect.key(run)),
         Ask::Budget(effect) => format!("{}/budget", effect.key(run)),
         Ask::Key(effect) => format!("{}/key", effect.key(run)),
     }

@@ -10,7 +10,7 @@ use baton_core::model::{self, Finish, Message, Reply, Usage};
 use baton_core::money::Usd;
 use baton_core::run::{EffectId, ModelFault, Outcome, Role};
 use baton_core::time::Time;
-use baton_core::tool::{self, AuditRow, AuditStatus, Call, Class};
+use baton_core::tool::{self, AuditRow, AuditStatus, Call, Class, Question};
 use baton_engine::owner::What;
 use baton_ports::budget::{Account, Holder, Spend};
 use serde_json::{Value, json};
@@ -125,6 +125,13 @@ impl Services {
                 answer
             }
         }
+    }
+
+    /// A request reaches its service, which asks a person something before it acts.
+    pub fn asks(&mut self, asked: Asked, question: Question, within: Option<u64>, quick: Duration) -> Answer {
+        self.ledger.push(asked);
+        let outcome = tool::Outcome::Asks { question: Box::new(question), within };
+        Answer { outcome: Outcome::Tool(outcome), after: quick, late: None }
     }
 
     /// What became of a call, as the service knows it.
@@ -277,7 +284,7 @@ pub fn told(outcome: &Outcome) -> Option<Told> {
         | Outcome::Model(Ok(_))
         | Outcome::Code(Ok(_))
         | Outcome::Step(Ok(_)) => Some(Told::Done),
-        Outcome::Tool(tool::Outcome::NotDone { .. })
+        Outcome::Tool(tool::Outcome::NotDone { .. } | tool::Outcome::Asks { .. })
         | Outcome::Model(Err(_))
         | Outcome::Code(Err(_))
         | Outcome::Step(Err(_)) => Some(Told::NotDone),

@@ -209,6 +209,7 @@ fn call(tool: &str, class: Class, arguments: Value) -> Call {
         attempt: 1,
         provider: None,
         at: Time::EPOCH,
+        replies: Vec::new(),
         caller: Caller::default(),
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use baton_core::redact::{self, Bounds};
 use baton_core::time::Time;
-use baton_core::tool::{AuditRow, AuditStatus, Call, Outcome};
+use baton_core::tool::{AuditRow, AuditStatus, Call, INPUT_REQUIRED, Outcome};
 use serde_json::{Map, Value};
 
 use crate::catalogue::Entry;
@@ -43,10 +43,13 @@ pub(crate) fn row(call: Call, entry: Option<&Entry>, outcome: &Outcome, at: Time
         details: Value::Object(details),
         status: match outcome {
             Outcome::Done { .. } => AuditStatus::Success,
-            Outcome::NotDone { .. } | Outcome::Unknown { .. } => AuditStatus::Error,
+            Outcome::NotDone { .. } | Outcome::Unknown { .. } | Outcome::Asks { .. } => AuditStatus::Error,
         },
         sent: sent.is_some(),
-        error_code: outcome.fault().map(|fault| fault.code.to_string()),
+        error_code: match outcome {
+            Outcome::Asks { .. } => Some(INPUT_REQUIRED.to_owned()),
+            outcome => outcome.fault().map(|fault| fault.code.to_string()),
+        },
         cost: outcome.cost(),
         duration_ms: u64::try_from(sent.unwrap_or_default().as_millis()).unwrap_or(u64::MAX),
         erases: Vec::new(),
@@ -71,6 +74,10 @@ fn came_to(outcome: &Outcome, mut say: impl FnMut(&str, Value)) {
             say("error_code", Value::from(&*fault.code));
             say("error", Value::from(&*redact::text(&fault.message)));
             say("outcome", Value::from("unknown"));
+        }
+        Outcome::Asks { question, .. } => {
+            say("error_code", Value::from(INPUT_REQUIRED));
+            say("asks", Value::from(&*redact::text(&question.message)));
         }
     }
 }

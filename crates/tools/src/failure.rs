@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use baton_core::fault::Fault;
-use baton_core::tool::Class;
+use baton_core::tool::{Class, Question};
 use baton_ports::records;
 
 use crate::code;
@@ -44,6 +44,14 @@ pub(crate) enum Failure {
     Unknown {
         fault: Fault,
     },
+    /// The tool did not act, and may once a person has said something.
+    Asks {
+        question: Box<Question>,
+        /// How long a person has for it.
+        within: Option<Duration>,
+        /// What is said where nobody can be asked.
+        fault: Fault,
+    },
 }
 
 impl Failure {
@@ -78,7 +86,7 @@ impl Failure {
 
     pub(crate) fn fault(&self) -> &Fault {
         match self {
-            Self::NotDone { fault, .. } | Self::Unknown { fault } => fault,
+            Self::NotDone { fault, .. } | Self::Unknown { fault } | Self::Asks { fault, .. } => fault,
         }
     }
 
@@ -86,7 +94,7 @@ impl Failure {
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::NotDone { retry_after, .. } => retry_after.map(Duration::from_millis),
-            Self::Unknown { .. } => None,
+            Self::Unknown { .. } | Self::Asks { .. } => None,
         }
     }
 
@@ -96,6 +104,7 @@ impl Failure {
                 Self::NotDone { fault: change(fault), retryable, retry_after }
             }
             Self::Unknown { fault } => Self::Unknown { fault: change(fault) },
+            Self::Asks { question, within, fault } => Self::Asks { question, within, fault: change(fault) },
         }
     }
 

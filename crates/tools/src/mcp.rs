@@ -7,6 +7,7 @@
 pub mod attend;
 mod content;
 mod facts;
+mod forms;
 mod link;
 mod listing;
 mod process;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use baton_core::bundle::Hash;
+use baton_core::tool::Class;
 use serde_json::Value;
 
 pub(crate) use link::Link;
@@ -51,6 +53,8 @@ struct Parts {
     exclude: Vec<String>,
     /// Whether a person vouches that its tools do what they say.
     trusted: bool,
+    /// How long people have for what it asks.
+    answer_within: Option<Duration>,
     /// By the server's own name of a tool.
     tools: BTreeMap<String, Override>,
     /// Of where it is and how it is started: a list belongs to one such.
@@ -103,6 +107,20 @@ impl Source {
     /// What the definition names and the list does not have.
     pub fn doubts(&self, listing: &Listing) -> Vec<Doubt> {
         facts::doubts(self, listing)
+    }
+
+    /// What becomes of what a tool, by the server's name of it, asks in the middle of a call. What acts once is only made
+    /// again where a person vouches that it did nothing before it asked.
+    fn asking(&self, tool: &str, class: Class) -> forms::Asking {
+        let said = self.0.tools.get(tool);
+        let again = !class.is_marked() || self.asks_first(tool);
+        let seconds = said.and_then(|said| said.answer_within_seconds);
+        let own = seconds.map(|seconds| Duration::from_secs(seconds.get()));
+        forms::Asking { again, within: own.or(self.0.answer_within) }
+    }
+
+    fn asks_first(&self, tool: &str) -> bool {
+        self.0.tools.get(tool).is_some_and(|said| said.asks_first)
     }
 
     /// Whether a tool of this name could be one of it.

@@ -117,5 +117,9 @@ pub(crate) fn outcome(failure: Failure) -> Outcome {
     match failure {
         Failure::NotDone { fault, retryable, retry_after } => Outcome::NotDone { fault, retryable, retry_after },
         Failure::Unknown { fault } => Outcome::Unknown { fault },
+        Failure::Asks { question, within, fault: _ } => Outcome::Asks {
+            question,
+            within: within.map(|within| u64::try_from(within.as_millis()).unwrap_or(u64::MAX)),
+        },
     }
 }

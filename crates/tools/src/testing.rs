@@ -89,6 +89,7 @@ impl World {
             attempt: 1,
             provider: None,
             at: self.clock.now(),
+            replies: Vec::new(),
             caller: Caller { language: Some("es".to_owned()), ..Caller::default() },
         }
     }

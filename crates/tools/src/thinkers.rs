@@ -95,6 +95,7 @@ impl Thinkers for Endpoints {
                 Err(fault(told, retryable, retry_after))
             }
             Ok(Err(Failure::Unknown { fault: told })) => Err(fault(told, true, None)),
+            Ok(Err(Failure::Asks { fault: told, .. })) => Err(fault(told, false, None)),
             Err(_) => {
                 let message = format!("whoever thinks for agent `{agent}` did not answer within {} s", limit.as_secs());
                 Err(fault(Fault::new(code::TIMEOUT, message), true, None))

@@ -76,6 +76,7 @@ async fn ask(registry: &Registry, query: &str) {
         attempt: 1,
         provider: None,
         at: Time::EPOCH,
+        replies: Vec::new(),
         caller: Caller::default(),
     };
     if let Checked::Permitted(permit) = registry.check(&call, None).await {

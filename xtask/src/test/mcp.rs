@@ -77,10 +77,7 @@ fn talk(baton: &Path, scripts: &Path, here: &Path) -> anyhow::Result<()> {
     ensure!(variables.contains("PATH") && !variables.contains("CARGO"), "variables: {variables}");
     let told = answer.to_string();
     ensure!(told.contains("Error executing tool fails"), "the tool that fails says so: {told}");
-    let asked = run_of(baton, &project, "ask")?.to_string();
-    for question in ["Which seat?", "Which row?"] {
-        ensure!(asked.contains("INPUT_REQUIRED") && asked.contains(question), "`{question}` is told: {asked}");
-    }
+    answered(baton, &project)?;
     still_there(baton, &project, py)
 }
 
@@ -91,6 +88,27 @@ fn run_of(baton: &Path, project: &Path, workflow: &str) -> anyhow::Result<Value>
     let finished = process::within(&mut run, RUN_LIMIT)?;
     ensure!(finished.status.success(), "the run failed: {}", finished.told());
     serde_json::from_str(&finished.stdout).with_context(|| finished.told())
+}
+
+/// What servers ask people waits with its form, and each server is told its answer: one that asks in place of acting, and
+/// one that asks in the middle of a call.
+fn answered(baton: &Path, project: &Path) -> anyhow::Result<()> {
+    let said = |arguments: &[&str]| {
+        let mut command = Command::new(baton);
+        command.current_dir(project).args(arguments).arg("--json");
+        process::within(&mut command, RUN_LIMIT)
+    };
+    let waits = said(&["run", "ask", "--id", "asks"])?;
+    for question in ["Which seat?", "Which row?"] {
+        ensure!(waits.stdout.contains(question), "`{question}` is asked: {}", waits.told());
+    }
+    said(&["runs", "answer", "asks", "py_book#0.0", "--form", "{\"seat\": \"1A\"}"])?;
+    let last = said(&["runs", "answer", "asks", "node_book#0.0", "--form", "{\"seat\": \"7\"}"])?;
+    let answer: Value = serde_json::from_str(&last.stdout).with_context(|| last.told())?;
+    for (node, expect) in [("py_book", "asked: accept 1A"), ("node_book", "asked: accept 7")] {
+        ensure!(answer["outputs"][node]["text"] == expect, "{node}: {answer}");
+    }
+    Ok(())
 }
 
 /// A server that has gone is said to have gone, and its tools stand.

@@ -70,11 +70,11 @@ pub enum Runs {
         #[arg(long, value_name = "TEXT", conflicts_with = "name")]
         message: Option<String>,
     },
-    /// Answer a `human` node.
+    /// Answer a `human` node, or what a call asks.
     Answer {
         #[command(flatten)]
         act: RunsAct,
-        /// The node's address, or the call that needs leave, as `runs show` prints it.
+        /// The node's address, or the call that asks or needs leave, as `runs show` prints it.
         node: String,
         /// Yes.
         #[arg(long, conflicts_with_all = ["reject", "form"])]

@@ -108,9 +108,13 @@ pub fn way_on(item: &DeskItem, command: &str) -> String {
         DeskKind::NotUndone => {
             format!("{command} desk resolve {id} --again  # or --undone, once somebody undid it at the service")
         }
-        DeskKind::Form | DeskKind::Question | DeskKind::OverBudget | DeskKind::NeedsKey => {
-            format!("{command} runs show {run}  # says how it goes on")
-        }
+        DeskKind::Form | DeskKind::Question | DeskKind::OverBudget | DeskKind::NeedsKey => match effect_of(item) {
+            Some(effect) if item.kind == DeskKind::Form => {
+                let effect = in_shell(&effect.to_string());
+                format!("{command} runs answer {run} {effect} --form JSON  # or --reject")
+            }
+            Some(_) | None => format!("{command} runs show {run}  # says how it goes on"),
+        },
         DeskKind::Connection => format!("{command} tools connections  # says which account to connect again"),
         DeskKind::Budget => {
             format!("{command} budgets  # says how they stand now, and which setting to raise")
@@ -124,6 +128,11 @@ pub fn decide(item: &DeskItem, command: &str, but: &[&str]) -> String {
     let mut names = asked.into_iter().flatten().filter_map(Value::as_str).filter(|name| !but.contains(name));
     let by = names.next().map(|name| format!(" --as {}", in_shell(name))).unwrap_or_default();
     format!("{command} approvals approve {}{by}  # or reject, with --reason TEXT", in_shell(&item.id))
+}
+
+/// The call it is about, where it is about one.
+fn effect_of(item: &DeskItem) -> Option<EffectId> {
+    item.details.get("effect").and_then(|effect| serde_json::from_value(effect.clone()).ok())
 }
 
 pub fn word(kind: DeskKind) -> String {
@@ -148,9 +157,7 @@ async fn resolve(project: &Project, args: DeskResolve) -> anyhow::Result<Exit> {
             return Err(Misuse::new(format!("`{}` is not settled this way", item.id)).hint(hint).into());
         }
     };
-    let effect: Option<EffectId> =
-        item.details.get("effect").and_then(|effect| serde_json::from_value(effect.clone()).ok());
-    let (Some(effect), Some(run)) = (effect, item.run) else {
+    let (Some(effect), Some(run)) = (effect_of(&item), item.run) else {
         anyhow::bail!("the item `{}` names no call", item.id);
     };
     let act = RunsAct { run: run.to_string(), by: args.by.clone(), detach: args.detach, json: args.json };

@@ -78,7 +78,7 @@ fn incoming(args: Runs) -> anyhow::Result<(RunsAct, Incoming)> {
     })
 }
 
-/// An answer to a `human` node, or leave for a call.
+/// An answer to a `human` node, or to what a call asks, or leave for a call.
 fn answer(
     act: &RunsAct,
     node: &str,
@@ -89,9 +89,14 @@ fn answer(
 ) -> anyhow::Result<Incoming> {
     let by = act.by.clone();
     if node.contains('#') {
-        return match (approve, reject) {
-            (true, false) | (false, true) => Ok(Incoming::Approve { effect: call(node)?, by, approved: approve, note }),
-            _ => Err(Misuse::new("a call is given leave with --approve, or refused it with --reject").into()),
+        let effect = call(node)?;
+        return match (approve, reject, form) {
+            (true, false, None) | (false, true, None) => Ok(Incoming::Approve { effect, by, approved: approve, note }),
+            (false, false, Some(form)) => Ok(Incoming::Fill { effect, by, form }),
+            _ => Err(Misuse::new(
+                "a call is given leave with --approve or what it asks with --form JSON, or refused it with --reject",
+            )
+            .into()),
         };
     }
     let decision = match (approve, reject, form) {

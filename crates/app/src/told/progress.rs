@@ -104,6 +104,9 @@ impl Progress {
                     &format!("waits for money: {line} is used up until {until}"),
                 );
             }
+            Event::Blocked { effect, by: Block::Question { question, .. } } => {
+                self.mark(id, "34", "?", &effect.call.node, &question.message);
+            }
             Event::Blocked { effect, by: Block::Key } => {
                 self.mark(id, "33", "?", &effect.call.node, "waits for the consumer's own key");
             }

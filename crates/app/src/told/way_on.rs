@@ -18,6 +18,12 @@ pub fn way_on(open: &Open, command: &str) -> String {
         Awaited::Form(node) => {
             format!("waits for a person at `{node}`: {command} runs answer {run} {} --form JSON", at(node))
         }
+        Awaited::Question { effect, message, .. } => {
+            format!("`{effect}` asks: {message} {command} runs answer {run} {} --form JSON  # or --reject", at(effect))
+        }
+        Awaited::Ask(Ask::Question(effect)) => {
+            format!("`{effect}` asks something: {command} runs answer {run} {} --form JSON  # or --reject", at(effect))
+        }
         Awaited::Ask(Ask::Human(node)) => {
             format!("waits for a person at `{node}`: {command} runs answer {run} {} --approve  # or --reject", at(node))
         }

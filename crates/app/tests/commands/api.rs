@@ -133,12 +133,12 @@ fn a_run_that_waits_for_somebody_is_a_202_with_its_address_and_goes_on_when_it_i
     assert_eq!((&waits["status"], &waits["waits_for"][0]["node"]), (&json!("waiting"), &json!("agree")), "{waits}");
     let run = id(&waits);
     assert_eq!(address, format!("/api/v1/executions/{run}"));
-    let wrong = api.post(&format!("/executions/{run}/answer"), "", &json!({ "node": "agree" })).ends(422);
+    let wrong = api.post(&format!("/executions/{run}/answer"), "", &json!({ "to": "agree" })).ends(422);
     assert_eq!(wrong["code"], "BODY_INVALID");
-    let none = api.post(&format!("/executions/{run}/answer"), "", &json!({ "node": "nobody", "approve": true }));
+    let none = api.post(&format!("/executions/{run}/answer"), "", &json!({ "to": "nobody", "approve": true }));
     let none = none.ends(409);
     assert_eq!((&none["code"], &none["execution_id"]), (&json!("RUN-005"), &json!(run)));
-    let done = api.post(&format!("/executions/{run}/answer"), "", &json!({ "node": "agree", "approve": true }));
+    let done = api.post(&format!("/executions/{run}/answer"), "", &json!({ "to": "agree", "approve": true }));
     assert_eq!(done.ends(200)["status"], "completed");
     let late = api.post(&format!("/executions/{run}/pause"), "", &Value::Null).ends(409);
     assert_eq!(late["code"], "RUN-003");
@@ -170,8 +170,8 @@ fn a_call_needs_leave_of_who_may_give_it() {
     let run = id(&api.execute("pay", &json!({})).ends(202));
     let open = api.get(&format!("/executions/{run}")).ends(200);
     let effect = open["waits_for"][0]["effect"].as_str().expect("a call").to_owned();
-    let leave = json!({ "effect": effect, "approved": true });
-    let path = format!("/executions/{run}/approve");
+    let leave = json!({ "to": effect, "approve": true });
+    let path = format!("/executions/{run}/answer");
     assert_eq!(api.post(&path, "", &leave).ends(403)["code"], "RUN-015");
     let olga = place.baton(&["keys", "create", "olga", "--role", "human_agent", "--json"]).ends(0).json();
     let olga = olga["key"].as_str().expect("a secret").to_owned();
@@ -279,8 +279,7 @@ fn a_tenants_runs_and_workflows_are_nobody_elses() {
         for method in operations.as_object().expect("operations").keys() {
             let path = path.replace("{execution_id}", &run);
             let body = match path.rsplit('/').next() {
-                Some("answer") => json!({ "node": "agree", "approve": true }),
-                Some("approve") => json!({ "effect": "pay#0.0", "approved": true }),
+                Some("answer") => json!({ "to": "agree", "approve": true }),
                 Some("resolve") => json!({ "effect": "pay#0.0", "became": "not_done" }),
                 Some("signal") => json!({ "name": "x" }),
                 _ => json!({}),
@@ -290,7 +289,7 @@ fn a_tenants_runs_and_workflows_are_nobody_elses() {
             walked += 1;
         }
     }
-    assert!(walked >= 14, "{walked}");
+    assert!(walked >= 13, "{walked}");
     assert_eq!(ask("GET /api/v1/executions", &Value::Null).ends(200)["executions"], json!([]));
 }
 

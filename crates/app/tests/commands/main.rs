@@ -22,6 +22,7 @@ mod outbox;
 mod pages;
 mod place;
 mod provider;
+mod questions;
 mod reading;
 mod reference;
 mod runs;

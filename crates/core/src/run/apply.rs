@@ -41,6 +41,7 @@ impl Run {
             Event::Blocked { effect, by } => self.block(effect, by),
             Event::Unblocked { effect, .. } => self.unblock(effect),
             Event::Approved { effect, by, .. } => self.allow(effect, by),
+            Event::Replied { effect, said, same_key, .. } => self.reply(effect, said, *same_key),
             Event::ArrivedLate(done) => self.arrived_late(done),
             Event::Abandoned { call } => drop(self.close_call(call)),
             Event::Began { node, wait } => self.begin(node, wait),

@@ -7,6 +7,7 @@ use super::leave::Leave;
 use super::state::{Activity, AgentWait, Phase, Progress, Run, Scope};
 use crate::id::RunId;
 use crate::time::Time;
+use crate::tool::Question;
 
 /// One open question to somebody outside.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +20,8 @@ pub enum Ask {
     Doubt(EffectId),
     /// A tool call that needs leave.
     Approval(EffectId),
+    /// A tool call that asks something before it acts.
+    Question(EffectId),
     /// A model call that a budget holds up.
     Budget(EffectId),
     /// A model call that needs the consumer's own key.
@@ -33,6 +36,7 @@ impl Run {
             match &call.progress {
                 Progress::Doubt => Some(Ask::Doubt(effect)),
                 Progress::Blocked(Block::Approval(_)) => Some(Ask::Approval(effect)),
+                Progress::Blocked(Block::Question { .. }) => Some(Ask::Question(effect)),
                 Progress::Blocked(Block::Budget { .. }) => Some(Ask::Budget(effect)),
                 Progress::Blocked(Block::Key) => Some(Ask::Key(effect)),
                 _ => None,
@@ -76,7 +80,7 @@ impl Run {
         let mut next = None;
         for call in self.calls.values() {
             match (&call.progress, call.due()) {
-                (Progress::Blocked(Block::Approval(_)), _) => {}
+                _ if call.is_with_people() => {}
                 (_, Some(at)) if at > self.now => next = Some(next.map_or(at, |next: Time| next.min(at))),
                 (Progress::Doubt | Progress::Blocked(Block::Key), None) => {}
                 _ => return None,
@@ -127,6 +131,14 @@ impl Run {
         }
     }
 
+    /// What a call asks people before it acts.
+    pub fn question_of(&self, effect: &EffectId) -> Option<&Question> {
+        match self.progress_of(effect)? {
+            Progress::Blocked(Block::Question { question, .. }) => Some(question),
+            _ => None,
+        }
+    }
+
     /// Whether a call in question certainly did not act, and a person is asked to do by hand what its service cannot.
     pub fn is_by_hand(&self, effect: &EffectId) -> bool {
         let call = self.calls.get(&effect.call).filter(|call| call.generation == effect.generation);
@@ -161,6 +173,7 @@ impl Run {
             Ask::Approval(effect) => {
                 matches!(self.progress_of(effect), Some(Progress::Blocked(Block::Approval(_))))
             }
+            Ask::Question(effect) => self.question_of(effect).is_some(),
             Ask::Budget(effect) => matches!(self.progress_of(effect), Some(Progress::Blocked(Block::Budget { .. }))),
             Ask::Key(effect) => self.progress_of(effect).is_some_and(|at| *at == Progress::Blocked(Block::Key)),
         }

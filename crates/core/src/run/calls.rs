@@ -2,6 +2,7 @@
 
 mod doubt;
 mod outage;
+mod question;
 mod undo;
 
 use std::sync::Arc;
@@ -171,6 +172,9 @@ impl Draft<'_> {
                 let fault = self.nobody_to_ask(&leave);
                 return self.refused(effect, &call, Failure::free(fault, false), false);
             }
+            Outcome::Tool(tool::Outcome::Asks { question, within }) if !in_doubt && !call.is_asking() => {
+                return self.asked(effect, &call, question, within);
+            }
             Outcome::CircuitOpen { until, fault } if !in_doubt => self.circuit_open(effect, &call, until, &fault),
             Outcome::Blocked { by, cost } if !in_doubt => {
                 if cost != Usd::ZERO {
@@ -183,7 +187,7 @@ impl Draft<'_> {
             }
             // That nobody knows is known already, what is waited for is not dropped, only a look-up can find nothing, and
             // only a marker can be too old.
-            Outcome::Tool(tool::Outcome::Unknown { .. })
+            Outcome::Tool(tool::Outcome::Unknown { .. } | tool::Outcome::Asks { .. })
             | Outcome::Dropped { .. }
             | Outcome::Blocked { .. }
             | Outcome::CircuitOpen { .. }

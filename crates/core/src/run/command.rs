@@ -82,6 +82,12 @@ pub enum Command {
         /// Why.
         note: String,
     },
+    /// A person answers what a call asks. Who will not answer does not approve of it.
+    Fill {
+        effect: EffectId,
+        by: String,
+        form: Value,
+    },
     Resolve {
         effect: EffectId,
         by: String,
@@ -135,6 +141,7 @@ impl Command {
             Self::Signal(_) => "signal",
             Self::Answer { .. } => "answer",
             Self::Approve { .. } => "approve",
+            Self::Fill { .. } => "fill",
             Self::Resolve { .. } => "resolve",
             Self::KeyGiven { .. } => "key_given",
             Self::ChildEnded { .. } => "child_ended",
@@ -316,6 +323,7 @@ impl Incoming {
             Self::Signal(signal) => Command::Signal(signal),
             Self::Answer { node, by, decision } => Command::Answer { node, by, decision },
             Self::Approve { effect, by, approved, note } => Command::Approve { effect, by, approved, note },
+            Self::Fill { effect, by, form } => Command::Fill { effect, by, form },
             Self::Resolve { effect, by, resolution } => Command::Resolve { effect, by, resolution },
             Self::ChildEnded { node, ended } => Command::ChildEnded { node, ended },
             Self::ChildUndone { run, fault } => Command::ChildUndone { run, fault },
@@ -345,6 +353,11 @@ pub enum Incoming {
         approved: bool,
         #[serde(default, skip_serializing_if = "String::is_empty")]
         note: String,
+    },
+    Fill {
+        effect: EffectId,
+        by: String,
+        form: Value,
     },
     Resolve {
         effect: EffectId,

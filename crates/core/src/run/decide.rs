@@ -141,6 +141,7 @@ impl Draft<'_> {
             Command::Signal(signal) => self.signal(signal),
             Command::Answer { node, by, decision } => self.answer(&node, by, decision),
             Command::Approve { effect, by, approved, note } => self.approve(effect, by, approved, note),
+            Command::Fill { effect, by, form } => self.fill(effect, by, form),
             Command::Resolve { effect, by, resolution } => self.resolve(&effect, by, resolution),
             Command::KeyGiven { by } => self.key_given(&by),
             Command::ChildEnded { node, ended } => nodes::subworkflow::ended(self, &node, ended),

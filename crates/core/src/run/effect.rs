@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::address::EffectId;
 use super::event::Request;
 use crate::time::Time;
-use crate::tool::Class;
+use crate::tool::{Class, Reply};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect<'run> {
@@ -19,6 +19,8 @@ pub enum Effect<'run> {
         /// When it was scheduled.
         at: Time,
         approved: Option<&'run str>,
+        /// What people answered to what it asked.
+        replies: &'run [Reply],
     },
     /// Ask the service what became of a call.
     LookUp { effect: EffectId, request: &'run Request, timeout: Duration, at: Time },

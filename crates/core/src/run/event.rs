@@ -17,7 +17,7 @@ use crate::fault::Fault;
 use crate::id::{RunId, TenantId};
 use crate::money::Usd;
 use crate::time::Time;
-use crate::tool::Caller;
+use crate::tool::{Caller, Said};
 
 use call::is_free;
 pub use call::{Answer, Block, Detour, Done, InDoubt, Request, Scheduled, Undo};
@@ -111,6 +111,15 @@ pub enum Event {
         by: String,
         #[serde(default, skip_serializing_if = "String::is_empty")]
         note: String,
+    },
+    /// What a call asked before it could act was answered, or was not: it goes out with that, under the next generation;
+    /// or under this one (`same_key`), where an earlier attempt may have acted.
+    Replied {
+        effect: EffectId,
+        by: String,
+        said: Said,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        same_key: bool,
     },
     /// An answer to a call that nobody waits for any more.
     ArrivedLate(Box<Done>),

@@ -85,12 +85,11 @@ impl Block {
 }
 
 impl Run {
-    /// Calls that people were asked to allow until now at the latest, and nobody has decided.
+    /// Calls that people were asked to allow, or asked about, until now at the latest, and nobody has decided.
     pub fn lapsed_leaves(&self, now: Time) -> impl Iterator<Item = EffectId> {
         self.backoffs.iter().take_while(move |(at, _)| *at <= now).filter_map(|(_, id)| {
             let call = self.calls.get(id)?;
-            matches!(&call.progress, Progress::Blocked(Block::Approval(_)))
-                .then(|| EffectId { call: id.clone(), generation: call.generation })
+            call.is_with_people().then(|| EffectId { call: id.clone(), generation: call.generation })
         })
     }
 
@@ -107,6 +106,9 @@ impl Draft<'_> {
     /// A person allows a call or does not. A no ends it at once; a yes is one of as many as are needed.
     pub fn approve(&mut self, effect: EffectId, by: String, approved: bool, note: String) -> Result<(), Refusal> {
         let call = self.open_call(&effect)?.clone();
+        if call.is_asking() {
+            return self.decline(effect, by, approved);
+        }
         let leave = match &call.progress {
             Progress::Blocked(Block::Approval(leave)) => Some(leave),
             Progress::Blocked(Block::Budget { .. }) => None,
@@ -180,10 +182,14 @@ impl Draft<'_> {
         self.not_allowed(effect, call, fault);
     }
 
-    /// Whatever people were asked to allow until now is decided without them.
+    /// Whatever people were asked about calls until now is decided without them.
     pub fn leaves_are_over(&mut self) {
         for effect in self.run.lapsed_leaves(self.now).collect::<Vec<_>>() {
             let Ok(call) = self.open_call(&effect).cloned() else { continue };
+            if call.is_asking() {
+                self.nobody_replied(effect);
+                continue;
+            }
             let Progress::Blocked(Block::Approval(leave)) = &call.progress else { continue };
             match leave.then {
                 Lapse::Reject => self.disallow(&effect, &call, DEADLINE, "nobody decided in time"),

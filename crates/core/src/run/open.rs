@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{Address, Ask, EffectId, Role, Run, State};
 use crate::id::RunId;
 use crate::time::Time;
+use crate::tool::Question;
 
 /// One thing a run waits for.
 #[derive(Clone, Debug)]
@@ -47,6 +48,12 @@ pub enum Awaited {
     ByHand(EffectId),
     /// A `human` node's form.
     Form(Address),
+    /// What a call asks before it acts, with the form's schema.
+    Question {
+        effect: EffectId,
+        message: String,
+        schema: Value,
+    },
     Signal {
         node: Address,
         name: String,
@@ -63,6 +70,10 @@ impl Open {
         let asks = run.asks().into_iter().map(|ask| match ask {
             Ask::Human(node) if run.asks_for_form(&node) => Awaited::Form(node),
             Ask::Doubt(effect) if run.is_by_hand(&effect) => Awaited::ByHand(effect),
+            Ask::Question(effect) => match run.question_of(&effect).cloned() {
+                Some(Question { message, schema, .. }) => Awaited::Question { effect, message, schema },
+                None => Awaited::Ask(Ask::Question(effect)),
+            },
             ask => Awaited::Ask(ask),
         });
         let signals = run.awaited_signals().into_iter().map(|(node, name)| Awaited::Signal { node, name });
@@ -88,6 +99,12 @@ impl Open {
         match &self.awaited {
             Awaited::Ask(Ask::Human(node)) => json!({ "kind": "human", "run": run, "node": node }),
             Awaited::ByHand(effect) => json!({ "kind": "by_hand", "run": run, "effect": effect.to_string() }),
+            Awaited::Question { effect, message, schema } => json!({
+                "kind": "question", "run": run, "effect": effect.to_string(), "message": message, "form": schema,
+            }),
+            Awaited::Ask(Ask::Question(effect)) => {
+                json!({ "kind": "question", "run": run, "effect": effect.to_string() })
+            }
             Awaited::Form(node) => json!({ "kind": "form", "run": run, "node": node }),
             Awaited::Ask(Ask::Customer(node)) => json!({ "kind": "customer", "run": run, "node": node }),
             Awaited::Ask(Ask::Doubt(effect)) => json!({ "kind": "doubt", "run": run, "effect": effect.to_string() }),

@@ -49,13 +49,13 @@ impl Run {
         let first = CallId { node: Address::outer(""), call: 0, role: Role::Act };
         let mut later = self.backoffs.range((now + MILLISECOND, first)..);
         // Nothing goes out of a paused run; deadlines given to people keep running.
-        let backoff = later.find(|(_, call)| !self.paused || self.waits_for_leave(call)).map(|(at, _)| *at);
-        let missed = self.backoffs.iter().take_while(|(at, _)| *at <= now).find(|(_, call)| self.waits_for_leave(call));
+        let backoff = later.find(|(_, call)| !self.paused || self.is_with_people(call)).map(|(at, _)| *at);
+        let missed = self.backoffs.iter().take_while(|(at, _)| *at <= now).find(|(_, call)| self.is_with_people(call));
         deadline.into_iter().chain(backoff).chain(missed.map(|(at, _)| *at)).min()
     }
 
-    fn waits_for_leave(&self, call: &CallId) -> bool {
-        self.calls.get(call).is_some_and(|call| matches!(call.progress, Progress::Blocked(Block::Approval(_))))
+    fn is_with_people(&self, call: &CallId) -> bool {
+        self.calls.get(call).is_some_and(Call::is_with_people)
     }
 
     /// Whether an answer to this call would still be news.
@@ -93,7 +93,8 @@ impl Run {
             Progress::Waiting { .. } => call.queued_until.is_none(),
             Progress::Blocked(Block::RateLimit { .. } | Block::Circuit { .. }) => true,
             // Its time comes, and yet it waits for people: days may pass before.
-            Progress::Blocked(Block::Approval(_) | Block::Budget { .. } | Block::Key) | Progress::Doubt => false,
+            Progress::Blocked(Block::Approval(_) | Block::Question { .. } | Block::Budget { .. } | Block::Key)
+            | Progress::Doubt => false,
         };
         self.calls.values().any(moves) || self.thinking().is_some()
     }
@@ -112,6 +113,7 @@ fn effect_of(effect: EffectId, call: &Call, now: Time) -> Option<Effect<'_>> {
             attempt: call.attempts + 1,
             at: call.scheduled_at,
             approved: call.approved.as_deref(),
+            replies: &call.replies,
         }),
         _ => None,
     }

@@ -19,6 +19,7 @@ mod money;
 mod outages;
 mod people;
 mod programs;
+mod questions;
 mod random;
 mod reopened;
 mod rest;

@@ -73,8 +73,11 @@ impl Owner {
 
     pub(super) fn output_of(&self, effect: Effect<'_>) -> Option<Output> {
         Some(match effect {
-            Effect::Send { effect, request, class, timeout, attempt, at, approved } => {
-                let what = self.what(&effect, request, class, attempt, at)?;
+            Effect::Send { effect, request, class, timeout, attempt, at, approved, replies } => {
+                let mut what = self.what(&effect, request, class, attempt, at)?;
+                if let What::Tool(call) = &mut what {
+                    call.replies = replies.to_vec();
+                }
                 let approved = approved.map(str::to_owned);
                 Output::Send(Box::new(Send { effect, what, class, limit: timeout, approved }))
             }
@@ -126,6 +129,7 @@ impl Owner {
                 provider: provider.clone(),
                 attempt,
                 at,
+                replies: Vec::new(),
                 caller: Caller { entity_id_source: self.entity_source(tool), ..caller },
             }),
         })

@@ -48,7 +48,7 @@ pub(super) struct Execution {
 /// Something a run waits for.
 #[derive(ToSchema)]
 pub(super) struct Waits {
-    /// `human`, `form`, `customer`, `approval`, `doubt`, `by_hand`, `budget`, `needs_key`, `signal`, `instant` or `resume`.
+    /// `human`, `form`, `customer`, `approval`, `question`, `doubt`, `by_hand`, `budget`, `needs_key`, `signal`, `instant` or `resume`.
     kind: String,
     /// The run that waits: this one, or one it runs.
     run: String,
@@ -56,6 +56,10 @@ pub(super) struct Waits {
     effect: Option<String>,
     name: Option<String>,
     at: Option<String>,
+    /// What a call asks, and the schema of the answer.
+    message: Option<String>,
+    #[schema(value_type = Option<Object>)]
+    form: Option<Value>,
     need: Option<u32>,
     approved_by: Option<Vec<String>>,
     from: Option<Vec<String>>,

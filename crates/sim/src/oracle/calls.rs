@@ -113,6 +113,12 @@ impl Calls {
                 self.known.values_mut().filter(|known| known.is_open).for_each(|known| known.was_left = true);
                 Ok(())
             }
+            Event::Replied { effect, same_key, .. } => {
+                let known = self.open(run, effect)?;
+                known.generation += u32::from(!same_key);
+                known.was_left &= *same_key;
+                Ok(())
+            }
             Event::Doubted { effect, next, .. } => self.doubted(run, effect, next),
             Event::Resolved { effect, resolution, .. } => self.resolved(run, effect, resolution),
             Event::Abandoned { call } => self.abandoned(run, call, services),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use baton_core::bundle::Hash;
 use baton_core::graph::Workflow;
 use baton_core::id::RunId;
-use baton_core::run::{Address, Began, EffectId, Entry, Event, Finished, How, Role, Run};
+use baton_core::run::{Address, Began, Block, EffectId, Entry, Event, Finished, How, Role, Run};
 use baton_core::time::Time;
 use baton_engine::owner::Send;
 use baton_ports::journal::{Append, InboxItem, Ownership};
@@ -15,6 +15,7 @@ use super::calls::Calls;
 use super::flow::graph_of;
 use super::inbox::Inbox;
 use super::leaves::Leaves;
+use super::questions::Questions;
 use super::{Violation, broken};
 use crate::draw::Catalog;
 use crate::services::Services;
@@ -29,6 +30,7 @@ pub struct Chronicle {
     was_let_go: bool,
     pub calls: Calls,
     leaves: Leaves,
+    questions: Questions,
     pub inbox: Inbox,
     pub finished: Option<Finished>,
     pub is_paused: bool,
@@ -58,6 +60,7 @@ impl Chronicle {
             owner: None,
             calls: Calls::default(),
             leaves: Leaves::default(),
+            questions: Questions::default(),
             inbox: Inbox::default(),
             finished: None,
             is_paused: false,
@@ -110,6 +113,7 @@ impl Chronicle {
         for event in &entry.events {
             self.audited(append, event)?;
             self.leaves.recorded(&self.run, entry.at, event)?;
+            self.questions.recorded(&self.run, entry.at, event)?;
             if self.was_let_go && matches!(event, Event::TakenOver { .. }) {
                 return broken("needless doubt", format!("`{}` was let go of with nothing out", self.run));
             }
@@ -169,7 +173,11 @@ impl Chronicle {
 
     /// Every performed attempt that is recorded is in the audit, in the same append; so is every word of a person's.
     fn audited(&mut self, append: &Append, event: &Event) -> Result<(), Violation> {
-        if let Event::Answered { by, .. } | Event::Approved { by, .. } | Event::Unblocked { by, .. } = event {
+        if let Event::Answered { by, .. }
+        | Event::Approved { by, .. }
+        | Event::Replied { by, .. }
+        | Event::Unblocked { by, .. } = event
+        {
             let is_there = append.audit.iter().any(|row| row.user_id.as_ref() == Some(by) && !row.sent);
             if !is_there {
                 return broken("audit", format!("`{by}` decided in `{}` and left no row", self.run));
@@ -179,6 +187,7 @@ impl Chronicle {
             Event::Done(done) | Event::ArrivedLate(done) => &done.effect,
             Event::NotDone { effect, .. }
             | Event::Degraded { effect, attempted: true, .. }
+            | Event::Blocked { effect, by: Block::Question { .. } }
             | Event::Doubted { effect, .. }
             | Event::NotUndone { effect, .. } => effect,
             _ => return Ok(()),
@@ -205,6 +214,7 @@ impl Chronicle {
         let is_owner = self.owner == Some(ownership);
         if is_owner {
             self.leaves.leaves(&self.run, send)?;
+            self.questions.leaves(&self.run, send)?;
         }
         self.calls.leaves(&self.run, send, ownership, is_owner, now, services)
     }

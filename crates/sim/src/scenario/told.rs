@@ -87,6 +87,7 @@ fn detail(event: &Event, body: &Value) -> Option<String> {
         Event::Blocked { .. } => word(body.get("by")),
         Event::Unblocked { by, .. }
         | Event::Approved { by, .. }
+        | Event::Replied { by, .. }
         | Event::UndoneByHand { by, .. }
         | Event::UndoAgain { by, .. }
         | Event::Paused { by }

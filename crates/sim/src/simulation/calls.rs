@@ -7,8 +7,9 @@ use baton_core::id::RunId;
 use baton_core::money::Usd;
 use baton_core::run::{Block as Blocked, EffectId, Lapse, Leave, Outcome};
 use baton_core::time::Time;
-use baton_core::tool::{CIRCUIT_OPEN, Class};
+use baton_core::tool::{CIRCUIT_OPEN, Class, Question};
 use baton_engine::owner::{Input, Send, What};
+use serde_json::json;
 
 use super::outside::PEOPLE;
 use super::script::Stage;
@@ -167,7 +168,14 @@ impl Simulation<'_> {
         let index = self.services.ledger.len();
         let quick = Duration::from_millis(self.rng.between(1, 200));
         let version = self.processes[place.process].fold_version;
-        let answer = self.services.receive(asked, &send.what, fate, quick, send.limit, version);
+        let question = self.question(&send, fate);
+        let answer = match question {
+            Some((question, within)) => {
+                self.cover_call(place, &send.effect.call.node, Column::Asked, Instant::Sent);
+                self.services.asks(asked, question, within, quick)
+            }
+            None => self.services.receive(asked, &send.what, fate, quick, send.limit, version),
+        };
         tell!(self, "  {} reaches its service: {fate:?}", send.effect);
         if let Some(task) = self.processes[place.process].task_mut(place)
             && let Some(out) = task.out.get_mut(&send.effect)
@@ -179,6 +187,27 @@ impl Simulation<'_> {
         for fault in self.storm.due(Instant::Acted) {
             self.strike(place, fault);
         }
+    }
+
+    /// What the service of a call asks people before it acts, and for how long: nothing, or one or two questions. One that
+    /// knows the key has acted, and asks nothing more.
+    fn question(&self, send: &Send, fate: Fate) -> Option<(Question, Option<u64>)> {
+        let What::Tool(call) = &send.what else { return None };
+        let is_heard = matches!(fate, Fate::Done | Fate::Slow);
+        if self.script.is_some() || !is_heard || self.services.did(&call.key).is_some() {
+            return None;
+        }
+        // By itself, so that whatever is drawn after it stays as it was.
+        let mut rng = Rng::new(self.case.seed ^ number_of(&format!("{:?} asks", send.effect.call)));
+        let questions = if rng.chance(15) { rng.between(1, 2) } else { 0 };
+        let asked = call.replies.len() as u64;
+        if asked >= questions {
+            return None;
+        }
+        let schema = json!({"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]});
+        let message = format!("question {asked} of {}", send.effect.call.node);
+        let within = rng.chance(50).then(|| rng.between(1_000, 120_000));
+        Some((Question { message, schema, resume: json!(asked) }, within))
     }
 
     fn soon_back(&mut self, place: &Place, ticket: u64, input: Input) {

@@ -201,6 +201,7 @@ impl Simulation<'_> {
         self.answer_item(item, &format!("{}/{number}", item.id));
         if self.rng.chance(self.storm.people) {
             match item.kind {
+                DeskKind::Form if effect_of(item).is_some() => {}
                 DeskKind::Approval | DeskKind::Form => self.coverage.hit("human", Column::AnsweredTwice, Instant::Sent),
                 DeskKind::Question => self.coverage.hit("agent", Column::AnsweredTwice, Instant::Sent),
                 DeskKind::Doubt
@@ -217,6 +218,11 @@ impl Simulation<'_> {
 
     fn answer_wrongly(&mut self, item: &DeskItem) {
         let Some(run) = &item.run else { return };
+        if let (DeskKind::Form, Some(effect)) = (item.kind, effect_of(item)) {
+            let number = self.number();
+            let incoming = Incoming::Fill { effect, by: "p9".to_owned(), form: json!({ "ok": "perhaps" }) };
+            return self.send(run, format!("{}/wrong/{number}", item.id), &incoming, 0, 100);
+        }
         let Some(node) = address_of(item) else { return };
         let decision = match item.kind {
             DeskKind::Approval => Decision::Fill { form: json!({ "ok": true }) },
@@ -244,6 +250,15 @@ impl Simulation<'_> {
                     let incoming = Incoming::Answer { node: node.clone(), by: by.to_owned(), decision };
                     self.send(run, format!("{id}/{by}"), &incoming, 1, 50);
                 }
+            }
+            DeskKind::Form if effect_of(item).is_some() => {
+                let Some(effect) = effect_of(item) else { return };
+                let by = "p1".to_owned();
+                let incoming = match mood < 80 {
+                    true => Incoming::Fill { effect, by, form: json!({ "ok": true }) },
+                    false => Incoming::Approve { effect, by, approved: false, note: String::new() },
+                };
+                self.send(run, id.to_owned(), &incoming, 1, 50);
             }
             DeskKind::Form => {
                 let Some(node) = address_of(item) else { return };

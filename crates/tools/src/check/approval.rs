@@ -89,6 +89,9 @@ fn hash(request: &Request, entry: &Entry, account: Option<&str>) -> Hash {
         "tenant": call.tenant, "tool": entry.name, "version": entry.version().as_str(), "connection": entry.performer_of(call).provider,
         "key": call.key, "arguments": call.arguments,
     });
+    if !call.replies.is_empty() {
+        allowed["replies"] = json!(call.replies);
+    }
     if let Some(account) = account {
         allowed["account"] = account.into();
     }

@@ -108,5 +108,6 @@ fn blames_service(failure: &Failure) -> bool {
     match failure {
         Failure::NotDone { fault, retryable, .. } => *retryable && !NO_FAULT_OF_ITS.contains(&&*fault.code),
         Failure::Unknown { .. } => true,
+        Failure::Asks { .. } => false,
     }
 }

@@ -131,6 +131,7 @@ impl Project {
             attempt: 1,
             provider: None,
             at: baton_ports::clock::Clock::now(&*self.clock),
+            replies: Vec::new(),
             caller: Caller { user_id: Some("u1".to_owned()), ..Caller::default() },
         }
     }

@@ -1,13 +1,12 @@
 //! What a call of a server's tool came to, as this room says it.
 
 use baton_core::fault::Fault;
-use baton_core::tool::Class;
-use rmcp::model::{
-    CallToolResponse, CallToolResult, ContentBlock, ElicitRequestParams, ErrorCode, InputRequest, ResourceContents,
-};
+use baton_core::tool::{Class, Question};
+use rmcp::model::{CallToolResponse, CallToolResult, ContentBlock, ErrorCode, ResourceContents};
 use rmcp::service::ServiceError;
 use serde_json::{Map, Value, json};
 
+use super::forms::{self, Asking};
 use super::session::Called;
 use crate::code;
 use crate::failure::Failure;
@@ -18,17 +17,20 @@ const BINARY_BYTES_MAX: usize = 1 << 20;
 const ERROR_BYTES_MAX: usize = 2_000;
 
 /// The tool's result: its text, and what else there is.
-pub(super) fn answer(name: &str, called: Called, class: Class) -> Result<Value, Failure> {
+pub(super) fn answer(name: &str, called: Called, class: Class, asking: Asking) -> Result<Value, Failure> {
     match called {
+        Called::Wanted(question) if asking.again => Err(asks(name, question, asking)),
         // It asked in the middle of the call: what it did before, and after it was refused, nobody here knows.
-        Called::Wanted(forms) if class.acts() => Err(Failure::Unknown { fault: input_required(name, &forms) }),
-        Called::Wanted(forms) => Err(refused(input_required(name, &forms))),
-        // It asked in place of acting: the protocol has it called anew with the answers.
-        Called::Answered(CallToolResponse::InputRequired(asked)) => {
-            let requests = asked.input_requests.unwrap_or_default();
-            let forms: Vec<Value> = requests.values().map(form).collect();
-            Err(refused(input_required(name, &forms)))
+        Called::Wanted(question) => Err(Failure::unclear(class, input_required(name, &question.message))),
+        // It may go on later, and asks nobody for anything.
+        Called::Answered(CallToolResponse::InputRequired(asked)) if asked.input_requests.is_none() => {
+            Err(Failure::later(code::SERVICE_UNAVAILABLE, format!("`{name}` is busy, and wants to be called again")))
         }
+        // It asked in place of acting: the protocol has it called anew with the answers.
+        Called::Answered(CallToolResponse::InputRequired(asked)) => Err(match forms::questions(asked) {
+            Ok(question) => asks(name, question, asking),
+            Err(reason) => refused(input_required(name, &reason)),
+        }),
         Called::Answered(CallToolResponse::Complete(result)) if result.is_error == Some(true) => {
             let mut says = text(&result);
             says.truncate(says.floor_char_boundary(ERROR_BYTES_MAX));
@@ -56,31 +58,18 @@ pub(super) fn failure(name: &str, error: &ServiceError, told: &str, class: Class
     }
 }
 
-/// What a server asks a person: `{message, schema}`, or `{message, url}`.
-pub(super) fn wanted(request: &ElicitRequestParams) -> Value {
-    match request {
-        ElicitRequestParams::FormElicitationParams { message, requested_schema, .. } => {
-            json!({"message": message, "schema": requested_schema})
-        }
-        ElicitRequestParams::UrlElicitationParams { message, url, .. } => json!({"message": message, "url": url}),
-        _ => json!({"message": "something that is not understood here"}),
+fn asks(name: &str, question: Question, asking: Asking) -> Failure {
+    Failure::Asks {
+        fault: input_required(name, &question.message),
+        question: Box::new(question),
+        within: asking.within,
     }
 }
 
-fn form(request: &InputRequest) -> Value {
-    match request {
-        InputRequest::Elicitation(request) => wanted(&request.params),
-        InputRequest::CreateMessage(_) => json!({"message": "a reply of a model, which is not given to servers"}),
-        InputRequest::ListRoots(_) => json!({"message": "folders, which are not shown to servers"}),
-        _ => json!({"message": "something that is not understood here"}),
-    }
-}
-
-fn input_required(name: &str, forms: &[Value]) -> Fault {
-    let mut asked = Value::from(forms).to_string();
+fn input_required(name: &str, asked: &str) -> Fault {
+    let mut asked = asked.to_owned();
     asked.truncate(asked.floor_char_boundary(ERROR_BYTES_MAX));
-    let message = format!("`{name}` asks for what only a person knows: {asked}");
-    Fault::new(code::INPUT_REQUIRED, message)
+    Fault::new(code::INPUT_REQUIRED, format!("`{name}` asks for what only a person knows: {asked}"))
 }
 
 fn refused(fault: Fault) -> Failure {

@@ -92,6 +92,11 @@ impl State {
         None
     }
 
+    /// Gives up a connection on which nobody could tell whose a question is, if nobody uses it now.
+    fn leave_muddle(&mut self) {
+        self.session.take_if(|(session, _)| session.is_muddled() && Arc::strong_count(session) == 1);
+    }
+
     /// Whether it may be tried now; the error says why not yet.
     fn may_open(&self) -> Result<(), String> {
         let Some((until, reason)) = &self.waits else { return Ok(()) };
@@ -123,23 +128,32 @@ impl Link {
         let (name, class) = (&request.call.tool, request.call.class);
         contact::made();
         // Until there is a connection nothing has gone out, however long that takes.
-        let session = request.before_sending(self.session(&request.call.tenant)).await.map_err(|reason| {
+        let replies = &request.call.replies;
+        let asking = self.source.asking(tool, class);
+        // Its questions must be told apart from those of other calls.
+        let alone = !replies.is_empty() || self.source.asks_first(tool);
+        let session = request.before_sending(self.session(&request.call.tenant, alone)).await.map_err(|reason| {
             let message = format!("the MCP server `{}` cannot be reached: {reason}", self.source.name());
             Failure::later(code::SERVICE_UNAVAILABLE, message)
         })?;
+        let _turn = request.before_sending(session.turn(alone)).await;
         let arguments = request.call.arguments.as_object().cloned().unwrap_or_else(Map::new);
-        let called: Result<Called, _> = session.call(tool, arguments).await;
+        let called: Result<Called, _> = session.call(tool, arguments, replies, asking).await;
         called
             .map_err(|error| content::failure(name, &error, &session.told(&error), class))
-            .and_then(|called| content::answer(name, called, class))
+            .and_then(|called| content::answer(name, called, class, asking))
     }
 
-    /// The connection there is, or a new one unless it failed a little while ago.
-    async fn session(self: &Arc<Self>, tenant: &TenantId) -> Opened {
+    /// The connection there is, or a new one unless it failed a little while ago. Where questions must be told apart
+    /// (`clear`), one on which a call was given up makes room for a new one as soon as nobody uses it.
+    async fn session(self: &Arc<Self>, tenant: &TenantId, clear: bool) -> Opened {
         let line = self.line(tenant)?;
         let mut opening = {
             let mut state = line.state();
             state.wanted = Some(Instant::now());
+            if clear {
+                state.leave_muddle();
+            }
             if let Some(session) = state.live() {
                 return Ok(session);
             }

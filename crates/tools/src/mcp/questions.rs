@@ -1,51 +1,68 @@
-//! Whose question it is that a server asks in the middle of a call.
+//! What a server asks a person in the middle of a call, and what it is answered.
 //!
-//! All calls of a tenant share a connection, and the protocol does not say to which call a question belongs. So one is kept only
-//! where it can be nobody else's: a single call is under way, and none before it was given up, which the server may still
-//! be working on. Any other is answered with a refusal and forgotten.
+//! All calls of a tenant share a connection, and the protocol does not say to which call a question belongs. So one is a
+//! call's only where it can be nobody else's: that call alone is under way, and none before it was given up, which the
+//! server may still be working on. Any other is cancelled and forgotten.
+//!
+//! Nobody waits here for a person. A question whose answer the call brought along is answered with it; the first other one
+//! is cancelled and kept, and the call comes back with its answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde_json::Value;
-
-/// Questions of one call that are kept.
-const QUESTIONS_MAX: usize = 8;
+use baton_core::tool::{Question, Reply, Said};
 
 #[derive(Clone, Default)]
 pub(super) struct Questions(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    /// What each call that is under way was asked.
-    under_way: BTreeMap<u64, Vec<Value>>,
+    under_way: BTreeMap<u64, Asked>,
     next: u64,
     /// A call was dropped before its answer came.
     given_up: bool,
 }
 
+/// One call's part.
+struct Asked {
+    /// What was said before, oldest first; each is used once.
+    replies: VecDeque<Reply>,
+    /// The first question that nobody has been asked yet.
+    open: Option<Question>,
+}
+
 impl Questions {
     /// From here on a call is under way, until its answer came or it is dropped.
-    pub(super) fn begin(&self) -> UnderWay {
+    pub(super) fn begin(&self, replies: &[Reply]) -> UnderWay {
         let mut state = self.state();
         let number = state.next;
         state.next += 1;
-        state.under_way.insert(number, Vec::new());
+        state.under_way.insert(number, Asked { replies: replies.iter().cloned().collect(), open: None });
         drop(state);
         UnderWay { questions: self.clone(), number }
     }
 
-    /// The server asks something: `{message, schema}` or `{message, url}`.
-    pub(super) fn ask(&self, question: Value) {
+    /// The server asks something: what it is told.
+    pub(super) fn ask(&self, question: Question) -> Said {
         let mut state = self.state();
         if state.given_up || state.under_way.len() != 1 {
-            return;
+            return Said::Lapsed;
         }
-        if let Some(asked) = state.under_way.values_mut().next()
-            && asked.len() < QUESTIONS_MAX
+        let Some(asked) = state.under_way.values_mut().next() else { return Said::Lapsed };
+        let is_same = |reply: &Reply| reply.question.is_same(&question);
+        if asked.open.is_none()
+            && let Some(place) = asked.replies.iter().position(is_same)
+            && let Some(reply) = asked.replies.remove(place)
         {
-            asked.push(question);
+            return reply.said;
         }
+        asked.open.get_or_insert(question);
+        Said::Lapsed
+    }
+
+    /// Whether a question could be of a call that nobody waits for any more.
+    pub(super) fn is_muddled(&self) -> bool {
+        self.state().given_up
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -60,9 +77,9 @@ pub(super) struct UnderWay {
 }
 
 impl UnderWay {
-    /// Its answer came: what it was asked before.
-    pub(super) fn answered(self) -> Vec<Value> {
-        self.questions.state().under_way.remove(&self.number).unwrap_or_default()
+    /// Its answer came: what it asked that nobody has answered.
+    pub(super) fn answered(self) -> Option<Question> {
+        self.questions.state().under_way.remove(&self.number).and_then(|asked| asked.open)
     }
 }
 
@@ -77,36 +94,58 @@ impl Drop for UnderWay {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+
+    fn which(message: &str) -> Question {
+        Question { message: message.to_owned(), schema: json!({"type": "object"}), resume: Value::Null }
+    }
+
+    fn said(message: &str, said: Said) -> Reply {
+        Reply { question: which(message), said }
+    }
 
     #[test]
     fn a_question_is_that_of_the_only_call() {
         let questions = Questions::default();
-        let call = questions.begin();
-        questions.ask(json!("which seat"));
-        assert_eq!(call.answered(), [json!("which seat")]);
-        assert_eq!(questions.begin().answered(), Vec::<Value>::new(), "and of no later one");
+        let call = questions.begin(&[]);
+        assert_eq!(questions.ask(which("seat")), Said::Lapsed);
+        assert_eq!(call.answered(), Some(which("seat")));
+        assert_eq!(questions.begin(&[]).answered(), None, "and of no later one");
     }
 
     #[test]
     fn a_question_that_could_be_either_calls_is_neithers() {
         let questions = Questions::default();
-        let (one, other) = (questions.begin(), questions.begin());
-        questions.ask(json!("which seat"));
-        assert_eq!((one.answered(), other.answered()), (Vec::new(), Vec::new()));
+        let form = Said::Filled { form: json!({"seat": "1A"}) };
+        let (one, other) = (questions.begin(&[said("seat", form)]), questions.begin(&[]));
+        assert_eq!(questions.ask(which("seat")), Said::Lapsed, "the answer of one is not told for the other");
+        assert_eq!((one.answered(), other.answered()), (None, None));
     }
 
     #[test]
     fn a_question_of_a_call_that_was_given_up_is_no_later_calls() {
         let questions = Questions::default();
-        let (slow, quick) = (questions.begin(), questions.begin());
+        let (slow, quick) = (questions.begin(&[]), questions.begin(&[]));
         drop(slow);
-        questions.ask(json!("which seat"));
-        assert_eq!(quick.answered(), Vec::<Value>::new());
-        let later = questions.begin();
-        questions.ask(json!("which seat"));
-        assert_eq!(later.answered(), Vec::<Value>::new(), "the server may still be working on the first");
+        questions.ask(which("seat"));
+        assert_eq!(quick.answered(), None);
+        let later = questions.begin(&[]);
+        questions.ask(which("seat"));
+        assert_eq!(later.answered(), None, "the server may still be working on the first");
+        assert!(questions.is_muddled());
+    }
+
+    #[test]
+    fn what_was_answered_before_is_told_once_and_the_next_question_is_open() {
+        let questions = Questions::default();
+        let form = Said::Filled { form: json!({"seat": "1A"}) };
+        let call = questions.begin(&[said("seat", form.clone()), said("meal", Said::Declined)]);
+        assert_eq!(questions.ask(which("seat")), form);
+        assert_eq!(questions.ask(which("meal")), Said::Declined);
+        assert_eq!(questions.ask(which("seat")), Said::Lapsed, "asked anew, it is another question");
+        assert_eq!(questions.ask(which("meal")), Said::Lapsed, "which comes after one that is open");
+        assert_eq!(call.answered(), Some(which("seat")));
     }
 }

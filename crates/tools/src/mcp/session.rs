@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use baton_core::expr::{Document, Params};
+use baton_core::tool::{Question, Reply};
 use reqwest::header::{HeaderName, HeaderValue};
 use rmcp::ClientHandler;
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, CallToolResponse, ClientCapabilities, ClientConfig, ClientRequest,
-    ElicitRequestParams, ElicitResult, ElicitationAction, ElicitationCapability, ErrorData, FormElicitationCapability,
-    Implementation, JsonObject, PaginatedRequestParams, ProgressNotificationParam, ProtocolVersion, ServerResult,
+    ElicitRequestParams, ElicitResult, ElicitationCapability, ErrorData, FormElicitationCapability, Implementation,
+    JsonObject, PaginatedRequestParams, ProgressNotificationParam, ProtocolVersion, ServerResult,
 };
 use rmcp::service::{
     ClientLifecycleMode, ClientServiceExt as _, NotificationContext, PeerRequestOptions, RequestContext, RequestHandle,
@@ -19,9 +20,11 @@ use rmcp::transport::async_rw::AsyncRwTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::Sender;
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::Source;
 use super::attend::cannot_start;
+use super::forms::{self, Asking};
 use super::listing::{LISTING_BYTES_MAX, Listed, Listing, PAGES_MAX, TOOLS_MAX};
 use super::process::Process;
 use super::progress::Progress;
@@ -40,6 +43,13 @@ pub(super) struct Session {
     questions: Questions,
     progress: Progress,
     process: Option<Process>,
+    turns: RwLock<()>,
+}
+
+/// The right to call, until it is dropped.
+pub(super) enum Turn<'s> {
+    Alone(#[expect(dead_code, reason = "held")] RwLockWriteGuard<'s, ()>),
+    Shared(#[expect(dead_code, reason = "held")] RwLockReadGuard<'s, ()>),
 }
 
 /// A request that is out. Dropped before it is answered, the server is told that it is cancelled.
@@ -78,8 +88,8 @@ impl Drop for Out {
 /// What became of a call.
 pub(super) enum Called {
     Answered(CallToolResponse),
-    /// It was broken off, for the server asked for something only a person knows.
-    Wanted(Vec<Value>),
+    /// The server asked for something only a person knows, and was told that nobody says it now.
+    Wanted(Question),
 }
 
 impl Session {
@@ -105,7 +115,9 @@ impl Session {
                 let (mut process, stdout, stdin) = Process::start(command, arguments, &environment, source.1.as_ref())?;
                 let transport = AsyncRwTransport::new(stdout, stdin).with_max_line_length(MESSAGE_BYTES_MAX);
                 match listener.serve_with_lifecycle(transport, mode).await {
-                    Ok(running) => Ok(Self { running, questions, progress, process: Some(process) }),
+                    Ok(running) => {
+                        Ok(Self { running, questions, progress, process: Some(process), turns: RwLock::default() })
+                    }
                     Err(error) => {
                         let words = process.last_words_of_all().await;
                         if words.starts_with(&cannot_start(command)) {
@@ -137,7 +149,7 @@ impl Session {
                 let running = listener.serve_with_lifecycle(transport, mode).await;
                 let running =
                     running.map_err(|error| format!("{}: {}", crate::outbound::shown(url), plainly(&error)))?;
-                Ok(Self { running, questions, progress, process: None })
+                Ok(Self { running, questions, progress, process: None, turns: RwLock::default() })
             }
         }
     }
@@ -168,17 +180,42 @@ impl Session {
     }
 
     /// One call. Dropped, the server is told that it is cancelled.
-    pub(super) async fn call(&self, tool: &str, arguments: JsonObject) -> Result<Called, ServiceError> {
-        let under_way = self.questions.begin();
+    pub(super) async fn call(
+        &self,
+        tool: &str,
+        arguments: JsonObject,
+        replies: &[Reply],
+        asking: Asking,
+    ) -> Result<Called, ServiceError> {
+        let under_way = self.questions.begin(replies);
         let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
-        let answered = self.send(tool, params).await;
+        let answered = self.send(tool, forms::with_replies(params, replies)).await;
         let wanted = under_way.answered();
-        let is_result = matches!(&answered, Ok(CallToolResponse::Complete(done)) if done.is_error != Some(true));
-        // A server may do without what it asked for.
-        if !is_result && !wanted.is_empty() {
-            return Ok(Called::Wanted(wanted));
+        let is_settled = match &answered {
+            // A server may do without what it asked for; where the call may be made anew, a person is asked all the same.
+            Ok(CallToolResponse::Complete(done)) => !asking.again && done.is_error != Some(true),
+            Ok(_) | Err(ServiceError::McpError(_)) => false,
+            // What became of it is not known, whatever it asked before.
+            Err(_) => asking.again,
+        };
+        match wanted.filter(|_| !is_settled) {
+            Some(question) => Ok(Called::Wanted(question)),
+            None => answered.map(Called::Answered),
         }
-        answered.map(Called::Answered)
+    }
+
+    /// Waits until questions can be told whose they are, for a call that will be asked some: nothing else is under way
+    /// then. Other calls share the connection.
+    pub(super) async fn turn(&self, alone: bool) -> Turn<'_> {
+        match alone {
+            true => Turn::Alone(self.turns.write().await),
+            false => Turn::Shared(self.turns.read().await),
+        }
+    }
+
+    /// Whether a question could be that of a call which nobody waits for any more.
+    pub(super) fn is_muddled(&self) -> bool {
+        self.questions.is_muddled()
     }
 
     async fn send(&self, tool: &str, params: CallToolRequestParams) -> Result<CallToolResponse, ServiceError> {
@@ -240,14 +277,20 @@ impl ClientHandler for Listener {
         ClientConfig::new(capabilities, Implementation::new("baton", env!("CARGO_PKG_VERSION")))
     }
 
-    /// Nobody is here who could be asked. The question is kept, and the call fails with it.
+    /// Nobody is here who could be asked. What was said before is told; another question is kept, and the call comes back
+    /// with it.
     async fn create_elicitation(
         &self,
         request: ElicitRequestParams,
         _context: RequestContext<RoleClient>,
     ) -> Result<ElicitResult, ErrorData> {
-        self.questions.ask(super::content::wanted(&request));
-        Ok(ElicitResult::new(ElicitationAction::Cancel))
+        match forms::question(&request) {
+            Ok(question) => Ok(forms::told(self.questions.ask(question))),
+            Err(reason) => {
+                tracing::warn!(%reason, "an MCP server asks a person for what nobody is asked");
+                Err(ErrorData::invalid_params(format!("nobody is asked for this: {reason}"), None))
+            }
+        }
     }
 
     async fn on_progress(&self, said: ProgressNotificationParam, _context: NotificationContext<RoleClient>) {

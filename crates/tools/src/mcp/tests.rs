@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use baton_core::tool::{Class, Outcome};
+use baton_core::tool::{Call, Class, Outcome, Question, Reply, Said};
 use baton_ports::tools::Tools as _;
 use serde_json::{Value, json};
 
@@ -66,7 +66,41 @@ async fn call_of(registry: &Registry, tenant: Option<&str>, tool: &str, argument
     if let Some(tenant) = tenant {
         call.tenant = tenant.into();
     }
-    call.class = registry.facts(tool).unwrap().class;
+    perform(registry, call, limit).await
+}
+
+/// With what people said to its questions.
+async fn call_with(registry: &Registry, tool: &str, replies: &[(&Question, Said)]) -> Outcome {
+    let mut call = crate::testing::World::new().call("run/node/0/1", tool, json!({}));
+    let reply = |(question, said): &(&Question, Said)| Reply { question: (*question).clone(), said: said.clone() };
+    call.replies = replies.iter().map(reply).collect();
+    perform(registry, call, Duration::from_secs(20)).await
+}
+
+/// What a call asks.
+#[track_caller]
+fn asks(outcome: Outcome) -> Question {
+    match outcome {
+        Outcome::Asks { question, .. } => *question,
+        other => panic!("it asks nothing: {other:?}"),
+    }
+}
+
+/// The text of what was done.
+#[track_caller]
+fn text(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Done { output, .. } => output["text"].as_str().unwrap().to_owned(),
+        other => panic!("not done: {other:?}"),
+    }
+}
+
+fn seat(seat: &str) -> Said {
+    Said::Filled { form: json!({"seat": seat}) }
+}
+
+async fn perform(registry: &Registry, mut call: Call, limit: Duration) -> Outcome {
+    call.class = registry.facts(&call.tool).unwrap().class;
     match registry.check(&call, None).await {
         baton_ports::tools::Checked::Permitted(permit) => permit.perform(limit).await.outcome,
         baton_ports::tools::Checked::Answered(performed) => performed.outcome,
@@ -395,12 +429,45 @@ async fn every_kind_of_answer_is_told() {
 }
 
 #[tokio::test]
-async fn a_question_to_a_person_fails_the_call_with_its_form() {
+async fn what_a_server_asks_in_place_of_acting_is_asked_and_told_with_its_state() {
     let form = json!({"type": "object", "properties": {"seat": {"type": "string"}}, "required": ["seat"]});
+    let asks_for = move |name: &str, message: &str, state: &str| {
+        json!({
+            "resultType": "input_required", "requestState": state,
+            "inputRequests": {name: {"method": "elicitation/create", "params": {
+                "mode": "form", "message": message, "requestedSchema": form,
+            }}},
+        })
+    };
+    let service = service(move |method, params| match method {
+        "tools/list" => Some(json!({"tools": [tool("book", json!({}))]})),
+        "tools/call" => Some(match params["requestState"].as_str() {
+            None => asks_for("seat", "Which seat?", "seat"),
+            Some("seat") => asks_for("meal", "Which meal?", "meal"),
+            Some(_) => json!({"content": [{"type": "text", "text": params["inputResponses"].to_string()}]}),
+        }),
+        _ => None,
+    })
+    .await;
+    let within = json!({"tools": {"book": {"answer_within_seconds": 60}}});
+    let registry = registry(&at(&service, within), json!({})).await;
+    assert_eq!(registry.facts("far.book").unwrap().class, Class::Once, "in place of acting, so whatever it does");
+    let outcome = call(&registry, "far.book", json!({})).await;
+    assert!(matches!(outcome, Outcome::Asks { within: Some(60_000), .. }), "{outcome:?}");
+    let first = asks(outcome);
+    assert_eq!((first.message.as_str(), &first.schema["required"]), ("Which seat?", &json!(["seat"])));
+    let second = asks(call_with(&registry, "far.book", &[(&first, seat("1A"))]).await);
+    assert_eq!(second.message, "Which meal?");
+    let done = text(call_with(&registry, "far.book", &[(&first, seat("1A")), (&second, Said::Declined)]).await);
+    assert_eq!(serde_json::from_str::<Value>(&done).unwrap(), json!({"meal": {"action": "decline"}}));
+}
+
+#[tokio::test]
+async fn what_a_server_asks_for_that_is_no_form_fails_the_call() {
     let asks = json!({
         "resultType": "input_required",
-        "inputRequests": {"seat": {"method": "elicitation/create", "params": {
-            "mode": "form", "message": "Which seat?", "requestedSchema": form,
+        "inputRequests": {"login": {"method": "elicitation/create", "params": {
+            "mode": "url", "message": "Log in", "url": "https://x.example/login", "elicitationId": "1",
         }}},
     });
     let service = service(move |method, _| match method {
@@ -411,14 +478,15 @@ async fn a_question_to_a_person_fails_the_call_with_its_form() {
     .await;
     let registry = registry(&at(&service, json!({})), json!({})).await;
     let (code, message) = not_done(call(&registry, "far.book", json!({})).await);
-    assert_eq!(code, "INPUT_REQUIRED", "{message}");
-    assert!(message.contains("Which seat?") && message.contains("\"seat\""), "{message}");
+    assert!(code == "INPUT_REQUIRED" && message.contains("https://x.example/login"), "{code}: {message}");
 }
 
 /// Asks for a seat in the middle of a call.
 const ASKS: &str = r#"echo '{"jsonrpc":"2.0","id":900,"method":"elicitation/create","params":{"mode":"form","message":"Which seat?","requestedSchema":{"type":"object","properties":{"seat":{"type":"string"}}}}}'"#;
 const FAILS: &str =
     r#"echo '{"jsonrpc":"2.0","id":'"$id"',"result":{"isError":true,"content":[{"type":"text","text":"no seats"}]}}'"#;
+/// Answers with what it was told, which must be nothing that ends a word of the shell.
+const TELLS: &str = r#"told=$(printf '%s' "$answer" | sed 's/.*"result"://; s/[\"]//g'); echo '{"jsonrpc":"2.0","id":'"$id"',"result":{"content":[{"type":"text","text":"'"$told"'"}]}}'"#;
 
 #[tokio::test]
 async fn what_was_asked_in_the_middle_of_an_act_leaves_it_unknown() {
@@ -427,9 +495,46 @@ async fn what_was_asked_in_the_middle_of_an_act_leaves_it_unknown() {
     assert!(acts.facts("sh.act").unwrap().class.acts());
     let (code, message) = unknown(call(&acts, "sh.act", json!({})).await);
     assert_eq!(code, "INPUT_REQUIRED", "{message}");
-    let reads = json!({"trusted": true, "tools": {"act": {"class": "read"}}});
-    let (code, message) = not_done(call(&registry(&shell(&script, reads), json!({})).await, "sh.act", json!({})).await);
-    assert!(code == "INPUT_REQUIRED" && message.contains("Which seat?"), "{code}: {message}");
+    // A result that it gives without the answer holds.
+    let script = format!("{ASKS}; read -r answer; {TELLS}");
+    let acts = registry(&shell(&script, json!({"trusted": true})), json!({})).await;
+    assert_eq!(text(call(&acts, "sh.act", json!({})).await), "{action:cancel}}");
+}
+
+#[tokio::test]
+async fn what_was_asked_in_the_middle_of_a_call_that_may_be_made_again_is_asked_and_told() {
+    let script = format!("{ASKS}; read -r answer; {TELLS}");
+    for said in [json!({"class": "read"}), json!({"class": "keyed"}), json!({"class": "once", "asks_first": true})] {
+        let registry = registry(&shell(&script, json!({"tools": {"act": said}})), json!({})).await;
+        let question = asks(call(&registry, "sh.act", json!({})).await);
+        assert_eq!(question.message, "Which seat?");
+        for (said, told) in [
+            (seat("1A"), "{action:accept,content:{seat:1A}}}"),
+            (Said::Declined, "{action:decline}}"),
+            (Said::Lapsed, "{action:cancel}}"),
+        ] {
+            assert_eq!(text(call_with(&registry, "sh.act", &[(&question, said)]).await), told);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_told_though_other_calls_are_under_way_or_were_given_up() {
+    let quick = format!("{ASKS}; read -r answer; {TELLS}");
+    let script = format!("case \"$line\" in *slow*) sleep 1; {FAILS};; *stuck*) ;; *) {quick};; esac");
+    let registry = registry(&shell(&script, json!({"tools": {"act": {"class": "read"}}})), json!({})).await;
+    let question = asks(call(&registry, "sh.act", json!({})).await);
+    let replies = [(&question, seat("1A"))];
+    let (slow, told) =
+        tokio::join!(call(&registry, "sh.act", json!({"word": "slow"})), call_with(&registry, "sh.act", &replies));
+    assert_eq!(
+        (not_done(slow).0.as_str(), text(told).as_str()),
+        ("SERVICE_REJECTED", "{action:accept,content:{seat:1A}}}")
+    );
+    let given_up = call_within(&registry, "sh.act", json!({"word": "stuck"}), Duration::from_millis(300)).await;
+    assert_eq!(not_done(given_up).0, "TIMEOUT");
+    let told = call_with(&registry, "sh.act", &replies).await;
+    assert_eq!(text(told), "{action:accept,content:{seat:1A}}}", "on a connection of its own");
 }
 
 #[tokio::test]

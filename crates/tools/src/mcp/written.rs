@@ -1,6 +1,8 @@
 //! What a definition of `kind: mcp` says.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+use std::time::Duration;
 
 use baton_core::bundle::Hash;
 use baton_core::canonical;
@@ -43,6 +45,9 @@ pub(crate) struct Override {
     pub(crate) cost_usd: Option<f64>,
     pub(crate) rate: Option<Rate>,
     pub(crate) cache_seconds: Option<u64>,
+    /// It does nothing before it has the answer to what it asks, and nothing where the question is cancelled.
+    pub(crate) asks_first: bool,
+    pub(crate) answer_within_seconds: Option<NonZeroU64>,
 }
 
 #[derive(Deserialize)]
@@ -66,6 +71,8 @@ struct Written {
     include: Vec<String>,
     #[serde(default)]
     exclude: Vec<String>,
+    #[serde(default)]
+    answer_within_seconds: Option<NonZeroU64>,
     #[serde(default)]
     tools: BTreeMap<String, Override>,
 }
@@ -110,6 +117,7 @@ pub(super) fn read(profile: Profile, fields: Map<String, Value>) -> Result<Parts
         include: written.include,
         exclude: written.exclude,
         trusted: written.trusted,
+        answer_within: written.answer_within_seconds.map(|seconds| Duration::from_secs(seconds.get())),
         tools: written.tools,
         identity: Hash::of(canonical::text(&identity).as_bytes()),
     })

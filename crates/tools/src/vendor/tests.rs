@@ -40,7 +40,7 @@ async fn failure(class: Class, says: impl Fn() -> Says + Send + Sync + 'static) 
 fn not_done(failure: Failure) -> (String, bool, Option<u64>) {
     match failure {
         Failure::NotDone { fault, retryable, retry_after } => (fault.code.into_owned(), retryable, retry_after),
-        Failure::Unknown { fault } => panic!("expected it not done: {fault:?}"),
+        Failure::Unknown { fault } | Failure::Asks { fault, .. } => panic!("expected it not done: {fault:?}"),
     }
 }
 

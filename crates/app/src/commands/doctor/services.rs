@@ -71,6 +71,7 @@ async fn calendar(project: &Project, system: &System) -> Option<Check> {
                 let hint = "look at `[tools.calendar]`: the address, the account and the calendars' paths or ids";
                 Check::fail(WHAT, fault.message, hint)
             }
+            Outcome::Asks { question, .. } => Check::fail(WHAT, question.message, "nobody is asked here"),
         });
     }
     Some(Check::ok(WHAT, "not asked: nothing can be booked in the next seven days"))
@@ -90,6 +91,7 @@ async fn availability(system: &System, day: &str) -> Option<Outcome> {
         provider: None,
         attempt: 1,
         at: SystemClock.now(),
+        replies: Vec::new(),
         caller: Caller::default(),
     };
     match system.tools.check(&call, None).await {

@@ -98,6 +98,7 @@ fn wanted(incoming: &Incoming) -> &'static [State] {
         | Incoming::Signal(_)
         | Incoming::Answer { .. }
         | Incoming::Approve { .. }
+        | Incoming::Fill { .. }
         | Incoming::Resolve { .. }
         | Incoming::ChildEnded { .. }
         | Incoming::ChildUndone { .. }

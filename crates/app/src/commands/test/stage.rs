@@ -169,7 +169,8 @@ impl Stage {
         let by = by.to_owned();
         let is_here = |open: &Open| match &open.awaited {
             Awaited::Ask(Ask::Human(at)) | Awaited::Form(at) => at.to_string() == node,
-            Awaited::Ask(Ask::Approval(effect) | Ask::Budget(effect)) => effect.call.node.to_string() == node,
+            Awaited::Ask(Ask::Approval(effect) | Ask::Question(effect) | Ask::Budget(effect))
+            | Awaited::Question { effect, .. } => effect.call.node.to_string() == node,
             Awaited::Ask(Ask::Customer(_) | Ask::Doubt(_) | Ask::Key(_))
             | Awaited::ByHand(_)
             | Awaited::Signal { .. }
@@ -184,6 +185,14 @@ impl Stage {
                     Decision::Fill { .. } => (false, String::new()),
                 };
                 (run, Incoming::Approve { effect, by, approved, note })
+            }
+            Some(Open { run, awaited: Awaited::Question { effect, .. }, .. }) => {
+                let incoming = match decision.clone() {
+                    Decision::Fill { form } => Incoming::Fill { effect, by, form },
+                    Decision::Approve { note } => Incoming::Approve { effect, by, approved: true, note },
+                    Decision::Reject { note } => Incoming::Approve { effect, by, approved: false, note },
+                };
+                (run, incoming)
             }
             asked => {
                 let run = asked.map_or_else(run_id, |open| open.run);

@@ -14,6 +14,7 @@ use crate::graph::Kind;
 use crate::money::Usd;
 use crate::mutant::{Mutant, planted};
 use crate::time::Time;
+use crate::tool::{Reply, Said};
 
 impl Run {
     pub(super) fn schedule(&mut self, scheduled: &Scheduled) {
@@ -29,6 +30,7 @@ impl Run {
             unknown: false,
             approved: None,
             allowed_by: Vec::new(),
+            replies: Vec::new(),
             hold: *hold,
             degraded: false,
             queued_until: None,
@@ -316,6 +318,16 @@ impl Run {
             call.approved = Some(leave.hash.clone());
             call.allowed_by.clear();
         }
+        self.works(&effect.call.node, false);
+        self.progress(&effect.call, Progress::Ready);
+    }
+
+    /// The question is answered, and the call goes out with that.
+    pub(super) fn reply(&mut self, effect: &EffectId, said: &Said, same_key: bool) {
+        let Some(call) = self.calls.get_mut(&effect.call) else { return };
+        let Progress::Blocked(Block::Question { question, .. }) = &call.progress else { return };
+        call.replies.push(Reply { question: (**question).clone(), said: said.clone() });
+        call.generation += u32::from(!same_key);
         self.works(&effect.call.node, false);
         self.progress(&effect.call, Progress::Ready);
     }

@@ -14,7 +14,7 @@ use crate::id::RunId;
 use crate::model;
 use crate::money::Usd;
 use crate::time::{Time, duration_ms};
-use crate::tool::{Class, Retry};
+use crate::tool::{Class, Question, Retry};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scheduled {
@@ -134,6 +134,12 @@ pub enum Block {
     },
     /// The consumer's own key is not in the memory of the process: until it is given again.
     Key,
+    /// A person's answer, until then at the latest.
+    Question {
+        question: Box<Question>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Time>,
+    },
 }
 
 /// What becomes of a call whose service is down, as its tool says.

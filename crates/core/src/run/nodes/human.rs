@@ -80,7 +80,7 @@ fn may_not(draft: &Draft<'_>, at: &Address, by: &str, decision: &Decision) -> Op
     (!names.is_empty() && !names.contains(&by)).then_some("others are asked")
 }
 
-fn fits(schema: &Value, form: &Value) -> Result<(), Refusal> {
+pub fn fits(schema: &Value, form: &Value) -> Result<(), Refusal> {
     let impossible = |reason: String| Refusal::Impossible { reason };
     let validator = jsonschema::validator_for(schema)
         .map_err(|error| impossible(format!("the form's schema cannot be used: {error}")))?;

@@ -8,7 +8,7 @@ use crate::money::Usd;
 use crate::mutant::{Mutant, planted};
 use crate::run::event::{Block, Request};
 use crate::time::{Time, duration_ms};
-use crate::tool::Class;
+use crate::tool::{Class, Reply};
 
 /// An open call.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -29,6 +29,9 @@ pub(in crate::run) struct Call {
     /// Who has allowed it, while more must.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allowed_by: Vec<String>,
+    /// What it asked, and what was said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replies: Vec<Reply>,
     /// About what it may cost.
     #[serde(default, skip_serializing_if = "is_free")]
     pub hold: Usd,
@@ -109,14 +112,16 @@ impl Call {
                 *until <= now
             }
             Progress::Marked { .. } => planted(Mutant::MarkedSentAgain),
-            Progress::Blocked(Block::Approval(_) | Block::Key) | Progress::LookUp { .. } | Progress::Doubt => false,
+            Progress::Blocked(Block::Approval(_) | Block::Question { .. } | Block::Key)
+            | Progress::LookUp { .. }
+            | Progress::Doubt => false,
         }
     }
 
     /// From when on the agent that asked for it works, not a person or the calendar; `None` where no time says so.
     pub fn works_from(&self, now: Time) -> Option<Time> {
         match &self.progress {
-            Progress::Doubt | Progress::Blocked(Block::Approval(_) | Block::Key) => None,
+            Progress::Doubt | Progress::Blocked(Block::Approval(_) | Block::Question { .. } | Block::Key) => None,
             Progress::Blocked(Block::Budget { until, .. }) => Some(now.max(*until)),
             Progress::Waiting { at } if self.queued_until.is_some() => Some(now.max(*at)),
             Progress::Ready
@@ -125,6 +130,16 @@ impl Call {
             | Progress::LookUp { .. }
             | Progress::Blocked(Block::RateLimit { .. } | Block::Circuit { .. }) => Some(now),
         }
+    }
+
+    /// Whether it waits for people, whose time may be over: a deadline of its own, not the call's.
+    pub fn is_with_people(&self) -> bool {
+        matches!(self.progress, Progress::Blocked(Block::Approval(_) | Block::Question { .. }))
+    }
+
+    /// Whether it waits for the answer to what it asked.
+    pub fn is_asking(&self) -> bool {
+        matches!(self.progress, Progress::Blocked(Block::Question { .. }))
     }
 
     /// A person does what its service could not: it certainly did not act, and that person may.
@@ -140,6 +155,7 @@ impl Call {
                 Some(*until)
             }
             Progress::Blocked(Block::Approval(leave)) => leave.until,
+            Progress::Blocked(Block::Question { until, .. }) => *until,
             Progress::Ready | Progress::Marked { .. } | Progress::Doubt | Progress::Blocked(Block::Key) => None,
         }
     }

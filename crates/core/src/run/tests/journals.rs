@@ -15,7 +15,7 @@ use super::flow::{
 };
 use super::programs::{code_step, replay, resume, stale, start};
 use super::world::{
-    Reply, World, blocked, calls, circuit_open, done, down, fails, flaky, model_fails_at, not_found, ran,
+    Reply, World, asks, blocked, calls, circuit_open, done, down, fails, flaky, model_fails_at, not_found, ran,
     sandbox_fails, says, text_of, thought, unknown,
 };
 use crate::agent::Step;
@@ -32,7 +32,7 @@ const INTO: &str = "BATON_FOLD_INTO";
 /// A golden journal's name, its workflow, and how it was lived.
 type Scenario = (&'static str, fn() -> Flow, fn(&mut World));
 
-const SCENARIOS: [Scenario; 15] = [
+const SCENARIOS: [Scenario; 16] = [
     ("booking", booking, |w| {
         let slots = json!({"slots": ["09:00-10:00", "10:00-11:00"], "price": 49.95});
         w.answers("find", [done(slots)]).answers("pay", [fails("DECLINED")]).answers("cancel", [flaky("BUSY")]);
@@ -78,6 +78,15 @@ const SCENARIOS: [Scenario; 15] = [
         w.answers("pay", [leave(several)]).answers("tell", [leave(lapsing)]).answers("book", [leave(late)]);
         w.answers("un_pay", [fails("NO")]).starts().says("pay", "eve", true, "fine").says("pay", "bob", true, "");
         w.passes(secs(90)).undoes_by_hand("pay", "olga");
+    }),
+    ("questions", questions, |w| {
+        w.answers("book", [asks("Which seat?", None), asks("Which meal?", None)]);
+        w.answers("tell", [asks("To whom?", Some(secs(60)))]);
+        w.answers("keep", [unknown(), asks("Which shelf?", None)]).answers("look", [asks("Where?", None)]).starts();
+        w.fills("book", "eve", json!({"seat": "1A"}))
+            .fills("book", "bob", json!({"seat": "rice"}))
+            .says("look", "eve", false, "");
+        w.passes(secs(10)).crashes().fills("keep", "eve", json!({"seat": "top"})).passes(secs(60));
     }),
     ("again", again, |w| {
         w.answers("un_book", [fails("DOWN"), fails("DOWN")]).answers("fail", [fails("NO")]).starts();
@@ -237,6 +246,10 @@ fn doubts() -> Flow {
         .undo("un_keyed")
         .undoing("un_keyed", Facts { retry: Retry::NONE, ..Facts::new(Class::Once, secs(1)) });
     flow([keyed, once, tool("verify").verify(), tool("read").read(), tool("leave"), tool("out")], "")
+}
+
+fn questions() -> Flow {
+    flow([tool("book").once().undo("unbook"), tool("tell").once(), tool("keep"), tool("look").read()], "")
 }
 
 /// A tool for each way of standing an outage.
@@ -404,7 +417,7 @@ fn golden_journals_hold_every_kind_of_event() {
     assert_eq!(missing, [""; 0]);
 }
 
-const KINDS: [&str; 47] = [
+const KINDS: [&str; 48] = [
     "started",
     "scheduled",
     "sending",
@@ -419,6 +432,7 @@ const KINDS: [&str; 47] = [
     "blocked",
     "unblocked",
     "approved",
+    "replied",
     "arrived_late",
     "abandoned",
     "began",
@@ -471,6 +485,7 @@ fn kind(event: &Event) -> &'static str {
         Event::Blocked { .. } => "blocked",
         Event::Unblocked { .. } => "unblocked",
         Event::Approved { .. } => "approved",
+        Event::Replied { .. } => "replied",
         Event::ArrivedLate(_) => "arrived_late",
         Event::Abandoned { .. } => "abandoned",
         Event::Began { .. } => "began",

@@ -10,7 +10,7 @@ use super::flow::{
     Flow, N, agent, approval, child, condition, each, end, flow, merge, only, parallel, repeat_while, secs, signal,
     tool, transform, wait_for,
 };
-use super::world::{Reply, World, blocked, done, fails, flaky, not_found, stopped, unknown};
+use super::world::{Reply, World, asks, blocked, done, fails, flaky, not_found, stopped, unknown};
 use crate::agent::Step;
 use crate::fault::Fault;
 use crate::graph::node::{AtDeadline, MergeMode, Rest};
@@ -123,6 +123,7 @@ impl World {
                 then: if fate > 200 { Lapse::Approve } else { Lapse::Reject },
                 ..Leave::of("h")
             }))),
+            6 if fate < 96 => asks("which?", (fate > 48).then(|| secs(u64::from(fate) / 8))),
             6 if fate > 192 => stopped("TOOL_NOT_ALLOWED"),
             6 => Reply::HeldBack(secs(3)),
             7..=9 => Reply::StaysOut,
@@ -209,6 +210,13 @@ impl World {
             Ask::Approval(effect) | Ask::Budget(effect) => {
                 let by = if script.is_multiple_of(2) { by } else { "eve".to_owned() };
                 Command::Approve { effect, by, approved: !script.is_multiple_of(3), note: String::new() }
+            }
+            Ask::Question(effect) if script.is_multiple_of(3) => {
+                Command::Approve { effect, by, approved: script.is_multiple_of(2), note: String::new() }
+            }
+            Ask::Question(effect) => {
+                let form = if script.is_multiple_of(7) { json!({}) } else { json!({"seat": "1A"}) };
+                Command::Fill { effect, by, form }
             }
             Ask::Key(_) => Command::KeyGiven { by },
         };

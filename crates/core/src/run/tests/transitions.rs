@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::flow::{Flow, N, agent, approval, child, flow, signal, tool, wait_for};
 use super::flow::{only, secs};
-use super::world::{Reply, World, blocked, fails, unknown};
+use super::world::{Reply, World, asks, blocked, fails, unknown};
 use crate::agent::Step;
 use crate::run::{
     Address, Ask, Block, CallId, ChildEnd, Command, Decision, Departure, Effect, EffectId, Forked, Outcome, Resolution,
@@ -15,7 +15,7 @@ use crate::run::{
 };
 use crate::tool;
 
-const WORDS: [&str; 19] = [
+const WORDS: [&str; 20] = [
     "start",
     "outcome",
     "sending",
@@ -25,6 +25,7 @@ const WORDS: [&str; 19] = [
     "signal",
     "answer",
     "approve",
+    "fill",
     "resolve",
     "key_given",
     "child_ended",
@@ -38,15 +39,16 @@ const WORDS: [&str; 19] = [
 ];
 
 /// Something of every kind that can be open.
-fn open_ends() -> [N; 7] {
-    let key = tool("key");
-    [tool("doubt").once(), tool("leave"), approval("ask", 1), signal("go", "go"), child("sub"), agent("who", &[]), key]
+fn open_ends() -> [N; 8] {
+    let (key, form) = (tool("key"), tool("form"));
+    let doubt = tool("doubt").once();
+    [doubt, tool("leave"), approval("ask", 1), signal("go", "go"), child("sub"), agent("who", &[]), key, form]
 }
 
 fn waiting() -> World {
     let mut w = World::new(flow(open_ends(), ""));
     w.answers("doubt", [unknown()]).answers("leave", [blocked(Block::approval("h"))]);
-    w.answers("key", [blocked(Block::Key)]);
+    w.answers("key", [blocked(Block::Key)]).answers("form", [asks("which?", None)]);
     w.thinks("who", [Step::AskCustomer { question: "which?".into() }]).starts();
     w
 }
@@ -56,7 +58,7 @@ fn running() -> World {
     let nodes = open_ends().into_iter().chain([wait_for("w", secs(1)), tool("next").once()]);
     let mut w = World::new(flow(nodes, "w>next"));
     w.answers("doubt", [unknown()]).answers("leave", [blocked(Block::approval("h"))]);
-    w.answers("key", [blocked(Block::Key)]);
+    w.answers("key", [blocked(Block::Key)]).answers("form", [asks("which?", None)]);
     w.thinks("who", [Step::AskCustomer { question: "which?".into() }]).starts();
     w.now = w.now + secs(1);
     w.only_decides(Command::Wake);
@@ -117,9 +119,10 @@ fn run_in(state: State) -> World {
 fn command(word: &str, w: &World) -> Command {
     let nowhere =
         EffectId { call: CallId { node: Address::outer("nowhere"), call: 0, role: Role::Act }, generation: 0 };
-    let asks = w.run.asks();
-    let doubt = asks.iter().find_map(|ask| if let Ask::Doubt(effect) = ask { Some(effect.clone()) } else { None });
-    let leave = asks.iter().find_map(|ask| if let Ask::Approval(effect) = ask { Some(effect.clone()) } else { None });
+    let open = w.run.asks();
+    let doubt = open.iter().find_map(|ask| if let Ask::Doubt(effect) = ask { Some(effect.clone()) } else { None });
+    let leave = open.iter().find_map(|ask| if let Ask::Approval(effect) = ask { Some(effect.clone()) } else { None });
+    let form = open.iter().find_map(|ask| if let Ask::Question(effect) = ask { Some(effect.clone()) } else { None });
     let sendable = w.run.pending(w.now).find_map(|effect| match effect {
         Effect::Send { effect, .. } => Some(effect),
         Effect::LookUp { .. } => None,
@@ -149,6 +152,7 @@ fn command(word: &str, w: &World) -> Command {
         "approve" => {
             Command::Approve { effect: leave.unwrap_or(nowhere), by: by(), approved: true, note: String::new() }
         }
+        "fill" => Command::Fill { effect: form.unwrap_or(nowhere), by: by(), form: json!({"seat": "1A"}) },
         "resolve" => {
             let resolution = Resolution::Done { output: json!({"id": 1}) };
             Command::Resolve { effect: doubt.unwrap_or(nowhere), by: by(), resolution }

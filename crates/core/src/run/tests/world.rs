@@ -62,6 +62,14 @@ pub fn stopped(code: &'static str) -> Reply {
     Reply::Comes(Outcome::Stopped { fault: Fault::new(code, "scripted") })
 }
 
+/// It did not act, and asks a person first, for so long.
+pub fn asks(message: &str, within: Option<Duration>) -> Reply {
+    let schema = json!({"type": "object", "properties": {"seat": {"type": "string"}}, "required": ["seat"]});
+    let question = Box::new(tool::Question { message: message.to_owned(), schema, resume: Value::Null });
+    let within = within.map(|within| u64::try_from(within.as_millis()).unwrap());
+    Reply::Comes(Outcome::Tool(tool::Outcome::Asks { question, within }))
+}
+
 /// Nobody can tell whether it acted.
 pub fn unknown() -> Reply {
     Reply::Comes(Outcome::Tool(tool::Outcome::Unknown { fault: Fault::new("TIMEOUT", "scripted") }))
@@ -150,6 +158,8 @@ pub struct World {
     in_flight: BTreeMap<EffectId, String>,
     /// Every request that reached the world: its key, the tool, the arguments.
     pub ledger: Vec<(String, String, Value)>,
+    /// What was said to each question, with every request that took some along.
+    pub brought: Vec<Vec<tool::Said>>,
     /// Keys whose answer is recorded.
     answered: BTreeSet<String>,
     /// Sends that may have acted, and nobody has said since whether they did.
@@ -181,6 +191,7 @@ impl World {
             steps: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             ledger: Vec::new(),
+            brought: Vec::new(),
             answered: BTreeSet::new(),
             doubted: BTreeSet::new(),
             filled: Vec::new(),
@@ -408,7 +419,7 @@ impl World {
     /// Says so as somebody.
     pub fn says(&mut self, node: &str, by: &str, approved: bool, note: &str) -> &mut Self {
         let effect = self.asks().into_iter().find_map(|ask| match ask {
-            crate::run::Ask::Approval(effect) | crate::run::Ask::Budget(effect)
+            crate::run::Ask::Approval(effect) | crate::run::Ask::Budget(effect) | crate::run::Ask::Question(effect)
                 if effect.call.node.to_string() == node =>
             {
                 Some(effect)
@@ -417,6 +428,16 @@ impl World {
         });
         let effect = effect.unwrap_or_else(|| panic!("`{node}` needs no leave"));
         self.does(Command::Approve { effect, by: by.to_owned(), approved, note: note.to_owned() })
+    }
+
+    /// A person answers what a call asks.
+    pub fn fills(&mut self, node: &str, by: &str, form: Value) -> &mut Self {
+        let effect = self.asks().into_iter().find_map(|ask| match ask {
+            crate::run::Ask::Question(effect) if effect.call.node.to_string() == node => Some(effect),
+            _ => None,
+        });
+        let effect = effect.unwrap_or_else(|| panic!("`{node}` asks nothing"));
+        self.does(Command::Fill { effect, by: by.to_owned(), form })
     }
 
     /// Somebody undid at the service what no compensation could.
@@ -488,12 +509,15 @@ impl World {
     fn send_next(&mut self) -> bool {
         let fresh = self.run.pending(self.now).find_map(|effect| match effect {
             Effect::Send { effect, .. } | Effect::LookUp { effect, .. } if self.in_flight.contains_key(&effect) => None,
-            Effect::Send { effect, request, class, timeout, .. } => {
-                Some((effect, request.clone(), class.is_marked().then_some(timeout), false))
+            Effect::Send { effect, request, class, timeout, replies, .. } => {
+                Some((effect, request.clone(), class.is_marked().then_some(timeout), replies.to_vec(), false))
             }
-            Effect::LookUp { effect, request, .. } => Some((effect, request.clone(), None, true)),
+            Effect::LookUp { effect, request, .. } => Some((effect, request.clone(), None, Vec::new(), true)),
         });
-        let Some((effect, request, marked, is_look_up)) = fresh else { return false };
+        let Some((effect, request, marked, replies, is_look_up)) = fresh else { return false };
+        if !replies.is_empty() {
+            self.brought.push(replies.into_iter().map(|reply| reply.said).collect());
+        }
         if let Some(timeout) = marked {
             let command = Command::Sending { effect: effect.clone(), epoch: self.epoch, deadline: self.now + timeout };
             self.decide(command).unwrap();
@@ -567,6 +591,9 @@ impl World {
             | Outcome::NotFound => true,
             Outcome::Tool(tool::Outcome::NotDone { retryable, .. }) => {
                 !(class == Some(tool::Class::Keyed) && *retryable && self.doubted.contains(effect))
+            }
+            Outcome::Tool(tool::Outcome::Asks { .. }) => {
+                !(class == Some(tool::Class::Keyed) && self.doubted.contains(effect))
             }
             Outcome::Tool(tool::Outcome::Unknown { .. }) => {
                 self.doubted.extend(class.filter(|class| class.acts()).map(|_| effect.clone()));
@@ -812,7 +839,7 @@ impl World {
         found.map(|(effect, _)| effect.clone()).unwrap_or_else(|| panic!("`{tool}` is not out"))
     }
 
-    /// Waits for people: `human:node`, `doubt:node`, `approval:node`, `customer:node`.
+    /// Waits for people: `human:node`, `doubt:node`, `approval:node`, `question:node`, `customer:node`.
     #[track_caller]
     pub fn waits_for(&self, asks: &str) -> &Self {
         let word = |ask: &crate::run::Ask| match ask {
@@ -820,6 +847,7 @@ impl World {
             crate::run::Ask::Customer(node) => format!("customer:{node}"),
             crate::run::Ask::Doubt(effect) => format!("doubt:{}", effect.call.node),
             crate::run::Ask::Approval(effect) => format!("approval:{}", effect.call.node),
+            crate::run::Ask::Question(effect) => format!("question:{}", effect.call.node),
             crate::run::Ask::Budget(effect) => format!("budget:{}", effect.call.node),
             crate::run::Ask::Key(effect) => format!("key:{}", effect.call.node),
         };

@@ -240,13 +240,15 @@ pub(in crate::api) async fn signal(
     act.give("signal", &incoming).await
 }
 
-/// What a person says to a `human` node: one of `approve`, `reject` and `form`.
+/// What a person says to a `human` node, or to what a call asks.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::api) struct Said {
-    /// As `waits_for` names it.
-    node: String,
+    /// The node or the call, as `waits_for` names it: its `node`, or its `effect`.
+    to: String,
+    /// To a question for a yes or a no.
     approve: Option<bool>,
+    /// To a form.
     #[schema(value_type = Option<Object>)]
     form: Option<Value>,
     #[serde(default)]
@@ -254,22 +256,34 @@ pub(in crate::api) struct Said {
 }
 
 impl Said {
-    fn decision(self) -> Result<(Address, Decision), Problem> {
-        let node = Address::parse(&self.node);
-        let decision = match (self.approve, self.form) {
-            (Some(true), None) => Decision::Approve { note: self.note },
-            (Some(false), None) => Decision::Reject { note: self.note },
+    fn incoming(self, by: String) -> Result<Incoming, Problem> {
+        let Self { to, approve, form, note } = self;
+        if to.contains('#') {
+            let effect = call(&to)?;
+            return match (approve, form) {
+                (Some(approved), None) => Ok(Incoming::Approve { effect, by, approved, note }),
+                (None, Some(form)) => Ok(Incoming::Fill { effect, by, form }),
+                (None, None) | (Some(_), Some(_)) => Err(neither()),
+            };
+        }
+        let decision = match (approve, form) {
+            (Some(true), None) => Decision::Approve { note },
+            (Some(false), None) => Decision::Reject { note },
             (None, Some(form)) => Decision::Fill { form },
-            (None, None) | (Some(_), Some(_)) => {
-                let detail = "say one of `approve` (true or false) and `form`";
-                return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, detail));
-            }
+            (None, None) | (Some(_), Some(_)) => return Err(neither()),
         };
-        Ok((node, decision))
+        Ok(Incoming::Answer { node: Address::parse(&to), by, decision })
     }
 }
 
-/// Answers a `human` node
+fn neither() -> Problem {
+    let detail = "say one of `approve` (true or false) and `form`";
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, detail)
+}
+
+/// Answers what waits for a person
+///
+/// A `human` node; a call that needs leave, or that asks something. What a call asks is declined with `approve: false`.
 #[utoipa::path(post, path = "/api/v1/executions/{execution_id}/answer", tag = "executions",
     params(("execution_id" = String, Path)), request_body = Said, responses(
     (status = 200, body = Execution), (status = 202, body = Execution),
@@ -282,41 +296,9 @@ pub(in crate::api) async fn answer(
     body: Body,
 ) -> Result<Response, Problem> {
     let said: Said = body::json(body, door.limits).await?;
-    let (node, decision) = said.decision()?;
     let act = Act::on(&door, guest, &id, &headers).await?;
-    let incoming = Incoming::Answer { node, by: act.by(), decision };
+    let incoming = said.incoming(act.by())?;
     act.give("answer", &incoming).await
-}
-
-/// Leave for a call, or that there is none.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(in crate::api) struct Leave {
-    /// As `waits_for` names it.
-    effect: String,
-    approved: bool,
-    /// Why.
-    #[serde(default)]
-    note: String,
-}
-
-/// Gives a call leave, or refuses it
-#[utoipa::path(post, path = "/api/v1/executions/{execution_id}/approve", tag = "executions",
-    params(("execution_id" = String, Path)), request_body = Leave, responses(
-    (status = 200, body = Execution), (status = 202, body = Execution),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
-pub(in crate::api) async fn approve(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Problem> {
-    let Leave { effect, approved, note } = body::json(body, door.limits).await?;
-    let effect = call(&effect)?;
-    let act = Act::on(&door, guest, &id, &headers).await?;
-    let incoming = Incoming::Approve { effect, by: act.by(), approved, note };
-    act.give("approve", &incoming).await
 }
 
 /// What became of a call in doubt.

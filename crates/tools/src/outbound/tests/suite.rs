@@ -181,6 +181,7 @@ async fn outcome(world: World, tool: &str, arguments: Value) -> Result<Value, St
         Outcome::NotDone { fault, .. } | Outcome::Unknown { fault } => {
             Err(format!("{}: {}", fault.code, fault.message))
         }
+        asks @ Outcome::Asks { .. } => panic!("asks a person: {asks:?}"),
     }
 }
 

@@ -17,6 +17,7 @@ fn told(outcome: &Outcome) -> String {
         Outcome::NotDone { fault, retryable: true, .. } => format!("later {}", fault.code),
         Outcome::NotDone { fault, retryable: false, .. } => format!("refused {}", fault.code),
         Outcome::Unknown { .. } => "unknown".to_owned(),
+        Outcome::Asks { .. } => "asks".to_owned(),
     }
 }
 
