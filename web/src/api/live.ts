@@ -1,0 +1,78 @@
+import { authorized, id } from './client'
+import { Problem } from './problem'
+import type { Entry, Execution } from './schema'
+import { Reader } from './sse'
+
+const retryFirst_ms = 500
+const retryMost_ms = 8_000
+/** The server sends a comment each 15 s; twice that in silence is a lost line. */
+const silence_ms = 35_000
+
+export type Line = { state: 'live' } | { state: 'lost'; since: number } | { state: 'closed' }
+
+export interface Follower {
+  entry(entry: Entry): void
+  state(execution: Execution): void
+  line(line: Line): void
+}
+
+/** Follows a run from after `seq` until it is stopped; a broken line is taken up again where it broke. */
+export function follow(run: string, seq: number, follower: Follower, fetcher: typeof fetch = fetch): () => void {
+  const stop = new AbortController()
+  let last = seq
+  let heard = Date.now()
+
+  async function once(): Promise<'ended' | 'refused'> {
+    const cut = new AbortController()
+    const end = () => cut.abort()
+    stop.signal.addEventListener('abort', end)
+    let quiet = setTimeout(end, silence_ms)
+    try {
+      const response = await fetcher(`/api/v1/executions/${id(run)}/events`, {
+        headers: authorized({ accept: 'text/event-stream', 'last-event-id': String(last) }),
+        signal: cut.signal,
+      })
+      if (!response.ok || !response.body) {
+        const problem = await Problem.of(response)
+        return problem.status >= 400 && problem.status < 500 && problem.status !== 429 ? 'refused' : 'ended'
+      }
+      follower.line({ state: 'live' })
+      const reader = new Reader()
+      const text = response.body.pipeThrough(new TextDecoderStream() as unknown as TransformStream<Uint8Array, string>).getReader()
+      for (;;) {
+        const { value, done } = await text.read()
+        if (done) return 'ended'
+        heard = Date.now()
+        clearTimeout(quiet)
+        quiet = setTimeout(end, silence_ms)
+        for (const message of reader.push(value)) {
+          if (message.event === 'entry') {
+            const entry = JSON.parse(message.data) as Entry
+            // After a break the server may say again what was heard.
+            if (entry.seq <= last) continue
+            last = entry.seq
+            follower.entry(entry)
+          } else if (message.event === 'state') follower.state(JSON.parse(message.data) as Execution)
+        }
+      }
+    } finally {
+      clearTimeout(quiet)
+      stop.signal.removeEventListener('abort', end)
+    }
+  }
+
+  async function loop(): Promise<void> {
+    let wait = retryFirst_ms
+    while (!stop.signal.aborted) {
+      const began = Date.now()
+      const how = await once().catch(() => 'ended' as const)
+      if (stop.signal.aborted) return
+      if (how === 'refused') return follower.line({ state: 'closed' })
+      follower.line({ state: 'lost', since: heard })
+      wait = Date.now() - began > 10_000 ? retryFirst_ms : Math.min(wait * 2, retryMost_ms)
+      await new Promise((go) => setTimeout(go, wait))
+    }
+  }
+  void loop()
+  return () => stop.abort()
+}

@@ -1,0 +1,43 @@
+/** What the server says when it says no: RFC 9457, with a stable code and a way out. */
+export class Problem extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    readonly detail: string,
+    readonly hint?: string,
+    readonly run?: string,
+  ) {
+    super(detail)
+    this.name = 'Problem'
+  }
+
+  /** Nobody answered: no connection, or the server is gone. */
+  static unreachable(): Problem {
+    return new Problem(0, 'UNREACHABLE', '')
+  }
+
+  static async of(response: Response): Promise<Problem> {
+    const said = await response.json().catch(() => null)
+    const field = (name: string): string | undefined => {
+      const value = said && typeof said === 'object' ? (said as Record<string, unknown>)[name] : undefined
+      return typeof value === 'string' ? value : undefined
+    }
+    return new Problem(
+      response.status,
+      field('code') ?? `HTTP ${response.status}`,
+      field('detail') ?? field('title') ?? response.statusText,
+      field('hint'),
+      field('execution_id'),
+    )
+  }
+
+  get refusedKey(): boolean {
+    return this.status === 401
+  }
+  get noRight(): boolean {
+    return this.status === 403
+  }
+  get conflict(): boolean {
+    return this.status === 409
+  }
+}

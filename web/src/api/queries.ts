@@ -1,0 +1,174 @@
+import { type QueryClient, useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
+import { useEffect, useState } from 'react'
+import { ask, id, query } from './client'
+import { follow, type Line } from './live'
+import { Problem } from './problem'
+import type { DeskItem, Entry, Execution, Graph, Heads, Journal, Me, Workflow, WorkflowHead } from './schema'
+
+export interface RunsFilter {
+  state?: string | undefined
+  workflow?: string | undefined
+}
+
+const journalPage = 500
+/** A longer journal is cut: its newest entries would be missing, and the page says so. */
+const journalMost = 20_000
+const poll_ms = 5_000
+
+export const me = { queryKey: ['me'], queryFn: () => ask<Me>('me'), staleTime: Number.POSITIVE_INFINITY }
+
+export const heads = (filter: RunsFilter, cursor?: string | null): Promise<Heads> =>
+  ask<Heads>(`executions${query({ state: filter.state, workflow_id: filter.workflow, limit: 50, cursor })}`)
+
+export const workflows = { queryKey: ['workflows'], queryFn: () => ask<{ workflows: WorkflowHead[] }>('workflows').then((said) => said.workflows) }
+
+export const workflow = (name: string) => ({ queryKey: ['workflow', name], queryFn: () => ask<Workflow>(`workflows/${id(name)}`) })
+
+export const execution = (run: string) => ({ queryKey: ['run', run], queryFn: () => ask<Execution>(`executions/${id(run)}`) })
+
+export const graph = (run: string) => ({ queryKey: ['graph', run], queryFn: () => ask<Graph>(`executions/${id(run)}/graph`) })
+
+export const desk = { queryKey: ['desk'], queryFn: () => ask<{ items: DeskItem[] }>('desk').then((said) => said.items) }
+
+export const approvals = {
+  queryKey: ['approvals'],
+  queryFn: () => ask<{ items: DeskItem[] }>('approvals').then((said) => said.items),
+  refetchInterval: poll_ms,
+}
+
+export const approval = (item: string) => ({ queryKey: ['approval', item], queryFn: () => ask<DeskItem>(`approvals/${id(item)}`) })
+
+async function wholeJournal(run: string): Promise<Entry[]> {
+  const entries: Entry[] = []
+  let after: string | number | null = 0
+  while (after !== null && entries.length < journalMost) {
+    const page: Journal = await ask<Journal>(`executions/${id(run)}/journal${query({ after, limit: journalPage })}`)
+    entries.push(...page.entries)
+    after = page.entries.length > 0 ? page.next_cursor : null
+  }
+  return entries
+}
+export const journal = (run: string) => ({ queryKey: ['journal', run], queryFn: () => wholeJournal(run), staleTime: Number.POSITIVE_INFINITY })
+
+const over = new Set(['completed', 'failed', 'cancelled', 'compensated', 'timed_out'])
+export const ended = (state: string): boolean => over.has(state)
+
+function hear(client: QueryClient, run: string, entry: Entry): void {
+  client.setQueryData<Entry[]>(journal(run).queryKey, (old) => (old && old.at(-1)?.seq !== undefined && entry.seq > (old.at(-1)?.seq ?? 0) ? [...old, entry] : (old ?? [entry])))
+}
+
+/** A run with its journal, kept live: entries and states patch the cache as the server says them. */
+export function useLiveRun(run: string) {
+  const client = useQueryClient()
+  const shown = useQuery(execution(run))
+  const told = useQuery(journal(run))
+  const drawn = useQuery(graph(run))
+  const [line, setLine] = useState<Line>({ state: 'closed' })
+  const ready = told.isSuccess
+  useEffect(() => {
+    if (!ready) return
+    const last = client.getQueryData<Entry[]>(journal(run).queryKey)?.at(-1)?.seq ?? 0
+    let soon: ReturnType<typeof setTimeout> | undefined
+    const redraw = () => {
+      soon ??= setTimeout(() => {
+        soon = undefined
+        void client.invalidateQueries({ queryKey: graph(run).queryKey })
+      }, 250)
+    }
+    const stop = follow(run, last, {
+      entry(entry) {
+        hear(client, run, entry)
+        redraw()
+      },
+      state(now) {
+        client.setQueryData(execution(run).queryKey, (old: Execution | undefined) => ({ ...old, ...now }))
+        redraw()
+        void client.invalidateQueries({ queryKey: approvals.queryKey })
+        void client.invalidateQueries({ queryKey: ['desk-of', run] })
+      },
+      line: setLine,
+    })
+    return () => {
+      clearTimeout(soon)
+      stop()
+    }
+  }, [client, run, ready])
+
+  const lostFor = line.state === 'lost' ? line.since : null
+  useEffect(() => {
+    if (lostFor === null) return
+    // A line that stays lost for 30 s is replaced by asking.
+    const timer = setInterval(() => {
+      if (Date.now() - lostFor < 30_000) return
+      for (const key of [execution(run), journal(run), graph(run)]) void client.invalidateQueries({ queryKey: key.queryKey })
+    }, poll_ms)
+    return () => clearInterval(timer)
+  }, [client, run, lostFor])
+
+  return { execution: shown, journal: told, graph: drawn, line }
+}
+
+/** What of this run waits for people. A run that names its own items is taken at its word. */
+export function useDeskOf(run: Execution | undefined) {
+  const waits = !!run && !ended(run.state)
+  const asked = useQuery({
+    queryKey: ['desk-of', run?.execution_id],
+    queryFn: async () => (await ask<{ items: DeskItem[] }>('desk')).items.filter((item) => item.run === run?.execution_id),
+    enabled: waits,
+    refetchInterval: poll_ms * 2,
+  })
+  return waits ? (asked.data ?? run?.desk ?? []) : []
+}
+
+export type Act =
+  | { act: 'pause' | 'resume' | 'compensate' }
+  | { act: 'cancel'; compensate: boolean }
+  | { act: 'retry'; same_version: boolean }
+  | { act: 'signal'; message: string }
+  | { act: 'answer'; node: string; form: unknown }
+  | { act: 'answer'; node: string; approve: boolean; note: string }
+  | { act: 'resolve'; effect: unknown; how: 'done' | 'not_done' | 'repeat' }
+
+export async function act(run: string, what: Act): Promise<Execution> {
+  const { act: verb, ...rest } = what as { act: string } & Record<string, unknown>
+  let body: Record<string, unknown> = rest
+  if (what.act === 'answer' && 'approve' in what) body = { node: what.node, [what.approve ? 'approve' : 'reject']: true, note: what.note }
+  if (what.act === 'resolve') body = { effect: what.effect, [what.how]: true }
+  return ask<Execution>(`executions/${id(run)}/${verb}`, { body, headers: once() })
+}
+
+/** So that a request that is sent twice acts once. */
+export const once = (): Record<string, string> => ({ 'idempotency-key': crypto.randomUUID() })
+
+export function useAct(run: string) {
+  const client = useQueryClient()
+  return useMutation<Execution, Problem, Act>({
+    mutationFn: (what) => act(run, what),
+    onSuccess(now) {
+      client.setQueryData(execution(run).queryKey, (old: Execution | undefined) => ({ ...old, ...now }))
+      for (const key of [['graph', run], ['desk-of', run], ['approvals']]) void client.invalidateQueries({ queryKey: key })
+    },
+  })
+}
+
+export interface Decision {
+  item: DeskItem
+  approve: boolean
+  reason: string
+}
+
+export function useDecide() {
+  const client = useQueryClient()
+  return useMutation<unknown, Problem, Decision>({
+    mutationFn: ({ item, approve, reason }) =>
+      ask(`approvals/${id(item.id)}/${approve ? 'approve' : 'reject'}`, { body: { reason }, headers: once() }),
+    onSettled(_said, _problem, { item }) {
+      for (const key of [['approvals'], ['approval', item.id], ['run', item.run], ['graph', item.run], ['desk-of', item.run]])
+        void client.invalidateQueries({ queryKey: key })
+    },
+  })
+}
+
+/** Begins a run and answers at once: the page follows it by its events, it need not wait. */
+export const execute = (name: string, input: Record<string, unknown>): Promise<Execution> =>
+  ask<Execution>('workflows/execute', { body: { workflow_id: name, input_data: input, context: {} }, headers: { ...once(), prefer: 'wait=0' } })

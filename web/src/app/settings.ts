@@ -1,0 +1,53 @@
+import { useSyncExternalStore } from 'react'
+import { type Language, languages, preferred, speak } from '../i18n'
+import { letters } from '../ui/commands'
+
+export type Theme = 'light' | 'dark' | 'system'
+export interface Settings {
+  theme: Theme
+  language: Language
+  letters: boolean
+}
+
+const place = 'baton.settings'
+const dark = matchMedia('(prefers-color-scheme:dark)')
+const listeners = new Set<() => void>()
+let now: Settings = read()
+
+function read(): Settings {
+  const known = { theme: 'system', language: preferred(), letters: true } as Settings
+  try {
+    const kept = JSON.parse(localStorage.getItem(place) ?? '{}')
+    return { theme: ['light', 'dark'].includes(kept.theme) ? kept.theme : known.theme, language: kept.language in languages ? kept.language : known.language, letters: kept.letters !== false }
+  } catch {
+    return known
+  }
+}
+
+function apply(): void {
+  document.documentElement.dataset.theme = now.theme === 'system' ? (dark.matches ? 'dark' : 'light') : now.theme
+  letters(now.letters)
+}
+
+export async function begin(): Promise<void> {
+  apply()
+  dark.addEventListener('change', apply)
+  await speak(now.language)
+}
+
+export function set(more: Partial<Settings>): void {
+  now = { ...now, ...more }
+  localStorage.setItem(place, JSON.stringify(now))
+  apply()
+  if (more.language) void speak(more.language)
+  for (const one of listeners) one()
+}
+
+export const useSettings = (): Settings =>
+  useSyncExternalStore(
+    (on) => {
+      listeners.add(on)
+      return () => listeners.delete(on)
+    },
+    () => now,
+  )

@@ -1,0 +1,76 @@
+import { Link } from '@tanstack/react-router'
+import type { Execution } from '../../api/schema'
+import { ended } from '../../api/queries'
+import { relay } from '../../graph/relay'
+import { spans, type Story } from '../../graph/story'
+import { useT } from '../../i18n'
+import { duration, exact, usd, when } from '../../i18n/format'
+import { RelayBar, RelayKey } from '../../ui/relay'
+import css from './header.module.css'
+
+/** Facts of the run and who held the baton. */
+export function Facts({ run, story, now }: { run: Execution; story: Story; now: number }) {
+  const t = useT()
+  const began = run.started_at ?? run.created_at
+  const over = ended(run.state)
+  const until = over ? (story.ended ?? now) : now
+  const all = spans(story, until)
+  const bar = relay(all)
+  const worked = bar.sums.agent + bar.sums.tool
+  const wakes = run.wakes_at && !over ? Date.parse(run.wakes_at) : null
+  return (
+    <section className={css.facts} aria-label={t('Facts')}>
+      <dl>
+        {run.version && (
+          <div>
+            <dt>{t('Version')}</dt>
+            <dd>
+              {run.version.split(' ')[0]} <span className="dim">{run.version.match(/revision \d+/)?.[0].replace('revision', 'r')}</span>
+            </dd>
+          </div>
+        )}
+        <div>
+          <dt>{t('Started')}</dt>
+          <dd className="num" title={exact(began)}>
+            {when(began)}
+          </dd>
+        </div>
+        <div>
+          <dt>{t('Elapsed')}</dt>
+          <dd className="num">{duration(over ? (run.duration_ms ?? until - Date.parse(began)) : now - Date.parse(began))}</dd>
+        </div>
+        <div>
+          <dt>{t('Worked')}</dt>
+          <dd className="num">{duration(worked)}</dd>
+        </div>
+        <div>
+          <dt>{t('Cost')}</dt>
+          <dd className="num">{usd(run.total_cost_usd)}</dd>
+        </div>
+        {wakes !== null && (
+          <div>
+            <dt>{t('Wakes at the latest')}</dt>
+            <dd className="num" title={exact(wakes)}>
+              {when(wakes)}
+            </dd>
+          </div>
+        )}
+        {run.parent && (
+          <div>
+            <dt>{t('Part of')}</dt>
+            <dd>
+              <Link to="/runs/$id" params={{ id: run.parent }} className="link mono">
+                …{run.parent.slice(-12)}
+              </Link>
+            </dd>
+          </div>
+        )}
+      </dl>
+      <RelayBar relay={bar} />
+      <div className={css.keys}>
+        <RelayKey relay={bar} />
+        {!over && <span className="push sm dim">{t('Nothing here is repeated if this machine stops.')}</span>}
+      </div>
+    </section>
+  )
+}

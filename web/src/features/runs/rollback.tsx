@@ -1,0 +1,56 @@
+import type { Execution, PlannedUndo } from '../../api/schema'
+import { useT } from '../../i18n'
+import { Icon } from '../../ui/icon'
+import css from './rollback.module.css'
+
+const cannot = /^cannot be undone:\s*/
+
+/** Whether a planned step only says why it stays. */
+export const stays = (one: PlannedUndo): boolean => cannot.test(one.undo)
+
+/** What would be undone, in order, and what cannot be. */
+export function Plan({ plan }: { plan: PlannedUndo[] }) {
+  const t = useT()
+  return (
+    <ol className={css.plan}>
+      {plan.map((one) => (
+        <li key={`${one.node}/${one.tool}/${one.undo}`}>
+          <Icon name={stays(one) ? 'skip' : 'undo'} size={14} className={stays(one) ? 'dim' : 'undo-c'} />
+          {stays(one) ? (
+            <span className="mid">
+              <b>{one.node}</b> {t('stays')}: {one.undo.replace(cannot, '')}
+            </span>
+          ) : (
+            <span>
+              {t('Undo {step}', { step: one.node })}
+              <span className="dim"> {t('by')} </span>
+              <span className="mono mid">{one.undo}</span>
+            </span>
+          )}
+        </li>
+      ))}
+    </ol>
+  )
+}
+
+/** What was undone, of a run that was rolled back. */
+export function Undone({ run }: { run: Execution }) {
+  const t = useT()
+  const words: Record<string, string> = { undone: t('undone'), not_undone: t('not undone'), irreversible: t('cannot be undone') }
+  return (
+    <ol className={css.plan}>
+      {(run.undone ?? []).map((one) => (
+        <li key={`${one.node}/${one.tool}`}>
+          <Icon name={one.state === 'undone' ? 'undo' : 'err'} size={14} className={one.state === 'undone' ? 'undo-c' : 'bad-c'} />
+          <span>
+            {one.node} <span className="mono dim">{one.tool}</span>
+          </span>
+          <span className="push mid">
+            {words[one.state] ?? one.state}
+            {one.reason ? `: ${one.reason}` : ''}
+          </span>
+        </li>
+      ))}
+    </ol>
+  )
+}

@@ -1,0 +1,251 @@
+import { useState } from 'react'
+import type { Problem as Said } from '../../api/problem'
+import { type Act, useAct, useDecide } from '../../api/queries'
+import type { DeskItem } from '../../api/schema'
+import { useT } from '../../i18n'
+import { exact, left } from '../../i18n/format'
+import { Button } from '../button'
+import { useNow } from '../clock'
+import { Arguments, Json } from '../code'
+import { useCommands } from '../commands'
+import { Text } from '../field'
+import { Icon } from '../icon'
+import { begin, read, SchemaForm } from '../schema-form'
+import { Problem } from '../states'
+import { toast } from '../toast'
+import css from './decision.module.css'
+import { asksYesOrNo, deadlineOf, deskWords } from './words'
+
+/** How long is left, and what happens then. */
+export function Deadline({ item }: { item: DeskItem }) {
+  const t = useT()
+  const now = useNow(1000)
+  const at = deadlineOf(item)
+  if (at === null) return <span className="dim">{t('no deadline')}</span>
+  const open = new Date(item.opened_at).getTime()
+  const ms = at - now
+  const tone = ms < 0 ? css.late : ms < (at - open) / 4 ? css.soon : 'mid'
+  return (
+    <span className={`num nowrap ${tone}`} title={exact(at)}>
+      {ms < 0 ? t('{time} late', { time: left(-ms) }) : t('{time} left', { time: left(ms) })}
+    </span>
+  )
+}
+
+/** One thing that waits for a person, with all that is needed to settle it. */
+export function Decision({ item, keys }: { item: DeskItem; keys?: boolean }) {
+  const t = useT()
+  const { details } = item
+  const yesNo = asksYesOrNo(item)
+  const need = details.need ?? details.asks?.needed ?? 1
+  const given = item.approved_by ?? []
+  return (
+    <div className={css.decision}>
+      <div className="row">
+        <span className={css.kind}>
+          <Icon name={item.kind === 'doubt' ? 'warn' : 'hold'} size={14} />
+          {yesNo && need > 1 ? t('{given} of {need} approvals', { given: given.length, need }) : t(deskWords[item.kind])}
+        </span>
+        <span className="push">
+          <Deadline item={item} />
+        </span>
+      </div>
+      {details.arguments && (
+        <section className={css.part}>
+          <h3>{t('Exactly this will run')}</h3>
+          <div className={css.exact}>
+            <span className="mono mid">{details.tool}</span>
+            <Arguments of={details.arguments} caption={t('Arguments of {tool}', { tool: details.tool ?? '' })} />
+          </div>
+          {details.account && <p className="sm mid">{t('As {account}', { account: details.account })}</p>}
+        </section>
+      )}
+      {details.details && Object.keys(details.details).length > 0 && (
+        <section className={css.part}>
+          <h3>{t('What it is about')}</h3>
+          <dl className={css.about}>
+            {Object.entries(details.details).map(([name, value]) => (
+              <div key={name}>
+                <dt>{name}</dt>
+                <dd>{typeof value === 'string' ? value : <Json value={value} label={name} />}</dd>
+              </div>
+            ))}
+          </dl>
+        </section>
+      )}
+      {yesNo && <People item={item} need={need} given={given} />}
+      {details.on_deadline && item.deadline !== null && (
+        <p className="sm mid">{details.on_deadline === 'approve' ? t('At the deadline the request is approved.') : t('At the deadline the request is refused.')}</p>
+      )}
+      {yesNo ? <YesNo item={item} keys={keys} /> : item.kind === 'form' ? <Form item={item} /> : item.kind === 'question' ? <Question item={item} /> : item.kind === 'doubt' ? <Doubt item={item} /> : null}
+    </div>
+  )
+}
+
+function People({ item, need, given }: { item: DeskItem; need: number; given: string[] }) {
+  const t = useT()
+  const from = item.details.from ?? []
+  const assignees = item.details.assignees
+  const whom = from.length ? from.filter((one) => !given.includes(one)).join(', ') : typeof assignees === 'string' ? assignees : assignees && typeof assignees === 'object' ? Object.values(assignees).flat().join(', ') : ''
+  return (
+    <ul className={css.people}>
+      {given.map((one) => (
+        <li key={one}>
+          <Icon name="ok" size={14} className="good-c" />
+          {one}
+          <span className="push dim">{t('approved')}</span>
+        </li>
+      ))}
+      {need > given.length && (
+        <li>
+          <Icon name="hold" size={14} className="person-c" />
+          <span className="cut">{whom || t('anybody')}</span>
+          <span className="push dim nowrap">{t('{n, plural, one {# more needed} other {# more needed}}', { n: need - given.length })}</span>
+        </li>
+      )}
+      {item.asked_by && (
+        <li>
+          <Icon name="note" size={14} className="dim" />
+          {t('Asked for by {who}', { who: item.asked_by })}
+        </li>
+      )}
+    </ul>
+  )
+}
+
+function YesNo({ item, keys }: { item: DeskItem; keys?: boolean | undefined }) {
+  const t = useT()
+  const [asking, setAsking] = useState<'approve' | 'refuse' | null>(null)
+  const [reason, setReason] = useState('')
+  const decide = useDecide()
+  useCommands(
+    keys
+      ? [
+          { id: 'approval.approve', title: t('Approve…'), group: t('This approval'), keys: 'a', run: () => setAsking('approve') },
+          { id: 'approval.refuse', title: t('Refuse…'), group: t('This approval'), keys: 'r', run: () => setAsking('refuse') },
+        ]
+      : [],
+  )
+  const send = () =>
+    decide.mutate(
+      { item, approve: asking === 'approve', reason },
+      {
+        onSuccess: () => {
+          toast(asking === 'approve' ? t('Approved') : t('Refused'))
+          setAsking(null)
+          setReason('')
+        },
+      },
+    )
+  if (!asking)
+    return (
+      <div className={css.apart}>
+        <Button icon="check" onPress={() => setAsking('approve')}>
+          {t('Approve…')}
+        </Button>
+        <Button onPress={() => setAsking('refuse')}>{t('Refuse…')}</Button>
+      </div>
+    )
+  return (
+    <form
+      className={css.ask}
+      onSubmit={(e) => {
+        e.preventDefault()
+        send()
+      }}
+    >
+      <Text label={asking === 'approve' ? t('Note (optional)') : t('Reason, which whoever asked is told')} value={reason} onChange={setReason} lines={2} autoFocus />
+      {decide.error && <Problem problem={decide.error} inline />}
+      <div className="row">
+        <Button type="submit" look={asking === 'approve' ? 'primary' : 'bad'} busy={decide.isPending}>
+          {asking === 'approve' ? t('Approve') : t('Refuse')}
+        </Button>
+        <Button look="ghost" onPress={() => setAsking(null)}>
+          {t('Back')}
+        </Button>
+      </div>
+    </form>
+  )
+}
+
+function useSettle(item: DeskItem) {
+  const t = useT()
+  const act = useAct(item.run)
+  return { act, settle: (what: Act) => act.mutate(what, { onSuccess: () => toast(t('Sent')) }) }
+}
+
+function Form({ item }: { item: DeskItem }) {
+  const t = useT()
+  const schema = item.details.asks?.form ?? {}
+  const [draft, setDraft] = useState(() => begin(schema))
+  const [show, setShow] = useState(false)
+  const { act, settle } = useSettle(item)
+  const { value, wrong } = read(schema, draft)
+  return (
+    <form
+      className={css.ask}
+      noValidate
+      onSubmit={(e) => {
+        e.preventDefault()
+        setShow(true)
+        if (Object.keys(wrong).length === 0) settle({ act: 'answer', node: item.details.node ?? '', form: value })
+      }}
+    >
+      <SchemaForm schema={schema} draft={draft} onChange={setDraft} show={show} />
+      {act.error && <Problem problem={act.error as Said} inline />}
+      <div className="row">
+        <Button type="submit" look="primary" busy={act.isPending}>
+          {t('Send')}
+        </Button>
+      </div>
+    </form>
+  )
+}
+
+function Question({ item }: { item: DeskItem }) {
+  const t = useT()
+  const [words, setWords] = useState('')
+  const { act, settle } = useSettle(item)
+  return (
+    <form
+      className={css.ask}
+      onSubmit={(e) => {
+        e.preventDefault()
+        if (words.trim()) settle({ act: 'signal', message: words.trim() })
+      }}
+    >
+      <blockquote className={css.question}>{item.title}</blockquote>
+      <Text label={t('Answer in the customer’s place')} value={words} onChange={setWords} lines={2} />
+      {act.error && <Problem problem={act.error as Said} inline />}
+      <div className="row">
+        <Button type="submit" look="primary" busy={act.isPending} isDisabled={!words.trim()}>
+          {t('Send')}
+        </Button>
+      </div>
+    </form>
+  )
+}
+
+function Doubt({ item }: { item: DeskItem }) {
+  const t = useT()
+  const { act, settle } = useSettle(item)
+  const effect = item.details.effect
+  return (
+    <div className={css.ask}>
+      <p className={css.doubt}>{t('We asked {tool} and got no answer. Look there, then say what became of it.', { tool: item.details.tool ?? t('a service') })}</p>
+      {act.error && <Problem problem={act.error as Said} inline />}
+      <div className="row wrap">
+        <Button busy={act.isPending} onPress={() => settle({ act: 'resolve', effect, how: 'done' })}>
+          {t('It happened')}
+        </Button>
+        <Button busy={act.isPending} onPress={() => settle({ act: 'resolve', effect, how: 'not_done' })}>
+          {t('It did not')}
+        </Button>
+        <Button busy={act.isPending} look="ghost" onPress={() => settle({ act: 'resolve', effect, how: 'repeat' })}>
+          {t('Ask again')}
+        </Button>
+      </div>
+    </div>
+  )
+}
+

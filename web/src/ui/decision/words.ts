@@ -1,0 +1,17 @@
+import type { DeskItem } from '../../api/schema'
+import { said } from '../../i18n'
+
+export const deskWords: Record<DeskItem['kind'], string> = {
+  approval: said('Waits for approval'),
+  tool_approval: said('Waits for approval'),
+  form: said('Waits for a form'),
+  question: said('Waits for the customer'),
+  doubt: said('Outcome unknown'),
+  not_undone: said('Could not be undone'),
+  budget: said('Budget used up'),
+  over_budget: said('Waits for money'),
+}
+
+export const asksYesOrNo = (item: DeskItem): boolean => item.kind === 'approval' || item.kind === 'tool_approval'
+export const deadlineOf = (item: DeskItem): number | null => (item.deadline === null || item.deadline === undefined ? null : new Date(item.deadline).getTime())
+export const nodeOfItem = (item: DeskItem): string => item.details.node ?? item.details.effect?.node ?? item.id.split('/')[1] ?? ''

@@ -1,0 +1,21 @@
+import { holderOf } from '../../graph/holder'
+import { said } from '../../i18n'
+import { Icon, type IconName } from '../icon'
+import css from './kind-tile.module.css'
+
+const icons: Record<string, IconName> = {
+  trigger: 'trigger', agent: 'agent', tool: 'tool', human: 'person', condition: 'cond', switch: 'switch', loop: 'loop', parallel: 'par', merge: 'merge', wait: 'wait', subworkflow: 'sub', transform: 'data', end: 'end', sink: 'sink',
+}
+export const kindWords: Record<string, string> = {
+  trigger: said('trigger'), agent: said('agent'), tool: said('tool'), human: said('person'), condition: said('condition'), switch: said('switch'), loop: said('loop'), parallel: said('parallel'), merge: said('merge'), wait: said('wait'), subworkflow: said('subworkflow'), transform: said('transform'), end: said('end'), sink: said('sink'),
+}
+
+export const kindIcon = (kind: string): IconName => icons[kind] ?? 'flow'
+
+export function KindTile({ kind, size = 28 }: { kind: string; size?: 22 | 28 | 32 }) {
+  return (
+    <span className={`${css.tile} ${css[holderOf(kind)]} ${css[`s${size}`]}`}>
+      <Icon name={kindIcon(kind)} size={size === 22 ? 14 : 16} />
+    </span>
+  )
+}

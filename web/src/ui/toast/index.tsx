@@ -1,0 +1,39 @@
+import { useSyncExternalStore } from 'react'
+import css from './toast.module.css'
+
+let shown: { text: string; id: number } | null = null
+const listeners = new Set<() => void>()
+let timer: ReturnType<typeof setTimeout>
+const tell = () => {
+  for (const one of listeners) one()
+}
+
+/** Says what was done, with the button's own verb. */
+export function toast(text: string): void {
+  shown = { text, id: Date.now() }
+  clearTimeout(timer)
+  timer = setTimeout(() => {
+    shown = null
+    tell()
+  }, 5_000)
+  tell()
+}
+
+export function Toasts() {
+  const now = useSyncExternalStore(
+    (on) => {
+      listeners.add(on)
+      return () => listeners.delete(on)
+    },
+    () => shown,
+  )
+  return (
+    <div role="status" className={css.place}>
+      {now && (
+        <div key={now.id} className={css.toast}>
+          {now.text}
+        </div>
+      )}
+    </div>
+  )
+}
