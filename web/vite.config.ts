@@ -14,5 +14,9 @@ export default defineConfig({
     rollupOptions: { output: { hashCharacters: 'base36' } },
   },
   css: { modules: { generateScopedName: '[name]_[local]_[hash:base64:4]' } },
-  test: { environment: 'jsdom', include: ['src/**/*.test.{ts,tsx}'], css: { modules: { classNameStrategy: 'non-scoped' } } },
+  test: {
+    environment: 'jsdom',
+    include: ['src/**/*.test.{ts,tsx}'],
+    css: { modules: { classNameStrategy: 'non-scoped' } },
+  },
 })

@@ -2,7 +2,13 @@
 import { accessSync, constants } from 'node:fs'
 import { chromium } from 'playwright-core'
 
-const places = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome', '/usr/lib/chromium/chromium'].filter(Boolean)
+const places = [
+  process.env.CHROMIUM,
+  '/usr/bin/chromium',
+  '/usr/bin/chromium-browser',
+  '/usr/bin/google-chrome',
+  '/usr/lib/chromium/chromium',
+].filter(Boolean)
 export function find() {
   return places.find((place) => {
     try {

@@ -7,8 +7,15 @@ import { fileURLToPath } from 'node:url'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
 const dist = join(here, '../dist')
-const types = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.woff2': 'font/woff2' }
-export const policy = "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+const types = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+  '.woff2': 'font/woff2',
+}
+export const policy =
+  "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 const entryEvery_ms = 60
 
 export function serve({ port = 0 } = {}) {
@@ -24,7 +31,8 @@ export function serve({ port = 0 } = {}) {
   const desk = () => order.flatMap((id) => (runs.get(id).patch.state ? [] : phase(runs.get(id)).desk))
   const approvals = () => order.flatMap((id) => (runs.get(id).patch.state ? [] : phase(runs.get(id)).approvals))
   const send = (id, event, data, seq) => {
-    for (const res of listeners.get(id) ?? []) res.write(`${seq ? `id: ${seq}\n` : ''}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`)
+    for (const res of listeners.get(id) ?? [])
+      res.write(`${seq ? `id: ${seq}\n` : ''}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`)
   }
   /** The run goes on as it was recorded: entry by entry, then its new state. */
   function goOn(run) {
@@ -44,10 +52,14 @@ export function serve({ port = 0 } = {}) {
   const server = createServer(async (req, res) => {
     const url = new URL(req.url, 'http://localhost')
     const json = (status, body, headers = {}) => {
-      res.writeHead(status, { 'content-type': status >= 400 ? 'application/problem+json' : 'application/json', ...headers })
+      res.writeHead(status, {
+        'content-type': status >= 400 ? 'application/problem+json' : 'application/json',
+        ...headers,
+      })
       res.end(JSON.stringify(body))
     }
-    const problem = (status, code, detail, hint) => json(status, { type: `https://baton.example/errors/${code}`, title: detail, status, code, detail, hint })
+    const problem = (status, code, detail, hint) =>
+      json(status, { type: `https://baton.example/errors/${code}`, title: detail, status, code, detail, hint })
     if (url.pathname.startsWith('/test/')) {
       if (url.pathname === '/test/fail') state.failing = url.searchParams.get('on') === '1'
       if (url.pathname === '/test/cut') {
@@ -62,7 +74,12 @@ export function serve({ port = 0 } = {}) {
       try {
         const body = readFileSync(join(dist, file))
         const hashed = file.startsWith('/assets/')
-        res.writeHead(200, { 'content-type': types[extname(file)] ?? 'application/octet-stream', 'content-security-policy': policy, 'x-content-type-options': 'nosniff', 'cache-control': hashed ? 'public, max-age=31536000, immutable' : 'no-cache' })
+        res.writeHead(200, {
+          'content-type': types[extname(file)] ?? 'application/octet-stream',
+          'content-security-policy': policy,
+          'x-content-type-options': 'nosniff',
+          'cache-control': hashed ? 'public, max-age=31536000, immutable' : 'no-cache',
+        })
         return res.end(body)
       } catch {
         res.writeHead(404)
@@ -82,19 +99,47 @@ export function serve({ port = 0 } = {}) {
       if (!req.headers['idempotency-key']) return problem(400, 'API-009', 'an Idempotency-Key is expected of this page')
     }
     const [room, id, verb] = parts
-    if (room === 'me') return json(200, { key_id: 'key_1', name: 'olga', role: key === 'agent' ? 'human_agent' : 'admin', tenant: 'Norte Outdoor', scripted: true })
+    if (room === 'me')
+      return json(200, {
+        key_id: 'key_1',
+        name: 'olga',
+        role: key === 'agent' ? 'human_agent' : 'admin',
+        tenant: 'Norte Outdoor',
+        scripted: true,
+      })
     if (room === 'workflows' && id === 'execute') {
-      const found = order.map((one) => runs.get(one)).find((run) => run.workflow === body.workflow_id && run.phases.length > 1)
+      const found = order
+        .map((one) => runs.get(one))
+        .find((run) => run.workflow === body.workflow_id && run.phases.length > 1)
       if (!found) return problem(404, 'WF-001', `there is no workflow \`${body.workflow_id}\``)
       return json(202, execution(found), { location: `/api/v1/executions/${found.id}` })
     }
-    if (room === 'workflows' && !id) return json(200, { workflows: recorded.workflows.map((name) => ({ name, revision: 1, label: '1.0.0', active: true, created_at: '2026-11-22T09:00:00Z' })) })
+    if (room === 'workflows' && !id)
+      return json(200, {
+        workflows: recorded.workflows.map((name) => ({
+          name,
+          revision: 1,
+          label: '1.0.0',
+          active: true,
+          created_at: '2026-11-22T09:00:00Z',
+        })),
+      })
     if (room === 'workflows') {
       const found = order.map((one) => runs.get(one)).findLast((run) => run.workflow === id)
-      const input = Object.fromEntries(Object.keys(found?.journal[0].events[0].started.input ?? {}).map((name) => [name, 'string']))
-      return found ? json(200, { name: id, label: '1.0.0', revision: 1, graph: phase(found).graph, input }) : problem(404, 'WF-001', `there is no workflow \`${id}\``)
+      const input = Object.fromEntries(
+        Object.keys(found?.journal[0].events[0].started.input ?? {}).map((name) => [name, 'string']),
+      )
+      return found
+        ? json(200, { name: id, label: '1.0.0', revision: 1, graph: phase(found).graph, input })
+        : problem(404, 'WF-001', `there is no workflow \`${id}\``)
     }
-    if (room === 'desk') return json(200, { items: desk().map((item) => ({ ...item, approved_by: approvals().find((one) => one.id === item.id)?.approved_by })) })
+    if (room === 'desk')
+      return json(200, {
+        items: desk().map((item) => ({
+          ...item,
+          approved_by: approvals().find((one) => one.id === item.id)?.approved_by,
+        })),
+      })
     if (room === 'approvals' && !id) return json(200, { items: approvals() })
     if (room === 'approvals') {
       const item = approvals().find((one) => one.id === id)
@@ -106,9 +151,18 @@ export function serve({ port = 0 } = {}) {
     }
     if (room === 'executions' && !id) {
       const limit = Math.min(4, Number(url.searchParams.get('limit') ?? 50))
-      const wanted = order.map((one) => head(runs.get(one))).filter((one) => (!url.searchParams.get('state') || one.state === url.searchParams.get('state')) && (!url.searchParams.get('workflow_id') || one.workflow_id === url.searchParams.get('workflow_id')))
+      const wanted = order
+        .map((one) => head(runs.get(one)))
+        .filter(
+          (one) =>
+            (!url.searchParams.get('state') || one.state === url.searchParams.get('state')) &&
+            (!url.searchParams.get('workflow_id') || one.workflow_id === url.searchParams.get('workflow_id')),
+        )
       const from = Number(url.searchParams.get('cursor') ?? 0)
-      return json(200, { executions: wanted.slice(from, from + limit), next_cursor: from + limit < wanted.length ? String(from + limit) : null })
+      return json(200, {
+        executions: wanted.slice(from, from + limit),
+        next_cursor: from + limit < wanted.length ? String(from + limit) : null,
+      })
     }
     const run = runs.get(id)
     if (room !== 'executions' || !run) return problem(404, 'API-004', `there is no run \`${id}\``)
@@ -126,7 +180,9 @@ export function serve({ port = 0 } = {}) {
       res.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
       res.write(': here\n\n')
       const since = Number(req.headers['last-event-id'] ?? 0)
-      for (const entry of run.journal) if (entry.seq > since && entry.seq <= run.shown) res.write(`id: ${entry.seq}\nevent: entry\ndata: ${JSON.stringify(entry)}\n\n`)
+      for (const entry of run.journal)
+        if (entry.seq > since && entry.seq <= run.shown)
+          res.write(`id: ${entry.seq}\nevent: entry\ndata: ${JSON.stringify(entry)}\n\n`)
       const set = listeners.get(id) ?? new Set()
       listeners.set(id, set.add(res))
       req.on('close', () => set.delete(res))
@@ -136,14 +192,24 @@ export function serve({ port = 0 } = {}) {
       goOn(run)
       return json(202, execution(run.phase > 0 ? { ...run, phase: run.phase - 1 } : run))
     }
-    const states = { pause: 'paused', resume: undefined, cancel: 'cancelled', compensate: 'compensated', retry: 'running' }
+    const states = {
+      pause: 'paused',
+      resume: undefined,
+      cancel: 'cancelled',
+      compensate: 'compensated',
+      retry: 'running',
+    }
     if (!(verb in states)) return problem(404, 'API-004', 'there is no such door')
     if (verb === 'retry') return problem(409, 'RUN-011', 'the run is not failed any more', 'look at it again')
     run.patch = states[verb] ? { state: states[verb], status: states[verb] } : {}
     send(id, 'state', execution(run))
     return json(200, execution(run))
   })
-  return new Promise((resolve) => server.listen(port, '127.0.0.1', () => resolve({ server, state, url: `http://127.0.0.1:${server.address().port}` })))
+  return new Promise((resolve) =>
+    server.listen(port, '127.0.0.1', () =>
+      resolve({ server, state, url: `http://127.0.0.1:${server.address().port}` }),
+    ),
+  )
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

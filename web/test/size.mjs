@@ -8,7 +8,9 @@ const featureMost = 80_000
 const size = (path) => gzipSync(readFileSync(new URL(path, dist)), { level: 9 }).length
 const html = readFileSync(new URL('index.html', dist), 'utf8')
 const first = [...html.matchAll(/(?:src|href)="\/(assets\/[^"]+\.(?:js|css))"/g)].map((m) => m[1])
-const all = readdirSync(new URL('assets/', dist)).filter((name) => /\.(js|css)$/.test(name)).map((name) => `assets/${name}`)
+const all = readdirSync(new URL('assets/', dist))
+  .filter((name) => /\.(js|css)$/.test(name))
+  .map((name) => `assets/${name}`)
 // One catalogue comes with the first screen, whichever language.
 const catalogue = all.filter((name) => /\/(en|es)-/.test(name)).map(size)
 const sum = first.map(size).reduce((a, b) => a + b, 0) + Math.max(...catalogue)

@@ -5,7 +5,7 @@ let key: string | null = null
 let refused: () => void = () => {}
 
 /** The key every request carries; `onRefused` is called when the server knows it no more. */
-export function useKey(next: string | null, onRefused: () => void = () => {}): void {
+export function carryKey(next: string | null, onRefused: () => void = () => {}): void {
   key = next
   refused = onRefused
 }
@@ -25,7 +25,11 @@ export async function ask<T>(path: string, { method, body, headers = {}, signal 
   const posting = body !== undefined || method === 'POST'
   const response = await fetch(base + path, {
     method: method ?? (posting ? 'POST' : 'GET'),
-    headers: authorized({ accept: 'application/json', ...(posting ? { 'content-type': 'application/json' } : {}), ...headers }),
+    headers: authorized({
+      accept: 'application/json',
+      ...(posting ? { 'content-type': 'application/json' } : {}),
+      ...headers,
+    }),
     body: posting ? JSON.stringify(body ?? {}) : null,
     signal: signal ?? null,
   }).catch((error) => {
@@ -42,7 +46,8 @@ export const id = (text: string): string => encodeURIComponent(text)
 
 export function query(values: Record<string, string | number | null | undefined>): string {
   const search = new URLSearchParams()
-  for (const [name, value] of Object.entries(values)) if (value !== undefined && value !== null && value !== '') search.set(name, String(value))
+  for (const [name, value] of Object.entries(values))
+    if (value !== undefined && value !== null && value !== '') search.set(name, String(value))
   const text = search.toString()
   return text ? `?${text}` : ''
 }

@@ -38,7 +38,9 @@ export function follow(run: string, seq: number, follower: Follower, fetcher: ty
       }
       follower.line({ state: 'live' })
       const reader = new Reader()
-      const text = response.body.pipeThrough(new TextDecoderStream() as unknown as TransformStream<Uint8Array, string>).getReader()
+      const text = response.body
+        .pipeThrough(new TextDecoderStream() as unknown as TransformStream<Uint8Array, string>)
+        .getReader()
       for (;;) {
         const { value, done } = await text.read()
         if (done) return 'ended'

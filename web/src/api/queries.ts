@@ -2,7 +2,7 @@ import { type QueryClient, useMutation, useQuery, useQueryClient } from '@tansta
 import { useEffect, useState } from 'react'
 import { ask, id, query } from './client'
 import { follow, type Line } from './live'
-import { Problem } from './problem'
+import type { Problem } from './problem'
 import type { DeskItem, Entry, Execution, Graph, Heads, Journal, Me, Workflow, WorkflowHead } from './schema'
 
 export interface RunsFilter {
@@ -20,13 +20,25 @@ export const me = { queryKey: ['me'], queryFn: () => ask<Me>('me'), staleTime: N
 export const heads = (filter: RunsFilter, cursor?: string | null): Promise<Heads> =>
   ask<Heads>(`executions${query({ state: filter.state, workflow_id: filter.workflow, limit: 50, cursor })}`)
 
-export const workflows = { queryKey: ['workflows'], queryFn: () => ask<{ workflows: WorkflowHead[] }>('workflows').then((said) => said.workflows) }
+export const workflows = {
+  queryKey: ['workflows'],
+  queryFn: () => ask<{ workflows: WorkflowHead[] }>('workflows').then((said) => said.workflows),
+}
 
-export const workflow = (name: string) => ({ queryKey: ['workflow', name], queryFn: () => ask<Workflow>(`workflows/${id(name)}`) })
+export const workflow = (name: string) => ({
+  queryKey: ['workflow', name],
+  queryFn: () => ask<Workflow>(`workflows/${id(name)}`),
+})
 
-export const execution = (run: string) => ({ queryKey: ['run', run], queryFn: () => ask<Execution>(`executions/${id(run)}`) })
+export const execution = (run: string) => ({
+  queryKey: ['run', run],
+  queryFn: () => ask<Execution>(`executions/${id(run)}`),
+})
 
-export const graph = (run: string) => ({ queryKey: ['graph', run], queryFn: () => ask<Graph>(`executions/${id(run)}/graph`) })
+export const graph = (run: string) => ({
+  queryKey: ['graph', run],
+  queryFn: () => ask<Graph>(`executions/${id(run)}/graph`),
+})
 
 export const desk = { queryKey: ['desk'], queryFn: () => ask<{ items: DeskItem[] }>('desk').then((said) => said.items) }
 
@@ -36,7 +48,10 @@ export const approvals = {
   refetchInterval: poll_ms,
 }
 
-export const approval = (item: string) => ({ queryKey: ['approval', item], queryFn: () => ask<DeskItem>(`approvals/${id(item)}`) })
+export const approval = (item: string) => ({
+  queryKey: ['approval', item],
+  queryFn: () => ask<DeskItem>(`approvals/${id(item)}`),
+})
 
 async function wholeJournal(run: string): Promise<Entry[]> {
   const entries: Entry[] = []
@@ -48,13 +63,19 @@ async function wholeJournal(run: string): Promise<Entry[]> {
   }
   return entries
 }
-export const journal = (run: string) => ({ queryKey: ['journal', run], queryFn: () => wholeJournal(run), staleTime: Number.POSITIVE_INFINITY })
+export const journal = (run: string) => ({
+  queryKey: ['journal', run],
+  queryFn: () => wholeJournal(run),
+  staleTime: Number.POSITIVE_INFINITY,
+})
 
 const over = new Set(['completed', 'failed', 'cancelled', 'compensated', 'timed_out'])
 export const ended = (state: string): boolean => over.has(state)
 
 function hear(client: QueryClient, run: string, entry: Entry): void {
-  client.setQueryData<Entry[]>(journal(run).queryKey, (old) => (old && old.at(-1)?.seq !== undefined && entry.seq > (old.at(-1)?.seq ?? 0) ? [...old, entry] : (old ?? [entry])))
+  client.setQueryData<Entry[]>(journal(run).queryKey, (old) =>
+    old && old.at(-1)?.seq !== undefined && entry.seq > (old.at(-1)?.seq ?? 0) ? [...old, entry] : (old ?? [entry]),
+  )
 }
 
 /** A run with its journal, kept live: entries and states patch the cache as the server says them. */
@@ -100,7 +121,8 @@ export function useLiveRun(run: string) {
     // A line that stays lost for 30 s is replaced by asking.
     const timer = setInterval(() => {
       if (Date.now() - lostFor < 30_000) return
-      for (const key of [execution(run), journal(run), graph(run)]) void client.invalidateQueries({ queryKey: key.queryKey })
+      for (const key of [execution(run), journal(run), graph(run)])
+        void client.invalidateQueries({ queryKey: key.queryKey })
     }, poll_ms)
     return () => clearInterval(timer)
   }, [client, run, lostFor])
@@ -113,7 +135,8 @@ export function useDeskOf(run: Execution | undefined) {
   const waits = !!run && !ended(run.state)
   const asked = useQuery({
     queryKey: ['desk-of', run?.execution_id],
-    queryFn: async () => (await ask<{ items: DeskItem[] }>('desk')).items.filter((item) => item.run === run?.execution_id),
+    queryFn: async () =>
+      (await ask<{ items: DeskItem[] }>('desk')).items.filter((item) => item.run === run?.execution_id),
     enabled: waits,
     refetchInterval: poll_ms * 2,
   })
@@ -132,7 +155,8 @@ export type Act =
 export async function act(run: string, what: Act): Promise<Execution> {
   const { act: verb, ...rest } = what as { act: string } & Record<string, unknown>
   let body: Record<string, unknown> = rest
-  if (what.act === 'answer' && 'approve' in what) body = { node: what.node, [what.approve ? 'approve' : 'reject']: true, note: what.note }
+  if (what.act === 'answer' && 'approve' in what)
+    body = { node: what.node, [what.approve ? 'approve' : 'reject']: true, note: what.note }
   if (what.act === 'resolve') body = { effect: what.effect, [what.how]: true }
   return ask<Execution>(`executions/${id(run)}/${verb}`, { body, headers: once() })
 }
@@ -146,7 +170,8 @@ export function useAct(run: string) {
     mutationFn: (what) => act(run, what),
     onSuccess(now) {
       client.setQueryData(execution(run).queryKey, (old: Execution | undefined) => ({ ...old, ...now }))
-      for (const key of [['graph', run], ['desk-of', run], ['approvals']]) void client.invalidateQueries({ queryKey: key })
+      for (const key of [['graph', run], ['desk-of', run], ['approvals']])
+        void client.invalidateQueries({ queryKey: key })
     },
   })
 }
@@ -163,7 +188,13 @@ export function useDecide() {
     mutationFn: ({ item, approve, reason }) =>
       ask(`approvals/${id(item.id)}/${approve ? 'approve' : 'reject'}`, { body: { reason }, headers: once() }),
     onSettled(_said, _problem, { item }) {
-      for (const key of [['approvals'], ['approval', item.id], ['run', item.run], ['graph', item.run], ['desk-of', item.run]])
+      for (const key of [
+        ['approvals'],
+        ['approval', item.id],
+        ['run', item.run],
+        ['graph', item.run],
+        ['desk-of', item.run],
+      ])
         void client.invalidateQueries({ queryKey: key })
     },
   })
@@ -171,4 +202,7 @@ export function useDecide() {
 
 /** Begins a run and answers at once: the page follows it by its events, it need not wait. */
 export const execute = (name: string, input: Record<string, unknown>): Promise<Execution> =>
-  ask<Execution>('workflows/execute', { body: { workflow_id: name, input_data: input, context: {} }, headers: { ...once(), prefer: 'wait=0' } })
+  ask<Execution>('workflows/execute', {
+    body: { workflow_id: name, input_data: input, context: {} },
+    headers: { ...once(), prefer: 'wait=0' },
+  })

@@ -1,8 +1,17 @@
 /** The shapes of `/api/v1` that this page reads. Names are the API's; times are RFC 3339 unless a name says `_ms`. */
 
 export type State =
-  | 'created' | 'running' | 'waiting' | 'paused' | 'cancelling' | 'compensating'
-  | 'completed' | 'failed' | 'cancelled' | 'compensated' | 'timed_out'
+  | 'created'
+  | 'running'
+  | 'waiting'
+  | 'paused'
+  | 'cancelling'
+  | 'compensating'
+  | 'completed'
+  | 'failed'
+  | 'cancelled'
+  | 'compensated'
+  | 'timed_out'
 
 export type Role = 'admin' | 'builder' | 'operator' | 'human_agent' | 'service'
 
@@ -78,7 +87,14 @@ export interface Execution extends Omit<Head, 'error'> {
 }
 
 export type DeskKind =
-  | 'approval' | 'form' | 'doubt' | 'tool_approval' | 'not_undone' | 'question' | 'budget' | 'over_budget'
+  | 'approval'
+  | 'form'
+  | 'doubt'
+  | 'tool_approval'
+  | 'not_undone'
+  | 'question'
+  | 'budget'
+  | 'over_budget'
 
 /** What of a form's schema this page can draw; what it cannot is asked for as JSON. */
 export interface FieldSchema {

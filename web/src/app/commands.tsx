@@ -44,12 +44,19 @@ function List({ onClose }: { onClose: () => void }) {
   const commands = useAll()
   const [query, setQuery] = useState('')
   const [at, setAt] = useState(0)
-  const list = useRef<HTMLUListElement>(null)
+  const list = useRef<HTMLDivElement>(null)
 
   const runs = useMemo<Command[]>(() => {
-    const known = queries.getQueriesData<{ pages: { executions: Head[] }[] }>({ queryKey: ['runs'] }).flatMap(([, said]) => said?.pages?.flatMap((page) => page.executions) ?? [])
+    const known = queries
+      .getQueriesData<{ pages: { executions: Head[] }[] }>({ queryKey: ['runs'] })
+      .flatMap(([, said]) => said?.pages?.flatMap((page) => page.executions) ?? [])
     const seen = new Map(known.map((head) => [head.execution_id, head]))
-    return [...seen.values()].map((head) => ({ id: `run.${head.execution_id}`, title: `${head.workflow_id} ${head.execution_id}`, group: t('Runs'), run: () => void go({ to: '/runs/$id', params: { id: head.execution_id } }) }))
+    return [...seen.values()].map((head) => ({
+      id: `run.${head.execution_id}`,
+      title: `${head.workflow_id} ${head.execution_id}`,
+      group: t('Runs'),
+      run: () => void go({ to: '/runs/$id', params: { id: head.execution_id } }),
+    }))
   }, [queries, go, t])
   const asked = plain(query.trim())
   const found = [
@@ -60,7 +67,12 @@ function List({ onClose }: { onClose: () => void }) {
     .sort((a, b) => (asked ? b[1] - a[1] : 0))
     .map(([one]) => one)
   if (runId.test(query.trim()) && !found.some((one) => one.id.endsWith(query.trim())))
-    found.unshift({ id: 'open', title: t('Open run {id}', { id: query.trim() }), group: t('Runs'), run: () => void go({ to: '/runs/$id', params: { id: query.trim() } }) })
+    found.unshift({
+      id: 'open',
+      title: t('Open run {id}', { id: query.trim() }),
+      group: t('Runs'),
+      run: () => void go({ to: '/runs/$id', params: { id: query.trim() } }),
+    })
   const shown = found.slice(0, most)
   const now = Math.min(at, shown.length - 1)
 
@@ -85,7 +97,6 @@ function List({ onClose }: { onClose: () => void }) {
         aria-label={t('Go to, do, or find a run')}
         placeholder={t('Go to, do, or find a run')}
         value={query}
-        // biome-ignore lint/a11y/noAutofocus: the dialog is opened to type here.
         autoFocus
         onChange={(e) => {
           setQuery(e.target.value)
@@ -102,17 +113,25 @@ function List({ onClose }: { onClose: () => void }) {
         }}
       />
       {shown.length === 0 && <p className={css.none}>{t('Nothing found.')}</p>}
-      <ul className={css.list} id={`${id}-list`} role="listbox" aria-label={t('Command list')} ref={list}>
+      <div className={css.list} id={`${id}-list`} role="listbox" aria-label={t('Command list')} ref={list}>
         {shown.map((command, i) => (
           // biome-ignore lint/a11y/useKeyWithClickEvents: the keys are the field's.
           // biome-ignore lint/a11y/useFocusableInteractive: the field keeps the focus and names the active one.
-          <li key={command.id} id={`${id}-${i}`} role="option" aria-selected={i === now} className={css.option} onClick={() => act(command)} onPointerMove={() => setAt(i)}>
+          <div
+            key={command.id}
+            id={`${id}-${i}`}
+            role="option"
+            aria-selected={i === now}
+            className={css.option}
+            onClick={() => act(command)}
+            onPointerMove={() => setAt(i)}
+          >
             <span className="cut">{command.title}</span>
             <span className="push dim sm nowrap">{command.group}</span>
             {command.keys && <Keys keys={command.keys} />}
-          </li>
+          </div>
         ))}
-      </ul>
+      </div>
     </>
   )
 }

@@ -18,7 +18,11 @@ import { SignedIn } from './sign-in'
 const queries = new QueryClient({
   defaultOptions: {
     // What the server refuses it refuses again; only silence is asked a second time.
-    queries: { retry: (times, problem) => times < 2 && problem instanceof Problem && (problem.status === 0 || problem.status >= 500), staleTime: 2_000 },
+    queries: {
+      retry: (times, problem) =>
+        times < 2 && problem instanceof Problem && (problem.status === 0 || problem.status >= 500),
+      staleTime: 2_000,
+    },
   },
 })
 

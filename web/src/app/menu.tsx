@@ -1,4 +1,4 @@
-import { Header, Menu as Aria, MenuItem, MenuSection, MenuTrigger, Popover } from 'react-aria-components'
+import { Menu as Aria, Header, MenuItem, MenuSection, MenuTrigger, Popover } from 'react-aria-components'
 import { type Language, languages, useT } from '../i18n'
 import { Button } from '../ui/button'
 import { Icon } from '../ui/icon'
@@ -6,7 +6,17 @@ import { Keys } from '../ui/kbd'
 import css from './menu.module.css'
 import { set, type Theme, useSettings } from './settings'
 
-export function Menu({ name, role, onHelp, onOut }: { name: string; role: string; onHelp: () => void; onOut: () => void }) {
+export function Menu({
+  name,
+  role,
+  onHelp,
+  onOut,
+}: {
+  name: string
+  role: string
+  onHelp: () => void
+  onOut: () => void
+}) {
   const t = useT()
   const settings = useSettings()
   const themes: Record<Theme, string> = { light: t('Light'), dark: t('Dark'), system: t('As the system') }
@@ -18,7 +28,13 @@ export function Menu({ name, role, onHelp, onOut }: { name: string; role: string
       </Button>
       <Popover className={css.popover as string} placement="top start">
         <Aria className={css.menu as string} aria-label={t('Settings')}>
-          <MenuSection className={css.section as string} selectionMode="single" selectedKeys={[settings.theme]} onSelectionChange={(keys) => set({ theme: [...keys][0] as Theme })} disallowEmptySelection>
+          <MenuSection
+            className={css.section as string}
+            selectionMode="single"
+            selectedKeys={[settings.theme]}
+            onSelectionChange={(keys) => set({ theme: [...keys][0] as Theme })}
+            disallowEmptySelection
+          >
             <Header className={css.header as string}>{t('Theme')}</Header>
             {(Object.keys(themes) as Theme[]).map((theme) => (
               <MenuItem key={theme} id={theme} className={css.item as string}>
@@ -31,7 +47,13 @@ export function Menu({ name, role, onHelp, onOut }: { name: string; role: string
               </MenuItem>
             ))}
           </MenuSection>
-          <MenuSection className={css.section as string} selectionMode="single" selectedKeys={[settings.language]} onSelectionChange={(keys) => set({ language: [...keys][0] as Language })} disallowEmptySelection>
+          <MenuSection
+            className={css.section as string}
+            selectionMode="single"
+            selectedKeys={[settings.language]}
+            onSelectionChange={(keys) => set({ language: [...keys][0] as Language })}
+            disallowEmptySelection
+          >
             <Header className={css.header as string}>{t('Language')}</Header>
             {Object.entries(languages).map(([language, text]) => (
               <MenuItem key={language} id={language} className={css.item as string}>
@@ -55,7 +77,11 @@ export function Menu({ name, role, onHelp, onOut }: { name: string; role: string
                 <Keys keys="?" />
               </span>
             </MenuItem>
-            <MenuItem className={css.item as string} onAction={() => set({ letters: !settings.letters })} textValue={t('Single-letter keys')}>
+            <MenuItem
+              className={css.item as string}
+              onAction={() => set({ letters: !settings.letters })}
+              textValue={t('Single-letter keys')}
+            >
               {tick(settings.letters)}
               {t('Single-letter keys')}
             </MenuItem>

@@ -15,9 +15,21 @@ interface Group {
 }
 
 const groups: Group[] = [
-  { title: said('Work'), roles: ['admin', 'builder', 'operator', 'human_agent'], screens: [{ to: '/approvals', title: said('Approvals'), icon: 'approve', key: 'a' }] },
-  { title: said('Build'), roles: ['admin', 'builder'], screens: [{ to: '/chat/{-$workflow}', title: said('Try in chat'), icon: 'chat', key: 't' }] },
-  { title: said('Watch'), roles: ['admin', 'builder', 'operator', 'service'], screens: [{ to: '/runs', title: said('Runs'), icon: 'runs', key: 'r' }] },
+  {
+    title: said('Work'),
+    roles: ['admin', 'builder', 'operator', 'human_agent'],
+    screens: [{ to: '/approvals', title: said('Approvals'), icon: 'approve', key: 'a' }],
+  },
+  {
+    title: said('Build'),
+    roles: ['admin', 'builder'],
+    screens: [{ to: '/chat/{-$workflow}', title: said('Try in chat'), icon: 'chat', key: 't' }],
+  },
+  {
+    title: said('Watch'),
+    roles: ['admin', 'builder', 'operator', 'service'],
+    screens: [{ to: '/runs', title: said('Runs'), icon: 'runs', key: 'r' }],
+  },
 ]
 
 /** Groups a role cannot use are absent, not grey. */

@@ -1,4 +1,4 @@
-import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Link, Navigate } from '@tanstack/react-router'
+import { createRootRoute, createRoute, createRouter, Link, lazyRouteComponent, Navigate } from '@tanstack/react-router'
 import { RunsList } from '../features/runs/list'
 import { useT } from '../i18n'
 import { Empty } from '../ui/states'
@@ -15,7 +15,15 @@ function First() {
 function Nowhere() {
   const t = useT()
   return (
-    <Empty action={<Link to="/" className="link">{t('To the first screen')}</Link>}>{t('There is no such screen.')}</Empty>
+    <Empty
+      action={
+        <Link to="/" className="link">
+          {t('To the first screen')}
+        </Link>
+      }
+    >
+      {t('There is no such screen.')}
+    </Empty>
   )
 }
 
@@ -60,7 +68,11 @@ const chat = createRoute({
   component: lazyRouteComponent(() => import('../features/chat'), 'Chat'),
 })
 
-export const router = createRouter({ routeTree: root.addChildren([first, runs, run, approvals, chat]), defaultPreload: 'intent', defaultNotFoundComponent: Nowhere })
+export const router = createRouter({
+  routeTree: root.addChildren([first, runs, run, approvals, chat]),
+  defaultPreload: 'intent',
+  defaultNotFoundComponent: Nowhere,
+})
 
 declare module '@tanstack/react-router' {
   interface Register {

@@ -1,4 +1,4 @@
-import { useKey } from '../api/client'
+import { carryKey } from '../api/client'
 
 const place = 'baton.key'
 
@@ -7,10 +7,10 @@ export const session = {
   key: (): string | null => sessionStorage.getItem(place),
   begin(key: string, onEnd: () => void): void {
     sessionStorage.setItem(place, key)
-    useKey(key, onEnd)
+    carryKey(key, onEnd)
   },
   end(): void {
     sessionStorage.removeItem(place)
-    useKey(null)
+    carryKey(null)
   },
 }

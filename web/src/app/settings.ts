@@ -18,7 +18,11 @@ function read(): Settings {
   const known = { theme: 'system', language: preferred(), letters: true } as Settings
   try {
     const kept = JSON.parse(localStorage.getItem(place) ?? '{}')
-    return { theme: ['light', 'dark'].includes(kept.theme) ? kept.theme : known.theme, language: kept.language in languages ? kept.language : known.language, letters: kept.letters !== false }
+    return {
+      theme: ['light', 'dark'].includes(kept.theme) ? kept.theme : known.theme,
+      language: kept.language in languages ? kept.language : known.language,
+      letters: kept.letters !== false,
+    }
   } catch {
     return known
   }

@@ -25,17 +25,43 @@ export function Shell() {
   const [listOpen, openList] = useState(false)
   const [helpOpen, openHelp] = useState(false)
   const groups = groupsFor(me.role)
-  const waiting = useQuery({ ...approvals, enabled: groups.some((group) => group.screens.some((screen) => screen.to === '/approvals')) })
+  const waiting = useQuery({
+    ...approvals,
+    enabled: groups.some((group) => group.screens.some((screen) => screen.to === '/approvals')),
+  })
   const mine = waiting.data?.length ?? 0
 
   const dark = document.documentElement.dataset.theme === 'dark'
   useCommands([
     { id: 'list', title: t('Command list'), group: t('Page'), keys: 'mod+k', hidden: true, run: () => openList(true) },
     { id: 'help', title: t('Keys of this screen'), group: t('Page'), keys: '?', run: () => openHelp(true) },
-    ...groups.flatMap((group) => group.screens.map((screen) => ({ id: `go${screen.to}`, title: t(screen.title), group: t('Go to'), keys: `g ${screen.key}`, run: () => void go({ to: screen.to, params: {} }) }))),
-    ...(['light', 'dark', 'system'] as const).map((theme) => ({ id: `theme.${theme}`, title: { light: t('Light theme'), dark: t('Dark theme'), system: t('Theme of the system') }[theme], group: t('Page'), run: () => set({ theme }) })),
-    ...Object.entries(languages).map(([language, name]) => ({ id: `language.${language}`, title: name, group: t('Language'), run: () => set({ language: language as Language }) })),
-    { id: 'letters', title: settings.letters ? t('Switch single-letter keys off') : t('Switch single-letter keys on'), group: t('Page'), run: () => set({ letters: !settings.letters }) },
+    ...groups.flatMap((group) =>
+      group.screens.map((screen) => ({
+        id: `go${screen.to}`,
+        title: t(screen.title),
+        group: t('Go to'),
+        keys: `g ${screen.key}`,
+        run: () => void go({ to: screen.to, params: {} }),
+      })),
+    ),
+    ...(['light', 'dark', 'system'] as const).map((theme) => ({
+      id: `theme.${theme}`,
+      title: { light: t('Light theme'), dark: t('Dark theme'), system: t('Theme of the system') }[theme],
+      group: t('Page'),
+      run: () => set({ theme }),
+    })),
+    ...Object.entries(languages).map(([language, name]) => ({
+      id: `language.${language}`,
+      title: name,
+      group: t('Language'),
+      run: () => set({ language: language as Language }),
+    })),
+    {
+      id: 'letters',
+      title: settings.letters ? t('Switch single-letter keys off') : t('Switch single-letter keys on'),
+      group: t('Page'),
+      run: () => set({ letters: !settings.letters }),
+    },
     { id: 'out', title: t('Sign out'), group: t('Page'), run: out },
   ])
 
@@ -66,7 +92,14 @@ export function Shell() {
           <div key={group.title} className={css.group}>
             <div className={css.groupName}>{t(group.title)}</div>
             {group.screens.map((screen) => (
-              <Link key={screen.to} to={screen.to} params={{}} className={css.item} activeProps={{ 'aria-current': 'page' }} title={t(screen.title)}>
+              <Link
+                key={screen.to}
+                to={screen.to}
+                params={{}}
+                className={css.item}
+                activeProps={{ 'aria-current': 'page' }}
+                title={t(screen.title)}
+              >
                 <Icon name={screen.icon} />
                 <span className={css.label}>{t(screen.title)}</span>
                 {screen.to === '/approvals' && mine > 0 && (
@@ -80,7 +113,13 @@ export function Shell() {
           </div>
         ))}
         <div className={css.foot}>
-          <Button icon={dark ? 'sun' : 'moon'} look="ghost" small iconOnly onPress={() => set({ theme: dark ? 'light' : 'dark' })}>
+          <Button
+            icon={dark ? 'sun' : 'moon'}
+            look="ghost"
+            small
+            iconOnly
+            onPress={() => set({ theme: dark ? 'light' : 'dark' })}
+          >
             {dark ? t('Light theme') : t('Dark theme')}
           </Button>
           <Menu name={me.name} role={me.role} onHelp={() => openHelp(true)} onOut={out} />

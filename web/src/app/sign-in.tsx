@@ -1,6 +1,6 @@
 import { useQueryClient } from '@tanstack/react-query'
 import { createContext, type ReactNode, useContext, useEffect, useMemo, useState } from 'react'
-import { ask, useKey } from '../api/client'
+import { ask, carryKey } from '../api/client'
 import { Problem as Said } from '../api/problem'
 import { me } from '../api/queries'
 import type { Me } from '../api/schema'
@@ -50,14 +50,14 @@ export function SignedIn({ children }: { children: ReactNode }) {
       setBusy(true)
       setProblem(null)
       setEnded(false)
-      useKey(key)
+      carryKey(key)
       try {
         const found = await ask<Me>('me')
         session.begin(key, refused)
         queries.setQueryData(me.queryKey, found)
         setWho(found)
       } catch (error) {
-        useKey(null)
+        carryKey(null)
         if (error instanceof Said && error.refusedKey) {
           session.end()
           setKept(null)
@@ -91,11 +91,20 @@ export function SignedIn({ children }: { children: ReactNode }) {
         <h1>{t('Sign in')}</h1>
         <KeyField />
         {ended && !problem && <p className="sm mid">{t('The key is no longer valid. Sign in again.')}</p>}
-        {problem && (problem instanceof Said && problem.refusedKey ? <p className={css.refused} role="alert">{t('The server does not know this key.')}</p> : <Problem problem={problem} inline />)}
+        {problem &&
+          (problem instanceof Said && problem.refusedKey ? (
+            <p className={css.refused} role="alert">
+              {t('The server does not know this key.')}
+            </p>
+          ) : (
+            <Problem problem={problem} inline />
+          ))}
         <Button type="submit" look="primary" busy={busy}>
           {t('Sign in')}
         </Button>
-        <p className="sm dim">{t('It is kept in this tab only. A new one is made by')} <code className="mono">baton keys create</code></p>
+        <p className="sm dim">
+          {t('It is kept in this tab only. A new one is made by')} <code className="mono">baton keys create</code>
+        </p>
       </form>
     </main>
   )
@@ -106,7 +115,15 @@ function KeyField() {
   const [key, setKey] = useState('')
   return (
     <>
-      <Text label={t('API key')} type="password" value={key} onChange={setKey} mono autoFocus autoComplete="current-password" />
+      <Text
+        label={t('API key')}
+        type="password"
+        value={key}
+        onChange={setKey}
+        mono
+        autoFocus
+        autoComplete="current-password"
+      />
       <input type="hidden" name="key" value={key} />
     </>
   )

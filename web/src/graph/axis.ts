@@ -12,7 +12,7 @@ export interface Worked {
   waiting: boolean
 }
 
-const cutWidth = 0.12
+const cutWidth = 0.2
 const cutsMost = 0.6
 
 export function axis(began: number, until: number, spans: readonly Worked[]): Axis {
@@ -38,22 +38,39 @@ export function axis(began: number, until: number, spans: readonly Worked[]): Ax
   const linear = pieces.filter((piece) => !piece.cut).reduce((sum, piece) => sum + piece.to - piece.from, 0)
   let x = 0
   const placed = pieces.map((piece) => {
-    const width = piece.cut ? cutPart / cuts : linear === 0 ? 1 - cutPart : ((piece.to - piece.from) / linear) * (1 - cutPart)
+    const width = piece.cut
+      ? cutPart / cuts
+      : linear === 0
+        ? 1 - cutPart
+        : ((piece.to - piece.from) / linear) * (1 - cutPart)
     const one = { ...piece, x, width }
     x += width
     return one
   })
   const at = (time: number): number => {
     if (time <= began) return 0
-    for (const piece of placed) if (time <= piece.to) return piece.x + (piece.width * Math.max(0, time - piece.from)) / (piece.to - piece.from)
+    for (const piece of placed)
+      if (time <= piece.to) return piece.x + (piece.width * Math.max(0, time - piece.from)) / (piece.to - piece.from)
     return Math.min(1, x)
   }
-  return { at, ticks: ticks(began, linear / Math.max(0.1, 1 - cutPart), placed, at), cuts: placed.filter((p) => p.cut).map((p) => p.x + p.width / 2) }
+  return {
+    at,
+    ticks: ticks(began, linear / Math.max(0.1, 1 - cutPart), placed, at),
+    cuts: placed.filter((p) => p.cut).map((p) => p.x + p.width / 2),
+  }
 }
 
-const steps = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 6e4, 12e4, 3e5, 6e5, 18e5, 36e5, 72e5, 216e5, 864e5, 1728e5, 6048e5]
+const steps = [
+  1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 6e4, 12e4, 3e5, 6e5, 18e5, 36e5, 72e5, 216e5, 864e5,
+  1728e5, 6048e5,
+]
 
-function ticks(began: number, scale: number, placed: { from: number; to: number; cut: boolean }[], at: (time: number) => number) {
+function ticks(
+  began: number,
+  scale: number,
+  placed: { from: number; to: number; cut: boolean }[],
+  at: (time: number) => number,
+) {
   const step = steps.find((one) => scale / one <= 5.5) ?? 6048e5
   const out = [{ at: 0, ms: 0 }]
   for (const piece of placed) {

@@ -49,10 +49,18 @@ export function layout(graph: Graph, heightOf: (id: string) => number): Drawing 
   const roots = order.filter((id) => into.get(id)?.length === 0)
   const main = new Set(reach(roots[0], out))
   const below = 1 + Math.max(-1, ...order.filter((id) => main.has(id)).map((id) => layer.get(id) ?? 0))
-  const late = roots.slice(1).filter((id) => graph.nodes.findIndex((node) => node.id === id) > 0 && !touches(id, main, out))
+  const late = roots
+    .slice(1)
+    .filter((id) => graph.nodes.findIndex((node) => node.id === id) > 0 && !touches(id, main, out))
   for (const root of late) for (const id of reach(root, out)) layer.set(id, (layer.get(id) ?? 0) + below)
 
-  const spine = new Set([...longest(order.filter((id) => main.has(id)), out), ...late.flatMap((root) => longest(reach(root, out), out))])
+  const spine = new Set([
+    ...longest(
+      order.filter((id) => main.has(id)),
+      out,
+    ),
+    ...late.flatMap((root) => longest(reach(root, out), out)),
+  ])
   const lane = new Map<string, number>()
   const held = new Set<string>()
   const byLayer = [...order].sort((a, b) => (layer.get(a) ?? 0) - (layer.get(b) ?? 0))
@@ -80,11 +88,19 @@ export function layout(graph: Graph, heightOf: (id: string) => number): Drawing 
   }
   const nodes = new Map<string, Placed>()
   for (const id of order)
-    nodes.set(id, { id, x: margin + (lane.get(id) ?? 0) * (width + gapX), y: top[layer.get(id) ?? 0] ?? 0, width, height: heightOf(id) })
+    nodes.set(id, {
+      id,
+      x: margin + (lane.get(id) ?? 0) * (width + gapX),
+      y: top[layer.get(id) ?? 0] ?? 0,
+      width,
+      height: heightOf(id),
+    })
   const lanes = Math.max(0, ...lane.values()) + 1
   const routes = graph.edges.flatMap((edge) => {
     const [a, b] = [nodes.get(edge.from), nodes.get(edge.to)]
-    return a && b ? [route(edge, a, b, (layer.get(edge.to) ?? 0) - (layer.get(edge.from) ?? 0), top[layer.get(edge.to) ?? 0] ?? 0)] : []
+    return a && b
+      ? [route(edge, a, b, (layer.get(edge.to) ?? 0) - (layer.get(edge.from) ?? 0), top[layer.get(edge.to) ?? 0] ?? 0)]
+      : []
   })
   return { nodes, routes, width: margin * 2 + lanes * width + (lanes - 1) * gapX, height: y - gapY + margin }
 }
@@ -122,7 +138,8 @@ function reach(root: string | undefined, out: Map<string, GraphEdge[]>): string[
   return [...seen]
 }
 
-const touches = (root: string, main: Set<string>, out: Map<string, GraphEdge[]>): boolean => reach(root, out).some((id) => main.has(id))
+const touches = (root: string, main: Set<string>, out: Map<string, GraphEdge[]>): boolean =>
+  reach(root, out).some((id) => main.has(id))
 
 /** The way with most taken edges, and of those the longest; an error edge is taken only where it was. */
 function longest(ids: string[], out: Map<string, GraphEdge[]>): string[] {
@@ -156,24 +173,89 @@ function route(edge: GraphEdge, a: Placed, b: Placed, span: number, layerTop: nu
   const [bx, by] = [b.x + b.width / 2, b.y]
   if (edge.on_error) {
     const [ax, ay] = [a.x + a.width, a.y + a.height / 2]
-    if (b.x > a.x) return { edge, path: corners([[ax, ay], [bx, ay], [bx, by]]), label: { x: Math.min(ax + 32, bx), y: ay - 11 } }
+    if (b.x > a.x)
+      return {
+        edge,
+        path: corners([
+          [ax, ay],
+          [bx, ay],
+          [bx, by],
+        ]),
+        label: { x: Math.min(ax + 32, bx), y: ay - 11 },
+      }
     const lane = ax + gapX / 2
-    return { edge, path: corners([[ax, ay], [lane, ay], [lane, layerTop - gapY / 2], [bx, layerTop - gapY / 2], [bx, by]]), label: { x: lane, y: ay - 11 } }
+    return {
+      edge,
+      path: corners([
+        [ax, ay],
+        [lane, ay],
+        [lane, layerTop - gapY / 2],
+        [bx, layerTop - gapY / 2],
+        [bx, by],
+      ]),
+      label: { x: lane, y: ay - 11 },
+    }
   }
   const [ax, ay] = [a.x + a.width / 2, a.y + a.height]
   const turn = layerTop - gapY / 2
   const label = { x: bx, y: turn }
-  if (span === 1) return { edge, path: corners(ax === bx ? [[ax, ay], [bx, by]] : [[ax, ay], [ax, turn], [bx, turn], [bx, by]]), label: ax === bx ? { x: bx, y: (ay + by) / 2 } : label }
+  if (span === 1)
+    return {
+      edge,
+      path: corners(
+        ax === bx
+          ? [
+              [ax, ay],
+              [bx, by],
+            ]
+          : [
+              [ax, ay],
+              [ax, turn],
+              [bx, turn],
+              [bx, by],
+            ],
+      ),
+      label: ax === bx ? { x: bx, y: (ay + by) / 2 } : label,
+    }
   // Past other layers in the gutter beside the lane it leaves, or beside the left of the one it comes to.
   const gutter = a.x >= b.x && a.x > margin ? a.x + a.width / 2 : b.x > a.x ? b.x + b.width / 2 : a.x - margin / 2
   if (gutter === bx || gutter === ax) {
     const first = ay + gapY / 2
     return gutter === ax
-      ? { edge, path: corners([[ax, ay], [ax, turn], [bx, turn], [bx, by]]), label }
-      : { edge, path: corners([[ax, ay], [ax, first], [gutter, first], [bx, by]]), label: { x: bx, y: first } }
+      ? {
+          edge,
+          path: corners([
+            [ax, ay],
+            [ax, turn],
+            [bx, turn],
+            [bx, by],
+          ]),
+          label,
+        }
+      : {
+          edge,
+          path: corners([
+            [ax, ay],
+            [ax, first],
+            [gutter, first],
+            [bx, by],
+          ]),
+          label: { x: bx, y: first },
+        }
   }
   const first = ay + gapY / 2
-  return { edge, path: corners([[ax, ay], [ax, first], [gutter, first], [gutter, turn], [bx, turn], [bx, by]]), label: { x: bx, y: turn } }
+  return {
+    edge,
+    path: corners([
+      [ax, ay],
+      [ax, first],
+      [gutter, first],
+      [gutter, turn],
+      [bx, turn],
+      [bx, by],
+    ]),
+    label: { x: bx, y: turn },
+  }
 }
 
 /** A line through the points, its corners rounded. */
@@ -184,7 +266,11 @@ function corners(points: [number, number][]): string {
     if (!before) path += `M${x} ${y}`
     else if (!after) path += `L${x} ${y}`
     else {
-      const r = Math.min(radius, Math.hypot(x - before[0], y - before[1]) / 2, Math.hypot(after[0] - x, after[1] - y) / 2)
+      const r = Math.min(
+        radius,
+        Math.hypot(x - before[0], y - before[1]) / 2,
+        Math.hypot(after[0] - x, after[1] - y) / 2,
+      )
       const toward = ([px, py]: [number, number]): [number, number] => {
         const far = Math.hypot(px - x, py - y) || 1
         return [x + ((px - x) / far) * r, y + ((py - y) / far) * r]

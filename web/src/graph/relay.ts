@@ -21,6 +21,17 @@ export interface Relay {
 const waitsMost = 0.34
 const legsMost = 60
 
+/** For how long anybody worked; what runs side by side counts once. */
+export function busy(spans: readonly Span[]): number {
+  let sum = 0
+  let until = Number.NEGATIVE_INFINITY
+  for (const span of [...spans].filter((one) => !one.waiting).sort((a, b) => a.from - b.from)) {
+    sum += Math.max(0, span.to - Math.max(span.from, until))
+    until = Math.max(until, span.to)
+  }
+  return sum
+}
+
 export function relay(spans: readonly Span[]): Relay {
   const sums: Record<Holder, number> = { agent: 0, tool: 0, person: 0, flow: 0 }
   const legs: Leg[] = []
@@ -41,7 +52,8 @@ export function relay(spans: readonly Span[]): Relay {
     const into = legs[least - 1]
     if (into && gone) into.ms += gone.ms
   }
-  const total = (waiting: boolean) => legs.filter((leg) => leg.waiting === waiting).reduce((sum, leg) => sum + leg.ms, 0)
+  const total = (waiting: boolean) =>
+    legs.filter((leg) => leg.waiting === waiting).reduce((sum, leg) => sum + leg.ms, 0)
   const work = total(false)
   const waited = total(true)
   const waitPart = waited === 0 ? 0 : work === 0 ? 1 : Math.min(waitsMost, waited / (work + waited))

@@ -72,7 +72,8 @@ export interface Story {
 }
 
 const nano = 1e-9
-const record = (value: unknown): Record<string, unknown> => (value && typeof value === 'object' ? (value as Record<string, unknown>) : {})
+const record = (value: unknown): Record<string, unknown> =>
+  value && typeof value === 'object' ? (value as Record<string, unknown>) : {}
 const text = (value: unknown): string => (typeof value === 'string' ? value : '')
 const time = (value: unknown): number | null => (typeof value === 'number' ? value : null)
 
@@ -89,7 +90,8 @@ export function nodeOf(event: Event): string | null {
   return text(body.node) || text(effect.node) || text(record(body.call).node) || null
 }
 
-export const callKey = (effect: EffectId): string => `${effect.node}#${effect.call ?? 0}${effect.role === 'undo' ? '/undo' : ''}`
+export const callKey = (effect: EffectId): string =>
+  `${effect.node}#${effect.call ?? 0}${effect.role === 'undo' ? '/undo' : ''}`
 
 export function tell(entries: readonly Entry[]): Story {
   const steps = new Map<string, Step>()
@@ -100,7 +102,21 @@ export function tell(entries: readonly Entry[]): Story {
     let found = steps.get(node)
     if (!found) {
       const name = node.split('/').at(-1) ?? node
-      found = { node, name, holder, status: 'running', from: at, to: null, calls: [], waits: [], input: null, output: null, fault: null, cost_usd: 0, agent: null }
+      found = {
+        node,
+        name,
+        holder,
+        status: 'running',
+        from: at,
+        to: null,
+        calls: [],
+        waits: [],
+        input: null,
+        output: null,
+        fault: null,
+        cost_usd: 0,
+        agent: null,
+      }
       steps.set(node, found)
       story.steps.push(found)
     }
@@ -114,7 +130,8 @@ export function tell(entries: readonly Entry[]): Story {
     const open = of?.waits.findLast((one) => one.to === null)
     if (!of || !open) return
     open.to = at
-    if (by) open.by.push(by)
+    // The last of several approvals is told twice: as one, and as what lets the call out.
+    if (by && !open.by.includes(by)) open.by.push(by)
     if (of.to === null) of.status = 'running'
   }
   const settle = (effect: EffectId, at: number, fault: Fault | null, again = false): Call | undefined => {
@@ -138,7 +155,9 @@ export function tell(entries: readonly Entry[]): Story {
           story.began ??= at
           story.input = body.input
           const input = record(body.input)
-          const first = ['message', 'customer_message', 'text', 'question', 'query'].map((name) => text(input[name])).find(Boolean)
+          const first = ['message', 'customer_message', 'text', 'question', 'query']
+            .map((name) => text(input[name]))
+            .find(Boolean)
           if (first) story.said.push({ at, who: 'customer', text: first })
           break
         }
@@ -172,7 +191,20 @@ export function tell(entries: readonly Entry[]): Story {
           const undo = effect.role === 'undo'
           const key = callKey(effect)
           const call: Call = calls.get(key) ?? {
-            key, node: effect.node, effect, what, undo, name: text(record(asked).tool) || text(record(asked).agent), class: text(body.class), request: null, answer: null, fault: null, attempts: [], cached: false, cost_usd: 0, way_back: null,
+            key,
+            node: effect.node,
+            effect,
+            what,
+            undo,
+            name: text(record(asked).tool) || text(record(asked).agent),
+            class: text(body.class),
+            request: null,
+            answer: null,
+            fault: null,
+            attempts: [],
+            cached: false,
+            cost_usd: 0,
+            way_back: null,
           }
           call.request = what === 'tool' ? record(asked).arguments : asked
           call.attempts.push({ from: at, to: null, fault: null })
@@ -225,11 +257,20 @@ export function tell(entries: readonly Entry[]): Story {
           const attempt = calls.get(callKey(effect))?.attempts
           // The call was not let out: what looked like an attempt was none.
           if (attempt?.at(-1)?.to === null) attempt.pop()
-          if (of) wait(of, why === 'approval' ? 'leave' : why === 'budget' ? 'budget' : 'service', at, time(record(more).until))
+          if (of)
+            wait(
+              of,
+              why === 'approval' ? 'leave' : why === 'budget' ? 'budget' : 'service',
+              at,
+              time(record(more).until),
+            )
           break
         }
         case 'approved':
-          steps.get(effect.node)?.waits.findLast((one) => one.to === null)?.by.push(text(body.by))
+          steps
+            .get(effect.node)
+            ?.waits.findLast((one) => one.to === null)
+            ?.by.push(text(body.by))
           break
         case 'unblocked':
           rest(steps.get(effect.node), at, text(body.by))
@@ -262,9 +303,11 @@ export function tell(entries: readonly Entry[]): Story {
           const of = step(text(body.node), 'flow', at)
           rest(of, at)
           of.to = at
-          of.status = kind === 'failed' || kind === 'caught' ? 'failed' : kind === 'cancelled' ? 'cancelled' : 'completed'
+          of.status =
+            kind === 'failed' || kind === 'caught' ? 'failed' : kind === 'cancelled' ? 'cancelled' : 'completed'
           of.fault = (record(record(how)[kind]).fault as Fault | undefined) ?? null
-          const output = kind === 'completed' ? record(record(how).completed).output : of.calls.findLast((c) => !c.undo)?.answer
+          const output =
+            kind === 'completed' ? record(record(how).completed).output : of.calls.findLast((c) => !c.undo)?.answer
           if (output !== undefined && of.fault === null) of.output = output
           for (const call of of.calls) for (const attempt of call.attempts) attempt.to ??= at
           break
@@ -304,11 +347,23 @@ export function spans(story: Story, now: number): Span[] {
     for (const call of step.calls)
       for (const attempt of call.attempts) {
         if (attempt.from > now) continue
-        out.push({ holder: call.what === 'tool' ? 'tool' : 'agent', from: attempt.from, to: attempt.to ?? now, open: attempt.to === null, waiting: false })
+        out.push({
+          holder: call.what === 'tool' ? 'tool' : 'agent',
+          from: attempt.from,
+          to: attempt.to ?? now,
+          open: attempt.to === null,
+          waiting: false,
+        })
       }
     for (const wait of step.waits) {
       const people = wait.for === 'customer' || wait.for === 'person' || wait.for === 'leave'
-      out.push({ holder: people ? 'person' : 'flow', from: wait.from, to: wait.to ?? now, open: wait.to === null, waiting: true })
+      out.push({
+        holder: people ? 'person' : 'flow',
+        from: wait.from,
+        to: wait.to ?? now,
+        open: wait.to === null,
+        waiting: true,
+      })
     }
   }
   return out.sort((a, b) => a.from - b.from || a.to - b.to)

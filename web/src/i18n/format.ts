@@ -8,7 +8,10 @@ function kept<T>(kind: string, make: (language: string) => T): T {
   return made.get(key) as T
 }
 const number = (digits: number, least = digits) =>
-  kept(`n${digits}.${least}`, (l) => new Intl.NumberFormat(l, { maximumFractionDigits: digits, minimumFractionDigits: least, useGrouping: true }))
+  kept(
+    `n${digits}.${least}`,
+    (l) => new Intl.NumberFormat(l, { maximumFractionDigits: digits, minimumFractionDigits: least, useGrouping: true }),
+  )
 
 export const count = (n: number): string => number(0).format(n)
 
@@ -26,6 +29,11 @@ export function duration(ms: number): string {
   const h = Math.floor(m / 60)
   if (h < 48) return `${late}${h} h ${two(m % 60)} m`
   return `${late}${Math.floor(h / 24)} d ${h % 24} h`
+}
+
+/** For an axis: `2 s`, not `2.0 s`. */
+export function tick(ms: number): string {
+  return ms >= 1000 && ms < 10_000 && ms % 1000 === 0 ? `${ms / 1000} s` : duration(ms)
 }
 
 /** Coarser, for what is left: `53 min`, `23 h`, `2 d`; seconds only in the last two minutes. */
@@ -49,10 +57,23 @@ export function usd(amount: number | null | undefined, sign = true): string {
 const at = (time: string | number | Date) => (time instanceof Date ? time : new Date(time))
 
 export const clock = (time: string | number | Date): string =>
-  kept('clock', (l) => new Intl.DateTimeFormat(l, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' })).format(at(time))
+  kept(
+    'clock',
+    (l) => new Intl.DateTimeFormat(l, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' }),
+  ).format(at(time))
 
 export const clockMs = (time: string | number | Date): string =>
-  kept('ms', (l) => new Intl.DateTimeFormat(l, { hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 3, hourCycle: 'h23' })).format(at(time))
+  kept(
+    'ms',
+    (l) =>
+      new Intl.DateTimeFormat(l, {
+        hour: '2-digit',
+        minute: '2-digit',
+        second: '2-digit',
+        fractionalSecondDigits: 3,
+        hourCycle: 'h23',
+      }),
+  ).format(at(time))
 
 const day = (time: string | number | Date): string =>
   kept('day', (l) => new Intl.DateTimeFormat(l, { day: 'numeric', month: 'short' })).format(at(time))
@@ -66,4 +87,5 @@ export function when(time: string | number | Date, now: number = Date.now()): st
 export const exact = (time: string | number | Date): string =>
   kept('exact', (l) => new Intl.DateTimeFormat(l, { dateStyle: 'full', timeStyle: 'long' })).format(at(time))
 
-export const percent = (part: number): string => kept('pct', (l) => new Intl.NumberFormat(l, { style: 'percent', maximumFractionDigits: 0 })).format(part)
+export const percent = (part: number): string =>
+  kept('pct', (l) => new Intl.NumberFormat(l, { style: 'percent', maximumFractionDigits: 0 })).format(part)

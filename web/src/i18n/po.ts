@@ -1,5 +1,5 @@
-import type { Plugin } from 'vite'
 import { compileMessage } from '@lingui/message-utils/compileMessage'
+import type { Plugin } from 'vite'
 
 /** The texts of a catalogue, by their English. What has no translation stays English. */
 export function parse(text: string): Map<string, string> {

@@ -14,12 +14,15 @@ import { KindTile } from '../../ui/kind-tile'
 import { LiveLine } from '../../ui/live-line'
 import { Empty, Problem, Skeleton } from '../../ui/states'
 import { Top } from '../../ui/top'
+import { Words } from '../../ui/words'
 import css from './approvals.module.css'
 
 /** Nearest deadline first; what has none stands last, oldest first. */
 export function byDeadline(items: DeskItem[]): DeskItem[] {
   const at = (item: DeskItem) => deadlineOf(item) ?? Number.POSITIVE_INFINITY
-  return [...items].sort((a, b) => at(a) - at(b) || new Date(a.opened_at).getTime() - new Date(b.opened_at).getTime() || 0)
+  return [...items].sort(
+    (a, b) => at(a) - at(b) || new Date(a.opened_at).getTime() - new Date(b.opened_at).getTime() || 0,
+  )
 }
 
 export function Approvals() {
@@ -53,12 +56,25 @@ export function Approvals() {
         <div className={css.list}>
           {list.isPending && <Skeleton rows={5} height={64} />}
           {list.isSuccess && items.length === 0 && !search.id && (
-            <Empty action={<Link to="/runs" search={{ state: 'waiting' }} className="link">{t('Runs that wait')}</Link>}>{t('Nothing waits for a yes or a no. What a workflow asks before it acts will stand here.')}</Empty>
+            <Empty
+              action={
+                <Link to="/runs" search={{ state: 'waiting' }} className="link">
+                  {t('Runs that wait')}
+                </Link>
+              }
+            >
+              {t('Nothing waits for a yes or a no. What a workflow asks before it acts will stand here.')}
+            </Empty>
           )}
           <ul>
             {items.map((item) => (
               <li key={item.id}>
-                <button type="button" className={css.item} aria-current={item.id === chosen ? 'true' : undefined} onClick={() => select(item.id)}>
+                <button
+                  type="button"
+                  className={css.item}
+                  aria-current={item.id === chosen ? 'true' : undefined}
+                  onClick={() => select(item.id)}
+                >
                   <KindTile kind={item.kind === 'tool_approval' ? 'tool' : 'human'} size={28} />
                   <span className={css.words}>
                     <span className="row">
@@ -74,7 +90,9 @@ export function Approvals() {
             ))}
           </ul>
         </div>
-        <div className={css.detail}>{chosen && <Detail key={chosen} id={chosen} known={items.find((item) => item.id === chosen)} />}</div>
+        <div className={css.detail}>
+          {chosen && <Detail key={chosen} id={chosen} known={items.find((item) => item.id === chosen)} />}
+        </div>
       </div>
     </>
   )
@@ -83,7 +101,9 @@ export function Approvals() {
 const titleOf = (item: DeskItem): string => item.details.tool ?? item.title
 function summary(item: DeskItem): string {
   const values = Object.entries(item.details.arguments ?? item.details.details ?? {})
-  return values.length ? values.map(([name, value]) => `${name} ${typeof value === 'string' ? value : JSON.stringify(value)}`).join(', ') : item.title
+  return values.length
+    ? values.map(([name, value]) => `${name} ${typeof value === 'string' ? value : JSON.stringify(value)}`).join(', ')
+    : item.title
 }
 
 function Detail({ id, known }: { id: string; known: DeskItem | undefined }) {
@@ -92,16 +112,37 @@ function Detail({ id, known }: { id: string; known: DeskItem | undefined }) {
   // Settled meanwhile, here or by somebody else.
   const gone = asked.error instanceof Said && (asked.error.status === 404 || asked.error.conflict)
   const item = gone ? undefined : (asked.data ?? known)
-  if (gone) return <Empty action={<Link to="/approvals" className="link">{t('All approvals')}</Link>}>{t('This has been decided, or its time is over.')}</Empty>
-  if (!item) return asked.isError ? <Problem problem={asked.error} onRetry={() => void asked.refetch()} /> : <Skeleton rows={6} />
+  if (gone)
+    return (
+      <Empty
+        action={
+          <Link to="/approvals" className="link">
+            {t('All approvals')}
+          </Link>
+        }
+      >
+        {t('This has been decided, or its time is over.')}
+      </Empty>
+    )
+  if (!item)
+    return asked.isError ? (
+      <Problem problem={asked.error} onRetry={() => void asked.refetch()} />
+    ) : (
+      <Skeleton rows={6} />
+    )
   return (
     <article className={css.article}>
       <header className={css.head}>
         <KindTile kind={item.kind === 'tool_approval' ? 'tool' : 'human'} size={32} />
         <div>
-          <h2>{item.title}</h2>
+          <h2>
+            <Words>{item.title}</Words>
+          </h2>
           <p className="sm mid">
-            {t('asked {time}', { time: when(item.opened_at) })} · <Link to="/runs/$id" params={{ id: item.run }} search={{ step: nodeOfItem(item) }} className="link">{t('See the run')}</Link>
+            {t('asked {time}', { time: when(item.opened_at) })} ·{' '}
+            <Link to="/runs/$id" params={{ id: item.run }} search={{ step: nodeOfItem(item) }} className="link">
+              {t('See the run')}
+            </Link>
           </p>
         </div>
       </header>

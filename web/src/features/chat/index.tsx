@@ -5,7 +5,7 @@ import type { Problem as Said } from '../../api/problem'
 import { act, ended, execute, execution, useDeskOf, useLiveRun, workflow, workflows } from '../../api/queries'
 import type { Execution } from '../../api/schema'
 import { relay } from '../../graph/relay'
-import { spans, type Story, tell } from '../../graph/story'
+import { type Story, spans, tell } from '../../graph/story'
 import { useT } from '../../i18n'
 import { clock, duration, usd } from '../../i18n/format'
 import { Button } from '../../ui/button'
@@ -18,7 +18,9 @@ import { RelayBar } from '../../ui/relay'
 import { begin, type Draft, read, SchemaForm } from '../../ui/schema-form'
 import { StateSign } from '../../ui/state-sign'
 import { Empty, Problem, Skeleton } from '../../ui/states'
+import { toast } from '../../ui/toast'
 import { Top } from '../../ui/top'
+import { Words } from '../../ui/words'
 import css from './chat.module.css'
 import { declared } from './input'
 
@@ -32,7 +34,9 @@ export function Chat() {
   const names = [...new Set((list.data ?? []).filter((one) => one.active).map((one) => one.name))].sort()
   const chosen = name ?? names[0]
   const again = () => void go({ to: '/chat/{-$workflow}', params: { workflow: chosen }, search: {} })
-  useCommands(run ? [{ id: 'chat.new', title: t('New conversation'), group: t('Try in chat'), keys: 'n', run: again }] : [])
+  useCommands(
+    run ? [{ id: 'chat.new', title: t('New conversation'), group: t('Try in chat'), keys: 'n', run: again }] : [],
+  )
   return (
     <>
       <Top
@@ -48,7 +52,10 @@ export function Chat() {
         {names.length > 0 && (
           <label className={css.pick}>
             <span className="vh">{t('Workflow')}</span>
-            <select value={chosen} onChange={(e) => void go({ to: '/chat/{-$workflow}', params: { workflow: e.target.value }, search: {} })}>
+            <select
+              value={chosen}
+              onChange={(e) => void go({ to: '/chat/{-$workflow}', params: { workflow: e.target.value }, search: {} })}
+            >
               {names.map((one) => (
                 <option key={one}>{one}</option>
               ))}
@@ -59,8 +66,19 @@ export function Chat() {
       </Top>
       {list.isError && <Problem problem={list.error} onRetry={() => void list.refetch()} />}
       {list.isPending && <Skeleton rows={4} />}
-      {list.isSuccess && !chosen && <Empty>{t('There is no workflow yet. One that is in the project’s folder will stand here.')}</Empty>}
-      {chosen && (run ? <Conversation key={run} run={run} /> : <Beginning key={chosen} name={chosen} onBegun={(id) => void go({ to: '/chat/{-$workflow}', params: { workflow: chosen }, search: { run: id } })} />)}
+      {list.isSuccess && !chosen && (
+        <Empty>{t('There is no workflow yet. One that is in the project’s folder will stand here.')}</Empty>
+      )}
+      {chosen &&
+        (run ? (
+          <Conversation key={run} run={run} />
+        ) : (
+          <Beginning
+            key={chosen}
+            name={chosen}
+            onBegun={(id) => void go({ to: '/chat/{-$workflow}', params: { workflow: chosen }, search: { run: id } })}
+          />
+        ))}
     </>
   )
 }
@@ -81,24 +99,36 @@ function Beginning({ name, onBegun }: { name: string; onBegun: (run: string) => 
   const start = useMutation<Execution, Said, Record<string, unknown>>({
     mutationFn: (input) => execute(name, input),
     onSuccess: (run) => {
-      queries.setQueryData(execution(run.execution_id).queryKey, (old: Execution | undefined) => old ?? (run.nodes ? run : undefined))
+      queries.setQueryData(
+        execution(run.execution_id).queryKey,
+        (old: Execution | undefined) => old ?? (run.nodes ? run : undefined),
+      )
       onBegun(run.execution_id)
     },
   })
   const { value, wrong } = read(wants.rest, draft)
   const send = (words: string) => {
     setShow(true)
-    if (Object.keys(wrong).length > 0) return
+    if (Object.keys(wrong).length > 0) {
+      toast(t('Fill in what it is given first.'))
+      return false
+    }
     sessionStorage.setItem(place, JSON.stringify(draft))
     start.mutate({ ...value, ...(wants.message ? { [wants.message]: words } : {}) })
+    return true
   }
   if (found.isPending) return <Skeleton rows={4} />
+  if (found.isError) return <Problem problem={found.error} onRetry={() => void found.refetch()} />
   const fields = Object.keys(wants.rest.properties ?? {}).length
   return (
     <div className={css.columns}>
       <section className={css.talk} aria-label={t('Conversation')}>
         <div className={css.thread}>
-          <p className={css.hint}>{wants.message ? t('Write as a customer would. What the workflow does appears beside it, step by step.') : t('This workflow takes no message. Fill in what it needs, and begin.')}</p>
+          <p className={css.hint}>
+            {wants.message
+              ? t('Write as a customer would. What the workflow does appears beside it, step by step.')
+              : t('This workflow takes no message. Fill in what it needs, and begin.')}
+          </p>
         </div>
         {start.error && <Problem problem={start.error} />}
         {wants.message ? (
@@ -125,16 +155,27 @@ function Beginning({ name, onBegun }: { name: string; onBegun: (run: string) => 
   )
 }
 
-function Composer({ busy, onSend, label, disabled }: { busy: boolean; onSend: (words: string) => void; label: string; disabled?: string | undefined }) {
+function Composer({
+  busy,
+  onSend,
+  label,
+  disabled,
+}: {
+  busy: boolean
+  onSend: (words: string) => boolean
+  label: string
+  disabled?: string | undefined
+}) {
   const t = useT()
   const [words, setWords] = useState('')
   const field = useRef<HTMLTextAreaElement>(null)
   const send = () => {
     if (!words.trim() || busy || disabled) return
-    onSend(words.trim())
-    setWords('')
+    if (onSend(words.trim())) setWords('')
   }
-  useCommands([{ id: 'chat.write', title: t('Write'), group: t('Try in chat'), keys: 'r', run: () => field.current?.focus() }])
+  useCommands([
+    { id: 'chat.write', title: t('Write'), group: t('Try in chat'), keys: 'r', run: () => field.current?.focus() },
+  ])
   return (
     <form
       className={css.composer}
@@ -180,7 +221,9 @@ function Conversation({ run: id }: { run: string }) {
     onError: (_problem, text) => setSent((old) => old.filter((one) => one.text !== text)),
   })
   // A message that the journal tells is no longer told by us.
-  const pending = sent.filter((one) => !story.said.slice(one.after).some((said) => said.who === 'customer' && said.text === one.text))
+  const pending = sent.filter(
+    (one) => !story.said.slice(one.after).some((said) => said.who === 'customer' && said.text === one.text),
+  )
   const end = useRef<HTMLDivElement>(null)
   const turns = story.said.length + pending.length
   // biome-ignore lint/correctness/useExhaustiveDependencies: each new turn is scrolled to.
@@ -196,11 +239,17 @@ function Conversation({ run: id }: { run: string }) {
       <section className={css.talk} aria-label={t('Conversation')}>
         <div className={css.thread} role="log" aria-live="polite">
           {story.said.map((one, i) => (
-            // biome-ignore lint/suspicious/noArrayIndexKey: what was said keeps its place.
             <div key={i} className={`${css.turn} ${one.who === 'customer' ? css.mine : ''}`}>
               <p className={`${css.bubble} ${one.who === 'customer' ? '' : css.theirs}`}>{one.text}</p>
               <span className={css.meta}>
-                {one.who === 'customer' ? t('Customer') : <><Icon name="agent" size={12} className="agent-c" /> {t('Reply')}</>}, {clock(one.at)}
+                {one.who === 'customer' ? (
+                  t('Customer')
+                ) : (
+                  <>
+                    <Icon name="agent" size={12} className="agent-c" /> {t('Reply')}
+                  </>
+                )}
+                , {clock(one.at)}
               </span>
             </div>
           ))}
@@ -210,13 +259,19 @@ function Conversation({ run: id }: { run: string }) {
               <span className={css.meta}>{t('sending')}</span>
             </div>
           ))}
-          {thinking && <p className={css.note}><Icon name="run" size={12} className="spin" /> {t('Working')}</p>}
+          {thinking && (
+            <p className={css.note}>
+              <Icon name="run" size={12} className="spin" /> {t('Working')}
+            </p>
+          )}
           {waits.map((item) => (
             <div key={`${item.id}/${item.approved_by?.length ?? 0}`} className={css.wait}>
               <p className={css.pass}>
                 <span>{t('The baton passes to a person')}</span>
               </p>
-              <h2>{item.title}</h2>
+              <h2>
+                <Words>{item.title}</Words>
+              </h2>
               <Decision item={item} />
             </div>
           ))}
@@ -231,10 +286,25 @@ function Conversation({ run: id }: { run: string }) {
           <div ref={end} />
         </div>
         {say.error && <Problem problem={say.error} />}
-        <Composer busy={say.isPending} onSend={(words) => say.mutate(words)} label={t('Message')} disabled={over ? t('The run has ended. Begin a new conversation.') : undefined} />
+        <Composer
+          busy={say.isPending}
+          onSend={(words) => {
+            say.mutate(words)
+            return true
+          }}
+          label={t('Message')}
+          disabled={over ? t('The run has ended. Begin a new conversation.') : undefined}
+        />
       </section>
       <aside className={css.aside} aria-label={t('Steps')}>
-        {run && <Steps run={run} story={story} now={over ? (story.ended ?? now) : now} line={<LiveLine line={line} over={over} />} />}
+        {run && (
+          <Steps
+            run={run}
+            story={story}
+            now={over ? (story.ended ?? now) : now}
+            line={<LiveLine line={line} over={over} />}
+          />
+        )}
       </aside>
     </div>
   )
@@ -258,10 +328,16 @@ function Steps({ run, story, now, line }: { run: Execution; story: Story; now: n
           <li key={step.node}>
             <Link to="/runs/$id" params={{ id: run.execution_id }} search={{ step: step.node }} className={css.step}>
               <StateSign state={step.status} small signOnly />
-              <Icon name={step.holder === 'person' ? 'person' : step.holder === 'flow' ? 'flow' : step.holder} size={14} className={`${step.holder}-c`} />
+              <Icon
+                name={step.holder === 'person' ? 'person' : step.holder === 'flow' ? 'flow' : step.holder}
+                size={14}
+                className={`${step.holder}-c`}
+              />
               <span className="cut">{step.name}</span>
               {step.fault && <span className="bad-c mono cut">{step.fault.code}</span>}
-              <span className="push dim num sm nowrap">{step.calls.length + step.waits.length === 0 ? '—' : duration((step.to ?? now) - step.from)}</span>
+              <span className="push dim num sm nowrap">
+                {step.calls.length + step.waits.length === 0 ? '—' : duration((step.to ?? now) - step.from)}
+              </span>
             </Link>
           </li>
         ))}

@@ -12,13 +12,19 @@ export interface Declared {
 /** Reads a workflow's declared input: `name: string`, `name: {type: …}`, or a JSON Schema of an object. */
 export function declared(input: Record<string, unknown> | null): Declared {
   if (!input) return { message: 'message', rest: {} }
-  const schema = input.type === 'object' && typeof input.properties === 'object' && input.properties ? (input as FormSchema) : null
+  const schema =
+    input.type === 'object' && typeof input.properties === 'object' && input.properties ? (input as FormSchema) : null
   const fields = Object.fromEntries(
-    Object.entries(schema?.properties ?? input).map(([name, said]): [string, FieldSchema] => [name, typeof said === 'string' ? { type: said } : ((said ?? {}) as FieldSchema)]),
+    Object.entries(schema?.properties ?? input).map(([name, said]): [string, FieldSchema] => [
+      name,
+      typeof said === 'string' ? { type: said } : ((said ?? {}) as FieldSchema),
+    ]),
   )
   const message = spoken.find((name) => name in fields && textual(fields[name])) ?? null
   const rest = Object.fromEntries(Object.entries(fields).filter(([name]) => name !== message))
-  const required = schema ? (schema.required ?? []) : Object.keys(rest).filter((name) => rest[name]?.default === undefined)
+  const required = schema
+    ? (schema.required ?? [])
+    : Object.keys(rest).filter((name) => rest[name]?.default === undefined)
   return { message, rest: { type: 'object', properties: rest, required: required.filter((name) => name in rest) } }
 }
 

@@ -13,7 +13,11 @@ import { Plan, stays } from './rollback'
 type Asked = 'cancel' | 'rollback' | 'retry'
 
 /** What can be done to a run now. Whatever touches a customer or money is named again before it happens. */
-export function useActions(run: Execution | undefined): { buttons: ReactNode; sheets: ReactNode; ask: (what: Asked) => void } {
+export function useActions(run: Execution | undefined): {
+  buttons: ReactNode
+  sheets: ReactNode
+  ask: (what: Asked) => void
+} {
   const t = useT()
   const [asked, setAsked] = useState<Asked | null>(null)
   const [compensate, setCompensate] = useState(false)
@@ -43,8 +47,12 @@ export function useActions(run: Execution | undefined): { buttons: ReactNode; sh
   }
   const here = t('This run')
   useCommands([
-    ...(can.pause ? [{ id: 'run.pause', title: t('Pause'), group: here, run: () => send({ act: 'pause' }, t('Paused')) }] : []),
-    ...(can.resume ? [{ id: 'run.resume', title: t('Resume'), group: here, run: () => send({ act: 'resume' }, t('Resumed')) }] : []),
+    ...(can.pause
+      ? [{ id: 'run.pause', title: t('Pause'), group: here, run: () => send({ act: 'pause' }, t('Paused')) }]
+      : []),
+    ...(can.resume
+      ? [{ id: 'run.resume', title: t('Resume'), group: here, run: () => send({ act: 'resume' }, t('Resumed')) }]
+      : []),
     ...(can.retry ? [{ id: 'run.retry', title: t('Retry…'), group: here, keys: 'r', run: () => ask('retry') }] : []),
     ...(can.rollback ? [{ id: 'run.rollback', title: t('Roll back…'), group: here, run: () => ask('rollback') }] : []),
     ...(can.cancel ? [{ id: 'run.cancel', title: t('Cancel…'), group: here, run: () => ask('cancel') }] : []),
@@ -52,7 +60,12 @@ export function useActions(run: Execution | undefined): { buttons: ReactNode; sh
   const buttons = (
     <>
       {can.pause && (
-        <Button icon="pause" look="ghost" busy={act.isPending && !asked} onPress={() => send({ act: 'pause' }, t('Paused'))}>
+        <Button
+          icon="pause"
+          look="ghost"
+          busy={act.isPending && !asked}
+          onPress={() => send({ act: 'pause' }, t('Paused'))}
+        >
           {t('Pause')}
         </Button>
       )}
@@ -94,7 +107,13 @@ export function useActions(run: Execution | undefined): { buttons: ReactNode; sh
         foot={
           <>
             {back}
-            <Button look="bad" busy={act.isPending} onPress={() => send({ act: 'cancel', compensate }, compensate ? t('Cancelling and undoing') : t('Cancelling'))}>
+            <Button
+              look="bad"
+              busy={act.isPending}
+              onPress={() =>
+                send({ act: 'cancel', compensate }, compensate ? t('Cancelling and undoing') : t('Cancelling'))
+              }
+            >
               {compensate ? t('Cancel and undo') : t('Cancel the run')}
             </Button>
           </>
@@ -103,7 +122,14 @@ export function useActions(run: Execution | undefined): { buttons: ReactNode; sh
         <p>{t('Nothing new begins. What is in flight is settled first, so that nothing is left half done.')}</p>
         {plan.length > 0 ? (
           <>
-            <Check label={t('Undo what it did, too')} hint={t('{n, plural, one {# effect can be undone} other {# effects can be undone}}', { n: undoable.length })} value={compensate} onChange={setCompensate} />
+            <Check
+              label={t('Undo what it did, too')}
+              hint={t('{n, plural, one {# effect can be undone} other {# effects can be undone}}', {
+                n: undoable.length,
+              })}
+              value={compensate}
+              onChange={setCompensate}
+            />
             <h3>{compensate ? t('In this order') : t('These stay as they are')}</h3>
             <Plan plan={plan} />
           </>
@@ -120,7 +146,16 @@ export function useActions(run: Execution | undefined): { buttons: ReactNode; sh
         foot={
           <>
             {back}
-            <Button look="bad" icon="undo" busy={act.isPending} onPress={() => (over ? send({ act: 'compensate' }, t('Rolling back')) : send({ act: 'cancel', compensate: true }, t('Rolling back')))}>
+            <Button
+              look="bad"
+              icon="undo"
+              busy={act.isPending}
+              onPress={() =>
+                over
+                  ? send({ act: 'compensate' }, t('Rolling back'))
+                  : send({ act: 'cancel', compensate: true }, t('Rolling back'))
+              }
+            >
               {t('Roll back')}
             </Button>
           </>
@@ -142,7 +177,12 @@ export function useActions(run: Execution | undefined): { buttons: ReactNode; sh
         foot={
           <>
             {back}
-            <Button look="primary" icon="redo" busy={act.isPending} onPress={() => send({ act: 'retry', same_version: same }, t('Retrying'))}>
+            <Button
+              look="primary"
+              icon="redo"
+              busy={act.isPending}
+              onPress={() => send({ act: 'retry', same_version: same }, t('Retrying'))}
+            >
               {t('Retry')}
             </Button>
           </>
@@ -154,7 +194,12 @@ export function useActions(run: Execution | undefined): { buttons: ReactNode; sh
             <span className="mono">{run.error.code}</span> {run.error.message}
           </p>
         )}
-        <Check label={t('Stay on the version it failed on')} hint={t('Else it goes on with the newest version of the workflow.')} value={same} onChange={setSame} />
+        <Check
+          label={t('Stay on the version it failed on')}
+          hint={t('Else it goes on with the newest version of the workflow.')}
+          value={same}
+          onChange={setSame}
+        />
         {problem}
       </Sheet>
     </>

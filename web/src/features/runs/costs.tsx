@@ -32,14 +32,20 @@ export function Costs({ run, story, onSelect }: { run: Execution; story: Story; 
     <div className={css.costs}>
       <p className={css.lede}>
         {t('{total} in all', { total: usd(total) })}
-        {steps[0] && total > 0 && <span className="mid">{`, ${t('{share} of it for {step}', { share: percent(steps[0].cost_usd / total), step: steps[0].node })}`}</span>}
+        {steps[0] && total > 0 && (
+          <span className="mid">{`, ${t('{share} of it for {step}', { share: percent(steps[0].cost_usd / total), step: steps[0].node })}`}</span>
+        )}
       </p>
       <table className={css.table}>
         <thead>
           <tr>
             <th scope="col">{t('Step')}</th>
-            <th scope="col" className={css.right}>{t('Share')}</th>
-            <th scope="col" className={css.right}>USD</th>
+            <th scope="col" className={css.right}>
+              {t('Share')}
+            </th>
+            <th scope="col" className={css.right}>
+              USD
+            </th>
           </tr>
         </thead>
         <tbody>
@@ -66,10 +72,18 @@ export function Costs({ run, story, onSelect }: { run: Execution; story: Story; 
           <thead>
             <tr>
               <th scope="col">{t('Model')}</th>
-              <th scope="col" className={css.right}>{t('Calls')}</th>
-              <th scope="col" className={css.right}>{t('Tokens in')}</th>
-              <th scope="col" className={css.right}>{t('Tokens out')}</th>
-              <th scope="col" className={css.right}>USD</th>
+              <th scope="col" className={css.right}>
+                {t('Calls')}
+              </th>
+              <th scope="col" className={css.right}>
+                {t('Tokens in')}
+              </th>
+              <th scope="col" className={css.right}>
+                {t('Tokens out')}
+              </th>
+              <th scope="col" className={css.right}>
+                USD
+              </th>
             </tr>
           </thead>
           <tbody>

@@ -1,8 +1,8 @@
 import { Link } from '@tanstack/react-router'
-import type { Execution } from '../../api/schema'
 import { ended } from '../../api/queries'
-import { relay } from '../../graph/relay'
-import { spans, type Story } from '../../graph/story'
+import type { Execution } from '../../api/schema'
+import { busy, relay } from '../../graph/relay'
+import { type Story, spans } from '../../graph/story'
 import { useT } from '../../i18n'
 import { duration, exact, usd, when } from '../../i18n/format'
 import { RelayBar, RelayKey } from '../../ui/relay'
@@ -16,7 +16,7 @@ export function Facts({ run, story, now }: { run: Execution; story: Story; now: 
   const until = over ? (story.ended ?? now) : now
   const all = spans(story, until)
   const bar = relay(all)
-  const worked = bar.sums.agent + bar.sums.tool
+  const worked = busy(all)
   const wakes = run.wakes_at && !over ? Date.parse(run.wakes_at) : null
   return (
     <section className={css.facts} aria-label={t('Facts')}>
@@ -25,7 +25,8 @@ export function Facts({ run, story, now }: { run: Execution; story: Story; now: 
           <div>
             <dt>{t('Version')}</dt>
             <dd>
-              {run.version.split(' ')[0]} <span className="dim">{run.version.match(/revision \d+/)?.[0].replace('revision', 'r')}</span>
+              {run.version.split(' ')[0]}{' '}
+              <span className="dim">{run.version.match(/revision \d+/)?.[0].replace('revision ', 'r')}</span>
             </dd>
           </div>
         )}
@@ -37,7 +38,9 @@ export function Facts({ run, story, now }: { run: Execution; story: Story; now: 
         </div>
         <div>
           <dt>{t('Elapsed')}</dt>
-          <dd className="num">{duration(over ? (run.duration_ms ?? until - Date.parse(began)) : now - Date.parse(began))}</dd>
+          <dd className="num">
+            {duration(over ? (run.duration_ms ?? until - Date.parse(began)) : now - Date.parse(began))}
+          </dd>
         </div>
         <div>
           <dt>{t('Worked')}</dt>

@@ -23,7 +23,21 @@ function whoOf(event: Event): Who {
   const kind = kindOf(event)
   const body = bodyOf(event)
   const inside = (name: string) => Object.keys((body[name] ?? {}) as object)[0]
-  if (['answered', 'approved', 'unblocked', 'resolved', 'customer_asked', 'signal_kept', 'signal_taken', 'paused', 'resumed', 'undone_by_hand'].includes(kind)) return 'person'
+  if (
+    [
+      'answered',
+      'approved',
+      'unblocked',
+      'resolved',
+      'customer_asked',
+      'signal_kept',
+      'signal_taken',
+      'paused',
+      'resumed',
+      'undone_by_hand',
+    ].includes(kind)
+  )
+    return 'person'
   if (kind === 'blocked' && inside('by') === 'approval') return 'person'
   if (kind === 'began') return body.wait === 'agent' ? 'agent' : body.wait === 'human' ? 'person' : 'flow'
   if (['stepped', 'agent_replaced', 'request_refused'].includes(kind)) return 'agent'
@@ -67,7 +81,15 @@ export function Journal({ entries, live, step }: { entries: readonly Entry[]; li
   const [who, setWho] = useState<Who | ''>('')
   const [shown, setShown] = useState(page)
   const lines = useMemo(() => {
-    const all: Line[] = entries.flatMap((entry) => entry.events.map((event, i) => ({ key: `${entry.seq}.${i}`, seq: entry.seq, at: entry.at, event, who: whoOf(event) })))
+    const all: Line[] = entries.flatMap((entry) =>
+      entry.events.map((event, i) => ({
+        key: `${entry.seq}.${i}`,
+        seq: entry.seq,
+        at: entry.at,
+        event,
+        who: whoOf(event),
+      })),
+    )
     return all.filter((line) => (!who || line.who === who) && (!step || nodeOf(line.event) === step))
   }, [entries, who, step])
   // Newest first while it grows; from the beginning once it is whole.

@@ -13,6 +13,7 @@ import { LiveLine } from '../../ui/live-line'
 import { StateSign } from '../../ui/state-sign'
 import { Empty, Problem, Skeleton } from '../../ui/states'
 import { Top } from '../../ui/top'
+import { Words } from '../../ui/words'
 import css from './list.module.css'
 import { useRuns } from './use-runs'
 
@@ -42,7 +43,9 @@ export function RunsList() {
   const filtered = !!(filter.state || filter.workflow)
   const set = (more: { state?: string; workflow?: string }) => {
     const next = { ...filter, ...more }
-    void go({ search: { ...(next.state ? { state: next.state } : {}), ...(next.workflow ? { workflow: next.workflow } : {}) } })
+    void go({
+      search: { ...(next.state ? { state: next.state } : {}), ...(next.workflow ? { workflow: next.workflow } : {}) },
+    })
   }
   const clear = () => void go({ search: {} })
   const step = (by: number) => {
@@ -56,15 +59,31 @@ export function RunsList() {
   useCommands([
     { id: 'runs.next', title: t('Next run'), group: t('Runs'), keys: 'j', run: () => step(1) },
     { id: 'runs.previous', title: t('Previous run'), group: t('Runs'), keys: 'k', run: () => step(-1) },
-    { id: 'runs.open', title: t('Open the run'), group: t('Runs'), keys: 'enter', run: () => at && void go({ to: '/runs/$id', params: { id: at } }) },
+    {
+      id: 'runs.open',
+      title: t('Open the run'),
+      group: t('Runs'),
+      keys: 'enter',
+      run: () => at && void go({ to: '/runs/$id', params: { id: at } }),
+    },
     { id: 'runs.filter', title: t('Filter'), group: t('Runs'), keys: 'f', run: () => state.current?.focus() },
     ...(filtered ? [{ id: 'runs.clear', title: t('Clear filters'), group: t('Runs'), run: clear }] : []),
   ])
-  const names = [...new Set([...(known.data?.map((one) => one.name) ?? []), ...(filter.workflow ? [filter.workflow] : [])])].sort()
+  const names = [
+    ...new Set([...(known.data?.map((one) => one.name) ?? []), ...(filter.workflow ? [filter.workflow] : [])]),
+  ].sort()
 
   return (
     <>
-      <Top actions={lost ? <LiveLine line={{ state: 'lost', since: lost }} /> : pages.isSuccess ? <LiveLine line={{ state: 'live' }} /> : null}>
+      <Top
+        actions={
+          lost ? (
+            <LiveLine line={{ state: 'lost', since: lost }} />
+          ) : pages.isSuccess ? (
+            <LiveLine line={{ state: 'live' }} />
+          ) : null
+        }
+      >
         <h1>{t('Runs')}</h1>
       </Top>
       <div className={css.filters} role="search" aria-label={t('Filter')}>
@@ -105,11 +124,23 @@ export function RunsList() {
           </div>
         )}
         {pages.isPending && <Skeleton rows={12} />}
-        {pages.isSuccess && rows.length === 0 && (filtered ? (
-          <Empty action={<Button onPress={clear}>{t('Clear filters')}</Button>}>{t('No run matches these filters.')}</Empty>
-        ) : (
-          <Empty action={<Link to="/chat/{-$workflow}" className="link">{t('Try a workflow in chat')}</Link>}>{t('Every run of a workflow will stand here, newest first.')}</Empty>
-        ))}
+        {pages.isSuccess &&
+          rows.length === 0 &&
+          (filtered ? (
+            <Empty action={<Button onPress={clear}>{t('Clear filters')}</Button>}>
+              {t('No run matches these filters.')}
+            </Empty>
+          ) : (
+            <Empty
+              action={
+                <Link to="/chat/{-$workflow}" className="link">
+                  {t('Try a workflow in chat')}
+                </Link>
+              }
+            >
+              {t('Every run of a workflow will stand here, newest first.')}
+            </Empty>
+          ))}
         {rows.length > 0 && (
           <table className={`${css.table} ${dim ? css.dim : ''}`}>
             <thead>
@@ -118,14 +149,24 @@ export function RunsList() {
                 <th scope="col">{t('Workflow')}</th>
                 <th scope="col">{t('Run')}</th>
                 <th scope="col">{t('Started')}</th>
-                <th scope="col" className={css.right}>{t('Elapsed')}</th>
-                <th scope="col" className={css.right}>{t('Cost')}</th>
+                <th scope="col" className={css.right}>
+                  {t('Elapsed')}
+                </th>
+                <th scope="col" className={css.right}>
+                  {t('Cost')}
+                </th>
                 <th scope="col">{t('Last error')}</th>
               </tr>
             </thead>
             <tbody ref={body}>
               {rows.map((run) => (
-                <Row key={run.execution_id} run={run} now={now} selected={at === run.execution_id} onFocus={() => setAt(run.execution_id)} />
+                <Row
+                  key={run.execution_id}
+                  run={run}
+                  now={now}
+                  selected={at === run.execution_id}
+                  onFocus={() => setAt(run.execution_id)}
+                />
               ))}
             </tbody>
           </table>
@@ -164,7 +205,9 @@ function Row({ run, now, selected, onFocus }: { run: Head; now: number; selected
       <td className={css.right}>{duration(elapsed)}</td>
       <td className={css.right}>{usd(run.total_cost_usd)}</td>
       <td className={css.error} title={run.error ?? undefined}>
-        <span className={run.state === 'failed' || run.state === 'timed_out' ? 'bad-c' : 'mid'}>{run.error}</span>
+        <span className={run.state === 'failed' || run.state === 'timed_out' ? 'bad-c' : 'mid'}>
+          <Words>{run.error}</Words>
+        </span>
       </td>
     </tr>
   )

@@ -1,4 +1,4 @@
-import type { Execution, PlannedUndo } from '../../api/schema'
+import type { Undone as One, PlannedUndo } from '../../api/schema'
 import { useT } from '../../i18n'
 import { Icon } from '../../ui/icon'
 import css from './rollback.module.css'
@@ -34,14 +34,23 @@ export function Plan({ plan }: { plan: PlannedUndo[] }) {
 }
 
 /** What was undone, of a run that was rolled back. */
-export function Undone({ run }: { run: Execution }) {
+export function Undone({ undone }: { undone: One[] }) {
   const t = useT()
-  const words: Record<string, string> = { undone: t('undone'), not_undone: t('not undone'), irreversible: t('cannot be undone') }
+  const words: Record<string, string> = {
+    undone: t('undone'),
+    not_undone: t('not undone'),
+    irreversible: t('cannot be undone'),
+    kept: t('stays'),
+  }
   return (
     <ol className={css.plan}>
-      {(run.undone ?? []).map((one) => (
+      {undone.map((one) => (
         <li key={`${one.node}/${one.tool}`}>
-          <Icon name={one.state === 'undone' ? 'undo' : 'err'} size={14} className={one.state === 'undone' ? 'undo-c' : 'bad-c'} />
+          <Icon
+            name={one.state === 'undone' ? 'undo' : one.state === 'not_undone' ? 'err' : 'skip'}
+            size={14}
+            className={one.state === 'undone' ? 'undo-c' : one.state === 'not_undone' ? 'bad-c' : 'dim'}
+          />
           <span>
             {one.node} <span className="mono dim">{one.tool}</span>
           </span>

@@ -9,6 +9,7 @@ import { nodeOfItem } from '../../ui/decision/words'
 import { Icon } from '../../ui/icon'
 import { KindTile, kindWords } from '../../ui/kind-tile'
 import { StateSign } from '../../ui/state-sign'
+import { Words } from '../../ui/words'
 import css from './step.module.css'
 
 interface Props {
@@ -36,7 +37,11 @@ export function StepPanel({ run, story, graph, node, desk, now }: Props) {
       <header className={css.head}>
         <KindTile kind={kind} size={32} />
         <div className="cut">
-          <h2 className="cut">{items[0]?.kind === 'form' || items[0]?.kind === 'approval' ? items[0].title : (drawn?.name ?? step?.name ?? node)}</h2>
+          <h2 className="cut">
+            {items[0]?.kind === 'form' || items[0]?.kind === 'approval'
+              ? items[0].title
+              : (drawn?.name ?? step?.name ?? node)}
+          </h2>
           <span className="mono dim cut">{node}</span>
         </div>
       </header>
@@ -44,7 +49,9 @@ export function StepPanel({ run, story, graph, node, desk, now }: Props) {
         <div className="row">
           <StateSign state={status} />
           <span className="dim sm">{drawn?.calls ?? t(kindWords[kind] ?? kind)}</span>
-          {step && step.status !== 'waiting' && <span className="push num mid sm">{duration((step.to ?? now) - step.from)}</span>}
+          {step && step.status !== 'waiting' && (
+            <span className="push num mid sm">{duration((step.to ?? now) - step.from)}</span>
+          )}
         </div>
         {items.map((item) => (
           <Decision key={`${item.id}/${item.approved_by?.length ?? 0}`} item={item} />
@@ -54,14 +61,26 @@ export function StepPanel({ run, story, graph, node, desk, now }: Props) {
             <p>
               <b className="mono">{step.fault.code}</b>
             </p>
-            <p>{step.fault.message}</p>
+            <p>
+              <Words>{step.fault.message}</Words>
+            </p>
             {step.fault.suggested_action && <p className="mid">{step.fault.suggested_action}</p>}
           </div>
         )}
-        {!step && <p className="mid">{status === 'skipped' ? t('This step was skipped: the way that leads to it was not taken.') : t('The run has not come here.')}</p>}
+        {!step && (
+          <p className="mid">
+            {status === 'skipped'
+              ? t('This step was skipped: the way that leads to it was not taken.')
+              : t('The run has not come here.')}
+          </p>
+        )}
         {step?.input !== null && step?.input !== undefined && items.length === 0 && (
           <Section title={t('Input')}>
-            {isRecord(step.input) && step.holder === 'tool' ? <Arguments of={step.input} caption={t('Input')} /> : <Json value={step.input} label={t('Input')} />}
+            {isRecord(step.input) && step.holder === 'tool' ? (
+              <Arguments of={step.input} caption={t('Input')} />
+            ) : (
+              <Json value={step.input} label={t('Input')} />
+            )}
           </Section>
         )}
         {output !== null && (
@@ -101,7 +120,8 @@ export function StepPanel({ run, story, graph, node, desk, now }: Props) {
   )
 }
 
-const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 function whatFor(reason: string, t: ReturnType<typeof useT>): string {
   const words: Record<string, string> = {
@@ -128,12 +148,20 @@ function Section({ title, children }: { title: string; children: ReactNode }) {
 
 function CallPart({ call, now }: { call: Call; now: number }) {
   const t = useT()
-  const answer = call.answer as { model?: string; provider?: string; usage?: { input_tokens?: number; output_tokens?: number; cached_tokens?: number } } | null
+  const answer = call.answer as {
+    model?: string
+    provider?: string
+    usage?: { input_tokens?: number; output_tokens?: number; cached_tokens?: number }
+  } | null
   const undo = call.way_back as { call?: { tool: string }; irreversible?: { reason: string } } | null
   return (
     <details className={css.call}>
       <summary>
-        <Icon name={call.undo ? 'undo' : call.what === 'tool' ? 'tool' : 'agent'} size={14} className={call.undo ? 'undo-c' : call.what === 'tool' ? 'tool-c' : 'agent-c'} />
+        <Icon
+          name={call.undo ? 'undo' : call.what === 'tool' ? 'tool' : 'agent'}
+          size={14}
+          className={call.undo ? 'undo-c' : call.what === 'tool' ? 'tool-c' : 'agent-c'}
+        />
         <span className="cut">{call.what === 'model' ? (answer?.model ?? call.name) : call.name}</span>
         {call.attempts.length > 1 && <span className="dim nowrap">{t('{n} tries', { n: call.attempts.length })}</span>}
         <span className="push num dim nowrap">{call.cached ? t('cached') : usd(call.cost_usd)}</span>
@@ -142,7 +170,11 @@ function CallPart({ call, now }: { call: Call; now: number }) {
         <ul className={css.list}>
           {call.attempts.map((one) => (
             <li key={one.from}>
-              <Icon name={one.fault ? 'err' : one.to === null ? 'run' : 'ok'} size={14} className={one.fault ? 'bad-c' : one.to === null ? 'spin' : 'good-c'} />
+              <Icon
+                name={one.fault ? 'err' : one.to === null ? 'run' : 'ok'}
+                size={14}
+                className={one.fault ? 'bad-c' : one.to === null ? 'spin' : 'good-c'}
+              />
               <span className="num">{clockMs(one.from)}</span>
               {one.fault && <span className="mid cut">{one.fault.code}</span>}
               <span className="push num dim">{duration((one.to ?? now) - one.from)}</span>
@@ -151,11 +183,17 @@ function CallPart({ call, now }: { call: Call; now: number }) {
         </ul>
         {call.what === 'model' && answer?.usage && (
           <p className="sm mid num">
-            {answer.provider} · {t('{in} tokens in, {out} out', { in: count(answer.usage.input_tokens ?? 0), out: count(answer.usage.output_tokens ?? 0) })}
+            {answer.provider} ·{' '}
+            {t('{in} tokens in, {out} out', {
+              in: count(answer.usage.input_tokens ?? 0),
+              out: count(answer.usage.output_tokens ?? 0),
+            })}
           </p>
         )}
         {undo?.call && <p className="sm undo-c">{t('Can be undone by {tool}', { tool: undo.call.tool })}</p>}
-        {undo?.irreversible && <p className="sm mid">{t('Cannot be undone: {reason}', { reason: undo.irreversible.reason })}</p>}
+        {undo?.irreversible && (
+          <p className="sm mid">{t('Cannot be undone: {reason}', { reason: undo.irreversible.reason })}</p>
+        )}
         <h3>{t('Sent')}</h3>
         <Json value={call.request} label={t('Sent')} />
         {call.answer !== null && (

@@ -2,9 +2,9 @@ import { useState } from 'react'
 import type { Graph } from '../../api/schema'
 import { axis } from '../../graph/axis'
 import { holderOf } from '../../graph/holder'
-import { type Call, type Span, type Step, type Story, spans } from '../../graph/story'
+import { type Call, type Step, type Story, spans } from '../../graph/story'
 import { useT } from '../../i18n'
-import { duration, usd } from '../../i18n/format'
+import { duration, tick as short, usd } from '../../i18n/format'
 import { Icon } from '../../ui/icon'
 import { kindIcon } from '../../ui/kind-tile'
 import css from './timeline.module.css'
@@ -46,7 +46,7 @@ export function Timeline({ story, graph, selected, onSelect, open, onToggle, now
         <span className={css.axis} aria-hidden="true">
           {scale.ticks.map((tick) => (
             <span key={tick.ms} style={{ left: `${tick.at * 97}%` }}>
-              {tick.ms === 0 ? '0' : duration(tick.ms)}
+              {tick.ms === 0 ? '0' : short(tick.ms)}
             </span>
           ))}
           {!over && (
@@ -79,30 +79,61 @@ export function Timeline({ story, graph, selected, onSelect, open, onToggle, now
             const time = instant(step) ? '—' : duration((step.to ?? until) - step.from)
             return (
               <li key={step.node}>
-                <div className={`${css.row} ${selected === step.node ? css.selected : ''} ${waiting ? css.held : ''}`} data-step={step.node}>
+                <div
+                  className={`${css.row} ${selected === step.node ? css.selected : ''} ${waiting ? css.held : ''}`}
+                  data-step={step.node}
+                >
                   {inner && (
-                    <button type="button" className={css.twist} style={{ left: 10 + depth * 16 }} aria-expanded={isOpen} aria-label={t('Calls of {step}', { step: step.name })} onClick={() => onToggle(step.node)}>
+                    <button
+                      type="button"
+                      className={css.twist}
+                      style={{ left: 10 + depth * 16 }}
+                      aria-expanded={isOpen}
+                      aria-label={t('Calls of {step}', { step: step.name })}
+                      onClick={() => onToggle(step.node)}
+                    >
                       <Icon name={isOpen ? 'down' : 'right'} size={12} />
                     </button>
                   )}
-                  <button type="button" className={css.main} aria-current={selected === step.node ? 'true' : undefined} onClick={() => onSelect(step.node)}>
+                  <button
+                    type="button"
+                    className={css.main}
+                    aria-current={selected === step.node ? 'true' : undefined}
+                    onClick={() => onSelect(step.node)}
+                  >
                     <span className={css.name} style={{ paddingLeft: 32 + depth * 16 }}>
                       <Icon name={kindIcon(kind)} size={14} className={`${holderOf(kind)}-c`} />
                       <b className="cut">{node?.name ?? step.name}</b>
                       <small className="cut">{note(step, node?.calls, t)}</small>
                     </span>
                     <span className={css.bars}>
-                      {bars(step, all, until).map((bar) => (
-                        <i key={`${bar.from}/${bar.kind}`} className={`bar ${css.bar} ${css[bar.kind]}`} style={{ left: pct(bar.from), width: wide(bar.from, bar.to) }} />
+                      {bars(step, until).map((bar) => (
+                        <i
+                          key={`${bar.from}/${bar.kind}`}
+                          className={`bar ${css.bar} ${css[bar.kind]}`}
+                          style={{ left: pct(bar.from), width: wide(bar.from, bar.to) }}
+                        />
                       ))}
-                      {step.calls.filter((call) => !call.undo).flatMap((call) => gaps(call).map(([from, to]) => <i key={from} className={css.gap} style={{ left: pct(from), width: wide(from, to) }} />))}
+                      {step.calls
+                        .filter((call) => !call.undo)
+                        .flatMap((call) =>
+                          gaps(call).map(([from, to]) => (
+                            <i key={from} className={css.gap} style={{ left: pct(from), width: wide(from, to) }} />
+                          )),
+                        )}
                       {remark(step, t) && (
-                        <span className={css.remark} style={place(scale.at(until), scale.at(step.from), scale.at(lastEnd(step, until)))}>
+                        <span
+                          className={css.remark}
+                          style={place(scale.at(until), scale.at(step.from), scale.at(lastEnd(step, until)))}
+                        >
                           {remark(step, t)}
                         </span>
                       )}
                       {step.calls.some((call) => call.undo) && (
-                        <span className={css.undone} style={{ left: pct(step.calls.find((call) => call.undo)?.attempts[0]?.from ?? until) }}>
+                        <span
+                          className={css.undone}
+                          style={{ left: pct(step.calls.find((call) => call.undo)?.attempts[0]?.from ?? until) }}
+                        >
                           <Icon name="undo" size={12} label={t('undone')} />
                         </span>
                       )}
@@ -119,13 +150,21 @@ export function Timeline({ story, graph, selected, onSelect, open, onToggle, now
                         <li key={call.key} className={css.row}>
                           <button type="button" className={css.main} onClick={() => onSelect(step.node)}>
                             <span className={css.name} style={{ paddingLeft: 50 + depth * 16 }}>
-                              <Icon name={call.what === 'tool' ? 'tool' : 'agent'} size={14} className={call.what === 'tool' ? 'tool-c' : 'agent-c'} />
+                              <Icon
+                                name={call.what === 'tool' ? 'tool' : 'agent'}
+                                size={14}
+                                className={call.what === 'tool' ? 'tool-c' : 'agent-c'}
+                              />
                               <b className="cut">{callName(step, call)}</b>
                               <small className="cut">{callNote(call, t)}</small>
                             </span>
                             <span className={css.bars}>
                               {call.attempts.map((one) => (
-                                <i key={one.from} className={`bar ${css.bar} ${css.sub} ${one.fault ? css.bad : css[call.what === 'tool' ? 'tool' : 'agent']}`} style={{ left: pct(one.from), width: wide(one.from, one.to ?? until) }} />
+                                <i
+                                  key={one.from}
+                                  className={`bar ${css.bar} ${css.sub} ${one.fault ? css.bad : css[call.what === 'tool' ? 'tool' : 'agent']}`}
+                                  style={{ left: pct(one.from), width: wide(one.from, one.to ?? until) }}
+                                />
                               ))}
                             </span>
                             <span className={`${css.time} num`}>{duration(callMs(call, until))}</span>
@@ -141,7 +180,12 @@ export function Timeline({ story, graph, selected, onSelect, open, onToggle, now
           {todo.map((node) => (
             <li key={node.id}>
               <div className={`${css.row} ${css.todo} ${selected === node.id ? css.selected : ''}`} data-step={node.id}>
-                <button type="button" className={css.main} aria-current={selected === node.id ? 'true' : undefined} onClick={() => onSelect(node.id)}>
+                <button
+                  type="button"
+                  className={css.main}
+                  aria-current={selected === node.id ? 'true' : undefined}
+                  onClick={() => onSelect(node.id)}
+                >
                   <span className={css.name} style={{ paddingLeft: 32 }}>
                     <Icon name={kindIcon(node.kind)} size={14} />
                     <b className="cut">{node.name ?? node.id}</b>
@@ -158,7 +202,8 @@ export function Timeline({ story, graph, selected, onSelect, open, onToggle, now
         {skipped.length > 0 && (
           <div className={css.skipped}>
             <button type="button" onClick={() => setMore(!more)} aria-expanded={more} className="dim sm">
-              <Icon name={more ? 'down' : 'right'} size={12} /> {t('{n, plural, one {# step was skipped} other {# steps were skipped}}', { n: skipped.length })}
+              <Icon name={more ? 'down' : 'right'} size={12} />{' '}
+              {t('{n, plural, one {# step was skipped} other {# steps were skipped}}', { n: skipped.length })}
             </button>
             {more && <p className="sm mid">{skipped.map((node) => node.name ?? node.id).join(', ')}</p>}
           </div>
@@ -182,7 +227,8 @@ function remark(step: Step, t: Say): string {
   const call = step.calls.findLast((one) => !one.undo)
   const first = call?.attempts.find((one) => one.fault)
   if (step.status === 'failed') return step.fault?.code ?? ''
-  if (call && call.attempts.length > 1 && first?.fault) return t('{n} tries, first {code}', { n: call.attempts.length, code: first.fault.code })
+  if (call && call.attempts.length > 1 && first?.fault)
+    return t('{n} tries, first {code}', { n: call.attempts.length, code: first.fault.code })
   const wait = step.waits.findLast((one) => one.to === null)
   if (wait?.said) return wait.said
   return ''
@@ -190,15 +236,32 @@ function remark(step: Step, t: Say): string {
 
 /** A remark stands after its bar where there is room, else before it. */
 function place(end: number, from: number, at: number): { left?: string; right?: string } {
-  return at > 0.6 * Math.max(end, 0.01) ? { right: `calc(${(100 - from * 97).toFixed(2)}% + 8px)` } : { left: `calc(${(at * 97).toFixed(2)}% + 8px)` }
+  return at > 0.6 * Math.max(end, 0.01)
+    ? { right: `calc(${(100 - from * 97).toFixed(2)}% + 8px)` }
+    : { left: `calc(${(at * 97).toFixed(2)}% + 8px)` }
 }
-const lastEnd = (step: Step, until: number): number => Math.max(step.from, ...step.calls.filter((one) => !one.undo).flatMap((call) => call.attempts.map((one) => one.to ?? until)), ...step.waits.map((wait) => wait.to ?? until))
-
-function bars(step: Step, _all: Span[], until: number): { from: number; to: number; kind: string }[] {
-  const calls = step.calls.flatMap((call) =>
-    call.attempts.filter((one) => one.from <= until).map((one) => ({ from: one.from, to: one.to ?? until, kind: one.fault ? 'bad' : call.undo ? 'undo' : call.what === 'tool' ? 'tool' : 'agent' })),
+const lastEnd = (step: Step, until: number): number =>
+  Math.max(
+    step.from,
+    ...step.calls.filter((one) => !one.undo).flatMap((call) => call.attempts.map((one) => one.to ?? until)),
+    ...step.waits.map((wait) => wait.to ?? until),
   )
-  const waits = step.waits.map((wait) => ({ from: wait.from, to: wait.to ?? until, kind: wait.for === 'customer' || wait.for === 'person' || wait.for === 'leave' ? 'wait' : 'timer' }))
+
+function bars(step: Step, until: number): { from: number; to: number; kind: string }[] {
+  const calls = step.calls.flatMap((call) =>
+    call.attempts
+      .filter((one) => one.from <= until)
+      .map((one) => ({
+        from: one.from,
+        to: one.to ?? until,
+        kind: one.fault ? 'bad' : call.undo ? 'undo' : call.what === 'tool' ? 'tool' : 'agent',
+      })),
+  )
+  const waits = step.waits.map((wait) => ({
+    from: wait.from,
+    to: wait.to ?? until,
+    kind: wait.for === 'customer' || wait.for === 'person' || wait.for === 'leave' ? 'wait' : 'timer',
+  }))
   const both = [...calls, ...waits]
   return both.length ? both : [{ from: step.from, to: step.to ?? until, kind: 'flow' }]
 }
@@ -210,7 +273,8 @@ function gaps(call: Call): [number, number][] {
   })
 }
 
-const callMs = (call: Call, until: number) => call.attempts.reduce((sum, one) => sum + Math.max(0, (one.to ?? until) - one.from), 0)
+const callMs = (call: Call, until: number) =>
+  call.attempts.reduce((sum, one) => sum + Math.max(0, (one.to ?? until) - one.from), 0)
 function callName(step: Step, call: Call): string {
   if (call.what === 'tool') return call.name
   const models = step.calls.filter((one) => one.what !== 'tool')

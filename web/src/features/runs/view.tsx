@@ -32,7 +32,11 @@ function inWords(run: Execution, desk: DeskItem[], t: Say): string | undefined {
   if (run.state !== 'waiting') return undefined
   const first = desk[0]
   if (!first) return run.wakes_at ? t('Waiting for a time') : undefined
-  return first.kind === 'question' ? t('Waiting for the customer') : first.kind === 'approval' || first.kind === 'tool_approval' || first.kind === 'form' ? t('Waiting for a person') : t(deskWords[first.kind])
+  return first.kind === 'question'
+    ? t('Waiting for the customer')
+    : first.kind === 'approval' || first.kind === 'tool_approval' || first.kind === 'form'
+      ? t('Waiting for a person')
+      : t(deskWords[first.kind])
 }
 
 export function RunView() {
@@ -53,20 +57,31 @@ function View({ id }: { id: string }) {
   const { buttons, sheets, ask } = useActions(run)
   const panel = useRef<HTMLElement>(null)
 
-  const waiting = story.steps.findLast((step) => step.status === 'waiting') ?? story.steps.findLast((step) => step.status === 'failed')
-  const chosen = search.step ?? (desk[0] ? nodeOfItem(desk[0]) : undefined) ?? waiting?.node ?? story.steps.at(-1)?.node ?? null
+  const waiting =
+    story.steps.findLast((step) => step.status === 'waiting') ??
+    story.steps.findLast((step) => step.status === 'failed')
+  const chosen =
+    search.step ?? (desk[0] ? nodeOfItem(desk[0]) : undefined) ?? waiting?.node ?? story.steps.at(-1)?.node ?? null
   const tab = tabs.find((one) => one === search.tab) ?? 'timeline'
   const select = useCallback((step: string) => void go({ search: (old) => ({ ...old, step }), replace: true }), [go])
   const setTab = (next: string) => void go({ search: (old) => ({ ...old, tab: next }), replace: true })
   const [folded, setFolded] = useState(new Set<string>())
-  const open = useMemo(() => new Set(story.steps.map((step) => step.node).filter((node) => !folded.has(node))), [story, folded])
+  const open = useMemo(
+    () => new Set(story.steps.map((step) => step.node).filter((node) => !folded.has(node))),
+    [story, folded],
+  )
   const fold = (node: string, shut: boolean) => {
     const next = new Set(folded)
     if (shut) next.add(node)
     else next.delete(node)
     setFolded(next)
   }
-  const rows = [...story.steps.map((step) => step.node), ...(graph.data?.nodes ?? []).filter((node) => node.status === 'pending' && !story.steps.some((step) => step.node === node.id)).map((node) => node.id)]
+  const rows = [
+    ...story.steps.map((step) => step.node),
+    ...(graph.data?.nodes ?? [])
+      .filter((node) => node.status === 'pending' && !story.steps.some((step) => step.node === node.id))
+      .map((node) => node.id),
+  ]
   const step = (by: number) => {
     const at = chosen ? rows.indexOf(chosen) : -1
     const next = rows[Math.max(0, Math.min(rows.length - 1, at + by))]
@@ -76,13 +91,39 @@ function View({ id }: { id: string }) {
     }
   }
   const here = t('This run')
-  const titles: Record<(typeof tabs)[number], string> = { timeline: t('Timeline'), journal: t('Journal'), variables: t('Variables'), costs: t('Costs'), undo: t('Undo list') }
+  const titles: Record<(typeof tabs)[number], string> = {
+    timeline: t('Timeline'),
+    journal: t('Journal'),
+    variables: t('Variables'),
+    costs: t('Costs'),
+    undo: t('Undo list'),
+  }
   useCommands([
     { id: 'step.next', title: t('Next step'), group: here, keys: 'j', run: () => step(1) },
     { id: 'step.previous', title: t('Previous step'), group: here, keys: 'k', run: () => step(-1) },
-    { id: 'step.fold', title: t('Fold the step'), group: here, keys: 'arrowleft', hidden: true, run: () => chosen && fold(chosen, true) },
-    { id: 'step.unfold', title: t('Unfold the step'), group: here, keys: 'arrowright', hidden: true, run: () => chosen && fold(chosen, false) },
-    ...tabs.map((one, i) => ({ id: `tab.${one}`, title: titles[one], group: here, keys: String(i + 1), run: () => setTab(one) })),
+    {
+      id: 'step.fold',
+      title: t('Fold the step'),
+      group: here,
+      keys: 'arrowleft',
+      hidden: true,
+      run: () => chosen && fold(chosen, true),
+    },
+    {
+      id: 'step.unfold',
+      title: t('Unfold the step'),
+      group: here,
+      keys: 'arrowright',
+      hidden: true,
+      run: () => chosen && fold(chosen, false),
+    },
+    ...tabs.map((one, i) => ({
+      id: `tab.${one}`,
+      title: titles[one],
+      group: here,
+      keys: String(i + 1),
+      run: () => setTab(one),
+    })),
     { id: 'runs.back', title: t('All runs'), group: t('Go to'), run: () => void go({ to: '/runs' }) },
   ])
   useEffect(() => {
@@ -102,7 +143,15 @@ function View({ id }: { id: string }) {
           <h1 className="mono">{id}</h1>
         </Top>
         {gone ? (
-          <Empty action={<Link to="/runs" className="link">{t('All runs')}</Link>}>{t('There is no run of this id.')}</Empty>
+          <Empty
+            action={
+              <Link to="/runs" className="link">
+                {t('All runs')}
+              </Link>
+            }
+          >
+            {t('There is no run of this id.')}
+          </Empty>
         ) : (
           <Problem problem={execution.error} onRetry={() => void execution.refetch()} />
         )}
@@ -111,7 +160,9 @@ function View({ id }: { id: string }) {
   }
 
   const plan = run?.rollback_plan ?? []
-  const undone = run?.undone ?? []
+  // The server lists every effect; before anything was undone the plan says it better.
+  const listed = run?.undone ?? []
+  const undone = listed.some((one) => one.state === 'undone' || one.state === 'not_undone') ? listed : []
   return (
     <>
       <Top
@@ -139,7 +190,19 @@ function View({ id }: { id: string }) {
           {execution.isError && <Problem problem={execution.error} onRetry={() => void execution.refetch()} />}
           <div className={css.columns}>
             <div className={css.graph}>
-              {graph.data ? <LiveGraph graph={graph.data} story={story} selected={search.step ?? null} onSelect={select} now={now} /> : graph.isError ? <Problem problem={graph.error} onRetry={() => void graph.refetch()} /> : <Skeleton rows={6} height={71} />}
+              {graph.data ? (
+                <LiveGraph
+                  graph={graph.data}
+                  story={story}
+                  selected={search.step ?? null}
+                  onSelect={select}
+                  now={now}
+                />
+              ) : graph.isError ? (
+                <Problem problem={graph.error} onRetry={() => void graph.refetch()} />
+              ) : (
+                <Skeleton rows={6} height={71} />
+              )}
             </div>
             <section className={css.middle} aria-label={t('What happened')}>
               <Tabs
@@ -152,11 +215,20 @@ function View({ id }: { id: string }) {
                     title: titles.timeline,
                     body: () => (
                       <>
-                        <Timeline story={story} graph={graph.data} selected={chosen} onSelect={select} open={open} onToggle={(node) => fold(node, open.has(node))} now={now} over={over} />
+                        <Timeline
+                          story={story}
+                          graph={graph.data}
+                          selected={chosen}
+                          onSelect={select}
+                          open={open}
+                          onToggle={(node) => fold(node, open.has(node))}
+                          now={now}
+                          over={over}
+                        />
                         {undone.length > 0 ? (
                           <section className={css.rollback}>
                             <h2>{t('What was undone')}</h2>
-                            <Undone run={run} />
+                            <Undone undone={undone} />
                           </section>
                         ) : (
                           <RollBackNow plan={plan} over={over} t={t} onAsk={() => ask('rollback')} />
@@ -168,7 +240,12 @@ function View({ id }: { id: string }) {
                     id: 'journal',
                     title: titles.journal,
                     count: run.entries,
-                    body: () => (journal.isError ? <Problem problem={journal.error} onRetry={() => void journal.refetch()} /> : <Journal entries={journal.data ?? []} live={!over} />),
+                    body: () =>
+                      journal.isError ? (
+                        <Problem problem={journal.error} onRetry={() => void journal.refetch()} />
+                      ) : (
+                        <Journal entries={journal.data ?? []} live={!over} />
+                      ),
                   },
                   {
                     id: 'variables',
@@ -198,7 +275,7 @@ function View({ id }: { id: string }) {
                         {undone.length > 0 && (
                           <>
                             <h2>{t('What was undone')}</h2>
-                            <Undone run={run} />
+                            <Undone undone={undone} />
                           </>
                         )}
                         <RollBackNow plan={plan} over={over} t={t} onAsk={() => ask('rollback')} plain />
@@ -209,7 +286,11 @@ function View({ id }: { id: string }) {
               />
             </section>
             <aside className={css.panel} aria-label={t('Step')} ref={panel}>
-              {chosen ? <StepPanel run={run} story={story} graph={graph.data} node={chosen} desk={desk} now={now} /> : <Empty>{t('Choose a step to see what it was given and what it gave.')}</Empty>}
+              {chosen ? (
+                <StepPanel run={run} story={story} graph={graph.data} node={chosen} desk={desk} now={now} />
+              ) : (
+                <Empty>{t('Choose a step to see what it was given and what it gave.')}</Empty>
+              )}
             </aside>
           </div>
         </>
@@ -219,7 +300,19 @@ function View({ id }: { id: string }) {
   )
 }
 
-function RollBackNow({ plan, over, t, onAsk, plain }: { plan: Execution['rollback_plan']; over: boolean; t: Say; onAsk: () => void; plain?: boolean }) {
+function RollBackNow({
+  plan,
+  over,
+  t,
+  onAsk,
+  plain,
+}: {
+  plan: Execution['rollback_plan']
+  over: boolean
+  t: Say
+  onAsk: () => void
+  plain?: boolean
+}) {
   return (
     <section className={plain ? css.plain : css.rollback}>
       <div className="row wrap">
@@ -233,7 +326,13 @@ function RollBackNow({ plan, over, t, onAsk, plain }: { plan: Execution['rollbac
           </span>
         )}
       </div>
-      {plan.length > 0 ? <Plan plan={plan} /> : <p className="mid sm">{over ? t('Nothing is left to undo.') : t('Nothing to undo: the run has only read so far.')}</p>}
+      {plan.length > 0 ? (
+        <Plan plan={plan} />
+      ) : (
+        <p className="mid sm">
+          {over ? t('Nothing is left to undo.') : t('Nothing to undo: the run has only read so far.')}
+        </p>
+      )}
     </section>
   )
 }

@@ -18,7 +18,12 @@ export interface Props extends Omit<ButtonProps, 'children' | 'className'> {
 export function Button({ icon, look = 'plain', small, iconOnly, busy, children, className, ...rest }: Props) {
   const classes = [css.button, css[look], small && css.small, iconOnly && css.only, className].filter(Boolean).join(' ')
   return (
-    <Aria {...rest} {...(busy ? { isPending: true } : {})} className={classes} {...(iconOnly && typeof children === 'string' ? { 'aria-label': children } : {})}>
+    <Aria
+      {...rest}
+      {...(busy ? { isPending: true } : {})}
+      className={classes}
+      {...(iconOnly && typeof children === 'string' ? { 'aria-label': children } : {})}
+    >
       {icon && <Icon name={busy ? 'run' : icon} size={14} className={busy ? 'spin' : undefined} />}
       {!iconOnly && children}
     </Aria>

@@ -33,8 +33,7 @@ export function Json({ value, label }: { value: unknown; label: string }) {
   const cut = !whole && text.length > long
   return (
     <div className={css.frame}>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard. */}
-      <pre className={css.code} tabIndex={0} aria-label={label}>
+      <pre className={css.code} tabIndex={0} role="region" aria-label={label}>
         {cut ? `${text.slice(0, long)}…` : text}
       </pre>
       <div className={css.tools}>
@@ -59,7 +58,13 @@ export function Arguments({ of, caption }: { of: Record<string, unknown>; captio
         {rows.map(([name, value]) => (
           <tr key={name}>
             <th scope="row">{name}</th>
-            <td>{typeof value === 'object' && value !== null ? <pre>{JSON.stringify(value, null, 2)}</pre> : JSON.stringify(value)}</td>
+            <td>
+              {typeof value === 'object' && value !== null ? (
+                <pre>{JSON.stringify(value, null, 2)}</pre>
+              ) : (
+                JSON.stringify(value)
+              )}
+            </td>
           </tr>
         ))}
       </tbody>

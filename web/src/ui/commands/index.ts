@@ -47,7 +47,11 @@ export function useCommands(offered: Command[]): void {
   latest.current = offered
   const names = offered.map((one) => `${one.id}/${one.title}/${one.keys}`).join('\n')
   // biome-ignore lint/correctness/useExhaustiveDependencies: `names` says when the offer is another one.
-  useEffect(() => register(offered.map((one) => ({ ...one, run: () => latest.current.find((now) => now.id === one.id)?.run() }))), [names])
+  useEffect(
+    () =>
+      register(offered.map((one) => ({ ...one, run: () => latest.current.find((now) => now.id === one.id)?.run() }))),
+    [names],
+  )
 }
 
 const inField = (target: EventTarget | null): boolean =>
@@ -68,11 +72,14 @@ export function onKey(event: KeyboardEvent): void {
   if (inField(event.target) || (!singles && event.key.length === 1)) return
   // Behind an open dialog nothing is done by a letter.
   if (document.querySelector('[role=dialog],[role=alertdialog],[role=menu]')) return
-  if (key === 'enter' && event.target instanceof HTMLElement && event.target.closest('a,button,[role=tab],summary')) return
+  if (key === 'enter' && event.target instanceof HTMLElement && event.target.closest('a,button,[role=tab],summary'))
+    return
   const now = event.timeStamp
   const keys = waiting && now - waiting.since < sequence_ms ? `${waiting.key} ${key}` : key
   waiting = null
-  const found = commands.findLast((one) => one.keys === keys) ?? (keys === key ? undefined : commands.findLast((one) => one.keys === key))
+  const found =
+    commands.findLast((one) => one.keys === keys) ??
+    (keys === key ? undefined : commands.findLast((one) => one.keys === key))
   if (found) {
     event.preventDefault()
     found.run()

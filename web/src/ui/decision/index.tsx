@@ -13,6 +13,7 @@ import { Icon } from '../icon'
 import { begin, read, SchemaForm } from '../schema-form'
 import { Problem } from '../states'
 import { toast } from '../toast'
+import { Words } from '../words'
 import css from './decision.module.css'
 import { asksYesOrNo, deadlineOf, deskWords } from './words'
 
@@ -44,7 +45,9 @@ export function Decision({ item, keys }: { item: DeskItem; keys?: boolean }) {
       <div className="row">
         <span className={css.kind}>
           <Icon name={item.kind === 'doubt' ? 'warn' : 'hold'} size={14} />
-          {yesNo && need > 1 ? t('{given} of {need} approvals', { given: given.length, need }) : t(deskWords[item.kind])}
+          {yesNo && need > 1
+            ? t('{given} of {need} approvals', { given: given.length, need })
+            : t(deskWords[item.kind])}
         </span>
         <span className="push">
           <Deadline item={item} />
@@ -75,9 +78,21 @@ export function Decision({ item, keys }: { item: DeskItem; keys?: boolean }) {
       )}
       {yesNo && <People item={item} need={need} given={given} />}
       {details.on_deadline && item.deadline !== null && (
-        <p className="sm mid">{details.on_deadline === 'approve' ? t('At the deadline the request is approved.') : t('At the deadline the request is refused.')}</p>
+        <p className="sm mid">
+          {details.on_deadline === 'approve'
+            ? t('At the deadline the request is approved.')
+            : t('At the deadline the request is refused.')}
+        </p>
       )}
-      {yesNo ? <YesNo item={item} keys={keys} /> : item.kind === 'form' ? <Form item={item} /> : item.kind === 'question' ? <Question item={item} /> : item.kind === 'doubt' ? <Doubt item={item} /> : null}
+      {yesNo ? (
+        <YesNo item={item} keys={keys} />
+      ) : item.kind === 'form' ? (
+        <Form item={item} />
+      ) : item.kind === 'question' ? (
+        <Question item={item} />
+      ) : item.kind === 'doubt' ? (
+        <Doubt item={item} />
+      ) : null}
     </div>
   )
 }
@@ -86,7 +101,13 @@ function People({ item, need, given }: { item: DeskItem; need: number; given: st
   const t = useT()
   const from = item.details.from ?? []
   const assignees = item.details.assignees
-  const whom = from.length ? from.filter((one) => !given.includes(one)).join(', ') : typeof assignees === 'string' ? assignees : assignees && typeof assignees === 'object' ? Object.values(assignees).flat().join(', ') : ''
+  const whom = from.length
+    ? from.filter((one) => !given.includes(one)).join(', ')
+    : typeof assignees === 'string'
+      ? assignees
+      : assignees && typeof assignees === 'object'
+        ? Object.values(assignees).flat().join(', ')
+        : ''
   return (
     <ul className={css.people}>
       {given.map((one) => (
@@ -100,7 +121,9 @@ function People({ item, need, given }: { item: DeskItem; need: number; given: st
         <li>
           <Icon name="hold" size={14} className="person-c" />
           <span className="cut">{whom || t('anybody')}</span>
-          <span className="push dim nowrap">{t('{n, plural, one {# more needed} other {# more needed}}', { n: need - given.length })}</span>
+          <span className="push dim nowrap">
+            {t('{n, plural, one {# more needed} other {# more needed}}', { n: need - given.length })}
+          </span>
         </li>
       )}
       {item.asked_by && (
@@ -121,8 +144,20 @@ function YesNo({ item, keys }: { item: DeskItem; keys?: boolean | undefined }) {
   useCommands(
     keys
       ? [
-          { id: 'approval.approve', title: t('Approve…'), group: t('This approval'), keys: 'a', run: () => setAsking('approve') },
-          { id: 'approval.refuse', title: t('Refuse…'), group: t('This approval'), keys: 'r', run: () => setAsking('refuse') },
+          {
+            id: 'approval.approve',
+            title: t('Approve…'),
+            group: t('This approval'),
+            keys: 'a',
+            run: () => setAsking('approve'),
+          },
+          {
+            id: 'approval.refuse',
+            title: t('Refuse…'),
+            group: t('This approval'),
+            keys: 'r',
+            run: () => setAsking('refuse'),
+          },
         ]
       : [],
   )
@@ -154,7 +189,13 @@ function YesNo({ item, keys }: { item: DeskItem; keys?: boolean | undefined }) {
         send()
       }}
     >
-      <Text label={asking === 'approve' ? t('Note (optional)') : t('Reason, which whoever asked is told')} value={reason} onChange={setReason} lines={2} autoFocus />
+      <Text
+        label={asking === 'approve' ? t('Note (optional)') : t('Reason, which whoever asked is told')}
+        value={reason}
+        onChange={setReason}
+        lines={2}
+        autoFocus
+      />
       {decide.error && <Problem problem={decide.error} inline />}
       <div className="row">
         <Button type="submit" look={asking === 'approve' ? 'primary' : 'bad'} busy={decide.isPending}>
@@ -214,7 +255,9 @@ function Question({ item }: { item: DeskItem }) {
         if (words.trim()) settle({ act: 'signal', message: words.trim() })
       }}
     >
-      <blockquote className={css.question}>{item.title}</blockquote>
+      <blockquote className={css.question}>
+        <Words>{item.title}</Words>
+      </blockquote>
       <Text label={t('Answer in the customer’s place')} value={words} onChange={setWords} lines={2} />
       {act.error && <Problem problem={act.error as Said} inline />}
       <div className="row">
@@ -232,7 +275,11 @@ function Doubt({ item }: { item: DeskItem }) {
   const effect = item.details.effect
   return (
     <div className={css.ask}>
-      <p className={css.doubt}>{t('We asked {tool} and got no answer. Look there, then say what became of it.', { tool: item.details.tool ?? t('a service') })}</p>
+      <p className={css.doubt}>
+        {t('We asked {tool} and got no answer. Look there, then say what became of it.', {
+          tool: item.details.tool ?? t('a service'),
+        })}
+      </p>
       {act.error && <Problem problem={act.error as Said} inline />}
       <div className="row wrap">
         <Button busy={act.isPending} onPress={() => settle({ act: 'resolve', effect, how: 'done' })}>
@@ -248,4 +295,3 @@ function Doubt({ item }: { item: DeskItem }) {
     </div>
   )
 }
-

@@ -8,7 +8,19 @@ interface Frame {
   required?: boolean | undefined
 }
 
-function Field({ label, hint, error, required, children }: Frame & { children: (ids: { id: string; 'aria-describedby': string | undefined; 'aria-invalid': boolean | undefined }) => ReactNode }) {
+function Field({
+  label,
+  hint,
+  error,
+  required,
+  children,
+}: Frame & {
+  children: (ids: {
+    id: string
+    'aria-describedby': string | undefined
+    'aria-invalid': boolean | undefined
+  }) => ReactNode
+}) {
   const id = useId()
   const note = error ?? hint
   return (
@@ -38,24 +50,51 @@ type TextProps = Frame & {
   placeholder?: string
 }
 
-export function Text({ value, onChange, type = 'text', lines, mono, autoFocus, autoComplete = 'off', placeholder, ...frame }: TextProps) {
-  const shared = { value, required: frame.required, placeholder, className: `${css.input} ${mono ? 'mono' : ''}`, onChange: (e: { target: { value: string } }) => onChange(e.target.value) }
+export function Text({
+  value,
+  onChange,
+  type = 'text',
+  lines,
+  mono,
+  autoFocus,
+  autoComplete = 'off',
+  placeholder,
+  ...frame
+}: TextProps) {
+  const shared = {
+    value,
+    required: frame.required,
+    placeholder,
+    className: `${css.input} ${mono ? 'mono' : ''}`,
+    onChange: (e: { target: { value: string } }) => onChange(e.target.value),
+  }
   return (
     <Field {...frame}>
       {(ids) =>
         lines ? (
-          // biome-ignore lint/a11y/noAutofocus: only where a dialog opens for this field.
           <textarea {...ids} {...shared} rows={lines} autoFocus={autoFocus} />
         ) : (
-          // biome-ignore lint/a11y/noAutofocus: only where a dialog opens for this field.
-          <input {...ids} {...shared} type={type} autoFocus={autoFocus} autoComplete={autoComplete} step={type === 'number' ? 'any' : undefined} spellCheck={mono ? false : undefined} />
+          <input
+            {...ids}
+            {...shared}
+            type={type}
+            autoFocus={autoFocus}
+            autoComplete={autoComplete}
+            step={type === 'number' ? 'any' : undefined}
+            spellCheck={mono ? false : undefined}
+          />
         )
       }
     </Field>
   )
 }
 
-export function Choice({ value, onChange, options, ...frame }: Frame & { value: string; onChange: (value: string) => void; options: { value: string; text: string }[] }) {
+export function Choice({
+  value,
+  onChange,
+  options,
+  ...frame
+}: Frame & { value: string; onChange: (value: string) => void; options: { value: string; text: string }[] }) {
   return (
     <Field {...frame}>
       {(ids) => (
@@ -71,7 +110,17 @@ export function Choice({ value, onChange, options, ...frame }: Frame & { value: 
   )
 }
 
-export function Check({ label, value, onChange, hint }: { label: string; value: boolean; onChange: (value: boolean) => void; hint?: string | undefined }) {
+export function Check({
+  label,
+  value,
+  onChange,
+  hint,
+}: {
+  label: string
+  value: boolean
+  onChange: (value: boolean) => void
+  hint?: string | undefined
+}) {
   return (
     <label className={css.check}>
       <input type="checkbox" checked={value} onChange={(e) => onChange(e.target.checked)} />

@@ -6,7 +6,15 @@ const mac = typeof navigator !== 'undefined' && /Mac|iPhone|iPad/.test(navigator
 export function Keys({ keys }: { keys: string }) {
   const text = keys
     .split(' ')
-    .map((one) => (one.startsWith('mod+') ? `${mac ? '⌘' : 'Ctrl '}${one.slice(4).toUpperCase()}` : one === 'enter' ? '↵' : one.length === 1 ? one.toUpperCase() : one))
+    .map((one) =>
+      one.startsWith('mod+')
+        ? `${mac ? '⌘' : 'Ctrl '}${one.slice(4).toUpperCase()}`
+        : one === 'enter'
+          ? '↵'
+          : one.length === 1
+            ? one.toUpperCase()
+            : one,
+    )
     .join(' ')
   return <kbd className={css.kbd}>{text}</kbd>
 }

@@ -4,10 +4,36 @@ import { Icon, type IconName } from '../icon'
 import css from './kind-tile.module.css'
 
 const icons: Record<string, IconName> = {
-  trigger: 'trigger', agent: 'agent', tool: 'tool', human: 'person', condition: 'cond', switch: 'switch', loop: 'loop', parallel: 'par', merge: 'merge', wait: 'wait', subworkflow: 'sub', transform: 'data', end: 'end', sink: 'sink',
+  trigger: 'trigger',
+  agent: 'agent',
+  tool: 'tool',
+  human: 'person',
+  condition: 'cond',
+  switch: 'switch',
+  loop: 'loop',
+  parallel: 'par',
+  merge: 'merge',
+  wait: 'wait',
+  subworkflow: 'sub',
+  transform: 'data',
+  end: 'end',
+  sink: 'sink',
 }
 export const kindWords: Record<string, string> = {
-  trigger: said('trigger'), agent: said('agent'), tool: said('tool'), human: said('person'), condition: said('condition'), switch: said('switch'), loop: said('loop'), parallel: said('parallel'), merge: said('merge'), wait: said('wait'), subworkflow: said('subworkflow'), transform: said('transform'), end: said('end'), sink: said('sink'),
+  trigger: said('trigger'),
+  agent: said('agent'),
+  tool: said('tool'),
+  human: said('person'),
+  condition: said('condition'),
+  switch: said('switch'),
+  loop: said('loop'),
+  parallel: said('parallel'),
+  merge: said('merge'),
+  wait: said('wait'),
+  subworkflow: said('subworkflow'),
+  transform: said('transform'),
+  end: said('end'),
+  sink: said('sink'),
 }
 
 export const kindIcon = (kind: string): IconName => icons[kind] ?? 'flow'

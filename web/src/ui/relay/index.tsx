@@ -12,8 +12,12 @@ export function RelayBar({ relay, thin }: { relay: Relay; thin?: boolean }) {
   return (
     <div className={`${css.relay} ${thin ? css.thin : ''}`} role="img" aria-label={sentence(relay, t)}>
       {relay.legs.map((leg, i) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: a leg is its place in the order.
-        <i key={i} className={`relay-leg ${css[leg.holder]} ${leg.waiting ? css.waiting : ''}`} style={{ flexGrow: Math.max(leg.share, 0.001) }} title={`${t(names[leg.holder])} ${duration(leg.ms)}`} />
+        <i
+          key={i}
+          className={`relay-leg ${css[leg.holder]} ${leg.waiting ? css.waiting : ''}`}
+          style={{ flexGrow: Math.max(leg.share, 0.001) }}
+          title={`${t(names[leg.holder])} ${duration(leg.ms)}`}
+        />
       ))}
       {relay.legs.length === 0 && <i className={css.todo} style={{ flexGrow: 1 }} />}
     </div>
@@ -36,7 +40,10 @@ export function RelayKey({ relay }: { relay: Relay }) {
       {holders
         .filter((h) => relay.sums[h] > 0)
         .map((h) => (
-          <span key={h} className={`${css.key} ${css[h]} ${relay.holding === h && (h === 'person' || h === 'flow') ? css.waiting : ''}`}>
+          <span
+            key={h}
+            className={`${css.key} ${css[h]} ${relay.holding === h && (h === 'person' || h === 'flow') ? css.waiting : ''}`}
+          >
             {words[h]} {duration(relay.sums[h])}
             {relay.holding === h && `, ${t('still holding')}`}
           </span>

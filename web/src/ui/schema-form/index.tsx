@@ -23,7 +23,10 @@ export function begin(schema: FormSchema): Draft {
 }
 
 /** What the draft says, or which fields cannot be read. What is left empty is left out. */
-export function read(schema: FormSchema, draft: Draft): { value: Record<string, unknown>; wrong: Record<string, 'needed' | 'number' | 'json'> } {
+export function read(
+  schema: FormSchema,
+  draft: Draft,
+): { value: Record<string, unknown>; wrong: Record<string, 'needed' | 'number' | 'json'> } {
   const value: Record<string, unknown> = {}
   const wrong: Record<string, 'needed' | 'number' | 'json'> = {}
   for (const [name, field] of Object.entries(schema.properties ?? {})) {
@@ -48,7 +51,17 @@ export function read(schema: FormSchema, draft: Draft): { value: Record<string, 
 }
 
 /** Fields for a JSON Schema object; a kind that it does not know is asked for as JSON. */
-export function SchemaForm({ schema, draft, onChange, show }: { schema: FormSchema; draft: Draft; onChange: (draft: Draft) => void; show: boolean }) {
+export function SchemaForm({
+  schema,
+  draft,
+  onChange,
+  show,
+}: {
+  schema: FormSchema
+  draft: Draft
+  onChange: (draft: Draft) => void
+  show: boolean
+}) {
   const t = useT()
   const [touched, setTouched] = useState(new Set<string>())
   const { wrong } = read(schema, draft)
@@ -69,12 +82,36 @@ export function SchemaForm({ schema, draft, onChange, show }: { schema: FormSche
           required: schema.required?.includes(name),
           error: bad && (show || (bad !== 'needed' && touched.has(name))) ? words[bad] : undefined,
         }
-        if (typeof said === 'boolean') return <Check key={name} label={frame.label} hint={frame.hint} value={said} onChange={(v) => set(name, v)} />
+        if (typeof said === 'boolean')
+          return <Check key={name} label={frame.label} hint={frame.hint} value={said} onChange={(v) => set(name, v)} />
         if (kind === 'enum')
-          return <Choice key={name} {...frame} value={said} onChange={(v) => set(name, v)} options={[{ value: '', text: '—' }, ...(field.enum ?? []).map((one) => ({ value: String(one), text: String(one) }))]} />
-        if (kind === 'number' || kind === 'integer') return <Text key={name} {...frame} type="number" value={said} onChange={(v) => set(name, v)} />
-        if (kind === 'string') return <Text key={name} {...frame} value={said} onChange={(v) => set(name, v)} {...((field.maxLength ?? 0) > 200 ? { lines: 3 } : {})} />
-        return <Text key={name} {...frame} value={said} onChange={(v) => set(name, v)} lines={3} mono placeholder="{ }" />
+          return (
+            <Choice
+              key={name}
+              {...frame}
+              value={said}
+              onChange={(v) => set(name, v)}
+              options={[
+                { value: '', text: '—' },
+                ...(field.enum ?? []).map((one) => ({ value: String(one), text: String(one) })),
+              ]}
+            />
+          )
+        if (kind === 'number' || kind === 'integer')
+          return <Text key={name} {...frame} type="number" value={said} onChange={(v) => set(name, v)} />
+        if (kind === 'string')
+          return (
+            <Text
+              key={name}
+              {...frame}
+              value={said}
+              onChange={(v) => set(name, v)}
+              {...((field.maxLength ?? 0) > 200 ? { lines: 3 } : {})}
+            />
+          )
+        return (
+          <Text key={name} {...frame} value={said} onChange={(v) => set(name, v)} lines={3} mono placeholder="{ }" />
+        )
       })}
     </div>
   )

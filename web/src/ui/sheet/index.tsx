@@ -17,7 +17,12 @@ interface Props {
 export function Sheet({ title, open, onClose, children, foot, side }: Props) {
   const t = useT()
   return (
-    <ModalOverlay className={`${css.over} ${side ? css.overSide : ''}`} isOpen={open} onOpenChange={(now) => !now && onClose()} isDismissable>
+    <ModalOverlay
+      className={`${css.over} ${side ? css.overSide : ''}`}
+      isOpen={open}
+      onOpenChange={(now) => !now && onClose()}
+      isDismissable
+    >
       <Modal className={`${css.modal} ${side ? css.side : ''}`}>
         <Dialog className={css.dialog as string}>
           <header className={css.head}>

@@ -30,13 +30,28 @@ const signs: Record<string, Sign> = {
 export const signOf = (state: string): Sign => signs[state] ?? { icon: 'ring', tone: 'quiet', word: state }
 
 /** How it goes, as shape, colour and word. `word` says more where more is known: "Waiting for a person". */
-export function StateSign({ state, word, small, signOnly }: { state: string; word?: string | undefined; small?: boolean; signOnly?: boolean }) {
+export function StateSign({
+  state,
+  word,
+  small,
+  signOnly,
+}: {
+  state: string
+  word?: string | undefined
+  small?: boolean
+  signOnly?: boolean
+}) {
   const t = useT()
   const sign = signOf(state)
   const text = word ?? t(sign.word)
   return (
     <span className={`${css.sign} ${css[sign.tone]}`}>
-      <Icon name={sign.icon} size={small ? 12 : 14} className={sign.icon === 'run' ? 'spin' : undefined} {...(signOnly ? { label: text } : {})} />
+      <Icon
+        name={sign.icon}
+        size={small ? 12 : 14}
+        className={sign.icon === 'run' ? 'spin' : undefined}
+        {...(signOnly ? { label: text } : {})}
+      />
       {!signOnly && text}
     </span>
   )

@@ -4,6 +4,7 @@ import { useT } from '../../i18n'
 import { Button } from '../button'
 import { useLasting } from '../clock'
 import { Icon } from '../icon'
+import { Words } from '../words'
 import css from './states.module.css'
 
 /** Nothing for 150 ms, then lines at the height of the real rows. */
@@ -14,7 +15,6 @@ export function Skeleton({ rows = 8, height = 36 }: { rows?: number; height?: nu
   return (
     <div className={css.skeleton} role="status" aria-busy="true" aria-label={t('Loading')}>
       {Array.from({ length: rows }, (_, i) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: all alike.
         <i key={i} style={{ height }}>
           <b style={{ width: `${[62, 48, 71, 55][i % 4]}%` }} />
         </i>
@@ -34,16 +34,30 @@ export function Empty({ children, action }: { children: ReactNode; action?: Reac
 }
 
 /** Beside what failed: what happened, what to do, an id to hand on. */
-export function Problem({ problem, onRetry, inline }: { problem: Error; onRetry?: (() => void) | undefined; inline?: boolean }) {
+export function Problem({
+  problem,
+  onRetry,
+  inline,
+}: {
+  problem: Error
+  onRetry?: (() => void) | undefined
+  inline?: boolean
+}) {
   const t = useT()
   const said = problem instanceof Said ? problem : null
   const text =
-    said?.code === 'UNREACHABLE' ? t('The server does not answer.') : said?.noRight ? t('This key may not do that.') : (said?.detail || problem.message)
+    said?.code === 'UNREACHABLE'
+      ? t('The server does not answer.')
+      : said?.noRight
+        ? t('This key may not do that.')
+        : said?.detail || problem.message
   return (
     <div className={`${css.problem} ${inline ? css.inline : ''} ${said?.conflict ? css.refused : ''}`} role="alert">
       <Icon name={said?.noRight ? 'lock' : said?.conflict ? 'swap' : 'warn'} />
       <div className={css.words}>
-        <p>{text}</p>
+        <p>
+          <Words>{text}</Words>
+        </p>
         {said?.noRight && said.detail && <p className="mid">{said.detail}</p>}
         {said?.hint && <p className="mid">{said.hint}</p>}
         {said && said.code !== 'UNREACHABLE' && (

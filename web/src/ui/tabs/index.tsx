@@ -1,5 +1,5 @@
 import type { ReactNode } from 'react'
-import { Tab, TabList, TabPanel, Tabs as Aria } from 'react-aria-components'
+import { Tabs as Aria, Tab, TabList, TabPanel } from 'react-aria-components'
 import css from './tabs.module.css'
 
 export interface TabOf {
@@ -9,7 +9,19 @@ export interface TabOf {
   body: () => ReactNode
 }
 
-export function Tabs({ label, tabs, selected, onSelect, aside }: { label: string; tabs: TabOf[]; selected: string; onSelect: (id: string) => void; aside?: ReactNode }) {
+export function Tabs({
+  label,
+  tabs,
+  selected,
+  onSelect,
+  aside,
+}: {
+  label: string
+  tabs: TabOf[]
+  selected: string
+  onSelect: (id: string) => void
+  aside?: ReactNode
+}) {
   return (
     <Aria className={css.tabs as string} selectedKey={selected} onSelectionChange={(key) => onSelect(String(key))}>
       <div className={css.bar}>

@@ -1,0 +1,54 @@
+import { expect, test, vi } from 'vitest'
+import { follow, type Line } from './live'
+import type { Entry } from './schema'
+
+const entry = (seq: number) =>
+  `id: ${seq}\nevent: entry\ndata: ${JSON.stringify({ seq, at: '2026-11-22T10:00:00Z', events: [] })}\n\n`
+const body = (...pieces: string[]) =>
+  new ReadableStream<Uint8Array>({
+    start(to) {
+      for (const piece of pieces) to.enqueue(new TextEncoder().encode(piece))
+      to.close()
+    },
+  })
+
+test('a line that breaks is taken up where it broke, and what is said twice is heard once', async () => {
+  const asked: string[] = []
+  const answers = [
+    () => new Response(body(entry(4), entry(5).slice(0, 20), entry(5).slice(20))),
+    () => Promise.reject(new Error('gone')),
+    () => new Response(body(entry(5), entry(6), 'event: state\ndata: {"state":"completed"}\n\n')),
+  ]
+  const heard: number[] = []
+  const lines: Line['state'][] = []
+  await new Promise<void>((done) => {
+    const stop = follow(
+      'run',
+      3,
+      {
+        entry: (one: Entry) => heard.push(one.seq),
+        state() {
+          stop()
+          done()
+        },
+        line: (line) => lines.push(line.state),
+      },
+      (async (_url: string, init: RequestInit) => {
+        asked.push(new Headers(init.headers).get('last-event-id') ?? '')
+        return (answers.shift() ?? (() => new Response(body())))()
+      }) as typeof fetch,
+    )
+  })
+  expect(heard).toEqual([4, 5, 6])
+  expect(asked).toEqual(['3', '5', '5'])
+  expect(lines).toEqual(['live', 'lost', 'lost', 'live'])
+}, 10_000)
+
+test('a refused key ends the line instead of asking for ever', async () => {
+  const fetcher = vi.fn(async () => new Response('{}', { status: 401 }))
+  const line = await new Promise<Line>((done) => {
+    follow('run', 0, { entry() {}, state() {}, line: done }, fetcher as unknown as typeof fetch)
+  })
+  expect(line).toEqual({ state: 'closed' })
+  expect(fetcher).toHaveBeenCalledTimes(1)
+})

@@ -1,0 +1,176 @@
+import { afterEach, expect, test, vi } from 'vitest'
+import recorded from '../../test/fixtures/recorded.json'
+import { Problem as Said } from '../api/problem'
+import type { DeskItem, Entry, Graph } from '../api/schema'
+import { relay } from '../graph/relay'
+import { spans, tell } from '../graph/story'
+import { onKey, register } from './commands'
+import { Decision } from './decision'
+import { LiveGraph } from './live-graph'
+import { RelayBar, RelayKey } from './relay'
+import { begin, read } from './schema-form'
+import { Problem, Skeleton } from './states'
+import { draw, named, press, type, violations } from './testing'
+
+const items = recorded.runs.flatMap((run) =>
+  run.phases.flatMap((phase) => [...phase.desk.filter((one) => !one.kind.endsWith('approval')), ...phase.approvals]),
+) as unknown as DeskItem[]
+const item = (kind: string) => items.find((one) => one.kind === kind) as DeskItem
+
+afterEach(() => vi.unstubAllGlobals())
+const server = (answer: () => Response) => {
+  const asked = vi.fn(async (..._: unknown[]) => answer())
+  vi.stubGlobal('fetch', asked)
+  return asked
+}
+const sent = (asked: ReturnType<typeof server>) => {
+  const [path, init] = asked.mock.calls.find(([, one]) => (one as RequestInit)?.method === 'POST') ?? []
+  return {
+    path,
+    body: JSON.parse(((init as RequestInit)?.body as string) ?? 'null'),
+    headers: (init as RequestInit)?.headers as Record<string, string>,
+  }
+}
+
+test('an approval shows the exact arguments, and nothing is approved by one press', async () => {
+  const asked = server(() => Response.json({}))
+  const place = await draw(<Decision item={item('tool_approval')} />)
+  expect(place.textContent).toContain('1 of 2 approvals')
+  expect([...place.querySelectorAll('tr')].map((row) => row.textContent)).toEqual([
+    'amount184',
+    'currency"USD"',
+    'payment_id"pay_8812"',
+    'reason"wrong size, unworn"',
+  ])
+  expect(await violations(place)).toEqual([])
+  await press(named(place, 'Approve…'))
+  expect(asked).not.toHaveBeenCalled()
+  expect(await violations(place)).toEqual([])
+  await press(named(place, 'Approve'))
+  expect(sent(asked)).toMatchObject({
+    path: `/api/v1/approvals/${encodeURIComponent(item('tool_approval').id)}/approve`,
+    body: { reason: '' },
+  })
+  expect(sent(asked).headers['idempotency-key']).toBeTruthy()
+})
+
+test('a refusal carries its reason, and what the server says no to is shown in place', async () => {
+  const asked = server(() =>
+    Response.json({ code: 'RUN-007', detail: 'it was decided a moment ago', hint: 'look again' }, { status: 409 }),
+  )
+  const place = await draw(<Decision item={item('approval')} />)
+  await press(named(place, 'Refuse…'))
+  await type(place.querySelector('textarea') as HTMLTextAreaElement, 'no new patients')
+  await press(named(place, 'Refuse'))
+  expect(sent(asked)).toMatchObject({ path: expect.stringMatching(/\/reject$/), body: { reason: 'no new patients' } })
+  expect(place.querySelector('[role=alert]')?.textContent).toContain('it was decided a moment ago')
+})
+
+test('a form is drawn from its schema and not sent before it is whole', async () => {
+  const asked = server(() => Response.json({}))
+  const place = await draw(<Decision item={item('form')} />)
+  expect(await violations(place)).toEqual([])
+  await press(named(place, 'Send'))
+  expect(asked).not.toHaveBeenCalled()
+  expect(place.querySelectorAll('[aria-invalid=true]')).toHaveLength(2)
+  for (const [label, text] of [
+    ['City', 'Madrid'],
+    ['Street and number', 'Calle Mayor 1'],
+  ] as const) {
+    const id = [...place.querySelectorAll('label')].find((one) => one.textContent?.startsWith(label))?.htmlFor
+    await type(document.getElementById(id ?? '') as HTMLInputElement, text)
+  }
+  await press(named(place, 'Send'))
+  expect(sent(asked)).toMatchObject({
+    path: expect.stringMatching(/\/answer$/),
+    body: { node: 'address', form: { city: 'Madrid', street: 'Calle Mayor 1', express: false } },
+  })
+})
+
+test('a form reads numbers, choices and JSON, and says what it cannot read', () => {
+  const schema = {
+    required: ['n'],
+    properties: {
+      n: { type: 'integer' },
+      c: { enum: [1, 2] },
+      o: { type: 'object' },
+      b: { type: 'boolean', default: true },
+      s: { type: 'string', default: 'x' },
+    },
+  }
+  expect(begin(schema)).toEqual({ n: '', c: '', o: '', b: true, s: 'x' })
+  expect(read(schema, { n: '3', c: '2', o: '{"a":1}', b: true, s: '' }).value).toEqual({
+    n: 3,
+    c: 2,
+    o: { a: 1 },
+    b: true,
+  })
+  expect(read(schema, { n: '3.5', o: '{', b: false }).wrong).toEqual({ n: 'number', o: 'json' })
+  expect(read(schema, {}).wrong).toEqual({ n: 'needed' })
+})
+
+test('a question is answered in the customer’s words', async () => {
+  const asked = server(() => Response.json({}))
+  const place = await draw(<Decision item={item('question')} />)
+  await type(place.querySelector('textarea') as HTMLTextAreaElement, ' 12:00 ')
+  await press(named(place, 'Send'))
+  expect(sent(asked)).toMatchObject({ path: expect.stringMatching(/\/signal$/), body: { message: '12:00' } })
+})
+
+test('the relay and the graph can be read without seeing them', async () => {
+  const run = recorded.runs.at(-1)
+  const story = tell(run?.journal as unknown as Entry[])
+  const bar = relay(spans(story, story.ended ?? 0))
+  let chosen = ''
+  const place = await draw(
+    <>
+      <RelayBar relay={bar} />
+      <RelayKey relay={bar} />
+      <LiveGraph
+        graph={run?.phases.at(-1)?.graph as unknown as Graph}
+        story={story}
+        selected={null}
+        onSelect={(node) => (chosen = node)}
+        now={0}
+      />
+    </>,
+  )
+  expect(place.querySelector('[role=img]')?.getAttribute('aria-label')).toMatch(/^Who held the baton: Agents/)
+  expect(await violations(place)).toEqual([])
+  await press(
+    [...place.querySelectorAll('button')].find((one) => /^Refund payment.*tool, Completed/.test(one.textContent ?? '')),
+  )
+  expect(chosen).toBe('refund')
+})
+
+test('nothing is shown for what loads at once', async () => {
+  const place = await draw(<Skeleton />)
+  expect(place.querySelector('[role=status]')).toBeNull()
+})
+
+test('a missing right says so, without a way to try again', async () => {
+  const place = await draw(<Problem problem={new Said(403, 'API-003', 'needs the role operator')} onRetry={() => {}} />)
+  expect(place.textContent).toContain('This key may not do that.')
+  expect(place.querySelector('button')).toBeNull()
+})
+
+test('letters act alone and in pairs, and never in a field', () => {
+  const done: string[] = []
+  const off = register(
+    ['j', 'g r', 'mod+k'].map((keys) => ({ id: keys, title: keys, group: '', keys, run: () => done.push(keys) })),
+  )
+  const key = (name: string, more: object = {}, target: EventTarget = document.body) => {
+    const event = new KeyboardEvent('keydown', { key: name, bubbles: true, ...more })
+    Object.defineProperty(event, 'target', { value: target })
+    onKey(event)
+  }
+  key('j')
+  key('g')
+  key('r')
+  key('r')
+  key('j', {}, document.createElement('textarea'))
+  key('k', { ctrlKey: true }, document.createElement('input'))
+  off()
+  key('j')
+  expect(done).toEqual(['j', 'g r', 'mod+k'])
+})

@@ -1,0 +1,368 @@
+// The page in a real browser, against the fixture server with the policy of the binary: what people do, by keyboard where
+// it can be, and axe over every screen in both themes and both languages. CHROMIUM names the browser; SHOTS a folder for
+// pictures. Run `npm run build` first.
+import assert from 'node:assert/strict'
+import { mkdirSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { find, launch } from './browser.mjs'
+import { serve } from './server.mjs'
+
+if (!find()) {
+  console.log('no Chromium: set CHROMIUM to its path. Nothing was tested.')
+  process.exit(process.env.CI ? 1 : 0)
+}
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+const recorded = JSON.parse(readFileSync(new URL('fixtures/recorded.json', import.meta.url), 'utf8'))
+const idOf = (workflow, kind) =>
+  recorded.runs.find(
+    (run) => run.workflow === workflow && (!kind || run.phases[0].desk.some((item) => item.kind === kind)),
+  ).id
+const refund = idOf('return_and_refund', 'tool_approval')
+const declined = recorded.runs.find((run) => run.phases[0].show.state === 'compensated').id
+const failed = recorded.runs.find((run) => run.phases[0].show.state === 'failed').id
+const question = idOf('appointment', 'question')
+const form = idOf('new_address', 'form')
+const shots = process.env.SHOTS
+if (shots) mkdirSync(shots, { recursive: true })
+
+const browser = await launch()
+let failures = 0
+let passed = 0
+const complaints = []
+
+async function open(settings = {}, { key = 'k', viewport = { width: 1440, height: 900 } } = {}) {
+  const play = await serve()
+  const context = await browser.newContext({
+    viewport,
+    locale: 'en',
+    permissions: ['clipboard-read', 'clipboard-write'],
+    reducedMotion: 'reduce',
+  })
+  await context.addInitScript(
+    ([key, settings]) => {
+      if (key && !sessionStorage.getItem('begun')) sessionStorage.setItem('baton.key', key)
+      sessionStorage.setItem('begun', '1')
+      if (!localStorage.getItem('baton.settings'))
+        localStorage.setItem('baton.settings', JSON.stringify({ theme: 'light', language: 'en', ...settings }))
+    },
+    [key, settings],
+  )
+  const page = await context.newPage()
+  page.setDefaultTimeout(8_000)
+  page.on('console', (message) => {
+    // A refusal that a test asks for is told by the browser as an error; a policy that is broken is one.
+    if (message.type() === 'error' && !/Failed to load resource/.test(message.text())) complaints.push(message.text())
+  })
+  page.on('pageerror', (error) => complaints.push(error.message))
+  page.on('request', (request) => {
+    if (!request.url().startsWith(play.url)) complaints.push(`a request left the origin: ${request.url()}`)
+  })
+  const go = (path) => page.goto(play.url + path)
+  const close = async () => {
+    await context.close()
+    play.server.closeAllConnections()
+    play.server.close()
+  }
+  return { page, go, close, play, text: (words) => page.getByText(words).first().waitFor() }
+}
+
+async function test(name, settings, run, more) {
+  const at = await open(settings, more)
+  try {
+    await run(at)
+    assert.deepEqual(complaints.splice(0), [])
+    passed++
+    console.log(`ok   ${name}`)
+  } catch (error) {
+    failures++
+    complaints.length = 0
+    if (shots) await at.page.screenshot({ path: `${shots}/failed.png` })
+    console.log(`FAIL ${name}\n${error.stack}`)
+  }
+  await at.close()
+}
+
+await test(
+  'signing in, with a wrong key first, and out',
+  {},
+  async ({ page, go, text }) => {
+    await go('/runs')
+    await page.getByLabel('API key').fill('wrong')
+    await page.keyboard.press('Enter')
+    await text('The server does not know this key.')
+    await page.getByLabel('API key').fill('right')
+    await page.keyboard.press('Enter')
+    await page.getByRole('link', { name: 'return_and_refund' }).first().waitFor()
+    await page.reload()
+    await page.getByRole('link', { name: 'return_and_refund' }).first().waitFor()
+    await page.keyboard.press('Control+k')
+    await page.keyboard.type('sign out')
+    await page.keyboard.press('Enter')
+    await page.getByLabel('API key').waitFor()
+  },
+  { key: null },
+)
+
+await test('runs by keyboard: down, open, back where it was', {}, async ({ page, go, text }) => {
+  await go('/runs')
+  await page.getByRole('link', { name: 'return_and_refund' }).first().waitFor()
+  await page.keyboard.press('j')
+  await page.keyboard.press('j')
+  await page.keyboard.press('Enter')
+  await page.waitForURL(/\/runs\/.+/)
+  await text('If you rolled back now')
+  await page.goBack()
+  await text('Any workflow')
+})
+
+await test('filters stand in the address, an empty list offers to clear them, more pages come', {}, async ({
+  page,
+  go,
+  text,
+}) => {
+  await go('/runs?state=paused')
+  await text('No run matches these filters.')
+  await page.getByRole('button', { name: 'Clear filters' }).last().click()
+  await page.waitForURL(/\/runs$/)
+  assert.equal(await page.locator('tbody tr').count(), 4)
+  await page.getByRole('button', { name: 'More' }).click()
+  await page.waitForFunction(() => document.querySelectorAll('tbody tr').length === 8)
+  await page.getByLabel('State').selectOption('compensated')
+  await page.waitForURL(/state=compensated/)
+  await text('PAYMENT_DECLINED')
+})
+
+await test('a run goes live from approval to its end', {}, async ({ page, go, text, play }) => {
+  await go(`/runs/${refund}`)
+  await text('Waiting for a person')
+  await page.getByRole('button', { name: 'Approve…' }).click()
+  await page.keyboard.type('seen the order')
+  await page.getByRole('button', { name: 'Approve', exact: true }).click()
+  await text('Completed')
+  await page.getByRole('button', { name: /^Tell the customer.*tool, Completed/ }).waitFor()
+  const post = play.state.posts.at(-1)
+  assert.equal(post.body.reason, 'seen the order')
+})
+
+await test('a lost line says so, and is taken up where it broke', {}, async ({ page, go, text, play }) => {
+  await go(`/runs/${question}`)
+  await text('live')
+  await fetch(`${play.url}/test/cut?on=1`)
+  await text(/Reconnecting, last update/)
+  await fetch(`${play.url}/test/cut?on=0`)
+  await page.getByText('live', { exact: true }).first().waitFor({ timeout: 20_000 })
+})
+
+await test('a question is answered in the step panel, by keyboard, and the booking follows', {}, async ({
+  page,
+  go,
+  text,
+}) => {
+  await go(`/runs/${question}`)
+  await page.getByLabel('Answer in the customer’s place').fill('12:00')
+  await page.keyboard.press('Tab')
+  await page.keyboard.press('Enter')
+  await text('Completed')
+  await page.getByRole('tab', { name: /Journal/ }).click()
+  await page.getByRole('button', { name: /signal_kept/ }).click()
+  await text('"text": "12:00"')
+  await page.getByRole('button', { name: 'Copy as JSON' }).click()
+  const copied = JSON.parse(await page.evaluate(() => navigator.clipboard.readText()))
+  assert.equal(copied[0].seq, 1)
+})
+
+await test('a form is filled in', {}, async ({ page, go, text, play }) => {
+  await go(`/runs/${form}`)
+  await page.getByLabel('City').fill('Madrid')
+  await page.getByRole('button', { name: 'Send' }).click()
+  await text('Needed')
+  await page.getByLabel('Street and number').fill('Calle Mayor 1')
+  await page.getByRole('button', { name: 'Send' }).click()
+  await text('Completed')
+  assert.deepEqual(play.state.posts.at(-1).body, {
+    node: 'address',
+    form: { city: 'Madrid', street: 'Calle Mayor 1', express: false },
+  })
+})
+
+await test('cancelling names what will be undone, and Escape does nothing', {}, async ({ page, go, text, play }) => {
+  await go(`/runs/${refund}`)
+  await page.getByRole('button', { name: 'Cancel…' }).click()
+  await text('These stay as they are')
+  await page.keyboard.press('Escape')
+  assert.equal(play.state.posts.length, 0)
+  await page.getByRole('button', { name: 'Cancel…' }).click()
+  await page.getByText('Undo what it did, too').click()
+  await text('In this order')
+  await page.getByRole('button', { name: 'Cancel and undo' }).click()
+  await text('Cancelled')
+  assert.deepEqual(play.state.posts.at(-1).body, { compensate: true })
+})
+
+await test('a retry that comes too late is told in the sheet', {}, async ({ page, go, text }) => {
+  await go(`/runs/${failed}`)
+  await text('ORDER_NOT_FOUND')
+  await page.keyboard.press('r')
+  await page.getByRole('button', { name: 'Retry', exact: true }).click()
+  await text('the run is not failed any more')
+})
+
+await test('steps and tabs by keys, the chosen step in the address', {}, async ({ page, go, text }) => {
+  await go(`/runs/${declined}`)
+  await text('What was undone')
+  await page.keyboard.press('k')
+  await page.waitForURL(/step=reach_card/)
+  await page.keyboard.press('4')
+  await page.waitForURL(/tab=costs/)
+  await text('Tokens in')
+  await page.keyboard.press('5')
+  await text('google_calendar')
+  await page.keyboard.press('?')
+  await text('Next step')
+})
+
+await test('approvals by keys: the next, refuse with a reason', {}, async ({ page, go, text, play }) => {
+  await go('/approvals')
+  await text('Exactly this will run')
+  await page.keyboard.press('j')
+  await page.getByRole('heading', { name: 'Mary Brown asks for a first visit' }).waitFor()
+  await page.keyboard.press('r')
+  await page.keyboard.type('no new patients')
+  await page.keyboard.press('Tab')
+  await page.keyboard.press('Enter')
+  await text('Refused')
+  assert.match(play.state.posts.at(-1).path, /review\/reject$/)
+  assert.equal(play.state.posts.at(-1).body.reason, 'no new patients')
+})
+
+await test('a conversation from the first message to the booking', {}, async ({ page, go, text, play }) => {
+  await go('/chat/appointment')
+  await page.getByLabel('First message').fill('Hello, I would like a botox appointment on Tuesday')
+  await page.keyboard.press('Enter')
+  await page.getByText('Needed').first().waitFor()
+  for (const [name, value] of [
+    ['card', 'visa-0001'],
+    ['email', 'a@b.c'],
+    ['name', 'Ana'],
+    ['phone', '+34 600'],
+  ])
+    await page.getByLabel(name).fill(value)
+  await page.getByLabel('First message').focus()
+  await page.keyboard.press('Enter')
+  await text('Which one suits you?')
+  await page.getByLabel('Message', { exact: true }).fill('12:00')
+  await page.keyboard.press('Enter')
+  await text(/Appointment confirmed/)
+  assert.equal(play.state.posts[0].body.input_data.card, 'visa-0001')
+  await page.keyboard.press('Escape')
+  await page.getByRole('link', { name: 'See the run' }).click()
+  await text('If you rolled back now')
+})
+
+await test(
+  'g and a letter go to a screen; who is a human agent sees only work',
+  {},
+  async ({ page, go, text }) => {
+    await go('/')
+    await page.waitForURL(/\/approvals/)
+    await text('Exactly this will run')
+    assert.equal(await page.getByRole('link', { name: 'Runs', exact: true }).count(), 0)
+  },
+  { key: 'agent' },
+)
+
+await test('an error stands where it happened, with a way to try again', {}, async ({ page, go, text, play }) => {
+  await go('/runs')
+  await page.getByRole('link', { name: 'return_and_refund' }).first().waitFor()
+  await fetch(`${play.url}/test/fail?on=1`)
+  await page.getByRole('link', { name: 'Approvals' }).click()
+  await page.keyboard.press('g')
+  await page.keyboard.press('t')
+  await page.getByText('the store did not answer').first().waitFor({ timeout: 15_000 })
+  await fetch(`${play.url}/test/fail?on=0`)
+  await page.getByRole('button', { name: 'Try again' }).first().click()
+  await page.getByLabel('First message').waitFor()
+})
+
+const screens = [
+  ['runs', '/runs'],
+  ['run', `/runs/${refund}`],
+  ['run-undone', `/runs/${declined}`],
+  ['run-journal', `/runs/${question}?tab=journal`],
+  ['run-costs', `/runs/${refund}?tab=costs&step=check_return`],
+  ['run-form', `/runs/${form}`],
+  ['approvals', '/approvals'],
+  ['chat', '/chat/appointment'],
+  ['chat-run', `/chat/appointment?run=${question}`],
+]
+async function clean(page, where) {
+  await page.evaluate(axe)
+  const { violations } = await page.evaluate(() => globalThis.axe.run(document))
+  assert.deepEqual(
+    violations.map(
+      (one) =>
+        `${where}: ${one.id}: ${one.nodes
+          .map((node) => `${node.html} ${node.failureSummary}`)
+          .slice(0, 3)
+          .join(' | ')}`,
+    ),
+    [],
+  )
+}
+for (const theme of ['light', 'dark'])
+  for (const language of ['en', 'es']) {
+    await test(`axe finds nothing, ${theme}, ${language}`, { theme, language }, async ({ page, go }) => {
+      for (const [name, path] of screens) {
+        await go(path)
+        await page.waitForLoadState('networkidle', { timeout: 700 }).catch(() => {})
+        await page.waitForTimeout(250)
+        if (shots) await page.screenshot({ path: `${shots}/${name}-${theme}-${language}.png` })
+        await clean(page, name)
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth)
+        assert.equal(wide, false, `${name} is wider than the window`)
+      }
+      await page.keyboard.press('Control+k')
+      await page.getByRole('listbox').waitFor()
+      if (shots) await page.screenshot({ path: `${shots}/list-${theme}-${language}.png` })
+      await clean(page, 'command list')
+      await page.keyboard.press('Escape')
+      await go(`/runs/${refund}`)
+      await page.getByRole('button', { name: language === 'en' ? 'Cancel…' : 'Cancelar…' }).click()
+      await page.getByRole('dialog').waitFor()
+      if (shots) await page.screenshot({ path: `${shots}/sheet-${theme}-${language}.png` })
+      await clean(page, 'sheet')
+    })
+    await test(
+      `axe finds nothing before signing in, ${theme}, ${language}`,
+      { theme, language },
+      async ({ page, go }) => {
+        await go('/')
+        await page.locator('input[type=password]').waitFor()
+        if (shots) await page.screenshot({ path: `${shots}/sign-in-${theme}-${language}.png` })
+        await clean(page, 'sign in')
+      },
+      { key: null },
+    )
+  }
+
+for (const [width, height] of [
+  [1180, 800],
+  [640, 900],
+])
+  await test(
+    `nothing is wider than a window of ${width}`,
+    {},
+    async ({ page, go }) => {
+      for (const [name, path] of screens) {
+        await go(path)
+        await page.waitForTimeout(500)
+        if (shots) await page.screenshot({ path: `${shots}/${name}-${width}.png` })
+        assert.equal(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth), false, name)
+      }
+    },
+    { viewport: { width, height } },
+  )
+
+await browser.close()
+console.log(`${passed} passed, ${failures} failed`)
+process.exit(failures ? 1 : 0)
