@@ -91,11 +91,11 @@ impl Settings {
 
     /// On whose behalf a run acts: its context says, else the project's zone holds.
     pub fn caller(&self, context: &serde_json::Value) -> Caller {
-        Caller::of(context, self.zone())
+        Caller::of(context, self.own_zone())
     }
 
     /// The project's IANA time zone, where it says one.
-    pub fn zone(&self) -> Option<&str> {
+    pub fn own_zone(&self) -> Option<&str> {
         self.tools.zone.as_ref().map(|zone| zone.name())
     }
 }

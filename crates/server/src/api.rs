@@ -3,6 +3,7 @@
 //! Every path here is let in by [`guest::enter`]: a key, its turn, and a role that may do it. What a path
 //! takes and answers stands beside it and becomes the document at `/api/v1/openapi.json`.
 
+mod desk;
 mod execute;
 mod executions;
 mod guest;
@@ -67,6 +68,9 @@ fn described() -> (Router<Door>, String) {
         .routes(routes!(workflows::list))
         .routes(routes!(workflows::show))
         .routes(routes!(workflows::versions))
+        .routes(routes!(desk::list))
+        .routes(routes!(desk::approvals))
+        .routes(routes!(desk::show))
         .routes(routes!(executions::list))
         .routes(routes!(executions::show))
         .routes(routes!(executions::timeline))
@@ -82,7 +86,10 @@ fn described() -> (Router<Door>, String) {
         .routes(routes!(executions::act::compensate))
         .routes(routes!(executions::act::retry))
         .routes(routes!(executions::act::resolve));
-    let answers = OpenApiRouter::new().routes(routes!(executions::act::answer));
+    let answers = OpenApiRouter::new()
+        .routes(routes!(desk::approve))
+        .routes(routes!(desk::reject))
+        .routes(routes!(executions::act::answer));
     let (paths, document) = OpenApiRouter::with_openapi(Document::openapi())
         .merge(needing(Need::Look, looks))
         .merge(needing(Need::Run, runs))

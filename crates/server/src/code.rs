@@ -6,6 +6,7 @@ pub const NOT_FOUND: &str = "NOT_FOUND";
 pub const METHOD_NOT_ALLOWED: &str = "METHOD_NOT_ALLOWED";
 pub const WORKFLOW_NOT_FOUND: &str = "WORKFLOW_NOT_FOUND";
 pub const EXECUTION_NOT_FOUND: &str = "EXECUTION_NOT_FOUND";
+pub const APPROVAL_NOT_FOUND: &str = "APPROVAL_NOT_FOUND";
 pub const EXECUTION_EXISTS: &str = "EXECUTION_EXISTS";
 pub const VERSION_UNUSABLE: &str = "VERSION_UNUSABLE";
 pub const AGENT_INVALID: &str = "AGENT_INVALID";
@@ -21,13 +22,14 @@ pub const STOPPING: &str = "STOPPING";
 pub const INTERNAL_ERROR: &str = "INTERNAL_ERROR";
 
 /// Every code in a few words.
-pub const ALL: [(&str, &str); 19] = [
+pub const ALL: [(&str, &str); 20] = [
     (UNAUTHORIZED, "the request brings no key that opens this door"),
     (FORBIDDEN, "the key's role may not do this"),
     (NOT_FOUND, "nothing is served at this path"),
     (METHOD_NOT_ALLOWED, "the path is not answered for this method"),
     (WORKFLOW_NOT_FOUND, "the tenant has no workflow of this name"),
     (EXECUTION_NOT_FOUND, "the tenant has no run of this id"),
+    (APPROVAL_NOT_FOUND, "no such request waits"),
     (EXECUTION_EXISTS, "a run of this id exists already"),
     (VERSION_UNUSABLE, "this binary cannot run the version"),
     (AGENT_INVALID, "an agent's definition cannot be used"),

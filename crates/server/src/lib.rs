@@ -3,7 +3,7 @@
 //! The way in is [`Door`]: everything the doors lean on, behind ports. [`serve`] listens until it is told to stop, then
 //! lets what is under way finish. There are `/api/v1` for programs and people who work with runs,
 //! `/v1/chat/completions` and `/v1/models` for any client of OpenAI's, `/health`, `/metrics`, and
-//! `/api/v1/composio/callback` for browsers that come back from connecting an account.
+//! `/api/v1/composio/callback` for browsers that come back from connecting an account; anywhere else stands the web page.
 //!
 //! Deliberately absent: databases, providers, decisions. This room knows ports and never what is behind them.
 
@@ -14,6 +14,7 @@ pub mod code;
 mod count;
 mod door;
 mod openai;
+mod page;
 mod problem;
 mod routes;
 mod serve;

@@ -5,7 +5,7 @@ mod metrics;
 mod returning;
 
 use axum::Router;
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -15,6 +15,7 @@ use crate::code;
 use crate::count::{Counts, count};
 use crate::door::Door;
 use crate::openai;
+use crate::page;
 use crate::problem::Problem;
 
 pub(crate) fn all(door: Door) -> Router {
@@ -36,7 +37,10 @@ fn is_openais(path: &Uri) -> bool {
     path.path() == "/v1" || path.path().starts_with("/v1/")
 }
 
-async fn unknown(method: Method, path: Uri) -> Response {
+async fn unknown(method: Method, path: Uri, headers: HeaderMap) -> Response {
+    if let Some(page) = page::at(&method, path.path(), &headers) {
+        return page;
+    }
     if is_openais(&path) {
         return openai::Error::no_path(&method, path.path()).into_response();
     }

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use baton_core::id::RunId;
-use baton_core::run::{Address, Decision, EffectId, Incoming};
-use baton_ports::journal::{DeskItem, DeskKind};
-use serde_json::{Value, json};
+use baton_ports::desk::About;
+use baton_ports::journal::DeskItem;
+use serde_json::Value;
 
 use super::desk;
 use super::runs::act;
@@ -32,29 +32,9 @@ struct Request {
     about: About,
 }
 
-/// What it is about.
-enum About {
-    /// A tool's call.
-    Call(EffectId),
-    /// A `human` node.
-    Node(Address),
-}
-
 impl Request {
     fn of(item: DeskItem) -> Option<Self> {
-        let run = item.run.clone()?;
-        let about = match item.kind {
-            DeskKind::ToolApproval => About::Call(serde_json::from_value(item.details.get("effect")?.clone()).ok()?),
-            DeskKind::Approval => About::Node(serde_json::from_value(item.details.get("node")?.clone()).ok()?),
-            DeskKind::Form
-            | DeskKind::Doubt
-            | DeskKind::NotUndone
-            | DeskKind::Question
-            | DeskKind::Budget
-            | DeskKind::OverBudget
-            | DeskKind::NeedsKey
-            | DeskKind::Connection => return None,
-        };
+        let (run, about) = (item.run.clone()?, item.request()?);
         Some(Self { item, run, about })
     }
 }
@@ -62,7 +42,7 @@ impl Request {
 /// All that are open, oldest first.
 async fn open(project: &Project) -> anyhow::Result<Vec<DeskItem>> {
     let items = desk::open(project).await?;
-    Ok(items.into_iter().filter(|item| Request::of(item.clone()).is_some()).collect())
+    Ok(items.into_iter().filter(|item| item.request().is_some()).collect())
 }
 
 async fn find(project: &Project, id: &str) -> anyhow::Result<Request> {
@@ -73,7 +53,7 @@ async fn find(project: &Project, id: &str) -> anyhow::Result<Request> {
 async fn list(project: &Project, as_json: bool) -> anyhow::Result<Exit> {
     let open = open(project).await?;
     if as_json {
-        print::pretty(&Value::Array(open.iter().map(desk::shown).collect()));
+        print::pretty(&Value::Array(open.iter().map(DeskItem::as_json).collect()));
         return Ok(Exit::Completed);
     }
     if open.is_empty() {
@@ -94,19 +74,8 @@ async fn show(project: &Project, id: &str, as_json: bool) -> anyhow::Result<Exit
     let system = System::open(project)?;
     let record = Record::read(&system, request.run.as_str()).await?;
     let run = record.run();
-    let (tool, given) = match &request.about {
-        About::Call(effect) => {
-            let given = run.leave_for(effect).map(|(_, given)| given.to_vec()).unwrap_or_default();
-            (run.tool_of(&effect.call).map(str::to_owned), given)
-        }
-        About::Node(node) => (None, run.approved_by(node)),
-    };
-    let mut shown = desk::shown(&request.item);
-    if let Value::Object(fields) = &mut shown {
-        fields.insert("tool".to_owned(), json!(tool));
-        fields.insert("approved_by".to_owned(), json!(given));
-        fields.insert("asked_by".to_owned(), json!(run.asked_by()));
-    }
+    let given = request.about.approved_by(run);
+    let shown = request.about.as_json(&request.item, run);
     if !as_json {
         print::line(print::paint("1", &request.item.title));
     }
@@ -121,13 +90,7 @@ async fn show(project: &Project, id: &str, as_json: bool) -> anyhow::Result<Exit
 async fn decide(project: &Project, args: ApprovalsDecide, approved: bool) -> anyhow::Result<Exit> {
     let request = find(project, &args.id).await?;
     let ApprovalsDecide { by, reason: note, detach, json, .. } = args;
-    let incoming = match request.about {
-        About::Call(effect) => Incoming::Approve { effect, by: by.clone(), approved, note },
-        About::Node(node) => {
-            let decision = if approved { Decision::Approve { note } } else { Decision::Reject { note } };
-            Incoming::Answer { node, by: by.clone(), decision }
-        }
-    };
+    let incoming = request.about.decided(by.clone(), approved, note);
     let act = RunsAct { run: request.run.to_string(), by, detach, json };
     act::run(project, &act, incoming).await
 }

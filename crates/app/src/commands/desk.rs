@@ -59,7 +59,7 @@ async fn list(project: &Project, kind: Option<&str>, as_json: bool) -> anyhow::R
     let items: Vec<DeskItem> =
         items.into_iter().filter(|item| kind.is_none_or(|kind| word(item.kind) == kind)).collect();
     if as_json {
-        print::pretty(&Value::Array(items.iter().map(shown).collect()));
+        print::pretty(&Value::Array(items.iter().map(DeskItem::as_json).collect()));
         return Ok(Exit::Completed);
     }
     if items.is_empty() {
@@ -78,19 +78,11 @@ async fn show(project: &Project, id: &str, as_json: bool) -> anyhow::Result<Exit
     if !as_json {
         print::line(print::paint("1", &item.title));
     }
-    print::pretty(&shown(&item));
+    print::pretty(&item.as_json());
     if !as_json {
         print::line(way_on(&item, &project.command()));
     }
     Ok(Exit::Completed)
-}
-
-/// An item for programs.
-pub fn shown(item: &DeskItem) -> Value {
-    json!({
-        "id": item.id, "kind": word(item.kind), "run": item.run, "title": item.title, "details": item.details,
-        "opened_at": item.opened_at.to_string(), "deadline": item.deadline.map(|at| at.to_string()),
-    })
 }
 
 /// The command that settles it.
@@ -108,13 +100,15 @@ pub fn way_on(item: &DeskItem, command: &str) -> String {
         DeskKind::NotUndone => {
             format!("{command} desk resolve {id} --again  # or --undone, once somebody undid it at the service")
         }
-        DeskKind::Form | DeskKind::Question | DeskKind::OverBudget | DeskKind::NeedsKey => match effect_of(item) {
-            Some(effect) if item.kind == DeskKind::Form => {
-                let effect = in_shell(&effect.to_string());
-                format!("{command} runs answer {run} {effect} --form JSON  # or --reject")
+        DeskKind::Form | DeskKind::Question | DeskKind::OverBudget | DeskKind::NeedsKey => {
+            match item.detail::<EffectId>("effect") {
+                Some(effect) if item.kind == DeskKind::Form => {
+                    let effect = in_shell(&effect.to_string());
+                    format!("{command} runs answer {run} {effect} --form JSON  # or --reject")
+                }
+                Some(_) | None => format!("{command} runs show {run}  # says how it goes on"),
             }
-            Some(_) | None => format!("{command} runs show {run}  # says how it goes on"),
-        },
+        }
         DeskKind::Connection => format!("{command} tools connections  # says which account to connect again"),
         DeskKind::Budget => {
             format!("{command} budgets  # says how they stand now, and which setting to raise")
@@ -128,11 +122,6 @@ pub fn decide(item: &DeskItem, command: &str, but: &[&str]) -> String {
     let mut names = asked.into_iter().flatten().filter_map(Value::as_str).filter(|name| !but.contains(name));
     let by = names.next().map(|name| format!(" --as {}", in_shell(name))).unwrap_or_default();
     format!("{command} approvals approve {}{by}  # or reject, with --reason TEXT", in_shell(&item.id))
-}
-
-/// The call it is about, where it is about one.
-fn effect_of(item: &DeskItem) -> Option<EffectId> {
-    item.details.get("effect").and_then(|effect| serde_json::from_value(effect.clone()).ok())
 }
 
 pub fn word(kind: DeskKind) -> String {
@@ -157,7 +146,7 @@ async fn resolve(project: &Project, args: DeskResolve) -> anyhow::Result<Exit> {
             return Err(Misuse::new(format!("`{}` is not settled this way", item.id)).hint(hint).into());
         }
     };
-    let (Some(effect), Some(run)) = (effect_of(&item), item.run) else {
+    let (Some(effect), Some(run)) = (item.detail::<EffectId>("effect"), item.run) else {
         anyhow::bail!("the item `{}` names no call", item.id);
     };
     let act = RunsAct { run: run.to_string(), by: args.by.clone(), detach: args.detach, json: args.json };

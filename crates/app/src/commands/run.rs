@@ -8,7 +8,7 @@ use anyhow::Context;
 use baton_core::expr::nearest;
 use baton_core::fault::code;
 use baton_core::id::RunId;
-use baton_core::run::{Incoming, MESSAGE, Open, Signal, State, response};
+use baton_core::run::{Incoming, MESSAGE, Open, Run, Signal, State, response};
 use baton_engine::{Follower, Start};
 use serde_json::{Value, json};
 

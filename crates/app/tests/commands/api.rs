@@ -185,6 +185,42 @@ fn a_call_needs_leave_of_who_may_give_it() {
 }
 
 #[test]
+fn what_waits_for_a_yes_is_listed_shown_and_decided_by_its_id() {
+    let place = place();
+    let api = Api::of(&place);
+    let run = id(&api.execute("pay", &json!({})).ends(202));
+    api.execute("ask", &json!({})).ends(202);
+    assert_eq!(api.get("/desk").ends(200)["items"].as_array().map(Vec::len), Some(2));
+    let all = api.get("/approvals").ends(200);
+    let item = all["items"].as_array().expect("a list").iter().find(|item| item["run"] == run.as_str());
+    let item = item.and_then(|item| item["id"].as_str()).expect("an id").replace('/', "%2F").replace('#', "%23");
+    let shown = api.get(&format!("/approvals/{item}")).ends(200);
+    assert_eq!((&shown["tool"], &shown["approved_by"]), (&json!("pay"), &json!([])), "{shown}");
+    let olga = place.baton(&["keys", "create", "olga", "--role", "human_agent", "--json"]).ends(0).json();
+    let olga = olga["key"].as_str().expect("a secret").to_owned();
+    let said = json!({ "reason": "too dear" });
+    let path = format!("POST /api/v1/approvals/{item}/reject");
+    assert_eq!(api.server.ask(&path, &olga, "", &said).ends(200)["status"], "failed");
+    assert_eq!(api.server.ask(&path, &olga, "", &said).ends(404)["code"], "APPROVAL_NOT_FOUND");
+}
+
+#[test]
+fn the_page_is_served_wherever_nothing_else_stands() {
+    let api = Api::of(&Place::empty());
+    let get = |path: &str, accept: &str| api.server.ask(&format!("GET {path}"), "", accept, &Value::Null);
+    for path in ["/", "/runs", "/runs/some-run", "/index.html"] {
+        let page = get(path, "Accept: text/html,application/xhtml+xml\r\n");
+        assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")), "{path}");
+        assert_eq!(page.header("cache-control"), Some("no-cache"));
+        assert!(page.header("content-security-policy").is_some_and(|policy| policy.contains("script-src 'self'")));
+    }
+    for path in ["/api/v1/none", "/v1/none", "/assets/none.js"] {
+        assert_eq!(get(path, "Accept: text/html\r\n").status, 404, "{path}");
+    }
+    assert_eq!(get("/none", "").status, 404);
+}
+
+#[test]
 fn whoever_does_not_want_to_wait_is_answered_at_once_and_what_was_accepted_goes_on() {
     let api = Api::of(&place());
     let body = json!({ "workflow_id": "book", "input_data": { "day": "monday" } });
@@ -313,6 +349,7 @@ fn the_document_describes_each_path_and_what_is_answered_is_as_it_says() {
         (api.get("/workflows/book").ends(200), "Workflow"),
         (api.get("/workflows/book/versions").ends(200), "Versions"),
         (api.get("/me").ends(200), "Me"),
+        (api.get("/desk").ends(200), "Desk"),
         (api.get("/workflows/none").ends(404), "Problem"),
     ] {
         let whole = json!({ "$ref": format!("#/components/schemas/{schema}"), "components": document["components"] });

@@ -229,3 +229,40 @@ pub(super) struct Workflow {
     /// The text of the bundle: the definition and what it pins.
     definition: Value,
 }
+
+#[derive(ToSchema)]
+pub(super) struct Desk {
+    items: Vec<DeskItem>,
+}
+
+/// Something that waits for a person.
+#[derive(ToSchema)]
+pub(super) struct DeskItem {
+    id: String,
+    /// `approval`, `tool_approval`, `form`, `question`, `doubt`, `not_undone`, `over_budget`, `needs_key`, `budget` or
+    /// `connection`.
+    kind: String,
+    /// Nothing where it is no run's.
+    run: Option<String>,
+    title: String,
+    details: Value,
+    opened_at: String,
+    deadline: Option<String>,
+}
+
+/// A request for a yes or a no.
+#[derive(ToSchema)]
+pub(super) struct Request {
+    id: String,
+    kind: String,
+    run: String,
+    title: String,
+    /// Among them, exactly what would be sent.
+    details: Value,
+    opened_at: String,
+    deadline: Option<String>,
+    tool: Option<String>,
+    approved_by: Vec<String>,
+    /// Who asked, and may not decide.
+    asked_by: Option<String>,
+}

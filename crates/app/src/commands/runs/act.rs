@@ -1,7 +1,7 @@
 //! Acting on a run: into its inbox, and then with it until it rests.
 
 use baton_core::id::RunId;
-use baton_core::run::{Incoming, Refusal, Resolution, Role, State};
+use baton_core::run::{Incoming, Refusal, Resolution, Role, Run, State};
 use baton_engine::{Delivered, Follower};
 use baton_ports::journal::{Journal, Submit, Submitted};
 use baton_ports::read::Read;

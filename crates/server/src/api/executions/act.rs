@@ -27,7 +27,7 @@ use crate::door::{Door, Work};
 use crate::problem::Problem;
 
 /// A request to act on a run.
-struct Act<'a> {
+pub(in crate::api) struct Act<'a> {
     work: &'a Work,
     guest: Guest,
     run: RunId,
@@ -37,7 +37,7 @@ struct Act<'a> {
 
 impl<'a> Act<'a> {
     /// On a run that is there.
-    async fn on(door: &'a Door, guest: Guest, id: &str, headers: &HeaderMap) -> Result<Self, Problem> {
+    pub async fn on(door: &'a Door, guest: Guest, id: &str, headers: &HeaderMap) -> Result<Self, Problem> {
         let work = door.work()?;
         let patience = Patience::of(headers)?;
         let once = once::Name::of(headers, &guest)?;
@@ -45,12 +45,12 @@ impl<'a> Act<'a> {
         Ok(Self { work, guest, run, once, patience })
     }
 
-    fn by(&self) -> String {
+    pub fn by(&self) -> String {
         self.guest.by().to_owned()
     }
 
     /// Into its inbox, under this word, and with it until it rests.
-    async fn give(self, word: &str, incoming: &Incoming) -> Result<Response, Problem> {
+    pub async fn give(self, word: &str, incoming: &Incoming) -> Result<Response, Problem> {
         let Self { work, guest, run, once, patience } = self;
         let command = match &once {
             Some(once) => once.command(word),
