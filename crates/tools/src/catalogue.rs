@@ -16,7 +16,7 @@ use crate::config::Tuning;
 use crate::error::Error;
 
 pub(crate) use entry::{Action, Entry, Variant};
-pub use entry::{Description, Risk};
+pub use entry::{Described, Description, Risk};
 pub(crate) use performer::Performer;
 pub use performer::{Lack, Offered};
 use search::Words;
@@ -24,24 +24,43 @@ use search::Words;
 /// Tools by name. Aliases lead to a tool only where no tool has the alias as its own name.
 #[derive(Clone)]
 pub(crate) struct Catalogue {
-    entries: BTreeMap<Arc<str>, Arc<Entry>>,
-    /// Made by the first search.
+    entries: BTreeMap<Arc<str>, Laid>,
+    /// Made when the catalogue is [prepared](Self::prepare), or by the first search.
     words: OnceLock<Words>,
+}
+
+/// A tool as the catalogue has it: as the settings would have it, its facts with their price.
+#[derive(Clone)]
+struct Laid {
+    entry: Arc<Entry>,
+    /// Made once: a list asks for all of them.
+    description: Description,
+}
+
+impl Laid {
+    fn new(entry: Entry, tuning: &BTreeMap<String, Tuning>) -> Self {
+        let entry = match tuning.get(&*entry.name) {
+            Some(tuning) => entry.tuned(tuning),
+            None => entry,
+        };
+        let entry = entry.priced();
+        Self { description: entry.description(), entry: Arc::new(entry) }
+    }
 }
 
 impl Catalogue {
     /// Later entries take the place of earlier ones of the same name: a project's own tool stands in for a shipped one.
     /// A preset is tuned by its own name, else as the tool it is a preset of.
     pub(crate) fn new(entries: impl IntoIterator<Item = Entry>, tuning: &BTreeMap<String, Tuning>) -> Self {
-        let mut named: BTreeMap<Arc<str>, Arc<Entry>> = BTreeMap::new();
+        let mut named: BTreeMap<Arc<str>, Laid> = BTreeMap::new();
         for entry in entries {
-            named.insert(entry.name.clone(), laid(entry, tuning));
+            named.insert(entry.name.clone(), Laid::new(entry, tuning));
         }
         for preset in preset::PRESETS {
             if !named.contains_key(preset.name)
-                && let Some(entry) = named.get(preset.base).map(|base| preset.of(base))
+                && let Some(entry) = named.get(preset.base).map(|base| preset.of(&base.entry))
             {
-                named.insert(entry.name.clone(), laid(entry, tuning));
+                named.insert(entry.name.clone(), Laid::new(entry, tuning));
             }
         }
         Self { entries: named, words: OnceLock::new() }
@@ -51,7 +70,7 @@ impl Catalogue {
     pub(crate) fn and(&self, entries: impl IntoIterator<Item = Entry>, tuning: &BTreeMap<String, Tuning>) -> Self {
         let mut named = self.entries.clone();
         for entry in entries {
-            named.entry(entry.name.clone()).or_insert_with(|| laid(entry, tuning));
+            named.entry(entry.name.clone()).or_insert_with(|| Laid::new(entry, tuning));
         }
         Self { entries: named, words: OnceLock::new() }
     }
@@ -63,11 +82,11 @@ impl Catalogue {
         entries: impl IntoIterator<Item = Entry>,
         tuning: &BTreeMap<String, Tuning>,
     ) -> Self {
-        let is_other = |entry: &Arc<Entry>| entry.source.as_deref() != Some(source);
+        let is_other = |laid: &Laid| laid.entry.source.as_deref() != Some(source);
         let mut kept: BTreeMap<_, _> = self.entries.clone();
-        kept.retain(|_, entry| is_other(entry));
+        kept.retain(|_, laid| is_other(laid));
         for entry in entries {
-            kept.entry(entry.name.clone()).or_insert_with(|| laid(entry, tuning));
+            kept.entry(entry.name.clone()).or_insert_with(|| Laid::new(entry, tuning));
         }
         Self { entries: kept, words: OnceLock::new() }
     }
@@ -88,6 +107,14 @@ impl Catalogue {
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<&Arc<Entry>> {
+        self.laid(name).map(|laid| &laid.entry)
+    }
+
+    pub(crate) fn describe(&self, name: &str) -> Option<Description> {
+        self.laid(name).map(|laid| laid.description.clone())
+    }
+
+    fn laid(&self, name: &str) -> Option<&Laid> {
         self.entries.get(name).or_else(|| self.entries.get(alias::target(name)?))
     }
 
@@ -104,7 +131,7 @@ impl Catalogue {
         let action = entry.action(&call.arguments);
         for preset in preset::PRESETS.iter().filter(|preset| preset.does(&entry.base, action)) {
             // A project's own tool of that name is another.
-            if self.entries.get(preset.name).is_some_and(|own| own.base == entry.base) {
+            if self.entries.get(preset.name).is_some_and(|own| own.entry.base == entry.base) {
                 add(preset.name);
             }
         }
@@ -132,21 +159,30 @@ impl Catalogue {
 
     /// Every tool once, with the aliases that lead to it.
     pub(crate) fn tools(&self) -> Vec<(Description, Vec<&'static str>)> {
-        let leading = |entry: &Entry| {
-            let leads = |(alias, target): &(&str, &str)| **target == *entry.name && !self.entries.contains_key(*alias);
+        let leading = |name: &str| {
+            let leads = |(alias, target): &(&str, &str)| *target == name && !self.entries.contains_key(*alias);
             alias::all().filter(leads).map(|(alias, _)| alias).collect()
         };
-        self.entries.values().map(|entry| (entry.description(), leading(entry))).collect()
+        self.entries.iter().map(|(name, laid)| (laid.description.clone(), leading(name))).collect()
     }
 
     /// Names of tools that these words fit, the best first.
     pub(crate) fn search(&self, words: &str, limit: usize) -> Vec<Arc<str>> {
-        self.words.get_or_init(|| Words::of(self.entries.values())).search(words, limit)
+        self.words().search(words, limit)
+    }
+
+    /// Makes what the first search would have to wait for.
+    pub(crate) fn prepare(&self) {
+        self.words();
+    }
+
+    fn words(&self) -> &Words {
+        self.words.get_or_init(|| Words::of(self.entries.values().map(|laid| &laid.description)))
     }
 
     /// Settings that chosen providers lack, by tool. A preset lacks what its tool does.
     pub(crate) fn lacks(&self) -> Vec<Lack> {
-        let originals = self.entries.values().filter(|entry| entry.name == entry.base);
+        let originals = self.entries.values().map(|laid| &laid.entry).filter(|entry| entry.name == entry.base);
         originals.flat_map(|entry| entry.lacks()).collect()
     }
 
@@ -154,15 +190,6 @@ impl Catalogue {
     pub(crate) fn nearest(&self, name: &str) -> Option<&str> {
         nearest(name, self.names())
     }
-}
-
-/// A tool as the catalogue has it: as the settings would have it, its facts with their price.
-fn laid(entry: Entry, tuning: &BTreeMap<String, Tuning>) -> Arc<Entry> {
-    let entry = match tuning.get(&*entry.name) {
-        Some(tuning) => entry.tuned(tuning),
-        None => entry,
-    };
-    Arc::new(entry.priced())
 }
 
 #[cfg(test)]

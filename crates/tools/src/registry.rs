@@ -93,7 +93,9 @@ impl Registry {
         }
         catalogue.stands_by(&config.tool)?;
         let gates = Arc::new(Gates::new());
-        let held = Arc::new(RwLock::new(Held::new(catalogue)));
+        let held = Held::new(catalogue);
+        held.all.prepare();
+        let held = Arc::new(RwLock::new(held));
         shelf.links.iter().for_each(|link| renew(link, &held, &config.tool));
         Ok(Self {
             held,
@@ -121,7 +123,9 @@ impl Registry {
         let learned = composio.entries(tenant).await?;
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         held.learned = learned;
-        held.lay(&self.tuning);
+        let all = held.lay(&self.tuning);
+        drop(held);
+        all.prepare();
         Ok(())
     }
 
@@ -150,7 +154,7 @@ impl Registry {
         }
         let mut found: Vec<(&str, f64)> = scores.into_iter().collect();
         found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
-        let described = found.iter().filter_map(|(name, _)| Some(catalogue.find(name)?.description()));
+        let described = found.iter().filter_map(|(name, _)| catalogue.describe(name));
         (described.take(limit).collect(), fault)
     }
 
@@ -161,7 +165,7 @@ impl Registry {
 
     /// What is known of a tool, for lists and pages.
     pub fn describe(&self, tool: &str) -> Option<Description> {
-        self.catalogue().find(tool).map(|entry| entry.description())
+        self.catalogue().describe(tool)
     }
 
     /// Every tool once, by its own name, with the other names it goes by.
@@ -224,9 +228,10 @@ impl Held {
         Self { all: Arc::new(own.clone()), own, learned: Vec::new() }
     }
 
-    /// Puts together what calls see from then on.
-    fn lay(&mut self, tuning: &BTreeMap<String, Tuning>) {
+    /// Puts together what calls see from then on. It is prepared once the lock is given back: calls do not wait for that.
+    fn lay(&mut self, tuning: &BTreeMap<String, Tuning>) -> Arc<Catalogue> {
         self.all = Arc::new(self.own.and(self.learned.iter().cloned(), tuning));
+        self.all.clone()
     }
 }
 
@@ -242,7 +247,9 @@ fn renew(link: &Arc<Link>, held: &Arc<RwLock<Held>>, tuning: &BTreeMap<String, T
         });
         let mut held = held.write().unwrap_or_else(PoisonError::into_inner);
         held.own = held.own.renewed(source.name(), entries, &tuning);
-        held.lay(&tuning);
+        let all = held.lay(&tuning);
+        drop(held);
+        all.prepare();
     });
 }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -310,7 +311,7 @@ impl Entry {
             true => &self.whole,
             false => self.variant(&Value::Object(self.fixed.clone())),
         };
-        Description {
+        Description::from(Described {
             name: self.name.clone(),
             category: self.category.clone(),
             provider: self.performers.for_all().provider,
@@ -320,7 +321,7 @@ impl Entry {
             risk: variant.risk,
             cost_usd: self.performers.for_all().cost.as_f64(),
             facts: self.facts.clone(),
-        }
+        })
     }
 }
 
@@ -339,9 +340,28 @@ fn leave_out(schema: &mut Value, property: &str) {
     }
 }
 
-/// A tool as lists and pages show it.
+/// A tool as lists and pages show it. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Description {
+#[serde(transparent)]
+pub struct Description(Arc<Described>);
+
+impl From<Described> for Description {
+    fn from(described: Described) -> Self {
+        Self(Arc::new(described))
+    }
+}
+
+impl Deref for Description {
+    type Target = Described;
+
+    fn deref(&self) -> &Described {
+        &self.0
+    }
+}
+
+/// What a [`Description`] says.
+#[derive(Debug, PartialEq, Serialize)]
+pub struct Described {
     pub name: Arc<str>,
     pub category: Cow<'static, str>,
     /// Who performs it, unless a tenant has chosen another.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::Entry;
+use super::Description;
 
 /// How fast a word that comes again counts for less, and how much a long description is held against a tool
 /// (Robertson and Zaragoza, 2009).
@@ -18,35 +18,52 @@ const QUERY_WORDS_MAX: usize = 50;
 #[derive(Clone)]
 pub(super) struct Words {
     tools: Vec<(Arc<str>, f64)>,
+    /// Where each word is among `places`.
+    known: HashMap<Box<str>, usize>,
     /// By word: the tool's place and how often it has it.
-    places: HashMap<String, Vec<(usize, u32)>>,
+    places: Vec<Vec<(usize, u32)>>,
     mean: f64,
 }
 
 impl Words {
-    pub(super) fn of<'e>(entries: impl Iterator<Item = &'e Arc<Entry>>) -> Self {
-        let (mut tools, mut places) = (Vec::new(), HashMap::<String, Vec<(usize, u32)>>::new());
-        for entry in entries {
-            let mut counts = BTreeMap::<String, u32>::new();
-            let mut count =
-                |text: &str, times: u32| words(text).for_each(|word| *counts.entry(word).or_default() += times);
-            count(&entry.name, IN_NAME);
-            count(&entry.category, 1);
-            count(&entry.facts.description, 1);
-            let length: u32 = counts.values().sum();
-            for (word, times) in counts {
-                places.entry(word).or_default().push((tools.len(), times));
+    pub(super) fn of<'e>(tools: impl Iterator<Item = &'e Description>) -> Self {
+        let mut words = Self { tools: Vec::new(), known: HashMap::new(), places: Vec::new(), mean: 0.0 };
+        let mut room = String::new();
+        for tool in tools {
+            let mut length = 0;
+            for (text, times) in [(&*tool.name, IN_NAME), (&*tool.category, 1), (&*tool.facts.description, 1)] {
+                for word in words_of(text, &mut room) {
+                    words.count(word, times);
+                    length += times;
+                }
             }
-            tools.push((entry.name.clone(), f64::from(length)));
+            words.tools.push((tool.name.clone(), f64::from(length)));
         }
-        let mean = tools.iter().map(|(_, length)| length).sum::<f64>() / (tools.len().max(1) as f64);
-        Self { tools, places, mean: mean.max(1.0) }
+        let mean = words.tools.iter().map(|(_, length)| length).sum::<f64>() / (words.tools.len().max(1) as f64);
+        Self { mean: mean.max(1.0), ..words }
+    }
+
+    /// The tool that comes next has this word.
+    fn count(&mut self, word: &str, times: u32) {
+        let tool = self.tools.len();
+        let place = match self.known.get(word) {
+            Some(place) => *place,
+            None => {
+                self.known.insert(word.into(), self.places.len());
+                self.places.push(Vec::new());
+                self.places.len() - 1
+            }
+        };
+        match self.places[place].last_mut() {
+            Some((last, counted)) if *last == tool => *counted += times,
+            Some(_) | None => self.places[place].push((tool, times)),
+        }
     }
 
     pub(super) fn search(&self, query: &str, limit: usize) -> Vec<Arc<str>> {
         let mut scores = BTreeMap::<usize, f64>::new();
-        for word in words(query).take(QUERY_WORDS_MAX) {
-            let Some(places) = self.places.get(&word) else { continue };
+        for word in words_of(query, &mut String::new()).take(QUERY_WORDS_MAX) {
+            let Some(places) = self.known.get(word).map(|place| &self.places[*place]) else { continue };
             let (all, having) = (self.tools.len() as f64, places.len() as f64);
             let rarity = ((all - having + 0.5) / (having + 0.5)).ln_1p();
             for (tool, times) in places {
@@ -62,12 +79,18 @@ impl Words {
     }
 }
 
-/// Lower-case words; a plural is its singular.
-fn words(text: &str) -> impl Iterator<Item = String> {
-    text.split(|char: char| !char.is_alphanumeric()).filter(|word| !word.is_empty()).map(|word| {
-        let word = word.to_lowercase();
+/// Lower-case words, written into `room`; a plural is its singular.
+fn words_of<'r>(text: &str, room: &'r mut String) -> impl Iterator<Item = &'r str> {
+    room.clear();
+    if text.is_ascii() {
+        room.push_str(text);
+        room.make_ascii_lowercase();
+    } else {
+        room.push_str(&text.to_lowercase());
+    }
+    room.split(|char: char| !char.is_alphanumeric()).filter(|word| !word.is_empty()).map(|word| {
         match word.strip_suffix('s') {
-            Some(one) if one.len() >= 3 && !one.ends_with('s') => one.to_owned(),
+            Some(one) if one.len() >= 3 && !one.ends_with('s') => one,
             Some(_) | None => word,
         }
     })
