@@ -19,13 +19,9 @@ pub struct Hash(Arc<str>);
 impl Hash {
     /// Of any bytes: bundles, blobs, definitions.
     pub fn of(bytes: &[u8]) -> Self {
-        Self::written(&Sha256::digest(bytes).into())
-    }
-
-    fn written(digest: &[u8; 32]) -> Self {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut hex = String::with_capacity(64);
-        for byte in digest {
+        for byte in Sha256::digest(bytes) {
             hex.push(char::from(DIGITS[usize::from(byte >> 4)]));
             hex.push(char::from(DIGITS[usize::from(byte & 15)]));
         }
@@ -45,23 +41,6 @@ impl Hash {
     /// Enough of it for people.
     pub fn short(&self) -> &str {
         self.0.get(..12).unwrap_or(&self.0)
-    }
-}
-
-/// A hash of text that comes piece by piece.
-#[derive(Default)]
-pub(crate) struct Digest(Sha256);
-
-impl Digest {
-    pub(crate) fn finish(self) -> Hash {
-        Hash::written(&self.0.finalize().into())
-    }
-}
-
-impl fmt::Write for Digest {
-    fn write_str(&mut self, piece: &str) -> fmt::Result {
-        self.0.update(piece);
-        Ok(())
     }
 }
 

@@ -1,40 +1,61 @@
 //! JSON in one spelling (RFC 8785), so that equal documents have equal hashes.
 
-use std::fmt;
+use std::fmt::Write as _;
 
 use serde_json::{Map, Number, Value};
+use sha2::{Digest as _, Sha256};
 
-use crate::bundle::{Digest, Hash};
+use crate::scan::{self, Eight};
+
+/// Bytes that there is room for before a text grows: what is kept often is short, what is only looked at has room for most.
+const BYTES: usize = 256;
+const ROOMY_BYTES: usize = 8 << 10;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Spelling {
+    Canonical,
+    /// Keys in the order they are in, and numbers so that each reads back as it was: `1.0` stays a double.
+    Exact,
+}
 
 /// The canonical text: keys in UTF-16 order, no spaces, shortest escapes, numbers as ECMAScript writes them.
 ///
 /// One deliberate difference: a whole number beyond 2⁵³ is written in full and not rounded to a double, so that two
 /// different amounts never share a hash.
 pub fn text(value: &Value) -> String {
-    let mut text = String::with_capacity(128);
-    write(&mut text, value);
+    written(value, Spelling::Canonical, BYTES)
+}
+
+/// JSON that reads back as it was, numbers too.
+pub fn exact(value: &Value) -> String {
+    written(value, Spelling::Exact, ROOMY_BYTES)
+}
+
+/// SHA-256 of the canonical text of a list of these parts, of which no copy is made for it.
+pub fn digest_of_list<'p>(parts: impl IntoIterator<Item = Part<'p>>) -> [u8; 32] {
+    Sha256::digest(list(parts)).into()
+}
+
+fn written(value: &Value, spelling: Spelling, room: usize) -> String {
+    let mut text = String::with_capacity(room);
+    write(&mut text, value, spelling);
     text
 }
 
-/// The hash of the canonical text of a list of these parts. Neither the text nor a copy of a part is made for it.
-pub fn hash_of_list<'p>(parts: impl IntoIterator<Item = Part<'p>>) -> Hash {
-    let mut digest = Digest::default();
-    write_list(&mut digest, parts);
-    digest.finish()
-}
-
-fn write_list<'p>(text: &mut impl fmt::Write, parts: impl IntoIterator<Item = Part<'p>>) {
+fn list<'p>(parts: impl IntoIterator<Item = Part<'p>>) -> String {
+    let mut text = String::with_capacity(ROOMY_BYTES);
     let mut between = '[';
     for part in parts {
-        push(text, between);
+        text.push(between);
         between = ',';
         match part {
-            Part::Value(value) => write(text, value),
-            Part::Text(Some(string)) => write_string(text, string),
-            Part::Text(None) => push_str(text, "null"),
+            Part::Value(value) => write(&mut text, value, Spelling::Canonical),
+            Part::Text(Some(string)) => write_string(&mut text, string),
+            Part::Text(None) => text.push_str("null"),
         }
     }
-    push_str(text, if between == '[' { "[]" } else { "]" });
+    text.push_str(if between == '[' { "[]" } else { "]" });
+    text
 }
 
 /// A part of a list.
@@ -45,101 +66,93 @@ pub enum Part<'p> {
     Text(Option<&'p str>),
 }
 
-/// Neither a text nor a digest ever refuses.
-fn push_str(text: &mut impl fmt::Write, string: &str) {
-    let _ = text.write_str(string);
-}
-
-fn push(text: &mut impl fmt::Write, char: char) {
-    let _ = text.write_char(char);
-}
-
-fn write(text: &mut impl fmt::Write, value: &Value) {
+fn write(text: &mut String, value: &Value, spelling: Spelling) {
     match value {
-        Value::Null => push_str(text, "null"),
-        Value::Bool(true) => push_str(text, "true"),
-        Value::Bool(false) => push_str(text, "false"),
-        Value::Number(number) => write_number(text, number),
+        Value::Null => text.push_str("null"),
+        Value::Bool(true) => text.push_str("true"),
+        Value::Bool(false) => text.push_str("false"),
+        Value::Number(number) => write_number(text, number, spelling),
         Value::String(string) => write_string(text, string),
         Value::Array(items) => {
-            push(text, '[');
+            text.push('[');
             for (index, item) in items.iter().enumerate() {
                 if index > 0 {
-                    push(text, ',');
+                    text.push(',');
                 }
-                write(text, item);
+                write(text, item, spelling);
             }
-            push(text, ']');
+            text.push(']');
         }
-        Value::Object(fields) => write_object(text, fields),
+        Value::Object(fields) => write_object(text, fields, spelling),
     }
 }
 
-fn write_object(text: &mut impl fmt::Write, fields: &Map<String, Value>) {
-    push(text, '{');
+fn write_object(text: &mut String, fields: &Map<String, Value>, spelling: Spelling) {
+    text.push('{');
     let mut between = "";
     let mut field = |(key, value): (&String, &Value)| {
-        push_str(text, between);
+        text.push_str(between);
         between = ",";
         write_string(text, key);
-        push(text, ':');
-        write(text, value);
+        text.push(':');
+        write(text, value, spelling);
     };
     // In most objects the order of bytes, which they are in already, is that of UTF-16.
-    if fields.keys().zip(fields.keys().skip(1)).all(|(one, next)| next.is_ascii() && one < next) {
+    if spelling == Spelling::Exact || fields.keys().is_sorted() && fields.keys().all(|key| key.is_ascii()) {
         fields.iter().for_each(&mut field);
     } else {
         let mut sorted: Vec<(&String, &Value)> = fields.iter().collect();
         sorted.sort_by(|(one, _), (other, _)| one.encode_utf16().cmp(other.encode_utf16()));
         sorted.into_iter().for_each(&mut field);
     }
-    push(text, '}');
+    text.push('}');
 }
 
-fn write_string(text: &mut impl fmt::Write, string: &str) {
-    push(text, '"');
+fn write_string(text: &mut String, string: &str) {
+    text.push('"');
+    let mut rest = string;
     // What needs no escape is copied at once.
-    let plain = string.bytes().position(|byte| byte < b' ' || byte == b'"' || byte == b'\\').unwrap_or(string.len());
-    let (plain, rest) = string.split_at(plain);
-    push_str(text, plain);
-    for char in rest.chars() {
-        match char {
-            '"' => push_str(text, "\\\""),
-            '\\' => push_str(text, "\\\\"),
-            '\u{8}' => push_str(text, "\\b"),
-            '\t' => push_str(text, "\\t"),
-            '\n' => push_str(text, "\\n"),
-            '\u{c}' => push_str(text, "\\f"),
-            '\r' => push_str(text, "\\r"),
-            control if control < ' ' => {
-                let _ = write!(text, "\\u{:04x}", u32::from(control));
+    while let Some(plain) = scan::first(rest.as_bytes(), escaped) {
+        text.push_str(&rest[..plain]);
+        match rest.as_bytes()[plain] {
+            b'"' => text.push_str("\\\""),
+            b'\\' => text.push_str("\\\\"),
+            8 => text.push_str("\\b"),
+            b'\t' => text.push_str("\\t"),
+            b'\n' => text.push_str("\\n"),
+            12 => text.push_str("\\f"),
+            b'\r' => text.push_str("\\r"),
+            control => {
+                let _ = write!(text, "\\u{control:04x}");
             }
-            other => push(text, other),
         }
+        rest = &rest[plain + 1..];
     }
-    push(text, '"');
+    text.push_str(rest);
+    text.push('"');
 }
 
-fn write_number(text: &mut impl fmt::Write, number: &Number) {
-    let _ = match (number.as_i64(), number.as_u64(), number.as_f64()) {
-        (Some(whole), _, _) => write!(text, "{whole}"),
-        (None, Some(whole), _) => write!(text, "{whole}"),
-        (None, None, Some(double)) => {
-            write_double(text, double);
-            Ok(())
-        }
-        (None, None, None) => write!(text, "{number}"),
-    };
+/// What is not written as it is.
+fn escaped(eight: Eight) -> u64 {
+    eight.are_within(0, 0x1f) | eight.are(b'"') | eight.are(b'\\')
+}
+
+fn write_number(text: &mut String, number: &Number, spelling: Spelling) {
+    match number.as_f64() {
+        Some(double) if spelling == Spelling::Canonical && number.is_f64() => write_double(text, double),
+        // A text never refuses.
+        Some(_) | None => drop(write!(text, "{number}")),
+    }
 }
 
 /// ECMA-262 `Number::toString`: plain between 10⁻⁷ and 10²¹, else with an exponent.
-fn write_double(text: &mut impl fmt::Write, double: f64) {
+fn write_double(text: &mut String, double: f64) {
     if double == 0.0 {
-        push(text, '0');
+        text.push('0');
         return;
     }
     if double < 0.0 {
-        push(text, '-');
+        text.push('-');
     }
     // Rust's `{:e}` writes the shortest digits that read back as the same double, as ECMAScript asks.
     let shortest = format!("{:e}", double.abs());
@@ -150,8 +163,8 @@ fn write_double(text: &mut impl fmt::Write, double: f64) {
     let point = exponent.parse::<i32>().unwrap_or(0) + 1;
     let zeros = |count: i32| "0".repeat(usize::try_from(count).unwrap_or(0));
     if (count..=21).contains(&point) {
-        push_str(text, &digits);
-        push_str(text, &zeros(point - count));
+        text.push_str(&digits);
+        text.push_str(&zeros(point - count));
     } else if (1..count).contains(&point) {
         let (whole, rest) = digits.split_at(usize::try_from(point).unwrap_or(0));
         let _ = write!(text, "{whole}.{rest}");
@@ -191,12 +204,22 @@ mod tests {
     }
 
     #[test]
-    fn a_list_has_the_hash_of_the_value_it_would_be() {
+    fn a_list_is_written_as_the_value_it_would_be() {
         let arguments = json!({"b": [1, "x\n"], "a": null});
         let parts = [Part::Text(Some("one \" two")), Part::Value(&arguments), Part::Text(None)];
         let whole = text(&json!(["one \" two", arguments, null]));
-        assert_eq!(hash_of_list(parts), Hash::of(whole.as_bytes()));
-        assert_eq!(hash_of_list([]), Hash::of(b"[]"));
+        assert_eq!(list(parts), whole);
+        assert_eq!(list([]), "[]");
+        assert_eq!(digest_of_list([]), *Sha256::digest("[]"));
+    }
+
+    #[test]
+    fn what_is_written_exactly_reads_back_as_it_was() {
+        let given = json!({"double": 1.0, "zero": -0.0, "tiny": 1.5e-7, "most": u64::MAX, "least": i64::MIN,
+            "text": "a\u{1}\u{1f}\"\\\u{8}\t\n\u{c}\r, then sixteen letters and more é€😀\u{7f}", "": [null, {}, []]});
+        let read: Value = serde_json::from_str(&exact(&given)).unwrap();
+        assert_eq!(read, given);
+        assert!(read["double"].is_f64() && read["zero"].as_f64().is_some_and(f64::is_sign_negative));
     }
 
     #[test]

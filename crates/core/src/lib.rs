@@ -22,6 +22,7 @@ pub mod mutant;
 pub mod plain;
 pub mod redact;
 pub mod run;
+mod scan;
 pub mod shelf;
 pub mod structured;
 pub mod time;

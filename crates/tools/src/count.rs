@@ -4,27 +4,26 @@ use std::time::Duration;
 
 use baton_core::money::Usd;
 use baton_core::tool::{AuditRow, AuditStatus};
-use metrics::{Label, counter, gauge, histogram};
+use metrics::{Label, SharedString, counter, gauge, histogram};
 
 /// Counts one use; `sent` is how long the tool took, where it was asked; `price` is that of a call of it.
 pub(crate) fn used(row: &AuditRow, sent: Option<Duration>, price: Option<Usd>) {
+    // Each label set has them, none a copy of its own.
+    let shared = |text: &str| SharedString::from_shared(text.into());
+    let (name, company) = (shared(&row.action), shared(row.company_id.as_str()));
     if let Some(price) = price.filter(|_| sent.is_some()) {
-        gauge!("tool_cost_per_call", "tool" => row.action.clone()).set(price.as_f64());
+        gauge!("tool_cost_per_call", "tool" => name.clone()).set(price.as_f64());
     }
-    let tool = [
-        Label::new("tool", row.action.clone()),
-        Label::new("tool_name", row.action.clone()),
-        Label::new("company_id", row.company_id.to_string()),
-    ];
-    let with = |more: &[(&'static str, &str)]| {
-        let more = more.iter().map(|(name, value)| Label::new(*name, (*value).to_owned()));
+    let tool = [Label::new("tool", name.clone()), Label::new("tool_name", name), Label::new("company_id", company)];
+    let with = |more: &[(&'static str, &SharedString)]| {
+        let more = more.iter().map(|(name, value)| Label::new(*name, SharedString::clone(value)));
         tool.iter().cloned().chain(more).collect::<Vec<Label>>()
     };
-    let code = row.error_code.as_deref().unwrap_or_default();
-    let status = match row.status {
+    let code = &shared(row.error_code.as_deref().unwrap_or_default());
+    let status = &SharedString::const_str(match row.status {
         AuditStatus::Success | AuditStatus::Compensated => "success",
         AuditStatus::Error => "error",
-    };
+    });
     counter!("tool_executions_total", with(&[("status", status), ("error_code", code)])).increment(1);
     if row.status == AuditStatus::Error {
         counter!("tool_errors_total", with(&[("error_type", code), ("error_code", code)])).increment(1);

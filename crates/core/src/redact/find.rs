@@ -2,6 +2,8 @@
 
 use serde_json::Number;
 
+use crate::scan::{self, Eight};
+
 pub(super) const CARD: &str = "[REDACTED_CREDIT_CARD]";
 const EMAIL: &str = "[REDACTED_EMAIL]";
 const IBAN: &str = "[REDACTED_IBAN]";
@@ -11,13 +13,13 @@ const SSN: &str = "[REDACTED_SSN]";
 /// RFC 5321: octets before the `@`, and of the domain.
 const EMAIL_LOCAL_BYTES_MAX: usize = 64;
 const EMAIL_DOMAIN_BYTES_MAX: usize = 255;
+/// Bytes of the shortest thing that is found: `a@b.co`.
+const BYTES_MIN: usize = 6;
 /// ISO 13616: characters of an IBAN.
 const IBAN_CHARS_MIN: usize = 15;
 const IBAN_CHARS_MAX: usize = 34;
 /// ISO 13616: letters of the country, before the first digit.
 const IBAN_LETTERS: usize = 2;
-/// Bytes that are looked at together: most hold nothing that anything is found at.
-const PASSED_OVER: usize = 16;
 /// ISO/IEC 7812: digits of a card number.
 const CARD_DIGITS_MIN: usize = 13;
 const CARD_DIGITS_MAX: usize = 19;
@@ -37,6 +39,9 @@ pub(super) struct Found {
 /// back, never before `done`.
 pub(super) fn next(text: &str, done: usize, from: usize, end: usize) -> Option<Found> {
     let bytes = text.as_bytes();
+    if bytes.len() < done + BYTES_MIN {
+        return None;
+    }
     // An IBAN shows by its first digit, two letters behind where it begins.
     let last = bytes.len().min(end + IBAN_LETTERS);
     let mut at = from;
@@ -56,23 +61,20 @@ pub(super) fn next(text: &str, done: usize, from: usize, end: usize) -> Option<F
         if found.is_some() {
             return found;
         }
-        at += 1;
+        // Nothing begins within a run of digits: a number begins a word, and an IBAN has its first digit behind a letter.
+        let digits = bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        at += digits.max(1);
     }
     None
 }
 
 /// The first byte that something may be found at.
 fn candidate(bytes: &[u8]) -> Option<usize> {
-    let is_one = |byte: u8| byte.is_ascii_digit() | (byte == b'@') | (byte == b'+') | (byte == b'(');
-    let mut passed = 0;
-    // Without a way out of the middle, this is done on many bytes at once.
-    for some in bytes.chunks_exact(PASSED_OVER) {
-        if some.iter().fold(false, |any, byte| any | is_one(*byte)) {
-            break;
-        }
-        passed += PASSED_OVER;
-    }
-    Some(passed + bytes[passed..].iter().position(|byte| is_one(*byte))?)
+    scan::first(bytes, candidates)
+}
+
+pub(super) fn candidates(eight: Eight) -> u64 {
+    eight.are_within(b'0', b'9') | eight.are(b'@') | eight.are(b'+') | eight.are(b'(')
 }
 
 fn iban_at(bytes: &[u8], at: usize) -> Option<Found> {
@@ -211,6 +213,9 @@ fn separators(bytes: &[u8]) -> (usize, u8) {
 fn number(bytes: &[u8], at: usize) -> Option<Found> {
     let opened = matches!(bytes[at], b'+' | b'(');
     let first = if bytes[at..].starts_with(b"+(") { at + 2 } else { at + usize::from(opened) };
+    if !has_digits(&bytes[first..], PHONE_DIGITS_MIN) {
+        return None;
+    }
     let digits = Digits::read(bytes, first);
     if digits.count == 0 {
         return None;
@@ -229,6 +234,13 @@ fn number(bytes: &[u8], at: usize) -> Option<Found> {
         return international(&digits, 2).and_then(|groups| found(groups, PHONE));
     }
     national(&digits).and_then(|groups| found(groups, PHONE))
+}
+
+/// Whether so many digits begin here, whatever sets them apart: a shorter number is nothing that is looked for.
+fn has_digits(bytes: &[u8], count: usize) -> bool {
+    let belongs = |byte: &&u8| matches!(byte, b'0'..=b'9' | b' ' | b'-' | b'.' | b'(' | b')');
+    // No more than two bytes set two digits apart.
+    bytes.iter().take(3 * count).take_while(belongs).filter(|byte| byte.is_ascii_digit()).take(count).count() == count
 }
 
 /// The most groups that make a number with its country, behind a prefix of `prefix` digits.

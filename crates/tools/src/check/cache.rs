@@ -5,7 +5,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use baton_core::bundle::Hash;
 use baton_core::canonical::{self, Part};
 use baton_core::shelf::Shelf;
 use baton_core::time::Time;
@@ -21,12 +20,15 @@ const BYTES_MAX: usize = 64 << 20;
 /// What an answer takes beside its own size.
 const ANSWER_BYTES: usize = 256;
 
+/// SHA-256 over all that an answer may depend on.
+type Key = [u8; 32];
+
 /// Answers kept in this process, as JSON text: one piece of memory each, made and given up at once.
-pub(crate) struct Answers(Mutex<Shelf<Hash, Arc<str>>>);
+pub(crate) struct Answers(Mutex<Shelf<Key, Arc<str>>>);
 
 /// Where an answer belongs, and for how long it holds.
 pub(crate) struct Place {
-    key: Hash,
+    key: Key,
     holds_for: Duration,
 }
 
@@ -55,8 +57,7 @@ pub(super) fn check(
     }
 }
 
-/// SHA-256 over all that an answer may depend on.
-fn key(request: &Request, entry: &Entry) -> Hash {
+fn key(request: &Request, entry: &Entry) -> Key {
     let call = &request.call;
     let asked = [
         Part::Text(Some(call.tenant.as_str())),
@@ -71,7 +72,7 @@ fn key(request: &Request, entry: &Entry) -> Hash {
         Part::Text(call.caller.conversation_id.as_deref()),
         Part::Text(call.caller.entity_id_source.as_deref()),
     ];
-    canonical::hash_of_list(asked)
+    canonical::digest_of_list(asked)
 }
 
 impl Answers {
@@ -79,13 +80,12 @@ impl Answers {
         Self(Mutex::new(Shelf::new(BYTES_MAX)))
     }
 
-    fn find(&self, key: &Hash, now: Time) -> Option<Arc<str>> {
+    fn find(&self, key: &Key, now: Time) -> Option<Arc<str>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).find(key, now).cloned()
     }
 
     pub(crate) fn keep(&self, place: Place, output: &Value, now: Time) {
-        // A value of JSON can always be written.
-        let Ok(text) = serde_json::to_string(output) else { return };
+        let text = canonical::exact(output);
         let bytes = ANSWER_BYTES + text.len();
         let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         shelf.put(place.key, text.into(), bytes, place.holds_for, now);

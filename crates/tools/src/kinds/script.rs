@@ -46,7 +46,7 @@ impl Tool for Scripted {
             return Ok(output);
         }
         let turn = if self.script.counts { self.turn(request).await? } else { 1 };
-        let names = Scene { request, turn, id: request.id("sc") };
+        let names = Scene { request, turn };
         let rule = self.rule(&names)?;
         contact::made();
         // The shortest sleep there is takes a millisecond.
@@ -190,7 +190,6 @@ fn holds(given: &Map<String, Value>, arguments: &Value) -> bool {
 struct Scene<'r> {
     request: &'r Request,
     turn: u64,
-    id: String,
 }
 
 impl Names for Scene<'_> {
@@ -199,7 +198,7 @@ impl Names for Scene<'_> {
         Some(match root {
             "arguments" => Cow::Borrowed(&call.arguments),
             "attempt" => Cow::Owned(call.attempt.into()),
-            "id" => Cow::Owned(self.id.as_str().into()),
+            "id" => Cow::Owned(self.request.id("sc").into()),
             "key" => Cow::Owned(call.key.as_str().into()),
             "run" => Cow::Owned(call.run.as_str().into()),
             "turn" => Cow::Owned(self.turn.into()),
