@@ -26,7 +26,14 @@ export function serve({ port = 0 } = {}) {
   const state = { failing: false, cut: false, posts: [] }
 
   const phase = (run) => run.phases[Math.min(run.phase, run.phases.length - 1)]
-  const execution = (run) => ({ ...phase(run).show, ...run.patch, entries: run.shown })
+  const execution = (run) => {
+    const { desk, version, ...show } = phase(run).show
+    return { ...show, ...run.patch, entries: run.shown }
+  }
+  const drawing = (run) => ({
+    nodes: phase(run).graph.nodes.map(({ id, kind, name, calls }) => ({ id, kind, label: name ?? calls ?? id })),
+    edges: phase(run).graph.edges.map(({ taken, ...edge }) => ({ label: null, ...edge })),
+  })
   const head = (run) => ({ ...phase(run).head, ...run.patch, entries: run.shown })
   const desk = () => order.flatMap((id) => (runs.get(id).patch.state ? [] : phase(runs.get(id)).desk))
   const approvals = () => order.flatMap((id) => (runs.get(id).patch.state ? [] : phase(runs.get(id)).approvals))
@@ -117,7 +124,7 @@ export function serve({ port = 0 } = {}) {
     if (room === 'workflows' && !id)
       return json(200, {
         workflows: recorded.workflows.map((name) => ({
-          name,
+          workflow: name,
           revision: 1,
           label: '1.0.0',
           active: true,
@@ -130,7 +137,14 @@ export function serve({ port = 0 } = {}) {
         Object.keys(found?.journal[0].events[0].started.input ?? {}).map((name) => [name, 'string']),
       )
       return found
-        ? json(200, { name: id, label: '1.0.0', revision: 1, graph: phase(found).graph, input })
+        ? json(200, {
+            workflow: id,
+            label: '1.0.0',
+            revision: 1,
+            active: true,
+            graph: drawing(found),
+            definition: { format: 1, definition: { input } },
+          })
         : problem(404, 'WF-001', `there is no workflow \`${id}\``)
     }
     if (room === 'desk')
@@ -167,13 +181,13 @@ export function serve({ port = 0 } = {}) {
     const run = runs.get(id)
     if (room !== 'executions' || !run) return problem(404, 'API-004', `there is no run \`${id}\``)
     if (!verb) return json(200, execution(run))
-    if (verb === 'graph') return json(200, phase(run).graph)
+    if (verb === 'graph') return json(200, drawing(run))
     if (verb === 'timeline') return json(200, { steps: phase(run).timeline })
     if (verb === 'journal') {
       const after = Number(url.searchParams.get('after') ?? 0)
       const entries = run.journal.filter((entry) => entry.seq > after && entry.seq <= run.shown).slice(0, 5)
       const last = entries.at(-1)?.seq
-      return json(200, { entries, next_cursor: last && last < run.shown ? last : null })
+      return json(200, { entries, next_after: last && last < run.shown ? last : null })
     }
     if (verb === 'events') {
       if (state.cut) return res.destroy()

@@ -8,6 +8,9 @@ const retryMost_ms = 8_000
 /** The server sends a comment each 15 s; twice that in silence is a lost line. */
 const silence_ms = 35_000
 
+/** States a run ends in. */
+export const finished: ReadonlySet<string> = new Set(['completed', 'failed', 'cancelled', 'compensated', 'timed_out'])
+
 export type Line = { state: 'live' } | { state: 'lost'; since: number } | { state: 'closed' }
 
 export interface Follower {
@@ -21,6 +24,7 @@ export function follow(run: string, seq: number, follower: Follower, fetcher: ty
   const stop = new AbortController()
   let last = seq
   let heard = Date.now()
+  let over = false
 
   async function once(): Promise<'ended' | 'refused'> {
     const cut = new AbortController()
@@ -54,7 +58,11 @@ export function follow(run: string, seq: number, follower: Follower, fetcher: ty
             if (entry.seq <= last) continue
             last = entry.seq
             follower.entry(entry)
-          } else if (message.event === 'state') follower.state(JSON.parse(message.data) as Execution)
+          } else if (message.event === 'state') {
+            const now = JSON.parse(message.data) as Execution
+            over = finished.has(now.state)
+            follower.state(now)
+          }
         }
       }
     } finally {
@@ -69,7 +77,8 @@ export function follow(run: string, seq: number, follower: Follower, fetcher: ty
       const began = Date.now()
       const how = await once().catch(() => 'ended' as const)
       if (stop.signal.aborted) return
-      if (how === 'refused') return follower.line({ state: 'closed' })
+      // After its end a run's line is closed by the server; there is nothing to take up.
+      if (how === 'refused' || over) return follower.line({ state: 'closed' })
       follower.line({ state: 'lost', since: heard })
       wait = Date.now() - began > 10_000 ? retryFirst_ms : Math.min(wait * 2, retryMost_ms)
       await new Promise((go) => setTimeout(go, wait))

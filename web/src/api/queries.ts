@@ -1,9 +1,12 @@
 import { type QueryClient, useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
-import { useEffect, useState } from 'react'
+import { useEffect, useMemo, useRef, useState } from 'react'
+import { asRun } from '../graph/drawn'
+import type { Story } from '../graph/story'
+import { waitsOf } from '../graph/waits'
 import { ask, id, query } from './client'
-import { follow, type Line } from './live'
+import { finished, follow, type Line } from './live'
 import type { Problem } from './problem'
-import type { DeskItem, Entry, Execution, Graph, Heads, Journal, Me, Workflow, WorkflowHead } from './schema'
+import type { DeskItem, DrawnGraph, Entry, Execution, Heads, Journal, Me, Workflow, WorkflowHead } from './schema'
 
 export interface RunsFilter {
   state?: string | undefined
@@ -37,7 +40,8 @@ export const execution = (run: string) => ({
 
 export const graph = (run: string) => ({
   queryKey: ['graph', run],
-  queryFn: () => ask<Graph>(`executions/${id(run)}/graph`),
+  staleTime: Number.POSITIVE_INFINITY,
+  queryFn: () => ask<DrawnGraph>(`executions/${id(run)}/graph`),
 })
 
 export const desk = { queryKey: ['desk'], queryFn: () => ask<{ items: DeskItem[] }>('desk').then((said) => said.items) }
@@ -55,11 +59,11 @@ export const approval = (item: string) => ({
 
 async function wholeJournal(run: string): Promise<Entry[]> {
   const entries: Entry[] = []
-  let after: string | number | null = 0
+  let after: number | null = 0
   while (after !== null && entries.length < journalMost) {
     const page: Journal = await ask<Journal>(`executions/${id(run)}/journal${query({ after, limit: journalPage })}`)
     entries.push(...page.entries)
-    after = page.entries.length > 0 ? page.next_cursor : null
+    after = page.entries.length > 0 ? page.next_after : null
   }
   return entries
 }
@@ -69,8 +73,7 @@ export const journal = (run: string) => ({
   staleTime: Number.POSITIVE_INFINITY,
 })
 
-const over = new Set(['completed', 'failed', 'cancelled', 'compensated', 'timed_out'])
-export const ended = (state: string): boolean => over.has(state)
+export const ended = (state: string): boolean => finished.has(state)
 
 function hear(client: QueryClient, run: string, entry: Entry): void {
   client.setQueryData<Entry[]>(journal(run).queryKey, (old) =>
@@ -85,35 +88,30 @@ export function useLiveRun(run: string) {
   const told = useQuery(journal(run))
   const drawn = useQuery(graph(run))
   const [line, setLine] = useState<Line>({ state: 'closed' })
-  const ready = told.isSuccess
+  const ready = told.isSuccess && shown.isSuccess
+  const over = !!shown.data && ended(shown.data.state)
+  const followed = useRef(false)
   useEffect(() => {
     if (!ready) return
-    const last = client.getQueryData<Entry[]>(journal(run).queryKey)?.at(-1)?.seq ?? 0
-    let soon: ReturnType<typeof setTimeout> | undefined
-    const redraw = () => {
-      soon ??= setTimeout(() => {
-        soon = undefined
-        void client.invalidateQueries({ queryKey: graph(run).queryKey })
-      }, 250)
+    if (over) {
+      // Who acted may have been told the end before its entries came.
+      if (followed.current)
+        for (const key of [journal(run), execution(run)]) void client.invalidateQueries({ queryKey: key.queryKey })
+      followed.current = false
+      return setLine({ state: 'closed' })
     }
-    const stop = follow(run, last, {
-      entry(entry) {
-        hear(client, run, entry)
-        redraw()
-      },
+    followed.current = true
+    const last = client.getQueryData<Entry[]>(journal(run).queryKey)?.at(-1)?.seq ?? 0
+    return follow(run, last, {
+      entry: (entry) => hear(client, run, entry),
       state(now) {
         client.setQueryData(execution(run).queryKey, (old: Execution | undefined) => ({ ...old, ...now }))
-        redraw()
-        void client.invalidateQueries({ queryKey: approvals.queryKey })
-        void client.invalidateQueries({ queryKey: ['desk-of', run] })
+        for (const key of [execution(run).queryKey, approvals.queryKey, ['desk-of', run]])
+          void client.invalidateQueries({ queryKey: key })
       },
       line: setLine,
     })
-    return () => {
-      clearTimeout(soon)
-      stop()
-    }
-  }, [client, run, ready])
+  }, [client, run, ready, over])
 
   const lostFor = line.state === 'lost' ? line.since : null
   useEffect(() => {
@@ -121,17 +119,21 @@ export function useLiveRun(run: string) {
     // A line that stays lost for 30 s is replaced by asking.
     const timer = setInterval(() => {
       if (Date.now() - lostFor < 30_000) return
-      for (const key of [execution(run), journal(run), graph(run)])
-        void client.invalidateQueries({ queryKey: key.queryKey })
+      for (const key of [execution(run), journal(run)]) void client.invalidateQueries({ queryKey: key.queryKey })
     }, poll_ms)
     return () => clearInterval(timer)
   }, [client, run, lostFor])
 
-  return { execution: shown, journal: told, graph: drawn, line }
+  const nodes = shown.data?.nodes
+  const asDrawn = useMemo(
+    () => drawn.data && asRun(drawn.data, nodes ?? [], told.data ?? []),
+    [drawn.data, nodes, told.data],
+  )
+  return { execution: shown, journal: told, graph: { ...drawn, data: asDrawn }, line }
 }
 
-/** What of this run waits for people. A run that names its own items is taken at its word. */
-export function useDeskOf(run: Execution | undefined) {
+/** What of this run waits for people: as the desk tells it, or else as the run does. */
+export function useDeskOf(run: Execution | undefined, story: Story): DeskItem[] {
   const waits = !!run && !ended(run.state)
   const asked = useQuery({
     queryKey: ['desk-of', run?.execution_id],
@@ -139,8 +141,11 @@ export function useDeskOf(run: Execution | undefined) {
       (await ask<{ items: DeskItem[] }>('desk')).items.filter((item) => item.run === run?.execution_id),
     enabled: waits,
     refetchInterval: poll_ms * 2,
+    retry: false,
   })
-  return waits ? (asked.data ?? run?.desk ?? []) : []
+  const told = useMemo(() => (run && waits ? waitsOf(run, story) : []), [run, waits, story])
+  if (!waits) return []
+  return asked.data?.length ? asked.data : told
 }
 
 export type Act =
@@ -148,17 +153,13 @@ export type Act =
   | { act: 'cancel'; compensate: boolean }
   | { act: 'retry'; same_version: boolean }
   | { act: 'signal'; message: string }
-  | { act: 'answer'; node: string; form: unknown }
-  | { act: 'answer'; node: string; approve: boolean; note: string }
-  | { act: 'resolve'; effect: unknown; how: 'done' | 'not_done' | 'repeat' }
+  | { act: 'answer'; to: string; form: unknown }
+  | { act: 'answer'; to: string; approve: boolean; note: string }
+  | { act: 'resolve'; effect: string; became: { done: unknown } | 'not_done' | 'repeat' }
 
 export async function act(run: string, what: Act): Promise<Execution> {
-  const { act: verb, ...rest } = what as { act: string } & Record<string, unknown>
-  let body: Record<string, unknown> = rest
-  if (what.act === 'answer' && 'approve' in what)
-    body = { node: what.node, [what.approve ? 'approve' : 'reject']: true, note: what.note }
-  if (what.act === 'resolve') body = { effect: what.effect, [what.how]: true }
-  return ask<Execution>(`executions/${id(run)}/${verb}`, { body, headers: once() })
+  const { act: verb, ...body } = what
+  return ask<Execution>(`executions/${id(run)}/${verb}`, { body, headers: { ...once(), prefer: 'wait=5' } })
 }
 
 /** So that a request that is sent twice acts once. */
@@ -170,7 +171,7 @@ export function useAct(run: string) {
     mutationFn: (what) => act(run, what),
     onSuccess(now) {
       client.setQueryData(execution(run).queryKey, (old: Execution | undefined) => ({ ...old, ...now }))
-      for (const key of [['graph', run], ['desk-of', run], ['approvals']])
+      for (const key of [['run', run], ['desk-of', run], ['approvals']])
         void client.invalidateQueries({ queryKey: key })
     },
   })
@@ -186,13 +187,15 @@ export function useDecide() {
   const client = useQueryClient()
   return useMutation<unknown, Problem, Decision>({
     mutationFn: ({ item, approve, reason }) =>
-      ask(`approvals/${id(item.id)}/${approve ? 'approve' : 'reject'}`, { body: { reason }, headers: once() }),
+      item.to
+        ? act(item.run, { act: 'answer', to: item.to, approve, note: reason })
+        : ask(`approvals/${id(item.id)}/${approve ? 'approve' : 'reject'}`, { body: { reason }, headers: once() }),
     onSettled(_said, _problem, { item }) {
       for (const key of [
         ['approvals'],
         ['approval', item.id],
         ['run', item.run],
-        ['graph', item.run],
+
         ['desk-of', item.run],
       ])
         void client.invalidateQueries({ queryKey: key })

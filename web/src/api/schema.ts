@@ -80,7 +80,7 @@ export interface Execution extends Omit<Head, 'error'> {
   outputs: Record<string, unknown>
   variables?: Record<string, unknown>
   nodes: NodeState[]
-  desk?: DeskItem[]
+  waits_for?: Waits[]
   rollback_plan: PlannedUndo[]
   undone: Undone[] | null
   version?: string
@@ -95,6 +95,19 @@ export type DeskKind =
   | 'question'
   | 'budget'
   | 'over_budget'
+
+/** Something a run waits for, as the run names it. */
+export interface Waits {
+  kind: string
+  run: string
+  node?: string
+  effect?: string
+  message?: string
+  form?: unknown
+  need?: number
+  approved_by?: string[]
+  from?: string[]
+}
 
 /** What of a form's schema this page can draw; what it cannot is asked for as JSON. */
 export interface FieldSchema {
@@ -119,6 +132,8 @@ export interface FormSchema {
 
 export interface DeskItem {
   id: string
+  /** Where the run told it and not the desk: the node or the call that is answered. */
+  to?: string
   kind: DeskKind
   title: string
   run: string
@@ -148,7 +163,7 @@ export interface EffectId {
   node: string
   call?: number
   role?: string
-  generation?: number
+  gen?: number
   [more: string]: unknown
 }
 
@@ -163,7 +178,14 @@ export type Event = string | { [kind: string]: Record<string, unknown> }
 
 export interface Journal {
   entries: Entry[]
-  next_cursor: string | number | null
+  /** What `after` takes for the next page. */
+  next_after: number | null
+}
+
+/** A version's drawing as the API tells it. How far a run came stands in the run. */
+export interface DrawnGraph {
+  nodes: (Partial<GraphNode> & { id: string; kind: string; label?: string })[]
+  edges: { from: string; to: string; label?: string | null; on_error: boolean; taken?: boolean }[]
 }
 
 export interface GraphNode {
@@ -190,17 +212,15 @@ export interface Graph {
 }
 
 export interface WorkflowHead {
-  name: string
+  workflow: string
   revision: number
   label: string | null
   active: boolean
   created_at: string
 }
 
-export interface Workflow {
-  name: string
-  label: string | null
-  revision: number
-  graph: Graph
-  input: Record<string, unknown> | null
+export interface Workflow extends WorkflowHead {
+  graph: DrawnGraph
+  /** The bundle: the definition, and what it pins. */
+  definition: { definition?: { input?: Record<string, unknown> | null } } | null
 }

@@ -1,10 +1,12 @@
 import { expect, test } from 'vitest'
 import recorded from '../../test/fixtures/recorded.json'
-import type { Entry, Graph } from '../api/schema'
+import type { DrawnGraph, Entry, Execution, Graph } from '../api/schema'
 import { axis } from './axis'
+import { asRun } from './drawn'
 import { layout } from './layout'
 import { busy, relay } from './relay'
 import { spans, tell } from './story'
+import { waitsOf } from './waits'
 
 const run = (workflow: string, state: string) => {
   const found = recorded.runs.find(
@@ -138,4 +140,45 @@ test('a graph with a way back is drawn all the same', () => {
     () => 48,
   )
   expect(drawing.nodes.size).toBe(3)
+})
+
+test('a drawing says how far each node came and which edges were taken, by the run and its journal', () => {
+  for (const one of recorded.runs) {
+    const last = one.phases.at(-1)
+    const drawn = {
+      nodes: last?.graph.nodes.map(({ id, kind, ...node }) => ({
+        id,
+        kind,
+        label: ('name' in node && node.name) || ('calls' in node && node.calls) || id,
+      })),
+      edges: last?.graph.edges.map(({ taken: _, ...edge }) => edge),
+    } as DrawnGraph
+    const graph = asRun(drawn, (last?.show.nodes ?? []) as Execution['nodes'], one.journal as unknown as Entry[])
+    expect(graph.edges.map((edge) => edge.taken)).toEqual(last?.graph.edges.map((edge) => edge.taken))
+    expect(graph.nodes.map((node) => node.status)).toEqual(last?.graph.nodes.map((node) => node.status))
+  }
+})
+
+test('what waits for people is told by the run where the desk cannot be asked', () => {
+  for (const one of recorded.runs) {
+    const first = one.phases[0]
+    const entries = one.journal.filter((entry) => entry.seq <= (first?.upto ?? 0)) as unknown as Entry[]
+    const told = waitsOf(first?.show as unknown as Execution, tell(entries))
+    expect(
+      told.map((item) => [item.kind, item.title.slice(0, 5), item.deadline && new Date(item.deadline).toISOString()]),
+    ).toEqual(
+      first?.desk.map((item) => [
+        item.kind,
+        item.kind === 'tool_approval' ? 'refun' : item.title.slice(0, 5),
+        item.deadline,
+      ]),
+    )
+    const approval = told.find((item) => item.kind === 'tool_approval')
+    if (approval)
+      expect(approval).toMatchObject({
+        to: 'refund#0.0',
+        approved_by: ['paul'],
+        details: { need: 2, tool: 'pay_back', arguments: { amount: 184 } },
+      })
+  }
 })

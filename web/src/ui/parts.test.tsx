@@ -83,7 +83,7 @@ test('a form is drawn from its schema and not sent before it is whole', async ()
   await press(named(place, 'Send'))
   expect(sent(asked)).toMatchObject({
     path: expect.stringMatching(/\/answer$/),
-    body: { node: 'address', form: { city: 'Madrid', street: 'Calle Mayor 1', express: false } },
+    body: { to: 'address', form: { city: 'Madrid', street: 'Calle Mayor 1', express: false } },
   })
 })
 

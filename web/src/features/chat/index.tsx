@@ -31,7 +31,7 @@ export function Chat() {
   const { workflow: name } = useParams({ from: '/chat/{-$workflow}' })
   const { run } = useSearch({ from: '/chat/{-$workflow}' })
   const list = useQuery(workflows)
-  const names = [...new Set((list.data ?? []).filter((one) => one.active).map((one) => one.name))].sort()
+  const names = [...new Set((list.data ?? []).filter((one) => one.active).map((one) => one.workflow))].sort()
   const chosen = name ?? names[0]
   const again = () => void go({ to: '/chat/{-$workflow}', params: { workflow: chosen }, search: {} })
   useCommands(
@@ -87,7 +87,7 @@ function Beginning({ name, onBegun }: { name: string; onBegun: (run: string) => 
   const t = useT()
   const queries = useQueryClient()
   const found = useQuery(workflow(name))
-  const wants = useMemo(() => declared(found.data?.input ?? null), [found.data])
+  const wants = useMemo(() => declared(found.data?.definition?.definition?.input ?? null), [found.data])
   const place = `baton.chat.${name}`
   const [draft, setDraft] = useState<Draft>({})
   const [show, setShow] = useState(false)
@@ -213,7 +213,7 @@ function Conversation({ run: id }: { run: string }) {
   const over = run ? ended(run.state) : false
   const now = useNow(over ? null : 1000)
   const story = useMemo(() => tell(journal.data ?? []), [journal.data])
-  const desk = useDeskOf(run)
+  const desk = useDeskOf(run, story)
   const [sent, setSent] = useState<{ text: string; after: number }[]>([])
   const say = useMutation<Execution, Said, string>({
     mutationFn: (message) => act(id, { act: 'signal', message }),

@@ -1,6 +1,6 @@
 import { type ReactNode, useState } from 'react'
 import { type Act, ended, useAct } from '../../api/queries'
-import type { Execution } from '../../api/schema'
+import type { Execution, Graph } from '../../api/schema'
 import { useT } from '../../i18n'
 import { Button } from '../../ui/button'
 import { useCommands } from '../../ui/commands'
@@ -13,7 +13,10 @@ import { Plan, stays } from './rollback'
 type Asked = 'cancel' | 'rollback' | 'retry'
 
 /** What can be done to a run now. Whatever touches a customer or money is named again before it happens. */
-export function useActions(run: Execution | undefined): {
+export function useActions(
+  run: Execution | undefined,
+  graph: Graph | undefined,
+): {
   buttons: ReactNode
   sheets: ReactNode
   ask: (what: Asked) => void
@@ -131,7 +134,7 @@ export function useActions(run: Execution | undefined): {
               onChange={setCompensate}
             />
             <h3>{compensate ? t('In this order') : t('These stay as they are')}</h3>
-            <Plan plan={plan} />
+            <Plan plan={plan} graph={graph} keep={!compensate} />
           </>
         ) : (
           <p className="mid">{t('It has changed nothing that could be undone.')}</p>
@@ -166,7 +169,7 @@ export function useActions(run: Execution | undefined): {
             ? t('What this run did is undone, newest first. Each step is recorded.')
             : t('The run is stopped, then what it did is undone, newest first. Each step is recorded.')}
         </p>
-        <Plan plan={plan} />
+        <Plan plan={plan} graph={graph} />
         {problem}
       </Sheet>
       <Sheet

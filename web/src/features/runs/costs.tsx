@@ -1,9 +1,10 @@
-import type { Execution } from '../../api/schema'
+import type { Execution, Graph } from '../../api/schema'
 import type { Story } from '../../graph/story'
 import { useT } from '../../i18n'
 import { count, percent, usd } from '../../i18n/format'
 import { Empty } from '../../ui/states'
 import css from './costs.module.css'
+import { nameIn } from './rollback'
 
 interface Usage {
   calls: number
@@ -13,7 +14,17 @@ interface Usage {
 }
 
 /** What the run cost, by step and by model. */
-export function Costs({ run, story, onSelect }: { run: Execution; story: Story; onSelect: (node: string) => void }) {
+export function Costs({
+  run,
+  graph,
+  story,
+  onSelect,
+}: {
+  run: Execution
+  graph: Graph | undefined
+  story: Story
+  onSelect: (node: string) => void
+}) {
   const t = useT()
   const total = run.total_cost_usd
   const steps = (run.nodes ?? []).filter((node) => node.cost_usd > 0).sort((a, b) => b.cost_usd - a.cost_usd)
@@ -33,7 +44,7 @@ export function Costs({ run, story, onSelect }: { run: Execution; story: Story; 
       <p className={css.lede}>
         {t('{total} in all', { total: usd(total) })}
         {steps[0] && total > 0 && (
-          <span className="mid">{`, ${t('{share} of it for {step}', { share: percent(steps[0].cost_usd / total), step: steps[0].node })}`}</span>
+          <span className="mid">{`, ${t('{share} of it for {step}', { share: percent(steps[0].cost_usd / total), step: nameIn(graph, steps[0].node) })}`}</span>
         )}
       </p>
       <table className={css.table}>
@@ -53,7 +64,7 @@ export function Costs({ run, story, onSelect }: { run: Execution; story: Story; 
             <tr key={step.node}>
               <td>
                 <button type="button" className="link" onClick={() => onSelect(step.node)}>
-                  {step.node}
+                  {nameIn(graph, step.node)}
                 </button>
               </td>
               <td className={css.right}>

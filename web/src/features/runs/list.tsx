@@ -70,7 +70,7 @@ export function RunsList() {
     ...(filtered ? [{ id: 'runs.clear', title: t('Clear filters'), group: t('Runs'), run: clear }] : []),
   ])
   const names = [
-    ...new Set([...(known.data?.map((one) => one.name) ?? []), ...(filter.workflow ? [filter.workflow] : [])]),
+    ...new Set([...(known.data?.map((one) => one.workflow) ?? []), ...(filter.workflow ? [filter.workflow] : [])]),
   ].sort()
 
   return (

@@ -1,4 +1,4 @@
-import type { Undone as One, PlannedUndo } from '../../api/schema'
+import type { Graph, Undone as One, PlannedUndo } from '../../api/schema'
 import { useT } from '../../i18n'
 import { Icon } from '../../ui/icon'
 import css from './rollback.module.css'
@@ -8,21 +8,40 @@ const cannot = /^cannot be undone:\s*/
 /** Whether a planned step only says why it stays. */
 export const stays = (one: PlannedUndo): boolean => cannot.test(one.undo)
 
+/** A step's name, as its workflow calls it. */
+export const nameIn = (graph: Graph | undefined, node: string): string =>
+  graph?.nodes.find((one) => one.id === node)?.name ?? node
+
+interface Props {
+  plan: PlannedUndo[]
+  graph: Graph | undefined
+  /** Nothing is undone: then the list says what remains. */
+  keep?: boolean
+}
+
 /** What would be undone, in order, and what cannot be. */
-export function Plan({ plan }: { plan: PlannedUndo[] }) {
+export function Plan({ plan, graph, keep }: Props) {
   const t = useT()
   return (
     <ol className={css.plan}>
       {plan.map((one) => (
         <li key={`${one.node}/${one.tool}/${one.undo}`}>
-          <Icon name={stays(one) ? 'skip' : 'undo'} size={14} className={stays(one) ? 'dim' : 'undo-c'} />
-          {stays(one) ? (
+          <Icon
+            name={keep || stays(one) ? 'skip' : 'undo'}
+            size={14}
+            className={keep || stays(one) ? 'dim' : 'undo-c'}
+          />
+          {keep ? (
+            <span>
+              {nameIn(graph, one.node)} <span className="mono dim">{one.tool}</span>
+            </span>
+          ) : stays(one) ? (
             <span className="mid">
-              <b>{one.node}</b> {t('stays')}: {one.undo.replace(cannot, '')}
+              <b>{nameIn(graph, one.node)}</b> {t('stays')}: {one.undo.replace(cannot, '')}
             </span>
           ) : (
             <span>
-              {t('Undo {step}', { step: one.node })}
+              {t('Undo {step}', { step: nameIn(graph, one.node) })}
               <span className="dim"> {t('by')} </span>
               <span className="mono mid">{one.undo}</span>
             </span>
@@ -33,8 +52,13 @@ export function Plan({ plan }: { plan: PlannedUndo[] }) {
   )
 }
 
-/** What was undone, of a run that was rolled back. */
-export function Undone({ undone }: { undone: One[] }) {
+const signs: Record<string, { icon: 'undo' | 'err' | 'skip'; tone: string }> = {
+  undone: { icon: 'undo', tone: 'undo-c' },
+  not_undone: { icon: 'err', tone: 'bad-c' },
+}
+
+/** What became of each effect of a run that was rolled back. */
+export function Undone({ undone, graph }: { undone: One[]; graph: Graph | undefined }) {
   const t = useT()
   const words: Record<string, string> = {
     undone: t('undone'),
@@ -44,22 +68,21 @@ export function Undone({ undone }: { undone: One[] }) {
   }
   return (
     <ol className={css.plan}>
-      {undone.map((one) => (
-        <li key={`${one.node}/${one.tool}`}>
-          <Icon
-            name={one.state === 'undone' ? 'undo' : one.state === 'not_undone' ? 'err' : 'skip'}
-            size={14}
-            className={one.state === 'undone' ? 'undo-c' : one.state === 'not_undone' ? 'bad-c' : 'dim'}
-          />
-          <span>
-            {one.node} <span className="mono dim">{one.tool}</span>
-          </span>
-          <span className="push mid">
-            {words[one.state] ?? one.state}
-            {one.reason ? `: ${one.reason}` : ''}
-          </span>
-        </li>
-      ))}
+      {undone.map((one) => {
+        const sign = signs[one.state] ?? { icon: 'skip', tone: 'dim' }
+        return (
+          <li key={`${one.node}/${one.tool}`}>
+            <Icon name={sign.icon} size={14} className={sign.tone} />
+            <span>
+              {nameIn(graph, one.node)} <span className="mono dim">{one.tool}</span>
+            </span>
+            <span className="push mid">
+              {words[one.state] ?? one.state}
+              {one.reason ? `: ${one.reason}` : ''}
+            </span>
+          </li>
+        )
+      })}
     </ol>
   )
 }

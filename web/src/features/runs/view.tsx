@@ -2,7 +2,7 @@ import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router'
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
 import { Problem as Said } from '../../api/problem'
 import { ended, useDeskOf, useLiveRun } from '../../api/queries'
-import type { DeskItem, Execution } from '../../api/schema'
+import type { DeskItem, Execution, Graph } from '../../api/schema'
 import { tell } from '../../graph/story'
 import { type Say, useT } from '../../i18n'
 import { Button } from '../../ui/button'
@@ -53,8 +53,8 @@ function View({ id }: { id: string }) {
   const over = run ? ended(run.state) : false
   const now = useNow(over ? null : 1000)
   const story = useMemo(() => tell(journal.data ?? []), [journal.data])
-  const desk = useDeskOf(run)
-  const { buttons, sheets, ask } = useActions(run)
+  const desk = useDeskOf(run, story)
+  const { buttons, sheets, ask } = useActions(run, graph.data)
   const panel = useRef<HTMLElement>(null)
 
   const waiting =
@@ -228,10 +228,10 @@ function View({ id }: { id: string }) {
                         {undone.length > 0 ? (
                           <section className={css.rollback}>
                             <h2>{t('What was undone')}</h2>
-                            <Undone undone={undone} />
+                            <Undone undone={undone} graph={graph.data} />
                           </section>
                         ) : (
-                          <RollBackNow plan={plan} over={over} t={t} onAsk={() => ask('rollback')} />
+                          <RollBackNow plan={plan} graph={graph.data} over={over} t={t} onAsk={() => ask('rollback')} />
                         )}
                       </>
                     ),
@@ -265,7 +265,11 @@ function View({ id }: { id: string }) {
                       </div>
                     ),
                   },
-                  { id: 'costs', title: titles.costs, body: () => <Costs run={run} story={story} onSelect={select} /> },
+                  {
+                    id: 'costs',
+                    title: titles.costs,
+                    body: () => <Costs run={run} graph={graph.data} story={story} onSelect={select} />,
+                  },
                   {
                     id: 'undo',
                     title: titles.undo,
@@ -275,10 +279,17 @@ function View({ id }: { id: string }) {
                         {undone.length > 0 && (
                           <>
                             <h2>{t('What was undone')}</h2>
-                            <Undone undone={undone} />
+                            <Undone undone={undone} graph={graph.data} />
                           </>
                         )}
-                        <RollBackNow plan={plan} over={over} t={t} onAsk={() => ask('rollback')} plain />
+                        <RollBackNow
+                          plan={plan}
+                          graph={graph.data}
+                          over={over}
+                          t={t}
+                          onAsk={() => ask('rollback')}
+                          plain
+                        />
                       </div>
                     ),
                   },
@@ -302,12 +313,14 @@ function View({ id }: { id: string }) {
 
 function RollBackNow({
   plan,
+  graph,
   over,
   t,
   onAsk,
   plain,
 }: {
   plan: Execution['rollback_plan']
+  graph: Graph | undefined
   over: boolean
   t: Say
   onAsk: () => void
@@ -327,7 +340,7 @@ function RollBackNow({
         )}
       </div>
       {plan.length > 0 ? (
-        <Plan plan={plan} />
+        <Plan plan={plan} graph={graph} />
       ) : (
         <p className="mid sm">
           {over ? t('Nothing is left to undo.') : t('Nothing to undo: the run has only read so far.')}

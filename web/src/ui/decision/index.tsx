@@ -2,6 +2,7 @@ import { useState } from 'react'
 import type { Problem as Said } from '../../api/problem'
 import { type Act, useAct, useDecide } from '../../api/queries'
 import type { DeskItem } from '../../api/schema'
+import { effectName } from '../../graph/waits'
 import { useT } from '../../i18n'
 import { exact, left } from '../../i18n/format'
 import { Button } from '../button'
@@ -229,7 +230,8 @@ function Form({ item }: { item: DeskItem }) {
       onSubmit={(e) => {
         e.preventDefault()
         setShow(true)
-        if (Object.keys(wrong).length === 0) settle({ act: 'answer', node: item.details.node ?? '', form: value })
+        if (Object.keys(wrong).length === 0)
+          settle({ act: 'answer', to: item.to ?? item.details.node ?? '', form: value })
       }}
     >
       <SchemaForm schema={schema} draft={draft} onChange={setDraft} show={show} />
@@ -272,7 +274,7 @@ function Question({ item }: { item: DeskItem }) {
 function Doubt({ item }: { item: DeskItem }) {
   const t = useT()
   const { act, settle } = useSettle(item)
-  const effect = item.details.effect
+  const effect = item.details.effect ? effectName(item.details.effect) : (item.to ?? '')
   return (
     <div className={css.ask}>
       <p className={css.doubt}>
@@ -282,13 +284,13 @@ function Doubt({ item }: { item: DeskItem }) {
       </p>
       {act.error && <Problem problem={act.error as Said} inline />}
       <div className="row wrap">
-        <Button busy={act.isPending} onPress={() => settle({ act: 'resolve', effect, how: 'done' })}>
+        <Button busy={act.isPending} onPress={() => settle({ act: 'resolve', effect, became: { done: null } })}>
           {t('It happened')}
         </Button>
-        <Button busy={act.isPending} onPress={() => settle({ act: 'resolve', effect, how: 'not_done' })}>
+        <Button busy={act.isPending} onPress={() => settle({ act: 'resolve', effect, became: 'not_done' })}>
           {t('It did not')}
         </Button>
-        <Button busy={act.isPending} look="ghost" onPress={() => settle({ act: 'resolve', effect, how: 'repeat' })}>
+        <Button busy={act.isPending} look="ghost" onPress={() => settle({ act: 'resolve', effect, became: 'repeat' })}>
           {t('Ask again')}
         </Button>
       </div>

@@ -12,7 +12,7 @@ interface Sign {
 /** Shape first, colour second. */
 const signs: Record<string, Sign> = {
   created: { icon: 'ring', tone: 'quiet', word: said('Accepted') },
-  pending: { icon: 'ring', tone: 'quiet', word: said('Not yet') },
+  pending: { icon: 'ring', tone: 'quiet', word: said('Not begun') },
   running: { icon: 'run', tone: 'run', word: said('Running') },
   waiting: { icon: 'hold', tone: 'wait', word: said('Waiting') },
   paused: { icon: 'pause', tone: 'quiet', word: said('Paused') },

@@ -1,0 +1,40 @@
+import type { DrawnGraph, Entry, Graph, GraphNode, NodeState } from '../api/schema'
+import { bodyOf, kindOf } from './story'
+
+const identifier = /^[\w.:/-]+$/
+
+/** The drawing of a version, with what a run made of it: how far each node came, and which edges were taken. */
+export function asRun(drawn: DrawnGraph, states: readonly NodeState[], entries: readonly Entry[]): Graph {
+  const known = new Map(states.map((state) => [state.node, state]))
+  const taken = new Set<number>()
+  for (const event of entries.flatMap((entry) => entry.events)) {
+    const body = bodyOf(event)
+    // Places count the edges of one graph: those of a body are not the outer graph's.
+    if (kindOf(event) === 'ended' && !String(body.node).includes('/'))
+      for (const place of (body.taken ?? []) as number[]) taken.add(place)
+  }
+  const nodes = drawn.nodes.map((node): GraphNode => {
+    const state = known.get(node.id)
+    const label = node.label && node.label !== node.id ? node.label : undefined
+    // A label is the node's name, or else what it runs, which is written as one word.
+    const name = node.name ?? (label && !identifier.test(label) ? label : undefined)
+    const calls = node.calls ?? (label && identifier.test(label) ? label : undefined)
+    return {
+      id: node.id,
+      kind: node.kind,
+      ...(name ? { name } : {}),
+      ...(calls ? { calls } : {}),
+      status: state?.status ?? node.status ?? 'pending',
+      duration_ms: state?.duration_ms ?? node.duration_ms ?? null,
+      cost_usd: state?.cost_usd ?? node.cost_usd ?? 0,
+    }
+  })
+  return {
+    nodes,
+    edges: drawn.edges.map(({ label, taken: was, ...edge }, place) => ({
+      ...edge,
+      ...(label ? { label } : {}),
+      taken: was ?? taken.has(place),
+    })),
+  }
+}

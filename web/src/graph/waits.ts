@@ -1,0 +1,82 @@
+import type { DeskItem, EffectId, Execution, FormSchema } from '../api/schema'
+import type { Story } from './story'
+
+/** A call as the API names it. */
+export const effectName = (effect: EffectId): string =>
+  `${effect.node}#${effect.call ?? 0}.${effect.gen ?? 0}${effect.role === 'undo' ? '/undo' : ''}`
+
+/** What a run waits for from people, as the run itself and its journal tell it: where the desk cannot be asked. */
+export function waitsOf(run: Execution, story: Story): DeskItem[] {
+  return (run.waits_for ?? []).flatMap((one): DeskItem[] => {
+    if (one.run !== run.execution_id) return []
+    const [node = '', rest = ''] = (one.node ?? one.effect ?? '').split('#')
+    const step = story.steps.find((found) => found.node === node)
+    const wait = step?.waits.findLast((found) => found.to === null)
+    const asked = (step?.input ?? {}) as {
+      details?: Record<string, unknown>
+      assignees?: unknown
+      ask?: Record<string, unknown>
+    }
+    const base = {
+      id: `${run.execution_id}/${one.effect ?? node}`,
+      to: one.effect ?? node,
+      run: run.execution_id,
+      title: one.message ?? wait?.said ?? node,
+      opened_at: wait?.from ?? Date.now(),
+      deadline: wait?.until ?? null,
+      approved_by: one.approved_by ?? wait?.by ?? [],
+    }
+    const call = step?.calls.find((found) => (found.effect.call ?? 0) === Number.parseInt(rest, 10))
+    const tool = { node, tool: call?.name ?? '', ...(call ? { effect: call.effect } : {}) }
+    switch (one.kind) {
+      case 'human': {
+        const ask = asked.ask?.approval as { needed?: number } | undefined
+        return [
+          {
+            ...base,
+            kind: 'approval',
+            details: {
+              node,
+              details: asked.details ?? null,
+              assignees: asked.assignees,
+              asks: { needed: ask?.needed ?? 1 },
+            },
+          },
+        ]
+      }
+      case 'form': {
+        const ask = asked.ask?.form as { schema?: FormSchema } | undefined
+        return [
+          {
+            ...base,
+            kind: 'form',
+            details: {
+              node,
+              details: asked.details ?? null,
+              asks: { form: ask?.schema ?? (one.form as FormSchema) ?? {} },
+            },
+          },
+        ]
+      }
+      case 'customer':
+        return [{ ...base, kind: 'question', details: { node } }]
+      case 'approval':
+        return [
+          {
+            ...base,
+            kind: 'tool_approval',
+            details: {
+              ...tool,
+              arguments: (call?.request ?? {}) as Record<string, unknown>,
+              need: one.need ?? 1,
+              from: one.from ?? [],
+            },
+          },
+        ]
+      case 'doubt':
+        return [{ ...base, kind: 'doubt', details: tool }]
+      default:
+        return []
+    }
+  })
+}
