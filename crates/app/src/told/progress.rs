@@ -157,6 +157,12 @@ impl Progress {
         let took = took.filter(|took| took.as_millis() > 0).map(|took| format!(" {}", print::took(took)));
         let took = took.unwrap_or_default();
         match how {
+            How::Completed { output } if failures(output).next().is_some() => {
+                let failed = failures(output).collect::<Vec<_>>().join("; ");
+                let is_all = results(output).all(|(_, result)| result["success"] == false);
+                let (colour, sign) = if is_all { ("31", "✗") } else { ("33", "!") };
+                self.mark(id, colour, sign, node, &format!("{failed}{took}"));
+            }
             How::Completed { output } => self.mark(id, "32", "✓", node, &format!("{}{took}", short(output))),
             How::Answered => self.mark(id, "32", "✓", node, &format!("{answered}{took}")),
             How::Failed { fault } => self.mark(id, "31", "✗", node, &format!("{fault}{took}")),
@@ -186,6 +192,21 @@ impl Progress {
     }
 }
 
+/// By tool, where that is what an output is: a node that performs what was asked for completes whatever became of it.
+fn results(output: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    let is_result = |(tool, result): (&String, &Value)| result["tool"] == **tool && result["success"].is_boolean();
+    output.as_object().filter(|results| results.iter().all(is_result)).into_iter().flatten()
+}
+
+/// Why calls failed.
+fn failures(output: &Value) -> impl Iterator<Item = String> {
+    results(output).filter(|(_, result)| result["success"] == false).map(|(tool, result)| {
+        let said = |key: &str| result[key].as_str().unwrap_or_default();
+        let why = if said("error_details").is_empty() { said("error") } else { said("error_details") };
+        format!("`{tool}` failed: {}: {why}", said("error_code"))
+    })
+}
+
 fn short(value: &Value) -> String {
     let text = match value {
         Value::Null => return String::new(),
@@ -212,6 +233,9 @@ pub fn ending(run: &Run) -> String {
 /// `command` begins a command line that speaks of the project.
 pub fn conclude(run: &Run, open: &[Open], command: &str) {
     print::line(ending(run));
+    if let Some(action) = run.fault().and_then(|fault| fault.suggested_action.as_ref()) {
+        print::note(format_args!("  hint: {action}"));
+    }
     for row in left_standing(run) {
         print::line(row);
     }

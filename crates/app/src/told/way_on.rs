@@ -42,9 +42,10 @@ pub fn way_on(open: &Open, command: &str) -> String {
             if open.ending { "" } else { ", or --repeat" }
         ),
         Awaited::Ask(Ask::Approval(effect)) => format!(
-            "`{effect}` needs a person's leave{}: {command} runs answer {run} {} --approve  # or --reject",
+            "`{effect}` needs a person's leave{}: {command} runs answer {run} {} --approve{}  # or --reject",
             open.leave.as_ref().map(so_far).unwrap_or_default(),
-            at(effect)
+            at(effect),
+            open.leave.as_ref().map(by_whom).unwrap_or_default()
         ),
         Awaited::Ask(Ask::Budget(effect)) => format!(
             "`{effect}` waits for money (`{command} budgets` says how much): {command} runs answer {run} {} \
@@ -55,6 +56,12 @@ pub fn way_on(open: &Open, command: &str) -> String {
             format!("`{effect}` waits for the consumer's own key: {command} runs key {run}  # reads it from stdin")
         }
     }
+}
+
+/// Who says so, where not everybody may: the first of those who are asked and have not said it.
+fn by_whom(leave: &SoFar) -> String {
+    let next = leave.from.iter().find(|name| !leave.given_by.contains(name));
+    next.map(|name| format!(" --by {}", in_shell(name))).unwrap_or_default()
 }
 
 /// How far leave has come.

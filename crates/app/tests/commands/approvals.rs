@@ -145,6 +145,12 @@ fn the_command_that_is_printed_works_as_it_stands() {
     place.shell(&shown()).ends(3).says("1 of 2 so far");
     assert_eq!(shown(), format!("baton approvals approve {id} --as rosa"));
     place.shell(&shown()).ends(0).says("R-250");
+    // So does the one that a run prints, where it waits.
+    let waits = place.baton(&["run", "pay", "--id", "three"]).ends(3);
+    let line = waits.out.lines().last().expect("what it waits for").split_once(": ").expect("a command").1;
+    let line = line.split("  #").next().expect("a command");
+    assert_eq!(line, "baton runs answer three pay#0.0 --approve --by olga");
+    place.shell(line).ends(3).says("--approve --by paul");
     place.baton(&["run", "ask", "--id", "two"]).ends(3);
     place.shell(&command_in(&place.baton(&["desk", "show", "two"]).ends(0).out)).ends(0).says("approved");
 }

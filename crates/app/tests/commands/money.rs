@@ -542,3 +542,10 @@ fn the_desk_says_of_which_moment_the_sums_of_a_budget_are_and_doctor_what_is_on_
     assert!(title.contains(" $0.0086 of $0.0100 was spent") && title.contains(" then; it begins anew at "), "{title}");
     place.baton(&["doctor"]).says(title).says("baton budgets  # says how they stand now, and which setting to raise");
 }
+
+#[test]
+fn a_key_that_is_missing_names_the_ways_to_bring_it() {
+    let place = scripted("[models]\nkeys = \"consumer\"\n", WORKFLOW, "0.1");
+    let refused = place.baton(&["run", "ask", "-s", "word=hi"]).ends(1).says("MISSING_API_KEY");
+    refused.warns("BATON_CONSUMER_KEY").warns("x-provider-key");
+}

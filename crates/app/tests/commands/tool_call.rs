@@ -58,7 +58,10 @@ fn a_call_that_fails_says_why_and_ends_with_one() {
     assert_eq!((&told["success"], &told["error_code"]), (&json!(false), &json!("INVALID_PARAMETERS")), "{told}");
     assert!(told["error_details"].as_str().unwrap().contains("expression"), "{told}");
     let told = place.baton(&["tools", "call", "calculator", "--id", "bad"]).ends(1);
-    told.says("the call failed: INVALID_PARAMETERS: ").warns("hint: Correct the named parameters");
+    told.says("✗ call")
+        .says("`calculator` failed: INVALID_PARAMETERS")
+        .says("the call failed: INVALID_PARAMETERS: ")
+        .warns("hint: Correct the named parameters");
     place.baton(&["runs", "show", "bad"]).ends(0).says("call      failed: INVALID_PARAMETERS");
     place.baton(&["tools", "call", "calculater"]).ends(2).warns("did you mean `calculator`?");
     place.baton(&["tools", "call", "calculator", "--input", "[1]"]).ends(2).warns("--input is an object");
