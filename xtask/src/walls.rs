@@ -4,6 +4,7 @@ mod arrows;
 mod generated;
 mod licences;
 mod lints;
+mod page;
 mod purity;
 mod sources;
 mod spdx;
@@ -51,6 +52,8 @@ enum Name {
     Format,
     /// `cargo clippy`, warnings denied.
     Clippy,
+    /// The web page is formatted, tested, and committed as it is built.
+    Page,
     /// Reference files that the binary writes.
     Generated,
 }
@@ -105,6 +108,7 @@ fn check(name: Name, options: &Options, workspace: &Workspace) -> anyhow::Result
         Name::Licences => licences::check(workspace),
         Name::Format => lints::format(workspace),
         Name::Clippy => lints::clippy(workspace, &options.profile),
+        Name::Page => page::check(workspace, options.write),
         Name::Generated => generated::check(workspace, &options.profile, options.write),
     }
 }
