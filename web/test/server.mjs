@@ -147,14 +147,9 @@ export function serve({ port = 0 } = {}) {
           })
         : problem(404, 'WF-001', `there is no workflow \`${id}\``)
     }
-    if (room === 'desk')
-      return json(200, {
-        items: desk().map((item) => ({
-          ...item,
-          approved_by: approvals().find((one) => one.id === item.id)?.approved_by,
-        })),
-      })
-    if (room === 'approvals' && !id) return json(200, { items: approvals() })
+    if (room === 'desk') return json(200, { items: desk() })
+    if (room === 'approvals' && !id)
+      return json(200, { items: desk().filter((item) => item.kind.endsWith('approval')) })
     if (room === 'approvals') {
       const item = approvals().find((one) => one.id === id)
       if (!item) return problem(404, 'API-004', 'nothing of this id waits')

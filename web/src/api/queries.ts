@@ -2,7 +2,7 @@ import { type QueryClient, useMutation, useQuery, useQueryClient } from '@tansta
 import { useEffect, useMemo, useRef, useState } from 'react'
 import { asRun } from '../graph/drawn'
 import type { Story } from '../graph/story'
-import { waitsOf } from '../graph/waits'
+import { nodeOfItem, waitsOf } from '../graph/waits'
 import { ask, id, query } from './client'
 import { finished, follow, type Line } from './live'
 import type { Problem } from './problem'
@@ -40,8 +40,11 @@ export const execution = (run: string) => ({
 
 export const graph = (run: string) => ({
   queryKey: ['graph', run],
-  staleTime: Number.POSITIVE_INFINITY,
   queryFn: () => ask<DrawnGraph>(`executions/${id(run)}/graph`),
+  staleTime: Number.POSITIVE_INFINITY,
+  // A run that nobody has begun yet is on no version, and has no drawing.
+  refetchInterval: (query: { state: { data?: DrawnGraph | undefined } }) =>
+    query.state.data?.nodes.length === 0 ? 1_000 : false,
 })
 
 export const desk = { queryKey: ['desk'], queryFn: () => ask<{ items: DeskItem[] }>('desk').then((said) => said.items) }
@@ -145,7 +148,12 @@ export function useDeskOf(run: Execution | undefined, story: Story): DeskItem[] 
   })
   const told = useMemo(() => (run && waits ? waitsOf(run, story) : []), [run, waits, story])
   if (!waits) return []
-  return asked.data?.length ? asked.data : told
+  // A list leaves out who has said yes; the run's own journal knows.
+  const given = (item: DeskItem) =>
+    told.find((one) => one.kind === item.kind && nodeOfItem(one) === nodeOfItem(item))?.approved_by
+  return asked.data?.length
+    ? asked.data.map((item) => ({ ...item, approved_by: item.approved_by ?? given(item) ?? [] }))
+    : told
 }
 
 export type Act =
@@ -171,7 +179,7 @@ export function useAct(run: string) {
     mutationFn: (what) => act(run, what),
     onSuccess(now) {
       client.setQueryData(execution(run).queryKey, (old: Execution | undefined) => ({ ...old, ...now }))
-      for (const key of [['run', run], ['desk-of', run], ['approvals']])
+      for (const key of [['run', run], ['graph', run], ['desk-of', run], ['approvals']])
         void client.invalidateQueries({ queryKey: key })
     },
   })
@@ -189,7 +197,10 @@ export function useDecide() {
     mutationFn: ({ item, approve, reason }) =>
       item.to
         ? act(item.run, { act: 'answer', to: item.to, approve, note: reason })
-        : ask(`approvals/${id(item.id)}/${approve ? 'approve' : 'reject'}`, { body: { reason }, headers: once() }),
+        : ask(`approvals/${id(item.id)}/${approve ? 'approve' : 'reject'}`, {
+            body: { reason },
+            headers: { ...once(), prefer: 'wait=5' },
+          }),
     onSettled(_said, _problem, { item }) {
       for (const key of [
         ['approvals'],

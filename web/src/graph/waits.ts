@@ -80,3 +80,7 @@ export function waitsOf(run: Execution, story: Story): DeskItem[] {
     }
   })
 }
+
+/** The node an item is about. */
+export const nodeOfItem = (item: DeskItem): string =>
+  item.details.node ?? item.details.effect?.node ?? item.id.split('/')[1] ?? ''

@@ -15,5 +15,3 @@ export const deskWords: Record<DeskItem['kind'], string> = {
 export const asksYesOrNo = (item: DeskItem): boolean => item.kind === 'approval' || item.kind === 'tool_approval'
 export const deadlineOf = (item: DeskItem): number | null =>
   item.deadline === null || item.deadline === undefined ? null : new Date(item.deadline).getTime()
-export const nodeOfItem = (item: DeskItem): string =>
-  item.details.node ?? item.details.effect?.node ?? item.id.split('/')[1] ?? ''

@@ -29,6 +29,7 @@ export function shown(graph: Graph, story: Story): Shown[] {
       step && (!settled || step.status === 'running' || step.status === 'waiting') ? step.status : node.status
     return {
       ...node,
+      ...(calls[0] && step?.holder === 'tool' ? { calls: calls[0].name } : step?.agent ? { calls: step.agent } : {}),
       status,
       tries: step?.holder === 'tool' ? calls.reduce((most, call) => Math.max(most, call.attempts.length), 0) : 0,
       undoable: calls.some(
