@@ -14,7 +14,7 @@ export interface RunsFilter {
 }
 
 const journalPage = 500
-/** A longer journal is cut: its newest entries would be missing, and the page says so. */
+/** Of a longer journal the rest is not read: a run that ended so far on shows its beginning. */
 const journalMost = 20_000
 const poll_ms = 5_000
 
