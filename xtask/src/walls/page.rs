@@ -41,7 +41,7 @@ pub fn check(workspace: &Workspace, write: bool) -> anyhow::Result<Outcome> {
     let (built, committed) = (files(&beside.join(BUILT))?, files(&own.join(BUILT))?);
     if write {
         let folder = own.join(BUILT);
-        std::fs::remove_dir_all(&folder).or_else(|error| is_missing(error))?;
+        std::fs::remove_dir_all(&folder).or_else(is_missing)?;
         for (name, bytes) in &built {
             put(&folder.join(name), bytes)?;
         }
