@@ -109,7 +109,7 @@ pub fn erasure(tenant: &TenantId, by: &str, places: &[u64], at: Time) -> AuditRo
         conversation_id: None,
         action_type: ERASURE.to_owned(),
         action: ERASURE.to_owned(),
-        details: json!({ "rows": places.len() }),
+        details: json!({ "rows": places.len() }).into(),
         status: AuditStatus::Success,
         sent: false,
         error_code: None,
@@ -321,7 +321,7 @@ mod tests {
             conversation_id: None,
             action_type: "booking".into(),
             action: action.into(),
-            details: json!({ "slot": "10:00" }),
+            details: json!({ "slot": "10:00" }).into(),
             status: AuditStatus::Success,
             sent: true,
             error_code: None,
@@ -335,7 +335,7 @@ mod tests {
         let mut tip = Tip::NONE;
         let entries = actions.iter().map(|action| {
             let row = row(action);
-            let details = canonical::text(&row.details);
+            let details = row.details.text().to_owned();
             let sealed = seal(&SALT, &row, &details);
             tip = tip.then(&row, &sealed);
             Entry { seq: tip.seq, row, details, salt: Some(SALT), sealed, hash: tip.hash, erased_at: None }

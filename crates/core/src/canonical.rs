@@ -31,6 +31,11 @@ pub fn exact(value: &Value) -> String {
     written(value, Spelling::Exact, ROOMY_BYTES)
 }
 
+/// Writes a value as [`exact`] does.
+pub(crate) fn write_exact(text: &mut String, value: &Value) {
+    write(text, value, Spelling::Exact);
+}
+
 /// SHA-256 of the canonical text of a list of these parts, of which no copy is made for it.
 pub fn digest_of_list<'p>(parts: impl IntoIterator<Item = Part<'p>>) -> [u8; 32] {
     Sha256::digest(list(parts)).into()
@@ -110,6 +115,12 @@ fn write_object(text: &mut String, fields: &Map<String, Value>, spelling: Spelli
 
 fn write_string(text: &mut String, string: &str) {
     text.push('"');
+    escape(text, string);
+    text.push('"');
+}
+
+/// Writes what stands between the quotes of a string.
+pub(crate) fn escape(text: &mut String, string: &str) {
     let mut rest = string;
     // What needs no escape is copied at once.
     while let Some(plain) = scan::first(rest.as_bytes(), escaped) {
@@ -129,11 +140,10 @@ fn write_string(text: &mut String, string: &str) {
         rest = &rest[plain + 1..];
     }
     text.push_str(rest);
-    text.push('"');
 }
 
 /// What is not written as it is.
-fn escaped(eight: Eight) -> u64 {
+pub(crate) fn escaped(eight: Eight) -> u64 {
     eight.are_within(0, 0x1f) | eight.are(b'"') | eight.are(b'\\')
 }
 

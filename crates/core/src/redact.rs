@@ -10,8 +10,11 @@
 mod find;
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
+
+use crate::{canonical, scan};
 
 /// What stands where a secret stood.
 pub const SECRET: &str = "[REDACTED]";
@@ -35,12 +38,26 @@ impl Bounds {
 
 /// The text with personal data replaced by labels.
 pub fn text(text: &str) -> Cow<'_, str> {
-    up_to(text, text.len())
+    if find::next(text, 0, 0, text.len()).is_none() {
+        return Cow::Borrowed(text);
+    }
+    // A label may be longer than what it stands for.
+    let mut clean = String::with_capacity(text.len() + 2 * SECRET.len());
+    pieces(text, text.len(), |piece| clean.push_str(piece));
+    Cow::Owned(clean)
 }
 
 /// The value with personal data replaced, secret fields masked and everything cut to its bounds. Keys keep their names.
 pub fn value(value: &Value, bounds: Bounds) -> Value {
-    Copy { bounds, bytes_left: bounds.bytes }.value(value, bounds.depth)
+    let mut text = String::new();
+    write(&mut text, value, bounds);
+    // What was written here reads back.
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
+/// Writes what [`value`] would be, as JSON.
+pub(crate) fn write(text: &mut String, value: &Value, bounds: Bounds) {
+    Copy { text, bounds, bytes_left: bounds.bytes }.value(value, bounds.depth);
 }
 
 /// Whether a field of this name holds a secret, whatever it holds: `password`, `api_key`, `Authorization`, `card-number`.
@@ -108,84 +125,107 @@ const fn pair_bit(letter: u8) -> u32 {
     if letter.is_ascii_lowercase() { 1 << (letter - b'a') } else { 1 << 31 }
 }
 
-/// Redacts what begins before `end`; what begins there or later is left away.
-fn up_to(text: &str, end: usize) -> Cow<'_, str> {
-    let whole = &text[..end];
-    let Some(mut found) = find::next(text, 0, 0, end) else { return Cow::Borrowed(whole) };
-    // A label may be longer than what it stands for.
-    let mut clean = String::with_capacity(end + 2 * SECRET.len());
+/// Hands on what begins before `end`, with labels in place of what is found. Whether anything was.
+fn pieces(text: &str, end: usize, mut take: impl FnMut(&str)) -> bool {
     let mut done = 0;
-    loop {
-        clean.push_str(&text[done..found.from]);
-        clean.push_str(found.label);
+    while let Some(found) = find::next(text, done, done, end) {
+        take(&text[done..found.from]);
+        take(found.label);
         done = found.to;
-        match find::next(text, done, done, end) {
-            Some(next) => found = next,
-            None => break,
-        }
     }
-    clean.push_str(text.get(done..end).unwrap_or_default());
-    Cow::Owned(clean)
+    take(text.get(done..end).unwrap_or_default());
+    done > 0
 }
 
-struct Copy {
+struct Copy<'t> {
+    text: &'t mut String,
     bounds: Bounds,
     bytes_left: usize,
 }
 
-impl Copy {
-    fn value(&mut self, value: &Value, depth_left: usize) -> Value {
+impl Copy<'_> {
+    fn value(&mut self, value: &Value, depth_left: usize) {
         match value {
-            Value::Null | Value::Bool(_) => value.clone(),
-            Value::Number(number) if find::is_card_number(number) => Value::from(find::CARD),
-            Value::Number(_) => value.clone(),
-            Value::String(text) => Value::String(self.text(text)),
-            Value::Array(items) if depth_left == 0 => Value::String(format!("… {} items", items.len())),
-            Value::Object(fields) if depth_left == 0 => Value::String(format!("… {} fields", fields.len())),
+            Value::Number(number) if find::is_card_number(number) => self.say(find::CARD),
+            Value::Null | Value::Bool(_) | Value::Number(_) => canonical::write_exact(self.text, value),
+            Value::String(whole) => {
+                self.text.push('"');
+                self.clean(whole);
+                self.text.push('"');
+            }
+            Value::Array(items) if depth_left == 0 => self.say(&format!("… {} items", items.len())),
+            Value::Object(fields) if depth_left == 0 => self.say(&format!("… {} fields", fields.len())),
             Value::Array(items) => self.list(items, depth_left - 1),
             Value::Object(fields) => self.object(fields, depth_left - 1),
         }
     }
 
-    fn list(&mut self, items: &[Value], depth_left: usize) -> Value {
-        let mut list = Vec::with_capacity(items.len().min(self.bounds.items));
-        for item in items {
-            if self.is_full(list.len()) {
-                list.push(Value::String(format!("… {} more", items.len() - list.len())));
+    fn list(&mut self, items: &[Value], depth_left: usize) {
+        let mut between = '[';
+        for (seen, item) in items.iter().enumerate() {
+            self.text.push(between);
+            between = ',';
+            if self.is_full(seen) {
+                self.say(&format!("… {} more", items.len() - seen));
                 break;
             }
             self.spend(2);
-            list.push(self.value(item, depth_left));
+            self.value(item, depth_left);
         }
-        Value::Array(list)
+        self.text.push_str(if between == '[' { "[]" } else { "]" });
     }
 
-    fn object(&mut self, fields: &Map<String, Value>, depth_left: usize) -> Value {
-        let mut object = Map::new();
+    fn object(&mut self, fields: &Map<String, Value>, depth_left: usize) {
+        let (mut between, mut changed) = ('{', 0);
         for (seen, (key, value)) in fields.iter().enumerate() {
+            self.text.push(between);
+            between = ',';
             if self.is_full(seen) {
-                object.insert("…".to_owned(), Value::String(format!("{} more", fields.len() - seen)));
+                self.say("…");
+                self.text.push(':');
+                self.say(&format!("{} more", fields.len() - seen));
                 break;
             }
-            let value = if is_secret(key) && !value.is_null() {
-                Value::String(SECRET.to_owned())
+            self.text.push('"');
+            if self.clean(key) {
+                changed += 1;
+                // What was told apart stays apart: none of it may be lost to a reader.
+                if changed > 1 {
+                    let _ = write!(self.text, " {changed}");
+                }
+            }
+            self.text.push_str("\":");
+            if is_secret(key) && !value.is_null() {
+                self.say(SECRET);
             } else {
-                self.value(value, depth_left)
-            };
-            let key = self.text(key);
-            object.insert(key, value);
+                self.value(value, depth_left);
+            }
         }
-        Value::Object(object)
+        self.text.push_str(if between == '{' { "{}" } else { "}" });
     }
 
-    fn text(&mut self, whole: &str) -> String {
+    /// Writes what needs no redaction and counts for nothing.
+    fn say(&mut self, plain: &str) {
+        let _ = write!(self.text, "\"{plain}\"");
+    }
+
+    /// Writes what a string says, without its quotes. Whether it is another now.
+    fn clean(&mut self, whole: &str) -> bool {
         let room = self.bounds.string_bytes.min(self.bytes_left);
         self.spend(whole.len() + 2);
-        if whole.len() <= room {
-            return text(whole).into_owned();
+        let suspects = |eight| find::candidates(eight) | canonical::escaped(eight);
+        // Most of it is looked at once and copied.
+        if whole.len() <= room && scan::first(whole.as_bytes(), suspects).is_none() {
+            self.text.push_str(whole);
+            return false;
         }
         let end = whole.floor_char_boundary(room);
-        format!("{}… ({} bytes)", up_to(whole, end), whole.len())
+        let changed = pieces(whole, end, |piece| canonical::escape(self.text, piece));
+        if end == whole.len() {
+            return changed;
+        }
+        let _ = write!(self.text, "… ({} bytes)", whole.len());
+        true
     }
 
     fn is_full(&self, items: usize) -> bool {

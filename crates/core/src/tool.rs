@@ -1,5 +1,6 @@
 //! Tool calls as every room sees them: the facts of a tool, a call, its outcome, and the row the audit keeps.
 
+mod details;
 mod outage;
 mod question;
 
@@ -15,6 +16,7 @@ use crate::id::{RunId, TenantId};
 use crate::money::Usd;
 use crate::time::{Time, duration_ms};
 
+pub use details::{Details, Object};
 pub use outage::{CIRCUIT_OPEN, NoWay, OnUnavailable, is_outage};
 pub use question::{INPUT_REQUIRED, QUESTIONS_MAX, Question, Reply, Said};
 
@@ -342,7 +344,8 @@ pub struct AuditRow {
     /// The tool's name.
     pub action: String,
     /// Arguments, result or fault, key, attempt; redacted.
-    pub details: Value,
+    #[schemars(with = "Value")]
+    pub details: Details,
     pub status: AuditStatus,
     /// Whether the tool was asked: it was neither refused before nor answered from what is kept.
     #[serde(default)]

@@ -145,7 +145,7 @@ impl Word {
             conversation_id: None,
             action_type: kind.to_owned(),
             action: action.to_owned(),
-            details,
+            details: details.into(),
             status: AuditStatus::Success,
             sent: false,
             error_code: None,

@@ -353,7 +353,7 @@ pub fn audit_row(call: &Call, outcome: &Outcome, at: Time) -> AuditRow {
         conversation_id: None,
         action_type: "tool_execution".to_owned(),
         action: call.tool.clone(),
-        details: json!({ "key": call.key, "attempt": call.attempt }),
+        details: json!({ "key": call.key, "attempt": call.attempt }).into(),
         status,
         sent: true,
         error_code: None,

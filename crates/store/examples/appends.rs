@@ -153,7 +153,7 @@ fn audit_row(run: &str) -> AuditRow {
         conversation_id: Some("conversation-1".into()),
         action_type: "tool_execution".into(),
         action: "calculator".into(),
-        details: "x".repeat(DETAILS_BYTES).into(),
+        details: serde_json::Value::from("x".repeat(DETAILS_BYTES)).into(),
         status: AuditStatus::Success,
         sent: true,
         error_code: None,

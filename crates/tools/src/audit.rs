@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use baton_core::redact::{self, Bounds};
 use baton_core::time::Time;
-use baton_core::tool::{AuditRow, AuditStatus, Call, INPUT_REQUIRED, Outcome};
-use serde_json::{Map, Value};
+use baton_core::tool::{AuditRow, AuditStatus, Call, Details, INPUT_REQUIRED, Object, Outcome};
 
 use crate::catalogue::Entry;
 use crate::count;
@@ -18,16 +17,15 @@ const UNKNOWN_TYPE: &str = "tool_execution";
 pub(crate) fn row(call: Call, entry: Option<&Entry>, outcome: &Outcome, at: Time, sent: Option<Duration>) -> AuditRow {
     let variant = entry.map(|entry| entry.variant(&call.arguments));
     let performer = entry.map(|entry| entry.performer_of(&call));
-    let mut details = Map::new();
-    let mut say = |name: &str, value: Value| drop(details.insert(name.to_owned(), value));
-    say("parameters", redact::value(&call.arguments, Bounds::AUDIT));
-    say("key", Value::from(call.key));
-    say("attempt", Value::from(call.attempt));
+    let mut details = Details::object();
+    details.say_redacted("parameters", &call.arguments, Bounds::AUDIT);
+    details.say("key", call.key);
+    details.say("attempt", call.attempt);
     if let (Some(performer), Some(variant)) = (performer, variant) {
-        say("provider", Value::from(performer.provider));
-        say("compensable", Value::from(variant.compensable));
+        details.say("provider", performer.provider);
+        details.say("compensable", variant.compensable);
     }
-    came_to(outcome, say);
+    came_to(outcome, &mut details);
     let row = AuditRow {
         at,
         company_id: call.tenant,
@@ -40,7 +38,7 @@ pub(crate) fn row(call: Call, entry: Option<&Entry>, outcome: &Outcome, at: Time
         conversation_id: call.caller.conversation_id,
         action_type: variant.map_or(UNKNOWN_TYPE, |variant| &variant.audit_type).to_owned(),
         action: call.tool,
-        details: Value::Object(details),
+        details: details.end(),
         status: match outcome {
             Outcome::Done { .. } => AuditStatus::Success,
             Outcome::NotDone { .. } | Outcome::Unknown { .. } | Outcome::Asks { .. } => AuditStatus::Error,
@@ -58,26 +56,26 @@ pub(crate) fn row(call: Call, entry: Option<&Entry>, outcome: &Outcome, at: Time
     row
 }
 
-fn came_to(outcome: &Outcome, mut say: impl FnMut(&str, Value)) {
+fn came_to(outcome: &Outcome, details: &mut Object) {
     match outcome {
         Outcome::Done { output, cost, .. } => {
-            say("result", redact::value(output, Bounds::AUDIT));
+            details.say_redacted("result", output, Bounds::AUDIT);
             if cost.as_nanos() != 0 {
-                say("cost_usd", Value::from(cost.as_f64()));
+                details.say("cost_usd", cost.as_f64());
             }
         }
         Outcome::NotDone { fault, .. } => {
-            say("error_code", Value::from(&*fault.code));
-            say("error", Value::from(&*redact::text(&fault.message)));
+            details.say("error_code", &*fault.code);
+            details.say("error", &*redact::text(&fault.message));
         }
         Outcome::Unknown { fault } => {
-            say("error_code", Value::from(&*fault.code));
-            say("error", Value::from(&*redact::text(&fault.message)));
-            say("outcome", Value::from("unknown"));
+            details.say("error_code", &*fault.code);
+            details.say("error", &*redact::text(&fault.message));
+            details.say("outcome", "unknown");
         }
         Outcome::Asks { question, .. } => {
-            say("error_code", Value::from(INPUT_REQUIRED));
-            say("asks", Value::from(&*redact::text(&question.message)));
+            details.say("error_code", INPUT_REQUIRED);
+            details.say("asks", &*redact::text(&question.message));
         }
     }
 }

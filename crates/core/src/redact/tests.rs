@@ -134,6 +134,13 @@ fn what_is_too_much_is_cut_and_says_so() {
 }
 
 #[test]
+fn fields_whose_names_are_taken_out_stay_apart() {
+    let given = json!({"ana@x.org": 1, "bob@x.org": {"a": "\"quoted\"\n"}, "c": 1.0});
+    let expect = json!({"[REDACTED_EMAIL]": 1, "[REDACTED_EMAIL] 2": {"a": "\"quoted\"\n"}, "c": 1.0});
+    assert_eq!(value(&given, Bounds::AUDIT), expect);
+}
+
+#[test]
 fn an_address_that_is_cut_in_two_is_still_taken_out() {
     let bounds = Bounds { string_bytes: 12, ..Bounds::AUDIT };
     let cut = value(&json!("to 612345678 or 698765432"), bounds);

@@ -3,7 +3,7 @@ use std::time::Duration;
 use baton_core::audit::Tip;
 use baton_core::money::Usd;
 use baton_core::time::{Time, TimeZone};
-use baton_core::tool::{AuditRow, AuditStatus};
+use baton_core::tool::{AuditRow, AuditStatus, Details};
 use baton_core::usage::Part;
 use baton_ports::audit::{Audit, Filter, Order, Person, UsageFilter, Verdict};
 use baton_ports::journal::{Append, Journal};
@@ -127,7 +127,7 @@ pub async fn an_erased_persons_rows_are_empty_and_the_chain_holds(store: &(impl 
     let entries = store.trail(&tenant(), Filter::default()).await.expect("reads");
     for entry in &entries[..2] {
         let row = &entry.row;
-        assert_eq!((&row.user_id, &row.conversation_id, &row.details), (&None, &None, &Value::Null));
+        assert_eq!((&row.user_id, &row.conversation_id, &row.details), (&None, &None, &Details::default()));
         assert_eq!((entry.details.as_str(), entry.salt, entry.erased_at), ("", None, Some(at(20))));
     }
     assert_eq!(entries[2].row, three()[2], "nobody else is touched");
@@ -146,8 +146,11 @@ pub async fn an_erased_persons_rows_are_empty_and_the_chain_holds(store: &(impl 
 }
 
 pub async fn rows_of_others_that_mention_a_person_are_emptied_too(store: &(impl Journal + Audit)) {
-    let about =
-        |by: &str, details: Value| AuditRow { user_id: Some(by.to_owned()), details, ..audit("one", "send_email") };
+    let about = |by: &str, details: Value| AuditRow {
+        user_id: Some(by.to_owned()),
+        details: details.into(),
+        ..audit("one", "send_email")
+    };
     let rows = [
         about("user-1", json!({"arguments": {"subject": "x"}})),
         about("clerk", json!({"arguments": {"to": ["bob@example.com", "Ana.Diaz@Example.com"]}})),

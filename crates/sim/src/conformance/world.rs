@@ -87,7 +87,7 @@ pub fn audit(run: &str, action: &str) -> AuditRow {
         conversation_id: Some("conversation-1".into()),
         action_type: "tool_execution".into(),
         action: action.into(),
-        details: json!({ "arguments": { "a": 1 } }),
+        details: json!({ "arguments": { "a": 1 } }).into(),
         status: AuditStatus::Success,
         sent: true,
         error_code: None,

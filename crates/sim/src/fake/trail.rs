@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 
 use baton_core::audit::{Entry, Salt, Tip, erasure, mentions, seal};
-use baton_core::canonical;
 use baton_core::id::TenantId;
 use baton_core::time::{Time, TimeZone};
-use baton_core::tool::AuditRow;
+use baton_core::tool::{AuditRow, Details};
 use baton_core::usage::{Tally, is_use};
 use baton_ports::audit::{Filter, Order, Person, Usage, UsageFilter};
-use serde_json::Value;
 
 use super::reads::page;
 
@@ -25,7 +23,7 @@ impl Trail {
         // Only what is erased in earnest needs a salt that nobody can guess.
         let mut salt = Salt::default();
         salt[..8].copy_from_slice(&before.seq.to_le_bytes());
-        let details = canonical::text(&row.details);
+        let details = row.details.text().to_owned();
         let sealed = seal(&salt, &row, &details);
         let Tip { seq, hash } = before.then(&row, &sealed);
         let chain = self.chains.entry(row.company_id.clone()).or_default();
@@ -59,7 +57,7 @@ impl Trail {
             let is_theirs = entry.row.user_id.as_deref().is_some_and(|of| person.names().any(|name| name == of));
             if is_theirs || person.also.iter().any(|known| mentions(&entry.details, known)) {
                 let row = &mut entry.row;
-                (row.user_id, row.conversation_id, row.details) = (None, None, Value::Null);
+                (row.user_id, row.conversation_id, row.details) = (None, None, Details::default());
                 (entry.details, entry.salt, entry.erased_at) = (String::new(), None, Some(at));
                 erased.push(entry.seq);
             }

@@ -46,8 +46,8 @@ impl Prepared {
     pub(super) fn bytes(&self) -> usize {
         let outbox: usize = self.append.outbox.iter().map(|submit| submit.payload.len()).sum();
         let snapshot = self.append.snapshot.as_ref().map_or(0, |snapshot| snapshot.state.len());
-        let audit = self.audit.iter().map(|sealed| &sealed.details);
-        let details: usize = audit.chain(&self.desk_details).map(String::len).sum();
+        let audit = self.append.audit.iter().map(|row| row.details.text().len());
+        let details: usize = audit.chain(self.desk_details.iter().map(String::len)).sum();
         self.append.entry.len() + outbox + snapshot + details
     }
 

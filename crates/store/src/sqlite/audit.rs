@@ -7,7 +7,6 @@ mod usage;
 
 use async_trait::async_trait;
 use baton_core::audit::{Digest, Entry, Salt, Tip, erasure, mentions, seal};
-use baton_core::canonical;
 use baton_core::id::{RunId, TenantId};
 use baton_core::time::Time;
 use baton_core::tool::AuditRow;
@@ -31,7 +30,6 @@ const READ_AT_ONCE: usize = 1_000;
 
 /// What of a row need not be worked out on the writer's thread.
 pub(super) struct Sealed {
-    pub(super) details: String,
     salt: Salt,
     sealed: Digest,
     erases: Option<String>,
@@ -40,10 +38,9 @@ pub(super) struct Sealed {
 impl Sealed {
     pub(super) fn new(row: &AuditRow) -> Result<Self, Error> {
         let salt = salt().map_err(|reason| Error::Unwritable { reason })?;
-        let details = canonical::text(&row.details);
-        let sealed = seal(&salt, row, &details);
+        let sealed = seal(&salt, row, row.details.text());
         let erases = (!row.erases.is_empty()).then(|| serde_json::json!(row.erases).to_string());
-        Ok(Self { details, salt, sealed, erases })
+        Ok(Self { salt, sealed, erases })
     }
 }
 
@@ -126,7 +123,7 @@ pub(super) fn insert(session: &mut Session<'_>, row: &AuditRow, with: &Sealed) -
         row.conversation_id,
         row.action_type,
         row.action,
-        with.details,
+        row.details.text(),
         codec::audit_word(row.status),
         row.sent,
         row.error_code,

@@ -26,7 +26,7 @@ async fn a_call_goes_through_and_leaves_a_row() {
     assert_eq!((row.company_id.as_str(), row.run.as_ref().map(RunId::as_str)), ("clinic", Some("run-1")));
     assert_eq!((row.agent_name.as_deref(), row.user_id.as_deref()), (Some("schedule_agent"), Some("user_123")));
     assert_eq!(
-        row.details,
+        *row.details,
         json!({"parameters": {"expression": "2 + 2"}, "result": {"result": 4}, "key": "run-1/add/0", "attempt": 1,
                "provider": "built-in", "compensable": false})
     );

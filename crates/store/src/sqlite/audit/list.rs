@@ -4,7 +4,7 @@ use baton_core::audit::Entry;
 use baton_core::id::{RunId, TenantId};
 use baton_core::money::Usd;
 use baton_core::time::Time;
-use baton_core::tool::AuditRow;
+use baton_core::tool::{AuditRow, Details};
 use baton_ports::audit::{Filter, Order};
 use rusqlite::{Connection, Row, params};
 
@@ -97,7 +97,7 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         conversation_id: row.get(8)?,
         action_type: row.get(9)?,
         action: row.get(10)?,
-        details: codec::maybe_json(row, 11)?.unwrap_or_default(),
+        details: details.clone().map(Details::kept).unwrap_or_default(),
         status: codec::audit_status(row, 12)?,
         sent: row.get(13)?,
         error_code: row.get(14)?,

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use baton_core::audit::{Tip, seal};
-use baton_core::canonical;
 use baton_core::id::RunId;
 use baton_core::money::Usd;
 use baton_core::tool::{AuditRow, AuditStatus};
@@ -31,8 +30,7 @@ pub(in crate::sqlite) fn chain(connection: &Connection) -> rusqlite::Result<()> 
     for row in all.query_map([], unchained)? {
         let row = row?;
         let salt = super::salt().map_err(|reason| rusqlite::Error::ToSqlConversionFailure(reason.into()))?;
-        let details = canonical::text(&row.details);
-        let sealed = seal(&salt, &row, &details);
+        let sealed = seal(&salt, &row, row.details.text());
         let tip = tips.entry(row.company_id.to_string()).or_insert(Tip::NONE);
         *tip = tip.then(&row, &sealed);
         insert.execute(params![
@@ -47,7 +45,7 @@ pub(in crate::sqlite) fn chain(connection: &Connection) -> rusqlite::Result<()> 
             row.conversation_id,
             row.action_type,
             row.action,
-            details,
+            row.details.text(),
             codec::audit_word(row.status),
             row.sent,
             row.error_code,
@@ -85,7 +83,7 @@ fn unchained(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
         conversation_id: row.get(5)?,
         action_type: row.get(6)?,
         action: row.get(7)?,
-        details,
+        details: details.into(),
         status,
         // Nobody wrote it down: what took time was asked.
         sent: row.get::<_, u64>(10)? > 0,

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use baton_core::id::TenantId;
 use baton_core::money::Usd;
 use baton_core::time::{Time, TimeZone};
-use baton_core::tool::AuditRow;
+use baton_core::tool::{AuditRow, Details};
 use baton_core::usage::{Tally, is_use};
 use baton_ports::audit::{Usage, UsageFilter};
 use rusqlite::{Connection, Row, params};
-use serde_json::Value;
 
 use super::super::codec;
 use super::super::sql::numbered;
@@ -56,7 +55,7 @@ fn used(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
         conversation_id: None,
         action_type: String::new(),
         action: row.get(4)?,
-        details: Value::Null,
+        details: Details::default(),
         status: codec::audit_status(row, 5)?,
         sent: row.get(6)?,
         error_code: row.get(8)?,

@@ -78,7 +78,7 @@ async fn what_was_erased_is_in_no_file() {
     let ownership = owned(&store, "run", process).await;
     let row = AuditRow {
         user_id: Some("marta-the-customer".into()),
-        details: serde_json::json!({ "note": "allergic-to-penicillin" }),
+        details: serde_json::json!({ "note": "allergic-to-penicillin" }).into(),
         ..audit("run", "calculator")
     };
     store.append(Append { audit: vec![row], ..entry("run", ownership, 0) }).await.unwrap();
