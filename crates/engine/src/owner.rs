@@ -258,12 +258,15 @@ impl Owner {
                     self.let_out(now, options, out);
                 }
             }
-            // What cannot be written down cannot have happened: the run is folded afresh by its next owner.
-            Err(_) => {
-                self.gone = true;
-                out.push(Output::Release);
-            }
+            Err(_) => self.fall(out),
         }
+    }
+
+    /// What cannot be written down cannot have happened: the run is folded afresh by its next owner. It is not given back
+    /// in order, since calls may be out.
+    fn fall(&mut self, out: &mut Vec<Output>) {
+        self.gone = true;
+        out.push(Output::Fallen);
     }
 
     fn decide(&mut self, command: Command, now: Time, batch: &mut Batch) -> Result<(), Refusal> {

@@ -69,7 +69,7 @@ enum End {
     Asleep,
     /// Somebody else owns it.
     Lost,
-    /// The store did not take an append: it is claimed afresh.
+    /// The store did not take an append, or there was none that could be written: it is claimed afresh.
     Fallen,
 }
 
@@ -171,6 +171,10 @@ impl Task {
             Output::Released => {
                 self.tell_end();
                 self.ended = Some(End::Asleep);
+            }
+            Output::Fallen => {
+                tracing::error!(run = %self.run, "what a run decided cannot be written; it is claimed afresh");
+                self.ended = Some(End::Fallen);
             }
             Output::Release => {
                 let released = self.inner.world.journal.release(self.owner.ownership()).await;

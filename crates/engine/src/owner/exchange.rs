@@ -60,6 +60,9 @@ pub enum Output {
     Released,
     /// The run sleeps, and its ownership is still to be given back.
     Release,
+    /// What was decided cannot be written: the run is claimed afresh, and its ownership is kept until then, so that what may be
+    /// out is not taken for what only waited.
+    Fallen,
 }
 
 /// One attempt of one call.

@@ -266,3 +266,23 @@ fn a_time_that_came_while_a_dropped_call_was_paid_for_is_not_slept_past() {
     assert_eq!((append.at, append.wake_at), (at(101), Some(at(131))), "all of one entry happens at one time");
     assert!(!append.release, "the deadline has passed by now");
 }
+
+#[test]
+fn a_run_whose_decision_cannot_be_written_is_not_given_back_as_if_nothing_were_out() {
+    let mut shelf = Shelf::new();
+    let mut owner = shelf.claim();
+    let start = shelf.start();
+    shelf.feed(&mut owner, Input::Items(vec![start]), at(100));
+    let sent = owner.handle(Input::Appended, at(100), &Asker, &Options::default());
+    assert!(sent.iter().any(|output| matches!(output, Output::Send(_))), "its call is out: {sent:?}");
+    let mut out = Vec::new();
+    owner.fall(&mut out);
+    assert!(matches!(out[..], [Output::Fallen]), "{out:?}");
+    let more = owner.handle(Input::Wake, at(101), &Asker, &Options::default());
+    assert!(more.is_empty(), "nothing more comes of it: {more:?}");
+    // Its next owner does not believe that nothing was out: the call keeps its key, and what it answers now is no last word.
+    let mut next = shelf.claim();
+    let taken = shelf.feed(&mut next, Input::Items(Vec::new()), at(101));
+    let entry: Entry = crate::decode(&taken.entry).unwrap();
+    assert!(entry.events.iter().any(|event| matches!(event, Event::TakenOver { .. })), "{:?}", entry.events);
+}

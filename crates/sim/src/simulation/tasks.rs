@@ -109,6 +109,7 @@ impl Simulation<'_> {
                 self.compare(place);
                 self.end_task(place, false);
             }
+            Output::Fallen => self.end_task(place, true),
             Output::Release => {
                 let ownership = self.processes[place.process].task_mut(place).map(|task| task.owner.ownership());
                 let released = ownership.map(|ownership| self.books.release(ownership));
