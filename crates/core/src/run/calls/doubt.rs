@@ -137,6 +137,9 @@ impl Draft<'_> {
             let reason = "the run is ending and sends nothing more: say whether the call acted".to_owned();
             return Err(Refusal::Impossible { reason });
         }
+        if let Resolution::Done { output } = &resolution {
+            self.is_enough(effect, &call, output)?;
+        }
         let who = by.clone();
         self.emit(Event::Resolved { effect: effect.clone(), by, resolution: resolution.clone() });
         match resolution {

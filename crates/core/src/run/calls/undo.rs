@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::super::address::{EffectId, Role};
 use super::super::decide::Draft;
 use super::super::event::{Request, Undo};
+use super::super::refusal::Refusal;
 use super::super::state::Call;
 use crate::expr::{Dialect, Params};
 use crate::fault::{Fault, code};
@@ -59,6 +60,41 @@ impl Draft<'_> {
                 Undo::Broken { fault: Fault::new(code::EXPRESSION, format!("compensation by `{name}`: {error}")) }
             }
         }))
+    }
+}
+
+impl Draft<'_> {
+    /// Whether what a person says that a call answered is enough to undo the call by. Null says that nobody knows what it
+    /// answered: then a person undoes it, too.
+    pub(super) fn is_enough(&self, effect: &EffectId, call: &Call, output: &Value) -> Result<(), Refusal> {
+        if output.is_null() || !self.is_undone_by_output(effect, call) {
+            return Ok(());
+        }
+        let undo = self.undo_of(effect, call, &Arc::new(output.clone()));
+        let Some(Undo::Broken { fault }) = undo.as_deref() else { return Ok(()) };
+        let reason = format!(
+            "with that output `{effect}` could not be undone: {}; give what is missing, or `null` where nobody knows what \
+             the call answered: a person undoes it then",
+            fault.message
+        );
+        Err(Refusal::Impossible { reason })
+    }
+
+    /// Whether what a call answered is among what its compensation is given.
+    fn is_undone_by_output(&self, effect: &EffectId, call: &Call) -> bool {
+        let Request::Tool { tool, arguments, agent, .. } = &call.request else { return false };
+        let needs = |node: &Node| {
+            let all = match &node.kind {
+                Kind::Tool(tool) => &tool.facts,
+                Kind::Agent(agent) => &agent.tools,
+                _ => return false,
+            };
+            let facts = all.get(tool).map(|facts| facts.of(arguments));
+            let parameters = compensation(node, facts, agent.is_some()).and_then(|(_, parameters)| parameters.ok());
+            parameters
+                .is_some_and(|params| params.roots().iter().any(|root| root == "output" || *root == *node.id.as_str()))
+        };
+        self.with_node(&effect.call.node, needs).unwrap_or_default()
     }
 }
 

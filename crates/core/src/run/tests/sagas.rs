@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::flow::{Flow, approval, condition, each, end, flow, only, secs, tool, wait_for};
-use super::world::{Reply, check, done, fails, flaky, unknown};
+use super::world::{Reply, World, check, done, fails, flaky, unknown};
 use crate::run::{Command, Event, Resolution, Role, State, effects_of};
 use crate::tool::{Class, Facts, Retry};
 
@@ -116,6 +116,45 @@ fn a_compensation_in_doubt_does_not_hold_up_the_others() {
             w.resolves("pay", Resolution::Done { output: json!(1) })
         },
         |w| w.is(State::Compensated).undone(&[("pay", "undone"), ("book", "undone")]),
+    );
+}
+
+#[test]
+fn a_person_says_enough_of_what_a_call_answered_to_undo_it_or_that_nobody_knows() {
+    let given = || flow([tool("pay").once().undo("refund"), tool("tell")], "pay>tell");
+    let says = |w: &mut World, output| {
+        w.answers("pay", [unknown()]).answers("tell", [fails("NO")]).starts();
+        w.resolves("pay", Resolution::Done { output: json!({"receipt": 7}) }).refused_with("RUN-013");
+        let refused = w.refused.as_ref().map(ToString::to_string).unwrap_or_default();
+        assert!(refused.contains("`refund`") && refused.contains("`of`") && refused.contains("`null`"), "{refused}");
+        w.waits_for("doubt:pay").recorded("resolved", 0);
+        w.resolves("pay", Resolution::Done { output });
+    };
+    check(
+        given(),
+        |w| {
+            says(w, json!({"id": 7}));
+            w
+        },
+        |w| w.is(State::Compensated).asked_with("refund", json!({"of": 7})),
+    );
+    check(
+        given(),
+        |w| {
+            says(w, json!(null));
+            w
+        },
+        |w| w.is(State::Failed).asked("pay tell").undone(&[("pay", "not_undone")]),
+    );
+}
+
+#[test]
+fn what_a_person_cannot_mend_by_an_answer_does_not_keep_them_from_giving_one() {
+    let node = tool("pay").once().undo_with("refund", json!({"of": "{{ input.receipt }}"}));
+    check(
+        flow([node], ""),
+        |w| w.answers("pay", [unknown()]).starts().resolves("pay", Resolution::Done { output: json!({"id": 7}) }),
+        |w| w.is(State::Completed),
     );
 }
 
