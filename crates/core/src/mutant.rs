@@ -36,6 +36,8 @@ pub enum Mutant {
     DoubtDropped,
     /// What a model call cost that was dropped is forgotten.
     DroppedUnpaid,
+    /// A call goes out without what people answered to it.
+    AnswerForgotten,
     /// A new owner counts attempts from nothing.
     AttemptsForgotten,
     /// Winding down drops calls that may have acted.
@@ -73,7 +75,7 @@ pub enum Mutant {
 }
 
 impl Mutant {
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::SentBeforeAppend,
         Self::InboxForgotten,
         Self::FenceIgnored,
@@ -86,6 +88,7 @@ impl Mutant {
         Self::GenerationRaisedInDoubt,
         Self::DoubtDropped,
         Self::DroppedUnpaid,
+        Self::AnswerForgotten,
         Self::AttemptsForgotten,
         Self::ActDropped,
         Self::TimersLost,

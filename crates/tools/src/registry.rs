@@ -22,6 +22,7 @@ use crate::composio::{self, Composio};
 use crate::config::{Config, Tuning};
 use crate::definition::{Definition, Kind};
 use crate::error::Error;
+use crate::failure::Failure;
 use crate::gates::Gates;
 use crate::kinds::mcp;
 use crate::mcp::{Link, Source as McpSource};
@@ -282,6 +283,7 @@ impl Tools for Registry {
         };
         match tokio::time::timeout(limit, entry.performer_of(call).tool.look_up(&request)).await {
             Ok(Ok(output)) => Outcome::Done { output, cost: Usd::ZERO, cached: false },
+            Ok(Err(failure @ Failure::Asks { .. })) => unknown(failure.fault().message.clone()),
             Ok(Err(failure)) => {
                 permit::outcome(failure.map_fault(|fault| code::speak(fault, &entry.category, request.language)))
             }

@@ -17,7 +17,7 @@ while read -r line; do
     *'"method":"tools/list"'*) echo '{"jsonrpc":"2.0","id":'"$id"',"result":{"tools":[{"name":"book","description":"Books","inputSchema":{"type":"object"}}]}}';;
     *'"method":"tools/call"'*)
       echo '{"jsonrpc":"2.0","id":900,"method":"elicitation/create","params":{"mode":"form","message":"Which seat?","requestedSchema":{"type":"object","properties":{"seat":{"type":"string","maxLength":3}},"required":["seat"]}}}'
-      read -r answer
+      while read -r answer; do case "$answer" in *'"id":900'*) break;; esac; done
       printf '%s\n' "$answer" >> answers
       case "$answer" in
         *'"accept"'*) HOLD; echo "$answer" >> booked; says booked;;
@@ -77,7 +77,7 @@ fn accepted() -> Value {
 
 #[test]
 fn a_run_waits_with_the_form_and_the_server_is_told_exactly_the_answer() {
-    let place = waiting(&asks_first(), "");
+    let place = waiting(&asks_first(), ":");
     let desk = place.baton(&["desk", "list", "--json"]).ends(0).json();
     assert_eq!((desk.as_array().map(Vec::len), &desk[0]["kind"]), (Some(1), &json!("form")), "{desk}");
     assert_eq!(desk[0]["details"]["asks"]["form"]["properties"]["seat"]["maxLength"], 3, "{desk}");
@@ -100,7 +100,7 @@ fn a_run_waits_with_the_form_and_the_server_is_told_exactly_the_answer() {
 
 #[test]
 fn a_server_is_told_that_a_person_declines() {
-    let place = waiting(&asks_first(), "");
+    let place = waiting(&asks_first(), ":");
     answer(&place, &["--reject"]).ends(0).says("declined");
     assert_eq!(told(&place), [cancelled(), json!({"action": "decline"})]);
     assert_eq!(lines(&place, "booked"), Vec::<String>::new());
@@ -108,7 +108,7 @@ fn a_server_is_told_that_a_person_declines() {
 
 #[test]
 fn a_server_is_told_that_nobody_answered_in_time() {
-    let place = waiting(&json!({"asks_first": true, "answer_within_seconds": 1}), "");
+    let place = waiting(&json!({"asks_first": true, "answer_within_seconds": 1}), ":");
     let until = Instant::now() + Duration::from_secs(60);
     while told(&place).len() < 2 {
         assert!(Instant::now() < until, "the deadline is not heeded");
@@ -128,6 +128,7 @@ fn an_answer_survives_that_its_process_is_killed() {
     let until = Instant::now() + Duration::from_secs(60);
     while !place.path().join("held").exists() {
         assert!(Instant::now() < until, "the answer arrives");
+        assert!(run.try_wait().expect("its state").is_none(), "{}", Done::after(run).err);
         std::thread::sleep(Duration::from_millis(10));
     }
     run.kill().expect("it is killed");
@@ -144,14 +145,14 @@ fn an_answer_survives_that_its_process_is_killed() {
 
 #[test]
 fn a_result_that_a_server_gives_without_an_answer_holds_where_it_may_have_acted() {
-    let place = place(&json!({}), "");
+    let place = place(&json!({}), ":");
     place.baton(&["run", "book"]).ends(0).says("nothing");
     assert_eq!(told(&place), [cancelled()]);
 }
 
 #[test]
 fn nobody_of_another_tenant_answers() {
-    let place = waiting(&asks_first(), "");
+    let place = waiting(&asks_first(), ":");
     place.write("baton.toml", "tenant = 'other'\n");
     let refused = answer(&place, &["--form", r#"{"seat": "1A"}"#]);
     assert!(refused.code != Some(0), "{}", refused.out);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use baton_core::mutant::{Mutant, planted};
 use baton_core::run::{Effect, EffectId, Request};
 use baton_core::time::Time;
 use baton_core::tool::{Call, Caller, Class};
@@ -75,7 +76,9 @@ impl Owner {
         Some(match effect {
             Effect::Send { effect, request, class, timeout, attempt, at, approved, replies } => {
                 let mut what = self.what(&effect, request, class, attempt, at)?;
-                if let What::Tool(call) = &mut what {
+                if let What::Tool(call) = &mut what
+                    && !planted(Mutant::AnswerForgotten)
+                {
                     call.replies = replies.to_vec();
                 }
                 let approved = approved.map(str::to_owned);

@@ -174,12 +174,8 @@ mod tests {
         let url = json!({"method": "elicitation/create", "params":
             {"mode": "url", "message": "Log in", "url": "https://x.example/login", "elicitationId": "1"}});
         let long = form_of(&"x".repeat(100_000), "seat");
-        let mut wrong = form_of("Which seat?", "seat");
-        wrong["params"]["requestedSchema"]["properties"]["seat"]["pattern"] = json!("(");
         let model = json!({"method": "sampling/createMessage", "params": {"messages": [], "maxTokens": 1}});
-        for (request, why) in
-            [(url, "nobody is sent"), (long, "over the limit"), (wrong, "nothing can fit"), (model, "a model")]
-        {
+        for (request, why) in [(url, "nobody is sent"), (long, "over the limit"), (model, "a model")] {
             let told = asked(json!({"x": request}));
             assert!(told.as_ref().is_err_and(|reason| reason.contains(why)), "{why}: {told:?}");
         }

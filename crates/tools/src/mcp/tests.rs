@@ -483,6 +483,8 @@ async fn what_a_server_asks_for_that_is_no_form_fails_the_call() {
 
 /// Asks for a seat in the middle of a call.
 const ASKS: &str = r#"echo '{"jsonrpc":"2.0","id":900,"method":"elicitation/create","params":{"mode":"form","message":"Which seat?","requestedSchema":{"type":"object","properties":{"seat":{"type":"string"}}}}}'"#;
+/// The answer; what else is asked meanwhile is not.
+const HEARS: &str = r#"while read -r answer; do case "$answer" in *'"id":900'*) break;; esac; done"#;
 const FAILS: &str =
     r#"echo '{"jsonrpc":"2.0","id":'"$id"',"result":{"isError":true,"content":[{"type":"text","text":"no seats"}]}}'"#;
 /// Answers with what it was told, which must be nothing that ends a word of the shell.
@@ -490,20 +492,20 @@ const TELLS: &str = r#"told=$(printf '%s' "$answer" | sed 's/.*"result"://; s/[\
 
 #[tokio::test]
 async fn what_was_asked_in_the_middle_of_an_act_leaves_it_unknown() {
-    let script = format!("{ASKS}; read -r answer; {FAILS}");
+    let script = format!("{ASKS}; {HEARS}; {FAILS}");
     let acts = registry(&shell(&script, json!({"trusted": true})), json!({})).await;
     assert!(acts.facts("sh.act").unwrap().class.acts());
     let (code, message) = unknown(call(&acts, "sh.act", json!({})).await);
     assert_eq!(code, "INPUT_REQUIRED", "{message}");
     // A result that it gives without the answer holds.
-    let script = format!("{ASKS}; read -r answer; {TELLS}");
+    let script = format!("{ASKS}; {HEARS}; {TELLS}");
     let acts = registry(&shell(&script, json!({"trusted": true})), json!({})).await;
     assert_eq!(text(call(&acts, "sh.act", json!({})).await), "{action:cancel}}");
 }
 
 #[tokio::test]
 async fn what_was_asked_in_the_middle_of_a_call_that_may_be_made_again_is_asked_and_told() {
-    let script = format!("{ASKS}; read -r answer; {TELLS}");
+    let script = format!("{ASKS}; {HEARS}; {TELLS}");
     for said in [json!({"class": "read"}), json!({"class": "keyed"}), json!({"class": "once", "asks_first": true})] {
         let registry = registry(&shell(&script, json!({"tools": {"act": said}})), json!({})).await;
         let question = asks(call(&registry, "sh.act", json!({})).await);
@@ -520,7 +522,7 @@ async fn what_was_asked_in_the_middle_of_a_call_that_may_be_made_again_is_asked_
 
 #[tokio::test]
 async fn an_answer_is_told_though_other_calls_are_under_way_or_were_given_up() {
-    let quick = format!("{ASKS}; read -r answer; {TELLS}");
+    let quick = format!("{ASKS}; {HEARS}; {TELLS}");
     let script = format!("case \"$line\" in *slow*) sleep 1; {FAILS};; *stuck*) ;; *) {quick};; esac");
     let registry = registry(&shell(&script, json!({"tools": {"act": {"class": "read"}}})), json!({})).await;
     let question = asks(call(&registry, "sh.act", json!({})).await);

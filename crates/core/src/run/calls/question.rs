@@ -13,7 +13,7 @@ use super::super::nodes::human::fits;
 use super::super::refusal::Refusal;
 use super::super::state::{Call, Progress};
 use super::Failure;
-use crate::fault::Fault;
+use crate::fault::{Fault, code};
 use crate::tool::{INPUT_REQUIRED, QUESTIONS_MAX, Question, Said};
 
 impl Draft<'_> {
@@ -25,6 +25,13 @@ impl Draft<'_> {
         question: Box<Question>,
         within: Option<u64>,
     ) -> Result<(), Refusal> {
+        // What was asked what became of a call says nothing of the call.
+        if !call.is_of_a_send() {
+            let fault =
+                Fault::new(code::OUTCOME_UNKNOWN, "asked what became of the call, the service asks something itself");
+            self.unknown(effect, call, fault, None);
+            return Ok(());
+        }
         if call.replies.len() >= QUESTIONS_MAX {
             let asked = &question.message;
             let message =

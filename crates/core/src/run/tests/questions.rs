@@ -178,6 +178,20 @@ fn a_cancelled_run_drops_what_asks_unless_it_may_have_acted() {
 }
 
 #[test]
+fn what_a_look_up_asks_is_asked_of_nobody() {
+    check(
+        only(tool("book").verify()),
+        |w| {
+            w.answers("book", [unknown()])
+                .finds([asks("Which seat?", None), done(json!({"id": 1}))])
+                .starts()
+                .passes(secs(60))
+        },
+        |w| w.is(State::Completed).asked("book").recorded("replied", 0),
+    );
+}
+
+#[test]
 fn what_undoes_may_ask_too() {
     check(
         super::flow::flow([tool("book").undo("cancel"), tool("pay")], "book>pay"),
