@@ -120,6 +120,9 @@ fn announce(at: SocketAddr, workflows: usize, system: &System, secret: Option<&s
         print::line("This is its first start. Here is an admin key, good for 90 days and shown this once:");
         print::line(format_args!("  {secret}"));
         print::line(format_args!(
+            "Open http://{at}/ in a browser and sign in with it: the page shows runs and what they wait for."
+        ));
+        print::line(format_args!(
             "Try it: curl http://{at}/v1/chat/completions -H \"Authorization: Bearer {secret}\" \
              -H \"Content-Type: application/json\" \
              -d '{{\"model\": \"balanced\", \"messages\": [{{\"role\": \"user\", \"content\": \"Hello\"}}]}}'"
