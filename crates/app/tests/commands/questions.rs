@@ -82,7 +82,7 @@ fn a_run_waits_with_the_form_and_the_server_is_told_exactly_the_answer() {
     assert_eq!((desk.as_array().map(Vec::len), &desk[0]["kind"]), (Some(1), &json!("form")), "{desk}");
     assert_eq!(desk[0]["details"]["asks"]["form"]["properties"]["seat"]["maxLength"], 3, "{desk}");
     let id = desk[0]["id"].as_str().expect("an id");
-    place.baton(&["desk", "show", id]).ends(0).says("Which seat?").says("runs answer one 'book#0.0' --form JSON");
+    place.baton(&["desk", "show", id]).ends(0).says("Which seat?").says("runs answer one book#0.0 --form JSON");
     place.baton(&["runs", "show", "one"]).ends(0).says("Which seat?");
     answer(&place, &["--form", r#"{"seat": "row 1"}"#]).ends(1).warns("refused[RUN-013]").warns("/seat");
     answer(&place, &["--approve"]).ends(1).warns("refused[RUN-008]");

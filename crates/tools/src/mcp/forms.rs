@@ -99,6 +99,11 @@ pub(super) fn told(said: Said) -> ElicitResult {
     }
 }
 
+/// Whether a call goes on where its server asked in place of acting.
+pub(super) fn resumes(replies: &[Reply]) -> bool {
+    replies.last().is_some_and(|reply| !reply.question.resume.is_null())
+}
+
 /// The request of a call, with the answer to what its server asked last in place of acting.
 pub(super) fn with_replies(mut params: CallToolRequestParams, replies: &[Reply]) -> CallToolRequestParams {
     let Some(Reply { question, said }) = replies.last().filter(|reply| !reply.question.resume.is_null()) else {

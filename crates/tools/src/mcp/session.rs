@@ -8,8 +8,8 @@ use reqwest::header::{HeaderName, HeaderValue};
 use rmcp::ClientHandler;
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, CallToolResponse, ClientCapabilities, ClientConfig, ClientRequest,
-    ElicitRequestParams, ElicitResult, ElicitationCapability, ErrorData, FormElicitationCapability, Implementation,
-    JsonObject, PaginatedRequestParams, ProgressNotificationParam, ProtocolVersion, ServerResult,
+    ElicitRequestParams, ElicitResult, ElicitationCapability, ErrorCode, ErrorData, FormElicitationCapability,
+    Implementation, JsonObject, PaginatedRequestParams, ProgressNotificationParam, ProtocolVersion, ServerResult,
 };
 use rmcp::service::{
     ClientLifecycleMode, ClientServiceExt as _, NotificationContext, PeerRequestOptions, RequestContext, RequestHandle,
@@ -189,7 +189,7 @@ impl Session {
     ) -> Result<Called, ServiceError> {
         let under_way = self.questions.begin(replies);
         let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
-        let answered = self.send(tool, forms::with_replies(params, replies)).await;
+        let answered = self.resume(tool, params, replies).await;
         let wanted = under_way.answered();
         let is_settled = match &answered {
             // A server may do without what it asked for; where the call may be made anew, a person is asked all the same.
@@ -202,6 +202,33 @@ impl Session {
             Some(question) => Ok(Called::Wanted(question)),
             None => answered.map(Called::Answered),
         }
+    }
+
+    /// Goes on where the server asked. One that does not know its own state any more, for it was started anew, refused
+    /// without acting: it is called afresh, and told what was said as long as it asks the same.
+    async fn resume(
+        &self,
+        tool: &str,
+        params: CallToolRequestParams,
+        replies: &[Reply],
+    ) -> Result<CallToolResponse, ServiceError> {
+        let resumed = self.send(tool, forms::with_replies(params.clone(), replies)).await;
+        let is_forgotten =
+            matches!(&resumed, Err(ServiceError::McpError(error)) if error.code == ErrorCode::INVALID_PARAMS);
+        if !is_forgotten || !forms::resumes(replies) {
+            return resumed;
+        }
+        let mut answered = self.send(tool, params.clone()).await?;
+        for reply in replies {
+            let CallToolResponse::InputRequired(asked) = &answered else { break };
+            let Ok(question) = forms::questions(asked.clone()) else { break };
+            if !question.is_same(&reply.question) {
+                break;
+            }
+            let again = Reply { question, said: reply.said.clone() };
+            answered = self.send(tool, forms::with_replies(params.clone(), &[again])).await?;
+        }
+        Ok(answered)
     }
 
     /// Waits until questions can be told whose they are, for a call that will be asked some: nothing else is under way

@@ -463,6 +463,41 @@ async fn what_a_server_asks_in_place_of_acting_is_asked_and_told_with_its_state(
 }
 
 #[tokio::test]
+async fn a_server_that_forgot_where_it_asked_is_asked_afresh_and_told_the_answers() {
+    let form = json!({"type": "object", "properties": {"seat": {"type": "string"}}});
+    let started = Arc::new(AtomicUsize::new(1));
+    let now = started.clone();
+    let service = service(move |method, params| match method {
+        "tools/list" => Some(json!({"tools": [tool("book", json!({}))]})),
+        "tools/call" => {
+            let state = format!("sealed by {}", now.load(Ordering::Relaxed));
+            let asks = json!({
+                "resultType": "input_required", "requestState": state,
+                "inputRequests": {"seat": {"method": "elicitation/create", "params": {
+                    "mode": "form", "message": "Which seat?", "requestedSchema": form,
+                }}},
+            });
+            Some(match params["requestState"].as_str() {
+                None => asks,
+                Some(known) if known == state => {
+                    json!({"content": [{"type": "text", "text": params["inputResponses"]["seat"]["content"]["seat"]}]})
+                }
+                Some(_) => json!({"code": -32602, "message": "Invalid or expired requestState"}),
+            })
+        }
+        _ => None,
+    })
+    .await;
+    let registry = registry(&at(&service, json!({})), json!({})).await;
+    let question = asks(call(&registry, "far.book", json!({})).await);
+    started.fetch_add(1, Ordering::Relaxed);
+    assert_eq!(text(call_with(&registry, "far.book", &[(&question, seat("1A"))]).await), "1A");
+    // Where it asks for something else now, that is another question.
+    let other = Question { message: "Which row?".to_owned(), ..question };
+    assert_eq!(asks(call_with(&registry, "far.book", &[(&other, seat("1A"))]).await).message, "Which seat?");
+}
+
+#[tokio::test]
 async fn what_a_server_asks_for_that_is_no_form_fails_the_call() {
     let asks = json!({
         "resultType": "input_required",
