@@ -247,6 +247,9 @@ pub struct Caller {
     /// The API key it came under, by its id: for budgets by key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_id: Option<String>,
+    /// The name of the key, where it came under one: who began it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub begun_by: Option<String>,
     /// The consumer brought a key of its own for models. The key itself is never written anywhere.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub own_key: bool,

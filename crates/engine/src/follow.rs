@@ -231,34 +231,41 @@ impl Follower {
     /// Puts something into a followed run's inbox under a name of its own, and waits until it is taken or refused.
     pub async fn deliver(&mut self, run: &RunId, incoming: &Incoming) -> Result<Delivered, Error> {
         let command = uuid::Uuid::now_v7().to_string();
-        self.deliver_as(&command, run, incoming).await
+        let before = self.run(run).cloned().unwrap_or_default();
+        let delivered = self.deliver_as(&command, run, incoming, TAKE_MAX).await?;
+        // Whoever moves it says no where nobody here hears it.
+        Ok(match (delivered, refused_as_it_stood(before, incoming, self.engine.clock().now())) {
+            (Delivered::Accepted, Some(refusal)) => Delivered::Refused(refusal),
+            (delivered, _) => delivered,
+        })
     }
 
-    /// As [`deliver`](Self::deliver), under this `command_id`: what was delivered under it before is not again, and is
-    /// then [`Delivered::Accepted`].
-    pub async fn deliver_as(&mut self, command: &str, run: &RunId, incoming: &Incoming) -> Result<Delivered, Error> {
-        let before = self.run(run).cloned().unwrap_or_default();
-        let item = self.engine.submit(&self.tenant, run, command, incoming).await?;
-        if item.is_none() {
+    /// Puts something into a followed run's inbox under this `command_id`, once, and waits for so long until it is taken or
+    /// refused: longer than [`CLAIM_MAX`] only where the run is awake here. What was delivered under it before is
+    /// [`Delivered::Accepted`], whatever became of it.
+    pub async fn deliver_as(
+        &mut self,
+        command: &str,
+        run: &RunId,
+        incoming: &Incoming,
+        limit: Duration,
+    ) -> Result<Delivered, Error> {
+        let Some(item) = self.engine.submit(&self.tenant, run, command, incoming).await? else {
             return Ok(Delivered::Accepted);
-        }
+        };
         let submitted = Instant::now();
-        while submitted.elapsed() < if self.engine.is_awake(run) { TAKE_MAX } else { CLAIM_MAX } {
+        while submitted.elapsed() < limit.min(if self.engine.is_awake(run) { TAKE_MAX } else { CLAIM_MAX }) {
             match self.next(GLANCE).await? {
-                News::Moved { run: moved, items }
-                    if moved == *run && item.is_some_and(|item| items.contains(&item)) =>
-                {
+                News::Moved { run: moved, items } if moved == *run && items.contains(&item) => {
                     return Ok(Delivered::Taken);
                 }
-                News::Refused { item: refused, refusal, .. } if Some(refused) == item => {
+                News::Refused { item: refused, refusal, .. } if refused == item => {
                     return Ok(Delivered::Refused(refusal));
                 }
                 News::Moved { .. } | News::Refused { .. } | News::Nothing => {}
             }
         }
-        // Whoever moves it says no where nobody here hears it.
-        let refusal = refused_as_it_stood(before, incoming, self.engine.clock().now());
-        Ok(refusal.map_or(Delivered::Accepted, Delivered::Refused))
+        Ok(Delivered::Accepted)
     }
 
     async fn next(&mut self, limit: Duration) -> Result<News, Error> {

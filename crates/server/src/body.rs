@@ -5,6 +5,7 @@ use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
 use axum::extract::{DefaultBodyLimit, FromRequest as _};
 use axum::http::Request;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::door::Limits;
 use crate::problem::Problem;
@@ -25,6 +26,11 @@ pub(crate) async fn json<T: DeserializeOwned>(body: Body, limits: Limits) -> Res
     let bytes = read(body, limits).await.map_err(|unread| Problem::unread(&unread, limits))?;
     let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
     serde_json::from_slice(text).map_err(|error| Problem::unfit(&error))
+}
+
+/// What was read as JSON, in the shape that is asked for.
+pub(crate) fn typed<T: DeserializeOwned>(said: Value) -> Result<T, Problem> {
+    serde_json::from_value(said).map_err(|error| Problem::unfit(&error))
 }
 
 /// Reads a body within its limits. Call it where the key and the place are settled: until then nothing is read, so a

@@ -10,9 +10,10 @@ use baton_ports::clock::Clock;
 use baton_ports::keys::Keys;
 use baton_ports::models::Models;
 use baton_ports::read::Read;
+use baton_ports::records::Records;
 use baton_ports::registry::Registry;
 use futures::future::BoxFuture;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::auth::Known;
 use crate::problem::Problem;
@@ -22,6 +23,8 @@ use crate::problem::Problem;
 pub struct Limits {
     /// Requests under way; one more is answered 503.
     pub requests: usize,
+    /// Runs that are followed live; one more is answered 503.
+    pub streams: usize,
     /// Bytes of one request's body; a larger one is answered 413.
     pub body_bytes: usize,
     /// How long a connection may take to say a request's headers, and may be idle between requests.
@@ -38,6 +41,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             requests: 4_096,
+            streams: 1_024,
             body_bytes: 16 << 20,
             headers: Duration::from_secs(30),
             body: Duration::from_secs(60),
@@ -70,6 +74,7 @@ pub struct Work {
     pub engine: Engine,
     pub read: Arc<dyn Read>,
     pub registry: Arc<dyn Registry>,
+    pub records: Arc<dyn Records>,
     /// The IANA time zone of runs whose context says none.
     pub zone: Option<String>,
     /// Replies of models come from files.
@@ -92,6 +97,10 @@ pub struct Inner {
     pub limits: Limits,
     /// One permit a request under way.
     pub room: Arc<Semaphore>,
+    /// One permit a run that is followed live.
+    pub streams: Arc<Semaphore>,
+    /// Whether the server is stopping: what waits need not be waited for.
+    pub stopping: watch::Sender<bool>,
     /// How often tenants may ask; nothing: as often as they like.
     pub roster: OnceLock<Arc<Roster>>,
 }
@@ -105,6 +114,7 @@ impl Door {
         limits: Limits,
     ) -> Self {
         let room = Arc::new(Semaphore::new(limits.requests));
+        let streams = Arc::new(Semaphore::new(limits.streams));
         Self(Arc::new(Inner {
             models,
             keys: Known::new(keys, clock.clone()),
@@ -114,6 +124,8 @@ impl Door {
             returning: OnceLock::new(),
             limits,
             room,
+            streams,
+            stopping: watch::Sender::new(false),
             roster: OnceLock::new(),
         }))
     }
@@ -136,6 +148,12 @@ impl Door {
 
     pub(crate) fn work(&self) -> Result<&Work, Problem> {
         self.0.work.get().ok_or_else(Problem::nothing_here)
+    }
+
+    /// Ready once the server is told to stop.
+    pub(crate) async fn stopped(&self) {
+        // Its sender lives as long as the door does.
+        let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
     }
 
     /// A turn for a tenant's request, or that it has none.

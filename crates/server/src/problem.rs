@@ -9,7 +9,7 @@ use baton_core::fault::code;
 use baton_core::id::RunId;
 use baton_core::run::Refusal;
 use baton_engine::roster::NoTurn;
-use baton_ports::journal;
+use baton_ports::{journal, records};
 use serde_json::json;
 
 use crate::auth::Refused;
@@ -187,6 +187,21 @@ impl From<journal::Error> for Problem {
             | journal::Error::WrongSequence { .. }
             | journal::Error::Corrupt { .. }
             | journal::Error::Unopenable { .. } => Self::broken("the store failed", &error),
+        }
+    }
+}
+
+impl From<records::Error> for Problem {
+    fn from(error: records::Error) -> Self {
+        match error {
+            records::Error::Busy { retry_after } => Self::unavailable(Some(retry_after)),
+            records::Error::Unwritable { .. } | records::Error::Unreadable { .. } => {
+                tracing::error!(%error, "the store failed");
+                Self::unavailable(None)
+            }
+            records::Error::Conflict { .. } | records::Error::EmptyRange { .. } | records::Error::TooLarge { .. } => {
+                Self::broken("the store failed", &error)
+            }
         }
     }
 }

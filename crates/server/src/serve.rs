@@ -36,7 +36,7 @@ pub async fn serve(
     let drain = door.limits.drain;
     let mut protocol = http1::Builder::new();
     protocol.timer(TokioTimer::new()).header_read_timeout(door.limits.headers);
-    let app = routes::all(door);
+    let app = routes::all(door.clone());
     let open = GracefulShutdown::new();
     let mut stop = pin!(stop.fuse());
     loop {
@@ -48,6 +48,7 @@ pub async fn serve(
         tokio::spawn(converse(protocol.clone(), app.clone(), connection, peer, open.watcher()));
     }
     drop(listener);
+    door.stopping.send_replace(true);
     if tokio::time::timeout(drain, open.shutdown()).await.is_err() {
         tracing::warn!(drain_ms = drain.as_millis(), "requests under way were cut off: they took longer than allowed");
     }

@@ -62,6 +62,7 @@ fn work(project: &Project, system: &System, engine: &Engine) -> Work {
         engine: engine.clone(),
         read: Arc::new(system.store.clone()),
         registry: Arc::new(system.store.clone()),
+        records: Arc::new(system.store.clone()),
         zone: project.settings.own_zone().map(str::to_owned),
         scripted: system.models.is_scripted(),
     }

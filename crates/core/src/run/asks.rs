@@ -154,7 +154,13 @@ impl Run {
 
     /// On whose behalf the run acts: nobody allows what they asked for themselves.
     pub fn asked_by(&self) -> Option<&str> {
-        self.started().and_then(|started| started.caller.user_id.as_deref())
+        self.started().and_then(|started| started.caller.user_id.as_deref().or(started.caller.begun_by.as_deref()))
+    }
+
+    /// Whether this is whose request it is: on whose behalf the run acts, or who began it.
+    pub fn is_asked_by(&self, who: &str) -> bool {
+        let begun_by = self.started().and_then(|started| started.caller.begun_by.as_deref());
+        self.asked_by() == Some(who) || begun_by == Some(who)
     }
 
     /// Whether a `human` node that is open asks for a form, not for a yes or a no.

@@ -141,7 +141,7 @@ impl Draft<'_> {
         approved: bool,
     ) -> Result<(), Refusal> {
         let no = |reason| Err(Refusal::NotAllowed { what: effect.to_string(), by: by.to_owned(), reason });
-        let is_own = self.run.asked_by() == Some(by);
+        let is_own = self.run.is_asked_by(by);
         if approved && is_own {
             return no("nobody allows what they asked for themselves");
         }
@@ -156,14 +156,14 @@ impl Draft<'_> {
 
     /// Whether fewer people may allow it than must, since one of those named asked for it: it could only wait for ever.
     pub(super) fn too_few_may_allow(&self, leave: &Leave) -> bool {
-        let asker = self.run.asked_by();
-        let able = leave.from.iter().filter(|name| Some(name.as_str()) != asker).count();
+        let able = leave.from.iter().filter(|name| !self.run.is_asked_by(name)).count();
         !leave.from.is_empty() && able < leave.need as usize && leave.until.is_none()
     }
 
     pub(super) fn nobody_to_ask(&self, leave: &Leave) -> Fault {
         let (need, names) = (leave.need, leave.from.join(", "));
-        let asker = self.run.asked_by().unwrap_or_default();
+        let askers = leave.from.iter().filter(|name| self.run.is_asked_by(name)).map(String::as_str);
+        let asker = askers.collect::<Vec<_>>().join("`, `");
         let message = format!(
             "{need} of {names} must allow it, and nobody allows what they asked for themselves: `{asker}` did; name more \
              approvers, or have somebody else ask"

@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 
 use super::executions::act::Act;
 use super::guest::Guest;
+use super::once::{Asked, Once};
 use super::shapes::{Desk, Execution, Problem as Refusal, Request as Shown};
 use crate::body;
 use crate::code;
@@ -129,8 +130,14 @@ async fn decide(
     headers: &HeaderMap,
     (approved, note): (bool, String),
 ) -> Result<Response, Problem> {
+    let said = json!({ "approved": approved, "reason": note });
+    let asked = Asked::new("decide", id, &said);
+    // One that was decided under this key waits no more.
+    if let Some(run) = Once::of(door, &guest, headers, asked).await?.and_then(|once| once.before) {
+        return Act::on(door, guest, run.as_str(), headers, asked).await?.stands().await;
+    }
     let Request { run, about, .. } = Request::find(door.work()?, &guest, id).await?;
-    let act = Act::on(door, guest, run.as_str(), headers).await?;
+    let act = Act::on(door, guest, run.as_str(), headers, asked).await?;
     let incoming = about.decided(act.by(), approved, note);
-    act.give("decide", &incoming).await
+    act.give(&incoming).await
 }

@@ -3,31 +3,26 @@
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{HeaderName, HeaderValue};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use baton_core::expr::nearest;
 use baton_core::id::RunId;
-use baton_core::run::Run;
 use baton_core::tool::Caller;
-use baton_engine::{Delivered, Error, Follower, Start};
+use baton_engine::{Error, Follower, Start};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use super::executions::answer::Answered;
 use super::guest::Guest;
-use super::once;
+use super::once::{Asked, Once};
 use super::patience::Patience;
 use super::shapes::{Execution, Problem as Refusal};
 use crate::body;
 use crate::code;
 use crate::door::{Door, Work};
 use crate::problem::Problem;
-
-/// Says that what is answered was begun by an earlier request under the same key.
-const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// A workflow to execute.
 #[derive(Deserialize, ToSchema)]
@@ -78,54 +73,53 @@ pub(super) async fn execute(
 ) -> Result<Response, Problem> {
     let work = door.work()?;
     let patience = Patience::of(&headers)?;
-    let once = once::Name::of(&headers, &guest)?;
-    let asked: Execute = body::json(body, door.limits).await?;
-    let start = asked.start(work, &guest, once.as_ref()).await?;
-    let id = start.run.clone();
-    let (input, mut context) = (start.input.clone(), start.context.clone());
+    let Execute { workflow_id, input_data, context } = body::json(body, door.limits).await?;
+    let mut said = json!({ "input": input_data, "context": context });
+    // A key of the caller's is in nothing that is written, not even hashed.
+    baton_engine::take_key(&mut said["context"]);
+    let mut once = Once::of(&door, &guest, &headers, Asked::new("execute", &workflow_id, &said)).await?;
+    let id = once.as_ref().map_or_else(|| RunId::new(uuid::Uuid::now_v7().to_string()), Once::run);
     let mut follower = Follower::new(&work.engine, work.read.clone(), guest.tenant().clone());
-    let is_new = match work.engine.start(start).await {
-        Ok(()) => true,
-        Err(Error::Exists { .. }) if once.is_some() => false,
-        Err(error) => return Err(error.into()),
-    };
-    let rests = async {
-        if let Delivered::Taken = follower.follow_new(&id).await? {
-            follower.until_rest(&id).await?;
+    let is_there = once.is_some() && work.read.run(guest.tenant(), &id).await?.is_some();
+    if !is_there {
+        let start = start(work, &guest, id.clone(), (workflow_id, input_data, context.into())).await?;
+        if let Some(once) = &mut once {
+            once.note(&door, &guest, &id).await?;
         }
-        Ok::<(), Error>(())
-    };
-    // One that goes on is told as it stands by then.
-    if let Ok(done) = timeout(patience.limit, rests).await {
-        done?;
+        match work.engine.start(start).await {
+            // Asked twice at once under one key.
+            Err(Error::Exists { .. }) if once.is_some() => {}
+            begun => begun?,
+        }
     }
-    if !is_new {
-        baton_engine::take_key(&mut context);
-        is_the_same(follower.run(&id), &asked.workflow_id, &input, &context)?;
+    follower.follow(&id).await?;
+    tokio::select! {
+        // One that goes on is told as it stands by then.
+        rested = timeout(patience.limit, follower.until_rest(&id)) => rested.unwrap_or(Ok(()))?,
+        () = door.stopped() => {}
     }
     let mut response = patience.say(Answered::of(&follower, &id).into_response());
-    if !is_new {
-        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    if let Some(once) = once {
+        once.say(&mut response);
     }
     Ok(response)
 }
 
-impl Execute {
-    async fn start(&self, work: &Work, guest: &Guest, once: Option<&once::Name>) -> Result<Start, Problem> {
-        let version = work.registry.active(guest.tenant(), &self.workflow_id).await?;
-        let Some(version) = version else { return Err(no_workflow(work, guest, &self.workflow_id).await) };
-        let context = Value::Object(self.context.clone());
-        let caller = Caller { key_id: Some(guest.key_id().to_owned()), ..Caller::of(&context, work.zone.as_deref()) };
-        Ok(Start {
-            run: once.map_or_else(|| RunId::new(uuid::Uuid::now_v7().to_string()), once::Name::run),
-            tenant: guest.tenant().clone(),
-            workflow: version.workflow,
-            bundle: version.bundle,
-            input: self.input_data.clone(),
-            context,
-            caller,
-        })
-    }
+async fn start(
+    work: &Work,
+    guest: &Guest,
+    run: RunId,
+    (workflow, input, context): (String, Value, Value),
+) -> Result<Start, Problem> {
+    let version = work.registry.active(guest.tenant(), &workflow).await?;
+    let Some(version) = version else { return Err(no_workflow(work, guest, &workflow).await) };
+    let caller = Caller {
+        key_id: Some(guest.key_id().to_owned()),
+        begun_by: Some(guest.by().to_owned()),
+        ..Caller::of(&context, work.zone.as_deref())
+    };
+    let (workflow, bundle) = (version.workflow, version.bundle);
+    Ok(Start { run, tenant: guest.tenant().clone(), workflow, bundle, input, context, caller })
 }
 
 pub(super) async fn no_workflow(work: &Work, guest: &Guest, name: &str) -> Problem {
@@ -135,18 +129,4 @@ pub(super) async fn no_workflow(work: &Work, guest: &Guest, name: &str) -> Probl
         Some(near) => problem.hint(format!("did you mean `{near}`?")),
         None => problem.hint("GET /api/v1/workflows lists those there are"),
     }
-}
-
-/// A run that an earlier request began under the same key must be the one that is asked for now. One that has not begun
-/// says nothing yet, and is taken for it.
-fn is_the_same(run: Option<&Run>, workflow: &str, input: &Value, context: &Value) -> Result<(), Problem> {
-    let Some((run, started)) = run.and_then(|run| Some((run, run.started()?))) else { return Ok(()) };
-    let is_workflow = run.workflow().is_none_or(|begun| begun.name == workflow);
-    if is_workflow && *started.input == *input && started.context == *context {
-        return Ok(());
-    }
-    let detail = "this Idempotency-Key was used for another request";
-    Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code::IDEMPOTENCY_KEY_REUSED, detail)
-        .about(&started.run)
-        .hint("choose a new key for each thing that is to be done"))
 }

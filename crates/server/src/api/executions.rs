@@ -27,7 +27,7 @@ use crate::problem::Problem;
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Which {
-    /// A state of PRODUCT's, such as `waiting`.
+    /// As `state` says it, such as `waiting` or `timed_out`.
     state: Option<String>,
     workflow_id: Option<String>,
     /// 1 to 500; 50 unless told.
@@ -169,6 +169,9 @@ pub(super) async fn journal(
     let work = door.work()?;
     let limit = limit(which.limit, PAGE_DEFAULT, PAGE_MAX)?;
     let head = head(work, &guest, &id).await?;
+    if which.after >= head.seq {
+        return Ok(Json(json!({ "entries": [], "next_after": null })));
+    }
     let page = work.read.entries(guest.tenant(), &head.run, which.after, limit).await?;
     let mut entries = Vec::with_capacity(page.len());
     for (seq, entry) in (which.after + 1..).zip(&page) {

@@ -40,6 +40,18 @@ impl Guest {
         &self.key.name
     }
 
+    /// Refused where its role may not do this.
+    pub fn must(&self, need: Need) -> Result<(), Problem> {
+        let role = self.key.role;
+        if role.may(need) {
+            return Ok(());
+        }
+        let who: Vec<&str> = Role::ALL.into_iter().filter(|role| role.may(need)).map(Role::word).collect();
+        let detail = format!("a key of role `{}` may not do this", role.word());
+        let hint = format!("it takes one of: {}", who.join(", "));
+        Err(Problem::new(StatusCode::FORBIDDEN, code::FORBIDDEN, detail).hint(hint))
+    }
+
     /// Its key, by its id.
     pub fn key_id(&self) -> &str {
         &self.key.id
@@ -80,14 +92,8 @@ pub(super) async fn may(
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let role = guest.key.role;
-    if role.may(need) {
-        return Ok(next.run(request).await);
-    }
-    let who: Vec<&str> = Role::ALL.into_iter().filter(|role| role.may(need)).map(Role::word).collect();
-    let detail = format!("a key of role `{}` may not do this", role.word());
-    Err(Problem::new(StatusCode::FORBIDDEN, code::FORBIDDEN, detail)
-        .hint(format!("it takes one of: {}", who.join(", "))))
+    guest.must(need)?;
+    Ok(next.run(request).await)
 }
 
 /// A key, to who brings it.

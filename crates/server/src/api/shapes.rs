@@ -68,7 +68,7 @@ pub(super) struct Waits {
 #[derive(ToSchema)]
 pub(super) struct Trace {
     workflow_id: Option<String>,
-    started_at: String,
+    started_at: Option<String>,
     completed_at: Option<String>,
     nodes: Vec<TracedNode>,
     costs: Costs,

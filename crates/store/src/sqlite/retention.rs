@@ -22,6 +22,8 @@ pub enum Old {
     SentTo,
     /// What contacts at a service were before such keys changed them.
     ContactsBefore,
+    /// What was asked of runs under a key of the asker's.
+    AskedOnce,
     /// Why a model was chosen, and what it cost.
     Decisions,
 }
@@ -48,6 +50,7 @@ impl Store {
             Old::Effects => self.expire_records(tenant, "effects", ENDED, before, after).await,
             Old::SentTo => self.expire_records(tenant, "sent_to", ENDED, before, after).await,
             Old::ContactsBefore => self.expire_records(tenant, "contacts_before", ENDED, before, after).await,
+            Old::AskedOnce => self.expire_records(tenant, "asked_once", ENDED, before, after).await,
             Old::Decisions => {
                 let tenant = tenant.clone();
                 let deleted = self.write(0, move |session| {

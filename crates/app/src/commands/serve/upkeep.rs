@@ -137,7 +137,8 @@ impl<'s> Upkeep<'s> {
             return Ok(());
         }
         let Retention { messages_days, effects_days, decisions_days } = self.settings.upkeep.retention;
-        let of_effects = [Old::Effects, Old::SentTo, Old::ContactsBefore].map(|what| (what, effects_days));
+        let of_effects =
+            [Old::Effects, Old::SentTo, Old::ContactsBefore, Old::AskedOnce].map(|what| (what, effects_days));
         let others = [(Old::Outbox, messages_days), (Old::Decisions, decisions_days)];
         for (what, days) in of_effects.into_iter().chain(others) {
             if days == 0 {

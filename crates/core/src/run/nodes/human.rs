@@ -60,7 +60,7 @@ pub fn answered(draft: &mut Draft<'_>, at: &Address, by: String, decision: Decis
 /// Why this person's word does not count: others are asked by name, or it would allow their own request. Whoever asked
 /// may take it back.
 fn may_not(draft: &Draft<'_>, at: &Address, by: &str, decision: &Decision) -> Option<&'static str> {
-    if draft.run.asked_by() == Some(by) {
+    if draft.run.is_asked_by(by) {
         match decision {
             Decision::Approve { .. } => return Some("nobody allows what they asked for themselves"),
             Decision::Reject { .. } => return None,

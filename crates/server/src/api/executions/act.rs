@@ -1,6 +1,7 @@
 //! Runs, acted on: what is asked goes into the run's inbox, once, and is answered when the run has taken it and rests.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Extension;
 use axum::body::Body;
@@ -8,17 +9,18 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use baton_core::id::RunId;
-use baton_core::run::{Address, Decision, EffectId, Incoming, MESSAGE, Resolution, Signal};
-use baton_engine::{Delivered, Error, Follower};
+use baton_core::run::{Address, Ask, Decision, EffectId, Incoming, MESSAGE, Resolution, Run, Signal};
+use baton_engine::{Delivered, Follower};
+use baton_ports::keys::Need;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use utoipa::ToSchema;
 
 use super::answer::Answered;
 use super::head;
 use crate::api::guest::Guest;
-use crate::api::once;
+use crate::api::once::{Asked, Once};
 use crate::api::patience::Patience;
 use crate::api::shapes::{Execution, Problem as Refusal};
 use crate::body;
@@ -28,51 +30,96 @@ use crate::problem::Problem;
 
 /// A request to act on a run.
 pub(in crate::api) struct Act<'a> {
+    door: &'a Door,
     work: &'a Work,
     guest: Guest,
     run: RunId,
-    once: Option<once::Name>,
+    once: Option<Once>,
     patience: Patience,
 }
 
 impl<'a> Act<'a> {
     /// On a run that is there.
-    pub async fn on(door: &'a Door, guest: Guest, id: &str, headers: &HeaderMap) -> Result<Self, Problem> {
+    pub async fn on(
+        door: &'a Door,
+        guest: Guest,
+        id: &str,
+        headers: &HeaderMap,
+        asked: Asked<'_>,
+    ) -> Result<Self, Problem> {
         let work = door.work()?;
         let patience = Patience::of(headers)?;
-        let once = once::Name::of(headers, &guest)?;
+        let once = Once::of(door, &guest, headers, asked).await?;
         let run = head(work, &guest, id).await?.run;
-        Ok(Self { work, guest, run, once, patience })
+        Ok(Self { door, work, guest, run, once, patience })
     }
 
     pub fn by(&self) -> String {
         self.guest.by().to_owned()
     }
 
-    /// Into its inbox, under this word, and with it until it rests.
-    pub async fn give(self, word: &str, incoming: &Incoming) -> Result<Response, Problem> {
-        let Self { work, guest, run, once, patience } = self;
-        let command = match &once {
-            Some(once) => once.command(word),
+    /// The run by when it rests, where it was asked before.
+    pub async fn stands(self) -> Result<Response, Problem> {
+        let follower = self.follower().await?;
+        let limit = self.patience.limit;
+        self.answered(follower, limit).await
+    }
+
+    /// Into its inbox, and with it until it rests.
+    pub async fn give(mut self, incoming: &Incoming) -> Result<Response, Problem> {
+        let began = Instant::now();
+        let command = match &mut self.once {
+            Some(once) => {
+                once.note(self.door, &self.guest, &self.run).await?;
+                once.command()
+            }
             None => uuid::Uuid::now_v7().to_string(),
         };
-        let mut follower = Follower::new(&work.engine, work.read.clone(), guest.tenant().clone());
-        follower.follow(&run).await?;
-        let delivered = follower.deliver_as(&command, &run, incoming).await?;
+        let mut follower = self.follower().await?;
+        let delivered = follower.deliver_as(&command, &self.run, incoming, self.patience.limit).await?;
+        let left = self.patience.limit.saturating_sub(began.elapsed());
         match delivered {
-            Delivered::Refused(refusal) => return Err(Problem::refused(&run, &refusal)),
-            Delivered::Taken | Delivered::Accepted => {}
-        }
-        let rests = async {
-            if let Delivered::Taken = delivered {
-                follower.until_rest(&run).await?;
+            Delivered::Taken => self.answered(follower, left).await,
+            Delivered::Accepted if self.once.as_ref().is_some_and(|once| once.before.is_some()) => {
+                self.answered(follower, left).await
             }
-            Ok::<(), Error>(())
-        };
-        if let Ok(done) = timeout(patience.limit, rests).await {
-            done?;
+            // Whoever moves the run takes it: nobody here knows when.
+            Delivered::Accepted => self.answered(follower, Duration::ZERO).await,
+            Delivered::Refused(refusal) => {
+                let problem = Problem::refused(&self.run, &refusal);
+                if let Some(once) = &self.once {
+                    once.note_refused(self.door, &self.guest, &self.run, &problem).await?;
+                }
+                Err(problem)
+            }
         }
-        Ok(patience.say(Answered::of(&follower, &run).into_response()))
+    }
+
+    /// From what is recorded of the run on.
+    async fn follower(&self) -> Result<Follower, Problem> {
+        let mut follower = Follower::new(&self.work.engine, self.work.read.clone(), self.guest.tenant().clone());
+        follower.follow(&self.run).await?;
+        Ok(follower)
+    }
+
+    /// With it until it rests, for so long.
+    async fn answered(self, mut follower: Follower, limit: Duration) -> Result<Response, Problem> {
+        tokio::select! {
+            rested = timeout(limit, follower.until_rest(&self.run)) => rested.unwrap_or(Ok(()))?,
+            () = self.door.stopped() => {}
+        }
+        let mut response = self.patience.say(Answered::of(&follower, &self.run).into_response());
+        if let Some(once) = self.once {
+            once.say(&mut response);
+        }
+        Ok(response)
+    }
+
+    /// Whether this is leave to spend more than a budget has.
+    async fn lifts_a_budget(&self, effect: &EffectId) -> Result<bool, Problem> {
+        let follower = self.follower().await?;
+        let asks = follower.run(&self.run).map(Run::asks).unwrap_or_default();
+        Ok(asks.iter().any(|ask| matches!(ask, Ask::Budget(open) if open == effect)))
     }
 }
 
@@ -95,10 +142,11 @@ pub(in crate::api) async fn pause(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let Nothing {} = body::json(body, door.limits).await?;
-    let act = Act::on(&door, guest, &id, &headers).await?;
+    let said: Value = body::json(body, door.limits).await?;
+    let Nothing {} = body::typed(said.clone())?;
+    let act = Act::on(&door, guest, &id, &headers, Asked::new("pause", &id, &said)).await?;
     let incoming = Incoming::Pause { by: act.by() };
-    act.give("pause", &incoming).await
+    act.give(&incoming).await
 }
 
 /// Resumes a paused execution
@@ -113,10 +161,11 @@ pub(in crate::api) async fn resume(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let Nothing {} = body::json(body, door.limits).await?;
-    let act = Act::on(&door, guest, &id, &headers).await?;
+    let said: Value = body::json(body, door.limits).await?;
+    let Nothing {} = body::typed(said.clone())?;
+    let act = Act::on(&door, guest, &id, &headers, Asked::new("resume", &id, &said)).await?;
     let incoming = Incoming::Resume { by: act.by() };
-    act.give("resume", &incoming).await
+    act.give(&incoming).await
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -139,10 +188,11 @@ pub(in crate::api) async fn cancel(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let Cancel { compensate } = body::json(body, door.limits).await?;
-    let act = Act::on(&door, guest, &id, &headers).await?;
+    let said: Value = body::json(body, door.limits).await?;
+    let Cancel { compensate } = body::typed(said.clone())?;
+    let act = Act::on(&door, guest, &id, &headers, Asked::new("cancel", &id, &said)).await?;
     let incoming = Incoming::Cancel { by: act.by(), compensate };
-    act.give("cancel", &incoming).await
+    act.give(&incoming).await
 }
 
 /// Undoes what an ended execution did, newest first
@@ -157,10 +207,11 @@ pub(in crate::api) async fn compensate(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let Nothing {} = body::json(body, door.limits).await?;
-    let act = Act::on(&door, guest, &id, &headers).await?;
+    let said: Value = body::json(body, door.limits).await?;
+    let Nothing {} = body::typed(said.clone())?;
+    let act = Act::on(&door, guest, &id, &headers, Asked::new("compensate", &id, &said)).await?;
     let incoming = Incoming::Rollback { by: act.by() };
-    act.give("compensate", &incoming).await
+    act.give(&incoming).await
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -183,8 +234,9 @@ pub(in crate::api) async fn retry(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let Retry { same_version } = body::json(body, door.limits).await?;
-    let act = Act::on(&door, guest, &id, &headers).await?;
+    let said: Value = body::json(body, door.limits).await?;
+    let Retry { same_version } = body::typed(said.clone())?;
+    let act = Act::on(&door, guest, &id, &headers, Asked::new("retry", &id, &said)).await?;
     let record = super::Record::read(act.work, &act.guest, &id).await?;
     let newest = match record.run().workflow().filter(|_| !same_version) {
         Some(workflow) => act.work.registry.active(act.guest.tenant(), &workflow.name).await?,
@@ -195,7 +247,7 @@ pub(in crate::api) async fn retry(
         return Err(Problem::refused(&act.run, &baton_core::run::Refusal::NotStarted));
     };
     let incoming = Incoming::Retry { by: act.by(), bundle };
-    act.give("retry", &incoming).await
+    act.give(&incoming).await
 }
 
 /// A signal: the customer's words, or a name with what comes with it.
@@ -225,11 +277,12 @@ pub(in crate::api) async fn signal(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let (name, payload) = match body::json(body, door.limits).await? {
+    let said: Value = body::json(body, door.limits).await?;
+    let (name, payload) = match body::typed(said.clone())? {
         Signalled::Message { message } => (MESSAGE.to_owned(), json!({ "text": message })),
         Signalled::Named { name, payload } => (name, payload),
     };
-    let act = Act::on(&door, guest, &id, &headers).await?;
+    let act = Act::on(&door, guest, &id, &headers, Asked::new("signal", &id, &said)).await?;
     let incoming = Incoming::Signal(Signal {
         name,
         payload: Arc::new(payload),
@@ -237,7 +290,7 @@ pub(in crate::api) async fn signal(
         sequence: None,
         after_gap: false,
     });
-    act.give("signal", &incoming).await
+    act.give(&incoming).await
 }
 
 /// What a person says to a `human` node, or to what a call asks.
@@ -295,10 +348,16 @@ pub(in crate::api) async fn answer(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let said: Said = body::json(body, door.limits).await?;
-    let act = Act::on(&door, guest, &id, &headers).await?;
-    let incoming = said.incoming(act.by())?;
-    act.give("answer", &incoming).await
+    let said: Value = body::json(body, door.limits).await?;
+    let answer: Said = body::typed(said.clone())?;
+    let act = Act::on(&door, guest, &id, &headers, Asked::new("answer", &id, &said)).await?;
+    let incoming = answer.incoming(act.by())?;
+    if let Incoming::Approve { effect, approved: true, .. } = &incoming
+        && act.lifts_a_budget(effect).await?
+    {
+        act.guest.must(Need::Operate)?;
+    }
+    act.give(&incoming).await
 }
 
 /// What became of a call in doubt.
@@ -334,16 +393,17 @@ pub(in crate::api) async fn resolve(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let Resolve { effect, became } = body::json(body, door.limits).await?;
+    let said: Value = body::json(body, door.limits).await?;
+    let Resolve { effect, became } = body::typed(said.clone())?;
     let effect = call(&effect)?;
     let resolution = match became {
         Became::Done(output) => Resolution::Done { output },
         Became::NotDone => Resolution::NotDone,
         Became::Repeat => Resolution::Repeat,
     };
-    let act = Act::on(&door, guest, &id, &headers).await?;
+    let act = Act::on(&door, guest, &id, &headers, Asked::new("resolve", &id, &said)).await?;
     let incoming = Incoming::Resolve { effect, by: act.by(), resolution };
-    act.give("resolve", &incoming).await
+    act.give(&incoming).await
 }
 
 fn call(text: &str) -> Result<EffectId, Problem> {

@@ -21,6 +21,9 @@ impl Answered {
         let not_begun = Run::default();
         let run = follower.run(id).unwrap_or(&not_begun);
         let mut body = runs::response(run, &follower.open());
+        if run.started().is_none() {
+            body["trace"]["started_at"] = Value::Null;
+        }
         // One that nobody has begun knows nothing of itself.
         body["execution_id"] = id.as_str().into();
         Self { id: id.clone(), has_ended: run.state().is_end(), body }

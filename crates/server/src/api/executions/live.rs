@@ -12,6 +12,7 @@ use baton_core::id::RunId;
 use baton_core::run as runs;
 use baton_engine::Follower;
 use futures::stream;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{head, told as entry_told};
 use crate::api::guest::Guest;
@@ -32,8 +33,11 @@ struct Listener {
     /// How many had been told when its state was.
     state_told_at: Option<usize>,
     is_over: bool,
-    /// Their place among those under way.
-    _guest: Guest,
+    door: Door,
+    /// What they came in with: a key that is revoked reads no further.
+    headers: HeaderMap,
+    /// Their place among those who read along.
+    _place: OwnedSemaphorePermit,
 }
 
 /// Follows an execution
@@ -59,10 +63,13 @@ pub(in crate::api) async fn events(
     let work = door.work()?;
     let last = last_told(&headers)?;
     let run = head(work, &guest, &id).await?.run;
+    let place = door.streams.clone().try_acquire_owned().map_err(|_| Problem::overloaded())?;
     let mut follower = Follower::new(&work.engine, work.read.clone(), guest.tenant().clone());
     follower.follow(&run).await?;
     let told = last.min(follower.entries(&run).len());
-    let listener = Listener { follower, run, told, state_told_at: None, is_over: false, _guest: guest };
+    let of_door = door.clone();
+    let listener =
+        Listener { follower, run, told, state_told_at: None, is_over: false, door: of_door, headers, _place: place };
     let events = stream::unfold(listener, async |mut listener| {
         let event = listener.next().await?;
         Some((Ok::<Event, Infallible>(event), listener))
@@ -96,10 +103,20 @@ impl Listener {
                 let data = runs::response(state, &follower.open()).to_string();
                 return Some(Event::default().event("state").data(data));
             }
-            if let Err(error) = follower.glance(GLANCE).await {
-                tracing::debug!(%error, %run, "a run is followed no more");
-                return None;
+            let glanced = tokio::select! {
+                glanced = follower.glance(GLANCE) => glanced,
+                () = self.door.stopped() => return None,
+            };
+            match glanced {
+                // A run that it runs may wait for something else now.
+                Ok(Some(_)) => self.state_told_at = None,
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::debug!(%error, run = %self.run, "a run is followed no more");
+                    return None;
+                }
             }
+            self.door.keys.bearer(&self.headers).await.ok()?;
         }
     }
 }
