@@ -123,7 +123,7 @@ fn a_request_that_leaves_a_default_out_can_be_repeated_also_when_the_workflow_is
     let api = Api::of(&place);
     let body = json!({ "workflow_id": "book" });
     let first = id(&api.post("/workflows/execute", "Idempotency-Key: k\r\n", &body).ends(200));
-    place.write("workflows/book.yaml", BOOK.replace("default: sunday", "required: true"));
+    place.write("workflows/book.yaml", BOOK.replace("{type: string, default: sunday}", "string"));
     place.baton(&["run", "book", "-s", "day=friday"]).ends(0);
     assert_eq!(api.post("/workflows/execute", "", &body).ends(422)["code"], "INPUT_INVALID");
     let again = api.post("/workflows/execute", "Idempotency-Key: k\r\n", &body);

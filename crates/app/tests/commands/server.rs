@@ -128,6 +128,14 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+        // A test that failed is understood by what the server said.
+        if std::thread::panicking()
+            && let Some(mut errors) = self.process.stderr.take()
+        {
+            let mut said = String::new();
+            let _ = errors.read_to_string(&mut said);
+            eprintln!("the server said:\n{said}");
+        }
     }
 }
 
