@@ -75,7 +75,27 @@ fn came_to(outcome: &Outcome, details: &mut Object) {
         }
         Outcome::Asks { question, .. } => {
             details.say("error_code", INPUT_REQUIRED);
-            details.say("asks", &*redact::text(&question.message));
+            details.say_redacted("asks", &question.message.as_str().into(), Bounds::AUDIT);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use baton_core::tool::Question;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::testing::{NOW, World};
+
+    #[test]
+    fn a_question_is_kept_redacted_and_no_longer_than_anything_else() {
+        let call = World::new().call("run/node/0/0", "far.book", json!({}));
+        let message = format!("Is it ana@clinic.example? {}", "é".repeat(30_000));
+        let question = Box::new(Question { message, schema: json!({}), resume: Value::Null });
+        let row = row(call, None, &Outcome::Asks { question, within: None }, NOW.parse().unwrap(), None);
+        let asks = row.details["asks"].as_str().unwrap();
+        assert!(asks.starts_with("Is it [REDACTED_EMAIL]? é"), "{asks}");
+        assert!(asks.len() < Bounds::AUDIT.string_bytes + 100, "{} bytes", asks.len());
     }
 }

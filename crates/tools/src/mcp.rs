@@ -109,11 +109,11 @@ impl Source {
         facts::doubts(self, listing)
     }
 
-    /// What becomes of what a tool, by the server's name of it, asks in the middle of a call. What acts once is only made
-    /// again where a person vouches that it did nothing before it asked.
+    /// What becomes of what a tool, by the server's name of it, asks in the middle of a call. What acts is only made
+    /// anew where a person vouches that it did nothing before it asked: with the answer it is another call.
     fn asking(&self, tool: &str, class: Class) -> forms::Asking {
         let said = self.0.tools.get(tool);
-        let again = !class.is_marked() || self.asks_first(tool);
+        let again = !class.acts() || self.asks_first(tool);
         let seconds = said.and_then(|said| said.answer_within_seconds);
         let own = seconds.map(|seconds| Duration::from_secs(seconds.get()));
         forms::Asking { again, within: own.or(self.0.answer_within) }

@@ -14,7 +14,7 @@ use crate::failure::Failure;
 /// Bytes of one picture, sound or embedded file that are kept, as base64.
 const BINARY_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a server's error text.
-const ERROR_BYTES_MAX: usize = 2_000;
+pub(super) const ERROR_BYTES_MAX: usize = 2_000;
 
 /// The tool's result: its text, and what else there is.
 pub(super) fn answer(name: &str, called: Called, class: Class, asking: Asking) -> Result<Value, Failure> {
@@ -23,7 +23,7 @@ pub(super) fn answer(name: &str, called: Called, class: Class, asking: Asking) -
         // It asked in the middle of the call: what it did before, and after it was refused, nobody here knows.
         Called::Wanted(question) => Err(Failure::unclear(class, input_required(name, &question.message))),
         // It may go on later, and asks nobody for anything.
-        Called::Answered(CallToolResponse::InputRequired(asked)) if asked.input_requests.is_none() => {
+        Called::Answered(CallToolResponse::InputRequired(asked)) if forms::asks_nothing(&asked) => {
             Err(Failure::later(code::SERVICE_UNAVAILABLE, format!("`{name}` is busy, and wants to be called again")))
         }
         // It asked in place of acting: the protocol has it called anew with the answers.

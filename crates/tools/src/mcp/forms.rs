@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use baton_core::redact;
 use baton_core::tool::{Question, Reply, Said};
+use reqwest::Url;
 use rmcp::model::{
     CallToolRequestParams, ElicitRequestParams, ElicitResult, ElicitationAction, InputRequest, InputRequiredResult,
 };
 use serde_json::{Map, Value, json};
 
+use super::content::ERROR_BYTES_MAX;
+use crate::outbound::shown;
 use crate::size::extent;
 
 /// Bytes of a question, its form and what its server wants back included: all of it is journaled.
@@ -33,12 +37,20 @@ pub(super) fn question(params: &ElicitRequestParams) -> Result<Question, String>
     usable(Question { message, schema, resume: Value::Null })
 }
 
+/// Whether a server only wants to be called again.
+pub(super) fn asks_nothing(asked: &InputRequiredResult) -> bool {
+    asked.input_requests.as_ref().is_none_or(|requests| requests.is_empty())
+}
+
 /// The forms that a server shows in place of acting, as one question: that of the only one, or an object with a field for
 /// each.
 ///
 /// # Errors
 /// Why nobody is asked it.
 pub(super) fn questions(asked: InputRequiredResult) -> Result<Question, String> {
+    if asks_nothing(&asked) {
+        return Err("nothing".to_owned());
+    }
     let requests = asked.input_requests.unwrap_or_default();
     if requests.len() > FORMS_MAX {
         return Err(format!("it wants {} forms filled at once, and may {FORMS_MAX}", requests.len()));
@@ -73,7 +85,11 @@ fn form(params: &ElicitRequestParams) -> Result<(String, Value), String> {
             Ok((message.clone(), json!(requested_schema)))
         }
         ElicitRequestParams::UrlElicitationParams { message, url, .. } => {
-            Err(format!("that somebody visits {url}, where nobody is sent by a server: {message}"))
+            // Such an address is often a key in itself: what is logged and journaled is where it leads.
+            let place = Url::parse(url).map_or_else(|_| "what is no address".to_owned(), |url| shown(&url));
+            let mut message = redact::text(message).into_owned();
+            message.truncate(message.floor_char_boundary(ERROR_BYTES_MAX));
+            Err(format!("that somebody visits {place}, where nobody is sent by a server: {message}"))
         }
         _ => Err("something that is not understood here".to_owned()),
     }
@@ -177,7 +193,11 @@ mod tests {
     #[test]
     fn what_nobody_can_fill_in_is_not_asked() {
         let url = json!({"method": "elicitation/create", "params":
-            {"mode": "url", "message": "Log in", "url": "https://x.example/login", "elicitationId": "1"}});
+            {"mode": "url", "message": "Log in as ana@clinic.example",
+             "url": "https://me:pw@x.example/login?token=t0ken#t0ken", "elicitationId": "1"}});
+        let reason = asked(json!({"x": url})).unwrap_err();
+        assert!(reason.contains("https://x.example/login,") && reason.contains("Log in as "), "{reason}");
+        assert!(!["t0ken", "me:pw", "ana@"].iter().any(|private| reason.contains(private)), "{reason}");
         let long = form_of(&"x".repeat(100_000), "seat");
         let model = json!({"method": "sampling/createMessage", "params": {"messages": [], "maxTokens": 1}});
         for (request, why) in [(url, "nobody is sent"), (long, "over the limit"), (model, "a model")] {
@@ -186,6 +206,7 @@ mod tests {
         }
         let many: Map<String, Value> = (0..9).map(|n| (n.to_string(), form_of("?", "seat"))).collect();
         assert!(asked(many.into()).unwrap_err().contains("9 forms"));
+        assert!(asked(json!({})).is_err(), "a form without fields");
     }
 
     #[test]

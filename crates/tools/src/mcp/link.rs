@@ -132,16 +132,32 @@ impl Link {
         let asking = self.source.asking(tool, class);
         // Its questions must be told apart from those of other calls.
         let alone = !replies.is_empty() || self.source.asks_first(tool);
-        let session = request.before_sending(self.session(&request.call.tenant, alone)).await.map_err(|reason| {
-            let message = format!("the MCP server `{}` cannot be reached: {reason}", self.source.name());
-            Failure::later(code::SERVICE_UNAVAILABLE, message)
-        })?;
-        let _turn = request.before_sending(session.turn(alone)).await;
-        let arguments = request.call.arguments.as_object().cloned().unwrap_or_else(Map::new);
-        let called: Result<Called, _> = session.call(tool, arguments, replies, asking).await;
-        called
-            .map_err(|error| content::failure(name, &error, &session.told(&error), class))
-            .and_then(|called| content::answer(name, called, class, asking))
+        loop {
+            let session =
+                request.before_sending(self.session(&request.call.tenant, alone)).await.map_err(|reason| {
+                    let message = format!("the MCP server `{}` cannot be reached: {reason}", self.source.name());
+                    Failure::later(code::SERVICE_UNAVAILABLE, message)
+                })?;
+            let _turn = request.before_sending(session.turn(alone)).await;
+            // A call may have been given up on it by those it waited for. Each round ends in a wait that the call's time bounds.
+            if alone && session.is_muddled() {
+                self.leave(&request.call.tenant, &session);
+                continue;
+            }
+            let arguments = request.call.arguments.as_object().cloned().unwrap_or_else(Map::new);
+            let called: Result<Called, _> = session.call(tool, arguments, replies, asking).await;
+            return called
+                .map_err(|error| content::failure(name, &error, &session.told(&error), class))
+                .and_then(|called| content::answer(name, called, class, asking));
+        }
+    }
+
+    /// The next call of the tenant gets another connection. Those that have this one keep it.
+    fn leave(&self, tenant: &TenantId, session: &Arc<Session>) {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(line) = lines.get(tenant) {
+            line.state().session.take_if(|(kept, _)| Arc::ptr_eq(kept, session));
+        }
     }
 
     /// The connection there is, or a new one unless it failed a little while ago. Where questions must be told apart

@@ -192,7 +192,7 @@ impl Session {
         let answered = self.resume(tool, params, replies).await;
         let wanted = under_way.answered();
         let is_settled = match &answered {
-            // A server may do without what it asked for; where the call may be made anew, a person is asked all the same.
+            // A server may do without what it asked for; where the call did nothing, a person is asked all the same.
             Ok(CallToolResponse::Complete(done)) => !asking.again && done.is_error != Some(true),
             Ok(_) | Err(ServiceError::McpError(_)) => false,
             // What became of it is not known, whatever it asked before.

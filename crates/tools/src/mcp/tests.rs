@@ -502,18 +502,24 @@ async fn what_a_server_asks_for_that_is_no_form_fails_the_call() {
     let asks = json!({
         "resultType": "input_required",
         "inputRequests": {"login": {"method": "elicitation/create", "params": {
-            "mode": "url", "message": "Log in", "url": "https://x.example/login", "elicitationId": "1",
+            "mode": "url", "message": "Log in", "url": "https://x.example/login?token=t0ken", "elicitationId": "1",
         }}},
     });
-    let service = service(move |method, _| match method {
-        "tools/list" => Some(json!({"tools": [tool("book", json!({}))]})),
+    let nothing = json!({"resultType": "input_required", "inputRequests": {}, "requestState": "round 1"});
+    let service = service(move |method, params| match method {
+        "tools/list" => Some(json!({"tools": [tool("book", json!({})), tool("later", json!({}))]})),
+        "tools/call" if params["name"] == "later" => Some(nothing.clone()),
         "tools/call" => Some(asks.clone()),
         _ => None,
     })
     .await;
     let registry = registry(&at(&service, json!({})), json!({})).await;
     let (code, message) = not_done(call(&registry, "far.book", json!({})).await);
-    assert!(code == "INPUT_REQUIRED" && message.contains("https://x.example/login"), "{code}: {message}");
+    assert!(code == "INPUT_REQUIRED" && message.contains("https://x.example/login,"), "{code}: {message}");
+    assert!(!message.contains("t0ken"), "{message}");
+    let outcome = call(&registry, "far.later", json!({})).await;
+    let Outcome::NotDone { fault, retryable: true, .. } = outcome else { panic!("{outcome:?}") };
+    assert!(fault.message.contains("wants to be called again"), "{}", fault.message);
 }
 
 /// Asks for a seat in the middle of a call.
@@ -527,21 +533,25 @@ const TELLS: &str = r#"told=$(printf '%s' "$answer" | sed 's/.*"result"://; s/[\
 
 #[tokio::test]
 async fn what_was_asked_in_the_middle_of_an_act_leaves_it_unknown() {
-    let script = format!("{ASKS}; {HEARS}; {FAILS}");
-    let acts = registry(&shell(&script, json!({"trusted": true})), json!({})).await;
-    assert!(acts.facts("sh.act").unwrap().class.acts());
-    let (code, message) = unknown(call(&acts, "sh.act", json!({})).await);
-    assert_eq!(code, "INPUT_REQUIRED", "{message}");
-    // A result that it gives without the answer holds.
-    let script = format!("{ASKS}; {HEARS}; {TELLS}");
-    let acts = registry(&shell(&script, json!({"trusted": true})), json!({})).await;
-    assert_eq!(text(call(&acts, "sh.act", json!({})).await), "{action:cancel}}");
+    for class in ["once", "keyed"] {
+        let said = json!({"tools": {"act": {"class": class}}});
+        let script = format!("{ASKS}; {HEARS}; {FAILS}");
+        let acts = registry(&shell(&script, said.clone()), json!({})).await;
+        assert!(acts.facts("sh.act").unwrap().class.acts());
+        let (code, message) = unknown(call(&acts, "sh.act", json!({})).await);
+        assert_eq!(code, "INPUT_REQUIRED", "{class}: {message}");
+        // A result that it gives without the answer holds: with the answer it would act under another key.
+        let script = format!("{ASKS}; {HEARS}; {TELLS}");
+        let acts = registry(&shell(&script, said), json!({})).await;
+        assert_eq!(text(call(&acts, "sh.act", json!({})).await), "{action:cancel}}", "{class}");
+    }
 }
 
 #[tokio::test]
 async fn what_was_asked_in_the_middle_of_a_call_that_may_be_made_again_is_asked_and_told() {
     let script = format!("{ASKS}; {HEARS}; {TELLS}");
-    for said in [json!({"class": "read"}), json!({"class": "keyed"}), json!({"class": "once", "asks_first": true})] {
+    let first = |class: &str| json!({"class": class, "asks_first": true});
+    for said in [json!({"class": "read"}), first("keyed"), first("once")] {
         let registry = registry(&shell(&script, json!({"tools": {"act": said}})), json!({})).await;
         let question = asks(call(&registry, "sh.act", json!({})).await);
         assert_eq!(question.message, "Which seat?");
@@ -572,6 +582,28 @@ async fn an_answer_is_told_though_other_calls_are_under_way_or_were_given_up() {
     assert_eq!(not_done(given_up).0, "TIMEOUT");
     let told = call_with(&registry, "sh.act", &replies).await;
     assert_eq!(text(told), "{action:accept,content:{seat:1A}}}", "on a connection of its own");
+}
+
+#[tokio::test]
+async fn an_answer_is_told_though_a_call_was_given_up_beside_one_that_it_waits_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = folder.path().join("gate");
+    let quick = format!("{ASKS}; {HEARS}; {TELLS}");
+    let waits = format!("while [ ! -e {} ]; do sleep 0.01; done", gate.display());
+    let script = format!("case \"$line\" in *slow*) {waits}; {FAILS};; *stuck*) ;; *) {quick};; esac");
+    let registry = registry(&shell(&script, json!({"tools": {"act": {"class": "read"}}})), json!({})).await;
+    let question = asks(call(&registry, "sh.act", json!({})).await);
+    let replies = [(&question, seat("1A"))];
+    let stuck = async {
+        let given_up = call_within(&registry, "sh.act", json!({"word": "stuck"}), Duration::from_millis(300)).await;
+        assert_eq!(not_done(given_up).0, "TIMEOUT");
+        // The slow call keeps the connection; the answered one waits for it before the gate is opened.
+        let opens = async { std::fs::write(&gate, "").unwrap() };
+        tokio::join!(biased; call_with(&registry, "sh.act", &replies), opens).0
+    };
+    let (slow, told) = tokio::join!(call(&registry, "sh.act", json!({"word": "slow"})), stuck);
+    assert_eq!(not_done(slow).0, "SERVICE_REJECTED");
+    assert_eq!(text(told), "{action:accept,content:{seat:1A}}}");
 }
 
 #[tokio::test]

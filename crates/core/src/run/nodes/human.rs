@@ -80,13 +80,14 @@ fn may_not(draft: &Draft<'_>, at: &Address, by: &str, decision: &Decision) -> Op
     (!names.is_empty() && !names.contains(&by)).then_some("others are asked")
 }
 
+/// What does not fit is not said: it may be private, and a refusal is shown and logged.
 pub fn fits(schema: &Value, form: &Value) -> Result<(), Refusal> {
     let impossible = |reason: String| Refusal::Impossible { reason };
     let validator = jsonschema::validator_for(schema)
         .map_err(|error| impossible(format!("the form's schema cannot be used: {error}")))?;
-    validator
-        .validate(form)
-        .map_err(|error| impossible(format!("the form does not fit at `{}`: {error}", error.instance_path())))
+    validator.validate(form).map_err(|error| {
+        impossible(format!("the form does not fit at `{}`: {}", error.instance_path(), error.masked()))
+    })
 }
 
 fn settle(draft: &mut Draft<'_>, at: &Address) {
@@ -148,5 +149,29 @@ pub fn winner(state: &NodeState) -> String {
         (Some(fault), _) => fault.to_string(),
         (None, Some(decision)) if !by.is_empty() => format!("{decision} by {}", by.join(", ")),
         (None, _) => state.status.word().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_that_does_not_fit_is_refused_with_the_place_and_the_rule_and_not_what_was_said() {
+        let field = |rule: Value| json!({"type": "object", "properties": {"seat": rule}});
+        for (rule, says) in [
+            (json!({"type": "integer"}), "integer"),
+            (json!({"enum": ["1A", "1B"]}), "1A"),
+            (json!({"maxLength": 3}), "3 characters"),
+            (json!({"pattern": "^[0-9]"}), "^[0-9]"),
+            (json!({"const": "1A"}), "1A"),
+            (json!({"oneOf": [{"const": "1A"}, {"const": "1B"}]}), "oneOf"),
+        ] {
+            let told = fits(&field(rule), &json!({"seat": "private"})).unwrap_err().to_string();
+            assert!(told.contains("`/seat`") && told.contains(says) && !told.contains("private"), "{told}");
+        }
+        let missing = json!({"type": "object", "required": ["seat"]});
+        let told = fits(&missing, &json!({"meal": "private"})).unwrap_err().to_string();
+        assert!(told.contains("seat") && !told.contains("private"), "{told}");
     }
 }
