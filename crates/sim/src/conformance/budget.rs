@@ -222,7 +222,7 @@ pub async fn somebody_is_told_once_at_80_and_once_at_100_per_cent(store: &(impl 
     assert_eq!(told(store).await, first, "once");
     settle(store, 4, vec![spend(holder, 1.0)], Vec::new()).await;
     let last = told(store).await;
-    assert!(last.len() == 1 && last[0].contains("is used up: $10.0000 of $10.0000"), "{last:?}");
+    assert!(last.len() == 1 && last[0].contains(": $10.0000 of $10.0000 was spent"), "{last:?}");
     settle(store, 5, vec![spend(holder, 1.0)], Vec::new()).await;
     assert_eq!(told(store).await, last);
 }
