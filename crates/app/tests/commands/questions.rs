@@ -123,7 +123,7 @@ fn a_server_is_told_that_nobody_answered_in_time() {
 fn an_answer_survives_that_its_process_is_killed() {
     // Told the answer for the first time, the server does nothing for ever.
     let hold = "if [ ! -e held ]; then : > held; sleep 1000; fi";
-    let place = waiting(&json!({"class": "keyed"}), hold);
+    let place = waiting(&json!({"class": "keyed", "asks_first": true}), hold);
     let mut run = place.begin(&["runs", "answer", "one", "book#0.0", "--form", r#"{"seat": "1A"}"#]);
     let until = Instant::now() + Duration::from_secs(60);
     while !place.path().join("held").exists() {
