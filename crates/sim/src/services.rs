@@ -64,6 +64,8 @@ pub struct Asked {
 pub enum Told {
     Done,
     NotDone,
+    /// It did not act, and will not: it knows of no earlier attempt under the key that did.
+    Declined,
     Unknown,
     NotFound,
 }
@@ -284,6 +286,7 @@ pub fn told(outcome: &Outcome) -> Option<Told> {
         | Outcome::Model(Ok(_))
         | Outcome::Code(Ok(_))
         | Outcome::Step(Ok(_)) => Some(Told::Done),
+        Outcome::Tool(tool::Outcome::NotDone { retryable: false, .. }) => Some(Told::Declined),
         Outcome::Tool(tool::Outcome::NotDone { .. } | tool::Outcome::Asks { .. })
         | Outcome::Model(Err(_))
         | Outcome::Code(Err(_))

@@ -134,7 +134,7 @@ impl Drop for Server {
         {
             let mut said = String::new();
             let _ = errors.read_to_string(&mut said);
-            eprintln!("the server said:\n{said}");
+            let _ = writeln!(std::io::stderr(), "the server said:\n{said}");
         }
     }
 }

@@ -265,7 +265,7 @@ impl Calls {
         let is_in_doubt = known.was_left || before.iter().any(|asked| matches!(asked.told, None | Some(Told::Unknown)));
         let may = |last: &Asked| match last.told {
             Some(Told::Unknown) => true,
-            Some(Told::NotDone) => is_in_doubt && known.class == Class::Keyed,
+            Some(Told::NotDone | Told::Declined) => is_in_doubt && known.class == Class::Keyed,
             Some(Told::Done | Told::NotFound) | None => false,
         };
         if let Some(last) = before.last().filter(|last| last.epoch == ownership.epoch && !may(last)) {
@@ -330,7 +330,13 @@ impl Calls {
             let is_it = |look_up: &&Asked| look_up.is_look_up && look_up.key == asked.key;
             services.ledger.iter().filter(is_it).any(|look_up| look_up.told == Some(Told::NotFound))
         };
-        asked.told == Some(Told::NotDone)
+        // Whoever says no for good under a key has looked up what became of it.
+        let was_declined = || {
+            let is_it = |later: &&Asked| !later.is_look_up && later.key == asked.key && later.at >= asked.at;
+            services.ledger.iter().filter(is_it).any(|later| later.told == Some(Told::Declined))
+        };
+        matches!(asked.told, Some(Told::NotDone | Told::Declined))
+            || (class == Class::Keyed && was_declined())
             || self.given_up.contains(&asked.effect)
             || (class == Class::Verify && was_missed())
     }
