@@ -155,7 +155,7 @@ fn how_far_an_mcp_server_is_with_a_call_is_in_the_log() {
         SERVER.replace(r#"'"method":"tools/call"'*) "#, &format!(r#"'"method":"tools/call"'*) {token}{told}"#));
     place.write("server.sh", server);
     let done = Done::after(place.begin_with(&[("BATON_LOG", "debug")], &["run", "greet", "--json"])).ends(0);
-    done.warns("the last progress of a call of an MCP server").warns("3 of 10: packing");
+    done.warns("a call of an MCP server makes progress").warns("3 of 10: packing");
 }
 
 /// Whether these processes are there; one that ended and was not waited for is not.

@@ -28,6 +28,7 @@ impl Progress {
     pub(super) fn hear(&self, said: ProgressNotificationParam) {
         let words: String = said.message.unwrap_or_default().chars().take(WORDS_MAX).collect();
         let last = Last { done: said.progress, of: said.total, words: redact::text(&words).into_owned() };
+        tracing::debug!(%last, "a call of an MCP server makes progress");
         let mut calls = self.calls();
         if calls.len() < CALLS_MAX || calls.contains_key(&said.progress_token) {
             calls.insert(said.progress_token, last);

@@ -63,10 +63,8 @@ impl Out {
     async fn answered(mut self) -> Result<ServerResult, ServiceError> {
         let Some(handle) = &mut self.handle else { return Err(ServiceError::TransportClosed) };
         let answered = (&mut handle.rx).await.unwrap_or(Err(ServiceError::TransportClosed));
-        if let Some(handle) = self.handle.take()
-            && let Some(last) = self.progress.end(&handle.progress_token)
-        {
-            tracing::debug!(tool = self.tool, %last, "the last progress of a call of an MCP server");
+        if let Some(handle) = self.handle.take() {
+            self.progress.end(&handle.progress_token);
         }
         answered
     }
