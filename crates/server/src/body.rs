@@ -28,9 +28,11 @@ pub(crate) async fn json<T: DeserializeOwned>(body: Body, limits: Limits) -> Res
     serde_json::from_slice(text).map_err(|error| Problem::unfit(&error))
 }
 
-/// What was read as JSON, in the shape that is asked for.
-pub(crate) fn typed<T: DeserializeOwned>(said: Value) -> Result<T, Problem> {
-    serde_json::from_value(said).map_err(|error| Problem::unfit(&error))
+/// As [`json`], with what was said word for word beside.
+pub(crate) async fn said<T: DeserializeOwned>(body: Body, limits: Limits) -> Result<(Value, T), Problem> {
+    let said: Value = json(body, limits).await?;
+    let typed = serde_json::from_value(said.clone()).map_err(|error| Problem::unfit(&error))?;
+    Ok((said, typed))
 }
 
 /// Reads a body within its limits. Call it where the key and the place are settled: until then nothing is read, so a

@@ -1,10 +1,13 @@
 //! The web page, as it was built into the binary.
 
+use std::borrow::Cow;
+
+use axum::body::Bytes;
 use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY};
 use axum::http::header::{X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
 use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Response};
-use rust_embed::Embed;
+use rust_embed::{Embed, EmbeddedFile};
 
 #[derive(Embed)]
 #[folder = "../../web/dist"]
@@ -24,7 +27,7 @@ pub(crate) fn at(method: &Method, path: &str, headers: &HeaderMap) -> Option<Res
     }
     let name = path.trim_start_matches('/');
     if let Some(file) = Files::get(name) {
-        return Some(answer(name, file.data.into_owned()));
+        return Some(answer(name, file));
     }
     let wants_a_page = headers
         .get(ACCEPT)
@@ -34,10 +37,15 @@ pub(crate) fn at(method: &Method, path: &str, headers: &HeaderMap) -> Option<Res
     if is_programs || !(wants_a_page || name.is_empty()) {
         return None;
     }
-    Files::get(START).map(|file| answer(START, file.data.into_owned()))
+    Files::get(START).map(|file| answer(START, file))
 }
 
-fn answer(name: &str, body: Vec<u8>) -> Response {
+fn answer(name: &str, file: EmbeddedFile) -> Response {
+    // What is embedded is sent from where it lies.
+    let body = match file.data {
+        Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+        Cow::Owned(bytes) => Bytes::from(bytes),
+    };
     let keeps = if name.starts_with(HASHED) { "public, max-age=31536000, immutable" } else { "no-cache" };
     let headers = [
         (CONTENT_TYPE, kind(name)),

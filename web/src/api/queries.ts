@@ -170,8 +170,12 @@ export async function act(run: string, what: Act): Promise<Execution> {
   return ask<Execution>(`executions/${id(run)}/${verb}`, { body, headers: { ...once(), prefer: 'wait=5' } })
 }
 
-/** So that a request that is sent twice acts once. */
-export const once = (): Record<string, string> => ({ 'idempotency-key': crypto.randomUUID() })
+/** So that a request that is sent twice acts once. Random bytes are to be had also where the page came without TLS. */
+export const once = (): Record<string, string> => ({
+  'idempotency-key': Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
+    byte.toString(16).padStart(2, '0'),
+  ).join(''),
+})
 
 export function useAct(run: string) {
   const client = useQueryClient()

@@ -124,7 +124,7 @@ fn still_there(baton: &Path, project: &Path, gone: Server) -> anyhow::Result<()>
     let mut doctor = Command::new(baton);
     doctor.current_dir(project).args(["doctor", "--json"]);
     let said = process::capture(&mut doctor)?.stdout;
-    ensure!(said.contains("py_http does not answer") && said.contains("tools stand"), "doctor: {said}");
+    ensure!(said.contains("py_http does not answer") && said.contains("what it last listed stands"), "doctor: {said}");
     Ok(())
 }
 

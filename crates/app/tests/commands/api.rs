@@ -132,6 +132,19 @@ fn a_request_that_leaves_a_default_out_can_be_repeated_also_when_the_workflow_is
 }
 
 #[test]
+fn a_request_that_was_refused_before_anything_was_begun_may_be_corrected_under_its_key() {
+    let api = Api::of(&place());
+    let ask = |input: &Value| {
+        let body = json!({ "workflow_id": "book", "input_data": input });
+        api.post("/workflows/execute", "Idempotency-Key: k\r\n", &body)
+    };
+    assert_eq!(ask(&json!({ "day": 7 })).ends(422)["code"], "INPUT_INVALID");
+    let done = ask(&json!({ "day": "monday" }));
+    assert_eq!(done.header("idempotency-replayed"), None);
+    assert_eq!(done.ends(200)["outputs"]["book"]["id"], "B-monday");
+}
+
+#[test]
 fn a_server_that_is_told_to_stop_waits_for_nobody_who_reads_along() {
     let api = Api::of(&place());
     let run = id(&api.execute("wait", &json!({})).ends(202));

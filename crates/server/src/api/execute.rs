@@ -78,16 +78,20 @@ pub(super) async fn execute(
     // A key of the caller's is in nothing that is written, not even hashed.
     baton_engine::take_key(&mut said["context"]);
     let mut once = Once::of(&door, &guest, &headers, Asked::new("execute", &workflow_id, &said)).await?;
-    let id = once.as_ref().map_or_else(|| RunId::new(uuid::Uuid::now_v7().to_string()), Once::run);
+    let mut id = once.as_ref().and_then(|once| once.before.clone()).unwrap_or_else(new);
     let mut follower = Follower::new(&work.engine, work.read.clone(), guest.tenant().clone());
-    let is_there = once.is_some() && work.read.run(guest.tenant(), &id).await?.is_some();
-    if !is_there {
-        let start = start(work, &guest, id.clone(), (workflow_id, input_data, context.into())).await?;
+    // One that was asked for before goes on as it began, whatever the workflow is by now.
+    let has_begun =
+        once.as_ref().is_some_and(|once| once.before.is_some()) && work.read.run(guest.tenant(), &id).await?.is_some();
+    if !has_begun {
+        let mut start = start(work, &guest, id.clone(), (workflow_id, input_data, context.into())).await?;
         if let Some(once) = &mut once {
             once.note(&door, &guest, &id).await?;
+            // Asked twice at once: there is one run.
+            id = once.before.clone().unwrap_or(id);
+            start.run = id.clone();
         }
         match work.engine.start(start).await {
-            // Asked twice at once under one key.
             Err(Error::Exists { .. }) if once.is_some() => {}
             begun => begun?,
         }
@@ -105,6 +109,11 @@ pub(super) async fn execute(
     Ok(response)
 }
 
+fn new() -> RunId {
+    RunId::new(uuid::Uuid::now_v7().to_string())
+}
+
+/// What the engine is to begin. An input that the workflow does not take is refused here, before anything is written down.
 async fn start(
     work: &Work,
     guest: &Guest,
@@ -113,6 +122,7 @@ async fn start(
 ) -> Result<Start, Problem> {
     let version = work.registry.active(guest.tenant(), &workflow).await?;
     let Some(version) = version else { return Err(no_workflow(work, guest, &workflow).await) };
+    work.engine.library().version(&version.bundle).await?.input.complete(&input).map_err(Error::Input)?;
     let caller = Caller {
         key_id: Some(guest.key_id().to_owned()),
         begun_by: Some(guest.by().to_owned()),

@@ -7,6 +7,7 @@ use axum::http::header::HeaderName;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use baton_core::audit::hex;
+use baton_core::canonical;
 use baton_core::id::RunId;
 use baton_ports::records::{self, Op};
 use serde::{Deserialize, Serialize};
@@ -59,7 +60,7 @@ struct Refused {
     hint: Option<String>,
 }
 
-/// A key that a request came under, whose name is that of whatever it does.
+/// A key that a request came under.
 pub(super) struct Once {
     name: String,
     digest: String,
@@ -84,7 +85,7 @@ impl Once {
             let why = format!("it must be 1 to {CHARS_MAX} visible characters of ASCII");
             return Err(Problem::parameter("Idempotency-Key", why));
         }
-        let body = asked.body.to_string();
+        let body = canonical::text(asked.body);
         let mut once = Self {
             name: digest(&[guest.tenant().as_str(), text]),
             digest: digest(&[guest.key_id(), asked.verb, asked.to, &body]),
@@ -115,7 +116,8 @@ impl Once {
         Ok(())
     }
 
-    /// Writes down that this is asked, before it is done.
+    /// Writes down that this is asked, before it is done; where it was asked before, [`before`](Self::before) says of which
+    /// run.
     pub async fn note(&mut self, door: &Door, guest: &Guest, run: &RunId) -> Result<(), Problem> {
         if self.before.is_some() {
             return Ok(());
@@ -146,14 +148,9 @@ impl Once {
         Ok(door.work()?.records.commit(guest.tenant(), vec![put], door.clock.now()).await?)
     }
 
-    /// The run that is begun under it.
-    pub fn run(&self) -> RunId {
-        RunId::new(format!("once-{}", self.name))
-    }
-
-    /// What is put into an inbox under it.
+    /// What is put into an inbox under it. Another request has another name, also once this one is forgotten.
     pub fn command(&self) -> String {
-        format!("once-{}", self.name)
+        format!("once-{}", digest(&[&self.name, &self.digest]))
     }
 
     /// Says whether it was asked before.

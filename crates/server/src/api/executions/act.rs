@@ -142,8 +142,7 @@ pub(in crate::api) async fn pause(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let said: Value = body::json(body, door.limits).await?;
-    let Nothing {} = body::typed(said.clone())?;
+    let (said, Nothing {}) = body::said(body, door.limits).await?;
     let act = Act::on(&door, guest, &id, &headers, Asked::new("pause", &id, &said)).await?;
     let incoming = Incoming::Pause { by: act.by() };
     act.give(&incoming).await
@@ -161,8 +160,7 @@ pub(in crate::api) async fn resume(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let said: Value = body::json(body, door.limits).await?;
-    let Nothing {} = body::typed(said.clone())?;
+    let (said, Nothing {}) = body::said(body, door.limits).await?;
     let act = Act::on(&door, guest, &id, &headers, Asked::new("resume", &id, &said)).await?;
     let incoming = Incoming::Resume { by: act.by() };
     act.give(&incoming).await
@@ -188,8 +186,7 @@ pub(in crate::api) async fn cancel(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let said: Value = body::json(body, door.limits).await?;
-    let Cancel { compensate } = body::typed(said.clone())?;
+    let (said, Cancel { compensate }) = body::said(body, door.limits).await?;
     let act = Act::on(&door, guest, &id, &headers, Asked::new("cancel", &id, &said)).await?;
     let incoming = Incoming::Cancel { by: act.by(), compensate };
     act.give(&incoming).await
@@ -207,8 +204,7 @@ pub(in crate::api) async fn compensate(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let said: Value = body::json(body, door.limits).await?;
-    let Nothing {} = body::typed(said.clone())?;
+    let (said, Nothing {}) = body::said(body, door.limits).await?;
     let act = Act::on(&door, guest, &id, &headers, Asked::new("compensate", &id, &said)).await?;
     let incoming = Incoming::Rollback { by: act.by() };
     act.give(&incoming).await
@@ -234,8 +230,7 @@ pub(in crate::api) async fn retry(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let said: Value = body::json(body, door.limits).await?;
-    let Retry { same_version } = body::typed(said.clone())?;
+    let (said, Retry { same_version }) = body::said(body, door.limits).await?;
     let act = Act::on(&door, guest, &id, &headers, Asked::new("retry", &id, &said)).await?;
     let record = super::Record::read(act.work, &act.guest, &id).await?;
     let newest = match record.run().workflow().filter(|_| !same_version) {
@@ -277,8 +272,8 @@ pub(in crate::api) async fn signal(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let said: Value = body::json(body, door.limits).await?;
-    let (name, payload) = match body::typed(said.clone())? {
+    let (said, signalled) = body::said(body, door.limits).await?;
+    let (name, payload) = match signalled {
         Signalled::Message { message } => (MESSAGE.to_owned(), json!({ "text": message })),
         Signalled::Named { name, payload } => (name, payload),
     };
@@ -348,8 +343,7 @@ pub(in crate::api) async fn answer(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let said: Value = body::json(body, door.limits).await?;
-    let answer: Said = body::typed(said.clone())?;
+    let (said, answer): (Value, Said) = body::said(body, door.limits).await?;
     let act = Act::on(&door, guest, &id, &headers, Asked::new("answer", &id, &said)).await?;
     let incoming = answer.incoming(act.by())?;
     if let Incoming::Approve { effect, approved: true, .. } = &incoming
@@ -393,8 +387,7 @@ pub(in crate::api) async fn resolve(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let said: Value = body::json(body, door.limits).await?;
-    let Resolve { effect, became } = body::typed(said.clone())?;
+    let (said, Resolve { effect, became }) = body::said(body, door.limits).await?;
     let effect = call(&effect)?;
     let resolution = match became {
         Became::Done(output) => Resolution::Done { output },
