@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use baton_core::id::{RunId, TenantId};
 use baton_core::run::{Ask, Asked, Began, Block, Detour, EffectId, Event, InDoubt, Run};
 use baton_core::time::Time;
-use baton_ports::journal::{DeskItem, DeskKind, Projection};
+use baton_ports::journal::{DeskItem, DeskKind, Projection, TITLE_BYTES_MAX};
 use serde_json::{Value, json};
 
 /// Bytes of a call's arguments that an item shows.
@@ -48,7 +48,7 @@ impl Desk {
                 tenant: tenant.clone(),
                 run: Some(id.clone()),
                 kind,
-                title,
+                title: short(title),
                 details,
                 opened_at: now,
                 deadline,
@@ -183,4 +183,26 @@ fn known(id: &RunId, run: &Run, effect: &EffectId, fault: &str) -> Value {
         };
     }
     known
+}
+
+/// A title as lists show it.
+fn short(mut title: String) -> String {
+    if title.len() > TITLE_BYTES_MAX {
+        title.truncate(title.floor_char_boundary(TITLE_BYTES_MAX - '…'.len_utf8()));
+        title.push('…');
+    }
+    title
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_is_cut_between_letters() {
+        assert_eq!(short("Which seat?".to_owned()), "Which seat?");
+        assert_eq!(short("é".repeat(150)), "é".repeat(150));
+        let cut = short("é".repeat(200));
+        assert!(cut.len() <= TITLE_BYTES_MAX && cut.ends_with("é…"), "{cut}");
+    }
 }

@@ -32,6 +32,9 @@ pub const LEASE: Duration = Duration::from_secs(45);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ProcessId(pub i64);
 
+/// Bytes of a desk item's title.
+pub const TITLE_BYTES_MAX: usize = 300;
+
 /// What kind of aggregate a stream of events belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -158,6 +161,7 @@ pub struct DeskItem {
     /// Nothing where it is no run's: a budget.
     pub run: Option<RunId>,
     pub kind: DeskKind,
+    /// One line for lists, at most [`TITLE_BYTES_MAX`]; what is longer is whole in the details.
     pub title: String,
     pub details: Value,
     pub opened_at: Time,
