@@ -22,6 +22,7 @@ const declined = recorded.runs.find((run) => run.phases[0].show.state === 'compe
 const failed = recorded.runs.find((run) => run.phases[0].show.state === 'failed').id
 const question = idOf('appointment', 'question')
 const form = idOf('new_address', 'form')
+const round = idOf('morning_round')
 const shots = process.env.SHOTS
 if (shots) mkdirSync(shots, { recursive: true })
 
@@ -223,6 +224,27 @@ await test('steps and tabs by keys, the chosen step in the address', {}, async (
   await text('Next step')
 })
 
+await test('the bodies of a loop: by keyboard into a branch, to another pass, shut and open', {}, async ({
+  page,
+  go,
+}) => {
+  await go(`/runs/${round}`)
+  const node = (name) => page.locator(`[data-node="${name}"]`)
+  await node('each_return').focus()
+  await page.keyboard.press('ArrowDown')
+  await page.keyboard.press('Enter')
+  await page.waitForURL(/step=each_return%5B1%5D%2Ffind/)
+  await page.getByText('there is no order of that number').first().waitFor()
+  await page.getByRole('button', { name: 'Each return: the pass before' }).focus()
+  await page.keyboard.press('Enter')
+  await node('each_return[0]/side_by_side.words/check').waitFor()
+  await page.getByText('1 of 3', { exact: true }).waitFor()
+  await page.getByRole('button', { name: 'Hide what is in Each return' }).click()
+  assert.equal(await node('each_return[0]/find').count(), 0)
+  await page.getByRole('button', { name: 'Show what is in Each return' }).click()
+  await node('each_return[0]/find').waitFor()
+})
+
 await test('approvals by keys: the next, refuse with a reason', {}, async ({ page, go, text, play }) => {
   await go('/approvals')
   await text('Exactly this will run')
@@ -293,6 +315,7 @@ const screens = [
   ['run-journal', `/runs/${question}?tab=journal`],
   ['run-costs', `/runs/${refund}?tab=costs&step=check_return`],
   ['run-form', `/runs/${form}`],
+  ['run-nested', `/runs/${round}`],
   ['approvals', '/approvals'],
   ['chat', '/chat/appointment'],
   ['chat-run', `/chat/appointment?run=${question}`],

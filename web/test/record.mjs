@@ -1,6 +1,7 @@
 // Records what the real binary says about a few runs, for the fixture server and the tests.
 //   node test/record.mjs PATH/TO/baton FOLDER_OF_EXAMPLES
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -42,7 +43,7 @@ function graph(project, show, entries) {
   for (const line of call(project, ['graph', show.workflow_id]).split('\n')) {
     const edge = line.match(/^\s+(\w+) (-->|-\.->)(?:\|(.*)\|)? (\w+)$/)
     const node = line.match(/^\s+(\w+)[[({]+([^[\](){}\\]+)[\])}]+$/)
-    if (edge)
+    if (edge && nodes.has(edge[1]) && nodes.has(edge[4]))
       edges.push({
         from: edge[1],
         to: edge[4],
@@ -58,8 +59,9 @@ function graph(project, show, entries) {
     if (tool && nodes.get(event.scheduled.effect.node)?.kind === 'tool' && event.scheduled.effect.role !== 'undo')
       nodes.get(event.scheduled.effect.node).calls = tool.tool
   }
-  for (const event of entries.flatMap((e) => e.events))
-    for (const place of event.ended?.taken ?? []) if (edges[place]) edges[place].taken = true
+  for (const { ended } of entries.flatMap((e) => e.events))
+    if (ended && !ended.node.includes('/'))
+      for (const place of ended.taken ?? []) if (edges[place]) edges[place].taken = true
   return { nodes: [...nodes.values()], edges }
 }
 
@@ -107,6 +109,7 @@ const order = (number) => [
   `order=${number}`,
 ]
 
+record('norte', start('norte', 'morning_round', '-s', 'orders=["12345","99","12345"]'))
 record('pipelines', start('pipelines', 'ecommerce_saga'))
 record(
   'pipelines',
@@ -142,6 +145,28 @@ record('norte', start('norte', 'new_address', '-s', 'order=12345'), (id) => [
 const refund = start('norte', 'return_and_refund', ...order('12345'))
 call('norte', ['approvals', 'approve', refund, '--as', 'paul'])
 record('norte', refund, (id) => ['approvals', 'approve', id, '--as', 'olga'])
+
+/** What `baton graph` prints says nothing of bodies that a program could read; the API does. */
+async function addBodies(project) {
+  const server = spawn(binary, ['-C', join(work, project), 'serve', '--listen', '127.0.0.1:0', '--json'], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
+  const [first] = await once(server.stdout, 'data')
+  const { url, key } = JSON.parse(String(first).split('\n')[0])
+  for (const run of runs.filter((one) => one.project === project)) {
+    const asked = await fetch(`${url}/api/v1/executions/${run.id}/graph`, {
+      headers: { authorization: `Bearer ${key}` },
+    })
+    const drawn = new Map((await asked.json()).nodes.map((node) => [node.id, node]))
+    for (const node of run.phases.flatMap((phase) => phase.graph.nodes)) {
+      const { bodies } = drawn.get(node.id) ?? {}
+      if (bodies) node.bodies = bodies
+    }
+  }
+  server.kill()
+  await once(server, 'exit')
+}
+for (const project of Object.keys(folders)) await addBodies(project)
 
 const workflows = ['norte:return_and_refund', 'norte:new_address', 'clinic:appointment', 'clinic:first_visit'].map(
   (name) => name.split(':')[1],

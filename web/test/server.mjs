@@ -31,7 +31,12 @@ export function serve({ port = 0 } = {}) {
     return { ...show, ...run.patch, entries: run.shown }
   }
   const drawing = (run) => ({
-    nodes: phase(run).graph.nodes.map(({ id, kind, name, calls }) => ({ id, kind, label: name ?? calls ?? id })),
+    nodes: phase(run).graph.nodes.map(({ id, kind, name, calls, bodies }) => ({
+      id,
+      kind,
+      label: name ?? calls ?? id,
+      ...(bodies ? { bodies } : {}),
+    })),
     edges: phase(run).graph.edges.map(({ taken, ...edge }) => ({ label: null, ...edge })),
   })
   const head = (run) => ({ ...phase(run).head, ...run.patch, entries: run.shown })

@@ -184,7 +184,12 @@ export interface Journal {
 
 /** A version's drawing as the API tells it. How far a run came stands in the run. */
 export interface DrawnGraph {
-  nodes: (Partial<GraphNode> & { id: string; kind: string; label?: string })[]
+  nodes: (Partial<Omit<GraphNode, 'bodies'>> & {
+    id: string
+    kind: string
+    label?: string
+    bodies?: (DrawnGraph & { branch: string })[]
+  })[]
   edges: { from: string; to: string; label?: string | null; on_error: boolean; taken?: boolean }[]
 }
 
@@ -196,6 +201,8 @@ export interface GraphNode {
   status: string
   duration_ms?: number | null
   cost_usd?: number | null
+  /** Graphs inside it: a loop's, without a name; of a parallel node, one a branch. */
+  bodies?: (Graph & { branch: string })[]
 }
 
 export interface GraphEdge {

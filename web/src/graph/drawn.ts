@@ -1,4 +1,4 @@
-import type { DrawnGraph, Entry, Graph, GraphNode, NodeState } from '../api/schema'
+import type { DrawnGraph, Entry, Graph, GraphEdge, GraphNode, NodeState } from '../api/schema'
 import { bodyOf, kindOf } from './story'
 
 const identifier = /^[\w.:/-]+$/
@@ -13,28 +13,38 @@ export function asRun(drawn: DrawnGraph, states: readonly NodeState[], entries: 
     if (kindOf(event) === 'ended' && !String(body.node).includes('/'))
       for (const place of (body.taken ?? []) as number[]) taken.add(place)
   }
-  const nodes = drawn.nodes.map((node): GraphNode => {
-    const state = known.get(node.id)
-    const label = node.label && node.label !== node.id ? node.label : undefined
-    // A label is the node's name, or else what it runs, which is written as one word.
-    const name = node.name ?? (label && !identifier.test(label) ? label : undefined)
-    const calls = node.calls ?? (label && identifier.test(label) ? label : undefined)
-    return {
-      id: node.id,
-      kind: node.kind,
-      ...(name ? { name } : {}),
-      ...(calls ? { calls } : {}),
-      status: state?.status ?? node.status ?? 'pending',
-      duration_ms: state?.duration_ms ?? node.duration_ms ?? null,
-      cost_usd: state?.cost_usd ?? node.cost_usd ?? 0,
-    }
-  })
   return {
-    nodes,
-    edges: drawn.edges.map(({ label, taken: was, ...edge }, place) => ({
-      ...edge,
-      ...(label ? { label } : {}),
-      taken: was ?? taken.has(place),
-    })),
+    nodes: drawn.nodes.map((node) => named(node, known.get(node.id))),
+    edges: drawn.edges.map((edge, place) => ({ ...edgeOf(edge), taken: edge.taken ?? taken.has(place) })),
   }
+}
+
+function named(node: DrawnGraph['nodes'][number], state?: NodeState): GraphNode {
+  const label = node.label && node.label !== node.id ? node.label : undefined
+  // A label is the node's name, or else what it runs, which is written as one word.
+  const name = node.name ?? (label && !identifier.test(label) ? label : undefined)
+  const calls = node.calls ?? (label && identifier.test(label) ? label : undefined)
+  return {
+    id: node.id,
+    kind: node.kind,
+    ...(name ? { name } : {}),
+    ...(calls ? { calls } : {}),
+    status: state?.status ?? node.status ?? 'pending',
+    duration_ms: state?.duration_ms ?? node.duration_ms ?? null,
+    cost_usd: state?.cost_usd ?? node.cost_usd ?? 0,
+    // How far a body came differs from pass to pass: `nested` says it of the pass that is shown.
+    ...(node.bodies?.length
+      ? {
+          bodies: node.bodies.map(({ branch, nodes, edges }) => ({
+            branch,
+            nodes: nodes.map((inner) => named(inner)),
+            edges: edges.map((edge) => ({ ...edgeOf(edge), taken: false })),
+          })),
+        }
+      : {}),
+  }
+}
+
+function edgeOf({ from, to, label, on_error }: DrawnGraph['edges'][number]): Omit<GraphEdge, 'taken'> {
+  return { from, to, on_error, ...(label ? { label } : {}) }
 }

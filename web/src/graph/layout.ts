@@ -14,6 +14,11 @@ export interface Route {
   label: { x: number; y: number } | null
 }
 
+export interface Size {
+  width: number
+  height: number
+}
+
 export interface Drawing {
   nodes: Map<string, Placed>
   routes: Route[]
@@ -21,17 +26,19 @@ export interface Drawing {
   height: number
 }
 
-const width = 200
+export const nodeWidth = 200
 const gapX = 36
 const gapY = 30
 const margin = 18
 const radius = 8
+/** Below this height an error leaves in the middle of the side; what is taller lets it go beside its head. */
+const headMost = 71
 
 /**
  * Flows downward: the way that was or would be taken is a straight spine at the left, and what branches off stands in lanes
  * beside it. A narrow column shows the spine whole.
  */
-export function layout(graph: Graph, heightOf: (id: string) => number): Drawing {
+export function layout(graph: Graph, sizeOf: (id: string) => Size): Drawing {
   const out = new Map<string, GraphEdge[]>(graph.nodes.map((node) => [node.id, []]))
   const into = new Map<string, GraphEdge[]>(graph.nodes.map((node) => [node.id, []]))
   for (const edge of graph.edges) {
@@ -79,31 +86,46 @@ export function layout(graph: Graph, heightOf: (id: string) => number): Drawing 
 
   const layers = Math.max(-1, ...layer.values()) + 1
   const tall = Array.from({ length: layers }, () => 0)
-  for (const id of order) tall[layer.get(id) ?? 0] = Math.max(tall[layer.get(id) ?? 0] ?? 0, heightOf(id))
+  for (const id of order) tall[layer.get(id) ?? 0] = Math.max(tall[layer.get(id) ?? 0] ?? 0, sizeOf(id).height)
   const top: number[] = []
   let y = margin
   for (const height of tall) {
     top.push(y)
     y += height + gapY
   }
-  const nodes = new Map<string, Placed>()
-  for (const id of order)
-    nodes.set(id, {
-      id,
-      x: margin + (lane.get(id) ?? 0) * (width + gapX),
-      y: top[layer.get(id) ?? 0] ?? 0,
-      width,
-      height: heightOf(id),
-    })
   const lanes = Math.max(0, ...lane.values()) + 1
+  const wide = Array.from({ length: lanes }, () => nodeWidth)
+  for (const id of order) wide[lane.get(id) ?? 0] = Math.max(wide[lane.get(id) ?? 0] ?? 0, sizeOf(id).width)
+  const left: number[] = []
+  let x = margin
+  for (const width of wide) {
+    left.push(x)
+    x += width + gapX
+  }
+  const nodes = new Map<string, Placed>()
+  const rightOf = (id: string) => (left[lane.get(id) ?? 0] ?? 0) + (wide[lane.get(id) ?? 0] ?? 0)
+  for (const id of order)
+    nodes.set(id, { id, x: left[lane.get(id) ?? 0] ?? 0, y: top[layer.get(id) ?? 0] ?? 0, ...sizeOf(id) })
   const routes = graph.edges.flatMap((edge) => {
     const [a, b] = [nodes.get(edge.from), nodes.get(edge.to)]
     return a && b
-      ? [route(edge, a, b, (layer.get(edge.to) ?? 0) - (layer.get(edge.from) ?? 0), top[layer.get(edge.to) ?? 0] ?? 0)]
+      ? [
+          route(
+            edge,
+            a,
+            b,
+            (layer.get(edge.to) ?? 0) - (layer.get(edge.from) ?? 0),
+            top[layer.get(edge.to) ?? 0] ?? 0,
+            rightOf(edge.from),
+          ),
+        ]
       : []
   })
-  return { nodes, routes, width: margin * 2 + lanes * width + (lanes - 1) * gapX, height: y - gapY + margin }
+  return { nodes, routes, width: x - gapX + margin, height: y - gapY + margin }
 }
+
+/** Where edges come in and go out: over a node's middle, and at the same place over what is wider than a node. */
+const port = (of: Placed): number => of.x + Math.min(of.width, nodeWidth) / 2
 
 function topological(graph: Graph, out: Map<string, GraphEdge[]>, into: Map<string, GraphEdge[]>): string[] {
   const waits = new Map(graph.nodes.map((node) => [node.id, into.get(node.id)?.length ?? 0]))
@@ -169,10 +191,10 @@ function longest(ids: string[], out: Map<string, GraphEdge[]>): string[] {
   return way
 }
 
-function route(edge: GraphEdge, a: Placed, b: Placed, span: number, layerTop: number): Route {
-  const [bx, by] = [b.x + b.width / 2, b.y]
+function route(edge: GraphEdge, a: Placed, b: Placed, span: number, layerTop: number, right: number): Route {
+  const [bx, by] = [port(b), b.y]
   if (edge.on_error) {
-    const [ax, ay] = [a.x + a.width, a.y + a.height / 2]
+    const [ax, ay] = [a.x + a.width, a.y + Math.min(a.height, headMost) / 2]
     if (b.x > a.x)
       return {
         edge,
@@ -183,7 +205,7 @@ function route(edge: GraphEdge, a: Placed, b: Placed, span: number, layerTop: nu
         ]),
         label: { x: Math.min(ax + 32, bx), y: ay - 11 },
       }
-    const lane = ax + gapX / 2
+    const lane = right + gapX / 2
     return {
       edge,
       path: corners([
@@ -196,7 +218,7 @@ function route(edge: GraphEdge, a: Placed, b: Placed, span: number, layerTop: nu
       label: { x: lane, y: ay - 11 },
     }
   }
-  const [ax, ay] = [a.x + a.width / 2, a.y + a.height]
+  const [ax, ay] = [port(a), a.y + a.height]
   const turn = layerTop - gapY / 2
   const label = { x: bx, y: turn }
   if (span === 1)
@@ -218,7 +240,7 @@ function route(edge: GraphEdge, a: Placed, b: Placed, span: number, layerTop: nu
       label: ax === bx ? { x: bx, y: (ay + by) / 2 } : label,
     }
   // Past other layers in the gutter beside the lane it leaves, or beside the left of the one it comes to.
-  const gutter = a.x >= b.x && a.x > margin ? a.x + a.width / 2 : b.x > a.x ? b.x + b.width / 2 : a.x - margin / 2
+  const gutter = a.x >= b.x && a.x > margin ? port(a) : b.x > a.x ? port(b) : a.x - margin / 2
   if (gutter === bx || gutter === ax) {
     const first = ay + gapY / 2
     return gutter === ax

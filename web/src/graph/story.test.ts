@@ -112,7 +112,7 @@ test('what runs side by side is worked once, and a run of many passes keeps a sh
 test('no two nodes of a drawing cover each other, and the way taken is one straight line', () => {
   for (const one of recorded.runs) {
     const graph = one.phases.at(-1)?.graph as unknown as Graph
-    const drawing = layout(graph, () => 71)
+    const drawing = layout(graph, () => ({ width: 200, height: 71 }))
     const places = [...drawing.nodes.values()]
     expect(places).toHaveLength(graph.nodes.length)
     for (const a of places)
@@ -137,7 +137,7 @@ test('a graph with a way back is drawn all the same', () => {
   const edge = (from: string, to: string) => ({ from, to, on_error: false, taken: false })
   const drawing = layout(
     { nodes: [node('a'), node('b'), node('c')], edges: [edge('a', 'b'), edge('b', 'c'), edge('c', 'b')] },
-    () => 48,
+    () => ({ width: 200, height: 48 }),
   )
   expect(drawing.nodes.size).toBe(3)
 })

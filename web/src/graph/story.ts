@@ -54,6 +54,8 @@ export interface Step {
   fault: Fault | null
   cost_usd: number
   agent: string | null
+  /** Which edges of its graph it let the work go on by, counted from 0. */
+  taken: readonly number[]
 }
 
 export interface Said {
@@ -69,6 +71,8 @@ export interface Story {
   began: number | null
   ended: number | null
   input: unknown
+  /** The scopes that are over: what did not begin in them never will. */
+  closed: Set<string>
 }
 
 const nano = 1e-9
@@ -96,7 +100,7 @@ export const callKey = (effect: EffectId): string =>
 export function tell(entries: readonly Entry[]): Story {
   const steps = new Map<string, Step>()
   const calls = new Map<string, Call>()
-  const story: Story = { steps: [], said: [], began: null, ended: null, input: null }
+  const story: Story = { steps: [], said: [], began: null, ended: null, input: null, closed: new Set() }
 
   const step = (node: string, holder: Holder, at: number): Step => {
     let found = steps.get(node)
@@ -116,6 +120,7 @@ export function tell(entries: readonly Entry[]): Story {
         fault: null,
         cost_usd: 0,
         agent: null,
+        taken: [],
       }
       steps.set(node, found)
       story.steps.push(found)
@@ -303,6 +308,7 @@ export function tell(entries: readonly Entry[]): Story {
           const of = step(text(body.node), 'flow', at)
           rest(of, at)
           of.to = at
+          of.taken = (body.taken ?? []) as number[]
           of.status =
             kind === 'failed' || kind === 'caught' ? 'failed' : kind === 'cancelled' ? 'cancelled' : 'completed'
           of.fault = (record(record(how)[kind]).fault as Fault | undefined) ?? null
@@ -312,6 +318,12 @@ export function tell(entries: readonly Entry[]): Story {
           for (const call of of.calls) for (const attempt of call.attempts) attempt.to ??= at
           break
         }
+        case 'scope_opened':
+          story.closed.delete(text(body.path))
+          break
+        case 'scope_closed':
+          story.closed.add(text(body.path))
+          break
         case 'finished': {
           story.ended = at
           const output = record(body.output)

@@ -1,4 +1,5 @@
 import type { Graph, Undone as One, PlannedUndo } from '../../api/schema'
+import { drawnAt } from '../../graph/nested'
 import { useT } from '../../i18n'
 import { Icon } from '../../ui/icon'
 import css from './rollback.module.css'
@@ -9,8 +10,7 @@ const cannot = /^cannot be undone:\s*/
 export const stays = (one: PlannedUndo): boolean => cannot.test(one.undo)
 
 /** A step's name, as its workflow calls it. */
-export const nameIn = (graph: Graph | undefined, node: string): string =>
-  graph?.nodes.find((one) => one.id === node)?.name ?? node
+export const nameIn = (graph: Graph | undefined, node: string): string => drawnAt(graph, node)?.name ?? node
 
 interface Props {
   plan: PlannedUndo[]

@@ -1,5 +1,6 @@
 import type { ReactNode } from 'react'
 import type { DeskItem, Execution, Graph } from '../../api/schema'
+import { drawnAt } from '../../graph/nested'
 import type { Call, Story } from '../../graph/story'
 import { nodeOfItem } from '../../graph/waits'
 import { useT } from '../../i18n'
@@ -25,7 +26,7 @@ interface Props {
 export function StepPanel({ run, story, graph, node, desk, now }: Props) {
   const t = useT()
   const step = story.steps.find((one) => one.node === node)
-  const drawn = graph?.nodes.find((one) => one.id === node)
+  const drawn = drawnAt(graph, node)
   const state = run.nodes?.find((one) => one.node === node)
   const kind = drawn?.kind ?? state?.kind ?? (step?.holder === 'person' ? 'human' : (step?.holder ?? 'transform'))
   const items = desk.filter((item) => nodeOfItem(item) === node)

@@ -2,6 +2,7 @@ import { useState } from 'react'
 import type { Graph } from '../../api/schema'
 import { axis } from '../../graph/axis'
 import { holderOf } from '../../graph/holder'
+import { drawnAt } from '../../graph/nested'
 import { type Call, type Step, type Story, spans } from '../../graph/story'
 import { useT } from '../../i18n'
 import { duration, tick as short, usd } from '../../i18n/format'
@@ -33,7 +34,6 @@ export function Timeline({ story, graph, selected, onSelect, open, onToggle, now
   const scale = axis(began, until, all)
   const pct = (time: number) => `${(scale.at(time) * 97).toFixed(2)}%`
   const wide = (from: number, to: number) => `max(3px, ${((scale.at(to) - scale.at(from)) * 97).toFixed(2)}%)`
-  const kinds = new Map(graph?.nodes.map((node) => [node.id, node]))
   const told = new Set(story.steps.map((step) => step.node))
   const todo = (graph?.nodes ?? []).filter((node) => !told.has(node.id) && node.status === 'pending')
   const skipped = (graph?.nodes ?? []).filter((node) => !told.has(node.id) && node.status === 'skipped')
@@ -72,7 +72,7 @@ export function Timeline({ story, graph, selected, onSelect, open, onToggle, now
           {story.steps.map((step) => {
             const inner = step.holder === 'agent' && step.calls.length > 1
             const isOpen = inner && open.has(step.node)
-            const node = kinds.get(step.node)
+            const node = drawnAt(graph, step.node)
             const kind = node?.kind ?? kindFor[step.holder]
             const depth = step.node.split('/').length - 1
             const waiting = step.status === 'waiting'

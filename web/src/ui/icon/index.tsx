@@ -191,6 +191,11 @@ export const drawings = {
       <path d="m6 4 4 4-4 4" />
     </>
   ),
+  left: (
+    <>
+      <path d="m10 4-4 4 4 4" />
+    </>
+  ),
   up: (
     <>
       <path d="m4 10 4-4 4 4" />

@@ -1,6 +1,16 @@
-import { useEffect, useMemo, useRef, useState } from 'react'
-import type { Graph, GraphNode } from '../../api/schema'
-import { layout } from '../../graph/layout'
+import { type KeyboardEvent, useEffect, useMemo, useRef, useState } from 'react'
+import type { Graph } from '../../api/schema'
+import {
+  type Choice,
+  everyNode,
+  heightOf,
+  type Laid,
+  lay,
+  nested,
+  placeOf,
+  type Shown,
+  type ShownGraph,
+} from '../../graph/nested'
 import type { Story } from '../../graph/story'
 import { useT } from '../../i18n'
 import { duration, usd } from '../../i18n/format'
@@ -9,35 +19,6 @@ import { Icon } from '../icon'
 import { KindTile, kindWords } from '../kind-tile'
 import { signOf } from '../state-sign'
 import css from './live-graph.module.css'
-
-const plain = 48
-const footed = 71
-
-export interface Shown extends GraphNode {
-  tries: number
-  undoable: boolean
-}
-
-/** The server's drawing, with what the journal already knows better. */
-export function shown(graph: Graph, story: Story): Shown[] {
-  const steps = new Map(story.steps.map((step) => [step.node, step]))
-  return graph.nodes.map((node) => {
-    const step = steps.get(node.id)
-    const calls = step?.calls.filter((call) => !call.undo) ?? []
-    const settled = ['completed', 'failed', 'skipped', 'cancelled'].includes(node.status)
-    const status =
-      step && (!settled || step.status === 'running' || step.status === 'waiting') ? step.status : node.status
-    return {
-      ...node,
-      ...(calls[0] && step?.holder === 'tool' ? { calls: calls[0].name } : step?.agent ? { calls: step.agent } : {}),
-      status,
-      tries: step?.holder === 'tool' ? calls.reduce((most, call) => Math.max(most, call.attempts.length), 0) : 0,
-      undoable: calls.some(
-        (call) => typeof call.way_back === 'object' && call.way_back !== null && 'call' in call.way_back,
-      ),
-    }
-  })
-}
 
 interface Props {
   graph: Graph
@@ -53,37 +34,28 @@ export function LiveGraph({ graph, story, selected, onSelect, now }: Props) {
   const frame = useRef<HTMLDivElement>(null)
   const [follow, setFollow] = useState(true)
   const [scale, setScale] = useState(1)
-  const nodes = shown(graph, story)
-  const has = (node: Shown) =>
-    node.duration_ms != null ||
-    (node.cost_usd ?? 0) > 0 ||
-    node.status === 'running' ||
-    node.status === 'waiting' ||
-    node.status === 'failed'
-  const feet = nodes
-    .filter(has)
-    .map((node) => node.id)
-    .join()
-  const drawing = useMemo(() => {
-    const withFoot = new Set(feet.split(','))
-    return layout(graph, (id) => (withFoot.has(id) ? footed : plain))
-  }, [graph, feet])
-  const active =
-    nodes.findLast((node) => node.status === 'waiting' || node.status === 'running' || node.status === 'failed')?.id ??
-    null
-  const target = follow ? (selected ?? active) : null
+  const [passes, setPasses] = useState<Choice['passes']>(new Map())
+  const [shut, setShut] = useState<Choice['shut']>(new Set())
+  const whole = useMemo(() => nested(graph, story, { selected, passes, shut }), [graph, story, selected, passes, shut])
+  const laid = useMemo(() => lay(whole), [whole])
+  const { drawing } = laid
+  const active = [...everyNode(whole)].findLast(
+    (node) => node.status === 'waiting' || node.status === 'running' || node.status === 'failed',
+  )
+  const target = follow ? (selected ?? active?.address ?? null) : null
+  const aim = target ? placeOf(whole, laid, target) : null
+  const [x, y, height] = aim ? [aim.x, aim.y, aim.height] : [null, null, null]
 
   useEffect(() => {
     const box = frame.current
-    const place = target ? drawing.nodes.get(target) : null
-    if (!box || !place) return
+    if (!box || x === null || y === null || height === null) return
     const still = matchMedia?.('(prefers-reduced-motion:reduce)').matches
     box.scrollTo?.({
-      top: (place.y + place.height / 2) * scale - box.clientHeight / 2,
-      left: place.x * scale + place.width * scale > box.clientWidth ? place.x * scale - 24 : 0,
+      top: (y + height / 2) * scale - box.clientHeight / 2,
+      left: (x + 200) * scale > box.clientWidth ? x * scale - 24 : 0,
       behavior: still ? 'auto' : 'smooth',
     })
-  }, [target, drawing, scale])
+  }, [x, y, height, scale])
 
   const fit = () => {
     const box = frame.current
@@ -94,10 +66,16 @@ export function LiveGraph({ graph, story, selected, onSelect, now }: Props) {
     )
     box.scrollTo?.({ top: 0, left: 0 })
   }
-  const waits = (id: string) => {
-    const open = story.steps.find((step) => step.node === id)?.waits.findLast((wait) => wait.to === null)
+  const waits = (address: string) => {
+    const open = story.steps.find((step) => step.node === address)?.waits.findLast((wait) => wait.to === null)
     return open ? duration(now - open.from) : null
   }
+  const toggle = (address: string) => {
+    const next = new Set(shut)
+    if (!next.delete(address)) next.add(address)
+    setShut(next)
+  }
+  const turn = (address: string, pass: number) => setPasses(new Map(passes).set(address, { pass, selected }))
   return (
     <section className={css.column} aria-label={t('Live graph')}>
       <div
@@ -105,6 +83,7 @@ export function LiveGraph({ graph, story, selected, onSelect, now }: Props) {
         ref={frame}
         onWheel={() => setFollow(false)}
         onPointerDown={() => setFollow(false)}
+        onKeyDown={walk}
         tabIndex={0}
         role="group"
         aria-label={t('Graph of the run')}
@@ -118,86 +97,7 @@ export function LiveGraph({ graph, story, selected, onSelect, now }: Props) {
               transform: scale === 1 ? undefined : `scale(${scale})`,
             }}
           >
-            <svg width={drawing.width} height={drawing.height} aria-hidden="true">
-              {drawing.routes.map(({ edge, path }) => {
-                const live = edge.taken && nodes.find((node) => node.id === edge.to)?.status === 'waiting'
-                const dead = !edge.taken && nodes.find((node) => node.id === edge.to)?.status === 'skipped'
-                return (
-                  <path
-                    key={`${edge.from}/${edge.to}/${edge.label ?? ''}`}
-                    d={path}
-                    className={`${css.edge} ${live ? css.held : edge.taken ? css.taken : dead ? css.dead : ''} ${edge.on_error ? css.error : ''}`}
-                  />
-                )
-              })}
-            </svg>
-            {drawing.routes.map(({ edge, label }) =>
-              label && (edge.label || edge.on_error) ? (
-                <span
-                  key={`${edge.from}/${edge.to}`}
-                  className={`${css.label} ${edge.on_error ? css.labelError : ''}`}
-                  style={{ left: label.x, top: label.y }}
-                >
-                  {edge.on_error ? t('on error') : edge.label}
-                </span>
-              ) : null,
-            )}
-            <ol>
-              {nodes.map((node) => {
-                const place = drawing.nodes.get(node.id)
-                if (!place) return null
-                const sign = signOf(node.status)
-                const name = node.name ?? node.id
-                return (
-                  <li key={node.id}>
-                    <button
-                      type="button"
-                      className={`${css.node} ${css[node.status] ?? ''} ${selected === node.id ? css.selected : ''}`}
-                      style={{ left: place.x, top: place.y, width: place.width, height: place.height }}
-                      aria-pressed={selected === node.id}
-                      onClick={() => onSelect(node.id)}
-                    >
-                      <span className={css.body}>
-                        <KindTile kind={node.kind} />
-                        <span className="cut">
-                          <b className="cut">{name}</b>
-                          <small className="cut">{node.calls ?? t(kindWords[node.kind] ?? node.kind)}</small>
-                          <span className="vh">
-                            , {t(kindWords[node.kind] ?? node.kind)}, {t(sign.word)}{' '}
-                          </span>
-                        </span>
-                        {node.undoable && <Icon name="undo" size={12} className="undo-c" label={t('can be undone')} />}
-                      </span>
-                      {has(node) && (
-                        <span className={css.foot}>
-                          <Icon
-                            name={sign.icon}
-                            size={12}
-                            className={`${css[`t_${sign.tone}`]} ${node.status === 'running' ? 'spin' : ''}`}
-                          />
-                          <span>
-                            {node.status === 'waiting'
-                              ? t(sign.word)
-                              : node.duration_ms != null
-                                ? duration(node.duration_ms)
-                                : t(sign.word)}
-                          </span>
-                          <span className="push">
-                            {node.status === 'waiting'
-                              ? waits(node.id)
-                              : node.tries > 1
-                                ? t('{n} tries', { n: node.tries })
-                                : (node.cost_usd ?? 0) > 0
-                                  ? usd(node.cost_usd)
-                                  : ''}
-                          </span>
-                        </span>
-                      )}
-                    </button>
-                  </li>
-                )
-              })}
-            </ol>
+            <Sheet graph={whole} laid={laid} {...{ selected, onSelect, waits, toggle, turn }} />
           </div>
         </div>
       </div>
@@ -216,5 +116,192 @@ export function LiveGraph({ graph, story, selected, onSelect, now }: Props) {
         </Button>
       </div>
     </section>
+  )
+}
+
+/** Up and down go from node to node, into bodies and out of them; on the frame itself they scroll. */
+function walk(event: KeyboardEvent<HTMLElement>) {
+  const by = event.key === 'ArrowDown' ? 1 : event.key === 'ArrowUp' ? -1 : 0
+  if (by === 0 || event.target === event.currentTarget) return
+  const all = [...event.currentTarget.querySelectorAll<HTMLElement>('[data-node]')]
+  const next = all[all.indexOf(event.target as HTMLElement) + by]
+  event.preventDefault()
+  next?.focus()
+}
+
+interface Doing {
+  selected: string | null
+  onSelect: (address: string) => void
+  waits: (address: string) => string | null
+  toggle: (address: string) => void
+  turn: (address: string, pass: number) => void
+}
+
+/** A graph, and within its nodes the graphs of their bodies. */
+function Sheet({ graph, laid: { drawing, inside }, ...doing }: Doing & { graph: ShownGraph; laid: Laid }) {
+  const t = useT()
+  const statusOf = (id: string) => graph.nodes.find((node) => node.id === id)?.status
+  return (
+    <>
+      <svg width={drawing.width} height={drawing.height} aria-hidden="true">
+        {drawing.routes.map(({ edge, path }) => {
+          const live = edge.taken && statusOf(edge.to) === 'waiting'
+          const dead = !edge.taken && statusOf(edge.to) === 'skipped'
+          return (
+            <path
+              key={`${edge.from}/${edge.to}/${edge.label ?? ''}`}
+              d={path}
+              className={`${css.edge} ${live ? css.held : edge.taken ? css.taken : dead ? css.dead : ''} ${edge.on_error ? css.error : ''}`}
+            />
+          )
+        })}
+      </svg>
+      {drawing.routes.map(({ edge, label }) =>
+        label && (edge.label || edge.on_error) ? (
+          <span
+            key={`${edge.from}/${edge.to}`}
+            className={`${css.label} ${edge.on_error ? css.labelError : ''}`}
+            style={{ left: label.x, top: label.y }}
+          >
+            {edge.on_error ? t('on error') : edge.label}
+          </span>
+        ) : null,
+      )}
+      <ol>
+        {graph.nodes.map((node) => {
+          const place = drawing.nodes.get(node.id)
+          if (!place) return null
+          const { x: left, y: top, width, height } = place
+          const bodies = inside.get(node.id)
+          const holds = node.bodies.length > 0 || node.shut
+          return (
+            <li
+              key={node.id}
+              className={holds ? `${css.holder} ${css[`h_${node.status}`] ?? ''}` : css.place}
+              style={{ left, top, width, height }}
+            >
+              <NodeButton node={node} {...doing} inside={holds} />
+              {holds && <Hold node={node} {...doing} />}
+              {bodies?.map(({ x, y, body, laid }) => (
+                <div
+                  key={body.branch}
+                  className={css.inner}
+                  style={{ left: x, top: y, width: laid.drawing.width, height: laid.drawing.height }}
+                  role="group"
+                  aria-label={body.branch ? t('branch {name}', { name: body.branch }) : t('in each pass')}
+                >
+                  {body.branch && <span className={`${css.branch} cut`}>{body.branch}</span>}
+                  <Sheet graph={body} laid={laid} {...doing} />
+                </div>
+              ))}
+            </li>
+          )
+        })}
+      </ol>
+    </>
+  )
+}
+
+/** Beside a node that has bodies: which pass is shown, and whether they are shown at all. */
+function Hold({ node, toggle, turn }: { node: Shown } & Doing) {
+  const t = useT()
+  const name = node.name ?? node.id
+  const { passes } = node
+  return (
+    <span className={css.hold}>
+      {passes && passes.count > 1 && !node.shut && (
+        <>
+          <Button
+            small
+            look="ghost"
+            icon="left"
+            iconOnly
+            isDisabled={passes.shown === 0}
+            onPress={() => turn(node.address, passes.shown - 1)}
+          >
+            {t('{name}: the pass before', { name })}
+          </Button>
+          <span className={css.pass} role="status">
+            {t('{n} of {count}', { n: passes.shown + 1, count: passes.count })}
+          </span>
+          <Button
+            small
+            look="ghost"
+            icon="right"
+            iconOnly
+            isDisabled={passes.shown === passes.count - 1}
+            onPress={() => turn(node.address, passes.shown + 1)}
+          >
+            {t('{name}: the next pass', { name })}
+          </Button>
+        </>
+      )}
+      <Button
+        small
+        look="ghost"
+        icon={node.shut ? 'plus' : 'minus'}
+        iconOnly
+        aria-expanded={!node.shut}
+        onPress={() => toggle(node.address)}
+      >
+        {node.shut ? t('Show what is in {name}', { name }) : t('Hide what is in {name}', { name })}
+      </Button>
+    </span>
+  )
+}
+
+function NodeButton({ node, selected, onSelect, waits, inside }: { node: Shown; inside: boolean } & Doing) {
+  const t = useT()
+  const sign = signOf(node.status)
+  const kind = t(kindWords[node.kind] ?? node.kind)
+  const { passes } = node
+  return (
+    <button
+      type="button"
+      data-node={node.address}
+      className={`${css.node} ${css[node.status] ?? ''} ${selected === node.address ? css.selected : ''} ${inside ? css.head : ''} ${passes && passes.count > 1 && !node.shut ? css.turned : ''}`}
+      style={{ height: heightOf(node) }}
+      aria-pressed={selected === node.address}
+      onClick={() => onSelect(node.address)}
+    >
+      <span className={css.body}>
+        <KindTile kind={node.kind} />
+        <span className="cut">
+          <b className="cut">{node.name ?? node.id}</b>
+          <small className="cut">
+            {passes ? t('{n, plural, one {# pass} other {# passes}}', { n: passes.count }) : (node.calls ?? kind)}
+          </small>
+          <span className="vh">
+            , {kind}, {t(sign.word)}{' '}
+          </span>
+        </span>
+        {node.undoable && <Icon name="undo" size={12} className="undo-c" label={t('can be undone')} />}
+      </span>
+      {node.footed && (
+        <span className={css.foot}>
+          <Icon
+            name={sign.icon}
+            size={12}
+            className={`${css[`t_${sign.tone}`]} ${node.status === 'running' ? 'spin' : ''}`}
+          />
+          <span>
+            {node.status === 'waiting'
+              ? t(sign.word)
+              : node.duration_ms != null
+                ? duration(node.duration_ms)
+                : t(sign.word)}
+          </span>
+          <span className="push">
+            {node.status === 'waiting'
+              ? waits(node.address)
+              : node.tries > 1
+                ? t('{n} tries', { n: node.tries })
+                : (node.cost_usd ?? 0) > 0
+                  ? usd(node.cost_usd)
+                  : ''}
+          </span>
+        </span>
+      )}
+    </button>
   )
 }
