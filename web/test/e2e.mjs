@@ -127,13 +127,82 @@ await test('filters stand in the address, an empty list offers to clear them, mo
   await text('No run matches these filters.')
   await page.getByRole('button', { name: 'Clear filters' }).last().click()
   await page.waitForURL(/\/runs$/)
-  assert.equal(await page.locator('tbody tr').count(), 4)
+  assert.equal(await page.locator('tbody tr[data-run]').count(), 4)
   await page.getByRole('button', { name: 'More' }).click()
-  await page.waitForFunction(() => document.querySelectorAll('tbody tr').length === 8)
+  await page.waitForFunction(() => document.querySelectorAll('tbody tr[data-run]').length === 8)
   await page.getByLabel('State').selectOption('compensated')
   await page.waitForURL(/state=compensated/)
   await text('PAYMENT_DECLINED')
 })
+
+await test('ten thousand runs: few rows are drawn, pages come as they are scrolled to, frames keep up', {}, async ({
+  page,
+  go,
+  play,
+}) => {
+  await fetch(`${play.url}/test/many?n=10000`)
+  await go('/runs')
+  await page.locator('tr[data-run=crowd-10000]').waitFor()
+  const box = page.locator('table').locator('..')
+  for (let at = 0; (await page.locator('tr[data-run=crowd-00001]').count()) === 0; at++) {
+    assert.ok(at < 400, 'the last run never came')
+    await box.evaluate((one) => {
+      one.scrollTop = one.scrollHeight
+    })
+    await page.waitForTimeout(20)
+  }
+  assert.ok((await page.locator('tr[data-run]').count()) < 100)
+  const frames = await box.evaluate(async (one) => {
+    const took = []
+    let last = performance.now()
+    for (let i = 0; i < 120; i++) {
+      one.scrollTop -= 400
+      await new Promise((go) => requestAnimationFrame(go))
+      took.push(performance.now() - last)
+      last = performance.now()
+    }
+    return took.sort((a, b) => a - b)
+  })
+  console.log(
+    `     frames while 24,000 pixels pass in a second: median ${frames[60].toFixed(0)} ms, p95 ${frames[114].toFixed(0)} ms`,
+  )
+  assert.ok(frames[114] < 100, `a frame took ${frames[114]} ms`)
+})
+
+await test('many runs are acted on at once, with the number and the consequence, and refusals are told', {}, async ({
+  page,
+  go,
+  text,
+  play,
+}) => {
+  await go('/runs')
+  await page.getByRole('link', { name: 'return_and_refund' }).first().waitFor()
+  for (const key of ['j', 'x', 'j', 'x', 'j', 'x']) await page.keyboard.press(key)
+  await text('3 selected')
+  await page.getByRole('button', { name: 'Cancel…' }).click()
+  await text('Cancel 3 runs')
+  await page.getByRole('button', { name: 'Cancel the runs' }).click()
+  await text('3 runs cancelled')
+  assert.equal(play.state.posts.filter((post) => post.path.endsWith('/cancel')).length, 3)
+  assert.equal(await page.getByText('3 selected').count(), 0)
+  await page.getByLabel('State').selectOption('failed')
+  await page.getByRole('checkbox', { name: 'Select all that are listed' }).check()
+  await text('1 selected')
+  await page.keyboard.press('e')
+  await page.getByRole('button', { name: 'Retry', exact: true }).click()
+  await text('the run is not failed any more')
+})
+
+await test(
+  'who may not act on runs is not asked which',
+  {},
+  async ({ page, go }) => {
+    await go('/runs')
+    await page.getByRole('link', { name: 'return_and_refund' }).first().waitFor()
+    assert.equal(await page.getByRole('checkbox').count(), 0)
+  },
+  { key: 'builder' },
+)
 
 await test('a run goes live from approval to its end', {}, async ({ page, go, text, play }) => {
   await go(`/runs/${refund}`)

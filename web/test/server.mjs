@@ -23,7 +23,17 @@ export function serve({ port = 0 } = {}) {
   const runs = new Map(recorded.runs.map((run) => [run.id, { ...run, phase: 0, shown: run.phases[0].upto, patch: {} }]))
   const order = recorded.runs.map((run) => run.id).reverse()
   const listeners = new Map()
-  const state = { failing: false, cut: false, posts: [] }
+  const state = { failing: false, cut: false, posts: [], many: 0 }
+  /** So many runs as nobody records: one that ended, over and over. */
+  const crowd = (n) => {
+    const of = head(runs.get(recorded.runs.find((run) => run.phases[0].show.state === 'compensated').id))
+    return Array.from({ length: n }, (_, i) => ({
+      ...of,
+      execution_id: `crowd-${String(n - i).padStart(5, '0')}`,
+      workflow_id: `${of.workflow_id}_${n - i}`,
+      entries: 0,
+    }))
+  }
 
   const phase = (run) => run.phases[Math.min(run.phase, run.phases.length - 1)]
   const execution = (run) => {
@@ -78,6 +88,7 @@ export function serve({ port = 0 } = {}) {
         state.cut = url.searchParams.get('on') === '1'
         if (state.cut) for (const set of listeners.values()) for (const one of set) one.destroy()
       }
+      if (url.pathname === '/test/many') state.many = Number(url.searchParams.get('n'))
       return json(200, { posts: state.posts })
     }
     if (!url.pathname.startsWith('/api/')) {
@@ -115,7 +126,7 @@ export function serve({ port = 0 } = {}) {
       return json(200, {
         key_id: 'key_1',
         name: 'olga',
-        role: key === 'agent' ? 'human_agent' : 'admin',
+        role: { agent: 'human_agent', builder: 'builder' }[key] ?? 'admin',
         tenant: 'Norte Outdoor',
         scripted: true,
       })
@@ -164,14 +175,12 @@ export function serve({ port = 0 } = {}) {
       return json(200, { ...item, approved_by: [...item.approved_by, 'olga'] })
     }
     if (room === 'executions' && !id) {
-      const limit = Math.min(4, Number(url.searchParams.get('limit') ?? 50))
-      const wanted = order
-        .map((one) => head(runs.get(one)))
-        .filter(
-          (one) =>
-            (!url.searchParams.get('state') || one.state === url.searchParams.get('state')) &&
-            (!url.searchParams.get('workflow_id') || one.workflow_id === url.searchParams.get('workflow_id')),
-        )
+      const limit = Math.min(state.many ? 500 : 4, Number(url.searchParams.get('limit') ?? 50))
+      const wanted = (state.many ? crowd(state.many) : order.map((one) => head(runs.get(one)))).filter(
+        (one) =>
+          (!url.searchParams.get('state') || one.state === url.searchParams.get('state')) &&
+          (!url.searchParams.get('workflow_id') || one.workflow_id === url.searchParams.get('workflow_id')),
+      )
       const from = Number(url.searchParams.get('cursor') ?? 0)
       return json(200, {
         executions: wanted.slice(from, from + limit),

@@ -20,8 +20,8 @@ const poll_ms = 5_000
 
 export const me = { queryKey: ['me'], queryFn: () => ask<Me>('me'), staleTime: Number.POSITIVE_INFINITY }
 
-export const heads = (filter: RunsFilter, cursor?: string | null): Promise<Heads> =>
-  ask<Heads>(`executions${query({ state: filter.state, workflow_id: filter.workflow, limit: 50, cursor })}`)
+export const heads = (filter: RunsFilter, cursor?: string | null, limit = 50): Promise<Heads> =>
+  ask<Heads>(`executions${query({ state: filter.state, workflow_id: filter.workflow, limit, cursor })}`)
 
 export const workflows = {
   queryKey: ['workflows'],
@@ -73,6 +73,16 @@ async function wholeJournal(run: string): Promise<Entry[]> {
 export const journal = (run: string) => ({
   queryKey: ['journal', run],
   queryFn: () => wholeJournal(run),
+  staleTime: Number.POSITIVE_INFINITY,
+})
+
+/** The first of a journal, for a bar that says who held the work; of a longer one, how it began. */
+export const beginning = (run: string, entries: number) => ({
+  queryKey: ['beginning', run, entries],
+  queryFn: () =>
+    ask<Journal>(`executions/${id(run)}/journal${query({ after: 0, limit: journalPage })}`).then(
+      (said) => said.entries,
+    ),
   staleTime: Number.POSITIVE_INFINITY,
 })
 
@@ -165,9 +175,10 @@ export type Act =
   | { act: 'answer'; to: string; approve: boolean; note: string }
   | { act: 'resolve'; effect: string; became: { done: unknown } | 'not_done' | 'repeat' }
 
-export async function act(run: string, what: Act): Promise<Execution> {
+/** Done in a run's name; `wait_s` is how long the answer may wait until the run rests. */
+export async function act(run: string, what: Act, wait_s = 5): Promise<Execution> {
   const { act: verb, ...body } = what
-  return ask<Execution>(`executions/${id(run)}/${verb}`, { body, headers: { ...once(), prefer: 'wait=5' } })
+  return ask<Execution>(`executions/${id(run)}/${verb}`, { body, headers: { ...once(), prefer: `wait=${wait_s}` } })
 }
 
 /** So that a request that is sent twice acts once. Random bytes are to be had also where the page came without TLS. */

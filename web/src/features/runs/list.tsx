@@ -1,8 +1,11 @@
 import { useQuery } from '@tanstack/react-query'
 import { Link, useNavigate, useSearch } from '@tanstack/react-router'
-import { useEffect, useRef, useState } from 'react'
-import { ended, workflows } from '../../api/queries'
+import { memo, useEffect, useMemo, useRef, useState } from 'react'
+import { beginning, ended, workflows } from '../../api/queries'
+import { useMay } from '../../api/rights'
 import type { Head } from '../../api/schema'
+import { relay } from '../../graph/relay'
+import { spans, tell } from '../../graph/story'
 import { said, useT } from '../../i18n'
 import { duration, exact, usd, when } from '../../i18n/format'
 import { Button } from '../../ui/button'
@@ -10,12 +13,15 @@ import { useLasting, useNow } from '../../ui/clock'
 import { useCommands } from '../../ui/commands'
 import { Icon } from '../../ui/icon'
 import { LiveLine } from '../../ui/live-line'
+import { RelayBar } from '../../ui/relay'
 import { StateSign } from '../../ui/state-sign'
 import { Empty, Problem, Skeleton } from '../../ui/states'
 import { Top } from '../../ui/top'
 import { Words } from '../../ui/words'
 import css from './list.module.css'
+import { able, type Many, ManySheet } from './many'
 import { useRuns } from './use-runs'
+import { useWindow } from './use-window'
 
 const states: [string, string][] = [
   ['', said('Any state')],
@@ -29,33 +35,78 @@ const states: [string, string][] = [
   ['timed_out', said('Timed out')],
 ]
 
+const rowHeight = 36
+const headHeight = 33
+
 export function RunsList() {
   const t = useT()
   const go = useNavigate({ from: '/runs' })
   const filter = useSearch({ from: '/runs' })
-  const { pages, rows, fresh, lost } = useRuns(filter)
+  const { pages, rows, fresh, again, lost } = useRuns(filter)
   const known = useQuery(workflows)
   const [at, setAt] = useState<string | null>(null)
+  const [picked, setPicked] = useState<ReadonlySet<string>>(new Set())
+  const [asked, setAsked] = useState<Many | null>(null)
+  const lastPick = useRef<string | null>(null)
+  const may = useMay('operate')
+  const box = useRef<HTMLDivElement>(null)
   const body = useRef<HTMLTableSectionElement>(null)
+  const shown = useWindow(box, rows.length, rowHeight, headHeight)
+  const still = useStill(shown.from)
   const state = useRef<HTMLSelectElement>(null)
   const now = useNow(rows.some((run) => !ended(run.state)) ? 1000 : null)
   const dim = useLasting(pages.isFetching && !pages.isFetchingNextPage && pages.isSuccess, 1000)
   const filtered = !!(filter.state || filter.workflow)
   const set = (more: { state?: string; workflow?: string }) => {
     const next = { ...filter, ...more }
+    setPicked(new Set())
     void go({
       search: { ...(next.state ? { state: next.state } : {}), ...(next.workflow ? { workflow: next.workflow } : {}) },
     })
   }
-  const clear = () => void go({ search: {} })
+  const clear = () => {
+    setPicked(new Set())
+    void go({ search: {} })
+  }
   const step = (by: number) => {
     const place = rows.findIndex((run) => run.execution_id === at)
     const next = rows[Math.max(0, Math.min(rows.length - 1, place < 0 ? (by > 0 ? 0 : rows.length - 1) : place + by))]
-    if (next) setAt(next.execution_id)
+    if (!next) return
+    shown.reveal(rows.indexOf(next))
+    setAt(next.execution_id)
   }
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a row that was far away is drawn only after it is revealed.
   useEffect(() => {
-    if (at) body.current?.querySelector<HTMLElement>(`[data-run="${at}"] a`)?.focus()
-  }, [at])
+    const link = at && body.current?.querySelector<HTMLElement>(`[data-run="${at}"] a`)
+    // Not when a row that was left comes into sight again while somebody writes elsewhere.
+    if (link && (document.activeElement === document.body || box.current?.contains(document.activeElement)))
+      link.focus({ preventScroll: true })
+  }, [at, shown.from])
+  const { hasNextPage, isFetchingNextPage, fetchNextPage } = pages
+  const nearEnd = shown.to >= rows.length - 20 && shown.from > 0
+  useEffect(() => {
+    if (nearEnd && hasNextPage && !isFetchingNextPage) void fetchNextPage()
+  }, [nearEnd, hasNextPage, isFetchingNextPage, fetchNextPage])
+  const pick = (run: string, upto: boolean) => {
+    const next = new Set(picked)
+    const [a, b] = [
+      rows.findIndex((one) => one.execution_id === lastPick.current),
+      rows.findIndex((one) => one.execution_id === run),
+    ]
+    if (upto && a >= 0) for (const one of rows.slice(Math.min(a, b), Math.max(a, b) + 1)) next.add(one.execution_id)
+    else if (!next.delete(run)) next.add(run)
+    lastPick.current = run
+    setPicked(next)
+  }
+  const picking = useRef(pick)
+  picking.current = pick
+  const latest = useMemo(() => (run: string, upto: boolean) => picking.current(run, upto), [])
+  const chosen = useMemo(() => rows.filter((run) => picked.has(run.execution_id)), [rows, picked])
+  const actions: { what: Many; title: string; icon: 'x' | 'redo' | 'undo' }[] = [
+    { what: 'retry', title: t('Retry…'), icon: 'redo' },
+    { what: 'cancel', title: t('Cancel…'), icon: 'x' },
+    { what: 'compensate', title: t('Roll back…'), icon: 'undo' },
+  ]
   useCommands([
     { id: 'runs.next', title: t('Next run'), group: t('Runs'), keys: 'j', run: () => step(1) },
     { id: 'runs.previous', title: t('Previous run'), group: t('Runs'), keys: 'k', run: () => step(-1) },
@@ -66,6 +117,37 @@ export function RunsList() {
       keys: 'enter',
       run: () => at && void go({ to: '/runs/$id', params: { id: at } }),
     },
+    ...(may
+      ? [
+          {
+            id: 'runs.select',
+            title: t('Select the run'),
+            group: t('Runs'),
+            keys: 'x',
+            run: () => at && pick(at, false),
+          },
+          ...(chosen.length > 0
+            ? [
+                ...actions
+                  .filter(({ what }) => chosen.some(able[what]))
+                  .map(({ what, title }) => ({
+                    id: `runs.${what}`,
+                    title: `${t('Selected runs')}: ${title}`,
+                    group: t('Runs'),
+                    ...(what === 'retry' ? { keys: 'e' } : {}),
+                    run: () => setAsked(what),
+                  })),
+                {
+                  id: 'runs.none',
+                  title: t('Clear the selection'),
+                  group: t('Runs'),
+                  keys: 'escape',
+                  run: () => setPicked(new Set()),
+                },
+              ]
+            : []),
+        ]
+      : []),
     { id: 'runs.filter', title: t('Filter'), group: t('Runs'), keys: 'f', run: () => state.current?.focus() },
     ...(filtered ? [{ id: 'runs.clear', title: t('Clear filters'), group: t('Runs'), run: clear }] : []),
   ])
@@ -113,12 +195,49 @@ export function RunsList() {
             {t('Clear filters')}
           </Button>
         )}
+        {chosen.length > 0 && (
+          <div className={css.many} role="group" aria-label={t('Selected runs')}>
+            <span className="num" role="status">
+              {t('{n, plural, one {# selected} other {# selected}}', { n: chosen.length })}
+            </span>
+            {actions.map(({ what, title, icon }) => (
+              <Button
+                key={what}
+                small
+                icon={icon}
+                look={what === 'cancel' ? 'bad' : 'plain'}
+                isDisabled={!chosen.some(able[what])}
+                onPress={() => setAsked(what)}
+              >
+                {title}
+              </Button>
+            ))}
+            <Button small look="ghost" onPress={() => setPicked(new Set())}>
+              {t('Clear the selection')}
+            </Button>
+          </div>
+        )}
       </div>
+      {asked && (
+        <ManySheet
+          what={asked}
+          runs={chosen}
+          onClose={() => setAsked(null)}
+          onDone={(left) => setPicked(new Set(left))}
+        />
+      )}
       {pages.isError && <Problem problem={pages.error} onRetry={() => void pages.refetch()} />}
-      <div className={css.scroll} aria-busy={dim}>
+      <div className={css.scroll} aria-busy={dim} ref={box}>
         {fresh > 0 && (
           <div className={css.fresh}>
-            <Button small icon="up" onPress={() => void pages.refetch()}>
+            <Button
+              small
+              icon="up"
+              onPress={() => {
+                box.current?.scrollTo?.({ top: 0 })
+                again()
+              }}
+            >
               {t('{n, plural, one {# new} other {# new}}', { n: fresh })}
             </Button>
           </div>
@@ -142,15 +261,44 @@ export function RunsList() {
             </Empty>
           ))}
         {rows.length > 0 && (
-          <table className={`${css.table} ${dim ? css.dim : ''}`}>
+          <table className={`${css.table} ${dim ? css.dim : ''}`} aria-rowcount={hasNextPage ? -1 : rows.length + 1}>
+            <colgroup>
+              {may && <col className={css.pick} />}
+              <col className={css.cState} />
+              <col className={css.cWorkflow} />
+              <col className={css.cRun} />
+              <col className={css.cBegan} />
+              <col className={css.cElapsed} />
+              <col className={css.cHeld} />
+              <col className={css.cCost} />
+              <col />
+            </colgroup>
             <thead>
               <tr>
+                {may && (
+                  <th scope="col" className={css.pick}>
+                    <input
+                      type="checkbox"
+                      aria-label={t('Select all that are listed')}
+                      checked={chosen.length > 0 && chosen.length === rows.length}
+                      ref={(all) => {
+                        if (all) all.indeterminate = chosen.length > 0 && chosen.length < rows.length
+                      }}
+                      onChange={(e) => setPicked(new Set(e.target.checked ? rows.map((run) => run.execution_id) : []))}
+                    />
+                  </th>
+                )}
                 <th scope="col">{t('State')}</th>
                 <th scope="col">{t('Workflow')}</th>
-                <th scope="col">{t('Run')}</th>
+                <th scope="col" className={css.id}>
+                  {t('Run')}
+                </th>
                 <th scope="col">{t('Started')}</th>
                 <th scope="col" className={css.right}>
                   {t('Elapsed')}
+                </th>
+                <th scope="col" className={css.held}>
+                  {t('Who held the baton')}
                 </th>
                 <th scope="col" className={css.right}>
                   {t('Cost')}
@@ -159,15 +307,21 @@ export function RunsList() {
               </tr>
             </thead>
             <tbody ref={body}>
-              {rows.map((run) => (
+              <Gap rows={shown.from} />
+              {rows.slice(shown.from, shown.to).map((run, i) => (
                 <Row
                   key={run.execution_id}
                   run={run}
-                  now={now}
+                  place={shown.from + i}
+                  now={ended(run.state) ? 0 : now}
                   selected={at === run.execution_id}
-                  onFocus={() => setAt(run.execution_id)}
+                  picked={may ? picked.has(run.execution_id) : null}
+                  still={still}
+                  onFocus={setAt}
+                  onPick={latest}
                 />
               ))}
+              <Gap rows={rows.length - shown.to} />
             </tbody>
           </table>
         )}
@@ -183,26 +337,81 @@ export function RunsList() {
   )
 }
 
-function Row({ run, now, selected, onFocus }: { run: Head; now: number; selected: boolean; onFocus: () => void }) {
+/** Room for rows that are not drawn. */
+function Gap({ rows }: { rows: number }) {
+  return rows > 0 ? (
+    <tr className={css.gap}>
+      <td colSpan={9} style={{ height: rows * rowHeight }} />
+    </tr>
+  ) : null
+}
+
+/** Whether nothing moved for a moment: what is only passed by is not asked for. */
+function useStill(place: number): boolean {
+  const [rested, setRested] = useState<number | null>(null)
+  useEffect(() => {
+    const timer = setTimeout(() => setRested(place), 200)
+    return () => clearTimeout(timer)
+  }, [place])
+  return rested === place
+}
+
+interface RowProps {
+  run: Head
+  place: number
+  now: number
+  selected: boolean
+  /** `null` where the key may not act on runs. */
+  picked: boolean | null
+  still: boolean
+  onFocus: (run: string) => void
+  onPick: (run: string, upto: boolean) => void
+}
+
+const Row = memo(function Row({ run, place, now, selected, picked, still, onFocus, onPick }: RowProps) {
+  const t = useT()
   const began = run.started_at ?? run.created_at
   const elapsed = ended(run.state) ? (run.duration_ms ?? 0) : now - Date.parse(began)
   return (
-    <tr data-run={run.execution_id} className={selected ? css.selected : undefined}>
+    <tr
+      data-run={run.execution_id}
+      aria-rowindex={place + 2}
+      className={`${selected ? css.selected : ''} ${picked ? css.picked : ''}`}
+    >
+      {picked !== null && (
+        <td className={css.pick}>
+          <input
+            type="checkbox"
+            checked={picked}
+            aria-label={t('Select {workflow} {run}', { workflow: run.workflow_id, run: short(run.execution_id) })}
+            onClick={(e) => onPick(run.execution_id, e.shiftKey)}
+            onChange={() => {}}
+          />
+        </td>
+      )}
       <td>
         <StateSign state={run.state} />
       </td>
       <td>
-        <Link to="/runs/$id" params={{ id: run.execution_id }} className={css.open} onFocus={onFocus}>
+        <Link
+          to="/runs/$id"
+          params={{ id: run.execution_id }}
+          className={css.open}
+          onFocus={() => onFocus(run.execution_id)}
+        >
           {run.workflow_id}
         </Link>
       </td>
-      <td className="mono dim" title={run.execution_id}>
+      <td className={`mono dim ${css.id}`} title={run.execution_id}>
         {short(run.execution_id)}
       </td>
       <td className="mid" title={exact(began)}>
         {when(began)}
       </td>
       <td className={css.right}>{duration(elapsed)}</td>
+      <td className={css.held}>
+        <Held run={run} still={still} />
+      </td>
       <td className={css.right}>{usd(run.total_cost_usd)}</td>
       <td className={css.error} title={run.error ?? undefined}>
         <span className={run.state === 'failed' || run.state === 'timed_out' ? 'bad-c' : 'mid'}>
@@ -211,6 +420,18 @@ function Row({ run, now, selected, onFocus }: { run: Head; now: number; selected
       </td>
     </tr>
   )
+})
+
+/** Who held the work, by the run's journal; of one that goes on, until its last entry. */
+function Held({ run, still }: { run: Head; still: boolean }) {
+  const told = useQuery({ ...beginning(run.execution_id, run.entries), enabled: still && run.entries > 0 })
+  const bar = useMemo(() => {
+    const last = told.data?.at(-1)
+    if (!told.data || !last) return null
+    const story = tell(told.data)
+    return relay(spans(story, story.ended ?? (ended(run.state) ? Date.parse(last.at) : Date.now())))
+  }, [told.data, run.state])
+  return bar ? <RelayBar relay={bar} thin /> : null
 }
 
 /** The end of an id tells runs of one day apart; its beginning is the time. */

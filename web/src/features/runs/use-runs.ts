@@ -1,14 +1,19 @@
-import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
+import { useInfiniteQuery, useQuery, useQueryClient } from '@tanstack/react-query'
+import { useMemo } from 'react'
 import { heads, type RunsFilter } from '../../api/queries'
-import type { Head } from '../../api/schema'
+import type { Head, Heads } from '../../api/schema'
 
 const poll_ms = 4_000
+const firstPage = 50
+const nextPages = 200
 
 /** The runs as they were listed, each kept up to date in place; what is new is counted, and shown when it is asked for. */
 export function useRuns(filter: RunsFilter) {
+  const client = useQueryClient()
+  const key = ['runs', filter]
   const pages = useInfiniteQuery({
-    queryKey: ['runs', filter],
-    queryFn: ({ pageParam }) => heads(filter, pageParam),
+    queryKey: key,
+    queryFn: ({ pageParam }) => heads(filter, pageParam, pageParam ? nextPages : firstPage),
     initialPageParam: null as string | null,
     getNextPageParam: (last) => last.next_cursor,
     refetchOnWindowFocus: false,
@@ -27,14 +32,25 @@ export function useRuns(filter: RunsFilter) {
     refetchInterval: poll_ms,
     enabled: pages.isSuccess && !!filter.state,
   })
-  const now = new Map<string, Head>(
-    [...(any.data?.executions ?? []), ...(newest.data?.executions ?? [])].map((head) => [head.execution_id, head]),
-  )
-  const listed = pages.data?.pages.flatMap((page) => page.executions) ?? []
-  const known = new Set(listed.map((head) => head.execution_id))
-  const rows = listed.map((head) => now.get(head.execution_id) ?? head)
-  const fresh = (newest.data?.executions ?? []).filter(
-    (head) => !known.has(head.execution_id) && head.created_at > (listed[0]?.created_at ?? ''),
-  ).length
-  return { pages, rows, fresh, lost: newest.isError && newest.dataUpdatedAt ? newest.dataUpdatedAt : null }
+  const listed = useMemo(() => pages.data?.pages.flatMap((page) => page.executions) ?? [], [pages.data])
+  const rows = useMemo(() => {
+    const now = new Map<string, Head>(
+      [...(any.data?.executions ?? []), ...(newest.data?.executions ?? [])].map((head) => [head.execution_id, head]),
+    )
+    return listed.map((head) => now.get(head.execution_id) ?? head)
+  }, [listed, any.data, newest.data])
+  const fresh = useMemo(() => {
+    const known = new Set(listed.map((head) => head.execution_id))
+    return (newest.data?.executions ?? []).filter(
+      (head) => !known.has(head.execution_id) && head.created_at > (listed[0]?.created_at ?? ''),
+    ).length
+  }, [listed, newest.data])
+  /** From the top again, with one page: the others are asked for when they are come to. */
+  const again = () => {
+    client.setQueryData(key, (old: { pages: Heads[]; pageParams: unknown[] } | undefined) =>
+      old ? { pages: old.pages.slice(0, 1), pageParams: old.pageParams.slice(0, 1) } : old,
+    )
+    void pages.refetch()
+  }
+  return { pages, rows, fresh, again, lost: newest.isError && newest.dataUpdatedAt ? newest.dataUpdatedAt : null }
 }
