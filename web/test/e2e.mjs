@@ -279,6 +279,22 @@ await test('a retry that comes too late is told in the sheet', {}, async ({ page
   await text('the run is not failed any more')
 })
 
+await test('a fork begins at the chosen step, with what was changed', {}, async ({ page, go, text, play }) => {
+  await go(`/runs/${declined}?step=offer`)
+  await page.getByRole('button', { name: 'Fork…' }).click()
+  await text('3 steps before it are taken over.')
+  const variables = page.getByLabel('Variables of the new run')
+  await variables.fill('{')
+  await text('This is no JSON object.')
+  await variables.fill('{"language": "es", "prices": {"botox": 250, "consultation": 40, "peeling": 120}}')
+  await page.getByRole('button', { name: 'Fork', exact: true }).click()
+  await text('Forked: this is the new run')
+  assert.equal(page.url().includes(declined), false)
+  const post = play.state.posts.at(-1)
+  assert.match(post.path, /\/fork$/)
+  assert.deepEqual(post.body, { node_id: 'offer', variables: { language: 'es' }, owns_undo: false })
+})
+
 await test('steps and tabs by keys, the chosen step in the address', {}, async ({ page, go, text }) => {
   await go(`/runs/${declined}`)
   await text('What was undone')

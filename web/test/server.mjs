@@ -215,6 +215,7 @@ export function serve({ port = 0 } = {}) {
       goOn(run)
       return json(202, execution(run.phase > 0 ? { ...run, phase: run.phase - 1 } : run))
     }
+    if (verb === 'fork') return json(202, execution(runs.get(order[0])))
     const states = {
       pause: 'paused',
       resume: undefined,

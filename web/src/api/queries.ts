@@ -181,6 +181,17 @@ export async function act(run: string, what: Act, wait_s = 5): Promise<Execution
   return ask<Execution>(`executions/${id(run)}/${verb}`, { body, headers: { ...once(), prefer: `wait=${wait_s}` } })
 }
 
+export interface Fork {
+  /** The step it begins at, as the journal names it. */
+  node_id: string
+  variables: Record<string, unknown>
+  owns_undo: boolean
+}
+
+/** A new run, from another's past; answered at once, so that it can be watched. */
+export const fork = (run: string, body: Fork): Promise<Execution> =>
+  ask<Execution>(`executions/${id(run)}/fork`, { body, headers: { ...once(), prefer: 'wait=0' } })
+
 /** So that a request that is sent twice acts once. Random bytes are to be had also where the page came without TLS. */
 export const once = (): Record<string, string> => ({
   'idempotency-key': Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>

@@ -11,7 +11,7 @@ test('both catalogues hold every text of the source, and no other', () => {
 })
 
 test('every text has its Spanish, with the same values', () => {
-  const values = (text: string) => [...text.matchAll(/\{(\w+)/g)].map((m) => m[1]).sort()
+  const values = (text: string) => [...text.matchAll(/\{(\w+)[,}]/g)].map((m) => m[1]).sort()
   for (const [text, spanish] of catalogue('es')) {
     expect(spanish, text).not.toBe('')
     expect(values(spanish).filter((v) => values(text).includes(v)).length, text).toBe(values(text).length)

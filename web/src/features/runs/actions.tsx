@@ -1,6 +1,8 @@
 import { type ReactNode, useState } from 'react'
 import { type Act, ended, useAct } from '../../api/queries'
+import { useMay } from '../../api/rights'
 import type { Execution, Graph } from '../../api/schema'
+import type { Story } from '../../graph/story'
 import { useT } from '../../i18n'
 import { Button } from '../../ui/button'
 import { useCommands } from '../../ui/commands'
@@ -8,14 +10,17 @@ import { Check } from '../../ui/field'
 import { Sheet } from '../../ui/sheet'
 import { Problem } from '../../ui/states'
 import { toast } from '../../ui/toast'
+import { ForkSheet } from './fork'
 import { Plan, stays } from './rollback'
 
-type Asked = 'cancel' | 'rollback' | 'retry'
+type Asked = 'cancel' | 'rollback' | 'retry' | 'fork'
 
 /** What can be done to a run now. Whatever touches a customer or money is named again before it happens. */
 export function useActions(
   run: Execution | undefined,
   graph: Graph | undefined,
+  story: Story,
+  step: string | null,
 ): {
   buttons: ReactNode
   sheets: ReactNode
@@ -26,16 +31,18 @@ export function useActions(
   const [compensate, setCompensate] = useState(false)
   const [same, setSame] = useState(false)
   const act = useAct(run?.execution_id ?? '')
+  const may = useMay('operate')
   const over = run ? ended(run.state) : true
   const plan = run?.rollback_plan ?? []
   const undoable = plan.filter((one) => !stays(one))
   const winding = run?.state === 'cancelling' || run?.state === 'compensating'
   const can = {
-    pause: !!run && !over && !winding && run.state !== 'paused',
-    resume: run?.state === 'paused',
-    cancel: !!run && !over && !winding,
-    rollback: !!run && over && run.state !== 'compensated' && plan.length > 0,
-    retry: run?.state === 'failed' || run?.state === 'timed_out',
+    fork: may && !!run && story.steps.length > 0,
+    pause: may && !!run && !over && !winding && run.state !== 'paused',
+    resume: may && run?.state === 'paused',
+    cancel: may && !!run && !over && !winding,
+    rollback: may && !!run && over && run.state !== 'compensated' && plan.length > 0,
+    retry: may && (run?.state === 'failed' || run?.state === 'timed_out'),
   }
   const send = (what: Act, done: string) =>
     act.mutate(what, {
@@ -57,6 +64,7 @@ export function useActions(
       ? [{ id: 'run.resume', title: t('Resume'), group: here, run: () => send({ act: 'resume' }, t('Resumed')) }]
       : []),
     ...(can.retry ? [{ id: 'run.retry', title: t('Retry…'), group: here, keys: 'r', run: () => ask('retry') }] : []),
+    ...(can.fork ? [{ id: 'run.fork', title: t('Fork…'), group: here, run: () => ask('fork') }] : []),
     ...(can.rollback ? [{ id: 'run.rollback', title: t('Roll back…'), group: here, run: () => ask('rollback') }] : []),
     ...(can.cancel ? [{ id: 'run.cancel', title: t('Cancel…'), group: here, run: () => ask('cancel') }] : []),
   ])
@@ -75,6 +83,11 @@ export function useActions(
       {can.resume && (
         <Button icon="play" busy={act.isPending && !asked} onPress={() => send({ act: 'resume' }, t('Resumed'))}>
           {t('Resume')}
+        </Button>
+      )}
+      {can.fork && (
+        <Button icon="switch" look="ghost" onPress={() => ask('fork')}>
+          {t('Fork…')}
         </Button>
       )}
       {can.retry && (
@@ -102,6 +115,9 @@ export function useActions(
   const problem = act.error && asked && <Problem problem={act.error} inline />
   const sheets = (
     <>
+      {asked === 'fork' && run && (
+        <ForkSheet run={run} story={story} graph={graph} step={step} onClose={() => setAsked(null)} />
+      )}
       <Sheet
         title={t('Cancel this run')}
         open={asked === 'cancel'}

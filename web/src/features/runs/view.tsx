@@ -55,7 +55,6 @@ function View({ id }: { id: string }) {
   const now = useNow(over ? null : 1000)
   const story = useMemo(() => tell(journal.data ?? []), [journal.data])
   const desk = useDeskOf(run, story)
-  const { buttons, sheets, ask } = useActions(run, graph.data)
   const panel = useRef<HTMLElement>(null)
 
   const waiting =
@@ -63,6 +62,7 @@ function View({ id }: { id: string }) {
     story.steps.findLast((step) => step.status === 'failed')
   const chosen =
     search.step ?? (desk[0] ? nodeOfItem(desk[0]) : undefined) ?? waiting?.node ?? story.steps.at(-1)?.node ?? null
+  const { buttons, sheets, ask } = useActions(run, graph.data, story, chosen)
   const tab = tabs.find((one) => one === search.tab) ?? 'timeline'
   const select = useCallback((step: string) => void go({ search: (old) => ({ ...old, step }), replace: true }), [go])
   const setTab = (next: string) => void go({ search: (old) => ({ ...old, tab: next }), replace: true })
