@@ -27,4 +27,5 @@ pub mod shelf;
 pub mod structured;
 pub mod time;
 pub mod tool;
+pub mod triggers;
 pub mod usage;

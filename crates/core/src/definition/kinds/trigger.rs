@@ -6,6 +6,7 @@ use super::super::fields::{Field, Fields, Shape, field};
 use super::super::reader::Reader;
 use super::Kind;
 use crate::graph::node;
+use crate::triggers::cron::Cron;
 
 pub(crate) const KIND: Kind = Kind {
     word: "trigger",
@@ -18,7 +19,7 @@ pub(crate) const KIND: Kind = Kind {
 
 const FIELDS: &[Field] = &[
     field("trigger", Shape::Word(SOURCES), "What starts a run; `manual` where left out."),
-    field("cron", Shape::Text, "For `schedule`: when, as five fields of cron."),
+    field("cron", Shape::Text, "For `schedule`: when, as five fields of cron, or six with seconds first."),
     field("zone", Shape::Text, "For `schedule`: the IANA time zone; `UTC` where left out."),
     field("missed", Shape::Word(&["skip", "once", "all"]), "For `schedule`: what becomes of firings that were missed."),
     field("queue", Shape::Text, "For `queue`: its name."),
@@ -40,8 +41,14 @@ fn read<'t>(fields: &mut Fields<'t>, reader: &mut Reader) -> Option<Part<'t>> {
             reader.findings.push(written.span.error(Code::Conflict, message));
         }
     }
-    for key in ["cron", "queue", "path"] {
+    for key in ["queue", "path"] {
         fields.text(key, &mut reader.findings);
+    }
+    if let Some(cron) = fields.text("cron", &mut reader.findings)
+        && let Err(invalid) = cron.value.parse::<Cron>()
+    {
+        let hint = invalid.hint.unwrap_or("write it as in `0 9 * * 1-5`, nine o'clock on weekdays");
+        reader.findings.push(cron.span.error(Code::BadValue, invalid.message).hint(hint));
     }
     let missed = [("skip", ()), ("once", ()), ("all", ())];
     fields.word("missed", &missed, &mut reader.findings);
