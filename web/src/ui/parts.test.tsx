@@ -33,7 +33,7 @@ const sent = (asked: ReturnType<typeof server>) => {
 }
 
 test('an approval shows the exact arguments, and nothing is approved by one press', async () => {
-  const asked = server(() => Response.json({}))
+  const asked = server(() => Response.json({ name: 'olga' }))
   const place = await draw(<Decision item={item('tool_approval')} />)
   expect(place.textContent).toContain('1 of 2 approvals')
   expect([...place.querySelectorAll('tr')].map((row) => row.textContent)).toEqual([
@@ -44,7 +44,7 @@ test('an approval shows the exact arguments, and nothing is approved by one pres
   ])
   expect(await violations(place)).toEqual([])
   await press(named(place, 'Approve…'))
-  expect(asked).not.toHaveBeenCalled()
+  expect(asked.mock.calls.filter(([, how]) => (how as RequestInit).method === 'POST')).toEqual([])
   expect(await violations(place)).toEqual([])
   await press(named(place, 'Approve'))
   expect(sent(asked)).toMatchObject({
@@ -52,6 +52,21 @@ test('an approval shows the exact arguments, and nothing is approved by one pres
     body: { reason: '' },
   })
   expect(sent(asked).headers['idempotency-key']).toBeTruthy()
+})
+
+test('what the server would refuse is said, and not offered', async () => {
+  const buttons = (place: HTMLElement) => [...place.querySelectorAll('button')].map((one) => one.textContent)
+  const check = async (more: Partial<DeskItem>, text: string, offered: string[]) => {
+    server(() => Response.json({ name: 'olga', role: 'operator' }))
+    const place = await draw(<Decision item={{ ...item('tool_approval'), ...more }} />)
+    await vi.waitFor(() => expect(place.textContent).toContain(text))
+    expect(buttons(place).filter((one) => one?.endsWith('…'))).toEqual(offered)
+    expect(await violations(place)).toEqual([])
+  }
+  await check({ asked_by: 'olga' }, 'You asked for this', ['Refuse…'])
+  await check({ approved_by: ['olga'] }, 'You have approved this', ['Refuse…'])
+  const others = { ...item('tool_approval').details, from: ['paul', 'rosa'] }
+  await check({ details: others }, 'Others decide this: paul, rosa.', [])
 })
 
 test('a refusal carries its reason, and what the server says no to is shown in place', async () => {

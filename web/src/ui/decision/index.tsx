@@ -1,6 +1,7 @@
+import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import type { Problem as Said } from '../../api/problem'
-import { type Act, useAct, useDecide } from '../../api/queries'
+import { type Act, me, useAct, useDecide } from '../../api/queries'
 import type { DeskItem } from '../../api/schema'
 import { effectName } from '../../graph/waits'
 import { useT } from '../../i18n'
@@ -142,25 +143,24 @@ function YesNo({ item, keys }: { item: DeskItem; keys?: boolean | undefined }) {
   const [asking, setAsking] = useState<'approve' | 'refuse' | null>(null)
   const [reason, setReason] = useState('')
   const decide = useDecide()
+  const cannot = useCannot(item)
   useCommands(
-    keys
-      ? [
-          {
-            id: 'approval.approve',
-            title: t('Approve…'),
-            group: t('This approval'),
-            keys: 'a',
-            run: () => setAsking('approve'),
-          },
-          {
-            id: 'approval.refuse',
-            title: t('Refuse…'),
-            group: t('This approval'),
-            keys: 'r',
-            run: () => setAsking('refuse'),
-          },
-        ]
-      : [],
+    [
+      {
+        id: 'approval.approve',
+        title: t('Approve…'),
+        group: t('This approval'),
+        keys: 'a',
+        run: () => setAsking('approve'),
+      },
+      {
+        id: 'approval.refuse',
+        title: t('Refuse…'),
+        group: t('This approval'),
+        keys: 'r',
+        run: () => setAsking('refuse'),
+      },
+    ].filter((one) => keys && (one.keys === 'a' ? !cannot : !cannot || cannot.mayRefuse)),
   )
   const send = () =>
     decide.mutate(
@@ -175,12 +175,22 @@ function YesNo({ item, keys }: { item: DeskItem; keys?: boolean | undefined }) {
     )
   if (!asking)
     return (
-      <div className={css.apart}>
-        <Button icon="check" onPress={() => setAsking('approve')}>
-          {t('Approve…')}
-        </Button>
-        <Button onPress={() => setAsking('refuse')}>{t('Refuse…')}</Button>
-      </div>
+      <>
+        {cannot && (
+          <p className={css.cannot}>
+            <Icon name="lock" size={14} className="dim" />
+            {cannot.why}
+          </p>
+        )}
+        <div className={css.apart}>
+          {!cannot && (
+            <Button icon="check" onPress={() => setAsking('approve')}>
+              {t('Approve…')}
+            </Button>
+          )}
+          {(!cannot || cannot.mayRefuse) && <Button onPress={() => setAsking('refuse')}>{t('Refuse…')}</Button>}
+        </div>
+      </>
     )
   return (
     <form
@@ -208,6 +218,21 @@ function YesNo({ item, keys }: { item: DeskItem; keys?: boolean | undefined }) {
       </div>
     </form>
   )
+}
+
+/** Why whoever looks may not approve, as the server would say: nobody is asked to press what will be refused. */
+function useCannot(item: DeskItem): { why: string; mayRefuse: boolean } | null {
+  const t = useT()
+  const { data } = useQuery(me)
+  if (!data) return null
+  const from = item.details.from ?? []
+  if (item.asked_by === data.name)
+    return { why: t('You asked for this; someone else must decide. You may take it back.'), mayRefuse: true }
+  if (from.length > 0 && !from.includes(data.name))
+    return { why: t('Others decide this: {who}.', { who: from.join(', ') }), mayRefuse: false }
+  if (item.approved_by?.includes(data.name))
+    return { why: t('You have approved this; someone else must too.'), mayRefuse: item.kind === 'tool_approval' }
+  return null
 }
 
 function useSettle(item: DeskItem) {
