@@ -17,6 +17,8 @@ use crate::tool::Envelope;
 
 pub use limits::{Above, Advice, Limits, Tier};
 
+/// In an agent's `metadata`: the secret that its endpoint is shown. Only agents of a project's own files may name one.
+pub const ENDPOINT_SECRET: &str = "endpoint_secret";
 /// Iterations of a reasoning agent unless told otherwise.
 pub const ITERATIONS_DEFAULT: u32 = 10;
 /// A name in an agent's `tools` that is no tool: with it, the model may ask the customer; input `{question}`.

@@ -13,6 +13,7 @@
 mod body;
 pub(crate) mod catalog;
 pub(crate) mod diagnostic;
+mod diff;
 pub(crate) mod document;
 pub(crate) mod duration;
 mod fields;
@@ -25,10 +26,12 @@ mod reader;
 mod root;
 mod schema;
 pub mod source;
+pub mod yaml;
 
 use serde_json::Value as Json;
 
 pub use catalog::{Catalog, Known};
+pub use diff::{Difference, How as Differs, diff};
 pub use diagnostic::{Code, DIAGNOSTICS_MAX, Diagnostic, Severity, excerpt, render};
 pub use duration::parse as parse_duration;
 pub use folder::check_all;
@@ -92,7 +95,15 @@ pub fn check(source: &[u8], catalog: &Catalog) -> Checked {
 /// What the workflow of a single call of a tool is called, before the tool's name. No other workflow is called so.
 pub const SINGLE_CALL: &str = "tool.";
 
-/// Checks a workflow that we wrote for a single call: its name begins with [`SINGLE_CALL`].
+/// What the workflow of a single agent's work is called, before the agent's name. No other workflow is called so.
+pub const SINGLE_AGENT: &str = "agent.";
+
+/// Whether a workflow's name is kept for those that we wrote for a single call or a single agent.
+pub fn is_single(name: &str) -> bool {
+    name.starts_with(SINGLE_CALL) || name.starts_with(SINGLE_AGENT)
+}
+
+/// Checks a workflow that we wrote for a single call or agent: its name [is kept](is_single) for those.
 pub fn check_single_call(definition: &Json, catalog: &Catalog) -> Checked {
     check_tree(&Tree::from_json(definition), catalog, &Unready::new())
 }
@@ -100,10 +111,11 @@ pub fn check_single_call(definition: &Json, catalog: &Catalog) -> Checked {
 /// Checks what somebody wrote: a name that is kept for single calls is refused.
 fn check_named(tree: &Tree, catalog: &Catalog, unready: &Unready) -> Checked {
     let mut checked = check_tree(tree, catalog, unready);
-    let is_kept = |workflow: &Workflow| workflow.name.starts_with(SINGLE_CALL);
-    if checked.workflow.take_if(|workflow| is_kept(workflow)).is_some() {
+    if checked.workflow.take_if(|workflow| is_single(&workflow.name)).is_some() {
         let name = root::read(tree, &mut Reader::default()).and_then(|document| document.name);
-        let message = format!("names that begin with `{SINGLE_CALL}` are kept for single calls of tools");
+        let message = format!(
+            "names that begin with `{SINGLE_CALL}` or `{SINGLE_AGENT}` are kept for single calls of tools and agents"
+        );
         let span = name.map_or_else(|| tree.span, |name| name.span);
         checked.diagnostics.push(Diagnostic::error(Code::BadName, span, message));
         checked.bundle = None;

@@ -61,6 +61,7 @@ pub use event::{
     Answer, Asked, Began, Block, Detour, Done, Ended, Entry, Event, Finished, Forked, Held, How, InDoubt, Reopened,
     Request, Scheduled, Started, Undo, Winding, Worked,
 };
+pub use fork::past_before;
 pub use leave::{DEADLINE, Lapse, Leave};
 pub use open::{Awaited, Open, SoFar};
 pub use refusal::Refusal;

@@ -149,23 +149,55 @@ impl Roster {
     /// A name that is empty or too long; as many agents as may be, and this one not among them; records that cannot be
     /// written. Registrations at once may each find room for the last one.
     pub async fn register(&self, tenant: &TenantId, agent: &Agent, now: Time) -> Result<(), Error> {
+        self.register_over(tenant, agent, None, now).await.map(drop)
+    }
+
+    /// The same, where it was written so often as `expected` says, if it says so; 0 stands for one that is not there. How
+    /// often it was written now; nothing where it was otherwise, and then nothing is changed.
+    ///
+    /// # Errors
+    /// As [`register`](Self::register).
+    pub async fn register_over(
+        &self,
+        tenant: &TenantId,
+        agent: &Agent,
+        expected: Option<u64>,
+        now: Time,
+    ) -> Result<Option<u64>, Error> {
         let chars = agent.name.chars().count();
         if chars == 0 || chars > NAME_CHARS_MAX {
             let message = format!("an agent's name has 1 to {NAME_CHARS_MAX} characters, not {chars}");
             return Err(Error::BadAgent { message });
         }
-        if self.records.get(tenant, AGENTS, &agent.name).await?.is_none()
-            && self.all(tenant, AGENTS).await?.len() >= AGENTS_MAX
-        {
+        let before = self.records.get(tenant, AGENTS, &agent.name).await?.map(|record| record.version);
+        if expected.is_some_and(|expected| expected != before.unwrap_or(0)) {
+            return Ok(None);
+        }
+        if before.is_none() && self.all(tenant, AGENTS).await?.len() >= AGENTS_MAX {
             let message = format!(
                 "agent `{}` is not registered: {AGENTS_MAX} agents are with `{tenant}`, as many as may be; remove one first",
                 agent.name
             );
             return Err(Error::BadAgent { message });
         }
-        let value = serde_json::to_value(agent)?;
-        let op = Op::Put { space: AGENTS.to_owned(), key: agent.name.clone(), value };
-        Ok(self.records.commit(tenant, vec![op], now).await?)
+        let (space, key, value) = (AGENTS.to_owned(), agent.name.clone(), serde_json::to_value(agent)?);
+        let op = match (expected, before) {
+            (None, _) => Op::Put { space, key, value },
+            (Some(_), None) => Op::Insert { space, key, value },
+            (Some(version), Some(_)) => Op::CompareAndSet { space, key, version, value },
+        };
+        match self.records.commit(tenant, vec![op], now).await {
+            Ok(()) => Ok(Some(before.unwrap_or(0) + 1)),
+            // Somebody was faster.
+            Err(records::Error::Conflict { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A registered agent, and how often it was written.
+    pub async fn registration(&self, tenant: &TenantId, name: &str) -> Result<Option<(Agent, u64)>, Error> {
+        let Some(record) = self.records.get(tenant, AGENTS, name).await? else { return Ok(None) };
+        Ok(Some((serde_json::from_value(record.value)?, record.version)))
     }
 
     /// Forgets a registered agent; says whether there was one. Versions that name it keep it: it is pinned with them.
@@ -174,6 +206,17 @@ impl Roster {
         let op = Op::Delete { space: AGENTS.to_owned(), key: name.to_owned() };
         self.records.commit(tenant, vec![op], now).await?;
         Ok(was_there)
+    }
+
+    /// The same, where it was written so often; says whether it was, and it is gone.
+    pub async fn remove_over(&self, tenant: &TenantId, name: &str, expected: u64, now: Time) -> Result<bool, Error> {
+        let (space, key) = (AGENTS.to_owned(), name.to_owned());
+        let expect = Op::Expect { space: space.clone(), key: key.clone(), version: Some(expected) };
+        match self.records.commit(tenant, vec![expect, Op::Delete { space, key }], now).await {
+            Ok(()) => Ok(true),
+            Err(records::Error::Conflict { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Every registered agent, by name.

@@ -52,8 +52,10 @@ pub enum Need {
     Run,
     /// Answer what waits for people.
     Answer,
-    /// Decide what becomes of runs and of models.
+    /// Decide what becomes of runs and of models, and which version of a workflow runs.
     Operate,
+    /// Make workflows and agents.
+    Build,
 }
 
 impl Role {
@@ -79,6 +81,7 @@ impl Role {
             Need::Run => self != Self::HumanAgent,
             Need::Answer => matches!(self, Self::Admin | Self::Operator | Self::HumanAgent),
             Need::Operate => matches!(self, Self::Admin | Self::Operator),
+            Need::Build => matches!(self, Self::Admin | Self::Builder),
         }
     }
 }

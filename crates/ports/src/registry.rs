@@ -1,4 +1,4 @@
-//! Workflow versions and what they pin.
+//! Workflow versions and what they pin: which is active, how runs are split among several, and what is put away.
 
 use std::sync::Arc;
 
@@ -6,9 +6,14 @@ use async_trait::async_trait;
 use baton_core::bundle::Hash;
 use baton_core::id::TenantId;
 use baton_core::time::Time;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::journal::Error;
+
+/// Versions that share a workflow's runs, at the most.
+pub const SHARES_MAX: usize = 10;
+/// What all shares of a workflow's runs add up to.
+pub const PERCENT: u32 = 100;
 
 /// One immutable version of a workflow.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -21,11 +26,127 @@ pub struct Version {
     pub bundle: Hash,
     pub active: bool,
     pub created_at: Time,
+    /// Who made it; nothing where it came from the project's files.
+    pub made_by: Option<String>,
+    /// When it last became the active one; nothing where it never was.
+    pub activated_at: Option<Time>,
+}
+
+/// A version's part of a workflow's runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Share {
+    pub revision: u32,
+    /// Of [`PERCENT`].
+    pub percent: u32,
+}
+
+/// How a workflow stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standing {
+    /// Rises with each change of the workflow, from 1.
+    pub changes: u64,
+    /// Nothing where it is not put away.
+    pub archived_at: Option<Time>,
+    pub active: Option<Version>,
+    /// Who shares its runs; empty: all are the active version's.
+    pub split: Vec<(Version, u32)>,
+}
+
+impl Standing {
+    /// The version that runs for somebody. Whoever comes again comes to the same one while the split stays as it is.
+    pub fn version_for(&self, whom: &str) -> Option<&Version> {
+        let mut below = place_of(whom);
+        for (version, percent) in &self.split {
+            match below.checked_sub(*percent) {
+                None => return Some(version),
+                Some(rest) => below = rest,
+            }
+        }
+        self.active.as_ref()
+    }
+
+    pub fn shares(&self) -> Vec<Share> {
+        self.split.iter().map(|(version, percent)| Share { revision: version.revision, percent: *percent }).collect()
+    }
+}
+
+/// Somebody's place among 100, the same each time.
+fn place_of(whom: &str) -> u32 {
+    let hash = Hash::of(whom.as_bytes());
+    let digits = hash.as_str().get(..8).and_then(|digits| u32::from_str_radix(digits, 16).ok());
+    digits.unwrap_or_default() % PERCENT
+}
+
+/// A version to be kept.
+#[derive(Clone, Debug)]
+pub struct New {
+    pub label: String,
+    pub bundle: Arc<[u8]>,
+    /// Of the bundle.
+    pub hash: Hash,
+    /// Nothing where it comes from the project's files.
+    pub made_by: Option<String>,
+    /// Whether it becomes the active one, and takes all runs.
+    pub activate: bool,
+}
+
+/// What becomes of a workflow.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// Keeps a version. One that is active already, or was the last that came the same way (by somebody, or from files),
+    /// stays as it is, so that what was rolled back or put away is not brought back by a start with the same files.
+    Add(New),
+    /// Makes a version the active one, which takes all runs; brings back what was put away.
+    Activate { revision: u32 },
+    /// Splits its runs; nothing: all are the active version's again.
+    Split(Vec<Share>),
+    /// Puts it away: no version is active, and its runs under way go on.
+    Archive,
+}
+
+/// What came of a change.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Changed {
+    /// The version it was about (the newest, for one that is about none), and how often the workflow has changed now.
+    Done { version: Version, changes: u64 },
+    /// It was changed meanwhile; nothing was done.
+    Stale { changes: u64 },
+    /// There is no workflow or no revision like that; nothing was done.
+    Missing,
 }
 
 #[async_trait]
 pub trait Registry: Send + Sync {
-    /// Keeps a bundle and makes it the active version of its workflow; saving what is active already changes nothing.
+    /// Changes a workflow, where it has changed so often as `expected` says, if it says so; 0 stands for one that is not
+    /// there. Durable when it returns.
+    async fn change(
+        &self,
+        tenant: &TenantId,
+        workflow: &str,
+        change: Change,
+        expected: Option<u64>,
+        now: Time,
+    ) -> Result<Changed, Error>;
+
+    /// How a workflow stands; nothing where there is none.
+    async fn standing(&self, tenant: &TenantId, workflow: &str) -> Result<Option<Standing>, Error>;
+
+    /// The active version of each workflow, the newest where none was ever active, in the order of their names. Those that
+    /// were put away are left out.
+    async fn workflows(&self, tenant: &TenantId) -> Result<Vec<Version>, Error>;
+
+    /// Newest first.
+    async fn versions(&self, tenant: &TenantId, workflow: &str) -> Result<Vec<Version>, Error>;
+
+    async fn bundle(&self, hash: &Hash) -> Result<Option<Arc<[u8]>>, Error>;
+
+    async fn active(&self, tenant: &TenantId, workflow: &str) -> Result<Option<Version>, Error> {
+        Ok(self.standing(tenant, workflow).await?.and_then(|standing| standing.active))
+    }
+
+    /// Keeps a bundle of the project's files and makes it the active version of its workflow; one that is active, or the
+    /// last that came from files, stays as it is.
     async fn save(
         &self,
         tenant: &TenantId,
@@ -34,15 +155,44 @@ pub trait Registry: Send + Sync {
         bundle: Arc<[u8]>,
         hash: &Hash,
         now: Time,
-    ) -> Result<Version, Error>;
+    ) -> Result<Version, Error> {
+        let new = New { label: label.to_owned(), bundle, hash: hash.clone(), made_by: None, activate: true };
+        match self.change(tenant, workflow, Change::Add(new), None, now).await? {
+            Changed::Done { version, .. } => Ok(version),
+            Changed::Stale { .. } | Changed::Missing => {
+                let reason = "a version was neither kept nor refused".to_owned();
+                Err(Error::Corrupt { aggregate: workflow.into(), reason })
+            }
+        }
+    }
+}
 
-    async fn active(&self, tenant: &TenantId, workflow: &str) -> Result<Option<Version>, Error>;
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    /// The active version of each workflow, in the order of their names.
-    async fn workflows(&self, tenant: &TenantId) -> Result<Vec<Version>, Error>;
+    fn version(revision: u32) -> Version {
+        Version {
+            workflow: "book".to_owned(),
+            revision,
+            label: String::new(),
+            bundle: Hash::of(b""),
+            active: revision == 2,
+            created_at: Time::from_ms(0),
+            made_by: None,
+            activated_at: None,
+        }
+    }
 
-    /// Newest first.
-    async fn versions(&self, tenant: &TenantId, workflow: &str) -> Result<Vec<Version>, Error>;
-
-    async fn bundle(&self, hash: &Hash) -> Result<Option<Arc<[u8]>>, Error>;
+    #[test]
+    fn runs_are_split_by_who_they_are_for_and_the_same_comes_to_the_same() {
+        let split = vec![(version(1), 30), (version(2), 70)];
+        let standing = Standing { changes: 1, archived_at: None, active: Some(version(2)), split };
+        let of = |whom: usize| standing.version_for(&format!("user-{whom}")).map(|version| version.revision);
+        let first = (0..1_000).filter(|whom| of(*whom) == Some(1)).count();
+        assert!((250..350).contains(&first), "{first} of 1000");
+        assert!((0..100).all(|whom| of(whom) == of(whom)));
+        let whole = Standing { split: Vec::new(), ..standing };
+        assert_eq!(whole.version_for("anybody").map(|version| version.revision), Some(2));
+    }
 }

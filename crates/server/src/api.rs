@@ -1,12 +1,16 @@
-//! `/api/v1`: workflows are executed, and runs looked at and acted on.
+//! `/api/v1`: workflows are made and executed, and runs looked at and acted on.
 //!
 //! Every path here is let in by [`guest::enter`]: a key, its turn, and a role that may do it. What a path
 //! takes and answers stands beside it and becomes the document at `/api/v1/openapi.json`.
 
+mod agents;
+mod begin;
 mod desk;
+mod etag;
 mod execute;
 mod executions;
 mod guest;
+mod known;
 mod once;
 mod patience;
 mod query;
@@ -68,6 +72,13 @@ fn described() -> (Router<Door>, String) {
         .routes(routes!(workflows::list))
         .routes(routes!(workflows::show))
         .routes(routes!(workflows::versions))
+        .routes(routes!(workflows::diff))
+        .routes(routes!(workflows::export))
+        .routes(routes!(workflows::templates))
+        .routes(routes!(workflows::template))
+        .routes(routes!(workflows::stand::traffic))
+        .routes(routes!(agents::list))
+        .routes(routes!(agents::show))
         .routes(routes!(desk::list))
         .routes(routes!(desk::approvals))
         .routes(routes!(desk::show))
@@ -75,17 +86,34 @@ fn described() -> (Router<Door>, String) {
         .routes(routes!(executions::show))
         .routes(routes!(executions::timeline))
         .routes(routes!(executions::summary))
+        .routes(routes!(executions::costs))
         .routes(routes!(executions::journal))
         .routes(routes!(executions::graph))
         .routes(routes!(executions::live::events));
-    let runs = OpenApiRouter::new().routes(routes!(execute::execute)).routes(routes!(executions::act::signal));
+    let runs = OpenApiRouter::new()
+        .routes(routes!(execute::execute))
+        .routes(routes!(agents::execute))
+        .routes(routes!(executions::act::signal));
+    let builds = OpenApiRouter::new()
+        .routes(routes!(workflows::edit::create))
+        .routes(routes!(workflows::edit::replace))
+        .routes(routes!(workflows::edit::archive))
+        .routes(routes!(workflows::edit::validate))
+        .routes(routes!(workflows::edit::import))
+        .routes(routes!(agents::create))
+        .routes(routes!(agents::replace))
+        .routes(routes!(agents::remove));
     let operates = OpenApiRouter::new()
         .routes(routes!(executions::act::pause))
         .routes(routes!(executions::act::resume))
         .routes(routes!(executions::act::cancel))
         .routes(routes!(executions::act::compensate))
         .routes(routes!(executions::act::retry))
-        .routes(routes!(executions::act::resolve));
+        .routes(routes!(executions::fork::fork))
+        .routes(routes!(executions::act::resolve))
+        .routes(routes!(workflows::stand::activate))
+        .routes(routes!(workflows::stand::rollback))
+        .routes(routes!(workflows::stand::split));
     let answers = OpenApiRouter::new()
         .routes(routes!(desk::approve))
         .routes(routes!(desk::reject))
@@ -93,6 +121,7 @@ fn described() -> (Router<Door>, String) {
     let (paths, document) = OpenApiRouter::with_openapi(Document::openapi())
         .merge(needing(Need::Look, looks))
         .merge(needing(Need::Run, runs))
+        .merge(needing(Need::Build, builds))
         .merge(needing(Need::Operate, operates))
         .merge(needing(Need::Answer, answers))
         .split_for_parts();

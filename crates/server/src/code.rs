@@ -5,6 +5,10 @@ pub const FORBIDDEN: &str = "FORBIDDEN";
 pub const NOT_FOUND: &str = "NOT_FOUND";
 pub const METHOD_NOT_ALLOWED: &str = "METHOD_NOT_ALLOWED";
 pub const WORKFLOW_NOT_FOUND: &str = "WORKFLOW_NOT_FOUND";
+pub const WORKFLOW_INACTIVE: &str = "WORKFLOW_INACTIVE";
+pub const WORKFLOW_INVALID: &str = "WORKFLOW_INVALID";
+pub const AGENT_NOT_FOUND: &str = "AGENT_NOT_FOUND";
+pub const CHANGED_MEANWHILE: &str = "CHANGED_MEANWHILE";
 pub const EXECUTION_NOT_FOUND: &str = "EXECUTION_NOT_FOUND";
 pub const APPROVAL_NOT_FOUND: &str = "APPROVAL_NOT_FOUND";
 pub const EXECUTION_EXISTS: &str = "EXECUTION_EXISTS";
@@ -22,12 +26,16 @@ pub const STOPPING: &str = "STOPPING";
 pub const INTERNAL_ERROR: &str = "INTERNAL_ERROR";
 
 /// Every code in a few words.
-pub const ALL: [(&str, &str); 20] = [
+pub const ALL: [(&str, &str); 24] = [
     (UNAUTHORIZED, "the request brings no key that opens this door"),
     (FORBIDDEN, "the key's role may not do this"),
     (NOT_FOUND, "nothing is served at this path"),
     (METHOD_NOT_ALLOWED, "the path is not answered for this method"),
     (WORKFLOW_NOT_FOUND, "the tenant has no workflow of this name"),
+    (WORKFLOW_INACTIVE, "the workflow has no active version"),
+    (WORKFLOW_INVALID, "the document is no workflow that may run"),
+    (AGENT_NOT_FOUND, "the tenant has no agent of this name"),
+    (CHANGED_MEANWHILE, "somebody changed it since it was read"),
     (EXECUTION_NOT_FOUND, "the tenant has no run of this id"),
     (APPROVAL_NOT_FOUND, "no such request waits"),
     (EXECUTION_EXISTS, "a run of this id exists already"),

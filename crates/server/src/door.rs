@@ -1,12 +1,15 @@
 //! What the doors lean on.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use baton_core::definition::Catalog;
 use baton_core::id::TenantId;
 use baton_engine::Engine;
 use baton_engine::roster::{NoTurn, Roster, Standing};
 use baton_ports::clock::Clock;
+use baton_ports::decisions::Decisions;
 use baton_ports::keys::Keys;
 use baton_ports::models::Models;
 use baton_ports::read::Read;
@@ -75,10 +78,38 @@ pub struct Work {
     pub read: Arc<dyn Read>,
     pub registry: Arc<dyn Registry>,
     pub records: Arc<dyn Records>,
+    pub decisions: Arc<dyn Decisions>,
+    /// The tenants' agents.
+    pub roster: Arc<Roster>,
+    /// What the project's files hold now.
+    pub files: watch::Receiver<Arc<Files>>,
     /// The IANA time zone of runs whose context says none.
     pub zone: Option<String>,
     /// Replies of models come from files.
     pub scripted: bool,
+}
+
+/// What of a project's files the doors have a use for, as they were last read.
+#[derive(Debug, Default)]
+pub struct Files {
+    /// Whose they are.
+    pub tenant: Option<TenantId>,
+    /// Its agents, and the tools of all; no workflows.
+    pub catalog: Catalog,
+    /// Agents that its own files define: nobody registers another under such a name.
+    pub own_agents: BTreeSet<String>,
+    /// Workflows to begin from.
+    pub templates: Vec<Template>,
+    /// Whoever made a version is not who activates it.
+    pub four_eyes: bool,
+}
+
+/// A workflow to begin from.
+#[derive(Clone, Copy, Debug)]
+pub struct Template {
+    pub name: &'static str,
+    /// In YAML.
+    pub text: &'static str,
 }
 
 /// Everything the doors lean on. Cheap to clone.

@@ -21,5 +21,5 @@ mod serve;
 
 pub use api::document;
 pub use auth::{Minted, mint};
-pub use door::{Door, Limits, Metrics, Returned, Returning, Work};
+pub use door::{Door, Files, Limits, Metrics, Returned, Returning, Template, Work};
 pub use serve::serve;

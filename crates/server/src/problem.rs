@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use baton_core::definition::Diagnostic;
 use baton_core::fault::code;
 use baton_core::id::RunId;
 use baton_core::run::Refusal;
@@ -29,11 +30,19 @@ pub(crate) struct Problem {
     /// The run that it is about.
     pub run: Option<RunId>,
     pub retry_after: Option<Duration>,
+    /// All that is wrong with a document, each with its place in it.
+    pub findings: Vec<Diagnostic>,
 }
 
 impl Problem {
     pub fn new(status: StatusCode, code: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { status, code: code.into(), detail: detail.into(), hint: None, run: None, retry_after: None }
+        let (code, detail) = (code.into(), detail.into());
+        Self { status, code, detail, hint: None, run: None, retry_after: None, findings: Vec::new() }
+    }
+
+    /// A document that is no workflow, or none that may run.
+    pub fn findings(detail: impl Into<String>, findings: Vec<Diagnostic>) -> Self {
+        Self { findings, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, said::WORKFLOW_INVALID, detail) }
     }
 
     #[must_use]
@@ -138,6 +147,9 @@ impl IntoResponse for Problem {
             body["execution_id"] = json!(run);
         }
         let kind = [(CONTENT_TYPE, "application/problem+json")];
+        if !self.findings.is_empty() {
+            body["findings"] = json!(self.findings);
+        }
         Self::with_headers(self.retry_after, (self.status, kind, body.to_string()).into_response())
     }
 }

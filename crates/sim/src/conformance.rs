@@ -179,6 +179,11 @@ pub async fn registry<S: Registry>(make: impl AsyncFn() -> S) {
         registry::bundles_are_kept_by_their_hash,
         registry::a_bundle_under_a_wrong_hash_is_refused,
         registry::versions_of_tenants_are_apart,
+        registry::a_version_that_is_not_activated_waits_beside_the_active_one,
+        registry::what_was_rolled_back_or_put_away_is_not_brought_back_by_the_same_files,
+        registry::runs_are_split_until_one_version_is_activated,
+        registry::a_change_that_saw_less_changes_is_refused,
+        registry::what_is_not_there_cannot_be_changed,
     );
 }
 

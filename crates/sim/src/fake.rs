@@ -28,7 +28,7 @@ use baton_ports::journal::{
 };
 use baton_ports::read::{Read, RunFilter, RunHead};
 use baton_ports::records::{self, Op, Record, Records};
-use baton_ports::registry::{Registry, Version};
+use baton_ports::registry::{self, Change, Changed, Registry, Version};
 
 pub use books::Books;
 pub use cabinet::Cabinet;
@@ -241,20 +241,19 @@ impl Budget for Store {
 
 #[async_trait]
 impl Registry for Store {
-    async fn save(
+    async fn change(
         &self,
         tenant: &TenantId,
         workflow: &str,
-        label: &str,
-        bundle: Arc<[u8]>,
-        hash: &Hash,
+        change: Change,
+        expected: Option<u64>,
         now: Time,
-    ) -> Result<Version, Error> {
-        self.with(|inner| inner.shelf.save(tenant, workflow, label, bundle, hash, now))
+    ) -> Result<Changed, Error> {
+        self.with(|inner| inner.shelf.change(tenant, workflow, change, expected, now))
     }
 
-    async fn active(&self, tenant: &TenantId, workflow: &str) -> Result<Option<Version>, Error> {
-        Ok(self.with(|inner| inner.shelf.versions(tenant, workflow).into_iter().find(|version| version.active)))
+    async fn standing(&self, tenant: &TenantId, workflow: &str) -> Result<Option<registry::Standing>, Error> {
+        Ok(self.with(|inner| inner.shelf.standing(tenant, workflow)))
     }
 
     async fn workflows(&self, tenant: &TenantId) -> Result<Vec<Version>, Error> {

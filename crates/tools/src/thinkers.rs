@@ -23,7 +23,7 @@ use crate::kinds::http_request::idempotency_key;
 use crate::outbound::{Answer, Outbound, Outgoing, judge};
 
 /// The key of an agent's `metadata` that names the secret its endpoint is shown.
-pub const SECRET: &str = "endpoint_secret";
+pub const SECRET: &str = baton_core::agent::ENDPOINT_SECRET;
 /// Characters of an answer that is no step which are told.
 const SHOWN_CHARS_MAX: usize = 200;
 

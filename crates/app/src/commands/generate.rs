@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use baton_core::definition::{self, Catalog, Diagnostic, Severity};
+use baton_core::definition::{self, Catalog, Diagnostic, Severity, yaml};
 use baton_core::graph::Input;
 use baton_core::model::{Reply, ToolOffer};
 use baton_core::money::Usd;
@@ -14,7 +14,6 @@ use baton_ports::models::{Asker, Models as _};
 use serde_json::{Value, json};
 
 use crate::cli::Generate;
-use crate::commands::workflows::yaml;
 use crate::project::{Project, in_shell, shown};
 use crate::wire::System;
 use crate::{Exit, Misuse, print};

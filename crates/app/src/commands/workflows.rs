@@ -1,12 +1,10 @@
 //! `baton workflows`: versions, taken out as files and in from files.
 
-pub mod yaml;
-
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use baton_core::bundle::Bundle;
-use baton_core::definition;
+use baton_core::definition::{self, yaml};
 use baton_ports::registry::{Registry as _, Version};
 use serde_json::{Value, json};
 
@@ -148,7 +146,9 @@ async fn import(project: &Project, args: &WorkflowsImport) -> anyhow::Result<Exi
         }
     };
     if let Some(name) = &args.name {
-        rename(&mut definition, name)?;
+        if !yaml::rename(&mut definition, name) {
+            return Err(Misuse::new("the file holds no workflow: it is no mapping of keys").into());
+        }
     }
     // As its author wrote it, with its comments, unless its name is another now.
     let text = text.filter(|_| args.name.is_none()).unwrap_or_else(|| yaml::written(&definition));
@@ -211,18 +211,5 @@ fn place(project: &Project, name: &str, definition: &Value, replace: bool) -> an
     match file.exists() {
         true => Err(Misuse::new(format!("{} is there already, with another workflow", shown(&file))).into()),
         false => Ok(Some(file)),
-    }
-}
-
-/// A definition has its name at the top or below `workflow`.
-fn rename(definition: &mut Value, name: &str) -> anyhow::Result<()> {
-    let below = definition.get("workflow").is_some_and(Value::is_object);
-    let within = if below { definition.get_mut("workflow") } else { Some(definition) };
-    match within.and_then(Value::as_object_mut) {
-        Some(fields) => {
-            fields.insert("name".to_owned(), Value::from(name));
-            Ok(())
-        }
-        None => Err(Misuse::new("the file holds no workflow: it is no mapping of keys").into()),
     }
 }

@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use jsonschema::Validator;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::expr::nearest;
 
@@ -94,6 +94,19 @@ impl Input {
         let declared = self.0.iter().flatten();
         let wanted = declared.filter(|(_, key)| key.is_wanted() && key.default().is_none());
         wanted.map(|(name, key)| (name.as_str(), key.word()))
+    }
+
+    /// What a run must bring, as a JSON Schema; nothing where a workflow takes anything.
+    pub fn schema(&self) -> Option<Value> {
+        let declared = self.0.as_ref()?;
+        let property = |key: &Key| match key {
+            Key::Any => json!({}),
+            Key::Typed(_) => json!({ "type": key.word() }),
+            Key::Schema(schema) => schema.document.clone(),
+        };
+        let properties: Map<String, Value> = declared.iter().map(|(name, key)| (name.clone(), property(key))).collect();
+        let required: Vec<&str> = self.wanted().map(|(name, _)| name).collect();
+        Some(json!({ "type": "object", "properties": properties, "required": required }))
     }
 
     /// Whether every value of this key is text: then a caller who only has text need not say so.

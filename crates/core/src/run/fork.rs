@@ -1,13 +1,46 @@
 //! A fork: another run with the recorded past of this one.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::address::{Address, Role};
 use super::command::Origin;
-use super::event::Forked;
+use super::event::{Entry, Event, Forked, How};
 use super::state::{Activity, NodeState, Progress, Run, Timer};
 
+/// What was recorded before the first event of this node, the last entry cut where it begins; nothing where it was never
+/// begun.
+pub fn past_before(entries: &[Entry], node: &Address) -> Option<Vec<Entry>> {
+    let mut past = Vec::new();
+    for entry in entries {
+        match entry.events.iter().position(|event| is_about(event, node)) {
+            None => past.push(entry.clone()),
+            Some(cut) => {
+                past.push(Entry { at: entry.at, events: entry.events[..cut].to_vec() });
+                return Some(past);
+            }
+        }
+    }
+    None
+}
+
+fn is_about(event: &Event, node: &Address) -> bool {
+    match event {
+        Event::Scheduled(scheduled) => scheduled.effect.call.node == *node,
+        Event::Began { node: began, .. } | Event::VariableSet { node: began, .. } => began == node,
+        Event::Ended(ended) => ended.node == *node && ended.how != How::Skipped,
+        _ => false,
+    }
+}
+
 impl Run {
+    /// Variables that a fork may change: those it has, and those its workflow declares.
+    pub fn variable_names(&self) -> BTreeSet<String> {
+        let declared = self.workflow().and_then(|workflow| workflow.input.0.as_ref());
+        let declared = declared.into_iter().flatten().map(|(name, _)| name.clone());
+        self.variables().keys().cloned().chain(declared).collect()
+    }
+
     /// Makes this run the fork of what it was: recorded results are inherited; what was open is asked for anew, under
     /// the fork's keys and with its own deadlines.
     pub(super) fn fork(&mut self, forked: &Forked) {

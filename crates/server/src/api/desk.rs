@@ -3,7 +3,7 @@
 use axum::Extension;
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use baton_core::expr::nearest;
@@ -18,6 +18,7 @@ use utoipa::ToSchema;
 use super::executions::act::Act;
 use super::guest::Guest;
 use super::once::{Asked, Once};
+use super::query::Path;
 use super::shapes::{Desk, Execution, Problem as Refusal, Request as Shown};
 use crate::body;
 use crate::code;

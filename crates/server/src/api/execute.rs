@@ -4,20 +4,15 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use baton_core::expr::nearest;
-use baton_core::id::RunId;
-use baton_core::tool::Caller;
-use baton_engine::{Error, Follower, Start};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tokio::time::timeout;
 use utoipa::ToSchema;
 
-use super::executions::answer::Answered;
+use super::begin::{Begin, Given, Wanted, begin};
 use super::guest::Guest;
-use super::once::{Asked, Once};
-use super::patience::Patience;
+use super::once::Asked;
 use super::shapes::{Execution, Problem as Refusal};
 use crate::body;
 use crate::code;
@@ -41,7 +36,7 @@ pub(super) struct Execute {
     context: Map<String, Value>,
 }
 
-fn nothing() -> Value {
+pub(super) fn nothing() -> Value {
     Value::Object(Map::new())
 }
 
@@ -71,65 +66,13 @@ pub(super) async fn execute(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let work = door.work()?;
-    let patience = Patience::of(&headers)?;
     let Execute { workflow_id, input_data, context } = body::json(body, door.limits).await?;
     let mut said = json!({ "input": input_data, "context": context });
     // A key of the caller's is in nothing that is written, not even hashed.
     baton_engine::take_key(&mut said["context"]);
-    let mut once = Once::of(&door, &guest, &headers, Asked::new("execute", &workflow_id, &said)).await?;
-    let mut id = once.as_ref().and_then(|once| once.before.clone()).unwrap_or_else(new);
-    let mut follower = Follower::new(&work.engine, work.read.clone(), guest.tenant().clone());
-    // One that was asked for before goes on as it began, whatever the workflow is by now.
-    let has_begun =
-        once.as_ref().is_some_and(|once| once.before.is_some()) && work.read.run(guest.tenant(), &id).await?.is_some();
-    if !has_begun {
-        let mut start = start(work, &guest, id.clone(), (workflow_id, input_data, context.into())).await?;
-        if let Some(once) = &mut once {
-            once.note(&door, &guest, &id).await?;
-            // Asked twice at once: there is one run.
-            id = once.before.clone().unwrap_or(id);
-            start.run = id.clone();
-        }
-        match work.engine.start(start).await {
-            Err(Error::Exists { .. }) if once.is_some() => {}
-            begun => begun?,
-        }
-    }
-    follower.follow(&id).await?;
-    tokio::select! {
-        // One that goes on is told as it stands by then.
-        rested = timeout(patience.limit, follower.until_rest(&id)) => rested.unwrap_or(Ok(()))?,
-        () = door.stopped() => {}
-    }
-    let mut response = patience.say(Answered::of(&follower, &id).into_response());
-    if let Some(once) = once {
-        once.say(&mut response);
-    }
-    Ok(response)
-}
-
-fn new() -> RunId {
-    RunId::new(uuid::Uuid::now_v7().to_string())
-}
-
-/// What the engine is to begin. An input that the workflow does not take is refused here, before anything is written down.
-async fn start(
-    work: &Work,
-    guest: &Guest,
-    run: RunId,
-    (workflow, input, context): (String, Value, Value),
-) -> Result<Start, Problem> {
-    let version = work.registry.active(guest.tenant(), &workflow).await?;
-    let Some(version) = version else { return Err(no_workflow(work, guest, &workflow).await) };
-    work.engine.library().version(&version.bundle).await?.input.complete(&input).map_err(Error::Input)?;
-    let caller = Caller {
-        key_id: Some(guest.key_id().to_owned()),
-        begun_by: Some(guest.by().to_owned()),
-        ..Caller::of(&context, work.zone.as_deref())
-    };
-    let (workflow, bundle) = (version.workflow, version.bundle);
-    Ok(Start { run, tenant: guest.tenant().clone(), workflow, bundle, input, context, caller })
+    let given = Given { input: input_data, context: context.into() };
+    let wanted = Begin::New(Wanted::Workflow(workflow_id.clone()), given);
+    begin(&door, &guest, &headers, Asked::new("execute", &workflow_id, &said), wanted).await
 }
 
 pub(super) async fn no_workflow(work: &Work, guest: &Guest, name: &str) -> Problem {

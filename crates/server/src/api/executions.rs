@@ -2,23 +2,28 @@
 
 pub(super) mod act;
 pub(super) mod answer;
+pub(super) mod fork;
 pub(super) mod live;
+
+use std::collections::BTreeMap;
 
 use axum::Extension;
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use baton_core::graph::Drawing;
 use baton_core::id::RunId;
+use baton_core::money::Usd;
 use baton_core::run::{self as runs, Open, Run, StepRow};
 use baton_engine::Followed;
+use baton_ports::decisions;
 use baton_ports::read::{PAGE_DEFAULT, PAGE_MAX, RunFilter, RunHead};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::IntoParams;
 
 use super::guest::Guest;
-use super::query::{Query, limit};
-use super::shapes::{Execution, Executions, Graph, Journal, Problem as Refusal, Summary, Timeline};
+use super::query::{Path, Query, limit};
+use super::shapes::{Execution, ExecutionCosts, Executions, Graph, Journal, Problem as Refusal, Summary, Timeline};
 use crate::door::{Door, Work};
 use crate::problem::Problem;
 
@@ -142,6 +147,73 @@ pub(super) async fn summary(
 ) -> Result<Json<Value>, Problem> {
     let record = Record::read(door.work()?, &guest, &id).await?;
     Ok(Json(runs::summary(record.run(), &record.followed.entries)))
+}
+
+/// Says what an execution has cost: each node, and each model
+///
+/// `by_node` is the run's own books. `by_model` counts the attempts at models that are remembered, which may be fewer: it is
+/// kept for looking back and not for money.
+#[utoipa::path(get, path = "/api/v1/executions/{execution_id}/costs", tag = "executions",
+    params(("execution_id" = String, Path)),
+    responses((status = 200, body = ExecutionCosts),
+        (status = 404, body = Refusal, content_type = "application/problem+json")))]
+pub(super) async fn costs(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    let work = door.work()?;
+    let record = Record::read(work, &guest, &id).await?;
+    let run = record.run();
+    let filter = decisions::Filter { run: Some(record.head.run.clone()), key: None, limit: decisions::LIST_MAX };
+    let mut by_model: BTreeMap<(String, String), Spent> = BTreeMap::new();
+    for decision in work.decisions.decisions(guest.tenant(), filter).await? {
+        if decision.model.is_empty() {
+            continue;
+        }
+        by_model.entry((decision.model.clone(), decision.provider.clone())).or_default().add(&decision);
+    }
+    let nodes: Vec<Value> = run
+        .nodes()
+        .iter()
+        .filter(|row| row.cost_usd > 0.0)
+        .map(|row| json!({ "node_id": row.node, "kind": row.kind, "cost_usd": row.cost_usd }))
+        .collect();
+    let models: Vec<Value> = by_model.iter().map(|((model, provider), spent)| spent.as_json(model, provider)).collect();
+    Ok(Json(json!({
+        "execution_id": record.head.run,
+        "total_cost_usd": run.cost().as_f64(),
+        "max_cost_usd": run.workflow().and_then(|workflow| workflow.max_cost).map(Usd::as_f64),
+        "by_node": nodes,
+        "by_model": models,
+    })))
+}
+
+/// What one model was asked and paid.
+#[derive(Default)]
+struct Spent {
+    calls: u64,
+    tokens: u64,
+    cost: Usd,
+    latency_ms: u64,
+}
+
+impl Spent {
+    fn add(&mut self, decision: &decisions::Decision) {
+        self.calls += 1;
+        self.cost += decision.actual_cost;
+        self.latency_ms += decision.latency_ms;
+        if let Some(usage) = &decision.usage {
+            self.tokens += usage.input_tokens + usage.cached_tokens + usage.cache_write_tokens + usage.output_tokens;
+        }
+    }
+
+    fn as_json(&self, model: &str, provider: &str) -> Value {
+        json!({
+            "selected_model": model, "selected_provider": provider, "calls": self.calls, "total_tokens": self.tokens,
+            "cost_usd": self.cost.as_f64(), "avg_latency_ms": self.latency_ms / self.calls.max(1),
+        })
+    }
 }
 
 /// Which entries.

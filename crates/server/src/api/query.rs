@@ -1,4 +1,4 @@
-//! What stands behind the `?` of an address.
+//! What stands in an address: its parts, and what is behind the `?`.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -15,6 +15,18 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let query = axum::extract::Query::<T>::from_request_parts(parts, state).await;
         query.map(|query| Self(query.0)).map_err(|rejected| Problem::parameter("query", rejected.body_text()))
+    }
+}
+
+/// As axum's, but a part that is not what is asked for is told as a problem.
+pub(super) struct Path<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = axum::extract::Path::<T>::from_request_parts(parts, state).await;
+        path.map(|path| Self(path.0)).map_err(|rejected| Problem::parameter("path", rejected.body_text()))
     }
 }
 

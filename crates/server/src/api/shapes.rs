@@ -19,6 +19,24 @@ pub(super) struct Problem {
     hint: Option<String>,
     /// The run it is about.
     execution_id: Option<String>,
+    /// All that is wrong with a document.
+    findings: Option<Vec<Finding>>,
+}
+
+/// Something that is wrong with a document, and where.
+#[derive(ToSchema)]
+pub(super) struct Finding {
+    /// `error`, `draft` (it names what is not there), `warning` or `hint`. The first two keep it from running.
+    severity: String,
+    /// Stable, and documented by a page each.
+    code: String,
+    message: String,
+    hint: Option<String>,
+    /// 1 for the first; 0 where there is no place.
+    line: u32,
+    /// In characters, 1 for the first.
+    column: u32,
+    len: u32,
 }
 
 /// A run and what it came to.
@@ -214,20 +232,166 @@ pub(super) struct Version {
     bundle: String,
     active: bool,
     created_at: String,
+    /// Who made it; nothing where it came from the project's files.
+    made_by: Option<String>,
+    /// When it last became the active one; nothing where it never was.
+    activated_at: Option<String>,
 }
 
-/// A workflow's active version.
+/// A version that was kept, and what is still to be said of it.
+#[derive(ToSchema)]
+pub(super) struct Kept {
+    #[serde(flatten)]
+    version: Version,
+    /// Warnings and hints.
+    diagnostics: Vec<Finding>,
+}
+
+/// What was found in a document.
+#[derive(ToSchema)]
+pub(super) struct Validated {
+    /// It may run.
+    ok: bool,
+    /// Its name, where it is a workflow.
+    workflow: Option<String>,
+    diagnostics: Vec<Finding>,
+    graph: Option<Graph>,
+    /// A JSON Schema of what a run must bring; nothing where anything will do.
+    #[schema(value_type = Option<Object>)]
+    input: Option<Value>,
+}
+
+/// A version of a workflow.
 #[derive(ToSchema)]
 pub(super) struct Workflow {
-    workflow: String,
-    revision: u32,
-    label: String,
-    bundle: String,
-    active: bool,
-    created_at: String,
+    #[serde(flatten)]
+    version: Version,
     graph: Graph,
+    /// A JSON Schema of what a run must bring; nothing where anything will do.
+    #[schema(value_type = Option<Object>)]
+    input: Option<Value>,
+    /// The definition, as people write it.
+    yaml: String,
     /// The text of the bundle: the definition and what it pins.
     definition: Value,
+    /// Who shares its runs; empty: all are the active version's.
+    traffic: Vec<Share>,
+    /// When it was put away.
+    archived_at: Option<String>,
+}
+
+/// A version's part of a workflow's runs.
+#[derive(ToSchema)]
+pub(super) struct Share {
+    revision: u32,
+    /// 1 to 100.
+    percent: u32,
+}
+
+#[derive(ToSchema)]
+pub(super) struct Traffic {
+    /// Empty: all runs are the active version's.
+    traffic: Vec<Share>,
+    /// The active version's revision.
+    active: Option<u32>,
+}
+
+#[derive(ToSchema)]
+pub(super) struct Differences {
+    from: u32,
+    to: u32,
+    /// At most 500.
+    differences: Vec<Difference>,
+    /// All there are.
+    count: u64,
+}
+
+#[derive(ToSchema)]
+pub(super) struct Difference {
+    /// Where, such as `definition.nodes[book].parameters.day`.
+    path: String,
+    /// `added`, `removed` or `changed`.
+    how: String,
+    from: Option<Value>,
+    to: Option<Value>,
+}
+
+#[derive(ToSchema)]
+pub(super) struct Templates {
+    templates: Vec<Template>,
+}
+
+/// A workflow to begin from.
+#[derive(ToSchema)]
+pub(super) struct Template {
+    name: String,
+    description: Option<String>,
+    yaml: String,
+}
+
+#[derive(ToSchema)]
+pub(super) struct Agents {
+    agents: Vec<Card>,
+}
+
+/// An agent, and how it has done.
+#[derive(ToSchema)]
+pub(super) struct Card {
+    name: String,
+    /// `simple`, `reasoning`, `code` or `custom`.
+    r#type: String,
+    description: String,
+    capabilities: Vec<String>,
+    supported_models: Vec<String>,
+    /// The model it is asked with by name, else its profile.
+    default_model: String,
+    /// `low`, `medium` or `high`.
+    cost_tier: String,
+    /// Of its own tasks; nothing before the first.
+    avg_latency_ms: Option<u64>,
+    is_healthy: bool,
+    error_rate: f64,
+    tasks: u64,
+    fallback: Option<String>,
+}
+
+#[derive(ToSchema)]
+pub(super) struct Agent {
+    #[serde(flatten)]
+    card: Card,
+    /// What defines it, as a file in `agents/` does.
+    #[schema(value_type = Object)]
+    definition: Value,
+    /// It was made known over the API or the command line, and may be changed and forgotten.
+    is_registered: bool,
+}
+
+#[derive(ToSchema)]
+pub(super) struct ExecutionCosts {
+    execution_id: String,
+    total_cost_usd: f64,
+    /// The most it may cost, as its workflow says.
+    max_cost_usd: Option<f64>,
+    by_node: Vec<NodeCost>,
+    by_model: Vec<ModelCost>,
+}
+
+#[derive(ToSchema)]
+pub(super) struct NodeCost {
+    node_id: String,
+    kind: String,
+    cost_usd: f64,
+}
+
+/// Attempts at one model.
+#[derive(ToSchema)]
+pub(super) struct ModelCost {
+    selected_model: String,
+    selected_provider: String,
+    calls: u64,
+    total_tokens: u64,
+    cost_usd: f64,
+    avg_latency_ms: u64,
 }
 
 #[derive(ToSchema)]

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use baton_core::bundle::Hash;
 use baton_core::id::TenantId;
-use baton_ports::registry::{Registry, Version};
+use baton_ports::registry::{Change, Changed, New, Registry, Share, Version};
 
 use super::world::{at, bytes, other_tenant, tenant};
 
@@ -72,4 +72,106 @@ pub async fn versions_of_tenants_are_apart(store: &impl Registry) {
     let theirs = save(store, &other_tenant(), "booking", "7.0", "one").await;
     assert_eq!(theirs.revision, 1);
     assert_eq!(store.versions(&tenant(), "booking").await.expect("reads").len(), 1);
+}
+
+/// Adds a version as a person does.
+async fn add(store: &impl Registry, text: &str, activate: bool) -> Version {
+    let (bundle, made_by) = (bytes(text), Some("ana".to_owned()));
+    let hash = Hash::of(&bundle);
+    let new = New { label: String::new(), bundle, hash, made_by, activate };
+    done(store, Change::Add(new), at(2)).await
+}
+
+async fn done(store: &impl Registry, change: Change, now: baton_core::time::Time) -> Version {
+    match store.change(&tenant(), "booking", change, None, now).await.expect("is kept") {
+        Changed::Done { version, .. } => version,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn active(store: &impl Registry) -> Option<u32> {
+    store.active(&tenant(), "booking").await.expect("reads").map(|version| version.revision)
+}
+
+pub async fn a_version_that_is_not_activated_waits_beside_the_active_one(store: &impl Registry) {
+    let draft = add(store, "one", false).await;
+    assert_eq!((draft.revision, draft.active, draft.activated_at), (1, false, None));
+    assert_eq!(draft.made_by.as_deref(), Some("ana"));
+    assert_eq!(active(store).await, None);
+    assert_eq!(store.workflows(&tenant()).await.expect("reads"), [draft.clone()]);
+    assert_eq!(add(store, "one", false).await, draft, "the same again is no other version");
+    let activated = done(store, Change::Activate { revision: 1 }, at(3)).await;
+    assert_eq!((activated.active, activated.activated_at), (true, Some(at(3))));
+    assert_eq!(add(store, "two", false).await.revision, 2);
+    assert_eq!(active(store).await, Some(1));
+    assert_eq!(store.workflows(&tenant()).await.expect("reads"), [activated]);
+    assert!(add(store, "two", true).await.active, "it is known, and activated now");
+    assert_eq!(active(store).await, Some(2));
+    assert_eq!(store.versions(&tenant(), "booking").await.expect("reads").len(), 2);
+}
+
+pub async fn what_was_rolled_back_or_put_away_is_not_brought_back_by_the_same_files(store: &impl Registry) {
+    save(store, &tenant(), "booking", "x", "one").await;
+    save(store, &tenant(), "booking", "x", "two").await;
+    done(store, Change::Activate { revision: 1 }, at(3)).await;
+    let same = save(store, &tenant(), "booking", "x", "two").await;
+    assert_eq!((same.revision, same.active), (2, false));
+    assert_eq!(active(store).await, Some(1));
+    done(store, Change::Archive, at(4)).await;
+    let put_away = store.standing(&tenant(), "booking").await.expect("reads").expect("is there");
+    assert_eq!((put_away.archived_at, put_away.active), (Some(at(4)), None));
+    assert_eq!(store.workflows(&tenant()).await.expect("reads"), []);
+    save(store, &tenant(), "booking", "x", "two").await;
+    assert_eq!(active(store).await, None);
+    assert_eq!(save(store, &tenant(), "booking", "x", "three").await.revision, 3);
+    assert_eq!(active(store).await, Some(3));
+    assert_eq!(store.standing(&tenant(), "booking").await.expect("reads").and_then(|it| it.archived_at), None);
+}
+
+pub async fn runs_are_split_until_one_version_is_activated(store: &impl Registry) {
+    save(store, &tenant(), "booking", "x", "one").await;
+    save(store, &tenant(), "booking", "x", "two").await;
+    let shares = vec![Share { revision: 1, percent: 40 }, Share { revision: 2, percent: 60 }];
+    done(store, Change::Split(shares.clone()), at(3)).await;
+    let standing = async || store.standing(&tenant(), "booking").await.expect("reads").expect("is there");
+    assert_eq!(standing().await.shares(), shares);
+    add(store, "draft", false).await;
+    assert_eq!(standing().await.shares(), shares, "what is not activated takes no runs");
+    done(store, Change::Activate { revision: 1 }, at(4)).await;
+    assert_eq!(standing().await.shares(), []);
+    done(store, Change::Split(shares), at(5)).await;
+    done(store, Change::Split(Vec::new()), at(6)).await;
+    assert_eq!((standing().await.shares(), active(store).await), (vec![], Some(1)));
+}
+
+pub async fn a_change_that_saw_less_changes_is_refused(store: &impl Registry) {
+    let change = async |change: Change, expected: u64| {
+        store.change(&tenant(), "booking", change, Some(expected), at(2)).await.expect("is answered")
+    };
+    let new = |text: &str| {
+        let bundle: Arc<[u8]> = bytes(text);
+        let hash = Hash::of(&bundle);
+        Change::Add(New { label: String::new(), bundle, hash, made_by: Some("ana".to_owned()), activate: true })
+    };
+    assert!(matches!(change(new("one"), 0).await, Changed::Done { changes: 1, .. }));
+    assert_eq!(change(new("two"), 0).await, Changed::Stale { changes: 1 });
+    assert!(matches!(change(new("two"), 1).await, Changed::Done { changes: 2, .. }));
+    assert_eq!(change(Change::Archive, 1).await, Changed::Stale { changes: 2 });
+    assert_eq!(active(store).await, Some(2));
+}
+
+pub async fn what_is_not_there_cannot_be_changed(store: &impl Registry) {
+    for change in [Change::Activate { revision: 1 }, Change::Archive, Change::Split(Vec::new())] {
+        let changed = store.change(&tenant(), "booking", change, None, at(1)).await.expect("is answered");
+        assert_eq!(changed, Changed::Missing);
+    }
+    assert_eq!(store.standing(&tenant(), "booking").await.expect("reads"), None);
+    save(store, &tenant(), "booking", "x", "one").await;
+    let shares = vec![Share { revision: 1, percent: 50 }, Share { revision: 2, percent: 50 }];
+    for change in [Change::Activate { revision: 2 }, Change::Split(shares)] {
+        let changed = store.change(&tenant(), "booking", change, None, at(1)).await.expect("is answered");
+        assert_eq!(changed, Changed::Missing);
+    }
+    assert_eq!(active(store).await, Some(1));
+    assert_eq!(store.standing(&other_tenant(), "booking").await.expect("reads"), None);
 }

@@ -7,8 +7,9 @@ use baton_core::bundle::Hash;
 use baton_core::id::TenantId;
 use baton_core::time::Time;
 use baton_ports::journal::Error;
-use baton_ports::registry::{Registry, Version};
+use baton_ports::registry::{Change, Changed, New, Registry, Share, Standing, Version};
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde_json::json;
 
 use super::Store;
 use super::session::Session;
@@ -16,49 +17,56 @@ use super::sql::numbered;
 
 /// Bytes of one bundle's text.
 const BUNDLE_BYTES_MAX: usize = 64 << 20;
+/// Bytes that any other change is taken to be.
+const CHANGE_BYTES: usize = 1 << 10;
 
 #[async_trait]
 impl Registry for Store {
-    async fn save(
+    async fn change(
         &self,
         tenant: &TenantId,
         workflow: &str,
-        label: &str,
-        bundle: Arc<[u8]>,
-        hash: &Hash,
+        change: Change,
+        expected: Option<u64>,
         now: Time,
-    ) -> Result<Version, Error> {
-        let (size, limit) = (bundle.len(), BUNDLE_BYTES_MAX);
-        if size > limit {
-            return Err(Error::TooLarge { what: "a bundle", size, limit });
-        }
-        // Bundles are shared by hash, so a wrong one would be everybody's.
-        let found = Hash::of(&bundle);
-        if found != *hash {
-            let reason = format!("its bundle was to have the hash {} and has {}", hash.short(), found.short());
-            return Err(Error::Corrupt { aggregate: workflow.into(), reason });
-        }
-        let save = Save {
-            tenant: tenant.clone(),
-            workflow: workflow.into(),
-            label: label.into(),
-            bundle,
-            hash: hash.clone(),
-            now,
+    ) -> Result<Changed, Error> {
+        let size = match &change {
+            Change::Add(new) => checked(workflow, new)?,
+            Change::Activate { .. } | Change::Split(_) | Change::Archive => CHANGE_BYTES,
         };
-        self.write(size, move |session| save.perform(session).map(Ok)).await
+        let (tenant, workflow) = (tenant.clone(), workflow.to_owned());
+        self.write(size, move |session| {
+            let names = [tenant.as_str(), workflow.as_str()];
+            Asked { session, names, expected, now }.perform(&change).map(Ok)
+        })
+        .await
     }
 
-    async fn active(&self, tenant: &TenantId, workflow: &str) -> Result<Option<Version>, Error> {
+    async fn standing(&self, tenant: &TenantId, workflow: &str) -> Result<Option<Standing>, Error> {
         let (tenant, workflow) = (tenant.clone(), workflow.to_owned());
-        self.read(move |connection| active(connection, &tenant, &workflow)).await
+        self.read(move |connection| {
+            let names = [tenant.as_str(), workflow.as_str()];
+            let Some(kept) = kept(connection, names)? else { return Ok(None) };
+            let active = one(connection, names, "active = 1")?;
+            let mut split = Vec::with_capacity(kept.shares.len());
+            for Share { revision, percent } in kept.shares {
+                split.extend(numbered_version(connection, names, revision)?.map(|version| (version, percent)));
+            }
+            Ok(Some(Standing { changes: kept.changes, archived_at: kept.archived_at, active, split }))
+        })
+        .await
     }
 
     async fn workflows(&self, tenant: &TenantId) -> Result<Vec<Version>, Error> {
         let tenant = tenant.clone();
         self.read(move |connection| {
             let mut all = connection.prepare_cached(&numbered(&format!(
-                "SELECT {VERSION} FROM version WHERE tenant = $1 AND active = 1 ORDER BY workflow"
+                "SELECT {VERSION} FROM version AS v WHERE tenant = $1 AND (active = 1 OR revision = \
+                 (SELECT max(revision) FROM version AS n WHERE n.tenant = v.tenant AND n.workflow = v.workflow) \
+                 AND NOT EXISTS \
+                 (SELECT 1 FROM version AS a WHERE a.tenant = v.tenant AND a.workflow = v.workflow AND a.active = 1)) \
+                 AND NOT EXISTS (SELECT 1 FROM workflow AS w WHERE w.tenant = v.tenant AND w.workflow = v.workflow \
+                 AND w.archived_at IS NOT NULL) ORDER BY workflow"
             )))?;
             all.query_map([tenant.as_str()], version)?.collect()
         })
@@ -86,9 +94,25 @@ impl Registry for Store {
     }
 }
 
-const VERSION: &str = "workflow, revision, label, bundle, active, created_at";
+/// The size of a bundle that may be kept.
+fn checked(workflow: &str, new: &New) -> Result<usize, Error> {
+    let (size, limit) = (new.bundle.len(), BUNDLE_BYTES_MAX);
+    if size > limit {
+        return Err(Error::TooLarge { what: "a bundle", size, limit });
+    }
+    // Bundles are shared by hash, so a wrong one would be everybody's.
+    let found = Hash::of(&new.bundle);
+    if found != new.hash {
+        let reason = format!("its bundle was to have the hash {} and has {}", new.hash.short(), found.short());
+        return Err(Error::Corrupt { aggregate: workflow.into(), reason });
+    }
+    Ok(size)
+}
+
+const VERSION: &str = "workflow, revision, label, bundle, active, created_at, made_by, activated_at";
 
 fn version(row: &Row<'_>) -> rusqlite::Result<Version> {
+    let made_by: String = row.get(6)?;
     Ok(Version {
         workflow: row.get(0)?,
         revision: row.get(1)?,
@@ -96,45 +120,153 @@ fn version(row: &Row<'_>) -> rusqlite::Result<Version> {
         bundle: super::codec::hash(row, 3)?,
         active: row.get(4)?,
         created_at: super::codec::time(row, 5)?,
+        made_by: (!made_by.is_empty()).then_some(made_by),
+        activated_at: super::codec::maybe_time(row, 7)?,
     })
 }
 
-fn active(connection: &Connection, tenant: &TenantId, workflow: &str) -> rusqlite::Result<Option<Version>> {
+/// The first version of which this is so.
+fn one(connection: &Connection, names: [&str; 2], so: &str) -> rusqlite::Result<Option<Version>> {
     let mut one = connection.prepare_cached(&numbered(&format!(
-        "SELECT {VERSION} FROM version WHERE tenant = $1 AND workflow = $2 AND active = 1"
+        "SELECT {VERSION} FROM version WHERE tenant = $1 AND workflow = $2 AND {so} ORDER BY revision DESC LIMIT 1"
     )))?;
-    one.query_row([tenant.as_str(), workflow], version).optional()
+    one.query_row(names, version).optional()
 }
 
-/// A version to be kept.
-struct Save {
-    tenant: TenantId,
-    workflow: String,
-    label: String,
-    bundle: Arc<[u8]>,
-    hash: Hash,
+fn numbered_version(connection: &Connection, names: [&str; 2], revision: u32) -> rusqlite::Result<Option<Version>> {
+    let mut one = connection.prepare_cached(&numbered(&format!(
+        "SELECT {VERSION} FROM version WHERE tenant = $1 AND workflow = $2 AND revision = $3"
+    )))?;
+    one.query_row(params![names[0], names[1], revision], version).optional()
+}
+
+/// What is kept of a workflow beside its versions.
+struct Kept {
+    changes: u64,
+    archived_at: Option<Time>,
+    shares: Vec<Share>,
+}
+
+fn kept(connection: &Connection, names: [&str; 2]) -> rusqlite::Result<Option<Kept>> {
+    let mut one = connection.prepare_cached(&numbered(
+        "SELECT changes, archived_at, shares FROM workflow WHERE tenant = $1 AND workflow = $2",
+    ))?;
+    one.query_row(names, |row| {
+        let (archived_at, shares) = (super::codec::maybe_time(row, 1)?, super::codec::json(row, 2)?);
+        Ok(Kept { changes: row.get(0)?, archived_at, shares })
+    })
+    .optional()
+}
+
+/// A change that is asked for.
+struct Asked<'s, 'c> {
+    session: &'s Session<'c>,
+    names: [&'s str; 2],
+    expected: Option<u64>,
     now: Time,
 }
 
-impl Save {
-    fn perform(&self, session: &mut Session<'_>) -> rusqlite::Result<Version> {
-        let before = active(session.connection, &self.tenant, &self.workflow)?;
-        if let Some(unchanged) = before.filter(|version| version.bundle == self.hash) {
-            return Ok(unchanged);
+impl Asked<'_, '_> {
+    fn perform(&self, change: &Change) -> rusqlite::Result<Changed> {
+        let kept = kept(self.session.connection, self.names)?;
+        let changes = kept.as_ref().map_or(0, |kept| kept.changes);
+        if self.expected.is_some_and(|expected| expected != changes) {
+            return Ok(Changed::Stale { changes });
         }
-        let names = [self.tenant.as_str(), &self.workflow];
-        session
+        let (version, shares, archived_at) = match change {
+            Change::Add(new) => match self.known(new)? {
+                Some(version) if version.active || !new.activate || new.made_by.is_none() => {
+                    return Ok(Changed::Done { version, changes });
+                }
+                Some(version) => (self.activated(version.revision)?, Vec::new(), None),
+                None => {
+                    let added = self.added(new)?;
+                    let shares = if new.activate { Vec::new() } else { kept.map(|kept| kept.shares).unwrap_or_default() };
+                    (Some(added), shares, None)
+                }
+            },
+            Change::Activate { revision } => (self.activated(*revision)?, Vec::new(), None),
+            Change::Split(shares) => {
+                for share in shares {
+                    if numbered_version(self.session.connection, self.names, share.revision)?.is_none() {
+                        return Ok(Changed::Missing);
+                    }
+                }
+                let archived_at = kept.and_then(|kept| kept.archived_at);
+                (self.newest()?, shares.clone(), archived_at)
+            }
+            Change::Archive => {
+                self.deactivate()?;
+                (self.newest()?, Vec::new(), Some(self.now))
+            }
+        };
+        let Some(version) = version else { return Ok(Changed::Missing) };
+        let changes = changes + 1;
+        let shares = json!(shares).to_string();
+        let [tenant, workflow] = self.names;
+        self.session
+            .statement(
+                "INSERT INTO workflow (tenant, workflow, changes, archived_at, shares) VALUES ($1, $2, $3, $4, $5) \
+                 ON CONFLICT (tenant, workflow) DO UPDATE SET changes = excluded.changes, \
+                 archived_at = excluded.archived_at, shares = excluded.shares",
+            )?
+            .execute(params![tenant, workflow, changes, archived_at.map(Time::as_ms), shares])?;
+        Ok(Changed::Done { version, changes })
+    }
+
+    fn newest(&self) -> rusqlite::Result<Option<Version>> {
+        one(self.session.connection, self.names, "TRUE")
+    }
+
+    /// The version that a new one would only repeat.
+    fn known(&self, new: &New) -> rusqlite::Result<Option<Version>> {
+        let same = |version: &Version| version.bundle == new.hash;
+        if let Some(active) = one(self.session.connection, self.names, "active = 1")?.filter(same) {
+            return Ok(Some(active));
+        }
+        let way = if new.made_by.is_none() { "made_by = ''" } else { "made_by <> ''" };
+        Ok(one(self.session.connection, self.names, way)?.filter(same))
+    }
+
+    fn added(&self, new: &New) -> rusqlite::Result<Version> {
+        let [tenant, workflow] = self.names;
+        self.session
             .statement("INSERT OR IGNORE INTO bundle (hash, body) VALUES ($1, $2)")?
-            .execute(params![self.hash.as_str(), &*self.bundle])?;
-        session
-            .statement("UPDATE version SET active = 0 WHERE tenant = $1 AND workflow = $2 AND active = 1")?
-            .execute(names)?;
-        let mut add = session.statement(&format!(
-            "INSERT INTO version (tenant, workflow, revision, label, bundle, active, created_at) \
-             SELECT $1, $2, 1 + coalesce(max(revision), 0), $3, $4, 1, $5 FROM version \
+            .execute(params![new.hash.as_str(), &*new.bundle])?;
+        if new.activate {
+            self.deactivate()?;
+        }
+        let activated_at = new.activate.then_some(self.now.as_ms());
+        let made_by = new.made_by.as_deref().unwrap_or_default();
+        let mut add = self.session.statement(&format!(
+            "INSERT INTO version (tenant, workflow, revision, label, bundle, active, created_at, made_by, activated_at) \
+             SELECT $1, $2, 1 + coalesce(max(revision), 0), $3, $4, $5, $6, $7, $8 FROM version \
              WHERE tenant = $1 AND workflow = $2 RETURNING {VERSION}"
         ))?;
-        let row = params![names[0], names[1], self.label, self.hash.as_str(), self.now.as_ms()];
-        add.query_row(row, version)
+        let (hash, now) = (new.hash.as_str(), self.now.as_ms());
+        add.query_row(params![tenant, workflow, new.label, hash, new.activate, now, made_by, activated_at], version)
+    }
+
+    fn deactivate(&self) -> rusqlite::Result<()> {
+        self.session
+            .statement("UPDATE version SET active = 0 WHERE tenant = $1 AND workflow = $2 AND active = 1")?
+            .execute(self.names)
+            .map(drop)
+    }
+
+    /// A version that is there, active from now on.
+    fn activated(&self, revision: u32) -> rusqlite::Result<Option<Version>> {
+        if numbered_version(self.session.connection, self.names, revision)?.is_none() {
+            return Ok(None);
+        }
+        self.deactivate()?;
+        let [tenant, workflow] = self.names;
+        self.session
+            .statement(&format!(
+                "UPDATE version SET active = 1, activated_at = $4 \
+                 WHERE tenant = $1 AND workflow = $2 AND revision = $3 RETURNING {VERSION}"
+            ))?
+            .query_row(params![tenant, workflow, revision, self.now.as_ms()], version)
+            .optional()
     }
 }

@@ -75,7 +75,7 @@ impl Answer for bool {}
 impl Answer for Holder {}
 impl Answer for Vec<Grown> {}
 impl Answer for Lease {}
-impl Answer for registry::Version {}
+impl Answer for registry::Changed {}
 
 impl Answer for Submitted {
     fn owned(&self) -> Option<Ownership> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use baton_core::expr::nearest;
 use baton_core::id::RunId;
-use baton_core::run::{Address, Entry, Event, Forked, How};
+use baton_core::run::{Address, Forked, past_before};
 use baton_engine::Fork;
 use serde_json::Value;
 
@@ -31,7 +31,7 @@ pub async fn run(project: &Project, args: &RunsAct, wanted: Wanted) -> anyhow::R
     }
     let record = Record::read(&system, &args.run).await?;
     let node = Address::parse(&wanted.at);
-    let past = before(&record.followed.entries, &node).ok_or_else(|| never_reached(&record, &wanted.at))?;
+    let past = past_before(&record.followed.entries, &node).ok_or_else(|| never_reached(&record, &wanted.at))?;
     let id = match &wanted.id {
         Some(id) => RunId::parse(id).map_err(|error| Misuse::new(error.to_string()))?,
         None => RunId::new(uuid::Uuid::now_v7().to_string()),
@@ -68,42 +68,14 @@ pub async fn run(project: &Project, args: &RunsAct, wanted: Wanted) -> anyhow::R
 
 /// A variable that nobody has is a misspelt one.
 fn known(record: &Record, variables: &[(String, Value)]) -> anyhow::Result<()> {
-    let run = record.run();
-    let own = run.variables();
-    let declared = run.workflow().and_then(|workflow| workflow.input.0.as_ref());
-    let declared = declared.into_iter().flatten().map(|(name, _)| name.as_str());
-    let names: Vec<&str> = own.keys().map(String::as_str).chain(declared).collect();
-    let Some((key, _)) = variables.iter().find(|(key, _)| !names.contains(&key.as_str())) else { return Ok(()) };
+    let names = record.run().variable_names();
+    let Some((key, _)) = variables.iter().find(|(key, _)| !names.contains(key)) else { return Ok(()) };
     let refused = Misuse::new(format!("`{}` has no variable `{key}`", record.head.run));
-    Err(match nearest(key, names.iter().copied()) {
+    Err(match nearest(key, names.iter().map(String::as_str)) {
         Some(near) => refused.hint(format!("did you mean `{near}`?")),
-        None => refused.hint(format!("it has {}", names.join(", "))),
+        None => refused.hint(format!("it has {}", Vec::from_iter(names).join(", "))),
     }
     .into())
-}
-
-/// What was recorded before the first event of this node, the last entry cut where it begins.
-fn before(entries: &[Entry], node: &Address) -> Option<Vec<Entry>> {
-    let mut past = Vec::new();
-    for entry in entries {
-        match entry.events.iter().position(|event| is_about(event, node)) {
-            None => past.push(entry.clone()),
-            Some(cut) => {
-                past.push(Entry { at: entry.at, events: entry.events[..cut].to_vec() });
-                return Some(past);
-            }
-        }
-    }
-    None
-}
-
-fn is_about(event: &Event, node: &Address) -> bool {
-    match event {
-        Event::Scheduled(scheduled) => scheduled.effect.call.node == *node,
-        Event::Began { node: began, .. } | Event::VariableSet { node: began, .. } => began == node,
-        Event::Ended(ended) => ended.node == *node && ended.how != How::Skipped,
-        _ => false,
-    }
 }
 
 fn never_reached(record: &Record, at: &str) -> Misuse {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use baton_core::id::RunId;
@@ -22,6 +22,7 @@ use super::head;
 use crate::api::guest::Guest;
 use crate::api::once::{Asked, Once};
 use crate::api::patience::Patience;
+use crate::api::query::Path;
 use crate::api::shapes::{Execution, Problem as Refusal};
 use crate::body;
 use crate::code;

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -16,6 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::{head, told as entry_told};
 use crate::api::guest::Guest;
+use crate::api::query::Path;
 use crate::api::shapes::{Entry, Problem as Refusal};
 use crate::door::Door;
 use crate::problem::Problem;

@@ -19,6 +19,14 @@ pub fn written(value: &Value) -> String {
     text
 }
 
+/// Gives a definition another name: it stands at the top, or below `workflow`. `false` where it is no mapping of keys.
+pub fn rename(definition: &mut Value, name: &str) -> bool {
+    let below = definition.get("workflow").is_some_and(Value::is_object);
+    let within = if below { definition.get_mut("workflow") } else { Some(definition) };
+    let fields = within.and_then(Value::as_object_mut);
+    fields.map(|fields| fields.insert("name".to_owned(), Value::from(name))).is_some()
+}
+
 /// A mapping or a list that is not empty, each entry on a line of its own. The first line is begun already, up to `depth`.
 fn block(text: &mut String, value: &Value, depth: usize) {
     let mut margin = "";
@@ -103,7 +111,7 @@ fn scalar(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use baton_core::definition::source;
+    use crate::definition::source;
     use serde_json::json;
 
     use super::*;

@@ -1,0 +1,139 @@
+//! What one definition says otherwise than another. Lists of things that have names are compared by them, so that a node
+//! that was moved has not changed.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use serde_json::Value;
+
+/// Differences that are told; the rest is only counted.
+pub const DIFFERENCES_MAX: usize = 500;
+
+/// One difference.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Difference {
+    /// Where, such as `nodes[book].parameters.day`.
+    pub path: String,
+    pub how: How,
+    /// What stood there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<Value>,
+    /// What stands there now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<Value>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum How {
+    Added,
+    Removed,
+    Changed,
+}
+
+/// What the second says otherwise than the first, in the order of its keys; and how many differences there are in all.
+pub fn diff(from: &Value, to: &Value) -> (Vec<Difference>, usize) {
+    let mut found = Found::default();
+    found.compare("", Some(from), Some(to));
+    (found.told, found.count)
+}
+
+#[derive(Default)]
+struct Found {
+    told: Vec<Difference>,
+    count: usize,
+}
+
+impl Found {
+    fn compare(&mut self, path: &str, from: Option<&Value>, to: Option<&Value>) {
+        match (from, to) {
+            (Some(from), Some(to)) if from == to => {}
+            (Some(Value::Object(from)), Some(Value::Object(to))) => {
+                let names: BTreeSet<&String> = from.keys().chain(to.keys()).collect();
+                for name in names {
+                    let inner = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                    self.compare(&inner, from.get(name), to.get(name));
+                }
+            }
+            (Some(Value::Array(before)), Some(Value::Array(after))) => match (named(before), named(after)) {
+                (Some(old), Some(new)) => {
+                    let others = new.iter().filter(|(name, _)| !old.iter().any(|(known, _)| known == name));
+                    for (name, _) in old.iter().chain(others) {
+                        self.compare(&format!("{path}[{name}]"), in_list(&old, name), in_list(&new, name));
+                    }
+                }
+                _ => self.tell(path, from, to),
+            },
+            (None, None) => {}
+            _ => self.tell(path, from, to),
+        }
+    }
+
+    fn tell(&mut self, path: &str, from: Option<&Value>, to: Option<&Value>) {
+        self.count += 1;
+        if self.told.len() >= DIFFERENCES_MAX {
+            return;
+        }
+        let how = match (from, to) {
+            (None, _) => How::Added,
+            (_, None) => How::Removed,
+            (Some(_), Some(_)) => How::Changed,
+        };
+        self.told.push(Difference { path: path.to_owned(), how, from: from.cloned(), to: to.cloned() });
+    }
+}
+
+type Named<'v> = Vec<(String, &'v Value)>;
+
+fn in_list<'v>(list: &Named<'v>, name: &str) -> Option<&'v Value> {
+    list.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
+}
+
+/// The items by their names, where each has one of its own: its `id` or `name`, or for edges where they lead.
+fn named(items: &[Value]) -> Option<Named<'_>> {
+    let named: Named<'_> = items.iter().map(|item| Some((name_of(item)?, item))).collect::<Option<_>>()?;
+    let names: BTreeSet<&String> = named.iter().map(|(name, _)| name).collect();
+    (names.len() == named.len()).then_some(named)
+}
+
+fn name_of(item: &Value) -> Option<String> {
+    let word = |key: &str| item.get(key)?.as_str();
+    match (word("id").or_else(|| word("name")), word("from").zip(word("to"))) {
+        (Some(name), _) => Some(name.to_owned()),
+        (None, Some((from, to))) => Some(format!("{from}->{to}")),
+        (None, None) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn nodes_are_compared_by_their_names_and_edges_by_where_they_lead() {
+        let from = json!({"name": "w", "nodes": [{"id": "a", "tool": "x"}, {"id": "b", "tool": "y"}],
+            "edges": [{"from": "a", "to": "b"}], "tags": ["p"]});
+        let to = json!({"name": "w", "nodes": [{"id": "b", "tool": "z"}, {"id": "a", "tool": "x"}, {"id": "c", "tool": "x"}],
+            "edges": [{"from": "a", "to": "b", "when": true}, {"from": "b", "to": "c"}], "tags": ["p", "q"]});
+        let (told, count) = diff(&from, &to);
+        let told: Vec<_> = told.iter().map(|one| (one.path.as_str(), one.how)).collect();
+        let expect = [
+            ("edges[a->b].when", How::Added),
+            ("edges[b->c]", How::Added),
+            ("nodes[b].tool", How::Changed),
+            ("nodes[c]", How::Added),
+            ("tags", How::Changed),
+        ];
+        assert_eq!((told.as_slice(), count), (expect.as_slice(), 5));
+        assert_eq!(diff(&from, &from), (vec![], 0));
+    }
+
+    #[test]
+    fn only_so_many_are_told_and_all_are_counted() {
+        let many = |value: u32| Value::Object((0..600).map(|key| (format!("k{key}"), value.into())).collect());
+        let (told, count) = diff(&many(1), &many(2));
+        assert_eq!((told.len(), count), (DIFFERENCES_MAX, 600));
+    }
+}

@@ -1,0 +1,182 @@
+//! Runs begun by a request: accepted once under a key, and followed until they rest or the caller's patience ends.
+
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use baton_core::bundle::Hash;
+use baton_core::id::RunId;
+use baton_core::tool::Caller;
+use baton_engine::{Delivered, Error, Follower, Fork, Start};
+use serde_json::Value;
+use tokio::time::timeout;
+
+use super::agents;
+use super::execute::no_workflow;
+use super::executions::answer::Answered;
+use super::executions::fork;
+use super::guest::Guest;
+use super::once::{Asked, Once};
+use super::patience::Patience;
+use crate::code;
+use crate::door::{Door, Work};
+use crate::problem::Problem;
+
+/// What is to be run.
+pub(super) enum Wanted {
+    /// The version of a workflow that runs for whom the context names.
+    Workflow(String),
+    /// One agent, with a task where it is given one.
+    Agent { name: String, has_task: bool },
+}
+
+/// What a run is begun with.
+pub(super) struct Given {
+    pub input: Value,
+    pub context: Value,
+}
+
+/// A run that is asked for.
+pub(super) enum Begin {
+    New(Wanted, Given),
+    Forked(fork::Wanted),
+}
+
+/// What the engine takes.
+enum Made {
+    Start(Start),
+    Fork(Fork),
+}
+
+/// Begins it once under the request's key, and answers with how it stands when it rests or the patience is over.
+pub(super) async fn begin(
+    door: &Door,
+    guest: &Guest,
+    headers: &HeaderMap,
+    asked: Asked<'_>,
+    begin: Begin,
+) -> Result<Response, Problem> {
+    let work = door.work()?;
+    let patience = Patience::of(headers)?;
+    let mut once = Once::of(door, guest, headers, asked).await?;
+    let mut id = once.as_ref().and_then(|once| once.before.clone()).unwrap_or_else(new);
+    let mut follower = Follower::new(&work.engine, work.read.clone(), guest.tenant().clone());
+    // One that was asked for before goes on as it began, whatever the workflow is by now.
+    let has_begun =
+        once.as_ref().is_some_and(|once| once.before.is_some()) && work.read.run(guest.tenant(), &id).await?.is_some();
+    let is_forked = matches!(begin, Begin::Forked(_)) && !has_begun;
+    if !has_begun {
+        let mut made = begin.make(door, guest, id.clone()).await?;
+        if let Some(once) = &mut once {
+            once.note(door, guest, &id).await?;
+            // Asked twice at once: there is one run.
+            id = once.before.clone().unwrap_or(id);
+            made.call(&id);
+        }
+        match made.begin(work).await {
+            Err(Error::Exists { .. }) if once.is_some() => {}
+            begun => begun?,
+        }
+    }
+    follower.follow(&id).await?;
+    let limit = patience.limit;
+    let followed = async {
+        // The version a past was recorded on may be one that this binary cannot run.
+        if is_forked && let Delivered::Refused(refusal) = follower.follow_new(&id).await? {
+            return Err(Problem::refused(&id, &refusal));
+        }
+        Ok(follower.until_rest(&id).await?)
+    };
+    tokio::select! {
+        // One that goes on is told as it stands by then.
+        rested = timeout(limit, followed) => rested.unwrap_or(Ok(()))?,
+        () = door.stopped() => {}
+    }
+    let mut response = patience.say(Answered::of(&follower, &id).into_response());
+    if let Some(once) = once {
+        once.say(&mut response);
+    }
+    Ok(response)
+}
+
+fn new() -> RunId {
+    RunId::new(uuid::Uuid::now_v7().to_string())
+}
+
+impl Begin {
+    async fn make(self, door: &Door, guest: &Guest, run: RunId) -> Result<Made, Problem> {
+        let work = door.work()?;
+        match self {
+            Self::New(wanted, given) => Ok(Made::Start(start(door, work, guest, run, wanted, given).await?)),
+            Self::Forked(wanted) => Ok(Made::Fork(wanted.make(work, guest, run).await?)),
+        }
+    }
+}
+
+impl Made {
+    fn call(&mut self, run: &RunId) {
+        match self {
+            Self::Start(start) => start.run = run.clone(),
+            Self::Fork(fork) => fork.forked.run = run.clone(),
+        }
+    }
+
+    async fn begin(self, work: &Work) -> Result<(), Error> {
+        match self {
+            Self::Start(start) => work.engine.start(start).await,
+            Self::Fork(fork) => work.engine.fork(fork).await,
+        }
+    }
+}
+
+/// What the engine is to begin. An input that the workflow does not take is refused here, before anything is written down.
+async fn start(
+    door: &Door,
+    work: &Work,
+    guest: &Guest,
+    run: RunId,
+    wanted: Wanted,
+    Given { input, context }: Given,
+) -> Result<Start, Problem> {
+    let (workflow, bundle) = match wanted {
+        Wanted::Workflow(name) => {
+            let bundle = version_for(work, guest, &name, &run, &context).await?;
+            (name, bundle)
+        }
+        Wanted::Agent { name, has_task } => {
+            let version = agents::alone(door, work, guest, &name, has_task).await?;
+            (version.workflow, version.bundle)
+        }
+    };
+    work.engine.library().version(&bundle).await?.input.complete(&input).map_err(Error::Input)?;
+    let caller = Caller {
+        key_id: Some(guest.key_id().to_owned()),
+        begun_by: Some(guest.by().to_owned()),
+        ..Caller::of(&context, work.zone.as_deref())
+    };
+    Ok(Start { run, tenant: guest.tenant().clone(), workflow, bundle, input, context, caller })
+}
+
+/// The version of a workflow that runs for somebody: the context says for whom, else every run is somebody else's.
+async fn version_for(
+    work: &Work,
+    guest: &Guest,
+    workflow: &str,
+    run: &RunId,
+    context: &Value,
+) -> Result<Hash, Problem> {
+    let Some(standing) = work.registry.standing(guest.tenant(), workflow).await? else {
+        return Err(no_workflow(work, guest, workflow).await);
+    };
+    let said = |name: &str| context.get(name).and_then(Value::as_str).filter(|word| !word.is_empty());
+    let whom = said("user_id").or_else(|| said("customer_id")).or_else(|| said("conversation_id"));
+    // Of two workflows, the same people are not always the first to try what is new.
+    let place = format!("{workflow}\n{}", whom.unwrap_or(run.as_str()));
+    let version = standing.version_for(&place).ok_or_else(|| {
+        let detail = match standing.archived_at {
+            Some(at) => format!("`{workflow}` was put away at {at}"),
+            None => format!("no version of `{workflow}` is active yet"),
+        };
+        let hint = format!("POST /api/v1/workflows/{workflow}/activate makes one active");
+        Problem::new(StatusCode::CONFLICT, code::WORKFLOW_INACTIVE, detail).hint(hint)
+    })?;
+    Ok(version.bundle.clone())
+}
