@@ -220,7 +220,7 @@ pub(super) async fn export(
 #[utoipa::path(get, path = "/api/v1/workflows/templates", tag = "workflows", responses((status = 200, body = Templates)))]
 pub(super) async fn templates(State(door): State<Door>) -> Result<Json<Value>, Problem> {
     let files = door.work()?.files.borrow().clone();
-    let all: Vec<Value> = files.templates.iter().map(|template| shown_template(template)).collect();
+    let all: Vec<Value> = files.templates.iter().map(shown_template).collect();
     Ok(Json(json!({ "templates": all })))
 }
 
