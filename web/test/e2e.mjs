@@ -368,12 +368,80 @@ await test('a conversation from the first message to the booking', {}, async ({ 
   await text('If you rolled back now')
 })
 
+await test('a handover by keys: look, take over, take the suggestion, answer, note, resolve', {}, async ({
+  page,
+  go,
+  text,
+  play,
+}) => {
+  await go('/inbox')
+  await text('You hold the baton')
+  await text('not seen by the customer')
+  await text('CARD_EXPIRED')
+  await page.keyboard.press('r')
+  await page.keyboard.press('Tab')
+  const reply = page.getByRole('textbox', { name: 'Reply' })
+  assert.match(await reply.inputValue(), /three to five working days/)
+  await page.keyboard.press('Control+Enter')
+  await page.getByRole('log').getByText('three to five working days').waitFor()
+  assert.deepEqual(play.state.posts.at(-1).body.number, 3)
+  play.people.customerSays('conv-lucia', 'Good to know, bye!')
+  await page.getByRole('log').getByText('Good to know, bye!').waitFor()
+  await page.getByRole('heading', { name: 'Lucía Ferrer' }).click()
+  await page.keyboard.press('e')
+  await page.getByRole('button', { name: 'Open again' }).waitFor()
+  await page.getByRole('button', { name: /Tomás Vidal/ }).click()
+  await page.getByRole('heading', { name: 'Tomás Vidal' }).waitFor()
+  await text('Nobody holds the baton: you cannot write yet.')
+  await page.keyboard.press('t')
+  await text('You hold the baton')
+  await page.keyboard.press('n')
+  await page.keyboard.type('ask the carrier')
+  await page.keyboard.press('Control+Enter')
+  await page.getByRole('log').getByText('ask the carrier').waitFor()
+  await page.getByRole('heading', { name: 'Tomás Vidal' }).click()
+  await page.keyboard.press('b')
+  await page.getByRole('textbox', { name: 'Note to the agent' }).fill('A new parcel goes out.')
+  await page.getByRole('button', { name: 'Give back', exact: true }).click()
+  await text('The agent holds the baton')
+  assert.deepEqual(play.state.posts.at(-1).body, { note: 'A new parcel goes out.' })
+})
+
+await test('a lost race for a conversation is a sentence, and the other one’s name', {}, async ({
+  page,
+  go,
+  text,
+  play,
+}) => {
+  await go('/inbox/conv-hugo')
+  await text('Nobody holds the baton: you cannot write yet.')
+  await page.route('**/take-over', async (route) => {
+    play.people.takenBy('conv-hugo', 'rosa')
+    await route.continue()
+  })
+  await page.getByRole('button', { name: 'Take over' }).click()
+  await text('owns the conversation, under number')
+  await text('rosa holds the baton')
+  assert.equal(await page.getByRole('button', { name: 'Send' }).count(), 0)
+})
+
+await test('what is resolved is found again, and opened again', {}, async ({ page, go, text }) => {
+  await go('/inbox')
+  await page.getByRole('button', { name: 'Resolved', exact: true }).click()
+  await page.getByRole('heading', { name: 'Nadia Roca' }).waitFor()
+  await page.getByRole('button', { name: 'Open again' }).click()
+  await text('Nobody holds the baton: you cannot write yet.')
+})
+
 await test(
   'g and a letter go to a screen; who is a human agent sees only work',
   {},
   async ({ page, go, text }) => {
     await go('/')
-    await page.waitForURL(/\/approvals/)
+    await page.waitForURL(/\/inbox/)
+    await text('You hold the baton')
+    await page.keyboard.press('g')
+    await page.keyboard.press('a')
     await text('Exactly this will run')
     assert.equal(await page.getByRole('link', { name: 'Runs', exact: true }).count(), 0)
   },
@@ -402,6 +470,8 @@ const screens = [
   ['run-form', `/runs/${form}`],
   ['run-nested', `/runs/${round}`],
   ['approvals', '/approvals'],
+  ['inbox', '/inbox'],
+  ['inbox-waiting', '/inbox/conv-tomas'],
   ['chat', '/chat/appointment'],
   ['chat-run', `/chat/appointment?run=${question}`],
 ]

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { extname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { desk as deskOf } from './desk.mjs'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
 const dist = join(here, '../dist')
@@ -23,6 +24,7 @@ export function serve({ port = 0 } = {}) {
   const runs = new Map(recorded.runs.map((run) => [run.id, { ...run, phase: 0, shown: run.phases[0].upto, patch: {} }]))
   const order = recorded.runs.map((run) => run.id).reverse()
   const listeners = new Map()
+  const people = deskOf(order[0])
   const state = { failing: false, cut: false, posts: [], many: 0 }
   /** So many runs as nobody records: one that ended, over and over. */
   const crowd = (n) => {
@@ -163,6 +165,7 @@ export function serve({ port = 0 } = {}) {
           })
         : problem(404, 'WF-001', `there is no workflow \`${id}\``)
     }
+    if (people.answer({ room, id, verb, url, body, method: req.method, json, problem, req, res })) return
     if (room === 'desk') return json(200, { items: desk() })
     if (room === 'approvals' && !id)
       return json(200, { items: desk().filter((item) => item.kind.endsWith('approval')) })
@@ -231,7 +234,7 @@ export function serve({ port = 0 } = {}) {
   })
   return new Promise((resolve) =>
     server.listen(port, '127.0.0.1', () =>
-      resolve({ server, state, url: `http://127.0.0.1:${server.address().port}` }),
+      resolve({ server, state, people, url: `http://127.0.0.1:${server.address().port}` }),
     ),
   )
 }

@@ -1,7 +1,7 @@
 import { authorized, id } from './client'
 import { Problem } from './problem'
 import type { Entry, Execution } from './schema'
-import { Reader } from './sse'
+import { type Message, Reader } from './sse'
 
 const retryFirst_ms = 500
 const retryMost_ms = 8_000
@@ -21,8 +21,43 @@ export interface Follower {
 
 /** Follows a run from after `seq` until it is stopped; a broken line is taken up again where it broke. */
 export function follow(run: string, seq: number, follower: Follower, fetcher: typeof fetch = fetch): () => void {
-  const stop = new AbortController()
   let last = seq
+  return listen(
+    `executions/${id(run)}/events`,
+    {
+      last: () => String(last),
+      hear(message) {
+        if (message.event === 'entry') {
+          const entry = JSON.parse(message.data) as Entry
+          // After a break the server may say again what was heard.
+          if (entry.seq <= last) return false
+          last = entry.seq
+          follower.entry(entry)
+        } else if (message.event === 'state') {
+          const now = JSON.parse(message.data) as Execution
+          follower.state(now)
+          // After its end a run's line is closed by the server; there is nothing to take up.
+          return finished.has(now.state)
+        }
+        return false
+      },
+      line: (line) => follower.line(line),
+    },
+    fetcher,
+  )
+}
+
+export interface Listener {
+  /** Where to go on after a break; nothing: from now on. */
+  last?(): string | null
+  /** Whether this was the last that will be said. */
+  hear(message: Message): boolean
+  line(line: Line): void
+}
+
+/** Listens to one of the API's lines of events until it is stopped. A refusal ends it; a break does not. */
+export function listen(path: string, listener: Listener, fetcher: typeof fetch = fetch): () => void {
+  const stop = new AbortController()
   let heard = Date.now()
   let over = false
 
@@ -32,15 +67,16 @@ export function follow(run: string, seq: number, follower: Follower, fetcher: ty
     stop.signal.addEventListener('abort', end)
     let quiet = setTimeout(end, silence_ms)
     try {
-      const response = await fetcher(`/api/v1/executions/${id(run)}/events`, {
-        headers: authorized({ accept: 'text/event-stream', 'last-event-id': String(last) }),
+      const last = listener.last?.()
+      const response = await fetcher(`/api/v1/${path}`, {
+        headers: authorized({ accept: 'text/event-stream', ...(last ? { 'last-event-id': last } : {}) }),
         signal: cut.signal,
       })
       if (!response.ok || !response.body) {
         const problem = await Problem.of(response)
         return problem.status >= 400 && problem.status < 500 && problem.status !== 429 ? 'refused' : 'ended'
       }
-      follower.line({ state: 'live' })
+      listener.line({ state: 'live' })
       const reader = new Reader()
       const text = response.body
         .pipeThrough(new TextDecoderStream() as unknown as TransformStream<Uint8Array, string>)
@@ -51,19 +87,7 @@ export function follow(run: string, seq: number, follower: Follower, fetcher: ty
         heard = Date.now()
         clearTimeout(quiet)
         quiet = setTimeout(end, silence_ms)
-        for (const message of reader.push(value)) {
-          if (message.event === 'entry') {
-            const entry = JSON.parse(message.data) as Entry
-            // After a break the server may say again what was heard.
-            if (entry.seq <= last) continue
-            last = entry.seq
-            follower.entry(entry)
-          } else if (message.event === 'state') {
-            const now = JSON.parse(message.data) as Execution
-            over = finished.has(now.state)
-            follower.state(now)
-          }
-        }
+        for (const message of reader.push(value)) over = listener.hear(message)
       }
     } finally {
       clearTimeout(quiet)
@@ -77,9 +101,8 @@ export function follow(run: string, seq: number, follower: Follower, fetcher: ty
       const began = Date.now()
       const how = await once().catch(() => 'ended' as const)
       if (stop.signal.aborted) return
-      // After its end a run's line is closed by the server; there is nothing to take up.
-      if (how === 'refused' || over) return follower.line({ state: 'closed' })
-      follower.line({ state: 'lost', since: heard })
+      if (how === 'refused' || over) return listener.line({ state: 'closed' })
+      listener.line({ state: 'lost', since: heard })
       wait = Date.now() - began > 10_000 ? retryFirst_ms : Math.min(wait * 2, retryMost_ms)
       await new Promise((go) => setTimeout(go, wait))
     }

@@ -3,7 +3,7 @@ import { said } from '../i18n'
 import type { IconName } from '../ui/icon'
 
 export interface Screen {
-  to: '/runs' | '/approvals' | '/chat/{-$workflow}'
+  to: '/runs' | '/approvals' | '/inbox/{-$conversation}' | '/chat/{-$workflow}'
   title: string
   icon: IconName
   key: string
@@ -18,7 +18,10 @@ const groups: Group[] = [
   {
     title: said('Work'),
     roles: ['admin', 'builder', 'operator', 'human_agent'],
-    screens: [{ to: '/approvals', title: said('Approvals'), icon: 'approve', key: 'a' }],
+    screens: [
+      { to: '/inbox/{-$conversation}', title: said('Inbox'), icon: 'inbox', key: 'i' },
+      { to: '/approvals', title: said('Approvals'), icon: 'approve', key: 'a' },
+    ],
   },
   {
     title: said('Build'),
@@ -34,4 +37,4 @@ const groups: Group[] = [
 
 /** Groups a role cannot use are absent, not grey. */
 export const groupsFor = (role: Role): Group[] => groups.filter((group) => group.roles.includes(role))
-export const firstFor = (role: Role): Screen['to'] => (role === 'human_agent' ? '/approvals' : '/runs')
+export const firstFor = (role: Role): Screen['to'] => (role === 'human_agent' ? '/inbox/{-$conversation}' : '/runs')

@@ -58,6 +58,12 @@ const approvals = createRoute({
   },
   component: lazyRouteComponent(() => import('../features/approvals'), 'Approvals'),
 })
+const inbox = createRoute({
+  getParentRoute: () => root,
+  path: '/inbox/{-$conversation}',
+  validateSearch: (search): { show?: 'resolved' } => (search.show === 'resolved' ? { show: 'resolved' } : {}),
+  component: lazyRouteComponent(() => import('../features/inbox'), 'Inbox'),
+})
 const chat = createRoute({
   getParentRoute: () => root,
   path: '/chat/{-$workflow}',
@@ -69,7 +75,7 @@ const chat = createRoute({
 })
 
 export const router = createRouter({
-  routeTree: root.addChildren([first, runs, run, approvals, chat]),
+  routeTree: root.addChildren([first, runs, run, approvals, inbox, chat]),
   defaultPreload: 'intent',
   defaultNotFoundComponent: Nowhere,
 })

@@ -2,6 +2,7 @@ import { useQuery } from '@tanstack/react-query'
 import { Link, Outlet, useNavigate, useRouterState } from '@tanstack/react-router'
 import { useState } from 'react'
 import { approvals } from '../api/queries'
+import { inbox } from '../api/talk'
 import { type Language, languages, useT } from '../i18n'
 import { Button } from '../ui/button'
 import { useCommands } from '../ui/commands'
@@ -10,7 +11,7 @@ import { Keys } from '../ui/kbd'
 import { Help, Palette } from './commands'
 import { Mark } from './mark'
 import { Menu } from './menu'
-import { groupsFor } from './nav'
+import { groupsFor, type Screen } from './nav'
 import { set, useSettings } from './settings'
 import css from './shell.module.css'
 import { useSession } from './sign-in'
@@ -29,7 +30,16 @@ export function Shell() {
     ...approvals,
     enabled: groups.some((group) => group.screens.some((screen) => screen.to === '/approvals')),
   })
-  const mine = waiting.data?.length ?? 0
+  const talks = useQuery({
+    ...inbox,
+    enabled: groups.some((group) => group.screens.some((screen) => screen.to === '/inbox/{-$conversation}')),
+  })
+  // What waits for me: mine, and what is nobody's.
+  const badges: Partial<Record<Screen['to'], number>> = {
+    '/approvals': waiting.data?.length ?? 0,
+    '/inbox/{-$conversation}':
+      talks.data?.filter((one) => one.owner === 'nobody' || one.assigned_agent_id === me.name).length ?? 0,
+  }
 
   const dark = document.documentElement.dataset.theme === 'dark'
   useCommands([
@@ -102,9 +112,9 @@ export function Shell() {
               >
                 <Icon name={screen.icon} />
                 <span className={css.label}>{t(screen.title)}</span>
-                {screen.to === '/approvals' && mine > 0 && (
+                {!!badges[screen.to] && (
                   <span className={`${css.end} ${css.hot} num`}>
-                    {mine}
+                    {badges[screen.to]}
                     <span className="vh"> {t('waiting')}</span>
                   </span>
                 )}

@@ -191,6 +191,12 @@ export const drawings = {
       <path d="m6 4 4 4-4 4" />
     </>
   ),
+  inbox: (
+    <>
+      <path d="M2.5 9.5 4 3.5h8l1.5 6v3h-11z" />
+      <path d="M2.5 9.5h3l1 1.5h3l1-1.5h3" />
+    </>
+  ),
   left: (
     <>
       <path d="m10 4-4 4 4 4" />

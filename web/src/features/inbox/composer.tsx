@@ -1,0 +1,132 @@
+import { type KeyboardEvent, useEffect, useRef, useState } from 'react'
+import type { Said, Talk } from '../../api/talk'
+import { useT } from '../../i18n'
+import { Button } from '../../ui/button'
+import { useCommands } from '../../ui/commands'
+import { Icon } from '../../ui/icon'
+import { Keys } from '../../ui/kbd'
+import css from './inbox.module.css'
+
+interface Props {
+  talk: Talk
+  mine: boolean
+  may: boolean
+  busy: boolean
+  /** Tells when the server has it, and only then forgets what was written. */
+  onSay: (said: Said, done: () => void) => void
+}
+
+/** What is written to the customer, or for people; the suggested reply stands above the field and never in it. */
+export function Composer({ talk, mine, may, busy, onSay }: Props) {
+  const t = useT()
+  const [to, setTo] = useState<'customer' | 'people'>('customer')
+  const [text, setText] = useState('')
+  const [dismissed, dismiss] = useState<string | null>(null)
+  const field = useRef<HTMLTextAreaElement>(null)
+  const suggested = talk.handover_context?.suggested_reply ?? null
+  const note = to === 'people' || !mine
+  const shown = mine && !note && suggested && suggested !== dismissed ? suggested : null
+  const use = () => {
+    if (!shown) return
+    setText(text ? `${text}\n${shown}` : shown)
+    dismiss(shown)
+    field.current?.focus()
+  }
+  const write = (next: 'customer' | 'people') => {
+    setTo(next)
+    field.current?.focus()
+  }
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another conversation, another draft.
+  useEffect(() => {
+    setText('')
+    setTo('customer')
+    dismiss(null)
+  }, [talk.conversation_id])
+  const here = t('This conversation')
+  useCommands(
+    may
+      ? [
+          ...(mine
+            ? [{ id: 'talk.reply', title: t('Reply'), group: here, keys: 'r', run: () => write('customer') }]
+            : []),
+          { id: 'talk.note', title: t('Internal note'), group: here, keys: 'n', run: () => write('people') },
+          ...(shown
+            ? [{ id: 'talk.suggestion', title: t('Use the suggested reply'), group: here, keys: 's', run: use }]
+            : []),
+        ]
+      : [],
+  )
+  const send = () => {
+    if (!text.trim() || busy) return
+    onSay(note ? { act: 'notes', text: text.trim() } : { act: 'posts', text: text.trim(), number: talk.number }, () =>
+      setText(''),
+    )
+  }
+  const onKey = (event: KeyboardEvent) => {
+    if (event.key === 'Enter' && (event.metaKey || event.ctrlKey)) {
+      event.preventDefault()
+      send()
+    } else if (event.key === 'Tab' && !event.shiftKey && shown && !text) {
+      event.preventDefault()
+      use()
+    }
+  }
+  if (!may) return null
+  return (
+    <div className={css.composer}>
+      {shown && (
+        <div className={css.suggestion}>
+          <div className="row">
+            <Icon name="agent" size={14} className="agent-c" />
+            <b className="agent-c">{t('Suggested reply')}</b>
+            <span className="push row">
+              <Button small onPress={use}>
+                {t('Use')} <Keys keys="Tab" />
+              </Button>
+              <Button small look="ghost" icon="x" iconOnly onPress={() => dismiss(shown)}>
+                {t('Dismiss the suggestion')}
+              </Button>
+            </span>
+          </div>
+          <p>{shown}</p>
+        </div>
+      )}
+      <div className={`${css.box} ${note ? css.boxNote : ''}`}>
+        <div className={css.to} role="group" aria-label={t('Who reads it')}>
+          {mine && (
+            <button type="button" aria-pressed={!note} onClick={() => write('customer')}>
+              {t('Reply')}
+            </button>
+          )}
+          <button type="button" aria-pressed={note} onClick={() => write('people')}>
+            {t('Internal note')}
+          </button>
+        </div>
+        <textarea
+          ref={field}
+          rows={3}
+          value={text}
+          aria-label={note ? t('Internal note') : t('Reply')}
+          placeholder={note ? t('For people only; the customer does not see it') : t('Write to the customer')}
+          onChange={(e) => setText(e.target.value)}
+          onKeyDown={onKey}
+        />
+        <div className="row">
+          <span className="sm dim">{note ? t('not seen by the customer') : ''}</span>
+          <span className="push">
+            <Button
+              small
+              look="primary"
+              icon={note ? 'note' : 'send'}
+              busy={busy}
+              isDisabled={!text.trim()}
+              onPress={send}
+            >
+              {note ? t('Keep the note') : t('Send')}
+            </Button>
+          </span>
+        </div>
+      </div>
+    </div>
+  )
+}

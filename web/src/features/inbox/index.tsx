@@ -1,0 +1,315 @@
+import { useQuery } from '@tanstack/react-query'
+import { useNavigate, useParams, useSearch } from '@tanstack/react-router'
+import { useEffect, useState } from 'react'
+import { me } from '../../api/queries'
+import { useMay } from '../../api/rights'
+import {
+  inbox,
+  lines,
+  resolved,
+  type Said,
+  type Talk,
+  type TalkHead,
+  talk as talkOf,
+  useLiveTalk,
+  useSay,
+} from '../../api/talk'
+import { useT } from '../../i18n'
+import { Button } from '../../ui/button'
+import { useNow } from '../../ui/clock'
+import { useCommands } from '../../ui/commands'
+import { Text } from '../../ui/field'
+import { Icon } from '../../ui/icon'
+import { LiveLine } from '../../ui/live-line'
+import { Sheet } from '../../ui/sheet'
+import { Empty, Problem, Skeleton } from '../../ui/states'
+import { toast } from '../../ui/toast'
+import { Top } from '../../ui/top'
+import { Composer } from './composer'
+import { Context } from './context'
+import css from './inbox.module.css'
+import { Queue } from './queue'
+import { Thread } from './thread'
+import { byWait, channelIcon, nameOf } from './words'
+
+/** What people have taken over, and what waits for them. */
+export function Inbox() {
+  const t = useT()
+  const go = useNavigate()
+  const { conversation } = useParams({ from: '/inbox/{-$conversation}' })
+  const { show } = useSearch({ from: '/inbox/{-$conversation}' })
+  const past = show === 'resolved'
+  const who = useQuery(me)
+  const open = useQuery({ ...inbox, enabled: !past })
+  const over = useQuery({ ...resolved, enabled: past })
+  const listed = past ? over : open
+  const now = useNow(1000)
+  const name = who.data?.name ?? ''
+  const talks = listed.data ?? []
+  const isMine = (one: TalkHead) => one.owner === 'person' && one.assigned_agent_id === name
+  const groups = past
+    ? [{ title: t('Resolved'), talks }]
+    : [
+        { title: t('With me'), talks: byWait(talks.filter(isMine)) },
+        { title: t('Unassigned'), talks: byWait(talks.filter((one) => one.owner === 'nobody')) },
+        {
+          title: t('With others'),
+          talks: byWait(talks.filter((one) => one.owner === 'person' && !isMine(one))),
+        },
+      ]
+  const order = groups.flatMap((group) => group.talks)
+  const chosen = conversation ?? null
+  const select = (next: string) =>
+    void go({
+      to: '/inbox/{-$conversation}',
+      params: { conversation: next },
+      search: past ? { show: 'resolved' } : {},
+      replace: true,
+    })
+  const first = conversation ? null : (order[0]?.conversation_id ?? null)
+  // Put into the address, so that what is read stays when it leaves the list.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: once for each first.
+  useEffect(() => {
+    if (first) select(first)
+  }, [first])
+  const step = (by: number) => {
+    const at = order.findIndex((one) => one.conversation_id === chosen)
+    const next = order[Math.max(0, Math.min(order.length - 1, at + by))]
+    if (!next) return
+    select(next.conversation_id)
+    document.querySelector(`[data-talk="${CSS.escape(next.conversation_id)}"]`)?.scrollIntoView?.({ block: 'nearest' })
+  }
+  useCommands([
+    { id: 'inbox.next', title: t('Next conversation'), group: t('Inbox'), keys: 'j', run: () => step(1) },
+    { id: 'inbox.previous', title: t('Previous conversation'), group: t('Inbox'), keys: 'k', run: () => step(-1) },
+  ])
+  const tab = (to: boolean, title: string) => (
+    <button
+      type="button"
+      aria-pressed={past === to}
+      onClick={() =>
+        void go({
+          to: '/inbox/{-$conversation}',
+          params: { conversation: undefined },
+          search: to ? { show: 'resolved' } : {},
+        })
+      }
+    >
+      {title}
+    </button>
+  )
+  return (
+    <>
+      <Top
+        actions={
+          listed.isError && listed.dataUpdatedAt ? (
+            <LiveLine line={{ state: 'lost', since: listed.dataUpdatedAt }} />
+          ) : listed.isSuccess ? (
+            <LiveLine line={{ state: 'live' }} />
+          ) : null
+        }
+      >
+        <h1>{t('Inbox')}</h1>
+        <div className={css.segments} role="group" aria-label={t('Which conversations')}>
+          {tab(false, t('Open'))}
+          {tab(true, t('Resolved'))}
+        </div>
+      </Top>
+      <div className={css.columns}>
+        <div className={css.queue}>
+          {listed.isError && <Problem problem={listed.error} onRetry={() => void listed.refetch()} />}
+          {listed.isPending && <Skeleton rows={6} height={78} />}
+          {listed.isSuccess && order.length === 0 && (
+            <Empty>{past ? t('What people have resolved will stand here.') : t('Nobody waits.')}</Empty>
+          )}
+          <Queue groups={groups} chosen={chosen} onChoose={select} now={now} />
+        </div>
+        {chosen ? (
+          <Open key={chosen} of={chosen} me={name} />
+        ) : (
+          <Empty>{t('Choose a conversation to see what was said.')}</Empty>
+        )}
+      </div>
+    </>
+  )
+}
+
+function Open({ of, me: name }: { of: string; me: string }) {
+  const t = useT()
+  const may = useMay('answer')
+  const talk = useQuery(talkOf(of))
+  const said = useQuery(lines(of))
+  const line = useLiveTalk(of, said.isSuccess)
+  const say = useSay(of)
+  const [giving, setGiving] = useState(false)
+  const [note, setNote] = useState('')
+  const data = talk.data
+  const mine = data?.owner === 'person' && data.assigned_agent_id === name
+  const isOpen = data?.state === 'pending_human' || data?.state === 'human_active'
+  const can = {
+    take: may && !!data && !mine && data.owner !== 'person' && data.state !== 'resolved' && data.state !== 'finished',
+    reopen: may && (data?.state === 'resolved' || data?.state === 'finished'),
+    leave: may && mine && isOpen,
+  }
+  const send = (what: Said, done: string, then?: () => void) =>
+    say.mutate(what, {
+      onSuccess: () => {
+        then?.()
+        if (done) toast(done)
+      },
+    })
+  const take = () => send({ act: 'take-over' }, t('You hold the baton'))
+  const resolve = () => send({ act: 'resolve' }, t('Resolved'))
+  const reopen = () => send({ act: 'reopen' }, t('Opened again'))
+  const give = () => {
+    say.reset()
+    setGiving(true)
+  }
+  const here = t('This conversation')
+  useCommands([
+    ...(can.take ? [{ id: 'talk.take', title: t('Take over'), group: here, keys: 't', run: take }] : []),
+    ...(can.reopen ? [{ id: 'talk.reopen', title: t('Open again'), group: here, run: reopen }] : []),
+    ...(can.leave
+      ? [
+          { id: 'talk.back', title: t('Give back to the agent…'), group: here, keys: 'b', run: give },
+          { id: 'talk.resolve', title: t('Resolve'), group: here, keys: 'e', run: resolve },
+        ]
+      : []),
+  ])
+  useEffect(() => {
+    if (data) document.title = `${nameOf(data)} · Baton`
+    return () => {
+      document.title = 'Baton'
+    }
+  }, [data])
+  if (talk.isError && !data) return <Problem problem={talk.error} onRetry={() => void talk.refetch()} />
+  if (!data || said.isPending) return <Skeleton rows={8} height={44} />
+  return (
+    <>
+      <section className={css.talk} aria-label={t('Conversation')}>
+        <header className={css.head}>
+          <div className="cut">
+            <h2 className="cut">{nameOf(data)}</h2>
+            <span className="sm dim row">
+              <Icon name={channelIcon(data.channel)} size={12} />
+              <span className="cut">{[data.channel, data.workflow_id].filter(Boolean).join(', ')}</span>
+            </span>
+          </div>
+          <span className="push row">
+            {line.state === 'lost' && <LiveLine line={line} />}
+            {can.reopen && (
+              <Button icon="undo" busy={say.isPending} onPress={reopen}>
+                {t('Open again')}
+              </Button>
+            )}
+            {can.leave && (
+              <>
+                <Button icon="swap" onPress={give}>
+                  {t('Give back…')}
+                </Button>
+                <Button icon="check" look="primary" busy={say.isPending && !giving} onPress={resolve}>
+                  {t('Resolve')}
+                </Button>
+              </>
+            )}
+          </span>
+        </header>
+        <Who talk={data} mine={mine} />
+        {say.error && !giving && <Problem problem={say.error} />}
+        {said.isError && <Problem problem={said.error} onRetry={() => void said.refetch()} />}
+        <Thread talk={data} lines={said.data ?? []} me={name} />
+        {can.take && (
+          <div className={css.closed}>
+            <span className="mid">
+              {data.owner === 'ai'
+                ? t('The agent holds the baton.')
+                : t('Nobody holds the baton: you cannot write yet.')}
+            </span>
+            <Button look="primary" icon="person" busy={say.isPending} onPress={take}>
+              {t('Take over')}
+            </Button>
+          </div>
+        )}
+        {(mine || data.owner === 'person') && isOpen && (
+          <Composer
+            talk={data}
+            mine={mine}
+            may={may}
+            busy={say.isPending}
+            onSay={(what, done) => send(what, '', done)}
+          />
+        )}
+      </section>
+      <aside className={css.aside} aria-label={t('What goes along')}>
+        <Context talk={data} />
+      </aside>
+      <Sheet
+        title={t('Give back to the agent')}
+        open={giving}
+        onClose={() => setGiving(false)}
+        foot={
+          <>
+            <Button look="ghost" onPress={() => setGiving(false)}>
+              {t('Back')}
+            </Button>
+            <Button
+              look="primary"
+              icon="swap"
+              busy={say.isPending}
+              onPress={() =>
+                send({ act: 'give-back', note: note.trim() }, t('Given back'), () => {
+                  setGiving(false)
+                  setNote('')
+                })
+              }
+            >
+              {t('Give back')}
+            </Button>
+          </>
+        }
+      >
+        <p>
+          {t('The agent answers what the customer writes next. It is told your note, and you do not write any more.')}
+        </p>
+        <Text
+          label={t('Note to the agent')}
+          hint={t('What was agreed, and what it shall do. The customer does not see it.')}
+          value={note}
+          onChange={setNote}
+          lines={4}
+          autoFocus
+        />
+        {say.error && giving && <Problem problem={say.error} inline />}
+      </Sheet>
+    </>
+  )
+}
+
+/** Exactly one owner speaks, and who that is stands above everything that was said. */
+function Who({ talk, mine }: { talk: Talk; mine: boolean }) {
+  const t = useT()
+  const person = talk.owner === 'person'
+  const over = talk.state === 'resolved' || talk.state === 'finished'
+  return (
+    <p className={`${css.who} ${person ? css.whoPerson : talk.owner === 'ai' ? css.whoAi : ''}`} role="status">
+      <Icon name={person ? 'person' : talk.owner === 'ai' ? 'agent' : 'hold'} size={14} />
+      {mine ? (
+        <>
+          <b>{t('You hold the baton')}</b>
+          <span className="mid">{t('the agent does not write')}</span>
+        </>
+      ) : person ? (
+        <>
+          <b>{t('{name} holds the baton', { name: talk.assigned_agent_id ?? '' })}</b>
+          <span className="mid">{t('you can leave a note')}</span>
+        </>
+      ) : over ? (
+        <b>{t('Resolved')}</b>
+      ) : talk.owner === 'ai' ? (
+        <b>{t('The agent holds the baton')}</b>
+      ) : (
+        <b>{t('Waits for a person')}</b>
+      )}
+    </p>
+  )
+}
