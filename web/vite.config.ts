@@ -1,9 +1,10 @@
 import react from '@vitejs/plugin-react'
 import { defineConfig } from 'vitest/config'
+import { pack } from './pack.ts'
 import { po } from './src/i18n/po.ts'
 
 export default defineConfig({
-  plugins: [react(), po()],
+  plugins: [react(), po(), pack()],
   server: { proxy: { '/api': 'http://127.0.0.1:8080' } },
   build: {
     target: 'es2022',

@@ -1,6 +1,6 @@
 // What the first screen loads, against what it may (PAGE.md §7). Run after `vite build`.
 import { readdirSync, readFileSync } from 'node:fs'
-import { gzipSync } from 'node:zlib'
+import { brotliDecompressSync, gunzipSync, gzipSync } from 'node:zlib'
 
 const dist = new URL('../dist/', import.meta.url)
 const firstMost = 230_000
@@ -28,5 +28,14 @@ for (const name of all) {
     console.log(`${name}: names a place of the machine it was built on`)
     failed = true
   }
+}
+// What is sent packed must be what is sent plain.
+for (const name of readdirSync(new URL('assets/', dist))) {
+  const unpack = { br: brotliDecompressSync, gz: gunzipSync }[name.split('.').at(-1)]
+  if (!unpack) continue
+  const plain = readFileSync(new URL(`assets/${name.slice(0, -3)}`, dist))
+  if (unpack(readFileSync(new URL(`assets/${name}`, dist))).equals(plain)) continue
+  console.log(`${name}: is not what it was packed from`)
+  failed = true
 }
 process.exit(failed ? 1 : 0)

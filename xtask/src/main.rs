@@ -14,6 +14,7 @@ mod cover;
 mod fuzz;
 mod measure;
 mod metadata;
+mod page;
 mod process;
 mod report;
 mod sim;

@@ -2,7 +2,7 @@ import { type QueryClient, useMutation, useQueryClient } from '@tanstack/react-q
 import { useEffect, useState } from 'react'
 import { ask, id, query } from './client'
 import { listen, type Line as Wire } from './live'
-import type { Problem } from './problem'
+import { Problem } from './problem'
 import { once } from './queries'
 
 export type TalkState =
@@ -94,7 +94,11 @@ const heads = (which: { status?: string; state?: TalkState }) =>
 export const inbox = {
   queryKey: ['inbox', 'open'],
   queryFn: () => heads({ status: 'escalated' }),
-  refetchInterval: poll_ms,
+  // What a server does not have, or a key may not see, is not asked for again and again.
+  refetchInterval: (query: { state: { error: Error | null } }) =>
+    query.state.error instanceof Problem && query.state.error.status < 500 && query.state.error.status >= 400
+      ? false
+      : poll_ms,
 }
 
 export const resolved = { queryKey: ['inbox', 'resolved'], queryFn: () => heads({ state: 'resolved' }) }
