@@ -7,10 +7,12 @@ mod closing;
 mod mail;
 mod mcp;
 mod openapi;
+mod page;
 mod postgres;
 mod radicale;
 mod serving;
 mod smoke;
+mod system;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -101,7 +103,8 @@ fn stages_of(
     chroma::run(&built, stages)?;
     mail::run(workspace.root(), &built, stages)?;
     mcp::run(workspace.root(), &built, stages)?;
-    openapi::run(&built, stages)
+    openapi::run(&built, stages)?;
+    page::run(workspace, stages)
 }
 
 /// The server that tests of the calendar ask; they leave themselves out where there is none.

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::certificates;
 use super::serving::free_port;
+use super::system;
 use crate::process;
 
 /// Where tests look for the server's address, and for the authority its certificate is from.
@@ -20,7 +21,6 @@ const AUTHORITY: &str = "POSTGRES_CA_FOR_TESTS";
 const NOBODY: u32 = 65_534;
 /// Where Debian keeps the programs of each version.
 const DEBIAN: &str = "/usr/lib/postgresql";
-const INSTALL_LIMIT: Duration = Duration::from_secs(4 * 60);
 const START_LIMIT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
 
@@ -114,12 +114,7 @@ fn programs() -> anyhow::Result<PathBuf> {
     if let Some(found) = found() {
         return Ok(found);
     }
-    let mut apt = Command::new("apt-get");
-    apt.env("DEBIAN_FRONTEND", "noninteractive").args(["install", "--yes", "--no-install-recommends", "postgresql"]);
-    let finished = process::within(&mut apt, INSTALL_LIMIT).context("PostgreSQL is not installed")?;
-    if !finished.status.success() {
-        bail!("PostgreSQL is not installed, and `{}` ended with {}", process::words(&apt), finished.status);
-    }
+    system::install("postgresql", "PostgreSQL")?;
     found().context("PostgreSQL was installed, and its `initdb` is not where Debian keeps it")
 }
 

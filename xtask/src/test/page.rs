@@ -1,0 +1,60 @@
+//! The web page in a real browser, over recorded answers: what people do with it, and axe over every screen.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+use crate::page;
+use crate::process;
+use crate::report;
+use crate::stages::Stages;
+use crate::workspace::Workspace;
+
+use super::system;
+
+const STAGE: &str = "page";
+/// Where Debian and others keep the browser; the variable names another one.
+const VARIABLE: &str = "CHROMIUM";
+const PLACES: [&str; 4] =
+    ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome", "/usr/lib/chromium/chromium"];
+const PACKAGE: &str = "chromium";
+/// It takes two minutes on two cores.
+const LIMIT: Duration = Duration::from_secs(6 * 60);
+
+/// Runs it where there is a browser, and Node.js to drive it; else it is left out with the reason.
+pub fn run(workspace: &Workspace, stages: &mut Stages) -> anyhow::Result<()> {
+    let (browser, folder) = match browser().and_then(|browser| Ok((browser, page::ready(workspace)?))) {
+        Ok(found) => found,
+        Err(missing) => {
+            stages.leave_out(STAGE, &format!("{missing:#}"));
+            return Ok(());
+        }
+    };
+    stages.run(STAGE, || {
+        for script in ["build", "e2e"] {
+            let mut npm = Command::new("npm");
+            npm.args(["run", "--silent", script]).current_dir(&folder).env(VARIABLE, &browser);
+            let finished = process::within(&mut npm, LIMIT)?;
+            report::line(finished.told().trim_end());
+            if !finished.status.success() {
+                bail!("`npm run {script}` ended with {}", finished.status);
+            }
+        }
+        Ok(())
+    })
+}
+
+fn browser() -> anyhow::Result<String> {
+    if let Some(found) = found() {
+        return Ok(found);
+    }
+    system::install(PACKAGE, "Chromium")?;
+    found().context("Chromium was installed, and is not where Debian keeps it")
+}
+
+fn found() -> Option<String> {
+    let named = std::env::var(VARIABLE).ok();
+    named.into_iter().chain(PLACES.map(str::to_owned)).find(|place| Path::new(place).is_file())
+}

@@ -1,0 +1,21 @@
+//! Programs of the operating system's own packages, installed where that can be done without asking.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+use crate::process;
+
+const INSTALL_LIMIT: Duration = Duration::from_secs(4 * 60);
+
+/// Installs a package of Debian's. The error says what is missing, by the name people know it under.
+pub fn install(package: &str, known_as: &str) -> anyhow::Result<()> {
+    let mut apt = Command::new("apt-get");
+    apt.env("DEBIAN_FRONTEND", "noninteractive").args(["install", "--yes", "--no-install-recommends", package]);
+    let finished = process::within(&mut apt, INSTALL_LIMIT).with_context(|| format!("{known_as} is not installed"))?;
+    if !finished.status.success() {
+        bail!("{known_as} is not installed, and `{}` ended with {}", process::words(&apt), finished.status);
+    }
+    Ok(())
+}
