@@ -190,6 +190,7 @@ fn lower(
         max_cost: document.max_cost,
         on_compensated: lowered.aftermath,
         entity_sources: document.entity_sources.clone(),
+        hil: document.hil.clone(),
     };
     (workflow, lowered, used)
 }

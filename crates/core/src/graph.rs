@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::conversation::Hil;
 use crate::expr::Condition;
 use crate::id::NodeId;
 use crate::money::Usd;
@@ -65,6 +66,8 @@ pub struct Workflow {
     pub on_compensated: Option<NodeIx>,
     /// By Composio app: whose account it uses, in the words of `entity_id_source`.
     pub entity_sources: BTreeMap<String, String>,
+    /// When a conversation whose runs these are is handed to a person.
+    pub hil: Hil,
 }
 
 impl Workflow {

@@ -11,6 +11,7 @@ pub mod audit;
 pub mod bundle;
 pub mod canonical;
 pub mod circuit;
+pub mod conversation;
 pub mod definition;
 pub mod expr;
 pub mod fault;

@@ -68,6 +68,7 @@ pub use refusal::Refusal;
 pub use response::{detail, response};
 pub use saga::{Saga, Undone};
 pub use signals::SIGNALS_MAX;
+pub(crate) use signals::{Arrival, Signals};
 pub use state::{Run, State};
 pub use summary::{NodeRow, StepRow, effects_of, path_of, seed_status, summary, timeline};
 

@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 
 use super::source::{Key, Located, Map, Node as Tree, Span};
 use crate::agent::CostTier;
+use crate::conversation::Hil;
 use crate::expr::{Condition, Dialect, Params, Template};
 use crate::graph::{Input, Join, Variable, node};
 use crate::model::Profile;
@@ -26,6 +27,8 @@ pub(crate) struct Document<'t> {
     pub on_compensated: Option<Located<String>>,
     /// By Composio app: whose account it uses.
     pub entity_sources: BTreeMap<String, String>,
+    /// When a conversation is handed to a person.
+    pub hil: Hil,
 }
 
 /// A declared variable, and whether it is written how its writes combine.

@@ -11,6 +11,7 @@ use super::json_schema;
 use super::policy::cost;
 use super::reader::Reader;
 use super::source::{Key, Located, Node as Tree, Value};
+use crate::conversation::Hil;
 use crate::graph::{Combine, Input, Variable, input};
 
 pub(crate) const FIELDS: &[Field] = &[
@@ -87,9 +88,7 @@ pub(crate) fn read<'t>(tree: &'t Tree, reader: &mut Reader) -> Option<Document<'
     let version = version(&mut fields, reader);
     fields.text("description", &mut reader.findings);
     fields.take("metadata", &mut reader.findings);
-    if let Some(node) = fields.take("hil_config", &mut reader.findings) {
-        hil(node, reader);
-    }
+    let hil = fields.take("hil_config", &mut reader.findings).map(|node| hil(node, reader)).unwrap_or_default();
     let composio = fields.take("composio", &mut reader.findings);
     let entity_sources = composio.map(|node| composio_apps(node, reader)).unwrap_or_default();
     let document = Document {
@@ -101,6 +100,7 @@ pub(crate) fn read<'t>(tree: &'t Tree, reader: &mut Reader) -> Option<Document<'
         max_cost: cost("max_cost_usd", &mut fields, reader),
         on_compensated: fields.text("on_compensated", &mut reader.findings),
         entity_sources,
+        hil,
         body: body::read(&mut fields, reader).unwrap_or(Body {
             form: Form::Nodes,
             nodes: Vec::new(),
@@ -223,23 +223,30 @@ fn variable(key: &Key, node: &Tree, reader: &mut Reader) -> Option<Declared> {
     Some(Declared { variable: Variable { initial, combine }, says_how })
 }
 
-/// When a conversation is handed to a person: checked here, read from the bundle by who does it.
-fn hil(node: &Tree, reader: &mut Reader) {
-    let Some(mut fields) = Fields::of(node, "`hil_config`", &mut reader.findings) else { return };
-    fields.bool("enabled", &mut reader.findings);
-    for item in fields.list("handover_triggers", &mut reader.findings).unwrap_or_default() {
+/// When a conversation is handed to a person. No list of triggers means all of them.
+fn hil(node: &Tree, reader: &mut Reader) -> Hil {
+    let Some(mut fields) = Fields::of(node, "`hil_config`", &mut reader.findings) else { return Hil::default() };
+    let enabled = fields.bool("enabled", &mut reader.findings);
+    let listed = fields.list("handover_triggers", &mut reader.findings);
+    let mut hil = if listed.is_some() { Hil::never() } else { Hil::default() };
+    for item in listed.unwrap_or_default() {
         let Some(mut trigger) = Fields::of(item, "a handover trigger", &mut reader.findings) else { continue };
-        let words: Vec<(&'static str, ())> = HANDOVER_TRIGGERS.iter().map(|word| (*word, ())).collect();
-        trigger.word("type", &words, &mut reader.findings);
-        trigger.number("threshold", 0.0, 1.0, &mut reader.findings);
-        trigger.names("patterns", &mut reader.findings);
-        trigger.count("consecutive_errors", 1, CONSECUTIVE_ERRORS_MAX, &mut reader.findings);
+        let words: Vec<(&'static str, &'static str)> = HANDOVER_TRIGGERS.iter().map(|word| (*word, *word)).collect();
+        let kind = trigger.word("type", &words, &mut reader.findings);
+        let threshold = trigger.number("threshold", 0.0, 1.0, &mut reader.findings);
+        let patterns = trigger.names("patterns", &mut reader.findings);
+        let errors = trigger.count("consecutive_errors", 1, CONSECUTIVE_ERRORS_MAX, &mut reader.findings);
         if !trigger.has("type") {
             trigger.missing("type", "write what is watched", &mut reader.findings);
         }
         trigger.finish(&[HANDOVER_TRIGGER], &[], &mut reader.findings);
+        if let Some(kind) = kind {
+            let patterns = patterns.unwrap_or_default().into_iter().map(|pattern| pattern.value).collect();
+            hil.add(kind, threshold, patterns, errors);
+        }
     }
     fields.finish(&[HIL], &[], &mut reader.findings);
+    if enabled == Some(false) { Hil::never() } else { hil }
 }
 
 /// Which apps of Composio are used. Answers whose account each app uses, where it says.

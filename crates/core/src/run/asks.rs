@@ -1,7 +1,7 @@
 //! What a run waits for somebody outside to say; the desk shows it.
 
 use super::address::{Address, EffectId, Path};
-use super::command::Decision;
+use super::command::{Decision, MESSAGE};
 use super::event::{Asked, Block};
 use super::leave::Leave;
 use super::state::{Activity, AgentWait, Phase, Progress, Run, Scope};
@@ -115,6 +115,11 @@ impl Run {
             waits.collect::<Vec<_>>()
         };
         self.scopes.iter().flat_map(of_scope).collect()
+    }
+
+    /// Of the messages that a sender numbers: the number up to which they came in, and those of them that nobody has taken.
+    pub fn messages_of(&self, source: &str) -> (u64, Vec<u64>) {
+        self.signals.standing(source, MESSAGE)
     }
 
     /// Whether it is on its way to its end, and nothing new goes out but what undoes.

@@ -21,7 +21,7 @@ pub const GAP_WAIT: Duration = Duration::from_secs(5);
 const GAPS_MAX: usize = 100;
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Signals {
+pub(crate) struct Signals {
     kept: BTreeMap<String, VecDeque<Signal>>,
     senders: BTreeMap<String, Sender>,
     count: usize,
@@ -40,7 +40,7 @@ struct Sender {
 
 /// What is to be done with a signal that arrives.
 #[derive(Debug, PartialEq)]
-pub(super) enum Arrival {
+pub(crate) enum Arrival {
     /// Kept now, and after it those it was holding up.
     InOrder(Vec<Signal>),
     /// Its number is ahead: held until then.
@@ -117,6 +117,43 @@ impl Signals {
             next = number + 1;
         }
         overdue
+    }
+
+    /// How many senders number their signals.
+    pub fn senders(&self) -> usize {
+        self.senders.len()
+    }
+
+    pub fn knows(&self, source: &str) -> bool {
+        self.senders.contains_key(source)
+    }
+
+    /// The number up to which a sender's signals came in, and those of them that nobody has taken.
+    pub fn standing(&self, source: &str, name: &str) -> (u64, Vec<u64>) {
+        let arrived = self.senders.get(source).map_or(0, |sender| sender.next.saturating_sub(1));
+        let kept = self.kept.get(name).into_iter().flatten().filter(|signal| signal.source == source);
+        (arrived, kept.filter_map(|signal| signal.sequence).collect())
+    }
+
+    /// When the first gap that is waited for is given up.
+    pub fn waits_until(&self) -> Option<Time> {
+        self.senders.values().flat_map(|sender| sender.early.values().map(|(until, _)| *until)).min()
+    }
+
+    /// Senders whose gap is waited for no longer at `now`.
+    pub fn late(&self, now: Time) -> Vec<String> {
+        let is_late = |sender: &Sender| sender.early.values().any(|(until, _)| *until <= now);
+        self.senders.iter().filter(|(_, sender)| is_late(sender)).map(|(source, _)| source.clone()).collect()
+    }
+
+    /// Notes that a number was delivered, and keeps nothing of it.
+    pub fn pass(&mut self, source: &str, sequence: Option<u64>) {
+        let Some(number) = sequence else { return };
+        let sender = self.senders.entry(source.to_owned()).or_insert_with(|| Sender::before(number));
+        sender.pass(number);
+        if sender.early.remove(&number).is_some() {
+            self.count -= 1;
+        }
     }
 
     /// Keeps a signal for the first wait that wants it. Where it was held, and nothing else of its sender is held

@@ -512,6 +512,7 @@ impl Flow {
             max_cost,
             on_compensated,
             entity_sources: BTreeMap::new(),
+            hil: crate::conversation::Hil::default(),
         }
     }
 }

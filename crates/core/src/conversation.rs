@@ -1,0 +1,46 @@
+//! How a conversation moves: who owns it, what was said, which run thinks about it, and when a person takes over.
+//!
+//! It is an aggregate as a run is one: a [`Command`] is decided into [`Event`]s, and events fold into state. What it wants of
+//! others (a run begun or told, a place in the desk's queue) is derived from its events and goes out in the append that
+//! holds them. States are seed 004's.
+//!
+//! **One owner speaks.** The AI, a person, or nobody owns a conversation. Each change of owner raises a number; whoever posts
+//! quotes the number they own it under, and what quotes an old one is not posted. A run's words that come when the AI owns it
+//! no more are kept as a note for the person.
+//!
+//! **A message is handled once, in order.** The customer's messages have numbers in the order of arrival (a sender's own
+//! sequence where it counts). Each goes to one run, or to people. A run is handed one only when it has said that it waits;
+//! what a run was handed and never took comes back, and goes to the next before anything newer does.
+
+mod apply;
+mod command;
+mod decide;
+mod event;
+mod handover;
+mod hil;
+mod refusal;
+mod report;
+mod state;
+
+pub use command::{Arrived, Begun, Command, Heard, Over, ToDesk, Version, Wants, reply_of};
+pub use event::{Author, Entry, Event, Line};
+pub use handover::{Handover, Tried, Trigger};
+pub use hil::Hil;
+pub use refusal::Refusal;
+pub use state::{Conversation, Owner, State, Status};
+
+/// Bytes of one message, post or note.
+pub const TEXT_BYTES_MAX: usize = 16 << 10;
+/// Messages that wait to be handled, those held for a gap apart.
+pub const QUEUE_MAX: usize = 1_000;
+/// Senders with numbers of their own in one conversation.
+pub const SENDERS_MAX: usize = 16;
+/// Lines of the transcript that are kept in the fold; all are in the journal.
+pub const RECENT_MAX: usize = 20;
+/// What runs tried, kept for whoever takes over.
+pub const TRIED_MAX: usize = 20;
+/// How long a conversation of the AI's may be silent before it is closed.
+pub const IDLE: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 3_600);
+
+#[cfg(test)]
+mod tests;

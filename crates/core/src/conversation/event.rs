@@ -1,0 +1,194 @@
+//! What has happened to a conversation.
+
+use serde::{Deserialize, Serialize};
+
+use super::command::{Arrived, Begun, Version};
+use super::handover::{Handover, Tried};
+use crate::id::RunId;
+use crate::money::Usd;
+use crate::run::State as RunState;
+use crate::time::Time;
+
+/// What one append records.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    pub at: Time,
+    pub events: Vec<Event>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    Begun(Box<Begun>),
+    /// What the next run runs on is another version.
+    Versioned(Box<Version>),
+    /// A sender's message came before those that its number leaves room for.
+    Held {
+        message: Arrived,
+        until: Time,
+    },
+    /// Somebody said something. A customer's words wait to be handled.
+    Said {
+        line: Line,
+    },
+    /// People handle these messages: they read them.
+    ToPeople {
+        messages: Vec<u64>,
+    },
+    RunBegun {
+        run: RunId,
+        message: u64,
+        version: Box<Version>,
+        /// What a person left for it to know.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
+    },
+    /// A run that waits is handed a message.
+    Given {
+        run: RunId,
+        sequence: u64,
+        message: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
+    },
+    RunHeard {
+        run: RunId,
+        waits: bool,
+        arrived: u64,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        kept: Vec<u64>,
+    },
+    RunOver {
+        run: RunId,
+        state: RunState,
+        arrived: u64,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        kept: Vec<u64>,
+        cost: Usd,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        confidence: Option<f64>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tried: Vec<Tried>,
+        failed: bool,
+    },
+    /// What a run that has ended was handed comes back.
+    Returned {
+        run: RunId,
+        sequence: u64,
+    },
+    /// The AI has answered all there was.
+    Finished,
+    HandedOver {
+        handover: Box<Handover>,
+        number: u64,
+    },
+    /// It stands in the desk's queue.
+    Enqueued {
+        number: u64,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        skills: Vec<String>,
+    },
+    Assigned {
+        number: u64,
+        person: String,
+    },
+    /// Who had it is gone: it waits again, where it would be had it never left the line.
+    Requeued {
+        number: u64,
+    },
+    TakenOver {
+        number: u64,
+        by: String,
+        /// The number it waited for, or was in the hands of, somebody of the desk's under.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        left: Option<u64>,
+        handover: Option<Box<Handover>>,
+    },
+    GivenBack {
+        number: u64,
+        by: String,
+        note: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        left: Option<u64>,
+    },
+    Resolved {
+        number: u64,
+        by: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        left: Option<u64>,
+    },
+    /// By the customer, or by a person.
+    Reopened {
+        number: u64,
+        by: Option<String>,
+    },
+    Rated {
+        score: u8,
+        comment: String,
+    },
+    /// Nobody said anything for so long. A run that waited is told to end.
+    Closed {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<RunId>,
+    },
+}
+
+/// Who said a line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Author {
+    Customer,
+    Ai {
+        run: RunId,
+    },
+    Person {
+        name: String,
+    },
+    /// A person, to other people.
+    Note {
+        name: String,
+    },
+    /// The AI, when it did not own the conversation: only people see it.
+    Suggestion {
+        run: RunId,
+    },
+}
+
+impl Author {
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Customer => "customer",
+            Self::Ai { .. } => "ai",
+            Self::Person { .. } => "person",
+            Self::Note { .. } => "note",
+            Self::Suggestion { .. } => "suggestion",
+        }
+    }
+
+    /// Whether the customer sees it.
+    pub fn is_public(&self) -> bool {
+        matches!(self, Self::Customer | Self::Ai { .. } | Self::Person { .. })
+    }
+}
+
+/// One line of the transcript.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    /// Rises by one with each line of a conversation, from 1.
+    pub number: u64,
+    pub at: Time,
+    pub from: Author,
+    pub text: String,
+    /// The number its author owned the conversation under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owned: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub source: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
+    /// It came after a gap in its sender's numbers that was never filled.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub after_gap: bool,
+}

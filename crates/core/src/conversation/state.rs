@@ -1,0 +1,309 @@
+//! A conversation as its events have made it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::command::{Arrived, Begun, Version};
+use super::event::Line;
+use super::handover::{Handover, Tried, Trigger};
+use crate::id::RunId;
+use crate::money::Usd;
+use crate::run::Signals;
+use crate::time::Time;
+
+/// Seed 004's states.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    #[default]
+    New,
+    AiProcessing,
+    Finished,
+    /// Passed through: it is in the desk's queue with the same append.
+    Handover,
+    PendingHuman,
+    HumanActive,
+    Resolved,
+    BackToAi,
+}
+
+impl State {
+    pub const ALL: [Self; 8] = [
+        Self::New,
+        Self::AiProcessing,
+        Self::Finished,
+        Self::Handover,
+        Self::PendingHuman,
+        Self::HumanActive,
+        Self::Resolved,
+        Self::BackToAi,
+    ];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::AiProcessing => "ai_processing",
+            Self::Finished => "finished",
+            Self::Handover => "handover",
+            Self::PendingHuman => "pending_human",
+            Self::HumanActive => "human_active",
+            Self::Resolved => "resolved",
+            Self::BackToAi => "back_to_ai",
+        }
+    }
+
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.word() == word)
+    }
+
+    /// Whether people handle it: `is_hil` of seed 004.
+    pub fn is_hil(self) -> bool {
+        matches!(self, Self::Handover | Self::PendingHuman | Self::HumanActive)
+    }
+
+    pub fn status(self) -> Status {
+        match self {
+            Self::New | Self::AiProcessing | Self::BackToAi => Status::Active,
+            Self::Handover | Self::PendingHuman | Self::HumanActive => Status::Escalated,
+            Self::Finished | Self::Resolved => Status::Closed,
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// `conversations.status` of the seeds, derived from the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Active,
+    Closed,
+    Escalated,
+}
+
+impl Status {
+    pub const ALL: [Self; 3] = [Self::Active, Self::Closed, Self::Escalated];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Closed => "closed",
+            Self::Escalated => "escalated",
+        }
+    }
+
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.word() == word)
+    }
+}
+
+/// Who may speak.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Owner {
+    #[default]
+    Ai,
+    /// It waits for a person, or is over.
+    Nobody,
+    Person(String),
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ai => f.write_str("the AI"),
+            Self::Nobody => f.write_str("nobody"),
+            Self::Person(name) => write!(f, "`{name}`"),
+        }
+    }
+}
+
+/// The run that thinks about it now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Active {
+    pub run: RunId,
+    /// The number of the ownership it speaks under.
+    pub number: u64,
+    pub waits: bool,
+    /// The sequence of the last message it was handed.
+    pub handed: u64,
+    /// Up to which it says they came in.
+    pub arrived: u64,
+    /// The line it began with.
+    pub first: u64,
+    /// What it was handed and has not said to have taken: by sequence, the message's line.
+    pub given: BTreeMap<u64, u64>,
+    /// It began with the trigger switched off that had handed over before.
+    pub muted: Option<Trigger>,
+}
+
+/// What an ended run was handed and never took, and has not said so yet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Returning {
+    pub run: RunId,
+    pub sequence: u64,
+    pub message: u64,
+}
+
+/// One conversation. Bounded, however long it lasts: the journal has the rest.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Conversation {
+    pub(super) begun: Option<Box<Begun>>,
+    pub(super) begun_at: Time,
+    /// Never goes back.
+    pub(super) now: Time,
+    pub(super) state: State,
+    pub(super) owner: Owner,
+    pub(super) number: u64,
+    pub(super) version: Option<Box<Version>>,
+    pub(super) signals: Signals,
+    /// What came too early, by sender and number.
+    pub(super) early: Vec<Arrived>,
+    /// Lines of the customer's that nobody has handled yet.
+    pub(super) queue: BTreeMap<u64, Line>,
+    pub(super) active: Option<Active>,
+    pub(super) returning: Vec<Returning>,
+    /// Lines that were given to a run and may come back, by number.
+    pub(super) lent: BTreeMap<u64, Line>,
+    pub(super) runs: u64,
+    pub(super) lines: u64,
+    pub(super) messages: u64,
+    pub(super) recent: VecDeque<Line>,
+    pub(super) first_words: Option<String>,
+    pub(super) errors: u32,
+    pub(super) muted: Option<Trigger>,
+    pub(super) note: Option<String>,
+    pub(super) handover: Option<Box<Handover>>,
+    pub(super) handovers: u64,
+    /// The number it was last enqueued under, while it is the desk's.
+    pub(super) at_desk: Option<u64>,
+    pub(super) waiting_since: Option<Time>,
+    pub(super) first_response_at: Option<Time>,
+    pub(super) suggested: Option<String>,
+    pub(super) tried: VecDeque<Tried>,
+    pub(super) confidence: Option<f64>,
+    pub(super) cost: Usd,
+    pub(super) reopened: u64,
+    pub(super) ended_at: Option<Time>,
+    pub(super) rating: Option<(u8, String)>,
+}
+
+impl Conversation {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub fn begun(&self) -> Option<&Begun> {
+        self.begun.as_deref()
+    }
+
+    pub fn begun_at(&self) -> Time {
+        self.begun_at
+    }
+
+    /// When something last happened.
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    pub fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    /// The number its owner owns it under; whoever posts quotes it.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The workflow its next run is one of.
+    pub fn version(&self) -> Option<&Version> {
+        self.version.as_deref()
+    }
+
+    /// Lines of its transcript.
+    pub fn lines(&self) -> u64 {
+        self.lines
+    }
+
+    /// The customer's messages.
+    pub fn messages(&self) -> u64 {
+        self.messages
+    }
+
+    pub fn runs(&self) -> u64 {
+        self.runs
+    }
+
+    pub fn cost(&self) -> Usd {
+        self.cost
+    }
+
+    pub fn confidence(&self) -> Option<f64> {
+        self.confidence
+    }
+
+    /// What went along when it was last handed over.
+    pub fn handover(&self) -> Option<&Handover> {
+        self.handover.as_deref()
+    }
+
+    pub fn rating(&self) -> Option<(u8, &str)> {
+        self.rating.as_ref().map(|(score, comment)| (*score, comment.as_str()))
+    }
+
+    /// A line that a run was given, as long as it may come back.
+    pub fn lent(&self, message: u64) -> Option<&Line> {
+        self.lent.get(&message)
+    }
+
+    /// The last lines, oldest first.
+    pub fn recent(&self) -> impl Iterator<Item = &Line> {
+        self.recent.iter()
+    }
+
+    /// The number it was enqueued under at the desk, while it is the desk's.
+    pub fn stay(&self) -> Option<u64> {
+        self.at_desk
+    }
+
+    pub fn last(&self) -> Option<&Line> {
+        self.recent.iter().rev().find(|line| line.from.is_public())
+    }
+
+    pub fn first_response_at(&self) -> Option<Time> {
+        self.first_response_at
+    }
+
+    pub fn waiting_since(&self) -> Option<Time> {
+        self.waiting_since
+    }
+
+    pub fn reopened(&self) -> u64 {
+        self.reopened
+    }
+
+    pub fn ended_at(&self) -> Option<Time> {
+        self.ended_at
+    }
+
+    /// The run that thinks about it, or waits for the customer.
+    pub fn active_run(&self) -> Option<&RunId> {
+        self.active.as_ref().map(|active| &active.run)
+    }
+
+    /// Whether nothing happens unless somebody says something: no run is at work, and nothing waits to be handled.
+    pub fn rests(&self) -> bool {
+        let is_at_work = self.active.as_ref().is_some_and(|active| !active.waits && self.owner == Owner::Ai);
+        !is_at_work && self.queue.is_empty() && self.returning.is_empty()
+    }
+}

@@ -1,0 +1,185 @@
+//! A conversation with what surrounds it; each decision is folded into a copy, which must come out the same.
+
+use std::time::Duration;
+
+use crate::bundle::Hash;
+use crate::conversation::{
+    Arrived, Author, Begun, Command, Conversation, Entry, Event, Heard, Hil, Line, Over, Version,
+};
+use crate::money::Usd;
+use crate::run::State as RunState;
+use crate::time::Time;
+use crate::tool::Caller;
+
+/// Lines up to which every decision is folded a second time.
+const LOOKED_AT_MAX: u64 = 50;
+
+pub struct World {
+    pub it: Conversation,
+    folded: Conversation,
+    pub now: Time,
+    pub events: Vec<Event>,
+    messages: u32,
+}
+
+pub fn version() -> Version {
+    Version { workflow: "shop".into(), bundle: Hash::of(b"shop"), hil: Hil::default() }
+}
+
+pub fn begun() -> Begun {
+    Begun {
+        conversation: "c".into(),
+        tenant: "t".into(),
+        user: None,
+        channel: "web".into(),
+        caller: Caller::default(),
+        context: serde_json::Value::Null,
+        version: version(),
+    }
+}
+
+impl World {
+    pub fn new() -> Self {
+        let (it, folded) = (Conversation::new(), Conversation::new());
+        Self { it, folded, now: Time::from_ms(1_000), events: Vec::new(), messages: 0 }
+    }
+
+    pub fn begun() -> Self {
+        let mut w = Self::new();
+        w.takes(Command::Begin(Box::new(begun())));
+        w
+    }
+
+    pub fn tries(&mut self, command: Command) -> Result<(), super::Refusal> {
+        // What is long is looked at by other tests, while it is short.
+        if self.it.lines() > LOOKED_AT_MAX {
+            return self.it.decide(command, self.now).map(|events| self.events.extend(events));
+        }
+        let before = serde_json::to_value(&self.it).unwrap();
+        match self.it.decide(command, self.now) {
+            Ok(events) => {
+                self.folded.fold(&Entry { at: self.now, events: events.clone() });
+                self.events.extend(events);
+                let states = [&self.it, &self.folded].map(|it| serde_json::to_value(it).unwrap());
+                assert_eq!(states[0], states[1], "the fold is another than what decided");
+                Ok(())
+            }
+            Err(refusal) => {
+                assert_eq!(before, serde_json::to_value(&self.it).unwrap(), "a refusal changed something");
+                Err(refusal)
+            }
+        }
+    }
+
+    pub fn takes(&mut self, command: Command) -> &mut Self {
+        let word = command.word();
+        if let Err(refusal) = self.tries(command) {
+            panic!("{word}: {refusal}");
+        }
+        self
+    }
+
+    pub fn refuses(&mut self, command: Command, code: &str) -> &mut Self {
+        let word = command.word();
+        let refused = self.tries(command).expect_err(word);
+        assert_eq!(refused.code(), code, "{word}: {refused}");
+        self
+    }
+
+    pub fn message(&self, text: &str, sequence: Option<u64>) -> Command {
+        let message_id = format!("m{}", self.messages);
+        Command::Message(Arrived {
+            message_id,
+            source: "phone".into(),
+            sequence,
+            text: text.into(),
+            version: version(),
+        })
+    }
+
+    pub fn says(&mut self, text: &str) -> &mut Self {
+        self.messages += 1;
+        self.takes(self.message(text, None))
+    }
+
+    pub fn numbered(&mut self, text: &str, sequence: u64) -> &mut Self {
+        self.messages += 1;
+        self.takes(self.message(text, Some(sequence)))
+    }
+
+    pub fn passes(&mut self, time: Duration) -> &mut Self {
+        self.now = self.now + time;
+        self.takes(Command::Wake)
+    }
+
+    pub fn run_asks(&mut self, run: &str, question: Option<&str>, waits: bool, arrived: u64) -> &mut Self {
+        let question = question.map(str::to_owned);
+        let heard = Heard { run: run.into(), question, waits, arrived, kept: Vec::new(), cost: Usd::ZERO };
+        self.takes(Command::RunAsked(heard))
+    }
+
+    pub fn run_ends(&mut self, run: &str, change: impl FnOnce(&mut Over)) -> &mut Self {
+        let mut over = ended(run);
+        change(&mut over);
+        self.takes(Command::RunEnded(Box::new(over)))
+    }
+
+    pub fn public(&self) -> Vec<String> {
+        let lines = self.lines().filter(|line| line.from.is_public());
+        lines.map(|line| format!("{}: {}", line.from.word(), line.text)).collect()
+    }
+
+    fn lines(&self) -> impl Iterator<Item = &Line> {
+        self.events.iter().filter_map(|event| if let Event::Said { line } = event { Some(line) } else { None })
+    }
+
+    pub fn line(&self, number: u64) -> &Line {
+        self.lines().find(|line| line.number == number).expect("a line")
+    }
+
+    pub fn began(&self) -> Vec<&str> {
+        self.events
+            .iter()
+            .filter_map(|event| match event {
+                Event::RunBegun { run, .. } => Some(run.as_str()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    pub fn given(&self) -> Vec<u64> {
+        let given = |event: &Event| if let Event::Given { message, .. } = event { Some(*message) } else { None };
+        self.events.iter().filter_map(given).collect()
+    }
+
+    pub fn note(&self) -> Option<&str> {
+        self.events.iter().rev().find_map(|event| match event {
+            Event::RunBegun { note, .. } => note.as_deref(),
+            _ => None,
+        })
+    }
+
+    /// What runs began with, in their order.
+    pub fn messages_of_runs(&self) -> Vec<&str> {
+        let begun = self.events.iter().filter_map(|event| match event {
+            Event::RunBegun { message, .. } => Some(self.line(*message)),
+            _ => None,
+        });
+        begun.inspect(|line| assert_eq!(line.from, Author::Customer)).map(|line| line.text.as_str()).collect()
+    }
+}
+
+pub fn ended(run: &str) -> Over {
+    Over {
+        heard: Heard { run: run.into(), question: None, waits: false, arrived: 0, kept: Vec::new(), cost: Usd::ZERO },
+        state: RunState::Completed,
+        fault: None,
+        reply: None,
+        handover: None,
+        skills: Vec::new(),
+        confidence: None,
+        not_undone: false,
+        tried: Vec::new(),
+        rolled_back: false,
+    }
+}
