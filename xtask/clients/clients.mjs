@@ -36,6 +36,21 @@ const streamed = client.chat.completions.stream(ask("How is the weather?", { too
 const last = (await streamed.finalChatCompletion()).choices[0];
 assert.equal(last.message.tool_calls[0].function.name, "get_weather");
 
+// A workflow as a model: it asks, it is answered, and it is one run.
+const clerk = { model: "workflow:clerk" };
+assert.ok(models.includes(clerk.model), models.join(", "));
+const hello = { role: "user", content: "I want to come" };
+const asks = await client.chat.completions.create({ ...clerk, messages: [hello] }).withResponse();
+const question = asks.data.choices[0].message;
+assert.equal(question.content, "Which slot suits you?");
+let booked = "";
+const goesOn = await client.chat.completions.create({
+  ...clerk, stream: true, messages: [hello, question, { role: "user", content: "10:00" }],
+}).withResponse();
+for await (const chunk of goesOn.data) booked += chunk.choices[0]?.delta?.content ?? "";
+assert.equal(booked, "Booked for 10:00.");
+assert.equal(goesOn.response.headers.get("x-baton-execution"), asks.response.headers.get("x-baton-execution"));
+
 const stranger = new OpenAI({ baseURL, apiKey: "baton_wrong", maxRetries: 0 });
 await assert.rejects(stranger.chat.completions.create(ask("Hi")), OpenAI.AuthenticationError);
 await assert.rejects(client.chat.completions.create(ask("Hi", { n: 2 })), OpenAI.BadRequestError);

@@ -35,6 +35,17 @@ called = ask("How is the weather?", tools=TOOLS).choices[0]
 call = called.message.tool_calls[0].function
 assert (called.finish_reason, call.name, json.loads(call.arguments)) == ("tool_calls", "get_weather", {"city": "Madrid"})
 
+# A workflow as a model: it asks, it is answered, and it is one run.
+hello = {"role": "user", "content": "I want to come"}
+talk = client.chat.completions.with_raw_response.create
+asks = talk(model="workflow:clerk", messages=[hello])
+question = asks.parse().choices[0].message.content
+assert question == "Which slot suits you?", question
+said = [hello, {"role": "assistant", "content": question}, {"role": "user", "content": "10:00"}]
+booked = talk(model="workflow:clerk", messages=said)
+assert booked.parse().choices[0].message.content == "Booked for 10:00."
+assert booked.headers["x-baton-execution"] == asks.headers["x-baton-execution"]
+
 for key, more, error in [("baton_wrong", {}, openai.AuthenticationError), (api_key, {"n": 2}, openai.BadRequestError)]:
     try:
         client.with_options(api_key=key).chat.completions.create(

@@ -54,6 +54,26 @@ pub struct Settings {
     pub agents: baton_engine::roster::Settings,
     /// What `baton serve` does by itself.
     pub upkeep: Upkeep,
+    pub workflows: WorkflowSettings,
+}
+
+/// What becomes of workflows that change.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WorkflowSettings {
+    pub activate: Activate,
+    /// Whoever made a version over the API is not who activates it.
+    pub four_eyes: bool,
+}
+
+/// When a version of a changed file takes the runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activate {
+    #[default]
+    AtOnce,
+    /// Once somebody activates it.
+    ByHand,
 }
 
 /// Limits of one process; what is left out keeps the engine's own.
@@ -78,6 +98,7 @@ impl Default for Settings {
             engine: EngineSettings::default(),
             agents: baton_engine::roster::Settings::default(),
             upkeep: Upkeep::default(),
+            workflows: WorkflowSettings::default(),
         }
     }
 }

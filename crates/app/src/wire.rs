@@ -18,14 +18,14 @@ use baton_models::budget::Purse;
 use baton_models::embeddings::Embeddings;
 use baton_ports::clock::{Clock, SystemClock};
 use baton_ports::journal::Error;
-use baton_ports::registry::{Registry as _, Version};
+use baton_ports::registry::{Change, Changed, New, Registry as _, Version};
 use baton_ports::tools::Tools;
 use baton_store::sqlite::{self, Store};
 use baton_tools::sandbox::{self, Pool};
 use baton_tools::{Endpoints, Execution, Launch, Registry, Services};
 
-use crate::config::Upkeep;
-use crate::project::{Project, Sorted, shown};
+use crate::config::{Activate, Upkeep};
+use crate::project::{Project, Ready, Sorted, shown};
 use crate::{Misuse, print};
 
 /// One project, put together.
@@ -165,10 +165,25 @@ impl System {
         let workflows = project.sorted(&mut self.catalog)?;
         let mut versions = Vec::new();
         for ready in &workflows.ready {
-            let (text, now) = (ready.text.clone().into(), self.clock.now());
-            versions.push(self.store.save(&self.tenant, &ready.name, &ready.label, text, &ready.hash, now).await?);
+            versions.push(self.keep(ready, project.settings.workflows.activate).await?);
         }
         Ok(Saved { workflows, versions })
+    }
+
+    /// Keeps a workflow of the project's files; one that is unchanged keeps its revision.
+    pub async fn keep(&self, ready: &Ready, activate: Activate) -> anyhow::Result<Version> {
+        let new = New {
+            label: ready.label.clone(),
+            bundle: ready.text.clone().into(),
+            hash: ready.hash.clone(),
+            made_by: None,
+            activate: activate == Activate::AtOnce,
+        };
+        let kept = self.store.change(&self.tenant, &ready.name, Change::Add(new), None, self.clock.now()).await?;
+        match kept {
+            Changed::Done { version, .. } => Ok(version),
+            Changed::Stale { .. } | Changed::Missing => anyhow::bail!("`{}` could not be kept", ready.name),
+        }
     }
 
     /// A run of the tenant's as the store has it, whole.

@@ -31,8 +31,8 @@ pub mod yaml;
 use serde_json::Value as Json;
 
 pub use catalog::{Catalog, Known};
-pub use diff::{Difference, How as Differs, diff};
 pub use diagnostic::{Code, DIAGNOSTICS_MAX, Diagnostic, Severity, excerpt, render};
+pub use diff::{Difference, How as Differs, diff};
 pub use duration::parse as parse_duration;
 pub use folder::check_all;
 pub use schema::schema;

@@ -66,7 +66,7 @@ pub use leave::{DEADLINE, Lapse, Leave};
 pub use open::{Awaited, Open, SoFar};
 pub use refusal::Refusal;
 pub use response::{detail, response};
-pub use saga::{Saga, Undone};
+pub use saga::{Planned, Saga, Undone};
 pub use signals::SIGNALS_MAX;
 pub(crate) use signals::{Arrival, Signals};
 pub use state::{Run, State};

@@ -30,6 +30,9 @@ use utoipa_axum::routes;
 
 use crate::door::Door;
 
+pub(crate) use begin::version_for;
+pub(crate) use once::digest;
+
 #[derive(OpenApi)]
 #[openapi(
     info(

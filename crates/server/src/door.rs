@@ -1,7 +1,7 @@
 //! What the doors lean on.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, OnceLock};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use baton_core::definition::Catalog;
@@ -16,7 +16,7 @@ use baton_ports::read::Read;
 use baton_ports::records::Records;
 use baton_ports::registry::Registry;
 use futures::future::BoxFuture;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::auth::Known;
 use crate::problem::Problem;
@@ -28,6 +28,8 @@ pub struct Limits {
     pub requests: usize,
     /// Runs that are followed live; one more is answered 503.
     pub streams: usize,
+    /// Of them, those of one tenant; one more is answered 503, and leaves room for others.
+    pub streams_of_one: usize,
     /// Bytes of one request's body; a larger one is answered 413.
     pub body_bytes: usize,
     /// How long a connection may take to say a request's headers, and may be idle between requests.
@@ -45,6 +47,7 @@ impl Default for Limits {
         Self {
             requests: 4_096,
             streams: 1_024,
+            streams_of_one: 256,
             body_bytes: 16 << 20,
             headers: Duration::from_secs(30),
             body: Duration::from_secs(60),
@@ -130,6 +133,8 @@ pub struct Inner {
     pub room: Arc<Semaphore>,
     /// One permit a run that is followed live.
     pub streams: Arc<Semaphore>,
+    /// How many each tenant follows.
+    pub following: Arc<Mutex<BTreeMap<TenantId, usize>>>,
     /// Whether the server is stopping: what waits need not be waited for.
     pub stopping: watch::Sender<bool>,
     /// How often tenants may ask; nothing: as often as they like.
@@ -156,6 +161,7 @@ impl Door {
             limits,
             room,
             streams,
+            following: Arc::default(),
             stopping: watch::Sender::new(false),
             roster: OnceLock::new(),
         }))
@@ -181,6 +187,18 @@ impl Door {
         self.0.work.get().ok_or_else(Problem::nothing_here)
     }
 
+    /// A place to follow something live; nothing where all are taken, or all of this tenant's.
+    pub(crate) fn place_to_follow(&self, tenant: &TenantId) -> Option<Following> {
+        let place = self.streams.clone().try_acquire_owned().ok()?;
+        let mut following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = following.entry(tenant.clone()).or_default();
+        if *count >= self.limits.streams_of_one {
+            return None;
+        }
+        *count += 1;
+        Some(Following { all: self.following.clone(), tenant: tenant.clone(), _place: place })
+    }
+
     /// Ready once the server is told to stop.
     pub(crate) async fn stopped(&self) {
         // Its sender lives as long as the door does.
@@ -201,6 +219,25 @@ impl Door {
         // The first who was named stays.
         let _ = self.returning.set(returning);
         self
+    }
+}
+
+/// Somebody's place among those who follow something live; given back when it is dropped.
+pub(crate) struct Following {
+    all: Arc<Mutex<BTreeMap<TenantId, usize>>>,
+    tenant: TenantId,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = all.get_mut(&self.tenant) {
+            *count -= 1;
+            if *count == 0 {
+                all.remove(&self.tenant);
+            }
+        }
     }
 }
 

@@ -8,5 +8,6 @@ mod rate;
 mod reply;
 mod request;
 mod stream;
+mod workflow;
 
 pub(crate) use error::Error;

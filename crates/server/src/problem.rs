@@ -87,7 +87,7 @@ impl Problem {
     pub fn refused(run: &RunId, refusal: &Refusal) -> Self {
         let status = match refusal {
             Refusal::NotAllowed { .. } => StatusCode::FORBIDDEN,
-            Refusal::WrongAnswer { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Refusal::WrongAnswer { .. } | Refusal::UnfitForm { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             _ => StatusCode::CONFLICT,
         };
         Self::new(status, refusal.code(), refusal.to_string()).about(run)

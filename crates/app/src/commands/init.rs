@@ -26,6 +26,11 @@ const FILES: &[(&str, &str)] = template![
     "tests/triage.yaml" from "tests/triage.yaml",
 ];
 
+/// Workflows to begin from, by their names, in YAML.
+pub fn workflows() -> impl Iterator<Item = (&'static str, &'static str)> {
+    FILES.iter().filter_map(|(file, text)| Some((file.strip_prefix("workflows/")?.strip_suffix(".yaml")?, *text)))
+}
+
 pub fn run(args: &Init) -> anyhow::Result<Exit> {
     let folder = &args.folder;
     refuse_used(folder)?;

@@ -1,5 +1,6 @@
 //! `baton serve`: the process that moves runs and answers requests, until it is told to stop.
 
+mod reload;
 mod upkeep;
 
 use std::net::SocketAddr;
@@ -9,11 +10,13 @@ use std::sync::Arc;
 use anyhow::Context;
 use baton_engine::Engine;
 use baton_ports::keys::{Keys, Role};
-use baton_server::{Door, Limits, Returned, Returning, Work};
+use baton_server::{Door, Files, Limits, Returned, Returning, Work};
 use baton_tools::composio::State;
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
+use self::reload::Reload;
 use self::upkeep::Upkeep;
 use super::keys;
 use crate::project::Project;
@@ -23,6 +26,8 @@ use crate::{Exit, Misuse, cli, metrics, print};
 pub async fn run(folder: &Path, args: cli::Serve) -> anyhow::Result<Exit> {
     // Before anything counts, or the first counts are lost.
     let metrics = metrics::install()?;
+    // What changes while it is read is read again.
+    let print_of_files = reload::Print::of(folder);
     let project = Project::open(folder)?;
     let mut system = System::open(&project)?;
     let saved = system.save(&project).await?;
@@ -32,6 +37,7 @@ pub async fn run(folder: &Path, args: cli::Serve) -> anyhow::Result<Exit> {
     metrics::watch(Arc::new(system.store.clone()), system.tenant.clone()).await;
     let listener = listen(&args.listen).await?;
     let at = listener.local_addr().context("the address it listens at cannot be read")?;
+    let files = watch::Sender::new(Arc::new(reload::files(&project, &system)?));
     let serves = system.serving(async |engine| {
         let secret = first_key(&system).await?;
         // Whoever reads that we are there may tell us to stop at once.
@@ -41,7 +47,7 @@ pub async fn run(folder: &Path, args: cli::Serve) -> anyhow::Result<Exit> {
         let metrics = metrics::at_scrape(metrics, system.purse.clone(), system.tenant.clone());
         let door = Door::new(system.models.clone(), known, system.clock.clone(), metrics, Limits::default())
             .by_tiers(system.roster.clone())
-            .with_work(work(&project, &system, engine));
+            .with_work(work(&project, &system, engine, files.subscribe()));
         let door = match returning(&system) {
             Some(returning) => door.with_returning(returning),
             None => door,
@@ -50,6 +56,7 @@ pub async fn run(folder: &Path, args: cli::Serve) -> anyhow::Result<Exit> {
         tokio::select! {
             served = baton_server::serve(listener, door, stop) => served.context("the listener failed"),
             never = upkeep.run() => match never {},
+            never = Reload::new(&system, &files, print_of_files).run(folder) => match never {},
         }
     });
     serves.await?;
@@ -57,12 +64,15 @@ pub async fn run(folder: &Path, args: cli::Serve) -> anyhow::Result<Exit> {
 }
 
 /// Where the API begins runs, looks at them and acts on them.
-fn work(project: &Project, system: &System, engine: &Engine) -> Work {
+fn work(project: &Project, system: &System, engine: &Engine, files: watch::Receiver<Arc<Files>>) -> Work {
     Work {
         engine: engine.clone(),
         read: Arc::new(system.store.clone()),
         registry: Arc::new(system.store.clone()),
         records: Arc::new(system.store.clone()),
+        decisions: Arc::new(system.store.clone()),
+        roster: system.roster.clone(),
+        files,
         zone: project.settings.own_zone().map(str::to_owned),
         scripted: system.models.is_scripted(),
     }

@@ -87,6 +87,11 @@ impl Sorted {
         self.unready.iter().any(|unready| unready.name == name)
     }
 
+    /// What stands against those that cannot run, as `baton validate` shows it.
+    pub fn findings(&self) -> impl Iterator<Item = &str> {
+        self.unready.iter().map(|unready| unready.findings.trim_end())
+    }
+
     /// Said of the others when one is run: they are no reason to refuse it, and somebody should know.
     pub fn note(&self) -> Option<String> {
         match self.unready.as_slice() {

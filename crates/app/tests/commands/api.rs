@@ -257,6 +257,14 @@ fn what_waits_for_a_yes_is_listed_shown_and_decided_by_its_id() {
     let item = item.and_then(|item| item["id"].as_str()).expect("an id").replace('/', "%2F").replace('#', "%23");
     let shown = api.get(&format!("/approvals/{item}")).ends(200);
     assert_eq!((&shown["tool"], &shown["approved_by"]), (&json!("pay"), &json!([])), "{shown}");
+    let listed = all["items"].as_array().expect("a list").iter().find(|item| item["tool"] == "pay").expect("the call");
+    let told = (&listed["workflow_id"], &listed["approved_by"], &listed["irreversible"], &listed["effect_class"]);
+    assert_eq!(told, (&json!("pay"), &json!([]), &json!("paid"), &json!("keyed")), "{listed}");
+    let first = api.get("/desk?limit=1").ends(200);
+    let cursor = first["next_cursor"].as_str().expect("a cursor").replace('/', "%2F").replace('#', "%23");
+    let second = api.get(&format!("/desk?limit=1&cursor={cursor}")).ends(200);
+    assert_ne!(first["items"][0]["id"], second["items"][0]["id"]);
+    assert_eq!(second["next_cursor"], Value::Null);
     let olga = api.key_of(&place, "olga", "human_agent");
     let said = json!({ "reason": "too dear" });
     let path = format!("POST /api/v1/approvals/{item}/reject");
@@ -348,6 +356,10 @@ fn what_is_wrong_with_a_request_is_told_by_name() {
         (api.get("/executions?cusor=x"), 400, "PARAMETER_INVALID", "cusor"),
         (api.get("/workflows/none"), 404, "WORKFLOW_NOT_FOUND", "none"),
         (api.get("/nothing"), 404, "NOT_FOUND", "path"),
+        (api.get("/executions/%FF"), 400, "PARAMETER_INVALID", "path"),
+        (api.get("/workflows/book/versions/one/diff/2"), 400, "PARAMETER_INVALID", "one"),
+        (api.post("/executions/x/signal", "", &json!({ "mesage": "x" })), 422, "BODY_INVALID", "mesage"),
+        (api.post("/executions/x/signal", "", &json!({})), 422, "BODY_INVALID", "`name`"),
     ] {
         assert_eq!(answer.header("content-type"), Some("application/problem+json"));
         let body = answer.ends(status);
@@ -380,6 +392,7 @@ fn a_tenants_runs_and_workflows_are_nobody_elses() {
                 Some("answer") => json!({ "to": "agree", "approve": true }),
                 Some("resolve") => json!({ "effect": "pay#0.0", "became": "not_done" }),
                 Some("signal") => json!({ "name": "x" }),
+                Some("fork") => json!({ "node_id": "agree" }),
                 _ => json!({}),
             };
             let answer = ask(&format!("{} {path}", method.to_uppercase()), &body);
@@ -413,6 +426,18 @@ fn the_document_describes_each_path_and_what_is_answered_is_as_it_says() {
         (api.get("/me").ends(200), "Me"),
         (api.get("/desk").ends(200), "Desk"),
         (api.get("/workflows/none").ends(404), "Problem"),
+        (api.post("/workflows/validate", "", &json!({ "name": "x" })).ends(200), "Validated"),
+        (api.post("/workflows", "", &json!({ "name": "x" })).ends(422), "Problem"),
+        (
+            api.post("/workflows", "", &json!({ "name": "x", "nodes": [{ "id": "a", "tool": "pay" }] })).ends(201),
+            "Kept",
+        ),
+        (api.get("/workflows/book/traffic").ends(200), "Traffic"),
+        (api.get("/workflows/book/versions/1/diff/1").ends(200), "Differences"),
+        (api.get("/workflows/templates").ends(200), "Templates"),
+        (api.get("/agents").ends(200), "Agents"),
+        (api.get("/agents/reasoning_agent").ends(200), "Agent"),
+        (api.get(&format!("/executions/{run}/costs")).ends(200), "ExecutionCosts"),
     ] {
         let whole = json!({ "$ref": format!("#/components/schemas/{schema}"), "components": document["components"] });
         let validator = jsonschema::validator_for(&whole).expect("a schema");

@@ -41,3 +41,4 @@ mod undone_at;
 mod upstream;
 mod usage;
 mod workflow_tests;
+mod workflows_api;

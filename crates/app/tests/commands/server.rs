@@ -73,6 +73,13 @@ impl Server {
         send(self.address(), &format!("GET {path} HTTP/1.1\r\n{key}"), "").expect("is answered")
     }
 
+    /// Sends a request to the API under a key, with further header lines and a body of YAML.
+    pub fn write(&self, request: &str, key: &str, headers: &str, body: &str) -> Answer {
+        let head =
+            format!("{request} HTTP/1.1\r\nAuthorization: Bearer {key}\r\nContent-Type: application/yaml\r\n{headers}");
+        Answer::of(&send(self.address(), &head, body).expect("is answered"))
+    }
+
     /// Sends a request to the API under a key, with further header lines.
     pub fn ask(&self, request: &str, key: &str, headers: &str, body: &Value) -> Answer {
         let head =

@@ -59,6 +59,12 @@ pub struct DrawnNode {
     pub kind: &'static str,
     /// Its name where it has one, else what it runs.
     pub label: String,
+    /// As its author calls it, where that is not its id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The tool, the agent or the workflow that it runs, where it names one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls: Option<String>,
     /// Of a loop, one without a name; of a parallel node, one a branch.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub bodies: Vec<DrawnBody>,
@@ -87,6 +93,8 @@ impl Drawing {
             id: node.id.to_string(),
             kind: node.kind.word(),
             label: label(node),
+            name: (node.name != node.id.as_str()).then(|| node.name.clone()),
+            calls: calls(&node.kind),
             bodies: bodies(&node.kind)
                 .into_iter()
                 .map(|(branch, body)| DrawnBody { branch: branch.to_owned(), drawing: Self::of(body) })
@@ -218,6 +226,29 @@ fn label(node: &Node) -> String {
         | Kind::Trigger
         | Kind::End(_)
         | Kind::Sink(_) => node.id.to_string(),
+    }
+}
+
+/// What a node runs, where its definition names it.
+fn calls(kind: &Kind) -> Option<String> {
+    match kind {
+        Kind::Tool(tool) => match &tool.from {
+            ToolSource::Written { tool, .. } => Some(tool.clone()),
+            ToolSource::Requests => None,
+        },
+        Kind::Agent(node) => Some(node.agent.name.clone()),
+        Kind::Subworkflow(child) => Some(child.workflow.clone()),
+        Kind::Condition(_)
+        | Kind::Switch(_)
+        | Kind::Loop(_)
+        | Kind::Parallel(_)
+        | Kind::Merge(_)
+        | Kind::Human(_)
+        | Kind::Wait(_)
+        | Kind::Transform(_)
+        | Kind::Trigger
+        | Kind::End(_)
+        | Kind::Sink(_) => None,
     }
 }
 

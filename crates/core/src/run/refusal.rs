@@ -34,11 +34,13 @@ pub enum Refusal {
     SignalSeen { from: String, number: u64 },
     #[error("{}", reason)]
     Impossible { reason: String },
+    #[error("the form does not fit at `{place}`: {reason}")]
+    UnfitForm { place: String, reason: String },
 }
 
 impl Refusal {
     /// Every code in a few words, in order.
-    pub const CODES: [(&'static str, &'static str); 15] = [
+    pub const CODES: [(&'static str, &'static str); 16] = [
         ("RUN-001", "the run has not started"),
         ("RUN-002", "a run with this id exists already"),
         ("RUN-003", "the run has ended"),
@@ -54,6 +56,7 @@ impl Refusal {
         ("RUN-013", "it cannot be done, and the message says why"),
         ("RUN-014", "this number of this sender was delivered already"),
         ("RUN-015", "this person may not decide about it"),
+        ("RUN-016", "the form does not fit its schema"),
     ];
 
     /// A stable code, documented one page each.
@@ -74,6 +77,7 @@ impl Refusal {
             Self::Impossible { .. } => "RUN-013",
             Self::SignalSeen { .. } => "RUN-014",
             Self::NotAllowed { .. } => "RUN-015",
+            Self::UnfitForm { .. } => "RUN-016",
         }
     }
 }
@@ -110,6 +114,7 @@ mod tests {
             Refusal::Impossible { reason: String::new() },
             Refusal::SignalSeen { from: String::new(), number: 1 },
             Refusal::NotAllowed { what: node(), by: String::new(), reason: "others are asked" },
+            Refusal::UnfitForm { place: String::new(), reason: String::new() },
         ]
     }
 

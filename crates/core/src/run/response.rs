@@ -49,8 +49,7 @@ pub fn response(run: &Run, open: &[Open]) -> Value {
 pub fn detail(run: &Run, open: &[Open]) -> Value {
     let mut shown = response(run, open);
     let plan = run.saga().plan();
-    let plan: Vec<Value> =
-        plan.into_iter().map(|(node, tool, undo)| json!({ "node": node, "tool": tool, "undo": &*undo })).collect();
+    let plan: Vec<Value> = plan.into_iter().map(|(node, tool, planned)| planned.as_json(&node, &tool)).collect();
     shown["variables"] = json!(run.variables());
     shown["nodes"] = json!(run.nodes());
     shown["undone"] = run.saga().report();

@@ -4,7 +4,7 @@
 //! change, not by walking the list.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -284,19 +284,61 @@ impl Saga {
     }
 
     /// Effects done so far: node, tool and how each would be undone, for "if you rolled back now".
-    pub fn plan(&self) -> Vec<(Address, String, Arc<str>)> {
-        let word = |undo: &Undo| match undo {
-            Undo::Call { tool, .. } => tool.as_str().into(),
-            Undo::Irreversible { reason } => format!("cannot be undone: {reason}").into(),
-            Undo::Broken { fault } => format!("a person must undo it: {fault}").into(),
-            Undo::Child { run } => format!("rolls back run {run}").into(),
-        };
+    pub fn plan(&self) -> Vec<(Address, String, Planned)> {
         self.entries
             .iter()
             .rev()
             .filter(|e| e.progress == Undone::No)
-            .map(|e| (e.effect.call.node.clone(), e.tool.clone(), word(&e.undo)))
+            .map(|e| (e.effect.call.node.clone(), e.tool.clone(), Planned::of(&e.undo)))
             .collect()
+    }
+}
+
+/// What a rollback would do about an effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Planned {
+    /// It calls this tool.
+    Call(String),
+    /// Nothing: it cannot be undone, for this reason.
+    Irreversible(String),
+    /// A person must undo it, for this reason.
+    ByHand(String),
+    /// It rolls this run back.
+    Child(RunId),
+}
+
+impl Planned {
+    fn of(undo: &Undo) -> Self {
+        match undo {
+            Undo::Call { tool, .. } => Self::Call(tool.clone()),
+            Undo::Irreversible { reason } => Self::Irreversible(reason.clone()),
+            Undo::Broken { fault } => Self::ByHand(fault.to_string()),
+            Undo::Child { run } => Self::Child(run.clone()),
+        }
+    }
+
+    /// For programs: `undo` says it in words, and what it says stands apart beside.
+    pub fn as_json(&self, node: &Address, tool: &str) -> Value {
+        let (how, calls, reason, run) = match self {
+            Self::Call(tool) => ("call", Some(tool), None, None),
+            Self::Irreversible(reason) => ("irreversible", None, Some(reason), None),
+            Self::ByHand(reason) => ("by_hand", None, Some(reason), None),
+            Self::Child(run) => ("child", None, None, Some(run)),
+        };
+        json!({
+            "node": node, "tool": tool, "undo": self.to_string(), "how": how, "calls": calls, "reason": reason, "run": run,
+        })
+    }
+}
+
+impl fmt::Display for Planned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Call(tool) => f.write_str(tool),
+            Self::Irreversible(reason) => write!(f, "cannot be undone: {reason}"),
+            Self::ByHand(fault) => write!(f, "a person must undo it: {fault}"),
+            Self::Child(run) => write!(f, "rolls back run {run}"),
+        }
     }
 }
 

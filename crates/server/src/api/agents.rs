@@ -128,7 +128,8 @@ fn is_of_files(work: &Work, guest: &Guest, name: &str) -> bool {
 fn checked(work: &Work, guest: &Guest, agent: &Agent) -> Result<(), Problem> {
     let name = &agent.name;
     if is_of_files(work, guest, name) {
-        let detail = format!("`{name}` is an agent of the project's own files, which stands before any other of its name");
+        let detail =
+            format!("`{name}` is an agent of the project's own files, which stands before any other of its name");
         let problem = Problem::new(StatusCode::CONFLICT, code::NAME_TAKEN, detail);
         return Err(problem.hint("give it another name, or change the file in agents/"));
     }
@@ -163,9 +164,7 @@ pub(super) async fn create(
         return Ok(response);
     }
     match work.roster.registration(guest.tenant(), &agent.name).await? {
-        Some((same, written)) if same == agent => {
-            answered(&door, &guest, &agent, Some(written), StatusCode::OK).await
-        }
+        Some((same, written)) if same == agent => answered(&door, &guest, &agent, Some(written), StatusCode::OK).await,
         _ => {
             let detail = format!("there is an agent `{}`, and it is another", agent.name);
             let hint = format!("PUT /api/v1/agents/{} changes it", super::workflows::edit::in_path(&agent.name));

@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use baton_core::bundle::Hash;
-use baton_core::id::RunId;
+use baton_core::id::{RunId, TenantId};
 use baton_core::tool::Caller;
 use baton_engine::{Delivered, Error, Follower, Fork, Start};
 use serde_json::Value;
@@ -16,6 +16,7 @@ use super::executions::fork;
 use super::guest::Guest;
 use super::once::{Asked, Once};
 use super::patience::Patience;
+use super::workflows::edit::in_path;
 use crate::code;
 use crate::door::{Door, Work};
 use crate::problem::Problem;
@@ -138,8 +139,13 @@ async fn start(
 ) -> Result<Start, Problem> {
     let (workflow, bundle) = match wanted {
         Wanted::Workflow(name) => {
-            let bundle = version_for(work, guest, &name, &run, &context).await?;
-            (name, bundle)
+            let said = |name: &str| context.get(name).and_then(Value::as_str).filter(|word| !word.is_empty());
+            let whom = said("user_id").or_else(|| said("customer_id")).or_else(|| said("conversation_id"));
+            // Unless the context says for whom, every run is somebody else's.
+            match version_for(work, guest.tenant(), &name, whom.unwrap_or(run.as_str())).await? {
+                Some(bundle) => (name, bundle),
+                None => return Err(no_workflow(work, guest, &name).await),
+            }
         }
         Wanted::Agent { name, has_task } => {
             let version = agents::alone(door, work, guest, &name, has_task).await?;
@@ -155,28 +161,25 @@ async fn start(
     Ok(Start { run, tenant: guest.tenant().clone(), workflow, bundle, input, context, caller })
 }
 
-/// The version of a workflow that runs for somebody: the context says for whom, else every run is somebody else's.
-async fn version_for(
+/// The version of a workflow that runs for somebody; nothing where there is no such workflow.
+///
+/// # Errors
+/// [`code::WORKFLOW_INACTIVE`] where none of its versions is active.
+pub(crate) async fn version_for(
     work: &Work,
-    guest: &Guest,
+    tenant: &TenantId,
     workflow: &str,
-    run: &RunId,
-    context: &Value,
-) -> Result<Hash, Problem> {
-    let Some(standing) = work.registry.standing(guest.tenant(), workflow).await? else {
-        return Err(no_workflow(work, guest, workflow).await);
-    };
-    let said = |name: &str| context.get(name).and_then(Value::as_str).filter(|word| !word.is_empty());
-    let whom = said("user_id").or_else(|| said("customer_id")).or_else(|| said("conversation_id"));
+    whom: &str,
+) -> Result<Option<Hash>, Problem> {
+    let Some(standing) = work.registry.standing(tenant, workflow).await? else { return Ok(None) };
     // Of two workflows, the same people are not always the first to try what is new.
-    let place = format!("{workflow}\n{}", whom.unwrap_or(run.as_str()));
-    let version = standing.version_for(&place).ok_or_else(|| {
+    let version = standing.version_for(&format!("{workflow}\n{whom}")).ok_or_else(|| {
         let detail = match standing.archived_at {
             Some(at) => format!("`{workflow}` was put away at {at}"),
             None => format!("no version of `{workflow}` is active yet"),
         };
-        let hint = format!("POST /api/v1/workflows/{workflow}/activate makes one active");
+        let hint = format!("POST /api/v1/workflows/{}/activate makes one active", in_path(workflow));
         Problem::new(StatusCode::CONFLICT, code::WORKFLOW_INACTIVE, detail).hint(hint)
     })?;
-    Ok(version.bundle.clone())
+    Ok(Some(version.bundle.clone()))
 }

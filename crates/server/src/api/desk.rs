@@ -1,5 +1,7 @@
 //! What waits for people, and their yes or no.
 
+use std::collections::BTreeMap;
+
 use axum::Extension;
 use axum::Json;
 use axum::body::Body;
@@ -8,39 +10,101 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use baton_core::expr::nearest;
 use baton_core::id::RunId;
+use baton_core::run::Run;
 use baton_engine::Followed;
 use baton_ports::desk::About;
 use baton_ports::journal::DeskItem;
+use baton_ports::read::{PAGE_DEFAULT, PAGE_MAX};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::executions::act::Act;
 use super::guest::Guest;
 use super::once::{Asked, Once};
-use super::query::Path;
+use super::query::{Path, Query, limit};
 use super::shapes::{Desk, Execution, Problem as Refusal, Request as Shown};
 use crate::body;
 use crate::code;
 use crate::door::{Door, Work};
 use crate::problem::Problem;
 
+/// Which items.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Which {
+    /// 1 to 500; 50 unless told.
+    limit: Option<usize>,
+    /// As the page before says.
+    cursor: Option<String>,
+}
+
 /// Lists what waits for people, oldest first
-#[utoipa::path(get, path = "/api/v1/desk", tag = "desk", responses((status = 200, body = Desk)))]
-pub(super) async fn list(State(door): State<Door>, Extension(guest): Extension<Guest>) -> Result<Json<Value>, Problem> {
-    let items = door.work()?.read.desk(guest.tenant(), None).await?;
-    Ok(Json(json!({ "items": items.iter().map(DeskItem::as_json).collect::<Vec<_>>() })))
+#[utoipa::path(get, path = "/api/v1/desk", tag = "desk", params(Which), responses((status = 200, body = Desk),
+    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+pub(super) async fn list(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    Query(which): Query<Which>,
+) -> Result<Json<Value>, Problem> {
+    let work = door.work()?;
+    let items = work.read.desk(guest.tenant(), None).await?;
+    page(work, &guest, items, &which).await
 }
 
 /// Lists what waits for a yes or a no, oldest first
-#[utoipa::path(get, path = "/api/v1/approvals", tag = "desk", responses((status = 200, body = Desk)))]
+#[utoipa::path(get, path = "/api/v1/approvals", tag = "desk", params(Which), responses((status = 200, body = Desk),
+    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn approvals(
     State(door): State<Door>,
     Extension(guest): Extension<Guest>,
+    Query(which): Query<Which>,
 ) -> Result<Json<Value>, Problem> {
-    let items = door.work()?.read.desk(guest.tenant(), None).await?;
-    let items: Vec<Value> = items.iter().filter(|item| item.request().is_some()).map(DeskItem::as_json).collect();
-    Ok(Json(json!({ "items": items })))
+    let work = door.work()?;
+    let mut items = work.read.desk(guest.tenant(), None).await?;
+    items.retain(|item| item.request().is_some());
+    page(work, &guest, items, &which).await
+}
+
+/// One page of items, each with its workflow; a request with who has said yes, and what its tool may do.
+async fn page(work: &Work, guest: &Guest, items: Vec<DeskItem>, which: &Which) -> Result<Json<Value>, Problem> {
+    let limit = limit(which.limit, PAGE_DEFAULT, PAGE_MAX)?;
+    // One that was closed since is not among them any more, and neither are those before it.
+    let behind = which.cursor.as_ref().and_then(|cursor| items.iter().position(|item| item.id == *cursor));
+    let from = behind.map_or(0, |place| place + 1);
+    let mut shown = Vec::new();
+    let mut workflows: BTreeMap<RunId, Option<String>> = BTreeMap::new();
+    for item in items.iter().skip(from).take(limit) {
+        let mut one = match (item.run.as_ref(), item.request()) {
+            (Some(run), Some(about)) => {
+                let followed = Followed::read(&*work.read, work.engine.library(), guest.tenant(), run).await?;
+                request_told(work, &about, item, &followed.run)
+            }
+            _ => item.as_json(),
+        };
+        if let Some(run) = &item.run {
+            if !workflows.contains_key(run) {
+                let head = work.read.run(guest.tenant(), run).await?;
+                workflows.insert(run.clone(), head.map(|head| head.workflow));
+            }
+            one["workflow_id"] = json!(workflows.get(run));
+        }
+        shown.push(one);
+    }
+    let is_last = from + shown.len() >= items.len();
+    let next = items.get(from + shown.len().saturating_sub(1)).filter(|_| !is_last).map(|item| &item.id);
+    Ok(Json(json!({ "items": shown, "next_cursor": next })))
+}
+
+/// A request for programs, with the effect class of its tool and whether what it does can be undone.
+fn request_told(work: &Work, about: &About, item: &DeskItem, run: &Run) -> Value {
+    let mut shown = about.as_json(item, run);
+    let files = work.files.borrow();
+    let facts = shown["tool"].as_str().and_then(|tool| files.catalog.tools.get(tool));
+    shown["effect_class"] = json!(facts.map(|facts| facts.class));
+    shown["irreversible"] = json!(facts.and_then(|facts| facts.irreversible.clone()));
+    shown
 }
 
 /// A request that is open.
@@ -81,7 +145,9 @@ pub(super) async fn show(
     let work = door.work()?;
     let Request { item, run, about } = Request::find(work, &guest, &id).await?;
     let followed = Followed::read(&*work.read, work.engine.library(), guest.tenant(), &run).await?;
-    Ok(Json(about.as_json(&item, &followed.run)))
+    let mut shown = request_told(work, &about, &item, &followed.run);
+    shown["workflow_id"] = json!(followed.run.workflow().map(|workflow| workflow.name.clone()));
+    Ok(Json(shown))
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use super::begin::{Begin, Given, Wanted, begin};
 use super::guest::Guest;
 use super::once::Asked;
+use super::patience::Patience;
 use super::shapes::{Execution, Problem as Refusal};
 use crate::body;
 use crate::code;
@@ -66,6 +67,8 @@ pub(super) async fn execute(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
+    // What is wrong with a header is told without the body.
+    Patience::of(&headers)?;
     let Execute { workflow_id, input_data, context } = body::json(body, door.limits).await?;
     let mut said = json!({ "input": input_data, "context": context });
     // A key of the caller's is in nothing that is written, not even hashed.

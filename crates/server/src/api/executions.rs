@@ -16,6 +16,7 @@ use baton_core::money::Usd;
 use baton_core::run::{self as runs, Open, Run, StepRow};
 use baton_engine::Followed;
 use baton_ports::decisions;
+use baton_ports::journal::DeskItem;
 use baton_ports::read::{PAGE_DEFAULT, PAGE_MAX, RunFilter, RunHead};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -119,7 +120,26 @@ pub(super) async fn show(
     let work = door.work()?;
     let record = Record::read(work, &guest, &id).await?;
     let open = record.open(work, &guest).await?;
-    Ok(Json(record.head.beside(runs::detail(record.run(), &open))))
+    let run = record.run();
+    let mut shown = record.head.beside(runs::detail(run, &open));
+    let runs_on = runs_on(work, &guest, &record).await?;
+    if let (Some(label), Some(revision)) = (runs_on["label"].as_str(), runs_on["revision"].as_u64()) {
+        shown["version"] = format!("{label} (revision {revision})").trim_start().into();
+    }
+    shown["runs_on"] = runs_on;
+    shown["max_cost_usd"] = json!(run.workflow().and_then(|workflow| workflow.max_cost).map(Usd::as_f64));
+    let items = work.read.desk(guest.tenant(), Some(&record.head.run)).await?;
+    shown["desk"] = json!(items.iter().map(DeskItem::as_json).collect::<Vec<_>>());
+    Ok(Json(shown))
+}
+
+/// The version a run is on; nothing where it has not begun.
+async fn runs_on(work: &Work, guest: &Guest, record: &Record) -> Result<Value, Problem> {
+    let run = record.run();
+    let (Some(workflow), Some(bundle)) = (run.workflow(), run.bundle()) else { return Ok(Value::Null) };
+    let all = work.registry.versions(guest.tenant(), &workflow.name).await?;
+    let revision = all.iter().find(|version| version.bundle == *bundle).map(|version| version.revision);
+    Ok(json!({ "workflow": workflow.name, "revision": revision, "label": workflow.version, "bundle": bundle }))
 }
 
 /// Lists an execution's calls in the order they were first sent

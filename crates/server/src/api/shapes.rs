@@ -61,6 +61,41 @@ pub(super) struct Execution {
     trace: Trace,
     total_cost_usd: f64,
     duration_ms: u64,
+    /// The version it is on, in words; where the execution is shown, and has begun.
+    version: Option<String>,
+    /// The same for programs.
+    runs_on: Option<RunsOn>,
+    /// The most it may cost, as its workflow says.
+    max_cost_usd: Option<f64>,
+    /// What waits for people because of it; where it is shown.
+    desk: Option<Vec<DeskItem>>,
+    /// What a rollback would undo now, newest first; where it is shown.
+    rollback_plan: Option<Vec<Planned>>,
+}
+
+#[derive(ToSchema)]
+pub(super) struct RunsOn {
+    workflow: String,
+    revision: Option<u32>,
+    label: String,
+    bundle: String,
+}
+
+/// What a rollback would do about an effect.
+#[derive(ToSchema)]
+pub(super) struct Planned {
+    node: String,
+    tool: String,
+    /// In words: the tool that is called, or why it is otherwise.
+    undo: String,
+    /// `call`, `irreversible`, `by_hand` or `child`.
+    how: String,
+    /// The tool that is called.
+    calls: Option<String>,
+    /// Why it is not undone by a call.
+    reason: Option<String>,
+    /// The run that is rolled back.
+    run: Option<String>,
 }
 
 /// Something a run waits for.
@@ -197,6 +232,10 @@ pub(super) struct Node {
     kind: String,
     /// Its name where it has one, else what it runs.
     label: String,
+    /// As its author calls it, where that is not its id.
+    name: Option<String>,
+    /// The tool, the agent or the workflow that it runs.
+    calls: Option<String>,
     /// Graphs inside it: a loop's body, the branches of a parallel node.
     #[schema(value_type = Option<Vec<Object>>)]
     bodies: Option<Vec<Value>>,
@@ -397,6 +436,8 @@ pub(super) struct ModelCost {
 #[derive(ToSchema)]
 pub(super) struct Desk {
     items: Vec<DeskItem>,
+    /// Nothing on the last page.
+    next_cursor: Option<String>,
 }
 
 /// Something that waits for a person.
@@ -412,6 +453,14 @@ pub(super) struct DeskItem {
     details: Value,
     opened_at: String,
     deadline: Option<String>,
+    /// Of the run; in lists.
+    workflow_id: Option<String>,
+    /// Of a request: the tool, the class of its effect, why it cannot be undone, who has said yes, and who asked.
+    tool: Option<String>,
+    effect_class: Option<String>,
+    irreversible: Option<String>,
+    approved_by: Option<Vec<String>>,
+    asked_by: Option<String>,
 }
 
 /// A request for a yes or a no.
@@ -425,7 +474,10 @@ pub(super) struct Request {
     details: Value,
     opened_at: String,
     deadline: Option<String>,
+    workflow_id: Option<String>,
     tool: Option<String>,
+    effect_class: Option<String>,
+    irreversible: Option<String>,
     approved_by: Vec<String>,
     /// Who asked, and may not decide.
     asked_by: Option<String>,

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use baton_core::model::Reply;
+use baton_engine::roster::Standing;
 use baton_ports::keys::{Key, Need};
 use baton_ports::models::{ApiKey, Asker};
 use tokio::sync::OwnedSemaphorePermit;
@@ -18,6 +19,7 @@ use super::rate;
 use super::reply::{Frame, Whole};
 use super::request::{self, Asked};
 use super::stream;
+use super::workflow::{PREFIX, Turn};
 use crate::body;
 use crate::door::Door;
 use crate::problem::Problem;
@@ -29,6 +31,8 @@ const PROVIDER: HeaderName = HeaderName::from_static("x-baton-provider");
 const MODEL: HeaderName = HeaderName::from_static("x-baton-model");
 /// The call's own name: what `baton models explain` takes.
 const CALL: HeaderName = HeaderName::from_static("x-baton-call");
+/// The run that a turn with a workflow went to.
+const EXECUTION: HeaderName = HeaderName::from_static("x-baton-execution");
 const BUDGET: HeaderName = HeaderName::from_static("x-baton-budget");
 
 /// A request that was let in, and its place among those under way.
@@ -51,6 +55,9 @@ pub(crate) async fn complete(State(door): State<Door>, headers: HeaderMap, body:
     // Only now, or anybody's connections would fill the memory.
     let body = body::read(body, door.limits).await.map_err(|unread| Error::unread(&unread, door.limits))?;
     let asked = request::read(&body)?;
+    if asked.model.starts_with(PREFIX) {
+        return spoken(door, &key, &headers, &asked, turn).await;
+    }
     let call = Call::new(door, &key, &headers, asked, place);
     let (door, asker) = (call.door.clone(), call.asker.clone());
     let mut response = if call.asked.stream { stream::answer(call).await? } else { call.answer().await? };
@@ -60,6 +67,29 @@ pub(crate) async fn complete(State(door): State<Door>, headers: HeaderMap, body:
         rate::say(response.headers_mut(), &turn);
     }
     insert(response.headers_mut(), [(CALL, Some(asker.key)), (BUDGET, budget)]);
+    Ok(response)
+}
+
+/// A turn of a conversation with a workflow. The place among those under way is held until it is answered.
+async fn spoken(
+    door: Door,
+    key: &Key,
+    headers: &HeaderMap,
+    asked: &Asked,
+    turn: Option<Standing>,
+) -> Result<Response, Error> {
+    let said = Turn { door: &door, key, asked, headers }.take().await?;
+    let id = format!("chatcmpl-{}", uuid::Uuid::now_v7().simple());
+    let frame = Frame { id, created: door.clock.now().as_ms() / 1_000, model: asked.model.clone() };
+    let mut response = match asked.stream {
+        true => stream::whole(frame, asked.with_usage, &said.reply),
+        false => Json(Whole::of(&frame, &said.reply)).into_response(),
+    };
+    if let Some(turn) = turn {
+        rate::say(response.headers_mut(), &turn);
+    }
+    let cost = format!("{:.9}", said.reply.cost.as_f64());
+    insert(response.headers_mut(), [(COST, Some(cost)), (EXECUTION, Some(said.run.to_string()))]);
     Ok(response)
 }
 

@@ -1,16 +1,21 @@
-//! What can be named as `model`: the profiles, and every model of the catalogue.
+//! What can be named as `model`: the profiles, every model of the catalogue, and the tenant's workflows.
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
+use baton_core::definition::is_single;
+use baton_ports::keys::Key;
 use serde_json::{Value, json};
 
 use super::error::Error;
+use super::workflow::PREFIX;
 use crate::door::Door;
+use crate::problem::Problem;
 
 pub(crate) async fn list(State(door): State<Door>, headers: HeaderMap) -> Result<Json<Value>, Error> {
-    door.keys.bearer(&headers).await?;
-    let data: Vec<Value> = door.models.names().iter().map(|name| shown(name)).collect();
+    let key = door.keys.bearer(&headers).await?;
+    let workflows = workflows(&door, &key).await?;
+    let data: Vec<Value> = door.models.names().iter().chain(&workflows).map(|name| shown(name)).collect();
     Ok(Json(json!({ "object": "list", "data": data })))
 }
 
@@ -19,11 +24,19 @@ pub(crate) async fn one(
     headers: HeaderMap,
     Path(model): Path<String>,
 ) -> Result<Json<Value>, Error> {
-    door.keys.bearer(&headers).await?;
-    if door.models.names().contains(&model) {
+    let key = door.keys.bearer(&headers).await?;
+    if door.models.names().contains(&model) || workflows(&door, &key).await?.contains(&model) {
         return Ok(Json(shown(&model)));
     }
     Err(Error::no_model(&model))
+}
+
+/// The tenant's workflows that run, as models.
+async fn workflows(door: &Door, key: &Key) -> Result<Vec<String>, Error> {
+    let Ok(work) = door.work() else { return Ok(Vec::new()) };
+    let all = work.registry.workflows(&key.tenant).await.map_err(Problem::from)?;
+    let runs = all.into_iter().filter(|version| version.active && !is_single(&version.workflow));
+    Ok(runs.map(|version| format!("{PREFIX}{}", version.workflow)).collect())
 }
 
 fn shown(name: &str) -> Value {

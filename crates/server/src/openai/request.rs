@@ -27,6 +27,8 @@ pub(super) struct Asked {
     pub with_usage: bool,
     /// What its reply must be.
     pub form: Form,
+    /// Fields that say whom it is for: `user`, `safety_identifier`, `metadata`.
+    pub more: Map<String, Value>,
 }
 
 #[derive(Deserialize)]
@@ -145,6 +147,8 @@ pub(super) fn read(body: &[u8]) -> Result<Asked, Error> {
         return Err(Error::invalid("tools", message));
     }
     let (profile, model) = chosen(&wire.model);
+    let whose = ["user", "safety_identifier", "metadata"].into_iter();
+    let whose = whose.filter_map(|name| Some((name.to_owned(), wire.more.get(name)?.clone()))).collect();
     let more = fields::sent(wire.more)
         .map_err(|unsent| Error::invalid(&unsent.field, format!("`{}`: {}", unsent.field, unsent.way_out)))?;
     let messages = wire.messages.into_iter().enumerate().map(|(place, message)| message.ours(place));
@@ -163,6 +167,7 @@ pub(super) fn read(body: &[u8]) -> Result<Asked, Error> {
     Ok(Asked {
         form: Form::of(&request)?,
         request,
+        more: whose,
         model: wire.model,
         stream: wire.stream.unwrap_or(false),
         with_usage: wire.stream_options.is_some_and(|options| options.include_usage),

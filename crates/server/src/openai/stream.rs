@@ -68,6 +68,17 @@ pub(super) async fn answer(call: Call) -> Result<Response, Error> {
     Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response())
 }
 
+/// An answer that is there already, as a stream.
+pub(super) fn whole(frame: Frame, with_usage: bool, reply: &Reply) -> Response {
+    // Nobody sends a piece: all is told at the end.
+    let (_, pieces) = mpsc::channel(1);
+    let ready = VecDeque::new();
+    let mut answer = Answer { frame, with_usage, asking: None, pieces, ready, begun: false, over: false };
+    answer.end(reply);
+    let events = stream::iter(answer.ready.into_iter().map(Ok::<_, Infallible>));
+    Sse::new(events).into_response()
+}
+
 impl Answer {
     /// The next event, or none once all are sent.
     async fn event(&mut self) -> Option<Event> {

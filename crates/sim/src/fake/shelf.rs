@@ -78,7 +78,8 @@ impl Shelf {
     /// By name.
     pub fn workflows(&self, tenant: &TenantId) -> Vec<Version> {
         let of_tenant = self.workflows.iter().filter(|((of, _), one)| of == tenant && one.archived_at.is_none());
-        let shown = |one: &Workflow| one.versions.iter().find(|version| version.active).or(one.versions.last()).cloned();
+        let shown =
+            |one: &Workflow| one.versions.iter().find(|version| version.active).or(one.versions.last()).cloned();
         of_tenant.filter_map(|(_, one)| shown(one)).collect()
     }
 
@@ -103,7 +104,8 @@ impl Workflow {
         let same = |version: &&Version| version.bundle == new.hash;
         let active = self.versions.iter().find(|version| version.active).filter(same);
         let is_from_files = new.made_by.is_none();
-        let last = || self.versions.iter().rev().find(|version| version.made_by.is_none() == is_from_files).filter(same);
+        let last =
+            || self.versions.iter().rev().find(|version| version.made_by.is_none() == is_from_files).filter(same);
         active.or_else(last).cloned()
     }
 

@@ -181,7 +181,8 @@ impl Asked<'_, '_> {
                 Some(version) => (self.activated(version.revision)?, Vec::new(), None),
                 None => {
                     let added = self.added(new)?;
-                    let shares = if new.activate { Vec::new() } else { kept.map(|kept| kept.shares).unwrap_or_default() };
+                    let shares =
+                        if new.activate { Vec::new() } else { kept.map(|kept| kept.shares).unwrap_or_default() };
                     (Some(added), shares, None)
                 }
             },

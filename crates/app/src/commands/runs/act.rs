@@ -213,7 +213,11 @@ fn way_out(run: &RunId, refusal: &Refusal, command: &str) -> String {
         Refusal::WrongState { command: "roll back", state } if !state.is_end() => {
             format!("stop it first, undoing what it did: {command} runs cancel {run} --compensate")
         }
-        Refusal::WrongState { .. } | Refusal::Impossible { .. } | Refusal::Lost { .. } | Refusal::Duplicate { .. } => {
+        Refusal::WrongState { .. }
+        | Refusal::Impossible { .. }
+        | Refusal::UnfitForm { .. }
+        | Refusal::Lost { .. }
+        | Refusal::Duplicate { .. } => {
             format!("see how it stands: {command} runs show {run}")
         }
         Refusal::NothingWaits { .. } | Refusal::NoSuchCall { .. } | Refusal::NotInDoubt { .. } => {

@@ -82,11 +82,11 @@ fn may_not(draft: &Draft<'_>, at: &Address, by: &str, decision: &Decision) -> Op
 
 /// What does not fit is not said: it may be private, and a refusal is shown and logged.
 pub fn fits(schema: &Value, form: &Value) -> Result<(), Refusal> {
-    let impossible = |reason: String| Refusal::Impossible { reason };
     let validator = jsonschema::validator_for(schema)
-        .map_err(|error| impossible(format!("the form's schema cannot be used: {error}")))?;
-    validator.validate(form).map_err(|error| {
-        impossible(format!("the form does not fit at `{}`: {}", error.instance_path(), error.masked()))
+        .map_err(|error| Refusal::Impossible { reason: format!("the form's schema cannot be used: {error}") })?;
+    validator.validate(form).map_err(|error| Refusal::UnfitForm {
+        place: error.instance_path().to_string(),
+        reason: error.masked().to_string(),
     })
 }
 

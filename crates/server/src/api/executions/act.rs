@@ -246,19 +246,32 @@ pub(in crate::api) async fn retry(
     act.give(&incoming).await
 }
 
-/// A signal: the customer's words, or a name with what comes with it.
+/// A signal: the customer's words in `message`, or a `name` with what comes with it.
 #[derive(Deserialize, ToSchema)]
-#[serde(untagged, deny_unknown_fields)]
-pub(in crate::api) enum Signalled {
-    Message {
-        /// What the customer says.
-        message: String,
-    },
-    Named {
-        name: String,
-        #[serde(default)]
-        payload: Value,
-    },
+#[serde(deny_unknown_fields)]
+pub(in crate::api) struct Signalled {
+    /// What the customer says.
+    message: Option<String>,
+    name: Option<String>,
+    /// What comes with the name.
+    #[serde(default)]
+    payload: Value,
+}
+
+impl Signalled {
+    fn read(self) -> Result<(String, Value), Problem> {
+        match self {
+            Self { message: Some(message), name: None, payload: Value::Null } => {
+                Ok((MESSAGE.to_owned(), json!({ "text": message })))
+            }
+            Self { message: None, name: Some(name), payload } => Ok((name, payload)),
+            _ => {
+                let detail =
+                    "say `message`, the customer's words, or `name`, a signal's, with its `payload`: one of both";
+                Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, detail))
+            }
+        }
+    }
 }
 
 /// Gives an execution a signal, or the customer's words
@@ -273,11 +286,8 @@ pub(in crate::api) async fn signal(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let (said, signalled) = body::said(body, door.limits).await?;
-    let (name, payload) = match signalled {
-        Signalled::Message { message } => (MESSAGE.to_owned(), json!({ "text": message })),
-        Signalled::Named { name, payload } => (name, payload),
-    };
+    let (said, signalled): (Value, Signalled) = body::said(body, door.limits).await?;
+    let (name, payload) = signalled.read()?;
     let act = Act::on(&door, guest, &id, &headers, Asked::new("signal", &id, &said)).await?;
     let incoming = Incoming::Signal(Signal {
         name,

@@ -12,13 +12,12 @@ use baton_core::id::RunId;
 use baton_core::run as runs;
 use baton_engine::Follower;
 use futures::stream;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::{head, told as entry_told};
 use crate::api::guest::Guest;
 use crate::api::query::Path;
 use crate::api::shapes::{Entry, Problem as Refusal};
-use crate::door::Door;
+use crate::door::{Door, Following};
 use crate::problem::Problem;
 
 const LAST_EVENT_ID: &str = "last-event-id";
@@ -38,7 +37,7 @@ struct Listener {
     /// What they came in with: a key that is revoked reads no further.
     headers: HeaderMap,
     /// Their place among those who read along.
-    _place: OwnedSemaphorePermit,
+    _place: Following,
 }
 
 /// Follows an execution
@@ -64,7 +63,7 @@ pub(in crate::api) async fn events(
     let work = door.work()?;
     let last = last_told(&headers)?;
     let run = head(work, &guest, &id).await?.run;
-    let place = door.streams.clone().try_acquire_owned().map_err(|_| Problem::overloaded())?;
+    let place = door.place_to_follow(guest.tenant()).ok_or_else(Problem::overloaded)?;
     let mut follower = Follower::new(&work.engine, work.read.clone(), guest.tenant().clone());
     follower.follow(&run).await?;
     let told = last.min(follower.entries(&run).len());

@@ -73,7 +73,8 @@ impl Ready {
             return Err(Problem::findings(detail, checked.diagnostics));
         };
         if KEPT_NAMES.contains(&workflow.name.as_str()) {
-            let detail = format!("a workflow cannot be called `{}`: the address stands for something else", workflow.name);
+            let detail =
+                format!("a workflow cannot be called `{}`: the address stands for something else", workflow.name);
             let refused = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code::WORKFLOW_INVALID, detail);
             return Err(refused.hint("give it another `name`"));
         }

@@ -50,12 +50,7 @@ pub(super) async fn changed(
 }
 
 /// Activates a version that this binary can run.
-async fn activated(
-    door: &Door,
-    guest: &Guest,
-    version: &Version,
-    headers: &HeaderMap,
-) -> Result<Response, Problem> {
+async fn activated(door: &Door, guest: &Guest, version: &Version, headers: &HeaderMap) -> Result<Response, Problem> {
     let work = door.work()?;
     four_eyes(work, guest, version.made_by.as_deref())?;
     work.engine.library().version(&version.bundle).await?;
@@ -123,9 +118,8 @@ pub(in crate::api) async fn rollback(
     }
     let active = all.iter().find(|version| version.active).map_or(u32::MAX, |version| version.revision);
     let was_before = |version: &&Version| version.revision < active && version.activated_at.is_some();
-    let earlier = all.iter().find(|version| {
-        was_before(version) && revision.is_none_or(|revision| version.revision == revision)
-    });
+    let earlier =
+        all.iter().find(|version| was_before(version) && revision.is_none_or(|revision| version.revision == revision));
     let Some(version) = earlier else {
         let detail = match revision {
             Some(revision) => format!("revision {revision} of `{name}` is none that was active before"),
@@ -150,7 +144,8 @@ impl Split {
     fn check(&self) -> Result<(), Problem> {
         let shares = &self.traffic;
         let sum: u64 = shares.iter().map(|share| u64::from(share.percent)).sum();
-        let is_twice = |(place, share): (usize, &Share)| shares.iter().skip(place + 1).any(|it| it.revision == share.revision);
+        let is_twice =
+            |(place, share): (usize, &Share)| shares.iter().skip(place + 1).any(|it| it.revision == share.revision);
         let wrong = if shares.len() > SHARES_MAX {
             format!("at most {SHARES_MAX} versions share a workflow's runs, not {}", shares.len())
         } else if shares.iter().enumerate().any(is_twice) {

@@ -1,0 +1,126 @@
+//! A project's files, read again when they change: a changed workflow becomes a new version, and new agents are known to
+//! what is made from then on. What cannot be read or cannot run is told, and what stood before stands.
+//!
+//! Looked at and not listened to: an editor may write a file in many ways, and a folder may lie on a disk that tells nobody.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use baton_ports::registry::Registry as _;
+use baton_server::{Files, Template};
+use tokio::sync::watch;
+
+use crate::commands::init;
+use crate::config::Activate;
+use crate::project::Project;
+use crate::wire::{System, catalog_of};
+use crate::{Misuse, print};
+
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// Folders whose files are read again. Tools and settings are what the process is put together of: they take a restart.
+const FOLDERS: [&str; 3] = ["workflows", "agents", "prompts"];
+
+/// Files of one folder that are looked at.
+const FILES_MAX: usize = 5_000;
+
+/// What tells files that changed from those that did not: when they were written, and their size.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Print(BTreeMap<PathBuf, (Option<SystemTime>, u64)>);
+
+impl Print {
+    /// A folder that cannot be read has no files.
+    pub fn of(root: &Path) -> Self {
+        let mut files = BTreeMap::new();
+        for folder in FOLDERS {
+            let entries = std::fs::read_dir(root.join(folder)).into_iter().flatten().flatten();
+            for file in entries.take(FILES_MAX) {
+                if let Ok(about) = file.metadata() {
+                    files.insert(file.path(), (about.modified().ok(), about.len()));
+                }
+            }
+        }
+        Self(files)
+    }
+}
+
+/// What of a project's files the doors have a use for.
+pub fn files(project: &Project, system: &System) -> anyhow::Result<Files> {
+    Ok(Files {
+        tenant: Some(project.tenant()?),
+        catalog: catalog_of(&*system.tools, project.agents.clone()),
+        own_agents: project.own_agents.clone(),
+        templates: init::workflows().map(|(name, text)| Template { name, text }).collect(),
+        four_eyes: project.settings.workflows.four_eyes,
+    })
+}
+
+pub struct Reload<'s> {
+    system: &'s System,
+    files: &'s watch::Sender<Arc<Files>>,
+    seen: Print,
+}
+
+impl<'s> Reload<'s> {
+    /// From the files that were read when the process began.
+    pub fn new(system: &'s System, files: &'s watch::Sender<Arc<Files>>, seen: Print) -> Self {
+        Self { system, files, seen }
+    }
+
+    /// For as long as the process serves.
+    pub async fn run(mut self, root: &Path) -> Infallible {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let print = at_work(root, |root| Ok(Print::of(root))).await.unwrap_or_default();
+            if print == self.seen {
+                continue;
+            }
+            self.seen = print;
+            if let Err(error) = self.read(root).await {
+                print::note(format_args!("note: the project's files changed and are not taken in: {error:#}"));
+            }
+        }
+    }
+
+    async fn read(&self, root: &Path) -> anyhow::Result<()> {
+        let project = at_work(root, Project::open).await?;
+        let files = files(&project, self.system)?;
+        let mut catalog = files.catalog.clone();
+        let registered = self.system.roster.registered(&self.system.tenant).await?;
+        catalog.agents.extend(registered.into_iter().filter(|(name, _)| !project.own_agents.contains(name)));
+        let sorted = project.sorted(&mut catalog)?;
+        // Agents first: whoever makes a workflow now finds those that it may name.
+        self.files.send_replace(Arc::new(files));
+        for ready in &sorted.ready {
+            let known = self.system.store.versions(&self.system.tenant, &ready.name).await?;
+            let version = self.system.keep(ready, project.settings.workflows.activate).await?;
+            if known.iter().any(|known| known.revision == version.revision) {
+                continue;
+            }
+            let (name, revision) = (&version.workflow, version.revision);
+            match project.settings.workflows.activate {
+                Activate::AtOnce => print::note(format_args!("`{name}` is at revision {revision} now")),
+                Activate::ByHand => print::note(format_args!("`{name}` has a revision {revision} to be activated")),
+            }
+        }
+        for findings in sorted.findings() {
+            print::note(findings);
+        }
+        match sorted.note() {
+            Some(note) => Err(Misuse::new(format!("{note}; what stood before stands")).into()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Reads files where nobody waits for it.
+async fn at_work<T: Send + 'static>(
+    root: &Path,
+    read: impl FnOnce(&Path) -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    let root = root.to_owned();
+    tokio::task::spawn_blocking(move || read(&root)).await?
+}

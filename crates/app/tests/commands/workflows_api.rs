@@ -1,0 +1,464 @@
+//! Workflows and agents made and changed over `/api/v1`, from outside.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::place::Place;
+use crate::server::{Answer, Server};
+
+const TOOLS: &str =
+    "tools:\n  - {name: book, kind: script, class: keyed, results: [{output: {id: 'B-{{ arguments.day }}'}}]}\n";
+const BOOK: &str = "\
+name: book
+input: {day: {type: string, default: sunday}}
+nodes: [{id: book, tool: book, parameters: {day: '{{ input.day }}'}}]
+";
+/// Says something else.
+const BOOK_2: &str = "\
+name: book
+input: {day: {type: string, default: sunday}}
+nodes: [{id: again, tool: book, parameters: {day: 'late {{ input.day }}'}}]
+";
+const REPLIES: &str = "agent: helper\nreplies: [{content: 'It is seven.'}]\n";
+
+fn place() -> Place {
+    Place::with(&[("tools/tools.yaml", TOOLS), ("workflows/book.yaml", BOOK), ("replies/helper.yaml", REPLIES)])
+}
+
+struct Api {
+    server: Server,
+    key: String,
+}
+
+impl Api {
+    fn of(place: &Place) -> Self {
+        let server = Server::start(place);
+        let key = server.key().expect("a key").to_owned();
+        Self { server, key }
+    }
+
+    fn ask(&self, request: &str, headers: &str, body: &Value) -> Answer {
+        let (method, path) = request.split_once(' ').expect("a method");
+        self.server.ask(&format!("{method} /api/v1{path}"), &self.key, headers, body)
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        self.ask(&format!("GET {path}"), "", &Value::Null)
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Answer {
+        self.ask(&format!("POST {path}"), "", body)
+    }
+
+    /// Sends a document as it is written.
+    fn write(&self, request: &str, headers: &str, document: &str) -> Answer {
+        let (method, path) = request.split_once(' ').expect("a method");
+        self.server.write(&format!("{method} /api/v1{path}"), &self.key, headers, document)
+    }
+
+    fn run_of(&self, workflow: &str, context: &Value) -> Value {
+        self.post("/workflows/execute", &json!({ "workflow_id": workflow, "context": context })).ends(200)
+    }
+
+    /// With another key.
+    fn by(&self, place: &Place, name: &str, role: &str) -> String {
+        let made = place.baton(&["keys", "create", name, "--role", role, "--json"]).ends(0).json();
+        made["key"].as_str().expect("a secret").to_owned()
+    }
+}
+
+fn named(text: &str, name: &str) -> String {
+    text.replace("name: book", &format!("name: {name}"))
+}
+
+#[test]
+fn a_workflow_is_made_changed_compared_rolled_back_and_put_away() {
+    let api = Api::of(&place());
+    let made = api.write("POST /workflows", "", &named(BOOK, "trip"));
+    assert_eq!(made.header("location"), Some("/api/v1/workflows/trip"));
+    let made = made.ends(201);
+    assert_eq!(
+        (&made["revision"], &made["active"], &made["made_by"]),
+        (&json!(1), &json!(false), &json!("first start"))
+    );
+    let early = api.post("/workflows/execute", &json!({ "workflow_id": "trip" })).ends(409);
+    assert_eq!(early["code"], "WORKFLOW_INACTIVE", "{early}");
+    assert_eq!(api.write("POST /workflows", "", &named(BOOK, "trip")).ends(200)["revision"], 1);
+    let taken = api.write("POST /workflows", "", &named(BOOK_2, "trip")).ends(409);
+    assert_eq!(taken["code"], "NAME_TAKEN");
+    api.post("/workflows/trip/activate", &json!({ "revision": 1 })).ends(200);
+    assert_eq!(api.run_of("trip", &json!({}))["outputs"]["book"]["id"], "B-sunday");
+
+    let second = api.write("PUT /workflows/trip?activate=true", "", &named(BOOK_2, "trip")).ends(200);
+    assert_eq!((&second["revision"], &second["active"]), (&json!(2), &json!(true)));
+    assert_eq!(api.run_of("trip", &json!({}))["outputs"]["again"]["id"], "B-late sunday");
+    let diff = api.get("/workflows/trip/versions/1/diff/2").ends(200);
+    let paths: Vec<_> = diff["differences"].as_array().expect("a list").iter().map(|one| &one["path"]).collect();
+    assert_eq!(paths, ["definition.nodes[book]", "definition.nodes[again]"], "{diff}");
+    assert_eq!(api.get("/workflows/trip/versions/1/diff/9").ends(404)["code"], "WORKFLOW_NOT_FOUND");
+
+    assert_eq!(api.post("/workflows/trip/rollback", &json!({})).ends(200)["revision"], 1);
+    assert_eq!(api.run_of("trip", &json!({}))["outputs"]["book"]["id"], "B-sunday");
+    assert_eq!(api.post("/workflows/trip/rollback", &json!({})).ends(409)["code"], "WORKFLOW_INACTIVE");
+
+    assert_eq!(api.ask("DELETE /workflows/trip", "", &Value::Null).status, 204);
+    assert!(!api.get("/workflows").ends(200).to_string().contains("trip"));
+    assert_eq!(
+        api.post("/workflows/execute", &json!({ "workflow_id": "trip" })).ends(409)["code"],
+        "WORKFLOW_INACTIVE"
+    );
+    assert!(api.get("/workflows/trip").ends(200)["archived_at"].is_string());
+    api.post("/workflows/trip/activate", &json!({ "revision": 2 })).ends(200);
+    assert_eq!(api.run_of("trip", &json!({}))["status"], "completed");
+}
+
+#[test]
+fn what_is_wrong_with_a_document_is_told_whole_with_its_places() {
+    let api = Api::of(&place());
+    let wrong = "name: trip\nnodes:\n  - {id: a, tool: bok}\n  - {id: b, tool: book, colour: red}\n";
+    let refused = api.write("POST /workflows", "", wrong);
+    assert_eq!(refused.header("content-type"), Some("application/problem+json"));
+    let refused = refused.ends(422);
+    assert_eq!(refused["code"], "WORKFLOW_INVALID");
+    let stops = |one: &&Value| one["severity"] == "error" || one["severity"] == "draft";
+    let found = refused["findings"].as_array().expect("findings").iter().filter(stops);
+    assert_eq!(found.map(|one| &one["line"]).collect::<Vec<_>>(), [3, 4], "{refused}");
+    let checked = api.write("POST /workflows/validate", "", wrong).ends(200);
+    assert_eq!((&checked["ok"], &checked["diagnostics"]), (&json!(false), &refused["findings"]));
+    let good =
+        api.ask("POST /workflows/validate", "", &json!({ "name": "x", "nodes": [{ "id": "a", "tool": "book" }] }));
+    let good = good.ends(200);
+    assert_eq!((&good["ok"], &good["graph"]["nodes"][0]["calls"]), (&json!(true), &json!("book")), "{good}");
+    let called = |name: &str| named(BOOK, name);
+    for (text, says) in [(called("validate"), "validate"), ("{".to_owned(), "findings"), (called("agent.x"), "kept")] {
+        let refused = api.write("POST /workflows", "", &text).ends(422);
+        assert!(refused.to_string().contains(says), "{refused}");
+    }
+    let other = api.write("PUT /workflows/trip", "", BOOK).ends(422);
+    assert!(other["detail"].as_str().is_some_and(|detail| detail.contains("`book`")), "{other}");
+    assert_eq!(api.get("/workflows/trip").ends(404)["code"], "WORKFLOW_NOT_FOUND", "nothing was kept");
+}
+
+#[test]
+fn of_two_who_edit_at_once_the_second_is_told() {
+    let api = Api::of(&place());
+    let shown = api.get("/workflows/book");
+    let tag = shown.header("etag").expect("a tag").to_owned();
+    let shown = shown.ends(200);
+    assert_eq!(shown["input"]["properties"]["day"]["type"], "string");
+    let header = format!("If-Match: {tag}\r\n");
+    let first = api.write("PUT /workflows/book", &header, BOOK_2);
+    assert_ne!(first.header("etag"), Some(tag.as_str()));
+    first.ends(200);
+    let second = api.write("PUT /workflows/book", &header, &BOOK_2.replace("late", "later"));
+    assert_eq!(second.ends(412)["code"], "CHANGED_MEANWHILE");
+    assert_eq!(api.ask("DELETE /workflows/book", &header, &Value::Null).status, 412);
+    let wrong = api.ask("DELETE /workflows/book", "If-Match: 1\r\n", &Value::Null).ends(400);
+    assert_eq!(wrong["code"], "PARAMETER_INVALID");
+    assert_eq!(api.get("/workflows/book/versions").ends(200)["versions"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn runs_are_split_among_versions_and_the_same_customer_stays_with_one() {
+    let api = Api::of(&place());
+    api.write("PUT /workflows/book", "", BOOK_2).ends(200);
+    for (wrong, says) in [
+        (json!([{ "revision": 1, "percent": 50 }]), "50"),
+        (json!([{ "revision": 1, "percent": 50 }, { "revision": 1, "percent": 50 }]), "twice"),
+        (json!([{ "revision": 1, "percent": 100 }, { "revision": 2, "percent": 0 }]), "1 percent"),
+    ] {
+        let refused = api.ask("PUT /workflows/book/traffic", "", &json!({ "traffic": wrong })).ends(422);
+        assert!(refused["detail"].as_str().is_some_and(|detail| detail.contains(says)), "{refused}");
+    }
+    let none = json!([{ "revision": 1, "percent": 50 }, { "revision": 7, "percent": 50 }]);
+    assert_eq!(api.ask("PUT /workflows/book/traffic", "", &json!({ "traffic": none })).status, 404);
+    let half = json!([{ "revision": 1, "percent": 50 }, { "revision": 2, "percent": 50 }]);
+    let told = api.ask("PUT /workflows/book/traffic", "", &json!({ "traffic": half })).ends(200);
+    assert_eq!((&told["traffic"], &told["active"]), (&half, &json!(1)));
+    let node = |user: usize| {
+        let done = api.run_of("book", &json!({ "user_id": format!("u{user}") }));
+        done["trace"]["nodes"][0]["node_id"].as_str().expect("a node").to_owned()
+    };
+    let first: Vec<String> = (0..12).map(node).collect();
+    assert_eq!(first, (0..12).map(node).collect::<Vec<_>>());
+    assert!(["book", "again"].iter().all(|id| first.iter().any(|one| one == id)), "{first:?}");
+    api.ask("PUT /workflows/book/traffic", "", &json!({ "traffic": [] })).ends(200);
+    assert!((0..12).all(|user| node(user) == "book"));
+}
+
+#[test]
+fn builders_edit_and_operators_activate_and_where_two_must_agree_nobody_does_both() {
+    let place = place();
+    let api = Api::of(&place);
+    let (ben, olga) = (api.by(&place, "ben", "builder"), api.by(&place, "olga", "operator"));
+    let write = |key: &str, path: &str| api.server.write(&format!("PUT /api/v1{path}"), key, "", BOOK_2);
+    assert_eq!(write(&olga, "/workflows/book").ends(403)["code"], "FORBIDDEN");
+    assert_eq!(write(&ben, "/workflows/book?activate=true").ends(403)["code"], "FORBIDDEN");
+    assert_eq!(write(&ben, "/workflows/book").ends(200)["made_by"], "ben");
+    let activate = |api: &Api, key: &str| {
+        api.server.ask("POST /api/v1/workflows/book/activate", key, "", &json!({ "revision": 2 }))
+    };
+    assert_eq!(activate(&api, &ben).ends(403)["code"], "FORBIDDEN");
+    assert_eq!(activate(&api, &olga).ends(200)["active"], true);
+    let own = api.key.clone();
+    api.server.stop();
+    place.write("baton.toml", "[workflows]\nfour_eyes = true\n");
+    let server = Server::start(&place);
+    let api = Api { server, key: own };
+    api.write("PUT /workflows/book", "", &BOOK_2.replace("late", "later")).ends(200);
+    let third = json!({ "revision": 3 });
+    let refused = api.post("/workflows/book/activate", &third).ends(403);
+    assert!(refused["hint"].as_str().is_some_and(|hint| hint.contains("four_eyes")), "{refused}");
+    let done = api.server.ask("POST /api/v1/workflows/book/activate", &olga, "", &third);
+    assert_eq!(done.ends(200)["revision"], 3);
+}
+
+#[test]
+fn a_workflow_is_taken_out_and_in_again_under_another_name() {
+    let api = Api::of(&place());
+    let text = api.server.get("/api/v1/workflows/book/export", Some(&api.key));
+    assert!(text.contains("content-disposition: attachment; filename=\"book.yaml\""), "{text}");
+    let (_, text) = text.split_once("\r\n\r\n").expect("a body");
+    let made = api.write("POST /workflows/import?name=trip&activate=true", "", text).ends(201);
+    assert_eq!((&made["workflow"], &made["active"]), (&json!("trip"), &json!(true)));
+    assert_eq!(api.run_of("trip", &json!({}))["status"], "completed");
+    assert_eq!(api.write("POST /workflows/import?name=trip", "", BOOK_2).ends(409)["code"], "NAME_TAKEN");
+    assert_eq!(api.write("POST /workflows/import?name=trip&replace=true", "", BOOK_2).ends(200)["revision"], 2);
+    let as_json = api.get("/workflows/trip/export?format=json&revision=2").ends(200);
+    assert_eq!(as_json["nodes"][0]["id"], "again");
+    let templates = api.get("/workflows/templates").ends(200);
+    let one = api.get("/workflows/templates/triage").ends(200);
+    assert_eq!(templates["templates"], json!([one]));
+    assert!(one["yaml"].as_str().is_some_and(|yaml| yaml.contains("open_ticket")));
+}
+
+#[test]
+fn an_agent_is_made_known_changed_put_to_work_and_forgotten() {
+    let place = place();
+    place.write("agents/own.yaml", "name: own\ntype: simple\n");
+    let api = Api::of(&place);
+    let helper = json!({ "name": "helper", "type": "simple", "capabilities": ["small_talk"], "cost_tier": "low" });
+    let made = api.post("/agents", &helper);
+    let tag = made.header("etag").expect("a tag").to_owned();
+    made.ends(201);
+    assert_eq!(api.post("/agents", &helper).ends(200)["is_registered"], true);
+    let other = json!({ "name": "helper", "type": "simple", "description": "another" });
+    assert_eq!(api.post("/agents", &other).ends(409)["code"], "NAME_TAKEN");
+    let listed = api.get("/agents?capability=small_talk&cost_tier=low").ends(200);
+    let card = &listed["agents"][0];
+    assert_eq!((&card["name"], &card["type"], &card["is_healthy"]), (&json!("helper"), &json!("simple"), &json!(true)));
+    assert_eq!(listed["agents"].as_array().map(Vec::len), Some(1));
+    let header = format!("If-Match: {tag}\r\n");
+    let changed =
+        api.ask("PUT /agents/helper", &header, &json!({ "type": "simple", "description": "Helps" })).ends(200);
+    assert_eq!(changed["definition"]["description"], "Helps");
+    assert_eq!(api.ask("PUT /agents/helper", &header, &helper).ends(412)["code"], "CHANGED_MEANWHILE");
+
+    let said = json!({ "task": "What time is it?" });
+    let done = api.ask("POST /agents/helper/execute", "Idempotency-Key: k\r\n", &said).ends(200);
+    assert_eq!(
+        (&done["status"], &done["outputs"]["agent"]["text"]),
+        (&json!("completed"), &json!("It is seven.")),
+        "{done}"
+    );
+    let again = api.ask("POST /agents/helper/execute", "Idempotency-Key: k\r\n", &said).ends(200);
+    assert_eq!(again["execution_id"], done["execution_id"]);
+    assert!(!api.get("/workflows").ends(200).to_string().contains("agent."), "it is nobody's workflow");
+    let made = api.write("POST /workflows", "", "name: chat\nnodes: [{id: a, agent: helper, task: Hello}]\n");
+    assert_eq!(made.ends(201)["workflow"], "chat");
+
+    for (answer, status, code) in [
+        (api.post("/agents", &json!({ "name": "own", "type": "simple" })), 409, "NAME_TAKEN"),
+        (api.post("/agents", &json!({ "name": "x", "type": "simple", "prompt": "{{ oops" })), 422, "AGENT_INVALID"),
+        (api.post("/agents", &json!({ "name": "x", "type": "wise" })), 422, "BODY_INVALID"),
+        (
+            api.post("/agents", &json!({ "name": "x", "type": "simple", "metadata": { "endpoint_secret": "crm" } })),
+            422,
+            "AGENT_INVALID",
+        ),
+        (api.ask("DELETE /agents/own", "", &Value::Null), 409, "NAME_TAKEN"),
+        (api.get("/agents/helpr"), 404, "AGENT_NOT_FOUND"),
+        (api.post("/agents/helpr/execute", &said), 404, "AGENT_NOT_FOUND"),
+        (api.get("/agents?cost_tier=free"), 400, "PARAMETER_INVALID"),
+    ] {
+        assert_eq!(answer.ends(status)["code"], code);
+    }
+    assert_eq!(api.ask("DELETE /agents/helper", "", &Value::Null).status, 204);
+    assert_eq!(api.get("/agents/helper").ends(404)["code"], "AGENT_NOT_FOUND");
+}
+
+#[test]
+fn a_run_is_forked_where_a_node_began_and_says_what_it_cost() {
+    let place = place();
+    place.write(
+        "workflows/two.yaml",
+        "name: two\nnodes:\n  - {id: first, tool: book, parameters: {day: a}}\n  \
+         - {id: second, tool: book, parameters: {day: '{{ input.day }}'}}\nedges: [{from: first, to: second}]\ninput: {day: string}\n",
+    );
+    let api = Api::of(&place);
+    let body = json!({ "workflow_id": "two", "input_data": { "day": "b" } });
+    let run = api.post("/workflows/execute", &body).ends(200)["execution_id"].as_str().expect("an id").to_owned();
+    let path = format!("/executions/{run}/fork");
+    let forked = api.ask(&format!("POST {path}"), "Idempotency-Key: f\r\n", &json!({ "node_id": "second" })).ends(200);
+    assert_ne!(forked["execution_id"], run.as_str());
+    assert_eq!(
+        (&forked["status"], &forked["outputs"]["first"]["id"]),
+        (&json!("completed"), &json!("B-a")),
+        "{forked}"
+    );
+    let again = api.ask(&format!("POST {path}"), "Idempotency-Key: f\r\n", &json!({ "node_id": "second" })).ends(200);
+    assert_eq!(again["execution_id"], forked["execution_id"]);
+    let wrong = api.post(&path, &json!({ "node_id": "secnd" })).ends(422);
+    assert!(wrong["hint"].as_str().is_some_and(|hint| hint.contains("`second`")), "{wrong}");
+    let wrong = api.post(&path, &json!({ "node_id": "second", "variables": { "dya": 1 } })).ends(422);
+    assert!(wrong["hint"].as_str().is_some_and(|hint| hint.contains("day")), "{wrong}");
+    assert_eq!(api.post("/executions/none/fork", &json!({ "node_id": "x" })).ends(404)["code"], "EXECUTION_NOT_FOUND");
+    let costs = api.get(&format!("/executions/{run}/costs")).ends(200);
+    assert_eq!((&costs["total_cost_usd"], &costs["by_model"]), (&json!(0.0), &json!([])), "{costs}");
+}
+
+/// Asks until this is so.
+fn until(mut so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !so() {
+        assert!(began.elapsed() < Duration::from_secs(30), "it never was");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn a_file_that_changes_becomes_a_version_while_the_server_runs_and_a_bad_one_changes_nothing() {
+    let place = place();
+    let api = Api::of(&place);
+    let revision = || api.get("/workflows/book").ends(200)["revision"].clone();
+    assert_eq!(revision(), 1);
+    place.write("workflows/book.yaml", BOOK_2);
+    until(|| revision() == 2);
+    assert_eq!(api.run_of("book", &json!({}))["outputs"]["again"]["id"], "B-late sunday");
+    // Rolled back by hand: the same file does not bring it back.
+    api.post("/workflows/book/rollback", &json!({})).ends(200);
+    place.write("workflows/book.yaml", "name: book\nnodes: [{id: a, tool: nobody}]\n");
+    place.write("workflows/more.yaml", named(BOOK, "more"));
+    until(|| api.get("/workflows/more").status == 200);
+    assert_eq!(revision(), 1);
+    place.write("agents/helper.yaml", "name: helper\ntype: simple\n");
+    until(|| api.get("/agents/helper").status == 200);
+    let said = api.server.stop_and_read();
+    assert!(said.contains("`book` is at revision 2 now") && said.contains("nobody"), "{said}");
+}
+
+/// A turn of a conversation with a workflow: what is answered, and in which run.
+fn turn(api: &Api, model: &str, said: &[(&str, &str)], headers: &str) -> (String, String) {
+    let messages: Vec<Value> = said.iter().map(|(role, text)| json!({ "role": role, "content": text })).collect();
+    let body = json!({ "model": model, "messages": messages });
+    let answer = api.server.ask("POST /v1/chat/completions", &api.key, headers, &body);
+    let run = answer.header("x-baton-execution").unwrap_or_default().to_owned();
+    let body = answer.ends(200);
+    assert_eq!(body["choices"][0]["finish_reason"], "stop");
+    (body["choices"][0]["message"]["content"].as_str().expect("words").to_owned(), run)
+}
+
+const TALK: &str = "\
+name: talk
+input: {message: string}
+nodes: [{id: clerk, agent: clerk, task: '{{ message }}'}]
+";
+const CLERK: &str = "name: clerk\ntype: reasoning\nmetadata: {ask_customer: true}\n";
+const CLERK_REPLIES: &str = "\
+agent: clerk
+replies:
+  - match: {expr: turn > 1}
+    content: Booked for 10:00.
+  - tool_calls: [{name: ask_customer, arguments: {question: Which slot suits you?}}]
+";
+
+fn talk() -> Place {
+    Place::with(&[
+        ("workflows/talk.yaml", TALK),
+        ("workflows/ask.yaml", "name: ask\nnodes: [{id: agree, type: human, title: Ship it?}]\n"),
+        ("agents/clerk.yaml", CLERK),
+        ("replies/clerk.yaml", CLERK_REPLIES),
+    ])
+}
+
+#[test]
+fn a_workflow_is_a_model_and_a_conversation_with_it_is_a_run() {
+    let api = Api::of(&talk());
+    let models = api.server.ask("GET /v1/models", &api.key, "", &Value::Null).ends(200);
+    assert!(models.to_string().contains("\"workflow:talk\""), "{models}");
+    assert_eq!(api.server.ask("GET /v1/models/workflow:talk", &api.key, "", &Value::Null).status, 200);
+    let hello = ("user", "I want to come");
+    let (asks, run) = turn(&api, "workflow:talk", &[hello], "");
+    assert_eq!(asks, "Which slot suits you?");
+    let (done, same) = turn(&api, "workflow:talk", &[hello, ("assistant", &asks), ("user", "10:00")], "");
+    assert_eq!((done.as_str(), &same), ("Booked for 10:00.", &run));
+    assert_eq!(api.get(&format!("/executions/{run}")).ends(200)["status"], "completed");
+    // Two who begin with the same words: nobody's next word comes to the other's run.
+    let said: Vec<(String, String)> = (0..2).map(|_| turn(&api, "workflow:talk", &[("user", "Twice")], "")).collect();
+    assert_ne!(said[0].1, said[1].1);
+    let third = json!([{ "role": "user", "content": "Twice" }, { "role": "assistant", "content": said[0].0 },
+        { "role": "user", "content": "10:00" }]);
+    let body = json!({ "model": "workflow:talk", "messages": third });
+    let refused = api.server.ask("POST /v1/chat/completions", &api.key, "", &body).ends(400);
+    assert!(
+        refused["error"]["message"].as_str().is_some_and(|said| said.contains("X-Baton-Conversation")),
+        "{refused}"
+    );
+    let (told, _) = turn(&api, "workflow:ask", &[("user", "Please")], "");
+    assert!(told.contains("A person"), "{told}");
+    let none = json!({ "model": "workflow:none", "messages": [{ "role": "user", "content": "Hi" }] });
+    let none = api.server.ask("POST /v1/chat/completions", &api.key, "", &none).ends(404);
+    assert_eq!(none["error"]["code"], "model_not_found");
+}
+
+#[test]
+fn a_conversation_with_a_workflow_may_have_a_name_and_be_streamed() {
+    let api = Api::of(&talk());
+    let named = "X-Baton-Conversation: c-7\r\n";
+    let (_, run) = turn(&api, "workflow:talk", &[("user", "I want to come")], named);
+    let body =
+        json!({ "model": "workflow:talk", "stream": true, "messages": [{ "role": "user", "content": "10:00" }] });
+    let streamed = crate::server::chat(api.server.address(), &api.key, named, &body).expect("an answer");
+    assert!(streamed.contains("Booked for 10:00.") && streamed.contains("data: [DONE]"), "{streamed}");
+    assert!(streamed.to_ascii_lowercase().contains(&format!("x-baton-execution: {run}")), "{streamed}");
+}
+
+#[test]
+fn another_tenant_finds_no_workflow_agent_or_conversation_by_any_route() {
+    let place = place();
+    let api = Api::of(&place);
+    let helper = json!({ "name": "helper", "type": "simple" });
+    api.post("/agents", &helper).ends(201);
+    let document = api.get("/openapi.json").ends(200);
+    api.server.stop();
+    place.write("baton.toml", "tenant = \"other\"\n");
+    place.write("workflows/book.yaml", named(BOOK, "theirs"));
+    let key = place.baton(&["keys", "create", "theirs", "--role", "admin", "--json"]).ends(0).json();
+    let (server, key) = (Server::start(&place), key["key"].as_str().expect("a secret").to_owned());
+    let mut walked = 0;
+    for (path, operations) in document["paths"].as_object().expect("paths") {
+        let (part, name, code) = match path {
+            _ if path.contains("{workflow_id}") => ("{workflow_id}", "book", "WORKFLOW_NOT_FOUND"),
+            _ if path.contains("{agent_id}") => ("{agent_id}", "helper", "AGENT_NOT_FOUND"),
+            _ => continue,
+        };
+        let path = path.replace(part, name).replace("{from}", "1").replace("{to}", "1");
+        for method in operations.as_object().expect("operations").keys().filter(|method| *method != "put") {
+            let body = match path.rsplit('/').next() {
+                Some("activate") => json!({ "revision": 1 }),
+                _ if method == "post" => json!({}),
+                _ => Value::Null,
+            };
+            let answer = server.ask(&format!("{} {path}", method.to_uppercase()), &key, "", &body);
+            assert_eq!(answer.body["code"], code, "{method} {path}: {answer:?}");
+            walked += 1;
+        }
+    }
+    assert!(walked >= 11, "{walked}");
+    let traffic = json!({ "traffic": [] });
+    let split = server.ask("PUT /api/v1/workflows/book/traffic", &key, "", &traffic).ends(404);
+    assert_eq!(split["code"], "WORKFLOW_NOT_FOUND");
+    let models = server.ask("GET /v1/models", &key, "", &Value::Null).ends(200).to_string();
+    assert!(models.contains("workflow:theirs") && !models.contains("workflow:book"), "{models}");
+}
