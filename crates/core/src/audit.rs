@@ -42,6 +42,22 @@ pub struct Entry {
     pub erased_at: Option<Time>,
 }
 
+impl Entry {
+    /// A row for programs, with all that is known of it.
+    pub fn as_json(&self) -> Value {
+        let mut shown = json!(self.row);
+        if let Value::Object(fields) = &mut shown {
+            fields.remove("cost_nanos");
+            fields.insert("cost_usd".to_owned(), json!(self.row.cost.as_f64()));
+            fields.insert("seq".to_owned(), json!(self.seq));
+            fields.insert("at".to_owned(), json!(self.row.at.to_string()));
+            fields.insert("hash".to_owned(), json!(hex(&self.hash)));
+            fields.insert("erased_at".to_owned(), json!(self.erased_at.map(|at| at.to_string())));
+        }
+        shown
+    }
+}
+
 /// The end of a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tip {

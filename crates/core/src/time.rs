@@ -9,6 +9,8 @@ use std::time::Duration;
 pub use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Milliseconds since 1970-01-01T00:00:00Z. Time enters this room only as an argument.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
@@ -26,6 +28,25 @@ impl Time {
 
     pub const fn as_ms(self) -> i64 {
         self.0
+    }
+
+    /// A day, `YYYY-MM-DD` in UTC, which is its begin; or an instant as RFC 3339 writes it.
+    ///
+    /// # Errors
+    /// How either is written, for whoever wrote neither.
+    pub fn from_day(text: &str) -> Result<Self, String> {
+        let begin = format!("{text}T00:00:00Z");
+        let at = begin.parse().or_else(|_| text.parse());
+        at.map_err(|_| "a day is written YYYY-MM-DD, an instant 2026-11-22T09:00:00Z".to_owned())
+    }
+
+    /// As [`from_day`](Self::from_day), but a day is its end.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn to_day(text: &str) -> Result<Self, String> {
+        let at = Self::from_day(text)?;
+        Ok(if text.contains('T') { at } else { at + DAY })
     }
 
     /// How long after `earlier`; zero if it is not after.

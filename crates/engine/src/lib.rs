@@ -15,6 +15,7 @@ mod follow;
 mod keys;
 mod library;
 mod messages;
+pub mod one_call;
 mod options;
 pub mod owner;
 mod projections;
@@ -29,6 +30,7 @@ pub use error::Error;
 pub use follow::{Delivered, Followed, Follower, Tell};
 pub use keys::take as take_key;
 pub use library::Library;
+pub use one_call::{OneCall, OneChoice};
 pub use options::Options;
 pub use roster::Roster;
 

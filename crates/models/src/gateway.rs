@@ -13,9 +13,9 @@ use baton_core::time::Time;
 use baton_ports::circuits::Circuits;
 use baton_ports::clock::Clock;
 use baton_ports::decisions::{Decisions, Filter};
-use baton_ports::models::{Asker, Models, Piece, Pieces};
+use baton_ports::models::{Asker, Listed, Models, Piece, Pieces};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::budget::Purse;
@@ -121,7 +121,7 @@ impl Gateway {
         let listed = |(model, reason): (Arc<Model>, Option<Reason>)| Listed {
             name: model.name.clone(),
             provider: model.provider.clone(),
-            facts: model.spec.as_ref().map(Entry::from),
+            facts: model.spec.as_ref().map(|spec| json!(Entry::from(spec))),
             unusable: reason.map(|reason| reason.to_string()),
         };
         self.router.listed(tenant, self.bounds(tenant, None), self.clock.now()).into_iter().map(listed).collect()
@@ -135,6 +135,16 @@ impl Gateway {
     /// What a profile means for a tenant.
     pub fn rules(&self, tenant: &TenantId, profile: Profile) -> Rules {
         self.router.books().of(tenant).plan(profile).rules.clone()
+    }
+
+    /// A profile for programs: its rules, and whom it would ask now for a text of so many tokens.
+    pub fn profile(&self, tenant: &TenantId, wanted: Profile, tokens: u64) -> Value {
+        let rules = self.rules(tenant, wanted);
+        json!({
+            "profile": profile::word(wanted), "models": rules.groups, "max_cost_usd": rules.max_cost.as_f64(),
+            "max_latency_ms": u64::try_from(rules.max_latency.as_millis()).unwrap_or(u64::MAX),
+            "weights": rules.weights, "choice": self.preview(tenant, wanted, tokens),
+        })
     }
 
     /// Whom a profile would ask now for a text of so many tokens, and why: the choice as it is kept of a call.
@@ -241,6 +251,14 @@ impl Models for Gateway {
         Some(format!("{} % of the {} budget is spent", nearly.percent, nearly.window.adjective()))
     }
 
+    fn models(&self, tenant: &TenantId) -> Vec<Listed> {
+        Self::models(self, tenant)
+    }
+
+    fn profiles(&self, tenant: &TenantId, tokens: u64) -> Vec<Value> {
+        profile::ALL.into_iter().map(|wanted| self.profile(tenant, wanted, tokens)).collect()
+    }
+
     async fn explain(&self, tenant: &TenantId, key: &str) -> Option<Value> {
         let recorder = self.chain.recorder.as_ref()?;
         recorder.flush();
@@ -255,17 +273,6 @@ impl std::fmt::Debug for Gateway {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Gateway").field("providers", self.router.providers()).finish_non_exhaustive()
     }
-}
-
-/// A model that may be named.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Listed {
-    pub name: String,
-    pub provider: String,
-    /// Nothing where no catalogue knows it.
-    pub facts: Option<Entry>,
-    /// Why it cannot be asked now.
-    pub unusable: Option<String>,
 }
 
 /// How a model fares, for people and metrics.

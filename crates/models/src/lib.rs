@@ -54,5 +54,5 @@ pub use catalogue::{Above, Catalogue, Entry, File as CatalogueFile, Layer, Long,
 pub use config::{ApiKey, Config, Keys, Kind as ProviderKind, ProviderSettings};
 pub use error::Error;
 pub use fault::code;
-pub use gateway::{CircuitState, Fare, Gateway, Listed};
+pub use gateway::{CircuitState, Fare, Gateway};
 pub use providers::script::ScriptFile;

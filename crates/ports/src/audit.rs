@@ -4,11 +4,12 @@
 //! a person.
 
 use async_trait::async_trait;
-use baton_core::audit::{Break, Entry, Tip, Walk, Why};
+use baton_core::audit::{Break, Entry, Tip, Walk, Why, hex};
 use baton_core::id::{RunId, TenantId};
 use baton_core::time::{Time, TimeZone};
 use baton_core::tool::AuditStatus;
 use baton_core::usage::{Part, Tally};
+use serde_json::{Value, json};
 
 use crate::journal::Error;
 use crate::read::PAGE_MAX;
@@ -47,6 +48,17 @@ pub struct Verdict {
     pub erased: u64,
     /// The first row that does not hold.
     pub broken: Option<Break>,
+}
+
+impl Verdict {
+    /// For programs; `is_missing` where a row that was looked for is not in the chain.
+    pub fn as_json(&self, is_missing: bool) -> Value {
+        let broken = self.broken.map(|Break { seq, why }| json!({ "seq": seq, "why": why.word() }));
+        json!({
+            "holds": self.broken.is_none() && !is_missing, "rows": self.tip.seq, "erased": self.erased,
+            "tip": hex(&self.tip.hash), "broken": broken, "expected_is_missing": is_missing,
+        })
+    }
 }
 
 /// Somebody who is to be erased.
@@ -112,6 +124,26 @@ pub trait Audit: Send + Sync {
 
     /// Sums up the uses of tools, in the order of their parts.
     async fn usage(&self, filter: UsageFilter) -> Result<Vec<Usage>, Error>;
+
+    /// Whether a row of the chain has this hash, in hexadecimal; rows behind a break are not looked at.
+    async fn has(&self, tenant: &TenantId, hash: &str) -> Result<bool, Error> {
+        let mut walk = Walk::default();
+        loop {
+            let filter = Filter { cursor: Some(walk.tip().seq), limit: PAGE_MAX, ..Filter::default() };
+            let page = self.trail(tenant, filter).await?;
+            for entry in &page {
+                if hex(&entry.hash) == hash {
+                    return Ok(true);
+                }
+                if walk.follow(entry).is_err() {
+                    return Ok(false);
+                }
+            }
+            if page.len() < PAGE_MAX {
+                return Ok(false);
+            }
+        }
+    }
 
     /// Follows the chain from its first row to its end, and at least to what was its end when this began.
     async fn verify(&self, tenant: &TenantId) -> Result<Verdict, Error> {

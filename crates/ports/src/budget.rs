@@ -9,6 +9,7 @@
 mod charge;
 mod cost;
 mod notice;
+mod row;
 
 use std::fmt;
 
@@ -24,6 +25,7 @@ use crate::journal::Error;
 pub use charge::{Charge, Settles, Tab};
 pub use cost::{By, CostFilter, CostRow};
 pub use notice::{NOTICES, Notice, notice, notice_id, reached};
+pub use row::{Allowance, Allowed, Row};
 
 /// Lines of one growth, and spends of one settlement.
 pub const ROWS_MAX: usize = 10_000;

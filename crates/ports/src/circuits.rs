@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use baton_core::time::Time;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::journal::Error;
 
@@ -24,6 +25,25 @@ pub struct Circuit {
 pub enum State {
     Closed,
     Open,
+}
+
+impl Circuit {
+    /// How it stands: an open one whose time is over lets one call find out.
+    pub fn word(&self, now: Time) -> &'static str {
+        match (self.state, self.until) {
+            (State::Closed, _) => "closed",
+            (State::Open, Some(until)) if until <= now => "half_open",
+            (State::Open, _) => "open",
+        }
+    }
+
+    /// For programs.
+    pub fn as_json(&self, now: Time) -> Value {
+        json!({
+            "model": self.model, "state": self.word(now), "since": self.since.to_string(),
+            "until": self.until.map(|until| until.to_string()), "by": self.by, "reason": self.reason,
+        })
+    }
 }
 
 /// Circuits by the model's name. The last word counts.

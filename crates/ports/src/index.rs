@@ -95,6 +95,11 @@ pub struct Document {
     pub body: Value,
 }
 
+/// The first heading of a text of Markdown, which is its title where nobody says another.
+pub fn heading(text: &str) -> Option<&str> {
+    text.lines().find_map(|line| line.strip_prefix("# ")).map(str::trim)
+}
+
 /// A document as it is kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stored {

@@ -4,11 +4,20 @@ use async_trait::async_trait;
 use baton_core::id::TenantId;
 use baton_core::time::Time;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::journal::Error;
 
 /// Keys of one page of a list, at the most.
 pub const PAGE_MAX: usize = 500;
+/// Characters of a key's name.
+pub const NAME_CHARS_MAX: usize = 100;
+/// Days a key is good for unless told, and at most.
+pub const DAYS_DEFAULT: u32 = 90;
+pub const DAYS_MAX: u32 = 3_650;
+/// Hours a key that was rotated is still good for unless told, and at most.
+pub const OVERLAP_HOURS_DEFAULT: u32 = 24;
+pub const OVERLAP_HOURS_MAX: u32 = 720;
 
 /// SHA-256 of a key. Keys are 256 random bits, so a plain hash hides them and nothing slower is needed.
 pub type Hash = [u8; 32];
@@ -52,10 +61,12 @@ pub enum Need {
     Run,
     /// Answer what waits for people.
     Answer,
+    /// Make what others run and know: workflows, agents, knowledge.
+    Build,
     /// Decide what becomes of runs and of models, and which version of a workflow runs.
     Operate,
-    /// Make workflows and agents.
-    Build,
+    /// Say who comes in, and erase customers.
+    Administer,
 }
 
 impl Role {
@@ -80,8 +91,9 @@ impl Role {
             Need::Look => true,
             Need::Run => self != Self::HumanAgent,
             Need::Answer => matches!(self, Self::Admin | Self::Operator | Self::HumanAgent),
-            Need::Operate => matches!(self, Self::Admin | Self::Operator),
             Need::Build => matches!(self, Self::Admin | Self::Builder),
+            Need::Operate => matches!(self, Self::Admin | Self::Operator),
+            Need::Administer => self == Self::Admin,
         }
     }
 }
@@ -90,6 +102,37 @@ impl Key {
     /// Whether it opens a door at `now`.
     pub fn is_valid(&self, now: Time) -> bool {
         self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)
+    }
+
+    /// How it stands at `now`: `good`, `expired` or `revoked`.
+    pub fn state(&self, now: Time) -> &'static str {
+        match (self.revoked_at, self.is_valid(now)) {
+            (Some(_), _) => "revoked",
+            (None, true) => "good",
+            (None, false) => "expired",
+        }
+    }
+
+    /// For programs.
+    pub fn as_json(&self, now: Time) -> Value {
+        json!({
+            "id": self.id, "name": self.name, "role": self.role, "tenant": self.tenant, "state": self.state(now),
+            "created_at": self.created_at.to_string(),
+            "expires_at": self.expires_at.map(|at| at.to_string()),
+            "revoked_at": self.revoked_at.map(|at| at.to_string()),
+        })
+    }
+
+    /// Whether a key may be called so.
+    ///
+    /// # Errors
+    /// What a name has, in words.
+    pub fn check_name(name: &str) -> Result<(), String> {
+        let chars = name.chars().count();
+        match name.trim().is_empty() || chars > NAME_CHARS_MAX || name.chars().any(char::is_control) {
+            true => Err(format!("a key's name has 1 to {NAME_CHARS_MAX} characters that can be read, not {chars}")),
+            false => Ok(()),
+        }
     }
 }
 
@@ -111,6 +154,20 @@ pub trait Keys: Send + Sync {
     /// where that comes first. Both or neither: nothing is kept, and `false` said, where `old` is not that tenant's or is
     /// not valid when `new` begins.
     async fn rotate(&self, old: &str, until: Time, new: &Key, hash: &Hash) -> Result<bool, Error>;
+
+    /// All of a tenant's keys, valid or not, newest first.
+    async fn all(&self, tenant: &TenantId) -> Result<Vec<Key>, Error> {
+        let mut keys: Vec<Key> = Vec::new();
+        loop {
+            let before = keys.last().map(|key| key.id.clone());
+            let page = self.list(tenant, before.as_deref(), PAGE_MAX).await?;
+            let is_last = page.len() < PAGE_MAX;
+            keys.extend(page);
+            if is_last {
+                return Ok(keys);
+            }
+        }
+    }
 
     /// From here on the key opens no door. Whether the tenant has such a key that was not revoked yet.
     async fn revoke(&self, tenant: &TenantId, id: &str, now: Time) -> Result<bool, Error>;

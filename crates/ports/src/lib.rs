@@ -5,8 +5,10 @@
 
 pub mod audit;
 pub mod budget;
+pub mod catalogue;
 pub mod circuits;
 pub mod clock;
+pub mod connections;
 pub mod decisions;
 pub mod desk;
 pub mod embed;

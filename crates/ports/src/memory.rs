@@ -3,6 +3,7 @@
 mod context;
 mod error;
 mod execution;
+mod knowledge;
 mod search;
 mod thread;
 
@@ -19,6 +20,7 @@ use crate::models::Asker;
 pub use context::{Context, LeftOut, SimilarConversation, Strategy, Wanted};
 pub use error::Error;
 pub use execution::{Execution, SimilarExecution};
+pub use knowledge::{Knowledge, Unkept};
 pub use search::{Cited, Found, Inquired, Inquiry, Mode, Round, Search, Stopped};
 pub use thread::{Closing, Message, Speaker, Summarised, Summary, Thread};
 

@@ -8,6 +8,7 @@ use baton_core::id::{RunId, TenantId};
 use baton_core::model::{Reply, Request};
 use baton_core::money::{Quote, Usd};
 use baton_core::run::ModelFault;
+use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
@@ -99,6 +100,28 @@ pub enum Piece {
 /// Where pieces go; at most [`PIECES_WAITING_MAX`] wait there. Whoever does not listen any more drops its end.
 pub type Pieces = mpsc::Sender<Piece>;
 
+/// A model that may be named.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Listed {
+    pub name: String,
+    pub provider: String,
+    /// Prices, context, quality, capabilities, by name; nothing where no catalogue knows it.
+    pub facts: Option<Value>,
+    /// Why it cannot be asked now.
+    pub unusable: Option<String>,
+}
+
+/// The model that a person means, under its own name: one that is named with its provider is meant by that.
+pub fn meant<'m>(models: &'m [Listed], named: &'m str) -> &'m str {
+    if models.iter().any(|model| model.name == named) {
+        return named;
+    }
+    let with_provider = models.iter().find(|model| {
+        named.strip_prefix(&*model.provider).and_then(|rest| rest.strip_prefix('/')) == Some(&model.name)
+    });
+    with_provider.map_or(named, |model| &model.name)
+}
+
 #[async_trait]
 pub trait Models: Send + Sync {
     /// One call, given up after `limit`; dropping the future ends the call at the provider. With `pieces`, the reply is
@@ -113,6 +136,16 @@ pub trait Models: Send + Sync {
 
     /// What can be asked by name: models, profiles. For lists that doors show.
     fn names(&self) -> Vec<String>;
+
+    /// Every model a tenant may name, with its facts and with what stands against it now.
+    fn models(&self, _tenant: &TenantId) -> Vec<Listed> {
+        Vec::new()
+    }
+
+    /// What each profile means for a tenant, and whom it would ask now for a text of so many tokens. For people.
+    fn profiles(&self, _tenant: &TenantId, _tokens: u64) -> Vec<Value> {
+        Vec::new()
+    }
 
     /// Whether every model that may answer holds its reply to the request's schema, and its calls to the parameters of
     /// strict tools, by itself: then pieces may be passed on unread. Asks nobody and waits for nothing.

@@ -4,17 +4,24 @@
 //! takes and answers stands beside it and becomes the document at `/api/v1/openapi.json`.
 
 mod agents;
+mod audit;
 mod begin;
+mod composio;
+mod costs;
 mod desk;
 mod etag;
 mod execute;
 mod executions;
 mod guest;
+mod keys;
+mod knowledge;
 mod known;
+mod models;
 mod once;
 mod patience;
 mod query;
 mod shapes;
+mod tools;
 mod workflows;
 
 use axum::Router;
@@ -60,6 +67,7 @@ pub(crate) fn all(door: &Door) -> Router<Door> {
     let (paths, document) = described();
     let document: &'static str = document.leak();
     paths
+        .merge(models::short_paths())
         .layer(from_fn_with_state(door.clone(), guest::enter))
         .route("/api/v1/openapi.json", get(async move || served(document)))
 }
@@ -127,12 +135,24 @@ fn described() -> (Router<Door>, String) {
         .merge(needing(Need::Build, builds))
         .merge(needing(Need::Operate, operates))
         .merge(needing(Need::Answer, answers))
+        .merge(tools::paths())
+        .merge(composio::paths())
+        .merge(costs::paths())
+        .merge(knowledge::paths())
+        .merge(models::paths())
+        .merge(audit::paths())
+        .merge(keys::paths())
         .split_for_parts();
     (paths, document.to_pretty_json().unwrap_or_default())
 }
 
 /// Lets in who may do this.
 fn needing(need: Need, paths: OpenApiRouter<Door>) -> OpenApiRouter<Door> {
+    paths.layer(from_fn(move |guest, request, next| guest::may(need, guest, request, next)))
+}
+
+/// The same, for paths that the document names by another.
+fn needing_too(need: Need, paths: Router<Door>) -> Router<Door> {
     paths.layer(from_fn(move |guest, request, next| guest::may(need, guest, request, next)))
 }
 

@@ -11,6 +11,18 @@ pub const AGENT_NOT_FOUND: &str = "AGENT_NOT_FOUND";
 pub const CHANGED_MEANWHILE: &str = "CHANGED_MEANWHILE";
 pub const EXECUTION_NOT_FOUND: &str = "EXECUTION_NOT_FOUND";
 pub const APPROVAL_NOT_FOUND: &str = "APPROVAL_NOT_FOUND";
+pub const TOOL_UNCALLABLE: &str = "TOOL_UNCALLABLE";
+pub const COMPOSIO_REFUSED: &str = "COMPOSIO_REFUSED";
+pub const COMPOSIO_UNAVAILABLE: &str = "COMPOSIO_UNAVAILABLE";
+pub const CONNECTION_NOT_FOUND: &str = "CONNECTION_NOT_FOUND";
+pub const DOCUMENT_NOT_FOUND: &str = "DOCUMENT_NOT_FOUND";
+pub const DOCUMENT_IS_ABOUT: &str = "DOCUMENT_IS_ABOUT";
+pub const KNOWLEDGE_REFUSED: &str = "KNOWLEDGE_REFUSED";
+pub const KNOWLEDGE_UNAVAILABLE: &str = "KNOWLEDGE_UNAVAILABLE";
+pub const KEY_NOT_FOUND: &str = "KEY_NOT_FOUND";
+pub const KEY_ENDED: &str = "KEY_ENDED";
+pub const MODEL_NOT_FOUND: &str = "MODEL_NOT_FOUND";
+pub const AUDIT_ROW_NOT_FOUND: &str = "AUDIT_ROW_NOT_FOUND";
 pub const EXECUTION_EXISTS: &str = "EXECUTION_EXISTS";
 pub const VERSION_UNUSABLE: &str = "VERSION_UNUSABLE";
 pub const AGENT_INVALID: &str = "AGENT_INVALID";
@@ -26,7 +38,7 @@ pub const STOPPING: &str = "STOPPING";
 pub const INTERNAL_ERROR: &str = "INTERNAL_ERROR";
 
 /// Every code in a few words.
-pub const ALL: [(&str, &str); 24] = [
+pub const ALL: [(&str, &str); 36] = [
     (UNAUTHORIZED, "the request brings no key that opens this door"),
     (FORBIDDEN, "the key's role may not do this"),
     (NOT_FOUND, "nothing is served at this path"),
@@ -38,6 +50,18 @@ pub const ALL: [(&str, &str); 24] = [
     (CHANGED_MEANWHILE, "somebody changed it since it was read"),
     (EXECUTION_NOT_FOUND, "the tenant has no run of this id"),
     (APPROVAL_NOT_FOUND, "no such request waits"),
+    (TOOL_UNCALLABLE, "the tool cannot be called by itself"),
+    (COMPOSIO_REFUSED, "the settings or the request do not allow it with Composio"),
+    (COMPOSIO_UNAVAILABLE, "Composio could not be asked, or answered with an error"),
+    (CONNECTION_NOT_FOUND, "no such account is connected"),
+    (DOCUMENT_NOT_FOUND, "the tenant knows no document of this name"),
+    (DOCUMENT_IS_ABOUT, "the document is about somebody, and it is not said about whom"),
+    (KNOWLEDGE_REFUSED, "memory cannot take this as it is"),
+    (KNOWLEDGE_UNAVAILABLE, "memory or the index outside cannot be asked now"),
+    (KEY_NOT_FOUND, "the tenant has no key of this id"),
+    (KEY_ENDED, "the key is not good any more"),
+    (MODEL_NOT_FOUND, "no model or profile has this name"),
+    (AUDIT_ROW_NOT_FOUND, "the audit trail has no row of this number"),
     (EXECUTION_EXISTS, "a run of this id exists already"),
     (VERSION_UNUSABLE, "this binary cannot run the version"),
     (AGENT_INVALID, "an agent's definition cannot be used"),

@@ -6,15 +6,23 @@ use std::time::Duration;
 
 use baton_core::definition::Catalog;
 use baton_core::id::TenantId;
+use baton_core::time::TimeZone;
 use baton_engine::Engine;
 use baton_engine::roster::{NoTurn, Roster, Standing};
+use baton_ports::audit::Audit;
+use baton_ports::budget::{Allowed, Budget};
+use baton_ports::catalogue::Catalogue;
+use baton_ports::circuits::Circuits;
 use baton_ports::clock::Clock;
+use baton_ports::connections::Connections;
 use baton_ports::decisions::Decisions;
-use baton_ports::keys::Keys;
+use baton_ports::keys::{Hash, Key, Keys, Role};
+use baton_ports::memory::{Knowledge, Memory};
 use baton_ports::models::Models;
 use baton_ports::read::Read;
 use baton_ports::records::Records;
 use baton_ports::registry::Registry;
+use baton_ports::tools::Tools;
 use futures::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -115,6 +123,43 @@ pub struct Template {
     pub text: &'static str,
 }
 
+/// Says in which time zone a tenant's days and weeks are.
+pub type ZoneOf = Arc<dyn Fn(&TenantId) -> TimeZone + Send + Sync>;
+
+/// What people look at and set who run the house: tools, money, models that fail, the audit trail.
+pub struct House {
+    pub tools: Arc<dyn Tools>,
+    /// The same tools, as they are shown.
+    pub catalogue: Arc<dyn Catalogue>,
+    pub connections: Arc<dyn Connections>,
+    pub zone_of: ZoneOf,
+    pub budget: Arc<dyn Budget>,
+    /// What the settings allow to be spent.
+    pub allowed: Arc<dyn Allowed>,
+    pub circuits: Arc<dyn Circuits>,
+    pub audit: Arc<dyn Audit>,
+    pub memory: Arc<dyn Memory>,
+    pub knowledge: Arc<dyn Knowledge>,
+    pub keys: Arc<dyn Keys>,
+    pub mint: Mint,
+}
+
+/// A key that is not kept yet: its row, its hash, and the secret that is shown once.
+pub struct NewKey {
+    pub key: Key,
+    pub hash: Hash,
+    pub secret: String,
+}
+
+/// Makes a key of a tenant's with a name and a role, for so many days; in place of another, it is like that one in all else.
+///
+/// It fails where no random bytes can be had.
+pub type Mint = Arc<
+    dyn Fn(&TenantId, &str, Role, u32, Option<&Key>) -> Result<NewKey, Box<dyn std::error::Error + Send + Sync>>
+        + Send
+        + Sync,
+>;
+
 /// Everything the doors lean on. Cheap to clone.
 #[derive(Clone)]
 pub struct Door(Arc<Inner>);
@@ -126,6 +171,8 @@ pub struct Inner {
     pub metrics: Metrics,
     /// Nothing where no runs are begun here.
     pub work: OnceLock<Work>,
+    /// Nothing where nobody runs the house from here.
+    pub house: OnceLock<House>,
     /// Nothing where no accounts are connected.
     pub returning: OnceLock<Returning>,
     pub limits: Limits,
@@ -157,6 +204,7 @@ impl Door {
             clock,
             metrics,
             work: OnceLock::new(),
+            house: OnceLock::new(),
             returning: OnceLock::new(),
             limits,
             room,
@@ -197,6 +245,18 @@ impl Door {
         }
         *count += 1;
         Some(Following { all: self.following.clone(), tenant: tenant.clone(), _place: place })
+    }
+
+    /// The same, with a house that is run from here.
+    #[must_use]
+    pub fn with_house(self, house: House) -> Self {
+        // The first that was named stays.
+        let _ = self.0.house.set(house);
+        self
+    }
+
+    pub(crate) fn house(&self) -> Result<&House, Problem> {
+        self.0.house.get().ok_or_else(Problem::nothing_here)
     }
 
     /// Ready once the server is told to stop.

@@ -16,10 +16,12 @@ mod door;
 mod openai;
 mod page;
 mod problem;
+pub mod report;
 mod routes;
 mod serve;
+pub mod usage;
 
 pub use api::document;
 pub use auth::{Minted, mint};
-pub use door::{Door, Files, Limits, Metrics, Returned, Returning, Template, Work};
+pub use door::{Door, Files, House, Limits, Metrics, Mint, NewKey, Returned, Returning, Template, Work, ZoneOf};
 pub use serve::serve;

@@ -9,6 +9,7 @@ use baton_core::definition::Diagnostic;
 use baton_core::fault::code;
 use baton_core::id::RunId;
 use baton_core::run::Refusal;
+use baton_engine::one_call;
 use baton_engine::roster::NoTurn;
 use baton_ports::{journal, records};
 use serde_json::json;
@@ -214,6 +215,18 @@ impl From<records::Error> for Problem {
             records::Error::Conflict { .. } | records::Error::EmptyRange { .. } | records::Error::TooLarge { .. } => {
                 Self::broken("the store failed", &error)
             }
+        }
+    }
+}
+
+impl From<one_call::Error> for Problem {
+    fn from(error: one_call::Error) -> Self {
+        match error {
+            one_call::Error::Uncallable { .. } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, said::TOOL_UNCALLABLE, error.to_string())
+            }
+            one_call::Error::Journal(error) => error.into(),
+            one_call::Error::Encoding(_) => Self::broken("the engine failed", &error),
         }
     }
 }

@@ -15,10 +15,10 @@ use baton_core::tool::{Call, OnUnavailable};
 use crate::config::Tuning;
 use crate::error::Error;
 
+pub use baton_ports::catalogue::{Description, Offered, Risk};
 pub(crate) use entry::{Action, Entry, Variant};
-pub use entry::{Described, Description, Risk};
+pub use performer::Lack;
 pub(crate) use performer::Performer;
-pub use performer::{Lack, Offered};
 use search::Words;
 
 /// Tools by name. Aliases lead to a tool only where no tool has the alias as its own name.

@@ -19,6 +19,7 @@ mod perform;
 mod reconnect;
 mod returning;
 mod shelf;
+mod shown;
 mod verdict;
 
 use std::collections::{BTreeMap, HashMap};
@@ -42,6 +43,7 @@ use app::App;
 use shelf::Shelf;
 
 pub use account::State;
+pub use baton_ports::connections::Fault;
 pub use config::{AppConfig, Config, EntitySource};
 pub use connect::Link;
 pub use connections::{Connection, Next};
@@ -63,20 +65,6 @@ pub struct Composio {
     records: Arc<dyn Records>,
     desk: Option<Arc<dyn Desk>>,
     clock: Arc<dyn Clock>,
-}
-
-/// Why Composio did not do what a person or a start asked of it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// Correct the settings or the command.
-    #[error("{reason}")]
-    Refused { reason: String },
-    /// Composio could not be asked, or answered with an error: try again, or look at what it says.
-    #[error("Composio: {reason}")]
-    Unavailable { reason: String },
-    /// What is kept of it could not be read or written.
-    #[error("{reason}")]
-    Storage { reason: String },
 }
 
 impl Composio {
@@ -148,12 +136,6 @@ impl Composio {
 impl From<Failure> for Fault {
     fn from(failure: Failure) -> Self {
         Self::Unavailable { reason: failure.fault().message.clone() }
-    }
-}
-
-impl From<baton_ports::records::Error> for Fault {
-    fn from(error: baton_ports::records::Error) -> Self {
-        Self::Storage { reason: error.to_string() }
     }
 }
 

@@ -80,7 +80,8 @@ mod thinkers;
 mod tool;
 mod vendor;
 
-pub use catalogue::{Described, Description, Lack, Offered, Risk};
+pub use baton_ports::catalogue::{Described, Description, Offered, Risk};
+pub use catalogue::Lack;
 pub use config::{Approvers, Bound, Config, OfWorkflow, Permission, Secret, Tenant, Tuning, Zone, variable_of_secret};
 pub use definition::{Definition, Hook, HookForm, Parsed};
 pub use doubt::Doubt;

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use baton_core::fault::Fault;
-use baton_core::id::TenantId;
+use baton_core::id::{RunId, TenantId};
 use baton_core::money::Usd;
-use baton_core::tool::{Call, Facts, Outcome};
+use baton_core::time::Time;
+use baton_core::tool::{Call, Caller, Class, Facts, Outcome};
 use baton_ports::budget::Tab;
+use baton_ports::catalogue::{self, Listed};
 use baton_ports::clock::Clock;
 use baton_ports::tools::{Checked, Performed, Tools};
 use serde_json::Value;
@@ -159,25 +161,14 @@ impl Registry {
         (described.take(limit).collect(), fault)
     }
 
-    /// The catalogue as it is now. A call keeps the one it began with.
-    pub(crate) fn catalogue(&self) -> Arc<Catalogue> {
-        self.held.read().unwrap_or_else(PoisonError::into_inner).all.clone()
-    }
-
     /// What is known of a tool, for lists and pages.
     pub fn describe(&self, tool: &str) -> Option<Description> {
         self.catalogue().describe(tool)
     }
 
-    /// Every tool once, by its own name, with the other names it goes by.
-    pub fn tools(&self) -> Vec<(Description, Vec<&'static str>)> {
-        self.catalogue().tools()
-    }
-
-    /// The tool that a name is a preset of or leads to, under which its uses are counted; nothing where there is no such
-    /// tool.
-    pub fn base_of(&self, tool: &str) -> Option<Arc<str>> {
-        self.catalogue().find(tool).map(|entry| entry.base.clone())
+    /// The catalogue as it is now. A call keeps the one it began with.
+    pub(crate) fn catalogue(&self) -> Arc<Catalogue> {
+        self.held.read().unwrap_or_else(PoisonError::into_inner).all.clone()
     }
 
     /// What providers that were chosen lack, so that calls of them are refused.
@@ -252,6 +243,48 @@ fn renew(link: &Arc<Link>, held: &Arc<RwLock<Held>>, tuning: &BTreeMap<String, T
         drop(held);
         all.prepare();
     });
+}
+
+#[async_trait]
+impl catalogue::Catalogue for Registry {
+    fn all(&self) -> Vec<Listed> {
+        self.catalogue().tools().into_iter().map(|(tool, aliases)| Listed { tool, aliases }).collect()
+    }
+
+    fn describe(&self, tool: &str) -> Option<Description> {
+        self.catalogue().describe(tool)
+    }
+
+    fn base_of(&self, tool: &str) -> Option<Arc<str>> {
+        self.catalogue().find(tool).map(|entry| entry.base.clone())
+    }
+
+    fn is_enabled(&self, tenant: &TenantId, tool: &str) -> bool {
+        let catalogue = self.catalogue();
+        let Some(entry) = catalogue.find(tool) else { return false };
+        let call = Call {
+            tenant: tenant.clone(),
+            run: RunId::new(""),
+            workflow: String::new(),
+            key: String::new(),
+            tool: tool.to_owned(),
+            arguments: Value::Null,
+            class: Class::Pure,
+            agent: None,
+            provider: None,
+            attempt: 0,
+            at: Time::EPOCH,
+            replies: Vec::new(),
+            caller: Caller::default(),
+        };
+        let permission = self.rules.of(tenant).tool(&catalogue, &call, entry);
+        permission.and_then(|permission| permission.enabled).unwrap_or(true)
+    }
+
+    async fn search(&self, words: &str, limit: usize) -> (Vec<Description>, Option<String>) {
+        let (found, fault) = Self::search(self, words, limit).await;
+        (found, fault.map(|fault| fault.to_string()))
+    }
 }
 
 #[async_trait]

@@ -70,10 +70,10 @@ pub struct AuditList {
     #[arg(long, value_enum)]
     pub status: Option<AuditStatus>,
     /// From this day or instant on, in UTC.
-    #[arg(long, value_name = "YYYY-MM-DD|TIME", value_parser = instant)]
+    #[arg(long, value_name = "YYYY-MM-DD|TIME", value_parser = Time::from_day)]
     pub from: Option<Time>,
     /// Up to this day, or before this instant.
-    #[arg(long, value_name = "YYYY-MM-DD|TIME", value_parser = end)]
+    #[arg(long, value_name = "YYYY-MM-DD|TIME", value_parser = Time::to_day)]
     pub to: Option<Time>,
     /// How each call stands now: its last attempt, and whether it was undone since.
     #[arg(long)]
@@ -102,17 +102,4 @@ fn identifier(text: &str) -> Result<String, String> {
         true => Ok(text.to_owned()),
         false => Err("it is too short to be one person's; a mail address or a whole phone number is not".to_owned()),
     }
-}
-
-/// A day, which is its begin, or an instant.
-pub(super) fn instant(text: &str) -> Result<Time, String> {
-    let begin = format!("{text}T00:00:00Z");
-    let at: Result<Time, _> = begin.parse().or_else(|_| text.parse());
-    at.map_err(|_| "a day is written YYYY-MM-DD, an instant 2026-11-22T09:00:00Z".to_owned())
-}
-
-/// A day, which is its end, or an instant.
-pub(super) fn end(text: &str) -> Result<Time, String> {
-    let at = instant(text)?;
-    Ok(if text.contains('T') { at } else { at + DAY })
 }

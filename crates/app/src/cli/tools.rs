@@ -4,8 +4,6 @@ use baton_core::time::Time;
 use baton_core::usage::Week;
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::audit::{end, instant};
-
 /// Tools one search may show.
 const FOUND_MAX: i64 = 50;
 
@@ -167,10 +165,10 @@ pub struct ToolsUsage {
     #[arg(long)]
     pub tool: Option<String>,
     /// From this day or instant on, in UTC; the last 30 days unless told.
-    #[arg(long, value_name = "YYYY-MM-DD|TIME", value_parser = instant)]
+    #[arg(long, value_name = "YYYY-MM-DD|TIME", value_parser = Time::from_day)]
     pub from: Option<Time>,
     /// Up to this day, or before this instant.
-    #[arg(long, value_name = "YYYY-MM-DD|TIME", value_parser = end)]
+    #[arg(long, value_name = "YYYY-MM-DD|TIME", value_parser = Time::to_day)]
     pub to: Option<Time>,
     /// Of every tenant of the database.
     #[arg(long)]

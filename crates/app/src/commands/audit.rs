@@ -6,10 +6,8 @@ mod verify;
 
 use std::path::Path;
 
-use baton_core::audit::{Entry, hex};
 use baton_core::id::TenantId;
 use baton_ports::audit::{Audit as _, Filter, Person};
-use serde_json::{Value, json};
 
 use crate::cli::{Audit, AuditOf};
 use crate::project::Project;
@@ -59,20 +57,6 @@ async fn show(trail: &Trail, seq: u64, as_json: bool) -> anyhow::Result<Exit> {
     if !as_json {
         list::tell(std::slice::from_ref(entry));
     }
-    print::pretty(&whole(entry));
+    print::pretty(&entry.as_json());
     Ok(Exit::Completed)
-}
-
-/// A row with all that is known of it.
-fn whole(entry: &Entry) -> Value {
-    let mut shown = json!(entry.row);
-    if let Value::Object(fields) = &mut shown {
-        fields.remove("cost_nanos");
-        fields.insert("cost_usd".to_owned(), json!(entry.row.cost.as_f64()));
-        fields.insert("seq".to_owned(), json!(entry.seq));
-        fields.insert("at".to_owned(), json!(entry.row.at.to_string()));
-        fields.insert("hash".to_owned(), json!(hex(&entry.hash)));
-        fields.insert("erased_at".to_owned(), json!(entry.erased_at.map(|at| at.to_string())));
-    }
-    shown
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use baton_core::money::Window;
 use baton_ports::budget::{Budget, By, CostFilter, CostRow};
 use baton_ports::clock::{Clock, SystemClock};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::cli::{Costs, CostsBy, CostsCommand, CostsShow};
 use crate::project::Project;
@@ -26,7 +26,7 @@ pub async fn run(folder: &Path, args: &Costs) -> anyhow::Result<Exit> {
     };
     let rows = read(&project, filter(&project, args)?).await?;
     if args.json {
-        print::pretty(&Value::Array(rows.iter().map(as_json).collect()));
+        print::pretty(&Value::Array(rows.iter().map(CostRow::as_json).collect()));
     } else {
         tell(&rows, args);
     }
@@ -80,35 +80,6 @@ fn said(row: &CostRow, by: CostsBy) -> String {
     text.filter(|text| !text.is_empty()).unwrap_or_else(|| none.to_owned())
 }
 
-/// The columns of `daily_cost_summary` beside our own.
-fn as_json(row: &CostRow) -> Value {
-    let mut shown = json!(row);
-    if let Value::Object(fields) = &mut shown {
-        fields.remove("cost_nanos");
-        fields.insert("total_calls".to_owned(), json!(row.calls));
-        fields.insert("total_cost_usd".to_owned(), json!(row.cost.as_f64()));
-        fields.insert("total_tokens".to_owned(), json!(tokens(row)));
-        fields.insert("avg_cost_usd".to_owned(), json!(average(row.cost.as_f64(), row.calls)));
-        fields.insert("avg_latency_ms".to_owned(), json!(average(whole(row.latency_ms), row.calls)));
-        fields.insert("success_rate".to_owned(), json!(average(whole(row.answered), row.calls)));
-    }
-    shown
-}
-
-fn tokens(row: &CostRow) -> u64 {
-    let usage = &row.usage;
-    usage.input_tokens + usage.cached_tokens + usage.cache_write_tokens + usage.output_tokens
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts that are shown, far below 2^53")]
-fn whole(count: u64) -> f64 {
-    count as f64
-}
-
-fn average(sum: f64, calls: u64) -> f64 {
-    if calls == 0 { 0.0 } else { sum / whole(calls) }
-}
-
 fn tell(rows: &[CostRow], args: &CostsShow) {
     if rows.is_empty() {
         print::line("nothing was spent");
@@ -116,13 +87,13 @@ fn tell(rows: &[CostRow], args: &CostsShow) {
     }
     for row in rows {
         let parts: String = args.by.iter().map(|by| format!("{:<24} ", said(row, *by))).collect();
-        let answered = average(whole(row.answered), row.calls) * 100.0;
+        let answered = row.success_rate() * 100.0;
         let guessed = if row.estimated > 0 { format!("  ({} guessed)", row.estimated) } else { String::new() };
         print::line(format_args!(
             "{parts}{:>14}  {:>8} calls  {:>12} tokens  {answered:>5.1} % answered{guessed}",
             row.cost.to_string(),
             row.calls,
-            tokens(row),
+            row.tokens(),
         ));
     }
     let total: baton_core::money::Usd = rows.iter().map(|row| row.cost).sum();

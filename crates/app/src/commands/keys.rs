@@ -7,18 +7,14 @@ use baton_core::expr::nearest;
 use baton_core::id::TenantId;
 use baton_core::time::Time;
 use baton_ports::clock::{Clock, SystemClock};
-use baton_ports::keys::{Hash, Key, Keys as _, PAGE_MAX, Role};
-use serde_json::{Value, json};
+use baton_ports::keys::{Hash, Key, Keys as _, Role};
+use serde_json::json;
 
 use crate::cli::{KeyRole, Keys, KeysCreate, KeysRotate};
 use crate::project::Project;
 use crate::wire::System;
 use crate::{Exit, Misuse, print};
 
-/// Days a key is good for unless told.
-pub const DAYS_DEFAULT: u32 = 90;
-/// Characters of a key's name.
-const NAME_CHARS_MAX: usize = 100;
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
 pub async fn run(folder: &Path, args: Keys) -> anyhow::Result<Exit> {
@@ -59,7 +55,7 @@ impl New {
     /// Shows the secret, for the only time.
     fn tell(&self, as_json: bool) {
         if as_json {
-            let mut shown = shown(&self.key, self.key.created_at);
+            let mut shown = self.key.as_json(self.key.created_at);
             shown["key"] = json!(self.secret);
             print::pretty(&shown);
             return;
@@ -71,9 +67,7 @@ impl New {
 }
 
 async fn create(project: &Project, args: &KeysCreate, now: Time) -> anyhow::Result<Exit> {
-    let chars = args.name.chars().count();
-    if args.name.trim().is_empty() || chars > NAME_CHARS_MAX || args.name.chars().any(char::is_control) {
-        let message = format!("a key's name has 1 to {NAME_CHARS_MAX} characters that can be read, not {chars}");
+    if let Err(message) = Key::check_name(&args.name) {
         return Err(Misuse::new(message).hint("say whose it is or what for: `baton keys create shop-frontend`").into());
     }
     let role = match args.role {
@@ -93,11 +87,14 @@ async fn create(project: &Project, args: &KeysCreate, now: Time) -> anyhow::Resu
 async fn list(project: &Project, as_json: bool, now: Time) -> anyhow::Result<Exit> {
     // Looking makes no database where nothing has run.
     let keys = match project.database().exists() {
-        true => all(&System::open(project)?).await?,
+        true => {
+            let system = System::open(project)?;
+            system.store.all(&system.tenant).await?
+        }
         false => Vec::new(),
     };
     if as_json {
-        print::pretty(&keys.iter().map(|key| shown(key, now)).collect());
+        print::pretty(&keys.iter().map(|key| key.as_json(now)).collect());
     } else if keys.is_empty() {
         print::line("no keys: `baton keys create NAME` makes one, and so does the first `baton serve`");
     } else {
@@ -137,7 +134,7 @@ async fn revoke(project: &Project, wanted: &str, as_json: bool, now: Time) -> an
         return Err(Misuse::new(format!("`{}` was revoked before", key.id)).into());
     }
     if as_json {
-        print::pretty(&shown(&Key { revoked_at: Some(now), ..key }, now));
+        print::pretty(&Key { revoked_at: Some(now), ..key }.as_json(now));
     } else {
         print::line(format_args!(
             "`{}` ({}) opens no door any more, five seconds from now at the latest.",
@@ -147,23 +144,9 @@ async fn revoke(project: &Project, wanted: &str, as_json: bool, now: Time) -> an
     Ok(Exit::Completed)
 }
 
-/// The tenant's keys, newest first.
-async fn all(system: &System) -> anyhow::Result<Vec<Key>> {
-    let mut keys: Vec<Key> = Vec::new();
-    loop {
-        let before = keys.last().map(|key| key.id.clone());
-        let page = system.store.list(&system.tenant, before.as_deref(), PAGE_MAX).await?;
-        let is_last = page.len() < PAGE_MAX;
-        keys.extend(page);
-        if is_last {
-            return Ok(keys);
-        }
-    }
-}
-
 /// The key of this id, or the one good key of this name.
 async fn find(system: &System, wanted: &str, now: Time) -> anyhow::Result<Key> {
-    let keys = all(system).await?;
+    let keys = system.store.all(&system.tenant).await?;
     if let Some(key) = keys.iter().find(|key| key.id == wanted) {
         return Ok(key.clone());
     }
@@ -187,24 +170,6 @@ async fn find(system: &System, wanted: &str, now: Time) -> anyhow::Result<Key> {
     }
 }
 
-/// How a key stands at `now`.
-fn state(key: &Key, now: Time) -> &'static str {
-    match (key.revoked_at, key.is_valid(now)) {
-        (Some(_), _) => "revoked",
-        (None, true) => "good",
-        (None, false) => "expired",
-    }
-}
-
-fn shown(key: &Key, now: Time) -> Value {
-    json!({
-        "id": key.id, "name": key.name, "role": key.role, "tenant": key.tenant, "state": state(key, now),
-        "created_at": key.created_at.to_string(),
-        "expires_at": key.expires_at.map(|at| at.to_string()),
-        "revoked_at": key.revoked_at.map(|at| at.to_string()),
-    })
-}
-
 /// A line each.
 fn tell(keys: &[Key], now: Time) {
     let widest = |title: &str, of: &dyn Fn(&Key) -> usize| keys.iter().map(of).max().unwrap_or(0).max(title.len());
@@ -213,7 +178,7 @@ fn tell(keys: &[Key], now: Time) {
     print::line(print::paint("1", &title));
     for key in keys {
         let until = key.revoked_at.or(key.expires_at).map_or_else(|| "for ever".to_owned(), |at| at.to_string());
-        let (role, state) = (key.role.word(), state(key, now));
+        let (role, state) = (key.role.word(), key.state(now));
         print::line(format_args!("{:<id$}  {:<name$}  {role:<7}  {state:<7}  {until}", key.id, key.name));
     }
 }

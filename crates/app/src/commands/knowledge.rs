@@ -3,17 +3,17 @@
 mod add;
 mod eval;
 pub mod folder;
-mod outside;
+pub mod outside;
 mod reindex;
 mod search;
 
 use std::path::Path;
 
 use baton_ports::index::{Collection, Head, Index as _, PAGE_MAX, Recipe};
-use baton_ports::memory::Memory as _;
+use baton_ports::memory::{Knowledge as _, Memory as _};
 use serde_json::json;
 
-use self::outside::Outside;
+use self::outside::Shelf;
 use crate::cli::{Knowledge, KnowledgeForget, KnowledgeList, KnowledgeRemove};
 use crate::project::Project;
 use crate::wire::System;
@@ -86,10 +86,9 @@ fn row(head: &Head) -> String {
 
 async fn remove(project: &Project, args: &KnowledgeRemove) -> anyhow::Result<Exit> {
     let system = System::open(project)?;
-    let outside = Outside::of(project, &system)?;
+    let shelf = Shelf::of(project, &system);
     for name in &args.names {
-        outside.remove(name).await?;
-        if !system.memory.remove(&system.tenant, Collection::Knowledge, name).await? {
+        if !shelf.remove(&system.tenant, name).await? {
             let misuse = Misuse::new(format!("there is no document `{name}`"));
             return Err(misuse.hint("`baton knowledge list` names those there are").into());
         }
@@ -100,9 +99,7 @@ async fn remove(project: &Project, args: &KnowledgeRemove) -> anyhow::Result<Exi
 
 async fn forget(project: &Project, args: &KnowledgeForget) -> anyhow::Result<Exit> {
     let system = System::open(project)?;
-    let outside = Outside::of(project, &system)?;
-    let forgotten = system.memory.forget(&system.tenant, &args.customer).await?;
-    outside.forget(&args.customer).await?;
+    let forgotten = Shelf::of(project, &system).forget(&system.tenant, &args.customer).await?;
     if args.json {
         print::pretty(&json!(forgotten));
         return Ok(Exit::Completed);

@@ -166,7 +166,7 @@ pub fn report(follower: &Follower, id: &RunId, command: &str, as_json: bool) -> 
     let run = follower.run(id).context("the run was not recorded")?;
     if as_json {
         print::pretty(&response(run, &follower.open()));
-    } else if let Some(failed) = one_call::failure(run) {
+    } else if let Some(failed) = baton_engine::one_call::failure(run) {
         one_call::tell_failure(&failed);
     } else {
         told::conclude(run, &follower.open(), command);
@@ -177,7 +177,7 @@ pub fn report(follower: &Follower, id: &RunId, command: &str, as_json: bool) -> 
 /// A run that is there for one call fails, to whoever asked for it, where the call does.
 pub fn exit_of(run: &Run) -> Exit {
     match run.state() {
-        State::Completed => one_call::failure(run).map_or(Exit::Completed, |_| Exit::Failed),
+        State::Completed => baton_engine::one_call::failure(run).map_or(Exit::Completed, |_| Exit::Failed),
         state if state.is_end() => Exit::Failed,
         _ => Exit::Waiting,
     }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use baton_engine::Engine;
-use baton_ports::keys::{Keys, Role};
-use baton_server::{Door, Files, Limits, Returned, Returning, Work};
+use baton_ports::keys::{DAYS_DEFAULT, Keys, Role};
+use baton_server::{Door, Files, House, Limits, Mint, NewKey, Returned, Returning, Work};
 use baton_tools::composio::State;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use self::reload::Reload;
 use self::upkeep::Upkeep;
 use super::keys;
+use super::knowledge::outside::Shelf;
 use crate::project::Project;
 use crate::wire::System;
 use crate::{Exit, Misuse, cli, metrics, print};
@@ -47,7 +48,8 @@ pub async fn run(folder: &Path, args: cli::Serve) -> anyhow::Result<Exit> {
         let metrics = metrics::at_scrape(metrics, system.purse.clone(), system.tenant.clone());
         let door = Door::new(system.models.clone(), known, system.clock.clone(), metrics, Limits::default())
             .by_tiers(system.roster.clone())
-            .with_work(work(&project, &system, engine, files.subscribe()));
+            .with_work(work(&project, &system, engine, files.subscribe()))
+            .with_house(house(&project, &system));
         let door = match returning(&system) {
             Some(returning) => door.with_returning(returning),
             None => door,
@@ -76,6 +78,34 @@ fn work(project: &Project, system: &System, engine: &Engine, files: watch::Recei
         zone: project.settings.own_zone().map(str::to_owned),
         scripted: system.models.is_scripted(),
     }
+}
+
+/// What is looked at and set by who runs the house.
+fn house(project: &Project, system: &System) -> House {
+    let settings = project.settings.clone();
+    House {
+        tools: system.tools.clone(),
+        catalogue: system.tools.clone(),
+        connections: system.tools.clone(),
+        zone_of: Arc::new(move |tenant| settings.zone(tenant)),
+        budget: Arc::new(system.store.clone()),
+        allowed: Arc::new(project.settings.budgets.clone()),
+        circuits: Arc::new(system.store.clone()),
+        audit: Arc::new(system.store.clone()),
+        keys: Arc::new(system.store.clone()),
+        mint: mint(system),
+        memory: system.memory.clone(),
+        knowledge: Arc::new(Shelf::of(project, system)),
+    }
+}
+
+/// Makes keys as the command line makes them.
+fn mint(system: &System) -> Mint {
+    let clock = system.clock.clone();
+    Arc::new(move |tenant, name, role, days, _instead_of| {
+        let keys::New { key, hash, secret } = keys::New::mint(tenant, name, role, days, clock.now())?;
+        Ok(NewKey { key, hash, secret })
+    })
 }
 
 /// Who takes in those that connected an account of Composio's; nobody where there is no Composio.
@@ -110,7 +140,7 @@ async fn listen(address: &str) -> anyhow::Result<TcpListener> {
 
 /// Makes an admin key where this database has none, and says its secret.
 async fn first_key(system: &System) -> anyhow::Result<Option<String>> {
-    let new = keys::New::mint(&system.tenant, "first start", Role::Admin, keys::DAYS_DEFAULT, system.clock.now())?;
+    let new = keys::New::mint(&system.tenant, "first start", Role::Admin, DAYS_DEFAULT, system.clock.now())?;
     let made = system.store.add_first(&new.key, &new.hash).await?;
     Ok(made.then_some(new.secret))
 }

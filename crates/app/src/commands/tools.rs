@@ -2,17 +2,17 @@
 
 mod call;
 mod connections;
-pub mod report;
+mod report;
 mod usage;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use baton_core::expr::nearest;
+use baton_ports::catalogue::{Catalogue as _, Listed};
 use baton_ports::tools::Tools as _;
 use baton_store::sqlite::{Options, Store};
 use baton_tools::{Description, Registry, Risk};
-use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::{Tools, ToolsList, ToolsRefresh, ToolsSearch};
@@ -89,35 +89,14 @@ async fn refresh(project: &Project, args: &ToolsRefresh) -> anyhow::Result<Exit>
 fn list(registry: &Registry, args: &ToolsList) {
     let words: Vec<String> =
         args.search.iter().flat_map(|words| words.split_whitespace()).map(str::to_lowercase).collect();
-    let is_wanted = |tool: &Listed| {
-        let Listed { tool, aliases } = tool;
-        let text = format!("{} {} {}", tool.name, aliases.join(" "), tool.facts.description).to_lowercase();
-        args.category.as_ref().is_none_or(|category| *category == tool.category)
-            && words.iter().all(|word| text.contains(word))
-    };
-    let tools: Vec<Listed> = Listed::all(registry).into_iter().filter(is_wanted).collect();
+    let is_wanted = |tool: &Listed| tool.is_wanted(args.category.as_deref(), &words);
+    let tools: Vec<Listed> = registry.all().into_iter().filter(is_wanted).collect();
     if args.json {
         print::pretty(&json!({ "tools": tools }));
     } else if tools.is_empty() {
         print::line("no tools");
     } else {
         tell(&tools);
-    }
-}
-
-/// A tool, and the other names it goes by.
-#[derive(Serialize)]
-struct Listed {
-    #[serde(flatten)]
-    tool: Description,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    aliases: Vec<&'static str>,
-}
-
-impl Listed {
-    /// Every tool once, by its own name.
-    fn all(registry: &Registry) -> Vec<Self> {
-        registry.tools().into_iter().map(|(tool, aliases)| Self { tool, aliases }).collect()
     }
 }
 
@@ -166,8 +145,8 @@ fn show(registry: &Registry, name: &str, as_json: bool) -> anyhow::Result<()> {
         return Err(Misuse::new(format!("there is no tool `{name}`")).hint(hint).into());
     };
     if !as_json {
-        let aliases = registry.tools().into_iter().find(|(listed, _)| listed.name == tool.name);
-        tell(&[Listed { tool: tool.clone(), aliases: aliases.map(|(_, aliases)| aliases).unwrap_or_default() }]);
+        let listed: Vec<Listed> = registry.all().into_iter().filter(|listed| listed.tool.name == tool.name).collect();
+        tell(&listed);
         print::line(format_args!("\n{}\n", tool.facts.description));
     }
     print::pretty(&json!({ "tool": tool }));

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::place::{Done, Place};
 use crate::server::Server;
 
-const KEY: &str = "ak_s3cr3t";
+pub const KEY: &str = "ak_s3cr3t";
 /// A flow of two nodes: what the agent asked for, and a call of its own.
 const RETURN: &str = "
 name: handle_return
@@ -38,7 +38,7 @@ replies:
 
 /// Composio on this machine: accounts by id with the user and the status, and what was executed.
 #[derive(Default)]
-struct World {
+pub struct World {
     accounts: BTreeMap<String, (String, String)>,
     /// Where browsers are sent afterwards.
     callback: String,
@@ -46,13 +46,13 @@ struct World {
     tools_asked: usize,
 }
 
-struct Service {
+pub struct Service {
     url: String,
     world: Arc<Mutex<World>>,
 }
 
 impl Service {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}/api/v3", listener.local_addr().expect("an address"));
         let world = Arc::<Mutex<World>>::default();
@@ -70,11 +70,11 @@ impl Service {
         act(&mut self.world.lock().expect("a lock"))
     }
 
-    fn set(&self, account: &str, status: &str) {
+    pub fn set(&self, account: &str, status: &str) {
         self.with(|world| world.accounts.get_mut(account).expect("is there").1 = status.to_owned());
     }
 
-    fn place(&self) -> Place {
+    pub fn place(&self) -> Place {
         let settings =
             format!("[tools.composio]\nbase_url = \"{}\"\ntoolkits = [\"shopify\"]\ntrusted = true\n", self.url);
         Place::with(&[
@@ -129,6 +129,13 @@ fn says(world: &mut World, method: &str, target: &str, body: &Value) -> (u16, Va
     let parts: Vec<&str> = path.trim_start_matches("/api/v3/").split('/').collect();
     match (method, parts.as_slice()) {
         ("GET", ["toolkits"]) => (200, json!({"items": []})),
+        ("GET", ["toolkits", slug]) => {
+            let meta = json!({
+                "description": "E-commerce platform", "logo": format!("https://logos.example/{slug}"), "tools_count": 150,
+                "categories": [{"slug": "e-commerce", "name": "E-Commerce"}],
+            });
+            (200, json!({"slug": slug, "name": "Shopify", "meta": meta}))
+        }
         ("GET", ["tools"]) => {
             world.tools_asked += 1;
             let action = |slug: &str, tag: &str| {

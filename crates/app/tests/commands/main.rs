@@ -25,6 +25,7 @@ mod provider;
 mod questions;
 mod reading;
 mod reference;
+mod rooms_api;
 mod runs;
 mod seed_000;
 mod seeds;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use baton_core::id::TenantId;
 use baton_core::money::{Usd, Window};
 use baton_core::time::Time;
-use baton_ports::budget::Line;
+use baton_ports::budget::{Allowance, Allowed, Line};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::state::Limited;
@@ -46,6 +46,15 @@ pub enum OnExceeded {
     Refuse,
     /// A run waits: for a person, or until the budget begins anew. What is no run's is refused.
     Pause,
+}
+
+impl OnExceeded {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Pause => "pause",
+        }
+    }
 }
 
 /// Dollars, or `"unlimited"`.
@@ -163,6 +172,21 @@ impl Config {
         };
         let lines = Line::all(tenant, key_id, at).into_iter();
         lines.filter_map(|line| limit_of(&line).map(|limit| Limited { line, limit })).collect()
+    }
+}
+
+impl Allowed for Config {
+    fn of(&self, line: &Line) -> Allowance {
+        let limit = match &line.key_id {
+            None => self.of_tenant(&line.tenant, line.window),
+            Some(key) => self.of_key(key, line.window),
+        };
+        let on_exceeded = self.on_exceeded(&line.tenant, line.key_id.as_deref()).word();
+        Allowance { limit, on_exceeded, setting: self.setting_of(line) }
+    }
+
+    fn keys(&self) -> Vec<String> {
+        self.keys.keys().cloned().collect()
     }
 }
 

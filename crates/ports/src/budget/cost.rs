@@ -4,6 +4,7 @@ use baton_core::id::TenantId;
 use baton_core::model::Usage;
 use baton_core::money::Usd;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 /// By what costs are summed up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -57,4 +58,61 @@ pub struct CostRow {
     pub cost: Usd,
     pub usage: Usage,
     pub latency_ms: u64,
+}
+
+impl CostRow {
+    /// Of all kinds together.
+    pub fn tokens(&self) -> u64 {
+        let usage = &self.usage;
+        usage.input_tokens + usage.cached_tokens + usage.cache_write_tokens + usage.output_tokens
+    }
+
+    /// In US dollars; 0 where nothing was asked.
+    pub fn avg_cost_usd(&self) -> f64 {
+        average(self.cost.as_f64(), self.calls)
+    }
+
+    /// 0 where nothing was asked.
+    pub fn avg_latency_ms(&self) -> f64 {
+        average(whole(self.latency_ms), self.calls)
+    }
+
+    /// From 0 to 1; 0 where nothing was asked.
+    pub fn success_rate(&self) -> f64 {
+        average(whole(self.answered), self.calls)
+    }
+
+    /// For programs: the columns of `daily_cost_summary` beside our own.
+    pub fn as_json(&self) -> Value {
+        let mut shown = json!(self);
+        if let Value::Object(fields) = &mut shown {
+            fields.remove("cost_nanos");
+            fields.insert("total_calls".to_owned(), json!(self.calls));
+            fields.insert("total_cost_usd".to_owned(), json!(self.cost.as_f64()));
+            fields.insert("total_tokens".to_owned(), json!(self.tokens()));
+            fields.insert("avg_cost_usd".to_owned(), json!(self.avg_cost_usd()));
+            fields.insert("avg_latency_ms".to_owned(), json!(self.avg_latency_ms()));
+            fields.insert("success_rate".to_owned(), json!(self.success_rate()));
+        }
+        shown
+    }
+
+    /// Adds another, whatever it is apart by.
+    pub fn add(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.answered += other.answered;
+        self.estimated += other.estimated;
+        self.cost += other.cost;
+        self.usage.add(&other.usage);
+        self.latency_ms += other.latency_ms;
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts that are shown, far below 2^53")]
+fn whole(count: u64) -> f64 {
+    count as f64
+}
+
+fn average(sum: f64, calls: u64) -> f64 {
+    if calls == 0 { 0.0 } else { sum / whole(calls) }
 }

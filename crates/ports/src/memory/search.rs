@@ -2,7 +2,7 @@
 
 use baton_core::money::Usd;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::TOP_DEFAULT;
 use crate::index::{Collection, Filter};
@@ -70,6 +70,17 @@ pub struct Cited {
     pub begins: u32,
     pub ends: u32,
     pub metadata: Map<String, Value>,
+}
+
+impl Cited {
+    /// For whoever keeps the documents: with whom its document is about.
+    pub fn as_json(&self) -> Value {
+        let mut shown = json!(self);
+        if let Some(person) = &self.about {
+            shown["about"] = json!(person);
+        }
+        shown
+    }
 }
 
 /// A question that is searched for in rounds: a model judges whether what was found answers it, and if not, words the

@@ -4,9 +4,10 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use baton_core::bundle::Hash;
 use baton_core::id::{RunId, TenantId};
+use baton_core::run::Run;
 use baton_core::tool::Caller;
-use baton_engine::{Delivered, Error, Follower, Fork, Start};
-use serde_json::Value;
+use baton_engine::{Delivered, Error, Follower, Fork, OneCall, OneChoice, Start};
+use serde_json::{Map, Value};
 use tokio::time::timeout;
 
 use super::agents;
@@ -39,6 +40,51 @@ pub(super) struct Given {
 pub(super) enum Begin {
     New(Wanted, Given),
     Forked(fork::Wanted),
+    /// One call of a tool that there is.
+    Call {
+        tool: String,
+        arguments: Map<String, Value>,
+        context: Value,
+    },
+    /// A choice among tools that there are, for a message.
+    Choice {
+        message: String,
+        tools: Vec<String>,
+        context: Value,
+    },
+}
+
+/// A run that was begun, as far as it was followed.
+pub(super) struct Begun {
+    id: RunId,
+    follower: Follower,
+    once: Option<Once>,
+    patience: Patience,
+}
+
+impl Begun {
+    /// As executions are answered.
+    fn as_execution(self) -> Response {
+        let answered = Answered::of(&self.follower, &self.id).into_response();
+        self.said(answered)
+    }
+
+    /// As whoever knows the run tells it: 200 where it has ended, else 202 with its address.
+    pub fn told(self, tell: impl FnOnce(&Run, &Follower) -> Value) -> Response {
+        let not_begun = Run::default();
+        let run = self.follower.run(&self.id).unwrap_or(&not_begun);
+        let answered = Answered::as_told(run, &self.id, tell(run, &self.follower)).into_response();
+        self.said(answered)
+    }
+
+    /// With what headers say of how it was asked.
+    fn said(self, response: Response) -> Response {
+        let mut response = self.patience.say(response);
+        if let Some(once) = self.once {
+            once.say(&mut response);
+        }
+        response
+    }
 }
 
 /// What the engine takes.
@@ -55,6 +101,17 @@ pub(super) async fn begin(
     asked: Asked<'_>,
     begin: Begin,
 ) -> Result<Response, Problem> {
+    Ok(begun(door, guest, headers, asked, begin).await?.as_execution())
+}
+
+/// The same, for whoever answers otherwise.
+pub(super) async fn begun(
+    door: &Door,
+    guest: &Guest,
+    headers: &HeaderMap,
+    asked: Asked<'_>,
+    begin: Begin,
+) -> Result<Begun, Problem> {
     let work = door.work()?;
     let patience = Patience::of(headers)?;
     let mut once = Once::of(door, guest, headers, asked).await?;
@@ -91,11 +148,7 @@ pub(super) async fn begin(
         rested = timeout(limit, followed) => rested.unwrap_or(Ok(()))?,
         () = door.stopped() => {}
     }
-    let mut response = patience.say(Answered::of(&follower, &id).into_response());
-    if let Some(once) = once {
-        once.say(&mut response);
-    }
-    Ok(response)
+    Ok(Begun { id, follower, once, patience })
 }
 
 fn new() -> RunId {
@@ -108,6 +161,18 @@ impl Begin {
         match self {
             Self::New(wanted, given) => Ok(Made::Start(start(door, work, guest, run, wanted, given).await?)),
             Self::Forked(wanted) => Ok(Made::Fork(wanted.make(work, guest, run).await?)),
+            Self::Call { tool, arguments, context } => {
+                let (tenant, caller) = (guest.tenant().clone(), caller(work, guest, &context));
+                let call = OneCall { run, tenant, tool, arguments, context, caller };
+                let begins = call.begin(&*door.house()?.tools, &*work.registry, door.clock.now());
+                Ok(Made::Start(begins.await?.0))
+            }
+            Self::Choice { message, tools, context } => {
+                let (tenant, caller) = (guest.tenant().clone(), caller(work, guest, &context));
+                let choice = OneChoice { run, tenant, message, tools, context, caller };
+                let begins = choice.begin(&*door.house()?.tools, &*work.registry, door.clock.now());
+                Ok(Made::Start(begins.await?.0))
+            }
         }
     }
 }
@@ -125,6 +190,15 @@ impl Made {
             Self::Start(start) => work.engine.start(start).await,
             Self::Fork(fork) => work.engine.fork(fork).await,
         }
+    }
+}
+
+/// On whose behalf a run is.
+fn caller(work: &Work, guest: &Guest, context: &Value) -> Caller {
+    Caller {
+        key_id: Some(guest.key_id().to_owned()),
+        begun_by: Some(guest.by().to_owned()),
+        ..Caller::of(context, work.zone.as_deref())
     }
 }
 
@@ -153,11 +227,7 @@ async fn start(
         }
     };
     work.engine.library().version(&bundle).await?.input.complete(&input).map_err(Error::Input)?;
-    let caller = Caller {
-        key_id: Some(guest.key_id().to_owned()),
-        begun_by: Some(guest.by().to_owned()),
-        ..Caller::of(&context, work.zone.as_deref())
-    };
+    let caller = caller(work, guest, &context);
     Ok(Start { run, tenant: guest.tenant().clone(), workflow, bundle, input, context, caller })
 }
 

@@ -3,6 +3,14 @@
 
 #![expect(dead_code, reason = "only described, never made")]
 
+pub(super) mod audit;
+pub(super) mod composio;
+pub(super) mod costs;
+pub(super) mod keys;
+pub(super) mod knowledge;
+pub(super) mod models;
+pub(super) mod tools;
+
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,27 +9,15 @@ use baton_core::bundle::Hash;
 use baton_core::canonical;
 use baton_core::money::Usd;
 use baton_core::tool::{Call, Class, Facts, OnUnavailable};
-use serde::{Deserialize, Serialize};
+use baton_ports::catalogue::{Described, Description, Offered, Risk};
 use serde_json::{Map, Value, json};
 
-use super::performer::{Lack, Offered, Performer};
+use super::performer::{Lack, Performer};
 use crate::by_tenant::ByTenant;
 use crate::check::Schema;
 use crate::config::Tuning;
 use crate::rate::Rate;
 use crate::tool::Tool;
-
-/// How much harm a wrong call can do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Risk {
-    /// Only asks.
-    Low,
-    /// Can be undone, or reaches a person who can ignore it.
-    Medium,
-    /// Moves money, or nobody can say what it does.
-    High,
-}
 
 /// What is said of one action of a tool, or of a tool without actions.
 #[derive(Clone, Debug)]
@@ -338,42 +325,4 @@ fn leave_out(schema: &mut Value, property: &str) {
     if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
         required.retain(|name| name != property);
     }
-}
-
-/// A tool as lists and pages show it. Cheap to clone.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(transparent)]
-pub struct Description(Arc<Described>);
-
-impl From<Described> for Description {
-    fn from(described: Described) -> Self {
-        Self(Arc::new(described))
-    }
-}
-
-impl Deref for Description {
-    type Target = Described;
-
-    fn deref(&self) -> &Described {
-        &self.0
-    }
-}
-
-/// What a [`Description`] says.
-#[derive(Debug, PartialEq, Serialize)]
-pub struct Described {
-    pub name: Arc<str>,
-    pub category: Cow<'static, str>,
-    /// Who performs it, unless a tenant has chosen another.
-    pub provider: &'static str,
-    /// Who could, with the settings each of them needs.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub providers: Vec<Offered>,
-    pub audit_type: Cow<'static, str>,
-    /// Whether what it does can be undone by another tool.
-    pub compensable: bool,
-    pub risk: Risk,
-    /// The price of one call.
-    pub cost_usd: f64,
-    pub facts: Arc<Facts>,
 }

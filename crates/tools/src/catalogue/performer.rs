@@ -62,27 +62,6 @@ impl Tool for Lacking {
     }
 }
 
-/// A provider that a tool could have, with the settings it cannot do without.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Offered {
-    pub name: &'static str,
-    /// Below `tools`, or below a tenant: `message.twilio.account_sid`.
-    pub settings: &'static [&'static str],
-    /// The price of one call, unless the settings say another.
-    pub cost_usd: f64,
-}
-
-impl Offered {
-    /// One whose calls cost nothing.
-    pub(crate) const fn free(name: &'static str, settings: &'static [&'static str]) -> Self {
-        Self { name, settings, cost_usd: 0.0 }
-    }
-
-    pub(crate) const fn at(self, cost_usd: f64) -> Self {
-        Self { cost_usd, ..self }
-    }
-}
-
 /// What a provider that was chosen lacks.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Lack {

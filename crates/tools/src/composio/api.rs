@@ -67,6 +67,36 @@ pub(super) struct AuthConfig {
     pub(super) status: Option<String>,
 }
 
+/// What is known of a toolkit beside its actions.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Toolkit {
+    #[serde(default)]
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) meta: Meta,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Meta {
+    #[serde(default)]
+    pub(super) description: String,
+    #[serde(default)]
+    pub(super) logo: Option<String>,
+    #[serde(default)]
+    pub(super) categories: Vec<Category>,
+}
+
+/// One endpoint calls its key `slug`, another `id`.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Category {
+    #[serde(default)]
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) slug: Option<String>,
+    #[serde(default)]
+    pub(super) id: Option<String>,
+}
+
 impl Api {
     pub(super) fn new(config: &Config, outbound: Arc<Outbound>) -> Self {
         let vendor = Vendor::new("composio", config.base_url.clone(), outbound, verdict::complaint);
@@ -84,6 +114,10 @@ impl Api {
     /// Whether Composio answers, and knows the key.
     pub(super) async fn greet(&self) -> Result<(), Failure> {
         self.read::<Value>(&["toolkits"], &[("limit", "1")]).await.map(drop)
+    }
+
+    pub(super) async fn toolkit(&self, slug: &str) -> Result<Toolkit, Failure> {
+        self.read(&["toolkits", slug], &[]).await
     }
 
     /// One page of a toolkit's actions, in this version or the newest.

@@ -225,7 +225,7 @@ impl Composio {
         Connections { records: &*self.records, tenant }
     }
 
-    fn chosen(&self, app: &str) -> Result<&App, Fault> {
+    pub(super) fn chosen(&self, app: &str) -> Result<&App, Fault> {
         self.apps.get(app).ok_or_else(|| {
             let known: Vec<&str> = self.toolkits().collect();
             let reason = format!("`{app}` is not among `tools.composio.toolkits`; there are {}", known.join(", "));

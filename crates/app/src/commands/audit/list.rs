@@ -6,7 +6,7 @@ use baton_ports::audit::{Audit, Filter, Order};
 use baton_ports::read::PAGE_MAX;
 use serde_json::{Value, json};
 
-use super::{Trail, whole};
+use super::Trail;
 use crate::cli::{self, AuditList};
 use crate::{Exit, print};
 
@@ -14,7 +14,7 @@ pub async fn run(trail: &Trail, args: &AuditList) -> anyhow::Result<Exit> {
     let entries = read(trail, args).await?;
     let next = entries.last().filter(|_| entries.len() == args.limit as usize).map(|entry| entry.seq);
     if args.of.json {
-        let rows: Vec<Value> = entries.iter().map(whole).collect();
+        let rows: Vec<Value> = entries.iter().map(Entry::as_json).collect();
         print::pretty(&json!({ "rows": rows, "next": next }));
         return Ok(Exit::Completed);
     }

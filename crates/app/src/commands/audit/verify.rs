@@ -1,9 +1,7 @@
 //! `baton audit verify`.
 
-use baton_core::audit::{Break, Tip, Walk, hex};
-use baton_ports::audit::{Audit, Filter, Verdict};
-use baton_ports::read::PAGE_MAX;
-use serde_json::json;
+use baton_core::audit::{Break, Tip, hex};
+use baton_ports::audit::{Audit, Verdict};
 
 use super::Trail;
 use crate::{Exit, Misuse, print};
@@ -20,41 +18,19 @@ pub async fn run(trail: &Trail, expect: Option<String>, as_json: bool) -> anyhow
         None => Verdict { tip: Tip::NONE, erased: 0, broken: None },
     };
     let is_missing = match &expect {
-        Some(hash) if verdict.broken.is_none() => !is_in(trail, hash).await?,
+        Some(hash) if verdict.broken.is_none() => match &trail.system {
+            Some(system) => !system.store.has(&trail.tenant, hash).await?,
+            None => true,
+        },
         _ => false,
     };
     let holds = verdict.broken.is_none() && !is_missing;
     if as_json {
-        let broken = verdict.broken.map(|Break { seq, why }| json!({ "seq": seq, "why": why.word() }));
-        print::pretty(&json!({
-            "holds": holds, "rows": verdict.tip.seq, "erased": verdict.erased, "tip": hex(&verdict.tip.hash),
-            "broken": broken, "expected_is_missing": is_missing,
-        }));
+        print::pretty(&verdict.as_json(is_missing));
     } else {
         tell(trail, &verdict, is_missing);
     }
     Ok(if holds { Exit::Completed } else { Exit::Failed })
-}
-
-/// Whether a row of the chain has this hash.
-async fn is_in(trail: &Trail, hash: &str) -> anyhow::Result<bool> {
-    let Some(system) = &trail.system else { return Ok(false) };
-    let mut walk = Walk::default();
-    loop {
-        let filter = Filter { cursor: Some(walk.tip().seq), limit: PAGE_MAX, ..Filter::default() };
-        let page = system.store.trail(&trail.tenant, filter).await?;
-        for entry in &page {
-            if hex(&entry.hash) == hash {
-                return Ok(true);
-            }
-            if walk.follow(entry).is_err() {
-                return Ok(false);
-            }
-        }
-        if page.len() < PAGE_MAX {
-            return Ok(false);
-        }
-    }
 }
 
 fn tell(trail: &Trail, verdict: &Verdict, is_missing: bool) {

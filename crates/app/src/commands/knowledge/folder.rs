@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use baton_core::id::TenantId;
 use baton_memory::Memory;
-use baton_ports::index::{Collection, Document};
+use baton_ports::index::{Collection, Document, heading};
 use baton_ports::memory::Memory as _;
 use serde_json::{Map, Value};
 
@@ -63,7 +63,7 @@ fn walk(folder: &Path, prefix: &str, depth: usize, files: &mut Vec<File>) -> any
 pub fn document(file: &File, about: Option<&str>, metadata: &Map<String, Value>) -> anyhow::Result<Document> {
     let text = String::from_utf8(read(&file.path)?);
     let text = text.map_err(|_| Misuse::new(format!("{} is not text (UTF-8)", shown(&file.path))))?;
-    let heading = text.lines().find_map(|line| line.strip_prefix("# ")).map(str::trim);
+    let heading = heading(&text);
     let stem = Path::new(&file.name).file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let title = heading.map(str::to_owned).or(stem).unwrap_or_default();
     Ok(Document {

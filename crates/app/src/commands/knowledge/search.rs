@@ -2,7 +2,7 @@
 
 use baton_ports::index::Filter;
 use baton_ports::memory::{self, Cited, Memory as _, Search};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::cli::{KnowledgeSearch, Mode};
 use crate::commands::json;
@@ -28,7 +28,7 @@ pub async fn run(project: &Project, args: &KnowledgeSearch) -> anyhow::Result<Ex
     if args.json {
         print::pretty(&json!({
             "query": args.query, "degraded_reason": found.degraded,
-            "results": found.passages.iter().map(as_json).collect::<Vec<_>>(),
+            "results": found.passages.iter().map(Cited::as_json).collect::<Vec<_>>(),
             "outdated": outdated,
         }));
         return Ok(Exit::Completed);
@@ -46,14 +46,6 @@ pub async fn run(project: &Project, args: &KnowledgeSearch) -> anyhow::Result<Ex
         print::note(format_args!("note: {outdated}\n  hint: `{} knowledge reindex` builds it anew", system.command));
     }
     Ok(Exit::Completed)
-}
-
-fn as_json(passage: &Cited) -> Value {
-    let mut shown = json!(passage);
-    if let Some(person) = &passage.about {
-        shown["about"] = json!(person);
-    }
-    shown
 }
 
 fn show(number: usize, passage: &Cited) {

@@ -2,6 +2,7 @@
 
 use baton_ports::circuits::{Circuit, Circuits as _, State};
 use baton_ports::clock::{Clock, SystemClock};
+use baton_ports::models::meant;
 use serde_json::json;
 
 use super::{Known, store};
@@ -21,7 +22,7 @@ pub async fn run(project: &Project, args: &Circuits) -> anyhow::Result<Exit> {
     let now = SystemClock.now();
     let is_open = |circuit: &&Circuit| circuit.state == State::Open;
     if args.json {
-        print::pretty(&json!({ "circuits": circuits.iter().map(|circuit| shown(circuit, now)).collect::<Vec<_>>() }));
+        print::pretty(&json!({ "circuits": circuits.iter().map(|circuit| circuit.as_json(now)).collect::<Vec<_>>() }));
         return Ok(Exit::Completed);
     }
     if !circuits.iter().any(|circuit| is_open(&circuit)) {
@@ -31,7 +32,7 @@ pub async fn run(project: &Project, args: &Circuits) -> anyhow::Result<Exit> {
         print::line(format_args!(
             "{:<24} {:<10} since {} by {}: {}",
             circuit.model,
-            word(circuit, now),
+            circuit.word(now),
             circuit.since,
             circuit.by,
             said(&circuit.reason)
@@ -49,12 +50,7 @@ fn asked(args: &Circuits) -> Option<(&str, State)> {
 async fn set(project: &Project, args: &Circuits, model: &str, state: State) -> anyhow::Result<()> {
     let known = Known::read(project).await?;
     let models = known.gateway.models(&known.tenant);
-    // A circuit is a model's under its own name; one that is named with its provider is meant by that.
-    let with_provider = models.iter().find(|found| {
-        model.strip_prefix(&*found.provider).and_then(|rest| rest.strip_prefix('/')) == Some(&found.name)
-    });
-    let is_there = models.iter().any(|found| found.name == model);
-    let model = with_provider.filter(|_| !is_there).map_or(model, |found| &found.name);
+    let model = meant(&models, model);
     if !models.iter().any(|found| found.name == model) {
         let told = match store(project)? {
             Some(store) => store.circuits().await?,
@@ -75,22 +71,6 @@ async fn set(project: &Project, args: &Circuits, model: &str, state: State) -> a
     };
     let system = System::open(project)?;
     system.store.set(circuit).await.map_err(|error| Misuse::new(error.to_string()).into())
-}
-
-fn shown(circuit: &Circuit, now: baton_core::time::Time) -> serde_json::Value {
-    json!({
-        "model": circuit.model, "state": word(circuit, now), "since": circuit.since.to_string(),
-        "until": circuit.until.map(|until| until.to_string()), "by": circuit.by, "reason": circuit.reason,
-    })
-}
-
-/// An open circuit whose time is over lets one call find out.
-fn word(circuit: &Circuit, now: baton_core::time::Time) -> &'static str {
-    match (circuit.state, circuit.until) {
-        (State::Closed, _) => "closed",
-        (State::Open, Some(until)) if until <= now => "half_open",
-        (State::Open, _) => "open",
-    }
 }
 
 fn said(reason: &str) -> &str {

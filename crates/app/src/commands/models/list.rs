@@ -1,6 +1,6 @@
 //! `baton models list`.
 
-use baton_models::Listed;
+use baton_ports::models::Listed;
 use serde_json::{Value, json};
 
 use super::Known;

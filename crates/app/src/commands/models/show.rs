@@ -1,7 +1,8 @@
 //! `baton models show`: one model, or one profile.
 
 use baton_core::model::Profile;
-use baton_models::{Fare, Listed, profile};
+use baton_models::{Fare, profile};
+use baton_ports::models::Listed;
 use serde_json::{Value, json};
 
 use super::Known;
@@ -67,10 +68,7 @@ fn show_profile(known: &Known, wanted: Profile, args: &Show) {
     let rules = known.gateway.rules(&known.tenant, wanted);
     let preview = known.gateway.preview(&known.tenant, wanted, args.tokens);
     if args.json {
-        print::pretty(&json!({
-            "profile": profile::word(wanted), "models": rules.groups, "max_cost_usd": rules.max_cost.as_f64(),
-            "max_latency_ms": rules.max_latency.as_millis() as u64, "weights": rules.weights, "choice": preview,
-        }));
+        print::pretty(&known.gateway.profile(&known.tenant, wanted, args.tokens));
         return;
     }
     let weights = rules.weights;

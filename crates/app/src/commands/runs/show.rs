@@ -117,7 +117,9 @@ impl Seen {
         fact("state", run.state().word());
         fact(
             "call",
-            &one_call::failure(run).map(|failed| format!("failed: {}", one_call::reason(&failed))).unwrap_or_default(),
+            &baton_engine::one_call::failure(run)
+                .map(|failed| format!("failed: {}", one_call::reason(&failed)))
+                .unwrap_or_default(),
         );
         fact("version", &self.version);
         fact("began", &run.started_at().to_string());

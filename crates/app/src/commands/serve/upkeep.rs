@@ -15,15 +15,14 @@ use baton_core::bundle::Hash;
 use baton_core::id::RunId;
 use baton_core::time::Time;
 use baton_core::usage::Week;
-use baton_engine::Engine;
+use baton_engine::{Engine, OneCall};
 use baton_ports::journal::{DeskItem, DeskKind};
 use baton_ports::read::Read as _;
+use baton_server::report::Report;
 use baton_store::sqlite::retention::Old;
 use serde_json::{Map, Value, json};
 
-use crate::commands::tools::report::Report;
 use crate::config::{Retention, Settings};
-use crate::one_call::OneCall;
 use crate::wire::System;
 
 /// How often it is looked what is due.
@@ -83,7 +82,7 @@ impl<'s> Upkeep<'s> {
         if self.is_begun(&run).await? {
             return Ok(());
         }
-        let report = Report::read(Some(store), tools, tenant.clone(), (week, zone)).await?;
+        let report = Report::read(Some(store), &**tools, tenant.clone(), (week, zone)).await?;
         let letter = json!({
             "to": upkeep.report_to, "subject": format!("{} ({tenant})", report.title()), "body": report.markdown(),
             "html": report.html(),
@@ -174,8 +173,9 @@ impl<'s> Upkeep<'s> {
     async fn send(&self, run: RunId, tool: &str, letter: Value) -> anyhow::Result<()> {
         let arguments: Map<String, Value> = letter.as_object().cloned().unwrap_or_default();
         let (context, caller) = (Value::Null, self.settings.caller(&Value::Null));
-        let call = OneCall { run, tool: tool.to_owned(), arguments, context, caller };
-        let (start, _) = call.begin(self.system).await?;
+        let System { tenant, tools, store, clock, .. } = self.system;
+        let call = OneCall { run, tenant: tenant.clone(), tool: tool.to_owned(), arguments, context, caller };
+        let (start, _) = call.begin(&**tools, store, clock.now()).await?;
         match self.engine.start(start).await {
             Ok(()) | Err(baton_engine::Error::Exists { .. }) => Ok(()),
             Err(error) => Err(error.into()),

@@ -4,16 +4,16 @@ use anyhow::Context;
 use baton_core::expr::nearest;
 use baton_core::graph::input::is_text;
 use baton_core::id::RunId;
-use baton_core::run::{Open, Run};
 use baton_core::tool::Envelope;
-use baton_engine::Follower;
+use baton_engine::one_call::{self, envelope};
+use baton_engine::{Follower, OneCall};
 use baton_ports::tools::Tools as _;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use crate::cli::ToolsCall;
 use crate::commands::json as given;
 use crate::commands::run::{accepted, exit_of, not_begun};
-use crate::one_call::{OneCall, envelope, tell_failure};
+use crate::one_call::tell_failure;
 use crate::project::Project;
 use crate::told::{self, Progress};
 use crate::wire::System;
@@ -38,8 +38,9 @@ pub async fn run(project: &Project, args: &ToolsCall) -> anyhow::Result<Exit> {
         anyhow::bail!("arguments are an object");
     };
     let caller = project.settings.caller(&context);
-    let call = OneCall { run: id.clone(), tool: tool.clone(), arguments, context, caller };
-    let (start, version) = call.begin(&system).await?;
+    let tenant = system.tenant.clone();
+    let call = OneCall { run: id.clone(), tenant, tool: tool.clone(), arguments, context, caller };
+    let (start, version) = call.begin(&*system.tools, &system.store, system.clock.now()).await?;
     if args.detach {
         system.accept_only();
     }
@@ -85,7 +86,7 @@ fn report(follower: &Follower, id: &RunId, command: &str, as_json: bool) -> anyh
     let run = follower.run(id).context("the run was not recorded")?;
     let envelope = envelope(run);
     if as_json {
-        print::pretty(&as_envelope(run, envelope, &follower.open()));
+        print::pretty(&one_call::as_json(run, envelope, &follower.open()));
     } else {
         match envelope.filter(|_| run.state().is_end()) {
             Some(envelope) => tell(&envelope),
@@ -93,22 +94,6 @@ fn report(follower: &Follower, id: &RunId, command: &str, as_json: bool) -> anyh
         }
     }
     Ok(exit_of(run))
-}
-
-/// The envelope, with the run it came of; where there is none yet, what it waits for.
-fn as_envelope(run: &Run, envelope: Option<Envelope>, open: &[Open]) -> Value {
-    let mut fields = match envelope.map(|envelope| json!(envelope)) {
-        Some(Value::Object(fields)) => fields,
-        _ => Map::new(),
-    };
-    fields.insert("execution_id".to_owned(), json!(run.id()));
-    fields.insert("state".to_owned(), json!(run.state()));
-    if fields.get("success").is_none() {
-        fields.insert("success".to_owned(), Value::Null);
-        fields.insert("error_details".to_owned(), json!(run.fault().map(|fault| fault.message.clone())));
-        fields.insert("waits_for".to_owned(), open.iter().map(Open::as_json).collect());
-    }
-    Value::Object(fields)
 }
 
 fn tell(envelope: &Envelope) {

@@ -1,27 +1,14 @@
-//! `baton tools report`: one week of tool use, for people. Printed here; `baton serve` sends it by e-mail.
+//! `baton tools report`: one week of tool use, for people.
 
-mod html;
-mod markdown;
-
-use std::collections::BTreeMap;
-
-use baton_core::id::TenantId;
-use baton_core::time::{Time, TimeZone};
-use baton_core::usage::{Part, Tally, UNDER_USED_BELOW, UNDER_USED_DAYS, Week};
-use baton_ports::audit::{Audit as _, Usage, UsageFilter};
+use baton_core::usage::Week;
+use baton_ports::audit::Audit;
 use baton_ports::clock::{Clock, SystemClock};
-use baton_store::sqlite::Store;
-use baton_tools::Registry;
-use serde_json::{Map, Value, json};
+use baton_server::report::Report;
 
-use super::usage::{DAY, errors, named, sums, under_tools};
 use crate::cli::ToolsReport;
 use crate::print;
 use crate::project::Project;
 use crate::wire::System;
-
-/// Under-used tools that a page names; more are counted.
-const NAMED_MAX: usize = 30;
 
 pub async fn run(project: &Project, args: &ToolsReport) -> anyhow::Result<()> {
     let tenant = project.tenant()?;
@@ -30,201 +17,12 @@ pub async fn run(project: &Project, args: &ToolsReport) -> anyhow::Result<()> {
     // Looking makes no database where nothing has run.
     let system = project.database().exists().then(|| System::open(project)).transpose()?;
     let registry = super::registry(project).await?;
-    let store = system.as_ref().map(|system| &system.store);
-    let report = Report::read(store, &registry, tenant, (week, zone)).await?;
+    let audit = system.as_ref().map(|system| &system.store as &dyn Audit);
+    let report = Report::read(audit, &*registry, tenant, (week, zone)).await?;
     match (args.json, args.html) {
         (true, _) => print::pretty(&report.as_json()),
         (false, true) => print::line(report.html()),
         (false, false) => print::line(report.markdown()),
     }
     Ok(())
-}
-
-/// What a week came to.
-pub struct Report {
-    tenant: TenantId,
-    week: Week,
-    /// In which its days are.
-    zone: TimeZone,
-    whole: Tally,
-    tools: Vec<Usage>,
-    apps: Vec<Usage>,
-    agents: Vec<Usage>,
-    days: Vec<Usage>,
-    under_used: Vec<(String, u64)>,
-}
-
-/// Rows under a heading; `none` is said where there are none.
-struct Table {
-    heading: String,
-    columns: Vec<&'static str>,
-    rows: Vec<Vec<String>>,
-    none: &'static str,
-}
-
-impl Report {
-    /// Of a tenant's uses that are kept in a store, where there is one, and the tools there are.
-    pub async fn read(
-        store: Option<&Store>,
-        registry: &Registry,
-        tenant: TenantId,
-        (week, zone): (Week, TimeZone),
-    ) -> anyhow::Result<Self> {
-        let by = async |part: &[Part]| {
-            let (from, to) = (Some(week.begin(&zone)), Some(week.end(&zone)));
-            let (tenant, zone) = (Some(tenant.clone()), Some(zone.clone()));
-            let filter = UsageFilter { tenant, from, to, by: part.to_vec(), zone, ..UsageFilter::default() };
-            usage(store, registry, filter).await
-        };
-        let mut tools = by(&[Part::Tool]).await?;
-        tools.sort_by_key(|usage| (std::cmp::Reverse(usage.tally.executions), usage.parts.clone()));
-        let mut whole = Tally::default();
-        tools.iter().for_each(|usage| whole.merge(&usage.tally));
-        let mut apps = by(&[Part::App]).await?;
-        // Tools that are of no app have their rows above.
-        apps.retain(|usage| usage.parts.iter().any(|app| !app.is_empty()));
-        let (agents, days) = (by(&[Part::Agent]).await?, by(&[Part::Day]).await?);
-        let under_used = under_used(store, registry, &tenant, week.end(&zone)).await?;
-        Ok(Self { tenant, week, zone, whole, tools, apps, agents, days, under_used })
-    }
-
-    pub fn markdown(&self) -> String {
-        markdown::page(&self.title(), &self.intro(), &self.tables())
-    }
-
-    pub fn html(&self) -> String {
-        html::page(&self.title(), &self.intro(), &self.tables())
-    }
-
-    pub fn title(&self) -> String {
-        format!("Tool usage report, {}", self.week)
-    }
-
-    /// What is said before the tables: name and value.
-    fn intro(&self) -> Vec<(&'static str, String)> {
-        let [first, last] = self.week.days();
-        let zone = self.zone.iana_name().filter(|_| self.zone != TimeZone::UTC);
-        let zone = zone.map(|zone| format!(", by the clocks of {zone}")).unwrap_or_default();
-        let saved =
-            if self.whole.cached > 0 { format!(", {} from what is kept", self.whole.cached) } else { String::new() };
-        vec![
-            ("Company", self.tenant.to_string()),
-            ("Period", format!("{first} to {last}{zone}")),
-            ("Total executions", format!("{}{saved}", self.whole.executions)),
-            ("Success", percent(&self.whole)),
-            ("Estimated cost", self.whole.cost.to_string()),
-        ]
-    }
-
-    fn tables(&self) -> Vec<Table> {
-        let none = "No tool was used.";
-        let figures = vec!["Count", "Success", "p50", "p95", "p99", "Cost", "Errors"];
-        let with = |first: &'static str| [vec![first], figures.clone()].concat();
-        let rows = |usage: &[Usage]| usage.iter().map(row).collect();
-        let under_used =
-            self.under_used.iter().take(NAMED_MAX).map(|(tool, count)| vec![tool.clone(), count.to_string()]);
-        let mut under_used: Vec<Vec<String>> = under_used.collect();
-        if let Some(more) = self.under_used.len().checked_sub(NAMED_MAX).filter(|more| *more > 0) {
-            under_used.push(vec![format!("… and {more} more"), String::new()]);
-        }
-        vec![
-            Table { heading: "By tool".to_owned(), columns: with("Tool"), rows: rows(&self.tools), none },
-            Table {
-                heading: "By app: Composio's, MCP servers, documents".to_owned(),
-                columns: with("App"),
-                rows: rows(&self.apps),
-                none: "No tool of an app was used.",
-            },
-            Table { heading: "By agent".to_owned(), columns: with("Agent"), rows: rows(&self.agents), none },
-            Table { heading: "By day".to_owned(), columns: with("Day"), rows: rows(&self.days), none },
-            Table {
-                heading: format!(
-                    "Under-used: fewer than {UNDER_USED_BELOW} uses in the {UNDER_USED_DAYS} days before the week's end"
-                ),
-                columns: vec!["Tool", "Uses"],
-                rows: under_used,
-                none: "None.",
-            },
-        ]
-    }
-
-    fn as_json(&self) -> Value {
-        let named = |usage: &[Usage]| {
-            let rows = usage.iter().map(|usage| (usage.parts.concat(), sums(&usage.tally)));
-            Value::Object(rows.collect::<Map<String, Value>>())
-        };
-        let under_used: Vec<&String> = self.under_used.iter().map(|(tool, _)| tool).collect();
-        json!({
-            "week": self.week.to_string(),
-            "company_id": self.tenant,
-            "from": self.week.begin(&self.zone).to_string(),
-            "to": self.week.end(&self.zone).to_string(),
-            "zone": self.zone.iana_name().unwrap_or("UTC"),
-            "total_executions": self.whole.executions,
-            "success_rate": (self.whole.executions > 0).then(|| self.whole.success_rate()),
-            "cost_estimate": self.whole.cost.as_f64(),
-            "tools": named(&self.tools),
-            "by_app": named(&self.apps),
-            "by_agent": named(&self.agents),
-            "by_day": named(&self.days),
-            "underutilized_tools": under_used,
-        })
-    }
-}
-
-/// Tools of the catalogue with few uses in the days before the week's end, the least used first.
-async fn under_used(
-    store: Option<&Store>,
-    registry: &Registry,
-    tenant: &TenantId,
-    end: Time,
-) -> anyhow::Result<Vec<(String, u64)>> {
-    let filter = UsageFilter {
-        tenant: Some(tenant.clone()),
-        from: Some(end - DAY * UNDER_USED_DAYS),
-        to: Some(end),
-        by: vec![Part::Tool],
-        ..UsageFilter::default()
-    };
-    let used = usage(store, registry, filter).await?;
-    let used: BTreeMap<&str, u64> =
-        used.iter().filter_map(|usage| Some((usage.parts.first()?.as_str(), usage.tally.executions))).collect();
-    let tools =
-        registry.tools().into_iter().filter(|(tool, _)| registry.base_of(&tool.name).as_ref() == Some(&tool.name));
-    let tools = tools.map(|(tool, _)| (used.get(&*tool.name).copied().unwrap_or_default(), tool.name.to_string()));
-    let mut few: Vec<(u64, String)> = tools.filter(|(count, _)| *count < UNDER_USED_BELOW).collect();
-    few.sort();
-    Ok(few.into_iter().map(|(count, tool)| (tool, count)).collect())
-}
-
-/// Presets and other names of a tool count as the tool.
-async fn usage(store: Option<&Store>, registry: &Registry, filter: UsageFilter) -> anyhow::Result<Vec<Usage>> {
-    let by = filter.by.clone();
-    match store {
-        Some(store) => Ok(under_tools(registry, &by, store.usage(filter).await?)),
-        None => Ok(Vec::new()),
-    }
-}
-
-fn row(usage: &Usage) -> Vec<String> {
-    let Usage { parts, tally } = usage;
-    let ms = |of| tally.percentile_ms(of).map_or_else(|| "-".to_owned(), |ms| format!("{ms} ms"));
-    let first = parts.first().map_or("", String::as_str);
-    vec![
-        named(first).to_owned(),
-        tally.executions.to_string(),
-        percent(tally),
-        ms(50),
-        ms(95),
-        ms(99),
-        tally.cost.to_string(),
-        errors(tally),
-    ]
-}
-
-fn percent(tally: &Tally) -> String {
-    match tally.executions {
-        0 => "no calls".to_owned(),
-        _ => format!("{:.1} %", tally.success_rate() * 100.0),
-    }
 }

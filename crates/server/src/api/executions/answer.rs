@@ -24,6 +24,11 @@ impl Answered {
         if run.started().is_none() {
             body["trace"]["started_at"] = Value::Null;
         }
+        Self::as_told(run, id, body)
+    }
+
+    /// As whoever knows the run tells it.
+    pub fn as_told(run: &Run, id: &RunId, mut body: Value) -> Self {
         // One that nobody has begun knows nothing of itself.
         body["execution_id"] = id.as_str().into();
         Self { id: id.clone(), has_ended: run.state().is_end(), body }

@@ -9,6 +9,7 @@ use baton_core::bundle::Hash;
 use baton_core::id::RunId;
 use baton_core::run::Run;
 use baton_core::time::Time;
+use baton_engine::one_call::envelope;
 use baton_ports::budget::{NOTICES, Notice};
 use baton_ports::desk::Desk as _;
 use baton_ports::journal::{DeskItem, DeskKind};
@@ -18,7 +19,6 @@ use serde_json::{Value, json};
 
 use super::{DAY, MAIL, Upkeep, one_line};
 use crate::config;
-use crate::one_call::envelope;
 use crate::wire::System;
 
 /// Notices that are read at once.

@@ -1,0 +1,197 @@
+//! One call from outside, as a run of its own: checked, approved, kept from happening twice, audited and undone as any other.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use baton_core::bundle::Hash;
+use baton_core::definition::{self, Catalog, SINGLE_CALL};
+use baton_core::id::{ID_BYTES_MAX, RunId, TenantId};
+use baton_core::run::{Open, Run, State};
+use baton_core::time::Time;
+use baton_core::tool::{Caller, Envelope, Facts};
+use baton_ports::journal;
+use baton_ports::registry::{Registry, Version};
+use baton_ports::tools::Tools;
+use serde_json::{Map, Value, json};
+
+use crate::driver::Start;
+
+/// Its node that calls, or chooses.
+const NODE: &str = "call";
+/// The agent that chooses.
+const SELECTOR: &str = "tool_selector";
+
+/// What is asked, and on whose behalf.
+pub struct OneCall {
+    /// Chosen by whoever asks: the same id is accepted once, by whichever process is first.
+    pub run: RunId,
+    pub tenant: TenantId,
+    /// One that there is.
+    pub tool: String,
+    pub arguments: Map<String, Value>,
+    pub context: Value,
+    pub caller: Caller,
+}
+
+/// A message that tools are chosen for, by a model; nothing is called.
+pub struct OneChoice {
+    pub run: RunId,
+    pub tenant: TenantId,
+    pub message: String,
+    /// Those that may be chosen; ones that there are.
+    pub tools: Vec<String>,
+    pub context: Value,
+    pub caller: Caller,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The tool is none that can be called by itself.
+    #[error("`{tool}` cannot be called by itself: {reason}")]
+    Uncallable { tool: String, reason: String },
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+    #[error("a workflow cannot be encoded: {0}")]
+    Encoding(#[from] serde_json::Error),
+}
+
+impl OneCall {
+    /// The run that makes it, and its version.
+    ///
+    /// # Errors
+    /// A tool that cannot be called so; a version that cannot be kept.
+    pub async fn begin(self, tools: &dyn Tools, registry: &dyn Registry, now: Time) -> Result<(Start, Version), Error> {
+        // Arguments come with the input and not within the definition, so nothing in them is taken for a template.
+        let definition = json!({
+            "name": name_of(&self.tool),
+            "nodes": [
+                {"id": "ask", "type": "transform", "set": {"tool_requests": "{{ input.requests }}"}},
+                {"id": NODE, "type": "tool", "from": "tool_requests", "tools": [self.tool]},
+            ],
+            "edges": [{"from": "ask", "to": NODE}],
+        });
+        let catalog = Catalog { tools: facts(tools, [self.tool.clone()]), ..Catalog::default() };
+        let version = save(registry, &self.tenant, &self.tool, &definition, &catalog, now).await?;
+        let start = Start {
+            run: self.run,
+            tenant: self.tenant,
+            workflow: version.workflow.clone(),
+            bundle: version.bundle.clone(),
+            input: json!({"requests": [{"tool": self.tool, "arguments": self.arguments}]}),
+            caller: self.caller,
+            context: self.context,
+        };
+        Ok((start, version))
+    }
+}
+
+impl OneChoice {
+    /// The run that chooses, and its version.
+    ///
+    /// # Errors
+    /// Tools that no agent may be offered; a version that cannot be kept.
+    pub async fn begin(self, tools: &dyn Tools, registry: &dyn Registry, now: Time) -> Result<(Start, Version), Error> {
+        let name = name_of("select");
+        let definition = json!({
+            "name": name,
+            "nodes": [{
+                "id": NODE, "type": "agent", "agent": SELECTOR, "mode": "select", "tools": self.tools,
+                "task": "{{ input.message }}",
+            }],
+        });
+        let agents = baton_agents::shipped().into_iter().filter(|(agent, _)| agent == SELECTOR).collect();
+        let catalog = Catalog { agents, tools: facts(tools, self.tools), ..Catalog::default() };
+        let version = save(registry, &self.tenant, &name, &definition, &catalog, now).await?;
+        let start = Start {
+            run: self.run,
+            tenant: self.tenant,
+            workflow: version.workflow.clone(),
+            bundle: version.bundle.clone(),
+            input: json!({"message": self.message}),
+            caller: self.caller,
+            context: self.context,
+        };
+        Ok((start, version))
+    }
+}
+
+/// The facts of these tools, and of those that undo what they do.
+fn facts(tools: &dyn Tools, names: impl IntoIterator<Item = String>) -> BTreeMap<String, Arc<Facts>> {
+    let (mut known, mut wanted) = (BTreeMap::new(), names.into_iter().collect::<Vec<String>>());
+    while let Some(name) = wanted.pop() {
+        let Some(facts) = tools.facts(&name).filter(|_| !known.contains_key(&name)) else { continue };
+        let undoing = facts.actual().into_iter().chain([&*facts]).filter_map(|facts| facts.compensation.as_ref());
+        wanted.extend(undoing.map(|compensation| compensation.tool_name.clone()));
+        known.insert(name, facts);
+    }
+    known
+}
+
+/// Unchanged, a workflow keeps its revision.
+async fn save(
+    registry: &dyn Registry,
+    tenant: &TenantId,
+    what: &str,
+    definition: &Value,
+    catalog: &Catalog,
+    now: Time,
+) -> Result<Version, Error> {
+    let checked = definition::check_single_call(definition, catalog);
+    let (workflow, bundle) = checked.ready().ok_or_else(|| {
+        let reason = checked.diagnostics.first().map(|found| found.message.clone()).unwrap_or_default();
+        Error::Uncallable { tool: what.to_owned(), reason }
+    })?;
+    let (text, hash) = bundle.seal()?;
+    Ok(registry.save(tenant, &workflow.name, &workflow.version, text.into(), &hash, now).await?)
+}
+
+/// A tool's name may be as long as a workflow's: then its hash stands for it.
+fn name_of(tool: &str) -> String {
+    let name = format!("{SINGLE_CALL}{tool}");
+    if name.len() <= ID_BYTES_MAX { name } else { format!("{SINGLE_CALL}{}", Hash::of(tool.as_bytes()).as_str()) }
+}
+
+/// What the call of such a run came to, once it has; nothing of a run of any other kind.
+pub fn envelope(run: &Run) -> Option<Envelope> {
+    let results = output(run)?;
+    // One call was asked for, so there is one result.
+    let result = results.as_object()?.values().next()?;
+    serde_json::from_value(result.clone()).ok()
+}
+
+fn output(run: &Run) -> Option<Value> {
+    let is_one = run.workflow().is_some_and(|workflow| workflow.name.starts_with(SINGLE_CALL));
+    run.outputs().remove(NODE).filter(|_| is_one)
+}
+
+/// How the call of such a run failed, where it has. The run itself completes: it did what it was there for, which was to
+/// ask and to hear the answer.
+pub fn failure(run: &Run) -> Option<Envelope> {
+    envelope(run).filter(|envelope| run.state() == State::Completed && !envelope.success)
+}
+
+/// For programs: the envelope, with the run it came of; where there is none yet, what it waits for.
+pub fn as_json(run: &Run, envelope: Option<Envelope>, open: &[Open]) -> Value {
+    let fields = match envelope.map(|envelope| json!(envelope)) {
+        Some(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    };
+    beside(run, fields, "success", open)
+}
+
+/// For programs: what was chosen, with the run that chose; where nothing was chosen yet, why.
+pub fn chosen(run: &Run, open: &[Open]) -> Value {
+    let fields = output(run).and_then(|output| output.as_object().cloned()).unwrap_or_default();
+    beside(run, fields, "tools", open)
+}
+
+fn beside(run: &Run, mut fields: Map<String, Value>, needed: &str, open: &[Open]) -> Value {
+    fields.insert("execution_id".to_owned(), json!(run.id()));
+    fields.insert("state".to_owned(), json!(run.state()));
+    if fields.get(needed).is_none() {
+        fields.insert(needed.to_owned(), Value::Null);
+        fields.insert("error_details".to_owned(), json!(run.fault().map(|fault| fault.message.clone())));
+        fields.insert("waits_for".to_owned(), open.iter().map(Open::as_json).collect());
+    }
+    Value::Object(fields)
+}

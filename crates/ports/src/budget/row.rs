@@ -1,0 +1,85 @@
+//! Budgets as people look at them: each line with its limit, what is spent and held of it, and when it begins anew.
+
+use std::collections::BTreeSet;
+
+use baton_core::id::TenantId;
+use baton_core::money::{Usd, Window};
+use baton_core::time::Time;
+use serde_json::{Value, json};
+
+use super::{Line, Standing};
+
+/// What settings allow.
+pub trait Allowed: Send + Sync {
+    fn of(&self, line: &Line) -> Allowance;
+
+    /// Keys that have limits of their own, by their ids.
+    fn keys(&self) -> Vec<String>;
+}
+
+/// What settings say of a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// Nothing where it is unlimited.
+    pub limit: Option<Usd>,
+    /// What becomes of a call that is over: `refuse` or `pause`.
+    pub on_exceeded: &'static str,
+    /// The setting that limits it.
+    pub setting: Option<String>,
+}
+
+/// One line as it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    pub line: Line,
+    pub allowance: Allowance,
+    pub spent: Usd,
+    pub held: Usd,
+}
+
+impl Row {
+    /// A tenant's lines and those of its keys, as they stand at `now`. A key's line without a limit that nothing was spent
+    /// of says nothing and is left out. Keys that `allowed` names and that nothing was spent of may be another tenant's:
+    /// `of_tenant` says of a key's id whether it is this one's.
+    pub fn all(
+        tenant: &TenantId,
+        standings: &[Standing],
+        allowed: &dyn Allowed,
+        of_tenant: impl Fn(&str) -> bool,
+        now: Time,
+    ) -> Vec<Self> {
+        let named = allowed.keys().into_iter().filter(|key| of_tenant(key));
+        let spending = standings.iter().filter_map(|of| of.line.key_id.clone());
+        let keys: BTreeSet<String> = named.chain(spending).collect();
+        let owners = std::iter::once(None).chain(keys.iter().map(|key| Some(key.as_str())));
+        let lines = owners.flat_map(|key| Window::ALL.map(|window| Line::of(tenant, key, window, now)));
+        lines.map(|line| Self::of(line, standings, allowed)).filter(Self::says_something).collect()
+    }
+
+    fn of(line: Line, standings: &[Standing], allowed: &dyn Allowed) -> Self {
+        let known = standings.iter().find(|standing| standing.line == line);
+        let (spent, held) = known.map_or_else(Default::default, |known| (known.spent, known.held));
+        Self { allowance: allowed.of(&line), line, spent, held }
+    }
+
+    fn says_something(&self) -> bool {
+        self.line.key_id.is_none() || self.allowance.limit.is_some() || self.spent > Usd::ZERO
+    }
+
+    /// What may still be spent; nothing where it is unlimited.
+    pub fn left(&self) -> Option<Usd> {
+        self.allowance.limit.map(|limit| (limit - self.spent - self.held).max(Usd::ZERO))
+    }
+
+    /// For programs.
+    pub fn as_json(&self) -> Value {
+        let Allowance { limit, on_exceeded, setting } = &self.allowance;
+        json!({
+            "tenant": self.line.tenant, "key_id": self.line.key_id, "window": self.line.window,
+            "begins_at": self.line.begins.to_string(), "resets_at": self.line.ends().to_string(),
+            "limit_usd": limit.map(Usd::as_f64), "spent_usd": self.spent.as_f64(),
+            "held_usd": self.held.as_f64(), "left_usd": self.left().map(Usd::as_f64),
+            "on_exceeded": on_exceeded, "setting": setting,
+        })
+    }
+}

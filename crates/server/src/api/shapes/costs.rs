@@ -1,0 +1,68 @@
+//! Money, as it is answered.
+
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// What models cost in a period.
+#[derive(ToSchema)]
+pub(in crate::api) struct CostSummary {
+    period: String,
+    summary: Sums,
+    /// The most expensive first.
+    by_model: Vec<ModelCosts>,
+}
+
+#[derive(ToSchema)]
+pub(super) struct Sums {
+    /// Those that failed included.
+    total_calls: u64,
+    total_cost_usd: f64,
+    avg_cost_usd: f64,
+    total_tokens: u64,
+    avg_latency_ms: f64,
+}
+
+#[derive(ToSchema)]
+pub(super) struct ModelCosts {
+    selected_model: String,
+    calls: u64,
+    cost_usd: f64,
+    avg_latency_ms: f64,
+}
+
+#[derive(ToSchema)]
+pub(in crate::api) struct CostRows {
+    from: String,
+    to: Option<String>,
+    /// The most expensive first, by day where days are apart; at most 10,000. What they are apart by, and `total_calls`,
+    /// `total_cost_usd`, `total_tokens`, `avg_cost_usd`, `avg_latency_ms` and `success_rate`.
+    #[schema(value_type = Vec<Object>)]
+    rows: Vec<Value>,
+}
+
+#[derive(ToSchema)]
+pub(in crate::api) struct Budgets {
+    budgets: Vec<BudgetLine>,
+}
+
+/// One budget in one window.
+#[derive(ToSchema)]
+pub(super) struct BudgetLine {
+    tenant: String,
+    /// Nothing for the tenant's own.
+    key_id: Option<String>,
+    /// `hour`, `day` or `month`.
+    window: String,
+    begins_at: String,
+    resets_at: String,
+    /// Nothing where it is unlimited.
+    limit_usd: Option<f64>,
+    spent_usd: f64,
+    /// For calls under way, and ahead of need.
+    held_usd: f64,
+    left_usd: Option<f64>,
+    /// `refuse` or `pause`.
+    on_exceeded: String,
+    /// The setting that limits it.
+    setting: Option<String>,
+}

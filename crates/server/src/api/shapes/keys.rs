@@ -1,0 +1,40 @@
+//! Keys, as they are answered.
+
+use utoipa::ToSchema;
+
+#[derive(ToSchema)]
+pub(in crate::api) struct ApiKeys {
+    keys: Vec<ApiKey>,
+    /// Nothing on the last page.
+    next_cursor: Option<String>,
+}
+
+/// A key without its secret.
+#[derive(ToSchema)]
+pub(in crate::api) struct ApiKey {
+    id: String,
+    name: String,
+    /// `admin`, `builder`, `operator`, `human_agent` or `service`.
+    role: String,
+    tenant: String,
+    /// `good`, `expired` or `revoked`.
+    state: String,
+    created_at: String,
+    expires_at: Option<String>,
+    revoked_at: Option<String>,
+}
+
+/// A key with its secret, for the only time.
+#[derive(ToSchema)]
+pub(in crate::api) struct MintedKey {
+    id: String,
+    name: String,
+    role: String,
+    tenant: String,
+    state: String,
+    created_at: String,
+    expires_at: Option<String>,
+    revoked_at: Option<String>,
+    /// The secret: `Authorization: Bearer KEY`.
+    key: String,
+}

@@ -1,0 +1,101 @@
+//! Memory, as it is answered.
+
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+#[derive(ToSchema)]
+pub(in crate::api) struct Documents {
+    documents: Vec<DocumentHead>,
+    /// Nothing on the last page.
+    next_cursor: Option<String>,
+}
+
+/// What is known of a document without its text.
+#[derive(ToSchema)]
+pub(super) struct DocumentHead {
+    name: String,
+    title: String,
+    /// The person it is about.
+    subject: Option<String>,
+    #[schema(value_type = Object)]
+    metadata: Map<String, Value>,
+    /// Rises with each change, from 1.
+    revision: u64,
+    /// Milliseconds since 1970.
+    at: i64,
+}
+
+#[derive(ToSchema)]
+pub(in crate::api) struct DocumentAdded {
+    document: String,
+    revision: u64,
+    pieces: u64,
+    /// The very same document was there; nothing was done.
+    unchanged: bool,
+}
+
+#[derive(ToSchema)]
+pub(in crate::api) struct DocumentRemoved {
+    removed: String,
+}
+
+#[derive(ToSchema)]
+pub(in crate::api) struct Passages {
+    query: String,
+    /// Why this is less than it could be.
+    degraded_reason: Option<String>,
+    results: Vec<Passage>,
+}
+
+/// A passage with where it is from.
+#[derive(ToSchema)]
+pub(super) struct Passage {
+    content: String,
+    /// Comparable within one answer only.
+    score: f64,
+    document: String,
+    title: String,
+    /// The headings it stands under.
+    heading: String,
+    chunk: u32,
+    /// `content` is bytes `begins..ends` of the document's text.
+    begins: u32,
+    ends: u32,
+    #[schema(value_type = Object)]
+    metadata: Map<String, Value>,
+    /// The person its document is about.
+    about: Option<String>,
+}
+
+#[derive(ToSchema)]
+pub(in crate::api) struct Rebuilt {
+    collections: Vec<Collection>,
+}
+
+#[derive(ToSchema)]
+pub(super) struct Collection {
+    /// `knowledge`, `conversations` or `executions`.
+    collection: String,
+    embedder: String,
+    documents: u64,
+    pieces: u64,
+}
+
+/// What was erased of a person.
+#[derive(ToSchema)]
+pub(in crate::api) struct Erased {
+    customer_id: String,
+    forgotten: Forgotten,
+    erased_audit_rows: u64,
+    /// How many other names of theirs were looked for.
+    also_known_by: u64,
+}
+
+#[derive(ToSchema)]
+pub(super) struct Forgotten {
+    threads: u64,
+    messages: u64,
+    knowledge: u64,
+    conversations: u64,
+    executions: u64,
+}

@@ -1,0 +1,120 @@
+//! Tools, as they are answered.
+
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::Waits;
+
+#[derive(ToSchema)]
+pub(in crate::api) struct Tools {
+    tools: Vec<Tool>,
+    /// Nothing on the last page.
+    next_cursor: Option<String>,
+}
+
+#[derive(ToSchema)]
+pub(in crate::api) struct ToolsFound {
+    tools: Vec<Tool>,
+    /// Why this is less than it could be: somebody outside could not be asked.
+    degraded_reason: Option<String>,
+}
+
+/// What is known of a tool.
+#[derive(ToSchema)]
+pub(in crate::api) struct Tool {
+    name: String,
+    category: String,
+    /// Who performs it, unless the tenant has chosen another.
+    provider: String,
+    /// Who could, with the settings each of them needs.
+    #[schema(value_type = Option<Vec<Object>>)]
+    providers: Option<Vec<Value>>,
+    audit_type: String,
+    /// Whether what it does can be undone by another tool.
+    compensable: bool,
+    /// `low`, `medium` or `high`.
+    risk: String,
+    /// The price of one call.
+    cost_usd: f64,
+    /// Its description, the schema of its parameters, and what holds for its calls.
+    #[schema(value_type = Object)]
+    facts: Value,
+    /// Other names it goes by.
+    aliases: Option<Vec<String>>,
+    /// Whether the settings let the tenant call it.
+    enabled: bool,
+}
+
+/// What a call came to.
+#[derive(ToSchema)]
+pub(in crate::api) struct Envelope {
+    execution_id: String,
+    /// Of the run that makes the call.
+    state: String,
+    /// Nothing as long as the call goes on.
+    success: Option<bool>,
+    tool: Option<String>,
+    data: Option<Value>,
+    /// For the customer, in their language.
+    error: Option<String>,
+    error_code: Option<String>,
+    /// For whoever runs it.
+    error_details: Option<String>,
+    suggested_action: Option<String>,
+    audit_id: Option<String>,
+    duration_ms: Option<u64>,
+    cached: Option<bool>,
+    cost_usd: Option<f64>,
+    /// Who must say what before it goes on.
+    waits_for: Option<Vec<Waits>>,
+}
+
+/// Which tools a message needs.
+#[derive(ToSchema)]
+pub(in crate::api) struct Chosen {
+    execution_id: String,
+    /// Of the run that chooses.
+    state: String,
+    /// None where it needs none; nothing as long as nobody has chosen.
+    tools: Option<Vec<String>>,
+    reasoning: Option<String>,
+    #[schema(value_type = Option<Vec<Object>>)]
+    tool_requests: Option<Vec<Value>>,
+    /// What calls of the tools that were left out would have cost.
+    saved_cost_usd: Option<f64>,
+    error_details: Option<String>,
+    waits_for: Option<Vec<Waits>>,
+}
+
+#[derive(ToSchema)]
+pub(in crate::api) struct ToolUsage {
+    from: String,
+    to: Option<String>,
+    /// What they are apart by, and `count`, `success_rate`, `cached`, `p50_ms`, `p95_ms`, `p99_ms`, `errors` by code and
+    /// `cost_estimate`.
+    #[schema(value_type = Vec<Object>)]
+    usage: Vec<Value>,
+}
+
+/// One week of tool use.
+#[derive(ToSchema)]
+pub(in crate::api) struct WeekReport {
+    week: String,
+    company_id: String,
+    from: String,
+    to: String,
+    zone: String,
+    total_executions: u64,
+    /// Nothing where nothing was called.
+    success_rate: Option<f64>,
+    cost_estimate: f64,
+    #[schema(value_type = Object)]
+    tools: Map<String, Value>,
+    #[schema(value_type = Object)]
+    by_app: Map<String, Value>,
+    #[schema(value_type = Object)]
+    by_agent: Map<String, Value>,
+    #[schema(value_type = Object)]
+    by_day: Map<String, Value>,
+    underutilized_tools: Vec<String>,
+}

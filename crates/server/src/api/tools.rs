@@ -1,0 +1,356 @@
+//! Tools: what there is, calls of single ones, and how they are used.
+
+use std::collections::BTreeSet;
+
+use axum::Extension;
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use baton_core::expr::nearest;
+use baton_core::id::TenantId;
+use baton_core::money::Window;
+use baton_core::time::Time;
+use baton_core::usage::{Part, UNDER_USED_DAYS, Week};
+use baton_engine::one_call;
+use baton_ports::audit::UsageFilter;
+use baton_ports::catalogue::{Catalogue, Description, Listed};
+use baton_ports::keys::Need;
+use baton_ports::read::{PAGE_DEFAULT, PAGE_MAX};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::begin::{Begin, begun};
+use super::guest::Guest;
+use super::once::Asked;
+use super::query::{Path, Query, limit};
+use super::shapes::Problem as Refusal;
+use super::shapes::tools::{Chosen, Envelope, Tool, ToolUsage, Tools, ToolsFound, WeekReport};
+use crate::body;
+use crate::code;
+use crate::door::{Door, House};
+use crate::problem::Problem;
+use crate::report::Report;
+use crate::usage::{DAY, shown, used};
+
+/// As calls are told that name a tool that is not there.
+const TOOL_NOT_FOUND: &str = "TOOL_NOT_FOUND";
+/// Tools of one search unless told, and at most.
+const FOUND_DEFAULT: usize = 10;
+const FOUND_MAX: usize = 50;
+/// Characters of what is searched for.
+const QUERY_CHARS_MAX: usize = 1_000;
+/// Tools that one choice is offered: a model is told the schema of each.
+const OFFERED_MAX: usize = 100;
+
+pub(super) fn paths() -> OpenApiRouter<Door> {
+    let looks = OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(search))
+        .routes(routes!(analytics))
+        .routes(routes!(report))
+        .routes(routes!(show));
+    let runs = OpenApiRouter::new().routes(routes!(select)).routes(routes!(execute));
+    super::needing(Need::Look, looks).merge(super::needing(Need::Run, runs))
+}
+
+/// Which tools.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Which {
+    /// Words that are all in a tool's names or its description.
+    search: Option<String>,
+    /// `calendar`, `communication`, `payment`, …
+    category: Option<String>,
+    /// 1 to 500; 50 unless told.
+    limit: Option<usize>,
+    /// As the page before says.
+    cursor: Option<String>,
+}
+
+/// Lists tools by name
+#[utoipa::path(get, path = "/api/v1/tools", tag = "tools", params(Which), responses(
+    (status = 200, body = Tools), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+pub(super) async fn list(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    Query(which): Query<Which>,
+) -> Result<Json<Value>, Problem> {
+    let limit = limit(which.limit, PAGE_DEFAULT, PAGE_MAX)?;
+    let words = which.search.iter().flat_map(|words| words.split_whitespace()).map(str::to_lowercase);
+    let words: Vec<String> = words.collect();
+    let catalogue = &door.house()?.catalogue;
+    let is_wanted = |listed: &Listed| {
+        which.cursor.as_deref().is_none_or(|after| &*listed.tool.name > after)
+            && listed.is_wanted(which.category.as_deref(), &words)
+    };
+    let page: Vec<Listed> = catalogue.all().into_iter().filter(is_wanted).take(limit).collect();
+    let next = page.last().filter(|_| page.len() == limit).map(|listed| listed.tool.name.clone());
+    let tools: Vec<Value> =
+        page.iter().map(|listed| told(&**catalogue, &guest, &listed.tool.name, json!(listed))).collect();
+    Ok(Json(json!({ "tools": tools, "next_cursor": next })))
+}
+
+/// A tool for programs, with whether the tenant may call it.
+fn told(catalogue: &dyn Catalogue, guest: &Guest, name: &str, mut tool: Value) -> Value {
+    tool["enabled"] = json!(catalogue.is_enabled(guest.tenant(), name));
+    tool
+}
+
+/// What is looked for.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sought {
+    query: String,
+    /// 1 to 50; 10 unless told.
+    limit: Option<usize>,
+}
+
+/// Searches for tools by what they do, the best first
+#[utoipa::path(get, path = "/api/v1/tools/search", tag = "tools", params(Sought), responses(
+    (status = 200, body = ToolsFound), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+pub(super) async fn search(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    Query(sought): Query<Sought>,
+) -> Result<Json<Value>, Problem> {
+    let limit = limit(sought.limit, FOUND_DEFAULT, FOUND_MAX)?;
+    let catalogue = &door.house()?.catalogue;
+    let (tools, degraded) = catalogue.search(within("query", &sought.query)?, limit).await;
+    let told = |tool: &Description| told(&**catalogue, &guest, &tool.name, json!(tool));
+    Ok(Json(json!({ "tools": tools.iter().map(told).collect::<Vec<_>>(), "degraded_reason": degraded })))
+}
+
+/// A text to search by, that is not too long.
+pub(super) fn within<'t>(name: &str, text: &'t str) -> Result<&'t str, Problem> {
+    match text.chars().count() {
+        1..=QUERY_CHARS_MAX => Ok(text),
+        _ => Err(Problem::parameter(name, format!("it must have 1 to {QUERY_CHARS_MAX} characters"))),
+    }
+}
+
+/// Shows a tool: its facts, and the schema of its parameters
+#[utoipa::path(get, path = "/api/v1/tools/{name}", tag = "tools", params(("name" = String, Path)), responses(
+    (status = 200, body = Tool), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+pub(super) async fn show(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    let house = door.house()?;
+    let tool = house.catalogue.describe(&name).ok_or_else(|| unknown(house, &name))?;
+    Ok(Json(told(&*house.catalogue, &guest, &name, json!(tool))))
+}
+
+fn unknown(house: &House, name: &str) -> Problem {
+    let problem = Problem::new(StatusCode::NOT_FOUND, TOOL_NOT_FOUND, format!("there is no tool `{name}`"));
+    let names = house.tools.names();
+    match nearest(name, names.iter().map(String::as_str)) {
+        Some(near) => problem.hint(format!("did you mean `{near}`?")),
+        None => problem.hint("GET /api/v1/tools lists those there are"),
+    }
+}
+
+/// A call of a tool.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ToolCall {
+    /// The tool's arguments by name; nothing in them is a template.
+    #[serde(default, alias = "parameters")]
+    #[schema(value_type = Object)]
+    arguments: Map<String, Value>,
+    /// On whose behalf: `user_id`, `conversation_id`, `language`, `zone`. An `api_key` is used for this call and written
+    /// nowhere.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    context: Map<String, Value>,
+}
+
+/// Calls a tool, as a run of its own
+///
+/// It is checked, limited, approved, kept from happening twice, audited and undone as a call of any other run. Waits as
+/// `POST /api/v1/workflows/execute` does, and answers 200 once it has ended, well or not (`success`), else 202.
+#[utoipa::path(post, path = "/api/v1/tools/{name}/execute", tag = "tools", request_body = ToolCall,
+    params(
+        ("name" = String, Path),
+        ("Idempotency-Key" = Option<String>, Header, description = "at most 255 characters; one call a key"),
+        ("Prefer" = Option<String>, Header, description = "`wait=SECONDS` or `respond-async`"),
+    ),
+    responses(
+        (status = 200, body = Envelope, description = "it has ended"),
+        (status = 202, body = Envelope, description = "it goes on, or waits for somebody"),
+        (status = "4XX", body = Refusal, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn execute(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let ToolCall { arguments, context } = body::json(body, door.limits).await?;
+    let house = door.house()?;
+    if house.tools.facts(&name).is_none() {
+        return Err(unknown(house, &name));
+    }
+    let context = Value::Object(context);
+    let mut said = json!({ "arguments": arguments, "context": context });
+    // A key of the caller's is in nothing that is written, not even hashed.
+    baton_engine::take_key(&mut said["context"]);
+    let asked = Asked::new("call", &name, &said);
+    let begun = begun(&door, &guest, &headers, asked, Begin::Call { tool: name.clone(), arguments, context }).await?;
+    Ok(begun.told(|run, follower| one_call::as_json(run, one_call::envelope(run), &follower.open())))
+}
+
+/// What tools are to be chosen for.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ToolChoice {
+    /// What the customer says.
+    message: String,
+    /// Those that may be chosen, at most 100.
+    tools: BTreeSet<String>,
+    /// On whose behalf, as for executions.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    context: Map<String, Value>,
+}
+
+/// Chooses the tools that a message needs, or none; calls nothing
+///
+/// A model chooses, in a run of its own: `tools`, the `reasoning`, the `tool_requests` with their parameters, and what the
+/// calls of the tools that were left out would have cost.
+#[utoipa::path(post, path = "/api/v1/tools/select", tag = "tools", request_body = ToolChoice,
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "at most 255 characters; one choice a key"),
+        ("Prefer" = Option<String>, Header, description = "`wait=SECONDS` or `respond-async`"),
+    ),
+    responses(
+        (status = 200, body = Chosen, description = "it has ended"),
+        (status = 202, body = Chosen, description = "it goes on"),
+        (status = "4XX", body = Refusal, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn select(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let ToolChoice { message, tools, context } = body::json(body, door.limits).await?;
+    let house = door.house()?;
+    if !(1..=OFFERED_MAX).contains(&tools.len()) {
+        let detail = format!("`tools` names 1 to {OFFERED_MAX} tools, not {}", tools.len());
+        let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, detail);
+        return Err(problem.hint("GET /api/v1/tools/search finds those that a message may need"));
+    }
+    if let Some(none) = tools.iter().find(|tool| house.tools.facts(tool).is_none()) {
+        return Err(unknown(house, none));
+    }
+    let context = Value::Object(context);
+    let mut said = json!({ "message": message, "tools": tools, "context": context });
+    baton_engine::take_key(&mut said["context"]);
+    let choice = Begin::Choice { message, tools: tools.into_iter().collect(), context };
+    let begun = begun(&door, &guest, &headers, Asked::new("select", "tools", &said), choice).await?;
+    Ok(begun.told(|run, follower| one_call::chosen(run, &follower.open())))
+}
+
+/// Which uses.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Uses {
+    /// What rows are apart by, with commas between: `tool`, `app`, `agent`, `user`, `day`, `month`; by tool unless told.
+    by: Option<String>,
+    /// Of one tool; its presets and other names count as the tool.
+    tool: Option<String>,
+    /// From this day (`YYYY-MM-DD`, in UTC) or instant on; the last 30 days unless told.
+    from: Option<String>,
+    /// Up to this day, or before this instant.
+    to: Option<String>,
+}
+
+/// How tools are used: counts, success, times, errors by code, cost
+#[utoipa::path(get, path = "/api/v1/tools/analytics", tag = "tools", params(Uses), responses(
+    (status = 200, body = ToolUsage), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+pub(super) async fn analytics(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    Query(uses): Query<Uses>,
+) -> Result<Json<Value>, Problem> {
+    let by = uses.by.as_deref().unwrap_or("tool").split(',').map(|word| part(word.trim()));
+    let by: Vec<Part> = by.collect::<Result<BTreeSet<Part>, Problem>>()?.into_iter().collect();
+    let from = uses.from.map(|text| Time::from_day(&text).map_err(|why| Problem::parameter("from", why)));
+    let from = from.transpose()?.unwrap_or_else(|| Window::Day.begin(door.clock.now()) - DAY * (UNDER_USED_DAYS - 1));
+    let to = uses.to.map(|text| Time::to_day(&text).map_err(|why| Problem::parameter("to", why))).transpose()?;
+    let tenant = Some(guest.tenant().clone());
+    let filter = UsageFilter { tenant, from: Some(from), to, by: by.clone(), ..UsageFilter::default() };
+    let house = door.house()?;
+    let usage = used(&*house.audit, &*house.catalogue, filter, uses.tool.as_deref()).await?;
+    let rows: Vec<Value> = usage.iter().map(|usage| shown(&by, usage)).collect();
+    Ok(Json(json!({ "from": from.to_string(), "to": to.map(|to| to.to_string()), "usage": rows })))
+}
+
+/// Not by tenant: there is one.
+fn part(word: &str) -> Result<Part, Problem> {
+    const PARTS: [Part; 6] = [Part::Tool, Part::App, Part::Agent, Part::User, Part::Day, Part::Month];
+    PARTS.into_iter().find(|part| part.word() == word).ok_or_else(|| {
+        let words = PARTS.map(Part::word).join(", ");
+        Problem::parameter("by", format!("`{word}` is none of {words}"))
+    })
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Format {
+    #[default]
+    Json,
+    Markdown,
+    Html,
+}
+
+/// Which week, and how it is told.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Reported {
+    /// As ISO 8601 writes it, `2026-W47`; the last whole week unless told.
+    week: Option<String>,
+    /// `json` unless told, `markdown` or `html`.
+    #[serde(default)]
+    #[param(inline)]
+    format: Format,
+}
+
+/// One week of tool use, with the tools that are hardly used
+#[utoipa::path(get, path = "/api/v1/tools/report", tag = "tools", params(Reported), responses(
+    (status = 200, content(
+        (WeekReport = "application/json"), (String = "text/markdown"), (String = "text/html"))),
+    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+pub(super) async fn report(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    Query(asked): Query<Reported>,
+) -> Result<Response, Problem> {
+    let (house, tenant): (&House, &TenantId) = (door.house()?, guest.tenant());
+    let zone = (house.zone_of)(tenant);
+    let week =
+        asked.week.map(|text| text.parse::<Week>().map_err(|why| Problem::parameter("week", why))).transpose()?;
+    let week = week.unwrap_or_else(|| Week::before(door.clock.now(), &zone));
+    let report = Report::read(Some(&*house.audit), &*house.catalogue, tenant.clone(), (week, zone)).await?;
+    Ok(match asked.format {
+        Format::Json => Json(report.as_json()).into_response(),
+        Format::Markdown => ([(CONTENT_TYPE, "text/markdown; charset=utf-8")], report.markdown()).into_response(),
+        Format::Html => {
+            let policy = "default-src 'none'; style-src 'unsafe-inline'";
+            let headers = [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, policy)];
+            (headers, report.html()).into_response()
+        }
+    })
+}

@@ -1,0 +1,215 @@
+//! One week of tool use, for people: the command line prints it, the API answers it, and `baton serve` sends it by e-mail.
+
+mod html;
+mod markdown;
+
+use std::collections::BTreeMap;
+
+use baton_core::id::TenantId;
+use baton_core::time::{Time, TimeZone};
+use baton_core::usage::{Part, Tally, UNDER_USED_BELOW, UNDER_USED_DAYS, Week};
+use baton_ports::audit::{Audit, Usage, UsageFilter};
+use baton_ports::catalogue::{Catalogue, Listed};
+use baton_ports::journal;
+use serde_json::{Map, Value, json};
+
+use crate::usage::{DAY, errors, named, sums, used};
+
+/// Under-used tools that a page names; more are counted.
+const NAMED_MAX: usize = 30;
+
+/// What a week came to.
+pub struct Report {
+    tenant: TenantId,
+    week: Week,
+    /// In which its days are.
+    zone: TimeZone,
+    whole: Tally,
+    tools: Vec<Usage>,
+    apps: Vec<Usage>,
+    agents: Vec<Usage>,
+    days: Vec<Usage>,
+    under_used: Vec<(String, u64)>,
+}
+
+/// Rows under a heading; `none` is said where there are none.
+struct Table {
+    heading: String,
+    columns: Vec<&'static str>,
+    rows: Vec<Vec<String>>,
+    none: &'static str,
+}
+
+impl Report {
+    /// Of a tenant's uses that are kept in a store, where there is one, and the tools there are.
+    pub async fn read(
+        audit: Option<&dyn Audit>,
+        catalogue: &dyn Catalogue,
+        tenant: TenantId,
+        (week, zone): (Week, TimeZone),
+    ) -> Result<Self, journal::Error> {
+        let by = async |part: &[Part]| {
+            let (from, to) = (Some(week.begin(&zone)), Some(week.end(&zone)));
+            let (tenant, zone) = (Some(tenant.clone()), Some(zone.clone()));
+            let filter = UsageFilter { tenant, from, to, by: part.to_vec(), zone, ..UsageFilter::default() };
+            usage(audit, catalogue, filter).await
+        };
+        let mut tools = by(&[Part::Tool]).await?;
+        tools.sort_by_key(|usage| (std::cmp::Reverse(usage.tally.executions), usage.parts.clone()));
+        let mut whole = Tally::default();
+        tools.iter().for_each(|usage| whole.merge(&usage.tally));
+        let mut apps = by(&[Part::App]).await?;
+        // Tools that are of no app have their rows above.
+        apps.retain(|usage| usage.parts.iter().any(|app| !app.is_empty()));
+        let (agents, days) = (by(&[Part::Agent]).await?, by(&[Part::Day]).await?);
+        let under_used = under_used(audit, catalogue, &tenant, week.end(&zone)).await?;
+        Ok(Self { tenant, week, zone, whole, tools, apps, agents, days, under_used })
+    }
+
+    pub fn markdown(&self) -> String {
+        markdown::page(&self.title(), &self.intro(), &self.tables())
+    }
+
+    pub fn html(&self) -> String {
+        html::page(&self.title(), &self.intro(), &self.tables())
+    }
+
+    pub fn title(&self) -> String {
+        format!("Tool usage report, {}", self.week)
+    }
+
+    /// What is said before the tables: name and value.
+    fn intro(&self) -> Vec<(&'static str, String)> {
+        let [first, last] = self.week.days();
+        let zone = self.zone.iana_name().filter(|_| self.zone != TimeZone::UTC);
+        let zone = zone.map(|zone| format!(", by the clocks of {zone}")).unwrap_or_default();
+        let saved =
+            if self.whole.cached > 0 { format!(", {} from what is kept", self.whole.cached) } else { String::new() };
+        vec![
+            ("Company", self.tenant.to_string()),
+            ("Period", format!("{first} to {last}{zone}")),
+            ("Total executions", format!("{}{saved}", self.whole.executions)),
+            ("Success", percent(&self.whole)),
+            ("Estimated cost", self.whole.cost.to_string()),
+        ]
+    }
+
+    fn tables(&self) -> Vec<Table> {
+        let none = "No tool was used.";
+        let figures = vec!["Count", "Success", "p50", "p95", "p99", "Cost", "Errors"];
+        let with = |first: &'static str| [vec![first], figures.clone()].concat();
+        let rows = |usage: &[Usage]| usage.iter().map(row).collect();
+        let under_used =
+            self.under_used.iter().take(NAMED_MAX).map(|(tool, count)| vec![tool.clone(), count.to_string()]);
+        let mut under_used: Vec<Vec<String>> = under_used.collect();
+        if let Some(more) = self.under_used.len().checked_sub(NAMED_MAX).filter(|more| *more > 0) {
+            under_used.push(vec![format!("… and {more} more"), String::new()]);
+        }
+        vec![
+            Table { heading: "By tool".to_owned(), columns: with("Tool"), rows: rows(&self.tools), none },
+            Table {
+                heading: "By app: Composio's, MCP servers, documents".to_owned(),
+                columns: with("App"),
+                rows: rows(&self.apps),
+                none: "No tool of an app was used.",
+            },
+            Table { heading: "By agent".to_owned(), columns: with("Agent"), rows: rows(&self.agents), none },
+            Table { heading: "By day".to_owned(), columns: with("Day"), rows: rows(&self.days), none },
+            Table {
+                heading: format!(
+                    "Under-used: fewer than {UNDER_USED_BELOW} uses in the {UNDER_USED_DAYS} days before the week's end"
+                ),
+                columns: vec!["Tool", "Uses"],
+                rows: under_used,
+                none: "None.",
+            },
+        ]
+    }
+
+    /// For programs.
+    pub fn as_json(&self) -> Value {
+        let named = |usage: &[Usage]| {
+            let rows = usage.iter().map(|usage| (usage.parts.concat(), sums(&usage.tally)));
+            Value::Object(rows.collect::<Map<String, Value>>())
+        };
+        let under_used: Vec<&String> = self.under_used.iter().map(|(tool, _)| tool).collect();
+        json!({
+            "week": self.week.to_string(),
+            "company_id": self.tenant,
+            "from": self.week.begin(&self.zone).to_string(),
+            "to": self.week.end(&self.zone).to_string(),
+            "zone": self.zone.iana_name().unwrap_or("UTC"),
+            "total_executions": self.whole.executions,
+            "success_rate": (self.whole.executions > 0).then(|| self.whole.success_rate()),
+            "cost_estimate": self.whole.cost.as_f64(),
+            "tools": named(&self.tools),
+            "by_app": named(&self.apps),
+            "by_agent": named(&self.agents),
+            "by_day": named(&self.days),
+            "underutilized_tools": under_used,
+        })
+    }
+}
+
+/// Tools of the catalogue with few uses in the days before the week's end, the least used first.
+async fn under_used(
+    audit: Option<&dyn Audit>,
+    catalogue: &dyn Catalogue,
+    tenant: &TenantId,
+    end: Time,
+) -> Result<Vec<(String, u64)>, journal::Error> {
+    let filter = UsageFilter {
+        tenant: Some(tenant.clone()),
+        from: Some(end - DAY * UNDER_USED_DAYS),
+        to: Some(end),
+        by: vec![Part::Tool],
+        ..UsageFilter::default()
+    };
+    let counted = usage(audit, catalogue, filter).await?;
+    let used: BTreeMap<&str, u64> =
+        counted.iter().filter_map(|usage| Some((usage.parts.first()?.as_str(), usage.tally.executions))).collect();
+    let tools = catalogue
+        .all()
+        .into_iter()
+        .filter(|listed| catalogue.base_of(&listed.tool.name).as_ref() == Some(&listed.tool.name));
+    let tools =
+        tools.map(|Listed { tool, .. }| (used.get(&*tool.name).copied().unwrap_or_default(), tool.name.to_string()));
+    let mut few: Vec<(u64, String)> = tools.filter(|(count, _)| *count < UNDER_USED_BELOW).collect();
+    few.sort();
+    Ok(few.into_iter().map(|(count, tool)| (tool, count)).collect())
+}
+
+/// Nothing where nothing has run yet.
+async fn usage(
+    audit: Option<&dyn Audit>,
+    catalogue: &dyn Catalogue,
+    filter: UsageFilter,
+) -> Result<Vec<Usage>, journal::Error> {
+    match audit {
+        Some(audit) => used(audit, catalogue, filter, None).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+fn row(usage: &Usage) -> Vec<String> {
+    let Usage { parts, tally } = usage;
+    let ms = |of| tally.percentile_ms(of).map_or_else(|| "-".to_owned(), |ms| format!("{ms} ms"));
+    let first = parts.first().map_or("", String::as_str);
+    vec![
+        named(first).to_owned(),
+        tally.executions.to_string(),
+        percent(tally),
+        ms(50),
+        ms(95),
+        ms(99),
+        tally.cost.to_string(),
+        errors(tally),
+    ]
+}
+
+fn percent(tally: &Tally) -> String {
+    match tally.executions {
+        0 => "no calls".to_owned(),
+        _ => format!("{:.1} %", tally.success_rate() * 100.0),
+    }
+}
