@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use baton_core::agent::Think;
 use baton_core::bundle::Hash;
 use baton_core::id::{RunId, TenantId};
-use baton_core::run::{Entry, Forked, Incoming, Refusal, Started, State};
+use baton_core::run::{Entry, Forked, Incoming, Started, State};
 use baton_ports::clock::Clock;
 use baton_ports::journal::{Create, InboxItem, Journal, Kind, Lease, Submit, Submitted};
 use baton_ports::models::{ApiKey, Models};
@@ -22,28 +22,9 @@ use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 
 use crate::dispatcher::{Admission, Dispatcher};
 use crate::keys::{self, Keys};
+use crate::notices::{Notices, Recorded, Watch};
 use crate::owner::Owner;
 use crate::{Error, Library, Options, Roster};
-
-/// Notices kept for a slow watcher; one that falls further behind misses some, and is told so.
-const NOTICES_MAX: usize = 4_096;
-
-/// What watchers are told, after it is durable.
-#[derive(Clone, Debug)]
-pub enum Recorded {
-    /// `items` are those of the inbox that were taken with it.
-    Entry {
-        run: RunId,
-        seq: u64,
-        entry: Arc<Entry>,
-        items: Arc<[i64]>,
-    },
-    Refused {
-        run: RunId,
-        item: i64,
-        refusal: Refusal,
-    },
-}
 
 /// Work to take on.
 #[derive(Clone)]
@@ -103,7 +84,7 @@ struct Inner {
     calls: Semaphore,
     /// Whose agents wait for how much at once.
     turns: Mutex<BTreeMap<TenantId, Arc<Semaphore>>>,
-    recorded: broadcast::Sender<Recorded>,
+    notices: Arc<Notices>,
     stopping: watch::Sender<bool>,
 }
 
@@ -120,7 +101,7 @@ impl Engine {
             keys: Keys::default(),
             calls: Semaphore::new(options.calls_in_flight_max),
             turns: Mutex::default(),
-            recorded: broadcast::Sender::new(NOTICES_MAX),
+            notices: Arc::default(),
             stopping: watch::Sender::new(false),
             world,
             options,
@@ -243,9 +224,14 @@ impl Engine {
         self.inner.announce(run);
     }
 
-    /// What is recorded from now on, in order per run.
+    /// What is recorded of every run from now on, in order per run.
     pub fn watch(&self) -> broadcast::Receiver<Recorded> {
-        self.inner.recorded.subscribe()
+        self.inner.notices.watch_all()
+    }
+
+    /// What is recorded of the runs that it is told to watch.
+    pub(crate) fn watch_some(&self) -> Watch {
+        self.inner.notices.watch()
     }
 
     /// Tells when a run has ended, if it ends in this process. Ask before the run is started.

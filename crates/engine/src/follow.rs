@@ -14,8 +14,9 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
+use crate::notices::{Recorded, Watch};
 use crate::owner::versions_of;
-use crate::{Engine, Error, Library, Recorded};
+use crate::{Engine, Error, Library};
 
 /// A timer nearer than this is waited for, unless told otherwise.
 const TIMER_WAIT_MAX: Duration = Duration::from_secs(60);
@@ -38,15 +39,21 @@ pub struct Follower {
     engine: Engine,
     read: Arc<dyn Read>,
     tenant: TenantId,
-    watch: Receiver<Recorded>,
+    watch: Watched,
     runs: BTreeMap<RunId, Followed>,
-    /// Runs that nobody named are followed too.
-    all: bool,
     /// A timer nearer than this is waited for; one farther off leaves a run resting.
     patience: Duration,
     tells: Option<Tell>,
     /// When runs that others may move were last read.
     looked: Instant,
+}
+
+/// Where a follower hears what is recorded.
+enum Watched {
+    /// Of the runs it follows.
+    Some(Watch),
+    /// Of every run: those that nobody named are followed too.
+    All(Receiver<Recorded>),
 }
 
 /// A run as far as it is recorded.
@@ -72,24 +79,23 @@ enum News {
 }
 
 impl Follower {
-    /// Watches from this instant on, so that nothing recorded later is missed.
+    /// Follows no run yet.
     pub fn new(engine: &Engine, read: Arc<dyn Read>, tenant: TenantId) -> Self {
         Self {
-            watch: engine.watch(),
+            watch: Watched::Some(engine.watch_some()),
             engine: engine.clone(),
             read,
             tenant,
             runs: BTreeMap::new(),
-            all: false,
             patience: TIMER_WAIT_MAX,
             tells: None,
             looked: Instant::now(),
         }
     }
 
-    /// Follows every run that moves.
+    /// Follows every run that moves from now on.
     pub fn all(mut self) -> Self {
-        self.all = true;
+        self.watch = Watched::All(self.engine.watch());
         self
     }
 
@@ -101,7 +107,14 @@ impl Follower {
 
     /// Goes over to another engine on the same store, and reads what it recorded before it was watched.
     pub async fn move_to(&mut self, engine: &Engine) -> Result<(), Error> {
-        self.watch = engine.watch();
+        self.watch = match self.watch {
+            Watched::All(_) => Watched::All(engine.watch()),
+            Watched::Some(_) => {
+                let mut watch = engine.watch_some();
+                self.runs.keys().for_each(|run| watch.add(run));
+                Watched::Some(watch)
+            }
+        };
         self.engine = engine.clone();
         self.catch_up_all().await
     }
@@ -111,9 +124,18 @@ impl Follower {
         self.tells = tell;
     }
 
+    /// Begins to follow a run of which nothing is recorded yet: nothing is read, and nothing is missed once it begins.
+    pub fn expect(&mut self, run: &RunId) {
+        if let Watched::Some(watch) = &mut self.watch {
+            watch.add(run);
+        }
+        self.runs.entry(run.clone()).or_default();
+    }
+
     /// Begins to follow a run, from what is recorded of it.
     pub async fn follow(&mut self, run: &RunId) -> Result<(), Error> {
-        self.runs.entry(run.clone()).or_default();
+        // Watched first, then read: what is recorded between the two comes twice, and is folded once.
+        self.expect(run);
         self.catch_up(run, 0).await
     }
 
@@ -136,6 +158,9 @@ impl Follower {
 
     /// Ends following a run.
     pub fn leave(&mut self, run: &RunId) -> Option<Followed> {
+        if let Watched::Some(watch) = &mut self.watch {
+            watch.remove(run);
+        }
         self.runs.remove(run)
     }
 
@@ -210,7 +235,7 @@ impl Follower {
         }
     }
 
-    /// Follows a run that was just accepted until it has begun.
+    /// Follows a run that was [expected](Self::expect) and accepted until it has begun.
     pub async fn follow_new(&mut self, run: &RunId) -> Result<Delivered, Error> {
         self.follow(run).await?;
         let until = Instant::now() + TAKE_MAX;
@@ -293,7 +318,7 @@ impl Follower {
 
     /// Folds a notice; what was missed before it is read from the store.
     async fn take(&mut self, run: &RunId, seq: u64, entry: &Entry) -> Result<(), Error> {
-        let is_new = self.all && !self.runs.contains_key(run);
+        let is_new = matches!(self.watch, Watched::All(_)) && !self.runs.contains_key(run);
         if is_new {
             self.runs.insert(run.clone(), Followed::default());
         }
@@ -359,6 +384,15 @@ impl Follower {
             tell(id, entry);
         }
         Ok(())
+    }
+}
+
+impl Watched {
+    async fn recv(&mut self) -> Result<Recorded, RecvError> {
+        match self {
+            Self::Some(watch) => watch.recv().await,
+            Self::All(watch) => watch.recv().await,
+        }
     }
 }
 

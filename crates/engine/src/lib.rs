@@ -16,6 +16,7 @@ mod keys;
 mod library;
 mod messages;
 pub mod one_call;
+mod notices;
 mod options;
 pub mod owner;
 mod projections;
@@ -25,12 +26,13 @@ pub use baton_agents::{
     Agents, Generation, Override as Prompt, PLANNER, Usable, check as check_agent, put as put_prompt,
     shipped as shipped_agents,
 };
-pub use driver::{Engine, Fork, Recorded, Start};
+pub use driver::{Engine, Fork, Start};
 pub use error::Error;
 pub use follow::{Delivered, Followed, Follower, Tell};
 pub use keys::take as take_key;
 pub use library::Library;
 pub use one_call::{OneCall, OneChoice};
+pub use notices::Recorded;
 pub use options::Options;
 pub use roster::Roster;
 

@@ -17,8 +17,9 @@ use futures::future::{AbortHandle, Abortable, Aborted, BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{mpsc, watch};
 
-use super::{Inner, Recorded, World, lock};
+use super::{Inner, World, lock};
 use crate::effects::{self, Back, Permits};
+use crate::notices::Recorded;
 use crate::owner::{Input, Output, Owner, Send, versions_of};
 
 pub fn spawn(inner: Arc<Inner>, run: RunId, owner: Owner, items: Vec<InboxItem>) {
@@ -158,7 +159,7 @@ impl Task {
             }
             Output::Refused { item, refusal } => {
                 tracing::info!(run = %self.run, item, code = refusal.code(), %refusal, "refused");
-                let _ = self.inner.recorded.send(Recorded::Refused { run: self.run.clone(), item, refusal });
+                self.inner.notices.tell(Recorded::Refused { run: self.run.clone(), item, refusal });
             }
             Output::Noted(outcomes) => {
                 let (inner, tenant) = (self.inner.clone(), self.tenant.clone());
@@ -192,16 +193,16 @@ impl Task {
         let refused = self.owner.refusing();
         self.append = Some(
             async move {
-                // Watchers are told after it is durable, and only if there are any.
-                let told = (inner.recorded.receiver_count() > 0).then(|| {
-                    let taken = append.inbox_done.iter().copied().filter(|item| !refused.contains(item));
-                    (append.expected_seq + 1, append.entry.clone(), taken.collect::<Arc<[i64]>>())
-                });
+                let (seq, entry) = (append.expected_seq + 1, append.entry.clone());
+                let items: Arc<[i64]> =
+                    append.inbox_done.iter().copied().filter(|item| !refused.contains(item)).collect();
                 inner.world.journal.append(append).await?;
-                if let Some((seq, entry, items)) = told
+                // Watchers are told after it is durable, and only if there are any: asked now, none is overlooked who
+                // came while it was written.
+                if inner.notices.is_watched(&run)
                     && let Ok(entry) = crate::decode(&entry)
                 {
-                    let _ = inner.recorded.send(Recorded::Entry { run, seq, entry: Arc::new(entry), items });
+                    inner.notices.tell(Recorded::Entry { run, seq, entry: Arc::new(entry), items });
                 }
                 Ok(())
             }

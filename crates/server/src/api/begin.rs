@@ -129,12 +129,14 @@ pub(super) async fn begun(
             id = once.before.clone().unwrap_or(id);
             made.call(&id);
         }
+        follower.expect(&id);
         match made.begin(work).await {
-            Err(Error::Exists { .. }) if once.is_some() => {}
+            Err(Error::Exists { .. }) if once.is_some() => follower.follow(&id).await?,
             begun => begun?,
         }
+    } else {
+        follower.follow(&id).await?;
     }
-    follower.follow(&id).await?;
     let limit = patience.limit;
     let followed = async {
         // The version a past was recorded on may be one that this binary cannot run.

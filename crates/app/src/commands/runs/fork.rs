@@ -47,6 +47,7 @@ pub async fn run(project: &Project, args: &RunsAct, wanted: Wanted) -> anyhow::R
     let fork = Fork { tenant: system.tenant.clone(), workflow: record.head.workflow.clone(), past, forked };
     let moves = system.working(async |engine| {
         let mut follower = told::follower(engine, &system);
+        follower.expect(&id);
         engine.fork(fork).await.map_err(|error| not_begun(error, &system.command))?;
         if args.detach {
             return Ok(None);

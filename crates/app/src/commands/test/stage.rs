@@ -93,6 +93,7 @@ impl Stage {
             context: case.context.clone(),
             caller: project.settings.caller(&case.context),
         };
+        follower.expect(&run_id());
         let problems = match engine.start(start).await {
             Err(Error::Input(unfit)) => vec![format!("the run was refused: {unfit}")],
             Err(other) => return Err(other.into()),
