@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: the figures, and what they are worth against the limit of the same machine.
 
+pub mod http;
 pub mod models;
 mod tools;
 
@@ -31,12 +32,14 @@ pub struct Options {
 
 #[derive(Subcommand)]
 enum What {
+    Http(http::Options),
     Models(models::Options),
     Tools(tools::Options),
 }
 
 pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode> {
     match &options.what {
+        Some(What::Http(options)) => return http::run(options, workspace),
         Some(What::Models(options)) => return models::run(options, workspace),
         Some(What::Tools(options)) => return tools::run(options, workspace),
         None => {}

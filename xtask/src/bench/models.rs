@@ -5,7 +5,7 @@
 //! and server share the machine, so only the two cases of one run can be compared. Measured is what is shipped: the
 //! profile `dist`, whose binary is smaller, so that less of it is resident.
 
-mod load;
+pub mod load;
 pub mod mock;
 pub mod server;
 
@@ -46,7 +46,7 @@ pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode>
         Some(binary) => binary.clone(),
         None => built(workspace)?,
     };
-    let mock = Mock::start()?;
+    let mock = Mock::start(Duration::ZERO)?;
     let server = Server::start(&binary, mock.port())?;
     let length = Duration::from_secs(options.seconds.max(1));
     let direct = Load { port: mock.port(), path: "/v1/chat/completions", key: "none", length };
@@ -70,7 +70,7 @@ pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode>
     Ok(ExitCode::SUCCESS)
 }
 
-fn built(workspace: &Workspace) -> anyhow::Result<PathBuf> {
+pub fn built(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     let built = build::build(workspace, "dist", &Selection::Binary { package: "baton-app", name: "baton" })?;
     let binary = build::binary(&built, "baton").ok_or_else(|| anyhow::anyhow!("no binary `baton` was built"))?;
     Ok(binary.to_owned())

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
+use crate::bench;
 use crate::build::{self, Executable};
 use crate::process;
 use crate::report;
@@ -14,7 +15,7 @@ use crate::stages::Stages;
 /// The demo tells a story of seconds.
 const DEMO_LIMIT: Duration = Duration::from_secs(3 * 60);
 
-/// `bench --smoke` proves that every case runs, not how fast.
+/// `bench --smoke` proves that every case runs, not how fast; so does the one over HTTP behind it.
 const BENCH_LIMIT: Duration = Duration::from_secs(10 * 60);
 
 /// A subcommand that exists answers `--help` at once.
@@ -35,7 +36,10 @@ pub fn run(root: &Path, built: &[Executable], stages: &mut Stages) -> anyhow::Re
         let verb = arguments[0];
         let baton = build::binary(built, "baton").context("the workspace builds no binary named `baton`")?;
         if root.join(COMMANDS).join(format!("{verb}.rs")).is_file() || offers(baton, verb)? {
-            stages.run(stage, || smoke(baton, arguments, limit))?;
+            stages.run(stage, || {
+                smoke(baton, arguments, limit)?;
+                if verb == "bench" { bench::http::smoke(baton) } else { Ok(()) }
+            })?;
         } else {
             stages.leave_out(stage, &format!("this tree's binary has no `baton {verb}`"));
         }

@@ -87,28 +87,48 @@ async fn connection(
     request: std::sync::Arc<[u8]>,
     over: impl Fn(usize, Instant) -> bool,
 ) -> anyhow::Result<Vec<Duration>> {
-    let mut stream = TcpStream::connect(at).await?;
-    stream.set_nodelay(true)?;
-    let mut buffer = vec![0; ANSWER_BYTES_MAX];
+    let mut line = Line::to(at).await?;
     let mut took = Vec::new();
     let began = Instant::now();
     while !over(took.len(), began) {
         let sent = Instant::now();
-        stream.write_all(&request).await?;
-        let mut filled = 0;
-        while message(&buffer[..filled]).is_none() {
-            let read = stream.read(&mut buffer[filled..]).await?;
-            if read == 0 {
-                bail!("the server hung up in the middle of an answer");
-            }
-            filled += read;
-        }
-        if !buffer.starts_with(b"HTTP/1.1 200") {
-            bail!("an answer was not 200: {}", String::from_utf8_lossy(&buffer[..filled]));
+        let answer = line.ask(&request).await?;
+        if !answer.starts_with(b"HTTP/1.1 200") {
+            bail!("an answer was not 200: {}", String::from_utf8_lossy(answer));
         }
         took.push(sent.elapsed());
     }
     Ok(took)
+}
+
+/// A connection that has one request under way at a time.
+pub struct Line {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Line {
+    pub async fn to(at: SocketAddr) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(at).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, buffer: vec![0; ANSWER_BYTES_MAX] })
+    }
+
+    /// The whole answer, head and body.
+    pub async fn ask(&mut self, request: &[u8]) -> std::io::Result<&[u8]> {
+        self.stream.write_all(request).await?;
+        let mut filled = 0;
+        loop {
+            if let Some(length) = message(&self.buffer[..filled]) {
+                return Ok(&self.buffer[..length]);
+            }
+            let read = self.stream.read(&mut self.buffer[filled..]).await?;
+            if read == 0 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
+            filled += read;
+        }
+    }
 }
 
 /// The length of the HTTP message these bytes begin with, once it is there whole. Bodies have a `content-length`.

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
@@ -16,10 +17,15 @@ const REQUEST_BYTES_MAX: usize = 64 << 10;
 
 /// Answer every chat completion with the same bytes; prints its port.
 #[derive(Args)]
-pub struct Options {}
+pub struct Options {
+    /// How long each answer takes.
+    #[arg(long, default_value_t = 0)]
+    delay_ms: u64,
+}
 
-pub fn serve(_options: &Options) -> anyhow::Result<std::process::ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+pub fn serve(options: &Options) -> anyhow::Result<std::process::ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let delay = Duration::from_millis(options.delay_ms);
     runtime.block_on(async {
         let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
         report::line(listener.local_addr()?.port());
@@ -29,12 +35,12 @@ pub fn serve(_options: &Options) -> anyhow::Result<std::process::ExitCode> {
             connection.set_nodelay(true)?;
             let answer = answer.clone();
             // A caller that breaks off ends its own connection and nothing else.
-            tokio::spawn(async move { serve_one(connection, &answer).await });
+            tokio::spawn(async move { serve_one(connection, &answer, delay).await });
         }
     })
 }
 
-async fn serve_one(mut connection: TcpStream, answer: &[u8]) -> std::io::Result<()> {
+async fn serve_one(mut connection: TcpStream, answer: &[u8], delay: Duration) -> std::io::Result<()> {
     let mut buffer = vec![0; REQUEST_BYTES_MAX];
     let mut filled = 0;
     loop {
@@ -46,6 +52,9 @@ async fn serve_one(mut connection: TcpStream, answer: &[u8]) -> std::io::Result<
         while let Some(length) = super::load::message(&buffer[..filled]) {
             buffer.copy_within(length..filled, 0);
             filled -= length;
+            if !delay.is_zero() {
+                tokio::time::sleep(delay).await;
+            }
             connection.write_all(answer).await?;
         }
     }
@@ -67,9 +76,12 @@ pub struct Mock {
 }
 
 impl Mock {
-    pub fn start() -> anyhow::Result<Self> {
+    /// One that takes this long over each answer.
+    pub fn start(delay: Duration) -> anyhow::Result<Self> {
         let own = std::env::current_exe().context("this program's own path cannot be read")?;
-        let mut process = Command::new(own).arg("mock-model").stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let mut command = Command::new(own);
+        command.args(["mock-model", "--delay-ms", &delay.as_millis().to_string()]);
+        let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let line = first_line(&mut process)?;
         let port = line.trim().parse().with_context(|| format!("the mock said `{line}` and no port"))?;
         Ok(Self { process, port })

@@ -1,7 +1,7 @@
 //! `baton serve` in a project of its own, as a process.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::Context;
@@ -20,16 +20,27 @@ monthly_usd = 1000000
 ";
 
 pub struct Server {
+    binary: PathBuf,
     process: Child,
     port: u16,
     key: String,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Server {
     /// In a project whose only provider listens at that port.
     pub fn start(binary: &Path, upstream: u16) -> anyhow::Result<Self> {
+        Self::start_with(binary, upstream, &[])
+    }
+
+    /// The same, with these files of the project.
+    pub fn start_with(binary: &Path, upstream: u16, files: &[(&str, &str)]) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("no scratch folder can be made")?;
+        for (file, text) in files {
+            let file = folder.path().join(file);
+            file.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+            std::fs::write(file, text)?;
+        }
         std::fs::write(folder.path().join("baton.toml"), SETTINGS.replace("PORT", &upstream.to_string()))?;
         Self::over(binary, folder)
     }
@@ -45,15 +56,19 @@ impl Server {
     }
 
     fn over(binary: &Path, folder: tempfile::TempDir) -> anyhow::Result<Self> {
-        let mut command = Command::new(binary);
-        command.current_dir(folder.path()).args(["serve", "--listen", "127.0.0.1:0", "--json"]);
-        let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
-        let line = first_line(&mut process)?;
-        let said: Value = serde_json::from_str(&line).with_context(|| format!("`baton serve` said `{line}`"))?;
+        let (process, said) = serve(binary, folder.path(), 0)?;
         let port = said["url"].as_str().and_then(|url| url.rsplit(':').next()?.parse().ok());
-        let port = port.with_context(|| format!("`baton serve` named no port: {line}"))?;
+        let port = port.with_context(|| format!("`baton serve` named no port: {said}"))?;
         let key = said["key"].as_str().context("`baton serve` made no key")?.to_owned();
-        Ok(Self { process, port, key, _folder: folder })
+        Ok(Self { binary: binary.to_owned(), process, port, key, folder })
+    }
+
+    /// Killed as by a power cut, and started again in the same folder at the same port.
+    pub fn kill_and_restart(&mut self) -> anyhow::Result<()> {
+        self.process.kill().context("it cannot be killed")?;
+        self.process.wait()?;
+        self.process = serve(&self.binary, self.folder.path(), self.port)?.0;
+        Ok(())
     }
 
     pub fn port(&self) -> u16 {
@@ -75,6 +90,16 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// The process, and what it said once it listened.
+fn serve(binary: &Path, folder: &Path, port: u16) -> anyhow::Result<(Child, Value)> {
+    let mut command = Command::new(binary);
+    command.current_dir(folder).args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--json"]);
+    let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let line = first_line(&mut process)?;
+    let said = serde_json::from_str(&line).with_context(|| format!("`baton serve` said `{line}`"))?;
+    Ok((process, said))
 }
 
 /// What a process says first; the rest of what it says is not read.

@@ -1,0 +1,207 @@
+//! `cargo xtask bench http`: workflows executed over HTTP, at a steady rate, through a kill, and as many as there can be.
+//!
+//! Each request executes a workflow of one simple agent, whose model is a mock that takes 5 ms. Load, mock and server share
+//! the machine. Requests go out when they are due, whatever became of those before, and their time counts from then: a
+//! server that stands still is not spared the requests it held up. Measured is what is shipped, the profile `dist`.
+
+mod asked;
+mod pace;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::ensure;
+use clap::Args;
+use serde_json::{Value, json};
+
+use self::asked::Asking;
+use self::pace::{Outcome, Pace};
+use super::models::{self, mock::Mock, server::Server};
+use crate::report;
+use crate::workspace::Workspace;
+
+/// How long the mock takes over an answer.
+const MODEL_DELAY: Duration = Duration::from_millis(5);
+/// The ceiling is where one in a hundred takes this long.
+const CEILING_P99: Duration = Duration::from_millis(250);
+/// Of the requests that are due, those that must have been answered in time for a rate to count as held, in percent.
+const HELD_PERCENT: f64 = 95.0;
+/// How often the ceiling's bounds are brought nearer, once one rate held and one did not.
+const HALVINGS: usize = 4;
+/// No machine does more.
+const CEILING_MAX: u32 = 1 << 17;
+/// Keys asked for again after the kill.
+const ASKED_AGAIN: usize = 200;
+
+const WORKFLOW: &str = "\
+name: say
+version: 1.0.0
+input: {message: string}
+nodes:
+  - {id: answer, agent: clerk, task: \"{{ message }}\"}
+";
+const AGENT: &str = "\
+type: simple
+description: Answers a customer
+model_profile: fast
+system_prompt: You answer a customer in one sentence.
+";
+
+/// Measure workflows executed over HTTP: at a steady rate, through `kill -9` and a restart, and the ceiling.
+///
+/// Fails where a run that was accepted is lost, or one key began two.
+#[derive(Args)]
+pub struct Options {
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+    /// Seconds of the steady rate, and of the same through a kill.
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// Requests a second.
+    #[arg(long, default_value_t = 1_000)]
+    rate: u32,
+    /// Measure this `baton` instead of building one.
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
+}
+
+pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode> {
+    let binary = match &options.binary {
+        Some(binary) => binary.clone(),
+        None => models::built(workspace)?,
+    };
+    let length = Duration::from_secs(options.seconds.max(1));
+    let plan = Plan { rate: options.rate.max(1), length, step: length.div_f64(12.0).max(Duration::from_secs(1)) };
+    let figures = measure(&binary, &plan)?;
+    if options.json {
+        report::line(figures);
+    } else {
+        tell(&figures);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Every part once, shortly: whether they run and lose nothing, not how fast.
+pub fn smoke(binary: &Path) -> anyhow::Result<()> {
+    let length = Duration::from_secs(2);
+    let figures = measure(binary, &Plan { rate: 20, length, step: Duration::from_millis(500) })?;
+    ensure!(figures["steady"]["errors"] == 0, "requests failed: {figures}");
+    Ok(())
+}
+
+/// How much is asked.
+struct Plan {
+    rate: u32,
+    length: Duration,
+    /// How long each rate is tried on the way to the ceiling.
+    step: Duration,
+}
+
+fn measure(binary: &Path, plan: &Plan) -> anyhow::Result<Value> {
+    let mock = Mock::start(MODEL_DELAY)?;
+    let files = [("workflows/say.yaml", WORKFLOW), ("agents/clerk.yaml", AGENT)];
+    let mut server = Server::start_with(binary, mock.port(), &files)?;
+    let asking = Asking { port: server.port(), key: server.key().to_owned() };
+    // Connections, caches and the database's file settle.
+    let warm = Pace { rate: plan.rate.min(100), length: Duration::from_secs(1) }.run(&asking, "warm")?;
+    let steady = Pace { rate: plan.rate, length: plan.length }.run(&asking, "steady")?;
+    let mut accepted: BTreeSet<String> = warm.runs().chain(steady.runs()).collect();
+    asked::must_hold(&asking, &accepted)?;
+
+    let through = std::thread::scope(|scope| {
+        let load = scope.spawn(|| Pace { rate: plan.rate, length: plan.length }.run(&asking, "kill"));
+        std::thread::sleep(plan.length / 2);
+        let restarted = server.kill_and_restart();
+        let through = load.join().map_err(|_| anyhow::anyhow!("the load broke off"))?;
+        restarted.and(through)
+    })?;
+    ensure!(
+        through.errors() == 0,
+        "{} requests got no 2xx through the kill: {}",
+        through.errors(),
+        through.first_error()
+    );
+    let before = accepted.len();
+    accepted.extend(through.runs());
+    ensure!(accepted.len() - before == through.answered(), "two keys were answered with one run");
+    asked::must_hold(&asking, &accepted)?;
+    let again = through.keys(ASKED_AGAIN);
+    asked::must_be_replayed(&asking, &again)?;
+
+    let ceiling = ceiling(plan, |rate| {
+        let tried = Pace { rate, length: plan.step }.run(&asking, &format!("ceiling-{rate}"))?;
+        Ok(holds(&tried, rate, plan.step))
+    })?;
+    Ok(json!({
+        "steady": steady.figures(plan.length),
+        "killed": {
+            "keys": through.answered(),
+            "asked_again": through.repeated(),
+            "runs": through.runs().count(),
+        },
+        "ceiling_requests_per_s": ceiling,
+        "rss_mb": server.resident_mb(),
+    }))
+}
+
+/// The highest rate that holds, from a quarter of the plan's on; 0 where not even that does.
+fn ceiling(plan: &Plan, mut holds: impl FnMut(u32) -> anyhow::Result<bool>) -> anyhow::Result<u32> {
+    let (mut held, mut rate) = (0, (plan.rate / 4).max(1));
+    while rate <= CEILING_MAX && holds(rate)? {
+        held = rate;
+        rate *= 2;
+    }
+    let mut broke = rate;
+    for _ in 0..HALVINGS {
+        let middle = held.midpoint(broke);
+        if middle == held {
+            break;
+        }
+        if holds(middle)? {
+            held = middle;
+        } else {
+            broke = middle;
+        }
+    }
+    Ok(held)
+}
+
+fn holds(tried: &Outcome, rate: u32, length: Duration) -> bool {
+    let share = tried.per_second(length) / f64::from(rate) * 100.0;
+    tried.errors() == 0 && tried.at(99) < CEILING_P99 && share >= HELD_PERCENT
+}
+
+fn tell(figures: &Value) {
+    let (steady, killed) = (&figures["steady"], &figures["killed"]);
+    report::line(format_args!(
+        "steady   {} requests/s  p50 {} ms  p95 {} ms  p99 {} ms  {} errors",
+        steady["requests_per_s"], steady["p50_ms"], steady["p95_ms"], steady["p99_ms"], steady["errors"]
+    ));
+    report::line(format_args!(
+        "killed   {} keys, {} asked again, one run each, none lost",
+        killed["keys"], killed["asked_again"]
+    ));
+    report::line(format_args!(
+        "ceiling  {} requests/s at p99 < {} ms, {} MB",
+        figures["ceiling_requests_per_s"],
+        CEILING_P99.as_millis(),
+        figures["rss_mb"]
+    ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ceiling_is_the_highest_rate_that_holds() {
+        let plan = Plan { rate: 1_000, length: Duration::ZERO, step: Duration::ZERO };
+        for (limit, found) in [(0, 0), (249, 234), (1_900, 1_875), (4_000, 4_000)] {
+            assert_eq!(ceiling(&plan, |rate| Ok(rate <= limit)).unwrap(), found, "{limit}");
+        }
+        assert_eq!(ceiling(&plan, |_| Ok(true)).unwrap() / 2, CEILING_MAX / 4 + CEILING_MAX / 8);
+    }
+}
