@@ -2,6 +2,7 @@
 
 mod claim;
 mod lease;
+mod plain;
 mod task;
 
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use baton_core::bundle::Hash;
 use baton_core::id::{RunId, TenantId};
 use baton_core::run::{Entry, Forked, Incoming, Started, State};
 use baton_ports::clock::Clock;
-use baton_ports::journal::{Create, InboxItem, Journal, Kind, Lease, Submit, Submitted};
+use baton_ports::journal::{AggregateId, Create, InboxItem, Journal, Kind, Lease, Submit, Submitted};
 use baton_ports::models::{ApiKey, Models};
 use baton_ports::sandbox::Sandbox;
 use baton_ports::thinkers::Thinkers;
@@ -200,18 +201,31 @@ impl Engine {
         command_id: &str,
         incoming: &Incoming,
     ) -> Result<Option<i64>, Error> {
+        self.send(tenant, run, command_id, serde_json::to_vec(incoming)?.into(), None).await
+    }
+
+    /// As [`submit`](Self::submit), whatever the aggregate's kind, which takes the payload as its own; where it may be its
+    /// first, with what brings it into being.
+    pub async fn send(
+        &self,
+        tenant: &TenantId,
+        aggregate: &AggregateId,
+        command_id: &str,
+        payload: Arc<[u8]>,
+        creates: Option<Create>,
+    ) -> Result<Option<i64>, Error> {
         let submit = Submit {
-            aggregate: run.clone(),
+            aggregate: aggregate.clone(),
             tenant: tenant.clone(),
             command_id: command_id.to_owned(),
-            payload: serde_json::to_vec(incoming)?.into(),
+            payload,
             at: self.inner.world.clock.now(),
-            creates: None,
+            creates,
         };
         match self.inner.world.journal.submit(submit).await? {
             Submitted::Duplicate => Ok(None),
             Submitted::Accepted { item, .. } => {
-                self.inner.announce(run);
+                self.inner.announce(aggregate);
                 Ok(Some(item))
             }
         }

@@ -308,6 +308,7 @@ impl Follower {
             Ok(Ok(recorded)) => recorded,
         };
         match recorded {
+            Recorded::Plain { .. } => Ok(News::Nothing),
             Recorded::Refused { run, item, refusal } => Ok(News::Refused { run, item, refusal }),
             Recorded::Entry { run, seq, entry, items } => {
                 self.take(&run, seq, &entry).await?;

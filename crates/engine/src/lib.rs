@@ -15,10 +15,11 @@ mod follow;
 mod keys;
 mod library;
 mod messages;
-pub mod one_call;
 mod notices;
+pub mod one_call;
 mod options;
 pub mod owner;
+pub mod plain;
 mod projections;
 pub mod roster;
 
@@ -31,9 +32,10 @@ pub use error::Error;
 pub use follow::{Delivered, Followed, Follower, Tell};
 pub use keys::take as take_key;
 pub use library::Library;
-pub use one_call::{OneCall, OneChoice};
 pub use notices::Recorded;
+pub use one_call::{OneCall, OneChoice};
 pub use options::Options;
+pub use plain::{Talk, Told};
 pub use roster::Roster;
 
 /// Entries are JSON, so that a journal can be read with any tool.

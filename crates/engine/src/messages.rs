@@ -3,8 +3,12 @@
 
 use std::sync::Arc;
 
+use baton_core::conversation::{Command, Heard, Over};
+use baton_core::fault::{Fault, code};
 use baton_core::id::{RunId, TenantId};
-use baton_core::run::{Address, Began, ChildEnd, Event, Finished, Incoming, Origin, Run, Started};
+use baton_core::run::{
+    Address, Began, ChildEnd, Event, Finished, Incoming, MESSAGE, Origin, Refusal, Run, Signal, Started, State,
+};
 use baton_core::time::Time;
 use baton_ports::journal::{Create, Kind, Submit};
 
@@ -12,7 +16,11 @@ use baton_ports::journal::{Create, Kind, Submit};
 pub fn of(tenant: &TenantId, run: &Run, events: &[Event], now: Time) -> Result<Vec<Submit>, serde_json::Error> {
     let Some(started) = run.started() else { return Ok(Vec::new()) };
     let mut messages = Vec::new();
-    for event in events {
+    for (place, event) in events.iter().enumerate() {
+        if let Some((conversation, said)) = told(run, started, event) {
+            let command_id = format!("{}/says/{}.{place}", started.run, run.events());
+            messages.push(to_conversation(tenant, conversation, command_id, &said, now)?);
+        }
         let Some((to, command_id, incoming, creates)) = message(run, started, event) else { continue };
         messages.push(Submit {
             aggregate: to,
@@ -31,7 +39,7 @@ fn message(run: &Run, started: &Started, event: &Event) -> Option<(RunId, String
         Event::Began { node, wait } => {
             let Began::Child { run: child, bundle, input, limit, .. } = &**wait else { return None };
             let depth = match &started.origin {
-                Origin::Caller => 0,
+                Origin::Caller | Origin::Conversation { .. } => 0,
                 Origin::Parent { depth, .. } => *depth,
             };
             let start = Started {
@@ -72,6 +80,105 @@ fn message(run: &Run, started: &Started, event: &Event) -> Option<(RunId, String
     }
 }
 
+/// What a run that a conversation began tells it.
+fn told<'r>(run: &Run, started: &'r Started, event: &Event) -> Option<(&'r RunId, Command)> {
+    let Origin::Conversation { conversation } = &started.origin else { return None };
+    let heard = || Heard::of(run, &started.run, conversation);
+    let said = match event {
+        Event::CustomerAsked { question, .. } => {
+            Command::RunAsked(Heard { question: Some(question.clone()), ..heard() })
+        }
+        Event::Began { wait, .. } if matches!(&**wait, Began::Signal { name, .. } if name == MESSAGE) => {
+            Command::RunAsked(heard())
+        }
+        Event::Finished(finished) => Command::RunEnded(Box::new(Over::of(run, &started.run, conversation, finished))),
+        _ => return None,
+    };
+    Some((conversation, said))
+}
+
+fn to_conversation(
+    tenant: &TenantId,
+    conversation: &RunId,
+    command_id: String,
+    said: &Command,
+    now: Time,
+) -> Result<Submit, serde_json::Error> {
+    let payload = serde_json::to_vec(said)?.into();
+    Ok(Submit { aggregate: conversation.clone(), tenant: tenant.clone(), command_id, payload, at: now, creates: None })
+}
+
+/// What somebody must be told if an item is refused.
+pub enum IfRefused {
+    Nothing,
+    /// The parent that asked for a rollback.
+    Rollback,
+    /// The conversation that handed a message over.
+    Message {
+        source: String,
+        sequence: u64,
+    },
+    /// The conversation that began the run.
+    Start {
+        run: RunId,
+        conversation: RunId,
+    },
+}
+
+impl IfRefused {
+    pub fn of(incoming: &Incoming) -> Self {
+        match incoming {
+            Incoming::Rollback { .. } => Self::Rollback,
+            Incoming::Signal(Signal { source, sequence: Some(sequence), .. }) => {
+                Self::Message { source: source.clone(), sequence: *sequence }
+            }
+            Incoming::Start(started) => match &started.origin {
+                Origin::Conversation { conversation } => {
+                    Self::Start { run: started.run.clone(), conversation: conversation.clone() }
+                }
+                Origin::Caller | Origin::Parent { .. } => Self::Nothing,
+            },
+            _ => Self::Nothing,
+        }
+    }
+
+    /// Tells them.
+    pub fn tell(
+        self,
+        tenant: &TenantId,
+        run: &Run,
+        item: i64,
+        refusal: &Refusal,
+        now: Time,
+    ) -> Result<Option<Submit>, serde_json::Error> {
+        match self {
+            Self::Nothing => Ok(None),
+            Self::Rollback => undone(tenant, run, item, now),
+            Self::Message { source, sequence } => match run.started() {
+                Some(Started { run, origin: Origin::Conversation { conversation }, .. })
+                    if conversation.as_str() == source =>
+                {
+                    let said = Command::RunReturned { run: run.clone(), sequence };
+                    to_conversation(tenant, conversation, format!("{run}/returned/{sequence}"), &said, now).map(Some)
+                }
+                _ => Ok(None),
+            },
+            Self::Start { run: id, conversation } => {
+                let fault = Fault::new(code::INPUT_INVALID, refusal.to_string());
+                let finished = Finished {
+                    state: State::Failed,
+                    output: Arc::default(),
+                    fault: Some(fault),
+                    rolled_back: false,
+                    undone: None,
+                };
+                let said = Command::RunEnded(Box::new(Over::of(run, &id, &conversation, &finished)));
+                to_conversation(tenant, &conversation, format!("{id}/refused/{item}"), &said, now).map(Some)
+            }
+        }
+    }
+}
+
 fn parent_word(started: &Started) -> String {
     format!("run {}", started.run)
 }
@@ -93,7 +200,7 @@ fn report(run: &Run, started: &Started, node: &Address, finished: &Finished) -> 
 }
 
 /// The answer to a rollback that a child refused: it has nothing to undo, or cannot.
-pub fn undone(tenant: &TenantId, run: &Run, item: i64, now: Time) -> Result<Option<Submit>, serde_json::Error> {
+fn undone(tenant: &TenantId, run: &Run, item: i64, now: Time) -> Result<Option<Submit>, serde_json::Error> {
     let Some(started) = run.started() else { return Ok(None) };
     let Origin::Parent { run: parent, .. } = &started.origin else { return Ok(None) };
     let nothing_left = !run.saga().has_undoable() && !run.saga().has_failed();

@@ -8,10 +8,12 @@ use std::sync::{Arc, Mutex};
 
 use baton_core::id::RunId;
 use baton_core::run::{Entry, Refusal};
+use baton_ports::journal::AggregateId;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
 
 use crate::driver::lock;
+use crate::plain::Refused;
 
 /// Notices kept for a slow watcher of every run; one that falls further behind misses some, and is told so.
 const NOTICES_MAX: usize = 4_096;
@@ -32,6 +34,12 @@ pub enum Recorded {
         run: RunId,
         item: i64,
         refusal: Refusal,
+    },
+    /// A conversation or a desk has moved: these items were taken, or refused.
+    Plain {
+        aggregate: AggregateId,
+        items: Arc<[i64]>,
+        refused: Arc<[Refused]>,
     },
 }
 
@@ -86,7 +94,8 @@ impl Notices {
     }
 
     pub fn tell(&self, recorded: Recorded) {
-        let (Recorded::Entry { run, .. } | Recorded::Refused { run, .. }) = &recorded;
+        let (Recorded::Entry { run, .. } | Recorded::Refused { run, .. } | Recorded::Plain { aggregate: run, .. }) =
+            &recorded;
         if let Some(listeners) = lock(&self.of_runs).get(run) {
             for listener in listeners {
                 if listener.queue.try_send(recorded.clone()).is_err() {

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::budget::Spend;
+use crate::conversations::ConversationHead;
 
 /// Bytes of one append's entry, blobs included.
 pub const ENTRY_BYTES_MAX: usize = 16 << 20;
@@ -150,6 +151,8 @@ pub enum Projection {
         at: Time,
         outcome: String,
     },
+    /// What lists show of a conversation.
+    Conversation(Box<ConversationHead>),
 }
 
 /// What a person must see or decide.

@@ -9,6 +9,7 @@ pub mod catalogue;
 pub mod circuits;
 pub mod clock;
 pub mod connections;
+pub mod conversations;
 pub mod decisions;
 pub mod desk;
 pub mod embed;

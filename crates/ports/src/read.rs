@@ -10,6 +10,7 @@ use baton_core::time::Time;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::conversations::{ConversationFilter, ConversationHead};
 use crate::journal::{DeskItem, Error};
 
 /// Rows of one page unless told.
@@ -93,6 +94,15 @@ pub trait Read: Send + Sync {
 
     /// Open desk items, oldest first.
     async fn desk(&self, tenant: &TenantId, run: Option<&RunId>) -> Result<Vec<DeskItem>, Error>;
+
+    async fn conversation(&self, tenant: &TenantId, id: &RunId) -> Result<Option<ConversationHead>, Error>;
+
+    /// Newest first.
+    async fn conversations(
+        &self,
+        tenant: &TenantId,
+        filter: ConversationFilter,
+    ) -> Result<Vec<ConversationHead>, Error>;
 
     /// Runs by state, all tenants; for metrics and `doctor`.
     async fn counts(&self) -> Result<Vec<(State, u64)>, Error>;

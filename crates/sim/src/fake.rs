@@ -22,6 +22,7 @@ use baton_core::run::State;
 use baton_core::time::Time;
 use baton_ports::audit::{Audit, Filter, Person, Usage, UsageFilter};
 use baton_ports::budget::{Budget, CostFilter, CostRow, Grown, Holder, ROWS_MAX, Settlement, Standing, Want};
+use baton_ports::conversations::{ConversationFilter, ConversationHead};
 use baton_ports::journal::{
     AggregateId, Append, Claimed, DeskItem, Error, Handle, InboxItem, Journal, Lease, Ownership, ProcessId, Submit,
     Submitted,
@@ -137,6 +138,18 @@ impl Read for Store {
 
     async fn desk(&self, tenant: &TenantId, run: Option<&RunId>) -> Result<Vec<DeskItem>, Error> {
         Ok(self.with(|inner| inner.books.open_desk(tenant, run)))
+    }
+
+    async fn conversation(&self, tenant: &TenantId, id: &RunId) -> Result<Option<ConversationHead>, Error> {
+        Ok(self.with(|inner| inner.books.conversation(tenant, id)))
+    }
+
+    async fn conversations(
+        &self,
+        tenant: &TenantId,
+        filter: ConversationFilter,
+    ) -> Result<Vec<ConversationHead>, Error> {
+        Ok(self.with(|inner| inner.books.conversations(tenant, &filter)))
     }
 
     async fn counts(&self) -> Result<Vec<(State, u64)>, Error> {

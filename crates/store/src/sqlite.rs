@@ -6,6 +6,7 @@ mod budget;
 mod circuits;
 mod codec;
 mod connection;
+mod conversations;
 mod decisions;
 mod desk;
 mod index;

@@ -81,7 +81,7 @@ pub async fn finish(folder: &Path, runs: usize) -> anyhow::Result<(f64, f64)> {
             Ok(Recorded::Entry { .. }) | Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {
                 first = Some(began.elapsed().as_secs_f64());
             }
-            Ok(Recorded::Refused { .. }) => {}
+            Ok(Recorded::Refused { .. } | Recorded::Plain { .. }) => {}
             Err(closed) => return Err(closed.into()),
         }
     }

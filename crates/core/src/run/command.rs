@@ -283,6 +283,8 @@ pub struct ChildEnd {
 pub enum Origin {
     #[default]
     Caller,
+    /// A conversation, which is told what the run asks its customer and how it ends.
+    Conversation { conversation: RunId },
     /// A subworkflow node of another run.
     Parent {
         run: RunId,
@@ -298,7 +300,7 @@ impl Origin {
     /// What the run that began this one leaves it to spend, where that is limited.
     pub fn max_cost(&self) -> Option<Usd> {
         match self {
-            Self::Caller => None,
+            Self::Caller | Self::Conversation { .. } => None,
             Self::Parent { max_cost, .. } => *max_cost,
         }
     }

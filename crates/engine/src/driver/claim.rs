@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use baton_core::conversation::Conversation;
 use baton_core::id::RunId;
 use baton_core::run::{Entry, FOLD_VERSION, Run};
-use baton_ports::journal::Claimed;
+use baton_ports::journal::{Claimed, Kind};
 
-use super::{Inner, lock, task};
+use super::{Inner, lock, plain, task};
 use crate::Error;
 use crate::owner::{Owner, versions_of};
 
@@ -60,20 +61,38 @@ pub async fn claim(inner: Arc<Inner>, run: RunId) {
     let lease = *inner.lease.borrow();
     let claimed = inner.world.journal.claim(&run, lease.process, FOLD_VERSION, inner.world.clock.now()).await;
     match claimed {
-        Ok(Some(claimed)) => match fold(&inner, &run, &claimed, lease.until).await {
-            Ok(owner) => task::spawn(inner, run, owner, claimed.inbox),
-            Err(error) => {
+        Ok(Some(claimed)) => {
+            if let Err(error) = wake(&inner, &run, claimed, lease.until).await {
                 // Its journal is kept as it is; a newer binary, or a person, may yet read it.
                 tracing::error!(%run, %error, "a run cannot be folded and is left where it is");
                 inner.left(&run);
             }
-        },
+        }
         Ok(None) => inner.left(&run),
         Err(error) => {
             tracing::warn!(%run, %error, "a run could not be claimed; trying again");
             inner.left(&run);
         }
     }
+}
+
+/// Begins to move what was claimed.
+async fn wake(
+    inner: &Arc<Inner>,
+    id: &RunId,
+    claimed: Claimed,
+    lease_until: baton_core::time::Time,
+) -> Result<(), Error> {
+    match claimed.kind {
+        Kind::Run => {
+            let owner = fold(inner, id, &claimed, lease_until).await?;
+            task::spawn(inner.clone(), id.clone(), owner, claimed.inbox);
+        }
+        Kind::Conversation => plain::spawn::<Conversation>(inner.clone(), id.clone(), claimed)?,
+        // Nobody here moves a desk yet: what it was told stays in its inbox.
+        Kind::Desk => inner.left(id),
+    }
+    Ok(())
 }
 
 async fn fold(

@@ -48,10 +48,10 @@ pub fn spawn(inner: Arc<Inner>, run: RunId, owner: Owner, items: Vec<InboxItem>)
 }
 
 /// Tells that a task left its run, however it came to.
-struct Left {
-    inner: Arc<Inner>,
-    run: RunId,
-    end: End,
+pub(super) struct Left {
+    pub(super) inner: Arc<Inner>,
+    pub(super) run: RunId,
+    pub(super) end: End,
 }
 
 impl Drop for Left {
@@ -65,7 +65,7 @@ impl Drop for Left {
 
 /// Why a task left its run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     /// It sleeps or has ended, and was given back.
     Asleep,
     /// Somebody else owns it.
@@ -374,7 +374,7 @@ impl Think for Thinking<'_> {
     }
 }
 
-async fn stopped(stopping: &mut watch::Receiver<bool>) {
+pub(super) async fn stopped(stopping: &mut watch::Receiver<bool>) {
     // A sender that is gone stops us as well.
     let _ = stopping.wait_for(|stop| *stop).await;
 }

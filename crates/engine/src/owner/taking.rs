@@ -10,7 +10,8 @@ use baton_ports::journal::InboxItem;
 
 use super::writing::Batch;
 use super::{Flight, Input, KEY_GIVER, Output, Owner};
-use crate::{Options, audit, messages};
+use crate::messages::IfRefused;
+use crate::{Options, audit};
 
 impl Owner {
     pub(super) fn take(
@@ -164,10 +165,10 @@ impl Owner {
         }
         let refusal = match serde_json::from_slice::<Incoming>(&item.payload) {
             Ok(incoming) => {
-                let is_rollback = matches!(incoming, Incoming::Rollback { .. });
+                let told = IfRefused::of(&incoming);
                 let refusal = self.take_incoming(incoming, now, batch).err();
-                if refusal.is_some() && is_rollback {
-                    batch.outbox.extend(messages::undone(&self.tenant, &self.run, item.item, now).ok().flatten());
+                if let Some(refusal) = &refusal {
+                    batch.outbox.extend(told.tell(&self.tenant, &self.run, item.item, refusal, now).ok().flatten());
                 }
                 refusal
             }

@@ -8,6 +8,7 @@ use baton_core::mutant::{Mutant, planted};
 use baton_core::run::Departure;
 use baton_core::time::Time;
 use baton_ports::budget::{Grown, Holder, Notice, Want};
+use baton_ports::conversations::ConversationHead;
 use baton_ports::journal::{
     AggregateId, Append, Claimed, Create, DeskItem, DeskKind, ENTRY_BYTES_MAX, Error, Handle, Head, INBOX_BYTES_MAX,
     INBOX_ITEMS_MAX, InboxItem, Kind, LEASE, Lease, Ownership, ProcessId, Projection, Snapshot, Submit, Submitted,
@@ -31,6 +32,7 @@ pub struct Books {
     pub(super) desk: BTreeMap<String, Filed>,
     pub(super) till: Till,
     opened: u64,
+    pub(super) conversations: Vec<ConversationHead>,
     /// What was told of budgets, for the records.
     pub(super) told: Vec<(TenantId, Op, Time)>,
 }
@@ -266,6 +268,13 @@ impl Books {
             Projection::DeskClosed { id, .. } => {
                 if let Some(filed) = self.desk.get_mut(&id) {
                     filed.open = false;
+                }
+            }
+            Projection::Conversation(head) => {
+                let place = self.conversations.iter().position(|one| one.conversation == head.conversation);
+                match place {
+                    Some(place) => self.conversations[place] = *head,
+                    None => self.conversations.push(*head),
                 }
             }
         }

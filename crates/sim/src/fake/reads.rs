@@ -7,6 +7,7 @@ use baton_core::id::{RunId, TenantId};
 use baton_core::money::Usd;
 use baton_core::run::State;
 use baton_ports::budget::{CostFilter, CostRow};
+use baton_ports::conversations::{ConversationFilter, ConversationHead};
 use baton_ports::journal::{DeskItem, Kind};
 use baton_ports::read::{PAGE_DEFAULT, PAGE_MAX, RunFilter, RunHead};
 
@@ -27,6 +28,22 @@ impl Books {
         let wanted = wanted.filter(|head| filter.state.is_none_or(|state| state == head.state));
         let wanted = wanted.filter(|head| filter.workflow.as_ref().is_none_or(|workflow| *workflow == head.workflow));
         wanted.take(page(filter.limit)).collect()
+    }
+
+    pub fn conversation(&self, tenant: &TenantId, id: &RunId) -> Option<ConversationHead> {
+        self.conversations.iter().find(|head| head.tenant == *tenant && head.conversation == *id).cloned()
+    }
+
+    pub fn conversations(&self, tenant: &TenantId, filter: &ConversationFilter) -> Vec<ConversationHead> {
+        let before = filter.before.as_ref().map_or(Some(self.conversations.len()), |id| {
+            self.conversations.iter().position(|head| head.conversation == *id && head.tenant == *tenant)
+        });
+        let older = self.conversations.get(..before.unwrap_or(0)).unwrap_or_default();
+        let wanted = older.iter().rev().filter(|head| head.tenant == *tenant);
+        let wanted = wanted.filter(|head| filter.status.is_none_or(|status| status == head.state.status()));
+        let wanted = wanted.filter(|head| filter.state.is_none_or(|state| state == head.state));
+        let wanted = wanted.filter(|head| filter.person.is_none() || filter.person == head.person);
+        wanted.take(page(filter.limit)).cloned().collect()
     }
 
     pub fn begun_by(&self, tenant: &TenantId, prefix: &str, limit: usize) -> Vec<RunHead> {

@@ -11,7 +11,7 @@ use rusqlite::{OptionalExtension, Statement, params};
 
 use super::session::Session;
 use super::submit::{self, Via};
-use super::{audit, budget};
+use super::{audit, budget, conversations};
 
 /// Bytes of one append with all that goes with it.
 const APPEND_BYTES_MAX: usize = 128 << 20;
@@ -186,7 +186,7 @@ fn keep_snapshot(session: &Session<'_>, ownership: Ownership, snapshot: &Snapsho
 fn desk_details(projection: &Projection) -> String {
     match projection {
         Projection::DeskOpened(item) => item.details.to_string(),
-        Projection::DeskClosed { .. } => String::new(),
+        Projection::DeskClosed { .. } | Projection::Conversation(_) => String::new(),
     }
 }
 
@@ -198,6 +198,7 @@ fn project(session: &Session<'_>, projection: &Projection, details: &str) -> rus
                 .statement("UPDATE desk SET closed_at = $2, outcome = $3 WHERE id = $1 AND closed_at IS NULL")?;
             close.execute(params![id, at.as_ms(), outcome]).map(drop)
         }
+        Projection::Conversation(head) => conversations::put(session, head),
     }
 }
 

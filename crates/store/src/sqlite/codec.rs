@@ -1,6 +1,7 @@
 //! How the ports' values are written in columns, and read back.
 
 use baton_core::bundle::Hash;
+use baton_core::conversation::{self, Owner};
 use baton_core::model::Profile;
 use baton_core::run::State;
 use baton_core::time::Time;
@@ -55,6 +56,26 @@ pub(super) fn circuit_word(state: circuits::State) -> &'static str {
         circuits::State::Closed => "closed",
         circuits::State::Open => "open",
     }
+}
+
+pub(super) fn owner_word(owner: &Owner) -> &'static str {
+    match owner {
+        Owner::Ai => "ai",
+        Owner::Nobody => "nobody",
+        Owner::Person(_) => "person",
+    }
+}
+
+/// Without the person's name, which is a column of its own.
+pub(super) fn owner(row: &Row<'_>, column: usize) -> rusqlite::Result<Owner> {
+    let found = row.get_ref(column)?.as_str()?;
+    let all = [Owner::Ai, Owner::Nobody, Owner::Person(String::new())];
+    let owner = all.into_iter().find(|owner| owner_word(owner) == found);
+    owner.ok_or_else(|| unknown(column, format!("`{found}` is a word this program does not know")))
+}
+
+pub(super) fn conversation_state(row: &Row<'_>, column: usize) -> rusqlite::Result<conversation::State> {
+    word(row, column, &conversation::State::ALL, conversation::State::word)
 }
 
 pub(super) fn profile(row: &Row<'_>, column: usize) -> rusqlite::Result<Profile> {

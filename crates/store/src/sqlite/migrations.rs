@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::audit;
 
 /// Each brings the layout one version further; what has been released never changes.
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 12] = [
     Step::sql(include_str!("../../migrations/sqlite/0001_first.sql")),
     Step::sql(include_str!("../../migrations/sqlite/0002_decisions.sql")),
     Step::sql(include_str!("../../migrations/sqlite/0004_memory.sql")),
@@ -16,6 +16,7 @@ const STEPS: [Step; 11] = [
     Step::sql(include_str!("../../migrations/sqlite/0009_audit_erasures.sql")),
     Step::sql(include_str!("../../migrations/sqlite/0010_released.sql")),
     Step::sql(include_str!("../../migrations/sqlite/0011_forgotten.sql")),
+    Step::sql(include_str!("../../migrations/sqlite/0012_conversations.sql")),
     Step::sql(include_str!("../../migrations/sqlite/0014_shelf.sql")),
 ];
 /// The layout this program knows.

@@ -6,12 +6,13 @@ use async_trait::async_trait;
 use baton_core::id::{RunId, TenantId};
 use baton_core::money::Usd;
 use baton_core::run::State;
+use baton_ports::conversations::{ConversationFilter, ConversationHead};
 use baton_ports::journal::{DeskItem, Error};
 use baton_ports::read::{PAGE_DEFAULT, PAGE_MAX, Read, RunFilter, RunHead};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::sql::numbered;
-use super::{Store, codec};
+use super::{Store, codec, conversations};
 
 /// Bytes of entries one page holds; a page is cut short rather than larger.
 const PAGE_BYTES_MAX: usize = 64 << 20;
@@ -61,6 +62,20 @@ impl Read for Store {
             open.query_map(params![tenant.as_str(), DESK_ITEMS_MAX, run], desk_item)?.collect()
         })
         .await
+    }
+
+    async fn conversation(&self, tenant: &TenantId, id: &RunId) -> Result<Option<ConversationHead>, Error> {
+        let (tenant, id) = (tenant.clone(), id.clone());
+        self.read(move |connection| conversations::one(connection, &tenant, &id)).await
+    }
+
+    async fn conversations(
+        &self,
+        tenant: &TenantId,
+        filter: ConversationFilter,
+    ) -> Result<Vec<ConversationHead>, Error> {
+        let tenant = tenant.clone();
+        self.read(move |connection| conversations::list(connection, &tenant, &filter)).await
     }
 
     async fn counts(&self) -> Result<Vec<(State, u64)>, Error> {

@@ -23,7 +23,7 @@ pub fn begin(draft: &mut Draft<'_>, at: &Address, node: &Node, child: &Subworkfl
     };
     let Some(started) = draft.run.started() else { return };
     let depth = match &started.origin {
-        Origin::Caller => 0,
+        Origin::Caller | Origin::Conversation { .. } => 0,
         Origin::Parent { depth, .. } => *depth,
     };
     if depth >= DEPTH_MAX {

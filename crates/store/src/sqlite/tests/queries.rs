@@ -6,7 +6,7 @@ use baton_sim::conformance::world::{at, join, message, parked, start};
 use rusqlite::{Connection, StatementStatus};
 
 use super::super::sql::numbered;
-use super::super::{audit, ownership, read};
+use super::super::{audit, conversations, ownership, read};
 use super::Database;
 
 /// Parked runs: with a timer in the far future, and without one.
@@ -46,7 +46,7 @@ async fn looking_for_work_uses_an_index_and_scans_nothing() {
 async fn lists_use_the_narrowest_index() {
     let database = Database::new();
     drop(database.open());
-    for (sql, index) in read::queries().into_iter().chain(audit::queries()) {
+    for (sql, index) in read::queries().into_iter().chain(audit::queries()).chain(conversations::queries()) {
         let plan = plan(&database.raw(), &sql);
         assert!(plan[0].starts_with("SEARCH") && plan[0].contains(index), "{sql}: {plan:?}");
     }

@@ -1,0 +1,201 @@
+//! Aggregates that do nothing in the world themselves: conversations and desks. What they want of others are messages, so
+//! they need no more than their inbox, their timer, and one append for all that was decided.
+
+mod conversation;
+mod told;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use baton_core::id::{RunId, TenantId};
+use baton_core::run::FOLD_VERSION;
+use baton_core::time::Time;
+use baton_ports::journal::{AggregateId, Append, Claimed, InboxItem, Ownership, Projection, Snapshot, Submit};
+
+use crate::{Error, Options};
+
+pub use conversation::desk_of;
+pub use told::{Talk, Told};
+
+/// Items decided with one append.
+const ITEMS_MAX: usize = 256;
+/// What an item that cannot be read is refused with.
+const UNREADABLE: &str = "ITEM_UNREADABLE";
+
+/// A pure aggregate: decided as runs are, folding as it goes.
+pub trait Plain: Default + Serialize + DeserializeOwned + Send + 'static {
+    type Command: DeserializeOwned;
+    type Event: Serialize + DeserializeOwned;
+    type Refusal: std::error::Error;
+
+    /// What is decided when time has passed; never refused.
+    fn wake() -> Self::Command;
+    fn decide(&mut self, command: Self::Command, now: Time) -> Result<Vec<Self::Event>, Self::Refusal>;
+    fn apply(&mut self, at: Time, event: &Self::Event);
+    fn wake_at(&self) -> Option<Time>;
+    fn code(refusal: &Self::Refusal) -> &'static str;
+    /// What these events, already folded, say to other aggregates; under ids derived from them.
+    fn messages(
+        &self,
+        tenant: &TenantId,
+        id: &AggregateId,
+        events: &[Self::Event],
+        now: Time,
+    ) -> Result<Vec<Submit>, serde_json::Error>;
+    /// What lists show of it.
+    fn projections(&self, tenant: &TenantId, id: &AggregateId) -> Vec<Projection>;
+}
+
+/// An item that was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    pub item: i64,
+    pub code: &'static str,
+    pub message: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Entry<E> {
+    at: Time,
+    events: Vec<E>,
+}
+
+/// One aggregate and the right to move it. No IO.
+pub(crate) struct Keeper<P> {
+    it: P,
+    id: AggregateId,
+    tenant: TenantId,
+    ownership: Ownership,
+    seq: u64,
+    seen: i64,
+    now: Time,
+    since_snapshot: (u64, usize),
+    snapshot_bytes: usize,
+}
+
+/// An append, and what is told once it is durable.
+pub(crate) struct Write {
+    pub append: Append,
+    pub refused: Vec<Refused>,
+}
+
+impl<P: Plain> Keeper<P> {
+    /// Folds what was claimed.
+    pub fn claimed(id: RunId, claimed: &Claimed) -> Result<Self, Error> {
+        let mut it = match &claimed.snapshot {
+            Some(snapshot) => serde_json::from_slice(&snapshot.state)?,
+            None => P::default(),
+        };
+        let mut now = Time::EPOCH;
+        for entry in &claimed.tail {
+            let entry: Entry<P::Event> = serde_json::from_slice(entry)?;
+            now = entry.at;
+            entry.events.iter().for_each(|event| it.apply(entry.at, event));
+        }
+        let bytes = claimed.tail.iter().map(|entry| entry.len()).sum();
+        Ok(Self {
+            it,
+            id,
+            tenant: claimed.tenant.clone(),
+            ownership: claimed.ownership,
+            seq: claimed.seq,
+            seen: 0,
+            now,
+            since_snapshot: (claimed.tail.len() as u64, bytes),
+            snapshot_bytes: claimed.snapshot.as_ref().map_or(0, |snapshot| snapshot.state.len()),
+        })
+    }
+
+    pub fn ownership(&self) -> Ownership {
+        self.ownership
+    }
+
+    /// The newest item that was decided.
+    pub fn seen(&self) -> i64 {
+        self.seen
+    }
+
+    pub fn wake_at(&self) -> Option<Time> {
+        self.it.wake_at()
+    }
+
+    /// Whether it may be given back until something happens.
+    pub fn will_sleep(&self, now: Time, options: &Options) -> bool {
+        self.it.wake_at().is_none_or(|at| at > now + options.keep_awake)
+    }
+
+    /// Decides the first of these items, and what time brought; nothing where nothing is to be written.
+    pub fn decide(&mut self, items: &mut Vec<InboxItem>, now: Time, options: &Options) -> Result<Option<Write>, Error> {
+        let now = now.max(self.now);
+        let (mut events, mut done, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+        for item in items.drain(..items.len().min(ITEMS_MAX)) {
+            if item.item <= self.seen {
+                continue;
+            }
+            self.seen = item.item;
+            done.push(item.item);
+            let decided = serde_json::from_slice::<P::Command>(&item.payload)
+                .map_err(|error| (UNREADABLE, format!("the item cannot be read: {error}")))
+                .and_then(|command| {
+                    self.it.decide(command, now).map_err(|refusal| (P::code(&refusal), refusal.to_string()))
+                });
+            match decided {
+                Ok(decided) => events.extend(decided),
+                Err((code, message)) => refused.push(Refused { item: item.item, code, message }),
+            }
+        }
+        events.extend(self.it.decide(P::wake(), now).unwrap_or_default());
+        if events.is_empty() && done.is_empty() {
+            return Ok(None);
+        }
+        let append = self.append(events, done, items.is_empty(), now, options)?;
+        Ok(Some(Write { append, refused }))
+    }
+
+    fn append(
+        &mut self,
+        events: Vec<P::Event>,
+        inbox_done: Vec<i64>,
+        is_last: bool,
+        now: Time,
+        options: &Options,
+    ) -> Result<Append, Error> {
+        let outbox = self.it.messages(&self.tenant, &self.id, &events, now)?;
+        let projections = if events.is_empty() { Vec::new() } else { self.it.projections(&self.tenant, &self.id) };
+        let entry = serde_json::to_vec(&Entry { at: now, events })?;
+        self.now = now;
+        self.since_snapshot.0 += 1;
+        self.since_snapshot.1 += entry.len();
+        let append = Append {
+            ownership: self.ownership,
+            aggregate: self.id.clone(),
+            tenant: self.tenant.clone(),
+            expected_seq: self.seq,
+            at: now,
+            entry: entry.into(),
+            wake_at: self.it.wake_at(),
+            release: is_last && self.will_sleep(now, options),
+            head: None,
+            inbox_done,
+            outbox,
+            projections,
+            audit: Vec::new(),
+            spends: Vec::new(),
+            snapshot: self.snapshot_if_due(options)?,
+        };
+        self.seq += 1;
+        Ok(append)
+    }
+
+    /// As runs have it: worth its bytes once as many were journaled since the last.
+    fn snapshot_if_due(&mut self, options: &Options) -> Result<Option<Snapshot>, Error> {
+        let (entries, bytes) = self.since_snapshot;
+        if entries < options.snapshot_entries || bytes < self.snapshot_bytes {
+            return Ok(None);
+        }
+        let state = serde_json::to_vec(&self.it)?;
+        self.since_snapshot = (0, 0);
+        self.snapshot_bytes = state.len();
+        Ok(Some(Snapshot { fold_version: FOLD_VERSION, seq: self.seq + 1, state: state.into() }))
+    }
+}

@@ -1,0 +1,80 @@
+//! Conversations as lists show them.
+
+use baton_core::conversation::{Owner, State, Status};
+use baton_core::id::{RunId, TenantId};
+use baton_core::money::Usd;
+use baton_core::time::Time;
+use serde_json::{Value, json};
+
+/// A conversation as lists show it; written with the append that changed it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConversationHead {
+    pub conversation: RunId,
+    pub tenant: TenantId,
+    pub workflow: String,
+    pub state: State,
+    pub owner: Owner,
+    /// Who owns it, where a person does.
+    pub person: Option<String>,
+    /// The number its owner owns it under.
+    pub number: u64,
+    pub user: Option<String>,
+    pub channel: String,
+    pub hil_reason: Option<String>,
+    pub confidence: Option<f64>,
+    pub created_at: Time,
+    pub updated_at: Time,
+    pub ended_at: Option<Time>,
+    /// The customer's.
+    pub messages: u64,
+    pub runs: u64,
+    pub cost: Usd,
+    pub rating: Option<u8>,
+    /// What was said last, or the beginning of it.
+    pub last: Option<String>,
+}
+
+impl ConversationHead {
+    /// For programs, by the names the seeds have for it.
+    pub fn as_json(&self) -> Value {
+        let owner = match &self.owner {
+            Owner::Ai => "ai",
+            Owner::Nobody => "nobody",
+            Owner::Person(_) => "person",
+        };
+        json!({
+            "conversation_id": self.conversation,
+            "workflow_id": self.workflow,
+            "state": self.state,
+            "status": self.state.status(),
+            "is_hil": self.state.is_hil(),
+            "hil_reason": self.hil_reason,
+            "owner": owner,
+            "assigned_agent_id": self.person,
+            "number": self.number,
+            "user_id": self.user,
+            "channel": self.channel,
+            "confidence_score": self.confidence,
+            "created_at": self.created_at.to_string(),
+            "updated_at": self.updated_at.to_string(),
+            "ended_at": self.ended_at.map(|at| at.to_string()),
+            "messages": self.messages,
+            "runs": self.runs,
+            "total_cost_usd": self.cost.as_f64(),
+            "rating": self.rating,
+            "last_message": self.last,
+        })
+    }
+}
+
+/// Which conversations.
+#[derive(Clone, Debug, Default)]
+pub struct ConversationFilter {
+    pub status: Option<Status>,
+    pub state: Option<State>,
+    /// The person who owns it.
+    pub person: Option<String>,
+    /// Conversations begun before this one, newest first; the cursor of the next page.
+    pub before: Option<RunId>,
+    pub limit: usize,
+}
