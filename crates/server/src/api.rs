@@ -7,6 +7,7 @@ mod agents;
 mod audit;
 mod begin;
 mod composio;
+mod conversations;
 mod costs;
 mod desk;
 mod etag;
@@ -90,6 +91,10 @@ fn described() -> (Router<Door>, String) {
         .routes(routes!(workflows::stand::traffic))
         .routes(routes!(agents::list))
         .routes(routes!(agents::show))
+        .routes(routes!(conversations::list))
+        .routes(routes!(conversations::show))
+        .routes(routes!(conversations::messages))
+        .routes(routes!(conversations::live::events))
         .routes(routes!(desk::list))
         .routes(routes!(desk::approvals))
         .routes(routes!(desk::show))
@@ -104,6 +109,9 @@ fn described() -> (Router<Door>, String) {
     let runs = OpenApiRouter::new()
         .routes(routes!(execute::execute))
         .routes(routes!(agents::execute))
+        .routes(routes!(conversations::begin))
+        .routes(routes!(conversations::message))
+        .routes(routes!(conversations::rate))
         .routes(routes!(executions::act::signal));
     let builds = OpenApiRouter::new()
         .routes(routes!(workflows::edit::create))
@@ -128,7 +136,13 @@ fn described() -> (Router<Door>, String) {
     let answers = OpenApiRouter::new()
         .routes(routes!(desk::approve))
         .routes(routes!(desk::reject))
-        .routes(routes!(executions::act::answer));
+        .routes(routes!(executions::act::answer))
+        .routes(routes!(conversations::post))
+        .routes(routes!(conversations::note))
+        .routes(routes!(conversations::take_over))
+        .routes(routes!(conversations::give_back))
+        .routes(routes!(conversations::resolve))
+        .routes(routes!(conversations::reopen));
     let (paths, document) = OpenApiRouter::with_openapi(Document::openapi())
         .merge(needing(Need::Look, looks))
         .merge(needing(Need::Run, runs))

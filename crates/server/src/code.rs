@@ -10,6 +10,7 @@ pub const WORKFLOW_INVALID: &str = "WORKFLOW_INVALID";
 pub const AGENT_NOT_FOUND: &str = "AGENT_NOT_FOUND";
 pub const CHANGED_MEANWHILE: &str = "CHANGED_MEANWHILE";
 pub const EXECUTION_NOT_FOUND: &str = "EXECUTION_NOT_FOUND";
+pub const CONVERSATION_NOT_FOUND: &str = "CONVERSATION_NOT_FOUND";
 pub const APPROVAL_NOT_FOUND: &str = "APPROVAL_NOT_FOUND";
 pub const TOOL_UNCALLABLE: &str = "TOOL_UNCALLABLE";
 pub const COMPOSIO_REFUSED: &str = "COMPOSIO_REFUSED";
@@ -38,7 +39,7 @@ pub const STOPPING: &str = "STOPPING";
 pub const INTERNAL_ERROR: &str = "INTERNAL_ERROR";
 
 /// Every code in a few words.
-pub const ALL: [(&str, &str); 36] = [
+pub const ALL: [(&str, &str); 37] = [
     (UNAUTHORIZED, "the request brings no key that opens this door"),
     (FORBIDDEN, "the key's role may not do this"),
     (NOT_FOUND, "nothing is served at this path"),
@@ -49,6 +50,7 @@ pub const ALL: [(&str, &str); 36] = [
     (AGENT_NOT_FOUND, "the tenant has no agent of this name"),
     (CHANGED_MEANWHILE, "somebody changed it since it was read"),
     (EXECUTION_NOT_FOUND, "the tenant has no run of this id"),
+    (CONVERSATION_NOT_FOUND, "there is no such conversation"),
     (APPROVAL_NOT_FOUND, "no such request waits"),
     (TOOL_UNCALLABLE, "the tool cannot be called by itself"),
     (COMPOSIO_REFUSED, "the settings or the request do not allow it with Composio"),

@@ -6,6 +6,7 @@ mod approvals;
 mod audit;
 mod calendars;
 mod composio;
+mod conversations;
 mod desk;
 mod doctor;
 mod dying;

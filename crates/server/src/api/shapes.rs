@@ -490,3 +490,76 @@ pub(super) struct Request {
     /// Who asked, and may not decide.
     asked_by: Option<String>,
 }
+
+#[derive(ToSchema)]
+pub(super) struct Conversations {
+    conversations: Vec<Conversation>,
+    /// `cursor` of the next page; nothing at the end.
+    next_cursor: Option<String>,
+}
+
+/// A conversation. Lists leave out what is known of one alone.
+#[derive(ToSchema)]
+pub(super) struct Conversation {
+    conversation_id: String,
+    workflow_id: String,
+    /// `new`, `ai_processing`, `finished`, `handover`, `pending_human`, `human_active`, `resolved` or `back_to_ai`.
+    state: String,
+    /// `active`, `closed` or `escalated`.
+    status: String,
+    /// Whether people handle it.
+    is_hil: bool,
+    hil_reason: Option<String>,
+    /// `ai`, `person` or `nobody`.
+    owner: String,
+    assigned_agent_id: Option<String>,
+    /// What its owner owns it under; a post quotes it.
+    number: u64,
+    user_id: Option<String>,
+    channel: String,
+    confidence_score: Option<f64>,
+    created_at: String,
+    updated_at: String,
+    ended_at: Option<String>,
+    /// The customer's.
+    messages: u64,
+    runs: u64,
+    total_cost_usd: f64,
+    rating: Option<u8>,
+    last_message: Option<String>,
+    /// What went along when it was handed over.
+    handover_context: Value,
+    /// The run that thinks about it, or waits for the customer.
+    execution_id: Option<String>,
+    waiting_since: Option<String>,
+    first_response_at: Option<String>,
+    reopened: Option<u64>,
+}
+
+#[derive(ToSchema)]
+pub(super) struct Messages {
+    messages: Vec<Message>,
+    /// `after` of the next page; nothing at the end.
+    next_after: Option<u64>,
+}
+
+/// One line of what was said.
+#[derive(ToSchema)]
+pub(super) struct Message {
+    number: u64,
+    at: String,
+    /// `customer`, `ai`, `person`, `note` or `suggestion`.
+    from: String,
+    /// The person's.
+    name: Option<String>,
+    execution_id: Option<String>,
+    text: String,
+    /// The number its author owned the conversation under.
+    owned: Option<u64>,
+    /// The customer does not see it.
+    internal: bool,
+    message_id: Option<String>,
+    source: Option<String>,
+    sequence: Option<u64>,
+    after_gap: bool,
+}

@@ -99,7 +99,7 @@ struct Group {
     rows: Vec<(&'static str, &'static str)>,
 }
 
-fn groups() -> [Group; 8] {
+fn groups() -> [Group; 9] {
     let group = |title, folder, about, rows| Group { title, about, folder, rows };
     [
         group("Definitions", "definition", "`baton validate` finds these.", definitions()),
@@ -111,6 +111,12 @@ fn groups() -> [Group; 8] {
             Expression::ALL.iter().map(|code| (code.as_str(), code.title())).collect(),
         ),
         group("Refusals", "run", "A run was asked for something, and said no. Nothing changed.", refusals()),
+        group(
+            "Conversations",
+            "conversation",
+            "A conversation was asked for something, and said no. Nothing changed.",
+            baton_core::conversation::Refusal::CODES.to_vec(),
+        ),
         group("Runs", "faults", "A run, or a node of it, failed.", RUNS.to_vec()),
         group("Agents", "agents", "An agent gave up.", AGENTS.to_vec()),
         group("Models", "models", "A model could not be asked, or its answer not be used.", MODELS.to_vec()),

@@ -77,7 +77,7 @@ pub(in crate::api) async fn events(
     Ok(Sse::new(events).keep_alive(KeepAlive::default()))
 }
 
-fn last_told(headers: &HeaderMap) -> Result<usize, Problem> {
+pub(in crate::api) fn last_told(headers: &HeaderMap) -> Result<usize, Problem> {
     let Some(value) = headers.get(LAST_EVENT_ID) else { return Ok(0) };
     let seq = value.to_str().ok().and_then(|text| text.trim().parse().ok());
     seq.ok_or_else(|| Problem::parameter("Last-Event-ID", "it is the number of the last event that was read"))
