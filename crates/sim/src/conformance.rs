@@ -7,6 +7,7 @@ mod appends;
 mod audit;
 mod budget;
 mod circuits;
+mod conversations;
 mod decisions;
 mod desk;
 mod embedder;
@@ -89,6 +90,8 @@ pub async fn journal<S: Journal + Read + Audit>(make: impl AsyncFn() -> S) {
         ownership::an_owner_is_nudged_until_it_has_consumed,
     );
     check!(make;
+        conversations::a_conversation_is_shown_as_the_last_append_said_and_to_its_tenant,
+        conversations::conversations_are_listed_newest_first_by_status_state_and_owner,
         lists::a_head_shows_what_the_last_append_said,
         lists::runs_are_listed_newest_first_by_state_and_workflow,
         lists::runs_are_found_by_the_beginning_of_their_ids,

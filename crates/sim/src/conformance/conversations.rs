@@ -1,0 +1,85 @@
+use baton_core::conversation::{Owner, State, Status};
+use baton_core::money::Usd;
+use baton_ports::conversations::{ConversationFilter, ConversationHead};
+use baton_ports::journal::{Append, Create, Journal, Kind, Ownership, Projection, Submit};
+use baton_ports::read::Read;
+
+use super::world::{at, claimed, entry, join, other_tenant, start, tenant};
+
+fn head(id: &str, state: State) -> ConversationHead {
+    let owner = match state {
+        State::HumanActive => Owner::Person("ana".into()),
+        State::PendingHuman | State::Resolved => Owner::Nobody,
+        _ => Owner::Ai,
+    };
+    let person = if let Owner::Person(name) = &owner { Some(name.clone()) } else { None };
+    ConversationHead {
+        conversation: id.into(),
+        tenant: tenant(),
+        workflow: "shop".into(),
+        state,
+        owner,
+        person,
+        number: 3,
+        user: Some("cust_789".into()),
+        channel: "web".into(),
+        hil_reason: Some("explicit_request".into()),
+        confidence: Some(0.5),
+        created_at: at(1),
+        updated_at: at(2),
+        ended_at: None,
+        messages: 2,
+        runs: 1,
+        cost: Usd::from_nanos(7),
+        rating: Some(5),
+        last: Some("hello".into()),
+    }
+}
+
+/// Begins `c-0`, `c-1`, … in these states.
+async fn begun(store: &impl Journal, states: &[State]) -> Vec<Ownership> {
+    let process = join(store).await;
+    let mut all = Vec::new();
+    for (number, state) in states.iter().enumerate() {
+        let id = format!("c-{number}");
+        let creates = Create { kind: Kind::Conversation, workflow: "shop".into(), parent: None, owner: None };
+        store.submit(Submit { creates: Some(creates), ..start(&id, None) }).await.expect("begins");
+        let ownership = claimed(store, &id, process, at(0)).await.ownership;
+        let projections = vec![Projection::Conversation(Box::new(head(&id, *state)))];
+        store.append(Append { projections, ..entry(&id, ownership, 0) }).await.expect("appends");
+        all.push(ownership);
+    }
+    all
+}
+
+pub async fn a_conversation_is_shown_as_the_last_append_said_and_to_its_tenant(store: &(impl Journal + Read)) {
+    let ownership = begun(store, &[State::HumanActive]).await[0];
+    let shown = async || store.conversation(&tenant(), &"c-0".into()).await.expect("reads");
+    assert_eq!(shown().await, Some(head("c-0", State::HumanActive)));
+    let resolved = head("c-0", State::Resolved);
+    let projections = vec![Projection::Conversation(Box::new(resolved.clone()))];
+    store.append(Append { projections, ..entry("c-0", ownership, 1) }).await.expect("appends");
+    assert_eq!(shown().await, Some(resolved));
+    assert_eq!(store.conversation(&other_tenant(), &"c-0".into()).await.expect("reads"), None);
+    assert_eq!(store.conversations(&other_tenant(), ConversationFilter::default()).await.expect("reads"), []);
+    // It is no run.
+    assert_eq!(store.run(&tenant(), &"c-0".into()).await.expect("reads"), None);
+}
+
+pub async fn conversations_are_listed_newest_first_by_status_state_and_owner(store: &(impl Journal + Read)) {
+    use State::{AiProcessing, Finished, HumanActive, PendingHuman};
+    begun(store, &[AiProcessing, PendingHuman, HumanActive, Finished, PendingHuman]).await;
+    let names = async |filter: ConversationFilter| {
+        let heads = store.conversations(&tenant(), filter).await.expect("reads");
+        heads.iter().map(|head| head.conversation.to_string()).collect::<Vec<_>>()
+    };
+    let all = ConversationFilter::default();
+    assert_eq!(names(all.clone()).await, ["c-4", "c-3", "c-2", "c-1", "c-0"]);
+    let escalated = ConversationFilter { status: Some(Status::Escalated), ..all.clone() };
+    assert_eq!(names(escalated.clone()).await, ["c-4", "c-2", "c-1"]);
+    assert_eq!(names(ConversationFilter { state: Some(PendingHuman), ..all.clone() }).await, ["c-4", "c-1"]);
+    assert_eq!(names(ConversationFilter { person: Some("ana".into()), ..all.clone() }).await, ["c-2"]);
+    let page = ConversationFilter { limit: 2, ..escalated };
+    assert_eq!(names(page.clone()).await, ["c-4", "c-2"]);
+    assert_eq!(names(ConversationFilter { before: Some("c-2".into()), ..page }).await, ["c-1"]);
+}
