@@ -196,6 +196,56 @@ fn the_conversation_of_the_seed_is_held_in_the_shop() {
     assert_eq!(on("resolve", json!({}))["state"], "resolved");
 }
 
+#[test]
+fn a_tenants_conversations_are_nobody_elses() {
+    let place = place();
+    let talks = Talks::of(&place);
+    let id = id(&talks.begin("echo", Some("hello")));
+    talks.server.stop();
+    place.write("baton.toml", "tenant = \"other\"\n");
+    let key = place.baton(&["keys", "create", "theirs", "--role", "admin", "--json"]).ends(0).json();
+    let key = key["key"].as_str().expect("a secret").to_owned();
+    let server = Server::start(&place);
+    let ask = |request: &str, body: &Value| server.ask(request, &key, "", body);
+    let document = ask("GET /api/v1/openapi.json", &Value::Null).ends(200);
+    let mut walked = 0;
+    for (path, operations) in document["paths"].as_object().expect("paths") {
+        for method in operations.as_object().expect("operations").keys().filter(|_| path.contains("{conversation_id}"))
+        {
+            let body = match path.rsplit('/').next() {
+                Some("posts") => json!({ "text": "x", "number": 1 }),
+                Some("messages" | "notes") => json!({ "text": "x" }),
+                Some("rate") => json!({ "score": 5 }),
+                _ => json!({}),
+            };
+            let answer = ask(&format!("{} {}", method.to_uppercase(), path.replace("{conversation_id}", &id)), &body);
+            assert_eq!(answer.body["code"], "CONVERSATION_NOT_FOUND", "{method} {path}: {answer:?}");
+            walked += 1;
+        }
+    }
+    assert!(walked >= 11, "{walked}");
+    assert_eq!(ask("GET /api/v1/conversations", &Value::Null).ends(200)["conversations"], json!([]));
+}
+
+#[test]
+fn what_is_answered_is_as_the_document_says() {
+    let talks = Talks::of(&place());
+    let document = talks.get("/openapi.json");
+    let begun = talks.begin("echo", Some("hello"));
+    let id = id(&begun);
+    for (answered, schema) in [
+        (begun, "Conversation"),
+        (talks.get("/conversations"), "Conversations"),
+        (talks.get(&format!("/conversations/{id}")), "Conversation"),
+        (talks.get(&format!("/conversations/{id}/messages")), "Messages"),
+    ] {
+        let whole = json!({ "$ref": format!("#/components/schemas/{schema}"), "components": document["components"] });
+        let validator = jsonschema::validator_for(&whole).expect("a schema");
+        let faults: Vec<String> = validator.iter_errors(&answered).map(|fault| fault.to_string()).collect();
+        assert!(faults.is_empty(), "{schema}: {faults:?}\n{answered}");
+    }
+}
+
 /// Senders, and what each says.
 const SENDERS: usize = 200;
 const CONVERSATIONS: usize = 50;

@@ -528,7 +528,7 @@ pub(super) struct Conversation {
     rating: Option<u8>,
     last_message: Option<String>,
     /// What went along when it was handed over.
-    handover_context: Value,
+    handover_context: Option<Value>,
     /// The run that thinks about it, or waits for the customer.
     execution_id: Option<String>,
     waiting_since: Option<String>,
