@@ -1,7 +1,7 @@
 //! What the doors lean on.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use baton_core::definition::Catalog;
@@ -24,9 +24,10 @@ use baton_ports::records::Records;
 use baton_ports::registry::Registry;
 use baton_ports::tools::Tools;
 use futures::future::BoxFuture;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 
 use crate::auth::Known;
+use crate::following::Followers;
 use crate::problem::Problem;
 
 /// What one process takes in.
@@ -178,10 +179,8 @@ pub struct Inner {
     pub limits: Limits,
     /// One permit a request under way.
     pub room: Arc<Semaphore>,
-    /// One permit a run that is followed live.
-    pub streams: Arc<Semaphore>,
-    /// How many each tenant follows.
-    pub following: Arc<Mutex<BTreeMap<TenantId, usize>>>,
+    /// Who follows a run live.
+    pub followers: Followers,
     /// Whether the server is stopping: what waits need not be waited for.
     pub stopping: watch::Sender<bool>,
     /// How often tenants may ask; nothing: as often as they like.
@@ -197,7 +196,7 @@ impl Door {
         limits: Limits,
     ) -> Self {
         let room = Arc::new(Semaphore::new(limits.requests));
-        let streams = Arc::new(Semaphore::new(limits.streams));
+        let followers = Followers::new(limits.streams, limits.streams_of_one);
         Self(Arc::new(Inner {
             models,
             keys: Known::new(keys, clock.clone()),
@@ -208,8 +207,7 @@ impl Door {
             returning: OnceLock::new(),
             limits,
             room,
-            streams,
-            following: Arc::default(),
+            followers,
             stopping: watch::Sender::new(false),
             roster: OnceLock::new(),
         }))
@@ -233,18 +231,6 @@ impl Door {
 
     pub(crate) fn work(&self) -> Result<&Work, Problem> {
         self.0.work.get().ok_or_else(Problem::nothing_here)
-    }
-
-    /// A place to follow something live; nothing where all are taken, or all of this tenant's.
-    pub(crate) fn place_to_follow(&self, tenant: &TenantId) -> Option<Following> {
-        let place = self.streams.clone().try_acquire_owned().ok()?;
-        let mut following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = following.entry(tenant.clone()).or_default();
-        if *count >= self.limits.streams_of_one {
-            return None;
-        }
-        *count += 1;
-        Some(Following { all: self.following.clone(), tenant: tenant.clone(), _place: place })
     }
 
     /// The same, with a house that is run from here.
@@ -279,25 +265,6 @@ impl Door {
         // The first who was named stays.
         let _ = self.returning.set(returning);
         self
-    }
-}
-
-/// Somebody's place among those who follow something live; given back when it is dropped.
-pub(crate) struct Following {
-    all: Arc<Mutex<BTreeMap<TenantId, usize>>>,
-    tenant: TenantId,
-    _place: OwnedSemaphorePermit,
-}
-
-impl Drop for Following {
-    fn drop(&mut self) {
-        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = all.get_mut(&self.tenant) {
-            *count -= 1;
-            if *count == 0 {
-                all.remove(&self.tenant);
-            }
-        }
     }
 }
 

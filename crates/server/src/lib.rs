@@ -13,6 +13,7 @@ mod body;
 pub mod code;
 mod count;
 mod door;
+mod following;
 mod openai;
 mod page;
 mod problem;

@@ -17,7 +17,8 @@ use super::{head, told as entry_told};
 use crate::api::guest::Guest;
 use crate::api::query::Path;
 use crate::api::shapes::{Entry, Problem as Refusal};
-use crate::door::{Door, Following};
+use crate::door::Door;
+use crate::following::Following;
 use crate::problem::Problem;
 
 const LAST_EVENT_ID: &str = "last-event-id";
@@ -63,7 +64,7 @@ pub(in crate::api) async fn events(
     let work = door.work()?;
     let last = last_told(&headers)?;
     let run = head(work, &guest, &id).await?.run;
-    let place = door.place_to_follow(guest.tenant()).ok_or_else(Problem::overloaded)?;
+    let place = door.followers.place(guest.tenant()).ok_or_else(Problem::overloaded)?;
     let mut follower = Follower::new(&work.engine, work.read.clone(), guest.tenant().clone());
     follower.follow(&run).await?;
     let told = last.min(follower.entries(&run).len());
