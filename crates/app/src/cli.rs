@@ -11,6 +11,7 @@ pub mod models;
 mod money;
 mod outbox;
 mod runs;
+mod secrets;
 mod tools;
 mod workflows;
 
@@ -32,6 +33,7 @@ pub use knowledge::{
 pub use money::{Budgets, BudgetsCommand, Costs, CostsBy, CostsCommand, CostsShow, Roi};
 pub use outbox::{Outbox, OutboxList};
 pub use runs::{Run, Runs, RunsAct, RunsKey, RunsList, RunsOne, RunsWork};
+pub use secrets::Secrets;
 pub use tools::{
     Tools, ToolsCall, ToolsConnect, ToolsConnections, ToolsDisconnect, ToolsList, ToolsRefresh, ToolsReport,
     ToolsSearch, ToolsUsage, UsageBy, Whose,
@@ -102,6 +104,9 @@ pub enum Command {
     /// API keys: who may come in over HTTP. Works without a server too, so a lost admin key locks nobody out.
     #[command(subcommand)]
     Keys(Keys),
+    /// Secrets for `{{ secrets.NAME }}` of tools, sealed in the database.
+    #[command(subcommand)]
+    Secrets(Secrets),
     /// Check definitions: each finding with its file, line, column and a way out.
     Validate(Validate),
     /// Draw a workflow.

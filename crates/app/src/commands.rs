@@ -22,6 +22,7 @@ mod part;
 mod reference;
 mod run;
 mod runs;
+mod secrets;
 mod serve;
 mod test;
 mod tools;
@@ -56,6 +57,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Costs(args) => wait(costs::run(&project, &args)),
         Command::Budgets(args) => wait(budgets::run(&project, &args)),
         Command::Keys(args) => wait(keys::run(&project, args)),
+        Command::Secrets(args) => wait(secrets::run(&project, args)),
         Command::Validate(args) => validate::run(&project, &args),
         Command::Graph(args) => graph::run(&project, &args),
         Command::Eval(args) => eval::run(&args),

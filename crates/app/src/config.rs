@@ -52,6 +52,10 @@ pub struct Settings {
     pub budgets: baton_models::budget::Config,
     pub engine: EngineSettings,
     pub agents: baton_engine::roster::Settings,
+    /// The key that secrets of the database are sealed under.
+    pub secrets: crate::vault::Config,
+    /// Who is let in over HTTP, and how often.
+    pub serve: baton_server::Config,
     /// What `baton serve` does by itself.
     pub upkeep: Upkeep,
     pub workflows: WorkflowSettings,
@@ -97,6 +101,8 @@ impl Default for Settings {
             budgets: baton_models::budget::Config::default(),
             engine: EngineSettings::default(),
             agents: baton_engine::roster::Settings::default(),
+            secrets: crate::vault::Config::default(),
+            serve: baton_server::Config::default(),
             upkeep: Upkeep::default(),
             workflows: WorkflowSettings::default(),
         }

@@ -11,6 +11,7 @@ mod one_call;
 mod print;
 mod project;
 mod told;
+mod vault;
 mod wire;
 
 use std::process::ExitCode;

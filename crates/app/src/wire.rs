@@ -22,11 +22,11 @@ use baton_ports::registry::{Change, Changed, New, Registry as _, Version};
 use baton_ports::tools::Tools;
 use baton_store::sqlite::{self, Store};
 use baton_tools::sandbox::{self, Pool};
-use baton_tools::{Endpoints, Execution, Launch, Registry, Services};
+use baton_tools::{Endpoints, Execution, Launch, Registry, Secret, Services};
 
 use crate::config::{Activate, Upkeep};
 use crate::project::{Project, Ready, Sorted, shown};
-use crate::{Misuse, print};
+use crate::{Misuse, print, vault};
 
 /// One project, put together.
 pub struct System {
@@ -110,10 +110,15 @@ impl System {
             .with_desk(Arc::new(store.clone()))
             .with_execution(Execution { limits: sandbox.limits(), sandbox: Arc::new(sandbox.clone()) });
         let sources = project.servers.iter().map(|server| server.source.clone()).collect();
-        let settings_of_tools = settings.tools.clone().within(&project.root);
+        let tenant = project.tenant()?;
+        let mut settings_of_tools = settings.tools.clone().within(&project.root);
+        let ring = vault::Ring::of(&settings.secrets, &project.root)?;
+        for (name, secret) in vault::opened(&store, &tenant, ring)? {
+            // What the settings say comes first.
+            settings_of_tools.secrets.entry(name).or_insert_with(|| Secret::new(secret).into());
+        }
         let tools = Registry::with_sources(settings_of_tools, project.tools.clone(), sources, &services);
         let tools = Arc::new(tools.map_err(|error| Misuse::new(error.to_string()))?);
-        let tenant = project.tenant()?;
         let tiers = Tiers::new(settings.agents.clone()).map_err(Misuse::new)?;
         let roster = Arc::new(Roster::new(Arc::new(store.clone()), tiers));
         let thinkers = Arc::new(Endpoints::new(&settings.tools));

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use baton_core::bundle::{Bundle, Hash};
 use baton_core::graph::Workflow;
 use baton_ports::registry::Registry;
+use metrics::Counter;
 
 use crate::Error;
 
@@ -15,6 +16,8 @@ const KEPT_MAX: usize = 256;
 pub struct Library {
     registry: Arc<dyn Registry>,
     kept: Mutex<Kept>,
+    hits: Counter,
+    misses: Counter,
 }
 
 #[derive(Default)]
@@ -25,14 +28,17 @@ struct Kept {
 
 impl Library {
     pub fn new(registry: Arc<dyn Registry>) -> Self {
-        Self { registry, kept: Mutex::default() }
+        let asked = |result: &'static str| metrics::counter!("definition_cache_requests_total", "result" => result);
+        Self { registry, kept: Mutex::default(), hits: asked("hit"), misses: asked("miss") }
     }
 
     /// The compiled version; read from the store where it is not kept.
     pub async fn version(&self, hash: &Hash) -> Result<Arc<Workflow>, Error> {
         if let Some(kept) = self.kept(hash) {
+            self.hits.increment(1);
             return Ok(kept);
         }
+        self.misses.increment(1);
         let bad = |reason: String| Error::BadVersion { bundle: hash.short().to_owned(), reason };
         let text = self.registry.bundle(hash).await?.ok_or_else(|| bad("the store does not have it".to_owned()))?;
         let bundle: Bundle = serde_json::from_slice(&text).map_err(|error| bad(error.to_string()))?;

@@ -34,6 +34,8 @@ pub struct Key {
     pub created_at: Time,
     pub expires_at: Option<Time>,
     pub revoked_at: Option<Time>,
+    /// Requests in a minute; nothing: as the settings have it, 0: as many as one likes.
+    pub per_minute: Option<u32>,
 }
 
 /// Who a key's bearer is.
@@ -120,6 +122,7 @@ impl Key {
             "created_at": self.created_at.to_string(),
             "expires_at": self.expires_at.map(|at| at.to_string()),
             "revoked_at": self.revoked_at.map(|at| at.to_string()),
+            "per_minute": self.per_minute,
         })
     }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use baton_core::definition::Catalog;
 use baton_core::id::TenantId;
-use baton_core::time::TimeZone;
+use baton_core::time::{Time, TimeZone};
 use baton_engine::Engine;
-use baton_engine::roster::{NoTurn, Roster, Standing};
+use baton_engine::roster::{Roster, Standing};
 use baton_ports::audit::Audit;
 use baton_ports::budget::{Allowed, Budget};
 use baton_ports::catalogue::Catalogue;
@@ -26,9 +26,14 @@ use baton_ports::tools::Tools;
 use futures::future::BoxFuture;
 use tokio::sync::{Semaphore, watch};
 
-use crate::auth::Known;
+use crate::auth::{Bearer, Known};
+use crate::config::Config;
 use crate::following::Followers;
+use crate::jwt::Judge;
 use crate::problem::Problem;
+use crate::rate::{self, NoTurn};
+use crate::ready::{Check, Checks};
+use crate::strangers::Strangers;
 
 /// What one process takes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,6 +182,11 @@ pub struct Inner {
     /// Nothing where no accounts are connected.
     pub returning: OnceLock<Returning>,
     pub limits: Limits,
+    pub config: Config,
+    pub(crate) strangers: Strangers,
+    /// When this door was made.
+    pub began: Time,
+    checks: OnceLock<Checks>,
     /// One permit a request under way.
     pub room: Arc<Semaphore>,
     /// Who follows a run live.
@@ -194,18 +204,24 @@ impl Door {
         clock: Arc<dyn Clock>,
         metrics: Metrics,
         limits: Limits,
+        config: Config,
     ) -> Self {
         let room = Arc::new(Semaphore::new(limits.requests));
         let followers = Followers::new(limits.streams, limits.streams_of_one);
+        let began = clock.now();
         Self(Arc::new(Inner {
             models,
-            keys: Known::new(keys, clock.clone()),
+            keys: Known::new(keys, clock.clone(), &config),
             clock,
             metrics,
             work: OnceLock::new(),
             house: OnceLock::new(),
             returning: OnceLock::new(),
             limits,
+            config,
+            strangers: Strangers::default(),
+            began,
+            checks: OnceLock::new(),
             room,
             followers,
             stopping: watch::Sender::new(false),
@@ -227,6 +243,26 @@ impl Door {
         // The first that was named stays.
         let _ = self.0.work.set(work);
         self
+    }
+
+    /// The same, where tokens of an identity provider's are taken beside keys.
+    #[must_use]
+    pub fn with_tokens(self, judge: Judge) -> Self {
+        // The first that was named stays.
+        let _ = self.keys.tokens.set(judge);
+        self
+    }
+
+    /// The same, with what it leans on, for whoever asks whether it is ready.
+    #[must_use]
+    pub fn with_checks(self, checks: Vec<Check>) -> Self {
+        // The first that were named stay.
+        let _ = self.checks.set(Checks::new(checks));
+        self
+    }
+
+    pub(crate) fn checks(&self) -> &Checks {
+        self.checks.get_or_init(|| Checks::new(Vec::new()))
     }
 
     pub(crate) fn work(&self) -> Result<&Work, Problem> {
@@ -251,12 +287,14 @@ impl Door {
         let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
     }
 
-    /// A turn for a tenant's request, or that it has none.
-    pub(crate) async fn turn(&self, tenant: &TenantId) -> Result<Option<Standing>, NoTurn> {
-        match self.roster.get() {
-            Some(roster) => roster.turn(tenant, self.clock.now()).await,
-            None => Ok(None),
-        }
+    /// A turn for a request: how the limit stands that is nearest, its key's or its tenant's.
+    pub(crate) async fn turn(&self, bearer: &Bearer) -> Result<Option<Standing>, NoTurn> {
+        let own = bearer.turn(self.clock.now())?;
+        let tenants = match self.roster.get() {
+            Some(roster) => roster.turn(&bearer.tenant, self.clock.now()).await?,
+            None => None,
+        };
+        Ok(rate::nearer(own, tenants))
     }
 
     /// The same, with somebody who takes in those who connected an account.

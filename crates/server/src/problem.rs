@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use baton_core::definition::Diagnostic;
@@ -10,7 +10,7 @@ use baton_core::fault::code;
 use baton_core::id::RunId;
 use baton_core::run::Refusal;
 use baton_engine::one_call;
-use baton_engine::roster::NoTurn;
+use baton_engine::roster::{self, Standing};
 use baton_ports::{journal, records};
 use serde_json::json;
 
@@ -18,6 +18,11 @@ use crate::auth::Refused;
 use crate::body::Unread;
 use crate::code as said;
 use crate::door::Limits;
+use crate::rate::{self, NoTurn};
+use crate::strangers::Stranger;
+
+/// Lists and objects in one another that a body may have: what `serde_json` reads.
+const JSON_DEPTH_MAX: usize = 127;
 
 /// A request that was said no to.
 #[derive(Debug)]
@@ -31,6 +36,8 @@ pub(crate) struct Problem {
     /// The run that it is about.
     pub run: Option<RunId>,
     pub retry_after: Option<Duration>,
+    /// How often one may ask, where that is why.
+    pub rate: Option<Standing>,
     /// All that is wrong with a document, each with its place in it.
     pub findings: Vec<Diagnostic>,
 }
@@ -38,7 +45,7 @@ pub(crate) struct Problem {
 impl Problem {
     pub fn new(status: StatusCode, code: impl Into<String>, detail: impl Into<String>) -> Self {
         let (code, detail) = (code.into(), detail.into());
-        Self { status, code, detail, hint: None, run: None, retry_after: None, findings: Vec::new() }
+        Self { status, code, detail, hint: None, run: None, retry_after: None, findings: Vec::new(), rate: None }
     }
 
     /// A document that is no workflow, or none that may run.
@@ -54,6 +61,12 @@ impl Problem {
     #[must_use]
     pub fn about(self, run: &RunId) -> Self {
         Self { run: Some(run.clone()), ..self }
+    }
+
+    /// Because one has asked too often.
+    #[must_use]
+    pub fn standing(self, standing: Standing) -> Self {
+        Self { rate: Some(standing), retry_after: Some(standing.resets_in), ..self }
     }
 
     /// Something here failed, which is told to the log and not to the caller.
@@ -112,7 +125,14 @@ impl Problem {
     /// A body that is no JSON, or not of the shape that is asked for.
     pub fn unfit(error: &serde_json::Error) -> Self {
         let status = if error.is_data() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
-        Self::new(status, said::BODY_INVALID, format!("the body is not what is asked for: {error}"))
+        let detail = match error.to_string() {
+            // Its reader says no more of it, and has no kind of error for it.
+            why if why.starts_with("recursion limit exceeded") => {
+                format!("the body is nested deeper than {JSON_DEPTH_MAX} lists and objects")
+            }
+            why => format!("the body is not what is asked for: {why}"),
+        };
+        Self::new(status, said::BODY_INVALID, detail)
     }
 
     /// A parameter of the path, the query or a header that is not what is asked for.
@@ -151,14 +171,22 @@ impl IntoResponse for Problem {
         if !self.findings.is_empty() {
             body["findings"] = json!(self.findings);
         }
-        Self::with_headers(self.retry_after, (self.status, kind, body.to_string()).into_response())
+        let mut response = (self.status, kind, body.to_string()).into_response();
+        if let Some(standing) = &self.rate {
+            rate::say(response.headers_mut(), standing);
+        }
+        if self.code == said::UNAUTHORIZED {
+            response.extensions_mut().insert(Stranger);
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        Self::with_headers(self.retry_after, response)
     }
 }
 
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         match refused {
-            Refused::Missing | Refused::Invalid => {
+            Refused::Missing | Refused::Invalid | Refused::Token(_) => {
                 Self::new(StatusCode::UNAUTHORIZED, said::UNAUTHORIZED, refused.to_string())
                     .hint("`baton keys create` makes a key")
             }
@@ -169,14 +197,13 @@ impl From<Refused> for Problem {
 
 impl From<NoTurn> for Problem {
     fn from(none: NoTurn) -> Self {
-        match none {
-            NoTurn::Full { ref standing, .. } => Self {
-                retry_after: Some(standing.resets_in),
-                ..Self::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMIT_EXCEEDED", none.to_string())
-            },
-            NoTurn::Unknown(error) => {
+        match &none {
+            NoTurn::Tenant(roster::NoTurn::Unknown(error)) => {
                 tracing::error!(%error, "how often a tenant has asked cannot be told");
                 Self::unavailable(None)
+            }
+            NoTurn::Key(standing) | NoTurn::Tenant(roster::NoTurn::Full { standing, .. }) => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMIT_EXCEEDED", none.to_string()).standing(*standing)
             }
         }
     }

@@ -2,6 +2,8 @@
 
 mod health;
 mod metrics;
+mod overview;
+mod ready;
 mod returning;
 
 use axum::Router;
@@ -14,6 +16,7 @@ use crate::api;
 use crate::code;
 use crate::count::{Counts, count};
 use crate::door::Door;
+use crate::front;
 use crate::openai;
 use crate::page;
 use crate::problem::Problem;
@@ -21,19 +24,22 @@ use crate::problem::Problem;
 pub(crate) fn all(door: Door) -> Router {
     api::all(&door)
         .route("/health", get(health::health))
+        .route("/ready", get(ready::ready))
         .route("/metrics", get(metrics::metrics))
+        .route("/metrics/overview", get(overview::overview))
         .route("/api/v1/composio/callback", get(returning::callback))
         .route("/v1/models", get(openai::models::list))
         .route("/v1/models/{*model}", get(openai::models::one))
         .route("/v1/chat/completions", post(openai::chat::complete))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(door.clone(), front::meet))
         .layer(from_fn_with_state(Counts::default(), count))
         .with_state(door)
 }
 
 /// Below `/v1` stand clients of OpenAI's, who read errors in its form.
-fn is_openais(path: &Uri) -> bool {
+pub(crate) fn is_openais(path: &Uri) -> bool {
     path.path() == "/v1" || path.path().starts_with("/v1/")
 }
 

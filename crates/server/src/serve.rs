@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -10,15 +11,21 @@ use axum::http::Request;
 use axum::serve::Listener;
 use futures::FutureExt as _;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::Service as _;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::door::Door;
 use crate::routes;
+use crate::tls::{self, Tls};
+
+/// Requests of one connection of HTTP/2 at once.
+const STREAMS_MAX: u32 = 128;
+/// Bytes of the headers of one of its requests, as it counts them.
+const HEADER_LIST_BYTES_MAX: u32 = 64 << 10;
 
 /// Answers requests until `stop` is ready; then takes no more, and lets those under way finish within
 /// [`Limits::drain`](crate::Limits::drain).
@@ -27,15 +34,16 @@ use crate::routes;
 /// that dribbles, or says nothing, holds its place no longer than that.
 ///
 /// # Errors
-/// None today: a connection that cannot be taken is tried again.
+/// A certificate that cannot be shown. A connection that cannot be taken is tried again.
 pub async fn serve(
     mut listener: TcpListener,
     door: Door,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let drain = door.limits.drain;
-    let mut protocol = http1::Builder::new();
-    protocol.timer(TokioTimer::new()).header_read_timeout(door.limits.headers);
+    let tls = door.config.tls.as_ref().map(Tls::open).transpose().map_err(std::io::Error::other)?;
+    let watching = tls.clone().map(|tls| tokio::spawn(tls.watch()));
+    let protocols = Protocols::new(tls, door.limits.headers);
     let app = routes::all(door.clone());
     let open = GracefulShutdown::new();
     let mut stop = pin!(stop.fuse());
@@ -45,9 +53,12 @@ pub async fn serve(
             () = &mut stop => break,
             accepted = Listener::accept(&mut listener) => accepted,
         };
-        tokio::spawn(converse(protocol.clone(), app.clone(), connection, peer, open.watcher()));
+        tokio::spawn(protocols.clone().converse(app.clone(), connection, peer, open.watcher()));
     }
     drop(listener);
+    if let Some(watching) = watching {
+        watching.abort();
+    }
     door.stopping.send_replace(true);
     if tokio::time::timeout(drain, open.shutdown()).await.is_err() {
         tracing::warn!(drain_ms = drain.as_millis(), "requests under way were cut off: they took longer than allowed");
@@ -55,18 +66,57 @@ pub async fn serve(
     Ok(())
 }
 
-/// Answers one connection's requests, one after another.
-async fn converse(protocol: http1::Builder, app: Router, connection: TcpStream, peer: SocketAddr, open: Watcher) {
-    // Answers are small and whole: they are not to wait for more to send.
-    let _ = connection.set_nodelay(true);
-    let app = TowerToHyperService::new(app);
-    let answering = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ConnectInfo(peer));
-        app.call(request)
-    });
-    let conversation = protocol.serve_connection(TokioIo::new(connection), answering);
-    if let Err(error) = open.watch(conversation).await {
+/// What a connection may speak.
+#[derive(Clone)]
+struct Protocols {
+    one: http1::Builder,
+    two: http2::Builder<TokioExecutor>,
+    tls: Option<Tls>,
+    /// How long it may take until both know how they speak.
+    patience: Duration,
+}
+
+impl Protocols {
+    fn new(tls: Option<Tls>, patience: Duration) -> Self {
+        let mut one = http1::Builder::new();
+        one.timer(TokioTimer::new()).header_read_timeout(patience);
+        let mut two = http2::Builder::new(TokioExecutor::new());
+        two.timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS_MAX)
+            .max_header_list_size(HEADER_LIST_BYTES_MAX)
+            .keep_alive_interval(patience)
+            .keep_alive_timeout(patience);
+        Self { one, two, tls, patience }
+    }
+
+    /// Answers one connection's requests.
+    async fn converse(self, app: Router, connection: TcpStream, peer: SocketAddr, open: Watcher) {
+        // Answers are small and whole: they are not to wait for more to send.
+        let _ = connection.set_nodelay(true);
+        let app = TowerToHyperService::new(app);
+        let answering = hyper::service::service_fn(move |request: Request<Incoming>| {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(ConnectInfo(peer));
+            app.call(request)
+        });
+        let Some(tls) = self.tls else {
+            return ended(open.watch(self.one.serve_connection(TokioIo::new(connection), answering)).await);
+        };
+        match tokio::time::timeout(self.patience, tls.acceptor.accept(connection)).await {
+            Ok(Ok(connection)) if connection.get_ref().1.alpn_protocol() == Some(tls::H2) => {
+                ended(open.watch(self.two.serve_connection(TokioIo::new(connection), answering)).await);
+            }
+            Ok(Ok(connection)) => {
+                ended(open.watch(self.one.serve_connection(TokioIo::new(connection), answering)).await);
+            }
+            Ok(Err(error)) => tracing::debug!(%error, "no TLS came of a connection"),
+            Err(_elapsed) => tracing::debug!("no TLS came of a connection in time"),
+        }
+    }
+}
+
+fn ended(how: hyper::Result<()>) {
+    if let Err(error) = how {
         tracing::debug!(%error, "a connection ended early");
     }
 }

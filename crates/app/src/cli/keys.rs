@@ -39,6 +39,9 @@ pub struct KeysCreate {
     /// Days it is good for.
     #[arg(long, value_name = "N", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=KEY_DAYS_MAX))]
     pub days: u32,
+    /// Requests it may make in a minute; 0: as many as it likes. Unless told, as `[serve] requests_per_minute` has it.
+    #[arg(long, value_name = "N")]
+    pub per_minute: Option<u32>,
     /// As JSON.
     #[arg(long)]
     pub json: bool,

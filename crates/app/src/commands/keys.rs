@@ -36,7 +36,14 @@ pub struct New {
 }
 
 impl New {
-    pub fn mint(tenant: &TenantId, name: &str, role: Role, days: u32, now: Time) -> anyhow::Result<Self> {
+    pub fn mint(
+        tenant: &TenantId,
+        name: &str,
+        role: Role,
+        days: u32,
+        per_minute: Option<u32>,
+        now: Time,
+    ) -> anyhow::Result<Self> {
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("no random bytes can be had: {error}"))?;
         let minted = baton_server::mint(&random);
@@ -48,6 +55,7 @@ impl New {
             created_at: now,
             expires_at: Some(now + HOUR * 24 * days),
             revoked_at: None,
+            per_minute,
         };
         Ok(Self { key, hash: minted.hash, secret: minted.secret })
     }
@@ -78,7 +86,7 @@ async fn create(project: &Project, args: &KeysCreate, now: Time) -> anyhow::Resu
         KeyRole::Service => Role::Service,
     };
     let system = System::open(project)?;
-    let new = New::mint(&system.tenant, &args.name, role, args.days, now)?;
+    let new = New::mint(&system.tenant, &args.name, role, args.days, args.per_minute, now)?;
     system.store.add(&new.key, &new.hash).await?;
     new.tell(args.json);
     Ok(Exit::Completed)
@@ -107,7 +115,7 @@ async fn rotate(project: &Project, args: &KeysRotate, now: Time) -> anyhow::Resu
     let system = System::open(project)?;
     let old = find(&system, &args.key, now).await?;
     let until = now + HOUR * args.overlap_hours;
-    let new = New::mint(&system.tenant, &old.name, old.role, args.days, now)?;
+    let new = New::mint(&system.tenant, &old.name, old.role, args.days, old.per_minute, now)?;
     if !system.store.rotate(&old.id, until, &new.key, &new.hash).await? {
         let hint = format!("`baton keys create {}` makes one anew", crate::project::in_shell(&old.name));
         return Err(Misuse::new(format!("`{}` is not good any more, so it is not rotated", old.id)).hint(hint).into());

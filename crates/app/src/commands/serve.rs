@@ -1,5 +1,6 @@
 //! `baton serve`: the process that moves runs and answers requests, until it is told to stop.
 
+mod ready;
 mod reload;
 mod upkeep;
 
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use baton_engine::Engine;
 use baton_ports::keys::{DAYS_DEFAULT, Keys, Role};
+use baton_server::jwt::Judge;
 use baton_server::{Door, Files, House, Limits, Mint, NewKey, Returned, Returning, Work};
 use baton_tools::composio::State;
 use serde_json::json;
@@ -36,20 +38,30 @@ pub async fn run(folder: &Path, args: cli::Serve) -> anyhow::Result<Exit> {
         print::note(format_args!("note: {note}"));
     }
     metrics::watch(Arc::new(system.store.clone()), system.tenant.clone()).await;
+    let config = project.settings.serve.clone().within(&project.root);
+    config.check().map_err(Misuse::new)?;
+    let tokens = Judge::new(project.settings.serve.jwt.clone(), system.clock.clone()).map_err(Misuse::new)?;
     let listener = listen(&args.listen).await?;
     let at = listener.local_addr().context("the address it listens at cannot be read")?;
+    let url = format!("{}://{at}", if config.tls.is_some() { "https" } else { "http" });
     let files = watch::Sender::new(Arc::new(reload::files(&project, &system)?));
     let serves = system.serving(async |engine| {
         let secret = first_key(&system).await?;
         // Whoever reads that we are there may tell us to stop at once.
         let stop = told_to_stop().context("signals cannot be heard")?;
-        announce(at, saved.versions.len(), &system, secret.as_deref(), args.json);
+        announce(&url, saved.versions.len(), &system, secret.as_deref(), args.json);
         let known: Arc<dyn Keys> = Arc::new(system.store.clone());
         let metrics = metrics::at_scrape(metrics, system.purse.clone(), system.tenant.clone());
-        let door = Door::new(system.models.clone(), known, system.clock.clone(), metrics, Limits::default())
-            .by_tiers(system.roster.clone())
-            .with_work(work(&project, &system, engine, files.subscribe()))
-            .with_house(house(&project, &system));
+        let door =
+            Door::new(system.models.clone(), known, system.clock.clone(), metrics, Limits::default(), config.clone())
+                .with_checks(ready::checks(&system))
+                .by_tiers(system.roster.clone())
+                .with_work(work(&project, &system, engine, files.subscribe()))
+                .with_house(house(&project, &system));
+        let door = match tokens {
+            Some(judge) => door.with_tokens(judge),
+            None => door,
+        };
         let door = match returning(&system) {
             Some(returning) => door.with_returning(returning),
             None => door,
@@ -102,8 +114,8 @@ fn house(project: &Project, system: &System) -> House {
 /// Makes keys as the command line makes them.
 fn mint(system: &System) -> Mint {
     let clock = system.clock.clone();
-    Arc::new(move |tenant, name, role, days, _instead_of| {
-        let keys::New { key, hash, secret } = keys::New::mint(tenant, name, role, days, clock.now())?;
+    Arc::new(move |tenant, name, role, days, instead_of| {
+        let keys::New { key, hash, secret } = keys::New::mint(tenant, name, role, days, instead_of.and_then(|old| old.per_minute), clock.now())?;
         Ok(NewKey { key, hash, secret })
     })
 }
@@ -138,22 +150,22 @@ async fn listen(address: &str) -> anyhow::Result<TcpListener> {
     })
 }
 
-/// Makes an admin key where this database has none, and says its secret.
+/// Makes an admin key where this database has none, and says its secret. It is its owner's own, so it may ask as often as it
+/// likes.
 async fn first_key(system: &System) -> anyhow::Result<Option<String>> {
-    let new = keys::New::mint(&system.tenant, "first start", Role::Admin, DAYS_DEFAULT, system.clock.now())?;
+    let new =
+        keys::New::mint(&system.tenant, "first start", Role::Admin, DAYS_DEFAULT, Some(0), system.clock.now())?;
     let made = system.store.add_first(&new.key, &new.hash).await?;
     Ok(made.then_some(new.secret))
 }
 
-fn announce(at: SocketAddr, workflows: usize, system: &System, secret: Option<&str>, as_json: bool) {
+fn announce(url: &str, workflows: usize, system: &System, secret: Option<&str>, as_json: bool) {
     let scripted = system.models.is_scripted();
     if as_json {
-        print::json(
-            &json!({ "url": format!("http://{at}"), "workflows": workflows, "scripted": scripted, "key": secret }),
-        );
+        print::json(&json!({ "url": url, "workflows": workflows, "scripted": scripted, "key": secret }));
         return;
     }
-    print::line(format_args!("Baton listens at http://{at}, with {}.", print::counted(workflows, "workflow")));
+    print::line(format_args!("Baton listens at {url}, with {}.", print::counted(workflows, "workflow")));
     if scripted {
         print::line("No model is set up: replies come from the project's replies/ files.");
     }
@@ -161,10 +173,10 @@ fn announce(at: SocketAddr, workflows: usize, system: &System, secret: Option<&s
         print::line("This is its first start. Here is an admin key, good for 90 days and shown this once:");
         print::line(format_args!("  {secret}"));
         print::line(format_args!(
-            "Open http://{at}/ in a browser and sign in with it: the page shows runs and what they wait for."
+            "Open {url}/ in a browser and sign in with it: the page shows runs and what they wait for."
         ));
         print::line(format_args!(
-            "Try it: curl http://{at}/v1/chat/completions -H \"Authorization: Bearer {secret}\" \
+            "Try it: curl {url}/v1/chat/completions -H \"Authorization: Bearer {secret}\" \
              -H \"Content-Type: application/json\" \
              -d '{{\"model\": \"balanced\", \"messages\": [{{\"role\": \"user\", \"content\": \"Hello\"}}]}}'"
         ));

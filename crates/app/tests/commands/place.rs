@@ -76,6 +76,13 @@ impl Place {
         command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it begins")
     }
 
+    /// With these variables, and an input that the test writes.
+    pub fn begin_saying(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Child {
+        let mut command = self.command(env!("CARGO_BIN_EXE_baton"));
+        command.envs(variables.iter().copied()).stdin(Stdio::piped());
+        command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it begins")
+    }
+
     /// A line as a person types it, `baton` being found.
     pub fn shell(&self, line: &str) -> Done {
         let binary = PathBuf::from(env!("CARGO_BIN_EXE_baton"));

@@ -13,7 +13,7 @@ fn the_first_start_makes_a_key_that_the_next_one_knows_and_does_not_show() {
     let key = first.key().expect("a key").to_owned();
     assert!(first.get("/v1/models", Some(&key)).starts_with("HTTP/1.1 200"));
     assert!(first.get("/v1/models", None).starts_with("HTTP/1.1 401"));
-    assert!(first.get("/health", None).contains("\"status\":\"ok\""));
+    assert!(first.get("/health", None).contains("\"status\":\"healthy\""));
     assert!(first.get("/metrics", None).contains("http_requests_total{route=\"/v1/models\",status=\"401\"} 1"));
     assert!(first.get("/metrics", None).contains("vector_store_size_total{type=\"knowledge_base\"} 0"));
     assert!(first.get("/none", None).starts_with("HTTP/1.1 404"));

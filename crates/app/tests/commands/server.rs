@@ -64,7 +64,7 @@ impl Server {
 
     /// Host and port.
     pub fn address(&self) -> &str {
-        self.said["url"].as_str().and_then(|url| url.strip_prefix("http://")).expect("a URL")
+        self.said["url"].as_str().and_then(|url| url.split_once("://")).expect("a URL").1
     }
 
     /// Head and body of an answer.

@@ -5,28 +5,25 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use baton_core::id::TenantId;
-use baton_engine::roster::Standing;
 use baton_ports::keys::{Key, Need, Role};
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 
+use crate::auth::Bearer;
 use crate::code;
 use crate::door::Door;
 use crate::problem::Problem;
-
-const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
-const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
-const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
+use crate::rate;
 
 /// Somebody who was let in. Their place among those under way is given back with the last clone.
 #[derive(Clone)]
 pub(crate) struct Guest {
-    key: Arc<Key>,
+    key: Arc<Bearer>,
     _place: Arc<OwnedSemaphorePermit>,
 }
 
@@ -66,24 +63,14 @@ pub(super) async fn enter(
     next: Next,
 ) -> Result<Response, Problem> {
     let key = door.keys.bearer(&headers).await?;
-    let turn = door.turn(&key.tenant).await?;
+    let turn = door.turn(&key).await?;
     let place = door.room.clone().try_acquire_owned().map_err(|_| Problem::overloaded())?;
     request.extensions_mut().insert(Guest { key, _place: Arc::new(place) });
     let mut response = next.run(request).await;
     if let Some(standing) = turn {
-        say(response.headers_mut(), &standing);
+        rate::say(response.headers_mut(), &standing);
     }
     Ok(response)
-}
-
-/// Of the limit that is nearest, as draft-ietf-httpapi-ratelimit-headers has it up to its sixth version.
-fn say(headers: &mut HeaderMap, standing: &Standing) {
-    let resets_in = u64::try_from(standing.resets_in.as_millis().div_ceil(1_000)).unwrap_or(u64::MAX);
-    for (name, value) in
-        [(LIMIT, u64::from(standing.limit)), (REMAINING, u64::from(standing.remaining)), (RESET, resets_in)]
-    {
-        headers.insert(name, HeaderValue::from(value));
-    }
 }
 
 pub(super) async fn may(
@@ -111,7 +98,7 @@ pub(super) struct Me {
 /// Who am I?
 #[utoipa::path(get, path = "/api/v1/me", tag = "keys", responses((status = 200, body = Me)))]
 pub(super) async fn me(State(door): State<Door>, Extension(guest): Extension<Guest>) -> Result<Json<Me>, Problem> {
-    let Key { id, tenant, name, role, .. } = &*guest.key;
+    let Key { id, tenant, name, role, .. } = &**guest.key;
     let scripted = door.work()?.scripted;
     let (key_id, name, tenant) = (id.clone(), name.clone(), tenant.to_string());
     Ok(Json(Me { key_id, name, role: role.word(), tenant, scripted }))

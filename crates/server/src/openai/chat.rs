@@ -1,7 +1,5 @@
 //! `POST /v1/chat/completions`.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
@@ -50,7 +48,7 @@ pub(crate) async fn complete(State(door): State<Door>, headers: HeaderMap, body:
     if !key.role.may(Need::Run) {
         return Err(Error::forbidden(key.role));
     }
-    let turn = door.turn(&key.tenant).await?;
+    let turn = door.turn(&key).await?;
     let place = door.room.clone().try_acquire_owned().map_err(|_| Problem::overloaded())?;
     // Only now, or anybody's connections would fill the memory.
     let body = body::read(body, door.limits).await.map_err(|unread| Error::unread(&unread, door.limits))?;
@@ -94,7 +92,7 @@ async fn spoken(
 }
 
 impl Call {
-    fn new(door: Door, key: &Arc<Key>, headers: &HeaderMap, asked: Asked, place: OwnedSemaphorePermit) -> Self {
+    fn new(door: Door, key: &Bearer, headers: &HeaderMap, asked: Asked, place: OwnedSemaphorePermit) -> Self {
         let id = format!("chatcmpl-{}", uuid::Uuid::now_v7().simple());
         let own = headers.get(PROVIDER_KEY).and_then(|key| key.to_str().ok()).filter(|key| !key.is_empty());
         let asker = Asker {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use axum::http::{Method, StatusCode};
+use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use baton_core::run::ModelFault;
-use baton_engine::roster::{NoTurn, Standing};
+use baton_engine::roster::{self, Standing};
 use baton_ports::keys::Role;
 use serde_json::{Value, json};
 
@@ -13,6 +14,11 @@ use crate::auth::Refused;
 use crate::body::Unread;
 use crate::door::Limits;
 use crate::problem::Problem;
+use crate::rate::NoTurn;
+use crate::strangers::Stranger;
+
+/// What a key is called that opens no door.
+const NO_KEY: &str = "invalid_api_key";
 
 #[derive(Debug)]
 pub(crate) struct Error {
@@ -109,8 +115,8 @@ impl Error {
 impl From<Refused> for Error {
     fn from(refused: Refused) -> Self {
         let (status, kind, code) = match &refused {
-            Refused::Missing | Refused::Invalid => {
-                (StatusCode::UNAUTHORIZED, "authentication_error", "invalid_api_key")
+            Refused::Missing | Refused::Invalid | Refused::Token(_) => {
+                (StatusCode::UNAUTHORIZED, "authentication_error", NO_KEY)
             }
             Refused::Unreadable(error) => {
                 tracing::error!(%error, "API keys cannot be read");
@@ -119,7 +125,7 @@ impl From<Refused> for Error {
         };
         let message = match &refused {
             Refused::Unreadable(_) => "API keys cannot be read at the moment; try again".to_owned(),
-            Refused::Missing | Refused::Invalid => refused.to_string(),
+            Refused::Missing | Refused::Invalid | Refused::Token(_) => refused.to_string(),
         };
         Self { status, kind, code: code.to_owned(), message, param: None, retry_after: None, rate: None }
     }
@@ -128,7 +134,7 @@ impl From<Refused> for Error {
 impl From<NoTurn> for Error {
     fn from(none: NoTurn) -> Self {
         match &none {
-            NoTurn::Full { standing, .. } => Self {
+            NoTurn::Key(standing) | NoTurn::Tenant(roster::NoTurn::Full { standing, .. }) => Self {
                 status: StatusCode::TOO_MANY_REQUESTS,
                 kind: "rate_limit_error",
                 code: "rate_limit_exceeded".to_owned(),
@@ -137,7 +143,7 @@ impl From<NoTurn> for Error {
                 retry_after: Some(standing.resets_in),
                 rate: Some(*standing),
             },
-            NoTurn::Unknown(error) => {
+            NoTurn::Tenant(roster::NoTurn::Unknown(error)) => {
                 tracing::error!(%error, "how often a tenant has asked cannot be told");
                 Self {
                     status: StatusCode::SERVICE_UNAVAILABLE,
@@ -157,12 +163,16 @@ impl From<Problem> for Error {
     fn from(problem: Problem) -> Self {
         Self {
             status: problem.status,
-            kind: "server_error",
+            kind: match problem.status {
+                StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
+                status if status.is_client_error() => "invalid_request_error",
+                _ => "server_error",
+            },
             code: problem.code,
             message: problem.detail,
             param: None,
             retry_after: problem.retry_after,
-            rate: None,
+            rate: problem.rate,
         }
     }
 }
@@ -203,6 +213,10 @@ impl IntoResponse for Error {
         let mut response = (self.status, axum::Json(self.body())).into_response();
         if let Some(rate) = &self.rate {
             super::rate::say(response.headers_mut(), rate);
+        }
+        if self.code == NO_KEY {
+            response.extensions_mut().insert(Stranger);
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         Problem::with_headers(self.retry_after, response)
     }

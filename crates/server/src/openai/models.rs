@@ -14,6 +14,7 @@ use crate::problem::Problem;
 
 pub(crate) async fn list(State(door): State<Door>, headers: HeaderMap) -> Result<Json<Value>, Error> {
     let key = door.keys.bearer(&headers).await?;
+    key.turn(door.clock.now())?;
     let workflows = workflows(&door, &key).await?;
     let data: Vec<Value> = door.models.names().iter().chain(&workflows).map(|name| shown(name)).collect();
     Ok(Json(json!({ "object": "list", "data": data })))
@@ -25,6 +26,7 @@ pub(crate) async fn one(
     Path(model): Path<String>,
 ) -> Result<Json<Value>, Error> {
     let key = door.keys.bearer(&headers).await?;
+    key.turn(door.clock.now())?;
     if door.models.names().contains(&model) || workflows(&door, &key).await?.contains(&model) {
         return Ok(Json(shown(&model)));
     }

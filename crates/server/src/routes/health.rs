@@ -4,5 +4,5 @@ use axum::Json;
 use serde_json::{Value, json};
 
 pub(crate) async fn health() -> Json<Value> {
-    Json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
+    Json(json!({ "status": "healthy", "version": env!("CARGO_PKG_VERSION") }))
 }

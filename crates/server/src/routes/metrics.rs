@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use axum::extract::{ConnectInfo, State};
+use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use crate::door::Door;
@@ -15,11 +15,15 @@ pub(crate) async fn metrics(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    if !peer.ip().is_loopback() {
-        let refused =
-            |error: crate::auth::Refused| Problem::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", error.to_string());
-        door.keys.bearer(&headers).await.map_err(refused)?;
-    }
+    let_in(&door, peer, &headers).await?;
     let kind = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     Ok((kind, (door.metrics)().await).into_response())
+}
+
+/// Whoever asks from this machine, and whoever has a key.
+pub(super) async fn let_in(door: &Door, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Problem> {
+    if !peer.ip().to_canonical().is_loopback() {
+        door.keys.bearer(headers).await?.turn(door.clock.now())?;
+    }
+    Ok(())
 }

@@ -171,6 +171,7 @@ impl World {
             created_at: Time::EPOCH,
             expires_at,
             revoked_at: None,
+            per_minute: Some(0),
         };
         let ring = Ring(vec![(good.hash, key(1, None)), (old.hash, key(2, Some(Time::from_ms(1))))]);
         let (sender, dropped) = mpsc::channel(REQUESTS);
@@ -183,7 +184,14 @@ impl World {
             ..Limits::default()
         };
         let metrics: baton_server::Metrics = Arc::new(|| futures::FutureExt::boxed(async { "counted 1\n".to_owned() }));
-        let door = Door::new(models.clone(), Arc::new(ring), Arc::new(SystemClock), metrics, limits);
+        let door = Door::new(
+            models.clone(),
+            Arc::new(ring),
+            Arc::new(SystemClock),
+            metrics,
+            limits,
+            baton_server::Config::default(),
+        );
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         tokio::spawn(serve(listener, door, std::future::pending()));

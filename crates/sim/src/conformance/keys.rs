@@ -11,6 +11,7 @@ fn key(id: &str) -> Key {
         created_at: at(1),
         expires_at: Some(at(9)),
         revoked_at: None,
+        per_minute: Some(7),
     }
 }
 

@@ -13,7 +13,7 @@ use super::{Store, codec};
 
 /// Bytes one key's row takes, about.
 const ROW_BYTES: usize = 256;
-const COLUMNS: &str = "id, tenant, name, role, created_at, expires_at, revoked_at";
+const COLUMNS: &str = "id, tenant, name, role, created_at, expires_at, revoked_at, per_minute";
 
 #[async_trait]
 impl Keys for Store {
@@ -79,8 +79,8 @@ impl Keys for Store {
 
 fn insert(session: &mut Session<'_>, key: &Key, hash: &Hash, condition: &str) -> rusqlite::Result<usize> {
     let sql = format!(
-        "INSERT INTO api_key (id, hash, tenant, name, role, created_at, expires_at, revoked_at) \
-         SELECT $1, $2, $3, $4, $5, $6, $7, $8 {condition}"
+        "INSERT INTO api_key (id, hash, tenant, name, role, created_at, expires_at, revoked_at, per_minute) \
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9 {condition}"
     );
     session.statement(&sql)?.execute(params![
         key.id,
@@ -91,6 +91,7 @@ fn insert(session: &mut Session<'_>, key: &Key, hash: &Hash, condition: &str) ->
         key.created_at.as_ms(),
         key.expires_at.map(Time::as_ms),
         key.revoked_at.map(Time::as_ms),
+        key.per_minute,
     ])
 }
 
@@ -103,6 +104,7 @@ fn key(row: &Row<'_>) -> rusqlite::Result<Key> {
         created_at: codec::time(row, 4)?,
         expires_at: row.get::<_, Option<i64>>(5)?.map(Time::from_ms),
         revoked_at: row.get::<_, Option<i64>>(6)?.map(Time::from_ms),
+        per_minute: row.get(7)?,
     })
 }
 

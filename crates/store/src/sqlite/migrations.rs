@@ -18,6 +18,7 @@ const STEPS: [Step; 12] = [
     Step::sql(include_str!("../../migrations/sqlite/0011_forgotten.sql")),
     Step::sql(include_str!("../../migrations/sqlite/0012_conversations.sql")),
     Step::sql(include_str!("../../migrations/sqlite/0014_shelf.sql")),
+    Step::sql(include_str!("../../migrations/sqlite/0015_key_rates.sql")),
 ];
 /// The layout this program knows.
 pub(super) const LAYOUT: u32 = STEPS.len() as u32;

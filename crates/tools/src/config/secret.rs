@@ -80,6 +80,13 @@ impl Bound {
     }
 }
 
+/// One that may go wherever a tool of the project's own files sends it.
+impl From<Secret> for Bound {
+    fn from(secret: Secret) -> Self {
+        Self { secret, origins: None }
+    }
+}
+
 impl<'de> Deserialize<'de> for Bound {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]

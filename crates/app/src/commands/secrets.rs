@@ -1,0 +1,96 @@
+//! `baton secrets`: sealed in the project's database, for `{{ secrets.NAME }}` of its tools.
+
+use std::io::{IsTerminal, Read};
+use std::path::Path;
+
+use baton_core::expr::nearest;
+use baton_ports::clock::{Clock, SystemClock};
+use baton_store::sqlite::{self, Store};
+
+use crate::cli::Secrets;
+use crate::project::Project;
+use crate::vault::{Known, Ring, SECRET_BYTES_MAX, Vault};
+use crate::{Exit, Misuse, print};
+
+/// Characters of a name.
+const NAME_CHARS_MAX: usize = 100;
+
+pub async fn run(folder: &Path, args: Secrets) -> anyhow::Result<Exit> {
+    let project = Project::open(folder)?;
+    let (tenant, now) = (project.tenant()?, SystemClock.now());
+    let ring = Ring::of(&project.settings.secrets, &project.root)?;
+    // Not a whole system: one that is sealed under a lost key keeps that from opening, and must be deleted here.
+    let database = project.database();
+    if let Some(folder) = database.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let store = Store::open(&database, sqlite::Options::default())?;
+    let vault = Vault { records: &store, tenant: &tenant, ring };
+    match args {
+        Secrets::Set { name } => {
+            is_name(&name)?;
+            vault.set(&name, &said()?, now).await?;
+            print::line(format_args!(
+                "`{name}` is sealed; tools have it as {{{{ secrets.{name} }}}}, a server that runs from its next start on."
+            ));
+            if project.settings.tools.secrets.contains_key(&name) {
+                print::note(format_args!("note: the settings have a `tools.secrets.{name}` too, which comes first"));
+            }
+        }
+        Secrets::List { json } => tell(&vault.list().await?, json),
+        Secrets::Delete { name } => {
+            let known = vault.list().await?;
+            if !vault.delete(&name, now).await? {
+                let misuse = Misuse::new(format!("there is no secret `{name}`"));
+                let near = nearest(&name, known.iter().map(|known| known.name.as_str()));
+                return Err(match near {
+                    Some(near) => misuse.hint(format!("did you mean `{near}`?")).into(),
+                    None => misuse.hint("`baton secrets list` shows all").into(),
+                });
+            }
+            print::line(format_args!("`{name}` is forgotten, by a server that runs at its next start."));
+        }
+        Secrets::Rotate => {
+            let rotated = vault.rotate(now).await?;
+            print::line(format_args!("{} sealed anew under the current key.", print::counted(rotated, "secret")));
+        }
+    }
+    Ok(Exit::Completed)
+}
+
+fn is_name(name: &str) -> anyhow::Result<()> {
+    let is_one = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '_';
+    if name.is_empty() || name.len() > NAME_CHARS_MAX || !name.chars().all(is_one) {
+        let message = format!("`{name}` is no name of a secret: 1 to {NAME_CHARS_MAX} lower case letters, digits and `_`");
+        return Err(Misuse::new(message).into());
+    }
+    Ok(())
+}
+
+/// What standard input says: never an argument, which everybody on the machine could read.
+fn said() -> anyhow::Result<String> {
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        return Err(Misuse::new("no secret is given").hint("pipe it in: `baton secrets set NAME < FILE`").into());
+    }
+    let mut bytes = Vec::new();
+    stdin.lock().take(SECRET_BYTES_MAX as u64 + 2).read_to_end(&mut bytes)?;
+    let text = String::from_utf8(bytes).map_err(|_| Misuse::new("a secret is text"))?;
+    let text = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
+    if text.is_empty() || text.len() > SECRET_BYTES_MAX {
+        return Err(Misuse::new(format!("a secret has 1 to {SECRET_BYTES_MAX} bytes")).into());
+    }
+    Ok(text.to_owned())
+}
+
+fn tell(known: &[Known], as_json: bool) {
+    if as_json {
+        print::pretty(&serde_json::json!(known));
+    } else if known.is_empty() {
+        print::line("no secrets: `baton secrets set NAME < FILE` seals one");
+    }
+    for known in known.iter().filter(|_| !as_json) {
+        let opens = if known.opens { "" } else { "  its key is not set up" };
+        print::line(format_args!("{}  key {}  {}{opens}", known.name, known.key_id, known.set_at));
+    }
+}

@@ -1,0 +1,286 @@
+//! Secrets of a tenant's, sealed in its database: AES-256-GCM under a key that is not in the database.
+//!
+//! Each row names the key it is sealed under by that key's id, so keys can be changed one row at a time. What is sealed is
+//! bound to its tenant and its name: a row that is moved elsewhere does not open.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll, Wake, Waker};
+use std::thread::Thread;
+
+use anyhow::Context;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use baton_core::audit::hex;
+use baton_core::id::TenantId;
+use baton_core::time::Time;
+use baton_ports::records::{self, Op, Record, Records};
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::Misuse;
+use crate::project::shown;
+
+/// Secrets of one tenant.
+pub const SECRETS_MAX: usize = 1_000;
+/// Bytes of one secret.
+pub const SECRET_BYTES_MAX: usize = 16 << 10;
+
+const SPACE: &str = "secrets";
+const KEY_BYTES: usize = 32;
+/// Rows read at once.
+const PAGE: usize = 200;
+const MAKE: &str = "make one with `head -c 32 /dev/urandom | base64` and set BATON_SECRETS__KEY, or name a file of it as \
+                    `[secrets] key_file`";
+
+/// `[secrets]`: where the key is. It is never in the database, and should not be in the project's folder.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// 32 bytes in base64. Best as `BATON_SECRETS__KEY`.
+    pub key: Option<Hidden>,
+    /// A file with the same, relative to the project's folder.
+    pub key_file: Option<PathBuf>,
+    /// Keys of before, for what is sealed under them still.
+    pub old_keys: Vec<Hidden>,
+}
+
+/// Text that is never shown.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct Hidden(String);
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// The keys there are, by their ids: the first half of a key's SHA-256.
+pub struct Ring {
+    current: Option<String>,
+    keys: BTreeMap<String, LessSafeKey>,
+}
+
+/// A row.
+#[derive(Debug, Deserialize, Serialize)]
+struct Sealed {
+    key_id: String,
+    nonce: String,
+    sealed: String,
+}
+
+/// What may be told of a secret.
+#[derive(Debug, Serialize)]
+pub struct Known {
+    pub name: String,
+    /// The key it is sealed under.
+    pub key_id: String,
+    pub set_at: String,
+    /// Whether that key is here.
+    pub opens: bool,
+}
+
+impl Ring {
+    pub fn of(config: &Config, folder: &Path) -> anyhow::Result<Self> {
+        let mut ring = Self { current: None, keys: BTreeMap::new() };
+        let current = match (&config.key, &config.key_file) {
+            (Some(_), Some(_)) => return Err(Misuse::new("secrets: write `key` or `key_file`, not both").into()),
+            (Some(Hidden(text)), None) => Some(text.clone()),
+            (None, Some(file)) => {
+                let file = folder.join(file);
+                let text = std::fs::read_to_string(&file);
+                Some(text.with_context(|| format!("secrets.key_file: {} cannot be read", shown(&file)))?)
+            }
+            (None, None) => None,
+        };
+        for Hidden(old) in &config.old_keys {
+            ring.add(old, "secrets.old_keys")?;
+        }
+        if let Some(text) = current {
+            ring.current = Some(ring.add(&text, "secrets.key")?);
+        }
+        Ok(ring)
+    }
+
+    fn add(&mut self, text: &str, setting: &str) -> anyhow::Result<String> {
+        let wrong = || Misuse::new(format!("{setting} is not {KEY_BYTES} bytes in base64")).hint(MAKE);
+        let bytes = BASE64_STANDARD.decode(text.trim()).ok().filter(|bytes| bytes.len() == KEY_BYTES).ok_or_else(wrong)?;
+        let key = UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| wrong())?;
+        let id: String = hex_of(digest(&SHA256, &bytes).as_ref()).chars().take(16).collect();
+        self.keys.insert(id.clone(), LessSafeKey::new(key));
+        Ok(id)
+    }
+
+    fn seal(&self, tenant: &TenantId, name: &str, secret: &str) -> anyhow::Result<Sealed> {
+        let id = self.current.as_ref().ok_or_else(|| Misuse::new("no key to seal secrets under is set up").hint(MAKE))?;
+        let key = &self.keys[id];
+        let mut nonce = [0; NONCE_LEN];
+        getrandom::fill(&mut nonce).map_err(|error| anyhow::anyhow!("no random bytes can be had: {error}"))?;
+        let mut bytes = secret.as_bytes().to_vec();
+        let sealed = key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), bound(tenant, name), &mut bytes);
+        sealed.map_err(|_| anyhow::anyhow!("`{name}` cannot be sealed"))?;
+        let text = |bytes: &[u8]| BASE64_STANDARD.encode(bytes);
+        Ok(Sealed { key_id: id.clone(), nonce: text(&nonce), sealed: text(&bytes) })
+    }
+
+    fn open(&self, tenant: &TenantId, name: &str, row: &Sealed) -> anyhow::Result<String> {
+        let key = self.keys.get(&row.key_id).ok_or_else(|| {
+            Misuse::new(format!("the secret `{name}` is sealed under the key {}, which is not set up", row.key_id))
+                .hint("set it as BATON_SECRETS__KEY or among BATON_SECRETS__OLD_KEYS, or `baton secrets delete` it")
+        })?;
+        let opened = || {
+            let nonce = Nonce::try_assume_unique_for_key(&BASE64_STANDARD.decode(&row.nonce).ok()?).ok()?;
+            let mut bytes = BASE64_STANDARD.decode(&row.sealed).ok()?;
+            let opened = key.open_in_place(nonce, bound(tenant, name), &mut bytes).ok()?;
+            String::from_utf8(opened.to_vec()).ok()
+        };
+        opened().ok_or_else(|| anyhow::anyhow!("the secret `{name}` does not open: its row was changed past Baton"))
+    }
+}
+
+fn bound(tenant: &TenantId, name: &str) -> Aad<Vec<u8>> {
+    // A tenant's name has no such byte.
+    Aad::from(format!("{tenant}\0{name}").into_bytes())
+}
+
+fn hex_of(digest: &[u8]) -> String {
+    <&[u8; 32]>::try_from(digest).map(hex).unwrap_or_default()
+}
+
+/// One tenant's secrets.
+pub struct Vault<'a> {
+    pub records: &'a dyn Records,
+    pub tenant: &'a TenantId,
+    pub ring: Ring,
+}
+
+impl Vault<'_> {
+    pub async fn set(&self, name: &str, secret: &str, now: Time) -> anyhow::Result<()> {
+        let all = self.rows().await?;
+        if all.len() >= SECRETS_MAX && !all.iter().any(|row| row.key == name) {
+            return Err(Misuse::new(format!("{SECRETS_MAX} secrets are kept, as many as may be")).into());
+        }
+        let value = json!(self.ring.seal(self.tenant, name, secret)?);
+        let put = Op::Put { space: SPACE.to_owned(), key: name.to_owned(), value };
+        Ok(self.records.commit(self.tenant, vec![put], now).await?)
+    }
+
+    pub async fn list(&self) -> anyhow::Result<Vec<Known>> {
+        let known = |row: Record| {
+            let sealed = read(row.value)?;
+            let opens = self.ring.keys.contains_key(&sealed.key_id);
+            anyhow::Ok(Known { name: row.key, key_id: sealed.key_id, set_at: row.at.to_string(), opens })
+        };
+        self.rows().await?.into_iter().map(known).collect()
+    }
+
+    /// Whether there was one.
+    pub async fn delete(&self, name: &str, now: Time) -> anyhow::Result<bool> {
+        let was_there = self.records.get(self.tenant, SPACE, name).await?.is_some();
+        let delete = Op::Delete { space: SPACE.to_owned(), key: name.to_owned() };
+        self.records.commit(self.tenant, vec![delete], now).await?;
+        Ok(was_there)
+    }
+
+    /// Seals under the current key what is sealed under another; how many those were. One that is set anew meanwhile stays
+    /// as it was set.
+    pub async fn rotate(&self, now: Time) -> anyhow::Result<usize> {
+        let mut rotated = 0;
+        for Record { key: name, value, version, .. } in self.rows().await? {
+            let row = read(value)?;
+            if Some(&row.key_id) == self.ring.current.as_ref() {
+                continue;
+            }
+            let secret = self.ring.open(self.tenant, &name, &row)?;
+            let value = json!(self.ring.seal(self.tenant, &name, &secret)?);
+            let set = Op::CompareAndSet { space: SPACE.to_owned(), key: name, version, value };
+            match self.records.commit(self.tenant, vec![set], now).await {
+                Ok(()) => rotated += 1,
+                Err(records::Error::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(rotated)
+    }
+
+    /// All of them, by name.
+    async fn opened(&self) -> anyhow::Result<BTreeMap<String, String>> {
+        let open = |row: Record| {
+            let secret = self.ring.open(self.tenant, &row.key, &read(row.value)?)?;
+            anyhow::Ok((row.key, secret))
+        };
+        self.rows().await?.into_iter().map(open).collect()
+    }
+
+    async fn rows(&self) -> anyhow::Result<Vec<Record>> {
+        let mut all: Vec<Record> = Vec::new();
+        loop {
+            let after = all.last().map(|row| row.key.clone());
+            let page = self.records.list(self.tenant, SPACE, "", after.as_deref(), PAGE).await?;
+            let is_last = page.len() < PAGE;
+            all.extend(page);
+            if is_last {
+                return Ok(all);
+            }
+        }
+    }
+}
+
+fn read(value: Value) -> anyhow::Result<Sealed> {
+    serde_json::from_value(value).context("a secret's row cannot be read")
+}
+
+/// All of a tenant's secrets, for what is put together without waiting: the store answers from threads of its own.
+pub fn opened(records: &dyn Records, tenant: &TenantId, ring: Ring) -> anyhow::Result<BTreeMap<String, String>> {
+    /// Wakes a thread that has nothing else to do.
+    struct Sleeper(Thread);
+
+    impl Wake for Sleeper {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    let vault = Vault { records, tenant, ring };
+    let mut opening = std::pin::pin!(vault.opened());
+    let waker = Waker::from(Arc::new(Sleeper(std::thread::current())));
+    let mut context = TaskContext::from_waker(&waker);
+    loop {
+        match opening.as_mut().poll(&mut context) {
+            Poll::Ready(opened) => return opened,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ring(key: u8, old: &[u8]) -> Ring {
+        let text = |byte: u8| Hidden(BASE64_STANDARD.encode([byte; KEY_BYTES]));
+        let config = Config { key: Some(text(key)), key_file: None, old_keys: old.iter().map(|old| text(*old)).collect() };
+        Ring::of(&config, Path::new(".")).expect("a ring")
+    }
+
+    #[test]
+    fn what_is_sealed_opens_under_its_key_for_its_tenant_and_by_its_name_alone() {
+        let (acme, other) = (TenantId::from("acme"), TenantId::from("other"));
+        let row = ring(1, &[]).seal(&acme, "crm", "s3cr3t").expect("seals");
+        assert_eq!(ring(2, &[1]).open(&acme, "crm", &row).expect("opens"), "s3cr3t");
+        assert!(ring(2, &[]).open(&acme, "crm", &row).expect_err("no key").to_string().contains(&row.key_id));
+        assert!(ring(1, &[]).open(&other, "crm", &row).is_err());
+        assert!(ring(1, &[]).open(&acme, "shop", &row).is_err());
+        let again = ring(1, &[]).seal(&acme, "crm", "s3cr3t").expect("seals");
+        assert_ne!((&row.nonce, &row.sealed), (&again.nonce, &again.sealed), "no nonce is used twice");
+        for sealed in ["", "!", "AAAA"] {
+            let row = Sealed { sealed: sealed.to_owned(), key_id: row.key_id.clone(), nonce: row.nonce.clone() };
+            assert!(ring(1, &[]).open(&acme, "crm", &row).is_err());
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What holds for every request and every answer, from outside: headers, other pages, sizes, depth; and what it says of its
+//! own health.
+
+use serde_json::{Value, json};
+
+use crate::place::Place;
+use crate::server::{Answer, Server};
+
+fn ask(server: &Server, request: &str, headers: &str) -> Answer {
+    server.ask(request, server.key().expect("a key"), headers, &Value::Null)
+}
+
+#[test]
+fn every_answer_keeps_browsers_from_doing_more_than_they_should() {
+    let server = Server::start(&Place::empty());
+    for path in ["/health", "/ready", "/api/v1/me", "/api/v1/nothing", "/v1/models", "/nothing", "/metrics"] {
+        let answer = ask(&server, &format!("GET {path}"), "");
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("x-frame-options", "deny"),
+            ("referrer-policy", "no-referrer"),
+            ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+            ("cache-control", "no-store"),
+        ] {
+            assert_eq!(answer.header(name), Some(value), "{path}: {}", answer.head);
+        }
+        assert_eq!(answer.header("access-control-allow-origin"), None, "{path}");
+        assert_eq!(answer.header("strict-transport-security"), None, "{path}: it speaks no TLS");
+    }
+    // The page has its own policy, or it could not run.
+    let page = ask(&server, "GET /", "Accept: text/html\r\n");
+    assert!(page.header("content-security-policy").expect("a policy").contains("script-src 'self'"), "{}", page.head);
+}
+
+#[test]
+fn no_other_page_may_ask_unless_it_is_named_and_none_with_the_browsers_credentials() {
+    let named = "[serve.cors]\norigins = [\"https://shop.example\"]\n";
+    let server = Server::start(&Place::with(&[("baton.toml", named)]));
+    let preflight = |origin: &str| {
+        let headers = format!("Origin: {origin}\r\nAccess-Control-Request-Method: POST\r\n");
+        ask(&server, "OPTIONS /api/v1/workflows/execute", &headers)
+    };
+    let welcome = preflight("https://shop.example");
+    assert_eq!(welcome.status, 204, "{}", welcome.head);
+    assert_eq!(welcome.header("access-control-allow-origin"), Some("https://shop.example"));
+    assert!(welcome.header("access-control-allow-headers").expect("headers").contains("idempotency-key"));
+    assert_eq!(welcome.header("vary"), Some("origin"));
+    for other in ["https://evil.example", "https://shop.example.evil.example", "http://shop.example", "null"] {
+        let refused = preflight(other);
+        assert_eq!(refused.header("access-control-allow-origin"), None, "{other}");
+        assert_eq!(refused.header("access-control-allow-methods"), None, "{other}");
+    }
+    let asked = ask(&server, "GET /api/v1/me", "Origin: https://shop.example\r\n");
+    assert_eq!((asked.status, asked.header("access-control-allow-origin")), (200, Some("https://shop.example")));
+    assert!(asked.header("access-control-expose-headers").expect("headers").contains("retry-after"));
+    let anybody = Server::start(&Place::with(&[("baton.toml", "[serve.cors]\norigins = [\"*\"]\n")]));
+    let asked = ask(&anybody, "GET /api/v1/me", "Origin: https://evil.example\r\n");
+    assert_eq!(asked.header("access-control-allow-origin"), Some("*"));
+    for answer in [welcome, asked] {
+        assert_eq!(answer.header("access-control-allow-credentials"), None);
+    }
+    let wrong = Place::with(&[("baton.toml", "[serve.cors]\norigins = [\"shop.example\"]\n")]);
+    wrong.baton(&["serve", "--listen", "127.0.0.1:0"]).ends(2).warns("serve.cors.origins");
+}
+
+#[test]
+fn what_is_too_long_or_too_deep_is_refused_with_its_limit() {
+    let server = Server::start(&Place::empty());
+    let long = ask(&server, &format!("GET /api/v1/executions?cursor={}", "a".repeat(9_000)), "");
+    assert_eq!((long.status, &long.body["code"]), (414, &json!("REQUEST_TOO_LARGE")));
+    assert!(long.body["detail"].as_str().expect("a detail").contains("8192"), "{}", long.body);
+    let heavy = ask(&server, "GET /api/v1/me", &format!("X-Much: {}\r\n", "a".repeat(33_000)));
+    assert_eq!((heavy.status, &heavy.body["code"]), (431, &json!("REQUEST_TOO_LARGE")));
+    assert!(heavy.body["detail"].as_str().expect("a detail").contains("32768"), "{}", heavy.body);
+    let openais = ask(&server, "GET /v1/models", &format!("X-Much: {}\r\n", "a".repeat(33_000)));
+    assert_eq!((openais.status, &openais.body["error"]["type"]), (431, &json!("invalid_request_error")));
+    let mut deep = json!(1);
+    for _ in 0..127 {
+        deep = json!([deep]);
+    }
+    let body = json!({ "workflow_id": "any", "input_data": { "deep": deep } });
+    let refused = server.ask("POST /api/v1/workflows/execute", server.key().expect("a key"), "", &body);
+    assert_eq!((refused.status, &refused.body["code"]), (400, &json!("BODY_INVALID")));
+    assert!(refused.body["detail"].as_str().expect("a detail").contains("deeper than 127"), "{}", refused.body);
+}
+
+#[test]
+fn it_says_in_the_seeds_words_whether_it_is_healthy_and_ready() {
+    let server = Server::start(&Place::empty());
+    let open = |path: &str| {
+        let answer = server.get(path, None);
+        let body: Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).expect("a body")).expect("json");
+        (answer.split(' ').nth(1).expect("a status").to_owned(), body)
+    };
+    assert_eq!(open("/health").1["status"], "healthy");
+    let (status, ready) = open("/ready");
+    assert_eq!(status, "200", "{ready}");
+    assert_eq!(ready["status"], "ready");
+    assert_eq!(ready["checks"], json!({ "database": "healthy", "llm": "healthy" }));
+    assert!(ready["took_ms"]["database"].is_number(), "{ready}");
+}
+
+#[test]
+fn it_is_not_ready_while_its_database_cannot_be_written() {
+    let place = Place::empty();
+    let server = Server::start(&place);
+    let database = rusqlite::Connection::open(place.path().join(".baton/baton.db")).expect("opens");
+    database.execute_batch("BEGIN IMMEDIATE").expect("nobody else writes from here on");
+    let refused = server.get("/ready", None);
+    assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+    assert!(refused.contains("\"not_ready\"") && refused.contains("\"database\":\"unhealthy: "), "{refused}");
+    assert!(refused.contains("\"llm\":\"healthy\""), "{refused}");
+    database.execute_batch("ROLLBACK").expect("others write again");
+    let begun = std::time::Instant::now();
+    while !server.get("/ready", None).starts_with("HTTP/1.1 200") {
+        assert!(begun.elapsed().as_secs() < 30, "it never was ready again");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn the_overview_counts_requests_and_says_how_often_definitions_were_kept() {
+    let place = Place::with(&[("workflows/set.yaml", "name: set\nnodes: [{id: one, type: transform, set: {a: 1}}]\n")]);
+    let server = Server::start(&place);
+    let key = server.key().expect("a key").to_owned();
+    for _ in 0..3 {
+        let body = json!({ "workflow_id": "set", "input_data": {} });
+        server.ask("POST /api/v1/workflows/execute", &key, "", &body).ends(200);
+    }
+    server.ask("GET /api/v1/nothing", &key, "", &Value::Null).ends(404);
+    // On loopback it takes no key, as `/metrics`.
+    let answer = server.get("/metrics/overview", None);
+    let told: Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).expect("a body")).expect("json");
+    assert_eq!((&told["requests"]["total"], &told["requests"]["client_errors"]), (&json!(4.0), &json!(1.0)), "{told}");
+    assert!(told["definitions"]["cache_hits"].as_f64().expect("a count") >= 2.0, "{told}");
+    assert!(told["totals"]["http_requests_total"].is_number() && told["uptime_seconds"].is_u64(), "{told}");
+}

@@ -1,0 +1,149 @@
+//! Sealed secrets, from outside: set, used, rotated, deleted; and that nothing secret is in anything that is written.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use crate::place::{Done, Place};
+use crate::server::{Server, chat};
+use crate::upstream::Upstream;
+
+const KEY: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
+const NEXT: &str = "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXphYmNkZWY=";
+
+/// Hears what it is asked with.
+fn service() -> (String, Arc<Mutex<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let (url, heard) = (format!("http://{}", listener.local_addr().expect("an address")), Arc::<Mutex<String>>::default());
+    let all = heard.clone();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let head = BufReader::new(&stream).lines().map_while(Result::ok).take_while(|line| !line.is_empty());
+            let head: Vec<String> = head.collect();
+            all.lock().expect("a lock").push_str(&head.join("\n"));
+            let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: 11\r\nConnection: close\r\n\r\n{{\"ok\":true}}");
+        }
+    });
+    (url, heard)
+}
+
+fn tools(url: &str) -> String {
+    format!(
+        "tools:\n  - {{name: look, kind: http, method: GET, url: '{url}/x', class: read, \
+         headers: {{X-Key: '{{{{ secrets.crm }}}}'}}}}\n"
+    )
+}
+
+fn place(url: &str) -> Place {
+    Place::with(&[("tools/tools.yaml", &tools(url)), ("workflows/look.yaml", "name: look\nnodes: [{id: look, tool: look}]\n")])
+}
+
+fn with_key(place: &Place, variables: &[(&str, &str)], arguments: &[&str], says: &str) -> Done {
+    let mut child = place.begin_saying(variables, arguments);
+    // One that is refused at once hears nothing.
+    let _ = child.stdin.take().expect("its input").write_all(says.as_bytes());
+    Done::after(child)
+}
+
+fn everything(folder: &Path, into: &mut Vec<u8>) {
+    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+        match entry.path() {
+            path if path.is_dir() => everything(&path, into),
+            path if path.is_file() => drop(std::fs::File::open(path).expect("a file").read_to_end(into)),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn a_sealed_secret_is_used_rotated_and_forgotten_and_is_nowhere_in_the_clear() {
+    let (url, heard) = service();
+    let place = place(&url);
+    let now = [("BATON_SECRETS__KEY", KEY)];
+    with_key(&place, &[], &["secrets", "set", "crm"], "x").ends(2).warns("BATON_SECRETS__KEY");
+    with_key(&place, &now, &["secrets", "set", "Crm!"], "x").ends(2).warns("no name of a secret");
+    let set = with_key(&place, &now, &["secrets", "set", "crm"], "s3cr3t-0f-th3-crm\n").ends(0);
+    let run = Done::after(place.begin_with(&now, &["run", "look", "--id", "one"])).ends(0);
+    assert!(heard.lock().expect("a lock").to_lowercase().contains("x-key: s3cr3t-0f-th3-crm"));
+    let listed = Done::after(place.begin_with(&now, &["secrets", "list", "--json"])).ends(0);
+    let old_id = listed.json()[0]["key_id"].as_str().expect("an id").to_owned();
+    assert_eq!((&listed.json()[0]["name"], &listed.json()[0]["opens"]), (&json!("crm"), &json!(true)));
+    // Under another key alone it does not open; with the old one beside, it is sealed anew.
+    let next = [("BATON_SECRETS__KEY", NEXT)];
+    Done::after(place.begin_with(&next, &["run", "look"])).ends(2).warns(&old_id);
+    let old_keys = format!("[\"{KEY}\"]");
+    let both = [("BATON_SECRETS__KEY", NEXT), ("BATON_SECRETS__OLD_KEYS", old_keys.as_str())];
+    Done::after(place.begin_with(&both, &["secrets", "rotate"])).ends(0).says("1 secret");
+    Done::after(place.begin_with(&both, &["secrets", "rotate"])).ends(0).says("0 secrets");
+    let again = Done::after(place.begin_with(&next, &["run", "look", "--id", "two"])).ends(0);
+    Done::after(place.begin_with(&next, &["secrets", "delete", "cmr"])).ends(2).warns("did you mean `crm`?");
+    let mut written = Vec::new();
+    everything(place.path(), &mut written);
+    for done in [set, run, listed, again] {
+        written.extend((done.out + &done.err).into_bytes());
+    }
+    let written = String::from_utf8_lossy(&written);
+    assert!(written.contains(&old_id), "it was looked at the right place");
+    for secret in ["s3cr3t", KEY, NEXT] {
+        assert!(!written.contains(secret), "{secret}");
+    }
+    Done::after(place.begin_with(&next, &["secrets", "delete", "crm"])).ends(0);
+    assert_eq!(Done::after(place.begin_with(&next, &["secrets", "list", "--json"])).ends(0).json(), json!([]));
+}
+
+#[test]
+fn secrets_that_come_in_by_any_door_are_in_no_database_log_or_answer() {
+    let upstream = Upstream::start();
+    let settings = format!(
+        "[models]\nbase_url = \"{}\"\nkeys = \"either\"\n[models.models]\nfast = [\"mock\"]\n\
+         [models.catalogue.mock]\ninput_usd_per_million = 0\noutput_usd_per_million = 0\n\
+         [serve.jwt]\nissuer = \"i\"\naudience = \"a\"\n",
+        upstream.url
+    );
+    let ask = "name: ask\nnodes: [{id: say, agent: simple_agent, task: Say hello.}]\n";
+    let place = Place::with(&[("baton.toml", &settings), ("workflows/ask.yaml", ask)]);
+    let shared = "5ecret-of-tokens-that-is-shared-with-nobody";
+    let variables = [
+        ("BATON_LOG", "baton_server=trace,baton_models=debug,info"),
+        ("BATON_SERVE__JWT__SECRET", shared),
+        ("BATON_MODELS__API_KEY", "sk-5ecret-of-the-tenant"),
+        ("BATON_SECRETS__KEY", KEY),
+    ];
+    let server = Server::start_with(&place, &variables);
+    let key = server.key().expect("a key").to_owned();
+    let mut told = String::new();
+    let hello = json!({ "model": "fast", "messages": [{"role": "user", "content": "Hello"}] });
+    told += &chat(server.address(), &key, "X-Provider-Key: sk-5ecret-of-a-consumer\r\n", &hello).expect("an answer");
+    told += &chat(server.address(), &key, "", &hello).expect("an answer");
+    told += &chat(server.address(), "baton_5ecret-guess", "", &hello).expect("an answer");
+    told += &chat(server.address(), "eyJhbGciOiJIUzI1NiJ9.5ecrettoken.5ecret", "", &hello).expect("an answer");
+    let run = json!({ "workflow_id": "ask", "input_data": {}, "context": { "api_key": "sk-5ecret-of-a-run" } });
+    let answer = server.ask("POST /api/v1/workflows/execute", &key, "", &run);
+    told += &format!("{}{}", answer.head, answer.body);
+    let id = answer.body["execution_id"].as_str().expect("an id").to_owned();
+    for path in ["", "/journal", "/timeline", "/summary"] {
+        told += &server.ask(&format!("GET /api/v1/executions/{id}{path}"), &key, "", &Value::Null).ends(200).to_string();
+    }
+    for path in ["/api/v1/me?key=1", "/v1/models", "/nothing"] {
+        told += &server.get(path, Some(&key));
+    }
+    for path in ["/metrics", "/metrics/overview", "/ready"] {
+        told += &server.get(path, None);
+    }
+    let log = server.stop_and_read();
+    let asked: Vec<String> = upstream.asked().into_iter().map(|asked| asked.key).collect();
+    for came in ["sk-5ecret-of-a-consumer", "sk-5ecret-of-the-tenant", "sk-5ecret-of-a-run"] {
+        assert!(asked.iter().any(|key| key == came), "{came} was used: {asked:?}");
+    }
+    let mut written = Vec::new();
+    everything(place.path(), &mut written);
+    assert!(String::from_utf8_lossy(&written).contains(&id), "the run is in the database");
+    for (place, text) in [("database", &*String::from_utf8_lossy(&written)), ("log", &log), ("answers", &told)] {
+        for secret in ["5ecret", &key, KEY] {
+            assert!(!text.contains(secret), "{secret} is in the {place}: {text}");
+        }
+    }
+}

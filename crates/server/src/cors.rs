@@ -1,0 +1,105 @@
+//! Pages of other origins (the Fetch standard's CORS): none, unless the settings name theirs.
+//!
+//! Keys come in a header that a page must put there itself. So no answer ever says that cookies or other credentials of the
+//! browser's may come along, whatever the origin.
+
+use axum::extract::Request;
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
+const ASKED_WITH: &str = "authorization, content-type, idempotency-key, if-match, if-none-match, last-event-id, prefer, \
+                          x-provider-key";
+const SHOWN: &str = "etag, idempotency-replayed, location, ratelimit-limit, ratelimit-remaining, ratelimit-reset, \
+                     retry-after, www-authenticate, x-baton-budget, x-baton-call, x-baton-cost-usd, x-baton-model, \
+                     x-baton-provider, x-ratelimit-limit-requests, x-ratelimit-remaining-requests, \
+                     x-ratelimit-reset-requests";
+/// Seconds that a browser may remember what a preflight said.
+const REMEMBERED: &str = "600";
+const ANYBODY: &str = "*";
+
+/// `[serve.cors]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cors {
+    /// Origins whose pages may ask, such as `https://shop.example`; `*`: every page, where it has a key.
+    pub origins: Vec<String>,
+}
+
+impl Cors {
+    pub(crate) fn check(&self) -> Result<(), String> {
+        match self.origins.iter().find(|origin| *origin != ANYBODY && !is_origin(origin)) {
+            Some(wrong) => Err(format!(
+                "serve.cors.origins: `{wrong}` is no origin; write scheme and host, such as https://shop.example"
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// What the answer names as the origin that may read it.
+    pub(crate) fn origin(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        if self.origins.is_empty() {
+            return None;
+        }
+        let from = headers.get(ORIGIN)?;
+        if self.origins.iter().any(|known| known == ANYBODY) {
+            return Some(HeaderValue::from_static(ANYBODY));
+        }
+        self.origins.iter().any(|known| known.as_bytes() == from.as_bytes()).then(|| from.clone())
+    }
+
+    pub(crate) fn say(&self, headers: &mut HeaderMap, from: Option<HeaderValue>) {
+        if self.origins.is_empty() {
+            return;
+        }
+        // Or a cache would hand one page what was answered to another.
+        headers.append(VARY, HeaderValue::from_static("origin"));
+        if let Some(from) = from {
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, from);
+            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(SHOWN));
+        }
+    }
+}
+
+fn is_origin(text: &str) -> bool {
+    let parsed = text.parse::<Uri>().ok().filter(|_| !text.ends_with('/'));
+    parsed.is_some_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+            && uri.path_and_query().is_none_or(|path| path.as_str() == "/")
+    })
+}
+
+/// A browser asks whether it may ask.
+pub(crate) fn is_preflight(request: &Request) -> bool {
+    request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+pub(crate) fn preflight() -> Response {
+    let headers = [
+        (ACCESS_CONTROL_ALLOW_METHODS, METHODS),
+        (ACCESS_CONTROL_ALLOW_HEADERS, ASKED_WITH),
+        (ACCESS_CONTROL_MAX_AGE, REMEMBERED),
+    ];
+    (StatusCode::NO_CONTENT, headers).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_scheme_and_host_and_nothing_more() {
+        for good in ["https://shop.example", "http://localhost:5173", "*"] {
+            assert_eq!(Cors { origins: vec![good.to_owned()] }.check(), Ok(()), "{good}");
+        }
+        for wrong in ["shop.example", "https://shop.example/", "https://a/b", "https://u@a", "null", "", "file:///a"] {
+            assert!(Cors { origins: vec![wrong.to_owned()] }.check().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What holds for every request before anybody looks at it, and for every answer: how long its address and its headers may
+//! be, who may ask from another page, and the headers that keep browsers from doing more than they should.
+
+use axum::extract::{Request, State};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, Entry, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use crate::code;
+use crate::cors;
+use crate::door::Door;
+use crate::openai;
+use crate::problem::Problem;
+use crate::routes::is_openais;
+use crate::strangers;
+
+/// Bytes of path and query together.
+const ADDRESS_BYTES_MAX: usize = 8 << 10;
+/// Bytes of all headers together, names and values.
+const HEADER_BYTES_MAX: usize = 32 << 10;
+
+/// Of answers that say nothing else: of no use as a page, in a frame, or to whoever has the machine next.
+const KEPT_IN: [(HeaderName, HeaderValue); 5] = [
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
+    (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+];
+/// Half a year.
+const BY_TLS_ONLY: HeaderValue = HeaderValue::from_static("max-age=15768000");
+
+pub(crate) async fn meet(State(door): State<Door>, request: Request, next: Next) -> Response {
+    let is_openais = is_openais(request.uri());
+    let from = door.config.cors.origin(request.headers());
+    let mut response = match oversized(&request) {
+        Some(problem) if is_openais => openai::Error::from(problem).into_response(),
+        Some(problem) => problem.into_response(),
+        None if from.is_some() && cors::is_preflight(&request) => cors::preflight(),
+        None => strangers::limit(&door, is_openais, request, next).await,
+    };
+    let headers = response.headers_mut();
+    door.config.cors.say(headers, from);
+    keep_in(headers);
+    if door.config.tls.is_some() {
+        headers.insert(STRICT_TRANSPORT_SECURITY, BY_TLS_ONLY);
+    }
+    response
+}
+
+fn keep_in(headers: &mut HeaderMap) {
+    for (name, value) in KEPT_IN {
+        if let Entry::Vacant(place) = headers.entry(name) {
+            place.insert(value);
+        }
+    }
+}
+
+fn oversized(request: &Request) -> Option<Problem> {
+    let address = request.uri().path_and_query().map_or(0, |address| address.as_str().len());
+    if address > ADDRESS_BYTES_MAX {
+        let detail = format!("path and query have {address} bytes; they may have {ADDRESS_BYTES_MAX}");
+        let hint = "say long things in the body";
+        return Some(Problem::new(StatusCode::URI_TOO_LONG, code::REQUEST_TOO_LARGE, detail).hint(hint));
+    }
+    let headers: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if headers > HEADER_BYTES_MAX {
+        let detail = format!("the headers have {headers} bytes together; they may have {HEADER_BYTES_MAX}");
+        return Some(Problem::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, code::REQUEST_TOO_LARGE, detail));
+    }
+    None
+}

@@ -1,0 +1,177 @@
+//! Who comes in with a token of an identity provider's: JWT (RFC 7519), signed by HS256 with a shared secret or by RS256
+//! with a key of the provider's JWKS (RFC 7517).
+//!
+//! Which algorithms are taken is what the settings set up and nothing that a token says: a token of RS256 is only ever held
+//! against RSA keys of the JWKS, one of HS256 only against the secret, any other is refused.
+
+mod config;
+mod jwks;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use baton_core::id::TenantId;
+use baton_core::time::Time;
+use baton_ports::clock::Clock;
+use baton_ports::keys::{Key, Role};
+use ring::hmac;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+pub use config::Config;
+
+use jwks::Jwks;
+
+/// Bytes of a token.
+const TOKEN_BYTES_MAX: usize = 8_192;
+/// Characters of who a token says it is.
+const NAME_CHARS_MAX: usize = 200;
+
+/// What a token's header may say; anything critical is nothing we know.
+#[derive(Deserialize)]
+struct Header {
+    alg: String,
+    kid: Option<String>,
+    crit: Option<Value>,
+}
+
+/// Why a token opens no door, in words that give away nothing the token does not say itself.
+pub(crate) type Why = &'static str;
+
+/// Holds tokens against what the settings set up.
+pub struct Judge {
+    config: Config,
+    secret: Option<hmac::Key>,
+    jwks: Option<Jwks>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Judge {
+    /// Nothing where the settings set up no provider.
+    ///
+    /// # Errors
+    /// Settings that let nobody in, or anybody.
+    pub fn new(config: Config, clock: Arc<dyn Clock>) -> Result<Option<Self>, String> {
+        if !config.check()? {
+            return Ok(None);
+        }
+        let secret = config.secret.as_ref().map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret.bytes()));
+        let jwks = config.jwks_url.as_deref().map(|url| Jwks::new(url, &config)).transpose()?;
+        Ok(Some(Self { config, secret, jwks, clock }))
+    }
+
+    /// Whether this is written as a token is: three parts, the first an object in base64url.
+    pub(crate) fn is_token(text: &str) -> bool {
+        text.starts_with("eyJ") && text.split('.').count() == 3
+    }
+
+    /// The token as a key: of its tenant, in its role, good until it ends.
+    pub(crate) async fn key(&self, token: &str) -> Result<Key, Why> {
+        let [head, body, signature] = parts(token)?;
+        let header: Header = serde_json::from_slice(&decoded(head)?).map_err(|_| "its header cannot be read")?;
+        if header.crit.is_some() {
+            return Err("its header says that something is critical which is not known here");
+        }
+        let signed = &token.as_bytes()[..head.len() + 1 + body.len()];
+        let signature = decoded(signature)?;
+        self.verify(&header, signed, &signature).await?;
+        // Only what is signed is looked at.
+        let claims: Map<String, Value> =
+            serde_json::from_slice(&decoded(body)?).map_err(|_| "its claims cannot be read")?;
+        self.judge(&claims)
+    }
+
+    async fn verify(&self, header: &Header, signed: &[u8], signature: &[u8]) -> Result<(), Why> {
+        match (header.alg.as_str(), &self.secret, &self.jwks) {
+            ("HS256", Some(secret), _) => {
+                hmac::verify(secret, signed, signature).map_err(|_| "its signature is not good")
+            }
+            ("RS256", _, Some(jwks)) => jwks.verify(header.kid.as_deref(), signed, signature, self.clock.now()).await,
+            _ => Err("it is signed by an algorithm that is not taken here"),
+        }
+    }
+
+    fn judge(&self, claims: &Map<String, Value>) -> Result<Key, Why> {
+        let (now, leeway) = (self.clock.now(), Duration::from_secs(self.config.leeway_seconds));
+        let at = |name: &str| claims.get(name).map(|value| moment(value).ok_or("a time of it cannot be read"));
+        let expires_at = at("exp").ok_or("it does not say when it ends (`exp`)")?? + leeway;
+        if now >= expires_at {
+            return Err("it has expired");
+        }
+        for name in ["nbf", "iat"] {
+            if at(name).transpose()?.is_some_and(|begins| begins > now + leeway) {
+                return Err("it is not good yet");
+            }
+        }
+        let text = |name: &str| claims.get(name).and_then(Value::as_str);
+        if text("iss") != Some(&self.config.issuer) {
+            return Err("it is of another issuer (`iss`)");
+        }
+        if !is_for(claims.get("aud"), &self.config.audience) {
+            return Err("it is for somebody else (`aud`)");
+        }
+        let name = text(&self.config.name_claim).filter(|name| is_name(name)).ok_or("it does not say whose it is")?;
+        let subject = text("sub").filter(|name| is_name(name)).ok_or("it does not say whose it is (`sub`)")?;
+        let tenant = match &self.config.tenant {
+            Some(tenant) => tenant.as_str(),
+            None => text(&self.config.tenant_claim).ok_or("it does not say which tenant it is of")?,
+        };
+        let tenant = TenantId::parse(tenant).map_err(|_| "its tenant is no name of a tenant")?;
+        let role = role(claims.get(&self.config.role_claim)).ok_or("it says no role that is known here")?;
+        Ok(Key {
+            id: format!("jwt:{subject}"),
+            tenant,
+            name: name.to_owned(),
+            role,
+            created_at: now,
+            expires_at: Some(expires_at),
+            revoked_at: None,
+            per_minute: self.config.requests_per_minute,
+        })
+    }
+}
+
+fn parts(token: &str) -> Result<[&str; 3], Why> {
+    if token.len() > TOKEN_BYTES_MAX {
+        return Err("it is longer than a token may be");
+    }
+    let parts: Vec<&str> = token.splitn(4, '.').collect();
+    parts.try_into().map_err(|_| "it has not three parts")
+}
+
+fn decoded(part: &str) -> Result<Vec<u8>, Why> {
+    BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| "a part of it is not base64url")
+}
+
+/// Seconds since 1970, whole or not.
+#[expect(clippy::cast_possible_truncation, reason = "bounded before")]
+fn moment(value: &Value) -> Option<Time> {
+    let seconds = value.as_f64().filter(|seconds| (0.0..1e11).contains(seconds))?;
+    Some(Time::from_ms((seconds * 1_000.0) as i64))
+}
+
+fn is_for(audience: Option<&Value>, us: &str) -> bool {
+    match audience {
+        Some(Value::String(one)) => one == us,
+        Some(Value::Array(several)) => several.iter().any(|one| one == us),
+        _ => false,
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    !name.trim().is_empty() && name.chars().count() <= NAME_CHARS_MAX && !name.chars().any(char::is_control)
+}
+
+/// The first role of ours that is said; providers often say several of their own too.
+fn role(said: Option<&Value>) -> Option<Role> {
+    match said? {
+        Value::String(one) => one.split_whitespace().find_map(Role::parse),
+        Value::Array(several) => several.iter().filter_map(Value::as_str).find_map(Role::parse),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

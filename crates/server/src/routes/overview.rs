@@ -1,0 +1,113 @@
+//! `/metrics/overview`: what was counted, in a few figures of JSON. Let in as `/metrics` is.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use axum::Json;
+use axum::extract::{ConnectInfo, State};
+use axum::http::HeaderMap;
+use serde_json::{Value, json};
+
+use super::metrics;
+use crate::door::Door;
+use crate::problem::Problem;
+
+pub(crate) async fn overview(
+    State(door): State<Door>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Problem> {
+    metrics::let_in(&door, peer, &headers).await?;
+    let counted = Counted::read(&(door.metrics)().await);
+    let uptime = door.clock.now().since(door.began).as_secs();
+    Ok(Json(counted.told(uptime)))
+}
+
+/// Samples of Prometheus's text form, but for the parts of histograms and summaries.
+#[derive(Debug, Default)]
+struct Counted(Vec<(String, f64)>);
+
+impl Counted {
+    fn read(text: &str) -> Self {
+        let samples = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
+            let (series, value) = line.rsplit_once(' ')?;
+            Some((series.to_owned(), value.parse().ok()?))
+        });
+        Self(samples.filter(|(series, _): &(String, f64)| !series.contains("_bucket{")).collect())
+    }
+
+    /// Of all series of this name with this label, where one is asked for.
+    fn sum(&self, name: &str, label: Option<&str>) -> f64 {
+        let of = self.0.iter().filter(|(series, _)| {
+            let rest = series.strip_prefix(name);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('{'))
+                && label.is_none_or(|label| series.contains(label))
+        });
+        of.map(|(_, value)| value).sum()
+    }
+
+    fn totals(&self) -> BTreeMap<&str, f64> {
+        let mut totals = BTreeMap::new();
+        for (series, value) in &self.0 {
+            let name = series.split('{').next().unwrap_or_default();
+            *totals.entry(name).or_default() += value;
+        }
+        totals
+    }
+
+    fn told(&self, uptime_seconds: u64) -> Value {
+        let all = |name: &str| self.sum(name, None);
+        let (hits, misses) = (
+            self.sum("definition_cache_requests_total", Some("result=\"hit\"")),
+            self.sum("definition_cache_requests_total", Some("result=\"miss\"")),
+        );
+        let (runs, cached) = (all("tool_executions_total"), all("tool_cache_hits_total"));
+        let (requests, seconds) = (all("http_requests_total"), all("http_request_duration_seconds_sum"));
+        json!({
+            "uptime_seconds": uptime_seconds,
+            "requests": {
+                "total": requests,
+                "client_errors": self.sum("http_requests_total", Some("status=\"4")),
+                "server_errors": self.sum("http_requests_total", Some("status=\"5")),
+                "average_ms": ratio(seconds * 1_000.0, requests),
+            },
+            "llm": { "cost_usd": all("llm_cost_usd_total"), "tokens": all("llm_tokens_total") },
+            "tools": {
+                "executions": runs, "errors": all("tool_errors_total"),
+                "cache_hits": cached, "cache_hit_rate": ratio(cached, runs),
+            },
+            "definitions": { "cache_hits": hits, "cache_misses": misses, "cache_hit_rate": ratio(hits, hits + misses) },
+            "totals": self.totals(),
+        })
+    }
+}
+
+/// Nothing where there is nothing to divide by.
+fn ratio(part: f64, whole: f64) -> Option<f64> {
+    (whole > 0.0).then(|| (part / whole * 1_000.0).round() / 1_000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_are_summed_by_name_and_parts_of_histograms_left_out() {
+        let text = "# TYPE http_requests_total counter\n\
+                    http_requests_total{route=\"/a b\",status=\"200\"} 3\n\
+                    http_requests_total{route=\"/a\",status=\"404\"} 1\n\
+                    http_request_duration_seconds_bucket{le=\"1\"} 9\n\
+                    http_request_duration_seconds_sum 2\n\
+                    definition_cache_requests_total{result=\"hit\"} 3\n\
+                    definition_cache_requests_total{result=\"miss\"} 1\n\
+                    broken\n\nnot a number\n";
+        let told = Counted::read(text).told(7);
+        assert_eq!(
+            told["requests"],
+            json!({ "total": 4.0, "client_errors": 1.0, "server_errors": 0.0, "average_ms": 500.0 })
+        );
+        assert_eq!(told["definitions"]["cache_hit_rate"], 0.75);
+        assert_eq!((&told["tools"]["cache_hit_rate"], &told["uptime_seconds"]), (&Value::Null, &json!(7)));
+        assert!(told["totals"].get("http_request_duration_seconds_bucket").is_none());
+    }
+}

@@ -1,0 +1,19 @@
+//! `/ready`: whether all that Baton leans on is there, each by its name, with the time that its answer took. Open to
+//! everybody; 503 where one is not.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::door::Door;
+
+pub(crate) async fn ready(State(door): State<Door>) -> (StatusCode, Json<Value>) {
+    if *door.stopping.borrow() {
+        let body = json!({ "status": "not_ready", "checks": { "server": "unhealthy: it is stopping" } });
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(body));
+    }
+    let answer = door.checks().answer().await;
+    let status = if answer.is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(answer.body))
+}

@@ -1,0 +1,118 @@
+//! TLS with a certificate of one's own: `[serve.tls]`. Its files are looked at while the server runs, so a certificate that
+//! is renewed needs no restart, and one that cannot be read takes nobody's place.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use rustls::ServerConfig;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use serde::Deserialize;
+use tokio_rustls::TlsAcceptor;
+
+/// How often it is looked whether the files are others.
+const LOOK: Duration = Duration::from_secs(1);
+/// HTTP/2 (RFC 9113), as a client and a server agree on it.
+pub(crate) const H2: &[u8] = b"h2";
+
+/// `[serve.tls]`: files in PEM, relative to the project's folder.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Files {
+    /// The certificate, and those that vouch for it after it.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// A certificate that is shown, and changed where its files do.
+#[derive(Clone)]
+pub(crate) struct Tls {
+    pub acceptor: TlsAcceptor,
+    shown: Arc<Shown>,
+}
+
+#[derive(Debug)]
+struct Shown {
+    files: Files,
+    provider: Arc<CryptoProvider>,
+    key: RwLock<Arc<CertifiedKey>>,
+}
+
+impl Files {
+    /// Against the project's folder.
+    #[must_use]
+    pub fn within(&self, folder: &Path) -> Self {
+        Self { cert: folder.join(&self.cert), key: folder.join(&self.key) }
+    }
+
+    /// Whether a server could show it.
+    ///
+    /// # Errors
+    /// Which file is not what it should be, and why.
+    pub fn check(&self) -> Result<(), String> {
+        self.read(&ring::default_provider()).map(drop)
+    }
+
+    fn read(&self, provider: &CryptoProvider) -> Result<CertifiedKey, String> {
+        let of = |name: &str, path: &Path, why: &dyn std::fmt::Display| {
+            format!("serve.tls.{name}: {}: {why}", path.display())
+        };
+        let chain = CertificateDer::pem_file_iter(&self.cert).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let chain = chain.map_err(|error| of("cert", &self.cert, &error))?;
+        if chain.is_empty() {
+            return Err(of("cert", &self.cert, &"there is no certificate in it"));
+        }
+        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|error| of("key", &self.key, &error))?;
+        CertifiedKey::from_der(chain, key, provider).map_err(|error| of("key", &self.key, &error))
+    }
+
+    fn changed_at(&self) -> [Option<SystemTime>; 2] {
+        [&self.cert, &self.key].map(|file| std::fs::metadata(file).and_then(|about| about.modified()).ok())
+    }
+}
+
+impl Tls {
+    pub fn open(files: &Files) -> Result<Self, String> {
+        let provider = Arc::new(ring::default_provider());
+        let key = RwLock::new(Arc::new(files.read(&provider)?));
+        let shown = Arc::new(Shown { files: files.clone(), provider: provider.clone(), key });
+        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let config = config.map_err(|error| format!("serve.tls: {error}"))?;
+        let mut config = config.with_no_client_auth().with_cert_resolver(shown.clone());
+        config.alpn_protocols = vec![H2.to_vec(), b"http/1.1".to_vec()];
+        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), shown })
+    }
+
+    /// Looks after the files, for as long as it is asked to.
+    pub async fn watch(self) {
+        let shown = self.shown;
+        let mut seen = shown.files.changed_at();
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let now = shown.files.changed_at();
+            if now == seen {
+                continue;
+            }
+            match shown.files.read(&shown.provider) {
+                Ok(key) => {
+                    *shown.key.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+                    tracing::info!("another certificate is shown from here on");
+                    seen = now;
+                }
+                // Perhaps only one of the two files has come yet: it is looked again, and the old one is shown until then.
+                Err(error) => tracing::warn!(error, "the certificate has changed and cannot be used"),
+            }
+        }
+    }
+}
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.key.read().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+}
