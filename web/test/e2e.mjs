@@ -24,14 +24,15 @@ const question = idOf('appointment', 'question')
 const form = idOf('new_address', 'form')
 const round = idOf('morning_round')
 const shots = process.env.SHOTS
+/** Tests at once: much of each is waiting. */
+const beside = 3
 if (shots) mkdirSync(shots, { recursive: true })
 
 const browser = await launch()
 let failures = 0
 let passed = 0
-const complaints = []
 
-async function open(settings = {}, { key = 'k', viewport = { width: 1440, height: 900 } } = {}) {
+async function open(settings, { key = 'k', viewport = { width: 1440, height: 900 } } = {}) {
   const play = await serve()
   const context = await browser.newContext({
     viewport,
@@ -49,7 +50,8 @@ async function open(settings = {}, { key = 'k', viewport = { width: 1440, height
     [key, settings],
   )
   const page = await context.newPage()
-  page.setDefaultTimeout(8_000)
+  const complaints = []
+  page.setDefaultTimeout(10_000)
   page.on('console', (message) => {
     // A refusal that a test asks for is told by the browser as an error; a policy that is broken is one.
     if (message.type() === 'error' && !/Failed to load resource/.test(message.text())) complaints.push(message.text())
@@ -64,28 +66,34 @@ async function open(settings = {}, { key = 'k', viewport = { width: 1440, height
     play.server.closeAllConnections()
     play.server.close()
   }
-  return { page, go, close, play, text: (words) => page.getByText(words).first().waitFor() }
+  return { page, go, close, play, complaints, text: (words) => page.getByText(words).first().waitFor() }
 }
 
 const only = process.argv[2]
-async function test(name, settings, run, more) {
-  if (only && !name.includes(only)) return
+const tests = []
+/** To be run at the end: beside others, unless it measures. */
+function test(name, settings, run, more = {}) {
+  if (!only || name.includes(only)) tests.push({ name, settings, run, more })
+}
+
+async function runOne({ name, settings, run, more }) {
   const at = await open(settings, more)
+  const began = performance.now()
+  const took = () => `${((performance.now() - began) / 1000).toFixed(1)} s`
   try {
     await run(at)
-    assert.deepEqual(complaints.splice(0), [])
+    assert.deepEqual(at.complaints, [])
     passed++
-    console.log(`ok   ${name}`)
+    console.log(`ok   ${name} (${took()})`)
   } catch (error) {
     failures++
-    complaints.length = 0
     if (shots) await at.page.screenshot({ path: `${shots}/failed.png` })
-    console.log(`FAIL ${name}\n${error.stack}`)
+    console.log(`FAIL ${name} (${took()})\n${error.stack}`)
   }
   await at.close()
 }
 
-await test(
+test(
   'signing in, with a wrong key first, and out',
   {},
   async ({ page, go, text }) => {
@@ -106,7 +114,7 @@ await test(
   { key: null },
 )
 
-await test('runs by keyboard: down, open, back where it was', {}, async ({ page, go, text }) => {
+test('runs by keyboard: down, open, back where it was', {}, async ({ page, go, text }) => {
   await go('/runs')
   await page.getByRole('link', { name: 'return_and_refund' }).first().waitFor()
   await page.keyboard.press('j')
@@ -118,7 +126,7 @@ await test('runs by keyboard: down, open, back where it was', {}, async ({ page,
   await page.getByRole('link', { name: 'new_address' }).first().waitFor()
 })
 
-await test('filters stand in the address, an empty list offers to clear them, more pages come', {}, async ({
+test('filters stand in the address, an empty list offers to clear them, more pages come', {}, async ({
   page,
   go,
   text,
@@ -135,41 +143,42 @@ await test('filters stand in the address, an empty list offers to clear them, mo
   await text('PAYMENT_DECLINED')
 })
 
-await test('ten thousand runs: few rows are drawn, pages come as they are scrolled to, frames keep up', {}, async ({
-  page,
-  go,
-  play,
-}) => {
-  await fetch(`${play.url}/test/many?n=10000`)
-  await go('/runs')
-  await page.locator('tr[data-run=crowd-10000]').waitFor()
-  const box = page.locator('table').locator('..')
-  for (let at = 0; (await page.locator('tr[data-run=crowd-00001]').count()) === 0; at++) {
-    assert.ok(at < 400, 'the last run never came')
-    await box.evaluate((one) => {
-      one.scrollTop = one.scrollHeight
-    })
-    await page.waitForTimeout(20)
-  }
-  assert.ok((await page.locator('tr[data-run]').count()) < 100)
-  const frames = await box.evaluate(async (one) => {
-    const took = []
-    let last = performance.now()
-    for (let i = 0; i < 120; i++) {
-      one.scrollTop -= 400
-      await new Promise((go) => requestAnimationFrame(go))
-      took.push(performance.now() - last)
-      last = performance.now()
+test(
+  'ten thousand runs: few rows are drawn, pages come as they are scrolled to, frames keep up',
+  {},
+  async ({ page, go, play }) => {
+    await fetch(`${play.url}/test/many?n=10000`)
+    await go('/runs')
+    await page.locator('tr[data-run=crowd-10000]').waitFor()
+    const box = page.locator('table').locator('..')
+    for (let at = 0; (await page.locator('tr[data-run=crowd-00001]').count()) === 0; at++) {
+      assert.ok(at < 400, 'the last run never came')
+      await box.evaluate((one) => {
+        one.scrollTop = one.scrollHeight
+      })
+      await page.waitForTimeout(20)
     }
-    return took.sort((a, b) => a - b)
-  })
-  console.log(
-    `     frames while 24,000 pixels pass in a second: median ${frames[60].toFixed(0)} ms, p95 ${frames[114].toFixed(0)} ms`,
-  )
-  assert.ok(frames[114] < 100, `a frame took ${frames[114]} ms`)
-})
+    assert.ok((await page.locator('tr[data-run]').count()) < 100)
+    const frames = await box.evaluate(async (one) => {
+      const took = []
+      let last = performance.now()
+      for (let i = 0; i < 120; i++) {
+        one.scrollTop -= 400
+        await new Promise((go) => requestAnimationFrame(go))
+        took.push(performance.now() - last)
+        last = performance.now()
+      }
+      return took.sort((a, b) => a - b)
+    })
+    console.log(
+      `     frames while 24,000 pixels pass in a second: median ${frames[60].toFixed(0)} ms, p95 ${frames[114].toFixed(0)} ms`,
+    )
+    assert.ok(frames[114] < 100, `a frame took ${frames[114]} ms`)
+  },
+  { alone: true },
+)
 
-await test('many runs are acted on at once, with the number and the consequence, and refusals are told', {}, async ({
+test('many runs are acted on at once, with the number and the consequence, and refusals are told', {}, async ({
   page,
   go,
   text,
@@ -193,7 +202,7 @@ await test('many runs are acted on at once, with the number and the consequence,
   await text('the run is not failed any more')
 })
 
-await test(
+test(
   'who may not act on runs is not asked which',
   {},
   async ({ page, go }) => {
@@ -204,7 +213,7 @@ await test(
   { key: 'builder' },
 )
 
-await test('a run goes live from approval to its end', {}, async ({ page, go, text, play }) => {
+test('a run goes live from approval to its end', {}, async ({ page, go, text, play }) => {
   await go(`/runs/${refund}`)
   await text('Waiting for a person')
   await page.getByRole('button', { name: 'Approve…' }).click()
@@ -216,7 +225,7 @@ await test('a run goes live from approval to its end', {}, async ({ page, go, te
   assert.equal(post.body.reason, 'seen the order')
 })
 
-await test('a lost line says so, and is taken up where it broke', {}, async ({ page, go, text, play }) => {
+test('a lost line says so, and is taken up where it broke', {}, async ({ page, go, text, play }) => {
   await go(`/runs/${question}`)
   await text('live')
   await fetch(`${play.url}/test/cut?on=1`)
@@ -225,7 +234,7 @@ await test('a lost line says so, and is taken up where it broke', {}, async ({ p
   await page.getByText('live', { exact: true }).first().waitFor({ timeout: 20_000 })
 })
 
-await test('a question is answered in the step panel, by keyboard, and the booking follows', {}, async ({
+test('a question is answered in the step panel, by keyboard, and the booking follows', {}, async ({
   page,
   go,
   text,
@@ -243,7 +252,7 @@ await test('a question is answered in the step panel, by keyboard, and the booki
   assert.equal(copied[0].seq, 1)
 })
 
-await test('a form is filled in', {}, async ({ page, go, text, play }) => {
+test('a form is filled in', {}, async ({ page, go, text, play }) => {
   await go(`/runs/${form}`)
   await page.getByLabel('City').fill('Madrid')
   await page.getByRole('button', { name: 'Send' }).click()
@@ -257,7 +266,7 @@ await test('a form is filled in', {}, async ({ page, go, text, play }) => {
   })
 })
 
-await test('cancelling names what will be undone, and Escape does nothing', {}, async ({ page, go, text, play }) => {
+test('cancelling names what will be undone, and Escape does nothing', {}, async ({ page, go, text, play }) => {
   await go(`/runs/${refund}`)
   await page.getByRole('button', { name: 'Cancel…' }).click()
   await text('These stay as they are')
@@ -271,7 +280,7 @@ await test('cancelling names what will be undone, and Escape does nothing', {}, 
   assert.deepEqual(play.state.posts.at(-1).body, { compensate: true })
 })
 
-await test('a retry that comes too late is told in the sheet', {}, async ({ page, go, text }) => {
+test('a retry that comes too late is told in the sheet', {}, async ({ page, go, text }) => {
   await go(`/runs/${failed}`)
   await text('ORDER_NOT_FOUND')
   await page.keyboard.press('r')
@@ -279,7 +288,7 @@ await test('a retry that comes too late is told in the sheet', {}, async ({ page
   await text('the run is not failed any more')
 })
 
-await test('a fork begins at the chosen step, with what was changed', {}, async ({ page, go, text, play }) => {
+test('a fork begins at the chosen step, with what was changed', {}, async ({ page, go, text, play }) => {
   await go(`/runs/${declined}?step=offer`)
   await page.getByRole('button', { name: 'Fork…' }).click()
   await text('3 steps before it are taken over.')
@@ -295,7 +304,7 @@ await test('a fork begins at the chosen step, with what was changed', {}, async 
   assert.deepEqual(post.body, { node_id: 'offer', variables: { language: 'es' }, owns_undo: false })
 })
 
-await test('steps and tabs by keys, the chosen step in the address', {}, async ({ page, go, text }) => {
+test('steps and tabs by keys, the chosen step in the address', {}, async ({ page, go, text }) => {
   await go(`/runs/${declined}`)
   await text('What was undone')
   await page.keyboard.press('k')
@@ -309,10 +318,7 @@ await test('steps and tabs by keys, the chosen step in the address', {}, async (
   await text('Next step')
 })
 
-await test('the bodies of a loop: by keyboard into a branch, to another pass, shut and open', {}, async ({
-  page,
-  go,
-}) => {
+test('the bodies of a loop: by keyboard into a branch, to another pass, shut and open', {}, async ({ page, go }) => {
   await go(`/runs/${round}`)
   const node = (name) => page.locator(`[data-node="${name}"]`)
   await node('each_return').focus()
@@ -330,7 +336,7 @@ await test('the bodies of a loop: by keyboard into a branch, to another pass, sh
   await node('each_return[0]/find').waitFor()
 })
 
-await test('approvals by keys: the next, refuse with a reason', {}, async ({ page, go, text, play }) => {
+test('approvals by keys: the next, refuse with a reason', {}, async ({ page, go, text, play }) => {
   await go('/approvals')
   await text('Exactly this will run')
   await page.keyboard.press('j')
@@ -344,7 +350,7 @@ await test('approvals by keys: the next, refuse with a reason', {}, async ({ pag
   assert.equal(play.state.posts.at(-1).body.reason, 'no new patients')
 })
 
-await test('a conversation from the first message to the booking', {}, async ({ page, go, text, play }) => {
+test('a conversation from the first message to the booking', {}, async ({ page, go, text, play }) => {
   await go('/chat/appointment')
   await page.getByLabel('First message').fill('Hello, I would like a botox appointment on Tuesday')
   await page.keyboard.press('Enter')
@@ -368,7 +374,7 @@ await test('a conversation from the first message to the booking', {}, async ({ 
   await text('If you rolled back now')
 })
 
-await test('a handover by keys: look, take over, take the suggestion, answer, note, resolve', {}, async ({
+test('a handover by keys: look, take over, take the suggestion, answer, note, resolve', {}, async ({
   page,
   go,
   text,
@@ -407,12 +413,7 @@ await test('a handover by keys: look, take over, take the suggestion, answer, no
   assert.deepEqual(play.state.posts.at(-1).body, { note: 'A new parcel goes out.' })
 })
 
-await test('a lost race for a conversation is a sentence, and the other one’s name', {}, async ({
-  page,
-  go,
-  text,
-  play,
-}) => {
+test('a lost race for a conversation is a sentence, and the other one’s name', {}, async ({ page, go, text, play }) => {
   await go('/inbox/conv-hugo')
   await text('Nobody holds the baton: you cannot write yet.')
   await page.route('**/take-over', async (route) => {
@@ -425,7 +426,7 @@ await test('a lost race for a conversation is a sentence, and the other one’s 
   assert.equal(await page.getByRole('button', { name: 'Send' }).count(), 0)
 })
 
-await test('what is resolved is found again, and opened again', {}, async ({ page, go, text }) => {
+test('what is resolved is found again, and opened again', {}, async ({ page, go, text }) => {
   await go('/inbox')
   await page.getByRole('button', { name: 'Resolved', exact: true }).click()
   await page.getByRole('heading', { name: 'Nadia Roca' }).waitFor()
@@ -433,7 +434,7 @@ await test('what is resolved is found again, and opened again', {}, async ({ pag
   await text('Nobody holds the baton: you cannot write yet.')
 })
 
-await test(
+test(
   'g and a letter go to a screen; who is a human agent sees only work',
   {},
   async ({ page, go, text }) => {
@@ -448,7 +449,7 @@ await test(
   { key: 'agent' },
 )
 
-await test('an error stands where it happened, with a way to try again', {}, async ({ page, go, play }) => {
+test('an error stands where it happened, with a way to try again', {}, async ({ page, go, play }) => {
   await go('/runs')
   await page.getByRole('link', { name: 'return_and_refund' }).first().waitFor()
   await fetch(`${play.url}/test/fail?on=1`)
@@ -491,7 +492,7 @@ async function clean(page, where) {
 }
 for (const theme of ['light', 'dark'])
   for (const language of ['en', 'es']) {
-    await test(`axe finds nothing, ${theme}, ${language}`, { theme, language }, async ({ page, go }) => {
+    test(`axe finds nothing, ${theme}, ${language}`, { theme, language }, async ({ page, go }) => {
       for (const [name, path] of screens) {
         await go(path)
         await page.waitForLoadState('networkidle', { timeout: 700 }).catch(() => {})
@@ -512,7 +513,7 @@ for (const theme of ['light', 'dark'])
       if (shots) await page.screenshot({ path: `${shots}/sheet-${theme}-${language}.png` })
       await clean(page, 'sheet')
     })
-    await test(
+    test(
       `axe finds nothing before signing in, ${theme}, ${language}`,
       { theme, language },
       async ({ page, go }) => {
@@ -529,7 +530,7 @@ for (const [width, height] of [
   [1180, 800],
   [640, 900],
 ])
-  await test(
+  test(
     `nothing is wider than a window of ${width}`,
     {},
     async ({ page, go }) => {
@@ -543,6 +544,12 @@ for (const [width, height] of [
     { viewport: { width, height } },
   )
 
+for (const one of tests.filter(({ more }) => more.alone)) await runOne(one)
+const rest = tests.filter(({ more }) => !more.alone)
+const work = async () => {
+  for (let next = rest.shift(); next; next = rest.shift()) await runOne(next)
+}
+await Promise.all(Array.from({ length: beside }, work))
 await browser.close()
 console.log(`${passed} passed, ${failures} failed`)
 process.exit(failures ? 1 : 0)
