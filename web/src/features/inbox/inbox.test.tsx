@@ -1,0 +1,120 @@
+import { afterEach, expect, test, vi } from 'vitest'
+import type { Line, Talk, TalkHead } from '../../api/talk'
+import { draw, named, press, type, violations } from '../../ui/testing'
+import { Composer } from './composer'
+import { Queue } from './queue'
+import { Thread } from './thread'
+import { byWait } from './words'
+
+afterEach(() => vi.unstubAllGlobals())
+
+const head: TalkHead = {
+  conversation_id: '01a2058c-c224-76b8-ade5-1f170238a869',
+  workflow_id: 'refunds',
+  state: 'human_active',
+  hil_reason: 'explicit_request',
+  owner: 'person',
+  assigned_agent_id: 'olga',
+  number: 7,
+  user_id: 'Ana',
+  channel: 'web',
+  confidence_score: null,
+  created_at: '2026-11-22T10:00:00Z',
+  updated_at: '2026-11-22T10:05:00Z',
+  total_cost_usd: 0,
+  last_message: 'Hello?',
+}
+const talk: Talk = {
+  ...head,
+  handover_context: {
+    trigger: 'explicit_request',
+    reason: 'real person',
+    summary: '',
+    skills: [],
+    tried: [],
+    pending_approvals: [],
+    lines: 1,
+    suggested_reply: 'I can help.',
+  },
+  execution_id: null,
+  waiting_since: '2026-11-22T10:01:00Z',
+  first_response_at: null,
+  reopened: 0,
+}
+const line = (number: number, from: Line['from'], text: string, name: string | null = null): Line => ({
+  number,
+  at: '2026-11-22T10:02:00Z',
+  from,
+  name,
+  text,
+  execution_id: null,
+})
+const ctrlEnter = (field: Element | null) =>
+  field?.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', ctrlKey: true, bubbles: true }))
+
+test('who said what can be told apart without colours, and what the agent would have said is no line', async () => {
+  const lines = [
+    line(1, 'customer', 'A person, please'),
+    line(2, 'suggestion', 'Never shown'),
+    line(3, 'person', 'Here I am', 'olga'),
+    line(4, 'note', 'Knows the shop', 'paul'),
+  ]
+  const place = await draw(<Thread talk={talk} lines={lines} me="olga" />)
+  const text = place.textContent ?? ''
+  for (const part of ['Customer, ', 'You, ', 'paul, ', 'not seen by the customer']) expect(text).toContain(part)
+  expect(text).not.toContain('Never shown')
+  // The baton passed after the first line.
+  expect(text.indexOf('The agent passed the baton')).toBeGreaterThan(text.indexOf('A person, please'))
+  expect(text.indexOf('The agent passed the baton')).toBeLessThan(text.indexOf('Here I am'))
+  expect(await violations(place)).toEqual([])
+})
+
+test('the suggestion is taken for editing and sent only by whoever writes, under the number they own it by', async () => {
+  const say = vi.fn()
+  const place = await draw(<Composer talk={talk} mine may busy={false} onSay={say} />)
+  const field = place.querySelector('textarea') as HTMLTextAreaElement
+  expect(field.value).toBe('')
+  await press(named(place, 'Use Tab'))
+  expect(field.value).toBe('I can help.')
+  expect(say).not.toHaveBeenCalled()
+  await type(field, 'I can help you. ')
+  ctrlEnter(field)
+  expect(say).toHaveBeenCalledWith({ act: 'posts', text: 'I can help you.', number: 7 }, expect.any(Function))
+  expect(await violations(place)).toEqual([])
+})
+
+test('who does not hold the baton can only leave a note, and who may not answer writes nothing', async () => {
+  const say = vi.fn()
+  const place = await draw(<Composer talk={talk} mine={false} may busy={false} onSay={say} />)
+  expect(place.textContent).not.toContain('Suggested reply')
+  const field = place.querySelector('textarea') as HTMLTextAreaElement
+  await type(field, 'look at order 7')
+  ctrlEnter(field)
+  expect(say).toHaveBeenCalledWith({ act: 'notes', text: 'look at order 7' }, expect.any(Function))
+  expect((await draw(<Composer talk={talk} mine may={false} busy={false} onSay={say} />)).textContent).toBe('')
+})
+
+test('the queue names each group, and why each came; who waits longest is first', async () => {
+  const late = { ...head, conversation_id: 'b', user_id: 'Bea', updated_at: '2026-11-22T09:00:00Z' }
+  expect(byWait([head, late]).map((one) => one.user_id)).toEqual(['Bea', 'Ana'])
+  let chosen = ''
+  const place = await draw(
+    <Queue
+      groups={[
+        { title: 'With me', talks: [head] },
+        { title: 'Unassigned', talks: [] },
+      ]}
+      chosen={head.conversation_id}
+      onChoose={(one) => {
+        chosen = one
+      }}
+      now={Date.parse('2026-11-22T10:14:00Z')}
+    />,
+  )
+  expect(place.textContent).toContain('Asked for a person')
+  expect(place.textContent).toContain('9 min')
+  expect(place.textContent).not.toContain('Unassigned')
+  await press(place.querySelector('button'))
+  expect(chosen).toBe(head.conversation_id)
+  expect(await violations(place)).toEqual([])
+})
