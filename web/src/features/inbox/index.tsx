@@ -147,8 +147,8 @@ function Open({ of, me: name }: { of: string; me: string }) {
   const mine = data?.owner === 'person' && data.assigned_agent_id === name
   const isOpen = data?.state === 'pending_human' || data?.state === 'human_active'
   const can = {
-    take: may && !!data && !mine && data.owner !== 'person' && data.state !== 'resolved' && data.state !== 'finished',
-    reopen: may && (data?.state === 'resolved' || data?.state === 'finished'),
+    take: may && !!data && !mine && data.owner !== 'person' && data.state !== 'resolved',
+    reopen: may && data?.state === 'resolved',
     leave: may && mine && isOpen,
   }
   const send = (what: Said, done: string, then?: () => void) =>
@@ -289,7 +289,6 @@ function Open({ of, me: name }: { of: string; me: string }) {
 function Who({ talk, mine }: { talk: Talk; mine: boolean }) {
   const t = useT()
   const person = talk.owner === 'person'
-  const over = talk.state === 'resolved' || talk.state === 'finished'
   return (
     <p className={`${css.who} ${person ? css.whoPerson : talk.owner === 'ai' ? css.whoAi : ''}`} role="status">
       <Icon name={person ? 'person' : talk.owner === 'ai' ? 'agent' : 'hold'} size={14} />
@@ -303,8 +302,10 @@ function Who({ talk, mine }: { talk: Talk; mine: boolean }) {
           <b>{t('{name} holds the baton', { name: talk.assigned_agent_id ?? '' })}</b>
           <span className="mid">{t('you can leave a note')}</span>
         </>
-      ) : over ? (
+      ) : talk.state === 'resolved' ? (
         <b>{t('Resolved')}</b>
+      ) : talk.state === 'finished' ? (
+        <b>{t('The agent has answered')}</b>
       ) : talk.owner === 'ai' ? (
         <b>{t('The agent holds the baton')}</b>
       ) : (
