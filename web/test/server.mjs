@@ -40,7 +40,9 @@ export function serve({ port = 0 } = {}) {
   const phase = (run) => run.phases[Math.min(run.phase, run.phases.length - 1)]
   const execution = (run) => {
     const { desk, version, ...show } = phase(run).show
-    return { ...show, ...run.patch, entries: run.shown }
+    // It is not over before its last entry is told.
+    const under_way = run.shown < phase(run).upto ? { state: 'running', status: 'running' } : {}
+    return { ...show, ...under_way, ...run.patch, entries: run.shown }
   }
   const drawing = (run) => ({
     nodes: phase(run).graph.nodes.map(({ id, kind, name, calls, bodies }) => ({
