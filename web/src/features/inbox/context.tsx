@@ -91,7 +91,9 @@ export function Context({ talk }: { talk: Talk }) {
           <Fact name={t('Channel')}>{talk.channel || '—'}</Fact>
           <Fact name={t('Workflow')}>{talk.workflow_id}</Fact>
           <Fact name={t('Began')}>{when(talk.created_at)}</Fact>
-          {talk.waiting_since && <Fact name={t('Waiting since')}>{when(talk.waiting_since)}</Fact>}
+          {talk.state === 'pending_human' && talk.waiting_since && (
+            <Fact name={t('Waiting since')}>{when(talk.waiting_since)}</Fact>
+          )}
           {talk.first_response_at && <Fact name={t('First answer')}>{when(talk.first_response_at)}</Fact>}
           {!!talk.reopened && <Fact name={t('Opened again')}>{count(talk.reopened)}</Fact>}
           <Fact name={t('Cost')}>{usd(talk.total_cost_usd)}</Fact>
