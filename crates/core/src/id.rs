@@ -74,6 +74,10 @@ id!(
     TenantId
 );
 id!(
+    /// A person who takes conversations over; `human_agents.id` of the seed.
+    PersonId
+);
+id!(
     /// A node of a graph, unique within its graph.
     NodeId
 );

@@ -13,6 +13,7 @@ pub mod canonical;
 pub mod circuit;
 pub mod conversation;
 pub mod definition;
+pub mod desk;
 pub mod expr;
 pub mod fault;
 pub mod graph;

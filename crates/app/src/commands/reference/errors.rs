@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use baton_core::definition::Code;
+use baton_core::desk;
 use baton_core::expr::Code as Expression;
 use baton_core::fault::code as run;
 use baton_core::run::Refusal;
@@ -99,7 +100,7 @@ struct Group {
     rows: Vec<(&'static str, &'static str)>,
 }
 
-fn groups() -> [Group; 9] {
+fn groups() -> [Group; 10] {
     let group = |title, folder, about, rows| Group { title, about, folder, rows };
     [
         group("Definitions", "definition", "`baton validate` finds these.", definitions()),
@@ -116,6 +117,12 @@ fn groups() -> [Group; 9] {
             "conversation",
             "A conversation was asked for something, and said no. Nothing changed.",
             baton_core::conversation::Refusal::CODES.to_vec(),
+        ),
+        group(
+            "The desk",
+            "desk",
+            "A tenant's desk was asked for something, and said no. Nothing changed.",
+            desk::Refusal::CODES.to_vec(),
         ),
         group("Runs", "faults", "A run, or a node of it, failed.", RUNS.to_vec()),
         group("Agents", "agents", "An agent gave up.", AGENTS.to_vec()),

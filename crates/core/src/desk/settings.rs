@@ -1,0 +1,94 @@
+//! What a tenant says of their desk.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::CHAIN_STEPS_MAX;
+use super::escalation::{Act, Step};
+use super::refusal::Refusal;
+use crate::time::duration_ms;
+
+const MINUTE: Duration = Duration::from_secs(60);
+/// Longer than this nobody means: 30 days.
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// The desk's limits and chains.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Who is not heard of for so long is offline.
+    #[serde(rename = "unheard_after_ms", with = "duration_ms")]
+    pub unheard_after: Duration,
+    /// When a person must have answered, where a conversation brings no deadline of its own.
+    #[serde(rename = "first_response_ms", with = "duration_ms")]
+    pub first_response: Duration,
+    /// When it must be resolved, where a conversation brings no deadline of its own.
+    #[serde(rename = "resolution_ms", with = "duration_ms")]
+    pub resolution: Duration,
+    /// How long a conversation whose skills nobody has waits for somebody who has them.
+    #[serde(rename = "nobody_for_ms", with = "duration_ms")]
+    pub nobody_for: Duration,
+    /// Steps from a missed first response on.
+    pub late_response: Vec<Step>,
+    /// Steps from a missed resolution on.
+    pub late_resolution: Vec<Step>,
+    /// Steps where nobody has the skills. One of them waives the skills, lest the conversation wait for ever.
+    pub nobody: Vec<Step>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let step = |minutes, act| Step { after: MINUTE * minutes, act };
+        Self {
+            unheard_after: MINUTE * 5,
+            first_response: MINUTE * 5,
+            resolution: MINUTE * 240,
+            nobody_for: MINUTE * 2,
+            late_response: vec![step(0, Act::RaisePriority), step(5, Act::Tell), step(15, Act::DropSkills)],
+            late_resolution: vec![step(0, Act::RaisePriority), step(0, Act::Tell)],
+            nobody: vec![step(0, Act::Tell), step(5, Act::DropSkills)],
+        }
+    }
+}
+
+impl Settings {
+    pub(super) fn check(&self) -> Result<(), Refusal> {
+        let durations = [
+            ("unheard_after_ms", self.unheard_after),
+            ("first_response_ms", self.first_response),
+            ("resolution_ms", self.resolution),
+            ("nobody_for_ms", self.nobody_for),
+        ];
+        for (field, duration) in durations {
+            if duration < Duration::from_secs(1) || duration > LONGEST {
+                let reason = format!("{} to {} are possible", 1_000, LONGEST.as_millis());
+                return Err(Refusal::Field { field, reason });
+            }
+        }
+        let chains = [
+            ("late_response", &self.late_response),
+            ("late_resolution", &self.late_resolution),
+            ("nobody", &self.nobody),
+        ];
+        for (field, chain) in chains {
+            if chain.len() > CHAIN_STEPS_MAX {
+                let reason = format!("it has {} steps, and {CHAIN_STEPS_MAX} are possible", chain.len());
+                return Err(Refusal::Field { field, reason });
+            }
+            if !chain.is_sorted_by_key(|step| step.after) || chain.iter().any(|step| step.after > LONGEST) {
+                let reason = format!(
+                    "its steps come one after another, the last after {} ms at the latest",
+                    LONGEST.as_millis()
+                );
+                return Err(Refusal::Field { field, reason });
+            }
+        }
+        if !self.nobody.iter().any(|step| step.act == Act::DropSkills) {
+            let reason =
+                "one of its steps must be `drop_skills`, or what nobody can take would wait for ever".to_owned();
+            return Err(Refusal::Field { field: "nobody", reason });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,148 @@
+//! The desk, rule by rule; then all of them against an oracle that looks at everybody and everything each time.
+
+mod escalations;
+mod oracle;
+mod people;
+mod rules;
+mod transitions;
+mod walk;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::{Command, Desk, Enqueue, Event, Presence, Priority, Profile, Refusal, Wants};
+use crate::id::{PersonId, RunId};
+use crate::time::Time;
+
+/// A desk with a clock.
+#[derive(Clone)]
+struct World {
+    desk: Desk,
+    now: Time,
+    /// Everything since the beginning.
+    journal: Vec<(Time, Event)>,
+}
+
+fn minutes(count: u64) -> Duration {
+    Duration::from_secs(60 * count)
+}
+
+fn set(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn profile(id: &str, skills: &[&str], max_capacity: u32) -> Profile {
+    Profile {
+        id: id.into(),
+        name: id.to_owned(),
+        email: format!("{id}@example.com"),
+        skills: set(skills),
+        max_capacity,
+        languages: BTreeSet::new(),
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        Self { desk: Desk::new(), now: Time::from_ms(1_000_000_000), journal: Vec::new() }
+    }
+
+    fn tries(&mut self, command: Command) -> Result<Vec<Event>, Refusal> {
+        // A large desk is not copied for every command.
+        let before = (self.desk.cases().len() < 100).then(|| self.desk.clone());
+        let decided = self.desk.decide(command, self.now);
+        match &decided {
+            Ok(events) => self.journal.extend(events.iter().map(|event| (self.now, event.clone()))),
+            Err(_) => assert!(before.is_none_or(|before| before == self.desk), "refused, nothing changes"),
+        }
+        decided
+    }
+
+    fn does(&mut self, command: Command) -> Vec<Event> {
+        self.tries(command).unwrap()
+    }
+
+    fn passes(&mut self, time: Duration) -> &mut Self {
+        self.now = self.now + time;
+        self
+    }
+
+    /// Time passes, and whenever the desk wants to be told so, it is.
+    fn lives(&mut self, time: Duration) -> &mut Self {
+        let until = self.now + time;
+        while let Some(at) = self.desk.wake_at().filter(|at| *at <= until) {
+            self.now = self.now.max(at);
+            self.does(Command::Tick);
+        }
+        self.now = until;
+        self
+    }
+
+    /// Somebody who is online, and was not heard of before.
+    fn joins(&mut self, id: &str, skills: &[&str], max_capacity: u32) -> &mut Self {
+        self.does(Command::PutPerson(profile(id, skills, max_capacity)));
+        self.is(id, Presence::Online)
+    }
+
+    fn is(&mut self, id: &str, presence: Presence) -> &mut Self {
+        self.does(Command::Presence { person: id.into(), presence });
+        self
+    }
+
+    fn comes(&mut self, conversation: &str, skills: &[&str]) -> &mut Self {
+        self.comes_first(conversation, skills, Priority::Normal)
+    }
+
+    fn comes_first(&mut self, conversation: &str, skills: &[&str], priority: Priority) -> &mut Self {
+        let enqueue = enqueue(conversation, 1, skills, priority, self.now);
+        self.does(Command::Enqueue(enqueue));
+        self
+    }
+
+    fn number(&self, conversation: &str) -> u64 {
+        self.desk.case(&RunId::new(conversation)).unwrap().number
+    }
+
+    fn leaves(&mut self, conversation: &str) -> &mut Self {
+        let number = self.number(conversation);
+        self.does(Command::Left { conversation: conversation.into(), number });
+        self
+    }
+
+    fn answered(&mut self, conversation: &str) -> &mut Self {
+        let number = self.number(conversation);
+        self.does(Command::Answered { conversation: conversation.into(), number });
+        self
+    }
+
+    /// Whose it is; nothing where it waits.
+    fn owner(&self, conversation: &str) -> Option<&str> {
+        self.desk.case(&RunId::new(conversation)).unwrap().owner.as_ref().map(PersonId::as_str)
+    }
+
+    /// Who waits, first first.
+    fn line(&self) -> Vec<&str> {
+        self.desk.line(0, usize::MAX).into_iter().map(|waiting| waiting.case.conversation.as_str()).collect()
+    }
+
+    /// The journal folded anew, and the state written down and read back, are what the desk is.
+    fn replayed(&self) {
+        let mut again = Desk::new();
+        self.journal.iter().for_each(|(at, event)| again.apply(*at, event));
+        assert_eq!(again, self.desk);
+        let written = serde_json::to_string(&self.desk).unwrap();
+        assert_eq!(serde_json::from_str::<Desk>(&written).unwrap(), self.desk);
+    }
+}
+
+fn enqueue(conversation: &str, number: u64, skills: &[&str], priority: Priority, since: Time) -> Enqueue {
+    Enqueue {
+        conversation: conversation.into(),
+        number,
+        wants: Wants { skills: set(skills), language: None },
+        priority,
+        waiting_since: since,
+        first_response_by: None,
+        resolve_by: None,
+    }
+}
