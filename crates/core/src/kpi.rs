@@ -1,0 +1,289 @@
+//! What a tenant's service is measured by: seed 004's figures with their targets (SEEDS 37), each with what it is in
+//! words, and whether it was met. Pure: what is counted comes in.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::money::Usd;
+use crate::run::State;
+
+/// What was counted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tally {
+    /// Runs that no other run began, and that have ended.
+    pub runs: Runs,
+    /// Nothing where nobody counts them.
+    pub conversations: Option<Conversations>,
+    /// Nothing where nobody counts them.
+    pub answers: Option<Answers>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Runs {
+    pub completed: u64,
+    /// Failed, timed out, or rolled back because something failed.
+    pub failed: u64,
+    /// Somebody wanted them no longer.
+    pub cancelled: u64,
+}
+
+/// Conversations that are over.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Conversations {
+    pub ended: u64,
+    /// Of those, the ones that a person was ever asked to take over, by why they were first.
+    pub handed_over: BTreeMap<String, u64>,
+    /// Of those, the ones that were opened again.
+    pub reopened: u64,
+    /// From the customer's first message to the end, all together.
+    pub took: Duration,
+    pub cost: Usd,
+    /// Customers' words on how it went.
+    pub ratings: u64,
+    /// Their sum, each 1 to 5.
+    pub stars: u64,
+}
+
+/// Answers of models and of tools that only read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Answers {
+    pub cached: u64,
+    pub all: u64,
+}
+
+/// One figure.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Kpi {
+    pub name: &'static str,
+    /// What it is, in words.
+    pub definition: &'static str,
+    /// `share` (0 to 1), `seconds`, `usd` or `stars` (1 to 5).
+    pub unit: &'static str,
+    /// Nothing where nothing was counted.
+    pub value: Option<f64>,
+    /// Of how many.
+    pub of: u64,
+    pub target: Option<Target>,
+    pub verdict: Verdict,
+    /// Shares of it by why, where it has reasons.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub reasons: BTreeMap<String, f64>,
+}
+
+/// What a figure should be.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    AtLeast(f64),
+    Above(f64),
+    Below(f64),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Met,
+    Missed,
+    NoData,
+    NoTarget,
+}
+
+impl Runs {
+    /// Counts a run that has ended; one that goes on counts nothing.
+    pub fn count(&mut self, state: State) {
+        match state {
+            State::Completed => self.completed += 1,
+            State::Failed | State::TimedOut | State::Compensated => self.failed += 1,
+            State::Cancelled => self.cancelled += 1,
+            State::Pending | State::Running | State::Waiting | State::Paused | State::Compensating => {}
+        }
+    }
+
+    /// Those that came to an end of their own.
+    fn ended(self) -> u64 {
+        self.completed + self.failed
+    }
+}
+
+/// All figures, in the seed's order.
+pub fn kpis(tally: &Tally) -> Vec<Kpi> {
+    let none = Conversations::default();
+    let talks = tally.conversations.as_ref().unwrap_or(&none);
+    let answers = tally.answers.unwrap_or_default();
+    let handed_over: u64 = talks.handed_over.values().sum();
+    let escalated = Kpi {
+        reasons: talks
+            .handed_over
+            .iter()
+            .filter_map(|(why, count)| Some((why.clone(), ratio(*count, talks.ended)?)))
+            .collect(),
+        ..figure(ESCALATION, share(handed_over, talks.ended))
+    };
+    vec![
+        figure(AUTOMATION, share(talks.ended.saturating_sub(handed_over), talks.ended)),
+        figure(CSAT, share(talks.stars, talks.ratings)),
+        escalated,
+        figure(RESOLUTION, mean(talks.took.as_secs_f64(), talks.ended)),
+        figure(COST, mean(talks.cost.as_f64(), talks.ended)),
+        figure(REOPENED, share(talks.reopened, talks.ended)),
+        figure(SUCCESS, share(tally.runs.completed, tally.runs.ended())),
+        figure(ERRORS, share(tally.runs.failed, tally.runs.ended())),
+        figure(CACHE, share(answers.cached, answers.all)),
+    ]
+}
+
+/// A figure's name, unit, target, and what it is.
+type Named = (&'static str, &'static str, Option<Target>, &'static str);
+
+const AUTOMATION: Named = (
+    "automation_rate",
+    "share",
+    Some(Target::AtLeast(0.8)),
+    "conversations that ended without ever being handed over to a person, of all that ended",
+);
+const CSAT: Named =
+    ("csat", "stars", Some(Target::AtLeast(4.2)), "the mean of customers' ratings, 1 to 5, of those who gave one");
+const ESCALATION: Named = (
+    "escalation_rate",
+    "share",
+    Some(Target::Below(0.2)),
+    "conversations that were handed over to a person at least once, of all that ended; by why they were first",
+);
+const RESOLUTION: Named = (
+    "resolution_time",
+    "seconds",
+    Some(Target::Below(300.0)),
+    "the mean time from a conversation's first message to its end, waiting included",
+);
+const COST: Named = (
+    "cost_per_conversation",
+    "usd",
+    Some(Target::Below(0.1)),
+    "what the models and tools of conversations that ended cost, divided by how many ended; people's time is not in it",
+);
+const REOPENED: Named =
+    ("reopen_rate", "share", None, "conversations that were opened again after they had ended, of all that ended");
+const SUCCESS: Named = (
+    "success_rate",
+    "share",
+    Some(Target::AtLeast(0.9)),
+    "runs that completed, of all that came to an end of their own; those that somebody cancelled do not count",
+);
+const ERRORS: Named = (
+    "error_rate",
+    "share",
+    Some(Target::Below(0.05)),
+    "runs that failed, ran out of time or were rolled back, of all that came to an end of their own",
+);
+const CACHE: Named = (
+    "cache_hit_rate",
+    "share",
+    Some(Target::Above(0.7)),
+    "answers of models and of tools that only read which came from a cache, of all such answers",
+);
+
+fn figure((name, unit, target, definition): Named, (value, of): (Option<f64>, u64)) -> Kpi {
+    let verdict = match (value, target) {
+        (None, _) => Verdict::NoData,
+        (Some(_), None) => Verdict::NoTarget,
+        (Some(value), Some(target)) if target.is_met(value) => Verdict::Met,
+        (Some(_), Some(_)) => Verdict::Missed,
+    };
+    Kpi { name, definition, unit, value, of, target, verdict, reasons: BTreeMap::new() }
+}
+
+impl Target {
+    fn is_met(self, value: f64) -> bool {
+        match self {
+            Self::AtLeast(target) => value >= target,
+            Self::Above(target) => value > target,
+            Self::Below(target) => value < target,
+        }
+    }
+}
+
+fn share(part: u64, of: u64) -> (Option<f64>, u64) {
+    (ratio(part, of), of)
+}
+
+fn ratio(part: u64, of: u64) -> Option<f64> {
+    #[expect(clippy::cast_precision_loss, reason = "shown, never added up")]
+    (of > 0).then(|| part as f64 / of as f64)
+}
+
+fn mean(sum: f64, of: u64) -> (Option<f64>, u64) {
+    #[expect(clippy::cast_precision_loss, reason = "shown, never added up")]
+    ((of > 0).then(|| sum / of as f64), of)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named<'a>(kpis: &'a [Kpi], name: &str) -> &'a Kpi {
+        kpis.iter().find(|kpi| kpi.name == name).unwrap()
+    }
+
+    fn check(tally: &Tally, name: &str, value: Option<f64>, of: u64, verdict: Verdict) {
+        let kpis = kpis(tally);
+        let kpi = named(&kpis, name);
+        assert_eq!((kpi.value, kpi.of, kpi.verdict), (value, of, verdict), "{name}");
+    }
+
+    fn talks(conversations: Conversations) -> Tally {
+        Tally { conversations: Some(conversations), ..Tally::default() }
+    }
+
+    #[test]
+    fn what_was_not_counted_is_neither_met_nor_missed() {
+        let all = kpis(&Tally::default());
+        assert!(all.iter().all(|kpi| kpi.value.is_none() && kpi.verdict == Verdict::NoData));
+        assert_eq!(all.len(), 9);
+    }
+
+    #[test]
+    fn who_was_handed_over_was_not_automated() {
+        let handed_over = BTreeMap::from([("explicit_request".to_owned(), 3), ("confidence".to_owned(), 1)]);
+        let tally = talks(Conversations { ended: 20, handed_over, ..Conversations::default() });
+        check(&tally, "automation_rate", Some(0.8), 20, Verdict::Met);
+        check(&tally, "escalation_rate", Some(0.2), 20, Verdict::Missed);
+        let kpis = kpis(&tally);
+        assert_eq!(named(&kpis, "escalation_rate").reasons["explicit_request"], 0.15);
+    }
+
+    #[test]
+    fn means_are_by_conversation_and_ratings_by_who_gave_one() {
+        let tally = talks(Conversations {
+            ended: 4,
+            took: Duration::from_secs(1_200),
+            cost: Usd::from_f64(0.2),
+            ratings: 2,
+            stars: 9,
+            reopened: 1,
+            ..Conversations::default()
+        });
+        check(&tally, "resolution_time", Some(300.0), 4, Verdict::Missed);
+        check(&tally, "cost_per_conversation", Some(0.05), 4, Verdict::Met);
+        check(&tally, "csat", Some(4.5), 2, Verdict::Met);
+        check(&tally, "reopen_rate", Some(0.25), 4, Verdict::NoTarget);
+    }
+
+    #[test]
+    fn cancelled_runs_are_neither_success_nor_error() {
+        let mut tally = Tally::default();
+        for state in [State::Completed, State::Cancelled, State::Running, State::TimedOut, State::Compensated] {
+            tally.runs.count(state);
+        }
+        check(&tally, "success_rate", Some(1.0 / 3.0), 3, Verdict::Missed);
+        check(&tally, "error_rate", Some(2.0 / 3.0), 3, Verdict::Missed);
+    }
+
+    #[test]
+    fn a_cache_must_answer_more_than_its_target() {
+        let cached = |cached| Tally { answers: Some(Answers { cached, all: 10 }), ..Tally::default() };
+        check(&cached(7), "cache_hit_rate", Some(0.7), 10, Verdict::Missed);
+        check(&cached(8), "cache_hit_rate", Some(0.8), 10, Verdict::Met);
+    }
+}
