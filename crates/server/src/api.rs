@@ -14,6 +14,7 @@ mod etag;
 mod execute;
 mod executions;
 mod guest;
+mod kpis;
 mod keys;
 mod knowledge;
 mod known;
@@ -98,6 +99,7 @@ fn described() -> (Router<Door>, String) {
         .routes(routes!(desk::list))
         .routes(routes!(desk::approvals))
         .routes(routes!(desk::show))
+        .routes(routes!(kpis::show))
         .routes(routes!(executions::list))
         .routes(routes!(executions::show))
         .routes(routes!(executions::timeline))

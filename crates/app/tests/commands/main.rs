@@ -18,6 +18,7 @@ mod init;
 mod jwt;
 mod keys;
 mod knowledge;
+mod kpis;
 mod models;
 mod money;
 mod outages;

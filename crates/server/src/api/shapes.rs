@@ -563,3 +563,36 @@ pub(super) struct Message {
     sequence: Option<u64>,
     after_gap: bool,
 }
+
+/// What a service is measured by.
+#[derive(ToSchema)]
+pub(super) struct Kpis {
+    /// What was begun from here on is counted.
+    since: String,
+    until: String,
+    /// Whether all of the time that was asked for is counted; of a busy tenant only the newest 10,000 runs are.
+    complete: bool,
+    kpis: Vec<Kpi>,
+}
+
+/// One figure.
+#[derive(ToSchema)]
+pub(super) struct Kpi {
+    /// `automation_rate`, `csat`, `escalation_rate`, `resolution_time`, `cost_per_conversation`, `reopen_rate`,
+    /// `success_rate`, `error_rate` or `cache_hit_rate`.
+    name: String,
+    /// What it is, in words.
+    definition: String,
+    /// `share` (0 to 1), `seconds`, `usd` or `stars` (1 to 5).
+    unit: String,
+    /// Nothing where nothing was counted.
+    value: Option<f64>,
+    /// Of how many.
+    of: u64,
+    /// One of `at_least`, `above` and `below`, with a number; nothing where it has no target.
+    target: Value,
+    /// `met`, `missed`, `no_data` or `no_target`.
+    verdict: String,
+    /// Shares of it by why, where it has reasons.
+    reasons: Option<std::collections::BTreeMap<String, f64>>,
+}

@@ -1,0 +1,77 @@
+//! What a tenant's service is measured by, and whether it is as it should be.
+
+use std::time::Duration;
+
+use axum::Extension;
+use axum::Json;
+use axum::extract::State;
+use baton_core::kpi::{self, Tally};
+use baton_core::time::Time;
+use baton_ports::read::{PAGE_MAX, RunFilter};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use utoipa::IntoParams;
+
+use super::guest::Guest;
+use super::query::Query;
+use super::shapes::{Kpis, Problem as Refusal};
+use crate::door::{Door, Work};
+use crate::problem::Problem;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Days that are looked back upon unless told.
+const DAYS_DEFAULT: u32 = 30;
+const DAYS_MAX: u32 = 366;
+/// Runs that are counted, the newest: what a busy tenant had before is left out, and that is said.
+const RUNS_MAX: usize = 10_000;
+
+/// Since when.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Period {
+    /// Days back, 1 to 366; 30 unless told.
+    days: Option<u32>,
+}
+
+/// Shows what the service is measured by: each figure with what it is, its target, and whether that was met
+#[utoipa::path(get, path = "/api/v1/kpis", tag = "kpis", params(Period), responses(
+    (status = 200, body = Kpis),
+    (status = "4XX", body = Refusal, content_type = "application/problem+json"),
+))]
+pub(super) async fn show(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    Query(period): Query<Period>,
+) -> Result<Json<Value>, Problem> {
+    let days = period.days.unwrap_or(DAYS_DEFAULT);
+    if !(1..=DAYS_MAX).contains(&days) {
+        return Err(Problem::parameter("days", format!("it must be 1 to {DAYS_MAX}")));
+    }
+    let until = door.clock.now();
+    let since = until - DAY * days;
+    let (tally, cut) = tally(door.work()?, &guest, since).await?;
+    Ok(Json(json!({
+        "since": cut.unwrap_or(since).to_string(),
+        "until": until.to_string(),
+        "complete": cut.is_none(),
+        "kpis": kpi::kpis(&tally),
+    })))
+}
+
+/// What was counted of runs that were begun since then; and, where there were too many, since when they were counted.
+async fn tally(work: &Work, guest: &Guest, since: Time) -> Result<(Tally, Option<Time>), Problem> {
+    let mut tally = Tally::default();
+    let mut filter = RunFilter { limit: PAGE_MAX, ..RunFilter::default() };
+    let mut oldest = None;
+    for _ in 0..RUNS_MAX / PAGE_MAX {
+        let heads = work.read.runs(guest.tenant(), filter.clone()).await?;
+        let begun = heads.iter().take_while(|head| head.created_at >= since);
+        begun.filter(|head| head.parent.is_none()).for_each(|head| tally.runs.count(head.state));
+        match heads.last().filter(|last| last.created_at >= since && heads.len() == PAGE_MAX) {
+            None => return Ok((tally, None)),
+            Some(last) => (oldest, filter.before) = (Some(last.created_at), Some(last.run.clone())),
+        }
+    }
+    Ok((tally, oldest))
+}
