@@ -1,4 +1,6 @@
 //! `cargo xtask bench tools`: what the pipeline of tool calls costs, without the journal, and a catalogue of 10,000 tools.
+//!
+//! Measured is what is shipped, the profile `dist`: `release` has less inlined between rooms, and nobody is handed it.
 
 use std::process::ExitCode;
 
@@ -18,7 +20,17 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode> {
-    let mut command = workspace.cargo(["bench", "--quiet", "--package", "baton-tools", "--bench", "pipeline", "--"]);
+    let mut command = workspace.cargo([
+        "bench",
+        "--quiet",
+        "--profile",
+        "dist",
+        "--package",
+        "baton-tools",
+        "--bench",
+        "pipeline",
+        "--",
+    ]);
     if options.json {
         command.arg("--json");
     }
