@@ -109,7 +109,8 @@ impl Ring {
 
     fn add(&mut self, text: &str, setting: &str) -> anyhow::Result<String> {
         let wrong = || Misuse::new(format!("{setting} is not {KEY_BYTES} bytes in base64")).hint(MAKE);
-        let bytes = BASE64_STANDARD.decode(text.trim()).ok().filter(|bytes| bytes.len() == KEY_BYTES).ok_or_else(wrong)?;
+        let bytes =
+            BASE64_STANDARD.decode(text.trim()).ok().filter(|bytes| bytes.len() == KEY_BYTES).ok_or_else(wrong)?;
         let key = UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| wrong())?;
         let id: String = hex_of(digest(&SHA256, &bytes).as_ref()).chars().take(16).collect();
         self.keys.insert(id.clone(), LessSafeKey::new(key));
@@ -117,7 +118,8 @@ impl Ring {
     }
 
     fn seal(&self, tenant: &TenantId, name: &str, secret: &str) -> anyhow::Result<Sealed> {
-        let id = self.current.as_ref().ok_or_else(|| Misuse::new("no key to seal secrets under is set up").hint(MAKE))?;
+        let id =
+            self.current.as_ref().ok_or_else(|| Misuse::new("no key to seal secrets under is set up").hint(MAKE))?;
         let key = &self.keys[id];
         let mut nonce = [0; NONCE_LEN];
         getrandom::fill(&mut nonce).map_err(|error| anyhow::anyhow!("no random bytes can be had: {error}"))?;
@@ -264,7 +266,8 @@ mod tests {
 
     fn ring(key: u8, old: &[u8]) -> Ring {
         let text = |byte: u8| Hidden(BASE64_STANDARD.encode([byte; KEY_BYTES]));
-        let config = Config { key: Some(text(key)), key_file: None, old_keys: old.iter().map(|old| text(*old)).collect() };
+        let config =
+            Config { key: Some(text(key)), key_file: None, old_keys: old.iter().map(|old| text(*old)).collect() };
         Ring::of(&config, Path::new(".")).expect("a ring")
     }
 

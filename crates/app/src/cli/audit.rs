@@ -6,7 +6,6 @@ use clap::{Args, Subcommand, ValueEnum};
 /// Rows one list may show.
 const ROWS_LISTED_MAX: i64 = 100_000;
 /// A day, for days that are told.
-const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
 
 #[derive(Debug, Subcommand)]
 pub enum Audit {

@@ -16,9 +16,7 @@ pub enum Secrets {
         json: bool,
     },
     /// Forget a secret.
-    Delete {
-        name: String,
-    },
+    Delete { name: String },
     /// Seal under the current key what is sealed under an older one.
     Rotate,
 }

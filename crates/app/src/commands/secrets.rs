@@ -61,7 +61,8 @@ pub async fn run(folder: &Path, args: Secrets) -> anyhow::Result<Exit> {
 fn is_name(name: &str) -> anyhow::Result<()> {
     let is_one = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '_';
     if name.is_empty() || name.len() > NAME_CHARS_MAX || !name.chars().all(is_one) {
-        let message = format!("`{name}` is no name of a secret: 1 to {NAME_CHARS_MAX} lower case letters, digits and `_`");
+        let message =
+            format!("`{name}` is no name of a secret: 1 to {NAME_CHARS_MAX} lower case letters, digits and `_`");
         return Err(Misuse::new(message).into());
     }
     Ok(())

@@ -115,7 +115,8 @@ fn house(project: &Project, system: &System) -> House {
 fn mint(system: &System) -> Mint {
     let clock = system.clock.clone();
     Arc::new(move |tenant, name, role, days, instead_of| {
-        let keys::New { key, hash, secret } = keys::New::mint(tenant, name, role, days, instead_of.and_then(|old| old.per_minute), clock.now())?;
+        let keys::New { key, hash, secret } =
+            keys::New::mint(tenant, name, role, days, instead_of.and_then(|old| old.per_minute), clock.now())?;
         Ok(NewKey { key, hash, secret })
     })
 }
@@ -153,8 +154,7 @@ async fn listen(address: &str) -> anyhow::Result<TcpListener> {
 /// Makes an admin key where this database has none, and says its secret. It is its owner's own, so it may ask as often as it
 /// likes.
 async fn first_key(system: &System) -> anyhow::Result<Option<String>> {
-    let new =
-        keys::New::mint(&system.tenant, "first start", Role::Admin, DAYS_DEFAULT, Some(0), system.clock.now())?;
+    let new = keys::New::mint(&system.tenant, "first start", Role::Admin, DAYS_DEFAULT, Some(0), system.clock.now())?;
     let made = system.store.add_first(&new.key, &new.hash).await?;
     Ok(made.then_some(new.secret))
 }

@@ -17,7 +17,8 @@ const NEXT: &str = "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXphYmNkZWY=";
 /// Hears what it is asked with.
 fn service() -> (String, Arc<Mutex<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let (url, heard) = (format!("http://{}", listener.local_addr().expect("an address")), Arc::<Mutex<String>>::default());
+    let (url, heard) =
+        (format!("http://{}", listener.local_addr().expect("an address")), Arc::<Mutex<String>>::default());
     let all = heard.clone();
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
@@ -38,7 +39,10 @@ fn tools(url: &str) -> String {
 }
 
 fn place(url: &str) -> Place {
-    Place::with(&[("tools/tools.yaml", &tools(url)), ("workflows/look.yaml", "name: look\nnodes: [{id: look, tool: look}]\n")])
+    Place::with(&[
+        ("tools/tools.yaml", &tools(url)),
+        ("workflows/look.yaml", "name: look\nnodes: [{id: look, tool: look}]\n"),
+    ])
 }
 
 fn with_key(place: &Place, variables: &[(&str, &str)], arguments: &[&str], says: &str) -> Done {
@@ -125,7 +129,8 @@ fn secrets_that_come_in_by_any_door_are_in_no_database_log_or_answer() {
     told += &format!("{}{}", answer.head, answer.body);
     let id = answer.body["execution_id"].as_str().expect("an id").to_owned();
     for path in ["", "/journal", "/timeline", "/summary"] {
-        told += &server.ask(&format!("GET /api/v1/executions/{id}{path}"), &key, "", &Value::Null).ends(200).to_string();
+        told +=
+            &server.ask(&format!("GET /api/v1/executions/{id}{path}"), &key, "", &Value::Null).ends(200).to_string();
     }
     for path in ["/api/v1/me?key=1", "/v1/models", "/nothing"] {
         told += &server.get(path, Some(&key));

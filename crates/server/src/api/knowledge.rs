@@ -190,7 +190,7 @@ pub(super) async fn search(
     let KnowledgeQuery { query, top, mode, filter } = body::json(body, door.limits).await?;
     let top = limit(top, TOP_DEFAULT, TOP_MAX)?;
     let query = within("query", &query)?;
-    let filter = index::Filter { metadata: filter, ..index::Filter::default() };
+    let filter = index::Filter { metadata: filter.into_iter().collect(), ..index::Filter::default() };
     let search = Search { top, mode, filter, ..Search::knowledge(query) };
     let found = door.house()?.memory.search(guest.tenant(), &search).await?;
     let results: Vec<Value> = found.passages.iter().map(Cited::as_json).collect();

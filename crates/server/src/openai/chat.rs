@@ -18,6 +18,7 @@ use super::reply::{Frame, Whole};
 use super::request::{self, Asked};
 use super::stream;
 use super::workflow::{PREFIX, Turn};
+use crate::auth::Bearer;
 use crate::body;
 use crate::door::Door;
 use crate::problem::Problem;

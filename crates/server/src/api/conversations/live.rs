@@ -11,13 +11,13 @@ use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use baton_engine::Talk;
 use futures::stream;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::{find, lines, shown};
 use crate::api::executions::live::last_told;
 use crate::api::guest::Guest;
 use crate::api::shapes::{Message, Problem as Refusal};
 use crate::door::Door;
+use crate::following::Following;
 use crate::problem::Problem;
 
 /// How long nothing may be told before one looks whether another process moved it.
@@ -36,7 +36,7 @@ struct Listener {
     /// What they came in with: a key that is revoked reads no further.
     headers: HeaderMap,
     /// Their place among those who read along.
-    _place: OwnedSemaphorePermit,
+    _place: Following,
 }
 
 /// Follows a conversation
@@ -60,7 +60,7 @@ pub(in crate::api) async fn events(
 ) -> Result<impl IntoResponse, Problem> {
     let last = last_told(&headers)? as u64;
     let talk = find(door.work()?, &guest, &id).await?;
-    let place = door.streams.clone().try_acquire_owned().map_err(|_| Problem::overloaded())?;
+    let place = door.followers.place(guest.tenant()).ok_or_else(Problem::overloaded)?;
     let ready = VecDeque::new();
     let listener = Listener { talk, guest, last, ready, has_news: true, door: door.clone(), headers, _place: place };
     let events = stream::unfold(listener, async |mut listener| {

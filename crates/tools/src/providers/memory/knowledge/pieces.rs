@@ -9,6 +9,8 @@ use baton_core::fault::Fault;
 use baton_core::id::TenantId;
 use baton_ports::embed::{Embedder, Role};
 use baton_ports::index::Document;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use serde_json::{Map, Value, json};
 
 use super::outside::Index;
@@ -89,7 +91,7 @@ impl Pieces {
         let numbered: Vec<(usize, &Piece)> = pieces.iter().enumerate().collect();
         for some in numbered.chunks(AT_ONCE) {
             let records = self.records(document, some).await.map_err(fault)?;
-            self.tried(async || self.index.put(self.tenant.as_str(), &records).await).await?;
+            self.tried(|| self.index.put(self.tenant.as_str(), &records).boxed()).await?;
         }
         Ok(())
     }
@@ -115,7 +117,7 @@ impl Pieces {
     async fn delete(&self, field: &str, value: &str) -> Result<(), Fault> {
         let tenant = self.tenant.as_str();
         let theirs = json!({"$and": [{TENANT: {"$eq": tenant}}, {field: {"$eq": value}}]});
-        self.tried(async || self.index.delete(tenant, &theirs).await).await
+        self.tried(|| self.index.delete(tenant, &theirs).boxed()).await
     }
 
     async fn records(&self, document: &Document, pieces: &[(usize, &Piece)]) -> Result<Vec<Record>, Failure> {
@@ -145,7 +147,7 @@ impl Pieces {
     }
 
     /// Asks again where the service could not be asked.
-    async fn tried(&self, act: impl AsyncFn() -> Result<(), Failure>) -> Result<(), Fault> {
+    async fn tried<'a>(&self, act: impl Fn() -> BoxFuture<'a, Result<(), Failure>>) -> Result<(), Fault> {
         let mut wait = FIRST_WAIT;
         for tries in 1.. {
             match act().await {
