@@ -11,6 +11,7 @@ pub mod models;
 mod money;
 mod outbox;
 mod runs;
+mod schedules;
 mod secrets;
 mod tools;
 mod workflows;
@@ -33,6 +34,7 @@ pub use knowledge::{
 pub use money::{Budgets, BudgetsCommand, Costs, CostsBy, CostsCommand, CostsShow, Roi};
 pub use outbox::{Outbox, OutboxList};
 pub use runs::{Run, Runs, RunsAct, RunsKey, RunsList, RunsOne, RunsWork};
+pub use schedules::{Schedules, SchedulesOne};
 pub use secrets::Secrets;
 pub use tools::{
     Tools, ToolsCall, ToolsConnect, ToolsConnections, ToolsDisconnect, ToolsList, ToolsRefresh, ToolsReport,
@@ -68,6 +70,9 @@ pub enum Command {
     /// Look at runs, and act on them.
     #[command(subcommand)]
     Runs(Runs),
+    /// Look at schedules, begin one now, pause and resume them.
+    #[command(subcommand)]
+    Schedules(Schedules),
     /// What agents know: add documents, search them, measure the search.
     #[command(subcommand)]
     Knowledge(Knowledge),

@@ -22,6 +22,7 @@ mod part;
 mod reference;
 mod run;
 mod runs;
+mod schedules;
 mod secrets;
 mod serve;
 mod test;
@@ -43,6 +44,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Init(args) => init::run(&args),
         Command::Run(args) => stoppable(wait(run::run(&project, args))),
         Command::Runs(args) => stoppable(wait(runs::run(&project, args))),
+        Command::Schedules(args) => wait(schedules::run(&project, args)),
         Command::Models(args) => wait(models::run(&project, args)),
         Command::Serve(args) => wait(serve::run(&project, args)),
         Command::Knowledge(args) => wait(knowledge::run(&project, args)),

@@ -2,6 +2,7 @@
 //! upper case, with two underscores between tables (`BATON_MODELS__BASE_URL`).
 
 mod upkeep;
+mod webhooks;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use crate::Misuse;
 use crate::project::shown;
 
 pub use upkeep::{Retention, Upkeep};
+pub use webhooks::Webhooks;
 
 /// The settings file of a project folder.
 pub const FILE: &str = "baton.toml";
@@ -59,6 +61,8 @@ pub struct Settings {
     /// What `baton serve` does by itself.
     pub upkeep: Upkeep,
     pub workflows: WorkflowSettings,
+    /// What is told to others.
+    pub webhooks: Webhooks,
 }
 
 /// What becomes of workflows that change.
@@ -105,6 +109,7 @@ impl Default for Settings {
             serve: baton_server::Config::default(),
             upkeep: Upkeep::default(),
             workflows: WorkflowSettings::default(),
+            webhooks: Webhooks::default(),
         }
     }
 }

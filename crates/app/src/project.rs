@@ -6,6 +6,7 @@ mod files;
 mod misfit;
 mod prompts;
 mod servers;
+mod triggers;
 mod workflows;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +24,7 @@ use crate::config::{self, Settings};
 pub use doubts::Doubt;
 pub use files::{given, read, read_value, shown, yaml_files};
 pub use servers::Server;
+pub use triggers::Triggers;
 pub use workflows::{Ready, Sorted, Source};
 
 /// The catalogue file of a project folder.

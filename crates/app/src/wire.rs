@@ -1,5 +1,7 @@
 //! Rooms put together: a store, the tools, the models and an engine for one project.
 
+mod triggers;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;

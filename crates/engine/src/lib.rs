@@ -18,10 +18,12 @@ mod messages;
 mod notices;
 pub mod one_call;
 mod options;
+pub mod outgoing;
 pub mod owner;
 pub mod plain;
 mod projections;
 pub mod roster;
+pub mod triggers;
 
 pub use baton_agents::{
     Agents, Generation, Override as Prompt, PLANNER, Usable, check as check_agent, put as put_prompt,

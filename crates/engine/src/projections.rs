@@ -70,7 +70,8 @@ impl Desk {
     }
 }
 
-fn item_id(run: &RunId, ask: &Ask) -> String {
+/// What the desk calls what a run asks.
+pub fn item_id(run: &RunId, ask: &Ask) -> String {
     match ask {
         Ask::Human(node) => format!("{run}/{node}"),
         Ask::Customer(node) => format!("{run}/{node}/customer"),

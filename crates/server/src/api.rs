@@ -18,12 +18,16 @@ mod keys;
 mod knowledge;
 mod known;
 mod kpis;
+mod links;
 mod models;
 mod once;
 mod patience;
 mod query;
+mod schedules;
 mod shapes;
+mod subscriptions;
 mod tools;
+mod webhooks;
 mod workflows;
 
 use axum::Router;
@@ -40,7 +44,9 @@ use utoipa_axum::routes;
 use crate::door::Door;
 
 pub(crate) use begin::version_for;
+pub(crate) use links::Found;
 pub(crate) use once::digest;
+pub(crate) use schedules::accepted;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -100,6 +106,13 @@ fn described() -> (Router<Door>, String) {
         .routes(routes!(desk::approvals))
         .routes(routes!(desk::show))
         .routes(routes!(kpis::show))
+        .routes(routes!(schedules::list))
+        .routes(routes!(schedules::show))
+        .routes(routes!(webhooks::list))
+        .routes(routes!(webhooks::show))
+        .routes(routes!(subscriptions::list))
+        .routes(routes!(subscriptions::show))
+        .routes(routes!(subscriptions::deliveries))
         .routes(routes!(executions::list))
         .routes(routes!(executions::show))
         .routes(routes!(executions::timeline))
@@ -125,6 +138,22 @@ fn described() -> (Router<Door>, String) {
         .routes(routes!(agents::replace))
         .routes(routes!(agents::remove));
     let operates = OpenApiRouter::new()
+        .routes(routes!(schedules::create))
+        .routes(routes!(schedules::replace))
+        .routes(routes!(schedules::remove))
+        .routes(routes!(schedules::pause))
+        .routes(routes!(schedules::resume))
+        .routes(routes!(schedules::run))
+        .routes(routes!(webhooks::create))
+        .routes(routes!(webhooks::replace))
+        .routes(routes!(webhooks::remove))
+        .routes(routes!(webhooks::rotate))
+        .routes(routes!(links::create))
+        .routes(routes!(subscriptions::create))
+        .routes(routes!(subscriptions::replace))
+        .routes(routes!(subscriptions::remove))
+        .routes(routes!(subscriptions::rotate))
+        .routes(routes!(subscriptions::replay))
         .routes(routes!(executions::act::pause))
         .routes(routes!(executions::act::resume))
         .routes(routes!(executions::act::cancel))

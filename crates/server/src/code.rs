@@ -24,6 +24,7 @@ pub const KEY_NOT_FOUND: &str = "KEY_NOT_FOUND";
 pub const KEY_ENDED: &str = "KEY_ENDED";
 pub const MODEL_NOT_FOUND: &str = "MODEL_NOT_FOUND";
 pub const AUDIT_ROW_NOT_FOUND: &str = "AUDIT_ROW_NOT_FOUND";
+pub const TRIGGER_NOT_FOUND: &str = "TRIGGER_NOT_FOUND";
 pub const EXECUTION_EXISTS: &str = "EXECUTION_EXISTS";
 pub const VERSION_UNUSABLE: &str = "VERSION_UNUSABLE";
 pub const AGENT_INVALID: &str = "AGENT_INVALID";
@@ -33,13 +34,15 @@ pub const PARAMETER_INVALID: &str = "PARAMETER_INVALID";
 pub const REQUEST_TOO_LARGE: &str = "REQUEST_TOO_LARGE";
 pub const REQUEST_TIMEOUT: &str = "REQUEST_TIMEOUT";
 pub const NAME_TAKEN: &str = "NAME_TAKEN";
+pub const LIMIT_REACHED: &str = "LIMIT_REACHED";
+pub const SIGNATURE_INVALID: &str = "SIGNATURE_INVALID";
 pub const OVERLOADED: &str = "OVERLOADED";
 pub const STORE_UNAVAILABLE: &str = "STORE_UNAVAILABLE";
 pub const STOPPING: &str = "STOPPING";
 pub const INTERNAL_ERROR: &str = "INTERNAL_ERROR";
 
 /// Every code in a few words.
-pub const ALL: [(&str, &str); 37] = [
+pub const ALL: [(&str, &str); 40] = [
     (UNAUTHORIZED, "the request brings no key that opens this door"),
     (FORBIDDEN, "the key's role may not do this"),
     (NOT_FOUND, "nothing is served at this path"),
@@ -64,6 +67,7 @@ pub const ALL: [(&str, &str); 37] = [
     (KEY_ENDED, "the key is not good any more"),
     (MODEL_NOT_FOUND, "no model or profile has this name"),
     (AUDIT_ROW_NOT_FOUND, "the audit trail has no row of this number"),
+    (TRIGGER_NOT_FOUND, "the tenant has no schedule, webhook or subscription of this name"),
     (EXECUTION_EXISTS, "a run of this id exists already"),
     (VERSION_UNUSABLE, "this binary cannot run the version"),
     (AGENT_INVALID, "an agent's definition cannot be used"),
@@ -73,6 +77,8 @@ pub const ALL: [(&str, &str); 37] = [
     (REQUEST_TOO_LARGE, "the request is larger than it may be"),
     (REQUEST_TIMEOUT, "the body did not come in time"),
     (NAME_TAKEN, "the name is another's"),
+    (LIMIT_REACHED, "the tenant has as many of these as it may"),
+    (SIGNATURE_INVALID, "the request of another service is not signed as it must be"),
     (OVERLOADED, "as many requests are under way as the server takes"),
     (STORE_UNAVAILABLE, "the store does not answer"),
     (STOPPING, "the server is stopping"),

@@ -8,7 +8,9 @@ use baton_core::definition::Catalog;
 use baton_core::id::TenantId;
 use baton_core::time::{Time, TimeZone};
 use baton_engine::Engine;
+use baton_engine::outgoing::Outgoing;
 use baton_engine::roster::{Roster, Standing};
+use baton_engine::triggers::Triggers;
 use baton_ports::audit::Audit;
 use baton_ports::budget::{Allowed, Budget};
 use baton_ports::catalogue::Catalogue;
@@ -100,6 +102,10 @@ pub struct Work {
     pub roster: Arc<Roster>,
     /// What the project's files hold now.
     pub files: watch::Receiver<Arc<Files>>,
+    /// Who tells subscribers.
+    pub outgoing: Outgoing,
+    /// Whose work this server is for, where an address does not say.
+    pub tenant: TenantId,
     /// The IANA time zone of runs whose context says none.
     pub zone: Option<String>,
     /// Replies of models come from files.
@@ -166,6 +172,19 @@ pub type Mint = Arc<
         + Sync,
 >;
 
+impl Work {
+    /// What keeps triggers, and begins their runs.
+    pub(crate) fn triggers(&self) -> Triggers {
+        Triggers {
+            engine: self.engine.clone(),
+            registry: self.registry.clone(),
+            records: self.records.clone(),
+            read: self.read.clone(),
+            zone: self.zone.clone(),
+        }
+    }
+}
+
 /// Everything the doors lean on. Cheap to clone.
 #[derive(Clone)]
 pub struct Door(Arc<Inner>);
@@ -191,6 +210,8 @@ pub struct Inner {
     pub room: Arc<Semaphore>,
     /// Who follows a run live.
     pub followers: Followers,
+    /// Told where schedules or subscriptions were changed here.
+    pub fresh: watch::Sender<()>,
     /// Whether the server is stopping: what waits need not be waited for.
     pub stopping: watch::Sender<bool>,
     /// How often tenants may ask; nothing: as often as they like.
@@ -224,6 +245,7 @@ impl Door {
             checks: OnceLock::new(),
             room,
             followers,
+            fresh: watch::Sender::new(()),
             stopping: watch::Sender::new(false),
             roster: OnceLock::new(),
         }))

@@ -11,6 +11,7 @@ use baton_core::id::RunId;
 use baton_core::run::Refusal;
 use baton_engine::one_call;
 use baton_engine::roster::{self, Standing};
+use baton_engine::triggers;
 use baton_ports::{journal, records};
 use serde_json::json;
 
@@ -135,6 +136,11 @@ impl Problem {
         Self::new(status, said::BODY_INVALID, detail)
     }
 
+    /// A field of a body that is not what it may be.
+    pub fn field(name: &str, why: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, said::BODY_INVALID, format!("`{name}`: {why}"))
+    }
+
     /// A parameter of the path, the query or a header that is not what is asked for.
     pub fn parameter(name: &str, why: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::BAD_REQUEST, said::PARAMETER_INVALID, format!("`{name}`: {why}"))
@@ -254,6 +260,28 @@ impl From<one_call::Error> for Problem {
             }
             one_call::Error::Journal(error) => error.into(),
             one_call::Error::Encoding(_) => Self::broken("the engine failed", &error),
+        }
+    }
+}
+
+impl From<triggers::Error> for Problem {
+    fn from(error: triggers::Error) -> Self {
+        use triggers::Error;
+
+        match error {
+            Error::Invalid { field, why } => Self::field(field, why),
+            Error::Unknown { .. } => Self::new(StatusCode::NOT_FOUND, said::TRIGGER_NOT_FOUND, error.to_string()),
+            Error::Taken { .. } => Self::new(StatusCode::CONFLICT, said::NAME_TAKEN, error.to_string())
+                .hint("change it with PUT, or choose another name"),
+            Error::TooMany { .. } => Self::new(StatusCode::CONFLICT, said::LIMIT_REACHED, error.to_string())
+                .hint("take out what is not used any more"),
+            Error::NoWorkflow { .. } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, said::WORKFLOW_NOT_FOUND, error.to_string())
+                    .hint("GET /api/v1/workflows lists those there are")
+            }
+            Error::Engine(error) => error.into(),
+            Error::Records(error) => error.into(),
+            Error::Read(error) => error.into(),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Which path leads where.
 
+mod decide;
 mod health;
+mod hooks;
 mod metrics;
 mod overview;
 mod ready;
@@ -28,6 +30,9 @@ pub(crate) fn all(door: Door) -> Router {
         .route("/metrics", get(metrics::metrics))
         .route("/metrics/overview", get(overview::overview))
         .route("/api/v1/composio/callback", get(returning::callback))
+        .route("/decide/{token}", get(decide::show).post(decide::decide))
+        .route("/hooks/{trigger}", post(hooks::own))
+        .route("/hooks/{tenant}/{trigger}", post(hooks::of_tenant))
         .route("/v1/models", get(openai::models::list))
         .route("/v1/models/{*model}", get(openai::models::one))
         .route("/v1/chat/completions", post(openai::chat::complete))

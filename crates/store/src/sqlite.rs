@@ -9,6 +9,7 @@ mod connection;
 mod conversations;
 mod decisions;
 mod desk;
+mod feed;
 mod index;
 mod journal;
 mod keys;

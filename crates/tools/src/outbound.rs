@@ -93,6 +93,11 @@ impl Outbound {
         &self.config
     }
 
+    /// What can be said of an address before its name is looked up; the error is the reason it is refused.
+    pub(crate) fn may_go(&self, url: &Url) -> Result<(), String> {
+        self.config.check(url)
+    }
+
     /// Sends it, following redirects. `trusted` is a URL whose origin may have any address.
     ///
     /// An act is redirected only by 307 and 308, which say that it was not done; the answer to it is otherwise the

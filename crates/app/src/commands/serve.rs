@@ -2,6 +2,7 @@
 
 mod ready;
 mod reload;
+mod rounds;
 mod upkeep;
 
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use self::reload::Reload;
+use self::rounds::Rounds;
 use self::upkeep::Upkeep;
 use super::keys;
 use super::knowledge::outside::Shelf;
@@ -46,6 +48,7 @@ pub async fn run(folder: &Path, args: cli::Serve) -> anyhow::Result<Exit> {
     let url = format!("{}://{at}", if config.tls.is_some() { "https" } else { "http" });
     let files = watch::Sender::new(Arc::new(reload::files(&project, &system)?));
     let serves = system.serving(async |engine| {
+        system.keep_triggers(&project, &saved.workflows, engine).await?;
         let secret = first_key(&system).await?;
         // Whoever reads that we are there may tell us to stop at once.
         let stop = told_to_stop().context("signals cannot be heard")?;
@@ -66,11 +69,13 @@ pub async fn run(folder: &Path, args: cli::Serve) -> anyhow::Result<Exit> {
             Some(returning) => door.with_returning(returning),
             None => door,
         };
+        let (rounds, fresh) = (Rounds::new(&project, &system, engine), door.fresh.subscribe());
         let upkeep = Upkeep::new(&project.settings, &system, engine);
         tokio::select! {
             served = baton_server::serve(listener, door, stop) => served.context("the listener failed"),
             never = upkeep.run() => match never {},
             never = Reload::new(&system, &files, print_of_files).run(folder) => match never {},
+            never = rounds.run(engine, fresh) => match never {},
         }
     });
     serves.await?;
@@ -87,6 +92,8 @@ fn work(project: &Project, system: &System, engine: &Engine, files: watch::Recei
         decisions: Arc::new(system.store.clone()),
         roster: system.roster.clone(),
         files,
+        tenant: system.tenant.clone(),
+        outgoing: system.outgoing(project),
         zone: project.settings.own_zone().map(str::to_owned),
         scripted: system.models.is_scripted(),
     }

@@ -88,6 +88,11 @@ impl Server {
         Answer::of(&send(self.address(), &head, &body).expect("is answered"))
     }
 
+    /// Sends a request without a key, with these header lines and this body. Head and body of the answer.
+    pub fn send(&self, request: &str, headers: &str, body: &str) -> String {
+        send(self.address(), &format!("{request} HTTP/1.1\r\n{headers}"), body).expect("is answered")
+    }
+
     /// Listens to server-sent events.
     pub fn listen(&self, path: &str, key: &str, headers: &str) -> Listener {
         let mut stream = TcpStream::connect(self.address()).expect("connects");

@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use baton_core::expr::nearest;
-use baton_core::id::RunId;
+use baton_core::id::{RunId, TenantId};
 use baton_core::run::Run;
 use baton_engine::Followed;
 use baton_ports::desk::About;
@@ -108,15 +108,15 @@ fn request_told(work: &Work, about: &About, item: &DeskItem, run: &Run) -> Value
 }
 
 /// A request that is open.
-struct Request {
-    item: DeskItem,
-    run: RunId,
-    about: About,
+pub(super) struct Request {
+    pub item: DeskItem,
+    pub run: RunId,
+    pub about: About,
 }
 
 impl Request {
-    async fn find(work: &Work, guest: &Guest, id: &str) -> Result<Self, Problem> {
-        let items = work.read.desk(guest.tenant(), None).await?;
+    pub async fn find(work: &Work, tenant: &TenantId, id: &str) -> Result<Self, Problem> {
+        let items = work.read.desk(tenant, None).await?;
         let requests = items.into_iter().filter_map(|item| {
             let (run, about) = (item.run.clone()?, item.request()?);
             Some(Self { item, run, about })
@@ -143,7 +143,7 @@ pub(super) async fn show(
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
     let work = door.work()?;
-    let Request { item, run, about } = Request::find(work, &guest, &id).await?;
+    let Request { item, run, about } = Request::find(work, guest.tenant(), &id).await?;
     let followed = Followed::read(&*work.read, work.engine.library(), guest.tenant(), &run).await?;
     let mut shown = request_told(work, &about, &item, &followed.run);
     shown["workflow_id"] = json!(followed.run.workflow().map(|workflow| workflow.name.clone()));
@@ -203,7 +203,7 @@ async fn decide(
     if let Some(run) = Once::of(door, &guest, headers, asked).await?.and_then(|once| once.before) {
         return Act::on(door, guest, run.as_str(), headers, asked).await?.stands().await;
     }
-    let Request { run, about, .. } = Request::find(door.work()?, &guest, id).await?;
+    let Request { run, about, .. } = Request::find(door.work()?, guest.tenant(), id).await?;
     let act = Act::on(door, guest, run.as_str(), headers, asked).await?;
     let incoming = about.decided(act.by(), approved, note);
     act.give(&incoming).await

@@ -79,12 +79,7 @@ impl Once {
         headers: &HeaderMap,
         asked: Asked<'_>,
     ) -> Result<Option<Self>, Problem> {
-        let Some(value) = headers.get(HEADER) else { return Ok(None) };
-        let text = value.to_str().unwrap_or_default().trim();
-        if text.is_empty() || text.len() > CHARS_MAX {
-            let why = format!("it must be 1 to {CHARS_MAX} visible characters of ASCII");
-            return Err(Problem::parameter("Idempotency-Key", why));
-        }
+        let Some(text) = key(headers)? else { return Ok(None) };
         let body = canonical::text(asked.body);
         let mut once = Self {
             name: digest(&[guest.tenant().as_str(), text]),
@@ -159,6 +154,20 @@ impl Once {
             response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
         }
     }
+}
+
+/// The key that a request comes under, where it does.
+///
+/// # Errors
+/// One that is no key.
+pub(super) fn key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let Some(value) = headers.get(HEADER) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text.is_empty() || text.len() > CHARS_MAX {
+        let why = format!("it must be 1 to {CHARS_MAX} visible characters of ASCII");
+        return Err(Problem::parameter("Idempotency-Key", why));
+    }
+    Ok(Some(text))
 }
 
 pub(crate) fn digest(parts: &[&str]) -> String {

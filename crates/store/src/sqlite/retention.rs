@@ -24,6 +24,9 @@ pub enum Old {
     ContactsBefore,
     /// What was asked of runs under a key of the asker's.
     AskedOnce,
+    /// What was told to subscribers, or could not be.
+    Told,
+    Untold,
     /// Why a model was chosen, and what it cost.
     Decisions,
 }
@@ -51,6 +54,8 @@ impl Store {
             Old::SentTo => self.expire_records(tenant, "sent_to", ENDED, before, after).await,
             Old::ContactsBefore => self.expire_records(tenant, "contacts_before", ENDED, before, after).await,
             Old::AskedOnce => self.expire_records(tenant, "asked_once", ENDED, before, after).await,
+            Old::Told => self.expire_records(tenant, "webhook_sent", UNCONDITIONED, before, after).await,
+            Old::Untold => self.expire_records(tenant, "webhook_dead", UNCONDITIONED, before, after).await,
             Old::Decisions => {
                 let tenant = tenant.clone();
                 let deleted = self.write(0, move |session| {

@@ -138,7 +138,12 @@ impl<'s> Upkeep<'s> {
         let Retention { messages_days, effects_days, decisions_days } = self.settings.upkeep.retention;
         let of_effects =
             [Old::Effects, Old::SentTo, Old::ContactsBefore, Old::AskedOnce].map(|what| (what, effects_days));
-        let others = [(Old::Outbox, messages_days), (Old::Decisions, decisions_days)];
+        let others = [
+            (Old::Outbox, messages_days),
+            (Old::Told, messages_days),
+            (Old::Untold, messages_days),
+            (Old::Decisions, decisions_days),
+        ];
         for (what, days) in of_effects.into_iter().chain(others) {
             if days == 0 {
                 continue;
@@ -194,4 +199,4 @@ fn one_line(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

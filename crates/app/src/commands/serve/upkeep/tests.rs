@@ -16,7 +16,7 @@ use super::*;
 use crate::project::Project;
 use crate::told;
 
-struct SetClock(AtomicI64);
+pub struct SetClock(pub AtomicI64);
 
 impl Clock for SetClock {
     fn now(&self) -> Time {

@@ -1,0 +1,75 @@
+//! What a project's folder says of what begins runs and who is told: `triggers/*.yaml`, and the `trigger` nodes of workflows.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use baton_engine::outgoing::Subscription;
+use baton_engine::triggers::hook::Hook;
+use baton_engine::triggers::schedule::Schedule;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{misfit, read_value, yaml_files};
+
+/// All of it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Triggers {
+    pub schedules: Vec<Schedule>,
+    pub webhooks: Vec<Hook>,
+    pub subscriptions: Vec<Subscription>,
+}
+
+impl Triggers {
+    /// From the folder's files.
+    pub fn read(root: &Path) -> anyhow::Result<Self> {
+        let mut all = Self::default();
+        for file in yaml_files(&root.join("triggers"))? {
+            let one: Self = misfit::read_as(&file, read_value(&file)?, "triggers are in docs/guides/schedules.md")?;
+            all.schedules.extend(one.schedules);
+            all.webhooks.extend(one.webhooks);
+            all.subscriptions.extend(one.subscriptions);
+        }
+        Ok(all)
+    }
+
+    /// And from a workflow's `trigger` nodes: each is named after the workflow and itself. What a file names the same stands.
+    pub fn add_nodes(&mut self, workflow: &str, definition: &Value) {
+        let nodes = definition.get("nodes").and_then(Value::as_array).into_iter().flatten();
+        for node in nodes {
+            let text = |key: &str| node.get(key).and_then(Value::as_str);
+            let Some(id) = text("id") else { continue };
+            match text("trigger") {
+                Some("schedule") => {
+                    let mut written: Map<String, Value> = ["cron", "zone", "missed"]
+                        .into_iter()
+                        .filter_map(|key| Some((key.to_owned(), node.get(key)?.clone())))
+                        .collect();
+                    let name = format!("{workflow}.{id}");
+                    written.extend([("name".to_owned(), json!(name)), ("workflow".to_owned(), json!(workflow))]);
+                    let is_there = self.schedules.iter().any(|schedule| schedule.name == name);
+                    if let (Ok(schedule), false) = (serde_json::from_value(written.into()), is_there) {
+                        self.schedules.push(schedule);
+                    }
+                }
+                Some("webhook") => {
+                    let name = text("path").map_or_else(|| format!("{workflow}.{id}"), str::to_owned);
+                    let is_there = self.webhooks.iter().any(|hook| hook.name == name);
+                    let hook = serde_json::from_value(json!({ "name": name, "workflow": workflow }));
+                    if let (Ok(hook), false) = (hook, is_there) {
+                        self.webhooks.push(hook);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub fn names(&self) -> [BTreeSet<&str>; 3] {
+        [
+            self.schedules.iter().map(|schedule| schedule.name.as_str()).collect(),
+            self.webhooks.iter().map(|hook| hook.name.as_str()).collect(),
+            self.subscriptions.iter().map(|subscription| subscription.name.as_str()).collect(),
+        ]
+    }
+}

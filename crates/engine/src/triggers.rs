@@ -1,0 +1,127 @@
+//! What begins runs though nobody asks for one at that moment: schedules that come round, and signed requests.
+//!
+//! Definitions are records of a tenant. A run's id is derived from what begins it (a schedule and an instant, a hook and a
+//! delivery), so however often it is begun, by however many processes and after whichever crash, it is one run.
+
+pub mod hook;
+mod named;
+pub mod schedule;
+pub mod signature;
+
+use std::sync::Arc;
+
+use baton_core::bundle::Hash;
+use baton_core::expr::{Dialect, Document, Params};
+use baton_core::id::{RunId, TenantId};
+use baton_core::time::Time;
+use baton_core::tool::Caller;
+use baton_ports::read::Read;
+use baton_ports::records::{self, Records};
+use baton_ports::registry::{Registry, Version};
+use serde_json::{Map, Value};
+
+use crate::{Engine, Start};
+
+pub use named::{NAME_BYTES_MAX, Named, PAGE_MAX, check_name, delete, find, list, save};
+
+/// Why a trigger is not kept, or begins nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A field of a definition is not what it may be.
+    #[error("`{field}`: {why}")]
+    Invalid { field: &'static str, why: String },
+    #[error("there is no {kind} `{name}`")]
+    Unknown { kind: &'static str, name: String },
+    #[error("a {kind} `{name}` is there already")]
+    Taken { kind: &'static str, name: String },
+    #[error("a tenant has at most {max} of these")]
+    TooMany { max: usize },
+    #[error("no workflow `{name}`")]
+    NoWorkflow { name: String },
+    #[error(transparent)]
+    Engine(#[from] crate::Error),
+    #[error(transparent)]
+    Records(#[from] records::Error),
+    #[error(transparent)]
+    Read(#[from] baton_ports::journal::Error),
+}
+
+impl Error {
+    pub(crate) fn invalid(field: &'static str, why: impl std::fmt::Display) -> Self {
+        Self::Invalid { field, why: why.to_string() }
+    }
+
+    /// Whether it will be the same however often it is tried.
+    pub fn is_for_good(&self) -> bool {
+        match self {
+            Self::Invalid { .. }
+            | Self::Unknown { .. }
+            | Self::Taken { .. }
+            | Self::TooMany { .. }
+            | Self::NoWorkflow { .. }
+            | Self::Engine(crate::Error::Input(_) | crate::Error::BadVersion { .. }) => true,
+            Self::Engine(_) | Self::Records(_) | Self::Read(_) => false,
+        }
+    }
+}
+
+/// What keeps triggers, and begins their runs. Cheap to clone.
+#[derive(Clone)]
+pub struct Triggers {
+    pub engine: Engine,
+    pub registry: Arc<dyn Registry>,
+    pub records: Arc<dyn Records>,
+    pub read: Arc<dyn Read>,
+    /// The IANA time zone of runs and schedules that say none.
+    pub zone: Option<String>,
+}
+
+/// A run that a trigger begins.
+struct Firing<'f> {
+    run: RunId,
+    workflow: &'f str,
+    input: Value,
+    context: Map<String, Value>,
+    /// For journals and audit rows.
+    by: String,
+}
+
+impl Triggers {
+    /// Accepts the run; one that was accepted before is the same run.
+    async fn begin(&self, tenant: &TenantId, firing: Firing<'_>) -> Result<(), Error> {
+        let version = self.version(tenant, firing.workflow).await?;
+        let context = Value::Object(firing.context);
+        let caller = Caller { begun_by: Some(firing.by), ..Caller::of(&context, self.zone.as_deref()) };
+        let start = Start {
+            run: firing.run,
+            tenant: tenant.clone(),
+            workflow: version.workflow,
+            bundle: version.bundle,
+            input: firing.input,
+            context,
+            caller,
+        };
+        match self.engine.start(start).await {
+            Ok(()) | Err(crate::Error::Exists { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn version(&self, tenant: &TenantId, workflow: &str) -> Result<Version, Error> {
+        let active = self.registry.active(tenant, workflow).await?;
+        active.ok_or_else(|| Error::NoWorkflow { name: workflow.to_owned() })
+    }
+}
+
+/// Fills the holes of an input.
+fn filled(input: &Value, names: &Value, now: Time) -> Result<Value, Error> {
+    let params = Params::parse(input, Dialect::Edges).map_err(|error| Error::invalid("input", error.message))?;
+    params.render(&Document::new(names, now.to_timestamp())).map_err(|error| Error::invalid("input", error.message))
+}
+
+/// A run's id: readable, and the same for the same cause.
+fn run_of(kind: &str, tenant: &TenantId, name: &str, born: Time, cause: &str) -> RunId {
+    let whole = format!("{kind}\n{tenant}\n{name}\n{}\n{cause}", born.as_ms());
+    let hash = Hash::of(whole.as_bytes());
+    RunId::new(format!("{kind}-{name}-{}", hash.as_str().get(..32).unwrap_or_default()))
+}

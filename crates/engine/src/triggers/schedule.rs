@@ -1,0 +1,348 @@
+//! Schedules: when a workflow is run by itself.
+//!
+//! **Never twice, never lost.** The run of an instant has an id made of the schedule and the instant: two processes that
+//! begin it begin one run. That an instant is done is written after its run is durable, so a crash between the two begins
+//! the same run again, which changes nothing.
+
+use std::time::Duration;
+
+use baton_core::id::{RunId, TenantId};
+use baton_core::time::{Time, TimeZone};
+use baton_core::triggers::cron::Cron;
+use baton_ports::records::{self, Op};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::{Error, Firing, Named, Triggers, check_name, filled, find, list, run_of, save};
+
+/// Where it is kept what was done last.
+pub const STATE: &str = "schedule_state";
+/// A run that is begun so much later than its instant was missed.
+pub const GRACE: Duration = Duration::from_secs(60);
+/// Missed runs that are begun at once, the latest ones.
+pub const RUN_ALL_MAX: usize = 100;
+/// When it is looked again where a run before goes on, or something did not answer.
+const AGAIN: Duration = Duration::from_secs(5);
+/// Bytes of an input and of a context.
+const INPUT_BYTES_MAX: usize = 256 << 10;
+/// Coming instants that are shown at the most.
+pub const NEXT_MAX: usize = 50;
+
+/// A workflow to be run when a cron expression comes round.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schedule {
+    pub name: String,
+    pub workflow: String,
+    /// See [`baton_core::triggers::cron`].
+    pub cron: String,
+    /// IANA.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// May have templates with `scheduled_at` and `schedule`.
+    #[serde(default = "nothing")]
+    pub input: Value,
+    #[serde(default)]
+    pub context: Map<String, Value>,
+    #[serde(default)]
+    pub missed: Missed,
+    #[serde(default)]
+    pub overlap: Overlap,
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// Defined by the project's folder, which says what becomes of it.
+    #[serde(default)]
+    pub from_project: bool,
+    #[serde(default)]
+    pub created_at: Time,
+}
+
+fn nothing() -> Value {
+    Value::Object(Map::new())
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// What becomes of instants at which nothing served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Missed {
+    /// One run for all of them.
+    #[default]
+    #[serde(alias = "once")]
+    RunOnce,
+    /// A run each, of the latest [`RUN_ALL_MAX`].
+    #[serde(alias = "all")]
+    RunAll,
+    /// None.
+    Skip,
+}
+
+/// What becomes of an instant while the run before goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overlap {
+    /// It is begun beside.
+    #[default]
+    Allow,
+    /// It is left out.
+    Skip,
+    /// It waits for the other's end; by then it may be missed.
+    Wait,
+}
+
+impl Named for Schedule {
+    const KIND: &'static str = "schedule";
+    const SPACE: &'static str = "schedule";
+    const MAX: usize = 1_000;
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// What was done last.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// Instants up to this one are done.
+    pub done: Time,
+    pub last_run: Option<RunId>,
+    pub last_instant: Option<Time>,
+    /// Instants that were left out: missed, or while another run went on.
+    #[serde(default)]
+    pub left_out: u64,
+    /// Why the last one could not be begun.
+    pub error: Option<String>,
+}
+
+impl Schedule {
+    pub fn cron(&self) -> Result<Cron, Error> {
+        self.cron.parse().map_err(|invalid: baton_core::triggers::cron::Invalid| {
+            let hint = invalid.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+            Error::invalid("cron", format!("{invalid}{hint}"))
+        })
+    }
+
+    fn time_zone(&self, otherwise: Option<&str>) -> Result<TimeZone, Error> {
+        let name = self.zone.as_deref().or(otherwise).unwrap_or("UTC");
+        TimeZone::get(name).map_err(|_| {
+            Error::invalid("zone", format!("`{name}` is no time zone; write an IANA name such as `Europe/Madrid`"))
+        })
+    }
+
+    /// The coming instants, at most so many; none while it is not enabled.
+    pub fn coming(&self, zone: Option<&str>, now: Time, count: usize) -> Vec<Time> {
+        let (Ok(cron), Ok(zone), true) = (self.cron(), self.time_zone(zone), self.enabled) else { return Vec::new() };
+        let first = cron.next(now, &zone);
+        std::iter::successors(first, |at| cron.next(*at, &zone)).take(count.min(NEXT_MAX)).collect()
+    }
+
+    fn input_at(&self, instant: Time) -> Result<Value, Error> {
+        let names = json!({ "schedule": self.name, "scheduled_at": instant.to_string() });
+        filled(&self.input, &names, instant)
+    }
+
+    fn run_at(&self, tenant: &TenantId, instant: Time) -> RunId {
+        run_of("schedule", tenant, &self.name, self.created_at, &instant.as_ms().to_string())
+    }
+}
+
+impl Triggers {
+    /// Keeps a new schedule, or one in place of another. From now on its instants count: none before.
+    ///
+    /// # Errors
+    /// A field that is not what it may be, a workflow that is not there or does not take the input.
+    pub async fn save_schedule(
+        &self,
+        tenant: &TenantId,
+        before: Option<(u64, Schedule)>,
+        mut schedule: Schedule,
+        now: Time,
+    ) -> Result<Schedule, Error> {
+        check_name(&schedule.name)?;
+        schedule.cron()?;
+        schedule.time_zone(self.zone.as_deref())?;
+        for (field, value) in [("input", schedule.input.clone()), ("context", json!(schedule.context))] {
+            let bytes = value.to_string().len();
+            if bytes > INPUT_BYTES_MAX {
+                return Err(Error::invalid(
+                    field,
+                    format!("it has {bytes} bytes, over the limit of {INPUT_BYTES_MAX}"),
+                ));
+            }
+        }
+        if schedule.context.contains_key("api_key") {
+            return Err(Error::invalid("context", "an `api_key` is written nowhere, so a schedule cannot have one"));
+        }
+        let version = self.version(tenant, &schedule.workflow).await?;
+        let declared = self.engine.library().version(&version.bundle).await?;
+        declared.input.complete(&schedule.input_at(now)?).map_err(crate::Error::Input)?;
+        schedule.created_at = before.as_ref().map_or(now, |(_, before)| before.created_at);
+        let goes_on = before.as_ref().is_some_and(|(_, before)| {
+            (&before.cron, &before.zone, before.enabled) == (&schedule.cron, &schedule.zone, schedule.enabled)
+        });
+        let mut beside = Vec::new();
+        if !goes_on {
+            let state = State { done: now, ..self.schedule_state(tenant, &schedule).await?.1 };
+            beside.push(Op::Put { space: STATE.to_owned(), key: schedule.name.clone(), value: json!(state) });
+        }
+        save(&*self.records, tenant, before.map(|(version, _)| version), &schedule, beside, now).await?;
+        Ok(schedule)
+    }
+
+    /// Lets it come round no more, or again: what it missed meanwhile is not made up for.
+    pub async fn enable_schedule(
+        &self,
+        tenant: &TenantId,
+        name: &str,
+        enabled: bool,
+        now: Time,
+    ) -> Result<Schedule, Error> {
+        let (version, before) = find::<Schedule>(&*self.records, tenant, name).await?;
+        if before.enabled == enabled {
+            return Ok(before);
+        }
+        let schedule = Schedule { enabled, ..before };
+        let state = State { done: now, ..self.schedule_state(tenant, &schedule).await?.1 };
+        let beside = vec![Op::Put { space: STATE.to_owned(), key: name.to_owned(), value: json!(state) }];
+        save(&*self.records, tenant, Some(version), &schedule, beside, now).await?;
+        Ok(schedule)
+    }
+
+    /// Begins a run of it now, beside those that come by themselves. The same `command` is the same run.
+    pub async fn run_schedule(&self, tenant: &TenantId, name: &str, command: &str, now: Time) -> Result<RunId, Error> {
+        let (_, schedule) = find::<Schedule>(&*self.records, tenant, name).await?;
+        let run = run_of("schedule", tenant, name, schedule.created_at, &format!("by hand\n{command}"));
+        self.fire(tenant, &schedule, run.clone(), now).await?;
+        Ok(run)
+    }
+
+    /// What was done last, and the version of its record.
+    pub async fn schedule_state(&self, tenant: &TenantId, schedule: &Schedule) -> Result<(Option<u64>, State), Error> {
+        let record = self.records.get(tenant, STATE, &schedule.name).await?;
+        let version = record.as_ref().map(|record| record.version);
+        let state = record.and_then(|record| serde_json::from_value(record.value).ok());
+        Ok((version, state.unwrap_or(State { done: schedule.created_at, ..State::default() })))
+    }
+
+    /// A schedule for programs, with what became of it and so many coming instants.
+    pub async fn shown(&self, tenant: &TenantId, schedule: &Schedule, next: usize, now: Time) -> Result<Value, Error> {
+        let (_, state) = self.schedule_state(tenant, schedule).await?;
+        let next = schedule.coming(self.zone.as_deref(), now, next);
+        Ok(json!({
+            "name": schedule.name, "workflow_id": schedule.workflow, "cron": schedule.cron, "zone": schedule.zone,
+            "input_data": schedule.input, "context": schedule.context, "missed": schedule.missed,
+            "overlap": schedule.overlap, "enabled": schedule.enabled, "from_project": schedule.from_project,
+            "created_at": schedule.created_at.to_string(),
+            "next": next.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "last_execution_id": state.last_run, "last_instant": state.last_instant.map(|at| at.to_string()),
+            "left_out": state.left_out, "error": state.error,
+        }))
+    }
+
+    /// Begins what is due of a tenant's schedules. When there is something to do next, as far as is known.
+    ///
+    /// # Errors
+    /// Where the store does not answer; what is due stays so.
+    pub async fn look(&self, tenant: &TenantId, now: Time) -> Result<Option<Time>, Error> {
+        let (mut next, mut after): (Option<Time>, Option<String>) = (None, None);
+        loop {
+            let page: Vec<Schedule> = list(&*self.records, tenant, after.as_deref(), super::PAGE_MAX).await?;
+            for schedule in &page {
+                let turn = self.turn(tenant, schedule, now).await.unwrap_or_else(|error| {
+                    tracing::warn!(%tenant, schedule = schedule.name, %error, "what is due cannot be begun; it is tried again");
+                    Some(now + AGAIN)
+                });
+                next = [next, turn].into_iter().flatten().min();
+            }
+            match page.last() {
+                Some(last) if page.len() == super::PAGE_MAX => after = Some(last.name.clone()),
+                _ => return Ok(next),
+            }
+        }
+    }
+
+    /// Begins what is due of one, and says when there is something to do again.
+    async fn turn(&self, tenant: &TenantId, schedule: &Schedule, now: Time) -> Result<Option<Time>, Error> {
+        if !schedule.enabled {
+            return Ok(None);
+        }
+        let (cron, zone) = (schedule.cron()?, schedule.time_zone(self.zone.as_deref())?);
+        let (mut version, mut state) = self.schedule_state(tenant, schedule).await?;
+        let (due, _more) = cron.latest(state.done, now, &zone, RUN_ALL_MAX);
+        let Some(last) = due.last().copied() else { return Ok(cron.next(now.max(state.done), &zone)) };
+        let in_time: Vec<Time> = due.iter().copied().filter(|at| *at + GRACE >= now).collect();
+        let chosen = match schedule.missed {
+            Missed::RunAll => due.clone(),
+            Missed::RunOnce if in_time.is_empty() => vec![last],
+            Missed::RunOnce | Missed::Skip => in_time,
+        };
+        state.left_out += u64::try_from(due.len() - chosen.len()).unwrap_or_default();
+        for instant in chosen {
+            if schedule.overlap != Overlap::Allow && self.goes_on(tenant, state.last_run.as_ref()).await? {
+                if schedule.overlap == Overlap::Wait {
+                    return Ok(Some(now + AGAIN));
+                }
+                state.left_out += 1;
+                continue;
+            }
+            let run = schedule.run_at(tenant, instant);
+            state.error = match self.fire(tenant, schedule, run.clone(), instant).await {
+                Ok(()) => None,
+                Err(error) if error.is_for_good() => {
+                    tracing::warn!(%tenant, schedule = schedule.name, %error, "a scheduled run could not be begun");
+                    Some(error.to_string())
+                }
+                Err(error) => return Err(error),
+            };
+            let begun = state.error.is_none().then_some(run);
+            state = State { done: instant, last_instant: Some(instant), last_run: begun.or(state.last_run), ..state };
+            if instant < last && !self.keep(tenant, schedule, &mut version, &state, now).await? {
+                return Ok(Some(now));
+            }
+        }
+        state.done = last;
+        // Whoever wrote meanwhile may know of more.
+        let is_kept = self.keep(tenant, schedule, &mut version, &state, now).await?;
+        Ok(if is_kept { cron.next(now.max(last), &zone) } else { Some(now) })
+    }
+
+    async fn goes_on(&self, tenant: &TenantId, run: Option<&RunId>) -> Result<bool, Error> {
+        let Some(run) = run else { return Ok(false) };
+        Ok(self.read.run(tenant, run).await?.is_some_and(|head| !head.state.is_end()))
+    }
+
+    async fn fire(&self, tenant: &TenantId, schedule: &Schedule, run: RunId, instant: Time) -> Result<(), Error> {
+        let mut context = schedule.context.clone();
+        context.insert("schedule".to_owned(), schedule.name.clone().into());
+        context.insert("scheduled_at".to_owned(), instant.to_string().into());
+        let (input, by) = (schedule.input_at(instant)?, format!("schedule {}", schedule.name));
+        self.begin(tenant, Firing { run, workflow: &schedule.workflow, input, context, by }).await
+    }
+
+    /// Writes down what was done, unless somebody else has written.
+    async fn keep(
+        &self,
+        tenant: &TenantId,
+        schedule: &Schedule,
+        version: &mut Option<u64>,
+        state: &State,
+        now: Time,
+    ) -> Result<bool, Error> {
+        let (space, key, value) = (STATE.to_owned(), schedule.name.clone(), json!(state));
+        let op = match *version {
+            Some(version) => Op::CompareAndSet { space, key, version, value },
+            None => Op::Insert { space, key, value },
+        };
+        match self.records.commit(tenant, vec![op], now).await {
+            Ok(()) => {
+                *version = Some(version.unwrap_or(0) + 1);
+                Ok(true)
+            }
+            Err(records::Error::Conflict { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

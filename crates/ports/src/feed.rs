@@ -1,0 +1,43 @@
+//! What was recorded of all runs, in the order in which it was: for who tells others of it.
+//!
+//! Reading it leaves nothing behind, so whoever reads keeps by itself how far it came.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use baton_core::id::{RunId, TenantId};
+
+use crate::journal::Error;
+
+/// An entry of a run's journal, as it was laid down.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Laid {
+    /// Rises in the order of commits, over all runs.
+    pub id: i64,
+    pub run: RunId,
+    pub workflow: String,
+    /// The run is one that another run began.
+    pub is_child: bool,
+    pub entry: Arc<[u8]>,
+}
+
+/// Records that somebody looks for in all tenants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Space {
+    Schedules,
+    Subscriptions,
+    /// Deliveries to be made.
+    Deliveries,
+}
+
+#[async_trait]
+pub trait Feed: Send + Sync {
+    /// Tenants that have a record there, in order.
+    async fn tenants(&self, space: Space) -> Result<Vec<TenantId>, Error>;
+
+    /// The id of the newest entry of all; 0 where there is none.
+    async fn newest(&self) -> Result<i64, Error>;
+
+    /// A tenant's entries behind `after`, in order, as many as are read at once; and up to which id all were looked at.
+    async fn laid(&self, tenant: &TenantId, after: i64) -> Result<(Vec<Laid>, i64), Error>;
+}

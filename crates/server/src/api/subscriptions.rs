@@ -1,0 +1,253 @@
+//! Subscriptions: who is told what happens to runs, and what became of the telling.
+
+use std::collections::BTreeSet;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
+use baton_core::time::Time;
+use baton_engine::outgoing::{DELIVERIES_MAX, Delivery, SECRETS, Stands, Subscription};
+use baton_engine::triggers::{self, PAGE_MAX};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::guest::Guest;
+use super::query::{self, Query};
+use super::shapes::Problem as Refusal;
+use super::webhooks::{Rotate, Rotated, chosen};
+use crate::body;
+use crate::door::Door;
+use crate::problem::Problem;
+
+/// A subscription, as it is defined.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SubscriptionDefined)]
+pub(super) struct Defined {
+    /// 1 to 60 letters, digits, `.`, `_` and `-`.
+    #[serde(default)]
+    name: Option<String>,
+    /// Where it is posted to: a public address, or one that the settings allow.
+    url: String,
+    /// `execution.completed`, `execution.failed`, `execution.cancelled`, `execution.rolled_back`, `execution.waiting`,
+    /// `approval.requested`; `execution.*` and `*` stand for several.
+    events: BTreeSet<String>,
+    #[serde(default = "yes")]
+    enabled: bool,
+    /// To sign with; one is made where left out. Of a subscription that is there it is changed by `rotate`.
+    secret: Option<String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Defined {
+    fn subscription(self, name: String) -> Subscription {
+        let Self { url, events, enabled, .. } = self;
+        Subscription { name, url, events, enabled, from_project: false, created_at: Time::EPOCH, since: 0 }
+    }
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described, never made")]
+#[schema(as = Subscription)]
+pub(super) struct Shown {
+    name: String,
+    url: String,
+    events: Vec<String>,
+    enabled: bool,
+    /// Defined by the project's folder.
+    from_project: bool,
+    created_at: String,
+    /// Shown when it is made or rotated, and never again.
+    secret: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described, never made")]
+#[schema(as = Subscriptions)]
+pub(super) struct Page {
+    subscriptions: Vec<Shown>,
+}
+
+/// Something that is to be told, was, or could not be.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described, never made")]
+#[schema(as = Delivery)]
+pub(super) struct Told {
+    /// `webhook-id`: the same at every attempt.
+    id: String,
+    event: String,
+    attempts: u32,
+    /// What the last attempt came to.
+    last: Option<String>,
+    last_at: Option<String>,
+    /// What is posted: `type`, `timestamp`, `data`.
+    body: Value,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described, never made")]
+pub(super) struct Deliveries {
+    deliveries: Vec<Told>,
+    /// Give it as `after` for the next page.
+    next_after: Option<String>,
+}
+
+fn told(subscription: &Subscription) -> Value {
+    let Subscription { name, url, events, enabled, from_project, created_at, .. } = subscription;
+    json!({
+        "name": name, "url": url, "events": events, "enabled": enabled, "from_project": from_project,
+        "created_at": created_at.to_string(),
+    })
+}
+
+fn told_of(delivery: &Delivery) -> Value {
+    let Delivery { id, event, body, attempts, last, last_at, .. } = delivery;
+    json!({
+        "id": id, "event": event, "attempts": attempts, "last": last,
+        "last_at": last_at.map(|at| at.to_string()), "body": body,
+    })
+}
+
+/// Lists subscriptions by name
+#[utoipa::path(get, path = "/api/v1/subscriptions", tag = "webhooks", responses((status = 200, body = Page)))]
+pub(super) async fn list(State(door): State<Door>, Extension(guest): Extension<Guest>) -> Result<Json<Value>, Problem> {
+    let records = &*door.work()?.records;
+    let all: Vec<Subscription> = triggers::list(records, guest.tenant(), None, PAGE_MAX).await?;
+    Ok(Json(json!({ "subscriptions": all.iter().map(told).collect::<Vec<_>>() })))
+}
+
+/// Shows a subscription
+#[utoipa::path(get, path = "/api/v1/subscriptions/{name}", tag = "webhooks", params(("name" = String, Path)),
+    responses((status = 200, body = Shown), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+pub(super) async fn show(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    let (_, found) = triggers::find::<Subscription>(&*door.work()?.records, guest.tenant(), &name).await?;
+    Ok(Json(told(&found)))
+}
+
+/// Makes a subscription, and shows its secret this once
+///
+/// It is told what happens from now on.
+#[utoipa::path(post, path = "/api/v1/subscriptions", tag = "webhooks", request_body = Defined, responses(
+    (status = 201, body = Shown), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+pub(super) async fn create(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    body: Body,
+) -> Result<Response, Problem> {
+    let mut defined: Defined = body::json(body, door.limits).await?;
+    let name = defined.name.take().ok_or_else(|| Problem::field("name", "say how it is called"))?;
+    let secret = chosen(defined.secret.take())?;
+    let subscription = defined.subscription(name);
+    let kept = door.work()?.outgoing.save(guest.tenant(), None, subscription, Some(secret.clone())).await?;
+    door.fresh.send_replace(());
+    let mut shown = told(&kept);
+    shown["secret"] = secret.into();
+    Ok((StatusCode::CREATED, Json(shown)).into_response())
+}
+
+/// Puts a subscription in another's place, whole; its secret stays
+#[utoipa::path(put, path = "/api/v1/subscriptions/{name}", tag = "webhooks", params(("name" = String, Path)),
+    request_body = Defined, responses((status = 200, body = Shown),
+    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+pub(super) async fn replace(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    Path(name): Path<String>,
+    body: Body,
+) -> Result<Json<Value>, Problem> {
+    let defined: Defined = body::json(body, door.limits).await?;
+    if defined.secret.is_some() {
+        return Err(Problem::field("secret", "it is changed by POST /api/v1/subscriptions/{name}/rotate"));
+    }
+    if defined.name.as_ref().is_some_and(|other| *other != name) {
+        return Err(Problem::field("name", "it is the path's: a subscription keeps its name"));
+    }
+    let outgoing = &door.work()?.outgoing;
+    let before = triggers::find::<Subscription>(&*outgoing.records, guest.tenant(), &name).await?;
+    let kept = outgoing.save(guest.tenant(), Some(before), defined.subscription(name), None).await?;
+    Ok(Json(told(&kept)))
+}
+
+/// Takes a subscription out; what was not told yet is given up
+#[utoipa::path(delete, path = "/api/v1/subscriptions/{name}", tag = "webhooks", params(("name" = String, Path)),
+    responses((status = 204), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+pub(super) async fn remove(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let records = &*door.work()?.records;
+    triggers::delete::<Subscription>(records, guest.tenant(), &name, &[SECRETS], door.clock.now()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Gives a subscription another secret; for a while deliveries are signed with both
+#[utoipa::path(post, path = "/api/v1/subscriptions/{name}/rotate", tag = "webhooks", params(("name" = String, Path)),
+    request_body = Rotate, responses((status = 200, body = Rotated),
+    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+pub(super) async fn rotate(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    Path(name): Path<String>,
+    body: Body,
+) -> Result<Json<Value>, Problem> {
+    let (secret, overlap) = body::json::<Rotate>(body, door.limits).await?.into_parts()?;
+    door.work()?.outgoing.rotate(guest.tenant(), &name, secret.clone(), overlap).await?;
+    Ok(Json(json!({ "secret": secret })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    state: Option<String>,
+    after: Option<String>,
+    limit: Option<usize>,
+}
+
+/// Lists deliveries of a subscription, oldest first: what is pending, was sent, or is dead
+#[utoipa::path(get, path = "/api/v1/subscriptions/{name}/deliveries", tag = "webhooks",
+    params(("name" = String, Path),
+        ("state" = Option<String>, Query, description = "`pending`, `sent` or `dead`; `dead` unless told"),
+        ("after" = Option<String>, Query), ("limit" = Option<usize>, Query, description = "1 to 200; 50 unless told")),
+    responses((status = 200, body = Deliveries), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+pub(super) async fn deliveries(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    Path(name): Path<String>,
+    Query(Asked { state, after, limit }): Query<Asked>,
+) -> Result<Json<Value>, Problem> {
+    let limit = query::limit(limit, 50, DELIVERIES_MAX)?;
+    let stands = match state.as_deref() {
+        None | Some("dead") => Stands::Dead,
+        Some("sent") => Stands::Sent,
+        Some("pending") => Stands::Pending,
+        Some(_) => return Err(Problem::parameter("state", "it is `pending`, `sent` or `dead`")),
+    };
+    let page = door.work()?.outgoing.deliveries(guest.tenant(), &name, stands, after.as_deref(), limit).await?;
+    let next_after = page.last().filter(|_| page.len() == limit).map(|last| last.id.clone());
+    Ok(Json(json!({ "deliveries": page.iter().map(told_of).collect::<Vec<_>>(), "next_after": next_after })))
+}
+
+/// Posts a delivery again that was sent, or given up, under the same `webhook-id`
+#[utoipa::path(post, path = "/api/v1/subscriptions/{name}/deliveries/{delivery_id}/replay", tag = "webhooks",
+    params(("name" = String, Path), ("delivery_id" = String, Path)), responses((status = 202, body = Told),
+    (status = 404, body = Refusal, content_type = "application/problem+json")))]
+pub(super) async fn replay(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    Path((name, id)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let again = door.work()?.outgoing.replay(guest.tenant(), &name, &id).await?;
+    door.fresh.send_replace(());
+    Ok((StatusCode::ACCEPTED, Json(told_of(&again))).into_response())
+}

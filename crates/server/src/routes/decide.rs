@@ -1,0 +1,302 @@
+//! `/decide/{token}`: a person's browser, come by a link, to say yes or no. It has no key of ours: the link is one.
+//!
+//! Looking never acts, so that what scans mail for bad addresses decides nothing; only a form that is sent does. The page
+//! needs no script, and runs none.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY};
+use axum::http::{HeaderMap, HeaderName, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use baton_engine::{Delivered, Followed, Follower};
+use baton_ports::desk::About;
+use baton_ports::journal::DeskItem;
+use serde::Deserialize;
+
+use crate::api::Found;
+use crate::body;
+use crate::door::{Door, Limits, Work};
+use crate::problem::Problem;
+
+/// Bytes of the form that is sent.
+const FORM_BYTES_MAX: usize = 16 << 10;
+/// Characters of a reason.
+const REASON_CHARS_MAX: usize = 2_000;
+/// Characters of the details that are shown; the run's journal has all.
+const SHOWN_CHARS_MAX: usize = 20_000;
+/// How long it is waited for the run to take the decision.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the page says, in the language of its reader.
+struct Words {
+    lang: &'static str,
+    title: &'static str,
+    for_whom: &'static str,
+    until: &'static str,
+    asked_by: &'static str,
+    approved_by: &'static str,
+    tool: &'static str,
+    what: &'static str,
+    reason: &'static str,
+    approve: &'static str,
+    reject: &'static str,
+    unknown: &'static str,
+    expired: &'static str,
+    used: &'static str,
+    closed: &'static str,
+    approved: &'static str,
+    rejected: &'static str,
+    neither: &'static str,
+    refused: &'static str,
+    unwell: &'static str,
+}
+
+const ENGLISH: Words = Words {
+    lang: "en",
+    title: "A decision is asked of you",
+    for_whom: "You decide as",
+    until: "This link is good until",
+    asked_by: "Asked by",
+    approved_by: "Approved so far by",
+    tool: "Would be called",
+    what: "Exactly this would be done",
+    reason: "Reason (kept with the decision)",
+    approve: "Approve",
+    reject: "Reject",
+    unknown: "This link is not known. Ask whoever sent it for another.",
+    expired: "This link is too old. Ask whoever sent it for another.",
+    used: "This link was used. Nothing further was decided.",
+    closed: "This does not wait for a decision any more, or it is not what the link was made for. Nothing was decided.",
+    approved: "Your approval is recorded.",
+    rejected: "Your rejection is recorded.",
+    neither: "Say approve or reject. Nothing was decided.",
+    refused: "The decision was not taken:",
+    unwell: "This cannot be done at the moment. Try again in a minute.",
+};
+
+const SPANISH: Words = Words {
+    lang: "es",
+    title: "Se le pide una decisión",
+    for_whom: "Decide en nombre de",
+    until: "Este enlace vale hasta",
+    asked_by: "Lo pide",
+    approved_by: "Aprobado hasta ahora por",
+    tool: "Se llamaría a",
+    what: "Se haría exactamente esto",
+    reason: "Motivo (se guarda con la decisión)",
+    approve: "Aprobar",
+    reject: "Rechazar",
+    unknown: "Este enlace no se conoce. Pida otro a quien se lo envió.",
+    expired: "Este enlace ha caducado. Pida otro a quien se lo envió.",
+    used: "Este enlace ya se usó. No se ha decidido nada más.",
+    closed: "Esto ya no espera una decisión, o no es aquello para lo que se hizo el enlace. No se ha decidido nada.",
+    approved: "Su aprobación queda registrada.",
+    rejected: "Su rechazo queda registrado.",
+    neither: "Diga aprobar o rechazar. No se ha decidido nada.",
+    refused: "La decisión no se aceptó:",
+    unwell: "Ahora no se puede. Inténtelo de nuevo en un minuto.",
+};
+
+fn words(headers: &HeaderMap) -> &'static Words {
+    let asked = headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let first = asked.split(',').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if first.starts_with("es") { &SPANISH } else { &ENGLISH }
+}
+
+/// What a form says.
+#[derive(Deserialize)]
+struct Said {
+    #[serde(default)]
+    decision: String,
+    #[serde(default)]
+    reason: String,
+}
+
+/// Shows what is asked, and changes nothing.
+pub(crate) async fn show(State(door): State<Door>, Path(token): Path<String>, headers: HeaderMap) -> Response {
+    let words = words(&headers);
+    let shown = async {
+        let work = door.work()?;
+        let _room = door.room.try_acquire().map_err(|_| Problem::overloaded())?;
+        match good(&door, work, &token, words).await? {
+            Ok((found, item, about)) => asked(work, &found, &item, &about, words).await,
+            Err(told) => Ok(told),
+        }
+    };
+    shown.await.unwrap_or_else(|problem| unwell(&problem, words))
+}
+
+/// Takes the decision.
+pub(crate) async fn decide(
+    State(door): State<Door>,
+    Path(token): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let words = words(&headers);
+    taken(&door, &token, body, words).await.unwrap_or_else(|problem| unwell(&problem, words))
+}
+
+async fn taken(door: &Door, token: &str, body: Body, words: &Words) -> Result<Response, Problem> {
+    let work = door.work()?;
+    let _room = door.room.try_acquire().map_err(|_| Problem::overloaded())?;
+    let Some(mut found) = Found::by(work, token).await? else {
+        return Ok(page(StatusCode::NOT_FOUND, words, words.unknown));
+    };
+    let limits = Limits { body_bytes: FORM_BYTES_MAX, ..door.limits };
+    let form = body::read(body, limits).await.map_err(|unread| Problem::unread(&unread, limits))?;
+    let Said { decision, reason } = said(&form);
+    let approved = match decision.as_str() {
+        "approve" => true,
+        "reject" => false,
+        _ => return Ok(page(StatusCode::UNPROCESSABLE_ENTITY, words, words.neither)),
+    };
+    let now = door.clock.now();
+    // One that was used for this very decision is told so again: the answer may have been lost.
+    let was_used = found.link.decided == Some(approved);
+    if found.link.expires_at <= now && !was_used {
+        return Ok(page(StatusCode::GONE, words, words.expired));
+    }
+    if found.link.decided.is_some() && !was_used {
+        return Ok(page(StatusCode::GONE, words, words.used));
+    }
+    let recorded = if approved { words.approved } else { words.rejected };
+    let Some((_, about)) = found.request(work).await? else {
+        let (status, says) = if was_used { (StatusCode::OK, recorded) } else { (StatusCode::GONE, words.closed) };
+        return Ok(page(status, words, says));
+    };
+    if !found.spend(work, approved, now).await? {
+        return Ok(page(StatusCode::GONE, words, words.used));
+    }
+    let reason: String = reason.chars().take(REASON_CHARS_MAX).collect();
+    let incoming = about.decided(found.link.person.clone(), approved, reason);
+    let run = &found.link.run;
+    let mut follower = Follower::new(&work.engine, work.read.clone(), found.tenant.clone());
+    follower.follow(run).await?;
+    Ok(match follower.deliver_as(&found.command(), run, &incoming, PATIENCE).await? {
+        Delivered::Taken | Delivered::Accepted => page(StatusCode::OK, words, recorded),
+        Delivered::Refused(refusal) => page(StatusCode::CONFLICT, words, &format!("{} {refusal}", words.refused)),
+    })
+}
+
+/// A form's fields, which are written as those of an address are.
+fn said(form: &[u8]) -> Said {
+    let nothing = || Said { decision: String::new(), reason: String::new() };
+    let text = std::str::from_utf8(form).unwrap_or_default();
+    let Ok(address) = format!("/?{text}").parse::<Uri>() else { return nothing() };
+    Query::try_from_uri(&address).map_or_else(|_| nothing(), |Query(said)| said)
+}
+
+/// The request of a link that is good for a decision; or the page that says why it is not.
+async fn good(
+    door: &Door,
+    work: &Work,
+    token: &str,
+    words: &Words,
+) -> Result<Result<(Found, DeskItem, About), Response>, Problem> {
+    let Some(found) = Found::by(work, token).await? else {
+        return Ok(Err(page(StatusCode::NOT_FOUND, words, words.unknown)));
+    };
+    let gone = |says| Ok(Err(page(StatusCode::GONE, words, says)));
+    if found.link.decided.is_some() {
+        return gone(words.used);
+    }
+    if found.link.expires_at <= door.clock.now() {
+        return gone(words.expired);
+    }
+    match found.request(work).await? {
+        Some((item, about)) => Ok(Ok((found, item, about))),
+        None => gone(words.closed),
+    }
+}
+
+async fn asked(work: &Work, found: &Found, item: &DeskItem, about: &About, words: &Words) -> Result<Response, Problem> {
+    let followed = Followed::read(&*work.read, work.engine.library(), &found.tenant, &found.link.run).await?;
+    let request = about.as_json(item, &followed.run);
+    let text = |name: &str| request[name].as_str().map(escaped);
+    let mut rows = String::new();
+    let mut row = |name: &str, value: Option<String>| {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            let _ = write!(rows, "<dt>{name}</dt><dd>{value}</dd>");
+        }
+    };
+    let approved_by: Vec<String> = about.approved_by(&followed.run).iter().map(|name| escaped(name)).collect();
+    row(words.for_whom, Some(escaped(&found.link.person)));
+    row(words.asked_by, text("asked_by"));
+    row(words.approved_by, Some(approved_by.join(", ")));
+    row(words.tool, text("tool"));
+    row(words.until, Some(found.link.expires_at.to_string()));
+    let what = item.details.get("arguments").or_else(|| item.details.get("details")).unwrap_or(&item.details);
+    let what = serde_json::to_string_pretty(what).unwrap_or_default();
+    let shown: String = what.chars().take(SHOWN_CHARS_MAX).collect();
+    let cut = if shown.len() < what.len() { "\n…" } else { "" };
+    let html = format!(
+        "<p class=\"what\">{}</p><dl>{rows}</dl><h2>{}</h2><pre>{}{cut}</pre>\
+         <form method=\"post\"><label for=\"reason\">{}</label>\
+         <textarea id=\"reason\" name=\"reason\" rows=\"3\" maxlength=\"{REASON_CHARS_MAX}\"></textarea>\
+         <p><button name=\"decision\" value=\"approve\">{}</button> \
+         <button name=\"decision\" value=\"reject\">{}</button></p></form>",
+        escaped(&item.title),
+        words.what,
+        escaped(&shown),
+        words.reason,
+        words.approve,
+        words.reject,
+    );
+    Ok(html_page(StatusCode::OK, words, &html))
+}
+
+fn page(status: StatusCode, words: &Words, says: &str) -> Response {
+    html_page(status, words, &format!("<p class=\"what\">{}</p>", escaped(says)))
+}
+
+/// What is wrong with us is no matter of the person's.
+fn unwell(problem: &Problem, words: &Words) -> Response {
+    let says = if problem.status.is_server_error() { words.unwell } else { &problem.detail };
+    page(problem.status, words, says)
+}
+
+fn html_page(status: StatusCode, words: &Words, inner: &str) -> Response {
+    let html = format!(
+        "<!doctype html><html lang=\"{lang}\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <meta name=\"robots\" content=\"noindex\"><title>{title}</title><style>{STYLE}</style></head>\
+         <body><main><h1>{title}</h1>{inner}</main></body></html>\n",
+        lang = words.lang,
+        title = words.title,
+    );
+    let headers = [
+        (CONTENT_TYPE, "text/html; charset=utf-8"),
+        (CACHE_CONTROL, "no-store"),
+        (REFERRER_POLICY, "no-referrer"),
+        (
+            CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+        ),
+        (HeaderName::from_static("x-content-type-options"), "nosniff"),
+    ];
+    (status, headers, html).into_response()
+}
+
+const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;margin:0;color-scheme:light dark}\
+main{max-width:42rem;margin:2rem auto;padding:0 1rem}.what{font-size:1.2rem}dt{font-weight:600}dd{margin:0 0 .5rem}\
+pre{overflow:auto;padding:1rem;border:1px solid;white-space:pre-wrap}textarea{width:100%;font:inherit}\
+button{font:inherit;padding:.5rem 1.5rem;margin-right:1rem}label{display:block}";
+
+/// As text within HTML, and within attributes.
+fn escaped(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut html, c| {
+        match c {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#39;"),
+            c => html.push(c),
+        }
+        html
+    })
+}

@@ -1,0 +1,74 @@
+//! The feed port: entries by their row, which is the order in which they were committed.
+
+use async_trait::async_trait;
+use baton_core::id::{RunId, TenantId};
+use baton_ports::feed::{Feed, Laid, Space};
+use baton_ports::journal::Error;
+use rusqlite::{Connection, params};
+
+use super::Store;
+use super::sql::numbered;
+
+/// Rows looked at in one piece.
+const PIECE: i64 = 1_000;
+/// Bytes of entries in one piece; one entry may be larger.
+const PIECE_BYTES_MAX: usize = 8 << 20;
+/// Tenants that are told of at once.
+const TENANTS_MAX: usize = 100_000;
+
+#[async_trait]
+impl Feed for Store {
+    async fn tenants(&self, space: Space) -> Result<Vec<TenantId>, Error> {
+        // The index is of these spaces only, and is used where the text says which.
+        let space = match space {
+            Space::Schedules => "schedule",
+            Space::Subscriptions => "subscription",
+            Space::Deliveries => "webhook_pending",
+        };
+        self.read(move |connection| {
+            let sql = format!(
+                "SELECT DISTINCT tenant FROM record WHERE space = '{space}' ORDER BY tenant LIMIT {TENANTS_MAX}"
+            );
+            let mut all = connection.prepare_cached(&sql)?;
+            all.query_map([], |row| Ok(row.get::<_, String>(0)?.into()))?.collect()
+        })
+        .await
+    }
+
+    async fn newest(&self) -> Result<i64, Error> {
+        self.read(newest).await
+    }
+
+    async fn laid(&self, tenant: &TenantId, after: i64) -> Result<(Vec<Laid>, i64), Error> {
+        let tenant = tenant.clone();
+        self.read(move |connection| laid(connection, &tenant, after)).await
+    }
+}
+
+fn newest(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.prepare_cached("SELECT coalesce(max(id), 0) FROM journal")?.query_row([], |row| row.get(0))
+}
+
+fn laid(connection: &Connection, tenant: &TenantId, after: i64) -> rusqlite::Result<(Vec<Laid>, i64)> {
+    // Asked first, so that what is committed meanwhile is left for the next piece.
+    let up_to = newest(connection)?.min(after.saturating_add(PIECE)).max(after);
+    let mut piece = connection.prepare_cached(&numbered(
+        "SELECT journal.id, name, workflow, parent IS NOT NULL, coalesce(payload, body) \
+         FROM journal JOIN aggregate ON aggregate.id = aggregate LEFT JOIN blobs ON hash = blob \
+         WHERE journal.id > $1 AND journal.id <= $2 AND tenant = $3 AND kind = 'run' ORDER BY journal.id",
+    ))?;
+    let mut rows = piece.query(params![after, up_to, tenant.as_str()])?;
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        let id = row.get(0)?;
+        // One whose large payload is missing is nothing that could be told of; who reads the run is told so.
+        let Some(entry) = row.get_ref(4)?.as_blob_or_null()? else { continue };
+        bytes += entry.len();
+        if bytes > PIECE_BYTES_MAX && !found.is_empty() {
+            return Ok((found, id - 1));
+        }
+        let (run, workflow, is_child) = (RunId::from(row.get::<_, String>(1)?), row.get(2)?, row.get(3)?);
+        found.push(Laid { id, run, workflow, is_child, entry: entry.into() });
+    }
+    Ok((found, up_to))
+}
