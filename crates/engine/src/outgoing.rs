@@ -311,8 +311,7 @@ impl Outgoing {
     async fn send_due(&self, tenant: &TenantId) -> Result<Option<Time>, Error> {
         let now = self.clock.now();
         let page = self.records.list(tenant, PENDING, "", None, LOOK_MAX).await?;
-        let (due, later): (Vec<Record>, Vec<Record>) = page.into_iter().partition(|record| due_at(record) <= now);
-        let next = if due.len() == LOOK_MAX { Some(now) } else { later.first().map(due_at) };
+        let due: Vec<Record> = page.into_iter().take_while(|record| due_at(record) <= now).collect();
         futures::stream::iter(due)
             .for_each_concurrent(IN_FLIGHT_MAX, |record| async move {
                 let key = record.key.clone();
@@ -321,7 +320,9 @@ impl Outgoing {
                 }
             })
             .await;
-        Ok(next)
+        // Asked afresh: what failed is due again later.
+        let first = self.records.list(tenant, PENDING, "", None, 1).await?;
+        Ok(first.first().map(due_at))
     }
 
     async fn attempt(&self, tenant: &TenantId, record: Record) -> Result<(), Error> {

@@ -92,7 +92,7 @@ fn a_trigger_of_a_workflow_is_a_schedule_and_what_is_wrong_is_said() {
     assert_eq!((&nightly["missed"], nightly["next"].as_array().map(Vec::len)), (&json!("run_all"), Some(3)));
     let said = place.baton(&["schedules", "list"]).ends(0);
     assert!(said.err.contains("`wrong` is not kept") && said.err.contains("minute: `61`"), "{}", said.err);
-    let said = place.baton(&["schedules", "show", "nightly"]).ends(2);
+    let said = place.baton(&["schedules", "show", "nightly.stat"]).ends(2);
     assert!(said.err.contains("did you mean `nightly.start`?"), "{}", said.err);
 }
 
