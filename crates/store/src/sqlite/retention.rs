@@ -27,6 +27,8 @@ pub enum Old {
     /// What was told to subscribers, or could not be.
     Told,
     Untold,
+    /// Links by which people decided, or could have: they are good for a month at the most.
+    Links,
     /// Why a model was chosen, and what it cost.
     Decisions,
 }
@@ -55,6 +57,7 @@ impl Store {
             Old::ContactsBefore => self.expire_records(tenant, "contacts_before", ENDED, before, after).await,
             Old::AskedOnce => self.expire_records(tenant, "asked_once", ENDED, before, after).await,
             Old::Told => self.expire_records(tenant, "webhook_sent", UNCONDITIONED, before, after).await,
+            Old::Links => self.expire_records(tenant, "decision_link", UNCONDITIONED, before, after).await,
             Old::Untold => self.expire_records(tenant, "webhook_dead", UNCONDITIONED, before, after).await,
             Old::Decisions => {
                 let tenant = tenant.clone();

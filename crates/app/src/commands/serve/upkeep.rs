@@ -142,6 +142,7 @@ impl<'s> Upkeep<'s> {
             (Old::Outbox, messages_days),
             (Old::Told, messages_days),
             (Old::Untold, messages_days),
+            (Old::Links, messages_days),
             (Old::Decisions, decisions_days),
         ];
         for (what, days) in of_effects.into_iter().chain(others) {
