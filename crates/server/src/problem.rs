@@ -37,21 +37,28 @@ pub(crate) struct Problem {
     /// The run that it is about.
     pub run: Option<RunId>,
     pub retry_after: Option<Duration>,
+    /// What few have, apart, so that every answer stays small.
+    pub more: Option<Box<More>>,
+}
+
+#[derive(Debug)]
+pub(crate) enum More {
     /// How often one may ask, where that is why.
-    pub rate: Option<Standing>,
+    Rate(Standing),
     /// All that is wrong with a document, each with its place in it.
-    pub findings: Vec<Diagnostic>,
+    Findings(Vec<Diagnostic>),
 }
 
 impl Problem {
     pub fn new(status: StatusCode, code: impl Into<String>, detail: impl Into<String>) -> Self {
         let (code, detail) = (code.into(), detail.into());
-        Self { status, code, detail, hint: None, run: None, retry_after: None, findings: Vec::new(), rate: None }
+        Self { status, code, detail, hint: None, run: None, retry_after: None, more: None }
     }
 
     /// A document that is no workflow, or none that may run.
     pub fn findings(detail: impl Into<String>, findings: Vec<Diagnostic>) -> Self {
-        Self { findings, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, said::WORKFLOW_INVALID, detail) }
+        let more = Some(Box::new(More::Findings(findings)));
+        Self { more, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, said::WORKFLOW_INVALID, detail) }
     }
 
     #[must_use]
@@ -64,10 +71,18 @@ impl Problem {
         Self { run: Some(run.clone()), ..self }
     }
 
+    /// How often one may ask, where that is why.
+    pub fn rate(&self) -> Option<Standing> {
+        match self.more.as_deref() {
+            Some(More::Rate(standing)) => Some(*standing),
+            Some(More::Findings(_)) | None => None,
+        }
+    }
+
     /// Because one has asked too often.
     #[must_use]
     pub fn standing(self, standing: Standing) -> Self {
-        Self { rate: Some(standing), retry_after: Some(standing.resets_in), ..self }
+        Self { more: Some(Box::new(More::Rate(standing))), retry_after: Some(standing.resets_in), ..self }
     }
 
     /// Something here failed, which is told to the log and not to the caller.
@@ -160,6 +175,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        let rate = self.rate();
         let mut body = json!({
             "type": "about:blank",
             "title": self.status.canonical_reason().unwrap_or("Error"),
@@ -174,12 +190,12 @@ impl IntoResponse for Problem {
             body["execution_id"] = json!(run);
         }
         let kind = [(CONTENT_TYPE, "application/problem+json")];
-        if !self.findings.is_empty() {
-            body["findings"] = json!(self.findings);
+        if let Some(More::Findings(findings)) = self.more.as_deref() {
+            body["findings"] = json!(findings);
         }
         let mut response = (self.status, kind, body.to_string()).into_response();
-        if let Some(standing) = &self.rate {
-            rate::say(response.headers_mut(), standing);
+        if let Some(standing) = rate {
+            rate::say(response.headers_mut(), &standing);
         }
         if self.code == said::UNAUTHORIZED {
             response.extensions_mut().insert(Stranger);

@@ -10,10 +10,11 @@ use async_trait::async_trait;
 use baton_core::id::{RunId, TenantId};
 use baton_core::time::Time;
 use baton_core::tool::{Call, Caller, Class};
+use baton_ports::catalogue::Catalogue as _;
 use baton_ports::clock::SystemClock;
 use baton_ports::records::{Error, Op, Record, Records};
 use baton_ports::tools::{Checked, Tools};
-use baton_tools::{Config, Definition, Description, Registry, Services};
+use baton_tools::{Config, Definition, Registry, Services};
 use serde_json::{Value, json};
 
 /// With those not counted, fewer than the largest rate there is lets through in a second: none is held back.
@@ -110,11 +111,7 @@ impl Large {
         let services = Services::new(Arc::new(Nothing), Arc::new(SystemClock));
         let registry = Registry::with_defined(Config::default(), definitions, &services)?;
         let words = ["number".to_owned(), "9999".to_owned()];
-        let is_found = |tool: &Description| {
-            let text = format!("{} {}", tool.name, tool.facts.description).to_lowercase();
-            words.iter().all(|word| text.contains(word.as_str()))
-        };
-        let search = || registry.tools().iter().filter(|(tool, _)| is_found(tool)).count();
+        let search = || registry.all().iter().filter(|tool| tool.is_wanted(None, &words)).count();
         let found = search();
         if found != 1 {
             return Err(format!("{found} tools were found in place of one").into());
@@ -134,7 +131,7 @@ impl Large {
         let facts = || registry.names().iter().filter_map(|name| registry.facts(name)).count();
         Ok(Self {
             tools: registry.names().len(),
-            list: Self::half(|| registry.tools().len()),
+            list: Self::half(|| registry.all().len()),
             search: Self::half(search),
             first_ranking,
             ranking: Self::middle(ranking),

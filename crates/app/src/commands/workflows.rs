@@ -145,10 +145,10 @@ async fn import(project: &Project, args: &WorkflowsImport) -> anyhow::Result<Exi
             (project::read_value(path)?, file.to_owned(), text)
         }
     };
-    if let Some(name) = &args.name {
-        if !yaml::rename(&mut definition, name) {
-            return Err(Misuse::new("the file holds no workflow: it is no mapping of keys").into());
-        }
+    if let Some(name) = &args.name
+        && !yaml::rename(&mut definition, name)
+    {
+        return Err(Misuse::new("the file holds no workflow: it is no mapping of keys").into());
     }
     // As its author wrote it, with its comments, unless its name is another now.
     let text = text.filter(|_| args.name.is_none()).unwrap_or_else(|| yaml::written(&definition));

@@ -66,7 +66,11 @@ impl Talks {
     fn lines(&self, id: &str) -> Vec<String> {
         let said = self.get(&format!("/conversations/{id}/messages?limit=500"));
         let lines = said["messages"].as_array().expect("lines").iter();
-        lines.map(|line| format!("{}: {}", line["from"].as_str().unwrap(), line["text"].as_str().unwrap())).collect()
+        lines
+            .map(|line| {
+                format!("{}: {}", line["from"].as_str().expect("a text"), line["text"].as_str().expect("a text"))
+            })
+            .collect()
     }
 }
 
@@ -102,7 +106,7 @@ fn a_run_that_waits_for_the_customer_is_given_the_next_message() {
     assert_eq!((&answered["state"], &answered["runs"]), (&json!("finished"), &json!(1)), "{answered}");
     assert_eq!(talks.lines(&id), ["customer: one", "customer: two", "ai: two"]);
     // Its run is an execution as any other.
-    let run = talks.get(&format!("/executions/{}", waiting.as_str().unwrap()));
+    let run = talks.get(&format!("/executions/{}", waiting.as_str().expect("a text")));
     assert_eq!(run["status"], "completed");
 }
 
@@ -113,7 +117,7 @@ fn people_take_over_speak_alone_and_give_back() {
     let on = |verb: &str, body: Value| talks.post(&format!("/conversations/{id}/{verb}"), &body);
     let waits = talks.says(&id, "I want to speak to a human");
     assert_eq!((&waits["state"], &waits["hil_reason"]), (&json!("pending_human"), &json!("explicit_request")));
-    assert!(waits["handover_context"]["summary"].as_str().unwrap().contains("hello"), "{waits}");
+    assert!(waits["handover_context"]["summary"].as_str().expect("a text").contains("hello"), "{waits}");
     assert_eq!(on("posts", json!({ "text": "Hi", "number": 2 })).ends(409)["code"], "CONV-003");
     let number = on("take-over", json!({})).ends(200)["number"].clone();
     assert_eq!(on("posts", json!({ "text": "Hi", "number": 1 })).ends(409)["code"], "CONV-004");
@@ -302,11 +306,12 @@ fn two_hundred_senders_are_each_heard_once_in_order_and_no_two_owners_speak() {
 fn check(talks: &Talks, id: &str) {
     let said = talks.get(&format!("/conversations/{id}/messages?limit=500"));
     let lines = said["messages"].as_array().expect("lines");
-    let text = |line: &Value| line["text"].as_str().unwrap().to_owned();
+    let text = |line: &Value| line["text"].as_str().expect("a text").to_owned();
     let customers: Vec<&Value> = lines.iter().filter(|line| line["from"] == "customer").collect();
     let mut heard: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     for line in &customers {
-        let (source, number) = (line["source"].as_str().unwrap().to_owned(), line["sequence"].as_u64().unwrap());
+        let (source, number) =
+            (line["source"].as_str().expect("a text").to_owned(), line["sequence"].as_u64().expect("a number"));
         let before = heard.entry(source).or_default();
         // On a machine that is held up for 5 s a gap may be given up: what comes then is marked.
         let is_in_order = before.iter().all(|earlier| *earlier < number);
@@ -326,7 +331,7 @@ fn check(talks: &Talks, id: &str) {
         let number = line["owned"].as_u64().expect("a number");
         assert!(number >= highest, "an owner of before spoke: {line}");
         highest = number;
-        let who = line["from"].as_str().unwrap().to_owned();
+        let who = line["from"].as_str().expect("a text").to_owned();
         assert_eq!(*owners.entry(number).or_insert(who.clone()), who, "two owners of one number: {line}");
     }
     let has_person = lines.iter().any(|line| line["from"] == "person");

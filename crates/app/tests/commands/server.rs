@@ -166,7 +166,7 @@ pub struct Listener {
 
 impl Listener {
     /// The next event; nothing once the server has told all.
-    fn next(&mut self) -> Option<Event> {
+    pub fn next(&mut self) -> Option<Event> {
         let (mut id, mut kind, mut data) = (None, String::new(), Value::Null);
         loop {
             let mut line = String::new();

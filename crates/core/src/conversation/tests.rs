@@ -110,7 +110,8 @@ fn messages_to_a_person_are_theirs_and_no_runs() {
 
 #[test]
 fn each_trigger_hands_over_with_what_was_tried() {
-    let cases: [(Trigger, fn(&mut Over)); 4] = [
+    type Change = fn(&mut Over);
+    let cases: [(Trigger, Change); 4] = [
         (Trigger::ConfidenceThreshold, |over| over.confidence = Some(0.6)),
         (Trigger::AgentDecision, |over| over.handover = Some("a refund".into())),
         (Trigger::FailedCompensation, |over| (over.not_undone, over.state) = (true, RunState::Failed)),

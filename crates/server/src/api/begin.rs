@@ -64,7 +64,7 @@ pub(super) struct Begun {
 
 impl Begun {
     /// As executions are answered.
-    fn as_execution(self) -> Response {
+    fn into_execution(self) -> Response {
         let answered = Answered::of(&self.follower, &self.id).into_response();
         self.said(answered)
     }
@@ -101,7 +101,7 @@ pub(super) async fn begin(
     asked: Asked<'_>,
     begin: Begin,
 ) -> Result<Response, Problem> {
-    Ok(begun(door, guest, headers, asked, begin).await?.as_execution())
+    Ok(begun(door, guest, headers, asked, begin).await?.into_execution())
 }
 
 /// The same, for whoever answers otherwise.

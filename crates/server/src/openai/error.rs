@@ -162,6 +162,7 @@ impl From<NoTurn> for Error {
 impl From<Problem> for Error {
     fn from(problem: Problem) -> Self {
         Self {
+            rate: problem.rate(),
             status: problem.status,
             kind: match problem.status {
                 StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
@@ -172,7 +173,6 @@ impl From<Problem> for Error {
             message: problem.detail,
             param: None,
             retry_after: problem.retry_after,
-            rate: problem.rate,
         }
     }
 }

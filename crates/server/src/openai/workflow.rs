@@ -44,6 +44,9 @@ pub(super) struct Turn<'a> {
     pub headers: &'a HeaderMap,
 }
 
+/// Who said it, and what.
+type Line = (&'static str, String);
+
 /// What the run said, and which it is.
 pub(super) struct Said {
     pub reply: Reply,
@@ -109,8 +112,8 @@ impl Turn<'_> {
     }
 
     /// The last message, which is the customer's, and what was said before it.
-    fn words(&self) -> Result<(String, Vec<(&'static str, String)>), Error> {
-        let mut said: Vec<(&'static str, String)> = Vec::new();
+    fn words(&self) -> Result<(String, Vec<Line>), Error> {
+        let mut said: Vec<Line> = Vec::new();
         for message in &self.asked.request.messages {
             match message {
                 Message::User { content, .. } => said.push(("user", content.clone())),

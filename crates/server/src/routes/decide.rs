@@ -200,17 +200,16 @@ async fn good(
     let Some(found) = Found::by(work, token).await? else {
         return Ok(Err(page(StatusCode::NOT_FOUND, words, words.unknown)));
     };
-    let gone = |says| Ok(Err(page(StatusCode::GONE, words, says)));
-    if found.link.decided.is_some() {
-        return gone(words.used);
-    }
-    if found.link.expires_at <= door.clock.now() {
-        return gone(words.expired);
-    }
-    match found.request(work).await? {
-        Some((item, about)) => Ok(Ok((found, item, about))),
-        None => gone(words.closed),
-    }
+    let why = if found.link.decided.is_some() {
+        words.used
+    } else if found.link.expires_at <= door.clock.now() {
+        words.expired
+    } else if let Some((item, about)) = found.request(work).await? {
+        return Ok(Ok((found, item, about)));
+    } else {
+        words.closed
+    };
+    Ok(Err(page(StatusCode::GONE, words, why)))
 }
 
 async fn asked(work: &Work, found: &Found, item: &DeskItem, about: &About, words: &Words) -> Result<Response, Problem> {
