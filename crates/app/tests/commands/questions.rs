@@ -84,7 +84,7 @@ fn a_run_waits_with_the_form_and_the_server_is_told_exactly_the_answer() {
     let id = desk[0]["id"].as_str().expect("an id");
     place.baton(&["desk", "show", id]).ends(0).says("Which seat?").says("runs answer one book#0.0 --form JSON");
     place.baton(&["runs", "show", "one"]).ends(0).says("Which seat?");
-    answer(&place, &["--form", r#"{"seat": "row 1"}"#]).ends(1).warns("refused[RUN-013]").warns("/seat");
+    answer(&place, &["--form", r#"{"seat": "row 1"}"#]).ends(1).warns("refused[RUN-016]").warns("/seat");
     answer(&place, &["--approve"]).ends(1).warns("refused[RUN-008]");
     assert_eq!(told(&place), [cancelled()], "nobody waits in the middle of a call");
     answer(&place, &["--form", r#"{"seat": "1A"}"#]).ends(0).says("booked");
