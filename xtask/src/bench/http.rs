@@ -154,6 +154,9 @@ fn ceiling(plan: &Plan, mut holds: impl FnMut(u32) -> anyhow::Result<bool>) -> a
         held = rate;
         rate *= 2;
     }
+    if rate > CEILING_MAX {
+        return Ok(held);
+    }
     let mut broke = rate;
     for _ in 0..HALVINGS {
         let middle = held.midpoint(broke);
@@ -202,6 +205,6 @@ mod tests {
         for (limit, found) in [(0, 0), (249, 234), (1_900, 1_875), (4_000, 4_000)] {
             assert_eq!(ceiling(&plan, |rate| Ok(rate <= limit)).unwrap(), found, "{limit}");
         }
-        assert_eq!(ceiling(&plan, |_| Ok(true)).unwrap() / 2, CEILING_MAX / 4 + CEILING_MAX / 8);
+        assert_eq!(ceiling(&plan, |_| Ok(true)).unwrap(), 128_000);
     }
 }

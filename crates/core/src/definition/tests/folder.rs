@@ -69,7 +69,7 @@ fn two_files_with_one_name_are_told_apart() {
 fn names_of_single_calls_are_kept() {
     let own = LEAF.replace("leaf", "tool.calculator");
     let (checked, catalog) = all(&[&own]);
-    let message = "names that begin with `tool.` are kept for single calls of tools";
+    let message = "names that begin with `tool.` or `agent.` are kept for single calls of tools and agents";
     assert_eq!(said(&checked[0]), [(Code::BadName, message)]);
     assert!(checked[0].workflow.is_none() && checked[0].bundle.is_none() && catalog.workflows.is_empty());
 }

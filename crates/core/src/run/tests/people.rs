@@ -137,7 +137,7 @@ fn a_form_takes_what_fits_its_schema() {
         flow([form("ask", schema), tool("z").args(json!({"size": "{{ ask.size }}"}))], "ask>z"),
         |w| {
             w.starts();
-            w.person("ask", "eve", Decision::Fill { form: json!({"size": "big"}) }).refused_with("RUN-013");
+            w.person("ask", "eve", Decision::Fill { form: json!({"size": "big"}) }).refused_with("RUN-016");
             w.approves("ask", "eve").refused_with("RUN-008");
             w.person("ask", "eve", Decision::Fill { form: json!({"size": 3}) })
         },

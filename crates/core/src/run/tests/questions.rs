@@ -46,7 +46,7 @@ fn an_answer_that_does_not_fit_the_form_is_refused_and_the_question_stands() {
         one(),
         |w| {
             w.answers("book", [asks("Which seat?", None)]).starts();
-            w.fills("book", "ana", json!({"seat": 1})).refused_with("RUN-013").waits_for("question:book");
+            w.fills("book", "ana", json!({"seat": 1})).refused_with("RUN-016").waits_for("question:book");
             w.says("book", "ana", true, "").refused_with("RUN-008").waits_for("question:book");
             w.fills("book", "ana", seat("1A"))
         },
