@@ -48,10 +48,7 @@ impl Server {
     /// In a copy of a project's settings and replies.
     pub fn in_project(binary: &Path, project: &Path) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("no scratch folder can be made")?;
-        std::fs::create_dir(folder.path().join("replies"))?;
-        for file in ["baton.toml", "replies/gateway.yaml"] {
-            std::fs::copy(project.join(file), folder.path().join(file)).with_context(|| format!("no {file}"))?;
-        }
+        copy(project, folder.path()).with_context(|| format!("{} cannot be copied", project.display()))?;
         Self::over(binary, folder)
     }
 
@@ -90,6 +87,21 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// A folder with all that is in it, into one that is there.
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let place = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            std::fs::create_dir(&place)?;
+            copy(&entry.path(), &place)?;
+        } else {
+            std::fs::copy(entry.path(), place)?;
+        }
+    }
+    Ok(())
 }
 
 /// The process, and what it said once it listened.
