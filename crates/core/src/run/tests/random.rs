@@ -143,7 +143,7 @@ impl World {
             0 => drop(self.pauses()),
             1 | 2 => drop(self.resumes()),
             3 if script.is_multiple_of(5) => drop(self.cancels(script.is_multiple_of(2))),
-            3 if script.is_multiple_of(7) => drop(self.forks(script.is_multiple_of(2), json!({}))),
+            3 | 14 if script.is_multiple_of(7) => drop(self.forks(script.is_multiple_of(2), json!({}))),
             4 => drop(self.crashes()),
             5 | 6 => drop(self.signals("go", json!(fate))),
             7 => drop(self.signals("message", json!("hi"))),
@@ -345,6 +345,13 @@ proptest! {
 /// `BATON_CASES` asks for more than a usual test run has time for.
 fn cases() -> u32 {
     std::env::var("BATON_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(300)
+}
+
+/// Found by the random test, which gave both forks one name.
+#[test]
+fn a_fork_of_a_fork_has_keys_of_its_own() {
+    let plan = Plan { kind: 0, twist: 0, from: 0, label: 0, on_error: 0 };
+    lives(&[plan], 0, &[(0, 1), (3, 91), (19, 38), (3, 7)]);
 }
 
 /// Found by the random test.

@@ -371,10 +371,12 @@ impl World {
     }
 
     /// Goes on as a fork of what has been recorded so far.
+    /// Goes on as a fork: of this run `fork`, and of that one `fork-fork`.
     pub fn forks(&mut self, owns_undo: bool, variables: Value) -> &mut Self {
         let variables = variables.as_object().unwrap().clone().into_iter().collect();
-        let forked =
-            Forked { run: RunId::new("fork"), from: RunId::new("run"), by: "ana".into(), variables, owns_undo };
+        let from = self.run.id().unwrap().clone();
+        let run = if from.as_str() == "run" { RunId::new("fork") } else { RunId::new(format!("{from}-fork")) };
+        let forked = Forked { run, from, by: "ana".into(), variables, owns_undo };
         self.in_flight.clear();
         self.doubted.clear();
         self.does(Command::Fork { forked: Box::new(forked) })
