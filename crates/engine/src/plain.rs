@@ -2,6 +2,8 @@
 //! they need no more than their inbox, their timer, and one append for all that was decided.
 
 mod conversation;
+mod desk;
+mod desks;
 mod told;
 
 use serde::de::DeserializeOwned;
@@ -15,6 +17,7 @@ use baton_ports::journal::{AggregateId, Append, Claimed, InboxItem, Ownership, P
 use crate::{Error, Options};
 
 pub use conversation::desk_of;
+pub use desks::Desks;
 pub use told::{Talk, Told};
 
 /// Items decided with one append.
@@ -42,8 +45,8 @@ pub trait Plain: Default + Serialize + DeserializeOwned + Send + 'static {
         events: &[Self::Event],
         now: Time,
     ) -> Result<Vec<Submit>, serde_json::Error>;
-    /// What lists show of it.
-    fn projections(&self, tenant: &TenantId, id: &AggregateId) -> Vec<Projection>;
+    /// What lists show of it after these events, already folded.
+    fn projections(&self, tenant: &TenantId, id: &AggregateId, events: &[Self::Event], now: Time) -> Vec<Projection>;
 }
 
 /// An item that was refused.
@@ -161,7 +164,10 @@ impl<P: Plain> Keeper<P> {
         options: &Options,
     ) -> Result<Append, Error> {
         let outbox = self.it.messages(&self.tenant, &self.id, &events, now)?;
-        let projections = if events.is_empty() { Vec::new() } else { self.it.projections(&self.tenant, &self.id) };
+        let projections = match events.is_empty() {
+            true => Vec::new(),
+            false => self.it.projections(&self.tenant, &self.id, &events, now),
+        };
         let entry = serde_json::to_vec(&Entry { at: now, events })?;
         self.now = now;
         self.since_snapshot.0 += 1;

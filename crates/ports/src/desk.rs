@@ -50,7 +50,8 @@ impl DeskItem {
             | DeskKind::Budget
             | DeskKind::OverBudget
             | DeskKind::NeedsKey
-            | DeskKind::Connection => None,
+            | DeskKind::Connection
+            | DeskKind::Late => None,
         }
     }
 

@@ -192,6 +192,8 @@ pub enum DeskKind {
     NeedsKey,
     /// An account at another service that must be connected again.
     Connection,
+    /// A conversation that waits for a person for too long.
+    Late,
 }
 
 /// A cache of the fold: on a version mismatch it is thrown away.

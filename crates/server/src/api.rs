@@ -22,6 +22,7 @@ mod links;
 mod models;
 mod once;
 mod patience;
+mod people;
 mod query;
 mod schedules;
 mod shapes;
@@ -103,6 +104,9 @@ fn described() -> (Router<Door>, String) {
         .routes(routes!(conversations::messages))
         .routes(routes!(conversations::live::events))
         .routes(routes!(desk::list))
+        .routes(routes!(people::list))
+        .routes(routes!(people::show))
+        .routes(routes!(people::queue))
         .routes(routes!(desk::approvals))
         .routes(routes!(desk::show))
         .routes(routes!(kpis::show))
@@ -168,12 +172,15 @@ fn described() -> (Router<Door>, String) {
         .routes(routes!(desk::approve))
         .routes(routes!(desk::reject))
         .routes(routes!(executions::act::answer))
+        .routes(routes!(people::presence))
+        .routes(routes!(people::transfer))
         .routes(routes!(conversations::post))
         .routes(routes!(conversations::note))
         .routes(routes!(conversations::take_over))
         .routes(routes!(conversations::give_back))
         .routes(routes!(conversations::resolve))
         .routes(routes!(conversations::reopen));
+    let administers = OpenApiRouter::new().routes(routes!(people::put)).routes(routes!(people::remove));
     let (paths, document) = OpenApiRouter::with_openapi(Document::openapi())
         .merge(needing(Need::Look, looks))
         .merge(needing(Need::Run, runs))
@@ -187,6 +194,7 @@ fn described() -> (Router<Door>, String) {
         .merge(models::paths())
         .merge(audit::paths())
         .merge(keys::paths())
+        .merge(needing(Need::Administer, administers))
         .split_for_parts();
     (paths, document.to_pretty_json().unwrap_or_default())
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use baton_core::definition::Catalog;
 use baton_core::id::TenantId;
 use baton_core::time::{Time, TimeZone};
-use baton_engine::Engine;
+use baton_engine::{Desks, Engine};
 use baton_engine::outgoing::Outgoing;
 use baton_engine::roster::{Roster, Standing};
 use baton_engine::triggers::Triggers;
@@ -216,6 +216,8 @@ pub struct Inner {
     pub stopping: watch::Sender<bool>,
     /// How often tenants may ask; nothing: as often as they like.
     pub roster: OnceLock<Arc<Roster>>,
+    /// Tenants' desks, as they were last looked at.
+    pub desks: Desks,
 }
 
 impl Door {
@@ -248,6 +250,7 @@ impl Door {
             fresh: watch::Sender::new(()),
             stopping: watch::Sender::new(false),
             roster: OnceLock::new(),
+            desks: Desks::default(),
         }))
     }
 

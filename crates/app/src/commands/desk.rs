@@ -109,6 +109,7 @@ pub fn way_on(item: &DeskItem, command: &str) -> String {
                 Some(_) | None => format!("{command} runs show {run}  # says how it goes on"),
             }
         }
+        DeskKind::Late => format!("{command} serve  # somebody takes the conversation over on the page, or over HTTP"),
         DeskKind::Connection => format!("{command} tools connections  # says which account to connect again"),
         DeskKind::Budget => {
             format!("{command} budgets  # says how they stand now, and which setting to raise")

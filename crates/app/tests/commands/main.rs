@@ -25,6 +25,7 @@ mod money;
 mod outages;
 mod outbox;
 mod pages;
+mod people;
 mod place;
 mod provider;
 mod questions;

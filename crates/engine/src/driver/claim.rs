@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use baton_core::conversation::Conversation;
+use baton_core::desk::Desk;
 use baton_core::id::RunId;
 use baton_core::run::{Entry, FOLD_VERSION, Run};
 use baton_ports::journal::{Claimed, Kind};
@@ -89,8 +90,7 @@ async fn wake(
             task::spawn(inner.clone(), id.clone(), owner, claimed.inbox);
         }
         Kind::Conversation => plain::spawn::<Conversation>(inner.clone(), id.clone(), claimed)?,
-        // Nobody here moves a desk yet: what it was told stays in its inbox.
-        Kind::Desk => inner.left(id),
+        Kind::Desk => plain::spawn::<Desk>(inner.clone(), id.clone(), claimed)?,
     }
     Ok(())
 }

@@ -59,7 +59,7 @@ impl Plain for Conversation {
         events.iter().filter_map(|event| sender.message(event).transpose()).collect()
     }
 
-    fn projections(&self, tenant: &TenantId, id: &AggregateId) -> Vec<Projection> {
+    fn projections(&self, tenant: &TenantId, id: &AggregateId, _: &[Event], _: Time) -> Vec<Projection> {
         head(self, tenant, id).map(|head| Projection::Conversation(Box::new(head))).into_iter().collect()
     }
 }

@@ -11,7 +11,6 @@ use baton_ports::read::Read;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, timeout};
 
-use super::Refused;
 use crate::notices::{Recorded, Watch};
 use crate::{Engine, Error};
 
@@ -101,39 +100,19 @@ impl Talk {
             self.catch_up().await?;
             before = Some(self.it.clone());
         }
-        let payload = serde_json::to_vec(command)?;
-        let Some(item) = self.engine.send(&self.tenant, &self.id, command_id, payload.into(), creates).await? else {
-            return Ok(Told::Again);
-        };
-        let until = Instant::now() + limit.min(TAKE_MAX);
-        let heard = loop {
-            let notice = match timeout(until.saturating_duration_since(Instant::now()), self.watch.recv()).await {
-                Err(_elapsed) => break None,
-                Ok(Err(RecvError::Closed)) => return Err(Error::Stopped),
-                Ok(Err(RecvError::Lagged(_))) => break None,
-                Ok(Ok(notice)) => notice,
-            };
-            if let Recorded::Plain { aggregate, items, refused } = notice
-                && aggregate == self.id
-                && items.contains(&item)
-            {
-                break Some(refused.iter().find(|refused| refused.item == item).cloned());
-            }
-        };
-        Ok(match heard {
-            Some(None) => {
-                self.catch_up().await?;
-                Told::Taken
-            }
-            Some(Some(Refused { code, message, .. })) => Told::Refused { code, message },
-            None => {
+        let (payload, to) = (serde_json::to_vec(command)?.into(), (&self.tenant, &self.id));
+        let told = tell(&self.engine, &mut self.watch, to, (command_id, payload), creates, limit).await?;
+        match told {
+            Told::Taken => self.catch_up().await?,
+            Told::Accepted => {
                 let refusal = before.and_then(|mut it| it.decide(command.clone(), self.engine.clock().now()).err());
-                match refusal {
-                    Some(refusal) => Told::Refused { code: refusal.code(), message: refusal.to_string() },
-                    None => Told::Accepted,
+                if let Some(refusal) = refusal {
+                    return Ok(Told::Refused { code: refusal.code(), message: refusal.to_string() });
                 }
             }
-        })
+            Told::Refused { .. } | Told::Again => {}
+        }
+        Ok(told)
     }
 
     /// Until nothing happens any more unless somebody says something.
@@ -149,14 +128,40 @@ impl Talk {
 
     /// Until it has moved, or this long.
     pub async fn glance(&mut self, limit: Duration) -> Result<(), Error> {
-        let until = Instant::now() + limit;
-        loop {
-            match timeout(until.saturating_duration_since(Instant::now()), self.watch.recv()).await {
-                Err(_) | Ok(Err(RecvError::Lagged(_))) => return Ok(()),
-                Ok(Err(RecvError::Closed)) => return Err(Error::Stopped),
-                Ok(Ok(Recorded::Plain { aggregate, .. })) if aggregate == self.id => return Ok(()),
-                Ok(Ok(_)) => {}
-            }
+        match timeout(limit, self.watch.recv()).await {
+            Ok(Err(RecvError::Closed)) => Err(Error::Stopped),
+            Err(_) | Ok(Ok(_) | Err(RecvError::Lagged(_))) => Ok(()),
+        }
+    }
+}
+
+/// Tells a tenant's aggregate, which is watched, something once under an id, and waits until it was taken or refused.
+pub(super) async fn tell(
+    engine: &Engine,
+    watch: &mut Watch,
+    (tenant, id): (&TenantId, &AggregateId),
+    (command_id, payload): (&str, Arc<[u8]>),
+    creates: Option<Create>,
+    limit: Duration,
+) -> Result<Told, Error> {
+    let Some(item) = engine.send(tenant, id, command_id, payload, creates).await? else {
+        return Ok(Told::Again);
+    };
+    let until = Instant::now() + limit.min(TAKE_MAX);
+    loop {
+        let notice = match timeout(until.saturating_duration_since(Instant::now()), watch.recv()).await {
+            Err(_elapsed) => return Ok(Told::Accepted),
+            Ok(Err(RecvError::Closed)) => return Err(Error::Stopped),
+            Ok(Err(RecvError::Lagged(_))) => return Ok(Told::Accepted),
+            Ok(Ok(notice)) => notice,
+        };
+        if let Recorded::Plain { items, refused, .. } = notice
+            && items.contains(&item)
+        {
+            return Ok(match refused.iter().find(|refused| refused.item == item) {
+                None => Told::Taken,
+                Some(refused) => Told::Refused { code: refused.code, message: refused.message.clone() },
+            });
         }
     }
 }

@@ -452,8 +452,8 @@ pub(super) struct Desk {
 #[derive(ToSchema)]
 pub(super) struct DeskItem {
     id: String,
-    /// `approval`, `tool_approval`, `form`, `question`, `doubt`, `not_undone`, `over_budget`, `needs_key`, `budget` or
-    /// `connection`.
+    /// `approval`, `tool_approval`, `form`, `question`, `doubt`, `not_undone`, `over_budget`, `needs_key`, `budget`,
+    /// `connection` or `late`.
     kind: String,
     /// Nothing where it is no run's.
     run: Option<String>,
@@ -595,4 +595,65 @@ pub(super) struct Kpi {
     verdict: String,
     /// Shares of it by why, where it has reasons.
     reasons: Option<std::collections::BTreeMap<String, f64>>,
+}
+
+/// The people of the desk.
+#[derive(ToSchema)]
+pub(super) struct HumanAgents {
+    human_agents: Vec<HumanAgent>,
+}
+
+/// Somebody who takes conversations over.
+#[derive(ToSchema)]
+pub(super) struct HumanAgent {
+    /// The name of their key.
+    id: String,
+    name: String,
+    email: String,
+    /// `online`, `away` or `offline`.
+    status: String,
+    skills: Vec<String>,
+    languages: Vec<String>,
+    current_load: u32,
+    max_capacity: u32,
+    /// Those that are theirs now.
+    conversations: Vec<String>,
+    last_active: String,
+    created_at: String,
+}
+
+/// The line.
+#[derive(ToSchema)]
+pub(super) struct Queue {
+    waiting: Vec<Waiting>,
+    /// Of all, not of this page alone.
+    total: usize,
+    next_after: Option<usize>,
+}
+
+/// A conversation that waits for a person.
+#[derive(ToSchema)]
+pub(super) struct Waiting {
+    conversation_id: String,
+    number: u64,
+    /// From 1.
+    place: usize,
+    skills: Vec<String>,
+    language: Option<String>,
+    /// `low`, `normal`, `high` or `urgent`.
+    priority: String,
+    waiting_since: String,
+    first_response_by: Option<String>,
+    resolve_by: String,
+    /// `nobody_has_the_skills`, `nobody_is_online`, `nobody_has_room` or `being_assigned`.
+    waits_for: String,
+}
+
+/// Whose a conversation is now.
+#[derive(ToSchema)]
+pub(super) struct Transferred {
+    conversation_id: String,
+    /// Nothing where it waits.
+    assigned_agent_id: Option<String>,
+    number: Option<u64>,
 }

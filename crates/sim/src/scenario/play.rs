@@ -137,6 +137,7 @@ impl Played {
                 DeskKind::OverBudget => "is there money",
                 DeskKind::NeedsKey => "a key",
                 DeskKind::Connection => "a connection",
+                DeskKind::Late => "a conversation",
             };
             format!("{}: {kind}", about(item))
         });

@@ -210,7 +210,8 @@ impl Simulation<'_> {
                 | DeskKind::Budget
                 | DeskKind::OverBudget
                 | DeskKind::NeedsKey
-                | DeskKind::Connection => {}
+                | DeskKind::Connection
+                | DeskKind::Late => {}
             }
             self.answer_item(item, &format!("{}/{number}/again", item.id));
         }
@@ -297,7 +298,8 @@ impl Simulation<'_> {
             | DeskKind::Budget
             | DeskKind::OverBudget
             | DeskKind::NeedsKey
-            | DeskKind::Connection => {}
+            | DeskKind::Connection
+            | DeskKind::Late => {}
         }
     }
 

@@ -40,6 +40,7 @@ pub(super) fn desk_word(kind: DeskKind) -> &'static str {
         DeskKind::OverBudget => "over_budget",
         DeskKind::NeedsKey => "needs_key",
         DeskKind::Connection => "connection",
+        DeskKind::Late => "late",
     }
 }
 
@@ -106,6 +107,7 @@ pub(super) fn desk_kind(row: &Row<'_>, column: usize) -> rusqlite::Result<DeskKi
         DeskKind::OverBudget,
         DeskKind::NeedsKey,
         DeskKind::Connection,
+        DeskKind::Late,
     ];
     word(row, column, &ALL, desk_word)
 }
