@@ -96,7 +96,7 @@ pub(super) fn audit_status(row: &Row<'_>, column: usize) -> rusqlite::Result<Aud
 }
 
 pub(super) fn desk_kind(row: &Row<'_>, column: usize) -> rusqlite::Result<DeskKind> {
-    const ALL: [DeskKind; 10] = [
+    const ALL: [DeskKind; 11] = [
         DeskKind::Approval,
         DeskKind::Form,
         DeskKind::Doubt,
