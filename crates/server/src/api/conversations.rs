@@ -268,7 +268,7 @@ pub(super) async fn messages(
 }
 
 /// A tenant's conversation, of which nothing is read yet.
-async fn find(work: &Work, guest: &Guest, id: &str) -> Result<Talk, Problem> {
+pub(super) async fn find(work: &Work, guest: &Guest, id: &str) -> Result<Talk, Problem> {
     let id = RunId::new(id);
     match work.read.conversation(guest.tenant(), &id).await? {
         Some(_) => Ok(Talk::new(&work.engine, work.read.clone(), guest.tenant().clone(), id)),

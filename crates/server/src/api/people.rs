@@ -18,6 +18,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
+use super::conversations;
 use super::guest::Guest;
 use super::once::{Asked, Once};
 use super::query::{Query, limit};
@@ -193,6 +194,7 @@ pub(super) async fn transfer(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
+    conversations::find(door.work()?, &guest, &id).await?;
     let (said, Transfer { number, person, skills }) = body::said(body, door.limits).await?;
     let to = match (person, skills) {
         (Some(person), None) => To::Person(person.into()),
