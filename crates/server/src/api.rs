@@ -47,6 +47,7 @@ use crate::door::Door;
 pub(crate) use begin::version_for;
 pub(crate) use links::Found;
 pub(crate) use once::digest;
+pub(crate) use query::Path;
 pub(crate) use schedules::accepted;
 
 #[derive(OpenApi)]

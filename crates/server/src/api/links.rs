@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
@@ -27,6 +27,7 @@ use utoipa::ToSchema;
 
 use super::desk::Request;
 use super::guest::Guest;
+use super::query::Path;
 use super::shapes::Problem as Refusal;
 use super::webhooks::random;
 use crate::body;

@@ -2,6 +2,7 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::problem::Problem;
@@ -19,7 +20,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 }
 
 /// As axum's, but a part that is not what is asked for is told as a problem.
-pub(super) struct Path<T>(pub T);
+pub(crate) struct Path<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
     type Rejection = Problem;
@@ -36,5 +37,26 @@ pub(super) fn limit(asked: Option<usize>, default: usize, most: usize) -> Result
         None => Ok(default),
         Some(rows) if (1..=most).contains(&rows) => Ok(rows),
         Some(_) => Err(Problem::parameter("limit", format!("it must be 1 to {most}"))),
+    }
+}
+
+/// A page of things by their names.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ByName {
+    pub after: Option<String>,
+    pub limit: Option<usize>,
+}
+
+/// The name of something that is made.
+pub(super) fn named(said: Option<String>) -> Result<String, Problem> {
+    said.ok_or_else(|| Problem::field("name", "say how it is called"))
+}
+
+/// Something that is put in another's place has its name.
+pub(super) fn kept(name: &str, said: Option<&str>) -> Result<(), Problem> {
+    match said {
+        Some(other) if other != name => Err(Problem::field("name", "it is the path's: a name is kept")),
+        _ => Ok(()),
     }
 }

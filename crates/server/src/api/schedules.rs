@@ -1,7 +1,7 @@
 //! Schedules: what is run by itself, and when.
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::guest::Guest;
-use super::query::{self, Query};
+use super::query::{self, ByName, Path, Query, kept, named};
 use super::shapes::Problem as Refusal;
 use crate::body;
 use crate::door::{Door, Work};
@@ -132,13 +132,6 @@ async fn told(
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Asked {
-    after: Option<String>,
-    limit: Option<usize>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct Coming {
     next: Option<usize>,
 }
@@ -150,7 +143,7 @@ pub(super) struct Coming {
 pub(super) async fn list(
     State(door): State<Door>,
     Extension(guest): Extension<Guest>,
-    Query(Asked { after, limit }): Query<Asked>,
+    Query(ByName { after, limit }): Query<ByName>,
 ) -> Result<Json<Value>, Problem> {
     let work = door.work()?;
     let limit = query::limit(limit, 50, PAGE_MAX)?;
@@ -192,7 +185,7 @@ pub(super) async fn create(
 ) -> Result<Response, Problem> {
     let work = door.work()?;
     let mut defined: Defined = body::json(body, door.limits).await?;
-    let name = defined.name.take().ok_or_else(|| Problem::field("name", "say how it is called"))?;
+    let name = named(defined.name.take())?;
     let now = door.clock.now();
     let wanted = defined.schedule(name);
     let (status, schedule) = match work.triggers().save_schedule(guest.tenant(), None, wanted.clone(), now).await {
@@ -222,9 +215,7 @@ pub(super) async fn replace(
 ) -> Result<Json<Value>, Problem> {
     let work = door.work()?;
     let defined: Defined = body::json(body, door.limits).await?;
-    if defined.name.as_ref().is_some_and(|other| *other != name) {
-        return Err(Problem::field("name", "it is the path's: a schedule keeps its name"));
-    }
+    kept(&name, defined.name.as_deref())?;
     let now = door.clock.now();
     let before = triggers::find::<Schedule>(&*work.records, guest.tenant(), &name).await?;
     let schedule = work.triggers().save_schedule(guest.tenant(), Some(before), defined.schedule(name), now).await?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::guest::Guest;
-use super::query::{self, Query};
+use super::query::{self, Path, Query, kept, named};
 use super::shapes::Problem as Refusal;
 use super::webhooks::{Rotate, Rotated, chosen};
 use crate::body;
@@ -145,7 +145,7 @@ pub(super) async fn create(
     body: Body,
 ) -> Result<Response, Problem> {
     let mut defined: Defined = body::json(body, door.limits).await?;
-    let name = defined.name.take().ok_or_else(|| Problem::field("name", "say how it is called"))?;
+    let name = named(defined.name.take())?;
     let secret = chosen(defined.secret.take())?;
     let subscription = defined.subscription(name);
     let kept = door.work()?.outgoing.save(guest.tenant(), None, subscription, Some(secret.clone())).await?;
@@ -169,9 +169,7 @@ pub(super) async fn replace(
     if defined.secret.is_some() {
         return Err(Problem::field("secret", "it is changed by POST /api/v1/subscriptions/{name}/rotate"));
     }
-    if defined.name.as_ref().is_some_and(|other| *other != name) {
-        return Err(Problem::field("name", "it is the path's: a subscription keeps its name"));
-    }
+    kept(&name, defined.name.as_deref())?;
     let outgoing = &door.work()?.outgoing;
     let before = triggers::find::<Subscription>(&*outgoing.records, guest.tenant(), &name).await?;
     let kept = outgoing.save(guest.tenant(), Some(before), defined.subscription(name), None).await?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::guest::Guest;
-use super::query::{self, Query};
+use super::query::{self, ByName, Path, Query, kept, named};
 use super::shapes::Problem as Refusal;
 use crate::body;
 use crate::door::Door;
@@ -129,13 +129,6 @@ pub(super) fn random() -> Result<[u8; 32], Problem> {
     Ok(random)
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Asked {
-    after: Option<String>,
-    limit: Option<usize>,
-}
-
 /// Lists webhooks by name
 #[utoipa::path(get, path = "/api/v1/webhooks", tag = "webhooks",
     params(("after" = Option<String>, Query), ("limit" = Option<usize>, Query, description = "1 to 200; 50 unless told")),
@@ -143,7 +136,7 @@ pub(super) struct Asked {
 pub(super) async fn list(
     State(door): State<Door>,
     Extension(guest): Extension<Guest>,
-    Query(Asked { after, limit }): Query<Asked>,
+    Query(ByName { after, limit }): Query<ByName>,
 ) -> Result<Json<Value>, Problem> {
     let limit = query::limit(limit, 50, PAGE_MAX)?;
     let records = &*door.work()?.records;
@@ -174,7 +167,7 @@ pub(super) async fn create(
     body: Body,
 ) -> Result<Response, Problem> {
     let mut defined: Defined = body::json(body, door.limits).await?;
-    let name = defined.name.take().ok_or_else(|| Problem::field("name", "say how it is called"))?;
+    let name = named(defined.name.take())?;
     let secret = chosen(defined.secret.take())?;
     let triggers = door.work()?.triggers();
     let hook = defined.hook(name);
@@ -209,9 +202,7 @@ pub(super) async fn replace(
     if defined.secret.is_some() {
         return Err(Problem::field("secret", "it is changed by POST /api/v1/webhooks/{name}/rotate"));
     }
-    if defined.name.as_ref().is_some_and(|other| *other != name) {
-        return Err(Problem::field("name", "it is the path's: a webhook keeps its name"));
-    }
+    kept(&name, defined.name.as_deref())?;
     let triggers = door.work()?.triggers();
     let before = triggers::find::<Hook>(&*triggers.records, guest.tenant(), &name).await?;
     let hook = triggers.save_hook(guest.tenant(), Some(before), defined.hook(name), None, door.clock.now()).await?;

@@ -1,7 +1,7 @@
 //! What can be named as `model`: the profiles, every model of the catalogue, and the tenant's workflows.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use baton_core::definition::is_single;
 use baton_ports::keys::Key;
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::error::Error;
 use super::workflow::PREFIX;
+use crate::api::Path;
 use crate::door::Door;
 use crate::problem::Problem;
 
@@ -23,10 +24,11 @@ pub(crate) async fn list(State(door): State<Door>, headers: HeaderMap) -> Result
 pub(crate) async fn one(
     State(door): State<Door>,
     headers: HeaderMap,
-    Path(model): Path<String>,
+    model: Result<Path<String>, Problem>,
 ) -> Result<Json<Value>, Error> {
     let key = door.keys.bearer(&headers).await?;
     key.turn(door.clock.now())?;
+    let Path(model) = model?;
     if door.models.names().contains(&model) || workflows(&door, &key).await?.contains(&model) {
         return Ok(Json(shown(&model)));
     }

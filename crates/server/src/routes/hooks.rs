@@ -2,13 +2,13 @@
 //! has no key of ours; its signature lets it in.
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use baton_core::id::TenantId;
 use baton_engine::triggers::hook::{BODY_BYTES_MAX, Rejected};
 
-use crate::api::accepted;
+use crate::api::{Path, accepted};
 use crate::body;
 use crate::code;
 use crate::door::{Door, Limits};

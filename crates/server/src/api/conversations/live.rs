@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -15,6 +15,7 @@ use futures::stream;
 use super::{find, lines, shown};
 use crate::api::executions::live::last_told;
 use crate::api::guest::Guest;
+use crate::api::query::Path;
 use crate::api::shapes::{Message, Problem as Refusal};
 use crate::door::Door;
 use crate::following::Following;
