@@ -27,7 +27,8 @@ pub use webhooks::Webhooks;
 pub const FILE: &str = "baton.toml";
 const PREFIX: &str = "BATON_";
 /// Variables that are not settings.
-const NOT_SETTINGS: [&str; 4] = ["BATON_LOG", "BATON_FUZZ_SECONDS", "BATON_FUZZ_SEED", crate::key::VARIABLE];
+const NOT_SETTINGS: [&str; 5] =
+    ["BATON_LOG", "BATON_LOG_FORMAT", "BATON_FUZZ_SECONDS", "BATON_FUZZ_SEED", crate::key::VARIABLE];
 /// Names other software uses for our settings.
 const ALIASES: [(&str, &[&str]); 8] = [
     ("OPENAI_API_KEY", &["models", "providers", "openai", "api_key"]),

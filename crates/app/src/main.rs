@@ -11,6 +11,7 @@ mod one_call;
 mod print;
 mod project;
 mod told;
+mod traces;
 mod vault;
 mod wire;
 
@@ -22,8 +23,8 @@ pub use misuse::Misuse;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    print::telemetry(matches!(cli.command, cli::Command::Serve(_)));
-    match commands::run(cli) {
+    let logs = print::telemetry(matches!(cli.command, cli::Command::Serve(_)));
+    match logs.map_err(Into::into).and_then(|()| commands::run(cli)) {
         Ok(exit) => exit.into(),
         Err(error) => {
             print::error(&error);

@@ -70,18 +70,29 @@ pub fn paint(code: &str, text: &str) -> String {
     if is_colourful(&std::io::stdout()) { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
 }
 
+/// How logs are written.
+const FORMAT: &str = "BATON_LOG_FORMAT";
 /// What commands log unless `BATON_LOG` asks for more: errors, that a budget is nearly spent, and that a source of tools does
 /// not answer. What the MCP library says of that, we say in our own words.
 const LOGGED: &str = "error,rmcp=off,baton_store::sqlite::budget=warn,baton::project=warn";
 /// A server has nobody who looks at each answer, so it also warns.
 const SERVER_LOGGED: &str = "warn,rmcp=off";
 
-/// Logs go to standard error.
-pub fn telemetry(serves: bool) {
+/// Logs go to standard error: lines for people, or with `BATON_LOG_FORMAT=json` an object a line for programs.
+///
+/// # Errors
+/// A format that is neither `text` nor `json`.
+pub fn telemetry(serves: bool) -> Result<(), Misuse> {
     let unless_told = if serves { SERVER_LOGGED } else { LOGGED };
     let filter = EnvFilter::try_from_env("BATON_LOG").unwrap_or_else(|_| EnvFilter::new(unless_told));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time();
-    let _ = lines.with_ansi(is_colourful(&std::io::stderr())).try_init();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // The first that was set up stays.
+    let _ = match std::env::var(FORMAT).as_deref().unwrap_or("text") {
+        "json" => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
+        "text" | "" => lines.without_time().with_ansi(is_colourful(&std::io::stderr())).try_init(),
+        other => return Err(Misuse::new(format!("{FORMAT}: `{other}` is neither `text` nor `json`"))),
+    };
+    Ok(())
 }
 
 #[cfg(test)]

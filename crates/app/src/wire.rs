@@ -28,6 +28,7 @@ use baton_tools::{Endpoints, Execution, Launch, Registry, Secret, Services};
 
 use crate::config::{Activate, Upkeep};
 use crate::project::{Project, Ready, Sorted, shown};
+use crate::traces::Traces;
 use crate::{Misuse, print, vault};
 
 /// One project, put together.
@@ -217,9 +218,14 @@ impl System {
     /// budgets and runs too. The work's own failure is told before one of the stopping.
     pub async fn serving<T>(&self, work: impl AsyncFnOnce(&Engine) -> anyhow::Result<T>) -> anyhow::Result<T> {
         let engine = self.engine().await?;
-        let done = work(&engine).await;
+        let mut traces = Traces::wanted(self, &engine)?;
+        let done = tokio::select! {
+            done = work(&engine) => done,
+            () = Traces::follow(&mut traces) => Err(Stopped.into()),
+        };
         let stops = async {
             let stopped = engine.stop().await;
+            Traces::close(traces).await;
             self.close().await;
             stopped
         };

@@ -310,7 +310,7 @@ impl Follower {
         match recorded {
             Recorded::Plain { .. } => Ok(News::Nothing),
             Recorded::Refused { run, item, refusal } => Ok(News::Refused { run, item, refusal }),
-            Recorded::Entry { run, seq, entry, items } => {
+            Recorded::Entry { run, seq, entry, items, .. } => {
                 self.take(&run, seq, &entry).await?;
                 Ok(News::Moved { run, items })
             }

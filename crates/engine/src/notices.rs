@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use baton_core::id::RunId;
+use baton_core::id::{RunId, TenantId};
 use baton_core::run::{Entry, Refusal};
 use baton_ports::journal::AggregateId;
 use tokio::sync::broadcast::error::RecvError;
@@ -25,6 +25,7 @@ const NOTICES_OF_SOME_MAX: usize = 256;
 pub enum Recorded {
     /// `items` are those of the inbox that were taken with it.
     Entry {
+        tenant: TenantId,
         run: RunId,
         seq: u64,
         entry: Arc<Entry>,
@@ -88,11 +89,7 @@ impl Notices {
         Watch { notices: self.clone(), listener, runs: BTreeSet::new(), queue }
     }
 
-    /// Whether anybody would be told about this run. Ask once it is durable: whoever comes later reads it from the store.
-    pub fn is_watched(&self, run: &RunId) -> bool {
-        self.all.receiver_count() > 0 || lock(&self.of_runs).contains_key(run)
-    }
-
+    /// Tells what is durable: whoever comes later reads it from the store.
     pub fn tell(&self, recorded: Recorded) {
         let (Recorded::Entry { run, .. } | Recorded::Refused { run, .. } | Recorded::Plain { aggregate: run, .. }) =
             &recorded;
@@ -197,7 +194,6 @@ mod tests {
         notices.tell(refused("b", 2));
         notices.tell(refused("c", 3));
         assert_eq!((heard(&mut one), heard(&mut other), heard(&mut both)), (vec![1], vec![2], vec![1, 2]));
-        assert!(!notices.is_watched(&RunId::new("c")));
     }
 
     #[test]
@@ -209,9 +205,8 @@ mod tests {
         one.add(&run);
         other.add(&run);
         drop(other);
-        assert!(notices.is_watched(&run));
+        assert_eq!(notices.watched(), 1);
         one.remove(&run);
-        assert!(!notices.is_watched(&run));
         assert_eq!(notices.watched(), 0);
         one.add(&run);
         one.add(&RunId::new("b"));

@@ -84,6 +84,7 @@ struct Held {
 }
 
 struct UnderWay {
+    entry: Arc<Entry>,
     noted: Vec<roster::Outcome>,
     announce: Vec<RunId>,
     refused: Vec<(i64, Refusal)>,
@@ -196,6 +197,11 @@ impl Owner {
     /// Number of the last entry that was handed to the store.
     pub fn seq(&self) -> u64 {
         self.seq
+    }
+
+    /// What the append under way records.
+    pub fn recording(&self) -> Option<Arc<Entry>> {
+        self.under_way.as_ref().map(|under_way| under_way.entry.clone())
     }
 
     /// Items of the append under way that are refused with it.

@@ -92,6 +92,7 @@ impl Tls {
     pub async fn watch(self) {
         let shown = self.shown;
         let mut seen = shown.files.changed_at();
+        let mut warned = None;
         loop {
             tokio::time::sleep(LOOK).await;
             let now = shown.files.changed_at();
@@ -105,7 +106,11 @@ impl Tls {
                     seen = now;
                 }
                 // Perhaps only one of the two files has come yet: it is looked again, and the old one is shown until then.
-                Err(error) => tracing::warn!(error, "the certificate has changed and cannot be used"),
+                Err(error) if warned != Some(now) => {
+                    tracing::warn!(error, "the certificate has changed and cannot be used");
+                    warned = Some(now);
+                }
+                Err(_) => {}
             }
         }
     }

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::place::Place;
-use crate::server::{Answer, Server};
+use crate::server::{Answer, Server, until};
 
 fn ask(server: &Server, request: &str, headers: &str) -> Answer {
     server.ask(request, server.key().expect("a key"), headers, &Value::Null)
@@ -111,11 +111,7 @@ fn it_is_not_ready_while_its_database_cannot_be_written() {
     assert!(refused.contains("\"not_ready\"") && refused.contains("\"database\":\"unhealthy: "), "{refused}");
     assert!(refused.contains("\"llm\":\"healthy\""), "{refused}");
     database.execute_batch("ROLLBACK").expect("others write again");
-    let begun = std::time::Instant::now();
-    while !server.get("/ready", None).starts_with("HTTP/1.1 200") {
-        assert!(begun.elapsed().as_secs() < 30, "it never was ready again");
-        std::thread::sleep(std::time::Duration::from_millis(100));
-    }
+    until("it is ready again", || server.get("/ready", None).starts_with("HTTP/1.1 200").then_some(()));
 }
 
 #[test]

@@ -10,8 +10,7 @@ use baton_engine::triggers::signature::{sign, sign_hex};
 use serde_json::{Value, json};
 
 use crate::place::Place;
-use crate::schedules::until;
-use crate::server::Server;
+use crate::server::{Server, until};
 
 const ORDER: &str = "\
 name: order

@@ -47,6 +47,7 @@ mod tls;
 mod tool_call;
 mod tool_usage;
 mod tools;
+mod traces;
 mod undone;
 mod undone_at;
 mod upstream;

@@ -1,12 +1,11 @@
 //! Schedules, from outside: a folder's files, the API, the command line, and a server that is killed.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::place::Place;
-use crate::server::Server;
+use crate::server::{Server, until};
 
 const TICK: &str = "\
 name: tick
@@ -32,19 +31,6 @@ fn place() -> Place {
         ("workflows/nightly.yaml", NIGHTLY),
         ("triggers/triggers.yaml", TRIGGERS),
     ])
-}
-
-/// Asks until it is so.
-#[track_caller]
-pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(found) = ask() {
-            return found;
-        }
-        assert!(began.elapsed() < Duration::from_secs(60), "not within a minute: {what}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
 }
 
 /// At which instants the runs of the schedule were due.

@@ -2,7 +2,8 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, ChildStdout, Command};
+use std::process::{Child, ChildStderr, ChildStdout, Command};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -36,10 +37,24 @@ impl Answer {
     }
 }
 
+/// Asks until it is so.
+#[track_caller]
+pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = ask() {
+            return found;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "not within a minute: {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
 /// A server, and what it said when it started.
 pub struct Server {
     process: Child,
     stdout: BufReader<ChildStdout>,
+    stderr: BufReader<ChildStderr>,
     said: Value,
 }
 
@@ -53,8 +68,9 @@ impl Server {
         let mut process = place.begin_with(variables, &["serve", "--listen", "127.0.0.1:0", "--json"]);
         let mut line = String::new();
         let mut stdout = BufReader::new(process.stdout.take().expect("its output"));
+        let stderr = BufReader::new(process.stderr.take().expect("its errors"));
         stdout.read_line(&mut line).expect("says something");
-        Self { process, stdout, said: serde_json::from_str(&line).expect("one line of JSON") }
+        Self { process, stdout, stderr, said: serde_json::from_str(&line).expect("one line of JSON") }
     }
 
     /// The key of its first start.
@@ -96,7 +112,7 @@ impl Server {
     /// Listens to server-sent events.
     pub fn listen(&self, path: &str, key: &str, headers: &str) -> Listener {
         let mut stream = TcpStream::connect(self.address()).expect("connects");
-        let limit = std::time::Duration::from_secs(30);
+        let limit = Duration::from_secs(30);
         stream.set_read_timeout(Some(limit)).expect("a limit");
         let host = self.address();
         write!(
@@ -105,6 +121,15 @@ impl Server {
         )
         .expect("is sent");
         Listener { lines: BufReader::new(stream) }
+    }
+
+    /// Reads its log until a line of it says so.
+    pub fn logs(&mut self, what: &str) {
+        let mut line = String::new();
+        while !line.contains(what) {
+            line.clear();
+            assert!(self.stderr.read_line(&mut line).expect("its errors") > 0, "it ended and never logged `{what}`");
+        }
     }
 
     /// Asks it to stop, and says how it ended.
@@ -119,7 +144,7 @@ impl Server {
         let id = self.process.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill is there").success());
         let mut said = String::new();
-        self.process.stderr.take().expect("its errors").read_to_string(&mut said).expect("its errors");
+        self.stderr.read_to_string(&mut said).expect("its errors");
         assert!(self.process.wait().expect("ends").success(), "{said}");
         said
     }
@@ -130,8 +155,7 @@ impl Server {
         self.process.wait().expect("ends");
         let mut said = self.said.to_string();
         self.stdout.read_to_string(&mut said).expect("its output");
-        let mut errors = self.process.stderr.take().expect("its errors");
-        errors.read_to_string(&mut said).expect("its errors");
+        self.stderr.read_to_string(&mut said).expect("its errors");
         said
     }
 }
@@ -141,11 +165,9 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
         // A test that failed is understood by what the server said.
-        if std::thread::panicking()
-            && let Some(mut errors) = self.process.stderr.take()
-        {
+        if std::thread::panicking() {
             let mut said = String::new();
-            let _ = errors.read_to_string(&mut said);
+            let _ = self.stderr.read_to_string(&mut said);
             let _ = writeln!(std::io::stderr(), "the server said:\n{said}");
         }
     }

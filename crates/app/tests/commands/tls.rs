@@ -29,7 +29,7 @@ fn trusting([cert, _]: [&str; 2], only_http1: bool) -> Client {
 async fn a_certificate_is_shown_http2_is_spoken_and_a_renewed_one_needs_no_restart() {
     let place = Place::with(&[("baton.toml", SETTINGS)]);
     show(&place, FIRST);
-    let server = Server::start(&place);
+    let mut server = Server::start(&place);
     let url = format!("https://{}/health", server.address());
     for (only_http1, version) in [(false, Version::HTTP_2), (true, Version::HTTP_11)] {
         let answer = trusting(FIRST, only_http1).get(&url).send().await.expect("an answer");
@@ -51,7 +51,7 @@ async fn a_certificate_is_shown_http2_is_spoken_and_a_renewed_one_needs_no_resta
     assert!(trusting(FIRST, false).get(&url).send().await.is_err());
     // What cannot be used takes nobody's place.
     place.write("tls/cert.pem", "no certificate");
-    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    server.logs("cannot be used");
     assert!(trusting(SECOND, false).get(&url).send().await.is_ok());
     assert_eq!(server.stop(), Some(0));
 }

@@ -1,11 +1,9 @@
 //! Workflows and agents made and changed over `/api/v1`, from outside.
 
-use std::time::{Duration, Instant};
-
 use serde_json::{Value, json};
 
 use crate::place::Place;
-use crate::server::{Answer, Server};
+use crate::server::{Answer, Server, until};
 
 const TOOLS: &str =
     "tools:\n  - {name: book, kind: script, class: keyed, results: [{output: {id: 'B-{{ arguments.day }}'}}]}\n";
@@ -318,15 +316,6 @@ fn a_run_is_forked_where_a_node_began_and_says_what_it_cost() {
     assert_eq!((&costs["total_cost_usd"], &costs["by_model"]), (&json!(0.0), &json!([])), "{costs}");
 }
 
-/// Asks until this is so.
-fn until(mut so: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !so() {
-        assert!(began.elapsed() < Duration::from_secs(30), "it never was");
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
-
 #[test]
 fn a_file_that_changes_becomes_a_version_while_the_server_runs_and_a_bad_one_changes_nothing() {
     let place = place();
@@ -334,16 +323,16 @@ fn a_file_that_changes_becomes_a_version_while_the_server_runs_and_a_bad_one_cha
     let revision = || api.get("/workflows/book").ends(200)["revision"].clone();
     assert_eq!(revision(), 1);
     place.write("workflows/book.yaml", BOOK_2);
-    until(|| revision() == 2);
+    until("the file is a version", || (revision() == 2).then_some(()));
     assert_eq!(api.run_of("book", &json!({}))["outputs"]["again"]["id"], "B-late sunday");
     // Rolled back by hand: the same file does not bring it back.
     api.post("/workflows/book/rollback", &json!({})).ends(200);
     place.write("workflows/book.yaml", "name: book\nnodes: [{id: a, tool: nobody}]\n");
     place.write("workflows/more.yaml", named(BOOK, "more"));
-    until(|| api.get("/workflows/more").status == 200);
+    until("the new workflow is there", || (api.get("/workflows/more").status == 200).then_some(()));
     assert_eq!(revision(), 1);
     place.write("agents/helper.yaml", "name: helper\ntype: simple\n");
-    until(|| api.get("/agents/helper").status == 200);
+    until("the new agent is there", || (api.get("/agents/helper").status == 200).then_some(()));
     let said = api.server.stop_and_read();
     assert!(said.contains("`book` is at revision 2 now") && said.contains("nobody"), "{said}");
 }

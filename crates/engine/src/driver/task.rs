@@ -190,19 +190,16 @@ impl Task {
         self.settling = self.charges.drain(..settles.min(self.charges.len())).collect();
         let inner = self.inner.clone();
         let run = self.run.clone();
-        let refused = self.owner.refusing();
+        let (refused, recording) = (self.owner.refusing(), self.owner.recording());
         self.append = Some(
             async move {
-                let (seq, entry) = (append.expected_seq + 1, append.entry.clone());
+                let (tenant, seq) = (append.tenant.clone(), append.expected_seq + 1);
                 let items: Arc<[i64]> =
                     append.inbox_done.iter().copied().filter(|item| !refused.contains(item)).collect();
                 inner.world.journal.append(append).await?;
-                // Watchers are told after it is durable, and only if there are any: asked now, none is overlooked who
-                // came while it was written.
-                if inner.notices.is_watched(&run)
-                    && let Ok(entry) = crate::decode(&entry)
-                {
-                    inner.notices.tell(Recorded::Entry { run, seq, entry: Arc::new(entry), items });
+                // Watchers are told after it is durable.
+                if let Some(entry) = recording {
+                    inner.notices.tell(Recorded::Entry { tenant, run, seq, entry, items });
                 }
                 Ok(())
             }

@@ -48,15 +48,15 @@ impl Owner {
             projections.retain(|projection| matches!(projection, Projection::DeskOpened(_)));
         }
         let noted = batch.events.iter().filter_map(roster::Outcome::of).collect();
-        let entry = Entry { at, events: batch.events };
-        let bytes: Arc<[u8]> = serde_json::to_vec(&entry)?.into();
+        let entry = Arc::new(Entry { at, events: batch.events });
+        let bytes: Arc<[u8]> = serde_json::to_vec(&*entry)?.into();
         let release = self.will_sleep(now, options);
         let head = self.head_if_changed(release);
         self.since_snapshot.0 += 1;
         self.since_snapshot.1 += bytes.len();
         let snapshot = self.snapshot_if_due(options)?;
         let announce = outbox.iter().map(|submit: &Submit| submit.aggregate.clone()).collect();
-        self.under_way = Some(UnderWay { noted, announce, refused: batch.refused, released: release });
+        self.under_way = Some(UnderWay { entry, noted, announce, refused: batch.refused, released: release });
         let append = Append {
             ownership: self.ownership,
             aggregate: self.id.clone(),

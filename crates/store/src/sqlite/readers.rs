@@ -13,7 +13,8 @@ use super::queue::{Queue, Refused};
 use super::task::Failure;
 use super::writer::RETRY_AFTER;
 
-type Job = Box<dyn FnOnce(&Connection) + Send>;
+/// A query, and where its answer goes; or why there is no connection.
+type Job = Box<dyn FnOnce(rusqlite::Result<&Connection>) + Send>;
 
 /// Queries that may wait for a thread.
 const QUERIES_MAX: usize = 10_000;
@@ -46,8 +47,8 @@ impl Readers {
         Q: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(move |connection: &Connection| {
-            let _ = reply.send(query(connection));
+        let job = Box::new(move |connection: rusqlite::Result<&Connection>| {
+            let _ = reply.send(connection.and_then(query));
         });
         self.queue.push(job, 0).map_err(|refused| match refused {
             Refused::Full => Failure::Busy { retry_after: RETRY_AFTER },
@@ -55,7 +56,7 @@ impl Readers {
         })?;
         match answer.await {
             Ok(found) => found.map_err(|error| unreadable(&error)),
-            Err(_) => Err(Failure::Unreadable { reason: "a reader could not open the database".into() }),
+            Err(_) => Err(Failure::Unreadable { reason: "a query broke off, which is a defect".into() }),
         }
     }
 }
@@ -82,12 +83,16 @@ fn serve(queue: &Queue<Job>, path: &Path) {
         if connection.is_none() {
             match connection::reader(path, CACHE_BYTES) {
                 Ok(opened) => connection = Some(opened),
-                // Dropping the job tells its caller; the next one tries again.
-                Err(error) => tracing::warn!(%error, "a reader cannot open the database"),
+                // The next one tries again.
+                Err(error) => {
+                    tracing::warn!(%error, "a reader cannot open the database");
+                    job(Err(error));
+                    continue;
+                }
             }
         }
         // A query that panics fails alone: its caller is told, and the thread goes on with a new connection.
-        let query = || connection.as_ref().map(job);
+        let query = || connection.as_ref().map(|connection| job(Ok(connection)));
         if panic::catch_unwind(AssertUnwindSafe(query)).is_err() {
             connection = None;
         }

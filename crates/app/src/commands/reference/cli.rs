@@ -21,7 +21,7 @@ Written by `baton reference cli`. `baton COMMAND --help` says the same.
 
 Every command takes `-C FOLDER` (`--project`), the project folder; without it, the current one. Settings are in
 `baton.toml`; every key is also a variable: `BATON_` and its path in upper case, with two underscores between tables.
-Text goes to standard output, errors to standard error; `NO_COLOR` is heeded, and `BATON_LOG=info` tells more.
+Text goes to standard output, errors to standard error; `NO_COLOR` is heeded, `BATON_LOG=info` tells more, and `BATON_LOG_FORMAT=json` writes logs as an object a line.
 ";
 
 pub fn page() -> String {

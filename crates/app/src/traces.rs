@@ -1,0 +1,258 @@
+//! Traces of runs, told to a collector by OTLP over HTTP: where `OTEL_EXPORTER_OTLP_ENDPOINT` or
+//! `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` says where. The other `OTEL_…` variables mean what the standard says.
+//!
+//! Traces are for looking, and never hold up a run: what the collector does not take in time is let go and counted.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context;
+use baton_core::id::{RunId, TenantId};
+use baton_core::run::Entry;
+use baton_core::time::Time;
+use baton_engine::traces::{Moment, Said, Span, Trace};
+use baton_engine::{Engine, Recorded};
+use baton_ports::read::Read;
+use opentelemetry::trace::{Event, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
+use opentelemetry::{InstrumentationScope, KeyValue, Value};
+use opentelemetry_otlp::{SpanExporter, WithHttpConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter as _, SpanLinks};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::Misuse;
+use crate::wire::System;
+
+/// Runs that are followed at once; what comes back after it was left is read anew.
+const RUNS_MAX: usize = 10_000;
+/// Spans that wait for the collector.
+const WAITING_MAX: usize = 8_192;
+/// Spans told at once.
+const BATCH: usize = 512;
+/// How long the first span of a batch waits for others.
+const GATHER: Duration = Duration::from_secs(1);
+/// How long the last spans may take at the end.
+const LAST: Duration = Duration::from_secs(5);
+/// Entries read at once.
+const PAGE: usize = 500;
+
+/// Follows what is recorded here, and tells it.
+pub struct Traces {
+    recorded: Receiver<Recorded>,
+    read: Arc<dyn Read>,
+    runs: BTreeMap<RunId, Trace>,
+    spans: mpsc::Sender<SpanData>,
+    teller: JoinHandle<()>,
+    scope: InstrumentationScope,
+}
+
+impl Traces {
+    /// What the environment asks for; nothing where it names no collector.
+    ///
+    /// # Errors
+    /// An address, a protocol or a header that cannot be used.
+    pub fn wanted(system: &System, engine: &Engine) -> anyhow::Result<Option<Self>> {
+        let is_said = |name: &str| std::env::var(name).is_ok_and(|said| !said.is_empty());
+        let off = std::env::var("OTEL_SDK_DISABLED").is_ok_and(|said| said.eq_ignore_ascii_case("true"))
+            || std::env::var("OTEL_TRACES_EXPORTER").is_ok_and(|said| said == "none");
+        let is_wanted = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"].into_iter().any(is_said);
+        if off || !is_wanted {
+            return Ok(None);
+        }
+        // The first that was named stays.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let exporter = SpanExporter::builder().with_http().with_http_client(reqwest::Client::new()).build();
+        let mut exporter =
+            exporter.map_err(|error| Misuse::new(format!("OTEL_EXPORTER_OTLP_…: traces cannot be told: {error}")))?;
+        exporter.set_resource(&resource());
+        let (spans, waiting) = mpsc::channel(WAITING_MAX);
+        Ok(Some(Self {
+            recorded: engine.watch(),
+            read: Arc::new(system.store.clone()),
+            runs: BTreeMap::new(),
+            spans,
+            teller: tokio::spawn(tell(exporter, waiting)),
+            scope: InstrumentationScope::builder("baton").with_version(env!("CARGO_PKG_VERSION")).build(),
+        }))
+    }
+
+    /// For as long as the engine moves runs; for ever where nothing is told.
+    pub async fn follow(traces: &mut Option<Self>) {
+        let Some(traces) = traces else { return std::future::pending().await };
+        loop {
+            match traces.recorded.recv().await {
+                Ok(Recorded::Entry { tenant, run, seq, entry, .. }) => traces.hear(&tenant, &run, seq, &entry).await,
+                // What was missed of a run is read when it is next heard of.
+                Ok(Recorded::Refused { .. } | Recorded::Plain { .. }) | Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+
+    /// Tells what is left.
+    pub async fn close(traces: Option<Self>) {
+        let Some(mut traces) = traces else { return };
+        loop {
+            match traces.recorded.try_recv() {
+                Ok(Recorded::Entry { tenant, run, seq, entry, .. }) => traces.hear(&tenant, &run, seq, &entry).await,
+                Ok(Recorded::Refused { .. } | Recorded::Plain { .. }) | Err(TryRecvError::Lagged(_)) => {}
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            }
+        }
+        drop(traces.spans);
+        if timeout(LAST, traces.teller).await.is_err() {
+            tracing::warn!("the collector did not take the last spans in time");
+        }
+    }
+
+    async fn hear(&mut self, tenant: &TenantId, run: &RunId, seq: u64, entry: &Entry) {
+        if let Err(error) = self.take(tenant, run, seq, entry).await {
+            tracing::debug!(%tenant, %run, %error, "a run's trace has a gap");
+            self.runs.remove(run);
+        }
+    }
+
+    async fn take(&mut self, tenant: &TenantId, run: &RunId, seq: u64, entry: &Entry) -> anyhow::Result<()> {
+        let mut trace = match self.runs.remove(run) {
+            Some(trace) => trace,
+            None => self.found(tenant, run, seq).await?,
+        };
+        // What was recorded here and not heard of.
+        while trace.seq() + 1 < seq {
+            let missed = self.read.entries(tenant, run, trace.seq(), PAGE).await?;
+            anyhow::ensure!(!missed.is_empty(), "entry {} is not there", trace.seq() + 1);
+            for entry in missed {
+                let spans = trace.fold(&baton_engine::decode(&entry)?);
+                self.send(spans, tenant);
+            }
+        }
+        if trace.seq() + 1 == seq {
+            let spans = trace.fold(entry);
+            self.send(spans, tenant);
+        }
+        if !trace.is_over() {
+            if self.runs.len() >= RUNS_MAX {
+                self.runs.pop_first();
+            }
+            self.runs.insert(run.clone(), trace);
+        }
+        Ok(())
+    }
+
+    /// A run of which nothing is known here: what was recorded before has been told by whoever moved it then.
+    async fn found(&self, tenant: &TenantId, run: &RunId, seq: u64) -> anyhow::Result<Trace> {
+        let head = self.read.run(tenant, run).await?.context("the run is not there")?;
+        let mut trace = Trace::new(run.clone(), head.workflow);
+        while trace.seq() + 1 < seq {
+            let past = self.read.entries(tenant, run, trace.seq(), PAGE).await?;
+            anyhow::ensure!(!past.is_empty(), "entry {} is not there", trace.seq() + 1);
+            for entry in past.into_iter().take(usize::try_from(seq - 1 - trace.seq()).unwrap_or(PAGE)) {
+                trace.fold(&baton_engine::decode(&entry)?);
+            }
+        }
+        Ok(trace)
+    }
+
+    fn send(&self, spans: Vec<Span>, tenant: &TenantId) {
+        for span in spans {
+            if self.spans.try_send(data(span, tenant, &self.scope)).is_err() {
+                metrics::counter!("baton_trace_spans_lost_total").increment(1);
+            }
+        }
+    }
+}
+
+/// Who tells: `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`, and `baton` unless they say another name.
+fn resource() -> Resource {
+    let said = Resource::builder().build();
+    let has_name = std::env::var("OTEL_SERVICE_NAME").is_ok_and(|name| !name.is_empty())
+        || std::env::var("OTEL_RESOURCE_ATTRIBUTES").is_ok_and(|said| said.contains("service.name="));
+    let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
+    let builder = Resource::builder_empty().with_attributes([version]);
+    let builder = builder.with_attributes(said.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())));
+    if has_name { builder.build() } else { builder.with_service_name("baton").build() }
+}
+
+/// Says once when the collector stops taking spans, and once when it takes them again.
+async fn tell(exporter: SpanExporter, mut waiting: mpsc::Receiver<SpanData>) {
+    let mut is_taken = true;
+    let mut batch = Vec::with_capacity(BATCH);
+    while waiting.recv_many(&mut batch, BATCH).await > 0 {
+        let _ = timeout(GATHER, async {
+            while batch.len() < BATCH {
+                let room = BATCH - batch.len();
+                if waiting.recv_many(&mut batch, room).await == 0 {
+                    break;
+                }
+            }
+        })
+        .await;
+        let count = batch.len() as u64;
+        match exporter.export(std::mem::take(&mut batch)).await {
+            Ok(()) if is_taken => {}
+            Ok(()) => tracing::info!("the collector takes spans again"),
+            Err(error) => {
+                metrics::counter!("baton_trace_spans_lost_total").increment(count);
+                if is_taken {
+                    tracing::warn!(%error, "the collector does not take spans; they are let go until it does");
+                }
+                is_taken = false;
+                continue;
+            }
+        }
+        is_taken = true;
+    }
+}
+
+fn data(span: Span, tenant: &TenantId, scope: &InstrumentationScope) -> SpanData {
+    let context = SpanContext::new(
+        TraceId::from_bytes(span.trace),
+        SpanId::from_bytes(span.id),
+        TraceFlags::SAMPLED,
+        false,
+        TraceState::NONE,
+    );
+    let mut attributes: Vec<KeyValue> =
+        span.said.into_iter().map(|(name, said)| KeyValue::new(name, value(said))).collect();
+    attributes.push(KeyValue::new("baton.tenant.id", tenant.to_string()));
+    let mut events = SpanEvents::default();
+    events.events = span.moments.into_iter().map(event).collect();
+    SpanData {
+        span_context: context,
+        parent_span_id: span.parent.map_or(SpanId::INVALID, SpanId::from_bytes),
+        parent_span_is_remote: false,
+        span_kind: if span.is_call { SpanKind::Client } else { SpanKind::Internal },
+        name: span.name.into(),
+        start_time: instant(span.began),
+        end_time: instant(span.ended),
+        attributes,
+        dropped_attributes_count: 0,
+        events,
+        links: SpanLinks::default(),
+        status: span.fault.map_or(Status::Unset, |(code, _)| Status::error(code)),
+        instrumentation_scope: scope.clone(),
+    }
+}
+
+fn event(Moment { at, name, what }: Moment) -> Event {
+    let said = if what.is_empty() { Vec::new() } else { vec![KeyValue::new("baton.what", what)] };
+    Event::new(name, instant(at), said, 0)
+}
+
+fn value(said: Said) -> Value {
+    match said {
+        Said::Text(text) => text.into(),
+        Said::Count(count) => count.into(),
+        Said::Amount(amount) => amount.into(),
+        Said::Flag(flag) => flag.into(),
+    }
+}
+
+fn instant(at: Time) -> SystemTime {
+    at.to_timestamp().into()
+}

@@ -1,0 +1,169 @@
+//! Traces of runs at a collector, and logs for programs.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message;
+use serde_json::Value as Json;
+
+use crate::place::{Done, Place};
+
+/// A collector that keeps what it is told.
+struct Collector {
+    url: String,
+    told: Arc<Mutex<Vec<Told>>>,
+}
+
+struct Told {
+    path: String,
+    head: String,
+    request: ExportTraceServiceRequest,
+}
+
+impl Collector {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let told = Arc::<Mutex<Vec<Told>>>::default();
+        let kept = told.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if let Ok(told) = take(stream) {
+                    kept.lock().expect("a lock").push(told);
+                }
+            }
+        });
+        Self { url, told }
+    }
+
+    fn spans(&self) -> Vec<Span> {
+        let told = self.told.lock().expect("a lock");
+        let resources = told.iter().flat_map(|told| &told.request.resource_spans);
+        resources.flat_map(|of| &of.scope_spans).flat_map(|of| of.spans.clone()).collect()
+    }
+}
+
+fn take(stream: TcpStream) -> std::io::Result<Told> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let (mut head, mut length) = (String::new(), 0);
+    while !head.ends_with("\r\n\r\n") {
+        let from = head.len();
+        if reader.read_line(&mut head)? == 0 {
+            break;
+        }
+        if let Some(said) = head[from..].to_lowercase().strip_prefix("content-length:") {
+            length = said.trim().parse().expect("a length");
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    let mut stream = stream;
+    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")?;
+    let path = head.split_whitespace().nth(1).unwrap_or_default().to_owned();
+    Ok(Told { path, head: head.to_lowercase(), request: ExportTraceServiceRequest::decode(&*body).expect("protobuf") })
+}
+
+fn clinic() -> Place {
+    Place::of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/clinic"))
+}
+
+const RUN: [&str; 9] = [
+    "run",
+    "front_desk",
+    "-s",
+    "message=Quiero cita para botox el martes a las 12:00",
+    "-s",
+    "name=Ana",
+    "-s",
+    "email=ana@example.com",
+    "--json",
+];
+
+fn said(span: &Span) -> BTreeMap<String, Value> {
+    let said = span.attributes.iter();
+    said.filter_map(|said| Some((said.key.clone(), said.value.clone()?.value?))).collect()
+}
+
+#[test]
+fn a_run_is_told_to_a_collector_as_a_tree() {
+    let (place, collector) = (clinic(), Collector::start());
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str()),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "x-team=front"),
+        ("OTEL_SERVICE_NAME", "clinic"),
+    ];
+    let done = Done::after(place.begin_with(&variables, &RUN)).ends(0);
+    let run: Json = serde_json::from_str(&done.out).expect("JSON");
+    let spans = collector.spans();
+    let by_id: BTreeMap<&[u8], &Span> = spans.iter().map(|span| (&*span.span_id, span)).collect();
+    let roots: Vec<&Span> = spans.iter().filter(|span| span.parent_span_id.is_empty()).collect();
+    assert_eq!(roots.len(), 1, "{spans:#?}");
+    assert_eq!(roots[0].name, "front_desk");
+    assert_eq!(said(roots[0])["baton.run.id"], Value::StringValue(run["execution_id"].as_str().expect("an id").into()));
+    for span in &spans {
+        assert_eq!(span.trace_id, roots[0].trace_id);
+        assert!(span.parent_span_id.is_empty() || by_id.contains_key(&*span.parent_span_id), "{span:#?}");
+        assert!(span.start_time_unix_nano <= span.end_time_unix_nano, "{span:#?}");
+    }
+    let calls: Vec<&Span> = spans.iter().filter(|span| span.name == "llm.call").collect();
+    assert!(!calls.is_empty(), "{spans:#?}");
+    for call in calls {
+        assert_eq!(said(call)["gen_ai.provider.name"], Value::StringValue("script".into()));
+        assert!(matches!(said(call)["gen_ai.usage.input_tokens"], Value::IntValue(_)));
+    }
+    assert!(spans.iter().any(|span| span.name.starts_with("tool.")), "{spans:#?}");
+    let told = collector.told.lock().expect("a lock");
+    for told in &*told {
+        assert_eq!(told.path, "/v1/traces");
+        assert!(told.head.contains("x-team: front"), "{}", told.head);
+        let resource = told.request.resource_spans[0].resource.as_ref().expect("who tells");
+        let name = resource.attributes.iter().find(|said| said.key == "service.name").expect("a name");
+        assert_eq!(
+            name.value.as_ref().and_then(|value| value.value.clone()),
+            Some(Value::StringValue("clinic".into()))
+        );
+    }
+}
+
+#[test]
+fn a_collector_that_is_not_there_stops_no_run() {
+    let nobody = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let url = format!("http://{nobody}");
+    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()), ("BATON_LOG", "warn")];
+    let done = Done::after(clinic().begin_with(&variables, &RUN)).ends(0);
+    assert_eq!(done.err.matches("the collector does not take spans").count(), 1, "{}", done.err);
+}
+
+#[test]
+fn what_is_no_address_of_a_collector_is_said_before_anything_is_run() {
+    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", "not an address")];
+    Done::after(clinic().begin_with(&variables, &RUN)).ends(2).warns("OTEL_EXPORTER_OTLP");
+}
+
+#[test]
+fn logs_are_an_object_a_line_where_programs_read_them() {
+    let nobody = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let url = format!("http://{nobody}");
+    let variables =
+        [("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()), ("BATON_LOG", "baton=warn"), ("BATON_LOG_FORMAT", "json")];
+    let done = Done::after(clinic().begin_with(&variables, &RUN)).ends(0);
+    let logged: Vec<Json> = done
+        .err
+        .lines()
+        .filter(|line| line.starts_with('{'))
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert!(!logged.is_empty(), "{}", done.err);
+    for line in logged {
+        assert!(line["timestamp"].is_string() && line["target"].is_string(), "{line}");
+        assert_eq!(line["level"], "WARN");
+        assert!(line["message"].as_str().is_some_and(|said| said.contains("collector")), "{line}");
+    }
+    Done::after(clinic().begin_with(&[("BATON_LOG_FORMAT", "xml")], &RUN)).ends(2).warns("neither `text` nor `json`");
+}
