@@ -41,6 +41,8 @@ pub const RECENT_MAX: usize = 20;
 pub const TRIED_MAX: usize = 20;
 /// How long a conversation of the AI's may be silent before it is closed.
 pub const IDLE: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 3_600);
+/// After how long a conversation asks the desk again that had no room for it.
+pub const ASKS_AGAIN_AFTER: std::time::Duration = std::time::Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests;

@@ -55,6 +55,9 @@ pub const SKILLS_MAX: usize = 32;
 pub const SKILL_CHARS_MAX: usize = 64;
 /// Characters of a person's name or e-mail address.
 pub const NAME_CHARS_MAX: usize = 200;
+/// Somebody is heard of again only after this part of the time after which they are taken to be offline: what they do
+/// need not all be written down.
+const HEARD_PART: u32 = 5;
 /// Steps of one chain.
 pub const CHAIN_STEPS_MAX: usize = 10;
 /// Steps of chains that one decision takes: what is left is for the next. Nothing else gives out more at once.

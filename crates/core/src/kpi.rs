@@ -18,6 +18,8 @@ pub struct Tally {
     pub conversations: Option<Conversations>,
     /// Nothing where nobody counts them.
     pub answers: Option<Answers>,
+    /// Within which a person is to answer first, as the desk's settings say.
+    pub first_response: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,17 +35,20 @@ pub struct Runs {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Conversations {
     pub ended: u64,
-    /// Of those, the ones that a person was ever asked to take over, by why they were first.
+    /// Of those, the ones that a person was ever asked to take over, by why they were the last time.
     pub handed_over: BTreeMap<String, u64>,
     /// Of those, the ones that were opened again.
     pub reopened: u64,
-    /// From the customer's first message to the end, all together.
+    /// From the beginning to the end, all together.
     pub took: Duration,
     pub cost: Usd,
     /// Customers' words on how it went.
     pub ratings: u64,
     /// Their sum, each 1 to 5.
     pub stars: u64,
+    /// Of those, the ones that a person answered, and how long that took since they waited for one, all together.
+    pub answered: u64,
+    pub answered_after: Duration,
 }
 
 /// Answers of models and of tools that only read.
@@ -121,10 +126,15 @@ pub fn kpis(tally: &Tally) -> Vec<Kpi> {
             .collect(),
         ..figure(ESCALATION, share(handed_over, talks.ended))
     };
+    let (name, unit, _, definition) = FIRST_RESPONSE;
+    let within = tally.first_response.map(|within| Target::Below(within.as_secs_f64()));
+    let first_response =
+        figure((name, unit, within, definition), mean(talks.answered_after.as_secs_f64(), talks.answered));
     vec![
         figure(AUTOMATION, share(talks.ended.saturating_sub(handed_over), talks.ended)),
         figure(CSAT, share(talks.stars, talks.ratings)),
         escalated,
+        first_response,
         figure(RESOLUTION, mean(talks.took.as_secs_f64(), talks.ended)),
         figure(COST, mean(talks.cost.as_f64(), talks.ended)),
         figure(REOPENED, share(talks.reopened, talks.ended)),
@@ -149,13 +159,20 @@ const ESCALATION: Named = (
     "escalation_rate",
     "share",
     Some(Target::Below(0.2)),
-    "conversations that were handed over to a person at least once, of all that ended; by why they were first",
+    "conversations that were handed over to a person at least once, of all that ended; by why they were the last time",
 );
 const RESOLUTION: Named = (
     "resolution_time",
     "seconds",
     Some(Target::Below(300.0)),
-    "the mean time from a conversation's first message to its end, waiting included",
+    "the mean time from a conversation's beginning to its end, waiting included",
+);
+const FIRST_RESPONSE: Named = (
+    "first_response_time",
+    "seconds",
+    None,
+    "the mean time from when a conversation was last handed over to a person's first answer, of those that ended and were \
+     answered; its target is the desk's `first_response_ms`",
 );
 const COST: Named = (
     "cost_per_conversation",
@@ -240,7 +257,7 @@ mod tests {
     fn what_was_not_counted_is_neither_met_nor_missed() {
         let all = kpis(&Tally::default());
         assert!(all.iter().all(|kpi| kpi.value.is_none() && kpi.verdict == Verdict::NoData));
-        assert_eq!(all.len(), 9);
+        assert_eq!(all.len(), 10);
     }
 
     #[test]
@@ -268,6 +285,17 @@ mod tests {
         check(&tally, "cost_per_conversation", Some(0.05), 4, Verdict::Met);
         check(&tally, "csat", Some(4.5), 2, Verdict::Met);
         check(&tally, "reopen_rate", Some(0.25), 4, Verdict::NoTarget);
+    }
+
+    #[test]
+    fn the_first_answer_is_held_against_what_the_desk_promises() {
+        let counted =
+            Conversations { ended: 9, answered: 2, answered_after: Duration::from_secs(90), ..Default::default() };
+        let promised = |within| Tally { first_response: within, ..talks(counted.clone()) };
+        let minute = Duration::from_secs(60);
+        check(&promised(Some(minute)), "first_response_time", Some(45.0), 2, Verdict::Met);
+        check(&promised(Some(minute / 2)), "first_response_time", Some(45.0), 2, Verdict::Missed);
+        check(&promised(None), "first_response_time", Some(45.0), 2, Verdict::NoTarget);
     }
 
     #[test]

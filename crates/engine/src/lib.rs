@@ -38,7 +38,7 @@ pub use library::Library;
 pub use notices::Recorded;
 pub use one_call::{OneCall, OneChoice};
 pub use options::Options;
-pub use plain::{Desks, Talk, Told};
+pub use plain::{DeskFollower, Desks, Talk, Told};
 pub use roster::Roster;
 
 /// Entries are JSON, so that a journal can be read with any tool.

@@ -1,12 +1,14 @@
-//! Webhooks to others: what happened to runs, posted to who subscribed, signed, and tried again for a day and a half.
+//! Webhooks to others: what happened to runs and conversations, posted to who subscribed, signed, and tried again for a day and a half.
 //!
-//! **None is lost.** What is to be told is not written down beside a run's journal: it is derived from it. A cursor says up
+//! **None is lost.** What is to be told is not written down beside a journal: it is derived from it. A cursor says up
 //! to which entry all was taken in; it moves in the batch that lays down the deliveries. So a crash anywhere leaves either
 //! both or neither, runs pay nothing for it, and who joins later reads on from there.
 //!
 //! **At least once.** A delivery is claimed for a minute, posted, and settled. One whose process died in between is posted
 //! again under the same `webhook-id`. Deliveries begin in the order in which things happened; one that fails is tried again
 //! later and lets the others pass.
+
+mod talks;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use baton_core::run::{Ask, Asked, Began, Block, Event, InDoubt, State};
 use baton_core::time::Time;
 use baton_ports::clock::Clock;
 use baton_ports::feed::{Feed, Laid};
+use baton_ports::journal::Kind;
 use baton_ports::post::{NotPosted, Post, Posted};
 use baton_ports::records::{self, Op, Record, Records};
 use futures::StreamExt as _;
@@ -53,13 +56,22 @@ const URL_CHARS_MAX: usize = 2_048;
 const REASON_CHARS_MAX: usize = 300;
 
 /// What may be subscribed to.
-pub const EVENTS: [&str; 6] = [
+pub const EVENTS: [&str; 15] = [
     "execution.completed",
     "execution.failed",
     "execution.cancelled",
     "execution.rolled_back",
     "execution.waiting",
     "approval.requested",
+    "conversation.begun",
+    "conversation.message",
+    "conversation.handed_over",
+    "conversation.assigned",
+    "conversation.given_back",
+    "conversation.resolved",
+    "conversation.finished",
+    "conversation.reopened",
+    "conversation.rated",
 ];
 
 /// Seconds before each attempt after the first: some 32 hours in all.
@@ -71,7 +83,7 @@ pub const RETRIES_S: [u32; 9] = [5, 30, 300, 1_800, 7_200, 18_000, 28_800, 28_80
 pub struct Subscription {
     pub name: String,
     pub url: String,
-    /// Of [`EVENTS`]; `execution.*` and `*` stand for several.
+    /// Of [`EVENTS`]; `execution.*`, `conversation.*` and `*` stand for several.
     pub events: BTreeSet<String>,
     #[serde(default = "yes")]
     pub enabled: bool,
@@ -169,7 +181,8 @@ impl Outgoing {
         self.post.check(&subscription.url).map_err(|why| Error::invalid("url", why))?;
         let is_known = |wanted: &String| EVENTS.iter().any(|event| matches(wanted, event));
         if subscription.events.is_empty() || !subscription.events.iter().all(is_known) {
-            let why = format!("name one or more of `{}`, or `execution.*`, or `*`", EVENTS.join("`, `"));
+            let why =
+                format!("name one or more of `{}`, or `execution.*`, `conversation.*`, or `*`", EVENTS.join("`, `"));
             return Err(Error::invalid("events", why));
         }
         let now = self.clock.now();
@@ -441,6 +454,13 @@ struct Told {
 }
 
 impl Told {
+    /// `more` beside what it is about.
+    fn new(event: &'static str, at: Time, about: &Value, more: Value) -> Self {
+        let mut data = about.clone();
+        extend(&mut data, more);
+        Self { event, body: json!({ "type": event, "timestamp": at.to_string(), "data": data }) }
+    }
+
     fn delivery(&self, entry: &Laid, place: usize, subscription: &Subscription) -> Delivery {
         let whole = format!("{}\n{}\n{place}", subscription.name, subscription.created_at.as_ms());
         let hash = Hash::of(whole.as_bytes());
@@ -456,22 +476,32 @@ impl Told {
     }
 }
 
+/// Puts the fields of one object into another.
+fn extend(data: &mut Value, more: Value) {
+    if let (Some(data), Value::Object(more)) = (data.as_object_mut(), more) {
+        data.extend(more);
+    }
+}
+
 /// What an entry has to tell, in its order.
 fn told(tenant: &TenantId, laid: &Laid) -> Vec<Told> {
+    match laid.kind {
+        Kind::Run => of_run(tenant, laid),
+        Kind::Conversation => talks::told(tenant, laid),
+        Kind::Desk => Vec::new(),
+    }
+}
+
+/// What an entry of a run has to tell, in its order.
+fn of_run(tenant: &TenantId, laid: &Laid) -> Vec<Told> {
     // Most entries have nothing: they are not read at all.
     let has = |word: &str| laid.entry.windows(word.len()).any(|window| window == word.as_bytes());
     if !["\"finished\"", "\"began\"", "\"blocked\"", "\"customer_asked\"", "\"doubted\""].into_iter().any(has) {
         return Vec::new();
     }
     let Ok(entry) = crate::decode(&laid.entry) else { return Vec::new() };
-    let at = entry.at.to_string();
-    let tell = |event: &'static str, more: Value| {
-        let mut data = json!({ "execution_id": laid.run, "workflow_id": laid.workflow, "tenant": tenant });
-        if let (Some(data), Value::Object(more)) = (data.as_object_mut(), more) {
-            data.extend(more);
-        }
-        Told { event, body: json!({ "type": event, "timestamp": at, "data": data }) }
-    };
+    let about = json!({ "execution_id": laid.run, "workflow_id": laid.workflow, "tenant": tenant });
+    let tell = |event: &'static str, more: Value| Told::new(event, entry.at, &about, more);
     let waits = |kind: &str, id: String, until: Option<Time>| {
         tell(
             "execution.waiting",
@@ -480,9 +510,7 @@ fn told(tenant: &TenantId, laid: &Laid) -> Vec<Told> {
     };
     let asks = |id: String, until: Option<Time>, more: Value| {
         let mut data = json!({ "approval_id": id, "deadline": until.map(|at| at.to_string()) });
-        if let (Some(data), Value::Object(more)) = (data.as_object_mut(), more) {
-            data.extend(more);
-        }
+        extend(&mut data, more);
         tell("approval.requested", data)
     };
     let mut all = Vec::new();

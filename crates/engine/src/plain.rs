@@ -17,7 +17,7 @@ use baton_ports::journal::{AggregateId, Append, Claimed, InboxItem, Ownership, P
 use crate::{Error, Options};
 
 pub use conversation::desk_of;
-pub use desks::Desks;
+pub use desks::{DeskFollower, Desks};
 pub use told::{Talk, Told};
 
 /// Items decided with one append.
@@ -45,8 +45,18 @@ pub trait Plain: Default + Serialize + DeserializeOwned + Send + 'static {
         events: &[Self::Event],
         now: Time,
     ) -> Result<Vec<Submit>, serde_json::Error>;
+    /// What whoever sent a command is told that was refused; nothing where nobody waits for an answer.
+    fn refused(_command: Self::Command, _refusal: &Self::Refusal) -> Result<Option<Answer>, serde_json::Error> {
+        Ok(None)
+    }
     /// What lists show of it after these events, already folded.
     fn projections(&self, tenant: &TenantId, id: &AggregateId, events: &[Self::Event], now: Time) -> Vec<Projection>;
+}
+
+/// What goes back to whoever sent what was refused.
+pub struct Answer {
+    to: AggregateId,
+    payload: Vec<u8>,
 }
 
 /// An item that was refused.
@@ -130,29 +140,50 @@ impl<P: Plain> Keeper<P> {
     /// Decides the first of these items, and what time brought; nothing where nothing is to be written.
     pub fn decide(&mut self, items: &mut Vec<InboxItem>, now: Time, options: &Options) -> Result<Option<Write>, Error> {
         let now = now.max(self.now);
-        let (mut events, mut done, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut events, mut done, mut refused, mut answers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for item in items.drain(..items.len().min(ITEMS_MAX)) {
             if item.item <= self.seen {
                 continue;
             }
             self.seen = item.item;
             done.push(item.item);
-            let decided = serde_json::from_slice::<P::Command>(&item.payload)
-                .map_err(|error| (UNREADABLE, format!("the item cannot be read: {error}")))
-                .and_then(|command| {
-                    self.it.decide(command, now).map_err(|refusal| (P::code(&refusal), refusal.to_string()))
-                });
-            match decided {
+            let command = match serde_json::from_slice::<P::Command>(&item.payload) {
+                Ok(command) => command,
+                Err(error) => {
+                    let message = format!("the item cannot be read: {error}");
+                    refused.push(Refused { item: item.item, code: UNREADABLE, message });
+                    continue;
+                }
+            };
+            match self.it.decide(command, now) {
                 Ok(decided) => events.extend(decided),
-                Err((code, message)) => refused.push(Refused { item: item.item, code, message }),
+                Err(refusal) => {
+                    answers.extend(self.answer(&item, &refusal, now)?);
+                    let (code, message) = (P::code(&refusal), refusal.to_string());
+                    refused.push(Refused { item: item.item, code, message });
+                }
             }
         }
         events.extend(self.it.decide(P::wake(), now).unwrap_or_default());
         if events.is_empty() && done.is_empty() {
             return Ok(None);
         }
-        let append = self.append(events, done, items.is_empty(), now, options)?;
+        let mut append = self.append(events, done, items.is_empty(), now, options)?;
+        append.outbox.extend(answers);
         Ok(Some(Write { append, refused }))
+    }
+
+    /// To whoever sent what was refused, under an id that is the item's own.
+    fn answer(&self, item: &InboxItem, refusal: &P::Refusal, now: Time) -> Result<Option<Submit>, Error> {
+        let answer = P::refused(serde_json::from_slice(&item.payload)?, refusal)?;
+        Ok(answer.map(|Answer { to, payload }| Submit {
+            aggregate: to,
+            tenant: self.tenant.clone(),
+            command_id: format!("{}/refused/{}", self.id, item.item),
+            payload: payload.into(),
+            at: now,
+            creates: None,
+        }))
     }
 
     fn append(
@@ -205,3 +236,6 @@ impl<P: Plain> Keeper<P> {
         Ok(Some(Snapshot { fold_version: FOLD_VERSION, seq: self.seq + 1, state: state.into() }))
     }
 }
+
+#[cfg(test)]
+mod tests;

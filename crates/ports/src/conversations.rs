@@ -32,6 +32,14 @@ pub struct ConversationHead {
     pub rating: Option<u8>,
     /// What was said last, or the beginning of it.
     pub last: Option<String>,
+    /// How often it was handed over, and why the last time.
+    pub handovers: u64,
+    pub handed_over_for: Option<String>,
+    /// How often it was opened again.
+    pub reopened: u64,
+    /// Since when it last waited for a person, and when one first answered since.
+    pub waiting_since: Option<Time>,
+    pub first_response_at: Option<Time>,
 }
 
 impl ConversationHead {

@@ -1,4 +1,4 @@
-//! What was recorded of all runs, in the order in which it was: for who tells others of it.
+//! What was recorded of all runs and conversations, in the order in which it was: for who tells others of it.
 //!
 //! Reading it leaves nothing behind, so whoever reads keeps by itself how far it came.
 
@@ -7,13 +7,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use baton_core::id::{RunId, TenantId};
 
-use crate::journal::Error;
+use crate::journal::{Error, Kind};
 
-/// An entry of a run's journal, as it was laid down.
+/// An entry of a journal, as it was laid down.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Laid {
     /// Rises in the order of commits, over all runs.
     pub id: i64,
+    /// A run, or a conversation.
+    pub kind: Kind,
+    /// Its id, also where it is a conversation.
     pub run: RunId,
     pub workflow: String,
     /// The run is one that another run began.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use baton_core::id::{RunId, TenantId};
+use baton_core::kpi::Conversations;
 use baton_core::money::Usd;
 use baton_core::run::{State, seed_status};
 use baton_core::time::Time;
@@ -103,6 +104,9 @@ pub trait Read: Send + Sync {
         tenant: &TenantId,
         filter: ConversationFilter,
     ) -> Result<Vec<ConversationHead>, Error>;
+
+    /// What there is to count of conversations that are over and ended since then.
+    async fn conversations_ended(&self, tenant: &TenantId, since: Time) -> Result<Conversations, Error>;
 
     /// Runs by state, all tenants; for metrics and `doctor`.
     async fn counts(&self) -> Result<Vec<(State, u64)>, Error>;

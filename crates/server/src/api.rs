@@ -19,6 +19,7 @@ mod knowledge;
 mod known;
 mod kpis;
 mod links;
+mod live;
 mod models;
 mod once;
 mod patience;
@@ -105,6 +106,8 @@ fn described() -> (Router<Door>, String) {
         .routes(routes!(conversations::messages))
         .routes(routes!(conversations::live::events))
         .routes(routes!(desk::list))
+        .routes(routes!(desk::live::events))
+        .routes(routes!(people::settings::show))
         .routes(routes!(people::list))
         .routes(routes!(people::show))
         .routes(routes!(people::queue))
@@ -181,7 +184,10 @@ fn described() -> (Router<Door>, String) {
         .routes(routes!(conversations::give_back))
         .routes(routes!(conversations::resolve))
         .routes(routes!(conversations::reopen));
-    let administers = OpenApiRouter::new().routes(routes!(people::put)).routes(routes!(people::remove));
+    let administers = OpenApiRouter::new()
+        .routes(routes!(people::put))
+        .routes(routes!(people::remove))
+        .routes(routes!(people::settings::put));
     let (paths, document) = OpenApiRouter::with_openapi(Document::openapi())
         .merge(needing(Need::Look, looks))
         .merge(needing(Need::Run, runs))

@@ -92,6 +92,7 @@ pub async fn journal<S: Journal + Read + Audit>(make: impl AsyncFn() -> S) {
     check!(make;
         conversations::a_conversation_is_shown_as_the_last_append_said_and_to_its_tenant,
         conversations::conversations_are_listed_newest_first_by_status_state_and_owner,
+        conversations::what_is_counted_of_conversations_is_of_those_that_ended_since,
         lists::a_head_shows_what_the_last_append_said,
         lists::runs_are_listed_newest_first_by_state_and_workflow,
         lists::runs_are_found_by_the_beginning_of_their_ids,

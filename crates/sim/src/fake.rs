@@ -18,6 +18,7 @@ use async_trait::async_trait;
 use baton_core::audit::{Entry, Tip};
 use baton_core::bundle::Hash;
 use baton_core::id::{RunId, TenantId};
+use baton_core::kpi::Conversations;
 use baton_core::run::State;
 use baton_core::time::Time;
 use baton_ports::audit::{Audit, Filter, Person, Usage, UsageFilter};
@@ -150,6 +151,10 @@ impl Read for Store {
         filter: ConversationFilter,
     ) -> Result<Vec<ConversationHead>, Error> {
         Ok(self.with(|inner| inner.books.conversations(tenant, &filter)))
+    }
+
+    async fn conversations_ended(&self, tenant: &TenantId, since: Time) -> Result<Conversations, Error> {
+        Ok(self.with(|inner| inner.books.conversations_ended(tenant, since)))
     }
 
     async fn counts(&self) -> Result<Vec<(State, u64)>, Error> {

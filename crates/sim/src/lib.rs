@@ -18,6 +18,7 @@ pub mod coverage;
 pub mod draw;
 pub mod fake;
 pub mod hunt;
+pub mod nobody;
 pub mod oracle;
 pub mod process;
 pub mod rng;

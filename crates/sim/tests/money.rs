@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use baton_core::agent::{self, Agent, Program, Ran, Step};
+use baton_core::agent::{self, Agent};
 use baton_core::bundle::{Bundle, Hash};
 use baton_core::definition;
 use baton_core::fault::Fault;
@@ -14,7 +14,7 @@ use baton_core::id::{RunId, TenantId};
 use baton_core::model::{Reply, Request, Usage};
 use baton_core::money::{Quote, Usd};
 use baton_core::run::{Block, Incoming, ModelFault, State};
-use baton_core::tool::{Call, Caller, Facts, Outcome};
+use baton_core::tool::Caller;
 use baton_engine::driver::World;
 use baton_engine::roster::{Roster, Tiers};
 use baton_engine::{Engine, Library, Options, Start};
@@ -24,10 +24,8 @@ use baton_ports::journal::DeskKind;
 use baton_ports::models::{ApiKey, Asker, Models, Pieces};
 use baton_ports::read::Read;
 use baton_ports::registry::Registry;
-use baton_ports::sandbox::{Limits, Sandbox};
-use baton_ports::thinkers::{Thinkers, Thought};
-use baton_ports::tools::{Checked, Tools};
 use baton_sim::fake::Store;
+use baton_sim::nobody::{NoSandbox, NoThinkers, NoTools};
 use baton_sim::think::Thinker;
 use serde_json::{Value, json};
 
@@ -142,47 +140,6 @@ fn reply() -> Reply {
         "content": "answer", "finish": "stop", "usage": {}, "model": "m", "provider": "sim", "cost": 1, "latency_ms": 1
     }))
     .expect("a reply")
-}
-
-/// There is no sandbox here, and there are no tools.
-struct NoSandbox;
-
-#[async_trait]
-impl Sandbox for NoSandbox {
-    async fn run(&self, _: &Program, _: &Limits) -> Result<Ran, Fault> {
-        Err(Fault::new("NOBODY", "there is no sandbox"))
-    }
-}
-
-struct NoTools;
-
-/// Nor does anybody think elsewhere.
-struct NoThinkers;
-
-#[async_trait]
-impl Thinkers for NoThinkers {
-    async fn think(&self, _: Thought<'_>, _: Duration) -> Result<Step, ModelFault> {
-        Err(ModelFault::lasting(Fault::new("NOBODY", "nobody thinks elsewhere")))
-    }
-}
-
-#[async_trait]
-impl Tools for NoTools {
-    async fn check(&self, _: &Call, _: Option<&str>) -> Checked {
-        Checked::RateLimited { retry_after: Duration::from_secs(1) }
-    }
-
-    async fn look_up(&self, _: &Call, _: Duration) -> Outcome {
-        Outcome::Unknown { fault: Fault::new("NOBODY", "there are no tools") }
-    }
-
-    fn facts(&self, _: &str) -> Option<Arc<Facts>> {
-        None
-    }
-
-    fn names(&self) -> Vec<String> {
-        Vec::new()
-    }
 }
 
 struct Stage {

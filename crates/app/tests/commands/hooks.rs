@@ -29,8 +29,11 @@ approvers = { from = [\"olga\"] }
 const TOOLS: &str = "tools: [{name: pay, kind: script, class: keyed, irreversible: paid, results: [{output: {}}]}]\n";
 const PAY: &str = "name: pay\nnodes: [{id: pay, tool: pay, parameters: {amount: 250, note: '<b>now</b>'}}]\n";
 
+const TALK: &str = "name: talk\nnodes: [{id: say, type: transform, set: {text: 'a secret answer'}}]\n";
+
 fn place() -> Place {
     Place::with(&[
+        ("workflows/talk.yaml", TALK),
         ("baton.toml", SETTINGS),
         ("tools/tools.yaml", TOOLS),
         ("workflows/order.yaml", ORDER),
@@ -275,6 +278,55 @@ fn who_subscribed_is_told_signed_and_again_until_it_is_taken() {
         sent["deliveries"].as_array().expect("a list").first().cloned()
     });
     assert_eq!((&sent["attempts"], &sent["last"]), (&json!(3), &json!("answered 204")), "{sent}");
+}
+
+#[test]
+fn who_subscribed_to_conversations_is_told_what_becomes_of_them_and_not_what_is_said() {
+    let api = Api::of(&place());
+    let receiver = Receiver::start(&[]);
+    subscribe(&api, &receiver.address, &["conversation.*"]);
+    let begin = json!({ "workflow_id": "talk", "user_id": "cust_1", "channel": "web", "message": "a secret question" });
+    let begun = api.ask("POST /api/v1/conversations", begin).ends(200);
+    let id = begun["conversation_id"].as_str().expect("an id");
+    let on = |verb: &str, body: Value| api.ask(&format!("POST /api/v1/conversations/{id}/{verb}"), body).ends(200);
+    on("messages", json!({ "text": "I want to speak to a human" }));
+    on("take-over", json!({}));
+    on("notes", json!({ "text": "a secret note" }));
+    on("give-back", json!({ "note": "" }));
+    on("take-over", json!({}));
+    on("resolve", json!({}));
+    on("rate", json!({ "score": 5, "comment": "a secret thought" }));
+    on("reopen", json!({}));
+    let expected = [
+        ("assigned", 2),
+        ("begun", 1),
+        ("finished", 1),
+        ("given_back", 1),
+        ("handed_over", 2),
+        ("message", 3),
+        ("rated", 1),
+        ("reopened", 1),
+        ("resolved", 1),
+    ];
+    let heard = receiver.heard(expected.iter().map(|(_, count)| count).sum());
+    let told: Vec<Value> = heard.iter().map(|one| serde_json::from_str(&one.body).expect("JSON")).collect();
+    let of = |event: &str| {
+        let event = format!("conversation.{event}");
+        told.iter().filter(|one| one["type"] == json!(event)).collect::<Vec<_>>()
+    };
+    for (event, count) in expected {
+        assert_eq!(of(event).len(), count, "{event}: {told:?}");
+    }
+    assert!(told.iter().all(|one| one["data"]["conversation_id"] == json!(id) && one["data"]["workflow_id"] == "talk"));
+    assert!(heard.iter().all(|one| !one.body.contains("secret")), "{heard:?}");
+    assert_eq!((&of("begun")[0]["data"]["user_id"], &of("rated")[0]["data"]["score"]), (&json!("cust_1"), &json!(5)));
+    let reasons: Vec<&Value> = of("handed_over").iter().map(|one| &one["data"]["hil_reason"]).collect();
+    assert!(reasons.contains(&&json!("explicit_request")), "{reasons:?}");
+    // The ids rise as things happened.
+    let mut ids: Vec<(&str, &Value)> =
+        heard.iter().map(|one| one.header("webhook-id")).zip(told.iter().map(|one| &one["type"])).collect();
+    ids.sort_by_key(|(id, _)| id[..20].to_owned());
+    assert_eq!((ids[0].1, ids[1].1), (&json!("conversation.begun"), &json!("conversation.message")));
 }
 
 #[test]

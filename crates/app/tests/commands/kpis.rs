@@ -23,7 +23,7 @@ fn each_figure_says_what_it_is_what_it_should_be_and_whether_it_is() {
     };
 
     let shown = ask("GET /api/v1/kpis", &Value::Null).ends(200);
-    assert_eq!(shown["kpis"].as_array().expect("figures").len(), 9);
+    assert_eq!(shown["kpis"].as_array().expect("figures").len(), 10);
     assert!(shown["kpis"].as_array().expect("figures").iter().all(|kpi| kpi["verdict"] == "no_data"), "{shown}");
 
     for (workflow, count) in [("well", 3), ("badly", 1)] {
@@ -50,4 +50,47 @@ fn each_figure_says_what_it_is_what_it_should_be_and_whether_it_is() {
 
     let refused = ask("GET /api/v1/kpis?days=0", &Value::Null).ends(400);
     assert_eq!(refused["detail"], "`days`: it must be 1 to 366");
+}
+
+#[test]
+fn conversations_are_counted_as_they_end() {
+    let place = Place::with(&[("workflows/well.yaml", WELL)]);
+    let server = Server::start(&place);
+    let key = server.key().expect("a key").to_owned();
+    let ask = |request: &str, body: Value| server.ask(request, &key, "", &body).ends(200);
+    let begin = |message: &str| {
+        let begun = ask("POST /api/v1/conversations", json!({ "workflow_id": "well", "message": message }));
+        begun["conversation_id"].as_str().expect("an id").to_owned()
+    };
+    begin("hello");
+    begin("hello again");
+    begin("I want to speak to a human");
+    let id = begin("speak to a human, please");
+    let on = |verb: &str, body: Value| ask(&format!("POST /api/v1/conversations/{id}/{verb}"), body);
+    let number = on("take-over", json!({}))["number"].clone();
+    on("posts", json!({ "text": "I am here", "number": number }));
+    on("resolve", json!({}));
+    on("rate", json!({ "score": 4 }));
+    let shown = ask("GET /api/v1/kpis", Value::Null);
+    let kpis = shown["kpis"].as_array().expect("figures");
+    let named =
+        |name: &str| kpis.iter().find(|kpi| kpi["name"] == name).unwrap_or_else(|| panic!("no {name}: {shown}"));
+    let check = |name: &str, value: Value, of: u64, verdict: &str| {
+        let kpi = named(name);
+        assert_eq!((&kpi["value"], &kpi["of"], &kpi["verdict"]), (&value, &json!(of), &json!(verdict)), "{kpi}");
+    };
+    // Of four, one waits for a person and has not ended.
+    check("automation_rate", json!(2.0 / 3.0), 3, "missed");
+    check("escalation_rate", json!(1.0 / 3.0), 3, "missed");
+    assert_eq!(named("escalation_rate")["reasons"], json!({ "explicit_request": 1.0 / 3.0 }));
+    check("csat", json!(4.0), 1, "missed");
+    check("reopen_rate", json!(0.0), 3, "no_target");
+    check("cost_per_conversation", json!(0.0), 3, "met");
+    assert_eq!(named("resolution_time")["of"], json!(3));
+    let first = named("first_response_time");
+    assert_eq!((&first["of"], &first["target"]), (&json!(1), &json!({ "below": 300.0 })), "{first}");
+    on("reopen", json!({}));
+    let shown = ask("GET /api/v1/kpis", Value::Null);
+    let automation = shown["kpis"].as_array().expect("figures")[0].clone();
+    assert_eq!((&automation["value"], &automation["of"]), (&json!(1.0), &json!(2)), "what is open again has not ended");
 }

@@ -5,16 +5,19 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::place::Place;
-use crate::server::{Answer, Server};
+use crate::server::{Answer, Event, Listener, Server};
 
 const TOOLS: &str = "\
 tools:
+  - {name: pay, kind: script, class: keyed, irreversible: paid, results: [{output: {}}]}
   - {name: echo, kind: script, class: read, results: [{output: {text: 'you said {{ arguments.text }}'}}]}
 ";
 const ECHO: &str = "\
 name: echo
 nodes: [{id: echo, tool: echo, parameters: {text: '{{ input.message }}'}}]
 ";
+const PAY: &str = "name: pay\nnodes: [{id: pay, tool: pay, parameters: {amount: 250}}]\n";
+const SETTINGS: &str = "[tools.tool.pay]\napproval = true\n";
 
 /// How long anything here may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -76,7 +79,12 @@ impl Desk {
 }
 
 fn place() -> Place {
-    Place::with(&[("baton.toml", ""), ("tools/tools.yaml", TOOLS), ("workflows/echo.yaml", ECHO)])
+    Place::with(&[
+        ("baton.toml", SETTINGS),
+        ("tools/tools.yaml", TOOLS),
+        ("workflows/echo.yaml", ECHO),
+        ("workflows/pay.yaml", PAY),
+    ])
 }
 
 #[test]
@@ -153,4 +161,126 @@ fn an_admin_says_who_is_on_the_desk_and_each_says_who_is_there_of_themselves() {
 
     desk.ask("DELETE /api/v1/human-agents/ana", &desk.admin, &Value::Null).ends(204);
     assert_eq!(desk.ask("GET /api/v1/human-agents/ana", &desk.admin, &Value::Null).ends(404)["code"], "DESK-004");
+}
+
+#[test]
+fn whatever_somebody_of_the_desk_does_is_a_sign_of_life() {
+    let place = place();
+    let desk = Desk::of(&place);
+    // Signs of life are written down 2 s apart then.
+    desk.ask("PUT /api/v1/desk/settings", &desk.admin, &json!({ "unheard_after_ms": 10_000 })).ends(200);
+    desk.puts("ana", 1);
+    desk.is("ana", &desk.ana, "online").ends(200);
+    let id = desk.handed_over();
+    let anas = desk.given_to(&id, "ana")["number"].clone();
+    let active = || {
+        let shown = desk.ask("GET /api/v1/human-agents/ana", &desk.admin, &Value::Null).ends(200);
+        assert_eq!(shown["status"], "online", "she is heard of all the time: {shown}");
+        shown["last_active"].as_str().expect("an instant").to_owned()
+    };
+    let note = json!({ "text": "a note" });
+    for act in ["notes", "posts"] {
+        let (before, until) = (active(), Instant::now() + PATIENCE);
+        while active() == before {
+            assert!(Instant::now() < until, "`{act}` is no sign of life");
+            match act {
+                "notes" => {
+                    drop(desk.ask(&format!("POST /api/v1/conversations/{id}/notes"), &desk.ana, &note).ends(200))
+                }
+                _ => drop(desk.posts(&id, &desk.ana, &anas).ends(200)),
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+    // What is refused is none, and who is not of the desk is nobody to be heard of.
+    desk.posts(&id, &desk.bob, &anas).ends(409);
+    desk.ask(&format!("POST /api/v1/conversations/{id}/notes"), &desk.bob, &note).ends(200);
+    let listed = desk.ask("GET /api/v1/human-agents", &desk.admin, &Value::Null).ends(200);
+    assert_eq!(listed["human_agents"].as_array().expect("people").len(), 1);
+}
+
+/// The next event of this kind.
+fn next_of(listener: &mut Listener, kind: &str) -> Event {
+    loop {
+        let event = listener.next().unwrap_or_else(|| panic!("no `{kind}` is told"));
+        if event.kind == kind {
+            return event;
+        }
+    }
+}
+
+#[test]
+fn who_follows_the_desk_is_told_what_happens_there_and_comes_back_without_hearing_it_twice() {
+    let place = place();
+    let desk = Desk::of(&place);
+    desk.puts("ana", 1);
+    let mut listener = desk.server.listen("/api/v1/desk/events", &desk.ana, "");
+    let state = listener.next().expect("an event");
+    assert_eq!((state.kind.as_str(), &state.data["offline"], &state.data["waiting"]), ("state", &json!(1), &json!(0)));
+    assert_eq!(next_of(&mut listener, "items").data["open"], json!([]));
+
+    let id = desk.handed_over();
+    let queued = next_of(&mut listener, "queued");
+    assert_eq!((&queued.data["conversation_id"], &queued.data["priority"]), (&json!(id), &json!("normal")));
+    desk.is("ana", &desk.ana, "online").ends(200);
+    let there = next_of(&mut listener, "presence");
+    assert_eq!((&there.data["human_agent_id"], &there.data["status"]), (&json!("ana"), &json!("online")));
+    let assigned = next_of(&mut listener, "assigned");
+    assert_eq!((&assigned.data["conversation_id"], &assigned.data["assigned_agent_id"]), (&json!(id), &json!("ana")));
+    assert_eq!(next_of(&mut listener, "state").data["with_people"], 1);
+
+    let last = assigned.id.expect("a place");
+    desk.is("ana", &desk.ana, "offline").ends(200);
+    let gone = next_of(&mut listener, "requeued");
+    assert_eq!((&gone.data["why"], &gone.data["assigned_agent_id"]), (&json!("offline"), &json!("ana")));
+    let mut back = desk.server.listen("/api/v1/desk/events", &desk.ana, &format!("Last-Event-ID: {last}\r\n"));
+    let first = back.next().expect("an event");
+    assert_eq!((first.kind.as_str(), &first.data["status"]), ("presence", &json!("offline")), "{:?}", first.data);
+    assert_eq!(back.next().expect("an event").id, gone.id);
+
+    let run = json!({ "workflow_id": "pay", "input_data": {} });
+    desk.ask("POST /api/v1/workflows/execute", &desk.admin, &run).ends(202);
+    let opened = next_of(&mut listener, "item_opened").data;
+    let item = opened["id"].as_str().expect("an id").to_owned();
+    let decide = format!("POST /api/v1/approvals/{}/reject", item.replace('/', "%2F"));
+    desk.ask(&decide, &desk.ana, &json!({})).ends(200);
+    assert_eq!(next_of(&mut listener, "item_closed").data["id"], json!(item));
+    let wrong = desk.server.ask("GET /api/v1/desk/events", &desk.ana, "Last-Event-ID: x\r\n", &Value::Null);
+    assert_eq!(wrong.ends(400)["code"], "PARAMETER_INVALID");
+}
+
+#[test]
+fn an_admin_sets_the_desks_deadlines_and_chains() {
+    let place = place();
+    let desk = Desk::of(&place);
+    let put = |key: &str, body: &Value| desk.ask("PUT /api/v1/desk/settings", key, body);
+    let shown = || desk.ask("GET /api/v1/desk/settings", &desk.bob, &Value::Null).ends(200);
+    let usual = shown();
+    assert_eq!(
+        (&usual["first_response_ms"], &usual["late_response"][2]["act"]),
+        (&json!(300_000), &json!("drop_skills"))
+    );
+    let chain = json!([{ "after_ms": 60_000, "act": "tell" }, { "after_ms": 90_000, "act": "drop_skills" }]);
+    let settings = json!({ "first_response_ms": 60_000, "nobody": chain });
+    assert_eq!(put(&desk.ana, &settings).ends(403)["code"], "FORBIDDEN");
+    let set = put(&desk.admin, &settings).ends(200);
+    assert_eq!((&set["first_response_ms"], &set["nobody"]), (&json!(60_000), &chain));
+    assert_eq!(shown(), set);
+    let id = desk.handed_over();
+    let until = Instant::now() + PATIENCE;
+    let waiting = loop {
+        let queue = desk.ask("GET /api/v1/queue", &desk.ana, &Value::Null).ends(200);
+        if queue["total"] == 1 {
+            break queue["waiting"][0].clone();
+        }
+        assert!(Instant::now() < until, "{queue}");
+    };
+    assert_eq!(waiting["conversation_id"], json!(id));
+    let at = |name: &str| waiting[name].as_str().expect("a text").parse::<jiff::Timestamp>().expect("an instant");
+    let within = at("first_response_by").duration_since(at("waiting_since"));
+    assert!((60..120).contains(&within.as_secs()), "{waiting}");
+    let endless = json!({ "nobody": [{ "after_ms": 0, "act": "tell" }] });
+    assert_eq!(put(&desk.admin, &endless).ends(422)["code"], "DESK-001");
+    assert_eq!(put(&desk.admin, &json!({ "first_respons_ms": 1 })).ends(422)["code"], "BODY_INVALID");
+    assert_eq!(shown(), set, "what is refused changes nothing");
 }

@@ -79,9 +79,12 @@ impl Conversation {
             Event::Enqueued { number, .. } => {
                 self.wait_for_person(*number);
                 self.at_desk = Some(*number);
+                (self.asks_again_at, self.asked_again) = (None, 0);
                 self.waiting_since = Some(at);
                 self.first_response_at = None;
             }
+            Event::NotQueued { again_at, .. } => self.asks_again_at = Some(*again_at),
+            Event::AskedAgain { attempt, .. } => (self.asks_again_at, self.asked_again) = (None, *attempt),
             Event::Assigned { number, person } => self.owned_by(person, *number),
             Event::Requeued { number } => self.wait_for_person(*number),
             Event::TakenOver { number, by, handover, .. } => {

@@ -61,6 +61,12 @@ pub enum Command {
         run: RunId,
         sequence: u64,
     },
+    /// From the desk: it has no room for it now.
+    NotQueued {
+        /// The number it was to be enqueued under.
+        stay: u64,
+        reason: String,
+    },
     /// From the desk: this person owns it, under this number.
     Assigned {
         /// The number it was enqueued under.
@@ -92,6 +98,7 @@ impl Command {
             Self::RunAsked(_) => "run_asked",
             Self::RunEnded(_) => "run_ended",
             Self::RunReturned { .. } => "run_returned",
+            Self::NotQueued { .. } => "not_queued",
             Self::Assigned { .. } => "assigned",
             Self::Requeued { .. } => "requeued",
             Self::Wake => "wake",

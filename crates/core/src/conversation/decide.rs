@@ -9,7 +9,8 @@ use super::event::{Author, Event, Line};
 use super::handover::{Handover, Trigger};
 use super::refusal::Refusal;
 use super::state::{Conversation, Owner, State};
-use super::{IDLE, QUEUE_MAX, SENDERS_MAX, TEXT_BYTES_MAX};
+use super::{ASKS_AGAIN_AFTER, IDLE, QUEUE_MAX, SENDERS_MAX, TEXT_BYTES_MAX};
+use crate::desk::SKILLS_MAX;
 use crate::fault::Fault;
 use crate::id::RunId;
 use crate::run::{Arrival, MESSAGE, Signal, State as RunState};
@@ -58,11 +59,12 @@ impl Conversation {
     /// When it must be looked at if nothing happens before.
     pub fn wake_at(&self) -> Option<Time> {
         let gap = self.signals.waits_until();
+        let again = self.asks_again_at.filter(|_| self.state == State::PendingHuman);
         let is_idle = self.owner == Owner::Ai
             && matches!(self.state, State::New | State::AiProcessing | State::BackToAi)
             && self.rests();
         let idle = (self.begun.is_some() && is_idle).then(|| self.now + IDLE);
-        gap.into_iter().chain(idle).min()
+        gap.into_iter().chain(again).chain(idle).min()
     }
 
     fn hil(&self) -> Option<&super::Hil> {
@@ -122,6 +124,11 @@ impl Draft<'_> {
                     return Err(Refusal::Impossible { reason: format!("nothing of `{run}` is to come back") });
                 }
                 self.emit(Event::Returned { run, sequence });
+            }
+            Command::NotQueued { stay, reason } => {
+                self.is_of_the_desk(State::PendingHuman, stay, stay + 1)?;
+                let again_at = self.now + ASKS_AGAIN_AFTER;
+                self.emit(Event::NotQueued { number: stay, reason, again_at });
             }
             Command::Assigned { stay, number, person } => {
                 self.is_of_the_desk(State::PendingHuman, stay, number)?;
@@ -263,6 +270,13 @@ impl Draft<'_> {
                 }
             }
         }
+        if let Some(again) = self.it.asks_again_at.filter(|_| self.it.state == State::PendingHuman) {
+            if again <= self.now {
+                let (number, attempt) = (self.it.number, self.it.asked_again + 1);
+                self.emit(Event::AskedAgain { number, attempt });
+            }
+            return;
+        }
         if due && !has_gap && self.it.rests() {
             let run = self.it.active.as_ref().map(|active| active.run.clone());
             self.emit(Event::Closed { run });
@@ -372,7 +386,8 @@ impl Draft<'_> {
         of_fault.or_else(|| failed.then(|| usual().to_owned()))
     }
 
-    fn hand_over(&mut self, trigger: Trigger, reason: String, skills: Vec<String>, suggested: Option<String>) {
+    fn hand_over(&mut self, trigger: Trigger, reason: String, mut skills: Vec<String>, suggested: Option<String>) {
+        skills.truncate(SKILLS_MAX);
         let handover = Handover::of(self.it, trigger, reason, skills.clone(), suggested);
         let number = self.it.number + 1;
         self.emit(Event::HandedOver { handover: Box::new(handover), number });

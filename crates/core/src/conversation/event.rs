@@ -88,6 +88,17 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         skills: Vec<String>,
     },
+    /// The desk has no room for it: it stands in no queue, and asks again then.
+    NotQueued {
+        number: u64,
+        reason: String,
+        again_at: Time,
+    },
+    /// It asks the desk once more, for the `attempt`th time.
+    AskedAgain {
+        number: u64,
+        attempt: u64,
+    },
     Assigned {
         number: u64,
         person: String,

@@ -183,6 +183,11 @@ pub struct Conversation {
     pub(super) handovers: u64,
     /// The number it was last enqueued under, while it is the desk's.
     pub(super) at_desk: Option<u64>,
+    /// Where the desk had no room for it: when it asks again, and how often it has.
+    #[serde(default)]
+    pub(super) asks_again_at: Option<Time>,
+    #[serde(default)]
+    pub(super) asked_again: u64,
     pub(super) waiting_since: Option<Time>,
     pub(super) first_response_at: Option<Time>,
     pub(super) suggested: Option<String>,
@@ -255,6 +260,11 @@ impl Conversation {
     /// What went along when it was last handed over.
     pub fn handover(&self) -> Option<&Handover> {
         self.handover.as_deref()
+    }
+
+    /// How often it was.
+    pub fn handovers(&self) -> u64 {
+        self.handovers
     }
 
     pub fn rating(&self) -> Option<(u8, &str)> {

@@ -183,6 +183,45 @@ fn the_desk_is_heard_of_this_stay_only() {
 }
 
 #[test]
+fn a_conversation_that_the_desk_has_no_room_for_asks_again_until_it_has_or_somebody_takes_it() {
+    let mut w = World::begun();
+    w.says("speak to human").refuses(not_queued(1), "CONV-004");
+    for attempt in 1..=2 {
+        w.takes(not_queued(2));
+        assert_eq!(w.it.wake_at(), Some(w.now + ASKS_AGAIN_AFTER));
+        w.passes(ASKS_AGAIN_AFTER - Duration::from_millis(1));
+        assert_eq!(asked_again(&w), attempt - 1, "not before its time");
+        w.passes(Duration::from_millis(1));
+        assert_eq!((asked_again(&w), w.it.wake_at()), (attempt, None));
+        assert!(w.events.contains(&Event::AskedAgain { number: 2, attempt: attempt as u64 }));
+    }
+    w.takes(Command::Assigned { stay: 2, number: 3, person: "ana".into() }).refuses(not_queued(2), "CONV-004");
+
+    let mut w = World::begun();
+    w.says("speak to human").takes(not_queued(2)).takes(Command::TakeOver { by: "ana".into() });
+    w.passes(ASKS_AGAIN_AFTER * 2);
+    assert_eq!((asked_again(&w), w.it.wake_at()), (0, None), "it needs nobody of the desk's any more");
+}
+
+fn not_queued(stay: u64) -> Command {
+    Command::NotQueued { stay, reason: "the desk is full".into() }
+}
+
+fn asked_again(w: &World) -> usize {
+    w.events.iter().filter(|event| matches!(event, Event::AskedAgain { .. })).count()
+}
+
+#[test]
+fn a_handover_asks_for_no_more_skills_than_the_desk_knows() {
+    let mut w = World::begun();
+    w.says("hello").run_ends("c.1", |over| {
+        over.handover = Some("a refund".into());
+        over.skills = (0..100).map(|n| format!("skill {n}")).collect();
+    });
+    assert_eq!(w.it.handover().unwrap().skills.len(), crate::desk::SKILLS_MAX);
+}
+
+#[test]
 fn after_it_is_resolved_it_is_rated_once_and_opened_again_by_a_word() {
     let mut w = World::begun();
     w.says("speak to human").takes(Command::TakeOver { by: "ana".into() });

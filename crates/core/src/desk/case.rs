@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::SKILLS_MAX;
 use super::escalation::{Breach, Chain};
+use super::person::is_name;
 use crate::id::{PersonId, RunId};
 use crate::time::Time;
 
@@ -70,6 +72,18 @@ impl Priority {
 
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|priority| priority.word() == word)
+    }
+}
+
+impl Wants {
+    /// Without what nobody of a desk can ever bring: a conversation is not turned away for it.
+    pub(super) fn possible(mut self) -> Self {
+        self.skills.retain(|skill| is_name(skill));
+        while self.skills.len() > SKILLS_MAX {
+            self.skills.pop_last();
+        }
+        self.language = self.language.filter(|language| is_name(language));
+        self
     }
 }
 

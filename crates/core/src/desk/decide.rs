@@ -13,10 +13,6 @@ use super::{BATCH_MAX, CASES_MAX, PEOPLE_MAX};
 use crate::id::{PersonId, RunId};
 use crate::time::Time;
 
-/// Somebody is heard of again only after this part of the time after which they are taken to be offline: what they do
-/// need not all be written down.
-const HEARD_PART: u32 = 5;
-
 impl Desk {
     /// Chooses what happens, and folds it. Refused, nothing has changed.
     pub fn decide(&mut self, command: Command, now: Time) -> Result<Vec<Event>, Refusal> {
@@ -114,8 +110,8 @@ impl Desk {
     }
 
     fn heard(&mut self, person: PersonId, now: Time, events: &mut Vec<Event>) -> Result<(), Refusal> {
-        let part = self.kept.settings.unheard_after / HEARD_PART;
-        if now.since(self.known(&person)?.heard_at) >= part {
+        self.known(&person)?;
+        if self.should_hear(&person, now) {
             self.emit(Event::Heard { person }, now, events);
         }
         Ok(())
@@ -123,8 +119,7 @@ impl Desk {
 
     fn enqueue(&mut self, enqueue: Enqueue, now: Time, events: &mut Vec<Event>) -> Result<Changed, Refusal> {
         let Enqueue { conversation, number, wants, priority, waiting_since, first_response_by, resolve_by } = enqueue;
-        names("skills", &wants.skills)?;
-        names("language", &wants.language.iter().cloned().collect())?;
+        let wants = wants.possible();
         let mut changed = None;
         match self.kept.cases.get(&conversation) {
             // Told twice.

@@ -119,9 +119,17 @@ pub(super) fn names(field: &'static str, names: &BTreeSet<String>) -> Result<(),
     texts(field, names, SKILL_CHARS_MAX)
 }
 
+/// Whether a skill or a language may be called so.
+pub(super) fn is_name(name: &str) -> bool {
+    fits(name, SKILL_CHARS_MAX)
+}
+
+fn fits(text: &str, limit: usize) -> bool {
+    !text.trim().is_empty() && text.chars().count() <= limit
+}
+
 fn texts<'a>(field: &'static str, texts: impl IntoIterator<Item = &'a String>, limit: usize) -> Result<(), Refusal> {
-    let fits = |text: &String| !text.trim().is_empty() && text.chars().count() <= limit;
-    match texts.into_iter().all(fits) {
+    match texts.into_iter().all(|text| fits(text, limit)) {
         true => Ok(()),
         false => Err(Refusal::Field { field, reason: format!("1 to {limit} characters are possible") }),
     }

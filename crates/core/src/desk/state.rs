@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::HEARD_PART;
 use super::case::Case;
 use super::index::Index;
 use super::person::Person;
@@ -45,6 +46,12 @@ impl Desk {
 
     pub fn person(&self, id: &PersonId) -> Option<&Person> {
         self.kept.people.get(id)
+    }
+
+    /// Whether what they do now is to be written down as a sign of life.
+    pub fn should_hear(&self, id: &PersonId, now: Time) -> bool {
+        let part = self.kept.settings.unheard_after / HEARD_PART;
+        self.person(id).is_some_and(|person| now.since(person.heard_at) >= part)
     }
 
     /// By their ids, waiting or with somebody.

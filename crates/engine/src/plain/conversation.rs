@@ -102,11 +102,11 @@ impl Sender<'_> {
                 Some(self.submit(run.clone(), format!("{id}/closed/{}", self.it.lines()), cancel, None))
             }
             Event::Enqueued { number, skills } => {
-                let language = self.it.begun().and_then(|begun| begun.caller.language.clone());
-                let wants = Wants { skills: skills.clone(), language };
-                let waits =
-                    ToDesk::Enqueue { conversation: id.clone(), number: *number, wants, waiting_since: self.now };
-                Some(self.to_desk(&waits, format!("{id}/enqueue/{number}"))?)
+                Some(self.enqueue(*number, skills.clone(), format!("{id}/enqueue/{number}"))?)
+            }
+            Event::AskedAgain { number, attempt } => {
+                let skills = self.it.handover().map(|handover| handover.skills.clone()).unwrap_or_default();
+                Some(self.enqueue(*number, skills, format!("{id}/enqueue/{number}/{attempt}"))?)
             }
             Event::Said { line: Line { from: Author::Person { .. }, number: line, owned: Some(number), .. } }
                 if self.it.stay().is_some() =>
@@ -122,6 +122,14 @@ impl Sender<'_> {
             }
             _ => None,
         })
+    }
+
+    /// With its place in line, also where it asks again.
+    fn enqueue(&self, number: u64, skills: Vec<String>, command_id: String) -> Result<Submit, serde_json::Error> {
+        let language = self.it.begun().and_then(|begun| begun.caller.language.clone());
+        let (conversation, wants) = (self.id.clone(), Wants { skills, language });
+        let waiting_since = self.it.waiting_since().unwrap_or(self.now);
+        self.to_desk(&ToDesk::Enqueue { conversation, number, wants, waiting_since }, command_id)
     }
 
     fn to_desk(&self, said: &ToDesk, command_id: String) -> Result<Submit, serde_json::Error> {
@@ -185,6 +193,11 @@ pub(super) fn head(it: &Conversation, tenant: &TenantId, id: &AggregateId) -> Op
         runs: it.runs(),
         cost: it.cost(),
         rating: it.rating().map(|(score, _)| score),
+        handovers: it.handovers(),
+        handed_over_for: it.handover().map(|handover| handover.trigger.word().to_owned()),
+        reopened: it.reopened(),
+        waiting_since: it.waiting_since(),
+        first_response_at: it.first_response_at(),
         last: it.last().map(|line| line.text.chars().take(SHOWN_CHARS_MAX).collect()),
     })
 }

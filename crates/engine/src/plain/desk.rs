@@ -1,13 +1,13 @@
 //! A tenant's desk, as the driver moves it: what it tells conversations, and whoever supervises.
 
 use baton_core::conversation::Command as ToConversation;
-use baton_core::desk::{Act, Breach, Command, Desk, Event, Refusal, Told};
+use baton_core::desk::{Act, Breach, Command, Desk, Enqueue, Event, Refusal, Told};
 use baton_core::id::{RunId, TenantId};
 use baton_core::time::Time;
 use baton_ports::journal::{AggregateId, DeskItem, DeskKind, Projection, Submit};
 use serde_json::json;
 
-use super::Plain;
+use super::{Answer, Plain};
 
 /// What becomes of an item where somebody saw to the conversation.
 const SEEN_TO: &str = "seen to";
@@ -66,6 +66,13 @@ impl Plain for Desk {
             });
         }
         Ok(messages)
+    }
+
+    /// A conversation that the desk has no room for is told so, and asks again: none is dropped.
+    fn refused(command: Command, refusal: &Refusal) -> Result<Option<Answer>, serde_json::Error> {
+        let Command::Enqueue(Enqueue { conversation, number, .. }) = command else { return Ok(None) };
+        let not_queued = ToConversation::NotQueued { stay: number, reason: refusal.to_string() };
+        Ok(Some(Answer { to: conversation, payload: serde_json::to_vec(&not_queued)? }))
     }
 
     fn projections(&self, tenant: &TenantId, id: &AggregateId, events: &[Event], now: Time) -> Vec<Projection> {

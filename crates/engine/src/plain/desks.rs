@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use baton_core::desk::{Command, Desk, Entry};
-use baton_core::id::TenantId;
+use baton_core::id::{PersonId, TenantId};
 use baton_ports::journal::{Create, Kind};
 use baton_ports::read::Read;
 
 use super::desk_of;
 use super::told::{self, Told};
+use crate::notices::Watch;
 use crate::{Engine, Error};
 
 /// Desks kept in memory between two looks.
@@ -28,9 +29,53 @@ struct Kept {
     seq: u64,
 }
 
+/// A desk that is followed, entry by entry.
+pub struct DeskFollower {
+    read: Arc<dyn Read>,
+    tenant: TenantId,
+    watch: Watch,
+    seq: u64,
+}
+
+impl DeskFollower {
+    /// What was recorded since, with its numbers: at most one page of it.
+    pub async fn more(&mut self) -> Result<Vec<(u64, Entry)>, Error> {
+        let mut entries = Vec::new();
+        for entry in self.read.entries(&self.tenant, &desk_of(&self.tenant), self.seq, PAGE).await? {
+            self.seq += 1;
+            entries.push((self.seq, serde_json::from_slice(&entry)?));
+        }
+        Ok(entries)
+    }
+
+    /// Until it has moved, or this long.
+    pub async fn glance(&mut self, limit: Duration) -> Result<(), Error> {
+        told::glance(&mut self.watch, limit).await
+    }
+}
+
 impl Desks {
     /// A tenant's desk as it is now.
     pub async fn look(&self, read: &dyn Read, tenant: &TenantId) -> Result<Arc<Desk>, Error> {
+        Ok(self.newest(read, tenant).await?.desk)
+    }
+
+    /// Follows a tenant's desk from behind this entry on; from now on where none is named.
+    pub async fn follow(
+        &self,
+        engine: &Engine,
+        read: &Arc<dyn Read>,
+        tenant: &TenantId,
+        after: Option<u64>,
+    ) -> Result<DeskFollower, Error> {
+        let (mut watch, id) = (engine.watch_some(), desk_of(tenant));
+        watch.add(&id);
+        let newest = self.newest(&**read, tenant).await?.seq;
+        let seq = after.map_or(newest, |after| after.min(newest));
+        Ok(DeskFollower { read: read.clone(), tenant: tenant.clone(), watch, seq })
+    }
+
+    async fn newest(&self, read: &dyn Read, tenant: &TenantId) -> Result<Kept, Error> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(tenant).cloned();
         let mut kept = kept.unwrap_or_default();
         loop {
@@ -46,7 +91,26 @@ impl Desks {
             }
         }
         self.keep(tenant, &kept);
-        Ok(kept.desk)
+        Ok(kept)
+    }
+
+    /// What somebody did is a sign of life, where they are of the desk; written down where that is due, and nobody waits
+    /// for it.
+    pub async fn hear(
+        &self,
+        engine: &Engine,
+        read: &dyn Read,
+        tenant: &TenantId,
+        person: PersonId,
+    ) -> Result<(), Error> {
+        let desk = self.look(read, tenant).await?;
+        let Some(known) = desk.person(&person).filter(|_| desk.should_hear(&person, engine.clock().now())) else {
+            return Ok(());
+        };
+        // Whoever does much at once is heard of once.
+        let command_id = format!("heard/{person}/{}", known.heard_at.as_ms());
+        let payload = serde_json::to_vec(&Command::Heard { person })?.into();
+        engine.send(tenant, &desk_of(tenant), &command_id, payload, None).await.map(drop)
     }
 
     fn keep(&self, tenant: &TenantId, kept: &Kept) {

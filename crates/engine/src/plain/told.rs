@@ -128,10 +128,15 @@ impl Talk {
 
     /// Until it has moved, or this long.
     pub async fn glance(&mut self, limit: Duration) -> Result<(), Error> {
-        match timeout(limit, self.watch.recv()).await {
-            Ok(Err(RecvError::Closed)) => Err(Error::Stopped),
-            Err(_) | Ok(Ok(_) | Err(RecvError::Lagged(_))) => Ok(()),
-        }
+        glance(&mut self.watch, limit).await
+    }
+}
+
+/// Until what is watched has moved, or this long.
+pub(super) async fn glance(watch: &mut Watch, limit: Duration) -> Result<(), Error> {
+    match timeout(limit, watch.recv()).await {
+        Ok(Err(RecvError::Closed)) => Err(Error::Stopped),
+        Err(_) | Ok(Ok(_) | Err(RecvError::Lagged(_))) => Ok(()),
     }
 }
 

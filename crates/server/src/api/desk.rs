@@ -1,5 +1,7 @@
 //! What waits for people, and their yes or no.
 
+pub(super) mod live;
+
 use std::collections::BTreeMap;
 
 use axum::Extension;

@@ -14,6 +14,7 @@ use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 
+use super::people;
 use crate::auth::Bearer;
 use crate::code;
 use crate::door::Door;
@@ -55,6 +56,10 @@ impl Guest {
     }
 }
 
+/// An answer to somebody who did what people do, and did not only look or begin work.
+#[derive(Clone)]
+struct Acted;
+
 /// Lets a request in, and says in its answer how often the tenant may ask.
 pub(super) async fn enter(
     State(door): State<Door>,
@@ -65,8 +70,12 @@ pub(super) async fn enter(
     let key = door.keys.bearer(&headers).await?;
     let turn = door.turn(&key).await?;
     let place = door.room.clone().try_acquire_owned().map_err(|_| Problem::overloaded())?;
-    request.extensions_mut().insert(Guest { key, _place: Arc::new(place) });
+    let guest = Guest { key, _place: Arc::new(place) };
+    request.extensions_mut().insert(guest.clone());
     let mut response = next.run(request).await;
+    if response.status().is_success() && response.extensions().get::<Acted>().is_some() {
+        people::hear(&door, &guest).await;
+    }
     if let Some(standing) = turn {
         rate::say(response.headers_mut(), &standing);
     }
@@ -80,7 +89,12 @@ pub(super) async fn may(
     next: Next,
 ) -> Result<Response, Problem> {
     guest.must(need)?;
-    Ok(next.run(request).await)
+    let mut response = next.run(request).await;
+    match need {
+        Need::Look | Need::Run => {}
+        Need::Answer | Need::Operate | Need::Build | Need::Administer => drop(response.extensions_mut().insert(Acted)),
+    }
+    Ok(response)
 }
 
 /// A key, to who brings it.

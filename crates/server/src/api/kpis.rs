@@ -50,7 +50,10 @@ pub(super) async fn show(
     }
     let until = door.clock.now();
     let since = until - DAY * days;
-    let (tally, cut) = tally(door.work()?, &guest, since).await?;
+    let work = door.work()?;
+    let (mut tally, cut) = tally(work, &guest, since).await?;
+    tally.conversations = Some(work.read.conversations_ended(guest.tenant(), since).await?);
+    tally.first_response = Some(door.desks.look(&*work.read, guest.tenant()).await?.settings().first_response);
     Ok(Json(json!({
         "since": cut.unwrap_or(since).to_string(),
         "until": until.to_string(),

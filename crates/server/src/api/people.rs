@@ -1,5 +1,7 @@
 //! The people of the desk, who is there, and what waits for them.
 
+pub(super) mod settings;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -114,8 +116,8 @@ pub(super) struct There {
 
 /// Says whether somebody is there
 ///
-/// Somebody of role `human_agent` says so of themselves alone. Said again, it is a sign of life: who gives none for 5 minutes
-/// is offline.
+/// Somebody of role `human_agent` says so of themselves alone. Said again, it is a sign of life, as is whatever else they do:
+/// who gives none for 5 minutes (`unheard_after_ms` of the desk's settings) is offline.
 #[utoipa::path(put, path = "/api/v1/human-agents/{person_id}/presence", tag = "people",
     params(("person_id" = String, Path)), request_body = There, responses((status = 200, body = HumanAgent),
     (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
@@ -237,6 +239,14 @@ pub(super) async fn transfer(
         once.say(&mut response);
     }
     Ok(response)
+}
+
+/// What somebody of the desk did is a sign of life. What they did stands, whatever becomes of this.
+pub(super) async fn hear(door: &Door, guest: &Guest) {
+    let (Ok(work), Ok(person)) = (door.work(), PersonId::parse(guest.by())) else { return };
+    if let Err(error) = door.desks.hear(&work.engine, &*work.read, guest.tenant(), person).await {
+        tracing::debug!(%error, by = guest.by(), "a sign of life could not be written down");
+    }
 }
 
 async fn look(door: &Door, guest: &Guest) -> Result<Arc<Desk>, Problem> {

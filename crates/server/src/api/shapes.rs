@@ -622,6 +622,48 @@ pub(super) struct HumanAgent {
     created_at: String,
 }
 
+/// The desk's limits and chains, by which conversations are given out and escalated.
+#[derive(ToSchema)]
+pub(super) struct DeskSettings {
+    /// Who gives no sign of life for so long is offline; 300000 unless told.
+    unheard_after_ms: Option<u64>,
+    /// Within which a person must have answered; 300000 unless told.
+    first_response_ms: Option<u64>,
+    /// Within which it must be resolved; 14400000 unless told.
+    resolution_ms: Option<u64>,
+    /// How long what asks for skills that nobody has waits before the chain `nobody` begins; 120000 unless told.
+    nobody_for_ms: Option<u64>,
+    /// Steps from a missed first response on.
+    late_response: Option<Vec<DeskStep>>,
+    /// Steps from a missed resolution on.
+    late_resolution: Option<Vec<DeskStep>>,
+    /// Steps where nobody has the skills; one of them must be `drop_skills`.
+    nobody: Option<Vec<DeskStep>>,
+}
+
+/// A step of a chain; the steps of a chain come one after another, 10 at the most.
+#[derive(ToSchema)]
+pub(super) struct DeskStep {
+    /// After the breach.
+    after_ms: u64,
+    /// `raise_priority`, `tell` or `drop_skills`.
+    act: String,
+}
+
+/// Something that happened at the desk, or how it stands.
+#[derive(ToSchema)]
+pub(super) struct DeskEvent {
+    at: String,
+    conversation_id: Option<String>,
+    number: Option<u64>,
+    /// Whose it is from here on, or was till now.
+    assigned_agent_id: Option<String>,
+    /// Of whom it is told.
+    human_agent_id: Option<String>,
+    /// `online`, `away` or `offline`.
+    status: Option<String>,
+}
+
 /// The line.
 #[derive(ToSchema)]
 pub(super) struct Queue {

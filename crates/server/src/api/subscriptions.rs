@@ -1,4 +1,4 @@
-//! Subscriptions: who is told what happens to runs, and what became of the telling.
+//! Subscriptions: who is told what happens to runs and conversations, and what became of the telling.
 
 use std::collections::BTreeSet;
 
@@ -33,7 +33,9 @@ pub(super) struct Defined {
     /// Where it is posted to: a public address, or one that the settings allow.
     url: String,
     /// `execution.completed`, `execution.failed`, `execution.cancelled`, `execution.rolled_back`, `execution.waiting`,
-    /// `approval.requested`; `execution.*` and `*` stand for several.
+    /// `approval.requested`, `conversation.begun`, `conversation.message`, `conversation.handed_over`,
+    /// `conversation.assigned`, `conversation.given_back`, `conversation.resolved`, `conversation.finished`,
+    /// `conversation.reopened`, `conversation.rated`; `execution.*`, `conversation.*` and `*` stand for several.
     events: BTreeSet<String>,
     #[serde(default = "yes")]
     enabled: bool,

@@ -1,4 +1,5 @@
 use baton_core::conversation::{Owner, State, Status};
+use baton_core::kpi::Conversations;
 use baton_core::money::Usd;
 use baton_ports::conversations::{ConversationFilter, ConversationHead};
 use baton_ports::journal::{Append, Create, Journal, Kind, Ownership, Projection, Submit};
@@ -33,6 +34,11 @@ fn head(id: &str, state: State) -> ConversationHead {
         cost: Usd::from_nanos(7),
         rating: Some(5),
         last: Some("hello".into()),
+        handovers: 2,
+        handed_over_for: Some("explicit_request".into()),
+        reopened: 1,
+        waiting_since: Some(at(3)),
+        first_response_at: None,
     }
 }
 
@@ -82,4 +88,51 @@ pub async fn conversations_are_listed_newest_first_by_status_state_and_owner(sto
     let page = ConversationFilter { limit: 2, ..escalated };
     assert_eq!(names(page.clone()).await, ["c-4", "c-2"]);
     assert_eq!(names(ConversationFilter { before: Some("c-2".into()), ..page }).await, ["c-1"]);
+}
+
+pub async fn what_is_counted_of_conversations_is_of_those_that_ended_since(store: &(impl Journal + Read)) {
+    let owners = begun(store, &[State::Finished; 4]).await;
+    let plain = ConversationHead {
+        ended_at: Some(at(10)),
+        cost: Usd::from_nanos(7),
+        rating: None,
+        handovers: 0,
+        handed_over_for: None,
+        reopened: 0,
+        waiting_since: None,
+        ..head("c-0", State::Finished)
+    };
+    let asked = ConversationHead {
+        conversation: "c-1".into(),
+        rating: Some(4),
+        handovers: 1,
+        handed_over_for: Some("budget".into()),
+        reopened: 3,
+        waiting_since: Some(at(4)),
+        first_response_at: Some(at(9)),
+        ended_at: Some(at(21)),
+        ..plain.clone()
+    };
+    let early = ConversationHead { conversation: "c-2".into(), ended_at: Some(at(9)), ..plain.clone() };
+    let open = ConversationHead { conversation: "c-3".into(), ended_at: None, ..asked.clone() };
+    for (ownership, head) in owners.iter().zip([plain, asked, early, open]) {
+        let id = head.conversation.to_string();
+        let projections = vec![Projection::Conversation(Box::new(head))];
+        store.append(Append { projections, ..entry(&id, *ownership, 1) }).await.expect("appends");
+    }
+    let tally = store.conversations_ended(&tenant(), at(10)).await.expect("counts");
+    let expected = Conversations {
+        ended: 2,
+        handed_over: [("budget".to_owned(), 1)].into(),
+        reopened: 1,
+        took: at(10).since(at(1)) + at(21).since(at(1)),
+        cost: Usd::from_nanos(14),
+        ratings: 1,
+        stars: 4,
+        answered: 1,
+        answered_after: at(9).since(at(4)),
+    };
+    assert_eq!(tally, expected);
+    let theirs = store.conversations_ended(&other_tenant(), at(0)).await.expect("counts");
+    assert_eq!(theirs, Conversations::default());
 }

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use baton_core::id::{RunId, TenantId};
+use baton_core::kpi::Conversations;
 use baton_core::money::Usd;
 use baton_core::run::State;
+use baton_core::time::Time;
 use baton_ports::budget::{CostFilter, CostRow};
 use baton_ports::conversations::{ConversationFilter, ConversationHead};
 use baton_ports::journal::{DeskItem, Kind};
@@ -44,6 +46,28 @@ impl Books {
         let wanted = wanted.filter(|head| filter.state.is_none_or(|state| state == head.state));
         let wanted = wanted.filter(|head| filter.person.is_none() || filter.person == head.person);
         wanted.take(page(filter.limit)).cloned().collect()
+    }
+
+    pub fn conversations_ended(&self, tenant: &TenantId, since: Time) -> Conversations {
+        let mut tally = Conversations::default();
+        for head in self.conversations.iter().filter(|head| head.tenant == *tenant) {
+            let Some(ended_at) = head.ended_at.filter(|at| *at >= since) else { continue };
+            tally.ended += 1;
+            tally.took += ended_at.since(head.created_at);
+            tally.cost += head.cost;
+            tally.reopened += u64::from(head.reopened > 0);
+            if head.handovers > 0 {
+                *tally.handed_over.entry(head.handed_over_for.clone().unwrap_or_default()).or_default() += 1;
+            }
+            if let Some(stars) = head.rating {
+                (tally.ratings, tally.stars) = (tally.ratings + 1, tally.stars + u64::from(stars));
+            }
+            if let Some((from, until)) = head.waiting_since.zip(head.first_response_at) {
+                tally.answered += 1;
+                tally.answered_after += until.since(from);
+            }
+        }
+        tally
     }
 
     pub fn begun_by(&self, tenant: &TenantId, prefix: &str, limit: usize) -> Vec<RunHead> {

@@ -1,7 +1,11 @@
 //! Conversations as lists show them.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use baton_core::conversation::{Owner, State, Status};
 use baton_core::id::{RunId, TenantId};
+use baton_core::kpi::Conversations;
 use baton_core::money::Usd;
 use baton_core::time::Time;
 use baton_ports::conversations::{ConversationFilter, ConversationHead};
@@ -12,16 +16,18 @@ use super::sql::numbered;
 use super::{codec, read};
 
 const COLUMNS: &str = "name, tenant, workflow, state, owner, person, number, user_id, channel, hil_reason, confidence, \
-     created_at, updated_at, ended_at, messages, runs, cost_nanos, rating, last";
+     created_at, updated_at, ended_at, messages, runs, cost_nanos, rating, last, handovers, handed_over_for, \
+     reopened, waiting_since, first_response_at";
 
 /// Writes a conversation's row anew.
 pub(super) fn put(session: &Session<'_>, head: &ConversationHead) -> rusqlite::Result<()> {
     let mut put = session.statement(&format!(
         "INSERT INTO conversation ({COLUMNS}, status) VALUES \
-         ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) \
+         ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25) \
          ON CONFLICT (name) DO UPDATE SET workflow = $3, state = $4, owner = $5, person = $6, number = $7, hil_reason = $10, \
          confidence = $11, updated_at = $13, ended_at = $14, messages = $15, runs = $16, cost_nanos = $17, rating = $18, \
-         last = $19, status = $20"
+         last = $19, handovers = $20, handed_over_for = $21, reopened = $22, waiting_since = $23, first_response_at = $24, \
+         status = $25"
     ))?;
     put.execute(params![
         head.conversation.as_str(),
@@ -43,6 +49,11 @@ pub(super) fn put(session: &Session<'_>, head: &ConversationHead) -> rusqlite::R
         head.cost.as_nanos(),
         head.rating,
         head.last,
+        head.handovers,
+        head.handed_over_for,
+        head.reopened,
+        head.waiting_since.map(Time::as_ms),
+        head.first_response_at.map(Time::as_ms),
         head.state.status().word(),
     ])
     .map(drop)
@@ -79,7 +90,7 @@ pub(super) fn list(
     let mut found: Vec<(i64, ConversationHead)> = Vec::new();
     for status in statuses {
         let parameters = params![tenant.as_str(), status.word(), before, limit, state, filter.person];
-        for row in query.query_map(parameters, |row| Ok((row.get(19)?, head(row)?)))? {
+        for row in query.query_map(parameters, |row| Ok((row.get("id")?, head(row)?)))? {
             found.push(row?);
         }
     }
@@ -100,10 +111,50 @@ fn list_query(of_person: bool) -> String {
     )
 }
 
+const ENDED: &str = "SELECT count(*), coalesce(sum(ended_at - created_at), 0), coalesce(sum(cost_nanos), 0), \
+     coalesce(sum(reopened > 0), 0), count(rating), coalesce(sum(rating), 0), count(first_response_at), \
+     coalesce(sum(first_response_at - waiting_since), 0) \
+     FROM conversation WHERE tenant = $1 AND ended_at IS NOT NULL AND ended_at >= $2";
+const HANDED_OVER: &str = "SELECT coalesce(handed_over_for, ''), count(*) FROM conversation \
+     WHERE tenant = $1 AND ended_at IS NOT NULL AND ended_at >= $2 AND handovers > 0 GROUP BY 1";
+
+/// What there is to count of a tenant's conversations that ended since then.
+pub(super) fn tally(connection: &Connection, tenant: &TenantId, since: Time) -> rusqlite::Result<Conversations> {
+    let of = params![tenant.as_str(), since.as_ms()];
+    let instant = connection.unchecked_transaction()?;
+    let mut handed_over = BTreeMap::new();
+    let mut by_reason = instant.prepare_cached(&numbered(HANDED_OVER))?;
+    for row in by_reason.query_map(of, |row| Ok((row.get::<_, String>(0)?, row.get::<_, u64>(1)?)))? {
+        let (reason, count) = row?;
+        handed_over.insert(reason, count);
+    }
+    let ms = |row: &Row<'_>, column| {
+        Ok::<_, rusqlite::Error>(Duration::from_millis(row.get::<_, i64>(column)?.max(0) as u64))
+    };
+    instant.prepare_cached(&numbered(ENDED))?.query_row(of, |row| {
+        Ok(Conversations {
+            ended: row.get(0)?,
+            handed_over,
+            reopened: row.get(3)?,
+            took: ms(row, 1)?,
+            cost: Usd::from_nanos(row.get(2)?),
+            ratings: row.get(4)?,
+            stars: row.get(5)?,
+            answered: row.get(6)?,
+            answered_after: ms(row, 7)?,
+        })
+    })
+}
+
 /// Each query of a list with the index it must use, for the test of their plans.
 #[cfg(test)]
 pub(super) fn queries() -> Vec<(String, &'static str)> {
-    vec![(list_query(false), "conversation_tenants"), (list_query(true), "conversation_people")]
+    vec![
+        (list_query(false), "conversation_tenants"),
+        (list_query(true), "conversation_people"),
+        (ENDED.to_owned(), "conversation_ends"),
+        (HANDED_OVER.to_owned(), "conversation_ends"),
+    ]
 }
 
 fn head(row: &Row<'_>) -> rusqlite::Result<ConversationHead> {
@@ -132,5 +183,10 @@ fn head(row: &Row<'_>) -> rusqlite::Result<ConversationHead> {
         cost: Usd::from_nanos(row.get(16)?),
         rating: row.get(17)?,
         last: row.get(18)?,
+        handovers: row.get(19)?,
+        handed_over_for: row.get(20)?,
+        reopened: row.get(21)?,
+        waiting_since: codec::maybe_time(row, 22)?,
+        first_response_at: codec::maybe_time(row, 23)?,
     })
 }

@@ -7,6 +7,7 @@ use baton_ports::journal::Error;
 use rusqlite::{Connection, params};
 
 use super::Store;
+use super::codec;
 use super::sql::numbered;
 
 /// Rows looked at in one piece.
@@ -53,9 +54,9 @@ fn laid(connection: &Connection, tenant: &TenantId, after: i64) -> rusqlite::Res
     // Asked first, so that what is committed meanwhile is left for the next piece.
     let up_to = newest(connection)?.min(after.saturating_add(PIECE)).max(after);
     let mut piece = connection.prepare_cached(&numbered(
-        "SELECT journal.id, name, workflow, parent IS NOT NULL, coalesce(payload, body) \
+        "SELECT journal.id, name, workflow, parent IS NOT NULL, coalesce(payload, body), kind \
          FROM journal JOIN aggregate ON aggregate.id = aggregate LEFT JOIN blobs ON hash = blob \
-         WHERE journal.id > $1 AND journal.id <= $2 AND tenant = $3 AND kind = 'run' ORDER BY journal.id",
+         WHERE journal.id > $1 AND journal.id <= $2 AND tenant = $3 AND kind IN ('run', 'conversation') ORDER BY journal.id",
     ))?;
     let mut rows = piece.query(params![after, up_to, tenant.as_str()])?;
     let (mut found, mut bytes) = (Vec::new(), 0);
@@ -68,7 +69,8 @@ fn laid(connection: &Connection, tenant: &TenantId, after: i64) -> rusqlite::Res
             return Ok((found, id - 1));
         }
         let (run, workflow, is_child) = (RunId::from(row.get::<_, String>(1)?), row.get(2)?, row.get(3)?);
-        found.push(Laid { id, run, workflow, is_child, entry: entry.into() });
+        let kind = codec::kind(row, 5)?;
+        found.push(Laid { id, kind, run, workflow, is_child, entry: entry.into() });
     }
     Ok((found, up_to))
 }

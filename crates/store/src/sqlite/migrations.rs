@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::audit;
 
 /// Each brings the layout one version further; what has been released never changes.
-const STEPS: [Step; 14] = [
+const STEPS: [Step; 15] = [
     Step::sql(include_str!("../../migrations/sqlite/0001_first.sql")),
     Step::sql(include_str!("../../migrations/sqlite/0002_decisions.sql")),
     Step::sql(include_str!("../../migrations/sqlite/0004_memory.sql")),
@@ -20,6 +20,7 @@ const STEPS: [Step; 14] = [
     Step::sql(include_str!("../../migrations/sqlite/0014_shelf.sql")),
     Step::sql(include_str!("../../migrations/sqlite/0015_key_rates.sql")),
     Step::sql(include_str!("../../migrations/sqlite/0016_triggers.sql")),
+    Step::sql(include_str!("../../migrations/sqlite/0017_conversation_figures.sql")),
 ];
 /// The layout this program knows.
 pub(super) const LAYOUT: u32 = STEPS.len() as u32;

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use baton_core::id::{RunId, TenantId};
+use baton_core::kpi::Conversations;
 use baton_core::money::Usd;
 use baton_core::run::State;
+use baton_core::time::Time;
 use baton_ports::conversations::{ConversationFilter, ConversationHead};
 use baton_ports::journal::{DeskItem, Error};
 use baton_ports::read::{PAGE_DEFAULT, PAGE_MAX, Read, RunFilter, RunHead};
@@ -76,6 +78,11 @@ impl Read for Store {
     ) -> Result<Vec<ConversationHead>, Error> {
         let tenant = tenant.clone();
         self.read(move |connection| conversations::list(connection, &tenant, &filter)).await
+    }
+
+    async fn conversations_ended(&self, tenant: &TenantId, since: Time) -> Result<Conversations, Error> {
+        let tenant = tenant.clone();
+        self.read(move |connection| conversations::tally(connection, &tenant, since)).await
     }
 
     async fn counts(&self) -> Result<Vec<(State, u64)>, Error> {

@@ -59,6 +59,7 @@ fn commands(w: &World) -> Vec<Command> {
         Command::RunAsked(asked),
         Command::RunEnded(Box::new(over)),
         Command::RunReturned { run: "c.1".into(), sequence: 1 },
+        Command::NotQueued { stay: 2, reason: "full".into() },
         Command::Assigned { stay: 2, number: number + 1, person: "ana".into() },
         Command::Requeued { stay: 2, number: number + 1 },
         Command::Wake,
