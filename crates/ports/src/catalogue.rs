@@ -1,6 +1,7 @@
 //! The tools there are, as lists and pages show them.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -79,6 +80,18 @@ pub struct Described {
     /// The price of one call.
     pub cost_usd: f64,
     pub facts: Arc<Facts>,
+    /// Of a tool that does several things: how each of them is looked at. What they are is in the facts.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub actions: BTreeMap<String, Acting>,
+}
+
+/// How one of the things that a tool does is looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Acting {
+    pub audit_type: Cow<'static, str>,
+    /// Whether another tool can undo it.
+    pub compensable: bool,
+    pub risk: Risk,
 }
 
 /// A tool, and the other names it goes by.

@@ -9,10 +9,12 @@ use serde_json::{Value, json};
 
 use crate::place::{Done, Place};
 use crate::server::{Server, chat};
+use crate::traces::Collector;
 use crate::upstream::{CUT, REFUSE, UNCOUNTED, Upstream};
 
 const SECRET: &str = "sk-consumer-5d1c77a0e2";
-const WORKFLOW: &str = "name: ask\nnodes: [{id: hello, agent: greeter, prompt_template: 'Say {{ word }}'}]\n";
+const WORKFLOW: &str =
+    "name: ask\ninput: {word: }\nnodes: [{id: hello, agent: greeter, prompt_template: 'Say {{ word }}'}]\n";
 const AGENT: &str = "name: greeter\ntype: simple\nmodel_profile: fast\nsystem_prompt: You greet.\nmax_tokens: 10\n";
 
 /// A project whose one model costs a tenth of a cent a token of its replies, so a reply of ten costs a cent.
@@ -459,14 +461,17 @@ fn whoever_is_killed_again_and_again_overruns_no_budget() {
 fn a_consumers_key_reaches_the_provider_and_is_in_nothing_that_was_written() {
     let upstream = Upstream::start();
     let place = project(&upstream, "");
-    let mut said = String::new();
-    let variables = [("BATON_CONSUMER_KEY", SECRET), ("BATON_LOG", "trace")];
+    let (collector, mut said) = (Collector::start(), String::new());
+    let traced = ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str());
+    let variables = [("BATON_LOG", "trace"), traced, ("BATON_CONSUMER_KEY", SECRET)];
     for (word, code) in [("hello", 0), (REFUSE, 1)] {
         let word = format!("word={word}");
         let done = Done::after(place.begin_with(&variables, &["run", "ask", "--set", &word])).ends(code);
         said.push_str(&(done.out + &done.err));
     }
-    let server = Server::start_with(&place, &[("BATON_LOG", "trace")]);
+    // What nobody reads yet must find room in a pipe: our own words alone.
+    let ours = ("BATON_LOG", "baton=trace,baton_server=trace,baton_engine=trace,baton_models=trace,warn");
+    let server = Server::start_with(&place, &[ours, traced]);
     let key = server.key().expect("a key").to_owned();
     let own = format!("X-Provider-Key: {SECRET}\r\n");
     for (content, status) in [("hello", "200"), (REFUSE, "502")] {
@@ -475,16 +480,28 @@ fn a_consumers_key_reaches_the_provider_and_is_in_nothing_that_was_written() {
         let answer = chat(server.address(), &key, &own, &body).expect("an answer");
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
         said.push_str(&answer);
+        // A workflow as a model: the key in the header, or beside what else is known.
+        body["model"] = json!("workflow:ask");
+        let in_header = chat(server.address(), &key, &own, &body).expect("an answer");
+        body["metadata"] = json!({ "api_key": SECRET });
+        let beside = chat(server.address(), &key, "", &body).expect("an answer");
+        for answer in [in_header, beside] {
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+            said.push_str(&answer);
+        }
     }
     said.push_str(&server.get("/metrics", None));
-    said.push_str(&server.kill());
+    said.push_str(&server.stop_and_read());
+    let spans = collector.spans();
+    assert!(spans.iter().any(|span| span.name == "llm.call"), "{spans:?}");
+    said.push_str(&format!("{spans:?}"));
     for arguments in [&["runs", "list", "--json"][..], &["costs", "--json"], &["models", "decisions", "--json"]] {
         let done = place.baton(arguments).ends(0);
         said.push_str(&(done.out + &done.err));
     }
 
     let keys: Vec<String> = upstream.asked().into_iter().map(|asked| asked.key).collect();
-    assert!(keys.len() >= 4 && keys.iter().all(|key| key == SECRET), "{keys:?}");
+    assert!(keys.len() >= 8 && keys.iter().all(|key| key == SECRET), "{keys:?}");
     assert!(!said.contains(SECRET), "{said}");
     let mut files = 0;
     search(place.path(), &mut files);

@@ -30,6 +30,12 @@ fn acts(tool: &Value) -> Vec<(String, &Value)> {
     }
 }
 
+/// How risky it is, or this of the things it does.
+fn risk<'t>(tool: &'t Value, action: &str) -> &'t str {
+    let acting = &tool["actions"][action];
+    word(if acting.is_null() { tool } else { acting }, "risk")
+}
+
 /// Codes that name the tool in the list of codes, each with its page.
 fn codes() -> Vec<(String, String)> {
     let list = std::fs::read_to_string(docs().join("errors/tools/README.md")).expect("the list of codes");
@@ -64,7 +70,17 @@ fn every_fact_of_every_shipped_tool_is_said() {
         assert!(!word(tool, "category").is_empty() && !word(tool, "audit_type").is_empty(), "{name}");
         assert!(["low", "medium", "high"].contains(&word(tool, "risk")), "{name}");
         assert!(tool["cost_usd"].as_f64().is_some_and(|cost| cost >= 0.0), "{name}: its price");
+        let told: Vec<&String> =
+            tool["facts"]["actions"].as_object().into_iter().flat_map(|facts| facts.keys()).collect();
+        let looked_at: Vec<&String> =
+            tool["actions"].as_object().into_iter().flat_map(|acting| acting.keys()).collect();
+        assert_eq!(told, looked_at, "{name}: how each of its actions is looked at");
         for (name, facts) in acts(tool) {
+            let can_be_undone = facts["compensation"].is_object();
+            let action = name.rsplit('.').next().unwrap_or_default();
+            let acting = if tool["actions"][action].is_null() { tool } else { &tool["actions"][action] };
+            assert_eq!(acting["compensable"], can_be_undone, "{name}: whether it can be undone");
+            assert!(["low", "medium", "high"].contains(&risk(tool, action)), "{name}");
             assert!(word(facts, "description").len() > 10, "{name}: its description");
             assert!(facts["parameters"]["properties"].is_object(), "{name}: its arguments");
             assert!(
@@ -132,6 +148,7 @@ fn page() -> String {
             let providers: Vec<&str> =
                 tool["providers"].as_array().into_iter().flatten().map(|one| word(one, "name")).collect();
             let of = move |(name, facts): (String, &Value)| {
+                let action = name.rsplit('.').next().unwrap_or_default().to_owned();
                 let undone = match (facts["compensation"].is_object(), word(facts, "irreversible")) {
                     (true, _) => format!("`{}`", word(&facts["compensation"], "tool_name")),
                     (false, "") => "—".to_owned(),
@@ -141,7 +158,7 @@ fn page() -> String {
                     "| `{name}` | {} | `{}` | {undone} | {} | {} | {} s | {} | {} |",
                     word(facts, "description").replace('|', "\\|"),
                     word(facts, "class"),
-                    word(tool, "risk"),
+                    risk(tool, &action),
                     prices(tool),
                     facts["timeout_ms"].as_u64().unwrap_or(0) / 1_000,
                     if providers.is_empty() { "—".to_owned() } else { providers.join(", ") },

@@ -15,8 +15,8 @@ use serde_json::Value as Json;
 use crate::place::{Done, Place};
 
 /// A collector that keeps what it is told.
-struct Collector {
-    url: String,
+pub struct Collector {
+    pub url: String,
     told: Arc<Mutex<Vec<Told>>>,
 }
 
@@ -27,7 +27,7 @@ struct Told {
 }
 
 impl Collector {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let told = Arc::<Mutex<Vec<Told>>>::default();
@@ -42,7 +42,7 @@ impl Collector {
         Self { url, told }
     }
 
-    fn spans(&self) -> Vec<Span> {
+    pub fn spans(&self) -> Vec<Span> {
         let told = self.told.lock().expect("a lock");
         let resources = told.iter().flat_map(|told| &told.request.resource_spans);
         resources.flat_map(|of| &of.scope_spans).flat_map(|of| of.spans.clone()).collect()

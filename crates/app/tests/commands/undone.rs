@@ -294,13 +294,23 @@ fn every_shipped_act_can_be_undone_or_is_warned_of() {
     )]);
     let listed = place.baton(&["tools", "list", "--json"]).ends(0).json();
     let tools = listed["tools"].as_array().expect("a list");
-    let is_irreversible = |tool: &&Value| tool["facts"]["irreversible"].is_string() && tool["name"] != "never";
-    let irreversible: Vec<&Value> = tools.iter().filter(is_irreversible).collect();
-    assert!(irreversible.iter().any(|tool| tool["name"] == "send_email"), "{irreversible:?}");
-    for tool in irreversible {
+    let acts = tools.iter().filter(|tool| tool["name"] != "never").flat_map(|tool| {
+        let facts = &tool["facts"];
+        let actions = facts["actions"].as_object().into_iter().flatten();
+        let told_by = facts["told_by"].as_str().unwrap_or("action");
+        let actions = actions.map(move |(action, facts)| (tool, facts, Some(format!("{told_by}: {action}"))));
+        std::iter::once((tool, facts, None)).chain(actions)
+    });
+    let irreversible: Vec<_> = acts.filter(|(_, facts, _)| facts["irreversible"].is_string()).collect();
+    assert!(irreversible.iter().any(|(tool, ..)| tool["name"] == "send_email"), "{irreversible:?}");
+    assert!(irreversible.iter().any(|(_, _, action)| action.as_deref() == Some("method: POST")), "{irreversible:?}");
+    for (tool, facts, action) in irreversible {
         let name = tool["name"].as_str().expect("a name");
-        let required = tool["facts"]["parameters"]["required"].as_array().into_iter().flatten();
-        let parameters: Vec<String> = required.map(|key| format!("{key}: '{{{{ given }}}}'")).collect();
+        let told_by = action.as_ref().and_then(|action| action.split_once(':')).map(|(told_by, _)| told_by);
+        let required = facts["parameters"]["required"].as_array().into_iter().flatten();
+        let required = required.filter(|key| key.as_str() != told_by);
+        let given = required.map(|key| format!("{key}: '{{{{ given }}}}'"));
+        let parameters: Vec<String> = given.chain(action.clone()).collect();
         let risky = format!(
             "name: risky\ninput: {{given: }}\nnodes:\n  - {{id: act, tool: {name}, parameters: {{{}}}}}\n  \
              - {{id: next, tool: never, on_error: compensate}}\nedges: [{{from: act, to: next}}]\n",
@@ -309,7 +319,7 @@ fn every_shipped_act_can_be_undone_or_is_warned_of() {
         place.write("workflows/risky.yaml", risky);
         let findings = place.baton(&["validate", "workflows/risky.yaml", "--json"]).json();
         let all: Vec<&Value> = walk(&findings);
-        assert!(all.iter().any(|finding| finding["code"] == "DEF-060"), "{name}: {findings}");
+        assert!(all.iter().any(|finding| finding["code"] == "DEF-060"), "{name} {action:?}: {findings}");
     }
 }
 

@@ -95,10 +95,9 @@ async fn spoken(
 impl Call {
     fn new(door: Door, key: &Bearer, headers: &HeaderMap, asked: Asked, place: OwnedSemaphorePermit) -> Self {
         let id = format!("chatcmpl-{}", uuid::Uuid::now_v7().simple());
-        let own = headers.get(PROVIDER_KEY).and_then(|key| key.to_str().ok()).filter(|key| !key.is_empty());
         let asker = Asker {
             key_id: Some(key.id.clone()),
-            api_key: own.map(ApiKey::new),
+            api_key: own_key(headers),
             ..Asker::of(key.tenant.clone(), id.as_str())
         };
         let created = door.clock.now().as_ms() / 1_000;
@@ -112,6 +111,12 @@ impl Call {
         insert(response.headers_mut(), facts(&reply).map(|(name, value)| (name, Some(value))));
         Ok(response)
     }
+}
+
+/// The consumer's own key at the provider, where they bring one.
+pub(super) fn own_key(headers: &HeaderMap) -> Option<ApiKey> {
+    let key = headers.get(PROVIDER_KEY).and_then(|key| key.to_str().ok()).filter(|key| !key.is_empty());
+    key.map(ApiKey::new)
 }
 
 /// What is known once it was answered: who did, and at what price. A streamed answer says so at its end.

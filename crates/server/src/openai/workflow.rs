@@ -15,6 +15,7 @@ use baton_ports::keys::Key;
 use baton_ports::records::Op;
 use serde_json::{Map, Value, json};
 
+use super::chat::own_key;
 use super::error::Error;
 use super::request::Asked;
 use crate::api::{digest, version_for};
@@ -72,6 +73,9 @@ impl Turn<'_> {
         };
         let run = match live {
             Some(run) => {
+                if let Some(key) = own_key(self.headers) {
+                    work.engine.give_key(tenant, &run, key);
+                }
                 self.say(&mut follower, &run, &text, name.is_none().then_some(before.len())).await?;
                 run
             }
@@ -215,7 +219,9 @@ impl Turn<'_> {
             return Err(Error::no_model(&self.asked.model));
         };
         let version = work.engine.library().version(&bundle).await.map_err(Problem::from)?;
-        let metadata = self.asked.more.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default();
+        let mut metadata = self.asked.more.get("metadata").cloned().unwrap_or_default();
+        let key = own_key(self.headers).or(baton_engine::take_key(&mut metadata));
+        let metadata = metadata.as_object().cloned().unwrap_or_default();
         let input = input(&version.input, text, &metadata);
         let mut context = Map::new();
         context.extend(metadata);
@@ -230,6 +236,9 @@ impl Turn<'_> {
         };
         let workflow = name.to_owned();
         let start = Start { run: run.clone(), tenant: tenant.clone(), workflow, bundle, input, context, caller };
+        if let Some(key) = key {
+            work.engine.give_key(tenant, &run, key);
+        }
         work.engine.start(start).await.map_err(Problem::from)?;
         follower.follow(&run).await.map_err(Problem::from)?;
         Ok(run)

@@ -9,7 +9,7 @@ use baton_core::bundle::Hash;
 use baton_core::canonical;
 use baton_core::money::Usd;
 use baton_core::tool::{Call, Class, Facts, OnUnavailable};
-use baton_ports::catalogue::{Described, Description, Offered, Risk};
+use baton_ports::catalogue::{Acting, Described, Description, Offered, Risk};
 use serde_json::{Map, Value, json};
 
 use super::performer::{Lack, Performer};
@@ -293,6 +293,14 @@ impl Entry {
         Hash::of(canonical::text(&said).as_bytes())
     }
 
+    /// Nothing where it does one thing, or always the same.
+    fn acting(&self) -> BTreeMap<String, Acting> {
+        if !self.fixed.is_empty() {
+            return BTreeMap::new();
+        }
+        self.actions.iter().map(|(action, variant)| (action.to_string(), variant.acting())).collect()
+    }
+
     pub(crate) fn description(&self) -> Description {
         let variant = match self.fixed.is_empty() {
             true => &self.whole,
@@ -308,7 +316,14 @@ impl Entry {
             risk: variant.risk,
             cost_usd: self.performers.for_all().cost.as_f64(),
             facts: self.facts.clone(),
+            actions: self.acting(),
         })
+    }
+}
+
+impl Variant {
+    fn acting(&self) -> Acting {
+        Acting { audit_type: self.audit_type.clone(), compensable: self.compensable, risk: self.risk }
     }
 }
 

@@ -41,7 +41,7 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 const OFFERED: &[Offered] = &[
     Offered::free(PROVIDER, &[]),
     Offered::free(chroma::NAME, &["knowledge.chroma.base_url"]),
-    Offered::free(pinecone::NAME, &["knowledge.pinecone.host", "knowledge.pinecone.api_key"]),
+    Offered::free(pinecone::NAME, &["knowledge.pinecone.host", "knowledge.pinecone.api_key"]).at(PINECONE_USD),
 ];
 /// The fields by which every piece in an index outside says whose it is, and of which document. A customer's name that is
 /// empty: everybody's.
