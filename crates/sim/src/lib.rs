@@ -1,6 +1,7 @@
 //! A seeded world with faults, fakes and the conformance suites for ports.
 //!
 //! - [`fake`]: a store in memory behind the ports, for everybody's tests.
+//! - [`nobody`]: ports that nobody answers.
 //! - [`conformance`]: what every implementation of a port must do.
 //! - [`simulation`]: one seed's world. It drives the same [`Owner`](baton_engine::owner::Owner) and
 //!   [`Dispatcher`](baton_engine::dispatcher::Dispatcher) as the product does, in virtual time, single-threaded, and

@@ -167,8 +167,8 @@ fn an_admin_says_who_is_on_the_desk_and_each_says_who_is_there_of_themselves() {
 fn whatever_somebody_of_the_desk_does_is_a_sign_of_life() {
     let place = place();
     let desk = Desk::of(&place);
-    // Signs of life are written down 2 s apart then.
-    desk.ask("PUT /api/v1/desk/settings", &desk.admin, &json!({ "unheard_after_ms": 10_000 })).ends(200);
+    // Signs of life are written down 4 s apart then.
+    desk.ask("PUT /api/v1/desk/settings", &desk.admin, &json!({ "unheard_after_ms": 20_000 })).ends(200);
     desk.puts("ana", 1);
     desk.is("ana", &desk.ana, "online").ends(200);
     let id = desk.handed_over();
