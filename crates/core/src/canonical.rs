@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Number, Value};
 use sha2::{Digest as _, Sha256};
 
-use crate::scan::{self, Eight};
+use crate::scan;
 
 /// Bytes that there is room for before a text grows: what is kept often is short, what is only looked at has room for most.
 const BYTES: usize = 256;
@@ -125,26 +125,32 @@ pub(crate) fn escape(text: &mut String, string: &str) {
     // What needs no escape is copied at once.
     while let Some(plain) = scan::first(rest.as_bytes(), escaped) {
         text.push_str(&rest[..plain]);
-        match rest.as_bytes()[plain] {
-            b'"' => text.push_str("\\\""),
-            b'\\' => text.push_str("\\\\"),
-            8 => text.push_str("\\b"),
-            b'\t' => text.push_str("\\t"),
-            b'\n' => text.push_str("\\n"),
-            12 => text.push_str("\\f"),
-            b'\r' => text.push_str("\\r"),
-            control => {
-                let _ = write!(text, "\\u{control:04x}");
-            }
-        }
+        write_escaped(text, rest.as_bytes()[plain]);
         rest = &rest[plain + 1..];
     }
     text.push_str(rest);
 }
 
+/// Writes a byte that is [`escaped`].
+pub(crate) fn write_escaped(text: &mut String, byte: u8) {
+    match byte {
+        b'"' => text.push_str("\\\""),
+        b'\\' => text.push_str("\\\\"),
+        8 => text.push_str("\\b"),
+        b'\t' => text.push_str("\\t"),
+        b'\n' => text.push_str("\\n"),
+        12 => text.push_str("\\f"),
+        b'\r' => text.push_str("\\r"),
+        control => {
+            let _ = write!(text, "\\u{control:04x}");
+        }
+    }
+}
+
 /// What is not written as it is.
-pub(crate) fn escaped(eight: Eight) -> u64 {
-    eight.are_within(0, 0x1f) | eight.are(b'"') | eight.are(b'\\')
+#[inline]
+pub(crate) fn escaped(byte: u8) -> bool {
+    scan::within(byte, 0, 0x1f) | (byte == b'"') | (byte == b'\\')
 }
 
 fn write_number(text: &mut String, number: &Number, spelling: Spelling) {

@@ -38,12 +38,20 @@ impl Bounds {
 
 /// The text with personal data replaced by labels.
 pub fn text(text: &str) -> Cow<'_, str> {
-    if find::next(text, 0, 0, text.len()).is_none() {
+    let (mut clean, mut done) = (String::new(), 0);
+    while let Some(found) = find::next(text, done) {
+        if done == 0 {
+            // A label may be longer than what it stands for.
+            clean.reserve(text.len() + 2 * SECRET.len());
+        }
+        clean.push_str(&text[done..found.from]);
+        clean.push_str(found.label);
+        done = found.to;
+    }
+    if done == 0 {
         return Cow::Borrowed(text);
     }
-    // A label may be longer than what it stands for.
-    let mut clean = String::with_capacity(text.len() + 2 * SECRET.len());
-    pieces(text, text.len(), |piece| clean.push_str(piece));
+    clean.push_str(&text[done..]);
     Cow::Owned(clean)
 }
 
@@ -125,18 +133,6 @@ const fn pair_bit(letter: u8) -> u32 {
     if letter.is_ascii_lowercase() { 1 << (letter - b'a') } else { 1 << 31 }
 }
 
-/// Hands on what begins before `end`, with labels in place of what is found. Whether anything was.
-fn pieces(text: &str, end: usize, mut take: impl FnMut(&str)) -> bool {
-    let mut done = 0;
-    while let Some(found) = find::next(text, done, done, end) {
-        take(&text[done..found.from]);
-        take(found.label);
-        done = found.to;
-    }
-    take(text.get(done..end).unwrap_or_default());
-    done > 0
-}
-
 struct Copy<'t> {
     text: &'t mut String,
     bounds: Bounds,
@@ -213,19 +209,38 @@ impl Copy<'_> {
     fn clean(&mut self, whole: &str) -> bool {
         let room = self.bounds.string_bytes.min(self.bytes_left);
         self.spend(whole.len() + 2);
-        let suspects = |eight| find::candidates(eight) | canonical::escaped(eight);
-        // Most of it is looked at once and copied.
-        if whole.len() <= room && scan::first(whole.as_bytes(), suspects).is_none() {
-            self.text.push_str(whole);
-            return false;
+        if whole.len() <= room {
+            return self.pieces(whole, whole.len());
         }
-        let end = whole.floor_char_boundary(room);
-        let changed = pieces(whole, end, |piece| canonical::escape(self.text, piece));
-        if end == whole.len() {
-            return changed;
-        }
+        self.pieces(whole, whole.floor_char_boundary(room));
         let _ = write!(self.text, "… ({} bytes)", whole.len());
         true
+    }
+
+    /// Writes what begins before `end`, with labels in place of what is found. Whether anything was. Looked through once:
+    /// nothing that is found has a byte in it that is escaped, so both are met on one way.
+    fn pieces(&mut self, text: &str, end: usize) -> bool {
+        let suspect = |byte| find::is_candidate(byte) | canonical::escaped(byte);
+        let bytes = text.as_bytes();
+        let seen = find::seen_before(bytes, end);
+        let (mut done, mut at, mut changed) = (0, 0, false);
+        while let Some(skipped) = scan::first(seen.get(at..).unwrap_or_default(), suspect) {
+            at += skipped;
+            if let Some(found) = find::at(text, done, at, end) {
+                self.text.push_str(&text[done..found.from]);
+                self.text.push_str(found.label);
+                (done, at, changed) = (found.to, found.to, true);
+            } else if at < end && canonical::escaped(bytes[at]) {
+                self.text.push_str(&text[done..at]);
+                canonical::write_escaped(self.text, bytes[at]);
+                at += 1;
+                done = at;
+            } else {
+                at = find::behind(bytes, at);
+            }
+        }
+        self.text.push_str(text.get(done..end).unwrap_or_default());
+        changed
     }
 
     fn is_full(&self, items: usize) -> bool {

@@ -43,27 +43,31 @@ impl<K: Clone + Ord, V> Shelf<K, V> {
         Some(&kept.value)
     }
 
-    /// Keeps a value of about so many bytes for so long. One larger than the whole is not kept.
-    pub fn put(&mut self, key: K, value: V, bytes: usize, holds_for: Duration, now: Time) {
-        self.remove(&key);
+    /// Keeps a value of about so many bytes for so long. Gives back what is not kept any more: what made room, what was
+    /// there under the key, or the value itself where it is larger than the whole.
+    #[must_use = "whoever holds a lock around this gives them up behind it"]
+    pub fn put(&mut self, key: K, value: V, bytes: usize, holds_for: Duration, now: Time) -> Vec<V> {
+        let mut left = Vec::from_iter(self.remove(&key));
         if bytes > self.bytes_max {
-            return;
+            left.push(value);
+            return left;
         }
         while self.bytes + bytes > self.bytes_max {
             let Some((_, oldest)) = self.used.pop_first() else { break };
-            self.remove(&oldest);
+            left.extend(self.remove(&oldest));
         }
         self.turn += 1;
         self.bytes += bytes;
         self.used.insert(self.turn, key.clone());
         self.kept.insert(key, Kept { value, bytes, until: now + holds_for, used: self.turn });
+        left
     }
 
-    fn remove(&mut self, key: &K) {
-        if let Some(kept) = self.kept.remove(key) {
-            self.used.remove(&kept.used);
-            self.bytes -= kept.bytes;
-        }
+    fn remove(&mut self, key: &K) -> Option<V> {
+        let kept = self.kept.remove(key)?;
+        self.used.remove(&kept.used);
+        self.bytes -= kept.bytes;
+        Some(kept.value)
     }
 }
 
@@ -80,7 +84,7 @@ mod tests {
     #[test]
     fn a_value_holds_as_long_as_it_was_told() {
         let mut shelf = Shelf::new(100);
-        shelf.put("a", 1, 10, MINUTE, at(0));
+        drop(shelf.put("a", 1, 10, MINUTE, at(0)));
         assert_eq!(shelf.find(&"a", at(59)), Some(&1));
         assert_eq!(shelf.find(&"b", at(59)), None);
         assert_eq!(shelf.find(&"a", at(60)), None);
@@ -91,10 +95,10 @@ mod tests {
     fn the_one_used_longest_ago_makes_room() {
         let mut shelf = Shelf::new(30);
         for key in ["a", "b", "c"] {
-            shelf.put(key, key, 10, MINUTE, at(0));
+            drop(shelf.put(key, key, 10, MINUTE, at(0)));
         }
         shelf.find(&"a", at(1));
-        shelf.put("d", "d", 20, MINUTE, at(2));
+        assert_eq!(shelf.put("d", "d", 20, MINUTE, at(2)), ["b", "c"]);
         let kept = ["a", "b", "c", "d"].map(|key| shelf.find(&key, at(3)).is_some());
         assert_eq!((kept, shelf.bytes), ([true, false, false, true], 30));
     }
@@ -102,9 +106,9 @@ mod tests {
     #[test]
     fn what_is_put_again_takes_the_place_of_what_was() {
         let mut shelf = Shelf::new(30);
-        shelf.put("a", 1, 30, MINUTE, at(0));
-        shelf.put("a", 2, 20, MINUTE, at(1));
-        shelf.put("b", 3, 31, MINUTE, at(1));
+        assert_eq!(shelf.put("a", 1, 30, MINUTE, at(0)), [0; 0]);
+        assert_eq!(shelf.put("a", 2, 20, MINUTE, at(1)), [1]);
+        assert_eq!(shelf.put("b", 3, 31, MINUTE, at(1)), [3], "larger than the whole");
         let kept = ["a", "b"].map(|key| shelf.find(&key, at(2)).copied());
         assert_eq!((kept, shelf.bytes), ([Some(2), None], 20));
     }

@@ -6,6 +6,7 @@ mod question;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -217,7 +218,8 @@ pub struct Call {
     /// The effect's idempotency key: `run / scope path / node / call index / generation`.
     pub key: String,
     pub tool: String,
-    pub arguments: Value,
+    /// Shared: the run has them too.
+    pub arguments: Arc<Value>,
     pub class: Class,
     /// The agent that asked, where one did; a `tool` node has none.
     pub agent: Option<String>,
@@ -277,8 +279,8 @@ impl Caller {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// The tool acted; `output` is its data.
-    Done { output: Value, cost: Usd, cached: bool },
+    /// The tool acted; `output` is its data, shared: what is kept of answers and the run have it too.
+    Done { output: Arc<Value>, cost: Usd, cached: bool },
     /// The tool certainly did not act.
     NotDone { fault: Fault, retryable: bool, retry_after: Option<u64> },
     /// Nobody here can tell whether it acted.

@@ -236,7 +236,7 @@ mod tests {
         let refused = |retryable| tool::Outcome::NotDone { fault: fault.clone(), retryable, retry_after: None };
         assert_eq!(what_comes_of(refused(false)), Outcome::Stopped { fault: fault.clone() });
         assert_eq!(what_comes_of(refused(true)), Outcome::Tool(refused(true)));
-        let kept = tool::Outcome::Done { output: json!(1), cost: Usd::ZERO, cached: true };
+        let kept = tool::Outcome::Done { output: json!(1).into(), cost: Usd::ZERO, cached: true };
         assert_eq!(what_comes_of(kept.clone()), Outcome::Tool(kept));
     }
 }

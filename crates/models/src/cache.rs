@@ -109,7 +109,8 @@ impl Cache {
     /// Keeps a reply, unless it was cut off or refused: the next one may be better.
     pub fn keep(&self, key: Key, reply: &Reply, now: Time) {
         if matches!(reply.finish, Finish::Stop | Finish::ToolCalls) {
-            self.lock().replies.put(key, reply.clone(), bytes(reply), self.ttl, now);
+            let left = self.lock().replies.put(key, reply.clone(), bytes(reply), self.ttl, now);
+            drop(left);
         }
     }
 

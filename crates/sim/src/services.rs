@@ -259,7 +259,7 @@ fn answer_of_thinker(step: Step, fate: Fate, quick: Duration, limit: Duration) -
 /// What a call asks for, whole: sent again under the same key, it asks for the same.
 pub fn asks_for(what: &What) -> Value {
     let whole = match what {
-        What::Tool(call) => return call.arguments.clone(),
+        What::Tool(call) => return (*call.arguments).clone(),
         What::Model { request, .. } => serde_json::to_value(request),
         What::Code { program, .. } => serde_json::to_value(program),
         What::Step { endpoint, task, seen, .. } => serde_json::to_value((endpoint, task, seen)),
@@ -268,7 +268,7 @@ pub fn asks_for(what: &What) -> Value {
 }
 
 fn done(output: Value) -> Outcome {
-    Outcome::Tool(tool::Outcome::Done { output, cost: Usd::ZERO, cached: false })
+    Outcome::Tool(tool::Outcome::Done { output: output.into(), cost: Usd::ZERO, cached: false })
 }
 
 fn not_done(code: &'static str, retryable: bool) -> Outcome {

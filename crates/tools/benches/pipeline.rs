@@ -1,6 +1,8 @@
 //! What the pipeline costs one call: check, permit, perform, audit row; not the journal. With every stage on: 1 KB of
 //! arguments against a schema of ten properties, an approval that is not needed, an answer to keep, a rate, a circuit, and
-//! 4 KB of result with personal data to redact. And what a large catalogue costs: 10,000 tools listed, searched, found. `cargo bench -p baton-tools -- [--json]`.
+//! 4 KB of result with personal data to redact. And what a large catalogue costs: 10,000 tools listed, searched, found.
+//! `cargo bench -p baton-tools -- [--json]`; with `--calls N` so many of the large calls and nothing else, for a tool that
+//! counts instructions.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -25,9 +27,14 @@ const WARM: usize = 5_000;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let registry = registry()?;
-    let smallest =
-        measure(&registry, |_| call("calculator", Class::Pure, json!({"expression": "(2 + 3) * 4"}))).await?;
-    let whole = measure(&registry, |n| call("find_customer", Class::Read, arguments(n))).await?;
+    let large = |n| call("find_customer", Class::Read, arguments(n));
+    if let Some(calls) = std::env::args().skip_while(|argument| argument != "--calls").nth(1) {
+        measure(&registry, calls.parse()?, 0, large).await?;
+        return Ok(());
+    }
+    let small = |_| call("calculator", Class::Pure, json!({"expression": "(2 + 3) * 4"}));
+    let smallest = measure(&registry, CALLS, WARM, small).await?;
+    let whole = measure(&registry, CALLS, WARM, large).await?;
     let large = Large::measure().await?;
     let mut out = std::io::stdout();
     if std::env::args().any(|argument| argument == "--json") {
@@ -58,20 +65,25 @@ struct Took {
     tail: f64,
 }
 
-async fn measure(registry: &Registry, call: impl Fn(usize) -> Call) -> Result<Took, Box<dyn std::error::Error>> {
-    let mut took = Vec::with_capacity(CALLS);
-    for n in 0..WARM + CALLS {
+async fn measure(
+    registry: &Registry,
+    calls: usize,
+    warm: usize,
+    call: impl Fn(usize) -> Call,
+) -> Result<Took, Box<dyn std::error::Error>> {
+    let mut took = Vec::with_capacity(calls);
+    for n in 0..warm + calls {
         let call = call(n);
         let began = Instant::now();
         let Checked::Permitted(permit) = registry.check(&call, None).await else { return Err("not permitted".into()) };
         let performed = permit.perform(Duration::from_secs(1)).await;
-        if n >= WARM {
+        if n >= warm {
             took.push(began.elapsed());
         }
         std::hint::black_box(performed);
     }
     took.sort_unstable();
-    let at = |share: usize| took[took.len() * share / 100].as_secs_f64() * 1e6;
+    let at = |share: usize| took.get(took.len() * share / 100).map_or(0.0, Duration::as_secs_f64) * 1e6;
     Ok(Took { half: at(50), tail: at(99) })
 }
 
@@ -200,7 +212,7 @@ fn call(tool: &str, class: Class, arguments: Value) -> Call {
         workflow: String::new(),
         key: "0193f0a4-7c1e-7000-8000-000000000000/step_1/0/0".to_owned(),
         tool: tool.to_owned(),
-        arguments,
+        arguments: arguments.into(),
         class,
         agent: None,
         attempt: 1,

@@ -50,7 +50,7 @@ pub(crate) enum Stopped {
     NeedsApproval(Box<Needed>),
     /// Asked before, and the answer still holds.
     Known {
-        output: Value,
+        output: Arc<Value>,
         entry: Arc<Entry>,
     },
     RateLimited {

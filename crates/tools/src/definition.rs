@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 pub use hook::{Form as HookForm, Hook};
 pub(crate) use http::{ErrorRule, Http, Lookup, OPEN_NAMES, Segment, Template as HttpTemplate};
 pub(crate) use profile::{Profile, Said};
-pub(crate) use script::{Fault as ScriptedFault, NAMES as SCRIPT_NAMES, Reply, Rule, Script, When};
+pub(crate) use script::{Fault as ScriptedFault, NAMES as SCRIPT_NAMES, Reply, Rule, Script, When, scripted};
 
 use crate::doubt::Doubt;
 use crate::error::Error;

@@ -16,7 +16,7 @@ use crate::code;
 use crate::contact;
 use crate::failure::Failure;
 use crate::gates::Gates;
-use crate::size::extent;
+use crate::size::Size;
 
 /// Bytes of JSON one result may have, so that a journal entry can hold it.
 const RESULT_BYTES_MAX: usize = 4 << 20;
@@ -51,12 +51,12 @@ impl PermittedCall for Permit {
         } else {
             drop(ticket);
         }
-        if let (Some(place), Ok(output)) = (place, &result) {
-            self.gates.answers.keep(place, output, now);
+        if let (Some(place), Ok((output, size))) = (place, &result) {
+            self.gates.answers.keep(place, output.clone(), size.memory, now);
         }
         let tab = request.tab.clone();
         let mut outcome = match result {
-            Ok(output) => Outcome::Done { output, cost: entry.performer_of(&request.call).cost, cached: false },
+            Ok((output, _)) => Outcome::Done { output, cost: entry.performer_of(&request.call).cost, cached: false },
             Err(failure) => outcome(failure.map_fault(|fault| code::speak(fault, &entry.category, request.language))),
         };
         // What it asked models for is among the costs under their names, and in the tools' own figures not once more.
@@ -82,10 +82,10 @@ fn is_allowed(admitted: &Admitted) -> Result<(), Failure> {
     }
 }
 
-/// One attempt, given up after `limit`.
-async fn within(limit: Duration, admitted: &Admitted) -> Result<Value, Failure> {
+/// One attempt, given up after `limit`: its result, and how large that is.
+async fn within(limit: Duration, admitted: &Admitted) -> Result<(Arc<Value>, Size), Failure> {
     let Admitted { entry, request, .. } = admitted;
-    let attempt = tokio::time::timeout(limit, entry.performer_of(&request.call).tool.attempt(request));
+    let attempt = tokio::time::timeout(limit, entry.performer_of(&request.call).tool.answer(request));
     match attempt.await {
         Ok(Ok(output)) => small_enough(output, admitted),
         Ok(Err(failure)) => Err(failure),
@@ -100,16 +100,17 @@ async fn within(limit: Duration, admitted: &Admitted) -> Result<Value, Failure> 
 }
 
 /// An act whose result is too large to keep has happened all the same: its result is then what can be kept of it.
-fn small_enough(output: Value, admitted: &Admitted) -> Result<Value, Failure> {
-    let size = extent(&output);
-    if size <= RESULT_BYTES_MAX {
-        return Ok(output);
+fn small_enough(output: Arc<Value>, admitted: &Admitted) -> Result<(Arc<Value>, Size), Failure> {
+    let size = Size::of(&output);
+    if size.text <= RESULT_BYTES_MAX {
+        return Ok((output, size));
     }
     let call = &admitted.request.call;
     if call.class.acts() {
-        return Ok(serde_json::json!({"truncated": true, "bytes": size}));
+        let cut = serde_json::json!({"truncated": true, "bytes": size.text});
+        return Ok((Arc::new(cut), size));
     }
-    let message = format!("`{}` answered with {size} bytes, over the limit of {RESULT_BYTES_MAX}", call.tool);
+    let message = format!("`{}` answered with {} bytes, over the limit of {RESULT_BYTES_MAX}", call.tool, size.text);
     Err(Failure::refused(code::RESPONSE_TOO_LARGE, message))
 }
 

@@ -177,7 +177,7 @@ impl Registry {
     }
 
     /// The answer that is kept, with its row. It costs nothing: nobody was asked.
-    fn known(&self, call: &Call, output: Value, entry: &Entry) -> Performed {
+    fn known(&self, call: &Call, output: Arc<Value>, entry: &Entry) -> Performed {
         let outcome = Outcome::Done { output, cost: Usd::ZERO, cached: true };
         let audit = audit::row(call.clone(), Some(entry), &outcome, self.clock.now(), None);
         Performed { outcome, audit, tab: Tab::default() }
@@ -268,7 +268,7 @@ impl catalogue::Catalogue for Registry {
             workflow: String::new(),
             key: String::new(),
             tool: tool.to_owned(),
-            arguments: Value::Null,
+            arguments: Arc::default(),
             class: Class::Pure,
             agent: None,
             provider: None,
@@ -315,7 +315,7 @@ impl Tools for Registry {
             Err(reason) => return unknown(reason),
         };
         match tokio::time::timeout(limit, entry.performer_of(call).tool.look_up(&request)).await {
-            Ok(Ok(output)) => Outcome::Done { output, cost: Usd::ZERO, cached: false },
+            Ok(Ok(output)) => Outcome::Done { output: output.into(), cost: Usd::ZERO, cached: false },
             Ok(Err(failure @ Failure::Asks { .. })) => unknown(failure.fault().message.clone()),
             Ok(Err(failure)) => {
                 permit::outcome(failure.map_fault(|fault| code::speak(fault, &entry.category, request.language)))

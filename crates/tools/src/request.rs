@@ -20,7 +20,7 @@ pub(crate) struct Request {
     /// The call, its arguments with presets, defaults, overrides and relative dates settled.
     pub(crate) call: Call,
     /// The arguments as they were journaled, where settling changed them.
-    pub(crate) asked: Option<Value>,
+    pub(crate) asked: Option<Arc<Value>>,
     pub(crate) language: Language,
     /// The IANA name of the zone that dates and times are in.
     pub(crate) zone: Arc<str>,

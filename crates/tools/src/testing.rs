@@ -83,7 +83,7 @@ impl World {
             workflow: "booking".to_owned(),
             key: key.to_owned(),
             tool: tool.to_owned(),
-            arguments,
+            arguments: arguments.into(),
             class,
             agent: None,
             attempt: 1,
@@ -127,7 +127,7 @@ pub(crate) fn registry(definitions: Vec<Definition>) -> Registry {
 #[track_caller]
 pub(crate) fn done(outcome: Outcome) -> Value {
     match outcome {
-        Outcome::Done { output, .. } => output,
+        Outcome::Done { output, .. } => Arc::unwrap_or_clone(output),
         other => panic!("expected it done: {other:?}"),
     }
 }

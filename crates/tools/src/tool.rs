@@ -1,6 +1,7 @@
 //! What a tool is to this room. Only the pipeline holds one, so nothing performs without a permit.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use baton_core::fault::Fault;
@@ -14,6 +15,11 @@ use crate::request::Request;
 pub(crate) trait Tool: Send + Sync {
     /// One attempt. The pipeline limits its time by dropping it, so it must be safe to stop at any wait.
     async fn attempt(&self, request: &Request) -> Result<Value, Failure>;
+
+    /// The same, as the pipeline asks for it: an answer that others hold too. A tool that has its answers ready copies none.
+    async fn answer(&self, request: &Request) -> Result<Arc<Value>, Failure> {
+        self.attempt(request).await.map(Arc::new)
+    }
 
     /// The service that this call would ask, as the tenant's circuits know it; `None` where it asks nobody outside.
     fn service<'a>(&'a self, _request: &'a Request) -> Option<Cow<'a, str>> {

@@ -70,7 +70,7 @@ async fn ask(registry: &Registry, query: &str) {
         workflow: String::new(),
         key: "run/node/0/0".to_owned(),
         tool: "query_database".to_owned(),
-        arguments: json!({"query": query}),
+        arguments: json!({"query": query}).into(),
         class: Class::Read,
         agent: None,
         attempt: 1,

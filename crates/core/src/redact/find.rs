@@ -2,7 +2,7 @@
 
 use serde_json::Number;
 
-use crate::scan::{self, Eight};
+use crate::scan;
 
 pub(super) const CARD: &str = "[REDACTED_CREDIT_CARD]";
 const EMAIL: &str = "[REDACTED_EMAIL]";
@@ -13,8 +13,6 @@ const SSN: &str = "[REDACTED_SSN]";
 /// RFC 5321: octets before the `@`, and of the domain.
 const EMAIL_LOCAL_BYTES_MAX: usize = 64;
 const EMAIL_DOMAIN_BYTES_MAX: usize = 255;
-/// Bytes of the shortest thing that is found: `a@b.co`.
-const BYTES_MIN: usize = 6;
 /// ISO 13616: characters of an IBAN.
 const IBAN_CHARS_MIN: usize = 15;
 const IBAN_CHARS_MAX: usize = 34;
@@ -35,46 +33,54 @@ pub(super) struct Found {
     pub(super) label: &'static str,
 }
 
-/// The first of all that begins at byte `from` or later and before `end`. An e-mail address is found at its `@` and reaches
-/// back, never before `done`.
-pub(super) fn next(text: &str, done: usize, from: usize, end: usize) -> Option<Found> {
+/// The first of all behind what is `done`.
+pub(super) fn next(text: &str, done: usize) -> Option<Found> {
     let bytes = text.as_bytes();
-    if bytes.len() < done + BYTES_MIN {
-        return None;
-    }
-    // An IBAN shows by its first digit, two letters behind where it begins.
-    let last = bytes.len().min(end + IBAN_LETTERS);
-    let mut at = from;
-    while let Some(skipped) = candidate(bytes.get(at..last)?) {
-        at += skipped;
-        let of_iban = at.checked_sub(IBAN_LETTERS).filter(|begin| *begin >= from && *begin < end);
-        let iban = of_iban.filter(|_| bytes[at].is_ascii_digit()).and_then(|begin| iban_at(bytes, begin));
-        if iban.is_some() {
-            return iban;
-        }
-        let found = match bytes[at] {
-            _ if at >= end => None,
-            b'@' => email(text, done, at),
-            _ if begins_word(bytes, at) => number(bytes, at),
-            _ => None,
-        };
+    let mut from = done;
+    while let Some(skipped) = scan::first(bytes.get(from..)?, is_candidate) {
+        let found = at(text, done, from + skipped, bytes.len());
         if found.is_some() {
             return found;
         }
-        // Nothing begins within a run of digits: a number begins a word, and an IBAN has its first digit behind a letter.
-        let digits = bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        at += digits.max(1);
+        from = behind(bytes, from + skipped);
     }
     None
 }
 
-/// The first byte that something may be found at.
-fn candidate(bytes: &[u8]) -> Option<usize> {
-    scan::first(bytes, candidates)
+/// Whether something may be found at this byte.
+#[inline]
+pub(super) fn is_candidate(byte: u8) -> bool {
+    scan::within(byte, b'0', b'9') | (byte == b'@') | (byte == b'+') | (byte == b'(')
 }
 
-pub(super) fn candidates(eight: Eight) -> u64 {
-    eight.are_within(b'0', b'9') | eight.are(b'@') | eight.are(b'+') | eight.are(b'(')
+/// What shows all that begins before `end`: an IBAN shows by its first digit, two letters behind where it begins.
+pub(super) fn seen_before(bytes: &[u8], end: usize) -> &[u8] {
+    &bytes[..bytes.len().min(end + IBAN_LETTERS)]
+}
+
+/// What shows at byte `at` and begins before `end`. An e-mail address is found at its `@` and an IBAN at its first digit:
+/// they reach back, never before `done`.
+pub(super) fn at(text: &str, done: usize, at: usize, end: usize) -> Option<Found> {
+    let bytes = text.as_bytes();
+    match bytes[at] {
+        b'@' if at < end => email(text, done, at),
+        b'0'..=b'9' => {
+            let begin = at.checked_sub(IBAN_LETTERS).filter(|begin| *begin >= done && *begin < end);
+            begin.and_then(|begin| iban_at(bytes, begin)).or_else(|| word_at(bytes, at, end))
+        }
+        b'+' | b'(' => word_at(bytes, at, end),
+        _ => None,
+    }
+}
+
+/// Where to look on, behind a byte at which nothing was found. Nothing begins within a run of digits: a number begins a
+/// word, and an IBAN has its first digit behind a letter.
+pub(super) fn behind(bytes: &[u8], at: usize) -> usize {
+    at + bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count().max(1)
+}
+
+fn word_at(bytes: &[u8], at: usize, end: usize) -> Option<Found> {
+    (at < end && begins_word(bytes, at)).then(|| number(bytes, at)).flatten()
 }
 
 fn iban_at(bytes: &[u8], at: usize) -> Option<Found> {
@@ -95,8 +101,33 @@ pub(super) fn is_card_number(number: &Number) -> bool {
     is_card(&digits[at..])
 }
 
+/// What a byte may be part of, one bit each.
+const WORD: u8 = 1;
+const LOCAL: u8 = 2;
+const DOMAIN: u8 = 4;
+
+const PART_OF: [u8; 256] = {
+    let mut part_of = [0; 256];
+    let mut byte = 0;
+    while byte < part_of.len() {
+        part_of[byte] = match byte as u8 {
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => WORD | LOCAL | DOMAIN,
+            b'_' => WORD | LOCAL,
+            b'.' | b'-' | 0x80.. => LOCAL | DOMAIN,
+            b'%' | b'+' | b'\'' => LOCAL,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    part_of
+};
+
+fn is_of(byte: u8, part: u8) -> bool {
+    PART_OF[usize::from(byte)] & part != 0
+}
+
 fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_'
+    is_of(byte, WORD)
 }
 
 fn begins_word(bytes: &[u8], at: usize) -> bool {
@@ -109,22 +140,29 @@ fn ends_word(bytes: &[u8], at: usize) -> bool {
 
 fn email(text: &str, done: usize, at: usize) -> Option<Found> {
     let bytes = text.as_bytes();
-    let is_local = |byte: u8| is_word(byte) || byte >= 0x80 || matches!(byte, b'.' | b'%' | b'+' | b'-' | b'\'');
-    let is_domain = |byte: u8| byte.is_ascii_alphanumeric() || byte >= 0x80 || matches!(byte, b'.' | b'-');
-
     let first = done.max(at.saturating_sub(EMAIL_LOCAL_BYTES_MAX));
-    let local = bytes[first..at].iter().rev().take_while(|byte| is_local(**byte)).count();
+    let local = bytes[first..at].iter().rev().take_while(|byte| is_of(**byte, LOCAL)).count();
     let from = text.floor_char_boundary(at - local).max(done);
+    if from == at {
+        return None;
+    }
     let last = bytes.len().min(at + 1 + EMAIL_DOMAIN_BYTES_MAX);
-    let domain = bytes[at + 1..last].iter().take_while(|byte| is_domain(**byte)).count();
-    let mut domain = text.get(at + 1..text.floor_char_boundary(at + 1 + domain))?.trim_end_matches(['.', '-']);
-    while let Some((name, ending)) = domain.rsplit_once('.') {
-        if from < at && !name.is_empty() && ending.chars().nth(1).is_some() {
+    let domain = bytes[at + 1..last].iter().take_while(|byte| is_of(**byte, DOMAIN)).count();
+    let mut domain = without_end(&bytes[at + 1..text.floor_char_boundary(at + 1 + domain)]);
+    while let Some(dot) = domain.iter().rposition(|byte| *byte == b'.') {
+        let begins_char = |byte: &&u8| !matches!(byte, 0x80..=0xbf);
+        if dot > 0 && domain[dot + 1..].iter().filter(begins_char).nth(1).is_some() {
             return Some(Found { from, to: at + 1 + domain.len(), label: EMAIL });
         }
-        domain = name.trim_end_matches(['.', '-']);
+        domain = without_end(&domain[..dot]);
     }
     None
+}
+
+/// Without the points and hyphens that a domain does not end in.
+fn without_end(domain: &[u8]) -> &[u8] {
+    let ends = domain.iter().rposition(|byte| !matches!(byte, b'.' | b'-'));
+    &domain[..ends.map_or(0, |last| last + 1)]
 }
 
 /// Digits in groups: `+34 612 345 678`, `4111-1111-1111-1111`.
@@ -238,9 +276,19 @@ fn number(bytes: &[u8], at: usize) -> Option<Found> {
 
 /// Whether so many digits begin here, whatever sets them apart: a shorter number is nothing that is looked for.
 fn has_digits(bytes: &[u8], count: usize) -> bool {
-    let belongs = |byte: &&u8| matches!(byte, b'0'..=b'9' | b' ' | b'-' | b'.' | b'(' | b')');
+    let mut digits = 0;
     // No more than two bytes set two digits apart.
-    bytes.iter().take(3 * count).take_while(belongs).filter(|byte| byte.is_ascii_digit()).take(count).count() == count
+    for byte in bytes.iter().take(3 * count) {
+        match byte {
+            b'0'..=b'9' => digits += 1,
+            b' ' | b'-' | b'.' | b'(' | b')' => {}
+            _ => return false,
+        }
+        if digits == count {
+            return true;
+        }
+    }
+    false
 }
 
 /// The most groups that make a number with its country, behind a prefix of `prefix` digits.

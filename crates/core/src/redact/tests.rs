@@ -163,3 +163,35 @@ fn an_address_is_found_in_any_text() {
         let _ = value(&json!(given), Bounds { string_bytes: 9, ..Bounds::AUDIT });
     }
 }
+
+/// What is escaped stands right before and behind what is found, and in the middle of what then is not one.
+#[test]
+fn what_is_written_escaped_is_found_and_reads_back() {
+    for (given, expect) in [
+        ("\"ana@clinic.example\"", "\"[REDACTED_EMAIL]\""),
+        ("\n612345678\t698765432\\", "\n[REDACTED_PHONE]\t[REDACTED_PHONE]\\"),
+        ("\u{1}GB82WEST12345698765432\u{1f}", "\u{1}[REDACTED_IBAN]\u{1f}"),
+        ("ana\"b@clinic.example", "ana\"[REDACTED_EMAIL]"),
+        ("GB82\"WEST12345698765432", "GB82\"WEST12345698765432"),
+        ("é\\4111 1111 1111 1111\r", "é\\[REDACTED_CREDIT_CARD]\r"),
+        ("3\"@4\\", "3\"@4\\"),
+    ] {
+        assert_eq!(value(&json!({given: given}), Bounds::AUDIT), json!({expect: expect}), "given {given:?}");
+    }
+}
+
+/// Both ways through a text, with escapes and without, find the same.
+#[test]
+fn a_text_is_cleaned_as_a_value_is() {
+    let parts =
+        ["é", "@", "+", "(", "4111", "612345678", " ", "-", ".", "ES91", "\"", "\\", "\n", "x@y.zz", "2100 0418", "a"];
+    let mut state = 11_u64;
+    for _ in 0..20_000 {
+        let mut given = String::new();
+        for _ in 0..14 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            given.push_str(parts[(state >> 33) as usize % parts.len()]);
+        }
+        assert_eq!(value(&json!(given), Bounds::AUDIT), json!(text(&given)), "given {given:?}");
+    }
+}

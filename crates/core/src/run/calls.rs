@@ -130,8 +130,9 @@ impl Draft<'_> {
         let in_doubt = call.progress == Progress::Doubt;
         match outcome {
             Outcome::Tool(tool::Outcome::Done { output, cost, cached }) => {
-                let output = if call.degraded { outage::marked(output) } else { output };
-                self.done(effect, &call, Answer::Tool(Arc::new(output)), cost, cached);
+                let output =
+                    if call.degraded { Arc::new(outage::marked(Arc::unwrap_or_clone(output))) } else { output };
+                self.done(effect, &call, Answer::Tool(output), cost, cached);
             }
             Outcome::Model(Ok(reply)) => {
                 let cost = reply.cost;
@@ -213,7 +214,6 @@ impl Draft<'_> {
         if planted(Mutant::LateResultLost) {
             return Err(duplicate());
         }
-        let output = Arc::new(output);
         let undo = self.undo_of(effect, &call, &output);
         let done = Done { effect: effect.clone(), output: Answer::Tool(output), cost, cached, undo };
         self.emit(Event::ArrivedLate(Box::new(done)));

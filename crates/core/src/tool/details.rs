@@ -39,7 +39,7 @@ pub struct Object(String);
 
 impl Object {
     /// Bytes that there is room for before it grows.
-    const BYTES: usize = 4 << 10;
+    const BYTES: usize = 8 << 10;
 
     pub fn say(&mut self, name: &str, value: impl Into<Value>) {
         self.name(name);

@@ -126,7 +126,7 @@ impl Owner {
                 workflow: self.workflow(),
                 key,
                 tool: tool.clone(),
-                arguments: (**arguments).clone(),
+                arguments: arguments.clone(),
                 class,
                 agent: agent.clone(),
                 provider: provider.clone(),

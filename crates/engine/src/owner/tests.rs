@@ -1,6 +1,7 @@
 //! What the owner makes of a clock, one input after another. Everything else is the simulation's.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use baton_core::agent::{Seen, Step, Task, Think};
@@ -257,7 +258,7 @@ fn a_time_that_came_while_a_dropped_call_was_paid_for_is_not_slept_past() {
         found.expect("it went out")
     };
     let outcome = |effect, outcome| Input::Outcome { effect, outcome, audit: None, spends: Vec::new() };
-    let booked = tool::Outcome::Done { output: Value::Null, cost: Usd::ZERO, cached: false };
+    let booked = tool::Outcome::Done { output: Arc::default(), cost: Usd::ZERO, cached: false };
     let held = owner.handle(outcome(sent("book"), Outcome::Tool(booked)), at(101), &Asker, &Options::default());
     assert!(matches!(held[..], [Output::Drop { .. }]), "the loser's price is waited for: {held:?}");
 

@@ -58,7 +58,7 @@ fn needed(hash: Hash, request: &Request, account: Option<String>, approvers: App
     Needed {
         hash: hash.to_string(),
         account,
-        arguments: request.call.arguments.clone(),
+        arguments: (*request.call.arguments).clone(),
         need: approvers.need.get(),
         deadline: approvers.deadline(),
         then: approvers.on_deadline,

@@ -15,16 +15,16 @@ use crate::catalogue::Entry;
 use crate::config::Permission;
 use crate::request::Request;
 
-/// Bytes of answers kept, about.
+/// Bytes of memory that answers take, about.
 const BYTES_MAX: usize = 64 << 20;
-/// What an answer takes beside its own size.
+/// What an answer takes beside its own.
 const ANSWER_BYTES: usize = 256;
 
 /// SHA-256 over all that an answer may depend on.
 type Key = [u8; 32];
 
-/// Answers kept in this process, as JSON text: one piece of memory each, made and given up at once.
-pub(crate) struct Answers(Mutex<Shelf<Key, Arc<str>>>);
+/// Answers kept in this process. Whoever asked first has the same one, and whoever asks again is given it.
+pub(crate) struct Answers(Mutex<Shelf<Key, Arc<Value>>>);
 
 /// Where an answer belongs, and for how long it holds.
 pub(crate) struct Place {
@@ -48,11 +48,7 @@ pub(super) fn check(
     }
     let key = key(request, entry);
     match answers.find(&key, now) {
-        // What was written here reads back.
-        Some(text) => match serde_json::from_str(&text) {
-            Ok(output) => Err(Stopped::Known { output, entry: entry.clone() }),
-            Err(_) => Ok(Some(Place { key, holds_for })),
-        },
+        Some(output) => Err(Stopped::Known { output, entry: entry.clone() }),
         None => Ok(Some(Place { key, holds_for })),
     }
 }
@@ -80,14 +76,17 @@ impl Answers {
         Self(Mutex::new(Shelf::new(BYTES_MAX)))
     }
 
-    fn find(&self, key: &Key, now: Time) -> Option<Arc<str>> {
+    fn find(&self, key: &Key, now: Time) -> Option<Arc<Value>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).find(key, now).cloned()
     }
 
-    pub(crate) fn keep(&self, place: Place, output: &Value, now: Time) {
-        let text = canonical::exact(output);
-        let bytes = ANSWER_BYTES + text.len();
+    /// `bytes` is what the answer takes in memory.
+    pub(crate) fn keep(&self, place: Place, output: Arc<Value>, bytes: usize, now: Time) {
+        let bytes = ANSWER_BYTES + bytes;
         let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        shelf.put(place.key, text.into(), bytes, place.holds_for, now);
+        let left = shelf.put(place.key, output, bytes, place.holds_for, now);
+        drop(shelf);
+        // A large one takes its time to be given up, and nobody waits for that.
+        drop(left);
     }
 }

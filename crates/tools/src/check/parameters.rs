@@ -31,16 +31,13 @@ pub(super) fn settle(
 ) -> Result<Request, Stopped> {
     let mut settled = call.clone();
     let (zone, language) = (rules.zone(&call.caller), rules.language(&call.caller));
-    if let Value::Null = settled.arguments {
-        settled.arguments = Value::Object(Map::new());
+    if settled.arguments.is_null() {
+        settled.arguments = Arc::new(Value::Object(Map::new()));
     }
-    let mut changed = false;
-    if let Value::Object(arguments) = &mut settled.arguments {
-        changed |= impose(arguments, &entry.fixed);
-        if let Some(permission) = permission {
-            changed |= impose(arguments, &permission.overrides);
-            changed |= fill(arguments, &permission.defaults);
-        }
+    let mut changed = impose(&mut settled.arguments, &entry.fixed);
+    if let Some(permission) = permission {
+        changed |= impose(&mut settled.arguments, &permission.overrides);
+        changed |= fill(&mut settled.arguments, &permission.defaults);
     }
     let variant = entry.variant(&settled.arguments);
     changed |= complete(&mut settled, variant, &zone);
@@ -62,13 +59,11 @@ pub(super) fn settle(
 
 /// Fills in the schema's defaults and settles relative dates.
 fn complete(settled: &mut Call, variant: &Variant, zone: &str) -> bool {
-    let Value::Object(arguments) = &mut settled.arguments else { return false };
-    let mut changed = fill(arguments, variant.schema.defaults());
+    let mut changed = fill(&mut settled.arguments, variant.schema.defaults());
     for name in variant.schema.dates() {
-        if let Some(Value::String(written)) = arguments.get_mut(name)
-            && let Some(date) = dates::resolve(written, settled.at, zone)
-        {
-            *written = date.to_string();
+        let written = settled.arguments.get(name).and_then(Value::as_str);
+        if let Some(date) = written.and_then(|written| dates::resolve(written, settled.at, zone)) {
+            set(&mut settled.arguments, name, date.to_string().into());
             changed = true;
         }
     }
@@ -76,21 +71,30 @@ fn complete(settled: &mut Call, variant: &Variant, zone: &str) -> bool {
 }
 
 /// Sets what must be so.
-fn impose(arguments: &mut Map<String, Value>, values: &Map<String, Value>) -> bool {
-    values.iter().for_each(|(name, value)| drop(arguments.insert(name.clone(), value.clone())));
-    !values.is_empty()
+fn impose(arguments: &mut Arc<Value>, values: &Map<String, Value>) -> bool {
+    values.iter().for_each(|(name, value)| set(arguments, name, value.clone()));
+    arguments.is_object() && !values.is_empty()
 }
 
 /// Sets what is not there.
-fn fill<'a>(arguments: &mut Map<String, Value>, values: impl IntoIterator<Item = (&'a String, &'a Value)>) -> bool {
+fn fill(arguments: &mut Arc<Value>, values: &Map<String, Value>) -> bool {
     let mut changed = false;
     for (name, value) in values {
-        if !arguments.contains_key(name) {
-            arguments.insert(name.clone(), value.clone());
+        if arguments.as_object().is_some_and(|arguments| !arguments.contains_key(name)) {
+            set(arguments, name, value.clone());
             changed = true;
         }
     }
     changed
+}
+
+/// Sets one, where they are an object. The run's own stay as they are: they are copied with the first that is set.
+fn set(arguments: &mut Arc<Value>, name: &str, value: Value) {
+    if arguments.is_object()
+        && let Value::Object(arguments) = Arc::make_mut(arguments)
+    {
+        arguments.insert(name.to_owned(), value);
+    }
 }
 
 #[cfg(test)]

@@ -126,7 +126,7 @@ impl Project {
             key: format!("run-1/{tool}/0/0"),
             tool: tool.to_owned(),
             class: self.registry.facts(tool).map_or(Class::Once, |facts| facts.class),
-            arguments,
+            arguments: arguments.into(),
             agent: None,
             attempt: 1,
             provider: None,

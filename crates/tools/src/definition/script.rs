@@ -1,9 +1,10 @@
 //! `kind: script`: results written beforehand, for examples, tests and names that do not exist here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use baton_core::expr::{Condition, Language as ExprLanguage, Params};
+use baton_core::expr::{Condition, Document, Language as ExprLanguage, Params};
 use baton_core::tool::Class;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -47,8 +48,29 @@ pub(crate) enum When {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
+    /// The same whatever is asked: made once, and never copied.
+    Ready(Arc<Value>),
     Output(Params),
     Fault(Fault),
+}
+
+impl Reply {
+    fn of(output: Params) -> Self {
+        // One that is too large is found out by the call, as any other is.
+        let ready = output.literal().and_then(|_| output.render(&Document::timeless(&Value::Null)).ok());
+        match ready {
+            Some(output) => Self::Ready(Arc::new(scripted(output))),
+            None => Self::Output(output),
+        }
+    }
+}
+
+/// An output that says of itself that it is scripted, where it can say anything.
+pub(crate) fn scripted(mut output: Value) -> Value {
+    if let Value::Object(fields) = &mut output {
+        fields.entry("scripted").or_insert(Value::Bool(true));
+    }
+    output
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -153,7 +175,7 @@ impl Rule {
         }
         let output = written.output.map(|output| template("output", &output, NAMES)).transpose()?;
         let reply = match (output, written.fault) {
-            (Some(output), None) => Reply::Output(output),
+            (Some(output), None) => Reply::of(output),
             (None, None) => return Err(Mistake::at("", "a result has an `output` or a `fault`")),
             (Some(_), Some(fault)) if !fault.unknown => {
                 let reason = "a fault with an `output` acted all the same, so its outcome is `unknown: true`";
@@ -171,6 +193,7 @@ impl Rule {
 
     fn names_the_turn(&self) -> bool {
         let output = match &self.reply {
+            Reply::Ready(_) => None,
             Reply::Output(output) => Some(output),
             Reply::Fault(fault) => fault.acted.as_ref(),
         };

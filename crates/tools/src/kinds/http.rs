@@ -280,7 +280,7 @@ impl Names for Scene<'_> {
     fn lookup(&self, root: &str) -> Option<Cow<'_, Value>> {
         let call = &self.request.call;
         Some(match root {
-            "arguments" => Cow::Borrowed(&call.arguments),
+            "arguments" => Cow::Borrowed(&*call.arguments),
             "attempt" => Cow::Owned(call.attempt.into()),
             "key" => Cow::Owned(call.key.as_str().into()),
             "language" => Cow::Owned(self.request.language.tag().into()),

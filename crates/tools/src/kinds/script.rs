@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use crate::catalogue::Entry;
 use crate::code;
 use crate::contact;
-use crate::definition::{Profile, Reply, Rule, Script, When};
+use crate::definition::{Profile, Reply, Rule, Script, When, scripted};
 use crate::failure::Failure;
 use crate::keyed::{Act, Rejected};
 use crate::request::Request;
@@ -40,10 +40,14 @@ struct Scripted {
 #[async_trait]
 impl Tool for Scripted {
     async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
+        self.answer(request).await.map(Arc::unwrap_or_clone)
+    }
+
+    async fn answer(&self, request: &Request) -> Result<Arc<Value>, Failure> {
         let keeps = matches!(request.call.class, Class::Keyed | Class::Verify);
         let act = Act::new(&*self.records, request);
         if keeps && let Some(output) = act.recorded().await? {
-            return Ok(output);
+            return Ok(output.into());
         }
         let turn = if self.script.counts { self.turn(request).await? } else { 1 };
         let names = Scene { request, turn };
@@ -54,7 +58,8 @@ impl Tool for Scripted {
             tokio::time::sleep(rule.latency).await;
         }
         let output = match &rule.reply {
-            Reply::Output(output) => filled(output, &names)?,
+            Reply::Ready(output) => output.clone(),
+            Reply::Output(output) => filled(output, &names)?.into(),
             Reply::Fault(fault) => {
                 if let Some(acted) = &fault.acted {
                     self.keep(&act, filled(acted, &names)?).await?;
@@ -62,7 +67,10 @@ impl Tool for Scripted {
                 return Err(fault.failure(request));
             }
         };
-        if keeps { self.keep(&act, output).await } else { Ok(output) }
+        if !keeps {
+            return Ok(output);
+        }
+        self.keep(&act, Arc::unwrap_or_clone(output)).await.map(Arc::new)
     }
 
     /// A scripted tool stands for a service, and fails as one.
@@ -137,16 +145,13 @@ impl Scripted {
     }
 }
 
-/// The output, saying that it is scripted where it can say anything.
+/// The output, saying that it is scripted.
 fn filled(output: &Params, names: &Scene<'_>) -> Result<Value, Failure> {
-    let mut output = output.render(names).map_err(|error| {
+    let output = output.render(names).map_err(|error| {
         let hint = error.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
         Failure::refused(code::EXPRESSION_FAILED, format!("`output`: {}{hint}", error.message))
     })?;
-    if let Value::Object(fields) = &mut output {
-        fields.entry("scripted").or_insert(Value::Bool(true));
-    }
-    Ok(output)
+    Ok(scripted(output))
 }
 
 impl crate::definition::ScriptedFault {
@@ -196,7 +201,7 @@ impl Names for Scene<'_> {
     fn lookup(&self, root: &str) -> Option<Cow<'_, Value>> {
         let call = &self.request.call;
         Some(match root {
-            "arguments" => Cow::Borrowed(&call.arguments),
+            "arguments" => Cow::Borrowed(&*call.arguments),
             "attempt" => Cow::Owned(call.attempt.into()),
             "id" => Cow::Owned(self.request.id("sc").into()),
             "key" => Cow::Owned(call.key.as_str().into()),

@@ -413,7 +413,7 @@ async fn every_kind_of_answer_is_told() {
     let registry = registry(&at(&service, json!({})), json!({})).await;
     let Outcome::Done { output, .. } = call(&registry, "far.rich", json!({})).await else { panic!("not done") };
     assert_eq!(
-        output,
+        *output,
         json!({
             "text": "one\ntwo", "structured": {"n": 1},
             "images": [{"mime_type": "image/png", "data": "AP8="}],

@@ -181,7 +181,7 @@ struct ToOutbox {
 #[async_trait]
 impl Tool for ToOutbox {
     async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
-        let message = request.call.arguments.clone();
+        let message = (*request.call.arguments).clone();
         outbox::put(&*self.records, &*self.clock, request, self.channel, message).await
     }
 

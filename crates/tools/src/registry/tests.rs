@@ -402,10 +402,15 @@ async fn an_answer_that_holds_is_given_again_for_nothing() {
                         "results": [{"output": {"n": 1}}]});
     let world = World::defining(json!({"tool": {"lookup": {"cache_seconds": 60}}}), lookup);
     let first = world.send(&world.call("a", "lookup", json!({"q": 1, "p": 2}))).await;
-    assert!(matches!(first.outcome, Outcome::Done { cached: false, .. }));
+    let given = match first.outcome {
+        Outcome::Done { output, cached: false, .. } => output,
+        other => panic!("{other:?}"),
+    };
     let again = world.send(&world.call("b", "lookup", json!({"p": 2, "q": 1}))).await;
     match again.outcome {
-        Outcome::Done { output, cost: Usd::ZERO, cached: true } => assert_eq!(output["n"], 1),
+        Outcome::Done { output, cost: Usd::ZERO, cached: true } => {
+            assert_eq!((&output, &output["n"]), (&given, &json!(1)))
+        }
         other => panic!("{other:?}"),
     }
     assert_eq!(again.audit.status, AuditStatus::Success);
@@ -417,6 +422,24 @@ async fn an_answer_that_holds_is_given_again_for_nothing() {
     world.clock.pass(Duration::from_secs(60));
     let later = world.send(&world.call("e", "lookup", json!({"q": 1, "p": 2}))).await;
     assert!(matches!(later.outcome, Outcome::Done { cached: false, .. }), "it holds for a minute");
+}
+
+/// What is kept takes memory as it is in memory, and no more of it than there may be.
+#[tokio::test]
+async fn the_answers_used_longest_ago_make_room() {
+    let rows: Vec<_> = (0..2_000).map(|n| json!({"n": n})).collect();
+    let lookup = json!({"name": "lookup", "kind": "script", "class": "read", "results": [
+        {"output": {"rows": rows, "q": "{{ arguments.q }}"}}]});
+    let world = World::defining(json!({"tool": {"lookup": {"cache_seconds": 60}}, "rate": "none"}), lookup);
+    let ask = async |q: usize| match world.send(&world.call("k", "lookup", json!({"q": q}))).await.outcome {
+        Outcome::Done { cached, .. } => cached,
+        other => panic!("{other:?}"),
+    };
+    // Each takes more than a megabyte, of the sixty-four that there are for all.
+    for q in 0..60 {
+        assert!(!ask(q).await, "{q}");
+    }
+    assert!(ask(59).await && !ask(0).await);
 }
 
 #[tokio::test]

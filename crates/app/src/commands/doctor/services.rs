@@ -85,7 +85,7 @@ async fn availability(system: &System, day: &str) -> Option<Outcome> {
         workflow: String::new(),
         key: format!("doctor/{day}"),
         tool: "google_calendar".to_owned(),
-        arguments: json!({"action": "check_availability", "date": day}),
+        arguments: json!({"action": "check_availability", "date": day}).into(),
         class: Class::Read,
         agent: None,
         provider: None,

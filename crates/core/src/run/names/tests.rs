@@ -60,7 +60,7 @@ fn answer(run: &mut Run, outcome: tool::Outcome) {
 }
 
 fn done(output: Value) -> tool::Outcome {
-    tool::Outcome::Done { output, cost: Usd::ZERO, cached: false }
+    tool::Outcome::Done { output: output.into(), cost: Usd::ZERO, cached: false }
 }
 
 /// A run that has booked, and what came of it.

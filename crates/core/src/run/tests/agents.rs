@@ -62,7 +62,7 @@ fn an_agent_sees_results_in_the_order_it_asked() {
             w.only_decides(crate::run::Command::Outcome {
                 effect: w.out("find"),
                 outcome: crate::run::Outcome::Tool(crate::tool::Outcome::Done {
-                    output: json!("f"),
+                    output: json!("f").into(),
                     cost: crate::money::Usd::ZERO,
                     cached: false,
                 }),

@@ -317,7 +317,7 @@ fn what_is_open_stays_as_small_as_the_concurrency_however_much_has_happened() {
     };
     let mut most = (0, 0, 0);
     while let Some(effect) = next(&w.run, w.now) {
-        let done = ToolOutcome::Done { output: json!({"id": 1}), cost: crate::money::Usd::ZERO, cached: false };
+        let done = ToolOutcome::Done { output: json!({"id": 1}).into(), cost: crate::money::Usd::ZERO, cached: false };
         w.run.decide(Command::Outcome { effect, outcome: Outcome::Tool(done) }, w.now).unwrap();
         let run = &w.run;
         let open = run.scopes.len() + run.calls.len() + run.timers.len() + run.backoffs.len() + run.ready.len();

@@ -133,7 +133,8 @@ fn command(word: &str, w: &World) -> Command {
     match word {
         "start" => w.start_command(json!({})),
         "outcome" => {
-            let done = tool::Outcome::Done { output: json!({"id": 1}), cost: crate::money::Usd::ZERO, cached: false };
+            let done =
+                tool::Outcome::Done { output: json!({"id": 1}).into(), cost: crate::money::Usd::ZERO, cached: false };
             Command::Outcome { effect: out(), outcome: Outcome::Tool(done) }
         }
         "sending" => Command::Sending { effect: out(), epoch: 1, deadline: w.now + secs(1) },

@@ -35,11 +35,15 @@ pub enum Reply {
 }
 
 pub fn done(output: Value) -> Reply {
-    Reply::Comes(Outcome::Tool(tool::Outcome::Done { output, cost: Usd::ZERO, cached: false }))
+    Reply::Comes(Outcome::Tool(tool::Outcome::Done { output: output.into(), cost: Usd::ZERO, cached: false }))
 }
 
 pub fn costs(usd: f64) -> Reply {
-    Reply::Comes(Outcome::Tool(tool::Outcome::Done { output: json!({}), cost: Usd::from_f64(usd), cached: false }))
+    Reply::Comes(Outcome::Tool(tool::Outcome::Done {
+        output: json!({}).into(),
+        cost: Usd::from_f64(usd),
+        cached: false,
+    }))
 }
 
 /// It did not act, and another attempt would not help.

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use baton_core::tool::Class;
 use serde_json::{Value, json};
 
@@ -17,7 +19,7 @@ fn stopped(settings: &Value, tool: &str, arguments: Value, class: Class, at: &Va
     let rules = Rules::new(&serde_json::from_value(settings.clone()).unwrap());
     let mut request = check::settle(&catalogue, &rules, &call, entry).unwrap();
     // Behind the schema, as if the tool took any argument.
-    request.call.arguments["at"] = at.clone();
+    Arc::make_mut(&mut request.call.arguments)["at"] = at.clone();
     match super::check(&request, entry) {
         Ok(()) => None,
         Err(Stopped::Refused { fault, .. }) => Some(fault.code.into_owned()),

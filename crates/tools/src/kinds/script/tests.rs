@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use baton_core::tool::Outcome;
@@ -31,6 +32,30 @@ async fn the_first_result_that_matches_answers_and_says_that_it_is_scripted() {
     assert_eq!(world.done("k", "t", json!({"location": 1, "at": {"x": 1, "y": 2}})).await["temp"], 0);
     assert_eq!(world.done("k", "t", json!({})).await, json!("nowhere"));
     assert_eq!(world.refused("k", "t", json!({"location": "Oslo"})).await.0, "NO_SCRIPTED_RESULT");
+}
+
+#[tokio::test]
+async fn a_result_without_a_hole_is_the_same_one_for_all_who_ask_and_one_with_a_hole_is_each_ones_own() {
+    let world = world(json!({"class": "read", "results": [
+        {"when": {"who": "all"}, "output": {"list": [1, 2]}}, {"output": {"who": "{{ arguments.who }}"}},
+    ]}));
+    let ask = async |key: &str, who: &str| match world.send(&world.call(key, "t", json!({"who": who}))).await.outcome {
+        Outcome::Done { output, .. } => output,
+        other => panic!("{other:?}"),
+    };
+    let first = ask("a", "all").await;
+    assert_eq!(*first, json!({"list": [1, 2], "scripted": true}));
+    assert!(Arc::ptr_eq(&first, &ask("b", "all").await));
+    assert_eq!(*ask("c", "ana").await, json!({"who": "ana", "scripted": true}));
+    assert_eq!(*ask("d", "ben").await, json!({"who": "ben", "scripted": true}));
+}
+
+#[tokio::test]
+async fn a_result_that_is_too_large_is_refused_when_it_is_asked_for() {
+    let world = world(json!({"class": "read", "results": [{"output": {"text": "x".repeat(300 * 1024)}}]}));
+    let (code, message) = world.refused("k", "t", json!({})).await;
+    assert_eq!(code, "EXPRESSION_FAILED");
+    assert!(message.contains("larger than"), "{message}");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Every way out, against every way to write an address inside. Something listens inside, and must hear nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use baton_core::agent::{Agent, Kind, Task};
@@ -177,7 +178,7 @@ impl Asked {
 
 async fn outcome(world: World, tool: &str, arguments: Value) -> Result<Value, String> {
     match world.send(&world.call("k", tool, arguments)).await.outcome {
-        Outcome::Done { output, .. } => Ok(output),
+        Outcome::Done { output, .. } => Ok(Arc::unwrap_or_clone(output)),
         Outcome::NotDone { fault, .. } | Outcome::Unknown { fault } => {
             Err(format!("{}: {}", fault.code, fault.message))
         }

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use baton_core::tool::{Class, Outcome};
 use baton_ports::tools::Tools as _;
 use serde_json::{Value, json};
@@ -79,7 +81,7 @@ async fn a_call_that_counts_on_the_outbox_is_not_sent_by_twilio() {
     let (code, message) = not_done(world.send(&call).await.outcome);
     assert_eq!(code, "PROVIDER_CHANGED");
     assert!(message.contains("\"keyed\"") && message.contains("`twilio`"), "{message}");
-    call.arguments["at"] = json!("internal");
+    Arc::make_mut(&mut call.arguments)["at"] = json!("internal");
     not_done(world.send(&call).await.outcome);
     assert!(service.asked().is_empty());
 }
