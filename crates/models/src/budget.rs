@@ -123,7 +123,11 @@ impl Purse {
         if inner.lock().waiting() > WAITING_MAX {
             return Err(overfull().into());
         }
-        let Taken { amount, lines, at } = inner.take(asker, quote, deadline).await?;
+        let Taken { amount, lines, at } = match inner.take_at_once(asker, quote, now) {
+            Some(taken) => taken,
+            // Boxed, for it is rare, and what it needs would make room in every call.
+            None => Box::pin(inner.take(asker, quote, deadline)).await?,
+        };
         inner.keep();
         inner.grow_ahead();
         let spend = Spend {
@@ -183,6 +187,14 @@ impl Inner {
         self.holder.get_or_try_init(|| self.port.open(now)).await.copied()
     }
 
+    /// What is there in memory. Nothing where some line has too little of it.
+    fn take_at_once(&self, asker: &Asker, quote: Quote, now: Time) -> Option<Taken> {
+        let lines = self.config.lines(&asker.tenant, asker.key_id.as_deref(), now);
+        let amount = if quote.most > Usd::ZERO { self.lock().take(&lines, quote, false, now).ok()? } else { Usd::ZERO };
+        Some(Taken { amount, lines, at: now })
+    }
+
+    /// Takes as soon as there is enough: grown, or given back by others.
     async fn take(self: &Arc<Self>, asker: &Asker, quote: Quote, deadline: Instant) -> Result<Taken, Refused> {
         let mut is_known = false;
         loop {
@@ -193,9 +205,6 @@ impl Inner {
             let now = self.clock.now();
             // Anew each time: while a call waits, a window may end and the next begin.
             let lines = self.config.lines(&asker.tenant, asker.key_id.as_deref(), now);
-            if quote.most <= Usd::ZERO {
-                return Ok(Taken { amount: Usd::ZERO, lines, at: now });
-            }
             let mut taken = self.lock().take(&lines, quote, false, now);
             if matches!(&taken, Err(short) if short.is_fresh || !short.under_way) {
                 self.grow(&lines, quote.most).await.map_err(|error| unknown(&error))?;

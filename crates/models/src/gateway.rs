@@ -208,7 +208,7 @@ impl Models for Gateway {
         let choice = Arc::new(self.router.choose(asker, request, pieces.is_some(), is_bounded, self.clock.now()));
         let call = Call { asker, request, pieces, deadline, clock: &*self.clock, choice };
         match &self.cache {
-            Some(cache) => self.answer_once(cache, &call).await,
+            Some(cache) => Box::pin(self.answer_once(cache, &call)).await,
             None => self.answer(&call).await,
         }
     }

@@ -1,9 +1,9 @@
 //! A request's body, read once somebody may be answered.
 
+use std::future::poll_fn;
+use std::pin::Pin;
+
 use axum::body::{Body, Bytes, HttpBody as _};
-use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
-use axum::extract::{DefaultBodyLimit, FromRequest as _};
-use axum::http::Request;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -42,12 +42,60 @@ pub(crate) async fn read(body: Body, limits: Limits) -> Result<Bytes, Unread> {
     if said > limits.body_bytes {
         return Err(Unread::TooLarge);
     }
-    let mut request = Request::new(body);
-    DefaultBodyLimit::max(limits.body_bytes).apply(&mut request);
-    match tokio::time::timeout(limits.body, Bytes::from_request(request, &())).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)))) => Err(Unread::TooLarge),
-        Ok(Err(_)) => Err(Unread::CutOff),
-        Err(_elapsed) => Err(Unread::TooSlow),
+    let whole = collected(body, limits.body_bytes);
+    tokio::time::timeout(limits.body, whole).await.unwrap_or(Err(Unread::TooSlow))
+}
+
+/// Mostly a body comes in one piece, which is then given as it is.
+async fn collected(mut body: Body, bytes_max: usize) -> Result<Bytes, Unread> {
+    let Some(first) = piece(&mut body, bytes_max).await? else { return Ok(Bytes::new()) };
+    let Some(second) = piece(&mut body, bytes_max - first.len()).await? else { return Ok(first) };
+    let mut whole = Vec::from(first);
+    whole.extend_from_slice(&second);
+    while let Some(more) = piece(&mut body, bytes_max - whole.len()).await? {
+        whole.extend_from_slice(&more);
+    }
+    Ok(whole.into())
+}
+
+/// The next piece of a body that may have so many bytes more; nothing at its end.
+async fn piece(body: &mut Body, bytes_max: usize) -> Result<Option<Bytes>, Unread> {
+    loop {
+        // Nothing is asked of a body that is at its end already.
+        let next = if body.is_end_stream() { None } else { poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await };
+        let Some(frame) = next else { return Ok(None) };
+        // What is no data are trailers, which say nothing here.
+        let Ok(data) = frame.map_err(|_| Unread::CutOff)?.into_data() else { continue };
+        return if data.len() > bytes_max { Err(Unread::TooLarge) } else { Ok(Some(data)) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+
+    use super::*;
+
+    /// What is read of a body that comes in these pieces and may have four bytes; `!` breaks it off.
+    async fn of(pieces: &'static [&'static str]) -> Result<String, Unread> {
+        let piece = |piece: &&'static str| if *piece == "!" { Err("broken off") } else { Ok(*piece) };
+        let body = Body::from_stream(stream::iter(pieces.iter().map(piece)));
+        let limits = Limits { body_bytes: 4, ..Limits::default() };
+        read(body, limits).await.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    #[tokio::test]
+    async fn a_body_is_read_whole_in_however_many_pieces_it_comes_and_never_beyond_its_limit() {
+        let whole = |text: &str| Ok(text.to_owned());
+        assert_eq!(of(&[]).await, whole(""));
+        assert_eq!(of(&["abcd"]).await, whole("abcd"));
+        assert_eq!(of(&["ab", "cd"]).await, whole("abcd"));
+        assert_eq!(of(&["a", "", "b", "c"]).await, whole("abc"));
+        for too_large in [&["abcde"][..], &["abcd", "e"], &["ab", "c", "de"]] {
+            assert_eq!(of(too_large).await, Err(Unread::TooLarge), "{too_large:?}");
+        }
+        for cut_off in [&["!"][..], &["a", "!"], &["a", "b", "!"]] {
+            assert_eq!(of(cut_off).await, Err(Unread::CutOff), "{cut_off:?}");
+        }
     }
 }

@@ -1,12 +1,10 @@
 //! Counts requests: how many, how they ended, how long until the answer began.
 
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::MatchedPath;
 use axum::http::StatusCode;
-use axum::middleware::Next;
-use axum::response::Response;
 use metrics::{Counter, Histogram};
 
 /// What a path is called that leads nowhere: callers must not make names of their own.
@@ -24,21 +22,10 @@ struct Ending {
     took: Histogram,
 }
 
-pub(crate) async fn count(
-    State(counts): State<Counts>,
-    matched: Option<MatchedPath>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let began = Instant::now();
-    let response = next.run(request).await;
-    let route = matched.as_ref().map_or(NOWHERE, MatchedPath::as_str);
-    counts.count(route, response.status(), began.elapsed());
-    response
-}
-
 impl Counts {
-    fn count(&self, route: &str, status: StatusCode, took: Duration) {
+    /// An answer that began after so long, at a path that leads somewhere or not.
+    pub fn count(&self, matched: Option<&MatchedPath>, status: StatusCode, took: Duration) {
+        let route = matched.map_or(NOWHERE, MatchedPath::as_str);
         let is_it = |ending: &&Ending| ending.status == status && ending.route == route;
         // What it guards is whole at every moment.
         if let Some(ending) = self.0.read().unwrap_or_else(PoisonError::into_inner).iter().find(is_it) {

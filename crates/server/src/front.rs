@@ -1,7 +1,10 @@
 //! What holds for every request before anybody looks at it, and for every answer: how long its address and its headers may
-//! be, who may ask from another page, and the headers that keep browsers from doing more than they should.
+//! be, who may ask from another page, the headers that keep browsers from doing more than they should, and that it is
+//! counted.
 
-use axum::extract::{Request, State};
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, Entry, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
@@ -12,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::code;
 use crate::cors;
+use crate::count::Counts;
 use crate::door::Door;
 use crate::openai;
 use crate::problem::Problem;
@@ -34,7 +38,9 @@ const KEPT_IN: [(HeaderName, HeaderValue); 5] = [
 /// Half a year.
 const BY_TLS_ONLY: HeaderValue = HeaderValue::from_static("max-age=15768000");
 
-pub(crate) async fn meet(State(door): State<Door>, request: Request, next: Next) -> Response {
+pub(crate) async fn meet(State((door, counts)): State<(Door, Counts)>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let matched = request.extensions().get::<MatchedPath>().cloned();
     let is_openais = is_openais(request.uri());
     let from = door.config.cors.origin(request.headers());
     let mut response = match oversized(&request) {
@@ -49,6 +55,7 @@ pub(crate) async fn meet(State(door): State<Door>, request: Request, next: Next)
     if door.config.tls.is_some() {
         headers.insert(STRICT_TRANSPORT_SECURITY, BY_TLS_ONLY);
     }
+    counts.count(matched.as_ref(), response.status(), began.elapsed());
     response
 }
 

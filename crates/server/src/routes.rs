@@ -16,7 +16,7 @@ use axum::routing::{get, post};
 
 use crate::api;
 use crate::code;
-use crate::count::{Counts, count};
+use crate::count::Counts;
 use crate::door::Door;
 use crate::front;
 use crate::openai;
@@ -38,8 +38,7 @@ pub(crate) fn all(door: Door) -> Router {
         .route("/v1/chat/completions", post(openai::chat::complete))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn_with_state(door.clone(), front::meet))
-        .layer(from_fn_with_state(Counts::default(), count))
+        .layer(from_fn_with_state((door.clone(), Counts::default()), front::meet))
         .with_state(door)
 }
 

@@ -166,12 +166,16 @@ impl Config {
 
     /// The lines that limit a call at `at`.
     pub(super) fn lines(&self, tenant: &TenantId, key_id: Option<&str>, at: Time) -> Vec<Limited> {
-        let limit_of = |line: &Line| match &line.key_id {
-            None => self.of_tenant(tenant, line.window),
-            Some(key) => self.of_key(key, line.window),
+        let limited = |key_id: Option<&str>, window: Window, limit: Usd| Limited {
+            line: Line::of(tenant, key_id, window, at),
+            limit,
         };
-        let lines = Line::all(tenant, key_id, at).into_iter();
-        lines.filter_map(|line| limit_of(&line).map(|limit| Limited { line, limit })).collect()
+        let of_tenant = |window| self.of_tenant(tenant, window).map(|limit| limited(None, window, limit));
+        let of_key = |key, window| self.of_key(key, window).map(|limit| limited(Some(key), window, limit));
+        let keys = key_id.filter(|key| self.keys.contains_key(*key));
+        let keys =
+            keys.into_iter().flat_map(|key| Window::ALL.into_iter().filter_map(move |window| of_key(key, window)));
+        Window::ALL.into_iter().filter_map(of_tenant).chain(keys).collect()
     }
 }
 

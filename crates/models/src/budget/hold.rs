@@ -17,9 +17,9 @@ pub struct Hold {
     purse: Arc<Inner>,
     lines: Vec<Limited>,
     amount: Usd,
-    spend: Spend,
+    /// Nothing once it is settled.
+    spend: Option<Spend>,
     tab: Option<Tab>,
-    is_open: bool,
 }
 
 /// What an attempt came to.
@@ -35,7 +35,7 @@ pub struct Paid {
 
 impl Hold {
     pub(super) fn new(purse: Arc<Inner>, lines: Vec<Limited>, amount: Usd, spend: Spend, tab: Option<Tab>) -> Self {
-        Self { purse, lines, amount, spend, tab, is_open: true }
+        Self { purse, lines, amount, spend: Some(spend), tab }
     }
 
     /// What was reserved.
@@ -49,27 +49,28 @@ impl Hold {
     }
 
     fn finish(&mut self, paid: Paid) {
-        self.is_open = false;
+        let Some(spend) = self.spend.take() else { return };
         self.purse.lock().finish(&self.lines, self.amount, paid.cost);
         self.purse.released.notify_waiters();
-        self.spend.cost = paid.cost;
-        self.spend.usage = paid.usage;
-        self.spend.answered = u64::from(paid.answered);
-        self.spend.estimated = u64::from(paid.estimated);
-        self.spend.latency_ms = u64::try_from(paid.latency.as_millis()).unwrap_or(u64::MAX);
+        let spend = Spend {
+            cost: paid.cost,
+            usage: paid.usage,
+            answered: u64::from(paid.answered),
+            estimated: u64::from(paid.estimated),
+            latency_ms: u64::try_from(paid.latency.as_millis()).unwrap_or(u64::MAX),
+            ..spend
+        };
         match self.tab.take() {
-            Some(tab) => tab.put(Charge::new(self.spend.clone(), Arc::new(Books(Arc::clone(&self.purse))))),
-            None => self.purse.enter(self.spend.clone()),
+            Some(tab) => tab.put(Charge::new(spend, Arc::new(Books(Arc::clone(&self.purse))))),
+            None => self.purse.enter(spend),
         }
     }
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        if self.is_open {
-            let cost = self.amount;
-            self.finish(Paid { cost, estimated: true, ..Paid::default() });
-        }
+        let cost = self.amount;
+        self.finish(Paid { cost, estimated: true, ..Paid::default() });
     }
 }
 

@@ -1,6 +1,6 @@
 //! The allowance in memory: plain arithmetic under one lock, without waiting.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use baton_core::id::TenantId;
@@ -29,15 +29,15 @@ pub(super) struct Limited {
 /// Everything this process holds and has not settled.
 #[derive(Default)]
 pub(super) struct State {
-    lines: HashMap<Line, Allowance>,
+    lines: BTreeMap<Line, Allowance>,
     /// Lines that callers wait for, or that are low.
-    to_grow: HashSet<Line>,
+    to_grow: BTreeSet<Line>,
     /// Growths that have begun.
     pub growths: u64,
     /// A growth ahead of need is under way.
     pub ahead: bool,
-    /// Spends that nobody settles with an append, summed up.
-    waiting: HashMap<Kind, Spend>,
+    /// Spends that nobody settles with an append, summed up. Their keys and accounts stand in their kinds.
+    waiting: BTreeMap<Kind, Spend>,
     /// What was told to the store and not heard of: it is told again as it was.
     in_doubt: Option<Settlement>,
     /// The number of the last settlement.
@@ -95,8 +95,10 @@ impl State {
     /// for a short one.
     pub fn take(&mut self, lines: &[Limited], quote: Quote, rest: bool, now: Time) -> Result<Usd, Box<Short>> {
         for limited in lines {
-            let known = self.lines.entry(limited.line.clone()).or_insert_with(|| Allowance::new(limited.limit, now));
-            (known.limit, known.used_at) = (limited.limit, now);
+            match self.lines.get_mut(&limited.line) {
+                Some(known) => (known.limit, known.used_at) = (limited.limit, now),
+                None => drop(self.lines.insert(limited.line.clone(), Allowance::new(limited.limit, now))),
+            }
         }
         let amount = self.enough(lines, quote, rest)?;
         for limited in lines {
@@ -113,9 +115,8 @@ impl State {
     }
 
     fn enough(&self, lines: &[Limited], quote: Quote, rest: bool) -> Result<Usd, Box<Short>> {
-        let known = |limited: &Limited| self.lines.get(&limited.line).map(|allowance| (limited.clone(), allowance));
-        let short: Vec<(Limited, &Allowance)> =
-            lines.iter().filter_map(known).filter(|(_, allowance)| allowance.free < quote.most).collect();
+        let known = lines.iter().filter_map(|limited| Some((limited, self.lines.get(&limited.line)?)));
+        let short: Vec<(&Limited, &Allowance)> = known.filter(|(_, allowance)| allowance.free < quote.most).collect();
         let Some((last, allowance)) = short.iter().max_by_key(|(limited, _)| limited.line.ends()) else {
             return Ok(quote.most);
         };
@@ -128,7 +129,7 @@ impl State {
         Err(Box::new(Short {
             is_fresh: short.iter().any(|(_, allowance)| !allowance.dry),
             under_way: short.iter().all(|(_, allowance)| allowance.reserved > Usd::ZERO),
-            limited: last.clone(),
+            limited: Limited::clone(last),
             standing: allowance.standing.clone(),
         }))
     }
@@ -219,8 +220,9 @@ impl State {
         self.waiting.len()
     }
 
-    pub fn enter(&mut self, spend: Spend) {
-        let kind = (spend.tenant.clone(), spend.key_id.clone(), spend.account.clone(), Window::Hour.begin(spend.at));
+    pub fn enter(&mut self, mut spend: Spend) {
+        let account = std::mem::take(&mut spend.account);
+        let kind = (spend.tenant.clone(), spend.key_id.take(), account, Window::Hour.begin(spend.at));
         match self.waiting.get_mut(&kind) {
             Some(known) => known.add(&spend),
             None => drop(self.waiting.insert(kind, spend)),
@@ -230,8 +232,9 @@ impl State {
     /// What is to be written now: what is in doubt as it was, else what waits and what can be given back.
     pub fn settlement(&mut self, holder: Holder, now: Time) -> Option<Settlement> {
         if self.in_doubt.is_none() {
-            let kinds: Vec<Kind> = self.waiting.keys().take(ROWS_MAX).cloned().collect();
-            let spends: Vec<Spend> = kinds.iter().filter_map(|kind| self.waiting.remove(kind)).collect();
+            let whole = |((_, key_id, account, _), spend): (Kind, Spend)| Spend { key_id, account, ..spend };
+            let kinds = std::iter::from_fn(|| self.waiting.pop_first());
+            let spends: Vec<Spend> = kinds.take(ROWS_MAX).map(whole).collect();
             let back = self.give_back(now);
             if spends.is_empty() && back.is_empty() {
                 return None;

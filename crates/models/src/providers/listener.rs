@@ -21,6 +21,10 @@ impl<'a> Listener<'a> {
         Self { pieces, names, told: false, waits: false }
     }
 
+    pub fn listens(&self) -> bool {
+        self.pieces.is_some()
+    }
+
     /// Tells these in turn; the provider is not read on before they are taken. The call goes on without a listener
     /// that has gone: its reply still counts.
     pub async fn tell(&mut self, pieces: Vec<Piece>) {

@@ -19,7 +19,7 @@ use baton_core::money::Usd;
 use baton_core::time::Time;
 use baton_ports::clock::Clock;
 use baton_ports::models::ApiKey;
-use reqwest::header::HeaderMap;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Client, Url, redirect};
 
 use self::attempt::Attempt;
@@ -40,6 +40,8 @@ pub(crate) struct Remote<D> {
     place: String,
     name: String,
     key: Option<ApiKey>,
+    /// Of every request; with the key, where there is one.
+    headers: HeaderMap,
     structured: Option<Structured>,
     clock: Arc<dyn Clock>,
 }
@@ -61,9 +63,13 @@ impl<D: Dialect> Remote<D> {
             .redirect(redirect::Policy::none())
             .build()
             .map_err(|error| site.wrong("provider", format!("no HTTP client can be made: {}", told(&error))))?;
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+        dialect.headers(&mut headers);
         if let Some(key) = &site.key {
             dialect
-                .authorize(&mut HeaderMap::new(), key.secret().trim())
+                .authorize(&mut headers, key.secret().trim())
                 .map_err(|_| site.wrong("api_key", "it has characters that cannot be sent; copy it again"))?;
         }
         Ok(Self {
@@ -72,6 +78,7 @@ impl<D: Dialect> Remote<D> {
             place: site.place.clone(),
             name: site.name.clone(),
             key: site.key.clone(),
+            headers,
             structured: site.structured,
             clock,
         })

@@ -25,7 +25,7 @@ struct Explained<'c> {
     candidates: Vec<Shown<'c>>,
 }
 
-#[derive(Serialize)]
+#[derive(PartialEq, Serialize)]
 struct Shown<'c> {
     model: &'c str,
     provider: &'c str,
@@ -52,19 +52,19 @@ fn in_words<S: Serializer>(reason: &Reason, s: S) -> Result<S::Ok, S::Error> {
     s.collect_str(reason)
 }
 
-/// What one choice has dropped, as JSON. Of choices that follow each other it is mostly the same, and most of the text.
+/// What was told of choices before. Those that follow each other often read alike, and where they do not, what they
+/// dropped is mostly the same, and most of the text.
 #[derive(Default)]
 pub(crate) struct Told {
+    /// The last choice, and how it reads.
+    last: Option<(Arc<Choice>, String)>,
     dropped: Vec<Dropped>,
     text: Vec<u8>,
 }
 
 impl Told {
     fn of(&mut self, dropped: &[Dropped]) -> &[u8] {
-        let is_same =
-            |(one, other): (&Dropped, &Dropped)| Arc::ptr_eq(&one.model, &other.model) && one.reason == other.reason;
-        let is_known = self.dropped.len() == dropped.len() && self.dropped.iter().zip(dropped).all(is_same);
-        if !is_known || self.text.is_empty() {
+        if !are_alike(&self.dropped, dropped, drops_alike) || self.text.is_empty() {
             self.dropped = dropped.to_vec();
             self.text.clear();
             let shown: Vec<ShownDropped<'_>> = dropped.iter().map(shown_dropped).collect();
@@ -78,11 +78,32 @@ impl Told {
 impl Choice {
     /// Small JSON: candidates with their scores, best first, the choice in words, and what was dropped and why.
     pub fn explained(&self) -> String {
-        self.explained_after(&mut Told::default())
+        self.written(&mut Told::default())
     }
 
     /// The same, after others: what was told of them is not written anew.
-    pub fn explained_after(&self, told: &mut Told) -> String {
+    pub fn explained_after(self: &Arc<Self>, told: &mut Told) -> String {
+        if let Some((last, text)) = &told.last
+            && self.reads_like(last)
+        {
+            return text.clone();
+        }
+        let text = self.written(told);
+        told.last = Some((Arc::clone(self), text.clone()));
+        text
+    }
+
+    /// Whether both are told in the same words: what [`Self::written`] says of them is the same.
+    fn reads_like(&self, other: &Self) -> bool {
+        self.profile == other.profile
+            && self.asked == other.asked
+            && (self.tokens, self.reply_tokens) == (other.tokens, other.reply_tokens)
+            && self.weights == other.weights
+            && are_alike(&self.viable, &other.viable, |one, other| shown(one) == shown(other))
+            && are_alike(&self.dropped, &other.dropped, drops_alike)
+    }
+
+    fn written(&self, told: &mut Told) -> String {
         let explained = Explained {
             profile: profile::word(self.profile),
             asked_for: self.asked.as_deref(),
@@ -119,12 +140,20 @@ impl Choice {
             (None, [best, next, ..]) => format!(
                 "{} suits {profile} best: {:.3} against {:.3} of {}",
                 name(best),
-                best.score.whole,
-                next.score.whole,
+                rounded(best.score.whole),
+                rounded(next.score.whole),
                 name(next)
             ),
         }
     }
+}
+
+fn are_alike<T>(some: &[T], others: &[T], alike: impl Fn(&T, &T) -> bool) -> bool {
+    some.len() == others.len() && some.iter().zip(others).all(|(one, other)| alike(one, other))
+}
+
+fn drops_alike(one: &Dropped, other: &Dropped) -> bool {
+    Arc::ptr_eq(&one.model, &other.model) && one.reason == other.reason
 }
 
 fn name(candidate: &Candidate) -> &str {

@@ -274,9 +274,20 @@ fn a_choice_is_explained() {
     let seeing = Request { messages: vec![image], ..asked(Profile::Fast) };
     let seeing = router.choose(&asker(1), &seeing, false, false, NOW);
     assert!(!seeing.dropped.is_empty());
-    let mut told = Told::default();
-    for choice in [&choice, &seeing, &seeing, &choice, &seeing] {
-        assert_eq!(choice.explained_after(&mut told), choice.explained());
+    // Nor does it matter how little they differ: by some tokens, by the name that was asked for, by how long a model takes.
+    let choose = |request: &Request| router.choose(&asker(1), request, false, false, NOW);
+    let longer = choose(&Request { messages: vec![Message::user("a longer word than that")], ..asked(Profile::Fast) });
+    let named = choose(&Request { model: Some("claude-3-haiku".to_owned()), ..asked(Profile::Fast) });
+    let health = router.books().health("claude-3-haiku");
+    health.admit(NOW).expect("admitted").succeeded(Duration::from_millis(605), Duration::from_millis(600), None, NOW);
+    let slower = choose(&asked(Profile::Fast));
+    assert_ne!(slower.explained(), choice.explained());
+    let choices = [choice, seeing, longer, named, slower].map(Arc::new);
+    for (first, second) in choices.iter().flat_map(|first| choices.iter().map(move |second| (first, second))) {
+        let mut told = Told::default();
+        for choice in [first, second, second] {
+            assert_eq!(choice.explained_after(&mut told), choice.explained());
+        }
     }
 }
 

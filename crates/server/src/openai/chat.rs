@@ -1,10 +1,8 @@
 //! `POST /v1/chat/completions`.
 
-use axum::Json;
-use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use baton_core::model::Reply;
 use baton_engine::roster::Standing;
 use baton_ports::keys::{Key, Need};
@@ -44,7 +42,9 @@ pub(super) struct Call {
     pub place: OwnedSemaphorePermit,
 }
 
-pub(crate) async fn complete(State(door): State<Door>, headers: HeaderMap, body: Body) -> Result<Response, Error> {
+pub(crate) async fn complete(State(door): State<Door>, request: Request) -> Result<Response, Error> {
+    let (head, body) = request.into_parts();
+    let headers = head.headers;
     let key = door.keys.bearer(&headers).await?;
     if !key.role.may(Need::Run) {
         return Err(Error::forbidden(key.role));
@@ -55,11 +55,15 @@ pub(crate) async fn complete(State(door): State<Door>, headers: HeaderMap, body:
     let body = body::read(body, door.limits).await.map_err(|unread| Error::unread(&unread, door.limits))?;
     let asked = request::read(&body)?;
     if asked.model.starts_with(PREFIX) {
-        return spoken(door, &key, &headers, &asked, turn).await;
+        // Boxed, as streams are: what they need would make room in every call.
+        return Box::pin(spoken(door, &key, &headers, &asked, turn)).await;
     }
     let call = Call::new(door, &key, &headers, asked, place);
     let (door, asker) = (call.door.clone(), call.asker.clone());
-    let mut response = if call.asked.stream { stream::answer(call).await? } else { call.answer().await? };
+    let mut response = match call.asked.stream {
+        true => Box::pin(stream::answer(call)).await?,
+        false => call.answer().await?,
+    };
     // Looked at once it is answered, or has begun to be: this very call may pass the mark.
     let budget = door.models.budget_notice(&asker);
     if let Some(turn) = turn {
@@ -82,7 +86,7 @@ async fn spoken(
     let frame = Frame { id, created: door.clock.now().as_ms() / 1_000, model: asked.model.clone() };
     let mut response = match asked.stream {
         true => stream::whole(frame, asked.with_usage, &said.reply),
-        false => Json(Whole::of(&frame, &said.reply)).into_response(),
+        false => Whole::of(&frame, &said.reply).response(),
     };
     if let Some(turn) = turn {
         rate::say(response.headers_mut(), &turn);
@@ -107,7 +111,7 @@ impl Call {
 
     async fn answer(self) -> Result<Response, Error> {
         let reply = form::ask(&self.door, &self.asker, &self.asked.form, &self.asked.request, None).await?;
-        let mut response = Json(Whole::of(&self.frame, &reply)).into_response();
+        let mut response = Whole::of(&self.frame, &reply).response();
         insert(response.headers_mut(), facts(&reply).map(|(name, value)| (name, Some(value))));
         Ok(response)
     }

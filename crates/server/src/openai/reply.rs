@@ -2,9 +2,18 @@
 
 use std::borrow::Cow;
 
+use axum::body::Body;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::Response;
 use baton_core::model::{Finish, Reply, ToolCall, Usage};
 use serde::Serialize;
 use serde_json::{Value, json};
+
+/// Headers that an answer has in the end: as many are made room for at once.
+const HEADERS: usize = 12;
+/// What an answer takes around what was said.
+const FRAME_BYTES: usize = 512;
 
 /// The parts of an answer that every chunk of it repeats.
 #[derive(Clone, Debug)]
@@ -90,6 +99,18 @@ impl<'r> Whole<'r> {
             }],
             usage: Used::of(&reply.usage),
         }
+    }
+
+    pub fn response(&self) -> Response {
+        let [Choice { message, .. }] = &self.choices;
+        let mut text = Vec::with_capacity(FRAME_BYTES + message.content.map_or(0, str::len));
+        // Strings and numbers can always be written.
+        let _ = serde_json::to_writer(&mut text, self);
+        let mut headers = HeaderMap::with_capacity(HEADERS);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let mut response = Response::new(Body::from(text));
+        *response.headers_mut() = headers;
+        response
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use baton_core::run::ModelFault;
 use baton_ports::models::ApiKey;
-use reqwest::Response;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::{Method, Request, Response};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::body::Body;
@@ -57,7 +57,8 @@ impl<'a, D: Dialect> Attempt<'a, D> {
             None => return Err(self.no_first_token()),
         };
         if self.query.stream && !is_whole(&response) {
-            self.streamed(response, deadline).await
+            // Boxed, like all that is rare: what it needs would make room in every call.
+            Box::pin(self.streamed(response, deadline)).await
         } else {
             self.whole(response).await
         }
@@ -67,15 +68,16 @@ impl<'a, D: Dialect> Attempt<'a, D> {
     async fn send(&mut self) -> Result<Response, ModelFault> {
         let model = self.query.ask.model;
         let dialect = &self.remote.dialect;
-        let body = dialect.body(self.query);
+        let body = dialect.body(self.query).and_then(|body| serde_json::to_vec(&body).map_err(|why| why.to_string()));
         let body = body.map_err(|problem| lasting(code::INVALID_REQUEST, format!("model `{model}`: {problem}")))?;
-        let endpoint = dialect.endpoint(model);
-        let request = self.remote.client.post(endpoint.clone()).headers(self.headers()?).body(body.to_string());
+        let mut request = Request::new(Method::POST, dialect.endpoint(model));
+        *request.headers_mut() = self.headers()?;
+        *request.body_mut() = Some(body.into());
         // From here on the provider may have begun, whatever becomes of the answer.
         self.is_accepted = true;
-        let response = request.send().await.map_err(|error| {
+        let response = self.remote.client.execute(request).await.map_err(|error| {
             self.is_accepted = !error.is_connect();
-            failure::unsent(error, &endpoint)
+            failure::unsent(error, &dialect.endpoint(model))
         })?;
         let now = self.remote.clock.now();
         self.full_for = limits::full_for(response.headers(), now);
@@ -83,15 +85,12 @@ impl<'a, D: Dialect> Attempt<'a, D> {
             return Ok(response);
         }
         self.is_accepted = TIMED_OUT.contains(&response.status().as_u16());
-        Err(failure::refused(response, &self.telling(), now).await)
+        Err(Box::pin(failure::refused(response, &self.telling(), now)).await)
     }
 
     fn headers(&self) -> Result<HeaderMap, ModelFault> {
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
-        self.remote.dialect.headers(&mut headers);
-        if let Some(key) = self.key {
+        let mut headers = self.remote.headers.clone();
+        if let Some(key) = self.query.ask.key {
             self.remote.dialect.authorize(&mut headers, key.secret().trim()).map_err(|_| {
                 let model = self.query.ask.model;
                 let problem = "the API key has characters that cannot be sent; copy it again";
@@ -108,7 +107,9 @@ impl<'a, D: Dialect> Attempt<'a, D> {
             bytes.extend_from_slice(piece.as_ref());
         }
         let answer = self.remote.dialect.read(self.query, &bytes).map_err(|problem| self.fault(problem))?;
-        self.listener.tell(answer.pieces()).await;
+        if self.listener.listens() {
+            self.listener.tell(answer.pieces()).await;
+        }
         Ok(answer)
     }
 

@@ -7,22 +7,27 @@ use std::time::Duration;
 
 use baton_core::time::Time;
 use baton_core::time::wait::MAX as WAIT_MAX;
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, HeaderName};
 
 /// What is left, and when there is more: of OpenAI and Azure, then of Anthropic.
-const HEADERS: [(&str, &str); 6] = [
-    ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
-    ("x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
-    ("anthropic-ratelimit-requests-remaining", "anthropic-ratelimit-requests-reset"),
-    ("anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset"),
-    ("anthropic-ratelimit-input-tokens-remaining", "anthropic-ratelimit-input-tokens-reset"),
-    ("anthropic-ratelimit-output-tokens-remaining", "anthropic-ratelimit-output-tokens-reset"),
+static HEADERS: [(HeaderName, HeaderName); 6] = [
+    named("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
+    named("x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
+    named("anthropic-ratelimit-requests-remaining", "anthropic-ratelimit-requests-reset"),
+    named("anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset"),
+    named("anthropic-ratelimit-input-tokens-remaining", "anthropic-ratelimit-input-tokens-reset"),
+    named("anthropic-ratelimit-output-tokens-remaining", "anthropic-ratelimit-output-tokens-reset"),
 ];
+
+/// Named once: they are looked for in every reply.
+const fn named(remaining: &'static str, reset: &'static str) -> (HeaderName, HeaderName) {
+    (HeaderName::from_static(remaining), HeaderName::from_static(reset))
+}
 
 /// The longest of the waits for what is used up.
 pub(super) fn full_for(headers: &HeaderMap, now: Time) -> Option<Duration> {
-    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
-    let wait = |&(remaining, reset): &(&str, &str)| {
+    let text = |name: &HeaderName| headers.get(name)?.to_str().ok().map(str::trim);
+    let wait = |(remaining, reset): &(HeaderName, HeaderName)| {
         let is_used_up = text(remaining)?.parse::<f64>().ok()? <= 0.0;
         let reset = is_used_up.then(|| text(reset)).flatten()?;
         span(reset).or_else(|| reset.parse::<Time>().ok().map(|at| at.since(now)))
