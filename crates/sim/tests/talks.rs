@@ -35,7 +35,7 @@ use baton_sim::think::Thinker;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-const SEEDS: u64 = 6;
+const SEEDS: u64 = 12;
 const MACHINES: usize = 3;
 const CONVERSATIONS: usize = 8;
 const SENDERS: usize = 3;
