@@ -13,6 +13,7 @@ mod outbox;
 mod runs;
 mod schedules;
 mod secrets;
+mod tenants;
 mod tools;
 mod workflows;
 
@@ -36,6 +37,7 @@ pub use outbox::{Outbox, OutboxList};
 pub use runs::{Run, Runs, RunsAct, RunsKey, RunsList, RunsOne, RunsWork};
 pub use schedules::{Schedules, SchedulesOne};
 pub use secrets::Secrets;
+pub use tenants::Tenants;
 pub use tools::{
     Tools, ToolsCall, ToolsConnect, ToolsConnections, ToolsDisconnect, ToolsList, ToolsRefresh, ToolsReport,
     ToolsSearch, ToolsUsage, UsageBy, Whose,
@@ -109,6 +111,9 @@ pub enum Command {
     /// API keys: who may come in over HTTP. Works without a server too, so a lost admin key locks nobody out.
     #[command(subcommand)]
     Keys(Keys),
+    /// Tenants: made, listed, shut and opened again.
+    #[command(subcommand)]
+    Tenants(Tenants),
     /// Secrets for `{{ secrets.NAME }}` of tools, sealed in the database.
     #[command(subcommand)]
     Secrets(Secrets),

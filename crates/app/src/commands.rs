@@ -25,6 +25,7 @@ mod runs;
 mod schedules;
 mod secrets;
 mod serve;
+mod tenants;
 mod test;
 mod tools;
 mod validate;
@@ -59,6 +60,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Costs(args) => wait(costs::run(&project, &args)),
         Command::Budgets(args) => wait(budgets::run(&project, &args)),
         Command::Keys(args) => wait(keys::run(&project, args)),
+        Command::Tenants(args) => wait(tenants::run(&project, args)),
         Command::Secrets(args) => wait(secrets::run(&project, args)),
         Command::Validate(args) => validate::run(&project, &args),
         Command::Graph(args) => graph::run(&project, &args),

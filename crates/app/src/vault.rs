@@ -3,6 +3,8 @@
 //! Each row names the key it is sealed under by that key's id, so keys can be changed one row at a time. What is sealed is
 //! bound to its tenant and its name: a row that is moved elsewhere does not open.
 
+mod sealing;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -24,6 +26,8 @@ use serde_json::{Value, json};
 
 use crate::Misuse;
 use crate::project::shown;
+
+pub use sealing::Sealing;
 
 /// Secrets of one tenant.
 pub const SECRETS_MAX: usize = 1_000;
@@ -107,6 +111,11 @@ impl Ring {
         Ok(ring)
     }
 
+    /// Whether there is a key to seal under.
+    pub fn seals(&self) -> bool {
+        self.current.is_some()
+    }
+
     fn add(&mut self, text: &str, setting: &str) -> anyhow::Result<String> {
         let wrong = || Misuse::new(format!("{setting} is not {KEY_BYTES} bytes in base64")).hint(MAKE);
         let bytes =
@@ -163,7 +172,7 @@ pub struct Vault<'a> {
 
 impl Vault<'_> {
     pub async fn set(&self, name: &str, secret: &str, now: Time) -> anyhow::Result<()> {
-        let all = self.rows().await?;
+        let all = self.rows(SPACE).await?;
         if all.len() >= SECRETS_MAX && !all.iter().any(|row| row.key == name) {
             return Err(Misuse::new(format!("{SECRETS_MAX} secrets are kept, as many as may be")).into());
         }
@@ -178,7 +187,7 @@ impl Vault<'_> {
             let opens = self.ring.keys.contains_key(&sealed.key_id);
             anyhow::Ok(Known { name: row.key, key_id: sealed.key_id, set_at: row.at.to_string(), opens })
         };
-        self.rows().await?.into_iter().map(known).collect()
+        self.rows(SPACE).await?.into_iter().map(known).collect()
     }
 
     /// Whether there was one.
@@ -193,7 +202,7 @@ impl Vault<'_> {
     /// as it was set.
     pub async fn rotate(&self, now: Time) -> anyhow::Result<usize> {
         let mut rotated = 0;
-        for Record { key: name, value, version, .. } in self.rows().await? {
+        for Record { key: name, value, version, .. } in self.rows(SPACE).await? {
             let row = read(value)?;
             if Some(&row.key_id) == self.ring.current.as_ref() {
                 continue;
@@ -201,6 +210,29 @@ impl Vault<'_> {
             let secret = self.ring.open(self.tenant, &name, &row)?;
             let value = json!(self.ring.seal(self.tenant, &name, &secret)?);
             let set = Op::CompareAndSet { space: SPACE.to_owned(), key: name, version, value };
+            match self.records.commit(self.tenant, vec![set], now).await {
+                Ok(()) => rotated += 1,
+                Err(records::Error::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        for space in sealing::SPACES {
+            rotated += self.rotate_beside(space, now).await?;
+        }
+        Ok(rotated)
+    }
+
+    /// The same of secrets that lie beside what they sign, those among them that were never sealed.
+    async fn rotate_beside(&self, space: &str, now: Time) -> anyhow::Result<usize> {
+        let mut rotated = 0;
+        for Record { key, value, version, .. } in self.rows(space).await? {
+            let under = sealing::key_of(&value).map(|row| row.key_id);
+            if under.is_some() && under == self.ring.current {
+                continue;
+            }
+            let opened = sealing::opened(&self.ring, self.tenant, space, &key, value)?;
+            let value = sealing::sealed(&self.ring, self.tenant, space, &key, &opened)?;
+            let set = Op::CompareAndSet { space: space.to_owned(), key, version, value };
             match self.records.commit(self.tenant, vec![set], now).await {
                 Ok(()) => rotated += 1,
                 Err(records::Error::Conflict { .. }) => {}
@@ -216,14 +248,14 @@ impl Vault<'_> {
             let secret = self.ring.open(self.tenant, &row.key, &read(row.value)?)?;
             anyhow::Ok((row.key, secret))
         };
-        self.rows().await?.into_iter().map(open).collect()
+        self.rows(SPACE).await?.into_iter().map(open).collect()
     }
 
-    async fn rows(&self) -> anyhow::Result<Vec<Record>> {
+    async fn rows(&self, space: &str) -> anyhow::Result<Vec<Record>> {
         let mut all: Vec<Record> = Vec::new();
         loop {
             let after = all.last().map(|row| row.key.clone());
-            let page = self.records.list(self.tenant, SPACE, "", after.as_deref(), PAGE).await?;
+            let page = self.records.list(self.tenant, space, "", after.as_deref(), PAGE).await?;
             let is_last = page.len() < PAGE;
             all.extend(page);
             if is_last {

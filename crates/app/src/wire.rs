@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use baton_core::agent::Agent;
+use baton_core::audit::Administered;
 use baton_core::definition::Catalog;
 use baton_core::id::{RunId, TenantId};
 use baton_engine::driver::World;
@@ -18,23 +19,31 @@ use baton_memory::{Memory, Parts};
 use baton_models::Gateway;
 use baton_models::budget::Purse;
 use baton_models::embeddings::Embeddings;
+use baton_ports::audit::Audit as _;
 use baton_ports::clock::{Clock, SystemClock};
 use baton_ports::journal::Error;
+use baton_ports::records::Records;
 use baton_ports::registry::{Change, Changed, New, Registry as _, Version};
 use baton_ports::tools::Tools;
 use baton_store::sqlite::{self, Store};
 use baton_tools::sandbox::{self, Pool};
 use baton_tools::{Endpoints, Execution, Launch, Registry, Secret, Services};
+use serde_json::Value;
 
 use crate::config::{Activate, Upkeep};
 use crate::project::{Project, Ready, Sorted, shown};
 use crate::traces::Traces;
 use crate::{Misuse, print, vault};
 
+/// Who did in the audit trail what was done by commands.
+const BY_HAND: &str = "command line";
+
 /// One project, put together.
 pub struct System {
     pub tenant: TenantId,
     pub store: Store,
+    /// The store's, with secrets that lie in them sealed.
+    pub records: Arc<dyn Records>,
     pub tools: Arc<Registry>,
     /// Starts no process before the first program.
     pub sandbox: Pool,
@@ -116,6 +125,8 @@ impl System {
         let tenant = project.tenant()?;
         let mut settings_of_tools = settings.tools.clone().within(&project.root);
         let ring = vault::Ring::of(&settings.secrets, &project.root)?;
+        let records =
+            Arc::new(vault::Sealing::new(Arc::new(store.clone()), vault::Ring::of(&settings.secrets, &project.root)?));
         for (name, secret) in vault::opened(&store, &tenant, ring)? {
             // What the settings say comes first.
             settings_of_tools.secrets.entry(name).or_insert_with(|| Secret::new(secret).into());
@@ -131,6 +142,7 @@ impl System {
         Ok(Self {
             tenant,
             store,
+            records,
             tools,
             sandbox,
             models,
@@ -192,6 +204,19 @@ impl System {
             Changed::Done { version, .. } => Ok(version),
             Changed::Stale { .. } | Changed::Missing => anyhow::bail!("`{}` could not be kept", ready.name),
         }
+    }
+
+    /// Tells in a tenant's audit trail what was done by hand, on this machine: to what, as it was before and is since.
+    pub async fn tell_act(
+        &self,
+        tenant: &TenantId,
+        (action, target): (&str, &str),
+        before: Option<Value>,
+        after: Option<Value>,
+    ) -> anyhow::Result<()> {
+        let (action, target, by) = (action.to_owned(), Some(target.to_owned()), BY_HAND.to_owned());
+        let act = Administered { action, target, by, key_id: None, before, after };
+        Ok(self.store.note(act.row(tenant, self.clock.now())).await?)
     }
 
     /// A run of the tenant's as the store has it, whole.

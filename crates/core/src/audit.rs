@@ -135,6 +135,56 @@ pub fn erasure(tenant: &TenantId, by: &str, places: &[u64], at: Time) -> AuditRo
     }
 }
 
+/// What an act of who runs the house is called in the trail.
+pub const ADMINISTRATION: &str = "administration";
+
+/// Something that was set, made or taken away by who runs the house.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Administered {
+    /// `keys.create`, `tenants.disable`, …
+    pub action: String,
+    /// What it was done to, by its name or id.
+    pub target: Option<String>,
+    /// Who did it, by the name of the key, and by its id.
+    pub by: String,
+    pub key_id: Option<String>,
+    /// What it was before, and what it is since, in JSON without secrets; nothing where it was not there, or is not any more.
+    /// The trail has digests of them.
+    pub before: Option<Value>,
+    pub after: Option<Value>,
+}
+
+impl Administered {
+    /// Its row.
+    pub fn row(self, tenant: &TenantId, at: Time) -> AuditRow {
+        let digest = |seen: Option<Value>| {
+            seen.map(|seen| hex(&Sha256::new().chain_update(canonical::text(&seen)).finalize().into()))
+        };
+        let details = json!({
+            "target": self.target, "key_id": self.key_id, "before": digest(self.before), "after": digest(self.after),
+        });
+        AuditRow {
+            at,
+            company_id: tenant.clone(),
+            run: None,
+            call: None,
+            changes: false,
+            user_id: Some(self.by),
+            agent_name: None,
+            conversation_id: None,
+            action_type: ADMINISTRATION.to_owned(),
+            action: self.action,
+            details: details.into(),
+            status: AuditStatus::Success,
+            sent: false,
+            error_code: None,
+            cost: Usd::ZERO,
+            duration_ms: 0,
+            erases: Vec::new(),
+        }
+    }
+}
+
 /// Characters of something that tells one person from others.
 pub const IDENTIFIER_CHARS_MIN: usize = 4;
 /// Digits that make a number a phone number.

@@ -84,12 +84,17 @@ struct Inner {
     keys: Keys,
     calls: Semaphore,
     /// Whose agents wait for how much at once.
-    turns: Mutex<BTreeMap<TenantId, Arc<Semaphore>>>,
+    turns: Mutex<BTreeMap<TenantId, (usize, Arc<Semaphore>)>>,
     notices: Arc<Notices>,
     stopping: watch::Sender<bool>,
 }
 
 impl Engine {
+    /// Who the tenants and their agents are.
+    pub fn roster(&self) -> &Roster {
+        &self.inner.world.roster
+    }
+
     /// Joins the store and begins to look for work: what is due, and what a dead process left behind.
     pub async fn begin(world: World, options: Options) -> Result<Self, Error> {
         let lease = world.journal.join(world.clock.now()).await?;
@@ -322,8 +327,15 @@ impl Inner {
 
     /// The turns of a tenant's agents: as many as its tier lets them have at once, in this process.
     fn turns(&self, tenant: &TenantId) -> Arc<Semaphore> {
-        let limit = || self.world.roster.tier(tenant).limits.concurrency.min(Semaphore::MAX_PERMITS);
-        lock(&self.turns).entry(tenant.clone()).or_insert_with(|| Arc::new(Semaphore::new(limit()))).clone()
+        let limit = self.world.roster.tier(tenant).limits.concurrency.min(Semaphore::MAX_PERMITS);
+        let fresh = || (limit, Arc::new(Semaphore::new(limit)));
+        let mut all = lock(&self.turns);
+        let turns = all.entry(tenant.clone()).or_insert_with(fresh);
+        // Its tier was changed; who has a turn of before keeps it.
+        if turns.0 != limit {
+            *turns = fresh();
+        }
+        turns.1.clone()
     }
 
     fn is_stopping(&self) -> bool {

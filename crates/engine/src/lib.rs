@@ -23,6 +23,7 @@ pub mod owner;
 pub mod plain;
 mod projections;
 pub mod roster;
+pub mod tenants;
 pub mod traces;
 pub mod triggers;
 

@@ -21,6 +21,7 @@ use baton_ports::records::{self, Op, Record, Records};
 
 use crate::Error;
 use crate::driver::lock;
+use crate::tenants::Tenants;
 
 pub use card::{Card, Wanted};
 pub use health::{Health, Outcome};
@@ -44,6 +45,7 @@ pub const NAME_CHARS_MAX: usize = 100;
 pub struct Roster {
     records: Arc<dyn Records>,
     tiers: Tiers,
+    tenants: Tenants,
     known: Mutex<BTreeMap<TenantId, Known>>,
     turns: turns::Turns,
 }
@@ -58,12 +60,23 @@ struct Known {
 impl Roster {
     pub fn new(records: Arc<dyn Records>, tiers: Tiers) -> Self {
         let turns = turns::Turns::new(records.clone());
-        Self { records, tiers, known: Mutex::default(), turns }
+        let tenants = Tenants::new(records.clone(), tiers.names());
+        Self { records, tiers, tenants, known: Mutex::default(), turns }
     }
 
-    /// The tenant's limits.
+    /// Those that were made by name.
+    pub fn tenants(&self) -> &Tenants {
+        &self.tenants
+    }
+
+    /// The tenant's limits: of the tier that its row says, else of the settings'; from memory alone.
     pub fn tier(&self, tenant: &TenantId) -> &Arc<Tier> {
-        self.tiers.of(tenant)
+        self.tiers.of(tenant, self.tenants.tier(tenant).as_deref())
+    }
+
+    /// The tier that a tenant has whose row says this.
+    pub fn tier_said(&self, tenant: &TenantId, own: Option<&str>) -> &Arc<Tier> {
+        self.tiers.of(tenant, own)
     }
 
     /// A turn for one request of a tenant's, or one run it begins: how the limit stands that is nearest, nothing where its
@@ -72,7 +85,8 @@ impl Roster {
     /// # Errors
     /// [`NoTurn::Full`] says when the next one is.
     pub async fn turn(&self, tenant: &TenantId, now: Time) -> Result<Option<Standing>, NoTurn> {
-        match self.turns.take(tenant, self.tiers.rate(tenant), now).await? {
+        self.tenants.standing(tenant, now).await?;
+        match self.turns.take(tenant, self.tiers.rate(self.tier(tenant)), now).await? {
             None => Ok(None),
             Some(Ok(standing)) => Ok(Some(standing)),
             Some(Err(standing)) => Err(NoTurn::Full { tier: self.tier(tenant).name.clone(), standing }),
@@ -96,6 +110,9 @@ impl Roster {
                 return;
             }
             known.read_at = Some(now);
+        }
+        if let Err(error) = self.tenants.standing(tenant, now).await {
+            tracing::warn!(%tenant, %error, "a tenant's tier cannot be read");
         }
         // What cannot be read is not known: then everybody counts as well.
         match self.health(tenant).await {

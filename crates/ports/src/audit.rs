@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use baton_core::audit::{Break, Entry, Tip, Walk, Why, hex};
 use baton_core::id::{RunId, TenantId};
 use baton_core::time::{Time, TimeZone};
-use baton_core::tool::AuditStatus;
+use baton_core::tool::{AuditRow, AuditStatus};
 use baton_core::usage::{Part, Tally};
 use serde_json::{Value, json};
 
@@ -121,6 +121,9 @@ pub trait Audit: Send + Sync {
     /// whose details name that person by what else is known of them, for ever, and adds rows that say that it was done and
     /// by whom. Answers how many rows were erased.
     async fn erase(&self, tenant: &TenantId, person: &Person, by: &str, at: Time) -> Result<u64, Error>;
+
+    /// Adds a row that no append brings: durable when it returns.
+    async fn note(&self, row: AuditRow) -> Result<(), Error>;
 
     /// Sums up the uses of tools, in the order of their parts.
     async fn usage(&self, filter: UsageFilter) -> Result<Vec<Usage>, Error>;

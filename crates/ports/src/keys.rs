@@ -1,5 +1,7 @@
 //! API keys: who may come in, and on whose behalf. Only a key's hash is ever stored.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use baton_core::id::TenantId;
 use baton_core::time::Time;
@@ -36,6 +38,8 @@ pub struct Key {
     pub revoked_at: Option<Time>,
     /// Requests in a minute; nothing: as the settings have it, 0: as many as one likes.
     pub per_minute: Option<u32>,
+    /// What of all that its role may it may; nothing: all of it.
+    pub scopes: Option<BTreeSet<Need>>,
 }
 
 /// Who a key's bearer is.
@@ -54,10 +58,12 @@ pub enum Role {
     Service,
 }
 
-/// What somebody wants to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What somebody wants to do. Its word is a scope of a key's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Need {
     /// Look, and change nothing.
+    #[serde(rename = "read")]
     Look,
     /// Ask models, begin runs, and say what customers say.
     Run,
@@ -69,6 +75,34 @@ pub enum Need {
     Operate,
     /// Say who comes in, and erase customers.
     Administer,
+}
+
+/// Why a key may not do something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Barred {
+    /// Its role may not.
+    Role,
+    /// Its scopes do not name it.
+    Scope,
+}
+
+impl Need {
+    pub const ALL: [Self; 6] = [Self::Look, Self::Run, Self::Answer, Self::Build, Self::Operate, Self::Administer];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Look => "read",
+            Self::Run => "run",
+            Self::Answer => "answer",
+            Self::Build => "build",
+            Self::Operate => "operate",
+            Self::Administer => "administer",
+        }
+    }
+
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|need| need.word() == word)
+    }
 }
 
 impl Role {
@@ -106,6 +140,28 @@ impl Key {
         self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)
     }
 
+    /// Whether its bearer may do this: the one place that says so.
+    pub fn may(&self, need: Need) -> Result<(), Barred> {
+        if !self.role.may(need) {
+            return Err(Barred::Role);
+        }
+        match &self.scopes {
+            Some(scopes) if !scopes.contains(&need) => Err(Barred::Scope),
+            _ => Ok(()),
+        }
+    }
+
+    /// Its scopes in words, where it is limited to some.
+    pub fn scope_words(&self) -> Option<Vec<&'static str>> {
+        self.scopes.as_ref().map(|scopes| scopes.iter().map(|need| need.word()).collect())
+    }
+
+    /// A scope that `wanted` lets somebody have and this key has not: whoever is limited gives nobody more.
+    pub fn lacks(&self, wanted: Option<&BTreeSet<Need>>) -> Option<Need> {
+        let own = self.scopes.as_ref()?;
+        Need::ALL.into_iter().find(|need| !own.contains(need) && wanted.is_none_or(|wanted| wanted.contains(need)))
+    }
+
     /// How it stands at `now`: `good`, `expired` or `revoked`.
     pub fn state(&self, now: Time) -> &'static str {
         match (self.revoked_at, self.is_valid(now)) {
@@ -122,7 +178,7 @@ impl Key {
             "created_at": self.created_at.to_string(),
             "expires_at": self.expires_at.map(|at| at.to_string()),
             "revoked_at": self.revoked_at.map(|at| at.to_string()),
-            "per_minute": self.per_minute,
+            "per_minute": self.per_minute, "scopes": self.scope_words(),
         })
     }
 

@@ -3,6 +3,7 @@
 //! Every path here is let in by [`guest::enter`]: a key, its turn, and a role that may do it. What a path
 //! takes and answers stands beside it and becomes the document at `/api/v1/openapi.json`.
 
+mod acts;
 mod agents;
 mod audit;
 mod begin;
@@ -28,6 +29,7 @@ mod query;
 mod schedules;
 mod shapes;
 mod subscriptions;
+mod tenants;
 mod tools;
 mod webhooks;
 mod workflows;
@@ -90,7 +92,6 @@ pub fn document() -> String {
 
 fn described() -> (Router<Door>, String) {
     let looks = OpenApiRouter::new()
-        .routes(routes!(guest::me))
         .routes(routes!(workflows::list))
         .routes(routes!(workflows::show))
         .routes(routes!(workflows::versions))
@@ -151,7 +152,6 @@ fn described() -> (Router<Door>, String) {
         .routes(routes!(schedules::remove))
         .routes(routes!(schedules::pause))
         .routes(routes!(schedules::resume))
-        .routes(routes!(schedules::run))
         .routes(routes!(webhooks::create))
         .routes(routes!(webhooks::replace))
         .routes(routes!(webhooks::remove))
@@ -162,16 +162,18 @@ fn described() -> (Router<Door>, String) {
         .routes(routes!(subscriptions::remove))
         .routes(routes!(subscriptions::rotate))
         .routes(routes!(subscriptions::replay))
+        .routes(routes!(workflows::stand::activate))
+        .routes(routes!(workflows::stand::rollback))
+        .routes(routes!(workflows::stand::split));
+    let runs_on = OpenApiRouter::new()
+        .routes(routes!(schedules::run))
         .routes(routes!(executions::act::pause))
         .routes(routes!(executions::act::resume))
         .routes(routes!(executions::act::cancel))
         .routes(routes!(executions::act::compensate))
         .routes(routes!(executions::act::retry))
         .routes(routes!(executions::fork::fork))
-        .routes(routes!(executions::act::resolve))
-        .routes(routes!(workflows::stand::activate))
-        .routes(routes!(workflows::stand::rollback))
-        .routes(routes!(workflows::stand::split));
+        .routes(routes!(executions::act::resolve));
     let answers = OpenApiRouter::new()
         .routes(routes!(desk::approve))
         .routes(routes!(desk::reject))
@@ -189,10 +191,12 @@ fn described() -> (Router<Door>, String) {
         .routes(routes!(people::remove))
         .routes(routes!(people::settings::put));
     let (paths, document) = OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(guest::me))
         .merge(needing(Need::Look, looks))
         .merge(needing(Need::Run, runs))
-        .merge(needing(Need::Build, builds))
-        .merge(needing(Need::Operate, operates))
+        .merge(acting(Need::Build, builds))
+        .merge(acting(Need::Operate, operates))
+        .merge(needing(Need::Operate, runs_on))
         .merge(needing(Need::Answer, answers))
         .merge(tools::paths())
         .merge(composio::paths())
@@ -201,7 +205,8 @@ fn described() -> (Router<Door>, String) {
         .merge(models::paths())
         .merge(audit::paths())
         .merge(keys::paths())
-        .merge(needing(Need::Administer, administers))
+        .merge(tenants::paths())
+        .merge(acting(Need::Administer, administers))
         .split_for_parts();
     (paths, document.to_pretty_json().unwrap_or_default())
 }
@@ -211,9 +216,16 @@ fn needing(need: Need, paths: OpenApiRouter<Door>) -> OpenApiRouter<Door> {
     paths.layer(from_fn(move |guest, request, next| guest::may(need, guest, request, next)))
 }
 
+/// The same, where what acts begins no run: it is told in the audit trail, and done once under one `Idempotency-Key`.
+fn acting(need: Need, paths: OpenApiRouter<Door>) -> OpenApiRouter<Door> {
+    let told = paths.layer(from_fn(acts::told)).layer(from_fn(once::answered_once));
+    needing(need, told.layer(from_fn(once::to_its_end)))
+}
+
 /// The same, for paths that the document names by another.
-fn needing_too(need: Need, paths: Router<Door>) -> Router<Door> {
-    paths.layer(from_fn(move |guest, request, next| guest::may(need, guest, request, next)))
+fn acting_too(need: Need, paths: Router<Door>) -> Router<Door> {
+    let told = paths.layer(from_fn(acts::told)).layer(from_fn(once::answered_once)).layer(from_fn(once::to_its_end));
+    told.layer(from_fn(move |guest, request, next| guest::may(need, guest, request, next)))
 }
 
 fn served(document: &'static str) -> Response {

@@ -9,11 +9,12 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use baton_core::id::TenantId;
 use baton_core::time::Time;
 use baton_engine::roster::Standing;
 use baton_ports::clock::Clock;
-use baton_ports::journal;
 use baton_ports::keys::{Hash, Key, Keys};
+use baton_ports::{journal, records};
 use sha2::{Digest, Sha256};
 
 use crate::config::Config;
@@ -54,8 +55,12 @@ pub(crate) enum Refused {
     Invalid,
     #[error("this token is not accepted: {0}")]
     Token(jwt::Why),
+    #[error("the tenant `{0}` is disabled: nobody of it comes in")]
+    Disabled(TenantId),
     #[error(transparent)]
     Unreadable(#[from] journal::Error),
+    #[error(transparent)]
+    Untold(#[from] records::Error),
 }
 
 /// Somebody who brings a good key, and how often it may ask.

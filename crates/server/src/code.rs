@@ -22,6 +22,9 @@ pub const KNOWLEDGE_REFUSED: &str = "KNOWLEDGE_REFUSED";
 pub const KNOWLEDGE_UNAVAILABLE: &str = "KNOWLEDGE_UNAVAILABLE";
 pub const KEY_NOT_FOUND: &str = "KEY_NOT_FOUND";
 pub const KEY_ENDED: &str = "KEY_ENDED";
+pub const TENANT_NOT_FOUND: &str = "TENANT_NOT_FOUND";
+pub const TENANT_DISABLED: &str = "TENANT_DISABLED";
+pub const TENANT_OWN: &str = "TENANT_OWN";
 pub const MODEL_NOT_FOUND: &str = "MODEL_NOT_FOUND";
 pub const AUDIT_ROW_NOT_FOUND: &str = "AUDIT_ROW_NOT_FOUND";
 pub const TRIGGER_NOT_FOUND: &str = "TRIGGER_NOT_FOUND";
@@ -29,6 +32,8 @@ pub const EXECUTION_EXISTS: &str = "EXECUTION_EXISTS";
 pub const VERSION_UNUSABLE: &str = "VERSION_UNUSABLE";
 pub const AGENT_INVALID: &str = "AGENT_INVALID";
 pub const IDEMPOTENCY_KEY_REUSED: &str = "IDEMPOTENCY_KEY_REUSED";
+pub const IDEMPOTENCY_UNANSWERED: &str = "IDEMPOTENCY_UNANSWERED";
+pub const SCOPE_MISSING: &str = "SCOPE_MISSING";
 pub const BODY_INVALID: &str = "BODY_INVALID";
 pub const PARAMETER_INVALID: &str = "PARAMETER_INVALID";
 pub const REQUEST_TOO_LARGE: &str = "REQUEST_TOO_LARGE";
@@ -42,7 +47,7 @@ pub const STOPPING: &str = "STOPPING";
 pub const INTERNAL_ERROR: &str = "INTERNAL_ERROR";
 
 /// Every code in a few words.
-pub const ALL: [(&str, &str); 40] = [
+pub const ALL: [(&str, &str); 45] = [
     (UNAUTHORIZED, "the request brings no key that opens this door"),
     (FORBIDDEN, "the key's role may not do this"),
     (NOT_FOUND, "nothing is served at this path"),
@@ -65,6 +70,9 @@ pub const ALL: [(&str, &str); 40] = [
     (KNOWLEDGE_UNAVAILABLE, "memory or the index outside cannot be asked now"),
     (KEY_NOT_FOUND, "the tenant has no key of this id"),
     (KEY_ENDED, "the key is not good any more"),
+    (TENANT_NOT_FOUND, "no tenant of this id was made"),
+    (TENANT_DISABLED, "the tenant is disabled, and nobody of it comes in"),
+    (TENANT_OWN, "the server's own tenant is not disabled over HTTP"),
     (MODEL_NOT_FOUND, "no model or profile has this name"),
     (AUDIT_ROW_NOT_FOUND, "the audit trail has no row of this number"),
     (TRIGGER_NOT_FOUND, "the tenant has no schedule, webhook or subscription of this name"),
@@ -72,6 +80,8 @@ pub const ALL: [(&str, &str); 40] = [
     (VERSION_UNUSABLE, "this binary cannot run the version"),
     (AGENT_INVALID, "an agent's definition cannot be used"),
     (IDEMPOTENCY_KEY_REUSED, "the Idempotency-Key was used for another request"),
+    (IDEMPOTENCY_UNANSWERED, "what came under the Idempotency-Key first was not answered, or not yet"),
+    (SCOPE_MISSING, "the key's scopes do not let it do this"),
     (BODY_INVALID, "the body is not what the path takes"),
     (PARAMETER_INVALID, "a parameter or a header is not what the path takes"),
     (REQUEST_TOO_LARGE, "the request is larger than it may be"),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use axum::http::HeaderMap;
 use baton_core::definition::Catalog;
 use baton_core::id::TenantId;
 use baton_core::time::{Time, TimeZone};
@@ -28,7 +29,7 @@ use baton_ports::tools::Tools;
 use futures::future::BoxFuture;
 use tokio::sync::{Semaphore, watch};
 
-use crate::auth::{Bearer, Known};
+use crate::auth::{Bearer, Known, Refused};
 use crate::config::Config;
 use crate::following::Followers;
 use crate::jwt::Judge;
@@ -310,6 +311,17 @@ impl Door {
     pub(crate) async fn stopped(&self) {
         // Its sender lives as long as the door does.
         let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
+    }
+
+    /// The key a request brings, if it opens this door and its tenant is not shut.
+    pub(crate) async fn bearer(&self, headers: &HeaderMap) -> Result<Arc<Bearer>, Refused> {
+        let bearer = self.keys.bearer(headers).await?;
+        match self.roster.get() {
+            Some(roster) if !roster.tenants().is_open(&bearer.tenant, self.clock.now()).await? => {
+                Err(Refused::Disabled(bearer.tenant.clone()))
+            }
+            _ => Ok(bearer),
+        }
     }
 
     /// A turn for a request: how the limit stands that is nearest, its key's or its tenant's.

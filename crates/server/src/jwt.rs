@@ -129,6 +129,7 @@ impl Judge {
             expires_at: Some(expires_at),
             revoked_at: None,
             per_minute: self.config.requests_per_minute,
+            scopes: None,
         })
     }
 }

@@ -11,7 +11,8 @@ use baton_core::id::RunId;
 use baton_core::run::Refusal;
 use baton_engine::one_call;
 use baton_engine::roster::{self, Standing};
-use baton_engine::triggers;
+use baton_engine::{tenants, triggers};
+use baton_ports::keys::{Barred, Key, Need, Role};
 use baton_ports::{journal, records};
 use serde_json::json;
 
@@ -95,6 +96,23 @@ impl Problem {
     fn unavailable(retry_after: Option<Duration>) -> Self {
         let detail = "the store does not answer at the moment; nothing was acknowledged, so try again";
         Self { retry_after, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, said::STORE_UNAVAILABLE, detail) }
+    }
+
+    /// A key that may not do this.
+    pub fn barred(key: &Key, need: Need, barred: Barred) -> Self {
+        let (code, detail, hint) = match barred {
+            Barred::Role => {
+                let who: Vec<&str> = Role::ALL.into_iter().filter(|role| role.may(need)).map(Role::word).collect();
+                let detail = format!("a key of role `{}` may not do this", key.role.word());
+                (said::FORBIDDEN, detail, format!("it takes one of: {}", who.join(", ")))
+            }
+            Barred::Scope => {
+                let own = key.scope_words().unwrap_or_default().join("`, `");
+                let detail = format!("this key lacks the scope `{}`; it has `{own}`", need.word());
+                (said::SCOPE_MISSING, detail, "make one that has it: `baton keys create NAME --scope …`".to_owned())
+            }
+        };
+        Self::new(StatusCode::FORBIDDEN, code, detail).hint(hint)
     }
 
     pub fn nothing_here() -> Self {
@@ -212,7 +230,10 @@ impl From<Refused> for Problem {
                 Self::new(StatusCode::UNAUTHORIZED, said::UNAUTHORIZED, refused.to_string())
                     .hint("`baton keys create` makes a key")
             }
+            Refused::Disabled(_) => Self::new(StatusCode::FORBIDDEN, said::TENANT_DISABLED, refused.to_string())
+                .hint("whoever runs this server opens it again: `baton tenants enable`"),
             Refused::Unreadable(error) => error.into(),
+            Refused::Untold(error) => error.into(),
         }
     }
 }
@@ -276,6 +297,24 @@ impl From<one_call::Error> for Problem {
             }
             one_call::Error::Journal(error) => error.into(),
             one_call::Error::Encoding(_) => Self::broken("the engine failed", &error),
+        }
+    }
+}
+
+impl From<tenants::Error> for Problem {
+    fn from(error: tenants::Error) -> Self {
+        use tenants::Error;
+
+        match error {
+            Error::Name { .. } => Self::field("name", error),
+            Error::Tier { .. } => Self::field("tier", error),
+            Error::Taken(_) => Self::new(StatusCode::CONFLICT, said::NAME_TAKEN, error.to_string())
+                .hint("change it with PUT, or choose another id"),
+            Error::Unknown(_) => Self::new(StatusCode::NOT_FOUND, said::TENANT_NOT_FOUND, error.to_string())
+                .hint("GET /api/v1/tenants lists those that were made"),
+            Error::Stale(_) => Self::new(StatusCode::PRECONDITION_FAILED, said::CHANGED_MEANWHILE, error.to_string())
+                .hint("read it again, and send the change with its new ETag"),
+            Error::Records(error) => error.into(),
         }
     }
 }

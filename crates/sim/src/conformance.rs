@@ -107,6 +107,7 @@ pub async fn journal<S: Journal + Read + Audit>(make: impl AsyncFn() -> S) {
 pub async fn audit<S: Journal + Audit>(make: impl AsyncFn() -> S) {
     check!(make;
         audit::rows_are_kept_in_order,
+        audit::a_row_that_no_append_brings_stands_in_the_same_chain,
         audit::rows_are_found_by_whatever_is_asked,
         audit::pages_follow_their_cursor_both_ways,
         audit::a_call_stands_as_the_newest_row_about_it_says,

@@ -21,6 +21,7 @@ use baton_core::id::{RunId, TenantId};
 use baton_core::kpi::Conversations;
 use baton_core::run::State;
 use baton_core::time::Time;
+use baton_core::tool::AuditRow;
 use baton_ports::audit::{Audit, Filter, Person, Usage, UsageFilter};
 use baton_ports::budget::{Budget, CostFilter, CostRow, Grown, Holder, ROWS_MAX, Settlement, Standing, Want};
 use baton_ports::conversations::{ConversationFilter, ConversationHead};
@@ -178,6 +179,11 @@ impl Audit for Store {
 
     async fn usage(&self, filter: UsageFilter) -> Result<Vec<Usage>, Error> {
         Ok(self.with(|inner| inner.books.trail.usage(&filter)))
+    }
+
+    async fn note(&self, row: AuditRow) -> Result<(), Error> {
+        self.with(|inner| inner.books.trail.add(row));
+        Ok(())
     }
 
     async fn erase(&self, tenant: &TenantId, person: &Person, by: &str, at: Time) -> Result<u64, Error> {

@@ -1,5 +1,6 @@
 //! `baton keys`: what may be asked.
 
+use baton_ports::keys::Need;
 use clap::{Args, Subcommand, ValueEnum};
 
 /// Days a key may be good for.
@@ -42,6 +43,9 @@ pub struct KeysCreate {
     /// Requests it may make in a minute; 0: as many as it likes. Unless told, as `[serve] requests_per_minute` has it.
     #[arg(long, value_name = "N")]
     pub per_minute: Option<u32>,
+    /// What of all that its role may it may, once for each; all of it unless told.
+    #[arg(long, value_enum, value_name = "SCOPE")]
+    pub scope: Vec<KeyScope>,
     /// As JSON.
     #[arg(long)]
     pub json: bool,
@@ -75,4 +79,34 @@ pub enum KeyRole {
     HumanAgent,
     /// A program: asks models and runs workflows.
     Service,
+}
+
+/// What a key may be limited to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum KeyScope {
+    /// Look, and change nothing.
+    Read,
+    /// Ask models, begin runs, and say what customers say.
+    Run,
+    /// Answer what waits for people.
+    Answer,
+    /// Make what others run and know.
+    Build,
+    /// Decide what becomes of runs and of models.
+    Operate,
+    /// Say who comes in, and erase customers.
+    Administer,
+}
+
+impl KeyScope {
+    pub fn need(self) -> Need {
+        match self {
+            Self::Read => Need::Look,
+            Self::Run => Need::Run,
+            Self::Answer => Need::Answer,
+            Self::Build => Need::Build,
+            Self::Operate => Need::Operate,
+            Self::Administer => Need::Administer,
+        }
+    }
 }

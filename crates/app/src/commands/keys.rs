@@ -56,6 +56,7 @@ impl New {
             expires_at: Some(now + HOUR * 24 * days),
             revoked_at: None,
             per_minute,
+            scopes: None,
         };
         Ok(Self { key, hash: minted.hash, secret: minted.secret })
     }
@@ -86,8 +87,10 @@ async fn create(project: &Project, args: &KeysCreate, now: Time) -> anyhow::Resu
         KeyRole::Service => Role::Service,
     };
     let system = System::open(project)?;
-    let new = New::mint(&system.tenant, &args.name, role, args.days, args.per_minute, now)?;
+    let mut new = New::mint(&system.tenant, &args.name, role, args.days, args.per_minute, now)?;
+    new.key.scopes = (!args.scope.is_empty()).then(|| args.scope.iter().map(|scope| scope.need()).collect());
     system.store.add(&new.key, &new.hash).await?;
+    system.tell_act(&system.tenant, ("keys.create", &new.key.id), None, Some(json!(new.key))).await?;
     new.tell(args.json);
     Ok(Exit::Completed)
 }
@@ -115,11 +118,14 @@ async fn rotate(project: &Project, args: &KeysRotate, now: Time) -> anyhow::Resu
     let system = System::open(project)?;
     let old = find(&system, &args.key, now).await?;
     let until = now + HOUR * args.overlap_hours;
-    let new = New::mint(&system.tenant, &old.name, old.role, args.days, old.per_minute, now)?;
+    let mut new = New::mint(&system.tenant, &old.name, old.role, args.days, old.per_minute, now)?;
+    new.key.scopes.clone_from(&old.scopes);
     if !system.store.rotate(&old.id, until, &new.key, &new.hash).await? {
         let hint = format!("`baton keys create {}` makes one anew", crate::project::in_shell(&old.name));
         return Err(Misuse::new(format!("`{}` is not good any more, so it is not rotated", old.id)).hint(hint).into());
     }
+    let rotated = find(&system, &old.id, now).await?;
+    system.tell_act(&system.tenant, ("keys.rotate", &old.id), Some(json!(old)), Some(json!(rotated))).await?;
     new.tell(args.json);
     let ends = old.expires_at.map_or(until, |end| end.min(until));
     if !args.json {
@@ -141,8 +147,10 @@ async fn revoke(project: &Project, wanted: &str, as_json: bool, now: Time) -> an
     if !system.store.revoke(&system.tenant, &key.id, now).await? {
         return Err(Misuse::new(format!("`{}` was revoked before", key.id)).into());
     }
+    let revoked = Key { revoked_at: Some(now), ..key.clone() };
+    system.tell_act(&system.tenant, ("keys.delete", &key.id), Some(json!(key)), Some(json!(revoked))).await?;
     if as_json {
-        print::pretty(&Key { revoked_at: Some(now), ..key }.as_json(now));
+        print::pretty(&revoked.as_json(now));
     } else {
         print::line(format_args!(
             "`{}` ({}) opens no door any more, five seconds from now at the latest.",
@@ -182,11 +190,15 @@ async fn find(system: &System, wanted: &str, now: Time) -> anyhow::Result<Key> {
 fn tell(keys: &[Key], now: Time) {
     let widest = |title: &str, of: &dyn Fn(&Key) -> usize| keys.iter().map(of).max().unwrap_or(0).max(title.len());
     let (id, name) = (widest("KEY", &|key| key.id.len()), widest("NAME", &|key| key.name.chars().count()));
-    let title = format!("{:<id$}  {:<name$}  {:<7}  {:<7}  UNTIL", "KEY", "NAME", "ROLE", "STATE");
+    let title = format!("{:<id$}  {:<name$}  {:<11}  {:<7}  {:<20}  SCOPES", "KEY", "NAME", "ROLE", "STATE", "UNTIL");
     print::line(print::paint("1", &title));
     for key in keys {
         let until = key.revoked_at.or(key.expires_at).map_or_else(|| "for ever".to_owned(), |at| at.to_string());
         let (role, state) = (key.role.word(), key.state(now));
-        print::line(format_args!("{:<id$}  {:<name$}  {role:<7}  {state:<7}  {until}", key.id, key.name));
+        let scopes = key.scope_words().map_or_else(|| "all".to_owned(), |words| words.join(","));
+        print::line(format_args!(
+            "{:<id$}  {:<name$}  {role:<11}  {state:<7}  {until:<20}  {scopes}",
+            key.id, key.name
+        ));
     }
 }

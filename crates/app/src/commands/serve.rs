@@ -88,7 +88,7 @@ fn work(project: &Project, system: &System, engine: &Engine, files: watch::Recei
         engine: engine.clone(),
         read: Arc::new(system.store.clone()),
         registry: Arc::new(system.store.clone()),
-        records: Arc::new(system.store.clone()),
+        records: system.records.clone(),
         decisions: Arc::new(system.store.clone()),
         roster: system.roster.clone(),
         files,
@@ -122,8 +122,9 @@ fn house(project: &Project, system: &System) -> House {
 fn mint(system: &System) -> Mint {
     let clock = system.clock.clone();
     Arc::new(move |tenant, name, role, days, instead_of| {
-        let keys::New { key, hash, secret } =
+        let keys::New { mut key, hash, secret } =
             keys::New::mint(tenant, name, role, days, instead_of.and_then(|old| old.per_minute), clock.now())?;
+        key.scopes = instead_of.and_then(|old| old.scopes.clone());
         Ok(NewKey { key, hash, secret })
     })
 }

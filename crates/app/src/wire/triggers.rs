@@ -20,7 +20,7 @@ impl System {
         Triggers {
             engine: engine.clone(),
             registry: Arc::new(self.store.clone()),
-            records: Arc::new(self.store.clone()),
+            records: self.records.clone(),
             read: Arc::new(self.store.clone()),
             zone: project.settings.own_zone().map(str::to_owned),
         }
@@ -28,7 +28,7 @@ impl System {
 
     pub fn outgoing(&self, project: &Project) -> Outgoing {
         Outgoing {
-            records: Arc::new(self.store.clone()),
+            records: self.records.clone(),
             feed: Arc::new(self.store.clone()),
             post: Arc::new(Poster::new(&project.settings.tools)),
             clock: self.clock.clone(),

@@ -1,9 +1,9 @@
 //! `baton keys`: made, listed, rotated and revoked on the project's database, and what a server beside makes of them.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::place::Place;
-use crate::server::Server;
+use crate::server::{Server, chat};
 
 fn create(place: &Place, arguments: &[&str]) -> (String, String) {
     let all: Vec<&str> = ["keys", "create", "--json"].iter().chain(arguments).copied().collect();
@@ -78,4 +78,47 @@ fn looking_at_keys_makes_no_database_and_names_are_checked() {
     place.baton(&["keys", "create", "x", "--days", "0"]).ends(2);
     create(&place, &["shop"]);
     place.baton(&["keys", "revoke", "shpo"]).ends(2).warns("did you mean `shop`?");
+}
+
+#[test]
+fn a_key_that_is_limited_to_scopes_does_what_they_name_and_is_told_what_it_lacks() {
+    let place = Place::empty();
+    let (id, asks) = create(&place, &["asker", "--scope", "run"]);
+    let (_, admin) = create(&place, &["boss", "--role", "admin"]);
+    let (_, half) = create(&place, &["half", "--role", "admin", "--scope", "administer", "--scope", "read"]);
+    let listed = place.baton(&["keys", "list", "--json"]).ends(0).json();
+    let of = |name: &str| {
+        listed.as_array().expect("a list").iter().find(|key| key["name"] == name).expect("it")["scopes"].clone()
+    };
+    assert_eq!((of("asker"), of("boss")), (json!(["run"]), Value::Null));
+    place.baton(&["keys", "list"]).ends(0).says("SCOPES").says("read,administer");
+    place.baton(&["keys", "create", "x", "--scope", "fly"]).ends(2).warns("fly");
+    let server = Server::start(&place);
+    let ask = |request: &str, key: &str, body: Value| server.ask(request, key, "", &body);
+    let me = ask("GET /api/v1/me", &asks, Value::Null).ends(200);
+    assert_eq!(me["scopes"], json!(["run"]));
+    let refused = ask("GET /api/v1/executions", &asks, Value::Null).ends(403);
+    assert_eq!(refused["code"], "SCOPE_MISSING");
+    assert!(refused["detail"].as_str().expect("a detail").contains("lacks the scope `read`"), "{refused}");
+    // What it may it may: only the workflow is not there.
+    assert_eq!(ask("POST /api/v1/workflows/execute", &asks, json!({ "workflow_id": "x" })).status, 404);
+    // The role says no first; no scope adds to it.
+    assert_eq!(ask("GET /api/v1/keys", &asks, Value::Null).ends(403)["code"], "FORBIDDEN");
+    // At the models' door, in its form.
+    let body = json!({ "model": "fast", "messages": [{ "role": "user", "content": "Hello" }] });
+    let refused = chat(server.address(), &half, "", &body).expect("an answer");
+    assert!(refused.starts_with("HTTP/1.1 403") && refused.contains("scope_missing"), "{refused}");
+    // Whoever is limited gives nobody more.
+    let wish = |scopes: Value| json!({ "name": "n", "role": "admin", "scopes": scopes });
+    for more in [Value::Null, json!(["read", "build"])] {
+        assert_eq!(ask("POST /api/v1/keys", &half, wish(more)).ends(403)["code"], "SCOPE_MISSING");
+    }
+    assert_eq!(ask("POST /api/v1/keys", &half, wish(json!(["read"]))).ends(201)["scopes"], json!(["read"]));
+    assert_eq!(ask("POST /api/v1/keys", &admin, wish(json!([]))).ends(422)["code"], "BODY_INVALID");
+    assert_eq!(ask("POST /api/v1/keys", &admin, wish(json!(["fly"]))).ends(422)["code"], "BODY_INVALID");
+    // Its successor is limited as it was.
+    let rotated = ask(&format!("POST /api/v1/keys/{id}/rotate"), &admin, json!({})).ends(201);
+    assert_eq!(rotated["scopes"], json!(["run"]));
+    let again = place.baton(&["keys", "rotate", rotated["id"].as_str().expect("an id"), "--json"]).ends(0).json();
+    assert_eq!(again["scopes"], json!(["run"]));
 }

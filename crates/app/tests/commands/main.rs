@@ -1,5 +1,6 @@
 //! The binary from outside: what each command prints, and with what code it ends.
 
+mod acts;
 mod agents;
 mod api;
 mod approvals;
@@ -22,6 +23,7 @@ mod knowledge;
 mod kpis;
 mod models;
 mod money;
+mod once;
 mod outages;
 mod outbox;
 mod pages;
@@ -43,6 +45,7 @@ mod server;
 mod shelf;
 mod shipped;
 mod sources;
+mod tenants;
 mod tls;
 mod tool_call;
 mod tool_usage;

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use baton_engine::triggers::signature::sign_hex;
 use serde_json::{Value, json};
 
 use crate::place::{Done, Place};
@@ -151,4 +152,54 @@ fn secrets_that_come_in_by_any_door_are_in_no_database_log_or_answer() {
             assert!(!text.contains(secret), "{secret} is in the {place}: {text}");
         }
     }
+}
+
+#[test]
+fn what_signs_webhooks_is_sealed_under_the_key_and_still_signs_when_the_key_is_changed() {
+    const FLOW: &str = "name: order\nnodes: [{id: note, type: transform, set: {a: 1}}]\n";
+    let place = Place::with(&[("workflows/order.yaml", FLOW)]);
+    let made = |server: &Server, key: &str, name: &str| {
+        let body = json!({ "name": name, "workflow_id": "order", "form": "github", "secret": format!("s3cr3t-of-{name}-hook") });
+        server.ask("POST /api/v1/webhooks", key, "", &body).ends(201);
+    };
+    let deliver = |server: &Server, name: &str| {
+        let body = format!("{{\"for\": \"{name}\"}}");
+        let signed = sign_hex(&format!("s3cr3t-of-{name}-hook"), &[body.as_bytes()]);
+        let headers = format!("X-GitHub-Delivery: {name}\r\nX-Hub-Signature-256: sha256={signed}\r\n");
+        server.send(&format!("POST /hooks/{name}"), &headers, &body)
+    };
+    // Of before there was a key.
+    let server = Server::start(&place);
+    let key = server.key().expect("a key").to_owned();
+    made(&server, &key, "open");
+    assert_eq!(server.stop(), Some(0));
+
+    let now = [("BATON_SECRETS__KEY", KEY)];
+    let server = Server::start_with(&place, &now);
+    made(&server, &key, "sealed");
+    let out =
+        json!({ "name": "out", "url": "https://shop.example/x", "events": ["*"], "secret": "s3cr3t-of-subscription" });
+    server.ask("POST /api/v1/subscriptions", &key, "", &out).ends(201);
+    for name in ["open", "sealed"] {
+        assert!(deliver(&server, name).starts_with("HTTP/1.1 202"), "{name}");
+    }
+    assert_eq!(server.stop(), Some(0));
+    let mut written = Vec::new();
+    everything(place.path(), &mut written);
+    let written = String::from_utf8_lossy(&written);
+    assert!(written.contains("s3cr3t-of-open-hook"), "it was looked at the right place");
+    assert!(!written.contains("s3cr3t-of-sealed-hook") && !written.contains("s3cr3t-of-subscription"));
+
+    let old_keys = format!("[\"{KEY}\"]");
+    let both = [("BATON_SECRETS__KEY", NEXT), ("BATON_SECRETS__OLD_KEYS", old_keys.as_str())];
+    Done::after(place.begin_with(&both, &["secrets", "rotate"])).ends(0).says("3 secrets");
+    Done::after(place.begin_with(&both, &["secrets", "rotate"])).ends(0).says("0 secrets");
+    let server = Server::start_with(&place, &[("BATON_SECRETS__KEY", NEXT)]);
+    for name in ["open", "sealed"] {
+        assert!(deliver(&server, name).starts_with("HTTP/1.1 202"), "{name}");
+    }
+    assert_eq!(server.stop(), Some(0));
+    // Without its key nothing is let in by it, and nothing is made up.
+    let server = Server::start(&place);
+    assert!(deliver(&server, "sealed").starts_with("HTTP/1.1 503"));
 }

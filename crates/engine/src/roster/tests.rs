@@ -104,20 +104,20 @@ fn tiers(settings: serde_json::Value) -> Result<Tiers, String> {
 #[test]
 fn a_tenant_has_the_tier_it_was_given_else_the_one_for_all() {
     let all = Tiers::default();
-    assert_eq!(all.of(&tenant()).name, "enterprise");
-    assert!(all.of(&tenant()).limits.types.contains(&Kind::Code));
+    assert_eq!(all.of(&tenant(), None).name, "enterprise");
+    assert!(all.of(&tenant(), None).limits.types.contains(&Kind::Code));
     let some = tiers(json!({"tier": "professional", "tenants": {"acme": "free"}})).unwrap();
     assert_eq!(
-        (some.of(&tenant()).name.as_str(), some.of(&TenantId::new("b")).name.as_str()),
+        (some.of(&tenant(), None).name.as_str(), some.of(&TenantId::new("b"), None).name.as_str()),
         ("free", "professional")
     );
-    assert!(!some.of(&tenant()).limits.types.contains(&Kind::Code));
+    assert!(!some.of(&tenant(), None).limits.types.contains(&Kind::Code));
 }
 
 #[test]
 fn settings_change_the_table_and_say_what_they_leave_open() {
     let changed = tiers(json!({"tier": "free", "tiers": {"free": {"iterations": 7, "above": "refuse"}}})).unwrap();
-    let limits = &changed.of(&tenant()).limits;
+    let limits = &changed.of(&tenant(), None).limits;
     assert_eq!((limits.iterations, limits.tools, limits.above), (7, 5, Above::Refuse));
     let refused = |settings: serde_json::Value| tiers(settings).unwrap_err();
     assert!(refused(json!({"tier": "fre"})).contains("enterprise, free, professional"));

@@ -97,12 +97,20 @@ impl Tiers {
         Ok(Self { table, default, of: settings.tenants, rates })
     }
 
-    pub(super) fn rate(&self, tenant: &TenantId) -> Rate {
-        self.rates.get(&self.of(tenant).name).copied().unwrap_or_default()
+    pub(super) fn rate(&self, tier: &Tier) -> Rate {
+        self.rates.get(&tier.name).copied().unwrap_or_default()
     }
 
-    pub fn of(&self, tenant: &TenantId) -> &Arc<Tier> {
-        self.of.get(tenant).and_then(|name| self.table.get(name)).unwrap_or(&self.default)
+    /// The tier that a tenant has: `own`, where it is in the table, else as the settings say.
+    pub fn of(&self, tenant: &TenantId, own: Option<&str>) -> &Arc<Tier> {
+        let known = |name: &str| self.table.get(name);
+        let settings = || self.of.get(tenant).and_then(|name| known(name));
+        own.and_then(known).or_else(settings).unwrap_or(&self.default)
+    }
+
+    /// All there are.
+    pub fn names(&self) -> Vec<String> {
+        self.table.keys().cloned().collect()
     }
 }
 

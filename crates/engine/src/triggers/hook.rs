@@ -126,6 +126,8 @@ pub enum Rejected {
     /// No such hook, one that is not enabled, or nobody who signed for it now: which is not told.
     #[error("no hook takes this request: its address, its signature or its time is not right")]
     NotSigned,
+    #[error("the tenant `{0}` is disabled: nothing is begun for it")]
+    Disabled(TenantId),
     #[error("the body is no JSON: {0}")]
     NoJson(serde_json::Error),
     #[error(transparent)]
@@ -207,6 +209,10 @@ impl Triggers {
         let (Some(hook), Some(delivery), false) = (hook, delivery, secrets.is_empty()) else {
             return Err(Rejected::NotSigned);
         };
+        // Told only to who signed.
+        if !self.engine.roster().tenants().is_open(tenant, now).await.map_err(Error::from)? {
+            return Err(Rejected::Disabled(tenant.clone()));
+        }
         let said: Value = serde_json::from_slice(body).map_err(Rejected::NoJson)?;
         let run = run_of("hook", tenant, name, hook.created_at, &delivery.id);
         let names = json!({

@@ -247,6 +247,10 @@ impl Triggers {
     /// # Errors
     /// Where the store does not answer; what is due stays so.
     pub async fn look(&self, tenant: &TenantId, now: Time) -> Result<Option<Time>, Error> {
+        // What a disabled tenant misses is missed as by a server that stood still.
+        if !self.engine.roster().tenants().is_open(tenant, now).await? {
+            return Ok(Some(now + AGAIN));
+        }
         let (mut next, mut after): (Option<Time>, Option<String>) = (None, None);
         loop {
             let page: Vec<Schedule> = list(&*self.records, tenant, after.as_deref(), super::PAGE_MAX).await?;

@@ -36,7 +36,7 @@ pub(super) fn paths() -> OpenApiRouter<Door> {
 #[serde(deny_unknown_fields)]
 pub(super) struct Which {
     execution_id: Option<String>,
-    /// The tool's name.
+    /// The tool's name, or what was done: `keys.create`.
     action: Option<String>,
     /// The customer's, or that of who approved or resolved something.
     user_id: Option<String>,

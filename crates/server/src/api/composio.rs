@@ -42,8 +42,8 @@ pub(super) fn paths() -> OpenApiRouter<Door> {
     let runs = OpenApiRouter::new().routes(routes!(connect)).routes(routes!(disconnect));
     let operates = OpenApiRouter::new().routes(routes!(refresh));
     super::needing(Need::Look, looks)
-        .merge(super::needing(Need::Run, runs))
-        .merge(super::needing(Need::Operate, operates))
+        .merge(super::acting(Need::Run, runs))
+        .merge(super::acting(Need::Operate, operates))
 }
 
 impl From<Fault> for Problem {

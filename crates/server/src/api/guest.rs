@@ -1,22 +1,22 @@
 //! Who asks, let in: with a good key, in turn, and while there is room.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Extension;
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::middleware::Next;
 use axum::response::Response;
 use baton_core::id::TenantId;
-use baton_ports::keys::{Key, Need, Role};
+use baton_ports::keys::{Barred, Key, Need};
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 
 use super::people;
 use crate::auth::Bearer;
-use crate::code;
 use crate::door::Door;
 use crate::problem::Problem;
 use crate::rate;
@@ -38,16 +38,14 @@ impl Guest {
         &self.key.name
     }
 
-    /// Refused where its role may not do this.
+    /// Refused where its role or its scopes do not let it do this.
     pub fn must(&self, need: Need) -> Result<(), Problem> {
-        let role = self.key.role;
-        if role.may(need) {
-            return Ok(());
-        }
-        let who: Vec<&str> = Role::ALL.into_iter().filter(|role| role.may(need)).map(Role::word).collect();
-        let detail = format!("a key of role `{}` may not do this", role.word());
-        let hint = format!("it takes one of: {}", who.join(", "));
-        Err(Problem::new(StatusCode::FORBIDDEN, code::FORBIDDEN, detail).hint(hint))
+        self.key.may(need).map_err(|barred| Problem::barred(&self.key, need, barred))
+    }
+
+    /// Refused where this would let somebody do what the guest's own scopes do not name.
+    pub fn must_have(&self, scopes: Option<&BTreeSet<Need>>) -> Result<(), Problem> {
+        self.key.lacks(scopes).map_or(Ok(()), |need| Err(Problem::barred(&self.key, need, Barred::Scope)))
     }
 
     /// Its key, by its id.
@@ -67,10 +65,11 @@ pub(super) async fn enter(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let key = door.keys.bearer(&headers).await?;
+    let key = door.bearer(&headers).await?;
     let turn = door.turn(&key).await?;
     let place = door.room.clone().try_acquire_owned().map_err(|_| Problem::overloaded())?;
     let guest = Guest { key, _place: Arc::new(place) };
+    request.extensions_mut().insert(door.clone());
     request.extensions_mut().insert(guest.clone());
     let mut response = next.run(request).await;
     if response.status().is_success() && response.extensions().get::<Acted>().is_some() {
@@ -105,6 +104,8 @@ pub(super) struct Me {
     /// `admin`, `builder`, `operator`, `human_agent` or `service`.
     role: &'static str,
     tenant: String,
+    /// What of all that its role may it may: `read`, `run`, `answer`, `build`, `operate`, `administer`; nothing: all of it.
+    scopes: Option<Vec<&'static str>>,
     /// Replies of models come from files.
     scripted: bool,
 }
@@ -115,5 +116,6 @@ pub(super) async fn me(State(door): State<Door>, Extension(guest): Extension<Gue
     let Key { id, tenant, name, role, .. } = &**guest.key;
     let scripted = door.work()?.scripted;
     let (key_id, name, tenant) = (id.clone(), name.clone(), tenant.to_string());
-    Ok(Json(Me { key_id, name, role: role.word(), tenant, scripted }))
+    let scopes = guest.key.scope_words();
+    Ok(Json(Me { key_id, name, role: role.word(), tenant, scopes, scripted }))
 }

@@ -1,5 +1,6 @@
 //! API keys: who comes in. The secret of one is shown once, in the answer that makes it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::Extension;
@@ -7,8 +8,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::header::CACHE_CONTROL;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use baton_ports::keys::{DAYS_DEFAULT, DAYS_MAX, Key, Need, OVERLAP_HOURS_DEFAULT, OVERLAP_HOURS_MAX, PAGE_MAX, Role};
 use baton_ports::read::PAGE_DEFAULT;
 use serde::Deserialize;
@@ -18,6 +18,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::guest::Guest;
+use super::once;
 use super::query::{Path, Query, limit};
 use super::shapes::Problem as Refusal;
 use super::shapes::keys::{ApiKey, ApiKeys, MintedKey};
@@ -31,7 +32,7 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 pub(super) fn paths() -> OpenApiRouter<Door> {
     let administers =
         OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(revoke)).routes(routes!(rotate));
-    super::needing(Need::Administer, administers)
+    super::acting(Need::Administer, administers)
 }
 
 /// Which keys.
@@ -72,11 +73,15 @@ pub(super) struct KeyWish {
     role: Role,
     /// 1 to 3,650; 90 unless told.
     days: Option<u32>,
+    /// What of all that its role may it may: `read`, `run`, `answer`, `build`, `operate`, `administer`; all of it unless
+    /// told. Whoever is limited gives nobody more.
+    #[schema(value_type = Option<Vec<String>>)]
+    scopes: Option<BTreeSet<Need>>,
 }
 
 /// Makes a key, and shows its secret for the only time
 ///
-/// A request that is repeated makes another: what was shown once is shown to nobody again.
+/// Repeated under one `Idempotency-Key` it is answered without the secret: what was shown once is shown to nobody again.
 #[utoipa::path(post, path = "/api/v1/keys", tag = "keys", request_body = KeyWish, responses(
     (status = 201, body = MintedKey), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn create(
@@ -84,13 +89,18 @@ pub(super) async fn create(
     Extension(guest): Extension<Guest>,
     body: Body,
 ) -> Result<Response, Problem> {
-    let KeyWish { name, role, days } = body::json(body, door.limits).await?;
+    let KeyWish { name, role, days, scopes } = body::json(body, door.limits).await?;
     Key::check_name(&name).map_err(unfit)?;
+    if scopes.as_ref().is_some_and(BTreeSet::is_empty) {
+        return Err(unfit("`scopes` names none, so the key could do nothing: leave it out for all".to_owned()));
+    }
+    guest.must_have(scopes.as_ref())?;
     let house = door.house()?;
-    let new =
+    let mut new =
         minted((house.mint)(guest.tenant(), &name, role, within("days", days, DAYS_DEFAULT, 1..=DAYS_MAX)?, None))?;
+    new.key.scopes = scopes;
     house.keys.add(&new.key, &new.hash).await?;
-    Ok(shown_once(StatusCode::CREATED, &new))
+    Ok(with_secret(new.key.as_json(new.key.created_at), &new))
 }
 
 fn unfit(detail: String) -> Problem {
@@ -105,15 +115,14 @@ fn within(name: &str, asked: Option<u32>, default: u32, range: std::ops::RangeIn
     }
 }
 
-fn minted(new: Result<NewKey, Box<dyn std::error::Error + Send + Sync>>) -> Result<NewKey, Problem> {
+pub(super) fn minted(new: Result<NewKey, Box<dyn std::error::Error + Send + Sync>>) -> Result<NewKey, Problem> {
     new.map_err(|error| Problem::broken("a key", &error))
 }
 
-/// The key with its secret, which nobody on the way is to keep.
-fn shown_once(status: StatusCode, new: &NewKey) -> Response {
-    let mut shown = new.key.as_json(new.key.created_at);
+/// What was made, with a key's secret.
+pub(super) fn with_secret(mut shown: Value, new: &NewKey) -> Response {
     shown["key"] = json!(new.secret);
-    (status, [(CACHE_CONTROL, "no-store")], Json(shown)).into_response()
+    once::shown_once(StatusCode::CREATED, shown, "key")
 }
 
 async fn find(house: &House, guest: &Guest, id: &str) -> Result<Key, Problem> {
@@ -149,6 +158,7 @@ pub(super) async fn rotate(
     let days = within("days", days, DAYS_DEFAULT, 1..=DAYS_MAX)?;
     let house = door.house()?;
     let old = find(house, &guest, &id).await?;
+    guest.must_have(old.scopes.as_ref())?;
     let new = minted((house.mint)(guest.tenant(), &old.name, old.role, days, Some(&old)))?;
     let until = door.clock.now() + HOUR * overlap;
     if !house.keys.rotate(&old.id, until, &new.key, &new.hash).await? {
@@ -157,7 +167,7 @@ pub(super) async fn rotate(
             Problem::new(StatusCode::CONFLICT, code::KEY_ENDED, detail).hint("POST /api/v1/keys makes one anew")
         );
     }
-    Ok(shown_once(StatusCode::CREATED, &new))
+    Ok(with_secret(new.key.as_json(new.key.created_at), &new))
 }
 
 /// Revokes a key: it opens no door any more, five seconds from then at the latest

@@ -37,7 +37,8 @@ pub(super) fn paths() -> OpenApiRouter<Door> {
     let builds = OpenApiRouter::new().routes(routes!(add)).routes(routes!(remove)).routes(routes!(reindex));
     let administers = OpenApiRouter::new().routes(routes!(erase));
     super::needing(Need::Look, looks)
-        .merge(super::needing(Need::Build, builds))
+        .merge(super::acting(Need::Build, builds))
+        // An erasure says so in the trail itself, and nothing of it is kept: who is erased would be in it.
         .merge(super::needing(Need::Administer, administers))
 }
 

@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
-use axum::{Extension, Json};
+use axum::response::Response;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use baton_core::audit::hex;
@@ -27,6 +27,7 @@ use utoipa::ToSchema;
 
 use super::desk::Request;
 use super::guest::Guest;
+use super::once;
 use super::query::Path;
 use super::shapes::Problem as Refusal;
 use super::webhooks::random;
@@ -129,7 +130,7 @@ pub(super) async fn create(
     work.records.commit(guest.tenant(), vec![insert], now).await?;
     let path = format!("/decide/{}.{secret}", guest.tenant());
     let made = json!({ "path": path, "person": link.person, "expires_at": link.expires_at.to_string() });
-    Ok((StatusCode::CREATED, Json(made)).into_response())
+    Ok(once::shown_once(StatusCode::CREATED, made, "path"))
 }
 
 fn hash(secret: &str) -> String {

@@ -90,7 +90,7 @@ impl<S: Source> Listener<S> {
                 glanced = self.source.glance(GLANCE) => kept(glanced)?,
                 () = self.seat.door.stopped() => return None,
             }
-            self.seat.door.keys.bearer(&self.seat.headers).await.ok()?;
+            self.seat.door.bearer(&self.seat.headers).await.ok()?;
         }
     }
 }

@@ -35,7 +35,7 @@ const REASON_CHARS_MAX: usize = 1_000;
 pub(super) fn paths() -> OpenApiRouter<Door> {
     let looks = OpenApiRouter::new().routes(routes!(list)).routes(routes!(profiles)).routes(routes!(circuits));
     let operates = OpenApiRouter::new().routes(routes!(close)).routes(routes!(open));
-    super::needing(Need::Look, looks).merge(super::needing(Need::Operate, operates))
+    super::needing(Need::Look, looks).merge(super::acting(Need::Operate, operates))
 }
 
 /// The same without the prefix, for who was told of them so.
@@ -43,7 +43,7 @@ pub(super) fn short_paths() -> Router<Door> {
     let operates = Router::new()
         .route("/admin/circuit-breaker/{model}/close", post(close))
         .route("/admin/circuit-breaker/{model}/open", post(open));
-    super::needing_too(Need::Operate, operates)
+    super::acting_too(Need::Operate, operates)
 }
 
 /// Lists models with their facts, and what stands against each now

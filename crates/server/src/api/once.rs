@@ -2,10 +2,20 @@
 //!
 //! What was asked is written down before it is done, as a digest, with the run it is about; and where it is refused, why.
 //! So a repetition is told from another request under the same key, and is answered as the first was.
+//!
+//! What acts and is about no run goes through [`answered_once`]: its answer itself is kept. It is done to its end though
+//! whoever asked is cut off. Where the process died between the act and its answer nobody knows whether it was done:
+//! then it is not done again, and that is said. What an answer shows once ([`shown_once`]) is not kept.
 
-use axum::http::header::HeaderName;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::response::Response;
+use std::time::Duration;
+
+use axum::body::{self as bytes, Body, HttpBody as _};
+use axum::extract::Request;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, LOCATION};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use baton_core::audit::hex;
 use baton_core::canonical;
 use baton_core::id::RunId;
@@ -15,6 +25,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::guest::Guest;
+use crate::body;
 use crate::code;
 use crate::door::Door;
 use crate::problem::Problem;
@@ -26,6 +37,10 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const CHARS_MAX: usize = 255;
 /// Where it is written down. What ended long ago is forgotten with other old keys.
 const SPACE: &str = "asked_once";
+/// Bytes of an answer that is kept.
+const ANSWER_BYTES_MAX: u64 = 512 << 10;
+/// What of an answer's head is kept with it.
+const KEPT: [HeaderName; 4] = [CONTENT_TYPE, ETAG, LOCATION, CACHE_CONTROL];
 
 /// A request, as it is told from others under the same key.
 #[derive(Clone, Copy)]
@@ -48,8 +63,41 @@ impl<'a> Asked<'a> {
 #[derive(Serialize, Deserialize)]
 struct Noted {
     digest: String,
-    run: RunId,
+    /// Nothing where it is about no run.
+    run: Option<RunId>,
+    #[serde(default)]
     refused: Option<Refused>,
+    /// Of what is about no run; nothing until it was answered.
+    #[serde(default)]
+    answer: Option<Answer>,
+}
+
+impl Noted {
+    fn of_run(digest: &str, run: &RunId, refused: Option<Refused>) -> Self {
+        Self { digest: digest.to_owned(), run: Some(run.clone()), refused, answer: None }
+    }
+
+    /// Another request under the same key is none of this one.
+    fn check(&self, digest: &str) -> Result<(), Problem> {
+        if self.digest == digest {
+            return Ok(());
+        }
+        let detail = "this Idempotency-Key was used for another request";
+        let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code::IDEMPOTENCY_KEY_REUSED, detail)
+            .hint("choose a new key for each thing that is to be done");
+        Err(match &self.run {
+            Some(run) => problem.about(run),
+            None => problem,
+        })
+    }
+}
+
+/// An answer, as it is given again.
+#[derive(Serialize, Deserialize)]
+struct Answer {
+    status: u16,
+    head: Vec<(String, String)>,
+    body: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -95,19 +143,14 @@ impl Once {
 
     /// Holds it against what was written down.
     fn is_the_same(&mut self, noted: Value) -> Result<(), Problem> {
-        let noted: Noted = serde_json::from_value(noted).map_err(|error| Problem::broken("a key's row", &error))?;
-        if noted.digest != self.digest {
-            let detail = "this Idempotency-Key was used for another request";
-            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code::IDEMPOTENCY_KEY_REUSED, detail)
-                .about(&noted.run)
-                .hint("choose a new key for each thing that is to be done"));
-        }
+        let noted = read(noted)?;
+        noted.check(&self.digest)?;
         if let Some(refused) = noted.refused {
             let status = StatusCode::from_u16(refused.status).unwrap_or(StatusCode::CONFLICT);
-            let problem = Problem::new(status, refused.code, refused.detail).about(&noted.run);
-            return Err(Problem { hint: refused.hint, ..problem });
+            let problem = Problem::new(status, refused.code, refused.detail);
+            return Err(Problem { hint: refused.hint, run: noted.run, ..problem });
         }
-        self.before = Some(noted.run);
+        self.before = noted.run;
         Ok(())
     }
 
@@ -117,7 +160,7 @@ impl Once {
         if self.before.is_some() {
             return Ok(());
         }
-        let noted = Noted { digest: self.digest.clone(), run: run.clone(), refused: None };
+        let noted = Noted::of_run(&self.digest, run, None);
         let insert = Op::Insert { space: SPACE.to_owned(), key: self.name.clone(), value: json!(noted) };
         match door.work()?.records.commit(guest.tenant(), vec![insert], door.clock.now()).await {
             Ok(()) => Ok(()),
@@ -138,7 +181,7 @@ impl Once {
         let Problem { status, code, detail, hint, .. } = problem;
         let refused =
             Refused { status: status.as_u16(), code: code.clone(), detail: detail.clone(), hint: hint.clone() };
-        let noted = Noted { digest: self.digest.clone(), run: run.clone(), refused: Some(refused) };
+        let noted = Noted::of_run(&self.digest, run, Some(refused));
         let put = Op::Put { space: SPACE.to_owned(), key: self.name.clone(), value: json!(noted) };
         Ok(door.work()?.records.commit(guest.tenant(), vec![put], door.clock.now()).await?)
     }
@@ -154,6 +197,149 @@ impl Once {
             response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
         }
     }
+}
+
+fn read(noted: Value) -> Result<Noted, Problem> {
+    serde_json::from_value(noted).map_err(|error| Problem::broken("a key's row", &error))
+}
+
+/// Around what acts and is about no run: done once under one key, and answered as the first time.
+pub(super) async fn answered_once(
+    Extension(door): Extension<Door>,
+    Extension(guest): Extension<Guest>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let Some(text) = key(request.headers())?.filter(|_| request.method() == Method::POST) else {
+        return Ok(next.run(request).await);
+    };
+    let name = digest(&[guest.tenant().as_str(), text]);
+    let (parts, body) = request.into_parts();
+    let bytes = body::read(body, door.limits).await.map_err(|unread| Problem::unread(&unread, door.limits))?;
+    let said = match serde_json::from_slice(&bytes) {
+        Ok(said) => canonical::text(&said),
+        Err(_) => hex(&Sha256::digest(&bytes).into()),
+    };
+    let address = parts.uri.path_and_query().map_or("/", |address| address.as_str());
+    let act = Act { name, digest: digest(&[guest.key_id(), parts.method.as_str(), address, &said]), door, guest };
+    if let Some(before) = act.note().await? {
+        return Ok(before);
+    }
+    act.keep(next.run(Request::from_parts(parts, Body::from(bytes))).await).await
+}
+
+/// Around what is done to its end, with all that is kept of it, whether or not anybody waits for it.
+pub(super) async fn to_its_end(request: Request, next: Next) -> Result<Response, Problem> {
+    tokio::spawn(next.run(request)).await.map_err(|error| Problem::broken("a request", &error))
+}
+
+/// What is done once.
+struct Act {
+    name: String,
+    digest: String,
+    door: Door,
+    guest: Guest,
+}
+
+impl Act {
+    fn noted(&self, answer: Option<Answer>) -> Value {
+        json!(Noted { digest: self.digest.clone(), run: None, refused: None, answer })
+    }
+
+    /// Writes down that it is asked, or answers what it was answered before.
+    async fn note(&self) -> Result<Option<Response>, Problem> {
+        let insert = Op::Insert { space: SPACE.to_owned(), key: self.name.clone(), value: self.noted(None) };
+        match self.commit(insert).await {
+            Ok(()) => Ok(None),
+            Err(records::Error::Conflict { found: Some(found), .. }) => {
+                let noted = read(found.value)?;
+                noted.check(&self.digest)?;
+                noted.answer.map(Answer::again).ok_or_else(unanswered).map(Some)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Keeps the answer. What was not done for now is free to be asked again.
+    async fn keep(&self, response: Response) -> Result<Response, Problem> {
+        let (space, key) = (SPACE.to_owned(), self.name.clone());
+        let status = response.status();
+        let is_for_now = [StatusCode::REQUEST_TIMEOUT, StatusCode::PAYLOAD_TOO_LARGE, StatusCode::TOO_MANY_REQUESTS]
+            .contains(&status);
+        if status.is_server_error() || is_for_now {
+            self.commit(Op::Delete { space, key }).await?;
+            return Ok(response);
+        }
+        if response.body().size_hint().upper().is_none_or(|bytes| bytes > ANSWER_BYTES_MAX) {
+            return Ok(response);
+        }
+        let (parts, body) = response.into_parts();
+        let body = bytes::to_bytes(body, usize::MAX).await.map_err(|error| Problem::broken("an answer", &error))?;
+        let text = |name: &HeaderName| Some((name.to_string(), parts.headers.get(name)?.to_str().ok()?.to_owned()));
+        let answer = Answer {
+            status: status.as_u16(),
+            head: KEPT.iter().filter_map(text).collect(),
+            body: match parts.extensions.get::<ShownOnce>() {
+                Some(ShownOnce(field)) => without(&body, field)?,
+                None => String::from_utf8_lossy(&body).into_owned(),
+            },
+        };
+        // It was done: whoever asked is told so, and who asks again that nobody knows.
+        if let Err(error) = self.commit(Op::Put { space, key, value: self.noted(Some(answer)) }).await {
+            tracing::error!(%error, "an answer could not be kept under its Idempotency-Key");
+        }
+        Ok(Response::from_parts(parts, Body::from(body)))
+    }
+
+    async fn commit(&self, op: Op) -> Result<(), records::Error> {
+        let Ok(work) = self.door.work() else { return Ok(()) };
+        work.records.commit(self.guest.tenant(), vec![op], self.door.clock.now()).await
+    }
+}
+
+impl Answer {
+    fn again(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK);
+        let mut response = (status, self.body).into_response();
+        for (name, value) in self.head {
+            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+                response.headers_mut().insert(name, value);
+            }
+        }
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+        response
+    }
+}
+
+fn unanswered() -> Problem {
+    let detail = "the first request under this Idempotency-Key is under way, or was cut off before its answer was kept; \
+                  it is not done again";
+    Problem {
+        retry_after: Some(Duration::from_secs(1)),
+        ..Problem::new(StatusCode::CONFLICT, code::IDEMPOTENCY_UNANSWERED, detail)
+    }
+    .hint("ask again in a moment; if it stays so, look whether it was done, and choose a new key if it was not")
+}
+
+/// A field of an answer that is shown to nobody again.
+#[derive(Clone, Copy)]
+struct ShownOnce(&'static str);
+
+/// An answer with a secret in this field, which nobody on the way is to keep, and we do not either.
+pub(super) fn shown_once(status: StatusCode, shown: Value, field: &'static str) -> Response {
+    let mut response = (status, [(CACHE_CONTROL, "no-store")], Json(shown)).into_response();
+    response.extensions_mut().insert(ShownOnce(field));
+    response
+}
+
+/// The answer of a repetition: with nothing in that field, and the field's name in `shown_before`.
+fn without(body: &[u8], field: &str) -> Result<String, Problem> {
+    let mut shown: Value = serde_json::from_slice(body).map_err(|error| Problem::broken("an answer", &error))?;
+    if let Some(fields) = shown.as_object_mut().filter(|fields| fields.contains_key(field)) {
+        fields.insert(field.to_owned(), Value::Null);
+        fields.insert("shown_before".to_owned(), json!([field]));
+    }
+    Ok(shown.to_string())
 }
 
 /// The key that a request comes under, where it does.

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::guest::Guest;
+use super::once;
 use super::query::{self, Path, Query, kept, named};
 use super::shapes::Problem as Refusal;
 use super::webhooks::{Rotate, Rotated, chosen};
@@ -154,7 +155,7 @@ pub(super) async fn create(
     door.fresh.send_replace(());
     let mut shown = told(&kept);
     shown["secret"] = secret.into();
-    Ok((StatusCode::CREATED, Json(shown)).into_response())
+    Ok(once::shown_once(StatusCode::CREATED, shown, "secret"))
 }
 
 /// Puts a subscription in another's place, whole; its secret stays
@@ -200,10 +201,10 @@ pub(super) async fn rotate(
     Extension(guest): Extension<Guest>,
     Path(name): Path<String>,
     body: Body,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     let (secret, overlap) = body::json::<Rotate>(body, door.limits).await?.into_parts()?;
     door.work()?.outgoing.rotate(guest.tenant(), &name, secret.clone(), overlap).await?;
-    Ok(Json(json!({ "secret": secret })))
+    Ok(once::shown_once(StatusCode::OK, json!({ "secret": secret }), "secret"))
 }
 
 #[derive(Deserialize)]

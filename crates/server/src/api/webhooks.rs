@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use axum::{Extension, Json};
 use baton_core::time::Time;
 use baton_engine::triggers::hook::{self, Hook, OVERLAP_HOURS_MAX, SECRETS, TOLERANCE_S};
@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::guest::Guest;
+use super::once;
 use super::query::{self, ByName, Path, Query, kept, named};
 use super::shapes::Problem as Refusal;
 use crate::body;
@@ -174,7 +175,7 @@ pub(super) async fn create(
     let hook = triggers.save_hook(guest.tenant(), None, hook, Some(secret.clone()), door.clock.now()).await?;
     let mut shown = told(&guest, &hook);
     shown["secret"] = secret.into();
-    Ok((StatusCode::CREATED, Json(shown)).into_response())
+    Ok(once::shown_once(StatusCode::CREATED, shown, "secret"))
 }
 
 /// A secret that somebody brings, or a new one.
@@ -266,9 +267,9 @@ pub(super) async fn rotate(
     Extension(guest): Extension<Guest>,
     Path(name): Path<String>,
     body: Body,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     let (secret, overlap) = body::json::<Rotate>(body, door.limits).await?.into_parts()?;
     let triggers = door.work()?.triggers();
     triggers.rotate_hook(guest.tenant(), &name, secret.clone(), overlap, door.clock.now()).await?;
-    Ok(Json(json!({ "secret": secret })))
+    Ok(once::shown_once(StatusCode::OK, json!({ "secret": secret }), "secret"))
 }

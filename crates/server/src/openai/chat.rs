@@ -45,10 +45,8 @@ pub(super) struct Call {
 pub(crate) async fn complete(State(door): State<Door>, request: Request) -> Result<Response, Error> {
     let (head, body) = request.into_parts();
     let headers = head.headers;
-    let key = door.keys.bearer(&headers).await?;
-    if !key.role.may(Need::Run) {
-        return Err(Error::forbidden(key.role));
-    }
+    let key = door.bearer(&headers).await?;
+    key.may(Need::Run).map_err(|barred| Error::barred(&key, Need::Run, barred))?;
     let turn = door.turn(&key).await?;
     let place = door.room.clone().try_acquire_owned().map_err(|_| Problem::overloaded())?;
     // Only now, or anybody's connections would fill the memory.

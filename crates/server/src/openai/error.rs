@@ -7,7 +7,7 @@ use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use baton_core::run::ModelFault;
 use baton_engine::roster::{self, Standing};
-use baton_ports::keys::Role;
+use baton_ports::keys::{Barred, Key, Need};
 use serde_json::{Value, json};
 
 use crate::auth::Refused;
@@ -78,15 +78,10 @@ impl Error {
         }
     }
 
-    pub fn forbidden(role: Role) -> Self {
-        let message = format!("a key of role `{}` may not ask models", role.word());
-        Self {
-            status: StatusCode::FORBIDDEN,
-            kind: "permission_error",
-            code: "forbidden".to_owned(),
-            param: None,
-            ..Self::invalid("", message)
-        }
+    /// A key that may not do this.
+    pub fn barred(key: &Key, need: Need, barred: Barred) -> Self {
+        let problem = Problem::barred(key, need, barred);
+        Self { kind: "permission_error", code: problem.code.to_lowercase(), ..problem.into() }
     }
 
     pub fn unread(unread: &Unread, limits: Limits) -> Self {
@@ -118,14 +113,17 @@ impl From<Refused> for Error {
             Refused::Missing | Refused::Invalid | Refused::Token(_) => {
                 (StatusCode::UNAUTHORIZED, "authentication_error", NO_KEY)
             }
-            Refused::Unreadable(error) => {
-                tracing::error!(%error, "API keys cannot be read");
+            Refused::Disabled(_) => (StatusCode::FORBIDDEN, "permission_error", "tenant_disabled"),
+            Refused::Unreadable(_) | Refused::Untold(_) => {
+                tracing::error!(error = %refused, "API keys cannot be read");
                 (StatusCode::SERVICE_UNAVAILABLE, "server_error", "unavailable")
             }
         };
         let message = match &refused {
-            Refused::Unreadable(_) => "API keys cannot be read at the moment; try again".to_owned(),
-            Refused::Missing | Refused::Invalid | Refused::Token(_) => refused.to_string(),
+            Refused::Unreadable(_) | Refused::Untold(_) => {
+                "API keys cannot be read at the moment; try again".to_owned()
+            }
+            Refused::Missing | Refused::Invalid | Refused::Token(_) | Refused::Disabled(_) => refused.to_string(),
         };
         Self { status, kind, code: code.to_owned(), message, param: None, retry_after: None, rate: None }
     }

@@ -53,6 +53,9 @@ async fn receive(
             Err(Problem::new(StatusCode::UNAUTHORIZED, code::SIGNATURE_INVALID, rejected.to_string())
                 .hint("compare the address, the secret, the form of the signature and the clock with the webhook's"))
         }
+        Err(rejected @ Rejected::Disabled(_)) => {
+            Err(Problem::new(StatusCode::FORBIDDEN, code::TENANT_DISABLED, rejected.to_string()))
+        }
         Err(Rejected::NoJson(error)) => Err(Problem::unfit(&error)),
         Err(Rejected::Begins(error)) => Err(error.into()),
     }

@@ -172,6 +172,7 @@ impl World {
             expires_at,
             revoked_at: None,
             per_minute: Some(0),
+            scopes: None,
         };
         let ring = Ring(vec![(good.hash, key(1, None)), (old.hash, key(2, Some(Time::from_ms(1))))]);
         let (sender, dropped) = mpsc::channel(REQUESTS);

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use baton_core::audit::Tip;
+use baton_core::audit::{Administered, Tip};
 use baton_core::money::Usd;
 use baton_core::time::{Time, TimeZone};
 use baton_core::tool::{AuditRow, AuditStatus, Details};
@@ -43,6 +43,27 @@ pub async fn rows_are_kept_in_order(store: &(impl Journal + Audit)) {
     assert_eq!(read(store, Filter::default()).await, rows);
     let entries = store.trail(&tenant(), Filter::default()).await.expect("reads");
     assert_eq!(entries.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [1, 2, 3]);
+}
+
+pub async fn a_row_that_no_append_brings_stands_in_the_same_chain(store: &(impl Journal + Audit)) {
+    let rows = three();
+    written(store, &rows[..1]).await;
+    let act = Administered {
+        action: "keys.create".into(),
+        target: Some("key_1".into()),
+        by: "boss".into(),
+        key_id: Some("key_0".into()),
+        before: None,
+        after: Some(json!({ "role": "service" })),
+    };
+    let act = act.row(&tenant(), at(7));
+    store.note(act.clone()).await.expect("writes");
+    assert_eq!(read(store, Filter::default()).await, [rows[0].clone(), act.clone()]);
+    let details = json!(act.details);
+    assert!(details["after"].is_string() && details["before"].is_null(), "{details}");
+    assert_eq!(read(store, Filter { action: Some("keys.create".into()), ..Filter::default() }).await, [act]);
+    let verdict = verified(store).await;
+    assert_eq!((verdict.tip.seq, verdict.broken), (2, None));
 }
 
 pub async fn rows_are_found_by_whatever_is_asked(store: &(impl Journal + Audit)) {

@@ -1,4 +1,4 @@
-use baton_ports::keys::{Key, Keys, Role};
+use baton_ports::keys::{Key, Keys, Need, Role};
 
 use super::world::{at, tenant};
 
@@ -12,6 +12,7 @@ fn key(id: &str) -> Key {
         expires_at: Some(at(9)),
         revoked_at: None,
         per_minute: Some(7),
+        scopes: Some([Need::Look, Need::Run].into()),
     }
 }
 

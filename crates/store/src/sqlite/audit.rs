@@ -23,6 +23,8 @@ use list::Of;
 pub(super) use list::queries;
 pub(super) use old::chain as chain_old_rows;
 
+/// Bytes one row takes, about.
+const ROW_BYTES: usize = 512;
 /// Rows that one transaction erases a person from: others wait for no more.
 const ERASED_MAX: usize = 2_000;
 /// Rows that are looked through at once for what mentions a person; no more than are emptied at once.
@@ -70,6 +72,11 @@ impl Audit for Store {
 
     async fn usage(&self, filter: UsageFilter) -> Result<Vec<Usage>, Error> {
         self.read(move |connection| usage::sums(connection, &filter)).await
+    }
+
+    async fn note(&self, row: AuditRow) -> Result<(), Error> {
+        let with = Sealed::new(&row)?;
+        self.write(ROW_BYTES, move |session| insert(session, &row, &with).map(Ok)).await
     }
 
     async fn erase(&self, tenant: &TenantId, person: &Person, by: &str, at: Time) -> Result<u64, Error> {

@@ -1,10 +1,12 @@
 //! The keys port: API keys by their hash.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use baton_core::id::TenantId;
 use baton_core::time::Time;
 use baton_ports::journal::Error;
-use baton_ports::keys::{Hash, Key, Keys, PAGE_MAX, Role};
+use baton_ports::keys::{Hash, Key, Keys, Need, PAGE_MAX, Role};
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::session::Session;
@@ -13,7 +15,7 @@ use super::{Store, codec};
 
 /// Bytes one key's row takes, about.
 const ROW_BYTES: usize = 256;
-const COLUMNS: &str = "id, tenant, name, role, created_at, expires_at, revoked_at, per_minute";
+const COLUMNS: &str = "id, tenant, name, role, created_at, expires_at, revoked_at, per_minute, scopes";
 
 #[async_trait]
 impl Keys for Store {
@@ -79,8 +81,8 @@ impl Keys for Store {
 
 fn insert(session: &mut Session<'_>, key: &Key, hash: &Hash, condition: &str) -> rusqlite::Result<usize> {
     let sql = format!(
-        "INSERT INTO api_key (id, hash, tenant, name, role, created_at, expires_at, revoked_at, per_minute) \
-         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9 {condition}"
+        "INSERT INTO api_key (id, hash, tenant, name, role, created_at, expires_at, revoked_at, per_minute, \
+         scopes) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 {condition}"
     );
     session.statement(&sql)?.execute(params![
         key.id,
@@ -92,6 +94,7 @@ fn insert(session: &mut Session<'_>, key: &Key, hash: &Hash, condition: &str) ->
         key.expires_at.map(Time::as_ms),
         key.revoked_at.map(Time::as_ms),
         key.per_minute,
+        key.scope_words().map(|words| words.join(" ")),
     ])
 }
 
@@ -105,7 +108,13 @@ fn key(row: &Row<'_>) -> rusqlite::Result<Key> {
         expires_at: row.get::<_, Option<i64>>(5)?.map(Time::from_ms),
         revoked_at: row.get::<_, Option<i64>>(6)?.map(Time::from_ms),
         per_minute: row.get(7)?,
+        scopes: row.get::<_, Option<String>>(8)?.map(|words| scopes(&words)),
     })
+}
+
+/// A scope that is not known here lets its key do nothing.
+fn scopes(words: &str) -> BTreeSet<Need> {
+    words.split(' ').filter_map(Need::parse).collect()
 }
 
 /// A role that is not known here may do the least.

@@ -22,6 +22,9 @@ pub(in crate::api) struct ApiKey {
     created_at: String,
     expires_at: Option<String>,
     revoked_at: Option<String>,
+    per_minute: Option<u32>,
+    /// What of all that its role may it may; nothing: all of it.
+    scopes: Option<Vec<String>>,
 }
 
 /// A key with its secret, for the only time.
@@ -35,6 +38,10 @@ pub(in crate::api) struct MintedKey {
     created_at: String,
     expires_at: Option<String>,
     revoked_at: Option<String>,
-    /// The secret: `Authorization: Bearer KEY`.
-    key: String,
+    per_minute: Option<u32>,
+    scopes: Option<Vec<String>>,
+    /// The secret: `Authorization: Bearer KEY`. Nothing in the answer of a repetition under the same `Idempotency-Key`.
+    key: Option<String>,
+    /// Of a repetition: what it does not show.
+    shown_before: Option<Vec<String>>,
 }

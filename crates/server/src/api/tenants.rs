@@ -1,0 +1,233 @@
+//! Tenants: whose work this server keeps. For whoever runs it: an admin of the server's own tenant.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use baton_core::id::TenantId;
+use baton_engine::tenants::{Change, PAGE_MAX, Tenant};
+use baton_ports::keys::{DAYS_DEFAULT, Need, Role};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::etag;
+use super::guest::Guest;
+use super::keys::{minted, with_secret};
+use super::query::{self, ByName, Path, Query};
+use super::shapes::Problem as Refusal;
+use crate::body;
+use crate::code;
+use crate::door::Door;
+use crate::problem::Problem;
+
+pub(super) fn paths() -> OpenApiRouter<Door> {
+    let administers = OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(show, put))
+        .routes(routes!(disable))
+        .routes(routes!(enable));
+    super::acting(Need::Administer, administers)
+}
+
+/// Somebody whose tenant is the server's own.
+pub(super) struct Host;
+
+impl FromRequestParts<Door> for Host {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, door: &Door) -> Result<Self, Problem> {
+        let guest = parts.extensions.get::<Guest>();
+        if guest.is_some_and(|guest| door.work().is_ok_and(|work| work.tenant == *guest.tenant())) {
+            return Ok(Self);
+        }
+        let detail = "tenants are looked at, made and shut by an admin of the server's own tenant";
+        Err(Problem::new(StatusCode::FORBIDDEN, code::FORBIDDEN, detail))
+    }
+}
+
+/// A tenant, as it is answered.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described, never made")]
+#[schema(as = Tenant)]
+pub(super) struct Shown {
+    id: String,
+    name: String,
+    /// Of its own; nothing: as the settings have it.
+    tier: Option<String>,
+    /// The one that holds: `free`, `professional`, `enterprise`, or one of the settings'.
+    tier_in_force: String,
+    created_at: String,
+    /// From when on nobody of it comes in.
+    disabled_at: Option<String>,
+}
+
+/// A tenant that was made, with the first key of it, for the only time.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described, never made")]
+#[schema(as = TenantMade)]
+pub(super) struct Made {
+    id: String,
+    name: String,
+    tier: Option<String>,
+    tier_in_force: String,
+    created_at: String,
+    disabled_at: Option<String>,
+    /// An admin key of the tenant's: `Authorization: Bearer KEY`.
+    key: String,
+    key_id: String,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described, never made")]
+#[schema(as = Tenants)]
+pub(super) struct Page {
+    tenants: Vec<Shown>,
+    /// Give it as `after` for the next page.
+    next_after: Option<String>,
+}
+
+fn told(door: &Door, tenant: &Tenant) -> Result<Value, Problem> {
+    let mut shown = tenant.as_json();
+    shown["tier_in_force"] = json!(door.work()?.roster.tier_said(&tenant.id, tenant.tier.as_deref()).name);
+    Ok(shown)
+}
+
+fn parsed(id: &str) -> Result<TenantId, Problem> {
+    TenantId::parse(id).map_err(|error| Problem::field("id", error))
+}
+
+/// Lists the tenants that were made, or shut, by id
+#[utoipa::path(get, path = "/api/v1/tenants", tag = "tenants",
+    params(("after" = Option<String>, Query), ("limit" = Option<usize>, Query, description = "1 to 200; 50 unless told")),
+    responses((status = 200, body = Page), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+pub(super) async fn list(
+    _host: Host,
+    State(door): State<Door>,
+    Query(ByName { after, limit }): Query<ByName>,
+) -> Result<Json<Value>, Problem> {
+    let limit = query::limit(limit, 50, PAGE_MAX)?;
+    let page = door.work()?.roster.tenants().list(after.as_deref(), limit).await?;
+    let next_after = page.last().filter(|_| page.len() == limit).map(|last| last.id.clone());
+    let tenants = page.iter().map(|tenant| told(&door, tenant)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Json(json!({ "tenants": tenants, "next_after": next_after })))
+}
+
+/// Shows a tenant
+#[utoipa::path(get, path = "/api/v1/tenants/{tenant_id}", tag = "tenants", params(("tenant_id" = String, Path)),
+    responses((status = 200, body = Shown), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+pub(super) async fn show(_host: Host, State(door): State<Door>, Path(id): Path<String>) -> Result<Response, Problem> {
+    let id = TenantId::from(id);
+    let found = door.work()?.roster.tenants().find(&id).await?;
+    let (written, tenant) = found.ok_or(baton_engine::tenants::Error::Unknown(id))?;
+    answered(&door, &tenant, written)
+}
+
+fn answered(door: &Door, tenant: &Tenant, written: u64) -> Result<Response, Problem> {
+    let mut response = Json(told(door, tenant)?).into_response();
+    etag::say(&mut response, written);
+    Ok(response)
+}
+
+/// A tenant to make.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = TenantWish)]
+pub(super) struct Wish {
+    /// As runs and keys have it: letters, digits, `.`, `_` and `-`.
+    id: String,
+    /// What people know it by; its id unless told.
+    name: Option<String>,
+    /// `free`, `professional`, `enterprise`, or one of the settings'; as the settings have it unless told.
+    tier: Option<String>,
+}
+
+/// Makes a tenant and its first admin key, and shows the key's secret for the only time
+#[utoipa::path(post, path = "/api/v1/tenants", tag = "tenants", request_body = Wish, responses(
+    (status = 201, body = Made), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+pub(super) async fn create(_host: Host, State(door): State<Door>, body: Body) -> Result<Response, Problem> {
+    let Wish { id, name, tier } = body::json(body, door.limits).await?;
+    let (house, now) = (door.house()?, door.clock.now());
+    let tenant = Tenant::new(parsed(&id)?, name, tier, now);
+    door.work()?.roster.tenants().create(&tenant, now).await?;
+    let new = minted((house.mint)(&tenant.id, "first admin", Role::Admin, DAYS_DEFAULT, None))?;
+    house.keys.add(&new.key, &new.hash).await?;
+    let mut shown = told(&door, &tenant)?;
+    shown["key_id"] = json!(new.key.id);
+    Ok(with_secret(shown, &new))
+}
+
+/// What becomes of a tenant. What is left out stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = TenantChange)]
+pub(super) struct Put {
+    name: Option<String>,
+    /// `null`: as the settings have it.
+    #[serde(default, deserialize_with = "said")]
+    #[schema(value_type = Option<String>)]
+    tier: Option<Option<String>>,
+}
+
+/// Tells `null` from what was left out.
+fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+/// Changes a tenant's name or tier
+///
+/// With `If-Match`, only where it stands as it was read. A tier holds for all that begins a second later.
+#[utoipa::path(put, path = "/api/v1/tenants/{tenant_id}", tag = "tenants", request_body = Put,
+    params(("tenant_id" = String, Path),
+        ("If-Match" = Option<String>, Header, description = "the `ETag` that was read")),
+    responses((status = 200, body = Shown), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+pub(super) async fn put(
+    _host: Host,
+    State(door): State<Door>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let expected = etag::expected(&headers)?;
+    let Put { name, tier } = body::json(body, door.limits).await?;
+    let changes: Vec<Change> = name.map(Change::Name).into_iter().chain(tier.map(Change::Tier)).collect();
+    changed(&door, &id, &changes, expected).await
+}
+
+async fn changed(door: &Door, id: &str, changes: &[Change], expected: Option<u64>) -> Result<Response, Problem> {
+    let tenants = door.work()?.roster.tenants();
+    let (_, (written, tenant)) = tenants.change(&parsed(id)?, changes, expected, door.clock.now()).await?;
+    answered(door, &tenant, written)
+}
+
+/// Lets nobody of a tenant come in any more, by key, token or webhook
+///
+/// At once, and a second later on other machines. Its runs in flight go on; nothing is deleted. The server's own tenant is
+/// shut by `baton tenants disable` alone: it could not be opened here again.
+#[utoipa::path(post, path = "/api/v1/tenants/{tenant_id}/disable", tag = "tenants",
+    params(("tenant_id" = String, Path)),
+    responses((status = 200, body = Shown), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+pub(super) async fn disable(
+    _host: Host,
+    State(door): State<Door>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    if door.work()?.tenant.as_str() == id {
+        let detail = "this is the server's own tenant: whoever disabled it here could not enable it again";
+        let problem = Problem::new(StatusCode::CONFLICT, code::TENANT_OWN, detail);
+        return Err(problem.hint(format!("`baton tenants disable {id}`, on its machine")));
+    }
+    changed(&door, &id, &[Change::Disable], None).await
+}
+
+/// Lets them come in again
+#[utoipa::path(post, path = "/api/v1/tenants/{tenant_id}/enable", tag = "tenants",
+    params(("tenant_id" = String, Path)),
+    responses((status = 200, body = Shown), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+pub(super) async fn enable(_host: Host, State(door): State<Door>, Path(id): Path<String>) -> Result<Response, Problem> {
+    changed(&door, &id, &[Change::Enable], None).await
+}
