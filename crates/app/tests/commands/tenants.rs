@@ -7,8 +7,7 @@ use baton_engine::triggers::signature::sign;
 use serde_json::{Value, json};
 
 use crate::place::Place;
-use crate::schedules::until;
-use crate::server::{Answer, Server, chat};
+use crate::server::{Answer, Server, chat, until};
 
 const ORDER: &str = "name: order\nnodes: [{id: ask, type: wait, signal: go}]\n";
 
