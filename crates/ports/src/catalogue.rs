@@ -103,23 +103,72 @@ pub struct Listed {
     pub aliases: Vec<&'static str>,
 }
 
-impl Listed {
-    /// Whether it is of this category, and each of these words, in lower case, is in its names or its description.
-    pub fn is_wanted(&self, category: Option<&str>, words: &[String]) -> bool {
-        let Self { tool, aliases } = self;
-        let text = || format!("{} {} {}", tool.name, aliases.join(" "), tool.facts.description).to_lowercase();
-        category.is_none_or(|category| *category == tool.category)
-            && (words.is_empty() || {
-                let text = text();
-                words.iter().all(|word| text.contains(word))
-            })
+/// Which tools a list shows; all of them unless told.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted<'w> {
+    pub category: Option<&'w str>,
+    /// Only those whose names come behind this one.
+    pub after: Option<&'w str>,
+    /// The first so many.
+    pub limit: Option<usize>,
+    /// In lower case, without spaces: each is in one of the tool's names or in its description.
+    pub words: Vec<String>,
+}
+
+impl<'w> Wanted<'w> {
+    /// Those that have each of these words in one of their names or in their description, in whatever case.
+    pub fn with_words(words: &str) -> Self {
+        Self { words: words.split_whitespace().map(str::to_lowercase).collect(), ..Self::default() }
+    }
+
+    /// Those of these tools, each given with the other names it goes by. No other is copied: there may be ten thousand.
+    pub fn among<'t>(&self, tools: impl Iterator<Item = (&'t Description, &'t [&'static str])>) -> Vec<Listed> {
+        let mut text = String::new();
+        let fit = tools.filter(|(tool, aliases)| self.fits(tool, aliases, &mut text));
+        let listed = fit.map(|(tool, aliases)| Listed { tool: tool.clone(), aliases: aliases.to_vec() });
+        listed.take(self.limit.unwrap_or(usize::MAX)).collect()
+    }
+
+    /// `text` is only there to be written to, for one tool after the other.
+    fn fits(&self, tool: &Described, aliases: &[&str], text: &mut String) -> bool {
+        if self.category.is_some_and(|category| *category != tool.category)
+            || self.after.is_some_and(|after| *tool.name <= *after)
+        {
+            return false;
+        }
+        if self.words.is_empty() {
+            return true;
+        }
+        // No word has a space in it, so each is in one of these or in none.
+        text.clear();
+        add_in_lower_case(text, &tool.name);
+        aliases.iter().for_each(|alias| add_in_lower_case(text, alias));
+        add_in_lower_case(text, &tool.facts.description);
+        self.words.iter().all(|word| text.contains(word))
+    }
+}
+
+/// Adds a text apart from what stands there.
+fn add_in_lower_case(text: &mut String, more: &str) {
+    text.push(' ');
+    if more.is_ascii() {
+        let from = text.len();
+        text.push_str(more);
+        text[from..].make_ascii_lowercase();
+    } else {
+        text.push_str(&more.to_lowercase());
     }
 }
 
 #[async_trait]
 pub trait Catalogue: Send + Sync {
+    /// Every tool that is wanted once, in the order of their names.
+    fn list(&self, wanted: &Wanted<'_>) -> Vec<Listed>;
+
     /// Every tool once, in the order of their names.
-    fn all(&self) -> Vec<Listed>;
+    fn all(&self) -> Vec<Listed> {
+        self.list(&Wanted::default())
+    }
 
     /// What is known of a tool, by any of its names.
     fn describe(&self, tool: &str) -> Option<Description>;

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use baton_core::id::{RunId, TenantId};
 use baton_core::time::Time;
 use baton_core::tool::{Call, Caller, Class};
-use baton_ports::catalogue::Catalogue as _;
+use baton_ports::catalogue::{Catalogue as _, Wanted};
 use baton_ports::clock::SystemClock;
 use baton_ports::records::{Error, Op, Record, Records};
 use baton_ports::tools::{Checked, Tools};
@@ -122,8 +122,7 @@ impl Large {
         }
         let services = Services::new(Arc::new(Nothing), Arc::new(SystemClock));
         let registry = Registry::with_defined(Config::default(), definitions, &services)?;
-        let words = ["number".to_owned(), "9999".to_owned()];
-        let search = || registry.all().iter().filter(|tool| tool.is_wanted(None, &words)).count();
+        let search = || registry.list(&Wanted::with_words("number 9999")).len();
         let found = search();
         if found != 1 {
             return Err(format!("{found} tools were found in place of one").into());

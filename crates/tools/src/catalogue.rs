@@ -16,6 +16,7 @@ use crate::config::Tuning;
 use crate::error::Error;
 
 pub use baton_ports::catalogue::{Description, Offered, Risk};
+use baton_ports::catalogue::{Listed, Wanted};
 pub(crate) use entry::{Action, Entry, Variant};
 pub use performer::Lack;
 pub(crate) use performer::Performer;
@@ -157,13 +158,17 @@ impl Catalogue {
         self.entries.keys().map(|name| &**name).chain(aliases)
     }
 
-    /// Every tool once, with the aliases that lead to it.
-    pub(crate) fn tools(&self) -> Vec<(Description, Vec<&'static str>)> {
-        let leading = |name: &str| {
-            let leads = |(alias, target): &(&str, &str)| *target == name && !self.entries.contains_key(*alias);
-            alias::all().filter(leads).map(|(alias, _)| alias).collect()
-        };
-        self.entries.iter().map(|(name, laid)| (laid.description.clone(), leading(name))).collect()
+    /// Every tool that is wanted once, with the aliases that lead to it.
+    pub(crate) fn list(&self, wanted: &Wanted<'_>) -> Vec<Listed> {
+        let mut leading: BTreeMap<&str, Vec<&'static str>> = BTreeMap::new();
+        for (alias, target) in alias::all().filter(|(alias, _)| !self.entries.contains_key(*alias)) {
+            leading.entry(target).or_default().push(alias);
+        }
+        let tools = self.entries.iter().map(|(name, laid)| {
+            let aliases = leading.get(&**name).map_or(&[][..], Vec::as_slice);
+            (&laid.description, aliases)
+        });
+        wanted.among(tools)
     }
 
     /// Names of tools that these words fit, the best first.
@@ -210,5 +215,29 @@ mod tests {
             ["charge_payment", "process_payment", "make_payment"]
         );
         assert_eq!(names(&["calculator"]), ["calculator"]);
+    }
+
+    #[test]
+    fn a_list_shows_the_tools_that_are_wanted_by_whichever_name_and_in_whatever_case() {
+        let entries = ["charge_payment", "ÄRGER", "calculator"].map(|name| calculator::entry().renamed(name));
+        let catalogue = Catalogue::new(entries, &BTreeMap::new());
+        let names = |wanted: &Wanted<'_>| -> Vec<String> {
+            catalogue.list(wanted).into_iter().map(|listed| listed.tool.name.to_string()).collect()
+        };
+        let found = |words: &str| names(&Wanted::with_words(words));
+        assert_eq!(found(" \t"), ["calculator", "charge_payment", "ÄRGER"]);
+        assert_eq!(found("Process_Payment"), ["charge_payment"]);
+        assert_eq!(found("charge PROCESS"), ["charge_payment"]);
+        assert_eq!(found("charge calculator"), [""; 0]);
+        assert_eq!(found("ärger"), ["ÄRGER"]);
+        // Not across the end of one name and the beginning of the next.
+        assert_eq!(found("paymentmake"), [""; 0]);
+        assert_eq!(catalogue.list(&Wanted::with_words("charge"))[0].aliases, ["make_payment", "process_payment"]);
+        let page = |after, limit| names(&Wanted { after: Some(after), limit: Some(limit), ..Wanted::default() });
+        assert_eq!(page("calculator", 1), ["charge_payment"]);
+        assert_eq!(page("charge_payment", 5), ["ÄRGER"]);
+        let category = catalogue.describe("calculator").unwrap().category.clone();
+        assert_eq!(names(&Wanted { category: Some(&category), ..Wanted::default() }).len(), 3);
+        assert_eq!(names(&Wanted { category: Some("another"), ..Wanted::default() }), [""; 0]);
     }
 }

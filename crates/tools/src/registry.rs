@@ -11,7 +11,7 @@ use baton_core::money::Usd;
 use baton_core::time::Time;
 use baton_core::tool::{Call, Caller, Class, Facts, Outcome};
 use baton_ports::budget::Tab;
-use baton_ports::catalogue::{self, Listed};
+use baton_ports::catalogue::{self, Listed, Wanted};
 use baton_ports::clock::Clock;
 use baton_ports::tools::{Checked, Performed, Tools};
 use serde_json::Value;
@@ -247,8 +247,8 @@ fn renew(link: &Arc<Link>, held: &Arc<RwLock<Held>>, tuning: &BTreeMap<String, T
 
 #[async_trait]
 impl catalogue::Catalogue for Registry {
-    fn all(&self) -> Vec<Listed> {
-        self.catalogue().tools().into_iter().map(|(tool, aliases)| Listed { tool, aliases }).collect()
+    fn list(&self, wanted: &Wanted<'_>) -> Vec<Listed> {
+        self.catalogue().list(wanted)
     }
 
     fn describe(&self, tool: &str) -> Option<Description> {

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use baton_core::expr::nearest;
-use baton_ports::catalogue::{Catalogue as _, Listed};
+use baton_ports::catalogue::{Catalogue as _, Listed, Wanted};
 use baton_ports::tools::Tools as _;
 use baton_store::sqlite::{Options, Store};
 use baton_tools::{Description, Registry, Risk};
@@ -87,10 +87,8 @@ async fn refresh(project: &Project, args: &ToolsRefresh) -> anyhow::Result<Exit>
 }
 
 fn list(registry: &Registry, args: &ToolsList) {
-    let words: Vec<String> =
-        args.search.iter().flat_map(|words| words.split_whitespace()).map(str::to_lowercase).collect();
-    let is_wanted = |tool: &Listed| tool.is_wanted(args.category.as_deref(), &words);
-    let tools: Vec<Listed> = registry.all().into_iter().filter(is_wanted).collect();
+    let words = args.search.as_deref().unwrap_or_default();
+    let tools = registry.list(&Wanted { category: args.category.as_deref(), ..Wanted::with_words(words) });
     if args.json {
         print::pretty(&json!({ "tools": tools }));
     } else if tools.is_empty() {

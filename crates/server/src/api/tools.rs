@@ -16,7 +16,7 @@ use baton_core::time::Time;
 use baton_core::usage::{Part, UNDER_USED_DAYS, Week};
 use baton_engine::one_call;
 use baton_ports::audit::UsageFilter;
-use baton_ports::catalogue::{Catalogue, Description, Listed};
+use baton_ports::catalogue::{Catalogue, Description, Wanted};
 use baton_ports::keys::Need;
 use baton_ports::read::{PAGE_DEFAULT, PAGE_MAX};
 use serde::Deserialize;
@@ -83,14 +83,14 @@ pub(super) async fn list(
     Query(which): Query<Which>,
 ) -> Result<Json<Value>, Problem> {
     let limit = limit(which.limit, PAGE_DEFAULT, PAGE_MAX)?;
-    let words = which.search.iter().flat_map(|words| words.split_whitespace()).map(str::to_lowercase);
-    let words: Vec<String> = words.collect();
-    let catalogue = &door.house()?.catalogue;
-    let is_wanted = |listed: &Listed| {
-        which.cursor.as_deref().is_none_or(|after| &*listed.tool.name > after)
-            && listed.is_wanted(which.category.as_deref(), &words)
+    let wanted = Wanted {
+        category: which.category.as_deref(),
+        after: which.cursor.as_deref(),
+        limit: Some(limit),
+        ..Wanted::with_words(which.search.as_deref().unwrap_or_default())
     };
-    let page: Vec<Listed> = catalogue.all().into_iter().filter(is_wanted).take(limit).collect();
+    let catalogue = &door.house()?.catalogue;
+    let page = catalogue.list(&wanted);
     let next = page.last().filter(|_| page.len() == limit).map(|listed| listed.tool.name.clone());
     let tools: Vec<Value> =
         page.iter().map(|listed| told(&**catalogue, &guest, &listed.tool.name, json!(listed))).collect();
