@@ -202,7 +202,7 @@ fn whatever_somebody_of_the_desk_does_is_a_sign_of_life() {
 /// The next event of this kind.
 fn next_of(listener: &mut Listener, kind: &str) -> Event {
     loop {
-        let event = listener.next().unwrap_or_else(|| panic!("no `{kind}` is told"));
+        let event = listener.next().expect("an event");
         if event.kind == kind {
             return event;
         }
