@@ -121,30 +121,21 @@ impl<'w> Wanted<'w> {
         Self { words: words.split_whitespace().map(str::to_lowercase).collect(), ..Self::default() }
     }
 
-    /// Those of these tools, each given with the other names it goes by. No other is copied: there may be ten thousand.
-    pub fn among<'t>(&self, tools: impl Iterator<Item = (&'t Description, &'t [&'static str])>) -> Vec<Listed> {
-        let mut text = String::new();
-        let fit = tools.filter(|(tool, aliases)| self.fits(tool, aliases, &mut text));
-        let listed = fit.map(|(tool, aliases)| Listed { tool: tool.clone(), aliases: aliases.to_vec() });
-        listed.take(self.limit.unwrap_or(usize::MAX)).collect()
+    /// Whether it is one of them; `said` is what [`Described::say`] wrote of it.
+    pub fn fits(&self, tool: &Description, said: &str) -> bool {
+        self.words.iter().all(|word| said.contains(word))
+            && self.category.is_none_or(|category| *category == tool.category)
+            && self.after.is_none_or(|after| *tool.name > *after)
     }
+}
 
-    /// `text` is only there to be written to, for one tool after the other.
-    fn fits(&self, tool: &Described, aliases: &[&str], text: &mut String) -> bool {
-        if self.category.is_some_and(|category| *category != tool.category)
-            || self.after.is_some_and(|after| *tool.name <= *after)
-        {
-            return false;
-        }
-        if self.words.is_empty() {
-            return true;
-        }
-        // No word has a space in it, so each is in one of these or in none.
-        text.clear();
-        add_in_lower_case(text, &tool.name);
+impl Described {
+    /// Adds its names, these others of it and its description in lower case, where words are looked for. No word has a
+    /// space in it, so it is in one of these or in none.
+    pub fn say(&self, aliases: &[&str], text: &mut String) {
+        add_in_lower_case(text, &self.name);
         aliases.iter().for_each(|alias| add_in_lower_case(text, alias));
-        add_in_lower_case(text, &tool.facts.description);
-        self.words.iter().all(|word| text.contains(word))
+        add_in_lower_case(text, &self.facts.description);
     }
 }
 

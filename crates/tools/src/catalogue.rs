@@ -28,6 +28,18 @@ pub(crate) struct Catalogue {
     entries: BTreeMap<Arc<str>, Laid>,
     /// Made when the catalogue is [prepared](Self::prepare), or by the first search.
     words: OnceLock<Words>,
+    /// Made in the same way, or by the first list.
+    lines: OnceLock<Vec<Line>>,
+}
+
+/// What a list needs to know of a tool, in the order of the entries. Of ten thousand it looks at nothing else but those it
+/// shows.
+#[derive(Clone)]
+struct Line {
+    /// Other names that lead to it.
+    aliases: Vec<&'static str>,
+    /// What its words are looked for in.
+    said: Box<str>,
 }
 
 /// A tool as the catalogue has it: as the settings would have it, its facts with their price.
@@ -64,7 +76,7 @@ impl Catalogue {
                 named.insert(entry.name.clone(), Laid::new(entry, tuning));
             }
         }
-        Self { entries: named, words: OnceLock::new() }
+        Self { entries: named, words: OnceLock::new(), lines: OnceLock::new() }
     }
 
     /// The same and these, as far as nobody else has their name: what the project defines stands in for them.
@@ -73,7 +85,7 @@ impl Catalogue {
         for entry in entries {
             named.entry(entry.name.clone()).or_insert_with(|| Laid::new(entry, tuning));
         }
-        Self { entries: named, words: OnceLock::new() }
+        Self { entries: named, words: OnceLock::new(), lines: OnceLock::new() }
     }
 
     /// The same with other tools of one source. A name that another has stays the other's.
@@ -89,7 +101,7 @@ impl Catalogue {
         for entry in entries {
             kept.entry(entry.name.clone()).or_insert_with(|| Laid::new(entry, tuning));
         }
-        Self { entries: kept, words: OnceLock::new() }
+        Self { entries: kept, words: OnceLock::new(), lines: OnceLock::new() }
     }
 
     /// Whether each other provider that the settings name for outages is there to be asked.
@@ -158,17 +170,29 @@ impl Catalogue {
         self.entries.keys().map(|name| &**name).chain(aliases)
     }
 
-    /// Every tool that is wanted once, with the aliases that lead to it.
+    /// Every tool that is wanted once, with the aliases that lead to it. No other is copied.
     pub(crate) fn list(&self, wanted: &Wanted<'_>) -> Vec<Listed> {
+        let tools = self.entries.values().map(|laid| &laid.description).zip(self.lines());
+        let fit = tools.filter(|(tool, line)| wanted.fits(tool, &line.said));
+        let listed = fit.map(|(tool, line)| Listed { tool: tool.clone(), aliases: line.aliases.clone() });
+        listed.take(wanted.limit.unwrap_or(usize::MAX)).collect()
+    }
+
+    fn lines(&self) -> &[Line] {
+        self.lines.get_or_init(|| self.write_lines())
+    }
+
+    fn write_lines(&self) -> Vec<Line> {
         let mut leading: BTreeMap<&str, Vec<&'static str>> = BTreeMap::new();
         for (alias, target) in alias::all().filter(|(alias, _)| !self.entries.contains_key(*alias)) {
             leading.entry(target).or_default().push(alias);
         }
-        let tools = self.entries.iter().map(|(name, laid)| {
-            let aliases = leading.get(&**name).map_or(&[][..], Vec::as_slice);
-            (&laid.description, aliases)
-        });
-        wanted.among(tools)
+        let line = |(name, laid): (&Arc<str>, &Laid)| {
+            let (aliases, mut said) = (leading.remove(&**name).unwrap_or_default(), String::new());
+            laid.description.say(&aliases, &mut said);
+            Line { aliases, said: said.into() }
+        };
+        self.entries.iter().map(line).collect()
     }
 
     /// Names of tools that these words fit, the best first.
@@ -179,6 +203,7 @@ impl Catalogue {
     /// Makes what the first search would have to wait for.
     pub(crate) fn prepare(&self) {
         self.words();
+        self.lines();
     }
 
     fn words(&self) -> &Words {
