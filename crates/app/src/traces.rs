@@ -16,12 +16,12 @@ use baton_engine::{Engine, Recorded};
 use baton_ports::read::Read;
 use opentelemetry::trace::{Event, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
 use opentelemetry::{InstrumentationScope, KeyValue, Value};
-use opentelemetry_otlp::{SpanExporter, WithHttpConfig};
+use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter as _, SpanLinks};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -41,13 +41,18 @@ const LAST: Duration = Duration::from_secs(5);
 /// Entries read at once.
 const PAGE: usize = 500;
 
-/// Follows what is recorded here, and tells it.
+/// Follows what is recorded here, and tells it, beside all else until it is closed.
 pub struct Traces {
+    stop: oneshot::Sender<()>,
+    follower: JoinHandle<()>,
+    teller: JoinHandle<()>,
+}
+
+struct Follower {
     recorded: Receiver<Recorded>,
     read: Arc<dyn Read>,
-    runs: BTreeMap<RunId, Trace>,
+    runs: BTreeMap<RunId, (TenantId, Trace)>,
     spans: mpsc::Sender<SpanData>,
-    teller: JoinHandle<()>,
     scope: InstrumentationScope,
 }
 
@@ -66,71 +71,87 @@ impl Traces {
         }
         // The first that was named stays.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let exporter = SpanExporter::builder().with_http().with_http_client(reqwest::Client::new()).build();
+        let exporter = SpanExporter::builder().with_http().build();
         let mut exporter =
             exporter.map_err(|error| Misuse::new(format!("OTEL_EXPORTER_OTLP_…: traces cannot be told: {error}")))?;
         exporter.set_resource(&resource());
         let (spans, waiting) = mpsc::channel(WAITING_MAX);
-        Ok(Some(Self {
+        let (stop, stopped) = oneshot::channel();
+        let follower = Follower {
             recorded: engine.watch(),
             read: Arc::new(system.store.clone()),
             runs: BTreeMap::new(),
             spans,
-            teller: tokio::spawn(tell(exporter, waiting)),
             scope: InstrumentationScope::builder("baton").with_version(env!("CARGO_PKG_VERSION")).build(),
-        }))
+        };
+        let follower = tokio::spawn(follower.follow(stopped));
+        Ok(Some(Self { stop, follower, teller: tokio::spawn(tell(exporter, waiting)) }))
     }
 
-    /// For as long as the engine moves runs; for ever where nothing is told.
-    pub async fn follow(traces: &mut Option<Self>) {
-        let Some(traces) = traces else { return std::future::pending().await };
-        loop {
-            match traces.recorded.recv().await {
-                Ok(Recorded::Entry { tenant, run, seq, entry, .. }) => traces.hear(&tenant, &run, seq, &entry).await,
-                // What was missed of a run is read when it is next heard of.
-                Ok(Recorded::Refused { .. } | Recorded::Plain { .. }) | Err(RecvError::Lagged(_)) => {}
-                Err(RecvError::Closed) => return,
-            }
-        }
-    }
-
-    /// Tells what is left.
-    pub async fn close(traces: Option<Self>) {
-        let Some(mut traces) = traces else { return };
-        loop {
-            match traces.recorded.try_recv() {
-                Ok(Recorded::Entry { tenant, run, seq, entry, .. }) => traces.hear(&tenant, &run, seq, &entry).await,
-                Ok(Recorded::Refused { .. } | Recorded::Plain { .. }) | Err(TryRecvError::Lagged(_)) => {}
-                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
-            }
-        }
-        drop(traces.spans);
-        if timeout(LAST, traces.teller).await.is_err() {
+    /// Tells what is left. Call it once the engine moves nothing more.
+    pub async fn close(self) {
+        // A follower that is gone has nothing left.
+        let _ = self.stop.send(());
+        let all = async {
+            let _ = self.follower.await;
+            let _ = self.teller.await;
+        };
+        if timeout(LAST, all).await.is_err() {
             tracing::warn!("the collector did not take the last spans in time");
         }
     }
+}
 
-    async fn hear(&mut self, tenant: &TenantId, run: &RunId, seq: u64, entry: &Entry) {
-        if let Err(error) = self.take(tenant, run, seq, entry).await {
+impl Follower {
+    /// Until it is stopped, and then what is there already.
+    async fn follow(mut self, mut stopped: oneshot::Receiver<()>) {
+        loop {
+            let recorded = tokio::select! {
+                recorded = self.recorded.recv() => recorded,
+                _ = &mut stopped => break,
+            };
+            match recorded {
+                Ok(recorded) => self.hear(recorded).await,
+                Err(RecvError::Lagged(missed)) => self.catch_up(missed).await,
+                Err(RecvError::Closed) => return,
+            }
+        }
+        loop {
+            match self.recorded.try_recv() {
+                Ok(recorded) => self.hear(recorded).await,
+                Err(TryRecvError::Lagged(missed)) => self.catch_up(missed).await,
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
+            }
+        }
+    }
+
+    async fn hear(&mut self, recorded: Recorded) {
+        let Recorded::Entry { tenant, run, seq, entry, .. } = recorded else { return };
+        if let Err(error) = self.take(&tenant, &run, seq, &entry).await {
             tracing::debug!(%tenant, %run, %error, "a run's trace has a gap");
-            self.runs.remove(run);
+            self.runs.remove(&run);
+        }
+    }
+
+    /// What was missed of the runs that are followed is read; a run of which nothing else is heard has no trace.
+    async fn catch_up(&mut self, missed: u64) {
+        tracing::warn!(missed, "more was recorded than traces could follow; some runs may have none");
+        for (run, (tenant, trace)) in std::mem::take(&mut self.runs) {
+            match self.read_on(&tenant, &run, trace, u64::MAX).await {
+                Ok(trace) if trace.is_over() => {}
+                Ok(trace) => drop(self.runs.insert(run, (tenant, trace))),
+                Err(error) => tracing::debug!(%tenant, %run, %error, "a run's trace has a gap"),
+            }
         }
     }
 
     async fn take(&mut self, tenant: &TenantId, run: &RunId, seq: u64, entry: &Entry) -> anyhow::Result<()> {
-        let mut trace = match self.runs.remove(run) {
-            Some(trace) => trace,
+        let trace = match self.runs.remove(run) {
+            Some((_, trace)) => trace,
             None => self.found(tenant, run, seq).await?,
         };
         // What was recorded here and not heard of.
-        while trace.seq() + 1 < seq {
-            let missed = self.read.entries(tenant, run, trace.seq(), PAGE).await?;
-            anyhow::ensure!(!missed.is_empty(), "entry {} is not there", trace.seq() + 1);
-            for entry in missed {
-                let spans = trace.fold(&baton_engine::decode(&entry)?);
-                self.send(spans, tenant);
-            }
-        }
+        let mut trace = self.read_on(tenant, run, trace, seq - 1).await?;
         if trace.seq() + 1 == seq {
             let spans = trace.fold(entry);
             self.send(spans, tenant);
@@ -139,9 +160,25 @@ impl Traces {
             if self.runs.len() >= RUNS_MAX {
                 self.runs.pop_first();
             }
-            self.runs.insert(run.clone(), trace);
+            self.runs.insert(run.clone(), (tenant.clone(), trace));
         }
         Ok(())
+    }
+
+    /// Reads up to this entry, or all there is, and tells it.
+    async fn read_on(&self, tenant: &TenantId, run: &RunId, mut trace: Trace, to: u64) -> anyhow::Result<Trace> {
+        while trace.seq() < to {
+            let entries = self.read.entries(tenant, run, trace.seq(), PAGE).await?;
+            if entries.is_empty() {
+                anyhow::ensure!(to == u64::MAX, "entry {} is not there", trace.seq() + 1);
+                break;
+            }
+            for entry in entries {
+                let spans = trace.fold(&baton_engine::decode(&entry)?);
+                self.send(spans, tenant);
+            }
+        }
+        Ok(trace)
     }
 
     /// A run of which nothing is known here: what was recorded before has been told by whoever moved it then.

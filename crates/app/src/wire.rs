@@ -243,14 +243,13 @@ impl System {
     /// budgets and runs too. The work's own failure is told before one of the stopping.
     pub async fn serving<T>(&self, work: impl AsyncFnOnce(&Engine) -> anyhow::Result<T>) -> anyhow::Result<T> {
         let engine = self.engine().await?;
-        let mut traces = Traces::wanted(self, &engine)?;
-        let done = tokio::select! {
-            done = work(&engine) => done,
-            () = Traces::follow(&mut traces) => Err(Stopped.into()),
-        };
+        let traces = Traces::wanted(self, &engine)?;
+        let done = work(&engine).await;
         let stops = async {
             let stopped = engine.stop().await;
-            Traces::close(traces).await;
+            if let Some(traces) = traces {
+                traces.close().await;
+            }
             self.close().await;
             stopped
         };

@@ -191,7 +191,7 @@ impl Tenants {
             };
             match self.records.commit(&house(), vec![op], now).await {
                 Ok(()) => {
-                    self.forget(id);
+                    self.remember(id, now, Some(after.clone()));
                     return Ok((before.map(|(_, before)| before), (written, after)));
                 }
                 Err(records::Error::Conflict { .. }) => {}
@@ -211,12 +211,16 @@ impl Tenants {
         }
         let row = self.records.get(&house(), SPACE, id.as_str()).await?;
         let tenant = row.map(read).transpose()?.map(|(_, tenant)| tenant);
+        self.remember(id, now, tenant.clone());
+        Ok(tenant)
+    }
+
+    fn remember(&self, id: &TenantId, now: Time, tenant: Option<Tenant>) {
         let mut known = lock(&self.known);
         if known.len() >= REMEMBERED_MAX && !known.contains_key(id) {
-            known.clear();
+            known.pop_first();
         }
-        known.insert(id.clone(), (now, tenant.clone()));
-        Ok(tenant)
+        known.insert(id.clone(), (now, tenant));
     }
 
     /// Whether somebody of it comes in, as of a second ago at the most.

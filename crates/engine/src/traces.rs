@@ -8,7 +8,7 @@ mod span;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::{self, BTreeMap};
 
 use baton_core::bundle;
 use baton_core::fault::Fault;
@@ -38,6 +38,8 @@ pub struct Trace {
     nodes: BTreeMap<Address, Open>,
     calls: BTreeMap<CallId, Open>,
     seq: u64,
+    /// Spans that have begun: a node may begin twice within a millisecond.
+    begun: u64,
     ended: Vec<Span>,
 }
 
@@ -55,6 +57,7 @@ impl Trace {
             nodes: BTreeMap::new(),
             calls: BTreeMap::new(),
             seq: 0,
+            begun: 0,
             ended: Vec::new(),
         }
     }
@@ -83,12 +86,12 @@ impl Trace {
             Event::Started(started) => self.start(started, at),
             Event::Forked(forked) => self.fork(&forked.from, at),
             Event::Reopened(_) => {
-                let id = id_of(&[self.run.as_str(), "again", &at.to_string()]);
+                let id = self.next_id();
                 self.now = Some(Open::new("run.again", id, Some(self.whole), at));
             }
             Event::Finished(finished) => self.finish(finished.state, finished.fault.as_ref(), at),
             Event::Compensating => {
-                let id = id_of(&[self.run.as_str(), "undo", &at.to_string()]);
+                let id = self.next_id();
                 self.undoing = Some(Open::new("run.undo", id, Some(self.around()), at));
             }
             Event::Aftermath => {
@@ -175,12 +178,23 @@ impl Trace {
         self.end(now, fault.filter(|_| state == State::Failed), at);
     }
 
+    fn next_id(&mut self) -> SpanId {
+        self.begun += 1;
+        id_of(&[self.run.as_str(), &self.begun.to_string()])
+    }
+
     /// A node begins with the first thing that is known of it.
     fn node(&mut self, node: &Address, at: Time) -> &mut Open {
-        let parent = self.body_of(node);
-        let id = id_of(&[self.run.as_str(), "node", &node.to_string(), &at.to_string()]);
-        let fresh = || Open::new(node.node.to_string(), id, Some(parent), at).with("baton.node", node.to_string());
-        self.nodes.entry(node.clone()).or_insert_with(fresh)
+        let (next, parent) = (self.begun + 1, self.body_of(node));
+        match self.nodes.entry(node.clone()) {
+            btree_map::Entry::Occupied(known) => known.into_mut(),
+            btree_map::Entry::Vacant(free) => {
+                self.begun = next;
+                let id = id_of(&[self.run.as_str(), &next.to_string()]);
+                let open = Open::new(node.node.to_string(), id, Some(parent), at);
+                free.insert(open.with("baton.node", node.to_string()))
+            }
+        }
     }
 
     /// The loop or the fork that a node is in the body of, or the run.
@@ -237,7 +251,7 @@ impl Trace {
             (Role::Undo, Some(undoing)) => undoing.id,
             (Role::Undo, None) => self.around(),
         };
-        let id = id_of(&[&call.key(&self.run), &at.to_string()]);
+        let id = self.next_id();
         let mut open = Open::new(name_of(request), id, Some(parent), at).with("baton.node", call.node.to_string());
         open.is_call = true;
         match request {

@@ -90,8 +90,9 @@ async fn create(project: &Project, args: &KeysCreate, now: Time) -> anyhow::Resu
     let mut new = New::mint(&system.tenant, &args.name, role, args.days, args.per_minute, now)?;
     new.key.scopes = (!args.scope.is_empty()).then(|| args.scope.iter().map(|scope| scope.need()).collect());
     system.store.add(&new.key, &new.hash).await?;
-    system.tell_act(&system.tenant, ("keys.create", &new.key.id), None, Some(json!(new.key))).await?;
+    // First what is shown once: it is lost where the row cannot be written.
     new.tell(args.json);
+    system.tell_act(&system.tenant, ("keys.create", &new.key.id), None, Some(json!(new.key))).await?;
     Ok(Exit::Completed)
 }
 
@@ -124,9 +125,9 @@ async fn rotate(project: &Project, args: &KeysRotate, now: Time) -> anyhow::Resu
         let hint = format!("`baton keys create {}` makes one anew", crate::project::in_shell(&old.name));
         return Err(Misuse::new(format!("`{}` is not good any more, so it is not rotated", old.id)).hint(hint).into());
     }
+    new.tell(args.json);
     let rotated = find(&system, &old.id, now).await?;
     system.tell_act(&system.tenant, ("keys.rotate", &old.id), Some(json!(old)), Some(json!(rotated))).await?;
-    new.tell(args.json);
     let ends = old.expires_at.map_or(until, |end| end.min(until));
     if !args.json {
         let when = if ends <= now { "opens no door any more".to_owned() } else { format!("is good until {ends}") };

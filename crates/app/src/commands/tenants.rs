@@ -70,7 +70,6 @@ async fn create(system: &System, tenant: &Tenant, as_json: bool, now: Time) -> a
     }
     let new = keys::New::mint(id, "first admin", Role::Admin, DAYS_DEFAULT, None, now)?;
     system.store.add(&new.key, &new.hash).await?;
-    system.tell_act(&system.tenant, ("tenants.create", id.as_str()), None, Some(json!(tenant))).await?;
     if as_json {
         let mut told = tenant.as_json();
         told["key"] = json!(new.secret);
@@ -79,6 +78,7 @@ async fn create(system: &System, tenant: &Tenant, as_json: bool, now: Time) -> a
         print::line(format_args!("`{id}` is made. Here is an admin key of it, good for 90 days and shown this once:"));
         print::line(format_args!("  {}", new.secret));
     }
+    system.tell_act(&system.tenant, ("tenants.create", id.as_str()), None, Some(json!(tenant))).await?;
     Ok(())
 }
 

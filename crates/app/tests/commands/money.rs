@@ -14,7 +14,7 @@ use crate::upstream::{CUT, REFUSE, UNCOUNTED, Upstream};
 
 const SECRET: &str = "sk-consumer-5d1c77a0e2";
 const WORKFLOW: &str =
-    "name: ask\ninput: {word: }\nnodes: [{id: hello, agent: greeter, prompt_template: 'Say {{ word }}'}]\n";
+    "name: ask\ninput: {word: string}\nnodes: [{id: hello, agent: greeter, prompt_template: 'Say {{ word }}'}]\n";
 const AGENT: &str = "name: greeter\ntype: simple\nmodel_profile: fast\nsystem_prompt: You greet.\nmax_tokens: 10\n";
 
 /// A project whose one model costs a tenth of a cent a token of its replies, so a reply of ten costs a cent.

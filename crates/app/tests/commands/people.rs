@@ -189,7 +189,8 @@ fn whatever_somebody_of_the_desk_does_is_a_sign_of_life() {
                 }
                 _ => drop(desk.posts(&id, &desk.ana, &anas).ends(200)),
             }
-            std::thread::sleep(Duration::from_millis(50));
+            // Not so often that her key is told to wait.
+            std::thread::sleep(Duration::from_millis(400));
         }
     }
     // What is refused is none, and who is not of the desk is nobody to be heard of.

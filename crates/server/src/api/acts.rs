@@ -2,7 +2,7 @@
 //! stands since.
 //!
 //! The row is written once it is done, before it is answered; what is refused leaves none. A process that dies between the
-//! act and its row leaves none either.
+//! act and its row leaves none either, nor does a store that cannot take it: that is in the log.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::guest::Guest;
-use crate::door::Door;
+use crate::door::{Door, House};
 use crate::problem::Problem;
 
 /// Where the paths of the API begin.
@@ -57,11 +57,19 @@ pub(super) async fn told(
         Some(target) => (Some(target), response),
         None => made(response).await?,
     };
-    let after = seen(&door, guest.tenant(), &kind, target.as_deref()).await?;
-    let (by, key_id) = (guest.by().to_owned(), Some(guest.key_id().to_owned()));
-    let row = Administered { action, target, by, key_id, before, after }.row(guest.tenant(), door.clock.now());
-    house.audit.note(row).await?;
+    let act = Administered { action, target, by: guest.by().to_owned(), key_id: None, before, after: None };
+    // It is done, and whoever asked is told so whatever becomes of its row.
+    if let Err(problem) = noted(&door, house, &guest, &kind, act).await {
+        tracing::error!(tenant = %guest.tenant(), by = guest.by(), kind, ?problem, "an act has no row in the audit trail");
+    }
     Ok(response)
+}
+
+async fn noted(door: &Door, house: &House, guest: &Guest, kind: &str, act: Administered) -> Result<(), Problem> {
+    let after = seen(door, guest.tenant(), kind, act.target.as_deref()).await?;
+    let key_id = Some(guest.key_id().to_owned());
+    let row = Administered { key_id, after, ..act }.row(guest.tenant(), door.clock.now());
+    Ok(house.audit.note(row).await?)
 }
 
 /// `keys.create`, `keys.rotate`, `workflows.put`: the words of the path, and the method where they are none of a verb.

@@ -8,6 +8,7 @@ use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use baton_engine::Error;
 use futures::stream::{self, Stream};
+use tokio::time::Instant;
 
 use super::guest::Guest;
 use crate::door::Door;
@@ -49,7 +50,7 @@ impl Seat {
 
     /// Tells what there is and what comes, until it is over, the server stops, or the key is no longer good.
     pub fn follow(self, source: impl Source) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-        let listener = Listener { seat: self, source, ready: VecDeque::new() };
+        let listener = Listener { seat: self, source, ready: VecDeque::new(), let_in_at: Instant::now() };
         let events = stream::unfold(listener, async |mut listener| {
             let event = listener.next().await?;
             Some((Ok(event), listener))
@@ -71,6 +72,8 @@ struct Listener<S> {
     seat: Seat,
     source: S,
     ready: VecDeque<Event>,
+    /// When their key was last found good.
+    let_in_at: Instant,
 }
 
 impl<S: Source> Listener<S> {
@@ -79,7 +82,17 @@ impl<S: Source> Listener<S> {
             if let Some(event) = self.ready.pop_front() {
                 return Some(event);
             }
-            self.ready = kept(self.source.told().await)?.into();
+            // Whoever has much to hear is looked at as often as who hears nothing.
+            if self.let_in_at.elapsed() >= GLANCE {
+                self.seat.door.bearer(&self.seat.headers).await.ok()?;
+                self.let_in_at = Instant::now();
+            }
+            let told = tokio::select! {
+                biased;
+                () = self.seat.door.stopped() => return None,
+                told = self.source.told() => told,
+            };
+            self.ready = kept(told)?.into();
             if !self.ready.is_empty() {
                 continue;
             }
@@ -90,7 +103,6 @@ impl<S: Source> Listener<S> {
                 glanced = self.source.glance(GLANCE) => kept(glanced)?,
                 () = self.seat.door.stopped() => return None,
             }
-            self.seat.door.bearer(&self.seat.headers).await.ok()?;
         }
     }
 }

@@ -266,11 +266,19 @@ impl Act {
         let status = response.status();
         let is_for_now = [StatusCode::REQUEST_TIMEOUT, StatusCode::PAYLOAD_TOO_LARGE, StatusCode::TOO_MANY_REQUESTS]
             .contains(&status);
-        if status.is_server_error() || is_for_now {
+        if is_for_now {
             self.commit(Op::Delete { space, key }).await?;
             return Ok(response);
         }
+        // Nobody knows how much of it was done: it is not done again.
+        if status.is_server_error() {
+            return Ok(response);
+        }
         if response.body().size_hint().upper().is_none_or(|bytes| bytes > ANSWER_BYTES_MAX) {
+            let body = json!({ "done": true, "answer": "too large to be kept" }).to_string();
+            let kind = (CONTENT_TYPE.to_string(), "application/json".to_owned());
+            let answer = Answer { status: status.as_u16(), head: vec![kind], body };
+            self.commit(Op::Put { space, key, value: self.noted(Some(answer)) }).await?;
             return Ok(response);
         }
         let (parts, body) = response.into_parts();

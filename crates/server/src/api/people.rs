@@ -254,17 +254,25 @@ async fn look(door: &Door, guest: &Guest) -> Result<Arc<Desk>, Problem> {
 }
 
 async fn tell(door: &Door, guest: &Guest, command_id: &str, command: &Command) -> Result<(), Problem> {
+    let before = look(door, guest).await?;
     match door.desks.tell(&door.work()?.engine, guest.tenant(), command_id, command, TAKE).await? {
-        Told::Taken | Told::Again | Told::Accepted => Ok(()),
-        Told::Refused { code, message } => {
-            let status = match code {
-                "DESK-001" => StatusCode::UNPROCESSABLE_ENTITY,
-                "DESK-004" | "DESK-006" => StatusCode::NOT_FOUND,
-                _ => StatusCode::CONFLICT,
-            };
-            Err(Problem::new(status, code, message))
-        }
+        Told::Taken | Told::Again => Ok(()),
+        Told::Refused { code, message } => Err(refused(code, message)),
+        // Whoever moves it may say no where nobody here hears it.
+        Told::Accepted => match Desk::clone(&before).decide(command.clone(), door.clock.now()) {
+            Ok(_) => Ok(()),
+            Err(refusal) => Err(refused(refusal.code(), refusal.to_string())),
+        },
     }
+}
+
+fn refused(code: &'static str, message: String) -> Problem {
+    let status = match code {
+        "DESK-001" => StatusCode::UNPROCESSABLE_ENTITY,
+        "DESK-004" | "DESK-006" => StatusCode::NOT_FOUND,
+        _ => StatusCode::CONFLICT,
+    };
+    Problem::new(status, code, message)
 }
 
 fn fresh() -> String {

@@ -1,5 +1,6 @@
 //! Tenants: whose work this server keeps. For whoever runs it: an admin of the server's own tenant.
 
+use axum::Extension;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, State};
@@ -149,12 +150,23 @@ pub(super) struct Wish {
 /// Makes a tenant and its first admin key, and shows the key's secret for the only time
 #[utoipa::path(post, path = "/api/v1/tenants", tag = "tenants", request_body = Wish, responses(
     (status = 201, body = Made), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
-pub(super) async fn create(_host: Host, State(door): State<Door>, body: Body) -> Result<Response, Problem> {
+pub(super) async fn create(
+    _host: Host,
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    body: Body,
+) -> Result<Response, Problem> {
+    // The key that is made may everything.
+    guest.must_have(None)?;
     let Wish { id, name, tier } = body::json(body, door.limits).await?;
-    let (house, now) = (door.house()?, door.clock.now());
+    let (house, work, now) = (door.house()?, door.work()?, door.clock.now());
     let tenant = Tenant::new(parsed(&id)?, name, tier, now);
-    door.work()?.roster.tenants().create(&tenant, now).await?;
+    // One that needed no making is somebody's already.
+    if tenant.id == work.tenant || !house.keys.all(&tenant.id).await?.is_empty() {
+        return Err(baton_engine::tenants::Error::Taken(tenant.id).into());
+    }
     let new = minted((house.mint)(&tenant.id, "first admin", Role::Admin, DAYS_DEFAULT, None))?;
+    work.roster.tenants().create(&tenant, now).await?;
     house.keys.add(&new.key, &new.hash).await?;
     let mut shown = told(&door, &tenant)?;
     shown["key_id"] = json!(new.key.id);

@@ -1,21 +1,23 @@
 //! What can be named as `model`: the profiles, every model of the catalogue, and the tenant's workflows.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use baton_core::definition::is_single;
-use baton_ports::keys::Key;
+use baton_ports::keys::{Key, Need};
 use serde_json::{Value, json};
 
 use super::error::Error;
 use super::workflow::PREFIX;
 use crate::api::Path;
+use crate::auth::Bearer;
 use crate::door::Door;
 use crate::problem::Problem;
 
 pub(crate) async fn list(State(door): State<Door>, headers: HeaderMap) -> Result<Json<Value>, Error> {
-    let key = door.bearer(&headers).await?;
-    key.turn(door.clock.now())?;
+    let key = let_in(&door, &headers).await?;
     let workflows = workflows(&door, &key).await?;
     let data: Vec<Value> = door.models.names().iter().chain(&workflows).map(|name| shown(name)).collect();
     Ok(Json(json!({ "object": "list", "data": data })))
@@ -26,13 +28,21 @@ pub(crate) async fn one(
     headers: HeaderMap,
     model: Result<Path<String>, Problem>,
 ) -> Result<Json<Value>, Error> {
-    let key = door.bearer(&headers).await?;
-    key.turn(door.clock.now())?;
+    let key = let_in(&door, &headers).await?;
     let Path(model) = model?;
     if door.models.names().contains(&model) || workflows(&door, &key).await?.contains(&model) {
         return Ok(Json(shown(&model)));
     }
     Err(Error::no_model(&model))
+}
+
+/// Whoever may ask them, or look at what there is.
+async fn let_in(door: &Door, headers: &HeaderMap) -> Result<Arc<Bearer>, Error> {
+    let key = door.bearer(headers).await?;
+    let may = key.may(Need::Run).or_else(|_| key.may(Need::Look));
+    may.map_err(|barred| Error::barred(&key, Need::Run, barred))?;
+    key.turn(door.clock.now())?;
+    Ok(key)
 }
 
 /// The tenant's workflows that run, as models.

@@ -146,6 +146,9 @@ async fn taken(door: &Door, token: &str, body: Body, words: &Words) -> Result<Re
     let Some(mut found) = Found::by(work, token).await? else {
         return Ok(page(StatusCode::NOT_FOUND, words, words.unknown));
     };
+    if !work.roster.tenants().is_open(&found.tenant, door.clock.now()).await? {
+        return Ok(page(StatusCode::GONE, words, words.closed));
+    }
     let limits = Limits { body_bytes: FORM_BYTES_MAX, ..door.limits };
     let form = body::read(body, limits).await.map_err(|unread| Problem::unread(&unread, limits))?;
     let Said { decision, reason } = said(&form);
@@ -200,7 +203,9 @@ async fn good(
     let Some(found) = Found::by(work, token).await? else {
         return Ok(Err(page(StatusCode::NOT_FOUND, words, words.unknown)));
     };
-    let why = if found.link.decided.is_some() {
+    let why = if !work.roster.tenants().is_open(&found.tenant, door.clock.now()).await? {
+        words.closed
+    } else if found.link.decided.is_some() {
         words.used
     } else if found.link.expires_at <= door.clock.now() {
         words.expired

@@ -7,6 +7,8 @@ use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
+use baton_ports::keys::Need;
+
 use crate::door::Door;
 use crate::problem::Problem;
 
@@ -23,7 +25,9 @@ pub(crate) async fn metrics(
 /// Whoever asks from this machine, and whoever has a key.
 pub(super) async fn let_in(door: &Door, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Problem> {
     if !peer.ip().to_canonical().is_loopback() {
-        door.bearer(headers).await?.turn(door.clock.now())?;
+        let key = door.bearer(headers).await?;
+        key.may(Need::Look).map_err(|barred| Problem::barred(&key, Need::Look, barred))?;
+        key.turn(door.clock.now())?;
     }
     Ok(())
 }
