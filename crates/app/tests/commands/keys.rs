@@ -108,11 +108,22 @@ fn a_key_that_is_limited_to_scopes_does_what_they_name_and_is_told_what_it_lacks
     let body = json!({ "model": "fast", "messages": [{ "role": "user", "content": "Hello" }] });
     let refused = chat(server.address(), &half, "", &body).expect("an answer");
     assert!(refused.starts_with("HTTP/1.1 403") && refused.contains("scope_missing"), "{refused}");
+    // Whoever may ask models may see which there are.
+    assert!(server.get("/v1/models", Some(&asks)).starts_with("HTTP/1.1 200"));
+    let (_, answers) = create(&place, &["desk", "--role", "operator", "--scope", "answer"]);
+    assert!(server.get("/v1/models", Some(&answers)).starts_with("HTTP/1.1 403"));
     // Whoever is limited gives nobody more.
     let wish = |scopes: Value| json!({ "name": "n", "role": "admin", "scopes": scopes });
     for more in [Value::Null, json!(["read", "build"])] {
         assert_eq!(ask("POST /api/v1/keys", &half, wish(more)).ends(403)["code"], "SCOPE_MISSING");
     }
+    for tenant in ["default", "acme"] {
+        let made = ask("POST /api/v1/tenants", &half, json!({ "id": tenant })).ends(403);
+        assert_eq!(made["code"], "SCOPE_MISSING", "a tenant's first key may everything");
+    }
+    // A tenant that needed no making is somebody's.
+    let own = ask("GET /api/v1/me", &admin, Value::Null).ends(200)["tenant"].clone();
+    assert_eq!(ask("POST /api/v1/tenants", &admin, json!({ "id": own })).ends(409)["code"], "NAME_TAKEN");
     assert_eq!(ask("POST /api/v1/keys", &half, wish(json!(["read"]))).ends(201)["scopes"], json!(["read"]));
     assert_eq!(ask("POST /api/v1/keys", &admin, wish(json!([]))).ends(422)["code"], "BODY_INVALID");
     assert_eq!(ask("POST /api/v1/keys", &admin, wish(json!(["fly"]))).ends(422)["code"], "BODY_INVALID");

@@ -403,7 +403,11 @@ fn nothing_of_a_tenants_is_told_to_another_whatever_is_asked() {
         seen += usize::from(own.contains(&ours) || own.contains(mark));
     }
     assert!(walked >= 15 && seen >= 3, "{walked} walked, {seen} told us");
-    assert_eq!(ask("GET /api/v1/audit/1", &Value::Null).ends(404)["code"], "AUDIT_ROW_NOT_FOUND");
+    // Each has rows of its own: theirs is that of their key.
+    let (own, told) = (api.get("/audit/2").ends(200), ask("GET /api/v1/audit/1", &Value::Null).ends(200));
+    assert_eq!((&told["company_id"], &told["action"]), (&json!("other"), &json!("keys.create")));
+    assert_ne!(own["company_id"], "other");
+    assert_eq!(ask("GET /api/v1/audit/2", &Value::Null).ends(404)["code"], "AUDIT_ROW_NOT_FOUND");
     let disconnect = format!("DELETE /api/v1/composio/connections/shopify?entity_id={mark}");
     assert_eq!(ask(&disconnect, &Value::Null).ends(404)["code"], "CONNECTION_NOT_FOUND");
     // What they call is theirs.
