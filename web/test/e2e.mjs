@@ -244,6 +244,8 @@ test('a question is answered in the step panel, by keyboard, and the booking fol
   await page.keyboard.press('Tab')
   await page.keyboard.press('Enter')
   await text('Completed')
+  // The whole run, whichever step was chosen while it went.
+  await go(`/runs/${question}`)
   await page.getByRole('tab', { name: /Journal/ }).click()
   await page.getByRole('button', { name: /signal_kept/ }).click()
   await text('"text": "12:00"')
