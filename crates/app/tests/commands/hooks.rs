@@ -10,6 +10,7 @@ use baton_engine::triggers::signature::{sign, sign_hex};
 use serde_json::{Value, json};
 
 use crate::place::Place;
+use crate::port::Port;
 use crate::server::{Server, until};
 
 const ORDER: &str = "\
@@ -349,14 +350,11 @@ fn what_is_given_up_is_a_dead_letter_and_is_posted_again_where_asked() {
 fn what_was_recorded_before_a_kill_is_told_after_it() {
     let place = place();
     let api = Api::of(&place);
-    // Nobody listens there yet: the port is only known.
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("an address").to_string();
-    drop(listener);
-    subscribe(&api, &address, &["execution.completed"]);
+    let port = Port::kept();
+    subscribe(&api, &port.address().to_string(), &["execution.completed"]);
     let run = order(&api);
     api.server.kill();
-    let receiver = Receiver::at(TcpListener::bind(&address).expect("the same port"), &[]);
+    let receiver = Receiver::at(port.listen(), &[]);
     let _server = Server::start(&place);
     let told: Value = serde_json::from_str(&receiver.heard(1)[0].body).expect("JSON");
     assert_eq!(told["data"]["execution_id"], run);

@@ -29,6 +29,7 @@ mod outbox;
 mod pages;
 mod people;
 mod place;
+mod port;
 mod provider;
 mod questions;
 mod rates;

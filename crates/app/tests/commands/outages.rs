@@ -1,30 +1,28 @@
 //! What runs do while a service is down, as their tools say, with a real server that is down and comes back.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::place::{Done, Place};
+use super::port::Port;
 
 /// How long a test waits for something to be seen.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A port that nobody listens on, until somebody does.
-struct Service {
-    port: u16,
-}
+/// Nobody listens at its port, until it comes back.
+struct Service(Port);
 
 impl Service {
     fn down() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        Self { port: listener.local_addr().expect("an address").port() }
+        Self(Port::kept())
     }
 
     /// Answers every request from here on.
-    fn comes_back(&self) {
-        let listener = TcpListener::bind(("127.0.0.1", self.port)).expect("its port");
+    fn comes_back(self) {
+        let listener = self.0.listen();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 // Whoever asked may have gone away.
@@ -36,9 +34,9 @@ impl Service {
     /// A project with one tool of this service, which says this of outages, and a workflow that calls it.
     fn place(&self, tool: &str) -> Place {
         let tool = format!(
-            "name: ask\nkind: http\nurl: http://127.0.0.1:{}/it\nretry: {{max_attempts: 2, initial_ms: 100, \
+            "name: ask\nkind: http\nurl: http://{}/it\nretry: {{max_attempts: 2, initial_ms: 100, \
              multiplier: 1.0}}\n{tool}",
-            self.port
+            self.0.address()
         );
         Place::with(&[("workflows/w.yaml", WORKFLOW), ("tools/ask.yaml", &tool)])
     }
@@ -64,7 +62,8 @@ fn result(place: &Place, run: &str, node: &str) -> Value {
 
 #[test]
 fn what_only_asks_is_answered_with_nothing_and_says_so() {
-    let place = Service::down().place(&format!("{READS}on_unavailable: empty\n"));
+    let service = Service::down();
+    let place = service.place(&format!("{READS}on_unavailable: empty\n"));
     place.baton(&["run", "w", "--id", "one"]).ends(0).says("goes on without an answer");
     let found = result(&place, "one", "act");
     assert_eq!(
@@ -75,7 +74,8 @@ fn what_only_asks_is_answered_with_nothing_and_says_so() {
 
 #[test]
 fn settings_say_what_is_done_in_place_of_the_tool() {
-    let place = Service::down().place(&format!("{READS}on_unavailable: empty\n"));
+    let service = Service::down();
+    let place = service.place(&format!("{READS}on_unavailable: empty\n"));
     place.write("baton.toml", "[tools.tool.ask]\non_unavailable = \"unavailable\"\n");
     place.baton(&["run", "w", "--id", "one"]).ends(0);
     assert_eq!(result(&place, "one", "act")["available"], json!(false));
@@ -83,7 +83,8 @@ fn settings_say_what_is_done_in_place_of_the_tool() {
 
 #[test]
 fn what_acts_fails_and_is_not_answered_for() {
-    let place = Service::down().place(&format!("{ACTS}on_unavailable: unavailable\n"));
+    let service = Service::down();
+    let place = service.place(&format!("{ACTS}on_unavailable: unavailable\n"));
     place.baton(&["run", "w", "--id", "one"]).ends(1).says("SERVICE_UNAVAILABLE");
 }
 
@@ -105,7 +106,8 @@ fn a_queued_call_is_done_once_its_service_is_back() {
 
 #[test]
 fn a_person_does_by_hand_what_the_service_cannot() {
-    let place = Service::down().place(&format!("{ACTS}on_unavailable: manual\n"));
+    let service = Service::down();
+    let place = service.place(&format!("{ACTS}on_unavailable: manual\n"));
     place.baton(&["run", "w", "--id", "one"]).ends(3).says("is to be done by hand");
     place.baton(&["desk", "list"]).ends(0).says("by hand");
     place.baton(&["desk", "resolve", "one", "--done", r#"{"id": "by olga"}"#]).ends(0);
@@ -123,14 +125,15 @@ fn by_mail(service: &Service, way: &str) -> Place {
     let settings = format!(
         "[tools.tool.send_email]\non_unavailable = \"{way}\"\n[tools.email.smtp]\nhost = \"127.0.0.1\"\nport = {}\n\
          tls = \"none\"\nfrom = \"Clinic <clinic@example.com>\"\n",
-        service.port
+        service.0.address().port()
     );
     Place::with(&[("workflows/w.yaml", LETTER), ("baton.toml", &settings)])
 }
 
 #[test]
 fn another_provider_stands_in() {
-    let place = by_mail(&Service::down(), "provider outbox");
+    let service = Service::down();
+    let place = by_mail(&service, "provider outbox");
     place.baton(&["run", "w", "--id", "one"]).ends(0).says("`outbox` does it instead");
     let sent = result(&place, "one", "act");
     assert_eq!((&sent["provider"], &sent["degraded"]), (&json!("outbox"), &json!(true)));
@@ -162,13 +165,15 @@ fn a_provider_that_cannot_stand_in_is_refused_with_the_reason() {
 
 #[test]
 fn nothing_is_to_stand_in_for_what_acts() {
-    let place = Service::down().place(&format!("{ACTS}on_unavailable: empty\n"));
+    let service = Service::down();
+    let place = service.place(&format!("{ACTS}on_unavailable: empty\n"));
     place.baton(&["validate"]).ends(2).warns("never answered for");
 }
 
 #[test]
 fn a_service_that_keeps_failing_is_left_alone_and_the_result_says_so() {
-    let place = Service::down().place(&format!("{READS}on_unavailable: empty\n"));
+    let service = Service::down();
+    let place = service.place(&format!("{READS}on_unavailable: empty\n"));
     let call = |id: &str| format!("{{id: {id}, tool: ask, parameters: {{query: hours}}}}");
     let workflow = format!(
         "name: w\nnodes: [{}, {}, {}, {}]\nedges: [{{from: a, to: b}}, {{from: b, to: c}}, {{from: c, to: d}}]\n",
@@ -186,10 +191,9 @@ fn a_service_that_keeps_failing_is_left_alone_and_the_result_says_so() {
 
 #[test]
 fn knowledge_in_an_index_that_is_down_is_empty_unless_settings_say_otherwise() {
-    let settings = |more: &str| {
-        let port = Service::down().port;
-        format!("[tools.knowledge.chroma]\nbase_url = \"http://127.0.0.1:{port}\"\n{more}")
-    };
+    let service = Service::down();
+    let settings =
+        |more: &str| format!("[tools.knowledge.chroma]\nbase_url = \"http://{}\"\n{more}", service.0.address());
     let workflow = "name: w\nnodes: [{id: look, tool: knowledge_base, parameters: {query: hours}}]\n";
     let place = Place::with(&[("workflows/w.yaml", workflow), ("baton.toml", &settings(""))]);
     place.baton(&["run", "w", "--id", "one"]).ends(0);

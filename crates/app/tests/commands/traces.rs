@@ -14,6 +14,9 @@ use serde_json::Value as Json;
 
 use crate::place::{Done, Place};
 
+/// Where no collector listens.
+const NOBODY: &str = "http://127.0.0.1:1";
+
 /// A collector that keeps what it is told.
 pub struct Collector {
     pub url: String,
@@ -133,9 +136,7 @@ fn a_run_is_told_to_a_collector_as_a_tree() {
 
 #[test]
 fn a_collector_that_is_not_there_stops_no_run() {
-    let nobody = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
-    let url = format!("http://{nobody}");
-    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()), ("BATON_LOG", "warn")];
+    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", NOBODY), ("BATON_LOG", "warn")];
     let done = Done::after(clinic().begin_with(&variables, &RUN)).ends(0);
     assert_eq!(done.err.matches("the collector does not take spans").count(), 1, "{}", done.err);
 }
@@ -148,10 +149,8 @@ fn what_is_no_address_of_a_collector_is_said_before_anything_is_run() {
 
 #[test]
 fn logs_are_an_object_a_line_where_programs_read_them() {
-    let nobody = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
-    let url = format!("http://{nobody}");
     let variables =
-        [("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()), ("BATON_LOG", "baton=warn"), ("BATON_LOG_FORMAT", "json")];
+        [("OTEL_EXPORTER_OTLP_ENDPOINT", NOBODY), ("BATON_LOG", "baton=warn"), ("BATON_LOG_FORMAT", "json")];
     let done = Done::after(clinic().begin_with(&variables, &RUN)).ends(0);
     let logged: Vec<Json> = done
         .err

@@ -650,8 +650,7 @@ async fn headers_carry_secrets_and_a_server_that_is_down_is_said_to_be() {
     let config = serde_json::from_value(json!({"secrets": {"far": "t0ken"}})).unwrap();
     let listing = at(&service, secret).list(&config).await.unwrap();
     assert!(service.asked().iter().all(|asked| asked.header("authorization") == Some("Bearer t0ken")));
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let gone = source(json!({"name": "gone", "kind": "mcp", "url": format!("http://{closed}/mcp")}));
+    let gone = source(json!({"name": "gone", "kind": "mcp", "url": "http://127.0.0.1:1/mcp"}));
     let reason = gone.list(&Config::default()).await.unwrap_err();
     assert!(reason.contains("127.0.0.1") && !reason.contains("rmcp::"), "{reason}");
     // What it listed before stands, and a call says why it fails.

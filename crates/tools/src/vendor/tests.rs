@@ -10,6 +10,9 @@ use crate::config::Secret;
 use crate::failure::Failure;
 use crate::testing::service::{Says, Service, json as answer, redirect};
 
+/// Where nobody listens.
+const NOBODY: &str = "http://127.0.0.1:1";
+
 /// A vendor whose errors look like `{"error": {"message", "type"}}`.
 fn vendor(base: &str) -> Vendor {
     let base = serde_json::from_value(json!(base)).unwrap();
@@ -125,11 +128,10 @@ async fn what_may_have_been_done_is_unknown_for_an_act_and_asked_again_for_a_rea
 
 #[tokio::test]
 async fn what_was_not_sent_is_not_done() {
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let unreachable = vendor(&format!("http://{closed}")).post(&["send"]).send(Class::Once).await.unwrap_err();
+    let unreachable = vendor(NOBODY).post(&["send"]).send(Class::Once).await.unwrap_err();
     assert_eq!(not_done(unreachable), ("SERVICE_UNAVAILABLE".to_owned(), true, None));
     let secret = Secret::new("a\nb");
-    let asked = vendor("http://127.0.0.1:1").get(&["x"]).auth(Auth::Bearer(&secret)).send(Class::Once).await;
+    let asked = vendor(NOBODY).get(&["x"]).auth(Auth::Bearer(&secret)).send(Class::Once).await;
     let failure = asked.unwrap_err();
     assert!(!failure.fault().message.contains("a\nb"), "{failure:?}");
     assert_eq!(not_done(failure).0, code::INVALID_PARAMETERS);
