@@ -25,6 +25,7 @@ use crate::dispatcher::{Admission, Dispatcher};
 use crate::keys::{self, Keys};
 use crate::notices::{Notices, Recorded, Watch};
 use crate::owner::Owner;
+use crate::voices::{Said, Voices};
 use crate::{Error, Library, Options, Roster};
 
 /// Work to take on.
@@ -82,6 +83,7 @@ struct Inner {
     /// Who waits for which run's end.
     ends: Mutex<BTreeMap<RunId, oneshot::Sender<State>>>,
     keys: Keys,
+    voices: Voices,
     calls: Semaphore,
     /// Whose agents wait for how much at once.
     turns: Mutex<BTreeMap<TenantId, (usize, Arc<Semaphore>)>>,
@@ -105,6 +107,7 @@ impl Engine {
             fallen: Mutex::default(),
             ends: Mutex::default(),
             keys: Keys::default(),
+            voices: Voices::default(),
             calls: Semaphore::new(options.calls_in_flight_max),
             turns: Mutex::default(),
             notices: Arc::default(),
@@ -246,6 +249,12 @@ impl Engine {
     /// What is recorded of every run from now on, in order per run.
     pub fn watch(&self) -> broadcast::Receiver<Recorded> {
         self.inner.notices.watch_all()
+    }
+
+    /// What a run's models say from now on, part by part, as long as the run moves in this process. It is provisional: what
+    /// they have said is recorded once it is whole.
+    pub fn listen(&self, tenant: &TenantId, run: &RunId) -> broadcast::Receiver<Said> {
+        self.inner.voices.listen(tenant, run)
     }
 
     /// What is recorded of the runs that it is told to watch.

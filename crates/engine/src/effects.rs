@@ -5,20 +5,22 @@ use std::time::Duration;
 
 use baton_core::fault::{Fault, code};
 use baton_core::id::{RunId, TenantId};
-use baton_core::model::Reply;
+use baton_core::model::{Reply, Request};
 use baton_core::money::Usd;
 use baton_core::run::{Block, EffectId, Leave, ModelFault, Outcome};
 use baton_core::time::Time;
 use baton_core::tool::{self, AuditRow};
 use baton_ports::budget::{Charge, Tab};
 use baton_ports::clock::Clock;
-use baton_ports::models::{Asker, Models};
+use baton_ports::models::{Asker, Models, PIECES_WAITING_MAX};
 use baton_ports::sandbox::{Limits, Sandbox};
 use baton_ports::thinkers::{Thinkers, Thought};
 use baton_ports::tools::{Checked, Needed, Performed, PermittedCall, Tools};
+use tokio::sync::mpsc;
 
 use crate::keys::Keys;
 use crate::owner::{Send, What};
+use crate::voices::{Said, Voices};
 
 /// Permits of marked calls, while their markers are being written.
 pub type Permits = BTreeMap<EffectId, Box<dyn PermittedCall>>;
@@ -46,6 +48,7 @@ pub struct World<'a> {
     pub code: Limits,
     pub clock: &'a dyn Clock,
     pub keys: &'a Keys,
+    pub voices: &'a Voices,
 }
 
 /// One attempt; a marked call stops at its permit.
@@ -64,15 +67,16 @@ pub async fn send(world: World<'_>, tenant: &TenantId, run: &RunId, send: Send, 
                 lost_key: caller.own_key && api_key.is_none(),
                 api_key,
                 tab: Some(tab.clone()),
+                reads_along: true,
                 ..Asker::of(tenant.clone(), key)
             };
-            let mut reply = world.models.ask(&asker, &request, limit, None).await;
+            let mut reply = ask(&world, &asker, &request, limit, &effect).await;
             // It may have been given while the call found that it is missing: whoever gave it is not asked again.
             if asker.api_key.is_none() && matches!(&reply, Err(failed) if failed.block == Some(Block::Key)) {
                 asker.api_key = world.keys.of(tenant, run);
                 asker.lost_key &= asker.api_key.is_none();
                 if asker.api_key.is_some() {
-                    reply = world.models.ask(&asker, &request, limit, None).await;
+                    reply = ask(&world, &asker, &request, limit, &effect).await;
                 }
             }
             let charges = tab.take();
@@ -102,6 +106,27 @@ pub async fn send(world: World<'_>, tenant: &TenantId, run: &RunId, send: Send, 
             }
         },
     }
+}
+
+/// Asks a model, and lets whoever reads along hear its reply as it comes.
+async fn ask(
+    world: &World<'_>,
+    asker: &Asker,
+    request: &Request,
+    limit: Duration,
+    effect: &EffectId,
+) -> Result<Reply, ModelFault> {
+    let voice = asker.run.as_ref().and_then(|run| world.voices.of(&asker.tenant, run));
+    let Some(voice) = voice else { return world.models.ask(asker, request, limit, None).await };
+    let (sender, mut pieces) = mpsc::channel(PIECES_WAITING_MAX);
+    let asked = async move { world.models.ask(asker, request, limit, Some(&sender)).await };
+    let told = async {
+        while let Some(piece) = pieces.recv().await {
+            // They may all have left.
+            voice.send(Said { effect: effect.clone(), piece }).ok();
+        }
+    };
+    futures::join!(asked, told).0
 }
 
 /// Performs a call whose marker is durable, unless the time its marker names is over.

@@ -227,7 +227,7 @@ impl Follower {
         Ok(())
     }
 
-    /// Until something is recorded, or this long.
+    /// Until something is recorded, or this long. May be given up: what was heard by then is read again.
     pub async fn glance(&mut self, limit: Duration) -> Result<Option<RunId>, Error> {
         match self.next(limit).await? {
             News::Moved { run, .. } => Ok(Some(run)),

@@ -26,6 +26,7 @@ pub mod roster;
 pub mod tenants;
 pub mod traces;
 pub mod triggers;
+mod voices;
 
 pub use baton_agents::{
     Agents, Generation, Override as Prompt, PLANNER, Usable, check as check_agent, put as put_prompt,
@@ -41,6 +42,7 @@ pub use one_call::{OneCall, OneChoice};
 pub use options::Options;
 pub use plain::{DeskFollower, Desks, Talk, Told};
 pub use roster::Roster;
+pub use voices::Said;
 
 /// Entries are JSON, so that a journal can be read with any tool.
 pub fn decode(entry: &[u8]) -> Result<baton_core::run::Entry, serde_json::Error> {

@@ -242,7 +242,7 @@ async fn came(call: &Call<'_>, failure: Failure) -> Came {
         return Came::End(fault);
     }
     if told {
-        if !call.asker.resets {
+        if !call.asker.reads_along {
             return Came::End(fault);
         }
         if let Some(pieces) = call.pieces {

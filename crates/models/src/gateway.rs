@@ -205,7 +205,8 @@ impl Models for Gateway {
         let asker = &*self.keys.of(asker)?;
         self.listen().await;
         let is_bounded = asker.most.is_some() || self.bounds(&asker.tenant, asker.key_id.as_deref());
-        let choice = Arc::new(self.router.choose(asker, request, pieces.is_some(), is_bounded, self.clock.now()));
+        let streaming = pieces.is_some() && !asker.reads_along;
+        let choice = Arc::new(self.router.choose(asker, request, streaming, is_bounded, self.clock.now()));
         let call = Call { asker, request, pieces, deadline, clock: &*self.clock, choice };
         match &self.cache {
             Some(cache) => Box::pin(self.answer_once(cache, &call)).await,

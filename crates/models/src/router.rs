@@ -63,7 +63,7 @@ impl Router {
         &self.books
     }
 
-    /// `streaming`: somebody listens to the reply as it comes. `is_bounded`: something bounds what it may cost.
+    /// `streaming`: somebody is to have the reply as it comes. `is_bounded`: something bounds what it may cost.
     pub fn choose(&self, asker: &Asker, request: &Request, streaming: bool, is_bounded: bool, now: Time) -> Choice {
         let consumers = asker.api_key.as_ref().map(|key| self.providers.of_key(key));
         let at_door = asker.run.is_none();

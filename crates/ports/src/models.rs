@@ -31,9 +31,10 @@ pub struct Asker {
     pub key_id: Option<String>,
     /// The consumer's own key for the provider. Never stored, never logged.
     pub api_key: Option<ApiKey>,
-    /// Whether its listener can take back what it was told ([`Piece::Reset`]). Where not, a reply that breaks off after
-    /// its first piece is an error.
-    pub resets: bool,
+    /// Whether its listener only reads along: it can take back what it was told ([`Piece::Reset`]), and hears the whole
+    /// from a model that cannot tell it part by part. Where not, only models that can are asked, and a reply that breaks
+    /// off after its first piece is an error.
+    pub reads_along: bool,
     /// The consumer brought its own key, and it is not here any more: another must not pay in its stead.
     pub lost_key: bool,
     /// The most that all attempts of the call may cost together; nothing where only budgets bound it.
@@ -52,7 +53,7 @@ impl Asker {
             workflow: None,
             key_id: None,
             api_key: None,
-            resets: false,
+            reads_along: false,
             lost_key: false,
             most: None,
             tab: None,

@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest'
-import { follow, type Line } from './live'
+import { follow, type Line, type Spoken } from './live'
 import type { Entry } from './schema'
 
 const entry = (seq: number) =>
@@ -43,6 +43,34 @@ test('a line that breaks is taken up where it broke, and what is said twice is h
   expect(asked).toEqual(['3', '5', '5'])
   expect(lines).toEqual(['live', 'lost', 'lost', 'live'])
 }, 10_000)
+
+test('what a model is saying is told with its call, and is no entry', async () => {
+  const part = (data: object) => `event: model\ndata: ${JSON.stringify(data)}\n\n`
+  const effect = { node: 'ask', call: 0 }
+  const said: Spoken[] = []
+  const entries: Entry[] = []
+  await new Promise<void>((done) => {
+    follow(
+      'run',
+      0,
+      { entry: (one) => entries.push(one), spoken: (one) => said.push(one), state: () => done(), line() {} },
+      (async () =>
+        new Response(
+          body(
+            part({ effect, text: 'Hel' }),
+            part({ effect, reset: true }),
+            entry(1),
+            'event: state\ndata: {"state":"completed"}\n\n',
+          ),
+        )) as typeof fetch,
+    )
+  })
+  expect(said).toEqual([
+    { effect, text: 'Hel' },
+    { effect, reset: true },
+  ])
+  expect(entries).toHaveLength(1)
+})
 
 test('a refused key ends the line instead of asking for ever', async () => {
   const fetcher = vi.fn(async () => new Response('{}', { status: 401 }))

@@ -1,6 +1,6 @@
 import { authorized, id } from './client'
 import { Problem } from './problem'
-import type { Entry, Execution } from './schema'
+import type { EffectId, Entry, Execution } from './schema'
 import { type Message, Reader } from './sse'
 
 const retryFirst_ms = 500
@@ -13,8 +13,17 @@ export const finished: ReadonlySet<string> = new Set(['completed', 'failed', 'ca
 
 export type Line = { state: 'live' } | { state: 'lost'; since: number } | { state: 'closed' }
 
+/** A part of what a model is saying; what counts is the entry that records the whole. */
+export interface Spoken {
+  effect: EffectId
+  text?: string
+  /** What was said before is void: another model begins anew. */
+  reset?: boolean
+}
+
 export interface Follower {
   entry(entry: Entry): void
+  spoken?(part: Spoken): void
   state(execution: Execution): void
   line(line: Line): void
 }
@@ -33,6 +42,8 @@ export function follow(run: string, seq: number, follower: Follower, fetcher: ty
           if (entry.seq <= last) return false
           last = entry.seq
           follower.entry(entry)
+        } else if (message.event === 'model') {
+          follower.spoken?.(JSON.parse(message.data) as Spoken)
         } else if (message.event === 'state') {
           const now = JSON.parse(message.data) as Execution
           follower.state(now)

@@ -1,12 +1,23 @@
 import { type QueryClient, useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useEffect, useMemo, useRef, useState } from 'react'
 import { asRun } from '../graph/drawn'
-import type { Story } from '../graph/story'
+import { callKey, type Story } from '../graph/story'
 import { nodeOfItem, waitsOf } from '../graph/waits'
 import { ask, id, query } from './client'
 import { finished, follow, type Line } from './live'
 import type { Problem } from './problem'
-import type { DeskItem, DrawnGraph, Entry, Execution, Heads, Journal, Me, Workflow, WorkflowHead } from './schema'
+import type {
+  DeskItem,
+  DrawnGraph,
+  EffectId,
+  Entry,
+  Execution,
+  Heads,
+  Journal,
+  Me,
+  Workflow,
+  WorkflowHead,
+} from './schema'
 
 export interface RunsFilter {
   state?: string | undefined
@@ -94,6 +105,19 @@ function hear(client: QueryClient, run: string, entry: Entry): void {
   )
 }
 
+const nothingSaid: ReadonlyMap<string, string> = new Map()
+
+/** What is still being said, once this is recorded: a call that an entry tells of has said it, or begins anew. */
+function without(said: ReadonlyMap<string, string>, entry: Entry): ReadonlyMap<string, string> {
+  if (said.size === 0) return said
+  const left = new Map(said)
+  for (const event of entry.events) {
+    const effect = typeof event === 'string' ? undefined : Object.values(event)[0]?.effect
+    if (effect) left.delete(callKey(effect as EffectId))
+  }
+  return left.size < said.size ? left : said
+}
+
 /** A run with its journal, kept live: entries and states patch the cache as the server says them. */
 export function useLiveRun(run: string) {
   const client = useQueryClient()
@@ -103,6 +127,8 @@ export function useLiveRun(run: string) {
   const [line, setLine] = useState<Line>({ state: 'closed' })
   const ready = told.isSuccess && shown.isSuccess
   const over = !!shown.data && ended(shown.data.state)
+  // What models are saying, by call; whole once its entry has come, and told no more.
+  const [said, setSaid] = useState<ReadonlyMap<string, string>>(nothingSaid)
   const followed = useRef(false)
   useEffect(() => {
     if (!ready) return
@@ -114,9 +140,18 @@ export function useLiveRun(run: string) {
       return setLine({ state: 'closed' })
     }
     followed.current = true
+    setSaid(nothingSaid)
     const last = client.getQueryData<Entry[]>(journal(run).queryKey)?.at(-1)?.seq ?? 0
     return follow(run, last, {
-      entry: (entry) => hear(client, run, entry),
+      entry(entry) {
+        hear(client, run, entry)
+        setSaid((old) => without(old, entry))
+      },
+      spoken: ({ effect, text = '', reset }) =>
+        setSaid((old) => {
+          const key = callKey(effect)
+          return new Map(old).set(key, reset ? '' : (old.get(key) ?? '') + text)
+        }),
       state(now) {
         client.setQueryData(execution(run).queryKey, (old: Execution | undefined) => ({ ...old, ...now }))
         for (const key of [execution(run).queryKey, approvals.queryKey, ['desk-of', run]])
@@ -142,7 +177,7 @@ export function useLiveRun(run: string) {
     () => drawn.data && asRun(drawn.data, nodes ?? [], told.data ?? []),
     [drawn.data, nodes, told.data],
   )
-  return { execution: shown, journal: told, graph: { ...drawn, data: asDrawn }, line }
+  return { execution: shown, journal: told, graph: { ...drawn, data: asDrawn }, line, said }
 }
 
 /** What of this run waits for people: as the desk tells it, or else as the run does. */

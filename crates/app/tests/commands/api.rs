@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::place::Place;
-use crate::server::{Answer, Server};
+use crate::server::{Answer, Event, Server};
 
 const TOOLS: &str = "\
 tools:
@@ -318,6 +318,35 @@ fn a_run_is_told_as_it_goes_and_whoever_comes_back_is_told_what_came_after() {
     assert_eq!(rest.first().and_then(|event| event.id), Some(last + 1));
     let journal = api.get(&format!("/executions/{run}/journal?after={last}")).ends(200);
     assert_eq!(journal["entries"].as_array().map(Vec::len), Some(rest.len()));
+}
+
+#[test]
+fn what_a_model_says_is_told_part_by_part_to_whoever_follows_and_recorded_whole() {
+    let place = Place::with(&[
+        ("agents/teller.yaml", "name: teller\ntype: simple\nprompt: Tell.\n"),
+        ("replies/teller.yaml", "agent: teller\nreplies: [{content: Once upon a time, latency_ms: 200}]\n"),
+        (
+            "workflows/tell.yaml",
+            "name: tell\nnodes: [{id: go, type: wait, signal: go}, {id: tell, agent: teller}]\nedges: [{from: go, to: tell}]\n",
+        ),
+    ]);
+    let api = Api::of(&place);
+    let run = id(&api.execute("tell", &json!({})).ends(202));
+    let path = format!("/api/v1/executions/{run}/events");
+    let mut events = api.server.listen(&path, &api.key, "");
+    events.until("state");
+    api.post(&format!("/executions/{run}/signal"), "", &json!({ "name": "go" })).ends(200);
+    let told: Vec<Event> = std::iter::from_fn(|| events.next()).collect();
+    let said: Vec<&Event> = told.iter().filter(|event| event.kind == "model").collect();
+    let words: Vec<&str> = said.iter().filter_map(|event| event.data["text"].as_str()).collect();
+    assert_eq!(words, ["Once ", "upon ", "a ", "time"], "{told:?}");
+    assert!(said.iter().all(|event| event.id.is_none() && event.data["effect"]["node"] == "tell"), "{said:?}");
+    let recorded = told.iter().position(|event| event.kind == "entry" && event.data.to_string().contains("upon"));
+    let last_said = told.iter().rposition(|event| event.kind == "model");
+    assert!(recorded > last_said, "{told:?}");
+    // Whoever comes afterwards is told what is recorded, and no parts.
+    let later = api.server.listen(&path, &api.key, "").until("state");
+    assert!(later.iter().all(|event| event.kind == "entry"), "{later:?}");
 }
 
 #[test]

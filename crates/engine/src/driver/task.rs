@@ -352,6 +352,7 @@ fn world_of(inner: &Inner) -> effects::World<'_> {
         code: inner.options.code,
         clock: &*world.clock,
         keys: &inner.keys,
+        voices: &inner.voices,
     }
 }
 

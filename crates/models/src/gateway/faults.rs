@@ -193,7 +193,7 @@ async fn a_stream_that_fails_after_its_first_word_is_an_error_for_who_cannot_tak
     assert_eq!(broken.expect_err("half was said").fault.code, code::MALFORMED_REPLY);
     assert_eq!(heard.recv().await, Some(Piece::Text("Hel".into())));
     assert_eq!(pair.second.connections(), 0);
-    let patient = Asker { resets: true, ..asker(1) };
+    let patient = Asker { reads_along: true, ..asker(1) };
     let reply = pair.gateway.ask(&patient, &request("a", &["u: hi"]), LIMIT, Some(&sender)).await;
     assert_eq!(reply.expect("the second answers").content, "¡Hola!");
     assert_eq!(heard.recv().await, Some(Piece::Text("Hel".into())));

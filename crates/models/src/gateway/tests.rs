@@ -172,16 +172,16 @@ async fn where_all_must_be_left_alone_the_error_says_for_how_long() {
 
 #[tokio::test(start_paused = true)]
 async fn a_reply_that_broke_off_is_begun_anew_only_for_who_can_take_it_back() {
-    for resets in [false, true] {
+    for reads_along in [false, true] {
         let pair = Pair::new(Does::BreaksOff);
         let (sender, mut pieces) = tokio::sync::mpsc::channel(8);
-        let asker = Asker { resets, ..asker(1) };
+        let asker = Asker { reads_along, ..asker(1) };
         let reply = pair.gateway.ask(&asker, &request("a", &["u: hi"]), LIMIT, Some(&sender)).await;
         assert_eq!(pieces.recv().await, Some(Piece::Text("half".into())));
-        assert_eq!(reply.is_ok(), resets);
+        assert_eq!(reply.is_ok(), reads_along);
         drop(sender);
-        assert_eq!(pieces.recv().await, resets.then_some(Piece::Reset));
-        assert_eq!(pair.asked().1, usize::from(resets));
+        assert_eq!(pieces.recv().await, reads_along.then_some(Piece::Reset));
+        assert_eq!(pair.asked().1, usize::from(reads_along));
     }
 }
 

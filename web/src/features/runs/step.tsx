@@ -19,11 +19,13 @@ interface Props {
   graph: Graph | undefined
   node: string
   desk: DeskItem[]
+  /** What models are saying, by call. */
+  said: ReadonlyMap<string, string>
   now: number
 }
 
 /** One step: what it was given, what it gave, what it tried, what it cost; and the decision it waits for. */
-export function StepPanel({ run, story, graph, node, desk, now }: Props) {
+export function StepPanel({ run, story, graph, node, desk, said, now }: Props) {
   const t = useT()
   const step = story.steps.find((one) => one.node === node)
   const drawn = drawnAt(graph, node)
@@ -33,6 +35,7 @@ export function StepPanel({ run, story, graph, node, desk, now }: Props) {
   const status = step?.status ?? drawn?.status ?? state?.status ?? 'pending'
   const output = step?.output ?? run.outputs?.[node] ?? null
   const waits = step?.waits ?? []
+  const saying = step?.calls.filter((call) => call.attempts.at(-1)?.to === null && said.get(call.key)) ?? []
   return (
     <div className={css.panel}>
       <header className={css.head}>
@@ -87,6 +90,15 @@ export function StepPanel({ run, story, graph, node, desk, now }: Props) {
         {output !== null && (
           <Section title={t('Output')}>
             <Json value={output} label={t('Output')} />
+          </Section>
+        )}
+        {saying.length > 0 && (
+          <Section title={t('Saying now')}>
+            {saying.map((call) => (
+              <p key={call.key} className={css.saying}>
+                {said.get(call.key)}
+              </p>
+            ))}
           </Section>
         )}
         {waits.length > 0 && (

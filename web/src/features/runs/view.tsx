@@ -49,7 +49,7 @@ function View({ id }: { id: string }) {
   const t = useT()
   const go = useNavigate({ from: '/runs/$id' })
   const search = useSearch({ from: '/runs/$id' })
-  const { execution, journal, graph, line } = useLiveRun(id)
+  const { execution, journal, graph, line, said } = useLiveRun(id)
   const run = execution.data
   const over = run ? ended(run.state) : false
   const now = useNow(over ? null : 1000)
@@ -299,7 +299,7 @@ function View({ id }: { id: string }) {
             </section>
             <aside className={css.panel} aria-label={t('Step')} ref={panel}>
               {chosen ? (
-                <StepPanel run={run} story={story} graph={graph.data} node={chosen} desk={desk} now={now} />
+                <StepPanel run={run} story={story} graph={graph.data} node={chosen} desk={desk} said={said} now={now} />
               ) : (
                 <Empty>{t('Choose a step to see what it was given and what it gave.')}</Empty>
               )}

@@ -1,4 +1,4 @@
-//! A run as it goes: what is recorded of it, as server-sent events.
+//! A run as it goes: what is recorded of it, and what its models are saying, as server-sent events.
 
 use std::time::Duration;
 
@@ -9,7 +9,10 @@ use axum::response::IntoResponse;
 use axum::response::sse::Event;
 use baton_core::id::RunId;
 use baton_core::run as runs;
-use baton_engine::{Error, Follower};
+use baton_engine::{Error, Follower, Said};
+use baton_ports::models::Piece;
+use serde_json::json;
+use tokio::sync::broadcast::Receiver;
 
 use super::{head, told as entry_told};
 use crate::api::guest::Guest;
@@ -26,6 +29,9 @@ const PART: usize = 100;
 struct Listened {
     follower: Follower,
     run: RunId,
+    voice: Receiver<Said>,
+    /// The first of what was said and is not told yet.
+    said: Option<Said>,
     /// Entries that were told.
     told: usize,
     /// How many had been told when its state was.
@@ -38,6 +44,9 @@ struct Listened {
 /// First what is recorded of it, then what is recorded from now on, until it has ended. Each `entry` carries its number as the
 /// event's id: whoever comes back with `Last-Event-ID` is told what came after. `state` is told whenever the run rests: the
 /// execution as it stands then.
+///
+/// Meanwhile `model` tells what a model is saying, part by part, where the execution moves in the process that is asked. It has
+/// no number and is never told again: what counts is the entry that records the reply.
 #[utoipa::path(get, path = "/api/v1/executions/{execution_id}/events", tag = "executions",
     params(
         ("execution_id" = String, Path),
@@ -57,16 +66,40 @@ pub(in crate::api) async fn events(
     let last = last_told(&headers)?.unwrap_or(0);
     let run = head(work, &guest, &id).await?.run;
     let seat = Seat::of(&door, &guest, headers)?;
+    let voice = work.engine.listen(guest.tenant(), &run);
     let mut follower = Follower::new(&work.engine, work.read.clone(), guest.tenant().clone());
     follower.follow(&run).await?;
     let told = usize::try_from(last).unwrap_or(usize::MAX).min(follower.entries(&run).len());
-    Ok(seat.follow(Listened { follower, run, told, state_told_at: None, is_over: false }))
+    Ok(seat.follow(Listened { follower, run, voice, said: None, told, state_told_at: None, is_over: false }))
+}
+
+/// What a model says, as it is told.
+fn spoken(said: &Said) -> Event {
+    let effect = &said.effect;
+    let data = match &said.piece {
+        Piece::Text(text) => json!({ "effect": effect, "text": text }),
+        Piece::ToolCall { index, id, name, arguments } => {
+            let call = json!({ "index": index, "id": id, "name": name, "arguments": arguments });
+            json!({ "effect": effect, "tool_call": call })
+        }
+        Piece::Reset => json!({ "effect": effect, "reset": true }),
+    };
+    Event::default().event("model").data(data.to_string())
 }
 
 impl Source for Listened {
     async fn told(&mut self) -> Result<Vec<Event>, Error> {
-        let Self { follower, run, told, .. } = self;
-        let mut events = Vec::new();
+        let Self { follower, run, voice, said, told, .. } = self;
+        // A reply is recorded after its last part was said, and told after it too.
+        let mut events: Vec<Event> = said.take().iter().map(spoken).collect();
+        while events.len() < PART
+            && let Ok(said) = voice.try_recv()
+        {
+            events.push(spoken(&said));
+        }
+        if !events.is_empty() {
+            return Ok(events);
+        }
         for entry in follower.entries(run).iter().skip(*told).take(PART) {
             *told += 1;
             let data = entry_told(*told as u64, entry).to_string();
@@ -89,9 +122,15 @@ impl Source for Listened {
     }
 
     async fn glance(&mut self, limit: Duration) -> Result<(), Error> {
-        if self.follower.glance(limit).await?.is_some() {
-            // A run that it runs may wait for something else now.
-            self.state_told_at = None;
+        tokio::select! {
+            // Whoever reads too slowly misses some of it; the reply is recorded whole.
+            Ok(said) = self.voice.recv() => self.said = Some(said),
+            moved = self.follower.glance(limit) => {
+                if moved?.is_some() {
+                    // A run that it runs may wait for something else now.
+                    self.state_told_at = None;
+                }
+            }
         }
         Ok(())
     }
