@@ -44,6 +44,8 @@ pub struct Follower {
     /// A timer nearer than this is waited for; one farther off leaves a run resting.
     patience: Duration,
     tells: Option<Tell>,
+    /// What was heard and is not folded yet: whoever waits may give up in between.
+    heard: Option<Result<Recorded, RecvError>>,
     /// When runs that others may move were last read.
     looked: Instant,
 }
@@ -89,6 +91,7 @@ impl Follower {
             runs: BTreeMap::new(),
             patience: TIMER_WAIT_MAX,
             tells: None,
+            heard: None,
             looked: Instant::now(),
         }
     }
@@ -116,6 +119,7 @@ impl Follower {
             }
         };
         self.engine = engine.clone();
+        self.heard = None;
         self.catch_up_all().await
     }
 
@@ -227,7 +231,7 @@ impl Follower {
         Ok(())
     }
 
-    /// Until something is recorded, or this long. May be given up: what was heard by then is read again.
+    /// Until something is recorded, or this long. May be given up: what was heard by then is folded next time.
     pub async fn glance(&mut self, limit: Duration) -> Result<Option<RunId>, Error> {
         match self.next(limit).await? {
             News::Moved { run, .. } => Ok(Some(run)),
@@ -298,23 +302,25 @@ impl Follower {
             self.look_elsewhere().await?;
             self.looked = Instant::now();
         }
-        let recorded = match tokio::time::timeout(limit, self.watch.recv()).await {
-            Err(_elapsed) => return Ok(News::Nothing),
-            Ok(Err(RecvError::Closed)) => return Err(Error::Stopped),
-            Ok(Err(RecvError::Lagged(_))) => {
-                self.catch_up_all().await?;
-                return Ok(News::Nothing);
-            }
-            Ok(Ok(recorded)) => recorded,
-        };
-        match recorded {
-            Recorded::Plain { .. } => Ok(News::Nothing),
-            Recorded::Refused { run, item, refusal } => Ok(News::Refused { run, item, refusal }),
-            Recorded::Entry { run, seq, entry, items, .. } => {
-                self.take(&run, seq, &entry).await?;
-                Ok(News::Moved { run, items })
-            }
+        if self.heard.is_none() {
+            let Ok(heard) = tokio::time::timeout(limit, self.watch.recv()).await else { return Ok(News::Nothing) };
+            self.heard = Some(heard);
         }
+        let news = match self.heard.clone() {
+            None | Some(Ok(Recorded::Plain { .. })) => News::Nothing,
+            Some(Err(RecvError::Closed)) => return Err(Error::Stopped),
+            Some(Err(RecvError::Lagged(_))) => {
+                self.catch_up_all().await?;
+                News::Nothing
+            }
+            Some(Ok(Recorded::Refused { run, item, refusal })) => News::Refused { run, item, refusal },
+            Some(Ok(Recorded::Entry { run, seq, entry, items, .. })) => {
+                self.take(&run, seq, &entry).await?;
+                News::Moved { run, items }
+            }
+        };
+        self.heard = None;
+        Ok(news)
     }
 
     /// Folds a notice; what was missed before it is read from the store.

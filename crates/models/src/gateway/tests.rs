@@ -186,6 +186,20 @@ async fn a_reply_that_broke_off_is_begun_anew_only_for_who_can_take_it_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_only_reads_along_does_not_change_who_is_asked() {
+    let bare =
+        json!({"provider": "openai", "streaming": false, "input_usd_per_million": 0, "output_usd_per_million": 0});
+    let free = json!({"provider": "other", "input_usd_per_million": 0, "output_usd_per_million": 0});
+    let pair = Pair::with(QUICK, json!({"catalogue": {"first": bare, "second": free}}));
+    let (sender, _heard) = tokio::sync::mpsc::channel(8);
+    for (reads_along, model) in [(true, "first"), (false, "second")] {
+        let asker = Asker { reads_along, ..asker(1) };
+        let reply = pair.gateway.ask(&asker, &request("a", &["u: hi"]), LIMIT, Some(&sender)).await;
+        assert_eq!(reply.expect("a reply").model, model);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_consumers_key_may_not_do_is_not_the_models_fault() {
     let pair = Pair::new(Does::Fails(code::AUTHENTICATION_FAILED));
     let consumer = Asker { api_key: Some(ApiKey::new("sk-consumers")), ..asker(1) };

@@ -13,6 +13,7 @@ use baton_engine::{Error, Follower, Said};
 use baton_ports::models::Piece;
 use serde_json::json;
 use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::TryRecvError;
 
 use super::{head, told as entry_told};
 use crate::api::guest::Guest;
@@ -92,10 +93,13 @@ impl Source for Listened {
         let Self { follower, run, voice, said, told, .. } = self;
         // A reply is recorded after its last part was said, and told after it too.
         let mut events: Vec<Event> = said.take().iter().map(spoken).collect();
-        while events.len() < PART
-            && let Ok(said) = voice.try_recv()
-        {
-            events.push(spoken(&said));
+        while events.len() < PART {
+            match voice.try_recv() {
+                Ok(said) => events.push(spoken(&said)),
+                // Whoever reads too slowly misses some of it; the reply is recorded whole.
+                Err(TryRecvError::Lagged(_)) => {}
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            }
         }
         if !events.is_empty() {
             return Ok(events);
@@ -123,7 +127,6 @@ impl Source for Listened {
 
     async fn glance(&mut self, limit: Duration) -> Result<(), Error> {
         tokio::select! {
-            // Whoever reads too slowly misses some of it; the reply is recorded whole.
             Ok(said) = self.voice.recv() => self.said = Some(said),
             moved = self.follower.glance(limit) => {
                 if moved?.is_some() {
