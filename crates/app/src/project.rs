@@ -60,7 +60,8 @@ impl Project {
         }
         let mut settings = config::load(root)?;
         settings.models.file = catalogue(root)?;
-        let (agents, own_agents) = agents(root)?;
+        let (mut agents, own_agents) = agents(root)?;
+        prompts::put(&mut agents, &mut settings.memory.prompts, &root.join("prompts"))?;
         let of_tools = OfTools::read(root, &settings)?;
         templates(root, &mut settings)?;
         let replies =
@@ -191,7 +192,6 @@ fn agents(root: &Path) -> anyhow::Result<(BTreeMap<String, Agent>, BTreeSet<Stri
             agents.insert(name, agent);
         }
     }
-    prompts::put(&mut agents, &root.join("prompts"))?;
     Ok((agents, own))
 }
 

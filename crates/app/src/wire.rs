@@ -1,5 +1,6 @@
 //! Rooms put together: a store, the tools, the models and an engine for one project.
 
+mod keys;
 mod triggers;
 
 use std::collections::BTreeMap;
@@ -27,7 +28,7 @@ use baton_ports::registry::{Change, Changed, New, Registry as _, Version};
 use baton_ports::tools::Tools;
 use baton_store::sqlite::{self, Store};
 use baton_tools::sandbox::{self, Pool};
-use baton_tools::{Endpoints, Execution, Launch, Registry, Secret, Services};
+use baton_tools::{Endpoints, Execution, Launch, Registry, Services};
 use serde_json::Value;
 
 use crate::config::{Activate, Upkeep};
@@ -50,6 +51,8 @@ pub struct System {
     pub models: Arc<Gateway>,
     pub purse: Purse,
     pub memory: Arc<Memory>,
+    /// What memory's vectors cost.
+    pub embeddings: Embeddings,
     pub clock: Arc<dyn Clock>,
     pub roster: Arc<Roster>,
     pub thinkers: Arc<Endpoints>,
@@ -103,7 +106,10 @@ impl System {
     pub fn by_clock(project: &Project, store: Store, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let settings = &project.settings;
         let sandbox = sandbox(&settings.sandbox)?;
-        let models = models(project, clock.clone())?;
+        let tenant = project.tenant()?;
+        let secrets = keys::all(project, &store)?;
+        let keyed = keys::Keyed::by(project, &secrets)?;
+        let models = gateway(project, &keyed.models, clock.clone())?;
         let purse = Purse::new(Arc::new(store.clone()), settings.budgets.clone(), clock.clone());
         let models = models.recording(Arc::new(store.clone())).sharing(Arc::new(store.clone()));
         let models = Arc::new(models.spending(purse.clone()));
@@ -113,8 +119,8 @@ impl System {
             models: Some(models.clone()),
             clock: clock.clone(),
         };
-        let till = Arc::new(Embeddings::new(models.clone(), purse.clone()));
-        let memory = Memory::paid_by(&settings.memory, parts, Some(till));
+        let embeddings = Embeddings::new(models.clone(), purse.clone());
+        let memory = Memory::paid_by(&keyed.memory, parts, Some(Arc::new(embeddings.clone())));
         let memory = Arc::new(memory.map_err(|wrong| Misuse::new(format!("memory: {wrong}")))?);
         let services = Services::new(Arc::new(store.clone()), clock.clone())
             .with_memory(memory.clone())
@@ -122,15 +128,9 @@ impl System {
             .with_desk(Arc::new(store.clone()))
             .with_execution(Execution { limits: sandbox.limits(), sandbox: Arc::new(sandbox.clone()) });
         let sources = project.servers.iter().map(|server| server.source.clone()).collect();
-        let tenant = project.tenant()?;
-        let mut settings_of_tools = settings.tools.clone().within(&project.root);
-        let ring = vault::Ring::of(&settings.secrets, &project.root)?;
+        let settings_of_tools = baton_tools::Config { secrets, ..settings.tools.clone() }.within(&project.root);
         let records =
             Arc::new(vault::Sealing::new(Arc::new(store.clone()), vault::Ring::of(&settings.secrets, &project.root)?));
-        for (name, secret) in vault::opened(&store, &tenant, ring)? {
-            // What the settings say comes first.
-            settings_of_tools.secrets.entry(name).or_insert_with(|| Secret::new(secret).into());
-        }
         let tools = Registry::with_sources(settings_of_tools, project.tools.clone(), sources, &services);
         let tools = Arc::new(tools.map_err(|error| Misuse::new(error.to_string()))?);
         let tiers = Tiers::new(settings.agents.clone()).map_err(Misuse::new)?;
@@ -148,6 +148,7 @@ impl System {
             models,
             purse,
             memory,
+            embeddings,
             clock,
             roster,
             thinkers,
@@ -301,7 +302,12 @@ impl System {
 
 /// A project's models, which nothing is recorded of and which share nothing with other processes.
 pub fn models(project: &Project, clock: Arc<dyn Clock>) -> anyhow::Result<Gateway> {
-    let models = Gateway::new(&project.settings.models, &project.replies, clock);
+    let keyed = keys::Keyed::outside(project)?;
+    gateway(project, &keyed.models, clock)
+}
+
+fn gateway(project: &Project, config: &baton_models::Config, clock: Arc<dyn Clock>) -> anyhow::Result<Gateway> {
+    let models = Gateway::new(config, &project.replies, clock);
     Ok(models.map_err(|error| Misuse::new(error.to_string()).code(error.code()))?)
 }
 

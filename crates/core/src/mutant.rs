@@ -72,10 +72,12 @@ pub enum Mutant {
     PauseForgotten,
     /// An agent sees the results of its calls in another order than it asked for them.
     ResultsShuffled,
+    /// An agent keeps only the last of its model's replies.
+    ThoughtsForgotten,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::SentBeforeAppend,
         Self::InboxForgotten,
         Self::FenceIgnored,
@@ -106,6 +108,7 @@ impl Mutant {
         Self::LookedUpEarly,
         Self::PauseForgotten,
         Self::ResultsShuffled,
+        Self::ThoughtsForgotten,
     ];
 }
 

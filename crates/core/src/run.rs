@@ -78,6 +78,8 @@ pub const FOLD_VERSION: u32 = 7;
 pub const EVENTS_MAX: u64 = 500_000;
 /// Steps one agent may take in one task.
 pub const AGENT_STEPS_MAX: u32 = 250;
+/// In what a selection answers: what the tools that it left out would have cost, one call of each, in US dollars.
+pub const SAVED_COST: &str = "saved_cost_usd";
 /// Tool calls one agent step or one `tool_requests` list may ask for.
 pub const REQUESTS_MAX: usize = 64;
 /// Subworkflows within subworkflows.

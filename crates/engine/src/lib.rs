@@ -7,6 +7,7 @@
 //! The order never changes: decide, append, and only then let effects out.
 
 mod audit;
+pub mod closed;
 pub mod dispatcher;
 pub mod driver;
 mod effects;

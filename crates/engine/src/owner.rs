@@ -5,6 +5,7 @@
 
 mod exchange;
 mod letting_out;
+mod saved;
 mod taking;
 #[cfg(test)]
 mod tests;

@@ -3,13 +3,13 @@
 use baton_core::id::TenantId;
 use baton_core::time::Time;
 use baton_ports::index::{Collection, Since};
-use baton_ports::memory::{Closing, Error, RETRY_AFTER, Summarised, Summary};
+use baton_ports::memory::{Closing, Error, Over, RETRY_AFTER, Summarised, Summary};
 use baton_ports::models::Asker;
 
-use crate::episodic;
+use crate::episodic::{self, Words};
 use crate::long::Long;
 use crate::short::{self, Short, Standing};
-use crate::summary::Summaries;
+use crate::summary::{Summaries, excerpt};
 
 /// How often a conversation may become another's while it is closed.
 const TRIES_MAX: usize = 8;
@@ -72,7 +72,13 @@ impl Closings<'_> {
         };
         let Some(summary) = summary else { return Ok(Tried::Gone) };
         let name = self.name(tenant, conversation, whole.began).await?;
-        let document = episodic::conversation(name, &whole, &summary, &closing.outcome);
+        let words = Words {
+            conversation,
+            customer: whole.thread.customer.clone(),
+            began: whole.began,
+            messages: &whole.messages,
+        };
+        let document = episodic::conversation(name, words, &summary, &closing.outcome);
         // The words are findable before they leave: whoever closes again after a crash in between closes the same.
         match self.long.add_since(tenant, of, document, kept_since).await {
             Ok(_) => {}
@@ -81,6 +87,39 @@ impl Closings<'_> {
         }
         let left = self.short.leave(tenant, conversation, since, &whole).await?;
         Ok(if left { Tried::Closed(summary) } else { Tried::Again })
+    }
+
+    /// A conversation that is over by its own journal becomes findable, beside what short-term memory has of it. Its summary
+    /// is the running one, where there is one, else an excerpt: nobody is asked, and it costs nothing.
+    pub(crate) async fn keep(&self, tenant: &TenantId, over: Over) -> Result<bool, Error> {
+        let of = Collection::Conversations;
+        let Some(first) = over.messages.first() else { return Ok(false) };
+        let since = Since { at: over.ended_at, ..self.long.begin(tenant, of).await? };
+        let known = self.long.document(tenant, of, &over.conversation).await?;
+        if known.is_some_and(|known| !episodic::is_kept(&known.body)) {
+            return Ok(false);
+        }
+        let running =
+            self.short.standing(tenant, &over.conversation).await?.and_then(|standing| standing.thread.summary);
+        let summary = running.unwrap_or_else(|| Summary {
+            text: excerpt(None, &over.messages),
+            covers: over.messages.len() as u64,
+            by: Summarised::Excerpt,
+            why: None,
+        });
+        let words = Words {
+            conversation: &over.conversation,
+            customer: over.customer.clone(),
+            began: first.at,
+            messages: &over.messages,
+        };
+        let document =
+            episodic::kept(episodic::conversation(over.conversation.clone(), words, &summary, &over.outcome));
+        match self.long.add_since(tenant, of, document, since).await {
+            Ok(_) => Ok(true),
+            Err(Error::Forgotten { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     async fn name(&self, tenant: &TenantId, conversation: &str, began: Time) -> Result<String, Error> {

@@ -7,6 +7,8 @@ use baton_ports::memory::{CONTEXT_TOKENS_DEFAULT, CONTEXT_TOKENS_MAX};
 use serde::Deserialize;
 
 use crate::chunk::Chunking;
+use crate::embed::endpoint::PUBLIC;
+use crate::prompt::Prompts;
 
 /// Tokens a piece may have: with fewer a sentence is torn, with more an embedder forgets half of it.
 const CHUNK_TOKENS_MIN: usize = 32;
@@ -40,6 +42,11 @@ pub struct Config {
     pub chunk_overlap: usize,
     /// Tokens of a context that asks for no other number.
     pub context_tokens: usize,
+    /// Conversations that are over become findable by themselves.
+    pub closed_conversations: bool,
+    /// What models are told, where the project has its own words for it.
+    #[serde(skip)]
+    pub prompts: Prompts,
 }
 
 impl Default for Config {
@@ -57,6 +64,8 @@ impl Default for Config {
             chunk_tokens: 240,
             chunk_overlap: 40,
             context_tokens: CONTEXT_TOKENS_DEFAULT,
+            closed_conversations: true,
+            prompts: Prompts::default(),
         }
     }
 }
@@ -105,6 +114,21 @@ impl Config {
 
     pub(crate) fn chunking(&self) -> Chunking {
         Chunking { tokens: self.chunk_tokens, overlap: self.chunk_overlap }
+    }
+
+    /// Lets the key be said by something that stands for it: `find` is told the setting, its text, and the address the key is
+    /// for, and gives the key where the text is none itself. Nothing is asked where no endpoint is.
+    ///
+    /// # Errors
+    /// What `find` gives.
+    pub fn key_by<E>(&mut self, find: impl FnOnce(&str, &str, &str) -> Result<Option<String>, E>) -> Result<(), E> {
+        let to = self.base_url.as_deref().map(str::trim).filter(|url| !url.is_empty()).unwrap_or(PUBLIC);
+        if let Some(ApiKey(text)) = self.api_key.as_mut().filter(|_| self.embedder == Provider::OpenAi)
+            && let Some(found) = find("memory.api_key", text, to)?
+        {
+            *text = found;
+        }
+        Ok(())
     }
 
     /// The key; a blank one is none, as an empty environment variable is.

@@ -1,7 +1,7 @@
 //! The embedders there are, and which of them made what is being searched.
 
 mod builtin;
-mod endpoint;
+pub(crate) mod endpoint;
 mod features;
 mod frequency;
 mod guarded;

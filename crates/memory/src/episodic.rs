@@ -5,13 +5,12 @@ use baton_core::id::TenantId;
 use baton_core::time::Time;
 use baton_ports::index::{BODY_BYTES_MAX, Collection, Document, Filter, NAME_BYTES_MAX, TEXT_BYTES_MAX};
 use baton_ports::memory::{
-    Error, Execution, MESSAGE_BYTES_MAX, QUERY_BYTES_MAX, SIMILAR_MAX, Search, SimilarConversation, SimilarExecution,
-    Summary, TOP_MAX,
+    Error, Execution, MESSAGE_BYTES_MAX, Message, QUERY_BYTES_MAX, SIMILAR_MAX, Search, SimilarConversation,
+    SimilarExecution, Summary, TOP_MAX,
 };
 use serde_json::{Map, Value, json};
 
 use crate::long::Long;
-use crate::short::Whole;
 use crate::summary::line;
 
 /// Passages looked at for each document that is wanted: several may be of one document.
@@ -21,6 +20,8 @@ const LOOKED_AT_PER_ONE: usize = 4;
 const SUCCESS: &str = "success";
 const AGENT: &str = "agent";
 const OUTCOME: &str = "outcome";
+/// That a conversation was over by its own journal.
+const KEPT: &str = "kept";
 /// When a conversation's first words came.
 const BEGAN: &str = "began";
 /// Between the id of a conversation and when it began, in the names of all but the first of that id.
@@ -46,10 +47,28 @@ pub(crate) fn execution(execution: Execution) -> Result<Document, Error> {
     Ok(Document { name: execution.id, title: String::new(), subject: execution.user, metadata, text, body })
 }
 
+/// What was said in a conversation.
+pub(crate) struct Words<'a> {
+    pub conversation: &'a str,
+    pub customer: Option<String>,
+    pub began: Time,
+    pub messages: &'a [Message],
+}
+
+/// The document of one that was over by its own journal, and was closed by nobody here.
+pub(crate) fn kept(mut document: Document) -> Document {
+    document.body[KEPT] = json!(true);
+    document
+}
+
+pub(crate) fn is_kept(body: &Value) -> bool {
+    body.get(KEPT) == Some(&json!(true))
+}
+
 /// A conversation that is over. Its summary comes first: that is what another one is most likely to be like.
-pub(crate) fn conversation(name: String, whole: &Whole, summary: &Summary, outcome: &str) -> Document {
+pub(crate) fn conversation(name: String, words: Words<'_>, summary: &Summary, outcome: &str) -> Document {
     let mut text = format!("{}\n", summary.text);
-    for message in &whole.messages {
+    for message in words.messages {
         let line = line(message, MESSAGE_BYTES_MAX);
         if text.len() + line.len() + 2 > TEXT_BYTES_MAX {
             break;
@@ -62,11 +81,11 @@ pub(crate) fn conversation(name: String, whole: &Whole, summary: &Summary, outco
     Document {
         name,
         title: String::new(),
-        subject: whole.thread.customer.clone(),
+        subject: words.customer,
         metadata: Map::from_iter([(OUTCOME.to_owned(), json!(outcome))]),
         text,
         body: json!({
-            "conversation": whole.thread.conversation, "began": whole.began, "summary": summary, "outcome": outcome,
+            "conversation": words.conversation, "began": words.began, "summary": summary, "outcome": outcome,
         }),
     }
 }

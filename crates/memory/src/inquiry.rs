@@ -20,11 +20,8 @@ use serde_json::{Value, json};
 pub(crate) use verdicts::Verdicts;
 
 use crate::long::Long;
+use crate::prompt::{Name, Prompts};
 
-/// What a model is told.
-const PROMPT: &str = include_str!("inquiry/prompt.md");
-/// The name it is asked under: for scripted replies, prices and budgets.
-const AGENT: &str = "rag_judge";
 /// How long one judgement may take.
 const LIMIT: Duration = Duration::from_secs(30);
 /// Tokens of a judgement.
@@ -34,6 +31,7 @@ const SHOWN_BYTES_MAX: usize = 2_000;
 
 pub(crate) struct Inquiries {
     models: Option<Arc<dyn Models>>,
+    prompts: Prompts,
     verdicts: Verdicts,
 }
 
@@ -46,8 +44,8 @@ struct Verdict {
 }
 
 impl Inquiries {
-    pub(crate) fn new(models: Option<Arc<dyn Models>>, verdicts: Verdicts) -> Self {
-        Self { models, verdicts }
+    pub(crate) fn new(models: Option<Arc<dyn Models>>, prompts: Prompts, verdicts: Verdicts) -> Self {
+        Self { models, prompts, verdicts }
     }
 
     pub(crate) async fn forget(&self, tenant: &TenantId, customer: &str) -> Result<(), Error> {
@@ -100,7 +98,16 @@ impl Inquiries {
             return Ok(given.verdict);
         }
         let asker = Asker { key: format!("{}/judge/{round}", asker.key), ..asker.clone() };
-        match models.ask(&asker, &request(inquiry, held), LIMIT, None).await {
+        let question = clip(&inquiry.question, QUERY_BYTES_MAX);
+        let values = json!({"question": question});
+        let system = match self.prompts.render(Name::Judge, asker.language.as_deref(), &values) {
+            Ok(system) => system,
+            Err(why) => {
+                tracing::warn!(why, "no model judges what was found");
+                return Ok(None);
+            }
+        };
+        match models.ask(&asker, &request(system, inquiry, held), LIMIT, None).await {
             Ok(reply) => {
                 held.cost += reply.cost;
                 let verdict = verdict(&reply);
@@ -153,7 +160,7 @@ impl Held {
     }
 }
 
-fn request(inquiry: &Inquiry, held: &Held) -> Request {
+fn request(system: String, inquiry: &Inquiry, held: &Held) -> Request {
     let numbered = (1_usize..).zip(&held.passages);
     let shown = numbered.map(|(number, passage)| {
         format!("[{number}] {}\n{}", passage.heading, clip(&passage.content, SHOWN_BYTES_MAX))
@@ -166,9 +173,9 @@ fn request(inquiry: &Inquiry, held: &Held) -> Request {
         shown.collect::<Vec<_>>().join("\n\n"),
     );
     Request {
-        agent: AGENT.to_owned(),
+        agent: Name::Judge.word().to_owned(),
         profile: Profile::Fast,
-        messages: vec![Message::system(PROMPT.trim()), Message::user(asked)],
+        messages: vec![Message::system(system), Message::user(asked)],
         schema: Some(schema()),
         max_tokens: Some(TOKENS_MAX),
         ..Request::default()

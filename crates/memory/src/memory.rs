@@ -9,8 +9,8 @@ use baton_ports::clock::Clock;
 use baton_ports::embed::{Embedder, Till};
 use baton_ports::index::{Collection, Document, Head, Index, Recipe};
 use baton_ports::memory::{
-    self, Added, Closing, Context, Error, Execution, Forgotten, Found, Inquired, Inquiry, Message, Reindexed, Search,
-    SimilarExecution, Summary, Thread, Wanted,
+    self, Added, Closing, Context, Error, Execution, Forgotten, Found, Inquired, Inquiry, Message, Over, Reindexed,
+    Search, SimilarExecution, Summary, Thread, Wanted,
 };
 use baton_ports::models::{Asker, Models};
 use baton_ports::records::Records;
@@ -90,9 +90,13 @@ impl Memory {
         let marks = Arc::new(Marks::new(records.clone(), clock.clone()));
         Ok(Self {
             long: Long::new(index, embedders, config.chunking(), clock.clone()),
-            inquiries: Inquiries::new(models.clone(), Verdicts::new(records.clone(), marks.clone(), clock.clone())),
+            inquiries: Inquiries::new(
+                models.clone(),
+                config.prompts.clone(),
+                Verdicts::new(records.clone(), marks.clone(), clock.clone()),
+            ),
             short: Short::new(records, marks, clock),
-            summaries: Summaries::new(models),
+            summaries: Summaries::new(models, config.prompts.clone()),
             context_tokens: config.context_tokens,
         })
     }
@@ -168,6 +172,10 @@ impl memory::Memory for Memory {
 
     async fn close(&self, asker: &Asker, conversation: &str, closing: Closing) -> Result<Summary, Error> {
         self.closings().close(asker, conversation, &closing).await
+    }
+
+    async fn keep(&self, tenant: &TenantId, over: Over) -> Result<bool, Error> {
+        self.closings().keep(tenant, over).await
     }
 
     async fn record_execution(&self, tenant: &TenantId, execution: Execution) -> Result<(), Error> {

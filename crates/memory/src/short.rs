@@ -23,8 +23,6 @@ use serde_json::{Map, Value};
 
 use head::{HEADS, Head, MESSAGES};
 
-pub(crate) use leaving::Whole;
-
 use crate::marks::{Marks, Whom};
 
 /// How often a conversation may change under our hands before we give up.

@@ -7,14 +7,12 @@ use baton_core::model::{self, Profile, Request};
 use baton_ports::index::Since;
 use baton_ports::memory::{Error, Message, SUMMARY_BYTES_MAX, Speaker, Summarised, Summary};
 use baton_ports::models::{Asker, Models};
+use serde_json::json;
 use tokio::time::Instant;
 
+use crate::prompt::{Name, Prompts};
 use crate::short::Short;
 
-/// What a model is told.
-const PROMPT: &str = include_str!("summary/prompt.md");
-/// The name summaries are asked under: for scripted replies, prices and budgets.
-const AGENT: &str = "memory_summary";
 /// How long a model may take for one call, and for all calls of one conversation together.
 const LIMIT: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -49,11 +47,12 @@ impl Without {
 
 pub(crate) struct Summaries {
     models: Option<Arc<dyn Models>>,
+    prompts: Prompts,
 }
 
 impl Summaries {
-    pub(crate) fn new(models: Option<Arc<dyn Models>>) -> Self {
-        Self { models }
+    pub(crate) fn new(models: Option<Arc<dyn Models>>, prompts: Prompts) -> Self {
+        Self { models, prompts }
     }
 
     /// Brings the summary of a conversation that goes on up to its newest messages but `but`; says which is there then.
@@ -152,7 +151,9 @@ impl Summaries {
         if left.is_zero() {
             return Err("summarising took too long".to_owned());
         }
-        match models.ask(asker, &request(before, messages), LIMIT.min(left), None).await {
+        let values = json!({"summary": before.map(|before| &before.text)});
+        let system = self.prompts.render(Name::Summary, asker.language.as_deref(), &values)?;
+        match models.ask(asker, &request(system, before, messages), LIMIT.min(left), None).await {
             Ok(reply) if !reply.content.trim().is_empty() => {
                 Ok(clip(reply.content.trim(), SUMMARY_BYTES_MAX).to_owned())
             }
@@ -170,23 +171,23 @@ fn excerpted(before: Option<&Summary>, messages: &[Message], to: u64, why: Strin
     Summary { text: excerpt(before, messages), covers: to, by: Summarised::Excerpt, why }
 }
 
-fn request(before: Option<&Summary>, messages: &[Message]) -> Request {
+fn request(system: String, before: Option<&Summary>, messages: &[Message]) -> Request {
     let said = messages.iter().map(|message| line(message, SHOWN_BYTES_MAX)).collect::<Vec<_>>().join("\n");
     let asked = match before {
         Some(before) => format!("Summary so far:\n{}\n\nSaid since:\n{said}", before.text),
         None => format!("Said:\n{said}"),
     };
     Request {
-        agent: AGENT.to_owned(),
+        agent: Name::Summary.word().to_owned(),
         profile: Profile::Fast,
-        messages: vec![model::Message::system(PROMPT.trim()), model::Message::user(asked)],
+        messages: vec![model::Message::system(system), model::Message::user(asked)],
         max_tokens: Some(TOKENS_MAX),
         ..Request::default()
     }
 }
 
 /// The first thing the customer said, which an earlier excerpt holds on to, and the last thing that was said.
-fn excerpt(before: Option<&Summary>, messages: &[Message]) -> String {
+pub(crate) fn excerpt(before: Option<&Summary>, messages: &[Message]) -> String {
     let by_customer = messages.iter().find(|message| message.speaker == Speaker::Customer);
     let first = match before {
         Some(before) => before.text.lines().next().map(str::to_owned),
@@ -238,8 +239,9 @@ mod tests {
     #[test]
     fn a_model_is_shown_the_summary_so_far_and_what_was_said_since() {
         let before = Summary { text: "The kettle leaks.".to_owned(), covers: 3, by: Summarised::Model, why: None };
-        let request = request(Some(&before), &[said(Speaker::Customer, &"long ".repeat(1_000))]);
-        assert_eq!((request.agent.as_str(), request.profile), (AGENT, Profile::Fast));
+        let request =
+            request("Summarise.".to_owned(), Some(&before), &[said(Speaker::Customer, &"long ".repeat(1_000))]);
+        assert_eq!((request.agent.as_str(), request.profile), (Name::Summary.word(), Profile::Fast));
         let [_, model::Message::User { content, .. }] = &request.messages[..] else { panic!("{request:?}") };
         assert!(content.starts_with("Summary so far:\nThe kettle leaks.\n\nSaid since:\ncustomer: long long"));
         assert!(content.ends_with('…') && content.len() < 2_100);

@@ -142,6 +142,7 @@ impl Purse {
             cost: Usd::ZERO,
             usage: baton_core::model::Usage::default(),
             latency_ms: 0,
+            saved: Usd::ZERO,
         };
         Ok(Hold::new(Arc::clone(inner), lines, amount, spend, asker.tab.clone()))
     }

@@ -68,20 +68,23 @@ enum Came {
 impl Chain {
     pub async fn ask(&self, call: &Call<'_>) -> Result<Reply, ModelFault> {
         let mut failed = Failures::default();
-        let mut number = 0;
+        // Of what is recorded of the call, and of those that were asked.
+        let (mut number, mut asked) = (0, 0);
         // What all attempts together may still cost.
         let mut left_to_spend = call.asker.most;
         for (place, candidate) in call.choice.viable.iter().enumerate() {
             let left = call.deadline.saturating_duration_since(Instant::now());
-            if number >= ATTEMPTS_MAX || (number > 0 && left < ATTEMPT_MIN) {
+            if asked >= ATTEMPTS_MAX || (asked > 0 && left < ATTEMPT_MIN) {
                 break;
             }
             let Some(pass) = admit(candidate, call) else { continue };
             let others = call.choice.viable.len() - place - 1;
-            let limit = if others == 0 || number + 1 == ATTEMPTS_MAX { left } else { share(left, candidate) };
+            let limit = if others == 0 || asked + 1 == ATTEMPTS_MAX { left } else { share(left, candidate) };
             let (came, cost) = self.attempt(call, candidate, pass, number, limit, left_to_spend).await;
             left_to_spend = left_to_spend.map(|left| left - cost);
             failed.spent += cost;
+            // Who cannot be paid is not asked.
+            asked += u32::from(!matches!(came, Came::Unfunded(_)));
             match came {
                 Came::Reply(reply) => return Ok(*reply),
                 Came::End(fault) => return Err(failed.before(fault)),

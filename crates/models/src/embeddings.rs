@@ -1,6 +1,7 @@
 //! Pays for vectors that an endpoint makes: out of the tenant's budgets, and counted among its costs.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -31,11 +32,23 @@ const KNOWN: [(&str, f64); 3] =
 pub struct Embeddings {
     gateway: Arc<Gateway>,
     purse: Purse,
+    /// What was paid here, in nano-dollars.
+    paid: Arc<AtomicI64>,
 }
 
 impl Embeddings {
     pub fn new(gateway: Arc<Gateway>, purse: Purse) -> Self {
-        Self { gateway, purse }
+        Self { gateway, purse, paid: Arc::default() }
+    }
+
+    /// What so many tokens cost a tenant with this model; nothing where nobody states its price.
+    pub fn price(&self, tenant: &TenantId, model: &str, tokens: u64) -> Option<Usd> {
+        self.prices(tenant, model).map(|prices| cost(&prices, tokens))
+    }
+
+    /// What all requests of this process have cost that were answered so far.
+    pub fn paid(&self) -> Usd {
+        Usd::from_nanos(self.paid.load(Ordering::Relaxed))
     }
 
     fn prices(&self, tenant: &TenantId, model: &str) -> Option<Prices> {
@@ -84,7 +97,7 @@ impl Till for Embeddings {
             let retry_after = fault.retry_after.map(Duration::from_millis);
             unpaid(fault.fault.code.into_owned(), fault.fault.message, retry_after)
         })?;
-        Ok(Box::new(Held { hold, prices }))
+        Ok(Box::new(Held { hold, prices, paid: self.paid.clone() }))
     }
 }
 
@@ -99,17 +112,19 @@ fn usage(tokens: u64) -> Usage {
 struct Held {
     hold: Hold,
     prices: Prices,
+    paid: Arc<AtomicI64>,
 }
 
 impl Paying for Held {
     fn answered(self: Box<Self>, tokens: Option<u64>, latency: Duration) {
-        let Self { hold, prices } = *self;
+        let Self { hold, prices, paid: sum } = *self;
         let paid = match tokens {
             Some(tokens) => {
                 Paid { cost: cost(&prices, tokens), usage: usage(tokens), answered: true, estimated: false, latency }
             }
             None => Paid { cost: hold.amount(), answered: true, estimated: true, latency, ..Paid::default() },
         };
+        sum.fetch_add(paid.cost.as_nanos(), Ordering::Relaxed);
         hold.paid(paid);
     }
 

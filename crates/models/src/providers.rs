@@ -17,12 +17,12 @@ use self::remote::Remote;
 use crate::catalogue::{Spec, Structured};
 use crate::error::Error;
 
-mod anthropic;
+pub(crate) mod anthropic;
 mod dialect;
 mod draft;
 mod listener;
 mod names;
-mod openai;
+pub(crate) mod openai;
 #[cfg(test)]
 pub(crate) mod rehearsal;
 mod remote;

@@ -159,6 +159,8 @@ pub struct Spend {
     pub usage: Usage,
     /// Of all calls together.
     pub latency_ms: u64,
+    /// What was not spent: tools that a selection left out would have cost so much, one call of each.
+    pub saved: Usd,
 }
 
 impl Spend {
@@ -170,6 +172,7 @@ impl Spend {
         self.cost += other.cost;
         self.usage.add(&other.usage);
         self.latency_ms += other.latency_ms;
+        self.saved += other.saved;
     }
 }
 

@@ -24,6 +24,15 @@ pub struct Laid {
     pub entry: Arc<[u8]>,
 }
 
+/// That something of a conversation was recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Talked {
+    /// Of the entry; rises in the order of commits.
+    pub id: i64,
+    pub tenant: TenantId,
+    pub conversation: RunId,
+}
+
 /// Records that somebody looks for in all tenants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Space {
@@ -40,6 +49,10 @@ pub trait Feed: Send + Sync {
 
     /// The id of the newest entry of all; 0 where there is none.
     async fn newest(&self) -> Result<i64, Error>;
+
+    /// Conversations of all tenants of which something was recorded behind `after`, in that order, as many as are read at
+    /// once; and up to which id all were looked at.
+    async fn talked(&self, after: i64) -> Result<(Vec<Talked>, i64), Error>;
 
     /// A tenant's entries behind `after`, in order, as many as are read at once; and up to which id all were looked at.
     async fn laid(&self, tenant: &TenantId, after: i64) -> Result<(Vec<Laid>, i64), Error>;

@@ -22,7 +22,7 @@ pub use error::Error;
 pub use execution::{Execution, SimilarExecution};
 pub use knowledge::{Knowledge, Unkept};
 pub use search::{Cited, Found, Inquired, Inquiry, Mode, Round, Search, Stopped};
-pub use thread::{Closing, Message, Speaker, Summarised, Summary, Thread};
+pub use thread::{Closing, Message, Over, Speaker, Summarised, Summary, Thread};
 
 /// Recent messages of a context unless told otherwise, and at most.
 pub const RECENT_DEFAULT: usize = 50;
@@ -151,6 +151,11 @@ pub trait Memory: Send + Sync {
     async fn close(&self, asker: &Asker, conversation: &str, closing: Closing) -> Result<Summary, Error>;
 
     // Episodic.
+
+    /// Makes a conversation findable that is over by its own journal; in place of what was kept of it by this before. Says
+    /// whether it is kept: not where it was closed here ([`Memory::close`]), nor where nothing was said, nor where the
+    /// customer was forgotten after it ended.
+    async fn keep(&self, tenant: &TenantId, over: Over) -> Result<bool, Error>;
 
     async fn record_execution(&self, tenant: &TenantId, execution: Execution) -> Result<(), Error>;
 

@@ -39,6 +39,8 @@ pub struct Asker {
     pub lost_key: bool,
     /// The most that all attempts of the call may cost together; nothing where only budgets bound it.
     pub most: Option<Usd>,
+    /// IETF language tag of the customer it is for, where that is known.
+    pub language: Option<String>,
     /// Where what it costs is charged; nothing leaves that to whoever serves the call.
     pub tab: Option<Tab>,
 }
@@ -56,6 +58,7 @@ impl Asker {
             reads_along: false,
             lost_key: false,
             most: None,
+            language: None,
             tab: None,
         }
     }

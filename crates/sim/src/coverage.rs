@@ -8,10 +8,13 @@ use crate::services::Fate;
 
 pub use table::markdown;
 
-/// The kinds of nodes, as definitions call them.
-pub const KINDS: [&str; 14] = [
+/// The kinds of nodes, as definitions call them; agents that think with a shipped step function, apart.
+pub const KINDS: [&str; 17] = [
     "trigger",
     "agent",
+    "simple agent",
+    "reasoning agent",
+    "code agent",
     "tool",
     "condition",
     "switch",
@@ -156,12 +159,12 @@ impl Column {
             | Self::AnswerLost
             | Self::RequestLost
             | Self::LateAnswer
-            | Self::AnswerTwice
-            | Self::Blocked
-            | Self::Asked => &["agent", "tool"],
-            Self::Garbled => &["agent"],
+            | Self::AnswerTwice => &["agent", "simple agent", "reasoning agent", "code agent", "tool"],
+            // A simple agent asks for no tools and no people.
+            Self::Blocked | Self::Asked => &["agent", "reasoning agent", "code agent", "tool"],
+            Self::Garbled => &["agent", "simple agent", "reasoning agent", "code agent"],
             Self::WrongAnswer => &["human"],
-            Self::AnsweredTwice => &["human", "agent"],
+            Self::AnsweredTwice => &["human", "agent", "reasoning agent", "code agent"],
             Self::OutOfOrder => &["wait"],
             _ => &KINDS,
         }

@@ -4,13 +4,14 @@
 
 mod block;
 mod catalog;
+mod turns;
 
 use baton_core::bundle::{Bundle, Hash};
 use baton_core::definition;
 use baton_core::graph::Workflow;
 use serde_json::{Map, Value, json};
 
-pub use catalog::{AGENT, Catalog, SIGNALS};
+pub use catalog::{AGENT, CODE, Catalog, REASONING, SIGNALS, SIMPLE, TEXT, is_shipped};
 
 use crate::rng::Rng;
 

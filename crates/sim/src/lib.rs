@@ -7,6 +7,7 @@
 //!   [`Dispatcher`](baton_engine::dispatcher::Dispatcher) as the product does, in virtual time, single-threaded, and
 //!   lets go wrong what no real machine could be made to have.
 //! - [`scenario`]: courses of events that are written down to be read, and played in the same world.
+//! - [`model`]: what a shipped agent's model says, turn by turn.
 //! - [`oracle`]: what must hold whatever goes wrong, judged from the journal and from what the world was asked.
 //!
 //! Deliberately absent: the asynchronous shell of the engine and the real stores. They have their own tests; here is
@@ -19,6 +20,7 @@ pub mod coverage;
 pub mod draw;
 pub mod fake;
 pub mod hunt;
+pub mod model;
 pub mod nobody;
 pub mod oracle;
 pub mod process;

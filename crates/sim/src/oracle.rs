@@ -10,6 +10,7 @@ mod programs;
 mod questions;
 mod saga;
 mod signals;
+mod thoughts;
 mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,7 +32,7 @@ use crate::services::Services;
 use crate::simulation::tenant;
 
 pub use chronicle::Chronicle;
-pub use flow::kind_of;
+pub use flow::{kind_of, row_of};
 
 /// A promise that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -248,11 +249,11 @@ impl Witness {
         books.names().filter(is_open).cloned().collect()
     }
 
-    /// The kinds of nodes this run has settled.
-    pub fn settled_kinds(&self, run: &RunId) -> BTreeSet<&'static str> {
+    /// The rows of the table whose nodes this run has settled.
+    pub fn settled_rows(&self, run: &RunId) -> BTreeSet<&'static str> {
         let Some(chronicle) = self.chronicles.get(run) else { return BTreeSet::new() };
         let Some(workflow) = &chronicle.workflow else { return BTreeSet::new() };
-        chronicle.ended().filter_map(|(at, _)| kind_of(workflow, at)).collect()
+        chronicle.ended().filter_map(|(at, _)| row_of(workflow, at)).collect()
     }
 
     /// Of the last entry: the signals that nodes began to wait for, and how the run ended.

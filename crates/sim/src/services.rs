@@ -6,7 +6,7 @@ use std::time::Duration;
 use baton_core::agent::{Ran, Step};
 use baton_core::fault::Fault;
 use baton_core::id::{RunId, TenantId};
-use baton_core::model::{self, Finish, Message, Reply, Usage};
+use baton_core::model::{Reply, Request, Usage};
 use baton_core::money::Usd;
 use baton_core::run::{EffectId, ModelFault, Outcome, Role};
 use baton_core::time::Time;
@@ -15,6 +15,7 @@ use baton_engine::owner::What;
 use baton_ports::budget::{Account, Holder, Spend};
 use serde_json::{Value, json};
 
+use crate::model::{self, Said};
 use crate::{sandbox, think};
 
 /// What a service makes of one request.
@@ -193,26 +194,13 @@ fn answer_of_tool(
     }
 }
 
-fn answer_of_model(request: &model::Request, fate: Fate, quick: Duration, limit: Duration) -> Answer {
-    let said = request.messages.iter().rev().find_map(|message| match message {
-        Message::User { content, .. } => Some(content.clone()),
-        _ => None,
-    });
-    let reply = |content: String| {
+fn answer_of_model(request: &Request, fate: Fate, quick: Duration, limit: Duration) -> Answer {
+    let reply = |said: Said| {
+        let Said { content, tool_calls, finish } = said;
         let usage = Usage { input_tokens: 10, output_tokens: 5, cached_tokens: 0, ..Usage::default() };
         let cost = MODEL_COST;
         let (model, provider) = ("sim".to_owned(), "sim".to_owned());
-        Reply {
-            content,
-            tool_calls: Vec::new(),
-            thinking: None,
-            finish: Finish::Stop,
-            usage,
-            model,
-            provider,
-            cost,
-            latency_ms: 1,
-        }
+        Reply { content, tool_calls, thinking: None, finish, usage, model, provider, cost, latency_ms: 1 }
     };
     let failed = |code: &'static str, retryable| {
         Outcome::Model(Err(ModelFault { retryable, ..ModelFault::transient(Fault::new(code, "the model failed")) }))
@@ -221,9 +209,9 @@ fn answer_of_model(request: &model::Request, fate: Fate, quick: Duration, limit:
         Fate::Refused => (failed("OVERLOADED", true), quick),
         Fate::Declined => (failed("FILTERED", false), quick),
         Fate::RequestLost | Fate::AnswerLost | Fate::Late => (failed("TIMEOUT", true), limit),
-        Fate::Garbled => (Outcome::Model(Ok(reply("%%% {\"".to_owned()))), quick),
-        Fate::Slow => (Outcome::Model(Ok(reply(said.unwrap_or_default()))), limit.mul_f64(0.9)),
-        Fate::Done => (Outcome::Model(Ok(reply(said.unwrap_or_default()))), quick),
+        Fate::Garbled => (Outcome::Model(Ok(reply(Said::text("%%% {\"")))), quick),
+        Fate::Slow => (Outcome::Model(Ok(reply(model::say(request)))), limit.mul_f64(0.9)),
+        Fate::Done => (Outcome::Model(Ok(reply(model::say(request)))), quick),
     };
     Answer { outcome, after, late: None }
 }
@@ -316,6 +304,7 @@ pub fn spend(tenant: &TenantId, outcome: &Outcome, at: Time) -> Vec<Spend> {
         cost: reply.cost,
         usage: reply.usage,
         latency_ms: reply.latency_ms,
+        saved: Usd::ZERO,
     }]
 }
 
@@ -336,6 +325,7 @@ pub fn spend_on_nothing(tenant: &TenantId, cost: Usd, at: Time) -> Vec<Spend> {
         cost,
         usage: Usage::default(),
         latency_ms: 0,
+        saved: Usd::ZERO,
     }]
 }
 

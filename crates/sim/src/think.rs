@@ -1,10 +1,12 @@
-//! The simulated agent: its task lists its moves, the model says them one after another, and it makes them.
+//! Who thinks in the simulation: the shipped step functions for the agents that are theirs, and for the others a simulated
+//! agent. Its task lists its moves, the model says them one after another, and it makes them.
 //!
 //! A task is moves behind each other, `;` between them: `call TOOL N`, `+call TOOL N` (asked for together with the
 //! move before it), `run PROGRAM`, `ask`, `answer`, `give up`, and for an agent that only chooses `choose TOOL…`.
 
 use std::collections::BTreeMap;
 
+use baton_agents::Agents;
 use baton_core::agent::{Kind, Program, Ran, Seen, Step, Task, Think, ToolRequest};
 use baton_core::fault::{Fault, code};
 use baton_core::model::{Message, Profile, Request};
@@ -12,17 +14,22 @@ use baton_core::money::{Quote, Usd};
 use baton_core::tool::Envelope;
 use serde_json::{Value, json};
 
+use crate::draw::is_shipped;
+
 /// What a model call may cost: more than the simulated models ask for one.
 const HOLD: Usd = Usd::from_nanos(1_500);
 /// Replies that make no sense after which the agent gives up.
 const GARBLED_MAX: usize = 2;
 
-/// Answers with whatever the last understood reply tells it to do.
+/// Thinks as the shipped agents do, or answers with whatever the last understood reply tells it to do.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Thinker;
 
 impl Think for Thinker {
     fn step(&self, task: &Task, seen: &[Seen]) -> Step {
+        if is_shipped(&task.agent.name) {
+            return Agents::default().step(task, seen);
+        }
         match task.agent.kind {
             Kind::Custom => Step::AskEndpoint,
             Kind::Simple | Kind::Reasoning | Kind::Code => next(task, seen),
@@ -66,7 +73,7 @@ pub fn next(task: &Task, seen: &[Seen]) -> Step {
 }
 
 /// Moves that are made together.
-fn groups(prompt: &str) -> Vec<String> {
+pub fn groups(prompt: &str) -> Vec<String> {
     let mut groups: Vec<String> = Vec::new();
     for one in prompt.split(';') {
         match (one.strip_prefix('+'), groups.last_mut()) {

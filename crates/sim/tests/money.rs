@@ -82,6 +82,7 @@ impl Model {
             cost: PRICE,
             usage: Usage::default(),
             latency_ms: 1,
+            saved: Usd::ZERO,
         };
         asker.tab.as_ref().expect("a run brings its tab").put(Charge::new(spend, self.books.clone()));
     }

@@ -24,7 +24,7 @@ use crate::providers::memory::knowledge;
 use crate::providers::{calendar, crm, email, message, payment, ticket};
 use crate::rate::Rate;
 
-pub use secret::{Bound, Secret, variable_of_secret};
+pub use secret::{Bound, Secret, named_secret, variable_of_secret};
 pub(crate) use secret::{Sendable, origin_of};
 
 /// Everything has a default: an empty table makes every shipped tool work, with nothing outside this process.

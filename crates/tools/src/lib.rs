@@ -83,7 +83,9 @@ mod vendor;
 
 pub use baton_ports::catalogue::{Described, Description, Offered, Risk};
 pub use catalogue::Lack;
-pub use config::{Approvers, Bound, Config, OfWorkflow, Permission, Secret, Tenant, Tuning, Zone, variable_of_secret};
+pub use config::{
+    Approvers, Bound, Config, OfWorkflow, Permission, Secret, Tenant, Tuning, Zone, named_secret, variable_of_secret,
+};
 pub use definition::{Definition, Hook, HookForm, Parsed};
 pub use doubt::Doubt;
 pub use error::Error;

@@ -4,7 +4,7 @@ mod roi;
 
 use std::path::Path;
 
-use baton_core::money::Window;
+use baton_core::money::{Usd, Window};
 use baton_ports::budget::{Budget, By, CostFilter, CostRow};
 use baton_ports::clock::{Clock, SystemClock};
 use serde_json::Value;
@@ -89,14 +89,15 @@ fn tell(rows: &[CostRow], args: &CostsShow) {
         let parts: String = args.by.iter().map(|by| format!("{:<24} ", said(row, *by))).collect();
         let answered = row.success_rate() * 100.0;
         let guessed = if row.estimated > 0 { format!("  ({} guessed)", row.estimated) } else { String::new() };
+        let saved = if row.saved > Usd::ZERO { format!("  ({} saved)", row.saved) } else { String::new() };
         print::line(format_args!(
-            "{parts}{:>14}  {:>8} calls  {:>12} tokens  {answered:>5.1} % answered{guessed}",
+            "{parts}{:>14}  {:>8} calls  {:>12} tokens  {answered:>5.1} % answered{guessed}{saved}",
             row.cost.to_string(),
             row.calls,
             row.tokens(),
         ));
     }
-    let total: baton_core::money::Usd = rows.iter().map(|row| row.cost).sum();
+    let total: Usd = rows.iter().map(|row| row.cost).sum();
     if rows.len() > 1 {
         print::line(format_args!("{} in all", print::paint("1", &total.to_string())));
     }

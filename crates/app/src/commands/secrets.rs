@@ -1,4 +1,4 @@
-//! `baton secrets`: sealed in the project's database, for `{{ secrets.NAME }}` of its tools.
+//! `baton secrets`: sealed in the project's database, for `{{ secrets.NAME }}` of its tools and its settings.
 
 use std::io::{IsTerminal, Read};
 use std::path::Path;
@@ -31,7 +31,7 @@ pub async fn run(folder: &Path, args: Secrets) -> anyhow::Result<Exit> {
             is_name(&name)?;
             vault.set(&name, &said()?, now).await?;
             print::line(format_args!(
-                "`{name}` is sealed; tools have it as {{{{ secrets.{name} }}}}, a server that runs from its next start on."
+                "`{name}` is sealed; tools and settings have it as {{{{ secrets.{name} }}}}, a server that runs from its next start on."
             ));
             if project.settings.tools.secrets.contains_key(&name) {
                 print::note(format_args!("note: the settings have a `tools.secrets.{name}` too, which comes first"));

@@ -5,15 +5,23 @@ use std::path::Path;
 
 use baton_core::agent::Agent;
 use baton_engine::Prompt;
+use baton_memory::{PROMPTS, Prompts};
 
 use super::files::{files, read, shown};
 use crate::Misuse;
 
-/// Puts a project's prompts in the place of its agents' and ours.
-pub fn put(agents: &mut BTreeMap<String, Agent>, folder: &Path) -> anyhow::Result<()> {
+/// Puts a project's prompts in the place of its agents', of memory's and ours.
+pub fn put(agents: &mut BTreeMap<String, Agent>, memory: &mut Prompts, folder: &Path) -> anyhow::Result<()> {
     for file in files(folder, &["md"])? {
-        let wrong = |error| Misuse::new(format!("{}: {error}", shown(&file))).hint("see docs/concepts/agents.md");
-        baton_engine::put_prompt(agents, prompt_of(&file)?).map_err(wrong)?;
+        let wrong = |error| {
+            let hint = format!("memory's are {}; see docs/concepts/agents.md", PROMPTS.join(" and "));
+            Misuse::new(format!("{}: {error}", shown(&file))).hint(hint)
+        };
+        let Prompt { name, language, text } = prompt_of(&file)?;
+        match PROMPTS.contains(&name.as_str()) {
+            true => memory.put(&name, &language, text).map_err(wrong)?,
+            false => baton_engine::put_prompt(agents, Prompt { name, language, text }).map_err(wrong)?,
+        }
     }
     Ok(())
 }

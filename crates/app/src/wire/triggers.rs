@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use baton_core::time::Time;
 use baton_engine::Engine;
+use baton_engine::closed::Closed;
 use baton_engine::outgoing::{self, Outgoing, Subscription};
 use baton_engine::triggers::hook::{self, Hook};
 use baton_engine::triggers::schedule::{self, Schedule};
@@ -33,6 +34,19 @@ impl System {
             post: Arc::new(Poster::new(&project.settings.tools)),
             clock: self.clock.clone(),
             retries: project.settings.webhooks.retries().into(),
+        }
+    }
+
+    /// What follows conversations to their end.
+    pub fn closed(&self) -> Closed {
+        Closed {
+            own: self.tenant.clone(),
+            records: self.records.clone(),
+            feed: Arc::new(self.store.clone()),
+            read: Arc::new(self.store.clone()),
+            memory: self.memory.clone(),
+            clock: self.clock.clone(),
+            passed: Arc::default(),
         }
     }
 

@@ -148,6 +148,34 @@ fn a_projects_prompt_is_what_its_agents_hear() {
 }
 
 #[test]
+fn memory_s_prompts_are_in_the_customer_s_language_and_in_the_projects_words_where_it_has_some() {
+    let place = place("{name: greeter, type: simple}");
+    place.write("doc.md", "# Returns\n\nWithin thirty days.\n");
+    place.write(
+        "workflows/find.yaml",
+        "name: find\nnodes: [{id: find, tool: rag_query, parameters: {query: returns}}]\n",
+    );
+    let verdict = |missing: &str| format!("'{{\"sufficient\": false, \"missing\": \"{missing}\", \"query\": null}}'");
+    let reply = |system: &str, missing: &str| {
+        format!("{{agent: rag_judge, match: {{system: {system}}}, content: {}}}", verdict(missing))
+    };
+    let replies = [reply("Du urteilst", "ein Datum"), reply("Juzgas", "una fecha"), reply("You judge", "a date")];
+    place.write("replies/replies.yaml", format!("replies: [{}]", replies.join(", ")));
+    place.baton(&["knowledge", "add", "doc.md"]).ends(0);
+    let missing = |language: &str| {
+        let context = format!("{{\"language\": \"{language}\"}}");
+        let ran = place.baton(&["run", "find", "--context", &context, "--json"]).ends(0).json();
+        ran["output"]["missing"].as_str().map(str::to_owned)
+    };
+    assert_eq!(missing("es-MX").as_deref(), Some("una fecha"));
+    assert_eq!(missing("de").as_deref(), Some("a date"));
+    place.write("prompts/rag_judge.de.md", "Du urteilst über {{ question }}.");
+    assert_eq!(missing("de").as_deref(), Some("ein Datum"));
+    place.write("prompts/memory_summary.de.md", "Fasse {{ messages }} zusammen.");
+    place.baton(&["validate"]).ends(2).warns("memory_summary.de.md").warns("messages");
+}
+
+#[test]
 fn an_agent_that_is_registered_binds_no_secret_of_the_project() {
     let place = place("{name: greeter, type: simple}");
     place.write(

@@ -262,11 +262,20 @@ fn vectors_are_paid_for_out_of_the_budget_and_not_asked_for_without_money_or_a_p
     assert!(held.as_array().expect("lines").iter().all(|line| line["held_usd"] == json!(0.0)), "{held}");
     assert_eq!(embedded(), 1);
 
-    place.write("baton.toml", settings("0.011", "vectors"));
+    // What it costs is said before and after.
+    let built = place.baton(&["knowledge", "reindex"]).ends(0);
+    built
+        .warns("1 piece is embedded anew by `vectors`, at most some $0.2400")
+        .says("knowledge: 1 document in 1 piece")
+        .says("for $0.0100");
+    let built = place.baton(&["knowledge", "reindex", "--json"]).ends(0).json();
+    assert_eq!((&built[0]["cost_usd"], &built[1]["cost_usd"]), (&json!(0.01), &json!(0.0)), "{built}");
+
+    place.write("baton.toml", settings("0.031", "vectors"));
     place.write("b.md", "# Hours\n\nFrom nine to five.\n");
     place.baton(&["knowledge", "add", "b.md"]).ends(1).warns("is not asked").warns("daily budget");
     place.baton(&["knowledge", "reindex"]).ends(1).warns("daily budget");
-    assert_eq!(embedded(), 1, "nothing went out");
+    assert_eq!(embedded(), 3, "nothing went out");
     // Who searches finds by words.
     let found = place.baton(&["knowledge", "search", "refunds month", "--json"]).ends(0).json();
     assert!(found["degraded_reason"].as_str().is_some_and(|reason| reason.contains("daily budget")), "{found}");
@@ -276,7 +285,7 @@ fn vectors_are_paid_for_out_of_the_budget_and_not_asked_for_without_money_or_a_p
     place.baton(&["knowledge", "reindex"]).ends(1).warns("states the price of `nobodys`").warns("models.yaml");
     place.write("baton.toml", "[budgets]\ndaily_usd = 0\n");
     place.baton(&["knowledge", "reindex"]).ends(0);
-    assert_eq!((embedded(), costs()[0]["total_calls"].clone()), (1, json!(1)), "the built-in one costs nothing");
+    assert_eq!((embedded(), costs()[0]["total_calls"].clone()), (3, json!(3)), "the built-in one costs nothing");
 }
 
 #[test]
@@ -565,4 +574,41 @@ fn a_key_that_is_missing_names_the_ways_to_bring_it() {
     let place = scripted("[models]\nkeys = \"consumer\"\n", WORKFLOW, "0.1");
     let refused = place.baton(&["run", "ask", "-s", "word=hi"]).ends(1).says("MISSING_API_KEY");
     refused.warns("BATON_CONSUMER_KEY").warns("x-provider-key");
+}
+
+#[test]
+fn what_a_selection_left_out_is_summed_up_beside_what_was_spent() {
+    let tool = |name: &str, usd: f64| {
+        format!(
+            "  - {{name: {name}, kind: script, class: read, cost_usd: {usd}, results: [{{output: {{ok: true}}}}]}}\n"
+        )
+    };
+    let tools = format!("tools:\n{}{}", tool("calendar", 0.01), tool("stock", 0.002));
+    let choose = "name: choose\ninput: {message: string}\n\
+                  nodes: [{id: which, agent: chooser, mode: select, task: '{{ message }}'}]\n";
+    let replies = "agent: chooser\nreplies:\n  \
+                   - {match: {prompt: hours}, content: '{\"tools\": [], \"reasoning\": \"none is needed\"}'}\n  \
+                   - {content: '{\"tools\": [{\"tool_name\": \"stock\", \"parameters\": {}}], \"reasoning\": \"stock\"}'}\n";
+    let place = Place::with(&[
+        ("tools/tools.yaml", &tools),
+        ("agents/chooser.yaml", "type: simple\ntools: [calendar, stock]\n"),
+        ("workflows/choose.yaml", choose),
+        ("replies/replies.yaml", replies),
+    ]);
+    for message in ["your hours?", "your hours, please?", "is it there?"] {
+        place.baton(&["run", "choose", "--set", &format!("message={message}")]).ends(0);
+    }
+    let row = |costs: &Value| costs[0].clone();
+    let costs = place.baton(&["costs", "--by", "agent", "--json"]).ends(0).json();
+    let saved = row(&costs)["saved_cost_usd"].as_f64().expect("a number");
+    assert!((saved - 0.034).abs() < 1e-9, "twice both, once the calendar: {costs}");
+    assert_eq!((&row(&costs)["agent"], &row(&costs)["total_calls"]), (&json!("chooser"), &json!(3)), "{costs}");
+    assert_eq!(costs.as_array().map(Vec::len), Some(1), "it is counted with what the choice cost: {costs}");
+    place.baton(&["costs", "--by", "agent"]).ends(0).says("saved)");
+    let server = Server::start(&place);
+    let key = server.key().expect("a key").to_owned();
+    let summary = server.ask("GET /api/v1/costs/summary", &key, "", &Value::Null).ends(200);
+    let saved = summary["summary"]["saved_cost_usd"].as_f64().expect("a number");
+    assert!((saved - 0.034).abs() < 1e-9, "{summary}");
+    assert_eq!(summary["summary"]["total_calls"], 3);
 }

@@ -203,3 +203,54 @@ fn what_signs_webhooks_is_sealed_under_the_key_and_still_signs_when_the_key_is_c
     let server = Server::start(&place);
     assert!(deliver(&server, "sealed").starts_with("HTTP/1.1 503"));
 }
+
+/// Models and an embedder at this address, whose keys are secrets of these names.
+fn keyed(url: &str, of_models: &str, of_memory: &str) -> String {
+    format!(
+        "[models.providers.openai]\nbase_url = \"{url}\"\napi_key = \"{{{{ secrets.{of_models} }}}}\"\n\
+         [models.models]\nfast = [\"mock\"]\n\
+         [models.catalogue.mock]\ninput_usd_per_million = 0\noutput_usd_per_million = 0\n\
+         [memory]\nembedder = \"openai\"\nbase_url = \"{url}\"\napi_key = \"{{{{secrets.{of_memory}}}}}\"\n\
+         model = \"mock\"\ndimensions = 4\n"
+    )
+}
+
+#[test]
+fn providers_and_the_embedder_have_the_keys_that_are_sealed_for_their_tenant() {
+    let upstream = Upstream::start();
+    let ask = "name: ask\nnodes: [{id: say, agent: simple_agent, task: Say hello.}]\n";
+    let settings = keyed(&upstream.url, "openai", "vectors");
+    let place = Place::with(&[("baton.toml", &settings), ("workflows/ask.yaml", ask), ("doc.md", "# Doc\n\nWords.\n")]);
+    let now = [("BATON_SECRETS__KEY", KEY)];
+    let refused = Done::after(place.begin_with(&now, &["run", "ask"])).ends(2);
+    refused.warns("models.providers.openai.api_key: there is no secret `openai`").warns("baton secrets set openai");
+    Done::after(place.begin_with(&now, &["doctor"])).ends(1).says("there is no secret `openai`");
+    with_key(&place, &now, &["secrets", "set", "openai"], "sk-5ealed-of-models\n").ends(0);
+    let refused = Done::after(place.begin_with(&now, &["run", "ask"])).ends(2);
+    refused.warns("memory.api_key: there is no secret `vectors`");
+    with_key(&place, &now, &["secrets", "set", "vectors"], "sk-5ealed-of-vectors\n").ends(0);
+    Done::after(place.begin_with(&now, &["run", "ask"])).ends(0);
+    Done::after(place.begin_with(&now, &["knowledge", "add", "doc.md"])).ends(0);
+    let told = Done::after(place.begin_with(&now, &["models", "list"])).ends(0);
+    let asked = upstream.asked();
+    let key = |path: &str| asked.iter().find(|one| one.path.ends_with(path)).map(|one| one.key.as_str());
+    assert_eq!(key("/chat/completions"), Some("sk-5ealed-of-models"));
+    assert_eq!(key("/embeddings"), Some("sk-5ealed-of-vectors"));
+    let mut written = (told.out + &told.err).into_bytes();
+    everything(place.path(), &mut written);
+    assert!(!String::from_utf8_lossy(&written).contains("5ealed"));
+    // Without the key that it is sealed under, it is not sent as it is written.
+    Done::after(place.begin(&["run", "ask"])).ends(2).warns("sealed under the key");
+}
+
+#[test]
+fn a_key_goes_to_no_address_that_its_secret_is_not_bound_to() {
+    let upstream = Upstream::start();
+    let bound = "\n[tools.secrets.shared]\nvalue = \"sk-1\"\norigins = [\"https://models.example.com\"]\n";
+    let place = Place::with(&[("baton.toml", &(keyed(&upstream.url, "shared", "shared") + bound))]);
+    let refused = place.baton(&["models", "list"]).ends(2);
+    refused
+        .warns("models.providers.openai.api_key: the secret `shared` may not go to http://127.0.0.1")
+        .warns("origins");
+    assert_eq!(upstream.asked().len(), 0);
+}

@@ -29,7 +29,7 @@ pub struct Asked {
 }
 
 /// The message that a request is answered with.
-pub type Says = fn(&Value) -> Value;
+pub type Says = dyn Fn(&Value) -> Value + Send + Sync;
 
 /// Answers until the test ends.
 pub struct Upstream {
@@ -43,16 +43,17 @@ impl Upstream {
         Self::that_says(|_| json!({ "role": "assistant", "content": "Hola" }))
     }
 
-    pub fn that_says(says: Says) -> Self {
+    pub fn that_says(says: impl Fn(&Value) -> Value + Send + Sync + 'static) -> Self {
+        let says: Arc<Says> = Arc::new(says);
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}/v1", listener.local_addr().expect("an address"));
         let asked = Arc::<Mutex<Vec<Asked>>>::default();
         let all = asked.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let all = all.clone();
+                let (all, says) = (all.clone(), says.clone());
                 // Whoever asked may have gone away.
-                std::thread::spawn(move || answer(stream, &all, says).ok());
+                std::thread::spawn(move || answer(stream, &all, &*says).ok());
             }
         });
         Self { url, asked }
@@ -63,7 +64,7 @@ impl Upstream {
     }
 }
 
-fn answer(stream: TcpStream, asked: &Mutex<Vec<Asked>>, says: Says) -> std::io::Result<()> {
+fn answer(stream: TcpStream, asked: &Mutex<Vec<Asked>>, says: &Says) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     let (mut length, mut key, mut idempotency_key) = (0, String::new(), None);
     let mut path = String::new();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::graph::{Graph, Workflow};
 use crate::id::{NodeId, RunId};
 
 /// A scope's path: empty for the outer graph, `loop[3]/fork.left` for the branch `left` inside the fourth iteration.
@@ -39,6 +40,13 @@ impl Path {
     /// The body of a parallel node's branch.
     pub fn branch(&self, node: &NodeId, name: &str) -> Self {
         self.under(&format!("{node}.{name}"))
+    }
+
+    /// The graph that this scope walks.
+    pub fn graph_in(&self, workflow: &Workflow) -> Option<Arc<Graph>> {
+        let Some((outer, node, rest)) = self.parent() else { return Some(workflow.graph.clone()) };
+        let outer = outer.graph_in(workflow)?;
+        outer.body(outer.find(node.as_str())?, rest).cloned()
     }
 
     fn under(&self, step: &str) -> Self {

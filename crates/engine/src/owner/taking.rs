@@ -115,6 +115,7 @@ impl Owner {
             cost,
             usage: model::Usage::default(),
             latency_ms: 0,
+            saved: Usd::ZERO,
         }
     }
 

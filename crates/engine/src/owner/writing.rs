@@ -9,7 +9,7 @@ use baton_core::tool::AuditRow;
 use baton_ports::budget::Spend;
 use baton_ports::journal::{Append, Head, Projection, Snapshot, Submit};
 
-use super::{Owner, UnderWay};
+use super::{Owner, UnderWay, saved};
 use crate::{Options, messages, roster};
 
 /// What one append will say.
@@ -38,6 +38,8 @@ impl Owner {
         batch: Batch,
     ) -> Result<Append, serde_json::Error> {
         let at = decided.max(self.run.now());
+        let mut batch = batch;
+        saved::note(self, &mut batch, at);
         let mut outbox = messages::of(&self.tenant, &self.run, &batch.events, at)?;
         outbox.extend(batch.outbox);
         let mut projections = self.desk.follow(&self.tenant, &self.run, &batch.events, at);

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::builtin::normalise;
 use crate::config::{ApiKey, Config, Wrong};
 
-const PUBLIC: &str = "https://api.openai.com/v1";
+pub(crate) const PUBLIC: &str = "https://api.openai.com/v1";
 const USER_AGENT: &str = concat!("baton/", env!("CARGO_PKG_VERSION"));
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Attempts at a request that is for keeping. A query is asked once: whoever searches does not wait.

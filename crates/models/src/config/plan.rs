@@ -7,7 +7,7 @@ use baton_ports::models::ApiKey;
 
 use super::{Config, Kind, ProviderSettings};
 use crate::error::Error;
-use crate::providers::{Api, Site};
+use crate::providers::{Api, Site, anthropic, openai};
 
 /// The provider that models are asked of where nothing else is said.
 pub(crate) const DEFAULT: &str = "openai";
@@ -49,9 +49,39 @@ impl Config {
         }
     }
 
+    /// Lets keys be said by something that stands for them: `find` is told the setting, its text, and the address the key is
+    /// for, and gives the key where the text is none itself. Nothing is asked where all replies come from files.
+    ///
+    /// # Errors
+    /// The first that `find` gives.
+    pub fn keys_by<E>(&mut self, mut find: impl FnMut(&str, &str, &str) -> Result<Option<String>, E>) -> Result<(), E> {
+        if self.is_of_files() {
+            return Ok(());
+        }
+        let first = self.provider.as_deref().unwrap_or(DEFAULT).to_owned();
+        let short = address(&first, text(self.base_url.as_deref()), self.providers.get(&first));
+        let own = self.providers.iter_mut().filter_map(|(name, settings)| {
+            let to = if *name == first { short.clone() } else { address(name, None, Some(&*settings)) };
+            Some((format!("models.providers.{name}.api_key"), to, settings.api_key.as_mut()?))
+        });
+        let own: Vec<_> = own.collect();
+        let shared = self.api_key.as_mut().map(|key| ("models.api_key".to_owned(), short.clone(), key));
+        for (setting, to, key) in own.into_iter().chain(shared) {
+            if let Some(found) = find(&setting, key.secret(), &to)? {
+                *key = super::ApiKey::new(found);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether no server is asked, whatever else is set up.
+    fn is_of_files(&self) -> bool {
+        self.provider.as_deref() == Some(SCRIPT) && !self.providers.contains_key(SCRIPT)
+    }
+
     /// All providers, the default one first.
     pub(crate) fn plans(&self) -> Result<Vec<Plan>, Error> {
-        if self.provider.as_deref() == Some(SCRIPT) && !self.providers.contains_key(SCRIPT) {
+        if self.is_of_files() {
             return Ok(vec![script(SCRIPT)]);
         }
         let asked = self.provider.as_deref();
@@ -124,6 +154,22 @@ impl Config {
             structured: settings.structured_output.or(self.structured_output),
         };
         Ok(Plan { name: name.to_owned(), kind, site: Some(site) })
+    }
+}
+
+/// Where a provider is, by the short form or by its own.
+fn address(name: &str, short: Option<&str>, settings: Option<&ProviderSettings>) -> String {
+    let written = short.or(settings.and_then(|settings| text(settings.base_url.as_deref())));
+    let kind = settings.and_then(|settings| settings.kind).or(Kind::of_word(name));
+    written.unwrap_or_else(|| public(kind)).to_owned()
+}
+
+/// Where an API lives unless its address is written; Azure has no such place.
+fn public(kind: Option<Kind>) -> &'static str {
+    match kind {
+        Some(Kind::Anthropic) => anthropic::PUBLIC,
+        Some(Kind::Azure | Kind::Script) => "",
+        Some(Kind::OpenAi) | None => openai::PUBLIC,
     }
 }
 
@@ -212,6 +258,32 @@ mod tests {
         let has_key = |plan: &Plan| plan.site.as_ref().is_some_and(|site| site.key.is_some());
         let keys: Vec<_> = plans.iter().map(|plan| (plan.name.as_str(), has_key(plan))).collect();
         assert_eq!(keys, [("anthropic", false), ("house", true)]);
+    }
+
+    #[test]
+    fn what_stands_for_a_key_is_asked_for_with_its_setting_and_where_it_goes() {
+        let asked = |settings: Value| {
+            let (mut config, mut asked) = (config(settings), Vec::new());
+            let found = config.keys_by(|setting, text, to| {
+                asked.push(format!("{setting} {text} {to}"));
+                Ok::<_, ()>((text == "named").then(|| "k".to_owned()))
+            });
+            found.expect("nothing is missing");
+            (asked, config)
+        };
+        let (told, config) = asked(json!({"api_key": "named", "providers": {
+            "anthropic": {"api_key": "own"}, "house": {"base_url": "http://h/v1", "api_key": "named"}}}));
+        assert_eq!(
+            told,
+            [
+                "models.providers.anthropic.api_key own https://api.anthropic.com",
+                "models.providers.house.api_key named http://h/v1",
+                "models.api_key named https://api.openai.com/v1",
+            ]
+        );
+        assert_eq!(config.api_key, Some(super::super::ApiKey::new("k")));
+        assert_eq!(config.providers["anthropic"].api_key, Some(super::super::ApiKey::new("own")));
+        assert_eq!(asked(json!({"provider": "script", "api_key": "named"})).0, [] as [&str; 0]);
     }
 
     #[test]

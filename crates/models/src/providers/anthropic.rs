@@ -25,7 +25,7 @@ use super::remote::{base_url, beneath};
 use crate::catalogue::Spec;
 use crate::error::Error;
 
-const PUBLIC: &str = "https://api.anthropic.com";
+pub(crate) const PUBLIC: &str = "https://api.anthropic.com";
 const VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");

@@ -22,7 +22,7 @@ use super::dialect::{Answer, Dialect, Problem, Query};
 use super::remote::{base_url, beneath};
 use crate::error::Error;
 
-const PUBLIC: &str = "https://api.openai.com/v1";
+pub(crate) const PUBLIC: &str = "https://api.openai.com/v1";
 const AZURE_EXAMPLE: &str = "https://my-resource.openai.azure.com";
 const API_KEY: HeaderName = HeaderName::from_static("api-key");
 

@@ -103,6 +103,22 @@ async fn where_there_is_no_money_for_a_dear_model_a_cheaper_one_answers() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn models_that_there_is_no_money_for_are_no_attempts() {
+    let dear = json!({"input_usd_per_million": 0, "output_usd_per_million": PER_MILLION * 1_000.0});
+    let usual = json!({"input_usd_per_million": 0, "output_usd_per_million": PER_MILLION});
+    let world = World::worth(
+        10,
+        quick(),
+        json!({
+            "models": {"fast": [["one"], ["two"], ["three"], ["four"], ["five"], ["usual"]]},
+            "catalogue": {"one": dear, "two": dear, "three": dear, "four": dear, "five": dear, "usual": usual},
+        }),
+    );
+    world.ask().await.expect("the last of six answers");
+    assert_eq!(world.puppet.asked(), ["usual"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_attempt_is_paid_for_also_one_that_broke_off() {
     let world = World::worth(10, quick(), json!({"models": {"fast": [["usual"], ["dear"]]}}));
     world.puppet.once(Does::BreaksOff);

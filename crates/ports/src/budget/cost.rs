@@ -58,6 +58,9 @@ pub struct CostRow {
     pub cost: Usd,
     pub usage: Usage,
     pub latency_ms: u64,
+    /// What was not spent: tools that selections left out would have cost so much, one call of each.
+    #[serde(rename = "saved_nanos")]
+    pub saved: Usd,
 }
 
 impl CostRow {
@@ -87,6 +90,8 @@ impl CostRow {
         let mut shown = json!(self);
         if let Value::Object(fields) = &mut shown {
             fields.remove("cost_nanos");
+            fields.remove("saved_nanos");
+            fields.insert("saved_cost_usd".to_owned(), json!(self.saved.as_f64()));
             fields.insert("total_calls".to_owned(), json!(self.calls));
             fields.insert("total_cost_usd".to_owned(), json!(self.cost.as_f64()));
             fields.insert("total_tokens".to_owned(), json!(self.tokens()));
@@ -105,6 +110,7 @@ impl CostRow {
         self.cost += other.cost;
         self.usage.add(&other.usage);
         self.latency_ms += other.latency_ms;
+        self.saved += other.saved;
     }
 }
 

@@ -73,6 +73,18 @@ pub enum Summarised {
     Caller,
 }
 
+/// A conversation that is over, as its own journal has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Over {
+    pub conversation: String,
+    pub customer: Option<String>,
+    /// What the customer saw, oldest first; at most [`MESSAGES_MAX`](super::MESSAGES_MAX).
+    pub messages: Vec<Message>,
+    pub outcome: String,
+    /// Who is forgotten after this stays forgotten.
+    pub ended_at: Time,
+}
+
 /// How a conversation ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Closing {

@@ -108,6 +108,7 @@ pub(super) async fn summary(
         "summary": {
             "total_calls": whole.calls, "total_cost_usd": whole.cost.as_f64(), "avg_cost_usd": whole.avg_cost_usd(),
             "total_tokens": whole.tokens(), "avg_latency_ms": whole.avg_latency_ms(),
+            "saved_cost_usd": whole.saved.as_f64(),
         },
         "by_model": by_model.collect::<Vec<Value>>(),
     })))

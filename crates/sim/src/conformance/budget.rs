@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use baton_core::model::Usage;
 use baton_core::money::{Usd, Window};
 use baton_core::time::Time;
 use baton_ports::budget::{
@@ -50,8 +51,9 @@ fn spend(holder: Holder, cost: f64) -> Spend {
         answered: 1,
         estimated: 0,
         cost: usd(cost),
-        usage: baton_core::model::Usage { input_tokens: 10, output_tokens: 5, ..Default::default() },
+        usage: Usage { input_tokens: 10, output_tokens: 5, ..Default::default() },
         latency_ms: 20,
+        saved: Usd::ZERO,
     }
 }
 
@@ -313,12 +315,16 @@ pub async fn costs_are_summed_up_by_whatever_is_asked(store: &impl Budget) {
     };
     let next_day = Window::Day.end(at(0));
     let theirs = Spend { tenant: other_tenant(), ..of("a", "w", 9.0, at(0)) };
-    let spends = vec![of("a", "w", 1.0, at(0)), of("a", "v", 2.0, at(0)), of("b", "w", 4.0, next_day), theirs];
+    let saved = Spend { saved: usd(0.5), ..of("a", "v", 2.0, at(0)) };
+    let only_saved = Spend { calls: 0, answered: 0, saved: usd(0.25), holder: None, ..of("b", "w", 0.0, next_day) };
+    let only_saved = Spend { usage: Usage::default(), latency_ms: 0, ..only_saved };
+    let spends = vec![of("a", "w", 1.0, at(0)), saved, of("b", "w", 4.0, next_day), only_saved, theirs];
     settle(store, 1, spends, Vec::new()).await;
 
     let all = costs(store, &[]).await;
     assert_eq!((all.len(), all[0].cost, all[0].calls, all[0].latency_ms), (1, usd(7.0), 3, 60));
     assert_eq!((all[0].usage.input_tokens, all[0].usage.output_tokens), (30, 15));
+    assert_eq!(all[0].saved, usd(0.75));
     let by_agent: Vec<_> = costs(store, &[By::Agent]).await.into_iter().map(|row| (row.agent, row.cost)).collect();
     assert_eq!(by_agent, [(Some("b".into()), usd(4.0)), (Some("a".into()), usd(3.0))]);
     let by_both = costs(store, &[By::Workflow, By::Day]).await;

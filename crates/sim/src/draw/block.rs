@@ -2,9 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::catalog::{AGENT, PROXY, SIGNALS, TOOLS};
-use super::{Ends, Pen};
+use super::catalog::{AGENT, PROXY, REASONING, SIGNALS, TOOLS};
+use super::{Ends, Pen, turns};
+use crate::rng::Rng;
 
+/// Of a hundred agents, how many think with a shipped step function.
+const SHIPPED: u64 = 40;
 /// Bodies within bodies that are drawn.
 const INSIDE_MAX: u32 = 2;
 /// Blocks within blocks of one graph.
@@ -191,7 +194,13 @@ impl Pen<'_> {
         }
         task.push_str(if self.rng.chance(90) { "answer" } else { "give up" });
         let agent = if self.count.is_multiple_of(3) { PROXY } else { AGENT };
-        let mut own = json!({ "agent": agent, "task": task });
+        let mut own = match self.shipped() {
+            Some(mut own) => {
+                let (agent, task) = turns::draw(&mut own);
+                json!({ "agent": agent, "task": task })
+            }
+            None => json!({ "agent": agent, "task": task }),
+        };
         self.deadline(&mut own, &[json!({ "default": "nobody said" }), json!("fail")]);
         if self.rng.chance(15) {
             own["on_error"] = json!("continue");
@@ -199,10 +208,21 @@ impl Pen<'_> {
         self.single("agent", own, from)
     }
 
+    /// Numbers of its own for an agent that thinks with a shipped step function, where this one does: what is drawn after
+    /// it stays as it was.
+    fn shipped(&self) -> Option<Rng> {
+        let mut own = Rng::new(self.rng.clone().number());
+        own.chance(SHIPPED).then_some(own)
+    }
+
     /// An agent that only chooses, and the node that performs what it chose.
     fn requests(&mut self, from: Ends) -> Ends {
         let tools: Vec<&str> = (0..self.rng.between(1, 3)).map(|_| self.rng.weighted(&TOOLS)).collect();
-        let own = json!({ "agent": AGENT, "mode": "select", "task": format!("choose {}", tools.join(" ")) });
+        let (agent, task) = match self.shipped() {
+            Some(mut own) => (REASONING, turns::choice(&mut own, &tools)),
+            None => (AGENT, format!("choose {}", tools.join(" "))),
+        };
+        let own = json!({ "agent": agent, "mode": "select", "task": task });
         let id = self.node("agent", own, &from);
         let mut own = json!({ "from": "tool_requests" });
         if self.rng.chance(20) {

@@ -5,12 +5,19 @@ use std::time::Duration;
 
 use baton_core::agent::Agent;
 use baton_core::tool::{Class, Compensation, Facts, OnUnavailable, Retry};
-use serde_json::json;
+use serde_json::{Value, json};
 
-/// The name of the one agent; what it does is written in its task.
+/// An agent that makes the moves its task is written in, one after another.
 pub const AGENT: &str = "worker";
 /// An agent that somebody else thinks for; the other stands in for it.
 pub const PROXY: &str = "proxy";
+/// Agents that think with the shipped step functions. What their model says, turn by turn, is written in their task:
+/// [`crate::model`] reads it.
+pub const SIMPLE: &str = "simple";
+pub const REASONING: &str = "reasoning";
+/// A reasoning agent by the text protocol.
+pub const TEXT: &str = "text";
+pub const CODE: &str = "code";
 /// Names of signals that drawn waits wait for.
 pub const SIGNALS: [&str; 2] = ["paid", "arrived"];
 
@@ -53,18 +60,55 @@ impl Catalog {
             "name": PROXY, "type": "custom", "prompt": "-", "tools": TOOLS.map(|(_, name)| name), "fallback": AGENT,
             "endpoint": "https://think.example.com/step",
         });
+        let shipped = shipped().into_iter();
+        let agents = [agent, proxy].into_iter().chain(shipped).map(|written| {
+            let agent: Agent = serde_json::from_value(written)?;
+            Ok::<_, serde_json::Error>((agent.name.clone(), agent))
+        });
         Ok(Self {
             tools: tools.map(|(name, facts)| (name.to_owned(), facts)).into(),
-            agents: BTreeMap::from([
-                (AGENT.to_owned(), serde_json::from_value(agent)?),
-                (PROXY.to_owned(), serde_json::from_value(proxy)?),
-            ]),
+            agents: agents.collect::<Result<_, _>>()?,
         })
     }
 
     pub fn attempts_max(&self, tool: &str) -> Option<u32> {
         self.tools.get(tool).map(|facts| facts.retry.max_attempts)
     }
+}
+
+/// Whether an agent thinks with a shipped step function.
+pub fn is_shipped(agent: &str) -> bool {
+    [SIMPLE, REASONING, TEXT, CODE].contains(&agent)
+}
+
+/// One agent of each shipped kind, with prompts of its own: of ours, only how they are chosen matters here.
+fn shipped() -> [Value; 4] {
+    let tools = TOOLS.map(|(_, name)| name);
+    let outcomes = json!({ "ask_customer": true, "hand_over": true });
+    let schema = json!({ "type": "object", "properties": { "n": { "type": "integer" } }, "required": ["n"] });
+    let correct = "mend: {{ problem }}";
+    [
+        json!({
+            "name": SIMPLE, "type": "simple", "prompt": "-", "output_schema": schema,
+            "prompts": { "schema.en": "by schema", "correct.en": correct },
+        }),
+        json!({
+            "name": REASONING, "type": "reasoning", "prompt": "-", "tools": tools, "metadata": outcomes,
+            "max_iterations": 6,
+            "prompts": { "select.en": "choose", "schema.en": "by schema", "correct.en": correct },
+        }),
+        json!({
+            "name": TEXT, "type": "reasoning", "prompt": "-", "tools": tools, "fallback": REASONING,
+            "metadata": { "ask_customer": true, "hand_over": true, "tool_protocol": "text" },
+            "prompts": { "react.en": "by text", "correct.en": correct },
+        }),
+        json!({
+            "name": CODE, "type": "code", "prompt": "-", "tools": tools, "metadata": outcomes, "fallback": TEXT,
+            "prompts": {
+                "plan.en": "{{ goal }}", "reflect.en": "reflect", "replan.en": "plan again", "correct.en": correct,
+            },
+        }),
+    ]
 }
 
 fn facts(class: Class, max_attempts: u32) -> Facts {

@@ -194,5 +194,6 @@ fn count(row: &mut CostRow, spend: &Spend) {
     row.estimated += spend.estimated;
     row.cost += spend.cost;
     row.latency_ms += spend.latency_ms;
+    row.saved += spend.saved;
     row.usage.add(&spend.usage);
 }

@@ -9,6 +9,7 @@ use baton_core::time::Time;
 use baton_core::tool::Class;
 use baton_engine::owner::Send;
 use baton_ports::journal::Ownership;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{Violation, broken};
@@ -45,6 +46,11 @@ struct Marker {
     deadline: Time,
 }
 
+/// What the journal holds of a request, as whoever is asked must see it, whoever sends it and however often.
+fn whole(request: &impl Serialize) -> Option<Arc<Value>> {
+    serde_json::to_value(request).ok().map(Arc::new)
+}
+
 impl Calls {
     pub fn recorded(
         &mut self,
@@ -57,7 +63,10 @@ impl Calls {
             Event::Scheduled(scheduled) => {
                 let (tool, arguments) = match &scheduled.request {
                     Request::Tool { tool, arguments, .. } => (tool.clone(), Some(arguments.clone())),
-                    Request::Model(_) | Request::Code { .. } | Request::Step { .. } => (String::new(), None),
+                    Request::Model(request) => (String::new(), whole(request)),
+                    Request::Code { program, .. } => (String::new(), whole(program)),
+                    // Its task and what it has seen are the state's.
+                    Request::Step { .. } => (String::new(), None),
                 };
                 let known = Known {
                     class: scheduled.class,

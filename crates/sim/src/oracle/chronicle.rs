@@ -12,7 +12,6 @@ use baton_engine::owner::Send;
 use baton_ports::journal::{Append, InboxItem, Ownership};
 
 use super::calls::Calls;
-use super::flow::graph_of;
 use super::inbox::Inbox;
 use super::leaves::Leaves;
 use super::questions::Questions;
@@ -266,7 +265,7 @@ fn attempts_max(workflow: Option<&Workflow>, catalog: &Catalog, effect: &EffectI
         return of_tool;
     }
     let at = &effect.call.node;
-    let graph = workflow.and_then(|workflow| graph_of(workflow, &at.scope))?;
+    let graph = workflow.and_then(|workflow| at.scope.graph_in(workflow))?;
     let node = graph.node(graph.find(at.node.as_str())?);
     node.policy.retry.as_ref().map(|retry| retry.max_attempts).or(of_tool)
 }

@@ -8,20 +8,28 @@ use baton_core::graph::{Graph, Kind, Workflow};
 use baton_core::run::{Address, Ended, Event, How, Path, Reopened, Role};
 
 use super::{Chronicle, Violation, broken};
-
-/// The graph a scope walks.
-pub(super) fn graph_of(workflow: &Workflow, path: &Path) -> Option<Arc<Graph>> {
-    let Some((outer, node, rest)) = path.parent() else { return Some(workflow.graph.clone()) };
-    let outer = graph_of(workflow, &outer)?;
-    let place = outer.find(node.as_str())?;
-    outer.body(place, rest).cloned()
-}
+use crate::draw::{CODE, REASONING, SIMPLE, TEXT};
 
 /// The kind of a node, by its address.
 pub fn kind_of(workflow: &Workflow, at: &Address) -> Option<&'static str> {
-    let graph = graph_of(workflow, &at.scope)?;
+    let graph = at.scope.graph_in(workflow)?;
     let place = graph.find(at.node.as_str())?;
     Some(graph.node(place).kind.word())
+}
+
+/// The row of the table that a node is counted in: its kind, and of agents who thinks.
+pub fn row_of(workflow: &Workflow, at: &Address) -> Option<&'static str> {
+    let graph = at.scope.graph_in(workflow)?;
+    let kind = &graph.node(graph.find(at.node.as_str())?).kind;
+    Some(match kind {
+        Kind::Agent(node) => match node.agent.name.as_str() {
+            SIMPLE => "simple agent",
+            REASONING | TEXT => "reasoning agent",
+            CODE => "code agent",
+            _ => kind.word(),
+        },
+        _ => kind.word(),
+    })
 }
 
 fn is_within(scope: &Path, outer: &Path) -> bool {
@@ -100,7 +108,7 @@ impl Walk<'_> {
 
     fn scope(&mut self, path: &Path) -> Option<&mut Scope> {
         if !self.scopes.contains_key(path) {
-            let graph = graph_of(self.workflow, path)?;
+            let graph = path.graph_in(self.workflow)?;
             let (begun, settled, taken) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
             self.scopes.insert(path.clone(), Scope { graph, begun, settled, taken });
         }

@@ -9,7 +9,7 @@ use baton_core::tool::Class;
 use baton_ports::budget::CostFilter;
 use baton_ports::journal::DeskKind;
 
-use super::{Chronicle, Violation, Witness, broken, flow, programs, saga, signals};
+use super::{Chronicle, Violation, Witness, broken, flow, programs, saga, signals, thoughts};
 use crate::fake::Books;
 use crate::services::Services;
 
@@ -24,6 +24,7 @@ impl Witness {
             saga::check(chronicle)?;
             signals::check(chronicle)?;
             programs::check(chronicle)?;
+            thoughts::check(chronicle)?;
             acts(chronicle, services)?;
             desk(chronicle, books, tenant)?;
             children(chronicle, self)?;

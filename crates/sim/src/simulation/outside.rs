@@ -185,8 +185,8 @@ impl Simulation<'_> {
             Incoming::Retry { .. } => Column::Retry,
             _ => Column::Rollback,
         };
-        for kind in self.witness.settled_kinds(run) {
-            self.coverage.hit(kind, column, Instant::Recorded);
+        for row in self.witness.settled_rows(run) {
+            self.coverage.hit(row, column, Instant::Recorded);
         }
         let number = self.number();
         self.send(run, format!("operator/{number}"), &incoming, 1, 3_000);

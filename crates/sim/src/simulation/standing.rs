@@ -9,7 +9,7 @@ use baton_engine::decode;
 use super::Simulation;
 use crate::case::{Fault, Instant};
 use crate::coverage::Column;
-use crate::oracle::kind_of;
+use crate::oracle::row_of;
 use crate::process::Place;
 
 impl Simulation<'_> {
@@ -29,8 +29,8 @@ impl Simulation<'_> {
     /// Counts a fault that strikes one call.
     pub(super) fn cover_call(&mut self, place: &Place, at: &Address, column: Column, instant: Instant) {
         let task = self.processes[place.process].tasks.get(&place.run);
-        if let Some(kind) = task.and_then(|task| kind_of(task.owner.run().workflow()?, at)) {
-            self.coverage.hit(kind, column, instant);
+        if let Some(row) = task.and_then(|task| row_of(task.owner.run().workflow()?, at)) {
+            self.coverage.hit(row, column, instant);
         }
     }
 
@@ -46,7 +46,7 @@ impl Simulation<'_> {
         let state = task.owner.run();
         let Some(workflow) = state.workflow() else { return found };
         let mut note = |at: &Address, instant: Instant| {
-            found.extend(kind_of(workflow, at).map(|kind| (kind, instant)));
+            found.extend(row_of(workflow, at).map(|kind| (kind, instant)));
         };
         if let Some((entry, is_committed)) = &task.under_way {
             let instant = if *is_committed { Instant::AfterAppend } else { Instant::BeforeAppend };

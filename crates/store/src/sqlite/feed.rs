@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use baton_core::id::{RunId, TenantId};
-use baton_ports::feed::{Feed, Laid, Space};
+use baton_ports::feed::{Feed, Laid, Space, Talked};
 use baton_ports::journal::Error;
 use rusqlite::{Connection, params};
 
@@ -40,6 +40,10 @@ impl Feed for Store {
         self.read(newest).await
     }
 
+    async fn talked(&self, after: i64) -> Result<(Vec<Talked>, i64), Error> {
+        self.read(move |connection| talked(connection, after)).await
+    }
+
     async fn laid(&self, tenant: &TenantId, after: i64) -> Result<(Vec<Laid>, i64), Error> {
         let tenant = tenant.clone();
         self.read(move |connection| laid(connection, &tenant, after)).await
@@ -50,9 +54,26 @@ fn newest(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached("SELECT coalesce(max(id), 0) FROM journal")?.query_row([], |row| row.get(0))
 }
 
+/// Up to where one piece behind `after` goes. Asked first, so that what is committed meanwhile is left for the next.
+fn piece(connection: &Connection, after: i64) -> rusqlite::Result<i64> {
+    Ok(newest(connection)?.min(after.saturating_add(PIECE)).max(after))
+}
+
+fn talked(connection: &Connection, after: i64) -> rusqlite::Result<(Vec<Talked>, i64)> {
+    let up_to = piece(connection, after)?;
+    let mut piece = connection.prepare_cached(&numbered(
+        "SELECT journal.id, tenant, name FROM journal JOIN aggregate ON aggregate.id = aggregate \
+         WHERE journal.id > $1 AND journal.id <= $2 AND kind = 'conversation' ORDER BY journal.id",
+    ))?;
+    let found = piece.query_map(params![after, up_to], |row| {
+        let (tenant, name): (String, String) = (row.get(1)?, row.get(2)?);
+        Ok(Talked { id: row.get(0)?, tenant: tenant.into(), conversation: RunId::from(name) })
+    })?;
+    Ok((found.collect::<Result<_, _>>()?, up_to))
+}
+
 fn laid(connection: &Connection, tenant: &TenantId, after: i64) -> rusqlite::Result<(Vec<Laid>, i64)> {
-    // Asked first, so that what is committed meanwhile is left for the next piece.
-    let up_to = newest(connection)?.min(after.saturating_add(PIECE)).max(after);
+    let up_to = piece(connection, after)?;
     let mut piece = connection.prepare_cached(&numbered(
         "SELECT journal.id, name, workflow, parent IS NOT NULL, coalesce(payload, body), kind \
          FROM journal JOIN aggregate ON aggregate.id = aggregate LEFT JOIN blobs ON hash = blob \

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::audit;
 
 /// Each brings the layout one version further; what has been released never changes.
-const STEPS: [Step; 16] = [
+const STEPS: [Step; 17] = [
     Step::sql(include_str!("../../migrations/sqlite/0001_first.sql")),
     Step::sql(include_str!("../../migrations/sqlite/0002_decisions.sql")),
     Step::sql(include_str!("../../migrations/sqlite/0004_memory.sql")),
@@ -22,6 +22,7 @@ const STEPS: [Step; 16] = [
     Step::sql(include_str!("../../migrations/sqlite/0016_triggers.sql")),
     Step::sql(include_str!("../../migrations/sqlite/0017_conversation_figures.sql")),
     Step::sql(include_str!("../../migrations/sqlite/0018_key_scopes.sql")),
+    Step::sql(include_str!("../../migrations/sqlite/0019_saved_costs.sql")),
 ];
 /// The layout this program knows.
 pub(super) const LAYOUT: u32 = STEPS.len() as u32;

@@ -14,6 +14,12 @@ pub fn variable_of_secret(name: &str) -> String {
     format!("BATON_TOOLS__SECRETS__{}", name.to_uppercase())
 }
 
+/// The name of a setting that is `{{ secrets.NAME }}` and no more.
+pub fn named_secret(setting: &str) -> Option<&str> {
+    let inner = setting.trim().strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"))?;
+    inner.trim().strip_prefix("secrets.")
+}
+
 /// Text that is never shown: not in logs, errors or debug output.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
@@ -33,10 +39,7 @@ impl Secret {
         to: &Base,
     ) -> Result<Self, String> {
         let Some(given) = given.filter(|given| !given.0.is_empty()) else { return Err(setting()) };
-        let inner = given.0.trim().strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
-        let Some(name) = inner.and_then(|inner| inner.trim().strip_prefix("secrets.")) else {
-            return Ok(given.clone());
-        };
+        let Some(name) = named_secret(&given.0) else { return Ok(given.clone()) };
         let bound = secrets.get(name).ok_or_else(|| format!("tools.secrets.{name}"))?;
         let may_go = to.url().ok().and_then(|url| bound.for_tool(&url).cloned());
         may_go.ok_or_else(|| format!("tools.secrets.{name}.origins"))
@@ -67,6 +70,14 @@ impl Bound {
     pub(crate) fn for_tool(&self, url: &Url) -> Option<&Secret> {
         let may_go = self.origins.as_ref().is_none_or(|origins| origins.contains(&origin_of(url)));
         may_go.then_some(&self.secret)
+    }
+
+    /// The secret itself, for whoever sends it to this address and nowhere else.
+    pub fn for_address(&self, address: &str) -> Option<&str> {
+        match address.parse() {
+            Ok(url) => self.for_tool(&url).map(Secret::expose),
+            Err(_) => self.for_program().map(Secret::expose),
+        }
     }
 
     /// Whether a program that a tool of the project's own files starts may be given it.

@@ -76,6 +76,7 @@ fn asker(request: &Request) -> Asker {
         run: Some(call.run.clone()),
         key_id: call.caller.key_id.clone(),
         lost_key: call.caller.own_key,
+        language: call.caller.language.clone(),
         tab: Some(request.tab.clone()),
         ..Asker::of(call.tenant.clone(), call.key.as_str())
     }

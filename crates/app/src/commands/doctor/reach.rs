@@ -1,13 +1,15 @@
 //! What is spoken to: the models, the mail server, MCP servers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use baton_models::ProviderKind;
+use baton_ports::clock::SystemClock;
 use tokio::net::TcpStream;
 
 use super::Check;
-use crate::print;
 use crate::project::Project;
+use crate::{print, wire};
 
 const CONNECT_MAX: Duration = Duration::from_secs(3);
 const OPENAI: &str = "https://api.openai.com/v1";
@@ -20,6 +22,10 @@ pub async fn models(project: &Project) -> Vec<Check> {
         Ok(providers) => providers,
         Err(error) => return vec![Check::fail("models", error.to_string(), "correct it in baton.toml")],
     };
+    // A key may be named that is nowhere.
+    if let Err(error) = wire::models(project, Arc::new(SystemClock)) {
+        return vec![Check::fail("models", format!("{error:#}"), "correct it in baton.toml, or set what it names")];
+    }
     if providers.is_empty() {
         return vec![files(project.replies.len())];
     }

@@ -1,6 +1,8 @@
 //! `baton knowledge reindex`.
 
-use baton_ports::index::Collection;
+use baton_core::money::Usd;
+use baton_memory::{Config, Provider};
+use baton_ports::index::{Collection, Index as _};
 use baton_ports::memory::{Memory as _, Reindexed};
 use serde_json::json;
 
@@ -12,17 +14,42 @@ use crate::{Exit, print};
 /// Everything, not knowledge alone: one embedder answers for all of memory.
 pub async fn run(project: &Project, args: &KnowledgeReindex) -> anyhow::Result<Exit> {
     let system = System::open(project)?;
-    system.paying(build(args, &system)).await
+    let costs = project.settings.memory.embedder == Provider::OpenAi;
+    if costs {
+        tell_price(&project.settings.memory, &system).await?;
+    }
+    system.paying(build(args, &system, costs)).await
 }
 
-async fn build(args: &KnowledgeReindex, system: &System) -> anyhow::Result<Exit> {
+/// What building anew may cost, before anything is asked: by the pieces there are, each as long as one may be.
+async fn tell_price(config: &Config, system: &System) -> anyhow::Result<()> {
+    let mut pieces = 0;
+    for collection in Collection::ALL {
+        let all = system.store.generations(&system.tenant, collection).await?;
+        pieces += all.iter().find(|one| one.live).map_or(0, |live| live.pieces);
+    }
+    let tokens = pieces.saturating_mul(config.chunk_tokens as u64);
+    let price = match system.embeddings.price(&system.tenant, &config.model, tokens) {
+        Some(price) => format!("at most some {price}"),
+        None => "at a price that nobody states".to_owned(),
+    };
+    let pieces = print::counted_as(pieces, "piece is", "pieces are");
+    print::note(format_args!("note: {pieces} embedded anew by `{}`, {price}", config.model));
+    Ok(())
+}
+
+async fn build(args: &KnowledgeReindex, system: &System, costs: bool) -> anyhow::Result<Exit> {
     let mut all = Vec::new();
     for collection in Collection::ALL {
+        let before = system.embeddings.paid();
         let built = system.memory.reindex(&system.tenant, collection).await?;
+        let cost = costs.then(|| system.embeddings.paid() - before);
         if !args.json {
-            print::line(row(&built));
+            print::line(row(&built, cost));
         }
-        all.push(built);
+        let mut told = json!(built);
+        told["cost_usd"] = json!(cost.unwrap_or_default().as_f64());
+        all.push(told);
     }
     if args.json {
         print::pretty(&json!(all));
@@ -30,8 +57,9 @@ async fn build(args: &KnowledgeReindex, system: &System) -> anyhow::Result<Exit>
     Ok(Exit::Completed)
 }
 
-fn row(built: &Reindexed) -> String {
+fn row(built: &Reindexed, cost: Option<Usd>) -> String {
     let count = |count: u64, what| print::counted(usize::try_from(count).unwrap_or(usize::MAX), what);
     let (documents, pieces) = (count(built.documents, "document"), count(built.pieces, "piece"));
-    format!("{}: {documents} in {pieces}, by {}", built.collection, built.embedder)
+    let cost = cost.map(|cost| format!(", for {cost}")).unwrap_or_default();
+    format!("{}: {documents} in {pieces}, by {}{cost}", built.collection, built.embedder)
 }

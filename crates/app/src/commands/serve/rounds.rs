@@ -1,4 +1,5 @@
-//! What `baton serve` does on time: begins what schedules say, and tells subscribers what happened.
+//! What `baton serve` does on time: begins what schedules say, tells subscribers what happened, and keeps what was said in
+//! conversations that are over.
 //!
 //! Nothing is looked at in between: each round says when the next one is, and whoever changes a schedule here says so. What
 //! another process changed is seen within [`LOOK`].
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use baton_core::time::Time;
+use baton_engine::closed::Closed;
 use baton_engine::outgoing::Outgoing;
 use baton_engine::triggers::Triggers;
 use baton_engine::{Engine, Recorded};
@@ -30,6 +32,8 @@ const GATHER: Duration = Duration::from_millis(200);
 pub struct Rounds {
     pub triggers: Triggers,
     pub outgoing: Outgoing,
+    /// Where settings want conversations that are over to be findable.
+    pub closed: Option<Closed>,
     feed: Arc<dyn Feed>,
     clock: Arc<dyn Clock>,
 }
@@ -39,6 +43,7 @@ impl Rounds {
         Self {
             triggers: system.triggers(project, engine),
             outgoing: system.outgoing(project),
+            closed: project.settings.memory.closed_conversations.then(|| system.closed()),
             feed: Arc::new(system.store.clone()),
             clock: system.clock.clone(),
         }
@@ -46,10 +51,11 @@ impl Rounds {
 
     /// For as long as the process serves.
     pub async fn run(&self, engine: &Engine, fresh: watch::Receiver<()>) -> Infallible {
-        let recorded = engine.watch();
+        let (recorded, beside) = (engine.watch(), engine.watch());
         tokio::select! {
             never = self.keep_time(fresh.clone()) => never,
-            never = self.keep_telling(fresh, recorded) => never,
+            never = self.on_news(fresh.clone(), recorded, async || self.webhooks().await) => never,
+            never = self.on_news(fresh, beside, async || self.conversations().await) => never,
         }
     }
 
@@ -63,9 +69,15 @@ impl Rounds {
         }
     }
 
-    async fn keep_telling(&self, mut fresh: watch::Receiver<()>, mut recorded: Receiver<Recorded>) -> Infallible {
+    /// Looks whenever something was recorded, and when the last look says.
+    async fn on_news(
+        &self,
+        mut fresh: watch::Receiver<()>,
+        mut recorded: Receiver<Recorded>,
+        look: impl AsyncFn() -> Option<Time>,
+    ) -> Infallible {
         loop {
-            let next = self.webhooks().await;
+            let next = look().await;
             tokio::select! {
                 () = tokio::time::sleep(self.until(next)) => {}
                 Ok(()) = fresh.changed() => {}
@@ -105,6 +117,12 @@ impl Rounds {
             self.told(looked, "webhooks could not be looked at")
         });
         futures::future::join_all(looks).await.into_iter().flatten().min()
+    }
+
+    /// Makes conversations findable that are over. When there is more to do, as far as is known.
+    pub async fn conversations(&self) -> Option<Time> {
+        let looked = self.closed.as_ref()?.look().await;
+        self.told(looked, "conversations that are over could not be looked at")
     }
 
     async fn tenants(&self, space: Space) -> Vec<baton_core::id::TenantId> {

@@ -90,6 +90,9 @@ impl Run {
             if matches!(what, agent::Seen::Ran(_)) {
                 seen.iter_mut().for_each(forget_snapshot);
             }
+            if planted(Mutant::ThoughtsForgotten) && matches!(what, agent::Seen::Replied(_)) {
+                seen.retain(|seen| !matches!(seen, agent::Seen::Replied(_)));
+            }
             seen.push(what);
             if planted(Mutant::PauseForgotten) {
                 seen.iter_mut().for_each(forget_snapshot);

@@ -20,6 +20,8 @@ pub(super) struct Sums {
     avg_cost_usd: f64,
     total_tokens: u64,
     avg_latency_ms: f64,
+    /// What was not spent: tools that selections left out would have cost so much, one call of each.
+    saved_cost_usd: f64,
 }
 
 #[derive(ToSchema)]
@@ -35,7 +37,8 @@ pub(in crate::api) struct CostRows {
     from: String,
     to: Option<String>,
     /// The most expensive first, by day where days are apart; at most 10,000. What they are apart by, and `total_calls`,
-    /// `total_cost_usd`, `total_tokens`, `avg_cost_usd`, `avg_latency_ms` and `success_rate`.
+    /// `total_cost_usd`, `total_tokens`, `avg_cost_usd`, `avg_latency_ms`, `success_rate`, and `saved_cost_usd`: what tools
+    /// that selections left out would have cost.
     #[schema(value_type = Vec<Object>)]
     rows: Vec<Value>,
 }

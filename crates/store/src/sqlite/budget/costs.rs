@@ -13,8 +13,8 @@ pub(super) fn add(session: &Session<'_>, spend: &Spend) -> rusqlite::Result<()> 
     let mut add = session.statement(
         "INSERT INTO daily_cost (company_id, date, key_id, workflow, agent_name, requested_profile, selected_model, \
          selected_provider, calls, answered, estimated, cost_nanos, input_tokens, output_tokens, cached_tokens, \
-         cache_write_tokens, latency_ms) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) \
+         cache_write_tokens, latency_ms, saved_nanos) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) \
          ON CONFLICT (company_id, date, key_id, workflow, agent_name, requested_profile, selected_model, \
          selected_provider) DO UPDATE SET calls = calls + excluded.calls, answered = answered + excluded.answered, \
          estimated = estimated + excluded.estimated, cost_nanos = cost_nanos + excluded.cost_nanos, \
@@ -22,7 +22,7 @@ pub(super) fn add(session: &Session<'_>, spend: &Spend) -> rusqlite::Result<()> 
          output_tokens = output_tokens + excluded.output_tokens, \
          cached_tokens = cached_tokens + excluded.cached_tokens, \
          cache_write_tokens = cache_write_tokens + excluded.cache_write_tokens, \
-         latency_ms = latency_ms + excluded.latency_ms",
+         latency_ms = latency_ms + excluded.latency_ms, saved_nanos = saved_nanos + excluded.saved_nanos",
     )?;
     add.execute(params![
         spend.tenant.as_str(),
@@ -42,6 +42,7 @@ pub(super) fn add(session: &Session<'_>, spend: &Spend) -> rusqlite::Result<()> 
         usage.cached_tokens,
         usage.cache_write_tokens,
         spend.latency_ms,
+        spend.saved.as_nanos(),
     ])
     .map(drop)
 }
@@ -68,7 +69,8 @@ fn query_of(filter: &CostFilter, by: &[By]) -> String {
     format!(
         "SELECT coalesce(sum(calls), 0), coalesce(sum(answered), 0), coalesce(sum(estimated), 0), \
          coalesce(sum(cost_nanos), 0) AS cost, coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0), \
-         coalesce(sum(cached_tokens), 0), coalesce(sum(cache_write_tokens), 0), coalesce(sum(latency_ms), 0){apart} \
+         coalesce(sum(cached_tokens), 0), coalesce(sum(cache_write_tokens), 0), coalesce(sum(latency_ms), 0), \
+         coalesce(sum(saved_nanos), 0){apart} \
          FROM daily_cost WHERE {whose} AND ($2 IS NULL OR date >= $2) AND ($3 IS NULL OR date <= $3) {group} \
          ORDER BY {order}cost DESC{apart} LIMIT $4"
     )
@@ -88,7 +90,7 @@ fn column(by: By) -> &'static str {
 }
 
 fn cost_row(row: &Row<'_>, by: &[By]) -> rusqlite::Result<CostRow> {
-    const FIRST_PART: usize = 9;
+    const FIRST_PART: usize = 10;
     let mut found = CostRow {
         calls: row.get(0)?,
         answered: row.get(1)?,
@@ -103,6 +105,7 @@ fn cost_row(row: &Row<'_>, by: &[By]) -> rusqlite::Result<CostRow> {
             ..Usage::default()
         },
         latency_ms: row.get(8)?,
+        saved: Usd::from_nanos(row.get(9)?),
         ..CostRow::default()
     };
     for (place, part) in by.iter().enumerate() {

@@ -12,9 +12,9 @@ use baton_core::tool::{Class, Outcome};
 use baton_ports::budget::{Account, Charge, Settles, Spend};
 use baton_ports::index::{Collection, Document, Head};
 use baton_ports::memory::{
-    Added, Cited, Closing, Context, Execution, Forgotten, Found, Inquired, Inquiry, LeftOut, Message, Mode, Reindexed,
-    Round, Search, SimilarConversation, SimilarExecution, Speaker, Stopped, Strategy, Summarised, Summary, Thread,
-    Wanted,
+    Added, Cited, Closing, Context, Execution, Forgotten, Found, Inquired, Inquiry, LeftOut, Message, Mode, Over,
+    Reindexed, Round, Search, SimilarConversation, SimilarExecution, Speaker, Stopped, Strategy, Summarised, Summary,
+    Thread, Wanted,
 };
 use baton_ports::models::Asker;
 use baton_ports::tools::Tools;
@@ -60,6 +60,7 @@ fn judged() -> Charge {
         cost: Usd::from_nanos(1_000_000),
         usage: baton_core::model::Usage::default(),
         latency_ms: 1,
+        saved: Usd::ZERO,
     };
     Charge::new(spend, Arc::new(Nobody))
 }
@@ -105,6 +106,10 @@ impl Memory for Recalls {
         let summary = self.summaries.lock().unwrap().last().map(|_| "They spoke.".to_owned());
         let left_out = LeftOut { unsummarised: if summary.is_some() { 0 } else { 9 }, ..LeftOut::default() };
         Ok(Context { recent_messages: (0..8).map(said).collect(), summary, left_out, ..context })
+    }
+
+    async fn keep(&self, _: &TenantId, _: Over) -> Result<bool, Error> {
+        not_asked()
     }
 
     async fn record_execution(&self, _: &TenantId, execution: Execution) -> Result<(), Error> {

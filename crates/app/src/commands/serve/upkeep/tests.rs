@@ -172,6 +172,7 @@ async fn spend(scene: &Scene, dollars: f64) {
         cost,
         usage,
         latency_ms: 0,
+        saved: Usd::ZERO,
     };
     budget::Budget::settle(&scene.store, Settlement { holder, number: 1, spends: vec![spend], back: vec![] })
         .await

@@ -7,6 +7,7 @@ use crate::agent::{Task, ToolRequest};
 use crate::fault::Fault;
 use crate::graph::node::{AgentNode, Kind};
 use crate::money::Usd;
+use crate::run::SAVED_COST;
 use crate::run::address::Address;
 use crate::run::decide::Draft;
 use crate::run::event::Event;
@@ -43,7 +44,7 @@ pub fn tell_saved(draft: &Draft<'_>, at: &Address, output: &mut Value) {
     };
     let left_out = task.tools.iter().filter(|offer| !is_chosen(&offer.name));
     let saved: Usd = left_out.filter_map(|offer| Some(agent.tools.get(&offer.name)?.cost)).sum();
-    fields.insert("saved_cost_usd".to_owned(), Value::from(saved.as_f64()));
+    fields.insert(SAVED_COST.to_owned(), Value::from(saved.as_f64()));
 }
 
 /// The facts of a tool that the agent may have for this call; else why not.

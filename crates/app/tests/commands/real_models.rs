@@ -1,0 +1,215 @@
+//! Every example with a key for a provider: its own written replies, said over the provider's protocol by somebody who sees
+//! nothing but what is asked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use baton_core::definition;
+use baton_core::model::{Message, Reply, Request, ToolCall};
+use baton_models::{Config, Gateway, ScriptFile};
+use baton_ports::clock::SystemClock;
+use baton_ports::models::{Asker, Models as _};
+use serde_json::{Value, json};
+
+use crate::place::{Done, Place};
+use crate::upstream::Upstream;
+
+/// How long a reply may take.
+const LIMIT: Duration = Duration::from_secs(10);
+/// How memory's own requests begin.
+const OF_MEMORY: [(&str, &str); 4] = [
+    ("rag_judge", "You judge whether passages"),
+    ("rag_judge", "Juzgas si unos pasajes"),
+    ("memory_summary", "You keep the running summary"),
+    ("memory_summary", "Llevas el resumen"),
+];
+
+fn yaml(path: &Path) -> Value {
+    definition::source::read(&std::fs::read(path).expect("a file")).expect("YAML").to_json()
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    files.sort();
+    files
+}
+
+/// Says the replies of an example's files to requests of the protocol.
+struct Speaker {
+    script: Gateway,
+    /// What the system prompts of each agent begin with.
+    agents: Vec<(String, String)>,
+}
+
+impl Speaker {
+    fn of(place: &Place) -> Self {
+        let files = files(&place.path().join("replies")).into_iter();
+        let files = files.map(|file| ScriptFile { name: file.display().to_string(), document: yaml(&file) });
+        let files: Vec<ScriptFile> = files.collect();
+        let script = Gateway::new(&Config::default(), &files, Arc::new(SystemClock)).expect("replies");
+        let mut agents: Vec<(String, String)> =
+            OF_MEMORY.map(|(name, begins)| (name.to_owned(), begins.to_owned())).into();
+        for name in files.iter().flat_map(|file| names(&file.document)).collect::<BTreeSet<_>>() {
+            let shown = place.baton(&["agents", "show", &name, "--json"]);
+            // Memory and the gateway ask under names that no agent has.
+            if shown.code == Some(0) {
+                agents.extend(prompts(&shown.json()).map(|begins| (name.clone(), begins)));
+            }
+        }
+        Self { script, agents }
+    }
+
+    fn says(&self, body: &Value) -> Value {
+        let request = self.request(body);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let asker = Asker::of("default".into(), "one/0");
+        let reply = runtime.block_on(self.script.ask(&asker, &request, LIMIT, None));
+        message(&reply.expect("a written reply"))
+    }
+
+    fn request(&self, body: &Value) -> Request {
+        let messages: Vec<Message> = body["messages"].as_array().expect("messages").iter().map(heard).collect();
+        let system = messages.iter().find_map(|message| match message {
+            Message::System { content, .. } => Some(content.as_str()),
+            _ => None,
+        });
+        let system = system.unwrap_or_default();
+        let is_its = |(_, begins): &&(String, String)| system.contains(begins.as_str());
+        let agent = self.agents.iter().filter(is_its).max_by_key(|(_, begins)| begins.len());
+        let agent = agent.map(|(name, _)| name.clone()).expect("an agent that asks in these words");
+        Request { agent, messages, ..Request::default() }
+    }
+}
+
+/// Agents that a file of replies speaks for.
+fn names(document: &Value) -> Vec<String> {
+    let replies = document["replies"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let all = std::iter::once(document).chain(replies).filter_map(|one| one["agent"].as_str());
+    all.map(str::to_owned).collect()
+}
+
+/// The system prompts of an agent, in all languages, up to their first hole.
+fn prompts(agent: &Value) -> impl Iterator<Item = String> {
+    let own = agent["system_prompt"].as_str().map(str::to_owned);
+    let more = agent["prompts"].as_object().cloned().unwrap_or_default().into_iter();
+    let more =
+        more.filter(|(name, _)| name.starts_with("system.")).filter_map(|(_, text)| Some(text.as_str()?.to_owned()));
+    let begins = |text: String| text.split("{{").next().unwrap_or_default().trim().to_owned();
+    own.into_iter().chain(more.collect::<Vec<_>>()).map(begins)
+}
+
+fn heard(message: &Value) -> Message {
+    let content = message["content"].as_str().unwrap_or_default().to_owned();
+    match message["role"].as_str().expect("a role") {
+        "system" | "developer" => Message::system(content),
+        "user" => Message::user(content),
+        "tool" => {
+            let tool_call_id = message["tool_call_id"].as_str().expect("an id").to_owned();
+            Message::Tool { tool_call_id, content }
+        }
+        role => {
+            assert_eq!(role, "assistant");
+            let calls = message["tool_calls"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let call = |call: &Value| ToolCall {
+                id: call["id"].as_str().expect("an id").to_owned(),
+                name: call["function"]["name"].as_str().expect("a name").to_owned(),
+                arguments: serde_json::from_str(call["function"]["arguments"].as_str().expect("a text")).expect("JSON"),
+            };
+            Message::Assistant { content, tool_calls: calls.iter().map(call).collect(), thinking: None, name: None }
+        }
+    }
+}
+
+fn message(reply: &Reply) -> Value {
+    let mut said = json!({ "role": "assistant", "content": reply.content });
+    if !reply.tool_calls.is_empty() {
+        let call = |call: &ToolCall| {
+            let function = json!({ "name": call.name, "arguments": call.arguments.to_string() });
+            json!({ "id": call.id, "type": "function", "function": function })
+        };
+        said["tool_calls"] = reply.tool_calls.iter().map(call).collect();
+    }
+    said
+}
+
+/// A test of an example's that a run can stand for: nobody acts but the customer.
+struct Case {
+    workflow: String,
+    arguments: Vec<String>,
+    state: String,
+    /// Where it does not depend on the day.
+    output: Option<Value>,
+}
+
+impl Case {
+    fn of(written: &Value) -> Option<Self> {
+        let steps = written["script"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let says: Option<Vec<&str>> = steps.iter().map(|step| step["say"].as_str()).collect();
+        let expect = &written["expect"];
+        let known = ["name", "workflow", "input", "context", "script", "now", "expect"];
+        let is_plain = written.as_object()?.keys().all(|key| known.contains(&key.as_str()));
+        let state = expect["state"].as_str().filter(|state| *state == "completed" && is_plain)?.to_owned();
+        let workflow = written["workflow"].as_str()?.to_owned();
+        let mut arguments = vec!["run".to_owned(), workflow.clone(), "--json".to_owned()];
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        for name in ["input", "context"] {
+            arguments.extend(written.get(name).map(|value| format!("--{name}={}", text(value))));
+        }
+        arguments.extend(says?.into_iter().map(|said| format!("--say={said}")));
+        let output = expect.get("output").filter(|_| written.get("now").is_none()).cloned();
+        Some(Self { workflow, arguments, state, output })
+    }
+
+    fn holds(&self, place: &Place, variables: &[(&str, &str)]) {
+        let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
+        let ran = Done::after(place.begin_with(variables, &arguments));
+        let told = (ran.out.clone(), ran.err.clone());
+        let ran = ran.ends(0).json();
+        assert_eq!(ran["state"], self.state, "{arguments:?} {told:?}");
+        for (name, expected) in self.output.iter().filter_map(Value::as_object).flatten() {
+            assert_eq!(ran["output"][name], *expected, "{arguments:?}: {name}");
+        }
+    }
+}
+
+/// Names of the workflows in which an agent thinks.
+fn with_agents(folder: &Path) -> BTreeSet<String> {
+    let all = files(&folder.join("workflows")).into_iter().map(|file| (yaml(&file), std::fs::read_to_string(file)));
+    let thinks = all.filter(|(_, text)| text.as_ref().is_ok_and(|text| text.contains("agent:")));
+    thinks.map(|(workflow, _)| workflow["name"].as_str().expect("a name").to_owned()).collect()
+}
+
+#[test]
+fn every_example_in_which_an_agent_thinks_runs_unchanged_with_a_key() {
+    let examples = files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples"));
+    let mut ran: BTreeMap<String, usize> = BTreeMap::new();
+    for example in examples.iter().filter(|example| example.join("baton.toml").is_file()) {
+        let place = Place::of(example);
+        if example.join("knowledge").is_dir() {
+            place.baton(&["knowledge", "add"]).ends(0);
+        }
+        let speaker = Speaker::of(&place);
+        let model = Upstream::that_says(move |body| speaker.says(body));
+        let variables = [("OPENAI_API_KEY", "sk-test-1"), ("OPENAI_BASE_URL", model.url.as_str())];
+        let thinking = with_agents(example);
+        let tests = files(&example.join("tests")).into_iter().map(|file| yaml(&file));
+        let cases = tests.flat_map(|file| file["tests"].as_array().cloned().unwrap_or_default());
+        let cases: Vec<Case> = cases.filter_map(|case| Case::of(&case)).collect();
+        for workflow in &thinking {
+            let before = model.asked().len();
+            // Two of each: the first tells the way, another one that it was not the only one.
+            let own: Vec<&Case> = cases.iter().filter(|case| case.workflow == *workflow).take(2).collect();
+            assert!(!own.is_empty(), "{}: {workflow} has no test that a run can stand for", example.display());
+            for case in own {
+                case.holds(&place, &variables);
+            }
+            assert!(model.asked().len() > before, "{workflow} asked the model");
+            *ran.entry(example.display().to_string()).or_default() += 1;
+        }
+        assert!(model.asked().iter().all(|asked| asked.key == "sk-test-1"));
+    }
+    assert_eq!(ran.len(), 4, "{ran:?}");
+}

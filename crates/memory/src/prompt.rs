@@ -1,0 +1,128 @@
+//! What this room tells models: Jinja texts in English and Spanish, `prompts/NAME.LANG.md`. A project may put its own in
+//! their place, in any language, which see the same names.
+
+use std::collections::BTreeMap;
+
+use baton_core::agent::spoken;
+use baton_core::expr::{Document, Template};
+use serde_json::{Value, json};
+
+/// Which prompt. Its word is the agent's name too that it is asked under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Name {
+    /// Whether passages answer a question: `question`.
+    Judge,
+    /// The running summary of a conversation: `summary` (what there is so far, or null).
+    Summary,
+}
+
+/// The languages ours are written in; the first is used where a customer's is none of them.
+const LANGUAGES: [&str; 2] = ["en", "es"];
+
+impl Name {
+    const ALL: [Self; 2] = [Self::Judge, Self::Summary];
+
+    fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|name| name.word() == word)
+    }
+
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Judge => "rag_judge",
+            Self::Summary => "memory_summary",
+        }
+    }
+
+    fn ours(self) -> [&'static str; LANGUAGES.len()] {
+        match self {
+            Self::Judge => [include_str!("prompts/rag_judge.en.md"), include_str!("prompts/rag_judge.es.md")],
+            Self::Summary => {
+                [include_str!("prompts/memory_summary.en.md"), include_str!("prompts/memory_summary.es.md")]
+            }
+        }
+    }
+
+    /// What it sees, for trying one out.
+    fn sample(self) -> Value {
+        match self {
+            Self::Judge => json!({"question": "?"}),
+            Self::Summary => json!({"summary": null}),
+        }
+    }
+}
+
+/// The names of all prompts of this room.
+pub const PROMPTS: [&str; 2] = [Name::Judge.word(), Name::Summary.word()];
+
+/// A project's own prompts, by name and language.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prompts(BTreeMap<String, String>);
+
+impl Prompts {
+    /// Puts a text in the place of one of ours.
+    ///
+    /// # Errors
+    /// No such prompt, or a text that cannot be written.
+    pub fn put(&mut self, name: &str, language: &str, text: String) -> Result<(), String> {
+        let Some(known) = Name::of(name) else {
+            return Err(format!("`{name}` is no prompt of memory's; there are {}", PROMPTS.join(" and ")));
+        };
+        write(&text, &known.sample()).map_err(|error| format!("the prompt `{name}` cannot be written: {error}"))?;
+        self.0.insert(format!("{name}.{language}"), text);
+        Ok(())
+    }
+
+    /// The prompt in the customer's language, with every hole filled.
+    ///
+    /// # Errors
+    /// A project's own that cannot be written for these values.
+    pub(crate) fn render(&self, name: Name, language: Option<&str>, values: &Value) -> Result<String, String> {
+        let spoken = spoken(language.unwrap_or_default());
+        let own = |language: &str| self.0.get(&format!("{}.{language}", name.word())).map(String::as_str);
+        let ours = |language: &str| Some(name.ours()[LANGUAGES.iter().position(|known| *known == language)?]);
+        let of = |language: &str| own(language).or_else(|| ours(language));
+        let source = of(&spoken).or_else(|| of(LANGUAGES[0])).unwrap_or_default();
+        write(source, values).map_err(|error| format!("the prompt `{}` cannot be written: {error}", name.word()))
+    }
+}
+
+fn write(source: &str, values: &Value) -> Result<String, String> {
+    let template = Template::parse(source).map_err(|error| error.to_string())?;
+    let written = template.render(&Document::timeless(values)).map_err(|error| error.to_string())?;
+    Ok(written.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judge(prompts: &Prompts, language: Option<&str>) -> String {
+        prompts.render(Name::Judge, language, &json!({"question": "when?"})).expect("is written")
+    }
+
+    #[test]
+    fn each_is_there_in_each_language_and_english_is_for_everybody_else() {
+        let ours = Prompts::default();
+        for name in Name::ALL {
+            let [english, spanish] =
+                [Some("en-GB"), Some("es_MX")].map(|language| ours.render(name, language, &name.sample()).unwrap());
+            assert_ne!(english, spanish);
+            for other in [None, Some("fi")] {
+                assert_eq!(ours.render(name, other, &name.sample()).unwrap(), english);
+            }
+        }
+    }
+
+    #[test]
+    fn a_project_s_own_comes_first_and_one_that_cannot_be_written_is_refused() {
+        let mut own = Prompts::default();
+        own.put("rag_judge", "fi", "Tuomitse: {{ question }}".to_owned()).expect("is put");
+        own.put("rag_judge", "es", "Juzga.".to_owned()).expect("is put");
+        assert_eq!(judge(&own, Some("fi")), "Tuomitse: when?");
+        assert_eq!(judge(&own, Some("es")), "Juzga.");
+        assert_eq!(judge(&own, None), judge(&Prompts::default(), None));
+        let refused = own.put("memory_summary", "en", "{{ question }}".to_owned()).expect_err("it sees no question");
+        assert!(refused.contains("memory_summary") && refused.contains("question"), "{refused}");
+        assert!(own.put("rag_juge", "en", String::new()).expect_err("a typo").contains("rag_judge"));
+    }
+}

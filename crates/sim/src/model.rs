@@ -1,0 +1,148 @@
+//! The simulated model. To the simulated agent it says its question again. To an agent that thinks with a shipped step
+//! function it says the moves of the agent's task, one reply after another, in whatever words that agent wants to hear:
+//!
+//! | move | means |
+//! | --- | --- |
+//! | `call TOOL N` | a call; several in one reply with `;+`. `N` is 7 for a call without an id, 8 for an id used twice, 9 for arguments as a text |
+//! | `run PROGRAM` | a step of a plan that the sandbox runs |
+//! | `ask`, `hand over` | the customer is asked; a person takes over |
+//! | `again` | the plan was in vain |
+//! | `nonsense`, `silence`, `cut off` | a reply that cannot be used |
+//! | `answer`, and whatever comes after the last move | the answer |
+
+use baton_core::model::{Finish, Message, Request, ToolCall};
+use serde_json::{Value, json};
+
+use crate::draw::{CODE, SIMPLE, TEXT, is_shipped};
+use crate::think::groups;
+
+/// What a model says.
+#[derive(Debug, PartialEq)]
+pub struct Said {
+    pub content: String,
+    pub tool_calls: Vec<ToolCall>,
+    pub finish: Finish,
+}
+
+impl Said {
+    pub fn text(content: impl Into<String>) -> Self {
+        Self { content: content.into(), tool_calls: Vec::new(), finish: Finish::Stop }
+    }
+}
+
+/// The same for the same request, whoever asks and however often.
+pub fn say(request: &Request) -> Said {
+    let asked = |message: &Message| match message {
+        Message::User { content, .. } => Some(content.clone()),
+        Message::System { .. } | Message::Assistant { .. } | Message::Tool { .. } => None,
+    };
+    let mut asked = request.messages.iter().filter_map(asked);
+    if !is_shipped(&request.agent) {
+        return Said::text(asked.next_back().unwrap_or_default());
+    }
+    let turns = groups(&asked.next().unwrap_or_default());
+    let turn = request.messages.iter().filter(|message| matches!(message, Message::Assistant { .. })).count();
+    let moves: Vec<&str> = turns.get(turn).map_or("answer", String::as_str).split(';').collect();
+    match (moves[0], request.agent.as_str()) {
+        ("nonsense", _) => Said::text("%%% {\""),
+        ("silence", _) => Said::text(""),
+        ("cut off", _) => Said { finish: Finish::Length, ..Said::text("{\"n\": ") },
+        (_, SIMPLE) => Said::text(r#"{"n": 1}"#),
+        (_, TEXT) => Said::text(in_text(moves[0])),
+        (_, CODE) => Said::text(of_plan(&moves).to_string()),
+        _ if request.tools.is_empty() && request.schema.is_some() => Said::text(choice(&moves).to_string()),
+        _ => native(&moves, turn),
+    }
+}
+
+/// The tool and the number of `call TOOL N`; the two outcomes that look like tools, with what they take.
+fn call(said: &str) -> Option<(&str, Value)> {
+    let mut words = said.split(' ');
+    match (words.next()?, words.next(), words.next()) {
+        ("call", Some(tool), Some(n)) => Some((tool, json!({ "n": n.parse::<u64>().ok()? }))),
+        ("ask", ..) => Some(("ask_customer", json!({ "question": "Which one?" }))),
+        ("hand", ..) => Some(("hand_over", json!({ "reason": "it was told to" }))),
+        _ => None,
+    }
+}
+
+fn native(moves: &[&str], turn: usize) -> Said {
+    let one = |(place, (name, arguments)): (usize, (&str, Value))| {
+        let id = match arguments["n"].as_u64() {
+            Some(7) => String::new(),
+            Some(8) => "same".to_owned(),
+            _ => format!("{turn}.{place}"),
+        };
+        let arguments = if arguments["n"] == 9 { Value::String(arguments.to_string()) } else { arguments };
+        ToolCall { id, name: name.to_owned(), arguments }
+    };
+    let tool_calls: Vec<ToolCall> = moves.iter().filter_map(|said| call(said)).enumerate().map(one).collect();
+    match tool_calls.is_empty() {
+        true => Said::text("done"),
+        false => Said { content: "so I think".to_owned(), tool_calls, finish: Finish::ToolCalls },
+    }
+}
+
+/// One call, for more are not made by text.
+fn in_text(said: &str) -> String {
+    match call(said) {
+        Some((tool, input)) => format!("Thought: so I think\nAction: {tool}\nAction Input: {input}"),
+        None => "Thought: enough\nFinal Answer: done".to_owned(),
+    }
+}
+
+/// A plan, or what is thought of one.
+fn of_plan(moves: &[&str]) -> Value {
+    match moves[0] {
+        "answer" => json!({ "goal_achieved": true, "final_output": { "n": 1 } }),
+        "again" => json!({ "goal_achieved": false, "failure_reason": "it was in vain", "suggestions": ["again"] }),
+        _ => json!({ "steps": moves.iter().enumerate().map(|(place, said)| step(place, said)).collect::<Value>() }),
+    }
+}
+
+/// Calls go together; what else there is waits for them.
+fn step(place: usize, said: &str) -> Value {
+    let id = format!("s{place}");
+    match (said.strip_prefix("run "), call(said)) {
+        (Some(program), _) => json!({ "id": id, "python": program }),
+        (None, Some(("ask_customer", input))) => json!({ "id": id, "tool": "ask_customer", "input": input }),
+        (None, Some((tool, input))) => {
+            json!({ "id": id, "tool": tool, "input": input, "depends_on": [], "critical": false })
+        }
+        (None, None) => json!({ "id": id }),
+    }
+}
+
+fn choice(moves: &[&str]) -> Value {
+    let chosen = moves.iter().filter_map(|said| call(said));
+    let chosen: Value = chosen.map(|(tool, input)| json!({ "tool_name": tool, "parameters": input })).collect();
+    json!({ "tools": chosen, "reasoning": "so I think" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::draw::REASONING;
+
+    fn said(agent: &str, task: &str, replies: usize) -> Said {
+        let reply = Message::Assistant { content: String::new(), tool_calls: Vec::new(), thinking: None, name: None };
+        let messages = [Message::system("be kind"), Message::user(task)].into_iter();
+        let messages = messages.chain(std::iter::repeat_n(reply, replies)).collect();
+        say(&Request { agent: agent.to_owned(), messages, ..Request::default() })
+    }
+
+    #[test]
+    fn each_reply_is_the_next_move_in_the_words_of_the_agent() {
+        let task = "call read 1;+call book 7;nonsense;answer";
+        let first = said(REASONING, task, 0);
+        let named: Vec<_> = first.tool_calls.iter().map(|call| (call.id.as_str(), call.name.as_str())).collect();
+        assert_eq!(named, [("0.0", "read"), ("", "book")]);
+        assert_eq!(said(REASONING, task, 1).content, "%%% {\"");
+        assert_eq!(said(REASONING, task, 2), Said::text("done"));
+        assert_eq!(said(REASONING, task, 9), Said::text("done"), "and what comes after the last is the answer");
+        assert!(said(TEXT, task, 0).content.contains("Action: read"));
+        assert!(said(CODE, task, 0).content.contains(r#""tool":"book""#));
+        assert!(said(CODE, "run read 1", 0).content.contains(r#""python":"read 1""#));
+        assert_eq!(said("worker", "call read 1", 0), Said::text("call read 1"));
+    }
+}
