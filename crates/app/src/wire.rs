@@ -1,6 +1,7 @@
 //! Rooms put together: a store, the tools, the models and an engine for one project.
 
 mod keys;
+mod own;
 mod triggers;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use baton_core::definition::Catalog;
 use baton_core::id::{RunId, TenantId};
 use baton_engine::driver::World;
 use baton_engine::roster::{Roster, Tiers};
+use baton_engine::settings::Settings;
 use baton_engine::{Agents, Engine, Followed, Library};
 use baton_memory::{Memory, Parts};
 use baton_models::Gateway;
@@ -50,6 +52,8 @@ pub struct System {
     pub sandbox: Pool,
     pub models: Arc<Gateway>,
     pub purse: Purse,
+    /// What tenants set for themselves.
+    pub settings: Arc<Settings>,
     pub memory: Arc<Memory>,
     /// What memory's vectors cost.
     pub embeddings: Embeddings,
@@ -133,6 +137,8 @@ impl System {
             Arc::new(vault::Sealing::new(Arc::new(store.clone()), vault::Ring::of(&settings.secrets, &project.root)?));
         let tools = Registry::with_sources(settings_of_tools, project.tools.clone(), sources, &services);
         let tools = Arc::new(tools.map_err(|error| Misuse::new(error.to_string()))?);
+        let both = own::Both { tools: tools.clone(), purse: purse.clone(), house: tenant.clone() };
+        let settings_of_tenants = Arc::new(Settings::new(Arc::new(store.clone()), Arc::new(both)));
         let tiers = Tiers::new(settings.agents.clone()).map_err(Misuse::new)?;
         let roster = Arc::new(Roster::new(Arc::new(store.clone()), tiers));
         let thinkers = Arc::new(Endpoints::new(&settings.tools));
@@ -147,6 +153,7 @@ impl System {
             sandbox,
             models,
             purse,
+            settings: settings_of_tenants,
             memory,
             embeddings,
             clock,
@@ -266,7 +273,10 @@ impl System {
 
     /// Work that no engine has a part in: whatever comes of it, what it spent is settled and nothing stays held.
     pub async fn paying<T>(&self, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-        let done = work.await;
+        let done = match self.settings.take_in().await {
+            Ok(()) => work.await,
+            Err(error) => Err(error.into()),
+        };
         self.close().await;
         done
     }
@@ -285,6 +295,7 @@ impl System {
 
     /// An engine over the store. Where nobody has set up a model, replies come from files.
     pub async fn engine(&self) -> anyhow::Result<Engine> {
+        self.settings.take_in().await?;
         let world = World {
             journal: Arc::new(self.store.clone()),
             tools: self.tools.clone(),

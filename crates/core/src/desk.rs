@@ -62,8 +62,6 @@ const HEARD_PART: u32 = 5;
 pub const CHAIN_STEPS_MAX: usize = 10;
 /// Steps of chains that one decision takes: what is left is for the next. Nothing else gives out more at once.
 pub const BATCH_MAX: usize = 500;
-/// Raised whenever the fold changes in a way that old snapshots do not show.
-pub const FOLD_VERSION: u32 = 1;
 
 #[cfg(test)]
 mod tests;

@@ -30,5 +30,6 @@ pub mod shelf;
 pub mod structured;
 pub mod time;
 pub mod tool;
+pub mod trace;
 pub mod triggers;
 pub mod usage;

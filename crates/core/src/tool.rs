@@ -16,6 +16,7 @@ use crate::fault::Fault;
 use crate::id::{RunId, TenantId};
 use crate::money::Usd;
 use crate::time::{Time, duration_ms};
+use crate::trace;
 
 pub use details::{Details, Object};
 pub use outage::{CIRCUIT_OPEN, NoWay, OnUnavailable, is_outage};
@@ -259,9 +260,18 @@ pub struct Caller {
     /// version the run is on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entity_id_source: Option<String>,
+    /// The span of somebody else's that it is part of ([`crate::trace::Parent`]), where they told one. Of a call: its own,
+    /// for whoever is called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
 }
 
 impl Caller {
+    /// The span of somebody else's that it is part of.
+    pub fn parent(&self) -> Option<trace::Parent> {
+        self.traceparent.as_deref()?.parse().ok()
+    }
+
     /// On whose behalf a run acts: its context says, else this zone holds.
     pub fn of(context: &Value, zone: Option<&str>) -> Self {
         let said = |name: &str| context.get(name).and_then(Value::as_str).map(str::to_owned);

@@ -253,7 +253,7 @@ impl Tenants {
     }
 }
 
-fn house() -> TenantId {
+pub(crate) fn house() -> TenantId {
     TenantId::from(HOUSE)
 }
 

@@ -14,13 +14,14 @@ use baton_core::bundle;
 use baton_core::fault::Fault;
 use baton_core::id::RunId;
 use baton_core::run::{
-    Address, Answer, Began, Block, CallId, Detour, Done, Ended, Entry, Event, How, Origin, Request, Role, Started,
-    State,
+    Address, Answer, Began, Block, CallId, Detour, Done, EffectId, Ended, Entry, Event, How, Origin, Request, Role,
+    Started, State,
 };
 use baton_core::time::Time;
+use baton_core::trace::{SpanId, TraceId, span_named, span_of, trace_of};
 
-pub use self::span::{Moment, Said, Span, SpanId, TraceId};
-use self::span::{Open, id_of, trace_of};
+use self::span::Open;
+pub use self::span::{Moment, Said, Span};
 
 /// Moments kept of one span; a call that is tried again for ever has no more.
 const MOMENTS_MAX: usize = 32;
@@ -46,7 +47,7 @@ pub struct Trace {
 impl Trace {
     /// Of a run of this workflow, of which nothing was read.
     pub fn new(run: RunId, workflow: String) -> Self {
-        let (trace, whole) = (trace_of(&run), id_of(&[run.as_str()]));
+        let (trace, whole) = (trace_of(&run), span_named(&[run.as_str()]));
         Self {
             run,
             workflow,
@@ -111,7 +112,7 @@ impl Trace {
 
     fn take_of_call(&mut self, event: &Event, at: Time) {
         match event {
-            Event::Scheduled(scheduled) => self.send(&scheduled.effect.call, &scheduled.request, at),
+            Event::Scheduled(scheduled) => self.send(&scheduled.effect, &scheduled.request, at),
             Event::Done(done) => {
                 let call = self.calls.remove(&done.effect.call).map(|open| answered(open, done));
                 self.end(call, None, at);
@@ -142,11 +143,13 @@ impl Trace {
     }
 
     fn start(&mut self, started: &Started, at: Time) {
-        let mut parent = None;
-        if let Origin::Parent { run, .. } = &started.origin {
-            self.trace = trace_of(run);
-            parent = Some(id_of(&["around", self.run.as_str()]));
-        }
+        // Whoever began it may have told of a trace of theirs; those that it runs itself are part of the same.
+        let told = started.caller.parent();
+        let (trace, parent) = match &started.origin {
+            Origin::Parent { run, .. } => (trace_of(run), Some(span_named(&["around", self.run.as_str()]))),
+            Origin::Caller | Origin::Conversation { .. } => (self.trace, told.map(|told| told.span)),
+        };
+        self.trace = told.map_or(trace, |told| told.trace);
         self.now = Some(self.run_itself(parent, &started.bundle, at));
         if let (Origin::Conversation { conversation }, Some(now)) = (&started.origin, &mut self.now) {
             now.say("gen_ai.conversation.id", conversation.as_str());
@@ -180,7 +183,7 @@ impl Trace {
 
     fn next_id(&mut self) -> SpanId {
         self.begun += 1;
-        id_of(&[self.run.as_str(), &self.begun.to_string()])
+        span_named(&[self.run.as_str(), &self.begun.to_string()])
     }
 
     /// A node begins with the first thing that is known of it.
@@ -190,7 +193,7 @@ impl Trace {
             btree_map::Entry::Occupied(known) => known.into_mut(),
             btree_map::Entry::Vacant(free) => {
                 self.begun = next;
-                let id = id_of(&[self.run.as_str(), &next.to_string()]);
+                let id = span_named(&[self.run.as_str(), &next.to_string()]);
                 let open = Open::new(node.node.to_string(), id, Some(parent), at);
                 free.insert(open.with("baton.node", node.to_string()))
             }
@@ -217,7 +220,7 @@ impl Trace {
         let open = self.node(node, at);
         match wait {
             // The other run knows its own id, and so this span's.
-            Began::Child { run, .. } => open.id = id_of(&["around", run.as_str()]),
+            Began::Child { run, .. } => open.id = span_named(&["around", run.as_str()]),
             Began::Agent { .. } => open.say("gen_ai.operation.name", "invoke_agent"),
             _ => {}
         }
@@ -245,13 +248,15 @@ impl Trace {
         self.end(Some(open), fault, at);
     }
 
-    fn send(&mut self, call: &CallId, request: &Request, at: Time) {
+    fn send(&mut self, effect: &EffectId, request: &Request, at: Time) {
+        let call = &effect.call;
         let parent = match (call.role, &self.undoing) {
             (Role::Act, _) => self.node(&call.node, at).id,
             (Role::Undo, Some(undoing)) => undoing.id,
             (Role::Undo, None) => self.around(),
         };
-        let id = self.next_id();
+        // As whoever is called was told of it; what is tried anew after it ended is another span.
+        let id = if effect.generation == 0 { span_of(&self.run, call) } else { self.next_id() };
         let mut open = Open::new(name_of(request), id, Some(parent), at).with("baton.node", call.node.to_string());
         open.is_call = true;
         match request {

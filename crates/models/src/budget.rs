@@ -10,12 +10,14 @@ mod bound;
 mod config;
 mod gauges;
 mod hold;
+mod live;
 mod refusal;
 mod state;
 
 pub(crate) use bound::Bound;
-pub use config::{Config, Limit, Limits, OnExceeded};
+pub use config::{Config, Limit, Limits, OnExceeded, Own};
 pub use hold::{Hold, Paid};
+pub use live::Live;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -76,7 +78,7 @@ pub struct Purse {
 
 struct Inner {
     port: Arc<dyn Budget>,
-    config: Config,
+    config: Arc<Live>,
     clock: Arc<dyn Clock>,
     holder: OnceCell<Holder>,
     state: Mutex<State>,
@@ -92,7 +94,7 @@ impl Purse {
     pub fn new(port: Arc<dyn Budget>, config: Config, clock: Arc<dyn Clock>) -> Self {
         let inner = Inner {
             port,
-            config,
+            config: Arc::new(Live::new(config)),
             clock,
             holder: OnceCell::new(),
             state: Mutex::default(),
@@ -147,16 +149,21 @@ impl Purse {
         Ok(Hold::new(Arc::clone(inner), lines, amount, spend, asker.tab.clone()))
     }
 
+    /// What may be spent, as it is now.
+    pub fn limits(&self) -> &Arc<Live> {
+        &self.inner.config
+    }
+
     /// Whether any line limits the calls of a tenant or key.
     pub fn bounds(&self, tenant: &TenantId, key_id: Option<&str>) -> bool {
-        self.inner.config.bounds(tenant, key_id)
+        self.inner.config.now().bounds(tenant, key_id)
     }
 
     /// The line of a tenant or key that is nearest its limit, where at least [`TOLD_PERCENT`] of it are spent: about,
     /// and from memory alone.
     pub fn nearly_used(&self, tenant: &TenantId, key_id: Option<&str>) -> Option<Nearly> {
         let inner = &self.inner;
-        let lines = inner.config.lines(tenant, key_id, inner.clock.now());
+        let lines = inner.config.now().lines(tenant, key_id, inner.clock.now());
         let state = inner.lock();
         let of = |limited: &Limited| state.spent(&limited.line).map(|spent| Nearly::of(limited, spent));
         lines.iter().filter_map(of).filter(|nearly| nearly.percent >= TOLD_PERCENT).max_by_key(|nearly| nearly.percent)
@@ -190,7 +197,7 @@ impl Inner {
 
     /// What is there in memory. Nothing where some line has too little of it.
     fn take_at_once(&self, asker: &Asker, quote: Quote, now: Time) -> Option<Taken> {
-        let lines = self.config.lines(&asker.tenant, asker.key_id.as_deref(), now);
+        let lines = self.config.now().lines(&asker.tenant, asker.key_id.as_deref(), now);
         let amount = if quote.most > Usd::ZERO { self.lock().take(&lines, quote, false, now).ok()? } else { Usd::ZERO };
         Some(Taken { amount, lines, at: now })
     }
@@ -205,7 +212,7 @@ impl Inner {
             released.as_mut().enable();
             let now = self.clock.now();
             // Anew each time: while a call waits, a window may end and the next begin.
-            let lines = self.config.lines(&asker.tenant, asker.key_id.as_deref(), now);
+            let lines = self.config.now().lines(&asker.tenant, asker.key_id.as_deref(), now);
             let mut taken = self.lock().take(&lines, quote, false, now);
             if matches!(&taken, Err(short) if short.is_fresh || !short.under_way) {
                 self.grow(&lines, quote.most).await.map_err(|error| unknown(&error))?;
@@ -226,7 +233,7 @@ impl Inner {
                 is_known = true;
                 self.settle().await.map_err(|error| unknown(&error))?;
             } else if !waits {
-                let on_exceeded = self.config.on_exceeded(&asker.tenant, asker.key_id.as_deref());
+                let on_exceeded = self.config.now().on_exceeded(&asker.tenant, asker.key_id.as_deref());
                 let window = Some(short.limited.line.window);
                 return Err(Refused { fault: refused(&short, quote, now, on_exceeded), window });
             }

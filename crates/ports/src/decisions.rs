@@ -75,6 +75,9 @@ pub struct Sum {
     /// Attempts, those that failed included.
     pub calls: u64,
     pub succeeded: u64,
+    /// Of those, the ones that the response cache answered.
+    #[serde(skip)]
+    pub cached: u64,
     pub usage: Usage,
     pub cost: Usd,
 }

@@ -43,6 +43,8 @@ pub struct Asker {
     pub language: Option<String>,
     /// Where what it costs is charged; nothing leaves that to whoever serves the call.
     pub tab: Option<Tab>,
+    /// The span that the call is, for whoever is asked ([`baton_core::trace::Parent`]).
+    pub traceparent: Option<String>,
 }
 
 impl Asker {
@@ -60,6 +62,7 @@ impl Asker {
             most: None,
             language: None,
             tab: None,
+            traceparent: None,
         }
     }
 }

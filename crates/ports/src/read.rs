@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::conversations::{ConversationFilter, ConversationHead};
-use crate::journal::{DeskItem, Error};
+use crate::journal::{AggregateId, DeskItem, Error, Snapshot};
 
 /// Rows of one page unless told.
 pub const PAGE_DEFAULT: usize = 50;
@@ -92,6 +92,15 @@ pub trait Read: Send + Sync {
 
     /// Encoded entries behind `after`, in order, at most `limit`.
     async fn entries(&self, tenant: &TenantId, run: &RunId, after: u64, limit: usize) -> Result<Vec<Arc<[u8]>>, Error>;
+
+    /// The snapshot of this fold version, where there is one that holds more than `after` entries.
+    async fn snapshot(
+        &self,
+        tenant: &TenantId,
+        id: &AggregateId,
+        fold_version: u32,
+        after: u64,
+    ) -> Result<Option<Snapshot>, Error>;
 
     /// Open desk items, oldest first.
     async fn desk(&self, tenant: &TenantId, run: Option<&RunId>) -> Result<Vec<DeskItem>, Error>;

@@ -10,6 +10,7 @@ mod begin;
 mod composio;
 mod conversations;
 mod costs;
+mod customers;
 mod desk;
 mod etag;
 mod execute;
@@ -23,6 +24,7 @@ mod links;
 mod live;
 mod models;
 mod once;
+mod own;
 mod patience;
 mod people;
 mod query;
@@ -202,6 +204,7 @@ fn described() -> (Router<Door>, String) {
         .merge(composio::paths())
         .merge(costs::paths())
         .merge(knowledge::paths())
+        .merge(customers::paths())
         .merge(models::paths())
         .merge(audit::paths())
         .merge(keys::paths())

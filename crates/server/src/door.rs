@@ -10,6 +10,7 @@ use baton_core::id::TenantId;
 use baton_core::time::{Time, TimeZone};
 use baton_engine::outgoing::Outgoing;
 use baton_engine::roster::{Roster, Standing};
+use baton_engine::settings::Settings;
 use baton_engine::triggers::Triggers;
 use baton_engine::{Desks, Engine};
 use baton_ports::audit::Audit;
@@ -155,6 +156,8 @@ pub struct House {
     pub knowledge: Arc<dyn Knowledge>,
     pub keys: Arc<dyn Keys>,
     pub mint: Mint,
+    /// What tenants set for themselves.
+    pub settings: Arc<Settings>,
 }
 
 /// A key that is not kept yet: its row, its hash, and the secret that is shown once.

@@ -7,6 +7,7 @@
 mod config;
 mod jwks;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use baton_core::id::TenantId;
 use baton_core::time::Time;
 use baton_ports::clock::Clock;
-use baton_ports::keys::{Key, Role};
+use baton_ports::keys::{Key, Need, Role};
 use ring::hmac;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -28,6 +29,12 @@ use jwks::Jwks;
 const TOKEN_BYTES_MAX: usize = 8_192;
 /// Characters of who a token says it is.
 const NAME_CHARS_MAX: usize = 200;
+
+/// Where a token says its scopes: RFC 9068, and what some providers say instead. The first that is there counts.
+const SCOPE_CLAIMS: [&str; 2] = ["scope", "scp"];
+/// Before a scope of ours, where a provider wants them told apart.
+const SCOPE_PREFIX: &str = "baton:";
+const NO_SCOPES: Why = "its scopes cannot be read";
 
 /// What a token's header may say; anything critical is nothing we know.
 #[derive(Deserialize)]
@@ -129,7 +136,7 @@ impl Judge {
             expires_at: Some(expires_at),
             revoked_at: None,
             per_minute: self.config.requests_per_minute,
-            scopes: None,
+            scopes: scopes(claims, self.config.require_scopes)?,
         })
     }
 }
@@ -172,6 +179,23 @@ fn role(said: Option<&Value>) -> Option<Role> {
         Value::Array(several) => several.iter().filter_map(Value::as_str).find_map(Role::parse),
         _ => None,
     }
+}
+
+/// What of all that its role may a token may: the words that are scopes of keys, alone or as `baton:WORD`; providers say
+/// others of their own too. Nothing: all of it, where it says none of ours and need not.
+fn scopes(claims: &Map<String, Value>, must_say: bool) -> Result<Option<BTreeSet<Need>>, Why> {
+    let said: Vec<&str> = match SCOPE_CLAIMS.into_iter().find_map(|name| claims.get(name)) {
+        None => Vec::new(),
+        Some(Value::String(words)) => words.split_whitespace().collect(),
+        Some(Value::Array(several)) => {
+            let words: Option<Vec<&str>> = several.iter().map(Value::as_str).collect();
+            words.ok_or(NO_SCOPES)?.into_iter().flat_map(str::split_whitespace).collect()
+        }
+        Some(_) => return Err(NO_SCOPES),
+    };
+    let ours = |word: &str| Need::parse(word.strip_prefix(SCOPE_PREFIX).unwrap_or(word));
+    let scopes: BTreeSet<Need> = said.into_iter().filter_map(ours).collect();
+    Ok((must_say || !scopes.is_empty()).then_some(scopes))
 }
 
 #[cfg(test)]

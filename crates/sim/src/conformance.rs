@@ -67,6 +67,7 @@ pub async fn journal<S: Journal + Read + Audit>(make: impl AsyncFn() -> S) {
         appends::an_append_with_an_undeliverable_message_writes_nothing,
         appends::a_snapshot_of_another_fold_is_left_out,
         appends::the_newest_snapshot_shortens_the_tail,
+        appends::a_snapshot_is_shown_to_its_tenant_by_its_fold_and_behind_a_place,
     );
     check!(make;
         ownership::a_new_aggregate_may_be_owned_from_its_first_instant,

@@ -26,8 +26,8 @@ use baton_ports::audit::{Audit, Filter, Person, Usage, UsageFilter};
 use baton_ports::budget::{Budget, CostFilter, CostRow, Grown, Holder, ROWS_MAX, Settlement, Standing, Want};
 use baton_ports::conversations::{ConversationFilter, ConversationHead};
 use baton_ports::journal::{
-    AggregateId, Append, Claimed, DeskItem, Error, Handle, InboxItem, Journal, Lease, Ownership, ProcessId, Submit,
-    Submitted,
+    AggregateId, Append, Claimed, DeskItem, Error, Handle, InboxItem, Journal, Lease, Ownership, ProcessId, Snapshot,
+    Submit, Submitted,
 };
 use baton_ports::read::{Read, RunFilter, RunHead};
 use baton_ports::records::{self, Op, Record, Records};
@@ -52,11 +52,17 @@ struct Inner {
     books: Books,
     cabinet: Cabinet,
     shelf: Shelf,
+    entries_read: u64,
 }
 
 impl Store {
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Entries handed out to readers so far.
+    pub fn entries_read(&self) -> u64 {
+        self.with(|inner| inner.entries_read)
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {
@@ -135,7 +141,21 @@ impl Read for Store {
     }
 
     async fn entries(&self, tenant: &TenantId, run: &RunId, after: u64, limit: usize) -> Result<Vec<Arc<[u8]>>, Error> {
-        Ok(self.with(|inner| inner.books.entries(tenant, run, after, limit)))
+        Ok(self.with(|inner| {
+            let entries = inner.books.entries(tenant, run, after, limit);
+            inner.entries_read += entries.len() as u64;
+            entries
+        }))
+    }
+
+    async fn snapshot(
+        &self,
+        tenant: &TenantId,
+        id: &AggregateId,
+        fold_version: u32,
+        after: u64,
+    ) -> Result<Option<Snapshot>, Error> {
+        Ok(self.with(|inner| inner.books.snapshot(tenant, id, fold_version, after)))
     }
 
     async fn desk(&self, tenant: &TenantId, run: Option<&RunId>) -> Result<Vec<DeskItem>, Error> {

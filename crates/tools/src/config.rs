@@ -182,7 +182,7 @@ impl Approvers {
     }
 
     /// Why nobody could ever meet it, where that is so.
-    fn impossible(&self) -> Option<String> {
+    pub(crate) fn impossible(&self) -> Option<String> {
         let (need, have) = (self.need.get() as usize, self.from.iter().collect::<BTreeSet<_>>().len());
         (have > 0 && need > have).then(|| format!("`approvers` needs {need} people and names {have}"))
     }
@@ -208,6 +208,23 @@ pub struct Permission {
 }
 
 impl Permission {
+    /// As a tenant sets it.
+    ///
+    /// # Errors
+    /// Why it is none.
+    pub fn read(value: &Value) -> Result<Self, String> {
+        let read: Self = serde_json::from_value(value.clone()).map_err(|error| error.to_string())?;
+        match read.approvers.as_ref().and_then(Approvers::impossible) {
+            Some(impossible) => Err(impossible),
+            None => Ok(read),
+        }
+    }
+
+    /// Keeps a tool from being called.
+    pub fn none() -> Self {
+        Self { enabled: Some(false), ..Self::default() }
+    }
+
     /// What holds where both are said of the same: a no of either, and a person's leave where either asks for it.
     pub(crate) fn and(self, other: &Self) -> Self {
         let either = |one: Option<bool>, other: Option<bool>, is: bool| match one == Some(is) || other == Some(is) {

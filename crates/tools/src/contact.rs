@@ -5,17 +5,27 @@
 
 use std::cell::Cell;
 
+use reqwest::header::HeaderValue;
+
 tokio::task_local! {
     static MADE: Cell<bool>;
+    static TRACEPARENT: Option<HeaderValue>;
 }
 
-/// What an attempt came to, and whether it turned to its service.
-pub(crate) async fn watched<T>(attempt: impl Future<Output = T>) -> (T, bool) {
+/// What an attempt came to, and whether it turned to its service, which is told of this span.
+pub(crate) async fn watched<T>(traceparent: Option<&str>, attempt: impl Future<Output = T>) -> (T, bool) {
+    // One that cannot be a header is nobody's.
+    let told = traceparent.and_then(|told| HeaderValue::from_str(told).ok());
     let watched = async {
         let came = attempt.await;
         (came, MADE.with(Cell::get))
     };
-    MADE.scope(Cell::new(false), watched).await
+    TRACEPARENT.scope(told, MADE.scope(Cell::new(false), watched)).await
+}
+
+/// The span that the attempt is, where it is known.
+pub(crate) fn traceparent() -> Option<HeaderValue> {
+    TRACEPARENT.try_with(Clone::clone).unwrap_or_default()
 }
 
 /// The attempt turns to its service now. Says whether it had before; outside an attempt nobody listens.

@@ -28,6 +28,8 @@ use crate::code;
 use crate::contact;
 use crate::failure::Failure;
 
+/// Tells whoever is asked which span asks (W3C Trace Context).
+const TRACEPARENT: &str = "traceparent";
 /// Bytes of one URL.
 pub(crate) const URL_BYTES_MAX: usize = 4_096;
 /// How long a connection may take: shorter than the shortest time-out of a shipped tool, so that a service that cannot be
@@ -152,6 +154,9 @@ impl Outbound {
         })?;
         let mut request =
             client.request(outgoing.method.clone(), outgoing.url.clone()).headers(outgoing.headers.clone());
+        if let Some(told) = contact::traceparent().filter(|_| !outgoing.headers.contains_key(TRACEPARENT)) {
+            request = request.header(TRACEPARENT, told);
+        }
         if let Some(body) = &outgoing.body {
             request = request.body(body.clone());
         }

@@ -40,7 +40,10 @@ impl PermittedCall for Permit {
         let at = self.clock.now();
         let began = Instant::now();
         let ((result, contact), sent) = match is_allowed(&self.admitted) {
-            Ok(()) => (contact::watched(within(limit, &self.admitted)).await, true),
+            Ok(()) => {
+                let told = self.admitted.request.call.caller.traceparent.as_deref();
+                (contact::watched(told, within(limit, &self.admitted)).await, true)
+            }
             Err(failure) => ((Err(failure), false), false),
         };
         let Admitted { entry, request, place, ticket, leave: _ } = self.admitted;

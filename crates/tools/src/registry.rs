@@ -21,7 +21,7 @@ use crate::catalogue::{Catalogue, Description, Entry, Lack};
 use crate::check::{self, Stopped};
 use crate::code;
 use crate::composio::{self, Composio};
-use crate::config::{Config, Tuning};
+use crate::config::{Config, Permission, Tuning};
 use crate::definition::{Definition, Kind};
 use crate::error::Error;
 use crate::failure::Failure;
@@ -40,10 +40,14 @@ const RANK_WEIGHT: f64 = 60.0;
 /// The tools of one process: those that are shipped, and those a project defines.
 pub struct Registry {
     held: Arc<RwLock<Held>>,
-    tuning: BTreeMap<String, Tuning>,
+    config: Config,
+    services: Services,
     composio: Option<Arc<Composio>>,
     shipped: Vec<Arc<str>>,
+    /// As the settings have them.
     rules: Rules,
+    /// The same with what tenants set themselves. Replaced as a whole: a call keeps those it began with.
+    in_force: RwLock<Arc<Rules>>,
     gates: Arc<Gates>,
     clock: Arc<dyn Clock>,
 }
@@ -81,34 +85,40 @@ impl Registry {
         }
         let shelf = shipped::entries(&config, definitions, sources, services)?;
         let composio = Composio::new(&config.composio, &config.outbound, services)?.map(Arc::new);
-        let catalogue = Catalogue::new(shelf.entries, &config.tool);
-        // A server that is down may have it, or an app that was not looked up yet.
-        let may_come = |name: &str| {
-            composio.as_ref().is_some_and(|composio| composio.may_have(name))
-                || shelf.links.iter().any(|link| link.source.may_have(name))
-        };
-        let tuned = config.tool.keys().chain(config.tenants.values().flat_map(|tenant| tenant.tool.keys()));
-        for name in tuned {
-            if catalogue.find(name).is_none() && !catalogue.has_app(name) && !may_come(name) {
-                let nearest = catalogue.nearest(name).map(str::to_owned);
-                return Err(Error::NoSuchTool { name: name.clone(), nearest });
-            }
-        }
-        catalogue.stands_by(&config.tool)?;
+        let catalogue = catalogue_of(&config, composio.as_deref(), shelf.entries, &shelf.links)?;
         let gates = Arc::new(Gates::new());
         let held = Held::new(catalogue);
         held.all.prepare();
         let held = Arc::new(RwLock::new(held));
         shelf.links.iter().for_each(|link| renew(link, &held, &config.tool));
+        let rules = Rules::new(&config);
         Ok(Self {
             held,
-            tuning: config.tool.clone(),
             composio,
             shipped: shelf.shipped,
-            rules: Rules::new(&config),
+            in_force: RwLock::new(Arc::new(rules.clone())),
+            rules,
             gates,
             clock: services.clock.clone(),
+            services: services.clone(),
+            config,
         })
+    }
+
+    /// Takes these in place of what the project defined before; calls that have begun end as they began.
+    ///
+    /// # Errors
+    /// As for [`Self::with_sources`]; what was there stays.
+    pub fn redefine(&self, definitions: Vec<Definition>, sources: Vec<McpSource>) -> Result<(), Error> {
+        let shelf = shipped::entries(&self.config, definitions, sources, &self.services)?;
+        let catalogue = catalogue_of(&self.config, self.composio.as_deref(), shelf.entries, &shelf.links)?;
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        held.own = catalogue;
+        let all = held.lay(&self.config.tool);
+        drop(held);
+        all.prepare();
+        shelf.links.iter().for_each(|link| renew(link, &self.held, &self.config.tool));
+        Ok(())
     }
 
     /// Composio, where a toolkit of it is chosen.
@@ -126,10 +136,21 @@ impl Registry {
         let learned = composio.entries(tenant).await?;
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         held.learned = learned;
-        let all = held.lay(&self.tuning);
+        let all = held.lay(&self.config.tool);
         drop(held);
         all.prepare();
         Ok(())
+    }
+
+    /// From here on these rules of tenants' own hold, by any of the tools' names, beside the settings'. They make nothing possible
+    /// that the settings do not.
+    pub fn rule(&self, own: BTreeMap<TenantId, BTreeMap<Arc<str>, Permission>>) {
+        let rules = Arc::new(self.rules.with_own(own));
+        *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = rules;
+    }
+
+    fn rules(&self) -> Arc<Rules> {
+        self.in_force.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The names of the tools that are there without a project; one that a project defines may stand in for its namesake.
@@ -205,6 +226,29 @@ impl Registry {
     }
 }
 
+/// What there is, where each setting is of something that is there or may come.
+fn catalogue_of(
+    config: &Config,
+    composio: Option<&Composio>,
+    entries: Vec<Entry>,
+    links: &[Arc<Link>],
+) -> Result<Catalogue, Error> {
+    let catalogue = Catalogue::new(entries, &config.tool);
+    // A server that is down may have it, or an app that was not looked up yet.
+    let may_come = |name: &str| {
+        composio.is_some_and(|composio| composio.may_have(name)) || links.iter().any(|link| link.source.may_have(name))
+    };
+    let tuned = config.tool.keys().chain(config.tenants.values().flat_map(|tenant| tenant.tool.keys()));
+    for name in tuned {
+        if catalogue.find(name).is_none() && !catalogue.has_app(name) && !may_come(name) {
+            let nearest = catalogue.nearest(name).map(str::to_owned);
+            return Err(Error::NoSuchTool { name: name.clone(), nearest });
+        }
+    }
+    catalogue.stands_by(&config.tool)?;
+    Ok(catalogue)
+}
+
 /// What calls see, and what it is made of.
 struct Held {
     /// What is shipped and defined, the tools of MCP servers among it.
@@ -277,7 +321,8 @@ impl catalogue::Catalogue for Registry {
             replies: Vec::new(),
             caller: Caller::default(),
         };
-        let permission = self.rules.of(tenant).tool(&catalogue, &call, entry);
+        let rules = self.rules();
+        let permission = rules.of(tenant).tool(&catalogue, &call, entry);
         permission.and_then(|permission| permission.enabled).unwrap_or(true)
     }
 
@@ -290,7 +335,7 @@ impl catalogue::Catalogue for Registry {
 #[async_trait]
 impl Tools for Registry {
     async fn check(&self, call: &Call, approved: Option<&str>) -> Checked {
-        match check::admit(&self.catalogue(), &self.rules, &self.gates, call, approved, self.clock.now()).await {
+        match check::admit(&self.catalogue(), &self.rules(), &self.gates, call, approved, self.clock.now()).await {
             Ok(admitted) => Checked::Permitted(Box::new(Permit::new(admitted, self.gates.clone(), self.clock.clone()))),
             Err(Stopped::NeedsApproval(needed)) => Checked::NeedsApproval(needed),
             Err(Stopped::RateLimited { retry_after }) => Checked::RateLimited { retry_after },
@@ -310,7 +355,7 @@ impl Tools for Registry {
         let Some(entry) = catalogue.find(&call.tool) else {
             return unknown(format!("there is no tool `{}` any more that could be asked", call.tool));
         };
-        let request = match check::settle(&catalogue, &self.rules, call, entry) {
+        let request = match check::settle(&catalogue, &self.rules(), call, entry) {
             Ok(request) => request,
             Err(reason) => return unknown(reason),
         };

@@ -13,7 +13,7 @@ use crate::language::Language;
 use crate::rate::Rate;
 
 /// Every tenant's rules, worked out once.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Rules {
     shared: TenantRules,
     tenants: BTreeMap<TenantId, TenantRules>,
@@ -31,6 +31,8 @@ pub(crate) struct TenantRules {
     /// How often tools may be called in all.
     pub(crate) rate: Option<Rate>,
     tools: BTreeMap<Arc<str>, Permission>,
+    /// What the tenant itself has set.
+    own: BTreeMap<Arc<str>, Permission>,
 }
 
 impl Rules {
@@ -53,9 +55,20 @@ impl Rules {
             workflows: config.workflows.clone(),
             rate: config.rate,
             tools: config.tool.iter().map(|(name, tool)| (name.as_str().into(), permission(tool))).collect(),
+            own: BTreeMap::new(),
         };
         let tenants = config.tenants.iter().map(|(id, tenant)| (id.clone(), shared.with(tenant))).collect();
         Self { shared, tenants }
+    }
+
+    /// The same, with what tenants have set themselves.
+    pub(crate) fn with_own(&self, own: BTreeMap<TenantId, BTreeMap<Arc<str>, Permission>>) -> Self {
+        let mut rules = self.clone();
+        for (tenant, own) in own {
+            let of_files = self.of(&tenant).clone();
+            rules.tenants.insert(tenant, TenantRules { own, ..of_files });
+        }
+        rules
     }
 
     pub(crate) fn of(&self, tenant: &TenantId) -> &TenantRules {
@@ -86,18 +99,14 @@ impl TenantRules {
     }
 
     /// What the settings say of a call, by whatever name they name what it does. Of names that mean the same, all hold; what
-    /// is said of the tool that this is a preset of, or of all its app's (`app.*`), holds where they say nothing.
+    /// is said of the tool that this is a preset of, or of all its app's (`app.*`), holds where they say nothing. What the
+    /// tenant has set itself holds beside: it may have less, and more exact, than the settings let it, and never more.
     pub(crate) fn tool(&self, catalogue: &Catalogue, call: &Call, entry: &Entry) -> Option<Cow<'_, Permission>> {
-        if self.tools.is_empty() {
-            return None;
+        let of_files = said_of(&self.tools, catalogue, call, entry);
+        match (of_files, said_of(&self.own, catalogue, call, entry)) {
+            (Some(of_files), Some(own)) => Some(Cow::Owned(of_files.into_owned().and(&own))),
+            (of_files, own) => of_files.or(own),
         }
-        let of = |name: &str| self.tools.get(name);
-        let own = catalogue.names_of(call, entry).into_iter().filter_map(of);
-        let own = own.map(Cow::Borrowed).reduce(|all, one| Cow::Owned(all.into_owned().and(&one)));
-        let base = (entry.base != entry.name).then(|| of(&entry.base)).flatten();
-        let app = entry.name.split_once('.').and_then(|(app, _)| of(&format!("{app}.*")));
-        let general = base.into_iter().chain(app).map(Cow::Borrowed);
-        own.into_iter().chain(general).reduce(|special, general| Cow::Owned(special.into_owned().or(&general)))
     }
 
     /// The rule for the calls of a workflow.
@@ -118,6 +127,25 @@ impl TenantRules {
     pub(crate) fn language(&self, caller: &Caller) -> Language {
         caller.language.as_deref().and_then(Language::of_tag).unwrap_or(self.language)
     }
+}
+
+/// What is said of a call, by each name of what it does.
+fn said_of<'r>(
+    said: &'r BTreeMap<Arc<str>, Permission>,
+    catalogue: &Catalogue,
+    call: &Call,
+    entry: &Entry,
+) -> Option<Cow<'r, Permission>> {
+    if said.is_empty() {
+        return None;
+    }
+    let of = |name: &str| said.get(name);
+    let own = catalogue.names_of(call, entry).into_iter().filter_map(of);
+    let own = own.map(Cow::Borrowed).reduce(|all, one| Cow::Owned(all.into_owned().and(&one)));
+    let base = (entry.base != entry.name).then(|| of(&entry.base)).flatten();
+    let app = entry.name.split_once('.').and_then(|(app, _)| of(&format!("{app}.*")));
+    let general = base.into_iter().chain(app).map(Cow::Borrowed);
+    own.into_iter().chain(general).reduce(|special, general| Cow::Owned(special.into_owned().or(&general)))
 }
 
 #[cfg(test)]

@@ -22,12 +22,15 @@ pub async fn run(folder: &Path, args: &Budgets) -> anyhow::Result<Exit> {
     let now = SystemClock.now();
     let tenant = project.tenant()?;
     // Looking makes no database where nothing has run.
-    let standings = match project.database().exists() {
-        true => System::open(&project)?.store.standings(&tenant, now).await?,
-        false => Vec::new(),
+    let rows = match project.database().exists() {
+        true => {
+            let system = System::open(&project)?;
+            system.settings.take_in().await?;
+            let standings = system.store.standings(&tenant, now).await?;
+            Row::all(&tenant, &standings, &**system.purse.limits(), |_| true, now)
+        }
+        false => Row::all(&tenant, &[], &project.settings.budgets, |_| true, now),
     };
-    let config = &project.settings.budgets;
-    let rows = Row::all(&tenant, &standings, config, |_| true, now);
     if as_json {
         print::pretty(&Value::Array(rows.iter().map(Row::as_json).collect()));
     } else {

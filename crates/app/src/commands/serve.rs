@@ -5,12 +5,15 @@ mod reload;
 mod rounds;
 mod upkeep;
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use baton_engine::Engine;
+use baton_engine::settings::Settings;
 use baton_ports::keys::{DAYS_DEFAULT, Keys, Role};
 use baton_server::jwt::Judge;
 use baton_server::{Door, Files, House, Limits, Mint, NewKey, Returned, Returning, Work};
@@ -28,11 +31,14 @@ use crate::project::Project;
 use crate::wire::System;
 use crate::{Exit, Misuse, cli, metrics, print};
 
+/// How often it is looked for what tenants set in other processes.
+const TAKE_IN: Duration = Duration::from_secs(2);
+
 pub async fn run(folder: &Path, args: cli::Serve) -> anyhow::Result<Exit> {
     // Before anything counts, or the first counts are lost.
     let metrics = metrics::install()?;
     // What changes while it is read is read again.
-    let print_of_files = reload::Print::of(folder);
+    let seen = reload::Prints::of(folder);
     let project = Project::open(folder)?;
     let mut system = System::open(&project)?;
     let saved = system.save(&project).await?;
@@ -70,16 +76,28 @@ pub async fn run(folder: &Path, args: cli::Serve) -> anyhow::Result<Exit> {
             None => door,
         };
         let (rounds, fresh) = (Rounds::new(&project, &system, engine), door.fresh.subscribe());
+        let reload = Reload { system: &system, engine, files: &files, fresh: door.fresh.clone(), seen };
         let upkeep = Upkeep::new(&project.settings, &system, engine);
         tokio::select! {
             served = baton_server::serve(listener, door, stop) => served.context("the listener failed"),
             never = upkeep.run() => match never {},
-            never = Reload::new(&system, &files, print_of_files).run(folder) => match never {},
+            never = reload.run(folder) => match never {},
             never = rounds.run(engine, fresh) => match never {},
+            never = take_in(&system.settings) => match never {},
         }
     });
     serves.await?;
     Ok(Exit::Completed)
+}
+
+/// Goes by what tenants set in other processes, soon after.
+async fn take_in(settings: &Settings) -> Infallible {
+    loop {
+        tokio::time::sleep(TAKE_IN).await;
+        if let Err(error) = settings.take_in().await {
+            tracing::warn!(%error, "what tenants set cannot be read; what held holds, and it is tried again");
+        }
+    }
 }
 
 /// Where the API begins runs, looks at them and acts on them.
@@ -108,11 +126,12 @@ fn house(project: &Project, system: &System) -> House {
         connections: system.tools.clone(),
         zone_of: Arc::new(move |tenant| settings.zone(tenant)),
         budget: Arc::new(system.store.clone()),
-        allowed: Arc::new(project.settings.budgets.clone()),
+        allowed: system.purse.limits().clone(),
         circuits: Arc::new(system.store.clone()),
         audit: Arc::new(system.store.clone()),
         keys: Arc::new(system.store.clone()),
         mint: mint(system),
+        settings: system.settings.clone(),
         memory: system.memory.clone(),
         knowledge: Arc::new(Shelf::of(project, system)),
     }

@@ -60,10 +60,13 @@ impl System {
         }
         let (triggers, outgoing) = (self.triggers(project, engine), self.outgoing(project));
         let (records, tenant, now) = (&*triggers.records, &self.tenant, self.clock.now());
-        let [schedules, hooks, subscriptions] = defined.names();
-        self.forget::<Schedule>(&schedules, &[schedule::STATE], |one| one.from_project, now).await?;
-        self.forget::<Hook>(&hooks, &[hook::SECRETS], |one| one.from_project, now).await?;
-        self.forget::<Subscription>(&subscriptions, &[outgoing::SECRETS], |one| one.from_project, now).await?;
+        // A workflow that cannot run now keeps the version it has, and so the triggers of that.
+        if sorted.note().is_none() {
+            let [schedules, hooks, subscriptions] = defined.names();
+            self.forget::<Schedule>(&schedules, &[schedule::STATE], |one| one.from_project, now).await?;
+            self.forget::<Hook>(&hooks, &[hook::SECRETS], |one| one.from_project, now).await?;
+            self.forget::<Subscription>(&subscriptions, &[outgoing::SECRETS], |one| one.from_project, now).await?;
+        }
         for wanted in &defined.schedules {
             let before = there(kept::find::<Schedule>(records, tenant, &wanted.name).await)?;
             // Whether it was paused is said by people, and not by the file again and again.

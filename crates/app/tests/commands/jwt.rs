@@ -173,6 +173,34 @@ fn a_shared_secret_signs_too_and_a_role_may_what_it_may() {
 }
 
 #[test]
+fn a_token_may_only_what_its_scopes_and_its_role_both_let_it() {
+    let server = Server::start_with(&place(""), &[("BATON_SERVE__JWT__SECRET", SECRET)]);
+    let with = |claim: &str, scope: Value| {
+        let mut claims = claims("ana");
+        claims[claim] = scope;
+        by_secret(SECRET.as_bytes(), &claims)
+    };
+    let reads = with("scope", json!("openid read"));
+    assert_eq!(me(&server, &reads).ends(200)["scopes"], json!(["read"]));
+    server.ask("GET /api/v1/executions", &reads, "", &Value::Null).ends(200);
+    let body = json!({ "workflow_id": "any", "input_data": {} });
+    let run = |token: &str| server.ask("POST /api/v1/workflows/execute", token, "", &body);
+    assert_eq!(run(&reads).ends(403)["code"], "SCOPE_MISSING");
+    assert_eq!(
+        run(&with("scp", json!(["baton:run"]))).ends(404)["code"],
+        "WORKFLOW_NOT_FOUND",
+        "it may, and there is none"
+    );
+    let keys = |token: &str| server.ask("GET /api/v1/keys", token, "", &Value::Null);
+    assert_eq!(keys(&with("scope", json!("administer"))).ends(403)["code"], "FORBIDDEN", "an operator may not");
+    me(&server, &with("scope", json!(7))).ends(401);
+    drop(server);
+    let server = Server::start_with(&place("require_scopes = true"), &[("BATON_SERVE__JWT__SECRET", SECRET)]);
+    let nothing = with("scope", json!("openid"));
+    assert_eq!(server.ask("GET /api/v1/executions", &nothing, "", &Value::Null).ends(403)["code"], "SCOPE_MISSING");
+}
+
+#[test]
 fn settings_that_would_let_anybody_in_do_not_start() {
     let place = Place::with(&[("baton.toml", &format!("[serve.jwt]\nsecret = \"{SECRET}\"\n"))]);
     let done = place.baton(&["serve", "--listen", "127.0.0.1:0"]).ends(2).warns("serve.jwt.issuer");

@@ -94,3 +94,23 @@ fn conversations_are_counted_as_they_end() {
     let automation = shown["kpis"].as_array().expect("figures")[0].clone();
     assert_eq!((&automation["value"], &automation["of"]), (&json!(1.0), &json!(2)), "what is open again has not ended");
 }
+
+#[test]
+fn answers_that_came_from_what_is_kept_are_counted_against_all_that_only_read() {
+    let tools = "\
+tools:
+  - {name: look, kind: script, class: read, results: [{output: {found: 1}}]}
+  - {name: act, kind: script, class: keyed, irreversible: done, results: [{output: {done: 1}}]}
+";
+    let place = Place::with(&[("baton.toml", "[tools.tool.look]\ncache_seconds = 600\n"), ("tools/tools.yaml", tools)]);
+    let server = Server::start(&place);
+    let key = server.key().expect("a key").to_owned();
+    for tool in ["look", "look", "look", "look", "act", "act"] {
+        let call = json!({ "arguments": {} });
+        server.ask(&format!("POST /api/v1/tools/{tool}/execute"), &key, "", &call).ends(200);
+    }
+    let shown = server.ask("GET /api/v1/kpis", &key, "", &Value::Null).ends(200);
+    let rate = shown["kpis"].as_array().expect("figures").iter().find(|kpi| kpi["name"] == "cache_hit_rate");
+    let rate = rate.expect("a figure");
+    assert_eq!((&rate["value"], &rate["of"], &rate["verdict"]), (&json!(0.75), &json!(4), &json!("met")), "{rate}");
+}

@@ -488,6 +488,39 @@ fn a_customer_is_erased_from_memory_and_from_the_trail_which_still_holds() {
 }
 
 #[test]
+fn a_customer_is_handed_what_is_kept_of_them_and_nothing_of_anybody_else() {
+    let place = place();
+    let api = Api::of(&place);
+    for person in ["ana", "bob"] {
+        let begin = json!({ "workflow_id": "talk", "user_id": person, "message": format!("hello from {person}") });
+        api.post("/conversations", "", &begin).ends(200);
+        let call = json!({ "arguments": { "name": format!("of {person}") }, "context": { "user_id": person } });
+        api.post("/tools/greet/execute", "", &call).ends(200);
+        let about = json!({ "name": format!("{person}.md"), "text": "Likes blue.", "about": person });
+        api.post("/knowledge/documents", "", &about).ends(200);
+    }
+    let told = api.get("/customers/ana/export").ends(200);
+    assert_eq!((&told["customer_id"], &told["complete"]), (&json!("ana"), &json!(true)), "{told}");
+    let lines = told["conversations"][0]["messages"].as_array().expect("lines");
+    assert!(lines.iter().any(|line| line["from"] == "customer" && line["text"] == "hello from ana"), "{told}");
+    let executions = told["executions"].as_array().expect("executions");
+    assert!(executions.len() >= 2, "that of the conversation, and the call: {told}");
+    assert_eq!((&told["documents"][0]["name"], &told["audit_rows"][0]["action"]), (&json!("ana.md"), &json!("greet")));
+    assert!(!told.to_string().contains("bob"), "{told}");
+    let nobody = api.get("/customers/zoe/export").ends(200);
+    for list in ["conversations", "executions", "documents", "audit_rows"] {
+        assert_eq!(nobody[list], json!([]), "{list}");
+    }
+    // That it was handed over is in the trail, and not whose it was.
+    let rows = api.get("/audit?action=customers.export").ends(200);
+    assert_eq!(rows["rows"].as_array().map(Vec::len), Some(2), "{rows}");
+    assert!(!rows.to_string().contains("zoe"), "{rows}");
+    let operator = key_of(&place, "operator");
+    let refused = api.server.ask("GET /api/v1/customers/ana/export", &operator, "", &Value::Null);
+    assert_eq!(refused.ends(403)["code"], "FORBIDDEN");
+}
+
+#[test]
 fn what_is_answered_is_as_the_document_says() {
     let (_service, _place, api) = with_composio();
     let document = api.get("/openapi.json").ends(200);

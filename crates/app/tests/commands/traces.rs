@@ -10,9 +10,11 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::place::{Done, Place};
+use crate::server::{Server, until};
+use crate::upstream::Upstream;
 
 /// Where no collector listens.
 const NOBODY: &str = "http://127.0.0.1:1";
@@ -132,6 +134,69 @@ fn a_run_is_told_to_a_collector_as_a_tree() {
             Some(Value::StringValue("clinic".into()))
         );
     }
+}
+
+const OUTSIDE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn a_run_is_part_of_its_callers_trace_and_whoever_it_calls_is_told_so() {
+    let (collector, upstream) = (Collector::start(), Upstream::start());
+    let settings = format!(
+        "[models]\nbase_url = \"{}\"\napi_key = \"k\"\n[models.models]\nfast = [\"mock\"]\n\
+         [models.catalogue.mock]\ninput_usd_per_million = 0\noutput_usd_per_million = 1\n",
+        upstream.url
+    );
+    let tool =
+        format!("name: look\nkind: http\nclass: read\nmethod: POST\nurl: {}/look\nbody: {{a: 1}}\n", upstream.url);
+    let place = Place::with(&[
+        ("baton.toml", settings.as_str()),
+        ("tools/look.yaml", tool.as_str()),
+        ("agents/greeter.yaml", "name: greeter\ntype: simple\nmodel_profile: fast\n"),
+        ("workflows/inner.yaml", "name: inner\nnodes: [{id: say, agent: greeter, prompt_template: Hello}]\n"),
+        (
+            "workflows/outer.yaml",
+            "name: outer\nnodes: [{id: look, tool: look}, {id: sub, type: subworkflow, workflow: inner}]\n\
+             edges: [{from: look, to: sub}]\n",
+        ),
+    ]);
+    let server = Server::start_with(&place, &[("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str())]);
+    let key = server.key().expect("a key").to_owned();
+    let run = |traceparent: &str| {
+        let body = json!({ "workflow_id": "outer" });
+        let headers = format!("traceparent: {traceparent}\r\n");
+        let told = server.ask("POST /api/v1/workflows/execute", &key, &headers, &body).ends(200);
+        assert_eq!(told["status"], "completed", "{told}");
+        told["execution_id"].as_str().expect("an id").to_owned()
+    };
+    let spans_of = |run: &str| {
+        until("the run and the one it runs are told whole", || {
+            let of = |span: &Span| matches!(&said(span).get("baton.run.id"), Some(Value::StringValue(id)) if id.starts_with(run));
+            let spans: Vec<Span> = collector.spans().into_iter().filter(of).collect();
+            spans.iter().any(|span| span.name == "outer").then_some(spans)
+        })
+    };
+    let first = run(OUTSIDE);
+    let spans = spans_of(&first);
+    let (trace, parent) = (&OUTSIDE[3..35], &OUTSIDE[36..52]);
+    assert!(spans.iter().all(|span| hex(&span.trace_id) == trace), "{spans:#?}");
+    let whole = spans.iter().find(|span| span.name == "outer").expect("the run");
+    assert_eq!(hex(&whole.parent_span_id), parent);
+    let inner =
+        spans.iter().find(|span| said(span).get("workflow.name") == Some(&Value::StringValue("outer/sub".into())));
+    assert!(inner.is_some_and(|inner| hex(&inner.parent_span_id) != parent), "it is its parent's: {spans:#?}");
+    let calls: Vec<String> = upstream.asked().into_iter().map(|asked| asked.traceparent.expect("a span")).collect();
+    let of = |name: &str| spans.iter().find(|span| span.name == name).map(|span| hex(&span.span_id)).expect("a span");
+    assert_eq!(calls, [of("tool.look"), of("llm.call")].map(|span| format!("00-{trace}-{span}-01")));
+
+    let second = run("00-no-trace-01");
+    let spans = spans_of(&second);
+    assert!(spans.iter().all(|span| span.trace_id == spans[0].trace_id && hex(&span.trace_id) != trace));
+    let told = upstream.asked()[2].traceparent.clone().expect("a span");
+    assert!(told.starts_with(&format!("00-{}-", hex(&spans[0].trace_id))), "{told}");
 }
 
 #[test]

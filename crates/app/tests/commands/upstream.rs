@@ -19,12 +19,13 @@ pub const CUT: &str = "cut it off";
 /// Whatever is asked below this path, there is nothing.
 const GONE: &str = "/be%20gone/";
 
-/// One request: its path, its key, its idempotency key and its body.
+/// One request: its path, its key, its idempotency key, the span it is told of, and its body.
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub path: String,
     pub key: String,
     pub idempotency_key: Option<String>,
+    pub traceparent: Option<String>,
     pub body: Value,
 }
 
@@ -66,7 +67,7 @@ impl Upstream {
 
 fn answer(stream: TcpStream, asked: &Mutex<Vec<Asked>>, says: &Says) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
-    let (mut length, mut key, mut idempotency_key) = (0, String::new(), None);
+    let (mut length, mut key, mut idempotency_key, mut traceparent) = (0, String::new(), None, None);
     let mut path = String::new();
     reader.read_line(&mut path)?;
     let path = path.split(' ').nth(1).unwrap_or_default().to_owned();
@@ -79,6 +80,7 @@ fn answer(stream: TcpStream, asked: &Mutex<Vec<Asked>>, says: &Says) -> std::io:
         match name.to_ascii_lowercase().as_str() {
             "content-length" => length = value.trim().parse().unwrap_or(0),
             "idempotency-key" => idempotency_key = Some(value.trim().to_owned()),
+            "traceparent" => traceparent = Some(value.trim().to_owned()),
             "authorization" => key = value.trim().trim_start_matches("Bearer ").to_owned(),
             _ => {}
         }
@@ -88,7 +90,8 @@ fn answer(stream: TcpStream, asked: &Mutex<Vec<Asked>>, says: &Says) -> std::io:
     let body: Value = serde_json::from_slice(&body)?;
     let is_gone = path.starts_with(GONE);
     let embeds = path.ends_with("/embeddings");
-    asked.lock().expect("a lock").push(Asked { path, key: key.clone(), idempotency_key, body: body.clone() });
+    let one = Asked { path, key: key.clone(), idempotency_key, traceparent, body: body.clone() };
+    asked.lock().expect("a lock").push(one);
     std::thread::sleep(TAKES);
     let (status, reply) = if body.to_string().contains(REFUSE) {
         (

@@ -6,6 +6,7 @@ use baton_core::mutant::{Mutant, planted};
 use baton_core::run::{Effect, EffectId, Request};
 use baton_core::time::Time;
 use baton_core::tool::{Call, Caller, Class};
+use baton_core::trace::{self, span_of, trace_of};
 
 use super::{Flight, Input, Output, Owner, Send, What};
 use crate::Options;
@@ -107,7 +108,9 @@ impl Owner {
         at: Time,
     ) -> Option<What> {
         let key = effect.key(&self.id);
-        let caller = self.run.started().map(|started| started.caller.clone()).unwrap_or_default();
+        let mut caller = self.run.started().map(|started| started.caller.clone()).unwrap_or_default();
+        let trace = caller.parent().map_or_else(|| trace_of(&self.id), |told| told.trace);
+        caller.traceparent = Some(trace::Parent { trace, span: span_of(&self.id, &effect.call) }.to_string());
         Some(match request {
             Request::Model(request) => {
                 let most = self.run.may_cost(&effect.call);

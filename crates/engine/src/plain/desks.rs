@@ -11,6 +11,7 @@ use baton_ports::read::Read;
 
 use super::desk_of;
 use super::told::{self, Told};
+use crate::newest::{Behind, Page};
 use crate::notices::Watch;
 use crate::{Engine, Error};
 
@@ -77,19 +78,15 @@ impl Desks {
 
     async fn newest(&self, read: &dyn Read, tenant: &TenantId) -> Result<Kept, Error> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(tenant).cloned();
-        let mut kept = kept.unwrap_or_default();
-        loop {
-            let entries = read.entries(tenant, &desk_of(tenant), kept.seq, PAGE).await?;
-            if entries.is_empty() {
-                break;
-            }
-            let desk = Arc::make_mut(&mut kept.desk);
-            for entry in entries {
-                let Entry { at, events } = serde_json::from_slice(&entry)?;
-                events.iter().for_each(|event| desk.apply(at, event));
-                kept.seq += 1;
+        let (mut kept, id) = (kept.unwrap_or_default(), desk_of(tenant));
+        let mut behind = Behind::new(read, tenant, &id, kept.seq);
+        while let Some(page) = behind.next().await? {
+            match page {
+                Page::Snapshot(state) => kept.desk = Arc::new(serde_json::from_slice(&state)?),
+                Page::Entries(entries) => fold(Arc::make_mut(&mut kept.desk), &entries)?,
             }
         }
+        kept.seq = behind.seq();
         self.keep(tenant, &kept);
         Ok(kept)
     }
@@ -139,4 +136,12 @@ impl Desks {
         watch.add(&id);
         told::tell(engine, &mut watch, (tenant, &id), (command_id, payload), Some(creates), limit).await
     }
+}
+
+fn fold(desk: &mut Desk, entries: &[Arc<[u8]>]) -> Result<(), Error> {
+    for entry in entries {
+        let Entry { at, events } = serde_json::from_slice(entry)?;
+        events.iter().for_each(|event| desk.apply(at, event));
+    }
+    Ok(())
 }

@@ -3,12 +3,9 @@
 use baton_core::fault::Fault;
 use baton_core::id::RunId;
 use baton_core::time::Time;
-use sha2::{Digest, Sha256};
+use baton_core::trace::{SpanId, TraceId};
 
 use super::MOMENTS_MAX;
-
-pub type TraceId = [u8; 16];
-pub type SpanId = [u8; 8];
 
 /// Something that took its time, and is over.
 #[derive(Clone, Debug, PartialEq)]
@@ -114,27 +111,4 @@ impl Open {
         let fault = fault.map(|fault| (fault.code.to_string(), fault.message.clone()));
         Span { trace, id, parent, name, is_call, began, ended: at, said, moments, fault }
     }
-}
-
-/// The trace of a run, which those it runs itself share.
-pub(super) fn trace_of(run: &RunId) -> TraceId {
-    let outermost = run.as_str().split('/').next().unwrap_or_default();
-    let mut id = TraceId::default();
-    id.copy_from_slice(&digest(&["trace", outermost])[..16]);
-    id
-}
-
-pub(super) fn id_of(parts: &[&str]) -> SpanId {
-    let mut id = SpanId::default();
-    id.copy_from_slice(&digest(parts)[..8]);
-    id
-}
-
-fn digest(parts: &[&str]) -> [u8; 32] {
-    let mut digest = Sha256::new();
-    for part in parts {
-        digest.update(part.as_bytes());
-        digest.update([0]);
-    }
-    digest.finalize().into()
 }

@@ -1,6 +1,6 @@
 //! Limits, as the settings write them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use baton_core::id::TenantId;
 use baton_core::money::{Usd, Window};
@@ -24,6 +24,20 @@ pub struct Config {
     /// Other limits of single tenants; what is left out is as above.
     pub tenants: BTreeMap<String, Limits>,
     /// Limits of single API keys, by their ids; what is left out is unlimited. A key's calls count for its tenant too.
+    pub keys: BTreeMap<String, Limits>,
+    /// Which of these limits were set while the system runs, by the names of their settings.
+    #[serde(skip)]
+    set: BTreeSet<String>,
+}
+
+/// What tenants set themselves while the system runs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Own {
+    /// The server's own tenant: what it sets stands in place of the files'. Everybody else's limits are never above those.
+    pub house: Option<TenantId>,
+    /// By tenant.
+    pub tenants: BTreeMap<String, Limits>,
+    /// By the ids of keys.
     pub keys: BTreeMap<String, Limits>,
 }
 
@@ -102,7 +116,34 @@ fn default_of(window: Window) -> Usd {
     })
 }
 
+impl Limit {
+    /// Whether nothing is possible under it that is not under the other; without another, all is.
+    fn is_within(self, other: Option<Usd>) -> bool {
+        match (self, other) {
+            (_, None) => true,
+            (Self::Unlimited, Some(_)) => false,
+            (Self::Usd(own), Some(other)) => own <= other,
+        }
+    }
+}
+
 impl Limits {
+    /// As somebody sets them.
+    ///
+    /// # Errors
+    /// Why they are none.
+    pub fn read(value: &serde_json::Value) -> Result<Self, String> {
+        serde_json::from_value(value.clone()).map_err(|error| error.to_string())
+    }
+
+    fn put(&mut self, window: Window, limit: Limit) {
+        match window {
+            Window::Hour => self.hourly_usd = Some(limit),
+            Window::Day => self.daily_usd = Some(limit),
+            Window::Month => self.monthly_usd = Some(limit),
+        }
+    }
+
     fn of(&self, window: Window) -> Option<Limit> {
         match window {
             Window::Hour => self.hourly_usd,
@@ -113,6 +154,35 @@ impl Limits {
 }
 
 impl Config {
+    /// The same, with what tenants set themselves.
+    pub(super) fn with(&self, own: &Own) -> Self {
+        let mut all = self.clone();
+        for (tenant, limits) in &own.tenants {
+            let (id, known) = (TenantId::from(tenant.as_str()), all.tenants.entry(tenant.clone()).or_default());
+            let is_house = own.house.as_ref() == Some(&id);
+            for window in Window::ALL {
+                let fits = |limit: &Limit| is_house || limit.is_within(self.of_tenant(&id, window));
+                if let Some(limit) = limits.of(window).filter(fits) {
+                    known.put(window, limit);
+                    all.set.insert(setting_of_tenant(tenant, window));
+                }
+            }
+            known.on_exceeded = limits.on_exceeded.or(known.on_exceeded);
+        }
+        for (key, limits) in &own.keys {
+            let known = all.keys.entry(key.clone()).or_default();
+            for window in Window::ALL {
+                let fits = |limit: &Limit| limit.is_within(self.of_key(key, window));
+                if let Some(limit) = limits.of(window).filter(fits) {
+                    known.put(window, limit);
+                    all.set.insert(setting_of_key(key, window));
+                }
+            }
+            known.on_exceeded = limits.on_exceeded.or(known.on_exceeded);
+        }
+        all
+    }
+
     /// A tenant's limit; nothing where it has none.
     pub fn of_tenant(&self, tenant: &TenantId, window: Window) -> Option<Usd> {
         let own = self.tenants.get(tenant.as_str()).and_then(|limits| limits.of(window));
@@ -133,14 +203,17 @@ impl Config {
 
     /// The setting that a line's limit is; nothing where none says it, and the default holds or there is no limit.
     pub fn setting_of(&self, line: &Line) -> Option<String> {
-        let name = |prefix: String| format!("{prefix}.{}_usd", line.window.adjective());
-        let own =
-            |limits: &BTreeMap<String, Limits>, of: &str| limits.get(of).and_then(|own| own.of(line.window)).is_some();
-        match &line.key_id {
-            Some(key) => own(&self.keys, key).then(|| name(format!("budgets.keys.{key}"))),
-            None if own(&self.tenants, line.tenant.as_str()) => Some(name(format!("budgets.tenants.{}", line.tenant))),
-            None => self.everyones(line.window).map(|_| name("budgets".to_owned())),
-        }
+        let window = line.window;
+        let own = |limits: &BTreeMap<String, Limits>, of: &str| limits.get(of).and_then(|own| own.of(window)).is_some();
+        let (setting, whose) = match &line.key_id {
+            Some(key) => (own(&self.keys, key).then(|| setting_of_key(key, window)), key.as_str()),
+            None if own(&self.tenants, line.tenant.as_str()) => {
+                (Some(setting_of_tenant(line.tenant.as_str(), window)), "tenant")
+            }
+            None => (self.everyones(window).map(|_| setting("budgets", window)), ""),
+        };
+        // What no file says is where it was set.
+        setting.map(|setting| if self.set.contains(&setting) { format!("/api/v1/budgets/{whose}") } else { setting })
     }
 
     fn everyones(&self, window: Window) -> Option<Limit> {
@@ -177,6 +250,18 @@ impl Config {
             keys.into_iter().flat_map(|key| Window::ALL.into_iter().filter_map(move |window| of_key(key, window)));
         Window::ALL.into_iter().filter_map(of_tenant).chain(keys).collect()
     }
+}
+
+fn setting(prefix: &str, window: Window) -> String {
+    format!("{prefix}.{}_usd", window.adjective())
+}
+
+fn setting_of_tenant(tenant: &str, window: Window) -> String {
+    setting(&format!("budgets.tenants.{tenant}"), window)
+}
+
+fn setting_of_key(key: &str, window: Window) -> String {
+    setting(&format!("budgets.keys.{key}"), window)
 }
 
 impl Allowed for Config {
@@ -246,6 +331,36 @@ mod tests {
         let of = |name: &str| Some(name.to_owned());
         let tenants = [of("budgets.tenants.acme.hourly_usd"), of("budgets.daily_usd"), None];
         assert_eq!(settings, [&tenants[..], &[None, of("budgets.keys.k1.daily_usd"), None]].concat());
+    }
+
+    #[test]
+    fn what_a_tenant_sets_is_within_the_files_and_the_houses_own_stands_in_their_place() {
+        let files = read(json!({"daily_usd": 20, "keys": {"k1": {"daily_usd": 1}}})).unwrap();
+        let set = |limits: serde_json::Value| Limits::read(&limits).unwrap();
+        let more = set(json!({"hourly_usd": "unlimited", "daily_usd": 30, "monthly_usd": 7}));
+        let own = Own {
+            house: Some("house".into()),
+            tenants: [("acme".to_owned(), more), ("house".to_owned(), more)].into(),
+            keys: [
+                ("k1".to_owned(), set(json!({"daily_usd": 2, "hourly_usd": 3, "on_exceeded": "pause"}))),
+                ("k2".to_owned(), set(json!({"monthly_usd": 4}))),
+            ]
+            .into(),
+        };
+        let config = files.with(&own);
+        let hours = ("hour".to_owned(), 50.0);
+        assert_eq!(limits(&config, "acme", None), [hours.clone(), ("day".into(), 20.0), ("month".into(), 7.0)]);
+        assert_eq!(limits(&config, "house", None), [("day".into(), 30.0), ("month".into(), 7.0)]);
+        let keys = limits(&config, "house", Some("k1"));
+        assert_eq!(keys[2..], [("hourk1".into(), 3.0), ("dayk1".into(), 1.0)]);
+        assert_eq!(limits(&config, "house", Some("k2"))[2..], [("monthk2".into(), 4.0)]);
+        assert_eq!(config.on_exceeded(&"house".into(), Some("k1")), OnExceeded::Pause);
+        let of = |key: Option<&str>, window| config.setting_of(&Line::of(&"acme".into(), key, window, Time::EPOCH));
+        assert_eq!(of(None, Window::Month).as_deref(), Some("/api/v1/budgets/tenant"));
+        assert_eq!(of(None, Window::Day).as_deref(), Some("budgets.daily_usd"));
+        assert_eq!(of(Some("k1"), Window::Hour).as_deref(), Some("/api/v1/budgets/k1"));
+        assert_eq!(of(Some("k1"), Window::Day).as_deref(), Some("budgets.keys.k1.daily_usd"));
+        assert_eq!(files.with(&Own::default()), files, "nothing set, nothing changed");
     }
 
     #[test]

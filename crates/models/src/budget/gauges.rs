@@ -22,7 +22,7 @@ impl Purse {
     pub async fn show(&self, tenant: &TenantId) -> Result<(), Error> {
         let inner = &self.inner;
         let mut tenants = inner.lock().tenants.clone();
-        tenants.extend(inner.config.tenants.keys().map(|name| TenantId::from(name.as_str())));
+        tenants.extend(inner.config.now().tenants.keys().map(|name| TenantId::from(name.as_str())));
         tenants.insert(tenant.clone());
         let now = inner.clock.now();
         for tenant in tenants.iter().take(TENANTS_MAX) {
@@ -43,7 +43,7 @@ impl Inner {
         // What has not been written down yet is spent all the same, and was held before.
         let here = self.lock().spent(&line).map_or(Usd::ZERO, |here| (here - spent).max(Usd::ZERO));
         let labels = [("company_id", tenant.to_string()), ("window", window.word().to_owned())];
-        if let Some(limit) = self.config.of_tenant(tenant, window) {
+        if let Some(limit) = self.config.now().of_tenant(tenant, window) {
             metrics::gauge!("budget_limit_usd", &labels).set(limit.as_f64());
         }
         metrics::gauge!("budget_spent_usd", &labels).set((spent + here).as_f64());

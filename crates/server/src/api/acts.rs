@@ -15,6 +15,7 @@ use axum::response::Response;
 use baton_core::audit::Administered;
 use baton_core::id::TenantId;
 use baton_engine::outgoing::Subscription;
+use baton_engine::settings::Topic;
 use baton_engine::triggers::hook::Hook;
 use baton_engine::triggers::schedule::Schedule;
 use baton_engine::triggers::{self, Named};
@@ -115,12 +116,22 @@ async fn seen(door: &Door, tenant: &TenantId, kind: &str, name: Option<&str>) ->
                 json!({ "changes": standing.changes, "archived_at": standing.archived_at, "active": standing.active, "split": split })
             })
         }
+        "tools" => set(door, tenant, Topic::Tool, name).await?,
+        "budgets" => set(door, tenant, Topic::Budget, name).await?,
         "agents" => work.roster.registration(tenant, name).await?.map(|(agent, _)| json!(agent)),
         "webhooks" => trigger::<Hook>(work.records.clone(), tenant, name).await?,
         "subscriptions" => trigger::<Subscription>(work.records.clone(), tenant, name).await?,
         "schedules" => trigger::<Schedule>(work.records.clone(), tenant, name).await?,
         _ => None,
     })
+}
+
+async fn set(door: &Door, tenant: &TenantId, topic: Topic, name: &str) -> Result<Option<Value>, Problem> {
+    // By the name it goes by itself: what was set is kept under that.
+    let house = door.house()?;
+    let own = (topic == Topic::Tool).then(|| house.catalogue.describe(name)).flatten();
+    let name = own.as_ref().map_or(name, |tool| &*tool.name);
+    Ok(house.settings.find(tenant, topic, name).await?.map(|setting| setting.value))
 }
 
 async fn trigger<T: Named + Serialize>(

@@ -6,6 +6,7 @@ use baton_core::bundle::Hash;
 use baton_core::id::{RunId, TenantId};
 use baton_core::run::Run;
 use baton_core::tool::Caller;
+use baton_core::trace;
 use baton_engine::{Delivered, Error, Follower, Fork, OneCall, OneChoice, Start};
 use serde_json::{Map, Value};
 use tokio::time::timeout;
@@ -122,7 +123,7 @@ pub(super) async fn begun(
         once.as_ref().is_some_and(|once| once.before.is_some()) && work.read.run(guest.tenant(), &id).await?.is_some();
     let is_forked = matches!(begin, Begin::Forked(_)) && !has_begun;
     if !has_begun {
-        let mut made = begin.make(door, guest, id.clone()).await?;
+        let mut made = begin.make(door, guest, id.clone(), told(headers)).await?;
         if let Some(once) = &mut once {
             once.note(door, guest, &id).await?;
             // Asked twice at once: there is one run.
@@ -158,19 +159,20 @@ fn new() -> RunId {
 }
 
 impl Begin {
-    async fn make(self, door: &Door, guest: &Guest, run: RunId) -> Result<Made, Problem> {
+    /// `told`: the span of the caller's that it is part of.
+    async fn make(self, door: &Door, guest: &Guest, run: RunId, told: Option<String>) -> Result<Made, Problem> {
         let work = door.work()?;
         match self {
-            Self::New(wanted, given) => Ok(Made::Start(start(door, work, guest, run, wanted, given).await?)),
+            Self::New(wanted, given) => Ok(Made::Start(start(door, work, guest, run, wanted, given, told).await?)),
             Self::Forked(wanted) => Ok(Made::Fork(wanted.make(work, guest, run).await?)),
             Self::Call { tool, arguments, context } => {
-                let (tenant, caller) = (guest.tenant().clone(), caller(work, guest, &context));
+                let (tenant, caller) = (guest.tenant().clone(), caller(work, guest, &context, told));
                 let call = OneCall { run, tenant, tool, arguments, context, caller };
                 let begins = call.begin(&*door.house()?.tools, &*work.registry, door.clock.now());
                 Ok(Made::Start(begins.await?.0))
             }
             Self::Choice { message, tools, context } => {
-                let (tenant, caller) = (guest.tenant().clone(), caller(work, guest, &context));
+                let (tenant, caller) = (guest.tenant().clone(), caller(work, guest, &context, told));
                 let choice = OneChoice { run, tenant, message, tools, context, caller };
                 let begins = choice.begin(&*door.house()?.tools, &*work.registry, door.clock.now());
                 Ok(Made::Start(begins.await?.0))
@@ -195,9 +197,16 @@ impl Made {
     }
 }
 
+/// The span that the caller says this is part of (W3C Trace Context); one that cannot be read is none.
+fn told(headers: &HeaderMap) -> Option<String> {
+    let parent: trace::Parent = headers.get("traceparent")?.to_str().ok()?.trim().parse().ok()?;
+    Some(parent.to_string())
+}
+
 /// On whose behalf a run is.
-fn caller(work: &Work, guest: &Guest, context: &Value) -> Caller {
+fn caller(work: &Work, guest: &Guest, context: &Value, told: Option<String>) -> Caller {
     Caller {
+        traceparent: told,
         key_id: Some(guest.key_id().to_owned()),
         begun_by: Some(guest.by().to_owned()),
         ..Caller::of(context, work.zone.as_deref())
@@ -212,6 +221,7 @@ async fn start(
     run: RunId,
     wanted: Wanted,
     Given { input, context }: Given,
+    told: Option<String>,
 ) -> Result<Start, Problem> {
     let (workflow, bundle) = match wanted {
         Wanted::Workflow(name) => {
@@ -229,7 +239,7 @@ async fn start(
         }
     };
     work.engine.library().version(&bundle).await?.input.complete(&input).map_err(Error::Input)?;
-    let caller = caller(work, guest, &context);
+    let caller = caller(work, guest, &context, told);
     Ok(Start { run, tenant: guest.tenant().clone(), workflow, bundle, input, context, caller })
 }
 

@@ -294,7 +294,7 @@ fn shown(talk: &Talk) -> Value {
 }
 
 /// The lines of an entry that this guest may see.
-fn lines(entry: &Entry, guest: &Guest) -> Vec<Value> {
+pub(super) fn lines(entry: &Entry, guest: &Guest) -> Vec<Value> {
     let sees_all = guest.must(Need::Answer).is_ok();
     let said = entry.events.iter().filter_map(|event| if let Event::Said { line } = event { Some(line) } else { None });
     said.filter(|line| sees_all || line.from.is_public()).map(line).collect()

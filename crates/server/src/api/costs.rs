@@ -1,5 +1,7 @@
 //! Money: what was spent on models, and what may be.
 
+mod limit;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -30,8 +32,13 @@ const DAYS_DEFAULT: u32 = 30;
 const WEEK_DAYS: u32 = 7;
 
 pub(super) fn paths() -> OpenApiRouter<Door> {
-    let looks = OpenApiRouter::new().routes(routes!(summary)).routes(routes!(costs)).routes(routes!(budgets));
-    super::needing(Need::Look, looks)
+    let looks = OpenApiRouter::new()
+        .routes(routes!(summary))
+        .routes(routes!(costs))
+        .routes(routes!(budgets))
+        .routes(routes!(limit::show));
+    let administers = OpenApiRouter::new().routes(routes!(limit::put)).routes(routes!(limit::remove));
+    super::needing(Need::Look, looks).merge(super::acting(Need::Administer, administers))
 }
 
 /// Since when.

@@ -13,7 +13,7 @@ use axum::response::Response;
 use baton_core::expr::nearest;
 use baton_core::id::{RunId, TenantId};
 use baton_core::run::Run;
-use baton_engine::Followed;
+use baton_engine::newest;
 use baton_ports::desk::About;
 use baton_ports::journal::DeskItem;
 use baton_ports::read::{PAGE_DEFAULT, PAGE_MAX};
@@ -80,8 +80,8 @@ async fn page(work: &Work, guest: &Guest, items: Vec<DeskItem>, which: &Which) -
     for item in items.iter().skip(from).take(limit) {
         let mut one = match (item.run.as_ref(), item.request()) {
             (Some(run), Some(about)) => {
-                let followed = Followed::read(&*work.read, work.engine.library(), guest.tenant(), run).await?;
-                request_told(work, &about, item, &followed.run)
+                let run = newest::run(&*work.read, work.engine.library(), guest.tenant(), run).await?;
+                request_told(work, &about, item, &run)
             }
             _ => item.as_json(),
         };
@@ -146,9 +146,9 @@ pub(super) async fn show(
 ) -> Result<Json<Value>, Problem> {
     let work = door.work()?;
     let Request { item, run, about } = Request::find(work, guest.tenant(), &id).await?;
-    let followed = Followed::read(&*work.read, work.engine.library(), guest.tenant(), &run).await?;
-    let mut shown = request_told(work, &about, &item, &followed.run);
-    shown["workflow_id"] = json!(followed.run.workflow().map(|workflow| workflow.name.clone()));
+    let run = newest::run(&*work.read, work.engine.library(), guest.tenant(), &run).await?;
+    let mut shown = request_told(work, &about, &item, &run);
+    shown["workflow_id"] = json!(run.workflow().map(|workflow| workflow.name.clone()));
     Ok(Json(shown))
 }
 

@@ -14,7 +14,7 @@ use baton_core::graph::Drawing;
 use baton_core::id::RunId;
 use baton_core::money::Usd;
 use baton_core::run::{self as runs, Open, Run, StepRow};
-use baton_engine::Followed;
+use baton_engine::{Followed, newest};
 use baton_ports::decisions;
 use baton_ports::journal::DeskItem;
 use baton_ports::read::{PAGE_DEFAULT, PAGE_MAX, RunFilter, RunHead};
@@ -70,34 +70,37 @@ fn state(word: &str) -> Result<runs::State, Problem> {
     })
 }
 
-/// A run, its head as lists show it, and all its entries.
+/// A run as it stands, and its head as lists show it.
 struct Record {
     head: RunHead,
-    followed: Followed,
+    run: Run,
 }
 
 impl Record {
     async fn read(work: &Work, guest: &Guest, id: &str) -> Result<Self, Problem> {
         let head = head(work, guest, id).await?;
-        let followed = Followed::read(&*work.read, work.engine.library(), guest.tenant(), &head.run).await?;
-        Ok(Self { head, followed })
-    }
-
-    fn run(&self) -> &Run {
-        &self.followed.run
+        let run = newest::run(&*work.read, work.engine.library(), guest.tenant(), &head.run).await?;
+        Ok(Self { head, run })
     }
 
     /// What the run, and those it runs, wait for.
     async fn open(&self, work: &Work, guest: &Guest) -> Result<Vec<Open>, Problem> {
-        let mut open = Open::of(&self.head.run, self.run());
-        let mut children = self.run().children();
+        let mut open = Open::of(&self.head.run, &self.run);
+        let mut children = self.run.children();
         while let Some(child) = children.pop() {
-            let run = Followed::read(&*work.read, work.engine.library(), guest.tenant(), &child).await?.run;
+            let run = newest::run(&*work.read, work.engine.library(), guest.tenant(), &child).await?;
             open.extend(Open::of(&child, &run));
             children.extend(run.children());
         }
         Ok(open)
     }
+}
+
+/// A run with all its entries.
+async fn whole(work: &Work, guest: &Guest, id: &str) -> Result<(RunHead, Followed), Problem> {
+    let head = head(work, guest, id).await?;
+    let followed = Followed::read(&*work.read, work.engine.library(), guest.tenant(), &head.run).await?;
+    Ok((head, followed))
 }
 
 /// The head of a tenant's run.
@@ -120,7 +123,7 @@ pub(super) async fn show(
     let work = door.work()?;
     let record = Record::read(work, &guest, &id).await?;
     let open = record.open(work, &guest).await?;
-    let run = record.run();
+    let run = &record.run;
     let mut shown = record.head.beside(runs::detail(run, &open));
     let runs_on = runs_on(work, &guest, &record).await?;
     if let (Some(label), Some(revision)) = (runs_on["label"].as_str(), runs_on["revision"].as_u64()) {
@@ -135,7 +138,7 @@ pub(super) async fn show(
 
 /// The version a run is on; nothing where it has not begun.
 async fn runs_on(work: &Work, guest: &Guest, record: &Record) -> Result<Value, Problem> {
-    let run = record.run();
+    let run = &record.run;
     let (Some(workflow), Some(bundle)) = (run.workflow(), run.bundle()) else { return Ok(Value::Null) };
     let all = work.registry.versions(guest.tenant(), &workflow.name).await?;
     let revision = all.iter().find(|version| version.bundle == *bundle).map(|version| version.revision);
@@ -151,8 +154,7 @@ pub(super) async fn timeline(
     Extension(guest): Extension<Guest>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
-    let record = Record::read(door.work()?, &guest, &id).await?;
-    let steps: Vec<StepRow> = runs::timeline(&record.followed.entries);
+    let steps: Vec<StepRow> = runs::timeline(&whole(door.work()?, &guest, &id).await?.1.entries);
     Ok(Json(json!({ "steps": steps })))
 }
 
@@ -165,8 +167,8 @@ pub(super) async fn summary(
     Extension(guest): Extension<Guest>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
-    let record = Record::read(door.work()?, &guest, &id).await?;
-    Ok(Json(runs::summary(record.run(), &record.followed.entries)))
+    let (_, Followed { run, entries }) = whole(door.work()?, &guest, &id).await?;
+    Ok(Json(runs::summary(&run, &entries)))
 }
 
 /// Says what an execution has cost: each node, and each model
@@ -184,7 +186,7 @@ pub(super) async fn costs(
 ) -> Result<Json<Value>, Problem> {
     let work = door.work()?;
     let record = Record::read(work, &guest, &id).await?;
-    let run = record.run();
+    let run = &record.run;
     let filter = decisions::Filter { run: Some(record.head.run.clone()), key: None, limit: decisions::LIST_MAX };
     let mut by_model: BTreeMap<(String, String), Spent> = BTreeMap::new();
     for decision in work.decisions.decisions(guest.tenant(), filter).await? {
@@ -291,6 +293,6 @@ pub(super) async fn graph(
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
     let record = Record::read(door.work()?, &guest, &id).await?;
-    let drawing = record.run().workflow().map(|workflow| Drawing::of(&workflow.graph));
+    let drawing = record.run.workflow().map(|workflow| Drawing::of(&workflow.graph));
     Ok(Json(json!(drawing.unwrap_or_default())))
 }

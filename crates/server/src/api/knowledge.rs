@@ -230,6 +230,14 @@ pub(super) struct ErasureWish {
     also: Vec<String>,
 }
 
+/// An id that is not too long for anybody's.
+pub(super) fn customer(id: &str) -> Result<(), Problem> {
+    if id.is_empty() || id.len() > ID_BYTES_MAX {
+        return Err(Problem::parameter("customer_id", format!("it must be 1 to {ID_BYTES_MAX} bytes")));
+    }
+    Ok(())
+}
+
 /// Erases a customer: from memory, from the index outside, and from the audit trail, whose chain still holds
 ///
 /// Asked again it does again what is left to do.
@@ -250,9 +258,7 @@ pub(super) async fn erase(
     if let Some(short) = also.iter().find(|text| text.trim().chars().count() < IDENTIFIER_CHARS_MIN) {
         return Err(unfit(format!("`also`: `{short}` is too short to be one person's")));
     }
-    if customer.is_empty() || customer.len() > ID_BYTES_MAX {
-        return Err(Problem::parameter("customer_id", format!("it must be 1 to {ID_BYTES_MAX} bytes")));
-    }
+    self::customer(&customer)?;
     let (house, tenant) = (door.house()?, guest.tenant());
     also.extend(house.knowledge.identifiers(tenant, &customer).await?);
     let forgotten = house.knowledge.forget(tenant, &customer).await?;

@@ -5,8 +5,11 @@ use std::time::Duration;
 use axum::Extension;
 use axum::Json;
 use axum::extract::State;
-use baton_core::kpi::{self, Tally};
+use baton_core::kpi::{self, Answers, Tally};
 use baton_core::time::Time;
+use baton_core::tool::Class;
+use baton_core::usage::Part;
+use baton_ports::audit::UsageFilter;
 use baton_ports::read::{PAGE_MAX, RunFilter};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -17,6 +20,7 @@ use super::query::Query;
 use super::shapes::{Kpis, Problem as Refusal};
 use crate::door::{Door, Work};
 use crate::problem::Problem;
+use crate::usage::used;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Days that are looked back upon unless told.
@@ -53,6 +57,7 @@ pub(super) async fn show(
     let work = door.work()?;
     let (mut tally, cut) = tally(work, &guest, since).await?;
     tally.conversations = Some(work.read.conversations_ended(guest.tenant(), since).await?);
+    tally.answers = Some(answers(&door, &guest, since).await?);
     tally.first_response = Some(door.desks.look(&*work.read, guest.tenant()).await?.settings().first_response);
     Ok(Json(json!({
         "since": cut.unwrap_or(since).to_string(),
@@ -60,6 +65,27 @@ pub(super) async fn show(
         "complete": cut.is_none(),
         "kpis": kpi::kpis(&tally),
     })))
+}
+
+/// Answers of models, and of tools that only read, with those of them that nobody had to be asked for.
+async fn answers(door: &Door, guest: &Guest, since: Time) -> Result<Answers, Problem> {
+    let mut answers = Answers::default();
+    for sum in door.work()?.decisions.sums(guest.tenant(), since).await? {
+        answers.cached += sum.cached;
+        answers.all += sum.succeeded;
+    }
+    // Where nobody runs the house, no tools are looked at.
+    let Ok(house) = door.house() else { return Ok(answers) };
+    let (tenant, by) = (Some(guest.tenant().clone()), vec![Part::Tool]);
+    let filter = UsageFilter { tenant, from: Some(since), by, ..UsageFilter::default() };
+    for usage in used(&*house.audit, &*house.catalogue, filter, None).await? {
+        let tool = usage.parts.first().and_then(|name| house.catalogue.describe(name));
+        if tool.is_some_and(|tool| matches!(tool.facts.class, Class::Pure | Class::Read)) {
+            answers.cached += usage.tally.cached;
+            answers.all += usage.tally.successes;
+        }
+    }
+    Ok(answers)
 }
 
 /// What was counted of runs that were begun since then; and, where there were too many, since when they were counted.

@@ -21,6 +21,7 @@ use super::guest::Guest;
 use super::query::{Path, Query};
 use super::shapes::Problem as Refusal;
 use super::shapes::models::{CircuitList, CircuitState, ModelList, Profiles};
+use super::tenants::Host;
 use crate::body;
 use crate::code;
 use crate::door::Door;
@@ -77,9 +78,17 @@ pub(super) async fn profiles(
 }
 
 /// Lists the circuits that anything was ever said of; those of all other models are closed
+///
+/// They are everybody's. Who opened or closed one by hand, and why, is told to the server's own tenant alone.
 #[utoipa::path(get, path = "/api/v1/admin/circuit-breaker", tag = "models", responses((status = 200, body = CircuitList)))]
-pub(super) async fn circuits(State(door): State<Door>) -> Result<Json<Value>, Problem> {
-    let (circuits, now) = (door.house()?.circuits.circuits().await?, door.clock.now());
+pub(super) async fn circuits(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+) -> Result<Json<Value>, Problem> {
+    let (mut circuits, now) = (door.house()?.circuits.circuits().await?, door.clock.now());
+    if door.work()?.tenant != *guest.tenant() {
+        circuits.iter_mut().for_each(|circuit| (circuit.by, circuit.reason) = (String::new(), String::new()));
+    }
     Ok(Json(json!({ "circuits": circuits.iter().map(|circuit| circuit.as_json(now)).collect::<Vec<_>>() })))
 }
 
@@ -93,12 +102,13 @@ pub(super) struct Why {
 
 /// Closes a model's circuit: it is asked again
 ///
-/// Every process hears it within a second. It answers at `/admin/circuit-breaker/{model}/close` too. A name with a slash is
+/// For the server's own tenant, since a model's circuit is everybody's. Every process hears it within a second. It answers at `/admin/circuit-breaker/{model}/close` too. A name with a slash is
 /// written with `%2F`.
 #[utoipa::path(post, path = "/api/v1/admin/circuit-breaker/{model}/close", tag = "models",
     params(("model" = String, Path)), request_body = Why, responses(
     (status = 200, body = CircuitState), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn close(
+    _host: Host,
     State(door): State<Door>,
     Extension(guest): Extension<Guest>,
     Path(model): Path<String>,
@@ -108,10 +118,13 @@ pub(super) async fn close(
 }
 
 /// Opens a model's circuit: it is asked no more until a person closes it
+///
+/// For the server's own tenant, since a model's circuit is everybody's.
 #[utoipa::path(post, path = "/api/v1/admin/circuit-breaker/{model}/open", tag = "models",
     params(("model" = String, Path)), request_body = Why, responses(
     (status = 200, body = CircuitState), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn open(
+    _host: Host,
     State(door): State<Door>,
     Extension(guest): Extension<Guest>,
     Path(model): Path<String>,

@@ -46,7 +46,7 @@ impl FromRequestParts<Door> for Host {
         if guest.is_some_and(|guest| door.work().is_ok_and(|work| work.tenant == *guest.tenant())) {
             return Ok(Self);
         }
-        let detail = "tenants are looked at, made and shut by an admin of the server's own tenant";
+        let detail = "this is everybody's, and for whoever runs the server: a key of its own tenant";
         Err(Problem::new(StatusCode::FORBIDDEN, code::FORBIDDEN, detail))
     }
 }

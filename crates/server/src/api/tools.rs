@@ -1,5 +1,7 @@
 //! Tools: what there is, calls of single ones, and how they are used.
 
+mod rule;
+
 use std::collections::BTreeSet;
 
 use axum::Extension;
@@ -54,9 +56,11 @@ pub(super) fn paths() -> OpenApiRouter<Door> {
         .routes(routes!(search))
         .routes(routes!(analytics))
         .routes(routes!(report))
-        .routes(routes!(show));
+        .routes(routes!(show))
+        .routes(routes!(rule::show));
     let runs = OpenApiRouter::new().routes(routes!(select)).routes(routes!(execute));
-    super::needing(Need::Look, looks).merge(super::needing(Need::Run, runs))
+    let builds = OpenApiRouter::new().routes(routes!(rule::put)).routes(routes!(rule::remove));
+    super::needing(Need::Look, looks).merge(super::needing(Need::Run, runs)).merge(super::acting(Need::Build, builds))
 }
 
 /// Which tools.

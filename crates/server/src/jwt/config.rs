@@ -32,6 +32,8 @@ pub struct Config {
     pub role_claim: String,
     /// What people know somebody by.
     pub name_claim: String,
+    /// A token that says no scope of ours may do nothing; else it may all that its role may.
+    pub require_scopes: bool,
     /// Requests of one subject in a minute; 0: as many as they like.
     pub requests_per_minute: Option<u32>,
 }
@@ -73,6 +75,7 @@ impl Default for Config {
             tenant_claim: "tenant_id".to_owned(),
             role_claim: "role".to_owned(),
             name_claim: "sub".to_owned(),
+            require_scopes: false,
             requests_per_minute: None,
         }
     }

@@ -158,3 +158,30 @@ fn of_a_set_of_keys_only_those_of_rsa_that_sign_are_taken() {
         assert!(jwks::read(text.as_bytes()).is_err(), "{text}");
     }
 }
+
+#[tokio::test]
+async fn a_token_is_limited_to_the_scopes_of_ours_that_it_says() {
+    let limited = |needs: &[Need]| Some(needs.iter().copied().collect::<BTreeSet<_>>());
+    for (name, said, expected) in [
+        ("scope", json!("openid read profile run"), limited(&[Need::Look, Need::Run])),
+        ("scp", json!(["baton:answer", "email"]), limited(&[Need::Answer])),
+        ("scp", json!(["read operate"]), limited(&[Need::Look, Need::Operate])),
+        ("scope", json!("openid profile"), None),
+        ("scope", json!(""), None),
+        ("other", json!("read"), None),
+    ] {
+        assert_eq!(but(name, said.clone()).await.expect("good").scopes, expected, "{name} {said}");
+    }
+    for wrong in [json!(5), json!({ "read": true }), json!(["read", 1])] {
+        assert_eq!(but("scope", wrong.clone()).await, Err(NO_SCOPES), "{wrong}");
+    }
+    let strict = || Config { require_scopes: true, ..config() };
+    let with = |scope: &str| {
+        let mut claims = claims();
+        claims["scope"] = json!(scope);
+        signed(&json!({ "alg": "HS256" }), &claims, SECRET.as_bytes())
+    };
+    for (scope, expected) in [("openid", limited(&[])), ("openid baton:read", limited(&[Need::Look]))] {
+        assert_eq!(judged(strict(), &with(scope)).await.expect("good").scopes, expected, "{scope}");
+    }
+}

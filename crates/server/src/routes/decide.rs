@@ -11,7 +11,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY};
 use axum::http::{HeaderMap, HeaderName, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use baton_engine::{Delivered, Followed, Follower};
+use baton_engine::{Delivered, Follower, newest};
 use baton_ports::desk::About;
 use baton_ports::journal::DeskItem;
 use serde::Deserialize;
@@ -218,8 +218,8 @@ async fn good(
 }
 
 async fn asked(work: &Work, found: &Found, item: &DeskItem, about: &About, words: &Words) -> Result<Response, Problem> {
-    let followed = Followed::read(&*work.read, work.engine.library(), &found.tenant, &found.link.run).await?;
-    let request = about.as_json(item, &followed.run);
+    let run = newest::run(&*work.read, work.engine.library(), &found.tenant, &found.link.run).await?;
+    let request = about.as_json(item, &run);
     let text = |name: &str| request[name].as_str().map(escaped);
     let mut rows = String::new();
     let mut row = |name: &str, value: Option<String>| {
@@ -227,7 +227,7 @@ async fn asked(work: &Work, found: &Found, item: &DeskItem, about: &About, words
             let _ = write!(rows, "<dt>{name}</dt><dd>{value}</dd>");
         }
     };
-    let approved_by: Vec<String> = about.approved_by(&followed.run).iter().map(|name| escaped(name)).collect();
+    let approved_by: Vec<String> = about.approved_by(&run).iter().map(|name| escaped(name)).collect();
     row(words.for_whom, Some(escaped(&found.link.person)));
     row(words.asked_by, text("asked_by"));
     row(words.approved_by, Some(approved_by.join(", ")));

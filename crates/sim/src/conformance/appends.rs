@@ -8,7 +8,9 @@ use baton_ports::journal::{
 use baton_ports::read::Read;
 use futures::future::join_all;
 
-use super::world::{FOLD, at, audit, bytes, claimed, entry, head, ids, join, message, owned, parked, start, tenant};
+use super::world::{
+    FOLD, at, audit, bytes, claimed, entry, head, ids, join, message, other_tenant, owned, parked, start, tenant,
+};
 
 async fn journal_of(store: &impl Read, run: &str) -> Vec<Arc<[u8]>> {
     store.entries(&tenant(), &run.into(), 0, 100).await.expect("reads")
@@ -218,4 +220,19 @@ pub async fn the_newest_snapshot_shortens_the_tail(store: &(impl Journal + Read)
     assert_eq!(claimed.seq, 5);
     assert_eq!(claimed.snapshot, Some(Snapshot { fold_version: FOLD, seq: 3, state: bytes("state 3") }));
     assert_eq!(claimed.tail, [bytes("run 4"), bytes("run 5")]);
+}
+
+pub async fn a_snapshot_is_shown_to_its_tenant_by_its_fold_and_behind_a_place(store: &(impl Journal + Read)) {
+    let (process, run) = (join(store).await, "run".into());
+    let ownership = owned(store, "run", process).await;
+    let shown = async |tenant, fold, after| store.snapshot(&tenant, &run, fold, after).await.expect("reads");
+    assert_eq!(shown(tenant(), FOLD, 0).await, None, "there is none yet");
+    let snapshot = Snapshot { fold_version: FOLD, seq: 1, state: bytes("state") };
+    let append = Append { snapshot: Some(snapshot.clone()), ..entry("run", ownership, 0) };
+    store.append(append).await.expect("appends");
+    assert_eq!(shown(tenant(), FOLD, 0).await, Some(snapshot));
+    assert_eq!(shown(tenant(), FOLD, 1).await, None, "nothing more than is known");
+    assert_eq!(shown(tenant(), FOLD + 1, 0).await, None, "of another fold");
+    assert_eq!(shown(other_tenant(), FOLD, 0).await, None, "another tenant's");
+    assert_eq!(store.snapshot(&tenant(), &"other".into(), FOLD, 0).await.expect("reads"), None);
 }

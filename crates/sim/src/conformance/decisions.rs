@@ -52,10 +52,12 @@ pub async fn decisions_are_summed_by_profile_and_model(store: &impl Decisions) {
     let other = Decision { profile: Profile::Powerful, model: "large".into(), ..decision("c", 0) };
     let unasked = Decision { model: String::new(), ..failed("d", 0) };
     let older = Decision { created_at: at(-1), ..decision("e", 0) };
-    store.record(vec![decision("a", 0), failed("b", 0), decision("b", 1), other, unasked, older]).expect("taken");
+    let again = Decision { cached: true, ..decision("b", 1) };
+    store.record(vec![decision("a", 0), failed("b", 0), again, other, unasked, older]).expect("taken");
     let sums = store.sums(&tenant(), at(0)).await.expect("reads");
     let found: Vec<_> = sums.iter().map(|sum| (sum.profile, sum.model.as_str(), sum.calls, sum.succeeded)).collect();
     assert_eq!(found, [(Profile::Fast, "small", 3, 2), (Profile::Powerful, "large", 1, 1)]);
+    assert_eq!((sums[0].cached, sums[1].cached), (1, 0), "the cache answered one");
     assert_eq!(sums[0].cost, Usd::from_nanos(2 * 678));
     assert_eq!((sums[0].usage.input_tokens, sums[0].usage.output_tokens), (20, 40));
 }

@@ -66,7 +66,7 @@ pub(super) struct Aggregate {
     items: i64,
     inbox: BTreeMap<i64, InboxItem>,
     seen: BTreeSet<String>,
-    snapshot: Option<Snapshot>,
+    pub(super) snapshot: Option<Snapshot>,
 }
 
 /// A desk item with its place in the order of opening.

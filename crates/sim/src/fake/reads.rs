@@ -10,7 +10,7 @@ use baton_core::run::State;
 use baton_core::time::Time;
 use baton_ports::budget::{CostFilter, CostRow};
 use baton_ports::conversations::{ConversationFilter, ConversationHead};
-use baton_ports::journal::{DeskItem, Kind};
+use baton_ports::journal::{DeskItem, Kind, Snapshot};
 use baton_ports::read::{PAGE_DEFAULT, PAGE_MAX, RunFilter, RunHead};
 
 use super::books::{Aggregate, Books};
@@ -84,6 +84,11 @@ impl Books {
         let Some(found) = self.find(run).filter(|found| found.tenant == *tenant) else { return Vec::new() };
         let behind = usize::try_from(after).unwrap_or(usize::MAX);
         found.journal.iter().skip(behind).take(limit).cloned().collect()
+    }
+
+    pub fn snapshot(&self, tenant: &TenantId, id: &RunId, fold_version: u32, after: u64) -> Option<Snapshot> {
+        let kept = self.find(id).filter(|found| found.tenant == *tenant)?.snapshot.as_ref()?;
+        (kept.fold_version == fold_version && kept.seq > after).then(|| kept.clone())
     }
 
     /// Open items, oldest first.

@@ -7,10 +7,15 @@ use baton_core::run::State;
 use baton_core::time::Time;
 use baton_core::tool::AuditStatus;
 use baton_ports::circuits;
-use baton_ports::journal::{DeskKind, Kind};
+use baton_ports::journal::{DeskKind, Kind, Snapshot};
 use rusqlite::Row;
 use rusqlite::types::{FromSqlError, Type, ValueRef};
 use serde::de::DeserializeOwned;
+
+/// Of a row of `seq` and `state`.
+pub(super) fn snapshot(row: &Row<'_>, fold_version: u32) -> rusqlite::Result<Snapshot> {
+    Ok(Snapshot { fold_version, seq: row.get(0)?, state: row.get_ref(1)?.as_blob()?.into() })
+}
 
 pub(super) fn kind_word(kind: Kind) -> &'static str {
     match kind {

@@ -72,7 +72,7 @@ const COLUMNS: &str = "key, attempt, run, workflow, node, agent, key_id, profile
 /// Sums saturate at SQLite's integers, far above what can be spent.
 const SUMS: &str = "SELECT profile, model, count(*), sum(success), coalesce(sum(input_tokens), 0), \
      coalesce(sum(output_tokens), 0), coalesce(sum(cached_tokens), 0), coalesce(sum(cache_write_tokens), 0), \
-     coalesce(sum(cache_write_hour_tokens), 0), sum(cost_nanos) FROM routing_decision WHERE tenant = $1 AND \
+     coalesce(sum(cache_write_hour_tokens), 0), sum(cost_nanos), sum(success AND cached) FROM routing_decision WHERE tenant = $1 AND \
      created_at >= $2 AND model <> '' GROUP BY profile, model ORDER BY profile, model";
 
 fn bytes(decision: &Decision) -> usize {
@@ -171,5 +171,6 @@ fn sum(row: &Row<'_>) -> rusqlite::Result<Sum> {
         succeeded: row.get(3)?,
         usage: usage(row, 4)?.unwrap_or_default(),
         cost: Usd::from_nanos(row.get(9)?),
+        cached: row.get(10)?,
     })
 }

@@ -182,11 +182,8 @@ impl Claim {
     fn snapshot(&self, session: &Session<'_>, id: i64) -> rusqlite::Result<Option<Snapshot>> {
         let mut newest =
             session.statement("SELECT seq, state FROM snapshot WHERE aggregate = $1 AND fold_version = $2")?;
-        let read = |row: &Row<'_>| {
-            let state = row.get_ref(1)?.as_blob()?.into();
-            Ok(Snapshot { fold_version: self.fold_version, seq: row.get(0)?, state })
-        };
-        newest.query_row(params![id, self.fold_version], read).optional()
+        let found = |row: &Row<'_>| codec::snapshot(row, self.fold_version);
+        newest.query_row(params![id, self.fold_version], found).optional()
     }
 
     /// Items that were not handed over keep their mark.

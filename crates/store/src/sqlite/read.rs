@@ -9,7 +9,7 @@ use baton_core::money::Usd;
 use baton_core::run::State;
 use baton_core::time::Time;
 use baton_ports::conversations::{ConversationFilter, ConversationHead};
-use baton_ports::journal::{DeskItem, Error};
+use baton_ports::journal::{AggregateId, DeskItem, Error, Snapshot};
 use baton_ports::read::{PAGE_DEFAULT, PAGE_MAX, Read, RunFilter, RunHead};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -54,6 +54,25 @@ impl Read for Store {
         let query = move |connection: &Connection| page(connection, &tenant, &name, after, limit);
         let page = self.read::<_, Error, _>(query).await?;
         page.map_err(|reason| Error::Corrupt { aggregate: run.clone(), reason })
+    }
+
+    async fn snapshot(
+        &self,
+        tenant: &TenantId,
+        id: &AggregateId,
+        fold_version: u32,
+        after: u64,
+    ) -> Result<Option<Snapshot>, Error> {
+        let (tenant, name) = (tenant.clone(), id.clone());
+        self.read(move |connection| {
+            let mut query = connection.prepare_cached(&numbered(
+                "SELECT snapshot.seq, snapshot.state FROM aggregate JOIN snapshot ON aggregate = id \
+                 WHERE name = $1 AND tenant = $2 AND fold_version = $3 AND snapshot.seq > $4",
+            ))?;
+            let found = |row: &Row<'_>| codec::snapshot(row, fold_version);
+            query.query_row(params![name.as_str(), tenant.as_str(), fold_version, after], found).optional()
+        })
+        .await
     }
 
     async fn desk(&self, tenant: &TenantId, run: Option<&RunId>) -> Result<Vec<DeskItem>, Error> {

@@ -78,6 +78,7 @@ fn asker(request: &Request) -> Asker {
         lost_key: call.caller.own_key,
         language: call.caller.language.clone(),
         tab: Some(request.tab.clone()),
+        traceparent: call.caller.traceparent.clone(),
         ..Asker::of(call.tenant.clone(), call.key.as_str())
     }
 }

@@ -3,6 +3,7 @@
 use baton_ports::tools::{Checked, Tools};
 use serde_json::{Value, json};
 
+use crate::config::Permission;
 use crate::testing::{World, not_done};
 
 /// The names of one thing, with a call of each name.
@@ -131,4 +132,56 @@ async fn a_projects_own_tool_of_an_aliass_name_has_its_own_rules() {
     let world = World::defining(json!({"tenants": {"clinic": {"tool": rules}}}), own);
     assert_eq!(comes_to(&world, "k", "make_payment", &json!({})).await, "TOOL_NOT_ALLOWED");
     assert_eq!(comes_to(&world, "k", "charge_payment", &json!({"amount": 5})).await, "permitted");
+}
+
+fn own(world: &World, tool: &str, rule: &Value) {
+    let rule = Permission::read(rule).expect("is a rule");
+    world.registry.rule([("clinic".into(), [(tool.into(), rule)].into())].into());
+}
+
+#[tokio::test]
+async fn what_a_tenant_sets_holds_beside_the_settings_for_every_name_until_it_is_gone() {
+    for same in names() {
+        for (ruled_name, _) in &same {
+            let world = World::with(json!({"zone": "Europe/Madrid"}));
+            own(&world, ruled_name, &json!({"enabled": false}));
+            for (name, arguments) in &same {
+                let came = comes_to(&world, &format!("{name}/0"), name, arguments).await;
+                assert_eq!(came, "TOOL_NOT_ALLOWED", "`{ruled_name}`, called as `{name}`");
+            }
+            world.registry.rule([("other".into(), [((*ruled_name).into(), Permission::none())].into())].into());
+            let (name, arguments) = &same[0];
+            let came = comes_to(&world, "again", name, arguments).await;
+            assert_ne!(came, "TOOL_NOT_ALLOWED", "another tenant's rule is none of this one's");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_tenant_sets_makes_nothing_possible_that_the_settings_do_not() {
+    let letter = json!({"to": "ana@clinic.example", "subject": "x", "body": "y"});
+    for (files, expected) in
+        [(json!({"enabled": false}), "TOOL_NOT_ALLOWED"), (json!({"approval": true}), "approval by 1")]
+    {
+        let world = ruled("send_email", &files, false);
+        own(&world, "send_email", &json!({"enabled": true, "approval": false}));
+        assert_eq!(comes_to(&world, "k", "send_email", &letter).await, expected);
+    }
+    let world = ruled("send_email", &json!({"overrides": {"subject": "from the files"}}), false);
+    own(&world, "send_email", &json!({"overrides": {"subject": "the tenant's"}, "approval": true}));
+    let checked = world.registry.check(&world.call("k", "send_email", letter), None).await;
+    let Checked::NeedsApproval(needed) = checked else { panic!("it needs leave") };
+    assert_eq!(needed.arguments["subject"], "from the files");
+}
+
+#[test]
+fn a_rule_that_is_none_says_why() {
+    for (rule, why) in [
+        (json!({"enable": false}), "enable"),
+        (json!({"enabled": "no"}), "bool"),
+        (json!({"approvers": {"need": 2, "from": ["ana"]}}), "needs 2 people"),
+    ] {
+        let refused = Permission::read(&rule).expect_err("is none");
+        assert!(refused.contains(why), "{rule}: {refused}");
+    }
 }

@@ -1,5 +1,6 @@
-//! A project's files, read again when they change: a changed workflow becomes a new version, and new agents are known to
-//! what is made from then on. What cannot be read or cannot run is told, and what stood before stands.
+//! A project's files, read again when they change: a changed workflow becomes a new version, new agents and tools are known
+//! to what is made from then on, and changed triggers hold. What cannot be read or cannot run is told, and what stood before
+//! stands.
 //!
 //! Looked at and not listened to: an editor may write a file in many ways, and a folder may lie on a disk that tells nobody.
 
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use baton_engine::Engine;
 use baton_ports::registry::Registry as _;
 use baton_server::{Files, Template};
 use tokio::sync::watch;
@@ -21,21 +23,36 @@ use crate::{Misuse, print};
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
-/// Folders whose files are read again. Tools and settings are what the process is put together of: they take a restart.
-const FOLDERS: [&str; 3] = ["workflows", "agents", "prompts"];
+/// Folders whose files are read again. The settings are what the process is put together of: they take a restart.
+const FOLDERS: [&str; 4] = ["workflows", "agents", "prompts", "triggers"];
+/// Folders of tools, and of what those are made of.
+const OF_TOOLS: [&str; 2] = ["tools", "apis"];
 
 /// Files of one folder that are looked at.
 const FILES_MAX: usize = 5_000;
 
 /// What tells files that changed from those that did not: when they were written, and their size.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Print(BTreeMap<PathBuf, (Option<SystemTime>, u64)>);
+
+/// The same of all folders.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Print(BTreeMap<PathBuf, (Option<SystemTime>, u64)>);
+pub struct Prints {
+    tools: Print,
+    others: Print,
+}
+
+impl Prints {
+    pub fn of(root: &Path) -> Self {
+        Self { tools: Print::of(root, &OF_TOOLS), others: Print::of(root, &FOLDERS) }
+    }
+}
 
 impl Print {
     /// A folder that cannot be read has no files.
-    pub fn of(root: &Path) -> Self {
+    fn of(root: &Path, folders: &[&str]) -> Self {
         let mut files = BTreeMap::new();
-        for folder in FOLDERS {
+        for folder in folders {
             let entries = std::fs::read_dir(root.join(folder)).into_iter().flatten().flatten();
             for file in entries.take(FILES_MAX) {
                 if let Ok(about) = file.metadata() {
@@ -59,34 +76,41 @@ pub fn files(project: &Project, system: &System) -> anyhow::Result<Files> {
 }
 
 pub struct Reload<'s> {
-    system: &'s System,
-    files: &'s watch::Sender<Arc<Files>>,
-    seen: Print,
+    pub system: &'s System,
+    pub engine: &'s Engine,
+    pub files: &'s watch::Sender<Arc<Files>>,
+    /// Told where triggers may have changed.
+    pub fresh: watch::Sender<()>,
+    /// As they were when they were read last, well or not.
+    pub seen: Prints,
 }
 
-impl<'s> Reload<'s> {
-    /// From the files that were read when the process began.
-    pub fn new(system: &'s System, files: &'s watch::Sender<Arc<Files>>, seen: Print) -> Self {
-        Self { system, files, seen }
-    }
-
+impl Reload<'_> {
     /// For as long as the process serves.
     pub async fn run(mut self, root: &Path) -> Infallible {
+        let mut taken_in = self.seen.tools.clone();
         loop {
             tokio::time::sleep(LOOK).await;
-            let print = at_work(root, |root| Ok(Print::of(root))).await.unwrap_or_default();
-            if print == self.seen {
+            let prints = at_work(root, |root| Ok(Prints::of(root))).await.unwrap_or_default();
+            if prints == self.seen {
                 continue;
             }
-            self.seen = print;
-            if let Err(error) = self.read(root).await {
+            self.seen = prints;
+            // Tools that could not be taken in are tried again with whatever changes next.
+            if let Err(error) = self.read(root, &mut taken_in).await {
                 print::note(format_args!("note: the project's files changed and are not taken in: {error:#}"));
             }
         }
     }
 
-    async fn read(&self, root: &Path) -> anyhow::Result<()> {
+    async fn read(&self, root: &Path, taken_in: &mut Print) -> anyhow::Result<()> {
         let project = at_work(root, Project::open).await?;
+        if *taken_in != self.seen.tools {
+            let sources = project.servers.iter().map(|server| server.source.clone()).collect();
+            let redefined = self.system.tools.redefine(project.tools.clone(), sources);
+            redefined.map_err(|error| Misuse::new(error.to_string()))?;
+            taken_in.clone_from(&self.seen.tools);
+        }
         let files = files(&project, self.system)?;
         let mut catalog = files.catalog.clone();
         let registered = self.system.roster.registered(&self.system.tenant).await?;
@@ -106,6 +130,9 @@ impl<'s> Reload<'s> {
                 Activate::ByHand => print::note(format_args!("`{name}` has a revision {revision} to be activated")),
             }
         }
+        self.system.keep_triggers(&project, &sorted, self.engine).await?;
+        // Nobody may listen yet.
+        let _ = self.fresh.send(());
         for findings in sorted.findings() {
             print::note(findings);
         }

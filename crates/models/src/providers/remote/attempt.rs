@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use baton_core::run::ModelFault;
 use baton_ports::models::ApiKey;
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Request, Response};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -17,6 +17,9 @@ use crate::fault::{code, lasting, transient};
 use crate::providers::dialect::{Answer, Assembly, Dialect, Problem, Query};
 use crate::providers::listener::Listener;
 use crate::providers::{Failure, Spent};
+
+/// Tells whoever is asked which span asks (W3C Trace Context).
+const TRACEPARENT: &str = "traceparent";
 
 /// How long the end of a stream is waited for once the reply is whole. Read to its end, the connection serves again.
 const END_MAX: Duration = Duration::from_millis(20);
@@ -96,6 +99,11 @@ impl<'a, D: Dialect> Attempt<'a, D> {
                 let problem = "the API key has characters that cannot be sent; copy it again";
                 lasting(code::AUTHENTICATION_FAILED, format!("model `{model}`: {problem}"))
             })?;
+        }
+        // One that cannot be a header is nobody's.
+        let told = self.query.ask.asker.traceparent.as_deref();
+        if let Some(value) = told.and_then(|told| HeaderValue::from_str(told).ok()) {
+            headers.insert(TRACEPARENT, value);
         }
         Ok(headers)
     }

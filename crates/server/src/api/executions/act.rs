@@ -234,11 +234,11 @@ pub(in crate::api) async fn retry(
     let (said, Retry { same_version }) = body::said(body, door.limits).await?;
     let act = Act::on(&door, guest, &id, &headers, Asked::new("retry", &id, &said)).await?;
     let record = super::Record::read(act.work, &act.guest, &id).await?;
-    let newest = match record.run().workflow().filter(|_| !same_version) {
+    let newest = match record.run.workflow().filter(|_| !same_version) {
         Some(workflow) => act.work.registry.active(act.guest.tenant(), &workflow.name).await?,
         None => None,
     };
-    let bundle = newest.map(|version| version.bundle).or_else(|| record.run().bundle().cloned());
+    let bundle = newest.map(|version| version.bundle).or_else(|| record.run.bundle().cloned());
     let Some(bundle) = bundle else {
         return Err(Problem::refused(&act.run, &baton_core::run::Refusal::NotStarted));
     };

@@ -10,12 +10,12 @@ use axum::response::Response;
 use baton_core::expr::nearest;
 use baton_core::id::RunId;
 use baton_core::run::{Address, Forked, past_before};
-use baton_engine::Fork as Made;
+use baton_engine::{Followed, Fork as Made};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::Record;
+use super::{Record, whole};
 use crate::api::begin::{Begin, begin};
 use crate::api::guest::Guest;
 use crate::api::once::Asked;
@@ -72,8 +72,9 @@ impl Wanted {
     /// What the engine takes.
     pub async fn make(self, work: &Work, guest: &Guest, run: RunId) -> Result<Made, Problem> {
         let Self { of, fork: Fork { node_id, variables, owns_undo } } = self;
-        let record = Record::read(work, guest, &of).await?;
-        let past = past_before(&record.followed.entries, &Address::parse(&node_id));
+        let (head, Followed { run: origin, entries }) = whole(work, guest, &of).await?;
+        let record = Record { head, run: origin };
+        let past = past_before(&entries, &Address::parse(&node_id));
         let past = past.ok_or_else(|| never_reached(&record, &node_id))?;
         known(&record, &variables)?;
         let variables = BTreeMap::from_iter(variables);
@@ -85,7 +86,7 @@ impl Wanted {
 
 /// A variable that nobody has is a misspelt one.
 fn known(record: &Record, variables: &Map<String, Value>) -> Result<(), Problem> {
-    let names = record.run().variable_names();
+    let names = record.run.variable_names();
     let Some(unknown) = variables.keys().find(|name| !names.contains(*name)) else { return Ok(()) };
     let detail = format!("`variables`: `{}` has no variable `{unknown}`", record.head.run);
     let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, detail).about(&record.head.run);
@@ -96,7 +97,7 @@ fn known(record: &Record, variables: &Map<String, Value>) -> Result<(), Problem>
 }
 
 fn never_reached(record: &Record, node: &str) -> Problem {
-    let nodes: Vec<String> = record.run().nodes().iter().map(|row| row.node.to_string()).collect();
+    let nodes: Vec<String> = record.run.nodes().iter().map(|row| row.node.to_string()).collect();
     let detail = format!("`node_id`: `{node}` was never begun in `{}`", record.head.run);
     let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, detail).about(&record.head.run);
     match nearest(node, nodes.iter().map(String::as_str)).filter(|near| *near != node) {

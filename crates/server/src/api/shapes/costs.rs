@@ -69,3 +69,25 @@ pub(super) struct BudgetLine {
     /// The setting that limits it.
     setting: Option<String>,
 }
+
+/// Limits of what may be spent: US dollars, or `"unlimited"`. What is left out is as the settings' files have it.
+#[derive(ToSchema)]
+pub(in crate::api) struct BudgetLimits {
+    #[schema(required = false)]
+    hourly_usd: Option<Dollars>,
+    #[schema(required = false)]
+    daily_usd: Option<Dollars>,
+    #[schema(required = false)]
+    monthly_usd: Option<Dollars>,
+    /// What becomes of a call that is over: `refuse` or `pause`.
+    #[schema(required = false)]
+    on_exceeded: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[serde(untagged)]
+pub(super) enum Dollars {
+    Usd(f64),
+    /// `unlimited`.
+    Word(String),
+}

@@ -99,3 +99,24 @@ pub(super) struct Forgotten {
     conversations: u64,
     executions: u64,
 }
+
+/// What is kept of a customer.
+#[derive(ToSchema)]
+pub(in crate::api) struct CustomerExport {
+    customer_id: String,
+    exported_at: String,
+    /// Whether this is all there is.
+    complete: bool,
+    also_known_by: Vec<String>,
+    /// Each with its `messages`.
+    #[schema(value_type = Vec<Object>)]
+    conversations: Vec<Value>,
+    /// Each with its `input_data`.
+    #[schema(value_type = Vec<Object>)]
+    executions: Vec<Value>,
+    /// About them, by `collection` and `name`.
+    #[schema(value_type = Vec<Object>)]
+    documents: Vec<Value>,
+    #[schema(value_type = Vec<Object>)]
+    audit_rows: Vec<Value>,
+}

@@ -118,3 +118,29 @@ pub(in crate::api) struct WeekReport {
     by_day: Map<String, Value>,
     underutilized_tools: Vec<String>,
 }
+
+/// What holds for a tenant's calls of a tool, beside the settings' files. What is left out is as they have it.
+#[derive(ToSchema)]
+pub(in crate::api) struct ToolRule {
+    /// `false` keeps it from being called.
+    #[schema(required = false)]
+    enabled: Option<bool>,
+    /// `true`: each call waits for a person, whatever its risk.
+    #[schema(required = false)]
+    approval: Option<bool>,
+    /// Who allows it then: `need` people of `from`, within `deadline_seconds`, else `on_deadline`.
+    #[schema(value_type = Option<Object>, required = false)]
+    approvers: Option<Value>,
+    /// How often it may be called, such as `10/min`.
+    #[schema(required = false)]
+    rate: Option<String>,
+    /// How long an answer holds; 0 keeps none.
+    #[schema(required = false)]
+    cache_seconds: Option<u64>,
+    /// Arguments used where a call does not say.
+    #[schema(value_type = Option<Object>, required = false)]
+    defaults: Option<Map<String, Value>>,
+    /// Arguments used whatever a call says.
+    #[schema(value_type = Option<Object>, required = false)]
+    overrides: Option<Map<String, Value>>,
+}

@@ -1,0 +1,57 @@
+//! What tenants set while the system runs, into the hands of those who go by it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use baton_core::id::TenantId;
+use baton_engine::settings::{Hands, Setting, TENANT, Topic};
+use baton_models::budget::{Limits, Own, Purse};
+use baton_tools::{Permission, Registry};
+
+/// The tools and the purse of one process.
+pub struct Both {
+    pub tools: Arc<Registry>,
+    pub purse: Purse,
+    /// The project's own tenant.
+    pub house: TenantId,
+}
+
+impl Hands for Both {
+    fn check(&self, topic: Topic, value: &serde_json::Value) -> Result<(), String> {
+        match topic {
+            Topic::Tool => Permission::read(value).map(drop),
+            Topic::Budget => Limits::read(value).map(drop),
+        }
+    }
+
+    fn take(&self, all: &[Setting]) {
+        let mut rules: BTreeMap<TenantId, BTreeMap<Arc<str>, Permission>> = BTreeMap::new();
+        let mut own = Own { house: Some(self.house.clone()), ..Own::default() };
+        for setting in all {
+            match setting.topic {
+                Topic::Tool => {
+                    // What a newer binary wrote and this one cannot read lets nothing through.
+                    let rule = read(setting, Permission::read).unwrap_or_else(Permission::none);
+                    rules.entry(setting.tenant.clone()).or_default().insert(setting.name.as_str().into(), rule);
+                }
+                Topic::Budget => {
+                    let Some(limits) = read(setting, Limits::read) else { continue };
+                    match setting.name == TENANT {
+                        true => own.tenants.insert(setting.tenant.to_string(), limits),
+                        false => own.keys.insert(setting.name.clone(), limits),
+                    };
+                }
+            }
+        }
+        self.tools.rule(rules);
+        self.purse.limits().set(&own);
+    }
+}
+
+fn read<T>(setting: &Setting, read: impl Fn(&serde_json::Value) -> Result<T, String>) -> Option<T> {
+    read(&setting.value)
+        .inspect_err(
+            |why| tracing::warn!(tenant = %setting.tenant, name = setting.name, why, "a setting cannot be read"),
+        )
+        .ok()
+}

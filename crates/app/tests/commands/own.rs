@@ -1,0 +1,176 @@
+//! What a tenant sets for itself over HTTP, beside the settings' files: rules of its tools, and budgets.
+
+use serde_json::{Value, json};
+
+use crate::place::Place;
+use crate::server::{Answer, Server, until};
+
+const SETTINGS: &str = "[budgets]\ndaily_usd = 7\n[tools.tool.pay]\napproval = true\n";
+const TOOLS: &str = "\
+tools:
+  - {name: greet, kind: script, class: read, results: [{output: {said: 'Hello {{ arguments.name }}'}}]}
+  - {name: pay, kind: script, class: keyed, irreversible: paid, results: [{output: {receipt: R-1}}]}
+";
+const TALK: &str = "name: talk\nnodes: [{id: say, agent: speaker, prompt_template: Say something}]\n";
+const SPEAKER: &str = "name: speaker\ntype: simple\n";
+const REPLIES: &str =
+    "agent: speaker\nreplies:\n  - content: Something\n    usage: {input_tokens: 10, output_tokens: 10}\n";
+
+/// A server, its own admin's key, and the admin's key of another tenant.
+struct World {
+    place: Place,
+    server: Server,
+    own: String,
+    theirs: String,
+}
+
+impl World {
+    fn new() -> Self {
+        let place = Place::with(&[
+            ("baton.toml", SETTINGS),
+            ("tools/tools.yaml", TOOLS),
+            ("workflows/talk.yaml", TALK),
+            ("agents/speaker.yaml", SPEAKER),
+            ("replies/speaker.yaml", REPLIES),
+        ]);
+        let server = Server::start(&place);
+        let own = server.key().expect("a key").to_owned();
+        let made = server.ask("POST /api/v1/tenants", &own, "", &json!({ "id": "acme" })).ends(201);
+        let theirs = made["key"].as_str().expect("a key").to_owned();
+        Self { place, server, own, theirs }
+    }
+
+    fn ask(&self, request: &str, key: &str, body: &Value) -> Answer {
+        self.server.ask(request, key, "", body)
+    }
+
+    /// What becomes of a greeting: its words, or the code that it is refused with.
+    fn greets(&self, key: &str) -> Value {
+        let greeting = json!({ "arguments": { "name": "Ana" } });
+        let told = self.ask("POST /api/v1/tools/greet/execute", key, &greeting).ends(200);
+        if told["success"] == true { told["data"]["said"].clone() } else { told["error_code"].clone() }
+    }
+
+    fn budget(&self, key: &str, window: &str) -> Value {
+        let told = self.ask("GET /api/v1/budgets", key, &Value::Null).ends(200);
+        let lines = told["budgets"].as_array().expect("lines");
+        let is_it = |line: &&Value| line["window"] == window && line["key_id"].is_null();
+        lines.iter().find(is_it).expect("a line").clone()
+    }
+}
+
+#[test]
+fn a_tenant_disables_a_tool_for_itself_and_leaves_it_to_the_files_again() {
+    let world = World::new();
+    assert_eq!(world.greets(&world.theirs), "Hello Ana");
+    let rule = world.ask("GET /api/v1/tools/greet/rule", &world.theirs, &Value::Null).ends(200);
+    assert_eq!(rule, json!({}), "nothing is set");
+    let set = world.ask("PUT /api/v1/tools/greet/rule", &world.theirs, &json!({ "enabled": false }));
+    let tag = set.header("etag").expect("a tag").to_owned();
+    assert_eq!(set.ends(200), json!({ "enabled": false }));
+    assert_eq!(world.greets(&world.theirs), "TOOL_NOT_ALLOWED");
+    assert_eq!(world.greets(&world.own), "Hello Ana", "another tenant's is as it was");
+    let shown = |key| world.ask("GET /api/v1/tools/greet", key, &Value::Null).ends(200)["enabled"].clone();
+    assert_eq!((shown(&world.theirs), shown(&world.own)), (json!(false), json!(true)));
+
+    let overrides = json!({ "overrides": { "name": "Bea" } });
+    let put = |tag: &str| {
+        world.server.ask("PUT /api/v1/tools/greet/rule", &world.theirs, &format!("If-Match: {tag}\r\n"), &overrides)
+    };
+    assert_eq!(put("\"77\"").ends(412)["code"], "CHANGED_MEANWHILE");
+    put(&tag).ends(200);
+    assert_eq!(world.greets(&world.theirs), "Hello Bea", "all of it is set anew");
+    for _ in 0..2 {
+        assert_eq!(world.ask("DELETE /api/v1/tools/greet/rule", &world.theirs, &Value::Null).status, 204);
+    }
+    assert_eq!(world.greets(&world.theirs), "Hello Ana");
+    let rows = world.ask("GET /api/v1/audit?limit=50", &world.theirs, &Value::Null).ends(200).to_string();
+    assert!(rows.contains("tools.rule.put") && rows.contains("tools.rule.delete"), "{rows}");
+}
+
+#[test]
+fn a_rule_makes_nothing_possible_that_the_files_do_not_and_is_for_who_builds() {
+    let world = World::new();
+    let loosens = json!({ "enabled": true, "approval": false });
+    world.ask("PUT /api/v1/tools/pay/rule", &world.theirs, &loosens).ends(200);
+    let paid = world.server.ask("POST /api/v1/tools/pay/execute", &world.theirs, "Prefer: wait=5\r\n", &json!({}));
+    assert_eq!(paid.status, 202, "it waits for leave: {}", paid.body);
+    let wrong = world.ask("PUT /api/v1/tools/pay/rule", &world.theirs, &json!({ "enable": false })).ends(422);
+    assert_eq!(wrong["code"], "BODY_INVALID");
+    let none = world.ask("PUT /api/v1/tools/pya/rule", &world.theirs, &json!({})).ends(404);
+    assert_eq!((&none["code"], &none["hint"]), (&json!("TOOL_NOT_FOUND"), &json!("did you mean `pay`?")));
+    let made = json!({ "name": "o", "role": "operator" });
+    let made = world.ask("POST /api/v1/keys", &world.theirs, &made).ends(201);
+    let operator = made["key"].as_str().expect("a key");
+    assert_eq!(world.ask("PUT /api/v1/tools/pay/rule", operator, &json!({})).status, 403);
+    world.ask("GET /api/v1/tools/pay/rule", operator, &Value::Null).ends(200);
+}
+
+#[test]
+fn what_is_set_holds_for_other_processes_and_after_a_restart() {
+    let World { place, server, own, .. } = World::new();
+    let beside = Server::start(&place);
+    let refused = json!({ "enabled": false });
+    server.ask("PUT /api/v1/tools/greet/rule", &own, "", &refused).ends(200);
+    let greeting = json!({ "arguments": { "name": "Ana" } });
+    until("the other process goes by it", || {
+        let told = beside.ask("POST /api/v1/tools/greet/execute", &own, "", &greeting).ends(200);
+        (told["error_code"] == "TOOL_NOT_ALLOWED").then_some(())
+    });
+    drop((server, beside));
+    let again = Server::start(&place);
+    let told = again.ask("POST /api/v1/tools/greet/execute", &own, "", &greeting).ends(200);
+    assert_eq!(told["error_code"], "TOOL_NOT_ALLOWED");
+    place.baton(&["tools", "call", "greet", "name=Ana"]).ends(1);
+}
+
+#[test]
+fn a_tenant_sets_itself_less_than_the_files_allow_and_the_servers_own_what_it_likes() {
+    let world = World::new();
+    let limits = json!({ "hourly_usd": "unlimited", "daily_usd": 30, "monthly_usd": 0 });
+    let theirs = world.ask("PUT /api/v1/budgets/tenant", &world.theirs, &limits).ends(200);
+    assert_eq!(theirs, limits);
+    let line = |window| world.budget(&world.theirs, window);
+    assert_eq!((&line("hour")["limit_usd"], &line("day")["limit_usd"]), (&json!(50.0), &json!(7.0)), "as the files");
+    let month = line("month");
+    assert_eq!((&month["limit_usd"], &month["setting"]), (&json!(0.0), &json!("/api/v1/budgets/tenant")));
+    assert_eq!(world.budget(&world.own, "month")["limit_usd"], 5_000.0, "another's is as it was");
+
+    let talk = json!({ "workflow_id": "talk" });
+    world.ask("POST /api/v1/workflows/execute", &world.own, &talk).ends(200);
+    let nothing = json!({ "daily_usd": 0 });
+    world.ask("PUT /api/v1/budgets/tenant", &world.own, &nothing).ends(200);
+    let over = world.ask("POST /api/v1/workflows/execute", &world.own, &talk).body.to_string();
+    assert!(over.contains("BUDGET_EXCEEDED"), "{over}");
+    let shown = world.place.baton(&["budgets", "--json"]).ends(0).json();
+    let day = shown.as_array().expect("lines").iter().find(|line| line["window"] == "day").expect("a day");
+    assert_eq!(day["limit_usd"], 0.0, "the command line says the same: {day}");
+    let more = json!({ "daily_usd": 100, "hourly_usd": 0 });
+    world.ask("PUT /api/v1/budgets/tenant", &world.own, &more).ends(200);
+    assert_eq!(world.budget(&world.own, "day")["limit_usd"], 100.0, "above the files'");
+    world.ask("DELETE /api/v1/budgets/tenant", &world.own, &Value::Null);
+    world.ask("POST /api/v1/workflows/execute", &world.own, &talk).ends(200);
+    let rows = world.ask("GET /api/v1/audit?limit=50", &world.own, &Value::Null).ends(200).to_string();
+    assert!(rows.contains("budgets.put") && rows.contains("budgets.delete"), "{rows}");
+}
+
+#[test]
+fn a_keys_budget_is_its_own_tenants_to_set() {
+    let world = World::new();
+    let made = json!({ "name": "k", "role": "operator" });
+    let made = world.ask("POST /api/v1/keys", &world.theirs, &made).ends(201);
+    let (key, id) = (made["key"].as_str().expect("a key"), made["id"].as_str().expect("an id"));
+    let path = format!("/api/v1/budgets/{id}");
+    let limit = json!({ "daily_usd": 1, "on_exceeded": "pause" });
+    let ask = |method: &str, key: &str| world.ask(&format!("{method} {path}"), key, &limit);
+    assert_eq!(ask("PUT", key).status, 403, "it takes an admin");
+    assert_eq!(ask("PUT", &world.own).ends(404)["code"], "KEY_NOT_FOUND", "another tenant's key");
+    assert_eq!(ask("PUT", &world.theirs).ends(200), limit);
+    assert_eq!(world.ask(&format!("GET {path}"), &world.theirs, &Value::Null).ends(200), limit);
+    let told = world.ask("GET /api/v1/budgets", &world.theirs, &Value::Null).ends(200).to_string();
+    assert!(told.contains(&format!("/api/v1/budgets/{id}")), "{told}");
+    let told = world.ask("GET /api/v1/budgets", &world.own, &Value::Null).ends(200).to_string();
+    assert!(!told.contains(id), "{told}");
+    let wrong = world.ask(&format!("PUT {path}"), &world.theirs, &json!({ "daily_usd": -1 })).ends(422);
+    assert!(wrong["detail"].as_str().expect("a detail").contains("US dollars from 0"), "{wrong}");
+}

@@ -1,0 +1,69 @@
+//! What a tenant says of a tool's calls: whether there are any, who allows them, and what they are made with.
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use baton_engine::settings::Topic;
+
+use super::unknown;
+use crate::api::guest::Guest;
+use crate::api::own;
+use crate::api::query::Path;
+use crate::api::shapes::Problem as Refusal;
+use crate::api::shapes::tools::ToolRule;
+use crate::body;
+use crate::door::Door;
+use crate::problem::Problem;
+
+/// The name that a tool itself goes by.
+fn named(door: &Door, name: &str) -> Result<String, Problem> {
+    let house = door.house()?;
+    Ok(house.catalogue.describe(name).ok_or_else(|| unknown(house, name))?.name.to_string())
+}
+
+/// Shows what the tenant has set of a tool beside the settings' files
+#[utoipa::path(get, path = "/api/v1/tools/{name}/rule", tag = "tools", params(("name" = String, Path)), responses(
+    (status = 200, body = ToolRule, description = "empty where nothing is set"),
+    (status = 404, body = Refusal, content_type = "application/problem+json")))]
+pub(in crate::api) async fn show(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    Path(name): Path<String>,
+) -> Result<Response, Problem> {
+    own::shown(&door, &guest, Topic::Tool, &named(&door, &name)?).await
+}
+
+/// Sets what holds for the tenant's calls of a tool, all of it
+///
+/// It holds beside the settings' files and makes nothing possible that they do not: what they disable stays disabled, what
+/// they want allowed by people stays so, and what they override stays theirs. It holds at once here, and in other processes
+/// within seconds.
+#[utoipa::path(put, path = "/api/v1/tools/{name}/rule", tag = "tools", request_body = ToolRule,
+    params(("name" = String, Path), ("If-Match" = Option<String>, Header, description = "the `ETag` of what is replaced")),
+    responses((status = 200, body = ToolRule),
+        (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+pub(in crate::api) async fn put(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let rule = body::json(body, door.limits).await?;
+    let name = named(&door, &name)?;
+    own::put(&door, &guest, &headers, (Topic::Tool, &name), rule).await
+}
+
+/// Leaves a tool to the settings' files again
+#[utoipa::path(delete, path = "/api/v1/tools/{name}/rule", tag = "tools", params(("name" = String, Path)), responses(
+    (status = 204, description = "nothing is set of it"),
+    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+pub(in crate::api) async fn remove(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Problem> {
+    own::remove(&door, &guest, Topic::Tool, &named(&door, &name)?).await
+}
