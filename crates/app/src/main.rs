@@ -21,6 +21,10 @@ use clap::Parser;
 
 pub use misuse::Misuse;
 
+/// Requests take and give back many small pieces of memory, on all processors.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let logs = print::telemetry(matches!(cli.command, cli::Command::Serve(_)));

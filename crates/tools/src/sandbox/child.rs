@@ -26,6 +26,9 @@ mod confine {
     }
 }
 
+/// All of a child's environment: the allocator takes memory as it needs it, so that a limit of memory is one.
+pub(super) const ALLOCATOR: (&str, &str) = ("MIMALLOC_ARENA_EAGER_COMMIT", "0");
+
 /// What the other side says when it starts a child.
 #[derive(Clone, Copy, Debug)]
 pub struct Arguments {
@@ -42,8 +45,8 @@ pub struct Arguments {
 pub fn main(arguments: &Arguments) -> bool {
     let confined =
         if rehearse() { confine::confine(arguments) } else { Err("its interpreter does not work".to_owned()) };
-    let address_bytes = match confined {
-        Ok(address_bytes) => Some(address_bytes),
+    let memory_bytes = match confined {
+        Ok(memory_bytes) => Some(memory_bytes),
         Err(_) if arguments.unconfined => None,
         Err(reason) => {
             // Without the answer the other side sees that the child ended, and says so.
@@ -51,7 +54,7 @@ pub fn main(arguments: &Arguments) -> bool {
             return false;
         }
     };
-    answer(&Answer::Ready { address_bytes }).and_then(|()| serve()).is_some()
+    answer(&Answer::Ready { memory_bytes }).and_then(|()| serve()).is_some()
 }
 
 /// A program of our own, run while everything is allowed: what the interpreter's libraries look up once for the whole

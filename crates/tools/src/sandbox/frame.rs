@@ -86,10 +86,10 @@ pub(super) struct Asked {
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Answer {
-    /// The first: it waits for an order. It has given up everything and may have this much address space; `None` if it
+    /// The first: it waits for an order. It has given up everything and may take this much memory; `None` if it
     /// could not, and was allowed to go on.
     Ready {
-        address_bytes: Option<u64>,
+        memory_bytes: Option<u64>,
     },
     /// The first, where it cannot give up everything: why.
     Refused(String),

@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
+use super::child::ALLOCATOR;
 use super::config::Config;
 use super::death::{Death, LAST_WORDS_MAX};
 use super::frame::{ANSWER_BYTES_MAX, Answer, LENGTH_BYTES, length};
@@ -30,7 +31,7 @@ fn command(launch: &Launch, config: &Config) -> Command {
     if config.allow_unconfined {
         command.arg("--unconfined");
     }
-    command.current_dir("/");
+    command.current_dir("/").env(ALLOCATOR.0, ALLOCATOR.1);
     command
 }
 
@@ -39,8 +40,8 @@ pub(super) struct Worker {
     child: Child,
     orders: ChildStdin,
     answers: ChildStdout,
-    /// The address space it may ever have; `None` where the machine does not hold it.
-    address_bytes: Option<u64>,
+    /// The memory it may ever take; `None` where the machine does not hold it.
+    memory_bytes: Option<u64>,
     /// How much less its program has.
     narrowed: u64,
     /// Programs it ran.
@@ -57,10 +58,10 @@ impl Worker {
         let (Some(orders), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
             return Err("it was started without its pipes".to_owned());
         };
-        let mut worker = Self { child, orders, answers, address_bytes: None, narrowed: 0, served: 0 };
+        let mut worker = Self { child, orders, answers, memory_bytes: None, narrowed: 0, served: 0 };
         match timeout(START_MAX, worker.answer()).await {
-            Ok(Ok(Answer::Ready { address_bytes })) => {
-                worker.address_bytes = address_bytes;
+            Ok(Ok(Answer::Ready { memory_bytes })) => {
+                worker.memory_bytes = memory_bytes;
                 Ok(worker)
             }
             Ok(Ok(Answer::Refused(reason))) => Err(reason),
@@ -72,7 +73,7 @@ impl Worker {
 
     /// Whether the machine holds it.
     pub(super) fn is_confined(&self) -> bool {
-        self.address_bytes.is_some()
+        self.memory_bytes.is_some()
     }
 
     /// Whether it still runs.
@@ -103,7 +104,7 @@ impl Worker {
     /// # Errors
     /// The child is gone, or not ours any more.
     pub(super) fn narrow(&mut self, less: u64) -> io::Result<()> {
-        let Some(most) = self.address_bytes.filter(|_| self.narrowed != less) else { return Ok(()) };
+        let Some(most) = self.memory_bytes.filter(|_| self.narrowed != less) else { return Ok(()) };
         memory::limit(self.child.id(), most.saturating_sub(less), most)?;
         self.narrowed = less;
         Ok(())
@@ -152,7 +153,7 @@ mod memory {
     pub(super) fn limit(child: Option<u32>, bytes: u64, most: u64) -> io::Result<()> {
         let child = child.and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         let child = child.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
-        prlimit(Some(child), Resource::As, Rlimit { current: Some(bytes), maximum: Some(most) })?;
+        prlimit(Some(child), Resource::Data, Rlimit { current: Some(bytes), maximum: Some(most) })?;
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! Giving up everything, for good, on Linux.
 //!
-//! In this order, each step checked: files but the three standard ones are closed; the environment must be empty
-//! already, as the other side starts us without one; the process cannot be inspected or traced; it has limits on
+//! In this order, each step checked: files but the three standard ones are closed; the environment must hold nothing but
+//! a word to the allocator, as the other side starts us with; the process cannot be inspected or traced; it has limits on
 //! memory, processor time, files, processes and core dumps; it has no capabilities and can gain none; and last, a
 //! filter ends it at any system call that an interpreter at rest has no need of. No call that opens, connects, starts
 //! or sends is among those it may make, and reading and writing go to the standard files only.
@@ -16,7 +16,7 @@ use seccompiler::{
     SeccompFilter, SeccompRule as Rule,
 };
 
-use super::Arguments;
+use super::{ALLOCATOR, Arguments};
 
 /// Standard input, output and error.
 const STANDARD_FILES: i32 = 3;
@@ -25,25 +25,25 @@ const STACK_BYTES: u64 = 16 << 20;
 /// Weighs half as much as other processes where they compete: a program has half a processor.
 const NICENESS: i32 = 3;
 
-/// Answers with the address space that is left to the process.
+/// Answers with the memory that the process may ever take.
 ///
 /// # Errors
 /// The step that failed, and why. The process is then not fit to run a program.
 pub(super) fn confine(arguments: &Arguments) -> Result<u64, String> {
     close_files()?;
-    if std::env::vars_os().next().is_some() {
+    if std::env::vars_os().any(|(name, _)| name != ALLOCATOR.0) {
         return Err("it was started with an environment".to_owned());
     }
     step("hiding from other processes", set_dumpable_behavior(DumpableBehavior::NotDumpable))?;
     step("lowering its priority", nice(NICENESS))?;
-    let address_bytes = limit(arguments)?;
+    let memory_bytes = limit(arguments)?;
     let none = CapabilitySet::empty();
     let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
     step("giving up capabilities", set_capabilities(None, sets))?;
     step("giving up new privileges", set_no_new_privs(true))?;
     let filter = filter().map_err(|error| format!("its filter of system calls cannot be built: {error}"))?;
     step("filtering its system calls", seccompiler::apply_filter(&filter))?;
-    Ok(address_bytes)
+    Ok(memory_bytes)
 }
 
 fn step<T, E: std::fmt::Display>(what: &str, done: Result<T, E>) -> Result<(), String> {
@@ -62,10 +62,14 @@ fn close_files() -> Result<(), String> {
 }
 
 fn limit(arguments: &Arguments) -> Result<u64, String> {
-    let address_bytes = at_rest()?.saturating_add(arguments.memory_bytes);
+    let at_rest = at_rest()?;
+    let memory_bytes = at_rest.memory.saturating_add(arguments.memory_bytes);
     let limits = [
         (Resource::Stack, STACK_BYTES),
-        (Resource::As, address_bytes),
+        // An allocator may hold far more addresses than it has taken memory for: what counts is memory that can be written.
+        // Addresses are limited too, for memory that is shared is not among it.
+        (Resource::Data, memory_bytes),
+        (Resource::As, at_rest.addresses.saturating_add(arguments.memory_bytes)),
         (Resource::Cpu, arguments.cpu_seconds.saturating_add(1)),
         (Resource::Nofile, 0),
         (Resource::Nproc, 0),
@@ -82,16 +86,25 @@ fn limit(arguments: &Arguments) -> Result<u64, String> {
         let limit = Rlimit { current: Some(most_now), maximum: Some(most) };
         step("limiting itself", setrlimit(resource, limit))?;
     }
-    Ok(address_bytes)
+    Ok(memory_bytes)
 }
 
-/// Bytes of address space this process has, with its stack at its largest.
-fn at_rest() -> Result<u64, String> {
+/// Bytes this process has.
+struct AtRest {
+    /// Of memory that it alone can write.
+    memory: u64,
+    /// Of addresses, with its stack at its largest.
+    addresses: u64,
+}
+
+fn at_rest() -> Result<AtRest, String> {
     let sizes = std::fs::read_to_string("/proc/self/statm").map_err(|error| format!("reading its size: {error}"))?;
-    let pages: Option<u64> = sizes.split(' ').next().and_then(|pages| pages.parse().ok());
-    let pages = pages.ok_or_else(|| "reading its size: no number of pages".to_owned())?;
     let page = u64::try_from(rustix::param::page_size()).map_err(|error| error.to_string())?;
-    Ok(pages.saturating_mul(page).saturating_add(STACK_BYTES))
+    let bytes = |place: usize| {
+        let pages: Option<u64> = sizes.split_whitespace().nth(place).and_then(|pages| pages.parse().ok());
+        pages.map(|pages| pages.saturating_mul(page)).ok_or_else(|| "reading its size: no number of pages".to_owned())
+    };
+    Ok(AtRest { memory: bytes(5)?, addresses: bytes(0)?.saturating_add(STACK_BYTES) })
 }
 
 /// Ends the process at every call but these.
@@ -119,6 +132,8 @@ fn allowed() -> Result<BTreeMap<i64, Vec<Rule>>, Box<dyn std::error::Error>> {
         // Memory, never from a file and never to be executed.
         (libc::SYS_mmap, vec![Rule::new(vec![has_no_code(2)?, is_anonymous])?]),
         (libc::SYS_mprotect, vec![Rule::new(vec![has_no_code(2)?])?]),
+        // The name of a piece of memory, which the allocator gives.
+        (libc::SYS_prctl, vec![Rule::new(vec![is(0, flag(libc::PR_SET_VMA)?)?])?]),
         // A signal to itself, which is how it aborts.
         (libc::SYS_tgkill, vec![Rule::new(vec![is(0, own)?])?]),
     ];
@@ -128,6 +143,7 @@ fn allowed() -> Result<BTreeMap<i64, Vec<Rule>>, Box<dyn std::error::Error>> {
         libc::SYS_exit,
         libc::SYS_exit_group,
         libc::SYS_futex,
+        libc::SYS_getcpu,
         libc::SYS_getpid,
         libc::SYS_getrandom,
         libc::SYS_gettid,

@@ -9,7 +9,7 @@ use crate::sandbox::frame::{Answer, LENGTH_BYTES, encode};
 
 /// A pool whose children say that they are ready, take an order's first bytes, and answer this.
 async fn answered(bytes: &[u8]) -> Result<Ran, Fault> {
-    let ready = encode(&Answer::Ready { address_bytes: None }, 1_000).unwrap();
+    let ready = encode(&Answer::Ready { memory_bytes: None }, 1_000).unwrap();
     let script = format!("printf '{}'; head -c {LENGTH_BYTES} >&2; printf '{}'; cat >&2", octal(&ready), octal(bytes));
     let launch = Launch { program: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()], folder: None };
     let config = serde_json::from_value::<Config>(json!({"idle": 0, "time_seconds": 1})).unwrap();
@@ -53,7 +53,7 @@ async fn frames_that_were_tampered_with_are_refused() {
         (framed(json!("nonsense")), "CODE_CRASHED"),
         (framed(json!({"finished": {"output": 5}})), "CODE_CRASHED"),
         (framed(json!({"performed": "pay"})), "CODE_CRASHED"),
-        (framed(json!({"ready": {"address_bytes": null}})), "CODE_CRASHED"),
+        (framed(json!({"ready": {"memory_bytes": null}})), "CODE_CRASHED"),
         (cut, "CODE_CRASHED"),
         (call("pay"), "CODE_CRASHED"),
         // It announces more than it says, and nothing at all: neither ends before its time does.

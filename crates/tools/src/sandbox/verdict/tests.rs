@@ -51,7 +51,7 @@ fn a_child_in_other_hands_gets_nothing_it_was_not_granted() {
     disbelieved(calls(&[find], "AAAA", &"x".repeat(21)), "printed more");
     disbelieved(Answer::Finished { output: json!("x".repeat(19)), printed: String::new() }, "result is larger");
     disbelieved(Answer::Finished { output: json!(1), printed: "x".repeat(21) }, "printed more");
-    disbelieved(Answer::Ready { address_bytes: None }, "just begun");
+    disbelieved(Answer::Ready { memory_bytes: None }, "just begun");
     disbelieved(Answer::Refused(String::new()), "just begun");
 }
 
