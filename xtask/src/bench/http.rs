@@ -69,10 +69,7 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode> {
-    let binary = match &options.binary {
-        Some(binary) => binary.clone(),
-        None => models::built(workspace)?,
-    };
+    let binary = models::binary(options.binary.as_deref(), workspace)?;
     let length = Duration::from_secs(options.seconds.max(1));
     let plan = Plan { rate: options.rate.max(1), length, step: length.div_f64(12.0).max(Duration::from_secs(1)) };
     let figures = measure(&binary, &plan)?;

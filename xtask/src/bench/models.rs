@@ -9,7 +9,7 @@ pub mod load;
 pub mod mock;
 pub mod server;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -42,26 +42,8 @@ pub struct Options {
 }
 
 pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode> {
-    let binary = match &options.binary {
-        Some(binary) => binary.clone(),
-        None => built(workspace)?,
-    };
-    let mock = Mock::start(Duration::ZERO)?;
-    let server = Server::start(&binary, mock.port())?;
-    let length = Duration::from_secs(options.seconds.max(1));
-    let direct = Load { port: mock.port(), path: "/v1/chat/completions", key: "none", length };
-    let through = Load { port: server.port(), path: "/v1/chat/completions", key: server.key(), length };
-    let mut cases = Vec::new();
-    for connections in CONNECTIONS {
-        let (mut alone, mut ours) = (Vec::new(), Vec::new());
-        through.warm(connections)?;
-        for _ in 0..ROUNDS {
-            alone.push(direct.round(connections)?);
-            ours.push(through.round(connections)?);
-        }
-        cases.push(case("direct", connections, &mut alone, mock.resident_mb()));
-        cases.push(case("baton", connections, &mut ours, server.resident_mb()));
-    }
+    let binary = binary(options.binary.as_deref(), workspace)?;
+    let cases = measure(&binary, Duration::from_secs(options.seconds.max(1)), ROUNDS)?;
     if options.json {
         report::line(json!({ "cases": cases }));
     } else {
@@ -70,10 +52,39 @@ pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode>
     Ok(ExitCode::SUCCESS)
 }
 
-pub fn built(workspace: &Workspace) -> anyhow::Result<PathBuf> {
+/// Every case once, shortly: whether every request is answered, not how fast.
+pub fn smoke(binary: &Path) -> anyhow::Result<()> {
+    measure(binary, Duration::from_millis(300), 1).map(drop)
+}
+
+/// The binary that is measured: the one that was named, or the one that is shipped.
+pub fn binary(named: Option<&Path>, workspace: &Workspace) -> anyhow::Result<PathBuf> {
+    if let Some(named) = named {
+        // It is started in a folder of its own.
+        return Ok(std::path::absolute(named)?);
+    }
     let built = build::build(workspace, "dist", &Selection::Binary { package: "baton-app", name: "baton" })?;
     let binary = build::binary(&built, "baton").ok_or_else(|| anyhow::anyhow!("no binary `baton` was built"))?;
     Ok(binary.to_owned())
+}
+
+fn measure(binary: &Path, length: Duration, rounds: usize) -> anyhow::Result<Vec<Value>> {
+    let mock = Mock::start(Duration::ZERO)?;
+    let server = Server::start(binary, mock.port())?;
+    let direct = Load { port: mock.port(), path: "/v1/chat/completions", key: "none", length };
+    let through = Load { port: server.port(), path: "/v1/chat/completions", key: server.key(), length };
+    let mut cases = Vec::new();
+    for connections in CONNECTIONS {
+        let (mut alone, mut ours) = (Vec::new(), Vec::new());
+        through.warm(connections)?;
+        for _ in 0..rounds {
+            alone.push(direct.round(connections)?);
+            ours.push(through.round(connections)?);
+        }
+        cases.push(case("direct", connections, &mut alone, mock.resident_mb()));
+        cases.push(case("baton", connections, &mut ours, server.resident_mb()));
+    }
+    Ok(cases)
 }
 
 fn case(name: &str, connections: usize, rounds: &mut [Round], resident_mb: Option<f64>) -> Value {

@@ -15,7 +15,7 @@ use crate::stages::Stages;
 /// The demo tells a story of seconds.
 const DEMO_LIMIT: Duration = Duration::from_secs(3 * 60);
 
-/// `bench --smoke` proves that every case runs, not how fast; so does the one over HTTP behind it.
+/// `bench --smoke` proves that every case runs, not how fast; so do those over HTTP and of models behind it.
 const BENCH_LIMIT: Duration = Duration::from_secs(10 * 60);
 
 /// A subcommand that exists answers `--help` at once.
@@ -38,7 +38,11 @@ pub fn run(root: &Path, built: &[Executable], stages: &mut Stages) -> anyhow::Re
         if root.join(COMMANDS).join(format!("{verb}.rs")).is_file() || offers(baton, verb)? {
             stages.run(stage, || {
                 smoke(baton, arguments, limit)?;
-                if verb == "bench" { bench::http::smoke(baton) } else { Ok(()) }
+                if verb != "bench" {
+                    return Ok(());
+                }
+                bench::http::smoke(baton)?;
+                bench::models::smoke(baton)
             })?;
         } else {
             stages.leave_out(stage, &format!("this tree's binary has no `baton {verb}`"));
