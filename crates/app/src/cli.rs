@@ -42,7 +42,7 @@ pub use tools::{
     Tools, ToolsCall, ToolsConnect, ToolsConnections, ToolsDisconnect, ToolsList, ToolsRefresh, ToolsReport,
     ToolsSearch, ToolsUsage, UsageBy, Whose,
 };
-pub use workflows::{WorkflowFormat, Workflows, WorkflowsExport, WorkflowsImport};
+pub use workflows::{Export, Import, WorkflowFormat, Workflows};
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 completed, 1 failed, 2 wrong usage or an invalid definition, 3 waiting.
@@ -80,9 +80,13 @@ pub enum Command {
     Knowledge(Knowledge),
     /// Have a model write a workflow for a goal; it is checked, and mended until it may run.
     Generate(Generate),
-    /// Look at versions of workflows, take them out as files and in from files.
+    /// Look at versions of workflows.
     #[command(subcommand)]
     Workflows(Workflows),
+    /// Write a version of a workflow as YAML or JSON.
+    Export(Export),
+    /// Take a workflow in from a file: checked first, then written into workflows/ and saved as a version.
+    Import(Import),
     /// Look at agents, register them and take them out.
     #[command(subcommand)]
     Agents(Agents),

@@ -51,6 +51,8 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Knowledge(args) => wait(knowledge::run(&project, args)),
         Command::Generate(args) => wait(generate::run(&project, args)),
         Command::Workflows(args) => wait(workflows::run(&project, args)),
+        Command::Export(args) => wait(workflows::export(&project, args)),
+        Command::Import(args) => wait(workflows::import(&project, args)),
         Command::Tools(args) => wait(tools::run(&project, args)),
         Command::Approvals(args) => stoppable(wait(approvals::run(&project, args))),
         Command::Desk(args) => stoppable(wait(desk::run(&project, args))),

@@ -9,6 +9,7 @@
 mod audit;
 pub mod closed;
 pub mod dispatcher;
+pub mod drafting;
 pub mod driver;
 mod effects;
 mod error;
@@ -32,8 +33,7 @@ pub mod triggers;
 mod voices;
 
 pub use baton_agents::{
-    Agents, Generation, Override as Prompt, PLANNER, Usable, check as check_agent, put as put_prompt,
-    shipped as shipped_agents,
+    Agents, Override as Prompt, check as check_agent, put as put_prompt, shipped as shipped_agents,
 };
 pub use driver::{Engine, Fork, Start};
 pub use error::Error;

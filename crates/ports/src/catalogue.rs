@@ -161,6 +161,11 @@ pub trait Catalogue: Send + Sync {
         self.list(&Wanted::default())
     }
 
+    /// The names of the tools that are there without a project; one that a project defines may stand in for its namesake.
+    fn shipped(&self) -> &[Arc<str>] {
+        &[]
+    }
+
     /// What is known of a tool, by any of its names.
     fn describe(&self, tool: &str) -> Option<Description>;
 

@@ -145,6 +145,7 @@ fn described() -> (Router<Door>, String) {
         .routes(routes!(workflows::edit::archive))
         .routes(routes!(workflows::edit::validate))
         .routes(routes!(workflows::edit::import))
+        .routes(routes!(workflows::generate::generate))
         .routes(routes!(agents::create))
         .routes(routes!(agents::replace))
         .routes(routes!(agents::remove));

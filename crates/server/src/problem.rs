@@ -1,5 +1,6 @@
 //! Errors as HTTP says them (RFC 9457).
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -8,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use baton_core::definition::Diagnostic;
 use baton_core::fault::code;
 use baton_core::id::RunId;
-use baton_core::run::Refusal;
+use baton_core::run::{ModelFault, Refusal};
 use baton_engine::one_call;
 use baton_engine::roster::{self, Standing};
 use baton_engine::{tenants, triggers};
@@ -48,6 +49,36 @@ pub(crate) enum More {
     Rate(Standing),
     /// All that is wrong with a document, each with its place in it.
     Findings(Vec<Diagnostic>),
+}
+
+/// What it is for HTTP that a model could not be asked.
+pub(crate) fn status_of(failed: &ModelFault) -> StatusCode {
+    match &*failed.fault.code {
+        "RATE_LIMIT_EXCEEDED" | "BUDGET_EXCEEDED" => StatusCode::TOO_MANY_REQUESTS,
+        "MISSING_API_KEY" => StatusCode::UNAUTHORIZED,
+        "TIMEOUT" => StatusCode::GATEWAY_TIMEOUT,
+        "MODEL_NOT_FOUND" => StatusCode::NOT_FOUND,
+        "INVALID_REQUEST" | "CONTEXT_TOO_LONG" | "CONTENT_FILTERED" | "PRICE_UNKNOWN" => StatusCode::BAD_REQUEST,
+        _ if failed.retryable => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::BAD_GATEWAY,
+    }
+}
+
+impl From<ModelFault> for Problem {
+    fn from(failed: ModelFault) -> Self {
+        let status = match status_of(&failed) {
+            // It is the provider that knows no key; whoever asks here is known.
+            StatusCode::UNAUTHORIZED => StatusCode::BAD_GATEWAY,
+            status => status,
+        };
+        let ModelFault { fault, retry_after, .. } = failed;
+        let retry_after = retry_after.map(Duration::from_millis);
+        Self {
+            hint: fault.suggested_action.map(Cow::into_owned),
+            retry_after,
+            ..Self::new(status, fault.code, fault.message)
+        }
+    }
 }
 
 impl Problem {

@@ -153,11 +153,6 @@ impl Registry {
         self.in_force.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The names of the tools that are there without a project; one that a project defines may stand in for its namesake.
-    pub fn shipped(&self) -> impl Iterator<Item = &str> {
-        self.shipped.iter().map(|name| &**name)
-    }
-
     /// Tools that these words fit, the best first, at most so many. Where Composio has a key it is asked too, and its ranks
     /// count as much as our own; why it could not be asked comes with what was found without it.
     pub async fn search(&self, words: &str, limit: usize) -> (Vec<Description>, Option<composio::Fault>) {
@@ -291,6 +286,10 @@ fn renew(link: &Arc<Link>, held: &Arc<RwLock<Held>>, tuning: &BTreeMap<String, T
 
 #[async_trait]
 impl catalogue::Catalogue for Registry {
+    fn shipped(&self) -> &[Arc<str>] {
+        &self.shipped
+    }
+
     fn list(&self, wanted: &Wanted<'_>) -> Vec<Listed> {
         self.catalogue().list(wanted)
     }

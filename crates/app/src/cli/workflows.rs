@@ -1,4 +1,4 @@
-//! `baton workflows`: what may be asked.
+//! `baton workflows`, `baton export`, `baton import`: what may be asked.
 
 use std::path::PathBuf;
 
@@ -14,14 +14,10 @@ pub enum Workflows {
         #[arg(long)]
         json: bool,
     },
-    /// Write a version of a workflow as YAML or JSON.
-    Export(WorkflowsExport),
-    /// Take a workflow in from a file: checked first, then written into workflows/ and saved as a version.
-    Import(WorkflowsImport),
 }
 
 #[derive(Debug, Args)]
-pub struct WorkflowsExport {
+pub struct Export {
     /// The workflow's name.
     pub name: String,
     /// The revision; the newest unless told. 0 is what the project's file says now.
@@ -36,7 +32,7 @@ pub struct WorkflowsExport {
 }
 
 #[derive(Debug, Args)]
-pub struct WorkflowsImport {
+pub struct Import {
     /// The file, or - for standard input.
     pub file: String,
     /// The name to take it in under, in place of its own.

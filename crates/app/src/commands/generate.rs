@@ -1,39 +1,28 @@
 //! `baton generate`: a workflow from a goal, drafted by a model, checked like any other, mended until it may run.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Context;
-use baton_core::definition::{self, Catalog, Diagnostic, Severity, yaml};
+use baton_core::definition;
 use baton_core::graph::Input;
-use baton_core::model::{Reply, ToolOffer};
-use baton_core::money::Usd;
-use baton_engine::{Generation, PLANNER, Usable};
-use baton_ports::models::{Asker, Models as _};
-use serde_json::{Value, json};
+use baton_engine::drafting::{Drafted, Drafting, Error, GOAL_CHARS_MAX, TOOLS_FOUND};
+use baton_ports::catalogue::Catalogue as _;
+use baton_ports::models::Asker;
+use serde_json::json;
 
 use crate::cli::Generate;
 use crate::project::{Project, in_shell, shown};
 use crate::wire::System;
 use crate::{Exit, Misuse, print};
 
-/// How often a draft is mended before nobody goes on.
-const REPAIRS_MAX: usize = 3;
-/// How long one reply may take.
-const REPLY_TIMEOUT: Duration = Duration::from_secs(120);
-const GOAL_CHARS_MAX: usize = 4_000;
-/// Tools that a goal's words find at the most.
-const TOOLS_FOUND: usize = 100;
 /// Where workflows are.
 const FOLDER: &str = "workflows";
 
 pub async fn run(folder: &Path, args: Generate) -> anyhow::Result<Exit> {
     let goal = args.goal.trim();
     let chars = goal.chars().count();
-    if chars == 0 || chars > GOAL_CHARS_MAX {
-        let message = format!("a goal has 1 to {GOAL_CHARS_MAX} characters, not {chars}");
-        return Err(Misuse::new(message).hint("baton generate \"Get the weather, and mail me if it rains\"").into());
+    if !(1..=GOAL_CHARS_MAX).contains(&chars) {
+        return Err(asked_for(&Error::Goal { chars }).into());
     }
     let project = Project::open(folder)?;
     if !project.is_there() {
@@ -57,126 +46,39 @@ pub async fn run(folder: &Path, args: Generate) -> anyhow::Result<Exit> {
     tell(&project, &args, &drafted)
 }
 
-/// What came of all rounds: the last draft, and what is wrong with it.
-struct Drafted {
-    name: Option<String>,
-    definition: Value,
-    /// The same in YAML, as it is written and as findings have their places in it.
-    text: String,
-    /// What a run of it must bring.
-    input: Input,
-    diagnostics: Vec<Diagnostic>,
-    /// Why the last reply holds no draft.
-    problem: Option<String>,
-    replies: usize,
-    cost: Usd,
-}
-
-impl Drafted {
-    fn may_run(&self) -> bool {
-        self.problem.is_none() && !self.diagnostics.iter().any(keeps_from_running)
-    }
-}
-
-fn keeps_from_running(found: &Diagnostic) -> bool {
-    matches!(found.severity, Severity::Error | Severity::Draft)
-}
-
 async fn draft(system: &System, project: &Project, goal: &str, name: Option<&str>) -> anyhow::Result<Drafted> {
-    let planner = system.catalog.agents.get(PLANNER).cloned();
-    let planner = planner.ok_or_else(|| Misuse::new(format!("there is no agent `{PLANNER}`")))?;
-    let language = project.settings.tools.language.tag();
-    let fault = |fault| anyhow::anyhow!("{fault}");
-    let mut generation = Generation::begin(planner, goal, language, &usable(system, goal).await).map_err(fault)?;
-    let mut cost = Usd::ZERO;
-    for replies in 1.. {
-        let reply = ask(system, &generation).await?;
-        cost += reply.cost;
-        let mut drafted = check(&reply, name, project, &system.catalog);
-        (drafted.replies, drafted.cost) = (replies, cost);
-        if drafted.may_run() || replies > REPAIRS_MAX {
-            return Ok(drafted);
+    let drafting = Drafting {
+        models: &*system.models,
+        asker: &Asker::of(system.tenant.clone(), format!("generate-{}", uuid::Uuid::now_v7())),
+        catalog: &system.catalog,
+        first: first(system, goal).await,
+        language: project.settings.tools.language.tag(),
+    };
+    // Under the name that was asked for; under one that is free where the model names it.
+    let named = |own: Option<&str>| name.map(str::to_owned).or_else(|| own.map(|own| free(project, own)));
+    drafting.draft(goal, &named).await.map_err(|error| match error {
+        Error::Goal { .. } => asked_for(&error).into(),
+        Error::NoPlanner => Misuse::new(error.to_string()).into(),
+        Error::Prompt(_) => error.into(),
+        Error::Model(ref failed) => {
+            let hint = failed.fault.suggested_action.as_ref().map(|action| format!("\n  hint: {action}"));
+            anyhow::anyhow!("{error}{}", hint.unwrap_or_default())
         }
-        generation.repair(&reply, &findings(&drafted)).map_err(fault)?;
-    }
-    anyhow::bail!("no reply was asked for")
+    })
 }
 
-/// Everything a draft may name, agents that plan excepted. Among thousands of tools the model is shown those that are
-/// always there, then those that the goal's words find as `baton tools search` does, then others.
-async fn usable(system: &System, goal: &str) -> Usable {
+/// Tools that are always there, then those that the goal's words find as `baton tools search` does.
+async fn first(system: &System, goal: &str) -> Vec<String> {
     let (found, fault) = system.tools.search(goal, TOOLS_FOUND).await;
     if let Some(fault) = fault {
         print::note(format_args!("note: {fault}"));
     }
-    let catalog = &system.catalog;
-    let found = found.iter().map(|tool| &*tool.name);
-    let mut told = BTreeSet::new();
-    let ordered = system.tools.shipped().chain(found).chain(catalog.tools.keys().map(String::as_str));
-    let tool = |name: &str| {
-        let facts = catalog.tools.get(name)?;
-        Some(ToolOffer {
-            name: name.to_owned(),
-            description: facts.description.clone(),
-            parameters: facts.parameters.clone(),
-            strict: None,
-        })
-    };
-    let tools = ordered.filter(|name| told.insert(*name)).filter_map(tool).collect();
-    let agents = catalog.agents.values().filter(|agent| agent.name != PLANNER);
-    let agents = agents.map(|agent| (agent.name.clone(), agent.description.clone()));
-    Usable { tools, agents: agents.collect() }
+    let shipped = system.tools.shipped().iter().map(ToString::to_string);
+    shipped.chain(found.iter().map(|tool| tool.name.to_string())).collect()
 }
 
-async fn ask(system: &System, generation: &Generation) -> anyhow::Result<Reply> {
-    let asker = Asker::of(system.tenant.clone(), format!("generate-{}", uuid::Uuid::now_v7()));
-    let reply = system.models.ask(&asker, &generation.request(), REPLY_TIMEOUT, None).await;
-    reply.map_err(|failed| {
-        let hint =
-            failed.fault.suggested_action.as_ref().map(|action| format!("\n  hint: {action}")).unwrap_or_default();
-        anyhow::anyhow!("the model cannot be asked: {}{hint}", failed.fault)
-    })
-}
-
-/// The draft under the name that was asked for; under one that is free where the model names it.
-fn check(reply: &Reply, name: Option<&str>, project: &Project, catalog: &Catalog) -> Drafted {
-    let nothing = Drafted {
-        name: None,
-        definition: Value::Null,
-        text: String::new(),
-        input: Input::default(),
-        diagnostics: Vec::new(),
-        problem: None,
-        replies: 0,
-        cost: Usd::ZERO,
-    };
-    let mut draft = match Generation::draft(reply) {
-        Ok(draft) => draft,
-        Err(problem) => return Drafted { problem: Some(problem), ..nothing },
-    };
-    match (name, draft["name"].as_str()) {
-        (Some(name), _) => draft["name"] = Value::from(name),
-        (None, Some(own)) => draft["name"] = Value::from(free(project, own)),
-        (None, None) => {}
-    }
-    let text = yaml::written(&draft);
-    let checked = definition::check(text.as_bytes(), catalog);
-    let (name, input) = match checked.ready() {
-        Some((workflow, _)) => (Some(workflow.name.clone()), workflow.input.clone()),
-        None => (None, Input::default()),
-    };
-    Drafted { name, definition: draft, text, input, diagnostics: checked.diagnostics, ..nothing }
-}
-
-/// What is wrong, in lines that a model can act upon.
-fn findings(drafted: &Drafted) -> Vec<String> {
-    let line_of = |line: u32| drafted.text.lines().nth(line.saturating_sub(1) as usize).unwrap_or_default().trim();
-    let one = |found: &Diagnostic| {
-        let hint = found.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
-        format!("{}: {}{hint}, at: {}", found.severity, found.message, line_of(found.span.line))
-    };
-    let of_draft = drafted.diagnostics.iter().filter(|found| keeps_from_running(found)).map(one);
-    drafted.problem.iter().cloned().chain(of_draft).collect()
+fn asked_for(error: &Error) -> Misuse {
+    Misuse::new(error.to_string()).hint("baton generate \"Get the weather, and mail me if it rains\"")
 }
 
 fn tell(project: &Project, args: &Generate, drafted: &Drafted) -> anyhow::Result<Exit> {

@@ -1,4 +1,4 @@
-//! `baton workflows`: versions, taken out as files and in from files.
+//! `baton workflows`, `baton export`, `baton import`: versions, taken out as files and in from files.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use baton_core::definition::{self, yaml};
 use baton_ports::registry::{Registry as _, Version};
 use serde_json::{Value, json};
 
-use crate::cli::{WorkflowFormat, Workflows, WorkflowsExport, WorkflowsImport};
+use crate::cli::{Export, Import, WorkflowFormat, Workflows};
 use crate::project::{self, Project, shown};
 use crate::wire::{self, System};
 use crate::{Exit, Misuse, print};
@@ -22,8 +22,6 @@ pub async fn run(folder: &Path, args: Workflows) -> anyhow::Result<Exit> {
     let project = Project::open(folder)?;
     match args {
         Workflows::Versions { name, json } => versions(&project, &name, json).await,
-        Workflows::Export(args) => export(&project, &args).await,
-        Workflows::Import(args) => import(&project, &args).await,
     }
 }
 
@@ -58,10 +56,11 @@ async fn versions(project: &Project, name: &str, as_json: bool) -> anyhow::Resul
     Ok(Exit::Completed)
 }
 
-async fn export(project: &Project, args: &WorkflowsExport) -> anyhow::Result<Exit> {
+pub async fn export(folder: &Path, args: Export) -> anyhow::Result<Exit> {
+    let project = Project::open(folder)?;
     let definition = match args.revision {
-        Some(0) => of_file(project, &args.name)?,
-        revision => of_version(project, &args.name, revision).await?,
+        Some(0) => of_file(&project, &args.name)?,
+        revision => of_version(&project, &args.name, revision).await?,
     };
     let by_name = args.out.as_deref().and_then(Path::extension).is_some_and(|end| end == "json");
     let format = args.format.unwrap_or(if by_name { WorkflowFormat::Json } else { WorkflowFormat::Yaml });
@@ -133,7 +132,8 @@ fn write_new(file: &Path, text: &str) -> anyhow::Result<()> {
     made.write_all(text.as_bytes()).with_context(|| format!("{} cannot be written", shown(file)))
 }
 
-async fn import(project: &Project, args: &WorkflowsImport) -> anyhow::Result<Exit> {
+pub async fn import(folder: &Path, args: Import) -> anyhow::Result<Exit> {
+    let project = Project::open(folder)?;
     if !project.is_there() {
         return Err(project.not_there().into());
     }
@@ -152,8 +152,8 @@ async fn import(project: &Project, args: &WorkflowsImport) -> anyhow::Result<Exi
     }
     // As its author wrote it, with its comments, unless its name is another now.
     let text = text.filter(|_| args.name.is_none()).unwrap_or_else(|| yaml::written(&definition));
-    let name = checked(project, &text, &from).await?;
-    let file = place(project, &name, &definition, args.replace)?;
+    let name = checked(&project, &text, &from).await?;
+    let file = place(&project, &name, &definition, args.replace)?;
     if let Some(file) = &file {
         std::fs::create_dir_all(project.root.join(FOLDER)).context("workflows/ cannot be made")?;
         std::fs::write(file, &text).with_context(|| format!("{} cannot be written", shown(file)))?;

@@ -270,31 +270,31 @@ fn rec_tl_011_a_version_goes_out_as_a_file_and_comes_in_as_the_same_version() {
     };
     for format in ["yaml", "json"] {
         let file = format!("first.{format}");
-        place.baton(&["workflows", "export", "w", "--revision", "1", "--out", &file]).ends(0).says(&file);
+        place.baton(&["export", "w", "--revision", "1", "--out", &file]).ends(0).says(&file);
         let text = std::fs::read_to_string(place.path().join(&file)).expect("a file");
         assert!(text.contains("10:00") && text.starts_with('{') == (format == "json"), "{text}");
         let other = Place::with(&[("baton.toml", SETTINGS), ("tools/tools.yaml", TOOLS), (&file, &text)]);
-        let taken = other.baton(&["workflows", "import", &file, "--json"]).ends(0).json();
+        let taken = other.baton(&["import", &file, "--json"]).ends(0).json();
         assert_eq!((&taken["version"]["revision"], &taken["version"]["bundle"]), (&json!(1), &hash(&place, 1)));
-        other.baton(&["workflows", "import", &file]).ends(0).says("word for word");
+        other.baton(&["import", &file]).ends(0).says("word for word");
     }
-    place.baton(&["workflows", "export", "w", "--revision", "1", "--out", "first.yaml"]).ends(2).warns("already");
-    place.baton(&["workflows", "import", "first.yaml"]).ends(2).warns("--replace");
-    place.baton(&["workflows", "import", "first.yaml", "--replace"]).ends(0).says("revision 3");
+    place.baton(&["export", "w", "--revision", "1", "--out", "first.yaml"]).ends(2).warns("already");
+    place.baton(&["import", "first.yaml"]).ends(2).warns("--replace");
+    place.baton(&["import", "first.yaml", "--replace"]).ends(0).says("revision 3");
     assert_eq!(hash(&place, 3), hash(&place, 1), "taken back in, it is what it was");
-    place.baton(&["workflows", "import", "first.yaml", "--name", "copy"]).ends(0).says("`copy` taken in: revision 1");
-    place.baton(&["workflows", "export", "copy"]).ends(0).says("name: copy");
+    place.baton(&["import", "first.yaml", "--name", "copy"]).ends(0).says("`copy` taken in: revision 1");
+    place.baton(&["export", "copy"]).ends(0).says("name: copy");
 }
 
 #[test]
 fn rec_tl_011_what_cannot_run_is_not_taken_in() {
     let place = place(BOOKS);
     place.write("bad.yaml", "name: bad\nnodes: [{id: a, tool: no_such_tool}]\n");
-    place.baton(&["workflows", "import", "bad.yaml"]).ends(2).warns("no_such_tool");
+    place.baton(&["import", "bad.yaml"]).ends(2).warns("no_such_tool");
     place.write("dots.yaml", "name: ../out\nnodes: [{id: a, tool: greet}]\n");
-    place.baton(&["workflows", "import", "dots.yaml"]).ends(2).warns("not a workflow's name");
-    place.baton(&["workflows", "export", "nobody"]).ends(2).warns("no workflow `nobody`");
-    place.baton(&["workflows", "export", "w", "--revision", "9"]).ends(2).warns("no revision 9");
-    place.baton(&["workflows", "export", "w"]).ends(0).says("name: w");
+    place.baton(&["import", "dots.yaml"]).ends(2).warns("not a workflow's name");
+    place.baton(&["export", "nobody"]).ends(2).warns("no workflow `nobody`");
+    place.baton(&["export", "w", "--revision", "9"]).ends(2).warns("no revision 9");
+    place.baton(&["export", "w"]).ends(0).says("name: w");
     assert!(!place.path().join("workflows/bad.yaml").exists());
 }

@@ -66,6 +66,45 @@ impl Api {
     }
 }
 
+/// A first draft that names a tool nobody has, and a second that is right.
+const PLANS: &str = "\
+agent: workflow_planner
+replies:
+  - match: {prompt: book a, last: nobody_has_this}
+    json: {name: book, steps: [{id: first, tool_name: book, parameters: {day: monday}}]}
+    cost_usd: 0.003
+  - match: {prompt: book a}
+    json: {name: book, steps: [{id: first, tool_name: nobody_has_this}]}
+    cost_usd: 0.002
+  - content: I would rather talk.
+";
+
+#[test]
+fn a_goal_becomes_a_document_that_can_be_kept_and_run() {
+    let place = place();
+    std::fs::write(place.path().join("replies/planner.yaml"), PLANS).expect("is written");
+    let api = Api::of(&place);
+    let goal = json!({ "goal": "Please book a table" });
+    let key = "Idempotency-Key: one\r\n";
+    let drafted = api.ask("POST /workflows/generate", key, &goal).ends(200);
+    assert_eq!((&drafted["ok"], &drafted["replies"]), (&json!(true), &json!(2)), "{drafted}");
+    assert_eq!((&drafted["cost_usd"], &drafted["workflow"]), (&json!(0.005), &json!("book_2")), "one is called so");
+    assert_eq!(api.ask("POST /workflows/generate", key, &goal).ends(200), drafted, "one draft a key");
+    let document = drafted["document"].as_str().expect("a document");
+    api.write("POST /workflows?activate=true", "", document).ends(201);
+    assert_eq!(api.run_of("book_2", &json!({}))["outputs"]["first"]["id"], "B-monday");
+
+    let none = api.post("/workflows/generate", &json!({ "goal": "chat" })).ends(200);
+    assert_eq!((&none["ok"], &none["replies"]), (&json!(false), &json!(4)), "{none}");
+    assert!(none["problem"].as_str().expect("why").contains("no complete JSON"), "{none}");
+    let empty = api.post("/workflows/generate", &json!({ "goal": " " })).ends(422);
+    assert_eq!(empty["code"], "BODY_INVALID", "{empty}");
+    let taken = api.post("/workflows/generate", &json!({ "goal": "book a", "name": "book" })).ends(409);
+    assert_eq!(taken["code"], "NAME_TAKEN", "{taken}");
+    let viewer = api.by(&place, "viewer", "viewer");
+    api.server.ask("POST /api/v1/workflows/generate", &viewer, "", &goal).ends(403);
+}
+
 fn named(text: &str, name: &str) -> String {
     text.replace("name: book", &format!("name: {name}"))
 }

@@ -308,6 +308,29 @@ pub(super) struct Validated {
     input: Option<Value>,
 }
 
+/// What a model made of a goal.
+#[derive(ToSchema)]
+pub(super) struct Generated {
+    /// It may run.
+    ok: bool,
+    /// Its name, where it may run.
+    workflow: Option<String>,
+    /// The draft in YAML; empty where the last reply holds none.
+    document: String,
+    /// The same as JSON.
+    #[schema(value_type = Option<Object>)]
+    definition: Option<Value>,
+    diagnostics: Vec<Finding>,
+    /// Why the last reply holds no draft.
+    problem: Option<String>,
+    /// A JSON Schema of what a run must bring; nothing where anything will do.
+    #[schema(value_type = Option<Object>)]
+    input: Option<Value>,
+    /// Of the model: one a draft.
+    replies: usize,
+    cost_usd: f64,
+}
+
 /// A version of a workflow.
 #[derive(ToSchema)]
 pub(super) struct Workflow {

@@ -1,6 +1,7 @@
 //! Workflows and their versions, looked at.
 
 pub(super) mod edit;
+pub(super) mod generate;
 pub(super) mod stand;
 
 use std::sync::Arc;

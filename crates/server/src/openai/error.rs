@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::auth::Refused;
 use crate::body::Unread;
 use crate::door::Limits;
-use crate::problem::Problem;
+use crate::problem::{Problem, status_of};
 use crate::rate::NoTurn;
 use crate::strangers::Stranger;
 
@@ -178,17 +178,13 @@ impl From<Problem> for Error {
 impl From<ModelFault> for Error {
     fn from(failed: ModelFault) -> Self {
         let retry_after = failed.retry_after.map(Duration::from_millis);
-        let (status, kind) = match &*failed.fault.code {
-            "RATE_LIMIT_EXCEEDED" => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error"),
-            "BUDGET_EXCEEDED" => (StatusCode::TOO_MANY_REQUESTS, "insufficient_quota"),
-            "MISSING_API_KEY" => (StatusCode::UNAUTHORIZED, "authentication_error"),
-            "TIMEOUT" => (StatusCode::GATEWAY_TIMEOUT, "server_error"),
-            "MODEL_NOT_FOUND" => (StatusCode::NOT_FOUND, "invalid_request_error"),
-            "INVALID_REQUEST" | "CONTEXT_TOO_LONG" | "CONTENT_FILTERED" | "PRICE_UNKNOWN" => {
-                (StatusCode::BAD_REQUEST, "invalid_request_error")
-            }
-            _ if failed.retryable => (StatusCode::SERVICE_UNAVAILABLE, "server_error"),
-            _ => (StatusCode::BAD_GATEWAY, "server_error"),
+        let status = status_of(&failed);
+        let kind = match status {
+            StatusCode::TOO_MANY_REQUESTS if failed.fault.code == "BUDGET_EXCEEDED" => "insufficient_quota",
+            StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
+            StatusCode::UNAUTHORIZED => "authentication_error",
+            status if status.is_client_error() => "invalid_request_error",
+            _ => "server_error",
         };
         Self {
             status,

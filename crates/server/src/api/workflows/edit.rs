@@ -29,7 +29,7 @@ use crate::door::{Door, Work};
 use crate::problem::Problem;
 
 /// Names that stand for something else below `/workflows`.
-const KEPT_NAMES: [&str; 5] = ["execute", "validate", "import", "generate", "templates"];
+pub(super) const KEPT_NAMES: [&str; 5] = ["execute", "validate", "import", "generate", "templates"];
 
 /// How a document is taken in.
 #[derive(Deserialize, IntoParams)]

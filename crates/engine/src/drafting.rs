@@ -1,0 +1,160 @@
+//! A workflow from a goal: a model drafts it, it is checked like any other, and mended until it may run.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use baton_agents::{Generation, PLANNER, Usable};
+use baton_core::definition::{self, Catalog, Diagnostic, Severity, yaml};
+use baton_core::fault::Fault;
+use baton_core::graph::Input;
+use baton_core::model::{Reply, ToolOffer};
+use baton_core::money::Usd;
+use baton_core::run::ModelFault;
+use baton_ports::models::{Asker, Models};
+use serde_json::Value;
+
+/// Characters of a goal.
+pub const GOAL_CHARS_MAX: usize = 4_000;
+/// Tools that a goal's words find at the most.
+pub const TOOLS_FOUND: usize = 100;
+/// How often a draft is mended before nobody goes on.
+const REPAIRS_MAX: usize = 3;
+/// How long one reply may take.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// What a draft is made with.
+pub struct Drafting<'a> {
+    pub models: &'a dyn Models,
+    pub asker: &'a Asker,
+    /// Everything a draft may name.
+    pub catalog: &'a Catalog,
+    /// The first tools that the model is shown, of which there may be thousands; the others come behind them.
+    pub first: Vec<String>,
+    /// Of the planner's prompts.
+    pub language: &'a str,
+}
+
+/// What came of all rounds: the last draft, and what is wrong with it.
+#[derive(Debug)]
+pub struct Drafted {
+    /// Of one that may run.
+    pub name: Option<String>,
+    pub definition: Value,
+    /// The same in YAML, as it is written and as findings have their places in it.
+    pub text: String,
+    /// What a run of it must bring.
+    pub input: Input,
+    pub diagnostics: Vec<Diagnostic>,
+    /// Why the last reply holds no draft.
+    pub problem: Option<String>,
+    pub replies: usize,
+    pub cost: Usd,
+}
+
+/// Why there is not even a draft that fails.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("a goal has 1 to {GOAL_CHARS_MAX} characters, not {chars}")]
+    Goal { chars: usize },
+    #[error("there is no agent `{PLANNER}`")]
+    NoPlanner,
+    #[error("{0}")]
+    Prompt(Fault),
+    #[error("the model cannot be asked: {}", .0.fault)]
+    Model(Box<ModelFault>),
+}
+
+impl Drafted {
+    pub fn may_run(&self) -> bool {
+        self.problem.is_none() && !self.diagnostics.iter().any(keeps_from_running)
+    }
+
+    /// The draft of a reply, under the name that it is given in place of its own.
+    fn read(reply: &Reply, name: &dyn Fn(Option<&str>) -> Option<String>, catalog: &Catalog) -> Self {
+        let nothing = Self {
+            name: None,
+            definition: Value::Null,
+            text: String::new(),
+            input: Input::default(),
+            diagnostics: Vec::new(),
+            problem: None,
+            replies: 0,
+            cost: Usd::ZERO,
+        };
+        let mut draft = match Generation::draft(reply) {
+            Ok(draft) => draft,
+            Err(problem) => return Self { problem: Some(problem), ..nothing },
+        };
+        let own = draft["name"].as_str().or_else(|| draft["workflow"]["name"].as_str()).map(str::to_owned);
+        if let Some(name) = name(own.as_deref()) {
+            yaml::rename(&mut draft, &name);
+        }
+        let text = yaml::written(&draft);
+        let checked = definition::check(text.as_bytes(), catalog);
+        let (name, input) = match checked.ready() {
+            Some((workflow, _)) => (Some(workflow.name.clone()), workflow.input.clone()),
+            None => (None, Input::default()),
+        };
+        Self { name, definition: draft, text, input, diagnostics: checked.diagnostics, ..nothing }
+    }
+
+    /// What is wrong, in lines that a model can act upon.
+    fn findings(&self) -> Vec<String> {
+        let line_of = |line: u32| self.text.lines().nth(line.saturating_sub(1) as usize).unwrap_or_default().trim();
+        let one = |found: &Diagnostic| {
+            let hint = found.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+            format!("{}: {}{hint}, at: {}", found.severity, found.message, line_of(found.span.line))
+        };
+        let of_draft = self.diagnostics.iter().filter(|found| keeps_from_running(found)).map(one);
+        self.problem.iter().cloned().chain(of_draft).collect()
+    }
+}
+
+fn keeps_from_running(found: &Diagnostic) -> bool {
+    matches!(found.severity, Severity::Error | Severity::Draft)
+}
+
+impl Drafting<'_> {
+    /// `name` says what a draft is called, of the name that it has itself; nothing leaves it as it is.
+    ///
+    /// # Errors
+    /// Nobody can be asked for a draft, or it cannot be said what for.
+    pub async fn draft(&self, goal: &str, name: &dyn Fn(Option<&str>) -> Option<String>) -> Result<Drafted, Error> {
+        let (goal, chars) = (goal.trim(), goal.trim().chars().count());
+        if !(1..=GOAL_CHARS_MAX).contains(&chars) {
+            return Err(Error::Goal { chars });
+        }
+        let planner = self.catalog.agents.get(PLANNER).cloned().ok_or(Error::NoPlanner)?;
+        let generation = Generation::begin(planner, goal, self.language, &self.usable());
+        let (mut generation, mut cost, mut replies) = (generation.map_err(Error::Prompt)?, Usd::ZERO, 0);
+        loop {
+            let reply = self.models.ask(self.asker, &generation.request(), REPLY_TIMEOUT, None).await;
+            let reply = reply.map_err(|failed| Error::Model(Box::new(failed)))?;
+            (cost, replies) = (cost + reply.cost, replies + 1);
+            let drafted = Drafted { replies, cost, ..Drafted::read(&reply, name, self.catalog) };
+            if drafted.may_run() || replies > REPAIRS_MAX {
+                return Ok(drafted);
+            }
+            generation.repair(&reply, &drafted.findings()).map_err(Error::Prompt)?;
+        }
+    }
+
+    /// What the model is shown: all agents but those that plan, and the tools, the first ones first.
+    fn usable(&self) -> Usable {
+        let catalog = self.catalog;
+        let mut told = BTreeSet::new();
+        let ordered = self.first.iter().map(String::as_str).chain(catalog.tools.keys().map(String::as_str));
+        let tool = |name: &str| {
+            let facts = catalog.tools.get(name)?;
+            Some(ToolOffer {
+                name: name.to_owned(),
+                description: facts.description.clone(),
+                parameters: facts.parameters.clone(),
+                strict: None,
+            })
+        };
+        let tools = ordered.filter(|name| told.insert(*name)).filter_map(tool).collect();
+        let agents = catalog.agents.values().filter(|agent| agent.name != PLANNER);
+        Usable { tools, agents: agents.map(|agent| (agent.name.clone(), agent.description.clone())).collect() }
+    }
+}
