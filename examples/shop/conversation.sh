@@ -2,13 +2,13 @@
 # The conversation of seed 004: the AI handles a return, a person is asked for, takes over, gives back, and resolves.
 #
 #   baton -C examples/shop serve                       # shows a key on its first start
-#   BATON_URL=http://127.0.0.1:8080 KEY=baton_... examples/shop/conversation.sh
+#   URL=http://127.0.0.1:8080 KEY=baton_... examples/shop/conversation.sh
 set -eu
-: "${BATON_URL:?where the server is}" "${KEY:?a key of an operator or an admin}"
+: "${URL:?where the server is}" "${KEY:?a key of an operator or an admin}"
 
 post() { # post PATH BODY: what the server answers
     curl --silent --show-error --fail-with-body --header "Authorization: Bearer $KEY" \
-        --header "Content-Type: application/json" --data "$2" "$BATON_URL/api/v1/conversations$1"
+        --header "Content-Type: application/json" --data "$2" "$URL/api/v1/conversations$1"
     echo
 }
 field() { # field NAME: a field of the JSON that is read, text or number

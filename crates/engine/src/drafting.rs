@@ -22,6 +22,9 @@ const REPAIRS_MAX: usize = 3;
 /// How long one reply may take.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// Says what a draft is called, of the name that it has itself; nothing leaves it as it is.
+pub type Naming<'a> = dyn Fn(Option<&str>) -> Option<String> + Sync + 'a;
+
 /// What a draft is made with.
 pub struct Drafting<'a> {
     pub models: &'a dyn Models,
@@ -70,7 +73,7 @@ impl Drafted {
     }
 
     /// The draft of a reply, under the name that it is given in place of its own.
-    fn read(reply: &Reply, name: &dyn Fn(Option<&str>) -> Option<String>, catalog: &Catalog) -> Self {
+    fn read(reply: &Reply, name: &Naming<'_>, catalog: &Catalog) -> Self {
         let nothing = Self {
             name: None,
             definition: Value::Null,
@@ -115,11 +118,9 @@ fn keeps_from_running(found: &Diagnostic) -> bool {
 }
 
 impl Drafting<'_> {
-    /// `name` says what a draft is called, of the name that it has itself; nothing leaves it as it is.
-    ///
     /// # Errors
     /// Nobody can be asked for a draft, or it cannot be said what for.
-    pub async fn draft(&self, goal: &str, name: &dyn Fn(Option<&str>) -> Option<String>) -> Result<Drafted, Error> {
+    pub async fn draft(&self, goal: &str, name: &Naming<'_>) -> Result<Drafted, Error> {
         let (goal, chars) = (goal.trim(), goal.trim().chars().count());
         if !(1..=GOAL_CHARS_MAX).contains(&chars) {
             return Err(Error::Goal { chars });

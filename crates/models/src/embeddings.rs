@@ -78,7 +78,7 @@ impl Till for Embeddings {
             None if self.purse.bounds(tenant, None) => {
                 let reason = format!(
                     "no catalogue states the price of `{model}`, and a budget bounds it: write its \
-                     `input_usd_per_million` in models.yaml, 0 where it is free"
+                     `input_usd_per_million` and `output_usd_per_million` in models.yaml, 0 where it is free"
                 );
                 return Err(unpaid(code::PRICE_UNKNOWN.to_owned(), reason, None));
             }

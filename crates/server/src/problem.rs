@@ -169,7 +169,13 @@ impl Problem {
             Refusal::WrongAnswer { .. } | Refusal::UnfitForm { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             _ => StatusCode::CONFLICT,
         };
-        Self::new(status, refusal.code(), refusal.to_string()).about(run)
+        let problem = Self::new(status, refusal.code(), refusal.to_string()).about(run);
+        match refusal {
+            Refusal::NotAllowed { .. } => {
+                problem.hint("somebody else decides, with a key of their own: `baton keys create NAME --role operator`")
+            }
+            _ => problem,
+        }
     }
 
     pub fn unread(unread: &Unread, limits: Limits) -> Self {

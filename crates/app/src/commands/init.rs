@@ -51,9 +51,12 @@ pub fn run(args: &Init) -> anyhow::Result<Exit> {
     Ok(Exit::Completed)
 }
 
+/// Where commands that were tried before keep their database.
+const OWN: &str = ".baton";
+
 fn refuse_used(folder: &Path) -> anyhow::Result<()> {
     match std::fs::read_dir(folder) {
-        Ok(mut entries) => match entries.next() {
+        Ok(entries) => match entries.flatten().find(|entry| entry.file_name() != OWN) {
             None => Ok(()),
             Some(_) => Err(Misuse::new(format!("{} is not empty", shown(folder)))
                 .hint("name a folder that is new or empty")

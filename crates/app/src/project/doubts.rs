@@ -11,8 +11,8 @@ use baton_tools::ENDPOINT_SECRET;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Project;
 use super::misfit::{place_of_text, place_of_tool};
+use super::{Project, Triggers};
 
 /// Something that is probably not meant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -37,6 +37,7 @@ impl Project {
         let mut doubts = self.of_models(models, tenant);
         doubts.extend(self.of_names());
         doubts.extend(self.of_secrets());
+        doubts.extend(self.of_triggers());
         doubts.extend(self.tool_doubts.iter().cloned());
         doubts
     }
@@ -108,6 +109,36 @@ impl Project {
             hint: format!("did you mean `{own}`?"),
         });
         workflows.chain(tenants).collect()
+    }
+
+    /// Triggers that `baton serve` would not keep: it says so, and serves on without them.
+    fn of_triggers(&self) -> Vec<Doubt> {
+        let all = match Triggers::read(&self.root) {
+            Ok(all) => all,
+            Err(error) => {
+                let hint = "`baton serve` does not start until it can be read".to_owned();
+                return vec![Doubt { place: "triggers/".to_owned(), message: format!("{error:#}"), hint }];
+            }
+        };
+        let names: BTreeSet<String> = self.workflows.iter().map(super::Source::name).collect();
+        let schedules = all.schedules.iter().map(|one| ("schedule", &one.name, &one.workflow));
+        let hooks = all.webhooks.iter().map(|one| ("webhook", &one.name, &one.workflow));
+        let unknown = schedules.chain(hooks).filter(|(_, _, workflow)| !names.contains(*workflow));
+        let nowhere = unknown.map(|(kind, name, workflow)| Doubt {
+            place: format!("triggers/: {kind} `{name}`"),
+            message: format!("there is no workflow `{workflow}` in workflows/"),
+            hint: match nearest(workflow, names.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "one that is made over HTTP may be there all the same".to_owned(),
+            },
+        });
+        let wrong = all.schedules.iter().filter_map(|one| Some((one, one.check(self.settings.own_zone()).err()?)));
+        let wrong = wrong.map(|(one, error)| Doubt {
+            place: format!("triggers/: schedule `{}`", one.name),
+            message: error.to_string(),
+            hint: "see docs/guides/schedules.md; as it is, it is not kept".to_owned(),
+        });
+        nowhere.chain(wrong).collect()
     }
 
     fn of_secrets(&self) -> Vec<Doubt> {

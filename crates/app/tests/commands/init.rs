@@ -27,6 +27,9 @@ fn a_folder_in_use_is_left_alone() {
     place.baton(&["init", "used/mine.txt"]).ends(2).warns("is a file");
     let files: Vec<_> = std::fs::read_dir(place.path().join("used")).expect("a folder").collect();
     assert_eq!(files.len(), 1);
+    // What a command left there that was tried too early is nobody's work.
+    place.write("tried/.baton/baton.db", "");
+    place.baton(&["init", "tried"]).ends(0);
 }
 
 #[test]

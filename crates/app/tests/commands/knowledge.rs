@@ -120,6 +120,8 @@ fn a_document_about_somebody_does_not_become_everybodys_by_a_word_left_out() {
     place.baton(&["knowledge", "add", "ana.md", "--about", "ana"]).ends(0).says("ana.md: changed, 1 piece\n");
     place.baton(&["knowledge", "remove", "ana.md"]).ends(0);
     place.baton(&["knowledge", "add", "ana.md"]).ends(0).says("ana.md: added");
+    let refused = place.baton(&["knowledge", "add", "ana.md", "--about", "ana"]).ends(2);
+    refused.warns("`ana.md` is everybody's").warns("knowledge remove ana.md");
 }
 
 #[test]

@@ -121,7 +121,7 @@ fn what_is_set_holds_for_other_processes_and_after_a_restart() {
     let again = Server::start(&place);
     let told = again.ask("POST /api/v1/tools/greet/execute", &own, "", &greeting).ends(200);
     assert_eq!(told["error_code"], "TOOL_NOT_ALLOWED");
-    place.baton(&["tools", "call", "greet", "name=Ana"]).ends(1);
+    place.baton(&["tools", "call", "greet", "--set", "name=Ana"]).ends(1);
 }
 
 #[test]

@@ -56,7 +56,7 @@ impl Speaker {
             let shown = place.baton(&["agents", "show", &name, "--json"]);
             // Memory and the gateway ask under names that no agent has.
             if shown.code == Some(0) {
-                agents.extend(prompts(&shown.json()).map(|begins| (name.clone(), begins)));
+                agents.extend(prompts(&shown.json()["agent"]).map(|begins| (name.clone(), begins)));
             }
         }
         Self { script, agents }
@@ -79,7 +79,7 @@ impl Speaker {
         let system = system.unwrap_or_default();
         let is_its = |(_, begins): &&(String, String)| system.contains(begins.as_str());
         let agent = self.agents.iter().filter(is_its).max_by_key(|(_, begins)| begins.len());
-        let agent = agent.map(|(name, _)| name.clone()).expect("an agent that asks in these words");
+        let agent = agent.map(|(name, _)| name.clone()).unwrap_or_else(|| panic!("nobody asks in these words: {body}"));
         Request { agent, messages, ..Request::default() }
     }
 }

@@ -104,3 +104,16 @@ fn changed_triggers_hold_and_a_bad_file_or_a_broken_workflow_takes_none_out() {
     api.place.write("workflows/tick.yaml", TICK);
     until("it is taken out", || (api.ask("GET /api/v1/schedules/daily").0 == 404).then_some(()));
 }
+
+#[test]
+fn a_project_that_is_not_there_for_a_while_takes_nothing_out() {
+    let mut api = Api::of(&[("tools/greet.yaml", &greets("Hello")), ("workflows/tick.yaml", TICK)]);
+    assert_eq!(api.called("greet"), "Hello");
+    for folder in ["tools", "workflows"] {
+        std::fs::remove_dir_all(api.place.path().join(folder)).expect("is there");
+    }
+    api.server.logs("is no project");
+    assert_eq!(api.called("greet"), "Hello");
+    api.place.write("tools/greet.yaml", greets("Hola"));
+    api.comes_to_say("greet", "Hola");
+}

@@ -72,6 +72,7 @@ fn one_that_ended_before_a_kill_is_kept_after_it_and_once() {
     let (silent, asked) = silent();
     let upstream = Upstream::start();
     let place = place("[memory]\nembedder = \"openai\"\nmodel = \"mock\"\ndimensions = 4\n");
+    place.write("models.yaml", "models:\n  mock: {input_usd_per_million: 0, output_usd_per_million: 0}\n");
     let server = Server::start_with(&place, &[("BATON_MEMORY__BASE_URL", &silent)]);
     let key = server.key().expect("a key").to_owned();
     begin(&server, &key, "ana", "where is my xylophone?");

@@ -67,6 +67,7 @@ fn what_models_cost_is_summed_up_as_the_seed_says() {
     let none = api.get("/costs/summary").ends(200);
     let sums = json!({
         "total_calls": 0, "total_cost_usd": 0.0, "avg_cost_usd": 0.0, "total_tokens": 0, "avg_latency_ms": 0.0,
+        "saved_cost_usd": 0.0,
     });
     assert_eq!(none, json!({ "period": "daily", "summary": sums, "by_model": [] }));
     api.run("talk");

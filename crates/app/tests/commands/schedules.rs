@@ -141,3 +141,25 @@ fn schedules_are_made_changed_and_taken_out_over_the_api() {
     ask("DELETE /api/v1/schedules/daily", Value::Null).ends(204);
     assert_eq!(ask("GET /api/v1/schedules/daily", Value::Null).ends(404)["code"], "TRIGGER_NOT_FOUND");
 }
+
+#[test]
+fn what_files_of_triggers_say_wrong_is_found_before_it_is_served() {
+    let tick = "name: tick\nnodes: [{id: say, type: transform, set: {text: tick}}]\n";
+    let place = Place::with(&[("workflows/tick.yaml", tick)]);
+    let found = |triggers: &str| {
+        place.write("triggers/all.yaml", triggers);
+        place.baton(&["validate", "--json"]).ends(0).json()["doubts"].to_string()
+    };
+    assert_eq!(found("schedules: [{name: daily, workflow: tick, cron: '@daily'}]\n"), "[]");
+    for (wrong, says) in [
+        ("schedules: [{name: daily, workflow: tik, cron: '@daily'}]\n", "did you mean `tick`?"),
+        ("schedules: [{name: daily, workflow: tick, cron: '0 9 * *'}]\n", "`cron`"),
+        ("schedules: [{name: daily, workflow: tick, cron: '@daily', zone: Europe/Madri}]\n", "`zone`"),
+        ("webhooks: [{name: crm, workflow: tik}]\n", "webhook `crm`"),
+        ("webhooks: [{nme: crm, workflow: tick}]\n", "nme"),
+    ] {
+        let told = found(wrong);
+        assert!(told.contains(says), "{wrong}: {told}");
+        place.baton(&["doctor"]).says("triggers/");
+    }
+}

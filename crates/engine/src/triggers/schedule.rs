@@ -118,6 +118,27 @@ pub struct State {
 }
 
 impl Schedule {
+    /// Whether it could be kept, by what it says itself. `zone` is where there is none in it.
+    ///
+    /// # Errors
+    /// The field, and why.
+    pub fn check(&self, zone: Option<&str>) -> Result<(), Error> {
+        check_name(&self.name)?;
+        self.cron()?;
+        self.time_zone(zone)?;
+        for (field, value) in [("input", self.input.clone()), ("context", json!(self.context))] {
+            let bytes = value.to_string().len();
+            if bytes > INPUT_BYTES_MAX {
+                let why = format!("it has {bytes} bytes, over the limit of {INPUT_BYTES_MAX}");
+                return Err(Error::invalid(field, why));
+            }
+        }
+        if self.context.contains_key("api_key") {
+            return Err(Error::invalid("context", "an `api_key` is written nowhere, so a schedule cannot have one"));
+        }
+        Ok(())
+    }
+
     pub fn cron(&self) -> Result<Cron, Error> {
         self.cron.parse().map_err(|invalid: baton_core::triggers::cron::Invalid| {
             let hint = invalid.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
@@ -161,21 +182,7 @@ impl Triggers {
         mut schedule: Schedule,
         now: Time,
     ) -> Result<Schedule, Error> {
-        check_name(&schedule.name)?;
-        schedule.cron()?;
-        schedule.time_zone(self.zone.as_deref())?;
-        for (field, value) in [("input", schedule.input.clone()), ("context", json!(schedule.context))] {
-            let bytes = value.to_string().len();
-            if bytes > INPUT_BYTES_MAX {
-                return Err(Error::invalid(
-                    field,
-                    format!("it has {bytes} bytes, over the limit of {INPUT_BYTES_MAX}"),
-                ));
-            }
-        }
-        if schedule.context.contains_key("api_key") {
-            return Err(Error::invalid("context", "an `api_key` is written nowhere, so a schedule cannot have one"));
-        }
+        schedule.check(self.zone.as_deref())?;
         let version = self.version(tenant, &schedule.workflow).await?;
         let declared = self.engine.library().version(&version.bundle).await?;
         declared.input.complete(&schedule.input_at(now)?).map_err(crate::Error::Input)?;

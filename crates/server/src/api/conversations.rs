@@ -285,7 +285,15 @@ fn shown(talk: &Talk) -> Value {
     let it = talk.conversation();
     let mut shown = talk.head().map(|head| head.as_json()).unwrap_or_else(|| json!({}));
     shown["conversation_id"] = talk.id().as_str().into();
-    shown["handover_context"] = json!(it.handover());
+    shown["handover_context"] = it.handover().map_or(Value::Null, |handover| {
+        let mut told = json!(handover);
+        if let Some(fields) = told.as_object_mut() {
+            // In the journal it is an amount as Baton counts.
+            fields.remove("cost");
+            fields.insert("cost_usd".to_owned(), handover.cost.as_f64().into());
+        }
+        told
+    });
     shown["execution_id"] = json!(it.active_run());
     shown["waiting_since"] = json!(it.waiting_since().map(|at| at.to_string()));
     shown["first_response_at"] = json!(it.first_response_at().map(|at| at.to_string()));

@@ -48,7 +48,8 @@ impl Counted {
 
     fn totals(&self) -> BTreeMap<&str, f64> {
         let mut totals = BTreeMap::new();
-        for (series, value) in &self.0 {
+        // What holds of a window holds of no sum of windows.
+        for (series, value) in self.0.iter().filter(|(series, _)| !series.contains("window=\"")) {
             let name = series.split('{').next().unwrap_or_default();
             *totals.entry(name).or_default() += value;
         }
@@ -84,7 +85,7 @@ impl Counted {
 
 /// Nothing where there is nothing to divide by.
 fn ratio(part: f64, whole: f64) -> Option<f64> {
-    (whole > 0.0).then(|| (part / whole * 1_000.0).round() / 1_000.0)
+    (whole > 0.0).then(|| (part / whole * 1_000.0).round().abs() / 1_000.0)
 }
 
 #[cfg(test)]
@@ -100,6 +101,7 @@ mod tests {
                     http_request_duration_seconds_sum 2\n\
                     definition_cache_requests_total{result=\"hit\"} 3\n\
                     definition_cache_requests_total{result=\"miss\"} 1\n\
+                    budget_limit_usd{window=\"day\"} 500\n\
                     broken\n\nnot a number\n";
         let told = Counted::read(text).told(7);
         assert_eq!(
@@ -108,6 +110,8 @@ mod tests {
         );
         assert_eq!(told["definitions"]["cache_hit_rate"], 0.75);
         assert_eq!((&told["tools"]["cache_hit_rate"], &told["uptime_seconds"]), (&Value::Null, &json!(7)));
-        assert!(told["totals"].get("http_request_duration_seconds_bucket").is_none());
+        for none in ["http_request_duration_seconds_bucket", "budget_limit_usd"] {
+            assert!(told["totals"].get(none).is_none(), "{none}");
+        }
     }
 }

@@ -90,7 +90,9 @@ impl Played {
     fn outcomes(&self) -> BTreeMap<String, String> {
         let asked = |is_wanted: fn(&Asked) -> bool| {
             let ledger = self.report.services.ledger.iter().filter(|asked| is_wanted(asked));
-            or_nothing(ledger.map(|asked| self.word(asked)).collect(), ", ")
+            // How often a program is run depends on whether the next process reads what the last one wrote.
+            let is_service = |word: &String| !word.split(' ').next().is_some_and(|word| word.ends_with(".program"));
+            or_nothing(ledger.map(|asked| self.word(asked)).filter(is_service).collect(), ", ")
         };
         let mut all = BTreeMap::from([
             ("asked".to_owned(), asked(|asked| !asked.is_look_up)),

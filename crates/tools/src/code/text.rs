@@ -38,7 +38,7 @@ pub const TEXTS: &[Text] = &[
         "ADDRESS_NOT_ALLOWED",
         "We cannot reach that address.",
         "No podemos acceder a esa dirección.",
-        "Call a public address, or allow this one under `outbound.allow` in the tools settings",
+        "Call a public address, or allow this one under `[tools.outbound] allow`",
     ),
     text(
         "APPROVAL_REQUIRED",

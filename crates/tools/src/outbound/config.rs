@@ -62,7 +62,7 @@ impl Config {
 }
 
 pub(super) fn refusal(address: IpAddr) -> String {
-    format!("{address} is not a public address; allow it under `outbound.allow` if it is meant")
+    format!("{address} is not a public address; allow it under `[tools.outbound] allow` if it is meant")
 }
 
 /// Whether a host rule, exact or `*.` with all below, covers a host.

@@ -121,7 +121,7 @@ impl Policy {
         }
         // Whoever owns the name may lead it there, and what is told there opens the whole account.
         is_of_a_cloud(address).then(|| {
-            format!("{address} is what a cloud tells its own machines; allow it under `outbound.allow` if it is meant")
+            format!("{address} is what a cloud tells its own machines; allow it under `[tools.outbound] allow` if it is meant")
         })
     }
 }

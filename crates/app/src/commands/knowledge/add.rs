@@ -29,9 +29,7 @@ async fn keep(
     files: &[File],
     metadata: &Map<String, Value>,
 ) -> anyhow::Result<Exit> {
-    if args.about.is_none() {
-        refuse_to_open(system, files).await?;
-    }
+    refuse_other_owners(system, files, args.about.as_deref()).await?;
     let outside = Outside::of(project, system)?;
     let mut told = Vec::new();
     for file in files {
@@ -54,20 +52,25 @@ async fn keep(
     Ok(Exit::Completed)
 }
 
-/// A document that is about somebody does not become everybody's because a word was left out.
-async fn refuse_to_open(system: &System, files: &[File]) -> anyhow::Result<()> {
-    let about: BTreeMap<String, String> =
-        super::heads(system).await?.into_iter().filter_map(|head| Some((head.name, head.subject?))).collect();
-    let Some((file, customer)) = files.iter().find_map(|file| Some((file, about.get(&file.name)?))) else {
-        return Ok(());
-    };
+/// A document does not become somebody else's, or everybody's, because a word was left out or put in: who finds it, and with
+/// whom it goes, would be others.
+async fn refuse_other_owners(system: &System, files: &[File], about: Option<&str>) -> anyhow::Result<()> {
+    let known: BTreeMap<String, Option<String>> =
+        super::heads(system).await?.into_iter().map(|head| (head.name, head.subject)).collect();
+    let others = |file: &&File| known.get(&file.name).is_some_and(|known| known.as_deref() != about);
+    let Some(file) = files.iter().find(others) else { return Ok(()) };
     let (name, command) = (in_shell(&file.name), &system.command);
-    let message = format!("`{}` is kept about {customer}: without --about everybody would find it", file.name);
-    let hint = format!(
-        "say --about {}; if it is everybody's now, remove it first: {command} knowledge remove {name}",
-        in_shell(customer)
-    );
-    Err(Misuse::new(message).hint(hint).into())
+    let (message, hint) = match known.get(&file.name).and_then(Option::as_deref) {
+        Some(customer) => {
+            let say = format!("say --about {}; if it is not {customer}'s any more", in_shell(customer));
+            (format!("`{}` is kept about {customer}, who alone finds it", file.name), say)
+        }
+        None => {
+            let message = format!("`{}` is everybody's: with --about nobody else would find it", file.name);
+            (message, "leave out --about; if it is not everybody's any more".to_owned())
+        }
+    };
+    Err(Misuse::new(message).hint(format!("{hint}, remove it first: {command} knowledge remove {name}")).into())
 }
 
 fn files(project: &Project, args: &KnowledgeAdd) -> anyhow::Result<Vec<File>> {

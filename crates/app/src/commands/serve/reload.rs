@@ -105,6 +105,10 @@ impl Reload<'_> {
 
     async fn read(&self, root: &Path, taken_in: &mut Print) -> anyhow::Result<()> {
         let project = at_work(root, Project::open).await?;
+        // A folder that is gone, or not mounted now, has nothing to say.
+        if self.seen == Prints::default() && !project.is_there() {
+            return Err(project.not_there().into());
+        }
         if *taken_in != self.seen.tools {
             let sources = project.servers.iter().map(|server| server.source.clone()).collect();
             let redefined = self.system.tools.redefine(project.tools.clone(), sources);
