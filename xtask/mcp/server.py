@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import pathlib
 import sys
 
 from mcp.server.mcpserver import Context, MCPServer
@@ -30,11 +31,37 @@ def variables() -> list[str]:
 
 
 @server.tool(annotations=READS)
-async def slow(seconds: float, ctx: Context) -> str:
-    """Tells how far it is, and takes its time."""
+async def slow(note: str, ctx: Context) -> str:
+    """Tells how far it is, takes its time, and notes down that nobody waits for it any more."""
     await ctx.report_progress(1, 2)
-    await asyncio.sleep(seconds)
+    try:
+        await asyncio.sleep(60)
+    except asyncio.CancelledError:
+        pathlib.Path(note).write_text("cancelled")
+        raise
     return "done"
+
+
+@server.tool(annotations=READS)
+async def noted(note: str) -> str:
+    """What was noted down, once it is; waits for it for a while."""
+    for _ in range(400):
+        if pathlib.Path(note).exists():
+            return pathlib.Path(note).read_text()
+        await asyncio.sleep(0.05)
+    return "nothing"
+
+
+@server.tool(annotations=ToolAnnotations(idempotentHint=True, destructiveHint=False))
+def put(word: str) -> str:
+    """Doing it again changes nothing further."""
+    return word
+
+
+@server.tool(annotations=ToolAnnotations(destructiveHint=False))
+def append(word: str) -> str:
+    """Adds something, each time."""
+    return word
 
 
 @server.tool()

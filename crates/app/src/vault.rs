@@ -167,7 +167,7 @@ fn hex_of(digest: &[u8]) -> String {
 pub struct Vault<'a> {
     pub records: &'a dyn Records,
     pub tenant: &'a TenantId,
-    pub ring: Ring,
+    pub ring: &'a Ring,
 }
 
 impl Vault<'_> {
@@ -230,8 +230,8 @@ impl Vault<'_> {
             if under.is_some() && under == self.ring.current {
                 continue;
             }
-            let opened = sealing::opened(&self.ring, self.tenant, space, &key, value)?;
-            let value = sealing::sealed(&self.ring, self.tenant, space, &key, &opened)?;
+            let opened = sealing::opened(self.ring, self.tenant, space, &key, value)?;
+            let value = sealing::sealed(self.ring, self.tenant, space, &key, &opened)?;
             let set = Op::CompareAndSet { space: space.to_owned(), key, version, value };
             match self.records.commit(self.tenant, vec![set], now).await {
                 Ok(()) => rotated += 1,
@@ -280,7 +280,7 @@ pub fn opened(records: &dyn Records, tenant: &TenantId, ring: Ring) -> anyhow::R
         }
     }
 
-    let vault = Vault { records, tenant, ring };
+    let vault = Vault { records, tenant, ring: &ring };
     let mut opening = std::pin::pin!(vault.opened());
     let waker = Waker::from(Arc::new(Sleeper(std::thread::current())));
     let mut context = TaskContext::from_waker(&waker);

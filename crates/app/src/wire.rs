@@ -227,10 +227,14 @@ impl System {
         Ok(self.store.note(act.row(tenant, self.clock.now())).await?)
     }
 
-    /// A run of the tenant's as the store has it, whole.
+    /// A run of the project's own tenant as the store has it, whole.
     pub async fn recorded(&self, run: &RunId) -> anyhow::Result<Followed> {
+        self.recorded_of(&self.tenant, run).await
+    }
+
+    pub async fn recorded_of(&self, tenant: &TenantId, run: &RunId) -> anyhow::Result<Followed> {
         let library = Library::new(Arc::new(self.store.clone()));
-        Ok(Followed::read(&self.store, &library, &self.tenant, run).await?)
+        Ok(Followed::read(&self.store, &library, tenant, run).await?)
     }
 
     /// Works with an engine until the work is done or somebody stops it by hand, as [`serving`](Self::serving) does.

@@ -18,11 +18,19 @@ pub struct Fault {
     /// What the operator can do about it, where there is something to say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suggested_action: Option<Cow<'static, str>>,
+    /// Whose word it was, where somebody's no made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Box<str>>,
 }
 
 impl Fault {
     pub fn new(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into(), customer: None, suggested_action: None }
+        Self { code: code.into(), message: message.into(), customer: None, suggested_action: None, by: None }
+    }
+
+    #[must_use]
+    pub fn said_by(self, who: &str) -> Self {
+        Self { by: Some(who.into()), ..self }
     }
 }
 

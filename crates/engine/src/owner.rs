@@ -281,6 +281,7 @@ impl Owner {
         let events = self.run.decide(command, now)?;
         let rows = words.iter().flat_map(|word| word.rows(&events, &self.id, &self.tenant, now));
         batch.audit.extend(rows);
+        batch.audit.extend(audit::refused(&events, &self.run, &self.id, &self.tenant, now));
         batch.events.extend(events);
         Ok(())
     }

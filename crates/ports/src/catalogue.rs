@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use baton_core::id::TenantId;
 use baton_core::tool::Facts;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// How much harm a wrong call can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -79,6 +80,18 @@ pub struct Described {
     pub risk: Risk,
     /// The price of one call.
     pub cost_usd: f64,
+    /// How often one tenant may call it: `100/min`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Arc<str>>,
+    /// How long an answer holds, where it is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_seconds: Option<u64>,
+    /// Which edition of it this is, as whoever makes it says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<Arc<str>>,
+    /// JSON Schema of what it answers with, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_schema: Option<Arc<Value>>,
     pub facts: Arc<Facts>,
     /// Of a tool that does several things: how each of them is looked at. What they are is in the facts.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]

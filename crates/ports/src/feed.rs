@@ -40,6 +40,8 @@ pub enum Space {
     Subscriptions,
     /// Deliveries to be made.
     Deliveries,
+    /// Whatever may be sealed: secrets of tools, and what signs webhooks, theirs and ours.
+    Secrets,
 }
 
 #[async_trait]

@@ -7,6 +7,7 @@ mod profile;
 mod script;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use baton_core::expr::{Dialect, Params, nearest};
 use baton_core::plain::plain_at;
@@ -14,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 pub use hook::{Form as HookForm, Hook};
-pub(crate) use http::{ErrorRule, Http, Lookup, OPEN_NAMES, Segment, Template as HttpTemplate};
+pub(crate) use http::{ErrorRule, Http, Lookup, OPEN_NAMES, Segment, Template as HttpTemplate, can_be};
 pub(crate) use profile::{Profile, Said};
 pub(crate) use script::{Fault as ScriptedFault, NAMES as SCRIPT_NAMES, Reply, Rule, Script, When, scripted};
 
@@ -41,8 +42,8 @@ pub(crate) enum Kind {
     Http(Box<Http>),
     /// One of an OpenAPI document.
     Operation(Box<Operation>),
-    /// One that an MCP server has, under the server's own name for it.
-    Remote { source: Source, tool: String },
+    /// One that an MCP server has, under the server's own name for it, and what that says it answers with.
+    Remote { source: Source, tool: String, output: Option<Arc<Value>> },
 }
 
 /// What a document of definitions holds.
@@ -149,7 +150,7 @@ impl Mistake {
         Self { place: place.into(), reason: reason.into() }
     }
 
-    fn within(self, place: &str) -> Self {
+    pub(crate) fn within(self, place: &str) -> Self {
         let dot = if self.place.is_empty() { "" } else { "." };
         Self { place: format!("{place}{dot}{}", self.place), ..self }
     }

@@ -1,8 +1,8 @@
 //! Performs a permitted tool call.
 //!
 //! The way in is [`Registry`], which answers the port [`baton_ports::tools::Tools`]. A call goes through the stages of
-//! the check (find, enabled, parameters, approval, cache, rate, circuit) and comes out as a permit; performing the permit is one attempt under
-//! a time-out, with a redacted audit row. Retries, waiting and the journal are the run's.
+//! the check (find, enabled, parameters, promise, approval, cache, circuit, rate) and comes out as a permit; performing the
+//! permit is one attempt under a time-out, with a redacted audit row. Retries, waiting and the journal are the run's.
 //!
 //! Internal tools keep what they do in [`baton_ports::records`]: an act and its idempotency key's row commit in one
 //! batch, so the same key again gives the first result and never a second act.

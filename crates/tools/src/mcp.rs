@@ -4,6 +4,7 @@
 //! The list is data ([`Listing`]): whoever reads files keeps it, so that the tools stand while the server is down. A
 //! connection is made when the first call needs one, kept, and made again, later each time, where it breaks.
 
+mod answers;
 pub mod attend;
 mod content;
 mod facts;
@@ -24,9 +25,9 @@ use baton_core::bundle::Hash;
 use baton_core::tool::Class;
 use serde_json::Value;
 
+pub(crate) use answers::Answers;
 pub(crate) use link::Link;
 pub use listing::Listing;
-pub(crate) use written::Override;
 
 use crate::config::Config;
 use crate::definition::{Definition, Mistake, Profile};
@@ -34,7 +35,7 @@ use crate::doubt::Doubt;
 use crate::launch::Launch;
 use crate::openapi::Unsupported;
 use crate::outbound::Outbound;
-use written::Place;
+use written::{Override, Place};
 
 /// Connecting, with the start of a program.
 const OPEN_LIMIT: Duration = Duration::from_secs(20);
@@ -114,13 +115,13 @@ impl Source {
     fn asking(&self, tool: &str, class: Class) -> forms::Asking {
         let said = self.0.tools.get(tool);
         let again = !class.acts() || self.asks_first(tool);
-        let seconds = said.and_then(|said| said.answer_within_seconds);
+        let seconds = said.and_then(|said| said.asked.answer_within_seconds);
         let own = seconds.map(|seconds| Duration::from_secs(seconds.get()));
         forms::Asking { again, within: own.or(self.0.answer_within) }
     }
 
     fn asks_first(&self, tool: &str) -> bool {
-        self.0.tools.get(tool).is_some_and(|said| said.asks_first)
+        self.0.tools.get(tool).is_some_and(|said| said.asked.asks_first)
     }
 
     /// Whether a tool of this name could be one of it.

@@ -7,12 +7,14 @@
 mod auth;
 mod doubts;
 mod operation;
+mod own;
 mod parameter;
 mod remote;
 mod schema;
 mod within;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use baton_core::expr::Params;
 use reqwest::{Method, Url};
@@ -25,8 +27,10 @@ pub(crate) use parameter::{Parameter, Place, Style};
 pub use remote::document;
 
 use crate::check::Schema;
-use crate::definition::{Definition, Kind, Mistake, Profile, template};
+use crate::definition::{Definition, Kind, Mistake, Profile, Said, template};
 use crate::doubt::Doubt;
+use operation::Read;
+use own::Own;
 use within::Within;
 
 /// Tools of one document.
@@ -56,6 +60,9 @@ struct Written {
     /// Whether a person vouches that operations do what their methods say.
     #[serde(default)]
     trusted: bool,
+    /// What is said of single operations, by id or by `METHOD /path`.
+    #[serde(default)]
+    operations: BTreeMap<String, Map<String, Value>>,
 }
 
 /// A part of a document that no tool can use, or not fully.
@@ -75,56 +82,36 @@ pub(crate) struct Found {
 
 /// The tools of a document, and what is not among them.
 pub(crate) fn read(profile: &Profile, fields: Map<String, Value>) -> Result<Found, Mistake> {
-    let written: Written = crate::definition::read("", fields)?;
+    if let Some(name) = profile.said_of_one_tool() {
+        let reason = format!("is said of one operation: write it under `operations.ID.{name}`");
+        return Err(Mistake::at(name, reason));
+    }
+    let mut written: Written = crate::definition::read("", fields)?;
+    let operations = std::mem::take(&mut written.operations);
     let version = version(&written.document)?;
+    let root = Within::new(&written.document);
+    let repeated = repeated(&root);
     let source = Source {
-        root: Within::new(&written.document),
         version,
         server: written.server.as_deref(),
         auth: credentials(&written.auth)?,
         trusted: written.trusted,
         profile,
+        owns: own::read(&profile.name, operations, &root, &repeated)?,
+        edition: root.field("info").field("version").text().filter(|version| !version.is_empty()),
+        root,
+        repeated,
+        written: &written,
     };
-    let mut taken = Taken::default();
-    let repeated = repeated(&source.root);
-    let mut ids = BTreeSet::new();
+    let names = source.owns.values().filter_map(|own| own.name.clone()).collect();
+    let mut taken = Taken { names, ..Taken::default() };
     for (path, item) in source.root.field("paths").fields() {
-        let item = match item.resolved() {
-            Ok(item) => item,
-            Err(reason) => {
-                taken.unsupported.push(Unsupported { place: item.place(), reason });
-                continue;
-            }
-        };
-        let echo = item.field(NOT_CALLED);
-        if !echo.is_null() {
-            taken.unsupported.push(Unsupported { place: echo.place(), reason: "TRACE is not called".to_owned() });
-        }
-        for method in METHODS {
-            let operation = item.field(method);
-            if operation.is_null() {
-                continue;
-            }
-            let said = id(&operation, method, path);
-            let id = if repeated.contains(&said) { by_path(method, path) } else { said.clone() };
-            let is_wanted = wanted(&written, &[&said, &id]);
-            if is_wanted && said != id {
-                let reason =
-                    format!("`{said}` is the id of several operations; this one is called by its path, as `{id}`");
-                taken.unsupported.push(Unsupported { place: operation.field("operationId").place(), reason });
-            }
-            ids.extend([said, id.clone()]);
-            if !is_wanted {
-                continue;
-            }
-            if taken.tools.len() >= OPERATIONS_MAX {
-                let reason = format!("has more than {OPERATIONS_MAX} operations; choose among them with `include`");
-                return Err(Mistake::at("document", reason));
-            }
-            source.take(path, &item, (method, &id), &operation, &mut taken);
+        match item.resolved() {
+            Ok(item) => source.take_all(path, &item, &mut taken)?,
+            Err(reason) => taken.unsupported.push(Unsupported { place: item.place(), reason }),
         }
     }
-    let doubts = doubts::of(&written, &source.root, &ids);
+    let doubts = doubts::of(&written, &source.root, &taken);
     Ok(Found { tools: taken.tools, unsupported: taken.unsupported, doubts })
 }
 
@@ -136,6 +123,23 @@ struct Source<'d> {
     auth: Vec<(String, Params)>,
     trusted: bool,
     profile: &'d Profile,
+    /// What the definition says of single operations, by method and path.
+    owns: BTreeMap<String, Own>,
+    /// The version of the API, as the document says.
+    edition: Option<&'d str>,
+    /// Ids that several operations have.
+    repeated: BTreeSet<String>,
+    written: &'d Written,
+}
+
+/// One operation of a document, and what the definition says of it.
+struct Asked<'a, 'd> {
+    path: &'d str,
+    item: &'a Within<'d>,
+    method: &'a str,
+    id: &'a str,
+    written: &'a Within<'d>,
+    own: Own,
 }
 
 /// The dialect of schemas that a document speaks.
@@ -152,37 +156,83 @@ struct Taken {
     tools: Vec<Definition>,
     names: BTreeSet<String>,
     unsupported: Vec<Unsupported>,
+    /// All operations by what they may be chosen by.
+    ids: BTreeSet<String>,
+    /// Where the definition speaks of an operation that it leaves out.
+    unused: Vec<String>,
 }
 
-impl Source<'_> {
-    fn take(&self, path: &str, item: &Within<'_>, (method, id): (&str, &str), written: &Within<'_>, taken: &mut Taken) {
-        let read = operation::read(self, path, item, method, written, &mut taken.unsupported);
-        match read.and_then(|read| compiled(written, read)) {
-            Ok((operation, parameters)) => {
-                let name = free_name(&self.profile.name, id, &taken.names);
-                taken.names.insert(name.clone());
-                let profile = self.profile.of_operation(
-                    name,
-                    description(written, method, path),
-                    parameters,
-                    &operation,
-                    self.trusted,
-                );
-                taken.tools.push(Definition { profile, kind: Kind::Operation(Box::new(operation)) });
-            }
-            Err(unsupported) => taken.unsupported.push(unsupported),
+impl<'d> Source<'d> {
+    /// The operations of one path.
+    fn take_all(&self, path: &'d str, item: &Within<'d>, taken: &mut Taken) -> Result<(), Mistake> {
+        let echo = item.field(NOT_CALLED);
+        if !echo.is_null() {
+            taken.unsupported.push(Unsupported { place: echo.place(), reason: "TRACE is not called".to_owned() });
         }
+        for method in METHODS {
+            let operation = item.field(method);
+            if operation.is_null() {
+                continue;
+            }
+            let said = id(&operation, method, path);
+            let id = if self.repeated.contains(&said) { by_path(method, path) } else { said.clone() };
+            let is_wanted = wanted(self.written, &[&said, &id]);
+            let own = self.owns.get(&by_path(method, path)).cloned().unwrap_or_default();
+            if is_wanted && said != id {
+                let reason =
+                    format!("`{said}` is the id of several operations; this one is called by its path, as `{id}`");
+                taken.unsupported.push(Unsupported { place: operation.field("operationId").place(), reason });
+            }
+            taken.ids.extend([said, id.clone()]);
+            if !is_wanted && !own.place.is_empty() {
+                taken.unused.push(own.place.clone());
+            }
+            if is_wanted && !own.is_left_out {
+                self.take(&Asked { path, item, method, id: &id, written: &operation, own }, taken)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&self, asked: &Asked<'_, 'd>, taken: &mut Taken) -> Result<(), Mistake> {
+        if taken.tools.len() >= OPERATIONS_MAX {
+            let reason = format!("has more than {OPERATIONS_MAX} operations; choose among them with `include`");
+            return Err(Mistake::at("document", reason));
+        }
+        let Asked { path, method, id, written, own, .. } = asked;
+        let read = operation::read(self, asked, &mut taken.unsupported);
+        let Read { operation, parameters, answer } = match read.and_then(|read| compiled(written, read)) {
+            Ok(read) => read,
+            Err(unsupported) => {
+                taken.unsupported.push(unsupported);
+                return Ok(());
+            }
+        };
+        let (profile, class) = own.settled(&operation)?;
+        let name = own.name.clone().unwrap_or_else(|| free_name(&self.profile.name, id, &taken.names));
+        taken.names.insert(name.clone());
+        let parameters = own.parameters(parameters)?;
+        let profile = profile.named(name).of_arguments(parameters).or_all(self.profile).or(Said {
+            description: description(written, method, path),
+            category: None,
+            class,
+            risk: own::risk(class, &operation.method, self.trusted),
+            parameters: Value::Null,
+            output_schema: answer.map(Arc::new),
+            version: self.edition.map(str::to_owned),
+            timeout_ms: None,
+            irreversible: "its document does not say how it is undone",
+        });
+        taken.tools.push(Definition { profile, kind: Kind::Operation(Box::new(operation)) });
+        Ok(())
     }
 }
 
 /// The same, unless the schema of the arguments is none: told here and now, and not by every call.
-fn compiled(
-    written: &Within<'_>,
-    (operation, parameters): (Operation, Value),
-) -> Result<(Operation, Value), Unsupported> {
-    let schema = Schema::new(parameters);
+fn compiled(written: &Within<'_>, read: Read) -> Result<Read, Unsupported> {
+    let schema = Schema::new(read.parameters);
     match schema.compile() {
-        Ok(()) => Ok((operation, schema.into_document())),
+        Ok(()) => Ok(Read { parameters: schema.into_document(), ..read }),
         Err(reason) => {
             let reason = format!("its arguments cannot be checked, for their schema is none: {reason}");
             Err(Unsupported { place: written.place(), reason })

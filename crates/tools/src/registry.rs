@@ -273,7 +273,9 @@ fn renew(link: &Arc<Link>, held: &Arc<RwLock<Held>>, tuning: &BTreeMap<String, T
         let (Some(link), Some(held)) = (own.upgrade(), held.upgrade()) else { return };
         let (tools, _) = source.tools(listing);
         let entries = tools.into_iter().filter_map(|tool| match tool.kind {
-            Kind::Remote { tool: name, .. } => Some(mcp::entry(tool.profile, name, link.clone())),
+            Kind::Remote { tool: name, output, .. } => {
+                Some(mcp::entry(tool.profile, name, output.as_deref(), link.clone()))
+            }
             Kind::Script(_) | Kind::Http(_) | Kind::Operation(_) => None,
         });
         let mut held = held.write().unwrap_or_else(PoisonError::into_inner);

@@ -121,7 +121,7 @@ pub(crate) fn entries(
             Kind::Script(script) => script::entry(definition.profile, script, records.clone(), clock.clone()),
             Kind::Http(http) => http::entry(definition.profile, *http, outbound.clone(), secrets.clone()),
             Kind::Operation(called) => operation::entry(definition.profile, *called, outbound.clone(), secrets.clone()),
-            Kind::Remote { source, tool } => {
+            Kind::Remote { source, tool, output } => {
                 let is_its = |link: &&Arc<Link>| link.source.name() == source.name();
                 let link = match links.iter().find(is_its) {
                     Some(link) => link.clone(),
@@ -130,7 +130,7 @@ pub(crate) fn entries(
                         links[links.len() - 1].clone()
                     }
                 };
-                mcp::entry(definition.profile, tool, link)
+                mcp::entry(definition.profile, tool, output.as_deref(), link)
             }
         });
     }

@@ -39,7 +39,7 @@ fn talk(baton: &Path, scripts: &Path, here: &Path) -> anyhow::Result<()> {
     let project = here.join("project");
     std::fs::create_dir_all(project.join("workflows"))?;
     std::fs::create_dir_all(project.join("tools"))?;
-    for workflow in ["mcp.yaml", "ask.yaml"] {
+    for workflow in ["mcp.yaml", "ask.yaml", "slow.yaml"] {
         std::fs::copy(scripts.join("project/workflows").join(workflow), project.join("workflows").join(workflow))?;
     }
     std::fs::write(project.join("baton.toml"), "[tools.secrets]\ntoken = \"t0ken\"\n")?;
@@ -57,6 +57,7 @@ fn talk(baton: &Path, scripts: &Path, here: &Path) -> anyhow::Result<()> {
         tool["name"] = json!(name);
         tool["kind"] = json!("mcp");
         tool["trusted"] = json!(true);
+        tool["tools"] = json!({"slow": {"timeout_ms": 1_500, "retry": {"max_attempts": 1}}});
         std::fs::write(project.join(format!("tools/{name}.json")), tool.to_string())?;
     }
     let answer = run_of(baton, &project, "mcp")?;
@@ -77,6 +78,8 @@ fn talk(baton: &Path, scripts: &Path, here: &Path) -> anyhow::Result<()> {
     ensure!(variables.contains("PATH") && !variables.contains("CARGO"), "variables: {variables}");
     let told = answer.to_string();
     ensure!(told.contains("Error executing tool fails"), "the tool that fails says so: {told}");
+    known(baton, &project)?;
+    given_up(baton, &project, here)?;
     answered(baton, &project)?;
     still_there(baton, &project, py)
 }
@@ -88,6 +91,52 @@ fn run_of(baton: &Path, project: &Path, workflow: &str) -> anyhow::Result<Value>
     let finished = process::within(&mut run, RUN_LIMIT)?;
     ensure!(finished.status.success(), "the run failed: {}", finished.told());
     serde_json::from_str(&finished.stdout).with_context(|| finished.told())
+}
+
+/// What servers say of their tools is in the catalogue: what they do, and what they answer with.
+fn known(baton: &Path, project: &Path) -> anyhow::Result<()> {
+    let mut list = Command::new(baton);
+    list.current_dir(project).args(["tools", "list", "--json"]);
+    let listed: Value = serde_json::from_str(&process::output(&mut list)?)?;
+    let tools = listed["tools"].as_array().context("no list of tools")?;
+    for source in ["py", "py_http", "node", "node_http"] {
+        for (tool, class, risk) in [
+            ("slow", "read", "low"),
+            ("put", "keyed", "medium"),
+            ("append", "once", "medium"),
+            ("remove", "once", "high"),
+        ] {
+            let name = format!("{source}.{tool}");
+            let found = tools.iter().find(|tool| tool["name"] == name.as_str());
+            let found = found.with_context(|| format!("there is no {name}: {listed}"))?;
+            ensure!(found["facts"]["class"] == class && found["risk"] == risk, "{name}: {found}");
+        }
+        let (promises, property) = if source.starts_with("py") { ("add", "result") } else { ("put", "word") };
+        let name = format!("{source}.{promises}");
+        let found = tools.iter().find(|tool| tool["name"] == name.as_str()).context("it is not listed")?;
+        let data = &found["output_schema"]["properties"]["structured"];
+        ensure!(data["properties"][property].is_object(), "{name} does not say what it answers with: {found}");
+    }
+    Ok(())
+}
+
+/// A call that takes too long is given up: its server is told so, and how far it had come is in the log.
+fn given_up(baton: &Path, project: &Path, here: &Path) -> anyhow::Result<()> {
+    let notes = here.join("notes");
+    std::fs::create_dir_all(&notes)?;
+    let mut run = Command::new(baton);
+    run.current_dir(project).env("BATON_LOG", "info").args(["run", "slow", "--json", "--set"]);
+    run.arg(format!("folder={}", notes.display()));
+    let finished = process::within(&mut run, RUN_LIMIT)?;
+    ensure!(finished.status.success(), "the run failed: {}", finished.told());
+    let answer: Value = serde_json::from_str(&finished.stdout).with_context(|| finished.told())?;
+    for server in ["py", "http", "node", "node_http"] {
+        ensure!(answer["outputs"][server]["text"] == "cancelled", "{server} heard nothing of it: {}", finished.told());
+    }
+    let told = finished.stderr.matches("is given up").count();
+    let far = finished.stderr.matches("1 of 2").count();
+    ensure!(told == 4 && far == 4, "how far they were: {}", finished.told());
+    Ok(())
 }
 
 /// What servers ask people waits with its form, and each server is told its answer: one that asks in place of acting, and

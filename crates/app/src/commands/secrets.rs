@@ -4,7 +4,9 @@ use std::io::{IsTerminal, Read};
 use std::path::Path;
 
 use baton_core::expr::nearest;
+use baton_core::time::Time;
 use baton_ports::clock::{Clock, SystemClock};
+use baton_ports::feed::{Feed as _, Space};
 use baton_store::sqlite::{self, Store};
 
 use crate::cli::Secrets;
@@ -25,7 +27,7 @@ pub async fn run(folder: &Path, args: Secrets) -> anyhow::Result<Exit> {
         std::fs::create_dir_all(folder)?;
     }
     let store = Store::open(&database, sqlite::Options::default())?;
-    let vault = Vault { records: &store, tenant: &tenant, ring };
+    let vault = Vault { records: &store, tenant: &tenant, ring: &ring };
     match args {
         Secrets::Set { name } => {
             is_name(&name)?;
@@ -50,12 +52,26 @@ pub async fn run(folder: &Path, args: Secrets) -> anyhow::Result<Exit> {
             }
             print::line(format_args!("`{name}` is forgotten, by a server that runs at its next start."));
         }
-        Secrets::Rotate => {
-            let rotated = vault.rotate(now).await?;
-            print::line(format_args!("{} sealed anew under the current key.", print::counted(rotated, "secret")));
-        }
+        Secrets::Rotate => rotate(&store, &ring, now).await?,
     }
     Ok(Exit::Completed)
+}
+
+/// Of all tenants, those that are shut among them: the key of before is to be of no more use. One whose secret does not open
+/// keeps no other from being sealed anew.
+async fn rotate(store: &Store, ring: &Ring, now: Time) -> anyhow::Result<()> {
+    let (mut rotated, mut failed) = (0, None);
+    for tenant in store.tenants(Space::Secrets).await? {
+        match (Vault { records: store, tenant: &tenant, ring }).rotate(now).await {
+            Ok(more) => rotated += more,
+            Err(error) => {
+                print::note(format_args!("note: it stopped at a secret of the tenant `{tenant}`: {error:#}"));
+                failed.get_or_insert(error);
+            }
+        }
+    }
+    print::line(format_args!("{} sealed anew under the current key.", print::counted(rotated, "secret")));
+    failed.map_or(Ok(()), Err)
 }
 
 fn is_name(name: &str) -> anyhow::Result<()> {

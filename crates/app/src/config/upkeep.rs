@@ -12,7 +12,7 @@ use serde::Deserialize;
 pub struct Upkeep {
     /// Who is sent the report of a week's tool use, once it is over.
     pub report_to: Vec<String>,
-    /// How many hours after the week's end, which is on Monday at midnight, UTC.
+    /// How many hours after the week's end, which is on Monday at midnight by the clocks of each tenant's zone.
     pub report_hours: u8,
     /// Who is written to when an account must be connected again; the desk tells of it too.
     pub reconnect_to: Vec<String>,

@@ -111,6 +111,22 @@ fn somebody_else_thinks_for_an_agent_step_by_step() {
 }
 
 #[test]
+fn a_tool_that_an_agent_may_not_have_is_in_the_audit_trail() {
+    let endpoint = thinker(|asked| match asked["seen"].as_array().map(Vec::as_slice) {
+        Some([]) => json!({"request_tools": [{"id": "1", "tool": "charge_payment", "arguments": {"amount": 250}}]}),
+        _ => json!({"answer": {"output": {"text": "then not"}}}),
+    });
+    let place = place(&format!("{{name: greeter, type: custom, endpoint: \"{endpoint}\", tools: [calculator]}}"));
+    place.baton(&["run", "greet", "--set", "message=hi"]).ends(0).says("then not");
+    let listed = place.baton(&["audit", "list", "--json"]).ends(0).json();
+    let rows = listed["rows"].as_array().expect("rows");
+    let said = |row: &Value| ["action", "status", "error_code", "agent_name"].map(|name| row[name].clone());
+    let expect = ["charge_payment", "error", "TOOL_NOT_ALLOWED", "greeter"];
+    assert_eq!(rows.iter().map(said).collect::<Vec<_>>(), [expect], "{listed}");
+    assert_eq!((&rows[0]["sent"], &rows[0]["details"]["node"]), (&json!(false), &json!("hello")));
+}
+
+#[test]
 fn whoever_says_what_is_no_step_is_quoted() {
     let endpoint = thinker(|_| json!({"ponder": "deeply"}));
     let place = place(&format!("{{name: greeter, type: custom, endpoint: \"{endpoint}\"}}"));

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use crate::place::{Done, Place};
-use crate::server::Server;
+use crate::server::{Server, until};
 
 pub const KEY: &str = "ak_s3cr3t";
 /// A flow of two nodes: what the agent asked for, and a call of its own.
@@ -316,6 +316,33 @@ fn whoever_connected_an_account_comes_back_to_the_server_once() {
     service.set("ca_1", "EXPIRED");
     let told = back(&callback, "success");
     assert!(told.starts_with("HTTP/1.1 200") && told.contains("not connected yet"), "{told}");
+}
+
+#[test]
+fn a_server_looks_after_the_accounts_of_every_tenant() {
+    let service = Service::start();
+    let place = service.place();
+    baton(&place, &["tenants", "create", "acme"]).ends(0);
+    let of_acme = |arguments: &[&str]| {
+        Done::after(place.begin_with(&[("COMPOSIO_API_KEY", KEY), ("BATON_TENANT", "acme")], arguments))
+    };
+    of_acme(&["tools", "connect", "shopify"]).ends(0);
+    baton(&place, &["tools", "connect", "shopify"]).ends(0);
+    for account in ["ca_1", "ca_2"] {
+        service.set(account, "ACTIVE");
+    }
+    of_acme(&["tools", "connections"]).ends(0).says("ACTIVE");
+    baton(&place, &["tools", "connections"]).ends(0).says("ACTIVE");
+    for account in ["ca_1", "ca_2"] {
+        service.set(account, "EXPIRED");
+    }
+    let server = Server::start_with(&place, &[("COMPOSIO_API_KEY", KEY)]);
+    for look in [&of_acme as &dyn Fn(&[&str]) -> Done, &|arguments: &[&str]| baton(&place, arguments)] {
+        until("the account is on the desk", || {
+            look(&["desk", "list"]).out.contains("connection of `shopify`").then_some(())
+        });
+    }
+    drop(server);
 }
 
 #[test]

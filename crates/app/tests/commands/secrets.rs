@@ -14,6 +14,8 @@ use crate::upstream::Upstream;
 
 const KEY: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
 const NEXT: &str = "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXphYmNkZWY=";
+/// One that nobody gives any more.
+const LOST: &str = "OTg3NjU0MzIxMDk4NzY1NDMyMTA5ODc2NTQzMjEwOTg=";
 
 /// Hears what it is asked with.
 fn service() -> (String, Arc<Mutex<String>>) {
@@ -97,6 +99,30 @@ fn a_sealed_secret_is_used_rotated_and_forgotten_and_is_nowhere_in_the_clear() {
     }
     Done::after(place.begin_with(&next, &["secrets", "delete", "crm"])).ends(0);
     assert_eq!(Done::after(place.begin_with(&next, &["secrets", "list", "--json"])).ends(0).json(), json!([]));
+}
+
+#[test]
+fn the_secrets_of_every_tenant_are_sealed_anew_those_of_a_shut_one_too() {
+    let place = Place::empty();
+    let of = |tenant: &'static str, key: &'static str| [("BATON_SECRETS__KEY", key), ("BATON_TENANT", tenant)];
+    place.baton(&["tenants", "create", "acme"]).ends(0);
+    // One needs no making.
+    for tenant in ["default", "acme", "unmade"] {
+        with_key(&place, &of(tenant, KEY), &["secrets", "set", "crm"], tenant).ends(0);
+    }
+    Done::after(place.begin_with(&of("default", KEY), &["tenants", "disable", "acme"])).ends(0);
+    let old_keys = format!("[\"{KEY}\"]");
+    let both = [("BATON_SECRETS__KEY", NEXT), ("BATON_SECRETS__OLD_KEYS", old_keys.as_str())];
+    Done::after(place.begin_with(&both, &["secrets", "rotate"])).ends(0).says("3 secrets");
+    for tenant in ["default", "acme", "unmade"] {
+        let listed = Done::after(place.begin_with(&of(tenant, NEXT), &["secrets", "list", "--json"])).ends(0).json();
+        assert_eq!(listed[0]["opens"], true, "{tenant}: {listed}");
+    }
+    // One that does not open is told with whose it is, and keeps no other from it.
+    with_key(&place, &of("unmade", KEY), &["secrets", "set", "later"], "x").ends(0);
+    with_key(&place, &of("acme", LOST), &["secrets", "set", "later"], "x").ends(0);
+    let told = Done::after(place.begin_with(&both, &["secrets", "rotate"])).ends(2);
+    told.says("1 secret sealed anew").warns("it stopped at a secret of the tenant `acme`");
 }
 
 #[test]

@@ -1,6 +1,7 @@
-//! The faults that seed 000 found (BUG-TL) and what it recommends (REC-TL), from outside. BUG-TL-001 is held in the room
-//! `tools`.
+//! The faults that seed 000 found (BUG-TL) and what it recommends (REC-TL), from outside. That calls wait for their turn
+//! (BUG-TL-001) is held in the room `tools` too.
 
+use baton_core::time::Time;
 use serde_json::{Value, json};
 
 use super::place::Place;
@@ -116,6 +117,40 @@ fn rec_tl_004_every_save_is_a_version_of_its_own_and_what_is_unchanged_none() {
     assert_eq!(revision("d"), "3", "going back is a version, too");
 }
 
+#[test]
+fn rec_tl_004_one_version_is_active_and_an_earlier_one_can_be_again() {
+    let place = place(ASKS);
+    let server = Server::start(&place);
+    let key = server.key().expect("a key").to_owned();
+    let ask = |request: &str, body: &Value| server.ask(request, &key, "", body).ends(200);
+    let second = ASKS.replace("first", "second");
+    server.write("PUT /api/v1/workflows/w", &key, "", &second).ends(200);
+    let versions = || {
+        let listed = ask("GET /api/v1/workflows/w/versions", &Value::Null);
+        let of = |one: &Value| (one["revision"].as_u64().expect("a number"), one["active"] == true);
+        let mut all: Vec<_> = listed["versions"].as_array().expect("a list").iter().map(of).collect();
+        all.sort_unstable();
+        (all, listed)
+    };
+    assert_eq!(versions().0, [(1, true), (2, false)], "a new version begins inactive");
+    ask("POST /api/v1/workflows/w/activate", &json!({"revision": 2}));
+    let (all, listed) = versions();
+    assert_eq!(all, [(1, false), (2, true)], "one is active at a time");
+    for version in listed["versions"].as_array().expect("a list") {
+        assert!(version["created_at"].is_string() && version["activated_at"].is_string(), "{version}");
+        assert_eq!(version["made_by"].as_str(), (version["revision"] == 2).then_some("first start"), "{version}");
+    }
+    let says = |said: &str| {
+        let run = server.ask("POST /api/v1/workflows/execute", &key, "", &json!({"workflow_id": "w"})).ends(202);
+        let run = run["execution_id"].as_str().expect("an id").to_owned();
+        place.baton(&["runs", "answer", &run, "ask", "--approve"]).ends(0).says(said);
+    };
+    says("second");
+    assert_eq!(ask("POST /api/v1/workflows/w/rollback", &json!({}))["revision"], 1);
+    assert_eq!(versions().0, [(1, true), (2, false)]);
+    says("first");
+}
+
 const BOOKS: &str = "\
 name: w
 nodes:
@@ -139,9 +174,27 @@ fn rec_tl_001_a_booking_whose_payment_fails_is_cancelled() {
 #[test]
 fn bug_tl_004_an_error_says_what_the_operator_can_do() {
     let place = place(BOOKS);
-    place.baton(&["run", "w", "--id", "one", "--set", "method=visa-0002"]).ends(1).says("PAYMENT_DECLINED");
-    let fault = show(&place, "one")["error"].to_string();
-    assert!(fault.contains("PAYMENT_DECLINED") && fault.contains("Insufficient funds"), "{fault}");
+    // The words are the seed's; what is said to the operator names the case.
+    let told = |tool: &str, arguments: &str| {
+        let told = place.baton(&["tools", "call", tool, "--input", arguments, "--json"]).ends(1).json();
+        assert_eq!(told["success"], false, "{told}");
+        ["error_code", "error", "error_details", "suggested_action"]
+            .map(|field| told[field].as_str().unwrap_or_else(|| panic!("no {field}: {told}")).to_owned())
+    };
+    let declined = told("charge_payment", r#"{"amount": 50, "currency": "EUR", "method": "visa-0002"}"#);
+    let [code, customer, operator, action] = declined.each_ref().map(String::as_str);
+    assert_eq!((code, action), ("PAYMENT_DECLINED", "Ask the customer for another payment method"));
+    assert!(operator.contains("Insufficient funds") && !customer.contains("Insufficient funds"), "{declined:?}");
+    assert!(customer.contains("verifica tu método de pago"), "{declined:?}");
+    place.write("baton.toml", "[tools]\nlanguage = \"es\"\n[tools.calendar]\nhours = {}\n");
+    let closed = told("check_availability", r#"{"date": "tomorrow"}"#);
+    let [code, customer, operator, action] = closed.each_ref().map(String::as_str);
+    assert_eq!(
+        (code, customer),
+        ("CALENDAR_NOT_CONFIGURED", "No hemos configurado tu calendario aún. Contacta a soporte.")
+    );
+    assert_eq!(action, "Configure calendar integration in admin panel");
+    assert!(operator.contains("the calendar of `default`"), "the company is named: {operator}");
 }
 
 #[test]
@@ -162,6 +215,40 @@ fn bug_tl_005_what_fails_for_a_moment_is_tried_three_times_and_no_more() {
     let place = place("name: w\nnodes: [{id: act, tool: busy}]\n");
     place.baton(&["run", "w", "--id", "one"]).ends(1).says("SERVICE_UNAVAILABLE");
     assert_eq!(rows(&place).len(), 3);
+}
+
+/// Fails for a moment twice, and takes its time for nothing.
+const RECOVERS: &str = "\
+name: recovers
+kind: script
+class: read
+retry: {max_attempts: 3, initial_ms: 40, multiplier: 3, max_ms: 100}
+results:
+  - {when: attempt < 3, fault: {code: SERVICE_UNAVAILABLE, message: down, retryable: true}}
+  - {output: {said: back}}
+";
+
+#[test]
+fn rec_tl_006_what_fails_for_a_moment_is_tried_again_after_growing_waits() {
+    let place = place("name: w\nnodes: [{id: act, tool: recovers}]\n");
+    place.write("tools/recovers.yaml", RECOVERS);
+    place.baton(&["run", "w", "--id", "one"]).ends(0).says("back");
+    let mut rows = rows(&place);
+    rows.reverse();
+    let attempts = |field: &str| rows.iter().map(|row| row["details"][field].clone()).collect::<Vec<_>>();
+    assert_eq!(attempts("attempt"), [1, 2, 3]);
+    assert_eq!(rows.iter().map(|row| &row["status"]).collect::<Vec<_>>(), ["error", "error", "success"]);
+    let at: Vec<i64> =
+        rows.iter().map(|row| row["at"].as_str().expect("a time").parse::<Time>().expect("one").as_ms()).collect();
+    assert!(at[1] - at[0] >= 40 && at[2] - at[1] >= 100, "40 ms, then three times as long, 100 ms at most: {at:?}");
+    // The seed's own figures, of a tool that says nothing of it.
+    let retry =
+        place.baton(&["tools", "show", "google_calendar", "--json"]).ends(0).json()["tool"]["facts"]["retry"].clone();
+    let of = |field: &str| retry[field].as_f64();
+    assert_eq!(
+        [of("max_attempts"), of("initial_ms"), of("multiplier"), of("max_ms")],
+        [Some(3.0), Some(2_000.0), Some(2.0), Some(10_000.0)]
+    );
 }
 
 #[test]
@@ -242,9 +329,43 @@ fn rec_tl_009_every_tool_says_what_it_does() {
     let tools = tools["tools"].as_array().expect("a list");
     assert!(tools.len() > 20, "the shipped tools");
     for tool in tools {
-        let said = tool["facts"]["description"].as_str().unwrap_or_default();
-        assert!(said.len() > 10, "{} says nothing of itself", tool["name"]);
+        explains(&tool["name"], &tool["facts"]);
+        for (action, facts) in tool["facts"]["actions"].as_object().into_iter().flatten() {
+            explains(&json!(format!("{} {action}", tool["name"])), facts);
+        }
     }
+}
+
+/// A tool says what it does, and what each of its arguments is where its name and type do not say it all.
+fn explains(name: &Value, facts: &Value) {
+    let said = facts["description"].as_str().unwrap_or_default();
+    assert!(said.len() > 10, "{name} says nothing of itself");
+    let arguments = &facts["parameters"]["properties"];
+    assert!(arguments.is_object(), "{name} says nothing of its arguments");
+    for (argument, schema) in arguments.as_object().into_iter().flatten() {
+        let is_told = ["description", "type", "enum", "const", "anyOf", "oneOf", "$ref"];
+        assert!(is_told.iter().any(|word| schema.get(word).is_some()), "{name}: what is `{argument}`?");
+    }
+}
+
+/// Seed 000 §5: BUG-TL-001 and the facts of its table.
+#[test]
+fn bug_tl_001_the_rates_of_the_seed_hold_unless_the_settings_say_others() {
+    let place = Place::empty();
+    let rate = |tool: &str| place.baton(&["tools", "show", tool, "--json"]).ends(0).json()["tool"]["rate"].clone();
+    for (tool, expect) in [
+        ("google_calendar", "100/min"),
+        ("send_whatsapp", "10/min"),
+        ("send_email", "20/min"),
+        ("knowledge_base", "200/min"),
+    ] {
+        assert_eq!(rate(tool), expect, "{tool}");
+    }
+    assert_eq!(rate("calculator"), Value::Null, "as often as one likes");
+    place.write("baton.toml", "[tools.tool.knowledge_base]\nrate = \"7/h\"\ncache_seconds = 60\n");
+    assert_eq!(rate("knowledge_base"), "7/h");
+    let listed = place.baton(&["tools", "list", "--search", "knowledge_base", "--json"]).ends(0).json();
+    assert_eq!((&listed["tools"][0]["rate"], &listed["tools"][0]["cache_seconds"]), (&json!("7/h"), &json!(60)));
 }
 
 #[test]

@@ -9,8 +9,9 @@ fn api() -> String {
         "openapi": "3.0.3", "info": {"title": "Shop", "version": "1"}, "servers": [{"url": "https://api.shop.example"}],
         "paths": {"/orders": {
             "get": {"operationId": "listOpenOrders"},
-            "post": {"operationId": "addOrder", "summary": "Adds an order", "requestBody": {
-                "content": {"multipart/form-data": {"schema": {"type": "object"}}}}}
+            "post": {"operationId": "addOrder", "summary": "Adds an order", "responses": {"200": {"content": {
+                "application/json": {"schema": {"type": "object", "properties": {"id": {"type": "string"}}}}}}}, "requestBody": {
+                "content": {"application/xml": {"schema": {"type": "object"}}}}}
         }},
         "components": {"securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "X-Key"}}},
         "security": [{"key": []}]
@@ -66,5 +67,22 @@ fn operations_are_described_readably_and_a_body_that_is_left_out_is_said() {
     let place = shop("name: shop\nkind: openapi\ndocument: apis/shop.json\nauth: {key: k}\n");
     place.baton(&["tools", "list", "--search", "shop."]).ends(0).says("List open orders (GET /orders)");
     let told = place.baton(&["tools", "unsupported"]).ends(0);
-    told.says("paths./orders.post.requestBody: it is called without its body").says("multipart/form-data");
+    told.says("paths./orders.post.requestBody: it is called without its body").says("application/xml");
+}
+
+#[test]
+fn what_a_tool_answers_with_and_what_is_said_of_one_operation_is_shown() {
+    let place = shop(
+        "name: shop\nkind: openapi\ndocument: apis/shop.json\nauth: {key: k}\noperations: {POST /orders: {class: read, name: order}}\n",
+    );
+    let shown = place.baton(&["tools", "show", "shop.order", "--json"]).ends(0).json()["tool"].clone();
+    assert_eq!((&shown["facts"]["class"], &shown["version"]), (&json!("read"), &json!("1")));
+    let expect = json!({"type": "object", "properties": {"id": {"type": "string"}}});
+    assert_eq!(shown["output_schema"], expect);
+    place.baton(&["tools", "show", "shop.order"]).ends(0).says("output_schema");
+    place.write(
+        "tools/shop.yaml",
+        "name: shop\nkind: openapi\ndocument: apis/shop.json\noperations: {addOrdr: {class: read}}\n",
+    );
+    place.baton(&["validate"]).ends(2).warns("operations.addOrdr").warns("did you mean `addOrder`?");
 }

@@ -173,7 +173,7 @@ impl Draft<'_> {
 
     fn disallow(&mut self, effect: &EffectId, call: &Call, by: &str, note: &str) {
         let why = if note.is_empty() { String::new() } else { format!(": {note}") };
-        let fault = Fault::new(code::REJECTED, format!("`{by}` did not allow the call{why}"));
+        let fault = Fault::new(code::REJECTED, format!("`{by}` did not allow the call{why}")).said_by(by);
         if call.unknown {
             // It may have acted before anybody asked.
             self.emit(Event::Doubted { effect: effect.clone(), fault, next: InDoubt::Person });

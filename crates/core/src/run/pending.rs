@@ -34,6 +34,12 @@ impl Run {
         })
     }
 
+    /// Who works on a node, where the node is an agent's and at work.
+    pub fn agent_at(&self, node: &Address) -> Option<&str> {
+        let Activity::Agent { task, .. } = self.activity(node)? else { return None };
+        Some(&task.agent.name)
+    }
+
     /// An agent's work on a node, where the node is an agent's and at work.
     pub(super) fn worked(&self, node: &Address, now: Time) -> Option<Worked> {
         let Activity::Agent { task, seen, work, .. } = self.activity(node)? else { return None };

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use baton_core::agent::{Seen, Step, Task, Think};
+use baton_core::agent::{Seen, Step, Task, Think, ToolRequest};
 use baton_core::bundle::Bundle;
 use baton_core::definition;
 use baton_core::fault::Fault;
 use baton_core::model;
 use baton_core::money::Usd;
 use baton_core::run::{Address, Block, DEADLINE, Decision, Lapse, Leave, Origin, Outcome, Signal, Started};
-use baton_core::tool::{self, Caller, Class, Facts};
+use baton_core::tool::{self, AuditStatus, Caller, Class, Facts};
 use baton_ports::journal::{Append, Handle, Kind, ProcessId};
 use serde_json::{Value, json};
 
@@ -111,7 +111,12 @@ impl Shelf {
 
     /// Feeds an owner, and writes down what it appends.
     fn feed(&mut self, owner: &mut Owner, input: Input, now: Time) -> Append {
-        let outputs = owner.handle(input, now, &Asker, &Options::default());
+        self.feed_with(&Asker, owner, input, now)
+    }
+
+    /// The same with agents who think so.
+    fn feed_with(&mut self, think: &dyn Think, owner: &mut Owner, input: Input, now: Time) -> Append {
+        let outputs = owner.handle(input, now, think, &Options::default());
         let append = outputs.into_iter().find_map(|output| match output {
             Output::Append(append) => Some(*append),
             _ => None,
@@ -210,6 +215,37 @@ fn one_of_several_yeses_at_a_questions_deadline_has_its_row_beside_the_deadlines
             assert_eq!(decisions(&append), [("ana", "approved"), (DEADLINE, said)], "at {late}");
         }
     }
+}
+
+/// Asks for a tool that nobody gave it, and takes no for an answer.
+struct Wisher;
+
+impl Think for Wisher {
+    fn step(&self, _: &Task, seen: &[Seen]) -> Step {
+        let wish = || ToolRequest { id: "1".to_owned(), tool: "wipe_disk".to_owned(), arguments: json!({}) };
+        if seen.is_empty() { Step::RequestTools(vec![wish()]) } else { Step::Answer { output: json!("then not") } }
+    }
+
+    fn quote(&self, _: &model::Request) -> Quote {
+        Quote::default()
+    }
+}
+
+#[test]
+fn a_tool_that_an_agent_may_not_have_has_a_row() {
+    let mut shelf =
+        Shelf::of(json!({ "name": "w", "nodes": [{ "id": "think", "type": "agent", "agent": "who" }], "edges": [] }));
+    let mut owner = shelf.claim();
+    let start = shelf.start();
+    let append = shelf.feed_with(&Wisher, &mut owner, Input::Items(vec![start]), at(100));
+    let [row] = append.audit.as_slice() else { panic!("one row: {:?}", append.audit) };
+    assert_eq!(
+        (row.action.as_str(), row.status, row.error_code.as_deref()),
+        ("wipe_disk", AuditStatus::Error, Some("TOOL_NOT_ALLOWED"))
+    );
+    assert_eq!((row.agent_name.as_deref(), row.run.as_ref().map(|run| run.as_str())), (Some("who"), Some("r")));
+    assert_eq!((row.sent, row.at, row.details["node"].as_str()), (false, at(100), Some("think")));
+    assert!(row.details["error"].as_str().is_some_and(|said| said.contains("not among this agent's tools")), "{row:?}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use baton_core::graph::Workflow;
 use baton_core::id::RunId;
 use baton_core::run::{Address, Began, Block, EffectId, Entry, Event, Finished, How, Role, Run};
 use baton_core::time::Time;
+use baton_core::tool::AuditRow;
 use baton_engine::owner::Send;
 use baton_ports::journal::{Append, InboxItem, Ownership};
 
@@ -170,7 +171,8 @@ impl Chronicle {
         }
     }
 
-    /// Every performed attempt that is recorded is in the audit, in the same append; so is every word of a person's.
+    /// Every performed attempt that is recorded is in the audit, in the same append; so is every word of a person's, and
+    /// every tool that an agent may not have.
     fn audited(&mut self, append: &Append, event: &Event) -> Result<(), Violation> {
         if let Event::Answered { by, .. }
         | Event::Approved { by, .. }
@@ -180,6 +182,12 @@ impl Chronicle {
             let is_there = append.audit.iter().any(|row| row.user_id.as_ref() == Some(by) && !row.sent);
             if !is_there {
                 return broken("audit", format!("`{by}` decided in `{}` and left no row", self.run));
+            }
+        }
+        if let Event::RequestRefused { tool, fault, .. } = event {
+            let is_its = |row: &AuditRow| row.action == *tool && row.error_code.as_deref() == Some(&*fault.code);
+            if !append.audit.iter().any(is_its) {
+                return broken("audit", format!("`{tool}` was refused in `{}` and left no row", self.run));
             }
         }
         let effect = match event {

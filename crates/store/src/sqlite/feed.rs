@@ -20,16 +20,16 @@ const TENANTS_MAX: usize = 100_000;
 #[async_trait]
 impl Feed for Store {
     async fn tenants(&self, space: Space) -> Result<Vec<TenantId>, Error> {
-        // The index is of these spaces only, and is used where the text says which.
-        let space = match space {
-            Space::Schedules => "schedule",
-            Space::Subscriptions => "subscription",
-            Space::Deliveries => "webhook_pending",
+        // The index is of the first three only, and is used where the text says which. Secrets are looked for once in a
+        // long while, among all records.
+        let which = match space {
+            Space::Schedules => "space = 'schedule'",
+            Space::Subscriptions => "space = 'subscription'",
+            Space::Deliveries => "space = 'webhook_pending'",
+            Space::Secrets => "space IN ('secrets', 'hook_secret', 'subscription_secret')",
         };
         self.read(move |connection| {
-            let sql = format!(
-                "SELECT DISTINCT tenant FROM record WHERE space = '{space}' ORDER BY tenant LIMIT {TENANTS_MAX}"
-            );
+            let sql = format!("SELECT DISTINCT tenant FROM record WHERE {which} ORDER BY tenant LIMIT {TENANTS_MAX}");
             let mut all = connection.prepare_cached(&sql)?;
             all.query_map([], |row| Ok(row.get::<_, String>(0)?.into()))?.collect()
         })

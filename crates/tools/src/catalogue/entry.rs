@@ -78,6 +78,10 @@ pub(crate) struct Entry {
     pub(crate) cache: Option<Duration>,
     /// The MCP server it is of.
     pub(crate) source: Option<Arc<str>>,
+    /// JSON Schema of what it answers with.
+    output_schema: Option<Arc<Value>>,
+    /// Which edition of it this is, as whoever makes it says.
+    edition: Option<Arc<str>>,
     /// Arguments that a preset always has.
     pub(crate) fixed: Map<String, Value>,
     whole: Arc<Variant>,
@@ -118,6 +122,8 @@ impl Entry {
             group_rate: None,
             cache: None,
             source: None,
+            output_schema: None,
+            edition: None,
             fixed: Map::new(),
             whole: Arc::new(Variant::new(whole)),
             actions: BTreeMap::new(),
@@ -236,6 +242,14 @@ impl Entry {
         Self { cache, ..self }
     }
 
+    pub(crate) fn answering(self, output_schema: Option<Arc<Value>>) -> Self {
+        Self { output_schema, ..self }
+    }
+
+    pub(crate) fn of_version(self, version: Option<String>) -> Self {
+        Self { edition: version.map(Into::into), ..self }
+    }
+
     pub(crate) fn of_source(self, source: &str) -> Self {
         Self { source: Some(source.into()), ..self }
     }
@@ -250,6 +264,9 @@ impl Entry {
         if let Some(way) = &tuning.on_unavailable {
             self = self.standing(way);
         }
+        // What a tenant has of its own comes before these.
+        self.rate = tuning.rate.or(self.rate);
+        self.cache = tuning.cache_seconds.map(Duration::from_secs).or(self.cache);
         match tuning.cost_usd {
             Some(cost) => self.costing(Usd::from_f64(cost)),
             None => self,
@@ -315,6 +332,10 @@ impl Entry {
             compensable: variant.compensable,
             risk: variant.risk,
             cost_usd: self.performers.for_all().cost.as_f64(),
+            rate: self.rate.filter(|rate| *rate != Rate::Free).map(|rate| rate.to_string().into()),
+            cache_seconds: self.cache.map(|cache| cache.as_secs()).filter(|seconds| *seconds > 0),
+            version: self.edition.clone(),
+            output_schema: self.output_schema.clone(),
             facts: self.facts.clone(),
             actions: self.acting(),
         })

@@ -13,7 +13,7 @@ use super::config::EntitySource;
 use super::connections::{Connection, command};
 use super::entity::Entity;
 use super::{Composio, Fault, verdict};
-use crate::catalogue::Entry;
+use crate::catalogue::{Entry, Risk};
 use crate::code;
 use crate::definition::Said;
 use crate::failure::Failure;
@@ -26,16 +26,19 @@ pub(super) fn entry(composio: &Arc<Composio>, app: &App, action: Action) -> Opti
     if !app.wants(bare) {
         return None;
     }
-    let said = Said {
+    let said = app.said(bare, &action.name);
+    let class = said.class.unwrap_or_else(|| action.class(app.is_trusted));
+    let profile = said.or(Said {
         description: action.description.clone(),
-        category: app.slug.clone(),
-        class: action.class(app.is_trusted),
-        risk: action.risk(app.is_trusted),
+        category: Some(app.slug.clone()),
+        class,
+        risk: if class.acts() { action.risk(app.is_trusted) } else { Risk::Low },
         parameters: action.parameters.clone(),
-        timeout_ms: app.timeout_ms,
+        output_schema: None,
+        version: Some(action.version.clone()).filter(|version| !version.is_empty()),
+        timeout_ms: Some(app.timeout_ms),
         irreversible: "Composio does not say how it is undone",
-    };
-    let profile = app.said(bare, &action.name).or(said);
+    });
     let service = format!("composio.{}", app.slug);
     let tool =
         Performs { composio: composio.clone(), app: app.slug.clone(), source: app.source.clone(), action, service };

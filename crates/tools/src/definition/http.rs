@@ -171,17 +171,22 @@ impl Http {
             (None, false, None, Some(_)) => Class::Verify,
             (None, false, None, None) => Class::Once,
         };
-        match class {
-            Class::Keyed if !repeatable => {
-                let reason = "`keyed` needs an `idempotency_header` that the service honours, or a PUT or DELETE";
-                Err(Mistake::at("class", reason))
-            }
-            Class::Verify if self.lookup.is_none() => {
-                Err(Mistake::at("class", "`verify` needs a `lookup` that asks what became of a call"))
-            }
-            Class::Pure => Err(Mistake::at("class", "a request is not `pure`; one that only asks is `read`")),
-            Class::Read | Class::Keyed | Class::Verify | Class::Once => Ok(profile.of_class(class)),
+        Ok(profile.of_class(can_be(class, repeatable, self.lookup.is_some())?))
+    }
+}
+
+/// Whether a request can be of a class: sent again under the same key, or looked up.
+pub(crate) fn can_be(class: Class, repeatable: bool, looked_up: bool) -> Result<Class, Mistake> {
+    match class {
+        Class::Keyed if !repeatable => {
+            let reason = "`keyed` needs an `idempotency_header` that the service honours, or a PUT or DELETE";
+            Err(Mistake::at("class", reason))
         }
+        Class::Verify if !looked_up => {
+            Err(Mistake::at("class", "`verify` needs a `lookup` that asks what became of a call"))
+        }
+        Class::Pure => Err(Mistake::at("class", "a request is not `pure`; one that only asks is `read`")),
+        Class::Read | Class::Keyed | Class::Verify | Class::Once => Ok(class),
     }
 }
 

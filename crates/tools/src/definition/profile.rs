@@ -1,25 +1,25 @@
 //! What every defined tool may say of itself, whatever its kind.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use baton_core::expr::nearest;
 use baton_core::money::Usd;
 use baton_core::tool::{Class, Compensation, Facts, OnUnavailable, Retry};
-use reqwest::Method;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
 
 use super::{Mistake, check_roots, parse, read};
 use crate::catalogue::{Action, Entry, Risk};
 use crate::check::Schema;
-use crate::mcp::Override;
-use crate::openapi::Operation;
+use crate::doubt::hint;
 use crate::rate::Rate;
 use crate::shipped::TIMEOUT;
 use crate::tool::Tool;
 
 const NAME_BYTES_MAX: usize = 128;
-/// Of what an OpenAPI document says of an operation: models are told all of it at each step.
+/// Of what a source says of one of its tools: models are told all of it at each step.
 const DESCRIPTION_BYTES_MAX: usize = 1_000;
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -43,6 +43,12 @@ pub(crate) struct Profile {
     /// JSON Schema.
     #[serde(default)]
     parameters: Value,
+    /// JSON Schema of what it answers with.
+    #[serde(default)]
+    output_schema: Option<Arc<Value>>,
+    /// Which edition of it this is, in whoever's words.
+    #[serde(default)]
+    version: Option<String>,
     #[serde(default)]
     pub(super) output_fields: Vec<String>,
     #[serde(default)]
@@ -50,7 +56,7 @@ pub(crate) struct Profile {
     #[serde(default)]
     risk: Option<Risk>,
     #[serde(default)]
-    cost_usd: f64,
+    cost_usd: Option<f64>,
     #[serde(default)]
     rate: Option<Rate>,
     #[serde(default)]
@@ -65,11 +71,13 @@ pub(crate) struct Profile {
 /// What a source of tools says of one of them, where nobody says otherwise.
 pub(crate) struct Said {
     pub(crate) description: String,
-    pub(crate) category: String,
+    pub(crate) category: Option<String>,
     pub(crate) class: Class,
     pub(crate) risk: Risk,
     pub(crate) parameters: Value,
-    pub(crate) timeout_ms: u64,
+    pub(crate) output_schema: Option<Arc<Value>>,
+    pub(crate) version: Option<String>,
+    pub(crate) timeout_ms: Option<u64>,
     /// Why one that acts cannot be undone, unless a compensation is named.
     pub(crate) irreversible: &'static str,
 }
@@ -84,6 +92,8 @@ const FIELDS: &[&str] = &[
     "compensation",
     "irreversible",
     "parameters",
+    "output_schema",
+    "version",
     "output_fields",
     "audit_type",
     "risk",
@@ -106,6 +116,14 @@ fn compensates(place: &str, parameters: &Value) -> Result<(), Mistake> {
 }
 
 impl Profile {
+    pub(crate) fn parameters(&self) -> &Value {
+        &self.parameters
+    }
+
+    pub(crate) fn says_output_schema(&self) -> bool {
+        self.output_schema.is_some()
+    }
+
     /// Whether it says what its output carries.
     pub(crate) fn names_output(&self) -> bool {
         !self.output_fields.is_empty()
@@ -123,7 +141,12 @@ impl Profile {
         Schema::new(profile.parameters.clone())
             .compile()
             .map_err(|reason| Mistake::at("parameters", format!("is no JSON Schema: {reason}")))?;
-        if !profile.cost_usd.is_finite() || profile.cost_usd < 0.0 {
+        if let Some(output) = &profile.output_schema {
+            let compiled = Schema::new(Value::clone(output));
+            let is_none = |reason| Mistake::at("output_schema", format!("is no JSON Schema: {reason}"));
+            compiled.compile().map_err(is_none)?;
+        }
+        if profile.cost_usd.is_some_and(|cost| !cost.is_finite() || cost < 0.0) {
             return Err(Mistake::at("cost_usd", "is a price in US dollars, zero or more"));
         }
         if let Some(way @ OnUnavailable::Provider(_)) = &profile.on_unavailable {
@@ -136,8 +159,27 @@ impl Profile {
         Ok(profile)
     }
 
+    /// Reads what the definition of a source says of one of its tools: what all tools may say, and what is said of those
+    /// of this kind (`more`). The name stands in where none is said.
+    pub(crate) fn of_one<T: DeserializeOwned>(
+        place: &str,
+        name: &str,
+        mut fields: Map<String, Value>,
+        more: &[&'static str],
+    ) -> Result<(Self, T), Mistake> {
+        let known = || FIELDS.iter().chain(more).copied();
+        if let Some(unknown) = fields.keys().find(|field| !known().any(|known| known == *field)) {
+            let reason = format!("unknown field `{unknown}`; {}", hint(unknown, known()));
+            return Err(Mistake::at(place, reason));
+        }
+        fields.entry("name").or_insert_with(|| json!(name));
+        let profile = Self::take(&mut fields).map_err(|mistake| mistake.within(place))?;
+        profile.stands().map_err(|mistake| mistake.within(place))?;
+        Ok((profile, read(place, fields)?))
+    }
+
     /// Whether what it says of outages can be, once its class is known.
-    pub(super) fn stands(&self) -> Result<(), Mistake> {
+    pub(crate) fn stands(&self) -> Result<(), Mistake> {
         if self.on_unavailable == Some(OnUnavailable::Empty) && self.class.is_some_and(Class::acts) {
             let reason = "`empty` is for tools that only ask; what acts is never answered for: say `unavailable`, \
                           `queue` or `manual`";
@@ -146,58 +188,60 @@ impl Profile {
         Ok(())
     }
 
-    pub(super) fn of_class(self, class: Class) -> Self {
+    pub(crate) fn named(self, name: String) -> Self {
+        Self { name, ..self }
+    }
+
+    pub(crate) fn of_arguments(self, parameters: Value) -> Self {
+        Self { parameters, ..self }
+    }
+
+    pub(crate) fn of_class(self, class: Class) -> Self {
         Self { class: Some(class), ..self }
     }
 
-    /// What one operation of an OpenAPI document says of itself, the rest as the definition says for all of them.
-    pub(crate) fn of_operation(
-        &self,
-        name: String,
-        description: String,
-        parameters: Value,
-        operation: &Operation,
-        trusted: bool,
-    ) -> Self {
-        let class = match &operation.method {
-            &Method::GET | &Method::HEAD | &Method::OPTIONS => Class::Read,
-            _ if operation.idempotency_header.is_some() => Class::Keyed,
-            &Method::PUT | &Method::DELETE => Class::Keyed,
-            _ => Class::Once,
+    /// What a definition says of one tool, and where that is nothing, what it says of all tools of their source.
+    pub(crate) fn or_all(self, all: &Self) -> Self {
+        let unless_undone = || all.irreversible.clone().filter(|_| self.compensation.is_none());
+        let (on_unavailable, stand_in) = match self.on_unavailable {
+            None => (all.on_unavailable.clone(), all.stand_in.clone()),
+            own => (own, self.stand_in),
         };
-        let by_method = match (class.acts(), &operation.method) {
-            (false, _) => Risk::Low,
-            (true, &Method::DELETE) => Risk::High,
-            (true, _) => Risk::Medium,
-        };
-        let unseen = if class.acts() { Risk::High } else { Risk::Medium };
-        let irreversible = || "its document does not say how it is undone".to_owned();
-        let mut description = description;
-        description.truncate(description.floor_char_boundary(DESCRIPTION_BYTES_MAX));
         Self {
-            name,
-            description,
-            class: Some(class),
-            parameters,
-            risk: self.risk.or(Some(if trusted { by_method } else { unseen })),
-            irreversible: class.acts().then(|| self.irreversible.clone().unwrap_or_else(irreversible)),
-            ..self.clone()
+            category: self.category.or_else(|| all.category.clone()),
+            timeout_ms: self.timeout_ms.or(all.timeout_ms),
+            retry: self.retry.or_else(|| all.retry.clone()),
+            irreversible: self.irreversible.or_else(unless_undone),
+            version: self.version.or_else(|| all.version.clone()),
+            audit_type: self.audit_type.or_else(|| all.audit_type.clone()),
+            risk: self.risk.or(all.risk),
+            cost_usd: self.cost_usd.or(all.cost_usd),
+            rate: self.rate.or(all.rate),
+            cache_seconds: self.cache_seconds.or(all.cache_seconds),
+            on_unavailable,
+            stand_in,
+            ..self
         }
     }
 
     /// Itself, and what its source says where it says nothing.
-    pub(crate) fn or(self, said: Said) -> Self {
+    pub(crate) fn or(self, mut said: Said) -> Self {
         let class = self.class.unwrap_or(said.class);
-        let is_unsaid = class.acts() && self.compensation.is_none() && self.irreversible.is_none();
-        let risk = if class.acts() { said.risk } else { Risk::Low };
+        let is_unsaid = self.compensation.is_none() && self.irreversible.is_none();
+        said.description.truncate(said.description.floor_char_boundary(DESCRIPTION_BYTES_MAX));
         Self {
             description: if self.description.is_empty() { said.description } else { self.description },
-            category: self.category.or(Some(said.category)),
+            category: self.category.or(said.category),
             class: Some(class),
-            risk: self.risk.or(Some(risk)),
+            risk: self.risk.or(Some(said.risk)),
             parameters: if self.parameters.is_null() { said.parameters } else { self.parameters },
-            timeout_ms: self.timeout_ms.or(Some(said.timeout_ms)),
-            irreversible: if is_unsaid { Some(said.irreversible.to_owned()) } else { self.irreversible },
+            output_schema: self.output_schema.or(said.output_schema),
+            version: self.version.or(said.version),
+            timeout_ms: self.timeout_ms.or(said.timeout_ms),
+            irreversible: match class.acts() && is_unsaid {
+                true => Some(said.irreversible.to_owned()),
+                false => self.irreversible.filter(|_| class.acts()),
+            },
             ..self
         }
     }
@@ -208,40 +252,10 @@ impl Profile {
             ("class", self.class.is_some()),
             ("compensation", self.compensation.is_some()),
             ("parameters", !self.parameters.is_null()),
+            ("output_schema", self.output_schema.is_some()),
             ("output_fields", !self.output_fields.is_empty()),
         ];
         said.into_iter().find_map(|(name, is_said)| is_said.then_some(name))
-    }
-
-    /// What one tool of an MCP server says of itself, and the definition of it; the rest as the definition says for all.
-    pub(crate) fn of_remote(
-        &self,
-        name: String,
-        mut description: String,
-        parameters: Value,
-        (class, risk): (Class, Risk),
-        said: Override,
-    ) -> Self {
-        let irreversible = || "its server does not say how it is undone".to_owned();
-        let is_undone = said.compensation.is_some() || !class.acts();
-        let unless_undone = || self.irreversible.clone().unwrap_or_else(irreversible);
-        description.truncate(description.floor_char_boundary(DESCRIPTION_BYTES_MAX));
-        Self {
-            name,
-            description,
-            class: Some(class),
-            parameters,
-            risk: self.risk.or(Some(risk)),
-            irreversible: said.irreversible.or_else(|| (!is_undone).then(unless_undone)),
-            compensation: said.compensation,
-            timeout_ms: said.timeout_ms.or(self.timeout_ms),
-            retry: said.retry.or_else(|| self.retry.clone()),
-            audit_type: said.audit_type.or_else(|| self.audit_type.clone()),
-            cost_usd: said.cost_usd.unwrap_or(self.cost_usd),
-            rate: said.rate.or(self.rate),
-            cache_seconds: said.cache_seconds.or(self.cache_seconds),
-            ..self.clone()
-        }
     }
 
     /// The catalogue's entry.
@@ -262,8 +276,10 @@ impl Profile {
         let audit_type = self.audit_type.unwrap_or_else(|| "tool_execution".to_owned());
         let category = self.category.unwrap_or_else(|| "custom".to_owned());
         Entry::new(&self.name, category, provider, Action::new(facts, audit_type, risk), tool)
-            .costing(Usd::from_f64(self.cost_usd))
+            .costing(Usd::from_f64(self.cost_usd.unwrap_or_default()))
             .at_most(self.rate.unwrap_or(Rate::Free))
             .holding(self.cache_seconds.map(Duration::from_secs))
+            .answering(self.output_schema)
+            .of_version(self.version)
     }
 }

@@ -1,5 +1,7 @@
 //! A tool that is one operation of an OpenAPI document.
 
+mod multipart;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -251,11 +253,12 @@ fn joined(value: &Value, separator: char) -> String {
 fn content(body: &Body, arguments: &Value, headers: &mut HeaderMap) -> Result<Option<Vec<u8>>, Failure> {
     let Some(value) = arguments.get(&body.argument) else { return Ok(None) };
     let (kind, bytes) = match &body.media {
-        Media::Json(kind) => (kind.as_str(), value.to_string().into_bytes()),
-        Media::Text(kind) => (kind.as_str(), plain(value).into_bytes()),
-        Media::Form => ("application/x-www-form-urlencoded", form(value).into_bytes()),
+        Media::Json(kind) => (kind.clone(), value.to_string().into_bytes()),
+        Media::Text(kind) => (kind.clone(), plain(value).into_bytes()),
+        Media::Form => ("application/x-www-form-urlencoded".to_owned(), form(value).into_bytes()),
+        Media::Multipart(files) => multipart::body(value, files).map_err(invalid)?,
     };
-    let kind = HeaderValue::from_str(kind).map_err(|_| invalid(format!("`{kind}` is no content type")))?;
+    let kind = HeaderValue::from_str(&kind).map_err(|_| invalid(format!("`{kind}` is no content type")))?;
     headers.insert(header::CONTENT_TYPE, kind);
     Ok(Some(bytes))
 }

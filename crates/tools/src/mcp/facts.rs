@@ -1,14 +1,16 @@
 //! From what a server says of a tool to what a run must know of it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use baton_core::tool::Class;
 use serde_json::Value;
 
 use super::listing::{LISTING_BYTES_MAX, Listed, Listing, TOOLS_MAX};
-use super::{Override, Source};
+use super::written::Override;
+use super::{Source, answers};
 use crate::catalogue::Risk;
-use crate::definition::{Definition, Kind};
+use crate::definition::{Definition, Kind, Said};
 use crate::doubt::{Doubt, hint, idle};
 use crate::openapi::{Unsupported, free_name, is_wanted};
 use crate::size::extent;
@@ -38,10 +40,30 @@ pub(super) fn tools(source: &Source, listing: &Listing) -> (Vec<Definition>, Vec
         let name = free_name(&parts.prefix, &listed.name, &names);
         names.insert(name.clone());
         let said = parts.tools.get(&listed.name).cloned().unwrap_or_default();
+        let output = listed.output.as_ref().filter(|output| match usable(output) {
+            Ok(()) => true,
+            Err(reason) => {
+                let reason = format!("{reason}; its answers are not checked");
+                unsupported.push(note(format!("{place}.outputSchema"), reason));
+                false
+            }
+        });
         let (class, risk) = class_and_risk(listed, &said, parts.trusted);
-        let description = said.description.clone().unwrap_or_else(|| listed.description.clone());
-        let profile = parts.profile.of_remote(name, description, listed.schema.clone(), (class, risk), said);
-        tools.push(Definition { profile, kind: Kind::Remote { source: source.clone(), tool: listed.name.clone() } });
+        // Whoever says it in the server's place answers for it.
+        let checked = output.filter(|_| !said.profile.says_output_schema()).cloned().map(Arc::new);
+        let profile = said.profile.named(name).or_all(&parts.profile).or(Said {
+            description: listed.description.clone(),
+            category: None,
+            class,
+            risk,
+            parameters: listed.schema.clone(),
+            output_schema: output.map(|output| Arc::new(answers::whole(output))),
+            version: listing.version.clone(),
+            timeout_ms: None,
+            irreversible: "its server does not say how it is undone",
+        });
+        let kind = Kind::Remote { source: source.clone(), tool: listed.name.clone(), output: checked };
+        tools.push(Definition { profile, kind });
     }
     if listing.truncated {
         let reason =
@@ -49,6 +71,15 @@ pub(super) fn tools(source: &Source, listing: &Listing) -> (Vec<Definition>, Vec
         unsupported.push(note("tools".to_owned(), reason));
     }
     (tools, unsupported)
+}
+
+/// Whether answers can be held against a schema; the error says why not.
+fn usable(output: &Value) -> Result<(), String> {
+    let bytes = extent(output);
+    if bytes > SCHEMA_BYTES_MAX {
+        return Err(format!("its schema of answers has {bytes} bytes and may have {SCHEMA_BYTES_MAX}"));
+    }
+    answers::is_schema(output).map_err(|reason| format!("its schema of answers is none: {reason}"))
 }
 
 /// What the definition names that the server does not list. Of one that never listed any nothing is known.
@@ -81,11 +112,11 @@ fn class_and_risk(listed: &Listed, said: &Override, trusted: bool) -> (Class, Ri
         (true, false, true) => Class::Keyed,
         (true, false, false) | (false, ..) => Class::Once,
     };
-    let class = said.class.unwrap_or(class);
+    let class = said.profile.class.unwrap_or(class);
     let risk = match (trusted, class.acts(), listed.destructive) {
         (true, false, _) => Risk::Low,
         (true, true, false) => Risk::Medium,
         (true, true, true) | (false, ..) => Risk::High,
     };
-    (class, said.risk.unwrap_or(risk))
+    (class, risk)
 }

@@ -11,9 +11,10 @@ pub(super) const TOOLS_MAX: usize = 2_000;
 pub(super) const PAGES_MAX: usize = 200;
 /// Bytes of one list.
 pub(super) const LISTING_BYTES_MAX: usize = 8 << 20;
-/// Bytes of one name and one description, beyond which the rest is left out.
+/// Bytes of one name, one description and a version, beyond which the rest is left out.
 const NAME_BYTES_MAX: usize = 200;
 const DESCRIPTION_BYTES_MAX: usize = 4_000;
+const VERSION_BYTES_MAX: usize = 100;
 
 /// A server's tools. Written as JSON, to be kept and read again.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -22,6 +23,9 @@ pub struct Listing {
     /// Whether there were more than are taken.
     #[serde(default)]
     pub(super) truncated: bool,
+    /// The server's version, as it says.
+    #[serde(default)]
+    pub(super) version: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +33,9 @@ pub(super) struct Listed {
     pub(super) name: String,
     pub(super) description: String,
     pub(super) schema: Value,
+    /// JSON Schema of the data it answers with, where it says so.
+    #[serde(default)]
+    pub(super) output: Option<Value>,
     /// What the server says it does; MCP's defaults where it does not say.
     pub(super) read_only: bool,
     pub(super) destructive: bool,
@@ -36,6 +43,11 @@ pub(super) struct Listed {
 }
 
 impl Listing {
+    pub(super) fn of_version(version: Option<&str>) -> Self {
+        let version = version.filter(|version| !version.is_empty());
+        Self { version: version.map(|version| cut(version.to_owned(), VERSION_BYTES_MAX)), ..Self::default() }
+    }
+
     /// How many tools there are.
     pub fn len(&self) -> usize {
         self.tools.len()
@@ -55,6 +67,7 @@ impl Listed {
             name: cut(tool.name.into_owned(), NAME_BYTES_MAX),
             description: cut(description, DESCRIPTION_BYTES_MAX),
             schema: Value::Object(tool.input_schema.as_ref().clone()),
+            output: tool.output_schema.map(|schema| Value::Object(schema.as_ref().clone())),
             read_only: annotations.read_only_hint.unwrap_or(false),
             destructive: annotations.destructive_hint.unwrap_or(true),
             idempotent: annotations.idempotent_hint.unwrap_or(false),
@@ -62,7 +75,7 @@ impl Listed {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.name.len() + self.description.len() + extent(&self.schema)
+        self.name.len() + self.description.len() + extent(&self.schema) + self.output.as_ref().map_or(0, extent)
     }
 }
 

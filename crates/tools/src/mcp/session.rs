@@ -154,7 +154,9 @@ impl Session {
 
     /// All tools, page by page, up to the limits.
     pub(super) async fn list(&self) -> Result<Listing, String> {
-        let mut listing = Listing::default();
+        let peer = self.running.peer_info();
+        let version = peer.as_ref().and_then(|peer| peer.server_info.as_ref()).map(|server| server.version.as_str());
+        let mut listing = Listing::of_version(version);
         let (mut cursor, mut bytes) = (None, 0);
         for _ in 0..PAGES_MAX {
             let params = PaginatedRequestParams::default().with_cursor(cursor);

@@ -1,6 +1,8 @@
 //! Against servers that speak the protocol by hand: small programs of the shell, and a service on loopback. Servers of the
 //! official libraries are asked by `cargo xtask test`.
 
+mod answers;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -306,6 +308,9 @@ async fn what_a_server_says_of_its_tools_counts_where_a_person_vouches_for_it() 
     let said = json!({"tools": {"look": {"class": "read", "risk": "low"}, "set": {"risk": "medium"}}});
     let said = facts(said).await;
     assert_eq!((said["look"], said["set"]), ((Class::Read, Risk::Low), (Class::Once, Risk::Medium)));
+    // What is said of one tool comes before what is said of all.
+    let said = facts(json!({"risk": "low", "tools": {"set": {"risk": "medium"}}})).await;
+    assert_eq!((said["wipe"].1, said["set"].1), (Risk::Low, Risk::Medium));
 }
 
 #[tokio::test]
@@ -675,7 +680,12 @@ fn a_definition_that_cannot_hold_is_refused_with_the_way_out() {
         (json!({"url": "https://x.example", "headers": {"Mcp-Session-Id": "b"}}), "is set by the connection"),
         (json!({"command": "x", "class": "read"}), "write it under `tools.NAME.class`"),
         (json!({"command": "x", "tools": {"a": {"class": "verify"}}}), "say `once`"),
-        (json!({"command": "x", "tools": {"a": {"colour": "red"}}}), "colour"),
+        (json!({"command": "x", "parameters": {}}), "parameters`: is what the server says of each tool"),
+        (json!({"command": "x", "output_fields": ["id"]}), "write it under `tools.NAME.output_fields`"),
+        (json!({"command": "x", "tools": {"a": {"colour": "red"}}}), "tools.a`: unknown field `colour`"),
+        (json!({"command": "x", "tools": {"a": {"clas": "read"}}}), "did you mean `class`?"),
+        (json!({"command": "x", "tools": {"a": {"parameters": {}}}}), "tools.a.parameters`: is what the server says"),
+        (json!({"command": "x", "tools": {"a": {"cost_usd": -1}}}), "tools.a.cost_usd`: is a price"),
         (json!({"command": "x", "env": {"A": "{{ secret.a }}"}}), "did you mean `secrets`?"),
         (json!({"command": "x", "prefix": "a.b"}), "say `prefix`"),
     ] {

@@ -7,17 +7,15 @@ use std::time::Duration;
 use baton_core::bundle::Hash;
 use baton_core::canonical;
 use baton_core::expr::Params;
-use baton_core::tool::{Class, Compensation, Retry};
+use baton_core::tool::Class;
 use reqwest::Url;
 use reqwest::header::HeaderName;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::Parts;
-use crate::catalogue::Risk;
 use crate::definition::{Mistake, Profile, read as read_fields, template};
 use crate::kinds::http_request::NOT_TAKEN;
-use crate::rate::Rate;
 
 const ARGUMENTS_MAX: usize = 100;
 /// Bytes of what stands before a tool's own name: models take 64 of the whole.
@@ -31,23 +29,40 @@ pub(super) enum Place {
 }
 
 /// What a definition says of one tool, in place of what the server says of it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Override {
+    pub(super) profile: Profile,
+    pub(super) asked: Asked,
+}
+
+/// What there is to say of the tools of a server only.
+const OF_ONE: &[&str] = &["asks_first", "answer_within_seconds"];
+
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Override {
-    pub(crate) description: Option<String>,
-    pub(crate) class: Option<Class>,
-    pub(crate) risk: Option<Risk>,
-    pub(crate) compensation: Option<Compensation>,
-    pub(crate) irreversible: Option<String>,
-    pub(crate) timeout_ms: Option<u64>,
-    pub(crate) retry: Option<Retry>,
-    pub(crate) audit_type: Option<String>,
-    pub(crate) cost_usd: Option<f64>,
-    pub(crate) rate: Option<Rate>,
-    pub(crate) cache_seconds: Option<u64>,
+#[serde(default)]
+pub(super) struct Asked {
     /// It does nothing before it has the answer to what it asks, and nothing where the question is cancelled.
-    pub(crate) asks_first: bool,
-    pub(crate) answer_within_seconds: Option<NonZeroU64>,
+    pub(super) asks_first: bool,
+    pub(super) answer_within_seconds: Option<NonZeroU64>,
+}
+
+impl Override {
+    fn read(tool: &str, fields: Map<String, Value>) -> Result<Self, Mistake> {
+        let place = format!("tools.{tool}");
+        if let Some(name) = ["name", "parameters"].into_iter().find(|name| fields.contains_key(*name)) {
+            return Err(Mistake::at(
+                format!("{place}.{name}"),
+                "is what the server says; nothing else can be said here",
+            ));
+        }
+        // The server's own name of it may be none that a tool can have.
+        let (profile, asked) = Profile::of_one(&place, "tool", fields, OF_ONE)?;
+        if profile.class == Some(Class::Verify) {
+            let reason = "a server of this kind cannot be asked what became of a call; say `once`";
+            return Err(Mistake::at(format!("{place}.class"), reason));
+        }
+        Ok(Self { profile, asked })
+    }
 }
 
 #[derive(Deserialize)]
@@ -74,12 +89,18 @@ struct Written {
     #[serde(default)]
     answer_within_seconds: Option<NonZeroU64>,
     #[serde(default)]
-    tools: BTreeMap<String, Override>,
+    tools: BTreeMap<String, Map<String, Value>>,
 }
 
 pub(super) fn read(profile: Profile, fields: Map<String, Value>) -> Result<Parts, Mistake> {
     if let Some(name) = profile.said_of_one_tool() {
-        return Err(Mistake::at(name, format!("is said of one tool: write it under `tools.NAME.{name}`")));
+        return Err(Mistake::at(
+            name,
+            match name {
+                "parameters" => "is what the server says of each tool; nothing else can be said here".to_owned(),
+                name => format!("is said of one tool: write it under `tools.NAME.{name}`"),
+            },
+        ));
     }
     let written: Written = read_fields("", fields)?;
     let identity = json!({
@@ -95,15 +116,8 @@ pub(super) fn read(profile: Profile, fields: Map<String, Value>) -> Result<Parts
             return Err(Mistake::at("command", "say either `command`, a program to start, or `url`"));
         }
     };
-    for (name, said) in &written.tools {
-        if said.class == Some(Class::Verify) {
-            let reason = "a server of this kind cannot be asked what became of a call; say `once`";
-            return Err(Mistake::at(format!("tools.{name}.class"), reason));
-        }
-        if said.cost_usd.is_some_and(|cost| !cost.is_finite() || cost < 0.0) {
-            return Err(Mistake::at(format!("tools.{name}.cost_usd"), "is a price in US dollars, zero or more"));
-        }
-    }
+    let tools = written.tools.into_iter().map(|(name, said)| Ok((name.clone(), Override::read(&name, said)?)));
+    let tools = tools.collect::<Result<_, Mistake>>()?;
     let prefix = written.prefix.unwrap_or_else(|| profile.name.clone());
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     if prefix.is_empty() || prefix.len() > PREFIX_BYTES_MAX || !prefix.bytes().all(is_plain) {
@@ -118,7 +132,7 @@ pub(super) fn read(profile: Profile, fields: Map<String, Value>) -> Result<Parts
         exclude: written.exclude,
         trusted: written.trusted,
         answer_within: written.answer_within_seconds.map(|seconds| Duration::from_secs(seconds.get())),
-        tools: written.tools,
+        tools,
         identity: Hash::of(canonical::text(&identity).as_bytes()),
     })
 }

@@ -1,14 +1,12 @@
 //! What a definition names that its document does not have: patterns that fit nothing, keys of no scheme.
 
-use std::collections::BTreeSet;
-
-use super::Written;
 use super::within::Within;
+use super::{Taken, Written};
 use crate::doubt::{Doubt, hint, idle};
 
-pub(super) fn of(written: &Written, document: &Within<'_>, ids: &BTreeSet<String>) -> Vec<Doubt> {
+pub(super) fn of(written: &Written, document: &Within<'_>, taken: &Taken) -> Vec<Doubt> {
     let patterns = |field: &'static str, patterns: &[String]| {
-        idle(field, patterns, ids.iter().map(String::as_str), "operation of the document")
+        idle(field, patterns, taken.ids.iter().map(String::as_str), "operation of the document")
     };
     let schemes = document.field("components").field("securitySchemes").fields();
     let names = schemes.iter().map(|(name, _)| *name);
@@ -20,6 +18,11 @@ pub(super) fn of(written: &Written, document: &Within<'_>, ids: &BTreeSet<String
             _ => hint(given, names.clone()),
         },
     });
+    let unused = taken.unused.iter().map(|place| Doubt {
+        place: place.clone(),
+        message: "the operation is left out by `include` or `exclude`, so this holds for none".to_owned(),
+        hint: "take it in there, or leave this out".to_owned(),
+    });
     let of_patterns = [patterns("include", &written.include), patterns("exclude", &written.exclude)].concat();
-    of_patterns.into_iter().chain(keys).collect()
+    of_patterns.into_iter().chain(keys).chain(unused).collect()
 }

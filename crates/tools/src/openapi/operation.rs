@@ -1,14 +1,22 @@
 //! One operation: what it is asked with, and the schema of its arguments.
 
-use reqwest::header::HeaderName;
+use std::collections::BTreeMap;
+
+use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use serde_json::{Map, Value, json};
 
 use super::auth::{self, Credential};
 use super::parameter::{self, Parameter, Place};
-use super::schema::Schemas;
+use super::schema::{Schemas, is_file};
 use super::within::Within;
-use super::{Source, Unsupported, method, origin};
+use super::{Asked, Source, Unsupported, method, origin};
+use crate::size::extent;
+
+/// The header that takes the call's key, unless the definition says another.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// Bytes of the schema of what one operation answers with; a larger one is not kept.
+const ANSWER_BYTES_MAX: usize = 32 << 10;
 
 /// An operation of a document, ready to be called.
 #[derive(Clone, Debug)]
@@ -45,28 +53,37 @@ pub(crate) enum Media {
     /// Under this content type.
     Json(String),
     Form,
+    /// Field by field, these of them files, with what kind each is of.
+    Multipart(BTreeMap<String, String>),
     /// Under this content type.
     Text(String),
 }
 
-/// The operation, and the JSON Schema of its arguments.
-pub(super) fn read(
-    source: &Source<'_>,
-    path: &str,
-    item: &Within<'_>,
-    verb: &str,
-    written: &Within<'_>,
+/// An operation, as it is read.
+pub(super) struct Read {
+    pub(super) operation: Operation,
+    /// JSON Schema of its arguments.
+    pub(super) parameters: Value,
+    /// JSON Schema of what it answers with, where the document says.
+    pub(super) answer: Option<Value>,
+}
+
+pub(super) fn read<'d>(
+    source: &Source<'d>,
+    asked: &Asked<'_, 'd>,
     notes: &mut Vec<Unsupported>,
-) -> Result<(Operation, Value), Unsupported> {
+) -> Result<Read, Unsupported> {
+    let Asked { path, item, method: verb, written, own, .. } = asked;
     let (origin, base) = server(source, item, written)?;
     let credentials = auth::read(source, written, notes)?;
     let mut schemas = Schemas::new(&source.root, source.version, notes);
     let (mut properties, mut required) = (Map::new(), Vec::new());
     let mut parameters = Vec::new();
-    let mut idempotency_header = None;
+    let mut idempotency_header = own.idempotency_header.clone();
+    let takes_key = own.idempotency_header.as_ref().map_or(IDEMPOTENCY_KEY, HeaderName::as_str);
     for written in merged(item, written) {
         let Some(read) = parameter::read(&written, &mut schemas, &properties)? else { continue };
-        if read.parameter.place == Place::Header && read.parameter.name.eq_ignore_ascii_case("idempotency-key") {
+        if read.parameter.place == Place::Header && read.parameter.name.eq_ignore_ascii_case(takes_key) {
             idempotency_header = read.parameter.name.parse().ok();
             continue;
         }
@@ -91,14 +108,30 @@ pub(super) fn read(
     }
     let mut schema =
         json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false});
-    let definitions = schemas.definitions();
-    if !definitions.is_empty() {
-        schema["$defs"] = Value::Object(definitions);
-    }
+    schemas.define(&mut schema);
     let is_trusted = source.trusted || source.server.is_some();
     let method = method(verb);
     let operation = Operation { method, origin, path, parameters, body, credentials, is_trusted, idempotency_header };
-    Ok((operation, schema))
+    Ok(Read { operation, parameters: schema, answer: answer(source, written) })
+}
+
+/// The schema of what it answers with where it did what it was asked. What of it cannot be told is anything.
+fn answer<'d>(source: &Source<'d>, operation: &Within<'d>) -> Option<Value> {
+    let responses = operation.field("responses");
+    let written = ["200", "201"].into_iter().find_map(|status| {
+        let content = responses.field(status).resolved().ok()?.field("content").fields();
+        let (_, content) = content.into_iter().find(|(kind, _)| is_json(kind) || *kind == "*/*")?;
+        Some(content.field("schema")).filter(|schema| !schema.is_null())
+    })?;
+    let mut notes = Vec::new();
+    let mut schemas = Schemas::of_answers(&source.root, source.version, &mut notes);
+    let mut schema = schemas.of(&written);
+    schemas.define(&mut schema);
+    (schema.is_object() && extent(&schema) <= ANSWER_BYTES_MAX).then_some(schema)
+}
+
+fn is_json(kind: &str) -> bool {
+    kind == "application/json" || kind.ends_with("+json") || kind.starts_with("application/json;")
 }
 
 /// Parameters of the path, in whose place those of the operation stand.
@@ -126,12 +159,11 @@ fn body<'d>(
     }
     let body = written.resolved().map_err(|reason| Unsupported { place: written.place(), reason })?;
     let kinds = body.field("content").fields();
-    let json =
-        |kind: &str| kind == "application/json" || kind.ends_with("+json") || kind.starts_with("application/json;");
     let find = |wanted: &dyn Fn(&str) -> bool| kinds.iter().find(|(kind, _)| wanted(kind));
-    let found = find(&json)
+    let found = find(&is_json)
         .or_else(|| find(&|kind| kind == "*/*"))
         .or_else(|| find(&|kind| kind.starts_with("application/x-www-form-urlencoded")))
+        .or_else(|| find(&|kind| kind.starts_with("multipart/form-data")))
         .or_else(|| find(&|kind| kind.starts_with("text/")));
     let Some((kind, content)) = found else {
         let names: Vec<&str> = kinds.iter().map(|(kind, _)| *kind).collect();
@@ -146,8 +178,9 @@ fn body<'d>(
     };
     let media = match *kind {
         "*/*" => Media::Json("application/json".to_owned()),
-        kind if json(kind) => Media::Json(kind.to_owned()),
+        kind if is_json(kind) => Media::Json(kind.to_owned()),
         kind if kind.starts_with("text/") => Media::Text(kind.to_owned()),
+        kind if kind.starts_with("multipart/") => Media::Multipart(files(content)),
         _ => Media::Form,
     };
     if media == Media::Form && !content.field("encoding").is_null() {
@@ -164,6 +197,23 @@ fn body<'d>(
         required.push(argument.into());
     }
     Ok(Some(Body { argument: argument.to_owned(), media }))
+}
+
+/// The fields of a form that are files, with the kind that the document says they are of.
+fn files(form: &Within<'_>) -> BTreeMap<String, String> {
+    let Ok(schema) = form.field("schema").resolved() else { return BTreeMap::new() };
+    let fields = schema.field("properties").fields().into_iter().filter_map(|(name, written)| {
+        let field = written.resolved().ok()?;
+        let one = if field.field("items").is_null() { field } else { field.field("items").resolved().ok()? };
+        if !is_file(one.value()) {
+            return None;
+        }
+        let own = form.field("encoding").field(name).field("contentType");
+        let kind = own.text().or_else(|| one.field("contentMediaType").text()).unwrap_or_default();
+        let is_one = HeaderValue::from_str(kind).is_ok() && kind.contains('/') && !kind.contains([',', '*']);
+        Some((name.to_owned(), if is_one { kind } else { "application/octet-stream" }.to_owned()))
+    });
+    fields.collect()
 }
 
 /// The nearest server that is named: the definition's, the operation's, its path's, the document's.

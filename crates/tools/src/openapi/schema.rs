@@ -1,4 +1,4 @@
-//! Schemas of arguments: JSON Schema 2020-12 that stands for itself, whatever the document speaks and refers to.
+//! Schemas of arguments and answers: JSON Schema 2020-12 that stands for itself, whatever the document speaks and refers to.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -9,18 +9,31 @@ use super::{Unsupported, Version};
 
 /// Schemas that one tool's arguments may lead to; beyond them anything is accepted.
 const DEFINITIONS_MAX: usize = 300;
+/// The same of one tool's answers, which are shown and not checked.
+const ANSWER_DEFINITIONS_MAX: usize = 50;
 const DEPTH_MAX: usize = 64;
 /// Words about a schema that say nothing of what it accepts.
 const LEFT_OUT: &[&str] = &["$schema", "discriminator", "example", "examples", "externalDocs", "nullable", "xml"];
+/// What comes before the name of a schema in a reference.
+const SCHEMAS: &str = "#/components/schemas/";
 /// Keywords whose value is a schema, a list of schemas, and schemas by name.
 const ONE: &[&str] = &["additionalProperties", "contains", "else", "if", "items", "not", "propertyNames", "then"];
 const LISTS: &[&str] = &["allOf", "anyOf", "oneOf", "prefixItems"];
 const NAMED: &[&str] = &["$defs", "definitions", "dependentSchemas", "patternProperties", "properties"];
 
+/// Who writes what a schema is of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Writer {
+    Caller,
+    Service,
+}
+
 /// Gathers what the schemas of one tool refer to.
 pub(super) struct Schemas<'d, 'n> {
     root: Within<'d>,
     version: Version,
+    writer: Writer,
+    definitions_max: usize,
     /// By reference: the name under `$defs`.
     names: BTreeMap<String, String>,
     waiting: VecDeque<(String, Within<'d>)>,
@@ -29,16 +42,33 @@ pub(super) struct Schemas<'d, 'n> {
 
 impl<'d, 'n> Schemas<'d, 'n> {
     pub(super) fn new(root: &Within<'d>, version: Version, notes: &'n mut Vec<Unsupported>) -> Self {
-        Self { root: root.clone(), version, names: BTreeMap::new(), waiting: VecDeque::new(), notes }
+        let (names, waiting) = (BTreeMap::new(), VecDeque::new());
+        let (writer, definitions_max) = (Writer::Caller, DEFINITIONS_MAX);
+        Self { root: root.clone(), version, writer, definitions_max, names, waiting, notes }
     }
 
-    /// A schema as JSON Schema; what it refers to comes with [`Self::definitions`].
+    /// The same for what a service answers with.
+    pub(super) fn of_answers(root: &Within<'d>, version: Version, notes: &'n mut Vec<Unsupported>) -> Self {
+        let asked = Self::new(root, version, notes);
+        Self { writer: Writer::Service, definitions_max: ANSWER_DEFINITIONS_MAX, ..asked }
+    }
+
+    /// A schema as JSON Schema; what it refers to comes with [`Self::define`].
     pub(super) fn of(&mut self, written: &Within<'_>) -> Value {
         self.convert(written.value(), &written.place(), 0)
     }
 
-    /// What the schemas refer to, by name.
-    pub(super) fn definitions(mut self) -> Map<String, Value> {
+    /// Adds what the schemas refer to, by name.
+    pub(super) fn define(self, schema: &mut Value) {
+        let definitions = self.definitions();
+        if let Value::Object(schema) = schema
+            && !definitions.is_empty()
+        {
+            schema.insert("$defs".to_owned(), Value::Object(definitions));
+        }
+    }
+
+    fn definitions(mut self) -> Map<String, Value> {
         let mut definitions = Map::new();
         while let Some((name, schema)) = self.waiting.pop_front() {
             let converted = self.convert(schema.value(), &schema.place(), 0);
@@ -79,20 +109,26 @@ impl<'d, 'n> Schemas<'d, 'n> {
             }
         }
         if let Some(discriminator) = fields.get("discriminator") {
-            discriminate(&mut converted, fields, discriminator);
+            self.discriminate(&mut converted, fields, discriminator);
+        }
+        if self.writer == Writer::Caller && is_file(schema) {
+            // Arguments are JSON.
+            converted.remove("format");
+            converted.entry("type").or_insert_with(|| json!("string"));
+            converted.insert("contentEncoding".to_owned(), json!("base64"));
         }
         if self.version == Version::V30 {
             bounds(&mut converted);
             if fields.get("nullable") == Some(&Value::Bool(true)) {
                 if !converted.contains_key("type") && !converted.contains_key("enum") {
                     // Beside `allOf` and its like it is meant of the whole.
-                    leave_to_service(&mut converted);
+                    self.leave_to_others(&mut converted);
                     return json!({"anyOf": [converted, {"type": "null"}]});
                 }
                 allow_null(&mut converted);
             }
         }
-        leave_to_service(&mut converted);
+        self.leave_to_others(&mut converted);
         Value::Object(converted)
     }
 
@@ -125,8 +161,9 @@ impl<'d, 'n> Schemas<'d, 'n> {
         if let Some(name) = self.names.get(reference) {
             return json!({ "$ref": format!("#/$defs/{name}") });
         }
-        if self.names.len() >= DEFINITIONS_MAX {
-            self.note(place, format!("leads to more than {DEFINITIONS_MAX} schemas; anything is accepted there"));
+        if self.names.len() >= self.definitions_max {
+            let most = self.definitions_max;
+            self.note(place, format!("leads to more than {most} schemas; anything is accepted there"));
             return json!({});
         }
         match self.root.at(reference) {
@@ -155,30 +192,82 @@ impl<'d, 'n> Schemas<'d, 'n> {
     pub(super) fn note(&mut self, place: &str, reason: String) {
         self.notes.push(Unsupported { place: place.to_owned(), reason });
     }
-}
 
-/// Where a mapping says which value stands for which alternative, an alternative holds with its values alone: without
-/// that, what fits two of `oneOf` fits none. Alternatives that the mapping does not name stay as they are.
-fn discriminate(converted: &mut Map<String, Value>, written: &Map<String, Value>, discriminator: &Value) {
-    let Some(property) = discriminator.get("propertyName").and_then(Value::as_str) else { return };
-    let Some(mapping) = discriminator.get("mapping").and_then(Value::as_object) else { return };
-    for keyword in ["oneOf", "anyOf"] {
-        let Some(alternatives) = written.get(keyword).and_then(Value::as_array) else { continue };
-        let Some(converted) = converted.get_mut(keyword).and_then(Value::as_array_mut) else { continue };
-        for (written, converted) in alternatives.iter().zip(converted) {
-            let Some(reference) = written.get("$ref").and_then(Value::as_str) else { continue };
-            let is_it = |target: &&Value| {
-                let target = target.as_str().unwrap_or_default();
-                target == reference || reference.strip_prefix("#/components/schemas/") == Some(target)
-            };
-            let values: Vec<&String> =
-                mapping.iter().filter(|(_, target)| is_it(target)).map(|(value, _)| value).collect();
-            if !values.is_empty() {
-                let alone = json!({"required": [property], "properties": {property: {"enum": values}}});
-                *converted = json!({"allOf": [converted.take(), alone]});
+    /// An alternative holds with the values of the discriminating property that stand for it alone: without that, what
+    /// fits two of `oneOf` fits none. Those are the ones that the mapping says, else the name of its schema.
+    fn discriminate(&self, converted: &mut Map<String, Value>, written: &Map<String, Value>, discriminator: &Value) {
+        let Some(property) = discriminator.get("propertyName").and_then(Value::as_str) else { return };
+        let mapping = discriminator.get("mapping").and_then(Value::as_object);
+        for keyword in ["oneOf", "anyOf"] {
+            let Some(alternatives) = written.get(keyword).and_then(Value::as_array) else { continue };
+            let Some(converted) = converted.get_mut(keyword).and_then(Value::as_array_mut) else { continue };
+            for (written, converted) in alternatives.iter().zip(converted) {
+                let Some(reference) = written.get("$ref").and_then(Value::as_str) else { continue };
+                let values = self.standing_for(reference, property, mapping);
+                if !values.is_empty() {
+                    let alone = json!({"required": [property], "properties": {property: {"enum": values}}});
+                    *converted = json!({"allOf": [converted.take(), alone]});
+                }
             }
         }
     }
+
+    /// The values of the property that stand for the schema which a reference leads to; none where the schema itself says
+    /// that its name is not among them.
+    fn standing_for<'r>(
+        &self,
+        reference: &'r str,
+        property: &str,
+        mapping: Option<&'r Map<String, Value>>,
+    ) -> Vec<&'r str> {
+        let name = reference.strip_prefix(SCHEMAS);
+        let is_it = |target: &Value| {
+            let target = target.as_str();
+            target == Some(reference) || (name.is_some() && target == name)
+        };
+        let mapped = mapping.into_iter().flatten().filter(|(_, target)| is_it(target));
+        let mapped: Vec<&str> = mapped.map(|(value, _)| value.as_str()).collect();
+        match name {
+            Some(name) if mapped.is_empty() && self.may_be(reference, property, name) => vec![name],
+            Some(_) | None => mapped,
+        }
+    }
+
+    /// Whether the schema that a reference leads to lets the property have a value.
+    fn may_be(&self, reference: &str, property: &str, value: &str) -> bool {
+        let Ok(schema) = self.root.at(reference).and_then(|schema| schema.resolved()) else { return false };
+        let parts = schema.field("allOf").items().into_iter().filter_map(|part| part.resolved().ok());
+        std::iter::once(schema.clone()).chain(parts).all(|part| {
+            let Ok(said) = part.field("properties").field(property).resolved() else { return true };
+            let fits = |one: &Within<'_>| one.is_null() || one.text() == Some(value);
+            let listed = said.field("enum").items();
+            fits(&said.field("const")) && (listed.is_empty() || listed.iter().any(|one| one.text() == Some(value)))
+        })
+    }
+
+    /// What only the service sets is not asked of the caller, and what only the caller sets does not come back.
+    fn leave_to_others(&self, schema: &mut Map<String, Value>) {
+        let theirs = match self.writer {
+            Writer::Caller => "readOnly",
+            Writer::Service => "writeOnly",
+        };
+        let Some(Value::Object(properties)) = schema.get_mut("properties") else { return };
+        let is_theirs = |property: &Value| property.get(theirs) == Some(&Value::Bool(true));
+        let left: Vec<String> =
+            properties.iter().filter(|(_, property)| is_theirs(property)).map(|(name, _)| name.clone()).collect();
+        properties.retain(|name, _| !left.contains(name));
+        if let Some(Value::Array(required)) = schema.get_mut("required") {
+            required.retain(|name| !left.iter().any(|left| name == left));
+        }
+    }
+}
+
+/// Whether it is of bytes as they are: `binary` in 3.0, a kind of content and no encoding in 3.1.
+pub(super) fn is_file(schema: &Value) -> bool {
+    let text = |name: &str| schema.get(name).and_then(Value::as_str);
+    let is_text = |kind: &str| kind.starts_with("text/") || kind.contains("json") || kind.contains("xml");
+    let is_of_bytes = text("contentMediaType").is_some_and(|kind| !is_text(kind));
+    text("format") == Some("binary") || (is_of_bytes && text("contentEncoding").is_none())
 }
 
 /// `exclusiveMinimum: true` beside `minimum` is a number in JSON Schema.
@@ -203,17 +292,5 @@ fn allow_null(schema: &mut Map<String, Value>) {
         && !values.contains(&Value::Null)
     {
         values.push(Value::Null);
-    }
-}
-
-/// What only the service sets is not asked of the caller.
-fn leave_to_service(schema: &mut Map<String, Value>) {
-    let Some(Value::Object(properties)) = schema.get_mut("properties") else { return };
-    let is_read_only = |property: &Value| property.get("readOnly") == Some(&Value::Bool(true));
-    let left: Vec<String> =
-        properties.iter().filter(|(_, property)| is_read_only(property)).map(|(name, _)| name.clone()).collect();
-    properties.retain(|name, _| !left.contains(name));
-    if let Some(Value::Array(required)) = schema.get_mut("required") {
-        required.retain(|name| !left.iter().any(|left| name == left));
     }
 }

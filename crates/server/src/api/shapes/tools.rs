@@ -36,6 +36,15 @@ pub(in crate::api) struct Tool {
     risk: String,
     /// The price of one call.
     cost_usd: f64,
+    /// How often one tenant may call it (`100/min`), where that is limited.
+    rate: Option<String>,
+    /// How long an answer holds, where it is kept.
+    cache_seconds: Option<u64>,
+    /// Which edition of it this is, as whoever makes it says.
+    version: Option<String>,
+    /// JSON Schema of what it answers with, where that is known.
+    #[schema(value_type = Option<Object>)]
+    output_schema: Option<Value>,
     /// Its description, the schema of its parameters, and what holds for its calls.
     #[schema(value_type = Object)]
     facts: Value,

@@ -1,4 +1,5 @@
 use baton_core::tool::Outcome;
+use baton_ports::tools::Tools as _;
 use serde_json::{Map, Value, json};
 
 use crate::testing::service::{Asked, Says, Service, json as answer};
@@ -27,6 +28,13 @@ fn document() -> Value {
             "/orders": {
                 "post": {"operationId": "order", "security": [{"token": []}], "requestBody": {
                     "content": {"application/json": {"schema": {"type": "object"}}}}},
+                "patch": {"operationId": "upload", "requestBody": {"content": {"multipart/form-data": {
+                    "encoding": {"photo": {"contentType": "image/png"}},
+                    "schema": {"type": "object", "properties": {
+                        "photo": {"type": "string", "format": "binary"},
+                        "more": {"type": "array", "items": {"contentMediaType": "application/pdf"}},
+                        "note": {"type": "string"}, "size": {"type": "object"}
+                    }}}}}},
                 "put": {"operationId": "form", "security": [{"basic": []}], "requestBody": {
                     "content": {"application/x-www-form-urlencoded": {"schema": {"type": "object"}}}}}
             }
@@ -111,4 +119,34 @@ async fn what_a_service_refuses_was_not_done() {
     let outcome = world.send(&world.call("k", "shop.order", json!({"body": {}}))).await.outcome;
     assert!(matches!(outcome, Outcome::NotDone { retryable: false, .. }), "{outcome:?}");
     assert_eq!(not_done(outcome).0, "SERVICE_REJECTED");
+}
+
+#[tokio::test]
+async fn a_form_of_several_parts_carries_files_out_of_base64() {
+    let (world, service) = world().await;
+    let schema = world.registry.facts("shop.upload").unwrap().parameters["properties"]["body"]["properties"].clone();
+    assert_eq!(schema["photo"], json!({"type": "string", "contentEncoding": "base64"}));
+    let body = json!({"photo": "UE5H", "more": ["MQ==", "Mg=="], "note": "a\r\n--b", "size": {"w": 1}});
+    world.done("k1", "shop.upload", json!({"body": body})).await;
+    world.done("k2", "shop.upload", json!({"body": body})).await;
+    let asked = service.asked();
+    let kind = asked[0].header("content-type").unwrap();
+    let boundary = kind.strip_prefix("multipart/form-data; boundary=").unwrap();
+    let part = |head: &str, content: &str| {
+        format!("--{boundary}\r\nContent-Disposition: form-data; {head}\r\n\r\n{content}\r\n")
+    };
+    let pdf = "name=\"more\"; filename=\"more\"\r\nContent-Type: application/pdf";
+    let expect = [
+        part(pdf, "1"),
+        part(pdf, "2"),
+        part("name=\"note\"", "a\r\n--b"),
+        part("name=\"photo\"; filename=\"photo\"\r\nContent-Type: image/png", "PNG"),
+        part("name=\"size\"\r\nContent-Type: application/json", "{\"w\":1}"),
+        format!("--{boundary}--\r\n"),
+    ];
+    assert_eq!(asked[0].body, expect.concat());
+    assert_eq!(asked[0].body, asked[1].body, "the same however often it is sent");
+    let (code, message) = world.refused("k3", "shop.upload", json!({"body": {"photo": "no base64!"}})).await;
+    assert_eq!((code.as_str(), message.contains("`photo` is a file")), ("INVALID_PARAMETERS", true), "{message}");
+    assert_eq!(service.asked().len(), 2, "nothing went out");
 }

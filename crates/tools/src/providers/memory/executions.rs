@@ -54,7 +54,7 @@ pub(super) fn record_entry(memory: Arc<dyn Memory>, clock: Arc<dyn Clock>) -> En
             "properties": {
                 "goal": {"type": "string", "minLength": 1, "maxLength": QUERY_BYTES_MAX},
                 "plan": {"description": format!("Any JSON; with the results at most {BODY_BYTES_MAX} bytes")},
-                "results": {},
+                "results": {"description": "Any JSON: what each step of the plan came to"},
                 "success": {"type": "boolean"},
                 "agent_type": {"type": ["string", "null"], "maxLength": 200},
                 "cost_usd": {"type": ["number", "null"], "minimum": 0},

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use baton_core::id::TenantId;
 use baton_core::money::Usd;
 use baton_core::time::Time;
-use baton_core::tool::{Class, Outcome};
+use baton_core::tool::{Call, Class, Outcome};
 use baton_ports::budget::{Account, Charge, Settles, Spend};
 use baton_ports::index::{Collection, Document, Head};
 use baton_ports::memory::{
@@ -17,7 +17,7 @@ use baton_ports::memory::{
     Thread, Wanted,
 };
 use baton_ports::models::Asker;
-use baton_ports::tools::Tools;
+use baton_ports::tools::{Checked, Tools};
 use serde_json::{Map, json};
 
 use super::*;
@@ -232,6 +232,19 @@ async fn passages_come_numbered_with_where_they_are_from() {
     world.done("k", "knowledge_base", json!({"query": "refunds", "top_k": 9, "mode": "text"})).await;
     let search = memory.searched.lock().unwrap()[1].clone();
     assert_eq!((search.top, search.mode), (9, Mode::Text));
+}
+
+#[tokio::test]
+async fn bug_tl_001_a_tenant_asks_the_knowledge_base_200_times_a_minute() {
+    let world = World::remembering(Recalls::answering(Ok(Found::default())));
+    let call = |key: usize| world.call(&key.to_string(), "knowledge_base", json!({"query": "refunds"}));
+    for key in 0..200 {
+        assert!(matches!(world.registry.check(&call(key), None).await, Checked::Permitted(_)), "{key}");
+    }
+    let held = world.registry.check(&call(200), None).await;
+    assert!(matches!(held, Checked::RateLimited { retry_after } if retry_after.as_secs() == 60));
+    let salon = Call { tenant: "salon".into(), ..call(200) };
+    assert!(matches!(world.registry.check(&salon, None).await, Checked::Permitted(_)), "each tenant has its own");
 }
 
 #[tokio::test]

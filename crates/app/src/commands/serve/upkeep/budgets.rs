@@ -17,7 +17,7 @@ use baton_ports::read::Read as _;
 use baton_ports::records::{Op, Record, Records as _};
 use serde_json::{Value, json};
 
-use super::{DAY, MAIL, Upkeep, one_line};
+use super::{DAY, MAIL, Tended, one_line};
 use crate::config;
 use crate::wire::System;
 
@@ -34,10 +34,10 @@ struct Way {
     arguments: Value,
 }
 
-impl Upkeep<'_> {
+impl Tended<'_> {
     /// Tells of each notice in all ways that the settings name, and forgets it then.
     pub(super) async fn budgets(&self) -> anyhow::Result<()> {
-        let System { store, tenant, .. } = self.system;
+        let (System { store, .. }, tenant) = (self.system, self.tenant);
         let mut after: Option<String> = None;
         loop {
             let page = store.list(tenant, NOTICES, "", after.as_deref(), PAGE).await?;
@@ -57,7 +57,7 @@ impl Upkeep<'_> {
 
     /// Forgets what all were told of, or could not be.
     async fn tell(&self, record: Record) -> anyhow::Result<()> {
-        let System { store, tenant, clock, .. } = self.system;
+        let (System { store, clock, .. }, tenant) = (self.system, self.tenant);
         if self.is_told(&record).await? {
             let forget = Op::Delete { space: NOTICES.to_owned(), key: record.key };
             store.commit(tenant, vec![forget], clock.now()).await?;
@@ -67,7 +67,7 @@ impl Upkeep<'_> {
 
     /// Begins what is not begun. Whether nothing is left to do.
     async fn is_told(&self, record: &Record) -> anyhow::Result<bool> {
-        let System { store, tenant, clock, .. } = self.system;
+        let (System { store, clock, .. }, tenant) = (self.system, self.tenant);
         let Some(notice) = Notice::read(record) else { return Ok(true) };
         let now = clock.now();
         let (mut is_open, mut failed) = (false, Vec::new());
@@ -82,7 +82,7 @@ impl Upkeep<'_> {
                 }
                 Some(head) if !head.state.is_end() => is_open = true,
                 Some(_) => {
-                    let run = self.system.recorded(&run).await?.run;
+                    let run = self.system.recorded_of(tenant, &run).await?.run;
                     failed.extend(failure(&run).map(|why| (way.name, why)));
                 }
             }
@@ -98,18 +98,18 @@ impl Upkeep<'_> {
 
     fn ways(&self, notice: &Notice) -> Vec<Way> {
         let config::Upkeep { budgets_to, budget_hooks, .. } = &self.settings.upkeep;
-        let command = &self.system.command;
+        let command = self.command();
         let mail = (!budgets_to.is_empty()).then(|| {
             let body = format!(
                 "{}.\n\nWhat becomes of calls there is no money for is the setting `on_exceeded` of the budget. How all \
                  budgets stand:\n\n  {command} budgets\n",
                 notice.title
             );
-            let letter = json!({ "to": budgets_to, "subject": one_line(&notice.title), "body": body });
+            let letter = json!({ "to": budgets_to, "subject": self.named(&notice.title), "body": body });
             Way { name: "e-mail".to_owned(), tool: MAIL.to_owned(), arguments: letter }
         });
         let hooks = budget_hooks.keys().map(|name| {
-            let mut arguments = json!({ "event": "budget", "text": notice.title, "tenant": self.system.tenant });
+            let mut arguments = json!({ "event": "budget", "text": notice.title, "tenant": self.tenant });
             if let (Some(arguments), Some(details)) = (arguments.as_object_mut(), notice.details.as_object()) {
                 arguments.extend(details.clone());
             }
@@ -125,7 +125,7 @@ impl Upkeep<'_> {
         let reasons: Vec<Value> = failed.iter().map(|(name, why)| json!({ "by": name, "reason": why })).collect();
         DeskItem {
             id: format!("untold/{}", record.key),
-            tenant: self.system.tenant.clone(),
+            tenant: self.tenant.clone(),
             run: None,
             kind: DeskKind::Budget,
             title: format!("nobody could be told by {ways}: {}", notice.title),

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use baton_core::model::Usage;
 use baton_core::money::{Usd, Window};
+use baton_engine::Follower;
+use baton_engine::tenants::{Change, Tenant};
 use baton_ports::budget::{self, Account, Line, NOTICES, Settlement, Spend, Want};
 use baton_ports::clock::Clock;
 use baton_ports::desk::Desk as _;
@@ -14,7 +16,6 @@ use baton_store::sqlite::{Options, Store};
 
 use super::*;
 use crate::project::Project;
-use crate::told;
 
 pub struct SetClock(pub AtomicI64);
 
@@ -66,19 +67,43 @@ impl Scene {
             });
             // The other one stops: what it did not bring to its end, this one does.
             beside.await?;
-            let mut follower = told::follower(engine, &one);
-            let filter = RunFilter { limit: 100, ..RunFilter::default() };
-            for head in one.store.runs(&one.tenant, filter).await? {
-                follower.follow(&head.run).await?;
+            let made = one.roster.tenants().all().await?.into_iter().map(|tenant| tenant.id);
+            for tenant in made.chain([one.tenant.clone()]) {
+                let mut follower = Follower::new(engine, Arc::new(one.store.clone()), tenant.clone());
+                let filter = RunFilter { limit: 100, ..RunFilter::default() };
+                for head in one.store.runs(&tenant, filter).await? {
+                    follower.follow(&head.run).await?;
+                }
+                follower.until_all_rest().await?;
             }
-            Ok(follower.until_all_rest().await?)
+            Ok(())
         });
         both.await.expect("they serve");
     }
 
     async fn outbox(&self) -> Vec<Record> {
-        let tenant = self.project.tenant().expect("a tenant");
-        self.store.list(&tenant, "outbox", "", None, 100).await.expect("is read")
+        self.outbox_of(&self.project.tenant().expect("a tenant")).await
+    }
+
+    async fn outbox_of(&self, tenant: &TenantId) -> Vec<Record> {
+        self.store.list(tenant, "outbox", "", None, 100).await.expect("is read")
+    }
+
+    /// Makes tenants with these names.
+    async fn make(&self, names: impl IntoIterator<Item = String>) -> Vec<TenantId> {
+        let (system, mut made) = (self.system(), Vec::new());
+        for name in names {
+            let id = TenantId::parse(&name).expect("a name");
+            let tenant = Tenant::new(id.clone(), None, None, Clock::now(&*self.clock));
+            system.roster.tenants().create(&tenant, Clock::now(&*self.clock)).await.expect("is made");
+            made.push(id);
+        }
+        made
+    }
+
+    async fn shut(&self, tenant: &TenantId) {
+        let (system, now) = (self.system(), Clock::now(&*self.clock));
+        system.roster.tenants().change(tenant, &[Change::Disable], None, now).await.expect("is shut");
     }
 }
 
@@ -116,9 +141,12 @@ async fn nobody_is_written_to_unless_the_settings_name_somebody() {
 
 /// As the look after an account puts it on the desk.
 async fn open(scene: &Scene, at: &str) {
-    let tenant = scene.project.tenant().expect("a tenant");
+    open_of(scene, scene.project.tenant().expect("a tenant"), at).await;
+}
+
+async fn open_of(scene: &Scene, tenant: TenantId, at: &str) {
     let item = DeskItem {
-        id: "connection/default/shopify/company".to_owned(),
+        id: format!("connection/{tenant}/shopify/company"),
         tenant,
         run: None,
         kind: DeskKind::Connection,
@@ -279,6 +307,74 @@ async fn what_is_old_is_forgotten_once_a_day_as_the_settings_say() {
     scene.set("2026-11-26T00:00:00Z");
     scene.look().await;
     assert_eq!(left(scene.outbox().await), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn every_tenant_that_is_open_is_sent_its_own_report() {
+    let scene = Scene::at("2026-11-23T07:00:00Z", REPORT);
+    let made = scene.make(["acme", "shut"].map(str::to_owned)).await;
+    scene.shut(&made[1]).await;
+    scene.look().await;
+    scene.look().await;
+    let subjects = async |tenant: &TenantId| {
+        let sent = scene.outbox_of(tenant).await.into_iter();
+        sent.map(|letter| letter.value["message"]["subject"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let own = scene.project.tenant().expect("a tenant");
+    assert_eq!(subjects(&own).await, [format!("Tool usage report, 2026-W47 ({own})")]);
+    assert_eq!(subjects(&made[0]).await, ["Tool usage report, 2026-W47 (acme)"]);
+    assert_eq!(subjects(&made[1]).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn another_tenants_account_is_written_about_with_its_name() {
+    let scene = Scene::at("2026-11-24T09:00:00Z", "[upkeep]\nreconnect_to = [\"admin@clinic.example\"]\n");
+    let made = scene.make(["acme", "shut"].map(str::to_owned)).await;
+    scene.shut(&made[1]).await;
+    for tenant in made.iter().cloned().chain(scene.project.tenant()) {
+        open_of(&scene, tenant, "2026-11-24T08:59:00Z").await;
+    }
+    scene.look().await;
+    scene.look().await;
+    assert_eq!((scene.outbox().await.len(), scene.outbox_of(&made[1]).await.len()), (1, 0));
+    let sent = scene.outbox_of(&made[0]).await;
+    assert_eq!(sent.len(), 1);
+    let message = &sent[0].value["message"];
+    assert!(message["subject"].as_str().unwrap().ends_with(" (acme)"), "{message}");
+    let body = message["body"].as_str().unwrap();
+    assert!(body.contains("  BATON_TENANT=acme baton tools connect shopify"), "{body}");
+    assert!(body.contains("All that waits: BATON_TENANT=acme "), "{body}");
+}
+
+#[tokio::test]
+async fn what_is_old_is_forgotten_of_every_tenant_that_is_open() {
+    let scene = Scene::at("2026-11-24T09:00:00Z", "[upkeep.retention]\nmessages_days = 30\n");
+    let made = scene.make(["acme", "shut"].map(str::to_owned)).await;
+    scene.shut(&made[1]).await;
+    for tenant in &made {
+        let op = Op::Insert { space: "outbox".to_owned(), key: "old".to_owned(), value: json!({}) };
+        scene.store.commit(tenant, vec![op], time("2026-10-20T00:00:00Z")).await.expect("is written");
+    }
+    scene.look().await;
+    assert_eq!((scene.outbox_of(&made[0]).await.len(), scene.outbox_of(&made[1]).await.len()), (0, 1));
+}
+
+#[tokio::test]
+async fn one_look_goes_round_to_so_many_tenants_and_the_next_to_those_after_them() {
+    let scene = Scene::at("2026-11-24T09:00:00Z", "");
+    let made = scene.make((0..TENANTS_MAX + 5).map(|number| format!("t{number:03}"))).await;
+    scene.shut(&made[1]).await;
+    let system = scene.system();
+    let own = scene.project.tenant().expect("a tenant");
+    let rounds = system.serving(async |engine| {
+        let upkeep = Upkeep::new(&scene.project.settings, &system, engine);
+        Ok([upkeep.tenants().await, upkeep.tenants().await, upkeep.tenants().await])
+    });
+    let rounds = rounds.await.expect("they are read");
+    let lengths = rounds.each_ref().map(Vec::len);
+    assert_eq!(lengths, [TENANTS_MAX, 6, TENANTS_MAX], "the project's own each time, and none that is shut");
+    assert!(rounds.iter().all(|round| round[0] == own) && rounds[0][1] == made[0] && rounds[1][1] == made[TENANTS_MAX]);
+    assert_eq!(rounds[0], rounds[2]);
 }
 
 #[tokio::test]

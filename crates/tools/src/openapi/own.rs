@@ -1,0 +1,264 @@
+//! What a definition says of single operations, in place of what the document says of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use baton_core::tool::Class;
+use reqwest::Method;
+use reqwest::header::HeaderName;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::within::Within;
+use super::{METHODS, NAME_BYTES_MAX, Operation, by_path};
+use crate::catalogue::Risk;
+use crate::check::Schema;
+use crate::definition::{Mistake, Profile, can_be};
+use crate::doubt::hint;
+
+/// What there is to say of operations only.
+const OF_ONE: &[&str] = &["enabled", "defaults", "idempotency_header"];
+
+/// What is said of one operation.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Own {
+    /// Where in the definition: `operations.getOrder`.
+    pub(super) place: String,
+    /// Its tool's whole name, where that is said.
+    pub(super) name: Option<String>,
+    pub(super) is_left_out: bool,
+    /// The header that takes the call's key.
+    pub(super) idempotency_header: Option<HeaderName>,
+    profile: Profile,
+    /// Arguments where a call does not say.
+    defaults: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+struct Rest {
+    #[serde(default = "yes")]
+    enabled: bool,
+    #[serde(default)]
+    defaults: Map<String, Value>,
+    #[serde(default)]
+    idempotency_header: Option<String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// By method and path, what is said of each. What names no operation, or several, is refused.
+pub(super) fn read(
+    source: &str,
+    written: BTreeMap<String, Map<String, Value>>,
+    document: &Within<'_>,
+    repeated: &BTreeSet<String>,
+) -> Result<BTreeMap<String, Own>, Mistake> {
+    if written.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let known = Known::of(document, repeated);
+    let (mut owns, mut names) = (BTreeMap::<String, Own>::new(), BTreeSet::new());
+    for (said, fields) in written {
+        let place = format!("operations.{said}");
+        let operation = known.find(&said).map_err(|reason| Mistake::at(&place, reason))?;
+        if let Some(other) = owns.get(&operation) {
+            return Err(Mistake::at(place, format!("is the same operation as `{}`", other.place)));
+        }
+        let own = Own::read(source, place, fields)?;
+        if let Some(name) = &own.name
+            && !names.insert(name.clone())
+        {
+            return Err(Mistake::at(format!("{}.name", own.place), format!("another operation is called `{name}`")));
+        }
+        owns.insert(operation, own);
+    }
+    Ok(owns)
+}
+
+impl Own {
+    fn read(source: &str, place: String, fields: Map<String, Value>) -> Result<Self, Mistake> {
+        let name = fields.get("name").and_then(Value::as_str).map(|name| format!("{source}.{name}"));
+        if let Some(name) = name.as_ref().filter(|name| name.len() > NAME_BYTES_MAX) {
+            let reason = format!("`{name}` has {} bytes; models take {NAME_BYTES_MAX} at most", name.len());
+            return Err(Mistake::at(format!("{place}.name"), reason));
+        }
+        let (profile, rest) = Profile::of_one::<Rest>(&place, "operation", fields, OF_ONE)?;
+        if profile.class == Some(Class::Verify) {
+            let reason = "a document does not say how to look up what became of a call; say `once`";
+            return Err(Mistake::at(format!("{place}.class"), reason));
+        }
+        let header = rest.idempotency_header.map(|header| header.parse());
+        let idempotency_header = header
+            .transpose()
+            .map_err(|_| Mistake::at(format!("{place}.idempotency_header"), "is no header's name"))?;
+        let Rest { enabled, defaults, .. } = rest;
+        Ok(Self { place, name, is_left_out: !enabled, idempotency_header, profile, defaults })
+    }
+
+    /// What is said of it, its class settled.
+    pub(super) fn settled(&self, operation: &Operation) -> Result<(Profile, Class), Mistake> {
+        let is_keyed =
+            operation.idempotency_header.is_some() || matches!(operation.method, Method::PUT | Method::DELETE);
+        let class = match (self.profile.class, &operation.method) {
+            (Some(class), _) => class,
+            (None, &Method::GET | &Method::HEAD | &Method::OPTIONS) => Class::Read,
+            (None, _) if is_keyed => Class::Keyed,
+            (None, _) => Class::Once,
+        };
+        let settled = can_be(class, is_keyed, false).and_then(|class| {
+            let profile = self.profile.clone().of_class(class);
+            profile.stands().map(|()| (profile, class))
+        });
+        settled.map_err(|mistake| mistake.within(&self.place))
+    }
+
+    /// The schema of its arguments: the one that is said in place of the document's, with the defaults that are said.
+    pub(super) fn parameters(&self, document: Value) -> Result<Value, Mistake> {
+        if self.profile.parameters().is_null() && self.defaults.is_empty() {
+            return Ok(document);
+        }
+        let arguments = Arguments { place: &self.place, document: &document };
+        let mut schema = match self.profile.parameters() {
+            Value::Null => document.clone(),
+            said => arguments.narrowed(said, &self.defaults)?,
+        };
+        self.defaults.iter().try_for_each(|(name, value)| arguments.fill(&mut schema, name, value))?;
+        let wrong = |reason: String| Mistake::at(format!("{}.defaults", self.place), reason);
+        let of_defaults = json!({
+            "type": "object", "properties": schema["properties"], "$defs": schema.get("$defs").unwrap_or(&json!({})),
+        });
+        Schema::new(of_defaults).check(&Value::Object(self.defaults.clone())).map_err(wrong)?;
+        let schema = Schema::new(schema);
+        let is_none =
+            |reason: &str| Mistake::at(format!("{}.parameters", self.place), format!("is no schema: {reason}"));
+        schema.compile().map_err(is_none)?;
+        Ok(schema.into_document())
+    }
+}
+
+/// What an operation of this kind may do wrong, where nobody says.
+pub(super) fn risk(class: Class, method: &Method, is_trusted: bool) -> Risk {
+    match (is_trusted, class.acts()) {
+        (true, false) => Risk::Low,
+        (true, true) if *method == Method::DELETE => Risk::High,
+        (true, true) | (false, false) => Risk::Medium,
+        (false, true) => Risk::High,
+    }
+}
+
+/// The operations of a document by what they may be called.
+struct Known<'d> {
+    /// `get/orders/{id}` by id, and by itself.
+    by_name: BTreeMap<String, String>,
+    /// What is offered to whoever names another: ids, and `GET /orders/{id}`.
+    offered: Vec<String>,
+    repeated: &'d BTreeSet<String>,
+}
+
+impl<'d> Known<'d> {
+    fn of(document: &Within<'_>, repeated: &'d BTreeSet<String>) -> Self {
+        let (mut by_name, mut offered) = (BTreeMap::new(), Vec::new());
+        for (path, item) in document.field("paths").fields() {
+            let Ok(item) = item.resolved() else { continue };
+            for method in METHODS {
+                let operation = item.field(method);
+                if operation.is_null() {
+                    continue;
+                }
+                let own = by_path(method, path);
+                let in_words = format!("{} {path}", method.to_ascii_uppercase());
+                if let Some(id) = operation.field("operationId").text().filter(|id| !repeated.contains(*id)) {
+                    by_name.insert(id.to_owned(), own.clone());
+                    offered.push(id.to_owned());
+                }
+                offered.push(in_words.clone());
+                by_name.insert(in_words, own.clone());
+                by_name.insert(own.clone(), own);
+            }
+        }
+        Self { by_name, offered, repeated }
+    }
+
+    fn find(&self, said: &str) -> Result<String, String> {
+        let by_method = said.split_once(' ').map(|(method, path)| format!("{} {path}", method.to_ascii_uppercase()));
+        if let Some(own) = self.by_name.get(said).or_else(|| self.by_name.get(&by_method?)) {
+            return Ok(own.clone());
+        }
+        if self.repeated.contains(said) {
+            return Err("is the id of several operations; say `METHOD /path`".to_owned());
+        }
+        let offered = self.offered.iter().map(String::as_str);
+        Err(format!("the document has no such operation; {}", hint(said, offered)))
+    }
+}
+
+/// The arguments of an operation, as its document has them.
+struct Arguments<'s> {
+    place: &'s str,
+    document: &'s Value,
+}
+
+impl Arguments<'_> {
+    fn known(&self, place: impl FnOnce() -> String, name: &str) -> Result<&Value, Mistake> {
+        let properties = self.document["properties"].as_object();
+        properties.and_then(|properties| properties.get(name)).ok_or_else(|| {
+            let names = properties.into_iter().flatten().map(|(name, _)| name.as_str());
+            Mistake::at(place(), format!("the operation has no argument `{name}`; {}", hint(name, names)))
+        })
+    }
+
+    /// A schema that is said in place of the document's, which may refer to what the document's refers to.
+    fn narrowed(&self, whole: &Value, defaults: &Map<String, Value>) -> Result<Value, Mistake> {
+        let place = || format!("{}.parameters", self.place);
+        let Some(mut schema) = whole.as_object().cloned() else {
+            return Err(Mistake::at(place(), "is the schema of an object"));
+        };
+        let said = schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
+        for name in said.keys() {
+            self.known(|| format!("{}.properties.{name}", place()), name)?;
+        }
+        let needed = required(self.document).filter(|name| !defaults.contains_key(*name));
+        let needed: BTreeSet<&str> = needed.collect();
+        if let Some(left_out) = needed.iter().find(|name| !said.contains_key(**name)) {
+            let reason =
+                format!("leaves out `{left_out}`, which the service asks for; take it in, or say it in `defaults`");
+            return Err(Mistake::at(place(), reason));
+        }
+        // What the service asks for stays asked for, and what it does not know would go nowhere.
+        let all: BTreeSet<&str> = required(whole).chain(needed).collect();
+        schema.insert("required".to_owned(), json!(all));
+        schema.insert("additionalProperties".to_owned(), Value::Bool(false));
+        schema.entry("type").or_insert_with(|| json!("object"));
+        schema.entry("properties").or_insert_with(|| json!({}));
+        if let Some(shared) = self.document.get("$defs").and_then(Value::as_object) {
+            let own = schema.entry("$defs").or_insert_with(|| json!({}));
+            for (name, definition) in shared {
+                if let Value::Object(own) = own {
+                    own.entry(name.clone()).or_insert_with(|| definition.clone());
+                }
+            }
+        }
+        Ok(Value::Object(schema))
+    }
+
+    /// Lets one argument be left out.
+    fn fill(&self, schema: &mut Value, name: &str, value: &Value) -> Result<(), Mistake> {
+        let of_document = self.known(|| format!("{}.defaults.{name}", self.place), name)?;
+        if let Some(properties) = schema["properties"].as_object_mut() {
+            let property = properties.entry(name).or_insert_with(|| of_document.clone());
+            if !property.is_object() {
+                *property = json!({});
+            }
+            property["default"] = value.clone();
+        }
+        if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
+            required.retain(|required| required != name);
+        }
+        Ok(())
+    }
+}
+
+fn required(schema: &Value) -> impl Iterator<Item = &str> {
+    schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str)
+}
