@@ -135,9 +135,11 @@ test('filters stand in the address, an empty list offers to clear them, more pag
   await text('No run matches these filters.')
   await page.getByRole('button', { name: 'Clear filters' }).last().click()
   await page.waitForURL(/\/runs$/)
-  assert.equal(await page.locator('tbody tr[data-run]').count(), 4)
+  const shows = (rows) =>
+    page.waitForFunction((rows) => document.querySelectorAll('tbody tr[data-run]').length === rows, rows)
+  await shows(4)
   await page.getByRole('button', { name: 'More' }).click()
-  await page.waitForFunction(() => document.querySelectorAll('tbody tr[data-run]').length === 8)
+  await shows(8)
   await page.getByLabel('State').selectOption('compensated')
   await page.waitForURL(/state=compensated/)
   await text('PAYMENT_DECLINED')

@@ -14,7 +14,7 @@ pub struct Fault {
     pub message: String,
     /// For the customer, in the tenant's language, where the tool that failed has such words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub customer: Option<String>,
+    pub customer: Option<Box<str>>,
     /// What the operator can do about it, where there is something to say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suggested_action: Option<Cow<'static, str>>,

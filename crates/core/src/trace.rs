@@ -9,7 +9,7 @@ use std::str::FromStr;
 use sha2::{Digest, Sha256};
 
 use crate::id::RunId;
-use crate::run::CallId;
+use crate::run::EffectId;
 
 pub type TraceId = [u8; 16];
 pub type SpanId = [u8; 8];
@@ -75,9 +75,13 @@ pub fn trace_of(run: &RunId) -> TraceId {
     id
 }
 
-/// The span of a run's call.
-pub fn span_of(run: &RunId, call: &CallId) -> SpanId {
-    span_named(&["call", &call.key(run)])
+/// The span of a run's call; what is tried anew under another key is another.
+pub fn span_of(run: &RunId, effect: &EffectId) -> SpanId {
+    let key = effect.call.key(run);
+    match effect.generation {
+        0 => span_named(&["call", &key]),
+        anew => span_named(&["call", &key, &anew.to_string()]),
+    }
 }
 
 /// The span that these words name.

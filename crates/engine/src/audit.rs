@@ -25,6 +25,8 @@ const RESOLUTION: &str = "resolution";
 const REFUSED: &str = "tool_execution";
 /// Bytes of the name of such a tool.
 const TOOL_BYTES_MAX: usize = 200;
+/// Bytes of why, in the trail.
+const ERROR_BYTES_MAX: usize = 1_000;
 
 /// The row of an attempt. One that undoes says what became of the call it undoes.
 pub fn of_attempt(row: AuditRow, effect: &EffectId, run: &Run, id: &RunId) -> AuditRow {
@@ -136,12 +138,14 @@ impl Word {
 pub fn refused(events: &[Event], run: &Run, id: &RunId, tenant: &TenantId, at: Time) -> Vec<AuditRow> {
     let rows = events.iter().filter_map(|event| match Kept::of(event) {
         Kept::Refused { node, tool, fault } => {
-            let details = json!({
-                "node": node.to_string(), "error_code": fault.code, "error": redact::text(&fault.message),
-            });
-            // A model writes it, in whatever length.
-            let tool = tool.get(..tool.floor_char_boundary(TOOL_BYTES_MAX)).unwrap_or_default();
-            let row = bare(REFUSED, tool, details, id, tenant, at);
+            // A model writes it, in whatever length, and the fault repeats it.
+            let cut = |text: &str, most: usize| {
+                let text = redact::text(text);
+                text.get(..text.floor_char_boundary(most)).unwrap_or_default().to_owned()
+            };
+            let error = cut(&fault.message, ERROR_BYTES_MAX);
+            let details = json!({ "node": node.to_string(), "error_code": fault.code, "error": error });
+            let row = bare(REFUSED, &cut(tool, TOOL_BYTES_MAX), details, id, tenant, at);
             let caller = run.started().map(|started| &started.caller);
             Some(AuditRow {
                 user_id: caller.and_then(|caller| caller.user_id.clone()),

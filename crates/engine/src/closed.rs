@@ -117,7 +117,13 @@ impl Closed {
         let moved = Op::Put { space: CURSOR.to_owned(), key: CURSOR.to_owned(), value: json!(Cursor { after: up_to }) };
         let mut ops = vec![expect, moved];
         for (tenant, conversation) in some {
-            let head = self.read.conversation(&tenant, &conversation).await?;
+            let head = match self.read.conversation(&tenant, &conversation).await {
+                Err(error) if is_broken(&error) => {
+                    tracing::warn!(%tenant, %conversation, %error, "a conversation that is over cannot be read");
+                    continue;
+                }
+                head => head?,
+            };
             if head.is_some_and(|head| is_over(&head)) {
                 ops.push(Pending { tenant, conversation, tried: 0 }.put(now));
             }
@@ -145,9 +151,20 @@ impl Closed {
         // Where another process settles it too, this one's part is done.
         let expect = Op::Expect { space: PENDING.to_owned(), key: record.key.clone(), version: Some(record.version) };
         let mut ops = vec![expect, Op::Delete { space: PENDING.to_owned(), key: record.key }];
-        if let Ok(mut pending) = serde_json::from_value::<Pending>(record.value)
-            && let Err(error) = self.keep(&pending).await?
-        {
+        let pending = serde_json::from_value::<Pending>(record.value).ok();
+        let kept = match &pending {
+            Some(pending) => self.keep(pending).await,
+            None => Ok(Ok(false)),
+        };
+        let kept = match (kept, &pending) {
+            // One that cannot be read keeps no other from being kept.
+            (Err(Error::Journal(error)), Some(Pending { tenant, conversation, .. })) if is_broken(&error) => {
+                tracing::warn!(%tenant, %conversation, %error, "a conversation that is over cannot be read");
+                Ok(false)
+            }
+            (kept, _) => kept?,
+        };
+        if let (Some(mut pending), Err(error)) = (pending, kept) {
             let Pending { tenant, conversation, tried } = &pending;
             if is_for_good(&error) {
                 tracing::warn!(%tenant, %conversation, %error, "a conversation that is over cannot be kept");
@@ -195,7 +212,8 @@ impl Closed {
                 }
                 words.push_back(line);
             }
-            if page.len() < PAGE {
+            // A page may be shorter than asked for: it is bounded by bytes too.
+            if page.is_empty() {
                 return Ok(words.into());
             }
         }
@@ -217,6 +235,11 @@ fn at_most(talked: Vec<Talked>, up_to: i64) -> (BTreeSet<(TenantId, RunId)>, i64
 
 fn is_over(head: &ConversationHead) -> bool {
     head.state.status() == Status::Closed
+}
+
+/// What is kept of this one is not what was written; others are well.
+fn is_broken(error: &journal::Error) -> bool {
+    matches!(error, journal::Error::Corrupt { .. })
 }
 
 /// Asking again changes nothing about it.

@@ -117,14 +117,21 @@ fn keeps_from_running(found: &Diagnostic) -> bool {
     matches!(found.severity, Severity::Error | Severity::Draft)
 }
 
+/// Whether a goal can be asked for.
+///
+/// # Errors
+/// How long it is.
+pub fn check(goal: &str) -> Result<(), Error> {
+    let chars = goal.trim().chars().count();
+    if (1..=GOAL_CHARS_MAX).contains(&chars) { Ok(()) } else { Err(Error::Goal { chars }) }
+}
+
 impl Drafting<'_> {
     /// # Errors
     /// Nobody can be asked for a draft, or it cannot be said what for.
     pub async fn draft(&self, goal: &str, name: &Naming<'_>) -> Result<Drafted, Error> {
-        let (goal, chars) = (goal.trim(), goal.trim().chars().count());
-        if !(1..=GOAL_CHARS_MAX).contains(&chars) {
-            return Err(Error::Goal { chars });
-        }
+        check(goal)?;
+        let goal = goal.trim();
         let planner = self.catalog.agents.get(PLANNER).cloned().ok_or(Error::NoPlanner)?;
         let generation = Generation::begin(planner, goal, self.language, &self.usable());
         let (mut generation, mut cost, mut replies) = (generation.map_err(Error::Prompt)?, Usd::ZERO, 0);

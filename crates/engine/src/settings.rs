@@ -135,7 +135,13 @@ impl Settings {
 
     async fn write(&self, op: Op, name: &str, now: Time) -> Result<(), Error> {
         match self.records.commit(&house(), vec![op], now).await {
-            Ok(()) => Ok(self.take_in().await?),
+            Ok(()) => {
+                // It is set, and holds once it can be read again: whoever looks for what others set comes by soon.
+                if let Err(error) = self.take_in().await {
+                    tracing::warn!(%error, name, "what was set cannot be read yet");
+                }
+                Ok(())
+            }
             Err(records::Error::Conflict { .. }) => Err(Error::Stale { name: name.to_owned() }),
             Err(error) => Err(error.into()),
         }
@@ -148,9 +154,7 @@ impl Settings {
             let page = self.records.list(&house(), SPACE, prefix, after.as_deref(), PAGE).await?;
             let is_last = page.len() < PAGE;
             after = page.last().map(|record| record.key.clone());
-            for record in page {
-                all.push(read(record)?);
-            }
+            all.extend(page.into_iter().filter_map(known));
             if is_last || all.len() >= most {
                 return Ok(all);
             }
@@ -160,6 +164,21 @@ impl Settings {
 
 fn key(tenant: &TenantId, topic: Topic, name: &str) -> String {
     format!("{tenant}/{}/{name}", topic.word())
+}
+
+/// What is set, or a tool's rule without a word where a newer binary wrote it in a way that this one cannot read.
+fn known(record: Record) -> Option<Setting> {
+    let (key, changes) = (record.key.clone(), record.version);
+    let error = match read(record) {
+        Ok(setting) => return Some(setting),
+        Err(error) => error,
+    };
+    tracing::warn!(key, %error, "a setting cannot be read");
+    let mut parts = key.splitn(3, '/');
+    let (tenant, topic, name) = (parts.next()?, parts.next()?, parts.next()?);
+    let is_rule = topic == Topic::Tool.word();
+    let (tenant, name) = (tenant.into(), name.to_owned());
+    is_rule.then_some(Setting { tenant, topic: Topic::Tool, name, value: Value::Null, changes })
 }
 
 fn read(record: Record) -> Result<Setting, records::Error> {

@@ -255,8 +255,8 @@ impl Trace {
             (Role::Undo, Some(undoing)) => undoing.id,
             (Role::Undo, None) => self.around(),
         };
-        // As whoever is called was told of it; what is tried anew after it ended is another span.
-        let id = if effect.generation == 0 { span_of(&self.run, call) } else { self.next_id() };
+        // As whoever is called was told of it.
+        let id = span_of(&self.run, effect);
         let mut open = Open::new(name_of(request), id, Some(parent), at).with("baton.node", call.node.to_string());
         open.is_call = true;
         match request {

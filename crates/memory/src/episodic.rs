@@ -93,7 +93,9 @@ pub(crate) fn conversation(name: String, words: Words<'_>, summary: &Summary, ou
 /// What a conversation that is over is kept as: its id, and where an earlier one of that id is, when it began as well.
 pub(crate) async fn name(long: &Long, tenant: &TenantId, conversation: &str, began: Time) -> Result<String, Error> {
     let first = long.document(tenant, Collection::Conversations, conversation).await?;
-    let is_another = first.is_some_and(|stored| stored.body.get(BEGAN) != Some(&json!(began)));
+    // What was kept by the conversation's own journal is the same one, whose beginning short-term memory saw later.
+    let is_another =
+        first.is_some_and(|stored| !is_kept(&stored.body) && stored.body.get(BEGAN) != Some(&json!(began)));
     Ok(if is_another { later_name(conversation, began.as_ms()) } else { conversation.to_owned() })
 }
 

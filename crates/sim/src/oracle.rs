@@ -256,6 +256,11 @@ impl Witness {
         chronicle.ended().filter_map(|(at, _)| row_of(workflow, at)).collect()
     }
 
+    /// The row of a node of this run's.
+    pub fn row(&self, run: &RunId, at: &Address) -> Option<&'static str> {
+        row_of(self.chronicles.get(run)?.workflow.as_ref()?, at)
+    }
+
     /// Of the last entry: the signals that nodes began to wait for, and how the run ended.
     pub fn last(&self, run: &RunId) -> (Vec<(Address, String)>, Option<State>) {
         let (mut waits, mut end) = (Vec::new(), None);

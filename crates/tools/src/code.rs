@@ -77,7 +77,7 @@ pub fn text(code: &str, category: &str) -> Option<&'static Text> {
 /// Adds the words for the customer and the operator's next step, where the fault has none of its own.
 pub(crate) fn speak(mut fault: Fault, category: &str, language: Language) -> Fault {
     let Some(text) = text(&fault.code, category) else { return fault };
-    fault.customer.get_or_insert_with(|| text.customer(language).to_owned());
+    fault.customer.get_or_insert_with(|| text.customer(language).into());
     fault.suggested_action.get_or_insert(text.action.into());
     fault
 }

@@ -199,6 +199,9 @@ pub struct Permission {
     pub approvers: Option<Approvers>,
     /// How often the tenant may call it.
     pub rate: Option<Rate>,
+    /// How often besides, as the tenant sets itself.
+    #[serde(skip)]
+    pub(crate) also: Option<Rate>,
     /// How long an answer holds, in seconds; 0 keeps none. What acts is never answered from what is kept.
     pub cache_seconds: Option<u64>,
     /// Arguments used where a call does not say.
@@ -214,9 +217,30 @@ impl Permission {
     /// Why it is none.
     pub fn read(value: &Value) -> Result<Self, String> {
         let read: Self = serde_json::from_value(value.clone()).map_err(|error| error.to_string())?;
-        match read.approvers.as_ref().and_then(Approvers::impossible) {
-            Some(impossible) => Err(impossible),
-            None => Ok(read),
+        if read.approval == Some(false) {
+            return Err(
+                "`approval`: a tenant may ask for leave where the settings do not, and not the other way".to_owned()
+            );
+        }
+        match &read.approvers {
+            Some(approvers) if approvers.on_deadline == Lapse::Approve => {
+                Err("`approvers`: what nobody decides is rejected; `on_deadline: approve` is for the settings"
+                    .to_owned())
+            }
+            approvers => approvers.as_ref().and_then(Approvers::impossible).map_or(Ok(read.clone()), Err),
+        }
+    }
+
+    /// What of a tenant's own rule holds beside the settings, which it never opens. `are_named`: they say who allows the call;
+    /// `cache`: how long the tool's answers hold.
+    pub(crate) fn within(self, are_named: bool, cache: Option<Duration>) -> Self {
+        Self {
+            approval: self.approval.filter(|is_asked| *is_asked),
+            approvers: self.approvers.filter(|_| !are_named),
+            rate: None,
+            also: self.rate,
+            cache_seconds: self.cache_seconds.map(|own| cache.map_or(own, |cache| own.min(cache.as_secs()))),
+            ..self
         }
     }
 
@@ -259,6 +283,7 @@ impl Permission {
             approval: self.approval.or(general.approval),
             approvers: self.approvers.or_else(|| general.approvers.clone()),
             rate: self.rate.or(general.rate),
+            also: self.also.or(general.also),
             cache_seconds: self.cache_seconds.or(general.cache_seconds),
             ..self
         }

@@ -42,6 +42,7 @@ impl Rules {
             approval: tool.approval,
             approvers: tool.approvers.clone(),
             rate: tool.rate,
+            also: None,
             cache_seconds: tool.cache_seconds,
             defaults: tool.defaults.clone(),
             overrides: tool.overrides.clone(),
@@ -103,10 +104,11 @@ impl TenantRules {
     /// tenant has set itself holds beside: it may have less, and more exact, than the settings let it, and never more.
     pub(crate) fn tool(&self, catalogue: &Catalogue, call: &Call, entry: &Entry) -> Option<Cow<'_, Permission>> {
         let of_files = said_of(&self.tools, catalogue, call, entry);
-        match (of_files, said_of(&self.own, catalogue, call, entry)) {
-            (Some(of_files), Some(own)) => Some(Cow::Owned(of_files.into_owned().and(&own))),
-            (of_files, own) => of_files.or(own),
-        }
+        let Some(own) = said_of(&self.own, catalogue, call, entry) else { return of_files };
+        let by_tool = of_files.as_ref().is_some_and(|files| files.approvers.is_some());
+        let by_workflow = self.workflow(&call.workflow).is_some_and(|rule| rule.approvers.is_some());
+        let own = own.into_owned().within(by_tool || by_workflow || self.approvers.is_some(), entry.cache);
+        Some(Cow::Owned(of_files.map_or_else(Permission::default, Cow::into_owned).and(&own)))
     }
 
     /// The rule for the calls of a workflow.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use baton_core::definition;
 use baton_core::graph::Input;
-use baton_engine::drafting::{Drafted, Drafting, Error, GOAL_CHARS_MAX, TOOLS_FOUND};
+use baton_engine::drafting::{self, Drafted, Drafting, Error, TOOLS_FOUND};
 use baton_ports::catalogue::Catalogue as _;
 use baton_ports::models::Asker;
 use serde_json::json;
@@ -20,10 +20,7 @@ const FOLDER: &str = "workflows";
 
 pub async fn run(folder: &Path, args: Generate) -> anyhow::Result<Exit> {
     let goal = args.goal.trim();
-    let chars = goal.chars().count();
-    if !(1..=GOAL_CHARS_MAX).contains(&chars) {
-        return Err(asked_for(&Error::Goal { chars }).into());
-    }
+    drafting::check(goal).map_err(|error| asked_for(&error))?;
     let project = Project::open(folder)?;
     if !project.is_there() {
         return Err(project.not_there().into());

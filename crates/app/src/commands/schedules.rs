@@ -21,7 +21,7 @@ pub async fn run(folder: &Path, args: Schedules) -> anyhow::Result<Exit> {
     system.accept_only();
     system
         .serving(async |engine| {
-            system.keep_triggers(&project, &saved.workflows, engine).await?;
+            system.keep_triggers(&project, &saved.workflows, engine, true).await?;
             let triggers = system.triggers(&project, engine);
             act(&system, &triggers, args).await
         })

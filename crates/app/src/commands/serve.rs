@@ -54,7 +54,7 @@ pub async fn run(folder: &Path, args: cli::Serve) -> anyhow::Result<Exit> {
     let url = format!("{}://{at}", if config.tls.is_some() { "https" } else { "http" });
     let files = watch::Sender::new(Arc::new(reload::files(&project, &system)?));
     let serves = system.serving(async |engine| {
-        system.keep_triggers(&project, &saved.workflows, engine).await?;
+        system.keep_triggers(&project, &saved.workflows, engine, true).await?;
         let secret = first_key(&system).await?;
         // Whoever reads that we are there may tell us to stop at once.
         let stop = told_to_stop().context("signals cannot be heard")?;

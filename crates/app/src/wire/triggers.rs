@@ -51,8 +51,15 @@ impl System {
     }
 
     /// Keeps what the folder defines, and takes out what it defined before and does not any more. What cannot be kept is
-    /// said, and the rest holds.
-    pub async fn keep_triggers(&self, project: &Project, sorted: &Sorted, engine: &Engine) -> anyhow::Result<()> {
+    /// said, and the rest holds. What was made for one that is taken out, such as its secret, goes with it where `for_good`:
+    /// a file that is away while others look may be back the next moment.
+    pub async fn keep_triggers(
+        &self,
+        project: &Project,
+        sorted: &Sorted,
+        engine: &Engine,
+        for_good: bool,
+    ) -> anyhow::Result<()> {
         let mut defined = crate::project::Triggers::read(&project.root)?;
         for ready in &sorted.ready {
             let bundle: serde_json::Value = serde_json::from_slice(&ready.text)?;
@@ -63,9 +70,11 @@ impl System {
         // A workflow that cannot run now keeps the version it has, and so the triggers of that.
         if sorted.note().is_none() {
             let [schedules, hooks, subscriptions] = defined.names();
-            self.forget::<Schedule>(&schedules, &[schedule::STATE], |one| one.from_project, now).await?;
-            self.forget::<Hook>(&hooks, &[hook::SECRETS], |one| one.from_project, now).await?;
-            self.forget::<Subscription>(&subscriptions, &[outgoing::SECRETS], |one| one.from_project, now).await?;
+            let beside = |space: &'static str| if for_good { vec![space] } else { Vec::new() };
+            self.forget::<Schedule>(&schedules, &beside(schedule::STATE), |one| one.from_project, now).await?;
+            self.forget::<Hook>(&hooks, &beside(hook::SECRETS), |one| one.from_project, now).await?;
+            let secrets = beside(outgoing::SECRETS);
+            self.forget::<Subscription>(&subscriptions, &secrets, |one| one.from_project, now).await?;
         }
         for wanted in &defined.schedules {
             let before = there(kept::find::<Schedule>(records, tenant, &wanted.name).await)?;

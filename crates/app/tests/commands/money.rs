@@ -265,7 +265,7 @@ fn vectors_are_paid_for_out_of_the_budget_and_not_asked_for_without_money_or_a_p
     // What it costs is said before and after.
     let built = place.baton(&["knowledge", "reindex"]).ends(0);
     built
-        .warns("1 piece is embedded anew by `vectors`, at most some $0.2400")
+        .warns("1 piece is embedded anew by `vectors`, some $0.2400")
         .says("knowledge: 1 document in 1 piece")
         .says("for $0.0100");
     let built = place.baton(&["knowledge", "reindex", "--json"]).ends(0).json();

@@ -14,6 +14,8 @@ use crate::server::{Answer, Server, until};
 const SECRET: &str = "zebra";
 
 const SETTINGS: &str = "\
+[serve]
+requests_per_minute = 100000
 [webhooks]
 retry_seconds = [1, 1]
 [tools.outbound]

@@ -99,6 +99,7 @@ fn a_goal_becomes_a_document_that_can_be_kept_and_run() {
     assert!(none["problem"].as_str().expect("why").contains("no complete JSON"), "{none}");
     let empty = api.post("/workflows/generate", &json!({ "goal": " " })).ends(422);
     assert_eq!(empty["code"], "BODY_INVALID", "{empty}");
+    api.post("/workflows/generate", &json!({ "goal": "book a", "name": "a\nb" })).ends(422);
     let taken = api.post("/workflows/generate", &json!({ "goal": "book a", "name": "book" })).ends(409);
     assert_eq!(taken["code"], "NAME_TAKEN", "{taken}");
     let service = api.by(&place, "till", "service");

@@ -69,10 +69,13 @@ async fn a_child_has_given_up_everything() {
     assert_eq!(limit("Max cpu time"), ["9", "10"]);
     let memory: usize = limit("Max address space")[1].parse().unwrap();
     assert!(memory > 101 << 20 && memory < 600 << 20, "{memory}");
+    let memory: usize = limit("Max data size")[1].parse().unwrap();
+    assert!(memory > 101 << 20 && memory < 200 << 20, "{memory}");
     // Readable by the superuser only: a child cannot be inspected.
     if let Ok(files) = std::fs::read_dir(format!("/proc/{id}/fd")) {
         assert_eq!(files.count(), 3);
-        assert_eq!(std::fs::read(format!("/proc/{id}/environ")).unwrap(), b"");
+        let words = b"MIMALLOC_ARENA_EAGER_COMMIT=0\0MIMALLOC_ARENA_RESERVE=32MiB\0";
+        assert_eq!(std::fs::read(format!("/proc/{id}/environ")).unwrap(), words);
     }
 }
 

@@ -380,7 +380,7 @@ impl Draft<'_> {
 
     /// Words for a run that had none and owes the customer some.
     fn sorry(&self, fault: Option<&Fault>, failed: bool) -> Option<String> {
-        let of_fault = fault.and_then(|fault| fault.customer.clone());
+        let of_fault = fault.and_then(|fault| fault.customer.as_deref().map(str::to_owned));
         let language = self.it.begun.as_ref().and_then(|begun| begun.caller.language.as_deref()).unwrap_or("en");
         let usual = || SORRY.iter().find(|(tag, _)| language.split('-').next() == Some(*tag)).unwrap_or(&SORRY[0]).1;
         of_fault.or_else(|| failed.then(|| usual().to_owned()))

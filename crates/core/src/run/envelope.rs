@@ -41,7 +41,7 @@ impl Run {
             success: fault.is_none(),
             tool: tool.to_owned(),
             data,
-            error: fault.map(|fault| fault.customer.clone().unwrap_or_else(wordless)),
+            error: fault.map(|fault| fault.customer.as_deref().map_or_else(wordless, str::to_owned)),
             error_code: fault.map(|fault| fault.code.to_string()),
             error_details: fault.map(|fault| fault.message.clone()),
             suggested_action: fault.and_then(|fault| fault.suggested_action.as_ref()).map(ToString::to_string),

@@ -110,7 +110,7 @@ impl Owner {
         let key = effect.key(&self.id);
         let mut caller = self.run.started().map(|started| started.caller.clone()).unwrap_or_default();
         let trace = caller.parent().map_or_else(|| trace_of(&self.id), |told| told.trace);
-        caller.traceparent = Some(trace::Parent { trace, span: span_of(&self.id, &effect.call) }.to_string());
+        caller.traceparent = Some(trace::Parent { trace, span: span_of(&self.id, effect) }.to_string());
         Some(match request {
             Request::Model(request) => {
                 let most = self.run.may_cost(&effect.call);

@@ -12,9 +12,9 @@ use super::writing::Batch;
 
 /// Adds what was saved to what the choice itself cost, where both are of this append, else to a row of its own.
 pub(super) fn note(owner: &Owner, batch: &mut Batch, at: Time) {
-    let ended = batch.events.iter().filter_map(|event| match event {
-        Event::Ended(ended) => saved_by(owner, ended),
-        _ => None,
+    let ended = batch.events.iter().filter_map(|event| {
+        let Event::Ended(ended) = event else { return None };
+        saved_by(owner, ended)
     });
     for (agent, saved) in ended.collect::<Vec<_>>() {
         let own = batch.spends.iter_mut().rev().find(|spend| spend.account.agent == agent && spend.answered > 0);

@@ -167,7 +167,10 @@ impl Config {
                     all.set.insert(setting_of_tenant(tenant, window));
                 }
             }
-            known.on_exceeded = limits.on_exceeded.or(known.on_exceeded);
+            known.on_exceeded = match is_house {
+                true => limits.on_exceeded.or(known.on_exceeded),
+                false => known.on_exceeded.or(limits.on_exceeded),
+            };
         }
         for (key, limits) in &own.keys {
             let known = all.keys.entry(key.clone()).or_default();
@@ -178,7 +181,7 @@ impl Config {
                     all.set.insert(setting_of_key(key, window));
                 }
             }
-            known.on_exceeded = limits.on_exceeded.or(known.on_exceeded);
+            known.on_exceeded = known.on_exceeded.or(limits.on_exceeded);
         }
         all
     }

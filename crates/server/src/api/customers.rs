@@ -30,6 +30,8 @@ use crate::problem::Problem;
 const LOOKED_THROUGH_MAX: usize = 100_000;
 /// Of each kind, in one answer.
 const HANDED_OVER_MAX: usize = 10_000;
+/// In one answer, about.
+const HANDED_OVER_BYTES_MAX: usize = 32 << 20;
 
 pub(super) fn paths() -> OpenApiRouter<Door> {
     super::needing(Need::Administer, OpenApiRouter::new().routes(routes!(export)))
@@ -37,8 +39,9 @@ pub(super) fn paths() -> OpenApiRouter<Door> {
 
 /// Hands over what is kept of a customer: conversations with all that was said, executions, documents, and audit rows
 ///
-/// Everything that is theirs by the `user_id` of conversations and executions, or is about them. Each list has at most 10,000;
-/// `complete` says whether that was all. That it was handed over has a row in the audit trail.
+/// Conversations that are theirs by `user_id`; documents that are about them, without their texts; rows of the trail about
+/// them; and the executions that any of these name. Each list has at most 10,000, and all of them 32 MiB; `complete` says
+/// whether that was all of these. That it was handed over has a row in the audit trail.
 #[utoipa::path(get, path = "/api/v1/customers/{customer_id}/export", tag = "knowledge",
     params(("customer_id" = String, Path)), responses((status = 200, body = CustomerExport),
     (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
@@ -49,7 +52,7 @@ pub(super) async fn export(
 ) -> Result<Json<Value>, Problem> {
     customer(&id)?;
     let (work, house) = (door.work()?, door.house()?);
-    let mut found = Found { work, house, guest: &guest, id: &id, is_whole: true, runs: BTreeSet::new() };
+    let mut found = Found { work, house, guest: &guest, id: &id, is_whole: true, bytes: 0, runs: BTreeSet::new() };
     let conversations = found.conversations().await?;
     let rows = found.rows().await?;
     let documents = found.documents().await?;
@@ -79,6 +82,8 @@ struct Found<'d> {
     guest: &'d Guest,
     id: &'d str,
     is_whole: bool,
+    /// Of all that was found.
+    bytes: usize,
     /// Theirs, as conversations and rows say.
     runs: BTreeSet<RunId>,
 }
@@ -86,8 +91,14 @@ struct Found<'d> {
 impl Found<'_> {
     /// Whether there is room for one more of a kind.
     fn has_room(&mut self, have: usize) -> bool {
-        self.is_whole &= have < HANDED_OVER_MAX;
-        have < HANDED_OVER_MAX
+        let has_room = have < HANDED_OVER_MAX && self.bytes < HANDED_OVER_BYTES_MAX;
+        self.is_whole &= has_room;
+        has_room
+    }
+
+    fn counted(&mut self, one: Value) -> Value {
+        self.bytes += one.to_string().len();
+        one
     }
 
     async fn conversations(&mut self) -> Result<Vec<Value>, Problem> {
@@ -102,7 +113,7 @@ impl Found<'_> {
                 }
                 let one = self.said(head).await?;
                 lines += one["messages"].as_array().map_or(0, Vec::len);
-                all.push(one);
+                all.push(self.counted(one));
             }
             filter.before = Some(last);
         }
@@ -144,7 +155,7 @@ impl Found<'_> {
                     return Ok(all);
                 }
                 self.runs.extend(entry.row.run.clone());
-                all.push(entry.as_json());
+                all.push(self.counted(entry.as_json()));
             }
         }
     }
@@ -163,10 +174,11 @@ impl Found<'_> {
                     if !self.has_room(all.len()) {
                         return Ok(all);
                     }
-                    all.push(json!({
+                    let one = json!({
                         "collection": collection, "name": head.name, "title": head.title, "metadata": head.metadata,
                         "updated_at": head.at.to_string(),
-                    }));
+                    });
+                    all.push(self.counted(one));
                 }
                 if page_number >= LOOKED_THROUGH_MAX / PAGE_MAX {
                     self.is_whole = false;
@@ -189,7 +201,7 @@ impl Found<'_> {
             let run = newest::run(&*self.work.read, self.work.engine.library(), tenant, &id).await?;
             let mut shown = head.as_json();
             shown["input_data"] = json!(run.started().map(|started| &started.input));
-            all.push(shown);
+            all.push(self.counted(shown));
         }
         Ok(all)
     }

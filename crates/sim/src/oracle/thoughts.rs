@@ -13,6 +13,9 @@ use serde_json::Value;
 use super::{Chronicle, Violation, broken};
 use crate::draw::is_shipped;
 
+/// What a model is told of a call that has no result.
+const LOST: &str = "no result was recorded for this call";
+
 /// What the journal says of one agent's thoughts.
 #[derive(Default)]
 struct Mind {
@@ -85,6 +88,14 @@ fn recorded<'c>(minds: &mut Minds<'c>, event: &'c Event) -> Result<(), String> {
     }
 }
 
+fn text_of(message: &Message) -> &str {
+    let (Message::System { content, .. }
+    | Message::User { content, .. }
+    | Message::Assistant { content, .. }
+    | Message::Tool { content, .. }) = message;
+    content
+}
+
 fn begins<'c>(minds: &mut Minds<'c>, node: &'c Address, task: &Task) {
     minds.remove(node);
     if is_shipped(&task.agent.name) {
@@ -135,6 +146,9 @@ impl Mind {
         if heard.len() != self.replies.len() || !self.replies.iter().zip(&heard).all(is_heard) {
             let said: Vec<&str> = self.replies.iter().map(|reply| reply.content.as_str()).collect();
             return Err(format!("the model said {said:?}, and {call:?} goes on from {heard:?}"));
+        }
+        if request.messages.iter().any(|message| text_of(message).contains(LOST)) {
+            return Err(format!("{call:?} tells of a call whose result was recorded as of one that is lost"));
         }
         let calls: usize = self.replies.iter().map(|reply| reply.tool_calls.len()).sum();
         let shown = request.messages.iter().filter(|message| matches!(message, Message::Tool { .. })).count();

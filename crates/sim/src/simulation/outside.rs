@@ -203,7 +203,11 @@ impl Simulation<'_> {
             match item.kind {
                 DeskKind::Form if effect_of(item).is_some() => {}
                 DeskKind::Approval | DeskKind::Form => self.coverage.hit("human", Column::AnsweredTwice, Instant::Sent),
-                DeskKind::Question => self.coverage.hit("agent", Column::AnsweredTwice, Instant::Sent),
+                DeskKind::Question => {
+                    let asker = item.run.as_ref().zip(address_of(item));
+                    let row = asker.and_then(|(run, at)| self.witness.row(run, &at)).unwrap_or("agent");
+                    self.coverage.hit(row, Column::AnsweredTwice, Instant::Sent);
+                }
                 DeskKind::Doubt
                 | DeskKind::ToolApproval
                 | DeskKind::NotUndone

@@ -40,7 +40,10 @@ pub(super) fn check(
     let own = permission.and_then(|permission| permission.rate).or(entry.rate).unwrap_or(Rate::Free);
     let whole = rules.rate.unwrap_or(Rate::Free);
     let group = entry.group_rate.as_ref().map_or((None, Rate::Free), |(group, rate)| (Some(group), *rate));
-    let limits = [(Some(&entry.base), own), group, (None, whole)];
+    let also = permission.and_then(|permission| permission.also).unwrap_or(Rate::Free);
+    // Counted under a name of its own, so that one that is set anew counts anew.
+    let name: Option<Arc<str>> = (also != Rate::Free).then(|| format!("{} {also:?}", entry.base).into());
+    let limits = [(Some(&entry.base), own), group, (name.as_ref(), also), (None, whole)];
     if limits.iter().all(|(_, rate)| *rate == Rate::Free) {
         return Ok(());
     }

@@ -56,7 +56,7 @@ fn the_spanish_words_are_those_of_seed_000() {
 #[test]
 fn a_fault_keeps_the_words_it_brings() {
     let mut fault = Fault::new(PAYMENT_DECLINED, "insufficient funds");
-    fault.customer = Some("No funds.".to_owned());
+    fault.customer = Some("No funds.".into());
     let spoken = speak(fault, "payment", Language::Spanish);
     assert_eq!(spoken.customer.as_deref(), Some("No funds."));
     assert_eq!(spoken.suggested_action.as_deref(), Some("Ask the customer for another payment method"));

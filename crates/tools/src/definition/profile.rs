@@ -203,10 +203,12 @@ impl Profile {
     /// What a definition says of one tool, and where that is nothing, what it says of all tools of their source.
     pub(crate) fn or_all(self, all: &Self) -> Self {
         let unless_undone = || all.irreversible.clone().filter(|_| self.compensation.is_none());
-        let (on_unavailable, stand_in) = match self.on_unavailable {
-            None => (all.on_unavailable.clone(), all.stand_in.clone()),
-            own => (own, self.stand_in),
+        // What stands in for its answer is a tool's own: others' would be wrong of it.
+        let stand_in = match self.stand_in.is_empty() && self.on_unavailable.is_none() {
+            true => all.stand_in.clone(),
+            false => self.stand_in,
         };
+        let on_unavailable = self.on_unavailable.or_else(|| all.on_unavailable.clone());
         Self {
             category: self.category.or_else(|| all.category.clone()),
             timeout_ms: self.timeout_ms.or(all.timeout_ms),

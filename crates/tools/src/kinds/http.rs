@@ -218,7 +218,7 @@ impl ErrorRule {
         let told = if self.message.is_empty() { "" } else { ": " };
         let message = format!("{} answered {}{told}{}", answer.from, answer.status, self.message);
         let mut fault = Fault::new(self.code.clone(), message);
-        fault.customer = self.customer.get(&request.language.into()).cloned();
+        fault.customer = self.customer.get(&request.language.into()).map(|words| words.as_str().into());
         if self.unknown {
             return Failure::Unknown { fault };
         }

@@ -255,7 +255,7 @@ fn content(body: &Body, arguments: &Value, headers: &mut HeaderMap) -> Result<Op
     let (kind, bytes) = match &body.media {
         Media::Json(kind) => (kind.clone(), value.to_string().into_bytes()),
         Media::Text(kind) => (kind.clone(), plain(value).into_bytes()),
-        Media::Form => ("application/x-www-form-urlencoded".to_owned(), form(value).into_bytes()),
+        Media::Form => ("application/x-www-form-urlencoded".to_owned(), form(value).map_err(invalid)?.into_bytes()),
         Media::Multipart(files) => multipart::body(value, files).map_err(invalid)?,
     };
     let kind = HeaderValue::from_str(&kind).map_err(|_| invalid(format!("`{kind}` is no content type")))?;
@@ -264,9 +264,9 @@ fn content(body: &Body, arguments: &Value, headers: &mut HeaderMap) -> Result<Op
 }
 
 /// Fields of a form, lists one by one, objects within as `name[field]`, the way services read them.
-fn form(value: &Value) -> String {
+fn form(value: &Value) -> Result<String, String> {
     let mut pairs = Vec::new();
-    for (name, value) in value.as_object().into_iter().flatten() {
+    for (name, value) in value.as_object().ok_or_else(|| "a form is an object of fields".to_owned())? {
         flatten(name.clone(), value, &mut pairs);
     }
     let mut text = String::new();
@@ -278,7 +278,7 @@ fn form(value: &Value) -> String {
         text.push('=');
         encode(&mut text, &value);
     }
-    text
+    Ok(text)
 }
 
 fn flatten(name: String, value: &Value, pairs: &mut Vec<(String, String)>) {

@@ -157,7 +157,7 @@ fn filled(output: &Params, names: &Scene<'_>) -> Result<Value, Failure> {
 impl crate::definition::ScriptedFault {
     fn failure(&self, request: &Request) -> Failure {
         let mut fault = Fault::new(self.code.clone(), format!("scripted: {}", self.message));
-        fault.customer = self.customer.get(&request.language.into()).cloned();
+        fault.customer = self.customer.get(&request.language.into()).map(|words| words.as_str().into());
         if self.unknown {
             return Failure::Unknown { fault };
         }

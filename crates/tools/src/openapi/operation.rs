@@ -13,6 +13,8 @@ use super::within::Within;
 use super::{Asked, Source, Unsupported, method, origin};
 use crate::size::extent;
 
+/// Schemas within one another that are looked into for files.
+const SCHEMAS_DEEP: usize = 8;
 /// The header that takes the call's key, unless the definition says another.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Bytes of the schema of what one operation answers with; a larger one is not kept.
@@ -201,19 +203,36 @@ fn body<'d>(
 
 /// The fields of a form that are files, with the kind that the document says they are of.
 fn files(form: &Within<'_>) -> BTreeMap<String, String> {
-    let Ok(schema) = form.field("schema").resolved() else { return BTreeMap::new() };
-    let fields = schema.field("properties").fields().into_iter().filter_map(|(name, written)| {
-        let field = written.resolved().ok()?;
-        let one = if field.field("items").is_null() { field } else { field.field("items").resolved().ok()? };
-        if !is_file(one.value()) {
-            return None;
-        }
-        let own = form.field("encoding").field(name).field("contentType");
-        let kind = own.text().or_else(|| one.field("contentMediaType").text()).unwrap_or_default();
-        let is_one = HeaderValue::from_str(kind).is_ok() && kind.contains('/') && !kind.contains([',', '*']);
-        Some((name.to_owned(), if is_one { kind } else { "application/octet-stream" }.to_owned()))
-    });
-    fields.collect()
+    let mut found = BTreeMap::new();
+    gather(&form.field("schema"), form, SCHEMAS_DEEP, &mut found);
+    found
+}
+
+/// Those of a form's schema, and of the schemas that it is put together of.
+fn gather(schema: &Within<'_>, form: &Within<'_>, deep: usize, found: &mut BTreeMap<String, String>) {
+    let Ok(schema) = schema.resolved() else { return };
+    for (name, written) in schema.field("properties").fields() {
+        let Some(own) = file(&written, deep) else { continue };
+        let said = form.field("encoding").field(name).field("contentType");
+        let kind = said.text().map_or(own, str::to_owned);
+        let is_one = HeaderValue::from_str(&kind).is_ok() && kind.contains('/') && !kind.contains([',', '*']);
+        found.insert(name.to_owned(), if is_one { kind } else { "application/octet-stream".to_owned() });
+    }
+    if let Some(deep) = deep.checked_sub(1) {
+        schema.field("allOf").items().iter().for_each(|part| gather(part, form, deep, found));
+    }
+}
+
+/// The kind of the file that a field is, or may be, or is a list of.
+fn file(written: &Within<'_>, deep: usize) -> Option<String> {
+    let field = written.resolved().ok()?;
+    if is_file(field.value()) {
+        return Some(field.field("contentMediaType").text().unwrap_or_default().to_owned());
+    }
+    let deep = deep.checked_sub(1)?;
+    let parts = ["anyOf", "oneOf", "allOf"].map(|key| field.field(key).items());
+    let items = Some(field.field("items")).filter(|items| !items.is_null());
+    parts.into_iter().flatten().chain(items).find_map(|one| file(&one, deep))
 }
 
 /// The nearest server that is named: the definition's, the operation's, its path's, the document's.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use baton_core::tool::Class;
 use reqwest::Method;
-use reqwest::header::HeaderName;
+use reqwest::header::{self, HeaderName};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -14,7 +14,10 @@ use crate::catalogue::Risk;
 use crate::check::Schema;
 use crate::definition::{Mistake, Profile, can_be};
 use crate::doubt::hint;
+use crate::kinds::http_request::NOT_TAKEN;
 
+/// Headers that say who asks, and of what kind the body is.
+const OF_OTHERS: [HeaderName; 3] = [header::AUTHORIZATION, header::COOKIE, header::CONTENT_TYPE];
 /// What there is to say of operations only.
 const OF_ONE: &[&str] = &["enabled", "defaults", "idempotency_header"];
 
@@ -88,10 +91,13 @@ impl Own {
             let reason = "a document does not say how to look up what became of a call; say `once`";
             return Err(Mistake::at(format!("{place}.class"), reason));
         }
-        let header = rest.idempotency_header.map(|header| header.parse());
-        let idempotency_header = header
-            .transpose()
-            .map_err(|_| Mistake::at(format!("{place}.idempotency_header"), "is no header's name"))?;
+        let wrong = |reason: &str| Mistake::at(format!("{place}.idempotency_header"), reason);
+        let header = rest.idempotency_header.map(|header| header.parse::<HeaderName>());
+        let idempotency_header = header.transpose().map_err(|_| wrong("is no header's name"))?;
+        let is_another = |header: &HeaderName| NOT_TAKEN.contains(&header.as_str()) || OF_OTHERS.contains(header);
+        if idempotency_header.as_ref().is_some_and(is_another) {
+            return Err(wrong("says something else already; services have one such as `Idempotency-Key`"));
+        }
         let Rest { enabled, defaults, .. } = rest;
         Ok(Self { place, name, is_left_out: !enabled, idempotency_header, profile, defaults })
     }

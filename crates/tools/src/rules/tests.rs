@@ -164,9 +164,24 @@ async fn what_a_tenant_sets_makes_nothing_possible_that_the_settings_do_not() {
         [(json!({"enabled": false}), "TOOL_NOT_ALLOWED"), (json!({"approval": true}), "approval by 1")]
     {
         let world = ruled("send_email", &files, false);
-        own(&world, "send_email", &json!({"enabled": true, "approval": false}));
+        own(&world, "send_email", &json!({"enabled": true}));
         assert_eq!(comes_to(&world, "k", "send_email", &letter).await, expected);
     }
+    // Who allows it is the settings' to say, where they say it; and a tenant's limit is one more.
+    let named = json!({"approval": true, "approvers": {"need": 2, "from": ["ana", "ben"]}});
+    let world = ruled("send_email", &named, false);
+    own(&world, "send_email", &json!({"approvers": {"need": 1}}));
+    assert_eq!(comes_to(&world, "k", "send_email", &letter).await, "approval by 2");
+    let world = ruled("send_email", &json!({"rate": "1/min"}), false);
+    own(&world, "send_email", &json!({"rate": "none"}));
+    assert_eq!(comes_to(&world, "one", "send_email", &letter).await, "permitted");
+    assert_eq!(comes_to(&world, "two", "send_email", &letter).await, "rate");
+    let world = ruled("send_email", &json!({"rate": "5/min"}), false);
+    own(&world, "send_email", &json!({"rate": "1/min"}));
+    assert_eq!(comes_to(&world, "one", "send_email", &letter).await, "permitted");
+    assert_eq!(comes_to(&world, "two", "send_email", &letter).await, "rate");
+    own(&world, "send_email", &json!({"rate": "2/h"}));
+    assert_eq!(comes_to(&world, "three", "send_email", &letter).await, "permitted", "set anew");
     let world = ruled("send_email", &json!({"overrides": {"subject": "from the files"}}), false);
     own(&world, "send_email", &json!({"overrides": {"subject": "the tenant's"}, "approval": true}));
     let checked = world.registry.check(&world.call("k", "send_email", letter), None).await;
@@ -180,6 +195,8 @@ fn a_rule_that_is_none_says_why() {
         (json!({"enable": false}), "enable"),
         (json!({"enabled": "no"}), "bool"),
         (json!({"approvers": {"need": 2, "from": ["ana"]}}), "needs 2 people"),
+        (json!({"approval": false}), "not the other way"),
+        (json!({"approvers": {"on_deadline": "approve"}}), "for the settings"),
     ] {
         let refused = Permission::read(&rule).expect_err("is none");
         assert!(refused.contains(why), "{rule}: {refused}");

@@ -26,8 +26,10 @@ mod confine {
     }
 }
 
-/// All of a child's environment: the allocator takes memory as it needs it, so that a limit of memory is one.
-pub(super) const ALLOCATOR: (&str, &str) = ("MIMALLOC_ARENA_EAGER_COMMIT", "0");
+/// All of a child's environment: the allocator takes memory as it needs it, and few addresses ahead, so that limits of memory
+/// are such.
+pub(super) const ALLOCATOR: [(&str, &str); 2] =
+    [("MIMALLOC_ARENA_EAGER_COMMIT", "0"), ("MIMALLOC_ARENA_RESERVE", "32MiB")];
 
 /// What the other side says when it starts a child.
 #[derive(Clone, Copy, Debug)]

@@ -31,7 +31,7 @@ fn command(launch: &Launch, config: &Config) -> Command {
     if config.allow_unconfined {
         command.arg("--unconfined");
     }
-    command.current_dir("/").env(ALLOCATOR.0, ALLOCATOR.1);
+    command.current_dir("/").envs(ALLOCATOR);
     command
 }
 

@@ -21,7 +21,7 @@ pub async fn run(project: &Project, args: &KnowledgeReindex) -> anyhow::Result<E
     system.paying(build(args, &system, costs)).await
 }
 
-/// What building anew may cost, before anything is asked: by the pieces there are, each as long as one may be.
+/// About what building anew costs, before anything is asked: by the pieces there are, each as long as one may be now.
 async fn tell_price(config: &Config, system: &System) -> anyhow::Result<()> {
     let mut pieces = 0;
     for collection in Collection::ALL {
@@ -30,7 +30,7 @@ async fn tell_price(config: &Config, system: &System) -> anyhow::Result<()> {
     }
     let tokens = pieces.saturating_mul(config.chunk_tokens as u64);
     let price = match system.embeddings.price(&system.tenant, &config.model, tokens) {
-        Some(price) => format!("at most some {price}"),
+        Some(price) => format!("some {price}"),
         None => "at a price that nobody states".to_owned(),
     };
     let pieces = print::counted_as(pieces, "piece is", "pieces are");

@@ -134,7 +134,7 @@ impl Reload<'_> {
                 Activate::ByHand => print::note(format_args!("`{name}` has a revision {revision} to be activated")),
             }
         }
-        self.system.keep_triggers(&project, &sorted, self.engine).await?;
+        self.system.keep_triggers(&project, &sorted, self.engine, false).await?;
         // Nobody may listen yet.
         let _ = self.fresh.send(());
         for findings in sorted.findings() {

@@ -92,12 +92,17 @@ impl<'s> Upkeep<'s> {
     async fn tenants(&self) -> Vec<TenantId> {
         let (own, tenants) = (&self.system.tenant, self.system.roster.tenants());
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let made = tenants.list(last.as_deref(), TENANTS_MAX).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "which tenants there are could not be read; it is tried again");
-            Vec::new()
-        });
-        let next = made.last().filter(|_| made.len() == TENANTS_MAX).map(|tenant| tenant.id.to_string());
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = next;
+        let made = match tenants.list(last.as_deref(), TENANTS_MAX).await {
+            Ok(made) => {
+                let next = made.last().filter(|_| made.len() == TENANTS_MAX).map(|tenant| tenant.id.to_string());
+                *self.last.lock().unwrap_or_else(PoisonError::into_inner) = next;
+                made
+            }
+            Err(error) => {
+                tracing::warn!(%error, "which tenants there are could not be read; it is tried again from there");
+                Vec::new()
+            }
+        };
         let is_open = tenants.is_open(own, self.system.clock.now()).await.unwrap_or(true);
         let made = made.into_iter().filter(|tenant| tenant.is_open() && tenant.id != *own).map(|tenant| tenant.id);
         is_open.then(|| own.clone()).into_iter().chain(made).collect()
@@ -137,8 +142,9 @@ impl Tended<'_> {
             "to": upkeep.report_to, "subject": format!("{} ({tenant})", report.title()), "body": report.markdown(),
             "html": report.html(),
         });
+        self.send(run, MAIL, letter).await?;
         self.begun.reports.fetch_add(1, Ordering::Relaxed);
-        self.send(run, MAIL, letter).await
+        Ok(())
     }
 
     /// Asks Composio how each account stands, and opens desk items for those that people must connect again.
@@ -165,7 +171,6 @@ impl Tended<'_> {
             if is_full(&self.begun.reconnect) || self.is_begun(&run).await? {
                 continue;
             }
-            self.begun.reconnect.fetch_add(1, Ordering::Relaxed);
             let how = item.details.get("command").and_then(Value::as_str).unwrap_or_default();
             let how = format!("{}{how}", self.before_commands());
             let why = item.details.get("reason").and_then(Value::as_str).map(|why| format!("Reason: {why}\n\n"));
@@ -175,6 +180,7 @@ impl Tended<'_> {
                 why.unwrap_or_default(),
             );
             self.send(run, MAIL, json!({ "to": to, "subject": self.named(&item.title), "body": body })).await?;
+            self.begun.reconnect.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -242,14 +248,15 @@ impl Tended<'_> {
     }
 
     async fn is_begun(&self, run: &RunId) -> anyhow::Result<bool> {
-        Ok(self.system.store.run(self.tenant, run).await?.is_some())
+        Ok(self.system.store.run(&self.system.tenant, run).await?.is_some())
     }
 
-    /// Begins the letter's run, unless somebody else has.
+    /// Begins the letter's run, unless somebody else has. It is a run of the project's own tenant, whomever it is about: who is
+    /// written to is the settings' to say, and nothing that another tenant sees or sets.
     async fn send(&self, run: RunId, tool: &str, letter: Value) -> anyhow::Result<()> {
         let arguments: Map<String, Value> = letter.as_object().cloned().unwrap_or_default();
         let (context, caller) = (Value::Null, self.settings.caller(&Value::Null));
-        let (System { tools, store, clock, .. }, tenant) = (self.system, self.tenant);
+        let System { tools, store, clock, tenant, .. } = self.system;
         let call = OneCall { run, tenant: tenant.clone(), tool: tool.to_owned(), arguments, context, caller };
         let (start, _) = call.begin(&**tools, store, clock.now()).await?;
         match self.engine.start(start).await {
@@ -265,7 +272,7 @@ fn is_full(begun: &AtomicUsize) -> bool {
 
 /// The run of the letter about an item: another one where the item was closed and opened again.
 fn letter_about(item: &DeskItem) -> RunId {
-    let hash = Hash::of(format!("{}\n{}", item.id, item.opened_at.as_ms()).as_bytes());
+    let hash = Hash::of(format!("{}\n{}\n{}", item.tenant, item.id, item.opened_at.as_ms()).as_bytes());
     RunId::new(format!("reconnect-{}", hash.as_str()))
 }
 

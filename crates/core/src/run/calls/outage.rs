@@ -109,7 +109,7 @@ fn answered(facts: &Facts, arguments: &Value, fault: &Fault, also: &[(&str, Valu
     output.insert("degraded".to_owned(), Value::Bool(true));
     output.insert("degraded_reason".to_owned(), Value::from(&*fault.code));
     if let Some(customer) = &fault.customer {
-        output.insert("message".to_owned(), Value::from(customer.as_str()));
+        output.insert("message".to_owned(), Value::from(&**customer));
     }
     Detour::Answered { output: Arc::new(Value::Object(output)) }
 }

@@ -75,7 +75,7 @@ fn outcome_of(then: impl FnOnce(&mut Run)) -> Value {
 
 #[test]
 fn after_a_rollback_the_cause_and_the_report_are_names() {
-    let declined = Fault { customer: Some("Sorry".to_owned()), ..Fault::new("PAYMENT_DECLINED", "no funds") };
+    let declined = Fault { customer: Some("Sorry".into()), ..Fault::new("PAYMENT_DECLINED", "no funds") };
     let output = outcome_of(|run| {
         answer(run, tool::Outcome::NotDone { fault: declined, retryable: false, retry_after: None });
     });

@@ -137,10 +137,11 @@ pub(in crate::api) struct ToolRule {
     /// `true`: each call waits for a person, whatever its risk.
     #[schema(required = false)]
     approval: Option<bool>,
-    /// Who allows it then: `need` people of `from`, within `deadline_seconds`, else `on_deadline`.
+    /// Who allows it then, where the settings do not say: `need` people of `from`, within `deadline_seconds`, else it is
+    /// rejected.
     #[schema(value_type = Option<Object>, required = false)]
     approvers: Option<Value>,
-    /// How often it may be called, such as `10/min`.
+    /// How often it may be called, such as `10/min`; what the settings say is one limit more.
     #[schema(required = false)]
     rate: Option<String>,
     /// How long an answer holds; 0 keeps none.

@@ -65,5 +65,6 @@ pub(in crate::api) async fn remove(
     Extension(guest): Extension<Guest>,
     Path(name): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    own::remove(&door, &guest, Topic::Tool, &named(&door, &name)?).await
+    // One of a tool that is gone goes by the name it was set under.
+    own::remove(&door, &guest, Topic::Tool, &named(&door, &name).unwrap_or(name)).await
 }

@@ -7,7 +7,8 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
-use baton_engine::drafting::{Drafting, Error, TOOLS_FOUND};
+use baton_core::id::TenantId;
+use baton_engine::drafting::{self, Drafting, Error, TOOLS_FOUND};
 use baton_ports::models::Asker;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -57,6 +58,11 @@ pub(in crate::api) async fn generate(
 ) -> Result<Json<Value>, Problem> {
     let Goal { goal, name, language } = body::json(body, door.limits).await?;
     let (work, house) = (door.work()?, door.house()?);
+    // Before anybody outside is asked, and paid.
+    drafting::check(&goal).map_err(refused)?;
+    if let Some(Err(wrong)) = name.as_deref().map(TenantId::parse) {
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, format!("`name`: {wrong}")));
+    }
     let taken = taken(work, &guest).await?;
     if let Some(name) = name.as_ref().filter(|name| taken.contains(*name)) {
         let detail = format!("there is a workflow `{name}` already");

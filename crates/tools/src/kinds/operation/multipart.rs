@@ -25,7 +25,8 @@ struct Part {
 /// no base64.
 pub(super) fn body(value: &Value, files: &BTreeMap<String, String>) -> Result<(String, Vec<u8>), String> {
     let mut parts = Vec::new();
-    for (name, value) in value.as_object().into_iter().flatten() {
+    let fields = value.as_object().ok_or_else(|| "a form is an object of fields".to_owned())?;
+    for (name, value) in fields {
         match value {
             // Several of a name, one after the other.
             Value::Array(items) => items.iter().try_for_each(|item| add(&mut parts, name, item, files.get(name)))?,

@@ -31,8 +31,8 @@ const NICENESS: i32 = 3;
 /// The step that failed, and why. The process is then not fit to run a program.
 pub(super) fn confine(arguments: &Arguments) -> Result<u64, String> {
     close_files()?;
-    if std::env::vars_os().any(|(name, _)| name != ALLOCATOR.0) {
-        return Err("it was started with an environment".to_owned());
+    if !std::env::vars_os().eq(ALLOCATOR.map(|(name, value)| (name.into(), value.into()))) {
+        return Err("its environment is not what it is started with".to_owned());
     }
     step("hiding from other processes", set_dumpable_behavior(DumpableBehavior::NotDumpable))?;
     step("lowering its priority", nice(NICENESS))?;
@@ -67,7 +67,6 @@ fn limit(arguments: &Arguments) -> Result<u64, String> {
     let limits = [
         (Resource::Stack, STACK_BYTES),
         // An allocator may hold far more addresses than it has taken memory for: what counts is memory that can be written.
-        // Addresses are limited too, for memory that is shared is not among it.
         (Resource::Data, memory_bytes),
         (Resource::As, at_rest.addresses.saturating_add(arguments.memory_bytes)),
         (Resource::Cpu, arguments.cpu_seconds.saturating_add(1)),
@@ -122,16 +121,20 @@ fn filter() -> Result<BpfProgram, Box<dyn std::error::Error>> {
 fn allowed() -> Result<BTreeMap<i64, Vec<Rule>>, Box<dyn std::error::Error>> {
     let own = u64::from(std::process::id());
     let is = |place: u8, value: u64| Condition::new(place, Width::Dword, Compare::Eq, value);
-    let anonymous = flag(libc::MAP_ANONYMOUS)?;
     let executable = flag(libc::PROT_EXEC)?;
     let has_no_code = |place: u8| Condition::new(place, Width::Dword, Compare::MaskedEq(executable), 0);
-    let is_anonymous = Condition::new(3, Width::Dword, Compare::MaskedEq(anonymous), anonymous)?;
+    let anonymous = flag(libc::MAP_ANONYMOUS)?;
+    // What is shared, grows like a stack, or is not to be written any more is not counted by the limit of memory.
+    let kinds = flag(libc::MAP_ANONYMOUS | libc::MAP_SHARED | libc::MAP_GROWSDOWN)?;
+    let is_counted = Condition::new(3, Width::Dword, Compare::MaskedEq(kinds), anonymous)?;
+    let writable = flag(libc::PROT_WRITE)?;
+    let kept_counted = Condition::new(2, Width::Dword, Compare::MaskedEq(executable | writable), writable)?;
     let guarded = [
         (libc::SYS_read, vec![Rule::new(vec![is(0, 0)?])?]),
         (libc::SYS_write, vec![Rule::new(vec![is(0, 1)?])?, Rule::new(vec![is(0, 2)?])?]),
         // Memory, never from a file and never to be executed.
-        (libc::SYS_mmap, vec![Rule::new(vec![has_no_code(2)?, is_anonymous])?]),
-        (libc::SYS_mprotect, vec![Rule::new(vec![has_no_code(2)?])?]),
+        (libc::SYS_mmap, vec![Rule::new(vec![has_no_code(2)?, is_counted])?]),
+        (libc::SYS_mprotect, vec![Rule::new(vec![kept_counted])?]),
         // The name of a piece of memory, which the allocator gives.
         (libc::SYS_prctl, vec![Rule::new(vec![is(0, flag(libc::PR_SET_VMA)?)?])?]),
         // A signal to itself, which is how it aborts.

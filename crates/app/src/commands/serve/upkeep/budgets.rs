@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use baton_core::bundle::Hash;
-use baton_core::id::RunId;
+use baton_core::id::{RunId, TenantId};
 use baton_core::run::Run;
 use baton_core::time::Time;
 use baton_engine::one_call::envelope;
@@ -67,13 +67,13 @@ impl Tended<'_> {
 
     /// Begins what is not begun. Whether nothing is left to do.
     async fn is_told(&self, record: &Record) -> anyhow::Result<bool> {
-        let (System { store, clock, .. }, tenant) = (self.system, self.tenant);
+        let System { store, clock, tenant: house, .. } = self.system;
         let Some(notice) = Notice::read(record) else { return Ok(true) };
         let now = clock.now();
         let (mut is_open, mut failed) = (false, Vec::new());
         for way in self.ways(&notice) {
-            let run = run_of(record, &way);
-            match store.run(tenant, &run).await? {
+            let run = run_of(self.tenant, record, &way);
+            match store.run(house, &run).await? {
                 // Nobody was there to tell it while it was news.
                 None if now >= notice.resets_at + DAY => failed.push((way.name, "nothing served meanwhile".to_owned())),
                 None => {
@@ -82,7 +82,7 @@ impl Tended<'_> {
                 }
                 Some(head) if !head.state.is_end() => is_open = true,
                 Some(_) => {
-                    let run = self.system.recorded_of(tenant, &run).await?.run;
+                    let run = self.system.recorded_of(house, &run).await?.run;
                     failed.extend(failure(&run).map(|why| (way.name, why)));
                 }
             }
@@ -137,8 +137,8 @@ impl Tended<'_> {
 }
 
 /// The run that tells of it in this way: the same in every process.
-fn run_of(record: &Record, way: &Way) -> RunId {
-    let hash = Hash::of(format!("{}\n{}", record.key, way.tool).as_bytes());
+fn run_of(tenant: &TenantId, record: &Record, way: &Way) -> RunId {
+    let hash = Hash::of(format!("{tenant}\n{}\n{}", record.key, way.tool).as_bytes());
     RunId::new(format!("budget-notice-{}", hash.as_str()))
 }
 

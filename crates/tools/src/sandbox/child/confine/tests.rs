@@ -61,7 +61,7 @@ const HARMLESS: &[Attempt] = &[
 fn tried(attempt: &str) -> (ExitStatus, String) {
     let mut process = Command::new(std::env::current_exe().unwrap());
     process.args(["--exact", "sandbox::child::confine::tests::the_attempt_that_is_named", "--ignored", "--nocapture"]);
-    process.env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    process.env_clear().envs(ALLOCATOR).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut process = process.spawn().unwrap();
     process.stdin.take().unwrap().write_all(attempt.as_bytes()).unwrap();
     let ended = process.wait_with_output().unwrap();
