@@ -13,6 +13,8 @@ use crate::workspace::Workspace;
 /// Where the page lies, and below it what is built.
 pub const PAGE: &str = "web";
 pub const BUILT: &str = "dist";
+/// What the page's types are made of; it lies outside its folder, so a copy goes along.
+const API: &str = "docs/reference/openapi.json";
 /// Packages that are there already are used again.
 const KEPT: &str = "node_modules";
 const FETCH: &[&str] = &["ci", "--no-audit", "--no-fund", "--silent"];
@@ -23,6 +25,9 @@ const LIMIT: Duration = Duration::from_secs(600);
 pub fn ready(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     let beside = workspace.members()?.target_directory.join(PAGE);
     lay_out(&workspace.root().join(PAGE), &beside)?;
+    let api = workspace.root().join(API);
+    let document = std::fs::read(&api).with_context(|| format!("{} cannot be read", api.display()))?;
+    put(&beside.join(API), &document)?;
     npm(&beside, FETCH)?;
     Ok(beside)
 }

@@ -6,18 +6,7 @@ import { nodeOfItem, waitsOf } from '../graph/waits'
 import { ask, id, query } from './client'
 import { finished, follow, type Line } from './live'
 import type { Problem } from './problem'
-import type {
-  DeskItem,
-  DrawnGraph,
-  EffectId,
-  Entry,
-  Execution,
-  Heads,
-  Journal,
-  Me,
-  Workflow,
-  WorkflowHead,
-} from './schema'
+import type { DeskItem, DrawnGraph, EffectId, Entry, Execution, Heads, Journal, Me, Version, Workflow } from './schema'
 
 export interface RunsFilter {
   state?: string | undefined
@@ -36,7 +25,7 @@ export const heads = (filter: RunsFilter, cursor?: string | null, limit = 50): P
 
 export const workflows = {
   queryKey: ['workflows'],
-  queryFn: () => ask<{ workflows: WorkflowHead[] }>('workflows').then((said) => said.workflows),
+  queryFn: () => ask<{ workflows: Version[] }>('workflows').then((said) => said.workflows),
 }
 
 export const workflow = (name: string) => ({
@@ -77,7 +66,7 @@ async function wholeJournal(run: string): Promise<Entry[]> {
   while (after !== null && entries.length < journalMost) {
     const page: Journal = await ask<Journal>(`executions/${id(run)}/journal${query({ after, limit: journalPage })}`)
     entries.push(...page.entries)
-    after = page.entries.length > 0 ? page.next_after : null
+    after = page.entries.length > 0 ? (page.next_after ?? null) : null
   }
   return entries
 }

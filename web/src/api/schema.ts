@@ -1,4 +1,10 @@
-/** The shapes of `/api/v1` that this page reads. Names are the API's; times are RFC 3339 unless a name says `_ms`. */
+/** The shapes of `/api/v1` that this page reads, by the API's document; told more exactly where the document says only
+ * `string`, or leaves open what comes. Times are RFC 3339 unless a name says `_ms`. */
+import type { Schemas } from './openapi'
+
+/** A shape with some of its fields told more exactly: of a field that it has not, or has otherwise, nothing can be told. */
+export type Exactly<T, More extends { [K in keyof More]: K extends keyof T ? T[K] : never }> = Omit<T, keyof More> &
+  More
 
 export type State =
   | 'created'
@@ -15,35 +21,11 @@ export type State =
 
 export type Role = 'admin' | 'builder' | 'operator' | 'human_agent' | 'service'
 
-export interface Me {
-  key_id: string
-  name: string
-  role: Role
-  tenant: string
-  scripted: boolean
-}
+export type Me = Exactly<Schemas['Me'], { role: Role }>
 
-export interface Head {
-  execution_id: string
-  workflow_id: string
-  status: string
-  state: State
-  compensated: boolean
-  parent: string | null
-  created_at: string
-  started_at: string | null
-  completed_at: string | null
-  wakes_at: string | null
-  duration_ms: number | null
-  total_cost_usd: number
-  error: string | null
-  entries: number
-}
+export type Head = Exactly<Schemas['Head'], { state: State }>
 
-export interface Heads {
-  executions: Head[]
-  next_cursor: string | null
-}
+export type Heads = Exactly<Schemas['Executions'], { executions: Head[] }>
 
 export interface Fault {
   code: string
@@ -61,12 +43,7 @@ export interface NodeState {
   error: string | null
 }
 
-export interface PlannedUndo {
-  node: string
-  tool: string
-  undo: string
-}
-
+export type PlannedUndo = Schemas['Planned']
 export interface Undone {
   node: string
   tool: string
@@ -74,17 +51,16 @@ export interface Undone {
   reason: string | null
 }
 
-export interface Execution extends Omit<Head, 'error'> {
-  error: Fault | null
-  output: unknown
-  outputs: Record<string, unknown>
-  variables?: Record<string, unknown>
-  nodes: NodeState[]
-  waits_for?: Waits[]
-  rollback_plan: PlannedUndo[]
-  undone: Undone[] | null
-  version?: string
-}
+/** A run alone: what the document says of it, what lists say of it, and what it has come to. */
+export type Execution = Omit<Head, 'error' | keyof Schemas['Execution']> &
+  Exactly<
+    Omit<Schemas['Execution'], 'trace' | 'duration_ms' | 'desk'>,
+    { state: State; error: Fault | null; undone: Undone[] | null }
+  > & {
+    duration_ms: number | null
+    variables?: Record<string, unknown>
+    nodes: NodeState[]
+  }
 
 export type DeskKind =
   | 'approval'
@@ -95,19 +71,7 @@ export type DeskKind =
   | 'question'
   | 'budget'
   | 'over_budget'
-
-/** Something a run waits for, as the run names it. */
-export interface Waits {
-  kind: string
-  run: string
-  node?: string
-  effect?: string
-  message?: string
-  form?: unknown
-  need?: number
-  approved_by?: string[]
-  from?: string[]
-}
+  | 'needs_key'
 
 /** What of a form's schema this page can draw; what it cannot is asked for as JSON. */
 export interface FieldSchema {
@@ -130,33 +94,35 @@ export interface FormSchema {
   required?: string[]
 }
 
-export interface DeskItem {
-  id: string
+/** Something that waits for people. */
+export type DeskItem = Exactly<
+  Omit<Schemas['DeskItem'], 'opened_at' | 'deadline'>,
+  {
+    kind: DeskKind
+    /** Of what is no run's, this page shows nothing. */
+    run: string
+    details: {
+      node?: string
+      tool?: string
+      arguments?: Record<string, unknown>
+      effect?: EffectId
+      need?: number
+      from?: string[]
+      hash?: string
+      account?: string
+      on_deadline?: string
+      asks?: { needed?: number; form?: FormSchema }
+      assignees?: unknown
+      details?: Record<string, unknown> | null
+      [more: string]: unknown
+    }
+  }
+> & {
   /** Where the run told it and not the desk: the node or the call that is answered. */
   to?: string
-  kind: DeskKind
-  title: string
-  run: string
   /** A list says RFC 3339, a run says milliseconds. */
   opened_at: string | number
-  deadline: string | number | null
-  details: {
-    node?: string
-    tool?: string
-    arguments?: Record<string, unknown>
-    effect?: EffectId
-    need?: number
-    from?: string[]
-    hash?: string
-    account?: string
-    on_deadline?: string
-    asks?: { needed?: number; form?: FormSchema }
-    assignees?: unknown
-    details?: Record<string, unknown> | null
-    [more: string]: unknown
-  }
-  approved_by?: string[]
-  asked_by?: string | null
+  deadline?: string | number | null
 }
 
 export interface EffectId {
@@ -167,30 +133,24 @@ export interface EffectId {
   [more: string]: unknown
 }
 
-export interface Entry {
-  seq: number
-  at: string
-  events: Event[]
-}
+export type Entry = Exactly<Schemas['Entry'], { events: Event[] }>
 
 /** One key, the event's kind, over its fields; a kind without fields is the bare word. */
 export type Event = string | { [kind: string]: Record<string, unknown> }
 
-export interface Journal {
-  entries: Entry[]
-  /** What `after` takes for the next page. */
-  next_after: number | null
-}
+export type Journal = Exactly<Schemas['Journal'], { entries: Entry[] }>
+
+/** `status` and what follows where a drawing was made of a run. */
+type Drawn = Pick<Schemas['Node'], 'id' | 'kind'> &
+  Partial<Omit<Schemas['Node'], 'bodies'>> &
+  Partial<Pick<NodeState, 'status' | 'duration_ms' | 'cost_usd'>> & {
+    bodies?: (DrawnGraph & { branch: string })[] | null
+  }
 
 /** A version's drawing as the API tells it. How far a run came stands in the run. */
 export interface DrawnGraph {
-  nodes: (Partial<Omit<GraphNode, 'bodies'>> & {
-    id: string
-    kind: string
-    label?: string
-    bodies?: (DrawnGraph & { branch: string })[]
-  })[]
-  edges: { from: string; to: string; label?: string | null; on_error: boolean; taken?: boolean }[]
+  nodes: Drawn[]
+  edges: (Schemas['Edge'] & { taken?: boolean })[]
 }
 
 export interface GraphNode {
@@ -218,16 +178,14 @@ export interface Graph {
   edges: GraphEdge[]
 }
 
-export interface WorkflowHead {
-  workflow: string
-  revision: number
-  label: string | null
-  active: boolean
-  created_at: string
-}
+export type Version = Schemas['Version']
 
-export interface Workflow extends WorkflowHead {
-  graph: DrawnGraph
-  /** The bundle: the definition, and what it pins. */
-  definition: { definition?: { input?: Record<string, unknown> | null } } | null
-}
+/** A workflow with the bundle of its version: the definition, and what it pins. */
+export type Workflow = Exactly<
+  Omit<Schemas['Workflow'], 'graph'>,
+  { definition: { definition?: { input?: Record<string, unknown> | null } } | null }
+> & { graph: DrawnGraph }
+
+/** Somebody of the desk, and how much they have. */
+export type Presence = 'online' | 'away' | 'offline'
+export type HumanAgent = Exactly<Schemas['HumanAgent'], { status: Presence }>

@@ -2,8 +2,10 @@ import { type QueryClient, useMutation, useQueryClient } from '@tanstack/react-q
 import { useEffect, useState } from 'react'
 import { ask, id, query } from './client'
 import { listen, type Line as Wire } from './live'
+import type { Schemas } from './openapi'
 import { Problem } from './problem'
 import { once } from './queries'
+import type { Exactly } from './schema'
 
 export type TalkState =
   | 'new'
@@ -25,34 +27,9 @@ export type Trigger =
   | 'person'
 
 /** A conversation with a customer, as lists show it. */
-export interface TalkHead {
-  conversation_id: string
-  workflow_id: string
-  state: TalkState
-  /** Why people handle it. */
-  hil_reason: string | null
-  owner: 'ai' | 'person' | 'nobody'
-  /** Who, where a person owns it. */
-  assigned_agent_id: string | null
-  /** What its owner owns it under: whoever speaks quotes it. */
-  number: number
-  user_id: string | null
-  channel: string
-  confidence_score: number | null
-  created_at: string
-  updated_at: string
-  total_cost_usd: number
-  last_message: string | null
-}
+export type TalkHead = Exactly<Schemas['Conversation'], { state: TalkState; owner: 'ai' | 'person' | 'nobody' }>
 
-export interface Talk extends TalkHead {
-  handover_context: Handover | null
-  /** The run that thinks about it, or waits for the customer. */
-  execution_id: string | null
-  waiting_since: string | null
-  first_response_at: string | null
-  reopened: number | null
-}
+export type Talk = Exactly<TalkHead, { handover_context?: Handover | null }>
 
 /** What goes along to whoever takes over. */
 export interface Handover {
@@ -69,15 +46,7 @@ export interface Handover {
 }
 
 /** One line of what was said. */
-export interface Line {
-  number: number
-  at: string
-  from: 'customer' | 'ai' | 'person' | 'note' | 'suggestion'
-  /** The person's. */
-  name: string | null
-  text: string
-  execution_id: string | null
-}
+export type Line = Exactly<Schemas['Message'], { from: 'customer' | 'ai' | 'person' | 'note' | 'suggestion' }>
 
 const poll_ms = 5_000
 const listMost = 100
@@ -114,11 +83,11 @@ export const lines = (of: string) => ({
     const said: Line[] = []
     let after: number | null = 0
     while (after !== null && said.length < linesMost) {
-      const page: { messages: Line[]; next_after: number | null } = await ask(
+      const page: Exactly<Schemas['Messages'], { messages: Line[] }> = await ask(
         `conversations/${id(of)}/messages${query({ after, limit: linesPage })}`,
       )
       said.push(...page.messages)
-      after = page.messages.length > 0 ? page.next_after : null
+      after = page.messages.length > 0 ? (page.next_after ?? null) : null
     }
     return said
   },

@@ -23,6 +23,10 @@ const head: TalkHead = {
   updated_at: '2026-11-22T10:05:00Z',
   total_cost_usd: 0,
   last_message: 'Hello?',
+  status: 'escalated',
+  is_hil: true,
+  messages: 1,
+  runs: 1,
 }
 const talk: Talk = {
   ...head,
@@ -48,6 +52,8 @@ const line = (number: number, from: Line['from'], text: string, name: string | n
   name,
   text,
   execution_id: null,
+  internal: from === 'note',
+  after_gap: false,
 })
 const ctrlEnter = (field: Element | null) =>
   field?.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', ctrlKey: true, bubbles: true }))

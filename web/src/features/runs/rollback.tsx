@@ -13,7 +13,7 @@ export const stays = (one: PlannedUndo): boolean => cannot.test(one.undo)
 export const nameIn = (graph: Graph | undefined, node: string): string => drawnAt(graph, node)?.name ?? node
 
 interface Props {
-  plan: PlannedUndo[]
+  plan: readonly PlannedUndo[]
   graph: Graph | undefined
   /** Nothing is undone: then the list says what remains. */
   keep?: boolean

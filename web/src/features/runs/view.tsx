@@ -2,7 +2,7 @@ import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router'
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
 import { Problem as Said } from '../../api/problem'
 import { ended, useDeskOf, useLiveRun } from '../../api/queries'
-import type { DeskItem, Execution, Graph } from '../../api/schema'
+import type { DeskItem, Execution, Graph, PlannedUndo } from '../../api/schema'
 import { tell } from '../../graph/story'
 import { nodeOfItem } from '../../graph/waits'
 import { type Say, useT } from '../../i18n'
@@ -320,7 +320,7 @@ function RollBackNow({
   onAsk,
   plain,
 }: {
-  plan: Execution['rollback_plan']
+  plan: readonly PlannedUndo[]
   graph: Graph | undefined
   over: boolean
   t: Say

@@ -10,6 +10,7 @@ export const deskWords: Record<DeskItem['kind'], string> = {
   not_undone: said('Could not be undone'),
   budget: said('Budget used up'),
   over_budget: said('Waits for money'),
+  needs_key: said('Waits for a key'),
 }
 
 export const asksYesOrNo = (item: DeskItem): boolean => item.kind === 'approval' || item.kind === 'tool_approval'
