@@ -145,14 +145,41 @@ export function desk(run) {
     send(talk, 'message', line)
     changed(talk, {})
   }
+  const olga = { status: 'online', max_capacity: 5, last_active: ago(0) }
+  const has = () => [...talks.values()].filter((talk) => talk.owner === 'person' && talk.assigned_agent_id === 'olga')
+  const person = () => ({
+    id: 'olga',
+    name: 'Olga',
+    email: 'olga@example.com',
+    skills: ['refunds'],
+    languages: [],
+    ...olga,
+    current_load: has().length,
+    conversations: has().map((talk) => talk.conversation_id),
+    created_at: ago(9000),
+  })
   const owned = (talk, owner, name, state) =>
     changed(talk, { owner, assigned_agent_id: name, state, number: talk.number + 1 })
 
   return {
     customerSays: (id, text) => say(talks.get(id), 'customer', text),
     takenBy: (id, name) => owned(talks.get(id), 'person', name, 'human_active'),
+    /** As the desk knows her: `status`, `max_capacity`. */
+    olga,
     /** Answers, or says that this is another's to answer. */
     answer({ room, id, verb, url, body, method, json, problem, req, res }) {
+      if (room === 'human-agents' && id === 'olga') {
+        if (verb === 'presence') {
+          Object.assign(olga, { status: body.status, last_active: ago(0) })
+          if (body.status === 'offline') for (const talk of has()) owned(talk, 'nobody', null, 'pending_human')
+        }
+        json(200, person())
+        return true
+      }
+      if (room === 'human-agents') {
+        problem(404, 'DESK-004', `the desk has nobody of the id \`${id}\``)
+        return true
+      }
       if (room !== 'conversations') return false
       if (!id) {
         const [status, state] = [url.searchParams.get('status'), url.searchParams.get('state')]

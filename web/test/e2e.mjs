@@ -417,6 +417,69 @@ test('a handover by keys: look, take over, take the suggestion, answer, note, re
   assert.deepEqual(play.state.posts.at(-1).body, { note: 'A new parcel goes out.' })
 })
 
+test('presence by keys: away says why nothing comes, offline asks first, and what one has goes back to the line', {}, async ({
+  page,
+  go,
+  text,
+  play,
+}) => {
+  await go('/inbox')
+  await page.getByRole('button', { name: 'Presence: Online' }).waitFor()
+  await text('1 of 5')
+  await page.keyboard.press('p')
+  await page.getByRole('menu', { name: 'Presence' }).waitFor()
+  await page.keyboard.press('ArrowDown')
+  await page.keyboard.press('Enter')
+  await text('You are away: nothing new is given to you, and you keep what you have.')
+  assert.deepEqual(play.state.posts.at(-1), {
+    path: '/api/v1/human-agents/olga/presence',
+    body: { status: 'away' },
+    once: false,
+  })
+  // From the list of all that can be done; nothing is said before it was asked.
+  await page.keyboard.press('Control+k')
+  await page.keyboard.type('offline')
+  await page.keyboard.press('Enter')
+  await text('1 conversation is with you.')
+  assert.equal(play.people.olga.status, 'away')
+  await page.keyboard.press('Escape')
+  await page.getByRole('button', { name: 'Presence: Away' }).click()
+  await page.getByRole('menuitemradio', { name: 'Offline' }).click()
+  await page.getByRole('button', { name: 'Go offline' }).click()
+  await text('You are offline: nothing is given to you.')
+  await text('0 of 5')
+  await page.getByRole('button', { name: 'Go online' }).click()
+  await page.getByRole('button', { name: 'Presence: Online' }).waitFor()
+  await page.getByText('You are offline').waitFor({ state: 'detached' })
+})
+
+test('who is there is told on every screen, and the desk has the last word', {}, async ({ page, go, text, play }) => {
+  await go('/runs')
+  await page.getByRole('button', { name: 'Presence: Online' }).waitFor()
+  // Not heard of for long.
+  play.people.olga.status = 'offline'
+  await page.getByRole('button', { name: 'Presence: Offline' }).waitFor()
+  await page.route('**/presence', (route) => route.fulfill({ status: 503, json: { detail: 'the desk is not there' } }))
+  await page.keyboard.press('p')
+  await page.keyboard.press('ArrowUp')
+  await page.keyboard.press('ArrowUp')
+  await page.keyboard.press('Enter')
+  await text('the desk is not there')
+  await page.keyboard.press('Escape')
+  await page.getByRole('button', { name: 'Presence: Offline' }).waitFor()
+})
+
+test(
+  'who is to answer people and is not on the desk is told so',
+  {},
+  async ({ page, go, text }) => {
+    await go('/inbox')
+    await text('You are not on the desk')
+    assert.equal(await page.getByRole('button', { name: /^Presence/ }).count(), 0)
+  },
+  { key: 'newcomer' },
+)
+
 test('a lost race for a conversation is a sentence, and the other one’s name', {}, async ({ page, go, text, play }) => {
   await go('/inbox/conv-hugo')
   await text('Nobody holds the baton: you cannot write yet.')

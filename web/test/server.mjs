@@ -118,19 +118,20 @@ export function serve({ port = 0 } = {}) {
     if (state.failing) return problem(500, 'API-500', 'the store did not answer', 'look at the log of the server')
     const parts = url.pathname.slice('/api/v1/'.length).split('/').map(decodeURIComponent)
     let body = {}
-    if (req.method === 'POST') {
+    if (req.method === 'POST' || req.method === 'PUT') {
       let text = ''
       for await (const piece of req) text += piece
       body = text ? JSON.parse(text) : {}
       state.posts.push({ path: url.pathname, body, once: !!req.headers['idempotency-key'] })
-      if (!req.headers['idempotency-key']) return problem(400, 'API-009', 'an Idempotency-Key is expected of this page')
+      if (req.method === 'POST' && !req.headers['idempotency-key'])
+        return problem(400, 'API-009', 'an Idempotency-Key is expected of this page')
     }
     const [room, id, verb] = parts
     if (room === 'me')
       return json(200, {
         key_id: 'key_1',
-        name: 'olga',
-        role: { agent: 'human_agent', builder: 'builder' }[key] ?? 'admin',
+        name: key === 'newcomer' ? 'nuria' : 'olga',
+        role: { agent: 'human_agent', newcomer: 'human_agent', builder: 'builder' }[key] ?? 'admin',
         tenant: 'Norte Outdoor',
         scripted: true,
       })

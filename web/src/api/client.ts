@@ -15,7 +15,7 @@ export function authorized(more: Record<string, string> = {}): Record<string, st
 }
 
 export interface Ask {
-  method?: 'GET' | 'POST'
+  method?: 'GET' | 'POST' | 'PUT'
   body?: unknown
   headers?: Record<string, string>
   signal?: AbortSignal | undefined

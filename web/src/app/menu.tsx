@@ -3,7 +3,7 @@ import { type Language, languages, useT } from '../i18n'
 import { Button } from '../ui/button'
 import { Icon } from '../ui/icon'
 import { Keys } from '../ui/kbd'
-import css from './menu.module.css'
+import css from '../ui/menu/menu.module.css'
 import { set, type Theme, useSettings } from './settings'
 
 export function Menu({

@@ -1,6 +1,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { Link, Outlet, useNavigate, useRouterState } from '@tanstack/react-router'
 import { useState } from 'react'
+import { useSeat, useSignsOfLife } from '../api/presence'
 import { approvals } from '../api/queries'
 import { inbox } from '../api/talk'
 import { type Language, languages, useT } from '../i18n'
@@ -8,6 +9,8 @@ import { Button } from '../ui/button'
 import { useCommands } from '../ui/commands'
 import { Icon } from '../ui/icon'
 import { Keys } from '../ui/kbd'
+import { Presence } from '../ui/presence'
+import { Corner } from '../ui/top'
 import { Help, Palette } from './commands'
 import { Mark } from './mark'
 import { Menu } from './menu'
@@ -21,6 +24,8 @@ export function Shell() {
   const go = useNavigate()
   const { me, out } = useSession()
   const settings = useSettings()
+  const seat = useSeat()
+  useSignsOfLife()
   const path = useRouterState({ select: (s) => s.location.pathname })
   const tight = /^\/runs\/./.test(path)
   const [listOpen, openList] = useState(false)
@@ -142,7 +147,9 @@ export function Shell() {
             {t('Scripted replies, no model is called')}
           </p>
         )}
-        <Outlet />
+        <Corner.Provider value={seat ? <Presence of={seat} /> : null}>
+          <Outlet />
+        </Corner.Provider>
       </main>
       <Palette open={listOpen} onClose={() => openList(false)} />
       <Help open={helpOpen} onClose={() => openHelp(false)} />

@@ -1,8 +1,10 @@
+import { act } from 'react'
 import { afterEach, expect, test, vi } from 'vitest'
 import type { Line, Talk, TalkHead } from '../../api/talk'
 import { draw, named, press, type, violations } from '../../ui/testing'
 import { Composer } from './composer'
 import { Queue } from './queue'
+import { Seat } from './seat'
 import { Thread } from './thread'
 import { byWait } from './words'
 
@@ -123,4 +125,26 @@ test('the queue names each group, and why each came; who waits longest is first'
   await press(place.querySelector('button'))
   expect(chosen).toBe(head.conversation_id)
   expect(await violations(place)).toEqual([])
+})
+
+test('why nothing new comes is told: away, offline, as many as one takes, not on the desk; and nothing where something comes', async () => {
+  const told = async (role: string, seat: object | null) => {
+    vi.stubGlobal('fetch', async (path: string) =>
+      path.endsWith('/me')
+        ? Response.json({ name: 'olga', role })
+        : seat
+          ? Response.json({ id: 'olga', max_capacity: 2, ...seat })
+          : Response.json({ code: 'DESK-004' }, { status: 404 }),
+    )
+    const place = await draw(<Seat />)
+    await act(async () => {})
+    expect(await violations(place)).toEqual([])
+    return place.textContent
+  }
+  expect(await told('operator', { status: 'away', current_load: 0 })).toMatch(/^You are away: .*Go online$/)
+  expect(await told('operator', { status: 'offline', current_load: 0 })).toMatch(/^You are offline: .*Go online$/)
+  expect(await told('operator', { status: 'online', current_load: 2 })).toMatch(/^You have as many as you take/)
+  expect(await told('operator', { status: 'online', current_load: 1 })).toBe('')
+  expect(await told('human_agent', null)).toMatch(/^You are not on the desk/)
+  expect(await told('admin', null)).toBe('')
 })

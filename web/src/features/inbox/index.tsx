@@ -29,6 +29,7 @@ import { Composer } from './composer'
 import { Context } from './context'
 import css from './inbox.module.css'
 import { Queue } from './queue'
+import { Seat } from './seat'
 import { Thread } from './thread'
 import { byWait, channelIcon, nameOf } from './words'
 
@@ -117,6 +118,7 @@ export function Inbox() {
       </Top>
       <div className={css.columns}>
         <div className={css.queue}>
+          {!past && <Seat />}
           {listed.isError && <Problem problem={listed.error} onRetry={() => void listed.refetch()} />}
           {listed.isPending && <Skeleton rows={6} height={78} />}
           {listed.isSuccess && order.length === 0 && (

@@ -1,12 +1,21 @@
-import type { ReactNode } from 'react'
+import { createContext, type ReactNode, useContext } from 'react'
 import css from './top.module.css'
+
+/** What stands at the right end of every screen's bar. */
+export const Corner = createContext<ReactNode>(null)
 
 /** The bar of a screen: where we are at the left, what can be done at the right. */
 export function Top({ children, actions }: { children: ReactNode; actions?: ReactNode }) {
+  const corner = useContext(Corner)
   return (
     <header className={css.top}>
       <div className={css.crumb}>{children}</div>
-      {actions && <div className={css.actions}>{actions}</div>}
+      {(actions || corner) && (
+        <div className={css.actions}>
+          {actions}
+          {corner}
+        </div>
+      )}
     </header>
   )
 }

@@ -1,0 +1,147 @@
+import { useQuery } from '@tanstack/react-query'
+import { act } from 'react'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { useSeat, useSignsOfLife } from '../../api/presence'
+import { me } from '../../api/queries'
+import type { HumanAgent, Presence as There } from '../../api/schema'
+import { draw, named, press, violations } from '../testing'
+import { Presence } from '.'
+
+// Menus look for their own items by it; jsdom has none.
+beforeEach(() => void vi.stubGlobal('CSS', { escape: (text: string) => text }))
+afterEach(() => {
+  vi.restoreAllMocks()
+  vi.unstubAllGlobals()
+})
+
+const olga = (more: Partial<HumanAgent> = {}): HumanAgent => ({
+  id: 'olga',
+  name: 'Olga',
+  email: 'olga@example.com',
+  status: 'online',
+  skills: [],
+  languages: [],
+  current_load: 2,
+  max_capacity: 4,
+  conversations: ['a', 'b'],
+  last_active: '2026-11-22T10:00:00Z',
+  created_at: '2026-11-22T09:00:00Z',
+  ...more,
+})
+/** A desk that has Olga, and does as it is told. */
+const desk = (status: There) => {
+  const told: string[] = []
+  let now = olga({ status })
+  vi.stubGlobal('fetch', async (path: string, init: RequestInit) => {
+    if (path.endsWith('/me')) return Response.json({ name: 'olga', role: 'human_agent' })
+    if (init.method === 'PUT') {
+      now = olga(JSON.parse(String(init.body)))
+      told.push(now.status)
+    }
+    return Response.json(now)
+  })
+  return told
+}
+
+test('the load is told in words, not by pips alone', async () => {
+  desk('online')
+  const place = await draw(<Presence of={olga()} />)
+  expect(place.textContent).toContain('2 of 4')
+  expect(place.querySelectorAll('i').length).toBe(4)
+  expect(named(place, 'Presence: Online')).toBeTruthy()
+  expect(await violations(place)).toEqual([])
+  const many = await draw(<Presence of={olga({ max_capacity: 60 })} />)
+  expect(many.textContent).toContain('2 of 60')
+  expect(many.querySelectorAll('i').length).toBe(0)
+})
+
+test('the menu says what each presence means, and the desk is told the chosen one', async () => {
+  const told = desk('online')
+  const place = await draw(<Presence of={olga()} />)
+  await press(named(place, 'Presence: Online'))
+  const choices = [...document.querySelectorAll('[role=menuitemradio]')]
+  expect(choices.map((one) => one.textContent)).toEqual([
+    'OnlineNew conversations come to you',
+    'AwayNothing new, you keep what you have',
+    'OfflineWhat you have goes to others',
+  ])
+  expect(choices.map((one) => one.getAttribute('aria-checked'))).toEqual(['true', 'false', 'false'])
+  await press(choices[1])
+  expect(told).toEqual(['away'])
+})
+
+test('who has conversations is asked before they go offline; who has none is not', async () => {
+  const told = desk('online')
+  let place = await draw(<Presence of={olga()} />)
+  await press(named(place, 'Presence: Online'))
+  await press([...document.querySelectorAll('[role=menuitemradio]')][2])
+  expect(told).toEqual([])
+  expect(document.body.textContent).toContain('2 conversations are with you.')
+  await press(named(document.body, 'Go offline'))
+  expect(told).toEqual(['offline'])
+  place = await draw(<Presence of={olga({ current_load: 0 })} />)
+  await press(named(place, 'Presence: Online'))
+  await press([...document.querySelectorAll('[role=menuitemradio]')][2])
+  expect(told).toEqual(['offline', 'offline'])
+})
+
+function Signs() {
+  useQuery(me)
+  useSignsOfLife()
+  return <p>{useSeat()?.status}</p>
+}
+const shows = async (place: HTMLElement, text: string) => {
+  for (let turn = 0; turn < 100 && place.textContent !== text; turn++)
+    await act(async () => void (await new Promise((go) => setTimeout(go))))
+  expect(place.textContent).toBe(text)
+}
+const move = () => act(async () => void window.dispatchEvent(new Event('pointermove')))
+
+test('while somebody moves here the desk is told that they are, once a minute at the most', async () => {
+  const told = desk('away')
+  const place = await draw(<Signs />)
+  await shows(place, 'away')
+  expect(told).toEqual([])
+  const now = vi.spyOn(Date, 'now').mockReturnValue(1_000)
+  await move()
+  await move()
+  expect(told).toEqual(['away'])
+  now.mockReturnValue(60_999)
+  await move()
+  expect(told).toHaveLength(1)
+  now.mockReturnValue(61_000)
+  await move()
+  expect(told).toEqual(['away', 'away'])
+})
+
+test('what somebody says of themselves comes after a sign of life that is under way, and stays', async () => {
+  const told = desk('online')
+  const answer = fetch
+  let hold: (() => void) | undefined
+  vi.stubGlobal('fetch', async (path: string, init: RequestInit) => {
+    if (init.method === 'PUT' && !hold) await new Promise<void>((go) => (hold = go))
+    return answer(path, init)
+  })
+  const place = await draw(
+    <>
+      <Signs />
+      <Presence of={olga({ current_load: 0 })} />
+    </>,
+  )
+  await shows(place.querySelector('p') as HTMLElement, 'online')
+  await move()
+  await press(named(place, 'Presence: Online'))
+  await press([...document.querySelectorAll('[role=menuitemradio]')][1])
+  expect(told).toEqual([])
+  await act(async () => hold?.())
+  await act(async () => {})
+  expect(told).toEqual(['online', 'away'])
+})
+
+test('who is offline is not brought back by a movement', async () => {
+  const told = desk('offline')
+  const place = await draw(<Signs />)
+  await shows(place, 'offline')
+  await move()
+  expect(told).toEqual([])
+})
