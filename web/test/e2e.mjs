@@ -245,7 +245,8 @@ test('a question is answered in the step panel, by keyboard, and the booking fol
   await page.getByLabel('Answer in the customer’s place').fill('12:00')
   await page.keyboard.press('Tab')
   await page.keyboard.press('Enter')
-  await text('Completed')
+  // The run's own state: steps say that they are completed before it is.
+  await page.locator('header').first().getByText('Completed').waitFor()
   // The whole run, whichever step was chosen while it went.
   await go(`/runs/${question}`)
   await page.getByRole('tab', { name: /Journal/ }).click()
@@ -254,6 +255,57 @@ test('a question is answered in the step panel, by keyboard, and the booking fol
   await page.getByRole('button', { name: 'Copy as JSON' }).click()
   const copied = JSON.parse(await page.evaluate(() => navigator.clipboard.readText()))
   assert.equal(copied[0].seq, 1)
+})
+
+test('what is being written stays when the desk tells of the same question later than the run', {}, async ({
+  page,
+  go,
+  text,
+}) => {
+  let tell
+  const asked = new Promise((go) => {
+    tell = go
+  })
+  await page.route('**/api/v1/desk', async (route) => {
+    await asked
+    const { items } = await (await route.fetch()).json()
+    await route.fulfill({ json: { items: items.map((item) => ({ ...item, title: 'Told by the desk' })) } })
+  })
+  await go(`/runs/${question}`)
+  const answer = page.getByLabel('Answer in the customer’s place')
+  await answer.fill('12:00')
+  tell()
+  await text('Told by the desk')
+  assert.equal(await answer.inputValue(), '12:00')
+  assert.equal(await answer.evaluate((field) => field === document.activeElement), true)
+})
+
+test('what a model says stands in its step while it says it, begins anew where another model does, and goes as it is recorded', {}, async ({
+  page,
+  go,
+  text,
+  play,
+}) => {
+  await go(`/runs/${question}?step=offer`)
+  await text('live')
+  const spoken = play.speaks()
+  await page.getByLabel('Answer in the customer’s place').fill('12:00')
+  await page.getByRole('button', { name: 'Send', exact: true }).click()
+  const { say, again, end } = await spoken
+  const saying = page.locator('section', { has: page.getByRole('heading', { name: 'Saying now' }) })
+  say('Let me se')
+  await saying.getByText('Let me se', { exact: true }).waitFor()
+  say('e what is free.')
+  await saying.getByText('Let me see what is free.', { exact: true }).waitFor()
+  if (shots) await page.screenshot({ path: `${shots}/saying.png` })
+  await clean(page, 'a model speaks')
+  again()
+  await saying.waitFor({ state: 'detached' })
+  say('At noon, then.')
+  await saying.getByText('At noon, then.', { exact: true }).waitFor()
+  end()
+  await saying.waitFor({ state: 'detached' })
+  await page.locator('header').first().getByText('Completed').waitFor()
 })
 
 test('a form is filled in', {}, async ({ page, go, text, play }) => {
@@ -431,7 +483,7 @@ test('presence by keys: away says why nothing comes, offline asks first, and wha
   await page.keyboard.press('ArrowDown')
   await page.keyboard.press('Enter')
   await text('You are away: nothing new is given to you, and you keep what you have.')
-  assert.deepEqual(play.state.posts.at(-1), {
+  assert.deepEqual(play.state.puts.at(-1), {
     path: '/api/v1/human-agents/olga/presence',
     body: { status: 'away' },
     once: false,

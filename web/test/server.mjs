@@ -25,7 +25,7 @@ export function serve({ port = 0 } = {}) {
   const order = recorded.runs.map((run) => run.id).reverse()
   const listeners = new Map()
   const people = deskOf(order[0])
-  const state = { failing: false, cut: false, posts: [], many: 0 }
+  const state = { failing: false, cut: false, posts: [], puts: [], many: 0 }
   /** So many runs as nobody records: one that ended, over and over. */
   const crowd = (n) => {
     const of = head(runs.get(recorded.runs.find((run) => run.phases[0].show.state === 'compensated').id))
@@ -60,12 +60,26 @@ export function serve({ port = 0 } = {}) {
     for (const res of listeners.get(id) ?? [])
       res.write(`${seq ? `id: ${seq}\n` : ''}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`)
   }
+  let listener = null
+  /** Of the next reply of a model: how it is said, part by part, and then recorded. */
+  const speaks = () =>
+    new Promise((go) => {
+      listener = go
+    })
+  const replyIn = (entry) => entry?.events.find((event) => event.done?.output?.model)?.done.effect
   /** The run goes on as it was recorded: entry by entry, then its new state. */
   function goOn(run) {
     if (run.phase + 1 >= run.phases.length) return
     run.phase++
     const rest = run.journal.filter((entry) => entry.seq > run.shown && entry.seq <= phase(run).upto)
     const next = () => {
+      const effect = listener && replyIn(rest[0])
+      if (!effect) return record()
+      const say = (part) => send(run.id, 'model', { effect, ...part })
+      listener({ say: (text) => say({ text }), again: () => say({ reset: true }), end: record })
+      listener = null
+    }
+    const record = () => {
       const entry = rest.shift()
       if (!entry) return send(run.id, 'state', execution(run))
       run.shown = entry.seq
@@ -122,7 +136,8 @@ export function serve({ port = 0 } = {}) {
       let text = ''
       for await (const piece of req) text += piece
       body = text ? JSON.parse(text) : {}
-      state.posts.push({ path: url.pathname, body, once: !!req.headers['idempotency-key'] })
+      const told = { path: url.pathname, body, once: !!req.headers['idempotency-key'] }
+      state[req.method === 'POST' ? 'posts' : 'puts'].push(told)
       if (req.method === 'POST' && !req.headers['idempotency-key'])
         return problem(400, 'API-009', 'an Idempotency-Key is expected of this page')
     }
@@ -212,6 +227,8 @@ export function serve({ port = 0 } = {}) {
       for (const entry of run.journal)
         if (entry.seq > since && entry.seq <= run.shown)
           res.write(`id: ${entry.seq}\nevent: entry\ndata: ${JSON.stringify(entry)}\n\n`)
+      // As the binary does: whoever comes late is told how it stands, where it rests.
+      if (run.shown === phase(run).upto) res.write(`event: state\ndata: ${JSON.stringify(execution(run))}\n\n`)
       const set = listeners.get(id) ?? new Set()
       listeners.set(id, set.add(res))
       req.on('close', () => set.delete(res))
@@ -237,7 +254,7 @@ export function serve({ port = 0 } = {}) {
   })
   return new Promise((resolve) =>
     server.listen(port, '127.0.0.1', () =>
-      resolve({ server, state, people, url: `http://127.0.0.1:${server.address().port}` }),
+      resolve({ server, state, people, speaks, url: `http://127.0.0.1:${server.address().port}` }),
     ),
   )
 }

@@ -97,7 +97,7 @@ function hear(client: QueryClient, run: string, entry: Entry): void {
 const nothingSaid: ReadonlyMap<string, string> = new Map()
 
 /** What is still being said, once this is recorded: a call that an entry tells of has said it, or begins anew. */
-function without(said: ReadonlyMap<string, string>, entry: Entry): ReadonlyMap<string, string> {
+export function without(said: ReadonlyMap<string, string>, entry: Entry): ReadonlyMap<string, string> {
   if (said.size === 0) return said
   const left = new Map(said)
   for (const event of entry.events) {

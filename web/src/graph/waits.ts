@@ -84,3 +84,12 @@ export function waitsOf(run: Execution, story: Story): DeskItem[] {
 /** The node an item is about. */
 export const nodeOfItem = (item: DeskItem): string =>
   item.details.node ?? item.details.effect?.node ?? item.id.split('/')[1] ?? ''
+
+/** What is asked, by the same word whether the desk tells it or the run does: their ids differ. Another yes makes it anew. */
+export const questionOf = (item: DeskItem): string =>
+  [
+    item.run,
+    item.kind,
+    item.details.effect ? effectName(item.details.effect) : nodeOfItem(item),
+    item.approved_by?.length ?? 0,
+  ].join('/')

@@ -6,6 +6,7 @@ import { act, ended, execute, execution, useDeskOf, useLiveRun, workflow, workfl
 import type { Execution } from '../../api/schema'
 import { relay } from '../../graph/relay'
 import { type Story, spans, tell } from '../../graph/story'
+import { questionOf } from '../../graph/waits'
 import { useT } from '../../i18n'
 import { clock, duration, usd } from '../../i18n/format'
 import { Button } from '../../ui/button'
@@ -265,7 +266,7 @@ function Conversation({ run: id }: { run: string }) {
             </p>
           )}
           {waits.map((item) => (
-            <div key={`${item.id}/${item.approved_by?.length ?? 0}`} className={css.wait}>
+            <div key={questionOf(item)} className={css.wait}>
               <p className={css.pass}>
                 <span>{t('The baton passes to a person')}</span>
               </p>

@@ -2,7 +2,7 @@ import type { ReactNode } from 'react'
 import type { DeskItem, Execution, Graph } from '../../api/schema'
 import { drawnAt } from '../../graph/nested'
 import type { Call, Story } from '../../graph/story'
-import { nodeOfItem } from '../../graph/waits'
+import { nodeOfItem, questionOf } from '../../graph/waits'
 import { useT } from '../../i18n'
 import { clockMs, count, duration, usd } from '../../i18n/format'
 import { Arguments, Json } from '../../ui/code'
@@ -58,7 +58,7 @@ export function StepPanel({ run, story, graph, node, desk, said, now }: Props) {
           )}
         </div>
         {items.map((item) => (
-          <Decision key={`${item.id}/${item.approved_by?.length ?? 0}`} item={item} />
+          <Decision key={questionOf(item)} item={item} />
         ))}
         {step?.fault && (
           <div className={css.fault}>
