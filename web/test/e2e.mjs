@@ -114,6 +114,20 @@ test(
   { key: null },
 )
 
+test('the list says whose each run is, and which version it is on', {}, async ({ page, go }) => {
+  await go('/runs')
+  const row = page.locator(`tr[data-run="${refund}"]`)
+  await row.getByText('Irene Salas').waitFor()
+  await row.getByTitle('Version 1.0.0, revision 1').waitFor()
+  // One that was deleted, or was never kept, has its hash.
+  await page.route('**/workflows/*/versions', (route) => route.fulfill({ json: { versions: [] } }))
+  await page.reload()
+  const { bundle } = recorded.runs.find((run) => run.id === refund).journal[0].events[0].started
+  await row.getByText(bundle.slice(0, 7)).waitFor()
+  await go(`/runs/${refund}`)
+  await page.getByRole('definition').filter({ hasText: 'Irene Salas' }).waitFor()
+})
+
 test('runs by keyboard: down, open, back where it was', {}, async ({ page, go, text }) => {
   await go('/runs')
   await page.getByRole('link', { name: 'return_and_refund' }).first().waitFor()
@@ -298,7 +312,7 @@ test('what a model says stands in its step while it says it, begins anew where a
   say('e what is free.')
   await saying.getByText('Let me see what is free.', { exact: true }).waitFor()
   if (shots) await page.screenshot({ path: `${shots}/saying.png` })
-  await clean(page, 'a model speaks')
+  await clean(page, 'a model speaks', 'aside')
   again()
   await saying.waitFor({ state: 'detached' })
   say('At noon, then.')
@@ -595,9 +609,9 @@ const screens = [
   ['chat', '/chat/appointment'],
   ['chat-run', `/chat/appointment?run=${question}`],
 ]
-async function clean(page, where) {
+async function clean(page, where, within = 'html') {
   await page.evaluate(axe)
-  const { violations } = await page.evaluate(() => globalThis.axe.run(document))
+  const { violations } = await page.evaluate((within) => globalThis.axe.run(within), within)
   assert.deepEqual(
     violations.map(
       (one) =>

@@ -22,6 +22,9 @@ const entryEvery_ms = 60
 export function serve({ port = 0 } = {}) {
   const recorded = JSON.parse(readFileSync(join(here, 'fixtures/recorded.json'), 'utf8'))
   const runs = new Map(recorded.runs.map((run) => [run.id, { ...run, phase: 0, shown: run.phases[0].upto, patch: {} }]))
+  // As runs bring it that a conversation has begun.
+  for (const { started } of recorded.runs.map((run) => run.journal[0].events[0]))
+    started.caller.user_id = started.input.name ?? null
   const order = recorded.runs.map((run) => run.id).reverse()
   const listeners = new Map()
   const people = deskOf(order[0])
@@ -167,6 +170,20 @@ export function serve({ port = 0 } = {}) {
           created_at: '2026-11-22T09:00:00Z',
         })),
       })
+    if (room === 'workflows' && verb === 'versions') {
+      const of = recorded.runs.filter((run) => run.workflow === id)
+      const bundles = [...new Set(of.map((run) => run.journal[0].events[0].started.bundle))]
+      return json(200, {
+        versions: bundles.map((bundle, i) => ({
+          workflow: id,
+          revision: i + 1,
+          label: '1.0.0',
+          bundle,
+          active: true,
+          created_at: '2026-11-22T09:00:00Z',
+        })),
+      })
+    }
     if (room === 'workflows') {
       const found = order.map((one) => runs.get(one)).findLast((run) => run.workflow === id)
       const input = Object.fromEntries(

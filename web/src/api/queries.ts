@@ -5,6 +5,7 @@ import { callKey, type Story } from '../graph/story'
 import { nodeOfItem, waitsOf } from '../graph/waits'
 import { ask, id, query } from './client'
 import { finished, follow, type Line } from './live'
+import type { Schemas } from './openapi'
 import type { Problem } from './problem'
 import type { DeskItem, DrawnGraph, EffectId, Entry, Execution, Heads, Journal, Me, Version, Workflow } from './schema'
 
@@ -33,6 +34,12 @@ export const workflow = (name: string) => ({
   queryFn: () => ask<Workflow>(`workflows/${id(name)}`),
 })
 
+export const versions = (name: string) => ({
+  queryKey: ['versions', name],
+  queryFn: () => ask<Schemas['Versions']>(`workflows/${id(name)}/versions`).then((said) => said.versions),
+  staleTime: 60_000,
+  retry: false,
+})
 export const execution = (run: string) => ({
   queryKey: ['run', run],
   queryFn: () => ask<Execution>(`executions/${id(run)}`),

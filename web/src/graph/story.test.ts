@@ -182,3 +182,18 @@ test('what waits for people is told by the run where the desk cannot be asked', 
       })
   }
 })
+
+test('a run is its customer’s, and on the version it was retried on', () => {
+  const at = '2026-11-22T10:00:00Z'
+  const started = { started: { input: {}, bundle: 'b1', caller: { user_id: 'lucia' } } }
+  expect(tell([{ seq: 1, at, events: [started] }])).toMatchObject({ customer: 'lucia', bundle: 'b1' })
+  const retried = { reopened: { retry: { by: 'olga', bundle: 'b2' } } }
+  const undone = { reopened: { rollback: { by: 'olga' } } }
+  const whole = tell([
+    { seq: 1, at, events: [started] },
+    { seq: 2, at, events: [retried] },
+    { seq: 3, at, events: [undone] },
+  ])
+  expect(whole).toMatchObject({ customer: 'lucia', bundle: 'b2' })
+  expect(tell([{ seq: 1, at, events: [{ started: { input: {}, caller: {} } }] }]).customer).toBe(null)
+})

@@ -71,6 +71,10 @@ export interface Story {
   began: number | null
   ended: number | null
   input: unknown
+  /** Whose run it is, where it was begun in a customer's name. */
+  customer: string | null
+  /** The hash of the version it is on. */
+  bundle: string | null
   /** The scopes that are over: what did not begin in them never will. */
   closed: Set<string>
 }
@@ -100,7 +104,16 @@ export const callKey = (effect: EffectId): string =>
 export function tell(entries: readonly Entry[]): Story {
   const steps = new Map<string, Step>()
   const calls = new Map<string, Call>()
-  const story: Story = { steps: [], said: [], began: null, ended: null, input: null, closed: new Set() }
+  const story: Story = {
+    steps: [],
+    said: [],
+    began: null,
+    ended: null,
+    input: null,
+    customer: null,
+    bundle: null,
+    closed: new Set(),
+  }
 
   const step = (node: string, holder: Holder, at: number): Step => {
     let found = steps.get(node)
@@ -159,6 +172,8 @@ export function tell(entries: readonly Entry[]): Story {
         case 'started': {
           story.began ??= at
           story.input = body.input
+          story.customer = text(record(body.caller).user_id) || null
+          story.bundle = text(body.bundle) || null
           const input = record(body.input)
           const first = ['message', 'customer_message', 'text', 'question', 'query']
             .map((name) => text(input[name]))
@@ -168,6 +183,8 @@ export function tell(entries: readonly Entry[]): Story {
         }
         case 'reopened':
           story.ended = null
+          // A retry may go on on another version.
+          story.bundle = text(record(body.retry).bundle) || story.bundle
           break
         case 'began': {
           const how = text(body.wait)

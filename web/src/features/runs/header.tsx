@@ -30,6 +30,12 @@ export function Facts({ run, story, now }: { run: Execution; story: Story; now: 
             </dd>
           </div>
         )}
+        {story.customer && (
+          <div>
+            <dt>{t('Customer')}</dt>
+            <dd>{story.customer}</dd>
+          </div>
+        )}
         <div>
           <dt>{t('Started')}</dt>
           <dd className="num" title={exact(began)}>

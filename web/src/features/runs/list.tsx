@@ -1,11 +1,11 @@
 import { useQuery } from '@tanstack/react-query'
 import { Link, useNavigate, useSearch } from '@tanstack/react-router'
 import { memo, useEffect, useMemo, useRef, useState } from 'react'
-import { beginning, ended, workflows } from '../../api/queries'
+import { beginning, ended, versions, workflows } from '../../api/queries'
 import { useMay } from '../../api/rights'
 import type { Head } from '../../api/schema'
-import { relay } from '../../graph/relay'
-import { spans, tell } from '../../graph/story'
+import { type Relay, relay } from '../../graph/relay'
+import { type Story, spans, tell } from '../../graph/story'
 import { said, useT } from '../../i18n'
 import { duration, exact, usd, when } from '../../i18n/format'
 import { Button } from '../../ui/button'
@@ -266,6 +266,8 @@ export function RunsList() {
               {may && <col className={css.pick} />}
               <col className={css.cState} />
               <col className={css.cWorkflow} />
+              <col className={css.cVersion} />
+              <col className={css.cCustomer} />
               <col className={css.cRun} />
               <col className={css.cBegan} />
               <col className={css.cElapsed} />
@@ -290,6 +292,12 @@ export function RunsList() {
                 )}
                 <th scope="col">{t('State')}</th>
                 <th scope="col">{t('Workflow')}</th>
+                <th scope="col" className={css.version}>
+                  {t('Version')}
+                </th>
+                <th scope="col" className={css.customer}>
+                  {t('Customer')}
+                </th>
                 <th scope="col" className={css.id}>
                   {t('Run')}
                 </th>
@@ -341,7 +349,7 @@ export function RunsList() {
 function Gap({ rows }: { rows: number }) {
   return rows > 0 ? (
     <tr className={css.gap}>
-      <td colSpan={9} style={{ height: rows * rowHeight }} />
+      <td colSpan={11} style={{ height: rows * rowHeight }} />
     </tr>
   ) : null
 }
@@ -371,6 +379,7 @@ interface RowProps {
 const Row = memo(function Row({ run, place, now, selected, picked, still, onFocus, onPick }: RowProps) {
   const t = useT()
   const began = run.started_at ?? run.created_at
+  const { story, bar } = useBeginning(run, still)
   const elapsed = ended(run.state) ? (run.duration_ms ?? 0) : now - Date.parse(began)
   return (
     <tr
@@ -392,7 +401,7 @@ const Row = memo(function Row({ run, place, now, selected, picked, still, onFocu
       <td>
         <StateSign state={run.state} />
       </td>
-      <td>
+      <td title={run.workflow_id}>
         <Link
           to="/runs/$id"
           params={{ id: run.execution_id }}
@@ -402,6 +411,10 @@ const Row = memo(function Row({ run, place, now, selected, picked, still, onFocu
           {run.workflow_id}
         </Link>
       </td>
+      <td className={`num ${css.version}`}>{story?.bundle && <OnVersion run={run} bundle={story.bundle} />}</td>
+      <td className={`mid ${css.customer}`} title={story?.customer ?? undefined}>
+        {story?.customer}
+      </td>
       <td className={`mono dim ${css.id}`} title={run.execution_id}>
         {short(run.execution_id)}
       </td>
@@ -409,9 +422,7 @@ const Row = memo(function Row({ run, place, now, selected, picked, still, onFocu
         {when(began)}
       </td>
       <td className={css.right}>{duration(elapsed)}</td>
-      <td className={css.held}>
-        <Held run={run} still={still} />
-      </td>
+      <td className={css.held}>{bar && <RelayBar relay={bar} thin />}</td>
       <td className={css.right}>{usd(run.total_cost_usd)}</td>
       <td className={css.error} title={run.error ?? undefined}>
         <span className={run.state === 'failed' || run.state === 'timed_out' ? 'bad-c' : 'mid'}>
@@ -422,16 +433,35 @@ const Row = memo(function Row({ run, place, now, selected, picked, still, onFocu
   )
 })
 
-/** Who held the work, by the run's journal; of one that goes on, until its last entry. */
-function Held({ run, still }: { run: Head; still: boolean }) {
+/** What a run's journal begins with: whose it is, what it is on and who held the work; of one that goes on, until its last
+ * entry. */
+function useBeginning(run: Head, still: boolean): { story?: Story; bar?: Relay } {
   const told = useQuery({ ...beginning(run.execution_id, run.entries), enabled: still && run.entries > 0 })
-  const bar = useMemo(() => {
+  return useMemo(() => {
     const last = told.data?.at(-1)
-    if (!told.data || !last) return null
+    if (!told.data || !last) return {}
     const story = tell(told.data)
-    return relay(spans(story, story.ended ?? (ended(run.state) ? Date.parse(last.at) : Date.now())))
+    const until = story.ended ?? (ended(run.state) ? Date.parse(last.at) : Date.now())
+    return { story, bar: relay(spans(story, until)) }
   }, [told.data, run.state])
-  return bar ? <RelayBar relay={bar} thin /> : null
+}
+
+/** A version as people name it; one that its workflow does not have (any more), by its hash. */
+function OnVersion({ run, bundle }: { run: Head; bundle: string }) {
+  const t = useT()
+  const known = useQuery(versions(run.workflow_id))
+  const found = known.data?.find((one) => one.bundle === bundle)
+  if (found)
+    return (
+      <span title={t('Version {label}, revision {revision}', { label: found.label, revision: found.revision })}>
+        {found.label} <span className="dim">r{found.revision}</span>
+      </span>
+    )
+  return known.isPending ? null : (
+    <span className="mono dim" title={bundle}>
+      {bundle.slice(0, 7)}
+    </span>
+  )
 }
 
 /** The end of an id tells runs of one day apart; its beginning is the time. */
