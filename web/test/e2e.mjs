@@ -1,10 +1,11 @@
 // The page in a real browser, against the fixture server with the policy of the binary: what people do, by keyboard where
 // it can be, and axe over every screen in both themes and both languages. CHROMIUM names the browser; SHOTS a folder for
-// pictures. Run `npm run build` first.
+// pictures; BATON the real binary, for what a fixture cannot play. Run `npm run build` first.
 import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { find, launch } from './browser.mjs'
+import { binary, live } from './live.mjs'
 import { serve } from './server.mjs'
 
 if (!find()) {
@@ -32,8 +33,8 @@ const browser = await launch()
 let failures = 0
 let passed = 0
 
-async function open(settings, { key = 'k', viewport = { width: 1440, height: 900 } } = {}) {
-  const play = await serve()
+async function open(settings, { key = 'k', viewport = { width: 1440, height: 900 }, from = serve } = {}) {
+  const play = await from()
   const context = await browser.newContext({
     viewport,
     locale: 'en',
@@ -47,7 +48,7 @@ async function open(settings, { key = 'k', viewport = { width: 1440, height: 900
       if (!localStorage.getItem('baton.settings'))
         localStorage.setItem('baton.settings', JSON.stringify({ theme: 'light', language: 'en', ...settings }))
     },
-    [key, settings],
+    [play.key ?? key, settings],
   )
   const page = await context.newPage()
   const complaints = []
@@ -63,8 +64,7 @@ async function open(settings, { key = 'k', viewport = { width: 1440, height: 900
   const go = (path) => page.goto(play.url + path)
   const close = async () => {
     await context.close()
-    play.server.closeAllConnections()
-    play.server.close()
+    await play.stop()
   }
   return { page, go, close, play, complaints, text: (words) => page.getByText(words).first().waitFor() }
 }
@@ -321,6 +321,30 @@ test('what a model says stands in its step while it says it, begins anew where a
   await saying.waitFor({ state: 'detached' })
   await page.locator('header').first().getByText('Completed').waitFor()
 })
+
+if (binary)
+  test(
+    'the words of a slow model pass through the binary to whoever looks on',
+    {},
+    async ({ page, go, play }) => {
+      const run = await play.begin({ message: 'Hello' })
+      await go(`/runs/${run}?step=answer`)
+      await page.getByText('live', { exact: true }).waitFor()
+      await play.ready(run)
+      const { say, end } = await play.asked
+      const saying = page.locator('section', { has: page.getByRole('heading', { name: 'Saying now' }) })
+      say('Good mor')
+      await saying.getByText('Good mor', { exact: true }).waitFor()
+      say('ning.')
+      await saying.getByText('Good morning.', { exact: true }).waitFor()
+      end()
+      await saying.waitFor({ state: 'detached' })
+      await page.locator('header').first().getByText('Completed').waitFor()
+      await page.getByRole('complementary', { name: 'Step' }).getByText('"Good morning."').first().waitFor()
+    },
+    { from: live },
+  )
+else console.log('no BATON: the real binary is not tried.')
 
 test('a form is filled in', {}, async ({ page, go, text, play }) => {
   await go(`/runs/${form}`)

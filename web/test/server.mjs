@@ -45,7 +45,9 @@ export function serve({ port = 0 } = {}) {
     const { desk, version, ...show } = phase(run).show
     // It is not over before its last entry is told.
     const under_way = run.shown < phase(run).upto ? { state: 'running', status: 'running' } : {}
-    return { ...show, ...under_way, ...run.patch, entries: run.shown }
+    const { bundle } = run.journal[0].events[0].started
+    const runs_on = { workflow: run.workflow, label: '1.0.0', revision: 1, bundle }
+    return { ...show, runs_on, ...under_way, ...run.patch, entries: run.shown }
   }
   const drawing = (run) => ({
     nodes: phase(run).graph.nodes.map(({ id, kind, name, calls, bodies }) => ({
@@ -271,7 +273,16 @@ export function serve({ port = 0 } = {}) {
   })
   return new Promise((resolve) =>
     server.listen(port, '127.0.0.1', () =>
-      resolve({ server, state, people, speaks, url: `http://127.0.0.1:${server.address().port}` }),
+      resolve({
+        stop() {
+          server.closeAllConnections()
+          server.close()
+        },
+        state,
+        people,
+        speaks,
+        url: `http://127.0.0.1:${server.address().port}`,
+      }),
     ),
   )
 }

@@ -104,7 +104,7 @@ fn stages_of(
     mail::run(workspace.root(), &built, stages)?;
     mcp::run(workspace.root(), &built, stages)?;
     openapi::run(&built, stages)?;
-    page::run(workspace, stages)
+    page::run(workspace, &built, stages)
 }
 
 /// The server that tests of the calendar ask; they leave themselves out where there is none.

@@ -1,4 +1,5 @@
-//! The web page in a real browser, over recorded answers: what people do with it, and axe over every screen.
+//! The web page in a real browser, over recorded answers and the binary itself: what people do with it, and axe over
+//! every screen.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
+use crate::build::{self, Executable};
 use crate::page;
 use crate::process;
 use crate::report;
@@ -20,11 +22,14 @@ const VARIABLE: &str = "CHROMIUM";
 const PLACES: [&str; 4] =
     ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome", "/usr/lib/chromium/chromium"];
 const PACKAGE: &str = "chromium";
+/// Names the binary, for what recorded answers cannot play.
+const BINARY: &str = "BATON";
 /// It takes two minutes on two cores.
 const LIMIT: Duration = Duration::from_secs(6 * 60);
 
 /// Runs it where there is a browser, and Node.js to drive it; else it is left out with the reason.
-pub fn run(workspace: &Workspace, stages: &mut Stages) -> anyhow::Result<()> {
+pub fn run(workspace: &Workspace, built: &[Executable], stages: &mut Stages) -> anyhow::Result<()> {
+    let baton = build::binary(built, "baton").context("the workspace builds no binary named `baton`")?;
     let (browser, folder) = match browser().and_then(|browser| Ok((browser, page::ready(workspace)?))) {
         Ok(found) => found,
         Err(missing) => {
@@ -35,7 +40,7 @@ pub fn run(workspace: &Workspace, stages: &mut Stages) -> anyhow::Result<()> {
     stages.run(STAGE, || {
         for script in ["build", "e2e"] {
             let mut npm = Command::new("npm");
-            npm.args(["run", "--silent", script]).current_dir(&folder).env(VARIABLE, &browser);
+            npm.args(["run", "--silent", script]).current_dir(&folder).env(VARIABLE, &browser).env(BINARY, baton);
             let finished = process::within(&mut npm, LIMIT)?;
             report::line(finished.told().trim_end());
             if !finished.status.success() {

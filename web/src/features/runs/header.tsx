@@ -7,6 +7,7 @@ import { useT } from '../../i18n'
 import { duration, exact, usd, when } from '../../i18n/format'
 import { RelayBar, RelayKey } from '../../ui/relay'
 import css from './header.module.css'
+import { Version } from './version'
 
 /** Facts of the run and who held the baton. */
 export function Facts({ run, story, now }: { run: Execution; story: Story; now: number }) {
@@ -21,12 +22,11 @@ export function Facts({ run, story, now }: { run: Execution; story: Story; now: 
   return (
     <section className={css.facts} aria-label={t('Facts')}>
       <dl>
-        {run.version && (
+        {run.runs_on && (
           <div>
             <dt>{t('Version')}</dt>
             <dd>
-              {run.version.split(' ')[0]}{' '}
-              <span className="dim">{run.version.match(/revision \d+/)?.[0].replace('revision ', 'r')}</span>
+              <Version {...run.runs_on} />
             </dd>
           </div>
         )}

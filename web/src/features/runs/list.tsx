@@ -22,6 +22,7 @@ import css from './list.module.css'
 import { able, type Many, ManySheet } from './many'
 import { useRuns } from './use-runs'
 import { useWindow } from './use-window'
+import { Version } from './version'
 
 const states: [string, string][] = [
   ['', said('Any state')],
@@ -446,22 +447,10 @@ function useBeginning(run: Head, still: boolean): { story?: Story; bar?: Relay }
   }, [told.data, run.state])
 }
 
-/** A version as people name it; one that its workflow does not have (any more), by its hash. */
 function OnVersion({ run, bundle }: { run: Head; bundle: string }) {
-  const t = useT()
   const known = useQuery(versions(run.workflow_id))
   const found = known.data?.find((one) => one.bundle === bundle)
-  if (found)
-    return (
-      <span title={t('Version {label}, revision {revision}', { label: found.label, revision: found.revision })}>
-        {found.label} <span className="dim">r{found.revision}</span>
-      </span>
-    )
-  return known.isPending ? null : (
-    <span className="mono dim" title={bundle}>
-      {bundle.slice(0, 7)}
-    </span>
-  )
+  return known.isPending ? null : <Version label={found?.label ?? ''} revision={found?.revision} bundle={bundle} />
 }
 
 /** The end of an id tells runs of one day apart; its beginning is the time. */
