@@ -633,6 +633,8 @@ const screens = [
   ['chat', '/chat/appointment'],
   ['chat-run', `/chat/appointment?run=${question}`],
 ]
+/** On a slow machine a screen is a skeleton for long. */
+const settled = (page) => page.waitForFunction(() => !document.querySelector('#main [aria-busy=true]'))
 async function clean(page, where, within = 'html') {
   await page.evaluate(axe)
   const { violations } = await page.evaluate((within) => globalThis.axe.run(within), within)
@@ -654,6 +656,7 @@ for (const theme of ['light', 'dark'])
         await go(path)
         await page.waitForLoadState('networkidle', { timeout: 700 }).catch(() => {})
         await page.waitForTimeout(250)
+        await settled(page)
         if (shots) await page.screenshot({ path: `${shots}/${name}-${theme}-${language}.png` })
         await clean(page, name)
         const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth)
@@ -694,6 +697,7 @@ for (const [width, height] of [
       for (const [name, path] of screens) {
         await go(path)
         await page.waitForTimeout(500)
+        await settled(page)
         if (shots) await page.screenshot({ path: `${shots}/${name}-${width}.png` })
         assert.equal(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth), false, name)
       }

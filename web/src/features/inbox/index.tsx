@@ -116,9 +116,9 @@ export function Inbox() {
           {tab(true, t('Resolved'))}
         </div>
       </Top>
+      {!past && <Seat />}
       <div className={css.columns}>
         <div className={css.queue}>
-          {!past && <Seat />}
           {listed.isError && <Problem problem={listed.error} onRetry={() => void listed.refetch()} />}
           {listed.isPending && <Skeleton rows={6} height={78} />}
           {listed.isSuccess && order.length === 0 && (

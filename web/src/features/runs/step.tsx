@@ -57,6 +57,15 @@ export function StepPanel({ run, story, graph, node, desk, said, now }: Props) {
             <span className="push num mid sm">{duration((step.to ?? now) - step.from)}</span>
           )}
         </div>
+        {saying.length > 0 && (
+          <Section title={t('Saying now')}>
+            {saying.map((call) => (
+              <p key={call.key} className={css.saying}>
+                {said.get(call.key)}
+              </p>
+            ))}
+          </Section>
+        )}
         {items.map((item) => (
           <Decision key={questionOf(item)} item={item} />
         ))}
@@ -90,15 +99,6 @@ export function StepPanel({ run, story, graph, node, desk, said, now }: Props) {
         {output !== null && (
           <Section title={t('Output')}>
             <Json value={output} label={t('Output')} />
-          </Section>
-        )}
-        {saying.length > 0 && (
-          <Section title={t('Saying now')}>
-            {saying.map((call) => (
-              <p key={call.key} className={css.saying}>
-                {said.get(call.key)}
-              </p>
-            ))}
           </Section>
         )}
         {waits.length > 0 && (

@@ -22,7 +22,8 @@ export function Presence({ of }: { of: HumanAgent }) {
   const say = usePresence(of.id)
   const [open, setOpen] = useState(false)
   const [leaving, setLeaving] = useState(false)
-  const become = (status: There) => say.mutate(status, { onSuccess: () => toast(t(presenceWords[status])) })
+  const become = (status: There) =>
+    say.mutate(status, { onSuccess: () => toast(t('Presence: {presence}', { presence: t(presenceWords[status]) })) })
   const choose = (status: There) => {
     if (status === of.status) return
     // What they have would go to others: that is asked first.
