@@ -87,7 +87,7 @@ async function runOne({ name, settings, run, more }) {
     console.log(`ok   ${name} (${took()})`)
   } catch (error) {
     failures++
-    if (shots) await at.page.screenshot({ path: `${shots}/failed.png` })
+    if (shots) await at.page.screenshot({ path: `${shots}/failed.png` }).catch(() => {})
     console.log(`FAIL ${name} (${took()})\n${error.stack}`)
   }
   await at.close()
@@ -651,7 +651,7 @@ async function clean(page, where, within = 'html') {
 }
 for (const theme of ['light', 'dark'])
   for (const language of ['en', 'es']) {
-    test(`axe finds nothing, ${theme}, ${language}`, { theme, language }, async ({ page, go }) => {
+    test(`axe finds nothing, ${theme}, ${language}`, { theme, language }, async ({ page, go, play }) => {
       for (const [name, path] of screens) {
         await go(path)
         await page.waitForLoadState('networkidle', { timeout: 700 }).catch(() => {})
@@ -672,6 +672,18 @@ for (const theme of ['light', 'dark'])
       await page.getByRole('dialog').waitFor()
       if (shots) await page.screenshot({ path: `${shots}/sheet-${theme}-${language}.png` })
       await clean(page, 'sheet')
+      play.people.olga.status = 'away'
+      await go('/inbox')
+      await page
+        .locator('#main')
+        .getByRole('button', { name: language === 'en' ? 'Go online' : 'Ponerse en línea' })
+        .waitFor()
+      await settled(page)
+      await clean(page, 'inbox while away')
+      await page.keyboard.press('p')
+      await page.getByRole('menu').waitFor()
+      if (shots) await page.screenshot({ path: `${shots}/presence-${theme}-${language}.png` })
+      await clean(page, 'presence')
     })
     test(
       `axe finds nothing before signing in, ${theme}, ${language}`,
