@@ -3,17 +3,22 @@
 //! Each check is a sentence and gets a fresh, empty store from `make`. A failed check panics where its claim does not
 //! hold, so call the suites from tests.
 
+mod allowed;
 mod appends;
 mod audit;
 mod budget;
+mod catalogue;
 mod circuits;
+mod connections;
 mod conversations;
 mod decisions;
 mod desk;
 mod embedder;
+mod feed;
 mod inbox;
 pub mod index;
 mod keys;
+mod knowledge;
 mod lists;
 mod ownership;
 mod records;
@@ -21,17 +26,24 @@ mod registry;
 pub mod world;
 
 use baton_ports::audit::Audit;
-use baton_ports::budget::Budget;
+use baton_ports::budget::{Allowed, Budget};
+use baton_ports::catalogue::Catalogue;
 use baton_ports::circuits::Circuits;
+use baton_ports::connections::Connections;
 use baton_ports::decisions::Decisions;
 use baton_ports::desk::Desk;
 use baton_ports::embed::Embedder;
+use baton_ports::feed::Feed;
 use baton_ports::index::Index;
 use baton_ports::journal::Journal;
 use baton_ports::keys::Keys;
+use baton_ports::memory::Knowledge;
 use baton_ports::read::Read;
 use baton_ports::records::Records;
 use baton_ports::registry::Registry;
+
+/// Limits as a project's settings write them, below `budgets`.
+pub type Limits = serde_json::Value;
 
 /// Runs each check on a store of its own.
 macro_rules! check {
@@ -118,6 +130,20 @@ pub async fn audit<S: Journal + Audit>(make: impl AsyncFn() -> S) {
         audit::rows_of_others_that_mention_a_person_are_emptied_too,
         audit::whoever_is_in_no_row_is_erased_from_none,
         audit::uses_are_summed_up_by_whatever_is_asked,
+    );
+}
+
+/// What was recorded, in its order, with what is looked for in all tenants.
+pub async fn feed<S: Feed + Journal + Records>(make: impl AsyncFn() -> S) {
+    check!(make;
+        feed::entries_are_told_in_the_order_in_which_they_were_laid,
+        feed::a_child_is_told_to_be_one,
+        feed::what_is_large_is_told_whole,
+        feed::reading_leaves_nothing_behind_and_goes_on_behind_a_place,
+        feed::whoever_reads_piece_by_piece_misses_nothing_and_reads_nothing_twice,
+        feed::entries_are_told_to_their_tenant_alone,
+        feed::conversations_alone_are_talked_of_and_desks_are_told_of_to_nobody,
+        feed::tenants_are_told_by_what_they_keep,
     );
 }
 
@@ -285,5 +311,59 @@ pub async fn desk<S: Desk + Read>(make: impl AsyncFn() -> S) {
     check!(make;
         desk::an_item_that_is_open_is_not_opened_again,
         desk::an_item_is_closed_by_its_own_tenant_and_may_be_opened_anew,
+    );
+}
+
+/// What settings allow of money: `make` is given the limits as a project writes them.
+pub async fn allowed<A: Allowed>(make: impl AsyncFn(Limits) -> A) {
+    allowed::a_tenant_has_limits_unless_told_and_a_key_has_none(&make).await;
+    allowed::a_tenants_own_limit_comes_before_everyones(&make).await;
+    allowed::a_keys_limits_are_its_own_and_it_is_named(&make).await;
+    allowed::what_becomes_of_a_call_is_the_keys_word_else_the_tenants_else_everyones(&make).await;
+    allowed::the_setting_that_limits_a_line_is_named(&make).await;
+    allowed::a_line_is_allowed_the_same_whenever_its_window_begins(&make).await;
+}
+
+/// The tools there are, some at least.
+pub async fn catalogue<C: Catalogue>(make: impl AsyncFn() -> C) {
+    check!(make;
+        catalogue::every_tool_is_listed_once_in_the_order_of_its_name,
+        catalogue::pages_of_a_list_are_the_list,
+        catalogue::a_list_keeps_to_its_category,
+        catalogue::words_are_looked_for_in_names_and_descriptions_in_whatever_case,
+        catalogue::a_tool_is_described_by_any_of_its_names,
+        catalogue::every_name_leads_to_a_tool_that_its_uses_are_counted_under,
+        catalogue::nobody_may_call_what_is_not_there,
+        catalogue::a_search_finds_a_tool_by_its_name_once_and_no_more_than_was_asked_for,
+    );
+}
+
+/// Apps of a service outside, of which one at least is chosen and was looked up for [`world::tenant`].
+pub async fn connections<C: Connections>(make: impl AsyncFn() -> C) {
+    check!(make;
+        connections::apps_are_told_by_name_with_what_they_can_do,
+        connections::actions_are_told_by_app_and_name,
+        connections::a_search_finds_actions_and_no_more_than_was_asked_for,
+        connections::what_is_not_chosen_is_refused,
+        connections::a_person_is_sent_somewhere_and_the_account_is_its_tenants_alone,
+        connections::an_account_is_forgotten_once_and_by_its_own_tenant,
+        connections::looking_up_again_tells_of_each_app_and_loses_nothing,
+    );
+}
+
+/// The same port where nobody has chosen the service.
+pub async fn connections_of_nothing<C: Connections>(make: impl AsyncFn() -> C) {
+    check!(make; connections::without_a_service_there_is_nothing_to_connect);
+}
+
+/// What a tenant knows.
+pub async fn knowledge<K: Knowledge>(make: impl AsyncFn() -> K) {
+    check!(make;
+        knowledge::the_same_document_again_is_no_change_and_another_text_is_the_next_revision,
+        knowledge::what_is_removed_was_there_once,
+        knowledge::what_is_known_is_its_tenants_alone,
+        knowledge::what_is_about_somebody_does_not_become_everybodys,
+        knowledge::everything_about_a_person_is_forgotten_and_nothing_else,
+        knowledge::whoever_is_not_known_is_called_nothing_else,
     );
 }

@@ -5,6 +5,7 @@
 
 mod books;
 mod cabinet;
+mod feed;
 mod index;
 mod reads;
 mod shelf;

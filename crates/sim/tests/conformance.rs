@@ -32,3 +32,8 @@ async fn the_index_in_memory() {
 async fn the_audit_trail_in_memory() {
     conformance::audit(async || Store::new()).await;
 }
+
+#[tokio::test]
+async fn the_feed_in_memory() {
+    conformance::feed(async || Store::new()).await;
+}

@@ -114,3 +114,14 @@ async fn the_audit_trail_in_a_file() {
 async fn the_audit_trail_in_memory() {
     conformance::audit(async || memory()).await;
 }
+
+#[tokio::test]
+async fn the_feed_in_a_file() {
+    let folders = Default::default();
+    conformance::feed(async || file(&folders)).await;
+}
+
+#[tokio::test]
+async fn the_feed_in_memory() {
+    conformance::feed(async || memory()).await;
+}

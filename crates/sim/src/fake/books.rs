@@ -15,6 +15,7 @@ use baton_ports::journal::{
 };
 use baton_ports::records::Op;
 
+use super::feed;
 use super::till::Till;
 use super::trail::Trail;
 
@@ -32,6 +33,8 @@ pub struct Books {
     pub(super) desk: BTreeMap<String, Filed>,
     pub(super) till: Till,
     opened: u64,
+    /// Every entry, in the order of the appends.
+    pub(super) laid: Vec<feed::Place>,
     pub(super) conversations: Vec<ConversationHead>,
     /// What was told of budgets, for the records.
     pub(super) told: Vec<(TenantId, Op, Time)>,
@@ -218,6 +221,7 @@ impl Books {
 
     fn write(&mut self, append: Append) {
         let Some(aggregate) = self.at_mut(append.ownership.handle) else { return };
+        let entry = aggregate.journal.len();
         aggregate.journal.push(append.entry);
         aggregate.wake_at = append.wake_at;
         aggregate.head = append.head.or(aggregate.head.take());
@@ -231,6 +235,9 @@ impl Books {
         }
         if append.snapshot.is_some() {
             aggregate.snapshot = append.snapshot;
+        }
+        if let Ok(aggregate) = usize::try_from(append.ownership.handle.0 - 1) {
+            self.laid.push(feed::Place { aggregate, entry });
         }
         for message in append.outbox {
             self.put(message);

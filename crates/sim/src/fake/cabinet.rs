@@ -41,6 +41,12 @@ impl Cabinet {
         Ok(())
     }
 
+    /// Whoever has a record there, in order.
+    pub fn tenants(&self, space: &str) -> Vec<TenantId> {
+        let has = |drawer: &Drawer| drawer.records.keys().any(|(of, _)| of == space);
+        self.drawers.iter().filter(|(_, drawer)| has(drawer)).map(|(tenant, _)| tenant.clone()).collect()
+    }
+
     pub fn get(&self, tenant: &TenantId, space: &str, key: &str) -> Option<Record> {
         self.drawers.get(tenant)?.records.get(&(space.to_owned(), key.to_owned())).cloned()
     }
