@@ -200,3 +200,63 @@ async fn a_summary_is_asked_for_on_the_closers_behalf_under_a_key_of_its_own() {
     assert!(askers.iter().all(|asker| asker.key.starts_with("k/summary/c1/")), "{askers:?}");
     assert_ne!(askers[0].key, askers[1].key, "another conversation of the id is another request");
 }
+
+/// A conversation that is over by its own journal, with these words of the customer's and of the agent's in turn.
+fn over(conversation: &str, said: &[&str]) -> Over {
+    let speakers = [Speaker::Customer, Speaker::Agent].into_iter().cycle();
+    Over {
+        conversation: conversation.to_owned(),
+        customer: Some("ana".to_owned()),
+        messages: speakers.zip(said).map(|(speaker, words)| message(speaker, words)).collect(),
+        outcome: "resolved".to_owned(),
+        ended_at: Time::from_ms(1_700_000_500_000),
+    }
+}
+
+#[tokio::test]
+async fn what_is_kept_of_a_conversation_gives_way_to_what_closing_it_makes() {
+    let world = World::new();
+    let memory = world.memory();
+    talk(&memory, "c1", Some("ana"), &["My kettle leaks", "We send you another"]).await;
+    assert!(memory.keep(&tenant(), over("c1", &["My kettle leaks", "We send you another"])).await.unwrap());
+    let similar = async || {
+        let context = memory.context(&tenant(), &Wanted::new(None, "a leaking kettle")).await.unwrap();
+        context.similar_conversations.into_iter().map(|like| (like.conversation_id, like.summary, like.outcome))
+    };
+    let kept: Vec<_> = similar().await.collect();
+    assert_eq!(
+        kept,
+        [("c1".into(), "customer: My kettle leaks\nagent: We send you another".into(), "resolved".into())]
+    );
+    assert_eq!(memory.recent(&tenant(), "c1", 9).await.unwrap().len(), 2, "short-term memory goes on");
+
+    // Kept again it takes its own place.
+    assert!(memory.keep(&tenant(), over("c1", &["My kettle leaks", "We send you another", "Thanks"])).await.unwrap());
+    assert_eq!(texts_of_conversations(&world, &memory).await.len(), 1);
+
+    assert_eq!(close(&memory, "c1", "success", Some("A kettle was replaced")).await.text, "A kettle was replaced");
+    let closed: Vec<_> = similar().await.collect();
+    assert_eq!(closed, [("c1".into(), "A kettle was replaced".into(), "success".into())]);
+    assert_eq!(memory.thread(&tenant(), "c1").await.unwrap(), None);
+
+    // What was closed here is not kept once more, and answers as it did.
+    assert!(!memory.keep(&tenant(), over("c1", &["My kettle leaks"])).await.unwrap());
+    assert_eq!(similar().await.collect::<Vec<_>>(), closed);
+    assert_eq!(close(&memory, "c1", "late", None).await.text, "A kettle was replaced");
+    assert_eq!(texts_of_conversations(&world, &memory).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_conversation_is_kept_only_where_something_was_said_and_its_customer_is_known_still() {
+    let world = World::new();
+    let memory = world.memory();
+    assert!(!memory.keep(&tenant(), over("c1", &[])).await.unwrap());
+    assert!(memory.keep(&tenant(), over("c2", &["My kettle leaks"])).await.unwrap());
+    assert_eq!(memory.forget(&tenant(), "ana").await.unwrap().conversations, 1);
+    let ended_before = Over { ended_at: Time::from_ms(1), ..over("c3", &["Where is my parcel?"]) };
+    assert!(!memory.keep(&tenant(), ended_before).await.unwrap());
+    assert_eq!(texts_of_conversations(&world, &memory).await, []);
+    // What was never in short-term memory answers with what was kept.
+    memory.keep(&tenant(), Over { customer: None, ..over("c4", &["Do you sell lamps?"]) }).await.unwrap();
+    assert_eq!(close(&memory, "c4", "success", None).await.text, "customer: Do you sell lamps?");
+}
