@@ -74,10 +74,28 @@ pub enum Mutant {
     ResultsShuffled,
     /// An agent keeps only the last of its model's replies.
     ThoughtsForgotten,
+    /// The customer's newest message is handled first.
+    NewestFirst,
+    /// A customer's message that comes before those that its number leaves room for is dropped.
+    EarlyDropped,
+    /// A run speaks in a conversation that is not the AI's.
+    SpeaksUnowned,
+    /// A post is taken under an old number.
+    StalePosted,
+    /// A conversation heeds what the desk says of an earlier stay.
+    EarlierStayHeard,
+    /// The desk is not told that a conversation has left it.
+    LeftUnsaid,
+    /// Who comes online is given nothing.
+    LeftLying,
+    /// Somebody is given one conversation more than they may have.
+    RoomIgnored,
+    /// A conversation that is given back begins its chains anew.
+    StepsAgain,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 40] = [
         Self::SentBeforeAppend,
         Self::InboxForgotten,
         Self::FenceIgnored,
@@ -109,6 +127,15 @@ impl Mutant {
         Self::PauseForgotten,
         Self::ResultsShuffled,
         Self::ThoughtsForgotten,
+        Self::NewestFirst,
+        Self::EarlyDropped,
+        Self::SpeaksUnowned,
+        Self::StalePosted,
+        Self::EarlierStayHeard,
+        Self::LeftUnsaid,
+        Self::LeftLying,
+        Self::RoomIgnored,
+        Self::StepsAgain,
     ];
 }
 

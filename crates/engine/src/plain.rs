@@ -73,8 +73,9 @@ struct Entry<E> {
     events: Vec<E>,
 }
 
-/// One aggregate and the right to move it. No IO.
-pub(crate) struct Keeper<P> {
+/// One aggregate and the right to move it. No IO, as an [`Owner`](crate::owner::Owner) has none: what it wants written is
+/// handed out, and whoever drives it appends that before the next is decided.
+pub struct Keeper<P> {
     it: P,
     id: AggregateId,
     tenant: TenantId,
@@ -87,7 +88,7 @@ pub(crate) struct Keeper<P> {
 }
 
 /// An append, and what is told once it is durable.
-pub(crate) struct Write {
+pub struct Write {
     pub append: Append,
     pub refused: Vec<Refused>,
 }
@@ -117,6 +118,16 @@ impl<P: Plain> Keeper<P> {
             since_snapshot: (claimed.tail.len() as u64, bytes),
             snapshot_bytes: claimed.snapshot.as_ref().map_or(0, |snapshot| snapshot.state.len()),
         })
+    }
+
+    /// As all that was decided made it.
+    pub fn it(&self) -> &P {
+        &self.it
+    }
+
+    /// Number of the last entry that was handed out.
+    pub fn seq(&self) -> u64 {
+        self.seq
     }
 
     pub fn ownership(&self) -> Ownership {

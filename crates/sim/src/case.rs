@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use baton_core::bundle::Hash;
+use baton_core::conversation::Version;
 use baton_core::graph::Workflow;
 use serde_json::{Value, json};
 
 use crate::draw::{self, Catalog, Wishes};
 use crate::rng::Rng;
 use crate::services::Fate;
+use crate::talks::{self, Talks};
 
 /// Where on its way an effect, or whatever else a node does, stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -124,6 +126,8 @@ pub struct Case {
     pub snapshot_entries: u64,
     /// Whether what ended may be reopened: rolled back, retried.
     pub reopens: bool,
+    /// Conversations beside the runs, in some seeds.
+    pub talks: Option<Talks>,
 }
 
 /// The least faults a seed plans.
@@ -142,6 +146,18 @@ pub struct Drawing {
     pub definitions: Vec<Value>,
     pub root: Hash,
     pub wishes: Wishes,
+    /// What its conversations run on; none where there are no conversations.
+    pub talks: Vec<Version>,
+}
+
+/// Whether a seed has conversations beside its runs.
+pub fn has_talks(seed: u64) -> bool {
+    let of = seed / SEEDS_PER_WORKFLOW;
+    !wishes(&mut Rng::new(of ^ WORKFLOW_SALT)).confluent && Rng::new(of ^ TALKS_SALT).chance(TALKS)
+}
+
+fn wishes(rng: &mut Rng) -> Wishes {
+    Wishes { confluent: rng.chance(20) }
 }
 
 /// Draws cases one after another; what two share is drawn once.
@@ -170,31 +186,56 @@ impl Deck {
 impl Drawing {
     fn new(of: u64, catalog: &Catalog) -> Result<Self, String> {
         let mut rng = Rng::new(of ^ WORKFLOW_SALT);
-        let wishes = Wishes { confluent: rng.chance(20) };
+        let wishes = wishes(&mut rng);
         let drawn = draw::draw(&mut rng, catalog, wishes)?;
         let root = drawn.last().map(|drawn| drawn.hash.clone()).ok_or("nothing was drawn")?;
         let definitions = drawn.iter().map(|drawn| drawn.definition.clone()).collect();
         let versions = drawn.into_iter().map(|drawn| (drawn.hash, Arc::new(drawn.workflow))).collect();
-        Ok(Self { of, versions, definitions, root, wishes })
+        let mut drawing = Self { of, versions, definitions, root, wishes, talks: Vec::new() };
+        drawing.draw_talks(catalog)?;
+        Ok(drawing)
+    }
+
+    /// Some have conversations too: by numbers of their own, so that everything else is drawn as it was.
+    fn draw_talks(&mut self, catalog: &Catalog) -> Result<(), String> {
+        let mut rng = Rng::new(self.of ^ TALKS_SALT);
+        if self.wishes.confluent || !rng.chance(TALKS) {
+            return Ok(());
+        }
+        let hil = talks::hil(&mut rng);
+        for number in 0..rng.between(1, 2) {
+            let name = format!("talk{number}");
+            let drawn = draw::draw_talk(&mut rng, catalog, &name)?;
+            self.talks.push(Version { workflow: name, bundle: drawn.hash.clone(), hil: hil.clone() });
+            self.definitions.insert(0, drawn.definition);
+            self.versions.insert(drawn.hash, Arc::new(drawn.workflow));
+        }
+        Ok(())
     }
 }
 
 impl Drawing {
     /// Workflows that somebody wrote, to be run by a script.
     pub fn written(versions: BTreeMap<Hash, Arc<Workflow>>, root: Hash) -> Self {
-        Self { of: 0, versions, definitions: Vec::new(), root, wishes: Wishes::default() }
+        Self { of: 0, versions, definitions: Vec::new(), root, wishes: Wishes::default(), talks: Vec::new() }
     }
 }
 
 /// Keeps a workflow's numbers apart from those of the seed with the same number.
 const WORKFLOW_SALT: u64 = 0x6b8f_1c3a_92d4_e705;
+/// Keeps what is drawn of conversations apart from everything else.
+const TALKS_SALT: u64 = 0x2d51_e08b_77c6_4a39;
+/// Of a hundred workflows, how many have conversations beside their runs.
+const TALKS: u64 = 12;
+/// Faults that a seed with conversations plans beyond the others.
+const TALKS_FAULTS_MAX: u64 = 8;
 
 impl Case {
     fn of(seed: u64, drawing: Arc<Drawing>) -> Self {
         let mut rng = Rng::new(seed);
         // A confluent workflow is drawn to be compared with its undisturbed self, which only kills allow.
         let kills_only = drawing.wishes.confluent;
-        Self {
+        let case = Self {
             seed,
             drawing,
             input: json!({ "n": rng.below(10) }),
@@ -206,7 +247,23 @@ impl Case {
             people: if kills_only { 0 } else { *rng.pick(&[0, 20, 50]) },
             snapshot_entries: *rng.pick(&[2, 3, 5, 8, 128]),
             reopens: !kills_only && rng.chance(50),
+            talks: None,
+        };
+        case.with_talks()
+    }
+
+    fn with_talks(mut self) -> Self {
+        if self.drawing.talks.is_empty() {
+            return self;
         }
+        let mut rng = Rng::new(self.seed ^ TALKS_SALT);
+        self.talks = Some(Talks::draw(&mut rng, &self.drawing.talks));
+        let instants = [Instant::BeforeAppend, Instant::AfterAppend, Instant::Recorded];
+        for _ in 0..rng.below(TALKS_FAULTS_MAX) {
+            let nth = u32::try_from(rng.between(1, 90)).unwrap_or(1);
+            self.plan.push(Planned { instant: *rng.pick(&instants), nth, fault: fault(&mut rng, false) });
+        }
+        self
     }
 }
 
@@ -225,6 +282,7 @@ impl Case {
             people: 0,
             snapshot_entries: *Rng::new(seed).pick(&[2, 5, 128]),
             reopens: false,
+            talks: None,
         }
     }
 }

@@ -8,8 +8,9 @@ use crate::services::Fate;
 
 pub use table::markdown;
 
-/// The kinds of nodes, as definitions call them; agents that think with a shipped step function, apart.
-pub const KINDS: [&str; 17] = [
+/// The kinds of nodes, as definitions call them; agents that think with a shipped step function, apart. Behind them, what
+/// is no node: conversations, and the desk.
+pub const KINDS: [&str; 19] = [
     "trigger",
     "agent",
     "simple agent",
@@ -27,6 +28,8 @@ pub const KINDS: [&str; 17] = [
     "transform",
     "end",
     "sink",
+    "conversation",
+    "desk",
 ];
 
 /// What goes wrong, as it is counted.
@@ -163,9 +166,9 @@ impl Column {
             // A simple agent asks for no tools and no people.
             Self::Blocked | Self::Asked => &["agent", "reasoning agent", "code agent", "tool"],
             Self::Garbled => &["agent", "simple agent", "reasoning agent", "code agent"],
-            Self::WrongAnswer => &["human"],
-            Self::AnsweredTwice => &["human", "agent", "reasoning agent", "code agent"],
-            Self::OutOfOrder => &["wait"],
+            Self::WrongAnswer => &["human", "conversation"],
+            Self::AnsweredTwice => &["human", "agent", "reasoning agent", "code agent", "conversation"],
+            Self::OutOfOrder => &["wait", "conversation"],
             _ => &KINDS,
         }
     }
@@ -198,12 +201,23 @@ impl Cell {
         if self.column.own_instant().is_some_and(|instant| instant != self.instant) {
             return Some("this goes wrong at one instant only");
         }
+        if self.is_of_a_run() && matches!(self.kind, "conversation" | "desk") {
+            return Some("this is asked of runs, and it is none");
+        }
         let asks_nobody =
             matches!(self.kind, "trigger" | "condition" | "switch" | "merge" | "transform" | "end" | "sink");
         if asks_nobody && matches!(self.instant, Instant::Sent | Instant::Acted) {
             return Some("the node settles inside one decision and asks the world for nothing");
         }
+        let is_kept = matches!(self.kind, "conversation" | "desk") && self.column.own_instant().is_none();
+        if is_kept && matches!(self.instant, Instant::Sent | Instant::Acted) {
+            return Some("it is awake only to decide, and asks the world for nothing");
+        }
         None
+    }
+
+    fn is_of_a_run(self) -> bool {
+        matches!(self.column, Column::Pause | Column::Cancel | Column::Rollback | Column::Retry)
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod block;
 mod catalog;
+mod talk;
 mod turns;
 
 use baton_core::bundle::{Bundle, Hash};
@@ -12,6 +13,7 @@ use baton_core::graph::Workflow;
 use serde_json::{Map, Value, json};
 
 pub use catalog::{AGENT, CODE, Catalog, REASONING, SIGNALS, SIMPLE, TEXT, is_shipped};
+pub use talk::SKILL;
 
 use crate::rng::Rng;
 
@@ -67,6 +69,13 @@ fn one(
     let workflow = compile(name, &definition, catalog, subworkflows)?;
     all.push(Drawn { hash: hash.clone(), definition, workflow });
     Ok(hash)
+}
+
+/// Draws a workflow that thinks about a conversation.
+pub fn draw_talk(rng: &mut Rng, catalog: &Catalog, name: &str) -> Result<Drawn, String> {
+    let definition = talk::draw(rng, name);
+    let workflow = compile(name, &definition, catalog, std::collections::BTreeMap::new())?;
+    Ok(Drawn { hash: Hash::of(name.as_bytes()), definition, workflow })
 }
 
 /// Compiles a definition as its bundle would be.

@@ -8,6 +8,7 @@
 //!   lets go wrong what no real machine could be made to have.
 //! - [`scenario`]: courses of events that are written down to be read, and played in the same world.
 //! - [`model`]: what a shipped agent's model says, turn by turn.
+//! - [`talks`]: customers, what they write, and the people of a desk.
 //! - [`oracle`]: what must hold whatever goes wrong, judged from the journal and from what the world was asked.
 //!
 //! Deliberately absent: the asynchronous shell of the engine and the real stores. They have their own tests; here is
@@ -20,6 +21,7 @@ pub mod coverage;
 pub mod draw;
 pub mod fake;
 pub mod hunt;
+pub mod keeping;
 pub mod model;
 pub mod nobody;
 pub mod oracle;
@@ -29,4 +31,5 @@ pub mod sandbox;
 pub mod scenario;
 pub mod services;
 pub mod simulation;
+pub mod talks;
 pub mod think;

@@ -10,6 +10,7 @@ mod programs;
 mod questions;
 mod saga;
 mod signals;
+mod talks;
 mod thoughts;
 mod verdict;
 
@@ -33,6 +34,7 @@ use crate::simulation::tenant;
 
 pub use chronicle::Chronicle;
 pub use flow::{kind_of, row_of};
+pub use talks::{Standing, Talks};
 
 /// A promise that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,11 +58,12 @@ pub struct Witness {
     submitted: BTreeMap<RunId, Vec<Submit>>,
     numbered: BTreeMap<RunId, u64>,
     versions: BTreeMap<Hash, Arc<Workflow>>,
+    pub talks: Talks,
 }
 
 impl Witness {
-    pub fn new(versions: &BTreeMap<Hash, Arc<Workflow>>) -> Self {
-        Self { versions: versions.clone(), ..Self::default() }
+    pub fn new(versions: &BTreeMap<Hash, Arc<Workflow>>, talks: Option<&crate::talks::Talks>) -> Self {
+        Self { versions: versions.clone(), talks: Talks::new(talks), ..Self::default() }
     }
 
     /// All versions there are.
@@ -74,11 +77,15 @@ impl Witness {
 
     /// A process became the owner.
     pub fn claimed(&mut self, run: &RunId, ownership: Ownership) {
-        self.of(run).claimed(ownership);
+        match self.talks.has(run) {
+            true => self.talks.claimed(run, ownership),
+            false => self.of(run).claimed(ownership),
+        }
     }
 
     pub fn is_owner(&self, run: &RunId, ownership: &Ownership) -> bool {
-        self.chronicles.get(run).is_some_and(|chronicle| chronicle.owner == Some(*ownership))
+        let is_its = |chronicle: &Chronicle| chronicle.owner == Some(*ownership);
+        self.chronicles.get(run).is_some_and(is_its) || self.talks.is_owner(run, ownership)
     }
 
     /// What a new owner folded is what all entries fold to.
@@ -91,7 +98,10 @@ impl Witness {
 
     /// Its owner let go of it without an append.
     pub fn released(&mut self, run: &RunId, ownership: Ownership) {
-        self.of(run).released(ownership);
+        match self.talks.has(run) {
+            true => self.talks.released(run, ownership),
+            false => self.of(run).released(ownership),
+        }
     }
 
     /// The entries behind what a claim's snapshot holds.
@@ -102,7 +112,12 @@ impl Witness {
     }
 
     pub fn accepted(&mut self, submit: &Submit, submitted: &Submitted) {
-        self.of(&submit.aggregate);
+        match self.talks.has(&submit.aggregate) {
+            true => self.talks.accepted(submit),
+            false => {
+                self.of(&submit.aggregate);
+            }
+        }
         if matches!(submitted, Submitted::Duplicate) {
             return;
         }
@@ -126,6 +141,9 @@ impl Witness {
 
     /// An append is on its way.
     pub fn proposed(&mut self, append: &Append) {
+        if self.talks.has(&append.aggregate) {
+            return;
+        }
         let chronicle = self.of(&append.aggregate);
         if chronicle.owner == Some(append.ownership) {
             chronicle.proposed = std::mem::take(&mut chronicle.heard);
@@ -146,7 +164,7 @@ impl Witness {
             Ok(entry) => entry,
             Err(error) => return broken("codec", format!("an entry cannot be read back: {error}")),
         };
-        for submit in &append.outbox {
+        for submit in append.outbox.iter().filter(|submit| !self.talks.has(&submit.aggregate)).collect::<Vec<_>>() {
             self.of(&submit.aggregate);
         }
         let started = entry.events.iter().find_map(|event| match event {
@@ -243,8 +261,11 @@ impl Witness {
     /// Runs that have not ended, or that have something in their inbox.
     pub fn unfinished(&self, books: &Books) -> Vec<RunId> {
         let is_open = |run: &&RunId| {
-            let has_ended = self.chronicles.get(*run).is_some_and(Chronicle::has_ended);
-            !has_ended || books.left_in_inbox(run) > 0 || books.owner(run).is_some()
+            let is_open = match self.talks.has(run) {
+                true => self.talks.is_open(run),
+                false => !self.chronicles.get(*run).is_some_and(Chronicle::has_ended),
+            };
+            is_open || books.left_in_inbox(run) > 0 || books.owner(run).is_some()
         };
         books.names().filter(is_open).cloned().collect()
     }

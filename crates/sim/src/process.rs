@@ -8,8 +8,9 @@ use baton_core::run::EffectId;
 use baton_core::time::Time;
 use baton_engine::dispatcher::Dispatcher;
 use baton_engine::owner::{Output, Owner, Send};
-use baton_ports::journal::{Lease, ProcessId};
+use baton_ports::journal::{Lease, Ownership, ProcessId};
 
+use crate::keeping::Keeping;
 use crate::simulation::Happening;
 
 /// Runs one process owns at once: few, so that some wait for room.
@@ -40,6 +41,8 @@ pub struct Process {
     pub lease: Lease,
     pub dispatcher: Dispatcher,
     pub tasks: BTreeMap<RunId, Task>,
+    /// Awake conversations and desks.
+    pub keepings: BTreeMap<RunId, Keeping>,
     /// Runs whose append failed, to be claimed afresh.
     pub fallen: Vec<RunId>,
     /// What would have happened to it while it was frozen.
@@ -71,7 +74,6 @@ pub struct Task {
     /// The attempt of each call that is out.
     pub out: BTreeMap<EffectId, Out>,
     pub wake_at: Option<Time>,
-    pub appending: bool,
     /// The entry under way, and whether it is durable.
     pub under_way: Option<(Arc<[u8]>, bool)>,
     /// The last entry it was told is durable.
@@ -96,6 +98,7 @@ impl Process {
             lease: Lease { process: ProcessId(0), until: Time::EPOCH },
             dispatcher: Dispatcher::new(AWAKE_MAX),
             tasks: BTreeMap::new(),
+            keepings: BTreeMap::new(),
             fallen: Vec::new(),
             held: VecDeque::new(),
             todo: VecDeque::new(),
@@ -115,6 +118,40 @@ impl Process {
 
     pub fn is_up(&self) -> bool {
         self.state == State::Up
+    }
+
+    pub fn keeping_mut(&mut self, place: &Place) -> Option<&mut Keeping> {
+        let is_same = self.incarnation == place.incarnation;
+        self.keepings.get_mut(&place.run).filter(|keeping| is_same && keeping.number == place.task)
+    }
+
+    /// Whether this task is at work still, whatever it moves.
+    pub fn has(&mut self, place: &Place) -> bool {
+        self.task_mut(place).is_some() || self.keeping_mut(place).is_some()
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.tasks.is_empty() && self.keepings.is_empty()
+    }
+
+    pub fn is_appending(&self) -> bool {
+        self.tasks.values().any(|task| task.under_way.is_some())
+            || self.keepings.values().any(|keeping| keeping.under_way.is_some())
+    }
+
+    /// The entry that a task has under way, and whether it is durable.
+    pub fn under_way(&mut self, place: &Place) -> Option<&mut Option<(Arc<[u8]>, bool)>> {
+        if self.task_mut(place).is_some() {
+            return self.task_mut(place).map(|task| &mut task.under_way);
+        }
+        self.keeping_mut(place).map(|keeping| &mut keeping.under_way)
+    }
+
+    pub fn ownership(&mut self, place: &Place) -> Option<Ownership> {
+        match self.task_mut(place) {
+            Some(task) => Some(task.owner.ownership()),
+            None => self.keeping_mut(place).map(|keeping| keeping.kept.ownership()),
+        }
     }
 
     pub fn task_mut(&mut self, place: &Place) -> Option<&mut Task> {

@@ -1,13 +1,18 @@
 //! One seed's world in motion: processes, store, services and people, one happening after another.
 
 mod calls;
+mod customers;
 mod faults;
 mod happening;
+mod keepings;
 mod lease;
 mod outside;
+mod people;
 pub mod script;
 mod standing;
 mod tasks;
+
+use std::collections::BTreeMap;
 
 use baton_core::id::{RunId, TenantId};
 use baton_core::run::{EffectId, FOLD_VERSION};
@@ -72,6 +77,8 @@ pub struct Simulation<'a> {
     alarm: Option<Time>,
     story: Option<Vec<String>>,
     found: Option<Violation>,
+    /// The number of the newest message that each customer wrote beyond what was drawn.
+    written: BTreeMap<RunId, u64>,
 }
 
 /// Tells the story, if anybody wants to hear it.
@@ -102,7 +109,7 @@ impl<'a> Simulation<'a> {
             books: Books::default(),
             processes: (0..case.processes).map(|place| Process::new(fold(place))).collect(),
             services: Services::default(),
-            witness: Witness::new(&case.drawing.versions),
+            witness: Witness::new(&case.drawing.versions, case.talks.as_ref()),
             storm,
             script: None,
             options,
@@ -112,6 +119,7 @@ impl<'a> Simulation<'a> {
             alarm: None,
             story: story.then(Vec::new),
             found: None,
+            written: BTreeMap::new(),
         }
     }
 
@@ -129,6 +137,7 @@ impl<'a> Simulation<'a> {
             let at = self.now + std::time::Duration::from_millis(self.rng.below(50));
             self.put(at, Happening::Starts { run: format!("r{number}").into() });
         }
+        self.open_talks();
         self.open_script();
         let mut rounds = 0;
         while self.found.is_none() {

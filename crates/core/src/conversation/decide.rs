@@ -13,6 +13,7 @@ use super::{ASKS_AGAIN_AFTER, IDLE, QUEUE_MAX, SENDERS_MAX, TEXT_BYTES_MAX};
 use crate::desk::SKILLS_MAX;
 use crate::fault::Fault;
 use crate::id::RunId;
+use crate::mutant::{Mutant, planted};
 use crate::run::{Arrival, MESSAGE, Signal, State as RunState};
 use crate::time::Time;
 
@@ -169,6 +170,7 @@ impl Draft<'_> {
             self.emit(Event::Versioned(Box::new(message.version.clone())));
         }
         match arrival {
+            Arrival::Early { .. } if planted(Mutant::EarlyDropped) => {}
             Arrival::Early { until } => self.emit(Event::Held { message, until }),
             Arrival::InOrder(signals) => {
                 let mut first = Some(message);
@@ -216,7 +218,7 @@ impl Draft<'_> {
     fn post(&mut self, by: String, number: u64, text: String) -> Result<(), Refusal> {
         fits("a post", text.len(), TEXT_BYTES_MAX)?;
         self.must_own(&by)?;
-        if number != self.it.number {
+        if number != self.it.number && !planted(Mutant::StalePosted) {
             return Err(Refusal::Stale { quoted: number, number: self.it.number });
         }
         self.say(Author::Person { name: by }, text, Some(number));
@@ -256,7 +258,7 @@ impl Draft<'_> {
     /// Whether the desk speaks of what is so still: of an earlier stay, or of an owner before, it is heard no more.
     fn is_of_the_desk(&self, state: State, stay: u64, number: u64) -> Result<(), Refusal> {
         let is_so = self.it.state == state && self.it.at_desk == Some(stay) && number > self.it.number;
-        if is_so { Ok(()) } else { Err(Refusal::Stale { quoted: number, number: self.it.number }) }
+        if is_so || planted(Mutant::EarlierStayHeard) { Ok(()) } else { Err(Refusal::Stale { quoted: number, number: self.it.number }) }
     }
 
     fn wake(&mut self) {
@@ -302,7 +304,8 @@ impl Draft<'_> {
 
     fn may_speak(&self, run: &RunId) -> Option<u64> {
         let active = self.it.active.as_ref().filter(|active| active.run == *run)?;
-        (self.it.owner == Owner::Ai && active.number == self.it.number).then_some(active.number)
+        let is_its = self.it.owner == Owner::Ai && active.number == self.it.number;
+        (is_its || planted(Mutant::SpeaksUnowned)).then_some(active.number)
     }
 
     fn over(&mut self, over: Over) {
@@ -418,7 +421,9 @@ impl Draft<'_> {
             }
             return;
         }
-        let Some(message) = self.it.queue.keys().next().copied() else { return };
+        let mut waiting = self.it.queue.keys().copied();
+        let next = if planted(Mutant::NewestFirst) { waiting.next_back() } else { waiting.next() };
+        let Some(message) = next else { return };
         let note = self.it.note.clone();
         match &self.it.active {
             Some(active) if active.waits => {

@@ -10,6 +10,7 @@ use super::index::Index;
 use super::person::{Person, Presence, Profile};
 use super::state::Desk;
 use crate::id::{PersonId, RunId};
+use crate::mutant::{Mutant, planted};
 use crate::time::Time;
 
 impl Desk {
@@ -71,6 +72,9 @@ impl Desk {
                     case.number = *number;
                     case.wants = wants.clone();
                     case.respond_by = case.respond_by.or(*respond_by);
+                    if planted(Mutant::StepsAgain) {
+                        case.chains.clear();
+                    }
                     case.is_alone(alone);
                 });
             }

@@ -11,6 +11,7 @@ use super::refusal::Refusal;
 use super::state::Desk;
 use super::{BATCH_MAX, CASES_MAX, PEOPLE_MAX};
 use crate::id::{PersonId, RunId};
+use crate::mutant::{Mutant, planted};
 use crate::time::Time;
 
 impl Desk {
@@ -100,6 +101,7 @@ impl Desk {
         }
         self.emit(Event::PresenceSet { person: person.clone(), presence, unheard: false }, now, events);
         match presence {
+            Presence::Online if planted(Mutant::LeftLying) => Ok(Changed::Nothing),
             Presence::Online => Ok(Changed::Person(person)),
             Presence::Away => Ok(Changed::Nothing),
             Presence::Offline => {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use baton_core::conversation::{Author, Command, Conversation, Event, Line, Owner, Refusal, ToDesk, Version, Wants};
 use baton_core::id::TenantId;
+use baton_core::mutant::{Mutant, planted};
 use baton_core::run::{Incoming, MESSAGE, Origin, Signal, Started};
 use baton_core::time::Time;
 use baton_core::tool::Caller;
@@ -114,6 +115,7 @@ impl Sender<'_> {
                 let answered = ToDesk::Answered { conversation: id.clone(), number: *number };
                 Some(self.to_desk(&answered, format!("{id}/answered/{line}"))?)
             }
+            Event::TakenOver { left: Some(_), .. } if planted(Mutant::LeftUnsaid) => None,
             Event::TakenOver { left: Some(left), .. }
             | Event::GivenBack { left: Some(left), .. }
             | Event::Resolved { left: Some(left), .. } => {

@@ -110,6 +110,7 @@ impl Chronicle {
             return broken("time", format!("`{run}` went back from {} to {}", self.entries.len(), entry.at));
         }
         self.inbox.taken(&self.run, append.ownership.epoch, taken, &entry)?;
+        self.refusals_audited(append, &entry)?;
         for event in &entry.events {
             self.audited(append, event)?;
             self.leaves.recorded(&self.run, entry.at, event)?;
@@ -171,8 +172,7 @@ impl Chronicle {
         }
     }
 
-    /// Every performed attempt that is recorded is in the audit, in the same append; so is every word of a person's, and
-    /// every tool that an agent may not have.
+    /// Every performed attempt that is recorded is in the audit, in the same append; so is every word of a person's.
     fn audited(&mut self, append: &Append, event: &Event) -> Result<(), Violation> {
         if let Event::Answered { by, .. }
         | Event::Approved { by, .. }
@@ -182,12 +182,6 @@ impl Chronicle {
             let is_there = append.audit.iter().any(|row| row.user_id.as_ref() == Some(by) && !row.sent);
             if !is_there {
                 return broken("audit", format!("`{by}` decided in `{}` and left no row", self.run));
-            }
-        }
-        if let Event::RequestRefused { tool, fault, .. } = event {
-            let is_its = |row: &AuditRow| row.action == *tool && row.error_code.as_deref() == Some(&*fault.code);
-            if !append.audit.iter().any(is_its) {
-                return broken("audit", format!("`{tool}` was refused in `{}` and left no row", self.run));
             }
         }
         let effect = match event {
@@ -205,6 +199,25 @@ impl Chronicle {
         }
         let is_there = append.audit.iter().any(|row| row.details["key"].as_str() == Some(key.as_str()));
         if is_there { Ok(()) } else { broken("audit", format!("`{key}` was performed and left no row")) }
+    }
+
+    /// Every tool that an agent may not have left a row of its own, however often one is refused.
+    fn refusals_audited(&self, append: &Append, entry: &Entry) -> Result<(), Violation> {
+        let mut rows: Vec<&AuditRow> = append.audit.iter().filter(|row| !row.sent).collect();
+        for event in &entry.events {
+            let Event::RequestRefused { node, tool, fault, .. } = event else { continue };
+            let at = node.to_string();
+            let is_its = |row: &&AuditRow| {
+                row.action == *tool
+                    && row.error_code.as_deref() == Some(&*fault.code)
+                    && row.details["node"].as_str() == Some(at.as_str())
+            };
+            match rows.iter().position(is_its) {
+                Some(place) => rows.swap_remove(place),
+                None => return broken("audit", format!("`{tool}` was refused in `{}` and left no row", self.run)),
+            };
+        }
+        Ok(())
     }
 
     /// An owner that knows all that is durable lets an effect out.

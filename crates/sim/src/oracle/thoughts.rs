@@ -84,7 +84,49 @@ fn recorded<'c>(minds: &mut Minds<'c>, event: &'c Event) -> Result<(), String> {
             settled(minds, call);
             Ok(())
         }
-        _ => Ok(()),
+        // Compensations, attempts that are made again as the same call, and what is of nobody's thoughts.
+        Event::Scheduled(_)
+        | Event::NotDone { again_at: Some(_), .. }
+        | Event::Started(_)
+        | Event::Sending { .. }
+        | Event::Unsent { .. }
+        | Event::TakenOver { .. }
+        | Event::Degraded { .. }
+        | Event::HoldLost { .. }
+        | Event::Doubted { .. }
+        | Event::Resolved { .. }
+        | Event::Blocked { .. }
+        | Event::Unblocked { .. }
+        | Event::Approved { .. }
+        | Event::Replied { .. }
+        | Event::ArrivedLate(_)
+        | Event::Ended(_)
+        | Event::CustomerAsked { .. }
+        | Event::VariableSet { .. }
+        | Event::ScopeOpened { .. }
+        | Event::ScopeWinding { .. }
+        | Event::ScopeClosed { .. }
+        | Event::BranchesCut { .. }
+        | Event::SignalKept { .. }
+        | Event::SignalTaken { .. }
+        | Event::SignalHeld { .. }
+        | Event::Answered { .. }
+        | Event::Paused { .. }
+        | Event::Resumed { .. }
+        | Event::NodeWinding { .. }
+        | Event::ChildCancelling { .. }
+        | Event::Winding { .. }
+        | Event::Compensating
+        | Event::NotUndone { .. }
+        | Event::UndoAgain { .. }
+        | Event::UndoneByHand { .. }
+        | Event::ChildUndoing { .. }
+        | Event::ChildUndone { .. }
+        | Event::Aftermath
+        | Event::Finished(_)
+        | Event::Reopened(_)
+        | Event::Forked(_)
+        | Event::JournalFilling { .. } => Ok(()),
     }
 }
 

@@ -29,6 +29,7 @@ impl Witness {
             desk(chronicle, books, tenant)?;
             children(chronicle, self)?;
         }
+        self.talks.verdict(books, &self.chronicles)?;
         money(self, books)
     }
 }

@@ -100,6 +100,10 @@ impl Simulation<'_> {
         if !self.is_up(process, place.incarnation) {
             return;
         }
+        // Nobody pauses or cancels a conversation: this is for the next run.
+        if matches!(fault, Fault::Pause | Fault::Cancel { .. }) && self.witness.talks.has(&place.run) {
+            return self.plan_again(fault);
+        }
         tell!(self, "FAULT {fault:?} at p{process} {}", place.run);
         match fault {
             Fault::Call(fate) => self.storm.next_fates.push(fate),
@@ -173,7 +177,7 @@ impl Simulation<'_> {
     /// A process that stops in order lets its appends finish and gives everything back.
     pub(super) fn leave_if_idle(&mut self, place: &Place) {
         let found = &mut self.processes[place.process];
-        if !found.leaving || !found.is_up() || found.tasks.values().any(|task| task.appending) {
+        if !found.leaving || !found.is_up() || found.is_appending() {
             return;
         }
         let id = found.lease.process;

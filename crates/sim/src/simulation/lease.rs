@@ -10,7 +10,7 @@ use baton_core::run::{FOLD_VERSION, Run};
 use baton_core::time::Time;
 use baton_engine::dispatcher::Admission;
 use baton_engine::owner::{Owner, versions_of};
-use baton_ports::journal::{Claimed, Error, LEASE};
+use baton_ports::journal::{Claimed, Error, Kind, LEASE};
 
 use super::tasks::{COMPARED, OTHER_FOLD};
 use super::{Happening, Simulation, tell};
@@ -126,6 +126,9 @@ impl Simulation<'_> {
     }
 
     pub(super) fn spawned(&mut self, process: usize, run: RunId, claimed: &Claimed, until: Time) {
+        if claimed.kind != Kind::Run {
+            return self.begin_keeping(process, &run, claimed);
+        }
         let state = match self.loaded(process, claimed) {
             Ok(state) => state,
             Err(error) => return self.violate("codec", format!("the snapshot of `{run}` cannot be read: {error}")),
@@ -175,7 +178,7 @@ impl Simulation<'_> {
 
     pub(super) fn renew(&mut self, process: usize) {
         self.processes[process].renews = false;
-        if self.processes[process].tasks.is_empty() {
+        if self.processes[process].is_idle() {
             return;
         }
         self.renew_now(process);

@@ -116,6 +116,10 @@ impl Simulation<'_> {
     pub(super) fn react(&mut self, append: &Append) {
         for projection in &append.projections {
             if let Projection::DeskOpened(item) = projection {
+                // The customer is asked in the conversation.
+                if self.asked_in_a_talk(item).is_some() {
+                    continue;
+                }
                 self.cue_question(item);
                 if self.script.is_some() {
                     continue;
@@ -127,7 +131,10 @@ impl Simulation<'_> {
         let run = &append.aggregate;
         let (waits, end) = self.witness.last(run);
         let is_scripted = self.script.is_some();
-        for (node, name) in waits.into_iter().filter(|_| !is_scripted) {
+        // A conversation hands its runs their messages.
+        let is_talk = self.witness.talks.of_run(run).is_some();
+        let waits = waits.into_iter().filter(|(_, name)| !is_scripted && !(is_talk && name == MESSAGE));
+        for (node, name) in waits {
             self.signal(run, &node, &name);
         }
         if let Some(state) = end {
@@ -170,6 +177,10 @@ impl Simulation<'_> {
 
     /// What ended may be rolled back or retried, once.
     fn reopen(&mut self, run: &RunId, state: State) {
+        // A conversation hears no more of a run that has ended: one that is retried and asks its customer would wait for ever.
+        if self.witness.talks.of_run(run).is_some() {
+            return;
+        }
         if !self.case.reopens || self.is_calm() || run.as_str().contains('/') || !self.rng.chance(50) {
             return;
         }
@@ -349,11 +360,22 @@ impl Simulation<'_> {
             return false;
         }
         for item in self.books.open_desk(&tenant(), None) {
+            if self.asked_in_a_talk(&item).is_some() {
+                continue;
+            }
             let number = self.number();
             self.answer_item(&item, &format!("{}{HELP}{number}", item.id));
         }
+        self.heed_talks();
         for run in open {
+            if self.help_talk(&run) {
+                continue;
+            }
+            let is_talk = self.witness.talks.of_run(&run).is_some();
             for name in self.witness.waits(&run) {
+                if is_talk && name == MESSAGE {
+                    continue;
+                }
                 let number = self.number();
                 let payload = if self.case.drawing.wishes.confluent { json!({ "is": "there" }) } else { json!(number) };
                 let signal = Signal {

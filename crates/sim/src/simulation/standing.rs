@@ -19,11 +19,13 @@ impl Simulation<'_> {
         for run in runs {
             self.cover_run(place.process, &run, column);
         }
+        self.cover_kept(place.process, None, column);
     }
 
     /// Counts what a fault meets in the run it strikes.
     pub(super) fn cover(&mut self, place: &Place, column: Column) {
         self.cover_run(place.process, &place.run, column);
+        self.cover_kept(place.process, Some(&place.run), column);
     }
 
     /// Counts a fault that strikes one call.
@@ -37,6 +39,22 @@ impl Simulation<'_> {
     fn cover_run(&mut self, process: usize, run: &RunId, column: Column) {
         for (kind, instant) in self.standing(process, run) {
             self.coverage.hit(kind, column, instant);
+        }
+    }
+
+    /// Counts what a fault meets in one conversation or desk of a process, or in all of them.
+    fn cover_kept(&mut self, process: usize, only: Option<&RunId>, column: Column) {
+        let kept = self.processes[process].keepings.iter().filter(|(id, _)| only.is_none_or(|only| only == *id));
+        let hit = kept.filter_map(|(_, keeping)| {
+            let instant = match &keeping.under_way {
+                Some((_, true)) => Instant::AfterAppend,
+                Some((_, false)) => Instant::BeforeAppend,
+                None => keeping.has_recorded.then_some(Instant::Recorded)?,
+            };
+            Some((keeping.kept.row(), instant))
+        });
+        for (row, instant) in hit.collect::<Vec<_>>() {
+            self.coverage.hit(row, column, instant);
         }
     }
 

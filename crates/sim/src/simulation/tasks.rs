@@ -30,7 +30,6 @@ impl Simulation<'_> {
             permits: BTreeMap::new(),
             out: BTreeMap::new(),
             wake_at: None,
-            appending: false,
             under_way: None,
             recorded: None,
         };
@@ -78,7 +77,7 @@ impl Simulation<'_> {
             State::Frozen { .. } => return found.todo.push_back((place.clone(), output)),
             State::Up | State::Down => return,
         }
-        if found.task_mut(place).is_none() {
+        if !found.has(place) {
             return;
         }
         match output {
@@ -111,7 +110,7 @@ impl Simulation<'_> {
             }
             Output::Fallen => self.end_task(place, true),
             Output::Release => {
-                let ownership = self.processes[place.process].task_mut(place).map(|task| task.owner.ownership());
+                let ownership = self.ownership(place);
                 let released = ownership.map(|ownership| self.books.release(ownership));
                 if let (Some(ownership), Some(Ok(()))) = (ownership, &released) {
                     self.witness.released(&place.run, ownership);
@@ -122,7 +121,7 @@ impl Simulation<'_> {
     }
 
     /// A run that goes to sleep past its time is named as due at every poll, and nothing ever comes of it.
-    fn sleeps(&mut self, run: &RunId, ownership: Ownership, output: &Output) {
+    pub(super) fn sleeps(&mut self, run: &RunId, ownership: Ownership, output: &Output) {
         let wake_at = match output {
             Output::Append(append) if append.release => append.wake_at,
             Output::Release if self.witness.is_owner(run, &ownership) => self.books.wake_at(run),
@@ -154,9 +153,8 @@ impl Simulation<'_> {
 
     fn begin_append(&mut self, place: &Place, append: Append) {
         self.witness.proposed(&append);
-        if let Some(task) = self.processes[place.process].task_mut(place) {
-            task.appending = true;
-            task.under_way = Some((append.entry.clone(), false));
+        if let Some(under_way) = self.processes[place.process].under_way(place) {
+            *under_way = Some((append.entry.clone(), false));
         }
         let faults = self.storm.due(Instant::BeforeAppend);
         let mut delay = Duration::from_millis(self.rng.between(1, 5));
@@ -194,9 +192,7 @@ impl Simulation<'_> {
         let mut delay = Duration::from_millis(self.rng.between(1, 3));
         if answer.is_ok() {
             tell!(self, "p{} {} is at {}", place.process, place.run, kept.expected_seq + 1);
-            if let Some((_, committed)) =
-                self.processes[place.process].task_mut(&place).and_then(|task| task.under_way.as_mut())
-            {
+            if let Some(Some((_, committed))) = self.processes[place.process].under_way(&place) {
                 *committed = true;
             }
             self.stirred = true;
@@ -226,13 +222,14 @@ impl Simulation<'_> {
         if !self.rng.chance(COMPARED) {
             return;
         }
+        self.compare_kept(place);
         let Some(task) = self.processes[place.process].tasks.get(&place.run) else { return };
         let checked = self.witness.folded(&place.run, task.owner.run(), task.owner.seq());
         self.heed(checked);
     }
 
     /// A binary with another fold writes snapshots that this one cannot read.
-    fn fold_otherwise(&self, place: &Place, append: &mut Append) {
+    pub(super) fn fold_otherwise(&self, place: &Place, append: &mut Append) {
         let fold_version = self.processes[place.process].fold_version;
         if let Some(snapshot) = append.snapshot.as_mut().filter(|_| fold_version != FOLD_VERSION) {
             snapshot.fold_version = fold_version;
@@ -241,6 +238,9 @@ impl Simulation<'_> {
     }
 
     fn committed(&mut self, place: &Place, append: &Append, taken: &[InboxItem]) {
+        if self.witness.talks.has(&append.aggregate) {
+            return self.kept(append, taken);
+        }
         let checked = self.witness.committed(append, taken, &self.services, self.catalog);
         self.heed(checked);
         let asks = self.processes[place.process].task_mut(place).map(|task| task.owner.run().asks());
@@ -252,8 +252,10 @@ impl Simulation<'_> {
     }
 
     pub(super) fn answered(&mut self, place: &Place, answer: Result<(), Error>) {
+        if self.processes[place.process].keeping_mut(place).is_some() {
+            return self.answered_kept(place, answer);
+        }
         let Some(task) = self.processes[place.process].task_mut(place) else { return };
-        task.appending = false;
         task.recorded = task.under_way.take().map(|(entry, _)| entry);
         let recorded = task.recorded.clone();
         let ownership = task.owner.ownership();
@@ -277,19 +279,28 @@ impl Simulation<'_> {
     }
 
     pub(super) fn ownership(&mut self, place: &Place) -> Option<Ownership> {
-        self.processes[place.process].task_mut(place).map(|task| task.owner.ownership())
+        self.processes[place.process].ownership(place)
     }
 
     fn wake_at(&mut self, place: &Place, at: Time) {
-        if let Some(task) = self.processes[place.process].task_mut(place)
-            && task.wake_at != Some(at)
+        let found = &mut self.processes[place.process];
+        let of_keeping = found.keeping_mut(place).map(|keeping| &mut keeping.wake_at).is_some();
+        let wake_at = match of_keeping {
+            true => found.keeping_mut(place).map(|keeping| &mut keeping.wake_at),
+            false => found.task_mut(place).map(|task| &mut task.wake_at),
+        };
+        if let Some(wake_at) = wake_at
+            && *wake_at != Some(at)
         {
-            task.wake_at = Some(at);
+            *wake_at = Some(at);
             self.put(at.max(self.now), Happening::Woken { place: place.clone(), at });
         }
     }
 
     pub(super) fn woken(&mut self, place: &Place, at: Time) {
+        if self.processes[place.process].keeping_mut(place).is_some() {
+            return self.woken_kept(place, at);
+        }
         let Some(task) = self.processes[place.process].task_mut(place) else { return };
         if task.wake_at == Some(at) {
             task.wake_at = None;
@@ -299,6 +310,9 @@ impl Simulation<'_> {
 
     /// Items that came from others, with the versions they name.
     pub(super) fn look_into_inbox(&mut self, process: usize, run: &RunId) {
+        if self.processes[process].keepings.contains_key(run) {
+            return self.nudged_kept(process, run);
+        }
         // One that is still being claimed is told by its dispatcher when it is done.
         let Some(task) = self.processes[process].tasks.get(run) else { return };
         let (handle, seen) = (task.owner.ownership().handle, task.owner.inbox_seen());
@@ -314,10 +328,11 @@ impl Simulation<'_> {
 
     pub(super) fn end_task(&mut self, place: &Place, has_fallen: bool) {
         let found = &mut self.processes[place.process];
-        if found.task_mut(place).is_none() {
+        if !found.has(place) {
             return;
         }
         found.tasks.remove(&place.run);
+        found.keepings.remove(&place.run);
         if has_fallen {
             found.fallen.push(place.run.clone());
         }

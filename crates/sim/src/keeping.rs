@@ -1,0 +1,162 @@
+//! An awake conversation or desk of a simulated process: what the engine's shell holds of one, without its thread.
+
+use std::sync::Arc;
+
+use baton_core::conversation::Conversation;
+use baton_core::desk::Desk;
+use baton_core::id::RunId;
+use baton_core::time::Time;
+use baton_engine::Options;
+use baton_engine::owner::Output;
+use baton_engine::plain::{Keeper, Plain, Write};
+use baton_ports::journal::{Claimed, InboxItem, Kind, Ownership};
+
+/// What moves it.
+pub enum Kept {
+    Conversation(Box<Keeper<Conversation>>),
+    Desk(Box<Keeper<Desk>>),
+}
+
+pub struct Keeping {
+    pub number: u64,
+    pub kept: Kept,
+    /// Found in the inbox, and not decided yet.
+    pub items: Vec<InboxItem>,
+    /// Somebody nudged it while its append was under way.
+    pub nudged: bool,
+    pub wake_at: Option<Time>,
+    /// The entry under way, and whether it is durable.
+    pub under_way: Option<(Arc<[u8]>, bool)>,
+    /// It was told that an entry is durable.
+    pub has_recorded: bool,
+    /// What the append under way refuses, who is told of it, and whether it lets go.
+    written: Written,
+}
+
+#[derive(Default)]
+struct Written {
+    refused: Vec<i64>,
+    announce: Vec<RunId>,
+    released: bool,
+}
+
+impl Keeping {
+    pub fn new(number: u64, id: &RunId, claimed: &Claimed) -> Result<Option<Self>, baton_engine::Error> {
+        let kept = match claimed.kind {
+            Kind::Run => return Ok(None),
+            Kind::Conversation => Kept::Conversation(Box::new(Keeper::claimed(id.clone(), claimed)?)),
+            Kind::Desk => Kept::Desk(Box::new(Keeper::claimed(id.clone(), claimed)?)),
+        };
+        Ok(Some(Self {
+            number,
+            kept,
+            items: claimed.inbox.clone(),
+            nudged: false,
+            wake_at: None,
+            under_way: None,
+            has_recorded: false,
+            written: Written::default(),
+        }))
+    }
+
+    /// Decides what was found, as the engine's shell does it.
+    pub fn go_on(&mut self, now: Time, options: &Options) -> Result<Vec<Output>, baton_engine::Error> {
+        let Some(Write { append, refused }) = self.kept.decide(&mut self.items, now, options)? else {
+            let output = match self.kept.will_sleep(now, options) {
+                true => Some(Output::Release),
+                false => self.kept.wake_at().map(Output::WakeAt),
+            };
+            return Ok(output.into_iter().collect());
+        };
+        self.written = Written {
+            refused: refused.iter().map(|refused| refused.item).collect(),
+            announce: append.outbox.iter().map(|submit| submit.aggregate.clone()).collect(),
+            released: append.release,
+        };
+        Ok(vec![Output::Append(Box::new(append))])
+    }
+
+    /// Items that the append under way refuses.
+    pub fn refusing(&self) -> &[i64] {
+        &self.written.refused
+    }
+
+    /// Its append is durable.
+    pub fn appended(&mut self, now: Time, options: &Options) -> Result<Vec<Output>, baton_engine::Error> {
+        self.has_recorded = true;
+        let Written { announce, released, .. } = std::mem::take(&mut self.written);
+        let mut outputs: Vec<Output> = announce.into_iter().map(Output::Announce).collect();
+        match released {
+            true => outputs.push(Output::Released),
+            false => outputs.extend(self.go_on(now, options)?),
+        }
+        Ok(outputs)
+    }
+}
+
+impl Kept {
+    /// As the table calls it.
+    pub fn row(&self) -> &'static str {
+        match self {
+            Self::Conversation(_) => "conversation",
+            Self::Desk(_) => "desk",
+        }
+    }
+
+    pub fn ownership(&self) -> Ownership {
+        match self {
+            Self::Conversation(keeper) => keeper.ownership(),
+            Self::Desk(keeper) => keeper.ownership(),
+        }
+    }
+
+    pub fn seen(&self) -> i64 {
+        match self {
+            Self::Conversation(keeper) => keeper.seen(),
+            Self::Desk(keeper) => keeper.seen(),
+        }
+    }
+
+    /// Number of the last entry that was handed out, and what all of them made of it.
+    pub fn state(&self) -> (u64, Result<String, serde_json::Error>) {
+        match self {
+            Self::Conversation(keeper) => (keeper.seq(), serde_json::to_string(keeper.it())),
+            Self::Desk(keeper) => (keeper.seq(), serde_json::to_string(keeper.it())),
+        }
+    }
+
+    fn wake_at(&self) -> Option<Time> {
+        match self {
+            Self::Conversation(keeper) => keeper.wake_at(),
+            Self::Desk(keeper) => keeper.wake_at(),
+        }
+    }
+
+    fn will_sleep(&self, now: Time, options: &Options) -> bool {
+        match self {
+            Self::Conversation(keeper) => keeper.will_sleep(now, options),
+            Self::Desk(keeper) => keeper.will_sleep(now, options),
+        }
+    }
+
+    fn decide(
+        &mut self,
+        items: &mut Vec<InboxItem>,
+        now: Time,
+        options: &Options,
+    ) -> Result<Option<Write>, baton_engine::Error> {
+        match self {
+            Self::Conversation(keeper) => keeper.decide(items, now, options),
+            Self::Desk(keeper) => keeper.decide(items, now, options),
+        }
+    }
+}
+
+/// What these entries fold to, as text.
+pub fn folded<P: Plain>(entries: &[(Time, Vec<P::Event>)]) -> Result<String, serde_json::Error> {
+    let mut it = P::default();
+    for (at, events) in entries {
+        events.iter().for_each(|event| it.apply(*at, event));
+    }
+    serde_json::to_string(&it)
+}
