@@ -10,6 +10,7 @@ mod misuse;
 mod one_call;
 mod print;
 mod project;
+mod sources;
 mod told;
 mod traces;
 mod vault;

@@ -11,6 +11,7 @@ mod workflows;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use baton_core::agent::Agent;
 use baton_core::definition::{self, Catalog, Checked, Code};
@@ -21,8 +22,8 @@ use serde_json::Value;
 use crate::Misuse;
 use crate::config::{self, Settings};
 
-pub use doubts::Doubt;
-pub use files::{given, read, read_value, shown, yaml_files};
+pub use doubts::{Doubt, secrets_of};
+pub use files::{given, read, read_value, shown, value_of, yaml_files};
 pub use servers::Server;
 pub use triggers::Triggers;
 pub use workflows::{Ready, Sorted, Source};
@@ -41,6 +42,8 @@ pub struct Project {
     pub tools: Vec<baton_tools::Definition>,
     /// The MCP servers, and whether they said what tools they have.
     pub servers: Vec<Server>,
+    /// The OpenAPI documents of tools' files, and whether their addresses answered.
+    pub documents: Vec<Document>,
     /// By file: what of the OpenAPI documents and the MCP servers no tool can use.
     pub unsupported: Vec<(String, baton_tools::Unsupported)>,
     /// What tools' files name that their documents and servers do not have.
@@ -54,6 +57,11 @@ pub struct Project {
 impl Project {
     /// Reads everything but the workflows' meaning. Without a `baton.toml` the defaults hold.
     pub fn open(root: &Path) -> anyhow::Result<Self> {
+        Self::open_asking(root, None)
+    }
+
+    /// The same, where one source of tools is asked for them now, however fresh what is kept of it is.
+    pub fn open_asking(root: &Path, wanted: Option<&str>) -> anyhow::Result<Self> {
         if !root.is_dir() {
             let message = format!("{} is no folder", shown(root));
             return Err(Misuse::new(message).hint("`-C FOLDER` names the project's folder").into());
@@ -62,17 +70,18 @@ impl Project {
         settings.models.file = catalogue(root)?;
         let (mut agents, own_agents) = agents(root)?;
         prompts::put(&mut agents, &mut settings.memory.prompts, &root.join("prompts"))?;
-        let of_tools = OfTools::read(root, &settings)?;
+        let of_tools = OfTools::read(root, &settings, wanted)?;
         templates(root, &mut settings)?;
         let replies =
             |file: PathBuf| anyhow::Ok(baton_models::ScriptFile { name: shown(&file), document: read_value(&file)? });
         let workflows = |file: PathBuf| anyhow::Ok(Source { text: read(&file)?, file });
-        let OfTools { tools, servers, unsupported, doubts, secrets_named } = of_tools;
+        let OfTools { tools, servers, documents, unsupported, doubts, secrets_named } = of_tools;
         Ok(Self {
             agents,
             own_agents,
             tools,
             servers,
+            documents,
             unsupported,
             tool_doubts: doubts,
             secrets_named,
@@ -138,20 +147,35 @@ impl Project {
 struct OfTools {
     tools: Vec<baton_tools::Definition>,
     servers: Vec<Server>,
+    documents: Vec<Document>,
     unsupported: Vec<(String, baton_tools::Unsupported)>,
     doubts: Vec<Doubt>,
     secrets_named: Vec<(String, String)>,
 }
 
+/// An OpenAPI document that a tools' file names, and what came of it.
+pub struct Document {
+    pub name: String,
+    /// The file that defines its tools.
+    pub file: String,
+    /// Where it is asked for; nothing: it is a file too, or stands in the definition.
+    pub address: Option<String>,
+    pub asked_at: Option<SystemTime>,
+    /// Why it did not answer when it was asked last.
+    pub silent: Option<String>,
+    pub tools: Vec<String>,
+    pub unsupported: Vec<baton_tools::Unsupported>,
+}
+
 impl OfTools {
-    fn read(root: &Path, settings: &Settings) -> anyhow::Result<Self> {
+    fn read(root: &Path, settings: &Settings, wanted: Option<&str>) -> anyhow::Result<Self> {
         let (mut all, mut sources) = (Self::default(), Vec::new());
         for file in yaml_files(&root.join("tools"))? {
-            let found = all.take(root, &file, settings)?;
+            let found = all.take(root, &file, settings, wanted)?;
             sources.extend(found.into_iter().map(|source| (shown(&file), source)));
         }
         let kept = root.join(&settings.database).with_file_name(servers::FOLDER);
-        all.servers = servers::ask(sources, &settings.tools, root, &kept);
+        all.servers = servers::ask(sources, &settings.tools, root, &kept, wanted);
         for server in &all.servers {
             let (tools, left) = server.tools();
             all.tools.extend(tools);
@@ -164,18 +188,31 @@ impl OfTools {
     }
 
     /// Takes in one file, and answers which MCP servers it names.
-    fn take(&mut self, root: &Path, file: &Path, settings: &Settings) -> anyhow::Result<Vec<baton_tools::McpSource>> {
+    fn take(
+        &mut self,
+        root: &Path,
+        file: &Path,
+        settings: &Settings,
+        wanted: Option<&str>,
+    ) -> anyhow::Result<Vec<baton_tools::McpSource>> {
         let (mut document, name) = (read_value(file)?, shown(file));
         let mut secrets = BTreeSet::new();
         doubts::secrets_of(&document, &mut secrets);
         self.secrets_named.extend(secrets.into_iter().map(|secret| (name.clone(), secret)));
         retain_tools(&mut document, |tool| {
-            let missing = lay_in(root, file, tool, settings)?;
+            let Some((document, missing)) = lay_in(root, file, tool, settings, wanted)? else { return Ok(true) };
+            self.documents.push(document);
             let is_there = missing.is_none();
             self.doubts.extend(missing);
             Ok(is_there)
         })?;
         let parsed = tools_of(file, document)?;
+        for found in parsed.documents {
+            match self.documents.iter_mut().find(|document| document.file == name && document.name == found.name) {
+                Some(document) => (document.tools, document.unsupported) = (found.tools, found.unsupported),
+                None => self.documents.push(Document::written(&name, found)),
+            }
+        }
         self.tools.extend(parsed.tools);
         self.doubts.extend(parsed.doubts.into_iter().map(|(tool, doubt)| Doubt::of_tool(&name, &tool, doubt)));
         self.unsupported.extend(parsed.unsupported.into_iter().map(|part| (name.clone(), part)));
@@ -286,40 +323,70 @@ fn retain_tools(document: &mut Value, mut keeps: impl FnMut(&mut Value) -> anyho
     Ok(())
 }
 
+impl Document {
+    fn named(file: &str, tool: &Value, address: Option<&str>) -> Self {
+        Self {
+            name: tool.get("name").and_then(Value::as_str).unwrap_or_default().to_owned(),
+            file: file.to_owned(),
+            address: address.map(str::to_owned),
+            asked_at: None,
+            silent: None,
+            tools: Vec::new(),
+            unsupported: Vec::new(),
+        }
+    }
+
+    /// One that stands in the definition itself.
+    fn written(file: &str, found: baton_tools::Document) -> Self {
+        let baton_tools::Document { name, tools, unsupported } = found;
+        Self { name, file: file.to_owned(), address: None, asked_at: None, silent: None, tools, unsupported }
+    }
+}
+
 /// Where a definition names an OpenAPI document by its file in the project, or by its address, puts the document there.
 /// What is told is that an address does not answer, and never has: its tools are missing, and everything else stands.
-fn lay_in(root: &Path, file: &Path, tool: &mut Value, settings: &Settings) -> anyhow::Result<Option<Doubt>> {
+fn lay_in(
+    root: &Path,
+    file: &Path,
+    tool: &mut Value,
+    settings: &Settings,
+    wanted: Option<&str>,
+) -> anyhow::Result<Option<(Document, Option<Doubt>)>> {
     let Some(Value::String(named)) = tool.get("document") else { return Ok(None) };
-    if documents::is_address(named) {
+    let (laid, document) = if documents::is_address(named) {
         let kept = root.join(&settings.database).with_file_name(documents::FOLDER);
-        let document = match documents::at(named, &settings.tools, &kept) {
-            Ok(document) => document,
+        let mut laid = Document::named(&shown(file), tool, Some(named));
+        let is_wanted = wanted == Some(&laid.name);
+        match documents::at(named, &settings.tools, &kept, is_wanted) {
+            Ok(read) => {
+                (laid.asked_at, laid.silent) = (Some(read.asked_at), read.silent);
+                (laid, read.document)
+            }
             Err(error) => {
-                let name = tool.get("name").and_then(Value::as_str).unwrap_or("the definition");
-                return Ok(Some(Doubt {
-                    place: format!("{}: document", misfit::place_of_tool(&shown(file), name, "document")),
+                let name = if laid.name.is_empty() { "the definition" } else { &laid.name };
+                let doubt = Doubt {
+                    place: format!("{}: document", misfit::place_of_tool(&laid.file, name, "document")),
                     message: format!("`{named}` cannot be read: {error:#}"),
                     hint: format!("until it answers once, `{name}` has no tools"),
-                }));
+                };
+                (laid.asked_at, laid.silent) = (Some(SystemTime::now()), Some(format!("{error:#}")));
+                return Ok(Some((laid, Some(doubt))));
             }
-        };
-        if let Some(fields) = tool.as_object_mut() {
-            fields.insert("document".to_owned(), document);
         }
-        return Ok(None);
-    }
-    let path = root.join(named);
-    if !path.is_file() {
-        let message = format!("{}: `document: {named}` is no file of the project", shown(file));
-        return Err(Misuse::new(message)
-            .hint("write its path from the project's folder, such as `apis/shop.yaml`")
-            .into());
-    }
-    let document = document_of(&path)?;
+    } else {
+        let path = root.join(named);
+        if !path.is_file() {
+            let message = format!("{}: `document: {named}` is no file of the project", shown(file));
+            return Err(Misuse::new(message)
+                .hint("write its path from the project's folder, such as `apis/shop.yaml`")
+                .into());
+        }
+        (Document::named(&shown(file), tool, None), document_of(&path)?)
+    };
     if let Some(fields) = tool.as_object_mut() {
         fields.insert("document".to_owned(), document);
     }
-    Ok(None)
+    Ok(Some((laid, None)))
 }
 
 /// JSON may be as large as a file may be; YAML as large as a definition.

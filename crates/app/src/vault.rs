@@ -89,6 +89,15 @@ pub struct Known {
     pub opens: bool,
 }
 
+/// What became of the secrets of one tenant that were sealed under another key.
+#[derive(Default)]
+pub struct Rotated {
+    /// Sealed anew.
+    pub count: usize,
+    /// Why others could not be: each names its secret.
+    pub failed: Vec<anyhow::Error>,
+}
+
 impl Ring {
     pub fn of(config: &Config, folder: &Path) -> anyhow::Result<Self> {
         let mut ring = Self { current: None, keys: BTreeMap::new() };
@@ -198,48 +207,68 @@ impl Vault<'_> {
         Ok(was_there)
     }
 
-    /// Seals under the current key what is sealed under another; how many those were. One that is set anew meanwhile stays
-    /// as it was set.
-    pub async fn rotate(&self, now: Time) -> anyhow::Result<usize> {
-        let mut rotated = 0;
+    /// Seals under the current key what is sealed under another. One that is set anew meanwhile stays as it was set; one that
+    /// does not open stays as it is, and keeps no other from being sealed.
+    pub async fn rotate(&self, now: Time) -> anyhow::Result<Rotated> {
+        let mut rotated = Rotated::default();
         for Record { key: name, value, version, .. } in self.rows(SPACE).await? {
-            let row = read(value)?;
-            if Some(&row.key_id) == self.ring.current.as_ref() {
-                continue;
-            }
-            let secret = self.ring.open(self.tenant, &name, &row)?;
-            let value = json!(self.ring.seal(self.tenant, &name, &secret)?);
-            let set = Op::CompareAndSet { space: SPACE.to_owned(), key: name, version, value };
-            match self.records.commit(self.tenant, vec![set], now).await {
-                Ok(()) => rotated += 1,
-                Err(records::Error::Conflict { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
+            let anew = || {
+                let row = read(value)?;
+                if Some(&row.key_id) == self.ring.current.as_ref() {
+                    return Ok(None);
+                }
+                let secret = self.ring.open(self.tenant, &name, &row)?;
+                anyhow::Ok(Some(json!(self.ring.seal(self.tenant, &name, &secret)?)))
+            };
+            self.set_anew(SPACE, &name, version, anew(), now, &mut rotated).await?;
         }
         for space in sealing::SPACES {
-            rotated += self.rotate_beside(space, now).await?;
+            self.rotate_beside(space, now, &mut rotated).await?;
         }
         Ok(rotated)
     }
 
     /// The same of secrets that lie beside what they sign, those among them that were never sealed.
-    async fn rotate_beside(&self, space: &str, now: Time) -> anyhow::Result<usize> {
-        let mut rotated = 0;
+    async fn rotate_beside(&self, space: &str, now: Time, rotated: &mut Rotated) -> anyhow::Result<()> {
         for Record { key, value, version, .. } in self.rows(space).await? {
-            let under = sealing::key_of(&value).map(|row| row.key_id);
-            if under.is_some() && under == self.ring.current {
-                continue;
-            }
-            let opened = sealing::opened(self.ring, self.tenant, space, &key, value)?;
-            let value = sealing::sealed(self.ring, self.tenant, space, &key, &opened)?;
-            let set = Op::CompareAndSet { space: space.to_owned(), key, version, value };
-            match self.records.commit(self.tenant, vec![set], now).await {
-                Ok(()) => rotated += 1,
-                Err(records::Error::Conflict { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
+            let anew = || {
+                let under = sealing::key_of(&value).map(|row| row.key_id);
+                if under.is_some() && under == self.ring.current {
+                    return Ok(None);
+                }
+                let opened = sealing::opened(self.ring, self.tenant, space, &key, value)?;
+                sealing::sealed(self.ring, self.tenant, space, &key, &opened).map(Some)
+            };
+            self.set_anew(space, &key, version, anew(), now, rotated).await?;
         }
-        Ok(rotated)
+        Ok(())
+    }
+
+    /// Keeps one that was sealed anew, or why it could not be; nothing: it is sealed under the current key already.
+    async fn set_anew(
+        &self,
+        space: &str,
+        key: &str,
+        version: u64,
+        anew: anyhow::Result<Option<Value>>,
+        now: Time,
+        rotated: &mut Rotated,
+    ) -> anyhow::Result<()> {
+        let value = match anew {
+            Ok(Some(value)) => value,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                rotated.failed.push(error);
+                return Ok(());
+            }
+        };
+        let set = Op::CompareAndSet { space: space.to_owned(), key: key.to_owned(), version, value };
+        match self.records.commit(self.tenant, vec![set], now).await {
+            Ok(()) => rotated.count += 1,
+            Err(records::Error::Conflict { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
     }
 
     /// All of them, by name.

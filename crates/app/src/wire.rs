@@ -35,6 +35,7 @@ use serde_json::Value;
 
 use crate::config::{Activate, Upkeep};
 use crate::project::{Project, Ready, Sorted, shown};
+use crate::sources::Added;
 use crate::traces::Traces;
 use crate::{Misuse, print, vault};
 
@@ -54,6 +55,8 @@ pub struct System {
     pub purse: Purse,
     /// What tenants set for themselves.
     pub settings: Arc<Settings>,
+    /// The sources of tools that tenants added.
+    pub added: Arc<Added>,
     pub memory: Arc<Memory>,
     /// What memory's vectors cost.
     pub embeddings: Embeddings,
@@ -137,12 +140,14 @@ impl System {
             Arc::new(vault::Sealing::new(Arc::new(store.clone()), vault::Ring::of(&settings.secrets, &project.root)?));
         let tools = Registry::with_sources(settings_of_tools, project.tools.clone(), sources, &services);
         let tools = Arc::new(tools.map_err(|error| Misuse::new(error.to_string()))?);
-        let both = own::Both { tools: tools.clone(), purse: purse.clone(), house: tenant.clone() };
-        let settings_of_tenants = Arc::new(Settings::new(Arc::new(store.clone()), Arc::new(both)));
+        let added = Arc::new(Added::new(tools.clone(), Arc::new(store.clone()), tenant.clone()));
+        let hands =
+            own::All { tools: tools.clone(), purse: purse.clone(), added: added.clone(), house: tenant.clone() };
+        let settings_of_tenants = Arc::new(Settings::new(Arc::new(store.clone()), Arc::new(hands)));
         let tiers = Tiers::new(settings.agents.clone()).map_err(Misuse::new)?;
         let roster = Arc::new(Roster::new(Arc::new(store.clone()), tiers));
         let thinkers = Arc::new(Endpoints::new(&settings.tools));
-        let catalog = catalog_of(&*tools, project.agents.clone());
+        let catalog = catalog_of(&*tools, None, project.agents.clone());
         let options = baton_engine::Options { code: sandbox.limits(), ..settings.engine.options() };
         let command = project.command();
         Ok(Self {
@@ -154,6 +159,7 @@ impl System {
             models,
             purse,
             settings: settings_of_tenants,
+            added,
             memory,
             embeddings,
             clock,
@@ -175,15 +181,17 @@ impl System {
         Ok(())
     }
 
-    /// Makes the tools of Composio known: those that are kept, looked up again where they are old. What cannot be looked up
-    /// is said, and what is kept holds.
+    /// Makes the tools known that the tenant added, and those of Composio: those that are kept, looked up again where they
+    /// are old. What cannot be looked up is said, and what is kept holds.
     pub async fn learn_tools(&mut self) -> anyhow::Result<()> {
-        let Some(composio) = self.tools.composio() else { return Ok(()) };
-        for (toolkit, fault) in composio.freshen(&self.tenant).await? {
-            print::note(format_args!("note: the actions of `{toolkit}` could not be looked up: {fault}"));
+        self.settings.take_in().await?;
+        if let Some(composio) = self.tools.composio() {
+            for (toolkit, fault) in composio.freshen(&self.tenant).await? {
+                print::note(format_args!("note: the actions of `{toolkit}` could not be looked up: {fault}"));
+            }
+            self.tools.learn(&self.tenant).await?;
         }
-        self.tools.learn(&self.tenant).await?;
-        self.catalog.tools = catalog_of(&*self.tools, BTreeMap::new()).tools;
+        self.catalog.tools = catalog_of(&*self.tools, Some(&self.tenant), BTreeMap::new()).tools;
         Ok(())
     }
 
@@ -332,10 +340,15 @@ pub fn sandbox(config: &sandbox::Config) -> anyhow::Result<Pool> {
     Ok(Pool::new(config.clone(), launch).map_err(|error| Misuse::new(error.to_string()))?)
 }
 
-/// What definitions may name: these agents, and all tools there are but hooks of the settings.
-pub fn catalog_of(tools: &dyn Tools, agents: BTreeMap<String, Agent>) -> Catalog {
+/// What definitions may name: these agents, and all tools there are but hooks of the settings; those that a tenant added for
+/// itself where it is told whose definitions they are.
+pub fn catalog_of(tools: &dyn Tools, tenant: Option<&TenantId>, agents: BTreeMap<String, Agent>) -> Catalog {
+    let own = tenant.into_iter().flat_map(|tenant| {
+        let facts = move |name: &String| tools.facts_for(tenant, name);
+        tools.own_names(tenant).into_iter().filter_map(move |name| Some((name.clone(), facts(&name)?)))
+    });
     let names = tools.names().into_iter().filter(|name| !Upkeep::is_hook(name));
-    let facts = names.filter_map(|name| Some((name.clone(), tools.facts(&name)?)));
+    let facts = names.filter_map(|name| Some((name.clone(), tools.facts(&name)?))).chain(own);
     Catalog { agents, tools: facts.collect(), workflows: BTreeMap::new() }
 }
 

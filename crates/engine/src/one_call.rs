@@ -70,7 +70,7 @@ impl OneCall {
             ],
             "edges": [{"from": "ask", "to": NODE}],
         });
-        let catalog = Catalog { tools: facts(tools, [self.tool.clone()]), ..Catalog::default() };
+        let catalog = Catalog { tools: facts(tools, &self.tenant, [self.tool.clone()]), ..Catalog::default() };
         let version = save(registry, &self.tenant, &self.tool, &definition, &catalog, now).await?;
         let start = Start {
             run: self.run,
@@ -100,7 +100,7 @@ impl OneChoice {
             }],
         });
         let agents = baton_agents::shipped().into_iter().filter(|(agent, _)| agent == SELECTOR).collect();
-        let catalog = Catalog { agents, tools: facts(tools, self.tools), ..Catalog::default() };
+        let catalog = Catalog { agents, tools: facts(tools, &self.tenant, self.tools), ..Catalog::default() };
         let version = save(registry, &self.tenant, &name, &definition, &catalog, now).await?;
         let start = Start {
             run: self.run,
@@ -116,10 +116,14 @@ impl OneChoice {
 }
 
 /// The facts of these tools, and of those that undo what they do.
-fn facts(tools: &dyn Tools, names: impl IntoIterator<Item = String>) -> BTreeMap<String, Arc<Facts>> {
+fn facts(
+    tools: &dyn Tools,
+    tenant: &TenantId,
+    names: impl IntoIterator<Item = String>,
+) -> BTreeMap<String, Arc<Facts>> {
     let (mut known, mut wanted) = (BTreeMap::new(), names.into_iter().collect::<Vec<String>>());
     while let Some(name) = wanted.pop() {
-        let Some(facts) = tools.facts(&name).filter(|_| !known.contains_key(&name)) else { continue };
+        let Some(facts) = tools.facts_for(tenant, &name).filter(|_| !known.contains_key(&name)) else { continue };
         let undoing = facts.actual().into_iter().chain([&*facts]).filter_map(|facts| facts.compensation.as_ref());
         wanted.extend(undoing.map(|compensation| compensation.tool_name.clone()));
         known.insert(name, facts);

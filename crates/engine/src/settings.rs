@@ -5,8 +5,11 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use baton_core::id::TenantId;
+use baton_core::money::Window;
 use baton_core::time::Time;
+use baton_ports::budget::{Allowed, Line};
 use baton_ports::records::{self, Op, Record, Records};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,6 +30,8 @@ pub enum Topic {
     Tool,
     /// What is spent: by a key, by its id, or by the tenant, by [`TENANT`].
     Budget,
+    /// Where tools of the tenant's own come from, by its name.
+    Source,
 }
 
 /// What a limit of all a tenant spends goes by.
@@ -39,18 +44,47 @@ pub struct Setting {
     pub topic: Topic,
     pub name: String,
     pub value: Value,
-    /// Rises with each change.
+    /// Rises with each change, also where nothing was set in between.
     #[serde(skip)]
     pub changes: u64,
 }
 
+/// What must be there for a setting to be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    Whatever,
+    /// Nothing.
+    Absent,
+    /// One that has changed so often.
+    At(u64),
+}
+
+impl Before {
+    /// Whatever is there, where nobody says how often it has changed.
+    pub fn of(expected: Option<u64>) -> Self {
+        expected.map_or(Self::Whatever, Self::At)
+    }
+}
+
+/// One as it is kept.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    #[serde(flatten)]
+    setting: Setting,
+    /// Nothing is set any more. It stays for the number of its changes, which is not given twice: of each tenant, the
+    /// [`SETTINGS_MAX`] that went last.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_gone: bool,
+}
+
 /// Who goes by what is set.
+#[async_trait]
 pub trait Hands: Send + Sync {
     /// Why it cannot be set, where that is so.
     fn check(&self, topic: Topic, value: &Value) -> Result<(), String>;
 
     /// All that is set now, by tenant and name.
-    fn take(&self, all: &[Setting]);
+    async fn take(&self, all: &[Setting]);
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +113,7 @@ impl Topic {
         match self {
             Self::Tool => "tool",
             Self::Budget => "budget",
+            Self::Source => "source",
         }
     }
 }
@@ -95,46 +130,117 @@ impl Settings {
     pub async fn take_in(&self) -> Result<(), records::Error> {
         let _turn = self.turn.lock().await;
         let all = self.list("", usize::MAX).await?;
-        self.hands.take(&all);
+        self.hands.take(&all).await;
         Ok(())
     }
 
     /// What a tenant has set of this; nothing where it has set nothing.
     pub async fn find(&self, tenant: &TenantId, topic: Topic, name: &str) -> Result<Option<Setting>, records::Error> {
         let found = self.records.get(&house(), SPACE, &key(tenant, topic, name)).await?;
-        found.map(read).transpose()
+        Ok(found.map(read).transpose()?.flatten())
     }
 
-    /// Sets it, and hands it over; where `expected` is told, only what has changed so often.
-    pub async fn put(&self, new: Setting, expected: Option<u64>, now: Time) -> Result<Setting, Error> {
+    /// All that a tenant has set of a topic, by name.
+    pub async fn of(&self, tenant: &TenantId, topic: Topic) -> Result<Vec<Setting>, records::Error> {
+        self.list(&key(tenant, topic, ""), usize::MAX).await
+    }
+
+    /// Sets it, with records `beside` it that are written if it is, and hands it over.
+    ///
+    /// # Errors
+    /// [`Error::Stale`] where it is not as `before` says.
+    pub async fn put(&self, new: Setting, before: Before, beside: Vec<Op>, now: Time) -> Result<Setting, Error> {
         self.hands.check(new.topic, &new.value).map_err(Error::Refused)?;
         let (space, key) = (SPACE.to_owned(), key(&new.tenant, new.topic, &new.name));
-        let value = serde_json::to_value(&new).map_err(|error| Error::Refused(error.to_string()))?;
-        let is_there = self.records.get(&house(), SPACE, &key).await?.is_some();
+        let found = self.records.get(&house(), SPACE, &key).await?;
+        let version = found.as_ref().map(|record| record.version);
+        let is_there = found.map(read).transpose()?.flatten().is_some();
+        let value = kept(new.clone(), false)?;
         let own = format!("{}/", new.tenant);
         if !is_there && self.list(&own, SETTINGS_MAX).await?.len() >= SETTINGS_MAX {
             return Err(Error::TooMany);
         }
-        let op = match expected {
-            Some(version) => Op::CompareAndSet { space, key, version, value },
-            None => Op::Put { space, key, value },
+        let op = match (before, version) {
+            (Before::Whatever, _) => Op::Put { space, key, value },
+            (Before::At(version), _) => Op::CompareAndSet { space, key, version, value },
+            (Before::Absent, _) if is_there => return Err(Error::Stale { name: new.name }),
+            (Before::Absent, Some(version)) => Op::CompareAndSet { space, key, version, value },
+            (Before::Absent, None) => Op::Insert { space, key, value },
         };
-        self.write(op, &new.name, now).await?;
+        self.write([op].into_iter().chain(beside).collect(), &new.name, now).await?;
         Ok(self.find(&new.tenant, new.topic, &new.name).await?.unwrap_or(new))
     }
 
-    /// From here on it is as the files have it. Whether anything was set.
-    pub async fn remove(&self, tenant: &TenantId, topic: Topic, name: &str, now: Time) -> Result<bool, Error> {
-        let is_there = self.find(tenant, topic, name).await?.is_some();
-        if is_there {
-            let gone = Op::Delete { space: SPACE.to_owned(), key: key(tenant, topic, name) };
-            self.write(gone, name, now).await?;
-        }
-        Ok(is_there)
+    /// From here on it is as the files have it; where `expected` is told, only what has changed so often. Records `beside` it
+    /// are written if it was there. Whether anything was set.
+    pub async fn remove(
+        &self,
+        tenant: &TenantId,
+        (topic, name): (Topic, &str),
+        expected: Option<u64>,
+        beside: Vec<Op>,
+        now: Time,
+    ) -> Result<bool, Error> {
+        let Some(setting) = self.find(tenant, topic, name).await? else {
+            return expected.map_or(Ok(false), |_| Err(Error::Stale { name: name.to_owned() }));
+        };
+        // An empty value says nothing to a binary that does not know of those that are gone.
+        let value = kept(Setting { value: Value::Object(serde_json::Map::new()), ..setting }, true)?;
+        let (space, key) = (SPACE.to_owned(), key(tenant, topic, name));
+        let gone = match expected {
+            Some(version) => Op::CompareAndSet { space, key, version, value },
+            None => Op::Put { space, key, value },
+        };
+        let ops = [gone].into_iter().chain(beside).chain(self.forgotten(tenant).await?).collect();
+        self.write(ops, name, now).await?;
+        Ok(true)
     }
 
-    async fn write(&self, op: Op, name: &str, now: Time) -> Result<(), Error> {
-        match self.records.commit(&house(), vec![op], now).await {
+    /// The budget of a key goes to the one that is made in its place, before that opens a door: what files and settings allow
+    /// the old one now. What the old one has spent is not counted again. Whether there was one.
+    pub async fn inherit_budget(
+        &self,
+        allowed: &dyn Allowed,
+        tenant: &TenantId,
+        (old, new): (&str, &str),
+        now: Time,
+    ) -> Result<bool, Error> {
+        let mut limits = serde_json::Map::new();
+        for window in Window::ALL {
+            let allowance = allowed.of(&Line::of(tenant, Some(old), window, now));
+            if let Some(limit) = allowance.limit {
+                limits.insert(format!("{}_usd", window.adjective()), limit.as_f64().into());
+                limits.insert("on_exceeded".to_owned(), allowance.on_exceeded.into());
+            }
+        }
+        if limits.is_empty() {
+            return Ok(false);
+        }
+        let (tenant, value) = (tenant.clone(), Value::Object(limits));
+        let heir = Setting { tenant, topic: Topic::Budget, name: new.to_owned(), value, changes: 0 };
+        self.put(heir, Before::Whatever, Vec::new(), now).await?;
+        Ok(true)
+    }
+
+    /// Room for one more that is gone, where a tenant has left as many as are kept: the one that went first is forgotten.
+    async fn forgotten(&self, tenant: &TenantId) -> Result<Option<Op>, Error> {
+        let mut gone: Vec<(Time, String)> = Vec::new();
+        let (prefix, mut after) = (format!("{tenant}/"), None::<String>);
+        loop {
+            let page = self.records.list(&house(), SPACE, &prefix, after.as_deref(), PAGE).await?;
+            let is_last = page.len() < PAGE;
+            after = page.last().map(|record| record.key.clone());
+            gone.extend(page.into_iter().filter(is_gone).map(|record| (record.at, record.key)));
+            if is_last {
+                break;
+            }
+        }
+        let oldest = gone.iter().min().filter(|_| gone.len() >= SETTINGS_MAX);
+        Ok(oldest.map(|(_, key)| Op::Delete { space: SPACE.to_owned(), key: key.clone() }))
+    }
+
+    async fn write(&self, ops: Vec<Op>, name: &str, now: Time) -> Result<(), Error> {
+        match self.records.commit(&house(), ops, now).await {
             Ok(()) => {
                 // It is set, and holds once it can be read again: whoever looks for what others set comes by soon.
                 if let Err(error) = self.take_in().await {
@@ -170,7 +276,7 @@ fn key(tenant: &TenantId, topic: Topic, name: &str) -> String {
 fn known(record: Record) -> Option<Setting> {
     let (key, changes) = (record.key.clone(), record.version);
     let error = match read(record) {
-        Ok(setting) => return Some(setting),
+        Ok(setting) => return setting,
         Err(error) => error,
     };
     tracing::warn!(key, %error, "a setting cannot be read");
@@ -181,8 +287,17 @@ fn known(record: Record) -> Option<Setting> {
     is_rule.then_some(Setting { tenant, topic: Topic::Tool, name, value: Value::Null, changes })
 }
 
-fn read(record: Record) -> Result<Setting, records::Error> {
-    let setting: Result<Setting, _> = serde_json::from_value(record.value);
-    let setting = setting.map_err(|error| records::Error::Unreadable { reason: error.to_string() })?;
-    Ok(Setting { changes: record.version, ..setting })
+/// Nothing where it is gone.
+fn read(record: Record) -> Result<Option<Setting>, records::Error> {
+    let kept: Result<Kept, _> = serde_json::from_value(record.value);
+    let kept = kept.map_err(|error| records::Error::Unreadable { reason: error.to_string() })?;
+    Ok((!kept.is_gone).then_some(Setting { changes: record.version, ..kept.setting }))
+}
+
+fn kept(setting: Setting, is_gone: bool) -> Result<Value, Error> {
+    serde_json::to_value(Kept { setting, is_gone }).map_err(|error| Error::Refused(error.to_string()))
+}
+
+fn is_gone(record: &Record) -> bool {
+    record.value["is_gone"] == true
 }

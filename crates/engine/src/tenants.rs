@@ -253,7 +253,8 @@ impl Tenants {
     }
 }
 
-pub(crate) fn house() -> TenantId {
+/// Whose records those are that belong to no tenant.
+pub fn house() -> TenantId {
     TenantId::from(HOUSE)
 }
 

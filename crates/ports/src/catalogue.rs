@@ -166,12 +166,12 @@ fn add_in_lower_case(text: &mut String, more: &str) {
 
 #[async_trait]
 pub trait Catalogue: Send + Sync {
-    /// Every tool that is wanted once, in the order of their names.
-    fn list(&self, wanted: &Wanted<'_>) -> Vec<Listed>;
+    /// Every tool of a tenant that is wanted once, in the order of their names: everybody's, and those it added for itself.
+    fn list(&self, tenant: &TenantId, wanted: &Wanted<'_>) -> Vec<Listed>;
 
-    /// Every tool once, in the order of their names.
-    fn all(&self) -> Vec<Listed> {
-        self.list(&Wanted::default())
+    /// Every tool of a tenant once, in the order of their names.
+    fn all(&self, tenant: &TenantId) -> Vec<Listed> {
+        self.list(tenant, &Wanted::default())
     }
 
     /// The names of the tools that are there without a project; one that a project defines may stand in for its namesake.
@@ -180,10 +180,10 @@ pub trait Catalogue: Send + Sync {
     }
 
     /// What is known of a tool, by any of its names.
-    fn describe(&self, tool: &str) -> Option<Description>;
+    fn describe(&self, tenant: &TenantId, tool: &str) -> Option<Description>;
 
-    /// The tool that a name is a preset of or leads to, under which its uses are counted; nothing where there is no such
-    /// tool.
+    /// The tool of everybody's that a name is a preset of or leads to, under which its uses are counted; nothing where there
+    /// is no such tool.
     fn base_of(&self, tool: &str) -> Option<Arc<str>>;
 
     /// Whether the settings let a tenant call it.
@@ -191,5 +191,5 @@ pub trait Catalogue: Send + Sync {
 
     /// Tools that these words fit, the best first, at most so many; and why that is less than it could be, where somebody
     /// outside could not be asked.
-    async fn search(&self, words: &str, limit: usize) -> (Vec<Description>, Option<String>);
+    async fn search(&self, tenant: &TenantId, words: &str, limit: usize) -> (Vec<Description>, Option<String>);
 }

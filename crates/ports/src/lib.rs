@@ -24,5 +24,6 @@ pub mod read;
 pub mod records;
 pub mod registry;
 pub mod sandbox;
+pub mod sources;
 pub mod thinkers;
 pub mod tools;

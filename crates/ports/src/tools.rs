@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use baton_core::fault::Fault;
+use baton_core::id::TenantId;
 use baton_core::run::Lapse;
 use baton_core::tool::{AuditRow, Call, Facts, Outcome};
 use serde_json::Value;
@@ -74,9 +75,24 @@ pub trait Tools: Send + Sync {
     /// `Unknown` if the service cannot tell or cannot be reached.
     async fn look_up(&self, call: &Call, limit: Duration) -> Outcome;
 
-    /// Static facts, for bundles and checks; shared, for there may be ten thousand tools.
+    /// Static facts of everybody's tool, for bundles and checks; shared, for there may be ten thousand tools.
     fn facts(&self, tool: &str) -> Option<Arc<Facts>>;
 
-    /// Names of all tools, for checks and "did you mean".
+    /// Names of everybody's tools, for checks and "did you mean".
     fn names(&self) -> Vec<String>;
+
+    /// The same of a tool that a tenant may have for itself.
+    fn facts_for(&self, _tenant: &TenantId, tool: &str) -> Option<Arc<Facts>> {
+        self.facts(tool)
+    }
+
+    /// Names of the tools that a tenant has for itself, and nobody else.
+    fn own_names(&self, _tenant: &TenantId) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Names of a tenant's tools: everybody's, and its own.
+    fn names_for(&self, tenant: &TenantId) -> Vec<String> {
+        self.names().into_iter().chain(self.own_names(tenant)).collect()
+    }
 }

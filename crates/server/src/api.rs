@@ -30,6 +30,7 @@ mod people;
 mod query;
 mod schedules;
 mod shapes;
+mod sources;
 mod subscriptions;
 mod tenants;
 mod tools;
@@ -43,6 +44,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use baton_ports::keys::Need;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -193,7 +195,7 @@ fn described() -> (Router<Door>, String) {
         .routes(routes!(people::put))
         .routes(routes!(people::remove))
         .routes(routes!(people::settings::put));
-    let (paths, document) = OpenApiRouter::with_openapi(Document::openapi())
+    let (paths, mut document) = OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(guest::me))
         .merge(needing(Need::Look, looks))
         .merge(needing(Need::Run, runs))
@@ -202,6 +204,7 @@ fn described() -> (Router<Door>, String) {
         .merge(needing(Need::Operate, runs_on))
         .merge(needing(Need::Answer, answers))
         .merge(tools::paths())
+        .merge(sources::paths())
         .merge(composio::paths())
         .merge(costs::paths())
         .merge(knowledge::paths())
@@ -212,7 +215,25 @@ fn described() -> (Router<Door>, String) {
         .merge(tenants::paths())
         .merge(acting(Need::Administer, administers))
         .split_for_parts();
+    refusals(&mut document);
     (paths, document.to_pretty_json().unwrap_or_default())
+}
+
+/// Every operation may be refused, or find the server too busy, and says so in one form.
+fn refusals(document: &mut utoipa::openapi::OpenApi) {
+    let problem = |what: &str| {
+        let schema = Ref::from_schema_name("Problem");
+        let content = ContentBuilder::new().schema(Some(schema)).build();
+        RefOr::T(ResponseBuilder::new().description(what).content("application/problem+json", content).build())
+    };
+    for item in document.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            let responses = &mut operation.responses.responses;
+            responses.entry("4XX".to_owned()).or_insert_with(|| problem("it is refused"));
+            responses.entry("503".to_owned()).or_insert_with(|| problem("it could not be done now; try again"));
+        }
+    }
 }
 
 /// Lets in who may do this.

@@ -27,6 +27,10 @@ pub const TENANT_DISABLED: &str = "TENANT_DISABLED";
 pub const TENANT_OWN: &str = "TENANT_OWN";
 pub const MODEL_NOT_FOUND: &str = "MODEL_NOT_FOUND";
 pub const AUDIT_ROW_NOT_FOUND: &str = "AUDIT_ROW_NOT_FOUND";
+pub const SOURCE_NOT_FOUND: &str = "SOURCE_NOT_FOUND";
+pub const SOURCE_OF_FILE: &str = "SOURCE_OF_FILE";
+pub const SOURCE_REFUSED: &str = "SOURCE_REFUSED";
+pub const SOURCE_UNAVAILABLE: &str = "SOURCE_UNAVAILABLE";
 pub const TRIGGER_NOT_FOUND: &str = "TRIGGER_NOT_FOUND";
 pub const EXECUTION_EXISTS: &str = "EXECUTION_EXISTS";
 pub const VERSION_UNUSABLE: &str = "VERSION_UNUSABLE";
@@ -47,7 +51,7 @@ pub const STOPPING: &str = "STOPPING";
 pub const INTERNAL_ERROR: &str = "INTERNAL_ERROR";
 
 /// Every code in a few words.
-pub const ALL: [(&str, &str); 45] = [
+pub const ALL: [(&str, &str); 49] = [
     (UNAUTHORIZED, "the request brings no key that opens this door"),
     (FORBIDDEN, "the key's role may not do this"),
     (NOT_FOUND, "nothing is served at this path"),
@@ -65,7 +69,7 @@ pub const ALL: [(&str, &str); 45] = [
     (COMPOSIO_UNAVAILABLE, "Composio could not be asked, or answered with an error"),
     (CONNECTION_NOT_FOUND, "no such account is connected"),
     (DOCUMENT_NOT_FOUND, "the tenant knows no document of this name"),
-    (DOCUMENT_IS_ABOUT, "the document is about somebody, and it is not said about whom"),
+    (DOCUMENT_IS_ABOUT, "the document would become somebody else's, or everybody's"),
     (KNOWLEDGE_REFUSED, "memory cannot take this as it is"),
     (KNOWLEDGE_UNAVAILABLE, "memory or the index outside cannot be asked now"),
     (KEY_NOT_FOUND, "the tenant has no key of this id"),
@@ -75,6 +79,10 @@ pub const ALL: [(&str, &str); 45] = [
     (TENANT_OWN, "the server's own tenant is not disabled over HTTP"),
     (MODEL_NOT_FOUND, "no model or profile has this name"),
     (AUDIT_ROW_NOT_FOUND, "the audit trail has no row of this number"),
+    (SOURCE_NOT_FOUND, "tools come from no source of this name"),
+    (SOURCE_OF_FILE, "the source is defined by the project's files, and changed there"),
+    (SOURCE_REFUSED, "a source of tools cannot be as it is said"),
+    (SOURCE_UNAVAILABLE, "a source of tools does not answer"),
     (TRIGGER_NOT_FOUND, "the tenant has no schedule, webhook or subscription of this name"),
     (EXECUTION_EXISTS, "a run of this id exists already"),
     (VERSION_UNUSABLE, "this binary cannot run the version"),

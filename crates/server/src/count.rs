@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use metrics::{Counter, Histogram};
 
 /// What a path is called that leads nowhere: callers must not make names of their own.
-const NOWHERE: &str = "none";
+pub(crate) const NOWHERE: &str = "none";
 
 /// The counters that were needed so far: looked up once for each route and status, not for each request. There are as
 /// many as the routes of this server have endings.

@@ -26,10 +26,12 @@ use baton_ports::models::Models;
 use baton_ports::read::Read;
 use baton_ports::records::Records;
 use baton_ports::registry::Registry;
+use baton_ports::sources::Sources;
 use baton_ports::tools::Tools;
 use futures::future::BoxFuture;
 use tokio::sync::{Semaphore, watch};
 
+use crate::access;
 use crate::auth::{Bearer, Known, Refused};
 use crate::config::Config;
 use crate::following::Followers;
@@ -146,6 +148,8 @@ pub struct House {
     /// The same tools, as they are shown.
     pub catalogue: Arc<dyn Catalogue>,
     pub connections: Arc<dyn Connections>,
+    /// Where tools come from.
+    pub sources: Arc<dyn Sources>,
     pub zone_of: ZoneOf,
     pub budget: Arc<dyn Budget>,
     /// What the settings allow to be spent.
@@ -319,6 +323,7 @@ impl Door {
     /// The key a request brings, if it opens this door and its tenant is not shut.
     pub(crate) async fn bearer(&self, headers: &HeaderMap) -> Result<Arc<Bearer>, Refused> {
         let bearer = self.keys.bearer(headers).await?;
+        access::by(&bearer);
         match self.roster.get() {
             Some(roster) if !roster.tenants().is_open(&bearer.tenant, self.clock.now()).await? => {
                 Err(Refused::Disabled(bearer.tenant.clone()))

@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use crate::access::Access;
 use crate::code;
 use crate::cors;
 use crate::count::Counts;
@@ -43,19 +44,30 @@ pub(crate) async fn meet(State((door, counts)): State<(Door, Counts)>, request: 
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let is_openais = is_openais(request.uri());
     let from = door.config.cors.origin(request.headers());
-    let mut response = match oversized(&request) {
-        Some(problem) if is_openais => openai::Error::from(problem).into_response(),
-        Some(problem) => problem.into_response(),
-        None if from.is_some() && cors::is_preflight(&request) => cors::preflight(),
-        None => strangers::limit(&door, is_openais, request, next).await,
+    let access = Access::of(request.method(), request.headers());
+    let answer = async {
+        match oversized(&request) {
+            Some(problem) if is_openais => openai::Error::from(problem).into_response(),
+            Some(problem) => problem.into_response(),
+            None if from.is_some() && cors::is_preflight(&request) => cors::preflight(),
+            None => strangers::limit(&door, is_openais, request, next).await,
+        }
     };
+    let mut response = match &access {
+        Some(access) => access.within(answer).await,
+        None => answer.await,
+    };
+    let (status, took) = (response.status(), began.elapsed());
     let headers = response.headers_mut();
     door.config.cors.say(headers, from);
     keep_in(headers);
     if door.config.tls.is_some() {
         headers.insert(STRICT_TRANSPORT_SECURITY, BY_TLS_ONLY);
     }
-    counts.count(matched.as_ref(), response.status(), began.elapsed());
+    if let Some(access) = access {
+        access.tell(headers, matched.as_ref(), status, took);
+    }
+    counts.count(matched.as_ref(), status, took);
     response
 }
 

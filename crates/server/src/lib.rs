@@ -7,6 +7,7 @@
 //!
 //! Deliberately absent: databases, providers, decisions. This room knows ports and never what is behind them.
 
+mod access;
 mod api;
 mod auth;
 mod body;

@@ -4,6 +4,7 @@ mod html;
 mod markdown;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use baton_core::id::TenantId;
 use baton_core::time::{Time, TimeZone};
@@ -168,10 +169,9 @@ async fn under_used(
     let counted = usage(audit, catalogue, filter).await?;
     let used: BTreeMap<&str, u64> =
         counted.iter().filter_map(|usage| Some((usage.parts.first()?.as_str(), usage.tally.executions))).collect();
-    let tools = catalogue
-        .all()
-        .into_iter()
-        .filter(|listed| catalogue.base_of(&listed.tool.name).as_ref() == Some(&listed.tool.name));
+    // Of a tool of the tenant's own nothing else is a preset.
+    let is_base = |tool: &Arc<str>| catalogue.base_of(tool).is_none_or(|base| base == *tool);
+    let tools = catalogue.all(tenant).into_iter().filter(|listed| is_base(&listed.tool.name));
     let tools =
         tools.map(|Listed { tool, .. }| (used.get(&*tool.name).copied().unwrap_or_default(), tool.name.to_string()));
     let mut few: Vec<(u64, String)> = tools.filter(|(count, _)| *count < UNDER_USED_BELOW).collect();

@@ -225,7 +225,7 @@ impl Drawing {
 const WORKFLOW_SALT: u64 = 0x6b8f_1c3a_92d4_e705;
 /// Keeps what is drawn of conversations apart from everything else.
 const TALKS_SALT: u64 = 0x2d51_e08b_77c6_4a39;
-/// Of a hundred workflows, how many have conversations beside their runs.
+/// Of a hundred workflows whose runs may end in several ways, how many have conversations beside their runs.
 const TALKS: u64 = 12;
 /// Faults that a seed with conversations plans beyond the others.
 const TALKS_FAULTS_MAX: u64 = 8;

@@ -3,7 +3,6 @@
 //! Each check is a sentence and gets a fresh, empty store from `make`. A failed check panics where its claim does not
 //! hold, so call the suites from tests.
 
-mod allowed;
 mod appends;
 mod audit;
 mod budget;
@@ -18,7 +17,6 @@ mod feed;
 mod inbox;
 pub mod index;
 mod keys;
-mod knowledge;
 mod lists;
 mod ownership;
 mod records;
@@ -26,7 +24,7 @@ mod registry;
 pub mod world;
 
 use baton_ports::audit::Audit;
-use baton_ports::budget::{Allowed, Budget};
+use baton_ports::budget::Budget;
 use baton_ports::catalogue::Catalogue;
 use baton_ports::circuits::Circuits;
 use baton_ports::connections::Connections;
@@ -37,13 +35,9 @@ use baton_ports::feed::Feed;
 use baton_ports::index::Index;
 use baton_ports::journal::Journal;
 use baton_ports::keys::Keys;
-use baton_ports::memory::Knowledge;
 use baton_ports::read::Read;
 use baton_ports::records::Records;
 use baton_ports::registry::Registry;
-
-/// Limits as a project's settings write them, below `budgets`.
-pub type Limits = serde_json::Value;
 
 /// Runs each check on a store of its own.
 macro_rules! check {
@@ -314,16 +308,6 @@ pub async fn desk<S: Desk + Read>(make: impl AsyncFn() -> S) {
     );
 }
 
-/// What settings allow of money: `make` is given the limits as a project writes them.
-pub async fn allowed<A: Allowed>(make: impl AsyncFn(Limits) -> A) {
-    allowed::a_tenant_has_limits_unless_told_and_a_key_has_none(&make).await;
-    allowed::a_tenants_own_limit_comes_before_everyones(&make).await;
-    allowed::a_keys_limits_are_its_own_and_it_is_named(&make).await;
-    allowed::what_becomes_of_a_call_is_the_keys_word_else_the_tenants_else_everyones(&make).await;
-    allowed::the_setting_that_limits_a_line_is_named(&make).await;
-    allowed::a_line_is_allowed_the_same_whenever_its_window_begins(&make).await;
-}
-
 /// The tools there are, some at least.
 pub async fn catalogue<C: Catalogue>(make: impl AsyncFn() -> C) {
     check!(make;
@@ -354,16 +338,4 @@ pub async fn connections<C: Connections>(make: impl AsyncFn() -> C) {
 /// The same port where nobody has chosen the service.
 pub async fn connections_of_nothing<C: Connections>(make: impl AsyncFn() -> C) {
     check!(make; connections::without_a_service_there_is_nothing_to_connect);
-}
-
-/// What a tenant knows.
-pub async fn knowledge<K: Knowledge>(make: impl AsyncFn() -> K) {
-    check!(make;
-        knowledge::the_same_document_again_is_no_change_and_another_text_is_the_next_revision,
-        knowledge::what_is_removed_was_there_once,
-        knowledge::what_is_known_is_its_tenants_alone,
-        knowledge::what_is_about_somebody_does_not_become_everybodys,
-        knowledge::everything_about_a_person_is_forgotten_and_nothing_else,
-        knowledge::whoever_is_not_known_is_called_nothing_else,
-    );
 }

@@ -213,6 +213,10 @@ impl Cell {
         if is_kept && matches!(self.instant, Instant::Sent | Instant::Acted) {
             return Some("it is awake only to decide, and asks the world for nothing");
         }
+        let is_of_a_write = matches!(self.column, Column::FailedWrite | Column::SlowWrite);
+        if is_kept && is_of_a_write && self.instant == Instant::Recorded {
+            return Some("whoever writes has nothing else under way that could be recorded already");
+        }
         None
     }
 

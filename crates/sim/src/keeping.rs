@@ -1,7 +1,5 @@
 //! An awake conversation or desk of a simulated process: what the engine's shell holds of one, without its thread.
 
-use std::sync::Arc;
-
 use baton_core::conversation::Conversation;
 use baton_core::desk::Desk;
 use baton_core::id::RunId;
@@ -10,6 +8,8 @@ use baton_engine::Options;
 use baton_engine::owner::Output;
 use baton_engine::plain::{Keeper, Plain, Write};
 use baton_ports::journal::{Claimed, InboxItem, Kind, Ownership};
+
+use crate::process::UnderWay;
 
 /// What moves it.
 pub enum Kept {
@@ -25,8 +25,9 @@ pub struct Keeping {
     /// Somebody nudged it while its append was under way.
     pub nudged: bool,
     pub wake_at: Option<Time>,
-    /// The entry under way, and whether it is durable.
-    pub under_way: Option<(Arc<[u8]>, bool)>,
+    pub under_way: Option<UnderWay>,
+    /// It has decided, and was not told yet what became of the append, sent or not.
+    pub is_writing: bool,
     /// It was told that an entry is durable.
     pub has_recorded: bool,
     /// What the append under way refuses, who is told of it, and whether it lets go.
@@ -54,6 +55,7 @@ impl Keeping {
             nudged: false,
             wake_at: None,
             under_way: None,
+            is_writing: false,
             has_recorded: false,
             written: Written::default(),
         }))
@@ -73,6 +75,7 @@ impl Keeping {
             announce: append.outbox.iter().map(|submit| submit.aggregate.clone()).collect(),
             released: append.release,
         };
+        self.is_writing = true;
         Ok(vec![Output::Append(Box::new(append))])
     }
 
@@ -83,7 +86,7 @@ impl Keeping {
 
     /// Its append is durable.
     pub fn appended(&mut self, now: Time, options: &Options) -> Result<Vec<Output>, baton_engine::Error> {
-        self.has_recorded = true;
+        (self.is_writing, self.has_recorded) = (false, true);
         let Written { announce, released, .. } = std::mem::take(&mut self.written);
         let mut outputs: Vec<Output> = announce.into_iter().map(Output::Announce).collect();
         match released {

@@ -66,6 +66,9 @@ pub enum Stop {
     Frozen,
 }
 
+/// An entry that is being appended, and whether it is durable.
+pub type UnderWay = (Arc<[u8]>, bool);
+
 pub struct Task {
     pub number: u64,
     pub owner: Owner,
@@ -74,8 +77,7 @@ pub struct Task {
     /// The attempt of each call that is out.
     pub out: BTreeMap<EffectId, Out>,
     pub wake_at: Option<Time>,
-    /// The entry under way, and whether it is durable.
-    pub under_way: Option<(Arc<[u8]>, bool)>,
+    pub under_way: Option<UnderWay>,
     /// The last entry it was told is durable.
     pub recorded: Option<Arc<[u8]>>,
 }
@@ -139,8 +141,8 @@ impl Process {
             || self.keepings.values().any(|keeping| keeping.under_way.is_some())
     }
 
-    /// The entry that a task has under way, and whether it is durable.
-    pub fn under_way(&mut self, place: &Place) -> Option<&mut Option<(Arc<[u8]>, bool)>> {
+    /// What it has under way.
+    pub fn under_way(&mut self, place: &Place) -> Option<&mut Option<UnderWay>> {
         if self.task_mut(place).is_some() {
             return self.task_mut(place).map(|task| &mut task.under_way);
         }

@@ -73,6 +73,16 @@ impl Config {
         self
     }
 
+    /// What sources go by that somebody adds while the system runs: no address may be private for being named, and of the
+    /// secrets the project's own tenant alone has those that are bound to origins.
+    #[must_use]
+    pub fn for_added(&self, is_own_tenant: bool) -> Self {
+        let mut settings = self.clone();
+        settings.outbound.trusts_nobody = true;
+        settings.secrets.retain(|_, secret| is_own_tenant && secret.is_bound());
+        settings
+    }
+
     /// The same tools with no service outside: what a test of workflows may call.
     pub fn indoors(&mut self) {
         self.email = email::Config::default();

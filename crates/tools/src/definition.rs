@@ -56,6 +56,17 @@ pub struct Parsed {
     pub doubts: Vec<(String, Doubt)>,
     /// MCP servers: what tools they have, they must be asked.
     pub sources: Vec<Source>,
+    /// OpenAPI documents, with the names of the tools that are of each.
+    pub documents: Vec<Document>,
+}
+
+/// An OpenAPI document among definitions.
+#[derive(Clone, Debug, Default)]
+pub struct Document {
+    /// The definition's name.
+    pub name: String,
+    pub tools: Vec<String>,
+    pub unsupported: Vec<Unsupported>,
 }
 
 impl Definition {
@@ -113,6 +124,9 @@ impl Definition {
             }
             Some("openapi") => {
                 let found = openapi::read(&profile, fields).map_err(wrong)?;
+                let tools = found.tools.iter().map(|tool| tool.name().to_owned()).collect();
+                let unsupported = found.unsupported.clone();
+                parsed.documents.push(Document { name: name.clone(), tools, unsupported });
                 parsed.tools.extend(found.tools);
                 parsed.unsupported.extend(found.unsupported);
                 parsed.doubts.extend(found.doubts.into_iter().map(|doubt| (name.clone(), doubt)));

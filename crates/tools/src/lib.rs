@@ -86,7 +86,7 @@ pub use catalogue::Lack;
 pub use config::{
     Approvers, Bound, Config, OfWorkflow, Permission, Secret, Tenant, Tuning, Zone, named_secret, variable_of_secret,
 };
-pub use definition::{Definition, Hook, HookForm, Parsed};
+pub use definition::{Definition, Document, Hook, HookForm, Parsed};
 pub use doubt::Doubt;
 pub use error::Error;
 pub use kinds::execute_code::Execution;
@@ -101,6 +101,11 @@ pub use rate::Rate;
 pub use registry::Registry;
 pub use shipped::Services;
 pub use thinkers::{Endpoints, SECRET as ENDPOINT_SECRET};
+
+/// An address for messages: without credentials, query and fragment, which may be private; nothing where it is none.
+pub fn shown_address(address: &str) -> Option<String> {
+    address.parse().ok().map(|url| outbound::shown(&url))
+}
 
 /// Messages that were written down and not sent.
 pub mod outbox {

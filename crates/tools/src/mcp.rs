@@ -34,7 +34,7 @@ use crate::definition::{Definition, Mistake, Profile};
 use crate::doubt::Doubt;
 use crate::launch::Launch;
 use crate::openapi::Unsupported;
-use crate::outbound::Outbound;
+use crate::outbound::{Outbound, shown};
 use written::{Override, Place};
 
 /// Connecting, with the start of a program.
@@ -83,6 +83,14 @@ impl Source {
         self.0.identity.as_str()
     }
 
+    /// Where it is, without what may be private; nothing where it is a program.
+    pub fn address(&self) -> Option<String> {
+        match &self.0.place {
+            Place::Address { url, .. } => Some(shown(url)),
+            Place::Program { .. } => None,
+        }
+    }
+
     /// Asks the server what tools it has, on a connection of its own.
     ///
     /// # Errors
@@ -95,7 +103,11 @@ impl Source {
         let outbound = Outbound::new(config.outbound.clone());
         let asked = async { session::Session::open(self, &config.secrets, &outbound, None).await?.list().await };
         match tokio::time::timeout(limit, asked).await {
-            Ok(listed) => listed,
+            // A server may repeat what it was sent.
+            Ok(listed) => listed.map_err(|reason| {
+                let secrets = config.secrets.values().map(|secret| secret.to_hide().to_owned());
+                crate::outbound::Secrets::new(secrets).hide(reason)
+            }),
             Err(_elapsed) => Err(format!("no list of tools within {} s", limit.as_secs())),
         }
     }

@@ -199,7 +199,7 @@ impl<'d> Source<'d> {
             let reason = format!("has more than {OPERATIONS_MAX} operations; choose among them with `include`");
             return Err(Mistake::at("document", reason));
         }
-        let Asked { path, method, id, written, own, .. } = asked;
+        let Asked { path, method, written, own, .. } = asked;
         let read = operation::read(self, asked, &mut taken.unsupported);
         let Read { operation, parameters, answer } = match read.and_then(|read| compiled(written, read)) {
             Ok(read) => read,
@@ -209,7 +209,14 @@ impl<'d> Source<'d> {
             }
         };
         let (profile, class) = own.settled(&operation)?;
-        let name = own.name.clone().unwrap_or_else(|| free_name(&self.profile.name, id, &taken.names));
+        let name = match (&own.name, self.gives_away(asked)) {
+            (Some(name), _) => name.clone(),
+            (None, None) => free_name(&self.profile.name, asked.id, &taken.names),
+            (None, Some(reason)) => {
+                taken.unsupported.push(Unsupported { place: written.place(), reason });
+                return Ok(());
+            }
+        };
         taken.names.insert(name.clone());
         let parameters = own.parameters(parameters)?;
         let profile = profile.named(name).of_arguments(parameters).or_all(self.profile).or(Said {
@@ -225,6 +232,19 @@ impl<'d> Source<'d> {
         });
         taken.tools.push(Definition { profile, kind: Kind::Operation(Box::new(operation)) });
         Ok(())
+    }
+}
+
+impl Source<'_> {
+    /// Why an operation that is given no name cannot have its natural one, where another was given that. Its document may
+    /// have come by it since: it is left out, and the others stand.
+    fn gives_away(&self, asked: &Asked<'_, '_>) -> Option<String> {
+        let natural = free_name(&self.profile.name, asked.id, &BTreeSet::new());
+        let other = self.owns.values().find(|own| own.name.as_ref() == Some(&natural))?;
+        Some(format!(
+            "`{natural}` is what `{}.name` calls another operation; say `operations.{}.name`",
+            other.place, asked.id
+        ))
     }
 }
 

@@ -23,7 +23,7 @@ pub use config::Config;
 pub(crate) use secrets::of_url;
 
 use self::resolver::Resolver;
-use self::secrets::Secrets;
+pub(crate) use self::secrets::Secrets;
 use crate::code;
 use crate::contact;
 use crate::failure::Failure;
@@ -142,7 +142,8 @@ impl Outbound {
     }
 
     async fn exchange(&self, outgoing: &Outgoing, trusted: Option<&Url>) -> Result<Response, NoAnswer> {
-        let is_trusted = trusted.is_some_and(|trusted| trusted.origin() == outgoing.url.origin());
+        let is_named = trusted.is_some_and(|trusted| trusted.origin() == outgoing.url.origin());
+        let is_trusted = is_named && !self.config.trusts_nobody;
         if !is_trusted {
             self.config.check(&outgoing.url).map_err(|reason| {
                 let message = format!("{}: {reason}", outgoing.shown());
@@ -170,10 +171,13 @@ impl Outbound {
         })
     }
 
-    /// A client for an address that a project's own definition names, whose protocol somebody else speaks. It follows no
-    /// redirects.
-    pub(crate) fn trusting(&self) -> Result<Client, String> {
-        self.client(true).cloned().map_err(str::to_owned)
+    /// A client for an address that a definition names, whose protocol somebody else speaks. It follows no redirects. One
+    /// of the project's own files may be private.
+    pub(crate) fn client_for(&self, url: &Url) -> Result<Client, String> {
+        if self.config.trusts_nobody {
+            self.config.check(url)?;
+        }
+        self.client(!self.config.trusts_nobody).cloned().map_err(str::to_owned)
     }
 
     fn client(&self, trusting: bool) -> Result<&Client, &str> {

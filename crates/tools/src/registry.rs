@@ -27,7 +27,7 @@ use crate::error::Error;
 use crate::failure::Failure;
 use crate::gates::Gates;
 use crate::kinds::mcp;
-use crate::mcp::{Link, Source as McpSource};
+use crate::mcp::{Link, Listing, Source as McpSource};
 use crate::permit::{self, Permit};
 use crate::rules::Rules;
 use crate::shipped::{self, Services};
@@ -114,9 +114,9 @@ impl Registry {
         let catalogue = catalogue_of(&self.config, self.composio.as_deref(), shelf.entries, &shelf.links)?;
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         held.own = catalogue;
-        let all = held.lay(&self.config.tool);
+        let laid = held.lay(&self.config.tool);
         drop(held);
-        all.prepare();
+        laid.iter().for_each(|catalogue| catalogue.prepare());
         shelf.links.iter().for_each(|link| renew(link, &self.held, &self.config.tool));
         Ok(())
     }
@@ -136,9 +136,41 @@ impl Registry {
         let learned = composio.entries(tenant).await?;
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         held.learned = learned;
-        let all = held.lay(&self.config.tool);
+        let laid = held.lay(&self.config.tool);
         drop(held);
-        all.prepare();
+        laid.iter().for_each(|catalogue| catalogue.prepare());
+        Ok(())
+    }
+
+    /// The settings that sources of a tenant's own go by.
+    pub fn settings_of_added(&self, is_own_tenant: bool) -> Config {
+        self.config.for_added(is_own_tenant)
+    }
+
+    /// From here on these are a tenant's own tools, in place of those it had; nobody else sees or calls them. A name that
+    /// everybody's tool has stays that tool's. Calls that have begun end as they began.
+    ///
+    /// # Errors
+    /// Two tools or two servers of one name; what was there stays.
+    pub fn add_own(
+        &self,
+        tenant: &TenantId,
+        settings: &Config,
+        definitions: Vec<Definition>,
+        sources: Vec<McpSource>,
+    ) -> Result<(), Error> {
+        let (entries, links) = shipped::added(settings, definitions, sources, &self.services)?;
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        if entries.is_empty() && links.is_empty() {
+            held.theirs.remove(tenant);
+            return Ok(());
+        }
+        let theirs = Theirs { entries, all: held.all.clone(), links: links.clone() };
+        held.theirs.insert(tenant.clone(), theirs);
+        let laid = held.lay_theirs(tenant, &self.config.tool);
+        drop(held);
+        laid.iter().for_each(|catalogue| catalogue.prepare());
+        links.iter().for_each(|link| renew_own(link, tenant, &self.held, &self.config.tool));
         Ok(())
     }
 
@@ -153,10 +185,15 @@ impl Registry {
         self.in_force.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Tools that these words fit, the best first, at most so many. Where Composio has a key it is asked too, and its ranks
-    /// count as much as our own; why it could not be asked comes with what was found without it.
-    pub async fn search(&self, words: &str, limit: usize) -> (Vec<Description>, Option<composio::Fault>) {
-        let catalogue = self.catalogue();
+    /// Tools of a tenant that these words fit, the best first, at most so many. Where Composio has a key it is asked too, and
+    /// its ranks count as much as our own; why it could not be asked comes with what was found without it.
+    pub async fn search(
+        &self,
+        tenant: &TenantId,
+        words: &str,
+        limit: usize,
+    ) -> (Vec<Description>, Option<composio::Fault>) {
+        let catalogue = self.catalogue_of(tenant);
         let own: Vec<String> = catalogue.search(words, SEARCHED).iter().map(ToString::to_string).collect();
         let (theirs, fault) = match self.composio.as_ref().filter(|composio| composio.has_key()) {
             Some(composio) => match composio.search(words, SEARCHED).await {
@@ -182,9 +219,15 @@ impl Registry {
         self.catalogue().describe(tool)
     }
 
-    /// The catalogue as it is now. A call keeps the one it began with.
+    /// Everybody's tools as they are now.
     pub(crate) fn catalogue(&self) -> Arc<Catalogue> {
         self.held.read().unwrap_or_else(PoisonError::into_inner).all.clone()
+    }
+
+    /// A tenant's tools as they are now: everybody's, and its own. A call keeps those it began with.
+    fn catalogue_of(&self, tenant: &TenantId) -> Arc<Catalogue> {
+        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
+        held.theirs.get(tenant).map_or(&held.all, |theirs| &theirs.all).clone()
     }
 
     /// What providers that were chosen lack, so that calls of them are refused.
@@ -244,6 +287,15 @@ fn catalogue_of(
     Ok(catalogue)
 }
 
+/// The tools that a tenant added for itself.
+struct Theirs {
+    entries: Vec<Entry>,
+    /// They live as long as the tools do.
+    links: Vec<Arc<Link>>,
+    /// Everybody's and these.
+    all: Arc<Catalogue>,
+}
+
 /// What calls see, and what it is made of.
 struct Held {
     /// What is shipped and defined, the tools of MCP servers among it.
@@ -252,16 +304,30 @@ struct Held {
     learned: Vec<Entry>,
     /// Replaced as a whole: a call keeps the one it began with.
     all: Arc<Catalogue>,
+    theirs: BTreeMap<TenantId, Theirs>,
 }
 
 impl Held {
     fn new(own: Catalogue) -> Self {
-        Self { all: Arc::new(own.clone()), own, learned: Vec::new() }
+        Self { all: Arc::new(own.clone()), own, learned: Vec::new(), theirs: BTreeMap::new() }
     }
 
     /// Puts together what calls see from then on. It is prepared once the lock is given back: calls do not wait for that.
-    fn lay(&mut self, tuning: &BTreeMap<String, Tuning>) -> Arc<Catalogue> {
+    fn lay(&mut self, tuning: &BTreeMap<String, Tuning>) -> Vec<Arc<Catalogue>> {
         self.all = Arc::new(self.own.and(self.learned.iter().cloned(), tuning));
+        let all = self.all.clone();
+        let theirs = self.theirs.values_mut().map(|theirs| theirs.lay(&all, tuning));
+        theirs.chain([all.clone()]).collect()
+    }
+
+    fn lay_theirs(&mut self, tenant: &TenantId, tuning: &BTreeMap<String, Tuning>) -> Option<Arc<Catalogue>> {
+        Some(self.theirs.get_mut(tenant)?.lay(&self.all, tuning))
+    }
+}
+
+impl Theirs {
+    fn lay(&mut self, all: &Catalogue, tuning: &BTreeMap<String, Tuning>) -> Arc<Catalogue> {
+        self.all = Arc::new(all.and(self.entries.iter().cloned(), tuning));
         self.all.clone()
     }
 }
@@ -271,19 +337,45 @@ fn renew(link: &Arc<Link>, held: &Arc<RwLock<Held>>, tuning: &BTreeMap<String, T
     let (own, held, tuning) = (Arc::downgrade(link), Arc::downgrade(held), tuning.clone());
     link.publishing(move |source, listing| {
         let (Some(link), Some(held)) = (own.upgrade(), held.upgrade()) else { return };
-        let (tools, _) = source.tools(listing);
-        let entries = tools.into_iter().filter_map(|tool| match tool.kind {
-            Kind::Remote { tool: name, output, .. } => {
-                Some(mcp::entry(tool.profile, name, output.as_deref(), link.clone()))
-            }
-            Kind::Script(_) | Kind::Http(_) | Kind::Operation(_) => None,
-        });
+        let entries = listed(&link, source, listing);
         let mut held = held.write().unwrap_or_else(PoisonError::into_inner);
         held.own = held.own.renewed(source.name(), entries, &tuning);
-        let all = held.lay(&tuning);
+        let laid = held.lay(&tuning);
         drop(held);
-        all.prepare();
+        laid.iter().for_each(|catalogue| catalogue.prepare());
     });
+}
+
+/// The same of a server that is a tenant's own.
+fn renew_own(link: &Arc<Link>, tenant: &TenantId, held: &Arc<RwLock<Held>>, tuning: &BTreeMap<String, Tuning>) {
+    let (own, held, tuning, tenant) = (Arc::downgrade(link), Arc::downgrade(held), tuning.clone(), tenant.clone());
+    link.publishing(move |source, listing| {
+        let (Some(link), Some(held)) = (own.upgrade(), held.upgrade()) else { return };
+        let entries = listed(&link, source, listing);
+        let mut held = held.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(theirs) = held.theirs.get_mut(&tenant) else { return };
+        // One that was replaced meanwhile has nothing to say.
+        if !theirs.links.iter().any(|kept| Arc::ptr_eq(kept, &link)) {
+            return;
+        }
+        theirs.entries.retain(|entry| entry.source.as_deref() != Some(source.name()));
+        theirs.entries.extend(entries);
+        let laid = held.lay_theirs(&tenant, &tuning);
+        drop(held);
+        laid.iter().for_each(|catalogue| catalogue.prepare());
+    });
+}
+
+/// What a server lists, as tools that go through this connection.
+fn listed(link: &Arc<Link>, source: &McpSource, listing: &Listing) -> Vec<Entry> {
+    let (tools, _) = source.tools(listing);
+    let entry = |tool: Definition| match tool.kind {
+        Kind::Remote { tool: name, output, .. } => {
+            Some(mcp::entry(tool.profile, name, output.as_deref(), link.clone()))
+        }
+        Kind::Script(_) | Kind::Http(_) | Kind::Operation(_) => None,
+    };
+    tools.into_iter().filter_map(entry).collect()
 }
 
 #[async_trait]
@@ -292,12 +384,12 @@ impl catalogue::Catalogue for Registry {
         &self.shipped
     }
 
-    fn list(&self, wanted: &Wanted<'_>) -> Vec<Listed> {
-        self.catalogue().list(wanted)
+    fn list(&self, tenant: &TenantId, wanted: &Wanted<'_>) -> Vec<Listed> {
+        self.catalogue_of(tenant).list(wanted)
     }
 
-    fn describe(&self, tool: &str) -> Option<Description> {
-        self.catalogue().describe(tool)
+    fn describe(&self, tenant: &TenantId, tool: &str) -> Option<Description> {
+        self.catalogue_of(tenant).describe(tool)
     }
 
     fn base_of(&self, tool: &str) -> Option<Arc<str>> {
@@ -305,7 +397,7 @@ impl catalogue::Catalogue for Registry {
     }
 
     fn is_enabled(&self, tenant: &TenantId, tool: &str) -> bool {
-        let catalogue = self.catalogue();
+        let catalogue = self.catalogue_of(tenant);
         let Some(entry) = catalogue.find(tool) else { return false };
         let call = Call {
             tenant: tenant.clone(),
@@ -327,8 +419,8 @@ impl catalogue::Catalogue for Registry {
         permission.and_then(|permission| permission.enabled).unwrap_or(true)
     }
 
-    async fn search(&self, words: &str, limit: usize) -> (Vec<Description>, Option<String>) {
-        let (found, fault) = Self::search(self, words, limit).await;
+    async fn search(&self, tenant: &TenantId, words: &str, limit: usize) -> (Vec<Description>, Option<String>) {
+        let (found, fault) = Self::search(self, tenant, words, limit).await;
         (found, fault.map(|fault| fault.to_string()))
     }
 }
@@ -336,7 +428,8 @@ impl catalogue::Catalogue for Registry {
 #[async_trait]
 impl Tools for Registry {
     async fn check(&self, call: &Call, approved: Option<&str>) -> Checked {
-        match check::admit(&self.catalogue(), &self.rules(), &self.gates, call, approved, self.clock.now()).await {
+        let (catalogue, now) = (self.catalogue_of(&call.tenant), self.clock.now());
+        match check::admit(&catalogue, &self.rules(), &self.gates, call, approved, now).await {
             Ok(admitted) => Checked::Permitted(Box::new(Permit::new(admitted, self.gates.clone(), self.clock.clone()))),
             Err(Stopped::NeedsApproval(needed)) => Checked::NeedsApproval(needed),
             Err(Stopped::RateLimited { retry_after }) => Checked::RateLimited { retry_after },
@@ -352,7 +445,7 @@ impl Tools for Registry {
 
     async fn look_up(&self, call: &Call, limit: Duration) -> Outcome {
         let unknown = |message: String| Outcome::Unknown { fault: Fault::new(code::OUTCOME_UNKNOWN, message) };
-        let catalogue = self.catalogue();
+        let catalogue = self.catalogue_of(&call.tenant);
         let Some(entry) = catalogue.find(&call.tool) else {
             return unknown(format!("there is no tool `{}` any more that could be asked", call.tool));
         };
@@ -378,6 +471,17 @@ impl Tools for Registry {
 
     fn names(&self) -> Vec<String> {
         self.catalogue().names().map(str::to_owned).collect()
+    }
+
+    fn facts_for(&self, tenant: &TenantId, tool: &str) -> Option<Arc<Facts>> {
+        self.catalogue_of(tenant).find(tool).map(|entry| entry.facts.clone())
+    }
+
+    fn own_names(&self, tenant: &TenantId) -> Vec<String> {
+        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
+        let own = held.theirs.get(tenant).into_iter().flat_map(|theirs| &theirs.entries);
+        // A name that everybody's tool has stays that tool's.
+        own.filter(|entry| held.all.find(&entry.name).is_none()).map(|entry| entry.name.to_string()).collect()
     }
 }
 

@@ -103,6 +103,30 @@ pub(crate) fn entries(
     }
     let mut entries = outage::standing(config, entries, services, &outbound)?;
     let shipped = entries.iter().map(|entry| entry.name.clone()).collect();
+    let (own, links) = defined(config, definitions, sources, services, &outbound)?;
+    entries.extend(own);
+    Ok(Shelf { entries, shipped, links })
+}
+
+/// Tools that somebody adds while the system runs, by [`Config::for_added`].
+pub(crate) fn added(
+    config: &Config,
+    definitions: Vec<Definition>,
+    sources: Vec<Source>,
+    services: &Services,
+) -> Result<(Vec<Entry>, Vec<Arc<Link>>), Error> {
+    defined(config, definitions, sources, services, &Arc::new(Outbound::new(config.outbound.clone())))
+}
+
+/// Tools of definitions, and what connects to the MCP servers that some of them are of.
+fn defined(
+    config: &Config,
+    definitions: Vec<Definition>,
+    sources: Vec<Source>,
+    services: &Services,
+    outbound: &Arc<Outbound>,
+) -> Result<(Vec<Entry>, Vec<Arc<Link>>), Error> {
+    let Services { records, clock, .. } = services;
     let secrets = Arc::new(config.secrets.clone());
     let connect = |source: Source| Arc::new(Link::new(source, secrets.clone(), outbound.clone()));
     let mut links: Vec<Arc<Link>> = Vec::new();
@@ -112,9 +136,9 @@ pub(crate) fn entries(
         }
         links.push(connect(source));
     }
-    let mut defined = BTreeSet::new();
+    let (mut entries, mut names) = (Vec::new(), BTreeSet::new());
     for definition in definitions {
-        if !defined.insert(definition.name().to_owned()) {
+        if !names.insert(definition.name().to_owned()) {
             return Err(Error::DefinedTwice { name: definition.name().to_owned() });
         }
         entries.push(match definition.kind {
@@ -134,7 +158,7 @@ pub(crate) fn entries(
             }
         });
     }
-    Ok(Shelf { entries, shipped, links })
+    Ok((entries, links))
 }
 
 fn calendar_entry(config: &Config, services: &Services, outbound: &Arc<Outbound>) -> Result<Entry, Error> {

@@ -71,7 +71,7 @@ pub async fn engine(store: &Store, journal: Arc<dyn Journal>) -> anyhow::Result<
 
 /// Saves a workflow written as YAML and says its bundle's hash.
 pub async fn save(store: &Store, yaml: &str) -> anyhow::Result<Hash> {
-    let catalog = crate::wire::catalog_of(&tools(store)?, std::collections::BTreeMap::new());
+    let catalog = crate::wire::catalog_of(&tools(store)?, None, std::collections::BTreeMap::new());
     let checked = definition::check(yaml.as_bytes(), &catalog);
     let Some((workflow, bundle)) = checked.ready() else {
         anyhow::bail!("the measured workflow is not ready: {:?}", checked.diagnostics);

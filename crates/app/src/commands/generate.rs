@@ -66,7 +66,7 @@ async fn draft(system: &System, project: &Project, goal: &str, name: Option<&str
 
 /// Tools that are always there, then those that the goal's words find as `baton tools search` does.
 async fn first(system: &System, goal: &str) -> Vec<String> {
-    let (found, fault) = system.tools.search(goal, TOOLS_FOUND).await;
+    let (found, fault) = system.tools.search(&system.tenant, goal, TOOLS_FOUND).await;
     if let Some(fault) = fault {
         print::note(format_args!("note: {fault}"));
     }

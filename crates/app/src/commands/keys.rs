@@ -6,6 +6,7 @@ use std::time::Duration;
 use baton_core::expr::nearest;
 use baton_core::id::TenantId;
 use baton_core::time::Time;
+use baton_engine::settings::Topic;
 use baton_ports::clock::{Clock, SystemClock};
 use baton_ports::keys::{Hash, Key, Keys as _, Role};
 use serde_json::json;
@@ -121,7 +122,13 @@ async fn rotate(project: &Project, args: &KeysRotate, now: Time) -> anyhow::Resu
     let until = now + HOUR * args.overlap_hours;
     let mut new = New::mint(&system.tenant, &old.name, old.role, args.days, old.per_minute, now)?;
     new.key.scopes.clone_from(&old.scopes);
+    system.settings.take_in().await?;
+    let ids = (old.id.as_str(), new.key.id.as_str());
+    let inherits = system.settings.inherit_budget(&**system.purse.limits(), &system.tenant, ids, now).await?;
     if !system.store.rotate(&old.id, until, &new.key, &new.hash).await? {
+        if inherits {
+            system.settings.remove(&system.tenant, (Topic::Budget, &new.key.id), None, Vec::new(), now).await?;
+        }
         let hint = format!("`baton keys create {}` makes one anew", crate::project::in_shell(&old.name));
         return Err(Misuse::new(format!("`{}` is not good any more, so it is not rotated", old.id)).hint(hint).into());
     }
@@ -135,7 +142,7 @@ async fn rotate(project: &Project, args: &KeysRotate, now: Time) -> anyhow::Resu
     }
     if project.settings.budgets.keys.contains_key(&old.id) {
         print::note(format_args!(
-            "note: [budgets.keys.{}] in baton.toml limits the old key alone; write the same for {}",
+            "note: what [budgets.keys.{}] in baton.toml allows holds for {} too; a later change there does not",
             old.id, new.key.id
         ));
     }

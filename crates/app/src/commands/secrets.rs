@@ -57,21 +57,29 @@ pub async fn run(folder: &Path, args: Secrets) -> anyhow::Result<Exit> {
     Ok(Exit::Completed)
 }
 
-/// Of all tenants, those that are shut among them: the key of before is to be of no more use. One whose secret does not open
-/// keeps no other from being sealed anew.
+/// Of all tenants, those that are shut among them: the key of before is to be of no more use. What does not open keeps no
+/// other from being sealed anew; each is told, and it is a failure all the same.
 async fn rotate(store: &Store, ring: &Ring, now: Time) -> anyhow::Result<()> {
-    let (mut rotated, mut failed) = (0, None);
+    let (mut rotated, mut failed) = (0, Vec::new());
     for tenant in store.tenants(Space::Secrets).await? {
         match (Vault { records: store, tenant: &tenant, ring }).rotate(now).await {
-            Ok(more) => rotated += more,
-            Err(error) => {
-                print::note(format_args!("note: it stopped at a secret of the tenant `{tenant}`: {error:#}"));
-                failed.get_or_insert(error);
+            Ok(done) => {
+                rotated += done.count;
+                failed.extend(done.failed.into_iter().map(|error| (tenant.clone(), error)));
             }
+            Err(error) => failed.push((tenant, error)),
         }
     }
+    for (tenant, error) in &failed {
+        print::note(format_args!("note: of the tenant `{tenant}`, as it was: {error:#}"));
+    }
     print::line(format_args!("{} sealed anew under the current key.", print::counted(rotated, "secret")));
-    failed.map_or(Ok(()), Err)
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let message = format!("{} could not be sealed anew", print::counted(failed.len(), "secret"));
+    let hint = "set the keys they are sealed under among BATON_SECRETS__OLD_KEYS, or `baton secrets delete` them";
+    Err(Misuse::new(message).hint(hint).into())
 }
 
 fn is_name(name: &str) -> anyhow::Result<()> {

@@ -28,6 +28,7 @@ use self::upkeep::Upkeep;
 use super::keys;
 use super::knowledge::outside::Shelf;
 use crate::project::Project;
+use crate::sources::Sources;
 use crate::wire::System;
 use crate::{Exit, Misuse, cli, metrics, print};
 
@@ -53,6 +54,8 @@ pub async fn run(folder: &Path, args: cli::Serve) -> anyhow::Result<Exit> {
     let at = listener.local_addr().context("the address it listens at cannot be read")?;
     let url = format!("{}://{at}", if config.tls.is_some() { "https" } else { "http" });
     let files = watch::Sender::new(Arc::new(reload::files(&project, &system)?));
+    let (sources, wants) = Sources::of(&project, &system);
+    let sources = Arc::new(sources);
     let serves = system.serving(async |engine| {
         system.keep_triggers(&project, &saved.workflows, engine, true).await?;
         let secret = first_key(&system).await?;
@@ -66,7 +69,7 @@ pub async fn run(folder: &Path, args: cli::Serve) -> anyhow::Result<Exit> {
                 .with_checks(ready::checks(&system))
                 .by_tiers(system.roster.clone())
                 .with_work(work(&project, &system, engine, files.subscribe()))
-                .with_house(house(&project, &system));
+                .with_house(house(&project, &system, &sources));
         let door = match tokens {
             Some(judge) => door.with_tokens(judge),
             None => door,
@@ -76,7 +79,15 @@ pub async fn run(folder: &Path, args: cli::Serve) -> anyhow::Result<Exit> {
             None => door,
         };
         let (rounds, fresh) = (Rounds::new(&project, &system, engine), door.fresh.subscribe());
-        let reload = Reload { system: &system, engine, files: &files, fresh: door.fresh.clone(), seen };
+        let reload = Reload {
+            system: &system,
+            engine,
+            files: &files,
+            sources: &sources,
+            fresh: door.fresh.clone(),
+            seen,
+            wants,
+        };
         let upkeep = Upkeep::new(&project.settings, &system, engine);
         tokio::select! {
             served = baton_server::serve(listener, door, stop) => served.context("the listener failed"),
@@ -118,12 +129,13 @@ fn work(project: &Project, system: &System, engine: &Engine, files: watch::Recei
 }
 
 /// What is looked at and set by who runs the house.
-fn house(project: &Project, system: &System) -> House {
+fn house(project: &Project, system: &System, sources: &Arc<Sources>) -> House {
     let settings = project.settings.clone();
     House {
         tools: system.tools.clone(),
         catalogue: system.tools.clone(),
         connections: system.tools.clone(),
+        sources: sources.clone(),
         zone_of: Arc::new(move |tenant| settings.zone(tenant)),
         budget: Arc::new(system.store.clone()),
         allowed: system.purse.limits().clone(),

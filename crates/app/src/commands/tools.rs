@@ -9,7 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use baton_core::expr::nearest;
-use baton_ports::catalogue::{Catalogue as _, Listed, Wanted};
+use baton_core::id::TenantId;
+use baton_ports::catalogue::{Catalogue, Listed, Wanted};
 use baton_ports::tools::Tools as _;
 use baton_store::sqlite::{Options, Store};
 use baton_tools::{Description, Registry, Risk};
@@ -26,9 +27,9 @@ const DESCRIPTION_MAX: usize = 70;
 pub async fn run(folder: &Path, args: Tools) -> anyhow::Result<Exit> {
     let project = Project::open(folder)?;
     match args {
-        Tools::List(args) => list(&*registry(&project).await?, &args),
-        Tools::Search(args) => search(&*registry(&project).await?, &args).await,
-        Tools::Show { name, json } => show(&*registry(&project).await?, &name, json)?,
+        Tools::List(args) => list(&registry(&project).await?, &args),
+        Tools::Search(args) => search(&registry(&project).await?, &args).await,
+        Tools::Show { name, json } => show(&registry(&project).await?, &name, json)?,
         Tools::Unsupported { json } => unsupported(&project, json),
         Tools::Call(args) => return call::run(&project, &args).await,
         Tools::Refresh(args) => return refresh(&project, &args).await,
@@ -41,19 +42,20 @@ pub async fn run(folder: &Path, args: Tools) -> anyhow::Result<Exit> {
     Ok(Exit::Completed)
 }
 
-/// Looking makes no database, but where the actions of Composio are kept in it.
-async fn registry(project: &Project) -> anyhow::Result<Arc<Registry>> {
-    if project.settings.tools.composio.toolkits.is_empty() {
-        return Ok(System::over(project, Store::in_memory(Options::default())?)?.tools);
+/// The tools of the project's tenant. Looking makes no database, but where the actions of Composio are kept in it.
+async fn registry(project: &Project) -> anyhow::Result<(Arc<Registry>, TenantId)> {
+    if project.settings.tools.composio.toolkits.is_empty() && !project.database().exists() {
+        let system = System::over(project, Store::in_memory(Options::default())?)?;
+        return Ok((system.tools, system.tenant));
     }
     let mut system = System::open(project)?;
     system.learn_tools().await?;
-    Ok(system.tools)
+    Ok((system.tools, system.tenant))
 }
 
-async fn search(registry: &Registry, args: &ToolsSearch) {
+async fn search((registry, tenant): &(Arc<Registry>, TenantId), args: &ToolsSearch) {
     let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
-    let (tools, fault) = registry.search(&args.words.join(" "), limit).await;
+    let (tools, fault) = registry.search(tenant, &args.words.join(" "), limit).await;
     if let Some(fault) = fault {
         print::note(format_args!("note: {fault}"));
     }
@@ -86,9 +88,9 @@ async fn refresh(project: &Project, args: &ToolsRefresh) -> anyhow::Result<Exit>
     Ok(Exit::Completed)
 }
 
-fn list(registry: &Registry, args: &ToolsList) {
+fn list((registry, tenant): &(Arc<Registry>, TenantId), args: &ToolsList) {
     let words = args.search.as_deref().unwrap_or_default();
-    let tools = registry.list(&Wanted { category: args.category.as_deref(), ..Wanted::with_words(words) });
+    let tools = registry.list(tenant, &Wanted { category: args.category.as_deref(), ..Wanted::with_words(words) });
     if args.json {
         print::pretty(&json!({ "tools": tools }));
     } else if tools.is_empty() {
@@ -133,9 +135,9 @@ fn word(risk: Risk) -> &'static str {
     }
 }
 
-fn show(registry: &Registry, name: &str, as_json: bool) -> anyhow::Result<()> {
-    let Some(tool) = registry.describe(name) else {
-        let names = registry.names();
+fn show((registry, tenant): &(Arc<Registry>, TenantId), name: &str, as_json: bool) -> anyhow::Result<()> {
+    let Some(tool) = Catalogue::describe(&**registry, tenant, name) else {
+        let names = registry.names_for(tenant);
         let hint = match nearest(name, names.iter().map(String::as_str)) {
             Some(nearest) => format!("did you mean `{nearest}`?"),
             None => "`baton tools list` shows what there is".to_owned(),
@@ -143,7 +145,8 @@ fn show(registry: &Registry, name: &str, as_json: bool) -> anyhow::Result<()> {
         return Err(Misuse::new(format!("there is no tool `{name}`")).hint(hint).into());
     };
     if !as_json {
-        let listed: Vec<Listed> = registry.all().into_iter().filter(|listed| listed.tool.name == tool.name).collect();
+        let listed: Vec<Listed> =
+            registry.all(tenant).into_iter().filter(|listed| listed.tool.name == tool.name).collect();
         tell(&listed);
         print::line(format_args!("\n{}\n", tool.facts.description));
     }

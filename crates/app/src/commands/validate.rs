@@ -126,6 +126,7 @@ fn shipped() -> anyhow::Result<Catalog> {
         tools: Vec::new(),
         servers: Vec::new(),
         unsupported: Vec::new(),
+        documents: Vec::new(),
         tool_doubts: Vec::new(),
         secrets_named: Vec::new(),
         replies: Vec::new(),

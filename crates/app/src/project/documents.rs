@@ -18,30 +18,38 @@ pub fn is_address(named: &str) -> bool {
     named.starts_with("https://") || named.starts_with("http://")
 }
 
-/// The document, anew unless it was read a little while ago; the kept one where it cannot be read.
-pub fn at(address: &str, settings: &Config, folder: &Path) -> anyhow::Result<Value> {
+/// A document, and how it was come by.
+pub struct Read {
+    pub document: Value,
+    /// When the address was asked last.
+    pub asked_at: SystemTime,
+    /// Why it did not answer then, so that the one of before stands.
+    pub silent: Option<String>,
+}
+
+/// The document, anew unless it was read a little while ago or `is_wanted` now; the kept one where it cannot be read.
+pub fn at(address: &str, settings: &Config, folder: &Path, is_wanted: bool) -> anyhow::Result<Read> {
     let hash = Hash::of(address.as_bytes());
     let path = folder.join(format!("{}.document", hash.as_str()));
-    let age =
-        std::fs::metadata(&path).ok().and_then(|meta| SystemTime::now().duration_since(meta.modified().ok()?).ok());
-    if age.is_some_and(|age| age < FRESH)
+    let now = SystemTime::now();
+    let at = std::fs::metadata(&path).ok().and_then(|meta| meta.modified().ok());
+    let is_fresh = |at: &SystemTime| !is_wanted && now.duration_since(*at).is_ok_and(|age| age < FRESH);
+    if let Some(asked_at) = at.filter(is_fresh)
         && let Ok(document) = kept(&path, address)
     {
-        return Ok(document);
+        return Ok(Read { document, asked_at, silent: None });
     }
     let read = read(address, settings).map_err(anyhow::Error::msg).and_then(|text| Ok((value(&text, address)?, text)));
     match read {
         Ok((document, text)) => {
             super::files::keep(&path, &text);
-            Ok(document)
+            Ok(Read { document, asked_at: now, silent: None })
         }
         Err(reason) => kept(&path, address)
-            .inspect(|_| {
-                tracing::warn!(
-                    address,
-                    reason = format!("{reason:#}"),
-                    "the document cannot be read; the kept one stands"
-                );
+            .map(|document| {
+                let reason = format!("{reason:#}");
+                tracing::warn!(address, reason, "the document cannot be read; the kept one stands");
+                Read { document, asked_at: now, silent: Some(reason) }
             })
             // What is kept is not there: the reason that counts is why it could not be read.
             .map_err(|_| reason),

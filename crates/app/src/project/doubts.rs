@@ -191,7 +191,7 @@ fn models_of(value: &Value, found: &mut Vec<String>) {
 }
 
 /// Names behind `secrets.` in the templates of a definition.
-pub(super) fn secrets_of(value: &Value, found: &mut BTreeSet<String>) {
+pub fn secrets_of(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| secrets_of(item, found)),
         Value::Object(fields) => {

@@ -77,7 +77,8 @@ pub fn given(file: &str) -> anyhow::Result<Value> {
     serde_json::from_slice(&text).or_else(|_| value_of(&text, &name))
 }
 
-pub(super) fn value_of(text: &[u8], name: &str) -> anyhow::Result<Value> {
+/// YAML or JSON as plain JSON; `name` is where it is from.
+pub fn value_of(text: &[u8], name: &str) -> anyhow::Result<Value> {
     definition::source::read(text).map(|tree| tree.to_json()).map_err(|found| {
         let source = String::from_utf8_lossy(text);
         match found.first() {

@@ -23,7 +23,9 @@ pub struct Server {
     pub source: McpSource,
     listing: Listing,
     /// Why it did not say what tools it has, where it was asked and did not.
-    silent: Option<String>,
+    pub silent: Option<String>,
+    /// When it was asked last.
+    pub asked_at: SystemTime,
 }
 
 impl Server {
@@ -74,35 +76,43 @@ struct Kept {
     listing: Listing,
 }
 
-/// Asks all of them at once, except those that were asked a little while ago. Programs are started in the project's folder
+/// Asks all of them at once, except those that were asked a little while ago and are not `wanted` now. Programs are started in the project's folder
 /// `root`; lists are kept in `folder`.
-pub fn ask(sources: Vec<(String, McpSource)>, settings: &Config, root: &Path, folder: &Path) -> Vec<Server> {
+pub fn ask(
+    sources: Vec<(String, McpSource)>,
+    settings: &Config,
+    root: &Path,
+    folder: &Path,
+    wanted: Option<&str>,
+) -> Vec<Server> {
     let attended = |source: McpSource| match Launch::own(vec!["attend".into()]) {
         Ok(attendant) => source.attended(attendant.within(root)),
         Err(_) => source,
     };
     let sources = sources.into_iter().map(|(file, source)| (file, attended(source)));
     std::thread::scope(|scope| {
-        let asked = sources.map(|(file, source)| scope.spawn(move || one(file, source, settings, folder)));
+        let asked = sources.map(|(file, source)| scope.spawn(move || one(file, source, settings, folder, wanted)));
         let asked: Vec<_> = asked.collect();
         asked.into_iter().filter_map(|asked| asked.join().ok()).collect()
     })
 }
 
-fn one(file: String, source: McpSource, settings: &Config, folder: &Path) -> Server {
+fn one(file: String, source: McpSource, settings: &Config, folder: &Path, wanted: Option<&str>) -> Server {
     let path = folder.join(format!("{}.json", source.name()));
-    let kept = kept(&path, &source);
+    let (kept, now) = (kept(&path, &source), SystemTime::now());
+    let is_fresh =
+        |at: SystemTime| wanted != Some(source.name()) && now.duration_since(at).is_ok_and(|age| age < FRESH);
     match kept {
-        Some((listing, true)) => Server { file, source, listing, silent: None },
+        Some((listing, asked_at)) if is_fresh(asked_at) => Server { file, source, listing, silent: None, asked_at },
         older => match list(&source, settings) {
             Ok(listing) => {
                 keep(&path, &source, &listing);
-                Server { file, source, listing, silent: None }
+                Server { file, source, listing, silent: None, asked_at: now }
             }
             Err(reason) => {
                 tracing::warn!(server = source.name(), reason, "an MCP server does not say what tools it has");
                 let listing = older.map(|(listing, _)| listing).unwrap_or_default();
-                Server { file, source, listing, silent: Some(reason) }
+                Server { file, source, listing, silent: Some(reason), asked_at: now }
             }
         },
     }
@@ -114,11 +124,11 @@ fn list(source: &McpSource, settings: &Config) -> Result<Listing, String> {
     runtime.map_err(|error| error.to_string())?.block_on(source.list(settings))
 }
 
-/// What is kept of this very server, and whether it is fresh.
-fn kept(path: &PathBuf, source: &McpSource) -> Option<(Listing, bool)> {
+/// What is kept of this very server, and since when.
+fn kept(path: &PathBuf, source: &McpSource) -> Option<(Listing, SystemTime)> {
     let kept: Kept = serde_json::from_slice(&super::read(path).ok()?).ok()?;
-    let age = std::fs::metadata(path).ok()?.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
-    (kept.of == source.identity()).then_some((kept.listing, age.is_some_and(|age| age < FRESH)))
+    let at = std::fs::metadata(path).ok()?.modified().ok()?;
+    (kept.of == source.identity()).then_some((kept.listing, at))
 }
 
 fn keep(path: &Path, source: &McpSource, listing: &Listing) {

@@ -3,30 +3,37 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use baton_core::id::TenantId;
 use baton_engine::settings::{Hands, Setting, TENANT, Topic};
 use baton_models::budget::{Limits, Own, Purse};
 use baton_tools::{Permission, Registry};
 
-/// The tools and the purse of one process.
-pub struct Both {
+use crate::sources::{self, Added};
+
+/// Whoever goes by it in one process.
+pub struct All {
     pub tools: Arc<Registry>,
     pub purse: Purse,
+    pub added: Arc<Added>,
     /// The project's own tenant.
     pub house: TenantId,
 }
 
-impl Hands for Both {
+#[async_trait]
+impl Hands for All {
     fn check(&self, topic: Topic, value: &serde_json::Value) -> Result<(), String> {
         match topic {
             Topic::Tool => Permission::read(value).map(drop),
             Topic::Budget => Limits::read(value).map(drop),
+            Topic::Source => sources::check(value),
         }
     }
 
-    fn take(&self, all: &[Setting]) {
+    async fn take(&self, all: &[Setting]) {
         let mut rules: BTreeMap<TenantId, BTreeMap<Arc<str>, Permission>> = BTreeMap::new();
         let mut own = Own { house: Some(self.house.clone()), ..Own::default() };
+        let mut added = Vec::new();
         for setting in all {
             match setting.topic {
                 Topic::Tool => {
@@ -41,10 +48,12 @@ impl Hands for Both {
                         false => own.keys.insert(setting.name.clone(), limits),
                     };
                 }
+                Topic::Source => added.push(setting),
             }
         }
         self.tools.rule(rules);
         self.purse.limits().set(&own);
+        self.added.take(&added).await;
     }
 }
 

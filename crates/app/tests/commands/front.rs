@@ -131,3 +131,43 @@ fn the_overview_counts_requests_and_says_how_often_definitions_were_kept() {
     assert!(told["definitions"]["cache_hits"].as_f64().expect("a count") >= 2.0, "{told}");
     assert!(told["totals"]["http_requests_total"].is_number() && told["uptime_seconds"].is_u64(), "{told}");
 }
+
+#[test]
+fn each_request_is_a_line_of_the_log_where_it_is_asked_for_and_has_no_secret_in_it() {
+    let variables = [("BATON_LOG", "warn,baton_server::access=info"), ("BATON_LOG_FORMAT", "json")];
+    let server = Server::start_with(&Place::empty(), &variables);
+    let key = server.key().expect("a key").to_owned();
+    let me = server.ask("GET /api/v1/me", &key, "X-Request-Id: order-7\r\n", &Value::Null);
+    assert_eq!(me.header("x-request-id"), Some("order-7"));
+    let key_id = me.ends(200)["key_id"].as_str().expect("an id").to_owned();
+    let body = json!({ "arguments": { "say": "5ecret-body" } });
+    let none = server.ask("POST /api/v1/tools/5ecret-name/execute?token=5ecret-query", &key, "", &body);
+    let minted = none.header("x-request-id").expect("an id").to_owned();
+    assert_eq!(none.status, 404);
+    server.ask("GET /api/v1/runs", "baton_5ecret-guess", "X-Request-Id: 5ecret guess\r\n", &Value::Null);
+    server.get("/5ecret-path", None);
+    let said = server.stop_and_read();
+    assert!(!said.contains("5ecret") && !said.contains(&key), "{said}");
+    let lines: Vec<Value> = said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let lines: Vec<&Value> = lines.iter().filter(|line| line["target"] == "baton_server::access").collect();
+    let told = |line: &Value| {
+        let part = |name: &str| line[name].clone();
+        assert!(line["duration_ms"].is_u64(), "{line}");
+        json!([part("method"), part("route"), part("status"), part("tenant"), part("key_id"), part("level")])
+    };
+    let told: Vec<Value> = lines.iter().map(|line| told(line)).collect();
+    assert_eq!(
+        told,
+        [
+            json!(["GET", "/api/v1/me", 200, "default", key_id, "INFO"]),
+            json!(["POST", "/api/v1/tools/{name}/execute", 404, "default", key_id, "INFO"]),
+            json!(["GET", "none", 404, null, null, "INFO"]),
+            json!(["GET", "none", 404, null, null, "INFO"]),
+        ]
+    );
+    assert_eq!((&lines[0]["request_id"], &lines[1]["request_id"]), (&json!("order-7"), &json!(minted)));
+
+    let quiet = Server::start(&Place::empty());
+    assert_eq!(ask(&quiet, "GET /api/v1/me", "X-Request-Id: order-7\r\n").header("x-request-id"), None);
+    assert!(!quiet.stop_and_read().contains("/api/v1/me"));
+}

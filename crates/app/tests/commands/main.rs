@@ -50,6 +50,7 @@ mod server;
 mod shelf;
 mod shipped;
 mod sources;
+mod sources_api;
 mod tenants;
 mod tls;
 mod tool_call;

@@ -175,3 +175,44 @@ fn a_keys_budget_is_its_own_tenants_to_set() {
     let wrong = world.ask(&format!("PUT {path}"), &world.theirs, &json!({ "daily_usd": -1 })).ends(422);
     assert!(wrong["detail"].as_str().expect("a detail").contains("US dollars from 0"), "{wrong}");
 }
+
+#[test]
+fn a_keys_budget_is_that_of_the_key_that_is_made_in_its_place() {
+    let world = World::new();
+    let made = world.ask("POST /api/v1/keys", &world.own, &json!({ "name": "k", "role": "service" })).ends(201);
+    let old = made["id"].as_str().expect("an id");
+    let limit = json!({ "daily_usd": 0.25, "on_exceeded": "pause" });
+    world.ask(&format!("PUT /api/v1/budgets/{old}"), &world.own, &limit).ends(200);
+    let rotated = world.ask(&format!("POST /api/v1/keys/{old}/rotate"), &world.own, &json!({})).ends(201);
+    let new = rotated["id"].as_str().expect("an id").to_owned();
+    let of = |key: &str| world.ask(&format!("GET /api/v1/budgets/{key}"), &world.own, &Value::Null).ends(200);
+    assert_eq!((of(&new), of(old)), (limit.clone(), limit.clone()));
+    let again = world.place.baton(&["keys", "rotate", &new, "--json"]).ends(0).json();
+    assert_eq!(of(again["id"].as_str().expect("an id")), limit, "the command line does the same");
+    // A key that is not good any more leaves nothing to one that was never made.
+    let revoked = |id: &str| world.ask(&format!("DELETE /api/v1/keys/{id}"), &world.own, &Value::Null).ends(200);
+    revoked(old);
+    let refused = world.ask(&format!("POST /api/v1/keys/{old}/rotate"), &world.own, &json!({})).ends(409);
+    assert_eq!(refused["code"], "KEY_ENDED");
+}
+
+#[test]
+fn what_was_read_before_a_setting_was_deleted_does_not_change_what_was_set_since() {
+    let world = World::new();
+    let put = |tag: Option<&str>| {
+        let tag = tag.map(|tag| format!("If-Match: {tag}\r\n")).unwrap_or_default();
+        world.server.ask("PUT /api/v1/tools/greet/rule", &world.theirs, &tag, &json!({ "enabled": false }))
+    };
+    let first = put(None).header("etag").expect("a tag").to_owned();
+    let delete = |tag: &str| {
+        let tag = format!("If-Match: {tag}\r\n");
+        world.server.ask("DELETE /api/v1/tools/greet/rule", &world.theirs, &tag, &Value::Null).status
+    };
+    assert_eq!((delete("\"77\""), delete(&first)), (412, 204));
+    assert_eq!(world.greets(&world.theirs), "Hello Ana");
+    assert_eq!(put(Some(&first)).status, 412, "it is not there any more");
+    let second = put(None).header("etag").expect("a tag").to_owned();
+    assert_ne!(first, second);
+    assert_eq!((put(Some(&first)).status, delete(&first)), (412, 412));
+    assert_eq!(put(Some(&second)).status, 200);
+}

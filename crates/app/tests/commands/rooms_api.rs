@@ -435,6 +435,13 @@ fn knowledge_is_kept_found_and_removed() {
     api.post("/knowledge/documents", "", &about).ends(200);
     let open = json!({ "name": "ana.md", "text": "Ana likes parcels in red." });
     assert_eq!(api.post("/knowledge/documents", "", &open).ends(409)["code"], "DOCUMENT_IS_ABOUT");
+    // Nor does it become another's, nor everybody's one person's, as on the command line.
+    let anothers = json!({ "name": "ana.md", "text": "Ana likes parcels in red.", "about": "bea" });
+    assert_eq!(api.post("/knowledge/documents", "", &anothers).ends(409)["code"], "DOCUMENT_IS_ABOUT");
+    let hers = json!({ "name": "shop/returns.md", "text": "# Returns", "about": "ana" });
+    let refused = api.post("/knowledge/documents", "", &hers).ends(409);
+    assert_eq!(refused["code"], "DOCUMENT_IS_ABOUT");
+    assert!(refused["detail"].as_str().expect("why").contains("is everybody's"), "{refused}");
     let first = api.get("/knowledge/documents?limit=1").ends(200);
     assert_eq!((&first["documents"][0]["name"], &first["documents"][0]["subject"]), (&json!("ana.md"), &json!("ana")));
     let next =

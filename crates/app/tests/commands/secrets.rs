@@ -118,11 +118,21 @@ fn the_secrets_of_every_tenant_are_sealed_anew_those_of_a_shut_one_too() {
         let listed = Done::after(place.begin_with(&of(tenant, NEXT), &["secrets", "list", "--json"])).ends(0).json();
         assert_eq!(listed[0]["opens"], true, "{tenant}: {listed}");
     }
-    // One that does not open is told with whose it is, and keeps no other from it.
+    // Those that do not open are told with whose they are, and keep no other from it, of the same tenant neither.
     with_key(&place, &of("unmade", KEY), &["secrets", "set", "later"], "x").ends(0);
-    with_key(&place, &of("acme", LOST), &["secrets", "set", "later"], "x").ends(0);
+    with_key(&place, &of("acme", LOST), &["secrets", "set", "a_lost"], "x").ends(0);
+    with_key(&place, &of("acme", LOST), &["secrets", "set", "b_lost"], "x").ends(0);
+    with_key(&place, &of("acme", KEY), &["secrets", "set", "c_kept"], "x").ends(0);
     let told = Done::after(place.begin_with(&both, &["secrets", "rotate"])).ends(2);
-    told.says("1 secret sealed anew").warns("it stopped at a secret of the tenant `acme`");
+    told.says("2 secrets sealed anew")
+        .warns("of the tenant `acme`")
+        .warns("`a_lost`")
+        .warns("`b_lost`")
+        .warns("2 secrets could not");
+    let listed = Done::after(place.begin_with(&of("acme", NEXT), &["secrets", "list", "--json"])).ends(0).json();
+    let opens: Vec<&Value> = listed.as_array().expect("a list").iter().filter(|one| one["opens"] == true).collect();
+    assert_eq!(opens.len(), 2, "{listed}");
+    assert!(opens.iter().all(|one| one["name"] == "c_kept" || one["name"] == "crm"), "{listed}");
 }
 
 #[test]

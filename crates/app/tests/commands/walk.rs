@@ -134,6 +134,7 @@ impl World {
             "POST /webhooks",
             &json!({ "name": "okapi-hook", "workflow_id": "okapi_waits", "context": { "user_id": SECRET } }),
         );
+        self.we("POST /sources", &source("zebra"));
         let about = json!({ "name": "okapi.md", "text": "# A zebra\n\nIt likes blue", "about": "okapi-customer" });
         self.we("POST /knowledge/documents", &about);
         let key = self.we("POST /keys", &json!({ "name": SECRET, "role": "service" }));
@@ -181,6 +182,7 @@ impl World {
             "name" if below("webhooks") => "okapi-hook".to_owned(),
             "name" if below("subscriptions") => "okapi-told".to_owned(),
             "name" if below("knowledge/documents") => "okapi.md".to_owned(),
+            "name" if below("sources") => "okapi_shop".to_owned(),
             "name" if below("tools") => "pay".to_owned(),
             _ => return None,
         };
@@ -262,6 +264,7 @@ impl World {
             "okapi-daily",
             "okapi-hook",
             "okapi.md",
+            "okapi_shop",
             "okapi-customer",
         ];
         names.map(str::to_owned).into_iter().chain(self.ids()).collect()
@@ -275,6 +278,15 @@ fn tells_nothing(told: &str, own: &[String], names: &BTreeSet<String>, what: &st
         let is_said = own.iter().any(|said| said.contains(name));
         assert!(is_said || !told.contains(name), "{what} tells of `{name}`: {told}");
     }
+}
+
+/// A source of tools that has one.
+fn source(what: &str) -> Value {
+    let document = json!({
+        "openapi": "3.1.0", "info": {"title": "Shop", "version": "1"}, "servers": [{"url": "http://127.0.0.1:1"}],
+        "paths": {"/look": {"get": {"operationId": what}}},
+    });
+    json!({ "name": "okapi_shop", "kind": "openapi", "document": document })
 }
 
 /// What a route is asked with: enough to act, were it the first tenant who asks.
@@ -313,6 +325,7 @@ fn said(route: &Route) -> Option<Value> {
         (_, "/subscriptions" | "/subscriptions/{name}") => {
             json!({ "name": "okapi-told", "url": "http://127.0.0.1:1/theirs", "events": ["execution.failed"] })
         }
+        (_, "/sources" | "/sources/{name}") => source("theirs"),
         (_, "/tenants") => json!({ "id": "third" }),
         (_, "/tenants/{tenant_id}") => json!({ "name": "theirs" }),
         (_, "/tools/select") => json!({ "message": "theirs", "tools": ["pay"] }),
@@ -341,6 +354,7 @@ fn said(route: &Route) -> Option<Value> {
             | "/executions/{execution_id}/retry"
             | "/keys/{key_id}/rotate"
             | "/knowledge/reindex"
+            | "/sources/{name}/refresh"
             | "/subscriptions/{name}/rotate"
             | "/tools/{name}/execute"
             | "/webhooks/{name}/rotate",

@@ -258,7 +258,11 @@ impl Draft<'_> {
     /// Whether the desk speaks of what is so still: of an earlier stay, or of an owner before, it is heard no more.
     fn is_of_the_desk(&self, state: State, stay: u64, number: u64) -> Result<(), Refusal> {
         let is_so = self.it.state == state && self.it.at_desk == Some(stay) && number > self.it.number;
-        if is_so || planted(Mutant::EarlierStayHeard) { Ok(()) } else { Err(Refusal::Stale { quoted: number, number: self.it.number }) }
+        if is_so || planted(Mutant::EarlierStayHeard) {
+            Ok(())
+        } else {
+            Err(Refusal::Stale { quoted: number, number: self.it.number })
+        }
     }
 
     fn wake(&mut self) {

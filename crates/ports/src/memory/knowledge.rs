@@ -11,12 +11,27 @@ use crate::index::Document;
 pub enum Unkept {
     #[error(transparent)]
     Memory(#[from] Error),
-    /// A document that is about somebody does not become everybody's because a word was left out.
-    #[error("`{name}` is kept about {person}: without saying about whom it is, everybody would find it")]
+    /// A document that is about somebody does not become another's, or everybody's.
+    #[error("`{name}` is kept about {person}, who alone finds it")]
     IsAbout { name: String, person: String },
+    /// One that is everybody's does not become one person's.
+    #[error("`{name}` is everybody's: said to be about somebody, nobody else would find it")]
+    IsEverybodys { name: String },
     /// Done in memory, and not outside, or nobody knows: do it again.
     #[error("{reason}")]
     Outside { reason: String },
+}
+
+impl Unkept {
+    /// Refuses a document that would become somebody else's, or everybody's, because a word was left out or put in: who finds
+    /// it, and with whom it goes, would be others. `kept` is whom the one of its name is about that is kept.
+    pub fn other_owner(name: &str, kept: Option<&str>, about: Option<&str>) -> Result<(), Self> {
+        match kept {
+            kept if kept == about => Ok(()),
+            Some(person) => Err(Self::IsAbout { name: name.to_owned(), person: person.to_owned() }),
+            None => Err(Self::IsEverybodys { name: name.to_owned() }),
+        }
+    }
 }
 
 #[async_trait]

@@ -118,6 +118,7 @@ async fn seen(door: &Door, tenant: &TenantId, kind: &str, name: Option<&str>) ->
         }
         "tools" => set(door, tenant, Topic::Tool, name).await?,
         "budgets" => set(door, tenant, Topic::Budget, name).await?,
+        "sources" => set(door, tenant, Topic::Source, name).await?,
         "agents" => work.roster.registration(tenant, name).await?.map(|(agent, _)| json!(agent)),
         "webhooks" => trigger::<Hook>(work.records.clone(), tenant, name).await?,
         "subscriptions" => trigger::<Subscription>(work.records.clone(), tenant, name).await?,
@@ -129,7 +130,7 @@ async fn seen(door: &Door, tenant: &TenantId, kind: &str, name: Option<&str>) ->
 async fn set(door: &Door, tenant: &TenantId, topic: Topic, name: &str) -> Result<Option<Value>, Problem> {
     // By the name it goes by itself: what was set is kept under that.
     let house = door.house()?;
-    let own = (topic == Topic::Tool).then(|| house.catalogue.describe(name)).flatten();
+    let own = (topic == Topic::Tool).then(|| house.catalogue.describe(tenant, name)).flatten();
     let name = own.as_ref().map_or(name, |tool| &*tool.name);
     Ok(house.settings.find(tenant, topic, name).await?.map(|setting| setting.value))
 }

@@ -305,7 +305,7 @@ pub(super) async fn alone(
         node[TASK] = format!("{{{{ input.{TASK} }}}}").into();
     }
     let definition = json!({ "name": called(name, has_task), "nodes": [node] });
-    let tools = work.files.borrow().catalog.tools.clone();
+    let tools = known::tools(door, guest.tenant())?;
     let catalog = Catalog { agents: BTreeMap::from([(name.to_owned(), agent)]), tools, workflows: BTreeMap::new() };
     let checked = definition::check_single_call(&definition, &catalog);
     let Some((workflow, bundle)) = checked.ready() else {

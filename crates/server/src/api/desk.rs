@@ -52,7 +52,7 @@ pub(super) async fn list(
 ) -> Result<Json<Value>, Problem> {
     let work = door.work()?;
     let items = work.read.desk(guest.tenant(), None).await?;
-    page(work, &guest, items, &which).await
+    page(&door, &guest, items, &which).await
 }
 
 /// Lists what waits for a yes or a no, oldest first
@@ -66,11 +66,12 @@ pub(super) async fn approvals(
     let work = door.work()?;
     let mut items = work.read.desk(guest.tenant(), None).await?;
     items.retain(|item| item.request().is_some());
-    page(work, &guest, items, &which).await
+    page(&door, &guest, items, &which).await
 }
 
 /// One page of items, each with its workflow; a request with who has said yes, and what its tool may do.
-async fn page(work: &Work, guest: &Guest, items: Vec<DeskItem>, which: &Which) -> Result<Json<Value>, Problem> {
+async fn page(door: &Door, guest: &Guest, items: Vec<DeskItem>, which: &Which) -> Result<Json<Value>, Problem> {
+    let work = door.work()?;
     let limit = limit(which.limit, PAGE_DEFAULT, PAGE_MAX)?;
     // One that was closed since is not among them any more, and neither are those before it.
     let behind = which.cursor.as_ref().and_then(|cursor| items.iter().position(|item| item.id == *cursor));
@@ -81,7 +82,7 @@ async fn page(work: &Work, guest: &Guest, items: Vec<DeskItem>, which: &Which) -
         let mut one = match (item.run.as_ref(), item.request()) {
             (Some(run), Some(about)) => {
                 let run = newest::run(&*work.read, work.engine.library(), guest.tenant(), run).await?;
-                request_told(work, &about, item, &run)
+                request_told(door, guest.tenant(), &about, item, &run)
             }
             _ => item.as_json(),
         };
@@ -100,11 +101,11 @@ async fn page(work: &Work, guest: &Guest, items: Vec<DeskItem>, which: &Which) -
 }
 
 /// A request for programs, with the effect class of its tool and whether what it does can be undone.
-fn request_told(work: &Work, about: &About, item: &DeskItem, run: &Run) -> Value {
+fn request_told(door: &Door, tenant: &TenantId, about: &About, item: &DeskItem, run: &Run) -> Value {
     let mut shown = about.as_json(item, run);
-    let files = work.files.borrow();
-    let facts = shown["tool"].as_str().and_then(|tool| files.catalog.tools.get(tool));
-    shown["effect_class"] = json!(facts.map(|facts| facts.class));
+    let house = door.house().ok();
+    let facts = shown["tool"].as_str().and_then(|tool| house?.tools.facts_for(tenant, tool));
+    shown["effect_class"] = json!(facts.as_ref().map(|facts| facts.class));
     shown["irreversible"] = json!(facts.and_then(|facts| facts.irreversible.clone()));
     shown
 }
@@ -147,7 +148,7 @@ pub(super) async fn show(
     let work = door.work()?;
     let Request { item, run, about } = Request::find(work, guest.tenant(), &id).await?;
     let run = newest::run(&*work.read, work.engine.library(), guest.tenant(), &run).await?;
-    let mut shown = request_told(work, &about, &item, &run);
+    let mut shown = request_told(&door, guest.tenant(), &about, &item, &run);
     shown["workflow_id"] = json!(run.workflow().map(|workflow| workflow.name.clone()));
     Ok(Json(shown))
 }

@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use baton_engine::settings::Topic;
 use baton_ports::keys::{DAYS_DEFAULT, DAYS_MAX, Key, Need, OVERLAP_HOURS_DEFAULT, OVERLAP_HOURS_MAX, PAGE_MAX, Role};
 use baton_ports::read::PAGE_DEFAULT;
 use serde::Deserialize;
@@ -144,6 +145,8 @@ pub(super) struct Rotation {
 }
 
 /// Makes a key of the same name and role in place of another, and shows its secret for the only time
+///
+/// Its scopes, its rate and its budget are the old one's. What the old one has spent is not counted again.
 #[utoipa::path(post, path = "/api/v1/keys/{key_id}/rotate", tag = "keys", params(("key_id" = String, Path)),
     request_body = Rotation, responses(
     (status = 201, body = MintedKey), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
@@ -160,8 +163,15 @@ pub(super) async fn rotate(
     let old = find(house, &guest, &id).await?;
     guest.must_have(old.scopes.as_ref())?;
     let new = minted((house.mint)(guest.tenant(), &old.name, old.role, days, Some(&old)))?;
-    let until = door.clock.now() + HOUR * overlap;
+    let (now, ids) = (door.clock.now(), (old.id.as_str(), new.key.id.as_str()));
+    let until = now + HOUR * overlap;
+    // First, so that the new one never spends without a limit that the old one has, set in another process though it be.
+    house.settings.take_in().await?;
+    let inherits = house.settings.inherit_budget(&*house.allowed, guest.tenant(), ids, now).await?;
     if !house.keys.rotate(&old.id, until, &new.key, &new.hash).await? {
+        if inherits {
+            house.settings.remove(guest.tenant(), (Topic::Budget, &new.key.id), None, Vec::new(), now).await?;
+        }
         let detail = format!("`{id}` is not good any more, so it is not rotated");
         return Err(
             Problem::new(StatusCode::CONFLICT, code::KEY_ENDED, detail).hint("POST /api/v1/keys makes one anew")

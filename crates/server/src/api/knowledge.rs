@@ -71,7 +71,9 @@ impl From<Unkept> for Problem {
         match unkept {
             Unkept::Memory(error) => error.into(),
             Unkept::IsAbout { .. } => Self::new(StatusCode::CONFLICT, code::DOCUMENT_IS_ABOUT, unkept.to_string())
-                .hint("say `about`; if it is everybody's now, remove it first"),
+                .hint("say `about` as it is kept; if it is not theirs any more, remove it first"),
+            Unkept::IsEverybodys { .. } => Self::new(StatusCode::CONFLICT, code::DOCUMENT_IS_ABOUT, unkept.to_string())
+                .hint("leave out `about`; if it is not everybody's any more, remove it first"),
             Unkept::Outside { .. } => {
                 Self::new(StatusCode::BAD_GATEWAY, code::KNOWLEDGE_UNAVAILABLE, unkept.to_string()).hint("do it again")
             }

@@ -1,14 +1,16 @@
 //! What a tenant's definitions may name: its agents, the tools, and its other workflows.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use baton_core::agent::Agent;
 use baton_core::bundle::Hash;
 use baton_core::definition::{Catalog, Known, is_single};
 use baton_core::id::TenantId;
+use baton_core::tool::Facts;
 use serde::Deserialize;
 
-use crate::door::Work;
+use crate::door::{Door, Work};
 use crate::problem::Problem;
 
 /// The tenant's agents: those of the files where it is their tenant, those that are shipped, and those that were registered.
@@ -22,9 +24,9 @@ pub(super) async fn agents(work: &Work, tenant: &TenantId) -> Result<BTreeMap<St
 }
 
 /// What this document may name. Of the workflows, those whose names stand in it, and those that they run.
-pub(super) async fn catalog(work: &Work, tenant: &TenantId, document: &str) -> Result<Catalog, Problem> {
-    let agents = agents(work, tenant).await?;
-    let tools = work.files.borrow().catalog.tools.clone();
+pub(super) async fn catalog(door: &Door, tenant: &TenantId, document: &str) -> Result<Catalog, Problem> {
+    let work = door.work()?;
+    let (agents, tools) = (agents(work, tenant).await?, tools(door, tenant)?);
     let all: BTreeMap<String, Hash> =
         work.registry.workflows(tenant).await?.into_iter().map(|version| (version.workflow, version.bundle)).collect();
     let is_named = |name: &&String| !is_single(name) && document.contains(name.as_str());
@@ -37,6 +39,17 @@ pub(super) async fn catalog(work: &Work, tenant: &TenantId, document: &str) -> R
         workflows.insert(name, Known { hash: hash.clone(), runs });
     }
     Ok(Catalog { agents, tools, workflows })
+}
+
+/// Everybody's tools, and those the tenant added for itself.
+pub(super) fn tools(door: &Door, tenant: &TenantId) -> Result<BTreeMap<String, Arc<Facts>>, Problem> {
+    let mut tools = door.work()?.files.borrow().catalog.tools.clone();
+    // Where nobody runs the house, nobody adds any.
+    if let Ok(house) = door.house() {
+        let own = house.tools.own_names(tenant);
+        tools.extend(own.into_iter().filter_map(|name| Some((name.clone(), house.tools.facts_for(tenant, &name)?))));
+    }
+    Ok(tools)
 }
 
 /// The workflows that a version runs itself.

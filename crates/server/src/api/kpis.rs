@@ -79,7 +79,7 @@ async fn answers(door: &Door, guest: &Guest, since: Time) -> Result<Answers, Pro
     let (tenant, by) = (Some(guest.tenant().clone()), vec![Part::Tool]);
     let filter = UsageFilter { tenant, from: Some(since), by, ..UsageFilter::default() };
     for usage in used(&*house.audit, &*house.catalogue, filter, None).await? {
-        let tool = usage.parts.first().and_then(|name| house.catalogue.describe(name));
+        let tool = usage.parts.first().and_then(|name| house.catalogue.describe(guest.tenant(), name));
         if tool.is_some_and(|tool| matches!(tool.facts.class, Class::Pure | Class::Read)) {
             answers.cached += usage.tally.cached;
             answers.all += usage.tally.successes;

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use baton_engine::settings::{Error, Setting, Topic};
+use baton_engine::settings::{Before, Error, Setting, Topic};
 use serde_json::{Map, Value};
 
 use super::etag;
@@ -41,13 +41,20 @@ pub(super) async fn put(
 ) -> Result<Response, Problem> {
     let (tenant, value) = (guest.tenant().clone(), Value::Object(value));
     let new = Setting { tenant, topic, name: name.to_owned(), value, changes: 0 };
-    let set = door.house()?.settings.put(new, etag::expected(headers)?, door.clock.now()).await?;
+    let before = Before::of(etag::expected(headers)?);
+    let set = door.house()?.settings.put(new, before, Vec::new(), door.clock.now()).await?;
     Ok(told(set))
 }
 
 /// It is as the files have it from here on, as it may have been before.
-pub(super) async fn remove(door: &Door, guest: &Guest, topic: Topic, name: &str) -> Result<StatusCode, Problem> {
-    door.house()?.settings.remove(guest.tenant(), topic, name, door.clock.now()).await?;
+pub(super) async fn remove(
+    door: &Door,
+    guest: &Guest,
+    headers: &HeaderMap,
+    of: (Topic, &str),
+) -> Result<StatusCode, Problem> {
+    let expected = etag::expected(headers)?;
+    door.house()?.settings.remove(guest.tenant(), of, expected, Vec::new(), door.clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -9,6 +9,7 @@ pub(super) mod costs;
 pub(super) mod keys;
 pub(super) mod knowledge;
 pub(super) mod models;
+pub(super) mod sources;
 pub(super) mod tools;
 
 use serde_json::{Map, Value};

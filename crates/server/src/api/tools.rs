@@ -94,7 +94,7 @@ pub(super) async fn list(
         ..Wanted::with_words(which.search.as_deref().unwrap_or_default())
     };
     let catalogue = &door.house()?.catalogue;
-    let page = catalogue.list(&wanted);
+    let page = catalogue.list(guest.tenant(), &wanted);
     let next = page.last().filter(|_| page.len() == limit).map(|listed| listed.tool.name.clone());
     let tools: Vec<Value> =
         page.iter().map(|listed| told(&**catalogue, &guest, &listed.tool.name, json!(listed))).collect();
@@ -127,7 +127,7 @@ pub(super) async fn search(
 ) -> Result<Json<Value>, Problem> {
     let limit = limit(sought.limit, FOUND_DEFAULT, FOUND_MAX)?;
     let catalogue = &door.house()?.catalogue;
-    let (tools, degraded) = catalogue.search(within("query", &sought.query)?, limit).await;
+    let (tools, degraded) = catalogue.search(guest.tenant(), within("query", &sought.query)?, limit).await;
     let told = |tool: &Description| told(&**catalogue, &guest, &tool.name, json!(tool));
     Ok(Json(json!({ "tools": tools.iter().map(told).collect::<Vec<_>>(), "degraded_reason": degraded })))
 }
@@ -149,13 +149,13 @@ pub(super) async fn show(
     Path(name): Path<String>,
 ) -> Result<Json<Value>, Problem> {
     let house = door.house()?;
-    let tool = house.catalogue.describe(&name).ok_or_else(|| unknown(house, &name))?;
+    let tool = house.catalogue.describe(guest.tenant(), &name).ok_or_else(|| unknown(house, &guest, &name))?;
     Ok(Json(told(&*house.catalogue, &guest, &name, json!(tool))))
 }
 
-fn unknown(house: &House, name: &str) -> Problem {
+fn unknown(house: &House, guest: &Guest, name: &str) -> Problem {
     let problem = Problem::new(StatusCode::NOT_FOUND, TOOL_NOT_FOUND, format!("there is no tool `{name}`"));
-    let names = house.tools.names();
+    let names = house.tools.names_for(guest.tenant());
     match nearest(name, names.iter().map(String::as_str)) {
         Some(near) => problem.hint(format!("did you mean `{near}`?")),
         None => problem.hint("GET /api/v1/tools lists those there are"),
@@ -201,8 +201,8 @@ pub(super) async fn execute(
 ) -> Result<Response, Problem> {
     let ToolCall { arguments, context } = body::json(body, door.limits).await?;
     let house = door.house()?;
-    if house.tools.facts(&name).is_none() {
-        return Err(unknown(house, &name));
+    if house.tools.facts_for(guest.tenant(), &name).is_none() {
+        return Err(unknown(house, &guest, &name));
     }
     let context = Value::Object(context);
     let mut said = json!({ "arguments": arguments, "context": context });
@@ -254,8 +254,8 @@ pub(super) async fn select(
         let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, detail);
         return Err(problem.hint("GET /api/v1/tools/search finds those that a message may need"));
     }
-    if let Some(none) = tools.iter().find(|tool| house.tools.facts(tool).is_none()) {
-        return Err(unknown(house, none));
+    if let Some(none) = tools.iter().find(|tool| house.tools.facts_for(guest.tenant(), tool).is_none()) {
+        return Err(unknown(house, &guest, none));
     }
     let context = Value::Object(context);
     let mut said = json!({ "message": message, "tools": tools, "context": context });

@@ -66,16 +66,15 @@ impl Simulation<'_> {
             Err(Error::LeaseLost { .. }) => return self.end_task(place, false),
             Err(_) => return self.end_task(place, true),
         }
-        keeping.has_recorded = true;
         let refused = keeping.refusing().to_vec();
         if !refused.is_empty() {
             tell!(self, "p{} {} refuses items {refused:?}", place.process, place.run);
         }
+        let Some(keeping) = self.processes[place.process].keeping_mut(place) else { return };
+        let outputs = keeping.appended(self.now, &self.options);
         for fault in self.storm.due(Instant::Recorded) {
             self.strike(place, fault);
         }
-        let Some(keeping) = self.processes[place.process].keeping_mut(place) else { return };
-        let outputs = keeping.appended(self.now, &self.options);
         self.carry_out_kept(place, outputs);
         let is_nudged = self.processes[place.process].keeping_mut(place).is_some_and(|keeping| keeping.nudged);
         if is_nudged {
@@ -86,7 +85,7 @@ impl Simulation<'_> {
     pub(super) fn nudged_kept(&mut self, process: usize, id: &RunId) {
         let Some(keeping) = self.processes[process].keepings.get_mut(id) else { return };
         keeping.nudged = true;
-        if keeping.under_way.is_some() {
+        if keeping.is_writing {
             return;
         }
         let (handle, seen, number) = (keeping.kept.ownership().handle, keeping.kept.seen(), keeping.number);
@@ -107,7 +106,7 @@ impl Simulation<'_> {
         }
         keeping.wake_at = None;
         // Once its append is durable it looks at the clock by itself.
-        if keeping.under_way.is_none() {
+        if !keeping.is_writing {
             self.go_on_kept(place);
         }
     }

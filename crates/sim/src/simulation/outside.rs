@@ -133,7 +133,7 @@ impl Simulation<'_> {
         let is_scripted = self.script.is_some();
         // A conversation hands its runs their messages.
         let is_talk = self.witness.talks.of_run(run).is_some();
-        let waits = waits.into_iter().filter(|(_, name)| !is_scripted && !(is_talk && name == MESSAGE));
+        let waits = waits.into_iter().filter(|(_, name)| !(is_scripted || is_talk && name == MESSAGE));
         for (node, name) in waits {
             self.signal(run, &node, &name);
         }

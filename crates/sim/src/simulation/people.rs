@@ -82,10 +82,11 @@ impl Simulation<'_> {
     fn sees_to(&mut self, id: &RunId, by: &str, number: u64) {
         let is_late = self.rng.chance(self.storm.people / 2);
         let first = if is_late { self.rng.between(30_000, 200_000) } else { self.rng.between(200, 15_000) };
-        if self.rng.chance(80) {
+        let answers = self.rng.chance(80);
+        if answers {
             self.posts(id, by, number, first);
         }
-        if self.rng.chance(self.storm.people) {
+        if answers && self.rng.chance(self.storm.people) {
             self.coverage.hit("conversation", Column::AnsweredTwice, Instant::Sent);
             let again = first + self.rng.between(1, 150_000);
             self.posts(id, by, number, again);

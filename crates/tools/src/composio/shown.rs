@@ -129,7 +129,7 @@ impl Connections for Registry {
         let actions = Connections::actions(self, tenant, None).await?;
         let mut by_tool: BTreeMap<String, connections::Action> =
             actions.into_iter().map(|action| (format!("{}.{}", action.app_name, action.action_name), action)).collect();
-        let (found, fault) = Self::search(self, words, SEARCHED_MAX).await;
+        let (found, fault) = Self::search(self, tenant, words, SEARCHED_MAX).await;
         let found = found.iter().filter_map(|tool| by_tool.remove(&*tool.name)).take(limit).collect();
         Ok((found, fault.map(|fault| fault.to_string())))
     }

@@ -1,4 +1,5 @@
 mod calls;
+mod conformance;
 mod connecting;
 mod fake;
 mod finding;

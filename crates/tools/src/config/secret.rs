@@ -80,6 +80,16 @@ impl Bound {
         }
     }
 
+    /// For whoever takes it out of a text.
+    pub(crate) fn to_hide(&self) -> &str {
+        self.secret.expose()
+    }
+
+    /// Whether the settings say where it may go.
+    pub(crate) fn is_bound(&self) -> bool {
+        self.origins.is_some()
+    }
+
     /// Whether a program that a tool of the project's own files starts may be given it.
     pub(crate) fn for_program(&self) -> Option<&Secret> {
         self.origins.is_none().then_some(&self.secret)

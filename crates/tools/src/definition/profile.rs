@@ -174,8 +174,17 @@ impl Profile {
         }
         fields.entry("name").or_insert_with(|| json!(name));
         let profile = Self::take(&mut fields).map_err(|mistake| mistake.within(place))?;
-        profile.stands().map_err(|mistake| mistake.within(place))?;
+        profile.stands().and_then(|()| profile.asks_nobody()).map_err(|mistake| mistake.within(place))?;
         Ok((profile, read(place, fields)?))
+    }
+
+    /// Neither documents nor servers say how it is asked what became of a call.
+    fn asks_nobody(&self) -> Result<(), Mistake> {
+        if self.class == Some(Class::Verify) {
+            let reason = "nothing here says how to look up what became of a call; say `once`";
+            return Err(Mistake::at("class", reason));
+        }
+        Ok(())
     }
 
     /// Whether what it says of outages can be, once its class is known.

@@ -141,8 +141,8 @@ impl Session {
                 let config = StreamableHttpClientTransportConfig::with_uri(url.as_str())
                     .custom_headers(headers)
                     .max_sse_event_size(MESSAGE_BYTES_MAX);
-                // The project itself names the address, so it may be a private one.
-                let client = outbound.trusting()?;
+                let client =
+                    outbound.client_for(url).map_err(|reason| format!("{}: {reason}", crate::outbound::shown(url)))?;
                 let transport = StreamableHttpClientTransport::with_client(client, config);
                 let running = listener.serve_with_lifecycle(transport, mode).await;
                 let running =

@@ -7,7 +7,6 @@ use std::time::Duration;
 use baton_core::bundle::Hash;
 use baton_core::canonical;
 use baton_core::expr::Params;
-use baton_core::tool::Class;
 use reqwest::Url;
 use reqwest::header::HeaderName;
 use serde::Deserialize;
@@ -57,10 +56,6 @@ impl Override {
         }
         // The server's own name of it may be none that a tool can have.
         let (profile, asked) = Profile::of_one(&place, "tool", fields, OF_ONE)?;
-        if profile.class == Some(Class::Verify) {
-            let reason = "a server of this kind cannot be asked what became of a call; say `once`";
-            return Err(Mistake::at(format!("{place}.class"), reason));
-        }
         Ok(Self { profile, asked })
     }
 }

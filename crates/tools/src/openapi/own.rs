@@ -87,10 +87,6 @@ impl Own {
             return Err(Mistake::at(format!("{place}.name"), reason));
         }
         let (profile, rest) = Profile::of_one::<Rest>(&place, "operation", fields, OF_ONE)?;
-        if profile.class == Some(Class::Verify) {
-            let reason = "a document does not say how to look up what became of a call; say `once`";
-            return Err(Mistake::at(format!("{place}.class"), reason));
-        }
         let wrong = |reason: &str| Mistake::at(format!("{place}.idempotency_header"), reason);
         let header = rest.idempotency_header.map(|header| header.parse::<HeaderName>());
         let idempotency_header = header.transpose().map_err(|_| wrong("is no header's name"))?;

@@ -13,7 +13,7 @@ use crate::outbound::{Outbound, Outgoing, judge};
 const DOCUMENT_BYTES_MAX: usize = 16 << 20;
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Reads it. The project itself names the address, so it may be a private one.
+/// Reads it. Where the project itself names the address it may be a private one.
 ///
 /// # Errors
 /// The reason in words.

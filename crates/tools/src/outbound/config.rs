@@ -22,6 +22,9 @@ pub struct Config {
     /// Methods that `http_request` counts as keyed although the service takes no key, because doing them twice is doing
     /// them once: `PUT`, `DELETE`.
     pub idempotent_methods: BTreeSet<String>,
+    /// No address may be private for being named: whoever named it does not keep the project's files.
+    #[serde(skip)]
+    pub trusts_nobody: bool,
 }
 
 impl Default for Config {
@@ -32,6 +35,7 @@ impl Default for Config {
             response_bytes_max: 1 << 20,
             redirects_max: 5,
             idempotent_methods: BTreeSet::new(),
+            trusts_nobody: false,
         }
     }
 }
@@ -54,6 +58,15 @@ impl Config {
             Ok(literal) if !self.permits(literal) => Err(refusal(literal)),
             Ok(_) | Err(_) => Ok(()),
         }
+    }
+
+    /// The same of an address that people wrote.
+    ///
+    /// # Errors
+    /// The reason it is refused.
+    pub fn may_ask(&self, address: &str) -> Result<(), String> {
+        let url: Url = address.parse().map_err(|error| format!("`{address}` is no address: {error}"))?;
+        self.check(&url)
     }
 
     pub(super) fn permits(&self, address: IpAddr) -> bool {

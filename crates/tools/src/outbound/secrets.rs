@@ -20,7 +20,7 @@ const SEGMENT_BYTES_MIN: usize = 8;
 
 /// Texts that are hidden, in every form in which an answer may repeat them, the longest first.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Secrets(Arc<[String]>);
+pub(crate) struct Secrets(Arc<[String]>);
 
 impl Secrets {
     /// Those of a request: what it says are secrets, and its headers that are marked as such.
@@ -30,15 +30,19 @@ impl Secrets {
         // `Bearer abc`: the scheme may be left out.
         let alone = |text: &str| text.split_once(' ').map(|(_, rest)| rest.to_owned());
         let marked = marked.flat_map(|text| alone(&text).into_iter().chain([text]));
-        let mut forms: Vec<String> =
-            outgoing.secrets.iter().cloned().chain(marked).flat_map(|secret| forms(&secret)).collect();
+        Self::new(outgoing.secrets.iter().cloned().chain(marked))
+    }
+
+    /// Those of these texts.
+    pub(crate) fn new(texts: impl Iterator<Item = String>) -> Self {
+        let mut forms: Vec<String> = texts.flat_map(|secret| forms(&secret)).collect();
         forms.retain(|form| form.len() >= SECRET_BYTES_MIN);
         forms.sort_by(|one, other| other.len().cmp(&one.len()).then(one.cmp(other)));
         forms.dedup();
         Self(forms.into())
     }
 
-    pub(super) fn hide(&self, mut text: String) -> String {
+    pub(crate) fn hide(&self, mut text: String) -> String {
         for form in self.0.iter() {
             if text.contains(form.as_str()) {
                 text = text.replace(form.as_str(), HIDDEN);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Context;
 use baton_ports::index::Collection;
-use baton_ports::memory::{Added, Memory as _};
+use baton_ports::memory::{Added, Memory as _, Unkept};
 use serde_json::{Map, Value, json};
 
 use super::folder::{self, File};
@@ -52,25 +52,22 @@ async fn keep(
     Ok(Exit::Completed)
 }
 
-/// A document does not become somebody else's, or everybody's, because a word was left out or put in: who finds it, and with
-/// whom it goes, would be others.
+/// A document does not become somebody else's, or everybody's: nothing is added where one of these would.
 async fn refuse_other_owners(system: &System, files: &[File], about: Option<&str>) -> anyhow::Result<()> {
     let known: BTreeMap<String, Option<String>> =
         super::heads(system).await?.into_iter().map(|head| (head.name, head.subject)).collect();
-    let others = |file: &&File| known.get(&file.name).is_some_and(|known| known.as_deref() != about);
-    let Some(file) = files.iter().find(others) else { return Ok(()) };
-    let (name, command) = (in_shell(&file.name), &system.command);
-    let (message, hint) = match known.get(&file.name).and_then(Option::as_deref) {
-        Some(customer) => {
-            let say = format!("say --about {}; if it is not {customer}'s any more", in_shell(customer));
-            (format!("`{}` is kept about {customer}, who alone finds it", file.name), say)
-        }
-        None => {
-            let message = format!("`{}` is everybody's: with --about nobody else would find it", file.name);
-            (message, "leave out --about; if it is not everybody's any more".to_owned())
-        }
-    };
-    Err(Misuse::new(message).hint(format!("{hint}, remove it first: {command} knowledge remove {name}")).into())
+    for file in files {
+        let Some(kept) = known.get(&file.name) else { continue };
+        let Err(unkept) = Unkept::other_owner(&file.name, kept.as_deref(), about) else { continue };
+        let way = match kept {
+            Some(customer) => format!("say --about {}; if it is not {customer}'s any more", in_shell(customer)),
+            None => "leave out --about; if it is not everybody's any more".to_owned(),
+        };
+        let (name, command) = (in_shell(&file.name), &system.command);
+        let hint = format!("{way}, remove it first: {command} knowledge remove {name}");
+        return Err(Misuse::new(unkept.to_string()).hint(hint).into());
+    }
+    Ok(())
 }
 
 fn files(project: &Project, args: &KnowledgeAdd) -> anyhow::Result<Vec<File>> {

@@ -109,12 +109,9 @@ fn outside(error: &anyhow::Error) -> Unkept {
 #[async_trait]
 impl Knowledge for Shelf {
     async fn keep(&self, tenant: &TenantId, document: Document) -> Result<Added, Unkept> {
-        if document.subject.is_none() {
-            let kept = self.store.document(tenant, Collection::Knowledge, &document.name).await;
-            let kept = kept.map_err(|error| Unkept::Memory(error.into()))?;
-            if let Some(person) = kept.and_then(|kept| kept.head.subject) {
-                return Err(Unkept::IsAbout { name: document.name, person });
-            }
+        let kept = self.store.document(tenant, Collection::Knowledge, &document.name).await;
+        if let Some(kept) = kept.map_err(|error| Unkept::Memory(error.into()))? {
+            Unkept::other_owner(&document.name, kept.head.subject.as_deref(), document.subject.as_deref())?;
         }
         let index = self.of_tenant(tenant).map_err(|error| outside(&error))?;
         let added = self.memory.add(tenant, Collection::Knowledge, document.clone()).await?;

@@ -13,11 +13,12 @@ use std::time::{Duration, SystemTime};
 use baton_engine::Engine;
 use baton_ports::registry::Registry as _;
 use baton_server::{Files, Template};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::commands::init;
 use crate::config::Activate;
 use crate::project::Project;
+use crate::sources::{Sources, Wanted};
 use crate::wire::{System, catalog_of};
 use crate::{Misuse, print};
 
@@ -68,7 +69,7 @@ impl Print {
 pub fn files(project: &Project, system: &System) -> anyhow::Result<Files> {
     Ok(Files {
         tenant: Some(project.tenant()?),
-        catalog: catalog_of(&*system.tools, project.agents.clone()),
+        catalog: catalog_of(&*system.tools, None, project.agents.clone()),
         own_agents: project.own_agents.clone(),
         templates: init::workflows().map(|(name, text)| Template { name, text }).collect(),
         four_eyes: project.settings.workflows.four_eyes,
@@ -79,10 +80,13 @@ pub struct Reload<'s> {
     pub system: &'s System,
     pub engine: &'s Engine,
     pub files: &'s watch::Sender<Arc<Files>>,
+    pub sources: &'s Sources,
     /// Told where triggers may have changed.
     pub fresh: watch::Sender<()>,
     /// As they were when they were read last, well or not.
     pub seen: Prints,
+    /// Sources of the files that are to be asked now.
+    pub wants: mpsc::Receiver<Wanted>,
 }
 
 impl Reload<'_> {
@@ -90,33 +94,43 @@ impl Reload<'_> {
     pub async fn run(mut self, root: &Path) -> Infallible {
         let mut taken_in = self.seen.tools.clone();
         loop {
-            tokio::time::sleep(LOOK).await;
+            let wanted = tokio::select! {
+                () = tokio::time::sleep(LOOK) => None,
+                Some(wanted) = self.wants.recv() => Some(wanted),
+            };
             let prints = at_work(root, |root| Ok(Prints::of(root))).await.unwrap_or_default();
-            if prints == self.seen {
+            if prints == self.seen && wanted.is_none() {
                 continue;
             }
             self.seen = prints;
             // Tools that could not be taken in are tried again with whatever changes next.
-            if let Err(error) = self.read(root, &mut taken_in).await {
+            if let Err(error) = self.read(root, &mut taken_in, wanted).await {
                 print::note(format_args!("note: the project's files changed and are not taken in: {error:#}"));
             }
         }
     }
 
-    async fn read(&self, root: &Path, taken_in: &mut Print) -> anyhow::Result<()> {
-        let project = at_work(root, Project::open).await?;
+    async fn read(&self, root: &Path, taken_in: &mut Print, wanted: Option<Wanted>) -> anyhow::Result<()> {
+        let name = wanted.as_ref().map(|wanted| wanted.name.clone());
+        let project = at_work(root, move |root| Project::open_asking(root, name.as_deref())).await?;
         // A folder that is gone, or not mounted now, has nothing to say.
         if self.seen == Prints::default() && !project.is_there() {
             return Err(project.not_there().into());
         }
-        if *taken_in != self.seen.tools {
+        if wanted.is_some() || *taken_in != self.seen.tools {
             let sources = project.servers.iter().map(|server| server.source.clone()).collect();
             let redefined = self.system.tools.redefine(project.tools.clone(), sources);
             redefined.map_err(|error| Misuse::new(error.to_string()))?;
             taken_in.clone_from(&self.seen.tools);
+            self.sources.know(&project);
+        }
+        if let Some(wanted) = wanted {
+            // Whoever asked may have gone.
+            let _ = wanted.taken.send(());
         }
         let files = files(&project, self.system)?;
         let mut catalog = files.catalog.clone();
+        catalog.tools = catalog_of(&*self.system.tools, Some(&self.system.tenant), BTreeMap::new()).tools;
         let registered = self.system.roster.registered(&self.system.tenant).await?;
         catalog.agents.extend(registered.into_iter().filter(|(name, _)| !project.own_agents.contains(name)));
         let sorted = project.sorted(&mut catalog)?;

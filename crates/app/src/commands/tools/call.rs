@@ -64,13 +64,13 @@ pub async fn run(project: &Project, args: &ToolsCall) -> anyhow::Result<Exit> {
 
 /// Whether the tool's own schema lets an argument be nothing but text.
 fn takes_text(system: &System, tool: &str, argument: &str) -> bool {
-    let facts = system.tools.facts(tool);
+    let facts = system.tools.facts_for(&system.tenant, tool);
     facts.is_some_and(|facts| facts.parameters.get("properties").and_then(|all| all.get(argument)).is_some_and(is_text))
 }
 
 /// The tool's own name, or which may have been meant.
 fn known(system: &System, name: &str) -> anyhow::Result<String> {
-    let names = system.tools.names();
+    let names = system.tools.names_for(&system.tenant);
     if names.iter().any(|known| known == name) {
         return Ok(name.to_owned());
     }

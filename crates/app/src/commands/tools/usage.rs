@@ -22,7 +22,7 @@ pub async fn run(project: &Project, args: &ToolsUsage) -> anyhow::Result<()> {
         by: by.clone(),
         ..UsageFilter::default()
     };
-    let registry = super::registry(project).await?;
+    let (registry, _) = super::registry(project).await?;
     // Looking makes no database where nothing has run.
     let usage = match project.database().exists() {
         true => used(&System::open(project)?.store, &*registry, filter, args.tool.as_deref()).await?,

@@ -65,14 +65,16 @@ pub(in crate::api) async fn put(
 
 /// Leaves a budget to the settings' files again
 #[utoipa::path(delete, path = "/api/v1/budgets/{of}", tag = "costs",
-    params(("of" = String, Path, description = "`tenant`, or a key's id")), responses(
-    (status = 204, description = "nothing is set of it"),
+    params(("of" = String, Path, description = "`tenant`, or a key's id"),
+        ("If-Match" = Option<String>, Header, description = "the `ETag` of what is left")),
+    responses((status = 204, description = "nothing is set of it"),
     (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(in crate::api) async fn remove(
     State(door): State<Door>,
     Extension(guest): Extension<Guest>,
     Path(of): Path<String>,
+    headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     check(&door, &guest, &of).await?;
-    own::remove(&door, &guest, Topic::Budget, &of).await
+    own::remove(&door, &guest, &headers, (Topic::Budget, &of)).await
 }

@@ -18,9 +18,10 @@ use crate::door::Door;
 use crate::problem::Problem;
 
 /// The name that a tool itself goes by.
-fn named(door: &Door, name: &str) -> Result<String, Problem> {
+fn named(door: &Door, guest: &Guest, name: &str) -> Result<String, Problem> {
     let house = door.house()?;
-    Ok(house.catalogue.describe(name).ok_or_else(|| unknown(house, name))?.name.to_string())
+    let tool = house.catalogue.describe(guest.tenant(), name).ok_or_else(|| unknown(house, guest, name))?;
+    Ok(tool.name.to_string())
 }
 
 /// Shows what the tenant has set of a tool beside the settings' files
@@ -32,7 +33,7 @@ pub(in crate::api) async fn show(
     Extension(guest): Extension<Guest>,
     Path(name): Path<String>,
 ) -> Result<Response, Problem> {
-    own::shown(&door, &guest, Topic::Tool, &named(&door, &name)?).await
+    own::shown(&door, &guest, Topic::Tool, &named(&door, &guest, &name)?).await
 }
 
 /// Sets what holds for the tenant's calls of a tool, all of it
@@ -52,19 +53,22 @@ pub(in crate::api) async fn put(
     body: Body,
 ) -> Result<Response, Problem> {
     let rule = body::json(body, door.limits).await?;
-    let name = named(&door, &name)?;
+    let name = named(&door, &guest, &name)?;
     own::put(&door, &guest, &headers, (Topic::Tool, &name), rule).await
 }
 
 /// Leaves a tool to the settings' files again
-#[utoipa::path(delete, path = "/api/v1/tools/{name}/rule", tag = "tools", params(("name" = String, Path)), responses(
-    (status = 204, description = "nothing is set of it"),
+#[utoipa::path(delete, path = "/api/v1/tools/{name}/rule", tag = "tools",
+    params(("name" = String, Path), ("If-Match" = Option<String>, Header, description = "the `ETag` of what is left")),
+    responses((status = 204, description = "nothing is set of it"),
     (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(in crate::api) async fn remove(
     State(door): State<Door>,
     Extension(guest): Extension<Guest>,
     Path(name): Path<String>,
+    headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     // One of a tool that is gone goes by the name it was set under.
-    own::remove(&door, &guest, Topic::Tool, &named(&door, &name).unwrap_or(name)).await
+    let name = named(&door, &guest, &name).unwrap_or(name);
+    own::remove(&door, &guest, &headers, (Topic::Tool, &name)).await
 }

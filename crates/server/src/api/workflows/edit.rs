@@ -59,14 +59,14 @@ async fn document(door: &Door, body: Body) -> Result<String, Problem> {
     })
 }
 
-async fn checked(work: &Work, guest: &Guest, text: &str) -> Result<Checked, Problem> {
-    let catalog = known::catalog(work, guest.tenant(), text).await?;
+async fn checked(door: &Door, guest: &Guest, text: &str) -> Result<Checked, Problem> {
+    let catalog = known::catalog(door, guest.tenant(), text).await?;
     Ok(definition::check(text.as_bytes(), &catalog))
 }
 
 impl Ready {
-    async fn read(work: &Work, guest: &Guest, text: &str) -> Result<Self, Problem> {
-        let checked = checked(work, guest, text).await?;
+    async fn read(door: &Door, guest: &Guest, text: &str) -> Result<Self, Problem> {
+        let checked = checked(door, guest, text).await?;
         let Some((workflow, bundle)) = checked.ready() else {
             let stops = checked.diagnostics.iter().filter(|found| found.severity <= Severity::Draft).count();
             let detail = format!("the document is no workflow that may run: {stops} findings stand against it");
@@ -152,7 +152,7 @@ pub(in crate::api) async fn create(
     body: Body,
 ) -> Result<Response, Problem> {
     let text = document(&door, body).await?;
-    let ready = Ready::read(door.work()?, &guest, &text).await?;
+    let ready = Ready::read(&door, &guest, &text).await?;
     make(&door, &guest, ready, &how).await
 }
 
@@ -200,7 +200,7 @@ pub(in crate::api) async fn replace(
     let expected = etag::expected(&headers)?;
     let text = document(&door, body).await?;
     let work = door.work()?;
-    let ready = Ready::read(work, &guest, &text).await?;
+    let ready = Ready::read(&door, &guest, &text).await?;
     if ready.name != name {
         let detail = format!("the document is called `{}`, and the address `{name}`", ready.name);
         let hint = "a workflow keeps its name; POST /api/v1/workflows makes another";
@@ -239,7 +239,7 @@ pub(in crate::api) async fn validate(
     body: Body,
 ) -> Result<Json<Value>, Problem> {
     let text = document(&door, body).await?;
-    let checked = checked(door.work()?, &guest, &text).await?;
+    let checked = checked(&door, &guest, &text).await?;
     let workflow = checked.workflow.as_ref();
     Ok(Json(json!({
         "ok": checked.ready().is_some(),
@@ -287,7 +287,7 @@ pub(in crate::api) async fn import(
         text = yaml::written(&definition);
     }
     let work = door.work()?;
-    let ready = Ready::read(work, &guest, &text).await?;
+    let ready = Ready::read(&door, &guest, &text).await?;
     let how = How { activate };
     match work.registry.standing(guest.tenant(), &ready.name).await? {
         Some(standing) if replace => ready.keep(&door, &guest, &how, Some(standing.changes)).await,

@@ -68,8 +68,8 @@ pub(in crate::api) async fn generate(
         let detail = format!("there is a workflow `{name}` already");
         return Err(Problem::new(StatusCode::CONFLICT, code::NAME_TAKEN, detail).hint("give it another `name`"));
     }
-    let catalog = known::catalog(work, guest.tenant(), "").await?;
-    let (found, _fault) = house.catalogue.search(&goal, TOOLS_FOUND).await;
+    let catalog = known::catalog(&door, guest.tenant(), "").await?;
+    let (found, _fault) = house.catalogue.search(guest.tenant(), &goal, TOOLS_FOUND).await;
     let asker = Asker {
         key_id: Some(guest.key_id().to_owned()),
         ..Asker::of(guest.tenant().clone(), format!("generate-{}", uuid::Uuid::now_v7()))

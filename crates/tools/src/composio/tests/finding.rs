@@ -162,14 +162,14 @@ async fn two_processes_that_look_at_once_leave_one_whole_list() {
 #[tokio::test]
 async fn a_search_finds_the_tool_by_words_here_and_there() {
     let project = Project::with(shop(), json!({})).await;
-    let (found, fault) = project.registry.search("create return", 3).await;
+    let (found, fault) = project.registry.search(&tenant(), "create return", 3).await;
     assert_eq!((&*found[0].name, fault), ("shopify.create_return", None));
     assert!(project.fake.asked("GET", "tools?").last().unwrap().target.contains("search=create+return"));
     // Nobody answers there: found all the same, and said.
     let Project { fake, records, clock, .. } = project;
     let offline = Project::over(fake, records, clock, json!({"base_url": "http://127.0.0.1:1/api/v3"}));
     offline.registry.learn(&tenant()).await.unwrap();
-    let (found, fault) = offline.registry.search("create return", 3).await;
+    let (found, fault) = offline.registry.search(&tenant(), "create return", 3).await;
     assert_eq!((&*found[0].name, fault.is_some()), ("shopify.create_return", true));
 }
 

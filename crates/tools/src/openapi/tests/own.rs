@@ -111,7 +111,7 @@ fn what_a_source_or_an_operation_cannot_mean_is_refused_with_the_way_out() {
         (of("place", json!({"enable": true})), "did you mean `enabled`?"),
         (of("place", json!({"class": "pure"})), "operations.place.class`: a request is not `pure`"),
         (of("place", json!({"class": "keyed"})), "operations.place.class`: `keyed` needs an `idempotency_header`"),
-        (of("place", json!({"class": "verify"})), "operations.place.class`: a document does not say how to look up"),
+        (of("place", json!({"class": "verify"})), "operations.place.class`: nothing here says how to look up"),
         (
             of("place", json!({"idempotency_header": "a b"})),
             "operations.place.idempotency_header`: is no header's name",
@@ -139,6 +139,25 @@ fn what_a_source_or_an_operation_cannot_mean_is_refused_with_the_way_out() {
         let error = Definition::parse(definition).unwrap_err().to_string();
         assert!(error.contains(expect), "{more}: {error}");
     }
+}
+
+#[test]
+fn an_operation_whose_name_was_given_to_another_is_left_out_and_the_others_stand() {
+    let parsed = parsed(shop(), more(json!({"find": {"name": "place"}})));
+    let names: Vec<&str> = parsed.tools.iter().map(Definition::name).collect();
+    assert!(
+        names.contains(&"shop.callOff") && names.iter().filter(|name| **name == "shop.place").count() == 1,
+        "{names:?}"
+    );
+    let [left_out] =
+        parsed.unsupported.iter().filter(|part| part.place.contains("/orders.post")).collect::<Vec<_>>()[..]
+    else {
+        panic!("{:?}", parsed.unsupported)
+    };
+    assert_eq!(
+        left_out.reason,
+        "`shop.place` is what `operations.find.name` calls another operation; say `operations.place.name`"
+    );
 }
 
 #[test]

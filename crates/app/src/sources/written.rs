@@ -1,0 +1,307 @@
+//! A source as somebody added it: what may be said of one, and asking it for its tools.
+
+use std::collections::BTreeSet;
+
+use baton_core::bundle::Hash;
+use baton_core::time::Time;
+use baton_engine::settings::Setting;
+use baton_ports::records::RECORD_BYTES_MAX;
+use baton_ports::sources::{Fault, Kind, Written};
+use baton_tools::{Config, Definition, McpSource, Parsed};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::refused;
+use crate::project::{secrets_of, value_of};
+
+/// Bytes of a name: it stands before the names of the tools, of which models take 64.
+const NAME_BYTES_MAX: usize = 32;
+/// Bytes of what a source said that are kept: a document, or a list of tools.
+pub const CONTENT_BYTES_MAX: usize = RECORD_BYTES_MAX - 1_024;
+/// Where a key of the caller's own would stand in a setting that people can read.
+const WORDS_OF_KEYS: [&str; 6] = ["auth", "key", "token", "secret", "cookie", "password"];
+
+/// What may stand before the name of a secret.
+const SCHEMES: [&str; 5] = ["", "bearer", "basic", "token", "apikey"];
+
+/// A source's setting.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Kept {
+    #[serde(skip)]
+    pub name: String,
+    pub kind: String,
+    /// As it was written; a document that was sent is not here.
+    pub definition: Map<String, Value>,
+    /// The hash of what it said last; nothing where that is nothing.
+    pub content: Option<String>,
+    /// In milliseconds since 1970.
+    pub asked_at: i64,
+    /// Why it did not answer since.
+    pub last_error: Option<String>,
+}
+
+impl Kept {
+    pub fn read(value: &Value) -> Result<Self, String> {
+        serde_json::from_value(value.clone()).map_err(|error| error.to_string())
+    }
+
+    pub fn of(setting: Setting) -> Self {
+        let unreadable = |_| Self {
+            name: String::new(),
+            kind: String::new(),
+            definition: Map::new(),
+            content: None,
+            asked_at: 0,
+            last_error: Some("a newer Baton wrote it, and this one cannot read it".to_owned()),
+        };
+        let kept = Self::read(&setting.value).unwrap_or_else(unreadable);
+        Self { name: setting.name, ..kept }
+    }
+
+    pub fn as_value(&self) -> Value {
+        json!(self)
+    }
+
+    /// Where it is asked; nothing: its document was sent.
+    pub fn address(&self) -> Option<&str> {
+        ["url", "document"].into_iter().find_map(|field| self.definition.get(field)?.as_str())
+    }
+
+    /// What it was added by.
+    pub fn written(&self) -> Written {
+        let mut fields = self.definition.clone();
+        fields.insert("kind".to_owned(), Value::from(self.kind.clone()));
+        Written { name: self.name.clone(), fields }
+    }
+}
+
+/// What a source said: its document, or its list of tools.
+#[derive(Clone, Debug)]
+pub struct Content {
+    pub value: Value,
+    pub hash: String,
+}
+
+impl Content {
+    fn of(name: &str, value: Value) -> Result<Self, Fault> {
+        let text = value.to_string();
+        if text.len() > CONTENT_BYTES_MAX {
+            let reason = format!(
+                "what `{name}` says has {} bytes, and {CONTENT_BYTES_MAX} of a source that is added are kept",
+                text.len()
+            );
+            return Err(refused(reason, "define it in the project's `tools/`, where a document has up to 16 MB"));
+        }
+        Ok(Self { hash: Hash::of(text.as_bytes()).as_str().to_owned(), value })
+    }
+}
+
+/// A source that may be asked.
+pub struct Asked {
+    name: String,
+    kind: Kind,
+    /// Without the document.
+    fields: Map<String, Value>,
+    place: Place,
+}
+
+enum Place {
+    /// A document that was sent.
+    Sent(Value),
+    /// A document at an address.
+    At(String),
+    Server(Box<McpSource>),
+}
+
+impl Asked {
+    /// What may be said of a source over HTTP, checked as far as it can be before anybody is asked.
+    pub fn read(new: Written, settings: &Config) -> Result<Self, Fault> {
+        let Written { name, mut fields } = new;
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(is_plain) {
+            let reason = format!("`{name}` is no name of a source: 1 to {NAME_BYTES_MAX} letters, digits, `_` and `-`");
+            return Err(Fault::Refused { reason, hint: None });
+        }
+        if let Some(program) = ["command", "args", "env"].into_iter().find(|field| fields.contains_key(*field)) {
+            let reason = format!("`{program}`: no program is started for who asks over HTTP");
+            return Err(refused(reason, "define the server in a file of the project's `tools/`, or give its `url`"));
+        }
+        for (field, why) in
+            [("prefix", "tools of a source that is added begin with its name"), ("name", "a name is kept")]
+        {
+            if fields.contains_key(field) {
+                return Err(Fault::Refused { reason: format!("`{field}`: {why}"), hint: None });
+            }
+        }
+        secrets_are_named(&fields)?;
+        secrets_are_there(&fields, settings)?;
+        let kind = fields.remove("kind");
+        let (kind, place) = match kind.as_ref().and_then(Value::as_str) {
+            Some("mcp") => {
+                let source = server(&name, &fields)?;
+                may_be_asked("url", fields.get("url").and_then(Value::as_str).unwrap_or_default(), settings)?;
+                (Kind::Mcp, Place::Server(Box::new(source)))
+            }
+            Some("openapi") => (Kind::Openapi, document(&mut fields, settings)?),
+            Some(other) => {
+                let reason =
+                    format!("`kind`: `{other}` is none that is added over HTTP; there are `openapi` and `mcp`");
+                return Err(refused(reason, "other tools are defined in files of the project's `tools/`"));
+            }
+            None => {
+                return Err(Fault::Refused { reason: "`kind` is `openapi` or `mcp`".to_owned(), hint: None });
+            }
+        };
+        Ok(Self { name, kind, fields, place })
+    }
+
+    /// Asks it what it has.
+    pub async fn ask(&self, settings: &Config) -> Result<Content, Fault> {
+        let unavailable = |reason: String| Fault::Unavailable { name: self.name.clone(), reason };
+        let value = match &self.place {
+            Place::Sent(document) => document.clone(),
+            Place::At(address) => {
+                let text = baton_tools::document(address, settings).await.map_err(unavailable)?;
+                match serde_json::from_slice(&text) {
+                    Ok(document) => document,
+                    Err(_) => value_of(&text, address).map_err(|error| unavailable(format!("{error:#}")))?,
+                }
+            }
+            Place::Server(source) => {
+                let listing = source.list(settings).await.map_err(unavailable)?;
+                serde_json::to_value(listing).map_err(|error| unavailable(error.to_string()))?
+            }
+        };
+        Content::of(&self.name, value)
+    }
+
+    /// Its tools, as what it said has them.
+    pub fn tools(&self, content: &Content) -> Result<Laid, Fault> {
+        Laid::of(&self.name, self.kind.word(), &self.fields, &content.value)
+            .map_err(|reason| Fault::Refused { reason, hint: None })
+    }
+
+    pub fn kept(&self, content: &Content, asked_at: Time) -> Kept {
+        Kept {
+            name: self.name.clone(),
+            kind: self.kind.word().to_owned(),
+            definition: self.fields.clone(),
+            content: Some(content.hash.clone()),
+            asked_at: asked_at.as_ms(),
+            last_error: None,
+        }
+    }
+}
+
+/// The tools of a source, and what connects to it.
+#[derive(Default)]
+pub struct Laid {
+    pub tools: Vec<Definition>,
+    pub servers: Vec<McpSource>,
+    pub unsupported: Vec<baton_tools::Unsupported>,
+}
+
+impl Laid {
+    pub fn of(name: &str, kind: &str, fields: &Map<String, Value>, content: &Value) -> Result<Self, String> {
+        let mut definition = fields.clone();
+        definition.insert("name".to_owned(), name.into());
+        definition.insert("kind".to_owned(), kind.into());
+        if kind == Kind::Openapi.word() {
+            definition.insert("document".to_owned(), content.clone());
+        }
+        let Parsed { mut tools, mut unsupported, sources, .. } =
+            Definition::parse(Value::Object(definition)).map_err(|error| error.to_string())?;
+        if let Some(server) = sources.first() {
+            let listing = serde_json::from_value(content.clone()).map_err(|error| error.to_string())?;
+            let (theirs, not) = server.tools(&listing);
+            tools.extend(theirs);
+            unsupported.extend(not);
+        }
+        Ok(Self { tools, servers: sources, unsupported })
+    }
+}
+
+/// Where its document is; one that was sent is taken out of what is said of it.
+fn document(fields: &mut Map<String, Value>, settings: &Config) -> Result<Place, Fault> {
+    match fields.get("document") {
+        Some(Value::String(address)) if address.starts_with("https://") || address.starts_with("http://") => {
+            may_be_asked("document", address, settings)?;
+            Ok(Place::At(address.clone()))
+        }
+        Some(Value::Object(_)) => Ok(Place::Sent(fields.remove("document").unwrap_or_default())),
+        Some(_) | None => {
+            Err(Fault::Refused { reason: "`document` is an OpenAPI document, or its address".to_owned(), hint: None })
+        }
+    }
+}
+
+fn server(name: &str, fields: &Map<String, Value>) -> Result<McpSource, Fault> {
+    if !fields.get("url").is_some_and(Value::is_string) {
+        let reason = "`url` is where the server speaks streamable HTTP".to_owned();
+        return Err(refused(reason, "a server that is a program is defined in a file of the project's `tools/`"));
+    }
+    let mut definition = fields.clone();
+    definition.insert("name".to_owned(), name.into());
+    definition.insert("kind".to_owned(), Kind::Mcp.word().into());
+    let parsed = Definition::parse(Value::Object(definition));
+    let parsed = parsed.map_err(|error| Fault::Refused { reason: error.to_string(), hint: None })?;
+    parsed.sources.into_iter().next().ok_or_else(|| Fault::Refused { reason: "it is no server".to_owned(), hint: None })
+}
+
+/// What can be said of an address before its name is looked up.
+fn may_be_asked(field: &str, address: &str, settings: &Config) -> Result<(), Fault> {
+    settings
+        .outbound
+        .may_ask(address)
+        .map_err(|reason| Fault::Refused { reason: format!("`{field}`: {reason}"), hint: None })
+}
+
+/// No key is written where a tenant's people read it.
+fn secrets_are_named(fields: &Map<String, Value>) -> Result<(), Fault> {
+    let is_of_key = |name: &str| WORDS_OF_KEYS.iter().any(|word| name.to_lowercase().contains(word));
+    let within = |field: &'static str, is_key: &dyn Fn(&str) -> bool| {
+        let values = fields.get(field).and_then(Value::as_object).into_iter().flatten();
+        let mut plain = values.filter(|(name, value)| is_key(name) && !is_named(value));
+        plain.next().map(|(name, _)| format!("{field}.{name}"))
+    };
+    let in_address = |field: &&&str| {
+        let address = fields.get(**field).and_then(Value::as_str).and_then(|address| address.split_once('?'));
+        address.is_some_and(|(_, query)| {
+            query.split('&').any(|pair| is_of_key(pair.split('=').next().unwrap_or_default()))
+        })
+    };
+    let written = within("auth", &|_| true).or_else(|| within("headers", &is_of_key));
+    match written.or_else(|| ["url", "document", "server"].iter().find(in_address).map(ToString::to_string)) {
+        Some(place) => Err(refused(
+            format!("`{place}` has a key that would be kept in the clear, and read by all who look at the source"),
+            "write `{{ secrets.NAME }}` under `auth` or `headers`",
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Whether a value is a secret by its name, with the word of its scheme before it at most: `Bearer {{ secrets.shop }}`.
+fn is_named(value: &Value) -> bool {
+    let Some((scheme, named)) = value.as_str().and_then(|text| text.split_once("{{")) else { return false };
+    let Some((name, behind)) = named.split_once("}}") else { return false };
+    let name = name.trim().strip_prefix("secrets.");
+    let is_word = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    name.is_some_and(|name| !name.is_empty() && is_word(name))
+        && behind.trim().is_empty()
+        && SCHEMES.contains(&scheme.trim().to_lowercase().as_str())
+}
+
+/// Whether the settings have each secret that is named, for sources that are added.
+fn secrets_are_there(fields: &Map<String, Value>, settings: &Config) -> Result<(), Fault> {
+    let mut named = BTreeSet::new();
+    // A document is somebody else's words.
+    let said = fields.iter().filter(|(name, _)| *name != "document");
+    said.for_each(|(_, value)| secrets_of(value, &mut named));
+    match named.into_iter().find(|name| !settings.secrets.contains_key(name)) {
+        Some(name) => Err(refused(
+            format!("there is no secret `{name}` for sources that are added"),
+            "a source of the server's own tenant has those under [tools.secrets] that say their `origins`; others have none",
+        )),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,383 @@
+//! Where tools come from, over HTTP: those of the project's files are looked at and asked anew, a tenant adds some of its
+//! own, and nobody else sees or calls them.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use crate::place::Place;
+use crate::server::{Answer, Server, until};
+
+/// What it answers: nothing counts as down.
+#[derive(Default)]
+struct State {
+    /// Names of its operations and of its tools.
+    operations: Vec<String>,
+    is_down: bool,
+    /// The keys that calls brought.
+    keys: Vec<String>,
+}
+
+/// A service with an OpenAPI document at `/openapi.json`, a call of it at `/order`, and an MCP server at `/mcp`.
+struct Shop {
+    url: String,
+    state: Arc<Mutex<State>>,
+}
+
+impl Shop {
+    fn open() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let state = State { operations: vec!["getOrder".to_owned()], ..State::default() };
+        let state = Arc::new(Mutex::new(state));
+        let (all, at) = (state.clone(), url.clone());
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (all, at) = (all.clone(), at.clone());
+                // Whoever asked may have gone away.
+                std::thread::spawn(move || answer(stream, &all, &at).ok());
+            }
+        });
+        Self { url, state }
+    }
+
+    fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    fn has(&self, operations: &[&str]) {
+        self.state.lock().expect("a lock").operations = operations.iter().map(ToString::to_string).collect();
+    }
+
+    fn is_down(&self, is_down: bool) {
+        self.state.lock().expect("a lock").is_down = is_down;
+    }
+
+    fn keys(&self) -> Vec<String> {
+        self.state.lock().expect("a lock").keys.clone()
+    }
+
+    /// Its document, with something that no tool can use.
+    fn document(&self) -> Value {
+        document(&self.url, &self.state.lock().expect("a lock").operations)
+    }
+}
+
+fn document(url: &str, operations: &[String]) -> Value {
+    let path = |name: &String| {
+        let operation = json!({"get": {"operationId": name, "summary": name, "security": [{"key": []}]}});
+        (format!("/order/{name}"), operation)
+    };
+    let mut paths: serde_json::Map<String, Value> = operations.iter().map(path).collect();
+    paths.insert("/echo".to_owned(), json!({"trace": {"operationId": "echo"}}));
+    json!({
+        "openapi": "3.0.3", "info": {"title": "Shop", "version": "1"}, "servers": [{"url": url}], "paths": paths,
+        "components": {"securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
+    })
+}
+
+fn answer(stream: TcpStream, state: &Mutex<State>, url: &str) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream);
+    let (mut request, mut length, mut key) = (String::new(), 0, String::new());
+    reader.read_line(&mut request)?;
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? <= 2 {
+            break;
+        }
+        let (name, value) = line.split_once(':').unwrap_or_default();
+        match name.to_ascii_lowercase().as_str() {
+            "content-length" => length = value.trim().parse().unwrap_or(0),
+            "authorization" => value.trim().clone_into(&mut key),
+            _ => {}
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    let mut state = state.lock().expect("a lock");
+    let (status, reply) = match request.split(' ').take(2).collect::<Vec<_>>().as_slice() {
+        _ if state.is_down => ("503 Service Unavailable", json!({"error": "down"})),
+        [_, "/openapi.json"] => ("200 OK", document(url, &state.operations)),
+        [_, path] if path.starts_with("/order/") => {
+            state.keys.push(key);
+            ("200 OK", json!({"path": path}))
+        }
+        ["POST", "/mcp"] => {
+            state.keys.push(key);
+            spoken(&serde_json::from_slice(&body)?, &state.operations)
+        }
+        _ => ("405 Method Not Allowed", json!({})),
+    };
+    drop(state);
+    let reply = if reply.is_null() { String::new() } else { reply.to_string() };
+    let head = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}", reply.len());
+    write!(reader.get_mut(), "{head}\r\nConnection: close\r\n\r\n{reply}")
+}
+
+/// What an MCP server says.
+fn spoken(message: &Value, tools: &[String]) -> (&'static str, Value) {
+    let Some(id) = message.get("id") else { return ("202 Accepted", Value::Null) };
+    let tool = |name: &String| json!({"name": name, "description": name, "inputSchema": {"type": "object"}});
+    let result = match message["method"].as_str().unwrap_or_default() {
+        "initialize" => json!({
+            "protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "shop", "version": "1"},
+        }),
+        "tools/list" => json!({"tools": tools.iter().map(tool).collect::<Vec<_>>()}),
+        "tools/call" => json!({"content": [{"type": "text", "text": "good day"}]}),
+        _ => return ("200 OK", json!({"jsonrpc": "2.0", "id": id, "error": {"code": -32601, "message": "no method"}})),
+    };
+    ("200 OK", json!({"jsonrpc": "2.0", "id": id, "result": result}))
+}
+
+/// A server that may ask services of this machine, its own admin's key, and the admin's key of another tenant.
+struct World {
+    place: Place,
+    server: Server,
+    own: String,
+    theirs: String,
+}
+
+const ALLOWS: &str = "[tools.outbound]\nallow = [\"127.0.0.1\"]\n";
+
+impl World {
+    fn with(files: &[(&str, &str)]) -> Self {
+        let place = Place::with(files);
+        let server = Server::start(&place);
+        let own = server.key().expect("a key").to_owned();
+        let made = server.ask("POST /api/v1/tenants", &own, "", &json!({ "id": "acme" })).ends(201);
+        let theirs = made["key"].as_str().expect("a key").to_owned();
+        Self { place, server, own, theirs }
+    }
+
+    fn ask(&self, request: &str, key: &str, body: &Value) -> Answer {
+        self.server.ask(request, key, "", body)
+    }
+
+    fn get(&self, path: &str, key: &str) -> Value {
+        self.ask(&format!("GET {path}"), key, &Value::Null).ends(200)
+    }
+
+    fn calls(&self, tool: &str, key: &str) -> Answer {
+        self.ask(&format!("POST /api/v1/tools/{tool}/execute"), key, &json!({}))
+    }
+}
+
+fn names(list: &Value) -> Vec<&str> {
+    list.as_array().expect("a list").iter().filter_map(|one| one["name"].as_str()).collect()
+}
+
+#[test]
+fn sources_of_the_files_are_listed_with_their_state_and_asked_anew() {
+    let shop = Shop::open();
+    let at_address = json!({"name": "shop", "kind": "openapi", "document": shop.at("/openapi.json")}).to_string();
+    let program = json!({"name": "sh", "kind": "mcp", "command": "sh", "args": ["-c", "echo s3cr3t >&2; exit 1"]});
+    let world = World::with(&[
+        ("baton.toml", ALLOWS),
+        ("tools/shop.json", &at_address),
+        ("tools/sh.json", &program.to_string()),
+    ]);
+    let listed = world.get("/api/v1/sources", &world.own);
+    assert_eq!(names(&listed["sources"]), ["sh", "shop"]);
+    let (sh, found) = (&listed["sources"][0], &listed["sources"][1]);
+    assert_eq!((&sh["kind"], &sh["reachable"], &sh["tool_count"]), (&json!("mcp"), &json!(false), &json!(0)));
+    assert!(sh["last_error"].as_str().expect("why").contains("s3cr3t"), "{sh}");
+    assert_eq!((&found["kind"], &found["reachable"]), (&json!("openapi"), &json!(true)));
+    assert_eq!((&found["tool_count"], &found["unsupported_count"]), (&json!(1), &json!(2)));
+    assert_eq!((&found["file"], &found["address"]), (&json!("tools/shop.json"), &json!(shop.at("/openapi.json"))));
+    // What a program says on standard error is for those who keep the files.
+    let theirs = world.get("/api/v1/sources/sh", &world.theirs).to_string();
+    assert!(!theirs.contains("s3cr3t") && theirs.contains("did not answer"), "{theirs}");
+    let address = &world.get("/api/v1/sources/shop", &world.theirs)["address"];
+    assert_eq!(address, &Value::Null, "nor is where a document lies");
+    let refused = world.ask("POST /api/v1/sources/shop/refresh", &world.theirs, &Value::Null).ends(409);
+    assert_eq!(refused["code"], "SOURCE_OF_FILE");
+
+    let shown = world.get("/api/v1/sources/shop", &world.own);
+    assert_eq!(shown["tools"], json!(["shop.getOrder"]));
+    let unsupported = json!([
+        {"place": "paths./echo.trace", "reason": "TRACE is not called"},
+        {
+            "place": "paths./order/getOrder.get.security.0",
+            "reason": "it is called without a key; give `auth.key` for one",
+        },
+    ]);
+    assert_eq!(shown["unsupported"], unsupported);
+    shop.has(&["getOrder", "listOrders"]);
+    let asked = world.ask("POST /api/v1/sources/shop/refresh", &world.own, &Value::Null).ends(200);
+    assert_eq!(asked["tools"], json!(["shop.getOrder", "shop.listOrders"]));
+    world.calls("shop.listOrders", &world.theirs).ends(200);
+    // Workflows may name it, too.
+    until("workflows may name the new tool", || {
+        let workflow = "name: look\nnodes: [{id: look, tool: shop.listOrders}]\n";
+        let checked = world.server.write("POST /api/v1/workflows/validate", &world.own, "", workflow).ends(200);
+        (checked["ok"] == true).then_some(())
+    });
+    shop.is_down(true);
+    let silent = world.ask("POST /api/v1/sources/shop/refresh", &world.own, &Value::Null).ends(200);
+    assert_eq!((&silent["reachable"], &silent["tool_count"]), (&json!(false), &json!(2)));
+    assert!(silent["last_error"].as_str().expect("why").contains("503"), "{silent}");
+
+    let changed = world.ask("DELETE /api/v1/sources/shop", &world.own, &Value::Null).ends(409);
+    assert_eq!(changed["code"], "SOURCE_OF_FILE");
+    assert!(changed["hint"].as_str().expect("a hint").contains("tools/shop.json"), "{changed}");
+    let unknown = world.ask("GET /api/v1/sources/shopp", &world.own, &Value::Null).ends(404);
+    assert_eq!((&unknown["code"], &unknown["hint"]), (&json!("SOURCE_NOT_FOUND"), &json!("did you mean `shop`?")));
+}
+
+#[test]
+fn a_tenant_adds_a_document_for_itself_and_it_stands_after_a_restart() {
+    let shop = Shop::open();
+    let World { place, server, own, theirs } = World::with(&[("baton.toml", ALLOWS)]);
+    let new = json!({"name": "shop", "kind": "openapi", "document": shop.at("/openapi.json")});
+    let made = server.ask("POST /api/v1/sources", &theirs, "Idempotency-Key: one\r\n", &new);
+    let tag = made.header("etag").expect("a tag").to_owned();
+    let made = made.ends(201);
+    assert_eq!((&made["tools"], &made["file"]), (&json!(["shop.getOrder"]), &Value::Null));
+    let again = server.ask("POST /api/v1/sources", &theirs, "Idempotency-Key: one\r\n", &new);
+    assert_eq!(again.ends(201)["name"], "shop", "it was made once");
+    assert_eq!(server.ask("POST /api/v1/sources", &theirs, "", &new).ends(409)["code"], "NAME_TAKEN");
+
+    let execute =
+        |server: &Server, key: &str| server.ask("POST /api/v1/tools/shop.getOrder/execute", key, "", &json!({}));
+    assert_eq!(execute(&server, &theirs).ends(200)["success"], true);
+    assert_eq!(execute(&server, &own).ends(404)["code"], "TOOL_NOT_FOUND", "it is nobody else's");
+    let tools =
+        |key: &str| server.ask("GET /api/v1/tools?search=shop.", key, "", &Value::Null).ends(200)["tools"].clone();
+    assert_eq!((names(&tools(&theirs)), names(&tools(&own))), (vec!["shop.getOrder"], vec![]));
+    assert_eq!(server.ask("GET /api/v1/tools/shop.getOrder", &own, "", &Value::Null).status, 404);
+    let found = |key: &str| server.ask("GET /api/v1/tools/search?query=getOrder", key, "", &Value::Null).ends(200);
+    assert!(found(&theirs).to_string().contains("shop.getOrder") && !found(&own).to_string().contains("shop.getOrder"));
+    // A workflow that names it is one for the tenant, and for no other.
+    let workflow = "name: look\nnodes: [{id: look, tool: shop.getOrder}]\n";
+    let save = |key: &str| server.write("POST /api/v1/workflows?activate=true", key, "", workflow);
+    assert_eq!((save(&own).status, save(&theirs).status), (422, 201));
+    assert_eq!(server.ask("GET /api/v1/sources", &own, "", &Value::Null).ends(200)["sources"], json!([]));
+    assert_eq!(server.ask("GET /api/v1/sources/shop", &own, "", &Value::Null).status, 404);
+    let rows = server.ask("GET /api/v1/audit?limit=50", &theirs, "", &Value::Null).ends(200).to_string();
+    assert!(rows.contains("sources.create"), "{rows}");
+
+    // It stands while the service is down, in another process too.
+    shop.is_down(true);
+    assert_eq!(server.stop(), Some(0));
+    let server = Server::start(&place);
+    let shown = server.ask("GET /api/v1/sources/shop", &theirs, "", &Value::Null).ends(200);
+    assert_eq!(shown["tools"], json!(["shop.getOrder"]));
+    assert_eq!(shown["definition"], json!({"kind": "openapi", "document": shop.at("/openapi.json")}));
+    shop.is_down(false);
+    let run = json!({"workflow_id": "look"});
+    let run = server.ask("POST /api/v1/workflows/execute", &theirs, "Prefer: wait=20\r\n", &run).ends(200);
+    assert_eq!(run["status"], "completed", "{run}");
+
+    // A change goes by what was read.
+    let with = |tag: &str| format!("If-Match: {tag}\r\n");
+    let less = json!({"kind": "openapi", "document": shop.at("/openapi.json"), "exclude": ["getOrder"]});
+    assert_eq!(
+        server.ask("PUT /api/v1/sources/shop", &theirs, &with("\"77\""), &less).ends(412)["code"],
+        "CHANGED_MEANWHILE"
+    );
+    let put = server.ask("PUT /api/v1/sources/shop", &theirs, &with(&tag), &less);
+    let newer = put.header("etag").expect("a tag").to_owned();
+    assert_eq!(put.ends(200)["tools"], json!([]));
+    assert_eq!(execute(&server, &theirs).status, 404, "the tool is gone");
+    assert_eq!(server.ask("DELETE /api/v1/sources/shop", &theirs, &with(&tag), &Value::Null).status, 412);
+    assert_eq!(server.ask("DELETE /api/v1/sources/shop", &theirs, &with(&newer), &Value::Null).status, 204);
+    assert_eq!(server.ask("GET /api/v1/sources/shop", &theirs, "", &Value::Null).status, 404);
+    // What was read before it was removed is not what is there since.
+    server.ask("POST /api/v1/sources", &theirs, "", &new).ends(201);
+    assert_eq!(server.ask("PUT /api/v1/sources/shop", &theirs, &with(&tag), &less).status, 412);
+}
+
+#[test]
+fn a_document_that_is_sent_is_checked_and_an_mcp_server_is_asked() {
+    let shop = Shop::open();
+    let world = World::with(&[("baton.toml", ALLOWS)]);
+    let add = |source: &Value| world.ask("POST /api/v1/sources", &world.theirs, source);
+    let sent = add(&json!({"name": "sent", "kind": "openapi", "document": shop.document()})).ends(201);
+    assert_eq!((&sent["tools"], &sent["reachable"]), (&json!(["sent.getOrder"]), &Value::Null));
+    assert_eq!(sent["definition"], json!({"kind": "openapi"}), "what was sent is not repeated");
+    let nobody = world.ask("POST /api/v1/sources/sent/refresh", &world.theirs, &Value::Null).ends(422);
+    assert!(nobody["detail"].as_str().expect("why").contains("nobody to ask"), "{nobody}");
+    assert_eq!(world.calls("sent.getOrder", &world.theirs).ends(200)["success"], true);
+
+    let mcp =
+        add(&json!({"name": "far", "kind": "mcp", "url": shop.at("/mcp"), "tools": {"getOrder": {"class": "read"}}}));
+    assert_eq!(mcp.ends(201)["tools"], json!(["far.getOrder"]));
+    let called = world.calls("far.getOrder", &world.theirs).ends(200);
+    assert_eq!((&called["success"], &called["data"]["text"]), (&json!(true), &json!("good day")), "{called}");
+    assert_eq!(world.calls("far.getOrder", &world.own).status, 404);
+    shop.has(&["getOrder", "pay"]);
+    let asked = world.ask("POST /api/v1/sources/far/refresh", &world.theirs, &Value::Null).ends(200);
+    assert_eq!(asked["tools"], json!(["far.getOrder", "far.pay"]));
+    shop.is_down(true);
+    let silent = world.ask("POST /api/v1/sources/far/refresh", &world.theirs, &Value::Null).ends(200);
+    assert_eq!((&silent["reachable"], &silent["tool_count"]), (&json!(false), &json!(2)), "{silent}");
+    let gone = add(&json!({"name": "gone", "kind": "openapi", "document": shop.at("/openapi.json")})).ends(502);
+    assert_eq!(gone["code"], "SOURCE_UNAVAILABLE");
+    assert_eq!(names(&world.get("/api/v1/sources", &world.theirs)["sources"]), ["far", "sent"], "nothing was kept");
+}
+
+#[test]
+fn what_a_source_may_not_be_is_refused_with_the_way_out() {
+    let place = "https://api.example.com/openapi.json";
+    let world = World::with(&[("baton.toml", "[tools.secrets]\nfree = \"s3cr3t\"\n")]);
+    for (source, why) in [
+        (json!({"name": "a", "kind": "mcp", "command": "sh"}), "no program is started"),
+        (json!({"name": "a", "kind": "mcp", "url": "https://x.example.com/mcp", "env": {}}), "no program is started"),
+        (json!({"name": "a", "kind": "mcp"}), "`url`"),
+        (json!({"name": "a", "kind": "mcp", "url": "http://127.0.0.1:9/mcp"}), "not a public address"),
+        (json!({"name": "a", "kind": "openapi", "document": "http://169.254.169.254/latest"}), "not a public address"),
+        (json!({"name": "a", "kind": "openapi", "document": "apis/shop.yaml"}), "`document`"),
+        (json!({"name": "a", "kind": "openapi", "document": {"swagger": "2.0"}}), "Swagger 2.0"),
+        (json!({"name": "a", "kind": "script"}), "`openapi` and `mcp`"),
+        (json!({"name": "a.b", "kind": "openapi", "document": place}), "no name of a source"),
+        (json!({"name": "a", "kind": "mcp", "url": "https://x.example.com", "prefix": "b"}), "begin with its name"),
+        (
+            json!({"name": "a", "kind": "mcp", "url": "https://x.example.com", "headers": {"Authorization": "Bearer abc"}}),
+            "in the clear",
+        ),
+        (json!({"name": "a", "kind": "openapi", "document": place, "auth": {"key": "abc"}}), "in the clear"),
+        (
+            json!({"name": "a", "kind": "openapi", "document": place, "auth": {"key": "Bearer abc{{ '' }}"}}),
+            "`auth.key` has a key that would be kept in the clear",
+        ),
+        (
+            json!({"name": "a", "kind": "mcp", "url": "https://x.example.com/mcp?api_key=abc"}),
+            "`url` has a key that would be kept in the clear",
+        ),
+        (
+            json!({"name": "a", "kind": "openapi", "document": place, "auth": {"key": "{{ secrets.free }}"}}),
+            "no secret `free`",
+        ),
+    ] {
+        let refused = world.ask("POST /api/v1/sources", &world.own, &source);
+        assert_eq!(refused.status, 422, "{source}: {}", refused.body);
+        assert!(refused.body["detail"].as_str().expect("why").contains(why), "{source}: {}", refused.body);
+    }
+    let builder = world.ask("POST /api/v1/keys", &world.own, &json!({"name": "b", "role": "builder"})).ends(201);
+    let builder = builder["key"].as_str().expect("a key");
+    assert_eq!(world.ask("GET /api/v1/sources", builder, &Value::Null).ends(403)["code"], "FORBIDDEN");
+    assert_eq!(world.get("/api/v1/sources", &world.own)["sources"], json!([]));
+}
+
+#[test]
+fn a_secret_goes_to_a_source_of_the_servers_own_tenant_where_it_is_bound_to_its_address() {
+    let shop = Shop::open();
+    let settings = format!("{ALLOWS}[tools.secrets.shop]\nvalue = \"s3cr3t\"\norigins = [\"{}\"]\n", shop.url);
+    let world = World::with(&[("baton.toml", &settings)]);
+    let source = json!({
+        "name": "shop", "kind": "openapi", "document": shop.document(), "auth": {"key": "{{ secrets.shop }}"},
+    });
+    world.ask("POST /api/v1/sources", &world.own, &source).ends(201);
+    assert_eq!(world.calls("shop.getOrder", &world.own).ends(200)["success"], true);
+    assert_eq!(shop.keys(), ["Bearer s3cr3t"]);
+    let refused = world.ask("POST /api/v1/sources", &world.theirs, &source).ends(422);
+    assert!(
+        refused["detail"].as_str().expect("why").contains("no secret `shop`"),
+        "another tenant has none: {refused}"
+    );
+    // The command line has it, too.
+    let listed = world.place.baton(&["tools", "list", "--search", "shop."]).ends(0);
+    assert!(listed.out.contains("shop.getOrder"), "{}", listed.out);
+}

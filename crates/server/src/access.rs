@@ -1,0 +1,116 @@
+//! The access log: one line for each request, where the log is asked for it (`BATON_LOG=baton_server::access=info`). It has
+//! the route and never the path, for paths have names of people in them and secrets; no query, no header, no body.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::extract::MatchedPath;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use baton_ports::keys::Key;
+use tracing::Level;
+
+use crate::count::NOWHERE;
+
+/// What the lines are asked for by.
+const TARGET: &str = "baton_server::access";
+/// What a caller calls its request, and is answered with.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Characters of one.
+const REQUEST_ID_CHARS_MAX: usize = 128;
+
+tokio::task_local! {
+    /// Who asks, once that is known.
+    static ASKER: Asker;
+}
+
+/// Who turns out to ask.
+type Asker = Arc<OnceLock<Who>>;
+
+struct Who {
+    tenant: String,
+    key_id: String,
+}
+
+/// A request that is told of once it is answered.
+pub(crate) struct Access {
+    method: Method,
+    id: HeaderValue,
+    asker: Asker,
+}
+
+impl Access {
+    /// Nothing where nobody reads of it.
+    pub fn of(method: &Method, headers: &HeaderMap) -> Option<Self> {
+        let is_told = tracing::enabled!(target: TARGET, Level::INFO);
+        is_told.then(|| Self { method: method.clone(), id: id(headers), asker: Asker::default() })
+    }
+
+    /// Answers it, where whoever finds out who asks can say so.
+    pub async fn within<T>(&self, answer: impl Future<Output = T>) -> T {
+        ASKER.scope(self.asker.clone(), answer).await
+    }
+
+    /// Tells of it, and gives the answer its id.
+    pub fn tell(&self, headers: &mut HeaderMap, matched: Option<&MatchedPath>, status: StatusCode, took: Duration) {
+        let who = self.asker.get();
+        tracing::info!(
+            target: TARGET,
+            method = word(&self.method),
+            route = matched.map_or(NOWHERE, MatchedPath::as_str),
+            status = status.as_u16(),
+            duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            tenant = who.map(|who| who.tenant.as_str()),
+            key_id = who.map(|who| who.key_id.as_str()),
+            request_id = self.id.to_str().unwrap_or_default(),
+            "answered"
+        );
+        headers.insert(REQUEST_ID, self.id.clone());
+    }
+}
+
+/// Says who asks, where that is told.
+pub(crate) fn by(key: &Key) {
+    // What follows a run asks again outside of its request, which is told already.
+    let _ = ASKER.try_with(|asker| asker.set(Who { tenant: key.tenant.to_string(), key_id: key.id.clone() }));
+}
+
+/// The caller's own name for the request, where it can be one; else a new one.
+fn id(headers: &HeaderMap) -> HeaderValue {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let is_one = |value: &&HeaderValue| {
+        (1..=REQUEST_ID_CHARS_MAX).contains(&value.len()) && value.as_bytes().iter().all(is_plain)
+    };
+    let minted = || HeaderValue::try_from(uuid::Uuid::now_v7().to_string());
+    match headers.get(&REQUEST_ID).filter(is_one) {
+        Some(own) => own.clone(),
+        None => minted().unwrap_or_else(|_| HeaderValue::from_static("-")),
+    }
+}
+
+/// Callers make no words of their own.
+fn word(method: &Method) -> &'static str {
+    const KNOWN: [&str; 9] = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE", "CONNECT"];
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("OTHER")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_callers_own_id_is_taken_where_it_is_plain_and_short() {
+        let of = |value: &'static str| {
+            id(&[(REQUEST_ID, HeaderValue::from_static(value))].into_iter().collect())
+                .to_str()
+                .expect("text")
+                .to_owned()
+        };
+        assert_eq!(of("order-7.retry_1"), "order-7.retry_1");
+        for other in ["", "two words", "a=b&c", "<script>"] {
+            assert_ne!(of(other), other);
+        }
+        let long: &'static str = "x".repeat(REQUEST_ID_CHARS_MAX + 1).leak();
+        assert_eq!(of(long).len(), 36);
+        assert_ne!(id(&HeaderMap::new()), id(&HeaderMap::new()));
+    }
+}
