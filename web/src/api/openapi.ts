@@ -1083,6 +1083,79 @@ export interface Schemas {
   }
   /** A body that says nothing. */
   Silent: Record<string, never>
+  /** Where tools come from, and how it stands. */
+  Source: {
+    /** Where it is asked, without what may be secret; nothing where nobody is asked, or a program. */
+    address?: string | null
+    asked_at?: string | null
+    /** The project's file that defines it, whose tools are everybody's; nothing: the tenant added it for itself. */
+    file?: string | null
+    /** `openapi` or `mcp`. */
+    kind: string
+    /** Why it did not answer, or its tools cannot be used. */
+    last_error?: string | null
+    name: string
+    /** Whether it answered when it was asked last; nothing where nobody is asked. */
+    reachable?: boolean | null
+    tool_count: number
+    unsupported_count: number
+  }
+  /** What stands in its place: the same without the name, which is kept. */
+  SourceDefined: {
+    auth?: Record<string, unknown> | null
+    document?: unknown
+    exclude?: string[] | null
+    headers?: Record<string, unknown> | null
+    include?: string[] | null
+    kind: string
+    trusted?: boolean | null
+    url?: string | null
+  }
+  /** A source to add: a name, and what a file of the project's `tools/` would say. */
+  SourceNew: {
+    /** Of `openapi`: by the name of the security scheme, `{{ secrets.NAME }}`. */
+    auth?: Record<string, unknown> | null
+    /** Of `openapi`: the document, up to a megabyte of it, or its address. */
+    document?: unknown
+    exclude?: string[] | null
+    /** Of `mcp`: sent with each request. What is a key is `{{ secrets.NAME }}`. */
+    headers?: Record<string, unknown> | null
+    include?: string[] | null
+    /** `openapi` or `mcp`. */
+    kind: string
+    /** 1 to 32 letters, digits, `_` and `-`. */
+    name: string
+    /** Whether the tenant vouches that its tools do what they say. */
+    trusted?: boolean | null
+    /** Of `mcp`: where the server speaks streamable HTTP. */
+    url?: string | null
+  }
+  SourcePart: {
+    /** `paths./pets.post.requestBody`. */
+    place: string
+    reason: string
+  }
+  /** The same with its tools. */
+  SourceWhole: {
+    address?: string | null
+    asked_at?: string | null
+    /** As it was added; a document that was sent is left out. Nothing for one of the project's files. */
+    definition?: Record<string, unknown> | null
+    file?: string | null
+    kind: string
+    last_error?: string | null
+    name: string
+    reachable?: boolean | null
+    tool_count: number
+    /** Names. */
+    tools: string[]
+    /** Parts of its document or its list that no tool can use, or not fully. */
+    unsupported: Schemas['SourcePart'][]
+    unsupported_count: number
+  }
+  Sources: {
+    sources: Schemas['Source'][]
+  }
   /** Who shares a workflow's runs. */
   Split: {
     /** At most 10, which add up to 100; none: all runs are the active version's. */
