@@ -78,6 +78,8 @@ pub enum Mutant {
     NewestFirst,
     /// A customer's message that comes before those that its number leaves room for is dropped.
     EarlyDropped,
+    /// It is heard at once, and those before it are not waited for.
+    GapIgnored,
     /// A run speaks in a conversation that is not the AI's.
     SpeaksUnowned,
     /// A post is taken under an old number.
@@ -95,7 +97,7 @@ pub enum Mutant {
 }
 
 impl Mutant {
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::SentBeforeAppend,
         Self::InboxForgotten,
         Self::FenceIgnored,
@@ -129,6 +131,7 @@ impl Mutant {
         Self::ThoughtsForgotten,
         Self::NewestFirst,
         Self::EarlyDropped,
+        Self::GapIgnored,
         Self::SpeaksUnowned,
         Self::StalePosted,
         Self::EarlierStayHeard,

@@ -171,6 +171,7 @@ impl Draft<'_> {
         }
         match arrival {
             Arrival::Early { .. } if planted(Mutant::EarlyDropped) => {}
+            Arrival::Early { .. } if planted(Mutant::GapIgnored) => self.receive(message, true),
             Arrival::Early { until } => self.emit(Event::Held { message, until }),
             Arrival::InOrder(signals) => {
                 let mut first = Some(message);

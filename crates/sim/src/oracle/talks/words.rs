@@ -1,12 +1,17 @@
 //! What was said in one conversation, by whom, and who handled it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use baton_core::conversation::{Arrived, Author, Entry, Event, Line};
 use baton_core::id::RunId;
+use baton_core::time::Time;
 
 use super::super::{Violation, broken};
 use super::Standing;
+
+/// How long a message that came early waits for those before it.
+const WAITS: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Owner {
@@ -37,6 +42,8 @@ pub struct Words {
     said: BTreeSet<String>,
     /// Of each sender with numbers: the newest that was said.
     newest: BTreeMap<String, u64>,
+    /// Since when those wait that came before their turn, by sender and number.
+    held: BTreeMap<(String, u64), Time>,
     /// The place of the last that was said of those without.
     unnumbered: Option<usize>,
     lines: BTreeMap<u64, Hands>,
@@ -55,6 +62,7 @@ impl Words {
             acknowledged: BTreeMap::new(),
             said: BTreeSet::new(),
             newest: BTreeMap::new(),
+            held: BTreeMap::new(),
             unnumbered: None,
             lines: BTreeMap::new(),
             owner: Owner::Ai,
@@ -72,7 +80,8 @@ impl Words {
     pub fn recorded(&mut self, entry: Entry) -> Result<(), Violation> {
         for event in &entry.events {
             match event {
-                Event::Said { line } => self.says(line)?,
+                Event::Said { line } => self.says(line, entry.at)?,
+                Event::Held { message, .. } => self.holds(message, entry.at),
                 event => {
                     self.changes_hands(event)?;
                     self.handles(event)?;
@@ -83,9 +92,15 @@ impl Words {
         Ok(())
     }
 
-    fn says(&mut self, line: &Line) -> Result<(), Violation> {
+    fn holds(&mut self, message: &Arrived, at: Time) {
+        if let Some(number) = message.sequence {
+            self.held.insert((message.source.clone(), number), at);
+        }
+    }
+
+    fn says(&mut self, line: &Line, at: Time) -> Result<(), Violation> {
         let speaker = match &line.from {
-            Author::Customer => return self.customer_says(line),
+            Author::Customer => return self.customer_says(line, at),
             Author::Note { .. } | Author::Suggestion { .. } => return Ok(()),
             Author::Ai { .. } => Owner::Ai,
             Author::Person { name } => Owner::Person(name.clone()),
@@ -103,7 +118,7 @@ impl Words {
         Ok(())
     }
 
-    fn customer_says(&mut self, line: &Line) -> Result<(), Violation> {
+    fn customer_says(&mut self, line: &Line, at: Time) -> Result<(), Violation> {
         let id = &self.id;
         let message_id = line.message_id.clone().unwrap_or_default();
         let Some((text, place)) = self.acknowledged.get(&message_id) else {
@@ -117,19 +132,32 @@ impl Words {
             return broken("messages", format!("`{id}` heard twice {line:?}"));
         }
         let is_in_order = match line.sequence {
-            Some(number) => {
-                let newest = self.newest.entry(line.source.clone()).or_default();
-                let is_next = number > *newest;
-                *newest = number.max(*newest);
-                is_next || line.after_gap
-            }
+            Some(number) => self.is_its_turn(line, number, at),
             None => self.unnumbered.replace(place).is_none_or(|before| before < place),
         };
         if !is_in_order {
-            return broken("messages", format!("`{id}` heard before what came after it: {line:?}"));
+            return broken("messages", format!("`{}` heard out of its turn {line:?}", self.id));
         }
         self.lines.insert(line.number, Hands::None);
         Ok(())
+    }
+
+    /// It is the next of its sender, who counts from 0 or from 1; or marked as one that was missed, or whose gap was waited
+    /// for since the first that came early.
+    fn is_its_turn(&mut self, line: &Line, number: u64, at: Time) -> bool {
+        let newest = self.newest.get(&line.source).copied();
+        let next = newest.map_or(number.min(1), |newest| newest + 1);
+        let is_early = |held: &u64| *held >= number;
+        let has_waited = || {
+            let early = self.held.iter().filter(|((source, held), _)| *source == line.source && is_early(held));
+            early.map(|(_, since)| *since).any(|since| since + WAITS <= at)
+        };
+        let is_right = match line.after_gap {
+            false => number == next,
+            true => number < next || (number > next && has_waited()),
+        };
+        self.newest.insert(line.source.clone(), newest.unwrap_or(number).max(number));
+        is_right
     }
 
     /// Each owner comes under a number of their own, above all before.
