@@ -76,8 +76,8 @@ struct Kept {
     listing: Listing,
 }
 
-/// Asks all of them at once, except those that were asked a little while ago and are not `wanted` now. Programs are started in the project's folder
-/// `root`; lists are kept in `folder`.
+/// Asks all of them at once, except those that were asked a little while ago and are not `wanted` now. Programs are started in
+/// the project's folder `root`; lists are kept in `folder`.
 pub fn ask(
     sources: Vec<(String, McpSource)>,
     settings: &Config,

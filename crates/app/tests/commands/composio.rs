@@ -1,12 +1,12 @@
 //! Tools of Composio from outside: found, connected, called in workflows, whatever the service answers.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
+use crate::heard::Heard;
 use crate::place::{Done, Place};
 use crate::server::{Server, until};
 
@@ -87,37 +87,13 @@ impl Service {
 }
 
 fn answer(stream: TcpStream, world: &Mutex<World>) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream);
-    let mut first = String::new();
-    reader.read_line(&mut first)?;
-    let (mut length, mut key) = (0, String::new());
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line)? <= 2 {
-            break;
-        }
-        let (name, value) = line.split_once(':').unwrap_or_default();
-        match name.to_ascii_lowercase().as_str() {
-            "content-length" => length = value.trim().parse().unwrap_or(0),
-            "x-api-key" => value.trim().clone_into(&mut key),
-            _ => {}
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
-    let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    let mut words = first.split(' ');
-    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let (status, reply) = match key.as_str() {
-        KEY => says(&mut world.lock().expect("a lock"), method, target, &body),
+    let heard = Heard::on(stream)?;
+    let body = serde_json::from_slice(&heard.body).unwrap_or(Value::Null);
+    let (status, reply) = match heard.header("x-api-key") {
+        Some(KEY) => says(&mut world.lock().expect("a lock"), &heard.method, &heard.path, &body),
         _ => fault(401, "HTTP_Unauthorized", "Invalid API key"),
     };
-    let reply = reply.to_string();
-    let head = format!(
-        "HTTP/1.1 {status} OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close",
-        reply.len()
-    );
-    write!(reader.get_mut(), "{head}\r\n\r\n{reply}")
+    heard.answer(&format!("{status} OK"), &reply.to_string())
 }
 
 fn fault(status: u16, slug: &str, message: &str) -> (u16, Value) {

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::place::Place;
-use crate::server::{Answer, Server, until};
+use crate::server::{Server, until};
+use crate::two_tenants::World;
 
 const SETTINGS: &str = "[budgets]\ndaily_usd = 7\n[tools.tool.pay]\napproval = true\n";
 const TOOLS: &str = "\
@@ -16,32 +16,15 @@ const SPEAKER: &str = "name: speaker\ntype: simple\n";
 const REPLIES: &str =
     "agent: speaker\nreplies:\n  - content: Something\n    usage: {input_tokens: 10, output_tokens: 10}\n";
 
-/// A server, its own admin's key, and the admin's key of another tenant.
-struct World {
-    place: Place,
-    server: Server,
-    own: String,
-    theirs: String,
-}
-
 impl World {
     fn new() -> Self {
-        let place = Place::with(&[
+        Self::with(&[
             ("baton.toml", SETTINGS),
             ("tools/tools.yaml", TOOLS),
             ("workflows/talk.yaml", TALK),
             ("agents/speaker.yaml", SPEAKER),
             ("replies/speaker.yaml", REPLIES),
-        ]);
-        let server = Server::start(&place);
-        let own = server.key().expect("a key").to_owned();
-        let made = server.ask("POST /api/v1/tenants", &own, "", &json!({ "id": "acme" })).ends(201);
-        let theirs = made["key"].as_str().expect("a key").to_owned();
-        Self { place, server, own, theirs }
-    }
-
-    fn ask(&self, request: &str, key: &str, body: &Value) -> Answer {
-        self.server.ask(request, key, "", body)
+        ])
     }
 
     /// What becomes of a greeting: its words, or the code that it is refused with.

@@ -1,14 +1,14 @@
 //! Where tools come from, over HTTP: those of the project's files are looked at and asked anew, a tenant adds some of its
 //! own, and nobody else sees or calls them.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use crate::place::Place;
+use crate::heard::Heard;
 use crate::server::{Answer, Server, until};
+use crate::two_tenants::World;
 
 /// What it answers: nothing counts as down.
 #[derive(Default)]
@@ -16,6 +16,8 @@ struct State {
     /// Names of its operations and of its tools.
     operations: Vec<String>,
     is_down: bool,
+    /// Its MCP server tells the key it was sent.
+    repeats: bool,
     /// The keys that calls brought.
     keys: Vec<String>,
 }
@@ -79,51 +81,41 @@ fn document(url: &str, operations: &[String]) -> Value {
 }
 
 fn answer(stream: TcpStream, state: &Mutex<State>, url: &str) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream);
-    let (mut request, mut length, mut key) = (String::new(), 0, String::new());
-    reader.read_line(&mut request)?;
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line)? <= 2 {
-            break;
-        }
-        let (name, value) = line.split_once(':').unwrap_or_default();
-        match name.to_ascii_lowercase().as_str() {
-            "content-length" => length = value.trim().parse().unwrap_or(0),
-            "authorization" => value.trim().clone_into(&mut key),
-            _ => {}
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
+    let heard = Heard::on(stream)?;
+    let key = heard.header("authorization").unwrap_or_default().to_owned();
     let mut state = state.lock().expect("a lock");
-    let (status, reply) = match request.split(' ').take(2).collect::<Vec<_>>().as_slice() {
+    let (status, reply) = match (heard.method.as_str(), heard.path.as_str()) {
         _ if state.is_down => ("503 Service Unavailable", json!({"error": "down"})),
-        [_, "/openapi.json"] => ("200 OK", document(url, &state.operations)),
-        [_, path] if path.starts_with("/order/") => {
+        (_, "/openapi.json") => ("200 OK", document(url, &state.operations)),
+        (_, path) if path.starts_with("/order/") => {
             state.keys.push(key);
             ("200 OK", json!({"path": path}))
         }
-        ["POST", "/mcp"] => {
+        ("POST", "/mcp") => {
+            let message = serde_json::from_slice(&heard.body)?;
+            let told = state.repeats.then(|| key.clone());
             state.keys.push(key);
-            spoken(&serde_json::from_slice(&body)?, &state.operations)
+            spoken(&message, &state.operations, told)
         }
         _ => ("405 Method Not Allowed", json!({})),
     };
     drop(state);
     let reply = if reply.is_null() { String::new() } else { reply.to_string() };
-    let head = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}", reply.len());
-    write!(reader.get_mut(), "{head}\r\nConnection: close\r\n\r\n{reply}")
+    heard.answer(status, &reply)
 }
 
-/// What an MCP server says.
-fn spoken(message: &Value, tools: &[String]) -> (&'static str, Value) {
+/// What an MCP server says; or a refusal that repeats the key it was sent.
+fn spoken(message: &Value, tools: &[String], told: Option<String>) -> (&'static str, Value) {
     let Some(id) = message.get("id") else { return ("202 Accepted", Value::Null) };
     let tool = |name: &String| json!({"name": name, "description": name, "inputSchema": {"type": "object"}});
     let result = match message["method"].as_str().unwrap_or_default() {
         "initialize" => json!({
             "protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "shop", "version": "1"},
         }),
+        "tools/list" if told.is_some() => {
+            let error = json!({"code": -32000, "message": format!("not for {}", told.unwrap_or_default())});
+            return ("200 OK", json!({"jsonrpc": "2.0", "id": id, "error": error}));
+        }
         "tools/list" => json!({"tools": tools.iter().map(tool).collect::<Vec<_>>()}),
         "tools/call" => json!({"content": [{"type": "text", "text": "good day"}]}),
         _ => return ("200 OK", json!({"jsonrpc": "2.0", "id": id, "error": {"code": -32601, "message": "no method"}})),
@@ -131,30 +123,10 @@ fn spoken(message: &Value, tools: &[String]) -> (&'static str, Value) {
     ("200 OK", json!({"jsonrpc": "2.0", "id": id, "result": result}))
 }
 
-/// A server that may ask services of this machine, its own admin's key, and the admin's key of another tenant.
-struct World {
-    place: Place,
-    server: Server,
-    own: String,
-    theirs: String,
-}
-
+/// It may ask services of this machine.
 const ALLOWS: &str = "[tools.outbound]\nallow = [\"127.0.0.1\"]\n";
 
 impl World {
-    fn with(files: &[(&str, &str)]) -> Self {
-        let place = Place::with(files);
-        let server = Server::start(&place);
-        let own = server.key().expect("a key").to_owned();
-        let made = server.ask("POST /api/v1/tenants", &own, "", &json!({ "id": "acme" })).ends(201);
-        let theirs = made["key"].as_str().expect("a key").to_owned();
-        Self { place, server, own, theirs }
-    }
-
-    fn ask(&self, request: &str, key: &str, body: &Value) -> Answer {
-        self.server.ask(request, key, "", body)
-    }
-
     fn get(&self, path: &str, key: &str) -> Value {
         self.ask(&format!("GET {path}"), key, &Value::Null).ends(200)
     }
@@ -380,4 +352,54 @@ fn a_secret_goes_to_a_source_of_the_servers_own_tenant_where_it_is_bound_to_its_
     // The command line has it, too.
     let listed = world.place.baton(&["tools", "list", "--search", "shop."]).ends(0);
     assert!(listed.out.contains("shop.getOrder"), "{}", listed.out);
+}
+
+#[test]
+fn a_key_that_a_server_repeats_is_told_to_nobody() {
+    let shop = Shop::open();
+    let settings = format!("{ALLOWS}[tools.secrets.shop]\nvalue = \"s3cr3t\"\norigins = [\"{}\"]\n", shop.url);
+    let world = World::with(&[("baton.toml", &settings)]);
+    let source = json!({
+        "name": "far", "kind": "mcp", "url": shop.at("/mcp"), "headers": {"Authorization": "Bearer {{ secrets.shop }}"},
+    });
+    world.ask("POST /api/v1/sources", &world.own, &source).ends(201);
+    shop.state.lock().expect("a lock").repeats = true;
+    let asked = world.ask("POST /api/v1/sources/far/refresh", &world.own, &Value::Null).ends(200);
+    let told = asked["last_error"].as_str().expect("why");
+    assert!(shop.keys().iter().any(|key| key == "Bearer s3cr3t") && told.contains("not for"), "{told}");
+    assert!(!world.get("/api/v1/sources/far", &world.own).to_string().contains("s3cr3t"), "{told}");
+    let other = json!({
+        "name": "other", "kind": "mcp", "url": shop.at("/mcp"), "headers": {"Authorization": "Bearer {{ secrets.shop }}"},
+    });
+    let refused = world.ask("POST /api/v1/sources", &world.own, &other).ends(502).to_string();
+    assert!(refused.contains("not for") && !refused.contains("s3cr3t"), "{refused}");
+}
+
+#[test]
+fn of_two_that_are_added_at_once_under_one_name_one_is_and_there_are_fifty_at_most() {
+    let shop = Shop::open();
+    let world = World::with(&[("baton.toml", ALLOWS)]);
+    let add = |name: &str| {
+        let source = json!({"name": name, "kind": "openapi", "document": shop.document()});
+        world.ask("POST /api/v1/sources", &world.theirs, &source)
+    };
+    let add = &add;
+    let mut at_once: Vec<u16> = std::thread::scope(|scope| {
+        let both = [(); 2].map(|()| scope.spawn(move || add("first").status));
+        both.into_iter().map(|one| one.join().expect("an answer")).collect()
+    });
+    at_once.sort_unstable();
+    assert_eq!(at_once, [201, 409]);
+    // All but one of the rest, then two at once for the last place.
+    for number in 2..50 {
+        add(&format!("s{number}")).ends(201);
+    }
+    let mut last: Vec<u16> = std::thread::scope(|scope| {
+        let both = ["one", "other"].map(|name| scope.spawn(move || add(name).status));
+        both.into_iter().map(|one| one.join().expect("an answer")).collect()
+    });
+    last.sort_unstable();
+    assert_eq!(last, [201, 409]);
+    assert_eq!(add("more").ends(409)["code"], "LIMIT_REACHED");
+    assert_eq!(names(&world.get("/api/v1/sources", &world.theirs)["sources"]).len(), 50);
 }

@@ -1,11 +1,12 @@
 //! A provider of models on this machine, which counts what it is asked.
 
-use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+
+use crate::heard::Heard;
 
 /// How long it takes to answer, so that calls overlap.
 const TAKES: Duration = Duration::from_millis(20);
@@ -66,28 +67,11 @@ impl Upstream {
 }
 
 fn answer(stream: TcpStream, asked: &Mutex<Vec<Asked>>, says: &Says) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream);
-    let (mut length, mut key, mut idempotency_key, mut traceparent) = (0, String::new(), None, None);
-    let mut path = String::new();
-    reader.read_line(&mut path)?;
-    let path = path.split(' ').nth(1).unwrap_or_default().to_owned();
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line)? <= 2 {
-            break;
-        }
-        let (name, value) = line.split_once(':').unwrap_or_default();
-        match name.to_ascii_lowercase().as_str() {
-            "content-length" => length = value.trim().parse().unwrap_or(0),
-            "idempotency-key" => idempotency_key = Some(value.trim().to_owned()),
-            "traceparent" => traceparent = Some(value.trim().to_owned()),
-            "authorization" => key = value.trim().trim_start_matches("Bearer ").to_owned(),
-            _ => {}
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
-    let body: Value = serde_json::from_slice(&body)?;
+    let heard = Heard::on(stream)?;
+    let own = |name: &str| heard.header(name).map(str::to_owned);
+    let (path, idempotency_key, traceparent) = (heard.path.clone(), own("idempotency-key"), own("traceparent"));
+    let key = own("authorization").unwrap_or_default().trim_start_matches("Bearer ").to_owned();
+    let body: Value = serde_json::from_slice(&heard.body)?;
     let is_gone = path.starts_with(GONE);
     let embeds = path.ends_with("/embeddings");
     let one = Asked { path, key: key.clone(), idempotency_key, traceparent, body: body.clone() };
@@ -119,9 +103,6 @@ fn answer(stream: TcpStream, asked: &Mutex<Vec<Asked>>, says: &Says) -> std::io:
         )
     };
     let reply = reply.to_string();
-    let length = reply.len();
-    let head =
-        format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close");
-    let sent = if body.to_string().contains(CUT) { &reply[..length / 2] } else { &reply[..] };
-    write!(reader.get_mut(), "{head}\r\n\r\n{sent}")
+    let sent = if body.to_string().contains(CUT) { reply.len() / 2 } else { reply.len() };
+    heard.answer_in_part(status, &reply, sent)
 }
