@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every test, and everything a test needs built, in one go.
 
+mod api;
 mod certificates;
 mod chroma;
 mod clients;
@@ -104,6 +105,7 @@ fn stages_of(
     mail::run(workspace.root(), &built, stages)?;
     mcp::run(workspace.root(), &built, stages)?;
     openapi::run(&built, stages)?;
+    api::run(workspace.root(), &built, stages)?;
     page::run(workspace, &built, stages)
 }
 
