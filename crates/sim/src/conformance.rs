@@ -166,6 +166,7 @@ pub async fn budget<S: Budget + Journal + Read + Records>(make: impl AsyncFn() -
         budget::a_line_that_cannot_give_what_is_needed_is_told_to_be_used_up,
         budget::what_was_told_of_a_window_leaves_the_desk_with_it,
         budget::a_spend_is_settled_with_the_append_that_records_its_answer,
+        budget::what_many_runs_spend_at_once_is_counted_whole,
         budget::a_lost_answer_is_among_the_costs_and_taken_from_no_line,
         budget::what_breaks_a_limit_is_refused_by_name,
         budget::costs_are_summed_up_by_whatever_is_asked,

@@ -12,7 +12,7 @@ use baton_ports::read::Read;
 use baton_ports::records::Records;
 use futures::future::join_all;
 
-use super::world::{at, entry, join, other_tenant, owned, tenant};
+use super::world::{at, entry, join, other_tenant, owned, spend, tenant};
 
 fn usd(usd: f64) -> Usd {
     Usd::from_f64(usd)
@@ -38,23 +38,6 @@ async fn take(store: &impl Budget, holder: Holder, want: Want) -> Grown {
 /// Takes so much of the hour's ten dollars, and no more.
 async fn takes(store: &impl Budget, holder: Holder, need: f64) -> Usd {
     take(store, holder, want(hour(), 10.0, need, 0.0)).await.amount
-}
-
-fn spend(holder: Holder, cost: f64) -> Spend {
-    Spend {
-        tenant: tenant(),
-        key_id: None,
-        account: Account { model: "m".into(), agent: "a".into(), ..Account::default() },
-        at: at(0),
-        holder: Some(holder),
-        calls: 1,
-        answered: 1,
-        estimated: 0,
-        cost: usd(cost),
-        usage: Usage { input_tokens: 10, output_tokens: 5, ..Default::default() },
-        latency_ms: 20,
-        saved: Usd::ZERO,
-    }
 }
 
 async fn settle(store: &impl Budget, number: u64, spends: Vec<Spend>, back: Vec<(Line, Usd)>) {
@@ -280,6 +263,29 @@ pub async fn a_spend_is_settled_with_the_append_that_records_its_answer(store: &
     assert!(matches!(refused, Err(Error::WrongSequence { .. })), "{refused:?}");
     assert_eq!(hourly(store).await, (0.5, 1.5), "what is refused settles nothing");
     assert_eq!(costs(store, &[]).await[0].calls, 1);
+}
+
+pub async fn what_many_runs_spend_at_once_is_counted_whole(store: &(impl Budget + Journal)) {
+    let (process, holder) = (join(store).await, open(store).await);
+    takes(store, holder, 9.0).await;
+    let mut owners = Vec::new();
+    for number in 0..9 {
+        owners.push(owned(store, &format!("run-{number}"), process).await);
+    }
+    // Two accounts, and one append that comes too late.
+    let append = |number: usize| {
+        let mut spend = spend(holder, 0.5);
+        spend.account.agent = if number.is_multiple_of(2) { "even" } else { "odd" }.to_owned();
+        let seq = u64::from(number == 4);
+        Append { spends: vec![spend], ..entry(&format!("run-{number}"), owners[number], seq) }
+    };
+    let appended = join_all((0..9).map(|number| store.append(append(number)))).await;
+    assert_eq!(appended.iter().filter(|done| done.is_err()).count(), 1, "{appended:?}");
+    assert_eq!(hourly(store).await, (4.0, 5.0));
+    let by_agent = costs(store, &[By::Agent]).await;
+    let calls: Vec<_> = by_agent.iter().map(|row| (row.agent.as_deref(), row.calls, row.cost)).collect();
+    assert_eq!(calls.len(), 2, "{calls:?}");
+    assert!(calls.contains(&(Some("even"), 4, usd(2.0))) && calls.contains(&(Some("odd"), 4, usd(2.0))), "{calls:?}");
 }
 
 pub async fn a_lost_answer_is_among_the_costs_and_taken_from_no_line(store: &impl Budget) {

@@ -8,6 +8,7 @@ use baton_core::money::Usd;
 use baton_core::run::State;
 use baton_core::time::Time;
 use baton_core::tool::{AuditRow, AuditStatus};
+use baton_ports::budget::{Account, Holder, Spend};
 use baton_ports::decisions::Decision;
 use baton_ports::journal::{
     Append, Claimed, Create, Head, InboxItem, Journal, Kind, Ownership, ProcessId, Submit, Submitted,
@@ -158,5 +159,23 @@ pub fn decision(key: &str, attempt: u32) -> Decision {
         error_message: None,
         explanation: Some(r#"{"chosen":"small","candidates":[{"model":"small","score":0.5}]}"#.into()),
         created_at: at(0),
+    }
+}
+
+/// One answered call, in dollars.
+pub fn spend(holder: Holder, cost: f64) -> Spend {
+    Spend {
+        tenant: tenant(),
+        key_id: None,
+        account: Account { model: "m".into(), agent: "a".into(), ..Account::default() },
+        at: at(0),
+        holder: Some(holder),
+        calls: 1,
+        answered: 1,
+        estimated: 0,
+        cost: Usd::from_f64(cost),
+        usage: Usage { input_tokens: 10, output_tokens: 5, ..Default::default() },
+        latency_ms: 20,
+        saved: Usd::ZERO,
     }
 }

@@ -66,7 +66,7 @@ impl Prepared {
             audit::insert(session, row, sealed)?;
         }
         for spend in &append.spends {
-            budget::write_down(session, spend)?;
+            budget::note(session, spend)?;
         }
         self.move_messages(session)?;
         for (projection, details) in append.projections.iter().zip(&self.desk_details) {

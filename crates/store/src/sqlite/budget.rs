@@ -25,6 +25,8 @@ const DAYS_KEPT_MS: i64 = 800 * DAY_MS;
 const NOTICES_KEPT_MS: i64 = 7 * DAY_MS;
 /// How long the number of a holder is kept that holds nothing and never said that it was done.
 const HOLDERS_KEPT_MS: i64 = 62 * DAY_MS;
+/// Accounts of one group whose spends are noted at once.
+const NOTED_MAX: usize = 64;
 
 #[async_trait]
 impl Budget for Store {
@@ -35,6 +37,7 @@ impl Budget for Store {
     async fn grow(&self, holder: Holder, wants: Vec<Want>, now: Time) -> Result<Vec<Grown>, Error> {
         check_size("the lines of one growth", wants.len())?;
         self.write(0, move |session| {
+            write_noted(session)?;
             wants.iter().map(|want| grow(session, holder, want, now)).collect::<rusqlite::Result<Vec<_>>>().map(Ok)
         })
         .await
@@ -43,11 +46,16 @@ impl Budget for Store {
     async fn settle(&self, settlement: Settlement) -> Result<(), Error> {
         check_size("the spends of one settlement", settlement.spends.len())?;
         check_size("what one settlement gives back", settlement.back.len())?;
-        self.write(0, move |session| settle(session, &settlement).map(Ok)).await
+        self.write(0, move |session| {
+            write_noted(session)?;
+            settle(session, &settlement).map(Ok)
+        })
+        .await
     }
 
     async fn close(&self, holder: Holder) -> Result<(), Error> {
         self.write(0, move |session| {
+            write_noted(session)?;
             session.statement("DELETE FROM budget_hold WHERE holder = $1")?.execute([holder.0])?;
             session.statement("DELETE FROM budget_holder WHERE id = $1")?.execute([holder.0])?;
             Ok(Ok(()))
@@ -195,8 +203,35 @@ fn settle(session: &Session<'_>, settlement: &Settlement) -> rusqlite::Result<()
     Ok(())
 }
 
+/// Notes what an append has spent, together with what others of its group have spent on the same account. It is written
+/// before anybody hears of the append, and before whatever else the books are asked.
+pub(super) fn note(session: &mut Session<'_>, spend: &Spend) -> rusqlite::Result<()> {
+    if let Some(noted) = session.spends.iter_mut().find(|noted| is_one_account(noted, spend)) {
+        noted.add(spend);
+        return Ok(());
+    }
+    if session.spends.len() == NOTED_MAX {
+        write_noted(session)?;
+    }
+    session.spends.push(spend.clone());
+    Ok(())
+}
+
+fn is_one_account(one: &Spend, other: &Spend) -> bool {
+    one.tenant == other.tenant
+        && one.key_id == other.key_id
+        && one.holder == other.holder
+        && Window::Hour.begin(one.at) == Window::Hour.begin(other.at)
+        && one.account == other.account
+}
+
+/// Writes what was noted.
+pub(super) fn write_noted(session: &mut Session<'_>) -> rusqlite::Result<()> {
+    std::mem::take(&mut session.spends).iter().try_for_each(|spend| write_down(session, spend))
+}
+
 /// Moves what was spent from held to spent in every line it counts against, and adds it to the day's costs.
-pub(super) fn write_down(session: &Session<'_>, spend: &Spend) -> rusqlite::Result<()> {
+fn write_down(session: &Session<'_>, spend: &Spend) -> rusqlite::Result<()> {
     costs::add(session, spend)?;
     let Some(holder) = spend.holder.filter(|_| spend.cost > Usd::ZERO) else { return Ok(()) };
     let mut add = session.statement(
@@ -292,4 +327,29 @@ fn columns(line: &Line) -> (&str, &'static str, i64, &str) {
 
 fn usd(row: &Row<'_>, column: usize) -> rusqlite::Result<Usd> {
     row.get(column).map(Usd::from_nanos)
+}
+
+#[cfg(test)]
+mod tests {
+    use baton_sim::conformance::world::{at, other_tenant, spend};
+
+    use super::*;
+
+    #[test]
+    fn whatever_tells_two_spends_apart_keeps_them_apart() {
+        let one = || spend(Holder(1), 0.5);
+        assert!(is_one_account(&one(), &Spend { cost: Usd::from_f64(2.0), calls: 7, at: at(1), ..one() }));
+        let mut account = one().account;
+        account.model.push('x');
+        for other in [
+            Spend { tenant: other_tenant(), ..one() },
+            Spend { key_id: Some("k".to_owned()), ..one() },
+            Spend { holder: Some(Holder(2)), ..one() },
+            Spend { holder: None, ..one() },
+            Spend { at: Window::Hour.end(at(0)), ..one() },
+            Spend { account, ..one() },
+        ] {
+            assert!(!is_one_account(&one(), &other), "{other:?}");
+        }
+    }
 }

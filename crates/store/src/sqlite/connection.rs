@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 /// How long a statement waits for another process's transaction before it gives up.
@@ -63,6 +64,9 @@ pub(super) fn reader(path: &Path, cache_bytes: usize) -> rusqlite::Result<Connec
 fn settle(connection: &mut Connection, cache_bytes: usize) -> rusqlite::Result<()> {
     connection.busy_handler(Some(wait_for_others))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    // Else a statement that an index with a condition might serve is prepared anew for each value it is given. Where such an
+    // index is to be used, statements say its condition in so many words.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     let cache_kib = i64::try_from(cache_bytes / 1024).unwrap_or(i64::MAX);
     connection.pragma_update(None, "cache_size", -cache_kib)?;
     connection.pragma_update(None, "mmap_size", 0)?;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use baton_ports::budget::Spend;
 use rusqlite::{CachedStatement, Connection, Statement};
 
 use super::audit;
@@ -13,6 +14,8 @@ pub(super) struct Session<'c> {
     pub(super) connection: &'c Connection,
     pub(super) owners: Arc<Owners>,
     pub(super) hot: Hot<'c>,
+    /// What appends of this group have spent: told to the books once, before it commits.
+    pub(super) spends: Vec<Spend>,
     begin: Statement<'c>,
     commit: Statement<'c>,
 }
@@ -55,7 +58,8 @@ impl<'c> Session<'c> {
                 "INSERT INTO inbox (aggregate, item, at, command_id, payload) VALUES ($1, $2, $3, $4, $5)",
             )?,
         };
-        Ok(Self { connection, owners, hot, begin: statement("BEGIN IMMEDIATE")?, commit: statement("COMMIT")? })
+        let (begin, commit) = (statement("BEGIN IMMEDIATE")?, statement("COMMIT")?);
+        Ok(Self { connection, owners, hot, spends: Vec::new(), begin, commit })
     }
 
     /// A statement that is not worth a field.
@@ -70,6 +74,8 @@ impl<'c> Session<'c> {
     }
 
     pub(super) fn begin(&mut self) -> rusqlite::Result<()> {
+        // Of a group that was rolled back.
+        self.spends.clear();
         self.begin.execute([]).map(drop)
     }
 

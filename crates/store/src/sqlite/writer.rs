@@ -8,6 +8,7 @@ use std::time::Duration;
 use baton_ports::journal::Ownership;
 use rusqlite::{Connection, ErrorCode};
 
+use super::budget;
 use super::connection;
 use super::owners::Owners;
 use super::ownership;
@@ -163,6 +164,7 @@ impl Loop<'_> {
     fn transact(&mut self, group: &mut [Box<dyn Work>], guard: Guard) -> Result<(), Broken> {
         let done = self.session.begin().map_err(broken).and_then(|()| {
             group.iter_mut().try_for_each(|task| self.perform(task.as_mut(), guard))?;
+            budget::write_noted(&mut self.session).map_err(broken)?;
             self.session.commit().map_err(broken)
         });
         if done.is_err() {
@@ -176,9 +178,11 @@ impl Loop<'_> {
             return task.perform(&mut self.session).map_err(broken);
         }
         self.session.save().map_err(broken)?;
-        match task.perform(&mut self.session).map_err(|error| (error.to_string(), broken(error))) {
+        let done = task.perform(&mut self.session).and_then(|()| budget::write_noted(&mut self.session));
+        match done.map_err(|error| (error.to_string(), broken(error))) {
             Ok(()) => self.session.keep_saved().map_err(broken),
             Err((reason, Broken::ByTask)) => {
+                self.session.spends.clear();
                 task.fail(Failure::Unwritable { reason });
                 self.session.back_to_saved().map_err(broken)
             }

@@ -1,9 +1,11 @@
 //! Callers that share a commit do not share its misfortunes.
 
+use baton_core::money::Usd;
 use baton_core::run::State;
-use baton_ports::journal::{Append, Error, Journal};
+use baton_ports::budget::{Budget, By, CostFilter};
+use baton_ports::journal::{Append, Error, Journal, Snapshot};
 use baton_ports::read::Read;
-use baton_sim::conformance::world::{FOLD, at, bytes, entry, head, join, message, owned, parked, start, tenant};
+use baton_sim::conformance::world::{FOLD, at, bytes, entry, head, join, message, owned, parked, spend, start, tenant};
 use futures::future::{join_all, try_join_all};
 
 use super::super::{Options, Store};
@@ -34,6 +36,60 @@ async fn what_the_database_rejects_goes_alone() {
         let expect = if number == 4 { (State::Pending, 0) } else { (State::Running, 1) };
         assert_eq!((shown.state, shown.seq), expect, "{number}");
     }
+}
+
+#[tokio::test]
+async fn what_goes_alone_is_not_among_what_its_group_spent() {
+    let database = Database::new();
+    let store = database.open();
+    let process = join(&store).await;
+    let holder = store.open(at(0)).await.unwrap();
+    let (one, other) = (owned(&store, "one", process).await, owned(&store, "other", process).await);
+    // It is rejected by what is written behind its spend.
+    let no = format!(
+        "CREATE TRIGGER no BEFORE INSERT ON snapshot WHEN NEW.aggregate = {} BEGIN SELECT RAISE(ABORT, 'no'); END",
+        other.handle.0
+    );
+    database.raw().execute_batch(&no).unwrap();
+
+    let snapshot = || Some(Snapshot { fold_version: FOLD, seq: 1, state: bytes("state") });
+    let append = |run: &str, ownership, cost| Append {
+        spends: vec![spend(holder, cost)],
+        snapshot: snapshot(),
+        ..entry(run, ownership, 0)
+    };
+    // While another process writes, nothing leaves the queue: both are in one group.
+    let elsewhere = database.raw();
+    elsewhere.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut appends = join_all([store.append(append("other", other, 4.0)), store.append(append("one", one, 0.25))]);
+    assert!(futures::poll!(&mut appends).is_pending());
+    elsewhere.execute_batch("COMMIT").unwrap();
+    let [rejected, done] = appends.await.try_into().unwrap();
+    assert!(done.is_ok() && rejected.is_err(), "{done:?} {rejected:?}");
+    let filter = CostFilter { tenant: Some(tenant()), ..CostFilter::default() };
+    let all = store.costs(filter).await.unwrap();
+    assert_eq!((all[0].calls, all[0].cost), (1, Usd::from_f64(0.25)));
+}
+
+#[tokio::test]
+async fn however_many_accounts_a_group_spends_on_each_has_its_own() {
+    const RUNS: usize = 70;
+    let database = Database::new();
+    let store = database.open();
+    let process = join(&store).await;
+    let holder = store.open(at(0)).await.unwrap();
+    let mut appends = Vec::new();
+    for number in 0..RUNS {
+        let run = format!("run-{number}");
+        let mut spend = spend(holder, 0.25);
+        spend.account.agent = run.clone();
+        appends.push(Append { spends: vec![spend], ..entry(&run, owned(&store, &run, process).await, 0) });
+    }
+    try_join_all(appends.into_iter().map(|append| store.append(append))).await.unwrap();
+    let filter = CostFilter { tenant: Some(tenant()), by: vec![By::Agent], ..CostFilter::default() };
+    let all = store.costs(filter).await.unwrap();
+    assert_eq!(all.len(), RUNS);
+    assert!(all.iter().all(|row| (row.calls, row.cost) == (1, Usd::from_f64(0.25))), "{all:?}");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use baton_sim::conformance::world::{at, join, message, parked, start};
 use rusqlite::{Connection, StatementStatus};
 
 use super::super::sql::numbered;
-use super::super::{audit, conversations, ownership, read};
+use super::super::{audit, connection, conversations, ownership, read};
 use super::Database;
 
 /// Parked runs: with a timer in the far future, and without one.
@@ -36,8 +36,9 @@ fn plan(connection: &Connection, sql: &str) -> Vec<String> {
 async fn looking_for_work_uses_an_index_and_scans_nothing() {
     let database = Database::new();
     drop(database.open());
+    let connection = connection::reader(&database.path, 1 << 20).unwrap();
     for sql in ownership::QUERIES {
-        let plan = plan(&database.raw(), sql);
+        let plan = plan(&connection, sql);
         assert!(plan.iter().all(|step| step.starts_with("SEARCH aggregate USING INDEX")), "{sql}: {plan:?}");
     }
 }
@@ -46,9 +47,28 @@ async fn looking_for_work_uses_an_index_and_scans_nothing() {
 async fn lists_use_the_narrowest_index() {
     let database = Database::new();
     drop(database.open());
+    let connection = connection::reader(&database.path, 1 << 20).unwrap();
     for (sql, index) in read::queries().into_iter().chain(audit::queries()).chain(conversations::queries()) {
-        let plan = plan(&database.raw(), &sql);
+        let plan = plan(&connection, &sql);
         assert!(plan[0].starts_with("SEARCH") && plan[0].contains(index), "{sql}: {plan:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_statement_is_prepared_once_whatever_values_it_is_given() {
+    let database = Database::new();
+    drop(database.open());
+    let connection = connection::reader(&database.path, 1 << 20).unwrap();
+    // Tables with indexes that have a condition.
+    for sql in [
+        "SELECT revision FROM version WHERE tenant = $1 AND workflow = $2 AND active = 1",
+        "SELECT value FROM record WHERE tenant = $1 AND space = $2",
+    ] {
+        let mut statement = connection.prepare(&numbered(sql)).unwrap();
+        for values in [["one", "schedule"], ["another", "2"], ["1", "subscription"]] {
+            assert!(!statement.exists(values).unwrap());
+        }
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0, "{sql}");
     }
 }
 
