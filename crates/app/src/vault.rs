@@ -5,7 +5,7 @@
 
 mod sealing;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -298,8 +298,20 @@ fn read(value: Value) -> anyhow::Result<Sealed> {
     serde_json::from_value(value).context("a secret's row cannot be read")
 }
 
-/// All of a tenant's secrets, for what is put together without waiting: the store answers from threads of its own.
+/// All of a tenant's secrets, for what is put together without waiting.
 pub fn opened(records: &dyn Records, tenant: &TenantId, ring: Ring) -> anyhow::Result<BTreeMap<String, String>> {
+    at_once(Vault { records, tenant, ring: &ring }.opened())
+}
+
+/// The names of all, whether they open or not.
+pub fn names(records: &dyn Records, tenant: &TenantId) -> anyhow::Result<BTreeSet<String>> {
+    let ring = Ring { current: None, keys: BTreeMap::new() };
+    let rows = at_once(async { Vault { records, tenant, ring: &ring }.rows(SPACE).await })?;
+    Ok(rows.into_iter().map(|row| row.key).collect())
+}
+
+/// What the store answers, from threads of its own.
+fn at_once<T>(answer: impl Future<Output = T>) -> T {
     /// Wakes a thread that has nothing else to do.
     struct Sleeper(Thread);
 
@@ -309,13 +321,12 @@ pub fn opened(records: &dyn Records, tenant: &TenantId, ring: Ring) -> anyhow::R
         }
     }
 
-    let vault = Vault { records, tenant, ring: &ring };
-    let mut opening = std::pin::pin!(vault.opened());
+    let mut answer = std::pin::pin!(answer);
     let waker = Waker::from(Arc::new(Sleeper(std::thread::current())));
     let mut context = TaskContext::from_waker(&waker);
     loop {
-        match opening.as_mut().poll(&mut context) {
-            Poll::Ready(opened) => return opened,
+        match answer.as_mut().poll(&mut context) {
+            Poll::Ready(answer) => return answer,
             Poll::Pending => std::thread::park(),
         }
     }

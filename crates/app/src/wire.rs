@@ -39,6 +39,8 @@ use crate::sources::Added;
 use crate::traces::Traces;
 use crate::{Misuse, print, vault};
 
+pub use self::keys::names_outside as secrets_outside;
+
 /// Who did in the audit trail what was done by commands.
 const BY_HAND: &str = "command line";
 

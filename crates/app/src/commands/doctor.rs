@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::Doctor;
-use crate::project::{Doubt, Project, shown};
+use crate::project::{Doubt, Project, Triggers, shown};
 use crate::{Exit, config, print, wire};
 
 pub async fn run(folder: &Path, args: Doctor) -> anyhow::Result<Exit> {
@@ -23,6 +23,7 @@ pub async fn run(folder: &Path, args: Doctor) -> anyhow::Result<Exit> {
     if let Some(project) = project(folder, &mut checks) {
         checks.push(workflows(&project).await);
         checks.extend(names(&project));
+        checks.extend(triggers(&project));
         checks.extend(reach::models(&project).await);
         checks.push(reach::mail(&project).await);
         checks.extend(composio::checks(&project).await);
@@ -134,6 +135,12 @@ fn names(project: &Project) -> Vec<Check> {
     }
     let warn = |doubt: Doubt| Check::warn("names", format!("{}: {}", doubt.place, doubt.message), doubt.hint);
     doubts.into_iter().map(warn).collect()
+}
+
+/// Those that are read are among the [`names`].
+fn triggers(project: &Project) -> Option<Check> {
+    let error = Triggers::read(&project.root).err()?;
+    Some(Check::fail("triggers", format!("{error:#}"), "correct it; `baton serve` does not start before"))
 }
 
 async fn workflows(project: &Project) -> Check {

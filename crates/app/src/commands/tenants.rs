@@ -34,6 +34,7 @@ pub async fn run(folder: &Path, args: Tenants) -> anyhow::Result<Exit> {
         }
         Tenants::List { json } => tell(&system.roster.tenants().all().await?, json),
         Tenants::Disable { id } => {
+            check_known(&system, &id).await?;
             let before = changed(&system, &id, Change::Disable, now).await?;
             if before.is_some_and(|before| !before.is_open()) {
                 return Err(Misuse::new(format!("`{id}` is disabled already")).into());
@@ -93,14 +94,32 @@ async fn changed(system: &System, id: &str, change: Change, now: Time) -> anyhow
             Ok(before)
         }
         Err(error @ Error::Unknown(_)) => {
-            let all = tenants.all().await?;
-            let near = nearest(id, all.iter().map(|tenant| tenant.id.as_str()));
-            let hint = near
-                .map_or_else(|| "`baton tenants list` shows all".to_owned(), |near| format!("did you mean `{near}`?"));
-            Err(Misuse::new(error.to_string()).hint(hint).into())
+            Err(unknown(system, id, &error, "`baton tenants list` shows all").await?.into())
         }
         Err(error) => Err(misused(error)),
     }
+}
+
+/// A mistyped name would shut out nobody, and be told as done. A tenant that has a key is known too.
+async fn check_known(system: &System, id: &str) -> anyhow::Result<()> {
+    let tenant = parsed(id)?;
+    let is_known = tenant == system.tenant
+        || system.roster.tenants().find(&tenant).await.map_err(misused)?.is_some()
+        || !system.store.list(&tenant, None, 1).await?.is_empty();
+    if is_known {
+        return Ok(());
+    }
+    let way_out = format!("one that only tokens name is made first: `baton tenants create {id}`");
+    Err(unknown(system, id, &Error::Unknown(tenant), &way_out).await?.into())
+}
+
+async fn unknown(system: &System, id: &str, error: &Error, way_out: &str) -> anyhow::Result<Misuse> {
+    let all = system.roster.tenants().all().await?;
+    let hint = match nearest(id, all.iter().map(|tenant| tenant.id.as_str())) {
+        Some(near) => format!("did you mean `{near}`? Else {way_out}"),
+        None => way_out.to_owned(),
+    };
+    Ok(Misuse::new(error.to_string()).hint(hint))
 }
 
 fn misused(error: Error) -> anyhow::Error {

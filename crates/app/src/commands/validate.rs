@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::cli::Validate;
 use crate::config::Settings;
-use crate::project::{self, Doubt, Project, Server, Source, shown};
+use crate::project::{self, Doubt, Project, Server, Source, Triggers, shown};
 use crate::{Exit, Misuse, print, wire};
 
 /// What was found.
@@ -19,6 +19,8 @@ struct Found {
     reports: Vec<Report>,
     /// What projects name and nobody has.
     doubts: Vec<Doubt>,
+    /// Of files that are no workflows.
+    faults: Vec<anyhow::Error>,
 }
 
 /// What came of one file.
@@ -59,6 +61,8 @@ fn found(folder: &Path, paths: &[PathBuf]) -> anyhow::Result<Found> {
                 return Err(project.not_there().into());
             }
             found.reports.extend(of_project(project)?);
+            // `baton serve` does not start with one that cannot be read.
+            found.faults.extend(Triggers::read(&project.root).err());
             let models = wire::models(project, Arc::new(SystemClock))?;
             found.doubts.extend(project.doubts(&models, &project.tenant()?));
             found.doubts.extend(project.servers.iter().filter_map(Server::silence));
@@ -148,6 +152,7 @@ struct Counts {
 impl Counts {
     fn of(all: &Found) -> Self {
         let mut counts = Self { workflows: all.reports.len(), warnings: all.doubts.len(), ..Self::default() };
+        counts.errors += all.faults.len();
         for found in all.reports.iter().flat_map(|report| &report.checked.diagnostics) {
             match found.severity {
                 Severity::Error => counts.errors += 1,
@@ -189,6 +194,9 @@ fn tell(all: &Found, counts: &Counts) {
         let word = print::paint("33", "warning");
         print::line(format_args!("{word}: {place}: {message}\n  hint: {hint}"));
     }
+    for fault in &all.faults {
+        print::line(format_args!("{}: {fault:#}", print::paint("31", "error")));
+    }
     print::line(counts.summary());
 }
 
@@ -213,6 +221,7 @@ fn as_json(all: &Found, counts: &Counts, is_ok: bool) -> Value {
         "ok": is_ok,
         "files": files.collect::<Vec<_>>(),
         "doubts": all.doubts,
+        "faults": all.faults.iter().map(|fault| format!("{fault:#}")).collect::<Vec<_>>(),
         "errors": counts.errors,
         "drafts": counts.drafts,
         "warnings": counts.warnings,

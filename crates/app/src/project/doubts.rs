@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::misfit::{place_of_text, place_of_tool};
 use super::{Project, Triggers};
+use crate::wire;
 
 /// Something that is probably not meant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -113,13 +114,8 @@ impl Project {
 
     /// Triggers that `baton serve` would not keep: it says so, and serves on without them.
     fn of_triggers(&self) -> Vec<Doubt> {
-        let all = match Triggers::read(&self.root) {
-            Ok(all) => all,
-            Err(error) => {
-                let hint = "`baton serve` does not start until it can be read".to_owned();
-                return vec![Doubt { place: "triggers/".to_owned(), message: format!("{error:#}"), hint }];
-            }
-        };
+        // One that cannot be read is more than a doubt.
+        let Ok(all) = Triggers::read(&self.root) else { return Vec::new() };
         let names: BTreeSet<String> = self.workflows.iter().map(super::Source::name).collect();
         let schedules = all.schedules.iter().map(|one| ("schedule", &one.name, &one.workflow));
         let hooks = all.webhooks.iter().map(|one| ("webhook", &one.name, &one.workflow));
@@ -141,25 +137,31 @@ impl Project {
         nowhere.chain(wrong).collect()
     }
 
+    /// Secrets that are named and are neither in the settings nor sealed in the database.
     fn of_secrets(&self) -> Vec<Doubt> {
-        let known = &self.settings.tools.secrets;
+        let written = &self.settings.tools.secrets;
         let by_agents = self.own_agents.iter().filter_map(|name| {
             let secret = self.agents.get(name)?.metadata.get(ENDPOINT_SECRET)?.as_str()?;
             Some((format!("agent `{name}`"), secret.to_owned()))
         });
-        let by_tools = self.secrets_named.iter().filter(|(_, secret)| !known.contains_key(secret));
+        let by_tools = self.secrets_named.iter();
         let by_tools =
             by_tools.map(|(file, secret)| (place_of_text(file, &format!("secrets.{secret}")), secret.clone()));
-        let named = by_tools.chain(by_agents).collect::<BTreeSet<_>>();
-        let missing = named.into_iter().filter(|(_, secret)| !known.contains_key(secret));
+        let named: BTreeSet<_> =
+            by_tools.chain(by_agents).filter(|(_, secret)| !written.contains_key(secret)).collect();
+        if named.is_empty() {
+            return Vec::new();
+        }
+        let known = wire::secrets_outside(self);
+        let missing = named.into_iter().filter(|(_, secret)| !known.contains(secret));
         missing
             .map(|(place, secret)| {
-                let set = format!("set it there, or by {}", baton_tools::variable_of_secret(&secret));
-                let hint = match nearest(&secret, known.keys().map(String::as_str)) {
+                let set = format!("`baton secrets set {secret}`, or set {}", baton_tools::variable_of_secret(&secret));
+                let hint = match nearest(&secret, known.iter().map(String::as_str)) {
                     Some(near) => format!("did you mean `{near}`? Else {set}"),
                     None => set,
                 };
-                Doubt { place, message: format!("there is no secret `{secret}` under [tools.secrets]"), hint }
+                Doubt { place, message: format!("there is no secret `{secret}`"), hint }
             })
             .collect()
     }

@@ -1,6 +1,6 @@
 //! Keys of models and of memory, where a setting says `{{ secrets.NAME }}` in place of one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
 use baton_store::sqlite::{Options, Store};
@@ -24,6 +24,17 @@ pub fn all(project: &Project, store: &Store) -> anyhow::Result<BTreeMap<String, 
         all.entry(name).or_insert_with(|| Secret::new(secret).into());
     }
     Ok(all)
+}
+
+/// The names of all secrets, for who has no database open; without the sealed ones where that cannot be opened.
+pub fn names_outside(project: &Project) -> BTreeSet<String> {
+    let database = project.database();
+    let sealed = || {
+        let store = Store::open(&database, Options::default()).ok()?;
+        vault::names(&store, &project.tenant().ok()?).ok()
+    };
+    let sealed = database.exists().then(sealed).flatten().unwrap_or_default();
+    project.settings.tools.secrets.keys().cloned().chain(sealed).collect()
 }
 
 impl Keyed {

@@ -156,10 +156,19 @@ fn what_files_of_triggers_say_wrong_is_found_before_it_is_served() {
         ("schedules: [{name: daily, workflow: tick, cron: '0 9 * *'}]\n", "`cron`"),
         ("schedules: [{name: daily, workflow: tick, cron: '@daily', zone: Europe/Madri}]\n", "`zone`"),
         ("webhooks: [{name: crm, workflow: tik}]\n", "webhook `crm`"),
-        ("webhooks: [{nme: crm, workflow: tick}]\n", "nme"),
     ] {
         let told = found(wrong);
         assert!(told.contains(says), "{wrong}: {told}");
         place.baton(&["doctor"]).says("triggers/");
     }
+    // With this one it is not served at all.
+    place.write("triggers/all.yaml", "webhooks: [{nme: crm, workflow: tick}]\n");
+    place.baton(&["validate"]).ends(2).says("triggers/all.yaml").says("nme").says("1 workflow: 1 error");
+    let told = place.baton(&["validate", "--json"]).ends(2).json();
+    assert_eq!(
+        (&told["files"][0]["ready"], told["faults"].as_array().map(Vec::len)),
+        (&json!(true), Some(1)),
+        "{told}"
+    );
+    place.baton(&["doctor"]).says("triggers/").says("nme");
 }

@@ -73,6 +73,7 @@ fn a_sealed_secret_is_used_rotated_and_forgotten_and_is_nowhere_in_the_clear() {
     with_key(&place, &[], &["secrets", "set", "crm"], "x").ends(2).warns("BATON_SECRETS__KEY");
     with_key(&place, &now, &["secrets", "set", "Crm!"], "x").ends(2).warns("no name of a secret");
     let set = with_key(&place, &now, &["secrets", "set", "crm"], "s3cr3t-0f-th3-crm\n").ends(0);
+    Done::after(place.begin_with(&now, &["validate"])).ends(0).says("nothing found");
     let run = Done::after(place.begin_with(&now, &["run", "look", "--id", "one"])).ends(0);
     assert!(heard.lock().expect("a lock").to_lowercase().contains("x-key: s3cr3t-0f-th3-crm"));
     let listed = Done::after(place.begin_with(&now, &["secrets", "list", "--json"])).ends(0);
@@ -81,6 +82,8 @@ fn a_sealed_secret_is_used_rotated_and_forgotten_and_is_nowhere_in_the_clear() {
     // Under another key alone it does not open; with the old one beside, it is sealed anew.
     let next = [("BATON_SECRETS__KEY", NEXT)];
     Done::after(place.begin_with(&next, &["run", "look"])).ends(2).warns(&old_id);
+    let checked = Done::after(place.begin_with(&next, &["doctor"])).ends(1);
+    assert!(!checked.out.contains("no secret `crm`"), "it is there, though it does not open: {}", checked.out);
     let old_keys = format!("[\"{KEY}\"]");
     let both = [("BATON_SECRETS__KEY", NEXT), ("BATON_SECRETS__OLD_KEYS", old_keys.as_str())];
     Done::after(place.begin_with(&both, &["secrets", "rotate"])).ends(0).says("1 secret");

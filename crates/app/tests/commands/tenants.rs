@@ -53,6 +53,7 @@ fn a_tenant_is_made_with_its_key_shut_and_opened_again_and_no_other_notices() {
     place.baton(&["tenants", "create", "more", "--tier", "gold"]).ends(2).warns("professional");
     place.baton(&["tenants", "enable", "acme"]).ends(2).warns("is not disabled");
     place.baton(&["tenants", "enable", "acne"]).ends(2).warns("did you mean `acme`?");
+    place.baton(&["tenants", "disable", "acne"]).ends(2).warns("no tenant `acne`").warns("did you mean `acme`?");
     place.baton(&["tenants", "disable", "acme"]).ends(0).says("acme");
     place.baton(&["tenants", "disable", "acme"]).ends(2).warns("disabled already");
     becomes(&server, &theirs, 403);
@@ -118,6 +119,8 @@ fn tenants_are_for_the_servers_own_admin_and_its_own_is_not_shut_over_http() {
     }
     let shut = ask(&server, "POST /api/v1/tenants/default/disable", &own, Value::Null).ends(409);
     assert_eq!(shut["code"], "TENANT_OWN");
+    let slip = ask(&server, "POST /api/v1/tenants/acne/disable", &own, Value::Null).ends(404);
+    assert_eq!(slip["code"], "TENANT_NOT_FOUND");
     let again = ask(&server, "POST /api/v1/tenants", &own, json!({ "id": "acme" })).ends(409);
     assert_eq!(again["code"], "NAME_TAKEN");
     assert_eq!(ask(&server, "POST /api/v1/tenants", &own, json!({ "id": "a/b" })).ends(422)["code"], "BODY_INVALID");

@@ -50,7 +50,8 @@ fn what_a_definition_names_and_nobody_has_is_doubted() {
         told.says("tools/shop.yaml:4:11: include.0: `listOpenOrder` fits no operation")
             .says("did you mean `listOpenOrders`?")
             .says("tools/shop.yaml:5:14: auth.kee: the document has no security scheme `kee`")
-            .says("tools/shop.yaml:5:14: there is no secret `shop` under [tools.secrets]")
+            .says("tools/shop.yaml:5:14: there is no secret `shop`")
+            .says("`baton secrets set shop`")
             .says("BATON_TOOLS__SECRETS__SHOP");
     }
     place.write("baton.toml", "[tools.secrets]\nshop = \"s3cr3t\"\n");

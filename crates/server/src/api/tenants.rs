@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use baton_core::id::TenantId;
-use baton_engine::tenants::{Change, PAGE_MAX, Tenant};
+use baton_engine::tenants::{Change, Error, PAGE_MAX, Tenant};
 use baton_ports::keys::{DAYS_DEFAULT, Need, Role};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
@@ -124,7 +124,7 @@ pub(super) async fn list(
 pub(super) async fn show(_host: Host, State(door): State<Door>, Path(id): Path<String>) -> Result<Response, Problem> {
     let id = TenantId::from(id);
     let found = door.work()?.roster.tenants().find(&id).await?;
-    let (written, tenant) = found.ok_or(baton_engine::tenants::Error::Unknown(id))?;
+    let (written, tenant) = found.ok_or(Error::Unknown(id))?;
     answered(&door, &tenant, written)
 }
 
@@ -232,6 +232,13 @@ pub(super) async fn disable(
         let detail = "this is the server's own tenant: whoever disabled it here could not enable it again";
         let problem = Problem::new(StatusCode::CONFLICT, code::TENANT_OWN, detail);
         return Err(problem.hint(format!("`baton tenants disable {id}`, on its machine")));
+    }
+    // A slip of the name must not shut out nobody and say that it is done. Whoever has a key is known too.
+    let tenant = parsed(&id)?;
+    let is_known = door.work()?.roster.tenants().find(&tenant).await?.is_some()
+        || !door.house()?.keys.list(&tenant, None, 1).await?.is_empty();
+    if !is_known {
+        return Err(Error::Unknown(tenant).into());
     }
     changed(&door, &id, &[Change::Disable], None).await
 }
