@@ -13,6 +13,13 @@ use crate::server::{Answer, Server};
 const TOOLS: &str = "\
 tools:
   - {name: echo, kind: script, class: read, results: [{output: {text: 'you said {{ arguments.text }}'}}]}
+  - {name: broken, kind: script, class: read, results: [{fault: {code: NO, message: 'not today'}}]}
+";
+/// Does one thing, and fails at the next.
+const BREAKS: &str = "\
+name: breaks
+nodes: [{id: first, tool: echo, parameters: {text: x}}, {id: ask, tool: broken}]
+edges: [{from: first, to: ask}]
 ";
 const ECHO: &str = "\
 name: echo
@@ -30,6 +37,7 @@ fn place() -> Place {
         ("tools/tools.yaml", TOOLS),
         ("workflows/echo.yaml", ECHO),
         ("workflows/wait.yaml", WAIT),
+        ("workflows/breaks.yaml", BREAKS),
     ])
 }
 
@@ -108,6 +116,26 @@ fn a_run_that_waits_for_the_customer_is_given_the_next_message() {
     // Its run is an execution as any other.
     let run = talks.get(&format!("/executions/{}", waiting.as_str().expect("a text")));
     assert_eq!(run["status"], "completed");
+}
+
+#[test]
+fn a_run_that_its_conversation_let_go_is_not_retried_and_its_fork_is_a_run_of_its_own() {
+    let talks = Talks::of(&place());
+    let begun = talks.begin("breaks", Some("hello"));
+    let id = id(&begun);
+    let (run, said) = (format!("{id}.1"), talks.lines(&id));
+    assert_eq!(talks.get(&format!("/executions/{run}"))["status"], "failed");
+    assert!(said.len() == 2 && said[1].starts_with("ai: Something went wrong"), "{said:?}");
+    let refused = talks.post(&format!("/executions/{run}/retry"), &json!({})).ends(409);
+    assert_eq!(refused["code"], "RUN-013");
+    let why = refused["detail"].as_str().expect("why");
+    assert!(why.contains(&id) && why.contains("fork it"), "{why}");
+    assert_eq!(talks.get(&format!("/executions/{run}"))["status"], "failed", "nothing was changed");
+    let fork = talks.post(&format!("/executions/{run}/fork"), &json!({"node_id": "ask"})).ends(200);
+    assert_eq!((&fork["status"], &fork["error"]["code"]), (&json!("failed"), &json!("NO")), "{fork}");
+    assert_eq!(talks.lines(&id), said, "what it says is not the conversation's");
+    // The next message begins another.
+    assert_eq!(talks.says(&id, "again")["runs"], 2);
 }
 
 #[test]

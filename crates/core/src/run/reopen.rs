@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::address::{Address, Path};
 use super::apply::is_ready;
+use super::command::Origin;
 use super::decide::Draft;
 use super::event::{Event, Reopened};
 use super::refusal::Refusal;
@@ -25,6 +26,15 @@ impl Draft<'_> {
         }
         if self.run.saga.is_rolling_back() {
             return Err(Refusal::Impossible { reason: "the run was rolled back: start it anew".to_owned() });
+        }
+        // Its conversation let it go when it ended, and may have begun another since: what it asked the customer now, nobody
+        // would ever answer. A fork inherits as much, and belongs to whoever makes it.
+        if let Some(Origin::Conversation { conversation }) = self.run.started().map(|started| &started.origin) {
+            let reason = format!(
+                "the conversation `{conversation}` went on without this run when it ended: fork it at a node that ran, and it \
+                 goes on from there; or the customer's next message begins another"
+            );
+            return Err(Refusal::Impossible { reason });
         }
         if let Some(reason) = self.run.started().and_then(|started| unfit(&workflow, &started.input)) {
             return Err(Refusal::Impossible { reason });

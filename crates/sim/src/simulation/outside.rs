@@ -177,7 +177,7 @@ impl Simulation<'_> {
 
     /// What ended may be rolled back or retried, once.
     fn reopen(&mut self, run: &RunId, state: State) {
-        // A conversation hears no more of a run that has ended: one that is retried and asks its customer would wait for ever.
+        // A conversation hears no more of a run that has ended, so none of its runs is retried.
         if self.witness.talks.of_run(run).is_some() {
             return;
         }

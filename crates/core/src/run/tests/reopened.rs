@@ -37,6 +37,19 @@ fn only_what_failed_is_retried() {
 }
 
 #[test]
+fn a_run_that_its_conversation_let_go_is_forked_instead() {
+    check(
+        flow([tool("a"), tool("b"), wait_for("message", secs(9))], "a>b b>message"),
+        |w| {
+            w.answers("b", [fails("NO")]).starts_in("talk").is(State::Failed);
+            w.retries().refused_with("RUN-013").is(State::Failed);
+            w.forks(false, json!({})).retries()
+        },
+        |w| w.is(State::Waiting).asked("a b b"),
+    );
+}
+
+#[test]
 fn a_run_whose_time_was_over_may_go_on_with_new_time() {
     check(
         flow([tool("a"), approval("ask", 1), tool("b")], "a>ask ask>b").timeout(secs(60)),

@@ -246,6 +246,15 @@ impl World {
         self.does(command)
     }
 
+    /// As a conversation's.
+    pub fn starts_in(&mut self, conversation: &str) -> &mut Self {
+        let mut command = self.start_command(json!({}));
+        if let Command::Start { started, .. } = &mut command {
+            started.origin = Origin::Conversation { conversation: conversation.into() };
+        }
+        self.does(command)
+    }
+
     pub fn start_command(&self, input: Value) -> Command {
         let started = Started {
             run: RunId::new("run"),
