@@ -165,6 +165,8 @@ pub struct Document {
     pub silent: Option<String>,
     pub tools: Vec<String>,
     pub unsupported: Vec<baton_tools::Unsupported>,
+    /// By the name it would have: why an operation is no tool.
+    pub left_out: BTreeMap<String, String>,
 }
 
 impl OfTools {
@@ -209,7 +211,10 @@ impl OfTools {
         let parsed = tools_of(file, document)?;
         for found in parsed.documents {
             match self.documents.iter_mut().find(|document| document.file == name && document.name == found.name) {
-                Some(document) => (document.tools, document.unsupported) = (found.tools, found.unsupported),
+                Some(document) => {
+                    (document.tools, document.unsupported) = (found.tools, found.unsupported);
+                    document.left_out = found.left_out;
+                }
                 None => self.documents.push(Document::written(&name, found)),
             }
         }
@@ -333,13 +338,14 @@ impl Document {
             silent: None,
             tools: Vec::new(),
             unsupported: Vec::new(),
+            left_out: BTreeMap::new(),
         }
     }
 
     /// One that stands in the definition itself.
     fn written(file: &str, found: baton_tools::Document) -> Self {
-        let baton_tools::Document { name, tools, unsupported } = found;
-        Self { name, file: file.to_owned(), address: None, asked_at: None, silent: None, tools, unsupported }
+        let baton_tools::Document { name, tools, unsupported, left_out } = found;
+        Self { name, file: file.to_owned(), address: None, asked_at: None, silent: None, tools, unsupported, left_out }
     }
 }
 

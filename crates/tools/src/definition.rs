@@ -6,7 +6,7 @@ mod http;
 mod profile;
 mod script;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use baton_core::expr::{Dialect, Params, nearest};
@@ -67,6 +67,8 @@ pub struct Document {
     pub name: String,
     pub tools: Vec<String>,
     pub unsupported: Vec<Unsupported>,
+    /// By the name it would have: why an operation is no tool.
+    pub left_out: BTreeMap<String, String>,
 }
 
 impl Definition {
@@ -126,7 +128,7 @@ impl Definition {
                 let found = openapi::read(&profile, fields).map_err(wrong)?;
                 let tools = found.tools.iter().map(|tool| tool.name().to_owned()).collect();
                 let unsupported = found.unsupported.clone();
-                parsed.documents.push(Document { name: name.clone(), tools, unsupported });
+                parsed.documents.push(Document { name: name.clone(), tools, unsupported, left_out: found.left_out });
                 parsed.tools.extend(found.tools);
                 parsed.unsupported.extend(found.unsupported);
                 parsed.doubts.extend(found.doubts.into_iter().map(|doubt| (name.clone(), doubt)));

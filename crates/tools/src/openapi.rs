@@ -77,6 +77,8 @@ pub struct Unsupported {
 pub(crate) struct Found {
     pub(crate) tools: Vec<Definition>,
     pub(crate) unsupported: Vec<Unsupported>,
+    /// By the name it would have: why an operation is no tool.
+    pub(crate) left_out: BTreeMap<String, String>,
     pub(crate) doubts: Vec<Doubt>,
 }
 
@@ -112,7 +114,7 @@ pub(crate) fn read(profile: &Profile, fields: Map<String, Value>) -> Result<Foun
         }
     }
     let doubts = doubts::of(&written, &source.root, &taken);
-    Ok(Found { tools: taken.tools, unsupported: taken.unsupported, doubts })
+    Ok(Found { tools: taken.tools, unsupported: taken.unsupported, left_out: taken.left_out, doubts })
 }
 
 /// What all operations of a document have in common.
@@ -156,6 +158,7 @@ struct Taken {
     tools: Vec<Definition>,
     names: BTreeSet<String>,
     unsupported: Vec<Unsupported>,
+    left_out: BTreeMap<String, String>,
     /// All operations by what they may be chosen by.
     ids: BTreeSet<String>,
     /// Where the definition speaks of an operation that it leaves out.
@@ -187,11 +190,22 @@ impl<'d> Source<'d> {
             if !is_wanted && !own.place.is_empty() {
                 taken.unused.push(own.place.clone());
             }
-            if is_wanted && !own.is_left_out {
+            if !is_wanted || own.is_left_out {
+                let why = match own.is_left_out {
+                    true => format!("`{}.enabled` is false", own.place),
+                    false => "it is not among those that `include` and `exclude` choose".to_owned(),
+                };
+                taken.left_out.insert(self.would_be(&id, &own), why);
+            } else {
                 self.take(&Asked { path, item, method, id: &id, written: &operation, own }, taken)?;
             }
         }
         Ok(())
+    }
+
+    /// The name it would have as a tool.
+    fn would_be(&self, id: &str, own: &Own) -> String {
+        own.name.clone().unwrap_or_else(|| free_name(&self.profile.name, id, &BTreeSet::new()))
     }
 
     fn take(&self, asked: &Asked<'_, 'd>, taken: &mut Taken) -> Result<(), Mistake> {
@@ -204,6 +218,8 @@ impl<'d> Source<'d> {
         let Read { operation, parameters, answer } = match read.and_then(|read| compiled(written, read)) {
             Ok(read) => read,
             Err(unsupported) => {
+                let why = format!("{}: {}", unsupported.place, unsupported.reason);
+                taken.left_out.insert(self.would_be(asked.id, own), why);
                 taken.unsupported.push(unsupported);
                 return Ok(());
             }

@@ -17,7 +17,7 @@ use crate::{Exit, Misuse, print};
 pub async fn run(folder: &Path, args: Audit) -> anyhow::Result<Exit> {
     let project = Project::open(folder)?;
     match args {
-        Audit::List(args) => list::run(&Trail::open(&project, &args.of)?, &args).await,
+        Audit::List(args) => list::run(&mut Trail::open(&project, &args.of)?, &args).await,
         Audit::Show { seq, of } => show(&Trail::open(&project, &of)?, seq, of.json).await,
         Audit::Verify { expect, of } => verify::run(&Trail::open(&project, &of)?, expect, of.json).await,
         Audit::Erase { person, also, by, of } => {

@@ -136,12 +136,8 @@ fn word(risk: Risk) -> &'static str {
 }
 
 fn show((registry, tenant): &(Arc<Registry>, TenantId), name: &str, as_json: bool) -> anyhow::Result<()> {
-    let Some(tool) = Catalogue::describe(&**registry, tenant, name) else {
-        let names = registry.names_for(tenant);
-        let hint = match nearest(name, names.iter().map(String::as_str)) {
-            Some(nearest) => format!("did you mean `{nearest}`?"),
-            None => "`baton tools list` shows what there is".to_owned(),
-        };
+    let Some(tool) = registry.describe(tenant, name) else {
+        let hint = meant(name, &registry.names_for(tenant));
         return Err(Misuse::new(format!("there is no tool `{name}`")).hint(hint).into());
     };
     if !as_json {
@@ -154,6 +150,23 @@ fn show((registry, tenant): &(Arc<Registry>, TenantId), name: &str, as_json: boo
     Ok(())
 }
 
+/// Which tool may have been meant by a name that none has.
+fn meant(name: &str, names: &[String]) -> String {
+    match nearest(name, names.iter().map(String::as_str)) {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None => "`baton tools list` shows what there is".to_owned(),
+    }
+}
+
+/// Where nothing was found of a tool that there is not: that there is none, and which may have been meant. One that was
+/// there before may have been used then, so it is no mistake to ask.
+pub fn note_unknown(registry: &Registry, tenant: &TenantId, name: &str) {
+    let names = registry.names_for(tenant);
+    if registry.facts_for(tenant, name).is_none() {
+        print::note(format_args!("note: there is no tool `{name}`: {}", meant(name, &names)));
+    }
+}
+
 fn unsupported(project: &Project, as_json: bool) {
     if as_json {
         let part = |(file, part): &(String, baton_tools::Unsupported)| json!({ "file": file, "place": part.place, "reason": part.reason });
@@ -162,7 +175,9 @@ fn unsupported(project: &Project, as_json: bool) {
         return;
     }
     if project.unsupported.is_empty() {
-        print::line("every part of every document can be called");
+        print::line(
+            "every part of every document in tools/ can be called; GET /api/v1/sources tells it of those added there",
+        );
     }
     for (file, part) in &project.unsupported {
         print::line(format_args!("{file}: {}: {}", part.place, part.reason));

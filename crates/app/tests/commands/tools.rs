@@ -64,6 +64,32 @@ fn what_a_definition_names_and_nobody_has_is_doubted() {
 }
 
 #[test]
+fn a_call_of_an_operation_that_was_left_out_is_told_why() {
+    let call = |place: &Place| place.baton(&["tools", "call", "shop.addOrder"]).ends(2);
+    let define = |more: &str| format!("name: shop\nkind: openapi\ndocument: apis/shop.json\nauth: {{key: k}}\n{more}");
+    let chosen = shop(&define("include: ['list*']\n"));
+    call(&chosen).warns("`shop.addOrder` is no tool").warns("`include` and `exclude`").warns("tools/shop.yaml");
+    call(&shop(&define("operations: {addOrder: {enabled: false}}\n"))).warns("`operations.addOrder.enabled` is false");
+    let unfit = shop(&define(""));
+    unfit.write("apis/shop.json", api().replace("\"requestBody\":{", "\"requestBody\":{\"required\":true,"));
+    call(&unfit).warns("paths./orders.post").warns("application/xml");
+    // One that nobody has is another matter.
+    chosen.baton(&["tools", "call", "shop.listOpenOrder"]).ends(2).warns("did you mean `shop.listOpenOrders`?");
+}
+
+#[test]
+fn whoever_asks_what_became_of_a_tool_that_there_is_not_is_told_its_nearest_name() {
+    let place = shop("name: shop\nkind: openapi\ndocument: apis/shop.json\nauth: {key: k}\n");
+    place.baton(&["tools", "call", "calculator", "--input", r#"{"expression": "2 * 21"}"#]).ends(0);
+    for asked in [["tools", "usage"], ["audit", "list"]] {
+        let of = |tool: &'static str| place.baton(&[&asked[..], &["--tool", tool]].concat()).ends(0);
+        of("calculater").warns("there is no tool `calculater`: did you mean `calculator`?");
+        assert_eq!(of("shop.addOrder").err, "", "it is there, and was never called");
+        assert_eq!(of("calculator").err, "");
+    }
+}
+
+#[test]
 fn operations_are_described_readably_and_a_body_that_is_left_out_is_said() {
     let place = shop("name: shop\nkind: openapi\ndocument: apis/shop.json\nauth: {key: k}\n");
     place.baton(&["tools", "list", "--search", "shop."]).ends(0).says("List open orders (GET /orders)");

@@ -8,11 +8,19 @@ use serde_json::{Value, json};
 
 use super::Trail;
 use crate::cli::{self, AuditList};
+use crate::commands::tools::note_unknown;
 use crate::{Exit, print};
 
-pub async fn run(trail: &Trail, args: &AuditList) -> anyhow::Result<Exit> {
+pub async fn run(trail: &mut Trail, args: &AuditList) -> anyhow::Result<Exit> {
     let entries = read(trail, args).await?;
     let next = entries.last().filter(|_| entries.len() == args.limit as usize).map(|entry| entry.seq);
+    if let (Some(tool), Some(system), true) = (&args.tool, &mut trail.system, entries.is_empty())
+        && system.tenant == trail.tenant
+        // Only a note: a service that does not answer takes nothing from the list.
+        && system.learn_tools().await.is_ok()
+    {
+        note_unknown(&system.tools, &trail.tenant, tool);
+    }
     if args.of.json {
         let rows: Vec<Value> = entries.iter().map(Entry::as_json).collect();
         print::pretty(&json!({ "rows": rows, "next": next }));

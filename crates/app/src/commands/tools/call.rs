@@ -1,7 +1,6 @@
 //! `baton tools call`: one call from outside.
 
 use anyhow::Context;
-use baton_core::expr::nearest;
 use baton_core::graph::input::is_text;
 use baton_core::id::RunId;
 use baton_core::tool::Envelope;
@@ -32,7 +31,7 @@ pub async fn run(project: &Project, args: &ToolsCall) -> anyhow::Result<Exit> {
     crate::key::into_context(&mut context);
     let mut system = System::open(project)?;
     system.learn(project).await?;
-    let tool = known(&system, &args.name)?;
+    let tool = known(project, &system, &args.name)?;
     let Value::Object(arguments) = given::with_sets(arguments, &args.sets, |key| takes_text(&system, &tool, key))?
     else {
         anyhow::bail!("arguments are an object");
@@ -68,17 +67,19 @@ fn takes_text(system: &System, tool: &str, argument: &str) -> bool {
     facts.is_some_and(|facts| facts.parameters.get("properties").and_then(|all| all.get(argument)).is_some_and(is_text))
 }
 
-/// The tool's own name, or which may have been meant.
-fn known(system: &System, name: &str) -> anyhow::Result<String> {
+/// The tool's own name, or why there is none, or which may have been meant.
+fn known(project: &Project, system: &System, name: &str) -> anyhow::Result<String> {
     let names = system.tools.names_for(&system.tenant);
     if names.iter().any(|known| known == name) {
         return Ok(name.to_owned());
     }
-    let hint = match nearest(name, names.iter().map(String::as_str)) {
-        Some(nearest) => format!("did you mean `{nearest}`?"),
-        None => "`baton tools list` shows what there is".to_owned(),
-    };
-    Err(Misuse::new(format!("there is no tool `{name}`")).hint(hint).into())
+    let left_out = project.documents.iter().find_map(|document| Some((document, document.left_out.get(name)?)));
+    Err(match left_out {
+        Some((document, why)) => Misuse::new(format!("`{name}` is no tool: {why}"))
+            .hint(format!("{} says which operations are tools", document.file)),
+        None => Misuse::new(format!("there is no tool `{name}`")).hint(super::meant(name, &names)),
+    }
+    .into())
 }
 
 /// What the call came to, or what it waits for.

@@ -22,12 +22,15 @@ pub async fn run(project: &Project, args: &ToolsUsage) -> anyhow::Result<()> {
         by: by.clone(),
         ..UsageFilter::default()
     };
-    let (registry, _) = super::registry(project).await?;
+    let (registry, tenant) = super::registry(project).await?;
     // Looking makes no database where nothing has run.
     let usage = match project.database().exists() {
         true => used(&System::open(project)?.store, &*registry, filter, args.tool.as_deref()).await?,
         false => Vec::new(),
     };
+    if let Some(tool) = args.tool.as_deref().filter(|_| usage.is_empty()) {
+        super::note_unknown(&registry, &tenant, tool);
+    }
     if args.json {
         print::pretty(&Value::Array(usage.iter().map(|usage| shown(&by, usage)).collect()));
     } else {
