@@ -13,7 +13,7 @@ use baton_core::id::TenantId;
 use baton_core::time::Time;
 use baton_engine::settings::{self, Before, Setting, Settings, Topic};
 use baton_ports::clock::Clock;
-use baton_ports::sources::{self, Fault, Kind, SOURCES_MAX, Source, Written};
+use baton_ports::sources::{self, Fault, Kind, SOURCES_MAX, Source, TOOLS_MAX, Written};
 use baton_tools::Registry;
 use serde_json::Value;
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -105,11 +105,27 @@ impl Sources {
         let settings = self.tools.settings_of_added(*tenant == self.house);
         let asked = Asked::read(new, &settings)?;
         let content = asked.ask(&settings).await?;
-        let kept = asked.kept(&content, self.clock.now());
+        let asked_at = self.clock.now();
         // A document may be long to read.
-        let read = tokio::task::spawn_blocking(move || asked.tools(&content).map(|_| content)).await;
-        let content = read.map_err(|error| Fault::Storage { reason: error.to_string() })??;
-        Ok((kept, content))
+        let read = tokio::task::spawn_blocking(move || {
+            asked.tools(&content).map(|laid| {
+                let kept = asked.kept(&content, laid.tools.len(), asked_at);
+                (kept, content)
+            })
+        })
+        .await;
+        read.map_err(|error| Fault::Storage { reason: error.to_string() })?
+    }
+
+    /// Whether its tools and those of the tenant's other sources are no more than there may be.
+    async fn has_room(&self, tenant: &TenantId, new: &Kept) -> Result<(), Fault> {
+        let all = self.settings.of(tenant, Topic::Source).await?;
+        let others = all.into_iter().filter(|setting| setting.name != new.name);
+        let others: usize = others.map(|setting| Kept::of(setting).tools).sum();
+        if others + new.tools > TOOLS_MAX {
+            return Err(Fault::TooManyTools { name: new.name.clone(), tools: new.tools, others });
+        }
+        Ok(())
     }
 
     /// Keeps it, with what it said, and no more what the one before it said: all of it or nothing.
@@ -160,6 +176,7 @@ impl sources::Sources for Sources {
         if self.settings.of(tenant, Topic::Source).await?.len() >= SOURCES_MAX {
             return Err(Fault::TooMany);
         }
+        self.has_room(tenant, &kept).await?;
         match self.put(tenant, kept, Some(&content), None).await {
             Err(Fault::Stale { .. }) => Err(taken()),
             put => put,
@@ -172,6 +189,8 @@ impl sources::Sources for Sources {
             return Err(Fault::Stale { name: new.name });
         }
         let (kept, content) = self.asked(tenant, new).await?;
+        let _one = self.adding.lock().await;
+        self.has_room(tenant, &kept).await?;
         self.put(tenant, kept, Some(&content), Some(&before)).await
     }
 
@@ -186,7 +205,13 @@ impl sources::Sources for Sources {
             let reason = format!("the document of `{name}` was sent, so there is nobody to ask");
             return Err(refused(reason, "PUT it with the new document"));
         }
-        match self.asked(tenant, kept.written()).await {
+        let asked = self.asked(tenant, kept.written()).await;
+        let _one = self.adding.lock().await;
+        let fit = match asked {
+            Ok((kept, content)) => self.has_room(tenant, &kept).await.map(|()| (kept, content)),
+            Err(fault) => Err(fault),
+        };
+        match fit {
             Ok((kept, content)) => self.put(tenant, kept, Some(&content), Some(&setting)).await,
             Err(fault) => {
                 let error = match fault {

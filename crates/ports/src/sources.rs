@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use baton_core::id::TenantId;
 use baton_core::time::Time;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::records;
@@ -10,8 +11,12 @@ use crate::records;
 /// Sources of one tenant that were added while the system ran.
 pub const SOURCES_MAX: usize = 50;
 
+/// Tools that these may have in all.
+pub const TOOLS_MAX: usize = 5_000;
+
 /// What a source is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     Openapi,
     Mcp,
@@ -83,6 +88,11 @@ pub enum Fault {
     Stale { name: String },
     #[error("a tenant adds at most {SOURCES_MAX} sources")]
     TooMany,
+    #[error(
+        "`{name}` has {tools} tools and the tenant's other sources have {others}; those that a tenant adds have at most \
+         {TOOLS_MAX} in all"
+    )]
+    TooManyTools { name: String, tools: usize, others: usize },
     /// It does not answer: try again, or look at what it says.
     #[error("`{name}` cannot be asked: {reason}")]
     Unavailable { name: String, reason: String },

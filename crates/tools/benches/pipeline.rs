@@ -148,7 +148,7 @@ impl Large {
             first_ranking,
             ranking: Self::middle(ranking),
             facts: Self::half(facts),
-            call: Self::half(|| Registry::describe(&registry, "app_99.action_9999").map_or(0, |tool| tool.name.len()))
+            call: Self::half(|| registry.describe(&tenant, "app_99.action_9999").map_or(0, |tool| tool.name.len()))
                 * 1e3,
         })
     }

@@ -123,6 +123,11 @@ impl Catalogue {
         self.laid(name).map(|laid| &laid.entry)
     }
 
+    /// Whether a tool has this very name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+
     pub(crate) fn describe(&self, name: &str) -> Option<Description> {
         self.laid(name).map(|laid| laid.description.clone())
     }

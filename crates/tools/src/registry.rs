@@ -13,6 +13,7 @@ use baton_core::tool::{Call, Caller, Class, Facts, Outcome};
 use baton_ports::budget::Tab;
 use baton_ports::catalogue::{self, Listed, Wanted};
 use baton_ports::clock::Clock;
+use baton_ports::sources::TOOLS_MAX;
 use baton_ports::tools::{Checked, Performed, Tools};
 use serde_json::Value;
 
@@ -214,9 +215,15 @@ impl Registry {
         (described.take(limit).collect(), fault)
     }
 
-    /// What is known of a tool, for lists and pages.
-    pub fn describe(&self, tool: &str) -> Option<Description> {
+    /// What is known of one of everybody's tools.
+    #[cfg(test)]
+    pub(crate) fn describe_shared(&self, tool: &str) -> Option<Description> {
         self.catalogue().describe(tool)
+    }
+
+    /// Whether everybody has a tool of this very name, so that a tenant's own is not called by it.
+    pub fn is_everybodys(&self, tool: &str) -> bool {
+        self.catalogue().has(tool)
     }
 
     /// Everybody's tools as they are now.
@@ -359,7 +366,11 @@ fn renew_own(link: &Arc<Link>, tenant: &TenantId, held: &Arc<RwLock<Held>>, tuni
             return;
         }
         theirs.entries.retain(|entry| entry.source.as_deref() != Some(source.name()));
-        theirs.entries.extend(entries);
+        let room = TOOLS_MAX.saturating_sub(theirs.entries.len());
+        if entries.len() > room {
+            tracing::warn!(%tenant, source = source.name(), "it has more tools than a tenant's sources may; some are left out");
+        }
+        theirs.entries.extend(entries.into_iter().take(room));
         let laid = held.lay_theirs(&tenant, &tuning);
         drop(held);
         laid.iter().for_each(|catalogue| catalogue.prepare());

@@ -8,7 +8,7 @@ use baton_core::time::Time;
 use baton_engine::settings::Setting;
 use baton_engine::tenants::house;
 use baton_ports::records::{self, Op, Records};
-use baton_ports::sources::{Kind, Source, Unsupported};
+use baton_ports::sources::{Source, Unsupported};
 use baton_tools::Registry;
 use serde_json::Value;
 
@@ -18,6 +18,8 @@ pub use super::written::Content;
 
 /// What sources said last, by tenant, name and hash.
 const SPACE: &str = "source";
+/// Why a tool of a source is not called.
+const SHADOWED: &str = "a tool of everybody's has this name and stands before it; add the source under another name";
 
 /// What came of the sources of one tenant.
 type OfTenant = BTreeMap<String, Stands>;
@@ -126,21 +128,25 @@ impl Added {
     /// One that was added, as it stands.
     pub fn shown(&self, setting: &Setting) -> Source {
         let kept = Kept::of(setting.clone());
-        let kind = if kept.kind == Kind::Mcp.word() { Kind::Mcp } else { Kind::Openapi };
         let address = kept.address();
         let all = self.stands.read().unwrap_or_else(PoisonError::into_inner);
         let stand = all.get(&setting.tenant).and_then(|of| of.get(&setting.name));
         let error = kept.last_error.clone().or_else(|| stand.and_then(|stand| stand.error.clone()));
+        let names = stand.map(|stand| stand.tools.clone()).unwrap_or_default();
+        let (shadowed, tools): (Vec<_>, _) = names.into_iter().partition(|tool| self.tools.is_everybodys(tool));
+        let mut unsupported = stand.map(|stand| stand.unsupported.clone()).unwrap_or_default();
+        let shadowed = shadowed.into_iter().map(|place| Unsupported { place, reason: SHADOWED.to_owned() });
+        unsupported.extend(shadowed);
         Source {
             name: setting.name.clone(),
-            kind,
+            kind: kept.kind,
             file: None,
             address: address.and_then(baton_tools::shown_address),
             is_reachable: address.map(|_| kept.last_error.is_none()),
             asked_at: address.map(|_| Time::from_ms(kept.asked_at)),
             last_error: error,
-            tools: stand.map(|stand| stand.tools.clone()).unwrap_or_default(),
-            unsupported: stand.map(|stand| stand.unsupported.clone()).unwrap_or_default(),
+            tools,
+            unsupported,
             definition: Some(Value::Object(kept.written().fields)),
             changes: Some(setting.changes),
         }
@@ -149,7 +155,7 @@ impl Added {
 
 /// The tools of what a source said, which may be long to read.
 async fn read(kept: Kept, content: Value) -> Result<Laid, String> {
-    let read = move || Laid::of(&kept.name, &kept.kind, &kept.definition, &content);
+    let read = move || Laid::of(&kept.name, kept.kind, &kept.definition, &content);
     tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| Err(error.to_string()))
 }
 

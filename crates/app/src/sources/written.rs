@@ -29,11 +29,14 @@ const SCHEMES: [&str; 5] = ["", "bearer", "basic", "token", "apikey"];
 pub struct Kept {
     #[serde(skip)]
     pub name: String,
-    pub kind: String,
+    pub kind: Kind,
     /// As it was written; a document that was sent is not here.
     pub definition: Map<String, Value>,
     /// The hash of what it said last; nothing where that is nothing.
     pub content: Option<String>,
+    /// How many tools that has.
+    #[serde(default)]
+    pub tools: usize,
     /// In milliseconds since 1970.
     pub asked_at: i64,
     /// Why it did not answer since.
@@ -48,9 +51,10 @@ impl Kept {
     pub fn of(setting: Setting) -> Self {
         let unreadable = |_| Self {
             name: String::new(),
-            kind: String::new(),
+            kind: Kind::Openapi,
             definition: Map::new(),
             content: None,
+            tools: 0,
             asked_at: 0,
             last_error: Some("a newer Baton wrote it, and this one cannot read it".to_owned()),
         };
@@ -70,7 +74,7 @@ impl Kept {
     /// What it was added by.
     pub fn written(&self) -> Written {
         let mut fields = self.definition.clone();
-        fields.insert("kind".to_owned(), Value::from(self.kind.clone()));
+        fields.insert("kind".to_owned(), Value::from(self.kind.word()));
         Written { name: self.name.clone(), fields }
     }
 }
@@ -177,16 +181,17 @@ impl Asked {
 
     /// Its tools, as what it said has them.
     pub fn tools(&self, content: &Content) -> Result<Laid, Fault> {
-        Laid::of(&self.name, self.kind.word(), &self.fields, &content.value)
+        Laid::of(&self.name, self.kind, &self.fields, &content.value)
             .map_err(|reason| Fault::Refused { reason, hint: None })
     }
 
-    pub fn kept(&self, content: &Content, asked_at: Time) -> Kept {
+    pub fn kept(&self, content: &Content, tools: usize, asked_at: Time) -> Kept {
         Kept {
             name: self.name.clone(),
-            kind: self.kind.word().to_owned(),
+            kind: self.kind,
             definition: self.fields.clone(),
             content: Some(content.hash.clone()),
+            tools,
             asked_at: asked_at.as_ms(),
             last_error: None,
         }
@@ -202,11 +207,11 @@ pub struct Laid {
 }
 
 impl Laid {
-    pub fn of(name: &str, kind: &str, fields: &Map<String, Value>, content: &Value) -> Result<Self, String> {
+    pub fn of(name: &str, kind: Kind, fields: &Map<String, Value>, content: &Value) -> Result<Self, String> {
         let mut definition = fields.clone();
         definition.insert("name".to_owned(), name.into());
-        definition.insert("kind".to_owned(), kind.into());
-        if kind == Kind::Openapi.word() {
+        definition.insert("kind".to_owned(), kind.word().into());
+        if kind == Kind::Openapi {
             definition.insert("document".to_owned(), content.clone());
         }
         let Parsed { mut tools, mut unsupported, sources, .. } =

@@ -403,3 +403,46 @@ fn of_two_that_are_added_at_once_under_one_name_one_is_and_there_are_fifty_at_mo
     assert_eq!(add("more").ends(409)["code"], "LIMIT_REACHED");
     assert_eq!(names(&world.get("/api/v1/sources", &world.theirs)["sources"]).len(), 50);
 }
+
+#[test]
+fn the_tools_of_all_sources_that_a_tenant_adds_have_one_limit() {
+    let shop = Shop::open();
+    let world = World::with(&[("baton.toml", ALLOWS)]);
+    let of = |name: &str, many: usize| {
+        let operations: Vec<String> = (0..many).map(|number| format!("op{number}")).collect();
+        json!({"name": name, "kind": "openapi", "document": document(&shop.url, &operations)})
+    };
+    let put = |name: &str, many: usize| {
+        let mut source = of(name, many);
+        source.as_object_mut().expect("an object").remove("name");
+        world.ask(&format!("PUT /api/v1/sources/{name}"), &world.theirs, &source)
+    };
+    let add = |name: &str, many: usize| world.ask("POST /api/v1/sources", &world.theirs, &of(name, many));
+    add("one", 2_500).ends(201);
+    assert_eq!(add("two", 2_500).ends(201)["tool_count"], 2_500);
+    let refused = add("three", 1).ends(409);
+    assert_eq!(refused["code"], "LIMIT_REACHED");
+    assert!(refused["detail"].as_str().expect("why").contains("at most 5000 in all"), "{refused}");
+    assert!(refused["hint"].as_str().expect("a hint").contains("`include`"), "{refused}");
+    // What takes another's place counts instead of it.
+    put("two", 2_499).ends(200);
+    add("three", 1).ends(201);
+    assert_eq!(put("three", 2).ends(409)["code"], "LIMIT_REACHED");
+    assert_eq!(world.get("/api/v1/sources/three", &world.theirs)["tools"], json!(["three.op0"]), "it is as it was");
+    world.ask("POST /api/v1/sources", &world.own, &of("three", 2)).ends(201);
+}
+
+#[test]
+fn a_tool_that_everybodys_tool_of_that_name_stands_before_is_among_those_left_out() {
+    let shop = Shop::open();
+    let everybodys = "name: shop.getOrder\nkind: script\nclass: read\nresults: [{output: {from: everybody}}]\n";
+    let world = World::with(&[("baton.toml", ALLOWS), ("tools/order.yaml", everybodys)]);
+    shop.has(&["getOrder", "listOrders"]);
+    let source = json!({"name": "shop", "kind": "openapi", "document": shop.document()});
+    let added = world.ask("POST /api/v1/sources", &world.theirs, &source).ends(201);
+    assert_eq!((&added["tools"], &added["tool_count"]), (&json!(["shop.listOrders"]), &json!(1)), "{added}");
+    let left = added["unsupported"].as_array().expect("a list").iter().find(|part| part["place"] == "shop.getOrder");
+    let reason = left.and_then(|part| part["reason"].as_str()).expect("why");
+    assert!(reason.contains("everybody's") && reason.contains("another name"), "{reason}");
+    assert_eq!(world.calls("shop.getOrder", &world.theirs).ends(200)["data"]["from"], "everybody");
+}

@@ -52,6 +52,9 @@ impl From<Fault> for Problem {
                 .hint(format!("change {file}: what changes there is read again at once")),
             Fault::Stale { name } => etag::stale(&format!("`{name}`")),
             Fault::TooMany => Self::new(StatusCode::CONFLICT, code::LIMIT_REACHED, said),
+            Fault::TooManyTools { .. } => Self::new(StatusCode::CONFLICT, code::LIMIT_REACHED, said).hint(
+                "`include` and `exclude` say which of its tools are wanted; or take out a source that is not used",
+            ),
             Fault::Unavailable { .. } => Self::new(StatusCode::BAD_GATEWAY, code::SOURCE_UNAVAILABLE, said)
                 .hint("nothing was kept; look at its address and what it says, and try again"),
             Fault::Storage { .. } => Self::broken("sources of tools", &fault),

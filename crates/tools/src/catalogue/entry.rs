@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use baton_core::bundle::Hash;
@@ -55,12 +56,17 @@ impl Variant {
     }
 }
 
+/// Tools that this process has made.
+static MADE: AtomicU64 = AtomicU64::new(0);
+
 /// A tool of the catalogue. Cheap to clone: schemas are shared, and compiled once for all names of a tool.
 #[derive(Clone)]
 pub(crate) struct Entry {
     pub(crate) name: Arc<str>,
     /// The tool this is a preset of, else its own name.
     pub(crate) base: Arc<str>,
+    /// Which tool of this process it is: another that takes its name, defined anew or by another source, has another.
+    pub(crate) made: u64,
     pub(crate) category: Cow<'static, str>,
     /// Shared with lists, which would else copy a schema for each tool.
     pub(crate) facts: Arc<Facts>,
@@ -113,6 +119,7 @@ impl Entry {
         Self {
             name: name.into(),
             base: name.into(),
+            made: MADE.fetch_add(1, Ordering::Relaxed),
             category: category.into(),
             facts: Arc::new(whole.facts.clone()),
             performers: Arc::new(performers),

@@ -55,9 +55,12 @@ pub(super) fn check(
 
 fn key(request: &Request, entry: &Entry) -> Key {
     let call = &request.call;
+    // What a tool answered that was replaced meanwhile, or taken away, is no answer of the one that has its name now.
+    let made = entry.made.to_string();
     let asked = [
         Part::Text(Some(call.tenant.as_str())),
         Part::Text(Some(&entry.name)),
+        Part::Text(Some(&made)),
         Part::Value(&call.arguments),
         Part::Text(Some(&request.zone)),
         Part::Text(Some(request.language.tag())),

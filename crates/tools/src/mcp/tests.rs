@@ -113,7 +113,7 @@ async fn perform(registry: &Registry, mut call: Call, limit: Duration) -> Outcom
 #[tokio::test]
 async fn a_program_is_started_asked_and_called() {
     let registry = registry(&shell(ANSWERS, json!({})), json!({})).await;
-    let described = registry.describe("sh.act").unwrap();
+    let described = registry.describe_shared("sh.act").unwrap();
     assert_eq!((described.provider, described.facts.description.as_str()), ("mcp", "Acts"));
     let outcome = call(&registry, "sh.act", json!({"word": "now"})).await;
     assert!(matches!(&outcome, Outcome::Done { output, .. } if output["text"] == "acted"), "{outcome:?}");
@@ -293,7 +293,7 @@ async fn what_a_server_says_of_its_tools_counts_where_a_person_vouches_for_it() 
         let source = at(&service, more);
         let registry = registry(&source, json!({})).await;
         let of = |name: &str| {
-            let described = registry.describe(&format!("far.{name}")).unwrap();
+            let described = registry.describe_shared(&format!("far.{name}")).unwrap();
             (name.to_owned(), (described.facts.class, described.risk))
         };
         ["look", "set", "append", "wipe"].map(of).into()

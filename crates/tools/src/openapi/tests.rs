@@ -43,7 +43,7 @@ fn one(method: &str, operation: Value) -> Value {
 fn only(parsed: Parsed) -> (String, Value, Class, Risk) {
     let [definition] = <[Definition; 1]>::try_from(parsed.tools).unwrap();
     let registry = crate::testing::registry(vec![definition.clone()]);
-    let described = registry.describe(definition.name()).unwrap();
+    let described = registry.describe_shared(definition.name()).unwrap();
     (definition.name().to_owned(), described.facts.parameters.clone(), described.facts.class, described.risk)
 }
 
@@ -382,7 +382,7 @@ fn an_operation_that_says_nothing_of_itself_is_told_by_its_id_and_path() {
     let described = |operation: Value| {
         let [definition] = <[Definition; 1]>::try_from(parsed(one("get", operation), json!({})).tools).unwrap();
         let registry = crate::testing::registry(vec![definition.clone()]);
-        registry.describe(definition.name()).unwrap().facts.description.clone()
+        registry.describe_shared(definition.name()).unwrap().facts.description.clone()
     };
     assert_eq!(described(json!({"operationId": "getOpenOrder"})), "Get open order (GET /orders/{id})");
     assert_eq!(described(json!({"operationId": "orders.get_by-id2"})), "Orders get by id2 (GET /orders/{id})");

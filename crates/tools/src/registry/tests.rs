@@ -68,17 +68,17 @@ async fn other_names_of_the_seeds_lead_to_the_shipped_tools() {
             "charged"
         );
     }
-    assert_eq!(world.registry.describe("search_web").unwrap().provider, "searxng");
+    assert_eq!(world.registry.describe_shared("search_web").unwrap().provider, "searxng");
     let own =
         json!({"name": "web_search", "kind": "script", "class": "read", "results": [{"output": {"results": []}}]});
-    assert_eq!(World::defining(json!({}), own).registry.describe("search_web").unwrap().provider, "script");
+    assert_eq!(World::defining(json!({}), own).registry.describe_shared("search_web").unwrap().provider, "script");
 }
 
 #[tokio::test]
 async fn presets_of_the_seeds_are_one_action_of_a_tool() {
     let world = World::new();
     let facts = |name: &str| world.registry.facts(name).unwrap();
-    let described = |name: &str| world.registry.describe(name).unwrap();
+    let described = |name: &str| world.registry.describe_shared(name).unwrap();
     for (name, class, audit_type, compensable) in [
         ("check_availability", Class::Read, "api_call", false),
         ("execute_booking", Class::Keyed, "booking", true),
@@ -306,9 +306,9 @@ async fn a_projects_own_tool_stands_in_for_a_shipped_one_and_its_presets() {
 #[test]
 fn a_description_says_what_lists_show() {
     let registry = World::new().registry;
-    let refund = registry.describe("refund_payment").unwrap();
+    let refund = registry.describe_shared("refund_payment").unwrap();
     assert_eq!((&*refund.category, refund.provider, refund.risk), ("payment", "internal", Risk::High));
-    assert!(registry.describe("nothing").is_none());
+    assert!(registry.describe_shared("nothing").is_none());
 }
 
 #[tokio::test]
@@ -422,6 +422,35 @@ async fn an_answer_that_holds_is_given_again_for_nothing() {
     world.clock.pass(Duration::from_secs(60));
     let later = world.send(&world.call("e", "lookup", json!({"q": 1, "p": 2}))).await;
     assert!(matches!(later.outcome, Outcome::Done { cached: false, .. }), "it holds for a minute");
+}
+
+#[tokio::test]
+async fn what_a_tool_answered_before_it_was_replaced_is_given_to_nobody() {
+    let look = |name: &str, n: u8| {
+        let tool = json!({"name": name, "kind": "script", "class": "read", "results": [{"output": {"n": n}}]});
+        Definition::parse(tool).unwrap().tools
+    };
+    let first = json!({"name": "look", "kind": "script", "class": "read", "results": [{"output": {}}]});
+    let world = World::defining(json!({"tool": {"look": {"cache_seconds": 60}}}), first);
+    let settings = world.registry.settings_of_added(false);
+    let holds = Permission { cache_seconds: Some(60), ..Permission::default() };
+    world.registry.rule(BTreeMap::from([("clinic".into(), BTreeMap::from([(Arc::from("own.look"), holds)]))]));
+    let answer = async |key: &str, tool: &str| {
+        let mut call = world.call(key, tool, json!({"q": 1}));
+        call.class = Class::Read;
+        match world.send(&call).await.outcome {
+            Outcome::Done { output, cached, .. } => (output["n"].clone(), cached),
+            other => panic!("{other:?}"),
+        }
+    };
+    for n in [1, 2] {
+        world.registry.redefine(look("look", n), Vec::new()).unwrap();
+        world.registry.add_own(&"clinic".into(), &settings, look("own.look", n), Vec::new()).unwrap();
+        for tool in ["look", "own.look"] {
+            assert_eq!(answer(&format!("{tool}/{n}/a"), tool).await, (json!(n), false), "{tool}");
+            assert_eq!(answer(&format!("{tool}/{n}/b"), tool).await, (json!(n), true), "{tool}");
+        }
+    }
 }
 
 /// What is kept takes memory as it is in memory, and no more of it than there may be.

@@ -72,7 +72,7 @@ async fn a_version_of_the_settings_is_asked_for_and_a_changed_one_looked_up_at_o
 async fn what_acts_or_is_not_vouched_for_is_done_once() {
     let trusted = Project::with(shop(), json!({})).await;
     let says = |project: &Project, name: &str| {
-        let tool = project.registry.describe(name).unwrap();
+        let tool = project.registry.describe_shared(name).unwrap();
         (tool.facts.class, tool.risk)
     };
     assert_eq!(says(&trusted, "shopify.get_order"), (Class::Read, Risk::Low));
@@ -92,7 +92,7 @@ async fn the_settings_have_the_last_word_on_an_action() {
         "find_or_create_customer": {"class": "read"},
     }}}});
     let project = Project::with(shop(), own).await;
-    let of = |name: &str| project.registry.describe(name);
+    let of = |name: &str| project.registry.describe_shared(name);
     assert!(of("shopify.delete_order").is_none());
     let create = of("shopify.create_return").unwrap();
     assert_eq!((create.risk, create.compensable, create.facts.irreversible.clone()), (Risk::High, true, None));

@@ -154,6 +154,6 @@ async fn facts_are_what_the_definition_says() {
     assert_eq!((facts.timeout, facts.retry.max_attempts), (Duration::from_millis(1_500), 7));
     assert_eq!(facts.compensation.as_ref().unwrap().tool_name, "undo");
     assert_eq!(facts.output_fields, ["code", "id", "other"]);
-    let described = world.registry.describe("t").unwrap();
+    let described = world.registry.describe_shared("t").unwrap();
     assert_eq!((described.provider, described.cost_usd, &*described.audit_type), ("script", 0.25, "shipping"));
 }

@@ -72,7 +72,7 @@ async fn what_a_server_promises_is_in_the_catalogue_unless_a_person_says_otherwi
     let own = json!({"type": "object"});
     let registry =
         registry(&at(&server, json!({"tools": {"book": {"output_schema": own, "version": "x"}}})), json!({})).await;
-    let described = |name: &str| registry.describe(name).unwrap();
+    let described = |name: &str| registry.describe_shared(name).unwrap();
     assert_eq!(described("far.look").output_schema.as_deref(), Some(&whole));
     assert_eq!(described("far.look").version.as_deref(), Some("1"), "the server's");
     assert_eq!(described("far.free").output_schema, None);

@@ -55,15 +55,15 @@ fn what_is_said_of_one_operation_holds_for_it_and_for_no_other() {
     let registry = registry(tools);
     let names: Vec<String> = registry.names().into_iter().filter(|name| name.starts_with("shop.")).collect();
     assert_eq!(names, ["shop.callOff", "shop.find", "shop.get_twice", "shop.order"]);
-    let order = registry.describe("shop.order").unwrap();
+    let order = registry.describe_shared("shop.order").unwrap();
     assert_eq!((order.facts.class, order.risk, order.compensable), (Class::Once, Risk::High, true));
     assert_eq!((order.facts.description.as_str(), &order.facts.irreversible), ("Orders one", &None));
     assert_eq!((order.facts.timeout.as_millis(), order.cost_usd), (50, 0.5));
     assert_eq!((order.rate.as_deref(), order.version.as_deref()), (Some("3/min"), Some("2.7")));
-    let find = registry.describe("shop.find").unwrap();
+    let find = registry.describe_shared("shop.find").unwrap();
     assert_eq!((find.facts.class, find.risk, find.cache_seconds), (Class::Read, Risk::Low, Some(60)));
     assert_eq!((find.rate.as_deref(), find.facts.timeout.as_millis()), (None, 900));
-    let call_off = registry.describe("shop.callOff").unwrap();
+    let call_off = registry.describe_shared("shop.callOff").unwrap();
     assert_eq!((call_off.facts.class, call_off.risk, call_off.compensable), (Class::Keyed, Risk::Medium, false));
     assert_eq!(call_off.facts.irreversible.as_deref(), Some("its document does not say how it is undone"));
 }
@@ -173,12 +173,12 @@ fn what_is_said_of_an_operation_that_is_left_out_is_doubted() {
 #[test]
 fn what_an_operation_answers_is_in_the_catalogue_without_what_only_the_caller_writes() {
     let registry = registry(parsed(shop(), json!({})).tools);
-    let place = registry.describe("shop.place").unwrap();
+    let place = registry.describe_shared("shop.place").unwrap();
     let order = json!({"type": "object", "required": ["sku", "id"], "properties": {
         "sku": {"type": "string"}, "id": {"type": "string", "readOnly": true}}});
     let expect = json!({"$ref": "#/$defs/Order", "$defs": {"Order": order}});
     assert_eq!(place.output_schema.as_deref(), Some(&expect));
-    assert_eq!(registry.describe("shop.find").unwrap().output_schema, None, "its document does not say");
+    assert_eq!(registry.describe_shared("shop.find").unwrap().output_schema, None, "its document does not say");
 }
 
 /// A post whose body is a cat or a dog, told apart by their kind.

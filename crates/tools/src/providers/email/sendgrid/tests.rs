@@ -115,7 +115,7 @@ async fn which_of_two_accounts_sends_must_be_said() {
     let provider = |email: Value| {
         let config = serde_json::from_value(json!({"email": email})).unwrap();
         crate::Registry::new(config, &World::new().services())
-            .map(|registry| registry.describe("send_email").unwrap().provider)
+            .map(|registry| registry.describe_shared("send_email").unwrap().provider)
     };
     assert_eq!(provider(json!({"sendgrid": sendgrid})).unwrap(), "sendgrid");
     assert_eq!(provider(json!({"provider": "smtp", "smtp": smtp, "sendgrid": sendgrid})).unwrap(), "smtp");
