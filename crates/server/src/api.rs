@@ -12,6 +12,7 @@ mod conversations;
 mod costs;
 mod customers;
 mod desk;
+mod document;
 mod etag;
 mod execute;
 mod executions;
@@ -43,13 +44,13 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use baton_ports::keys::Need;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
-use utoipa::{Modify, OpenApi};
+use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::door::Door;
+
+use document::Keys;
 
 pub(crate) use begin::version_for;
 pub(crate) use links::Found;
@@ -66,18 +67,10 @@ pub(crate) use schedules::accepted;
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     security(("key" = [])),
+    components(schemas(shapes::DeskEvent)),
     modifiers(&Keys)
 )]
 struct Document;
-
-struct Keys;
-
-impl Modify for Keys {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
-        document.components.get_or_insert_default().add_security_scheme("key", SecurityScheme::Http(bearer));
-    }
-}
 
 /// The paths, and the document that describes them.
 pub(crate) fn all(door: &Door) -> Router<Door> {
@@ -215,25 +208,8 @@ fn described() -> (Router<Door>, String) {
         .merge(tenants::paths())
         .merge(acting(Need::Administer, administers))
         .split_for_parts();
-    refusals(&mut document);
+    document::complete(&mut document);
     (paths, document.to_pretty_json().unwrap_or_default())
-}
-
-/// Every operation may be refused, or find the server too busy, and says so in one form.
-fn refusals(document: &mut utoipa::openapi::OpenApi) {
-    let problem = |what: &str| {
-        let schema = Ref::from_schema_name("Problem");
-        let content = ContentBuilder::new().schema(Some(schema)).build();
-        RefOr::T(ResponseBuilder::new().description(what).content("application/problem+json", content).build())
-    };
-    for item in document.paths.paths.values_mut() {
-        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
-        for operation in operations.into_iter().flatten() {
-            let responses = &mut operation.responses.responses;
-            responses.entry("4XX".to_owned()).or_insert_with(|| problem("it is refused"));
-            responses.entry("503".to_owned()).or_insert_with(|| problem("it could not be done now; try again"));
-        }
-    }
 }
 
 /// Lets in who may do this.

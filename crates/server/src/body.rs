@@ -21,11 +21,19 @@ pub(crate) enum Unread {
     CutOff,
 }
 
-/// Reads a body of JSON within its limits; nothing at all counts as an empty object.
+/// Reads an object of JSON within its limits; nothing at all counts as an empty one. A list is none.
 pub(crate) async fn json<T: DeserializeOwned>(body: Body, limits: Limits) -> Result<T, Problem> {
     let bytes = read(body, limits).await.map_err(|unread| Problem::unread(&unread, limits))?;
     let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+    if is_list(text) {
+        return Err(Problem::no_object());
+    }
     serde_json::from_slice(text).map_err(|error| Problem::unfit(&error))
+}
+
+/// Whether this is a list in JSON, which would be read as the fields of an object in their order.
+pub(crate) fn is_list(text: &[u8]) -> bool {
+    text.trim_ascii_start().first() == Some(&b'[')
 }
 
 /// As [`json`], with what was said word for word beside.
@@ -96,6 +104,21 @@ mod tests {
         }
         for cut_off in [&["!"][..], &["a", "!"], &["a", "b", "!"]] {
             assert_eq!(of(cut_off).await, Err(Unread::CutOff), "{cut_off:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_list_is_not_taken_for_an_object_whose_fields_it_would_fill_in_their_order() {
+        #[derive(serde::Deserialize)]
+        struct Fields {
+            days: Option<u32>,
+        }
+        let days =
+            async |text: &'static str| json::<Fields>(Body::from(text), Limits::default()).await.map(|it| it.days);
+        assert!(matches!(days("").await, Ok(None)) && matches!(days(" {\"days\": 7}").await, Ok(Some(7))));
+        for text in ["[7]", " [null]", "[]", "7", "null"] {
+            let refused = days(text).await.expect_err(text);
+            assert_eq!(refused.status, 422, "{text}: {}", refused.detail);
         }
     }
 }

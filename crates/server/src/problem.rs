@@ -206,6 +206,12 @@ impl Problem {
         Self::new(status, said::BODY_INVALID, detail)
     }
 
+    /// A body that is a list where an object is asked for.
+    pub fn no_object() -> Self {
+        let detail = "the body is not what is asked for: it is a list, and an object is expected";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, said::BODY_INVALID, detail)
+    }
+
     /// A field of a body that is not what it may be.
     pub fn field(name: &str, why: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, said::BODY_INVALID, format!("`{name}`: {why}"))

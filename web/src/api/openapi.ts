@@ -22,6 +22,15 @@ export interface Schemas {
     /** It was made known over the API or the command line, and may be changed and forgotten. */
     is_registered: boolean
   }
+  /** Work for one agent. */
+  AgentTask: {
+    /** As of a workflow that is executed. */
+    context?: Record<string, unknown>
+    /** What its prompt reads. */
+    input_data?: Record<string, unknown>
+    /** What it is asked; its own prompt unless told. */
+    task?: string | null
+  }
   Agents: {
     agents: Schemas['Card'][]
   }
@@ -94,8 +103,7 @@ export interface Schemas {
     daily_usd?: Schemas['Dollars'] | null
     hourly_usd?: Schemas['Dollars'] | null
     monthly_usd?: Schemas['Dollars'] | null
-    /** What becomes of a call that is over: `refuse` or `pause`. */
-    on_exceeded?: string | null
+    on_exceeded?: 'refuse' | 'pause' | null
   }
   /** One budget in one window. */
   BudgetLine: {
@@ -367,24 +375,23 @@ export interface Schemas {
   /** The desk's limits and chains, by which conversations are given out and escalated. */
   DeskSettings: {
     /** Within which a person must have answered; 300000 unless told. */
-    first_response_ms?: number | null
+    first_response_ms?: number
     /** Steps from a missed resolution on. */
-    late_resolution?: Schemas['DeskStep'][] | null
+    late_resolution?: Schemas['DeskStep'][]
     /** Steps from a missed first response on. */
-    late_response?: Schemas['DeskStep'][] | null
+    late_response?: Schemas['DeskStep'][]
     /** Steps where nobody has the skills; one of them must be `drop_skills`. */
-    nobody?: Schemas['DeskStep'][] | null
+    nobody?: Schemas['DeskStep'][]
     /** How long what asks for skills that nobody has waits before the chain `nobody` begins; 120000 unless told. */
-    nobody_for_ms?: number | null
+    nobody_for_ms?: number
     /** Within which it must be resolved; 14400000 unless told. */
-    resolution_ms?: number | null
+    resolution_ms?: number
     /** Who gives no sign of life for so long is offline; 300000 unless told. */
-    unheard_after_ms?: number | null
+    unheard_after_ms?: number
   }
   /** A step of a chain; the steps of a chain come one after another, 10 at the most. */
   DeskStep: {
-    /** `raise_priority`, `tell` or `drop_skills`. */
-    act: string
+    act: 'raise_priority' | 'tell' | 'drop_skills'
     /** After the breach. */
     after_ms: number
   }
@@ -505,14 +512,15 @@ export interface Schemas {
      *  that name one of these are emptied too. */
     also?: string[]
   }
-  /** Work for one agent. */
+  /** A workflow to execute. */
   Execute: {
-    /** As of a workflow that is executed. */
+    /** On whose behalf: `user_id`, `conversation_id`, `language`, `zone`, and whatever else the workflow reads. An
+     *  `api_key` is used for this run's model calls and written nowhere. */
     context?: Record<string, unknown>
-    /** What its prompt reads. */
+    /** What the workflow declares under `input:`. */
     input_data?: Record<string, unknown>
-    /** What it is asked; its own prompt unless told. */
-    task?: string | null
+    /** The workflow's name; its active version is run. */
+    workflow_id: string
   }
   /** A run and what it came to. */
   Execution: {
@@ -679,18 +687,14 @@ export interface Schemas {
     days?: number | null
     /** Whose it is or what for: it is who did something, in journals and in the audit trail. */
     name: string
-    /** `admin`, `builder`, `operator`, `human_agent` or `service`. */
-    role: string
-    /** What of all that its role may it may: `read`, `run`, `answer`, `build`, `operate`, `administer`; all of it unless
-     *  told. Whoever is limited gives nobody more. */
-    scopes?: string[] | null
+    role: 'admin' | 'builder' | 'operator' | 'human_agent' | 'service'
+    scopes?: ('read' | 'run' | 'answer' | 'build' | 'operate' | 'administer')[] | null
   }
   /** What is looked for. */
   KnowledgeQuery: {
     /** Only passages of documents whose metadata has these. */
     filter?: Record<string, unknown>
-    /** `hybrid` unless told, `vector` or `text`. */
-    mode?: string | null
+    mode?: 'hybrid' | 'vector' | 'text'
     query: string
     /** 1 to 50; 5 unless told. */
     top?: number | null
@@ -736,6 +740,15 @@ export interface Schemas {
     expires_s?: number
     /** In whose name is decided: as rules about who may, and the audit trail, know them. */
     person: string
+  }
+  /** Something that is told as it happens: an event of a stream, as the HTML standard reads one. */
+  LiveEvent: {
+    /** JSON; of what shape, the event says. */
+    data: string
+    /** What it is. */
+    event: string
+    /** Its place, where it has one: `Last-Event-ID` takes it. */
+    id?: string | null
   }
   /** A key, to who brings it. */
   Me: {
@@ -987,7 +1000,7 @@ export interface Schemas {
   Rotation: {
     /** Days the new one is good for; 90 unless told. */
     days?: number | null
-    /** Hours the old one is still good for; 24 unless told, 0 ends it at once. */
+    /** Hours the old one is still good for; 24 unless told, 0 ends it at once, 720 at the most. */
     overlap_hours?: number | null
   }
   RunsOn: {
@@ -1040,12 +1053,10 @@ export interface Schemas {
     enabled?: boolean
     /** What the workflow is given. Templates may say `{{ scheduled_at }}` and `{{ schedule }}`. */
     input_data?: Record<string, unknown>
-    /** Instants at which nothing served: `run_once` for all of them, `run_all` of the latest 100, or `skip`. */
-    missed?: string
+    missed?: 'run_once' | 'once' | 'run_all' | 'all' | 'skip'
     /** 1 to 60 letters, digits, `.`, `_` and `-`. */
     name?: string | null
-    /** While the run before goes on: `allow`, `skip` or `wait`. */
-    overlap?: string
+    overlap?: 'allow' | 'skip' | 'wait'
     /** The workflow whose active version is run. */
     workflow_id: string
     /** IANA; the project's where left out, else UTC. */
@@ -1107,7 +1118,7 @@ export interface Schemas {
     exclude?: string[] | null
     headers?: Record<string, unknown> | null
     include?: string[] | null
-    kind: string
+    kind: 'openapi' | 'mcp'
     trusted?: boolean | null
     url?: string | null
   }
@@ -1121,8 +1132,7 @@ export interface Schemas {
     /** Of `mcp`: sent with each request. What is a key is `{{ secrets.NAME }}`. */
     headers?: Record<string, unknown> | null
     include?: string[] | null
-    /** `openapi` or `mcp`. */
-    kind: string
+    kind: 'openapi' | 'mcp'
     /** 1 to 32 letters, digits, `_` and `-`. */
     name: string
     /** Whether the tenant vouches that its tools do what they say. */
@@ -1277,8 +1287,7 @@ export interface Schemas {
   }
   /** Whether somebody is there. */
   There: {
-    /** `online`, `away` or `offline`. */
-    status: string
+    status: 'online' | 'away' | 'offline'
   }
   Timeline: {
     steps: Schemas['Step'][]
@@ -1502,8 +1511,7 @@ export interface Schemas {
   WebhookDefined: {
     context?: Record<string, unknown>
     enabled?: boolean
-    /** Whose headers sign: `standard`, `github` or `stripe`. */
-    form?: string
+    form?: 'standard' | 'github' | 'stripe'
     /** What the workflow is given, with templates that may say `body`, `delivery_id`, `hook` and `received_at`; the whole
      *  body where left out. */
     input_data?: unknown

@@ -14,14 +14,12 @@ use crate::process;
 use crate::report;
 use crate::stages::Stages;
 
-/// What asks, at the version this was tried with.
-const PACKAGE: &str = "schemathesis==4.32.5";
-/// The same requests each time.
-const SEED: &str = "20261123";
-/// Requests to each operation in each phase that draws them.
+/// What asks, and what draws for it, at the versions this was tried with.
+const PACKAGES: &str = "schemathesis==4.32.5 hypothesis==6.170.15";
+/// Requests to each operation in each phase that draws them: the same each time, as long as the packages are the same.
 const EXAMPLES: &str = "12";
-/// All of it. Below it there is nothing to be said of the API.
-const LIMIT: Duration = Duration::from_secs(3 * 60);
+/// All of it, on a slow machine as well.
+const LIMIT: Duration = Duration::from_secs(10 * 60);
 /// The document, which a wall holds against the code that answers.
 const DOCUMENT: &str = "docs/reference/openapi.json";
 /// The project that is served, and what is asked of it.
@@ -31,7 +29,7 @@ const FOLDER: &str = "xtask/api";
 pub fn run(root: &Path, built: &[Executable], stages: &mut Stages) -> anyhow::Result<()> {
     let baton = build::binary(built, "baton").context("the workspace builds no binary named `baton`")?;
     let folder = tempfile::tempdir().context("no scratch folder can be made")?;
-    if let Err(missing) = clients::python_install(folder.path(), PACKAGE) {
+    if let Err(missing) = clients::python_install(folder.path(), PACKAGES) {
         stages.leave_out("api", &format!("{missing:#}"));
         return Ok(());
     }
@@ -41,16 +39,16 @@ pub fn run(root: &Path, built: &[Executable], stages: &mut Stages) -> anyhow::Re
         asks.arg("--config-file").arg(root.join(FOLDER).join("schemathesis.toml"));
         asks.arg("run").arg(root.join(DOCUMENT));
         asks.arg("--url").arg(format!("http://127.0.0.1:{}", server.port()));
-        asks.args(["--seed", SEED, "--max-examples", EXAMPLES, "--no-color"]);
+        asks.args(["--max-examples", EXAMPLES, "--no-color"]);
         asks.env("BATON_KEY", server.key()).current_dir(folder.path());
         let finished = process::within(&mut asks, LIMIT)?;
         let told = finished.told();
-        let from = told.rfind("= SUMMARY =").or_else(|| told.find("= FAILURES =")).unwrap_or_default();
         if finished.status.success() {
+            let from = told.rfind("= SUMMARY =").unwrap_or_default();
             report::line(told.get(from..).unwrap_or(&told).trim_end());
             return Ok(());
         }
         report::line(told.trim_end());
-        bail!("the API is not as {DOCUMENT} says; the seed is {SEED}")
+        bail!("the API is not as {DOCUMENT} says")
     })
 }

@@ -91,12 +91,12 @@ pub fn python_environment(folder: &Path) -> anyhow::Result<()> {
     installed(venv, "a Python environment (the package python3-venv)")
 }
 
-/// A package of PyPI, into an environment of its own.
-pub fn python_install(folder: &Path, package: &str) -> anyhow::Result<()> {
+/// Packages of PyPI with a space between them, into an environment of its own.
+pub fn python_install(folder: &Path, packages: &str) -> anyhow::Result<()> {
     python_environment(folder)?;
     let mut pip = Command::new(folder.join("bin/pip"));
-    pip.args(["install", "--quiet", "--disable-pip-version-check", package]);
-    installed(pip, package)
+    pip.args(["install", "--quiet", "--disable-pip-version-check"]).args(packages.split(' '));
+    installed(pip, packages)
 }
 
 fn python_talk(folder: &Path, scripts: &Path) -> Command {

@@ -22,6 +22,7 @@ use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::begin::{Begin, Given, Wanted, begin};
+use super::document;
 use super::etag;
 use super::execute::nothing;
 use super::guest::Guest;
@@ -45,7 +46,7 @@ pub(super) struct Asking {
     /// `structured_output`, `tool_calling`, `code`, `vision`, `streaming`, or a word of your own.
     capability: Option<String>,
     /// `low`, `medium` or `high`: no dearer than this.
-    #[param(value_type = Option<String>)]
+    #[param(schema_with = document::cost_tier)]
     cost_tier: Option<CostTier>,
     /// Only those that are well.
     #[serde(default)]
@@ -241,6 +242,7 @@ pub(super) async fn remove(
 /// Work for one agent.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = AgentTask)]
 pub(super) struct Execute {
     /// What it is asked; its own prompt unless told.
     task: Option<String>,

@@ -17,6 +17,7 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::document;
 use super::guest::Guest;
 use super::query::{Path, Query, limit};
 use super::shapes::Problem as Refusal;
@@ -41,17 +42,22 @@ pub(super) struct Which {
     /// The customer's, or that of who approved or resolved something.
     user_id: Option<String>,
     /// `success`, `error` or `compensated`.
+    #[param(schema_with = document::audit_status)]
     status: Option<String>,
     /// From this day (`YYYY-MM-DD`, in UTC) or instant on.
+    #[param(schema_with = document::moment)]
     from: Option<String>,
     /// Up to this day, or before this instant.
+    #[param(schema_with = document::moment)]
     to: Option<String>,
     /// Each call once, as it stands by now; otherwise each row that was written.
     #[serde(default)]
     latest: bool,
     /// 1 to 500; 50 unless told.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<usize>,
     /// As the page before says.
+    #[param(value_type = Option<usize>)]
     cursor: Option<u64>,
 }
 
@@ -117,6 +123,7 @@ pub(super) async fn show(
 #[serde(deny_unknown_fields)]
 pub(super) struct Expected {
     /// A hash of 64 hexadecimal digits that was noted elsewhere: whether it is still in the chain.
+    #[param(pattern = "^[0-9a-fA-F]{64}$")]
     expect: Option<String>,
 }
 

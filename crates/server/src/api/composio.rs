@@ -91,6 +91,7 @@ pub(super) struct OfApp {
     /// One app's, by its name.
     app: Option<String>,
     /// 1 to 500; 50 unless told.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<usize>,
     /// As the page before says.
     cursor: Option<String>,
@@ -120,8 +121,12 @@ pub(super) async fn actions(
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ActionQuery {
+    #[param(pattern = r"\S", max_length = 1000)]
+    #[schema(pattern = r"\S", max_length = 1000)]
     query: String,
     /// 1 to 50; 10 unless told.
+    #[param(minimum = 1, maximum = 50)]
+    #[schema(minimum = 1, maximum = 50)]
     limit: Option<usize>,
 }
 

@@ -20,6 +20,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
+use super::document;
 use super::execute::no_workflow;
 use super::guest::Guest;
 use super::once::Asked;
@@ -120,6 +121,7 @@ pub(super) async fn begin(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Write {
+    #[schema(pattern = r"\S")]
     text: String,
     /// Told twice under one id, it is one message; else the `Idempotency-Key` is its id, or it has none.
     message_id: Option<String>,
@@ -166,12 +168,15 @@ pub(super) async fn message(
 #[serde(deny_unknown_fields)]
 pub(super) struct Which {
     /// `active`, `closed` or `escalated`.
+    #[param(schema_with = document::conversation_status)]
     status: Option<String>,
     /// Such as `pending_human`.
+    #[param(schema_with = document::conversation_state)]
     state: Option<String>,
     /// The person who owns them.
     owner: Option<String>,
     /// 1 to 500; 50 unless told.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<usize>,
     /// As the page before says.
     cursor: Option<String>,
@@ -233,6 +238,7 @@ pub(super) struct Lines {
     #[serde(default)]
     after: u64,
     /// 1 to 500; 50 unless told. A page may have a few more: those of one instant stay together.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<usize>,
 }
 
@@ -342,6 +348,7 @@ fn short(name: &str, value: &str) -> Result<(), Problem> {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Post {
+    #[schema(pattern = r"\S")]
     text: String,
     /// The conversation's `number`, as whoever posts has seen it: who does not own it under that number does not speak.
     number: u64,
@@ -368,6 +375,7 @@ pub(super) async fn post(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Note {
+    #[schema(pattern = r"\S")]
     text: String,
 }
 
@@ -474,6 +482,7 @@ pub(super) async fn reopen(
 #[serde(deny_unknown_fields)]
 pub(super) struct Rate {
     /// 1 to 5.
+    #[schema(minimum = 1, maximum = 5)]
     score: u8,
     #[serde(default)]
     comment: String,

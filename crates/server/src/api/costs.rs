@@ -19,6 +19,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::document;
 use super::guest::Guest;
 use super::query::Query;
 use super::shapes::Problem as Refusal;
@@ -128,10 +129,13 @@ pub(super) async fn summary(
 pub(super) struct Which {
     /// What rows are apart by, with commas between: `day`, `key`, `workflow`, `agent`, `profile`, `model`, `provider`; by
     /// model unless told.
+    #[param(schema_with = document::costs_by)]
     by: Option<String>,
     /// From this day on, `YYYY-MM-DD` in UTC; the last 30 days unless told.
+    #[param(schema_with = document::day)]
     from: Option<String>,
     /// Up to this day.
+    #[param(schema_with = document::day)]
     to: Option<String>,
 }
 

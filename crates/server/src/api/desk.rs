@@ -37,6 +37,7 @@ use crate::problem::Problem;
 #[serde(deny_unknown_fields)]
 pub(super) struct Which {
     /// 1 to 500; 50 unless told.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<usize>,
     /// As the page before says.
     cursor: Option<String>,

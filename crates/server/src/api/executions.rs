@@ -22,6 +22,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::IntoParams;
 
+use super::document;
 use super::guest::Guest;
 use super::query::{Path, Query, limit};
 use super::shapes::{Execution, ExecutionCosts, Executions, Graph, Journal, Problem as Refusal, Summary, Timeline};
@@ -34,9 +35,11 @@ use crate::problem::Problem;
 #[serde(deny_unknown_fields)]
 pub(super) struct Which {
     /// As `state` says it, such as `waiting` or `timed_out`.
+    #[param(schema_with = document::execution_state)]
     state: Option<String>,
     workflow_id: Option<String>,
     /// 1 to 500; 50 unless told.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<usize>,
     /// As the page before says.
     cursor: Option<String>,
@@ -247,6 +250,7 @@ pub(super) struct Entries {
     #[serde(default)]
     after: u64,
     /// 1 to 500; 50 unless told.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<usize>,
 }
 

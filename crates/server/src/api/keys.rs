@@ -18,6 +18,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::document;
 use super::guest::Guest;
 use super::once;
 use super::query::{Path, Query, limit};
@@ -42,6 +43,7 @@ pub(super) fn paths() -> OpenApiRouter<Door> {
 #[serde(deny_unknown_fields)]
 pub(super) struct Which {
     /// 1 to 500; 50 unless told.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<usize>,
     /// As the page before says.
     cursor: Option<String>,
@@ -68,15 +70,17 @@ pub(super) async fn list(
 #[serde(deny_unknown_fields)]
 pub(super) struct KeyWish {
     /// Whose it is or what for: it is who did something, in journals and in the audit trail.
+    #[schema(pattern = r"^[^\x00-\x20\x7f-\xa0][^\x00-\x1f\x7f-\x9f]*$", max_length = 100)]
     name: String,
     /// `admin`, `builder`, `operator`, `human_agent` or `service`.
-    #[schema(value_type = String)]
+    #[schema(schema_with = document::role)]
     role: Role,
     /// 1 to 3,650; 90 unless told.
+    #[schema(minimum = 1, maximum = 3650)]
     days: Option<u32>,
     /// What of all that its role may it may: `read`, `run`, `answer`, `build`, `operate`, `administer`; all of it unless
     /// told. Whoever is limited gives nobody more.
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(schema_with = document::scopes)]
     scopes: Option<BTreeSet<Need>>,
 }
 
@@ -138,9 +142,11 @@ async fn find(house: &House, guest: &Guest, id: &str) -> Result<Key, Problem> {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Rotation {
-    /// Hours the old one is still good for; 24 unless told, 0 ends it at once.
+    /// Hours the old one is still good for; 24 unless told, 0 ends it at once, 720 at the most.
+    #[schema(maximum = 720)]
     overlap_hours: Option<u32>,
     /// Days the new one is good for; 90 unless told.
+    #[schema(minimum = 1, maximum = 3650)]
     days: Option<u32>,
 }
 

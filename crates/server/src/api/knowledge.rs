@@ -19,6 +19,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::document;
 use super::guest::Guest;
 use super::query::{Path, Query, limit};
 use super::shapes::Problem as Refusal;
@@ -87,6 +88,7 @@ impl From<Unkept> for Problem {
 #[serde(deny_unknown_fields)]
 pub(super) struct Which {
     /// 1 to 500; 50 unless told.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<usize>,
     /// As the page before says.
     cursor: Option<String>,
@@ -112,6 +114,7 @@ pub(super) async fn list(
 #[serde(deny_unknown_fields)]
 pub(super) struct DocumentWish {
     /// One of the same name is replaced.
+    #[schema(min_length = 1, max_length = 512)]
     name: String,
     /// Its first heading unless told, else its name.
     title: Option<String>,
@@ -167,12 +170,14 @@ pub(super) async fn remove(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct KnowledgeQuery {
+    #[schema(pattern = r"\S", max_length = 1000)]
     query: String,
     /// 1 to 50; 5 unless told.
+    #[schema(minimum = 1, maximum = 50)]
     top: Option<usize>,
     /// `hybrid` unless told, `vector` or `text`.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(schema_with = document::mode)]
     mode: Mode,
     /// Only passages of documents whose metadata has these.
     #[serde(default)]
@@ -229,6 +234,7 @@ pub(super) struct ErasureWish {
     /// Mail addresses and phone numbers they are called by beside those of their contact, at most 50: audit rows of others
     /// that name one of these are emptied too.
     #[serde(default)]
+    #[schema(max_items = 50)]
     also: Vec<String>,
 }
 

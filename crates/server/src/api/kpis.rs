@@ -35,6 +35,7 @@ const RUNS_MAX: usize = 10_000;
 #[serde(deny_unknown_fields)]
 pub(super) struct Period {
     /// Days back, 1 to 366; 30 unless told.
+    #[param(minimum = 1, maximum = 366)]
     days: Option<u32>,
 }
 

@@ -72,9 +72,11 @@ pub(crate) struct Found {
 #[schema(as = LinkFor)]
 pub(super) struct For {
     /// In whose name is decided: as rules about who may, and the audit trail, know them.
+    #[schema(pattern = r"^[^\x00-\x20\x7f-\xa0][^\x00-\x1f\x7f-\x9f]*$", max_length = 100)]
     person: String,
     /// Seconds the link is good: 60 to 2592000, a day unless told.
     #[serde(default = "a_day")]
+    #[schema(minimum = 60, maximum = 2_592_000)]
     expires_s: u32,
 }
 

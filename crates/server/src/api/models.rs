@@ -59,6 +59,7 @@ pub(super) async fn list(State(door): State<Door>, Extension(guest): Extension<G
 #[serde(deny_unknown_fields)]
 pub(super) struct For {
     /// How long the text is that a model is chosen for, in tokens; 1,000 unless told.
+    #[param(maximum = 10_000_000)]
     tokens: Option<u64>,
 }
 
@@ -97,6 +98,7 @@ pub(super) async fn circuits(
 pub(super) struct Why {
     /// It is shown with the circuit.
     #[serde(default)]
+    #[schema(max_length = 1000)]
     reason: String,
 }
 

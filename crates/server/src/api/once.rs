@@ -34,7 +34,7 @@ const HEADER: &str = "idempotency-key";
 /// Says that what is answered was asked before.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// Characters of a key.
-const CHARS_MAX: usize = 255;
+pub(super) const CHARS_MAX: usize = 255;
 /// Where it is written down. What ended long ago is forgotten with other old keys.
 const SPACE: &str = "asked_once";
 /// Bytes of an answer that is kept.

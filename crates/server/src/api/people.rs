@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::conversations;
+use super::document;
 use super::guest::Guest;
 use super::once::{Asked, Once};
 use super::query::{Path, Query, limit};
@@ -57,11 +58,14 @@ pub(super) async fn show(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Put {
+    #[schema(pattern = r"\S", max_length = 200)]
     name: String,
+    #[schema(pattern = r"^[^@\s]+@\S+$", max_length = 200)]
     email: String,
     #[serde(default)]
     skills: Vec<String>,
     /// Conversations at a time, 1 to 100; 5 unless told.
+    #[schema(minimum = 1, maximum = 100)]
     max_capacity: Option<u32>,
     /// Codes such as `es`; none: whatever is asked for.
     #[serde(default)]
@@ -111,6 +115,7 @@ pub(super) async fn remove(
 #[serde(deny_unknown_fields)]
 pub(super) struct There {
     /// `online`, `away` or `offline`.
+    #[schema(schema_with = document::presence)]
     status: String,
 }
 
@@ -150,6 +155,7 @@ pub(super) struct Which {
     #[serde(default)]
     after: usize,
     /// 1 to 500; 50 unless told.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<usize>,
 }
 

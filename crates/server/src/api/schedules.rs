@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
+use super::document;
 use super::guest::Guest;
 use super::query::{self, ByName, Path, Query, kept, named};
 use super::shapes::Problem as Refusal;
@@ -28,6 +29,7 @@ const NEXT_DEFAULT: usize = 5;
 pub(super) struct Defined {
     /// 1 to 60 letters, digits, `.`, `_` and `-`.
     #[serde(default)]
+    #[schema(pattern = r"^[A-Za-z0-9._-]+$", min_length = 1, max_length = 60)]
     name: Option<String>,
     /// The workflow whose active version is run.
     workflow_id: String,
@@ -44,11 +46,11 @@ pub(super) struct Defined {
     context: Map<String, Value>,
     /// Instants at which nothing served: `run_once` for all of them, `run_all` of the latest 100, or `skip`.
     #[serde(default)]
-    #[schema(value_type = String)]
+    #[schema(schema_with = document::missed)]
     missed: Missed,
     /// While the run before goes on: `allow`, `skip` or `wait`.
     #[serde(default)]
-    #[schema(value_type = String)]
+    #[schema(schema_with = document::overlap)]
     overlap: Overlap,
     #[serde(default = "yes")]
     enabled: bool,
@@ -138,7 +140,7 @@ pub(super) struct Coming {
 
 /// Lists schedules by name, each with its next instant
 #[utoipa::path(get, path = "/api/v1/schedules", tag = "schedules",
-    params(("after" = Option<String>, Query), ("limit" = Option<usize>, Query, description = "1 to 200; 50 unless told")),
+    params(("after" = Option<String>, Query), ("limit" = Option<usize>, Query, minimum = 1, maximum = 200, description = "1 to 200; 50 unless told")),
     responses((status = 200, body = Page)))]
 pub(super) async fn list(
     State(door): State<Door>,
@@ -158,7 +160,7 @@ pub(super) async fn list(
 
 /// Shows a schedule, and when it comes round next
 #[utoipa::path(get, path = "/api/v1/schedules/{name}", tag = "schedules",
-    params(("name" = String, Path), ("next" = Option<usize>, Query, description = "how many coming instants: 1 to 50, 5 unless told")),
+    params(("name" = String, Path), ("next" = Option<usize>, Query, minimum = 1, maximum = 50, description = "how many coming instants: 1 to 50, 5 unless told")),
     responses((status = 200, body = Shown), (status = 404, body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn show(
     State(door): State<Door>,

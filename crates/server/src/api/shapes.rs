@@ -15,6 +15,8 @@ pub(super) mod tools;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::document;
+
 /// Why a request was said no to (RFC 9457).
 #[derive(ToSchema)]
 pub(super) struct Problem {
@@ -650,18 +652,25 @@ pub(super) struct HumanAgent {
 #[derive(ToSchema)]
 pub(super) struct DeskSettings {
     /// Who gives no sign of life for so long is offline; 300000 unless told.
+    #[schema(value_type = u64, required = false, minimum = 1000)]
     unheard_after_ms: Option<u64>,
     /// Within which a person must have answered; 300000 unless told.
+    #[schema(value_type = u64, required = false, minimum = 1000)]
     first_response_ms: Option<u64>,
     /// Within which it must be resolved; 14400000 unless told.
+    #[schema(value_type = u64, required = false, minimum = 1000)]
     resolution_ms: Option<u64>,
     /// How long what asks for skills that nobody has waits before the chain `nobody` begins; 120000 unless told.
+    #[schema(value_type = u64, required = false, minimum = 1000)]
     nobody_for_ms: Option<u64>,
     /// Steps from a missed first response on.
+    #[schema(value_type = Vec<DeskStep>, required = false, max_items = 10)]
     late_response: Option<Vec<DeskStep>>,
     /// Steps from a missed resolution on.
+    #[schema(value_type = Vec<DeskStep>, required = false, max_items = 10)]
     late_resolution: Option<Vec<DeskStep>>,
     /// Steps where nobody has the skills; one of them must be `drop_skills`.
+    #[schema(value_type = Vec<DeskStep>, required = false, max_items = 10)]
     nobody: Option<Vec<DeskStep>>,
 }
 
@@ -671,6 +680,7 @@ pub(super) struct DeskStep {
     /// After the breach.
     after_ms: u64,
     /// `raise_priority`, `tell` or `drop_skills`.
+    #[schema(schema_with = document::desk_act)]
     act: String,
 }
 

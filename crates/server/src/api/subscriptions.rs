@@ -30,6 +30,7 @@ use crate::problem::Problem;
 pub(super) struct Defined {
     /// 1 to 60 letters, digits, `.`, `_` and `-`.
     #[serde(default)]
+    #[schema(pattern = r"^[A-Za-z0-9._-]+$", min_length = 1, max_length = 60)]
     name: Option<String>,
     /// Where it is posted to: a public address, or one that the settings allow.
     url: String,
@@ -37,10 +38,12 @@ pub(super) struct Defined {
     /// `approval.requested`, `conversation.begun`, `conversation.message`, `conversation.handed_over`,
     /// `conversation.assigned`, `conversation.given_back`, `conversation.resolved`, `conversation.finished`,
     /// `conversation.reopened`, `conversation.rated`; `execution.*`, `conversation.*` and `*` stand for several.
+    #[schema(min_items = 1)]
     events: BTreeSet<String>,
     #[serde(default = "yes")]
     enabled: bool,
     /// To sign with; one is made where left out. Of a subscription that is there it is changed by `rotate`.
+    #[schema(pattern = "^[!-~]+$", min_length = 16, max_length = 200)]
     secret: Option<String>,
 }
 
@@ -218,8 +221,8 @@ pub(super) struct Asked {
 /// Lists deliveries of a subscription, oldest first: what is pending, was sent, or is dead
 #[utoipa::path(get, path = "/api/v1/subscriptions/{name}/deliveries", tag = "webhooks",
     params(("name" = String, Path),
-        ("state" = Option<String>, Query, description = "`pending`, `sent` or `dead`; `dead` unless told"),
-        ("after" = Option<String>, Query), ("limit" = Option<usize>, Query, description = "1 to 200; 50 unless told")),
+        ("state" = Option<String>, Query, pattern = "^(pending|sent|dead)$", description = "`pending`, `sent` or `dead`; `dead` unless told"),
+        ("after" = Option<String>, Query), ("limit" = Option<usize>, Query, minimum = 1, maximum = 200, description = "1 to 200; 50 unless told")),
     responses((status = 200, body = Deliveries), (status = 404, body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn deliveries(
     State(door): State<Door>,

@@ -104,7 +104,7 @@ fn parsed(id: &str) -> Result<TenantId, Problem> {
 
 /// Lists the tenants that were made, or shut, by id
 #[utoipa::path(get, path = "/api/v1/tenants", tag = "tenants",
-    params(("after" = Option<String>, Query), ("limit" = Option<usize>, Query, description = "1 to 200; 50 unless told")),
+    params(("after" = Option<String>, Query), ("limit" = Option<usize>, Query, minimum = 1, maximum = 200, description = "1 to 200; 50 unless told")),
     responses((status = 200, body = Page), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn list(
     _host: Host,
@@ -140,8 +140,10 @@ fn answered(door: &Door, tenant: &Tenant, written: u64) -> Result<Response, Prob
 #[schema(as = TenantWish)]
 pub(super) struct Wish {
     /// As runs and keys have it: letters, digits, `.`, `_` and `-`.
+    #[schema(pattern = r"^[A-Za-z0-9._-]+$", min_length = 1, max_length = 128)]
     id: String,
     /// What people know it by; its id unless told.
+    #[schema(pattern = r"^[^\x00-\x20\x7f-\xa0][^\x00-\x1f\x7f-\x9f]*$", max_length = 200)]
     name: Option<String>,
     /// `free`, `professional`, `enterprise`, or one of the settings'; as the settings have it unless told.
     tier: Option<String>,
@@ -178,6 +180,7 @@ pub(super) async fn create(
 #[serde(deny_unknown_fields)]
 #[schema(as = TenantChange)]
 pub(super) struct Put {
+    #[schema(pattern = r"^[^\x00-\x20\x7f-\xa0][^\x00-\x1f\x7f-\x9f]*$", max_length = 200)]
     name: Option<String>,
     /// `null`: as the settings have it.
     #[serde(default, deserialize_with = "said")]
@@ -233,12 +236,13 @@ pub(super) async fn disable(
         let problem = Problem::new(StatusCode::CONFLICT, code::TENANT_OWN, detail);
         return Err(problem.hint(format!("`baton tenants disable {id}`, on its machine")));
     }
-    // A slip of the name must not shut out nobody and say that it is done. Whoever has a key is known too.
+    // A mistyped name would shut out nobody, and be told as done. A tenant that has a key is known too.
     let tenant = parsed(&id)?;
     let is_known = door.work()?.roster.tenants().find(&tenant).await?.is_some()
         || !door.house()?.keys.list(&tenant, None, 1).await?.is_empty();
     if !is_known {
-        return Err(Error::Unknown(tenant).into());
+        let hint = "one that only tokens name is made first: POST /api/v1/tenants";
+        return Err(Problem::from(Error::Unknown(tenant)).hint(hint));
     }
     changed(&door, &id, &[Change::Disable], None).await
 }

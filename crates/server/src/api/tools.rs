@@ -28,6 +28,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::begin::{Begin, begun};
+use super::document;
 use super::guest::Guest;
 use super::once::Asked;
 use super::query::{Path, Query, limit};
@@ -73,6 +74,7 @@ pub(super) struct Which {
     /// `calendar`, `communication`, `payment`, …
     category: Option<String>,
     /// 1 to 500; 50 unless told.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<usize>,
     /// As the page before says.
     cursor: Option<String>,
@@ -112,8 +114,10 @@ fn told(catalogue: &dyn Catalogue, guest: &Guest, name: &str, mut tool: Value) -
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Sought {
+    #[param(pattern = r"\S", max_length = 1000)]
     query: String,
     /// 1 to 50; 10 unless told.
+    #[param(minimum = 1, maximum = 50)]
     limit: Option<usize>,
 }
 
@@ -218,8 +222,10 @@ pub(super) async fn execute(
 #[serde(deny_unknown_fields)]
 pub(super) struct ToolChoice {
     /// What the customer says.
+    #[schema(pattern = r"\S")]
     message: String,
     /// Those that may be chosen, at most 100.
+    #[schema(min_items = 1, max_items = 100)]
     tools: BTreeSet<String>,
     /// On whose behalf, as for executions.
     #[serde(default)]
@@ -271,12 +277,15 @@ pub(super) async fn select(
 #[serde(deny_unknown_fields)]
 pub(super) struct Uses {
     /// What rows are apart by, with commas between: `tool`, `app`, `agent`, `user`, `day`, `month`; by tool unless told.
+    #[param(schema_with = document::uses_by)]
     by: Option<String>,
     /// Of one tool; its presets and other names count as the tool.
     tool: Option<String>,
     /// From this day (`YYYY-MM-DD`, in UTC) or instant on; the last 30 days unless told.
+    #[param(schema_with = document::moment)]
     from: Option<String>,
     /// Up to this day, or before this instant.
+    #[param(schema_with = document::moment)]
     to: Option<String>,
 }
 
@@ -325,6 +334,7 @@ enum Format {
 #[serde(deny_unknown_fields)]
 pub(super) struct Reported {
     /// As ISO 8601 writes it, `2026-W47`; the last whole week unless told.
+    #[param(pattern = r"^[0-9]{4}-W(0[1-9]|[1-4][0-9]|5[0-3])$")]
     week: Option<String>,
     /// `json` unless told, `markdown` or `html`.
     #[serde(default)]

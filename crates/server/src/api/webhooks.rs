@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
+use super::document;
 use super::guest::Guest;
 use super::once;
 use super::query::{self, ByName, Path, Query, kept, named};
@@ -30,15 +31,17 @@ use crate::problem::Problem;
 pub(super) struct Defined {
     /// 1 to 60 letters, digits, `.`, `_` and `-`; the last part of its address.
     #[serde(default)]
+    #[schema(pattern = r"^[A-Za-z0-9._-]+$", min_length = 1, max_length = 60)]
     name: Option<String>,
     /// The workflow whose active version is run at each delivery.
     workflow_id: String,
     /// Whose headers sign: `standard`, `github` or `stripe`.
     #[serde(default)]
-    #[schema(value_type = String)]
+    #[schema(schema_with = document::form)]
     form: Form,
     /// Seconds that a request may be old: 1 to 3600, 300 unless told.
     #[serde(default = "tolerance")]
+    #[schema(minimum = 1, maximum = 3600)]
     tolerance_s: u32,
     /// What the workflow is given, with templates that may say `body`, `delivery_id`, `hook` and `received_at`; the whole
     /// body where left out.
@@ -50,6 +53,7 @@ pub(super) struct Defined {
     #[serde(default = "yes")]
     enabled: bool,
     /// Where the other service chose it; one is made where left out. Of a webhook that is there it is changed by `rotate`.
+    #[schema(pattern = "^[!-~]+$", min_length = 16, max_length = 200)]
     secret: Option<String>,
 }
 
@@ -132,7 +136,7 @@ pub(super) fn random() -> Result<[u8; 32], Problem> {
 
 /// Lists webhooks by name
 #[utoipa::path(get, path = "/api/v1/webhooks", tag = "webhooks",
-    params(("after" = Option<String>, Query), ("limit" = Option<usize>, Query, description = "1 to 200; 50 unless told")),
+    params(("after" = Option<String>, Query), ("limit" = Option<usize>, Query, minimum = 1, maximum = 200, description = "1 to 200; 50 unless told")),
     responses((status = 200, body = Page)))]
 pub(super) async fn list(
     State(door): State<Door>,
@@ -230,8 +234,10 @@ pub(super) async fn remove(
 pub(super) struct Rotate {
     /// Hours that the old secret is still good for: 0 to 720, 24 unless told.
     #[serde(default = "a_day")]
+    #[schema(maximum = 720)]
     overlap_hours: u32,
     /// Where the other service chose it; one is made where left out.
+    #[schema(pattern = "^[!-~]+$", min_length = 16, max_length = 200)]
     secret: Option<String>,
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::error::Error;
 use super::form::Form;
+use crate::body;
 
 /// Messages of one request.
 const MESSAGES_MAX: usize = 10_000;
@@ -136,6 +137,12 @@ struct JsonSchema {
 
 /// Reads a body; errors name the field.
 pub(super) fn read(body: &[u8]) -> Result<Asked, Error> {
+    if body::is_list(body) {
+        return Err(Error::invalid(
+            "body",
+            "the body is a list, and a chat completion request is an object".to_owned(),
+        ));
+    }
     let wire: Wire = serde_json::from_slice(body)
         .map_err(|error| Error::invalid("body", format!("the body is not a chat completion request: {error}")))?;
     if wire.messages.is_empty() || wire.messages.len() > MESSAGES_MAX {

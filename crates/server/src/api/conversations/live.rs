@@ -10,10 +10,11 @@ use axum::response::sse::Event;
 use baton_engine::{Error, Talk};
 
 use super::{find, lines, shown};
+use crate::api::document::LiveEvent;
 use crate::api::guest::Guest;
 use crate::api::live::{Seat, Source, last_told};
 use crate::api::query::Path;
-use crate::api::shapes::{Message, Problem as Refusal};
+use crate::api::shapes::Problem as Refusal;
 use crate::door::Door;
 use crate::problem::Problem;
 
@@ -37,7 +38,7 @@ struct Listened {
         ("Last-Event-ID" = Option<u64>, Header, description = "what came up to this place is not told again"),
     ),
     responses(
-        (status = 200, body = Message, content_type = "text/event-stream"),
+        (status = 200, body = LiveEvent, content_type = "text/event-stream"),
         (status = "4XX", body = Refusal, content_type = "application/problem+json"),
     ))]
 pub(in crate::api) async fn events(

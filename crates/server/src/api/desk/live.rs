@@ -15,9 +15,10 @@ use baton_ports::journal::DeskItem;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::api::document::LiveEvent;
 use crate::api::guest::Guest;
 use crate::api::live::{GLANCE, Seat, Source, last_told};
-use crate::api::shapes::{DeskEvent, Problem as Refusal};
+use crate::api::shapes::Problem as Refusal;
 use crate::door::Door;
 use crate::problem::Problem;
 
@@ -50,7 +51,7 @@ struct Items {
 #[utoipa::path(get, path = "/api/v1/desk/events", tag = "desk",
     params(("Last-Event-ID" = Option<u64>, Header, description = "what came up to this place is not told again")),
     responses(
-        (status = 200, body = DeskEvent, content_type = "text/event-stream"),
+        (status = 200, body = LiveEvent, content_type = "text/event-stream"),
         (status = "4XX", body = Refusal, content_type = "application/problem+json"),
     ))]
 pub(in crate::api) async fn events(

@@ -304,6 +304,7 @@ pub(in crate::api) async fn signal(
 #[serde(deny_unknown_fields)]
 pub(in crate::api) struct Said {
     /// The node or the call, as `waits_for` names it: its `node`, or its `effect`.
+    #[schema(min_length = 1)]
     to: String,
     /// To a question for a yes or a no.
     approve: Option<bool>,
@@ -381,6 +382,7 @@ pub(in crate::api) enum Became {
 #[serde(deny_unknown_fields)]
 pub(in crate::api) struct Resolve {
     /// As `waits_for` names it.
+    #[schema(min_length = 1)]
     effect: String,
     /// `{"done": OUTPUT}`, `"not_done"` or `"repeat"`.
     became: Became,

@@ -30,6 +30,7 @@ use crate::problem::Problem;
 #[serde(deny_unknown_fields)]
 pub(in crate::api) struct Fork {
     /// The node it begins at, as the execution's `nodes` name it: what was recorded before stands, the rest is done anew.
+    #[schema(min_length = 1)]
     node_id: String,
     /// Variables that are otherwise in the new run.
     #[serde(default)]

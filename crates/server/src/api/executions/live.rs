@@ -16,10 +16,11 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
 
 use super::{head, told as entry_told};
+use crate::api::document::LiveEvent;
 use crate::api::guest::Guest;
 use crate::api::live::{Seat, Source, last_told};
 use crate::api::query::Path;
-use crate::api::shapes::{Entry, Problem as Refusal};
+use crate::api::shapes::Problem as Refusal;
 use crate::door::Door;
 use crate::problem::Problem;
 
@@ -54,7 +55,7 @@ struct Listened {
         ("Last-Event-ID" = Option<u64>, Header, description = "entries up to this one are not told again"),
     ),
     responses(
-        (status = 200, body = Entry, content_type = "text/event-stream"),
+        (status = 200, body = LiveEvent, content_type = "text/event-stream"),
         (status = "4XX", body = Refusal, content_type = "application/problem+json"),
     ))]
 pub(in crate::api) async fn events(

@@ -3,6 +3,8 @@
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::api::document;
+
 /// What models cost in a period.
 #[derive(ToSchema)]
 pub(in crate::api) struct CostSummary {
@@ -81,6 +83,7 @@ pub(in crate::api) struct BudgetLimits {
     monthly_usd: Option<Dollars>,
     /// What becomes of a call that is over: `refuse` or `pause`.
     #[schema(required = false)]
+    #[schema(schema_with = document::on_exceeded)]
     on_exceeded: Option<String>,
 }
 

@@ -3,6 +3,8 @@
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::api::document;
+
 #[derive(ToSchema)]
 pub(in crate::api) struct Sources {
     sources: Vec<SourceLine>,
@@ -62,8 +64,10 @@ pub(super) struct SourcePart {
 #[schema(as = SourceNew)]
 pub(in crate::api) struct NewSource {
     /// 1 to 32 letters, digits, `_` and `-`.
+    #[schema(pattern = "^[A-Za-z0-9_-]{1,32}$")]
     name: String,
     /// `openapi` or `mcp`.
+    #[schema(schema_with = document::source_kind)]
     kind: String,
     /// Of `openapi`: the document, up to a megabyte of it, or its address.
     document: Option<Value>,
@@ -85,6 +89,7 @@ pub(in crate::api) struct NewSource {
 #[derive(ToSchema)]
 #[schema(as = SourceDefined)]
 pub(in crate::api) struct SourceWritten {
+    #[schema(schema_with = document::source_kind)]
     kind: String,
     document: Option<Value>,
     url: Option<String>,

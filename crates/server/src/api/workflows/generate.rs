@@ -27,6 +27,7 @@ use crate::problem::Problem;
 #[serde(deny_unknown_fields)]
 pub(in crate::api) struct Goal {
     /// What it is to achieve, in your own words; at most 4,000 characters.
+    #[schema(pattern = r"\S", max_length = 4000)]
     goal: String,
     /// What it is called. The model names it unless told, and where that name is taken it gets a number.
     #[schema(required = false)]

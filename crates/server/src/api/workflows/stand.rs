@@ -137,6 +137,7 @@ pub(in crate::api) async fn rollback(
 pub(in crate::api) struct Split {
     /// At most 10, which add up to 100; none: all runs are the active version's.
     #[schema(value_type = Vec<crate::api::shapes::Share>)]
+    #[schema(max_items = 10)]
     traffic: Vec<Share>,
 }
 

@@ -1,0 +1,266 @@
+//! What the document says of all operations alike, and the words and shapes that several of them take.
+
+use baton_core::{conversation, run};
+use baton_ports::keys::{Need, Role};
+use serde_json::Value;
+use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
+use utoipa::openapi::request_body::RequestBody;
+use utoipa::openapi::schema::{
+    AnyOfBuilder, ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, SchemaType, Type,
+};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Components, ContentBuilder, KnownFormat, OpenApi, Ref, RefOr, Required, ResponseBuilder};
+use utoipa::{Modify, ToSchema};
+
+use super::once;
+
+/// One `ETag`, or whatever there is.
+const IF_MATCH: &str = r#"^(\*|"(0|[1-9][0-9]{0,17})")$"#;
+/// What headers can carry, with no space at an end.
+const VISIBLE: &str = "^[!-~]([ -~]*[!-~])?$";
+
+/// How one comes in.
+pub(super) struct Keys;
+
+impl Modify for Keys {
+    fn modify(&self, document: &mut OpenApi) {
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        document.components.get_or_insert_default().add_security_scheme("key", SecurityScheme::Http(bearer));
+    }
+}
+
+/// Something that is told as it happens: an event of a stream, as the HTML standard reads one.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described, never made")]
+pub(super) struct LiveEvent {
+    /// What it is.
+    event: String,
+    /// Its place, where it has one: `Last-Event-ID` takes it.
+    id: Option<String>,
+    /// JSON; of what shape, the event says.
+    data: String,
+}
+
+/// Completes what stands beside the operations by what holds for all of them.
+pub(super) fn complete(document: &mut OpenApi) {
+    let OpenApi { paths, components, .. } = document;
+    let components = components.get_or_insert_default();
+    for item in paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            refusals(operation);
+            operation.parameters.iter_mut().flatten().for_each(parameter);
+            if let Some(body) = operation.request_body.as_mut().and_then(whole) {
+                may_be_left_out(body, components);
+            }
+        }
+    }
+}
+
+fn whole(body: &mut RefOr<RequestBody>) -> Option<&mut RequestBody> {
+    match body {
+        RefOr::T(body) => Some(body),
+        RefOr::Ref(_) => None,
+    }
+}
+
+/// Every operation may be refused, or find the server too busy, and says so in one form.
+fn refusals(operation: &mut Operation) {
+    let problem = |what: &str| {
+        let schema = Ref::from_schema_name("Problem");
+        let content = ContentBuilder::new().schema(Some(schema)).build();
+        RefOr::T(ResponseBuilder::new().description(what).content("application/problem+json", content).build())
+    };
+    let responses = &mut operation.responses.responses;
+    responses.entry("4XX".to_owned()).or_insert_with(|| problem("it is refused"));
+    responses.entry("503".to_owned()).or_insert_with(|| problem("it could not be done now; try again"));
+}
+
+/// In an address and a header there is no `null`: what is not said is left out. Some headers are the same everywhere.
+fn parameter(parameter: &mut RefOr<Parameter>) {
+    let RefOr::T(parameter) = parameter else { return };
+    let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema else { return };
+    if let SchemaType::Array(types) = &mut schema.schema_type {
+        types.retain(|kind| *kind != Type::Null);
+        if let [only] = &types[..] {
+            schema.schema_type = SchemaType::Type(only.clone());
+        }
+    }
+    if parameter.parameter_in != ParameterIn::Header {
+        return;
+    }
+    match &*parameter.name {
+        "If-Match" => schema.pattern = Some(IF_MATCH.to_owned()),
+        "Idempotency-Key" => {
+            schema.pattern = Some(VISIBLE.to_owned());
+            schema.max_length = Some(once::CHARS_MAX);
+        }
+        _ => {}
+    }
+}
+
+/// A body of which no field must be said need not be sent: nothing at all counts as an empty object.
+fn may_be_left_out(body: &mut RequestBody, components: &Components) {
+    let Some(RefOr::T(content)) = body.content.get("application/json") else { return };
+    let Some(RefOr::Ref(named)) = &content.schema else { return };
+    let name = named.ref_location.rsplit('/').next().unwrap_or_default();
+    if let Some(RefOr::T(Schema::Object(schema))) = components.schemas.get(name) {
+        body.required = Some(if schema.required.is_empty() { Required::False } else { Required::True });
+    }
+}
+
+/// One of these words.
+fn one_of<'a>(words: impl IntoIterator<Item = &'a str>) -> Schema {
+    let words: Vec<&str> = words.into_iter().collect();
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).build().into()
+}
+
+/// The same, or nothing.
+fn may_be<'a>(words: impl IntoIterator<Item = &'a str>) -> Schema {
+    let words: Vec<Value> = words.into_iter().map(Value::from).chain([Value::Null]).collect();
+    let types = SchemaType::Array(vec![Type::String, Type::Null]);
+    ObjectBuilder::new().schema_type(types).enum_values(Some(words)).build().into()
+}
+
+/// At least one of these words, with commas between.
+fn some_of(words: &str) -> Schema {
+    let pattern = format!("^({words})(,({words}))*$");
+    ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).build().into()
+}
+
+pub(super) fn role() -> Schema {
+    one_of(Role::ALL.map(Role::word))
+}
+
+pub(super) fn scopes() -> Schema {
+    let words = ArrayBuilder::new().items(RefOr::T(one_of(Need::ALL.map(Need::word)))).min_items(Some(1));
+    let none = ObjectBuilder::new().schema_type(Type::Null);
+    OneOfBuilder::new().item(words).item(none).build().into()
+}
+
+pub(super) fn missed() -> Schema {
+    one_of(["run_once", "once", "run_all", "all", "skip"])
+}
+
+pub(super) fn overlap() -> Schema {
+    one_of(["allow", "skip", "wait"])
+}
+
+pub(super) fn form() -> Schema {
+    one_of(["standard", "github", "stripe"])
+}
+
+pub(super) fn mode() -> Schema {
+    one_of(["hybrid", "vector", "text"])
+}
+
+pub(super) fn presence() -> Schema {
+    one_of(["online", "away", "offline"])
+}
+
+pub(super) fn cost_tier() -> Schema {
+    one_of(["low", "medium", "high"])
+}
+
+pub(super) fn source_kind() -> Schema {
+    one_of(["openapi", "mcp"])
+}
+
+pub(super) fn on_exceeded() -> Schema {
+    may_be(["refuse", "pause"])
+}
+
+pub(super) fn conversation_status() -> Schema {
+    one_of(conversation::Status::ALL.map(conversation::Status::word))
+}
+
+pub(super) fn conversation_state() -> Schema {
+    one_of(conversation::State::ALL.map(conversation::State::word))
+}
+
+pub(super) fn execution_state() -> Schema {
+    one_of(run::State::ALL.map(run::State::word))
+}
+
+pub(super) fn desk_act() -> Schema {
+    one_of(["raise_priority", "tell", "drop_skills"])
+}
+
+pub(super) fn audit_status() -> Schema {
+    one_of(["success", "error", "compensated"])
+}
+
+pub(super) fn costs_by() -> Schema {
+    some_of("day|key|workflow|agent|profile|model|provider")
+}
+
+pub(super) fn uses_by() -> Schema {
+    some_of("tool|app|agent|user|day|month")
+}
+
+/// `YYYY-MM-DD`, in UTC.
+pub(super) fn day() -> Schema {
+    let day = SchemaFormat::KnownFormat(KnownFormat::Date);
+    ObjectBuilder::new().schema_type(Type::String).format(Some(day)).build().into()
+}
+
+/// A day, or an instant.
+pub(super) fn moment() -> Schema {
+    let instant = SchemaFormat::KnownFormat(KnownFormat::DateTime);
+    let instant = ObjectBuilder::new().schema_type(Type::String).format(Some(instant));
+    // A reader who takes formats for notes finds both to fit.
+    AnyOfBuilder::new().item(day()).item(instant).build().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    fn document() -> Value {
+        serde_json::from_str(&crate::api::document()).expect("the document is JSON")
+    }
+
+    fn operations(document: &Value) -> impl Iterator<Item = (String, &Value)> {
+        let paths = document["paths"].as_object().into_iter().flatten();
+        paths.flat_map(|(path, item)| {
+            item.as_object()
+                .into_iter()
+                .flatten()
+                .map(move |(method, operation)| (format!("{method} {path}"), operation))
+        })
+    }
+
+    #[test]
+    fn what_an_address_or_a_header_carries_is_never_null() {
+        let document = document();
+        let mut looked_at = 0;
+        for (operation, said) in operations(&document) {
+            for parameter in said["parameters"].as_array().into_iter().flatten() {
+                looked_at += 1;
+                assert!(!parameter["schema"].to_string().contains("\"null\""), "{operation}: {parameter}");
+                let bounds = &parameter["schema"]["maximum"];
+                assert!(parameter["name"] != "limit" || bounds.is_number(), "{operation}: {parameter}");
+            }
+        }
+        assert!(looked_at > 100, "{looked_at}");
+    }
+
+    #[test]
+    fn a_body_of_which_nothing_must_be_said_may_be_left_out() {
+        let document = document();
+        let required = |path: &str| document["paths"][path]["post"]["requestBody"]["required"].clone();
+        assert_eq!(required("/api/v1/executions/{execution_id}/cancel"), false);
+        assert_eq!(required("/api/v1/keys"), true);
+    }
+
+    #[test]
+    fn what_a_workflow_and_what_an_agent_is_executed_with_are_told_apart() {
+        let document = document();
+        let body = |path: &str| {
+            let body = &document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"];
+            body.as_str().and_then(|body| document.pointer(body.trim_start_matches('#'))).expect("a schema").clone()
+        };
+        assert!(body("/api/v1/workflows/execute")["properties"]["workflow_id"].is_object());
+        assert!(body("/api/v1/agents/{agent_id}/execute")["properties"]["task"].is_object());
+    }
+}
