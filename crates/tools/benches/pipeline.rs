@@ -19,6 +19,10 @@ use baton_ports::tools::{Checked, Tools};
 use baton_tools::{Config, Definition, Registry, Services};
 use serde_json::{Value, json};
 
+/// The binary's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// With those not counted, fewer than the largest rate there is lets through in a second: none is held back.
 const CALLS: usize = 40_000;
 /// Not counted: caches and the branch predictor settle.
