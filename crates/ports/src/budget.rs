@@ -31,7 +31,7 @@ pub use row::{Allowance, Allowed, Row};
 pub const ROWS_MAX: usize = 10_000;
 /// Of what is left of a line beyond what is needed now, this part is held ahead of need, at the most.
 pub const AHEAD_PART: i64 = 16;
-/// Per cent of a line at which somebody is told, once a window each.
+/// Per cent of a line at which somebody is told, once a window each; where one write passes both, of the higher alone.
 pub const TELL_AT: [u8; 2] = [80, 100];
 /// Rows one answer about costs has at the most.
 pub const COST_ROWS_MAX: usize = 10_000;

@@ -73,6 +73,8 @@ export interface Story {
   input: unknown
   /** Whose run it is, where it was begun in a customer's name. */
   customer: string | null
+  /** The conversation it is a run of. */
+  conversation: string | null
   /** The hash of the version it is on. */
   bundle: string | null
   /** The scopes that are over: what did not begin in them never will. */
@@ -111,6 +113,7 @@ export function tell(entries: readonly Entry[]): Story {
     ended: null,
     input: null,
     customer: null,
+    conversation: null,
     bundle: null,
     closed: new Set(),
   }
@@ -173,6 +176,7 @@ export function tell(entries: readonly Entry[]): Story {
           story.began ??= at
           story.input = body.input
           story.customer = text(record(body.caller).user_id) || null
+          story.conversation = text(record(record(body.origin).conversation).conversation) || null
           story.bundle = text(body.bundle) || null
           const input = record(body.input)
           const first = ['message', 'customer_message', 'text', 'question', 'query']

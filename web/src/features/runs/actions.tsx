@@ -42,7 +42,8 @@ export function useActions(
     resume: may && run?.state === 'paused',
     cancel: may && !!run && !over && !winding,
     rollback: may && !!run && over && run.state !== 'compensated' && plan.length > 0,
-    retry: may && (run?.state === 'failed' || run?.state === 'timed_out'),
+    // Its conversation is done with a run that has ended.
+    retry: may && (run?.state === 'failed' || run?.state === 'timed_out') && !story.conversation,
   }
   const send = (what: Act, done: string) =>
     act.mutate(what, {
