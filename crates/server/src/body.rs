@@ -28,19 +28,44 @@ pub(crate) async fn json<T: DeserializeOwned>(body: Body, limits: Limits) -> Res
     if is_list(text) {
         return Err(Problem::no_object());
     }
-    serde_json::from_slice(text).map_err(|error| Problem::unfit(&error))
-}
-
-/// Whether this is a list in JSON, which would be read as the fields of an object in their order.
-pub(crate) fn is_list(text: &[u8]) -> bool {
-    text.trim_ascii_start().first() == Some(&b'[')
+    serde_json::from_slice(text).or_else(|error| again(serde_json::from_slice(text).unwrap_or_default(), &error))
 }
 
 /// As [`json`], with what was said word for word beside.
 pub(crate) async fn said<T: DeserializeOwned>(body: Body, limits: Limits) -> Result<(Value, T), Problem> {
     let said: Value = json(body, limits).await?;
-    let typed = serde_json::from_value(said.clone()).map_err(|error| Problem::unfit(&error))?;
+    let typed = T::deserialize(&said).or_else(|error| again(said.clone(), &error))?;
     Ok((said, typed))
+}
+
+/// What is read of a body that was refused, with each `2.0` written `2`: to JSON Schema both are one whole number, to serde
+/// they are not.
+fn again<T: DeserializeOwned>(mut said: Value, refused: &serde_json::Error) -> Result<T, Problem> {
+    if !refused.is_data() || !shorten(&mut said) {
+        return Err(Problem::unfit(refused));
+    }
+    serde_json::from_value(said).map_err(|error| Problem::unfit(&error))
+}
+
+/// Whether a number was written otherwise.
+fn shorten(value: &mut Value) -> bool {
+    /// Up to here each whole number has a float of its own.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let whole = number.as_f64().filter(|it| it.fract() == 0.0 && it.abs() <= EXACT);
+            #[expect(clippy::cast_possible_truncation, reason = "it is whole and far within the range")]
+            whole.map(|whole| *number = (whole as i64).into()).is_some()
+        }
+        Value::Array(items) => items.iter_mut().fold(false, |changed, item| shorten(item) | changed),
+        Value::Object(fields) => fields.values_mut().fold(false, |changed, field| shorten(field) | changed),
+        _ => false,
+    }
+}
+
+/// Whether this is a list in JSON, which would be read as the fields of an object in their order.
+pub(crate) fn is_list(text: &[u8]) -> bool {
+    text.trim_ascii_start().first() == Some(&b'[')
 }
 
 /// Reads a body within its limits. Call it where the key and the place are settled: until then nothing is read, so a
@@ -104,6 +129,29 @@ mod tests {
         }
         for cut_off in [&["!"][..], &["a", "!"], &["a", "b", "!"]] {
             assert_eq!(of(cut_off).await, Err(Unread::CutOff), "{cut_off:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_whole_number_may_be_written_with_a_point() {
+        #[derive(serde::Deserialize, PartialEq, Debug)]
+        #[serde(deny_unknown_fields)]
+        struct Fields {
+            revision: u32,
+            of: Option<Vec<i64>>,
+            share: Option<f64>,
+        }
+        let read = async |text: &'static str| json::<Fields>(Body::from(text), Limits::default()).await.ok();
+        let fields = |revision, of, share| Some(Fields { revision, of, share });
+        assert_eq!(read(r#"{"revision": 2661.0}"#).await, fields(2661, None, None));
+        let all = r#"{"revision": 2e3, "of": [-7.0, 8], "share": 0.5}"#;
+        assert_eq!(read(all).await, fields(2000, Some(vec![-7, 8]), Some(0.5)));
+        let (word_for_word, typed) = said::<Fields>(Body::from(all), Limits::default()).await.expect("it is read");
+        assert_eq!((word_for_word["revision"].as_f64(), typed.revision), (Some(2e3), 2000));
+        for text in ["2661.5", "-1.0", "4294967296.0", "1e300", "\"2.0\"", "null"] {
+            let body = Body::from(format!("{{\"revision\": {text}}}"));
+            let refused = json::<Fields>(body, Limits::default()).await.expect_err(text);
+            assert_eq!(refused.status, 422, "{text}: {}", refused.detail);
         }
     }
 

@@ -86,6 +86,11 @@ fn parameter(parameter: &mut RefOr<Parameter>) {
             schema.schema_type = SchemaType::Type(only.clone());
         }
     }
+    // All count something, and what nothing else bounds is bounded by its width.
+    if schema.schema_type == SchemaType::Type(Type::Integer) && schema.maximum.is_none() {
+        let narrow = schema.format == Some(SchemaFormat::KnownFormat(KnownFormat::Int32));
+        schema.maximum = Some(if narrow { u32::MAX.into() } else { u64::MAX.into() });
+    }
     if parameter.parameter_in != ParameterIn::Header {
         return;
     }
@@ -231,15 +236,16 @@ mod tests {
     }
 
     #[test]
-    fn what_an_address_or_a_header_carries_is_never_null() {
+    fn what_an_address_or_a_header_carries_is_never_null_and_says_how_large_it_may_be() {
         let document = document();
         let mut looked_at = 0;
         for (operation, said) in operations(&document) {
             for parameter in said["parameters"].as_array().into_iter().flatten() {
                 looked_at += 1;
                 assert!(!parameter["schema"].to_string().contains("\"null\""), "{operation}: {parameter}");
-                let bounds = &parameter["schema"]["maximum"];
-                assert!(parameter["name"] != "limit" || bounds.is_number(), "{operation}: {parameter}");
+                let whole = parameter["schema"]["type"] == "integer";
+                let bounds = ["minimum", "maximum"].map(|bound| parameter["schema"][bound].is_number());
+                assert!(!whole || bounds == [true; 2], "{operation}: {parameter}");
             }
         }
         assert!(looked_at > 100, "{looked_at}");

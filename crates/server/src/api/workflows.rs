@@ -195,7 +195,7 @@ pub(super) struct Export {
 /// Takes a version out as a file
 #[utoipa::path(get, path = "/api/v1/workflows/{workflow_id}/export", tag = "workflows",
     params(("workflow_id" = String, Path), Export),
-    responses((status = 200, body = Object, content_type = "application/yaml"),
+    responses((status = 200, content((Object = "application/yaml"), (Object = "application/json"))),
         (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn export(
     State(door): State<Door>,
