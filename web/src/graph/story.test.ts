@@ -199,7 +199,8 @@ test('a run is its customer’s, and on the version it was retried on', () => {
 })
 
 test('a run of a conversation knows which, for that one is done with it once it has ended', () => {
-  const of = (origin: unknown) => tell([{ seq: 1, at: '2026-11-22T10:00:00Z', events: [{ started: { input: {}, origin } }] }])
+  const of = (origin: unknown) =>
+    tell([{ seq: 1, at: '2026-11-22T10:00:00Z', events: [{ started: { input: {}, origin } }] }])
   expect(of({ conversation: { conversation: 'c1' } }).conversation).toBe('c1')
   expect(of('caller').conversation).toBe(null)
   expect(of({ parent: { run: 'r1', node: 'a', depth: 1 } }).conversation).toBe(null)
