@@ -3,7 +3,9 @@
 //! A fuzz target is an ordinary test file named `fuzz_*` in a package's `tests` folder. CONTRIBUTING.md has the
 //! contract; it is checked here: a target that reports no executions, or none at all, has failed.
 
+use std::num::NonZero;
 use std::process::{Command, ExitCode};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -61,9 +63,7 @@ pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode>
             options.filter.as_ref().map_or(String::new(), |part| format!("with `{part}` in it"))
         );
     }
-    for target in targets {
-        fuzz(target, options.seconds, options.seed)?;
-    }
+    run_all(&targets, options.seconds, options.seed)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -72,9 +72,22 @@ pub fn among(built: &[Executable]) -> impl Iterator<Item = &Executable> {
     built.iter().filter(|one| one.kind == Kind::Test && one.name.starts_with(PREFIX))
 }
 
-/// Runs each target for so many seconds; the first that fails ends it.
-pub fn run_all(targets: &[&Executable], seconds: u64) -> anyhow::Result<()> {
-    targets.iter().try_for_each(|target| fuzz(target, seconds, None))
+/// Runs each target for so many seconds, as many at once as there are cores. After one has failed no more are begun.
+pub fn run_all(targets: &[&Executable], seconds: u64, seed: Option<u64>) -> anyhow::Result<()> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        while let Some(target) = targets.get(next.fetch_add(1, Ordering::Relaxed)) {
+            fuzz(target, seconds, seed).inspect_err(|_| next.store(targets.len(), Ordering::Relaxed))?;
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..cores.min(targets.len())).map(|_| scope.spawn(worker)).collect();
+        workers
+            .into_iter()
+            .try_for_each(|one| one.join().unwrap_or_else(|_| bail!("a thread that runs fuzz targets panicked")))
+    })
 }
 
 fn fuzz(target: &Executable, seconds: u64, seed: Option<u64>) -> anyhow::Result<()> {
@@ -113,6 +126,8 @@ fn executions(told: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -128,16 +143,22 @@ mod tests {
         assert_eq!(executions("no executions\n"), None);
     }
 
-    /// A script in the place of a compiled target.
-    fn outcome(script: &str) -> Result<(), String> {
+    /// Scripts in the place of compiled targets, run in a folder that lasts as long as what it gives.
+    fn outcome_of(scripts: &[&str], folder: &Path) -> Result<(), String> {
         use std::os::unix::fs::PermissionsExt;
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("fuzz_script");
-        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let target =
-            Executable { name: "fuzz_script".to_owned(), kind: Kind::Test, path, folder: folder.path().to_owned() };
-        fuzz(&target, 7, Some(11)).map_err(|error| error.to_string())
+        let place = |(number, script): (usize, &&str)| {
+            let (name, folder) = (format!("fuzz_script_{number}"), folder.to_owned());
+            let path = folder.join(&name);
+            std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+            Executable { name, kind: Kind::Test, path, folder }
+        };
+        let targets: Vec<Executable> = scripts.iter().enumerate().map(place).collect();
+        run_all(&targets.iter().collect::<Vec<_>>(), 7, Some(11)).map_err(|error| error.to_string())
+    }
+
+    fn outcome(script: &str) -> Result<(), String> {
+        outcome_of(&[script], tempfile::tempdir().unwrap().path())
     }
 
     #[test]
@@ -151,5 +172,16 @@ mod tests {
         assert!(outcome("exit 101").unwrap_err().contains("found something"));
         assert!(outcome("echo 'fuzz script: 0 executions'").unwrap_err().contains("does not say"));
         assert!(outcome("true").unwrap_err().contains("does not say"));
+    }
+
+    #[test]
+    fn every_target_is_run_and_one_that_fails_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let counts = "echo ran >> ran.txt && echo 'fuzz script: 5 executions'";
+        assert_eq!(outcome_of(&[counts; 5], folder.path()), Ok(()));
+        assert_eq!(std::fs::read_to_string(folder.path().join("ran.txt")).unwrap().lines().count(), 5);
+        let failed = outcome_of(&[counts, counts, "exit 101", counts], folder.path()).unwrap_err();
+        assert!(failed.contains("`fuzz_script_2` found something"), "{failed}");
+        assert_eq!(outcome_of(&[], folder.path()), Ok(()));
     }
 }

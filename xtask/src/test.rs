@@ -138,7 +138,7 @@ fn fuzz_targets(built: &[Executable], stages: &mut Stages) -> anyhow::Result<()>
         stages.leave_out("fuzz", "no test file named fuzz_* in this tree");
         return Ok(());
     }
-    stages.run("fuzz", || fuzz::run_all(&targets, fuzz::SECONDS))
+    stages.run("fuzz", || fuzz::run_all(&targets, fuzz::SECONDS, None))
 }
 
 /// What runs the tests.
