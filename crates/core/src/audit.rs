@@ -135,6 +135,22 @@ pub fn erasure(tenant: &TenantId, by: &str, places: &[u64], at: Time) -> AuditRo
     }
 }
 
+/// What cutting off old rows is called in the trail.
+pub const CUT: &str = "audit_retention";
+
+/// The row that says that a chain's rows up to this one were cut off.
+pub fn cut_off(tenant: &TenantId, tip: &Tip, rows: u64, at: Time) -> AuditRow {
+    let details = json!({ "rows": rows, "to": tip.seq, "hash": hex(&tip.hash) });
+    let row = erasure(tenant, "retention", &[], at);
+    AuditRow { action_type: CUT.to_owned(), action: CUT.to_owned(), details: details.into(), ..row }
+}
+
+/// Whether a row says that the rows up to this one were cut off.
+pub fn announces(entry: &Entry, tip: &Tip) -> bool {
+    let details: Value = serde_json::from_str(&entry.details).unwrap_or_default();
+    entry.row.action == CUT && details["to"] == tip.seq && details["hash"] == hex(&tip.hash)
+}
+
 /// What an act of who runs the house is called in the trail.
 pub const ADMINISTRATION: &str = "administration";
 
@@ -316,6 +332,13 @@ impl Why {
 impl Default for Walk {
     fn default() -> Self {
         Self { tip: Tip::NONE, erased: 0, unnamed: BTreeSet::new() }
+    }
+}
+
+impl From<Tip> for Walk {
+    /// Behind the rows that were cut off: the next one follows this.
+    fn from(tip: Tip) -> Self {
+        Self { tip, ..Self::default() }
     }
 }
 

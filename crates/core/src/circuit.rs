@@ -153,6 +153,13 @@ impl Circuit {
         }
     }
 
+    /// How many failures in a row all processes together had before one that is about to be counted here.
+    pub fn know_failures(&mut self, failures: u32) {
+        if self.state == State::Closed {
+            self.failures_in_a_row = failures;
+        }
+    }
+
     pub fn since(&self) -> Time {
         self.since
     }
@@ -203,6 +210,16 @@ mod tests {
         assert_eq!(turn, Some(Turn::Opened { until: at(30) }));
         assert_eq!(circuit.stand(at(1)), Stand::Open(Some(Duration::from_secs(29))));
         assert_eq!(circuit.stand(at(30)), Stand::Due);
+    }
+
+    #[test]
+    fn failures_that_others_had_count_as_its_own() {
+        let (mut circuit, _) = after("x");
+        circuit.know_failures(2);
+        assert_eq!(circuit.failed(Pass::Free, at(0), None), Some(Turn::Opened { until: at(30) }));
+        let (mut circuit, _) = after("xx");
+        circuit.know_failures(0);
+        assert_eq!(circuit.failed(Pass::Free, at(0), None), None, "another process had an answer meanwhile");
     }
 
     #[test]

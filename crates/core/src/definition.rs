@@ -134,6 +134,7 @@ pub fn compile(bundle: &Bundle) -> Result<Workflow, Damaged> {
     }
     let tree = Tree::from_json(&bundle.definition);
     let mut reader = Reader::default();
+    reader.is_pinned = true;
     let document = root::read(&tree, &mut reader);
     let mut findings = reader.findings;
     let lowered =

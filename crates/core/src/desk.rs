@@ -28,6 +28,7 @@ mod index;
 mod line;
 mod person;
 mod refusal;
+mod service;
 mod settings;
 mod state;
 
@@ -38,6 +39,7 @@ pub use event::{Entry, Event, Told, Why};
 pub use line::{Waiting, WaitsFor};
 pub use person::{Person, Presence, Profile};
 pub use refusal::Refusal;
+pub use service::ServiceLevel;
 pub use settings::Settings;
 pub use state::Desk;
 

@@ -18,7 +18,7 @@ use crate::money::Usd;
 
 pub use draw::{Drawing, DrawnBody, DrawnEdge, DrawnNode, dot, mermaid};
 pub use input::Input;
-pub use levels::levels;
+pub use levels::{levels, levels_text};
 pub use node::{Kind, Node};
 
 /// Nodes of one workflow, nested bodies included.

@@ -94,10 +94,16 @@ pub enum Mutant {
     RoomIgnored,
     /// A conversation that is given back begins its chains anew.
     StepsAgain,
+    /// A run whose claim failed is dropped from every queue.
+    ClaimDropped,
+    /// Leases are kept and judged by the clock of the wall, which is set.
+    LeaseByWall,
+    /// A run's own time is the wall's, or stands still until that has caught up.
+    TimeStands,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 44] = [
         Self::SentBeforeAppend,
         Self::InboxForgotten,
         Self::FenceIgnored,
@@ -139,6 +145,9 @@ impl Mutant {
         Self::LeftLying,
         Self::RoomIgnored,
         Self::StepsAgain,
+        Self::ClaimDropped,
+        Self::LeaseByWall,
+        Self::TimeStands,
     ];
 }
 

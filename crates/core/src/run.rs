@@ -32,6 +32,7 @@ mod asks;
 mod calls;
 mod command;
 mod decide;
+mod decider;
 mod effect;
 mod envelope;
 mod event;
@@ -52,10 +53,11 @@ mod summary;
 mod wind;
 
 pub use address::{Address, CallId, EffectId, Path, Role};
-pub use asks::Ask;
+pub use asks::{Ask, HeldCall};
 pub use command::{
     ChildEnd, Command, Decision, Departure, Incoming, MESSAGE, ModelFault, Origin, Outcome, Resolution, Signal,
 };
+pub use decider::{Assignees, Decider, Via};
 pub use effect::Effect;
 pub use event::{
     Answer, Asked, Began, Block, Detour, Done, Ended, Entry, Event, Finished, Forked, Held, How, InDoubt, Reopened,
@@ -69,12 +71,12 @@ pub use response::{detail, response};
 pub use saga::{Planned, Saga, Undone};
 pub use signals::SIGNALS_MAX;
 pub(crate) use signals::{Arrival, Signals};
-pub use state::{Run, State};
+pub use state::{HeldBy, Run, State};
 pub use summary::{NodeRow, StepRow, effects_of, path_of, seed_status, summary, timeline};
 
 /// Raised whenever the fold changes in a way that old snapshots do not show: they are thrown away then. One number for
 /// runs, conversations and desks.
-pub const FOLD_VERSION: u32 = 7;
+pub const FOLD_VERSION: u32 = 8;
 /// Events one run may have. At 80 % it is said, at 100 % the run fails under its `on_error`.
 pub const EVENTS_MAX: u64 = 500_000;
 /// Steps one agent may take in one task.
@@ -83,6 +85,8 @@ pub const AGENT_STEPS_MAX: u32 = 250;
 pub const SAVED_COST: &str = "saved_cost_usd";
 /// Tool calls one agent step or one `tool_requests` list may ask for.
 pub const REQUESTS_MAX: usize = 64;
+/// The variable in which a tool node leaves the envelope of each call that was requested of it, by tool.
+pub const TOOL_RESULTS: &str = "tool_results";
 /// Subworkflows within subworkflows.
 pub const DEPTH_MAX: u32 = 16;
 

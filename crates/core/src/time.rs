@@ -21,6 +21,8 @@ pub struct Time(i64);
 impl Time {
     /// Before every instant that can be journaled.
     pub const EPOCH: Self = Self(0);
+    /// After every other.
+    pub const MAX: Self = Self(i64::MAX);
 
     pub const fn from_ms(ms: i64) -> Self {
         Self(ms)

@@ -253,6 +253,9 @@ pub struct Caller {
     /// The name of the key, where it came under one: who began it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub begun_by: Option<String>,
+    /// Who set up the schedule or webhook that began it, and who had the schedule begin it by hand: it is their request.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub set_up_by: Vec<String>,
     /// The consumer brought a key of its own for models. The key itself is never written anywhere.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub own_key: bool,

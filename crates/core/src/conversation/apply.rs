@@ -21,6 +21,7 @@ impl Conversation {
                 self.begun_at = at;
                 self.number = 1;
                 self.version = Some(Box::new(begun.version.clone()));
+                self.service = begun.service;
                 self.begun = Some(begun.clone());
             }
             Event::Versioned(version) => self.version = Some(version.clone()),
@@ -73,6 +74,7 @@ impl Conversation {
                 self.owner = Owner::Nobody;
                 self.number = *number;
                 self.handovers += 1;
+                self.service = handover.service.or(self.service);
                 self.handover = Some(handover.clone());
                 self.errors = 0;
             }
@@ -114,6 +116,9 @@ impl Conversation {
                     self.owner = Owner::Ai;
                     self.state = State::BackToAi;
                 }
+            }
+            Event::ServiceLevelSet { service, change, .. } => {
+                (self.service, self.service_changes) = (*service, *change)
             }
             Event::Rated { score, comment } => self.rating = Some((*score, comment.clone())),
             Event::Closed { .. } => {

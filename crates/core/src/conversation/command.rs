@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::handover::Tried;
 use super::hil::Hil;
 use crate::bundle;
+use crate::desk::ServiceLevel;
 use crate::fault::Fault;
 use crate::id::{RunId, TenantId};
 use crate::money::Usd;
@@ -61,6 +62,11 @@ pub enum Command {
         run: RunId,
         sequence: u64,
     },
+    /// A person promises something else of it; what is left out stays as it is.
+    ServiceLevel {
+        by: String,
+        service: ServiceLevel,
+    },
     /// From the desk: it has no room for it now.
     NotQueued {
         /// The number it was to be enqueued under.
@@ -98,6 +104,7 @@ impl Command {
             Self::RunAsked(_) => "run_asked",
             Self::RunEnded(_) => "run_ended",
             Self::RunReturned { .. } => "run_returned",
+            Self::ServiceLevel { .. } => "service_level",
             Self::NotQueued { .. } => "not_queued",
             Self::Assigned { .. } => "assigned",
             Self::Requeued { .. } => "requeued",
@@ -122,6 +129,9 @@ pub struct Begun {
     /// What its runs find as their context.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub context: Value,
+    /// What is promised of it, should it wait for a person.
+    #[serde(default, skip_serializing_if = "ServiceLevel::is_usual")]
+    pub service: ServiceLevel,
     pub version: Version,
 }
 
@@ -179,6 +189,9 @@ pub struct Over {
     pub handover: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skills: Vec<String>,
+    /// And how soon.
+    #[serde(default, skip_serializing_if = "ServiceLevel::is_usual")]
+    pub service: ServiceLevel,
     /// How sure it is, 0 to 1; the lowest that any of its nodes says where its output says nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<f64>,
@@ -197,7 +210,16 @@ pub struct Over {
 #[serde(rename_all = "snake_case")]
 pub enum ToDesk {
     /// It waits for a person.
-    Enqueue { conversation: RunId, number: u64, wants: Wants, waiting_since: Time },
+    Enqueue {
+        conversation: RunId,
+        number: u64,
+        wants: Wants,
+        waiting_since: Time,
+        #[serde(default, skip_serializing_if = "ServiceLevel::is_usual")]
+        service: ServiceLevel,
+    },
+    /// Something else is promised of it.
+    ServiceLevel { conversation: RunId, number: u64, service: ServiceLevel },
     /// A person has answered the customer.
     Answered { conversation: RunId, number: u64 },
     /// It needs nobody of the desk's any more.

@@ -10,7 +10,7 @@ use super::handover::{Handover, Trigger};
 use super::refusal::Refusal;
 use super::state::{Conversation, Owner, State};
 use super::{ASKS_AGAIN_AFTER, IDLE, QUEUE_MAX, SENDERS_MAX, TEXT_BYTES_MAX};
-use crate::desk::SKILLS_MAX;
+use crate::desk::{SKILLS_MAX, ServiceLevel};
 use crate::fault::Fault;
 use crate::id::RunId;
 use crate::mutant::{Mutant, planted};
@@ -85,7 +85,10 @@ impl Draft<'_> {
         }
         match command {
             Command::Begin(_) if self.it.begun.is_some() => return Err(Refusal::Begun),
-            Command::Begin(begun) => self.emit(Event::Begun(begun)),
+            Command::Begin(begun) => {
+                fits_the_desk(begun.service)?;
+                self.emit(Event::Begun(begun));
+            }
             Command::Message(message) => self.message(message)?,
             Command::Post { by, number, text } => self.post(by, number, text)?,
             Command::Note { by, text } => {
@@ -114,7 +117,17 @@ impl Draft<'_> {
                 }
                 let number = self.it.number + 1;
                 self.emit(Event::Reopened { number, by: Some(by.clone()) });
-                self.hand_over(Trigger::Person, format!("{by} opened it again"), Vec::new(), None);
+                self.hand_over(Trigger::Person, format!("{by} opened it again"), Default::default(), None);
+            }
+            Command::ServiceLevel { by, service } => {
+                if matches!(self.it.state, State::Resolved | State::Finished) {
+                    return Err(self.wrong("promised anything: it is over"));
+                }
+                fits_the_desk(service)?;
+                let service = service.or(self.it.service);
+                if service != self.it.service {
+                    self.emit(Event::ServiceLevelSet { by, service, change: self.it.service_changes + 1 });
+                }
             }
             Command::Rate { score, comment } => self.rate(score, comment)?,
             Command::RunAsked(heard) => self.heard(heard),
@@ -212,7 +225,7 @@ impl Draft<'_> {
             self.emit(Event::Reopened { number: self.it.number + 1, by: None });
         }
         if let Some(phrase) = asks.filter(|_| self.it.owner == Owner::Ai) {
-            self.hand_over(Trigger::ExplicitRequest, format!("the customer said “{phrase}”"), Vec::new(), None);
+            self.hand_over(Trigger::ExplicitRequest, format!("the customer said “{phrase}”"), Default::default(), None);
         }
     }
 
@@ -234,8 +247,8 @@ impl Draft<'_> {
             _ => {}
         }
         let was_the_ais = self.it.owner == Owner::Ai;
-        let context =
-            was_the_ais.then(|| Handover::of(self.it, Trigger::Person, format!("{by} took it over"), Vec::new(), None));
+        let why = || format!("{by} took it over");
+        let context = was_the_ais.then(|| Handover::of(self.it, Trigger::Person, why(), Default::default(), None));
         let (number, left) = (self.it.number + 1, self.it.at_desk);
         self.emit(Event::TakenOver { number, by, left, handover: context.map(Box::new) });
         Ok(())
@@ -314,8 +327,19 @@ impl Draft<'_> {
     }
 
     fn over(&mut self, over: Over) {
-        let Over { heard, state, fault, mut reply, handover, skills, confidence, not_undone, tried, rolled_back } =
-            over;
+        let Over {
+            heard,
+            state,
+            fault,
+            mut reply,
+            handover,
+            skills,
+            service,
+            confidence,
+            not_undone,
+            tried,
+            rolled_back,
+        } = over;
         let run = heard.run;
         let speaks = self.may_speak(&run);
         let muted = self.it.active.as_ref().filter(|active| active.run == run).and_then(|active| active.muted);
@@ -350,7 +374,7 @@ impl Draft<'_> {
             if let Some(text) = &reply {
                 self.say(Author::Suggestion { run }, text.clone(), None);
             }
-            return self.hand_over(trigger, reason, skills, reply);
+            return self.hand_over(trigger, reason, (skills, service), reply);
         }
         let words = reply.or_else(|| self.sorry(fault.as_ref(), failed));
         if let Some(text) = words {
@@ -394,9 +418,15 @@ impl Draft<'_> {
         of_fault.or_else(|| failed.then(|| usual().to_owned()))
     }
 
-    fn hand_over(&mut self, trigger: Trigger, reason: String, mut skills: Vec<String>, suggested: Option<String>) {
+    fn hand_over(
+        &mut self,
+        trigger: Trigger,
+        reason: String,
+        (mut skills, service): (Vec<String>, ServiceLevel),
+        suggested: Option<String>,
+    ) {
         skills.truncate(SKILLS_MAX);
-        let handover = Handover::of(self.it, trigger, reason, skills.clone(), suggested);
+        let handover = Handover::of(self.it, trigger, reason, (skills.clone(), service), suggested);
         let number = self.it.number + 1;
         self.emit(Event::HandedOver { handover: Box::new(handover), number });
         self.emit(Event::Enqueued { number, skills });
@@ -450,6 +480,11 @@ impl Draft<'_> {
 
 fn fits(what: &'static str, size: usize, limit: usize) -> Result<(), Refusal> {
     if size > limit { Err(Refusal::TooMuch { what, size, limit }) } else { Ok(()) }
+}
+
+/// What the desk would refuse is promised to nobody.
+fn fits_the_desk(service: ServiceLevel) -> Result<(), Refusal> {
+    service.check().map_err(|refusal| Refusal::Impossible { reason: refusal.to_string() })
 }
 
 /// As much of a run's words as one line takes.

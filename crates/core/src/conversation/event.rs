@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::command::{Arrived, Begun, Version};
 use super::handover::{Handover, Tried};
+use crate::desk::ServiceLevel;
 use crate::id::RunId;
 use crate::money::Usd;
 use crate::run::State as RunState;
@@ -132,6 +133,14 @@ pub enum Event {
     Reopened {
         number: u64,
         by: Option<String>,
+    },
+    /// Something else is promised of it.
+    ServiceLevelSet {
+        by: String,
+        /// All that is promised of it now.
+        service: ServiceLevel,
+        /// Rises by one with each.
+        change: u64,
     },
     Rated {
         score: u8,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::{Author, Line};
 use super::state::Conversation;
+use crate::desk::ServiceLevel;
 use crate::money::Usd;
 
 /// Characters of a customer's words that a summary repeats.
@@ -57,6 +58,9 @@ pub struct Handover {
     pub summary: String,
     #[serde(default)]
     pub skills: Vec<String>,
+    /// What is promised, where that is not what the desk's settings say.
+    #[serde(default, skip_serializing_if = "ServiceLevel::is_usual", rename = "service_level")]
+    pub service: ServiceLevel,
     /// Lines of the transcript there are by now.
     pub lines: u64,
     #[serde(default)]
@@ -77,7 +81,7 @@ impl Handover {
         conversation: &Conversation,
         trigger: Trigger,
         reason: String,
-        skills: Vec<String>,
+        (skills, service): (Vec<String>, ServiceLevel),
         suggested: Option<String>,
     ) -> Self {
         let waits = |tried: &&Tried| tried.outcome == "waiting" && tried.kind == "human";
@@ -86,6 +90,7 @@ impl Handover {
             reason,
             summary: conversation.summary(),
             skills,
+            service: service.or(conversation.service),
             lines: conversation.lines,
             pending_approvals: conversation.tried.iter().filter(waits).map(|tried| tried.what.clone()).collect(),
             tried: conversation.tried.iter().cloned().collect(),

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::TRIED_MAX;
 use super::command::{Heard, Over, reply_of};
 use super::handover::Tried;
+use crate::desk::ServiceLevel;
 use crate::id::RunId;
 use crate::run::{Ask, Finished, MESSAGE, NodeRow, Run};
 
@@ -34,8 +35,9 @@ impl Over {
             state: finished.state,
             fault: finished.fault.clone(),
             reply: reply_of(&finished.output),
-            skills: handover.as_ref().map(|(_, skills)| skills.clone()).unwrap_or_default(),
-            handover: handover.map(|(reason, _)| reason),
+            skills: handover.as_ref().map(|asked| asked.skills.clone()).unwrap_or_default(),
+            service: handover.as_ref().map(|asked| asked.service).unwrap_or_default(),
+            handover: handover.map(|asked| asked.reason),
             confidence: confidence(&finished.output, &outputs),
             not_undone: run.saga().has_failed(),
             tried: tried(run.nodes()),
@@ -60,9 +62,16 @@ fn tried(nodes: Vec<NodeRow>) -> Vec<Tried> {
     tried.take(TRIED_MAX).collect()
 }
 
-/// Why an output asks for a person, and with which skills: a `handover_to_human` sink's, an agent's that hands over, or one of
+/// A person is asked for.
+struct Asked {
+    reason: String,
+    skills: Vec<String>,
+    service: ServiceLevel,
+}
+
+/// Why an output asks for a person, with which skills, and how soon: a `handover_to_human` sink's, an agent's that hands over, or one of
 /// those of several last nodes.
-fn asks_for_person(output: &Value) -> Option<(String, Vec<String>)> {
+fn asks_for_person(output: &Value) -> Option<Asked> {
     let fields = output.as_object()?;
     let of = |value: &Value| {
         let config = value.get("config").unwrap_or(value);
@@ -72,7 +81,7 @@ fn asks_for_person(output: &Value) -> Option<(String, Vec<String>)> {
             let reason = config.get("reason").and_then(Value::as_str).unwrap_or(NO_REASON).to_owned();
             let skills = config.get("required_skills").and_then(Value::as_array);
             let skills = skills.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
-            (reason, skills.collect())
+            Asked { reason, skills: skills.collect(), service: ServiceLevel::said_by(config) }
         })
     };
     of(output).or_else(|| fields.values().find_map(of))

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::command::{Arrived, Begun, Version};
 use super::event::Line;
 use super::handover::{Handover, Tried, Trigger};
+use crate::desk::ServiceLevel;
 use crate::id::RunId;
 use crate::money::Usd;
 use crate::run::Signals;
@@ -197,6 +198,12 @@ pub struct Conversation {
     pub(super) reopened: u64,
     pub(super) ended_at: Option<Time>,
     pub(super) rating: Option<(u8, String)>,
+    /// What is promised of it, should it wait for a person.
+    #[serde(default)]
+    pub(super) service: ServiceLevel,
+    /// How often that was changed by somebody.
+    #[serde(default)]
+    pub(super) service_changes: u64,
 }
 
 impl Conversation {
@@ -269,6 +276,11 @@ impl Conversation {
 
     pub fn rating(&self) -> Option<(u8, &str)> {
         self.rating.as_ref().map(|(score, comment)| (*score, comment.as_str()))
+    }
+
+    /// What is promised of it; what is left out is as the desk's settings say.
+    pub fn service(&self) -> ServiceLevel {
+        self.service
     }
 
     /// A line that a run was given, as long as it may come back.

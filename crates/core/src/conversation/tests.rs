@@ -5,10 +5,40 @@ mod world;
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::*;
+use crate::desk::{Priority, ServiceLevel};
 use crate::fault::Fault;
 use crate::run::State as RunState;
 use world::World;
+
+#[test]
+fn what_is_promised_is_the_last_that_was_said_and_goes_along_to_the_desk() {
+    let level = |priority, first_response_ms| ServiceLevel { priority, first_response_ms, resolution_ms: None };
+    let mut w = World::begun();
+    let by = || "ana".to_owned();
+    w.takes(Command::ServiceLevel { by: by(), service: level(Some(Priority::High), None) });
+    w.refuses(Command::ServiceLevel { by: by(), service: level(None, Some(5)) }, "CONV-008");
+    w.says("hello");
+    let asks = json!({ "action": "handover_to_human", "config": { "reason": "angry", "priority": "urgent", "first_response_ms": "60000" } });
+    w.run_ends("c.1", |over| {
+        (over.handover, over.service) = (Some("angry".into()), ServiceLevel::said_by(&asks["config"]));
+    });
+    assert_eq!(w.it.service(), level(Some(Priority::Urgent), Some(60_000)));
+    assert_eq!(w.it.handover().expect("handed over").service, w.it.service());
+    w.takes(Command::ServiceLevel { by: by(), service: level(Some(Priority::Low), None) });
+    assert_eq!(w.it.service(), level(Some(Priority::Low), Some(60_000)), "what is left out stays");
+    w.takes(Command::TakeOver { by: by() }).takes(Command::Resolve { by: by() });
+    w.refuses(Command::ServiceLevel { by: by(), service: level(Some(Priority::High), None) }, "CONV-005");
+}
+
+#[test]
+fn what_an_output_promises_and_cannot_be_read_is_nothing() {
+    let said = |output: serde_json::Value| ServiceLevel::said_by(&output);
+    assert!(said(json!({ "priority": "asap", "first_response_ms": "soon", "resolution_ms": -1 })).is_usual());
+    assert_eq!(said(json!({ "first_response_ms": 1 })).first_response_ms, Some(1_000), "brought within its limits");
+}
 
 #[test]
 fn a_message_begins_a_run_and_its_answer_is_posted() {

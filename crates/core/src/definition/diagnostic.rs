@@ -88,6 +88,7 @@ codes! {
     UnknownWord = "DEF-022", "an expression mentions an undeclared name";
     ReadsLater = "DEF-023", "an expression reads a node that does not come before";
     LooseReference = "DEF-024", "a reference inside a text is left as it is";
+    UnknownField = "DEF-025", "an expression reads a field that its node does not answer";
     UnknownNode = "DEF-030", "a node that is not there";
     UnknownAgent = "DEF-031", "an agent that is not there";
     UnknownTool = "DEF-032", "a tool that is not there";
@@ -105,6 +106,7 @@ codes! {
     CompensationIdle = "DEF-062", "a compensation that never runs";
     SharedKey = "DEF-070", "two nodes that can run together write one key";
     Unpriced = "DEF-071", "a limit that does not see what an endpoint costs";
+    NotActedOn = "DEF-080", "this version does not act on it";
     NotChecked = "DEF-090", "the workflow is too large for this check";
 }
 

@@ -89,6 +89,21 @@ pub(crate) struct Mention {
     pub span: Span,
     /// It is evaluated once the node has completed, so the node may name itself.
     pub own: bool,
+    /// Which of its fields the expression reads.
+    pub reads: Vec<Read>,
+}
+
+/// A field that an expression reads of a name.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Read {
+    /// One or two, outermost first, and where each stands.
+    pub fields: Vec<(String, Span)>,
+}
+
+impl Read {
+    pub(crate) fn new(fields: &[String], node: &Tree) -> Self {
+        Self { fields: fields.iter().map(|field| (field.clone(), node.span_of_field(field))).collect() }
+    }
 }
 
 #[derive(Debug)]

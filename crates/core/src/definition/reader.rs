@@ -5,11 +5,11 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 
 use super::diagnostic::{Code, Diagnostic, Findings, shown};
-use super::document::Mention;
+use super::document::{Mention, Read};
 use super::duration;
 use super::fields::{Field, Fields, Shape, field, found, required, wrong_shape};
 use super::source::{Located, Node, Span, Text, Value};
-use crate::expr::{Condition, Dialect, Language, Params, ParseError, Template};
+use crate::expr::{Condition, Dialect, FieldRead, Language, Params, ParseError, Template};
 
 pub(crate) struct Reader {
     pub findings: Findings,
@@ -21,6 +21,8 @@ pub(crate) struct Reader {
     pub nodes: usize,
     /// Regular expressions in the schemas read so far.
     pub patterns: usize,
+    /// A version that runs are on is read again: what was let in once is not turned away now.
+    pub is_pinned: bool,
     mentions: Vec<Mention>,
 }
 
@@ -47,6 +49,7 @@ impl Default for Reader {
             nesting: 0,
             nodes: 0,
             patterns: 0,
+            is_pinned: false,
             mentions: Vec::new(),
         }
     }
@@ -63,12 +66,20 @@ impl Reader {
     }
 
     /// Notes what an expression mentions but for the names `local` to where it stands.
-    fn note<'r>(&mut self, roots: impl IntoIterator<Item = &'r String>, node: &Node, local: &[&str]) {
+    fn note<'r>(
+        &mut self,
+        roots: impl IntoIterator<Item = &'r String>,
+        fields: &[FieldRead],
+        node: &Node,
+        local: &[&str],
+    ) {
         let own = local.contains(&"output");
         for root in roots {
             if !local.contains(&root.as_str()) {
                 let span = node.span_of_word(root);
-                self.mentions.push(Mention { root: root.clone(), span, own });
+                let read = fields.iter().filter(|read| read.root == *root);
+                let reads = read.map(|read| Read::new(&read.fields, node)).collect();
+                self.mentions.push(Mention { root: root.clone(), span, own, reads });
             }
         }
     }
@@ -90,7 +101,7 @@ impl Reader {
                 None
             }
         }?;
-        self.note(condition.roots(), place, local);
+        self.note(condition.roots(), &condition.fields(), place, local);
         Some(condition)
     }
 
@@ -154,7 +165,7 @@ impl Reader {
             }
         };
         let template = self.parsed(Template::parse(&text.text), node.span, Some(&text))?;
-        self.note(template.roots(), node, local);
+        self.note(template.roots(), &template.fields(), node, local);
         Some(template)
     }
 
@@ -189,7 +200,7 @@ impl Reader {
     fn note_params(&mut self, node: &Node, local: &[&str]) {
         for (leaf, text) in node.leaves() {
             if let Ok(params) = Params::parse(&Json::String(text.text.clone()), self.dialect) {
-                self.note(params.roots(), leaf, local);
+                self.note(params.roots(), &params.fields(), leaf, local);
             }
         }
     }

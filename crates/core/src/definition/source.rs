@@ -157,11 +157,20 @@ impl Node {
 
     /// Where a word first stands in a string; the whole string where that cannot be told.
     pub(crate) fn span_of_word(&self, word: &str) -> Span {
+        self.span_where(word, |before| !before.ends_with('.'))
+    }
+
+    /// Where a field stands that is read of something, the first time; else the whole text.
+    pub(crate) fn span_of_field(&self, field: &str) -> Span {
+        self.span_where(field, |before| before.ends_with(['.', '[', '"', '\'']))
+    }
+
+    fn span_where(&self, word: &str, may_follow: impl Fn(&str) -> bool) -> Span {
         let Value::String(text) = &self.value else { return self.span };
         let is_part = |c: char| c.is_alphanumeric() || c == '_';
         let stands = |at: &usize| {
             let (before, after) = (&text.text[..*at], &text.text[*at + word.len()..]);
-            !before.ends_with(is_part) && !before.ends_with('.') && !after.starts_with(is_part)
+            !before.ends_with(is_part) && may_follow(before) && !after.starts_with(is_part)
         };
         let found = text.text.match_indices(word).map(|(at, _)| at).find(stands);
         match found.filter(|_| text.verbatim) {

@@ -38,7 +38,7 @@ impl Desk {
                 person.presence = *presence;
             }),
             Event::Heard { person } => self.with_person(person, |person| person.heard_at = at),
-            Event::Queued { conversation, number, wants, priority, waiting_since, respond_by, resolve_by } => {
+            Event::Queued { conversation, number, wants, priority, waiting_since, respond_by, resolve_by, service } => {
                 self.insert_case(Case {
                     conversation: conversation.clone(),
                     stay: *number,
@@ -49,8 +49,25 @@ impl Desk {
                     waiting_since: *waiting_since,
                     respond_by: Some(*respond_by),
                     resolve_by: *resolve_by,
+                    service: *service,
+                    again_since: None,
                     owner: None,
                     chains: BTreeMap::new(),
+                });
+            }
+            Event::ServiceLevelSet { conversation, service, priority, respond_by, resolve_by, .. } => {
+                self.with_case(conversation, |case| {
+                    // What is promised anew is late anew.
+                    if case.respond_by != *respond_by {
+                        case.chains.remove(&Breach::FirstResponse);
+                    }
+                    if case.resolve_by != *resolve_by {
+                        case.chains.remove(&Breach::Resolution);
+                    }
+                    case.service = *service;
+                    case.priority = *priority;
+                    case.respond_by = *respond_by;
+                    case.resolve_by = *resolve_by;
                 });
             }
             Event::Assigned { conversation, number, person, .. } => {
@@ -71,6 +88,9 @@ impl Desk {
                     case.owner = None;
                     case.number = *number;
                     case.wants = wants.clone();
+                    if respond_by.is_some() && case.respond_by.is_none() {
+                        case.again_since = Some(at);
+                    }
                     case.respond_by = case.respond_by.or(*respond_by);
                     if planted(Mutant::StepsAgain) {
                         case.chains.clear();

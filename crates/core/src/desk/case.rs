@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::SKILLS_MAX;
 use super::escalation::{Breach, Chain};
 use super::person::is_name;
+use super::service::ServiceLevel;
 use crate::id::{PersonId, RunId};
 use crate::time::Time;
 
@@ -48,6 +49,12 @@ pub struct Case {
     /// When it must be answered by a person; nothing once it was.
     pub respond_by: Option<Time>,
     pub resolve_by: Time,
+    /// What is promised of this one.
+    #[serde(default, skip_serializing_if = "ServiceLevel::is_usual")]
+    pub service: ServiceLevel,
+    /// Since when it waits for somebody's first answer, where somebody else had answered before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again_since: Option<Time>,
     pub owner: Option<PersonId>,
     /// Since when nobody of the desk, there or not, has what it wants.
     pub alone_since: Option<Time>,

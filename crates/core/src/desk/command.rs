@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::case::{Priority, Wants};
 use super::person::{Presence, Profile};
+use super::service::ServiceLevel;
 use super::settings::Settings;
 use crate::id::{PersonId, RunId};
 use crate::time::Time;
@@ -45,6 +46,12 @@ pub enum Command {
         number: u64,
         to: To,
     },
+    /// Something else is promised of it; what is left out stays as it is.
+    ServiceLevel {
+        conversation: RunId,
+        number: u64,
+        service: ServiceLevel,
+    },
     /// Time has passed.
     Tick,
 }
@@ -65,6 +72,9 @@ pub struct Enqueue {
     /// Nothing: by the desk's settings.
     #[serde(default)]
     pub resolve_by: Option<Time>,
+    /// What is promised of it, where it says no instant.
+    #[serde(default, skip_serializing_if = "ServiceLevel::is_usual")]
+    pub service: ServiceLevel,
 }
 
 /// Where a conversation goes.
@@ -89,6 +99,7 @@ impl Command {
             Self::Left { .. } => "left",
             Self::Answered { .. } => "answered",
             Self::Transfer { .. } => "transfer",
+            Self::ServiceLevel { .. } => "service_level",
             Self::Tick => "tick",
         }
     }

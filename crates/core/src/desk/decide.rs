@@ -1,6 +1,7 @@
 //! What the desk makes of a command.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::assign::Changed;
 use super::case::{Case, Wants};
@@ -8,6 +9,7 @@ use super::command::{Command, Enqueue, To};
 use super::event::{Event, Why};
 use super::person::{Presence, Profile, names};
 use super::refusal::Refusal;
+use super::service::ServiceLevel;
 use super::state::Desk;
 use super::{BATCH_MAX, CASES_MAX, PEOPLE_MAX};
 use crate::id::{PersonId, RunId};
@@ -50,6 +52,9 @@ impl Desk {
             }
             Command::Transfer { conversation, number, to } => {
                 self.transfer(conversation, number, to, now, &mut events)?
+            }
+            Command::ServiceLevel { conversation, number, service } => {
+                self.promise(&conversation, number, service, now, &mut events)?
             }
             Command::Tick => self.tick(now, &mut events),
         };
@@ -120,7 +125,9 @@ impl Desk {
     }
 
     fn enqueue(&mut self, enqueue: Enqueue, now: Time, events: &mut Vec<Event>) -> Result<Changed, Refusal> {
-        let Enqueue { conversation, number, wants, priority, waiting_since, first_response_by, resolve_by } = enqueue;
+        let Enqueue { conversation, number, wants, priority, waiting_since, first_response_by, resolve_by, service } =
+            enqueue;
+        service.check()?;
         let wants = wants.possible();
         let mut changed = None;
         match self.kept.cases.get(&conversation) {
@@ -133,21 +140,55 @@ impl Desk {
         }
         let wants = Arc::new(wants);
         let settings = &self.kept.settings;
+        // Nobody has waited since tomorrow.
+        let waiting_since = waiting_since.min(now);
+        let promised = |within: Option<Duration>| within.map(|within| waiting_since + within);
         let queued = Event::Queued {
             conversation,
             number,
             wants: wants.clone(),
-            priority,
-            // Nobody has waited since tomorrow.
-            waiting_since: waiting_since.min(now),
-            respond_by: first_response_by.unwrap_or(now + settings.first_response),
-            resolve_by: resolve_by.unwrap_or(now + settings.resolution),
+            priority: service.priority.unwrap_or(priority),
+            waiting_since,
+            respond_by: first_response_by
+                .or(promised(service.first_response()))
+                .unwrap_or(now + settings.first_response),
+            resolve_by: resolve_by.or(promised(service.resolution())).unwrap_or(now + settings.resolution),
+            service,
         };
         self.emit(queued, now, events);
         Ok(match changed {
             None | Some(Changed::Nothing) => Changed::Line(wants),
             Some(_) => Changed::Much,
         })
+    }
+
+    /// Something else is promised of a conversation: counted from when it began to wait.
+    fn promise(
+        &mut self,
+        conversation: &RunId,
+        number: u64,
+        service: ServiceLevel,
+        now: Time,
+        events: &mut Vec<Event>,
+    ) -> Result<Changed, Refusal> {
+        service.check()?;
+        let Some(case) = self.stay_of(conversation, number) else { return Ok(Changed::Nothing) };
+        let since = case.again_since.unwrap_or(case.waiting_since);
+        let respond_by = match (case.respond_by, service.first_response()) {
+            (Some(_), Some(within)) => Some(since + within),
+            (respond_by, _) => respond_by,
+        };
+        let set = Event::ServiceLevelSet {
+            conversation: conversation.clone(),
+            stay: case.stay,
+            service: service.or(case.service),
+            priority: service.priority.unwrap_or(case.priority),
+            respond_by,
+            resolve_by: service.resolution().map_or(case.resolve_by, |within| case.waiting_since + within),
+        };
+        let changed = Changed::Line(case.wants.clone());
+        self.emit(set, now, events);
+        Ok(changed)
     }
 
     fn left(&mut self, conversation: RunId, number: u64, now: Time, events: &mut Vec<Event>) -> Changed {
@@ -231,7 +272,8 @@ impl Desk {
     ) {
         let Some(case) = self.kept.cases.get(conversation) else { return };
         // The customer waits for somebody new.
-        let respond_by = case.respond_by.is_none().then(|| now + self.kept.settings.first_response);
+        let within = case.service.first_response().unwrap_or(self.kept.settings.first_response);
+        let respond_by = case.respond_by.is_none().then(|| now + within);
         let (conversation, from) = (conversation.clone(), from.clone());
         let event =
             Event::Requeued { conversation, stay: case.stay, number: case.number + 1, from, why, wants, respond_by };

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::case::{Priority, Wants};
 use super::escalation::{Act, Breach, Chain};
 use super::person::{Presence, Profile};
+use super::service::ServiceLevel;
 use super::settings::Settings;
 use crate::id::{PersonId, RunId};
 use crate::time::Time;
@@ -42,6 +43,19 @@ pub enum Event {
         priority: Priority,
         waiting_since: Time,
         respond_by: Time,
+        resolve_by: Time,
+        #[serde(default, skip_serializing_if = "ServiceLevel::is_usual")]
+        service: ServiceLevel,
+    },
+    /// Something else is promised of it.
+    ServiceLevelSet {
+        conversation: RunId,
+        stay: u64,
+        /// All that is promised of it now.
+        service: ServiceLevel,
+        priority: Priority,
+        /// Nothing where it is answered.
+        respond_by: Option<Time>,
         resolve_by: Time,
     },
     Assigned {
@@ -130,6 +144,7 @@ impl Event {
             | Self::PresenceSet { .. }
             | Self::Heard { .. }
             | Self::Queued { .. }
+            | Self::ServiceLevelSet { .. }
             | Self::Redirected { .. }
             | Self::Answered { .. }
             | Self::Left { .. } => None,

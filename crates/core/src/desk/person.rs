@@ -33,6 +33,9 @@ pub struct Profile {
     pub email: String,
     #[serde(default)]
     pub skills: BTreeSet<String>,
+    /// What they are besides, for approvals that ask for a role: `manager`.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub roles: BTreeSet<String>,
     /// Conversations at a time: 1 to [`CAPACITY_MAX`].
     #[serde(default = "capacity")]
     pub max_capacity: u32,
@@ -81,6 +84,7 @@ impl Profile {
             return Err(Refusal::Field { field: "email", reason });
         }
         names("skills", &self.skills)?;
+        names("roles", &self.roles)?;
         names("languages", &self.languages)?;
         if self.max_capacity == 0 || self.max_capacity > CAPACITY_MAX {
             let reason = format!("it is {}, and 1 to {CAPACITY_MAX} are possible", self.max_capacity);

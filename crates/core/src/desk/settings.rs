@@ -10,8 +10,10 @@ use super::refusal::Refusal;
 use crate::time::duration_ms;
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// Shorter than this nobody is.
+pub(super) const SHORTEST: Duration = Duration::from_secs(1);
 /// Longer than this nobody means: 30 days.
-const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+pub(super) const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// The desk's limits and chains.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,8 +63,8 @@ impl Settings {
             ("nobody_for_ms", self.nobody_for),
         ];
         for (field, duration) in durations {
-            if duration < Duration::from_secs(1) || duration > LONGEST {
-                let reason = format!("{} to {} are possible", 1_000, LONGEST.as_millis());
+            if duration < SHORTEST || duration > LONGEST {
+                let reason = format!("{} to {} are possible", SHORTEST.as_millis(), LONGEST.as_millis());
                 return Err(Refusal::Field { field, reason });
             }
         }

@@ -10,7 +10,9 @@ mod walk;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Command, Desk, Enqueue, Event, Presence, Priority, Profile, Refusal, Wants};
+use super::{
+    Breach, Case, Command, Desk, Enqueue, Event, Presence, Priority, Profile, Refusal, ServiceLevel, Settings, Wants,
+};
 use crate::id::{PersonId, RunId};
 use crate::time::Time;
 
@@ -37,6 +39,7 @@ fn profile(id: &str, skills: &[&str], max_capacity: u32) -> Profile {
         name: id.to_owned(),
         email: format!("{id}@example.com"),
         skills: set(skills),
+        roles: BTreeSet::new(),
         max_capacity,
         languages: BTreeSet::new(),
     }
@@ -135,6 +138,46 @@ impl World {
     }
 }
 
+#[test]
+fn a_promise_of_its_own_counts_from_when_it_began_to_wait_and_anew_after_it_was_answered() {
+    let (begin, minute) = (Time::from_ms(1_000_000), 60_000);
+    let after = |ms: u64| begin + std::time::Duration::from_millis(ms);
+    let level = |first_response_ms, resolution_ms| ServiceLevel { priority: None, first_response_ms, resolution_ms };
+    let mut desk = Desk::new();
+    let service = ServiceLevel { priority: Some(Priority::High), ..level(Some(2 * minute), None) };
+    let asked = Enqueue { service, ..enqueue("c", 4, &[], Priority::Normal, begin) };
+    desk.decide(Command::Enqueue(asked), after(500)).expect("has room");
+    let case = |desk: &Desk| desk.case(&"c".into()).expect("is at the desk").clone();
+    let by = |case: Case| (case.priority, case.respond_by, case.resolve_by);
+    let usual = after(500) + Settings::default().resolution;
+    assert_eq!(by(case(&desk)), (Priority::High, Some(after(2 * minute)), usual));
+
+    // Late: urgent. Another promise begins another count, and what is left out stays.
+    desk.decide(Command::Tick, after(2 * minute)).expect("time passes");
+    assert_eq!(case(&desk).priority, Priority::Urgent);
+    let promise = |service| Command::ServiceLevel { conversation: "c".into(), number: 4, service };
+    desk.decide(promise(level(Some(10 * minute), Some(20 * minute))), after(3 * minute)).expect("is taken");
+    assert_eq!(by(case(&desk)), (Priority::Urgent, Some(after(10 * minute)), after(20 * minute)));
+    assert!(!case(&desk).chains.contains_key(&Breach::FirstResponse), "it is not late any more");
+
+    // Of an earlier stay nothing is heard, and what cannot be is refused.
+    let stale = Command::ServiceLevel { conversation: "c".into(), number: 3, service: level(Some(minute), None) };
+    assert_eq!(desk.decide(stale, after(3 * minute)), Ok(Vec::new()));
+    assert_eq!(desk.decide(promise(level(Some(5), None)), after(3 * minute)).unwrap_err().code(), "DESK-001");
+
+    // Answered and given back, it waits for an answer anew: as long as it was promised.
+    desk.decide(Command::PutPerson(profile("ana", &[], 5)), after(3 * minute)).expect("is put");
+    let presence = |presence| Command::Presence { person: "ana".into(), presence };
+    desk.decide(presence(Presence::Online), after(3 * minute)).expect("is there");
+    let number = case(&desk).number;
+    desk.decide(Command::Answered { conversation: "c".into(), number }, after(4 * minute)).expect("is answered");
+    assert_eq!(case(&desk).respond_by, None);
+    desk.decide(presence(Presence::Offline), after(5 * minute)).expect("goes");
+    assert_eq!(case(&desk).respond_by, Some(after(15 * minute)));
+    desk.decide(promise(level(Some(minute), None)), after(5 * minute)).expect("is taken");
+    assert_eq!(case(&desk).respond_by, Some(after(6 * minute)), "from when it waits again");
+}
+
 fn enqueue(conversation: &str, number: u64, skills: &[&str], priority: Priority, since: Time) -> Enqueue {
     Enqueue {
         conversation: conversation.into(),
@@ -144,5 +187,6 @@ fn enqueue(conversation: &str, number: u64, skills: &[&str], priority: Priority,
         waiting_since: since,
         first_response_by: None,
         resolve_by: None,
+        service: ServiceLevel::default(),
     }
 }

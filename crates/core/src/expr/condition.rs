@@ -13,6 +13,7 @@ use super::jmespath;
 use super::meter::{Extent, Meter};
 use super::names::Names;
 use super::path::Path;
+use super::reads::FieldRead;
 use super::structured::Operator;
 use super::suggest::nearest;
 
@@ -163,6 +164,15 @@ impl Condition {
     /// The root names the condition mentions.
     pub fn roots(&self) -> &BTreeSet<String> {
         &self.roots
+    }
+
+    /// The fields of root names that the condition reads.
+    pub fn fields(&self) -> Vec<FieldRead> {
+        match &self.body {
+            Body::JmesPath(expression) => expression.fields(),
+            Body::Expr(expression) => expression.fields(),
+            Body::Field(path) | Body::Structured(path, ..) => path.read().into_iter().collect(),
+        }
     }
 
     /// The bare words read as literals where no such field exists; empty but for JMESPath.

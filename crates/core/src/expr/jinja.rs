@@ -43,6 +43,7 @@ use self::run::{Roots, Run};
 use super::error::{EvalError, ParseError};
 use super::meter::{Limit, Meter, check_source};
 use super::names::Names;
+use super::reads::FieldRead;
 
 /// A compiled template or expression. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -69,6 +70,11 @@ impl Compiled {
     /// The root names it mentions.
     pub(super) fn roots(&self) -> &BTreeSet<String> {
         &self.roots
+    }
+
+    /// The fields of them that it reads.
+    pub(super) fn fields(&self) -> Vec<FieldRead> {
+        mentioned::fields(&self.program)
     }
 
     /// Whether it is one expression and nothing around it, whose value can keep its JSON type.

@@ -21,6 +21,7 @@ use super::condition::BareLiteral;
 use super::error::{EvalError, ParseError};
 use super::meter::{Extent, Limit, check_source};
 use super::names::Names;
+use super::reads::FieldRead;
 
 /// Why a search gave no value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +40,16 @@ pub enum SearchError {
 /// A source that does not parse, a function that refuses its arguments, or a limit reached.
 pub fn search(source: &str, document: &Value) -> Result<Value, SearchError> {
     let expression = Expression::parse(source, Dialect::Published)?;
+    Ok(expression.value(Scope::Json(document))?)
+}
+
+/// Searches a JSON document as a condition of a workflow does: bare `true`, `false` and `null` are literals where the
+/// document has no such field. A missing root field is null all the same.
+///
+/// # Errors
+/// As [`search`].
+pub fn search_as_condition(source: &str, document: &Value) -> Result<Value, SearchError> {
+    let expression = Expression::parse(source, Dialect::Condition)?;
     Ok(expression.value(Scope::Json(document))?)
 }
 
@@ -64,6 +75,13 @@ impl Expression {
         let mut roots = BTreeSet::new();
         node.roots(&mut roots);
         Ok(Self { node, roots, bare })
+    }
+
+    /// The fields of root names that it reads.
+    pub(super) fn fields(&self) -> Vec<FieldRead> {
+        let mut found = Vec::new();
+        self.node.fields(&mut found);
+        found
     }
 
     /// The value over a run's names, where an unknown root is an error.

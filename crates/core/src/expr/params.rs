@@ -9,6 +9,7 @@ use super::error::{EvalError, ParseError};
 use super::meter::{Extent, Limit, Meter};
 use super::names::Names;
 use super::path::Path;
+use super::reads::FieldRead;
 use super::template::Template;
 
 /// Which of the two ways to write a workflow the parameters were written in.
@@ -68,6 +69,13 @@ impl Params {
         &self.roots
     }
 
+    /// The fields of root names that the parameters read.
+    pub fn fields(&self) -> Vec<FieldRead> {
+        let mut found = Vec::new();
+        self.tree.fields(&mut found);
+        found
+    }
+
     /// The value, if nothing in it depends on a run.
     pub fn literal(&self) -> Option<&Value> {
         self.tree.as_literal()
@@ -78,6 +86,16 @@ impl Node {
     fn literal(value: Value) -> Self {
         let extent = Extent::of(&value);
         Node::Literal(value, extent)
+    }
+
+    fn fields(&self, found: &mut Vec<FieldRead>) {
+        match self {
+            Node::Literal(..) => {}
+            Node::Reference(path, _) => found.extend(path.read()),
+            Node::Template(template) => found.extend(template.fields()),
+            Node::List(items) => items.iter().for_each(|item| item.fields(found)),
+            Node::Object(fields) => fields.iter().for_each(|(_, field)| field.fields(found)),
+        }
     }
 
     fn as_literal(&self) -> Option<&Value> {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::error::{EvalError, ParseError};
 use super::meter::{Limit, check_source};
 use super::names::{self, Names};
+use super::reads::FieldRead;
 
 /// The field that means the whole of a step.
 pub(crate) const STEP_OUTPUT: &str = "output";
@@ -48,6 +49,11 @@ impl Path {
 
     pub(crate) fn root(&self) -> &str {
         &self.root
+    }
+
+    /// The fields of the root that it reads, if any.
+    pub(super) fn read(&self) -> Option<FieldRead> {
+        FieldRead::of(&self.root, self.fields.iter().map(String::as_str))
     }
 
     /// The same as an expression of a template.

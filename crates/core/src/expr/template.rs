@@ -8,6 +8,7 @@ use super::error::{EvalError, ParseError};
 use super::jinja::Compiled;
 use super::meter::{Extent, Meter};
 use super::names::Names;
+use super::reads::FieldRead;
 
 /// A Jinja template, compiled. Cheap to clone, safe to share between threads.
 #[derive(Debug, Clone)]
@@ -52,6 +53,11 @@ impl Template {
     /// Whether the template is exactly one `{{ expression }}`, so that [`Template::value`] keeps its JSON type.
     pub fn is_expression(&self) -> bool {
         self.compiled.is_expression()
+    }
+
+    /// The fields of root names that it reads.
+    pub fn fields(&self) -> Vec<FieldRead> {
+        self.compiled.fields()
     }
 
     /// The root names the template mentions.

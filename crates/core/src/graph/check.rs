@@ -1,5 +1,6 @@
 //! Static checks: what can be known to go wrong before anything runs. Error edges count as edges in all of them.
 
+mod answers;
 mod compensation;
 mod contested;
 mod cycle;

@@ -23,3 +23,14 @@ pub fn levels(graph: &Graph) -> Vec<Vec<NodeIx>> {
     }
     batches
 }
+
+/// The batches as text: one a line, its nodes' ids with spaces between.
+pub fn levels_text(graph: &Graph) -> String {
+    let mut text = String::new();
+    for level in levels(graph) {
+        let ids: Vec<&str> = level.iter().map(|place| graph.node(*place).id.as_str()).collect();
+        text.push_str(&ids.join(" "));
+        text.push('\n');
+    }
+    text
+}

@@ -218,7 +218,7 @@ pub struct Human {
     /// What the person reads.
     pub title: Template,
     pub details: Params,
-    /// Who may answer: role, skills, names. Free form until the desk reads it.
+    /// Who may answer, as written: see [`crate::run::Assignees`].
     pub assignees: Value,
     pub deadline: Deadline,
 }

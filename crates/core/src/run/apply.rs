@@ -28,7 +28,7 @@ impl Run {
             Event::Scheduled(scheduled) => self.schedule(scheduled),
             Event::Sending { effect, epoch, deadline } => self.mark(effect, *epoch, *deadline),
             Event::Unsent { effect } => self.progress(&effect.call, Progress::Ready),
-            Event::TakenOver { epoch } => self.take_over(*epoch),
+            Event::TakenOver { epoch, went_back } => self.take_over(*epoch, *went_back),
             Event::Done(done) => self.done(done),
             Event::NotDone { effect, fault, again_at, cost } => {
                 self.pay(&effect.call, *cost);

@@ -4,10 +4,10 @@ use super::address::{Address, EffectId, Path};
 use super::command::{Decision, MESSAGE};
 use super::event::{Asked, Block};
 use super::leave::Leave;
-use super::state::{Activity, AgentWait, Phase, Progress, Run, Scope};
+use super::state::{Activity, AgentWait, HeldBy, Phase, Progress, Run, Scope};
 use crate::id::RunId;
 use crate::time::Time;
-use crate::tool::Question;
+use crate::tool::{Caller, Question};
 
 /// One open question to somebody outside.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,7 +28,27 @@ pub enum Ask {
     Key(EffectId),
 }
 
+/// A call that is held back for a time and then goes out by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldCall {
+    pub effect: EffectId,
+    pub by: HeldBy,
+    pub until: Time,
+    /// The tool it asks for, where it asks for one.
+    pub tool: Option<String>,
+}
+
 impl Run {
+    /// Calls that are held back at the latest instant the run has seen; none of a run that is paused.
+    pub fn held_calls(&self) -> Vec<HeldCall> {
+        let held = self.calls.iter().filter_map(|(id, call)| {
+            let (by, until) = call.held_back().filter(|(_, until)| *until > self.now && !self.paused)?;
+            let effect = EffectId { call: id.clone(), generation: call.generation };
+            Some(HeldCall { effect, by, until, tool: self.tool_of(id).map(str::to_owned) })
+        });
+        held.collect()
+    }
+
     /// All that is open now; as long as what is open, not as what has happened.
     pub fn asks(&self) -> Vec<Ask> {
         let calls = self.calls.iter().filter_map(|(id, call)| {
@@ -162,10 +182,13 @@ impl Run {
         self.started().and_then(|started| started.caller.user_id.as_deref().or(started.caller.begun_by.as_deref()))
     }
 
-    /// Whether this is whose request it is: on whose behalf the run acts, or who began it.
+    /// Whether this is whose request it is: on whose behalf the run acts, who began it, who set up what began it, or who
+    /// forked it.
     pub fn is_asked_by(&self, who: &str) -> bool {
-        let begun_by = self.started().and_then(|started| started.caller.begun_by.as_deref());
-        self.asked_by() == Some(who) || begun_by == Some(who)
+        let began = |caller: &Caller| caller.begun_by.iter().chain(&caller.set_up_by).any(|name| name == who);
+        self.asked_by() == Some(who)
+            || self.started().is_some_and(|started| began(&started.caller))
+            || self.forked_by.as_deref() == Some(who)
     }
 
     /// Whether a `human` node that is open asks for a form, not for a yes or a no.

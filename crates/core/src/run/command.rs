@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::address::{Address, EffectId};
+use super::decider::Decider;
 use super::event::{Block, Started};
 use super::refusal::Refusal;
 use crate::agent;
@@ -56,10 +57,12 @@ pub enum Command {
         epoch: u64,
         deadline: crate::time::Time,
     },
-    /// A process took the run over: calls that an earlier owner marked are in doubt.
+    /// A process took the run over: calls that an earlier owner marked are in doubt. `went_back`: the clock shows less than
+    /// it did, so that nobody knows what time it was for that owner in the end.
     TakenOver {
         epoch: u64,
         left: Departure,
+        went_back: bool,
     },
     /// A timer may be due.
     Wake,
@@ -72,12 +75,12 @@ pub enum Command {
     Signal(Signal),
     Answer {
         node: Address,
-        by: String,
+        by: Decider,
         decision: Decision,
     },
     Approve {
         effect: EffectId,
-        by: String,
+        by: Decider,
         approved: bool,
         /// Why.
         note: String,
@@ -346,12 +349,12 @@ pub enum Incoming {
     Signal(Signal),
     Answer {
         node: Address,
-        by: String,
+        by: Decider,
         decision: Decision,
     },
     Approve {
         effect: EffectId,
-        by: String,
+        by: Decider,
         approved: bool,
         #[serde(default, skip_serializing_if = "String::is_empty")]
         note: String,

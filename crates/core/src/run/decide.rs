@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::address::{Address, EffectId, Path, Role};
 use super::command::{Command, Decision, Signal};
+use super::decider::Decider;
 use super::event::{Detour, Event, Forked, How, Started, Winding};
 use super::names::View;
 use super::refusal::Refusal;
@@ -131,8 +132,8 @@ impl Draft<'_> {
             Command::Start { started, workflow } => self.start(started, workflow),
             Command::Outcome { effect, outcome } => self.outcome(&effect, outcome),
             Command::Sending { effect, epoch, deadline } => self.sending(effect, epoch, deadline),
-            Command::TakenOver { epoch, left } => {
-                self.taken_over(epoch, left);
+            Command::TakenOver { epoch, left, went_back } => {
+                self.taken_over(epoch, left, went_back);
                 Ok(())
             }
             // What is due is looked at after any command.
@@ -281,7 +282,7 @@ impl Draft<'_> {
         self.run.scopes.iter().flat_map(of_scope).collect()
     }
 
-    fn answer(&mut self, node: &Address, by: String, decision: Decision) -> Result<(), Refusal> {
+    fn answer(&mut self, node: &Address, by: Decider, decision: Decision) -> Result<(), Refusal> {
         if let Some(Activity::Human { .. }) = self.run.activity(node) {
             return nodes::human::answered(self, node, by, decision);
         }

@@ -54,6 +54,9 @@ pub enum Event {
     /// A process took the run over while acting calls without a marker could go out: the one before may have sent them.
     TakenOver {
         epoch: u64,
+        /// The clock was set back since: what was held back by time alone may have been sent as well.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        went_back: bool,
     },
     Done(Box<Done>),
     /// The call certainly did not act. With `again_at` it goes out again under the next generation.

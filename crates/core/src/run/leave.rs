@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::address::{Address, EffectId};
 use super::decide::Draft;
+use super::decider::Decider;
 use super::event::{Block, Event, InDoubt};
 use super::refusal::Refusal;
 use super::state::{Activity, Call, Progress, Run, Timer};
@@ -13,6 +14,12 @@ use crate::time::Time;
 
 /// Who decides where nobody did in time.
 pub const DEADLINE: &str = "deadline";
+
+/// Why somebody's word does not count.
+pub(super) const OWN_REQUEST: &str = "nobody allows what they asked for themselves";
+pub(super) const OTHERS_ARE_ASKED: &str = "others are asked";
+const OWN_LINK: &str =
+    "nobody decides by a link that they asked for themselves, or about their own request by any link";
 
 /// What people are asked to allow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,6 +100,38 @@ impl Run {
         })
     }
 
+    /// Whether this person's word on a call that waits for leave counts: they are asked, it is not their own request, they
+    /// have not said yes already. Whoever asked for the call may take it back, and not allow it.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub fn may_allow(&self, effect: &EffectId, by: &Decider, approved: bool) -> Result<(), Refusal> {
+        let Some((leave, allowed_by)) = self.leave_for(effect) else {
+            return Err(Refusal::NothingWaits { node: effect.to_string() });
+        };
+        let no = |reason| Err(Refusal::NotAllowed { what: effect.to_string(), by: by.name.clone(), reason });
+        if let Some(reason) = self.link_does_not_count(by) {
+            return no(reason);
+        }
+        let is_own = self.is_asked_by(&by.name);
+        if approved && is_own {
+            return no(OWN_REQUEST);
+        }
+        if !leave.from.is_empty() && !is_own && !leave.from.contains(&by.name) {
+            return no(OTHERS_ARE_ASKED);
+        }
+        if allowed_by.contains(&by.name) && approved {
+            return Err(Refusal::AnsweredTwice { node: effect.to_string(), by: by.name.clone() });
+        }
+        Ok(())
+    }
+
+    /// A link speaks for whoever it was delivered to: not for whose request it is, and not for who had it sent.
+    pub(super) fn link_does_not_count(&self, by: &Decider) -> Option<&'static str> {
+        let asked_by = by.link_asked_by()?;
+        (asked_by == by.name || self.is_asked_by(&by.name)).then_some(OWN_LINK)
+    }
+
     /// `human` nodes that should have been answered by now.
     pub fn lapsed_questions(&self, now: Time) -> impl Iterator<Item = &Address> {
         self.timers.iter().take_while(move |(at, _)| *at <= now).filter_map(|(_, timer)| match timer {
@@ -104,19 +143,20 @@ impl Run {
 
 impl Draft<'_> {
     /// A person allows a call or does not. A no ends it at once; a yes is one of as many as are needed.
-    pub fn approve(&mut self, effect: EffectId, by: String, approved: bool, note: String) -> Result<(), Refusal> {
+    pub fn approve(&mut self, effect: EffectId, by: Decider, approved: bool, note: String) -> Result<(), Refusal> {
         let call = self.open_call(&effect)?.clone();
         if call.is_asking() {
-            return self.decline(effect, by, approved);
+            return self.decline(effect, by.name, approved);
         }
         let leave = match &call.progress {
             Progress::Blocked(Block::Approval(leave)) => Some(leave),
             Progress::Blocked(Block::Budget { .. }) => None,
             _ => return Err(Refusal::NothingWaits { node: effect.to_string() }),
         };
-        if let Some(leave) = leave {
-            self.may_decide(&effect, &call, leave, &by, approved)?;
+        if leave.is_some() {
+            self.run.may_allow(&effect, &by, approved)?;
         }
+        let by = by.name;
         if !approved {
             self.disallow(&effect, &call, &by, &note);
             return Ok(());
@@ -127,29 +167,6 @@ impl Draft<'_> {
         }
         if call.allowed_by.len() + 1 >= need as usize {
             self.emit(Event::Unblocked { effect, by, note });
-        }
-        Ok(())
-    }
-
-    /// Whether this person's word counts. Whoever asked for the call may take it back, and not allow it.
-    fn may_decide(
-        &self,
-        effect: &EffectId,
-        call: &Call,
-        leave: &Leave,
-        by: &str,
-        approved: bool,
-    ) -> Result<(), Refusal> {
-        let no = |reason| Err(Refusal::NotAllowed { what: effect.to_string(), by: by.to_owned(), reason });
-        let is_own = self.run.is_asked_by(by);
-        if approved && is_own {
-            return no("nobody allows what they asked for themselves");
-        }
-        if !leave.from.is_empty() && !is_own && !leave.from.iter().any(|name| name == by) {
-            return no("others are asked");
-        }
-        if call.allowed_by.iter().any(|name| name == by) && approved {
-            return Err(Refusal::AnsweredTwice { node: effect.to_string(), by: by.to_owned() });
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Address, Ask, EffectId, Role, Run, State};
+use super::{Address, Ask, EffectId, HeldCall, Role, Run, State};
 use crate::id::RunId;
 use crate::time::Time;
 use crate::tool::Question;
@@ -58,6 +58,8 @@ pub enum Awaited {
         node: Address,
         name: String,
     },
+    /// A call that is held back, and goes out by itself: no person need do anything.
+    Held(HeldCall),
     /// An instant at which the run goes on by itself; told where nothing else is waited for.
     Instant(Time),
     /// To be resumed.
@@ -77,7 +79,8 @@ impl Open {
             ask => Awaited::Ask(ask),
         });
         let signals = run.awaited_signals().into_iter().map(|(node, name)| Awaited::Signal { node, name });
-        let mut all: Vec<Awaited> = asks.chain(signals).collect();
+        let held = run.held_calls().into_iter().map(Awaited::Held);
+        let mut all: Vec<Awaited> = asks.chain(signals).chain(held).collect();
         if run.state() == State::Paused {
             all.insert(0, Awaited::Resume);
         }
@@ -120,6 +123,10 @@ impl Open {
             Awaited::Ask(Ask::Budget(effect)) => json!({ "kind": "budget", "run": run, "effect": effect.to_string() }),
             Awaited::Ask(Ask::Key(effect)) => json!({ "kind": "needs_key", "run": run, "effect": effect.to_string() }),
             Awaited::Signal { node, name } => json!({ "kind": "signal", "run": run, "node": node, "name": name }),
+            Awaited::Held(held) => json!({
+                "kind": held.by.word(), "run": run, "node": held.effect.call.node, "effect": held.effect.to_string(),
+                "tool": held.tool, "at": held.until.to_string(),
+            }),
             Awaited::Instant(at) => json!({ "kind": "instant", "run": run, "at": at.to_string() }),
             Awaited::Resume => json!({ "kind": "resume", "run": run }),
         }

@@ -82,7 +82,7 @@ impl Run {
             _ if self.paused => State::Paused,
             Phase::Compensating { .. } | Phase::Aftermath { .. } => State::Compensating,
             Phase::Running | Phase::Winding { .. } => {
-                if self.has_more() || self.is_moving() {
+                if self.has_more() || self.is_working() {
                     State::Running
                 } else {
                     State::Waiting
@@ -91,18 +91,18 @@ impl Run {
         }
     }
 
+    /// Whether anything is out, or is about to be. A call that a rate limit or a circuit holds back is neither.
+    fn is_working(&self) -> bool {
+        let is_held = |call: &Call| match &call.progress {
+            Progress::Blocked(Block::RateLimit { until } | Block::Circuit { until }) => *until > self.now,
+            _ => false,
+        };
+        self.calls.values().any(|call| call.moves() && !is_held(call)) || self.thinking().is_some()
+    }
+
     /// Whether anything is out, or goes out by itself.
     pub(super) fn is_moving(&self) -> bool {
-        let moves = |call: &Call| match &call.progress {
-            Progress::Ready | Progress::Marked { .. } | Progress::LookUp { .. } => true,
-            // It is waited for a service that is down, which may take a day.
-            Progress::Waiting { .. } => call.queued_until.is_none(),
-            Progress::Blocked(Block::RateLimit { .. } | Block::Circuit { .. }) => true,
-            // Its time comes, and yet it waits for people: days may pass before.
-            Progress::Blocked(Block::Approval(_) | Block::Question { .. } | Block::Budget { .. } | Block::Key)
-            | Progress::Doubt => false,
-        };
-        self.calls.values().any(moves) || self.thinking().is_some()
+        self.calls.values().any(Call::moves) || self.thinking().is_some()
     }
 }
 

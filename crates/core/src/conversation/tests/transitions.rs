@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::world::{World, begun, ended};
 use crate::conversation::{Command, State};
+use crate::desk::{Priority, ServiceLevel};
 
 /// A conversation in each state; `handover` is passed through and seen by nobody.
 fn world_in(state: State) -> World {
@@ -56,6 +57,10 @@ fn commands(w: &World) -> Vec<Command> {
         Command::Resolve { by: "ana".into() },
         Command::Reopen { by: "ana".into() },
         Command::Rate { score: 4, comment: String::new() },
+        Command::ServiceLevel {
+            by: "ana".into(),
+            service: ServiceLevel { priority: Some(Priority::High), ..ServiceLevel::default() },
+        },
         Command::RunAsked(asked),
         Command::RunEnded(Box::new(over)),
         Command::RunReturned { run: "c.1".into(), sequence: 1 },

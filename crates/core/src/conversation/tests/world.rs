@@ -6,6 +6,7 @@ use crate::bundle::Hash;
 use crate::conversation::{
     Arrived, Author, Begun, Command, Conversation, Entry, Event, Heard, Hil, Line, Over, Version,
 };
+use crate::desk::ServiceLevel;
 use crate::money::Usd;
 use crate::run::State as RunState;
 use crate::time::Time;
@@ -34,6 +35,7 @@ pub fn begun() -> Begun {
         channel: "web".into(),
         caller: Caller::default(),
         context: serde_json::Value::Null,
+        service: ServiceLevel::default(),
         version: version(),
     }
 }
@@ -177,6 +179,7 @@ pub fn ended(run: &str) -> Over {
         reply: None,
         handover: None,
         skills: Vec::new(),
+        service: ServiceLevel::default(),
         confidence: None,
         not_undone: false,
         tried: Vec::new(),

@@ -1,5 +1,7 @@
 //! `human`: a person approves or fills in a form.
 
+use serde_json::Value;
+
 use super::super::diagnostic::Code;
 use super::super::document::Part;
 use super::super::fields::{Field, Fields, Shape, field, required};
@@ -8,6 +10,7 @@ use super::super::policy;
 use super::super::reader::Reader;
 use super::Kind;
 use crate::graph::node::{self, Ask, Human};
+use crate::run::Assignees;
 
 /// The most people one approval may ask for.
 pub const APPROVALS_MAX: u32 = 100;
@@ -24,7 +27,11 @@ pub(crate) const KIND: Kind = Kind {
 const FIELDS: &[Field] = &[
     required("title", Shape::Template, "What the person reads first."),
     field("details", Shape::Any, "What the person is shown; may hold templates."),
-    field("assignees", Shape::Any, "Who may answer: names, or `{role: …, skills: […]}`."),
+    field(
+        "assignees",
+        Shape::Any,
+        "Who may answer: a name, a list of names, or `{role: …, skills: […]}`: whoever has the role and every skill.",
+    ),
     field("needed", Shape::Count, "For an approval: how many people must approve; 1 where left out."),
     field("form", Shape::Object, "A JSON Schema; makes it a form whose output is what was filled in."),
     field("deadline", Shape::Duration, "How long is waited for an answer."),
@@ -61,7 +68,20 @@ fn read<'t>(fields: &mut Fields<'t>, reader: &mut Reader) -> Option<Part<'t>> {
         }
     };
     let deadline = policy::deadline(fields, reader, matches!(ask, Ask::Approval { .. }));
-    let assignees = fields.json("assignees", &mut reader.findings).unwrap_or_default();
+    let assignees = assignees(fields, reader);
     let human = Human { ask, title: title?, details: details?, assignees, deadline };
     Some(Part::Whole(node::Kind::Human(Box::new(human))))
+}
+
+/// A run on an older version whose assignees cannot be read goes on: nobody may answer there, and its deadline holds.
+fn assignees(fields: &mut Fields<'_>, reader: &mut Reader) -> Value {
+    let Some(node) = fields.take("assignees", &mut reader.findings) else { return Value::Null };
+    let assignees = node.to_json();
+    if let (Err(reason), false) = (Assignees::read(&assignees), reader.is_pinned) {
+        let finding = node.span.error(Code::BadValue, format!("`assignees` asks nobody: {reason}"));
+        let hint =
+            "write `[olga, paul]` or `{role: manager, skills: [finance]}`, or leave it out where anybody may answer";
+        reader.findings.push(finding.hint(hint));
+    }
+    assignees
 }

@@ -1,6 +1,6 @@
 //! `trigger`: where a run begins.
 
-use super::super::diagnostic::Code;
+use super::super::diagnostic::{Code, Diagnostic};
 use super::super::document::Part;
 use super::super::fields::{Field, Fields, Shape, field};
 use super::super::reader::Reader;
@@ -62,6 +62,13 @@ fn read<'t>(fields: &mut Fields<'t>, reader: &mut Reader) -> Option<Part<'t>> {
     }
     if source == "schedule" && !fields.has("cron") {
         fields.missing("cron", "write when, as in `cron: \"0 9 * * 1-5\"`", &mut reader.findings);
+    }
+    if source == "queue"
+        && let Some((_, written)) = fields.entry("trigger", &mut reader.findings)
+    {
+        let message = "this version reads no queue, so `trigger: queue` begins no run";
+        let hint = "begin runs with `POST /api/v1/workflows/execute`, or with `trigger: webhook` or `schedule`";
+        reader.findings.push(Diagnostic::warning(Code::NotActedOn, written.span, message).hint(hint));
     }
     Some(Part::Whole(node::Kind::Trigger))
 }

@@ -102,6 +102,18 @@ fn a_changed_prompt_or_fact_changes_the_hash_and_an_unused_one_does_not() {
 }
 
 #[test]
+fn assignees_that_ask_nobody_are_refused_and_a_version_that_has_them_still_loads() {
+    let with = |assignees: &str| format!("name: x\nnodes: [{{id: a, type: human, title: x, assignees: {assignees}}}]");
+    for wrong in ["7", "[]", "{}", "{role: 7}", "{roles: [a]}", "['']"] {
+        let checked = check(with(wrong).as_bytes(), &Catalog::default());
+        assert!(checked.diagnostics.iter().any(|one| one.message.contains("asks nobody")), "{wrong}");
+    }
+    let mut bundle = check(with("[ana]").as_bytes(), &Catalog::default()).bundle.unwrap();
+    bundle.definition["nodes"][0]["assignees"] = json!({});
+    assert!(compile(&bundle).is_ok());
+}
+
+#[test]
 fn a_bundle_of_another_format_is_refused() {
     let checked = check(b"name: x\nnodes: [{id: a, duration: 1s}]", &Catalog::default());
     let mut bundle = checked.bundle.unwrap();
@@ -277,4 +289,90 @@ fn one_mistake_is_one_finding() {
     let said = found(schema);
     assert_eq!(said.len(), 1, "{said:#?}");
     assert!(said[0].contains("DEF-051") && said[0].contains("`string`"), "it says what there is: {said:#?}");
+}
+
+/// Codes, places and hints of what is found.
+fn found_in(source: &str) -> Vec<String> {
+    let found = check(source.as_bytes(), &shelf::catalog()).diagnostics.into_iter();
+    found
+        .map(|one| format!("{} {}:{} {}", one.code, one.span.line, one.span.column, one.hint.unwrap_or_default()))
+        .collect()
+}
+
+#[test]
+fn a_misspelt_field_of_what_a_node_answers_is_found_in_every_language_with_the_nearest() {
+    let source = |tell: &str| {
+        format!(
+            "name: x\nnodes:\n  - {{id: pay, tool: charge_payment, parameters: {{amount: 60}}}}\n{tell}\nedges:\n  - {{from: pay, to: tell}}\n"
+        )
+    };
+    let set = |value: &str| source(&format!("  - {{id: tell, type: transform, set: {{a: \"{value}\"}}}}"));
+    let when = |kind: &str, expression: &str| {
+        source(&format!("  - {{id: tell, type: condition, condition: {{type: {kind}, expression: \"{expression}\"}}}}"))
+    };
+    let near = "did you mean `transaction_id`?";
+    for wrong in [
+        set("{{ pay.transacton_id }}"),
+        set("{{ pay['transacton_id'] | upper }}"),
+        set("{{ pay.output.transacton_id }}"),
+        when("jmespath", "pay.transacton_id != `null`"),
+        when("jmespath", "length(pay.output.transacton_id) > `3`"),
+        when("expr", "pay.transacton_id == 'x' and true"),
+        when("field", "pay.transacton_id"),
+    ] {
+        let said = found_in(&wrong);
+        let of_it: Vec<_> = said.iter().filter(|one| one.starts_with("DEF-025 4:")).collect();
+        assert!(of_it.len() == 1 && of_it[0].ends_with(near), "{wrong}\n{said:#?}");
+    }
+    for right in [
+        set("{{ pay.transaction_id }} {{ pay.output.amount }}"),
+        set("{{ pay.transacton_id | default('none') }}"),
+        set("{{ pay.something_else }}"),
+        set("{{ pay.error }}"),
+        when("expr", "pay.transacton_id is defined"),
+    ] {
+        assert!(!found_in(&right).iter().any(|one| one.contains("DEF-025")), "{right}");
+    }
+    // As well of a node around a loop's body, and of an agent that answers by a schema.
+    let agent = "name: x\nnodes:\n  - {id: look, agent: simple_agent, task: hi, output_schema: {type: object, \
+                 additionalProperties: false, properties: {total: {type: number}}}}\n  - id: each\n    type: loop\n    \
+                 for_each: \"{{ [1, 2] }}\"\n    body:\n      nodes:\n        - {id: tell, type: transform, \
+                 set: {a: \"{{ look.totel }} {{ look.elsewhere }}\"}}\nedges: [{from: look, to: each}]\n";
+    let said = found_in(agent);
+    let of_it: Vec<_> = said.iter().filter(|one| one.starts_with("DEF-025")).collect();
+    assert_eq!(of_it.len(), 2, "{said:#?}");
+    assert!(of_it[0].ends_with("did you mean `total`?") && of_it[1].ends_with("there is only `total`"), "{said:#?}");
+}
+
+#[test]
+fn what_exclusive_branches_did_is_not_counted_where_they_meet() {
+    let workflow = |edges: &str| {
+        format!(
+            "name: x\nnodes:\n  - {{id: big, type: condition, condition: \"input.n > 5\"}}\n  \
+             - {{id: book, tool: create_ticket, parameters: {{subject: x}}}}\n  \
+             - {{id: tell, tool: send_email, parameters: {{to: ana@example.com, subject: x}}}}\n  \
+             - {{id: meet, type: merge, mode: any}}\n  - {{id: charge, tool: charge_payment, parameters: {{amount: 60}}}}\nedges:\n{edges}"
+        )
+    };
+    let apart = "  - {from: big, to: book, when: 'true'}\n  - {from: big, to: tell, when: 'false'}\n  - {from: book, to: meet}\n  \
+                 - {from: tell, to: meet}\n  - {from: meet, to: charge}\n";
+    let said = found_in(&workflow(apart));
+    assert!(!said.iter().any(|one| one.starts_with("DEF-060")), "no run has both: {said:#?}");
+    let one_way = "  - {from: big, to: book, when: 'true'}\n  - {from: book, to: tell}\n  - {from: tell, to: meet}\n  \
+                   - {from: meet, to: charge}\n";
+    let said = found_in(&workflow(one_way));
+    assert!(said.iter().any(|one| one.starts_with("DEF-060 5:")), "one run has both: {said:#?}");
+}
+
+#[test]
+fn what_a_handover_promises_is_checked_where_it_is_written_plainly() {
+    let sink = |config: &str| {
+        found_in(&format!(
+            "name: x\nnodes:\n  - {{id: begin, type: trigger}}\n  \
+             - {{id: a, type: sink, action: handover_to_human, config: {{{config}}}}}\nedges: [{{from: begin, to: a}}]\n"
+        ))
+    };
+    assert_eq!(sink("priority: urgent, first_response_ms: 60000"), Vec::<String>::new());
+    assert!(sink("priority: urgnt")[0].ends_with("did you mean `urgent`?"));
+    assert_eq!(sink("first_response_ms: 5, resolution_ms: soon").len(), 2);
 }

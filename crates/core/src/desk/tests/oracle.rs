@@ -130,6 +130,9 @@ impl Oracle {
                     return Err(format!("{conversation} is at the desk twice"));
                 }
             }
+            Event::ServiceLevelSet { conversation, priority, .. } => {
+                self.things.get_mut(conversation).ok_or("nothing is promised")?.priority = *priority;
+            }
             Event::Assigned { conversation, number, person, .. } => {
                 self.given += 1;
                 self.changes_hands(conversation, *number, Some(person.as_str()))?;

@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::super::{Command, Event, Presence, Priority, Settings, To};
+use super::super::{Command, Event, Presence, Priority, ServiceLevel, Settings, To};
 use super::{World, enqueue, minutes, profile, set};
 use crate::id::RunId;
 
-const WORDS: [&str; 14] = [
+const WORDS: [&str; 15] = [
     "settings",
     "put_person",
     "remove_person",
@@ -21,6 +21,7 @@ const WORDS: [&str; 14] = [
     "answered",
     "transfer to a person",
     "transfer to a skill",
+    "service_level",
     "tick",
 ];
 const STANDS: [&str; 5] = ["elsewhere", "waiting, nobody there", "waiting, all full", "somebody's", "answered"];
@@ -61,6 +62,10 @@ fn command(word: &str, w: &World) -> Command {
         "answered" => Command::Answered { conversation: one(), number },
         "transfer to a person" => Command::Transfer { conversation: one(), number, to: To::Person("bob".into()) },
         "transfer to a skill" => Command::Transfer { conversation: one(), number, to: To::Skills(set(&["y"])) },
+        "service_level" => {
+            let service = ServiceLevel { first_response_ms: Some(3_600_000), ..ServiceLevel::default() };
+            Command::ServiceLevel { conversation: one(), number, service }
+        }
         "tick" => Command::Tick,
         other => panic!("no command `{other}`"),
     }
@@ -74,6 +79,7 @@ fn word(event: &Event) -> &'static str {
         Event::PresenceSet { .. } => "presence_set",
         Event::Heard { .. } => "heard",
         Event::Queued { .. } => "queued",
+        Event::ServiceLevelSet { .. } => "service_level_set",
         Event::Assigned { .. } => "assigned",
         Event::Requeued { .. } => "requeued",
         Event::Redirected { .. } => "redirected",

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::function::Function;
 use super::token::Comparator;
+use crate::expr::reads::FieldRead;
 use crate::expr::slice::Slice;
 
 #[derive(Debug, Clone)]
@@ -67,6 +68,45 @@ impl Node {
             | Node::Index(_)
             | Node::Slice(_)
             | Node::Reference(_) => {}
+        }
+    }
+
+    /// Adds the fields of root names that are read.
+    pub(super) fn fields(&self, found: &mut Vec<FieldRead>) {
+        match self {
+            Node::Chain(parts) => {
+                let mut parts = parts.iter().skip_while(|part| matches!(part, Node::Current));
+                match parts.next() {
+                    Some(Node::Field(root)) => found.extend(FieldRead::of(root, parts.map_while(Node::name))),
+                    Some(first) => first.fields(found),
+                    None => {}
+                }
+            }
+            Node::Or(parts) | Node::And(parts) | Node::List(parts) | Node::Call(_, parts) => {
+                parts.iter().for_each(|part| part.fields(found));
+            }
+            Node::Object(fields) => fields.iter().for_each(|(_, node)| node.fields(found)),
+            Node::Not(node) | Node::Flatten(node) | Node::Values(node) => node.fields(found),
+            Node::Compare(_, sides) => {
+                sides.0.fields(found);
+                sides.1.fields(found);
+            }
+            Node::Project(parts) => parts.0.fields(found),
+            Node::Filter(parts) => parts.0.fields(found),
+            Node::Field(_)
+            | Node::Current
+            | Node::Literal(_)
+            | Node::Bare(..)
+            | Node::Index(_)
+            | Node::Slice(_)
+            | Node::Reference(_) => {}
+        }
+    }
+
+    fn name(&self) -> Option<&str> {
+        match self {
+            Node::Field(name) => Some(name),
+            _ => None,
         }
     }
 }

@@ -6,6 +6,7 @@ use super::super::NodeIx;
 use super::super::compile::Lowered;
 use super::super::input::Key;
 use super::super::node::{Kind, Over, ToolSource};
+use super::answers::{self, Answers};
 use super::layer::Layer;
 use super::texts;
 use crate::definition::diagnostic::{Code, Diagnostic, Findings, shown};
@@ -29,6 +30,8 @@ pub(super) struct Names<'d> {
 pub(super) struct Scope<'s> {
     outer: Option<&'s Scope<'s>>,
     nodes: &'s BTreeSet<&'s str>,
+    /// By node: the fields that its output has, where they are declared.
+    answers: &'s BTreeMap<&'s str, Answers>,
     local: &'s [&'s str],
 }
 
@@ -48,7 +51,8 @@ impl<'d> Names<'d> {
         findings: &mut Findings,
     ) {
         let own: BTreeSet<&str> = layer.body.nodes.iter().map(|node| node.id.value.as_str()).collect();
-        let scope = Scope { outer, nodes: &own, local };
+        let answers = answers::of(layer);
+        let scope = Scope { outer, nodes: &own, answers: &answers, local };
         for (place, node) in (0..).map(NodeIx).zip(&layer.body.nodes) {
             for mention in &node.mentions {
                 if !(layer.paths.is_after(place) && AFTERMATH.contains(&mention.root.as_str())) {
@@ -82,8 +86,9 @@ impl<'d> Names<'d> {
     ) {
         match layer.lowered.graph.find(&mention.root) {
             Some(_) if is_after => {}
-            Some(named) if named == place && mention.own => {}
-            Some(named) if layer.paths.precedes(named, place) => {}
+            Some(named) if named == place && mention.own || layer.paths.precedes(named, place) => {
+                answers::check(mention, scope.answers, findings);
+            }
             Some(named) => findings.push(reads_later(mention, layer, named, place)),
             None => self.elsewhere(mention, scope, findings),
         }
@@ -103,8 +108,11 @@ impl<'d> Names<'d> {
         let root = mention.root.as_str();
         let mut around = Some(&scope);
         while let Some(here) = around {
-            if here.local.contains(&root) || here.nodes.contains(root) {
+            if here.local.contains(&root) {
                 return;
+            }
+            if here.nodes.contains(root) {
+                return answers::check(mention, here.answers, findings);
             }
             around = here.outer;
         }

@@ -8,7 +8,8 @@
 //!
 //! Ways out: move the effect behind the last node that can fail; write `on_error: continue` (or `goto`) on the node
 //! whose failure should undo nothing; or `compensation: none` on the effect, which says it is meant to stay. Branches
-//! of one choice exclude each other and are never paired; in a loop every node can come after every other.
+//! of one choice exclude each other and are never paired, nor is what one of them did counted for an effect of another;
+//! in a loop every node can come after every other.
 
 use super::super::NodeIx;
 use super::super::node::{Ask, AtDeadline, Deadline, Kind, MergeMode, Node, OnError, OnItemError, ToolSource, Wait};
@@ -57,7 +58,7 @@ pub(super) fn check(outer: &Layer<'_, '_>, findings: &mut Findings) {
                     && later.rolls_back != RollsBack::Never
                     && pairs <= PAIRS_MAX
                     && may_follow(outer, act, later)
-                    && rolls_back(outer, &acts, *other, &mut pairs)
+                    && rolls_back(outer, &acts, (index, *other), &mut pairs)
             })
             .collect();
         let Some(first) = fails.iter().find(|other| precedes(outer, act, &acts[**other])).or(fails.first()) else {
@@ -95,15 +96,27 @@ fn warning<'a>(outer: &Layer<'a, '_>, act: &Act<'a>, tool: &str, later: &Act<'a>
     Diagnostic::warning(Code::Irreversible, act.span, message).hint(hint)
 }
 
-/// Whether the failure of an act would find something to undo.
-fn rolls_back<'a>(outer: &Layer<'a, '_>, acts: &[Act<'a>], index: usize, pairs: &mut usize) -> bool {
-    match acts[index].rolls_back {
+/// Whether the failure of an act would find something to undo in a run in which the effect stays.
+fn rolls_back<'a>(outer: &Layer<'a, '_>, acts: &[Act<'a>], (effect, fails): (usize, usize), pairs: &mut usize) -> bool {
+    match acts[fails].rolls_back {
         RollsBack::Never => false,
         RollsBack::Always => true,
         RollsBack::WhatThereIs => acts.iter().enumerate().any(|(other, act)| {
             *pairs += 1;
-            act.can_be_undone && other != index && *pairs <= PAIRS_MAX && may_follow(outer, act, &acts[index])
+            act.can_be_undone
+                && other != fails
+                && *pairs <= PAIRS_MAX
+                && may_follow(outer, act, &acts[fails])
+                && !exclude(outer, act, &acts[effect])
         }),
+    }
+}
+
+/// Whether no run does both: they lie on branches of one choice, which meet again only behind them.
+fn exclude<'a>(outer: &Layer<'a, '_>, a: &Act<'a>, b: &Act<'a>) -> bool {
+    match parting(outer, a, b) {
+        Parting::Nodes(layer, a, b) => layer.paths.exclude(a, b),
+        Parting::Loop | Parting::Branches | Parting::None => false,
     }
 }
 

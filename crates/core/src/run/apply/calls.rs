@@ -92,10 +92,10 @@ impl Run {
     }
 
     /// What could go out without a marker may have been sent by the owner before.
-    pub(super) fn take_over(&mut self, epoch: u64) {
+    pub(super) fn take_over(&mut self, epoch: u64, went_back: bool) {
         self.epoch = epoch;
-        let now = self.now;
-        for call in self.calls.values_mut().filter(|call| call.may_be_out_unmarked(now)) {
+        let latest = if went_back { Time::MAX } else { self.now };
+        for call in self.calls.values_mut().filter(|call| call.may_be_out_unmarked(latest)) {
             call.unknown = true;
         }
     }

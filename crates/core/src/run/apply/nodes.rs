@@ -186,7 +186,12 @@ fn activity_of(wait: &Began) -> Activity {
         }
         Began::Timer { until } => Activity::Timer { until },
         Began::Signal { name, deadline } => Activity::Signal { name, deadline },
-        Began::Human { ask, deadline, .. } => Activity::Human { ask, answers: Vec::new(), deadline },
+        Began::Human { ask, assignees, deadline, .. } => Activity::Human {
+            ask,
+            answers: Vec::new(),
+            assignees: Some(assignees).filter(|asked| !asked.is_null()),
+            deadline,
+        },
         Began::Child { run, deadline, .. } => Activity::Child { run, cancelling: false, deadline },
         Began::Each { items, deadline } => {
             let results = vec![Arc::default(); items.len()];

@@ -12,6 +12,7 @@ use super::{Failure, outage};
 use crate::fault::{Fault, code};
 use crate::money::Usd;
 use crate::mutant::{Mutant, planted};
+use crate::time::Time;
 use crate::tool::{Class, Retry};
 
 /// Look-ups of one call before a person is asked.
@@ -88,7 +89,9 @@ impl Draft<'_> {
 
     /// A new owner cannot know what the old one's calls came to: a marked one is in doubt, another that could go out may
     /// be out. Who let go in order had nothing out, so what only waited goes out as if nothing had happened.
-    pub fn taken_over(&mut self, epoch: u64, left: Departure) {
+    ///
+    /// What waits for its time alone may be out as well where the clock `went_back`: that owner may have seen it come.
+    pub fn taken_over(&mut self, epoch: u64, left: Departure, went_back: bool) {
         if left == Departure::Died {
             self.pay_for_lost_answers();
         }
@@ -108,8 +111,13 @@ impl Draft<'_> {
             self.emit(Event::Doubted { effect, fault, next });
         }
         let is_another = epoch > self.run.epoch && left != Departure::InOrder;
-        if is_another && self.run.calls.values().any(|call| call.may_be_out_unmarked(self.now) && !call.unknown) {
-            self.emit(Event::TakenOver { epoch });
+        if !is_another {
+            return;
+        }
+        let may_be_out = |at: Time| self.run.calls.values().any(|call| call.may_be_out_unmarked(at) && !call.unknown);
+        let went_back = went_back && may_be_out(Time::MAX);
+        if went_back || may_be_out(self.now) {
+            self.emit(Event::TakenOver { epoch, went_back });
         }
     }
 

@@ -8,9 +8,11 @@ use super::super::address::Address;
 use super::super::advance::expression_fault;
 use super::super::command::Decision;
 use super::super::decide::Draft;
+use super::super::decider::{Assignees, Decider};
 use super::super::event::{Asked, Began, Event};
+use super::super::leave::{OTHERS_ARE_ASKED, OWN_REQUEST};
 use super::super::refusal::Refusal;
-use super::super::state::{Activity, NodeState};
+use super::super::state::{Activity, NodeState, Run};
 use super::{at_deadline, deadline_of};
 use crate::fault::{Fault, code};
 use crate::graph::When;
@@ -35,8 +37,8 @@ pub fn begin(draft: &mut Draft<'_>, at: &Address, human: &Human) {
     draft.emit(Event::Began { node: at.clone(), wait: Box::new(wait) });
 }
 
-pub fn answered(draft: &mut Draft<'_>, at: &Address, by: String, decision: Decision) -> Result<(), Refusal> {
-    let Some(Activity::Human { ask, answers, .. }) = draft.run.activity(at) else {
+pub fn answered(draft: &mut Draft<'_>, at: &Address, by: Decider, decision: Decision) -> Result<(), Refusal> {
+    let Some(Activity::Human { ask, .. }) = draft.run.activity(at) else {
         return Err(Refusal::NothingWaits { node: at.to_string() });
     };
     let wrong = |expected| Refusal::WrongAnswer { node: at.to_string(), expected };
@@ -46,38 +48,47 @@ pub fn answered(draft: &mut Draft<'_>, at: &Address, by: String, decision: Decis
         (Asked::Approval { .. }, Decision::Fill { .. }) => return Err(wrong("an approval or a rejection, not a form")),
         (Asked::Form { .. }, _) => return Err(wrong("a filled form")),
     }
-    if let Some(reason) = may_not(draft, at, &by, &decision) {
-        return Err(Refusal::NotAllowed { what: at.to_string(), by, reason });
-    }
-    if answers.iter().any(|(who, _)| *who == by) {
-        return Err(Refusal::AnsweredTwice { node: at.to_string(), by });
-    }
-    draft.emit(Event::Answered { node: at.clone(), by, decision });
+    draft.run.may_answer(at, &by, matches!(decision, Decision::Reject { .. }))?;
+    draft.emit(Event::Answered { node: at.clone(), by: by.name, decision });
     settle(draft, at);
     Ok(())
 }
 
-/// Why this person's word does not count: others are asked by name, or it would allow their own request. Whoever asked
-/// may take it back.
-fn may_not(draft: &Draft<'_>, at: &Address, by: &str, decision: &Decision) -> Option<&'static str> {
-    if draft.run.is_asked_by(by) {
-        match decision {
-            Decision::Approve { .. } => return Some("nobody allows what they asked for themselves"),
-            Decision::Reject { .. } => return None,
-            Decision::Fill { .. } => {}
+impl Run {
+    /// Whether this person's answer at an open `human` node counts: they are asked, it is not their own request, they have
+    /// not answered yet. Whoever asked may take it back.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub fn may_answer(&self, at: &Address, by: &Decider, is_rejection: bool) -> Result<(), Refusal> {
+        let Some(Activity::Human { ask, answers, assignees, .. }) = self.activity(at) else {
+            return Err(Refusal::NothingWaits { node: at.to_string() });
+        };
+        let no = |reason| Err(Refusal::NotAllowed { what: at.to_string(), by: by.name.clone(), reason });
+        if let Some(reason) = self.link_does_not_count(by) {
+            return no(reason);
         }
+        let is_own = self.is_asked_by(&by.name) && matches!(ask, Asked::Approval { .. });
+        if is_own && !is_rejection {
+            return no(OWN_REQUEST);
+        }
+        // Old snapshots do not say whom it asks: the version does.
+        let of_version = || match self.place(at).map(|(scope, place)| &scope.graph.node(place).kind) {
+            Some(Kind::Human(human)) => human.assignees.clone(),
+            Some(_) | None => Value::Null,
+        };
+        let is_asked = match assignees {
+            Some(assignees) => Assignees::ask(assignees, by),
+            None => Assignees::ask(&of_version(), by),
+        };
+        if !is_own && !is_asked {
+            return no(OTHERS_ARE_ASKED);
+        }
+        if answers.iter().any(|(who, _)| *who == by.name) {
+            return Err(Refusal::AnsweredTwice { node: at.to_string(), by: by.name.clone() });
+        }
+        Ok(())
     }
-    let assignees = draft.with_node(at, |node| match &node.kind {
-        Kind::Human(human) => human.assignees.clone(),
-        _ => Value::Null,
-    });
-    let names: Vec<&str> = match assignees.as_ref()? {
-        Value::String(name) => vec![name],
-        Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
-        // Roles and skills are the desk's to match.
-        Value::Object(_) | Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
-    };
-    (!names.is_empty() && !names.contains(&by)).then_some("others are asked")
 }
 
 /// What does not fit is not said: it may be private, and a refusal is shown and logged.

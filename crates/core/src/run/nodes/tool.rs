@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::super::REQUESTS_MAX;
 use super::super::address::Address;
 use super::super::advance::expression_fault;
 use super::super::decide::Draft;
 use super::super::event::{Began, Event};
-use super::super::state::{Activity, CallEnd};
+use super::super::state::{Activity, CallEnd, Run, ToolCall};
+use super::super::{REQUESTS_MAX, TOOL_RESULTS};
 use super::deadline_of;
+use crate::definition::SINGLE_CALL;
 use crate::fault::{Fault, code};
 use crate::graph::Node;
 use crate::graph::node::{Kind, ToolNode, ToolSource};
@@ -18,8 +19,6 @@ use crate::money::Quote;
 
 /// The variable a selection leaves its requests in (seed 000 §3.1).
 const REQUESTS: &str = "tool_requests";
-/// The variable their results go to, by tool.
-const RESULTS: &str = "tool_results";
 
 pub fn begin(draft: &mut Draft<'_>, at: &Address, node: &Node, tool: &ToolNode) {
     if let Err(fault) = draft.check_cost(at, Quote::default()) {
@@ -99,6 +98,7 @@ fn look_at_all(draft: &mut Draft<'_>, at: &Address, tool: &ToolNode) {
     if asked.iter().any(|one| one.end.is_none()) {
         return;
     }
+    let failure = failure_of_single(draft.run, asked);
     let mut results = Map::new();
     for one in asked {
         let envelope = one.end.as_ref().map(|end| draft.run.envelope(one.call.as_ref(), &one.tool, end, one.settled));
@@ -108,10 +108,20 @@ fn look_at_all(draft: &mut Draft<'_>, at: &Address, tool: &ToolNode) {
     if draft.is_cut(at) {
         return draft.complete(at, Arc::new(results), None);
     }
-    match draft.set_variable(at, RESULTS, results.clone()) {
-        Ok(()) => draft.complete(at, Arc::new(results), None),
-        Err(fault) => draft.fail(at, fault),
+    match (draft.set_variable(at, TOOL_RESULTS, results.clone()), failure) {
+        (Ok(()), None) => draft.complete(at, Arc::new(results), None),
+        (Ok(()), Some(fault)) | (Err(fault), _) => draft.fail(at, fault),
     }
+}
+
+/// How the call failed that is all its run is for. What any other run makes of a failed request is its workflow's to say.
+fn failure_of_single(run: &Run, asked: &[ToolCall]) -> Option<Fault> {
+    let is_single = run.workflow().is_some_and(|workflow| workflow.name.starts_with(SINGLE_CALL));
+    let failed = asked.iter().filter(|_| is_single).find_map(|one| match &one.end {
+        Some(CallEnd::Failed(fault)) => Some(fault),
+        Some(CallEnd::Done(_)) | None => None,
+    });
+    failed.cloned()
 }
 
 /// In a reopened run: what was cut off before it was answered is asked for again, under a call number of its own.

@@ -49,6 +49,9 @@ pub(in crate::run) enum Activity {
     Human {
         ask: Asked,
         answers: Vec<(String, Decision)>,
+        /// Whom it asks, as was recorded when it began; nothing where that is anybody, and in snapshots of before this was kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        assignees: Option<Value>,
         deadline: Option<Time>,
     },
     Child {

@@ -79,6 +79,33 @@ pub(in crate::run) enum Progress {
     Blocked(Block),
 }
 
+/// What holds a call back that goes out by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeldBy {
+    /// Its tool was called as often as its rate limit lets it.
+    Rate,
+    /// Its service failed several times running and is left alone.
+    Circuit,
+    /// Its service is down; the call is queued.
+    Outage,
+    /// The time between two attempts.
+    Retry,
+    /// Its outcome is unknown, and its service is asked what became of it.
+    LookUp,
+}
+
+impl HeldBy {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Rate => "rate",
+            Self::Circuit => "circuit",
+            Self::Outage => "outage",
+            Self::Retry => "retry",
+            Self::LookUp => "look_up",
+        }
+    }
+}
+
 impl Call {
     /// Whether nothing of it can have reached the world, or what reached it changed nothing.
     pub fn is_harmless(&self, now: Time) -> bool {
@@ -129,6 +156,36 @@ impl Call {
             | Progress::Marked { .. }
             | Progress::LookUp { .. }
             | Progress::Blocked(Block::RateLimit { .. } | Block::Circuit { .. }) => Some(now),
+        }
+    }
+
+    /// Whether it is out, or goes out by itself.
+    pub fn moves(&self) -> bool {
+        match &self.progress {
+            Progress::Ready | Progress::Marked { .. } | Progress::LookUp { .. } => true,
+            // It is waited for a service that is down, which may take a day.
+            Progress::Waiting { .. } => self.queued_until.is_none(),
+            Progress::Blocked(Block::RateLimit { .. } | Block::Circuit { .. }) => true,
+            // Its time comes, and yet it waits for people: days may pass before.
+            Progress::Blocked(Block::Approval(_) | Block::Question { .. } | Block::Budget { .. } | Block::Key)
+            | Progress::Doubt => false,
+        }
+    }
+
+    /// Until when it is held back, and by what, where no person is needed: a call that goes out by itself then.
+    pub fn held_back(&self) -> Option<(HeldBy, Time)> {
+        match &self.progress {
+            Progress::Waiting { at } if self.queued_until.is_some() => Some((HeldBy::Outage, *at)),
+            Progress::Waiting { at } => Some((HeldBy::Retry, *at)),
+            Progress::LookUp { at, .. } => Some((HeldBy::LookUp, *at)),
+            Progress::Blocked(Block::RateLimit { until }) => Some((HeldBy::Rate, *until)),
+            Progress::Blocked(Block::Circuit { until }) => Some((HeldBy::Circuit, *until)),
+            Progress::Ready
+            | Progress::Marked { .. }
+            | Progress::Doubt
+            | Progress::Blocked(Block::Approval(_) | Block::Question { .. } | Block::Budget { .. } | Block::Key) => {
+                None
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::flow::{flow, only, secs, tool};
 use super::world::{Reply, blocked, check, circuit_open, done, fails, flaky, not_done, not_found, stopped, unknown};
-use crate::run::{Block, Command, Departure, Outcome, Resolution, State};
+use crate::run::{Block, Command, Departure, Open, Outcome, Resolution, State};
 use crate::time::Time;
 use crate::tool::Retry;
 
@@ -437,7 +437,13 @@ fn after_a_crash_a_verifiable_call_is_looked_up_once_the_old_senders_deadline_ha
 fn a_process_that_takes_over_from_itself_doubts_nothing() {
     check(
         only(tool("a").once()),
-        |w| w.answers("a", [Reply::StaysOut]).starts().does(Command::TakenOver { epoch: 1, left: Departure::Died }),
+        |w| {
+            w.answers("a", [Reply::StaysOut]).starts().does(Command::TakenOver {
+                epoch: 1,
+                left: Departure::Died,
+                went_back: false,
+            })
+        },
         |w| w.is(State::Running).recorded("doubted", 0),
     );
 }
@@ -472,6 +478,23 @@ fn a_keyed_call_whose_wait_was_over_when_its_owner_died_may_be_out() {
                 w.crashes()
             },
             |w| w.is(State::Waiting).waits_for("doubt:a").recorded("taken_over", 1),
+        );
+    }
+}
+
+/// The clock was set back: for the owner before the minute may have been over.
+#[test]
+fn a_keyed_call_that_waits_may_be_out_where_the_clock_was_set_back_since() {
+    for wait in waits_of_a_minute() {
+        check(
+            only(tool("a")),
+            |w| {
+                w.answers("a", [wait, done(json!(1))]).starts();
+                w.does(Command::TakenOver { epoch: 2, left: Departure::Died, went_back: true });
+                w.cancels(true);
+                w.passes(secs(61))
+            },
+            |w| w.is(State::Cancelled).asked("a a").recorded("taken_over", 1).recorded("abandoned", 0),
         );
     }
 }
@@ -577,11 +600,32 @@ fn a_call_held_back_by_a_limit_goes_out_when_it_is_over() {
         |w| {
             let until = w.now + secs(30);
             w.answers("a", [blocked(Block::RateLimit { until })]);
-            w.answers("b", [circuit_open(until)]).starts().is(State::Running);
+            w.answers("b", [circuit_open(until)]).starts().is(State::Waiting);
             w.passes(secs(29)).asked("a b");
             w.passes(secs(1))
         },
         |w| w.is(State::Completed).asked("a b a b").keys(&["run/a/0/0", "run/b/0/0", "run/a/0/0", "run/b/0/0"]),
+    );
+}
+
+#[test]
+fn a_run_says_what_holds_its_calls_back_and_until_when() {
+    check(
+        flow([tool("a"), tool("b").read(), tool("c"), tool("d")], ""),
+        |w| {
+            let until = w.now + secs(30);
+            w.answers("a", [blocked(Block::RateLimit { until })]).answers("b", [circuit_open(until)]);
+            w.answers("c", [flaky("BUSY")]).answers("d", [Reply::StaysOut]).starts().is(State::Running);
+            let open: Vec<_> = Open::of(&"run".into(), &w.run).iter().map(Open::as_json).collect();
+            let told = |kind: &str| open.iter().find(|open| open["kind"] == kind).cloned().unwrap_or_default();
+            assert_eq!((&told("rate")["tool"], &told("rate")["effect"]), (&json!("a"), &json!("a#0.0")), "{open:?}");
+            assert_eq!((&told("circuit")["tool"], &told("circuit")["at"]), (&json!("b"), &json!(until.to_string())));
+            assert_eq!(told("retry")["node"], "c");
+            assert_eq!(open.len(), 3, "what is out waits for nothing: {open:?}");
+            w.returns("d", done(json!(1)))
+        },
+        // The second attempt goes out by itself in a second.
+        |w| w.is(State::Running),
     );
 }
 

@@ -204,7 +204,7 @@ fn a_keyed_call_in_doubt_that_a_limit_holds_back_is_waited_for() {
         |w| {
             let until = w.now + secs(30);
             w.answers("a", [unknown(), blocked(Block::RateLimit { until }), done(json!(1))]);
-            w.starts().passes(secs(1)).cancels(false).is(State::Running);
+            w.starts().passes(secs(1)).cancels(false).is(State::Waiting);
             w.passes(secs(29))
         },
         |w| w.is(State::Cancelled).asked("a a a").recorded("abandoned", 0),

@@ -336,6 +336,14 @@ impl N {
         self
     }
 
+    /// Asks those whom a definition writes so.
+    pub fn assigned(mut self, assignees: Value) -> Self {
+        if let Kind::Human(human) = &mut self.0.kind {
+            human.assignees = assignees;
+        }
+        self
+    }
+
     pub fn deadline(mut self, after: Duration, then: AtDeadline) -> Self {
         let limit = Deadline { after: Some(after), then };
         match &mut self.0.kind {

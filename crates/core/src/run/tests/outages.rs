@@ -84,7 +84,7 @@ fn a_tool_that_says_nothing_waits_for_its_circuit_and_fails_when_attempts_are_sp
         only(tool("a").attempts(1)),
         |w| {
             let until = w.now + secs(60);
-            w.answers("a", [circuit_open(until), down()]).starts().is(State::Running).recorded("blocked", 1);
+            w.answers("a", [circuit_open(until), down()]).starts().is(State::Waiting).recorded("blocked", 1);
             w.passes(secs(60))
         },
         |w| w.is(State::Failed).failed_with("SERVICE_UNAVAILABLE").recorded("degraded", 0),

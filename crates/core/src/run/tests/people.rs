@@ -5,7 +5,7 @@ use serde_json::json;
 use super::flow::{approval, flow, form, only, secs, tool};
 use super::world::check;
 use crate::graph::node::AtDeadline;
-use crate::run::{Decision, State};
+use crate::run::{Command, Decider, Decision, State, Via};
 
 fn asked(needed: u32) -> super::flow::Flow {
     flow([approval("ask", needed), tool("yes"), tool("no")], "ask:approved>yes ask:rejected>no")
@@ -37,6 +37,95 @@ fn n_people_must_approve_and_none_twice() {
                 .went("ask yes")
                 .output_of("ask", json!({"decision": "approved", "by": ["eve", "bob"]}))
         },
+    );
+}
+
+/// Somebody with what is established of them.
+fn whoever(name: &str, role: &str, skills: &[&str]) -> Decider {
+    let skills = skills.iter().map(|skill| (*skill).to_owned()).collect();
+    Decider { roles: [role.to_owned()].into(), skills, ..name.into() }
+}
+
+fn yes() -> Decision {
+    Decision::Approve { note: String::new() }
+}
+
+fn no() -> Decision {
+    Decision::Reject { note: "no".to_owned() }
+}
+
+#[test]
+fn who_has_not_the_role_and_every_skill_may_neither_approve_nor_reject() {
+    let asked = json!({"role": "manager", "skills": ["finance"]});
+    check(
+        flow([approval("ask", 2).assigned(asked), tool("yes"), tool("no")], "ask:approved>yes ask:rejected>no"),
+        |w| {
+            w.starts();
+            w.approves("ask", "anybody_at_all").refused_with("RUN-015");
+            w.person("ask", whoever("eve", "manager", &["art"]), yes()).refused_with("RUN-015");
+            w.person("ask", whoever("eve", "operator", &["finance"]), no()).refused_with("RUN-015");
+            w.person("ask", whoever("eve", "manager", &["art", "finance"]), yes()).is(State::Waiting);
+            w.person("ask", whoever("bob", "manager", &["finance"]), yes())
+        },
+        |w| w.is(State::Completed).went("ask yes"),
+    );
+}
+
+#[test]
+fn a_form_is_filled_in_by_whoever_it_asks() {
+    check(
+        only(form("ask", json!({})).assigned(json!({"role": "manager"}))),
+        |w| {
+            w.starts();
+            w.person("ask", "eve", Decision::Fill { form: json!({}) }).refused_with("RUN-015");
+            w.person("ask", whoever("eve", "manager", &[]), Decision::Fill { form: json!({}) })
+        },
+        |w| w.is(State::Completed),
+    );
+}
+
+#[test]
+fn nobody_decides_by_a_link_that_they_had_sent_and_not_about_their_own_request_by_any() {
+    let by_link = |name: &str, asked_by: &str| {
+        let via = Some(Via::Link { asked_by: asked_by.to_owned() });
+        Decider { via, ..name.into() }
+    };
+    check(
+        flow([approval("ask", 1), tool("yes")], "ask>yes"),
+        |w| {
+            let mut command = w.start_command(json!({}));
+            if let Command::Start { started, .. } = &mut command {
+                started.caller.user_id = Some("ana".to_owned());
+            }
+            w.does(command);
+            w.person("ask", by_link("bob", "bob"), yes()).refused_with("RUN-015");
+            w.person("ask", by_link("bob", "bob"), no()).refused_with("RUN-015");
+            w.person("ask", by_link("ana", "bob"), no()).refused_with("RUN-015");
+            w.person("ask", by_link("bob", "ana"), yes())
+        },
+        |w| w.is(State::Completed),
+    );
+}
+
+#[test]
+fn whoever_set_up_what_began_it_or_forked_it_asks_for_it_too() {
+    check(
+        flow([approval("ask", 1), tool("yes")], "ask>yes"),
+        |w| {
+            let mut command = w.start_command(json!({}));
+            if let Command::Start { started, .. } = &mut command {
+                started.caller.begun_by = Some("schedule daily".to_owned());
+                started.caller.set_up_by = vec!["eve".to_owned()];
+            }
+            w.does(command);
+            w.approves("ask", "eve").refused_with("RUN-015");
+            // By ana.
+            w.forks(false, json!({}));
+            w.approves("ask", "eve").refused_with("RUN-015");
+            w.approves("ask", "ana").refused_with("RUN-015");
+            w.approves("ask", "bob")
+        },
+        |w| w.is(State::Completed),
     );
 }
 

@@ -196,7 +196,7 @@ impl World {
                 let note = String::new();
                 let decision =
                     if script.is_multiple_of(5) { Decision::Reject { note } } else { Decision::Approve { note } };
-                Command::Answer { node, by, decision }
+                Command::Answer { node, by: by.into(), decision }
             }
             Ask::Customer(_) => Command::Signal(super::world::signal("message", json!("yes"), None)),
             Ask::Doubt(effect) => {
@@ -208,11 +208,15 @@ impl World {
                 Command::Resolve { effect, by, resolution }
             }
             Ask::Approval(effect) | Ask::Budget(effect) => {
-                let by = if script.is_multiple_of(2) { by } else { "eve".to_owned() };
-                Command::Approve { effect, by, approved: !script.is_multiple_of(3), note: String::new() }
+                let by = match script % 4 {
+                    0 | 2 => by,
+                    1 => "bob".to_owned(),
+                    _ => "eve".to_owned(),
+                };
+                Command::Approve { effect, by: by.into(), approved: !script.is_multiple_of(3), note: String::new() }
             }
             Ask::Question(effect) if script.is_multiple_of(3) => {
-                Command::Approve { effect, by, approved: script.is_multiple_of(2), note: String::new() }
+                Command::Approve { effect, by: by.into(), approved: script.is_multiple_of(2), note: String::new() }
             }
             Ask::Question(effect) => {
                 let form = if script.is_multiple_of(7) { json!({}) } else { json!({"seat": "1A"}) };
@@ -247,8 +251,9 @@ impl World {
             }
             self.children_end(1);
             self.children_end(2);
-            // Each by two people, who both say yes.
-            for (ask, script) in self.run.asks().into_iter().flat_map(|ask| [(ask.clone(), 2), (ask, 7)]) {
+            // Each by three people, who all say yes: one of them may have forked the run, and not decide.
+            let asks = self.run.asks().into_iter();
+            for (ask, script) in asks.flat_map(|ask| [2, 7, 13].map(|script| (ask.clone(), script))) {
                 self.decides(ask, script);
             }
             self.passes(secs(15));

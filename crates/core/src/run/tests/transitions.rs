@@ -138,7 +138,7 @@ fn command(word: &str, w: &World) -> Command {
             Command::Outcome { effect: out(), outcome: Outcome::Tool(done) }
         }
         "sending" => Command::Sending { effect: out(), epoch: 1, deadline: w.now + secs(1) },
-        "taken_over" => Command::TakenOver { epoch: 2, left: Departure::Died },
+        "taken_over" => Command::TakenOver { epoch: 2, left: Departure::Died, went_back: false },
         "wake" => Command::Wake,
         "stepped" => {
             let (node, step) = (Address::outer("who"), Step::Answer { output: json!(1) });
@@ -147,11 +147,11 @@ fn command(word: &str, w: &World) -> Command {
         "signal" => Command::Signal(super::world::signal("go", json!(1), None)),
         "answer" => Command::Answer {
             node: Address::outer("ask"),
-            by: by(),
+            by: by().into(),
             decision: Decision::Approve { note: String::new() },
         },
         "approve" => {
-            Command::Approve { effect: leave.unwrap_or(nowhere), by: by(), approved: true, note: String::new() }
+            Command::Approve { effect: leave.unwrap_or(nowhere), by: by().into(), approved: true, note: String::new() }
         }
         "fill" => Command::Fill { effect: form.unwrap_or(nowhere), by: by(), form: json!({"seat": "1A"}) },
         "resolve" => {

@@ -16,8 +16,8 @@ use crate::model;
 use crate::money::{Quote, Usd};
 use crate::run::state::Activity;
 use crate::run::{
-    Address, Block, ChildEnd, Command, Decision, Departure, Effect, EffectId, Entry, Event, Forked, ModelFault, Origin,
-    Outcome, Refusal, Request, Resolution, Run, Signal, Started, State, path_of,
+    Address, Block, ChildEnd, Command, Decider, Decision, Departure, Effect, EffectId, Entry, Event, Forked,
+    ModelFault, Origin, Outcome, Refusal, Request, Resolution, Run, Signal, Started, State, path_of,
 };
 use crate::time::Time;
 use crate::tool::{self, Caller};
@@ -342,7 +342,7 @@ impl World {
         }
         self.in_flight.clear();
         self.epoch += 1;
-        self.does(Command::TakenOver { epoch: self.epoch, left })
+        self.does(Command::TakenOver { epoch: self.epoch, left, went_back: false })
     }
 
     pub fn pauses(&mut self) -> &mut Self {
@@ -412,8 +412,8 @@ impl World {
         self.person(node, by, Decision::Reject { note: "no".into() })
     }
 
-    pub fn person(&mut self, node: &str, by: &str, decision: Decision) -> &mut Self {
-        self.does(Command::Answer { node: Address::parse(node), by: by.to_owned(), decision })
+    pub fn person(&mut self, node: &str, by: impl Into<Decider>, decision: Decision) -> &mut Self {
+        self.does(Command::Answer { node: Address::parse(node), by: by.into(), decision })
     }
 
     /// A person says what became of a call whose outcome nobody knows.
@@ -432,7 +432,7 @@ impl World {
     }
 
     /// Says so as somebody.
-    pub fn says(&mut self, node: &str, by: &str, approved: bool, note: &str) -> &mut Self {
+    pub fn says(&mut self, node: &str, by: impl Into<Decider>, approved: bool, note: &str) -> &mut Self {
         let effect = self.asks().into_iter().find_map(|ask| match ask {
             crate::run::Ask::Approval(effect) | crate::run::Ask::Budget(effect) | crate::run::Ask::Question(effect)
                 if effect.call.node.to_string() == node =>
@@ -442,7 +442,7 @@ impl World {
             _ => None,
         });
         let effect = effect.unwrap_or_else(|| panic!("`{node}` needs no leave"));
-        self.does(Command::Approve { effect, by: by.to_owned(), approved, note: note.to_owned() })
+        self.does(Command::Approve { effect, by: by.into(), approved, note: note.to_owned() })
     }
 
     /// A person answers what a call asks.

@@ -1,0 +1,22 @@
+//! What an expression reads of the names it mentions, as far as it is written plainly.
+
+/// A field of a root name that an expression reads: `look.total`, `look['total']`, `look.output.total`.
+///
+/// What allows for a missing value (`default`, `is defined`) reads nothing.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FieldRead {
+    pub root: String,
+    /// The fields below it, outermost first: one or two.
+    pub fields: Vec<String>,
+}
+
+impl FieldRead {
+    /// Fields that are told: a field of a step's whole output is the second.
+    pub(super) const FIELDS_MAX: usize = 2;
+
+    /// Nothing where nothing of the root is read by name.
+    pub(super) fn of<'f>(root: &str, fields: impl Iterator<Item = &'f str>) -> Option<Self> {
+        let fields: Vec<String> = fields.take(Self::FIELDS_MAX).map(str::to_owned).collect();
+        (!fields.is_empty()).then(|| Self { root: root.to_owned(), fields })
+    }
+}
