@@ -4,13 +4,14 @@
 //! a person.
 
 use async_trait::async_trait;
-use baton_core::audit::{Break, Entry, Tip, Walk, Why, hex};
+use baton_core::audit::{Break, Entry, Tip, Walk, Why, announces, hex};
 use baton_core::id::{RunId, TenantId};
 use baton_core::time::{Time, TimeZone};
 use baton_core::tool::{AuditRow, AuditStatus};
 use baton_core::usage::{Part, Tally};
 use serde_json::{Value, json};
 
+use crate::erasure::Names;
 use crate::journal::Error;
 use crate::read::PAGE_MAX;
 
@@ -69,12 +70,14 @@ pub struct Person {
     /// What else people and tools call them: a mail address, a phone number. Rows that are of one of these are theirs,
     /// and rows whose details mention one ([`baton_core::audit::mentions`]) are emptied too.
     pub also: Vec<String>,
+    /// Their runs and conversations: every row about one of these is emptied, whoever acted.
+    pub runs: Names,
 }
 
 impl Person {
     /// One of whom nothing else is known.
     pub fn of(id: &str) -> Self {
-        Self { id: id.to_owned(), also: Vec::new() }
+        Self { id: id.to_owned(), ..Self::default() }
     }
 
     /// All that rows may be of.
@@ -106,8 +109,20 @@ pub struct Usage {
     pub tally: Tally,
 }
 
+/// Where a chain begins that older rows were cut off from: the place and the hash of the last row that is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Anchor {
+    pub tip: Tip,
+    pub cut_at: Time,
+}
+
 #[async_trait]
 pub trait Audit: Send + Sync {
+    /// What the first row that is left follows; nothing where no row was ever cut off.
+    async fn anchor(&self, _tenant: &TenantId) -> Result<Option<Anchor>, Error> {
+        Ok(None)
+    }
+
     async fn trail(&self, tenant: &TenantId, filter: Filter) -> Result<Vec<Entry>, Error>;
 
     /// How each call stands: its last attempt, with the status that the newest row about it gives. Otherwise as
@@ -130,7 +145,7 @@ pub trait Audit: Send + Sync {
 
     /// Whether a row of the chain has this hash, in hexadecimal; rows behind a break are not looked at.
     async fn has(&self, tenant: &TenantId, hash: &str) -> Result<bool, Error> {
-        let mut walk = Walk::default();
+        let mut walk = Walk::from(self.anchor(tenant).await?.map_or(Tip::NONE, |anchor| anchor.tip));
         loop {
             let filter = Filter { cursor: Some(walk.tip().seq), limit: PAGE_MAX, ..Filter::default() };
             let page = self.trail(tenant, filter).await?;
@@ -151,7 +166,10 @@ pub trait Audit: Send + Sync {
     /// Follows the chain from its first row to its end, and at least to what was its end when this began.
     async fn verify(&self, tenant: &TenantId) -> Result<Verdict, Error> {
         let end = self.tip(tenant).await?;
-        let mut walk = Walk::default();
+        let anchor = self.anchor(tenant).await?.map(|anchor| anchor.tip);
+        let mut walk = Walk::from(anchor.unwrap_or(Tip::NONE));
+        // Where rows were cut off, the chain itself says so.
+        let mut is_announced = anchor.is_none();
         let verdict = |walk: &Walk, broken| Verdict { tip: walk.tip(), erased: walk.erased(), broken };
         loop {
             let cursor = Some(walk.tip().seq);
@@ -160,6 +178,7 @@ pub trait Audit: Send + Sync {
                 if let Err(broken) = walk.follow(entry) {
                     return Ok(verdict(&walk, Some(broken)));
                 }
+                is_announced |= anchor.is_some_and(|anchor| announces(entry, &anchor));
                 if entry.seq == end.seq && entry.hash != end.hash {
                     return Ok(verdict(&walk, Some(Break { seq: end.seq, why: Why::Changed })));
                 }
@@ -170,6 +189,9 @@ pub trait Audit: Send + Sync {
         }
         if walk.tip().seq < end.seq {
             return Ok(verdict(&walk, Some(Break { seq: walk.tip().seq + 1, why: Why::Missing })));
+        }
+        if let (Some(anchor), false) = (anchor, is_announced) {
+            return Ok(verdict(&walk, Some(Break { seq: anchor.seq, why: Why::Missing })));
         }
         Ok(verdict(&walk, walk.end().err()))
     }

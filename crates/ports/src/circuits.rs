@@ -1,6 +1,7 @@
-//! What processes tell each other of models that fail, and what people decide about them.
+//! What processes tell each other of models that fail, and what people decide about them; and of services that tools call.
 
 use async_trait::async_trait;
+use baton_core::id::TenantId;
 use baton_core::time::Time;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -54,4 +55,38 @@ pub trait Circuits: Send + Sync {
 
     /// All that was ever said, by model.
     async fn circuits(&self) -> Result<Vec<Circuit>, Error>;
+}
+
+/// Bytes of a service's name.
+pub const SERVICE_BYTES_MAX: usize = 4_096;
+/// Circuits of services that [`ServiceCircuits::service_circuits`] answers with, the newest first.
+pub const SERVICE_CIRCUITS_MAX: usize = 10_000;
+/// How long a circuit is kept that nobody has heard of any more.
+pub const SERVICE_CIRCUIT_KEPT_FOR: std::time::Duration = std::time::Duration::from_secs(2 * 24 * 60 * 60);
+
+/// A service that tools of one tenant call, as all processes have found it: it fails, or has failed and answers again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceCircuit {
+    pub tenant: TenantId,
+    pub service: String,
+    /// Failures in a row, of all processes together, since it last answered.
+    pub failures: u32,
+    /// When one call may find out whether it answers again; nothing where the circuit is closed.
+    pub open_until: Option<Time>,
+    /// When it opened or closed; the last failure's time where it never did.
+    pub since: Time,
+}
+
+/// Circuits of services that tools call. What is written is seen by every process once the call returns; a crash may lose it.
+#[async_trait]
+pub trait ServiceCircuits: Send + Sync {
+    /// One more failure in a row at `now`: how many there are now.
+    async fn failed(&self, tenant: &TenantId, service: &str, now: Time) -> Result<u32, Error>;
+
+    /// Says that a circuit opened, until then, or closed, which also ends the failures in a row. A word older than the
+    /// last one changes nothing.
+    async fn tell(&self, tenant: &TenantId, service: &str, open_until: Option<Time>, now: Time) -> Result<(), Error>;
+
+    /// Those that are not simply sound: open, failing, or closed in the last [`SERVICE_CIRCUIT_KEPT_FOR`].
+    async fn service_circuits(&self, now: Time) -> Result<Vec<ServiceCircuit>, Error>;
 }

@@ -1,9 +1,55 @@
-//! What time it is. The only way time enters the engine.
+//! What time it is, and how much of it has passed. The only way time enters the engine.
+
+use std::ops::{Add, Sub};
+use std::time::Duration;
 
 use baton_core::time::Time;
 
+/// An instant of a clock that nobody can set: whole milliseconds since some beginning, the same for all processes of a
+/// machine. It goes on while the machine is suspended and begins anew when it is booted, so it says how much time has
+/// passed, never what time it is. Leases are kept and judged by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Steady(i64);
+
+impl Steady {
+    pub const fn from_ms(ms: i64) -> Self {
+        Self(ms)
+    }
+
+    pub const fn as_ms(self) -> i64 {
+        self.0
+    }
+
+    /// How long after `earlier`; zero if it is not after.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+impl Add<Duration> for Steady {
+    type Output = Self;
+
+    fn add(self, later: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(later.as_millis()).unwrap_or(i64::MAX)))
+    }
+}
+
+impl Sub<Duration> for Steady {
+    type Output = Self;
+
+    fn sub(self, earlier: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(earlier.as_millis()).unwrap_or(i64::MAX)))
+    }
+}
+
 pub trait Clock: Send + Sync {
+    /// What time it is. Whoever keeps the machine may set it, forward and back.
     fn now(&self) -> Time;
+
+    /// How much time has passed. A clock that nobody sets, as those of tests, needs no other.
+    fn steady(&self) -> Steady {
+        Steady::from_ms(self.now().as_ms())
+    }
 }
 
 /// The machine's clock.
@@ -14,5 +60,31 @@ impl Clock for SystemClock {
     fn now(&self) -> Time {
         let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Time::from_ms(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    #[cfg(unix)]
+    fn steady(&self) -> Steady {
+        let passed = rustix::time::clock_gettime(STEADY);
+        Steady(passed.tv_sec.saturating_mul(1_000).saturating_add(passed.tv_nsec / 1_000_000))
+    }
+}
+
+/// The time since the machine was booted, with what it was suspended.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const STEADY: rustix::time::ClockId = rustix::time::ClockId::Boottime;
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
+const STEADY: rustix::time::ClockId = rustix::time::ClockId::Monotonic;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_passed_never_goes_back_and_all_clocks_of_a_machine_agree() {
+        let first = SystemClock.steady();
+        let second = SystemClock.steady();
+        assert!(second >= first);
+        assert!(second.since(first) < Duration::from_secs(3_600));
+        assert_eq!(Steady::from_ms(5).since(Steady::from_ms(7)), Duration::ZERO);
     }
 }

@@ -40,6 +40,8 @@ pub struct ConversationHead {
     /// Since when it last waited for a person, and when one first answered since.
     pub waiting_since: Option<Time>,
     pub first_response_at: Option<Time>,
+    /// Since when nothing is left of it but this row.
+    pub erased_at: Option<Time>,
 }
 
 impl ConversationHead {
@@ -71,6 +73,7 @@ impl ConversationHead {
             "total_cost_usd": self.cost.as_f64(),
             "rating": self.rating,
             "last_message": self.last,
+            "erased_at": self.erased_at.map(|at| at.to_string()),
         })
     }
 }

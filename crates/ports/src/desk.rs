@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use baton_core::id::TenantId;
-use baton_core::run::{Address, Decision, EffectId, Incoming, Run};
+use baton_core::run::{Address, Decider, Decision, EffectId, Incoming, Refusal, Run};
 use baton_core::time::Time;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -82,8 +82,19 @@ impl About {
         shown
     }
 
+    /// Whether this person's yes, or no, to it would count in the run as it is now.
+    ///
+    /// # Errors
+    /// Why it would not.
+    pub fn may_decide(&self, run: &Run, by: &Decider, approved: bool) -> Result<(), Refusal> {
+        match self {
+            Self::Call(effect) => run.may_allow(effect, by, approved),
+            Self::Node(node) => run.may_answer(node, by, !approved),
+        }
+    }
+
     /// A yes or a no to it.
-    pub fn decided(self, by: String, approved: bool, note: String) -> Incoming {
+    pub fn decided(self, by: Decider, approved: bool, note: String) -> Incoming {
         match self {
             Self::Call(effect) => Incoming::Approve { effect, by, approved, note },
             Self::Node(node) => {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use baton_core::bundle::Hash;
 use baton_core::id::{RunId, TenantId};
 use baton_core::run::{Departure, State};
 use baton_core::time::Time;
@@ -16,7 +17,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::budget::Spend;
+use crate::clock::Steady;
 use crate::conversations::ConversationHead;
+use crate::health::StoreOutage;
 
 /// Bytes of one append's entry, blobs included.
 pub const ENTRY_BYTES_MAX: usize = 16 << 20;
@@ -110,11 +113,13 @@ pub struct Append {
     pub ownership: Ownership,
     pub aggregate: AggregateId,
     pub tenant: TenantId,
-    /// Entries recorded so far; the new one is `expected_seq + 1`.
+    /// Entries recorded so far; the new one, if any, is `expected_seq + 1`.
     pub expected_seq: u64,
     pub at: Time,
-    /// The encoded entry.
-    pub entry: Arc<[u8]>,
+    /// The encoded entry. `None` where nothing happened: items are consumed and whoever sent them is answered, and the
+    /// journal stays as it is. Such an append carries neither audit rows nor spends nor a snapshot, so that performing it
+    /// twice does no harm.
+    pub entry: Option<Arc<[u8]>>,
     /// When the aggregate must be looked at again, if nothing happens before.
     pub wake_at: Option<Time>,
     /// Ownership ends with this append: the aggregate waits, or has ended.
@@ -153,6 +158,13 @@ pub enum Projection {
     },
     /// What lists show of a conversation.
     Conversation(Box<ConversationHead>),
+    /// What a run is found by.
+    RunBegun {
+        run: RunId,
+        /// Of the customer it was begun for: [`customer_hash`](crate::read::customer_hash).
+        customer: Option<String>,
+        bundle: Hash,
+    },
 }
 
 /// What a person must see or decide.
@@ -215,6 +227,10 @@ pub struct Claimed {
     pub seq: u64,
     /// How its owner before came to let go of it.
     pub left: Departure,
+    /// When it was to be looked at again, as its last owner said.
+    pub wake_at: Option<Time>,
+    /// When its last entry was decided.
+    pub last_at: Option<Time>,
     /// The newest snapshot of the asked fold version.
     pub snapshot: Option<Snapshot>,
     /// Entries behind the snapshot, in order.
@@ -226,7 +242,8 @@ pub struct Claimed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
     pub process: ProcessId,
-    pub until: Time,
+    /// By this process's own steady clock, whatever clock the store judges leases by.
+    pub until: Steady,
 }
 
 #[derive(Debug, Clone, thiserror::Error)]
@@ -242,6 +259,9 @@ pub enum Error {
     WrongSequence { aggregate: AggregateId, expected: u64, found: u64 },
     #[error("no aggregate `{aggregate}`")]
     NotFound { aggregate: AggregateId },
+    /// Its contents were deleted for good; only its row in lists is left.
+    #[error("`{aggregate}` was erased: nothing it held can be read any more, and nothing can be done with it")]
+    Erased { aggregate: AggregateId },
     /// Another tenant's aggregate has this name: choose another.
     #[error("the name `{aggregate}` is taken")]
     Taken { aggregate: AggregateId },
@@ -261,19 +281,26 @@ pub enum Error {
     Corrupt { aggregate: AggregateId, reason: String },
     #[error("the store cannot be opened: {reason}")]
     Unopenable { reason: String },
+    /// Nothing more is acknowledged until a person has seen to it.
+    #[error(transparent)]
+    Outage(#[from] StoreOutage),
 }
 
 /// Journals, inboxes and ownership. One writer commits for all: many aggregates' batches share a commit, and each is
 /// refused alone.
+///
+/// Leases are judged by one clock that no process can set: where all processes share a machine, that machine's
+/// [`Steady`], which the caller brings; a store that many machines share uses its own, and takes the caller's only for the
+/// local deadline that it answers.
 #[async_trait]
 pub trait Journal: Send + Sync {
     /// A new incarnation of this process, with its first lease.
-    async fn join(&self, now: Time) -> Result<Lease, Error>;
+    async fn join(&self, steady: Steady) -> Result<Lease, Error>;
 
     /// Extends the lease; refused if it has ended and somebody has taken something over since.
-    async fn renew(&self, process: ProcessId, now: Time) -> Result<Lease, Error>;
+    async fn renew(&self, process: ProcessId, steady: Steady) -> Result<Lease, Error>;
 
-    /// Gives everything back: what this process owns is free, its lease is over.
+    /// Gives everything back: what this process owns is free, its lease is over. Harmless twice.
     async fn leave(&self, process: ProcessId) -> Result<(), Error>;
 
     /// Durable when it returns.
@@ -284,24 +311,29 @@ pub trait Journal: Send + Sync {
 
     /// Takes an aggregate nobody owns, or whose owner's lease has ended: bumps the epoch, *then* reads the tail.
     /// `None` if another living process owns it. What this process owns itself it may claim afresh: whoever held it
-    /// before is stale from then on.
+    /// before is stale from then on. An owner from whom anything was taken is dead, and stays so.
     async fn claim(
         &self,
         aggregate: &AggregateId,
         process: ProcessId,
         fold_version: u32,
-        now: Time,
+        steady: Steady,
     ) -> Result<Option<Claimed>, Error>;
 
-    /// Gives one aggregate back without an append.
-    async fn release(&self, ownership: Ownership) -> Result<(), Error>;
+    /// Gives one aggregate back without an append; it is to be looked at again at `wake_at`.
+    async fn release(&self, ownership: Ownership, wake_at: Option<Time>) -> Result<(), Error>;
 
     /// Open inbox items of an owned aggregate behind `after`, oldest first.
     async fn inbox(&self, handle: Handle, after: i64) -> Result<Vec<InboxItem>, Error>;
 
     /// Aggregates this process should claim: nobody owns them and a timer is due or the inbox has something, or their
     /// owner is dead. In no particular order.
-    async fn due(&self, process: ProcessId, now: Time, limit: usize) -> Result<Vec<AggregateId>, Error>;
+    async fn due(&self, process: ProcessId, now: Time, steady: Steady, limit: usize)
+    -> Result<Vec<AggregateId>, Error>;
+
+    /// Aggregates that nobody owns and that were put to sleep by a clock that has been set back since: their last entry lies
+    /// in the future, and so does the timer they sleep for. With their timers, earliest first, from `from` on.
+    async fn astray(&self, now: Time, from: Time, limit: usize) -> Result<Vec<(Time, AggregateId)>, Error>;
 
     /// Aggregates that this process owns and whose inbox has items that arrived from other processes; named until
     /// the items are consumed.

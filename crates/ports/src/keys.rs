@@ -122,6 +122,11 @@ impl Role {
         Self::ALL.into_iter().find(|role| role.word() == word)
     }
 
+    /// Whether it undoes what this role set: its own, and what is below. Only an admin is above others.
+    pub fn stands_for(self, other: Self) -> bool {
+        self == Self::Admin || self == other
+    }
+
     pub fn may(self, need: Need) -> bool {
         match need {
             Need::Look => true,

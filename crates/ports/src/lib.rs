@@ -4,6 +4,7 @@
 //! and on every real implementation.
 
 pub mod audit;
+pub mod backoff;
 pub mod budget;
 pub mod catalogue;
 pub mod circuits;
@@ -13,17 +14,23 @@ pub mod conversations;
 pub mod decisions;
 pub mod desk;
 pub mod embed;
+pub mod erasure;
 pub mod feed;
+pub mod health;
 pub mod index;
 pub mod journal;
 pub mod keys;
+pub mod mail;
 pub mod memory;
 pub mod models;
 pub mod post;
+pub mod rate_limits;
 pub mod read;
 pub mod records;
 pub mod registry;
 pub mod sandbox;
 pub mod sources;
+pub mod stored;
 pub mod thinkers;
+pub mod tool_cache;
 pub mod tools;

@@ -27,6 +27,8 @@ pub struct Asker {
     pub key: String,
     /// For sums by workflow.
     pub workflow: Option<String>,
+    /// Of what type the agent is that asks; nothing where no run's agent does.
+    pub agent_type: Option<baton_core::agent::Kind>,
     /// The API key it came under, by its id: for budgets by key.
     pub key_id: Option<String>,
     /// The consumer's own key for the provider. Never stored, never logged.
@@ -55,6 +57,7 @@ impl Asker {
             run: None,
             key: key.into(),
             workflow: None,
+            agent_type: None,
             key_id: None,
             api_key: None,
             reads_along: false,

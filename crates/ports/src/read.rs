@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use baton_core::bundle::Hash;
 use baton_core::id::{RunId, TenantId};
 use baton_core::kpi::Conversations;
 use baton_core::money::Usd;
@@ -35,6 +36,10 @@ pub struct RunHead {
     pub wake_at: Option<Time>,
     /// Entries in its journal.
     pub seq: u64,
+    /// Since when its contents are gone: its inputs, its outputs and its journal.
+    pub erased_at: Option<Time>,
+    /// The version it was on, where it was erased.
+    pub erased_version: Option<String>,
 }
 
 impl RunHead {
@@ -57,6 +62,7 @@ impl RunHead {
             "total_cost_usd": self.cost.as_f64(),
             "error": self.fault,
             "entries": self.seq,
+            "erased_at": self.erased_at.map(|at| at.to_string()),
         })
     }
 
@@ -71,21 +77,57 @@ impl RunHead {
     }
 }
 
+/// Which runs; what is not said lets every run through.
 #[derive(Clone, Debug, Default)]
 pub struct RunFilter {
-    pub state: Option<State>,
+    /// In one of these states; none: in any.
+    pub states: Vec<State>,
     pub workflow: Option<String>,
+    /// On one of these versions.
+    pub bundles: Option<Vec<Hash>>,
+    /// The customer that the run was begun for, by their id.
+    pub customer: Option<String>,
+    /// Failed with this code.
+    pub error_code: Option<String>,
+    /// Created at this time or later.
+    pub from: Option<Time>,
+    /// Created before this time.
+    pub until: Option<Time>,
+    /// Somewhere in the id, the workflow's name or the error, whatever the case of its ASCII letters.
+    pub text: Option<String>,
     /// Runs older than this one, newest first; the cursor of the next page.
     pub before: Option<RunId>,
     pub limit: usize,
+}
+
+/// A page of runs, newest first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RunPage {
+    pub heads: Vec<RunHead>,
+    /// The run that the next page begins behind; nothing at the end. A page may have fewer runs than were asked for, or none,
+    /// and still have a next one: no page looks at more than some thousand runs.
+    pub next: Option<RunId>,
+}
+
+/// How the store knows a customer's runs: by a hash, so that erasing a person leaves nothing of their id with them.
+pub fn customer_hash(tenant: &TenantId, customer: &str) -> String {
+    Hash::of(format!("{tenant}\n{customer}").as_bytes()).as_str().to_owned()
 }
 
 #[async_trait]
 pub trait Read: Send + Sync {
     async fn run(&self, tenant: &TenantId, run: &RunId) -> Result<Option<RunHead>, Error>;
 
-    /// Newest first.
+    /// Newest first: all that the filter lets through, up to its limit.
     async fn runs(&self, tenant: &TenantId, filter: RunFilter) -> Result<Vec<RunHead>, Error>;
+
+    /// The same at a bounded cost, for doors that anybody may ask.
+    async fn run_page(&self, tenant: &TenantId, filter: RunFilter) -> Result<RunPage, Error> {
+        let limit = if filter.limit == 0 { PAGE_DEFAULT } else { filter.limit.min(PAGE_MAX) };
+        let heads = self.runs(tenant, filter).await?;
+        let next = heads.last().filter(|_| heads.len() == limit).map(|head| head.run.clone());
+        Ok(RunPage { heads, next })
+    }
 
     /// Runs that no other run began and whose ids begin so, in the order of their ids.
     async fn begun_by(&self, tenant: &TenantId, prefix: &str, limit: usize) -> Result<Vec<RunHead>, Error>;

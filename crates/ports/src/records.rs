@@ -8,6 +8,8 @@ use baton_core::id::TenantId;
 use baton_core::time::Time;
 use serde_json::Value;
 
+use crate::health::StoreOutage;
+
 /// Operations of one batch.
 pub const OPS_MAX: usize = 100;
 /// Bytes of one record's value.
@@ -88,6 +90,9 @@ pub enum Error {
     Unwritable { reason: String },
     #[error("records cannot be read: {reason}")]
     Unreadable { reason: String },
+    /// Nothing more is acknowledged until a person has seen to it.
+    #[error(transparent)]
+    Outage(#[from] StoreOutage),
 }
 
 #[async_trait]

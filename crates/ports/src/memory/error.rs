@@ -57,6 +57,7 @@ impl From<records::Error> for Error {
             records::Error::Busy { retry_after } => Self::Busy { retry_after },
             records::Error::Unreadable { reason } => Self::Unreadable { reason },
             records::Error::Unwritable { reason } => Self::Unwritable { reason },
+            records::Error::Outage(outage) => Self::Unwritable { reason: outage.to_string() },
             // Whoever changes a thread tries again before this is said.
             records::Error::Conflict { .. } | records::Error::EmptyRange { .. } => {
                 Self::Busy { retry_after: RETRY_AFTER }

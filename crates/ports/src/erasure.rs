@@ -1,0 +1,228 @@
+//! Taking contents out of the store for good: everything about one person, or what is older than it is kept.
+//!
+//! An aggregate is erased in two steps. [`Erasure::mark`] ends it in one small write: from then on nobody owns it, nothing
+//! is appended to it, no message reaches it and its journal is not read any more. [`Erasure::clear`] then deletes its rows,
+//! a bounded piece at a time. A process that dies in between leaves the mark, and [`Erasure::marked`] finds what is left.
+
+use async_trait::async_trait;
+use baton_core::id::{RunId, TenantId};
+use baton_core::time::Time;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::audit::Person;
+use crate::journal::{AggregateId, Error, Kind};
+use crate::records::Record;
+
+/// A run or a conversation of a person's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Belonging {
+    pub id: AggregateId,
+    pub kind: Kind,
+    /// The run's or conversation's state, as lists show it.
+    pub state: String,
+    /// It has not ended, or its inbox holds something that is not handled yet.
+    pub live: bool,
+}
+
+/// What became of a mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Marked {
+    Done,
+    /// It has not ended, or something waits in its inbox; nothing was changed.
+    Live,
+    /// It is erased already, or there is no such run or conversation of this tenant's.
+    Absent,
+}
+
+/// What stays of an aggregate once it is cleared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remainder {
+    /// Its row in lists: ids, version, times, cost and state.
+    Tombstone,
+    /// Nothing.
+    Nothing,
+}
+
+/// Rows that one piece deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cleared {
+    pub entries: u64,
+    /// Items of inboxes, and the ids of commands that were taken in.
+    pub inbox: u64,
+    pub snapshots: u64,
+    pub desk_items: u64,
+    /// Of which model was asked, and why.
+    pub decisions: u64,
+    /// There is more to delete.
+    pub more: bool,
+}
+
+/// What became of the file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Scrubbed {
+    /// The database was written anew, so that no page holds what was deleted.
+    pub vacuumed: bool,
+    /// The write-ahead log was moved into the database and cut to nothing.
+    pub log_truncated: bool,
+    /// Bytes of the database afterwards.
+    pub bytes: u64,
+}
+
+#[async_trait]
+pub trait Erasure: Send + Sync {
+    /// Runs and conversations that were begun for a person ([`is_begun_for`]), of as many aggregates behind `after` as are
+    /// looked at at once; and behind which to go on, unless that was the end. Erased ones are left out.
+    async fn begun_for(
+        &self,
+        tenant: &TenantId,
+        person: &Person,
+        after: i64,
+    ) -> Result<(Vec<Belonging>, Option<i64>), Error>;
+
+    /// A run or a conversation itself, and all that it began: runs whose ids begin with its own.
+    async fn family(&self, tenant: &TenantId, of: &AggregateId) -> Result<Vec<Belonging>, Error>;
+
+    /// Ends an aggregate that is over, so that its contents can be deleted.
+    async fn mark(&self, tenant: &TenantId, id: &AggregateId, rest: Remainder, at: Time) -> Result<Marked, Error>;
+
+    /// A tenant's aggregates that are marked so and not cleared yet, those of before an instant where one is told; what others
+    /// began comes before what began it.
+    async fn marked(&self, tenant: &TenantId, rest: Remainder, before: Option<Time>)
+    -> Result<Vec<AggregateId>, Error>;
+
+    /// Runs nobody else began, or conversations, that ended before an instant and can go, oldest first, with all that they
+    /// began: some of those behind `after`, and behind which to go on, unless that was the end. What waits for a person, what
+    /// has not ended in all its parts, and runs of a conversation that is open are left out.
+    async fn old(
+        &self,
+        tenant: &TenantId,
+        kind: Kind,
+        before: Time,
+        after: Option<(Time, i64)>,
+    ) -> Result<(Vec<Vec<AggregateId>>, Option<(Time, i64)>), Error>;
+
+    /// Deletes a piece of a marked aggregate. What is deleted is overwritten.
+    async fn clear(&self, tenant: &TenantId, id: &AggregateId) -> Result<Cleared, Error>;
+
+    /// Deletes a piece of the answers of tools that are kept for a tenant; says how many, 0 where none is left. They do not
+    /// all say whom they are about, and a tool whose answer has gone is asked again.
+    async fn clear_answers(&self, tenant: &TenantId) -> Result<u64, Error>;
+
+    /// All small records of a tenant in the order of their spaces and keys, behind one of them: a bounded page.
+    async fn records_of_all(&self, tenant: &TenantId, after: Option<(String, String)>) -> Result<Vec<Record>, Error>;
+
+    /// Moves the log into the database and cuts it to nothing; and writes the database anew, where it has at most
+    /// `vacuum_bytes_max` bytes. Others who write wait for that.
+    async fn scrub(&self, vacuum_bytes_max: u64) -> Result<Scrubbed, Error>;
+
+    /// Gives pages that hold nothing any more back to the file system, at most so many; says how many. None of a database
+    /// that was made before it could be done a few pages at a time, until it is vacuumed.
+    async fn give_back_pages(&self, pages_max: u32) -> Result<u64, Error>;
+}
+
+/// Fields that name whom a run or a conversation is for.
+const CUSTOMER_FIELDS: [&str; 12] = [
+    "user_id",
+    "user",
+    "customer_id",
+    "customer",
+    "client_id",
+    "patient_id",
+    "patient",
+    "contact_id",
+    "contact",
+    "person",
+    "person_id",
+    "guest_id",
+];
+
+/// Whether a run or a conversation was begun for a person, as its first entry or its first command says: by its caller, its
+/// context or its input. A field that names a customer ([`CUSTOMER_FIELDS`]) has the person's id as its whole value, or any
+/// field has one of their other identifiers as its whole value. Lists are not looked into: one of many is not whom it is for.
+pub fn is_begun_for(first: &Value, person: &Person) -> bool {
+    let events = first.get("events").and_then(Value::as_array).map_or(std::slice::from_ref(first), Vec::as_slice);
+    let beginnings = events.iter().filter_map(Value::as_object).flat_map(|event| {
+        ["started", "begun", "start", "begin"].into_iter().filter_map(|word| event.get(word)?.as_object())
+    });
+    let forked = first.pointer("/fork/past/0").is_some_and(|past| is_begun_for(past, person));
+    forked
+        || beginnings.into_iter().any(|beginning| {
+            let parts = ["caller", "context", "input"].into_iter().filter_map(|name| beginning.get(name)?.as_object());
+            names(beginning.get("user"), person) || parts.into_iter().any(|part| is_for(part, false, person))
+        })
+}
+
+fn names(value: Option<&Value>, person: &Person) -> bool {
+    value.and_then(Value::as_str).is_some_and(|text| text == person.id || is_identifier(text, person))
+}
+
+fn is_for(fields: &Map<String, Value>, of_customer: bool, person: &Person) -> bool {
+    fields.iter().any(|(name, value)| {
+        let names_customer = CUSTOMER_FIELDS.contains(&name.to_ascii_lowercase().as_str());
+        match value {
+            Value::String(text) => {
+                (names_customer || of_customer && name == "id") && *text == person.id || is_identifier(text, person)
+            }
+            Value::Number(number) => names_customer && number.to_string() == person.id,
+            Value::Object(fields) => is_for(fields, names_customer, person),
+            Value::Array(_) | Value::Bool(_) | Value::Null => false,
+        }
+    })
+}
+
+fn is_identifier(text: &str, person: &Person) -> bool {
+    person.also.iter().any(|known| text.trim().eq_ignore_ascii_case(known.trim()))
+}
+
+/// Ids of runs and conversations that are being erased.
+pub type Names = std::collections::BTreeSet<RunId>;
+
+/// Whether a text is one of these ids, or is below one of them, as keys of calls and requests are (`RUN/node/0/0`).
+pub fn is_below(names: &Names, text: &str) -> bool {
+    let whole = std::iter::once(text);
+    let parts = text.match_indices('/').map(|(at, _)| &text[..at]);
+    whole.chain(parts).any(|part| names.contains(&RunId::new(part)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn whom_a_run_is_for_is_said_by_caller_context_or_input() {
+        let ana = Person { id: "ana".into(), also: vec!["ana@example.com".into()], ..Person::default() };
+        let started = |what: Value| json!({ "at": 1, "events": [{ "started": what }] });
+        for theirs in [
+            started(json!({ "caller": { "user_id": "ana" } })),
+            started(json!({ "context": { "customer": { "id": "ana" } } })),
+            started(json!({ "input": { "lead": { "email": "Ana@Example.com " } } })),
+            json!({ "start": { "input": { "customer_id": "ana" } } }),
+            json!({ "at": 1, "events": [{ "begun": { "user": "ana" } }] }),
+            json!({ "fork": { "past": [started(json!({ "input": { "user": "ana" } }))] } }),
+        ] {
+            assert!(is_begun_for(&theirs, &ana), "{theirs}");
+        }
+        for anothers in [
+            started(json!({ "caller": { "begun_by": "ana" } })),
+            started(json!({ "input": { "customers": [{ "customer_id": "ana" }] } })),
+            started(json!({ "input": { "id": "ana", "note": "ask ana@example.com" } })),
+            json!({ "at": 1, "events": [{ "scheduled": { "input": { "user_id": "ana" } } }] }),
+        ] {
+            assert!(!is_begun_for(&anothers, &ana), "{anothers}");
+        }
+    }
+
+    #[test]
+    fn keys_of_calls_are_below_their_run() {
+        let names = Names::from([RunId::new("c.1"), RunId::new("c.1/ask/sub")]);
+        for text in ["c.1", "c.1/book/0/0", "c.1/ask/sub/x"] {
+            assert!(is_below(&names, text), "{text}");
+        }
+        for text in ["c.10", "c", "x/c.1"] {
+            assert!(!is_below(&names, text), "{text}");
+        }
+    }
+}
