@@ -7,7 +7,7 @@ use baton_core::id::{RunId, TenantId};
 use baton_core::money::Usd;
 use baton_core::redact;
 use baton_core::run::{
-    Address, CallId, Command, DEADLINE, Decision, EffectId, Ended, Event, How, Resolution, Role, Run,
+    Address, CallId, Command, DEADLINE, Decision, EffectId, Ended, Event, How, Resolution, Role, Run, Via,
 };
 use baton_core::time::Time;
 use baton_core::tool::{AuditRow, AuditStatus, Said};
@@ -41,6 +41,8 @@ pub fn of_attempt(row: AuditRow, effect: &EffectId, run: &Run, id: &RunId) -> Au
 /// Somebody's word on what waits for a person, or the clock's where nobody gave one in time.
 pub struct Word {
     by: String,
+    /// How it came in, where it came with no key or token of the person's own.
+    via: Option<Via>,
     on: On,
 }
 
@@ -61,10 +63,15 @@ impl Word {
     /// the clock's may be among them whatever it is.
     pub fn of(command: &Command, run: &Run, now: Time) -> Vec<Self> {
         let own = match command {
-            Command::Approve { effect, by, .. }
-            | Command::Fill { effect, by, .. }
-            | Command::Resolve { effect, by, .. } => Some(Self::on_call(&effect.call, run, by)),
-            Command::Answer { node, by, .. } => Some(Self { by: by.clone(), on: On::Node(node.clone()) }),
+            Command::Fill { effect, by, .. } | Command::Resolve { effect, by, .. } => {
+                Some(Self::on_call(&effect.call, run, by))
+            }
+            Command::Approve { effect, by, .. } => {
+                Some(Self { via: by.via.clone(), ..Self::on_call(&effect.call, run, &by.name) })
+            }
+            Command::Answer { node, by, .. } => {
+                Some(Self { by: by.name.clone(), via: by.via.clone(), on: On::Node(node.clone()) })
+            }
             Command::Start { .. }
             | Command::Outcome { .. }
             | Command::Sending { .. }
@@ -84,7 +91,7 @@ impl Word {
         };
         let calls = run.lapsed_leaves(now).map(|effect| Self::on_call(&effect.call, run, DEADLINE));
         let nodes = run.lapsed_questions(now);
-        let nodes = nodes.map(|node| Self { by: DEADLINE.to_owned(), on: On::Node(node.clone()) });
+        let nodes = nodes.map(|node| Self { by: DEADLINE.to_owned(), via: None, on: On::Node(node.clone()) });
         own.into_iter().chain(calls).chain(nodes).collect()
     }
 
@@ -92,7 +99,7 @@ impl Word {
         let undoes = run.saga().undoes(call);
         let tool = run.tool_of(call).or(undoes.map(|(_, tool)| tool)).unwrap_or(MODEL).to_owned();
         let about = undoes.map_or(call, |(acted, _)| &acted.call).clone();
-        Self { by: by.to_owned(), on: On::Call { call: call.clone(), tool, about } }
+        Self { by: by.to_owned(), via: None, on: On::Call { call: call.clone(), tool, about } }
     }
 
     /// The rows of what came of it.
@@ -129,6 +136,15 @@ impl Word {
     }
 
     fn row(&self, kind: &str, action: &str, details: Value, run: &RunId, tenant: &TenantId, at: Time) -> AuditRow {
+        let mut details = details;
+        match &self.via {
+            Some(Via::CommandLine) => details["via"] = "command_line".into(),
+            Some(Via::Link { asked_by }) => {
+                details["via"] = "link".into();
+                details["link_asked_by"] = asked_by.as_str().into();
+            }
+            None => {}
+        }
         let row = bare(kind, action, details, run, tenant, at);
         AuditRow { user_id: Some(self.by.clone()), ..row }
     }

@@ -239,7 +239,7 @@ fn is_over(head: &ConversationHead) -> bool {
 
 /// What is kept of this one is not what was written; others are well.
 fn is_broken(error: &journal::Error) -> bool {
-    matches!(error, journal::Error::Corrupt { .. })
+    matches!(error, journal::Error::Corrupt { .. } | journal::Error::Erased { .. })
 }
 
 /// Asking again changes nothing about it.

@@ -1,6 +1,7 @@
 //! The asynchronous shell: one lease per process, one task per awake run, one loop that looks for work.
 
 mod claim;
+mod held;
 mod lease;
 mod plain;
 mod task;
@@ -13,20 +14,24 @@ use baton_core::bundle::Hash;
 use baton_core::id::{RunId, TenantId};
 use baton_core::run::{Entry, Forked, Incoming, Started, State};
 use baton_ports::clock::Clock;
-use baton_ports::journal::{AggregateId, Create, InboxItem, Journal, Kind, Lease, Submit, Submitted};
+use baton_ports::journal::{self, AggregateId, Create, InboxItem, Journal, Kind, Lease, Submit, Submitted};
 use baton_ports::models::{ApiKey, Models};
 use baton_ports::sandbox::Sandbox;
 use baton_ports::thinkers::Thinkers;
 use baton_ports::tools::Tools;
 use serde_json::Value;
-use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, broadcast, mpsc, oneshot, watch};
+use tokio::time::Instant;
 
-use crate::dispatcher::{Admission, Dispatcher};
+use crate::dispatcher::{Admission, Dispatcher, Left};
+use crate::error::Unfinished;
 use crate::keys::{self, Keys};
 use crate::notices::{Notices, Recorded, Watch};
 use crate::owner::Owner;
 use crate::voices::{Said, Voices};
 use crate::{Error, Library, Options, Roster};
+
+use held::Held;
 
 /// Work to take on.
 #[derive(Clone)]
@@ -78,8 +83,6 @@ struct Inner {
     dispatcher: Mutex<Dispatcher>,
     /// How to nudge the task of an awake run.
     nudges: Mutex<BTreeMap<RunId, mpsc::Sender<()>>>,
-    /// Runs whose append failed: claimed afresh once the store answers again.
-    fallen: Mutex<Vec<RunId>>,
     /// Who waits for which run's end.
     ends: Mutex<BTreeMap<RunId, oneshot::Sender<State>>>,
     keys: Keys,
@@ -88,8 +91,17 @@ struct Inner {
     /// Whose agents wait for how much at once.
     turns: Mutex<BTreeMap<TenantId, (usize, Arc<Semaphore>)>>,
     notices: Arc<Notices>,
+    /// Somebody was told that the lease is over.
+    lease_lost: Notify,
     stopping: watch::Sender<bool>,
+    /// What is still moving after a while of stopping is dropped where it is.
+    abandoned: watch::Sender<bool>,
 }
+
+/// Of the time that stopping may take, how much is for what is still moving; the rest is for giving everything back.
+const HAND_OVER: f64 = 0.7;
+/// Runs that are named of those that were still moving.
+const NAMED_MAX: usize = 20;
 
 impl Engine {
     /// Who the tenants and their agents are.
@@ -99,19 +111,20 @@ impl Engine {
 
     /// Joins the store and begins to look for work: what is due, and what a dead process left behind.
     pub async fn begin(world: World, options: Options) -> Result<Self, Error> {
-        let lease = world.journal.join(world.clock.now()).await?;
+        let lease = world.journal.join(world.clock.steady()).await?;
         let inner = Arc::new(Inner {
             lease: watch::Sender::new(lease),
             dispatcher: Mutex::new(Dispatcher::new(options.awake_max)),
             nudges: Mutex::default(),
-            fallen: Mutex::default(),
             ends: Mutex::default(),
             keys: Keys::default(),
             voices: Voices::default(),
             calls: Semaphore::new(options.calls_in_flight_max),
             turns: Mutex::default(),
             notices: Arc::default(),
+            lease_lost: Notify::new(),
             stopping: watch::Sender::new(false),
+            abandoned: watch::Sender::new(false),
             world,
             options,
         });
@@ -140,10 +153,11 @@ impl Engine {
             caller: start.caller,
             origin: baton_core::run::Origin::Caller,
         };
-        // Where the key is, there the run stays, room or not.
-        let has_room = lock(&inner.dispatcher).room() > 0 || key.is_some() && inner.options.awake_max > 0;
         let lease = *inner.lease.borrow();
         let payload: Arc<[u8]> = serde_json::to_vec(&Incoming::Start(Box::new(started)))?.into();
+        // Where the key is, there the run stays, room or not. It has its place before the store is asked: should nobody hear
+        // the answer, it is claimed.
+        let held = Held::begin(inner, &start.run, key.is_some());
         let submit = Submit {
             aggregate: start.run.clone(),
             tenant: start.tenant.clone(),
@@ -154,22 +168,36 @@ impl Engine {
                 kind: Kind::Run,
                 workflow: start.workflow,
                 parent: None,
-                owner: has_room.then_some(lease.process),
+                owner: held.as_ref().map(|_| lease.process),
             }),
         };
         let at = submit.at;
-        let submitted = inner.world.journal.submit(submit).await?;
+        let submitted = inner.world.journal.submit(submit).await;
+        let is_owned = match &submitted {
+            Ok(Submitted::Accepted { owned, .. }) => owned.is_some(),
+            // Whether it is durable is not known.
+            Err(journal::Error::Unwritable { .. }) => true,
+            Ok(Submitted::Duplicate) | Err(_) => false,
+        };
+        let held = held.and_then(|mut held| {
+            if !is_owned {
+                held.is_gone();
+            }
+            is_owned.then_some(held)
+        });
+        let submitted = submitted?;
         if let (Submitted::Accepted { .. }, Some(key)) = (&submitted, key) {
             inner.keys.put(&start.tenant, &start.run, key);
         }
         match submitted {
             Submitted::Duplicate => Err(Error::Exists { run: start.run }),
             Submitted::Accepted { item, owned: Some(ownership), .. } => {
+                // Nobody else owns what was created as somebody's here.
+                let Some(held) = held else { return Ok(()) };
                 let mut owner = Owner::fresh(start.run.clone(), start.tenant, ownership, lease.until);
                 owner.know([(start.bundle, workflow)]);
                 let first = InboxItem { item, command_id: "start".to_owned(), payload, at };
-                lock(&inner.dispatcher).admit_owned(&start.run);
-                task::spawn(inner.clone(), start.run, owner, vec![first]);
+                task::spawn(held, owner, vec![first]);
                 Ok(())
             }
             Submitted::Accepted { .. } => {
@@ -288,44 +316,89 @@ impl Engine {
         lock(&self.inner.dispatcher).is_awake(run)
     }
 
-    /// Stops taking work, lets appends under way finish, and gives every run back.
+    /// Runs that this program cannot fold: their journals are damaged, or were written by a newer one. Each is tried again
+    /// every few minutes, and nothing else is done with it.
+    pub fn unreadable(&self) -> Vec<RunId> {
+        lock(&self.inner.dispatcher).unreadable().cloned().collect()
+    }
+
+    /// Stops taking work, lets appends under way finish, and gives every run back. It ends within
+    /// [`Options::stop_within`], whatever a tool or the store does.
+    ///
+    /// # Errors
+    /// [`Error::Unfinished`] where runs were still moving then, or where the store did not take back what this process owned:
+    /// others take that over once the process is gone.
     pub async fn stop(&self) -> Result<(), Error> {
-        self.inner.stopping.send_replace(true);
-        let mut nudged = self.inner.stopping.subscribe();
-        while !lock(&self.inner.nudges).is_empty() {
-            // Each task tells us by touching the flag as it leaves.
-            if nudged.changed().await.is_err() {
-                break;
-            }
+        let inner = &self.inner;
+        let (begun, within) = (Instant::now(), inner.options.stop_within);
+        inner.stopping.send_replace(true);
+        let moving = match tokio::time::timeout(within.mul_f64(HAND_OVER), self.rests()).await {
+            Ok(()) => Vec::new(),
+            Err(_) => lock(&inner.dispatcher).busy().cloned().collect(),
+        };
+        inner.abandoned.send_replace(true);
+        let process = inner.lease.borrow().process;
+        let left = within.saturating_sub(begun.elapsed());
+        let kept = match tokio::time::timeout(left, inner.world.journal.leave(process)).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some("the store did not answer".to_owned()),
+        };
+        if moving.is_empty() && kept.is_none() {
+            return Ok(());
         }
-        let process = self.inner.lease.borrow().process;
-        self.inner.world.journal.leave(process).await?;
-        Ok(())
+        let (count, named) = (moving.len(), moving.into_iter().take(NAMED_MAX).collect());
+        Err(Error::Unfinished(Box::new(Unfinished { count, named, within, kept })))
+    }
+
+    /// Waits until nothing is being claimed or moved.
+    async fn rests(&self) {
+        let mut left = self.inner.stopping.subscribe();
+        // Each tells by touching the flag as it leaves.
+        while lock(&self.inner.dispatcher).awake() > 0 && left.changed().await.is_ok() {}
     }
 }
 
 impl Inner {
     /// Somebody says this run has something to do. Only a hint: the store knows.
-    fn announce(self: &Arc<Self>, run: &RunId) {
+    fn announce(self: &Arc<Self>, run: &RunId) -> Admission {
+        if self.is_stopping() {
+            return Admission::Later;
+        }
         let admission = lock(&self.dispatcher).announce(run);
         match admission {
-            Admission::Claim => {
-                tokio::spawn(claim::claim(self.clone(), run.clone()));
-            }
+            Admission::Claim => self.claim(run.clone()),
             Admission::Nudge => {
                 if let Some(nudge) = lock(&self.nudges).get(run) {
                     // A full channel means a nudge is waiting already.
                     let _ = nudge.try_send(());
                 }
             }
-            Admission::Later => {}
+            Admission::Later | Admission::Waits => {}
         }
+        admission
     }
 
-    /// A run is not awake here any more.
-    fn left(self: &Arc<Self>, run: &RunId) {
+    /// Takes a run that has its place.
+    fn claim(self: &Arc<Self>, run: RunId) {
+        tokio::spawn(claim::claim(self.clone(), run));
+    }
+
+    /// A task is about to move a run: how it is nudged.
+    fn woke(&self, run: &RunId) -> mpsc::Receiver<()> {
+        let (nudge, nudged) = mpsc::channel(1);
+        if lock(&self.dispatcher).woke(run) {
+            // It is the first.
+            let _ = nudge.try_send(());
+        }
+        lock(&self.nudges).insert(run.clone(), nudge);
+        nudged
+    }
+
+    /// Nothing moves a run here any more.
+    fn left(self: &Arc<Self>, run: &RunId, left: Left) {
         lock(&self.nudges).remove(run);
-        let again = lock(&self.dispatcher).left(run);
+        let again = lock(&self.dispatcher).left(run, left, self.world.clock.steady());
         for run in again {
             self.announce(&run);
         }

@@ -11,7 +11,7 @@ use baton_core::run::{Block, EffectId, Leave, ModelFault, Outcome};
 use baton_core::time::Time;
 use baton_core::tool::{self, AuditRow};
 use baton_ports::budget::{Charge, Tab};
-use baton_ports::clock::Clock;
+use baton_ports::clock::{Clock, Steady};
 use baton_ports::models::{Asker, Models, PIECES_WAITING_MAX};
 use baton_ports::sandbox::{Limits, Sandbox};
 use baton_ports::thinkers::{Thinkers, Thought};
@@ -57,11 +57,12 @@ pub struct World<'a> {
 pub async fn send(world: World<'_>, tenant: &TenantId, run: &RunId, send: Send, tab: Tab) -> Back {
     let Send { effect, what, class, limit, approved } = send;
     match what {
-        What::Model { key, request, most, workflow, caller } => {
+        What::Model { key, request, most, workflow, agent_type, caller } => {
             let api_key = world.keys.of(tenant, run);
             let mut asker = Asker {
                 run: Some(run.clone()),
                 workflow: Some(workflow),
+                agent_type,
                 key_id: caller.key_id,
                 traceparent: caller.traceparent,
                 most,
@@ -131,8 +132,8 @@ async fn ask(
 }
 
 /// Performs a call whose marker is durable, unless the time its marker names is over.
-pub async fn perform(clock: &dyn Clock, effect: EffectId, permit: Box<dyn PermittedCall>, until: Time) -> Back {
-    let limit = until.since(clock.now());
+pub async fn perform(clock: &dyn Clock, effect: EffectId, permit: Box<dyn PermittedCall>, until: Steady) -> Back {
+    let limit = until.since(clock.steady());
     if limit.is_zero() {
         return free(effect, Outcome::NotSent);
     }

@@ -1,5 +1,8 @@
 //! Why work was not taken on.
 
+use std::fmt;
+use std::time::Duration;
+
 use baton_core::graph::input::Unfit;
 use baton_core::id::RunId;
 use baton_ports::journal;
@@ -25,7 +28,42 @@ pub enum Error {
     Records(#[from] baton_ports::records::Error),
     #[error("the engine stopped")]
     Stopped,
+    /// Stopping ended before all was handed over.
+    #[error(transparent)]
+    Unfinished(Box<Unfinished>),
     /// An entry or item cannot be written down or read back.
     #[error("an entry cannot be encoded: {0}")]
     Encoding(#[from] serde_json::Error),
 }
+
+/// What was left where it was, when the time for stopping was over. Nothing that was acknowledged is lost: others take it
+/// over once this process is gone.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Unfinished {
+    /// Runs that were still being claimed or moved.
+    pub count: usize,
+    /// The first of them.
+    pub named: Vec<RunId>,
+    /// How long stopping might take.
+    pub within: Duration,
+    /// Why the store did not take back what this process owned; nothing where it did.
+    pub kept: Option<String>,
+}
+
+impl fmt::Display for Unfinished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not all was handed over within {} s:", self.within.as_secs())?;
+        if self.count > 0 {
+            let named: Vec<&str> = self.named.iter().map(RunId::as_str).collect();
+            let more = if self.count > named.len() { ", …" } else { "" };
+            write!(f, " {} runs were still moving ({}{more})", self.count, named.join(", "))?;
+        }
+        if let Some(kept) = &self.kept {
+            let and = if self.count > 0 { ", and" } else { "" };
+            write!(f, "{and} what this process owns could not be given back: {kept}")?;
+        }
+        write!(f, "; nothing that was acknowledged is lost, and it is taken over once this process is gone")
+    }
+}
+
+impl std::error::Error for Unfinished {}

@@ -314,6 +314,7 @@ impl Follower {
                 News::Nothing
             }
             Some(Ok(Recorded::Refused { run, item, refusal })) => News::Refused { run, item, refusal },
+            Some(Ok(Recorded::Taken { run, items })) => News::Moved { run, items },
             Some(Ok(Recorded::Entry { run, seq, entry, items, .. })) => {
                 self.take(&run, seq, &entry).await?;
                 News::Moved { run, items }

@@ -16,12 +16,14 @@ mod error;
 mod follow;
 mod keys;
 mod library;
+pub mod lookout;
 mod messages;
 pub mod newest;
 mod notices;
 pub mod one_call;
 mod options;
 pub mod outgoing;
+pub mod own_time;
 pub mod owner;
 pub mod plain;
 mod projections;
@@ -30,13 +32,14 @@ pub mod settings;
 pub mod tenants;
 pub mod traces;
 pub mod triggers;
+pub mod verify;
 mod voices;
 
 pub use baton_agents::{
     Agents, Override as Prompt, check as check_agent, put as put_prompt, shipped as shipped_agents,
 };
 pub use driver::{Engine, Fork, Start};
-pub use error::Error;
+pub use error::{Error, Unfinished};
 pub use follow::{Delivered, Followed, Follower, Tell};
 pub use keys::take as take_key;
 pub use library::Library;

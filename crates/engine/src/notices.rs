@@ -36,6 +36,11 @@ pub enum Recorded {
         item: i64,
         refusal: Refusal,
     },
+    /// These items were taken and changed nothing: a signal that had come before.
+    Taken {
+        run: RunId,
+        items: Arc<[i64]>,
+    },
     /// A conversation or a desk has moved: these items were taken, or refused.
     Plain {
         aggregate: AggregateId,
@@ -91,8 +96,10 @@ impl Notices {
 
     /// Tells what is durable: whoever comes later reads it from the store.
     pub fn tell(&self, recorded: Recorded) {
-        let (Recorded::Entry { run, .. } | Recorded::Refused { run, .. } | Recorded::Plain { aggregate: run, .. }) =
-            &recorded;
+        let (Recorded::Entry { run, .. }
+        | Recorded::Refused { run, .. }
+        | Recorded::Taken { run, .. }
+        | Recorded::Plain { aggregate: run, .. }) = &recorded;
         if let Some(listeners) = lock(&self.of_runs).get(run) {
             for listener in listeners {
                 if listener.queue.try_send(recorded.clone()).is_err() {

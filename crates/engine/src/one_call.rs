@@ -6,7 +6,7 @@ use std::sync::Arc;
 use baton_core::bundle::Hash;
 use baton_core::definition::{self, Catalog, SINGLE_CALL};
 use baton_core::id::{ID_BYTES_MAX, RunId, TenantId};
-use baton_core::run::{Open, Run, State};
+use baton_core::run::{Open, Run, State, TOOL_RESULTS};
 use baton_core::time::Time;
 use baton_core::tool::{Caller, Envelope, Facts};
 use baton_ports::journal;
@@ -157,21 +157,29 @@ fn name_of(tool: &str) -> String {
 
 /// What the call of such a run came to, once it has; nothing of a run of any other kind.
 pub fn envelope(run: &Run) -> Option<Envelope> {
-    let results = output(run)?;
+    let results = output(run).or_else(|| of_failed(run))?;
     // One call was asked for, so there is one result.
     let result = results.as_object()?.values().next()?;
     serde_json::from_value(result.clone()).ok()
 }
 
 fn output(run: &Run) -> Option<Value> {
-    let is_one = run.workflow().is_some_and(|workflow| workflow.name.starts_with(SINGLE_CALL));
-    run.outputs().remove(NODE).filter(|_| is_one)
+    run.outputs().remove(NODE).filter(|_| is_one(run))
 }
 
-/// How the call of such a run failed, where it has. The run itself completes: it did what it was there for, which was to
-/// ask and to hear the answer.
+fn is_one(run: &Run) -> bool {
+    run.workflow().is_some_and(|workflow| workflow.name.starts_with(SINGLE_CALL))
+}
+
+/// What is left of a call that failed: its run has failed with it, and no node has an output.
+fn of_failed(run: &Run) -> Option<Value> {
+    let results = run.variables().get(TOOL_RESULTS).filter(|_| is_one(run) && run.state() == State::Failed)?;
+    Some((**results).clone())
+}
+
+/// How the call of such a run failed, where it has. The run fails with it; of an older one, it completed.
 pub fn failure(run: &Run) -> Option<Envelope> {
-    envelope(run).filter(|envelope| run.state() == State::Completed && !envelope.success)
+    envelope(run).filter(|envelope| matches!(run.state(), State::Completed | State::Failed) && !envelope.success)
 }
 
 /// For programs: the envelope, with the run it came of; where there is none yet, what it waits for.

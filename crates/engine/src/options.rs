@@ -19,6 +19,8 @@ pub struct Options {
     pub lease_margin: Duration,
     /// Entries between snapshots, at the least.
     pub snapshot_entries: u64,
+    /// How long stopping may take, whatever a tool or the store does.
+    pub stop_within: Duration,
     /// What one program of an agent's may use.
     pub code: Limits,
 }
@@ -41,6 +43,7 @@ impl Default for Options {
             keep_awake: Duration::from_secs(3),
             lease_margin: Duration::from_secs(5),
             snapshot_entries: 128,
+            stop_within: Duration::from_secs(10),
             code: CODE,
         }
     }

@@ -358,7 +358,10 @@ impl Outgoing {
         let now = self.clock.now();
         delivery.attempts += 1;
         delivery.last_at = Some(now);
-        let mut ops = vec![Op::Delete { space: PENDING.to_owned(), key: claimed }];
+        // One that was deleted meanwhile, with the person it is about, does not come back.
+        let Some(row) = self.records.get(tenant, PENDING, &claimed).await? else { return Ok(()) };
+        let expect = Op::Expect { space: PENDING.to_owned(), key: claimed.clone(), version: Some(row.version) };
+        let mut ops = vec![expect, Op::Delete { space: PENDING.to_owned(), key: claimed }];
         match became {
             Became::Taken(status) => {
                 delivery.last = Some(format!("answered {status}"));
@@ -376,7 +379,10 @@ impl Outgoing {
                 }
             }
         }
-        Ok(self.records.commit(tenant, ops, now).await?)
+        match self.records.commit(tenant, ops, now).await {
+            Ok(()) | Err(records::Error::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn post(&self, tenant: &TenantId, delivery: &Delivery) -> Result<Became, Error> {

@@ -13,6 +13,7 @@ mod writing;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use baton_core::agent::{Advice, Step, Think};
 use baton_core::bundle::Hash;
@@ -22,8 +23,10 @@ use baton_core::money::Quote;
 use baton_core::mutant::{Mutant, planted};
 use baton_core::run::{Command, Departure, EffectId, Entry, Event, Incoming, Refusal, Run};
 use baton_core::time::Time;
+use baton_ports::clock::Steady;
 use baton_ports::journal::{Claimed, Head, InboxItem, Ownership};
 
+use crate::own_time::{Now, OwnTime};
 use crate::projections::Desk;
 use crate::{Options, audit, roster};
 
@@ -42,6 +45,8 @@ enum Flight {
     Asking,
     /// Permitted; its marker is being written.
     Marking {
+        until: Steady,
+        /// What the journal says, by the run's own time.
         deadline: Time,
     },
 }
@@ -53,7 +58,10 @@ pub struct Owner {
     tenant: TenantId,
     ownership: Ownership,
     seq: u64,
-    lease_until: Time,
+    time: OwnTime,
+    /// When it was last given something.
+    steady: Steady,
+    lease_until: Steady,
     waiting: VecDeque<Input>,
     in_flight: BTreeMap<EffectId, Flight>,
     /// What the append under way will have done.
@@ -85,7 +93,8 @@ struct Held {
 }
 
 struct UnderWay {
-    entry: Arc<Entry>,
+    /// Nothing where items are consumed that changed nothing.
+    entry: Option<Arc<Entry>>,
     noted: Vec<roster::Outcome>,
     announce: Vec<RunId>,
     refused: Vec<(i64, Refusal)>,
@@ -121,13 +130,15 @@ pub fn versions_of(entries: &[Entry], items: &[InboxItem], snapshot: Option<&Run
 
 impl Owner {
     /// A run that was created here a moment ago.
-    pub fn fresh(id: RunId, tenant: TenantId, ownership: Ownership, lease_until: Time) -> Self {
+    pub fn fresh(id: RunId, tenant: TenantId, ownership: Ownership, lease_until: Steady) -> Self {
         Self {
             run: Run::new(),
             id,
             tenant,
             ownership,
             seq: 0,
+            time: OwnTime::default(),
+            steady: Steady::default(),
             lease_until,
             waiting: VecDeque::new(),
             in_flight: BTreeMap::new(),
@@ -153,7 +164,8 @@ impl Owner {
         run: Run,
         tail: &[Entry],
         versions: impl IntoIterator<Item = (Hash, Arc<Workflow>)>,
-        lease_until: Time,
+        lease_until: Steady,
+        now: Now,
     ) -> Self {
         let mut owner = Self::fresh(id, claimed.tenant.clone(), claimed.ownership, lease_until);
         owner.run = run;
@@ -164,6 +176,9 @@ impl Owner {
             owner.run.fold(entry);
         }
         owner.seq = claimed.seq;
+        // An entry that only refuses moves no run, and is not later than the next all the same.
+        let last = claimed.last_at.map_or(owner.run.now(), |at| at.max(owner.run.now()));
+        owner.time = OwnTime::resumed(last, owner.run.wake_at(last), claimed.wake_at, now);
         owner.desk = Desk::of(&owner.run);
         owner.since_snapshot = (tail.len() as u64, claimed.tail.iter().map(|entry| entry.len()).sum());
         owner.snapshot_bytes = claimed.snapshot.as_ref().map_or(0, |snapshot| snapshot.state.len());
@@ -200,9 +215,9 @@ impl Owner {
         self.seq
     }
 
-    /// What the append under way records.
+    /// What the append under way records, if anything.
     pub fn recording(&self) -> Option<Arc<Entry>> {
-        self.under_way.as_ref().map(|under_way| under_way.entry.clone())
+        self.under_way.as_ref().and_then(|under_way| under_way.entry.clone())
     }
 
     /// Items of the append under way that are refused with it.
@@ -216,8 +231,20 @@ impl Owner {
         self.inbox_seen
     }
 
+    /// What time it is for the run.
+    pub fn time(&self, now: Now) -> Time {
+        self.time.read(now)
+    }
+
+    /// How long it is until `at`, an instant of the run's own time.
+    pub fn time_until(&self, at: Time, now: Now) -> Duration {
+        at.since(self.time.read(now))
+    }
+
     /// Takes one input to all that follows from it.
-    pub fn handle(&mut self, input: Input, now: Time, think: &dyn Think, options: &Options) -> Vec<Output> {
+    pub fn handle(&mut self, input: Input, now: Now, think: &dyn Think, options: &Options) -> Vec<Output> {
+        self.steady = now.steady;
+        let now = self.time.go_on(now);
         let mut out = Vec::new();
         match input {
             Input::Appended => self.appended(&mut out),

@@ -6,6 +6,8 @@ mod desk;
 mod desks;
 mod told;
 
+use std::time::Duration;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +16,7 @@ use baton_core::run::FOLD_VERSION;
 use baton_core::time::Time;
 use baton_ports::journal::{AggregateId, Append, Claimed, InboxItem, Ownership, Projection, Snapshot, Submit};
 
+use crate::own_time::{Now, OwnTime};
 use crate::{Error, Options};
 
 pub use conversation::desk_of;
@@ -82,7 +85,9 @@ pub struct Keeper<P> {
     ownership: Ownership,
     seq: u64,
     seen: i64,
+    /// Its last entry is not later.
     now: Time,
+    time: OwnTime,
     since_snapshot: (u64, usize),
     snapshot_bytes: usize,
 }
@@ -95,9 +100,9 @@ pub struct Write {
 
 impl<P: Plain> Keeper<P> {
     /// Folds what was claimed.
-    pub fn claimed(id: RunId, claimed: &Claimed) -> Result<Self, Error> {
+    pub fn claimed(id: RunId, claimed: &Claimed, clock: Now) -> Result<Self, Error> {
         let mut it = match &claimed.snapshot {
-            Some(snapshot) => serde_json::from_slice(&snapshot.state)?,
+            Some(snapshot) => serde_json::from_slice::<P>(&snapshot.state)?,
             None => P::default(),
         };
         let mut now = Time::EPOCH;
@@ -106,6 +111,8 @@ impl<P: Plain> Keeper<P> {
             now = entry.at;
             entry.events.iter().for_each(|event| it.apply(entry.at, event));
         }
+        let now = claimed.last_at.map_or(now, |at| at.max(now));
+        let time = OwnTime::resumed(now, it.wake_at(), claimed.wake_at, clock);
         let bytes = claimed.tail.iter().map(|entry| entry.len()).sum();
         Ok(Self {
             it,
@@ -115,6 +122,7 @@ impl<P: Plain> Keeper<P> {
             seq: claimed.seq,
             seen: 0,
             now,
+            time,
             since_snapshot: (claimed.tail.len() as u64, bytes),
             snapshot_bytes: claimed.snapshot.as_ref().map_or(0, |snapshot| snapshot.state.len()),
         })
@@ -139,18 +147,29 @@ impl<P: Plain> Keeper<P> {
         self.seen
     }
 
-    pub fn wake_at(&self) -> Option<Time> {
-        self.it.wake_at()
+    /// How long it is until its next timer; nothing where it has none.
+    pub fn time_left(&self, now: Now) -> Option<Duration> {
+        self.it.wake_at().map(|at| at.since(self.time.read(now)))
+    }
+
+    /// When it must be looked at again, as the wall's clock will show it.
+    pub fn wakes_at(&self) -> Option<Time> {
+        self.it.wake_at().map(|at| self.time.on_the_wall(at))
     }
 
     /// Whether it may be given back until something happens.
-    pub fn will_sleep(&self, now: Time, options: &Options) -> bool {
-        self.it.wake_at().is_none_or(|at| at > now + options.keep_awake)
+    pub fn will_sleep(&self, now: Now, options: &Options) -> bool {
+        self.time_left(now).is_none_or(|left| left > options.keep_awake)
     }
 
     /// Decides the first of these items, and what time brought; nothing where nothing is to be written.
-    pub fn decide(&mut self, items: &mut Vec<InboxItem>, now: Time, options: &Options) -> Result<Option<Write>, Error> {
-        let now = now.max(self.now);
+    pub fn decide(
+        &mut self,
+        items: &mut Vec<InboxItem>,
+        clock: Now,
+        options: &Options,
+    ) -> Result<Option<Write>, Error> {
+        let now = self.time.go_on(clock).max(self.now);
         let (mut events, mut done, mut refused, mut answers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for item in items.drain(..items.len().min(ITEMS_MAX)) {
             if item.item <= self.seen {
@@ -179,7 +198,7 @@ impl<P: Plain> Keeper<P> {
         if events.is_empty() && done.is_empty() {
             return Ok(None);
         }
-        let mut append = self.append(events, done, items.is_empty(), now, options)?;
+        let mut append = self.append(events, done, items.is_empty(), (now, clock), options)?;
         append.outbox.extend(answers);
         Ok(Some(Write { append, refused }))
     }
@@ -202,7 +221,7 @@ impl<P: Plain> Keeper<P> {
         events: Vec<P::Event>,
         inbox_done: Vec<i64>,
         is_last: bool,
-        now: Time,
+        (now, clock): (Time, Now),
         options: &Options,
     ) -> Result<Append, Error> {
         let outbox = self.it.messages(&self.tenant, &self.id, &events, now)?;
@@ -210,28 +229,35 @@ impl<P: Plain> Keeper<P> {
             true => Vec::new(),
             false => self.it.projections(&self.tenant, &self.id, &events, now),
         };
-        let entry = serde_json::to_vec(&Entry { at: now, events })?;
-        self.now = now;
-        self.since_snapshot.0 += 1;
-        self.since_snapshot.1 += entry.len();
+        // What was refused leaves no entry.
+        let is_recorded = !events.is_empty();
+        let (mut entry, mut snapshot) = (None, None);
+        if is_recorded {
+            let bytes = serde_json::to_vec(&Entry { at: now, events })?;
+            self.now = now;
+            self.since_snapshot.0 += 1;
+            self.since_snapshot.1 += bytes.len();
+            entry = Some(bytes.into());
+            snapshot = self.snapshot_if_due(options)?;
+        }
         let append = Append {
             ownership: self.ownership,
             aggregate: self.id.clone(),
             tenant: self.tenant.clone(),
             expected_seq: self.seq,
             at: now,
-            entry: entry.into(),
-            wake_at: self.it.wake_at(),
-            release: is_last && self.will_sleep(now, options),
+            entry,
+            wake_at: self.wakes_at(),
+            release: is_last && self.will_sleep(clock, options),
             head: None,
             inbox_done,
             outbox,
             projections,
             audit: Vec::new(),
             spends: Vec::new(),
-            snapshot: self.snapshot_if_due(options)?,
+            snapshot,
         };
-        self.seq += 1;
+        self.seq += u64::from(is_recorded);
         Ok(append)
     }
 

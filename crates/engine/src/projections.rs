@@ -6,6 +6,7 @@ use baton_core::id::{RunId, TenantId};
 use baton_core::run::{Ask, Asked, Began, Block, Detour, EffectId, Event, InDoubt, Run};
 use baton_core::time::Time;
 use baton_ports::journal::{DeskItem, DeskKind, Projection, TITLE_BYTES_MAX};
+use baton_ports::read::customer_hash;
 use serde_json::{Value, json};
 
 /// Bytes of a call's arguments that an item shows.
@@ -68,6 +69,18 @@ impl Desk {
         let close = |ask: Ask| Projection::DeskClosed { id: item_id(id, &ask), at: now, outcome: "settled".to_owned() };
         closed.into_iter().map(close).collect()
     }
+}
+
+/// What a run is found by, as its first entry says it.
+pub fn begun(tenant: &TenantId, events: &[Event]) -> Option<Projection> {
+    let started =
+        events.iter().find_map(|event| if let Event::Started(started) = event { Some(started) } else { None })?;
+    let customer = started.caller.user_id.as_deref().filter(|user| !user.is_empty());
+    Some(Projection::RunBegun {
+        run: started.run.clone(),
+        customer: customer.map(|user| customer_hash(tenant, user)),
+        bundle: started.bundle.clone(),
+    })
 }
 
 /// What the desk calls what a run asks.

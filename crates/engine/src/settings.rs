@@ -2,6 +2,9 @@
 //!
 //! Kept with the records of the house itself. Each process hands all of it to whoever goes by it: at once what is set
 //! here, and what others set when it looks next.
+//!
+//! What a role set, no lower role loosens or removes: a rule carries the newest value of the highest role that set it as its
+//! floor, and whoever is below that role may only be stricter. Who set what, and when, is kept as its history.
 
 use std::sync::Arc;
 
@@ -10,6 +13,7 @@ use baton_core::id::TenantId;
 use baton_core::money::Window;
 use baton_core::time::Time;
 use baton_ports::budget::{Allowed, Line};
+use baton_ports::keys::Role;
 use baton_ports::records::{self, Op, Record, Records};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -17,6 +21,12 @@ use serde_json::Value;
 use crate::tenants::house;
 
 const SPACE: &str = "setting";
+/// Where the history of settings lies, by the setting's key and the number of the change.
+const HISTORY: &str = "setting_history";
+/// Changes of one setting that are kept; the oldest go first.
+pub const HISTORY_MAX: usize = 100;
+/// Attempts to change a setting, whatever it is, while others change it.
+const ATTEMPTS_MAX: u32 = 10;
 /// Settings of one tenant.
 pub const SETTINGS_MAX: usize = 1_000;
 /// Records read at once.
@@ -44,9 +54,48 @@ pub struct Setting {
     pub topic: Topic,
     pub name: String,
     pub value: Value,
+    /// Who set it; nothing where that is not known, or the house itself did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_by: Option<Author>,
+    /// What a higher role set, where a lower one was stricter since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub floor: Option<Box<Floor>>,
     /// Rises with each change, also where nothing was set in between.
     #[serde(skip)]
     pub changes: u64,
+}
+
+/// Who sets something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Author {
+    /// The name of a key.
+    pub name: String,
+    pub role: Role,
+}
+
+/// What a setting is not looser than.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Floor {
+    pub value: Value,
+    /// Who set that; nothing where it is not known, which counts as the highest role.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_by: Option<Author>,
+}
+
+/// One change of a setting.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Past {
+    pub at: Time,
+    /// Nothing where the house itself did it.
+    pub set_by: Option<Author>,
+    /// Nothing where it was left to the files.
+    pub value: Option<Value>,
+}
+
+impl Floor {
+    fn role(&self) -> Role {
+        self.set_by.as_ref().map_or(Role::Admin, |author| author.role)
+    }
 }
 
 /// What must be there for a setting to be set.
@@ -83,6 +132,9 @@ pub trait Hands: Send + Sync {
     /// Why it cannot be set, where that is so.
     fn check(&self, topic: Topic, value: &Value) -> Result<(), String>;
 
+    /// What of it `to` would allow that `from` does not, in words; nothing where it is as strict or stricter.
+    fn loosens(&self, topic: Topic, from: &Value, to: &Value) -> Option<String>;
+
     /// All that is set now, by tenant and name.
     async fn take(&self, all: &[Setting]);
 }
@@ -94,6 +146,9 @@ pub enum Error {
     /// It was changed since it was read.
     #[error("`{name}` was changed since it was read")]
     Stale { name: String },
+    /// A higher role set it.
+    #[error("{set_by} set `{name}`, and a `{role}` may only make it stricter: {what}")]
+    Loosened { name: String, set_by: String, role: &'static str, what: String },
     #[error("a tenant sets at most {SETTINGS_MAX} of these")]
     TooMany,
     #[error(transparent)]
@@ -145,38 +200,79 @@ impl Settings {
         self.list(&key(tenant, topic, ""), usize::MAX).await
     }
 
-    /// Sets it, with records `beside` it that are written if it is, and hands it over.
+    /// Sets it, with records `beside` it that are written if it is, and hands it over. Its `floor` is worked out here.
     ///
     /// # Errors
-    /// [`Error::Stale`] where it is not as `before` says.
+    /// [`Error::Stale`] where it is not as `before` says; [`Error::Loosened`] where a higher role than its author's set it
+    /// stricter.
     pub async fn put(&self, new: Setting, before: Before, beside: Vec<Op>, now: Time) -> Result<Setting, Error> {
         self.hands.check(new.topic, &new.value).map_err(Error::Refused)?;
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            match self.put_once(new.clone(), before, beside.clone(), now).await {
+                Err(Error::Stale { .. }) if before == Before::Whatever && attempt < ATTEMPTS_MAX => {}
+                done => return done,
+            }
+        }
+    }
+
+    async fn put_once(&self, new: Setting, before: Before, beside: Vec<Op>, now: Time) -> Result<Setting, Error> {
         let (space, key) = (SPACE.to_owned(), key(&new.tenant, new.topic, &new.name));
         let found = self.records.get(&house(), SPACE, &key).await?;
         let version = found.as_ref().map(|record| record.version);
-        let is_there = found.map(read).transpose()?.flatten().is_some();
+        let there = found.map(read).transpose()?.flatten();
+        let is_there = there.is_some();
+        let floor = there.map(|there| self.floor_under(there, new.set_by.as_ref(), &new.value)).transpose()?.flatten();
+        let new = Setting { floor: floor.map(Box::new), ..new };
         let value = kept(new.clone(), false)?;
         let own = format!("{}/", new.tenant);
         if !is_there && self.list(&own, SETTINGS_MAX).await?.len() >= SETTINGS_MAX {
             return Err(Error::TooMany);
         }
+        let past = Past { at: now, set_by: new.set_by.clone(), value: Some(new.value.clone()) };
+        let past = self.remembered(&key, version, &past).await?;
+        // What was read is what is replaced: a floor that somebody laid meanwhile is not overwritten.
         let op = match (before, version) {
-            (Before::Whatever, _) => Op::Put { space, key, value },
-            (Before::At(version), _) => Op::CompareAndSet { space, key, version, value },
             (Before::Absent, _) if is_there => return Err(Error::Stale { name: new.name }),
-            (Before::Absent, Some(version)) => Op::CompareAndSet { space, key, version, value },
-            (Before::Absent, None) => Op::Insert { space, key, value },
+            (Before::At(version), _) | (Before::Whatever | Before::Absent, Some(version)) => {
+                Op::CompareAndSet { space, key, version, value }
+            }
+            (Before::Whatever | Before::Absent, None) => Op::Insert { space, key, value },
         };
-        self.write([op].into_iter().chain(beside).collect(), &new.name, now).await?;
+        self.write([op].into_iter().chain(past).chain(beside).collect(), &new.name, now).await?;
         Ok(self.find(&new.tenant, new.topic, &new.name).await?.unwrap_or(new))
     }
 
     /// From here on it is as the files have it; where `expected` is told, only what has changed so often. Records `beside` it
     /// are written if it was there. Whether anything was set.
+    ///
+    /// # Errors
+    /// [`Error::Loosened`] where a higher role than `by`'s set it.
     pub async fn remove(
         &self,
         tenant: &TenantId,
         (topic, name): (Topic, &str),
+        by: Option<Author>,
+        expected: Option<u64>,
+        beside: Vec<Op>,
+        now: Time,
+    ) -> Result<bool, Error> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            match self.remove_once(tenant, (topic, name), by.clone(), expected, beside.clone(), now).await {
+                Err(Error::Stale { .. }) if expected.is_none() && attempt < ATTEMPTS_MAX => {}
+                done => return done,
+            }
+        }
+    }
+
+    async fn remove_once(
+        &self,
+        tenant: &TenantId,
+        (topic, name): (Topic, &str),
+        by: Option<Author>,
         expected: Option<u64>,
         beside: Vec<Op>,
         now: Time,
@@ -184,16 +280,50 @@ impl Settings {
         let Some(setting) = self.find(tenant, topic, name).await? else {
             return expected.map_or(Ok(false), |_| Err(Error::Stale { name: name.to_owned() }));
         };
+        let (read, nothing) = (setting.changes, Value::Object(serde_json::Map::new()));
+        self.floor_under(setting.clone(), by.as_ref(), &nothing)?;
         // An empty value says nothing to a binary that does not know of those that are gone.
-        let value = kept(Setting { value: Value::Object(serde_json::Map::new()), ..setting }, true)?;
+        let value = kept(Setting { value: nothing, set_by: by.clone(), floor: None, ..setting }, true)?;
         let (space, key) = (SPACE.to_owned(), key(tenant, topic, name));
-        let gone = match expected {
-            Some(version) => Op::CompareAndSet { space, key, version, value },
-            None => Op::Put { space, key, value },
-        };
-        let ops = [gone].into_iter().chain(beside).chain(self.forgotten(tenant).await?).collect();
+        let past = self.remembered(&key, Some(read), &Past { at: now, set_by: by, value: None }).await?;
+        let gone = Op::CompareAndSet { space, key, version: expected.unwrap_or(read), value };
+        let ops = [gone].into_iter().chain(past).chain(beside).chain(self.forgotten(tenant).await?).collect();
         self.write(ops, name, now).await?;
         Ok(true)
+    }
+
+    /// The changes of a setting, newest first: [`HISTORY_MAX`] at the most.
+    pub async fn history(&self, tenant: &TenantId, topic: Topic, name: &str) -> Result<Vec<Past>, records::Error> {
+        let records = self.records.list(&house(), HISTORY, &past_of(&key(tenant, topic, name)), None, PAGE).await?;
+        // Times are those of the changes, whoever reads them.
+        Ok(records.into_iter().rev().filter_map(|record| serde_json::from_value(record.value).ok()).collect())
+    }
+
+    /// What a change keeps of what a higher role set before; nothing where its author is of that role, or of one above.
+    fn floor_under(&self, there: Setting, by: Option<&Author>, value: &Value) -> Result<Option<Floor>, Error> {
+        let Setting { topic, name, value: was, set_by, floor, .. } = there;
+        let floor = floor.map_or(Floor { value: was, set_by }, |floor| *floor);
+        let Some(by) = by.filter(|by| !by.role.stands_for(floor.role())) else { return Ok(None) };
+        if let Some(what) = self.hands.loosens(topic, &floor.value, value) {
+            let set_by = match &floor.set_by {
+                Some(Author { name, role }) => format!("`{name}`, who is `{}`,", role.word()),
+                None => "somebody who may be `admin`".to_owned(),
+            };
+            return Err(Error::Loosened { name, set_by, role: by.role.word(), what });
+        }
+        Ok(Some(floor))
+    }
+
+    /// What is written of a change, and which of the older ones goes for it.
+    async fn remembered(&self, key: &str, version: Option<u64>, past: &Past) -> Result<Vec<Op>, Error> {
+        let value = serde_json::to_value(past).map_err(|error| Error::Refused(error.to_string()))?;
+        let prefix = past_of(key);
+        let insert =
+            Op::Put { space: HISTORY.to_owned(), key: format!("{prefix}{:020}", version.unwrap_or(0) + 1), value };
+        let all = self.records.list(&house(), HISTORY, &prefix, None, PAGE).await?;
+        let spare = (all.len() + 1).saturating_sub(HISTORY_MAX);
+        let delete = |record: Record| Op::Delete { space: HISTORY.to_owned(), key: record.key };
+        Ok(all.into_iter().take(spare).map(delete).chain([insert]).collect())
     }
 
     /// The budget of a key goes to the one that is made in its place, before that opens a door: what files and settings allow
@@ -217,7 +347,8 @@ impl Settings {
             return Ok(false);
         }
         let (tenant, value) = (tenant.clone(), Value::Object(limits));
-        let heir = Setting { tenant, topic: Topic::Budget, name: new.to_owned(), value, changes: 0 };
+        let name = new.to_owned();
+        let heir = Setting { tenant, topic: Topic::Budget, name, value, set_by: None, floor: None, changes: 0 };
         self.put(heir, Before::Whatever, Vec::new(), now).await?;
         Ok(true)
     }
@@ -272,6 +403,11 @@ fn key(tenant: &TenantId, topic: Topic, name: &str) -> String {
     format!("{tenant}/{}/{name}", topic.word())
 }
 
+/// How the keys of a setting's history begin. No name has a line break.
+fn past_of(key: &str) -> String {
+    format!("{key}\n")
+}
+
 /// What is set, or a tool's rule without a word where a newer binary wrote it in a way that this one cannot read.
 fn known(record: Record) -> Option<Setting> {
     let (key, changes) = (record.key.clone(), record.version);
@@ -284,7 +420,8 @@ fn known(record: Record) -> Option<Setting> {
     let (tenant, topic, name) = (parts.next()?, parts.next()?, parts.next()?);
     let is_rule = topic == Topic::Tool.word();
     let (tenant, name) = (tenant.into(), name.to_owned());
-    is_rule.then_some(Setting { tenant, topic: Topic::Tool, name, value: Value::Null, changes })
+    let value = Value::Null;
+    is_rule.then_some(Setting { tenant, topic: Topic::Tool, name, value, set_by: None, floor: None, changes })
 }
 
 /// Nothing where it is gone.

@@ -84,6 +84,8 @@ struct Firing<'f> {
     context: Map<String, Value>,
     /// For journals and audit rows.
     by: String,
+    /// Who set the trigger up, and who had it begin this run by hand: it is their request.
+    set_up_by: Vec<String>,
 }
 
 impl Triggers {
@@ -91,7 +93,11 @@ impl Triggers {
     async fn begin(&self, tenant: &TenantId, firing: Firing<'_>) -> Result<(), Error> {
         let version = self.version(tenant, firing.workflow).await?;
         let context = Value::Object(firing.context);
-        let caller = Caller { begun_by: Some(firing.by), ..Caller::of(&context, self.zone.as_deref()) };
+        let caller = Caller {
+            begun_by: Some(firing.by),
+            set_up_by: firing.set_up_by,
+            ..Caller::of(&context, self.zone.as_deref())
+        };
         let start = Start {
             run: firing.run,
             tenant: tenant.clone(),

@@ -6,21 +6,27 @@ use baton_core::conversation::Conversation;
 use baton_core::desk::Desk;
 use baton_core::id::RunId;
 use baton_core::run::{Entry, FOLD_VERSION, Run};
-use baton_ports::journal::{Claimed, Kind};
+use baton_ports::journal::{self, Claimed, Kind, Lease};
 
+use super::held::Held;
 use super::{Inner, lock, plain, task};
 use crate::Error;
+use crate::dispatcher::Admission;
+use crate::lookout::Lookout;
+use crate::own_time::Now;
 use crate::owner::{Owner, versions_of};
+use crate::plain::Keeper;
 
 /// Runs asked for at once.
 const DUE_MAX: usize = 512;
 
-/// Asks the store, at least every `poll`, for what nobody announced.
+/// Claims what waits to be claimed afresh, and asks the store, at least every `poll` while it answers, for what nobody
+/// announced.
 pub async fn look_for_work(inner: Arc<Inner>) {
     let mut stopping = inner.stopping.subscribe();
+    let mut lookout = Lookout::default();
     loop {
-        let found = look(&inner).await;
-        if found >= DUE_MAX {
+        if look(&inner, &mut lookout).await {
             tokio::task::yield_now().await;
             continue;
         }
@@ -31,76 +37,112 @@ pub async fn look_for_work(inner: Arc<Inner>) {
     }
 }
 
-async fn look(inner: &Arc<Inner>) -> usize {
-    let process = inner.lease.borrow().process;
-    let fallen = std::mem::take(&mut *lock(&inner.fallen));
-    for run in fallen {
-        inner.announce(&run);
+/// Whether there is likely more at once.
+async fn look(inner: &Arc<Inner>, lookout: &mut Lookout) -> bool {
+    let now = Now::of(&*inner.world.clock);
+    let again = lock(&inner.dispatcher).again(now.steady);
+    again.into_iter().for_each(|run| inner.claim(run));
+    if !lookout.asks(now) {
+        return false;
     }
-    let room = lock(&inner.dispatcher).room().min(DUE_MAX);
+    match ask(inner, lookout, now).await {
+        Ok(found) => {
+            lookout.answered();
+            found >= DUE_MAX
+        }
+        Err(error) => {
+            tracing::warn!(%error, "cannot look for work; trying again");
+            lookout.failed(now, inner.options.poll);
+            false
+        }
+    }
+}
+
+/// How many runs were taken on.
+async fn ask(inner: &Arc<Inner>, lookout: &mut Lookout, now: Now) -> Result<usize, journal::Error> {
+    let process = inner.lease.borrow().process;
+    let (room, waiting) = {
+        let dispatcher = lock(&inner.dispatcher);
+        (dispatcher.room().min(DUE_MAX), dispatcher.waiting())
+    };
     let mut found = 0;
     if room > 0 {
-        match inner.world.journal.due(process, inner.world.clock.now(), room).await {
-            Ok(due) => {
-                found = due.len();
-                due.iter().for_each(|run| inner.announce(run));
-            }
-            Err(error) => tracing::warn!(%error, "cannot look for work; trying again"),
+        // What waits to be claimed afresh may be named as well, and must not hide the others.
+        let due = inner.world.journal.due(process, now.wall, now.for_leases(), room + waiting).await?;
+        found = due.iter().filter(|run| inner.announce(run) == Admission::Claim).count();
+    }
+    let nudged = inner.world.journal.nudged(process, DUE_MAX + waiting).await?;
+    for run in &nudged {
+        inner.announce(run);
+    }
+    if let Some(from) = lookout.astray_from().filter(|_| room > 0) {
+        let astray = inner.world.journal.astray(now.wall, from, room).await?;
+        for (_, run) in &astray {
+            inner.announce(run);
         }
+        lookout.astray_found(astray.last().map(|(timer, _)| *timer), astray.len() >= room);
     }
-    match inner.world.journal.nudged(process, DUE_MAX).await {
-        Ok(nudged) => nudged.iter().for_each(|run| inner.announce(run)),
-        Err(error) => tracing::warn!(%error, "cannot look into inboxes; trying again"),
-    }
-    found
+    Ok(found)
 }
 
+/// Takes a run over that the dispatcher has a place for.
 pub async fn claim(inner: Arc<Inner>, run: RunId) {
+    let mut held = Held::of(inner.clone(), run.clone());
     if inner.is_stopping() {
-        return inner.left(&run);
+        return;
     }
-    let lease = *inner.lease.borrow();
-    let claimed = inner.world.journal.claim(&run, lease.process, FOLD_VERSION, inner.world.clock.now()).await;
+    let (lease, now) = (*inner.lease.borrow(), Now::of(&*inner.world.clock));
+    let claimed = inner.world.journal.claim(&run, lease.process, FOLD_VERSION, now.for_leases()).await;
     match claimed {
-        Ok(Some(claimed)) => {
-            if let Err(error) = wake(&inner, &run, claimed, lease.until).await {
+        // It is given back with all the others.
+        Ok(Some(_)) if inner.is_stopping() => {}
+        Ok(Some(claimed)) => match fold(&inner, &run, &claimed, lease).await {
+            Ok(Folded::Run(owner)) => task::spawn(held, *owner, claimed.inbox),
+            Ok(Folded::Conversation(keeper)) => plain::spawn(held, *keeper, claimed.inbox),
+            Ok(Folded::Desk(keeper)) => plain::spawn(held, *keeper, claimed.inbox),
+            Err(error) if is_lasting(&error) => {
                 // Its journal is kept as it is; a newer binary, or a person, may yet read it.
-                tracing::error!(%run, %error, "a run cannot be folded and is left where it is");
-                inner.left(&run);
+                tracing::error!(%run, %error, "a run cannot be folded and is left where it is; it is looked at rarely");
+                held.is_unreadable();
             }
+            Err(error) => tracing::warn!(%run, %error, "a run could not be woken; it is claimed afresh"),
+        },
+        Ok(None) | Err(journal::Error::NotFound { .. }) => held.is_gone(),
+        Err(journal::Error::Corrupt { reason, .. }) => {
+            tracing::error!(%run, reason, "a run cannot be read back and is left where it is; it is looked at rarely");
+            held.is_unreadable();
         }
-        Ok(None) => inner.left(&run),
         Err(error) => {
-            tracing::warn!(%run, %error, "a run could not be claimed; trying again");
-            inner.left(&run);
+            if matches!(error, journal::Error::LeaseEnded { .. }) {
+                inner.lease_lost.notify_one();
+            }
+            tracing::warn!(%run, %error, "a run could not be claimed; it is tried again");
         }
     }
 }
 
-/// Begins to move what was claimed.
-async fn wake(
-    inner: &Arc<Inner>,
-    id: &RunId,
-    claimed: Claimed,
-    lease_until: baton_core::time::Time,
-) -> Result<(), Error> {
-    match claimed.kind {
-        Kind::Run => {
-            let owner = fold(inner, id, &claimed, lease_until).await?;
-            task::spawn(inner.clone(), id.clone(), owner, claimed.inbox);
-        }
-        Kind::Conversation => plain::spawn::<Conversation>(inner.clone(), id.clone(), claimed)?,
-        Kind::Desk => plain::spawn::<Desk>(inner.clone(), id.clone(), claimed)?,
-    }
-    Ok(())
+/// Whether it will be so the next time, too.
+fn is_lasting(error: &Error) -> bool {
+    matches!(error, Error::Encoding(_) | Error::BadVersion { .. } | Error::Journal(journal::Error::Corrupt { .. }))
 }
 
-async fn fold(
-    inner: &Inner,
-    id: &RunId,
-    claimed: &Claimed,
-    lease_until: baton_core::time::Time,
-) -> Result<Owner, Error> {
+/// What moves what was claimed.
+enum Folded {
+    Run(Box<Owner>),
+    Conversation(Box<Keeper<Conversation>>),
+    Desk(Box<Keeper<Desk>>),
+}
+
+async fn fold(inner: &Inner, id: &RunId, claimed: &Claimed, lease: Lease) -> Result<Folded, Error> {
+    let now = Now::of(&*inner.world.clock);
+    Ok(match claimed.kind {
+        Kind::Run => Folded::Run(Box::new(fold_run(inner, id, claimed, lease).await?)),
+        Kind::Conversation => Folded::Conversation(Box::new(Keeper::claimed(id.clone(), claimed, now)?)),
+        Kind::Desk => Folded::Desk(Box::new(Keeper::claimed(id.clone(), claimed, now)?)),
+    })
+}
+
+async fn fold_run(inner: &Inner, id: &RunId, claimed: &Claimed, lease: Lease) -> Result<Owner, Error> {
     let tail = claimed.tail.iter().map(|entry| crate::decode(entry)).collect::<Result<Vec<Entry>, _>>()?;
     let run = match &claimed.snapshot {
         Some(snapshot) => serde_json::from_slice::<Run>(&snapshot.state)?,
@@ -115,5 +157,6 @@ async fn fold(
             Err(error) => tracing::warn!(%error, run = %id, "an inbox item names a version that cannot be run"),
         }
     }
-    Ok(Owner::claimed(id.clone(), claimed, run, &tail, versions, lease_until))
+    let now = Now::of(&*inner.world.clock);
+    Ok(Owner::claimed(id.clone(), claimed, run, &tail, versions, lease.until, now))
 }

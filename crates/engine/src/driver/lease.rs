@@ -1,42 +1,52 @@
-//! The process's lease: renewed well before its end, joined anew once it is lost.
+//! The process's lease: renewed well before its end, joined anew once it is lost. By the steady clock, which nobody sets.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use baton_ports::journal::LEASE;
+use baton_ports::journal::{Error, LEASE, Lease};
 
 use super::Inner;
+use crate::own_time::Now;
 
 /// Renewals per lease: all but one may fail before it ends.
 const RENEWALS_PER_LEASE: u32 = 6;
+/// How soon a renewal that failed is tried again.
+const AGAIN: Duration = Duration::from_secs(2);
 
 pub async fn keep(inner: Arc<Inner>) {
     let mut stopping = inner.stopping.subscribe();
+    let mut wait = LEASE / RENEWALS_PER_LEASE;
     loop {
         tokio::select! {
-            () = tokio::time::sleep(LEASE / RENEWALS_PER_LEASE) => {}
+            () = tokio::time::sleep(wait) => {}
+            // A claim was refused because the lease is over.
+            () = inner.lease_lost.notified() => {}
             _ = stopping.wait_for(|stop| *stop) => return,
         }
-        renew(&inner).await;
+        wait = match renew(&inner).await {
+            Ok(lease) => {
+                inner.lease.send_replace(lease);
+                LEASE / RENEWALS_PER_LEASE
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the lease could not be renewed; trying again");
+                AGAIN
+            }
+        };
     }
 }
 
-async fn renew(inner: &Inner) {
-    let held = *inner.lease.borrow();
-    let journal = &inner.world.journal;
-    match journal.renew(held.process, inner.world.clock.now()).await {
-        Ok(lease) => {
-            inner.lease.send_replace(lease);
-        }
-        // Others may own our runs by now: our appends are refused one by one, and we go on under a new number.
-        Err(baton_ports::journal::Error::LeaseEnded { .. }) => {
+async fn renew(inner: &Inner) -> Result<Lease, Error> {
+    let (journal, now) = (&inner.world.journal, || Now::of(&*inner.world.clock).for_leases());
+    let process = inner.lease.borrow().process;
+    match journal.renew(process, now()).await {
+        Err(Error::LeaseEnded { .. }) => {
             tracing::warn!("the lease was lost; joining anew");
-            match journal.join(inner.world.clock.now()).await {
-                Ok(lease) => {
-                    inner.lease.send_replace(lease);
-                }
-                Err(error) => tracing::error!(%error, "cannot join"),
-            }
+            // Others own some of our runs by now. The rest is let go of at once: nobody waits for this number any more, and
+            // our own tasks claim theirs afresh under the next.
+            journal.leave(process).await?;
+            journal.join(now()).await
         }
-        Err(error) => tracing::warn!(%error, "the lease could not be renewed; trying again"),
+        renewed => renewed,
     }
 }

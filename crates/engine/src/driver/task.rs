@@ -1,7 +1,9 @@
 //! One awake run: a task that feeds its owner and carries out what comes of it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use baton_core::agent::{self, Seen, Step, Think};
 use baton_core::id::{RunId, TenantId};
@@ -11,67 +13,49 @@ use baton_core::run::{EffectId, Outcome};
 use baton_core::time::Time;
 use baton_ports::budget::{Charge, Spend, Tab};
 use baton_ports::journal::{self, Append, InboxItem};
-use std::panic::AssertUnwindSafe;
 
 use futures::future::{AbortHandle, Abortable, Aborted, BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{mpsc, watch};
 
+use super::held::Held;
 use super::{Inner, World, lock};
 use crate::effects::{self, Back, Permits};
 use crate::notices::Recorded;
+use crate::own_time::Now;
 use crate::owner::{Input, Output, Owner, Send, versions_of};
 
-pub fn spawn(inner: Arc<Inner>, run: RunId, owner: Owner, items: Vec<InboxItem>) {
-    let (nudge, nudged) = mpsc::channel(1);
-    lock(&inner.nudges).insert(run.clone(), nudge);
+/// The longest that a task sleeps before it looks at the clock again, which somebody may have set.
+pub(super) const NAP: Duration = Duration::from_secs(1);
+
+pub fn spawn(held: Held, owner: Owner, items: Vec<InboxItem>) {
+    let (inner, run) = (held.inner(), held.run().clone());
+    let nudged = inner.woke(&run);
+    let (lease, mut abandoned) = (inner.lease.subscribe(), inner.abandoned.subscribe());
+    let task = Task {
+        tenant: owner.tenant().clone(),
+        inner,
+        run,
+        owner,
+        calls: FuturesUnordered::new(),
+        aborts: BTreeMap::new(),
+        tabs: BTreeMap::new(),
+        permits: Permits::new(),
+        charges: VecDeque::new(),
+        settling: Vec::new(),
+        append: None,
+        wake_at: None,
+        reads_again: false,
+        has_ended: false,
+        held,
+    };
     tokio::spawn(async move {
-        let lease = inner.lease.subscribe();
-        let task = Task {
-            tenant: owner.tenant().clone(),
-            inner: inner.clone(),
-            run: run.clone(),
-            owner,
-            calls: FuturesUnordered::new(),
-            aborts: BTreeMap::new(),
-            tabs: BTreeMap::new(),
-            permits: Permits::new(),
-            charges: VecDeque::new(),
-            settling: Vec::new(),
-            append: None,
-            wake_at: None,
-            ended: None,
-        };
-        let mut left = Left { inner, run, end: End::Fallen };
-        left.end = task.go(items, nudged, lease).await;
-    });
-}
-
-/// Tells that a task left its run, however it came to.
-pub(super) struct Left {
-    pub(super) inner: Arc<Inner>,
-    pub(super) run: RunId,
-    pub(super) end: End,
-}
-
-impl Drop for Left {
-    fn drop(&mut self) {
-        if self.end == End::Fallen {
-            lock(&self.inner.fallen).push(self.run.clone());
+        tokio::select! {
+            biased;
+            () = stopped(&mut abandoned) => {}
+            () = task.go(items, nudged, lease) => {}
         }
-        self.inner.left(&self.run);
-    }
-}
-
-/// Why a task left its run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    /// It sleeps or has ended, and was given back.
-    Asleep,
-    /// Somebody else owns it.
-    Lost,
-    /// The store did not take an append, or there was none that could be written: it is claimed afresh.
-    Fallen,
+    });
 }
 
 /// A call that came back, was dropped, or broke off whoever it asked.
@@ -93,7 +77,11 @@ struct Task {
     settling: Vec<Charge>,
     append: Option<BoxFuture<'static, Result<(), journal::Error>>>,
     wake_at: Option<Time>,
-    ended: Option<End>,
+    /// The inbox could not be read, and is read again soon.
+    reads_again: bool,
+    has_ended: bool,
+    /// The last to go: until then its place is kept.
+    held: Held,
 }
 
 impl Task {
@@ -102,36 +90,54 @@ impl Task {
         items: Vec<InboxItem>,
         mut nudged: mpsc::Receiver<()>,
         mut lease: watch::Receiver<journal::Lease>,
-    ) -> End {
+    ) {
         let mut stopping = self.inner.stopping.subscribe();
         self.inner.world.roster.look(&self.tenant, self.inner.world.clock.now()).await;
         self.offer_key().await;
         self.feed(Input::Items(items)).await;
-        while self.ended.is_none() {
-            let wake = self.wake_at.map(|at| at.since(self.inner.world.clock.now()));
+        while !self.has_ended {
+            let nap = self.nap();
             tokio::select! {
                 biased;
                 done = poll_append(&mut self.append) => self.appended(done).await,
                 Some(back) = self.calls.next(), if !self.calls.is_empty() => self.came_back(back).await,
                 Some(()) = nudged.recv() => self.look_into_inbox().await,
-                () = tokio::time::sleep(wake.unwrap_or_default()), if wake.is_some() => {
-                    self.wake_at = None;
-                    self.feed(Input::Wake).await;
-                }
+                () = tokio::time::sleep(nap.unwrap_or_default()), if nap.is_some() => self.nap_is_over().await,
                 Ok(()) = lease.changed() => {
-                    let until = lease.borrow_and_update().until;
-                    self.feed(Input::Lease { until }).await;
+                    let lease = *lease.borrow_and_update();
+                    if lease.process != self.owner.ownership().process {
+                        tracing::warn!(run = %self.run, "its process has joined anew; the run is claimed afresh");
+                        return;
+                    }
+                    self.feed(Input::Lease { until: lease.until }).await;
                 }
-                () = stopped(&mut stopping), if self.append.is_none() => return End::Asleep,
+                () = stopped(&mut stopping), if self.append.is_none() => return,
             }
         }
-        self.ended.unwrap_or(End::Asleep)
+    }
+
+    /// How long it may sleep; nothing where it waits for no time.
+    fn nap(&self) -> Option<Duration> {
+        let now = Now::of(&*self.inner.world.clock);
+        let wake = self.wake_at.map(|at| self.owner.time_until(at, now).min(NAP));
+        wake.or(self.reads_again.then_some(NAP))
+    }
+
+    async fn nap_is_over(&mut self) {
+        if std::mem::take(&mut self.reads_again) {
+            self.look_into_inbox().await;
+        }
+        let now = Now::of(&*self.inner.world.clock);
+        if self.wake_at.is_some_and(|at| self.owner.time_until(at, now).is_zero()) {
+            self.wake_at = None;
+            self.feed(Input::Wake).await;
+        }
     }
 
     async fn feed(&mut self, input: Input) {
         let inner = self.inner.clone();
-        let now = inner.world.clock.now();
-        self.owner.advise(inner.world.roster.advice(&self.tenant, now));
+        let now = Now::of(&*inner.world.clock);
+        self.owner.advise(inner.world.roster.advice(&self.tenant, now.wall));
         let think = Thinking { tenant: &self.tenant, world: &inner.world };
         let mut outputs = VecDeque::from(self.owner.handle(input, now, &think, &inner.options));
         while let Some(output) = outputs.pop_front() {
@@ -167,19 +173,28 @@ impl Task {
                     inner.world.roster.note(&tenant, &outcomes, inner.world.clock.now()).await;
                 });
             }
-            Output::Announce(run) => self.inner.announce(&run),
+            Output::Announce(run) => {
+                self.inner.announce(&run);
+            }
             Output::WakeAt(at) => self.wake_at = Some(at),
             Output::Released => {
                 self.tell_end();
-                self.ended = Some(End::Asleep);
+                self.held.is_gone();
+                self.has_ended = true;
             }
             Output::Fallen => {
                 tracing::error!(run = %self.run, "what a run decided cannot be written; it is claimed afresh");
-                self.ended = Some(End::Fallen);
+                self.has_ended = true;
             }
-            Output::Release => {
-                let released = self.inner.world.journal.release(self.owner.ownership()).await;
-                self.ended = Some(if released.is_ok() { End::Asleep } else { End::Fallen });
+            Output::Release { wake_at } => {
+                let released = self.inner.world.journal.release(self.owner.ownership(), wake_at).await;
+                match released {
+                    Ok(()) => self.held.is_gone(),
+                    Err(error) => {
+                        tracing::warn!(run = %self.run, %error, "a run could not be given back; it is claimed afresh");
+                    }
+                }
+                self.has_ended = true;
             }
         }
     }
@@ -198,8 +213,10 @@ impl Task {
                     append.inbox_done.iter().copied().filter(|item| !refused.contains(item)).collect();
                 inner.world.journal.append(append).await?;
                 // Watchers are told after it is durable.
-                if let Some(entry) = recording {
-                    inner.notices.tell(Recorded::Entry { tenant, run, seq, entry, items });
+                match recording {
+                    Some(entry) => inner.notices.tell(Recorded::Entry { tenant, run, seq, entry, items }),
+                    None if !items.is_empty() => inner.notices.tell(Recorded::Taken { run, items }),
+                    None => {}
                 }
                 Ok(())
             }
@@ -212,12 +229,14 @@ impl Task {
         match done {
             Ok(()) => {
                 self.settling.drain(..).for_each(Charge::settled);
+                self.held.moved();
                 self.feed(Input::Appended).await;
             }
-            Err(journal::Error::LeaseLost { .. }) => self.ended = Some(End::Lost),
+            // Most likely it is another process's by now; the claim says so.
+            Err(journal::Error::LeaseLost { .. }) => self.has_ended = true,
             Err(error) => {
                 tracing::warn!(run = %self.run, %error, "an append failed; the run is claimed afresh");
-                self.ended = Some(End::Fallen);
+                self.has_ended = true;
             }
         }
     }
@@ -293,7 +312,8 @@ impl Task {
                 self.feed(Input::Items(items)).await;
             }
             Err(error) => {
-                tracing::warn!(run = %self.run, %error, "the inbox cannot be read; the next poll tries again")
+                tracing::warn!(run = %self.run, %error, "the inbox cannot be read; trying again");
+                self.reads_again = true;
             }
         }
     }

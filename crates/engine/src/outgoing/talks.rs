@@ -48,6 +48,7 @@ fn of_event(event: &Event) -> Option<(&'static str, Value)> {
         | Event::Enqueued { .. }
         | Event::NotQueued { .. }
         | Event::AskedAgain { .. }
+        | Event::ServiceLevelSet { .. }
         | Event::Requeued { .. } => return None,
     })
 }

@@ -9,6 +9,7 @@ use baton_core::run::{EffectId, Outcome, Refusal};
 use baton_core::time::Time;
 use baton_core::tool::{AuditRow, Call, Caller, Class};
 use baton_ports::budget::Spend;
+use baton_ports::clock::Steady;
 use baton_ports::journal::{Append, InboxItem};
 
 use crate::roster;
@@ -30,7 +31,7 @@ pub enum Input {
     /// A timer may be due.
     Wake,
     /// The process's lease was renewed until then.
-    Lease { until: Time },
+    Lease { until: Steady },
 }
 
 /// What the shell must do.
@@ -42,7 +43,7 @@ pub enum Output {
     Send(Box<Send>),
     /// The marker is durable: perform the permitted call now, and give it up then. Whoever finds that it is too late
     /// answers [`Outcome::NotSent`].
-    Perform { effect: EffectId, until: Time },
+    Perform { effect: EffectId, until: Steady },
     /// Ask the service what became of a call.
     LookUp(Box<Send>),
     /// Nobody waits for this call any more: it, or its permit, is not needed. What a model call has cost until then is
@@ -54,12 +55,13 @@ pub enum Output {
     Noted(Vec<roster::Outcome>),
     /// These aggregates have something in their inbox.
     Announce(RunId),
-    /// Ask again then.
+    /// Ask again then, by its own time: [`Owner::time_until`](super::Owner::time_until) says how long that is.
     WakeAt(Time),
     /// The run sleeps or has ended, and its ownership was given back with the last append.
     Released,
-    /// The run sleeps, and its ownership is still to be given back.
-    Release,
+    /// The run sleeps, and its ownership is still to be given back. It is to be looked at again when the wall's clock shows
+    /// that instant.
+    Release { wake_at: Option<Time> },
     /// What was decided cannot be written: the run is claimed afresh, and its ownership is kept until then, so that what may be
     /// out is not taken for what only waited.
     Fallen,
@@ -85,6 +87,8 @@ pub enum What {
         most: Option<Usd>,
         /// The workflow's name.
         workflow: String,
+        /// Of what type the agent is that asks.
+        agent_type: Option<baton_core::agent::Kind>,
         caller: Caller,
     },
     Code {

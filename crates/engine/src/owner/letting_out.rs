@@ -7,6 +7,7 @@ use baton_core::run::{Effect, EffectId, Request};
 use baton_core::time::Time;
 use baton_core::tool::{Call, Caller, Class};
 use baton_core::trace::{self, span_of, trace_of};
+use baton_ports::clock::Steady;
 
 use super::{Flight, Input, Output, Owner, Send, What};
 use crate::Options;
@@ -38,17 +39,20 @@ impl Owner {
 
     /// Lets out what may go out of durable state, or gives the run back.
     pub(super) fn let_out(&mut self, now: Time, options: &Options, out: &mut Vec<Output>) {
-        let marked: Vec<(EffectId, Time)> = self
+        let marked: Vec<(EffectId, Steady)> = self
             .in_flight
             .iter()
             .filter_map(|(effect, flight)| match flight {
-                Flight::Marking { deadline } => Some((effect.clone(), *deadline)),
+                // Whoever comes next goes by the journal's deadline, and the clock may have been set past it.
+                Flight::Marking { until, deadline } => {
+                    Some((effect.clone(), (*until).min(self.steady + deadline.since(now))))
+                }
                 Flight::Out | Flight::Asking => None,
             })
             .collect();
-        for (effect, deadline) in marked {
+        for (effect, until) in marked {
             self.in_flight.insert(effect.clone(), Flight::Out);
-            out.push(Output::Perform { effect, until: deadline });
+            out.push(Output::Perform { effect, until });
         }
         let fresh: Vec<Output> = self
             .run
@@ -67,7 +71,7 @@ impl Owner {
             self.waiting.push_back(Input::Wake);
         } else if self.in_flight.is_empty() && self.will_sleep(now, options) {
             self.gone = true;
-            out.push(Output::Release);
+            out.push(Output::Release { wake_at: self.wakes_at(now) });
         } else if let Some(at) = self.run.wake_at(now) {
             out.push(Output::WakeAt(at));
         }
@@ -114,7 +118,8 @@ impl Owner {
         Some(match request {
             Request::Model(request) => {
                 let most = self.run.may_cost(&effect.call);
-                What::Model { key, request: (**request).clone(), most, workflow: self.workflow(), caller }
+                let agent_type = self.run.agent(&effect.call.node).map(|(task, _)| task.agent.kind);
+                What::Model { key, request: (**request).clone(), most, workflow: self.workflow(), agent_type, caller }
             }
             Request::Code { program, .. } => What::Code { key, program: (**program).clone() },
             Request::Step { endpoint, .. } => {

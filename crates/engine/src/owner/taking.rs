@@ -3,7 +3,7 @@
 use baton_core::model;
 use baton_core::money::Usd;
 use baton_core::mutant::{Mutant, planted};
-use baton_core::run::{Command, Effect, EffectId, Event, Incoming, Outcome, Refusal};
+use baton_core::run::{Block, Command, Effect, EffectId, Event, Incoming, Outcome, Refusal};
 use baton_core::time::Time;
 use baton_ports::budget::{Account, Spend};
 use baton_ports::journal::InboxItem;
@@ -41,7 +41,7 @@ impl Owner {
                 batch.spends.extend(spends);
                 // Decided upon before it was looked at: it brings nothing any more but its price.
                 let is_unwanted = flight == Some(Flight::Asking) && !self.run.awaits(&effect);
-                let outcome = if is_unwanted { dropped(&outcome) } else { outcome };
+                let outcome = if is_unwanted { dropped(&outcome) } else { self.by_own_time(outcome) };
                 batch.audit.extend(audit.map(|row| audit::of_attempt(*row, &effect, &self.run, &self.id)));
                 // A refusal is a duplicate: what it reports is recorded already.
                 self.decide(Command::Outcome { effect, outcome }, now, batch).ok();
@@ -51,6 +51,29 @@ impl Owner {
                 self.decide(Command::Wake, now, batch).ok();
             }
             Input::Appended | Input::Lease { .. } | Input::KeyGiven => {}
+        }
+    }
+
+    /// Until when a call waits is said by the wall's clock.
+    fn by_own_time(&self, outcome: Outcome) -> Outcome {
+        let own = |at: Time| self.time.of_the_wall(at);
+        match outcome {
+            Outcome::Blocked { by, cost } => {
+                let by = match by {
+                    Block::RateLimit { until } => Block::RateLimit { until: own(until) },
+                    Block::Circuit { until } => Block::Circuit { until: own(until) },
+                    Block::Budget { line, until } => Block::Budget { line, until: own(until) },
+                    Block::Approval(mut leave) => {
+                        leave.until = leave.until.map(own);
+                        Block::Approval(leave)
+                    }
+                    Block::Question { question, until } => Block::Question { question, until: until.map(own) },
+                    Block::Key => Block::Key,
+                };
+                Outcome::Blocked { by, cost }
+            }
+            Outcome::CircuitOpen { until, fault } => Outcome::CircuitOpen { until: own(until), fault },
+            outcome => outcome,
         }
     }
 
@@ -85,7 +108,8 @@ impl Owner {
     /// answered: its allowance covers that, so it is counted and taken from no budget again.
     pub(super) fn take_over(&mut self, now: Time, batch: &mut Batch) {
         let before = batch.events.len();
-        let command = Command::TakenOver { epoch: self.ownership.epoch, left: self.left };
+        let (epoch, left, went_back) = (self.ownership.epoch, self.left, self.time.is_ahead());
+        let command = Command::TakenOver { epoch, left, went_back };
         self.decide(command, now, batch).ok();
         for event in &batch.events[before..] {
             if let Event::HoldLost { effect, cost } = event {
@@ -135,16 +159,18 @@ impl Owner {
             Effect::Send { effect: id, timeout, .. } if id == effect => Some(timeout),
             _ => None,
         });
-        let deadline = limit.map(|limit| (now + limit).min(self.lease_until - options.lease_margin));
-        match deadline {
-            Some(until) if planted(Mutant::MarkerSkipped) => {
+        // How long it may take is counted by what nobody can set; the journal has the instant for whoever comes next.
+        let leased = self.lease_until.since(self.steady + options.lease_margin);
+        match limit.map(|limit| limit.min(leased)) {
+            Some(limit) if planted(Mutant::MarkerSkipped) => {
                 self.in_flight.insert(effect.clone(), Flight::Out);
-                return out.push(Output::Perform { effect, until });
+                return out.push(Output::Perform { effect, until: self.steady + limit });
             }
-            Some(deadline) if deadline > now => {
+            Some(limit) if !limit.is_zero() => {
+                let (until, deadline) = (self.steady + limit, now + limit);
                 let command = Command::Sending { effect: effect.clone(), epoch: self.ownership.epoch, deadline };
                 if self.decide(command, now, batch).is_ok() {
-                    self.in_flight.insert(effect, Flight::Marking { deadline });
+                    self.in_flight.insert(effect, Flight::Marking { until, deadline });
                     return;
                 }
             }

@@ -44,6 +44,9 @@ fn bundle(definition: Value) -> Bundle {
     }
 }
 
+/// No lease ends here.
+const LEASED: Steady = Steady::from_ms(1_000_000_000);
+
 /// A store of one run: what was appended, and who claimed it how often.
 struct Shelf {
     hash: Hash,
@@ -91,7 +94,12 @@ impl Shelf {
     }
 
     /// The next owner, by what was appended so far.
-    fn claim(&mut self) -> Owner {
+    fn claim(&mut self, now: Time) -> Owner {
+        self.claim_left_at(None, now)
+    }
+
+    /// One that finds when the owner before wanted it to be woken.
+    fn claim_left_at(&mut self, wake_at: Option<Time>, now: Time) -> Owner {
         self.epoch += 1;
         let claimed = Claimed {
             ownership: Ownership { handle: Handle(1), process: ProcessId(1), epoch: self.epoch },
@@ -100,13 +108,15 @@ impl Shelf {
             workflow: "w".to_owned(),
             seq: self.entries.len() as u64,
             left: Departure::Dropped,
+            wake_at,
+            last_at: self.entries.last().map(|entry| crate::decode(entry).unwrap().at),
             snapshot: None,
             tail: self.entries.clone(),
             inbox: Vec::new(),
         };
         let tail: Vec<Entry> = self.entries.iter().map(|entry| crate::decode(entry).unwrap()).collect();
         let versions = [(self.hash.clone(), self.workflow.clone())];
-        Owner::claimed("r".into(), &claimed, Run::new(), &tail, versions, at(1_000_000))
+        Owner::claimed("r".into(), &claimed, Run::new(), &tail, versions, LEASED, now.into())
     }
 
     /// Feeds an owner, and writes down what it appends.
@@ -116,13 +126,13 @@ impl Shelf {
 
     /// The same with agents who think so.
     fn feed_with(&mut self, think: &dyn Think, owner: &mut Owner, input: Input, now: Time) -> Append {
-        let outputs = owner.handle(input, now, think, &Options::default());
+        let outputs = owner.handle(input, now.into(), think, &Options::default());
         let append = outputs.into_iter().find_map(|output| match output {
             Output::Append(append) => Some(*append),
             _ => None,
         });
         let append = append.expect("an append");
-        self.entries.push(append.entry.clone());
+        self.entries.extend(append.entry.clone());
         append
     }
 }
@@ -133,10 +143,10 @@ fn at(seconds: i64) -> Time {
 
 /// A run whose call came to this at 100 s, so that the run sleeps until 160 s.
 fn that_sleeps_after(shelf: &mut Shelf, outcome: Outcome) -> EffectId {
-    let mut owner = shelf.claim();
+    let mut owner = shelf.claim(at(100));
     let start = shelf.start();
     shelf.feed(&mut owner, Input::Items(vec![start]), at(100));
-    let sent = owner.handle(Input::Appended, at(100), &Asker, &Options::default());
+    let sent = owner.handle(Input::Appended, at(100).into(), &Asker, &Options::default());
     let effect = sent.into_iter().find_map(|output| match output {
         Output::Send(send) => Some(send.effect),
         _ => None,
@@ -170,8 +180,8 @@ fn what_a_deadline_decides_has_its_row_whatever_the_run_was_woken_for() {
         let by = Block::Approval(Box::new(leave));
         let effect = that_sleeps_after(&mut shelf, Outcome::Blocked { by, cost: Usd::ZERO });
         // Taken over after it, with an answer of one of the two in the inbox.
-        let mut owner = shelf.claim();
-        let approve = Incoming::Approve { effect, by: "ana".to_owned(), approved: true, note: String::new() };
+        let mut owner = shelf.claim(at(170));
+        let approve = Incoming::Approve { effect, by: "ana".into(), approved: true, note: String::new() };
         let late = shelf.item(&approve);
         let append = shelf.feed(&mut owner, Input::Items(vec![late]), at(170));
         assert_eq!(decisions(&append), [(DEADLINE, said)]);
@@ -184,9 +194,9 @@ fn each_of_several_who_allow_a_call_has_a_row() {
     let leave = Leave { need: 2, until: Some(at(160)), then: Lapse::Approve, ..Leave::of("h") };
     let by = Block::Approval(Box::new(leave));
     let effect = that_sleeps_after(&mut shelf, Outcome::Blocked { by, cost: Usd::ZERO });
-    let mut owner = shelf.claim();
+    let mut owner = shelf.claim(at(130));
     let approve =
-        |by: &str| Incoming::Approve { effect: effect.clone(), by: by.to_owned(), approved: true, note: String::new() };
+        |by: &str| Incoming::Approve { effect: effect.clone(), by: by.into(), approved: true, note: String::new() };
     let (one, two) = (shelf.item(&approve("ana")), shelf.item(&approve("eva")));
     let append = shelf.feed(&mut owner, Input::Items(vec![one, two]), at(130));
     assert_eq!(decisions(&append), [("ana", "approved"), ("eva", "approved")], "one row a person");
@@ -204,12 +214,12 @@ fn one_of_several_yeses_at_a_questions_deadline_has_its_row_beside_the_deadlines
         let edges = json!([{ "from": "begin", "to": "ask" }, { "from": "begin", "to": "book" }]);
         for late in [160, 170] {
             let mut shelf = Shelf::of(json!({ "name": "w", "nodes": nodes, "edges": edges }));
-            let mut owner = shelf.claim();
+            let mut owner = shelf.claim(at(100));
             let start = shelf.start();
             shelf.feed(&mut owner, Input::Items(vec![start]), at(100));
-            owner.handle(Input::Appended, at(100), &Asker, &Options::default());
+            owner.handle(Input::Appended, at(100).into(), &Asker, &Options::default());
             let decision = Decision::Approve { note: String::new() };
-            let answer = Incoming::Answer { node: Address::outer("ask"), by: "ana".to_owned(), decision };
+            let answer = Incoming::Answer { node: Address::outer("ask"), by: "ana".into(), decision };
             let answer = shelf.item(&answer);
             let append = shelf.feed(&mut owner, Input::Items(vec![answer]), at(late));
             assert_eq!(decisions(&append), [("ana", "approved"), (DEADLINE, said)], "at {late}");
@@ -235,7 +245,7 @@ impl Think for Wisher {
 fn a_tool_that_an_agent_may_not_have_has_a_row() {
     let mut shelf =
         Shelf::of(json!({ "name": "w", "nodes": [{ "id": "think", "type": "agent", "agent": "who" }], "edges": [] }));
-    let mut owner = shelf.claim();
+    let mut owner = shelf.claim(at(100));
     let start = shelf.start();
     let append = shelf.feed_with(&Wisher, &mut owner, Input::Items(vec![start]), at(100));
     let [row] = append.audit.as_slice() else { panic!("one row: {:?}", append.audit) };
@@ -252,15 +262,48 @@ fn a_tool_that_an_agent_may_not_have_has_a_row() {
 fn a_retry_is_not_forgotten_when_the_clock_goes_back_behind_it() {
     let mut shelf = Shelf::new();
     that_waits_for_a_retry(&mut shelf);
-    let mut owner = shelf.claim();
+    let mut owner = shelf.claim(at(170));
     let news = shelf.signal();
     // Its call is due and goes out; the process stops before it hears of it.
     shelf.feed(&mut owner, Input::Items(vec![news]), at(170));
-    let mut owner = shelf.claim();
+    let mut owner = shelf.claim(at(120));
     let news = shelf.signal();
     let append = shelf.feed(&mut owner, Input::Items(vec![news]), at(120));
     assert_eq!(append.at, at(170), "a journal does not go back");
-    assert_eq!(append.wake_at, Some(at(160)), "and its call still goes out");
+    assert!(!append.release, "and what was due stays due");
+    let sent = owner.handle(Input::Appended, at(120).into(), &Asker, &Options::default());
+    assert!(sent.iter().any(|output| matches!(output, Output::Send(_))), "its call goes out: {sent:?}");
+}
+
+#[test]
+fn a_clock_that_is_set_back_by_a_month_holds_nothing_up() {
+    const MONTH: i64 = 30 * 24 * 3_600;
+    let mut shelf = Shelf::new();
+    let mut owner = shelf.claim(at(MONTH + 100));
+    let start = shelf.start();
+    shelf.feed(&mut owner, Input::Items(vec![start]), at(MONTH + 100));
+    let sent = owner.handle(Input::Appended, at(MONTH + 100).into(), &Asker, &Options::default());
+    let effect = sent.into_iter().find_map(|output| match output {
+        Output::Send(send) => Some(send.effect),
+        _ => None,
+    });
+    // The wall's clock is set back while the call is out; two seconds have passed.
+    let now = Now { wall: at(102), steady: Steady::from_ms((MONTH + 102) * 1_000) };
+    let fault = Fault::new("BUSY", "come back in a minute");
+    let outcome = Outcome::Tool(tool::Outcome::NotDone { fault, retryable: true, retry_after: Some(60_000) });
+    let input = Input::Outcome { effect: effect.expect("a call"), outcome, audit: None, spends: Vec::new() };
+    let outputs = owner.handle(input, now, &Asker, &Options::default());
+    let append = outputs.into_iter().find_map(|output| match output {
+        Output::Append(append) => Some(*append),
+        _ => None,
+    });
+    let append = append.expect("an append");
+    assert_eq!((append.at, append.release), (at(MONTH + 102), true), "its own time goes on");
+    assert_eq!(append.wake_at, Some(at(162)), "it is woken in a minute, as the wall's clock will show it");
+    shelf.entries.extend(append.entry.clone());
+    let mut next = shelf.claim_left_at(append.wake_at, at(162));
+    let woken = next.handle(Input::Items(Vec::new()), at(162).into(), &Asker, &Options::default());
+    assert!(woken.iter().any(|output| matches!(output, Output::Append(_) | Output::Send(_))), "{woken:?}");
 }
 
 #[test]
@@ -282,10 +325,10 @@ fn a_time_that_came_while_a_dropped_call_was_paid_for_is_not_slept_past() {
             { "from": "first", "to": "ask" },
         ],
     }));
-    let mut owner = shelf.claim();
+    let mut owner = shelf.claim(at(100));
     let start = shelf.start();
     shelf.feed(&mut owner, Input::Items(vec![start]), at(100));
-    let sent = owner.handle(Input::Appended, at(100), &Asker, &Options::default());
+    let sent = owner.handle(Input::Appended, at(100).into(), &Asker, &Options::default());
     let sent = |of: &str| {
         let found = sent.iter().find_map(|output| match output {
             Output::Send(send) if send.effect.call.node.node == of.into() => Some(send.effect.clone()),
@@ -295,7 +338,7 @@ fn a_time_that_came_while_a_dropped_call_was_paid_for_is_not_slept_past() {
     };
     let outcome = |effect, outcome| Input::Outcome { effect, outcome, audit: None, spends: Vec::new() };
     let booked = tool::Outcome::Done { output: Arc::default(), cost: Usd::ZERO, cached: false };
-    let held = owner.handle(outcome(sent("book"), Outcome::Tool(booked)), at(101), &Asker, &Options::default());
+    let held = owner.handle(outcome(sent("book"), Outcome::Tool(booked)), at(101).into(), &Asker, &Options::default());
     assert!(matches!(held[..], [Output::Drop { .. }]), "the loser's price is waited for: {held:?}");
 
     let dropped = outcome(sent("think"), Outcome::Dropped { cost: Usd::ZERO });
@@ -307,19 +350,56 @@ fn a_time_that_came_while_a_dropped_call_was_paid_for_is_not_slept_past() {
 #[test]
 fn a_run_whose_decision_cannot_be_written_is_not_given_back_as_if_nothing_were_out() {
     let mut shelf = Shelf::new();
-    let mut owner = shelf.claim();
+    let mut owner = shelf.claim(at(100));
     let start = shelf.start();
     shelf.feed(&mut owner, Input::Items(vec![start]), at(100));
-    let sent = owner.handle(Input::Appended, at(100), &Asker, &Options::default());
+    let sent = owner.handle(Input::Appended, at(100).into(), &Asker, &Options::default());
     assert!(sent.iter().any(|output| matches!(output, Output::Send(_))), "its call is out: {sent:?}");
     let mut out = Vec::new();
     owner.fall(&mut out);
     assert!(matches!(out[..], [Output::Fallen]), "{out:?}");
-    let more = owner.handle(Input::Wake, at(101), &Asker, &Options::default());
+    let more = owner.handle(Input::Wake, at(101).into(), &Asker, &Options::default());
     assert!(more.is_empty(), "nothing more comes of it: {more:?}");
     // Its next owner does not believe that nothing was out: the call keeps its key, and what it answers now is no last word.
-    let mut next = shelf.claim();
+    let mut next = shelf.claim(at(102));
     let taken = shelf.feed(&mut next, Input::Items(Vec::new()), at(101));
-    let entry: Entry = crate::decode(&taken.entry).unwrap();
+    let entry: Entry = crate::decode(taken.entry.as_deref().unwrap()).unwrap();
     assert!(entry.events.iter().any(|event| matches!(event, Event::TakenOver { .. })), "{:?}", entry.events);
+}
+
+#[test]
+fn a_refused_command_is_consumed_and_answered_and_the_journal_stays_as_it_is() {
+    let question = json!({ "id": "ask", "type": "human", "title": "Well?" });
+    let mut shelf = Shelf::of(json!({ "name": "w", "nodes": [question], "edges": [] }));
+    let mut owner = shelf.claim(at(100));
+    let start = shelf.start();
+    shelf.feed(&mut owner, Input::Items(vec![start]), at(100));
+    owner.handle(Input::Appended, at(100).into(), &Asker, &Options::default());
+    let (before, seq) = (serde_json::to_string(owner.run()).unwrap(), owner.seq());
+
+    // Found on waking up, after its owner is gone: nothing is undone, and nothing is there to be retried.
+    let mut owner = shelf.claim(at(110));
+    let answer = |node: &str| Incoming::Answer {
+        node: Address::outer(node),
+        by: "ana".into(),
+        decision: Decision::Approve { note: String::new() },
+    };
+    let items = vec![shelf.item(&answer("nobody")), shelf.item(&Incoming::Resume { by: "ana".to_owned() })];
+    let numbers: Vec<i64> = items.iter().map(|item| item.item).collect();
+    let append = shelf.feed(&mut owner, Input::Items(items), at(110));
+    assert_eq!((append.entry, append.expected_seq, append.inbox_done), (None, seq, numbers.clone()));
+    assert!(append.snapshot.is_none() && append.audit.is_empty() && append.spends.is_empty());
+    let told = owner.handle(Input::Appended, at(110).into(), &Asker, &Options::default());
+    let refused = told.iter().filter_map(|output| match output {
+        Output::Refused { item, .. } => Some(*item),
+        _ => None,
+    });
+    assert_eq!(refused.collect::<Vec<_>>(), numbers, "whoever sent them hears of it");
+    assert_eq!((serde_json::to_string(owner.run()).unwrap(), owner.seq()), (before, seq));
+
+    // What is taken next has the next number.
+    let mut owner = shelf.claim(at(120));
+    let good = shelf.item(&answer("ask"));
+    let append = shelf.feed(&mut owner, Input::Items(vec![good]), at(120));
+    assert_eq!((append.expected_seq, append.entry.is_some()), (seq, true));
 }

@@ -10,7 +10,7 @@ use baton_ports::budget::Spend;
 use baton_ports::journal::{Append, Head, Projection, Snapshot, Submit};
 
 use super::{Owner, UnderWay, saved};
-use crate::{Options, messages, roster};
+use crate::{Options, messages, projections, roster};
 
 /// What one append will say.
 #[derive(Default)]
@@ -25,7 +25,12 @@ pub(super) struct Batch {
 
 impl Batch {
     pub(super) fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.items.is_empty() && self.audit.is_empty() && self.spends.is_empty()
+        self.items.is_empty() && self.records_nothing()
+    }
+
+    /// Whether all there is to write is that items were taken: what was refused leaves no entry in the journal.
+    pub(super) fn records_nothing(&self) -> bool {
+        self.events.is_empty() && self.audit.is_empty() && self.spends.is_empty()
     }
 }
 
@@ -40,23 +45,33 @@ impl Owner {
         let at = decided.max(self.run.now());
         let mut batch = batch;
         saved::note(self, &mut batch, at);
+        let is_recorded = !batch.records_nothing();
         let mut outbox = messages::of(&self.tenant, &self.run, &batch.events, at)?;
         outbox.extend(batch.outbox);
         let mut projections = self.desk.follow(&self.tenant, &self.run, &batch.events, at);
+        projections.extend(projections::begun(&self.tenant, &batch.events));
         if planted(Mutant::OutboxLost) {
             outbox.clear();
         }
         if planted(Mutant::DeskLeftOpen) {
-            projections.retain(|projection| matches!(projection, Projection::DeskOpened(_)));
+            projections.retain(|projection| !matches!(projection, Projection::DeskClosed { .. }));
         }
         let noted = batch.events.iter().filter_map(roster::Outcome::of).collect();
-        let entry = Arc::new(Entry { at, events: batch.events });
-        let bytes: Arc<[u8]> = serde_json::to_vec(&*entry)?.into();
+        let entry = is_recorded.then(|| Arc::new(Entry { at, events: batch.events }));
+        let bytes: Option<Arc<[u8]>> = match &entry {
+            Some(entry) => Some(serde_json::to_vec(&**entry)?.into()),
+            None => None,
+        };
         let release = self.will_sleep(now, options);
         let head = self.head_if_changed(release);
-        self.since_snapshot.0 += 1;
-        self.since_snapshot.1 += bytes.len();
-        let snapshot = self.snapshot_if_due(options)?;
+        let snapshot = match &bytes {
+            Some(bytes) => {
+                self.since_snapshot.0 += 1;
+                self.since_snapshot.1 += bytes.len();
+                self.snapshot_if_due(options)?
+            }
+            None => None,
+        };
         let announce = outbox.iter().map(|submit: &Submit| submit.aggregate.clone()).collect();
         self.under_way = Some(UnderWay { entry, noted, announce, refused: batch.refused, released: release });
         let append = Append {
@@ -66,9 +81,7 @@ impl Owner {
             expected_seq: self.seq,
             at,
             entry: bytes,
-            // By the clock and not by the entry, which is later where the clock went back: what goes out between the
-            // two would be forgotten.
-            wake_at: self.run.wake_at(now),
+            wake_at: self.wakes_at(now),
             release,
             head,
             inbox_done: batch.items,
@@ -78,8 +91,14 @@ impl Owner {
             spends: batch.spends,
             snapshot,
         };
-        self.seq += 1;
+        self.seq += u64::from(is_recorded);
         Ok(append)
+    }
+
+    /// When it must be looked at again, as the wall's clock will show it. `now` and not the entry's time, which is earlier
+    /// where what was decided was held back: what goes out between the two would be forgotten.
+    pub(super) fn wakes_at(&self, now: Time) -> Option<Time> {
+        self.run.wake_at(now).map(|at| self.time.on_the_wall(at))
     }
 
     /// Whether nothing will be left to do here once the append is durable.

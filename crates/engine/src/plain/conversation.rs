@@ -109,6 +109,13 @@ impl Sender<'_> {
                 let skills = self.it.handover().map(|handover| handover.skills.clone()).unwrap_or_default();
                 Some(self.enqueue(*number, skills, format!("{id}/enqueue/{number}/{attempt}"))?)
             }
+            Event::ServiceLevelSet { service, change, .. } => match self.it.stay() {
+                Some(number) => {
+                    let promised = ToDesk::ServiceLevel { conversation: id.clone(), number, service: *service };
+                    Some(self.to_desk(&promised, format!("{id}/service/{change}"))?)
+                }
+                None => None,
+            },
             Event::Said { line: Line { from: Author::Person { .. }, number: line, owned: Some(number), .. } }
                 if self.it.stay().is_some() =>
             {
@@ -131,7 +138,8 @@ impl Sender<'_> {
         let language = self.it.begun().and_then(|begun| begun.caller.language.clone());
         let (conversation, wants) = (self.id.clone(), Wants { skills, language });
         let waiting_since = self.it.waiting_since().unwrap_or(self.now);
-        self.to_desk(&ToDesk::Enqueue { conversation, number, wants, waiting_since }, command_id)
+        let service = self.it.service();
+        self.to_desk(&ToDesk::Enqueue { conversation, number, wants, waiting_since, service }, command_id)
     }
 
     fn to_desk(&self, said: &ToDesk, command_id: String) -> Result<Submit, serde_json::Error> {
@@ -200,6 +208,7 @@ pub(super) fn head(it: &Conversation, tenant: &TenantId, id: &AggregateId) -> Op
         reopened: it.reopened(),
         waiting_since: it.waiting_since(),
         first_response_at: it.first_response_at(),
+        erased_at: None,
         last: it.last().map(|line| line.text.chars().take(SHOWN_CHARS_MAX).collect()),
     })
 }

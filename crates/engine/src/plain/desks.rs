@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use baton_core::desk::{Command, Desk, Entry};
 use baton_core::id::{PersonId, TenantId};
+use baton_core::run::Decider;
 use baton_ports::journal::{Create, Kind};
 use baton_ports::read::Read;
 
@@ -17,6 +18,8 @@ use crate::{Engine, Error};
 
 /// Desks kept in memory between two looks.
 const KEPT_MAX: usize = 64;
+/// The role of everybody of a desk.
+pub const HUMAN_AGENT: &str = "human_agent";
 /// Entries read at once.
 const PAGE: usize = 500;
 
@@ -74,6 +77,18 @@ impl Desks {
         let newest = self.newest(&**read, tenant).await?.seq;
         let seq = after.map_or(newest, |after| after.min(newest));
         Ok(DeskFollower { read: read.clone(), tenant: tenant.clone(), watch, seq })
+    }
+
+    /// Somebody who decides, with the roles and skills that the tenant's desk knows of them; a name alone where it does not
+    /// know them. Whoever is of the desk has the role [`HUMAN_AGENT`].
+    pub async fn decider(&self, read: &dyn Read, tenant: &TenantId, name: &str) -> Result<Decider, Error> {
+        let mut decider = Decider::from(name);
+        let Ok(person) = PersonId::parse(name) else { return Ok(decider) };
+        if let Some(known) = self.look(read, tenant).await?.person(&person) {
+            decider.skills = known.profile.skills.clone();
+            decider.roles = known.profile.roles.iter().cloned().chain([HUMAN_AGENT.to_owned()]).collect();
+        }
+        Ok(decider)
     }
 
     async fn newest(&self, read: &dyn Read, tenant: &TenantId) -> Result<Kept, Error> {

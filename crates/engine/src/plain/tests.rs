@@ -17,6 +17,7 @@ fn keeper<P: Plain>(id: &str, it: P) -> Keeper<P> {
         seq: 0,
         seen: 0,
         now: Time::EPOCH,
+        time: OwnTime::default(),
         since_snapshot: (0, 0),
         snapshot_bytes: 0,
     }
@@ -33,7 +34,7 @@ fn takes<P: Plain>(keeper: &mut Keeper<P>, payloads: Vec<Vec<u8>>, now: Time) ->
         at: now,
     };
     let mut items: Vec<InboxItem> = items.map(item).collect();
-    keeper.decide(&mut items, now, &Options::default()).expect("is written").expect("something")
+    keeper.decide(&mut items, now.into(), &Options::default()).expect("is written").expect("something")
 }
 
 /// What goes to this aggregate.
@@ -56,6 +57,7 @@ fn asks_for_a_person() -> Vec<Vec<u8>> {
         // No tongue has such a name.
         caller: Caller { language: Some("x".repeat(1_000)), ..Caller::default() },
         context: serde_json::Value::Null,
+        service: desk::ServiceLevel::default(),
         version: version.clone(),
     };
     let text = "I want to speak to a human".to_owned();
@@ -72,6 +74,7 @@ fn waits(conversation: String) -> desk::Command {
         waiting_since: Time::EPOCH,
         first_response_by: None,
         resolve_by: None,
+        service: desk::ServiceLevel::default(),
     })
 }
 
@@ -89,6 +92,7 @@ fn a_conversation_that_finds_the_desk_full_keeps_asking_and_has_its_place_in_lin
     for _ in 0..2 {
         let refused = takes(&mut desk, to(&asked, "desk/t"), now);
         assert_eq!(refused.refused[0].code, "DESK-005");
+        assert_eq!((&refused.append.entry, desk.seq()), (&None, 0), "what is refused leaves no entry");
         let told = takes(&mut talk, to(&refused, "c"), now);
         assert_eq!((told.append.wake_at, told.refused), (Some(now + ASKS_AGAIN_AFTER), vec![]));
         now = now + ASKS_AGAIN_AFTER;

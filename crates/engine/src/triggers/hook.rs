@@ -50,6 +50,9 @@ pub struct Hook {
     pub from_project: bool,
     #[serde(default)]
     pub created_at: Time,
+    /// The name of the key that set it last, over HTTP: what it begins is their request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_by: Option<String>,
 }
 
 fn tolerance() -> u32 {
@@ -223,7 +226,9 @@ impl Triggers {
         context.insert("hook".to_owned(), name.into());
         context.insert("delivery_id".to_owned(), delivery.id.into());
         let by = format!("webhook {name}");
-        self.begin(tenant, Firing { run: run.clone(), workflow: &hook.workflow, input, context, by }).await?;
+        let set_up_by = hook.set_by.into_iter().collect();
+        let firing = Firing { run: run.clone(), workflow: &hook.workflow, input, context, by, set_up_by };
+        self.begin(tenant, firing).await?;
         Ok(run)
     }
 }

@@ -55,6 +55,9 @@ pub struct Schedule {
     pub from_project: bool,
     #[serde(default)]
     pub created_at: Time,
+    /// The name of the key that set it last, over HTTP: what it begins is their request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_by: Option<String>,
 }
 
 fn nothing() -> Value {
@@ -199,30 +202,40 @@ impl Triggers {
         Ok(schedule)
     }
 
-    /// Lets it come round no more, or again: what it missed meanwhile is not made up for.
+    /// Lets it come round no more, or again: what it missed meanwhile is not made up for. Who lets it come round again asks
+    /// for what it begins.
     pub async fn enable_schedule(
         &self,
         tenant: &TenantId,
         name: &str,
         enabled: bool,
+        by: Option<&str>,
         now: Time,
     ) -> Result<Schedule, Error> {
         let (version, before) = find::<Schedule>(&*self.records, tenant, name).await?;
         if before.enabled == enabled {
             return Ok(before);
         }
-        let schedule = Schedule { enabled, ..before };
+        let set_by = by.filter(|_| enabled).map(str::to_owned).or_else(|| before.set_by.clone());
+        let schedule = Schedule { enabled, set_by, ..before };
         let state = State { done: now, ..self.schedule_state(tenant, &schedule).await?.1 };
         let beside = vec![Op::Put { space: STATE.to_owned(), key: name.to_owned(), value: json!(state) }];
         save(&*self.records, tenant, Some(version), &schedule, beside, now).await?;
         Ok(schedule)
     }
 
-    /// Begins a run of it now, beside those that come by themselves. The same `command` is the same run.
-    pub async fn run_schedule(&self, tenant: &TenantId, name: &str, command: &str, now: Time) -> Result<RunId, Error> {
+    /// Begins a run of it now, beside those that come by themselves, for whom `by` names. The same `command` is the same
+    /// run.
+    pub async fn run_schedule(
+        &self,
+        tenant: &TenantId,
+        name: &str,
+        (command, by): (&str, Option<&str>),
+        now: Time,
+    ) -> Result<RunId, Error> {
         let (_, schedule) = find::<Schedule>(&*self.records, tenant, name).await?;
         let run = run_of("schedule", tenant, name, schedule.created_at, &format!("by hand\n{command}"));
-        self.fire(tenant, &schedule, run.clone(), now).await?;
+        self.fire(tenant, &schedule, run.clone(), now, by).await?;
         Ok(run)
     }
 
@@ -300,7 +313,7 @@ impl Triggers {
                 continue;
             }
             let run = schedule.run_at(tenant, instant);
-            state.error = match self.fire(tenant, schedule, run.clone(), instant).await {
+            state.error = match self.fire(tenant, schedule, run.clone(), instant, None).await {
                 Ok(()) => None,
                 Err(error) if error.is_for_good() => {
                     tracing::warn!(%tenant, schedule = schedule.name, %error, "a scheduled run could not be begun");
@@ -325,12 +338,20 @@ impl Triggers {
         Ok(self.read.run(tenant, run).await?.is_some_and(|head| !head.state.is_end()))
     }
 
-    async fn fire(&self, tenant: &TenantId, schedule: &Schedule, run: RunId, instant: Time) -> Result<(), Error> {
+    async fn fire(
+        &self,
+        tenant: &TenantId,
+        schedule: &Schedule,
+        run: RunId,
+        instant: Time,
+        by_hand: Option<&str>,
+    ) -> Result<(), Error> {
         let mut context = schedule.context.clone();
         context.insert("schedule".to_owned(), schedule.name.clone().into());
         context.insert("scheduled_at".to_owned(), instant.to_string().into());
         let (input, by) = (schedule.input_at(instant)?, format!("schedule {}", schedule.name));
-        self.begin(tenant, Firing { run, workflow: &schedule.workflow, input, context, by }).await
+        let set_up_by = schedule.set_by.as_deref().into_iter().chain(by_hand).map(str::to_owned).collect();
+        self.begin(tenant, Firing { run, workflow: &schedule.workflow, input, context, by, set_up_by }).await
     }
 
     /// Writes down what was done, unless somebody else has written.

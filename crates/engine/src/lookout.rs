@@ -1,0 +1,112 @@
+//! When a process asks the store for work, and for what beyond what is due. No IO.
+
+use std::time::Duration;
+
+use baton_core::time::Time;
+use baton_ports::clock::Steady;
+
+use crate::own_time::Now;
+
+/// The longest that a store is left alone which did not answer.
+const WAIT_MAX: Duration = Duration::from_secs(5);
+/// The wall's clock was set back if it has lost more than this, in milliseconds, against the steady one.
+const SET_BACK_MS: i64 = 1_000;
+
+/// Asks at once, then as often as it is looked; less and less often while nothing is answered.
+#[derive(Debug)]
+pub struct Lookout {
+    asks_at: Steady,
+    failed: u32,
+    /// How far the wall's clock was ahead of the steady one, in milliseconds.
+    ahead: Option<i64>,
+    /// From which timer on to look for what a wrong clock put to sleep; nothing where all was looked for.
+    astray: Option<Time>,
+}
+
+impl Default for Lookout {
+    /// The clock may have been set while no process looked.
+    fn default() -> Self {
+        Self { asks_at: Steady::default(), failed: 0, ahead: None, astray: Some(Time::EPOCH) }
+    }
+}
+
+impl Lookout {
+    /// Whether the store is to be asked now.
+    pub fn asks(&mut self, now: Now) -> bool {
+        if now.steady < self.asks_at {
+            return false;
+        }
+        let ahead = now.wall.as_ms().saturating_sub(now.steady.as_ms());
+        if self.ahead.replace(ahead).is_some_and(|before| before.saturating_sub(ahead) > SET_BACK_MS) {
+            tracing::warn!("the clock was set back; timers that it had set are put right");
+            self.astray = Some(Time::EPOCH);
+        }
+        true
+    }
+
+    pub fn asks_at(&self) -> Steady {
+        self.asks_at
+    }
+
+    pub fn answered(&mut self) {
+        self.failed = 0;
+    }
+
+    /// The store did not answer; `poll` is how often it is asked otherwise.
+    pub fn failed(&mut self, now: Now, poll: Duration) {
+        self.asks_at = now.steady + poll.saturating_mul(1 << self.failed.min(10)).min(WAIT_MAX);
+        self.failed = self.failed.saturating_add(1);
+    }
+
+    /// From which timer on to look for what a wrong clock put to sleep.
+    pub fn astray_from(&self) -> Option<Time> {
+        self.astray
+    }
+
+    /// A page of it was found, up to this timer; there may be more behind it where the page is full.
+    pub fn astray_found(&mut self, last: Option<Time>, is_full: bool) {
+        let next = |from: Time| last.map(|last| last.max(from + Duration::from_millis(1)));
+        self.astray = self.astray.filter(|_| is_full).and_then(next);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now(wall: i64, steady: i64) -> Now {
+        Now { wall: Time::from_ms(wall), steady: Steady::from_ms(steady) }
+    }
+
+    #[test]
+    fn a_store_that_does_not_answer_is_asked_less_and_less_often() {
+        let (mut lookout, mut at, mut waits) = (Lookout::default(), 0, Vec::new());
+        for _ in 0..8 {
+            assert!(lookout.asks(now(at, at)));
+            lookout.failed(now(at, at), Duration::from_millis(100));
+            assert!(!lookout.asks(now(at, at)));
+            waits.push(lookout.asks_at().as_ms() - at);
+            at = lookout.asks_at().as_ms();
+        }
+        assert_eq!(waits, [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
+        lookout.answered();
+        lookout.failed(now(at, at), Duration::from_millis(100));
+        assert_eq!(lookout.asks_at().as_ms() - at, 100);
+    }
+
+    #[test]
+    fn what_a_wrong_clock_put_to_sleep_is_looked_for_once_it_was_set_back() {
+        let mut lookout = Lookout::default();
+        assert!(lookout.asks(now(9_000, 10)));
+        assert_eq!(lookout.astray_from(), Some(Time::EPOCH), "it may have been before");
+        lookout.astray_found(Some(Time::from_ms(70)), true);
+        assert_eq!(lookout.astray_from(), Some(Time::from_ms(70)));
+        lookout.astray_found(Some(Time::from_ms(70)), true);
+        assert_eq!(lookout.astray_from(), Some(Time::from_ms(71)), "a full page of one instant does not hold it up");
+        lookout.astray_found(None, false);
+        lookout.asks(now(99_000, 20));
+        assert_eq!(lookout.astray_from(), None, "a step forward puts nothing to sleep");
+        lookout.asks(now(9_100, 30));
+        assert_eq!(lookout.astray_from(), Some(Time::EPOCH));
+    }
+}
