@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use baton_core::time::Time;
 use baton_core::tool::{AuditRow, AuditStatus};
+use baton_ports::clock::Steady;
 use baton_ports::journal::{Append, Create, Journal, Kind, Ownership, ProcessId, Submit, Submitted};
 use baton_store::sqlite::{Options, Store};
 
@@ -53,7 +54,7 @@ async fn main() -> Result<(), Failed> {
 
 async fn measure(file: &Path, tasks: usize, audit: usize, steps: usize) -> Result<String, Failed> {
     let store = Store::open(file, Options::default())?;
-    let process = store.join(NOW).await?.process;
+    let process = store.join(Steady::from_ms(1_000_000)).await?.process;
     let each = (if tasks == 1 { APPENDS / 40 } else { APPENDS }) / tasks;
     let next = Arc::new(AtomicUsize::new(0));
     let (cpu, began) = (writer_cpu(), Instant::now());
@@ -105,7 +106,7 @@ impl Worker {
                     tenant: "tenant-1".into(),
                     expected_seq,
                     at: NOW,
-                    entry: Arc::clone(&entry),
+                    entry: Some(Arc::clone(&entry)),
                     wake_at: None,
                     release: expected_seq + 1 == self.steps as u64,
                     head: None,

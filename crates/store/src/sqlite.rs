@@ -3,13 +3,18 @@
 mod append;
 mod audit;
 mod budget;
+mod check;
 mod circuits;
 mod codec;
 mod connection;
 mod conversations;
+mod create;
 mod decisions;
 mod desk;
+mod ended;
+mod erasure;
 mod feed;
+mod health;
 mod index;
 mod journal;
 mod keys;
@@ -18,24 +23,33 @@ mod owners;
 mod ownership;
 mod plain;
 mod queue;
+mod rate_limits;
 mod read;
 mod readers;
 mod records;
 mod registry;
 pub mod retention;
+mod runs;
+mod service_circuits;
 mod session;
 mod sql;
+pub mod stored;
 mod submit;
 mod task;
+mod tool_cache;
 mod writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use baton_ports::health::StoreOutage;
 use baton_ports::journal::Error;
 use rusqlite::Connection;
 
+pub use check::{Depth, check};
 use connection::Place;
+pub use create::has_been;
+use health::Health;
 use owners::Owners;
 pub use plain::PlainLog;
 use queue::Queue;
@@ -77,7 +91,10 @@ struct Inner {
     readers: Option<Readers>,
     writer: Writer,
     owners: Arc<Owners>,
+    health: Arc<Health>,
     joining: tokio::sync::Mutex<()>,
+    /// None for a database in memory.
+    path: Option<PathBuf>,
 }
 
 impl Store {
@@ -86,13 +103,17 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Unopenable`], naming the file and the reason: no folder, no leave, another program's file, a layout
-    /// newer than this program.
+    /// newer than this program, an empty file, no file where one has been.
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, Error> {
         let path = path.as_ref();
         let unopenable = |reason: String| Error::Unopenable { reason: format!("`{}`: {reason}", path.display()) };
+        create::ensure(path).map_err(unopenable)?;
         let owners = Owners::beside(path);
-        let readers = Readers::start(path, options.readers).map_err(unopenable)?;
-        Self::start(&Place::File(path.to_owned()), owners, Some(readers), &options).map_err(unopenable)
+        // A process that changes its folder, or whose folder is moved, still means the same file.
+        let path = &std::fs::canonicalize(path).map_err(|error| unopenable(error.to_string()))?;
+        let health = Arc::new(Health::of(path));
+        let readers = Readers::start(path, options.readers, Arc::clone(&health)).map_err(unopenable)?;
+        Self::start(&Place::File(path.to_owned()), owners, health, Some(readers), &options).map_err(unopenable)
     }
 
     /// A database that ends with the store: for tests. All its promises hold but durability.
@@ -100,10 +121,18 @@ impl Store {
     /// # Errors
     /// [`Error::Unopenable`] where there is no memory or no thread to be had.
     pub fn in_memory(options: Options) -> Result<Self, Error> {
-        Self::start(&Place::Memory, Owners::in_memory(), None, &options).map_err(|reason| Error::Unopenable { reason })
+        let health = Arc::new(Health::in_memory());
+        Self::start(&Place::Memory, Owners::in_memory(), health, None, &options)
+            .map_err(|reason| Error::Unopenable { reason })
     }
 
-    fn start(place: &Place, owners: Owners, readers: Option<Readers>, options: &Options) -> Result<Self, String> {
+    fn start(
+        place: &Place,
+        owners: Owners,
+        health: Arc<Health>,
+        readers: Option<Readers>,
+        options: &Options,
+    ) -> Result<Self, String> {
         let mut connection = place.writer(options.cache_bytes).map_err(|error| error.to_string())?;
         // What is not ours is left as it is, its log included.
         migrations::recognise(&connection)?;
@@ -112,8 +141,13 @@ impl Store {
         limit(&connection, options.bytes_max).map_err(|error| error.to_string())?;
         let owners = Arc::new(owners);
         let queue = Queue::new(options.waiting_max, options.waiting_bytes_max);
-        let writer = Writer::start(connection, Arc::clone(&owners), queue)?;
-        Ok(Self { inner: Arc::new(Inner { readers, writer, owners, joining: tokio::sync::Mutex::default() }) })
+        let writer = Writer::start(connection, Arc::clone(&owners), Arc::clone(&health), queue)?;
+        let path = match place {
+            Place::File(path) => Some(path.clone()),
+            Place::Memory => None,
+        };
+        let joining = tokio::sync::Mutex::default();
+        Ok(Self { inner: Arc::new(Inner { readers, writer, owners, health, joining, path }) })
     }
 
     /// Changes [`Options::bytes_max`] of this store while it is open. What is there already is kept.
@@ -124,6 +158,16 @@ impl Store {
         self.write(0, move |session| limit(session.connection, bytes_max).map(Ok)).await
     }
 
+    /// Why nothing is acknowledged any more, where that is so. What is not damaged can still be read.
+    pub fn outage(&self) -> Option<StoreOutage> {
+        self.inner.health.outage().cloned()
+    }
+
+    /// From here on nothing is acknowledged: somebody looked at the file and found it damaged.
+    pub fn report_damage(&self, reason: String) {
+        self.inner.health.fails(StoreOutage::Damaged { reason });
+    }
+
     /// Has the writer perform something; `Ok` means it is durable. `bytes` is about what it carries.
     async fn write<A, T, E>(&self, bytes: usize, act: A) -> Result<T, E>
     where
@@ -132,6 +176,17 @@ impl Store {
         E: From<Failure> + Send + 'static,
     {
         self.inner.writer.write(bytes, act).await
+    }
+
+    /// The same for what may be lost if the machine goes down: it is committed, every process sees it, and nobody waits for
+    /// the disk. What is written beside it keeps its own promise.
+    async fn write_relaxed<A, T, E>(&self, bytes: usize, act: A) -> Result<T, E>
+    where
+        A: FnMut(&mut Session<'_>) -> rusqlite::Result<Result<T, E>> + Send + 'static,
+        T: Answer + 'static,
+        E: From<Failure> + Send + 'static,
+    {
+        self.inner.writer.write_relaxed(bytes, act).await
     }
 
     /// Has the writer perform something for which nobody waits. What cannot be written is lost, and logged by the writer.

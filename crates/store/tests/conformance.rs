@@ -94,6 +94,39 @@ async fn circuits_in_memory() {
 }
 
 #[tokio::test]
+async fn circuits_of_services_in_a_file() {
+    let folders = Default::default();
+    conformance::service_circuits(async || file(&folders)).await;
+}
+
+#[tokio::test]
+async fn circuits_of_services_in_memory() {
+    conformance::service_circuits(async || memory()).await;
+}
+
+#[tokio::test]
+async fn rate_limits_in_a_file() {
+    let folders = Default::default();
+    conformance::rate_limits(async || file(&folders)).await;
+}
+
+#[tokio::test]
+async fn rate_limits_in_memory() {
+    conformance::rate_limits(async || memory()).await;
+}
+
+#[tokio::test]
+async fn the_tool_cache_in_a_file() {
+    let folders = Default::default();
+    conformance::tool_cache(async || file(&folders)).await;
+}
+
+#[tokio::test]
+async fn the_tool_cache_in_memory() {
+    conformance::tool_cache(async || memory()).await;
+}
+
+#[tokio::test]
 async fn the_index_in_a_file() {
     let folders = Default::default();
     conformance::index(async || file(&folders)).await;

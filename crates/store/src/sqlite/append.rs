@@ -30,11 +30,11 @@ pub(super) struct Prepared {
 
 impl Prepared {
     pub(super) fn new(append: Append) -> Result<Self, Error> {
-        let size = append.entry.len();
+        let size = append.entry.as_ref().map_or(0, |entry| entry.len());
         check_size("a journal entry", size, ENTRY_BYTES_MAX)?;
         append.outbox.iter().try_for_each(submit::check_size)?;
         check_size("the spends of an append", append.spends.len(), ROWS_MAX)?;
-        let blob = (size > BLOB_BYTES_MIN).then(|| Hash::of(&append.entry));
+        let blob = append.entry.as_ref().filter(|entry| entry.len() > BLOB_BYTES_MIN).map(|entry| Hash::of(entry));
         let audit = append.audit.iter().map(audit::Sealed::new).collect::<Result<_, _>>()?;
         let desk_details = append.projections.iter().map(desk_details).collect();
         let prepared = Self { append, blob, audit, desk_details };
@@ -48,7 +48,8 @@ impl Prepared {
         let snapshot = self.append.snapshot.as_ref().map_or(0, |snapshot| snapshot.state.len());
         let audit = self.append.audit.iter().map(|row| row.details.text().len());
         let details: usize = audit.chain(self.desk_details.iter().map(String::len)).sum();
-        self.append.entry.len() + outbox + snapshot + details
+        let entry = self.append.entry.as_ref().map_or(0, |entry| entry.len());
+        entry + outbox + snapshot + details
     }
 
     pub(super) fn perform(&self, session: &mut Session<'_>) -> rusqlite::Result<Result<(), Error>> {
@@ -61,7 +62,9 @@ impl Prepared {
             let gone = || Error::NotFound { aggregate: append.aggregate.clone() };
             return Ok(Err(stale(session, append)?.unwrap_or_else(gone)));
         }
-        self.insert_entry(session)?;
+        if let Some(entry) = &append.entry {
+            self.insert_entry(session, entry)?;
+        }
         for (row, sealed) in append.audit.iter().zip(&self.audit) {
             audit::insert(session, row, sealed)?;
         }
@@ -90,13 +93,13 @@ impl Prepared {
         Ok(Ok(()))
     }
 
-    fn insert_entry(&self, session: &mut Session<'_>) -> rusqlite::Result<()> {
+    fn insert_entry(&self, session: &mut Session<'_>, entry: &[u8]) -> rusqlite::Result<()> {
         let append = &self.append;
         let payload = match &self.blob {
-            None => Some(&*append.entry),
+            None => Some(entry),
             Some(hash) => {
                 let mut keep = session.statement("INSERT OR IGNORE INTO blobs (hash, body) VALUES ($1, $2)")?;
-                keep.execute(params![hash.as_str(), &*append.entry])?;
+                keep.execute(params![hash.as_str(), entry])?;
                 None
             }
         };
@@ -142,6 +145,7 @@ fn move_head(session: &mut Session<'_>, append: &Append) -> rusqlite::Result<boo
     statement.raw_bind_parameter(3, epoch)?;
     statement.raw_bind_parameter(4, append.expected_seq)?;
     statement.raw_bind_parameter(5, append.wake_at.map(Time::as_ms))?;
+    statement.raw_bind_parameter(6, u64::from(append.entry.is_some()))?;
     if let Some(head) = &append.head {
         bind_head(statement, head)?;
     }
@@ -149,11 +153,11 @@ fn move_head(session: &mut Session<'_>, append: &Append) -> rusqlite::Result<boo
 }
 
 fn bind_head(statement: &mut Statement<'_>, head: &Head) -> rusqlite::Result<()> {
-    statement.raw_bind_parameter(6, head.state.word())?;
-    statement.raw_bind_parameter(7, head.started_at.map(Time::as_ms))?;
-    statement.raw_bind_parameter(8, head.ended_at.map(Time::as_ms))?;
-    statement.raw_bind_parameter(9, head.cost_nanos)?;
-    statement.raw_bind_parameter(10, head.fault.as_deref())
+    statement.raw_bind_parameter(7, head.state.word())?;
+    statement.raw_bind_parameter(8, head.started_at.map(Time::as_ms))?;
+    statement.raw_bind_parameter(9, head.ended_at.map(Time::as_ms))?;
+    statement.raw_bind_parameter(10, head.cost_nanos)?;
+    statement.raw_bind_parameter(11, head.fault.as_deref())
 }
 
 /// What makes this append stale, if anything does.
@@ -186,7 +190,7 @@ fn keep_snapshot(session: &Session<'_>, ownership: Ownership, snapshot: &Snapsho
 fn desk_details(projection: &Projection) -> String {
     match projection {
         Projection::DeskOpened(item) => item.details.to_string(),
-        Projection::DeskClosed { .. } | Projection::Conversation(_) => String::new(),
+        Projection::DeskClosed { .. } | Projection::Conversation(_) | Projection::RunBegun { .. } => String::new(),
     }
 }
 
@@ -199,6 +203,10 @@ fn project(session: &Session<'_>, projection: &Projection, details: &str) -> rus
             close.execute(params![id, at.as_ms(), outcome]).map(drop)
         }
         Projection::Conversation(head) => conversations::put(session, head),
+        Projection::RunBegun { run, customer, bundle } => {
+            let mut begun = session.statement("UPDATE aggregate SET customer = $2, bundle = $3 WHERE name = $1")?;
+            begun.execute(params![run.as_str(), customer, bundle.as_str()]).map(drop)
+        }
     }
 }
 

@@ -6,11 +6,11 @@ mod old;
 mod usage;
 
 use async_trait::async_trait;
-use baton_core::audit::{Digest, Entry, Salt, Tip, erasure, mentions, seal};
+use baton_core::audit::{Digest, Entry, Salt, Tip, cut_off, erasure, mentions, seal};
 use baton_core::id::{RunId, TenantId};
 use baton_core::time::Time;
 use baton_core::tool::AuditRow;
-use baton_ports::audit::{Audit, Filter, Person, Usage, UsageFilter};
+use baton_ports::audit::{Anchor, Audit, Filter, Person, Usage, UsageFilter};
 use baton_ports::journal::Error;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
@@ -29,6 +29,10 @@ const ROW_BYTES: usize = 512;
 const ERASED_MAX: usize = 2_000;
 /// Rows that are looked through at once for what mentions a person; no more than are emptied at once.
 const READ_AT_ONCE: usize = 1_000;
+/// Runs whose rows are looked for at once.
+const RUNS_AT_ONCE: usize = 200;
+/// Rows that one transaction cuts off.
+const CUT_MAX: usize = 500;
 
 /// What of a row need not be worked out on the writer's thread.
 pub(super) struct Sealed {
@@ -70,6 +74,17 @@ impl Audit for Store {
         self.read(move |connection| tip(connection, tenant.as_str())).await
     }
 
+    async fn anchor(&self, tenant: &TenantId) -> Result<Option<Anchor>, Error> {
+        let tenant = tenant.clone();
+        self.read(move |connection| {
+            let mut one =
+                connection.prepare_cached("SELECT seq, hash, cut_at FROM audit_anchor WHERE company_id = ?1")?;
+            one.query_row([tenant.as_str()], |row| Ok(Anchor { tip: read_tip(row)?, cut_at: codec::time(row, 2)? }))
+                .optional()
+        })
+        .await
+    }
+
     async fn usage(&self, filter: UsageFilter) -> Result<Vec<Usage>, Error> {
         self.read(move |connection| usage::sums(connection, &filter)).await
     }
@@ -89,11 +104,22 @@ impl Audit for Store {
                 break;
             }
         }
+        let runs: Vec<&RunId> = person.runs.iter().collect();
+        for some in runs.chunks(RUNS_AT_ONCE) {
+            loop {
+                let rows = self.erase_of(tenant, Whose::Runs(json!(some).to_string()), by, at).await?;
+                erased += rows;
+                if rows < ERASED_MAX as u64 {
+                    break;
+                }
+            }
+        }
         // Others' rows are looked through by a reader, page by page: the writer waits for none of it.
-        let mut cursor = (!person.also.is_empty()).then_some(0);
+        let mut cursor = (!person.also.is_empty() || !person.runs.is_empty()).then_some(0);
         while let Some(after) = cursor {
-            let (of, also) = (tenant.clone(), person.also.clone());
-            let found: Result<_, Error> = self.read(move |connection| mentioning(connection, &of, &also, after)).await;
+            let (of, person) = (tenant.clone(), person.clone());
+            let found: Result<_, Error> =
+                self.read(move |connection| mentioning(connection, &of, &person, after)).await;
             let (last, places) = found?;
             if !places.is_empty() {
                 let places = json!(places).to_string();
@@ -106,6 +132,13 @@ impl Audit for Store {
 }
 
 impl Store {
+    /// Cuts a chain's oldest rows off, as far as they are from before an instant; some of them, and never the last row. Says
+    /// how many. What is left follows the anchor.
+    pub async fn cut_audit(&self, tenant: &TenantId, before: Time, at: Time) -> Result<u64, Error> {
+        let tenant = tenant.clone();
+        self.write::<_, _, Error>(0, move |session| cut(session, &tenant, before, at).map(Ok)).await
+    }
+
     /// Empties as many of these rows as one transaction may, and answers how many.
     async fn erase_of(&self, tenant: &TenantId, whose: Whose, by: &str, at: Time) -> Result<u64, Error> {
         let (tenant, by) = (tenant.clone(), by.to_owned());
@@ -168,32 +201,72 @@ enum Whose {
     Names(String),
     /// Those at these places.
     Places(String),
+    /// Those about these runs.
+    Runs(String),
 }
 
-/// The places of rows behind this one whose details mention one of these, of as many rows as are read at once; and the last
+/// The places of rows behind this one whose details mention the person, or that are of one of their conversations, of as many rows as are read at once; and the last
 /// place that was read, unless that was the end.
 fn mentioning(
     connection: &Connection,
     tenant: &TenantId,
-    also: &[String],
+    person: &Person,
     after: u64,
 ) -> rusqlite::Result<(Option<u64>, Vec<u64>)> {
     let mut rows = connection.prepare_cached(
-        "SELECT seq, details FROM audit_trail WHERE company_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+        "SELECT seq, details, conversation_id FROM audit_trail WHERE company_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
     )?;
     let mut rows = rows.query(params![tenant.as_str(), after, READ_AT_ONCE])?;
     let (mut last, mut read, mut places) = (after, 0, Vec::new());
     while let Some(row) = rows.next()? {
         (last, read) = (row.get(0)?, read + 1);
         let details: Option<String> = row.get(1)?;
-        if details.is_some_and(|details| also.iter().any(|known| mentions(&details, known))) {
+        let conversation: Option<String> = row.get(2)?;
+        let is_of_theirs = conversation.is_some_and(|id| person.runs.contains(&RunId::from(id)));
+        if is_of_theirs || details.is_some_and(|details| person.also.iter().any(|known| mentions(&details, known))) {
             places.push(last);
         }
     }
     Ok(((read == READ_AT_ONCE).then_some(last), places))
 }
 
-/// Empties some rows, and says so in the chain. What is deleted is overwritten, because it was somebody's.
+/// Rows are in the order of their places, and about in that of their times: the first that is newer ends it.
+fn cut(session: &mut Session<'_>, tenant: &TenantId, before: Time, at: Time) -> rusqlite::Result<u64> {
+    let mut oldest = session.statement(
+        "SELECT seq, hash, at FROM audit_trail WHERE company_id = $1 AND seq < (SELECT seq FROM audit_tip \
+         WHERE company_id = $1) ORDER BY seq LIMIT $2",
+    )?;
+    let mut rows = oldest.query(params![tenant.as_str(), CUT_MAX])?;
+    let mut anchor = None;
+    while let Some(row) = rows.next()? {
+        if codec::time(row, 2)? >= before {
+            break;
+        }
+        anchor = Some(read_tip(row)?);
+    }
+    drop(rows);
+    let Some(Tip { seq, hash }) = anchor else { return Ok(0) };
+    let mut move_on = session.statement(
+        "INSERT INTO audit_anchor (company_id, seq, hash, cut_at) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (company_id) DO UPDATE SET seq = excluded.seq, hash = excluded.hash, cut_at = excluded.cut_at",
+    )?;
+    move_on.execute(params![tenant.as_str(), seq, hash, at.as_ms()])?;
+    let mut delete = session.statement("DELETE FROM audit_trail WHERE company_id = $1 AND seq <= $2")?;
+    let rows = delete.execute(params![tenant.as_str(), seq])? as u64;
+    let row = cut_off(tenant, &Tip { seq, hash }, rows, at);
+    note_in(session, &row)?;
+    Ok(rows)
+}
+
+/// Adds a row of the store's own.
+fn note_in(session: &mut Session<'_>, row: &AuditRow) -> rusqlite::Result<()> {
+    match Sealed::new(row) {
+        Ok(sealed) => insert(session, row, &sealed),
+        Err(error) => Err(rusqlite::Error::ToSqlConversionFailure(Box::new(error))),
+    }
+}
+
+/// Empties some rows, and says so in the chain.
 fn erase_some(
     session: &mut Session<'_>,
     tenant: &TenantId,
@@ -201,16 +274,9 @@ fn erase_some(
     by: &str,
     at: Time,
 ) -> rusqlite::Result<Result<u64, Error>> {
-    session.overwrite_deleted(true)?;
-    let done = empty(session, tenant, whose, at);
-    session.overwrite_deleted(false)?;
-    let places = done?;
+    let places = empty(session, tenant, whose, at)?;
     if !places.is_empty() {
-        let row = erasure(tenant, by, &places, at);
-        match Sealed::new(&row) {
-            Ok(sealed) => insert(session, &row, &sealed)?,
-            Err(error) => return Err(rusqlite::Error::ToSqlConversionFailure(Box::new(error))),
-        }
+        note_in(session, &erasure(tenant, by, &places, at))?;
     }
     Ok(Ok(places.len() as u64))
 }
@@ -221,6 +287,7 @@ fn empty(session: &Session<'_>, tenant: &TenantId, whose: &Whose, at: Time) -> r
         Whose::Names(names) => ("user_id", names),
         // Another erasure may have been there first.
         Whose::Places(places) => ("erased_at IS NULL AND seq", places),
+        Whose::Runs(runs) => ("erased_at IS NULL AND run IS NOT NULL AND run", runs),
     };
     let mut empty = session.statement(&format!(
         "UPDATE audit_trail SET user_id = NULL, conversation_id = NULL, details = NULL, salt = NULL, erased_at = $3 \

@@ -7,7 +7,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 /// How long a statement waits for another process's transaction before it gives up.
-const BUSY_WAIT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_WAIT: Duration = Duration::from_secs(5);
 /// The first waits for another process are shorter than one commit, later ones spare the processor.
 const BUSY_SPIN: Duration = Duration::from_micros(200);
 const BUSY_SPINS: i32 = 50;
@@ -31,10 +31,16 @@ impl Place {
     /// The one connection that writes. Nothing is changed yet, so what is found may still turn out not to be ours.
     pub(super) fn writer(&self, cache_bytes: usize) -> rusqlite::Result<Connection> {
         let mut connection = match self {
-            Self::File(path) => Connection::open(path)?,
+            // It is there: nothing is made here.
+            Self::File(path) => {
+                Connection::open_with_flags(path, OpenFlags::default() - OpenFlags::SQLITE_OPEN_CREATE)?
+            }
             Self::Memory => Connection::open_in_memory()?,
         };
         settle(&mut connection, cache_bytes)?;
+        // What is deleted is overwritten, and one in memory can give pages back a few at a time, as new files can.
+        connection.pragma_update(None, "secure_delete", true)?;
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
         Ok(connection)
     }
 
@@ -76,7 +82,7 @@ fn settle(connection: &mut Connection, cache_bytes: usize) -> rusqlite::Result<(
 
 /// Switches to a write-ahead log. The busy handler is not asked for this one, so two processes that open a new database
 /// at once are kept apart here.
-fn keep_log(connection: &Connection) -> rusqlite::Result<()> {
+pub(super) fn keep_log(connection: &Connection) -> rusqlite::Result<()> {
     let mut tries = 0;
     loop {
         match connection.pragma_update(None, "journal_mode", "WAL") {

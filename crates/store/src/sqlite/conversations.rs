@@ -17,6 +17,8 @@ use super::{codec, read};
 const COLUMNS: &str = "name, tenant, workflow, state, owner, person, number, user_id, channel, hil_reason, confidence, \
      created_at, updated_at, ended_at, messages, runs, cost_nanos, rating, last, handovers, handed_over_for, \
      reopened, waiting_since, first_response_at";
+/// As it is read: one that was erased says so.
+const SHOWN: &str = "erased_at, id";
 
 /// Writes a conversation's row anew.
 pub(super) fn put(session: &Session<'_>, head: &ConversationHead) -> rusqlite::Result<()> {
@@ -63,7 +65,7 @@ pub(super) fn one(
     tenant: &TenantId,
     id: &RunId,
 ) -> rusqlite::Result<Option<ConversationHead>> {
-    let sql = format!("SELECT {COLUMNS}, id FROM conversation WHERE name = $1 AND tenant = $2");
+    let sql = format!("SELECT {COLUMNS}, {SHOWN} FROM conversation WHERE name = $1 AND tenant = $2");
     connection.prepare_cached(&numbered(&sql))?.query_row([id.as_str(), tenant.as_str()], head).optional()
 }
 
@@ -105,7 +107,7 @@ fn list_query(of_person: bool) -> String {
         "AND status = $2 AND $6 IS NULL"
     };
     format!(
-        "SELECT {COLUMNS}, id FROM conversation WHERE tenant = $1 {of_person} AND id < $3 \
+        "SELECT {COLUMNS}, {SHOWN} FROM conversation WHERE tenant = $1 {of_person} AND id < $3 \
          AND ($5 IS NULL OR state = $5) ORDER BY id DESC LIMIT $4"
     )
 }
@@ -184,5 +186,6 @@ fn head(row: &Row<'_>) -> rusqlite::Result<ConversationHead> {
         reopened: row.get(21)?,
         waiting_since: codec::maybe_time(row, 22)?,
         first_response_at: codec::maybe_time(row, 23)?,
+        erased_at: codec::maybe_time(row, 24)?,
     })
 }

@@ -63,7 +63,7 @@ fn talked(connection: &Connection, after: i64) -> rusqlite::Result<(Vec<Talked>,
     let up_to = piece(connection, after)?;
     let mut piece = connection.prepare_cached(&numbered(
         "SELECT journal.id, tenant, name FROM journal JOIN aggregate ON aggregate.id = aggregate \
-         WHERE journal.id > $1 AND journal.id <= $2 AND kind = 'conversation' ORDER BY journal.id",
+         WHERE journal.id > $1 AND journal.id <= $2 AND kind = 'conversation' AND erased_at IS NULL ORDER BY journal.id",
     ))?;
     let found = piece.query_map(params![after, up_to], |row| {
         let (tenant, name): (String, String) = (row.get(1)?, row.get(2)?);
@@ -77,7 +77,7 @@ fn laid(connection: &Connection, tenant: &TenantId, after: i64) -> rusqlite::Res
     let mut piece = connection.prepare_cached(&numbered(
         "SELECT journal.id, name, workflow, parent IS NOT NULL, coalesce(payload, body), kind \
          FROM journal JOIN aggregate ON aggregate.id = aggregate LEFT JOIN blobs ON hash = blob \
-         WHERE journal.id > $1 AND journal.id <= $2 AND tenant = $3 AND kind IN ('run', 'conversation') ORDER BY journal.id",
+         WHERE journal.id > $1 AND journal.id <= $2 AND tenant = $3 AND kind IN ('run', 'conversation') AND erased_at IS NULL ORDER BY journal.id",
     ))?;
     let mut rows = piece.query(params![after, up_to, tenant.as_str()])?;
     let (mut found, mut bytes) = (Vec::new(), 0);

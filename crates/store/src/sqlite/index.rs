@@ -197,19 +197,13 @@ impl Index for Store {
 }
 
 impl Store {
-    /// A write of the index: what it deletes is overwritten, because it was somebody's.
-    async fn keep<A, T>(&self, bytes: usize, mut act: A) -> Result<T, Error>
+    /// A write of the index.
+    async fn keep<A, T>(&self, bytes: usize, act: A) -> Result<T, Error>
     where
         A: FnMut(&mut Session<'_>) -> rusqlite::Result<Result<T, Error>> + Send + 'static,
         T: Answer + 'static,
     {
-        self.write(bytes, move |session| {
-            session.overwrite_deleted(true)?;
-            let done = act(session);
-            session.overwrite_deleted(false)?;
-            done
-        })
-        .await
+        self.write(bytes, act).await
     }
 
     /// Clears away what cannot be found any more, a little in each transaction: nobody waits for all of it.

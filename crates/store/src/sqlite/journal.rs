@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use baton_core::time::Time;
+use baton_ports::clock::Steady;
 use baton_ports::journal::{
     AggregateId, Append, Claimed, Error, Handle, InboxItem, Journal, Lease, Ownership, ProcessId, Submit, Submitted,
 };
@@ -14,7 +15,7 @@ use super::{Store, submit};
 
 #[async_trait]
 impl Journal for Store {
-    async fn join(&self, now: Time) -> Result<Lease, Error> {
+    async fn join(&self, steady: Steady) -> Result<Lease, Error> {
         // One at a time: a number that a failed commit takes back must not be another caller's.
         let _alone = self.joining().lock().await;
         let joined = Arc::new(Mutex::new(None));
@@ -22,7 +23,7 @@ impl Journal for Store {
         let done = self
             .write(0, move |session| {
                 let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-                ownership::join(session, now, &mut told)
+                ownership::join(session, steady, &mut told)
             })
             .await;
         let joined = joined.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -32,8 +33,8 @@ impl Journal for Store {
         done
     }
 
-    async fn renew(&self, process: ProcessId, now: Time) -> Result<Lease, Error> {
-        self.write(0, move |session| ownership::renew(session, process, now)).await
+    async fn renew(&self, process: ProcessId, steady: Steady) -> Result<Lease, Error> {
+        self.write(0, move |session| ownership::renew(session, process, steady)).await
     }
 
     async fn leave(&self, process: ProcessId) -> Result<(), Error> {
@@ -60,23 +61,33 @@ impl Journal for Store {
         aggregate: &AggregateId,
         process: ProcessId,
         fold_version: u32,
-        now: Time,
+        steady: Steady,
     ) -> Result<Option<Claimed>, Error> {
-        let claim = Claim { aggregate: aggregate.clone(), process, fold_version, now };
+        let claim = Claim { aggregate: aggregate.clone(), process, fold_version, steady };
         self.write(0, move |session| claim.perform(session)).await
     }
 
-    async fn release(&self, ownership: Ownership) -> Result<(), Error> {
-        self.write(0, move |session| ownership::release(session, ownership)).await
+    async fn release(&self, ownership: Ownership, wake_at: Option<Time>) -> Result<(), Error> {
+        self.write(0, move |session| ownership::release(session, ownership, wake_at)).await
     }
 
     async fn inbox(&self, handle: Handle, after: i64) -> Result<Vec<InboxItem>, Error> {
         self.read(move |connection| ownership::open_items(connection, handle, after)).await
     }
 
-    async fn due(&self, process: ProcessId, now: Time, limit: usize) -> Result<Vec<AggregateId>, Error> {
+    async fn due(
+        &self,
+        process: ProcessId,
+        now: Time,
+        steady: Steady,
+        limit: usize,
+    ) -> Result<Vec<AggregateId>, Error> {
         let owners = Arc::clone(self.owners());
-        self.read(move |connection| ownership::due(connection, &owners, process, now, limit)).await
+        self.read(move |connection| ownership::due(connection, &owners, process, (now, steady), limit)).await
+    }
+
+    async fn astray(&self, now: Time, from: Time, limit: usize) -> Result<Vec<(Time, AggregateId)>, Error> {
+        self.read(move |connection| ownership::astray(connection, now, from, limit)).await
     }
 
     async fn nudged(&self, process: ProcessId, limit: usize) -> Result<Vec<AggregateId>, Error> {

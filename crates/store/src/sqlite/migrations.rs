@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::audit;
 
 /// Each brings the layout one version further; what has been released never changes.
-const STEPS: [Step; 17] = [
+const STEPS: [Step; 22] = [
     Step::sql(include_str!("../../migrations/sqlite/0001_first.sql")),
     Step::sql(include_str!("../../migrations/sqlite/0002_decisions.sql")),
     Step::sql(include_str!("../../migrations/sqlite/0004_memory.sql")),
@@ -23,6 +23,11 @@ const STEPS: [Step; 17] = [
     Step::sql(include_str!("../../migrations/sqlite/0017_conversation_figures.sql")),
     Step::sql(include_str!("../../migrations/sqlite/0018_key_scopes.sql")),
     Step::sql(include_str!("../../migrations/sqlite/0019_saved_costs.sql")),
+    Step::sql(include_str!("../../migrations/sqlite/0020_steady_leases.sql")),
+    Step::sql(include_str!("../../migrations/sqlite/0023_erasure.sql")),
+    Step::sql(include_str!("../../migrations/sqlite/0024_audit_anchor.sql")),
+    Step::sql(include_str!("../../migrations/sqlite/0025_shared_limits.sql")),
+    Step::sql(include_str!("../../migrations/sqlite/0027_found_runs.sql")),
 ];
 /// The layout this program knows.
 pub(super) const LAYOUT: u32 = STEPS.len() as u32;

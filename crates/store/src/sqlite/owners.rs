@@ -107,6 +107,11 @@ impl Owners {
         dead
     }
 
+    /// Whether there is a lock to ask, held by anybody or nobody.
+    pub(super) fn has_lock(&self, process: ProcessId) -> bool {
+        self.holds(process) || self.folder.as_ref().is_some_and(|folder| name(folder, process).exists())
+    }
+
     fn holds(&self, process: ProcessId) -> bool {
         self.known().held.contains_key(&process)
     }

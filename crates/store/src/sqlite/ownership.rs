@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use baton_core::run::Departure;
 use baton_core::time::Time;
+use baton_ports::clock::Steady;
 use baton_ports::journal::{
     AggregateId, Claimed, Error, Handle, InboxItem, LEASE, Lease, Ownership, ProcessId, Snapshot,
 };
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::codec;
 use super::owners::Owners;
@@ -20,15 +21,18 @@ use super::sql::numbered;
 /// Bytes of inbox items handed over at once; what is left is named by `nudged` until it is consumed.
 const INBOX_READ_BYTES_MAX: usize = 64 << 20;
 
+/// What programs that judged leases by the clock of the wall read: beyond all time, so that they ask the lock.
+const BEYOND_TIME: i64 = i64::MAX;
+
 /// A new incarnation with its lock and its first lease. `joined` is told the number as soon as the lock is held.
 pub(super) fn join(
     session: &mut Session<'_>,
-    now: Time,
+    steady: Steady,
     joined: &mut Option<ProcessId>,
 ) -> rusqlite::Result<Result<Lease, Error>> {
     bury(session)?;
-    let until = now + LEASE;
-    session.statement("INSERT INTO lease (until) VALUES ($1)")?.execute([until.as_ms()])?;
+    let until = steady + LEASE;
+    session.statement("INSERT INTO lease (until, beat) VALUES ($1, $2)")?.execute([BEYOND_TIME, until.as_ms()])?;
     let process = ProcessId(session.connection.last_insert_rowid());
     if let Err(error) = session.owners.hold(process) {
         session.statement("DELETE FROM lease WHERE process = $1")?.execute([process.0])?;
@@ -45,11 +49,11 @@ fn unlockable(error: &io::Error) -> Error {
 pub(super) fn renew(
     session: &mut Session<'_>,
     process: ProcessId,
-    now: Time,
+    steady: Steady,
 ) -> rusqlite::Result<Result<Lease, Error>> {
     bury(session)?;
-    let until = now + LEASE;
-    let mut renew = session.statement("UPDATE lease SET until = max(until, $2) WHERE process = $1 AND taken = 0")?;
+    let until = steady + LEASE;
+    let mut renew = session.statement("UPDATE lease SET beat = $2 WHERE process = $1 AND taken = 0")?;
     let renewed = renew.execute([process.0, until.as_ms()])? == 1;
     Ok(if renewed { Ok(Lease { process, until }) } else { Err(Error::LeaseEnded { process }) })
 }
@@ -60,12 +64,17 @@ pub(super) fn leave(session: &mut Session<'_>, process: ProcessId) -> rusqlite::
     session.statement("DELETE FROM lease WHERE process = $1")?.execute([process.0]).map(drop)
 }
 
-pub(super) fn release(session: &mut Session<'_>, ownership: Ownership) -> rusqlite::Result<Result<(), Error>> {
+pub(super) fn release(
+    session: &mut Session<'_>,
+    ownership: Ownership,
+    wake_at: Option<Time>,
+) -> rusqlite::Result<Result<(), Error>> {
     let mut release = session.statement(
-        "UPDATE aggregate SET owner = NULL, released = 1, called = EXISTS (SELECT 1 FROM inbox WHERE aggregate = $1) \
-         WHERE id = $1 AND owner = $2 AND epoch = $3",
+        "UPDATE aggregate SET owner = NULL, released = 1, wake_at = $4, \
+         called = EXISTS (SELECT 1 FROM inbox WHERE aggregate = $1) WHERE id = $1 AND owner = $2 AND epoch = $3",
     )?;
-    if release.execute(params![ownership.handle.0, ownership.process.0, ownership.epoch])? == 1 {
+    let Ownership { handle, process, epoch } = ownership;
+    if release.execute(params![handle.0, process.0, epoch, wake_at.map(Time::as_ms)])? == 1 {
         return Ok(Ok(()));
     }
     let mut head = session.statement("SELECT name, owner IS NULL AND epoch = $2 FROM aggregate WHERE id = $1")?;
@@ -98,6 +107,9 @@ struct Found {
     epoch: u64,
     seq: u64,
     released: bool,
+    wake_at: Option<Time>,
+    last_at: Option<Time>,
+    is_erased: bool,
 }
 
 /// Who claims what, and what for.
@@ -105,7 +117,7 @@ pub(super) struct Claim {
     pub(super) aggregate: AggregateId,
     pub(super) process: ProcessId,
     pub(super) fold_version: u32,
-    pub(super) now: Time,
+    pub(super) steady: Steady,
 }
 
 impl Claim {
@@ -114,13 +126,17 @@ impl Claim {
         let Some(found) = self.find(session)? else {
             return Ok(Err(Error::NotFound { aggregate: self.aggregate.clone() }));
         };
+        // Nobody moves it any more.
+        if found.is_erased {
+            return Ok(Ok(None));
+        }
         let mut lease = session.statement("SELECT 1 FROM lease WHERE process = $1 AND taken = 0")?;
         if !lease.exists([self.process.0])? {
             return Ok(Err(Error::LeaseEnded { process: self.process }));
         }
         let previous = found.owner.filter(|owner| *owner != self.process);
         if let Some(owner) = previous
-            && !is_dead(session, owner, self.now)?
+            && !is_dead(session, owner, self.steady)?
         {
             return Ok(Ok(None));
         }
@@ -138,9 +154,11 @@ impl Claim {
 
     fn find(&self, session: &Session<'_>) -> rusqlite::Result<Option<Found>> {
         let mut head = session.statement(
-            "SELECT id, tenant, kind, workflow, owner, epoch, seq, released FROM aggregate WHERE name = $1",
+            "SELECT id, tenant, kind, workflow, owner, epoch, seq, released, wake_at, erased_at IS NOT NULL, \
+             (SELECT journal.at FROM journal WHERE journal.aggregate = aggregate.id AND journal.seq = aggregate.seq) \
+             FROM aggregate WHERE name = $1",
         )?;
-        let read = |row: &Row<'_>| {
+        let read = |row: &rusqlite::Row<'_>| {
             Ok(Found {
                 id: row.get(0)?,
                 tenant: row.get(1)?,
@@ -150,6 +168,9 @@ impl Claim {
                 epoch: row.get(5)?,
                 seq: row.get(6)?,
                 released: row.get(7)?,
+                wake_at: row.get::<_, Option<i64>>(8)?.map(Time::from_ms),
+                is_erased: row.get(9)?,
+                last_at: row.get::<_, Option<i64>>(10)?.map(Time::from_ms),
             })
         };
         head.query_row([self.aggregate.as_str()], read).optional()
@@ -157,7 +178,8 @@ impl Claim {
 
     /// What the new owner must know, as of the new epoch: nobody else can append from here on.
     fn read(&self, session: &Session<'_>, found: Found) -> rusqlite::Result<Result<Claimed, Error>> {
-        let Found { id, tenant, kind, workflow, epoch, seq, owner: _, released: _ } = found;
+        let Found { id, tenant, kind, workflow, epoch, seq, wake_at, last_at, owner: _, released: _, is_erased: _ } =
+            found;
         let snapshot = self.snapshot(session, id)?.filter(|snapshot| snapshot.seq <= seq);
         let behind = snapshot.as_ref().map_or(0, |snapshot| snapshot.seq);
         let tail = match read::tail(session.connection, id, behind, seq)? {
@@ -173,6 +195,8 @@ impl Claim {
             workflow,
             seq,
             left: Departure::Dropped,
+            wake_at,
+            last_at,
             snapshot,
             tail,
             inbox,
@@ -182,7 +206,7 @@ impl Claim {
     fn snapshot(&self, session: &Session<'_>, id: i64) -> rusqlite::Result<Option<Snapshot>> {
         let mut newest =
             session.statement("SELECT seq, state FROM snapshot WHERE aggregate = $1 AND fold_version = $2")?;
-        let found = |row: &Row<'_>| codec::snapshot(row, self.fold_version);
+        let found = |row: &rusqlite::Row<'_>| codec::snapshot(row, self.fold_version);
         newest.query_row(params![id, self.fold_version], found).optional()
     }
 
@@ -222,11 +246,11 @@ pub(super) fn due(
     connection: &Connection,
     owners: &Owners,
     process: ProcessId,
-    now: Time,
+    (now, steady): (Time, Steady),
     limit: usize,
 ) -> rusqlite::Result<Vec<AggregateId>> {
     let mut found = Names { limit, ids: BTreeSet::new(), names: Vec::new() };
-    for dead in dead_owners(connection, owners, process, now)? {
+    for dead in dead_owners(connection, owners, process, steady)? {
         found.add(connection, OWNED, &[dead.0])?;
     }
     found.add(connection, CALLED, &[])?;
@@ -240,6 +264,27 @@ pub(super) fn nudged(connection: &Connection, process: ProcessId, limit: usize) 
     found.add(connection, NUDGED, &[process.0])?;
     Ok(found.names)
 }
+
+/// What sleeps for a timer that a clock set, which has been set back since.
+pub(super) fn astray(
+    connection: &Connection,
+    now: Time,
+    from: Time,
+    limit: usize,
+) -> rusqlite::Result<Vec<(Time, AggregateId)>> {
+    let mut query = connection.prepare_cached(&numbered(ASTRAY))?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let found = query.query_map([from.max(now).as_ms(), now.as_ms(), limit], |row| {
+        Ok((codec::time(row, 0)?, row.get::<_, String>(1)?.into()))
+    })?;
+    found.collect()
+}
+
+/// A timer that was set by the clock of the last entry lies behind it; one that has been put right lies before.
+const ASTRAY: &str = "SELECT wake_at, name FROM aggregate \
+     WHERE owner IS NULL AND wake_at IS NOT NULL AND wake_at >= $1 AND EXISTS (SELECT 1 FROM journal \
+     WHERE aggregate = aggregate.id AND journal.seq = aggregate.seq AND at > $2 AND at <= aggregate.wake_at) \
+     ORDER BY wake_at LIMIT $3";
 
 const OWNED: &str = "SELECT id, name FROM aggregate WHERE owner = $1 AND owner IS NOT NULL LIMIT $2";
 const CALLED: &str = "SELECT id, name FROM aggregate WHERE owner IS NULL AND called = 1 LIMIT $1";
@@ -281,20 +326,45 @@ fn dead_owners(
     connection: &Connection,
     owners: &Owners,
     besides: ProcessId,
-    now: Time,
+    steady: Steady,
 ) -> rusqlite::Result<Vec<ProcessId>> {
-    let mut others = connection.prepare_cached(&numbered("SELECT process, until FROM lease WHERE process <> $1"))?;
+    let mut others =
+        connection.prepare_cached(&numbered("SELECT process, taken, beat FROM lease WHERE process <> $1"))?;
     let leases = others
-        .query_map([besides.0], |row| Ok((ProcessId(row.get(0)?), codec::time(row, 1)?)))?
+        .query_map([besides.0], |row| Ok((ProcessId(row.get(0)?), Row::at(row, 1)?)))?
         .collect::<rusqlite::Result<Vec<_>>>()?;
-    let dead = leases.into_iter().filter(|(process, until)| *until <= now || owners.is_dead(*process));
+    let dead = leases.into_iter().filter(|(process, lease)| lease.is_over(owners, *process, steady));
     Ok(dead.map(|(process, _)| process).collect())
 }
 
-fn is_dead(session: &Session<'_>, owner: ProcessId, now: Time) -> rusqlite::Result<bool> {
-    let mut lease = session.statement("SELECT until FROM lease WHERE process = $1")?;
-    let until = lease.query_row([owner.0], |row| codec::time(row, 0)).optional()?;
-    Ok(until.is_none_or(|until| until <= now) || session.owners.is_dead(owner))
+fn is_dead(session: &Session<'_>, owner: ProcessId, steady: Steady) -> rusqlite::Result<bool> {
+    let mut lease = session.statement("SELECT taken, beat FROM lease WHERE process = $1")?;
+    let lease = lease.query_row([owner.0], |row| Row::at(row, 0)).optional()?;
+    Ok(lease.is_none_or(|lease| lease.is_over(&session.owners, owner, steady)))
+}
+
+/// What the table says of a lease.
+struct Row {
+    /// Somebody took over what its process owned.
+    taken: bool,
+    /// Nothing where a program of before keeps it.
+    beat: Option<Steady>,
+}
+
+impl Row {
+    fn at(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Self> {
+        Ok(Self { taken: row.get(first)?, beat: row.get::<_, Option<i64>>(first + 1)?.map(Steady::from_ms) })
+    }
+
+    /// Who was taken for dead once is dead for everybody: it has joined anew, if it lives. A lease that ends later than one
+    /// that is taken now was taken before the machine was booted.
+    fn is_over(&self, owners: &Owners, process: ProcessId, steady: Steady) -> bool {
+        let has_ended = match self.beat {
+            Some(until) => until <= steady || until > steady + LEASE,
+            None => !owners.has_lock(process),
+        };
+        self.taken || has_ended || owners.is_dead(process)
+    }
 }
 
 /// Forgets incarnations that are certainly gone and own nothing any more.

@@ -28,6 +28,8 @@ impl PlainLog {
     /// [`Error::Unopenable`], where the file cannot be made.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let unopenable = |error: &dyn std::fmt::Display| Error::Unopenable { reason: error.to_string() };
+        // Whoever opens a database makes none, so that none is made in the place of one that is gone.
+        std::fs::File::create(path.as_ref()).map_err(|error| unopenable(&error))?;
         let connection =
             Place::File(path.as_ref().to_owned()).writer(CACHE_BYTES).map_err(|error| unopenable(&error))?;
         connection

@@ -10,11 +10,11 @@ use baton_core::run::State;
 use baton_core::time::Time;
 use baton_ports::conversations::{ConversationFilter, ConversationHead};
 use baton_ports::journal::{AggregateId, DeskItem, Error, Snapshot};
-use baton_ports::read::{PAGE_DEFAULT, PAGE_MAX, Read, RunFilter, RunHead};
+use baton_ports::read::{PAGE_DEFAULT, PAGE_MAX, Read, RunFilter, RunHead, RunPage};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::sql::numbered;
-use super::{Store, codec, conversations};
+use super::{Store, codec, conversations, erasure, runs};
 
 /// Bytes of entries one page holds; a page is cut short rather than larger.
 const PAGE_BYTES_MAX: usize = 64 << 20;
@@ -35,7 +35,12 @@ impl Read for Store {
 
     async fn runs(&self, tenant: &TenantId, filter: RunFilter) -> Result<Vec<RunHead>, Error> {
         let tenant = tenant.clone();
-        self.read(move |connection| runs(connection, &tenant, &filter)).await
+        self.read(move |connection| runs::all(connection, &tenant, &filter)).await
+    }
+
+    async fn run_page(&self, tenant: &TenantId, filter: RunFilter) -> Result<RunPage, Error> {
+        let tenant = tenant.clone();
+        self.read(move |connection| runs::page(connection, &tenant, &filter)).await
     }
 
     async fn begun_by(&self, tenant: &TenantId, prefix: &str, limit: usize) -> Result<Vec<RunHead>, Error> {
@@ -53,7 +58,10 @@ impl Read for Store {
         let (tenant, name) = (tenant.clone(), run.clone());
         let query = move |connection: &Connection| page(connection, &tenant, &name, after, limit);
         let page = self.read::<_, Error, _>(query).await?;
-        page.map_err(|reason| Error::Corrupt { aggregate: run.clone(), reason })
+        page.map_err(|reason| match reason {
+            Some(reason) => Error::Corrupt { aggregate: run.clone(), reason },
+            None => Error::Erased { aggregate: run.clone() },
+        })
     }
 
     async fn snapshot(
@@ -67,7 +75,7 @@ impl Read for Store {
         self.read(move |connection| {
             let mut query = connection.prepare_cached(&numbered(
                 "SELECT snapshot.seq, snapshot.state FROM aggregate JOIN snapshot ON aggregate = id \
-                 WHERE name = $1 AND tenant = $2 AND fold_version = $3 AND snapshot.seq > $4",
+                 WHERE name = $1 AND tenant = $2 AND fold_version = $3 AND snapshot.seq > $4 AND erased_at IS NULL",
             ))?;
             let found = |row: &Row<'_>| codec::snapshot(row, fold_version);
             query.query_row(params![name.as_str(), tenant.as_str(), fold_version, after], found).optional()
@@ -119,10 +127,10 @@ pub(super) fn rows(limit: usize) -> usize {
     if limit == 0 { PAGE_DEFAULT } else { limit.min(PAGE_MAX) }
 }
 
-const HEAD: &str = "name, tenant, workflow, state, parent, created_at, started_at, ended_at, cost_nanos, fault, \
-     wake_at, seq, id";
+pub(super) const HEAD: &str = "name, tenant, workflow, state, parent, created_at, started_at, ended_at, cost_nanos, \
+     fault, wake_at, seq, id, erased_at, erased_version";
 
-fn head(row: &Row<'_>) -> rusqlite::Result<RunHead> {
+pub(super) fn head(row: &Row<'_>) -> rusqlite::Result<RunHead> {
     Ok(RunHead {
         run: row.get::<_, String>(0)?.into(),
         tenant: row.get::<_, String>(1)?.into(),
@@ -136,6 +144,8 @@ fn head(row: &Row<'_>) -> rusqlite::Result<RunHead> {
         fault: row.get(9)?,
         wake_at: codec::maybe_time(row, 10)?,
         seq: row.get(11)?,
+        erased_at: codec::maybe_time(row, 13)?,
+        erased_version: row.get(14)?,
     })
 }
 
@@ -147,39 +157,8 @@ fn begun_by_query() -> String {
     )
 }
 
-fn runs_query(of_workflow: bool) -> String {
-    let of_workflow = if of_workflow { "AND workflow = $5" } else { "AND $5 IS NULL" };
-    format!(
-        "SELECT {HEAD} FROM aggregate WHERE tenant = $1 AND state = $2 AND state IS NOT NULL AND id < $3 {of_workflow} \
-         ORDER BY id DESC LIMIT $4"
-    )
-}
-
-/// The newest of each asked state, put together: the index is by state, and there are few states.
-fn runs(connection: &Connection, tenant: &TenantId, filter: &RunFilter) -> rusqlite::Result<Vec<RunHead>> {
-    let limit = rows(filter.limit);
-    let before = match &filter.before {
-        None => i64::MAX,
-        Some(run) => {
-            let mut cursor =
-                connection.prepare_cached(&numbered("SELECT id FROM aggregate WHERE name = $1 AND tenant = $2"))?;
-            cursor.query_row([run.as_str(), tenant.as_str()], |row| row.get(0)).optional()?.unwrap_or(0)
-        }
-    };
-    let mut newest = connection.prepare_cached(&numbered(&runs_query(filter.workflow.is_some())))?;
-    let states = filter.state.as_ref().map_or(State::ALL.as_slice(), std::slice::from_ref);
-    let mut found: Vec<(i64, RunHead)> = Vec::new();
-    for state in states {
-        let parameters = params![tenant.as_str(), state.word(), before, limit, filter.workflow];
-        let heads = newest.query_map(parameters, |row| Ok((row.get(12)?, head(row)?)))?;
-        for row in heads {
-            found.push(row?);
-        }
-    }
-    found.sort_unstable_by_key(|(id, _)| std::cmp::Reverse(*id));
-    found.truncate(limit);
-    Ok(found.into_iter().map(|(_, head)| head).collect())
-}
+/// Why a journal is not read: what is wrong with it, or nothing where it was erased.
+type Unfit = Option<String>;
 
 fn page(
     connection: &Connection,
@@ -187,15 +166,27 @@ fn page(
     run: &RunId,
     after: u64,
     limit: usize,
-) -> rusqlite::Result<Result<Vec<Arc<[u8]>>, String>> {
-    let mut head =
-        connection.prepare_cached(&numbered("SELECT id, seq FROM aggregate WHERE name = $1 AND tenant = $2"))?;
+) -> rusqlite::Result<Result<Vec<Arc<[u8]>>, Unfit>> {
+    let mut head = connection.prepare_cached(&numbered(
+        "SELECT id, seq, erased_at IS NOT NULL FROM aggregate WHERE name = $1 AND tenant = $2",
+    ))?;
     let found = head
-        .query_row([run.as_str(), tenant.as_str()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, u64>(1)?)))
+        .query_row([run.as_str(), tenant.as_str()], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, u64>(1)?, row.get::<_, bool>(2)?))
+        })
         .optional()?;
-    let Some((id, seq)) = found else { return Ok(Ok(Vec::new())) };
+    let (id, seq) = match found {
+        None => return Ok(Ok(Vec::new())),
+        Some((_, _, true)) => return Ok(Err(None)),
+        Some((id, seq, false)) => (id, seq),
+    };
     let last = seq.min(after.saturating_add(rows(limit) as u64));
-    entries(connection, id, after, last, PAGE_BYTES_MAX)
+    Ok(match entries(connection, id, after, last, PAGE_BYTES_MAX)? {
+        Ok(entries) => Ok(entries),
+        // Erased since its head was read.
+        Err(_) if erasure::is_erased(connection, tenant, run)? => Err(None),
+        Err(reason) => Err(Some(reason)),
+    })
 }
 
 /// All entries behind `after` up to `seq`, which must all be there; or what is wrong with them.
@@ -268,8 +259,6 @@ fn desk_item(row: &Row<'_>) -> rusqlite::Result<DeskItem> {
 #[cfg(test)]
 pub(super) fn queries() -> Vec<(String, &'static str)> {
     vec![
-        (runs_query(false), "aggregate_states"),
-        (runs_query(true), "aggregate_states"),
         (begun_by_query(), "sqlite_autoindex_aggregate"),
         (desk_query(false), "desk_open"),
         (desk_query(true), "desk_runs"),

@@ -4,11 +4,14 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::connection;
+use super::ended::{self, Ended};
+use super::health::Health;
 use super::queue::{Queue, Refused};
 use super::task::Failure;
 use super::writer::RETRY_AFTER;
@@ -20,22 +23,32 @@ type Job = Box<dyn FnOnce(rusqlite::Result<&Connection>) + Send>;
 const QUERIES_MAX: usize = 10_000;
 /// Bytes one reader keeps of the database.
 const CACHE_BYTES: usize = 4 << 20;
+/// How long closing waits for queries under way. One that hangs in the disk ends with the process.
+const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
 /// The way to the threads.
 pub(super) struct Readers {
     queue: Arc<Queue<Job>>,
     threads: Vec<JoinHandle<()>>,
+    ended: Ended,
+    health: Arc<Health>,
 }
 
 impl Readers {
     /// Connections are opened by the first query that needs them.
-    pub(super) fn start(path: &Path, threads: usize) -> Result<Self, String> {
+    pub(super) fn start(path: &Path, threads: usize, health: Arc<Health>) -> Result<Self, String> {
         let queue = Arc::new(Queue::new(QUERIES_MAX, usize::MAX));
-        let mut readers = Self { queue, threads: Vec::new() };
+        let (alive, ended) = ended::watched();
+        let mut readers = Self { queue, threads: Vec::new(), ended, health };
         for number in 0..threads.max(1) {
             let (queue, path) = (Arc::clone(&readers.queue), path.to_owned());
             let builder = thread::Builder::new().name(format!("baton-reader-{number}"));
-            let thread = builder.spawn(move || serve(&queue, &path)).map_err(|error| error.to_string())?;
+            let alive = alive.clone();
+            let body = move || {
+                serve(&queue, &path);
+                drop(alive);
+            };
+            let thread = builder.spawn(body).map_err(|error| error.to_string())?;
             readers.threads.push(thread);
         }
         Ok(readers)
@@ -55,7 +68,10 @@ impl Readers {
             Refused::Closed => Failure::Stopped,
         })?;
         match answer.await {
-            Ok(found) => found.map_err(|error| unreadable(&error)),
+            Ok(found) => found.map_err(|error| match self.health.judge(&error) {
+                Some(outage) => Failure::Outage(outage),
+                None => unreadable(&error),
+            }),
             Err(_) => Err(Failure::Unreadable { reason: "a query broke off, which is a defect".into() }),
         }
     }
@@ -64,6 +80,10 @@ impl Readers {
 impl Drop for Readers {
     fn drop(&mut self) {
         self.queue.close();
+        if !self.ended.within(CLOSE_WAIT) {
+            tracing::warn!("a query does not end, and is left behind");
+            return;
+        }
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }

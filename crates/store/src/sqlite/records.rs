@@ -92,18 +92,7 @@ impl Batch {
         Ok(batch)
     }
 
-    /// What is deleted is overwritten: it may have been somebody's.
     fn perform(&self, session: &mut Session<'_>) -> rusqlite::Result<Result<(), Error>> {
-        if !self.ops.iter().any(|(op, _)| matches!(op, Op::Delete { .. })) {
-            return self.perform_all(session);
-        }
-        session.overwrite_deleted(true)?;
-        let done = self.perform_all(session);
-        session.overwrite_deleted(false)?;
-        done
-    }
-
-    fn perform_all(&self, session: &mut Session<'_>) -> rusqlite::Result<Result<(), Error>> {
         session.statement("SAVEPOINT batch")?.execute([])?;
         for (index, (op, text)) in self.ops.iter().enumerate() {
             if let Err(found) = self.perform_one(session, op, text)? {

@@ -18,6 +18,8 @@ pub(super) struct Session<'c> {
     pub(super) spends: Vec<Spend>,
     begin: Statement<'c>,
     commit: Statement<'c>,
+    /// Whether commits wait for the disk.
+    durable: bool,
 }
 
 /// Statements of a step, a start and a message.
@@ -48,7 +50,7 @@ impl<'c> Session<'c> {
             audit_tip_moves: statement(audit::TIP_MOVES)?,
             consume: statement("DELETE FROM inbox WHERE aggregate = $1 AND item = $2")?,
             recall: statement(RECALL)?,
-            find: statement("SELECT id, tenant, owner FROM aggregate WHERE name = $1")?,
+            find: statement("SELECT id, tenant, owner, erased_at IS NOT NULL FROM aggregate WHERE name = $1")?,
             create: statement(
                 "INSERT INTO aggregate (seq, owner, epoch, called, items, name, tenant, kind, workflow, parent, \
                  created_at, state, cost_nanos) VALUES (0, $1, $2, $3, 1, $4, $5, $6, $7, $8, $9, $10, 0)",
@@ -59,7 +61,7 @@ impl<'c> Session<'c> {
             )?,
         };
         let (begin, commit) = (statement("BEGIN IMMEDIATE")?, statement("COMMIT")?);
-        Ok(Self { connection, owners, hot, spends: Vec::new(), begin, commit })
+        Ok(Self { connection, owners, hot, spends: Vec::new(), begin, commit, durable: true })
     }
 
     /// A statement that is not worth a field.
@@ -67,10 +69,15 @@ impl<'c> Session<'c> {
         self.connection.prepare_cached(&numbered(sql))
     }
 
-    /// Whether pages and rows that are deleted are filled with zeroes.
-    pub(super) fn overwrite_deleted(&self, on: bool) -> rusqlite::Result<()> {
-        let sql = if on { "PRAGMA secure_delete = ON" } else { "PRAGMA secure_delete = OFF" };
-        self.statement(sql)?.query_row([], |_| Ok(()))
+    /// Whether the transactions that begin from here on wait for the disk when they commit. One that does not is on the
+    /// disk with the next one that does.
+    pub(super) fn commit_durably(&mut self, durable: bool) -> rusqlite::Result<()> {
+        if self.durable != durable {
+            let sql = if durable { "PRAGMA synchronous = FULL" } else { "PRAGMA synchronous = NORMAL" };
+            self.connection.execute_batch(sql)?;
+            self.durable = durable;
+        }
+        Ok(())
     }
 
     pub(super) fn begin(&mut self) -> rusqlite::Result<()> {
@@ -105,10 +112,16 @@ impl<'c> Session<'c> {
         self.keep_saved()
     }
 
+    /// Moves the log into the database, as far as nobody reads what came before.
+    pub(super) fn move_log(&self) -> rusqlite::Result<()> {
+        self.connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |_| Ok(()))
+    }
+
     /// One small durable write. Moving the log into the database first gives a full disk the log's room back.
     pub(super) fn probe(&mut self) -> rusqlite::Result<()> {
         // A database in memory has no log, and a log that cannot be moved is no reason not to try.
         let _ = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        self.commit_durably(true)?;
         self.begin()?;
         self.statement("UPDATE probe SET writes = writes + 1")?.execute([])?;
         self.commit()
@@ -124,12 +137,12 @@ const RECALL: &str = "UPDATE aggregate SET called = 1 - called WHERE id = $1 AND
 /// The guard of every append: it matches the owner, the epoch and the sequence, or changes nothing. Columns that do not
 /// change are not named, so their indexes are not touched.
 fn head_update(with_head: bool, release: bool) -> String {
-    let mut set = String::from("seq = $4 + 1, wake_at = $5");
+    let mut set = String::from("seq = $4 + $6, wake_at = $5");
     if release {
         set.push_str(", owner = NULL, released = 1");
     }
     if with_head {
-        set.push_str(", state = $6, started_at = $7, ended_at = $8, cost_nanos = $9, fault = $10");
+        set.push_str(", state = $7, started_at = $8, ended_at = $9, cost_nanos = $10, fault = $11");
     }
     format!("UPDATE aggregate SET {set} WHERE id = $1 AND owner = $2 AND epoch = $3 AND seq = $4")
 }

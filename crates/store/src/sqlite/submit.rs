@@ -29,6 +29,8 @@ struct Target {
     id: i64,
     tenant: String,
     owner: Option<ProcessId>,
+    /// Nothing is taken in any more.
+    is_erased: bool,
 }
 
 /// Refuses what could never be taken in.
@@ -48,6 +50,9 @@ pub(super) fn check_size(submit: &Submit) -> Result<(), Error> {
 pub(super) fn perform(session: &mut Session<'_>, submit: &Submit) -> rusqlite::Result<Result<Submitted, Error>> {
     let target = find(session, submit)?;
     match admit(session, submit, target.as_ref())? {
+        Ok(()) if target.as_ref().is_some_and(|target| target.is_erased) => {
+            Ok(Err(Error::Erased { aggregate: submit.aggregate.clone() }))
+        }
         Ok(()) => put_in(session, submit, target.as_ref(), Via::Door).map(Ok),
         Err(refused) => Ok(Err(refused)),
     }
@@ -59,9 +64,12 @@ pub(super) fn check(session: &mut Session<'_>, submit: &Submit) -> rusqlite::Res
     admit(session, submit, target.as_ref())
 }
 
-/// Puts a checked message where it goes.
+/// Puts a checked message where it goes. One to what was erased goes nowhere: who sent it goes on all the same.
 pub(super) fn deliver(session: &mut Session<'_>, submit: &Submit, via: Via) -> rusqlite::Result<Submitted> {
     let target = find(session, submit)?;
+    if target.as_ref().is_some_and(|target| target.is_erased) {
+        return Ok(Submitted::Duplicate);
+    }
     put_in(session, submit, target.as_ref(), via)
 }
 
@@ -145,7 +153,8 @@ fn put(session: &mut Session<'_>, submit: &Submit, id: i64, item: i64) -> rusqli
 
 fn find(session: &mut Session<'_>, submit: &Submit) -> rusqlite::Result<Option<Target>> {
     let read = |row: &rusqlite::Row<'_>| {
-        Ok(Target { id: row.get(0)?, tenant: row.get(1)?, owner: row.get::<_, Option<i64>>(2)?.map(ProcessId) })
+        let owner = row.get::<_, Option<i64>>(2)?.map(ProcessId);
+        Ok(Target { id: row.get(0)?, tenant: row.get(1)?, owner, is_erased: row.get(3)? })
     };
     session.hot.find.query_row([submit.aggregate.as_str()], read).optional()
 }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use baton_ports::budget::{Grown, Holder};
+use baton_ports::health::StoreOutage;
 use baton_ports::journal::{Claimed, Lease, Ownership, Submitted};
+use baton_ports::rate_limits::Turn;
 use baton_ports::{index, journal, records, registry};
 use tokio::sync::oneshot;
 
@@ -23,6 +25,8 @@ pub(super) enum Failure {
     Unreadable {
         reason: String,
     },
+    /// Nothing is acknowledged any more.
+    Outage(StoreOutage),
     /// The store has been closed.
     Stopped,
 }
@@ -35,6 +39,7 @@ impl From<Failure> for journal::Error {
             Failure::Busy { retry_after } => Self::Busy { retry_after },
             Failure::Unwritable { reason } => Self::Unwritable { reason },
             Failure::Unreadable { reason } => Self::Unreadable { reason },
+            Failure::Outage(outage) => Self::Outage(outage),
             Failure::Stopped => Self::Unwritable { reason: STOPPED.into() },
         }
     }
@@ -46,6 +51,7 @@ impl From<Failure> for records::Error {
             Failure::Busy { retry_after } => Self::Busy { retry_after },
             Failure::Unwritable { reason } => Self::Unwritable { reason },
             Failure::Unreadable { reason } => Self::Unreadable { reason },
+            Failure::Outage(outage) => Self::Outage(outage),
             Failure::Stopped => Self::Unwritable { reason: STOPPED.into() },
         }
     }
@@ -57,6 +63,7 @@ impl From<Failure> for index::Error {
             Failure::Busy { retry_after } => Self::Busy { retry_after },
             Failure::Unwritable { reason } => Self::Unwritable { reason },
             Failure::Unreadable { reason } => Self::Unreadable { reason },
+            Failure::Outage(outage) => Self::Unwritable { reason: outage.to_string() },
             Failure::Stopped => Self::Unwritable { reason: STOPPED.into() },
         }
     }
@@ -76,6 +83,7 @@ impl Answer for Holder {}
 impl Answer for Vec<Grown> {}
 impl Answer for Lease {}
 impl Answer for registry::Changed {}
+impl Answer for Turn {}
 
 impl Answer for Submitted {
     fn owned(&self) -> Option<Ownership> {
@@ -99,6 +107,9 @@ impl<T: Send> Answer for Found<T> {}
 
 /// A task as the writer sees it.
 pub(super) trait Work: Send {
+    /// Whether its group's commit must reach the disk before anybody is answered.
+    fn is_durable(&self) -> bool;
+
     /// May be performed again after a roll-back. An error is the database's; a refusal is an outcome like any other and
     /// has written nothing.
     fn perform(&mut self, session: &mut Session<'_>) -> rusqlite::Result<()>;
@@ -113,6 +124,7 @@ pub(super) trait Work: Send {
 /// Work with a caller who waits.
 pub(super) struct Task<A, T, E> {
     act: A,
+    durable: bool,
     outcome: Result<T, E>,
     reply: oneshot::Sender<Result<T, E>>,
 }
@@ -123,7 +135,13 @@ where
 {
     pub(super) fn new(act: A) -> (Self, oneshot::Receiver<Result<T, E>>) {
         let (reply, answer) = oneshot::channel();
-        (Self { act, outcome: Err(Failure::Stopped.into()), reply }, answer)
+        (Self { act, durable: true, outcome: Err(Failure::Stopped.into()), reply }, answer)
+    }
+
+    /// The same for what may be lost if the machine goes down.
+    pub(super) fn relaxed(act: A) -> (Self, oneshot::Receiver<Result<T, E>>) {
+        let (task, answer) = Self::new(act);
+        (Self { durable: false, ..task }, answer)
     }
 }
 
@@ -133,6 +151,10 @@ where
     T: Answer,
     E: From<Failure> + Send,
 {
+    fn is_durable(&self) -> bool {
+        self.durable
+    }
+
     fn perform(&mut self, session: &mut Session<'_>) -> rusqlite::Result<()> {
         self.outcome = (self.act)(session)?;
         Ok(())
@@ -143,7 +165,7 @@ where
     }
 
     fn answer(self: Box<Self>) -> Option<Ownership> {
-        let Self { act, outcome, reply } = *self;
+        let Self { act, outcome, reply, durable: _ } = *self;
         // What the caller shares with its task is the caller's to free: it has more threads than the writer.
         drop(act);
         match reply.send(outcome) {

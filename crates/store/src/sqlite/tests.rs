@@ -3,12 +3,15 @@
 mod audit;
 mod corrupt;
 mod decisions;
+mod erasure;
 mod full_disk;
 mod group;
 mod index;
+mod lost_files;
 mod opening;
 mod queries;
 mod retention;
+mod shared_limits;
 mod two_processes;
 
 use std::path::PathBuf;

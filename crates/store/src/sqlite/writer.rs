@@ -10,6 +10,8 @@ use rusqlite::{Connection, ErrorCode};
 
 use super::budget;
 use super::connection;
+use super::ended::{self, Ended};
+use super::health::{self, Health, Misplaced};
 use super::owners::Owners;
 use super::ownership;
 use super::queue::{Queue, Refused};
@@ -21,33 +23,46 @@ const GROUP_MAX: usize = 4_096;
 /// When to come back to a store that has more waiting than it takes in.
 pub(super) const RETRY_AFTER: Duration = Duration::from_millis(50);
 
+/// How long closing waits for what is still written. A thread that hangs in the disk ends with the process.
+const CLOSE_WAIT: Duration = Duration::from_secs(8);
+
 /// The way to the thread.
 pub(super) struct Writer {
     queue: Arc<Queue<Box<dyn Work>>>,
     thread: Option<JoinHandle<()>>,
+    ended: Ended,
 }
 
 impl Writer {
     pub(super) fn start(
         connection: Connection,
         owners: Arc<Owners>,
+        health: Arc<Health>,
         queue: Queue<Box<dyn Work>>,
     ) -> Result<Self, String> {
         let queue = Arc::new(queue);
         let (ready, prepared) = std::sync::mpsc::sync_channel(1);
         let work = Arc::clone(&queue);
-        let body = move || match Session::prepare(&connection, owners) {
-            Ok(session) => {
-                let _ = ready.send(Ok(()));
-                let work = Closing(&work);
-                Loop { session, ailing: false }.run(work.0);
+        let (alive, ended) = ended::watched();
+        let body = move || {
+            match Session::prepare(&connection, owners) {
+                Ok(session) => {
+                    // Its log was opened at the latest when its statements were prepared.
+                    health.settle();
+                    let _ = ready.send(Ok(()));
+                    let work = Closing(&work);
+                    Loop { session, health, ailing: false }.run(work.0);
+                }
+                Err(error) => drop(ready.send(Err(error.to_string()))),
             }
-            Err(error) => drop(ready.send(Err(error.to_string()))),
+            // Closing moves the log into the database: only then has it ended.
+            drop(connection);
+            drop(alive);
         };
         let thread =
             thread::Builder::new().name("baton-writer".into()).spawn(body).map_err(|error| error.to_string())?;
         prepared.recv().unwrap_or_else(|_| Err("its writer did not start".into()))?;
-        Ok(Self { queue, thread: Some(thread) })
+        Ok(Self { queue, thread: Some(thread), ended })
     }
 
     /// Durable when it returns `Ok`. `bytes` is about what the task carries.
@@ -58,6 +73,18 @@ impl Writer {
         E: From<Failure> + Send + 'static,
     {
         let (task, answer) = Task::new(act);
+        self.push(Box::new(task), bytes)?;
+        answer.await.unwrap_or_else(|_| Err(Failure::Stopped.into()))
+    }
+
+    /// The same for what may be lost if the machine goes down: committed when it returns `Ok`, so every process sees it.
+    pub(super) async fn write_relaxed<A, T, E>(&self, bytes: usize, act: A) -> Result<T, E>
+    where
+        A: FnMut(&mut Session<'_>) -> rusqlite::Result<Result<T, E>> + Send + 'static,
+        T: Answer + 'static,
+        E: From<Failure> + Send + 'static,
+    {
+        let (task, answer) = Task::relaxed(act);
         self.push(Box::new(task), bytes)?;
         answer.await.unwrap_or_else(|_| Err(Failure::Stopped.into()))
     }
@@ -80,10 +107,12 @@ impl Writer {
 }
 
 impl Drop for Writer {
-    /// What waits is still written.
+    /// What waits is still written, if the disk lets it.
     fn drop(&mut self) {
         self.queue.close();
-        if let Some(thread) = self.thread.take() {
+        if !self.ended.within(CLOSE_WAIT) {
+            tracing::error!("the store does not end its last write; what was not acknowledged is left behind");
+        } else if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
@@ -117,6 +146,7 @@ enum Broken {
 
 struct Loop<'c> {
     session: Session<'c>,
+    health: Arc<Health>,
     /// The last group could not be written: nothing is acknowledged until a probe is.
     ailing: bool,
 }
@@ -146,6 +176,9 @@ impl Loop<'_> {
     }
 
     fn write(&mut self, group: &mut [Box<dyn Work>]) -> Result<(), Failure> {
+        if let Some(outage) = self.health.outage() {
+            return Err(Failure::Outage(outage.clone()));
+        }
         if self.ailing {
             self.probe()?;
         }
@@ -154,15 +187,45 @@ impl Loop<'_> {
             other => other,
         };
         match broken {
-            Ok(()) => Ok(()),
+            Ok(()) => self.look(),
             Err(Broken::ByTask) => Err(self.ail("the database rejects a savepoint".into())),
-            Err(Broken::ByStore(Failure::Unwritable { reason })) => Err(self.ail(reason)),
-            Err(Broken::ByStore(failure)) => Err(failure),
+            Err(Broken::ByStore(failure)) => Err(self.told(failure)),
+        }
+    }
+
+    /// Whether what was committed lies where whoever comes next will find it: before anybody is answered.
+    fn look(&mut self) -> Result<(), Failure> {
+        match self.health.look() {
+            Ok(()) => Ok(()),
+            Err(Misplaced::Unseen(reason)) => Err(self.ail(reason)),
+            Err(Misplaced::Moved(outage)) => {
+                let failure = self.told(Failure::Outage(outage));
+                // What was acknowledged before is in a log that nobody will find: as long as it is open here, it can be
+                // moved to where it is found.
+                if self.health.lost_only_its_log() {
+                    match self.session.move_log() {
+                        Ok(()) => tracing::warn!("what the log held has been moved into the database"),
+                        Err(error) => tracing::error!(%error, "what the log held cannot be moved into the database"),
+                    }
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// Goes by a failure of the store's from here on.
+    fn told(&mut self, failure: Failure) -> Failure {
+        match failure {
+            Failure::Unwritable { reason } => self.ail(reason),
+            Failure::Outage(outage) => Failure::Outage(self.health.fails(outage)),
+            failure => failure,
         }
     }
 
     fn transact(&mut self, group: &mut [Box<dyn Work>], guard: Guard) -> Result<(), Broken> {
-        let done = self.session.begin().map_err(broken).and_then(|()| {
+        let durable = group.iter().any(|task| task.is_durable());
+        let begun = self.session.commit_durably(durable).and_then(|()| self.session.begin());
+        let done = begun.map_err(broken).and_then(|()| {
             group.iter_mut().try_for_each(|task| self.perform(task.as_mut(), guard))?;
             budget::write_noted(&mut self.session).map_err(broken)?;
             self.session.commit().map_err(broken)
@@ -205,12 +268,12 @@ impl Loop<'_> {
             Ok(()) => {
                 tracing::info!("the store writes again");
                 self.ailing = false;
-                Ok(())
+                self.look()
             }
             Err(broken) => {
                 self.session.roll_back();
                 Err(match broken {
-                    Broken::ByStore(failure) => failure,
+                    Broken::ByStore(failure) => self.told(failure),
                     Broken::ByTask => Failure::Unwritable { reason: "a trial write was rejected".into() },
                 })
             }
@@ -229,12 +292,13 @@ fn broken(error: rusqlite::Error) -> Broken {
     if connection::is_busy(&error) {
         return Broken::ByStore(Failure::Busy { retry_after: RETRY_AFTER });
     }
+    if let Some(outage) = health::outage_of(&error) {
+        return Broken::ByStore(Failure::Outage(outage));
+    }
     match error.sqlite_error_code() {
         Some(
             ErrorCode::DiskFull
             | ErrorCode::SystemIoFailure
-            | ErrorCode::DatabaseCorrupt
-            | ErrorCode::NotADatabase
             | ErrorCode::ReadOnly
             | ErrorCode::CannotOpen
             | ErrorCode::OutOfMemory

@@ -102,6 +102,8 @@ impl Heap {
 /// Takes pieces out of what searches look through.
 fn unlist(session: &Session<'_>, generation: &Generation, pieces: &[&Remains]) -> rusqlite::Result<()> {
     let table = place::text_table(generation.id);
+    // A word that is removed leaves its page with the removal. Tables of earlier versions are not set so yet.
+    session.statement(&format!("INSERT INTO {table} ({table}, rank) VALUES ('secure-delete', 1)"))?.execute([])?;
     let mut text = session
         .statement(&format!("INSERT INTO {table} ({table}, rowid, heading, text) VALUES ('delete', $1, $2, $3)"))?;
     let mut of_block: BTreeMap<u64, Vec<u64>> = BTreeMap::new();

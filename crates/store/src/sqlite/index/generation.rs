@@ -89,7 +89,8 @@ pub(super) fn begin(
     let table = place::text_table(begun.id);
     session.connection.execute_batch(&format!(
         "CREATE VIRTUAL TABLE {table} USING fts5(heading, text, content = '', tokenize = '{TOKENIZER}');
-         INSERT INTO {table} ({table}, rank) VALUES ('rank', '{RANK}');"
+         INSERT INTO {table} ({table}, rank) VALUES ('rank', '{RANK}');
+         INSERT INTO {table} ({table}, rank) VALUES ('secure-delete', 1);"
     ))?;
     Ok(begun)
 }

@@ -1,7 +1,13 @@
-use baton_ports::journal::{Append, BLOB_BYTES_MIN, Error, Journal};
-use baton_ports::read::Read;
-use baton_sim::conformance::world::{FOLD, at, entry, join, owned, tenant};
+use std::fs::OpenOptions;
+use std::io::{Seek, SeekFrom, Write};
 
+use baton_ports::health::STORE_DAMAGED;
+use baton_ports::journal::{Append, BLOB_BYTES_MIN, Error, Journal};
+use baton_ports::read::{Read, RunFilter};
+use baton_ports::records::{self, Op, Records};
+use baton_sim::conformance::world::{FOLD, at, entry, join, owned, start, steady, tenant};
+
+use super::super::{Depth, check as look_through};
 use super::Database;
 
 /// Damages a run of three entries, the second of them large, and expects both readers to name the run and the reason.
@@ -12,11 +18,11 @@ async fn check(damage: &str, expect: &str) {
     let ownership = owned(&store, "run", process).await;
     for seq in 0..3 {
         let size = if seq == 1 { BLOB_BYTES_MIN + 1 } else { 10 };
-        store.append(Append { entry: vec![1; size].into(), ..entry("run", ownership, seq) }).await.unwrap();
+        store.append(Append { entry: Some(vec![1; size].into()), ..entry("run", ownership, seq) }).await.unwrap();
     }
     assert_eq!(database.raw().execute(damage, []).unwrap(), 1, "{damage}");
 
-    let claimed = store.claim(&"run".into(), process, FOLD, at(0)).await.map(|claimed| claimed.is_some());
+    let claimed = store.claim(&"run".into(), process, FOLD, steady(0)).await.map(|claimed| claimed.is_some());
     let read = store.entries(&tenant(), &"run".into(), 0, 10).await.map(|_| true);
     for outcome in [claimed, read] {
         assert!(
@@ -42,4 +48,78 @@ async fn a_journal_cut_short_is_corrupt() {
 #[tokio::test]
 async fn a_journal_without_its_large_payload_is_corrupt() {
     check("DELETE FROM blobs", "large payload of entry 2").await;
+}
+
+impl Database {
+    /// Fills the first page of a table or index with zeroes, while nobody has it open.
+    fn zero(&self, name: &str) {
+        let raw = self.raw();
+        let ask = |sql: &str| raw.query_row(sql, [], |row| row.get::<_, u64>(0)).unwrap();
+        let size = ask("PRAGMA page_size");
+        let page = ask(&format!("SELECT rootpage FROM sqlite_schema WHERE name = '{name}'"));
+        raw.close().unwrap();
+        let mut file = OpenOptions::new().write(true).open(&self.path).unwrap();
+        file.seek(SeekFrom::Start((page - 1) * size)).unwrap();
+        file.write_all(&vec![0; usize::try_from(size).unwrap()]).unwrap();
+    }
+}
+
+fn is_damage<T: std::fmt::Debug>(answer: &Result<T, Error>) -> bool {
+    matches!(answer, Err(Error::Outage(outage)) if outage.code() == STORE_DAMAGED)
+}
+
+#[tokio::test]
+async fn once_damage_is_met_nothing_is_acknowledged_and_what_can_be_read_is_read() {
+    let database = Database::new();
+    let store = database.open();
+    let process = join(&store).await;
+    let ownership = owned(&store, "run", process).await;
+    store.leave(process).await.unwrap();
+    drop(store);
+    database.zero("journal");
+
+    let store = database.open();
+    let process = join(&store).await;
+    let submitted = store.submit(start("before", Some(process))).await.unwrap();
+    assert_eq!(store.outage(), None, "nobody has met it yet");
+    let claimed = store.claim(&"run".into(), process, FOLD, steady(0)).await;
+    let ownership = claimed.ok().flatten().map_or(ownership, |claimed| claimed.ownership);
+    let refused = store.append(entry("run", ownership, 0)).await;
+    assert!(is_damage(&refused), "{refused:?} after {submitted:?}");
+
+    assert!(is_damage(&store.submit(start("after", None)).await));
+    assert!(is_damage(&store.renew(process, steady(0)).await));
+    let op = Op::Put { space: "s".into(), key: "k".into(), value: 1.into() };
+    let put = store.commit(&tenant(), vec![op], at(0)).await;
+    assert!(matches!(put, Err(records::Error::Outage(_))), "{put:?}");
+    let runs = store.runs(&tenant(), RunFilter::default()).await.unwrap();
+    assert_eq!(runs.len(), 2, "lists lie on pages that are well");
+    assert!(store.outage().is_some());
+}
+
+#[tokio::test]
+async fn a_reader_that_meets_damage_stops_what_writes() {
+    let database = Database::new();
+    drop(database.open());
+    database.zero("desk_open");
+    let store = database.open();
+    store.submit(start("before", None)).await.unwrap();
+    let read = store.desk(&tenant(), None).await;
+    assert!(is_damage(&read), "{read:?}");
+    assert!(is_damage(&store.submit(start("after", None)).await));
+}
+
+#[tokio::test]
+async fn a_look_through_finds_what_nobody_has_met() {
+    let database = Database::new();
+    let store = database.open();
+    let process = join(&store).await;
+    owned(&store, "run", process).await;
+    assert_eq!(look_through(&database.path, Depth::Full).unwrap(), Vec::<String>::new(), "beside a store at work");
+    drop(store);
+    assert_eq!(look_through(&database.path, Depth::Quick).unwrap(), Vec::<String>::new());
+    database.zero("journal");
+    for depth in [Depth::Quick, Depth::Full] {
+        assert_ne!(look_through(&database.path, depth).unwrap(), Vec::<String>::new());
+    }
 }

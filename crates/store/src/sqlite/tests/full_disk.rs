@@ -6,7 +6,7 @@ use std::process::Command;
 
 use baton_ports::journal::{Append, Error, Journal, Ownership};
 use baton_ports::read::{Read, RunFilter};
-use baton_sim::conformance::world::{at, entry, join, owned, start, tenant};
+use baton_sim::conformance::world::{entry, join, owned, start, steady, tenant};
 use futures::future::join_all;
 
 use super::super::{Options, Store};
@@ -18,7 +18,7 @@ async fn fill(store: &Store, owners: &[Ownership]) -> Vec<u64> {
     for _ in 0..10_000 {
         let append = |number: usize| {
             let large = vec![b'x'; 20_000].into();
-            Append { entry: large, ..entry(&format!("run-{number}"), owners[number], acknowledged[number]) }
+            Append { entry: Some(large), ..entry(&format!("run-{number}"), owners[number], acknowledged[number]) }
         };
         let outcomes = join_all((0..owners.len()).map(|number| store.append(append(number)))).await;
         for (count, outcome) in acknowledged.iter_mut().zip(&outcomes) {
@@ -60,7 +60,7 @@ async fn check(path: &Path, options: Options, make_room: impl AsyncFn(&Store)) {
     assert!(acknowledged.iter().all(|count| *count > 3), "{acknowledged:?}");
     kept(&store, &acknowledged).await;
     let refused = store.submit(start("too-much", None)).await;
-    let large = Append { entry: vec![b'x'; 4 << 20].into(), ..entry("run-0", owners[0], acknowledged[0]) };
+    let large = Append { entry: Some(vec![b'x'; 4 << 20].into()), ..entry("run-0", owners[0], acknowledged[0]) };
     let still_refused = store.append(large).await;
     assert!(matches!(still_refused, Err(Error::Unwritable { .. })), "{still_refused:?}");
 
@@ -77,7 +77,7 @@ async fn check(path: &Path, options: Options, make_room: impl AsyncFn(&Store)) {
     let runs = store.runs(&tenant(), RunFilter::default()).await.unwrap();
     let names: BTreeSet<_> = runs.iter().map(|run| run.run.as_str()).collect();
     assert_eq!(names.contains("too-much"), refused.is_ok(), "a refused start is not there, an accepted one is");
-    store.join(at(0)).await.unwrap();
+    store.join(steady(0)).await.unwrap();
 }
 
 #[tokio::test]

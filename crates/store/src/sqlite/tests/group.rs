@@ -5,7 +5,9 @@ use baton_core::run::State;
 use baton_ports::budget::{Budget, By, CostFilter};
 use baton_ports::journal::{Append, Error, Journal, Snapshot};
 use baton_ports::read::Read;
-use baton_sim::conformance::world::{FOLD, at, bytes, entry, head, join, message, owned, parked, spend, start, tenant};
+use baton_sim::conformance::world::{
+    FOLD, at, bytes, entry, head, join, message, owned, parked, spend, start, steady, tenant,
+};
 use futures::future::{join_all, try_join_all};
 
 use super::super::{Options, Store};
@@ -140,7 +142,7 @@ async fn ownership_that_nobody_received_goes_back() {
     let other = database.raw();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let name = "claimed".into();
-    let mut claim = store.claim(&name, process, FOLD, at(0));
+    let mut claim = store.claim(&name, process, FOLD, steady(0));
     let mut submit = store.submit(start("started", Some(process)));
     assert!(futures::poll!(&mut claim).is_pending());
     assert!(futures::poll!(&mut submit).is_pending());
@@ -150,7 +152,7 @@ async fn ownership_that_nobody_received_goes_back() {
     for run in ["one-more", "another"] {
         store.submit(start(run, Some(process))).await.unwrap();
     }
-    let mut due = store.due(process, at(0), 10).await.unwrap();
+    let mut due = store.due(process, at(0), steady(0), 10).await.unwrap();
     due.sort();
     assert_eq!(due, ["claimed".into(), "started".into()]);
 }
@@ -177,7 +179,7 @@ async fn a_large_payload_is_kept_once() {
     let process = join(&store).await;
     for run in ["one", "two"] {
         let ownership = owned(&store, run, process).await;
-        let large = Append { entry: bytes(&"x".repeat(100_000)), ..entry(run, ownership, 0) };
+        let large = Append { entry: Some(bytes(&"x".repeat(100_000))), ..entry(run, ownership, 0) };
         store.append(large).await.unwrap();
     }
     let (blobs, inline): (u32, u32) = database

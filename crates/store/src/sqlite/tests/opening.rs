@@ -1,7 +1,7 @@
 use std::fs;
 
 use baton_ports::journal::{Error, Journal};
-use baton_sim::conformance::world::{at, join, owned, start};
+use baton_sim::conformance::world::{at, join, owned, start, steady};
 
 use super::super::connection::Place;
 use super::super::{Options, Store, migrations};
@@ -45,6 +45,7 @@ async fn another_programs_database_is_refused_and_left_alone() {
 #[test]
 fn what_is_committed_is_asked_to_reach_the_disk_and_not_only_the_drives_memory() {
     let database = Database::new();
+    drop(database.open());
     let place = Place::File(database.path.clone());
     let writer = place.writer(1 << 20).unwrap();
     place.make_durable(&writer).unwrap();
@@ -69,7 +70,7 @@ async fn many_may_open_a_new_database_at_once() {
     });
     let mut processes = Vec::new();
     for store in &stores {
-        processes.push(store.join(at(0)).await.unwrap().process);
+        processes.push(store.join(steady(0)).await.unwrap().process);
     }
     processes.dedup();
     assert_eq!(processes.len(), 8);
@@ -95,7 +96,7 @@ async fn a_closed_store_leaves_one_file() {
     let store = database.open();
     let process = join(&store).await;
     owned(&store, "run", process).await;
-    assert_eq!(store.due(process, at(0), 10).await.unwrap(), []);
+    assert_eq!(store.due(process, at(0), steady(0), 10).await.unwrap(), []);
     store.leave(process).await.unwrap();
     drop(store);
     let folder = fs::read_dir(database.path.parent().unwrap()).unwrap();

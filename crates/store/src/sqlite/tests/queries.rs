@@ -2,11 +2,11 @@
 
 use baton_ports::journal::Journal;
 use baton_ports::read::Read;
-use baton_sim::conformance::world::{at, join, message, parked, start};
+use baton_sim::conformance::world::{at, join, message, parked, start, steady};
 use rusqlite::{Connection, StatementStatus};
 
 use super::super::sql::numbered;
-use super::super::{audit, connection, conversations, ownership, read};
+use super::super::{audit, connection, conversations, ownership, read, runs};
 use super::Database;
 
 /// Parked runs: with a timer in the far future, and without one.
@@ -48,9 +48,15 @@ async fn lists_use_the_narrowest_index() {
     let database = Database::new();
     drop(database.open());
     let connection = connection::reader(&database.path, 1 << 20).unwrap();
-    for (sql, index) in read::queries().into_iter().chain(audit::queries()).chain(conversations::queries()) {
+    let lists = read::queries().into_iter().chain(audit::queries()).chain(conversations::queries());
+    for (sql, index) in lists.chain(runs::queries()) {
         let plan = plan(&connection, &sql);
         assert!(plan[0].starts_with("SEARCH") && plan[0].contains(index), "{sql}: {plan:?}");
+    }
+    // A page of runs is read in the order of its index: nothing is sorted.
+    for (sql, _) in runs::queries() {
+        let plan = plan(&connection, &sql);
+        assert_eq!(plan.len(), 1, "{sql}: {plan:?}");
     }
 }
 
@@ -82,7 +88,7 @@ async fn a_hundred_thousand_parked_runs_are_not_looked_at() {
     store.submit(message("parked-77", "hello")).await.unwrap();
     store.submit(start("new", None)).await.unwrap();
 
-    let mut due = store.due(process, at(10), 100).await.unwrap();
+    let mut due = store.due(process, at(10), steady(10), 100).await.unwrap();
     due.sort();
     assert_eq!(due, ["due".into(), "new".into(), "parked-77".into()]);
     let steps = steps(&database.raw());

@@ -7,10 +7,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use baton_core::time::Time;
+use baton_ports::clock::Steady;
 use baton_ports::journal::{Append, Error, Journal, LEASE, ProcessId};
 use baton_ports::read::Read;
-use baton_sim::conformance::world::{FOLD, at, bytes, claimed, entry, join, message, owned, parked, tenant};
+use baton_sim::conformance::world::{FOLD, at, bytes, claimed, entry, join, message, owned, parked, steady, tenant};
 
 use super::super::{Options, Store};
 use super::Database;
@@ -22,18 +22,18 @@ async fn an_owner_that_is_gone_is_noticed_at_once() {
     let (dead, living) = (join(&gone).await, join(&left).await);
     let ownership = owned(&gone, "flying", dead).await;
     gone.append(Append { inbox_done: vec![1], ..entry("flying", ownership, 0) }).await.unwrap();
-    assert_eq!(left.due(living, at(1), 10).await.unwrap(), []);
-    assert_eq!(left.claim(&"flying".into(), living, FOLD, at(1)).await.unwrap(), None);
+    assert_eq!(left.due(living, at(1), steady(1), 10).await.unwrap(), []);
+    assert_eq!(left.claim(&"flying".into(), living, FOLD, steady(1)).await.unwrap(), None);
 
     drop(gone);
-    assert_eq!(left.due(living, at(1), 10).await.unwrap(), ["flying".into()]);
-    let taken = claimed(&left, "flying", living, at(1)).await;
+    assert_eq!(left.due(living, at(1), steady(1), 10).await.unwrap(), ["flying".into()]);
+    let taken = claimed(&left, "flying", living, steady(1)).await;
     assert_eq!((taken.seq, taken.ownership.process), (1, living));
     left.append(Append { release: true, ..entry("flying", taken.ownership, 1) }).await.unwrap();
 
     let owners = || fs::read_dir(database.path.with_file_name("baton.db.owners")).unwrap().count();
     assert_eq!(owners(), 2);
-    left.renew(living, at(2)).await.unwrap();
+    left.renew(living, steady(2)).await.unwrap();
     assert_eq!(owners(), 1, "nothing is left of the dead");
     let leases: u32 = database.raw().query_row("SELECT count(*) FROM lease", [], |row| row.get(0)).unwrap();
     assert_eq!(leases, 1);
@@ -45,7 +45,7 @@ async fn a_frozen_owners_append_is_refused_in_the_other_process() {
     let (frozen, next) = (database.open(), database.open());
     let (one, two) = (join(&frozen).await, join(&next).await);
     let stale = owned(&frozen, "run", one).await;
-    let late = at(0) + LEASE;
+    let late = steady(0) + LEASE;
     let taken = claimed(&next, "run", two, late).await;
     next.append(entry("run", taken.ownership, 0)).await.unwrap();
     for seq in 0..2 {
@@ -54,6 +54,27 @@ async fn a_frozen_owners_append_is_refused_in_the_other_process() {
     }
     let refused = frozen.renew(one, late).await;
     assert!(matches!(refused, Err(Error::LeaseEnded { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_lease_of_another_boot_is_over_and_one_of_an_older_program_is_left_to_its_lock() {
+    let database = Database::new();
+    let (theirs, ours) = (database.open(), database.open());
+    let (other, own) = (join(&theirs).await, join(&ours).await);
+    owned(&theirs, "run", other).await;
+    let owner_is_taken_for_dead = async || ours.due(own, at(0), steady(0), 10).await.unwrap() == ["run".into()];
+    let beat = |beat: Option<i64>| {
+        let changed = database.raw().execute("UPDATE lease SET beat = ?1 WHERE process = ?2", (beat, other.0));
+        assert_eq!(changed.unwrap(), 1);
+    };
+    assert!(!owner_is_taken_for_dead().await);
+    beat(None);
+    assert!(!owner_is_taken_for_dead().await, "its lock is held");
+    beat(Some((steady(1) + LEASE).as_ms()));
+    assert!(owner_is_taken_for_dead().await, "it ends later than any that is taken now");
+    beat(None);
+    fs::remove_file(database.path.with_file_name("baton.db.owners").join(other.0.to_string())).unwrap();
+    assert!(owner_is_taken_for_dead().await, "there is no lock to ask");
 }
 
 #[tokio::test]
@@ -66,7 +87,7 @@ async fn a_message_from_another_process_finds_its_run() {
     for run in ["parked", "awake"] {
         door.submit(message(run, "hello")).await.unwrap();
     }
-    assert_eq!(serving.due(process, at(0), 10).await.unwrap(), ["parked".into()]);
+    assert_eq!(serving.due(process, at(0), steady(0), 10).await.unwrap(), ["parked".into()]);
     assert_eq!(serving.nudged(process, 10).await.unwrap(), ["awake".into()]);
 }
 
@@ -74,19 +95,20 @@ async fn a_message_from_another_process_finds_its_run() {
 async fn scramble(store: Store, rounds: i64, step: Duration) -> BTreeMap<String, u64> {
     let mut appended = BTreeMap::new();
     let mut kept = Vec::new();
-    let mut process = store.join(at(0)).await.unwrap().process;
+    let mut process = store.join(steady(0)).await.unwrap().process;
     for round in 0..rounds {
-        let now = at(0) + step * u32::try_from(round).unwrap();
+        let passed = step * u32::try_from(round).unwrap();
+        let (wall, now) = (at(0) + passed, steady(0) + passed);
         process = renewed(&store, process, now, round).await;
-        for run in store.due(process, now, 4).await.unwrap() {
+        for run in store.due(process, wall, now, 4).await.unwrap() {
             let Ok(Some(claimed)) = store.claim(&run, process, FOLD, now).await else { continue };
             kept.push((run, claimed.ownership, claimed.seq));
         }
         for (run, ownership, mut seq) in std::mem::take(&mut kept) {
             let keep = (round + ownership.handle.0) % 3 != 0;
             let text = bytes(&format!("{} {}", ownership.process.0, ownership.epoch));
-            let wake_at = (!keep).then_some(now);
-            let append = Append { entry: text, release: !keep, wake_at, ..entry(run.as_str(), ownership, seq) };
+            let wake_at = (!keep).then_some(wall);
+            let append = Append { entry: Some(text), release: !keep, wake_at, ..entry(run.as_str(), ownership, seq) };
             match store.append(append).await {
                 Ok(()) => {
                     *appended.entry(run.to_string()).or_default() += 1;
@@ -104,7 +126,7 @@ async fn scramble(store: Store, rounds: i64, step: Duration) -> BTreeMap<String,
 }
 
 /// Renews now and then, so that the lease ends in between, and joins anew once that was noticed.
-async fn renewed(store: &Store, process: ProcessId, now: Time, round: i64) -> ProcessId {
+async fn renewed(store: &Store, process: ProcessId, now: Steady, round: i64) -> ProcessId {
     if round % 7 != 0 {
         return process;
     }
@@ -194,12 +216,12 @@ async fn a_killed_process_is_noticed_at_once() {
     let store = database.open();
     let process = join(&store).await;
     let mut child = spawn(&database.path);
-    assert_eq!(store.due(process, at(0), 10).await.unwrap(), []);
-    assert_eq!(store.claim(&"run".into(), process, FOLD, at(0)).await.unwrap(), None);
+    assert_eq!(store.due(process, at(0), steady(0), 10).await.unwrap(), []);
+    assert_eq!(store.claim(&"run".into(), process, FOLD, steady(0)).await.unwrap(), None);
     child.kill().unwrap();
     child.wait().unwrap();
-    assert_eq!(store.due(process, at(0), 10).await.unwrap(), ["run".into()]);
-    let taken = claimed(&store, "run", process, at(0)).await;
+    assert_eq!(store.due(process, at(0), steady(0), 10).await.unwrap(), ["run".into()]);
+    let taken = claimed(&store, "run", process, steady(0)).await;
     assert_eq!(taken.tail, [bytes("run 1")]);
     store.append(entry("run", taken.ownership, 1)).await.unwrap();
 }

@@ -1,0 +1,52 @@
+//! SQLite's own look at a database, page by page. It takes a connection of its own, which writes nothing.
+
+use std::path::Path;
+
+use baton_ports::journal::Error;
+use rusqlite::{Connection, OpenFlags};
+
+use super::create;
+use super::health::outage_of;
+
+/// Findings that are told; what is damaged has many.
+const FINDINGS_MAX: usize = 20;
+
+/// How closely a database is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Every page and row (`PRAGMA quick_check`): some hundred megabytes a second.
+    Quick,
+    /// Also whether every index has what its table has (`PRAGMA integrity_check`): several times as long.
+    Full,
+}
+
+/// What is damaged, as SQLite says it; nothing where all is well. Blocks for as long as it takes to read the whole file.
+///
+/// # Errors
+/// The file cannot be opened, or not be read now.
+pub fn check(database: &Path, depth: Depth) -> Result<Vec<String>, Error> {
+    let unreadable = |error: rusqlite::Error| Error::Unreadable { reason: error.to_string() };
+    // SQLite takes an empty file for an empty database.
+    let named = |reason: String| Error::Unopenable { reason: format!("`{}`: {reason}", database.display()) };
+    create::not_empty(database).map_err(named)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(database, flags).map_err(unreadable)?;
+    match findings(&connection, depth) {
+        Ok(findings) => Ok(findings),
+        Err(error) if outage_of(&error).is_some() => Ok(vec![error.to_string()]),
+        Err(error) => Err(unreadable(error)),
+    }
+}
+
+fn findings(connection: &Connection, depth: Depth) -> rusqlite::Result<Vec<String>> {
+    connection.busy_timeout(super::connection::BUSY_WAIT)?;
+    let pragma = match depth {
+        Depth::Quick => "quick_check",
+        Depth::Full => "integrity_check",
+    };
+    let mut look = connection.prepare(&format!("PRAGMA {pragma}({FINDINGS_MAX})"))?;
+    let rows = look.query_map([], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
+    // One row may have several lines.
+    let lines = rows.iter().flat_map(|row| row.lines()).map(str::trim);
+    Ok(lines.filter(|line| !line.is_empty() && *line != "ok").take(FINDINGS_MAX).map(str::to_owned).collect())
+}

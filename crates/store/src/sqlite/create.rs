@@ -1,0 +1,174 @@
+//! A new database, and what is not to be taken for the place of one.
+//!
+//! A database is made whole under another name and then gets its own, so whoever finds the name finds a layout behind it,
+//! and an empty file is never one of ours that is being made.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rusqlite::Connection;
+
+use super::{connection, migrations};
+
+/// Whether what lies beside a database's file shows that there has been one.
+pub fn has_been(database: &Path) -> bool {
+    trace(database).is_some()
+}
+
+/// Sees to it that there is a database: the one that was there, or a new one where none has been.
+///
+/// # Errors
+/// An empty file, and a file that is missing where one has been: what was in it would be taken for nothing.
+pub(super) fn ensure(database: &Path) -> Result<(), String> {
+    match fs::metadata(database) {
+        Ok(_) => not_empty(database),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            if let Some(trace) = trace(database) {
+                return Err(format!(
+                    "the file is gone, and `{}` beside it shows that there was one. Put the file back, or a backup in its \
+                     place; if it is to begin anew, first remove what is left of the old one{}",
+                    trace.display(),
+                    and_the_rest(database)
+                ));
+            }
+            make(database).map_err(|reason| format!("it cannot be made: {reason}"))
+        }
+        // Whoever opens it says why.
+        Err(_) => Ok(()),
+    }
+}
+
+/// # Errors
+/// An empty file.
+pub(super) fn not_empty(database: &Path) -> Result<(), String> {
+    let is_empty = fs::metadata(database).is_ok_and(|about| about.is_file() && about.len() == 0);
+    if !is_empty {
+        return Ok(());
+    }
+    Err(format!(
+        "the file is empty (0 bytes), which no database of Baton's ever is: something cut it short. Put a backup in its \
+         place; if nothing was in it, remove the file, and a new database is made{}",
+        and_the_rest(database)
+    ))
+}
+
+/// What shows that there has been a database: a log with something in it, or the folder of those that owned its runs.
+fn trace(database: &Path) -> Option<PathBuf> {
+    let (log, owners) = (beside(database, "-wal"), beside(database, ".owners"));
+    let is_log = fs::metadata(&log).is_ok_and(|about| about.len() > 0);
+    is_log.then_some(log).or_else(|| owners.is_dir().then_some(owners))
+}
+
+fn and_the_rest(database: &Path) -> String {
+    let name = |path: PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let left = ["-wal", "-shm", ".owners"].map(|end| beside(database, end)).into_iter().filter(|path| path.exists());
+    let left: Vec<String> = left.map(name).collect();
+    if left.is_empty() { String::new() } else { format!(" (there are: {})", left.join(", ")) }
+}
+
+fn beside(database: &Path, end: &str) -> PathBuf {
+    let mut name: OsString = database.as_os_str().to_owned();
+    name.push(end);
+    name.into()
+}
+
+/// Makes it under a name of its own, and gives it its name unless somebody else was faster.
+fn make(database: &Path) -> Result<(), String> {
+    static MADE: AtomicU64 = AtomicU64::new(0);
+
+    let number = MADE.fetch_add(1, Ordering::Relaxed);
+    let new = beside(database, &format!(".new-{}-{number}", std::process::id()));
+    // What a process of this number left behind when it was killed.
+    let _ = fs::remove_file(&new);
+    let made = lay_out(&new).and_then(|()| name_it(&new, database).map_err(|error| error.to_string()));
+    let _ = fs::remove_file(&new);
+    made
+}
+
+fn lay_out(new: &Path) -> Result<(), String> {
+    let failed = |error: rusqlite::Error| error.to_string();
+    let mut connection = Connection::open(new).map_err(failed)?;
+    // Nobody knows it yet: it is synced once, when it is whole.
+    connection.pragma_update(None, "journal_mode", "MEMORY").map_err(failed)?;
+    connection.pragma_update(None, "synchronous", "OFF").map_err(failed)?;
+    // From its first page on: it can give pages back a few at a time.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(failed)?;
+    migrations::run(&mut connection)?;
+    connection::keep_log(&connection).map_err(failed)?;
+    connection.close().map_err(|(_, error)| error.to_string())?;
+    File::open(new).and_then(|file| file.sync_all()).map_err(|error| error.to_string())
+}
+
+fn name_it(new: &Path, database: &Path) -> io::Result<()> {
+    match fs::hard_link(new, database) {
+        // Somebody else made one meanwhile, as whole as ours.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
+        // A file system without links.
+        Err(_) if !database.exists() => fs::rename(new, database)?,
+        Err(_) | Ok(()) => {}
+    }
+    // Where a folder cannot be synced, its file system needs no such thing.
+    let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("baton.db");
+        (folder, database)
+    }
+
+    #[test]
+    fn a_new_one_is_whole_and_alone() {
+        let (folder, database) = folder();
+        ensure(&database).unwrap();
+        ensure(&database).unwrap();
+        let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["baton.db"]);
+        let connection = Connection::open(&database).unwrap();
+        assert_eq!(migrations::recognise(&connection), Ok(migrations::LAYOUT));
+        let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+        assert_eq!(mode, "wal");
+    }
+
+    #[test]
+    fn an_empty_file_is_refused_and_left_as_it_is() {
+        let (_folder, database) = folder();
+        fs::write(&database, "").unwrap();
+        let refused = ensure(&database).unwrap_err();
+        assert!(refused.contains("0 bytes") && refused.contains("remove the file"), "{refused}");
+        assert_eq!(fs::metadata(&database).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn a_missing_file_is_refused_where_one_has_been_naming_what_shows_it() {
+        for (end, is_folder) in [("-wal", false), (".owners", true)] {
+            let (_folder, database) = folder();
+            let trace = beside(&database, end);
+            if is_folder {
+                fs::create_dir(&trace).unwrap()
+            } else {
+                fs::write(&trace, "frames").unwrap()
+            }
+            let refused = ensure(&database).unwrap_err();
+            assert!(refused.contains(&format!("baton.db{end}")), "{refused}");
+            assert!(!database.exists() && trace.exists());
+        }
+    }
+
+    #[test]
+    fn an_empty_log_shows_nothing() {
+        let (_folder, database) = folder();
+        fs::write(beside(&database, "-wal"), "").unwrap();
+        ensure(&database).unwrap();
+        assert!(database.exists());
+    }
+}

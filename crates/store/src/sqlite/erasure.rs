@@ -1,0 +1,501 @@
+//! The erasure port: aggregates are marked in one small write, and cleared piece by piece by the writer, between what others
+//! write. What to delete is looked for by readers.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use baton_core::id::{RunId, TenantId};
+use baton_core::time::Time;
+use baton_ports::audit::Person;
+use baton_ports::erasure::{Belonging, Cleared, Erasure, Marked, Remainder, Scrubbed, is_begun_for};
+use baton_ports::journal::{AggregateId, Error, Kind};
+use baton_ports::records::Record;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use super::session::Session;
+use super::sql::numbered;
+use super::task::Answer;
+use super::{Store, codec};
+
+/// Aggregates that are looked at at once.
+const LOOKED_AT: usize = 500;
+/// Runs or conversations that are old, of one page.
+const OLD_AT_ONCE: usize = 100;
+/// Rows of one table that one transaction deletes.
+const CLEARED_MAX: usize = 200;
+/// Records of one page, and about its bytes.
+const RECORDS_MAX: usize = 500;
+const RECORDS_BYTES_MAX: usize = 16 << 20;
+/// How long the log waits for readers of what is moved out of it.
+const SCRUB_WAIT: Duration = Duration::from_secs(10);
+
+impl Answer for Marked {}
+impl Answer for Cleared {}
+
+#[async_trait]
+impl Erasure for Store {
+    async fn begun_for(
+        &self,
+        tenant: &TenantId,
+        person: &Person,
+        after: i64,
+    ) -> Result<(Vec<Belonging>, Option<i64>), Error> {
+        let (tenant, person) = (tenant.clone(), person.clone());
+        self.read(move |connection| begun_for(connection, &tenant, &person, after)).await
+    }
+
+    async fn family(&self, tenant: &TenantId, of: &AggregateId) -> Result<Vec<Belonging>, Error> {
+        let (tenant, of) = (tenant.clone(), of.clone());
+        self.read(move |connection| family(connection, &tenant, &of)).await
+    }
+
+    async fn mark(&self, tenant: &TenantId, id: &AggregateId, rest: Remainder, at: Time) -> Result<Marked, Error> {
+        let (tenant, id) = (tenant.clone(), id.clone());
+        self.write(0, move |session| mark(session, &tenant, &id, rest, at).map(Ok)).await
+    }
+
+    async fn marked(
+        &self,
+        tenant: &TenantId,
+        rest: Remainder,
+        before: Option<Time>,
+    ) -> Result<Vec<AggregateId>, Error> {
+        let (tenant, removal, before) = (tenant.clone(), removal(rest), before.map_or(i64::MAX, Time::as_ms));
+        self.read(move |connection| {
+            let mut all = connection.prepare_cached(&numbered(
+                "SELECT name FROM aggregate WHERE tenant = $1 AND removal > 0 AND removal = $2 \
+                 AND coalesce(erased_at, 0) < $3 ORDER BY id DESC",
+            ))?;
+            let names = all.query_map(params![tenant.as_str(), removal, before], |row| row.get::<_, String>(0))?;
+            names.map(|name| Ok(name?.into())).collect()
+        })
+        .await
+    }
+
+    async fn old(
+        &self,
+        tenant: &TenantId,
+        kind: Kind,
+        before: Time,
+        after: Option<(Time, i64)>,
+    ) -> Result<(Vec<Vec<AggregateId>>, Option<(Time, i64)>), Error> {
+        let tenant = tenant.clone();
+        self.read(move |connection| old(connection, &tenant, kind, before, after)).await
+    }
+
+    async fn clear(&self, tenant: &TenantId, id: &AggregateId) -> Result<Cleared, Error> {
+        let (tenant, id) = (tenant.clone(), id.clone());
+        self.write(0, move |session| clear(session, &tenant, &id).map(Ok)).await
+    }
+
+    async fn clear_answers(&self, tenant: &TenantId) -> Result<u64, Error> {
+        let tenant = tenant.clone();
+        self.write(0, move |session| {
+            let sql = format!(
+                "DELETE FROM tool_answer WHERE id IN (SELECT id FROM tool_answer WHERE tenant = $1 LIMIT {CLEARED_MAX})"
+            );
+            Ok(Ok(session.statement(&sql)?.execute([tenant.as_str()])? as u64))
+        })
+        .await
+    }
+
+    async fn records_of_all(&self, tenant: &TenantId, after: Option<(String, String)>) -> Result<Vec<Record>, Error> {
+        let (tenant, (space, key)) = (tenant.clone(), after.unwrap_or_default());
+        self.read(move |connection| records_of_all(connection, &tenant, &space, &key)).await
+    }
+
+    async fn scrub(&self, vacuum_bytes_max: u64) -> Result<Scrubbed, Error> {
+        // A database in memory has no log and no file.
+        let Some(path) = self.inner.path.clone() else { return Ok(Scrubbed::default()) };
+        let (reply, answer) = oneshot::channel();
+        let scrubbing = std::thread::Builder::new().name("baton-scrub".into());
+        let unwritable = |reason: String| Error::Unwritable { reason };
+        let spawned = scrubbing.spawn(move || drop(reply.send(scrub(&path, vacuum_bytes_max))));
+        spawned.map_err(|error| unwritable(error.to_string()))?;
+        let done = answer.await.map_err(|_| unwritable("scrubbing broke off".into()))?;
+        done.map_err(|error| unwritable(error.to_string()))
+    }
+
+    async fn give_back_pages(&self, pages_max: u32) -> Result<u64, Error> {
+        self.write(0, move |session| give_back_pages(session.connection, pages_max).map(Ok)).await
+    }
+}
+
+const HEAD: &str = "aggregate.id, aggregate.name, aggregate.kind, coalesce(aggregate.state, conversation.state, ''), \
+     conversation.status, EXISTS (SELECT 1 FROM inbox WHERE aggregate = aggregate.id), aggregate.removal, \
+     aggregate.erased_at";
+const FROM: &str = "FROM aggregate LEFT JOIN conversation ON conversation.name = aggregate.name";
+
+/// An aggregate's row.
+struct Found {
+    id: i64,
+    belonging: Belonging,
+    removal: i64,
+    is_erased: bool,
+}
+
+fn found(row: &Row<'_>) -> rusqlite::Result<Found> {
+    let kind = codec::kind(row, 2)?;
+    let state: String = row.get(3)?;
+    let status: Option<String> = row.get(4)?;
+    let has_items: bool = row.get(5)?;
+    let is_over = match kind {
+        Kind::Run => baton_core::run::State::ALL.iter().any(|one| one.word() == state && one.is_end()),
+        Kind::Conversation => status.as_deref() == Some(baton_core::conversation::Status::Closed.word()),
+        // A tenant's desk is never over.
+        Kind::Desk => false,
+    };
+    let id = row.get::<_, String>(1)?.into();
+    let belonging = Belonging { id, kind, state, live: !is_over || has_items };
+    let erased_at: Option<i64> = row.get(7)?;
+    Ok(Found { id: row.get(0)?, belonging, removal: row.get(6)?, is_erased: erased_at.is_some() })
+}
+
+fn begun_for(
+    connection: &Connection,
+    tenant: &TenantId,
+    person: &Person,
+    after: i64,
+) -> rusqlite::Result<(Vec<Belonging>, Option<i64>)> {
+    let sql = format!(
+        "SELECT {HEAD}, aggregate.tenant = $1, conversation.user_id {FROM} WHERE aggregate.id > $2 \
+         ORDER BY aggregate.id LIMIT {LOOKED_AT}"
+    );
+    let mut page = connection.prepare_cached(&numbered(&sql))?;
+    let mut rows = page.query(params![tenant.as_str(), after])?;
+    let (mut all, mut looked_at, mut last) = (Vec::new(), 0, after);
+    while let Some(row) = rows.next()? {
+        let one = found(row)?;
+        (looked_at, last) = (looked_at + 1, one.id);
+        let is_own: bool = row.get(8)?;
+        if !is_own || one.is_erased || one.belonging.kind == Kind::Desk {
+            continue;
+        }
+        let user: Option<String> = row.get(9)?;
+        if user.as_deref() == Some(&*person.id)
+            || first_of(connection, one.id)?.is_some_and(|first| is_begun_for(&first, person))
+        {
+            all.push(one.belonging);
+        }
+    }
+    Ok((all, (looked_at == LOOKED_AT).then_some(last)))
+}
+
+/// An aggregate's first entry, or where it has none yet its first command; nothing where that is no JSON.
+fn first_of(connection: &Connection, id: i64) -> rusqlite::Result<Option<Value>> {
+    let mut entry = connection.prepare_cached(&numbered(
+        "SELECT coalesce(payload, body) FROM journal LEFT JOIN blobs ON hash = blob WHERE aggregate = $1 AND seq = 1",
+    ))?;
+    let first: Option<Option<Vec<u8>>> = entry.query_row([id], |row| row.get(0)).optional()?;
+    let first = match first.flatten() {
+        Some(first) => Some(first),
+        None => connection
+            .prepare_cached(&numbered("SELECT payload FROM inbox WHERE aggregate = $1 ORDER BY item LIMIT 1"))?
+            .query_row([id], |row| row.get(0))
+            .optional()?,
+    };
+    Ok(first.and_then(|first| serde_json::from_slice(&first).ok()))
+}
+
+/// Names below a conversation are `NAME.1`, those below a run `NAME/node`: each set lies together in the index of names.
+fn family(connection: &Connection, tenant: &TenantId, of: &AggregateId) -> rusqlite::Result<Vec<Belonging>> {
+    let all = family_with_erased(connection, tenant, of)?.into_iter();
+    Ok(all.filter(|found| !found.is_erased).map(|found| found.belonging).collect())
+}
+
+/// With those that were erased: their rows are still there.
+fn all_of(connection: &Connection, tenant: &TenantId, of: &AggregateId) -> rusqlite::Result<Vec<Belonging>> {
+    Ok(family_with_erased(connection, tenant, of)?.into_iter().map(|found| found.belonging).collect())
+}
+
+fn family_with_erased(connection: &Connection, tenant: &TenantId, of: &AggregateId) -> rusqlite::Result<Vec<Found>> {
+    let sql = format!(
+        "SELECT {HEAD} {FROM} WHERE aggregate.name >= $2 AND aggregate.name < $3 AND +aggregate.tenant = $1 \
+         ORDER BY aggregate.name"
+    );
+    let mut between = connection.prepare_cached(&numbered(&sql))?;
+    let name = of.as_str();
+    // The character behind `.` is `/`, and the one behind `/` is `0`.
+    let mut all = Vec::new();
+    for (from, to) in [
+        (name.to_owned(), format!("{name}\u{1}")),
+        (format!("{name}."), format!("{name}/")),
+        (format!("{name}/"), format!("{name}0")),
+    ] {
+        for row in between.query_map([tenant.as_str(), &from, &to], found)? {
+            let one = row?;
+            // `NAME.2x` is a run that somebody named so, and none of a conversation's.
+            let rest = one.belonging.id.as_str().strip_prefix(name).and_then(|rest| rest.strip_prefix('.'));
+            let number = rest.map(|rest| rest.split('/').next().unwrap_or_default());
+            if number.is_none_or(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())) {
+                all.push(one);
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn one(connection: &Connection, tenant: &TenantId, id: &AggregateId) -> rusqlite::Result<Option<Found>> {
+    let sql = format!("SELECT {HEAD} {FROM} WHERE aggregate.name = $1 AND aggregate.tenant = $2");
+    connection.prepare_cached(&numbered(&sql))?.query_row([id.as_str(), tenant.as_str()], found).optional()
+}
+
+/// Whoever owned it is stale from here on, and nobody is woken for it any more.
+fn mark(
+    session: &mut Session<'_>,
+    tenant: &TenantId,
+    id: &AggregateId,
+    rest: Remainder,
+    at: Time,
+) -> rusqlite::Result<Marked> {
+    let Some(found) = one(session.connection, tenant, id)? else { return Ok(Marked::Absent) };
+    if found.removal > 0 || found.is_erased && rest == Remainder::Tombstone {
+        return Ok(Marked::Absent);
+    }
+    if found.belonging.live {
+        return Ok(Marked::Live);
+    }
+    // The numbers of aggregates are what owners hold: the highest one is not given out twice.
+    let highest: i64 = session.statement("SELECT max(id) FROM aggregate")?.query_row([], |row| row.get(0))?;
+    if rest == Remainder::Nothing && found.id == highest {
+        return Ok(Marked::Absent);
+    }
+    let version = first_of(session.connection, found.id)?.as_ref().and_then(version_of);
+    let mut mark = session.statement(
+        "UPDATE aggregate SET removal = $2, erased_at = coalesce(erased_at, $3), \
+         erased_version = coalesce(erased_version, $4), owner = NULL, epoch = epoch + 1, released = 1, called = 0, \
+         wake_at = NULL, customer = NULL, fault = CASE WHEN instr(fault, ':') > 0 THEN substr(fault, 1, instr(fault, ':') - 1) END \
+         WHERE id = $1",
+    )?;
+    mark.execute(params![found.id, removal(rest), at.as_ms(), version])?;
+    let mut row = session.statement(
+        "UPDATE conversation SET user_id = NULL, last = NULL, hil_reason = NULL, person = NULL, erased_at = $2 \
+         WHERE name = $1",
+    )?;
+    row.execute(params![id.as_str(), at.as_ms()])?;
+    Ok(Marked::Done)
+}
+
+/// As the column has it.
+fn removal(rest: Remainder) -> i64 {
+    match rest {
+        Remainder::Tombstone => 1,
+        Remainder::Nothing => 2,
+    }
+}
+
+const OLD_RUNS: &str = "SELECT id, name, ended_at FROM aggregate WHERE tenant = $1 AND ended_at IS NOT NULL \
+     AND ended_at < $2 AND (ended_at, id) > ($3, $4) AND kind = 'run' AND parent IS NULL AND removal = 0 \
+     ORDER BY ended_at, id LIMIT $5";
+const OLD_CONVERSATIONS: &str = "SELECT id, name, ended_at FROM conversation WHERE tenant = $1 AND ended_at IS NOT NULL \
+     AND ended_at < $2 AND (ended_at, id) > ($3, $4) AND status = 'closed' ORDER BY ended_at, id LIMIT $5";
+
+/// Families of one page, and behind which to go on.
+type OldPage = (Vec<Vec<AggregateId>>, Option<(Time, i64)>);
+
+fn old(
+    connection: &Connection,
+    tenant: &TenantId,
+    kind: Kind,
+    before: Time,
+    after: Option<(Time, i64)>,
+) -> rusqlite::Result<OldPage> {
+    let sql = match kind {
+        Kind::Run => OLD_RUNS,
+        Kind::Conversation => OLD_CONVERSATIONS,
+        Kind::Desk => return Ok((Vec::new(), None)),
+    };
+    let (ended, id) = after.map_or((i64::MIN, 0), |(ended, id)| (ended.as_ms(), id));
+    let mut page = connection.prepare_cached(&numbered(sql))?;
+    let rows: Vec<(i64, String, Time)> = page
+        .query_map(params![tenant.as_str(), before.as_ms(), ended, id, OLD_AT_ONCE], |row| {
+            Ok((row.get(0)?, row.get(1)?, codec::time(row, 2)?))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let next = if rows.len() == OLD_AT_ONCE { rows.last().map(|(id, _, ended)| (*ended, *id)) } else { None };
+    let newest = "SELECT name FROM aggregate WHERE id = (SELECT max(id) FROM aggregate)";
+    let newest: Option<String> = connection.prepare_cached(newest)?.query_row([], |row| row.get(0)).optional()?;
+    let mut families = Vec::new();
+    for (_, name, _) in rows {
+        let id = AggregateId::from(name);
+        let whole = all_of(connection, tenant, &id)?;
+        let may_go = whole.iter().all(|one| !one.live && newest.as_deref() != Some(one.id.as_str()))
+            && !waits_for_a_person(connection, &whole)?
+            && !(kind == Kind::Run && is_of_open_conversation(connection, tenant, &id)?);
+        if may_go {
+            // A conversation's runs are kept as long as runs are.
+            let own = whole.into_iter().filter(|one| kind == Kind::Run || one.id == id);
+            families.push(own.map(|one| one.id).rev().collect());
+        }
+    }
+    Ok((families, next))
+}
+
+fn waits_for_a_person(connection: &Connection, all: &[Belonging]) -> rusqlite::Result<bool> {
+    let mut open =
+        connection.prepare_cached("SELECT 1 FROM desk WHERE run = ?1 AND run IS NOT NULL AND closed_at IS NULL")?;
+    for one in all {
+        if open.exists([one.id.as_str()])? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// A conversation's runs are called `CONVERSATION.1` and on.
+fn is_of_open_conversation(connection: &Connection, tenant: &TenantId, run: &RunId) -> rusqlite::Result<bool> {
+    let Some((conversation, _)) = run.as_str().rsplit_once('.') else { return Ok(false) };
+    connection
+        .prepare_cached("SELECT 1 FROM conversation WHERE name = ?1 AND tenant = ?2 AND status <> 'closed'")?
+        .exists([conversation, tenant.as_str()])
+}
+
+/// The version that a run began on.
+fn version_of(first: &Value) -> Option<String> {
+    let events = first.get("events")?.as_array()?;
+    let started = events.iter().find_map(|event| event.get("started"))?;
+    Some(started.get("bundle")?.as_str()?.to_owned())
+}
+
+fn clear(session: &mut Session<'_>, tenant: &TenantId, name: &AggregateId) -> rusqlite::Result<Cleared> {
+    let mut cleared = Cleared::default();
+    let Some(Found { id, removal: removal @ 1.., .. }) = one(session.connection, tenant, name)? else {
+        return Ok(cleared);
+    };
+    cleared.entries = clear_journal(session, id)?;
+    let keyed = |sql: &str, key: &dyn rusqlite::ToSql| -> rusqlite::Result<u64> {
+        session.statement(sql)?.execute(params![key, CLEARED_MAX]).map(|rows| rows as u64)
+    };
+    let items = keyed(
+        "DELETE FROM inbox WHERE aggregate = $1 AND item IN (SELECT item FROM inbox WHERE aggregate = $1 LIMIT $2)",
+        &id,
+    )?;
+    let seen = keyed(
+        "DELETE FROM inbox_seen WHERE aggregate = $1 AND command_id IN \
+         (SELECT command_id FROM inbox_seen WHERE aggregate = $1 LIMIT $2)",
+        &id,
+    )?;
+    cleared.inbox = items + seen;
+    cleared.snapshots = keyed("DELETE FROM snapshot WHERE aggregate = $1 AND $2 > 0", &id)?;
+    let text = name.as_str();
+    cleared.desk_items = keyed(
+        "DELETE FROM desk WHERE rowid IN (SELECT rowid FROM desk WHERE run = $1 AND run IS NOT NULL LIMIT $2)",
+        &text,
+    )?;
+    let mut decisions = session.statement(
+        "DELETE FROM routing_decision WHERE id IN (SELECT id FROM routing_decision \
+         WHERE tenant = $1 AND run = $2 AND run IS NOT NULL LIMIT $3)",
+    )?;
+    cleared.decisions = decisions.execute(params![tenant.as_str(), text, CLEARED_MAX])? as u64;
+    let most = CLEARED_MAX as u64;
+    cleared.more =
+        [cleared.entries, items, seen, cleared.desk_items, cleared.decisions].into_iter().any(|rows| rows >= most);
+    if cleared.more {
+        return Ok(cleared);
+    }
+    if removal == 1 {
+        session.statement("UPDATE aggregate SET removal = 0 WHERE id = $1")?.execute([id])?;
+    } else {
+        session.statement("DELETE FROM conversation WHERE name = $1")?.execute([text])?;
+        session.statement("DELETE FROM aggregate WHERE id = $1")?.execute([id])?;
+    }
+    Ok(cleared)
+}
+
+/// Deletes some entries, and the large payloads that are no other entry's.
+fn clear_journal(session: &Session<'_>, id: i64) -> rusqlite::Result<u64> {
+    // Whoever follows the journal has read up to some row: the highest one stays, and says nothing.
+    let highest: i64 =
+        session.statement("SELECT coalesce(max(id), 0) FROM journal")?.query_row([], |row| row.get(0))?;
+    session.statement("DELETE FROM journal WHERE aggregate < 0 AND id < $1")?.execute([highest])?;
+    let mut some = session.statement("SELECT id, blob FROM journal WHERE aggregate = $1 ORDER BY seq LIMIT $2")?;
+    let rows: Vec<(i64, Option<String>)> = some
+        .query_map(params![id, CLEARED_MAX], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut delete = session.statement("DELETE FROM journal WHERE id = $1")?;
+    let mut empty =
+        session.statement("UPDATE journal SET aggregate = -id, seq = 0, payload = x'', blob = NULL WHERE id = $1")?;
+    let mut blob = session.statement(
+        "DELETE FROM blobs WHERE hash = $1 AND NOT EXISTS (SELECT 1 FROM journal WHERE blob = $1 AND blob IS NOT NULL)",
+    )?;
+    for (row, large) in &rows {
+        if *row == highest {
+            empty.execute([row])?
+        } else {
+            delete.execute([row])?
+        };
+        if let Some(hash) = large {
+            blob.execute([hash])?;
+        }
+    }
+    Ok(rows.len() as u64)
+}
+
+fn records_of_all(connection: &Connection, tenant: &TenantId, space: &str, key: &str) -> rusqlite::Result<Vec<Record>> {
+    let mut page = connection.prepare_cached(&numbered(
+        "SELECT space, key, version, at, value FROM record WHERE tenant = $1 AND (space, key) > ($2, $3) \
+         ORDER BY space, key LIMIT $4",
+    ))?;
+    let mut rows = page.query(params![tenant.as_str(), space, key, RECORDS_MAX])?;
+    let (mut all, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        bytes += row.get_ref(4)?.as_str()?.len();
+        if bytes > RECORDS_BYTES_MAX && !all.is_empty() {
+            break;
+        }
+        all.push(Record {
+            space: row.get(0)?,
+            key: row.get(1)?,
+            version: row.get(2)?,
+            at: codec::time(row, 3)?,
+            value: codec::json(row, 4)?,
+        });
+    }
+    Ok(all)
+}
+
+/// On a connection of its own: a database is not written anew inside a transaction, and the writer's never ends one for
+/// long.
+fn scrub(path: &PathBuf, vacuum_bytes_max: u64) -> rusqlite::Result<Scrubbed> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(SCRUB_WAIT)?;
+    connection.pragma_update(None, "secure_delete", true)?;
+    // What was made before pages could be given back a few at a time can from the next vacuum on.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    let size = |connection: &Connection| -> rusqlite::Result<u64> {
+        let pages: u64 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
+        let page: u64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+        Ok(pages * page)
+    };
+    let vacuumed = size(&connection)? <= vacuum_bytes_max;
+    if vacuumed {
+        connection.execute_batch("VACUUM")?;
+    }
+    let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    Ok(Scrubbed { vacuumed, log_truncated: busy == 0, bytes: size(&connection)? })
+}
+
+fn give_back_pages(connection: &Connection, pages_max: u32) -> rusqlite::Result<u64> {
+    let free = |connection: &Connection| -> rusqlite::Result<u64> {
+        connection.pragma_query_value(None, "freelist_count", |row| row.get(0))
+    };
+    let mode: i64 = connection.pragma_query_value(None, "auto_vacuum", |row| row.get(0))?;
+    let before = free(connection)?;
+    if mode != 2 || before == 0 {
+        return Ok(0);
+    }
+    let mut vacuum = connection.prepare(&format!("PRAGMA incremental_vacuum({pages_max})"))?;
+    let mut rows = vacuum.query([])?;
+    while rows.next()?.is_some() {}
+    Ok(before.saturating_sub(free(connection)?))
+}
+
+/// A run or a conversation that was erased.
+pub(super) fn is_erased(connection: &Connection, tenant: &TenantId, id: &RunId) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM aggregate WHERE name = ?1 AND tenant = ?2 AND erased_at IS NOT NULL")?
+        .exists([id.as_str(), tenant.as_str()])
+}

@@ -1,0 +1,205 @@
+//! Whether the store can still keep its promise: its database is whole as far as anybody has looked, and its files lie
+//! where they were opened. Once either is not so, it stays not so until the process ends.
+//!
+//! Damage is met by whoever reads or writes. Whether the files are in their place is looked at by the writer before it
+//! answers a group: three `stat`s a commit, some microseconds beside a sync of the disk.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use baton_ports::health::StoreOutage;
+use rusqlite::{ErrorCode, ffi};
+
+/// What all of a store's threads share.
+pub(super) struct Health {
+    /// The database, its log, and what its processes share of the log; none in memory.
+    files: Vec<File>,
+    outage: OnceLock<StoreOutage>,
+}
+
+/// Why what was written may not be found again.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Misplaced {
+    Moved(StoreOutage),
+    /// It cannot be told, and will be looked at again.
+    Unseen(String),
+}
+
+impl Health {
+    pub(super) fn in_memory() -> Self {
+        Self { files: Vec::new(), outage: OnceLock::new() }
+    }
+
+    /// Of a database whose file is there.
+    pub(super) fn of(database: &Path) -> Self {
+        let beside = |end: &str| {
+            let mut name = database.as_os_str().to_owned();
+            name.push(end);
+            File::at(name.into())
+        };
+        Self { files: vec![beside(""), beside("-wal"), beside("-shm")], outage: OnceLock::new() }
+    }
+
+    pub(super) fn outage(&self) -> Option<&StoreOutage> {
+        self.outage.get()
+    }
+
+    /// Nothing is acknowledged from here on. The first reason stands.
+    pub(super) fn fails(&self, outage: StoreOutage) -> StoreOutage {
+        if self.outage.set(outage.clone()).is_ok() {
+            let (code, hint) = (outage.code(), outage.hint());
+            tracing::error!(code, hint, "{outage}; nothing more is acknowledged");
+        }
+        self.outage.get().cloned().unwrap_or(outage)
+    }
+
+    /// Takes in what the database said no with; the outage it shows, where it shows one.
+    pub(super) fn judge(&self, error: &rusqlite::Error) -> Option<StoreOutage> {
+        outage_of(error).map(|outage| self.fails(outage))
+    }
+
+    /// Remembers which files were opened.
+    pub(super) fn settle(&self) {
+        self.files.iter().for_each(File::settle);
+    }
+
+    /// Whether the files that were opened are still the ones that whoever comes next will find.
+    pub(super) fn look(&self) -> Result<(), Misplaced> {
+        self.files.iter().try_for_each(File::look)
+    }
+
+    /// Whether the database itself is in its place, and nothing in that of its log.
+    pub(super) fn lost_only_its_log(&self) -> bool {
+        match self.files.as_slice() {
+            [database, log, ..] => database.look().is_ok() && !log.path.exists(),
+            _ => false,
+        }
+    }
+}
+
+/// A file as it was opened.
+struct File {
+    path: PathBuf,
+    opened: OnceLock<Identity>,
+}
+
+impl File {
+    fn at(path: PathBuf) -> Self {
+        Self { path, opened: OnceLock::new() }
+    }
+
+    /// Where the file is not there (a file system on which SQLite keeps no log), nothing is expected of it.
+    fn settle(&self) {
+        if let Ok(about) = fs::metadata(&self.path) {
+            let _ = self.opened.set(Identity::of(&about));
+        }
+    }
+
+    fn look(&self) -> Result<(), Misplaced> {
+        let Some(opened) = self.opened.get() else { return Ok(()) };
+        let path = self.path.display();
+        let moved = |reason: String| Err(Misplaced::Moved(StoreOutage::Moved { reason }));
+        match fs::metadata(&self.path) {
+            Ok(about) if Identity::of(&about) == *opened => Ok(()),
+            Ok(_) => moved(format!("another file lies at `{path}` than was opened")),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                moved(format!("`{path}` is not there any more"))
+            }
+            Err(error) => Err(Misplaced::Unseen(format!("`{path}` cannot be looked at: {error}"))),
+        }
+    }
+}
+
+/// What tells a file from any other that lies at its path later.
+#[derive(Debug, PartialEq, Eq)]
+struct Identity {
+    #[cfg(unix)]
+    device: u64,
+    #[cfg(unix)]
+    inode: u64,
+}
+
+impl Identity {
+    #[cfg(unix)]
+    fn of(about: &fs::Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt as _;
+        Self { device: about.dev(), inode: about.ino() }
+    }
+
+    /// Elsewhere open files cannot be replaced.
+    #[cfg(not(unix))]
+    fn of(_about: &fs::Metadata) -> Self {
+        Self {}
+    }
+}
+
+/// The outage that an error shows.
+pub(super) fn outage_of(error: &rusqlite::Error) -> Option<StoreOutage> {
+    let rusqlite::Error::SqliteFailure(failure, _) = error else { return None };
+    let reason = error.to_string();
+    match (failure.code, failure.extended_code) {
+        (ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, _)
+        | (_, ffi::SQLITE_IOERR_SHORT_READ | ffi::SQLITE_IOERR_CORRUPTFS | ffi::SQLITE_IOERR_DATA) => {
+            Some(StoreOutage::Damaged { reason })
+        }
+        (_, ffi::SQLITE_READONLY_DBMOVED | ffi::SQLITE_IOERR_VNODE) => Some(StoreOutage::Moved { reason }),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(code: i32) -> Option<&'static str> {
+        let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+        outage_of(&error).map(|outage| outage.code())
+    }
+
+    #[test]
+    fn damage_and_absence_are_outages_and_a_full_or_failing_disk_is_not() {
+        for code in [
+            ffi::SQLITE_CORRUPT,
+            ffi::SQLITE_CORRUPT_INDEX,
+            ffi::SQLITE_CORRUPT_VTAB,
+            ffi::SQLITE_NOTADB,
+            ffi::SQLITE_IOERR_SHORT_READ,
+        ] {
+            assert_eq!(shown(code), Some("STORE_DAMAGED"), "{code}");
+        }
+        assert_eq!(shown(ffi::SQLITE_READONLY_DBMOVED), Some("STORE_MOVED"));
+        for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_BUSY, ffi::SQLITE_READONLY] {
+            assert_eq!(shown(code), None, "{code}");
+        }
+    }
+
+    #[test]
+    fn the_first_reason_stands() {
+        let health = Health::in_memory();
+        let moved = || StoreOutage::Moved { reason: "away".into() };
+        assert_eq!(health.fails(moved()), moved());
+        assert_eq!(health.fails(StoreOutage::Damaged { reason: "too".into() }), moved());
+        assert_eq!(health.outage(), Some(&moved()));
+    }
+
+    #[test]
+    fn a_file_that_is_replaced_or_gone_is_missed_and_one_that_never_was_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("baton.db");
+        fs::write(&database, "one").unwrap();
+        let health = Health::of(&database);
+        health.settle();
+        fs::write(folder.path().join("baton.db-wal"), "of somebody else").unwrap();
+        assert_eq!(health.look(), Ok(()), "a log that was not there is nobody's");
+        fs::write(&database, "changed where it lies").unwrap();
+        assert_eq!(health.look(), Ok(()));
+        fs::write(folder.path().join("other"), "two").unwrap();
+        fs::rename(folder.path().join("other"), &database).unwrap();
+        assert!(matches!(health.look(), Err(Misplaced::Moved(_))));
+        fs::remove_file(&database).unwrap();
+        assert!(matches!(health.look(), Err(Misplaced::Moved(_))));
+        assert!(!health.lost_only_its_log());
+    }
+}

@@ -1,0 +1,178 @@
+use std::collections::BTreeSet;
+
+use baton_core::id::RunId;
+use baton_core::run::State;
+use baton_ports::erasure::{Erasure, Marked, Remainder};
+use baton_ports::feed::Feed;
+use baton_ports::journal::{Append, Error, Journal, Kind, Ownership, ProcessId};
+use baton_ports::read::Read;
+use baton_sim::conformance::world::{at, bytes, entry, head, join, message, other_tenant, owned, steady, tenant};
+
+use super::super::Store;
+use super::Database;
+
+/// Words that nobody else uses.
+const SECRET: &str = "xyzzy-plugh";
+
+/// A run that has ended, with a large entry that another run may share; its owner still holds it.
+async fn ended(store: &Store, run: &str, process: ProcessId) -> Ownership {
+    let ownership = owned(store, run, process).await;
+    let begun =
+        bytes(&format!("{{\"at\":1,\"events\":[{{\"started\":{{\"bundle\":\"b1\",\"input\":\"{SECRET}\"}}}}]}}"));
+    let items: Vec<i64> = store.inbox(ownership.handle, 0).await.unwrap().into_iter().map(|item| item.item).collect();
+    store.append(Append { entry: Some(begun), inbox_done: items, ..entry(run, ownership, 0) }).await.unwrap();
+    let large = bytes(&SECRET.repeat(10_000));
+    store.append(Append { entry: Some(large), ..entry(run, ownership, 1) }).await.unwrap();
+    let done = Append { head: Some(head(State::Completed)), ..entry(run, ownership, 2) };
+    store.append(done).await.unwrap();
+    ownership
+}
+
+async fn erase(store: &Store, run: &str, rest: Remainder) -> u64 {
+    assert_eq!(store.mark(&tenant(), &run.into(), rest, at(9)).await.unwrap(), Marked::Done);
+    let mut entries = 0;
+    loop {
+        let cleared = store.clear(&tenant(), &run.into()).await.unwrap();
+        entries += cleared.entries;
+        if !cleared.more {
+            return entries;
+        }
+    }
+}
+
+/// How often the words stand in the database's files.
+fn found(database: &Database) -> usize {
+    let folder = database.path.parent().unwrap();
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+    files
+        .map(|file| std::fs::read(file).unwrap())
+        .map(|bytes| bytes.windows(SECRET.len()).filter(|window| *window == SECRET.as_bytes()).count())
+        .sum()
+}
+
+#[tokio::test]
+async fn an_erased_run_is_a_row_whose_owner_is_stale_and_which_nobody_reads_or_writes_to() {
+    let database = Database::new();
+    let store = database.open();
+    let process = join(&store).await;
+    let ownership = ended(&store, "one", process).await;
+    assert_eq!(erase(&store, "one", Remainder::Tombstone).await, 3);
+    let left = store.run(&tenant(), &"one".into()).await.unwrap().unwrap();
+    assert_eq!(
+        (left.state, left.erased_at, left.erased_version.as_deref()),
+        (State::Completed, Some(at(9)), Some("b1"))
+    );
+    let late = store.append(entry("one", ownership, 3)).await.unwrap_err();
+    assert!(matches!(late, Error::LeaseLost { .. }), "{late}");
+    assert!(matches!(store.entries(&tenant(), &"one".into(), 0, 9).await, Err(Error::Erased { .. })));
+    assert!(matches!(store.submit(message("one", "late")).await, Err(Error::Erased { .. })));
+    assert_eq!(store.claim(&"one".into(), process, 1, steady(9)).await.unwrap(), None);
+    assert_eq!(store.mark(&tenant(), &"one".into(), Remainder::Tombstone, at(10)).await.unwrap(), Marked::Absent);
+    store.scrub(u64::MAX).await.unwrap();
+    assert_eq!(found(&database), 0);
+    // What another aggregate sends there goes nowhere, and its append holds.
+    let other = owned(&store, "other", process).await;
+    let sends = Append { outbox: vec![message("one", "from-other")], ..entry("other", other, 0) };
+    store.append(sends).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_has_not_ended_or_has_something_to_handle_is_not_marked() {
+    let database = Database::new();
+    let store = database.open();
+    let process = join(&store).await;
+    owned(&store, "goes-on", process).await;
+    ended(&store, "is-told", process).await;
+    store.submit(message("is-told", "roll back")).await.unwrap();
+    for run in ["goes-on", "is-told"] {
+        assert_eq!(
+            store.mark(&tenant(), &run.into(), Remainder::Tombstone, at(9)).await.unwrap(),
+            Marked::Live,
+            "{run}"
+        );
+    }
+    assert_eq!(
+        store.mark(&other_tenant(), &"is-told".into(), Remainder::Tombstone, at(9)).await.unwrap(),
+        Marked::Absent
+    );
+}
+
+#[tokio::test]
+async fn a_large_payload_stays_as_long_as_another_run_has_it() {
+    let database = Database::new();
+    let store = database.open();
+    let process = join(&store).await;
+    for run in ["one", "other"] {
+        ended(&store, run, process).await;
+    }
+    erase(&store, "one", Remainder::Tombstone).await;
+    assert_eq!(store.entries(&tenant(), &"other".into(), 0, 9).await.unwrap().len(), 3);
+    erase(&store, "other", Remainder::Tombstone).await;
+    let blobs: i64 = database.raw().query_row("SELECT count(*) FROM blobs", [], |row| row.get(0)).unwrap();
+    assert_eq!(blobs, 0);
+}
+
+#[tokio::test]
+async fn whoever_follows_the_journal_misses_nothing_that_comes_after_its_newest_rows_were_deleted() {
+    let database = Database::new();
+    let store = database.open();
+    let process = join(&store).await;
+    ended(&store, "one", process).await;
+    let read = store.newest().await.unwrap();
+    erase(&store, "one", Remainder::Tombstone).await;
+    assert_eq!(store.newest().await.unwrap(), read);
+    ended(&store, "two", process).await;
+    let (laid, _) = store.laid(&tenant(), read).await.unwrap();
+    assert_eq!(laid.iter().map(|laid| laid.run.as_str()).collect::<BTreeSet<_>>(), BTreeSet::from(["two"]));
+    assert_eq!(laid.len(), 3);
+}
+
+#[tokio::test]
+async fn what_is_old_goes_whole_but_for_what_waits_and_for_the_newest() {
+    let database = Database::new();
+    let store = database.open();
+    let process = join(&store).await;
+    for run in ["old", "old/sub", "asks", "newest"] {
+        ended(&store, run, process).await;
+    }
+    let raw = database.raw();
+    raw.execute_batch(&format!(
+        "UPDATE aggregate SET ended_at = {}; UPDATE aggregate SET parent = 'old' WHERE name = 'old/sub'; \
+         INSERT INTO desk (id, tenant, run, kind, title, details, opened_at) \
+         VALUES ('d', (SELECT tenant FROM aggregate LIMIT 1), 'asks', 'approval', '', '{{}}', 1)",
+        at(5).as_ms()
+    ))
+    .unwrap();
+    let (old, next) = store.old(&tenant(), Kind::Run, at(6), None).await.unwrap();
+    assert_eq!((old, next), (vec![vec!["old/sub".into(), RunId::from("old")]], None));
+    assert_eq!(store.old(&tenant(), Kind::Run, at(5), None).await.unwrap().0, Vec::<Vec<RunId>>::new());
+    for run in ["old/sub", "old"] {
+        erase(&store, run, Remainder::Nothing).await;
+        assert_eq!(store.run(&tenant(), &run.into()).await.unwrap(), None);
+    }
+    assert_eq!(store.mark(&tenant(), &"newest".into(), Remainder::Nothing, at(9)).await.unwrap(), Marked::Absent);
+}
+
+#[tokio::test]
+async fn pages_that_hold_nothing_are_given_back_a_few_at_a_time() {
+    let database = Database::new();
+    let store = database.open();
+    let process = join(&store).await;
+    let ownership = owned(&store, "one", process).await;
+    for seq in 0..64 {
+        let large = bytes(&format!("{seq}{}", SECRET.repeat(10_000)));
+        store.append(Append { entry: Some(large), ..entry("one", ownership, seq) }).await.unwrap();
+    }
+    let items: Vec<i64> = store.inbox(ownership.handle, 0).await.unwrap().into_iter().map(|item| item.item).collect();
+    let done = Append { head: Some(head(State::Completed)), inbox_done: items, ..entry("one", ownership, 64) };
+    store.append(done).await.unwrap();
+    erase(&store, "one", Remainder::Tombstone).await;
+    assert_eq!(store.give_back_pages(10).await.unwrap(), 10);
+    let mut more = 0;
+    while store.give_back_pages(256).await.unwrap() > 0 {
+        more += 1;
+    }
+    assert!(more >= 2);
+    let free: i64 = database.raw().query_row("PRAGMA freelist_count", [], |row| row.get(0)).unwrap();
+    assert_eq!(free, 0);
+}
