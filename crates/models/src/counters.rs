@@ -1,4 +1,4 @@
-//! The counters of one model: looked up once for each agent that asks it, not for each call.
+//! The counters of one model: looked up once for each type of agent that asks it, not for each call.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,46 +7,47 @@ use std::sync::{Arc, Mutex, PoisonError};
 use baton_core::model::Reply;
 use metrics::{Counter, Gauge, Label};
 
-/// Agents whose counters are remembered; those of others are looked up each time.
-const AGENTS_MAX: usize = 1_000;
+/// Types whose counters are remembered; those of others are looked up each time.
+const TYPES_MAX: usize = 1_000;
 
 #[derive(Default)]
-pub(crate) struct Counters(Mutex<BTreeMap<String, Arc<OfAgent>>>);
+pub(crate) struct Counters(Mutex<BTreeMap<String, Arc<OfType>>>);
 
-struct OfAgent {
-    /// Dollars have cents, which counters of the facade do not, so this is a gauge that only rises.
+struct OfType {
+    /// Dollars have cents, which counters of the facade do not: a gauge that only rises, exposed as the counter it is.
     cost: Gauge,
     input: Counter,
     output: Counter,
 }
 
 impl Counters {
-    pub fn count(&self, model: &str, agent: &str, reply: &Reply) {
-        let of = self.of(model, agent);
+    pub fn count(&self, model: &str, agent_type: &str, reply: &Reply) {
+        let of = self.of(model, agent_type);
         of.cost.increment(reply.cost.as_f64());
         let usage = &reply.usage;
         of.input.increment(usage.input_tokens + usage.cached_tokens + usage.cache_write_tokens);
         of.output.increment(usage.output_tokens);
     }
 
-    fn of(&self, model: &str, agent: &str) -> Arc<OfAgent> {
+    fn of(&self, model: &str, agent_type: &str) -> Arc<OfType> {
         // What it guards is whole at every moment.
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(of) = known.get(agent) {
+        if let Some(of) = known.get(agent_type) {
             return Arc::clone(of);
         }
-        let of = Arc::new(OfAgent::named(model, agent));
-        if known.len() < AGENTS_MAX {
-            known.insert(agent.to_owned(), Arc::clone(&of));
+        let of = Arc::new(OfType::named(model, agent_type));
+        if known.len() < TYPES_MAX {
+            known.insert(agent_type.to_owned(), Arc::clone(&of));
         }
         of
     }
 }
 
-impl OfAgent {
-    fn named(model: &str, agent: &str) -> Self {
+impl OfType {
+    fn named(model: &str, agent_type: &str) -> Self {
         let labels = |kind: Option<&'static str>| {
-            let mut labels = vec![Label::new("model", model.to_owned()), Label::new("agent_type", agent.to_owned())];
+            let mut labels =
+                vec![Label::new("model", model.to_owned()), Label::new("agent_type", agent_type.to_owned())];
             labels.extend(kind.map(|kind| Label::new("type", kind)));
             labels
         };

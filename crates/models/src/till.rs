@@ -105,7 +105,12 @@ impl Funded<'_> {
                 if !answered.is_counted {
                     reply.cost = self.most;
                 }
-                candidate.model.counters.count(&candidate.model.name, &call.request.agent, reply);
+                // What no run's agent asks goes by a name of ours: `gateway`.
+                let agent_type = match call.asker.agent_type {
+                    Some(kind) => kind.word(),
+                    None => call.request.agent.as_str(),
+                };
+                candidate.model.counters.count(&candidate.model.name, agent_type, reply);
                 let latency = Duration::from_millis(reply.latency_ms);
                 let (cost, usage, estimated) = (reply.cost, reply.usage, !answered.is_counted);
                 Paid { cost, usage, answered: true, estimated, latency }

@@ -2,6 +2,7 @@
 
 mod alias;
 mod entry;
+mod identity;
 mod performer;
 mod preset;
 mod search;
@@ -18,6 +19,7 @@ use crate::error::Error;
 pub use baton_ports::catalogue::{Description, Offered, Risk};
 use baton_ports::catalogue::{Listed, Wanted};
 pub(crate) use entry::{Action, Entry, Variant};
+pub(crate) use identity::{Identity, SettingsDigest};
 pub use performer::Lack;
 pub(crate) use performer::Performer;
 use search::Words;

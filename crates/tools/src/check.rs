@@ -86,10 +86,10 @@ pub(crate) async fn admit(
     promise::check(&request, entry)?;
     let leave = approval::check(rules, permission, &request, entry, approved).await?;
     request.account = leave.as_ref().and_then(|leave| leave.account.clone());
-    let place = cache::check(&gates.answers, permission, &request, entry, now)?;
+    let place = cache::check(&*gates.answers, permission, &request, entry, now).await?;
     // Before the rate: a turn is not spent on a service that is left alone.
-    let ticket = circuit::check(&gates.circuits, &request, entry, now)?;
-    rate::check(&gates.paces, rules, permission, call, entry, now)?;
+    let ticket = circuit::check(&gates.circuits, &request, entry, now).await?;
+    rate::check(&*gates.rate_limits, rules, permission, call, entry, now).await?;
     Ok(Admitted { entry: entry.clone(), request, leave, place, ticket })
 }
 

@@ -191,6 +191,16 @@ impl Approvers {
         self.deadline_seconds.map(|seconds| Duration::from_secs(seconds.get()))
     }
 
+    /// Whether whoever meets it meets the other too: as many people, of the same or fewer, and no later.
+    fn is_within(&self, other: &Self) -> bool {
+        let of_them =
+            other.from.is_empty() || (!self.from.is_empty() && self.from.iter().all(|name| other.from.contains(name)));
+        let in_time =
+            other.deadline_seconds.is_none_or(|theirs| self.deadline_seconds.is_some_and(|own| own <= theirs));
+        let rejects = self.on_deadline == Lapse::Reject || other.on_deadline == Lapse::Approve;
+        self.need >= other.need && of_them && in_time && rejects
+    }
+
     /// Why nobody could ever meet it, where that is so.
     pub(crate) fn impossible(&self) -> Option<String> {
         let (need, have) = (self.need.get() as usize, self.from.iter().collect::<BTreeSet<_>>().len());
@@ -252,6 +262,56 @@ impl Permission {
             cache_seconds: self.cache_seconds.map(|own| cache.map_or(own, |cache| own.min(cache.as_secs()))),
             ..self
         }
+    }
+
+    /// What of it lets through that the other, set by a tenant too, does not; nothing where it is as strict or stricter.
+    pub fn loosens(&self, other: &Self) -> Option<String> {
+        let word = |field: &str, why: &str| Some(format!("`{field}`: {why}"));
+        if other.enabled == Some(false) && self.enabled != Some(false) {
+            return word("enabled", "it stays `false`");
+        }
+        if other.approval == Some(true) && self.approval != Some(true) {
+            return word("approval", "it stays `true`");
+        }
+        if let Some(theirs) = &other.approvers
+            && !self.approvers.as_ref().is_some_and(|own| own.is_within(theirs))
+        {
+            return word("approvers", "as many people, of the same ones or fewer, within the same time or less");
+        }
+        if let Some(theirs) = other.rate
+            && !self.rate.is_some_and(|own| own.is_within(theirs))
+        {
+            return word("rate", &format!("it stays `{theirs}` or less"));
+        }
+        if let Some(theirs) = other.cache_seconds
+            && self.cache_seconds.is_none_or(|own| own > theirs)
+        {
+            return word("cache_seconds", &format!("it stays {theirs} or less"));
+        }
+        for (field, theirs, own) in
+            [("defaults", &other.defaults, &self.defaults), ("overrides", &other.overrides, &self.overrides)]
+        {
+            if let Some((name, _)) = theirs.iter().find(|(name, value)| own.get(*name) != Some(value)) {
+                return word(field, &format!("`{name}` stays as it is"));
+            }
+        }
+        None
+    }
+
+    /// What holds where both are a tenant's own and this one is said of something more special: no part of it is looser than
+    /// the general one.
+    pub(crate) fn beneath(self, general: &Self) -> Self {
+        let approvers = match (&self.approvers, &general.approvers) {
+            (Some(own), Some(theirs)) if !own.is_within(theirs) => Some(theirs.clone()),
+            _ => self.approvers.clone(),
+        };
+        let rate = match (self.rate, general.rate) {
+            (Some(own), Some(theirs)) if !own.is_within(theirs) => Some(theirs),
+            (own, _) => own,
+        };
+        let mut overrides = self.overrides.clone();
+        overrides.extend(general.overrides.clone());
+        Self { approvers, rate, overrides, ..self }.and(general)
     }
 
     /// Keeps a tool from being called.

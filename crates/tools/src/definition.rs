@@ -1,6 +1,7 @@
 //! Tools that a project defines in `tools/*.yaml`: scripts, HTTP request templates, OpenAPI documents, MCP servers. The app reads the files; here
 //! they are JSON already.
 
+mod arguments;
 mod hook;
 mod http;
 mod profile;
@@ -9,6 +10,7 @@ mod script;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use baton_core::canonical::{self, Part};
 use baton_core::expr::{Dialect, Params, nearest};
 use baton_core::plain::plain_at;
 use serde::de::DeserializeOwned;
@@ -16,6 +18,7 @@ use serde_json::{Map, Value};
 
 pub use hook::{Form as HookForm, Hook};
 pub(crate) use http::{ErrorRule, Http, Lookup, OPEN_NAMES, Segment, Template as HttpTemplate, can_be};
+pub use profile::FIELDS;
 pub(crate) use profile::{Profile, Said};
 pub(crate) use script::{Fault as ScriptedFault, NAMES as SCRIPT_NAMES, Reply, Rule, Script, When, scripted};
 
@@ -32,6 +35,8 @@ const TOOLS_MAX: usize = 1_000;
 pub struct Definition {
     pub(crate) profile: Profile,
     pub(crate) kind: Kind,
+    /// SHA-256 of what defines it; nothing where that is not all in the project's files.
+    pub(crate) digest: Option<[u8; 32]>,
 }
 
 #[derive(Clone, Debug)]
@@ -101,7 +106,17 @@ impl Definition {
         &self.profile.name
     }
 
+    /// Why each call of it will be refused by its address, where that is known before anything is called: its server is
+    /// one that somebody else's document names, and lies where such a server may not.
+    pub fn refused(&self, outbound: &crate::outbound::Config) -> Option<String> {
+        match &self.kind {
+            Kind::Operation(operation) if !operation.is_trusted => outbound.never_asks(&operation.origin),
+            Kind::Operation(_) | Kind::Script(_) | Kind::Http(_) | Kind::Remote { .. } => None,
+        }
+    }
+
     fn read(tool: Value, parsed: &mut Parsed) -> Result<(), Error> {
+        let digest = Some(canonical::digest_of_list([Part::Value(&tool)]));
         let Value::Object(mut fields) = tool else {
             let reason = "a tool is an object with `name` and `kind`".to_owned();
             return Err(Error::Definition { tool: String::new(), place: String::new(), reason });
@@ -109,6 +124,8 @@ impl Definition {
         let name = fields.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
         let wrong =
             |mistake: Mistake| Error::Definition { tool: name.clone(), place: mistake.place, reason: mistake.reason };
+        let misspelt = arguments::doubts(&fields);
+        parsed.doubts.extend(misspelt.into_iter().map(|doubt| (name.clone(), doubt)));
         let kind = fields.remove("kind");
         let profile = Profile::take(&mut fields).map_err(wrong)?;
         match kind.as_ref().and_then(Value::as_str) {
@@ -116,20 +133,20 @@ impl Definition {
                 let script = Script::read(fields, &profile).map_err(wrong)?;
                 let profile = script.complete(profile);
                 profile.stands().map_err(wrong)?;
-                parsed.tools.push(Self { profile, kind: Kind::Script(script) });
+                parsed.tools.push(Self { profile, kind: Kind::Script(script), digest });
             }
             Some("http") => {
                 let http = Http::read(fields).map_err(wrong)?;
                 let profile = http.complete(profile).map_err(wrong)?;
                 profile.stands().map_err(wrong)?;
-                parsed.tools.push(Self { profile, kind: Kind::Http(Box::new(http)) });
+                parsed.tools.push(Self { profile, kind: Kind::Http(Box::new(http)), digest });
             }
             Some("openapi") => {
                 let found = openapi::read(&profile, fields).map_err(wrong)?;
                 let tools = found.tools.iter().map(|tool| tool.name().to_owned()).collect();
                 let unsupported = found.unsupported.clone();
                 parsed.documents.push(Document { name: name.clone(), tools, unsupported, left_out: found.left_out });
-                parsed.tools.extend(found.tools);
+                parsed.tools.extend(found.tools.into_iter().map(|tool| Self { digest, ..tool }));
                 parsed.unsupported.extend(found.unsupported);
                 parsed.doubts.extend(found.doubts.into_iter().map(|doubt| (name.clone(), doubt)));
             }

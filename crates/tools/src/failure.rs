@@ -128,7 +128,7 @@ impl Failure {
                 Self::later(code::STORAGE_UNAVAILABLE, error.to_string())
             }
             // Whether the batch is on disk is not known; the key row tells when it is sent again.
-            records::Error::Unwritable { .. } => {
+            records::Error::Unwritable { .. } | records::Error::Outage(_) => {
                 Self::Unknown { fault: Fault::new(code::STORAGE_UNAVAILABLE, error.to_string()) }
             }
         }

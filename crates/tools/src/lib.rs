@@ -86,7 +86,7 @@ pub use catalogue::Lack;
 pub use config::{
     Approvers, Bound, Config, OfWorkflow, Permission, Secret, Tenant, Tuning, Zone, named_secret, variable_of_secret,
 };
-pub use definition::{Definition, Document, Hook, HookForm, Parsed};
+pub use definition::{Definition, Document, FIELDS as TOOL_FIELDS, Hook, HookForm, Parsed};
 pub use doubt::Doubt;
 pub use error::Error;
 pub use kinds::execute_code::Execution;
@@ -96,6 +96,7 @@ pub use mcp::{Listing, Source as McpSource, attend};
 pub use openapi::{Unsupported, document};
 pub use post::Poster;
 pub use providers::crm::identifiers_of;
+pub use providers::email::Mailer;
 pub use providers::memory::knowledge::{Piece as KnowledgePiece, Pieces as KnowledgeOutside};
 pub use rate::Rate;
 pub use registry::Registry;

@@ -246,7 +246,7 @@ impl<'d> Source<'d> {
             timeout_ms: None,
             irreversible: "its document does not say how it is undone",
         });
-        taken.tools.push(Definition { profile, kind: Kind::Operation(Box::new(operation)) });
+        taken.tools.push(Definition { profile, kind: Kind::Operation(Box::new(operation)), digest: None });
         Ok(())
     }
 }

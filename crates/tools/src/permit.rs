@@ -47,15 +47,15 @@ impl PermittedCall for Permit {
             Err(failure) => ((Err(failure), false), false),
         };
         let Admitted { entry, request, place, ticket, leave: _ } = self.admitted;
-        let now = self.clock.now();
+        let (now, took) = (self.clock.now(), began.elapsed());
         // Dropped unheard where the service was not turned to.
         if contact {
-            ticket.hear(&result, now);
+            ticket.hear(&result, now).await;
         } else {
             drop(ticket);
         }
         if let (Some(place), Ok((output, size))) = (place, &result) {
-            self.gates.answers.keep(place, output.clone(), size.memory, now);
+            place.keep(&*self.gates.answers, (&request, &*entry), output.clone(), size.memory, now).await;
         }
         let tab = request.tab.clone();
         let mut outcome = match result {
@@ -63,7 +63,7 @@ impl PermittedCall for Permit {
             Err(failure) => outcome(failure.map_fault(|fault| code::speak(fault, &entry.category, request.language))),
         };
         // What it asked models for is among the costs under their names, and in the tools' own figures not once more.
-        let audit = audit::row(request.call, Some(&entry), &outcome, at, sent.then(|| began.elapsed()));
+        let audit = audit::row(request.call, Some(&entry), &outcome, at, sent.then_some(took));
         if let Outcome::Done { cost, .. } = &mut outcome {
             *cost += tab.total();
         }

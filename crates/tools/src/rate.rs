@@ -3,18 +3,13 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use baton_core::time::Time;
+use baton_ports::rate_limits::{CALLS_MAX, RESERVATIONS_MAX, RESERVED_FOR, RateLimit, SET_BACK, Turn};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
-
-/// Calls that one limit may count: each is remembered.
-const CALLS_MAX: usize = 100_000;
-/// Calls that may wait for a time of their own; those after them come back when a place is free.
-const WAITING_MAX: usize = 10_000;
-/// How long a time that was promised is kept for whoever does not come.
-const KEPT_FOR: Duration = Duration::from_secs(60);
 
 /// A limit as the settings write it: `100/min`, `none`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,12 +17,29 @@ pub enum Rate {
     /// As often as one likes.
     Free,
     /// So many calls, 1 to 100,000, in any stretch of so long.
-    Of { calls: usize, per: Duration },
+    Of { calls: u32, per: Duration },
 }
 
 impl Rate {
-    pub(crate) const fn per_minute(calls: usize) -> Self {
+    /// Whether it never lets a call through that the other does not.
+    pub(crate) fn is_within(self, other: Self) -> bool {
+        match (self, other) {
+            (_, Self::Free) => true,
+            (Self::Free, Self::Of { .. }) => false,
+            (Self::Of { calls, per }, Self::Of { calls: most, per: stretch }) => calls <= most && per >= stretch,
+        }
+    }
+
+    pub(crate) const fn per_minute(calls: u32) -> Self {
         Self::Of { calls, per: Duration::from_secs(60) }
+    }
+
+    /// What is counted, under this name; nothing where the rate is free.
+    pub(crate) fn limit(self, name: impl FnOnce() -> Arc<str>) -> Option<RateLimit> {
+        match self {
+            Self::Free => None,
+            Self::Of { calls, per } => Some(RateLimit { name: name(), calls, per }),
+        }
     }
 }
 
@@ -47,7 +59,7 @@ impl FromStr for Rate {
             "d" | "day" => 24 * 60 * 60,
             _ => return Err(wrong()),
         };
-        let calls: usize = calls.trim().parse().map_err(|_| wrong())?;
+        let calls: u32 = calls.trim().parse().map_err(|_| wrong())?;
         if !(1..=CALLS_MAX).contains(&calls) {
             return Err(format!("`{text}` counts {calls} calls; a rate may count 1 to {CALLS_MAX}"));
         }
@@ -78,70 +90,88 @@ impl<'de> Deserialize<'de> for Rate {
     }
 }
 
-/// Who had a turn and who was promised one. Whoever is full is told when its own turn comes, so a thousand that wait
-/// come back one by one, each once, in the order they asked. A turn counts at its time, though its call come later.
+/// Who had a turn and for whom one is reserved. A call that finds the limit full is told when its own turn comes, so a
+/// thousand that wait come back one by one, each once, in the order they asked. A turn counts at its time, though its call
+/// come later.
 #[derive(Debug)]
 pub(crate) struct Pace {
     calls: usize,
     per: Duration,
     /// The last turns, oldest first, those still to come included; no more than `calls`.
     turns: VecDeque<Time>,
-    promised: HashMap<String, Time>,
+    reserved: HashMap<String, Time>,
+    /// The latest time anybody asked at.
+    seen_at: Time,
 }
 
 impl Pace {
-    /// Nothing to count where the rate is free.
-    pub(crate) fn of(rate: Rate) -> Option<Self> {
-        match rate {
-            Rate::Free => None,
-            Rate::Of { calls, per } => Some(Self { calls, per, turns: VecDeque::new(), promised: HashMap::new() }),
+    pub(crate) fn of(limit: &RateLimit) -> Self {
+        Self {
+            calls: limit.calls.max(1) as usize,
+            per: limit.per,
+            turns: VecDeque::new(),
+            reserved: HashMap::new(),
+            seen_at: Time::EPOCH,
         }
     }
 
+    /// Counts by these numbers from here on. Where the clock was set back it begins anew.
+    pub(crate) fn adopt(&mut self, limit: &RateLimit, now: Time) {
+        (self.calls, self.per) = (limit.calls.max(1) as usize, limit.per);
+        if self.seen_at.since(now) > self.per.max(SET_BACK) {
+            *self = Self::of(limit);
+        }
+        self.seen_at = self.seen_at.max(now);
+    }
+
     /// A turn for the call with this key, now or after the time it is told.
-    pub(crate) fn ask(&mut self, key: &str, now: Time) -> Result<(), Duration> {
-        if let Some(turn) = self.promised.get(key).copied() {
+    pub(crate) fn ask(&mut self, key: &str, now: Time) -> Turn {
+        if let Some(turn) = self.reserved(key, now) {
             if turn > now {
-                return Err(turn.since(now));
+                return Turn::After(turn.since(now));
             }
-            self.promised.remove(key);
-            return Ok(());
+            self.reserved.remove(key);
+            return Turn::Now;
         }
         let turn = self.next(now);
         if turn <= now {
             self.take(now);
-            return Ok(());
+            return Turn::Now;
         }
-        if self.promised.len() >= WAITING_MAX {
-            self.promised.retain(|_, turn| *turn + KEPT_FOR > now);
+        let is_full = |reserved: &HashMap<String, Time>| reserved.len() >= RESERVATIONS_MAX as usize;
+        if is_full(&self.reserved) {
+            self.reserved.retain(|_, turn| *turn + RESERVED_FOR > now);
         }
-        if self.promised.len() < WAITING_MAX {
+        if !is_full(&self.reserved) {
             self.take(turn);
-            self.promised.insert(key.to_owned(), turn);
+            self.reserved.insert(key.to_owned(), turn);
         }
-        Err(turn.since(now))
+        Turn::After(turn.since(now))
     }
 
     /// Whether the call with this key has a turn now. Takes none.
     pub(crate) fn has_turn(&self, key: &str, now: Time) -> bool {
-        self.promised.get(key).copied().unwrap_or_else(|| self.next(now)) <= now
+        self.reserved(key, now).unwrap_or_else(|| self.next(now)) <= now
     }
 
     /// Whether forgetting it changes nothing.
     pub(crate) fn is_idle(&self, now: Time) -> bool {
-        self.turns.back().is_none_or(|last| *last + self.per + KEPT_FOR <= now)
+        self.turns.back().is_none_or(|last| *last + self.per + RESERVED_FOR <= now)
+    }
+
+    /// The turn that is kept for this call. One that comes much later asks anew: its turn counts no more.
+    fn reserved(&self, key: &str, now: Time) -> Option<Time> {
+        self.reserved.get(key).copied().filter(|turn| *turn + RESERVED_FOR > now)
     }
 
     /// When the next turn is.
     fn next(&self, now: Time) -> Time {
-        match self.turns.front() {
-            Some(oldest) if self.turns.len() >= self.calls => (*oldest + self.per).max(now),
-            Some(_) | None => now,
-        }
+        let oldest = self.turns.len().checked_sub(self.calls).and_then(|place| self.turns.get(place));
+        oldest.map_or(now, |oldest| (*oldest + self.per).max(now))
     }
 
     fn take(&mut self, turn: Time) {
-        if self.turns.len() >= self.calls {
+        while self.turns.len() >= self.calls {
             self.turns.pop_front();
         }
         self.turns.push_back(turn);
@@ -154,6 +184,10 @@ mod tests {
 
     fn at(ms: u64) -> Time {
         Time::EPOCH + Duration::from_millis(1_000_000 + ms)
+    }
+
+    fn pace(rate: &str) -> Pace {
+        Pace::of(&rate.parse::<Rate>().unwrap().limit(|| "tool".into()).unwrap())
     }
 
     #[test]
@@ -171,10 +205,10 @@ mod tests {
 
     #[test]
     fn no_stretch_of_time_has_more_calls_than_the_rate() {
-        let mut pace = Pace::of("10/s".parse().unwrap()).unwrap();
+        let mut pace = pace("10/s");
         let mut turns: Vec<u64> = Vec::new();
         for ms in 0..5_000 {
-            if pace.ask("again", at(ms)).is_ok() {
+            if pace.ask("again", at(ms)) == Turn::Now {
                 turns.push(ms);
             }
         }
@@ -184,8 +218,11 @@ mod tests {
 
     #[test]
     fn those_who_wait_come_back_once_each_in_the_order_they_asked() {
-        let mut pace = Pace::of("2/s".parse().unwrap()).unwrap();
-        let ask = |pace: &mut Pace, key: u32, ms| pace.ask(&key.to_string(), at(ms)).map_err(|wait| wait.as_millis());
+        let mut pace = pace("2/s");
+        let ask = |pace: &mut Pace, key: u32, ms| match pace.ask(&key.to_string(), at(ms)) {
+            Turn::Now => Ok(()),
+            Turn::After(wait) => Err(wait.as_millis()),
+        };
         let waits: Vec<_> = (0..6).map(|key| ask(&mut pace, key, 0)).collect();
         assert_eq!(waits, [Ok(()), Ok(()), Err(1_000), Err(1_000), Err(2_000), Err(2_000)]);
         assert_eq!(ask(&mut pace, 2, 400), Err(600), "too early: its turn stands");
@@ -196,11 +233,11 @@ mod tests {
 
     #[test]
     fn what_it_remembers_is_bounded() {
-        let mut pace = Pace::of("1/day".parse().unwrap()).unwrap();
-        for key in 0..2 * WAITING_MAX {
-            let _ = pace.ask(&key.to_string(), at(0));
+        let mut pace = pace("1/day");
+        for key in 0..2 * RESERVATIONS_MAX {
+            pace.ask(&key.to_string(), at(0));
         }
-        assert_eq!((pace.promised.len(), pace.turns.len()), (WAITING_MAX, 1));
+        assert_eq!((pace.reserved.len(), pace.turns.len()), (RESERVATIONS_MAX as usize, 1));
         assert!(!pace.is_idle(at(0)));
     }
 }

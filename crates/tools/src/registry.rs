@@ -87,7 +87,7 @@ impl Registry {
         let shelf = shipped::entries(&config, definitions, sources, services)?;
         let composio = Composio::new(&config.composio, &config.outbound, services)?.map(Arc::new);
         let catalogue = catalogue_of(&config, composio.as_deref(), shelf.entries, &shelf.links)?;
-        let gates = Arc::new(Gates::new());
+        let gates = Arc::new(Gates::new(services.shared.as_ref()));
         let held = Held::new(catalogue);
         held.all.prepare();
         let held = Arc::new(RwLock::new(held));

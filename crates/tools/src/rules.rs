@@ -103,8 +103,11 @@ impl TenantRules {
     /// is said of the tool that this is a preset of, or of all its app's (`app.*`), holds where they say nothing. What the
     /// tenant has set itself holds beside: it may have less, and more exact, than the settings let it, and never more.
     pub(crate) fn tool(&self, catalogue: &Catalogue, call: &Call, entry: &Entry) -> Option<Cow<'_, Permission>> {
-        let of_files = said_of(&self.tools, catalogue, call, entry);
-        let Some(own) = said_of(&self.own, catalogue, call, entry) else { return of_files };
+        let of_files = said_of(&self.tools, catalogue, call, entry, (Permission::and, Permission::or));
+        // A rule of what is special opens nothing that the tenant's rule of what is general shuts.
+        let Some(own) = said_of(&self.own, catalogue, call, entry, (Permission::beneath, Permission::beneath)) else {
+            return of_files;
+        };
         let by_tool = of_files.as_ref().is_some_and(|files| files.approvers.is_some());
         let by_workflow = self.workflow(&call.workflow).is_some_and(|rule| rule.approvers.is_some());
         let own = own.into_owned().within(by_tool || by_workflow || self.approvers.is_some(), entry.cache);
@@ -131,23 +134,27 @@ impl TenantRules {
     }
 }
 
-/// What is said of a call, by each name of what it does.
+/// What holds where both are said.
+type Both = fn(Permission, &Permission) -> Permission;
+
+/// What is said of a call, by each name of what it does: of names that mean the same, and of what is more general.
 fn said_of<'r>(
     said: &'r BTreeMap<Arc<str>, Permission>,
     catalogue: &Catalogue,
     call: &Call,
     entry: &Entry,
+    (same, general): (Both, Both),
 ) -> Option<Cow<'r, Permission>> {
     if said.is_empty() {
         return None;
     }
     let of = |name: &str| said.get(name);
     let own = catalogue.names_of(call, entry).into_iter().filter_map(of);
-    let own = own.map(Cow::Borrowed).reduce(|all, one| Cow::Owned(all.into_owned().and(&one)));
+    let own = own.map(Cow::Borrowed).reduce(|all, one| Cow::Owned(same(all.into_owned(), &one)));
     let base = (entry.base != entry.name).then(|| of(&entry.base)).flatten();
     let app = entry.name.split_once('.').and_then(|(app, _)| of(&format!("{app}.*")));
-    let general = base.into_iter().chain(app).map(Cow::Borrowed);
-    own.into_iter().chain(general).reduce(|special, general| Cow::Owned(special.into_owned().or(&general)))
+    let generals = base.into_iter().chain(app).map(Cow::Borrowed);
+    own.into_iter().chain(generals).reduce(|special, one| Cow::Owned(general(special.into_owned(), &one)))
 }
 
 #[cfg(test)]

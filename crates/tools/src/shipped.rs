@@ -6,17 +6,21 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use baton_ports::circuits::ServiceCircuits;
 use baton_ports::clock::Clock;
 use baton_ports::desk::Desk;
 use baton_ports::embed::Embedder;
 use baton_ports::memory::Memory;
+use baton_ports::rate_limits::RateLimits;
 use baton_ports::records::Records;
+use baton_ports::tool_cache::ToolCache;
 
 use crate::by_tenant::ByTenant;
-use crate::catalogue::Entry;
+use crate::catalogue::{Entry, Identity, SettingsDigest};
 use crate::config::Config;
 use crate::definition::{Definition, Kind};
 use crate::error::Error;
+use crate::gates::Shared;
 use crate::kinds::execute_code::{self, Execution};
 use crate::kinds::{
     calculator, filter_list, http, http_request, mcp, operation, query_database, script, transform_json, web_search,
@@ -41,12 +45,14 @@ pub struct Services {
     pub execution: Option<Execution>,
     /// Without it nobody is told of what only a person can mend.
     pub desk: Option<Arc<dyn Desk>>,
+    /// Without it this process counts calls, keeps answers and finds out which services fail for itself alone.
+    pub(crate) shared: Option<Shared>,
 }
 
 impl Services {
     /// Those no tool can do without.
     pub fn new(records: Arc<dyn Records>, clock: Arc<dyn Clock>) -> Self {
-        Self { records, clock, memory: None, embedder: None, execution: None, desk: None }
+        Self { records, clock, memory: None, embedder: None, execution: None, desk: None, shared: None }
     }
 
     pub fn with_memory(self, memory: Arc<dyn Memory>) -> Self {
@@ -61,10 +67,20 @@ impl Services {
         Self { execution: Some(execution), ..self }
     }
 
+    /// Rates, answers and circuits are those of all processes over this store.
+    #[must_use]
+    pub fn sharing<S: RateLimits + ToolCache + ServiceCircuits + 'static>(self, store: Arc<S>) -> Self {
+        let shared = Shared { rate_limits: store.clone(), cache: store.clone(), circuits: store };
+        Self { shared: Some(shared), ..self }
+    }
+
     pub fn with_desk(self, desk: Arc<dyn Desk>) -> Self {
         Self { desk: Some(desk), ..self }
     }
 }
+
+/// In the place of a definition's digest: what a shipped tool does is this program's.
+const SHIPPED: [u8; 32] = [0; 32];
 
 /// All tools, and what connects to the MCP servers that some of them are of.
 pub(crate) struct Shelf {
@@ -81,7 +97,7 @@ pub(crate) fn entries(
     sources: Vec<Source>,
     services: &Services,
 ) -> Result<Shelf, Error> {
-    let Services { records, clock, memory, embedder, execution, desk: _ } = services;
+    let Services { records, clock, memory, embedder, execution, desk: _, shared: _ } = services;
     let outbound = Arc::new(Outbound::new(config.outbound.clone()));
     let mut entries = vec![
         calculator::entry(),
@@ -101,7 +117,10 @@ pub(crate) fn entries(
     if let Some(memory) = memory {
         entries.extend(memory::entries(config, memory, embedder.as_ref(), clock, &outbound)?);
     }
-    let mut entries = outage::standing(config, entries, services, &outbound)?;
+    let settings = SettingsDigest::of(config);
+    let identified = |entry: Entry| entry.identified(Identity::of_words(&settings, &SHIPPED));
+    let entries = outage::standing(config, entries, services, &outbound)?;
+    let mut entries: Vec<Entry> = entries.into_iter().map(identified).collect();
     let shipped = entries.iter().map(|entry| entry.name.clone()).collect();
     let (own, links) = defined(config, definitions, sources, services, &outbound)?;
     entries.extend(own);
@@ -137,11 +156,13 @@ fn defined(
         links.push(connect(source));
     }
     let (mut entries, mut names) = (Vec::new(), BTreeSet::new());
+    let settings = SettingsDigest::of(config);
     for definition in definitions {
         if !names.insert(definition.name().to_owned()) {
             return Err(Error::DefinedTwice { name: definition.name().to_owned() });
         }
-        entries.push(match definition.kind {
+        let digest = definition.digest;
+        let entry = match definition.kind {
             Kind::Script(script) => script::entry(definition.profile, script, records.clone(), clock.clone()),
             Kind::Http(http) => http::entry(definition.profile, *http, outbound.clone(), secrets.clone()),
             Kind::Operation(called) => operation::entry(definition.profile, *called, outbound.clone(), secrets.clone()),
@@ -156,6 +177,10 @@ fn defined(
                 };
                 mcp::entry(definition.profile, tool, output.as_deref(), link)
             }
+        };
+        entries.push(match digest {
+            Some(digest) => entry.identified(Identity::of_words(&settings, &digest)),
+            None => entry,
         });
     }
     Ok((entries, links))

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use baton_ports::backoff::Backoff;
 use baton_ports::budget::Spend;
 use baton_ports::journal::Error;
 use tokio::runtime::Handle;
@@ -48,15 +49,18 @@ impl Inner {
 
 /// Ends with the purse, or once nothing is left to do.
 async fn settle_now_and_then(purse: Weak<Inner>) {
-    let mut wait = SETTLE_EVERY;
+    let (mut wait, mut backoff) = (SETTLE_EVERY, Backoff::from(SETTLE_AGAIN));
     loop {
         tokio::time::sleep(wait).await;
         let Some(purse) = purse.upgrade() else { return };
         wait = match purse.settle().await {
-            Ok(_) => SETTLE_EVERY,
+            Ok(_) => {
+                backoff.succeeded();
+                SETTLE_EVERY
+            }
             Err(error) => {
                 tracing::warn!(%error, "what was spent could not be written down; trying again");
-                SETTLE_AGAIN
+                backoff.failed()
             }
         };
         let mut state = purse.lock();

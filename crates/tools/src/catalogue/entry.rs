@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use baton_core::bundle::Hash;
@@ -13,6 +12,7 @@ use baton_core::tool::{Call, Class, Facts, OnUnavailable};
 use baton_ports::catalogue::{Acting, Described, Description, Offered, Risk};
 use serde_json::{Map, Value, json};
 
+use super::identity::Identity;
 use super::performer::{Lack, Performer};
 use crate::by_tenant::ByTenant;
 use crate::check::Schema;
@@ -56,17 +56,14 @@ impl Variant {
     }
 }
 
-/// Tools that this process has made.
-static MADE: AtomicU64 = AtomicU64::new(0);
-
 /// A tool of the catalogue. Cheap to clone: schemas are shared, and compiled once for all names of a tool.
 #[derive(Clone)]
 pub(crate) struct Entry {
     pub(crate) name: Arc<str>,
     /// The tool this is a preset of, else its own name.
     pub(crate) base: Arc<str>,
-    /// Which tool of this process it is: another that takes its name, defined anew or by another source, has another.
-    pub(crate) made: u64,
+    /// Another tool that takes its name, defined anew or by another source, has another.
+    pub(crate) identity: Identity,
     pub(crate) category: Cow<'static, str>,
     /// Shared with lists, which would else copy a schema for each tool.
     pub(crate) facts: Arc<Facts>,
@@ -119,7 +116,7 @@ impl Entry {
         Self {
             name: name.into(),
             base: name.into(),
-            made: MADE.fetch_add(1, Ordering::Relaxed),
+            identity: Identity::of_process(),
             category: category.into(),
             facts: Arc::new(whole.facts.clone()),
             performers: Arc::new(performers),
@@ -151,6 +148,10 @@ impl Entry {
     pub(crate) fn costing(mut self, cost: Usd) -> Self {
         Arc::make_mut(&mut self.performers).each_mut().for_each(|performer| performer.cost = cost);
         self
+    }
+
+    pub(crate) fn identified(self, identity: Identity) -> Self {
+        Self { identity, ..self }
     }
 
     pub(crate) fn offered_by(self, offered: &'static [Offered]) -> Self {

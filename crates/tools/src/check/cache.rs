@@ -1,13 +1,18 @@
 //! Stage: the same was asked a little while ago, and the answer still holds.
 //!
-//! Only what asks is kept, never what acts; each tenant has answers of its own.
+//! Only what asks is kept, never what acts; each tenant has answers of its own. Where answers are kept for all processes, no
+//! process has a copy: what is erased is gone everywhere.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use baton_core::canonical::{self, Part};
+use baton_core::id::TenantId;
 use baton_core::shelf::Shelf;
 use baton_core::time::Time;
+use baton_ports::journal::Error;
+use baton_ports::tool_cache::{CachedAnswer, Key, ToolCache};
 use serde_json::Value;
 
 use super::Stopped;
@@ -20,21 +25,43 @@ const BYTES_MAX: usize = 64 << 20;
 /// What an answer takes beside its own.
 const ANSWER_BYTES: usize = 256;
 
-/// SHA-256 over all that an answer may depend on.
-type Key = [u8; 32];
-
-/// Answers kept in this process. Whoever asked first has the same one, and whoever asks again is given it.
-pub(crate) struct Answers(Mutex<Shelf<Key, Arc<Value>>>);
-
 /// Where an answer belongs, and for how long it holds.
 pub(crate) struct Place {
     key: Key,
     holds_for: Duration,
 }
 
+impl Place {
+    /// Keeps the answer to a request for whoever asks the same; one that cannot be kept is asked for again.
+    pub(crate) async fn keep(
+        self,
+        cache: &dyn ToolCache,
+        (request, entry): (&Request, &Entry),
+        output: Arc<Value>,
+        memory_bytes: usize,
+        now: Time,
+    ) {
+        let call = &request.call;
+        let answer = CachedAnswer {
+            tenant: call.tenant.clone(),
+            tool: entry.name.clone(),
+            key: self.key,
+            output,
+            memory_bytes,
+            user_id: call.caller.user_id.clone(),
+            conversation_id: call.caller.conversation_id.clone(),
+            created_at: now,
+            expires_at: now + self.holds_for,
+        };
+        if let Err(error) = cache.keep(answer).await {
+            tracing::warn!(%error, tool = call.tool, "the answer cannot be kept");
+        }
+    }
+}
+
 /// Answers from what is kept, or says where the answer will belong.
-pub(super) fn check(
-    answers: &Answers,
+pub(super) async fn check(
+    cache: &dyn ToolCache,
     permission: Option<&Permission>,
     request: &Request,
     entry: &Arc<Entry>,
@@ -47,20 +74,24 @@ pub(super) fn check(
         return Ok(None);
     }
     let key = key(request, entry);
-    match answers.find(&key, now) {
-        Some(output) => Err(Stopped::Known { output, entry: entry.clone() }),
-        None => Ok(Some(Place { key, holds_for })),
+    match cache.find(&request.call.tenant, &key, now).await {
+        Ok(Some(output)) => Err(Stopped::Known { output, entry: entry.clone() }),
+        Ok(None) => Ok(Some(Place { key, holds_for })),
+        // Then it is asked again.
+        Err(error) => {
+            tracing::warn!(%error, tool = request.call.tool, "kept answers cannot be read");
+            Ok(Some(Place { key, holds_for }))
+        }
     }
 }
 
 fn key(request: &Request, entry: &Entry) -> Key {
     let call = &request.call;
     // What a tool answered that was replaced meanwhile, or taken away, is no answer of the one that has its name now.
-    let made = entry.made.to_string();
     let asked = [
         Part::Text(Some(call.tenant.as_str())),
         Part::Text(Some(&entry.name)),
-        Part::Text(Some(&made)),
+        Part::Text(Some(entry.identity.text())),
         Part::Value(&call.arguments),
         Part::Text(Some(&request.zone)),
         Part::Text(Some(request.language.tag())),
@@ -74,22 +105,43 @@ fn key(request: &Request, entry: &Entry) -> Key {
     canonical::digest_of_list(asked)
 }
 
-impl Answers {
-    pub(crate) fn new() -> Self {
+/// Answers kept in this process, for a registry that shares nothing with others. Whoever asked first has the same one, and
+/// whoever asks again is given it.
+pub(crate) struct Answers(Mutex<Shelf<(TenantId, Key), Arc<Value>>>);
+
+impl Default for Answers {
+    fn default() -> Self {
         Self(Mutex::new(Shelf::new(BYTES_MAX)))
     }
+}
 
-    fn find(&self, key: &Key, now: Time) -> Option<Arc<Value>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).find(key, now).cloned()
+#[async_trait]
+impl ToolCache for Answers {
+    async fn find(&self, tenant: &TenantId, key: &Key, now: Time) -> Result<Option<Arc<Value>>, Error> {
+        let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(shelf.find(&(tenant.clone(), *key), now).cloned())
     }
 
-    /// `bytes` is what the answer takes in memory.
-    pub(crate) fn keep(&self, place: Place, output: Arc<Value>, bytes: usize, now: Time) {
-        let bytes = ANSWER_BYTES + bytes;
+    async fn keep(&self, answer: CachedAnswer) -> Result<(), Error> {
+        let bytes = ANSWER_BYTES + answer.memory_bytes;
+        let holds_for = answer.expires_at.since(answer.created_at);
         let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = shelf.put(place.key, output, bytes, place.holds_for, now);
+        let left = shelf.put((answer.tenant, answer.key), answer.output, bytes, holds_for, answer.created_at);
         drop(shelf);
         // A large one takes its time to be given up, and nobody waits for that.
         drop(left);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use baton_sim::conformance;
+
+    use super::Answers;
+
+    #[tokio::test]
+    async fn one_process_alone_keeps_answers_as_the_store_does() {
+        conformance::tool_cache(async || Answers::default()).await;
     }
 }

@@ -4,9 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use baton_core::id::TenantId;
 use baton_core::time::Time;
 use baton_core::tool::Call;
+use baton_ports::journal::Error;
+use baton_ports::rate_limits::{RateLimit, RateLimits, Turn};
 
 use super::Stopped;
 use crate::catalogue::Entry;
@@ -16,86 +19,93 @@ use crate::rules::TenantRules;
 
 /// Tenants whose turns are remembered before the idle are forgotten.
 const TENANTS_MAX: usize = 10_000;
+/// When to ask again where nobody could say whether there is a turn.
+const UNKNOWN_WAIT: Duration = Duration::from_secs(1);
 
-/// What tenants have had of their limits, in this process.
-#[derive(Default)]
-pub(crate) struct Paces {
-    tenants: Mutex<HashMap<TenantId, Tenant>>,
-}
-
-#[derive(Default)]
-struct Tenant {
-    whole: Option<Pace>,
-    tools: HashMap<Arc<str>, Option<Pace>>,
-}
-
-pub(super) fn check(
-    paces: &Paces,
+pub(super) async fn check(
+    counter: &dyn RateLimits,
     rules: &TenantRules,
     permission: Option<&Permission>,
     call: &Call,
     entry: &Entry,
     now: Time,
 ) -> Result<(), Stopped> {
-    let own = permission.and_then(|permission| permission.rate).or(entry.rate).unwrap_or(Rate::Free);
-    let whole = rules.rate.unwrap_or(Rate::Free);
-    let group = entry.group_rate.as_ref().map_or((None, Rate::Free), |(group, rate)| (Some(group), *rate));
-    let also = permission.and_then(|permission| permission.also).unwrap_or(Rate::Free);
-    // Counted under a name of its own, so that one that is set anew counts anew.
-    let name: Option<Arc<str>> = (also != Rate::Free).then(|| format!("{} {also:?}", entry.base).into());
-    let limits = [(Some(&entry.base), own), group, (name.as_ref(), also), (None, whole)];
-    if limits.iter().all(|(_, rate)| *rate == Rate::Free) {
+    let limits = limits(rules, permission, entry);
+    if limits.is_empty() {
         return Ok(());
     }
-    let asked = paces.ask(&call.tenant, &limits, &call.key, now);
-    asked.map_err(|retry_after| Stopped::RateLimited { retry_after })
+    match counter.take(&call.tenant, &call.key, &limits, now).await {
+        Ok(Turn::Now) => Ok(()),
+        Ok(Turn::After(retry_after)) => Err(Stopped::RateLimited { retry_after }),
+        // A call that is not counted does not go out: the limit may be used up.
+        Err(error) => {
+            tracing::warn!(%error, tool = call.tool, "the rate limit cannot be counted; the call waits");
+            let retry_after = match error {
+                Error::Busy { retry_after } => retry_after,
+                _ => UNKNOWN_WAIT,
+            };
+            Err(Stopped::RateLimited { retry_after })
+        }
+    }
 }
 
-/// What a limit counts, by its name, or all calls together; and the limit.
-type Limit<'l> = (Option<&'l Arc<str>>, Rate);
+/// What counts this call; nothing where it may be made as often as one likes.
+fn limits(rules: &TenantRules, permission: Option<&Permission>, entry: &Entry) -> Vec<RateLimit> {
+    let own = permission.and_then(|permission| permission.rate).or(entry.rate).unwrap_or(Rate::Free);
+    let (group, of_group) = entry.group_rate.as_ref().map_or((&entry.base, Rate::Free), |(group, rate)| (group, *rate));
+    let also = permission.and_then(|permission| permission.also).unwrap_or(Rate::Free);
+    // Counted under a name of its own, so that one that is set anew counts anew.
+    let of_also = || format!("{} {also:?}", entry.base).into();
+    let limits = [
+        own.limit(|| entry.base.clone()),
+        of_group.limit(|| group.clone()),
+        also.limit(of_also),
+        rules.rate.unwrap_or(Rate::Free).limit(|| Arc::from("")),
+    ];
+    limits.into_iter().flatten().collect()
+}
 
-impl Paces {
-    /// A turn within every limit, or none.
-    fn ask(&self, tenant: &TenantId, limits: &[Limit<'_>], key: &str, now: Time) -> Result<(), Duration> {
+/// What tenants have had of their limits in this process: for a registry that shares nothing with others.
+#[derive(Default)]
+pub(crate) struct Paces {
+    tenants: Mutex<HashMap<TenantId, HashMap<Arc<str>, Pace>>>,
+}
+
+#[async_trait]
+impl RateLimits for Paces {
+    async fn take(&self, tenant: &TenantId, key: &str, limits: &[RateLimit], now: Time) -> Result<Turn, Error> {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         if !tenants.contains_key(tenant) {
             if tenants.len() >= TENANTS_MAX {
-                tenants.retain(|_, paces| !paces.is_idle(now));
+                tenants.retain(|_, paces| !paces.values().all(|pace| pace.is_idle(now)));
             }
-            tenants.insert(tenant.clone(), Tenant::default());
+            tenants.insert(tenant.clone(), HashMap::new());
         }
-        let Some(paces) = tenants.get_mut(tenant) else { return Ok(()) };
+        let Some(paces) = tenants.get_mut(tenant) else { return Ok(Turn::Now) };
         for limit in limits {
-            if let Some(full) = paces.pace(*limit).filter(|pace| !pace.has_turn(key, now)) {
-                return full.ask(key, now);
+            let pace = paces.entry(limit.name.clone()).or_insert_with(|| Pace::of(limit));
+            pace.adopt(limit, now);
+            if !pace.has_turn(key, now) {
+                return Ok(pace.ask(key, now));
             }
         }
-        limits.iter().try_for_each(|limit| paces.pace(*limit).map_or(Ok(()), |pace| pace.ask(key, now)))
+        for limit in limits {
+            if let Some(pace) = paces.get_mut(&limit.name) {
+                pace.ask(key, now);
+            }
+        }
+        Ok(Turn::Now)
     }
 }
 
-impl Tenant {
-    /// The one that is kept, begun where there is none and there is something to count.
-    fn pace(&mut self, (name, rate): Limit<'_>) -> Option<&mut Pace> {
-        if rate == Rate::Free {
-            return None;
-        }
-        let kept = match name {
-            Some(name) => {
-                if !self.tools.contains_key(name) {
-                    self.tools.insert(name.clone(), None);
-                }
-                self.tools.get_mut(name)?
-            }
-            None => &mut self.whole,
-        };
-        if kept.is_none() {
-            *kept = Pace::of(rate);
-        }
-        kept.as_mut()
-    }
+#[cfg(test)]
+mod tests {
+    use baton_sim::conformance;
 
-    fn is_idle(&self, now: Time) -> bool {
-        self.tools.values().chain([&self.whole]).flatten().all(|pace| pace.is_idle(now))
+    use super::Paces;
+
+    #[tokio::test]
+    async fn one_process_alone_counts_as_the_store_does() {
+        conformance::rate_limits(async || Paces::default()).await;
     }
 }

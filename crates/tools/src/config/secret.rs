@@ -66,6 +66,11 @@ pub struct Bound {
 }
 
 impl Bound {
+    /// The secret itself, to tell whether it is still the same.
+    pub(crate) fn expose(&self) -> &str {
+        self.secret.expose()
+    }
+
     /// Whether a tool may send it there. Tools are defined in files that whoever keeps the secret keeps too.
     pub(crate) fn for_tool(&self, url: &Url) -> Option<&Secret> {
         let may_go = self.origins.as_ref().is_none_or(|origins| origins.contains(&origin_of(url)));

@@ -82,7 +82,8 @@ pub(crate) struct Said {
     pub(crate) irreversible: &'static str,
 }
 
-const FIELDS: &[&str] = &[
+/// The fields that a definition of any kind may have.
+pub const FIELDS: &[&str] = &[
     "name",
     "description",
     "category",

@@ -63,7 +63,7 @@ pub(super) fn tools(source: &Source, listing: &Listing) -> (Vec<Definition>, Vec
             irreversible: "its server does not say how it is undone",
         });
         let kind = Kind::Remote { source: source.clone(), tool: listed.name.clone(), output: checked };
-        tools.push(Definition { profile, kind });
+        tools.push(Definition { profile, kind, digest: None });
     }
     if listing.truncated {
         let reason =

@@ -235,7 +235,7 @@ async fn a_call_that_is_dropped_is_cancelled_at_the_server() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), heard).await.expect("the server heard of it");
+    tokio::time::timeout(Duration::from_secs(60), heard).await.expect("the server heard of it");
 }
 
 /// A server by HTTP that answers a method with `results(method, params)`, or an error where there is none.
@@ -643,7 +643,7 @@ async fn a_list_that_changed_is_the_catalogue_from_then_on() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), there).await.expect("the new tool is there");
+    tokio::time::timeout(Duration::from_secs(60), there).await.expect("the new tool is there");
     assert_eq!(registry.facts("far.new").unwrap().timeout, Duration::from_millis(123), "the settings hold for it");
 }
 

@@ -1,7 +1,7 @@
 //! Where requests may go.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use reqwest::Url;
 use serde::Deserialize;
@@ -67,6 +67,14 @@ impl Config {
     pub fn may_ask(&self, address: &str) -> Result<(), String> {
         let url: Url = address.parse().map_err(|error| format!("`{address}` is no address: {error}"))?;
         self.check(&url)
+    }
+
+    /// Why nothing is ever sent there, where that is known before its name is looked up.
+    pub(crate) fn never_asks(&self, url: &Url) -> Option<String> {
+        let is_own = url.host_str().is_some_and(|host| host == "localhost" || host.ends_with(".localhost"));
+        let own = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let refused = is_own && !self.permits(own) && !self.permits(IpAddr::V6(Ipv6Addr::LOCALHOST));
+        self.check(url).err().or_else(|| refused.then(|| refusal(own)))
     }
 
     pub(super) fn permits(&self, address: IpAddr) -> bool {

@@ -3,6 +3,7 @@
 mod attachment;
 mod config;
 mod letter;
+mod own;
 mod sendgrid;
 mod smtp;
 mod template;
@@ -35,6 +36,7 @@ use self::sendgrid::SendGrid;
 use self::smtp::Smtp;
 use self::template::Templates;
 pub use config::{Config, Provider, SendGridConfig, Sender, SmtpConfig, Tls};
+pub use own::Mailer;
 pub use template::Template;
 
 /// How long one attempt may take.

@@ -189,6 +189,63 @@ async fn what_a_tenant_sets_makes_nothing_possible_that_the_settings_do_not() {
     assert_eq!(needed.arguments["subject"], "from the files");
 }
 
+#[tokio::test]
+async fn what_a_tenant_sets_of_a_preset_opens_nothing_that_it_shut_for_the_tool_itself() {
+    let booking = json!({"date": "2025-01-20", "time": "11:00"});
+    let rules = |of_tool: &Value, of_preset: &Value| {
+        let world = World::with(json!({"zone": "Europe/Madrid"}));
+        let read = |rule: &Value| Permission::read(rule).expect("is a rule");
+        let rules = [("google_calendar".into(), read(of_tool)), ("create_booking".into(), read(of_preset))];
+        world.registry.rule([("clinic".into(), rules.into())].into());
+        world
+    };
+    let shut = rules(&json!({"enabled": false}), &json!({"enabled": true}));
+    assert_eq!(comes_to(&shut, "k", "create_booking", &booking).await, "TOOL_NOT_ALLOWED");
+    let of_two = json!({"approval": true, "approvers": {"need": 2, "from": ["ana", "ben"]}});
+    let asked = rules(&of_two, &json!({"approvers": {"need": 1, "from": ["eve"]}}));
+    assert_eq!(comes_to(&asked, "k", "create_booking", &booking).await, "approval by 2");
+    let rare = rules(&json!({"rate": "1/min"}), &json!({"rate": "none"}));
+    assert_eq!(comes_to(&rare, "one", "create_booking", &booking).await, "permitted");
+    assert_eq!(comes_to(&rare, "two", "create_booking", &booking).await, "rate");
+}
+
+#[test]
+fn a_rule_is_looser_where_it_lets_more_through() {
+    let loosens = |to: Value, from: Value| {
+        let read = |rule| Permission::read(&rule).expect("is a rule");
+        read(to).loosens(&read(from)).map(|what| what.split('`').nth(1).expect("a field").to_owned())
+    };
+    for (to, from, field) in [
+        (json!({}), json!({"enabled": false}), "enabled"),
+        (json!({"enabled": true}), json!({"enabled": false}), "enabled"),
+        (json!({}), json!({"approval": true}), "approval"),
+        (json!({}), json!({"approvers": {}}), "approvers"),
+        (json!({"approvers": {"need": 1}}), json!({"approvers": {"need": 2}}), "approvers"),
+        (json!({"approvers": {}}), json!({"approvers": {"from": ["ana"]}}), "approvers"),
+        (json!({"approvers": {"from": ["eve"]}}), json!({"approvers": {"from": ["ana"]}}), "approvers"),
+        (json!({"approvers": {}}), json!({"approvers": {"deadline_seconds": 60}}), "approvers"),
+        (json!({"approvers": {"deadline_seconds": 61}}), json!({"approvers": {"deadline_seconds": 60}}), "approvers"),
+        (json!({}), json!({"rate": "5/min"}), "rate"),
+        (json!({"rate": "5/s"}), json!({"rate": "5/min"}), "rate"),
+        (json!({}), json!({"cache_seconds": 0}), "cache_seconds"),
+        (json!({"cache_seconds": 2}), json!({"cache_seconds": 1}), "cache_seconds"),
+        (json!({"overrides": {"to": "eve"}}), json!({"overrides": {"to": "ana"}}), "overrides"),
+        (json!({"defaults": {}}), json!({"defaults": {"to": "ana"}}), "defaults"),
+    ] {
+        assert_eq!(loosens(to.clone(), from.clone()).as_deref(), Some(field), "{to} after {from}");
+    }
+    let set = json!({
+        "enabled": true, "approval": true, "approvers": {"need": 2, "from": ["ana", "ben", "eve"], "deadline_seconds": 60},
+        "rate": "5/min", "cache_seconds": 5, "defaults": {"to": "ana"}, "overrides": {"cc": "ben"},
+    });
+    let stricter = json!({
+        "enabled": false, "approval": true, "approvers": {"need": 2, "from": ["ana", "ben"], "deadline_seconds": 30},
+        "rate": "5/h", "cache_seconds": 0, "defaults": {"to": "ana", "x": 1}, "overrides": {"cc": "ben", "y": 1},
+    });
+    assert_eq!(loosens(stricter, set.clone()), None);
+    assert_eq!(loosens(set.clone(), set), None);
+}
+
 #[test]
 fn a_rule_that_is_none_says_why() {
     for (rule, why) in [

@@ -222,7 +222,7 @@ async fn that_people_are_asked_anew_is_no_failure_of_the_service() {
     let smtp = json!({"host": "127.0.0.1", "port": 1, "from": "clinic@clinic.example", "tls": "none"});
     let world = World::with(json!({"email": {"smtp": smtp}}));
     let call = world.call("k", "send_email", json!({"to": "ana@clinic.example", "subject": "a", "body": "b"}));
-    let (gates, rules) = (std::sync::Arc::new(Gates::new()), Rules::new(&Config::default()));
+    let (gates, rules) = (std::sync::Arc::new(Gates::new(None)), Rules::new(&Config::default()));
     // More often than opens a circuit.
     for _ in 0..10 {
         let admitted = check::admit(&world.registry.catalogue(), &rules, &gates, &call, None, world.clock.now()).await;
@@ -237,7 +237,7 @@ async fn that_people_are_asked_anew_is_no_failure_of_the_service() {
 async fn a_leave_for_something_else_lets_nothing_out() {
     let world = World::new();
     let call = world.call("k", "charge_payment", json!({"amount": 5}));
-    let gates = std::sync::Arc::new(Gates::new());
+    let gates = std::sync::Arc::new(Gates::new(None));
     let rules = Rules::new(&Config::default());
     let admitted = check::admit(&world.registry.catalogue(), &rules, &gates, &call, None, world.clock.now()).await;
     let Ok(mut admitted) = admitted else { panic!("is let through") };

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use baton_core::tool::Class;
 use lettre::message::Mailbox;
 use serde_json::{Value, json};
 
@@ -57,6 +58,14 @@ impl SendGrid {
         }
     }
 
+    /// Sends the letter. Their own id of it, where they say one.
+    pub(super) async fn send(&self, letter: &Letter<'_>, id: &str, class: Class) -> Result<Option<String>, Failure> {
+        let asked = self.vendor.post(&["v3", "mail", "send"]).auth(Auth::Bearer(&self.key));
+        let answer = asked.json(&self.body(letter, id)).send(class).await?;
+        let theirs = answer.headers.get("x-message-id").and_then(|value| value.to_str().ok());
+        Ok(theirs.map(str::to_owned))
+    }
+
     fn body(&self, letter: &Letter<'_>, id: &str) -> Value {
         // SendGrid refuses a letter that names a receiver twice.
         let mut seen = BTreeSet::new();
@@ -97,11 +106,9 @@ impl Tool for SendGrid {
     async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
         let letter = Letter::read(request, &self.templates)?;
         let id = request.id("msg");
-        let asked = self.vendor.post(&["v3", "mail", "send"]).auth(Auth::Bearer(&self.key));
-        let answer = asked.json(&self.body(&letter, &id)).send(request.call.class).await?;
-        let theirs = answer.headers.get("x-message-id").and_then(|value| value.to_str().ok());
+        let theirs = self.send(&letter, &id, request.call.class).await?;
         Ok(json!({
-            "message_id": theirs.unwrap_or(&id),
+            "message_id": theirs.as_deref().unwrap_or(&id),
             "id": id,
             "status": "sent",
             "delivered": NAME,
