@@ -71,6 +71,15 @@ pub enum Fault {
     SlowWrite {
         seconds: u64,
     },
+    /// So many of the next things that the store is asked, appends apart, get no answer; `done` says whether it did them.
+    FailStore {
+        calls: u32,
+        done: bool,
+    },
+    /// Somebody sets a machine's clock, by so many seconds forward or back.
+    SetClock {
+        by: i64,
+    },
     /// Hints to look into inboxes get lost for a while.
     LoseHints,
     /// What was submitted lately is submitted again.
@@ -227,6 +236,13 @@ const WORKFLOW_SALT: u64 = 0x6b8f_1c3a_92d4_e705;
 const TALKS_SALT: u64 = 0x2d51_e08b_77c6_4a39;
 /// Of a hundred workflows whose runs may end in several ways, how many have conversations beside their runs.
 const TALKS: u64 = 12;
+/// Keeps what is drawn of clocks and the store apart from everything else.
+const CLOCKS_SALT: u64 = 0x71c3_9e0d_5b28_f4a6;
+/// Of a hundred seeds in which anything goes wrong, in how many clocks are set and the store fails.
+const CLOCKS: u64 = 40;
+/// Such faults that a seed plans.
+const CLOCKS_FAULTS_MAX: u64 = 5;
+const DAY: i64 = 24 * 3_600;
 /// Faults that a seed with conversations plans beyond the others.
 const TALKS_FAULTS_MAX: u64 = 8;
 
@@ -249,7 +265,24 @@ impl Case {
             reopens: !kills_only && rng.chance(50),
             talks: None,
         };
-        case.with_talks()
+        case.with_talks().with_clocks()
+    }
+
+    /// Some have clocks that are set, and a store that fails in what is no append: by numbers of their own.
+    fn with_clocks(mut self) -> Self {
+        let mut rng = Rng::new(self.seed ^ CLOCKS_SALT);
+        if self.kills_only || !rng.chance(CLOCKS) {
+            return self;
+        }
+        for _ in 0..rng.between(1, CLOCKS_FAULTS_MAX) {
+            let nth = u32::try_from(rng.between(1, 40)).unwrap_or(1);
+            let by = *rng.pick(&[1, 60, 3_600, DAY, 30 * DAY]) * if rng.chance(50) { 1 } else { -1 };
+            let calls = u32::try_from(rng.between(1, 8)).unwrap_or(1);
+            let fails = Fault::FailStore { calls, done: rng.chance(50) };
+            let fault = *rng.pick(&[fails, Fault::SetClock { by }]);
+            self.plan.push(Planned { instant: *rng.pick(&Instant::ALL), nth, fault });
+        }
+        self
     }
 
     fn with_talks(mut self) -> Self {

@@ -19,14 +19,16 @@ pub mod index;
 mod keys;
 mod lists;
 mod ownership;
+mod rate_limits;
 mod records;
 mod registry;
+mod tool_cache;
 pub mod world;
 
 use baton_ports::audit::Audit;
 use baton_ports::budget::Budget;
 use baton_ports::catalogue::Catalogue;
-use baton_ports::circuits::Circuits;
+use baton_ports::circuits::{Circuits, ServiceCircuits};
 use baton_ports::connections::Connections;
 use baton_ports::decisions::Decisions;
 use baton_ports::desk::Desk;
@@ -35,9 +37,11 @@ use baton_ports::feed::Feed;
 use baton_ports::index::Index;
 use baton_ports::journal::Journal;
 use baton_ports::keys::Keys;
+use baton_ports::rate_limits::RateLimits;
 use baton_ports::read::Read;
 use baton_ports::records::Records;
 use baton_ports::registry::Registry;
+use baton_ports::tool_cache::ToolCache;
 
 /// Runs each check on a store of its own.
 macro_rules! check {
@@ -58,6 +62,7 @@ pub async fn journal<S: Journal + Read + Audit>(make: impl AsyncFn() -> S) {
         inbox::what_breaks_a_limit_is_refused_by_name,
         inbox::a_full_inbox_takes_no_more_until_it_is_emptied,
         inbox::an_append_consumes_its_items_and_no_others,
+        inbox::items_that_changed_nothing_are_consumed_without_an_entry,
     );
     check!(make;
         appends::entries_are_read_back_as_they_were,
@@ -95,6 +100,11 @@ pub async fn journal<S: Journal + Read + Audit>(make: impl AsyncFn() -> S) {
         ownership::what_the_dead_owned_is_due_even_without_timer_or_message,
         ownership::no_more_is_due_than_was_asked_for,
         ownership::an_owner_is_nudged_until_it_has_consumed,
+        ownership::what_was_taken_of_a_dead_owner_makes_all_it_owned_due_at_once,
+        ownership::who_joins_anew_may_take_at_once_what_its_former_number_owned,
+        ownership::a_lease_is_judged_by_no_clock_that_can_be_set,
+        ownership::who_lets_go_says_when_to_look_again,
+        ownership::what_a_wrong_clock_put_to_sleep_is_found,
     );
     check!(make;
         conversations::a_conversation_is_shown_as_the_last_append_said_and_to_its_tenant,
@@ -103,6 +113,7 @@ pub async fn journal<S: Journal + Read + Audit>(make: impl AsyncFn() -> S) {
         lists::a_head_shows_what_the_last_append_said,
         lists::runs_are_listed_newest_first_by_state_and_workflow,
         lists::runs_are_found_by_the_beginning_of_their_ids,
+        lists::runs_are_found_by_customer_version_time_error_and_text,
         lists::pages_follow_their_cursor,
         lists::counts_are_by_state,
         lists::desk_items_are_open_until_they_are_closed,
@@ -243,6 +254,37 @@ pub async fn circuits<S: Circuits>(make: impl AsyncFn() -> S) {
     check!(make;
         circuits::the_last_word_on_a_circuit_counts,
         circuits::an_older_word_on_a_circuit_changes_nothing,
+    );
+}
+
+/// What processes tell each other of services that fail.
+pub async fn service_circuits<S: ServiceCircuits>(make: impl AsyncFn() -> S) {
+    check!(make;
+        circuits::failures_of_a_service_are_counted_over_all_who_tell,
+        circuits::the_last_word_on_a_services_circuit_counts,
+    );
+}
+
+/// How often something may be done.
+pub async fn rate_limits<S: RateLimits>(make: impl AsyncFn() -> S) {
+    check!(make;
+        rate_limits::a_limit_lets_its_number_through_and_then_says_when,
+        rate_limits::no_stretch_of_time_has_more_calls_than_the_limit,
+        rate_limits::calls_that_wait_come_back_once_each_in_the_order_they_asked,
+        rate_limits::a_turn_nobody_came_for_lapses,
+        rate_limits::a_call_one_limit_holds_back_takes_no_turn_of_the_others,
+        rate_limits::tenants_and_names_count_apart,
+        rate_limits::many_who_ask_at_once_get_the_limit_and_no_more,
+        rate_limits::a_limit_that_changes_counts_what_was_before,
+        rate_limits::a_clock_that_is_set_back_holds_nobody_up_for_long,
+    );
+}
+
+/// Answers of tools that are kept for a while.
+pub async fn tool_cache<S: ToolCache>(make: impl AsyncFn() -> S) {
+    check!(make;
+        tool_cache::an_answer_is_found_until_it_is_over,
+        tool_cache::the_newest_answer_to_a_call_is_found,
     );
 }
 

@@ -40,6 +40,8 @@ pub enum Column {
     Leave,
     FailedWrite,
     SlowWrite,
+    FailedStore,
+    SetClock,
     LostHints,
     Duplicate,
     Pause,
@@ -62,12 +64,14 @@ pub enum Column {
 }
 
 impl Column {
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::Kill,
         Self::Freeze,
         Self::Leave,
         Self::FailedWrite,
         Self::SlowWrite,
+        Self::FailedStore,
+        Self::SetClock,
         Self::LostHints,
         Self::Duplicate,
         Self::Pause,
@@ -96,6 +100,8 @@ impl Column {
             Self::Leave => "orderly stop",
             Self::FailedWrite => "failed write",
             Self::SlowWrite => "slow write",
+            Self::FailedStore => "failed claim or read",
+            Self::SetClock => "clock set",
             Self::LostHints => "lost hints",
             Self::Duplicate => "duplicate delivery",
             Self::Pause => "pause",
@@ -139,6 +145,8 @@ impl Column {
             | Self::Leave
             | Self::FailedWrite
             | Self::SlowWrite
+            | Self::FailedStore
+            | Self::SetClock
             | Self::LostHints
             | Self::Duplicate
             | Self::Pause

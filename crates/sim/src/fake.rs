@@ -25,6 +25,7 @@ use baton_core::time::Time;
 use baton_core::tool::AuditRow;
 use baton_ports::audit::{Audit, Filter, Person, Usage, UsageFilter};
 use baton_ports::budget::{Budget, CostFilter, CostRow, Grown, Holder, ROWS_MAX, Settlement, Standing, Want};
+use baton_ports::clock::Steady;
 use baton_ports::conversations::{ConversationFilter, ConversationHead};
 use baton_ports::journal::{
     AggregateId, Append, Claimed, DeskItem, Error, Handle, InboxItem, Journal, Lease, Ownership, ProcessId, Snapshot,
@@ -79,12 +80,12 @@ impl Store {
 
 #[async_trait]
 impl Journal for Store {
-    async fn join(&self, now: Time) -> Result<Lease, Error> {
-        Ok(self.with(|inner| inner.books.join(now)))
+    async fn join(&self, steady: Steady) -> Result<Lease, Error> {
+        Ok(self.with(|inner| inner.books.join(steady)))
     }
 
-    async fn renew(&self, process: ProcessId, now: Time) -> Result<Lease, Error> {
-        self.with(|inner| inner.books.renew(process, now))
+    async fn renew(&self, process: ProcessId, steady: Steady) -> Result<Lease, Error> {
+        self.with(|inner| inner.books.renew(process, steady))
     }
 
     async fn leave(&self, process: ProcessId) -> Result<(), Error> {
@@ -105,21 +106,31 @@ impl Journal for Store {
         aggregate: &AggregateId,
         process: ProcessId,
         fold_version: u32,
-        now: Time,
+        steady: Steady,
     ) -> Result<Option<Claimed>, Error> {
-        self.with(|inner| inner.books.claim(aggregate, process, fold_version, now))
+        self.with(|inner| inner.books.claim(aggregate, process, fold_version, steady))
     }
 
-    async fn release(&self, ownership: Ownership) -> Result<(), Error> {
-        self.with(|inner| inner.books.release(ownership))
+    async fn release(&self, ownership: Ownership, wake_at: Option<Time>) -> Result<(), Error> {
+        self.with(|inner| inner.books.release(ownership, wake_at))
     }
 
     async fn inbox(&self, handle: Handle, after: i64) -> Result<Vec<InboxItem>, Error> {
         Ok(self.with(|inner| inner.books.inbox(handle, after)))
     }
 
-    async fn due(&self, process: ProcessId, now: Time, limit: usize) -> Result<Vec<AggregateId>, Error> {
-        Ok(self.with(|inner| inner.books.due(process, now, limit)))
+    async fn due(
+        &self,
+        process: ProcessId,
+        now: Time,
+        steady: Steady,
+        limit: usize,
+    ) -> Result<Vec<AggregateId>, Error> {
+        Ok(self.with(|inner| inner.books.due(process, now, steady, limit)))
+    }
+
+    async fn astray(&self, now: Time, from: Time, limit: usize) -> Result<Vec<(Time, AggregateId)>, Error> {
+        Ok(self.with(|inner| inner.books.astray(now, from, limit)))
     }
 
     async fn nudged(&self, process: ProcessId, limit: usize) -> Result<Vec<AggregateId>, Error> {

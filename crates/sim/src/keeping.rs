@@ -1,10 +1,13 @@
 //! An awake conversation or desk of a simulated process: what the engine's shell holds of one, without its thread.
 
+use std::time::Duration;
+
 use baton_core::conversation::Conversation;
 use baton_core::desk::Desk;
 use baton_core::id::RunId;
 use baton_core::time::Time;
 use baton_engine::Options;
+use baton_engine::own_time::Now;
 use baton_engine::owner::Output;
 use baton_engine::plain::{Keeper, Plain, Write};
 use baton_ports::journal::{Claimed, InboxItem, Kind, Ownership};
@@ -42,11 +45,11 @@ struct Written {
 }
 
 impl Keeping {
-    pub fn new(number: u64, id: &RunId, claimed: &Claimed) -> Result<Option<Self>, baton_engine::Error> {
+    pub fn new(number: u64, id: &RunId, claimed: &Claimed, now: Now) -> Result<Option<Self>, baton_engine::Error> {
         let kept = match claimed.kind {
             Kind::Run => return Ok(None),
-            Kind::Conversation => Kept::Conversation(Box::new(Keeper::claimed(id.clone(), claimed)?)),
-            Kind::Desk => Kept::Desk(Box::new(Keeper::claimed(id.clone(), claimed)?)),
+            Kind::Conversation => Kept::Conversation(Box::new(Keeper::claimed(id.clone(), claimed, now)?)),
+            Kind::Desk => Kept::Desk(Box::new(Keeper::claimed(id.clone(), claimed, now)?)),
         };
         Ok(Some(Self {
             number,
@@ -62,10 +65,10 @@ impl Keeping {
     }
 
     /// Decides what was found, as the engine's shell does it.
-    pub fn go_on(&mut self, now: Time, options: &Options) -> Result<Vec<Output>, baton_engine::Error> {
+    pub fn go_on(&mut self, now: Now, options: &Options) -> Result<Vec<Output>, baton_engine::Error> {
         let Some(Write { append, refused }) = self.kept.decide(&mut self.items, now, options)? else {
             let output = match self.kept.will_sleep(now, options) {
-                true => Some(Output::Release),
+                true => Some(Output::Release { wake_at: self.kept.wakes_at() }),
                 false => self.kept.wake_at().map(Output::WakeAt),
             };
             return Ok(output.into_iter().collect());
@@ -85,7 +88,7 @@ impl Keeping {
     }
 
     /// Its append is durable.
-    pub fn appended(&mut self, now: Time, options: &Options) -> Result<Vec<Output>, baton_engine::Error> {
+    pub fn appended(&mut self, now: Now, options: &Options) -> Result<Vec<Output>, baton_engine::Error> {
         (self.is_writing, self.has_recorded) = (false, true);
         let Written { announce, released, .. } = std::mem::take(&mut self.written);
         let mut outputs: Vec<Output> = announce.into_iter().map(Output::Announce).collect();
@@ -130,12 +133,27 @@ impl Kept {
 
     fn wake_at(&self) -> Option<Time> {
         match self {
-            Self::Conversation(keeper) => keeper.wake_at(),
-            Self::Desk(keeper) => keeper.wake_at(),
+            Self::Conversation(keeper) => Plain::wake_at(keeper.it()),
+            Self::Desk(keeper) => Plain::wake_at(keeper.it()),
         }
     }
 
-    fn will_sleep(&self, now: Time, options: &Options) -> bool {
+    fn wakes_at(&self) -> Option<Time> {
+        match self {
+            Self::Conversation(keeper) => keeper.wakes_at(),
+            Self::Desk(keeper) => keeper.wakes_at(),
+        }
+    }
+
+    /// How long it is until its next timer.
+    pub fn time_left(&self, now: Now) -> Option<Duration> {
+        match self {
+            Self::Conversation(keeper) => keeper.time_left(now),
+            Self::Desk(keeper) => keeper.time_left(now),
+        }
+    }
+
+    fn will_sleep(&self, now: Now, options: &Options) -> bool {
         match self {
             Self::Conversation(keeper) => keeper.will_sleep(now, options),
             Self::Desk(keeper) => keeper.will_sleep(now, options),
@@ -145,7 +163,7 @@ impl Kept {
     fn decide(
         &mut self,
         items: &mut Vec<InboxItem>,
-        now: Time,
+        now: Now,
         options: &Options,
     ) -> Result<Option<Write>, baton_engine::Error> {
         match self {

@@ -160,9 +160,16 @@ impl Witness {
         services: &Services,
         catalog: &Catalog,
     ) -> Result<(), Violation> {
-        let entry = match decode(&append.entry) {
-            Ok(entry) => entry,
-            Err(error) => return broken("codec", format!("an entry cannot be read back: {error}")),
+        let entry = match append.entry.as_deref().map(decode) {
+            Some(Ok(entry)) if says_nothing(append, &entry) => {
+                return broken(
+                    "empty entry",
+                    format!("`{}` recorded an entry in which nothing happened", append.aggregate),
+                );
+            }
+            Some(Ok(entry)) => entry,
+            None => Entry { at: append.at, events: Vec::new() },
+            Some(Err(error)) => return broken("codec", format!("an entry cannot be read back: {error}")),
         };
         for submit in append.outbox.iter().filter(|submit| !self.talks.has(&submit.aggregate)).collect::<Vec<_>>() {
             self.of(&submit.aggregate);
@@ -304,6 +311,10 @@ impl Witness {
     pub fn waits(&self, run: &RunId) -> Vec<String> {
         self.chronicles.get(run).map(Chronicle::waits).unwrap_or_default()
     }
+}
+
+fn says_nothing(append: &Append, entry: &Entry) -> bool {
+    entry.events.is_empty() && append.audit.is_empty() && append.spends.is_empty()
 }
 
 fn item_of(run: &RunId, ask: &Ask) -> String {

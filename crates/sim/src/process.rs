@@ -7,7 +7,9 @@ use baton_core::id::RunId;
 use baton_core::run::EffectId;
 use baton_core::time::Time;
 use baton_engine::dispatcher::Dispatcher;
+use baton_engine::lookout::Lookout;
 use baton_engine::owner::{Output, Owner, Send};
+use baton_ports::clock::Steady;
 use baton_ports::journal::{Lease, Ownership, ProcessId};
 
 use crate::keeping::Keeping;
@@ -43,8 +45,11 @@ pub struct Process {
     pub tasks: BTreeMap<RunId, Task>,
     /// Awake conversations and desks.
     pub keepings: BTreeMap<RunId, Keeping>,
-    /// Runs whose append failed, to be claimed afresh.
-    pub fallen: Vec<RunId>,
+    pub lookout: Lookout,
+    /// How far its machine's clock was set, in milliseconds.
+    pub clock: i64,
+    /// Its lease is over, and it has not joined anew yet.
+    pub has_lost_lease: bool,
     /// What would have happened to it while it was frozen.
     pub held: VecDeque<Happening>,
     /// Outputs it had not carried out when it was frozen.
@@ -72,6 +77,8 @@ pub type UnderWay = (Arc<[u8]>, bool);
 pub struct Task {
     pub number: u64,
     pub owner: Owner,
+    /// What the wall's clock showed when the owner last looked at it.
+    pub looked_at: Time,
     /// Marked calls whose marker is being written.
     pub permits: BTreeMap<EffectId, Box<Send>>,
     /// The attempt of each call that is out.
@@ -97,11 +104,13 @@ impl Process {
         Self {
             state: State::Down,
             incarnation: 0,
-            lease: Lease { process: ProcessId(0), until: Time::EPOCH },
+            lease: Lease { process: ProcessId(0), until: Steady::default() },
             dispatcher: Dispatcher::new(AWAKE_MAX),
             tasks: BTreeMap::new(),
             keepings: BTreeMap::new(),
-            fallen: Vec::new(),
+            lookout: Lookout::default(),
+            clock: 0,
+            has_lost_lease: false,
             held: VecDeque::new(),
             todo: VecDeque::new(),
             stops_after: None,
@@ -115,7 +124,7 @@ impl Process {
     /// Everything in memory is lost.
     pub fn forget(&mut self) {
         let incarnation = self.incarnation + 1;
-        *self = Self { incarnation, ..Self::new(self.fold_version) };
+        *self = Self { incarnation, clock: self.clock, ..Self::new(self.fold_version) };
     }
 
     pub fn is_up(&self) -> bool {

@@ -14,10 +14,13 @@ mod tasks;
 
 use std::collections::BTreeMap;
 
+use baton_core::conversation::IDLE;
 use baton_core::id::{RunId, TenantId};
 use baton_core::run::{EffectId, FOLD_VERSION};
 use baton_core::time::Time;
 use baton_engine::Options;
+use baton_engine::own_time::Now;
+use baton_ports::clock::Steady;
 
 use crate::agenda::Agenda;
 use crate::case::Case;
@@ -35,6 +38,11 @@ use script::Script;
 
 /// The instant every simulation begins at.
 const BEGIN: Time = Time::from_ms(1_700_000_000_000);
+/// How long before that the machines were booted.
+const BOOTED_MS: i64 = 3_600_000;
+/// How long after the storm, and after people last saw to what is open, everything must be at rest, in time of the world: some
+/// ten times what people and deadlines take, behind a conversation that is closed since nobody says anything.
+const CALM_MAX: std::time::Duration = IDLE.saturating_add(std::time::Duration::from_secs(5 * 24 * 3_600));
 /// Happenings after which a simulation is said never to end.
 const STEPS_MAX: u64 = 60_000;
 /// Happenings after which the storm is over whatever is still planned.
@@ -77,6 +85,10 @@ pub struct Simulation<'a> {
     alarm: Option<Time>,
     story: Option<Vec<String>>,
     found: Option<Violation>,
+    /// All processes are of one machine, and their clocks one.
+    one_clock: bool,
+    /// When the storm was over, people last saw to what was open, or all was last found to have ended.
+    calm_since: Option<Time>,
     /// The number of the newest message that each customer wrote beyond what was drawn.
     written: BTreeMap<RunId, u64>,
 }
@@ -98,6 +110,7 @@ impl<'a> Simulation<'a> {
         let mut rng = Rng::new(case.seed ^ 0x5151_5151);
         let upgrades = rng.chance(15);
         let fold = |place: usize| if upgrades && place == 1 { FOLD_VERSION + 1 } else { FOLD_VERSION };
+        let one_clock = rng.chance(50);
         let options = Options { snapshot_entries: case.snapshot_entries, ..Options::default() };
         Self {
             case,
@@ -119,6 +132,8 @@ impl<'a> Simulation<'a> {
             alarm: None,
             story: story.then(Vec::new),
             found: None,
+            one_clock,
+            calm_since: None,
             written: BTreeMap::new(),
         }
     }
@@ -172,12 +187,28 @@ impl<'a> Simulation<'a> {
         if self.steps == STORM_STEPS_MAX {
             self.calm_down();
         }
+        if let Some(since) = self.calm_since.filter(|since| self.now.since(*since) > CALM_MAX) {
+            let open = self.witness.unfinished(&self.books);
+            if !open.is_empty() {
+                let calm = self.now.since(since);
+                return self.violate("liveness", format!("{open:?} have not come to rest in {calm:?} without a fault"));
+            }
+            // What has ended may have timers of weeks. What comes of one has as long.
+            self.calm_since = Some(self.now);
+        }
         if self.steps > STEPS_MAX {
             self.violate("liveness", format!("nothing ended within {STEPS_MAX} steps"));
             return;
         }
         self.happen(what);
         self.stir();
+        self.look_after_owned();
+    }
+
+    /// What a process sees when it looks at its machine's clocks.
+    fn clocks(&self, process: usize) -> Now {
+        let (now, set) = (self.now.as_ms(), self.processes[process].clock);
+        Now { wall: Time::from_ms(now + set), steady: Steady::from_ms(now - BEGIN.as_ms() + BOOTED_MS) }
     }
 
     fn happen(&mut self, what: Happening) {
@@ -199,10 +230,11 @@ impl<'a> Simulation<'a> {
             Happening::Claims { process, incarnation, run } if self.is_up(process, incarnation) => {
                 self.claim(process, run);
             }
-            Happening::Spawned { process, incarnation, run, claimed, until } if self.is_up(process, incarnation) => {
-                self.spawned(process, run, &claimed, until);
+            Happening::Spawned { process, incarnation, run, claimed, lease } if self.is_up(process, incarnation) => {
+                self.spawned(process, run, &claimed, lease);
             }
             Happening::Polls { process, incarnation } if self.is_up(process, incarnation) => self.poll(process),
+            Happening::Again { process, incarnation } if self.is_up(process, incarnation) => self.again(process),
             Happening::Renews { process, incarnation } if self.is_up(process, incarnation) => self.renew(process),
             Happening::Thaws { process, incarnation } => self.thaw(process, incarnation),
             Happening::Restarts { process } => self.restart(process),
@@ -218,6 +250,7 @@ impl<'a> Simulation<'a> {
             | Happening::Claims { .. }
             | Happening::Spawned { .. }
             | Happening::Polls { .. }
+            | Happening::Again { .. }
             | Happening::Renews { .. } => {}
         }
     }
@@ -239,6 +272,7 @@ impl<'a> Simulation<'a> {
             | Happening::Claims { process, incarnation, .. }
             | Happening::Spawned { process, incarnation, .. }
             | Happening::Polls { process, incarnation }
+            | Happening::Again { process, incarnation }
             | Happening::Renews { process, incarnation } => (*process, *incarnation, true),
             Happening::Thaws { .. }
             | Happening::Restarts { .. }

@@ -85,6 +85,7 @@ fn begun(rng: &mut Rng, number: u64, versions: &[Version]) -> Begun {
         channel: "web".to_owned(),
         caller: Caller { language, ..Caller::default() },
         context: Value::Null,
+        service: baton_core::desk::ServiceLevel::default(),
         version: rng.pick(versions).clone(),
     }
 }
@@ -138,6 +139,7 @@ fn profile(rng: &mut Rng, number: u64) -> Profile {
         name: id.clone(),
         id: id.as_str().into(),
         skills: if rng.chance(40) { BTreeSet::from([SKILL.to_owned()]) } else { BTreeSet::new() },
+        roles: BTreeSet::new(),
         max_capacity: u32::try_from(rng.between(1, 2)).unwrap_or(1),
         languages: if rng.chance(20) { BTreeSet::from(["en".to_owned()]) } else { BTreeSet::new() },
     }

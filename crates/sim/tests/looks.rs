@@ -59,7 +59,7 @@ impl Written {
         };
         let snapshot = state.map(|(fold_version, state)| Snapshot { fold_version, seq, state: state.into() });
         let bytes: Arc<[u8]> = serde_json::to_vec(said).expect("JSON").into();
-        let append = Append { at, entry: bytes, snapshot, ..entry(self.id.as_str(), self.ownership, self.seq) };
+        let append = Append { at, entry: Some(bytes), snapshot, ..entry(self.id.as_str(), self.ownership, self.seq) };
         self.store.append(append).await.expect("appends");
         self.seq = seq;
     }
@@ -71,6 +71,7 @@ fn profile(id: String) -> Profile {
         name: id.clone(),
         id: id.as_str().into(),
         skills: BTreeSet::new(),
+        roles: BTreeSet::new(),
         max_capacity: 2,
         languages: BTreeSet::new(),
     }
@@ -93,6 +94,7 @@ fn drawn(rng: &mut Rng) -> Command {
             waiting_since: at(0),
             first_response_by: None,
             resolve_by: None,
+            service: desk::ServiceLevel::default(),
         }),
     }
 }

@@ -20,7 +20,7 @@ use baton_engine::driver::World;
 use baton_engine::plain::desk_of;
 use baton_engine::roster::{Roster, Tiers};
 use baton_engine::{Engine, Library, Options};
-use baton_ports::clock::{Clock, SystemClock};
+use baton_ports::clock::{Clock, Steady, SystemClock};
 use baton_ports::conversations::ConversationFilter;
 use baton_ports::journal::{
     AggregateId, Append, Claimed, Create, Error, Handle, InboxItem, Journal, Kind, Lease, Ownership, ProcessId, Submit,
@@ -89,15 +89,15 @@ impl Line {
 
 #[async_trait]
 impl Journal for Line {
-    async fn join(&self, now: Time) -> Result<Lease, Error> {
-        let lease = self.store.join(now).await?;
+    async fn join(&self, steady: Steady) -> Result<Lease, Error> {
+        let lease = self.store.join(steady).await?;
         *self.process.lock().expect("whole") = Some(lease.process);
         Ok(lease)
     }
 
-    async fn renew(&self, process: ProcessId, now: Time) -> Result<Lease, Error> {
+    async fn renew(&self, process: ProcessId, steady: Steady) -> Result<Lease, Error> {
         self.road().await;
-        self.store.renew(process, now).await
+        self.store.renew(process, steady).await
     }
 
     async fn leave(&self, process: ProcessId) -> Result<(), Error> {
@@ -119,30 +119,40 @@ impl Journal for Line {
         aggregate: &AggregateId,
         process: ProcessId,
         fold_version: u32,
-        now: Time,
+        steady: Steady,
     ) -> Result<Option<Claimed>, Error> {
         self.road().await;
-        self.store.claim(aggregate, process, fold_version, now).await
+        self.back(self.store.claim(aggregate, process, fold_version, steady).await).await
     }
 
-    async fn release(&self, ownership: Ownership) -> Result<(), Error> {
+    async fn release(&self, ownership: Ownership, wake_at: Option<Time>) -> Result<(), Error> {
         self.road().await;
-        self.store.release(ownership).await
+        self.back(self.store.release(ownership, wake_at).await).await
     }
 
     async fn inbox(&self, handle: Handle, after: i64) -> Result<Vec<InboxItem>, Error> {
         self.road().await;
-        self.store.inbox(handle, after).await
+        self.back(self.store.inbox(handle, after).await).await
     }
 
-    async fn due(&self, process: ProcessId, now: Time, limit: usize) -> Result<Vec<AggregateId>, Error> {
+    async fn due(
+        &self,
+        process: ProcessId,
+        now: Time,
+        steady: Steady,
+        limit: usize,
+    ) -> Result<Vec<AggregateId>, Error> {
         self.road().await;
-        self.store.due(process, now, limit).await
+        self.back(self.store.due(process, now, steady, limit).await).await
+    }
+
+    async fn astray(&self, now: Time, from: Time, limit: usize) -> Result<Vec<(Time, AggregateId)>, Error> {
+        self.store.astray(now, from, limit).await
     }
 
     async fn nudged(&self, process: ProcessId, limit: usize) -> Result<Vec<AggregateId>, Error> {
         self.road().await;
-        self.store.nudged(process, limit).await
+        self.back(self.store.nudged(process, limit).await).await
     }
 }
 
@@ -304,6 +314,7 @@ async fn begin(park: &Park, conversation: usize) {
         channel: "web".into(),
         caller: Caller::default(),
         context: Value::Null,
+        service: baton_core::desk::ServiceLevel::default(),
         version: version.clone(),
     };
     let begins = Command::Begin(Box::new(begun));
@@ -387,6 +398,7 @@ async fn each_message_is_handled_once_in_order_one_owner_speaks_and_nobody_starv
                 name: id.clone(),
                 id: id.as_str().into(),
                 skills: BTreeSet::new(),
+                roles: BTreeSet::new(),
                 max_capacity: CAPACITY,
                 languages: BTreeSet::new(),
             };

@@ -61,18 +61,18 @@ pub async fn large_entries_are_read_back_as_they_were(store: &(impl Journal + Re
     let sizes = [BLOB_BYTES_MIN - 1, BLOB_BYTES_MIN, BLOB_BYTES_MIN + 1, 3 * BLOB_BYTES_MIN, ENTRY_BYTES_MAX];
     let large: Vec<Arc<[u8]>> = sizes.iter().map(|size| vec![b'x'; *size].into()).collect();
     for (seq, payload) in (0..).zip(&large) {
-        let append = Append { entry: Arc::clone(payload), ..entry("run", ownership, seq) };
+        let append = Append { entry: Some(Arc::clone(payload)), ..entry("run", ownership, seq) };
         store.append(append).await.expect("appends");
     }
     // The same large payload again: kept once, and still in both places.
-    let again = Append { entry: Arc::clone(&large[3]), ..entry("run", ownership, 5) };
+    let again = Append { entry: Some(Arc::clone(&large[3])), ..entry("run", ownership, 5) };
     store.append(again).await.expect("appends");
     let found = journal_of(store, "run").await;
     assert!(found.iter().eq(large.iter().chain([&large[3]])), "every entry is as it was");
-    let claimed = claimed(store, "run", process, at(0)).await;
+    let claimed = claimed(store, "run", process, super::world::steady(0)).await;
     assert!(claimed.tail == found, "also for the next owner");
 
-    let over = Append { entry: vec![0; ENTRY_BYTES_MAX + 1].into(), ..entry("run", claimed.ownership, 6) };
+    let over = Append { entry: Some(vec![0; ENTRY_BYTES_MAX + 1].into()), ..entry("run", claimed.ownership, 6) };
     let refused = store.append(over).await;
     assert!(matches!(refused, Err(Error::TooLarge { limit: ENTRY_BYTES_MAX, .. })), "{refused:?}");
 }
@@ -90,14 +90,14 @@ pub async fn a_wrong_sequence_writes_nothing(store: &(impl Journal + Read + Audi
     }
     is_silent(store, "run", other).await;
     assert_eq!(journal_of(store, "run").await, [bytes("run 1")]);
-    let claimed = claimed(store, "run", process, at(0)).await;
+    let claimed = claimed(store, "run", process, super::world::steady(0)).await;
     assert_eq!((claimed.snapshot, ids(&claimed.inbox)), (None, vec!["start"]));
 }
 
 pub async fn a_stale_owner_writes_nothing_and_is_told_so_first(store: &(impl Journal + Read + Audit)) {
     let process = join(store).await;
     let (stale, other) = (owned(store, "run", process).await, owned(store, "other", process).await);
-    let fresh = claimed(store, "run", process, at(0)).await.ownership;
+    let fresh = claimed(store, "run", process, super::world::steady(0)).await.ownership;
     // Also where the sequence is wrong and a message could not be delivered.
     for (seq, to) in [(0, "other"), (7, "other"), (0, "nobody")] {
         let refused = store.append(loud("run", stale, seq, to)).await;
@@ -149,7 +149,7 @@ pub async fn a_message_to_another_aggregate_goes_with_the_append(store: &(impl J
     parked(store, "parent", process, None).await;
     let append = Append { outbox: vec![message("parent", "child/done")], ..entry("child", ownership, 0) };
     store.append(append).await.expect("appends");
-    let parent = claimed(store, "parent", process, at(0)).await;
+    let parent = claimed(store, "parent", process, super::world::steady(0)).await;
     assert_eq!(ids(&parent.inbox), ["child/done"]);
     assert_eq!(parent.inbox[0].payload, bytes("child/done"));
 }
@@ -172,7 +172,7 @@ pub async fn a_child_is_created_with_the_append(store: &(impl Journal + Read)) {
     store.append(Append { outbox: vec![child], ..entry("parent", parent, 0) }).await.expect("appends");
     let shown = store.run(&tenant(), &"parent/child".into()).await.expect("reads").expect("is there");
     assert_eq!((shown.parent, shown.workflow.as_str()), (Some("parent".into()), "sub"));
-    let due = store.due(process, at(0), 10).await.expect("reads");
+    let due = store.due(process, at(0), super::world::steady(0), 10).await.expect("reads");
     assert_eq!(due, ["parent/child".into()]);
 }
 
@@ -183,7 +183,7 @@ pub async fn a_child_may_be_told_more_in_the_append_that_creates_it(store: &(imp
     let child = Submit { creates: Some(creates), ..start("parent/child", None) };
     let outbox = vec![child, message("parent/child", "parent/cancel")];
     store.append(Append { outbox, ..entry("parent", parent, 0) }).await.expect("appends");
-    let claimed = claimed(store, "parent/child", process, at(0)).await;
+    let claimed = claimed(store, "parent/child", process, super::world::steady(0)).await;
     assert_eq!(ids(&claimed.inbox), ["start", "parent/cancel"]);
 }
 
@@ -203,7 +203,7 @@ pub async fn a_snapshot_of_another_fold_is_left_out(store: &(impl Journal + Read
     let ownership = owned(store, "run", process).await;
     let snapshot = Snapshot { fold_version: FOLD + 1, seq: 1, state: bytes("state") };
     store.append(Append { snapshot: Some(snapshot), ..entry("run", ownership, 0) }).await.expect("appends");
-    let claimed = claimed(store, "run", process, at(0)).await;
+    let claimed = claimed(store, "run", process, super::world::steady(0)).await;
     assert_eq!((claimed.snapshot, claimed.tail), (None, vec![bytes("run 1")]));
 }
 
@@ -216,7 +216,7 @@ pub async fn the_newest_snapshot_shortens_the_tail(store: &(impl Journal + Read)
         let snapshot = snapshot.filter(|_| seq < 4);
         store.append(Append { snapshot, ..entry("run", ownership, seq) }).await.expect("appends");
     }
-    let claimed = claimed(store, "run", process, at(0)).await;
+    let claimed = claimed(store, "run", process, super::world::steady(0)).await;
     assert_eq!(claimed.seq, 5);
     assert_eq!(claimed.snapshot, Some(Snapshot { fold_version: FOLD, seq: 3, state: bytes("state 3") }));
     assert_eq!(claimed.tail, [bytes("run 4"), bytes("run 5")]);

@@ -182,8 +182,11 @@ pub async fn rows_of_others_that_mention_a_person_are_emptied_too(store: &(impl 
     ];
     let theirs = AuditRow { company_id: other_tenant(), ..rows[1].clone() };
     written(store, &[&rows[..], &[theirs]].concat()).await;
-    let ana =
-        Person { id: "user-1".to_owned(), also: vec!["ana.diaz@example.com".to_owned(), "+34612345678".to_owned()] };
+    let ana = Person {
+        id: "user-1".to_owned(),
+        also: vec!["ana.diaz@example.com".to_owned(), "+34612345678".to_owned()],
+        ..Person::default()
+    };
     assert_eq!(store.erase(&tenant(), &ana, "olga", at(20)).await.expect("erases"), 4);
     let entries = store.trail(&tenant(), Filter::default()).await.expect("reads");
     let erased: Vec<u64> = entries.iter().filter(|entry| entry.erased_at.is_some()).map(|entry| entry.seq).collect();

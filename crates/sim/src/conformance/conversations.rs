@@ -39,6 +39,7 @@ fn head(id: &str, state: State) -> ConversationHead {
         reopened: 1,
         waiting_since: Some(at(3)),
         first_response_at: None,
+        erased_at: None,
     }
 }
 
@@ -50,7 +51,7 @@ async fn begun(store: &impl Journal, states: &[State]) -> Vec<Ownership> {
         let id = format!("c-{number}");
         let creates = Create { kind: Kind::Conversation, workflow: "shop".into(), parent: None, owner: None };
         store.submit(Submit { creates: Some(creates), ..start(&id, None) }).await.expect("begins");
-        let ownership = claimed(store, &id, process, at(0)).await.ownership;
+        let ownership = claimed(store, &id, process, super::world::steady(0)).await.ownership;
         let projections = vec![Projection::Conversation(Box::new(head(&id, *state)))];
         store.append(Append { projections, ..entry(&id, ownership, 0) }).await.expect("appends");
         all.push(ownership);

@@ -15,7 +15,7 @@ async fn begun(store: &impl Journal, id: &str, kind: Kind) -> Ownership {
     let creates = Create { kind, workflow: "shop".into(), parent: None, owner: None };
     store.submit(Submit { creates: Some(creates), ..start(id, None) }).await.expect("begins");
     let process = join(store).await;
-    claimed(store, id, process, at(0)).await.ownership
+    claimed(store, id, process, super::world::steady(0)).await.ownership
 }
 
 async fn append(store: &impl Journal, id: &str, ownership: Ownership, seq: u64) {
@@ -51,7 +51,7 @@ pub async fn a_child_is_told_to_be_one(store: &(impl Journal + Feed)) {
     let creates = Create { kind: Kind::Run, workflow: "pay".into(), parent: Some("run-1".into()), owner: None };
     let child = Submit { creates: Some(creates), ..start("run-1/child", None) };
     store.append(Append { outbox: vec![child], ..entry("run-1", run, 0) }).await.expect("appends");
-    let ownership = claimed(store, "run-1/child", process, at(0)).await.ownership;
+    let ownership = claimed(store, "run-1/child", process, super::world::steady(0)).await.ownership;
     append(store, "run-1/child", ownership, 0).await;
     let (laid, _) = store.laid(&tenant(), 0).await.expect("reads");
     let told: Vec<_> = laid.iter().map(|one| (one.run.as_str(), &*one.workflow, one.is_child)).collect();
@@ -61,7 +61,7 @@ pub async fn a_child_is_told_to_be_one(store: &(impl Journal + Feed)) {
 pub async fn what_is_large_is_told_whole(store: &(impl Journal + Feed)) {
     let run = owned(store, "run-1", join(store).await).await;
     let large = bytes(&"x".repeat(100 << 10));
-    store.append(Append { entry: large.clone(), ..entry("run-1", run, 0) }).await.expect("appends");
+    store.append(Append { entry: Some(large.clone()), ..entry("run-1", run, 0) }).await.expect("appends");
     let (laid, _) = store.laid(&tenant(), 0).await.expect("reads");
     assert!(laid.len() == 1 && laid[0].entry == large, "{} were told", laid.len());
 }

@@ -1,14 +1,14 @@
-use baton_ports::journal::{Append, Error, INBOX_BYTES_MAX, INBOX_ITEMS_MAX, Journal, Submit, Submitted};
+use baton_ports::journal::{Append, Error, INBOX_BYTES_MAX, INBOX_ITEMS_MAX, Journal, Ownership, Submit, Submitted};
 use baton_ports::read::Read;
 use futures::future::join_all;
 
-use super::world::{at, bytes, claimed, entry, ids, join, message, other_tenant, owned, start, tenant};
+use super::world::{at, bytes, claimed, entry, ids, join, message, other_tenant, owned, start, steady, tenant};
 
 pub async fn what_is_acknowledged_is_there(store: &(impl Journal + Read)) {
     let process = join(store).await;
     let accepted = store.submit(start("run", None)).await.expect("starts");
     assert!(matches!(accepted, Submitted::Accepted { owned: None, awake_at: None, .. }), "{accepted:?}");
-    let claimed = claimed(store, "run", process, at(0)).await;
+    let claimed = claimed(store, "run", process, steady(0)).await;
     assert_eq!(claimed.seq, 0);
     assert_eq!(claimed.workflow, "booking");
     assert_eq!(claimed.tenant, tenant());
@@ -38,7 +38,7 @@ pub async fn only_a_first_item_brings_an_aggregate_into_being(store: &(impl Jour
 pub async fn a_message_to_nobody_is_refused(store: &(impl Journal + Read)) {
     let refused = store.submit(message("nobody", "hello")).await;
     assert!(matches!(&refused, Err(Error::NotFound { aggregate }) if aggregate.as_str() == "nobody"), "{refused:?}");
-    let refused = store.claim(&"nobody".into(), join(store).await, 1, at(0)).await;
+    let refused = store.claim(&"nobody".into(), join(store).await, 1, steady(0)).await;
     assert!(matches!(refused, Err(Error::NotFound { .. })), "{refused:?}");
 }
 
@@ -103,4 +103,45 @@ pub async fn an_append_consumes_its_items_and_no_others(store: &(impl Journal + 
     assert_eq!(ids(&store.inbox(second.handle, 0).await.expect("reads")), ["start"]);
     store.append(Append { inbox_done: vec![start_item], ..entry("first", first, 1) }).await.expect("is harmless");
     assert_eq!(ids(&store.inbox(first.handle, 0).await.expect("reads")), ["hello"]);
+}
+
+pub async fn items_that_changed_nothing_are_consumed_without_an_entry(store: &(impl Journal + Read)) {
+    let process = join(store).await;
+    let ownership = owned(store, "run", process).await;
+    store.append(Append { inbox_done: vec![1], ..entry("run", ownership, 0) }).await.expect("starts");
+    store.submit(message("run", "refused")).await.expect("takes it");
+    let item = store.inbox(ownership.handle, 0).await.expect("reads")[0].item;
+    let nothing = Append {
+        entry: None,
+        inbox_done: vec![item],
+        outbox: vec![start("asked-for", None)],
+        wake_at: Some(at(10)),
+        ..entry("run", ownership, 1)
+    };
+    let foreign = Append { ownership: Ownership { epoch: ownership.epoch + 1, ..ownership }, ..nothing.clone() };
+    assert!(matches!(store.append(foreign).await, Err(Error::LeaseLost { .. })), "only its owner consumes");
+    let elsewhere = Append { expected_seq: 2, ..nothing.clone() };
+    assert!(matches!(store.append(elsewhere).await, Err(Error::WrongSequence { found: 1, .. })), "by what it is now");
+    assert_eq!(ids(&store.inbox(ownership.handle, 0).await.expect("reads")), ["refused"]);
+    for _ in 0..2 {
+        store.append(nothing.clone()).await.expect("consumes, and again does no harm");
+    }
+    assert_eq!(store.inbox(ownership.handle, 0).await.expect("reads"), []);
+    assert_eq!(store.submit(message("run", "refused")).await.expect("again"), Submitted::Duplicate);
+    let shown = store.run(&tenant(), &"run".into()).await.expect("reads").expect("is there");
+    assert_eq!(shown.seq, 1);
+    assert_eq!(store.entries(&tenant(), &"run".into(), 0, 10).await.expect("reads"), [bytes("run 1")]);
+    let asked_for = claimed(store, "asked-for", process, steady(0)).await;
+    assert_eq!(ids(&asked_for.inbox), ["start"], "what it answers is delivered once");
+
+    let parks = Append { release: true, inbox_done: Vec::new(), outbox: Vec::new(), ..nothing };
+    store.append(parks).await.expect("parks");
+    assert_eq!(
+        store.due(process, at(10), steady(10), 10).await.expect("reads"),
+        ["run".into()],
+        "it is woken when it said"
+    );
+    let again = claimed(store, "run", process, steady(10)).await;
+    assert_eq!((again.seq, again.tail), (1, vec![bytes("run 1")]));
+    store.append(entry("run", again.ownership, 1)).await.expect("the next entry has the next number");
 }

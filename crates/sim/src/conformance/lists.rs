@@ -1,13 +1,14 @@
 use baton_core::audit::Tip;
+use baton_core::bundle::Hash;
 use baton_core::id::TenantId;
 use baton_core::money::Usd;
 use baton_core::run::State;
 use baton_ports::audit::{Audit, Filter};
 use baton_ports::journal::{Append, Create, DeskItem, DeskKind, Head, Journal, Kind, Projection, Submit};
-use baton_ports::read::{Read, RunFilter};
+use baton_ports::read::{Read, RunFilter, customer_hash};
 use serde_json::json;
 
-use super::world::{at, audit, entry, head, join, other_tenant, owned, start, tenant};
+use super::world::{at, audit, entry, head, join, other_tenant, owned, start, steady, tenant};
 
 async fn names(store: &impl Read, filter: RunFilter) -> Vec<String> {
     let runs = store.runs(&tenant(), filter).await.expect("reads");
@@ -22,7 +23,7 @@ async fn runs_in(store: &impl Journal, states: &[State]) {
         let workflow = if number % 2 == 0 { "even" } else { "odd" }.into();
         let creates = Create { kind: Kind::Run, workflow, parent: None, owner: None };
         store.submit(Submit { creates: Some(creates), ..start(&run, None) }).await.expect("starts");
-        let ownership = super::world::claimed(store, &run, process, at(0)).await.ownership;
+        let ownership = super::world::claimed(store, &run, process, steady(0)).await.ownership;
         let append = Append { head: Some(head(*state)), ..entry(&run, ownership, 0) };
         store.append(append).await.expect("appends");
     }
@@ -54,12 +55,76 @@ pub async fn runs_are_listed_newest_first_by_state_and_workflow(store: &(impl Jo
     runs_in(store, &[Completed, Failed, Running, Failed, Completed]).await;
     let all = RunFilter::default();
     assert_eq!(names(store, all.clone()).await, ["run-4", "run-3", "run-2", "run-1", "run-0"]);
-    let failed = RunFilter { state: Some(Failed), ..all.clone() };
+    let failed = RunFilter { states: vec![Failed], ..all.clone() };
     assert_eq!(names(store, failed).await, ["run-3", "run-1"]);
     let even = RunFilter { workflow: Some("even".into()), ..all.clone() };
     assert_eq!(names(store, even).await, ["run-4", "run-2", "run-0"]);
-    let none = RunFilter { workflow: Some("even".into()), state: Some(Failed), ..all };
+    let none = RunFilter { workflow: Some("even".into()), states: vec![Failed], ..all };
     assert_eq!(names(store, none).await, [""; 0]);
+}
+
+pub async fn runs_are_found_by_customer_version_time_error_and_text(store: &(impl Journal + Read)) {
+    let process = join(store).await;
+    let (one, other) = (Hash::of(b"one"), Hash::of(b"other"));
+    for (number, (customer, bundle, fault)) in [
+        (Some("ana"), &one, None),
+        (Some("ben"), &one, Some("TIMEOUT: too slow")),
+        (Some("ana"), &other, Some("DECLINED: the card_1 said 100% no")),
+        (None, &other, Some("TIMEOUT_TWICE: too slow")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let run = format!("run-{number}");
+        let creates = Create { kind: Kind::Run, workflow: "book".into(), parent: None, owner: None };
+        let begins = 1_000 * i64::try_from(number).expect("few");
+        store.submit(Submit { creates: Some(creates), at: at(begins), ..start(&run, None) }).await.expect("starts");
+        let ownership = super::world::claimed(store, &run, process, steady(begins)).await.ownership;
+        let begun = Projection::RunBegun {
+            run: run.as_str().into(),
+            customer: customer.map(|customer| customer_hash(&tenant(), customer)),
+            bundle: bundle.clone(),
+        };
+        let state = if fault.is_some() { State::Failed } else { State::Running };
+        let head = Head { fault: fault.map(str::to_owned), ..head(state) };
+        store
+            .append(Append { head: Some(head), projections: vec![begun], ..entry(&run, ownership, 0) })
+            .await
+            .expect("appends");
+    }
+    let every = RunFilter::default();
+    let cases = [
+        (RunFilter { customer: Some("ana".into()), ..every.clone() }, &["run-2", "run-0"][..]),
+        (RunFilter { customer: Some("nobody".into()), ..every.clone() }, &[]),
+        (RunFilter { bundles: Some(vec![one.clone()]), ..every.clone() }, &["run-1", "run-0"]),
+        (RunFilter { bundles: Some(vec![one, other]), limit: 3, ..every.clone() }, &["run-3", "run-2", "run-1"]),
+        (RunFilter { bundles: Some(Vec::new()), ..every.clone() }, &[]),
+        (RunFilter { error_code: Some("TIMEOUT".into()), ..every.clone() }, &["run-1"]),
+        (RunFilter { from: Some(at(1_000)), until: Some(at(3_000)), ..every.clone() }, &["run-2", "run-1"]),
+        (RunFilter { states: vec![State::Running, State::Failed], limit: 2, ..every.clone() }, &["run-3", "run-2"]),
+        (RunFilter { text: Some("TOO slow".into()), ..every.clone() }, &["run-3", "run-1"]),
+        // What stands for any letters in a pattern stands for itself here.
+        (RunFilter { text: Some("100%".into()), ..every.clone() }, &["run-2"]),
+        (RunFilter { text: Some("card_".into()), ..every.clone() }, &["run-2"]),
+        (RunFilter { text: Some("t_o".into()), ..every.clone() }, &[]),
+        (
+            RunFilter {
+                customer: Some("ana".into()),
+                error_code: Some("DECLINED".into()),
+                before: Some("run-3".into()),
+                ..every
+            },
+            &["run-2"],
+        ),
+    ];
+    for (filter, expect) in cases {
+        let page = store.run_page(&tenant(), filter.clone()).await.expect("reads");
+        let shown: Vec<String> = page.heads.iter().map(|head| head.run.to_string()).collect();
+        assert_eq!(shown, expect, "{filter:?}");
+        assert_eq!(names(store, filter.clone()).await, expect, "{filter:?}");
+        let is_full = filter.limit > 0 && expect.len() == filter.limit;
+        assert_eq!(page.next, page.heads.last().filter(|_| is_full).map(|head| head.run.clone()), "{filter:?}");
+    }
 }
 
 pub async fn pages_follow_their_cursor(store: &(impl Journal + Read)) {

@@ -1,23 +1,30 @@
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use baton_core::run::Departure;
 use baton_core::time::Time;
+use baton_ports::clock::Steady;
 use baton_ports::journal::{AggregateId, Append, Error, Journal, LEASE, ProcessId, Submitted};
 use baton_ports::read::Read;
 use futures::future::join_all;
 
-use super::world::{FOLD, at, bytes, claimed, entry, ids, join, message, owned, parked, start, tenant};
+use super::world::{FOLD, at, bytes, claimed, entry, ids, join, message, owned, parked, start, steady, tenant};
 
-/// The first instant at which a lease taken at `at(0)` has ended.
-fn ended() -> Time {
-    at(0) + LEASE
+/// The first instant at which a lease taken at `steady(0)` has ended.
+fn ended() -> Steady {
+    steady(0) + LEASE
 }
 
-async fn due(store: &impl Journal, process: ProcessId, now: Time) -> BTreeSet<AggregateId> {
-    let named = store.due(process, now, 100).await.expect("reads");
+async fn due_at(store: &impl Journal, process: ProcessId, now: Time, steady: Steady) -> BTreeSet<AggregateId> {
+    let named = store.due(process, now, steady, 100).await.expect("reads");
     let once: BTreeSet<_> = named.iter().cloned().collect();
     assert_eq!(once.len(), named.len(), "each is named once");
     once
+}
+
+/// By the clock of the wall alone.
+async fn due(store: &impl Journal, process: ProcessId, now: Time) -> BTreeSet<AggregateId> {
+    due_at(store, process, now, steady(0)).await
 }
 
 fn set<const N: usize>(names: [&str; N]) -> BTreeSet<AggregateId> {
@@ -30,18 +37,18 @@ pub async fn a_new_aggregate_may_be_owned_from_its_first_instant(store: &(impl J
     assert_eq!(ownership.process, process);
     let append = Append { inbox_done: vec![1], ..entry("run", ownership, 0) };
     store.append(append).await.expect("appends without a claim");
-    assert_eq!(due(store, process, ended()).await, set([]));
+    assert_eq!(due_at(store, process, at(0), ended()).await, set([]));
 }
 
 pub async fn a_claim_raises_the_epoch_and_reads_everything(store: &(impl Journal + Read)) {
     let process = join(store).await;
     parked(store, "run", process, None).await;
     store.submit(message("run", "hello")).await.expect("takes it");
-    let first = claimed(store, "run", process, at(0)).await;
+    let first = claimed(store, "run", process, steady(0)).await;
     assert_eq!((first.seq, &first.tail), (1, &vec![bytes("run 1")]));
     assert_eq!(ids(&first.inbox), ["hello"]);
-    store.release(first.ownership).await.expect("releases");
-    let second = claimed(store, "run", process, at(0)).await;
+    store.release(first.ownership, None).await.expect("releases");
+    let second = claimed(store, "run", process, steady(0)).await;
     assert!(second.ownership.epoch > first.ownership.epoch);
     assert_eq!(second.ownership.handle, first.ownership.handle);
 }
@@ -49,7 +56,7 @@ pub async fn a_claim_raises_the_epoch_and_reads_everything(store: &(impl Journal
 pub async fn what_a_living_process_owns_cannot_be_claimed(store: &(impl Journal + Read)) {
     let (one, two) = (join(store).await, join(store).await);
     let ownership = owned(store, "run", one).await;
-    let refused = store.claim(&"run".into(), two, FOLD, at(0)).await.expect("is no error");
+    let refused = store.claim(&"run".into(), two, FOLD, steady(0)).await.expect("is no error");
     assert_eq!(refused, None);
     store.append(entry("run", ownership, 0)).await.expect("the owner goes on");
 }
@@ -62,7 +69,7 @@ pub async fn one_of_many_claimants_gets_it(store: &(impl Journal + Read)) {
         claimants.push(join(store).await);
     }
     let run = AggregateId::from("run");
-    let outcomes = join_all(claimants.iter().map(|process| store.claim(&run, *process, FOLD, at(0)))).await;
+    let outcomes = join_all(claimants.iter().map(|process| store.claim(&run, *process, FOLD, steady(0)))).await;
     let won = outcomes.into_iter().filter_map(|outcome| outcome.expect("is no error")).count();
     assert_eq!(won, 1);
 }
@@ -70,7 +77,7 @@ pub async fn one_of_many_claimants_gets_it(store: &(impl Journal + Read)) {
 pub async fn an_owner_whose_lease_ended_loses_to_the_next(store: &(impl Journal + Read)) {
     let (frozen, next) = (join(store).await, join(store).await);
     let stale = owned(store, "run", frozen).await;
-    let before = Time::from_ms(ended().as_ms() - 1);
+    let before = ended() - Duration::from_millis(1);
     assert_eq!(store.claim(&"run".into(), next, FOLD, before).await.expect("is no error"), None);
     store.renew(next, before).await.expect("renews");
 
@@ -78,7 +85,7 @@ pub async fn an_owner_whose_lease_ended_loses_to_the_next(store: &(impl Journal 
     assert!(taken.ownership.epoch > stale.epoch);
     let refused = store.append(entry("run", stale, 0)).await;
     assert!(matches!(refused, Err(Error::LeaseLost { .. })), "{refused:?}");
-    let refused = store.release(stale).await;
+    let refused = store.release(stale, None).await;
     assert!(matches!(refused, Err(Error::LeaseLost { .. })), "{refused:?}");
     let refused = store.renew(frozen, ended()).await;
     assert!(matches!(refused, Err(Error::LeaseEnded { process }) if process == frozen), "{refused:?}");
@@ -101,7 +108,7 @@ pub async fn a_lease_that_ended_unnoticed_is_renewed(store: &(impl Journal + Rea
 pub async fn an_owner_may_claim_afresh(store: &(impl Journal + Read)) {
     let process = join(store).await;
     let before = owned(store, "run", process).await;
-    let after = claimed(store, "run", process, at(0)).await.ownership;
+    let after = claimed(store, "run", process, steady(0)).await.ownership;
     assert!(after.epoch > before.epoch);
     let refused = store.append(entry("run", before, 0)).await;
     assert!(matches!(refused, Err(Error::LeaseLost { .. })), "{refused:?}");
@@ -119,23 +126,23 @@ pub async fn who_leaves_gives_everything_back(store: &(impl Journal + Read)) {
     assert_eq!(due(store, stayer, at(0)).await, set(["flying", "new"]));
     let refused = store.append(entry("flying", stale, 1)).await;
     assert!(matches!(refused, Err(Error::LeaseLost { .. })), "{refused:?}");
-    claimed(store, "flying", stayer, at(0)).await;
+    claimed(store, "flying", stayer, steady(0)).await;
 }
 
 pub async fn a_claim_says_how_the_owner_before_let_go(store: &(impl Journal + Read)) {
     let (one, two, dying) = (join(store).await, join(store).await, join(store).await);
     parked(store, "run", one, None).await;
-    let parked = claimed(store, "run", one, at(0)).await;
+    let parked = claimed(store, "run", one, steady(0)).await;
     assert_eq!(parked.left, Departure::InOrder, "it let go with an append");
-    let afresh = claimed(store, "run", one, at(0)).await;
+    let afresh = claimed(store, "run", one, steady(0)).await;
     assert_eq!(afresh.left, Departure::Dropped, "it begins afresh");
-    store.release(afresh.ownership).await.expect("releases");
-    let released = claimed(store, "run", one, at(0)).await;
+    store.release(afresh.ownership, None).await.expect("releases");
+    let released = claimed(store, "run", one, steady(0)).await;
     assert_eq!(released.left, Departure::InOrder, "it let go without one");
     store.leave(one).await.expect("leaves");
-    let left = claimed(store, "run", dying, at(0)).await;
+    let left = claimed(store, "run", dying, steady(0)).await;
     assert_eq!(left.left, Departure::Dropped, "it stopped");
-    store.renew(two, at(1)).await.expect("renews");
+    store.renew(two, steady(1)).await.expect("renews");
     let died = claimed(store, "run", two, ended()).await;
     assert_eq!(died.left, Departure::Died);
     let append = Append { release: true, ..entry("run", died.ownership, died.seq) };
@@ -149,17 +156,17 @@ pub async fn who_left_owns_nothing_new(store: &(impl Journal + Read)) {
     let accepted = store.submit(start("run", Some(leaver))).await.expect("is accepted work all the same");
     assert!(matches!(accepted, Submitted::Accepted { owned: None, .. }), "{accepted:?}");
     assert_eq!(due(store, stayer, at(0)).await, set(["run"]));
-    let refused = store.renew(leaver, at(0)).await;
+    let refused = store.renew(leaver, steady(0)).await;
     assert!(matches!(refused, Err(Error::LeaseEnded { .. })), "{refused:?}");
 }
 
 pub async fn a_release_is_harmless_twice_and_refused_to_the_stale(store: &(impl Journal + Read)) {
     let (one, two) = (join(store).await, join(store).await);
     let first = owned(store, "run", one).await;
-    store.release(first).await.expect("releases");
-    store.release(first).await.expect("again");
-    let second = claimed(store, "run", two, at(0)).await.ownership;
-    let refused = store.release(first).await;
+    store.release(first, None).await.expect("releases");
+    store.release(first, None).await.expect("again");
+    let second = claimed(store, "run", two, steady(0)).await.ownership;
+    let refused = store.release(first, None).await;
     assert!(matches!(refused, Err(Error::LeaseLost { .. })), "{refused:?}");
     store.append(entry("run", second, 0)).await.expect("the owner still owns it");
 }
@@ -181,7 +188,7 @@ pub async fn a_timer_is_due_at_its_time_and_not_before(store: &(impl Journal + R
     assert_eq!(due(store, process, at(99)).await, set([]));
     assert_eq!(due(store, process, at(100)).await, set(["soon"]));
     assert_eq!(due(store, process, at(200)).await, set(["soon", "later"]));
-    claimed(store, "soon", process, at(200)).await;
+    claimed(store, "soon", process, steady(200)).await;
     assert_eq!(due(store, process, at(200)).await, set(["later"]), "what is claimed is not due");
     let shown = store.run(&tenant(), &"later".into()).await.expect("reads").expect("is there");
     assert_eq!(shown.wake_at, Some(at(200)));
@@ -192,7 +199,7 @@ pub async fn a_message_to_a_parked_aggregate_makes_it_due(store: &(impl Journal 
     parked(store, "run", process, Some(at(1_000_000))).await;
     store.submit(message("run", "hello")).await.expect("takes it");
     assert_eq!(due(store, process, at(0)).await, set(["run"]));
-    let ownership = claimed(store, "run", process, at(0)).await.ownership;
+    let ownership = claimed(store, "run", process, steady(0)).await.ownership;
     let done = Append { inbox_done: vec![2], release: true, ..entry("run", ownership, 1) };
     store.append(done).await.expect("appends");
     assert_eq!(due(store, process, at(0)).await, set([]));
@@ -205,7 +212,7 @@ pub async fn a_released_aggregate_with_an_open_inbox_is_due(store: &(impl Journa
     let parks = Append { inbox_done: vec![1], release: true, ..entry("by-append", ownership, 0) };
     store.append(parks).await.expect("appends");
     let ownership = owned(store, "by-release", process).await;
-    store.release(ownership).await.expect("releases");
+    store.release(ownership, None).await.expect("releases");
     assert_eq!(due(store, process, at(0)).await, set(["by-append", "by-release"]));
 }
 
@@ -226,11 +233,11 @@ pub async fn what_the_dead_owned_is_due_even_without_timer_or_message(store: &(i
     let ownership = owned(store, "flying", frozen).await;
     store.append(Append { inbox_done: vec![1], ..entry("flying", ownership, 0) }).await.expect("appends");
     parked(store, "parked", frozen, None).await;
-    store.renew(living, at(1_000)).await.expect("renews");
-    assert_eq!(due(store, living, at(1_000)).await, set([]));
-    assert_eq!(due(store, living, ended()).await, set(["flying"]));
+    store.renew(living, steady(1_000)).await.expect("renews");
+    assert_eq!(due_at(store, living, at(0), steady(1_000)).await, set([]));
+    assert_eq!(due_at(store, living, at(0), ended()).await, set(["flying"]));
     claimed(store, "flying", living, ended()).await;
-    assert_eq!(due(store, living, ended()).await, set([]));
+    assert_eq!(due_at(store, living, at(0), ended()).await, set([]));
 }
 
 pub async fn no_more_is_due_than_was_asked_for(store: &(impl Journal + Read)) {
@@ -239,9 +246,9 @@ pub async fn no_more_is_due_than_was_asked_for(store: &(impl Journal + Read)) {
         parked(store, &format!("timer-{number}"), process, Some(at(number))).await;
         store.submit(start(&format!("new-{number}"), None)).await.expect("starts");
     }
-    assert_eq!(store.due(process, at(100), 4).await.expect("reads").len(), 4);
-    assert_eq!(store.due(process, at(100), 100).await.expect("reads").len(), 12);
-    assert_eq!(store.due(process, at(100), 0).await.expect("reads").len(), 0);
+    assert_eq!(store.due(process, at(100), steady(0), 4).await.expect("reads").len(), 4);
+    assert_eq!(store.due(process, at(100), steady(0), 100).await.expect("reads").len(), 12);
+    assert_eq!(store.due(process, at(100), steady(0), 0).await.expect("reads").len(), 0);
 }
 
 pub async fn an_owner_is_nudged_until_it_has_consumed(store: &(impl Journal + Read)) {
@@ -257,4 +264,61 @@ pub async fn an_owner_is_nudged_until_it_has_consumed(store: &(impl Journal + Re
     }
     store.append(Append { inbox_done: vec![2], ..entry("run", ownership, 1) }).await.expect("consumes");
     assert_eq!(store.nudged(one, 10).await.expect("reads"), []);
+}
+
+pub async fn what_was_taken_of_a_dead_owner_makes_all_it_owned_due_at_once(store: &(impl Journal + Read)) {
+    let (frozen, next) = (join(store).await, join(store).await);
+    for run in ["one", "two"] {
+        owned(store, run, frozen).await;
+    }
+    store.renew(next, ended()).await.expect("renews");
+    claimed(store, "one", next, ended()).await;
+    // By whatever clock: who was taken for dead is dead.
+    assert_eq!(due(store, next, at(0)).await, set(["two"]));
+    claimed(store, "two", next, steady(0)).await;
+}
+
+pub async fn who_joins_anew_may_take_at_once_what_its_former_number_owned(store: &(impl Journal + Read)) {
+    let former = join(store).await;
+    owned(store, "run", former).await;
+    store.leave(former).await.expect("leaves");
+    let next = join(store).await;
+    assert_eq!(due(store, next, at(0)).await, set(["run"]));
+    assert_eq!(claimed(store, "run", next, steady(0)).await.left, Departure::Dropped);
+}
+
+pub async fn a_lease_is_judged_by_no_clock_that_can_be_set(store: &(impl Journal + Read)) {
+    let (owner, other) = (join(store).await, join(store).await);
+    owned(store, "run", owner).await;
+    const MONTH: i64 = 30 * 24 * 3_600_000;
+    for wall in [at(-MONTH), at(MONTH)] {
+        assert_eq!(due(store, other, wall).await, set([]), "it lives");
+        assert_eq!(due_at(store, other, wall, ended()).await, set(["run"]), "its lease is over");
+    }
+}
+
+pub async fn who_lets_go_says_when_to_look_again(store: &(impl Journal + Read)) {
+    let process = join(store).await;
+    parked(store, "run", process, Some(at(1_000))).await;
+    let claimed_one = claimed(store, "run", process, steady(0)).await;
+    assert_eq!(claimed_one.wake_at, Some(at(1_000)));
+    store.release(claimed_one.ownership, Some(at(50))).await.expect("releases");
+    assert_eq!(due(store, process, at(49)).await, set([]));
+    assert_eq!(due(store, process, at(50)).await, set(["run"]));
+}
+
+pub async fn what_a_wrong_clock_put_to_sleep_is_found(store: &(impl Journal + Read)) {
+    let process = join(store).await;
+    // Entries are of `at(0)`; the clock was set back by a second since.
+    for (run, timer) in
+        [("late", Some(at(500))), ("soon", Some(at(100))), ("never", None), ("put-right", Some(at(-700)))]
+    {
+        parked(store, run, process, timer).await;
+    }
+    let now = at(-1_000);
+    let found = store.astray(now, Time::EPOCH, 10).await.expect("reads");
+    assert_eq!(found, [(at(100), "soon".into()), (at(500), "late".into())]);
+    assert_eq!(store.astray(now, Time::EPOCH, 1).await.expect("reads").len(), 1);
+    assert_eq!(store.astray(now, at(101), 10).await.expect("reads").len(), 1);
+    assert_eq!(store.astray(at(0), Time::EPOCH, 10).await.expect("reads"), [], "no entry lies ahead");
 }

@@ -9,6 +9,7 @@ use baton_core::run::State;
 use baton_core::time::Time;
 use baton_core::tool::{AuditRow, AuditStatus};
 use baton_ports::budget::{Account, Holder, Spend};
+use baton_ports::clock::Steady;
 use baton_ports::decisions::Decision;
 use baton_ports::journal::{
     Append, Claimed, Create, Head, InboxItem, Journal, Kind, Ownership, ProcessId, Submit, Submitted,
@@ -51,6 +52,11 @@ pub fn message(run: &str, command_id: &str) -> Submit {
     }
 }
 
+/// As long after the machine was booted.
+pub fn steady(ms: i64) -> Steady {
+    Steady::from_ms(1_000_000 + ms)
+}
+
 /// An append of one entry and nothing else.
 pub fn entry(run: &str, ownership: Ownership, expected_seq: u64) -> Append {
     Append {
@@ -59,7 +65,7 @@ pub fn entry(run: &str, ownership: Ownership, expected_seq: u64) -> Append {
         tenant: tenant(),
         expected_seq,
         at: at(0),
-        entry: bytes(&format!("{run} {}", expected_seq + 1)),
+        entry: Some(bytes(&format!("{run} {}", expected_seq + 1))),
         wake_at: None,
         release: false,
         head: None,
@@ -99,7 +105,7 @@ pub fn audit(run: &str, action: &str) -> AuditRow {
 }
 
 pub async fn join(store: &impl Journal) -> ProcessId {
-    store.join(at(0)).await.expect("joins").process
+    store.join(steady(0)).await.expect("joins").process
 }
 
 /// A started run that `process` owns, its start still open.
@@ -119,7 +125,7 @@ pub async fn parked(store: &impl Journal, run: &str, process: ProcessId, wake_at
     store.append(append).await.expect("parks");
 }
 
-pub async fn claimed(store: &impl Journal, run: &str, process: ProcessId, now: Time) -> Claimed {
+pub async fn claimed(store: &impl Journal, run: &str, process: ProcessId, now: Steady) -> Claimed {
     let claimed = store.claim(&run.into(), process, FOLD, now).await.expect("can be read");
     claimed.expect("is free")
 }

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use baton_core::id::{DERIVED_ID_BYTES_MAX, TenantId};
+use baton_core::bundle::Hash;
+use baton_core::id::{DERIVED_ID_BYTES_MAX, RunId, TenantId};
 use baton_core::mutant::{Mutant, planted};
 use baton_core::run::Departure;
 use baton_core::time::Time;
 use baton_ports::budget::{Grown, Holder, Notice, Want};
+use baton_ports::clock::Steady;
 use baton_ports::conversations::ConversationHead;
 use baton_ports::journal::{
     AggregateId, Append, Claimed, Create, DeskItem, DeskKind, ENTRY_BYTES_MAX, Error, Handle, Head, INBOX_BYTES_MAX,
@@ -36,13 +38,15 @@ pub struct Books {
     /// Every entry, in the order of the appends.
     pub(super) laid: Vec<feed::Place>,
     pub(super) conversations: Vec<ConversationHead>,
+    /// What runs are found by: their customer's hash, and their version.
+    pub(super) begun: BTreeMap<RunId, (Option<String>, Hash)>,
     /// What was told of budgets, for the records.
     pub(super) told: Vec<(TenantId, Op, Time)>,
 }
 
 #[derive(Debug)]
 struct Row {
-    until: Time,
+    until: Steady,
     /// Somebody took over what it owned.
     taken: bool,
     /// Known to be dead before its lease ends.
@@ -64,6 +68,8 @@ pub(super) struct Aggregate {
     pub journal: Vec<Arc<[u8]>>,
     /// Its last owner let go of it in order.
     released: bool,
+    /// When its last entry was decided.
+    last_at: Option<Time>,
     /// Somebody must look into its inbox.
     called: bool,
     items: i64,
@@ -87,17 +93,17 @@ impl Aggregate {
 }
 
 impl Books {
-    pub fn join(&mut self, now: Time) -> Lease {
+    pub fn join(&mut self, steady: Steady) -> Lease {
         self.joined += 1;
         let process = ProcessId(self.joined);
-        self.leases.insert(process, Row { until: now + LEASE, taken: false, dead: false });
-        Lease { process, until: now + LEASE }
+        self.leases.insert(process, Row { until: steady + LEASE, taken: false, dead: false });
+        Lease { process, until: steady + LEASE }
     }
 
-    pub fn renew(&mut self, process: ProcessId, now: Time) -> Result<Lease, Error> {
+    pub fn renew(&mut self, process: ProcessId, steady: Steady) -> Result<Lease, Error> {
         let row = self.leases.get_mut(&process).filter(|row| !row.taken).ok_or(Error::LeaseEnded { process })?;
-        row.until = row.until.max(now + LEASE);
-        Ok(Lease { process, until: now + LEASE })
+        row.until = row.until.max(steady + LEASE);
+        Ok(Lease { process, until: steady + LEASE })
     }
 
     pub fn leave(&mut self, process: ProcessId) {
@@ -178,6 +184,7 @@ impl Books {
             head: None,
             journal: Vec::new(),
             released: false,
+            last_at: None,
             called: owner.is_none(),
             items: 0,
             inbox: BTreeMap::new(),
@@ -192,7 +199,7 @@ impl Books {
     }
 
     pub fn append(&mut self, append: Append) -> Result<(), Error> {
-        let size = append.entry.len();
+        let size = append.entry.as_ref().map_or(0, |entry| entry.len());
         if size > ENTRY_BYTES_MAX {
             return Err(Error::TooLarge { what: "a journal entry", size, limit: ENTRY_BYTES_MAX });
         }
@@ -221,8 +228,11 @@ impl Books {
 
     fn write(&mut self, append: Append) {
         let Some(aggregate) = self.at_mut(append.ownership.handle) else { return };
-        let entry = aggregate.journal.len();
-        aggregate.journal.push(append.entry);
+        let place = append.entry.map(|entry| {
+            aggregate.journal.push(entry);
+            aggregate.last_at = Some(append.at);
+            aggregate.journal.len() - 1
+        });
         aggregate.wake_at = append.wake_at;
         aggregate.head = append.head.or(aggregate.head.take());
         for item in &append.inbox_done {
@@ -236,7 +246,7 @@ impl Books {
         if append.snapshot.is_some() {
             aggregate.snapshot = append.snapshot;
         }
-        if let Ok(aggregate) = usize::try_from(append.ownership.handle.0 - 1) {
+        if let (Ok(aggregate), Some(entry)) = (usize::try_from(append.ownership.handle.0 - 1), place) {
             self.laid.push(feed::Place { aggregate, entry });
         }
         for message in append.outbox {
@@ -277,6 +287,7 @@ impl Books {
                     filed.open = false;
                 }
             }
+            Projection::RunBegun { run, customer, bundle } => drop(self.begun.insert(run, (customer, bundle))),
             Projection::Conversation(head) => {
                 let place = self.conversations.iter().position(|one| one.conversation == head.conversation);
                 match place {
@@ -292,7 +303,7 @@ impl Books {
         name: &AggregateId,
         process: ProcessId,
         fold_version: u32,
-        now: Time,
+        steady: Steady,
     ) -> Result<Option<Claimed>, Error> {
         let place = self.names.get(name).copied().ok_or_else(|| Error::NotFound { aggregate: name.clone() })?;
         if self.leases.get(&process).is_none_or(|row| row.taken) {
@@ -300,7 +311,7 @@ impl Books {
         }
         let previous = self.aggregates[place].owner.filter(|owner| *owner != process);
         if let Some(owner) = previous {
-            if !self.is_dead(owner, now) {
+            if !self.is_dead(owner, steady) {
                 return Ok(None);
             }
             if let Some(row) = self.leases.get_mut(&owner) {
@@ -313,11 +324,11 @@ impl Books {
         Ok(Some(Claimed { left, ..found.take_over(handle, process, fold_version) }))
     }
 
-    fn is_dead(&self, process: ProcessId, now: Time) -> bool {
-        self.leases.get(&process).is_none_or(|row| row.dead || row.until <= now)
+    fn is_dead(&self, process: ProcessId, steady: Steady) -> bool {
+        self.leases.get(&process).is_none_or(|row| row.taken || row.dead || row.until <= steady)
     }
 
-    pub fn release(&mut self, ownership: Ownership) -> Result<(), Error> {
+    pub fn release(&mut self, ownership: Ownership, wake_at: Option<Time>) -> Result<(), Error> {
         let number = || Error::NotFound { aggregate: format!("number {}", ownership.handle.0).into() };
         let aggregate = self.at_mut(ownership.handle).ok_or_else(number)?;
         if aggregate.epoch != ownership.epoch || aggregate.owner.is_some_and(|owner| owner != ownership.process) {
@@ -325,6 +336,7 @@ impl Books {
         }
         if aggregate.owner.take().is_some() {
             aggregate.released = true;
+            aggregate.wake_at = wake_at;
             aggregate.called = !aggregate.inbox.is_empty();
         }
         Ok(())
@@ -335,10 +347,10 @@ impl Books {
         open.map(|(_, item)| item.clone()).collect()
     }
 
-    pub fn due(&self, process: ProcessId, now: Time, limit: usize) -> Vec<AggregateId> {
+    pub fn due(&self, process: ProcessId, now: Time, steady: Steady, limit: usize) -> Vec<AggregateId> {
         let is_due = |aggregate: &&Aggregate| match aggregate.owner {
             None => aggregate.called || aggregate.wake_at.is_some_and(|at| at <= now),
-            Some(owner) => owner != process && self.is_dead(owner, now),
+            Some(owner) => owner != process && self.is_dead(owner, steady),
         };
         self.aggregates.iter().filter(is_due).take(limit).map(|aggregate| aggregate.name.clone()).collect()
     }
@@ -348,13 +360,33 @@ impl Books {
         self.aggregates.iter().filter(is_nudged).take(limit).map(|aggregate| aggregate.name.clone()).collect()
     }
 
-    /// The next instant after `now` at which something becomes due by the clock alone.
-    pub fn next_due(&self, now: Time) -> Option<Time> {
-        let timers = self.aggregates.iter().filter_map(|aggregate| match aggregate.owner {
-            None => aggregate.wake_at,
-            Some(owner) => self.leases.get(&owner).map(|row| row.until),
-        });
-        timers.filter(|at| *at > now).min()
+    /// What nobody owns and a clock put to sleep that was set back since, with its timers in order.
+    pub fn astray(&self, now: Time, from: Time, limit: usize) -> Vec<(Time, AggregateId)> {
+        let astray = |aggregate: &Aggregate| {
+            let timer = aggregate.wake_at.filter(|at| aggregate.owner.is_none() && *at >= from.max(now))?;
+            let is_astray = aggregate.last_at.is_some_and(|last| last > now && last <= timer);
+            is_astray.then(|| (timer, aggregate.name.clone()))
+        };
+        let mut found: Vec<_> = self.aggregates.iter().filter_map(astray).collect();
+        found.sort();
+        found.truncate(limit);
+        found
+    }
+
+    /// What this incarnation owns.
+    pub fn owned_by(&self, process: ProcessId) -> impl Iterator<Item = &AggregateId> {
+        self.aggregates.iter().filter(move |found| found.owner == Some(process)).map(|found| &found.name)
+    }
+
+    /// Timers of what nobody owns.
+    pub fn timers(&self) -> impl Iterator<Item = Time> {
+        self.aggregates.iter().filter(|aggregate| aggregate.owner.is_none()).filter_map(|aggregate| aggregate.wake_at)
+    }
+
+    /// When the leases end under which something is owned.
+    pub fn ends_of_leases(&self) -> impl Iterator<Item = Steady> {
+        let owners = self.aggregates.iter().filter_map(|aggregate| aggregate.owner);
+        owners.filter_map(|owner| self.leases.get(&owner).map(|row| row.until))
     }
 
     /// The items an append would consume.
@@ -421,6 +453,8 @@ impl Aggregate {
             workflow: self.workflow.clone(),
             seq: self.seq(),
             left: Departure::Dropped,
+            wake_at: self.wake_at,
+            last_at: self.last_at,
             snapshot,
             tail: self.journal.get(behind..).unwrap_or_default().to_vec(),
             inbox: self.inbox.values().cloned().collect(),

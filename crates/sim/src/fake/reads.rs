@@ -11,7 +11,7 @@ use baton_core::time::Time;
 use baton_ports::budget::{CostFilter, CostRow};
 use baton_ports::conversations::{ConversationFilter, ConversationHead};
 use baton_ports::journal::{DeskItem, Kind, Snapshot};
-use baton_ports::read::{PAGE_DEFAULT, PAGE_MAX, RunFilter, RunHead};
+use baton_ports::read::{PAGE_DEFAULT, PAGE_MAX, RunFilter, RunHead, customer_hash};
 
 use super::books::{Aggregate, Books};
 
@@ -27,9 +27,24 @@ impl Books {
         });
         let older = self.aggregates.get(..before.unwrap_or(0)).unwrap_or_default();
         let wanted = older.iter().rev().filter(|found| found.tenant == *tenant && found.kind == Kind::Run).map(shown);
-        let wanted = wanted.filter(|head| filter.state.is_none_or(|state| state == head.state));
-        let wanted = wanted.filter(|head| filter.workflow.as_ref().is_none_or(|workflow| *workflow == head.workflow));
-        wanted.take(page(filter.limit)).collect()
+        wanted.filter(|head| self.lets_through(tenant, filter, head)).take(page(filter.limit)).collect()
+    }
+
+    fn lets_through(&self, tenant: &TenantId, filter: &RunFilter, head: &RunHead) -> bool {
+        let (customer, bundle) = self.begun.get(&head.run).map_or((None, None), |(whom, on)| (whom.as_ref(), Some(on)));
+        let code = || head.fault.as_deref().and_then(|fault| fault.split_once(':')).map(|(code, _)| code);
+        let has = |text: &str| {
+            let shown = [head.run.as_str(), &head.workflow, head.fault.as_deref().unwrap_or_default()];
+            shown.iter().any(|shown| shown.to_ascii_lowercase().contains(&text.to_ascii_lowercase()))
+        };
+        (filter.states.is_empty() || filter.states.contains(&head.state))
+            && filter.workflow.as_ref().is_none_or(|workflow| *workflow == head.workflow)
+            && filter.bundles.as_ref().is_none_or(|bundles| bundle.is_some_and(|bundle| bundles.contains(bundle)))
+            && filter.customer.as_ref().is_none_or(|whom| customer == Some(&customer_hash(tenant, whom)))
+            && filter.error_code.as_deref().is_none_or(|wanted| code() == Some(wanted))
+            && filter.from.is_none_or(|from| head.created_at >= from)
+            && filter.until.is_none_or(|until| head.created_at < until)
+            && filter.text.as_deref().is_none_or(has)
     }
 
     pub fn conversation(&self, tenant: &TenantId, id: &RunId) -> Option<ConversationHead> {
@@ -136,5 +151,7 @@ fn shown(found: &Aggregate) -> RunHead {
         fault: head.and_then(|head| head.fault.clone()),
         wake_at: found.wake_at,
         seq: found.seq(),
+        erased_at: None,
+        erased_version: None,
     }
 }

@@ -137,7 +137,9 @@ impl Chronicle {
             return broken("money", format!("{unpaid} of `{}` was dropped, and its answer is not paid for", self.run));
         }
         self.proposed_dropped.clear();
-        self.entries.push(entry);
+        if append.entry.is_some() {
+            self.entries.push(entry);
+        }
         if append.release {
             self.owner = None;
         }

@@ -9,6 +9,9 @@ use serde_json::Value;
 use super::{Chronicle, Violation, broken};
 use crate::sandbox;
 
+/// Whether and with what a call was done; nothing while it is out.
+type Outcome = Option<(bool, Value)>;
+
 /// What the journal says of one agent's program.
 #[derive(Default)]
 struct Told {
@@ -19,8 +22,9 @@ struct Told {
     /// Calls it made since it began, and how many it made last.
     calls: usize,
     last: usize,
-    /// The tool calls scheduled since it stopped, in order, with whether and with what each was done.
-    results: Vec<(CallId, Option<(bool, Value)>)>,
+    /// The tool calls scheduled since it stopped, in order, with whether and with what each was done. One that was abandoned
+    /// has no id until a retry schedules it anew.
+    results: Vec<(Option<CallId>, Outcome)>,
 }
 
 pub fn check(chronicle: &Chronicle) -> Result<(), Violation> {
@@ -59,6 +63,12 @@ pub fn check(chronicle: &Chronicle) -> Result<(), Violation> {
                 }
                 Ok(())
             }
+            Event::Abandoned { call } => {
+                if let Some(told) = agents.get_mut(&call.node) {
+                    told.abandoned(call);
+                }
+                Ok(())
+            }
             _ => Ok(()),
         };
         if let Err(what) = told {
@@ -72,7 +82,10 @@ impl Told {
     fn scheduled(&mut self, scheduled: &Scheduled) -> Result<(), String> {
         let call = &scheduled.effect.call;
         match &scheduled.request {
-            Request::Tool { .. } => self.results.push((call.clone(), None)),
+            Request::Tool { .. } => match self.results.iter_mut().find(|(known, _)| known.is_none()) {
+                Some((abandoned, _)) => *abandoned = Some(call.clone()),
+                None => self.results.push((Some(call.clone()), None)),
+            },
             Request::Code { program, .. } => {
                 self.goes_on(program).map_err(|what| format!("{}: {what}", scheduled.effect))?;
                 self.program = Some((**program).clone());
@@ -128,7 +141,7 @@ impl Told {
     }
 
     fn failed(&mut self, call: &CallId) {
-        match self.results.iter().any(|(known, _)| known == call) {
+        match self.results.iter().any(|(known, _)| known.as_ref() == Some(call)) {
             true => self.result(call, (false, Value::Null)),
             // The sandbox gave up on it.
             false => *self = Self::default(),
@@ -136,8 +149,14 @@ impl Told {
     }
 
     fn result(&mut self, call: &CallId, result: (bool, Value)) {
-        if let Some((_, known)) = self.results.iter_mut().find(|(known, _)| known == call) {
+        if let Some((_, known)) = self.results.iter_mut().find(|(known, _)| known.as_ref() == Some(call)) {
             *known = Some(result);
+        }
+    }
+
+    fn abandoned(&mut self, call: &CallId) {
+        if let Some((known, _)) = self.results.iter_mut().find(|(known, _)| known.as_ref() == Some(call)) {
+            *known = None;
         }
     }
 }

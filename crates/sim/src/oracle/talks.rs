@@ -113,18 +113,22 @@ impl Talks {
         if let Some(item) = taken.iter().find(|item| !stream.consumed.insert(item.item)) {
             return broken("inbox", format!("`{id}` consumed item {} twice", item.item));
         }
-        stream.at = append.at;
-        stream.entries.push(append.entry.clone());
         if append.release {
             stream.owner = None;
         }
+        let Some(entry) = &append.entry else { return Ok(()) };
+        stream.at = append.at;
+        stream.entries.push(entry.clone());
         let unreadable = |error| broken("codec", format!("an entry of `{id}` cannot be read back: {error}"));
+        let empty = |id: &RunId| broken("empty entry", format!("`{id}` recorded an entry in which nothing happened"));
         match self.words.get_mut(id) {
-            Some(words) => match serde_json::from_slice::<conversation::Entry>(&append.entry) {
+            Some(words) => match serde_json::from_slice::<conversation::Entry>(entry) {
+                Ok(entry) if entry.events.is_empty() => empty(id),
                 Ok(entry) => words.recorded(entry),
                 Err(error) => unreadable(error),
             },
-            None => match serde_json::from_slice::<DeskEntry>(&append.entry) {
+            None => match serde_json::from_slice::<DeskEntry>(entry) {
+                Ok(entry) if entry.events.is_empty() => empty(id),
                 Ok(entry) => self.line.recorded(&entry),
                 Err(error) => unreadable(error),
             },

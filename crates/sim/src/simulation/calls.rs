@@ -8,7 +8,9 @@ use baton_core::money::Usd;
 use baton_core::run::{Block as Blocked, EffectId, Lapse, Leave, Outcome};
 use baton_core::time::Time;
 use baton_core::tool::{CIRCUIT_OPEN, Class, Question};
+use baton_engine::own_time::Now;
 use baton_engine::owner::{Input, Send, What};
+use baton_ports::clock::Steady;
 use serde_json::json;
 
 use super::outside::PEOPLE;
@@ -44,7 +46,7 @@ impl Simulation<'_> {
             Some(hash) => (hash != hash_of(&send.effect)).then_some(Block::Approval),
         };
         if let Some(block) = block {
-            let outcome = self.blocked_by(&send, block);
+            let outcome = self.blocked_by(place, &send, block);
             self.cover_call(place, &send.effect.call.node, Column::Blocked, Instant::AfterAppend);
             let input = Input::Outcome { effect: send.effect.clone(), outcome, audit: None, spends: Vec::new() };
             return self.back(place, ticket, None, input, None);
@@ -60,15 +62,16 @@ impl Simulation<'_> {
         self.leave(place, send, ticket, limit, false);
     }
 
-    fn blocked_by(&mut self, send: &Send, block: Block) -> Outcome {
-        let until = self.now + Duration::from_millis(self.rng.between(100, 8_000));
+    fn blocked_by(&mut self, place: &Place, send: &Send, block: Block) -> Outcome {
+        let wall = self.clocks(place.process).wall;
+        let until = wall + Duration::from_millis(self.rng.between(100, 8_000));
         let by = match block {
             Block::RateLimit => Blocked::RateLimit { until },
             Block::Circuit => {
                 let fault = Fault::new(CIRCUIT_OPEN, "the service is left alone for a while");
                 return Outcome::CircuitOpen { until, fault };
             }
-            Block::Approval => Blocked::Approval(Box::new(self.asks(&send.effect))),
+            Block::Approval => Blocked::Approval(Box::new(self.asks(&send.effect, wall))),
             Block::Stopped => {
                 let fault = Fault::new("TOOL_NOT_ALLOWED", "the tool was switched off");
                 return Outcome::Stopped { fault };
@@ -78,7 +81,7 @@ impl Simulation<'_> {
     }
 
     /// What people are asked: one of them or several, any or some, for ever or for a while.
-    fn asks(&self, effect: &EffectId) -> Leave {
+    fn asks(&self, effect: &EffectId, wall: Time) -> Leave {
         let leave = Leave::of(hash_of(effect));
         if self.script.is_some() {
             return leave;
@@ -91,7 +94,7 @@ impl Simulation<'_> {
         Leave {
             need: u32::try_from(need).unwrap_or(1),
             from: from.iter().map(|name| (*name).to_owned()).collect(),
-            until: rng.chance(50).then(|| self.now + Duration::from_secs(rng.between(1, 120))),
+            until: rng.chance(50).then(|| wall + Duration::from_secs(rng.between(1, 120))),
             then: if rng.chance(50) { Lapse::Approve } else { Lapse::Reject },
             ..leave
         }
@@ -115,11 +118,11 @@ impl Simulation<'_> {
     }
 
     /// The marker is durable: the permitted call goes out now.
-    pub(super) fn perform(&mut self, place: &Place, effect: &EffectId, until: Time) {
+    pub(super) fn perform(&mut self, place: &Place, effect: &EffectId, until: Steady) {
         let Some(task) = self.processes[place.process].task_mut(place) else { return };
         let Some(send) = task.permits.remove(effect) else { return };
         let Some(ticket) = task.out.get(effect).map(|out| out.ticket) else { return };
-        let limit = until.since(self.now);
+        let limit = until.since(self.clocks(place.process).steady);
         if limit.is_zero() {
             tell!(self, "p{} {} is too late to send {effect}", place.process, place.run);
             let input =
@@ -133,7 +136,8 @@ impl Simulation<'_> {
         send.limit = limit;
         let Some(ownership) = self.ownership(place) else { return };
         tell!(self, "p{} {} sends {} ({:?})", place.process, place.run, send.effect, send.class);
-        let checked = self.witness.leaves(&place.run, &send, ownership, self.now, &self.services);
+        let now = self.own_time(place);
+        let checked = self.witness.leaves(&place.run, &send, ownership, now, &self.services);
         self.heed(checked);
         self.cue_call(place, &send, Stage::Sent);
         self.soon(1, 20, Happening::Reaches { place: place.clone(), send, ticket, is_marked });
@@ -210,6 +214,14 @@ impl Simulation<'_> {
         Some((Question { message, schema, resume: json!(asked) }, within))
     }
 
+    /// What time it is for the run, by what its owner saw. A clock that is set between its look and the socket is within the
+    /// same window as a process that stands still there.
+    fn own_time(&self, place: &Place) -> Time {
+        let now = self.clocks(place.process);
+        let task = self.processes[place.process].tasks.get(&place.run);
+        task.map_or(now.wall, |task| task.owner.time(Now { wall: task.looked_at, ..now }))
+    }
+
     fn soon_back(&mut self, place: &Place, ticket: u64, input: Input) {
         let (place, input) = (place.clone(), Box::new(input));
         self.soon(0, 2, Happening::Back { place, ticket, call: None, input, asked: None });
@@ -262,7 +274,8 @@ impl Simulation<'_> {
         if let Some(task) = self.processes[place.process].task_mut(place) {
             task.out.insert(send.effect.clone(), Out { ticket, acted: false, asks_model: false });
         }
-        let checked = self.witness.looks_up(&place.run, &send.effect, self.now);
+        let now = self.own_time(place);
+        let checked = self.witness.looks_up(&place.run, &send.effect, now);
         self.heed(checked);
         tell!(self, "p{} {} looks up {}", place.process, place.run, send.effect);
         self.soon(1, 20, Happening::LookedUp { place: place.clone(), send, ticket });

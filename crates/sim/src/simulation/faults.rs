@@ -29,6 +29,8 @@ pub struct Storm {
     hints_to_lose: u32,
     answers_to_repeat: u32,
     pub people: u64,
+    /// Calls of the store, but for appends, that fail, and whether it does what it does not answer.
+    fails: (u32, bool),
     is_over: bool,
 }
 
@@ -58,7 +60,7 @@ impl Storm {
             return Fate::Done;
         }
         let declined = u64::from(class != Class::Verify);
-        rng.weighted(&[
+        let fate = rng.weighted(&[
             (2, Fate::Slow),
             (6, Fate::Refused),
             (declined, Fate::Declined),
@@ -66,7 +68,12 @@ impl Storm {
             (3, Fate::RequestLost),
             (2, Fate::Late),
             (3, Fate::Garbled),
-        ])
+        ]);
+        // Whoever is asked again after nonsense often says nonsense again, and is given up.
+        if fate == Fate::Garbled && rng.chance(50) {
+            self.next_fates.push(Fate::Garbled);
+        }
+        fate
     }
 
     pub(super) fn block(&mut self, rng: &mut Rng) -> Option<Block> {
@@ -75,6 +82,13 @@ impl Storm {
         }
         let may = !self.is_over && rng.chance(self.fates / 5);
         may.then(|| *rng.pick(&Block::ALL))
+    }
+
+    /// Whether the store fails this time; then, whether it did what it was asked.
+    pub(super) fn fails(&mut self) -> Option<bool> {
+        let (left, done) = &mut self.fails;
+        *left = left.checked_sub(1)?;
+        Some(*done)
     }
 
     pub(super) fn loses_hint(&mut self, rng: &mut Rng) -> bool {
@@ -116,6 +130,8 @@ impl Simulation<'_> {
             | Fault::FreezeMidway { .. }
             | Fault::Leave
             | Fault::LoseHints
+            | Fault::FailStore { .. }
+            | Fault::SetClock { .. }
             | Fault::Duplicate => {
                 if let Some(column) = column(fault) {
                     self.cover_all(place, column);
@@ -137,6 +153,8 @@ impl Simulation<'_> {
                 self.leave_if_idle(place);
             }
             Fault::LoseHints => self.storm.hints_to_lose += HINTS_LOST,
+            Fault::FailStore { calls, done } => self.storm.fails = (calls, done),
+            Fault::SetClock { by } => self.set_clock(process, by),
             Fault::Duplicate => self.submit_again(place),
             Fault::Pause => {
                 self.command(place, Incoming::Pause { by: "operator".to_owned() }, 0);
@@ -201,6 +219,7 @@ impl Simulation<'_> {
         tell!(self, "the storm is over");
         let people = 0;
         self.storm = Storm { is_over: true, people, ..Storm::default() };
+        self.calm_since = Some(self.now);
         for process in 0..self.processes.len() {
             self.processes[process].stops_after = None;
             let incarnation = self.processes[process].incarnation;

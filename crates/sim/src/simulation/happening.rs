@@ -3,7 +3,7 @@
 use baton_core::id::RunId;
 use baton_core::time::Time;
 use baton_engine::owner::{Input, Send};
-use baton_ports::journal::{Append, Claimed, DeskItem, Error, Submit};
+use baton_ports::journal::{Append, Claimed, DeskItem, Error, Lease, Submit};
 
 use super::script::Act;
 use crate::process::Place;
@@ -68,9 +68,14 @@ pub enum Happening {
         incarnation: u32,
         run: RunId,
         claimed: Box<Claimed>,
-        until: Time,
+        lease: Lease,
     },
     Polls {
+        process: usize,
+        incarnation: u32,
+    },
+    /// Something may wait to be claimed afresh.
+    Again {
         process: usize,
         incarnation: u32,
     },

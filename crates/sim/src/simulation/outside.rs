@@ -5,6 +5,7 @@ use std::sync::Arc;
 use baton_core::id::RunId;
 use baton_core::run::{Address, Decision, EffectId, Incoming, MESSAGE, Origin, Resolution, Signal, Started, State};
 use baton_core::tool::Caller;
+use baton_engine::dispatcher::Left;
 use baton_engine::owner::Owner;
 use baton_ports::journal::{Append, Create, DeskItem, DeskKind, InboxItem, Kind, Projection, Submit, Submitted};
 use serde_json::{Value, json};
@@ -44,19 +45,33 @@ impl Simulation<'_> {
             origin: Origin::Caller,
         };
         let Some(submit) = self.written(run, "start".to_owned(), &Incoming::Start(Box::new(started))) else { return };
-        let has_room = self.processes[process].dispatcher.room() > 0;
+        let has_place = self.processes[process].dispatcher.begin(run, false);
         let lease = self.processes[process].lease;
-        let owner = has_room.then_some(lease.process);
+        let owner = has_place.then_some(lease.process);
         let creates = Some(Create { kind: Kind::Run, workflow: "root".to_owned(), parent: None, owner });
         let submit = Submit { creates, ..submit };
         let (payload, at) = (submit.payload.clone(), submit.at);
         tell!(self, "somebody starts {run} at p{process}");
-        match self.accept(submit) {
+        let fails = self.storm.fails();
+        let accepted = if fails == Some(false) { None } else { self.accept(submit) };
+        if let (Some(_), Some(Submitted::Accepted { owned: Some(ownership), .. })) = (fails, &accepted) {
+            self.witness.claimed(run, *ownership);
+        }
+        if fails.is_some() {
+            // Whoever starts it does not know, and starts it again.
+            if has_place {
+                self.left(process, run, Left::Unsettled { moved: false });
+            }
+            return self.soon(1_000, 2_000, Happening::Starts { run: run.clone() });
+        }
+        if has_place && !matches!(accepted, Some(Submitted::Accepted { owned: Some(_), .. })) {
+            self.left(process, run, Left::Gone);
+        }
+        match accepted {
             Some(Submitted::Accepted { item, owned: Some(ownership), .. }) => {
                 self.witness.claimed(run, ownership);
                 let mut owner = Owner::fresh(run.clone(), tenant(), ownership, lease.until);
                 owner.know(self.case.drawing.versions.iter().map(|(hash, workflow)| (hash.clone(), workflow.clone())));
-                self.processes[process].dispatcher.admit_owned(run);
                 let first = InboxItem { item, command_id: "start".to_owned(), payload, at };
                 self.begin_task(process, run, owner, vec![first]);
             }
@@ -247,7 +262,7 @@ impl Simulation<'_> {
         };
         self.coverage.hit("human", Column::WrongAnswer, Instant::Sent);
         let number = self.number();
-        let incoming = Incoming::Answer { node, by: "p9".to_owned(), decision };
+        let incoming = Incoming::Answer { node, by: "p9".into(), decision };
         self.send(run, format!("{}/wrong/{number}", item.id), &incoming, 0, 100);
     }
 
@@ -263,7 +278,7 @@ impl Simulation<'_> {
                         true => Decision::Approve { note: String::new() },
                         false => Decision::Reject { note: "no".to_owned() },
                     };
-                    let incoming = Incoming::Answer { node: node.clone(), by: by.to_owned(), decision };
+                    let incoming = Incoming::Answer { node: node.clone(), by: by.into(), decision };
                     self.send(run, format!("{id}/{by}"), &incoming, 1, 50);
                 }
             }
@@ -272,14 +287,14 @@ impl Simulation<'_> {
                 let by = "p1".to_owned();
                 let incoming = match mood < 80 {
                     true => Incoming::Fill { effect, by, form: json!({ "ok": true }) },
-                    false => Incoming::Approve { effect, by, approved: false, note: String::new() },
+                    false => Incoming::Approve { effect, by: by.into(), approved: false, note: String::new() },
                 };
                 self.send(run, id.to_owned(), &incoming, 1, 50);
             }
             DeskKind::Form => {
                 let Some(node) = address_of(item) else { return };
                 let decision = Decision::Fill { form: json!({ "ok": mood < 80 }) };
-                self.send(run, id.to_owned(), &Incoming::Answer { node, by: "p1".to_owned(), decision }, 1, 50);
+                self.send(run, id.to_owned(), &Incoming::Answer { node, by: "p1".into(), decision }, 1, 50);
             }
             DeskKind::Doubt => self.resolve(item, run, id, mood),
             DeskKind::ToolApproval => {
@@ -287,7 +302,7 @@ impl Simulation<'_> {
                 for by in PEOPLE.into_iter().chain([REQUESTER]) {
                     // Nobody forbids what they ask for themselves.
                     let approved = mood < 80 || by == REQUESTER;
-                    let (effect, by_whom) = (effect.clone(), by.to_owned());
+                    let (effect, by_whom) = (effect.clone(), by.into());
                     let incoming = Incoming::Approve { effect, by: by_whom, approved, note: String::new() };
                     let last = if self.rng.chance(self.storm.people) { LATE_MS } else { 50 };
                     self.send(run, format!("{id}/{by}"), &incoming, 1, last);
@@ -359,6 +374,7 @@ impl Simulation<'_> {
             self.violate("liveness", format!("{open:?} never end, whatever people do"));
             return false;
         }
+        self.calm_since = Some(self.now);
         for item in self.books.open_desk(&tenant(), None) {
             if self.asked_in_a_talk(&item).is_some() {
                 continue;

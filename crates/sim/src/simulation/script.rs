@@ -242,13 +242,17 @@ impl Simulation<'_> {
         let incoming = match (deed, effect) {
             // Somebody may also answer what is not asked any more.
             (Deed::Approve, _) => {
-                Incoming::Answer { node: node(), by, decision: Decision::Approve { note: String::new() } }
+                Incoming::Answer { node: node(), by: by.into(), decision: Decision::Approve { note: String::new() } }
             }
             (Deed::Reject, _) => {
-                Incoming::Answer { node: node(), by, decision: Decision::Reject { note: String::new() } }
+                Incoming::Answer { node: node(), by: by.into(), decision: Decision::Reject { note: String::new() } }
             }
-            (Deed::Fill(form), _) => Incoming::Answer { node: node(), by, decision: Decision::Fill { form } },
-            (Deed::Allow(approved), Some(effect)) => Incoming::Approve { effect, by, approved, note: String::new() },
+            (Deed::Fill(form), _) => {
+                Incoming::Answer { node: node(), by: by.into(), decision: Decision::Fill { form } }
+            }
+            (Deed::Allow(approved), Some(effect)) => {
+                Incoming::Approve { effect, by: by.into(), approved, note: String::new() }
+            }
             (Deed::Acted, Some(effect)) => {
                 let output = self.services.did(&effect.key(&asked.run)).cloned().unwrap_or_default();
                 Incoming::Resolve { effect, by, resolution: Resolution::Done { output } }

@@ -130,6 +130,8 @@ pub(super) fn column(fault: Fault) -> Option<Column> {
         Fault::Leave => Some(Column::Leave),
         Fault::FailWrite { .. } => Some(Column::FailedWrite),
         Fault::SlowWrite { .. } => Some(Column::SlowWrite),
+        Fault::FailStore { .. } => Some(Column::FailedStore),
+        Fault::SetClock { .. } => Some(Column::SetClock),
         Fault::LoseHints => Some(Column::LostHints),
         Fault::Duplicate => Some(Column::Duplicate),
         Fault::Pause => Some(Column::Pause),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use baton_core::id::RunId;
 use baton_core::run::FOLD_VERSION;
 use baton_core::time::Time;
+use baton_engine::dispatcher::Left;
 use baton_engine::owner::{Input, Output, Owner, versions_of};
 use baton_ports::journal::{Append, Error, InboxItem, Ownership};
 
@@ -27,6 +28,7 @@ impl Simulation<'_> {
         let task = Task {
             number,
             owner,
+            looked_at: Time::EPOCH,
             permits: BTreeMap::new(),
             out: BTreeMap::new(),
             wake_at: None,
@@ -35,7 +37,11 @@ impl Simulation<'_> {
         };
         self.processes[process].tasks.insert(run.clone(), task);
         self.renew_soon(process);
+        let nudged = self.processes[process].dispatcher.woke(run);
         self.feed(process, run, Input::Items(items));
+        if nudged {
+            self.look_into_inbox(process, run);
+        }
     }
 
     pub(super) fn feed(&mut self, process: usize, run: &RunId, input: Input) {
@@ -45,8 +51,10 @@ impl Simulation<'_> {
             let line = format!("p{process} {run} ← {}", shown(&input));
             self.tell(line);
         }
+        let now = self.clocks(process);
         let Some(task) = self.processes[process].tasks.get_mut(run) else { return };
-        let outputs = task.owner.handle(input, self.now, &Thinker, &self.options);
+        task.looked_at = now.wall;
+        let outputs = task.owner.handle(input, now, &Thinker, &self.options);
         let ownership = task.owner.ownership();
         let place = self.place(process, run, number);
         for output in outputs {
@@ -59,7 +67,7 @@ impl Simulation<'_> {
                 let checked = self.witness.lets_out(run, effect, ownership);
                 self.heed(checked);
             }
-            self.sleeps(run, ownership, &output);
+            self.sleeps(process, run, ownership, &output);
             self.carry_out(&place, output);
         }
         self.leave_if_idle(&place);
@@ -106,28 +114,22 @@ impl Simulation<'_> {
             Output::WakeAt(at) => self.wake_at(place, at),
             Output::Released => {
                 self.compare(place);
-                self.end_task(place, false);
+                self.end_task(place, Left::Gone);
             }
-            Output::Fallen => self.end_task(place, true),
-            Output::Release => {
-                let ownership = self.ownership(place);
-                let released = ownership.map(|ownership| self.books.release(ownership));
-                if let (Some(ownership), Some(Ok(()))) = (ownership, &released) {
-                    self.witness.released(&place.run, ownership);
-                }
-                self.end_task(place, matches!(released, Some(Err(_))));
-            }
+            Output::Fallen => self.end_task(place, Left::Unsettled { moved: true }),
+            Output::Release { wake_at } => self.release(place, wake_at),
         }
     }
 
     /// A run that goes to sleep past its time is named as due at every poll, and nothing ever comes of it.
-    pub(super) fn sleeps(&mut self, run: &RunId, ownership: Ownership, output: &Output) {
+    pub(super) fn sleeps(&mut self, process: usize, run: &RunId, ownership: Ownership, output: &Output) {
         let wake_at = match output {
             Output::Append(append) if append.release => append.wake_at,
-            Output::Release if self.witness.is_owner(run, &ownership) => self.books.wake_at(run),
+            Output::Release { wake_at } if self.witness.is_owner(run, &ownership) => *wake_at,
             _ => None,
         };
-        if let Some(at) = wake_at.filter(|at| *at <= self.now) {
+        let wall = self.clocks(process).wall;
+        if let Some(at) = wake_at.filter(|at| *at <= wall) {
             self.violate("spin", format!("`{run}` goes to sleep, and was to be woken at {at}"));
         }
     }
@@ -154,7 +156,7 @@ impl Simulation<'_> {
     fn begin_append(&mut self, place: &Place, append: Append) {
         self.witness.proposed(&append);
         if let Some(under_way) = self.processes[place.process].under_way(place) {
-            *under_way = Some((append.entry.clone(), false));
+            *under_way = Some((append.entry.clone().unwrap_or_default(), false));
         }
         let faults = self.storm.due(Instant::BeforeAppend);
         let mut delay = Duration::from_millis(self.rng.between(1, 5));
@@ -197,7 +199,7 @@ impl Simulation<'_> {
             }
             self.stirred = true;
             self.committed(&place, &kept, &taken);
-            self.cue_entry(&place, Some(&kept.entry), Stage::Marked);
+            self.cue_entry(&place, kept.entry.as_deref(), Stage::Marked);
             for fault in self.storm.due(Instant::AfterAppend) {
                 match fault {
                     Fault::FailWrite { .. } => {
@@ -248,7 +250,9 @@ impl Simulation<'_> {
             let checked = self.witness.desk(&append.aggregate, &asks, &self.books);
             self.heed(checked);
         }
-        self.react(append);
+        if append.entry.is_some() {
+            self.react(append);
+        }
     }
 
     pub(super) fn answered(&mut self, place: &Place, answer: Result<(), Error>) {
@@ -273,8 +277,7 @@ impl Simulation<'_> {
                     self.strike(place, fault);
                 }
             }
-            Err(Error::LeaseLost { .. }) => self.end_task(place, false),
-            Err(_) => self.end_task(place, true),
+            Err(_) => self.end_task(place, Left::Unsettled { moved: true }),
         }
     }
 
@@ -293,16 +296,44 @@ impl Simulation<'_> {
             && *wake_at != Some(at)
         {
             *wake_at = Some(at);
-            self.put(at.max(self.now), Happening::Woken { place: place.clone(), at });
+            self.wakes(place, at);
         }
+    }
+
+    /// By its own time, which goes on as the world's does unless somebody sets the clock.
+    pub(super) fn wakes(&mut self, place: &Place, at: Time) {
+        let now = self.clocks(place.process);
+        let found = &mut self.processes[place.process];
+        let wait = match found.task_mut(place) {
+            Some(task) => Some(task.owner.time_until(at, now)),
+            None => found.keeping_mut(place).and_then(|keeping| keeping.kept.time_left(now)),
+        };
+        if let Some(wait) = wait {
+            self.put(self.now + wait, Happening::Woken { place: place.clone(), at });
+        }
+    }
+
+    fn release(&mut self, place: &Place, wake_at: Option<Time>) {
+        let Some(ownership) = self.ownership(place) else { return };
+        let fails = self.storm.fails();
+        let released = if fails == Some(false) { None } else { Some(self.books.release(ownership, wake_at)) };
+        if matches!(released, Some(Ok(()))) {
+            self.witness.released(&place.run, ownership);
+        }
+        let is_gone = fails.is_none() && matches!(released, Some(Ok(())));
+        self.end_task(place, if is_gone { Left::Gone } else { Left::Unsettled { moved: true } });
     }
 
     pub(super) fn woken(&mut self, place: &Place, at: Time) {
         if self.processes[place.process].keeping_mut(place).is_some() {
             return self.woken_kept(place, at);
         }
+        let now = self.clocks(place.process);
         let Some(task) = self.processes[place.process].task_mut(place) else { return };
         if task.wake_at == Some(at) {
+            if !task.owner.time_until(at, now).is_zero() {
+                return self.wakes(place, at);
+            }
             task.wake_at = None;
             self.feed(place.process, &place.run, Input::Wake);
         }
@@ -317,6 +348,11 @@ impl Simulation<'_> {
         let Some(task) = self.processes[process].tasks.get(run) else { return };
         let (handle, seen) = (task.owner.ownership().handle, task.owner.inbox_seen());
         self.processes[process].dispatcher.seen(run);
+        if self.storm.fails().is_some() {
+            // It reads again before long.
+            let incarnation = self.processes[process].incarnation;
+            return self.soon(900, 1_000, Happening::Nudged { process, incarnation, run: run.clone() });
+        }
         let items = self.books.inbox(handle, seen);
         let named = versions_of(&[], &items, None);
         let known: Vec<_> = named.into_iter().filter_map(|hash| self.version(hash)).collect();
@@ -326,24 +362,21 @@ impl Simulation<'_> {
         self.feed(process, run, Input::Items(items));
     }
 
-    pub(super) fn end_task(&mut self, place: &Place, has_fallen: bool) {
+    pub(super) fn end_task(&mut self, place: &Place, left: Left) {
         let found = &mut self.processes[place.process];
         if !found.has(place) {
             return;
         }
         found.tasks.remove(&place.run);
         found.keepings.remove(&place.run);
-        if has_fallen {
-            found.fallen.push(place.run.clone());
-        }
         tell!(
             self,
             "p{} lets go of {}{}",
             place.process,
             place.run,
-            if has_fallen { " and claims it afresh" } else { "" }
+            if left != Left::Gone { " and claims it afresh" } else { "" }
         );
-        self.left(place.process, &place.run);
+        self.left(place.process, &place.run, left);
         self.leave_if_idle(place);
     }
 }
@@ -364,7 +397,7 @@ fn shown(input: &Input) -> String {
 }
 
 fn entry_of(append: &Append) -> String {
-    let entry = String::from_utf8_lossy(&append.entry);
+    let entry = append.entry.as_deref().map_or("nothing".into(), String::from_utf8_lossy);
     let done = if append.inbox_done.is_empty() { String::new() } else { format!(" items {:?}", append.inbox_done) };
     format!("{entry}{done}{}", if append.release { " and lets go" } else { "" })
 }

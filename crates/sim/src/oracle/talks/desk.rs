@@ -79,6 +79,11 @@ impl Line {
                     return broken("agreement", format!("`{conversation}` is at the desk twice"));
                 }
             }
+            Event::ServiceLevelSet { conversation, respond_by, resolve_by, .. } => {
+                if let Some(thing) = self.things.get_mut(conversation) {
+                    (thing.respond_by, thing.resolve_by) = (*respond_by, *resolve_by);
+                }
+            }
             Event::Assigned { conversation, number, person, .. } => return self.given(conversation, *number, person),
             Event::Requeued { conversation, number, from, wants, respond_by, .. } => {
                 self.lose(from, conversation);

@@ -186,6 +186,7 @@ impl Words {
             | Event::Finished
             | Event::NotQueued { .. }
             | Event::AskedAgain { .. }
+            | Event::ServiceLevelSet { .. }
             | Event::Rated { .. }
             | Event::Closed { .. } => return Ok(()),
         };
